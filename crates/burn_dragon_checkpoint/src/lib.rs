@@ -1,0 +1,35 @@
+//! Files of Dragon Hatchling models.
+//!
+//! | what | where |
+//! |---|---|
+//! | named tensors in a burnpack file | [`tensors`] |
+//! | a model in one self-describing `.bpk` | [`model`] |
+//! | a checkpoint folder: written whole or not at all, verified before it is trusted | [`folder`] |
+//! | official PyTorch weights as `.safetensors` | [`official`] |
+//! | what a person means by MODEL | [`resolve`] |
+//!
+//! Nothing in a file is executed, no path in a file is followed beyond a plain file name, and every length is checked
+//! against the file before anything is allocated for it.
+
+pub mod error;
+pub mod folder;
+pub mod model;
+pub mod official;
+pub mod resolve;
+pub mod tensors;
+
+pub use error::CheckpointError;
+
+/// The curated names of this crate.
+pub mod api {
+    pub use crate::error::CheckpointError;
+    pub use crate::folder::{CheckpointFolder, Checkpoints, Pointer};
+    pub use crate::model::{ModelFile, ModelInfo};
+    pub use crate::official::OfficialConfig;
+    pub use crate::resolve::{LoadedModel, ModelPath, Which};
+
+    /// The layer below: named tensors in a file.
+    pub mod expert {
+        pub use crate::tensors::TensorFile;
+    }
+}

@@ -1,0 +1,145 @@
+//! Where a model runs: the backends that are compiled in, and which of them are present.
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+/// A backend, as a person asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// The best that is compiled in and present: cuda, then wgpu, then cpu.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// Any GPU, through Vulkan, Metal or DirectX (feature `wgpu`).
+    Wgpu,
+    /// An NVIDIA GPU (feature `cuda`).
+    Cuda,
+}
+
+/// A device, and why it was chosen.
+#[derive(Clone, Debug)]
+pub struct SelectedBackend {
+    /// `cpu`, `wgpu` or `cuda`.
+    pub name: &'static str,
+    /// The device, without autodiff.
+    pub device: Device,
+    /// Why this one, in words.
+    pub why: String,
+}
+
+impl Backend {
+    /// Finds the device.
+    ///
+    /// # Errors
+    /// If the backend asked for is not compiled in, or no such device is present; the error says how to get it.
+    pub fn select(self) -> Result<SelectedBackend, BackendError> {
+        match self {
+            Self::Auto => Ok(Self::best()),
+            Self::Cpu => Ok(SelectedBackend { name: "cpu", device: Device::flex(), why: "asked for".into() }),
+            Self::Wgpu => Self::asked("wgpu", wgpu()),
+            Self::Cuda => Self::asked("cuda", cuda()),
+        }
+    }
+
+    fn asked(name: &'static str, found: Result<Device, BackendError>) -> Result<SelectedBackend, BackendError> {
+        found.map(|device| SelectedBackend { name, device, why: "asked for".into() })
+    }
+
+    fn best() -> SelectedBackend {
+        let mut passed = Vec::new();
+        for (name, found) in [("cuda", cuda()), ("wgpu", wgpu())] {
+            match found {
+                Ok(device) => return SelectedBackend { name, device, why: "the best that is present".into() },
+                Err(BackendError::NotCompiled { .. }) => passed.push(format!("{name} is not compiled in")),
+                Err(BackendError::NotPresent { .. }) => passed.push(format!("no {name} device is present")),
+            }
+        }
+        SelectedBackend { name: "cpu", device: Device::flex(), why: passed.join(", ") }
+    }
+}
+
+impl std::str::FromStr for Backend {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "wgpu" => Ok(Self::Wgpu),
+            "cuda" => Ok(Self::Cuda),
+            other => Err(format!("unknown backend `{other}`; expected auto, cpu, wgpu or cuda")),
+        }
+    }
+}
+
+#[cfg(feature = "wgpu")]
+fn wgpu() -> Result<Device, BackendError> {
+    use burn::tensor::DeviceType;
+    first_present("wgpu", DeviceType::Wgpu)
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu() -> Result<Device, BackendError> {
+    Err(BackendError::NotCompiled { name: "wgpu" })
+}
+
+#[cfg(feature = "cuda")]
+fn cuda() -> Result<Device, BackendError> {
+    use burn::tensor::DeviceType;
+    first_present("cuda", DeviceType::Cuda)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> Result<Device, BackendError> {
+    Err(BackendError::NotCompiled { name: "cuda" })
+}
+
+/// The first device of a kind. A missing driver makes some runtimes panic while they look; that means "not present".
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn first_present(name: &'static str, kind: burn::tensor::DeviceType) -> Result<Device, BackendError> {
+    let found = std::panic::catch_unwind(|| Device::enumerate(kind).into_vec());
+    found.ok().and_then(|devices| devices.into_iter().next()).ok_or(BackendError::NotPresent { name })
+}
+
+/// A backend that cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    /// The feature is off.
+    #[error(
+        "backend `{name}` is not compiled in; build with it: \
+         cargo run --release -p burn_dragon_cli --features {name} -- --backend {name}"
+    )]
+    NotCompiled {
+        /// The backend.
+        name: &'static str,
+    },
+    /// No device or driver.
+    #[error(
+        "backend `{name}` is compiled in but no device was found; install its driver \
+         (Debian, without a GPU: apt-get install mesa-vulkan-drivers libvulkan1) or use --backend cpu"
+    )]
+    NotPresent {
+        /// The backend.
+        name: &'static str,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_says_what_it_took_and_why() {
+        let selected = Backend::Auto.select().unwrap();
+        assert!(!selected.why.is_empty());
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_backend_that_is_not_compiled_in_gives_the_command_to_get_it() {
+        let error = Backend::Cuda.select().unwrap_err().to_string();
+        assert!(error.contains("--features cuda"), "{error}");
+    }
+}

@@ -1,0 +1,181 @@
+//! The shape of a model.
+
+use burn_dragon_kernel::rotation::Frequencies;
+use serde::{Deserialize, Serialize};
+
+/// The shape of a Dragon Hatchling model: all that its weights cannot say by themselves.
+///
+/// [`validate`](Self::validate) is called wherever a model is made from one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DragonConfig {
+    /// Tokens in the vocabulary (V).
+    pub vocab_size: usize,
+    /// Model width (D).
+    pub d_model: usize,
+    /// Heads that the neurons are split into (H).
+    pub n_heads: usize,
+    /// Neurons in all heads together (n = H N).
+    pub n_neurons: usize,
+    /// Passes through the one shared block (L).
+    pub n_levels: usize,
+    /// Share of y that is dropped in training, in `[0, 1)`.
+    pub dropout: f64,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// What the norms add to the variance.
+    pub norm_eps: f64,
+    /// Standard deviation of the initial weights.
+    pub init_std: f64,
+}
+
+impl Default for DragonConfig {
+    fn default() -> Self {
+        Self::small()
+    }
+}
+
+impl DragonConfig {
+    fn preset(n_levels: usize, d_model: usize, n_neurons: usize) -> Self {
+        Self {
+            vocab_size: 256,
+            d_model,
+            n_heads: 4,
+            n_neurons,
+            n_levels,
+            dropout: 0.1,
+            rope_theta: 65536.0,
+            norm_eps: 1e-5,
+            init_std: 0.02,
+        }
+    }
+
+    /// 4 levels, D64, n2048: 0.4 M parameters, minutes on a laptop.
+    pub fn tiny() -> Self {
+        Self::preset(4, 64, 2048)
+    }
+
+    /// 4 levels, D128, n4096: 1.6 M parameters, an hour on a laptop.
+    pub fn small() -> Self {
+        Self::preset(4, 128, 4096)
+    }
+
+    /// 6 levels, D192, n12288: 7.2 M parameters.
+    pub fn base() -> Self {
+        Self::preset(6, 192, 12_288)
+    }
+
+    /// 6 levels, D256, n16384: 12.7 M parameters.
+    pub fn large() -> Self {
+        Self::preset(6, 256, 16_384)
+    }
+
+    /// The official release's default: 6 levels, D256, n32768, 25,296,896 parameters.
+    pub fn paper() -> Self {
+        Self::preset(6, 256, 32_768)
+    }
+
+    /// The preset of that name, if there is one: `tiny`, `small`, `base`, `large`, `paper`.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "tiny" => Self::tiny(),
+            "small" => Self::small(),
+            "base" => Self::base(),
+            "large" => Self::large(),
+            "paper" => Self::paper(),
+            _ => return None,
+        })
+    }
+
+    /// Neurons per head (N).
+    pub fn neurons_per_head(&self) -> usize {
+        self.n_neurons / self.n_heads
+    }
+
+    /// The rotary frequencies of a head.
+    pub fn frequencies(&self) -> Frequencies {
+        Frequencies::new(self.rope_theta, self.neurons_per_head())
+    }
+
+    /// Refuses a shape that no model can have, with the values that are wrong.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        for (name, value) in [
+            ("vocab_size", self.vocab_size),
+            ("d_model", self.d_model),
+            ("n_heads", self.n_heads),
+            ("n_neurons", self.n_neurons),
+            ("n_levels", self.n_levels),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::Zero { name });
+            }
+        }
+        if !self.n_neurons.is_multiple_of(2 * self.n_heads) {
+            return Err(ConfigError::Heads { n_neurons: self.n_neurons, n_heads: self.n_heads });
+        }
+        let finite_range = |name, value: f64, ok: bool, expected| {
+            if ok && value.is_finite() { Ok(()) } else { Err(ConfigError::Range { name, value, expected }) }
+        };
+        finite_range("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "in [0, 1)")?;
+        finite_range("rope_theta", self.rope_theta, self.rope_theta > 1.0, "above 1")?;
+        finite_range("norm_eps", self.norm_eps, self.norm_eps > 0.0, "above 0")?;
+        finite_range("init_std", self.init_std, self.init_std > 0.0, "above 0")
+    }
+}
+
+/// A shape that no model can have.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ConfigError {
+    /// A size is zero.
+    #[error("model.{name} is 0; every size of a model is at least 1")]
+    Zero {
+        /// The key.
+        name: &'static str,
+    },
+    /// The neurons cannot be split into heads of pairs.
+    #[error(
+        "model.n_neurons = {n_neurons} does not split into model.n_heads = {n_heads} heads of neuron pairs; \
+         use a multiple of {}", 2 * n_heads
+    )]
+    Heads {
+        /// Neurons in all.
+        n_neurons: usize,
+        /// Heads.
+        n_heads: usize,
+    },
+    /// A number is out of its range.
+    #[error("model.{name} = {value}; expected a finite value {expected}")]
+    Range {
+        /// The key.
+        name: &'static str,
+        /// The value given.
+        value: f64,
+        /// What it must be.
+        expected: &'static str,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_valid() {
+        for name in ["tiny", "small", "base", "large", "paper"] {
+            DragonConfig::named(name).expect(name).validate().expect(name);
+        }
+    }
+
+    #[test]
+    fn an_error_shows_the_values() {
+        let config = DragonConfig { n_neurons: 100, n_heads: 3, ..DragonConfig::tiny() };
+        let text = config.validate().unwrap_err().to_string();
+        assert!(text.contains("100") && text.contains('3') && text.contains("multiple of 6"), "{text}");
+        let config = DragonConfig { dropout: 1.0, ..DragonConfig::tiny() };
+        assert!(config.validate().unwrap_err().to_string().contains("dropout = 1"));
+        let config = DragonConfig { d_model: 0, ..DragonConfig::tiny() };
+        assert!(config.validate().unwrap_err().to_string().contains("d_model"));
+        let config = DragonConfig { norm_eps: f64::NAN, ..DragonConfig::tiny() };
+        assert!(config.validate().is_err());
+    }
+}

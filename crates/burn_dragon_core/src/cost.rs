@@ -1,0 +1,121 @@
+//! What a model costs: parameters, arithmetic, bytes. Formulas, tested against hand counts.
+//!
+//! A multiply-add counts as two FLOPs. `n` is all neurons, `d` the width, `T` the window, `L` the levels.
+//!
+//! | | per token |
+//! |---|---|
+//! | projections | `L * 3 * 2 n d` |
+//! | causal read, parallel form (masked half skipped) | `L * (T n + T d H)` |
+//! | read and write, recurrent form | `L * 4 n d` |
+//! | readout | `2 d V` |
+
+use crate::config::DragonConfig;
+
+/// Bytes of one f32.
+const F32: u64 = 4;
+
+/// The cost of a model of one shape.
+#[derive(Clone, Debug)]
+pub struct Cost<'a> {
+    config: &'a DragonConfig,
+}
+
+impl DragonConfig {
+    /// The cost of a model of this shape.
+    pub fn cost(&self) -> Cost<'_> {
+        Cost { config: self }
+    }
+}
+
+impl Cost<'_> {
+    /// Trained numbers: `3 n d + 2 V d`.
+    pub fn parameters(&self) -> u64 {
+        3 * self.block() + 2 * self.readout()
+    }
+
+    /// FLOPs of one token of a window of `tokens`, parallel form.
+    pub fn forward_flops_per_token(&self, tokens: usize) -> u64 {
+        let c = self.config;
+        let read = tokens as u64 * (c.n_neurons + c.d_model * c.n_heads) as u64;
+        c.n_levels as u64 * (6 * self.block() + read) + 2 * self.readout()
+    }
+
+    /// FLOPs of one token of training: forward once, backward twice as much.
+    pub fn training_flops_per_token(&self, tokens: usize) -> u64 {
+        3 * self.forward_flops_per_token(tokens)
+    }
+
+    /// FLOPs of one generated token, recurrent form: the same at any context length.
+    pub fn decode_flops_per_token(&self) -> u64 {
+        self.config.n_levels as u64 * 10 * self.block() + 2 * self.readout()
+    }
+
+    /// Bytes of carried state of one lane, f32.
+    pub fn state_bytes(&self) -> u64 {
+        self.config.n_levels as u64 * self.block() * F32
+    }
+
+    /// Bytes moved for one generated token of one lane, all neurons active: each level reads the three matrices and
+    /// reads and writes its memory; the readout is read once.
+    pub fn decode_bytes_per_token(&self) -> u64 {
+        self.config.n_levels as u64 * 5 * self.block() * F32 + self.readout() * F32
+    }
+
+    /// Peak bytes of a training step of plain tensor operations, roughly: what the backward pass keeps.
+    ///
+    /// Per level about ten neuron-wide tensors and two score matrices per head, and four copies of the weights
+    /// (value, gradient, two moments). Measured against resident memory in `docs/LOG.md`.
+    pub fn training_bytes(&self, lanes: usize, tokens: usize) -> u64 {
+        let c = self.config;
+        let rows = (lanes * tokens) as u64;
+        let per_level = 10 * rows * c.n_neurons as u64 + 2 * rows * tokens as u64 * c.n_heads as u64;
+        (c.n_levels as u64 * per_level + 4 * self.parameters() + 4 * rows * c.vocab_size as u64) * F32
+    }
+
+    fn block(&self) -> u64 {
+        self.config.n_neurons as u64 * self.config.d_model as u64
+    }
+
+    fn readout(&self) -> u64 {
+        self.config.vocab_size as u64 * self.config.d_model as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_paper_model_has_25_296_896_parameters() {
+        assert_eq!(DragonConfig::paper().cost().parameters(), 25_296_896);
+    }
+
+    #[test]
+    fn paper_flops_match_the_hand_count() {
+        // Linear 301,989,888; causal read at T = 512: 6 (512 * 32768 + 512 * 256 * 4) = 103,809,024; readout 131,072.
+        let config = DragonConfig::paper();
+        assert_eq!(config.cost().forward_flops_per_token(512), 301_989_888 + 103_809_024 + 131_072);
+        assert_eq!(config.cost().training_flops_per_token(512), 3 * 405_929_984);
+    }
+
+    #[test]
+    fn paper_bytes_match_the_hand_count() {
+        let config = DragonConfig::paper();
+        assert_eq!(config.cost().state_bytes(), 6 * 32768 * 256 * 4);
+        // Dense weights 604 MB and memory read and written 403 MB.
+        assert_eq!(config.cost().decode_bytes_per_token(), 6 * 5 * 33_554_432 + 262_144);
+    }
+
+    #[test]
+    fn a_small_shape_counted_by_hand() {
+        // V3 D2 H1 n4 L1: block 8, readout 6; at T = 5 the read costs 5 * (4 + 2).
+        let config =
+            DragonConfig { vocab_size: 3, d_model: 2, n_heads: 1, n_neurons: 4, n_levels: 1, ..DragonConfig::tiny() };
+        let cost = config.cost();
+        assert_eq!(cost.parameters(), 36);
+        assert_eq!(cost.forward_flops_per_token(5), 48 + 30 + 12);
+        assert_eq!(cost.decode_flops_per_token(), 80 + 12);
+        assert_eq!(cost.state_bytes(), 32);
+        assert_eq!(cost.decode_bytes_per_token(), 160 + 24);
+    }
+}

@@ -1,0 +1,69 @@
+//! How many neurons are active: the share of non-zero x and y, level by level.
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// Something that looks at the activations of each level during a pass.
+pub trait Watch {
+    /// Called once per level, in order; `x` and `y` are `[B, H, T, N]`, `y` before dropout.
+    fn level(&mut self, level: usize, x: &Tensor<4>, y: &Tensor<4>);
+}
+
+/// Shares of active neurons, one entry per level, in `[0, 1]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Density {
+    /// Share of non-zero x per level.
+    pub x: Vec<f64>,
+    /// Share of non-zero y per level.
+    pub y: Vec<f64>,
+}
+
+impl Density {
+    /// Mean share of active x over the levels.
+    pub fn mean_x(&self) -> f64 {
+        mean(&self.x)
+    }
+
+    /// Mean share of active y over the levels.
+    pub fn mean_y(&self) -> f64 {
+        mean(&self.y)
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
+}
+
+/// Counts active neurons over any number of passes.
+#[derive(Clone, Debug, Default)]
+pub struct DensityProbe {
+    active: Vec<[f64; 2]>,
+    total: Vec<f64>,
+}
+
+impl DensityProbe {
+    /// The shares seen so far.
+    pub fn density(&self) -> Density {
+        let share = |which: usize| {
+            self.active.iter().zip(&self.total).map(|(active, total)| active[which] / total).collect()
+        };
+        Density { x: share(0), y: share(1) }
+    }
+}
+
+impl Watch for DensityProbe {
+    fn level(&mut self, level: usize, x: &Tensor<4>, y: &Tensor<4>) {
+        if level == self.total.len() {
+            self.total.push(0.0);
+            self.active.push([0.0; 2]);
+        }
+        let entries = x.dims().iter().product::<usize>() as f64;
+        self.total[level] += entries;
+        self.active[level][0] += share(x) * entries;
+        self.active[level][1] += share(y) * entries;
+    }
+}
+
+fn share(activity: &Tensor<4>) -> f64 {
+    activity.clone().inner().greater_scalar(0.0).float().mean().into_scalar::<f64>()
+}

@@ -1,0 +1,174 @@
+//! The model.
+
+use crate::config::{ConfigError, DragonConfig};
+use crate::density::Watch;
+use crate::level::{Level, LevelOutput, LevelWeights};
+use crate::norm::norm;
+use crate::seed::{Rng, derive};
+use crate::state::{DragonState, StateError};
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_dragon_kernel::api::{DropoutMask, Rotation};
+
+/// A Dragon Hatchling model: five matrices, one set for all levels.
+#[derive(Module, Debug)]
+pub struct Dragon {
+    /// Token embedding, `[V, D]`.
+    pub embed: Param<Tensor<2>>,
+    /// Model width to neurons, drives x, `[H, D, N]`.
+    pub decoder_x: Param<Tensor<3>>,
+    /// What was read to neurons, drives y, `[H, D, N]`.
+    pub decoder_y: Param<Tensor<3>>,
+    /// Neurons to model width, rows head by head, `[H*N, D]`.
+    pub encoder: Param<Tensor<2>>,
+    /// Readout, `[D, V]`.
+    pub lm_head: Param<Tensor<2>>,
+    #[module(skip)]
+    config: DragonConfig,
+}
+
+/// What a pass does beside computing logits. The default does nothing.
+#[derive(Default)]
+pub struct Pass<'a> {
+    /// Seed of the dropout masks; without one nothing is dropped.
+    pub dropout_seed: Option<u64>,
+    /// Looks at the activations of each level.
+    pub watch: Option<&'a mut dyn Watch>,
+}
+
+impl Dragon {
+    /// A model with weights drawn from N(0, `init_std`), a function of `seed` alone.
+    ///
+    /// # Errors
+    /// If the configuration is not one a model can have.
+    pub fn new(config: &DragonConfig, seed: u64, device: &Device) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let (d, h, n) = (config.d_model, config.n_heads, config.neurons_per_head());
+        let weights = Initial { std: config.init_std, seed, device };
+        Ok(Self {
+            embed: weights.draw("embed", [config.vocab_size, d]),
+            decoder_x: weights.draw("decoder_x", [h, d, n]),
+            decoder_y: weights.draw("decoder_y", [h, d, n]),
+            encoder: weights.draw("encoder", [h * n, d]),
+            lm_head: weights.draw("lm_head", [d, config.vocab_size]),
+            config: config.clone(),
+        })
+    }
+
+    /// The model's shape.
+    pub fn config(&self) -> &DragonConfig {
+        &self.config
+    }
+
+    /// The device its weights are on.
+    pub fn device(&self) -> Device {
+        self.embed.val().device()
+    }
+
+    /// An empty memory for `lanes` streams, on the model's device and of its precision.
+    pub fn empty_state(&self, lanes: usize) -> DragonState {
+        let dtype = self.embed.val().dtype();
+        let (rho, positions) = DragonState::new(&self.config, lanes, &self.device().inner()).into_parts();
+        DragonState::from_parts(rho.into_iter().map(|rho| rho.cast(dtype)).collect(), positions)
+    }
+
+    /// The parallel form: logits of every position of a window that starts at position 0 with an empty memory.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[B, T]`, each below `vocab_size`
+    /// - output: `[B, T, V]`
+    pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        self.forward_pass(tokens, Pass::default())
+    }
+
+    /// [`forward`](Self::forward) with dropout, or watched.
+    pub fn forward_pass(&self, tokens: Tensor<2, Int>, mut pass: Pass<'_>) -> Tensor<3> {
+        let mut v = self.embedded(tokens); // [B, 1, T, D]
+        let rotation = self.rotation(&[0], &v);
+        let weights = self.level_weights();
+        let level = Level { weights: &weights, rotation: &rotation, eps: self.config.norm_eps };
+        for l in 0..self.config.n_levels {
+            let LevelOutput { v: next, x, y, .. } = level.forward(v, None, self.dropout(&pass, l));
+            if let Some(watch) = &mut pass.watch {
+                watch.level(l, &x, &y);
+            }
+            v = next;
+        }
+        self.read_out(v)
+    }
+
+    /// The recurrent form: logits of `T` more tokens of each lane, and the state after them.
+    ///
+    /// Any split of a stream into calls computes the same function as [`forward`](Self::forward) on the whole.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[B, T]`, each below `vocab_size`
+    /// - output: `[B, T, V]`
+    ///
+    /// # Errors
+    /// If the state was made for another shape or another number of lanes.
+    pub fn forward_with_state(
+        &self,
+        tokens: Tensor<2, Int>,
+        state: DragonState,
+    ) -> Result<(Tensor<3>, DragonState), StateError> {
+        let [lanes, length] = tokens.dims();
+        state.check(&self.config, lanes)?;
+        let mut v = self.embedded(tokens);
+        let rotation = self.rotation(state.positions(), &v);
+        let weights = self.level_weights();
+        let level = Level { weights: &weights, rotation: &rotation, eps: self.config.norm_eps };
+        let (memories, positions) = state.into_parts();
+        let mut next = Vec::with_capacity(memories.len());
+        for rho in memories {
+            let output = level.forward(v, Some(rho), None);
+            v = output.v;
+            next.extend(output.rho);
+        }
+        let positions = positions.into_iter().map(|position| position + length as u64).collect();
+        Ok((self.read_out(v), DragonState::from_parts(next, positions)))
+    }
+
+    fn embedded(&self, tokens: Tensor<2, Int>) -> Tensor<4> {
+        let [lanes, length] = tokens.dims();
+        let rows = self.embed.val().select(0, tokens.reshape([lanes * length])); // [B*T, D]
+        norm(rows, self.config.norm_eps).reshape([lanes, 1, length, self.config.d_model])
+    }
+
+    fn rotation(&self, starts: &[u64], v: &Tensor<4>) -> Rotation {
+        self.config.frequencies().rotation(starts, v.dims()[2], v.dtype(), &v.device())
+    }
+
+    fn level_weights(&self) -> LevelWeights {
+        LevelWeights {
+            decoder_x: self.decoder_x.val(),
+            decoder_y: self.decoder_y.val(),
+            encoder: self.encoder.val(),
+        }
+    }
+
+    fn dropout(&self, pass: &Pass<'_>, level: usize) -> Option<DropoutMask> {
+        let seed = pass.dropout_seed.filter(|_| self.config.dropout > 0.0)?;
+        Some(DropoutMask::new(derive(seed, "level", 0, level as u64), self.config.dropout))
+    }
+
+    fn read_out(&self, v: Tensor<4>) -> Tensor<3> {
+        v.squeeze_dim::<3>(1).matmul(self.lm_head.val().unsqueeze()) // [B, T, V]
+    }
+}
+
+/// How the initial weights are drawn.
+struct Initial<'a> {
+    std: f64,
+    seed: u64,
+    device: &'a Device,
+}
+
+impl Initial<'_> {
+    fn draw<const R: usize>(&self, name: &str, shape: [usize; R]) -> Param<Tensor<R>> {
+        let mut rng = Rng::new(derive(self.seed, name, 0, 0));
+        let size = shape.iter().product::<usize>();
+        let values: Vec<f32> = (0..size).map(|_| (rng.normal() * self.std) as f32).collect();
+        Param::from_data(TensorData::new(values, shape), self.device)
+    }
+}

@@ -1,0 +1,66 @@
+//! The Dragon Hatchling model (BDH-GPU): configuration, levels, carried state, cost.
+//!
+//! ```text
+//! v = norm(embed[token])
+//! L times, with the same weights:
+//!     x = relu(v decoder_x)                          what the neurons say
+//!     a = norm(sum over s < t of (q_t . q_s) v_s)    what memory answers, q = rotate(x)
+//!     y = relu(a decoder_y) * x                      thought, gated by perception
+//!     v = norm(v + norm(dropout(y) encoder))
+//! logits = v lm_head
+//! ```
+//!
+//! The definition is that of the official release (arXiv:2509.26507, appendix E). Two entry points compute one
+//! function: [`Dragon::forward`] reads a window at once, [`Dragon::forward_with_state`] carries [`DragonState`].
+//!
+//! ```
+//! use burn::tensor::{Device, Int, Tensor};
+//! use burn_dragon_core::{Dragon, DragonConfig, DragonState};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let device = Device::flex();
+//! let config = DragonConfig { n_neurons: 256, ..DragonConfig::tiny() };
+//! let dragon = Dragon::new(&config, 1337, &device)?;
+//! let tokens = Tensor::<2, Int>::from_data([[72, 105, 33]], &device);
+//! let logits = dragon.forward(tokens.clone()); // [1, 3, 256]
+//! let (same, _state) = dragon.forward_with_state(tokens, DragonState::new(&config, 1, &device))?;
+//! assert_eq!(logits.dims(), same.dims());
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod backend;
+pub mod config;
+pub mod cost;
+pub mod density;
+pub mod dragon;
+pub mod level;
+pub mod norm;
+pub mod parameters;
+pub mod seed;
+pub mod state;
+
+pub use backend::Backend;
+pub use config::{ConfigError, DragonConfig};
+pub use cost::Cost;
+pub use dragon::{Dragon, Pass};
+pub use state::{DragonState, StateError};
+
+/// The curated names of this crate.
+pub mod api {
+    pub use crate::backend::{Backend, BackendError, SelectedBackend};
+    pub use crate::config::{ConfigError, DragonConfig};
+    pub use crate::cost::Cost;
+    pub use crate::density::{Density, DensityProbe};
+    pub use crate::dragon::{Dragon, Pass};
+    pub use crate::state::{DragonState, StateError};
+
+    /// What a model is made of, for those who build on it.
+    pub mod expert {
+        pub use crate::density::Watch;
+        pub use crate::level::{Level, LevelWeights};
+        pub use crate::norm::norm;
+        pub use crate::parameters::{load, named, snapshot};
+        pub use crate::seed::{Rng, derive};
+    }
+}

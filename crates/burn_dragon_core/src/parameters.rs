@@ -1,0 +1,65 @@
+//! Parameters by name: the one way in which files, optimisers and tests reach a module's weights.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{DType, Tensor, TensorData};
+use std::collections::BTreeMap;
+
+/// Calls `visit` with the dotted name, shape and value of every float parameter, in the module's order.
+pub fn named<M: Module>(module: &M, visit: impl FnMut(&str, &[usize], TensorData)) {
+    struct Named<F> {
+        path: Vec<String>,
+        visit: F,
+    }
+    impl<F: FnMut(&str, &[usize], TensorData)> ModuleVisitor for Named<F> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_string());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
+            let value = param.val();
+            (self.visit)(&self.path.join("."), &value.dims(), value.into_data());
+        }
+    }
+    module.visit(&mut Named { path: Vec::new(), visit });
+}
+
+/// Every float parameter by dotted name.
+pub fn snapshot<M: Module>(module: &M) -> BTreeMap<String, TensorData> {
+    let mut values = BTreeMap::new();
+    named(module, |name, _, value| {
+        values.insert(name.to_string(), value);
+    });
+    values
+}
+
+/// Replaces every float parameter by `value(name, shape)`; where that is `None` the parameter stays.
+///
+/// # Panics
+/// If a value has another shape than its parameter; check shapes before.
+pub fn load<M: Module>(module: M, value: impl FnMut(&str, &[usize]) -> Option<TensorData>) -> M {
+    struct Load<F> {
+        path: Vec<String>,
+        value: F,
+    }
+    impl<F: FnMut(&str, &[usize]) -> Option<TensorData>> ModuleMapper for Load<F> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_string());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
+            let Some(data) = (self.value)(&self.path.join("."), &param.val().dims()) else {
+                return param;
+            };
+            let tracked = param.val().is_require_grad();
+            param.map(|old| {
+                let dtype: DType = data.dtype();
+                Tensor::from_data(data, (&old.device(), dtype)).set_require_grad(tracked)
+            })
+        }
+    }
+    module.map(&mut Load { path: Vec::new(), value })
+}

@@ -1,0 +1,88 @@
+//! Dropout whose mask is a function, not a state: neuron `i` of a draw is kept where a hash of `(seed, i)` is small
+//! enough. The same seed gives the same mask on every backend, in any order of evaluation; nothing needs saving.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+/// The mask of one draw: kept entries hold `1 / (1 - probability)`, dropped ones 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DropoutMask {
+    seed: u64,
+    /// An entry is kept where 16 bits of its hash are below this.
+    threshold: u32,
+    scale: f64,
+}
+
+impl DropoutMask {
+    /// A mask that drops each entry with `probability` (resolved to 1/65536).
+    ///
+    /// # Panics
+    /// If `probability` is outside `[0, 1)`.
+    pub fn new(seed: u64, probability: f64) -> Self {
+        assert!((0.0..1.0).contains(&probability), "dropout: probability {probability} is outside [0, 1)");
+        let threshold = ((1.0 - probability) * 65536.0).round().max(1.0);
+        Self { seed, threshold: threshold as u32, scale: 65536.0 / threshold }
+    }
+
+    /// Whether entry `index` (row-major) is kept.
+    pub fn keeps(&self, index: u64) -> bool {
+        let word = mix(self.seed ^ (index >> 2).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let bits = (word >> (16 * (index & 3))) as u32 & 0xFFFF;
+        bits < self.threshold
+    }
+
+    /// The factor of entry `index`: 0, or what keeps the mean.
+    pub fn factor(&self, index: u64) -> f64 {
+        if self.keeps(index) { self.scale } else { 0.0 }
+    }
+
+    /// Multiplies `x` by the mask.
+    ///
+    /// # Shapes
+    /// - `x`, output: any shape of rank R
+    pub fn apply<const R: usize>(&self, x: Tensor<R>) -> Tensor<R> {
+        let mask = self.tensor(x.dims(), x.dtype(), &x.device());
+        x * mask
+    }
+
+    fn tensor<const R: usize>(&self, shape: [usize; R], dtype: DType, device: &Device) -> Tensor<R> {
+        let size = shape.iter().product::<usize>() as u64;
+        let values: Vec<f32> = (0..size).map(|index| self.factor(index) as f32).collect();
+        Tensor::from_data(TensorData::new(values, shape).convert_dtype(dtype), (device, dtype))
+    }
+}
+
+/// The finaliser of splitmix64: every input bit reaches every output bit.
+fn mix(mut word: u64) -> u64 {
+    word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    word ^ (word >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_dropped_entries_is_the_probability_and_the_mean_is_kept() {
+        let mask = DropoutMask::new(7, 0.1);
+        let n = 200_000;
+        let dropped = (0..n).filter(|&i| !mask.keeps(i)).count() as f64 / n as f64;
+        let mean = (0..n).map(|i| mask.factor(i)).sum::<f64>() / n as f64;
+        assert!((dropped - 0.1).abs() < 0.003, "{dropped}");
+        assert!((mean - 1.0).abs() < 0.005, "{mean}");
+    }
+
+    #[test]
+    fn another_seed_is_another_mask_and_the_same_seed_the_same() {
+        let keeps = |seed| (0..4096).map(|i| DropoutMask::new(seed, 0.5).keeps(i)).collect::<Vec<_>>();
+        assert_eq!(keeps(1), keeps(1));
+        let differing = keeps(1).iter().zip(keeps(2)).filter(|(a, b)| **a != *b).count();
+        assert!((1800..2300).contains(&differing), "{differing}");
+    }
+
+    #[test]
+    fn probability_zero_keeps_everything_unscaled() {
+        let mask = DropoutMask::new(3, 0.0);
+        assert!((0..1000).all(|i| mask.factor(i) == 1.0));
+    }
+}

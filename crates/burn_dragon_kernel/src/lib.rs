@@ -1,0 +1,48 @@
+//! Numeric operations of Dragon Hatchling models.
+//!
+//! One folder per operation, the same file names in each: `mod.rs` is the contract (equation, shapes) and picks an
+//! implementation, `reference.rs` is the definition in plain tensor operations, slow and obvious. Whatever is added
+//! beside a `reference.rs` must equal it, values and gradients.
+//!
+//! | operation | equation | folder |
+//! |---|---|---|
+//! | projection | `x = relu(v W)` | [`projection`] |
+//! | rotation | pairs `(2i, 2i+1)` turned by `position * frequency_i` | [`rotation`] |
+//! | causal read | `read_t = q_t rho + sum over s < t of (q_t . q_s) v_s` | [`causal_read`] |
+//! | gated projection | `y = relu(a W) * x` | [`gated_projection`] |
+//! | dropout | keep a neuron where a hash of its index says so | [`dropout`] |
+//!
+//! Shapes use the project's letters: B lanes, T tokens, D model width, H heads, N neurons per head.
+//! Wrong shapes are a programmer's error here: the operations panic with the expected and the given shape.
+
+pub mod causal_read;
+pub mod dropout;
+pub mod gated_projection;
+pub mod projection;
+pub mod rotation;
+
+/// The curated names of this crate.
+pub mod api {
+    pub use crate::causal_read::{causal_read, causal_read_with_memory};
+    pub use crate::dropout::DropoutMask;
+    pub use crate::gated_projection::gated_projection;
+    pub use crate::projection::projection;
+    pub use crate::rotation::{Frequencies, Rotation};
+
+    /// The definitions that every faster implementation is tested against.
+    pub mod expert {
+        pub use crate::causal_read::reference as causal_read_reference;
+        pub use crate::gated_projection::reference as gated_projection_reference;
+        pub use crate::projection::reference as projection_reference;
+        pub use crate::rotation::reference as rotation_reference;
+    }
+}
+
+/// Panics unless `given` is `expected`; `operation` and `what` name the place.
+#[track_caller]
+pub(crate) fn assert_shape<const R: usize>(operation: &str, what: &str, given: [usize; R], expected: [usize; R]) {
+    assert!(
+        given == expected,
+        "{operation}: {what} has shape {given:?}, expected {expected:?}"
+    );
+}

@@ -1,0 +1,125 @@
+//! Rotary positions: adjacent neurons `(2i, 2i+1)` form a pair that turns by `frequency_i` of a full turn per token.
+//!
+//! ```text
+//! frequency_i = theta^(-2i/N) / (2 pi)   turns per token, i = 0 .. N/2
+//! angle       = 2 pi * frac(position * frequency_i)
+//! (a, b)     -> (a cos - b sin, b cos + a sin)
+//! ```
+//!
+//! Only differences of positions matter to the read. The phase is reduced modulo one turn in f64 before it becomes an
+//! angle, so that a long stream does not drift: at position 10^9 it is exact to about 1e-7 of a turn.
+
+pub mod reference;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+/// Turns per token of each neuron pair of a head; the same for every head.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frequencies {
+    turns: Vec<f64>,
+}
+
+impl Frequencies {
+    /// `theta^(-2i/N) / (2 pi)` for the `N/2` pairs of a head of `neurons` neurons.
+    ///
+    /// # Panics
+    /// If `neurons` is odd.
+    pub fn new(theta: f64, neurons: usize) -> Self {
+        assert!(neurons.is_multiple_of(2), "rotation: {neurons} neurons a head do not form pairs");
+        let pairs = neurons / 2;
+        let turns = (0..pairs)
+            .map(|i| theta.powf(-(i as f64) / pairs as f64) / std::f64::consts::TAU)
+            .collect();
+        Self { turns }
+    }
+
+    /// Frequencies given pair by pair, in turns per token.
+    pub fn from_turns(turns: Vec<f64>) -> Self {
+        Self { turns }
+    }
+
+    /// Turns per token, pair by pair.
+    pub fn turns(&self) -> &[f64] {
+        &self.turns
+    }
+
+    /// Cosines and sines for `tokens` positions of each lane, lane b starting at `starts[b]`.
+    ///
+    /// One table serves all lanes where they start at the same position.
+    ///
+    /// # Panics
+    /// If `starts` is empty.
+    pub fn rotation(&self, starts: &[u64], tokens: usize, dtype: DType, device: &Device) -> Rotation {
+        assert!(!starts.is_empty(), "rotation: no lane");
+        let together = starts.iter().all(|&start| start == starts[0]);
+        let starts = if together { &starts[..1] } else { starts };
+        let size = starts.len() * tokens * self.turns.len();
+        let (mut cos, mut sin) = (Vec::with_capacity(size), Vec::with_capacity(size));
+        for &start in starts {
+            for position in start..start + tokens as u64 {
+                for &turns in &self.turns {
+                    let angle = (position as f64 * turns).fract() * std::f64::consts::TAU;
+                    cos.push(angle.cos());
+                    sin.push(angle.sin());
+                }
+            }
+        }
+        let shape = [starts.len(), 1, tokens, self.turns.len()];
+        let table = |values: Vec<f64>| {
+            let data = TensorData::new(values, shape).convert_dtype(dtype);
+            Tensor::from_data(data, (device, dtype))
+        };
+        Rotation { cos: table(cos), sin: table(sin) }
+    }
+}
+
+/// Cosines and sines of one window, `[1 or B, 1, T, N/2]` each.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    /// Cosines of the pairs' angles.
+    pub cos: Tensor<4>,
+    /// Sines of the pairs' angles.
+    pub sin: Tensor<4>,
+}
+
+impl Rotation {
+    /// Turns the pairs of `x` by their angles.
+    ///
+    /// # Shapes
+    /// - `x`, output: `[B, H, T, N]`
+    ///
+    /// # Panics
+    /// If the table was made for another window or another number of neurons.
+    pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
+        let [_, _, tokens, neurons] = x.dims();
+        let lanes = self.cos.dims()[0];
+        crate::assert_shape("rotation", "the table", self.cos.dims(), [lanes, 1, tokens, neurons / 2]);
+        reference::rotate(x, self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_pair_of_a_large_head_takes_four_hundred_thousand_tokens_a_turn() {
+        let turns = Frequencies::new(65536.0, 8192);
+        assert!((turns.turns()[0] - 1.0 / std::f64::consts::TAU).abs() < 1e-12);
+        assert!((4.0e5..4.2e5).contains(&(1.0 / turns.turns()[4095])));
+    }
+
+    #[test]
+    fn a_rotation_keeps_the_length_of_every_pair_and_shifts_cancel() {
+        let device = Device::flex();
+        let turns = Frequencies::new(100.0, 8);
+        let x = Tensor::<4>::from_data(TensorData::new((0..8).map(f64::from).collect::<Vec<_>>(), [1, 1, 1, 8]), (&device, DType::F64));
+        let y = Tensor::<4>::from_data(TensorData::new((0..8).map(|i| f64::from(i * i % 5)).collect::<Vec<_>>(), [1, 1, 1, 8]), (&device, DType::F64));
+        let dot = |p: u64, q: u64| {
+            let at = |start, t: &Tensor<4>| turns.rotation(&[start], 1, DType::F64, &device).rotate(t.clone());
+            (at(p, &x) * at(q, &y)).sum().into_scalar::<f64>()
+        };
+        assert!((dot(0, 0) - (x.clone() * y.clone()).sum().into_scalar::<f64>()).abs() < 1e-12);
+        assert!((dot(3, 11) - dot(1_000_003, 1_000_011)).abs() < 1e-7);
+    }
+}

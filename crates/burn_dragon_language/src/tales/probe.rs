@@ -1,0 +1,202 @@
+//! How much of a tale a model remembers.
+
+use serde::Serialize;
+
+use super::{Recall, Split, Tale, TalesConfig, Tier};
+use crate::error::LanguageError;
+
+/// Upper ends of the distance groups in bytes; what lies further is the last group.
+const DISTANCES: [usize; 4] = [32, 64, 128, 256];
+
+/// Held-out tales whose recalled words are to be predicted.
+///
+/// A recalled word is right when every byte of [`Recall::range`] is the most likely one given the true text before it.
+/// The answers are given to [`score`](Self::score) in the order of [`recalls`](Self::recalls).
+#[derive(Debug, Clone)]
+pub struct RecallProbe {
+    tales: Vec<Tale>,
+}
+
+impl RecallProbe {
+    /// A probe of the first `n_tales` validation tales: of those the validation text is made of.
+    ///
+    /// # Errors
+    /// Those of [`TalesConfig::validate`]; [`LanguageError::Config`] if `n_tales` is 0.
+    pub fn new(config: &TalesConfig, n_tales: usize) -> Result<Self, LanguageError> {
+        config.validate()?;
+        if n_tales == 0 {
+            let reason = "is 0, but a probe needs a tale".into();
+            return Err(LanguageError::Config { key: "recall tales", reason });
+        }
+        Ok(Self { tales: (0..n_tales as u64).map(|index| config.tale(Split::Validation, index)).collect() })
+    }
+
+    /// The tales, to be run through the model.
+    pub fn tales(&self) -> &[Tale] {
+        &self.tales
+    }
+
+    /// Every recalled word with its tale, tale by tale, in the order of the text.
+    pub fn recalls(&self) -> impl Iterator<Item = (&Tale, &Recall)> {
+        self.tales.iter().flat_map(|tale| tale.recalls.iter().map(move |recall| (tale, recall)))
+    }
+
+    /// The score of one answer per recalled word: `true` where the model was right.
+    ///
+    /// # Errors
+    /// [`LanguageError::AnswerCount`] if there are more or fewer answers than [`recalls`](Self::recalls).
+    pub fn score(&self, answers: &[bool]) -> Result<RecallScore, LanguageError> {
+        let expected = self.recalls().count();
+        if answers.len() != expected {
+            return Err(LanguageError::AnswerCount { expected, given: answers.len() });
+        }
+        let group = |name: String, belongs: &dyn Fn(&Tale, &Recall) -> bool| {
+            let answered = self.recalls().zip(answers);
+            let members = answered.filter(|((tale, recall), _)| belongs(tale, recall));
+            GroupScore::of(name, members.map(|((_, recall), &right)| (recall.chance(), right)))
+        };
+        let ends = DISTANCES.into_iter().chain([usize::MAX]);
+        let starts = std::iter::once(1).chain(DISTANCES.map(|end| end + 1));
+        let by_distance = starts.zip(ends).map(|(start, end)| {
+            let name = if end == usize::MAX { format!("{start}+") } else { format!("{start}-{end}") };
+            group(name, &|_, recall| (start..=end).contains(&recall.distance))
+        });
+        let by_tier = Tier::ALL.map(|tier| group(format!("{tier:?}").to_lowercase(), &|tale, _| tale.tier == tier));
+        Ok(RecallScore {
+            overall: group("overall".into(), &|_, _| true),
+            by_distance: by_distance.filter(|group| group.count > 0).collect(),
+            by_tier: by_tier.into_iter().filter(|group| group.count > 0).collect(),
+        })
+    }
+
+    /// Up to `n` cases to show a person, from tales spread over the probe.
+    pub fn prompts(&self, n: usize) -> Vec<Prompt> {
+        let n = n.min(self.tales.len());
+        let tales = (0..n).map(|i| &self.tales[i * self.tales.len() / n]);
+        tales.filter_map(|tale| tale.recalls.first().map(|recall| Prompt::new(tale, recall))).collect()
+    }
+}
+
+/// A tale that stops before a word that has to be remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// The tale up to the word, the space before it included.
+    pub text: String,
+    /// The word.
+    pub answer: String,
+    /// How hard the tale is.
+    pub tier: Tier,
+    /// Bytes back to where the word was stated.
+    pub distance: usize,
+}
+
+impl Prompt {
+    /// The prompt that one recalled word of a tale makes.
+    pub fn new(tale: &Tale, recall: &Recall) -> Self {
+        let text = tale.text[..recall.range.start].to_owned();
+        Self { text, answer: recall.word.clone(), tier: tale.tier, distance: recall.distance }
+    }
+
+    /// The last sentence with a gap: `Later Mira looked under the old ___`.
+    pub fn question(&self) -> String {
+        // A question and its answer ("Who hid the key? It was ") belong together, so only a full stop separates.
+        let start = self.text.rfind(". ").map_or(0, |stop| stop + 2);
+        format!("{}___", &self.text[start..])
+    }
+}
+
+/// Accuracy on the recalled words.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RecallScore {
+    /// All of them.
+    pub overall: GroupScore,
+    /// Nearest first; only groups that have members.
+    pub by_distance: Vec<GroupScore>,
+    /// Easiest first; only tiers that have members.
+    pub by_tier: Vec<GroupScore>,
+}
+
+/// Accuracy on a group of recalled words.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GroupScore {
+    /// What the group has in common: `33-64` (bytes), `sprout`.
+    pub name: String,
+    /// Share of right answers, 0 to 1; 0 for an empty group.
+    pub accuracy: f64,
+    /// What guessing among the candidates gives on average.
+    pub chance: f64,
+    /// Number of recalled words.
+    pub count: usize,
+}
+
+impl GroupScore {
+    fn of(name: String, members: impl Iterator<Item = (f64, bool)>) -> Self {
+        let (mut count, mut right, mut chance) = (0usize, 0.0, 0.0);
+        for (guess, answer) in members {
+            count += 1;
+            right += f64::from(u8::from(answer));
+            chance += guess;
+        }
+        let n = count.max(1) as f64;
+        Self { name, accuracy: right / n, chance: chance / n, count }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probe() -> RecallProbe {
+        RecallProbe::new(&TalesConfig::default(), 200).unwrap()
+    }
+
+    #[test]
+    fn groups_partition_the_recalls() {
+        let probe = probe();
+        let answers: Vec<_> = probe.recalls().map(|(tale, _)| tale.tier == Tier::Sprout).collect();
+        let score = probe.score(&answers).unwrap();
+        assert_eq!(score.overall.count, answers.len());
+        for groups in [&score.by_distance, &score.by_tier] {
+            assert_eq!(groups.iter().map(|group| group.count).sum::<usize>(), answers.len());
+            let right: f64 = groups.iter().map(|group| group.accuracy * group.count as f64).sum();
+            assert!((right - score.overall.accuracy * answers.len() as f64).abs() < 1e-6);
+        }
+        assert_eq!(score.by_tier.iter().map(|group| group.accuracy).collect::<Vec<_>>(), [0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn chance_is_the_mean_over_the_candidates() {
+        let probe = probe();
+        let right = vec![true; probe.recalls().count()];
+        let score = probe.score(&right).unwrap();
+        let mean = probe.recalls().map(|(_, recall)| 1.0 / recall.candidates as f64).sum::<f64>() / right.len() as f64;
+        assert!((score.overall.chance - mean).abs() < 1e-12 && (0.1..0.2).contains(&mean), "{mean}");
+        assert_eq!(score.overall.accuracy, 1.0);
+    }
+
+    #[test]
+    fn a_wrong_number_of_answers_is_an_error() {
+        let error = probe().score(&[true]).unwrap_err();
+        assert!(matches!(error, LanguageError::AnswerCount { given: 1, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_probe_without_tales_is_an_error() {
+        let error = RecallProbe::new(&TalesConfig::default(), 0).unwrap_err();
+        assert!(matches!(error, LanguageError::Config { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_prompt_and_its_answer_begin_a_held_out_tale() {
+        let probe = probe();
+        let prompts = probe.prompts(12);
+        assert_eq!(prompts.len(), 12);
+        for prompt in prompts {
+            let begun = format!("{}{}", prompt.text, prompt.answer);
+            assert!(probe.tales().iter().any(|tale| tale.text.starts_with(&begun)), "{begun}");
+            assert!(prompt.text.contains(&prompt.answer), "{begun}");
+            let question = prompt.question();
+            assert!(question.ends_with(" ___") && !question.contains(". "), "{question}");
+        }
+    }
+}

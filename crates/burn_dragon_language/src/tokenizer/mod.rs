@@ -1,0 +1,252 @@
+//! From text to token ids and back.
+//!
+//! A [`TokenizerConfig`] says which kind is wanted; [`TokenizerConfig::train`] makes one from the training text; its
+//! [`TokenizerSpec`] is saved with the run and brings the same tokenizer back. Every kind is a file of this folder, an
+//! arm of the two enums, and an implementation of [`Tokenizer`]; nothing else in the crate knows the kinds apart.
+
+mod byte;
+mod char;
+mod stream;
+
+use std::{
+    borrow::Cow,
+    fmt::Debug,
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{byte::ByteTokenizer, char::CharTokenizer, stream::StreamDecoder};
+use crate::error::LanguageError;
+
+/// A reversible map between text and token ids `0..vocab_size`.
+pub trait Tokenizer: Send + Sync + Debug {
+    /// Number of ids.
+    fn vocab_size(&self) -> usize;
+
+    /// The ids of a text, nothing added before or after.
+    ///
+    /// # Errors
+    /// [`LanguageError::NotUtf8`] and [`LanguageError::UnknownChar`], where the kind cannot express the text.
+    fn encode(&self, text: &[u8]) -> Result<Vec<u32>, LanguageError>;
+
+    /// The bytes one id stands for; none for a special token. They need not be UTF-8 on their own.
+    ///
+    /// # Errors
+    /// [`LanguageError::UnknownToken`].
+    fn token_bytes(&self, id: u32) -> Result<Cow<'_, [u8]>, LanguageError>;
+
+    /// The id that closes a document, where the vocabulary has one.
+    fn end_of_text(&self) -> Option<u32>;
+
+    /// All that is needed to build this tokenizer again.
+    fn spec(&self) -> TokenizerSpec;
+
+    /// The text of some ids; bytes that are not UTF-8 become U+FFFD.
+    ///
+    /// # Errors
+    /// [`LanguageError::UnknownToken`].
+    fn decode(&self, ids: &[u32]) -> Result<String, LanguageError> {
+        let mut bytes = Vec::with_capacity(ids.len());
+        for &id in ids {
+            bytes.extend_from_slice(&self.token_bytes(id)?);
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Number of bytes an id stands for: 0 for special tokens and for ids outside the vocabulary.
+    fn byte_len(&self, id: u32) -> usize {
+        self.token_bytes(id).map_or(0, |bytes| bytes.len())
+    }
+}
+
+/// Which tokenizer to train: the table `[dataset.tokenizer]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum TokenizerConfig {
+    /// One id per byte, 256 in all; any text, nothing to train.
+    Byte {},
+    /// One id per character of the training text, in the order of first sight.
+    Char {
+        /// Whether ids 0 to 3 are `<pad>`, `<bos>`, `<eos>` and `<unk>`. Without them an unseen character is an error.
+        #[serde(default = "yes")]
+        special_tokens: bool,
+    },
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for TokenizerConfig {
+    fn default() -> Self {
+        Self::Byte {}
+    }
+}
+
+impl TokenizerConfig {
+    /// Makes the tokenizer of a training text, given as documents.
+    ///
+    /// # Errors
+    /// For `char`: [`LanguageError::NotUtf8`] inside [`LanguageError::InDocument`], or
+    /// [`LanguageError::TokenizerInvalid`] if there is not one character.
+    pub fn train(&self, training_text: &[&[u8]]) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+        match self {
+            Self::Byte {} => Ok(Arc::new(ByteTokenizer)),
+            Self::Char { special_tokens } => Ok(Arc::new(CharTokenizer::train(training_text, *special_tokens)?)),
+        }
+    }
+}
+
+/// A trained tokenizer as a value: what `tokenizer.json` holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum TokenizerSpec {
+    /// One id per byte.
+    Byte {},
+    /// One id per character.
+    Char {
+        /// Whether ids 0 to 3 are special.
+        special_tokens: bool,
+        /// The characters in the order of their ids, each once.
+        symbols: String,
+    },
+}
+
+impl TokenizerSpec {
+    /// Builds the tokenizer described.
+    ///
+    /// # Errors
+    /// [`LanguageError::TokenizerInvalid`] if the description contradicts itself.
+    pub fn build(&self) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+        match self {
+            Self::Byte {} => Ok(Arc::new(ByteTokenizer)),
+            Self::Char { special_tokens, symbols } => {
+                Ok(Arc::new(CharTokenizer::new(symbols.chars().collect(), *special_tokens)?))
+            }
+        }
+    }
+
+    /// Writes the file, whole or not at all: a reader never sees half a tokenizer, even after a power cut.
+    ///
+    /// # Errors
+    /// [`LanguageError::Write`].
+    pub fn save(&self, path: &Path) -> Result<(), LanguageError> {
+        let temporary = temporary_beside(path);
+        write_and_rename(self, &temporary, path).map_err(|source| {
+            // Best effort: the error that matters is the one above.
+            let _ = fs::remove_file(&temporary);
+            LanguageError::Write { path: path.to_path_buf(), source }
+        })
+    }
+
+    /// Reads a file written by [`save`](Self::save) and builds its tokenizer.
+    ///
+    /// # Errors
+    /// [`LanguageError::Read`], [`LanguageError::TokenizerFile`] (not JSON, an unknown type, an unknown or missing key)
+    /// and [`LanguageError::TokenizerInvalid`].
+    pub fn load(path: &Path) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+        let bytes = fs::read(path).map_err(|source| LanguageError::Read { path: path.to_path_buf(), source })?;
+        serde_json::from_slice::<Self>(&bytes)
+            .map_err(|source| LanguageError::TokenizerFile { path: path.to_path_buf(), source })?
+            .build()
+    }
+}
+
+/// A name in the same folder, since a rename is atomic only within one file system.
+fn temporary_beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+}
+
+fn write_and_rename(spec: &TokenizerSpec, temporary: &Path, path: &Path) -> std::io::Result<()> {
+    let mut file = fs::File::create(temporary)?;
+    serde_json::to_writer_pretty(&mut file, spec)?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    fs::rename(temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_text(text: &str) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        fs::write(&path, text).unwrap();
+        TokenizerSpec::load(&path)
+    }
+
+    #[test]
+    fn a_saved_tokenizer_comes_back_equal_and_leaves_nothing_else_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        for config in [TokenizerConfig::Byte {}, TokenizerConfig::Char { special_tokens: true }] {
+            let tokenizer = config.train(&["h\u{e9}llo \u{2713}\n".as_bytes()]).unwrap();
+            tokenizer.spec().save(&path).unwrap();
+            let again = TokenizerSpec::load(&path).unwrap();
+            assert_eq!(again.spec(), tokenizer.spec());
+            let text = "h\u{e9}\u{2713}".as_bytes();
+            assert_eq!(again.encode(text).unwrap(), tokenizer.encode(text).unwrap());
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn saving_into_a_missing_folder_is_an_error() {
+        let error = TokenizerSpec::Byte {}.save(Path::new("/nowhere/at/all/tokenizer.json")).unwrap_err();
+        assert!(matches!(error, LanguageError::Write { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_missing_tokenizer_file_is_an_error() {
+        let error = TokenizerSpec::load(Path::new("/nowhere/tokenizer.json")).unwrap_err();
+        assert!(matches!(error, LanguageError::Read { .. }), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_tokenizer_type_is_an_error_that_lists_the_known_ones() {
+        let error = load_text(r#"{"type":"wordpiece"}"#).unwrap_err();
+        assert!(matches!(error, LanguageError::TokenizerFile { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("wordpiece") && text.contains("byte") && text.contains("char"), "{text}");
+    }
+
+    #[test]
+    fn an_unknown_key_or_a_truncated_file_is_an_error() {
+        for text in [r#"{"type":"byte","ids":256}"#, r#"{"type":"char","special_tokens":true"#, ""] {
+            assert!(matches!(load_text(text), Err(LanguageError::TokenizerFile { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_symbol_is_an_error() {
+        let error = load_text(r#"{"type":"char","special_tokens":false,"symbols":"abca"}"#).unwrap_err();
+        assert!(matches!(error, LanguageError::TokenizerInvalid { .. }), "{error}");
+        assert!(error.to_string().contains("'a'"), "{error}");
+    }
+
+    #[test]
+    fn the_configuration_reads_from_toml_and_defaults_to_bytes() {
+        let read = |text: &str| toml::from_str::<TokenizerConfig>(text);
+        assert_eq!(TokenizerConfig::default(), read("type = 'byte'").unwrap());
+        assert_eq!(TokenizerConfig::Char { special_tokens: true }, read("type = 'char'").unwrap());
+        let error = read("type = 'char'\nspecial = true").unwrap_err().to_string();
+        assert!(error.contains("unknown field `special`, expected `special_tokens`"), "{error}");
+    }
+
+    #[test]
+    fn decoding_undoes_encoding_and_lengths_add_up() {
+        let text = "na\u{ef}ve \u{1f409} dragons".as_bytes();
+        for config in [TokenizerConfig::Byte {}, TokenizerConfig::Char { special_tokens: false }] {
+            let tokenizer = config.train(&[text]).unwrap();
+            let ids = tokenizer.encode(text).unwrap();
+            assert_eq!(tokenizer.decode(&ids).unwrap().as_bytes(), text);
+            assert_eq!(ids.iter().map(|&id| tokenizer.byte_len(id)).sum::<usize>(), text.len());
+        }
+    }
+}

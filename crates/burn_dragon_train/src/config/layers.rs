@@ -1,0 +1,269 @@
+//! The layers of a configuration, from the first and weakest to the last and strongest.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::Value;
+
+use super::origin::{Kind, Node, Origin};
+use super::{ConfigError, Resolved, suggest};
+
+/// Collects layers; each one overrides what the earlier ones say.
+///
+/// Tables merge key by key; scalars and arrays are replaced; a table whose `type` changes replaces the
+/// earlier one whole.
+///
+/// ```
+/// use burn_dragon_train::config::Layers;
+///
+/// let resolved = Layers::new()
+///     .embedded("config/language/base.toml", "[training]\nmax_steps = 1000\n")?
+///     .assignment("training.max_steps=100")?
+///     .resolve::<toml::Table>()?;
+/// assert_eq!(resolved.value["training"]["max_steps"].as_integer(), Some(100));
+/// # Ok::<(), burn_dragon_train::config::ConfigError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Layers {
+    merged: Node,
+    /// Assignments that follow each other act as one layer: otherwise `s.gamma=0.5 s.type=step` would
+    /// lose the first when the second replaces the table.
+    assigned: Node,
+}
+
+impl Default for Layers {
+    fn default() -> Self {
+        Self { merged: Node::empty(), assigned: Node::empty() }
+    }
+}
+
+impl Layers {
+    /// No layers: every value is the schema's default.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a text compiled into the program; `name` stands for the file in messages. It cannot say
+    /// `extends`, for it lies in no folder.
+    pub fn embedded(self, name: &str, text: &str) -> Result<Self, ConfigError> {
+        let node = Node::parse(name, text)?;
+        if let Some(extends) = node.get("extends") {
+            let problem = "an embedded configuration cannot extend a file";
+            return Err(ConfigError::Extends { origin: extends.origin.clone(), problem: problem.into() });
+        }
+        Ok(self.layer(node))
+    }
+
+    /// Adds a file, after the files it `extends`.
+    pub fn file(self, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let node = read(path.as_ref(), &mut Vec::new())?;
+        Ok(self.layer(node))
+    }
+
+    /// Adds one `key.path=value` from the command line. The value is read as TOML; what is not TOML is
+    /// taken as a string, so that `dataset.type=text` needs no quotes.
+    pub fn assignment(mut self, text: &str) -> Result<Self, ConfigError> {
+        let problem = |problem: &str| ConfigError::Assignment { text: text.into(), problem: problem.into() };
+        let (key, value) = text.split_once('=').ok_or_else(|| problem("there is no `=`"))?;
+        let keys: Vec<&str> = key.split('.').map(str::trim).collect();
+        if keys.iter().any(|key| key.is_empty()) {
+            return Err(problem("the key, or a part of it between dots, is empty"));
+        }
+        let node = Node::uniform(assigned_value(value.trim()), &Origin::CommandLine);
+        self.assigned.overlay(node.under(keys.into_iter()));
+        Ok(self)
+    }
+
+    /// Adds one value from elsewhere in the program: `origin` names the place, such as `--max-steps`;
+    /// `key` is a dotted path.
+    pub fn value(self, origin: &str, key: &str, value: impl Into<Value>) -> Self {
+        let node = Node::uniform(value.into(), &Origin::Named(origin.into()));
+        self.layer(node.under(key.split('.')))
+    }
+
+    /// Reads the merged layers as `T`.
+    ///
+    /// `T` and every table inside it should carry `#[serde(deny_unknown_fields)]`: serde, not this
+    /// function, knows which keys exist.
+    pub fn resolve<T: DeserializeOwned + Serialize>(self) -> Result<Resolved<T>, ConfigError> {
+        let tree = self.flatten();
+        let value = serde_path_to_error::deserialize(tree.to_value()).map_err(|error| suggest::explain(&error, &tree))?;
+        Resolved::new(value, tree)
+    }
+
+    fn layer(self, node: Node) -> Self {
+        let mut merged = self.flatten();
+        merged.overlay(node);
+        Self { merged, assigned: Node::empty() }
+    }
+
+    fn flatten(self) -> Node {
+        let mut merged = self.merged;
+        merged.overlay(self.assigned);
+        merged
+    }
+}
+
+/// Reads a file over what it extends. `open` holds the files being read now, outermost first.
+fn read(path: &Path, open: &mut Vec<(PathBuf, PathBuf)>) -> Result<Node, ConfigError> {
+    let unreadable = |source| ConfigError::Read { path: path.into(), source };
+    let identity = fs::canonicalize(path).map_err(unreadable)?;
+    let seen = open.iter().position(|(known, _)| *known == identity);
+    open.push((identity, path.into()));
+    if let Some(first) = seen {
+        return Err(ConfigError::Cycle { chain: open[first..].iter().map(|(_, shown)| shown.clone()).collect() });
+    }
+
+    let text = fs::read_to_string(path).map_err(unreadable)?;
+    let mut node = Node::parse(&path.display().to_string(), &text)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut merged = Node::empty();
+    for parent in take_extends(&mut node)? {
+        merged.overlay(read(&folder.join(parent), open)?);
+    }
+    merged.overlay(node);
+    open.pop();
+    Ok(merged)
+}
+
+/// Removes the key `extends` and returns the files it names.
+fn take_extends(node: &mut Node) -> Result<Vec<String>, ConfigError> {
+    let Kind::Table(entries) = &mut node.kind else { return Ok(Vec::new()) };
+    let Some(extends) = entries.remove("extends") else { return Ok(Vec::new()) };
+    let names = match extends.to_value() {
+        Value::String(name) => Some(vec![name]),
+        Value::Array(items) => items.into_iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    };
+    names.ok_or_else(|| ConfigError::Extends {
+        origin: extends.origin,
+        problem: "`extends` is a file name or a list of file names".into(),
+    })
+}
+
+fn assigned_value(text: &str) -> Value {
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {text}")).ok();
+    match parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value")) {
+        // No schema of ours has dates; a bare 2026-11-20 is a name.
+        Some(Value::Datetime(_)) | None => Value::String(text.into()),
+        Some(value) => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use toml::Table;
+
+    fn table(layers: Layers) -> Table {
+        layers.resolve::<Table>().unwrap().value
+    }
+
+    fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = write(folder.path(), "f.toml", "b = 2\nc = 2\nd = 2");
+        let layers = Layers::new().embedded("base.toml", "a = 1\nb = 1\nc = 1\nd = 1").unwrap();
+        let layers = layers.file(file).unwrap().assignment("c=3").unwrap().assignment("d=3").unwrap();
+        assert_eq!(table(layers.value("--d", "d", 4)), toml::from_str("a = 1\nb = 2\nc = 3\nd = 4").unwrap());
+    }
+
+    #[test]
+    fn extends_is_relative_to_the_file_and_resolved_first() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "root.toml", "a = 1\nb = 1\nc = 1\nd = 1");
+        write(folder.path(), "parts/two.toml", "extends = '../root.toml'\nb = 2\nc = 2\nd = 2");
+        write(folder.path(), "parts/three.toml", "c = 3\nd = 3");
+        let top = write(folder.path(), "top.toml", "extends = ['parts/two.toml', 'parts/three.toml']\nd = 4");
+        let value = table(Layers::new().file(top).unwrap());
+        assert_eq!(value, toml::from_str("a = 1\nb = 2\nc = 3\nd = 4").unwrap());
+    }
+
+    #[test]
+    fn two_files_may_extend_the_same_one() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "root.toml", "a = 1");
+        write(folder.path(), "l.toml", "extends = 'root.toml'");
+        write(folder.path(), "r.toml", "extends = 'root.toml'");
+        let top = write(folder.path(), "top.toml", "extends = ['l.toml', 'r.toml']");
+        assert_eq!(table(Layers::new().file(top).unwrap()), toml::from_str("a = 1").unwrap());
+    }
+
+    #[test]
+    fn a_cycle_shows_its_chain() {
+        let folder = tempfile::tempdir().unwrap();
+        let a = write(folder.path(), "a.toml", "extends = 'b.toml'");
+        write(folder.path(), "b.toml", "extends = 'c.toml'");
+        write(folder.path(), "c.toml", "extends = 'b.toml'");
+        let error = Layers::new().file(a).unwrap_err();
+        let ConfigError::Cycle { chain } = &error else { panic!("{error}") };
+        let names: Vec<_> = chain.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["b.toml", "c.toml", "b.toml"]);
+    }
+
+    #[test]
+    fn an_unreadable_file_is_named_with_the_reason() {
+        let error = Layers::new().file("no/such/file.toml").unwrap_err();
+        assert!(matches!(&error, ConfigError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound));
+        assert!(error.to_string().contains("no/such/file.toml"), "{error}");
+    }
+
+    #[test]
+    fn a_syntax_error_names_file_line_and_column() {
+        let error = Layers::new().embedded("base.toml", "a = 1\nbb = \n").unwrap_err();
+        assert!(error.to_string().starts_with("base.toml:2:6: "), "{error}");
+    }
+
+    #[test]
+    fn extends_must_be_names_and_cannot_be_embedded() {
+        let folder = tempfile::tempdir().unwrap();
+        let number = write(folder.path(), "f.toml", "x = 1\nextends = [3]");
+        let error = Layers::new().file(number).unwrap_err().to_string();
+        assert!(error.contains("f.toml:2") && error.contains("list of file names"), "{error}");
+        let error = Layers::new().embedded("base.toml", "extends = 'x.toml'").unwrap_err();
+        assert!(matches!(error, ConfigError::Extends { .. }), "{error}");
+    }
+
+    #[test]
+    fn an_assignment_is_toml_or_else_a_bare_string() {
+        let cases = [
+            ("k=100", Value::Integer(100)),
+            ("k=1e-3", Value::Float(1e-3)),
+            ("k=true", Value::Boolean(true)),
+            ("k=[1, 2]", Value::Array(vec![1.into(), 2.into()])),
+            ("k='1'", Value::String("1".into())),
+            ("k=data/*.txt", Value::String("data/*.txt".into())),
+            ("k=a=b", Value::String("a=b".into())),
+            ("k=2026-11-20", Value::String("2026-11-20".into())),
+            ("k=1\nz = 2", Value::String("1\nz = 2".into())),
+            ("k=", Value::String(String::new())),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(table(Layers::new().assignment(text).unwrap())["k"], expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_assignment_without_key_or_equals_sign_is_refused() {
+        for text in ["training.max_steps", "=1", "a..b=1", ".a=1"] {
+            let error = Layers::new().assignment(text).unwrap_err();
+            assert!(matches!(error, ConfigError::Assignment { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_assignments_does_not_matter_to_a_changed_type() {
+        let layers = Layers::new().embedded("base", "s = { type = 'cosine', old = 1 }").unwrap();
+        let layers = layers.assignment("s.gamma=0.5").unwrap().assignment("s.type=step").unwrap();
+        assert_eq!(table(layers), toml::from_str("s = { type = 'step', gamma = 0.5 }").unwrap());
+    }
+}

@@ -1,0 +1,277 @@
+//! Configuration values that remember where they were written.
+//!
+//! A [`Node`] is a TOML value with an [`Origin`] at every key, so that an error can point at the line that
+//! caused it, and `--print-config` can say who set what, after any number of layers were merged.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use toml::Value;
+use toml::de::{DeTable, DeValue};
+
+use super::ConfigError;
+
+/// Where a configuration value was set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nowhere: it is the schema's default.
+    Default,
+    /// In a file, or in a text compiled into the program under a file's name.
+    Line {
+        /// The file as it was named.
+        file: String,
+        /// The line of the key, from 1.
+        line: usize,
+    },
+    /// In a `key=value` argument.
+    CommandLine,
+    /// In something else that has a name, such as the flag `--max-steps`.
+    Named(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Line { file, line } => write!(f, "{file}:{line}"),
+            Self::CommandLine => f.write_str("command line"),
+            Self::Named(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A value of the merged configuration and where it was last set.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) origin: Origin,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    /// Neither table nor array.
+    Scalar(Value),
+    /// Kept as nodes, because an array of tables can hold a wrong key too.
+    Array(Vec<Node>),
+    Table(BTreeMap<String, Node>),
+}
+
+impl Node {
+    /// A table without keys.
+    pub(super) fn empty() -> Self {
+        Self { origin: Origin::Default, kind: Kind::Table(BTreeMap::new()) }
+    }
+
+    /// The table that a TOML text describes; `name` is the file's name in origins and errors.
+    pub(super) fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        let syntax = |error: toml::de::Error| {
+            let (line, column) = position(text, error.span().map_or(0, |span| span.start));
+            ConfigError::Syntax { file: name.into(), line, column, message: error.message().into() }
+        };
+        // Two readings: one yields plain values, the other the place of every key.
+        let values: toml::Table = toml::from_str(text).map_err(syntax)?;
+        let places = DeTable::parse(text).map_err(syntax)?.into_inner();
+        let lines = Lines { file: name, text };
+        Ok(Self { origin: lines.at(0), kind: lines.table(values, &places) })
+    }
+
+    /// A value with one origin throughout.
+    pub(super) fn uniform(value: Value, origin: &Origin) -> Self {
+        let kind = match value {
+            Value::Table(table) => {
+                Kind::Table(table.into_iter().map(|(key, value)| (key, Self::uniform(value, origin))).collect())
+            }
+            Value::Array(items) => Kind::Array(items.into_iter().map(|item| Self::uniform(item, origin)).collect()),
+            scalar => Kind::Scalar(scalar),
+        };
+        Self { origin: origin.clone(), kind }
+    }
+
+    /// This node under a path of keys: `a.b` wraps it in a table `a` that holds `b`.
+    pub(super) fn under<'a>(self, keys: impl DoubleEndedIterator<Item = &'a str>) -> Self {
+        keys.rev().fold(self, |node, key| Self {
+            origin: node.origin.clone(),
+            kind: Kind::Table(BTreeMap::from([(key.to_owned(), node)])),
+        })
+    }
+
+    /// Lays `upper` over this node: tables merge key by key, anything else is replaced, and so is a table
+    /// whose `type` changes, since the old type's keys mean nothing to the new one.
+    pub(super) fn overlay(&mut self, upper: Self) {
+        if self.type_name().zip(upper.type_name()).is_some_and(|(old, new)| old != new) {
+            *self = upper;
+            return;
+        }
+        match (&mut self.kind, upper.kind) {
+            (Kind::Table(lower), Kind::Table(entries)) => {
+                self.origin = upper.origin;
+                for (key, node) in entries {
+                    match lower.get_mut(&key) {
+                        Some(below) => below.overlay(node),
+                        None => drop(lower.insert(key, node)),
+                    }
+                }
+            }
+            (_, kind) => *self = Self { origin: upper.origin, kind },
+        }
+    }
+
+    fn type_name(&self) -> Option<&str> {
+        match &self.get("type")?.kind {
+            Kind::Scalar(Value::String(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The child of a table by key, or of an array by index.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        match &self.kind {
+            Kind::Table(entries) => entries.get(key),
+            Kind::Array(items) => items.get(key.parse::<usize>().ok()?),
+            Kind::Scalar(_) => None,
+        }
+    }
+
+    /// The node at a path of keys.
+    pub(super) fn at(&self, path: &[String]) -> Option<&Self> {
+        path.iter().try_fold(self, |node, key| node.get(key))
+    }
+
+    /// Who set the value at `path`: an array that was set whole answers for its items.
+    pub(super) fn origin_of(&self, path: &[String]) -> Origin {
+        let mut node = self;
+        for key in path {
+            match (node.get(key), &node.kind) {
+                (Some(child), _) => node = child,
+                (None, Kind::Table(_)) => return Origin::Default,
+                (None, _) => break,
+            }
+        }
+        node.origin.clone()
+    }
+
+    /// Keys (or indices) and children, in order.
+    pub(super) fn children(&self) -> Vec<(String, &Self)> {
+        match &self.kind {
+            Kind::Table(entries) => entries.iter().map(|(key, node)| (key.clone(), node)).collect(),
+            Kind::Array(items) => items.iter().enumerate().map(|(i, node)| (i.to_string(), node)).collect(),
+            Kind::Scalar(_) => Vec::new(),
+        }
+    }
+
+    /// The plain value, without origins.
+    pub(super) fn to_value(&self) -> Value {
+        match &self.kind {
+            Kind::Scalar(value) => value.clone(),
+            Kind::Array(items) => Value::Array(items.iter().map(Self::to_value).collect()),
+            Kind::Table(entries) => Value::Table(entries.iter().map(|(k, node)| (k.clone(), node.to_value())).collect()),
+        }
+    }
+}
+
+/// Line and column, both from 1, of a byte offset; columns count characters.
+pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset.min(text.len())).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// Walks the two readings of one text side by side.
+struct Lines<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl Lines<'_> {
+    fn at(&self, offset: usize) -> Origin {
+        Origin::Line { file: self.file.into(), line: position(self.text, offset).0 }
+    }
+
+    fn table(&self, values: toml::Table, places: &DeTable<'_>) -> Kind {
+        let mut values = values;
+        let entries = places.iter().filter_map(|(key, place)| {
+            let name = key.get_ref().to_string();
+            let value = values.remove(&name)?;
+            let node = Node { origin: self.at(key.span().start), kind: self.kind(value, place.get_ref()) };
+            Some((name, node))
+        });
+        Kind::Table(entries.collect())
+    }
+
+    fn kind(&self, value: Value, place: &DeValue<'_>) -> Kind {
+        match (value, place) {
+            (Value::Table(values), DeValue::Table(places)) => self.table(values, places),
+            (Value::Array(values), DeValue::Array(places)) => Kind::Array(
+                values
+                    .into_iter()
+                    .zip(places.iter())
+                    .map(|(value, place)| Node {
+                        origin: self.at(place.span().start),
+                        kind: self.kind(value, place.get_ref()),
+                    })
+                    .collect(),
+            ),
+            (scalar, _) => Kind::Scalar(scalar),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> Vec<String> {
+        text.split('.').map(str::to_owned).collect()
+    }
+
+    fn merged(lower: &str, upper: &str) -> Node {
+        let mut node = Node::parse("lower", lower).unwrap();
+        node.overlay(Node::parse("upper", upper).unwrap());
+        node
+    }
+
+    #[test]
+    fn every_key_remembers_its_line() {
+        let node = Node::parse("f", "a = 1\n\n[x.y]\nz = 'q'\n[[w]]\nk = [1, 2]\ni = { j = 3 }\n").unwrap();
+        for (key, line) in [("a", 1), ("x", 3), ("x.y", 3), ("x.y.z", 4), ("w.0.k", 6), ("w.0.i.j", 7)] {
+            assert_eq!(node.origin_of(&path(key)).to_string(), format!("f:{line}"), "{key}");
+        }
+    }
+
+    #[test]
+    fn tables_merge_deeply_and_the_later_layer_wins() {
+        let node = merged("[t]\na = 1\nb = [1, 2]\n[t.u]\nc = 1", "[t]\nb = [3]\n[t.u]\nd = 2");
+        assert_eq!(node.to_value(), toml::from_str("[t]\na = 1\nb = [3]\n[t.u]\nc = 1\nd = 2").unwrap());
+        assert_eq!(node.origin_of(&path("t.a")).to_string(), "lower:2");
+        assert_eq!(node.origin_of(&path("t.b")).to_string(), "upper:2");
+    }
+
+    #[test]
+    fn a_changed_type_replaces_the_table_whole() {
+        let lower = "[s]\ntype = 'cosine'\nold = 1";
+        let same = merged(lower, "[s]\ntype = 'cosine'\nnew = 2");
+        assert!(same.at(&path("s.old")).is_some() && same.at(&path("s.new")).is_some());
+        let changed = merged(lower, "[s]\ntype = 'step'\nnew = 2");
+        assert!(changed.at(&path("s.old")).is_none() && changed.at(&path("s.new")).is_some());
+    }
+
+    #[test]
+    fn a_table_and_a_scalar_replace_each_other() {
+        assert_eq!(merged("a = 1", "[a]\nb = 2").to_value(), toml::from_str("[a]\nb = 2").unwrap());
+        assert_eq!(merged("[a]\nb = 2", "a = 1").to_value(), toml::from_str("a = 1").unwrap());
+    }
+
+    #[test]
+    fn an_unset_key_has_the_default_origin_but_array_items_belong_to_their_array() {
+        let node = Node::uniform(toml::from_str("a = [1]\n[t]\nb = 1").unwrap(), &Origin::CommandLine);
+        assert_eq!(node.origin_of(&path("t.c")), Origin::Default);
+        assert_eq!(node.origin_of(&path("a.7")), Origin::CommandLine);
+    }
+
+    #[test]
+    fn positions_count_lines_and_characters_from_one() {
+        assert_eq!(position("ab\nçd", 0), (1, 1));
+        assert_eq!(position("ab\nçd", 5), (2, 2));
+        assert_eq!(position("ab", 99), (1, 3));
+    }
+}

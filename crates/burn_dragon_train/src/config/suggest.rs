@@ -1,0 +1,326 @@
+//! From serde's complaint to an error a newcomer can act on.
+//!
+//! serde says what is wrong and, by way of `serde_path_to_error`, where; the merged tree says who wrote
+//! it. Tables with a `type` are buffered by serde, which shortens the path to that table: the rest of the
+//! path is then searched for in the tree.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use serde::de::Unexpected;
+use serde_path_to_error::{Error, Segment};
+use toml::Value;
+
+use super::origin::{Kind, Node, Origin};
+use super::ConfigError;
+
+/// Turns a refusal of the merged `tree` into our own error.
+pub(super) fn explain(error: &Error<toml::de::Error>, tree: &Node) -> ConfigError {
+    let path: Vec<String> = error.path().iter().filter_map(step).collect();
+    let message = error.inner().message();
+    if let Some((name, valid)) = complaint(message, "unknown field") {
+        return unknown_key(tree, &path, &name, valid);
+    }
+    if let Some((name, valid)) = complaint(message, "unknown variant") {
+        return unknown_name(tree, path, name, valid);
+    }
+    if let Some(key) = message.strip_prefix("missing field ") {
+        let table = tree.origin_of(&path);
+        return ConfigError::Missing { key: join(&path, key.trim_matches('`')), table };
+    }
+    if let Some((given, expected)) = wrong_value(message) {
+        let path = path_of_value(tree, path, given);
+        let (key, origin) = (path.join("."), tree.origin_of(&path));
+        return ConfigError::WrongValue { key, origin, expected: plain(expected), given: given.replace('`', "") };
+    }
+    ConfigError::Refused { key: path.join("."), origin: tree.origin_of(&path), problem: message.into() }
+}
+
+fn step(segment: &Segment) -> Option<String> {
+    match segment {
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Enum { variant } => Some(variant.clone()),
+        Segment::Unknown => None,
+    }
+}
+
+fn unknown_key(tree: &Node, path: &[String], name: &str, valid: Box<[String]>) -> ConfigError {
+    // The path may or may not end in the key itself; buffered, it ends at a table somewhere above it.
+    let table = match path.split_last() {
+        Some((last, above)) if last == name => above,
+        _ => path,
+    };
+    let path = find_below(tree, table, |key, _| key == name).unwrap_or_else(|| [table, &[name.to_owned()]].concat());
+    let (origin, table) = (tree.origin_of(&path), &path[..path.len() - 1]);
+    let misspelt = || nearest(name, &valid).map(|key| join(table, key));
+    let misplaced = || find_below(tree, &[], |key, at| key == name && at != path).map(|at| at.join("."));
+    // At the top, a right name without its table is likelier than a misspelling that equals a right name.
+    let nearest = if table.is_empty() { misplaced().or_else(misspelt) } else { misspelt().or_else(misplaced) };
+    ConfigError::UnknownKey { key: path.join("."), origin, nearest, valid }
+}
+
+fn unknown_name(tree: &Node, path: Vec<String>, given: String, valid: Box<[String]>) -> ConfigError {
+    let path = path_of_value(tree, path, &Unexpected::Str(&given).to_string());
+    let nearest = nearest(&given, &valid).map(str::to_owned);
+    ConfigError::UnknownName { key: path.join("."), origin: tree.origin_of(&path), given: given.into(), nearest, valid }
+}
+
+/// Splits "PREFIX `name`, expected one of `a`, `b`" into the name and the valid ones.
+fn complaint(message: &str, prefix: &str) -> Option<(String, Box<[String]>)> {
+    let rest = message.strip_prefix(prefix)?.trim_start().strip_prefix('`')?;
+    let (name, rest) = rest.split_once("`, ")?;
+    let valid = rest.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    Some((name.into(), valid))
+}
+
+/// Splits "invalid type: GIVEN, expected EXPECTED". The last ", expected " counts: a string may hold one.
+fn wrong_value(message: &str) -> Option<(&str, &str)> {
+    let rest = ["invalid type: ", "invalid value: ", "invalid length "]
+        .iter()
+        .find_map(|prefix| message.strip_prefix(prefix))?;
+    rest.rsplit_once(", expected ")
+}
+
+/// Rust's names of types, in words.
+fn plain(expected: &str) -> String {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more".into(),
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number".into(),
+        "f32" | "f64" => "a number".into(),
+        "a boolean" => "true or false".into(),
+        "a sequence" => "a list".into(),
+        "a map" => "a table".into(),
+        struct_or_enum if struct_or_enum.starts_with("struct ") || struct_or_enum.contains("enum ") => "a table".into(),
+        other => other.into(),
+    }
+}
+
+/// The path of the one value under `path` that serde would describe as `given`; `path` itself if it is
+/// none or not the only one.
+fn path_of_value(tree: &Node, path: Vec<String>, given: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    visit_below(tree, &path, |_, at, node| {
+        if describe(node).as_deref() == Some(given) {
+            found.push(at.to_vec());
+        }
+    });
+    <[Vec<String>; 1]>::try_from(found).map_or(path, |[only]| only)
+}
+
+/// How serde words a scalar in an error.
+fn describe(node: &Node) -> Option<String> {
+    let Kind::Scalar(value) = &node.kind else { return None };
+    match value {
+        Value::String(text) => Some(Unexpected::Str(text)),
+        Value::Integer(number) => Some(Unexpected::Signed(*number)),
+        Value::Float(number) => Some(Unexpected::Float(*number)),
+        Value::Boolean(truth) => Some(Unexpected::Bool(*truth)),
+        _ => None,
+    }
+    .map(|unexpected| unexpected.to_string())
+}
+
+/// The path of the shallowest node under `path` that `wanted(key, path)` accepts.
+fn find_below(tree: &Node, path: &[String], wanted: impl Fn(&str, &[String]) -> bool) -> Option<Vec<String>> {
+    let mut found = None;
+    visit_below(tree, path, |key, at, _| {
+        if found.is_none() && wanted(key, at) {
+            found = Some(at.to_vec());
+        }
+    });
+    found
+}
+
+/// Visits every node under `path`, level by level.
+fn visit_below(tree: &Node, path: &[String], mut visit: impl FnMut(&str, &[String], &Node)) {
+    let mut queue: VecDeque<_> = tree.at(path).map(|node| (path.to_vec(), node)).into_iter().collect();
+    while let Some((above, node)) = queue.pop_front() {
+        for (key, child) in node.children() {
+            let at = [&above[..], std::slice::from_ref(&key)].concat();
+            visit(&key, &at, child);
+            queue.push_back((at, child));
+        }
+    }
+}
+
+/// The valid name closest to what was written, if one is close enough to have been meant.
+fn nearest<'a>(written: &str, valid: &'a [String]) -> Option<&'a str> {
+    let close = |name: &&String| strsim::damerau_levenshtein(written, name);
+    let best = valid.iter().min_by_key(close)?;
+    // A third of the letters wrong is a misspelling; `steps` for `max_steps` is meant too.
+    let misspelt = close(&best) * 3 <= written.chars().count().max(best.chars().count());
+    let holds = |long: &str, short: &str| short.len() > 2 && long.contains(short);
+    let partial = || valid.iter().find(|name| holds(name, written) || holds(written, name));
+    if misspelt { Some(best) } else { partial().map(String::as_str) }
+}
+
+fn join(table: &[String], key: &str) -> String {
+    [table, &[key.to_owned()]].concat().join(".")
+}
+
+/// The end of a message about a wrong name: the nearest valid one, or all of them.
+pub(super) fn hint(nearest: Option<&str>, valid: &[String]) -> String {
+    match (nearest, valid) {
+        (Some(name), _) => format!("did you mean `{name}`?"),
+        (None, []) => "nothing can be set here".into(),
+        (None, names) => format!("possible: `{}`", names.join("`, `")),
+    }
+}
+
+/// The end of a message about a missing key.
+pub(super) fn in_table(table: &Origin) -> String {
+    match table {
+        Origin::Default => String::new(),
+        origin => format!(" (its table: {origin})"),
+    }
+}
+
+/// Files in a circle, as `a -> b -> a`.
+pub(super) fn chain(files: &[PathBuf]) -> String {
+    files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" -> ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Layers;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Config {
+        training: Training,
+        #[serde(default)]
+        seed: u64,
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Training {
+        max_steps: u64,
+        #[serde(default)]
+        clip: Option<f64>,
+        #[serde(default)]
+        resume: bool,
+        schedule: Schedule,
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+    enum Schedule {
+        Constant { warmup_steps: u64 },
+        Cosine { warmup_steps: u64, final_factor: f64 },
+    }
+
+    const BASE: &str = "[training]\nmax_steps = 10\n[training.schedule]\ntype = 'cosine'\nwarmup_steps = 1\nfinal_factor = 0.1\n";
+
+    /// The message for the base with a file and arguments over it.
+    fn refusal(file: &str, arguments: &[&str]) -> String {
+        let layers = Layers::new().embedded("base.toml", BASE).unwrap().embedded("my.toml", file).unwrap();
+        let layers = arguments.iter().fold(layers, |layers, text| layers.assignment(text).unwrap());
+        layers.resolve::<Config>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_in_a_file_names_the_line_and_the_nearest_key() {
+        assert_eq!(
+            refusal("# mine\n[training]\nmax_stesp = 5", &[]),
+            "unknown key `training.max_stesp` (my.toml:3); did you mean `training.max_steps`?"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_on_the_command_line_says_so() {
+        assert_eq!(refusal("", &["sed=1"]), "unknown key `sed` (command line); did you mean `seed`?");
+    }
+
+    #[test]
+    fn an_unknown_key_in_a_typed_table_is_found_again() {
+        assert_eq!(
+            refusal("", &["training.schedule.warm_steps=1"]),
+            "unknown key `training.schedule.warm_steps` (command line); did you mean `training.schedule.warmup_steps`?"
+        );
+    }
+
+    #[test]
+    fn a_right_key_in_the_wrong_table_is_shown_its_place() {
+        assert_eq!(
+            refusal("", &["max_steps=1"]),
+            "unknown key `max_steps` (command line); did you mean `training.max_steps`?"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_unlike_any_other_lists_the_valid_ones() {
+        assert_eq!(
+            refusal("[training]\nxyz = 5", &[]),
+            "unknown key `training.xyz` (my.toml:2); possible: `max_steps`, `clip`, `resume`, `schedule`"
+        );
+    }
+
+    #[test]
+    fn an_unknown_type_names_the_nearest() {
+        assert_eq!(
+            refusal("[training.schedule]\ntype = 'cosin'\nwarmup_steps = 1", &[]),
+            "`training.schedule.type` cannot be \"cosin\" (my.toml:2); did you mean `cosine`?"
+        );
+    }
+
+    #[test]
+    fn a_wrong_type_names_key_origin_expected_and_given() {
+        assert_eq!(
+            refusal("[training]\nmax_steps = 'many'", &[]),
+            "`training.max_steps` should be a whole number, 0 or more, but is string \"many\" (my.toml:2)"
+        );
+        assert_eq!(
+            refusal("", &["training.clip=on"]),
+            "`training.clip` should be a number, but is string \"on\" (command line)"
+        );
+        assert_eq!(
+            refusal("", &["training.resume=1"]),
+            "`training.resume` should be true or false, but is integer 1 (command line)"
+        );
+        assert_eq!(refusal("training = 3", &[]), "`training` should be a table, but is integer 3 (my.toml:1)");
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_a_wrong_value() {
+        assert_eq!(
+            refusal("", &["seed=-1"]),
+            "`seed` should be a whole number, 0 or more, but is integer -1 (command line)"
+        );
+    }
+
+    #[test]
+    fn a_wrong_type_in_a_typed_table_is_found_again() {
+        assert_eq!(
+            refusal("[training.schedule]\nfinal_factor = 'low'", &[]),
+            "`training.schedule.final_factor` should be a number, but is string \"low\" (my.toml:2)"
+        );
+    }
+
+    #[test]
+    fn a_missing_value_names_the_key_and_its_table() {
+        assert_eq!(
+            refusal("", &["training.schedule.type=constant"]),
+            "`training.schedule.warmup_steps` is required and nothing sets it (its table: command line)"
+        );
+        let error = Layers::new().resolve::<Config>().unwrap_err().to_string();
+        assert_eq!(error, "`training` is required and nothing sets it");
+    }
+
+    #[test]
+    fn a_refusal_of_the_schema_keeps_its_reason() {
+        #[derive(Debug, Serialize, Deserialize)]
+        struct Picky {
+            #[serde(deserialize_with = "refuse")]
+            odd: u64,
+        }
+        fn refuse<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+            let number = u64::deserialize(deserializer)?;
+            Err(serde::de::Error::custom(format!("{number} is even")))
+        }
+        let error = Layers::new().assignment("odd=2").unwrap().resolve::<Picky>().unwrap_err().to_string();
+        assert_eq!(error, "`odd`: 2 is even (command line)");
+    }
+}

@@ -1,0 +1,138 @@
+//! Ctrl-C and SIGTERM: finish the step, save, then exit.
+
+use std::io::{self, Write};
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::TrainError;
+
+/// The handler belongs to the process, and so does this flag; `None` until it is installed.
+static INSTALLED: Mutex<Option<Interrupt>> = Mutex::new(None);
+
+/// A request to stop, read by the trainer after each step. Clones share the request.
+#[derive(Debug, Clone)]
+pub struct Interrupt {
+    requested: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// Exit status of a program that was interrupted and saved: 128 and the number of SIGINT.
+    pub const EXIT_CODE: i32 = 130;
+
+    /// Listens for Ctrl-C, SIGTERM and SIGHUP. The first one makes [`requested`](Self::requested) true; the
+    /// second one ends the process at once, with [`EXIT_CODE`](Self::EXIT_CODE). Further calls return the
+    /// same request.
+    ///
+    /// # Errors
+    ///
+    /// If another part of the program handles these signals already.
+    pub fn install() -> Result<Self, TrainError> {
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(interrupt) = installed.as_ref() {
+            return Ok(interrupt.clone());
+        }
+        let interrupt = Self::none();
+        let heard = interrupt.clone();
+        ctrlc::try_set_handler(move || heard.signal()).map_err(TrainError::Interrupt)?;
+        *installed = Some(interrupt.clone());
+        Ok(interrupt)
+    }
+
+    /// Listens to no signal: only [`request`](Self::request) interrupts. For tests, and for programs that
+    /// handle signals themselves.
+    pub fn none() -> Self {
+        Self { requested: Arc::new(AtomicBool::new(false)) }
+    }
+
+    /// Asks the trainer to stop after the step it is in.
+    pub fn request(&self) {
+        self.requested.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether anyone asked to stop.
+    pub fn requested(&self) -> bool {
+        self.requested.load(Ordering::SeqCst)
+    }
+
+    fn signal(&self) {
+        if self.requested.swap(true, Ordering::SeqCst) {
+            process::exit(Self::EXIT_CODE);
+        }
+        // Not `eprintln`, which panics when standard error is closed; a new line, since the progress line is live.
+        let _ = writeln!(io::stderr(), "\nfinishing the step and saving; press again to stop at once");
+    }
+}
+
+impl Default for Interrupt {
+    /// [`Interrupt::none`].
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_reaches_every_clone_and_no_other() {
+        let (interrupt, other) = (Interrupt::none(), Interrupt::none());
+        let clone = interrupt.clone();
+        assert!(!clone.requested());
+        interrupt.request();
+        assert!(clone.requested() && !other.requested());
+    }
+
+    #[cfg(unix)]
+    mod signals {
+        use super::*;
+        use std::env;
+        use std::process::{Command, Output};
+        use std::thread::sleep;
+        use std::time::Duration;
+
+        const SIGNALS: &str = "BURN_DRAGON_TEST_SIGNALS";
+
+        /// Runs `child_receives_signals` below in a process of its own: a signal is felt by all its tests.
+        fn child(signals: &str) -> Output {
+            let name = "child_receives_signals";
+            let mut command = Command::new(env::current_exe().unwrap());
+            command.args([name, "--ignored", "--nocapture", "--test-threads=1"]).env(SIGNALS, signals).output().unwrap()
+        }
+
+        #[test]
+        #[ignore = "the child of the tests below"]
+        fn child_receives_signals() {
+            let Ok(signals) = env::var(SIGNALS) else { return };
+            let interrupt = Interrupt::install().unwrap();
+            let again = Interrupt::install().unwrap();
+            for signal in signals.split(',') {
+                let id = process::id().to_string();
+                assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+                for _ in 0..500 {
+                    if !again.requested() {
+                        sleep(Duration::from_millis(10));
+                    }
+                }
+                assert!(interrupt.requested() && again.requested());
+            }
+            // Long enough for a second signal to end the process.
+            sleep(Duration::from_millis(if signals.contains(',') { 5000 } else { 0 }));
+        }
+
+        #[test]
+        fn the_first_signal_is_a_request() {
+            for signal in ["-INT", "-TERM"] {
+                let output = child(signal);
+                assert!(output.status.success(), "{signal}: {output:?}");
+                assert!(String::from_utf8_lossy(&output.stderr).contains("finishing the step and saving"));
+            }
+        }
+
+        #[test]
+        fn the_second_signal_exits_at_once() {
+            assert_eq!(child("-TERM,-INT").status.code(), Some(Interrupt::EXIT_CODE));
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! burn_dragon_train

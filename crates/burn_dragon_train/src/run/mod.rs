@@ -1,0 +1,240 @@
+//! A run on disk: its folder, what it says about itself, and its metrics.
+//!
+//! ```text
+//! runs/<label>-<UTC date-time>/  config.toml     the resolved configuration, complete
+//!                                run.json        RunInfo: version, machine, seed, command line
+//!                                metrics.jsonl   MetricsLog: one JSON object a line
+//!                                tokenizer.json  (language)
+//!                                checkpoint/step-000200/
+//! runs/latest                    names the newest run
+//! ```
+
+mod folder;
+mod metrics;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+pub use folder::RunFolder;
+pub use metrics::{Line, MetricsLog, STEP, TIME, without_time};
+
+use crate::error::TrainError;
+
+/// What `run.json` tells about the run: enough to repeat it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// The version of burn_dragon that started it.
+    pub version: String,
+    /// The backend: `cpu`, `wgpu`, `cuda`.
+    pub backend: String,
+    /// The device, as its backend describes it.
+    pub device: String,
+    /// The processor's name, where the system tells it.
+    pub cpu: Option<String>,
+    /// Threads that the process may use.
+    pub threads: usize,
+    /// The seed from which every random number of the run derives.
+    pub seed: u64,
+    /// The program and its arguments.
+    pub command_line: Vec<String>,
+    /// When it started, RFC 3339 in UTC.
+    pub started: String,
+    /// Each time it was resumed.
+    #[serde(default)]
+    pub resumed_at: Vec<Resumed>,
+}
+
+/// A continuation of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// The step of the checkpoint it continued from.
+    pub step: u64,
+    /// When, RFC 3339 in UTC.
+    pub time: String,
+}
+
+impl RunInfo {
+    /// Describes a run that starts now, in this process.
+    pub fn now(backend: &str, device: &str, seed: u64) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            backend: backend.into(),
+            device: device.into(),
+            cpu: fs::read_to_string("/proc/cpuinfo").ok().as_deref().and_then(cpu_model),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            seed,
+            // Not `args`, which panics on arguments that are not UTF-8.
+            command_line: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+            started: rfc3339(SystemTime::now()),
+            resumed_at: Vec::new(),
+        }
+    }
+
+    /// Notes that the run continues now, from the checkpoint of `step`.
+    pub fn resumed(&mut self, step: u64) {
+        self.resumed_at.push(Resumed { step, time: rfc3339(SystemTime::now()) });
+    }
+
+    /// Writes the file, [`RunFolder::run_json`].
+    pub fn save(&self, path: &Path) -> Result<(), TrainError> {
+        let mut text = serde_json::to_string_pretty(self).map_err(TrainError::Json)?;
+        text.push('\n');
+        write_atomic(path, text.as_bytes())
+    }
+
+    /// Reads the file.
+    pub fn load(path: &Path) -> Result<Self, TrainError> {
+        let text = fs::read_to_string(path).map_err(TrainError::file("read", path))?;
+        serde_json::from_str(&text).map_err(|error| TrainError::Record {
+            path: path.into(),
+            line: error.line(),
+            problem: error.to_string(),
+        })
+    }
+}
+
+fn cpu_model(cpuinfo: &str) -> Option<String> {
+    let (_, name) = cpuinfo.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim() == "model name")?;
+    Some(name.trim().into())
+}
+
+/// Replaces a file whole or not at all: after a crash or a power cut it holds the old bytes or the new ones.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    let temporary = beside(path);
+    let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&temporary);
+    }
+    written.and_then(|()| sync_folder(path)).map_err(TrainError::file("write", path))
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// A name in the same folder, hence on the same disk, that no other writer uses.
+fn beside(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    path.with_file_name(format!(".{name}.{}-{count}.tmp", process::id()))
+}
+
+/// Makes a rename inside a folder durable; only unix can open folders for that.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// A moment as RFC 3339 in UTC: `2026-11-20T23:18:46Z`.
+pub fn rfc3339(time: SystemTime) -> String {
+    let [year, month, day, hour, minute, second] = civil(time);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// A moment as it stands in a run's name: `20261120-231846`, UTC.
+fn stamp(time: SystemTime) -> String {
+    let [year, month, day, hour, minute, second] = civil(time);
+    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
+}
+
+/// Year, month, day, hour, minute and second in UTC; moments before 1970 count as its first one.
+///
+/// Days become a date as in Howard Hinnant's `civil_from_days`: years start in March, so that the leap day
+/// is the last of its year, and 400 years (an era) always have 146,097 days.
+fn civil(time: SystemTime) -> [u64; 6] {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (days, clock) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let months_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * months_from_march + 2) / 5 + 1;
+    let month = if months_from_march < 10 { months_from_march + 3 } else { months_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    [year, month, day, clock / 3_600, clock / 60 % 60, clock % 60]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Seconds from `date -u -d DATE +%s`.
+    const DATES: [(u64, &str); 7] = [
+        (0, "1970-01-01T00:00:00Z"),
+        (951_782_399, "2000-02-28T23:59:59Z"),
+        (951_782_400, "2000-02-29T00:00:00Z"),
+        (951_868_800, "2000-03-01T00:00:00Z"),
+        (1_795_216_726, "2026-11-20T23:18:46Z"),
+        (4_107_542_399, "2100-02-28T23:59:59Z"),
+        (4_107_542_400, "2100-03-01T00:00:00Z"),
+    ];
+
+    #[test]
+    fn civil_dates_know_leap_years_and_centuries() {
+        for (seconds, date) in DATES {
+            assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), date);
+        }
+        assert_eq!(rfc3339(UNIX_EPOCH - Duration::from_secs(9)), "1970-01-01T00:00:00Z");
+        assert_eq!(stamp(UNIX_EPOCH + Duration::from_secs(1_795_216_726)), "20261120-231846");
+    }
+
+    #[test]
+    fn run_info_survives_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.json");
+        let mut info = RunInfo::now("cpu", "Flex", u64::MAX);
+        info.resumed(200);
+        info.save(&path).unwrap();
+        assert_eq!(RunInfo::load(&path).unwrap(), info);
+    }
+
+    #[test]
+    fn a_broken_run_json_names_the_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.json");
+        fs::write(&path, "{\n  \"version\": \n}").unwrap();
+        let error = RunInfo::load(&path).unwrap_err();
+        assert!(matches!(error, TrainError::Record { line: 3, .. }), "{error}");
+    }
+
+    #[test]
+    fn the_cpu_model_is_found_where_the_system_tells_it() {
+        let intel = "processor\t: 0\nmodel\t\t: 85\nmodel name\t: A CPU @ 2.00GHz\n";
+        assert_eq!(cpu_model(intel).unwrap(), "A CPU @ 2.00GHz");
+        assert_eq!(cpu_model("processor : 0\nCPU part : 0xd0c\n"), None);
+    }
+
+    #[test]
+    fn an_atomic_write_replaces_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_atomic(&path, b"one").unwrap();
+        write_atomic(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_atomic_write_names_the_file_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        fs::create_dir(&path).unwrap();
+        let error = write_atomic(&path, b"x").unwrap_err();
+        assert!(matches!(&error, TrainError::File { action: "write", path: named, .. } if *named == path), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
