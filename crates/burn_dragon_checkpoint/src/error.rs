@@ -81,11 +81,17 @@ impl CheckpointError {
 
     /// A [`Corrupt`](Self::Corrupt) error.
     pub fn corrupt(path: &Path, reason: impl ToString) -> Self {
-        Self::Corrupt { path: path.to_path_buf(), reason: reason.to_string() }
+        Self::Corrupt {
+            path: path.to_path_buf(),
+            reason: reason.to_string(),
+        }
     }
 
     /// Whether the input, not the program or the machine, is at fault.
     pub fn is_bad_input(&self) -> bool {
-        !matches!(self, Self::Io { .. } | Self::NoModel { .. } | Self::NeedsConfig { .. })
+        !matches!(
+            self,
+            Self::Io { .. } | Self::NoModel { .. } | Self::NeedsConfig { .. }
+        )
     }
 }

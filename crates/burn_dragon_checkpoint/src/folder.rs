@@ -83,7 +83,9 @@ impl Checkpoints {
         fs::create_dir_all(&self.root).map_err(CheckpointError::io("create", &self.root))?;
         remove_dir_if_any(&draft)?;
         fs::create_dir(&draft).map_err(CheckpointError::io("create", &draft))?;
-        let written = fill(&draft).and_then(|()| write_manifest(&draft, step)).and_then(|()| sync_dir(&draft));
+        let written = fill(&draft)
+            .and_then(|()| write_manifest(&draft, step))
+            .and_then(|()| sync_dir(&draft));
         if let Err(error) = written {
             let _ = fs::remove_dir_all(&draft); // the error that matters is the first one
             return Err(error);
@@ -121,7 +123,9 @@ impl Checkpoints {
     /// All checkpoints, by step.
     pub fn all(&self) -> Vec<CheckpointFolder> {
         let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
-        let mut steps: Vec<u64> = entries.filter_map(|entry| step_of(entry.file_name().to_str()?)).collect();
+        let mut steps: Vec<u64> = entries
+            .filter_map(|entry| step_of(entry.file_name().to_str()?))
+            .collect();
         steps.sort_unstable();
         steps.into_iter().filter_map(|step| self.step(step)).collect()
     }
@@ -170,11 +174,19 @@ impl CheckpointFolder {
     /// # Errors
     /// If its name is another.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         let reason = || "a checkpoint folder is called step-N".to_string();
-        let step =
-            step_of(name).ok_or_else(|| CheckpointError::NoModel { path: path.to_path_buf(), reason: reason() })?;
-        Ok(Self { path: path.to_path_buf(), step })
+        let step = step_of(name).ok_or_else(|| CheckpointError::NoModel {
+            path: path.to_path_buf(),
+            reason: reason(),
+        })?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            step,
+        })
     }
 
     /// Where it is.
@@ -197,11 +209,16 @@ impl CheckpointFolder {
         let manifest: Manifest =
             serde_json::from_str(&text).map_err(|error| CheckpointError::corrupt(&manifest_path, error))?;
         if manifest.step != self.step {
-            let reason = format!("it is of step {}, the folder of step {}", manifest.step, self.step);
+            let reason = format!(
+                "it is of step {}, the folder of step {}",
+                manifest.step, self.step
+            );
             return Err(CheckpointError::corrupt(&manifest_path, reason));
         }
         for (name, expected) in &manifest.files {
-            let plain = Path::new(name).file_name().is_some_and(|plain| plain == name.as_str());
+            let plain = Path::new(name)
+                .file_name()
+                .is_some_and(|plain| plain == name.as_str());
             if !plain {
                 let reason = format!("`{name}` is not a plain file name");
                 return Err(CheckpointError::corrupt(&manifest_path, reason));
@@ -213,7 +230,9 @@ impl CheckpointFolder {
 }
 
 fn check_file(path: &Path, expected: &FileEntry) -> Result<(), CheckpointError> {
-    let size = fs::metadata(path).map_err(CheckpointError::io("read", path))?.len();
+    let size = fs::metadata(path)
+        .map_err(CheckpointError::io("read", path))?
+        .len();
     if size != expected.size {
         let reason = format!("it has {size} bytes, its manifest says {}", expected.size);
         return Err(CheckpointError::corrupt(path, reason));
@@ -244,18 +263,34 @@ fn write_manifest(draft: &Path, step: u64) -> Result<(), CheckpointError> {
         let file = fs::File::open(&path).map_err(CheckpointError::io("open", &path))?;
         file.sync_all().map_err(CheckpointError::io("sync", &path))?;
         let size = file.metadata().map_err(CheckpointError::io("read", &path))?.len();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        files.insert(name, FileEntry { size, sha256: hash_file(&path)? });
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        files.insert(
+            name,
+            FileEntry {
+                size,
+                sha256: hash_file(&path)?,
+            },
+        );
     }
-    let manifest = Manifest { format: "burn_dragon.checkpoint/1".into(), step, files };
+    let manifest = Manifest {
+        format: "burn_dragon.checkpoint/1".into(),
+        step,
+        files,
+    };
     let path = draft.join(MANIFEST);
-    let text = serde_json::to_string_pretty(&manifest).map_err(|error| CheckpointError::corrupt(&path, error))?;
+    let text =
+        serde_json::to_string_pretty(&manifest).map_err(|error| CheckpointError::corrupt(&path, error))?;
     write_synced(&path, text.as_bytes())
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
     let mut file = fs::File::create(path).map_err(CheckpointError::io("create", path))?;
-    file.write_all(bytes).map_err(CheckpointError::io("write", path))?;
+    file.write_all(bytes)
+        .map_err(CheckpointError::io("write", path))?;
     file.sync_all().map_err(CheckpointError::io("sync", path))
 }
 
@@ -264,9 +299,15 @@ fn hash_file(path: &Path) -> Result<String, CheckpointError> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
-        let read = file.read(&mut buffer).map_err(CheckpointError::io("read", path))?;
+        let read = file
+            .read(&mut buffer)
+            .map_err(CheckpointError::io("read", path))?;
         if read == 0 {
-            return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+            return Ok(hasher
+                .finalize()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect());
         }
         hasher.update(&buffer[..read]);
     }
@@ -301,7 +342,11 @@ mod tests {
     fn committed(root: &Path, steps: &[u64]) -> Checkpoints {
         let checkpoints = Checkpoints::new(root);
         for &step in steps {
-            checkpoints.commit(step, |folder| write(folder, "model.bpk", &format!("model {step}"))).unwrap();
+            checkpoints
+                .commit(step, |folder| {
+                    write(folder, "model.bpk", &format!("model {step}"))
+                })
+                .unwrap();
         }
         checkpoints
     }
@@ -356,7 +401,17 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = committed(root.path(), &[1]).step(1).unwrap();
         let text = fs::read_to_string(folder.path().join(MANIFEST)).unwrap();
-        fs::write(folder.path().join(MANIFEST), text.replace("model.bpk", "../model.bpk")).unwrap();
-        assert!(folder.verify().unwrap_err().to_string().contains("plain file name"));
+        fs::write(
+            folder.path().join(MANIFEST),
+            text.replace("model.bpk", "../model.bpk"),
+        )
+        .unwrap();
+        assert!(
+            folder
+                .verify()
+                .unwrap_err()
+                .to_string()
+                .contains("plain file name")
+        );
     }
 }

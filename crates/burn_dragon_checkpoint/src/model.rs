@@ -45,7 +45,12 @@ pub struct ModelFile {
 impl ModelFile {
     /// A model as it would be written.
     pub fn of(dragon: &Dragon, info: ModelInfo, tokenizer: Option<String>) -> Self {
-        Self { config: dragon.config().clone(), info, tokenizer, tensors: parameters::snapshot(dragon) }
+        Self {
+            config: dragon.config().clone(),
+            info,
+            tokenizer,
+            tensors: parameters::snapshot(dragon),
+        }
     }
 
     /// Writes the file, whole or not at all.
@@ -53,14 +58,22 @@ impl ModelFile {
     /// # Errors
     /// If the file system refuses.
     pub fn write(self, path: &Path) -> Result<(), CheckpointError> {
-        let json = |value: serde_json::Result<String>| value.map_err(|error| CheckpointError::corrupt(path, error));
+        let json =
+            |value: serde_json::Result<String>| value.map_err(|error| CheckpointError::corrupt(path, error));
         let mut metadata = BTreeMap::from([
             ("format".to_string(), FORMAT.to_string()),
             ("config".to_string(), json(serde_json::to_string(&self.config))?),
             ("info".to_string(), json(serde_json::to_string(&self.info))?),
         ]);
-        metadata.extend(self.tokenizer.map(|tokenizer| ("tokenizer".to_string(), tokenizer)));
-        TensorFile { tensors: self.tensors, metadata }.write(path)
+        metadata.extend(
+            self.tokenizer
+                .map(|tokenizer| ("tokenizer".to_string(), tokenizer)),
+        );
+        TensorFile {
+            tensors: self.tensors,
+            metadata,
+        }
+        .write(path)
     }
 
     /// Reads and checks a file: format, configuration, names, shapes, finite values.
@@ -68,26 +81,43 @@ impl ModelFile {
     /// # Errors
     /// If it is damaged or is not a model.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let TensorFile { tensors, mut metadata } = TensorFile::read(path)?;
+        let TensorFile {
+            tensors,
+            mut metadata,
+        } = TensorFile::read(path)?;
         match metadata.get("format").map(String::as_str) {
             Some(FORMAT) => {}
             Some(other) => {
                 let reason = format!("its format is `{other}`, this version reads `{FORMAT}`");
                 return Err(CheckpointError::corrupt(path, reason));
             }
-            None => return Err(CheckpointError::corrupt(path, "it is a burnpack without a model's description")),
+            None => {
+                return Err(CheckpointError::corrupt(
+                    path,
+                    "it is a burnpack without a model's description",
+                ));
+            }
         }
         let parsed = |key: &str| {
-            let text = metadata.get(key).ok_or_else(|| CheckpointError::corrupt(path, format!("no `{key}`")))?;
+            let text = metadata
+                .get(key)
+                .ok_or_else(|| CheckpointError::corrupt(path, format!("no `{key}`")))?;
             Ok::<_, CheckpointError>(text.as_str())
         };
         let config: DragonConfig = serde_json::from_str(parsed("config")?)
             .map_err(|error| CheckpointError::corrupt(path, format!("config: {error}")))?;
         let info: ModelInfo = serde_json::from_str(parsed("info")?)
             .map_err(|error| CheckpointError::corrupt(path, format!("info: {error}")))?;
-        config.validate().map_err(|error| CheckpointError::corrupt(path, error))?;
+        config
+            .validate()
+            .map_err(|error| CheckpointError::corrupt(path, error))?;
         check_tensors(path, &config, &tensors)?;
-        Ok(Self { config, info, tokenizer: metadata.remove("tokenizer"), tensors })
+        Ok(Self {
+            config,
+            info,
+            tokenizer: metadata.remove("tokenizer"),
+            tensors,
+        })
     }
 
     /// The model, on `device`.
@@ -96,7 +126,8 @@ impl ModelFile {
     /// If names or shapes are not those of the configuration.
     pub fn into_dragon(mut self, path: &Path, device: &Device) -> Result<Dragon, CheckpointError> {
         check_tensors(path, &self.config, &self.tensors)?;
-        let dragon = Dragon::new(&self.config, 0, device).map_err(|error| CheckpointError::corrupt(path, error))?;
+        let dragon =
+            Dragon::new(&self.config, 0, device).map_err(|error| CheckpointError::corrupt(path, error))?;
         Ok(parameters::load(dragon, |name, _| self.tensors.remove(name)))
     }
 }
@@ -123,16 +154,28 @@ pub(crate) fn check_tensors(
     for (&name, shape) in &expected {
         let Some(data) = tensors.get(name) else {
             let (path, name) = (path.to_path_buf(), name.to_string());
-            return Err(CheckpointError::MissingTensor { path, name, expected: shape.clone() });
+            return Err(CheckpointError::MissingTensor {
+                path,
+                name,
+                expected: shape.clone(),
+            });
         };
         let given = data.shape().to_vec();
         if given != *shape {
             let (path, name) = (path.to_path_buf(), name.to_string());
-            return Err(CheckpointError::Shape { path, name, given, expected: shape.clone() });
+            return Err(CheckpointError::Shape {
+                path,
+                name,
+                given,
+                expected: shape.clone(),
+            });
         }
         let finite = data.iter::<f32>().all(f32::is_finite);
         if !finite {
-            return Err(CheckpointError::corrupt(path, format!("tensor `{name}` holds values that are not finite")));
+            return Err(CheckpointError::corrupt(
+                path,
+                format!("tensor `{name}` holds values that are not finite"),
+            ));
         }
     }
     let unknown = |name: &&String| !expected.contains_key(name.as_str());
@@ -140,5 +183,8 @@ pub(crate) fn check_tensors(
     if names.is_empty() {
         return Ok(());
     }
-    Err(CheckpointError::UnknownTensors { path: path.to_path_buf(), names })
+    Err(CheckpointError::UnknownTensors {
+        path: path.to_path_buf(),
+        names,
+    })
 }

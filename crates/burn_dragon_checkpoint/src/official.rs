@@ -95,15 +95,29 @@ pub fn read_safetensors(path: &Path, config: &OfficialConfig) -> Result<ModelFil
     let bytes = std::fs::read(path).map_err(CheckpointError::io("read", path))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| CheckpointError::corrupt(path, error))?;
     let config = config.to_dragon();
-    config.validate().map_err(|error| CheckpointError::corrupt(path, error))?;
+    config
+        .validate()
+        .map_err(|error| CheckpointError::corrupt(path, error))?;
     let mut tensors = BTreeMap::new();
     for (theirs, ours) in NAMES {
         let Ok(view) = file.tensor(theirs) else { continue };
-        tensors.insert(ours.to_string(), float_data(path, theirs, view.dtype(), view.shape(), view.data())?);
+        tensors.insert(
+            ours.to_string(),
+            float_data(path, theirs, view.dtype(), view.shape(), view.data())?,
+        );
     }
     crate::model::check_tensors(path, &config, &tensors)?;
-    let info = ModelInfo { family: "language".into(), version: "official".into(), ..ModelInfo::default() };
-    Ok(ModelFile { config, info, tokenizer: None, tensors })
+    let info = ModelInfo {
+        family: "language".into(),
+        version: "official".into(),
+        ..ModelInfo::default()
+    };
+    Ok(ModelFile {
+        config,
+        info,
+        tokenizer: None,
+        tensors,
+    })
 }
 
 fn float_data(
@@ -117,7 +131,11 @@ fn float_data(
         let reason = format!("tensor `{name}` is {dtype:?}; official weights are read as F32");
         return Err(CheckpointError::corrupt(path, reason));
     }
-    let values: Vec<f32> =
-        bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
+    let values: Vec<f32> = bytes
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|four| f32::from_le_bytes(*four))
+        .collect();
     Ok(TensorData::new(values, shape))
 }

@@ -44,7 +44,10 @@ pub struct LoadedModel {
 impl ModelPath {
     /// The best checkpoint of a run, or the file or checkpoint folder itself.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), ..Self::default() }
+        Self {
+            path: path.into(),
+            ..Self::default()
+        }
     }
 
     /// Reads the model.
@@ -63,19 +66,30 @@ impl ModelPath {
             };
             folder.verify()?;
             let file = folder.path().join("model.bpk");
-            return Ok(LoadedModel { model: ModelFile::read(&file)?, file, run });
+            return Ok(LoadedModel {
+                model: ModelFile::read(&file)?,
+                file,
+                run,
+            });
         }
         if !path.exists() {
             return Err(self.none("nothing is there; `dragon train` writes runs/latest"));
         }
-        let model = if path.extension().is_some_and(|extension| extension == "safetensors") {
+        let model = if path
+            .extension()
+            .is_some_and(|extension| extension == "safetensors")
+        {
             let config = self.official_config.as_ref();
             let config = config.ok_or_else(|| CheckpointError::NeedsConfig { path: path.clone() })?;
             read_safetensors(&path, &OfficialConfig::read(config)?)?
         } else {
             ModelFile::read(&path)?
         };
-        Ok(LoadedModel { file: path, run: None, model })
+        Ok(LoadedModel {
+            file: path,
+            run: None,
+            model,
+        })
     }
 
     fn choose(&self, checkpoints: &Checkpoints) -> Result<CheckpointFolder, CheckpointError> {
@@ -86,19 +100,27 @@ impl ModelPath {
             Which::Step(step) => checkpoints.step(step),
         };
         found.ok_or_else(|| {
-            let steps: Vec<String> = checkpoints.all().iter().map(|folder| folder.step().to_string()).collect();
+            let steps: Vec<String> = checkpoints
+                .all()
+                .iter()
+                .map(|folder| folder.step().to_string())
+                .collect();
             match (self.which, steps.is_empty()) {
                 (_, true) => self.none("the run has no checkpoint yet"),
-                (Which::Step(step), false) => {
-                    self.none(&format!("the run has no checkpoint of step {step}; it has {}", steps.join(", ")))
-                }
+                (Which::Step(step), false) => self.none(&format!(
+                    "the run has no checkpoint of step {step}; it has {}",
+                    steps.join(", ")
+                )),
                 _ => self.none("the run's checkpoint pointers name folders that are gone"),
             }
         })
     }
 
     fn none(&self, reason: &str) -> CheckpointError {
-        CheckpointError::NoModel { path: self.path.clone(), reason: reason.to_string() }
+        CheckpointError::NoModel {
+            path: self.path.clone(),
+            reason: reason.to_string(),
+        }
     }
 }
 
@@ -112,7 +134,10 @@ fn follow_pointer_file(path: &Path) -> Result<PathBuf, CheckpointError> {
     let name = name.trim();
     let plain = Path::new(name).file_name().is_some_and(|plain| plain == name);
     if !plain {
-        return Err(CheckpointError::corrupt(path, "it should hold a plain folder name"));
+        return Err(CheckpointError::corrupt(
+            path,
+            "it should hold a plain folder name",
+        ));
     }
     Ok(path.with_file_name(name))
 }

@@ -25,7 +25,9 @@ impl TensorFile {
             let (bytes, shape, dtype) = data.into_parts();
             Tensor::new(name, dtype, shape, None, bytes)
         });
-        let mut writer = Writer::new(tensors.collect()).overwrite(true).auto_extension(false);
+        let mut writer = Writer::new(tensors.collect())
+            .overwrite(true)
+            .auto_extension(false);
         for (key, value) in &self.metadata {
             writer = writer.with_metadata(key, value);
         }
@@ -45,9 +47,13 @@ impl TensorFile {
         let reader = Reader::from_file_exact(path).map_err(|error| CheckpointError::corrupt(path, error))?;
         let metadata = reader.metadata().clone();
         let mut tensors = BTreeMap::new();
-        for tensor in reader.into_tensors().map_err(|error| CheckpointError::corrupt(path, error))? {
-            let (name, dtype, shape, _, bytes) =
-                tensor.into_parts().map_err(|error| CheckpointError::corrupt(path, error))?;
+        for tensor in reader
+            .into_tensors()
+            .map_err(|error| CheckpointError::corrupt(path, error))?
+        {
+            let (name, dtype, shape, _, bytes) = tensor
+                .into_parts()
+                .map_err(|error| CheckpointError::corrupt(path, error))?;
             // Resident from here on: the file may be replaced while the tensors are in use.
             let bytes = burn_pack::Bytes::from_bytes_vec(bytes.to_vec());
             tensors.insert(name, TensorData::from_bytes(bytes, shape, dtype));

@@ -37,26 +37,47 @@ impl Backend {
     pub fn select(self) -> Result<SelectedBackend, BackendError> {
         match self {
             Self::Auto => Ok(Self::best()),
-            Self::Cpu => Ok(SelectedBackend { name: "cpu", device: Device::flex(), why: "asked for".into() }),
+            Self::Cpu => Ok(SelectedBackend {
+                name: "cpu",
+                device: Device::flex(),
+                why: "asked for".into(),
+            }),
             Self::Wgpu => Self::asked("wgpu", wgpu()),
             Self::Cuda => Self::asked("cuda", cuda()),
         }
     }
 
-    fn asked(name: &'static str, found: Result<Device, BackendError>) -> Result<SelectedBackend, BackendError> {
-        found.map(|device| SelectedBackend { name, device, why: "asked for".into() })
+    fn asked(
+        name: &'static str,
+        found: Result<Device, BackendError>,
+    ) -> Result<SelectedBackend, BackendError> {
+        found.map(|device| SelectedBackend {
+            name,
+            device,
+            why: "asked for".into(),
+        })
     }
 
     fn best() -> SelectedBackend {
         let mut passed = Vec::new();
         for (name, found) in [("cuda", cuda()), ("wgpu", wgpu())] {
             match found {
-                Ok(device) => return SelectedBackend { name, device, why: "the best that is present".into() },
+                Ok(device) => {
+                    return SelectedBackend {
+                        name,
+                        device,
+                        why: "the best that is present".into(),
+                    };
+                }
                 Err(BackendError::NotCompiled { .. }) => passed.push(format!("{name} is not compiled in")),
                 Err(BackendError::NotPresent { .. }) => passed.push(format!("no {name} device is present")),
             }
         }
-        SelectedBackend { name: "cpu", device: Device::flex(), why: passed.join(", ") }
+        SelectedBackend {
+            name: "cpu",
+            device: Device::flex(),
+            why: passed.join(", "),
+        }
     }
 }
 
@@ -69,7 +90,9 @@ impl std::str::FromStr for Backend {
             "cpu" => Ok(Self::Cpu),
             "wgpu" => Ok(Self::Wgpu),
             "cuda" => Ok(Self::Cuda),
-            other => Err(format!("unknown backend `{other}`; expected auto, cpu, wgpu or cuda")),
+            other => Err(format!(
+                "unknown backend `{other}`; expected auto, cpu, wgpu or cuda"
+            )),
         }
     }
 }
@@ -100,7 +123,10 @@ fn cuda() -> Result<Device, BackendError> {
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn first_present(name: &'static str, kind: burn::tensor::DeviceType) -> Result<Device, BackendError> {
     let found = std::panic::catch_unwind(|| Device::enumerate(kind).into_vec());
-    found.ok().and_then(|devices| devices.into_iter().next()).ok_or(BackendError::NotPresent { name })
+    found
+        .ok()
+        .and_then(|devices| devices.into_iter().next())
+        .ok_or(BackendError::NotPresent { name })
 }
 
 /// A backend that cannot be had.

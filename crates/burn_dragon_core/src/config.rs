@@ -111,12 +111,28 @@ impl DragonConfig {
             }
         }
         if !self.n_neurons.is_multiple_of(2 * self.n_heads) {
-            return Err(ConfigError::Heads { n_neurons: self.n_neurons, n_heads: self.n_heads });
+            return Err(ConfigError::Heads {
+                n_neurons: self.n_neurons,
+                n_heads: self.n_heads,
+            });
         }
         let finite_range = |name, value: f64, ok: bool, expected| {
-            if ok && value.is_finite() { Ok(()) } else { Err(ConfigError::Range { name, value, expected }) }
+            if ok && value.is_finite() {
+                Ok(())
+            } else {
+                Err(ConfigError::Range {
+                    name,
+                    value,
+                    expected,
+                })
+            }
         };
-        finite_range("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "in [0, 1)")?;
+        finite_range(
+            "dropout",
+            self.dropout,
+            (0.0..1.0).contains(&self.dropout),
+            "in [0, 1)",
+        )?;
         finite_range("rope_theta", self.rope_theta, self.rope_theta > 1.0, "above 1")?;
         finite_range("norm_eps", self.norm_eps, self.norm_eps > 0.0, "above 0")?;
         finite_range("init_std", self.init_std, self.init_std > 0.0, "above 0")
@@ -168,14 +184,30 @@ mod tests {
 
     #[test]
     fn an_error_shows_the_values() {
-        let config = DragonConfig { n_neurons: 100, n_heads: 3, ..DragonConfig::tiny() };
+        let config = DragonConfig {
+            n_neurons: 100,
+            n_heads: 3,
+            ..DragonConfig::tiny()
+        };
         let text = config.validate().unwrap_err().to_string();
-        assert!(text.contains("100") && text.contains('3') && text.contains("multiple of 6"), "{text}");
-        let config = DragonConfig { dropout: 1.0, ..DragonConfig::tiny() };
+        assert!(
+            text.contains("100") && text.contains('3') && text.contains("multiple of 6"),
+            "{text}"
+        );
+        let config = DragonConfig {
+            dropout: 1.0,
+            ..DragonConfig::tiny()
+        };
         assert!(config.validate().unwrap_err().to_string().contains("dropout = 1"));
-        let config = DragonConfig { d_model: 0, ..DragonConfig::tiny() };
+        let config = DragonConfig {
+            d_model: 0,
+            ..DragonConfig::tiny()
+        };
         assert!(config.validate().unwrap_err().to_string().contains("d_model"));
-        let config = DragonConfig { norm_eps: f64::NAN, ..DragonConfig::tiny() };
+        let config = DragonConfig {
+            norm_eps: f64::NAN,
+            ..DragonConfig::tiny()
+        };
         assert!(config.validate().is_err());
     }
 }

@@ -94,7 +94,10 @@ mod tests {
     fn paper_flops_match_the_hand_count() {
         // Linear 301,989,888; causal read at T = 512: 6 (512 * 32768 + 512 * 256 * 4) = 103,809,024; readout 131,072.
         let config = DragonConfig::paper();
-        assert_eq!(config.cost().forward_flops_per_token(512), 301_989_888 + 103_809_024 + 131_072);
+        assert_eq!(
+            config.cost().forward_flops_per_token(512),
+            301_989_888 + 103_809_024 + 131_072
+        );
         assert_eq!(config.cost().training_flops_per_token(512), 3 * 405_929_984);
     }
 
@@ -103,14 +106,23 @@ mod tests {
         let config = DragonConfig::paper();
         assert_eq!(config.cost().state_bytes(), 6 * 32768 * 256 * 4);
         // Dense weights 604 MB and memory read and written 403 MB.
-        assert_eq!(config.cost().decode_bytes_per_token(), 6 * 5 * 33_554_432 + 262_144);
+        assert_eq!(
+            config.cost().decode_bytes_per_token(),
+            6 * 5 * 33_554_432 + 262_144
+        );
     }
 
     #[test]
     fn a_small_shape_counted_by_hand() {
         // V3 D2 H1 n4 L1: block 8, readout 6; at T = 5 the read costs 5 * (4 + 2).
-        let config =
-            DragonConfig { vocab_size: 3, d_model: 2, n_heads: 1, n_neurons: 4, n_levels: 1, ..DragonConfig::tiny() };
+        let config = DragonConfig {
+            vocab_size: 3,
+            d_model: 2,
+            n_heads: 1,
+            n_neurons: 4,
+            n_levels: 1,
+            ..DragonConfig::tiny()
+        };
         let cost = config.cost();
         assert_eq!(cost.parameters(), 36);
         assert_eq!(cost.forward_flops_per_token(5), 48 + 30 + 12);

@@ -31,7 +31,11 @@ impl Density {
 }
 
 fn mean(values: &[f64]) -> f64 {
-    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
+    if values.is_empty() {
+        0.0
+    } else {
+        values.iter().sum::<f64>() / values.len() as f64
+    }
 }
 
 /// Counts active neurons over any number of passes.
@@ -45,9 +49,16 @@ impl DensityProbe {
     /// The shares seen so far.
     pub fn density(&self) -> Density {
         let share = |which: usize| {
-            self.active.iter().zip(&self.total).map(|(active, total)| active[which] / total).collect()
+            self.active
+                .iter()
+                .zip(&self.total)
+                .map(|(active, total)| active[which] / total)
+                .collect()
         };
-        Density { x: share(0), y: share(1) }
+        Density {
+            x: share(0),
+            y: share(1),
+        }
     }
 }
 
@@ -65,5 +76,11 @@ impl Watch for DensityProbe {
 }
 
 fn share(activity: &Tensor<4>) -> f64 {
-    activity.clone().inner().greater_scalar(0.0).float().mean().into_scalar::<f64>()
+    activity
+        .clone()
+        .inner()
+        .greater_scalar(0.0)
+        .float()
+        .mean()
+        .into_scalar::<f64>()
 }

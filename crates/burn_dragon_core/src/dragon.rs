@@ -44,7 +44,11 @@ impl Dragon {
     pub fn new(config: &DragonConfig, seed: u64, device: &Device) -> Result<Self, ConfigError> {
         config.validate()?;
         let (d, h, n) = (config.d_model, config.n_heads, config.neurons_per_head());
-        let weights = Initial { std: config.init_std, seed, device };
+        let weights = Initial {
+            std: config.init_std,
+            seed,
+            device,
+        };
         Ok(Self {
             embed: weights.draw("embed", [config.vocab_size, d]),
             decoder_x: weights.draw("decoder_x", [h, d, n]),
@@ -86,7 +90,11 @@ impl Dragon {
         let mut v = self.embedded(tokens); // [B, 1, T, D]
         let rotation = self.rotation(&[0], &v);
         let weights = self.level_weights();
-        let level = Level { weights: &weights, rotation: &rotation, eps: self.config.norm_eps };
+        let level = Level {
+            weights: &weights,
+            rotation: &rotation,
+            eps: self.config.norm_eps,
+        };
         for l in 0..self.config.n_levels {
             let LevelOutput { v: next, x, y, .. } = level.forward(v, None, self.dropout(&pass, l));
             if let Some(watch) = &mut pass.watch {
@@ -117,7 +125,11 @@ impl Dragon {
         let mut v = self.embedded(tokens);
         let rotation = self.rotation(state.positions(), &v);
         let weights = self.level_weights();
-        let level = Level { weights: &weights, rotation: &rotation, eps: self.config.norm_eps };
+        let level = Level {
+            weights: &weights,
+            rotation: &rotation,
+            eps: self.config.norm_eps,
+        };
         let (memories, positions) = state.into_parts();
         let mut next = Vec::with_capacity(memories.len());
         for rho in memories {
@@ -125,7 +137,10 @@ impl Dragon {
             v = output.v;
             next.extend(output.rho);
         }
-        let positions = positions.into_iter().map(|position| position + length as u64).collect();
+        let positions = positions
+            .into_iter()
+            .map(|position| position + length as u64)
+            .collect();
         Ok((self.read_out(v), DragonState::from_parts(next, positions)))
     }
 
@@ -136,7 +151,9 @@ impl Dragon {
     }
 
     fn rotation(&self, starts: &[u64], v: &Tensor<4>) -> Rotation {
-        self.config.frequencies().rotation(starts, v.dims()[2], v.dtype(), &v.device())
+        self.config
+            .frequencies()
+            .rotation(starts, v.dims()[2], v.dtype(), &v.device())
     }
 
     fn level_weights(&self) -> LevelWeights {
@@ -149,7 +166,10 @@ impl Dragon {
 
     fn dropout(&self, pass: &Pass<'_>, level: usize) -> Option<DropoutMask> {
         let seed = pass.dropout_seed.filter(|_| self.config.dropout > 0.0)?;
-        Some(DropoutMask::new(derive(seed, "level", 0, level as u64), self.config.dropout))
+        Some(DropoutMask::new(
+            derive(seed, "level", 0, level as u64),
+            self.config.dropout,
+        ))
     }
 
     fn read_out(&self, v: Tensor<4>) -> Tensor<3> {

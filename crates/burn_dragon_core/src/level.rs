@@ -2,7 +2,9 @@
 
 use crate::norm::norm;
 use burn::tensor::Tensor;
-use burn_dragon_kernel::api::{DropoutMask, Rotation, causal_read, causal_read_with_memory, gated_projection, projection};
+use burn_dragon_kernel::api::{
+    DropoutMask, Rotation, causal_read, causal_read_with_memory, gated_projection, projection,
+};
 
 /// The three weight matrices that all levels share.
 #[derive(Clone, Debug)]

@@ -35,6 +35,7 @@ pub mod cost;
 pub mod density;
 pub mod dragon;
 pub mod level;
+pub mod loss;
 pub mod norm;
 pub mod parameters;
 pub mod seed;
@@ -53,6 +54,7 @@ pub mod api {
     pub use crate::cost::Cost;
     pub use crate::density::{Density, DensityProbe};
     pub use crate::dragon::{Dragon, Pass};
+    pub use crate::loss::{cross_entropy, token_losses};
     pub use crate::state::{DragonState, StateError};
 
     /// What a model is made of, for those who build on it.

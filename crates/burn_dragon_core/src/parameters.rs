@@ -22,7 +22,10 @@ pub fn named<M: Module>(module: &M, visit: impl FnMut(&str, &[usize], TensorData
             (self.visit)(&self.path.join("."), &value.dims(), value.into_data());
         }
     }
-    module.visit(&mut Named { path: Vec::new(), visit });
+    module.visit(&mut Named {
+        path: Vec::new(),
+        visit,
+    });
 }
 
 /// Every float parameter by dotted name.
@@ -61,5 +64,8 @@ pub fn load<M: Module>(module: M, value: impl FnMut(&str, &[usize]) -> Option<Te
             })
         }
     }
-    module.map(&mut Load { path: Vec::new(), value })
+    module.map(&mut Load {
+        path: Vec::new(),
+        value,
+    })
 }

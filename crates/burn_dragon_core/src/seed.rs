@@ -4,10 +4,13 @@
 /// The seed of one draw.
 pub fn derive(seed: u64, purpose: &str, step: u64, lane: u64) -> u64 {
     // FNV-1a names the purpose; splitmix64 spreads each part over all bits.
-    let purpose = purpose
-        .bytes()
-        .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3));
-    [purpose, step, lane].into_iter().fold(mix(seed), |state, part| mix(state ^ mix(part.wrapping_add(GAMMA))))
+    let purpose = purpose.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3)
+    });
+    [purpose, step, lane].into_iter().fold(
+        mix(seed),
+        |state, part| mix(state ^ mix(part.wrapping_add(GAMMA))),
+    )
 }
 
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -65,7 +68,13 @@ mod tests {
     #[test]
     fn every_part_of_the_address_matters() {
         let base = derive(1, "dropout", 2, 3);
-        for other in [derive(0, "dropout", 2, 3), derive(1, "window", 2, 3), derive(1, "dropout", 3, 3), derive(1, "dropout", 2, 2), derive(1, "dropout", 3, 2)] {
+        for other in [
+            derive(0, "dropout", 2, 3),
+            derive(1, "window", 2, 3),
+            derive(1, "dropout", 3, 3),
+            derive(1, "dropout", 2, 2),
+            derive(1, "dropout", 3, 2),
+        ] {
             assert_ne!(base, other);
         }
         assert_eq!(base, derive(1, "dropout", 2, 3));
@@ -77,7 +86,10 @@ mod tests {
         let draws: Vec<f64> = (0..100_000).map(|_| rng.normal()).collect();
         let mean = draws.iter().sum::<f64>() / draws.len() as f64;
         let variance = draws.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / draws.len() as f64;
-        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02, "{mean} {variance}");
+        assert!(
+            mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02,
+            "{mean} {variance}"
+        );
     }
 
     #[test]
@@ -85,6 +97,9 @@ mod tests {
         let mut rng = Rng::new(5);
         let mut counts = [0; 7];
         (0..70_000).for_each(|_| counts[rng.below(7)] += 1);
-        assert!(counts.iter().all(|&count| (9_500..10_500).contains(&count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|&count| (9_500..10_500).contains(&count)),
+            "{counts:?}"
+        );
     }
 }

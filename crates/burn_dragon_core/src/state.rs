@@ -16,7 +16,10 @@ impl DragonState {
     /// An empty memory at position 0 for `lanes` streams.
     pub fn new(config: &DragonConfig, lanes: usize, device: &Device) -> Self {
         let shape = [lanes, config.n_heads, config.neurons_per_head(), config.d_model];
-        Self { rho: vec![Tensor::zeros(shape, device); config.n_levels], positions: vec![0; lanes] }
+        Self {
+            rho: vec![Tensor::zeros(shape, device); config.n_levels],
+            positions: vec![0; lanes],
+        }
     }
 
     /// A state from its parts: one `[B, H, N, D]` per level, one position per lane.
@@ -50,15 +53,25 @@ impl DragonState {
     /// With both shapes.
     pub fn check(&self, config: &DragonConfig, lanes: usize) -> Result<(), StateError> {
         if self.lanes() != lanes {
-            return Err(StateError::Lanes { state: self.lanes(), tokens: lanes });
+            return Err(StateError::Lanes {
+                state: self.lanes(),
+                tokens: lanes,
+            });
         }
         if self.rho.len() != config.n_levels {
-            return Err(StateError::Levels { state: self.rho.len(), model: config.n_levels });
+            return Err(StateError::Levels {
+                state: self.rho.len(),
+                model: config.n_levels,
+            });
         }
         let expected = [lanes, config.n_heads, config.neurons_per_head(), config.d_model];
         match self.rho.iter().position(|rho| rho.dims() != expected) {
             None => Ok(()),
-            Some(level) => Err(StateError::Shape { level, given: self.rho[level].dims(), expected }),
+            Some(level) => Err(StateError::Shape {
+                level,
+                given: self.rho[level].dims(),
+                expected,
+            }),
         }
     }
 }
@@ -67,7 +80,9 @@ impl DragonState {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
     /// Another number of streams.
-    #[error("the state carries {state} lanes but {tokens} lanes of tokens were given; make one state per batch")]
+    #[error(
+        "the state carries {state} lanes but {tokens} lanes of tokens were given; make one state per batch"
+    )]
     Lanes {
         /// Lanes of the state.
         state: usize,
@@ -75,7 +90,9 @@ pub enum StateError {
         tokens: usize,
     },
     /// Another number of levels.
-    #[error("the state has {state} levels but the model has {model}; a state belongs to the model that wrote it")]
+    #[error(
+        "the state has {state} levels but the model has {model}; a state belongs to the model that wrote it"
+    )]
     Levels {
         /// Levels of the state.
         state: usize,

@@ -22,7 +22,9 @@ fn config() -> DragonConfig {
 fn dragon(device: &Device) -> Dragon {
     let dragon = Dragon::new(&config(), 3, device).unwrap();
     let mut values = snapshot(&dragon);
-    load(dragon, |name, _| values.remove(name).map(|data| data.convert_dtype(DType::F64)))
+    load(dragon, |name, _| {
+        values.remove(name).map(|data| data.convert_dtype(DType::F64))
+    })
 }
 
 /// A loss that weighs every logit differently.
@@ -31,10 +33,17 @@ fn loss(dragon: &Dragon, form: Form) -> Tensor<1> {
     let tokens = Tensor::<2, Int>::from_data([[1, 5, 5, 2, 0], [6, 1, 5, 3, 1]], &device);
     let logits = match form {
         Form::Parallel => dragon.forward(tokens),
-        Form::Dropout => dragon.forward_pass(tokens, Pass { dropout_seed: Some(4), ..Pass::default() }),
+        Form::Dropout => dragon.forward_pass(
+            tokens,
+            Pass {
+                dropout_seed: Some(4),
+                ..Pass::default()
+            },
+        ),
         Form::Stepwise => {
-            let (first, state) =
-                dragon.forward_with_state(tokens.clone().narrow(1, 0, 2), dragon.empty_state(2)).unwrap();
+            let (first, state) = dragon
+                .forward_with_state(tokens.clone().narrow(1, 0, 2), dragon.empty_state(2))
+                .unwrap();
             let (second, _) = dragon.forward_with_state(tokens.narrow(1, 2, 3), state).unwrap();
             Tensor::cat(vec![first, second], 1)
         }
@@ -83,7 +92,11 @@ fn every_gradient_is_the_slope_of_the_loss() {
                 };
                 let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
                 let error = (slope - gradient[index]).abs();
-                assert!(error < 1e-6 * slope.abs().max(1.0), "{form:?} {name}[{index}]: {slope} {}", gradient[index]);
+                assert!(
+                    error < 1e-6 * slope.abs().max(1.0),
+                    "{form:?} {name}[{index}]: {slope} {}",
+                    gradient[index]
+                );
             }
         }
     }
@@ -93,7 +106,10 @@ fn every_gradient_is_the_slope_of_the_loss() {
 fn both_forms_have_the_same_gradients() {
     let dragon = dragon(&Device::flex().autodiff());
     for name in NAMES {
-        let (a, b) = (gradient(&dragon, name, Form::Parallel), gradient(&dragon, name, Form::Stepwise));
+        let (a, b) = (
+            gradient(&dragon, name, Form::Parallel),
+            gradient(&dragon, name, Form::Stepwise),
+        );
         let distance = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(distance < 1e-10, "{name}: {distance:e}");
     }

@@ -29,7 +29,9 @@ fn config() -> DragonConfig {
 fn dragon64(config: &DragonConfig) -> Dragon {
     let dragon = Dragon::new(config, 9, &Device::flex()).unwrap();
     let mut values = snapshot(&dragon);
-    load(dragon, |name, _| values.remove(name).map(|data| data.convert_dtype(DType::F64)))
+    load(dragon, |name, _| {
+        values.remove(name).map(|data| data.convert_dtype(DType::F64))
+    })
 }
 
 /// Replaces one parameter by `change` of its values.
@@ -49,12 +51,17 @@ fn values(data: TensorData) -> Vec<f64> {
 
 fn tokens(lanes: usize, seed: u64) -> Vec<Vec<i32>> {
     let mut rng = Rng::new(seed);
-    (0..lanes).map(|_| (0..TOKENS).map(|_| rng.below(32) as i32).collect()).collect()
+    (0..lanes)
+        .map(|_| (0..TOKENS).map(|_| rng.below(32) as i32).collect())
+        .collect()
 }
 
 fn batch(rows: &[Vec<i32>]) -> Tensor<2, Int> {
     let flat: Vec<i32> = rows.iter().flatten().copied().collect();
-    Tensor::from_data(TensorData::new(flat, [rows.len(), rows[0].len()]), &Device::flex())
+    Tensor::from_data(
+        TensorData::new(flat, [rows.len(), rows[0].len()]),
+        &Device::flex(),
+    )
 }
 
 fn logits(dragon: &Dragon, rows: &[Vec<i32>]) -> Vec<f64> {
@@ -69,7 +76,10 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
 #[track_caller]
 fn same(a: &[f64], b: &[f64], tolerance: f64) {
     let distance = distance(a, b);
-    assert!(distance <= tolerance, "differ by {distance:e}, tolerance {tolerance:e}");
+    assert!(
+        distance <= tolerance,
+        "differ by {distance:e}, tolerance {tolerance:e}"
+    );
 }
 
 #[test]
@@ -85,7 +95,11 @@ fn invariants_1_and_2_any_split_of_a_stream_is_the_same_function() {
             (state, start) = (next, start + length);
             parts.push(logits);
         }
-        same(&values(Tensor::cat(parts, 1).into_data()), &values(whole.clone().into_data()), 1e-11);
+        same(
+            &values(Tensor::cat(parts, 1).into_data()),
+            &values(whole.clone().into_data()),
+            1e-11,
+        );
         assert_eq!(state.positions(), [TOKENS as u64; 2]);
     }
 }
@@ -95,7 +109,9 @@ fn a_prompt_longer_than_a_block_reads_the_same_in_blocks() {
     let dragon = dragon64(&config());
     let mut rng = Rng::new(5);
     let rows = vec![(0..600).map(|_| rng.below(32) as i32).collect::<Vec<_>>()];
-    let (stepped, _) = dragon.forward_with_state(batch(&rows), dragon.empty_state(1)).unwrap();
+    let (stepped, _) = dragon
+        .forward_with_state(batch(&rows), dragon.empty_state(1))
+        .unwrap();
     same(&values(stepped.into_data()), &logits(&dragon, &rows), 1e-9);
 }
 
@@ -116,7 +132,10 @@ fn invariant_5_nothing_later_changes_what_came_before() {
 fn invariant_6_the_first_token_reads_nothing() {
     let (config, dragon) = (config(), dragon64(&config()));
     let rows = tokens(1, 3);
-    let mut v: Tensor<2> = dragon.embed.val().select(0, batch(&rows).narrow(1, 0, 1).reshape([1]));
+    let mut v: Tensor<2> = dragon
+        .embed
+        .val()
+        .select(0, batch(&rows).narrow(1, 0, 1).reshape([1]));
     for _ in 0..=config.n_levels {
         v = norm(v, config.norm_eps);
     }
@@ -147,7 +166,11 @@ fn invariant_9_lanes_are_independent() {
     let together = logits(&dragon, &rows);
     for (lane, row) in rows.iter().enumerate() {
         let alone = logits(&dragon, std::slice::from_ref(row));
-        same(&together[lane * alone.len()..(lane + 1) * alone.len()], &alone, 1e-12);
+        same(
+            &together[lane * alone.len()..(lane + 1) * alone.len()],
+            &alone,
+            1e-12,
+        );
     }
 }
 
@@ -155,7 +178,9 @@ fn invariant_9_lanes_are_independent() {
 fn invariant_10_a_forked_state_goes_its_own_way() {
     let dragon = dragon64(&config());
     let rows = tokens(1, 6);
-    let (_, state) = dragon.forward_with_state(batch(&rows), dragon.empty_state(1)).unwrap();
+    let (_, state) = dragon
+        .forward_with_state(batch(&rows), dragon.empty_state(1))
+        .unwrap();
     let go = |state: DragonState, token: i32| {
         let (logits, state) = dragon.forward_with_state(batch(&[vec![token]]), state).unwrap();
         (values(logits.into_data()), state)
@@ -175,7 +200,11 @@ fn logits_with(dragon: &Dragon, turns: &[f64], rows: &[Vec<i32>]) -> Vec<f64> {
         encoder: dragon.encoder.val(),
     };
     let rotation = Frequencies::from_turns(turns.to_vec()).rotation(&[0], TOKENS, DType::F64, &device);
-    let level = Level { weights: &weights, rotation: &rotation, eps: config.norm_eps };
+    let level = Level {
+        weights: &weights,
+        rotation: &rotation,
+        eps: config.norm_eps,
+    };
     let rows = batch(rows).reshape([TOKENS]);
     let v: Tensor<2> = norm(dragon.embed.val().select(0, rows), config.norm_eps);
     let mut v = v.reshape([1, 1, TOKENS, config.d_model]);
@@ -192,7 +221,10 @@ fn reorder_neurons(dragon: &Dragon, order: &[usize]) -> Dragon {
     let columns = |values: &mut [f64], _: &[usize]| {
         for row in values.chunks_mut(n) {
             let old = row.to_vec();
-            order.iter().enumerate().for_each(|(to, &from)| row[to] = old[from]);
+            order
+                .iter()
+                .enumerate()
+                .for_each(|(to, &from)| row[to] = old[from]);
         }
     };
     let rows = |values: &mut [f64], shape: &[usize]| {
@@ -204,7 +236,11 @@ fn reorder_neurons(dragon: &Dragon, order: &[usize]) -> Dragon {
             }
         }
     };
-    with(&with(&with(dragon, "decoder_x", columns), "decoder_y", columns), "encoder", rows)
+    with(
+        &with(&with(dragon, "decoder_x", columns), "decoder_y", columns),
+        "encoder",
+        rows,
+    )
 }
 
 #[test]
@@ -221,10 +257,16 @@ fn invariant_12_pairs_may_be_permuted_with_their_frequencies_and_not_otherwise()
     let moved: Vec<f64> = pairs.iter().map(|&pair| turns[pair]).collect();
     let permuted = reorder_neurons(&dragon, &order);
     same(&logits_with(&permuted, &moved, &rows), &base, 1e-11);
-    assert!(distance(&logits_with(&permuted, &turns, &rows), &base) > 0.1, "frequencies must move too");
+    assert!(
+        distance(&logits_with(&permuted, &turns, &rows), &base) > 0.1,
+        "frequencies must move too"
+    );
 
     let swapped: Vec<usize> = (0..n).map(|i| i ^ 1).collect();
-    assert!(distance(&logits(&reorder_neurons(&dragon, &swapped), &rows), &base) > 1e-5, "a pair has an orientation");
+    assert!(
+        distance(&logits(&reorder_neurons(&dragon, &swapped), &rows), &base) > 1e-5,
+        "a pair has an orientation"
+    );
 }
 
 #[test]
@@ -235,7 +277,11 @@ fn invariant_13_heads_may_be_permuted() {
         let half = values.len() / 2;
         values.rotate_left(half);
     };
-    let permuted = with(&with(&with(&dragon, "decoder_x", swap), "decoder_y", swap), "encoder", swap);
+    let permuted = with(
+        &with(&with(&dragon, "decoder_x", swap), "decoder_y", swap),
+        "encoder",
+        swap,
+    );
     same(&logits(&permuted, &rows), &logits(&dragon, &rows), 1e-11);
 }
 
@@ -258,7 +304,9 @@ fn invariant_14_a_constant_along_the_width_changes_nothing() {
     for name in ["encoder", "embed"] {
         let changed = with(&dragon, name, |values, shape| {
             let row = rows[0][2] as usize;
-            values[row * shape[1]..(row + 1) * shape[1]].iter_mut().for_each(|value| *value += 0.7);
+            values[row * shape[1]..(row + 1) * shape[1]]
+                .iter_mut()
+                .for_each(|value| *value += 0.7);
         });
         same(&logits(&changed, &rows), &base, 1e-10);
     }
@@ -276,7 +324,9 @@ fn invariant_15_a_neuron_may_be_louder_in_and_quieter_out() {
     let balanced = with(&louder, "encoder", |values, shape| {
         let d = shape[1];
         let row = n + neuron; // head 1
-        values[row * d..(row + 1) * d].iter_mut().for_each(|value| *value /= c);
+        values[row * d..(row + 1) * d]
+            .iter_mut()
+            .for_each(|value| *value /= c);
     });
     same(&logits(&balanced, &rows), &logits(&dragon, &rows), 1e-11);
     assert!(distance(&logits(&louder, &rows), &logits(&dragon, &rows)) > 1e-4);
@@ -294,14 +344,28 @@ fn invariant_28_activity_is_non_negative_and_y_lives_within_x() {
     }
     let dragon = dragon64(&config());
     let mut check = Check;
-    dragon.forward_pass(batch(&tokens(2, 11)), Pass { watch: Some(&mut check), ..Pass::default() });
+    dragon.forward_pass(
+        batch(&tokens(2, 11)),
+        Pass {
+            watch: Some(&mut check),
+            ..Pass::default()
+        },
+    );
 }
 
 #[test]
 fn invariant_29_a_new_model_has_half_of_x_and_a_quarter_of_y_active() {
-    let config = DragonConfig { n_neurons: 4096, d_model: 64, n_levels: 3, ..config() };
+    let config = DragonConfig {
+        n_neurons: 4096,
+        d_model: 64,
+        n_levels: 3,
+        ..config()
+    };
     let mut probe = DensityProbe::default();
-    let pass = Pass { watch: Some(&mut probe), ..Pass::default() };
+    let pass = Pass {
+        watch: Some(&mut probe),
+        ..Pass::default()
+    };
     dragon64(&config).forward_pass(batch(&tokens(2, 12)), pass);
     let density = probe.density();
     for level in 0..config.n_levels {
@@ -319,23 +383,38 @@ fn invariant_31_the_stream_has_mean_zero_and_variance_one_after_every_level() {
         decoder_y: dragon.decoder_y.val(),
         encoder: dragon.encoder.val(),
     };
-    let rotation = config.frequencies().rotation(&[0], TOKENS, DType::F64, &Device::flex());
-    let level = Level { weights: &weights, rotation: &rotation, eps: config.norm_eps };
-    let rows: Tensor<2> = dragon.embed.val().select(0, batch(&tokens(1, 13)).reshape([TOKENS]));
+    let rotation = config
+        .frequencies()
+        .rotation(&[0], TOKENS, DType::F64, &Device::flex());
+    let level = Level {
+        weights: &weights,
+        rotation: &rotation,
+        eps: config.norm_eps,
+    };
+    let rows: Tensor<2> = dragon
+        .embed
+        .val()
+        .select(0, batch(&tokens(1, 13)).reshape([TOKENS]));
     let mut v = norm(rows, config.norm_eps).reshape([1, 1, TOKENS, config.d_model]);
     for _ in 0..config.n_levels {
         v = level.forward(v, None, None).v;
         for row in values(v.to_data()).chunks(config.d_model) {
             let mean = row.iter().sum::<f64>() / row.len() as f64;
             let variance = row.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / row.len() as f64;
-            assert!(mean.abs() < 1e-12 && (variance - 1.0).abs() < 1e-9, "mean {mean}, variance {variance}");
+            assert!(
+                mean.abs() < 1e-12 && (variance - 1.0).abs() < 1e-9,
+                "mean {mean}, variance {variance}"
+            );
         }
     }
 }
 
 #[test]
 fn invariant_37_a_new_model_knows_about_as_little_as_chance() {
-    let config = DragonConfig { n_levels: 4, ..DragonConfig::tiny() };
+    let config = DragonConfig {
+        n_levels: 4,
+        ..DragonConfig::tiny()
+    };
     let dragon = Dragon::new(&config, 1, &Device::flex()).unwrap();
     let mut rng = Rng::new(14);
     let row: Vec<i32> = (0..129).map(|_| rng.below(256) as i32).collect();
@@ -352,13 +431,28 @@ fn invariant_37_a_new_model_knows_about_as_little_as_chance() {
 #[test]
 fn a_state_of_another_shape_is_refused_with_both_shapes() {
     let dragon = dragon64(&config());
-    let other = DragonConfig { d_model: 8, ..config() };
+    let other = DragonConfig {
+        d_model: 8,
+        ..config()
+    };
     let state = DragonState::new(&other, 1, &Device::flex());
-    let error = dragon.forward_with_state(batch(&tokens(1, 1)), state).unwrap_err().to_string();
-    assert!(error.contains("[1, 2, 32, 8]") && error.contains("[1, 2, 32, 16]"), "{error}");
-    let error = dragon.forward_with_state(batch(&tokens(2, 1)), dragon.empty_state(1)).unwrap_err().to_string();
+    let error = dragon
+        .forward_with_state(batch(&tokens(1, 1)), state)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("[1, 2, 32, 8]") && error.contains("[1, 2, 32, 16]"),
+        "{error}"
+    );
+    let error = dragon
+        .forward_with_state(batch(&tokens(2, 1)), dragon.empty_state(1))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("1 lanes") && error.contains("2 lanes"), "{error}");
-    let fewer = DragonConfig { n_levels: 2, ..config() };
+    let fewer = DragonConfig {
+        n_levels: 2,
+        ..config()
+    };
     let state = DragonState::new(&fewer, 1, &Device::flex());
     assert!(dragon.forward_with_state(batch(&tokens(1, 1)), state).is_err());
 }

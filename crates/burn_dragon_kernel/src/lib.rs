@@ -40,7 +40,12 @@ pub mod api {
 
 /// Panics unless `given` is `expected`; `operation` and `what` name the place.
 #[track_caller]
-pub(crate) fn assert_shape<const R: usize>(operation: &str, what: &str, given: [usize; R], expected: [usize; R]) {
+pub(crate) fn assert_shape<const R: usize>(
+    operation: &str,
+    what: &str,
+    given: [usize; R],
+    expected: [usize; R],
+) {
     assert!(
         given == expected,
         "{operation}: {what} has shape {given:?}, expected {expected:?}"

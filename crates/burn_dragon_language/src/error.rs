@@ -21,7 +21,9 @@ pub enum LanguageError {
         offset: usize,
     },
     /// A `char` tokenizer was given bytes that are not UTF-8.
-    #[error("the text is not UTF-8 at byte {offset}, and a char tokenizer reads characters; use the `byte` tokenizer")]
+    #[error(
+        "the text is not UTF-8 at byte {offset}, and a char tokenizer reads characters; use the `byte` tokenizer"
+    )]
     NotUtf8 {
         /// The first byte that is not UTF-8, counted from the start of the text.
         offset: usize,
@@ -57,7 +59,9 @@ pub enum LanguageError {
         reason: String,
     },
     /// `train_ratio` leaves nothing to train on, or nothing to validate on.
-    #[error("`train_ratio` is {value}, but must lie between 0 and 1, both excluded (0.9 keeps a tenth for validation)")]
+    #[error(
+        "`train_ratio` is {value}, but must lie between 0 and 1, both excluded (0.9 keeps a tenth for validation)"
+    )]
     TrainRatio {
         /// The value given.
         value: f64,
@@ -114,10 +118,14 @@ pub enum LanguageError {
     #[error("the training text is empty: all its documents are blank; check `paths` of the dataset")]
     EmptyCorpus,
     /// Nothing to validate on.
-    #[error("the validation text is empty: give the dataset more text, a smaller `train_ratio`, or a `[dataset.validation]` source of its own")]
+    #[error(
+        "the validation text is empty: give the dataset more text, a smaller `train_ratio`, or a `[dataset.validation]` source of its own"
+    )]
     EmptyValidation,
     /// Fewer tokens than one window needs.
-    #[error("the text has {tokens} tokens, but one window needs {needed} (inputs and one more to predict); use more text or shorter windows")]
+    #[error(
+        "the text has {tokens} tokens, but one window needs {needed} (inputs and one more to predict); use more text or shorter windows"
+    )]
     TooShort {
         /// Tokens there are.
         tokens: usize,
@@ -130,7 +138,7 @@ pub enum LanguageError {
         /// Which document, counted from 0.
         index: usize,
         /// What is wrong with it.
-        source: Box<LanguageError>,
+        source: Box<Self>,
     },
     /// A score was asked for with the wrong number of answers.
     #[error("the recall probe has {expected} recalled words, but {given} answers were given")]
@@ -156,19 +164,32 @@ mod tests {
 
     #[test]
     fn messages_show_both_values() {
-        let text = LanguageError::TooShort { tokens: 12, needed: 257 }.to_string();
+        let text = LanguageError::TooShort {
+            tokens: 12,
+            needed: 257,
+        }
+        .to_string();
         assert!(text.contains("12") && text.contains("257"), "{text}");
         let text = LanguageError::UnknownChar { ch: 'é', offset: 7 }.to_string();
-        assert!(text.contains("'é'") && text.contains("U+00E9") && text.contains("byte 7"), "{text}");
+        assert!(
+            text.contains("'é'") && text.contains("U+00E9") && text.contains("byte 7"),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_missing_path_suggests_its_neighbours() {
         let error = |similar: &[&str]| {
-            LanguageError::MissingPath { path: "a/tales.txt".into(), similar: similar.iter().map(ToString::to_string).collect() }
-                .to_string()
+            LanguageError::MissingPath {
+                path: "a/tales.txt".into(),
+                similar: similar.iter().map(ToString::to_string).collect(),
+            }
+            .to_string()
         };
         assert_eq!(error(&[]), "there is no file or folder a/tales.txt");
-        assert_eq!(error(&["tale.txt"]), "there is no file or folder a/tales.txt; did you mean tale.txt?");
+        assert_eq!(
+            error(&["tale.txt"]),
+            "there is no file or folder a/tales.txt; did you mean tale.txt?"
+        );
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use burn_dragon_checkpoint::CheckpointError;
+
 use crate::config::ConfigError;
 use crate::schedule::ScheduleError;
 
@@ -56,12 +58,74 @@ pub enum TrainError {
     /// A record of ours has no JSON form, such as a map with keys that are not text.
     #[error("cannot write the record as JSON: {0}")]
     Json(serde_json::Error),
+    /// A checkpoint could not be read, written or trusted.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A setting is out of its range.
+    #[error("{key} = {given}; expected {expected}")]
+    Setting {
+        /// The key.
+        key: String,
+        /// The value given.
+        given: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// A parameter group names a parameter that the model does not have.
+    #[error("optimizer.groups names the parameter `{name}`, which the model does not have; it has {known}")]
+    UnknownParameter {
+        /// The name given.
+        name: String,
+        /// The model's parameters.
+        known: String,
+    },
+    /// A loss or a gradient is not a number any more.
+    #[error(
+        "the {quantity} of step {step} is {value}; nothing was saved after it; {last_good}, with a lower \
+         optimizer.learning_rate or a training.clip_norm"
+    )]
+    NotFinite {
+        /// `loss` or `gradient norm`.
+        quantity: &'static str,
+        /// Its value.
+        value: f64,
+        /// The step, from 1.
+        step: u64,
+        /// Where to go on from.
+        last_good: String,
+    },
+    /// The machine has too little memory for a step.
+    #[error(
+        "a training step needs about {:.1} GiB and {:.1} GiB are available; use a smaller training.batch_size \
+         (and training.accumulate to keep the product), training.block_size or model",
+        gib(needed),
+        gib(available)
+    )]
+    Memory {
+        /// Bytes needed, about.
+        needed: u64,
+        /// Bytes available.
+        available: u64,
+    },
+    /// A family's own error: its data, its model.
+    #[error("{0}")]
+    Task(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The handler for Ctrl-C could not be installed.
     #[error("cannot listen for Ctrl-C (does another part of the program handle it?): {0}")]
     Interrupt(ctrlc::Error),
 }
 
+/// Bytes in GiB.
+fn gib(bytes: &u64) -> f64 {
+    *bytes as f64 / f64::from(1 << 30)
+}
+
 impl TrainError {
+    /// For `map_err`: a family's own error.
+    pub fn task(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Task(Box::new(error))
+    }
+
     /// For `map_err`: an I/O error with what was being done, and to which file.
     pub fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();

@@ -42,7 +42,9 @@ impl Interrupt {
     /// Listens to no signal: only [`request`](Self::request) interrupts. For tests, and for programs that
     /// handle signals themselves.
     pub fn none() -> Self {
-        Self { requested: Arc::new(AtomicBool::new(false)) }
+        Self {
+            requested: Arc::new(AtomicBool::new(false)),
+        }
     }
 
     /// Asks the trainer to stop after the step it is in.
@@ -60,7 +62,10 @@ impl Interrupt {
             process::exit(Self::EXIT_CODE);
         }
         // Not `eprintln`, which panics when standard error is closed; a new line, since the progress line is live.
-        let _ = writeln!(io::stderr(), "\nfinishing the step and saving; press again to stop at once");
+        let _ = writeln!(
+            io::stderr(),
+            "\nfinishing the step and saving; press again to stop at once"
+        );
     }
 }
 
@@ -98,7 +103,11 @@ mod tests {
         fn child(signals: &str) -> Output {
             let name = "child_receives_signals";
             let mut command = Command::new(env::current_exe().unwrap());
-            command.args([name, "--ignored", "--nocapture", "--test-threads=1"]).env(SIGNALS, signals).output().unwrap()
+            command
+                .args([name, "--ignored", "--nocapture", "--test-threads=1"])
+                .env(SIGNALS, signals)
+                .output()
+                .unwrap()
         }
 
         #[test]
@@ -109,7 +118,13 @@ mod tests {
             let again = Interrupt::install().unwrap();
             for signal in signals.split(',') {
                 let id = process::id().to_string();
-                assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+                assert!(
+                    Command::new("kill")
+                        .args([signal, &id])
+                        .status()
+                        .unwrap()
+                        .success()
+                );
                 for _ in 0..500 {
                     if !again.requested() {
                         sleep(Duration::from_millis(10));
@@ -118,7 +133,11 @@ mod tests {
                 assert!(interrupt.requested() && again.requested());
             }
             // Long enough for a second signal to end the process.
-            sleep(Duration::from_millis(if signals.contains(',') { 5000 } else { 0 }));
+            sleep(Duration::from_millis(if signals.contains(',') {
+                5000
+            } else {
+                0
+            }));
         }
 
         #[test]

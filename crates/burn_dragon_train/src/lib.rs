@@ -1,1 +1,49 @@
-//! burn_dragon_train
+//! One training loop for every family of Dragon Hatchling models.
+//!
+//! A family implements [`Task`]: the batch of a step, its loss, how to evaluate, how to be saved. The [`Trainer`] owns
+//! everything else: optimisation ([`optimizer`], [`schedule`], [`gradients`]), guards ([`guard`]), what is shown and
+//! written ([`progress`], [`run`]), checkpoints and resume, Ctrl-C ([`interrupt`]), and the layered configuration
+//! ([`config`]) that every family's schema is read through.
+//!
+//! Randomness is a function of (seed, purpose, step, lane), so a resumed run equals an uninterrupted one bit for bit.
+
+pub mod config;
+pub mod error;
+pub mod gradients;
+pub mod guard;
+pub mod interrupt;
+mod journal;
+pub mod optimizer;
+pub mod progress;
+pub mod run;
+pub mod schedule;
+pub mod settings;
+pub mod task;
+pub mod trainer;
+mod vault;
+
+pub use error::TrainError;
+pub use task::Task;
+pub use trainer::Trainer;
+
+/// The curated names of this crate.
+pub mod api {
+    pub use crate::config::{ConfigError, Layers, Resolved};
+    pub use crate::error::TrainError;
+    pub use crate::interrupt::Interrupt;
+    pub use crate::optimizer::{AdamW, OptimizerConfig, ParameterGroup};
+    pub use crate::progress::Output;
+    pub use crate::run::{RunFolder, RunInfo};
+    pub use crate::schedule::Schedule;
+    pub use crate::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
+    pub use crate::task::{Evaluation, Loss, LossContext, Metrics, Scope, Task};
+    pub use crate::trainer::{Ending, Outcome, Plan, Trainer};
+
+    /// Parts of the loop, for loops of one's own.
+    pub mod expert {
+        pub use crate::gradients::GradientSet;
+        pub use crate::guard::{Guard, check_memory};
+        pub use crate::progress::{Progress, StepReport};
+        pub use crate::run::{MetricsLog, write_atomic};
+    }
+}

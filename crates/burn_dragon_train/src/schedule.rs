@@ -158,9 +158,16 @@ impl Schedule {
             Self::Exponential { gamma, .. } => positive(gamma.powf(t as f64)),
             Self::Step { step_size, gamma, .. } => positive(gamma.powf((t / step_size.max(1)) as f64)),
             Self::Noam { .. } => (warmup.max(1) as f64 / (step + 1) as f64).sqrt(),
-            Self::Wsd { decay_steps, final_factor, .. } => {
+            Self::Wsd {
+                decay_steps,
+                final_factor,
+                ..
+            } => {
                 let start = total_steps.saturating_sub(decay_steps);
-                between(1.0 - fraction(step.saturating_sub(start), decay_steps), final_factor)
+                between(
+                    1.0 - fraction(step.saturating_sub(start), decay_steps),
+                    final_factor,
+                )
             }
         }
     }
@@ -183,14 +190,20 @@ impl Schedule {
         let mut decay = 0;
         match *self {
             Self::Constant { .. } => {}
-            Self::Linear { final_factor, .. } | Self::Cosine { final_factor, .. } => valid_final(final_factor)?,
+            Self::Linear { final_factor, .. } | Self::Cosine { final_factor, .. } => {
+                valid_final(final_factor)?;
+            }
             Self::Exponential { gamma, .. } => valid_gamma(gamma)?,
             Self::Step { step_size, gamma, .. } => {
                 at_least_one("step", "step_size", step_size)?;
                 valid_gamma(gamma)?;
             }
             Self::Noam { warmup_steps } => at_least_one("noam", "warmup_steps", warmup_steps)?,
-            Self::Wsd { decay_steps, final_factor, .. } => {
+            Self::Wsd {
+                decay_steps,
+                final_factor,
+                ..
+            } => {
                 decay = decay_steps;
                 valid_final(final_factor)?;
             }
@@ -198,7 +211,12 @@ impl Schedule {
         let warmup_steps = self.warmup_steps();
         let needed = warmup_steps.saturating_add(decay);
         if needed > total_steps {
-            return Err(ScheduleError::LongerThanRun { needed, warmup_steps, decay_steps: decay, total_steps });
+            return Err(ScheduleError::LongerThanRun {
+                needed,
+                warmup_steps,
+                decay_steps: decay,
+                total_steps,
+            });
         }
         Ok(())
     }
@@ -206,7 +224,11 @@ impl Schedule {
 
 /// `part / whole`, at most 1; an empty whole is done once anything of it is.
 fn fraction(part: u64, whole: u64) -> f64 {
-    if part >= whole { f64::from(u8::from(part > 0)) } else { part as f64 / whole as f64 }
+    if part >= whole {
+        f64::from(u8::from(part > 0))
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 /// From `floor` where `height` is 0 to 1 where it is 1.
@@ -220,17 +242,37 @@ fn positive(factor: f64) -> f64 {
 }
 
 fn valid_final(given: f64) -> Result<(), ScheduleError> {
-    let error = ScheduleError::OutOfRange { key: "final_factor", range: "from 0 to 1", given };
-    if (0.0..=1.0).contains(&given) { Ok(()) } else { Err(error) }
+    let error = ScheduleError::OutOfRange {
+        key: "final_factor",
+        range: "from 0 to 1",
+        given,
+    };
+    if (0.0..=1.0).contains(&given) {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 fn valid_gamma(given: f64) -> Result<(), ScheduleError> {
-    let error = ScheduleError::OutOfRange { key: "gamma", range: "above 0 and at most 1", given };
-    if given > 0.0 && given <= 1.0 { Ok(()) } else { Err(error) }
+    let error = ScheduleError::OutOfRange {
+        key: "gamma",
+        range: "above 0 and at most 1",
+        given,
+    };
+    if given > 0.0 && given <= 1.0 {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 fn at_least_one(schedule: &'static str, key: &'static str, given: u64) -> Result<(), ScheduleError> {
-    if given == 0 { Err(ScheduleError::Zero { schedule, key }) } else { Ok(()) }
+    if given == 0 {
+        Err(ScheduleError::Zero { schedule, key })
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -244,12 +286,29 @@ mod tests {
         let warmup_steps = 10;
         [
             Schedule::Constant { warmup_steps },
-            Schedule::Linear { warmup_steps, final_factor: 0.2 },
-            Schedule::Cosine { warmup_steps, final_factor: 0.0 },
-            Schedule::Exponential { warmup_steps, gamma: 0.99 },
-            Schedule::Step { warmup_steps, step_size: 20, gamma: 0.5 },
+            Schedule::Linear {
+                warmup_steps,
+                final_factor: 0.2,
+            },
+            Schedule::Cosine {
+                warmup_steps,
+                final_factor: 0.0,
+            },
+            Schedule::Exponential {
+                warmup_steps,
+                gamma: 0.99,
+            },
+            Schedule::Step {
+                warmup_steps,
+                step_size: 20,
+                gamma: 0.5,
+            },
             Schedule::Noam { warmup_steps },
-            Schedule::Wsd { warmup_steps, decay_steps: 50, final_factor: 0.0 },
+            Schedule::Wsd {
+                warmup_steps,
+                decay_steps: 50,
+                final_factor: 0.0,
+            },
         ]
     }
 
@@ -273,7 +332,10 @@ mod tests {
         ];
         for (schedule, at, expected) in cases {
             let factor = schedule.factor(at, TOTAL);
-            assert!((factor - expected).abs() < 1e-8, "{schedule:?} at {at}: {factor}, not {expected}");
+            assert!(
+                (factor - expected).abs() < 1e-8,
+                "{schedule:?} at {at}: {factor}, not {expected}"
+            );
         }
     }
 
@@ -281,7 +343,11 @@ mod tests {
     fn warm_up_is_a_line_from_one_over_its_length_to_one() {
         for schedule in all() {
             for step in 0..10 {
-                assert_eq!(schedule.factor(step, TOTAL), (step + 1) as f64 / 10.0, "{schedule:?}");
+                assert_eq!(
+                    schedule.factor(step, TOTAL),
+                    (step + 1) as f64 / 10.0,
+                    "{schedule:?}"
+                );
             }
         }
     }
@@ -301,18 +367,38 @@ mod tests {
             for step in 0..TOTAL {
                 let factor = schedule.factor(step, TOTAL);
                 assert!(factor > 0.0 && factor <= 1.0, "{schedule:?} at {step}: {factor}");
-                assert!(step < 10 || schedule.factor(step + 1, TOTAL) <= factor, "{schedule:?} at {step}");
+                assert!(
+                    step < 10 || schedule.factor(step + 1, TOTAL) <= factor,
+                    "{schedule:?} at {step}"
+                );
             }
         }
-        assert!(Schedule::Exponential { warmup_steps: 0, gamma: 0.5 }.factor(1_000_000, 1_000_001) > 0.0);
+        assert!(
+            Schedule::Exponential {
+                warmup_steps: 0,
+                gamma: 0.5
+            }
+            .factor(1_000_000, 1_000_001)
+                > 0.0
+        );
     }
 
     #[test]
     fn decays_end_at_the_final_factor_and_stay_there() {
         for schedule in [
-            Schedule::Linear { warmup_steps: 10, final_factor: 0.3 },
-            Schedule::Cosine { warmup_steps: 10, final_factor: 0.3 },
-            Schedule::Wsd { warmup_steps: 10, decay_steps: 20, final_factor: 0.3 },
+            Schedule::Linear {
+                warmup_steps: 10,
+                final_factor: 0.3,
+            },
+            Schedule::Cosine {
+                warmup_steps: 10,
+                final_factor: 0.3,
+            },
+            Schedule::Wsd {
+                warmup_steps: 10,
+                decay_steps: 20,
+                final_factor: 0.3,
+            },
         ] {
             for step in [TOTAL, TOTAL + 1, 10 * TOTAL] {
                 assert!((schedule.factor(step, TOTAL) - 0.3).abs() < 1e-12, "{schedule:?}");
@@ -322,7 +408,10 @@ mod tests {
 
     #[test]
     fn a_run_that_is_all_warm_up_has_no_decay() {
-        let schedule = Schedule::Cosine { warmup_steps: 5, final_factor: 0.1 };
+        let schedule = Schedule::Cosine {
+            warmup_steps: 5,
+            final_factor: 0.1,
+        };
         assert_eq!(schedule.validate(5), Ok(()));
         assert_eq!(schedule.factor(4, 5), 1.0);
         assert_eq!(schedule.factor(5, 5), 1.0);
@@ -330,37 +419,85 @@ mod tests {
 
     #[test]
     fn a_schedule_longer_than_the_run_is_refused() {
-        let error = Schedule::Constant { warmup_steps: 200 }.validate(100).unwrap_err();
-        assert!(matches!(error, ScheduleError::LongerThanRun { needed: 200, total_steps: 100, .. }));
-        let wsd = Schedule::Wsd { warmup_steps: 60, decay_steps: 50, final_factor: 0.0 };
+        let error = Schedule::Constant { warmup_steps: 200 }
+            .validate(100)
+            .unwrap_err();
+        assert!(matches!(
+            error,
+            ScheduleError::LongerThanRun {
+                needed: 200,
+                total_steps: 100,
+                ..
+            }
+        ));
+        let wsd = Schedule::Wsd {
+            warmup_steps: 60,
+            decay_steps: 50,
+            final_factor: 0.0,
+        };
         assert!(wsd.validate(110).is_ok());
-        assert!(wsd.validate(109).unwrap_err().to_string().contains("needs 110 steps"));
+        assert!(
+            wsd.validate(109)
+                .unwrap_err()
+                .to_string()
+                .contains("needs 110 steps")
+        );
     }
 
     #[test]
     fn a_count_of_zero_is_refused() {
         let zero = |schedule: Schedule| matches!(schedule.validate(10), Err(ScheduleError::Zero { .. }));
         assert!(zero(Schedule::Noam { warmup_steps: 0 }));
-        assert!(zero(Schedule::Step { warmup_steps: 0, step_size: 0, gamma: 0.5 }));
+        assert!(zero(Schedule::Step {
+            warmup_steps: 0,
+            step_size: 0,
+            gamma: 0.5
+        }));
     }
 
     #[test]
     fn a_factor_out_of_range_is_refused() {
         for given in [-0.1, 1.5, f64::NAN] {
-            let linear = Schedule::Linear { warmup_steps: 0, final_factor: given };
-            assert!(matches!(linear.validate(10), Err(ScheduleError::OutOfRange { key: "final_factor", .. })));
+            let linear = Schedule::Linear {
+                warmup_steps: 0,
+                final_factor: given,
+            };
+            assert!(matches!(
+                linear.validate(10),
+                Err(ScheduleError::OutOfRange {
+                    key: "final_factor",
+                    ..
+                })
+            ));
         }
         for given in [0.0, 1.5, f64::NAN] {
-            let exponential = Schedule::Exponential { warmup_steps: 0, gamma: given };
-            assert!(matches!(exponential.validate(10), Err(ScheduleError::OutOfRange { key: "gamma", .. })));
+            let exponential = Schedule::Exponential {
+                warmup_steps: 0,
+                gamma: given,
+            };
+            assert!(matches!(
+                exponential.validate(10),
+                Err(ScheduleError::OutOfRange { key: "gamma", .. })
+            ));
         }
     }
 
     #[test]
     fn toml_gives_a_type_and_its_keys_only() {
         let read = |text: &str| toml::from_str::<Schedule>(text);
-        assert_eq!(read("type = 'linear'").unwrap(), Schedule::Linear { warmup_steps: 0, final_factor: 0.1 });
-        assert!(read("type = 'constant'\ngamma = 0.5").unwrap_err().message().contains("unknown field `gamma`"));
+        assert_eq!(
+            read("type = 'linear'").unwrap(),
+            Schedule::Linear {
+                warmup_steps: 0,
+                final_factor: 0.1
+            }
+        );
+        assert!(
+            read("type = 'constant'\ngamma = 0.5")
+                .unwrap_err()
+                .message()
+                .contains("unknown field `gamma`")
+        );
         for schedule in all() {
             assert_eq!(read(&toml::to_string(&schedule).unwrap()).unwrap(), schedule);
         }

@@ -44,8 +44,18 @@ pub fn causal_read(q: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
 pub fn causal_read_with_memory(q: Tensor<4>, v: Tensor<4>, rho: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
     let [lanes, heads, tokens, neurons] = q.dims();
     let width = v.dims()[3];
-    crate::assert_shape("causal_read_with_memory", "v", v.dims(), [lanes, 1, tokens, width]);
-    crate::assert_shape("causal_read_with_memory", "rho", rho.dims(), [lanes, heads, neurons, width]);
+    crate::assert_shape(
+        "causal_read_with_memory",
+        "v",
+        v.dims(),
+        [lanes, 1, tokens, width],
+    );
+    crate::assert_shape(
+        "causal_read_with_memory",
+        "rho",
+        rho.dims(),
+        [lanes, heads, neurons, width],
+    );
     if tokens <= BLOCK {
         return reference::causal_read_with_memory(q, v, rho);
     }

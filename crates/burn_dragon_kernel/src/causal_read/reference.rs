@@ -15,6 +15,10 @@ pub fn causal_read_with_memory(q: Tensor<4>, v: Tensor<4>, rho: Tensor<4>) -> (T
     let keys = q.clone().swap_dims(2, 3); // [B, H, N, T]
     let recalled = q.clone().matmul(rho.clone()); // [B, H, T, D]
     // One token has nothing before it in its own block.
-    let read = if tokens == 1 { recalled } else { recalled + causal_read(q, v.clone()) };
+    let read = if tokens == 1 {
+        recalled
+    } else {
+        recalled + causal_read(q, v.clone())
+    };
     (read, rho + keys.matmul(v))
 }

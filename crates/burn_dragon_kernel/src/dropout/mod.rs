@@ -18,9 +18,16 @@ impl DropoutMask {
     /// # Panics
     /// If `probability` is outside `[0, 1)`.
     pub fn new(seed: u64, probability: f64) -> Self {
-        assert!((0.0..1.0).contains(&probability), "dropout: probability {probability} is outside [0, 1)");
+        assert!(
+            (0.0..1.0).contains(&probability),
+            "dropout: probability {probability} is outside [0, 1)"
+        );
         let threshold = ((1.0 - probability) * 65536.0).round().max(1.0);
-        Self { seed, threshold: threshold as u32, scale: 65536.0 / threshold }
+        Self {
+            seed,
+            threshold: threshold as u32,
+            scale: 65536.0 / threshold,
+        }
     }
 
     /// Whether entry `index` (row-major) is kept.
@@ -47,7 +54,10 @@ impl DropoutMask {
     fn tensor<const R: usize>(&self, shape: [usize; R], dtype: DType, device: &Device) -> Tensor<R> {
         let size = shape.iter().product::<usize>() as u64;
         let values: Vec<f32> = (0..size).map(|index| self.factor(index) as f32).collect();
-        Tensor::from_data(TensorData::new(values, shape).convert_dtype(dtype), (device, dtype))
+        Tensor::from_data(
+            TensorData::new(values, shape).convert_dtype(dtype),
+            (device, dtype),
+        )
     }
 }
 
@@ -74,7 +84,11 @@ mod tests {
 
     #[test]
     fn another_seed_is_another_mask_and_the_same_seed_the_same() {
-        let keeps = |seed| (0..4096).map(|i| DropoutMask::new(seed, 0.5).keeps(i)).collect::<Vec<_>>();
+        let keeps = |seed| {
+            (0..4096)
+                .map(|i| DropoutMask::new(seed, 0.5).keeps(i))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(keeps(1), keeps(1));
         let differing = keeps(1).iter().zip(keeps(2)).filter(|(a, b)| **a != *b).count();
         assert!((1800..2300).contains(&differing), "{differing}");

@@ -25,7 +25,10 @@ impl Frequencies {
     /// # Panics
     /// If `neurons` is odd.
     pub fn new(theta: f64, neurons: usize) -> Self {
-        assert!(neurons.is_multiple_of(2), "rotation: {neurons} neurons a head do not form pairs");
+        assert!(
+            neurons.is_multiple_of(2),
+            "rotation: {neurons} neurons a head do not form pairs"
+        );
         let pairs = neurons / 2;
         let turns = (0..pairs)
             .map(|i| theta.powf(-(i as f64) / pairs as f64) / std::f64::consts::TAU)
@@ -69,7 +72,10 @@ impl Frequencies {
             let data = TensorData::new(values, shape).convert_dtype(dtype);
             Tensor::from_data(data, (device, dtype))
         };
-        Rotation { cos: table(cos), sin: table(sin) }
+        Rotation {
+            cos: table(cos),
+            sin: table(sin),
+        }
     }
 }
 
@@ -93,7 +99,12 @@ impl Rotation {
     pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
         let [_, _, tokens, neurons] = x.dims();
         let lanes = self.cos.dims()[0];
-        crate::assert_shape("rotation", "the table", self.cos.dims(), [lanes, 1, tokens, neurons / 2]);
+        crate::assert_shape(
+            "rotation",
+            "the table",
+            self.cos.dims(),
+            [lanes, 1, tokens, neurons / 2],
+        );
         reference::rotate(x, self)
     }
 }
@@ -113,10 +124,20 @@ mod tests {
     fn a_rotation_keeps_the_length_of_every_pair_and_shifts_cancel() {
         let device = Device::flex();
         let turns = Frequencies::new(100.0, 8);
-        let x = Tensor::<4>::from_data(TensorData::new((0..8).map(f64::from).collect::<Vec<_>>(), [1, 1, 1, 8]), (&device, DType::F64));
-        let y = Tensor::<4>::from_data(TensorData::new((0..8).map(|i| f64::from(i * i % 5)).collect::<Vec<_>>(), [1, 1, 1, 8]), (&device, DType::F64));
+        let x = Tensor::<4>::from_data(
+            TensorData::new((0..8).map(f64::from).collect::<Vec<_>>(), [1, 1, 1, 8]),
+            (&device, DType::F64),
+        );
+        let y = Tensor::<4>::from_data(
+            TensorData::new(
+                (0..8).map(|i| f64::from(i * i % 5)).collect::<Vec<_>>(),
+                [1, 1, 1, 8],
+            ),
+            (&device, DType::F64),
+        );
         let dot = |p: u64, q: u64| {
-            let at = |start, t: &Tensor<4>| turns.rotation(&[start], 1, DType::F64, &device).rotate(t.clone());
+            let at =
+                |start, t: &Tensor<4>| turns.rotation(&[start], 1, DType::F64, &device).rotate(t.clone());
             (at(p, &x) * at(q, &y)).sum().into_scalar::<f64>()
         };
         assert!((dot(0, 0) - (x.clone() * y.clone()).sum().into_scalar::<f64>()).abs() < 1e-12);

@@ -26,9 +26,16 @@ impl RecallProbe {
         config.validate()?;
         if n_tales == 0 {
             let reason = "is 0, but a probe needs a tale".into();
-            return Err(LanguageError::Config { key: "recall tales", reason });
+            return Err(LanguageError::Config {
+                key: "recall tales",
+                reason,
+            });
         }
-        Ok(Self { tales: (0..n_tales as u64).map(|index| config.tale(Split::Validation, index)).collect() })
+        Ok(Self {
+            tales: (0..n_tales as u64)
+                .map(|index| config.tale(Split::Validation, index))
+                .collect(),
+        })
     }
 
     /// The tales, to be run through the model.
@@ -38,7 +45,9 @@ impl RecallProbe {
 
     /// Every recalled word with its tale, tale by tale, in the order of the text.
     pub fn recalls(&self) -> impl Iterator<Item = (&Tale, &Recall)> {
-        self.tales.iter().flat_map(|tale| tale.recalls.iter().map(move |recall| (tale, recall)))
+        self.tales
+            .iter()
+            .flat_map(|tale| tale.recalls.iter().map(move |recall| (tale, recall)))
     }
 
     /// The score of one answer per recalled word: `true` where the model was right.
@@ -48,20 +57,31 @@ impl RecallProbe {
     pub fn score(&self, answers: &[bool]) -> Result<RecallScore, LanguageError> {
         let expected = self.recalls().count();
         if answers.len() != expected {
-            return Err(LanguageError::AnswerCount { expected, given: answers.len() });
+            return Err(LanguageError::AnswerCount {
+                expected,
+                given: answers.len(),
+            });
         }
         let group = |name: String, belongs: &dyn Fn(&Tale, &Recall) -> bool| {
             let answered = self.recalls().zip(answers);
             let members = answered.filter(|((tale, recall), _)| belongs(tale, recall));
-            GroupScore::of(name, members.map(|((_, recall), &right)| (recall.chance(), right)))
+            GroupScore::of(
+                name,
+                members.map(|((_, recall), &right)| (recall.chance(), right)),
+            )
         };
         let ends = DISTANCES.into_iter().chain([usize::MAX]);
         let starts = std::iter::once(1).chain(DISTANCES.map(|end| end + 1));
         let by_distance = starts.zip(ends).map(|(start, end)| {
-            let name = if end == usize::MAX { format!("{start}+") } else { format!("{start}-{end}") };
+            let name = if end == usize::MAX {
+                format!("{start}+")
+            } else {
+                format!("{start}-{end}")
+            };
             group(name, &|_, recall| (start..=end).contains(&recall.distance))
         });
-        let by_tier = Tier::ALL.map(|tier| group(format!("{tier:?}").to_lowercase(), &|tale, _| tale.tier == tier));
+        let by_tier =
+            Tier::ALL.map(|tier| group(format!("{tier:?}").to_lowercase(), &|tale, _| tale.tier == tier));
         Ok(RecallScore {
             overall: group("overall".into(), &|_, _| true),
             by_distance: by_distance.filter(|group| group.count > 0).collect(),
@@ -73,7 +93,9 @@ impl RecallProbe {
     pub fn prompts(&self, n: usize) -> Vec<Prompt> {
         let n = n.min(self.tales.len());
         let tales = (0..n).map(|i| &self.tales[i * self.tales.len() / n]);
-        tales.filter_map(|tale| tale.recalls.first().map(|recall| Prompt::new(tale, recall))).collect()
+        tales
+            .filter_map(|tale| tale.recalls.first().map(|recall| Prompt::new(tale, recall)))
+            .collect()
     }
 }
 
@@ -94,7 +116,12 @@ impl Prompt {
     /// The prompt that one recalled word of a tale makes.
     pub fn new(tale: &Tale, recall: &Recall) -> Self {
         let text = tale.text[..recall.range.start].to_owned();
-        Self { text, answer: recall.word.clone(), tier: tale.tier, distance: recall.distance }
+        Self {
+            text,
+            answer: recall.word.clone(),
+            tier: tale.tier,
+            distance: recall.distance,
+        }
     }
 
     /// The last sentence with a gap: `Later Mira looked under the old ___`.
@@ -138,12 +165,19 @@ impl GroupScore {
             chance += guess;
         }
         let n = count.max(1) as f64;
-        Self { name, accuracy: right / n, chance: chance / n, count }
+        Self {
+            name,
+            accuracy: right / n,
+            chance: chance / n,
+            count,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     fn probe() -> RecallProbe {
@@ -153,15 +187,31 @@ mod tests {
     #[test]
     fn groups_partition_the_recalls() {
         let probe = probe();
-        let answers: Vec<_> = probe.recalls().map(|(tale, _)| tale.tier == Tier::Sprout).collect();
+        let answers: Vec<_> = probe
+            .recalls()
+            .map(|(tale, _)| tale.tier == Tier::Sprout)
+            .collect();
         let score = probe.score(&answers).unwrap();
         assert_eq!(score.overall.count, answers.len());
         for groups in [&score.by_distance, &score.by_tier] {
-            assert_eq!(groups.iter().map(|group| group.count).sum::<usize>(), answers.len());
-            let right: f64 = groups.iter().map(|group| group.accuracy * group.count as f64).sum();
+            assert_eq!(
+                groups.iter().map(|group| group.count).sum::<usize>(),
+                answers.len()
+            );
+            let right: f64 = groups
+                .iter()
+                .map(|group| group.accuracy * group.count as f64)
+                .sum();
             assert!((right - score.overall.accuracy * answers.len() as f64).abs() < 1e-6);
         }
-        assert_eq!(score.by_tier.iter().map(|group| group.accuracy).collect::<Vec<_>>(), [0.0, 1.0, 0.0]);
+        assert_eq!(
+            score
+                .by_tier
+                .iter()
+                .map(|group| group.accuracy)
+                .collect::<Vec<_>>(),
+            [0.0, 1.0, 0.0]
+        );
     }
 
     #[test]
@@ -169,15 +219,25 @@ mod tests {
         let probe = probe();
         let right = vec![true; probe.recalls().count()];
         let score = probe.score(&right).unwrap();
-        let mean = probe.recalls().map(|(_, recall)| 1.0 / recall.candidates as f64).sum::<f64>() / right.len() as f64;
-        assert!((score.overall.chance - mean).abs() < 1e-12 && (0.1..0.2).contains(&mean), "{mean}");
+        let mean = probe
+            .recalls()
+            .map(|(_, recall)| 1.0 / recall.candidates as f64)
+            .sum::<f64>()
+            / right.len() as f64;
+        assert!(
+            (score.overall.chance - mean).abs() < 1e-12 && (0.1..0.2).contains(&mean),
+            "{mean}"
+        );
         assert_eq!(score.overall.accuracy, 1.0);
     }
 
     #[test]
     fn a_wrong_number_of_answers_is_an_error() {
         let error = probe().score(&[true]).unwrap_err();
-        assert!(matches!(error, LanguageError::AnswerCount { given: 1, .. }), "{error}");
+        assert!(
+            matches!(error, LanguageError::AnswerCount { given: 1, .. }),
+            "{error}"
+        );
     }
 
     #[test]
@@ -193,10 +253,83 @@ mod tests {
         assert_eq!(prompts.len(), 12);
         for prompt in prompts {
             let begun = format!("{}{}", prompt.text, prompt.answer);
-            assert!(probe.tales().iter().any(|tale| tale.text.starts_with(&begun)), "{begun}");
+            assert!(
+                probe.tales().iter().any(|tale| tale.text.starts_with(&begun)),
+                "{begun}"
+            );
             assert!(prompt.text.contains(&prompt.answer), "{begun}");
             let question = prompt.question();
-            assert!(question.ends_with(" ___") && !question.contains(". "), "{question}");
+            assert!(
+                question.ends_with(" ___") && !question.contains(". "),
+                "{question}"
+            );
+        }
+    }
+
+    /// Counts of the byte after each context of up to six bytes.
+    #[derive(Default)]
+    struct NGrams(HashMap<Vec<u8>, [u32; 128]>);
+
+    impl NGrams {
+        /// The contexts of a place, longest first.
+        fn contexts(text: &[u8], at: usize) -> impl Iterator<Item = &[u8]> {
+            (0..=6.min(at)).rev().map(move |order| &text[at - order..at])
+        }
+
+        fn learn(&mut self, text: &[u8]) {
+            for at in 0..text.len() {
+                for context in Self::contexts(text, at) {
+                    self.0.entry(context.to_vec()).or_insert([0; 128])[usize::from(text[at])] += 1;
+                }
+            }
+        }
+
+        /// The word whose first letter is the likeliest here, by the longest context in which any of them was seen.
+        fn choose(&self, text: &[u8], at: usize, words: &[&'static str]) -> Option<&'static str> {
+            let of = |counts: &[u32; 128], word: &str| counts[usize::from(word.as_bytes()[0])];
+            let contexts = Self::contexts(text, at).filter_map(|context| self.0.get(context));
+            let mut known = contexts.filter(|counts| words.iter().any(|word| of(counts, word) > 0));
+            known
+                .next()
+                .and_then(|counts| words.iter().copied().max_by_key(|word| of(counts, word)))
+        }
+    }
+
+    /// The corpus keeps its promise only if the words around a recall do not give it away: even told which slot it is,
+    /// a reader of the last six bytes does no better than a guess.
+    #[test]
+    fn what_stands_before_a_recall_does_not_give_it_away() {
+        let config = TalesConfig::default();
+        let mut grams = NGrams::default();
+        config
+            .tales(Split::Train)
+            .take(5000)
+            .for_each(|tale| grams.learn(tale.text.as_bytes()));
+        let probe = RecallProbe::new(&config, 2000).unwrap();
+        let right = |(tale, recall): (&Tale, &Recall)| {
+            let choice = grams.choose(tale.text.as_bytes(), recall.range.start, recall.slot.candidates());
+            choice == Some(&recall.word[..])
+        };
+        let answers: Vec<_> = probe.recalls().map(right).collect();
+        let score = probe.score(&answers).unwrap();
+        for group in score
+            .by_tier
+            .iter()
+            .chain(&score.by_distance)
+            .chain([&score.overall])
+        {
+            let GroupScore {
+                name,
+                accuracy,
+                chance,
+                count,
+            } = group;
+            let noise = (chance * (1.0 - chance) / *count as f64).sqrt();
+            println!("{name}: {count} recalls, n-grams {accuracy:.4}, chance {chance:.4} +- {noise:.4}");
+            assert!(
+                (accuracy - chance).abs() < 4.0 * noise,
+                "{name}: n-grams {accuracy}, chance {chance} +- {noise}"
+            );
         }
     }
 }

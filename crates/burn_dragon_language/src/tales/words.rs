@@ -1,4 +1,8 @@
-//! The words of the tales: what can be remembered (slots) and what only fills.
+//! The words and sentences of the tales.
+//!
+//! A sentence is a template. `{role}` writes a word of the fact, `[role]` writes a word that has to be remembered: a
+//! recall. In every recall sentence a word of the same fact (the cue) comes first, so that the text says which fact is
+//! meant, and the wording before a `[role]` fixes which slot comes, so that only the word itself is in question.
 
 use burn_dragon_core::seed::Rng;
 use serde::{Deserialize, Serialize};
@@ -28,22 +32,39 @@ pub enum Slot {
 
 impl Slot {
     /// Every slot.
-    pub const ALL: [Self; 7] =
-        [Self::Name, Self::Object, Self::Colour, Self::Place, Self::Garment, Self::Count, Self::Animal];
+    pub const ALL: [Self; 7] = [
+        Self::Name,
+        Self::Object,
+        Self::Colour,
+        Self::Place,
+        Self::Garment,
+        Self::Count,
+        Self::Animal,
+    ];
 
     /// The words that can fill it, each as likely as the others.
     pub const fn candidates(self) -> &'static [&'static str] {
         match self {
-            Self::Name => &["Ada", "Bruno", "Clara", "Dora", "Emil", "Felix", "Greta", "Hugo", "Jonas", "Mira"],
-            Self::Object => &["bell", "cup", "drum", "flute", "harp", "key", "lamp", "map", "ring", "whistle"],
-            Self::Colour => {
-                &["blue", "copper", "green", "lilac", "pink", "red", "silver", "violet", "white", "yellow"]
-            }
-            Self::Place => &["bridge", "cart", "fence", "haystack", "ladder", "mill", "porch", "shed", "tower", "willow"],
-            Self::Garment => &["belt", "cap", "hood", "jacket", "mantle", "robe", "scarf", "tunic", "vest"],
+            Self::Name => &[
+                "Ada", "Bruno", "Clara", "Dora", "Emil", "Felix", "Greta", "Hugo", "Jonas", "Mira",
+            ],
+            Self::Object => &[
+                "bell", "cup", "drum", "flute", "harp", "key", "lamp", "map", "ring", "whistle",
+            ],
+            Self::Colour => &[
+                "blue", "copper", "green", "lilac", "pink", "red", "silver", "violet", "white", "yellow",
+            ],
+            Self::Place => &[
+                "bridge", "cart", "fence", "haystack", "ladder", "mill", "porch", "shed", "tower", "willow",
+            ],
+            Self::Garment => &[
+                "belt", "cap", "hood", "jacket", "mantle", "robe", "scarf", "tunic", "vest",
+            ],
             // Only five of the small numbers begin with different letters.
             Self::Count => &["two", "four", "six", "eight", "nine"],
-            Self::Animal => &["bees", "cats", "ducks", "foxes", "goats", "hens", "lambs", "mice", "pigs", "rabbits"],
+            Self::Animal => &[
+                "bees", "cats", "ducks", "foxes", "goats", "hens", "lambs", "mice", "pigs", "rabbits",
+            ],
         }
     }
 }
@@ -67,7 +88,9 @@ const WEATHER: [&str; 10] = [
     "Swallows flew",
 ];
 
-const LANDSCAPE: [&str; 8] = ["hill", "valley", "river", "town", "fields", "forest", "lake", "roofs"];
+const LANDSCAPE: [&str; 8] = [
+    "hill", "valley", "river", "town", "fields", "forest", "lake", "roofs",
+];
 
 /// A sentence that has nothing to do with any fact.
 pub(super) fn aside(rng: &mut Rng) -> String {
@@ -88,7 +111,9 @@ pub(super) struct Deck {
 impl Deck {
     /// All the words of all the slots.
     pub(super) fn new() -> Self {
-        Self { left: Slot::ALL.iter().map(|slot| slot.candidates().to_vec()).collect() }
+        Self {
+            left: Slot::ALL.iter().map(|slot| slot.candidates().to_vec()).collect(),
+        }
     }
 
     /// A word of the slot that has not been dealt. A tale never needs as many as there are.
@@ -98,9 +123,116 @@ impl Deck {
     }
 }
 
+/// A kind of fact: the sentence that states it, and the sentences that recall it.
+#[derive(Debug)]
+pub(super) struct Kind {
+    pub(super) statement: &'static str,
+    pub(super) verbs: &'static [&'static str],
+    pub(super) recalls: &'static [&'static str],
+}
+
+const HIDE: Kind = Kind {
+    statement: "{name} {verb} the {colour} {object} {prep} the old {place}.",
+    verbs: &["hid", "left", "lost", "dropped", "forgot"],
+    recalls: &[
+        "{later} {name} looked {prep} the old [place] for the [object].",
+        "{later} {name} went to the old [place] for the [colour] [object].",
+        "{later} {name} missed the [colour] [object].",
+        "{later} {name} looked again {prep} the old [place].",
+        "The {object} was still {prep} the old [place].",
+        "Who {verb} the {object}? It was [name].",
+    ],
+};
+
+const COUNT: Kind = Kind {
+    statement: "{name} {verb} {count} {animal} {prep} the old {place}.",
+    verbs: &["saw", "counted", "fed", "drew", "found"],
+    recalls: &[
+        "{later} {name} walked to the old [place] to see the [count] [animal].",
+        "{later} {name} dreamed of the [count] [animal].",
+        "{later} {name} sang about the [count] [animal].",
+        "How many {animal} were there? There were [count].",
+        "The {animal} stayed {prep} the old [place].",
+        "Who {verb} the {animal}? It was [name].",
+    ],
+};
+
+const WEAR: Kind = Kind {
+    statement: "{name} {verb} a {colour} {garment}.",
+    verbs: &["wore", "bought", "sewed", "washed", "mended"],
+    recalls: &[
+        "{later} {name} put on the [colour] [garment].",
+        "{later} {name} hung up the [colour] [garment].",
+        "Everyone saw that the {garment} was [colour].",
+        "Who {verb} the {garment}? It was [name].",
+    ],
+};
+
+const GIVE: Kind = Kind {
+    statement: "{name} {verb} {friend} a {colour} {object}.",
+    verbs: &["gave", "sold", "lent", "brought", "showed"],
+    recalls: &[
+        "{later} {friend} thanked [name] for the [colour] [object].",
+        "{later} {name} asked [friend] about the [object].",
+        "{later} {friend} spoke of the [colour] [object].",
+        "What colour was the {object}? It looked [colour].",
+        "Who {verb} {friend} the {object}? It was [name].",
+    ],
+};
+
+pub(super) static KINDS: [Kind; 4] = [HIDE, COUNT, WEAR, GIVE];
+
+/// A piece of a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Piece {
+    Text(&'static str),
+    Cue(&'static str),
+    Recall(&'static str),
+}
+
+/// The pieces of a template in order.
+pub(super) fn pieces(template: &'static str) -> impl Iterator<Item = Piece> {
+    let mut rest = template;
+    std::iter::from_fn(move || {
+        let (piece, len) = match rest.as_bytes().first()? {
+            b'{' => rest.find('}').map(|end| (Piece::Cue(&rest[1..end]), end + 1))?,
+            b'[' => rest
+                .find(']')
+                .map(|end| (Piece::Recall(&rest[1..end]), end + 1))?,
+            _ => {
+                let end = rest.find(['{', '[']).unwrap_or(rest.len());
+                (Piece::Text(&rest[..end]), end)
+            }
+        };
+        rest = &rest[len..];
+        Some(piece)
+    })
+}
+
+/// The slot a role is filled from; `None` for the roles that only vary the wording.
+pub(super) fn slot(role: &str) -> Option<Slot> {
+    Some(match role {
+        "name" | "friend" => Slot::Name,
+        "object" => Slot::Object,
+        "colour" => Slot::Colour,
+        "place" => Slot::Place,
+        "garment" => Slot::Garment,
+        "count" => Slot::Count,
+        "animal" => Slot::Animal,
+        _ => return None,
+    })
+}
+
+/// Number of words a sentence recalls.
+pub(super) fn recalls_in(template: &'static str) -> usize {
+    pieces(template)
+        .filter(|piece| matches!(piece, Piece::Recall(_)))
+        .count()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
 
     use super::*;
 
@@ -115,7 +247,12 @@ mod tests {
     #[test]
     fn the_article_a_fits_every_word_it_can_stand_before() {
         for slot in [Slot::Object, Slot::Colour, Slot::Garment] {
-            assert!(slot.candidates().iter().all(|word| !word.starts_with(['a', 'e', 'i', 'o', 'u'])), "{slot:?}");
+            assert!(
+                slot.candidates()
+                    .iter()
+                    .all(|word| !word.starts_with(['a', 'e', 'i', 'o', 'u'])),
+                "{slot:?}"
+            );
         }
     }
 
@@ -123,8 +260,14 @@ mod tests {
     fn no_word_belongs_to_two_slots_or_to_the_filling() {
         let slots: Vec<_> = Slot::ALL.iter().flat_map(|slot| slot.candidates()).collect();
         assert_eq!(slots.iter().collect::<HashSet<_>>().len(), slots.len());
-        let filling = [&PREPOSITIONS[..], &LATER, &WEATHER, &LANDSCAPE].concat().join(" ");
-        assert!(slots.iter().all(|word| !filling.split(' ').any(|filler| filler == **word)));
+        let filling = [&PREPOSITIONS[..], &LATER, &WEATHER, &LANDSCAPE]
+            .concat()
+            .join(" ");
+        assert!(
+            slots
+                .iter()
+                .all(|word| !filling.split(' ').any(|filler| filler == **word))
+        );
     }
 
     #[test]
@@ -132,8 +275,69 @@ mod tests {
         let mut rng = Rng::new(3);
         for slot in Slot::ALL {
             let mut deck = Deck::new();
-            let dealt: HashSet<_> = slot.candidates().iter().map(|_| deck.deal(slot, &mut rng)).collect();
+            let dealt: HashSet<_> = slot
+                .candidates()
+                .iter()
+                .map(|_| deck.deal(slot, &mut rng))
+                .collect();
             assert_eq!(dealt, slot.candidates().iter().copied().collect());
+        }
+    }
+
+    /// What a template writes besides its own text.
+    fn roles(template: &'static str) -> Vec<Piece> {
+        pieces(template)
+            .filter(|piece| !matches!(piece, Piece::Text(_)))
+            .collect()
+    }
+
+    #[test]
+    fn a_template_splits_into_text_cues_and_recalls() {
+        let expected = [
+            Piece::Cue("name"),
+            Piece::Text(" saw the "),
+            Piece::Recall("animal"),
+            Piece::Text("."),
+        ];
+        assert!(pieces("{name} saw the [animal].").eq(expected));
+    }
+
+    #[test]
+    fn every_recall_follows_a_cue_of_its_fact_and_is_stated_before() {
+        for kind in &KINDS {
+            let stated: HashSet<_> = roles(kind.statement).into_iter().collect();
+            for recall in kind.recalls {
+                let mut seen = HashSet::new();
+                for piece in roles(recall) {
+                    if let Piece::Recall(role) = piece {
+                        assert!(stated.contains(&Piece::Cue(role)), "{recall}");
+                        assert!(seen.iter().any(|&role| slot(role).is_some()), "no cue: {recall}");
+                        assert!(!seen.contains(role), "{recall}");
+                    }
+                    let (Piece::Cue(role) | Piece::Recall(role)) = piece else {
+                        unreachable!()
+                    };
+                    seen.insert(role);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_wording_before_a_recall_fixes_its_slot() {
+        let mut slots: HashMap<String, Option<Slot>> = HashMap::new();
+        for recall in KINDS.iter().flat_map(|kind| kind.recalls) {
+            let mut before = String::new();
+            for piece in pieces(recall) {
+                if let Piece::Recall(role) = piece {
+                    let known = slots.entry(before.clone()).or_insert(slot(role));
+                    assert_eq!(*known, slot(role), "{before}");
+                }
+                match piece {
+                    Piece::Text(text) => before.push_str(text),
+                    Piece::Cue(role) | Piece::Recall(role) => before += &format!("<{:?}>", slot(role)),
+                }
+            }
         }
     }
 }

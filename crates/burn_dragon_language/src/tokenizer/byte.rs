@@ -32,7 +32,10 @@ impl Tokenizer for ByteTokenizer {
     fn token_bytes(&self, id: u32) -> Result<Cow<'_, [u8]>, LanguageError> {
         let index = id as usize;
         let bytes = BYTES.get(index..=index);
-        bytes.map(Cow::Borrowed).ok_or(LanguageError::UnknownToken { id, vocab_size: BYTES.len() })
+        bytes.map(Cow::Borrowed).ok_or(LanguageError::UnknownToken {
+            id,
+            vocab_size: BYTES.len(),
+        })
     }
 
     fn end_of_text(&self) -> Option<u32> {
@@ -62,7 +65,10 @@ mod tests {
     fn an_id_outside_the_vocabulary_is_an_error() {
         for id in [256, u32::MAX] {
             let error = ByteTokenizer.token_bytes(id).unwrap_err();
-            assert!(matches!(error, LanguageError::UnknownToken { vocab_size: 256, .. }), "{error}");
+            assert!(
+                matches!(error, LanguageError::UnknownToken { vocab_size: 256, .. }),
+                "{error}"
+            );
             assert!(error.to_string().contains(&id.to_string()), "{error}");
         }
     }

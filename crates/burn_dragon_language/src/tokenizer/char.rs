@@ -27,7 +27,9 @@ impl CharTokenizer {
     /// [`LanguageError::TokenizerInvalid`] if a character comes twice, or there is none.
     pub fn new(symbols: Vec<char>, special_tokens: bool) -> Result<Self, LanguageError> {
         if symbols.is_empty() {
-            return Err(LanguageError::TokenizerInvalid { reason: "it has no characters".into() });
+            return Err(LanguageError::TokenizerInvalid {
+                reason: "it has no characters".into(),
+            });
         }
         let mut bytes: Vec<Box<[u8]>> = vec![Box::default(); if special_tokens { SPECIALS } else { 0 }];
         let mut ids = HashMap::with_capacity(symbols.len());
@@ -39,7 +41,11 @@ impl CharTokenizer {
             }
             bytes.push(ch.to_string().into_bytes().into());
         }
-        Ok(Self { special_tokens, bytes, ids })
+        Ok(Self {
+            special_tokens,
+            bytes,
+            ids,
+        })
     }
 
     /// A tokenizer of the characters of a training text.
@@ -51,8 +57,10 @@ impl CharTokenizer {
         let mut symbols = Vec::new();
         let mut seen = std::collections::HashSet::new();
         for (index, document) in training_text.iter().enumerate() {
-            let text = utf8(document)
-                .map_err(|source| LanguageError::InDocument { index, source: Box::new(source) })?;
+            let text = utf8(document).map_err(|source| LanguageError::InDocument {
+                index,
+                source: Box::new(source),
+            })?;
             symbols.extend(text.chars().filter(|&ch| seen.insert(ch)));
         }
         Self::new(symbols, special_tokens)
@@ -60,7 +68,9 @@ impl CharTokenizer {
 }
 
 fn utf8(text: &[u8]) -> Result<&str, LanguageError> {
-    std::str::from_utf8(text).map_err(|error| LanguageError::NotUtf8 { offset: error.valid_up_to() })
+    std::str::from_utf8(text).map_err(|error| LanguageError::NotUtf8 {
+        offset: error.valid_up_to(),
+    })
 }
 
 impl Tokenizer for CharTokenizer {
@@ -81,7 +91,10 @@ impl Tokenizer for CharTokenizer {
 
     fn token_bytes(&self, id: u32) -> Result<Cow<'_, [u8]>, LanguageError> {
         let bytes = self.bytes.get(id as usize);
-        let unknown = LanguageError::UnknownToken { id, vocab_size: self.vocab_size() };
+        let unknown = LanguageError::UnknownToken {
+            id,
+            vocab_size: self.vocab_size(),
+        };
         bytes.map(|bytes| Cow::Borrowed(&**bytes)).ok_or(unknown)
     }
 
@@ -92,7 +105,10 @@ impl Tokenizer for CharTokenizer {
     fn spec(&self) -> TokenizerSpec {
         // The special tokens are empty, so that the rest concatenated is the list of characters.
         let symbols = String::from_utf8_lossy(&self.bytes.concat()).into_owned();
-        TokenizerSpec::Char { special_tokens: self.special_tokens, symbols }
+        TokenizerSpec::Char {
+            special_tokens: self.special_tokens,
+            symbols,
+        }
     }
 }
 
@@ -106,8 +122,14 @@ mod tests {
 
     #[test]
     fn ids_follow_first_sight_after_the_special_tokens() {
-        assert_eq!(tokenizer("hello", false).encode(b"hello").unwrap(), [0, 1, 2, 2, 3]);
-        assert_eq!(tokenizer("hello", true).encode(b"hello").unwrap(), [4, 5, 6, 6, 7]);
+        assert_eq!(
+            tokenizer("hello", false).encode(b"hello").unwrap(),
+            [0, 1, 2, 2, 3]
+        );
+        assert_eq!(
+            tokenizer("hello", true).encode(b"hello").unwrap(),
+            [4, 5, 6, 6, 7]
+        );
         assert_eq!(tokenizer("hello", true).vocab_size(), 8);
     }
 
@@ -123,13 +145,21 @@ mod tests {
 
     #[test]
     fn an_unknown_character_is_unk_where_there_is_one() {
-        assert_eq!(tokenizer("ab", true).encode("a\u{e9}b".as_bytes()).unwrap(), [4, 3, 5]);
+        assert_eq!(
+            tokenizer("ab", true).encode("a\u{e9}b".as_bytes()).unwrap(),
+            [4, 3, 5]
+        );
     }
 
     #[test]
     fn an_unknown_character_is_an_error_that_shows_it_and_its_byte() {
-        let error = tokenizer("\u{e9}b", false).encode("\u{e9}\u{e9}x".as_bytes()).unwrap_err();
-        assert!(matches!(error, LanguageError::UnknownChar { ch: 'x', offset: 4 }), "{error}");
+        let error = tokenizer("\u{e9}b", false)
+            .encode("\u{e9}\u{e9}x".as_bytes())
+            .unwrap_err();
+        assert!(
+            matches!(error, LanguageError::UnknownChar { ch: 'x', offset: 4 }),
+            "{error}"
+        );
     }
 
     #[test]
@@ -137,18 +167,29 @@ mod tests {
         let error = tokenizer("ab", true).encode(b"ab\xffa").unwrap_err();
         assert!(matches!(error, LanguageError::NotUtf8 { offset: 2 }), "{error}");
         let error = CharTokenizer::train(&[b"ab", b"a\xc3"], true).unwrap_err();
-        let LanguageError::InDocument { index: 1, source } = error else { panic!("{error}") };
-        assert!(matches!(*source, LanguageError::NotUtf8 { offset: 1 }), "{source}");
+        let LanguageError::InDocument { index: 1, source } = error else {
+            panic!("{error}")
+        };
+        assert!(
+            matches!(*source, LanguageError::NotUtf8 { offset: 1 }),
+            "{source}"
+        );
     }
 
     #[test]
     fn an_empty_training_text_is_an_error() {
-        assert!(matches!(CharTokenizer::train(&[b""], true), Err(LanguageError::TokenizerInvalid { .. })));
+        assert!(matches!(
+            CharTokenizer::train(&[b""], true),
+            Err(LanguageError::TokenizerInvalid { .. })
+        ));
     }
 
     #[test]
     fn an_id_outside_the_vocabulary_is_an_error() {
         let error = tokenizer("ab", false).decode(&[0, 2]).unwrap_err();
-        assert!(matches!(error, LanguageError::UnknownToken { id: 2, vocab_size: 2 }), "{error}");
+        assert!(
+            matches!(error, LanguageError::UnknownToken { id: 2, vocab_size: 2 }),
+            "{error}"
+        );
     }
 }

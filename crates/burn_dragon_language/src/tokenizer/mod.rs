@@ -96,7 +96,9 @@ impl TokenizerConfig {
     pub fn train(&self, training_text: &[&[u8]]) -> Result<Arc<dyn Tokenizer>, LanguageError> {
         match self {
             Self::Byte {} => Ok(Arc::new(ByteTokenizer)),
-            Self::Char { special_tokens } => Ok(Arc::new(CharTokenizer::train(training_text, *special_tokens)?)),
+            Self::Char { special_tokens } => {
+                Ok(Arc::new(CharTokenizer::train(training_text, *special_tokens)?))
+            }
         }
     }
 }
@@ -124,9 +126,13 @@ impl TokenizerSpec {
     pub fn build(&self) -> Result<Arc<dyn Tokenizer>, LanguageError> {
         match self {
             Self::Byte {} => Ok(Arc::new(ByteTokenizer)),
-            Self::Char { special_tokens, symbols } => {
-                Ok(Arc::new(CharTokenizer::new(symbols.chars().collect(), *special_tokens)?))
-            }
+            Self::Char {
+                special_tokens,
+                symbols,
+            } => Ok(Arc::new(CharTokenizer::new(
+                symbols.chars().collect(),
+                *special_tokens,
+            )?)),
         }
     }
 
@@ -139,7 +145,10 @@ impl TokenizerSpec {
         write_and_rename(self, &temporary, path).map_err(|source| {
             // Best effort: the error that matters is the one above.
             let _ = fs::remove_file(&temporary);
-            LanguageError::Write { path: path.to_path_buf(), source }
+            LanguageError::Write {
+                path: path.to_path_buf(),
+                source,
+            }
         })
     }
 
@@ -149,9 +158,15 @@ impl TokenizerSpec {
     /// [`LanguageError::Read`], [`LanguageError::TokenizerFile`] (not JSON, an unknown type, an unknown or missing key)
     /// and [`LanguageError::TokenizerInvalid`].
     pub fn load(path: &Path) -> Result<Arc<dyn Tokenizer>, LanguageError> {
-        let bytes = fs::read(path).map_err(|source| LanguageError::Read { path: path.to_path_buf(), source })?;
+        let bytes = fs::read(path).map_err(|source| LanguageError::Read {
+            path: path.to_path_buf(),
+            source,
+        })?;
         serde_json::from_slice::<Self>(&bytes)
-            .map_err(|source| LanguageError::TokenizerFile { path: path.to_path_buf(), source })?
+            .map_err(|source| LanguageError::TokenizerFile {
+                path: path.to_path_buf(),
+                source,
+            })?
             .build()
     }
 }
@@ -185,7 +200,10 @@ mod tests {
     fn a_saved_tokenizer_comes_back_equal_and_leaves_nothing_else_behind() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokenizer.json");
-        for config in [TokenizerConfig::Byte {}, TokenizerConfig::Char { special_tokens: true }] {
+        for config in [
+            TokenizerConfig::Byte {},
+            TokenizerConfig::Char { special_tokens: true },
+        ] {
             let tokenizer = config.train(&["h\u{e9}llo \u{2713}\n".as_bytes()]).unwrap();
             tokenizer.spec().save(&path).unwrap();
             let again = TokenizerSpec::load(&path).unwrap();
@@ -198,7 +216,9 @@ mod tests {
 
     #[test]
     fn saving_into_a_missing_folder_is_an_error() {
-        let error = TokenizerSpec::Byte {}.save(Path::new("/nowhere/at/all/tokenizer.json")).unwrap_err();
+        let error = TokenizerSpec::Byte {}
+            .save(Path::new("/nowhere/at/all/tokenizer.json"))
+            .unwrap_err();
         assert!(matches!(error, LanguageError::Write { .. }), "{error}");
     }
 
@@ -213,13 +233,23 @@ mod tests {
         let error = load_text(r#"{"type":"wordpiece"}"#).unwrap_err();
         assert!(matches!(error, LanguageError::TokenizerFile { .. }), "{error}");
         let text = error.to_string();
-        assert!(text.contains("wordpiece") && text.contains("byte") && text.contains("char"), "{text}");
+        assert!(
+            text.contains("wordpiece") && text.contains("byte") && text.contains("char"),
+            "{text}"
+        );
     }
 
     #[test]
     fn an_unknown_key_or_a_truncated_file_is_an_error() {
-        for text in [r#"{"type":"byte","ids":256}"#, r#"{"type":"char","special_tokens":true"#, ""] {
-            assert!(matches!(load_text(text), Err(LanguageError::TokenizerFile { .. })), "{text}");
+        for text in [
+            r#"{"type":"byte","ids":256}"#,
+            r#"{"type":"char","special_tokens":true"#,
+            "",
+        ] {
+            assert!(
+                matches!(load_text(text), Err(LanguageError::TokenizerFile { .. })),
+                "{text}"
+            );
         }
     }
 
@@ -234,19 +264,33 @@ mod tests {
     fn the_configuration_reads_from_toml_and_defaults_to_bytes() {
         let read = |text: &str| toml::from_str::<TokenizerConfig>(text);
         assert_eq!(TokenizerConfig::default(), read("type = 'byte'").unwrap());
-        assert_eq!(TokenizerConfig::Char { special_tokens: true }, read("type = 'char'").unwrap());
+        assert_eq!(
+            TokenizerConfig::Char { special_tokens: true },
+            read("type = 'char'").unwrap()
+        );
         let error = read("type = 'char'\nspecial = true").unwrap_err().to_string();
-        assert!(error.contains("unknown field `special`, expected `special_tokens`"), "{error}");
+        assert!(
+            error.contains("unknown field `special`, expected `special_tokens`"),
+            "{error}"
+        );
     }
 
     #[test]
     fn decoding_undoes_encoding_and_lengths_add_up() {
         let text = "na\u{ef}ve \u{1f409} dragons".as_bytes();
-        for config in [TokenizerConfig::Byte {}, TokenizerConfig::Char { special_tokens: false }] {
+        for config in [
+            TokenizerConfig::Byte {},
+            TokenizerConfig::Char {
+                special_tokens: false,
+            },
+        ] {
             let tokenizer = config.train(&[text]).unwrap();
             let ids = tokenizer.encode(text).unwrap();
             assert_eq!(tokenizer.decode(&ids).unwrap().as_bytes(), text);
-            assert_eq!(ids.iter().map(|&id| tokenizer.byte_len(id)).sum::<usize>(), text.len());
+            assert_eq!(
+                ids.iter().map(|&id| tokenizer.byte_len(id)).sum::<usize>(),
+                text.len()
+            );
         }
     }
 }

@@ -22,7 +22,10 @@ pub struct StreamDecoder {
 impl StreamDecoder {
     /// A decoder at the start of a text.
     pub fn new(tokenizer: Arc<dyn Tokenizer>) -> Self {
-        Self { tokenizer, pending: Vec::new() }
+        Self {
+            tokenizer,
+            pending: Vec::new(),
+        }
     }
 
     /// Takes the next id; returns the text that is now certain, which may be empty.
@@ -75,14 +78,20 @@ mod tests {
 
     fn pushes(bytes: &[u8]) -> Vec<String> {
         let mut decoder = StreamDecoder::new(Arc::new(ByteTokenizer));
-        let mut pieces: Vec<_> = bytes.iter().map(|&byte| decoder.push(byte.into()).unwrap()).collect();
+        let mut pieces: Vec<_> = bytes
+            .iter()
+            .map(|&byte| decoder.push(byte.into()).unwrap())
+            .collect();
         pieces.push(decoder.finish());
         pieces
     }
 
     #[test]
     fn a_character_appears_whole_with_its_last_byte() {
-        assert_eq!(pushes("a\u{e9}\u{1f409}".as_bytes()), ["a", "", "\u{e9}", "", "", "", "\u{1f409}", ""]);
+        assert_eq!(
+            pushes("a\u{e9}\u{1f409}".as_bytes()),
+            ["a", "", "\u{e9}", "", "", "", "\u{1f409}", ""]
+        );
     }
 
     #[test]
@@ -92,10 +101,19 @@ mod tests {
 
     /// Random bytes, weighted towards the pieces of characters, where the difficulties are.
     fn random_bytes(rng: &mut Rng) -> Vec<u8> {
-        const PIECES: [u8; 16] =
-            [b'a', 0x7f, 0x80, 0xbf, 0xc0, 0xc3, 0xa9, 0xe0, 0xa0, 0xed, 0x9f, 0xf0, 0x90, 0xf4, 0x8f, 0xff];
+        const PIECES: [u8; 16] = [
+            b'a', 0x7f, 0x80, 0xbf, 0xc0, 0xc3, 0xa9, 0xe0, 0xa0, 0xed, 0x9f, 0xf0, 0x90, 0xf4, 0x8f, 0xff,
+        ];
         let len = rng.below(12);
-        (0..len).map(|_| if rng.below(4) == 0 { rng.below(256) as u8 } else { PIECES[rng.below(16)] }).collect()
+        (0..len)
+            .map(|_| {
+                if rng.below(4) == 0 {
+                    rng.below(256) as u8
+                } else {
+                    PIECES[rng.below(16)]
+                }
+            })
+            .collect()
     }
 
     #[test]
@@ -103,7 +121,11 @@ mod tests {
         let mut rng = Rng::new(7);
         for _ in 0..20_000 {
             let bytes = random_bytes(&mut rng);
-            assert_eq!(pushes(&bytes).concat(), String::from_utf8_lossy(&bytes), "{bytes:x?}");
+            assert_eq!(
+                pushes(&bytes).concat(),
+                String::from_utf8_lossy(&bytes),
+                "{bytes:x?}"
+            );
         }
     }
 
@@ -111,7 +133,10 @@ mod tests {
     fn an_unknown_id_leaves_the_decoder_as_it_was() {
         let mut decoder = StreamDecoder::new(Arc::new(ByteTokenizer));
         decoder.push(0xc3).unwrap();
-        assert!(matches!(decoder.push(999), Err(LanguageError::UnknownToken { id: 999, .. })));
+        assert!(matches!(
+            decoder.push(999),
+            Err(LanguageError::UnknownToken { id: 999, .. })
+        ));
         assert_eq!(decoder.push(0xa9).unwrap(), "\u{e9}");
     }
 

@@ -35,7 +35,10 @@ pub struct Layers {
 
 impl Default for Layers {
     fn default() -> Self {
-        Self { merged: Node::empty(), assigned: Node::empty() }
+        Self {
+            merged: Node::empty(),
+            assigned: Node::empty(),
+        }
     }
 }
 
@@ -51,7 +54,10 @@ impl Layers {
         let node = Node::parse(name, text)?;
         if let Some(extends) = node.get("extends") {
             let problem = "an embedded configuration cannot extend a file";
-            return Err(ConfigError::Extends { origin: extends.origin.clone(), problem: problem.into() });
+            return Err(ConfigError::Extends {
+                origin: extends.origin.clone(),
+                problem: problem.into(),
+            });
         }
         Ok(self.layer(node))
     }
@@ -65,7 +71,10 @@ impl Layers {
     /// Adds one `key.path=value` from the command line. The value is read as TOML; what is not TOML is
     /// taken as a string, so that `dataset.type=text` needs no quotes.
     pub fn assignment(mut self, text: &str) -> Result<Self, ConfigError> {
-        let problem = |problem: &str| ConfigError::Assignment { text: text.into(), problem: problem.into() };
+        let problem = |problem: &str| ConfigError::Assignment {
+            text: text.into(),
+            problem: problem.into(),
+        };
         let (key, value) = text.split_once('=').ok_or_else(|| problem("there is no `=`"))?;
         let keys: Vec<&str> = key.split('.').map(str::trim).collect();
         if keys.iter().any(|key| key.is_empty()) {
@@ -89,14 +98,18 @@ impl Layers {
     /// function, knows which keys exist.
     pub fn resolve<T: DeserializeOwned + Serialize>(self) -> Result<Resolved<T>, ConfigError> {
         let tree = self.flatten();
-        let value = serde_path_to_error::deserialize(tree.to_value()).map_err(|error| suggest::explain(&error, &tree))?;
+        let value = serde_path_to_error::deserialize(tree.to_value())
+            .map_err(|error| suggest::explain(&error, &tree))?;
         Resolved::new(value, tree)
     }
 
     fn layer(self, node: Node) -> Self {
         let mut merged = self.flatten();
         merged.overlay(node);
-        Self { merged, assigned: Node::empty() }
+        Self {
+            merged,
+            assigned: Node::empty(),
+        }
     }
 
     fn flatten(self) -> Node {
@@ -108,12 +121,17 @@ impl Layers {
 
 /// Reads a file over what it extends. `open` holds the files being read now, outermost first.
 fn read(path: &Path, open: &mut Vec<(PathBuf, PathBuf)>) -> Result<Node, ConfigError> {
-    let unreadable = |source| ConfigError::Read { path: path.into(), source };
+    let unreadable = |source| ConfigError::Read {
+        path: path.into(),
+        source,
+    };
     let identity = fs::canonicalize(path).map_err(unreadable)?;
     let seen = open.iter().position(|(known, _)| *known == identity);
     open.push((identity, path.into()));
     if let Some(first) = seen {
-        return Err(ConfigError::Cycle { chain: open[first..].iter().map(|(_, shown)| shown.clone()).collect() });
+        return Err(ConfigError::Cycle {
+            chain: open[first..].iter().map(|(_, shown)| shown.clone()).collect(),
+        });
     }
 
     let text = fs::read_to_string(path).map_err(unreadable)?;
@@ -130,11 +148,18 @@ fn read(path: &Path, open: &mut Vec<(PathBuf, PathBuf)>) -> Result<Node, ConfigE
 
 /// Removes the key `extends` and returns the files it names.
 fn take_extends(node: &mut Node) -> Result<Vec<String>, ConfigError> {
-    let Kind::Table(entries) = &mut node.kind else { return Ok(Vec::new()) };
-    let Some(extends) = entries.remove("extends") else { return Ok(Vec::new()) };
+    let Kind::Table(entries) = &mut node.kind else {
+        return Ok(Vec::new());
+    };
+    let Some(extends) = entries.remove("extends") else {
+        return Ok(Vec::new());
+    };
     let names = match extends.to_value() {
         Value::String(name) => Some(vec![name]),
-        Value::Array(items) => items.into_iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+        Value::Array(items) => items
+            .into_iter()
+            .map(|item| item.as_str().map(str::to_owned))
+            .collect(),
         _ => None,
     };
     names.ok_or_else(|| ConfigError::Extends {
@@ -145,7 +170,10 @@ fn take_extends(node: &mut Node) -> Result<Vec<String>, ConfigError> {
 
 fn assigned_value(text: &str) -> Value {
     let parsed = toml::from_str::<toml::Table>(&format!("value = {text}")).ok();
-    match parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value")) {
+    match parsed
+        .filter(|table| table.len() == 1)
+        .and_then(|mut table| table.remove("value"))
+    {
         // No schema of ours has dates; a bare 2026-11-20 is a name.
         Some(Value::Datetime(_)) | None => Value::String(text.into()),
         Some(value) => value,
@@ -172,18 +200,37 @@ mod tests {
     fn later_layers_win() {
         let folder = tempfile::tempdir().unwrap();
         let file = write(folder.path(), "f.toml", "b = 2\nc = 2\nd = 2");
-        let layers = Layers::new().embedded("base.toml", "a = 1\nb = 1\nc = 1\nd = 1").unwrap();
-        let layers = layers.file(file).unwrap().assignment("c=3").unwrap().assignment("d=3").unwrap();
-        assert_eq!(table(layers.value("--d", "d", 4)), toml::from_str("a = 1\nb = 2\nc = 3\nd = 4").unwrap());
+        let layers = Layers::new()
+            .embedded("base.toml", "a = 1\nb = 1\nc = 1\nd = 1")
+            .unwrap();
+        let layers = layers
+            .file(file)
+            .unwrap()
+            .assignment("c=3")
+            .unwrap()
+            .assignment("d=3")
+            .unwrap();
+        assert_eq!(
+            table(layers.value("--d", "d", 4)),
+            toml::from_str("a = 1\nb = 2\nc = 3\nd = 4").unwrap()
+        );
     }
 
     #[test]
     fn extends_is_relative_to_the_file_and_resolved_first() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "root.toml", "a = 1\nb = 1\nc = 1\nd = 1");
-        write(folder.path(), "parts/two.toml", "extends = '../root.toml'\nb = 2\nc = 2\nd = 2");
+        write(
+            folder.path(),
+            "parts/two.toml",
+            "extends = '../root.toml'\nb = 2\nc = 2\nd = 2",
+        );
         write(folder.path(), "parts/three.toml", "c = 3\nd = 3");
-        let top = write(folder.path(), "top.toml", "extends = ['parts/two.toml', 'parts/three.toml']\nd = 4");
+        let top = write(
+            folder.path(),
+            "top.toml",
+            "extends = ['parts/two.toml', 'parts/three.toml']\nd = 4",
+        );
         let value = table(Layers::new().file(top).unwrap());
         assert_eq!(value, toml::from_str("a = 1\nb = 2\nc = 3\nd = 4").unwrap());
     }
@@ -195,7 +242,10 @@ mod tests {
         write(folder.path(), "l.toml", "extends = 'root.toml'");
         write(folder.path(), "r.toml", "extends = 'root.toml'");
         let top = write(folder.path(), "top.toml", "extends = ['l.toml', 'r.toml']");
-        assert_eq!(table(Layers::new().file(top).unwrap()), toml::from_str("a = 1").unwrap());
+        assert_eq!(
+            table(Layers::new().file(top).unwrap()),
+            toml::from_str("a = 1").unwrap()
+        );
     }
 
     #[test]
@@ -205,15 +255,22 @@ mod tests {
         write(folder.path(), "b.toml", "extends = 'c.toml'");
         write(folder.path(), "c.toml", "extends = 'b.toml'");
         let error = Layers::new().file(a).unwrap_err();
-        let ConfigError::Cycle { chain } = &error else { panic!("{error}") };
-        let names: Vec<_> = chain.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+        let ConfigError::Cycle { chain } = &error else {
+            panic!("{error}")
+        };
+        let names: Vec<_> = chain
+            .iter()
+            .map(|path| path.file_name().unwrap().to_str().unwrap())
+            .collect();
         assert_eq!(names, ["b.toml", "c.toml", "b.toml"]);
     }
 
     #[test]
     fn an_unreadable_file_is_named_with_the_reason() {
         let error = Layers::new().file("no/such/file.toml").unwrap_err();
-        assert!(matches!(&error, ConfigError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound));
+        assert!(
+            matches!(&error, ConfigError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+        );
         assert!(error.to_string().contains("no/such/file.toml"), "{error}");
     }
 
@@ -228,8 +285,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let number = write(folder.path(), "f.toml", "x = 1\nextends = [3]");
         let error = Layers::new().file(number).unwrap_err().to_string();
-        assert!(error.contains("f.toml:2") && error.contains("list of file names"), "{error}");
-        let error = Layers::new().embedded("base.toml", "extends = 'x.toml'").unwrap_err();
+        assert!(
+            error.contains("f.toml:2") && error.contains("list of file names"),
+            "{error}"
+        );
+        let error = Layers::new()
+            .embedded("base.toml", "extends = 'x.toml'")
+            .unwrap_err();
         assert!(matches!(error, ConfigError::Extends { .. }), "{error}");
     }
 
@@ -248,7 +310,11 @@ mod tests {
             ("k=", Value::String(String::new())),
         ];
         for (text, expected) in cases {
-            assert_eq!(table(Layers::new().assignment(text).unwrap())["k"], expected, "{text}");
+            assert_eq!(
+                table(Layers::new().assignment(text).unwrap())["k"],
+                expected,
+                "{text}"
+            );
         }
     }
 
@@ -262,8 +328,17 @@ mod tests {
 
     #[test]
     fn the_order_of_assignments_does_not_matter_to_a_changed_type() {
-        let layers = Layers::new().embedded("base", "s = { type = 'cosine', old = 1 }").unwrap();
-        let layers = layers.assignment("s.gamma=0.5").unwrap().assignment("s.type=step").unwrap();
-        assert_eq!(table(layers), toml::from_str("s = { type = 'step', gamma = 0.5 }").unwrap());
+        let layers = Layers::new()
+            .embedded("base", "s = { type = 'cosine', old = 1 }")
+            .unwrap();
+        let layers = layers
+            .assignment("s.gamma=0.5")
+            .unwrap()
+            .assignment("s.type=step")
+            .unwrap();
+        assert_eq!(
+            table(layers),
+            toml::from_str("s = { type = 'step', gamma = 0.5 }").unwrap()
+        );
     }
 }

@@ -45,7 +45,10 @@ pub enum ConfigError {
         message: String,
     },
     /// Files extend each other in a circle.
-    #[error("configuration files extend each other in a circle: {}", suggest::chain(chain))]
+    #[error(
+        "configuration files extend each other in a circle: {}",
+        suggest::chain(chain)
+    )]
     Cycle {
         /// The files in order; the last one is the first one again.
         chain: Vec<PathBuf>,
@@ -144,8 +147,14 @@ impl<T: Serialize> Resolved<T> {
         let unwritable = |problem: String| ConfigError::Unwritable { problem };
         let complete = toml::to_string(&value).map_err(|error| unwritable(error.to_string()))?;
         // The writer takes integers that the reader then refuses: a run that could not be resumed.
-        complete.parse::<toml::Table>().map_err(|error| unwritable(error.to_string()))?;
-        Ok(Self { value, complete, tree })
+        complete
+            .parse::<toml::Table>()
+            .map_err(|error| unwritable(error.to_string()))?;
+        Ok(Self {
+            value,
+            complete,
+            tree,
+        })
     }
 }
 
@@ -162,7 +171,10 @@ impl<T> Resolved<T> {
         let origins = self.origins_by_line();
         let width = |line: &str| line.chars().count();
         let texts = || self.complete.lines().zip(1..);
-        let widest = texts().filter(|(_, at)| origins.contains_key(at)).map(|(text, _)| width(text)).max();
+        let widest = texts()
+            .filter(|(_, at)| origins.contains_key(at))
+            .map(|(text, _)| width(text))
+            .max();
         // A long list of files should not push every comment off the screen.
         let column = widest.unwrap_or(0).min(48);
         let mut explained = String::new();
@@ -193,7 +205,12 @@ impl<T> Resolved<T> {
         origins
     }
 
-    fn note_origins(&self, table: &DeTable<'_>, path: &mut Vec<String>, origins: &mut BTreeMap<usize, Origin>) {
+    fn note_origins(
+        &self,
+        table: &DeTable<'_>,
+        path: &mut Vec<String>,
+        origins: &mut BTreeMap<usize, Origin>,
+    ) {
         for (key, place) in table.iter() {
             path.push(key.get_ref().to_string());
             match place.get_ref() {
@@ -242,7 +259,11 @@ mod tests {
 
     impl Default for Training {
         fn default() -> Self {
-            Self { max_steps: 1000, betas: [0.9, 0.95], note: None }
+            Self {
+                max_steps: 1000,
+                betas: [0.9, 0.95],
+                note: None,
+            }
         }
     }
 
@@ -257,14 +278,26 @@ mod tests {
     fn resolved() -> Resolved<Config> {
         let base = "name = 'a'\n[[sources]]\npath = 'x.txt'\nweight = 0.1\n[[sources]]\npath = 'y.txt'\n";
         let layers = Layers::new().embedded("base.toml", base).unwrap();
-        layers.assignment("training.max_steps=5").unwrap().resolve().unwrap()
+        layers
+            .assignment("training.max_steps=5")
+            .unwrap()
+            .resolve()
+            .unwrap()
     }
 
     #[test]
     fn the_complete_text_holds_defaults_and_resolves_to_itself() {
         let resolved = resolved();
-        assert!(resolved.to_toml().contains("betas = [0.9, 0.95]"), "{}", resolved.to_toml());
-        let again: Resolved<Config> = Layers::new().embedded("again", resolved.to_toml()).unwrap().resolve().unwrap();
+        assert!(
+            resolved.to_toml().contains("betas = [0.9, 0.95]"),
+            "{}",
+            resolved.to_toml()
+        );
+        let again: Resolved<Config> = Layers::new()
+            .embedded("again", resolved.to_toml())
+            .unwrap()
+            .resolve()
+            .unwrap();
         assert_eq!(again.value, resolved.value);
         assert_eq!(again.to_toml(), resolved.to_toml());
     }
@@ -272,8 +305,10 @@ mod tests {
     #[test]
     fn explain_gives_every_value_its_origin_and_stays_toml() {
         let explained = resolved().explain();
-        let lines: Vec<String> =
-            explained.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let lines: Vec<String> = explained
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
         let expected = [
             "name = \"a\" # base.toml:1",
             "",
@@ -295,9 +330,18 @@ mod tests {
 
     #[test]
     fn explain_marks_the_last_line_of_a_long_text() {
-        let layers = Layers::new().value("--note", "training.note", "one\ntwo").value("--name", "name", "n");
+        let layers = Layers::new()
+            .value("--note", "training.note", "one\ntwo")
+            .value("--name", "name", "n");
         let explained = layers.resolve::<Config>().unwrap().explain();
-        assert_eq!(toml::from_str::<Config>(&explained).unwrap().training.note.unwrap(), "one\ntwo");
+        assert_eq!(
+            toml::from_str::<Config>(&explained)
+                .unwrap()
+                .training
+                .note
+                .unwrap(),
+            "one\ntwo"
+        );
         assert!(explained.contains("# --note"), "{explained}");
     }
 

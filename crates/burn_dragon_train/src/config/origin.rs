@@ -59,32 +59,54 @@ pub(super) enum Kind {
 impl Node {
     /// A table without keys.
     pub(super) fn empty() -> Self {
-        Self { origin: Origin::Default, kind: Kind::Table(BTreeMap::new()) }
+        Self {
+            origin: Origin::Default,
+            kind: Kind::Table(BTreeMap::new()),
+        }
     }
 
     /// The table that a TOML text describes; `name` is the file's name in origins and errors.
     pub(super) fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         let syntax = |error: toml::de::Error| {
             let (line, column) = position(text, error.span().map_or(0, |span| span.start));
-            ConfigError::Syntax { file: name.into(), line, column, message: error.message().into() }
+            ConfigError::Syntax {
+                file: name.into(),
+                line,
+                column,
+                message: error.message().into(),
+            }
         };
         // Two readings: one yields plain values, the other the place of every key.
         let values: toml::Table = toml::from_str(text).map_err(syntax)?;
         let places = DeTable::parse(text).map_err(syntax)?.into_inner();
         let lines = Lines { file: name, text };
-        Ok(Self { origin: lines.at(0), kind: lines.table(values, &places) })
+        Ok(Self {
+            origin: lines.at(0),
+            kind: lines.table(values, &places),
+        })
     }
 
     /// A value with one origin throughout.
     pub(super) fn uniform(value: Value, origin: &Origin) -> Self {
         let kind = match value {
-            Value::Table(table) => {
-                Kind::Table(table.into_iter().map(|(key, value)| (key, Self::uniform(value, origin))).collect())
-            }
-            Value::Array(items) => Kind::Array(items.into_iter().map(|item| Self::uniform(item, origin)).collect()),
+            Value::Table(table) => Kind::Table(
+                table
+                    .into_iter()
+                    .map(|(key, value)| (key, Self::uniform(value, origin)))
+                    .collect(),
+            ),
+            Value::Array(items) => Kind::Array(
+                items
+                    .into_iter()
+                    .map(|item| Self::uniform(item, origin))
+                    .collect(),
+            ),
             scalar => Kind::Scalar(scalar),
         };
-        Self { origin: origin.clone(), kind }
+        Self {
+            origin: origin.clone(),
+            kind,
+        }
     }
 
     /// This node under a path of keys: `a.b` wraps it in a table `a` that holds `b`.
@@ -98,7 +120,11 @@ impl Node {
     /// Lays `upper` over this node: tables merge key by key, anything else is replaced, and so is a table
     /// whose `type` changes, since the old type's keys mean nothing to the new one.
     pub(super) fn overlay(&mut self, upper: Self) {
-        if self.type_name().zip(upper.type_name()).is_some_and(|(old, new)| old != new) {
+        if self
+            .type_name()
+            .zip(upper.type_name())
+            .is_some_and(|(old, new)| old != new)
+        {
             *self = upper;
             return;
         }
@@ -112,7 +138,12 @@ impl Node {
                     }
                 }
             }
-            (_, kind) => *self = Self { origin: upper.origin, kind },
+            (_, kind) => {
+                *self = Self {
+                    origin: upper.origin,
+                    kind,
+                }
+            }
         }
     }
 
@@ -154,7 +185,11 @@ impl Node {
     pub(super) fn children(&self) -> Vec<(String, &Self)> {
         match &self.kind {
             Kind::Table(entries) => entries.iter().map(|(key, node)| (key.clone(), node)).collect(),
-            Kind::Array(items) => items.iter().enumerate().map(|(i, node)| (i.to_string(), node)).collect(),
+            Kind::Array(items) => items
+                .iter()
+                .enumerate()
+                .map(|(i, node)| (i.to_string(), node))
+                .collect(),
             Kind::Scalar(_) => Vec::new(),
         }
     }
@@ -164,7 +199,12 @@ impl Node {
         match &self.kind {
             Kind::Scalar(value) => value.clone(),
             Kind::Array(items) => Value::Array(items.iter().map(Self::to_value).collect()),
-            Kind::Table(entries) => Value::Table(entries.iter().map(|(k, node)| (k.clone(), node.to_value())).collect()),
+            Kind::Table(entries) => Value::Table(
+                entries
+                    .iter()
+                    .map(|(k, node)| (k.clone(), node.to_value()))
+                    .collect(),
+            ),
         }
     }
 }
@@ -173,7 +213,10 @@ impl Node {
 pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset.min(text.len())).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    (
+        before.matches('\n').count() + 1,
+        before[line_start..].chars().count() + 1,
+    )
 }
 
 /// Walks the two readings of one text side by side.
@@ -184,7 +227,10 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     fn at(&self, offset: usize) -> Origin {
-        Origin::Line { file: self.file.into(), line: position(self.text, offset).0 }
+        Origin::Line {
+            file: self.file.into(),
+            line: position(self.text, offset).0,
+        }
     }
 
     fn table(&self, values: toml::Table, places: &DeTable<'_>) -> Kind {
@@ -192,7 +238,10 @@ impl Lines<'_> {
         let entries = places.iter().filter_map(|(key, place)| {
             let name = key.get_ref().to_string();
             let value = values.remove(&name)?;
-            let node = Node { origin: self.at(key.span().start), kind: self.kind(value, place.get_ref()) };
+            let node = Node {
+                origin: self.at(key.span().start),
+                kind: self.kind(value, place.get_ref()),
+            };
             Some((name, node))
         });
         Kind::Table(entries.collect())
@@ -233,15 +282,32 @@ mod tests {
     #[test]
     fn every_key_remembers_its_line() {
         let node = Node::parse("f", "a = 1\n\n[x.y]\nz = 'q'\n[[w]]\nk = [1, 2]\ni = { j = 3 }\n").unwrap();
-        for (key, line) in [("a", 1), ("x", 3), ("x.y", 3), ("x.y.z", 4), ("w.0.k", 6), ("w.0.i.j", 7)] {
-            assert_eq!(node.origin_of(&path(key)).to_string(), format!("f:{line}"), "{key}");
+        for (key, line) in [
+            ("a", 1),
+            ("x", 3),
+            ("x.y", 3),
+            ("x.y.z", 4),
+            ("w.0.k", 6),
+            ("w.0.i.j", 7),
+        ] {
+            assert_eq!(
+                node.origin_of(&path(key)).to_string(),
+                format!("f:{line}"),
+                "{key}"
+            );
         }
     }
 
     #[test]
     fn tables_merge_deeply_and_the_later_layer_wins() {
-        let node = merged("[t]\na = 1\nb = [1, 2]\n[t.u]\nc = 1", "[t]\nb = [3]\n[t.u]\nd = 2");
-        assert_eq!(node.to_value(), toml::from_str("[t]\na = 1\nb = [3]\n[t.u]\nc = 1\nd = 2").unwrap());
+        let node = merged(
+            "[t]\na = 1\nb = [1, 2]\n[t.u]\nc = 1",
+            "[t]\nb = [3]\n[t.u]\nd = 2",
+        );
+        assert_eq!(
+            node.to_value(),
+            toml::from_str("[t]\na = 1\nb = [3]\n[t.u]\nc = 1\nd = 2").unwrap()
+        );
         assert_eq!(node.origin_of(&path("t.a")).to_string(), "lower:2");
         assert_eq!(node.origin_of(&path("t.b")).to_string(), "upper:2");
     }
@@ -257,13 +323,22 @@ mod tests {
 
     #[test]
     fn a_table_and_a_scalar_replace_each_other() {
-        assert_eq!(merged("a = 1", "[a]\nb = 2").to_value(), toml::from_str("[a]\nb = 2").unwrap());
-        assert_eq!(merged("[a]\nb = 2", "a = 1").to_value(), toml::from_str("a = 1").unwrap());
+        assert_eq!(
+            merged("a = 1", "[a]\nb = 2").to_value(),
+            toml::from_str("[a]\nb = 2").unwrap()
+        );
+        assert_eq!(
+            merged("[a]\nb = 2", "a = 1").to_value(),
+            toml::from_str("a = 1").unwrap()
+        );
     }
 
     #[test]
     fn an_unset_key_has_the_default_origin_but_array_items_belong_to_their_array() {
-        let node = Node::uniform(toml::from_str("a = [1]\n[t]\nb = 1").unwrap(), &Origin::CommandLine);
+        let node = Node::uniform(
+            toml::from_str("a = [1]\n[t]\nb = 1").unwrap(),
+            &Origin::CommandLine,
+        );
         assert_eq!(node.origin_of(&path("t.c")), Origin::Default);
         assert_eq!(node.origin_of(&path("a.7")), Origin::CommandLine);
     }

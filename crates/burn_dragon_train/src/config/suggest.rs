@@ -11,8 +11,8 @@ use serde::de::Unexpected;
 use serde_path_to_error::{Error, Segment};
 use toml::Value;
 
-use super::origin::{Kind, Node, Origin};
 use super::ConfigError;
+use super::origin::{Kind, Node, Origin};
 
 /// Turns a refusal of the merged `tree` into our own error.
 pub(super) fn explain(error: &Error<toml::de::Error>, tree: &Node) -> ConfigError {
@@ -26,14 +26,26 @@ pub(super) fn explain(error: &Error<toml::de::Error>, tree: &Node) -> ConfigErro
     }
     if let Some(key) = message.strip_prefix("missing field ") {
         let table = tree.origin_of(&path);
-        return ConfigError::Missing { key: join(&path, key.trim_matches('`')), table };
+        return ConfigError::Missing {
+            key: join(&path, key.trim_matches('`')),
+            table,
+        };
     }
     if let Some((given, expected)) = wrong_value(message) {
         let path = path_of_value(tree, path, given);
         let (key, origin) = (path.join("."), tree.origin_of(&path));
-        return ConfigError::WrongValue { key, origin, expected: plain(expected), given: given.replace('`', "") };
+        return ConfigError::WrongValue {
+            key,
+            origin,
+            expected: plain(expected),
+            given: given.replace('`', ""),
+        };
     }
-    ConfigError::Refused { key: path.join("."), origin: tree.origin_of(&path), problem: message.into() }
+    ConfigError::Refused {
+        key: path.join("."),
+        origin: tree.origin_of(&path),
+        problem: message.into(),
+    }
 }
 
 fn step(segment: &Segment) -> Option<String> {
@@ -51,19 +63,35 @@ fn unknown_key(tree: &Node, path: &[String], name: &str, valid: Box<[String]>) -
         Some((last, above)) if last == name => above,
         _ => path,
     };
-    let path = find_below(tree, table, |key, _| key == name).unwrap_or_else(|| [table, &[name.to_owned()]].concat());
+    let path =
+        find_below(tree, table, |key, _| key == name).unwrap_or_else(|| [table, &[name.to_owned()]].concat());
     let (origin, table) = (tree.origin_of(&path), &path[..path.len() - 1]);
     let misspelt = || nearest(name, &valid).map(|key| join(table, key));
     let misplaced = || find_below(tree, &[], |key, at| key == name && at != path).map(|at| at.join("."));
     // At the top, a right name without its table is likelier than a misspelling that equals a right name.
-    let nearest = if table.is_empty() { misplaced().or_else(misspelt) } else { misspelt().or_else(misplaced) };
-    ConfigError::UnknownKey { key: path.join("."), origin, nearest, valid }
+    let nearest = if table.is_empty() {
+        misplaced().or_else(misspelt)
+    } else {
+        misspelt().or_else(misplaced)
+    };
+    ConfigError::UnknownKey {
+        key: path.join("."),
+        origin,
+        nearest,
+        valid,
+    }
 }
 
 fn unknown_name(tree: &Node, path: Vec<String>, given: String, valid: Box<[String]>) -> ConfigError {
     let path = path_of_value(tree, path, &Unexpected::Str(&given).to_string());
     let nearest = nearest(&given, &valid).map(str::to_owned);
-    ConfigError::UnknownName { key: path.join("."), origin: tree.origin_of(&path), given: given.into(), nearest, valid }
+    ConfigError::UnknownName {
+        key: path.join("."),
+        origin: tree.origin_of(&path),
+        given: given.into(),
+        nearest,
+        valid,
+    }
 }
 
 /// Splits "PREFIX `name`, expected one of `a`, `b`" into the name and the valid ones.
@@ -91,7 +119,9 @@ fn plain(expected: &str) -> String {
         "a boolean" => "true or false".into(),
         "a sequence" => "a list".into(),
         "a map" => "a table".into(),
-        struct_or_enum if struct_or_enum.starts_with("struct ") || struct_or_enum.contains("enum ") => "a table".into(),
+        struct_or_enum if struct_or_enum.starts_with("struct ") || struct_or_enum.contains("enum ") => {
+            "a table".into()
+        }
         other => other.into(),
     }
 }
@@ -110,7 +140,9 @@ fn path_of_value(tree: &Node, path: Vec<String>, given: &str) -> Vec<String> {
 
 /// How serde words a scalar in an error.
 fn describe(node: &Node) -> Option<String> {
-    let Kind::Scalar(value) = &node.kind else { return None };
+    let Kind::Scalar(value) = &node.kind else {
+        return None;
+    };
     match value {
         Value::String(text) => Some(Unexpected::Str(text)),
         Value::Integer(number) => Some(Unexpected::Signed(*number)),
@@ -134,7 +166,11 @@ fn find_below(tree: &Node, path: &[String], wanted: impl Fn(&str, &[String]) -> 
 
 /// Visits every node under `path`, level by level.
 fn visit_below(tree: &Node, path: &[String], mut visit: impl FnMut(&str, &[String], &Node)) {
-    let mut queue: VecDeque<_> = tree.at(path).map(|node| (path.to_vec(), node)).into_iter().collect();
+    let mut queue: VecDeque<_> = tree
+        .at(path)
+        .map(|node| (path.to_vec(), node))
+        .into_iter()
+        .collect();
     while let Some((above, node)) = queue.pop_front() {
         for (key, child) in node.children() {
             let at = [&above[..], std::slice::from_ref(&key)].concat();
@@ -151,8 +187,16 @@ fn nearest<'a>(written: &str, valid: &'a [String]) -> Option<&'a str> {
     // A third of the letters wrong is a misspelling; `steps` for `max_steps` is meant too.
     let misspelt = close(&best) * 3 <= written.chars().count().max(best.chars().count());
     let holds = |long: &str, short: &str| short.len() > 2 && long.contains(short);
-    let partial = || valid.iter().find(|name| holds(name, written) || holds(written, name));
-    if misspelt { Some(best) } else { partial().map(String::as_str) }
+    let partial = || {
+        valid
+            .iter()
+            .find(|name| holds(name, written) || holds(written, name))
+    };
+    if misspelt {
+        Some(best)
+    } else {
+        partial().map(String::as_str)
+    }
 }
 
 fn join(table: &[String], key: &str) -> String {
@@ -178,7 +222,11 @@ pub(super) fn in_table(table: &Origin) -> String {
 
 /// Files in a circle, as `a -> b -> a`.
 pub(super) fn chain(files: &[PathBuf]) -> String {
-    files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" -> ")
+    files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect::<Vec<_>>()
+        .join(" -> ")
 }
 
 #[cfg(test)]
@@ -216,8 +264,14 @@ mod tests {
 
     /// The message for the base with a file and arguments over it.
     fn refusal(file: &str, arguments: &[&str]) -> String {
-        let layers = Layers::new().embedded("base.toml", BASE).unwrap().embedded("my.toml", file).unwrap();
-        let layers = arguments.iter().fold(layers, |layers, text| layers.assignment(text).unwrap());
+        let layers = Layers::new()
+            .embedded("base.toml", BASE)
+            .unwrap()
+            .embedded("my.toml", file)
+            .unwrap();
+        let layers = arguments
+            .iter()
+            .fold(layers, |layers, text| layers.assignment(text).unwrap());
         layers.resolve::<Config>().unwrap_err().to_string()
     }
 
@@ -231,7 +285,10 @@ mod tests {
 
     #[test]
     fn an_unknown_key_on_the_command_line_says_so() {
-        assert_eq!(refusal("", &["sed=1"]), "unknown key `sed` (command line); did you mean `seed`?");
+        assert_eq!(
+            refusal("", &["sed=1"]),
+            "unknown key `sed` (command line); did you mean `seed`?"
+        );
     }
 
     #[test]
@@ -280,7 +337,10 @@ mod tests {
             refusal("", &["training.resume=1"]),
             "`training.resume` should be true or false, but is integer 1 (command line)"
         );
-        assert_eq!(refusal("training = 3", &[]), "`training` should be a table, but is integer 3 (my.toml:1)");
+        assert_eq!(
+            refusal("training = 3", &[]),
+            "`training` should be a table, but is integer 3 (my.toml:1)"
+        );
     }
 
     #[test]
@@ -320,7 +380,12 @@ mod tests {
             let number = u64::deserialize(deserializer)?;
             Err(serde::de::Error::custom(format!("{number} is even")))
         }
-        let error = Layers::new().assignment("odd=2").unwrap().resolve::<Picky>().unwrap_err().to_string();
+        let error = Layers::new()
+            .assignment("odd=2")
+            .unwrap()
+            .resolve::<Picky>()
+            .unwrap_err()
+            .to_string();
         assert_eq!(error, "`odd`: 2 is even (command line)");
     }
 }

@@ -33,7 +33,10 @@ impl RunFolder {
     pub fn create(out: Option<&Path>, runs_root: &Path, label: &str) -> Result<Self, TrainError> {
         let path = match out {
             Some(out) => claim(out)?,
-            None => fresh(runs_root, &format!("{}-{}", plain(label), stamp(SystemTime::now())))?,
+            None => fresh(
+                runs_root,
+                &format!("{}-{}", plain(label), stamp(SystemTime::now())),
+            )?,
         };
         if out.is_none() || lies_in(&path, runs_root) {
             point_latest(&path)?;
@@ -49,7 +52,10 @@ impl RunFolder {
     /// [`TrainError::NotARun`] if there is no run.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, TrainError> {
         let given = path.as_ref();
-        let not_a_run = |problem: String| TrainError::NotARun { path: given.into(), problem };
+        let not_a_run = |problem: String| TrainError::NotARun {
+            path: given.into(),
+            problem,
+        };
         let path = follow(given).map_err(|error| not_a_run(error.to_string()))?;
         let shown = path.display();
         if !path.is_dir() {
@@ -100,7 +106,10 @@ impl RunFolder {
 /// Makes `out` a run's folder.
 fn claim(out: &Path) -> Result<PathBuf, TrainError> {
     // Not only a complete run: a folder with a stray config.toml would lose it.
-    if [CONFIG, RUN_JSON, METRICS, CHECKPOINTS].iter().any(|name| out.join(name).exists()) {
+    if [CONFIG, RUN_JSON, METRICS, CHECKPOINTS]
+        .iter()
+        .any(|name| out.join(name).exists())
+    {
         return Err(TrainError::RunExists { path: out.into() });
     }
     fs::create_dir_all(out).map_err(TrainError::file("create", out))?;
@@ -127,14 +136,26 @@ fn fresh(runs_root: &Path, name: &str) -> Result<PathBuf, TrainError> {
 
 /// A label as part of a file name on any system.
 fn plain(label: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || "._-".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
     let name: String = label.chars().map(safe).collect();
     let name = name.trim_start_matches(['.', '-']);
-    if name.is_empty() { "run".into() } else { name.into() }
+    if name.is_empty() {
+        "run".into()
+    } else {
+        name.into()
+    }
 }
 
 fn lies_in(path: &Path, folder: &Path) -> bool {
-    let (Ok(path), Ok(folder)) = (fs::canonicalize(path), fs::canonicalize(folder)) else { return false };
+    let (Ok(path), Ok(folder)) = (fs::canonicalize(path), fs::canonicalize(folder)) else {
+        return false;
+    };
     path.parent() == Some(&folder)
 }
 
@@ -144,7 +165,8 @@ fn point_latest(run: &Path) -> Result<(), TrainError> {
     let run = fs::canonicalize(run).map_err(TrainError::file("find", run))?;
     let (latest, name) = (run.with_file_name(LATEST), run.file_name().unwrap_or_default());
     // Some disks have no links; the text file works on all of them.
-    symlink(Path::new(name), &latest).or_else(|_| write_atomic(&latest, format!("{}\n", name.display()).as_bytes()))
+    symlink(Path::new(name), &latest)
+        .or_else(|_| write_atomic(&latest, format!("{}\n", name.display()).as_bytes()))
 }
 
 /// Puts a link in place by a rename, so that a reader sees the old one or the new one.
@@ -164,7 +186,9 @@ fn symlink(_target: &Path, _link: &Path) -> io::Result<()> {
 fn follow(path: &Path) -> io::Result<PathBuf> {
     // Rebuilt without a trailing slash, with which the system would look behind the link.
     let path: PathBuf = path.components().collect();
-    let Ok(metadata) = fs::symlink_metadata(&path) else { return Ok(path) };
+    let Ok(metadata) = fs::symlink_metadata(&path) else {
+        return Ok(path);
+    };
     if metadata.is_symlink() {
         return Ok(path.with_file_name(fs::read_link(&path)?));
     }
@@ -173,7 +197,11 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
         let name = Path::new(text.trim());
         let plain = matches!(name.components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
         let problem = || io::Error::new(ErrorKind::InvalidData, format!("it names `{}`", name.display()));
-        return if plain { Ok(path.with_file_name(name)) } else { Err(problem()) };
+        return if plain {
+            Ok(path.with_file_name(name))
+        } else {
+            Err(problem())
+        };
     }
     Ok(path)
 }
@@ -195,7 +223,10 @@ mod tests {
         let run = started(None, &runs);
         let name = run.path().file_name().unwrap().to_str().unwrap();
         let time = name.strip_prefix("language-").unwrap();
-        assert!(time.len() == 15 && time.starts_with("20") && &time[8..9] == "-", "{name}");
+        assert!(
+            time.len() == 15 && time.starts_with("20") && &time[8..9] == "-",
+            "{name}"
+        );
         assert_eq!(RunFolder::open(runs.join("latest")).unwrap(), run);
         assert_eq!(RunFolder::open(runs.join("latest/")).unwrap(), run);
     }
@@ -234,7 +265,10 @@ mod tests {
         assert_eq!(RunFolder::open(&latest).unwrap(), run);
         for name in ["../elsewhere/run", "", "/"] {
             fs::write(&latest, name).unwrap();
-            assert!(matches!(RunFolder::open(&latest), Err(TrainError::NotARun { .. })), "{name}");
+            assert!(
+                matches!(RunFolder::open(&latest), Err(TrainError::NotARun { .. })),
+                "{name}"
+            );
         }
     }
 
@@ -261,7 +295,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("file"), "").unwrap();
         let error = RunFolder::create(Some(&folder.path().join("file/run")), folder.path(), "x").unwrap_err();
-        assert!(matches!(error, TrainError::File { action: "create", .. }), "{error}");
+        assert!(
+            matches!(error, TrainError::File { action: "create", .. }),
+            "{error}"
+        );
     }
 
     #[test]
@@ -276,14 +313,29 @@ mod tests {
     #[test]
     fn names_in_the_folder_are_those_of_the_plan() {
         let run = RunFolder { path: "r".into() };
-        let names = [run.config(), run.run_json(), run.metrics(), run.tokenizer(), run.checkpoint(200)];
-        let expected = ["config.toml", "run.json", "metrics.jsonl", "tokenizer.json", "checkpoint/step-000200"];
+        let names = [
+            run.config(),
+            run.run_json(),
+            run.metrics(),
+            run.tokenizer(),
+            run.checkpoint(200),
+        ];
+        let expected = [
+            "config.toml",
+            "run.json",
+            "metrics.jsonl",
+            "tokenizer.json",
+            "checkpoint/step-000200",
+        ];
         assert_eq!(names, expected.map(|name| Path::new("r").join(name)));
         assert_eq!(run.checkpoint(12_345_678).file_name().unwrap(), "step-12345678");
     }
 
     #[test]
     fn labels_become_plain_names() {
-        assert_eq!(["lang/../x y", "..", "é"].map(plain), ["lang-..-x-y", "run", "run"]);
+        assert_eq!(
+            ["lang/../x y", "..", "é"].map(plain),
+            ["lang-..-x-y", "run", "run"]
+        );
     }
 }

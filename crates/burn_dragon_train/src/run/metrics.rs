@@ -72,7 +72,9 @@ impl MetricsLog {
         let mut text = serde_json::to_vec(line).map_err(TrainError::Json)?;
         text.push(b'\n');
         // One unbuffered write: a reader that follows the file sees whole lines.
-        self.file.write_all(&text).map_err(TrainError::file("write", &self.path))
+        self.file
+            .write_all(&text)
+            .map_err(TrainError::file("write", &self.path))
     }
 
     /// The lines of a file. A last line that was cut off is left out.
@@ -84,7 +86,10 @@ impl MetricsLog {
 
     fn open(path: &Path, options: &OpenOptions) -> Result<Self, TrainError> {
         let file = options.open(path).map_err(TrainError::file("create", path))?;
-        Ok(Self { file, path: path.into() })
+        Ok(Self {
+            file,
+            path: path.into(),
+        })
     }
 }
 
@@ -100,7 +105,11 @@ fn lines<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Line)>, Trai
             Err(_) if whole.is_none() => {}
             Err(error) => {
                 let problem = format!("not a JSON object ({error}); remove the line to go on");
-                return Err(TrainError::Record { path: path.into(), line: number, problem });
+                return Err(TrainError::Record {
+                    path: path.into(),
+                    line: number,
+                    problem,
+                });
             }
         }
     }
@@ -135,7 +144,11 @@ mod tests {
             log.append(line).unwrap();
             assert_eq!(fs::read(&path).unwrap().last(), Some(&b'\n'));
         }
-        let read: Vec<Value> = MetricsLog::read(&path).unwrap().into_iter().map(Value::Object).collect();
+        let read: Vec<Value> = MetricsLog::read(&path)
+            .unwrap()
+            .into_iter()
+            .map(Value::Object)
+            .collect();
         assert_eq!(read, appended);
     }
 
@@ -147,14 +160,20 @@ mod tests {
         let mut log = MetricsLog::resume(&path, 2).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), kept);
         log.append(&json!({"step": 3})).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{kept}{{\"step\":3}}\n"));
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            format!("{kept}{{\"step\":3}}\n")
+        );
     }
 
     #[test]
     fn resuming_without_a_file_starts_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        MetricsLog::resume(&path, 9).unwrap().append(&json!({"step": 10})).unwrap();
+        MetricsLog::resume(&path, 9)
+            .unwrap()
+            .append(&json!({"step": 10}))
+            .unwrap();
         assert_eq!(MetricsLog::read(&path).unwrap().len(), 1);
     }
 
@@ -188,7 +207,12 @@ mod tests {
 
     #[test]
     fn lines_of_one_seed_are_equal_without_time() {
-        let line = |seconds: f64| json!({"step": 1, "loss": 2.5, "time": {"seconds": seconds}}).as_object().unwrap().clone();
+        let line = |seconds: f64| {
+            json!({"step": 1, "loss": 2.5, "time": {"seconds": seconds}})
+                .as_object()
+                .unwrap()
+                .clone()
+        };
         assert_ne!(line(1.0), line(2.0));
         assert_eq!(without_time(line(1.0)), without_time(line(2.0)));
         assert_eq!(without_time(line(1.0))["loss"], 2.5);

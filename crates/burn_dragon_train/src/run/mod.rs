@@ -66,11 +66,16 @@ impl RunInfo {
             version: env!("CARGO_PKG_VERSION").into(),
             backend: backend.into(),
             device: device.into(),
-            cpu: fs::read_to_string("/proc/cpuinfo").ok().as_deref().and_then(cpu_model),
+            cpu: fs::read_to_string("/proc/cpuinfo")
+                .ok()
+                .as_deref()
+                .and_then(cpu_model),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             seed,
             // Not `args`, which panics on arguments that are not UTF-8.
-            command_line: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+            command_line: std::env::args_os()
+                .map(|argument| argument.to_string_lossy().into_owned())
+                .collect(),
             started: rfc3339(SystemTime::now()),
             resumed_at: Vec::new(),
         }
@@ -78,7 +83,10 @@ impl RunInfo {
 
     /// Notes that the run continues now, from the checkpoint of `step`.
     pub fn resumed(&mut self, step: u64) {
-        self.resumed_at.push(Resumed { step, time: rfc3339(SystemTime::now()) });
+        self.resumed_at.push(Resumed {
+            step,
+            time: rfc3339(SystemTime::now()),
+        });
     }
 
     /// Writes the file, [`RunFolder::run_json`].
@@ -100,7 +108,10 @@ impl RunInfo {
 }
 
 fn cpu_model(cpuinfo: &str) -> Option<String> {
-    let (_, name) = cpuinfo.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim() == "model name")?;
+    let (_, name) = cpuinfo
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| key.trim() == "model name")?;
     Some(name.trim().into())
 }
 
@@ -112,7 +123,9 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
         // The first error is the one to report.
         let _ = fs::remove_file(&temporary);
     }
-    written.and_then(|()| sync_folder(path)).map_err(TrainError::file("write", path))
+    written
+        .and_then(|()| sync_folder(path))
+        .map_err(TrainError::file("write", path))
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -162,7 +175,11 @@ fn civil(time: SystemTime) -> [u64; 6] {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let months_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * months_from_march + 2) / 5 + 1;
-    let month = if months_from_march < 10 { months_from_march + 3 } else { months_from_march - 9 };
+    let month = if months_from_march < 10 {
+        months_from_march + 3
+    } else {
+        months_from_march - 9
+    };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     [year, month, day, clock / 3_600, clock / 60 % 60, clock % 60]
 }
@@ -188,8 +205,14 @@ mod tests {
         for (seconds, date) in DATES {
             assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), date);
         }
-        assert_eq!(rfc3339(UNIX_EPOCH - Duration::from_secs(9)), "1970-01-01T00:00:00Z");
-        assert_eq!(stamp(UNIX_EPOCH + Duration::from_secs(1_795_216_726)), "20261120-231846");
+        assert_eq!(
+            rfc3339(UNIX_EPOCH - Duration::from_secs(9)),
+            "1970-01-01T00:00:00Z"
+        );
+        assert_eq!(
+            stamp(UNIX_EPOCH + Duration::from_secs(1_795_216_726)),
+            "20261120-231846"
+        );
     }
 
     #[test]
@@ -234,7 +257,10 @@ mod tests {
         let path = folder.path().join("taken");
         fs::create_dir(&path).unwrap();
         let error = write_atomic(&path, b"x").unwrap_err();
-        assert!(matches!(&error, TrainError::File { action: "write", path: named, .. } if *named == path), "{error}");
+        assert!(
+            matches!(&error, TrainError::File { action: "write", path: named, .. } if *named == path),
+            "{error}"
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

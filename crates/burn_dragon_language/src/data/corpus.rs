@@ -1,0 +1,412 @@
+//! Documents as tokens, in two parts: one to train on, one to validate on.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use super::{
+    DatasetConfig,
+    source::{Documents, SourceConfig},
+};
+use crate::{error::LanguageError, tales::Split, tokenizer::Tokenizer};
+
+/// A document boundary may be used for the split if it is off by at most one part in so many of the text (2 %).
+const BOUNDARY_TOLERANCE: usize = 50;
+
+/// The text of a run as tokens.
+#[derive(Debug, Clone)]
+pub struct Corpus {
+    /// What turned the text into tokens.
+    pub tokenizer: Arc<dyn Tokenizer>,
+    /// To train on.
+    pub train: Tokens,
+    /// To validate on.
+    pub validation: Tokens,
+    /// How the two were separated.
+    pub split: SplitKind,
+}
+
+/// How training and validation text were separated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SplitKind {
+    /// The embedded tales: generated apart, none in both.
+    Generated,
+    /// Validation has a source of its own.
+    OwnSource,
+    /// Whole documents: the first so many are for training.
+    AtDocument {
+        /// Number of training documents.
+        train_documents: usize,
+    },
+    /// The cut goes through a document, since no boundary between documents is near the ratio.
+    InsideDocument {
+        /// Which document, counted from 0.
+        document: usize,
+        /// Bytes of it that are for training.
+        offset: usize,
+        /// Whether the cut follows a line end, as it does wherever the document has lines.
+        at_line_end: bool,
+    },
+}
+
+impl fmt::Display for SplitKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Generated => f.write_str("validation tales generated apart"),
+            Self::OwnSource => f.write_str("validation from its own source"),
+            Self::AtDocument { train_documents } => write!(f, "split after document {train_documents}"),
+            Self::InsideDocument {
+                document,
+                offset,
+                at_line_end,
+            } => {
+                let place = if *at_line_end {
+                    "at a line end"
+                } else {
+                    "inside a line"
+                };
+                write!(
+                    f,
+                    "split inside document {}, {place}, after {offset} bytes",
+                    document + 1
+                )
+            }
+        }
+    }
+}
+
+/// A sequence of documents as one sequence of token ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// The ids; each document is followed by the tokenizer's end of text, where it has one.
+    pub ids: Vec<u32>,
+    /// Where each document starts, ascending, the first at 0.
+    pub starts: Vec<usize>,
+    /// Number of bytes of text they stand for.
+    pub bytes: usize,
+}
+
+impl Tokens {
+    /// The tokens of some documents.
+    ///
+    /// # Errors
+    /// Those of [`Tokenizer::encode`], inside [`LanguageError::InDocument`].
+    pub fn encode(documents: &Documents, tokenizer: &dyn Tokenizer) -> Result<Self, LanguageError> {
+        let mut tokens = Self {
+            bytes: documents.bytes(),
+            ..Self::default()
+        };
+        for (index, document) in documents.as_slice().iter().enumerate() {
+            let ids = tokenizer
+                .encode(document)
+                .map_err(|source| LanguageError::InDocument {
+                    index,
+                    source: Box::new(source),
+                })?;
+            tokens.starts.push(tokens.ids.len());
+            tokens.ids.extend(ids);
+            tokens.ids.extend(tokenizer.end_of_text());
+        }
+        Ok(tokens)
+    }
+
+    /// Number of tokens.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there is no token.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
+impl Corpus {
+    /// Loads the text, splits it and makes tokens of it. Relative paths start from `base_dir`. Without a `tokenizer` of
+    /// an earlier run, one is trained, on the training part alone.
+    ///
+    /// # Errors
+    /// Those of [`SourceConfig::load`] and [`Tokenizer::encode`]; [`LanguageError::TrainRatio`],
+    /// [`LanguageError::EmptyCorpus`], [`LanguageError::EmptyValidation`].
+    pub fn load(
+        config: &DatasetConfig,
+        base_dir: &Path,
+        tokenizer: Option<Arc<dyn Tokenizer>>,
+    ) -> Result<Self, LanguageError> {
+        config.validate()?;
+        let (train, validation, split) = split_documents(config, base_dir)?;
+        if validation.is_empty() {
+            return Err(LanguageError::EmptyValidation);
+        }
+        let tokenizer = match tokenizer {
+            Some(tokenizer) => tokenizer,
+            None => config
+                .tokenizer
+                .train(&train.as_slice().iter().map(Vec::as_slice).collect::<Vec<_>>())?,
+        };
+        Ok(Self {
+            train: Tokens::encode(&train, &*tokenizer)?,
+            validation: Tokens::encode(&validation, &*tokenizer)?,
+            tokenizer,
+            split,
+        })
+    }
+}
+
+fn split_documents(
+    config: &DatasetConfig,
+    base_dir: &Path,
+) -> Result<(Documents, Documents, SplitKind), LanguageError> {
+    let train = config.source.load(Split::Train, base_dir)?;
+    if train.is_empty() {
+        return Err(LanguageError::EmptyCorpus);
+    }
+    let load = |source: &SourceConfig| source.load(Split::Validation, base_dir);
+    match (&config.validation, &config.source) {
+        (Some(own), _) => Ok((train, load(own)?, SplitKind::OwnSource)),
+        (None, source @ SourceConfig::Embedded(_)) => Ok((train, load(source)?, SplitKind::Generated)),
+        (None, SourceConfig::Text(_)) => Ok(split_by_ratio(train, config.train_ratio)),
+    }
+}
+
+/// Cuts where the ratio says: between two documents if a boundary is near, else at a line end of the document there.
+/// `documents` is not empty.
+fn split_by_ratio(documents: Documents, ratio: f64) -> (Documents, Documents, SplitKind) {
+    let total = documents.bytes();
+    let target = (total as f64 * ratio).round() as usize;
+    let mut train = documents.into_inner();
+    let mut end = 0;
+    let ends: Vec<usize> = train
+        .iter()
+        .map(|document| {
+            end += document.len();
+            end
+        })
+        .collect();
+    let boundaries = ends[..ends.len() - 1].iter().enumerate();
+    let nearest = boundaries
+        .map(|(index, end)| (end.abs_diff(target), index + 1))
+        .min();
+    if let Some((off, train_documents)) = nearest
+        && off * BOUNDARY_TOLERANCE <= total
+    {
+        let validation = train.split_off(train_documents);
+        return (
+            Documents::new(train),
+            Documents::new(validation),
+            SplitKind::AtDocument { train_documents },
+        );
+    }
+    let document = ends.partition_point(|&end| end < target).min(ends.len() - 1);
+    let start = ends[document] - train[document].len();
+    let (offset, at_line_end) = cut_near(&train[document], target.saturating_sub(start));
+    let mut validation = vec![train[document].split_off(offset)];
+    validation.extend(train.split_off(document + 1));
+    (
+        Documents::new(train),
+        Documents::new(validation),
+        SplitKind::InsideDocument {
+            document,
+            offset,
+            at_line_end,
+        },
+    )
+}
+
+/// The cut inside a text that is nearest to `target` and follows a line end, and `true`; in a text of one line the
+/// nearest cut that leaves characters whole, and `false`.
+fn cut_near(text: &[u8], target: usize) -> (usize, bool) {
+    let inside = 1..text.len();
+    let nearest = |cuts: &dyn Fn(usize) -> bool| {
+        let target = target.min(text.len());
+        let before = (0..=target).rev().find(|&cut| inside.contains(&cut) && cuts(cut));
+        let after = (target..text.len()).find(|&cut| inside.contains(&cut) && cuts(cut));
+        before
+            .into_iter()
+            .chain(after)
+            .min_by_key(|cut| cut.abs_diff(target))
+    };
+    match nearest(&|cut| text[cut - 1] == b'\n') {
+        Some(cut) => (cut, true),
+        // A byte 10xxxxxx goes on with a character.
+        None => (
+            nearest(&|cut| text[cut] & 0xc0 != 0x80).unwrap_or(text.len()),
+            false,
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{
+        data::TextConfig,
+        tales::TalesConfig,
+        tokenizer::{CharTokenizer, TokenizerConfig},
+    };
+
+    fn documents(lengths: &[usize]) -> Documents {
+        Documents::new(lengths.iter().map(|&len| vec![b'a'; len]).collect())
+    }
+
+    fn lengths(documents: &Documents) -> Vec<usize> {
+        documents.as_slice().iter().map(Vec::len).collect()
+    }
+
+    /// A corpus of one file of this text.
+    fn load(text: &str, edit: impl FnOnce(&mut DatasetConfig)) -> Result<Corpus, LanguageError> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.txt"), text).unwrap();
+        let mut config = DatasetConfig {
+            source: text_source("a.txt"),
+            ..DatasetConfig::default()
+        };
+        edit(&mut config);
+        Corpus::load(&config, folder.path(), None)
+    }
+
+    fn text_source(path: &str) -> SourceConfig {
+        SourceConfig::Text(TextConfig {
+            paths: vec![path.into()],
+            document_separator: None,
+        })
+    }
+
+    #[test]
+    fn a_boundary_near_the_ratio_keeps_documents_whole() {
+        let (train, validation, split) = split_by_ratio(documents(&[50, 41, 9]), 0.9);
+        assert_eq!((lengths(&train), lengths(&validation)), (vec![50, 41], vec![9]));
+        assert_eq!(split, SplitKind::AtDocument { train_documents: 2 });
+    }
+
+    #[test]
+    fn a_boundary_more_than_two_percent_off_is_not_used() {
+        let (train, validation, split) = split_by_ratio(documents(&[50, 37, 13]), 0.9);
+        assert_eq!(
+            (lengths(&train), lengths(&validation)),
+            (vec![50, 37, 3], vec![10])
+        );
+        assert_eq!(
+            split,
+            SplitKind::InsideDocument {
+                document: 2,
+                offset: 3,
+                at_line_end: false
+            }
+        );
+    }
+
+    #[test]
+    fn one_document_is_cut_at_the_line_end_nearest_to_the_ratio() {
+        let corpus = load("123456\n89\nab\n", |config| config.train_ratio = 0.6).unwrap();
+        assert_eq!((corpus.train.len(), corpus.validation.len()), (7, 6));
+        assert_eq!(
+            corpus.split,
+            SplitKind::InsideDocument {
+                document: 0,
+                offset: 7,
+                at_line_end: true
+            }
+        );
+    }
+
+    #[test]
+    fn a_text_of_one_line_is_cut_between_characters() {
+        assert_eq!(cut_near("a\u{1f409}bc".as_bytes(), 3), (1, false));
+        assert_eq!(cut_near("a\u{1f409}bc".as_bytes(), 4), (5, false));
+        assert_eq!(cut_near(b"abc", 3), (2, false));
+    }
+
+    #[test]
+    fn a_validation_source_of_its_own_leaves_training_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.txt"), "training").unwrap();
+        fs::write(folder.path().join("v.txt"), "validation").unwrap();
+        let validation = Some(Box::new(text_source("v.txt")));
+        let config = DatasetConfig {
+            source: text_source("a.txt"),
+            validation,
+            ..DatasetConfig::default()
+        };
+        let corpus = Corpus::load(&config, folder.path(), None).unwrap();
+        assert_eq!((corpus.train.bytes, corpus.validation.bytes), (8, 10));
+        assert_eq!(corpus.split, SplitKind::OwnSource);
+    }
+
+    #[test]
+    fn the_embedded_tales_bring_their_own_validation() {
+        let tales = TalesConfig {
+            train_bytes: 20_000,
+            validation_tales: 50,
+            ..TalesConfig::default()
+        };
+        let config = DatasetConfig {
+            source: SourceConfig::Embedded(tales),
+            ..DatasetConfig::default()
+        };
+        let corpus = Corpus::load(&config, Path::new("."), None).unwrap();
+        assert_eq!(corpus.split, SplitKind::Generated);
+        assert_eq!(corpus.validation.starts.len(), 50);
+        assert!(
+            corpus
+                .train
+                .starts
+                .iter()
+                .skip(1)
+                .all(|&start| corpus.train.ids[start - 1] == u32::from(b'\n'))
+        );
+    }
+
+    #[test]
+    fn the_end_of_text_closes_every_document() {
+        let tokenizer = CharTokenizer::train(&[b"a"], true).unwrap();
+        let tokens = Tokens::encode(&documents(&[2, 1]), &tokenizer).unwrap();
+        assert_eq!(
+            tokens,
+            Tokens {
+                ids: vec![4, 4, 2, 4, 2],
+                starts: vec![0, 3],
+                bytes: 3
+            }
+        );
+    }
+
+    #[test]
+    fn a_tokenizer_is_trained_on_the_training_part_alone() {
+        let chars = |special_tokens| TokenizerConfig::Char { special_tokens };
+        let corpus = load("aaaaaaaaa\nb\n", |config| config.tokenizer = chars(true)).unwrap();
+        assert_eq!(corpus.tokenizer.vocab_size(), 4 + 2);
+        let error = load("aaaaaaaaa\nb\n", |config| config.tokenizer = chars(false)).unwrap_err();
+        assert!(
+            matches!(error, LanguageError::InDocument { index: 0, .. }),
+            "{error}"
+        );
+        assert!(error.to_string().contains("special_tokens"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_corpus_is_an_error() {
+        for text in ["", " \n\n"] {
+            assert!(matches!(load(text, |_| ()), Err(LanguageError::EmptyCorpus)));
+        }
+    }
+
+    #[test]
+    fn an_empty_validation_is_an_error() {
+        assert!(matches!(load("a", |_| ()), Err(LanguageError::EmptyValidation)));
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("v.txt"), "\n").unwrap();
+        let source = text_source(folder.path().join("v.txt").to_str().unwrap());
+        let error = load("training text", |config| {
+            config.validation = Some(Box::new(source));
+        })
+        .unwrap_err();
+        assert!(matches!(error, LanguageError::EmptyValidation), "{error}");
+    }
+
+    #[test]
+    fn a_train_ratio_of_one_is_an_error_before_anything_is_read() {
+        let error = load("text", |config| config.train_ratio = 1.0).unwrap_err();
+        assert!(matches!(error, LanguageError::TrainRatio { .. }), "{error}");
+    }
+}

@@ -1,0 +1,314 @@
+//! From a source of text to windows of tokens.
+//!
+//! A [`SourceConfig`] gives documents, a [`Corpus`] is the documents as tokens, split in two, and a [`WindowPlan`]
+//! cuts the tokens into the windows of training and evaluation.
+
+mod corpus;
+mod source;
+mod windows;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    corpus::{Corpus, SplitKind, Tokens},
+    source::{Documents, SourceConfig, TextConfig},
+    windows::{WindowPlan, WindowStart},
+};
+pub use crate::tales::Split;
+use crate::{
+    error::LanguageError,
+    tales::{TalesConfig, TierMix},
+    tokenizer::TokenizerConfig,
+};
+
+/// What to learn from: the table `[dataset]`.
+///
+/// ```toml
+/// [dataset]
+/// type = "text"
+/// paths = ["shakespeare.txt", "notes/", "logs/*.txt.gz"]
+/// train_ratio = 0.9
+///
+/// [dataset.tokenizer]
+/// type = "char"
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Table", into = "Table")]
+pub struct DatasetConfig {
+    /// Where the text comes from; its keys stand beside the others in the table.
+    pub source: SourceConfig,
+    /// Share of the text to train on, between 0 and 1. Only a `text` source has this key: `embedded` makes its own
+    /// validation tales. Not read where `validation` is given.
+    pub train_ratio: f64,
+    /// A source of its own to validate on.
+    pub validation: Option<Box<SourceConfig>>,
+    /// The tokenizer to train.
+    pub tokenizer: TokenizerConfig,
+}
+
+const TRAIN_RATIO: f64 = 0.9;
+
+fn train_ratio() -> f64 {
+    TRAIN_RATIO
+}
+
+impl Default for DatasetConfig {
+    /// The tales, as bytes.
+    fn default() -> Self {
+        Self {
+            source: SourceConfig::default(),
+            train_ratio: TRAIN_RATIO,
+            validation: None,
+            tokenizer: TokenizerConfig::default(),
+        }
+    }
+}
+
+impl DatasetConfig {
+    /// Checks the values that need no file to check.
+    ///
+    /// # Errors
+    /// [`LanguageError::TrainRatio`] and [`LanguageError::Config`].
+    pub fn validate(&self) -> Result<(), LanguageError> {
+        if !(self.train_ratio > 0.0 && self.train_ratio < 1.0) {
+            return Err(LanguageError::TrainRatio {
+                value: self.train_ratio,
+            });
+        }
+        self.source.validate()?;
+        self.validation.as_deref().map_or(Ok(()), SourceConfig::validate)
+    }
+}
+
+/// The table as it is written: the keys of the source and those of the dataset side by side. (serde's `flatten` would
+/// spare this second list, but it cannot refuse unknown keys.)
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Table {
+    Embedded(EmbeddedTable),
+    Text(TextTable),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct EmbeddedTable {
+    seed: u64,
+    train_bytes: usize,
+    validation_tales: usize,
+    mix: TierMix,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation: Option<Box<SourceConfig>>,
+    tokenizer: TokenizerConfig,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TextTable {
+    paths: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    document_separator: Option<String>,
+    #[serde(default = "train_ratio")]
+    train_ratio: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    validation: Option<Box<SourceConfig>>,
+    #[serde(default)]
+    tokenizer: TokenizerConfig,
+}
+
+impl EmbeddedTable {
+    fn new(tales: &TalesConfig, validation: Option<Box<SourceConfig>>, tokenizer: TokenizerConfig) -> Self {
+        let &TalesConfig {
+            seed,
+            train_bytes,
+            validation_tales,
+            mix,
+        } = tales;
+        Self {
+            seed,
+            train_bytes,
+            validation_tales,
+            mix,
+            validation,
+            tokenizer,
+        }
+    }
+}
+
+impl Default for EmbeddedTable {
+    fn default() -> Self {
+        Self::new(&TalesConfig::default(), None, TokenizerConfig::default())
+    }
+}
+
+impl From<Table> for DatasetConfig {
+    fn from(table: Table) -> Self {
+        match table {
+            Table::Embedded(EmbeddedTable {
+                seed,
+                train_bytes,
+                validation_tales,
+                mix,
+                validation,
+                tokenizer,
+            }) => {
+                let source = SourceConfig::Embedded(TalesConfig {
+                    seed,
+                    train_bytes,
+                    validation_tales,
+                    mix,
+                });
+                Self {
+                    source,
+                    train_ratio: TRAIN_RATIO,
+                    validation,
+                    tokenizer,
+                }
+            }
+            Table::Text(TextTable {
+                paths,
+                document_separator,
+                train_ratio,
+                validation,
+                tokenizer,
+            }) => {
+                let source = SourceConfig::Text(TextConfig {
+                    paths,
+                    document_separator,
+                });
+                Self {
+                    source,
+                    train_ratio,
+                    validation,
+                    tokenizer,
+                }
+            }
+        }
+    }
+}
+
+impl From<DatasetConfig> for Table {
+    fn from(
+        DatasetConfig {
+            source,
+            train_ratio,
+            validation,
+            tokenizer,
+        }: DatasetConfig,
+    ) -> Self {
+        match source {
+            SourceConfig::Embedded(tales) => {
+                Self::Embedded(EmbeddedTable::new(&tales, validation, tokenizer))
+            }
+            SourceConfig::Text(TextConfig {
+                paths,
+                document_separator,
+            }) => Self::Text(TextTable {
+                paths,
+                document_separator,
+                train_ratio,
+                validation,
+                tokenizer,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<DatasetConfig, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    #[test]
+    fn a_full_table_reads_and_writes_itself() {
+        let text = "type = 'text'\npaths = ['a.txt', 'b/']\ntrain_ratio = 0.8\n\
+                    [validation]\ntype = 'text'\npaths = ['v.txt']\ndocument_separator = '---'\n\
+                    [tokenizer]\ntype = 'char'\nspecial_tokens = false";
+        let config = read(text).unwrap();
+        let validation = TextConfig {
+            paths: vec!["v.txt".into()],
+            document_separator: Some("---".into()),
+        };
+        assert_eq!(config.validation, Some(Box::new(SourceConfig::Text(validation))));
+        assert_eq!(config.train_ratio, 0.8);
+        for config in [config, DatasetConfig::default()] {
+            assert_eq!(read(&toml::to_string(&config).unwrap()).unwrap(), config);
+            assert_eq!(
+                serde_json::from_str::<DatasetConfig>(&serde_json::to_string(&config).unwrap()).unwrap(),
+                config
+            );
+        }
+    }
+
+    #[test]
+    fn a_table_needs_only_what_has_no_default() {
+        assert_eq!(read("type = 'embedded'").unwrap(), DatasetConfig::default());
+        let config = read("type = 'embedded'\nmix = { grown = 0 }").unwrap();
+        let SourceConfig::Embedded(tales) = config.source else {
+            panic!("{config:?}")
+        };
+        assert_eq!(
+            tales.mix,
+            TierMix {
+                grown: 0,
+                ..TierMix::default()
+            }
+        );
+        assert!(
+            read("type = 'text'")
+                .unwrap_err()
+                .to_string()
+                .contains("missing field `paths`")
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_lists_the_known_ones() {
+        let message = |text| read(text).unwrap_err().to_string();
+        let keys = "`paths`, `document_separator`, `train_ratio`, `validation`, `tokenizer`";
+        let text = message("type = 'text'\npaths = []\ntrain_rato = 0.9");
+        assert!(
+            text.contains(&format!("unknown field `train_rato`, expected one of {keys}")),
+            "{text}"
+        );
+        let text = message("type = 'embedded'\ntrain_byte = 9");
+        assert!(
+            text.contains("unknown field `train_byte`, expected one of `seed`, `train_bytes`"),
+            "{text}"
+        );
+        let text = message("type = 'embedded'\n[validation]\ntype = 'text'\npath = 'x'");
+        assert!(
+            text.contains("unknown field `path`, expected `paths` or `document_separator`"),
+            "{text}"
+        );
+        let text = message("type = 'embeded'");
+        assert!(
+            text.contains("unknown variant `embeded`, expected `embedded` or `text`"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_key_that_nothing_would_read_is_refused() {
+        let text = read("type = 'embedded'\ntrain_ratio = 0.5")
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains("unknown field `train_ratio`"), "{text}");
+    }
+
+    #[test]
+    fn a_train_ratio_outside_0_to_1_is_an_error() {
+        for ratio in [0.0, 1.0, -0.5, 90.0, f64::NAN] {
+            let error = DatasetConfig {
+                train_ratio: ratio,
+                ..DatasetConfig::default()
+            }
+            .validate()
+            .unwrap_err();
+            assert!(matches!(error, LanguageError::TrainRatio { .. }), "{error}");
+            assert!(error.to_string().contains(&ratio.to_string()), "{error}");
+        }
+    }
+}

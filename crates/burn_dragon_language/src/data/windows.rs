@@ -1,0 +1,314 @@
+//! Which tokens are seen together, and when.
+
+use std::ops::Range;
+
+use burn_dragon_core::seed::derive;
+use serde::{Deserialize, Serialize};
+
+use super::Tokens;
+use crate::error::LanguageError;
+
+/// Where training windows may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WindowStart {
+    /// At a document wherever one starts within a window's length; right for text whose documents are short.
+    #[default]
+    Document,
+    /// Anywhere, shifted from epoch to epoch; right for long text.
+    Anywhere,
+}
+
+/// The windows of `time + 1` tokens (inputs, and the next token of each) that one epoch of training sees.
+///
+/// Every token is in at least one window of every epoch. Which window comes when is a function of seed and index:
+/// nothing is stored, and a resumed run goes on where it stopped.
+#[derive(Debug, Clone)]
+pub struct WindowPlan {
+    tokens: usize,
+    time: usize,
+    starts: Starts,
+}
+
+#[derive(Debug, Clone)]
+enum Starts {
+    /// Listed.
+    Fixed(Vec<usize>),
+    /// This many, at multiples of `time` minus a shift.
+    Shifted(usize),
+}
+
+impl WindowPlan {
+    /// Plans windows of `time` inputs over these tokens.
+    ///
+    /// # Errors
+    /// [`LanguageError::TooShort`] if there are fewer than `time + 1` tokens; [`LanguageError::Config`] if `time` is 0.
+    pub fn new(tokens: &Tokens, time: usize, start: WindowStart) -> Result<Self, LanguageError> {
+        if time == 0 {
+            let reason = "is 0, but a window needs at least one input".into();
+            return Err(LanguageError::Config {
+                key: "window length",
+                reason,
+            });
+        }
+        let Some(last) = tokens.len().checked_sub(time + 1) else {
+            return Err(LanguageError::TooShort {
+                tokens: tokens.len(),
+                needed: time + 1,
+            });
+        };
+        let starts = match start {
+            WindowStart::Document => Starts::Fixed(document_starts(&tokens.starts, time, last)),
+            WindowStart::Anywhere if last == 0 => Starts::Fixed(vec![0]),
+            // With the largest shift, time - 1, the last window must still reach the end.
+            WindowStart::Anywhere => Starts::Shifted(1 + (last + time - 1).div_ceil(time)),
+        };
+        Ok(Self {
+            tokens: tokens.len(),
+            time,
+            starts,
+        })
+    }
+
+    /// Number of windows in one pass over the tokens.
+    pub fn windows_per_epoch(&self) -> usize {
+        match &self.starts {
+            Starts::Fixed(starts) => starts.len(),
+            Starts::Shifted(count) => *count,
+        }
+    }
+
+    /// The `index`-th window of the training, counted over all steps and lanes: `time + 1` tokens. Each epoch visits
+    /// every window once, in its own order.
+    pub fn window(&self, seed: u64, index: u64) -> Range<usize> {
+        let count = self.windows_per_epoch() as u64;
+        let (epoch, place) = (index / count, index % count);
+        let rank = permute(place, count, derive(seed, "window.order", epoch, 0)) as usize;
+        let start = match &self.starts {
+            Starts::Fixed(starts) => starts[rank],
+            Starts::Shifted(_) => {
+                let shift = (derive(seed, "window.shift", epoch, 0) % self.time as u64) as usize;
+                (rank * self.time)
+                    .saturating_sub(shift)
+                    .min(self.tokens - self.time - 1)
+            }
+        };
+        start..start + self.time + 1
+    }
+
+    /// The windows of evaluation, the same every time: one after the other, so that every token but the first is
+    /// predicted exactly once. The last may be shorter than `time + 1` tokens, but has at least 2. With `max`, at most
+    /// so many, all of full length, spread evenly.
+    pub fn evaluation(&self, max: Option<usize>) -> Vec<Range<usize>> {
+        let predicted = self.tokens - 1;
+        let (full, all) = (predicted / self.time, predicted.div_ceil(self.time));
+        let window = |rank: usize| rank * self.time..((rank + 1) * self.time + 1).min(self.tokens);
+        match max {
+            Some(max) if max < all => {
+                let chosen = max.min(full);
+                (0..chosen).map(|i| window(i * full / chosen)).collect()
+            }
+            _ => (0..all).map(window).collect(),
+        }
+    }
+}
+
+/// From each window, the next starts with the last document that starts within its length, else where it ends.
+fn document_starts(documents: &[usize], time: usize, last: usize) -> Vec<usize> {
+    let mut starts = Vec::new();
+    let mut start = 0;
+    while start < last {
+        starts.push(start);
+        let reachable = documents.partition_point(|&document| document <= start + time);
+        let document = documents[..reachable]
+            .last()
+            .copied()
+            .filter(|&document| document > start);
+        start = document.unwrap_or(start + time);
+    }
+    // Moved back to fit, and so that the last token is predicted too.
+    starts.push(last);
+    starts
+}
+
+/// Sends `0..count` to itself one to one, in an order that the key decides.
+///
+/// Four Feistel rounds permute the smallest power of four that holds `count`; a value outside is permuted again until
+/// it falls inside (cycle walking), which takes fewer than four turns on average.
+fn permute(value: u64, count: u64, key: u64) -> u64 {
+    let half = (count.max(2).next_power_of_two().trailing_zeros()).div_ceil(2);
+    let mask = (1u64 << half) - 1;
+    let mut value = value;
+    loop {
+        let (mut left, mut right) = (value >> half, value & mask);
+        for round in 0..4 {
+            (left, right) = (right, left ^ (derive(key, "feistel", round, right) & mask));
+        }
+        value = (left << half) | right;
+        if value < count {
+            return value;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use burn_dragon_core::seed::Rng;
+
+    use super::*;
+
+    fn tokens(len: usize, starts: &[usize]) -> Tokens {
+        Tokens {
+            ids: vec![0; len],
+            starts: starts.to_vec(),
+            bytes: len,
+        }
+    }
+
+    fn random_tokens(rng: &mut Rng, len: usize) -> Tokens {
+        let mut starts = vec![0];
+        while starts[starts.len() - 1] < len {
+            starts.push(starts[starts.len() - 1] + 1 + rng.below(20));
+        }
+        starts.pop();
+        tokens(len, &starts)
+    }
+
+    fn epoch(plan: &WindowPlan, seed: u64, epoch: u64) -> Vec<Range<usize>> {
+        let count = plan.windows_per_epoch() as u64;
+        (epoch * count..(epoch + 1) * count)
+            .map(|index| plan.window(seed, index))
+            .collect()
+    }
+
+    #[test]
+    fn every_epoch_predicts_every_token_with_windows_of_one_length() {
+        let mut rng = Rng::new(1);
+        for case in 0..300 {
+            let time = 1 + rng.below(15);
+            let len = time + 1 + rng.below(100);
+            let tokens = random_tokens(&mut rng, len);
+            for start in [WindowStart::Document, WindowStart::Anywhere] {
+                let plan = WindowPlan::new(&tokens, time, start).unwrap();
+                let mut predicted = vec![false; len];
+                for window in epoch(&plan, 5, case) {
+                    assert_eq!(window.len(), time + 1);
+                    predicted[window.start + 1..window.end].fill(true);
+                }
+                assert!(predicted[1..].iter().all(|&seen| seen), "{start:?} {time} {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_epoch_visits_every_window_once_in_an_order_of_its_own() {
+        let plan = WindowPlan::new(&tokens(1000, &[0]), 10, WindowStart::Document).unwrap();
+        let sorted = |mut windows: Vec<Range<usize>>| {
+            windows.sort_by_key(|window| window.start);
+            windows
+        };
+        let (first, second) = (epoch(&plan, 3, 0), epoch(&plan, 3, 1));
+        assert_ne!(first, second);
+        assert_ne!(first, epoch(&plan, 4, 0));
+        assert_eq!(first, epoch(&plan, 3, 0));
+        let all = sorted(first);
+        assert!(all.windows(2).all(|pair| pair[0].start < pair[1].start));
+        assert_eq!(all, sorted(second));
+        assert_eq!(all.len(), plan.windows_per_epoch());
+    }
+
+    #[test]
+    fn a_window_starts_with_the_last_document_within_reach() {
+        let plan = WindowPlan::new(&tokens(40, &[0, 4, 9, 13, 30]), 10, WindowStart::Document).unwrap();
+        let Starts::Fixed(starts) = plan.starts else {
+            panic!("{plan:?}")
+        };
+        // 9 is the last start in (0, 10], 13 in (9, 19]; none in (13, 23]; 30 does not fit, so the last is moved back.
+        assert_eq!(starts, [0, 9, 13, 23, 29]);
+    }
+
+    #[test]
+    fn windows_anywhere_shift_from_epoch_to_epoch() {
+        let plan = WindowPlan::new(&tokens(1000, &[0]), 50, WindowStart::Anywhere).unwrap();
+        // All inner windows of an epoch share one remainder: the shift.
+        let inner = |n| {
+            epoch(&plan, 3, n)
+                .into_iter()
+                .map(|window| window.start)
+                .find(|start| (51..900).contains(start))
+        };
+        let shifts: HashSet<_> = (0..10).map(|n| inner(n).unwrap() % 50).collect();
+        assert!(shifts.len() > 5, "{shifts:?}");
+    }
+
+    #[test]
+    fn a_permutation_hits_every_value_once_whatever_the_count() {
+        for count in (1..70).chain([255, 256, 257, 1000]) {
+            for key in 0..3 {
+                let mut values: Vec<_> = (0..count).map(|value| permute(value, count, key)).collect();
+                values.sort_unstable();
+                assert!(values.into_iter().eq(0..count), "{count}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_permutation_mixes() {
+        // The mean distance of a random permutation of n from the identity is n / 3.
+        let moved: u64 = (0..1000)
+            .map(|value| permute(value, 1000, 9).abs_diff(value))
+            .sum();
+        assert!((280..390).contains(&(moved / 1000)), "{}", moved / 1000);
+    }
+
+    #[test]
+    fn evaluation_predicts_every_token_once() {
+        for (len, time) in [(101, 10), (105, 10), (11, 10), (17, 1)] {
+            let plan = WindowPlan::new(&tokens(len, &[0]), time, WindowStart::Document).unwrap();
+            let predicted: Vec<_> = plan
+                .evaluation(None)
+                .into_iter()
+                .flat_map(|w| w.start + 1..w.end)
+                .collect();
+            assert!(predicted.into_iter().eq(1..len), "{len} {time}");
+        }
+    }
+
+    #[test]
+    fn a_bounded_evaluation_spreads_whole_windows() {
+        let plan = WindowPlan::new(&tokens(105, &[0]), 10, WindowStart::Anywhere).unwrap();
+        let windows = plan.evaluation(Some(4));
+        assert_eq!(
+            windows.iter().map(|window| window.start).collect::<Vec<_>>(),
+            [0, 20, 50, 70]
+        );
+        assert!(windows.iter().all(|window| window.len() == 11));
+        assert_eq!(plan.evaluation(Some(100)), plan.evaluation(None));
+        assert_eq!(plan.evaluation(Some(10)).len(), 10);
+    }
+
+    #[test]
+    fn a_text_shorter_than_a_window_is_an_error_that_shows_both_lengths() {
+        let error = WindowPlan::new(&tokens(10, &[0]), 10, WindowStart::Document).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                LanguageError::TooShort {
+                    tokens: 10,
+                    needed: 11
+                }
+            ),
+            "{error}"
+        );
+        let plan = WindowPlan::new(&tokens(11, &[0]), 10, WindowStart::Anywhere).unwrap();
+        assert_eq!((plan.windows_per_epoch(), plan.window(1, 5)), (1, 0..11));
+    }
+
+    #[test]
+    fn windows_of_no_length_are_an_error() {
+        let error = WindowPlan::new(&tokens(10, &[0]), 0, WindowStart::Document).unwrap_err();
+        assert!(matches!(error, LanguageError::Config { .. }), "{error}");
+    }
+}

@@ -1,0 +1,78 @@
+//! Stops a run that has gone wrong before it spoils its weights.
+
+use crate::error::TrainError;
+
+/// What is checked after each loss and each gradient.
+#[derive(Clone, Copy, Debug)]
+pub struct Guard {
+    /// The step being taken, from 0.
+    pub step: u64,
+    /// The last checkpoint, if there is one.
+    pub last_good: Option<u64>,
+}
+
+impl Guard {
+    /// Refuses a value that is not finite.
+    ///
+    /// # Errors
+    /// Naming the step, the quantity and the last good checkpoint.
+    pub fn check(&self, quantity: &'static str, value: f64) -> Result<(), TrainError> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        let last_good = match self.last_good {
+            Some(step) => format!("the last good checkpoint is step {step}: resume from it"),
+            None => "no checkpoint was written yet: start again".to_string(),
+        };
+        Err(TrainError::NotFinite {
+            quantity,
+            value,
+            step: self.step,
+            last_good,
+        })
+    }
+}
+
+/// Refuses a step that the machine has no memory for.
+///
+/// # Errors
+/// With both sizes and what to make smaller.
+pub fn check_memory(needed: u64) -> Result<(), TrainError> {
+    match available_memory() {
+        Some(available) if needed > available => Err(TrainError::Memory { needed, available }),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that the system says can still be had; unknown where it does not say.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_that_is_not_finite_stops_the_run_and_names_the_way_back() {
+        let guard = Guard {
+            step: 12,
+            last_good: Some(10),
+        };
+        guard.check("loss", 3.0).unwrap();
+        let error = guard.check("loss", f64::NAN).unwrap_err().to_string();
+        assert!(error.contains("step 12") && error.contains("step 10"), "{error}");
+    }
+
+    #[test]
+    fn a_batch_too_large_for_memory_is_refused_with_both_sizes() {
+        check_memory(1).unwrap();
+        if available_memory().is_some() {
+            let error = check_memory(1 << 60).unwrap_err().to_string();
+            assert!(error.contains("GiB") && error.contains("batch_size"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What a run tells while it goes: lines for a person, and `metrics.jsonl` for a program.
+
+use crate::error::TrainError;
+use crate::progress::{Output, Progress, StepReport, figure};
+use crate::run::{MetricsLog, RunFolder};
+use crate::task::{Evaluation, Metrics};
+use burn::tensor::{Device, Tensor};
+use serde::Serialize;
+use std::time::Instant;
+
+/// A line of `metrics.jsonl`. Everything but `time` is a function of configuration, data and seed.
+#[derive(Serialize)]
+struct Line<'a> {
+    step: u64,
+    kind: &'a str,
+    loss: f64,
+    #[serde(flatten)]
+    metrics: &'a Metrics,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    units: Option<u64>,
+    time: Times,
+}
+
+/// What two runs of one seed do not share.
+#[derive(Serialize)]
+struct Times {
+    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    units_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    utilisation: Option<f64>,
+}
+
+/// The voice of one run.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    metrics: MetricsLog,
+    progress: Progress,
+    total_steps: u64,
+    started: Instant,
+    /// Units and seconds of the steps since the last line.
+    recent: (u64, f64),
+    seconds_per_step: Option<f64>,
+    peak_flops: Option<f64>,
+}
+
+impl Journal {
+    /// The journal of a new run, or of one that goes on from the checkpoint of `resumed`.
+    pub(crate) fn open(
+        run: &RunFolder,
+        output: Output,
+        total_steps: u64,
+        resumed: Option<u64>,
+    ) -> Result<Self, TrainError> {
+        Ok(Self {
+            // A run that died before its first checkpoint starts again, and so does its file.
+            metrics: MetricsLog::resume(run.metrics(), resumed.unwrap_or(0))?,
+            progress: Progress::new(total_steps, resumed.unwrap_or(0), output),
+            total_steps,
+            started: Instant::now(),
+            recent: (0, 0.0),
+            seconds_per_step: None,
+            peak_flops: None,
+        })
+    }
+
+    /// Measures what the device's matrix product reaches, the yardstick of the utilisation that is shown.
+    pub(crate) fn measure_machine(&mut self, device: &Device) {
+        self.peak_flops = matrix_flops(&device.clone().inner());
+    }
+
+    pub(crate) fn note(&self, text: &str) {
+        self.progress.note(text);
+    }
+
+    /// Counts a step towards the rates of the next line.
+    pub(crate) fn record_step(&mut self, units: u64, seconds: f64) {
+        self.recent.0 += units;
+        self.recent.1 += seconds;
+        let smooth = self
+            .seconds_per_step
+            .map_or(seconds, |old| 0.9 * old + 0.1 * seconds);
+        self.seconds_per_step = Some(smooth);
+    }
+
+    /// A line of training figures.
+    pub(crate) fn step(
+        &mut self,
+        step: u64,
+        units: u64,
+        loss: f64,
+        metrics: &Metrics,
+        flops_per_unit: u64,
+    ) -> Result<(), TrainError> {
+        let rate = self.recent.0 as f64 / self.recent.1.max(1e-9);
+        let utilisation = self.peak_flops.map(|peak| rate * flops_per_unit as f64 / peak);
+        self.recent = (0, 0.0);
+        self.progress.update(&StepReport {
+            step,
+            loss,
+            bits_per_byte: metrics.get("bits_per_byte").copied(),
+            learning_rate: metrics.get("learning_rate").copied().unwrap_or_default(),
+            gradient_norm: metrics.get("gradient_norm").copied().unwrap_or_default(),
+            tokens_per_second: rate,
+            utilisation,
+            x_density: metrics.get("x_density").copied(),
+            y_density: metrics.get("y_density").copied(),
+            eta_seconds: self.seconds_per_step.unwrap_or_default() * (self.total_steps - step) as f64,
+        });
+        let time = Times {
+            seconds: self.seconds(),
+            units_per_second: Some(rate),
+            utilisation,
+        };
+        self.metrics.append(&Line {
+            step,
+            kind: "train",
+            loss,
+            metrics,
+            units: Some(units),
+            time,
+        })
+    }
+
+    /// A line of held-out figures.
+    pub(crate) fn evaluation(
+        &mut self,
+        kind: &'static str,
+        step: u64,
+        evaluation: &Evaluation,
+    ) -> Result<(), TrainError> {
+        let figures: Vec<String> = evaluation
+            .metrics
+            .iter()
+            .map(|(name, value)| format!("{name} {}", figure(*value)))
+            .collect();
+        self.note(&format!(
+            "{kind} at step {step}: loss {}  {}",
+            figure(evaluation.loss),
+            figures.join("  ")
+        ));
+        let time = Times {
+            seconds: self.seconds(),
+            units_per_second: None,
+            utilisation: None,
+        };
+        let metrics = &evaluation.metrics;
+        self.metrics.append(&Line {
+            step,
+            kind,
+            loss: evaluation.loss,
+            metrics,
+            units: None,
+            time,
+        })
+    }
+
+    pub(crate) fn sample(&self, step: u64, text: &str) {
+        let indented: Vec<String> = text.lines().map(|line| format!("  | {line}")).collect();
+        self.note(&format!("sample at step {step}:\n{}", indented.join("\n")));
+    }
+
+    pub(crate) fn finish(&self) {
+        self.progress.finish();
+    }
+
+    fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+}
+
+/// FLOP/s of a square f32 product on `device`: the best of a few, after one to warm up.
+fn matrix_flops(device: &Device) -> Option<f64> {
+    const SIZE: usize = 768;
+    let matrix = Tensor::<2>::ones([SIZE, SIZE], device);
+    let seconds = (0..4).map(|_| {
+        let started = Instant::now();
+        let sum = matrix.clone().matmul(matrix.clone()).sum().into_scalar::<f32>();
+        if sum > 0.0 {
+            started.elapsed().as_secs_f64()
+        } else {
+            f64::INFINITY
+        }
+    });
+    let best = seconds.skip(1).fold(f64::INFINITY, f64::min);
+    (best.is_finite() && best > 0.0).then(|| 2.0 * (SIZE as f64).powi(3) / best)
+}

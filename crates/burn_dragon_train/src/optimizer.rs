@@ -1,0 +1,255 @@
+//! AdamW (Loshchilov and Hutter, 2019) over named parameters.
+//!
+//! ```text
+//! m = beta_1 m + (1 - beta_1) g        v = beta_2 v + (1 - beta_2) g^2
+//! w = w (1 - lr decay) - lr (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + eps)
+//! ```
+//!
+//! Ours rather than Burn's because the moments are kept and saved under parameter names, which survive a change of
+//! the program, and because learning rate and decay differ by group.
+
+use crate::error::TrainError;
+use crate::gradients::GradientSet;
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor};
+use burn_dragon_checkpoint::tensors::TensorFile;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// `[optimizer]`: AdamW.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Step size before the schedule's factor.
+    pub learning_rate: f64,
+    /// Memory of the first moment.
+    pub beta_1: f64,
+    /// Memory of the second moment.
+    pub beta_2: f64,
+    /// What is added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Parameters that are treated otherwise; the last group that names a parameter counts.
+    pub groups: Vec<ParameterGroup>,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-3,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.1,
+            groups: Vec::new(),
+        }
+    }
+}
+
+/// `[[optimizer.groups]]`: some parameters by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParameterGroup {
+    /// Names: `embed`, `decoder_x`, `decoder_y`, `encoder`, `lm_head`.
+    pub parameters: Vec<String>,
+    /// Factor on the learning rate; 0 freezes, decay included.
+    #[serde(default = "one")]
+    pub learning_rate_factor: f64,
+    /// Weight decay of the group, where it differs.
+    #[serde(default)]
+    pub weight_decay: Option<f64>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// AdamW and its moments.
+#[derive(Clone, Debug)]
+pub struct AdamW {
+    config: OptimizerConfig,
+    steps: i32,
+    moments: BTreeMap<String, Moments>,
+}
+
+#[derive(Clone, Debug)]
+struct Moments {
+    first: Tensor<1>,
+    second: Tensor<1>,
+}
+
+impl AdamW {
+    /// A fresh optimiser.
+    ///
+    /// # Errors
+    /// If a value is out of range, or a group names a parameter that the model does not have.
+    pub fn new<M: Module>(config: &OptimizerConfig, module: &M) -> Result<Self, TrainError> {
+        let refuse = |what: &str, value: f64, expected| {
+            Err(TrainError::Setting {
+                key: format!("optimizer.{what}"),
+                given: value.to_string(),
+                expected,
+            })
+        };
+        let c = config;
+        if !(c.learning_rate > 0.0 && c.learning_rate.is_finite()) {
+            return refuse("learning_rate", c.learning_rate, "a finite number above 0");
+        }
+        for (name, beta) in [("beta_1", c.beta_1), ("beta_2", c.beta_2)] {
+            if !(0.0..1.0).contains(&beta) {
+                return refuse(name, beta, "a number in [0, 1)");
+            }
+        }
+        if c.eps.is_nan() || c.eps <= 0.0 {
+            return refuse("eps", c.eps, "a number above 0");
+        }
+        if c.weight_decay.is_nan() || c.weight_decay < 0.0 {
+            return refuse("weight_decay", c.weight_decay, "0 or a number above it");
+        }
+        let names = burn_dragon_core::parameters::snapshot(module);
+        for name in c.groups.iter().flat_map(|group| &group.parameters) {
+            if !names.contains_key(name) {
+                let known: Vec<&str> = names.keys().map(String::as_str).collect();
+                return Err(TrainError::UnknownParameter {
+                    name: name.clone(),
+                    known: known.join(", "),
+                });
+            }
+        }
+        Ok(Self {
+            config: config.clone(),
+            steps: 0,
+            moments: BTreeMap::new(),
+        })
+    }
+
+    /// One update of every parameter that has a gradient; `factor` is the schedule's.
+    pub fn step<M: Module>(&mut self, module: M, gradients: GradientSet, factor: f64) -> M {
+        self.steps += 1;
+        let learning_rate = self.config.learning_rate * factor;
+        module.map(&mut Update {
+            path: Vec::new(),
+            optimizer: self,
+            gradients,
+            learning_rate,
+        })
+    }
+
+    /// Writes the moments.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn save(&self, path: &Path) -> Result<(), TrainError> {
+        let mut file = TensorFile::default();
+        file.metadata
+            .insert("format".into(), "burn_dragon.adamw/1".into());
+        file.metadata.insert("steps".into(), self.steps.to_string());
+        for (name, moments) in &self.moments {
+            file.tensors
+                .insert(format!("{name}.first"), moments.first.to_data());
+            file.tensors
+                .insert(format!("{name}.second"), moments.second.to_data());
+        }
+        Ok(file.write(path)?)
+    }
+
+    /// Reads the moments back.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn restore(&mut self, path: &Path, device: &Device) -> Result<(), TrainError> {
+        use burn_dragon_checkpoint::CheckpointError;
+        let mut file = TensorFile::read(path)?;
+        let steps = file.metadata.get("steps").and_then(|steps| steps.parse().ok());
+        self.steps = steps
+            .ok_or_else(|| CheckpointError::corrupt(path, "it does not say how many steps were taken"))?;
+        let names: Vec<String> = file
+            .tensors
+            .keys()
+            .filter_map(|name| name.strip_suffix(".first").map(String::from))
+            .collect();
+        for name in names {
+            let mut take = |which: &str| {
+                let data = file.tensors.remove(&format!("{name}.{which}"));
+                let data = data
+                    .ok_or_else(|| CheckpointError::corrupt(path, format!("`{name}` lacks its {which}")))?;
+                Ok::<_, CheckpointError>(Tensor::from_data(data, device))
+            };
+            let moments = Moments {
+                first: take("first")?,
+                second: take("second")?,
+            };
+            self.moments.insert(name, moments);
+        }
+        Ok(())
+    }
+
+    fn group(&self, name: &str) -> Option<&ParameterGroup> {
+        self.config
+            .groups
+            .iter()
+            .rev()
+            .find(|group| group.parameters.iter().any(|parameter| parameter == name))
+    }
+
+    /// The new value of one parameter, flattened.
+    fn update(&mut self, name: &str, value: Tensor<1>, gradient: Tensor<1>, learning_rate: f64) -> Tensor<1> {
+        let (factor, decay) = match self.group(name) {
+            Some(group) => (
+                group.learning_rate_factor,
+                group.weight_decay.unwrap_or(self.config.weight_decay),
+            ),
+            None => (1.0, self.config.weight_decay),
+        };
+        let (learning_rate, c) = (learning_rate * factor, &self.config);
+        let squared = gradient.clone().square() * (1.0 - c.beta_2);
+        let gradient = gradient * (1.0 - c.beta_1);
+        let Moments { first, second } = match self.moments.remove(name) {
+            Some(old) => Moments {
+                first: old.first * c.beta_1 + gradient,
+                second: old.second * c.beta_2 + squared,
+            },
+            None => Moments {
+                first: gradient,
+                second: squared,
+            },
+        };
+        let unbias = |beta: f64| 1.0 / (1.0 - beta.powi(self.steps));
+        let root = (second.clone() * unbias(c.beta_2)).sqrt() + c.eps;
+        let direction = first.clone() * (learning_rate * unbias(c.beta_1)) / root;
+        self.moments.insert(name.to_string(), Moments { first, second });
+        value * (1.0 - learning_rate * decay) - direction
+    }
+}
+
+struct Update<'a> {
+    path: Vec<String>,
+    optimizer: &'a mut AdamW,
+    gradients: GradientSet,
+    learning_rate: f64,
+}
+
+impl ModuleMapper for Update<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
+        let name = self.path.join(".");
+        let Some(gradient) = self.gradients.take(&name) else {
+            return param;
+        };
+        param.map(|tensor| {
+            let shape = tensor.shape();
+            let flat: Tensor<1> = tensor.inner().reshape([shape.num_elements()]);
+            let updated = self.optimizer.update(&name, flat, gradient, self.learning_rate);
+            Tensor::from_inner(updated.reshape(shape)).require_grad()
+        })
+    }
+}

@@ -1,0 +1,428 @@
+//! What a person sees while a model trains.
+//!
+//! Progress goes to standard error, always; standard output carries results only, and with `--json` nothing
+//! but the one JSON object. On a terminal the progress is one live line, elsewhere a plain line per report.
+
+use std::env;
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// What one line tells. Rates and times are measured; everything else is a function of the seed.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct StepReport {
+    /// Steps done.
+    pub step: u64,
+    /// Training loss, in nats.
+    pub loss: f64,
+    /// The same in bits per byte, where the task has bytes.
+    pub bits_per_byte: Option<f64>,
+    /// Learning rate of the step.
+    pub learning_rate: f64,
+    /// Global norm of the gradient before clipping.
+    pub gradient_norm: f64,
+    /// Tokens (or the task's items) per second.
+    pub tokens_per_second: f64,
+    /// Share of the machine's peak FLOPs, 0 to 1, where the peak is known.
+    pub utilisation: Option<f64>,
+    /// Share of neurons with x > 0, 0 to 1.
+    pub x_density: Option<f64>,
+    /// Share of neurons with y > 0, 0 to 1.
+    pub y_density: Option<f64>,
+    /// Seconds to the end of the run.
+    pub eta_seconds: f64,
+}
+
+/// How much is shown, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Output {
+    /// One live line instead of many.
+    pub terminal: bool,
+    /// Colours and bold.
+    pub color: bool,
+    /// No progress, no notes.
+    pub quiet: bool,
+    /// Standard output belongs to JSON: what [`say`](Self::say) prints goes to standard error.
+    pub json: bool,
+}
+
+impl Output {
+    /// What suits this process: a live line where standard error is a terminal, in colour unless
+    /// `NO_COLOR` is set (<https://no-color.org>) or `TERM` is `dumb`.
+    pub fn detect(quiet: bool, json: bool) -> Self {
+        let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self::suited(io::stderr().is_terminal(), dumb, no_color, quiet, json)
+    }
+
+    /// Plain lines without colour.
+    pub fn plain() -> Self {
+        Self {
+            terminal: false,
+            color: false,
+            quiet: false,
+            json: false,
+        }
+    }
+
+    /// Nothing at all, for libraries and tests.
+    pub fn silent() -> Self {
+        Self {
+            quiet: true,
+            ..Self::plain()
+        }
+    }
+
+    /// Prints a result for a person: on standard output, unless that belongs to JSON.
+    pub fn say(self, text: &str) {
+        // A closed pipe is the reader's choice, and no reason to stop a run.
+        let _ = match self.json {
+            true => writeln!(io::stderr(), "{}", printable(text)),
+            false => writeln!(io::stdout(), "{}", printable(text)),
+        };
+    }
+
+    fn suited(stderr_is_terminal: bool, dumb: bool, no_color: bool, quiet: bool, json: bool) -> Self {
+        let terminal = stderr_is_terminal && !dumb;
+        Self {
+            terminal,
+            color: terminal && !no_color,
+            quiet,
+            json,
+        }
+    }
+}
+
+/// The progress of one run.
+#[derive(Debug)]
+pub struct Progress {
+    total_steps: u64,
+    output: Output,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Progress from step `start` (not 0 in a resumed run) to `total_steps`.
+    pub fn new(total_steps: u64, start: u64, output: Output) -> Self {
+        let bar = (output.terminal && !output.quiet).then(|| {
+            let bar = ProgressBar::with_draw_target(Some(total_steps), ProgressDrawTarget::stderr());
+            bar.set_style(style(output.color));
+            bar.set_position(start);
+            bar
+        });
+        Self {
+            total_steps,
+            output,
+            bar,
+        }
+    }
+
+    /// Shows a report. Off a terminal each one is a line, so the caller decides how often.
+    pub fn update(&self, report: &StepReport) {
+        let text = line(report, self.total_steps);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(report.step);
+                bar.set_message(text);
+            }
+            None => self.print(&text),
+        }
+    }
+
+    /// Prints text that stays, above the live line: an evaluation, a sample, a checkpoint.
+    pub fn note(&self, text: &str) {
+        let text = printable(text);
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.print(&text)),
+            None => self.print(&text),
+        }
+    }
+
+    /// Ends the live line; what it last said stays on the screen. Dropping does the same.
+    pub fn finish(&self) {
+        let Some(bar) = self.bar.as_ref().filter(|bar| !bar.is_finished()) else {
+            return;
+        };
+        let last = bar.message();
+        bar.finish_and_clear();
+        // indicatif would leave the cursor at the end of its line, where the next text would stick.
+        if !last.is_empty() {
+            self.print(&last);
+        }
+    }
+
+    fn print(&self, text: &str) {
+        if !self.output.quiet {
+            // Standard error may be closed; training goes on without a witness.
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+}
+
+impl Drop for Progress {
+    /// Clears the screen for the error message, where one ended the run.
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// A short bar, then the line, cut where the terminal ends: hence its most important figures come first.
+fn style(color: bool) -> ProgressStyle {
+    let template = if color {
+        "{bar:7.cyan/dim} {wide_msg}"
+    } else {
+        "{bar:7} {wide_msg}"
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("━━─")
+}
+
+/// Columns of a line; with the bar's 8, 120 in all.
+const COLUMNS: usize = 112;
+
+/// One line, most important first: what does not fit is left out from the end.
+fn line(report: &StepReport, total_steps: u64) -> String {
+    let total = total_steps.to_string();
+    let mut parts = vec![
+        format!("{:>width$}/{total}", report.step, width = total.len()),
+        format!("loss {}", figure(report.loss)),
+    ];
+    parts.extend(report.bits_per_byte.map(|bits| format!("{} bpb", figure(bits))));
+    parts.push(format!("{} tok/s", rate(report.tokens_per_second)));
+    parts.push(format!("{} left", duration(report.eta_seconds)));
+    parts.push(format!("lr {}", learning_rate(report.learning_rate)));
+    parts.push(format!("grad {}", figure(report.gradient_norm)));
+    parts.extend(
+        report
+            .utilisation
+            .map(|share| format!("flops {}", percent(share))),
+    );
+    parts.extend(report.x_density.map(|share| format!("x {}", percent(share))));
+    parts.extend(report.y_density.map(|share| format!("y {}", percent(share))));
+    while parts.iter().map(|part| part.len() + 2).sum::<usize>() > COLUMNS + 2 {
+        parts.pop();
+    }
+    parts.join("  ")
+}
+
+/// Five columns, or about four digits, of a loss or a norm: `2.314`, `0.081`, `12.31`, `1.2e6`.
+pub fn figure(value: f64) -> String {
+    match value.abs() {
+        size if size < 9.9995 => format!("{value:.3}"),
+        size if size < 99.995 => format!("{value:.2}"),
+        size if size < 999.95 => format!("{value:.1}"),
+        _ if value.is_finite() => format!("{value:.1e}"),
+        _ => value.to_string(),
+    }
+}
+
+/// A rate: `950`, `1.2k`, `34k`, `1.2M`.
+pub fn rate(per_second: f64) -> String {
+    if !per_second.is_finite() {
+        return "-".into();
+    }
+    // Each limit is where rounding would give one digit more.
+    let units = [
+        (999.5, 1.0, ""),
+        (999.5e3, 1e3, "k"),
+        (999.5e6, 1e6, "M"),
+        (f64::INFINITY, 1e9, "G"),
+    ];
+    let fits = |(limit, ..): &&(f64, f64, &str)| per_second < *limit;
+    let (_, unit, letter) = *units.iter().find(fits).unwrap_or(&units[3]);
+    let value = per_second / unit;
+    if letter.is_empty() || value >= 9.95 {
+        format!("{value:.0}{letter}")
+    } else {
+        format!("{value:.1}{letter}")
+    }
+}
+
+/// Seconds: `0s`, `42s`, `3m 05s`, `2h 07m`, `3d 04h`; `-` where unknown.
+pub fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return "-".into();
+    }
+    let seconds = seconds.round() as u64;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {:02}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {:02}m", minutes % 60),
+        _ => format!("{days}d {:02}h", hours % 24),
+    }
+}
+
+/// A learning rate: `1.0e-3`.
+pub fn learning_rate(value: f64) -> String {
+    format!("{value:.1e}")
+}
+
+/// A share from 0 to 1: `0.42%`, `4.2%`, `42%`.
+pub fn percent(share: f64) -> String {
+    let hundredths = share * 100.0;
+    match hundredths.abs() {
+        0.0 => "0%".into(),
+        size if size < 0.995 => format!("{hundredths:.2}%"),
+        size if size < 9.95 => format!("{hundredths:.1}%"),
+        _ => format!("{hundredths:.0}%"),
+    }
+}
+
+/// Text as a terminal may show it: what a model writes could move the cursor or ring the bell.
+pub fn printable(text: &str) -> String {
+    let shown = |c: char| {
+        if c.is_control() && c != '\n' && c != '\t' {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
+    text.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> StepReport {
+        StepReport {
+            step: 120,
+            loss: 2.3141,
+            bits_per_byte: Some(3.3386),
+            learning_rate: 1e-3,
+            gradient_norm: 0.81,
+            tokens_per_second: 12_345.0,
+            utilisation: Some(0.41),
+            x_density: Some(0.047),
+            y_density: Some(0.0061),
+            eta_seconds: 185.0,
+        }
+    }
+
+    #[test]
+    fn a_line_tells_the_most_important_first() {
+        let expected = " 120/2000  loss 2.314  3.339 bpb  12k tok/s  3m 05s left  lr 1.0e-3  grad 0.810  \
+                        flops 41%  x 4.7%  y 0.61%";
+        assert_eq!(line(&report(), 2000), expected);
+    }
+
+    #[test]
+    fn what_is_unknown_is_left_out() {
+        let bare = StepReport {
+            bits_per_byte: None,
+            utilisation: None,
+            x_density: None,
+            y_density: None,
+            ..report()
+        };
+        assert_eq!(
+            line(&bare, 2000),
+            " 120/2000  loss 2.314  12k tok/s  3m 05s left  lr 1.0e-3  grad 0.810"
+        );
+    }
+
+    #[test]
+    fn a_line_and_its_bar_fit_in_120_columns() {
+        let long = StepReport {
+            step: 123_456,
+            eta_seconds: 99.0 * 86_400.0,
+            ..report()
+        };
+        let exploded = StepReport {
+            loss: 1e100,
+            gradient_norm: 1e100,
+            bits_per_byte: Some(1e100),
+            ..long
+        };
+        for report in [long, exploded] {
+            let text = line(&report, 200_000);
+            assert!(8 + text.chars().count() <= 120, "{text}");
+            assert!(text.contains("grad"), "{text}");
+        }
+        assert!(
+            line(&long, 200_000).ends_with("y 0.61%"),
+            "an ordinary line is whole"
+        );
+    }
+
+    #[test]
+    fn rates_keep_two_digits_or_more() {
+        let cases = [
+            (0.0, "0"),
+            (42.4, "42"),
+            (999.4, "999"),
+            (999.6, "1.0k"),
+            (1_234.0, "1.2k"),
+            (9_960.0, "10k"),
+            (999_600.0, "1.0M"),
+            (2.5e9, "2.5G"),
+            (f64::NAN, "-"),
+            (f64::INFINITY, "-"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(rate(value), text, "{value}");
+        }
+    }
+
+    #[test]
+    fn durations_have_two_units() {
+        let cases = [
+            (0.2, "0s"),
+            (59.4, "59s"),
+            (59.6, "1m 00s"),
+            (185.0, "3m 05s"),
+            (7_620.0, "2h 07m"),
+            (273_600.0, "3d 04h"),
+            (f64::INFINITY, "-"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(duration(seconds), text, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn learning_rates_shares_and_figures_are_short() {
+        assert_eq!(
+            [1e-3, 2.54e-4, 0.0].map(learning_rate),
+            ["1.0e-3", "2.5e-4", "0.0e0"]
+        );
+        assert_eq!(
+            [0.0, 0.00421, 0.00999, 0.0421, 0.421, 1.0].map(percent),
+            ["0%", "0.42%", "1.0%", "4.2%", "42%", "100%"]
+        );
+        assert_eq!(
+            [0.0812, 9.9996, 123.44, -2.5, 1.25e6].map(figure),
+            ["0.081", "10.00", "123.4", "-2.500", "1.2e6"]
+        );
+        assert_eq!(figure(f64::NAN), "NaN");
+    }
+
+    #[test]
+    fn only_a_capable_terminal_gets_a_live_line_and_colour() {
+        let styles = |terminal, dumb, no_color| {
+            let output = Output::suited(terminal, dumb, no_color, false, false);
+            (output.terminal, output.color)
+        };
+        assert_eq!(styles(true, false, false), (true, true));
+        assert_eq!(styles(true, false, true), (true, false));
+        assert_eq!(styles(true, true, false), (false, false));
+        assert_eq!(styles(false, false, false), (false, false));
+    }
+
+    #[test]
+    fn a_models_text_cannot_command_the_terminal() {
+        assert_eq!(
+            printable("a\x1b[2J\x07\tb\r\nç"),
+            "a\u{fffd}[2J\u{fffd}\tb\u{fffd}\nç"
+        );
+    }
+
+    #[test]
+    fn the_styles_templates_are_valid() {
+        for template in ["{bar:7.cyan/dim} {wide_msg}", "{bar:7} {wide_msg}"] {
+            assert!(ProgressStyle::with_template(template).is_ok());
+        }
+        drop((style(true), style(false)));
+    }
+}

@@ -1,0 +1,182 @@
+//! The parts of a configuration that every family shares.
+
+use crate::error::TrainError;
+use serde::{Deserialize, Serialize};
+
+/// `[training]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Every random number derives from it.
+    pub seed: u64,
+    /// Sequences (or images) in a batch.
+    pub batch_size: usize,
+    /// Tokens in a training window.
+    pub block_size: usize,
+    /// Batches whose gradients are averaged into one step.
+    pub accumulate: u32,
+    /// Optimiser steps.
+    pub max_steps: u64,
+    /// Passes over the data; where given, they set the number of steps instead of `max_steps`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<f64>,
+    /// Stop after this many minutes, evaluate and save as at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_minutes: Option<f64>,
+    /// Largest global norm of the gradients; larger ones are scaled down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Steps between two lines of metrics.
+    pub log_every: u64,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            seed: 1337,
+            batch_size: 8,
+            block_size: 256,
+            accumulate: 1,
+            max_steps: 1000,
+            epochs: None,
+            max_minutes: None,
+            clip_norm: None,
+            log_every: 10,
+        }
+    }
+}
+
+impl TrainingConfig {
+    /// The steps of a run: `epochs` passes over data of `units_per_epoch`, or `max_steps`.
+    ///
+    /// # Errors
+    /// If a setting is out of range.
+    pub fn total_steps(&self, units_per_epoch: u64, units_per_batch: u64) -> Result<u64, TrainError> {
+        self.validate()?;
+        let Some(epochs) = self.epochs else {
+            return Ok(self.max_steps);
+        };
+        let units_per_step = units_per_batch * u64::from(self.accumulate);
+        let steps = epochs * units_per_epoch as f64 / units_per_step as f64;
+        Ok((steps.ceil() as u64).max(1))
+    }
+
+    fn validate(&self) -> Result<(), TrainError> {
+        let refuse = |key: &str, given: String, expected| {
+            Err(TrainError::Setting {
+                key: format!("training.{key}"),
+                given,
+                expected,
+            })
+        };
+        for (key, value) in [
+            ("batch_size", self.batch_size as u64),
+            ("block_size", self.block_size as u64),
+            ("accumulate", u64::from(self.accumulate)),
+            ("max_steps", self.max_steps),
+            ("log_every", self.log_every),
+        ] {
+            if value == 0 {
+                return refuse(key, "0".into(), "at least 1");
+            }
+        }
+        for (key, value) in [
+            ("epochs", self.epochs),
+            ("max_minutes", self.max_minutes),
+            ("clip_norm", self.clip_norm),
+        ] {
+            match value {
+                Some(value) if value.is_nan() || value <= 0.0 => {
+                    return refuse(key, value.to_string(), "a number above 0");
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `[evaluation]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvaluationConfig {
+    /// Steps between two evaluations.
+    pub every: u64,
+    /// Batches of each evaluation but the last, which takes all.
+    pub batches: usize,
+    /// Steps between two samples for a person.
+    pub sample_every: u64,
+}
+
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        Self {
+            every: 100,
+            batches: 8,
+            sample_every: 250,
+        }
+    }
+}
+
+/// `[checkpoint]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// Steps between two checkpoints.
+    pub every: u64,
+    /// Checkpoints kept beside the best one.
+    pub keep: usize,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self { every: 200, keep: 2 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_one_pass_over_the_tokens() {
+        let config = TrainingConfig {
+            epochs: Some(2.0),
+            accumulate: 2,
+            ..TrainingConfig::default()
+        };
+        assert_eq!(config.total_steps(10_000, 500).unwrap(), 20);
+        let config = TrainingConfig {
+            epochs: None,
+            max_steps: 7,
+            ..config
+        };
+        assert_eq!(config.total_steps(10_000, 500).unwrap(), 7);
+    }
+
+    #[test]
+    fn a_setting_out_of_range_is_named() {
+        let config = TrainingConfig {
+            batch_size: 0,
+            ..TrainingConfig::default()
+        };
+        assert!(
+            config
+                .total_steps(1, 1)
+                .unwrap_err()
+                .to_string()
+                .contains("training.batch_size")
+        );
+        let config = TrainingConfig {
+            clip_norm: Some(-1.0),
+            ..TrainingConfig::default()
+        };
+        assert!(
+            config
+                .total_steps(1, 1)
+                .unwrap_err()
+                .to_string()
+                .contains("training.clip_norm")
+        );
+    }
+}

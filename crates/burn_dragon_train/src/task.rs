@@ -1,0 +1,116 @@
+//! What a family tells the trainer: the batch of a step, its loss, how to evaluate, how to be saved.
+
+use crate::error::TrainError;
+use burn::module::Module;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Numbers by name, in a stable order.
+pub type Metrics = BTreeMap<String, f64>;
+
+/// A thing to be learnt. The trainer knows nothing else about it.
+pub trait Task {
+    /// What is trained.
+    type Model: Module;
+    /// What one loss is computed from.
+    type Batch;
+
+    /// `language`, or another family.
+    fn family(&self) -> &'static str;
+
+    /// The batch of a step: a function of (step, micro-step) alone, so that nothing about it needs saving.
+    ///
+    /// # Errors
+    /// If the data cannot be had.
+    fn batch(&self, step: u64, micro: u32) -> Result<Self::Batch, TrainError>;
+
+    /// The mean loss of a batch, differentiable.
+    ///
+    /// # Errors
+    /// If the batch and the model do not fit.
+    fn loss(&self, model: &Self::Model, batch: Self::Batch, context: LossContext)
+    -> Result<Loss, TrainError>;
+
+    /// The model's figures on held-out data. The model is without autodiff.
+    ///
+    /// # Errors
+    /// If the data cannot be had.
+    fn evaluate(&self, model: &Self::Model, scope: Scope) -> Result<Evaluation, TrainError>;
+
+    /// Something for a person to look at.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    fn sample(&self, model: &Self::Model, step: u64) -> Result<Option<String>, TrainError>;
+
+    /// Units (tokens, images) that one batch holds.
+    fn units_per_batch(&self) -> u64;
+
+    /// Units in one pass over the training data.
+    fn units_per_epoch(&self) -> u64;
+
+    /// Training FLOPs per unit, for the utilisation that is shown.
+    fn flops_per_unit(&self) -> u64;
+
+    /// Bytes that a training step needs, roughly; checked against the machine before the first step.
+    fn bytes_per_step(&self) -> u64;
+
+    /// A figure that is proportional to the loss, and the factor: bits per byte, for text.
+    fn derived(&self) -> Option<(&'static str, f64)>;
+
+    /// Writes the model's file into a checkpoint folder.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn save(&self, model: &Self::Model, folder: &Path, step: u64, units: u64) -> Result<(), TrainError>;
+
+    /// Reads the model's file from a checkpoint folder into `model`.
+    ///
+    /// # Errors
+    /// If it is damaged or belongs to another model.
+    fn restore(&self, model: Self::Model, folder: &Path) -> Result<Self::Model, TrainError>;
+}
+
+/// What a loss may depend on beside the batch.
+#[derive(Clone, Copy, Debug)]
+pub struct LossContext {
+    /// Seed of the step's dropout.
+    pub dropout_seed: u64,
+    /// Whether activations should be looked at (it costs a few per cent).
+    pub watch: bool,
+}
+
+/// The loss of one batch.
+#[derive(Debug)]
+pub struct Loss {
+    /// The mean loss, `[1]`, differentiable.
+    pub value: Tensor<1>,
+    /// Figures seen on the way, where the context asked for them.
+    pub metrics: Metrics,
+}
+
+/// How much is evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// A fixed, bounded sample: the same batches every time.
+    Sample {
+        /// Batches.
+        batches: usize,
+    },
+    /// All held-out data, and whatever the family measures once.
+    Full,
+}
+
+/// Figures on held-out data.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Mean loss.
+    pub loss: f64,
+    /// Other figures by name.
+    pub metrics: Metrics,
+    /// Lines for a person, shown at the end of a run.
+    #[serde(skip)]
+    pub notes: Vec<String>,
+}

@@ -1,0 +1,346 @@
+//! The training loop, the same for every family.
+//!
+//! ```text
+//! for each step:  batch -> loss -> gradients (mean over micro-steps) -> guard -> clip -> AdamW
+//!                 now and then: a line of metrics, an evaluation, a sample, a checkpoint
+//! ```
+
+use crate::error::TrainError;
+use crate::gradients::GradientSet;
+use crate::guard::{Guard, check_memory};
+use crate::interrupt::Interrupt;
+use crate::journal::Journal;
+use crate::optimizer::{AdamW, OptimizerConfig};
+use crate::progress::Output;
+use crate::run::RunFolder;
+use crate::schedule::Schedule;
+use crate::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
+use crate::task::{Evaluation, LossContext, Metrics, Scope, Task};
+use crate::vault::{TrainerState, Vault};
+use burn::module::Module;
+use burn::tensor::Device;
+use burn_dragon_core::seed::derive;
+use std::time::Instant;
+
+/// How to train: the shared tables of a configuration.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// `[training]`.
+    pub training: TrainingConfig,
+    /// `[optimizer]`.
+    pub optimizer: OptimizerConfig,
+    /// `[schedule]`.
+    pub schedule: Schedule,
+    /// `[evaluation]`.
+    pub evaluation: EvaluationConfig,
+    /// `[checkpoint]`.
+    pub checkpoint: CheckpointConfig,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All steps were taken.
+    Complete,
+    /// `max_minutes` were over.
+    TimeIsUp,
+    /// Ctrl-C or SIGTERM; everything is saved.
+    Interrupted,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Why it ended.
+    pub ending: Ending,
+    /// Optimiser steps taken in all.
+    pub steps: u64,
+    /// Units (tokens) trained on in all.
+    pub units: u64,
+    /// Loss of the last step.
+    pub train_loss: f64,
+    /// Held-out figures before the first step.
+    pub before: Evaluation,
+    /// Held-out figures after the last step, on all held-out data; absent after an interruption.
+    pub after: Option<Evaluation>,
+    /// Seconds of this session.
+    pub seconds: f64,
+    /// Units per second of this session's steps, evaluations apart.
+    pub units_per_second: f64,
+}
+
+/// Trains one task.
+pub struct Trainer<'a, T: Task> {
+    task: &'a T,
+    plan: Plan,
+    run: &'a RunFolder,
+    vault: Vault,
+    output: Output,
+    interrupt: Interrupt,
+    total_steps: u64,
+}
+
+/// What changes from step to step.
+struct Session<M> {
+    model: M,
+    optimizer: AdamW,
+    state: TrainerState,
+    journal: Journal,
+    started: Instant,
+    stepping_seconds: f64,
+    session_units: u64,
+    last_saved: Option<u64>,
+}
+
+impl<'a, T: Task> Trainer<'a, T> {
+    /// A trainer that writes into `run`.
+    ///
+    /// # Errors
+    /// If a setting is out of range.
+    pub fn new(
+        task: &'a T,
+        plan: Plan,
+        run: &'a RunFolder,
+        output: Output,
+        interrupt: Interrupt,
+    ) -> Result<Self, TrainError> {
+        let total_steps = plan
+            .training
+            .total_steps(task.units_per_epoch(), task.units_per_batch())?;
+        plan.schedule.validate(total_steps)?;
+        let vault = Vault::new(run, plan.checkpoint.keep);
+        Ok(Self {
+            task,
+            plan,
+            run,
+            vault,
+            output,
+            interrupt,
+            total_steps,
+        })
+    }
+
+    /// Steps of the whole run.
+    pub fn total_steps(&self) -> u64 {
+        self.total_steps
+    }
+
+    /// Trains from the start, or from the run's newest verified checkpoint if it has one.
+    ///
+    /// # Errors
+    /// If a loss or gradient is not finite, if the machine has too little memory, or if a file cannot be written.
+    pub fn fit(self, model: T::Model) -> Result<(T::Model, Outcome), TrainError> {
+        check_memory(self.task.bytes_per_step())?;
+        let mut session = self.begin(model)?;
+        let device = device_of(&session.model);
+        session.journal.measure_machine(&device);
+        if session.state.step == 0 {
+            session.state.before = self.evaluate(
+                &session,
+                Scope::Sample {
+                    batches: self.plan.evaluation.batches,
+                },
+            )?;
+            session
+                .journal
+                .evaluation("evaluation", 0, &session.state.before)?;
+        }
+        let mut ending = self.ending(&session);
+        while ending.is_none() {
+            session = self.step(session)?;
+            self.after_step(&mut session)?;
+            ending = self.ending(&session);
+        }
+        self.finish(session, ending.unwrap_or(Ending::Complete))
+    }
+
+    /// A new session, from the newest checkpoint that verifies if there is one.
+    fn begin(&self, model: T::Model) -> Result<Session<T::Model>, TrainError> {
+        let (found, refused) = self.vault.newest();
+        let mut optimizer = AdamW::new(&self.plan.optimizer, &model)?;
+        let (mut model, mut state) = (model, TrainerState::default());
+        if let Some(folder) = &found {
+            state = self.vault.read_state(folder)?;
+            model = self.task.restore(model, folder.path())?;
+            optimizer.restore(&folder.path().join("optimizer.bpk"), &device_of(&model).inner())?;
+        }
+        let resumed = found.map(|folder| folder.step());
+        let journal = Journal::open(self.run, self.output, self.total_steps, resumed)?;
+        for error in refused {
+            journal.note(&format!("passed over a checkpoint that does not verify: {error}"));
+        }
+        Ok(Session {
+            model,
+            optimizer,
+            state,
+            journal,
+            started: Instant::now(),
+            stepping_seconds: 0.0,
+            session_units: 0,
+            last_saved: resumed,
+        })
+    }
+
+    fn ending(&self, session: &Session<T::Model>) -> Option<Ending> {
+        let minutes = session.started.elapsed().as_secs_f64() / 60.0;
+        if session.state.step >= self.total_steps {
+            Some(Ending::Complete)
+        } else if self.interrupt.requested() {
+            Some(Ending::Interrupted)
+        } else if self
+            .plan
+            .training
+            .max_minutes
+            .is_some_and(|limit| minutes >= limit)
+        {
+            Some(Ending::TimeIsUp)
+        } else {
+            None
+        }
+    }
+
+    /// One optimiser step.
+    fn step(&self, mut session: Session<T::Model>) -> Result<Session<T::Model>, TrainError> {
+        let (step, training) = (session.state.step, &self.plan.training);
+        let started = Instant::now();
+        let guard = Guard {
+            step: step + 1,
+            last_good: session.last_saved,
+        };
+        let watch = (step + 1).is_multiple_of(training.log_every);
+        let mut gradients = GradientSet::default();
+        let (mut loss, mut metrics) = (0.0, Metrics::new());
+        for micro in 0..training.accumulate {
+            let batch = self.task.batch(step, micro)?;
+            let dropout_seed = derive(training.seed, "dropout", step, u64::from(micro));
+            let out = self
+                .task
+                .loss(&session.model, batch, LossContext { dropout_seed, watch })?;
+            let value = out.value.clone().into_scalar::<f64>();
+            guard.check("loss", value)?;
+            loss += value / f64::from(training.accumulate);
+            metrics.extend(out.metrics);
+            gradients.add(out.value.backward(), &session.model);
+        }
+        let gradients = gradients.mean();
+        let norm = gradients.norm();
+        guard.check("gradient norm", norm)?;
+        let gradients = match training.clip_norm {
+            Some(limit) => gradients.clip(norm, limit),
+            None => gradients,
+        };
+        let factor = self.plan.schedule.factor(step, self.total_steps);
+        session.model = session.optimizer.step(session.model, gradients, factor);
+        let units = self.task.units_per_batch() * u64::from(training.accumulate);
+        session.state.step += 1;
+        session.state.units += units;
+        session.state.train_loss = loss;
+        session.session_units += units;
+        session.stepping_seconds += started.elapsed().as_secs_f64();
+        session
+            .journal
+            .record_step(units, started.elapsed().as_secs_f64());
+        metrics.insert("learning_rate".into(), self.plan.optimizer.learning_rate * factor);
+        metrics.insert("gradient_norm".into(), norm);
+        if let Some((name, per_loss)) = self.task.derived() {
+            metrics.insert(name.into(), loss * per_loss);
+        }
+        if watch || session.state.step == self.total_steps {
+            let state = &session.state;
+            session.journal.step(
+                state.step,
+                state.units,
+                loss,
+                &metrics,
+                self.task.flops_per_unit(),
+            )?;
+        }
+        Ok(session)
+    }
+
+    /// What is due after a step: evaluation, sample, checkpoint. The last step leaves them to the end.
+    fn after_step(&self, session: &mut Session<T::Model>) -> Result<(), TrainError> {
+        let step = session.state.step;
+        if step == self.total_steps {
+            return Ok(());
+        }
+        if step.is_multiple_of(self.plan.evaluation.every) {
+            self.judge(session)?;
+        }
+        if step.is_multiple_of(self.plan.evaluation.sample_every)
+            && let Some(text) = self.task.sample(&session.model.valid(), step)?
+        {
+            session.journal.sample(step, &text);
+        }
+        if step.is_multiple_of(self.plan.checkpoint.every) {
+            self.save(session)?;
+        }
+        Ok(())
+    }
+
+    /// Evaluates on the fixed sample and keeps the checkpoint if it is the best so far.
+    fn judge(&self, session: &mut Session<T::Model>) -> Result<(), TrainError> {
+        let evaluation = self.evaluate(
+            session,
+            Scope::Sample {
+                batches: self.plan.evaluation.batches,
+            },
+        )?;
+        let step = session.state.step;
+        session.journal.evaluation("evaluation", step, &evaluation)?;
+        if session.state.best_loss.is_none_or(|best| evaluation.loss < best) {
+            session.state.best_loss = Some(evaluation.loss);
+            session.state.best_step = Some(step);
+            self.save(session)?;
+            self.vault.mark_best(step)?;
+        }
+        Ok(())
+    }
+
+    fn evaluate(&self, session: &Session<T::Model>, scope: Scope) -> Result<Evaluation, TrainError> {
+        self.task.evaluate(&session.model.valid(), scope)
+    }
+
+    fn save(&self, session: &mut Session<T::Model>) -> Result<(), TrainError> {
+        if session.last_saved == Some(session.state.step) {
+            return Ok(());
+        }
+        self.vault
+            .save(self.task, &session.model, &session.optimizer, &session.state)?;
+        session.last_saved = Some(session.state.step);
+        Ok(())
+    }
+
+    fn finish(
+        &self,
+        mut session: Session<T::Model>,
+        ending: Ending,
+    ) -> Result<(T::Model, Outcome), TrainError> {
+        let after = if ending == Ending::Interrupted {
+            None
+        } else {
+            self.judge(&mut session)?;
+            let full = self.evaluate(&session, Scope::Full)?;
+            session.journal.evaluation("final", session.state.step, &full)?;
+            Some(full)
+        };
+        self.save(&mut session)?;
+        session.journal.finish();
+        let outcome = Outcome {
+            ending,
+            steps: session.state.step,
+            units: session.state.units,
+            train_loss: session.state.train_loss,
+            before: session.state.before,
+            after,
+            seconds: session.started.elapsed().as_secs_f64(),
+            units_per_second: session.session_units as f64 / session.stepping_seconds.max(1e-9),
+        };
+        Ok((session.model, outcome))
+    }
+}
+
+/// The device of a module's first parameter.
+fn device_of<M: Module>(module: &M) -> Device {
+    module.devices().into_iter().next().unwrap_or_else(Device::flex)
+}

@@ -1,0 +1,99 @@
+//! A run's checkpoints: model, optimiser and the trainer's own state, written together.
+
+use crate::error::TrainError;
+use crate::optimizer::AdamW;
+use crate::run::RunFolder;
+use crate::task::{Evaluation, Task};
+use burn_dragon_checkpoint::CheckpointError;
+use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints, Pointer};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What the trainer remembers beside model and optimiser: `trainer.json`.
+///
+/// There is no data position and no generator state: both are functions of the step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TrainerState {
+    /// Optimiser steps taken.
+    pub step: u64,
+    /// Units (tokens) trained on.
+    pub units: u64,
+    /// Loss of the last step.
+    pub train_loss: f64,
+    /// Held-out figures before the first step.
+    pub before: Evaluation,
+    /// Lowest held-out loss so far, and its step.
+    pub best_loss: Option<f64>,
+    /// The step of the lowest held-out loss.
+    pub best_step: Option<u64>,
+}
+
+/// Where a run keeps its checkpoints, and how many.
+#[derive(Debug)]
+pub(crate) struct Vault {
+    checkpoints: Checkpoints,
+    keep: usize,
+}
+
+impl Vault {
+    pub(crate) fn new(run: &RunFolder, keep: usize) -> Self {
+        Self {
+            checkpoints: Checkpoints::new(run.checkpoints()),
+            keep,
+        }
+    }
+
+    /// The newest checkpoint that verifies, and why newer ones were passed over.
+    pub(crate) fn newest(&self) -> (Option<CheckpointFolder>, Vec<CheckpointError>) {
+        self.checkpoints.newest_verified()
+    }
+
+    pub(crate) fn read_state(&self, folder: &CheckpointFolder) -> Result<TrainerState, TrainError> {
+        let path = folder.path().join("trainer.json");
+        let text = std::fs::read_to_string(&path).map_err(TrainError::file("read", &path))?;
+        Ok(serde_json::from_str(&text).map_err(|error| CheckpointError::corrupt(&path, error))?)
+    }
+
+    pub(crate) fn save<T: Task>(
+        &self,
+        task: &T,
+        model: &T::Model,
+        optimizer: &AdamW,
+        state: &TrainerState,
+    ) -> Result<(), TrainError> {
+        let mut failed = None; // an error of ours does not fit the commit's type: it is kept aside
+        let committed = self.checkpoints.commit(state.step, |folder| {
+            fill(task, model, optimizer, state, folder).map_err(|error| {
+                let stand_in = CheckpointError::corrupt(folder, &error);
+                failed = Some(error);
+                stand_in
+            })
+        });
+        match (committed, failed) {
+            (_, Some(error)) => return Err(error),
+            (Err(error), None) => return Err(error.into()),
+            (Ok(_), None) => {}
+        }
+        self.checkpoints.point(Pointer::Last, state.step)?;
+        Ok(self.checkpoints.retain(self.keep)?)
+    }
+
+    pub(crate) fn mark_best(&self, step: u64) -> Result<(), TrainError> {
+        self.checkpoints.point(Pointer::Best, step)?;
+        Ok(self.checkpoints.retain(self.keep)?)
+    }
+}
+
+fn fill<T: Task>(
+    task: &T,
+    model: &T::Model,
+    optimizer: &AdamW,
+    state: &TrainerState,
+    folder: &Path,
+) -> Result<(), TrainError> {
+    task.save(model, folder, state.step, state.units)?;
+    optimizer.save(&folder.join("optimizer.bpk"))?;
+    let path = folder.join("trainer.json");
+    let text = serde_json::to_string_pretty(state).map_err(TrainError::Json)?;
+    std::fs::write(&path, text).map_err(TrainError::file("write", &path))
+}
