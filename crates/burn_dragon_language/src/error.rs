@@ -50,6 +50,29 @@ pub enum LanguageError {
         /// What contradicts what.
         reason: String,
     },
+    /// A model and a tokenizer with different vocabularies.
+    #[error(
+        "the model has a vocabulary of {model} tokens but the tokenizer has {tokenizer}; leave out model.vocab_size to \
+         take the tokenizer's, or use the tokenizer that the model was trained with"
+    )]
+    Vocabulary {
+        /// Tokens of the model.
+        model: usize,
+        /// Tokens of the tokenizer.
+        tokenizer: usize,
+    },
+    /// Nothing to continue.
+    #[error("the prompt is empty, and a model needs at least one token to start from")]
+    EmptyPrompt,
+    /// A shape that no model can have.
+    #[error(transparent)]
+    Model(#[from] burn_dragon_core::ConfigError),
+    /// A state that does not belong to the model.
+    #[error(transparent)]
+    State(#[from] burn_dragon_core::StateError),
+    /// A model's file.
+    #[error(transparent)]
+    Checkpoint(#[from] burn_dragon_checkpoint::CheckpointError),
     /// A value of the configuration that cannot be used.
     #[error("`{key}`: {reason}")]
     Config {

@@ -1,1 +1,47 @@
-//! burn_dragon_language
+//! Language models of the Dragon Hatchling family.
+//!
+//! | what | where |
+//! |---|---|
+//! | configuration of a run | [`config`] |
+//! | text to tokens and back | [`tokenizer`] |
+//! | sources, documents, windows | [`data`] |
+//! | the embedded tales and the recall probe | [`tales`] |
+//! | what the trainer is told | [`task`] |
+//! | evaluation: loss, bits per byte, density, recall | [`evaluate`] |
+//! | a model with its tokenizer | [`model`] |
+//! | generation with carried state | [`generate`] |
+
+pub mod config;
+pub mod data;
+pub mod error;
+pub mod evaluate;
+pub mod generate;
+pub mod model;
+pub mod tales;
+pub mod task;
+pub mod tokenizer;
+
+pub use config::LanguageConfig;
+pub use error::LanguageError;
+pub use model::LanguageModel;
+pub use task::LanguageTask;
+
+/// The curated names of this crate.
+pub mod api {
+    pub use crate::config::{LanguageConfig, ModelConfig};
+    pub use crate::data::{Corpus, DatasetConfig, SourceConfig, TextConfig, WindowStart};
+    pub use crate::error::LanguageError;
+    pub use crate::evaluate::{Evaluator, LanguageEvaluation};
+    pub use crate::generate::{ContextStrategy, Generation, GenerationConfig, Generator};
+    pub use crate::model::LanguageModel;
+    pub use crate::tales::{RecallProbe, RecallScore, TalesConfig};
+    pub use crate::task::LanguageTask;
+    pub use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerConfig, TokenizerSpec};
+
+    /// Parts of evaluation and generation, for those who build on them.
+    pub mod expert {
+        pub use crate::data::{Tokens, WindowPlan};
+        pub use crate::generate::Sampler;
+        pub use crate::tales::{Recall, Tale};
+    }
+}

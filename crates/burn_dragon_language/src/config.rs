@@ -1,0 +1,169 @@
+//! The configuration of a language run; `config/language/base.toml` documents every key.
+
+use crate::data::{DatasetConfig, WindowStart};
+use crate::error::LanguageError;
+use crate::generate::GenerationConfig;
+use burn_dragon_core::DragonConfig;
+use burn_dragon_train::optimizer::OptimizerConfig;
+use burn_dragon_train::schedule::Schedule;
+use burn_dragon_train::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
+use burn_dragon_train::trainer::Plan;
+use serde::{Deserialize, Serialize};
+
+/// The default run: a small model on the embedded tales.
+pub const BASE: &str = include_str!("../../../config/language/base.toml");
+
+/// All that a language run is made of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LanguageConfig {
+    /// Text, tokenizer, split.
+    pub dataset: DatasetConfig,
+    /// The model's shape.
+    pub model: ModelConfig,
+    /// Seed, batch, length.
+    pub training: TrainingConfig,
+    /// Where training windows start.
+    pub windows: WindowStart,
+    /// AdamW.
+    pub optimizer: OptimizerConfig,
+    /// Learning rate over the steps.
+    pub schedule: Schedule,
+    /// When and how much is evaluated.
+    pub evaluation: EvaluationConfig,
+    /// When a checkpoint is written.
+    pub checkpoint: CheckpointConfig,
+    /// Samples during training, and the defaults of `dragon generate`.
+    pub generation: GenerationConfig,
+}
+
+impl LanguageConfig {
+    /// The tables that the trainer reads.
+    pub fn plan(&self) -> Plan {
+        Plan {
+            training: self.training.clone(),
+            optimizer: self.optimizer.clone(),
+            schedule: self.schedule,
+            evaluation: self.evaluation.clone(),
+            checkpoint: self.checkpoint.clone(),
+        }
+    }
+}
+
+/// `[model]`: as [`DragonConfig`], but the vocabulary may be left to the tokenizer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Tokens in the vocabulary; absent, the tokenizer's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vocab_size: Option<usize>,
+    /// Model width (D).
+    pub d_model: usize,
+    /// Heads (H).
+    pub n_heads: usize,
+    /// Neurons in all heads together (n).
+    pub n_neurons: usize,
+    /// Passes through the shared block (L).
+    pub n_levels: usize,
+    /// Share of y that is dropped in training.
+    pub dropout: f64,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// What the norms add to the variance.
+    pub norm_eps: f64,
+    /// Standard deviation of the initial weights.
+    pub init_std: f64,
+}
+
+impl From<DragonConfig> for ModelConfig {
+    fn from(c: DragonConfig) -> Self {
+        Self {
+            vocab_size: None,
+            d_model: c.d_model,
+            n_heads: c.n_heads,
+            n_neurons: c.n_neurons,
+            n_levels: c.n_levels,
+            dropout: c.dropout,
+            rope_theta: c.rope_theta,
+            norm_eps: c.norm_eps,
+            init_std: c.init_std,
+        }
+    }
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        DragonConfig::small().into()
+    }
+}
+
+impl ModelConfig {
+    /// The model's shape for a tokenizer of `tokens` tokens.
+    ///
+    /// # Errors
+    /// If the table asks for another vocabulary, or for a shape that no model can have.
+    pub fn with_vocabulary(&self, tokens: usize) -> Result<DragonConfig, LanguageError> {
+        if let Some(asked) = self.vocab_size.filter(|&asked| asked != tokens) {
+            return Err(LanguageError::Vocabulary {
+                model: asked,
+                tokenizer: tokens,
+            });
+        }
+        let config = DragonConfig {
+            vocab_size: tokens,
+            d_model: self.d_model,
+            n_heads: self.n_heads,
+            n_neurons: self.n_neurons,
+            n_levels: self.n_levels,
+            dropout: self.dropout,
+            rope_theta: self.rope_theta,
+            norm_eps: self.norm_eps,
+            init_std: self.init_std,
+        };
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_dragon_train::config::Layers;
+
+    #[test]
+    fn the_base_file_says_every_key_there_is() {
+        let resolved = Layers::new()
+            .embedded("base.toml", BASE)
+            .unwrap()
+            .resolve::<LanguageConfig>()
+            .unwrap();
+        let unsaid: Vec<_> = resolved
+            .explain()
+            .lines()
+            .filter(|line| line.ends_with("# default"))
+            .map(String::from)
+            .collect();
+        assert!(unsaid.is_empty(), "{unsaid:#?}");
+        resolved.value.model.with_vocabulary(256).unwrap();
+    }
+
+    #[test]
+    fn a_vocabulary_that_does_not_match_the_tokenizer_is_refused_with_both_sizes() {
+        let model = ModelConfig {
+            vocab_size: Some(100),
+            ..ModelConfig::default()
+        };
+        let error = model.with_vocabulary(256).unwrap_err().to_string();
+        assert!(error.contains("100") && error.contains("256"), "{error}");
+    }
+
+    #[test]
+    fn a_misspelt_key_is_answered_with_the_right_one() {
+        let layers = Layers::new().assignment("training.max_step=3").unwrap();
+        let error = layers.resolve::<LanguageConfig>().unwrap_err().to_string();
+        assert!(
+            error.contains("training.max_step") && error.contains("max_steps"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,231 @@
+//! A model's figures on held-out text: loss, bits per byte, density, and recall where the text has recalls.
+
+use crate::data::{Tokens, WindowPlan};
+use crate::error::LanguageError;
+use crate::tales::{RecallProbe, RecallScore};
+use crate::tokenizer::Tokenizer;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_dragon_core::density::{Density, DensityProbe};
+use burn_dragon_core::loss::token_losses;
+use burn_dragon_core::{Dragon, Pass};
+use serde::Serialize;
+use std::ops::Range;
+
+/// Figures of a model on a text.
+#[derive(Clone, Debug, Serialize)]
+pub struct LanguageEvaluation {
+    /// Mean cross entropy per token, nats.
+    pub loss: f64,
+    /// Bits per byte of text; absent where the tokens stand for no bytes.
+    pub bits_per_byte: f64,
+    /// Tokens predicted.
+    pub tokens: u64,
+    /// Share of active neurons, level by level.
+    #[serde(flatten)]
+    pub density: DensityFigures,
+    /// Accuracy on the recalled words, where the text has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recall: Option<RecallScore>,
+}
+
+/// [`Density`] under the names of the reports.
+#[derive(Clone, Debug, Serialize)]
+pub struct DensityFigures {
+    /// Share of non-zero x per level.
+    pub x_density: Vec<f64>,
+    /// Share of non-zero y per level.
+    pub y_density: Vec<f64>,
+}
+
+impl From<Density> for DensityFigures {
+    fn from(density: Density) -> Self {
+        Self {
+            x_density: density.x,
+            y_density: density.y,
+        }
+    }
+}
+
+/// Evaluates in windows of `block_size` tokens, `batch_size` at a time, each from an empty memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Evaluator<'a> {
+    /// Text to tokens and back.
+    pub tokenizer: &'a dyn Tokenizer,
+    /// Tokens in a window.
+    pub block_size: usize,
+    /// Windows in a batch.
+    pub batch_size: usize,
+}
+
+impl Evaluator<'_> {
+    /// Loss, bits per byte and density over all windows of `tokens`, or over at most `windows` of them.
+    ///
+    /// # Errors
+    /// If the text is shorter than one window.
+    pub fn text(
+        &self,
+        dragon: &Dragon,
+        tokens: &Tokens,
+        plan: &WindowPlan,
+        windows: Option<usize>,
+    ) -> Result<LanguageEvaluation, LanguageError> {
+        let ranges = plan.evaluation(windows);
+        let (mut nats, mut count, mut bytes) = (0.0, 0u64, 0u64);
+        let mut probe = DensityProbe::default();
+        for group in equal_lengths(&ranges, self.batch_size) {
+            let rows: Vec<&[u32]> = group.iter().map(|range| &tokens.ids[range.clone()]).collect();
+            let (inputs, targets) = inputs_and_targets(&rows, &dragon.device());
+            let pass = Pass {
+                watch: Some(&mut probe),
+                ..Pass::default()
+            };
+            let losses = token_losses(dragon.forward_pass(inputs, pass), targets);
+            nats += losses.sum().into_scalar::<f64>();
+            for row in rows {
+                count += row.len() as u64 - 1;
+                bytes += row[1..]
+                    .iter()
+                    .map(|&id| self.tokenizer.byte_len(id) as u64)
+                    .sum::<u64>();
+            }
+        }
+        Ok(LanguageEvaluation {
+            loss: nats / count.max(1) as f64,
+            bits_per_byte: nats / std::f64::consts::LN_2 / bytes.max(1) as f64,
+            tokens: count,
+            density: probe.density().into(),
+            recall: None,
+        })
+    }
+
+    /// Accuracy on the recalled words: a word is right when each of its bytes is the likeliest, given what precedes it.
+    ///
+    /// `None` where tokens are not bytes, so that a word's bytes cannot be asked for one by one.
+    ///
+    /// # Errors
+    /// If a tale cannot be tokenized.
+    pub fn recall(&self, dragon: &Dragon, probe: &RecallProbe) -> Result<Option<RecallScore>, LanguageError> {
+        let mut answers = Vec::new();
+        for tales in probe.tales().chunks(self.batch_size) {
+            let mut rows = Vec::with_capacity(tales.len());
+            for tale in tales {
+                let ids = self.tokenizer.encode(tale.text.as_bytes())?;
+                if ids.len() != tale.text.len() {
+                    return Ok(None);
+                }
+                rows.push(ids);
+            }
+            let guesses = likeliest(dragon, &rows);
+            for ((tale, ids), guesses) in tales.iter().zip(&rows).zip(guesses) {
+                // The guess made at position p is about the token at p + 1.
+                let right = |range: &Range<usize>| range.clone().all(|at| guesses[at - 1] == ids[at]);
+                answers.extend(tale.recalls.iter().map(|recall| right(&recall.range)));
+            }
+        }
+        probe.score(&answers).map(Some)
+    }
+}
+
+/// Groups of at most `size` neighbouring ranges of one length.
+fn equal_lengths(ranges: &[Range<usize>], size: usize) -> impl Iterator<Item = &[Range<usize>]> {
+    ranges
+        .chunk_by(|a, b| a.len() == b.len())
+        .flat_map(move |same| same.chunks(size))
+}
+
+/// Windows of `T + 1` tokens as inputs and next-token targets, `[B, T]` each.
+///
+/// # Panics
+/// If the rows differ in length.
+pub(crate) fn inputs_and_targets(rows: &[&[u32]], device: &Device) -> (Tensor<2, Int>, Tensor<2, Int>) {
+    let length = rows[0].len() - 1;
+    let matrix = |skip: usize| {
+        let ids: Vec<i32> = rows
+            .iter()
+            .flat_map(|row| row[skip..skip + length].iter().map(|&id| id as i32))
+            .collect();
+        Tensor::from_data(TensorData::new(ids, [rows.len(), length]), device)
+    };
+    (matrix(0), matrix(1))
+}
+
+/// The likeliest next token at every position of every row; shorter rows are padded behind, where it cannot matter.
+fn likeliest(dragon: &Dragon, rows: &[Vec<u32>]) -> Vec<Vec<u32>> {
+    let length = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let padded = rows.iter().flat_map(|row| {
+        row.iter()
+            .map(|&id| id as i32)
+            .chain(std::iter::repeat_n(0, length - row.len()))
+    });
+    let data = TensorData::new(padded.collect::<Vec<i32>>(), [rows.len(), length]);
+    let logits = dragon.forward(Tensor::from_data(data, &dragon.device()));
+    let guesses: Vec<i32> = logits
+        .argmax(2)
+        .into_data()
+        .convert::<i32>()
+        .try_into_vec()
+        .unwrap_or_default();
+    guesses
+        .chunks(length)
+        .map(|row| row.iter().map(|&id| id as u32).collect())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::WindowStart;
+    use crate::tales::TalesConfig;
+    use crate::tokenizer::ByteTokenizer;
+    use burn_dragon_core::DragonConfig;
+
+    fn dragon() -> Dragon {
+        let config = DragonConfig {
+            n_neurons: 128,
+            d_model: 16,
+            n_levels: 2,
+            ..DragonConfig::tiny()
+        };
+        Dragon::new(&config, 1, &Device::flex()).unwrap()
+    }
+
+    fn evaluator() -> Evaluator<'static> {
+        Evaluator {
+            tokenizer: &ByteTokenizer,
+            block_size: 16,
+            batch_size: 3,
+        }
+    }
+
+    #[test]
+    fn the_loss_is_the_mean_over_every_token_whatever_the_batch() {
+        let text: Vec<u32> = (0..200u32).map(|i| i * i % 251).collect();
+        let tokens = Tokens {
+            ids: text,
+            starts: vec![0],
+            bytes: 200,
+        };
+        let plan = WindowPlan::new(&tokens, 16, WindowStart::Anywhere).unwrap();
+        let dragon = dragon();
+        let of = |batch_size| {
+            Evaluator {
+                batch_size,
+                ..evaluator()
+            }
+            .text(&dragon, &tokens, &plan, None)
+            .unwrap()
+        };
+        let (one, many) = (of(1), of(5));
+        assert_eq!(one.tokens, 199);
+        assert!((one.loss - many.loss).abs() < 1e-5);
+        assert!((one.bits_per_byte - one.loss / std::f64::consts::LN_2).abs() < 1e-9);
+        assert_eq!(one.density.x_density.len(), 2);
+    }
+
+    #[test]
+    fn a_model_that_has_learnt_nothing_recalls_at_most_by_chance() {
+        let probe = RecallProbe::new(&TalesConfig::default(), 20).unwrap();
+        let score = evaluator().recall(&dragon(), &probe).unwrap().unwrap();
+        assert!(score.overall.accuracy < 0.1 && score.overall.count > 20);
+    }
+}

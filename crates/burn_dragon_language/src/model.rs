@@ -1,0 +1,66 @@
+//! A model with its tokenizer: what a language model file holds.
+
+use crate::error::LanguageError;
+use crate::tokenizer::{ByteTokenizer, Tokenizer, TokenizerSpec};
+use burn::tensor::Device;
+use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
+use burn_dragon_checkpoint::resolve::{LoadedModel, ModelPath};
+use burn_dragon_core::Dragon;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A language model, ready to be evaluated or to speak.
+#[derive(Clone, Debug)]
+pub struct LanguageModel {
+    /// The weights.
+    pub dragon: Dragon,
+    /// Text to tokens and back.
+    pub tokenizer: Arc<dyn Tokenizer>,
+    /// Where it came from.
+    pub info: ModelInfo,
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// Its run folder, where it was given as one.
+    pub run: Option<PathBuf>,
+}
+
+impl LanguageModel {
+    /// Reads a model onto `device`.
+    ///
+    /// # Errors
+    /// If there is none, it is damaged, or its tokenizer does not fit it.
+    pub fn load(path: &ModelPath, device: &Device) -> Result<Self, LanguageError> {
+        let LoadedModel { file, run, model } = path.load()?;
+        let tokenizer = tokenizer_of(&model)?;
+        let (expected, given) = (model.config.vocab_size, tokenizer.vocab_size());
+        if expected != given {
+            return Err(LanguageError::Vocabulary {
+                model: expected,
+                tokenizer: given,
+            });
+        }
+        let info = model.info.clone();
+        let dragon = model.into_dragon(&file, device)?;
+        Ok(Self {
+            dragon,
+            tokenizer,
+            info,
+            file,
+            run,
+        })
+    }
+}
+
+/// The tokenizer in the file; official weights have none and speak bytes.
+fn tokenizer_of(model: &ModelFile) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+    match &model.tokenizer {
+        Some(json) => {
+            let spec: TokenizerSpec =
+                serde_json::from_str(json).map_err(|error| LanguageError::TokenizerInvalid {
+                    reason: error.to_string(),
+                })?;
+            spec.build()
+        }
+        None => Ok(Arc::new(ByteTokenizer)),
+    }
+}

@@ -1,0 +1,286 @@
+//! Language modelling as the trainer sees it.
+
+use crate::config::LanguageConfig;
+use crate::data::{Corpus, SourceConfig, WindowPlan};
+use crate::error::LanguageError;
+use crate::evaluate::{Evaluator, LanguageEvaluation, inputs_and_targets};
+use crate::generate::Generator;
+use crate::tales::{RecallProbe, RecallScore};
+use burn::tensor::{Device, Int, Tensor};
+use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
+use burn_dragon_core::density::DensityProbe;
+use burn_dragon_core::loss::cross_entropy;
+use burn_dragon_core::{Dragon, DragonConfig, Pass, parameters};
+use burn_dragon_train::TrainError;
+use burn_dragon_train::task::{Evaluation, Loss, LossContext, Metrics, Scope, Task};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Held-out tales of a quick look at recall, and of the final one.
+const PROBE_TALES: usize = 48;
+
+/// Next-token prediction on a corpus.
+#[derive(Debug)]
+pub struct LanguageTask {
+    config: LanguageConfig,
+    model_config: DragonConfig,
+    corpus: Corpus,
+    train_windows: WindowPlan,
+    validation_windows: WindowPlan,
+    probes: Option<Probes>,
+    device: Device,
+}
+
+/// The recall probe in two sizes.
+#[derive(Debug)]
+struct Probes {
+    quick: RecallProbe,
+    full: RecallProbe,
+}
+
+impl LanguageTask {
+    /// Reads the corpus; `device` is where batches are made, with autodiff.
+    ///
+    /// # Errors
+    /// If the data cannot be read, or does not fit the model.
+    pub fn new(config: &LanguageConfig, base_dir: &Path, device: &Device) -> Result<Self, LanguageError> {
+        let corpus = Corpus::load(&config.dataset, base_dir, None)?;
+        Self::with_corpus(config, corpus, device)
+    }
+
+    /// A task on a corpus that was read before.
+    ///
+    /// # Errors
+    /// If it does not fit the model, or is shorter than a window.
+    pub fn with_corpus(
+        config: &LanguageConfig,
+        corpus: Corpus,
+        device: &Device,
+    ) -> Result<Self, LanguageError> {
+        let model_config = config.model.with_vocabulary(corpus.tokenizer.vocab_size())?;
+        let block = config.training.block_size;
+        let probes = match &config.dataset.source {
+            SourceConfig::Embedded(tales) => Some(Probes {
+                quick: RecallProbe::new(tales, PROBE_TALES.min(tales.validation_tales))?,
+                full: RecallProbe::new(tales, tales.validation_tales)?,
+            }),
+            SourceConfig::Text(_) => None,
+        };
+        Ok(Self {
+            train_windows: WindowPlan::new(&corpus.train, block, config.windows)?,
+            validation_windows: WindowPlan::new(&corpus.validation, block, config.windows)?,
+            config: config.clone(),
+            model_config,
+            corpus,
+            probes,
+            device: device.clone(),
+        })
+    }
+
+    /// A new model of the run's shape and seed.
+    ///
+    /// # Errors
+    /// If the shape is not one a model can have.
+    pub fn new_model(&self) -> Result<Dragon, LanguageError> {
+        Ok(Dragon::new(
+            &self.model_config,
+            self.config.training.seed,
+            &self.device,
+        )?)
+    }
+
+    /// The shape of the model, vocabulary included.
+    pub fn model_config(&self) -> &DragonConfig {
+        &self.model_config
+    }
+
+    /// The text, as tokens.
+    pub fn corpus(&self) -> &Corpus {
+        &self.corpus
+    }
+
+    /// All held-out figures, as `dragon eval` reports them.
+    ///
+    /// # Errors
+    /// If the data does not fit the model.
+    pub fn full_evaluation(&self, dragon: &Dragon) -> Result<LanguageEvaluation, LanguageError> {
+        self.evaluation(dragon, None)
+    }
+
+    fn evaluation(
+        &self,
+        dragon: &Dragon,
+        windows: Option<usize>,
+    ) -> Result<LanguageEvaluation, LanguageError> {
+        let evaluator = self.evaluator();
+        let mut evaluation =
+            evaluator.text(dragon, &self.corpus.validation, &self.validation_windows, windows)?;
+        if let Some(probes) = &self.probes {
+            let probe = if windows.is_some() {
+                &probes.quick
+            } else {
+                &probes.full
+            };
+            evaluation.recall = evaluator.recall(dragon, probe)?;
+        }
+        Ok(evaluation)
+    }
+
+    fn evaluator(&self) -> Evaluator<'_> {
+        Evaluator {
+            tokenizer: &*self.corpus.tokenizer,
+            block_size: self.config.training.block_size,
+            batch_size: self.config.training.batch_size,
+        }
+    }
+}
+
+impl Task for LanguageTask {
+    type Model = Dragon;
+    type Batch = (Tensor<2, Int>, Tensor<2, Int>);
+
+    fn family(&self) -> &'static str {
+        "language"
+    }
+
+    fn batch(&self, step: u64, micro: u32) -> Result<Self::Batch, TrainError> {
+        let training = &self.config.training;
+        let first = (step * u64::from(training.accumulate) + u64::from(micro)) * training.batch_size as u64;
+        let windows = (0..training.batch_size as u64)
+            .map(|lane| self.train_windows.window(training.seed, first + lane));
+        let ids = &self.corpus.train.ids;
+        let rows: Vec<&[u32]> = windows.map(|window| &ids[window]).collect();
+        Ok(inputs_and_targets(&rows, &self.device))
+    }
+
+    fn loss(
+        &self,
+        model: &Dragon,
+        (inputs, targets): Self::Batch,
+        context: LossContext,
+    ) -> Result<Loss, TrainError> {
+        let mut probe = DensityProbe::default();
+        let mut pass = Pass {
+            dropout_seed: Some(context.dropout_seed),
+            watch: None,
+        };
+        if context.watch {
+            pass.watch = Some(&mut probe);
+        }
+        let value = cross_entropy(model.forward_pass(inputs, pass), targets);
+        let mut metrics = Metrics::new();
+        if context.watch {
+            let density = probe.density();
+            metrics.insert("x_density".into(), density.mean_x());
+            metrics.insert("y_density".into(), density.mean_y());
+        }
+        Ok(Loss { value, metrics })
+    }
+
+    fn evaluate(&self, model: &Dragon, scope: Scope) -> Result<Evaluation, TrainError> {
+        let windows = match scope {
+            Scope::Sample { batches } => Some(batches * self.config.training.batch_size),
+            Scope::Full => None,
+        };
+        let figures = self.evaluation(model, windows).map_err(TrainError::task)?;
+        let mut metrics = BTreeMap::from([
+            ("bits_per_byte".to_string(), figures.bits_per_byte),
+            ("x_density".to_string(), mean(&figures.density.x_density)),
+            ("y_density".to_string(), mean(&figures.density.y_density)),
+        ]);
+        let mut notes = Vec::new();
+        if let Some(recall) = &figures.recall {
+            metrics.insert("recall_accuracy".into(), recall.overall.accuracy);
+            metrics.insert("recall_chance".into(), recall.overall.chance);
+            notes = recall_lines(recall);
+        }
+        Ok(Evaluation {
+            loss: figures.loss,
+            metrics,
+            notes,
+        })
+    }
+
+    fn sample(&self, model: &Dragon, _step: u64) -> Result<Option<String>, TrainError> {
+        let generation = Generator::new(model, self.corpus.tokenizer.clone(), &self.config.generation)
+            .and_then(|generator| generator.complete(&self.config.generation.prompt))
+            .map_err(TrainError::task)?;
+        Ok(Some(format!(
+            "{}{}",
+            self.config.generation.prompt, generation.text
+        )))
+    }
+
+    fn units_per_batch(&self) -> u64 {
+        (self.config.training.batch_size * self.config.training.block_size) as u64
+    }
+
+    fn units_per_epoch(&self) -> u64 {
+        self.train_windows.windows_per_epoch() as u64 * self.config.training.block_size as u64
+    }
+
+    fn flops_per_unit(&self) -> u64 {
+        self.model_config
+            .cost()
+            .training_flops_per_token(self.config.training.block_size)
+    }
+
+    fn bytes_per_step(&self) -> u64 {
+        self.model_config
+            .cost()
+            .training_bytes(self.config.training.batch_size, self.config.training.block_size)
+    }
+
+    fn derived(&self) -> Option<(&'static str, f64)> {
+        let tokens_per_byte = self.corpus.train.len() as f64 / self.corpus.train.bytes.max(1) as f64;
+        Some(("bits_per_byte", tokens_per_byte / std::f64::consts::LN_2))
+    }
+
+    fn save(&self, model: &Dragon, folder: &Path, step: u64, units: u64) -> Result<(), TrainError> {
+        let info = ModelInfo {
+            family: self.family().into(),
+            step,
+            tokens: units,
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        let tokenizer = serde_json::to_string(&self.corpus.tokenizer.spec()).map_err(TrainError::Json)?;
+        Ok(ModelFile::of(model, info, Some(tokenizer)).write(&folder.join("model.bpk"))?)
+    }
+
+    fn restore(&self, model: Dragon, folder: &Path) -> Result<Dragon, TrainError> {
+        let path = folder.join("model.bpk");
+        let mut file = ModelFile::read(&path)?;
+        if file.config != self.model_config {
+            let reason = format!(
+                "it holds {:?}, the run asks for {:?}",
+                file.config, self.model_config
+            );
+            return Err(burn_dragon_checkpoint::CheckpointError::corrupt(&path, reason).into());
+        }
+        Ok(parameters::load(model, |name, _| file.tensors.remove(name)))
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// Recall for a person: overall, then by tier and by distance.
+pub fn recall_lines(recall: &RecallScore) -> Vec<String> {
+    let overall = &recall.overall;
+    let mut lines = vec![format!(
+        "recall: {:.0} % of {} words, chance {:.0} %",
+        100.0 * overall.accuracy,
+        overall.count,
+        100.0 * overall.chance
+    )];
+    for (title, groups) in [("by tier", &recall.by_tier), ("by distance", &recall.by_distance)] {
+        let cells: Vec<String> = groups
+            .iter()
+            .filter(|group| group.count > 0)
+            .map(|group| format!("{} {:.0} % ({})", group.name, 100.0 * group.accuracy, group.count))
+            .collect();
+        lines.push(format!("  {title}: {}", cells.join("  ")));
+    }
+    lines
+}
