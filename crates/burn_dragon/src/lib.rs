@@ -1,1 +1,46 @@
-//! burn_dragon
+//! Train, study and deploy Dragon Hatchling (BDH) models in Rust, on Burn.
+//!
+//! This crate is the facade: everything under [`api`] is the curated surface of the crates below it.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`api::core`] | the model: configuration, forward, carried state, cost, backends |
+//! | [`api::kernel`] | the numeric operations, each with its reference definition |
+//! | [`api::checkpoint`] | files: models, checkpoint folders, official weights |
+//! | [`api::train`] | the training loop and what a family implements for it |
+//! | [`api::language`] | language models: data, training, evaluation, generation |
+//! | [`api::expert`] | the parts behind those, for builders |
+//!
+//! ```
+//! use burn_dragon::api::core::{Backend, Dragon, DragonConfig};
+//! use burn_dragon::api::language::{GenerationConfig, Generator, Tokenizer, TokenizerConfig};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let device = Backend::Cpu.select()?.device;
+//! let config = DragonConfig { n_neurons: 256, ..DragonConfig::tiny() };
+//! let dragon = Dragon::new(&config, 1337, &device)?;
+//! let settings = GenerationConfig { max_tokens: Some(8), ..GenerationConfig::default() };
+//! let tokenizer = TokenizerConfig::default().train(&[])?;
+//! let generation = Generator::new(&dragon, tokenizer, &settings)?.complete("Once upon a time")?;
+//! assert_eq!(generation.token_ids.len(), 8);
+//! # Ok(())
+//! # }
+//! ```
+
+/// The curated surface.
+pub mod api {
+    pub use burn_dragon_checkpoint::api as checkpoint;
+    pub use burn_dragon_core::api as core;
+    pub use burn_dragon_kernel::api as kernel;
+    pub use burn_dragon_language::api as language;
+    pub use burn_dragon_train::api as train;
+
+    /// The parts behind the curated surface.
+    pub mod expert {
+        pub use burn_dragon_checkpoint::api::expert as checkpoint;
+        pub use burn_dragon_core::api::expert as core;
+        pub use burn_dragon_kernel::api::expert as kernel;
+        pub use burn_dragon_language::api::expert as language;
+        pub use burn_dragon_train::api::expert as train;
+    }
+}

@@ -171,6 +171,26 @@ fn likeliest(dragon: &Dragon, rows: &[Vec<u32>]) -> Vec<Vec<u32>> {
         .collect()
 }
 
+/// Recall for a person: overall, then by tier and by distance.
+pub fn recall_lines(recall: &RecallScore) -> Vec<String> {
+    let overall = &recall.overall;
+    let mut lines = vec![format!(
+        "recall: {:.0} % of {} words, chance {:.0} %",
+        100.0 * overall.accuracy,
+        overall.count,
+        100.0 * overall.chance
+    )];
+    for (title, groups) in [("by tier", &recall.by_tier), ("by distance", &recall.by_distance)] {
+        let cells: Vec<String> = groups
+            .iter()
+            .filter(|group| group.count > 0)
+            .map(|group| format!("{} {:.0} % ({})", group.name, 100.0 * group.accuracy, group.count))
+            .collect();
+        lines.push(format!("  {title}: {}", cells.join("  ")));
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,10 +28,10 @@ pub use task::LanguageTask;
 
 /// The curated names of this crate.
 pub mod api {
-    pub use crate::config::{LanguageConfig, ModelConfig};
+    pub use crate::config::{BASE, LanguageConfig, ModelConfig};
     pub use crate::data::{Corpus, DatasetConfig, SourceConfig, TextConfig, WindowStart};
     pub use crate::error::LanguageError;
-    pub use crate::evaluate::{Evaluator, LanguageEvaluation};
+    pub use crate::evaluate::{Evaluator, LanguageEvaluation, recall_lines};
     pub use crate::generate::{ContextStrategy, Generation, GenerationConfig, Generator};
     pub use crate::model::LanguageModel;
     pub use crate::tales::{RecallProbe, RecallScore, TalesConfig};
@@ -40,7 +40,7 @@ pub mod api {
 
     /// Parts of evaluation and generation, for those who build on them.
     pub mod expert {
-        pub use crate::data::{Tokens, WindowPlan};
+        pub use crate::data::{Split, Tokens, WindowPlan};
         pub use crate::generate::Sampler;
         pub use crate::tales::{Recall, Tale};
     }

@@ -1,7 +1,7 @@
 //! A model with its tokenizer: what a language model file holds.
 
 use crate::error::LanguageError;
-use crate::tokenizer::{ByteTokenizer, Tokenizer, TokenizerSpec};
+use crate::tokenizer::{ByteTokenizer, IdTokenizer, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
 use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
 use burn_dragon_checkpoint::resolve::{LoadedModel, ModelPath};
@@ -51,7 +51,7 @@ impl LanguageModel {
     }
 }
 
-/// The tokenizer in the file; official weights have none and speak bytes.
+/// The tokenizer in the file. Official weights have none: with 256 tokens they speak bytes, else bare ids.
 fn tokenizer_of(model: &ModelFile) -> Result<Arc<dyn Tokenizer>, LanguageError> {
     match &model.tokenizer {
         Some(json) => {
@@ -61,6 +61,7 @@ fn tokenizer_of(model: &ModelFile) -> Result<Arc<dyn Tokenizer>, LanguageError> 
                 })?;
             spec.build()
         }
-        None => Ok(Arc::new(ByteTokenizer)),
+        None if model.config.vocab_size == 256 => Ok(Arc::new(ByteTokenizer)),
+        None => Ok(Arc::new(IdTokenizer::new(model.config.vocab_size))),
     }
 }

@@ -3,9 +3,9 @@
 use crate::config::LanguageConfig;
 use crate::data::{Corpus, SourceConfig, WindowPlan};
 use crate::error::LanguageError;
-use crate::evaluate::{Evaluator, LanguageEvaluation, inputs_and_targets};
+use crate::evaluate::{Evaluator, LanguageEvaluation, inputs_and_targets, recall_lines};
 use crate::generate::Generator;
-use crate::tales::{RecallProbe, RecallScore};
+use crate::tales::RecallProbe;
 use burn::tensor::{Device, Int, Tensor};
 use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
 use burn_dragon_core::density::DensityProbe;
@@ -263,24 +263,4 @@ impl Task for LanguageTask {
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-/// Recall for a person: overall, then by tier and by distance.
-pub fn recall_lines(recall: &RecallScore) -> Vec<String> {
-    let overall = &recall.overall;
-    let mut lines = vec![format!(
-        "recall: {:.0} % of {} words, chance {:.0} %",
-        100.0 * overall.accuracy,
-        overall.count,
-        100.0 * overall.chance
-    )];
-    for (title, groups) in [("by tier", &recall.by_tier), ("by distance", &recall.by_distance)] {
-        let cells: Vec<String> = groups
-            .iter()
-            .filter(|group| group.count > 0)
-            .map(|group| format!("{} {:.0} % ({})", group.name, 100.0 * group.accuracy, group.count))
-            .collect();
-        lines.push(format!("  {title}: {}", cells.join("  ")));
-    }
-    lines
 }

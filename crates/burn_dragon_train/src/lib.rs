@@ -44,6 +44,6 @@ pub mod api {
         pub use crate::gradients::GradientSet;
         pub use crate::guard::{Guard, check_memory};
         pub use crate::progress::{Progress, StepReport};
-        pub use crate::run::{MetricsLog, write_atomic};
+        pub use crate::run::{MetricsLog, without_time, write_atomic};
     }
 }

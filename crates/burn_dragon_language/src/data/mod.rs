@@ -7,6 +7,8 @@ mod corpus;
 mod source;
 mod windows;
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -65,6 +67,21 @@ impl Default for DatasetConfig {
 }
 
 impl DatasetConfig {
+    /// Makes relative paths absolute, so that a saved configuration means the same from anywhere.
+    pub fn make_absolute(&mut self, base_dir: &Path) {
+        let own = self.validation.as_deref_mut();
+        for source in [Some(&mut self.source), own].into_iter().flatten() {
+            if let SourceConfig::Text(text) = source {
+                for path in &mut text.paths {
+                    // A path that is no UTF-8 stays as it was typed.
+                    if let Some(absolute) = base_dir.join(&*path).to_str() {
+                        *path = absolute.to_string();
+                    }
+                }
+            }
+        }
+    }
+
     /// Checks the values that need no file to check.
     ///
     /// # Errors

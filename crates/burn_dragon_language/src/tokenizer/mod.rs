@@ -6,6 +6,7 @@
 
 mod byte;
 mod char;
+mod ids;
 mod stream;
 
 use std::{
@@ -19,7 +20,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use self::{byte::ByteTokenizer, char::CharTokenizer, stream::StreamDecoder};
+pub use self::{byte::ByteTokenizer, char::CharTokenizer, ids::IdTokenizer, stream::StreamDecoder};
 use crate::error::LanguageError;
 
 /// A reversible map between text and token ids `0..vocab_size`.
@@ -116,6 +117,11 @@ pub enum TokenizerSpec {
         /// The characters in the order of their ids, each once.
         symbols: String,
     },
+    /// Ids that stand for themselves.
+    Ids {
+        /// Number of ids.
+        vocab_size: usize,
+    },
 }
 
 impl TokenizerSpec {
@@ -126,6 +132,7 @@ impl TokenizerSpec {
     pub fn build(&self) -> Result<Arc<dyn Tokenizer>, LanguageError> {
         match self {
             Self::Byte {} => Ok(Arc::new(ByteTokenizer)),
+            Self::Ids { vocab_size } => Ok(Arc::new(IdTokenizer::new(*vocab_size))),
             Self::Char {
                 special_tokens,
                 symbols,

@@ -1,0 +1,5 @@
+//! `dragon`: every verb.
+
+fn main() -> std::process::ExitCode {
+    burn_dragon_cli::dragon(std::env::args_os())
+}

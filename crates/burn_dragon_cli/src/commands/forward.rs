@@ -1,0 +1,86 @@
+//! `dragon forward`: logits of given tokens, so that another program can compare.
+
+use super::{backend, load};
+use crate::args::{Form, ForwardArgs};
+use crate::exit::BadInput;
+use anyhow::Context;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_dragon::api::core::Dragon;
+use burn_dragon::api::train::expert::write_atomic;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Runs the verb.
+///
+/// # Errors
+/// If the model or the tokens cannot be read, or the logits not written.
+pub fn run(args: &ForwardArgs) -> anyhow::Result<ExitCode> {
+    let selected = backend(args.model.backend.backend)?;
+    let model = load(&args.model.path(), &selected)?;
+    let tokens = read_tokens(&args.tokens, model.dragon.config().vocab_size, &selected.device)?;
+    let logits = match args.form {
+        Form::Parallel => model.dragon.forward(tokens),
+        Form::Recurrent => token_by_token(&model.dragon, tokens)?,
+    };
+    write_logits(&args.out, logits)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn token_by_token(dragon: &Dragon, tokens: Tensor<2, Int>) -> anyhow::Result<Tensor<3>> {
+    let [lanes, length] = tokens.dims();
+    let (mut state, mut logits) = (dragon.empty_state(lanes), Vec::with_capacity(length));
+    for at in 0..length {
+        let (row, next) = dragon.forward_with_state(tokens.clone().narrow(1, at, 1), state)?;
+        logits.push(row);
+        state = next;
+    }
+    Ok(Tensor::cat(logits, 1))
+}
+
+/// `tokens`, i32 `[B, T]`, each in the vocabulary.
+fn read_tokens(path: &Path, vocab_size: usize, device: &Device) -> anyhow::Result<Tensor<2, Int>> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bad = |reason: String| BadInput(format!("{}: {reason}", path.display()));
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| bad(error.to_string()))?;
+    let view = file
+        .tensor("tokens")
+        .map_err(|_| bad("it holds no tensor `tokens`".into()))?;
+    let (&[lanes, length], Dtype::I32) = (view.shape(), view.dtype()) else {
+        let reason = format!(
+            "`tokens` is {:?} {:?}, expected I32 [B, T]",
+            view.dtype(),
+            view.shape()
+        );
+        return Err(bad(reason).into());
+    };
+    if lanes == 0 || length == 0 {
+        return Err(bad(format!("`tokens` is empty: [{lanes}, {length}]")).into());
+    }
+    let ids: Vec<i32> = view
+        .data()
+        .as_chunks()
+        .0
+        .iter()
+        .map(|four| i32::from_le_bytes(*four))
+        .collect();
+    let outside = |id: &&i32| usize::try_from(**id).map_or(true, |id| id >= vocab_size);
+    if let Some(id) = ids.iter().find(outside) {
+        return Err(bad(format!("token {id} is outside the vocabulary of {vocab_size}")).into());
+    }
+    Ok(Tensor::from_data(TensorData::new(ids, [lanes, length]), device))
+}
+
+fn write_logits(path: &Path, logits: Tensor<3>) -> anyhow::Result<()> {
+    let shape = logits.dims().to_vec();
+    let values: Vec<f32> = logits
+        .into_data()
+        .convert::<f32>()
+        .try_into_vec()
+        .context("logits are not f32")?;
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let view = TensorView::new(Dtype::F32, shape, &bytes)?;
+    let file = safetensors::serialize([("logits", view)], None)?;
+    Ok(write_atomic(path, &file)?)
+}

@@ -1,0 +1,72 @@
+//! `infer`: generation under the flags that BDH users know.
+
+use super::generate::{Show, settings, speak};
+use super::{backend, load, run_config};
+use crate::args::{ContextMode, InferArgs};
+use burn_dragon::api::checkpoint::{ModelPath, Which};
+use burn_dragon::api::language::{ContextStrategy, GenerationConfig, LanguageConfig, LanguageModel};
+use burn_dragon::api::train::Layers;
+use std::process::ExitCode;
+
+/// Runs the verb.
+///
+/// # Errors
+/// If the model cannot be read, or a setting is out of range.
+pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
+    let selected = backend(args.backend.backend)?;
+    let which = args.epoch.map_or(Which::Best, Which::Step);
+    let path = ModelPath {
+        path: args.checkpoint.clone(),
+        which,
+        official_config: None,
+    };
+    let model = load(&path, &selected)?;
+    let config = config(args, &model)?;
+    let prompt = model.tokenizer.encode(config.prompt.as_bytes())?;
+    speak(
+        &model,
+        &config,
+        &prompt,
+        Show {
+            prompt: true,
+            streaming: args.streaming,
+            quiet: false,
+        },
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn config(args: &InferArgs, model: &LanguageModel) -> anyhow::Result<GenerationConfig> {
+    let mut config = settings(model);
+    if !args.configs.is_empty() {
+        let layers = args
+            .configs
+            .iter()
+            .try_fold(Layers::new(), |layers, path| layers.file(path))?;
+        config = layers.resolve::<LanguageConfig>()?.value.generation;
+    }
+    if let Some(prompt) = &args.prompt {
+        config.prompt.clone_from(prompt);
+    }
+    if let Some(max_tokens) = args.max_tokens {
+        config.max_tokens = usize::try_from(max_tokens).ok(); // negative: no end
+    }
+    config.temperature = args.temperature.unwrap_or(config.temperature);
+    config.top_k = args.top_k.or(config.top_k);
+    let trained = || {
+        model
+            .run
+            .as_deref()
+            .and_then(|run| run_config(run).ok())
+            .map(|run| run.training.block_size)
+    };
+    config.context = match (args.context_mode, args.context_window) {
+        (None, None) => config.context,
+        (Some(ContextMode::Infinite), _) => ContextStrategy::Infinite {},
+        (_, Some(window)) => ContextStrategy::Sliding { window },
+        (Some(ContextMode::Sliding), None) => ContextStrategy::Sliding {
+            window: trained().unwrap_or(256),
+        },
+    };
+    Ok(config)
+}

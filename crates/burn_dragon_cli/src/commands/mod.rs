@@ -1,0 +1,46 @@
+//! A verb per file.
+
+pub mod eval;
+pub mod export_burnpack;
+pub mod forward;
+pub mod generate;
+pub mod infer;
+pub mod info;
+pub mod train;
+
+use anyhow::Context;
+use burn_dragon::api::checkpoint::ModelPath;
+use burn_dragon::api::core::{Backend, SelectedBackend};
+use burn_dragon::api::language::{LanguageConfig, LanguageModel};
+use burn_dragon::api::train::Layers;
+use serde::Serialize;
+use std::path::Path;
+
+/// Finds the device and says on standard error which and why.
+fn backend(asked: Backend) -> anyhow::Result<SelectedBackend> {
+    let selected = asked.select()?;
+    eprintln!("backend {} ({})", selected.name, selected.why);
+    Ok(selected)
+}
+
+/// Reads a model and says on standard error which file it is.
+fn load(path: &ModelPath, selected: &SelectedBackend) -> anyhow::Result<LanguageModel> {
+    let model = LanguageModel::load(path, &selected.device)?;
+    eprintln!("model {}, step {}", model.file.display(), model.info.step);
+    Ok(model)
+}
+
+/// The configuration that a run folder keeps.
+fn run_config(run: &Path) -> anyhow::Result<LanguageConfig> {
+    let path = run.join("config.toml");
+    Ok(Layers::new().file(&path)?.resolve::<LanguageConfig>()?.value)
+}
+
+/// Prints the one JSON object that ends standard output.
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    println!(
+        "{}",
+        serde_json::to_string(value).context("cannot write the result as JSON")?
+    );
+    Ok(())
+}

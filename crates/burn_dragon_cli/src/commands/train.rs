@@ -1,0 +1,254 @@
+//! `dragon train`.
+
+use super::{backend, print_json};
+use crate::args::TrainArgs;
+use crate::exit::{Usage, interrupted};
+use anyhow::Context;
+use burn::module::Module;
+use burn_dragon::api::checkpoint::Checkpoints;
+use burn_dragon::api::core::SelectedBackend;
+use burn_dragon::api::language::{LanguageConfig, LanguageTask};
+use burn_dragon::api::train::expert::write_atomic;
+use burn_dragon::api::train::{
+    Ending, Interrupt, Layers, LossContext, Outcome, Output, Resolved, RunFolder, RunInfo, Task, Trainer,
+};
+use serde_json::json;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// The default run is bounded, so that a first look never takes long.
+const DEFAULT_MINUTES: f64 = 3.5;
+
+/// Runs the verb.
+///
+/// # Errors
+/// If the configuration, the data or the machine do not allow it.
+pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
+    let output = Output::detect(false, args.json);
+    let resumed = args.resume.as_deref().map(RunFolder::open).transpose()?;
+    let resolved = resolve(args, resumed.as_ref())?;
+    if args.print_config {
+        print!("{}", resolved.explain());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let selected = backend(args.backend.backend)?;
+    let mut config = resolved.value;
+    let here = std::env::current_dir()?;
+    config.dataset.make_absolute(&here);
+    let task = LanguageTask::new(&config, &here, &selected.device.clone().autodiff())?;
+    introduce(&task, &config, output);
+    if args.dry_run {
+        return dry_run(&task, &config, output);
+    }
+    let run = match resumed {
+        Some(run) => run,
+        None => RunFolder::create(args.out.as_deref(), Path::new("runs"), "language")?,
+    };
+    describe(&run, &config, &task, &selected)?;
+    let interrupt = Interrupt::install()?;
+    let trainer = Trainer::new(&task, config.plan(), &run, output, interrupt)?;
+    let total_steps = trainer.total_steps();
+    let (model, outcome) = trainer.fit(task.new_model()?)?;
+    let sample = task.sample(&model.valid(), outcome.steps)?;
+    report(&run, &outcome, total_steps, sample, output);
+    if args.json {
+        print_json(&summary(&run, &outcome))?;
+    }
+    Ok(if outcome.ending == Ending::Interrupted {
+        interrupted()
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// The configuration: the run's own, or the files, or the default run; then what was typed.
+fn resolve(args: &TrainArgs, resumed: Option<&RunFolder>) -> anyhow::Result<Resolved<LanguageConfig>> {
+    let (family, assignments) = match args.words.split_first() {
+        Some((word, rest)) if !word.contains('=') => (word.as_str(), rest),
+        _ => ("language", args.words.as_slice()),
+    };
+    if family != "language" {
+        return Err(Usage(format!("unknown family `{family}`; there is: language")).into());
+    }
+    let mut layers = Layers::new();
+    if let Some(run) = resumed {
+        layers = layers.file(run.config())?;
+    } else if args.configs.is_empty() {
+        layers = layers.embedded("config/language/base.toml", burn_dragon::api::language::BASE)?;
+        if assignments.is_empty() && args.max_steps.is_none() {
+            layers = layers.value("the default run", "training.max_minutes", DEFAULT_MINUTES);
+        }
+    }
+    for path in &args.configs {
+        layers = layers.file(path)?;
+    }
+    for assignment in assignments {
+        layers = layers.assignment(assignment)?;
+    }
+    if let Some(steps) = args.max_steps {
+        let steps = i64::try_from(steps).context("--max-steps is too large")?;
+        layers = layers.value("--max-steps", "training.max_steps", steps);
+    }
+    let mut resolved = layers.resolve::<LanguageConfig>()?;
+    if args.max_steps.is_some() {
+        resolved.value.training.epochs = None; // what is typed wins over a file's epochs
+    }
+    Ok(resolved)
+}
+
+fn introduce(task: &LanguageTask, config: &LanguageConfig, output: Output) {
+    let (shape, corpus) = (task.model_config(), task.corpus());
+    output.say(&format!(
+        "model  {} levels, width {}, {} heads, {} neurons: {} parameters",
+        shape.n_levels,
+        shape.d_model,
+        shape.n_heads,
+        shape.n_neurons,
+        shape.cost().parameters()
+    ));
+    output.say(&format!(
+        "data   {} training tokens, {} validation tokens, {}",
+        corpus.train.len(),
+        corpus.validation.len(),
+        corpus.split
+    ));
+    let training = &config.training;
+    output.say(&format!(
+        "steps  {} x {} tokens a batch, {} a step, {:.1} GiB of memory a step",
+        training.batch_size,
+        training.block_size,
+        training.accumulate,
+        task.bytes_per_step() as f64 / f64::from(1 << 30)
+    ));
+}
+
+/// One step, timed; nothing is written.
+fn dry_run(task: &LanguageTask, config: &LanguageConfig, output: Output) -> anyhow::Result<ExitCode> {
+    burn_dragon::api::train::expert::check_memory(task.bytes_per_step())?;
+    let model = task.new_model()?;
+    let started = Instant::now();
+    let out = task.loss(
+        &model,
+        task.batch(0, 0)?,
+        LossContext {
+            dropout_seed: 0,
+            watch: false,
+        },
+    )?;
+    let loss = out.value.clone().into_scalar::<f64>();
+    drop(out.value.backward());
+    let seconds = started.elapsed().as_secs_f64() * f64::from(config.training.accumulate);
+    let steps = config
+        .training
+        .total_steps(task.units_per_epoch(), task.units_per_batch())?;
+    output.say(&format!(
+        "one step: loss {loss:.3}, {seconds:.2} s; {steps} steps would take about {:.0} minutes",
+        seconds * steps as f64 / 60.0
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what the run is: configuration, tokenizer, machine.
+fn describe(
+    run: &RunFolder,
+    config: &LanguageConfig,
+    task: &LanguageTask,
+    selected: &SelectedBackend,
+) -> anyhow::Result<()> {
+    let text = toml::to_string(config).context("cannot write the configuration as TOML")?;
+    write_atomic(&run.config(), text.as_bytes())?;
+    task.corpus().tokenizer.spec().save(&run.tokenizer())?;
+    let device = format!("{:?}", selected.device);
+    let mut info = match RunInfo::load(&run.run_json()) {
+        Ok(info) => info,
+        Err(_) => RunInfo::now(selected.name, &device, config.training.seed),
+    };
+    if let (Some(folder), _) = Checkpoints::new(run.checkpoints()).newest_verified() {
+        info.resumed(folder.step());
+    }
+    Ok(info.save(&run.run_json())?)
+}
+
+/// What the run came to, for a person.
+fn report(run: &RunFolder, outcome: &Outcome, total_steps: u64, sample: Option<String>, output: Output) {
+    let path = run.path().display();
+    match outcome.ending {
+        Ending::Interrupted => {
+            output.say(&format!(
+                "interrupted and saved after step {} of {total_steps}; go on with\n  dragon train --resume {path}",
+                outcome.steps
+            ));
+            return;
+        }
+        Ending::TimeIsUp => {
+            output.say(&format!(
+                "time is up after step {} of {total_steps}",
+                outcome.steps
+            ));
+        }
+        Ending::Complete => {}
+    }
+    let Some(after) = &outcome.after else { return };
+    output.say("\nwhat it learnt");
+    let bits = |metrics: &burn_dragon::api::train::Metrics| {
+        metrics.get("bits_per_byte").copied().unwrap_or(f64::NAN)
+    };
+    output.say(&format!(
+        "  bits per byte  {:.3} before, {:.3} after {} tokens in {:.0} s ({:.0} tokens a second)",
+        bits(&outcome.before.metrics),
+        bits(&after.metrics),
+        outcome.units,
+        outcome.seconds,
+        outcome.units_per_second
+    ));
+    if let (Some(x), Some(y)) = (after.metrics.get("x_density"), after.metrics.get("y_density")) {
+        output.say(&format!(
+            "  active neurons x {:.1} %, y {:.1} %",
+            100.0 * x,
+            100.0 * y
+        ));
+    }
+    after
+        .notes
+        .iter()
+        .for_each(|note| output.say(&format!("  {note}")));
+    if let Some(sample) = sample {
+        output.say("\nin its own words");
+        sample.lines().for_each(|line| output.say(&format!("  | {line}")));
+    }
+    output.say(&format!(
+        "\nthe run is in {path}; now try\n  {}",
+        next_command(run)
+    ));
+}
+
+fn next_command(run: &RunFolder) -> String {
+    let dragon = "cargo run --release -p burn_dragon_cli --bin dragon --";
+    let prompt = "Hugo left the silver drum beside the old willow. At noon Hugo went to";
+    format!("{dragon} generate {} --prompt \"{prompt}\"", run.path().display())
+}
+
+fn summary(run: &RunFolder, outcome: &Outcome) -> serde_json::Value {
+    let after = outcome.after.as_ref();
+    let metric = |name: &str| after.and_then(|after| after.metrics.get(name).copied());
+    json!({
+        "run_dir": run.path(),
+        "ending": match outcome.ending {
+            Ending::Complete => "complete",
+            Ending::TimeIsUp => "time_is_up",
+            Ending::Interrupted => "interrupted",
+        },
+        "steps": outcome.steps,
+        "tokens": outcome.units,
+        "train_loss": outcome.train_loss,
+        "val_loss": after.map(|after| after.loss),
+        "val_bits_per_byte": metric("bits_per_byte"),
+        "tokens_per_second": outcome.units_per_second,
+        "seconds": outcome.seconds,
+        "recall_accuracy": metric("recall_accuracy"),
+        "recall_chance": metric("recall_chance"),
+        "x_density": metric("x_density"),
+        "y_density": metric("y_density"),
+    })
+}

@@ -1,0 +1,89 @@
+//! Exit codes: 0 done, 1 failed, 2 usage, 3 corrupt or foreign input, 130 interrupted and saved.
+
+use burn_dragon::api::checkpoint::CheckpointError;
+use burn_dragon::api::core::{BackendError, ConfigError as ShapeError};
+use burn_dragon::api::language::LanguageError;
+use burn_dragon::api::train::{ConfigError, Interrupt, TrainError};
+use std::process::ExitCode;
+
+/// What was typed cannot be meant.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// A file that was given is not what it should be.
+#[derive(Debug)]
+pub struct BadInput(pub String);
+
+impl std::fmt::Display for BadInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadInput {}
+
+/// The exit code of a run that was interrupted and saved.
+pub fn interrupted() -> ExitCode {
+    ExitCode::from(u8::try_from(Interrupt::EXIT_CODE).unwrap_or(1))
+}
+
+/// Prints what clap has to say: help on standard output, an error on standard error.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print(); // a closed pipe is the reader's choice
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Prints an error and its causes, and gives the code that says whose fault it was.
+pub fn failed(error: &anyhow::Error) -> ExitCode {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    eprintln!("error: {text}");
+    ExitCode::from(error.chain().find_map(code).unwrap_or(1))
+}
+
+/// The code that a link of the chain asks for.
+fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if error.is::<Usage>()
+        || error.is::<ConfigError>()
+        || error.is::<BackendError>()
+        || error.is::<ShapeError>()
+    {
+        return Some(2);
+    }
+    if error.is::<BadInput>() {
+        return Some(3);
+    }
+    if let Some(error) = error.downcast_ref::<CheckpointError>() {
+        return error.is_bad_input().then_some(3);
+    }
+    match (
+        error.downcast_ref::<TrainError>(),
+        error.downcast_ref::<LanguageError>(),
+    ) {
+        (Some(TrainError::Config(_) | TrainError::Schedule(_) | TrainError::Setting { .. }), _) => Some(2),
+        (Some(TrainError::UnknownParameter { .. }), _) => Some(2),
+        (Some(TrainError::Checkpoint(error)), _) | (_, Some(LanguageError::Checkpoint(error))) => {
+            error.is_bad_input().then_some(3)
+        }
+        (_, Some(LanguageError::TokenizerFile { .. } | LanguageError::TokenizerInvalid { .. })) => Some(3),
+        (
+            _,
+            Some(LanguageError::Model(_) | LanguageError::Config { .. } | LanguageError::TrainRatio { .. }),
+        ) => Some(2),
+        _ => None,
+    }
+}
