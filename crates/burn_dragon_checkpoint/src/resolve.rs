@@ -64,7 +64,9 @@ impl ModelPath {
                 None if path.join("last").is_file() => self.choose(&Checkpoints::new(&path))?,
                 None => return Err(self.none("the folder holds neither checkpoint/ nor model.bpk")),
             };
-            folder.verify()?;
+            folder
+                .verify()
+                .map_err(|error| with_other_steps(error, &folder))?;
             let file = folder.path().join("model.bpk");
             return Ok(LoadedModel {
                 model: ModelFile::read(&file)?,
@@ -122,6 +124,24 @@ impl ModelPath {
             reason: reason.to_string(),
         }
     }
+}
+
+/// A damaged checkpoint, and the steps of those beside it that are sound.
+fn with_other_steps(error: CheckpointError, folder: &CheckpointFolder) -> CheckpointError {
+    let CheckpointError::Corrupt { path, reason } = error else {
+        return error;
+    };
+    let beside = folder.path().parent().map(Checkpoints::new);
+    let sound = beside.iter().flat_map(Checkpoints::all);
+    let steps: Vec<String> = sound
+        .filter(|other| other.verify().is_ok())
+        .map(|other| other.step().to_string())
+        .collect();
+    let way_out = match steps.is_empty() {
+        true => "there is no sound checkpoint beside it".to_string(),
+        false => format!("sound ones beside it, by step: {}", steps.join(", ")),
+    };
+    CheckpointError::corrupt(&path, format!("{reason}; {way_out}"))
 }
 
 /// `runs/latest` is a link where the system has links, and a text file with a folder's name where it has not.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// Train, study and deploy Dragon Hatchling (BDH) models.
 #[derive(Debug, Parser)]
-#[command(name = "dragon", version, max_term_width = 100)]
+#[command(name = "dragon", version, propagate_version = true, max_term_width = 100)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -31,7 +31,7 @@ pub enum Verb {
     #[command(hide = true)]
     Infer(InferArgs),
     /// Write a checkpoint's model as one file, with the flags of the program `export_burnpack`
-    #[command(hide = true)]
+    #[command(hide = true, name = "export_burnpack")]
     ExportBurnpack(ExportArgs),
 }
 

@@ -68,7 +68,7 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         return Some(3);
     }
     if let Some(error) = error.downcast_ref::<CheckpointError>() {
-        return error.is_bad_input().then_some(3);
+        return checkpoint(error);
     }
     match (
         error.downcast_ref::<TrainError>(),
@@ -77,13 +77,31 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         (Some(TrainError::Config(_) | TrainError::Schedule(_) | TrainError::Setting { .. }), _) => Some(2),
         (Some(TrainError::UnknownParameter { .. }), _) => Some(2),
         (Some(TrainError::Checkpoint(error)), _) | (_, Some(LanguageError::Checkpoint(error))) => {
-            error.is_bad_input().then_some(3)
+            checkpoint(error)
         }
-        (_, Some(LanguageError::TokenizerFile { .. } | LanguageError::TokenizerInvalid { .. })) => Some(3),
-        (
-            _,
-            Some(LanguageError::Model(_) | LanguageError::Config { .. } | LanguageError::TrainRatio { .. }),
-        ) => Some(2),
+        (_, Some(error)) => language(error),
+        _ => None,
+    }
+}
+
+fn checkpoint(error: &CheckpointError) -> Option<u8> {
+    match error {
+        CheckpointError::NeedsConfig { .. } => Some(2),
+        error => error.is_bad_input().then_some(3),
+    }
+}
+
+fn language(error: &LanguageError) -> Option<u8> {
+    match error {
+        LanguageError::Model(_)
+        | LanguageError::Config { .. }
+        | LanguageError::TrainRatio { .. }
+        | LanguageError::Vocabulary { .. }
+        | LanguageError::UnknownToken { .. }
+        | LanguageError::EmptyPrompt => Some(2),
+        LanguageError::TokenizerFile { .. }
+        | LanguageError::TokenizerInvalid { .. }
+        | LanguageError::BadGzip { .. } => Some(3),
         _ => None,
     }
 }

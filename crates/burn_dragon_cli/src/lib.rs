@@ -5,23 +5,31 @@ pub mod commands;
 pub mod exit;
 
 use args::{Args, Verb};
-use clap::Parser;
+use clap::{Command, CommandFactory, FromArgMatches};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Runs `dragon` with the process's arguments.
 pub fn dragon(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match Args::try_parse_from(arguments) {
-        Ok(args) => finish(&args.verb),
-        Err(error) => exit::usage(&error),
-    }
+    parse(Args::command(), arguments)
 }
 
 /// Runs one verb as a program of its own: `train ...` is `dragon train ...`.
 pub fn verb(name: &str, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut arguments = arguments.into_iter();
-    let program = arguments.next().unwrap_or_else(|| name.into());
-    dragon([program, name.into()].into_iter().chain(arguments))
+    // As a multicall program clap reads the verb from the program's name, and names it so in its messages.
+    let arguments = arguments.into_iter().skip(1);
+    parse(
+        Args::command().multicall(true),
+        std::iter::once(name.into()).chain(arguments),
+    )
+}
+
+fn parse(command: Command, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = command.try_get_matches_from(arguments);
+    match matches.and_then(|matches| Args::from_arg_matches(&matches)) {
+        Ok(args) => finish(&args.verb),
+        Err(error) => exit::usage(&error),
+    }
 }
 
 fn finish(verb: &Verb) -> ExitCode {

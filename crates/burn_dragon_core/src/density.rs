@@ -60,18 +60,22 @@ impl DensityProbe {
             y: share(1),
         }
     }
+
+    /// Adds a pass over a level: how many entries x and y have each, and the shares that are active.
+    pub fn add(&mut self, level: usize, entries: f64, shares: [f64; 2]) {
+        if level >= self.total.len() {
+            self.total.resize(level + 1, 0.0);
+            self.active.resize(level + 1, [0.0; 2]);
+        }
+        self.total[level] += entries;
+        (0..2).for_each(|which| self.active[level][which] += shares[which] * entries);
+    }
 }
 
 impl Watch for DensityProbe {
     fn level(&mut self, level: usize, x: &Tensor<4>, y: &Tensor<4>) {
-        if level == self.total.len() {
-            self.total.push(0.0);
-            self.active.push([0.0; 2]);
-        }
         let entries = x.dims().iter().product::<usize>() as f64;
-        self.total[level] += entries;
-        self.active[level][0] += share(x) * entries;
-        self.active[level][1] += share(y) * entries;
+        self.add(level, entries, [share(x), share(y)]);
     }
 }
 

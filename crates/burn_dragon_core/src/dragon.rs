@@ -1,14 +1,13 @@
 //! The model.
 
 use crate::config::{ConfigError, DragonConfig};
-use crate::density::Watch;
-use crate::level::{Level, LevelOutput, LevelWeights};
-use crate::norm::norm;
+use crate::density::{DensityProbe, Watch};
+use crate::level::{Level, LevelWeights, Watched};
 use crate::seed::{Rng, derive};
 use crate::state::{DragonState, StateError};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_kernel::api::{DropoutMask, Rotation};
+use burn_dragon_kernel::api::{DropoutMask, Rotation, norm};
 
 /// A Dragon Hatchling model: five matrices, one set for all levels.
 #[derive(Module, Debug)]
@@ -32,7 +31,9 @@ pub struct Dragon {
 pub struct Pass<'a> {
     /// Seed of the dropout masks; without one nothing is dropped.
     pub dropout_seed: Option<u64>,
-    /// Looks at the activations of each level.
+    /// Counts active neurons; for a model without autodiff.
+    pub density: Option<&'a mut DensityProbe>,
+    /// Looks at the activations of each level, which have to be laid out for it: slow, and for a model's students.
     pub watch: Option<&'a mut dyn Watch>,
 }
 
@@ -96,11 +97,19 @@ impl Dragon {
             eps: self.config.norm_eps,
         };
         for l in 0..self.config.n_levels {
-            let LevelOutput { v: next, x, y, .. } = level.forward(v, None, self.dropout(&pass, l));
-            if let Some(watch) = &mut pass.watch {
+            let dropout = self.dropout(&pass, l);
+            v = if let Some(watch) = &mut pass.watch {
+                let Watched { v, x, y } = level.forward_watched(v, dropout);
                 watch.level(l, &x, &y);
-            }
-            v = next;
+                v
+            } else if let Some(density) = &mut pass.density {
+                let entries = (v.dims()[0] * v.dims()[2] * self.config.n_neurons) as f64;
+                let (v, shares) = level.forward_counted(v, dropout);
+                density.add(l, entries, shares);
+                v
+            } else {
+                level.forward(v, dropout)
+            };
         }
         self.read_out(v)
     }
@@ -133,9 +142,9 @@ impl Dragon {
         let (memories, positions) = state.into_parts();
         let mut next = Vec::with_capacity(memories.len());
         for rho in memories {
-            let output = level.forward(v, Some(rho), None);
-            v = output.v;
-            next.extend(output.rho);
+            let (stream, rho) = level.forward_with_memory(v, rho);
+            v = stream;
+            next.push(rho);
         }
         let positions = positions
             .into_iter()

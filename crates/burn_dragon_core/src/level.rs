@@ -1,9 +1,9 @@
 //! One pass through the shared block.
 
-use crate::norm::norm;
 use burn::tensor::Tensor;
+use burn_dragon_kernel::api::expert::level_reference;
 use burn_dragon_kernel::api::{
-    DropoutMask, Rotation, causal_read, causal_read_with_memory, gated_projection, projection,
+    DropoutMask, LevelInput, Rotation, causal_read_with_memory, level, level_with_activity, norm, projection,
 };
 
 /// The three weight matrices that all levels share.
@@ -28,53 +28,69 @@ pub struct Level<'a> {
     pub eps: f64,
 }
 
-/// What a level computed.
+/// What a level computed, with its activities in full.
 #[derive(Debug)]
-pub struct LevelOutput {
-    /// The model stream after the level, `[B, 1, T, D]`.
+pub struct Watched {
+    /// The stream after the level, `[B, 1, T, D]`.
     pub v: Tensor<4>,
     /// Neuron activity driven by the stream, `[B, H, T, N]`.
     pub x: Tensor<4>,
     /// Neuron activity driven by memory and gated by x, before dropout, `[B, H, T, N]`.
     pub y: Tensor<4>,
-    /// The memory after the window, where one was given, `[B, H, N, D]`.
-    pub rho: Option<Tensor<4>>,
 }
 
 impl Level<'_> {
-    /// One pass. Reads and extends `rho` where it is given, else reads the window alone.
+    /// One pass over a window that starts from an empty memory: the stream after the level.
+    ///
+    /// # Shapes
+    /// - `v`, output: `[B, 1, T, D]`
+    pub fn forward(&self, v: Tensor<4>, dropout: Option<DropoutMask>) -> Tensor<4> {
+        let u = level(self.input(v.clone(), dropout));
+        self.join(v, u)
+    }
+
+    /// [`forward`](Self::forward) without autodiff, and the shares of active x and y.
+    pub fn forward_counted(&self, v: Tensor<4>, dropout: Option<DropoutMask>) -> (Tensor<4>, [f64; 2]) {
+        let output = level_with_activity(self.input(v.clone(), dropout));
+        (self.join(v, output.u), [output.x_density, output.y_density])
+    }
+
+    /// [`forward`](Self::forward) through the definition, which lays out every activity.
+    pub fn forward_watched(&self, v: Tensor<4>, dropout: Option<DropoutMask>) -> Watched {
+        let level_reference::Level { u, x, y } = level_reference::level(self.input(v.clone(), dropout));
+        Watched {
+            v: self.join(v, u),
+            x,
+            y,
+        }
+    }
+
+    /// One pass that reads and extends a memory: the stream after the level, and the memory after the window.
     ///
     /// # Shapes
     /// - `v`: `[B, 1, T, D]`
     /// - `rho`: `[B, H, N, D]`
-    pub fn forward(&self, v: Tensor<4>, rho: Option<Tensor<4>>, dropout: Option<DropoutMask>) -> LevelOutput {
+    pub fn forward_with_memory(&self, v: Tensor<4>, rho: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
         let x = projection(v.clone(), self.weights.decoder_x.clone()); // [B, H, T, N]
-        let q = self.rotation.rotate(x.clone());
-        let (read, rho) = match rho {
-            None => (causal_read(q, v.clone()), None),
-            Some(rho) => {
-                let (read, rho) = causal_read_with_memory(q, v.clone(), rho);
-                (read, Some(rho))
-            }
-        };
-        let a = norm(read, self.eps); // [B, H, T, D]
-        let y = gated_projection(a, self.weights.decoder_y.clone(), x.clone()); // [B, H, T, N]
-        let kept = match dropout {
-            None => y.clone(),
-            Some(mask) => mask.apply(y.clone()),
-        };
-        let u = self.to_width(kept); // [B, 1, T, D]
-        let v = norm(v + norm(u, self.eps), self.eps);
-        LevelOutput { v, x, y, rho }
+        let (read, rho) = causal_read_with_memory(self.rotation.rotate(x.clone()), v.clone(), rho);
+        let u = level_reference::after_read(&self.input(v.clone(), None), x, read).u;
+        (self.join(v, u), rho)
     }
 
-    /// `y encoder`, summed over heads: `[B, H, T, N]` to `[B, 1, T, D]`.
-    ///
-    /// Head by head and then summed, so that no N-wide tensor is laid out anew.
-    fn to_width(&self, y: Tensor<4>) -> Tensor<4> {
-        let [_, heads, _, neurons] = y.dims();
-        let [_, d_model] = self.weights.encoder.dims();
-        let encoder = self.weights.encoder.clone().reshape([1, heads, neurons, d_model]);
-        y.matmul(encoder).sum_dim(1)
+    /// `norm(v + norm(u))`.
+    fn join(&self, v: Tensor<4>, u: Tensor<4>) -> Tensor<4> {
+        norm(v + norm(u, self.eps), self.eps)
+    }
+
+    fn input(&self, v: Tensor<4>, dropout: Option<DropoutMask>) -> LevelInput {
+        LevelInput {
+            v,
+            decoder_x: self.weights.decoder_x.clone(),
+            decoder_y: self.weights.decoder_y.clone(),
+            encoder: self.weights.encoder.clone(),
+            rotation: self.rotation.clone(),
+            eps: self.eps,
+            dropout,
+        }
     }
 }

@@ -36,7 +36,6 @@ pub mod density;
 pub mod dragon;
 pub mod level;
 pub mod loss;
-pub mod norm;
 pub mod parameters;
 pub mod seed;
 pub mod state;
@@ -60,9 +59,9 @@ pub mod api {
     /// What a model is made of, for those who build on it.
     pub mod expert {
         pub use crate::density::Watch;
-        pub use crate::level::{Level, LevelWeights};
-        pub use crate::norm::norm;
+        pub use crate::level::{Level, LevelWeights, Watched};
         pub use crate::parameters::{load, named, snapshot};
         pub use crate::seed::{Rng, derive};
+        pub use burn_dragon_kernel::api::norm;
     }
 }

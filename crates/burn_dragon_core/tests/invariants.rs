@@ -3,11 +3,10 @@
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_dragon_core::density::DensityProbe;
 use burn_dragon_core::level::{Level, LevelWeights};
-use burn_dragon_core::norm::norm;
 use burn_dragon_core::parameters::{load, snapshot};
 use burn_dragon_core::seed::Rng;
 use burn_dragon_core::{Dragon, DragonConfig, DragonState, Pass};
-use burn_dragon_kernel::rotation::Frequencies;
+use burn_dragon_kernel::api::{Frequencies, norm};
 
 const TOKENS: usize = 24;
 
@@ -209,7 +208,7 @@ fn logits_with(dragon: &Dragon, turns: &[f64], rows: &[Vec<i32>]) -> Vec<f64> {
     let v: Tensor<2> = norm(dragon.embed.val().select(0, rows), config.norm_eps);
     let mut v = v.reshape([1, 1, TOKENS, config.d_model]);
     for _ in 0..config.n_levels {
-        v = level.forward(v, None, None).v;
+        v = level.forward(v, None);
     }
     let v: Tensor<2> = v.reshape([TOKENS, config.d_model]);
     values(v.matmul(dragon.lm_head.val()).into_data())
@@ -397,7 +396,7 @@ fn invariant_31_the_stream_has_mean_zero_and_variance_one_after_every_level() {
         .select(0, batch(&tokens(1, 13)).reshape([TOKENS]));
     let mut v = norm(rows, config.norm_eps).reshape([1, 1, TOKENS, config.d_model]);
     for _ in 0..config.n_levels {
-        v = level.forward(v, None, None).v;
+        v = level.forward(v, None);
         for row in values(v.to_data()).chunks(config.d_model) {
             let mean = row.iter().sum::<f64>() / row.len() as f64;
             let variance = row.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / row.len() as f64;

@@ -10,6 +10,8 @@
 //! | rotation | pairs `(2i, 2i+1)` turned by `position * frequency_i` | [`rotation`] |
 //! | causal read | `read_t = q_t rho + sum over s < t of (q_t . q_s) v_s` | [`causal_read`] |
 //! | gated projection | `y = relu(a W) * x` | [`gated_projection`] |
+//! | norm | `(v - mean) / sqrt(variance + eps)` | [`norm`] |
+//! | level | the four above in one: what a level adds to the stream, before its norm | [`level`] |
 //! | dropout | keep a neuron where a hash of its index says so | [`dropout`] |
 //!
 //! Shapes use the project's letters: B lanes, T tokens, D model width, H heads, N neurons per head.
@@ -18,6 +20,9 @@
 pub mod causal_read;
 pub mod dropout;
 pub mod gated_projection;
+pub mod level;
+mod matrix;
+pub mod norm;
 pub mod projection;
 pub mod rotation;
 
@@ -26,6 +31,8 @@ pub mod api {
     pub use crate::causal_read::{causal_read, causal_read_with_memory};
     pub use crate::dropout::DropoutMask;
     pub use crate::gated_projection::gated_projection;
+    pub use crate::level::{LevelInput, LevelOutput, level, level_with_activity};
+    pub use crate::norm::norm;
     pub use crate::projection::projection;
     pub use crate::rotation::{Frequencies, Rotation};
 
@@ -33,6 +40,8 @@ pub mod api {
     pub mod expert {
         pub use crate::causal_read::reference as causal_read_reference;
         pub use crate::gated_projection::reference as gated_projection_reference;
+        pub use crate::level::reference as level_reference;
+        pub use crate::norm::reference as norm_reference;
         pub use crate::projection::reference as projection_reference;
         pub use crate::rotation::reference as rotation_reference;
     }

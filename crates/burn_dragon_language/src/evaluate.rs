@@ -76,7 +76,7 @@ impl Evaluator<'_> {
             let rows: Vec<&[u32]> = group.iter().map(|range| &tokens.ids[range.clone()]).collect();
             let (inputs, targets) = inputs_and_targets(&rows, &dragon.device());
             let pass = Pass {
-                watch: Some(&mut probe),
+                density: Some(&mut probe),
                 ..Pass::default()
             };
             let losses = token_losses(dragon.forward_pass(inputs, pass), targets);

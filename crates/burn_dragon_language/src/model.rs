@@ -3,6 +3,7 @@
 use crate::error::LanguageError;
 use crate::tokenizer::{ByteTokenizer, IdTokenizer, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
+use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
 use burn_dragon_checkpoint::resolve::{LoadedModel, ModelPath};
 use burn_dragon_core::Dragon;
@@ -34,10 +35,8 @@ impl LanguageModel {
         let tokenizer = tokenizer_of(&model)?;
         let (expected, given) = (model.config.vocab_size, tokenizer.vocab_size());
         if expected != given {
-            return Err(LanguageError::Vocabulary {
-                model: expected,
-                tokenizer: given,
-            });
+            let reason = format!("its model has a vocabulary of {expected} tokens, its tokenizer of {given}");
+            return Err(CheckpointError::corrupt(&file, reason).into());
         }
         let info = model.info.clone();
         let dragon = model.into_dragon(&file, device)?;

@@ -6,6 +6,7 @@ use crate::error::LanguageError;
 use crate::evaluate::{Evaluator, LanguageEvaluation, inputs_and_targets, recall_lines};
 use crate::generate::Generator;
 use crate::tales::RecallProbe;
+use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
 use burn_dragon_core::density::DensityProbe;
@@ -58,6 +59,7 @@ impl LanguageTask {
         device: &Device,
     ) -> Result<Self, LanguageError> {
         let model_config = config.model.with_vocabulary(corpus.tokenizer.vocab_size())?;
+        check_prompt(config, &corpus)?;
         let block = config.training.block_size;
         let probes = match &config.dataset.source {
             SourceConfig::Embedded(tales) => Some(Probes {
@@ -159,21 +161,26 @@ impl Task for LanguageTask {
         (inputs, targets): Self::Batch,
         context: LossContext,
     ) -> Result<Loss, TrainError> {
-        let mut probe = DensityProbe::default();
-        let mut pass = Pass {
-            dropout_seed: Some(context.dropout_seed),
-            watch: None,
-        };
-        if context.watch {
-            pass.watch = Some(&mut probe);
-        }
-        let value = cross_entropy(model.forward_pass(inputs, pass), targets);
         let mut metrics = Metrics::new();
         if context.watch {
+            // One lane without autodiff: a few per cent of a step, on the steps that are logged.
+            let mut probe = DensityProbe::default();
+            let pass = Pass {
+                density: Some(&mut probe),
+                ..Pass::default()
+            };
+            model
+                .valid()
+                .forward_pass(inputs.clone().narrow(0, 0, 1).inner(), pass);
             let density = probe.density();
             metrics.insert("x_density".into(), density.mean_x());
             metrics.insert("y_density".into(), density.mean_y());
         }
+        let pass = Pass {
+            dropout_seed: Some(context.dropout_seed),
+            ..Pass::default()
+        };
+        let value = cross_entropy(model.forward_pass(inputs, pass), targets);
         Ok(Loss { value, metrics })
     }
 
@@ -258,6 +265,20 @@ impl Task for LanguageTask {
             return Err(burn_dragon_checkpoint::CheckpointError::corrupt(&path, reason).into());
         }
         Ok(parameters::load(model, |name, _| file.tensors.remove(name)))
+    }
+}
+
+/// A prompt that cannot be continued would end a run at its first sample: better before its first step.
+fn check_prompt(config: &LanguageConfig, corpus: &Corpus) -> Result<(), LanguageError> {
+    config.generation.validate()?;
+    let refuse = |reason: String| LanguageError::Config {
+        key: "generation.prompt",
+        reason,
+    };
+    match corpus.tokenizer.encode(config.generation.prompt.as_bytes()) {
+        Ok(ids) if ids.is_empty() => Err(refuse("is empty, but samples need a text to continue".into())),
+        Ok(_) => Ok(()),
+        Err(error) => Err(refuse(format!("samples cannot continue it: {error}"))),
     }
 }
 

@@ -2,10 +2,12 @@
 
 use crate::error::TrainError;
 use crate::progress::{Output, Progress, StepReport, figure};
-use crate::run::{MetricsLog, RunFolder};
+use crate::run::{MetricsLog, RunFolder, STEP};
 use crate::task::{Evaluation, Metrics};
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// A line of `metrics.jsonl`. Everything but `time` is a function of configuration, data and seed.
@@ -36,6 +38,8 @@ struct Times {
 pub(crate) struct Journal {
     metrics: MetricsLog,
     progress: Progress,
+    /// Evaluations that stand in the file: a run that goes on may repeat the one it stopped in.
+    told: BTreeSet<(u64, String)>,
     total_steps: u64,
     started: Instant,
     /// Units and seconds of the steps since the last line.
@@ -52,9 +56,16 @@ impl Journal {
         total_steps: u64,
         resumed: Option<u64>,
     ) -> Result<Self, TrainError> {
+        // A run that died before its first checkpoint starts again, and so does its file.
+        let metrics = MetricsLog::resume(run.metrics(), resumed.unwrap_or(0))?;
+        let lines = MetricsLog::read(run.metrics())?;
+        let told = lines.iter().filter_map(|line| {
+            let kind = line.get("kind").and_then(Value::as_str)?;
+            Some((line.get(STEP).and_then(Value::as_u64)?, kind.to_string()))
+        });
         Ok(Self {
-            // A run that died before its first checkpoint starts again, and so does its file.
-            metrics: MetricsLog::resume(run.metrics(), resumed.unwrap_or(0))?,
+            metrics,
+            told: told.collect(),
             progress: Progress::new(total_steps, resumed.unwrap_or(0), output),
             total_steps,
             started: Instant::now(),
@@ -139,6 +150,9 @@ impl Journal {
             figure(evaluation.loss),
             figures.join("  ")
         ));
+        if !self.told.insert((step, kind.to_string())) {
+            return Ok(());
+        }
         let time = Times {
             seconds: self.seconds(),
             units_per_second: None,

@@ -37,6 +37,35 @@ pub struct Plan {
     pub checkpoint: CheckpointConfig,
 }
 
+impl Plan {
+    /// The steps of a run of `task`, once every setting but the optimiser's is known to be in range.
+    fn total_steps<T: Task>(&self, task: &T) -> Result<u64, TrainError> {
+        if self.evaluation.batches == 0 {
+            return Err(TrainError::Setting {
+                key: "evaluation.batches".into(),
+                given: "0".into(),
+                expected: "at least 1",
+            });
+        }
+        let total_steps = self
+            .training
+            .total_steps(task.units_per_epoch(), task.units_per_batch())?;
+        self.schedule.validate(total_steps)?;
+        Ok(total_steps)
+    }
+
+    /// Everything that can be refused before a step is taken and a file is written; gives the steps of the run.
+    ///
+    /// # Errors
+    /// If a setting is out of range, or the machine has too little memory for a step.
+    pub fn check<T: Task>(&self, task: &T, model: &T::Model) -> Result<u64, TrainError> {
+        let total_steps = self.total_steps(task)?;
+        AdamW::new(&self.optimizer, model)?;
+        check_memory(task.bytes_per_step())?;
+        Ok(total_steps)
+    }
+}
+
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -104,10 +133,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         output: Output,
         interrupt: Interrupt,
     ) -> Result<Self, TrainError> {
-        let total_steps = plan
-            .training
-            .total_steps(task.units_per_epoch(), task.units_per_batch())?;
-        plan.schedule.validate(total_steps)?;
+        let total_steps = plan.total_steps(task)?;
         let vault = Vault::new(run, plan.checkpoint.keep);
         Ok(Self {
             task,
@@ -157,12 +183,17 @@ impl<'a, T: Task> Trainer<'a, T> {
     /// A new session, from the newest checkpoint that verifies if there is one.
     fn begin(&self, model: T::Model) -> Result<Session<T::Model>, TrainError> {
         let (found, refused) = self.vault.newest();
+        if found.is_none() && !refused.is_empty() {
+            // Steps were taken and are lost; to start again without a word would overwrite what is left of them.
+            return Err(self.vault.none_verifies(&refused).into());
+        }
         let mut optimizer = AdamW::new(&self.plan.optimizer, &model)?;
         let (mut model, mut state) = (model, TrainerState::default());
         if let Some(folder) = &found {
             state = self.vault.read_state(folder)?;
             model = self.task.restore(model, folder.path())?;
             optimizer.restore(&folder.path().join("optimizer.bpk"), &device_of(&model).inner())?;
+            self.vault.point_again(folder, state.best_step)?;
         }
         let resumed = found.map(|folder| folder.step());
         let journal = Journal::open(self.run, self.output, self.total_steps, resumed)?;

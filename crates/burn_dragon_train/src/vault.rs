@@ -48,6 +48,26 @@ impl Vault {
         self.checkpoints.newest_verified()
     }
 
+    /// What to say of a run that has checkpoints of which none verifies.
+    pub(crate) fn none_verifies(&self, refused: &[CheckpointError]) -> CheckpointError {
+        let reasons: Vec<String> = refused.iter().map(ToString::to_string).collect();
+        let reason = format!(
+            "none of the run's checkpoints verifies; start a new run in another folder ({})",
+            reasons.join("; ")
+        );
+        CheckpointError::corrupt(self.checkpoints.root(), reason)
+    }
+
+    /// Lets the pointers agree with the checkpoint that a run goes on from: the process may have died between writing
+    /// it and pointing at it, or a newer one may have been passed over.
+    pub(crate) fn point_again(&self, folder: &CheckpointFolder, best: Option<u64>) -> Result<(), TrainError> {
+        self.checkpoints.point(Pointer::Last, folder.step())?;
+        if let Some(best) = best.and_then(|step| self.checkpoints.step(step)) {
+            self.checkpoints.point(Pointer::Best, best.step())?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn read_state(&self, folder: &CheckpointFolder) -> Result<TrainerState, TrainError> {
         let path = folder.path().join("trainer.json");
         let text = std::fs::read_to_string(&path).map_err(TrainError::file("read", &path))?;

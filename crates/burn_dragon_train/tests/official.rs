@@ -4,9 +4,10 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::official::{NAMES, OfficialConfig, read_safetensors};
+use burn_dragon_core::density::{Density, DensityProbe};
 use burn_dragon_core::loss::cross_entropy;
 use burn_dragon_core::parameters::{load, snapshot};
-use burn_dragon_core::{Dragon, DragonConfig};
+use burn_dragon_core::{Dragon, DragonConfig, Pass};
 use burn_dragon_train::gradients::GradientSet;
 use burn_dragon_train::optimizer::{AdamW, OptimizerConfig};
 use safetensors::SafeTensors;
@@ -245,15 +246,26 @@ fn check_greedy(fixture: &Fixture, device: &Device) {
 }
 
 fn check_density(fixture: &Fixture, device: &Device) {
-    let mut probe = burn_dragon_core::density::DensityProbe::default();
-    let pass = burn_dragon_core::Pass {
-        watch: Some(&mut probe),
-        ..Default::default()
-    };
-    fixture
-        .dragon(device)
-        .forward_pass(fixture.tokens("tokens", device), pass);
-    let density = probe.density();
+    for watched in [true, false] {
+        let mut probe = DensityProbe::default();
+        let pass = match watched {
+            true => Pass {
+                watch: Some(&mut probe),
+                ..Pass::default()
+            },
+            false => Pass {
+                density: Some(&mut probe),
+                ..Pass::default()
+            },
+        };
+        fixture
+            .dragon(device)
+            .forward_pass(fixture.tokens("tokens", device), pass);
+        compare_density(fixture, &probe.density());
+    }
+}
+
+fn compare_density(fixture: &Fixture, density: &Density) {
     let pairs = [
         (&density.x, &fixture.meta.x_density),
         (&density.y, &fixture.meta.y_density),

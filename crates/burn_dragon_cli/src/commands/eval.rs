@@ -6,7 +6,7 @@ use crate::exit::Usage;
 use anyhow::Context;
 use burn_dragon::api::language::expert::{Split, Tokens, WindowPlan};
 use burn_dragon::api::language::{
-    Evaluator, LanguageEvaluation, LanguageModel, LanguageTask, SourceConfig, TextConfig, WindowStart,
+    Corpus, Evaluator, LanguageEvaluation, LanguageModel, LanguageTask, SourceConfig, TextConfig, WindowStart,
 };
 use std::path::Path;
 use std::process::ExitCode;
@@ -43,7 +43,9 @@ fn on_run(
 ) -> anyhow::Result<LanguageEvaluation> {
     let mut config = run_config(run)?;
     config.training.block_size = block_size.unwrap_or(config.training.block_size);
-    let task = LanguageTask::new(&config, &std::env::current_dir()?, &model.dragon.device())?;
+    let tokenizer = Some(model.tokenizer.clone()); // not a new one: the text may have changed since
+    let corpus = Corpus::load(&config.dataset, &std::env::current_dir()?, tokenizer)?;
+    let task = LanguageTask::with_corpus(&config, corpus, &model.dragon.device())?;
     Ok(task.full_evaluation(&model.dragon)?)
 }
 

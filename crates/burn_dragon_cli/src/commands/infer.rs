@@ -29,7 +29,8 @@ pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
         &prompt,
         Show {
             prompt: true,
-            streaming: args.streaming,
+            // Text without an end would never be shown at its end.
+            streaming: args.streaming || config.max_tokens.is_none(),
             quiet: false,
         },
     )?;

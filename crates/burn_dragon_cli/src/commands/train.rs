@@ -5,9 +5,9 @@ use crate::args::TrainArgs;
 use crate::exit::{Usage, interrupted};
 use anyhow::Context;
 use burn::module::Module;
-use burn_dragon::api::checkpoint::Checkpoints;
-use burn_dragon::api::core::SelectedBackend;
-use burn_dragon::api::language::{LanguageConfig, LanguageTask};
+use burn_dragon::api::checkpoint::{Checkpoints, ModelFile};
+use burn_dragon::api::core::{Dragon, SelectedBackend};
+use burn_dragon::api::language::{Corpus, LanguageConfig, LanguageTask, Tokenizer, TokenizerSpec};
 use burn_dragon::api::train::expert::write_atomic;
 use burn_dragon::api::train::{
     Ending, Interrupt, Layers, LossContext, Outcome, Output, Resolved, RunFolder, RunInfo, Task, Trainer,
@@ -15,6 +15,7 @@ use burn_dragon::api::train::{
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The default run is bounded, so that a first look never takes long.
@@ -36,21 +37,31 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let mut config = resolved.value;
     let here = std::env::current_dir()?;
     config.dataset.make_absolute(&here);
-    let task = LanguageTask::new(&config, &here, &selected.device.clone().autodiff())?;
+    let tokenizer = resumed.as_ref().map(tokenizer_of).transpose()?.flatten();
+    let corpus = Corpus::load(&config.dataset, &here, tokenizer)?;
+    let task = LanguageTask::with_corpus(&config, corpus, &selected.device.clone().autodiff())?;
     introduce(&task, &config, output);
+    // What can be refused is refused before anything is written: no half-made run stays behind.
+    let model = task.new_model()?;
+    let total_steps = config.plan().check(&task, &model)?;
     if args.dry_run {
-        return dry_run(&task, &config, output);
+        return dry_run(&task, &model, &config, total_steps, output);
     }
     let run = match resumed {
-        Some(run) => run,
+        Some(run) => {
+            keeps_its_model(&run, &task)?;
+            run
+        }
         None => RunFolder::create(args.out.as_deref(), Path::new("runs"), "language")?,
     };
     describe(&run, &config, &task, &selected)?;
     let interrupt = Interrupt::install()?;
     let trainer = Trainer::new(&task, config.plan(), &run, output, interrupt)?;
-    let total_steps = trainer.total_steps();
-    let (model, outcome) = trainer.fit(task.new_model()?)?;
-    let sample = task.sample(&model.valid(), outcome.steps)?;
+    let (model, outcome) = trainer.fit(model)?;
+    let sample = match outcome.ending {
+        Ending::Interrupted => None, // who interrupts does not want to wait
+        Ending::Complete | Ending::TimeIsUp => task.sample(&model.valid(), outcome.steps)?,
+    };
     report(&run, &outcome, total_steps, sample, output);
     if args.json {
         print_json(&summary(&run, &outcome))?;
@@ -69,7 +80,8 @@ fn resolve(args: &TrainArgs, resumed: Option<&RunFolder>) -> anyhow::Result<Reso
         _ => ("language", args.words.as_slice()),
     };
     if family != "language" {
-        return Err(Usage(format!("unknown family `{family}`; there is: language")).into());
+        let text = format!("unknown family `{family}`; there is: language (and settings are KEY=VALUE)");
+        return Err(Usage(text).into());
     }
     let mut layers = Layers::new();
     if let Some(run) = resumed {
@@ -95,6 +107,35 @@ fn resolve(args: &TrainArgs, resumed: Option<&RunFolder>) -> anyhow::Result<Reso
         resolved.value.training.epochs = None; // what is typed wins over a file's epochs
     }
     Ok(resolved)
+}
+
+/// The tokenizer that a run was started with: its text may have changed since. A run that died early has none.
+fn tokenizer_of(run: &RunFolder) -> anyhow::Result<Option<Arc<dyn Tokenizer>>> {
+    let path = run.tokenizer();
+    let tokenizer = path.exists().then(|| TokenizerSpec::load(&path));
+    Ok(tokenizer.transpose()?)
+}
+
+/// Refuses to go on with another model than the run's, which its checkpoints would not fit.
+fn keeps_its_model(run: &RunFolder, task: &LanguageTask) -> anyhow::Result<()> {
+    let (Some(newest), _) = Checkpoints::new(run.checkpoints()).newest_verified() else {
+        return Ok(());
+    };
+    let held = ModelFile::read(&newest.path().join("model.bpk"))?.config;
+    let (held, asked) = (serde_json::to_value(held)?, serde_json::to_value(task.model_config())?);
+    let pairs = held.as_object().into_iter().flatten();
+    let differing: Vec<String> = pairs
+        .filter(|(key, value)| asked.get(key) != Some(value))
+        .map(|(key, value)| format!("model.{key} = {} instead of {value}", asked[key]))
+        .collect();
+    if differing.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "a resumed run keeps its model, but the settings ask for {}; start a new run instead",
+        differing.join(", ")
+    );
+    Err(Usage(text).into())
 }
 
 fn introduce(task: &LanguageTask, config: &LanguageConfig, output: Output) {
@@ -124,12 +165,16 @@ fn introduce(task: &LanguageTask, config: &LanguageConfig, output: Output) {
 }
 
 /// One step, timed; nothing is written.
-fn dry_run(task: &LanguageTask, config: &LanguageConfig, output: Output) -> anyhow::Result<ExitCode> {
-    burn_dragon::api::train::expert::check_memory(task.bytes_per_step())?;
-    let model = task.new_model()?;
+fn dry_run(
+    task: &LanguageTask,
+    model: &Dragon,
+    config: &LanguageConfig,
+    total_steps: u64,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let out = task.loss(
-        &model,
+        model,
         task.batch(0, 0)?,
         LossContext {
             dropout_seed: 0,
@@ -139,13 +184,18 @@ fn dry_run(task: &LanguageTask, config: &LanguageConfig, output: Output) -> anyh
     let loss = out.value.clone().into_scalar::<f64>();
     drop(out.value.backward());
     let seconds = started.elapsed().as_secs_f64() * f64::from(config.training.accumulate);
-    let steps = config
-        .training
-        .total_steps(task.units_per_epoch(), task.units_per_batch())?;
     output.say(&format!(
-        "one step: loss {loss:.3}, {seconds:.2} s; {steps} steps would take about {:.0} minutes",
-        seconds * steps as f64 / 60.0
+        "one step: loss {loss:.3}, {seconds:.2} s; {total_steps} steps would take about {:.0} minutes",
+        seconds * total_steps as f64 / 60.0
     ));
+    if output.json {
+        print_json(&json!({
+            "train_loss": loss,
+            "steps": total_steps,
+            "seconds_per_step": seconds,
+            "bytes_per_step": task.bytes_per_step(),
+        }))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,4 +1,4 @@
-//! Layer norm without parameters: the only nonlinearity per token beside relu.
+//! The definition of the norm.
 
 use burn::tensor::Tensor;
 

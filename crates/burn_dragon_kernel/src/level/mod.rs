@@ -1,0 +1,143 @@
+//! A level's contribution to the stream, before its norm: everything that is neuron-wide, in one operation.
+//!
+//! ```text
+//! x = relu(v decoder_x);  q = rotate(x)
+//! a = norm(sum over s < t of (q_t . q_s) v_s)
+//! y = relu(a decoder_y) * x
+//! u = sum over heads of dropout(y) encoder
+//! ```
+//!
+//! On the processor in f32 it runs as tiles that stay in cache, keeps nothing neuron-wide for the backward pass, and
+//! has its gradient written by hand (`cpu.rs`, `backward.rs`); elsewhere it is the composition of the operations it
+//! is made of (`reference.rs`).
+
+mod backward;
+mod cpu;
+pub mod reference;
+mod tile;
+
+use crate::dropout::DropoutMask;
+use crate::rotation::Rotation;
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::{DType, Float, Tensor};
+
+/// What a level is computed from.
+#[derive(Clone, Debug)]
+pub struct LevelInput {
+    /// The stream, `[B, 1, T, D]`.
+    pub v: Tensor<4>,
+    /// Model width to neurons, drives x, `[H, D, N]`.
+    pub decoder_x: Tensor<3>,
+    /// What was read to neurons, drives y, `[H, D, N]`.
+    pub decoder_y: Tensor<3>,
+    /// Neurons to model width, `[H*N, D]`, rows head by head.
+    pub encoder: Tensor<2>,
+    /// Angles of the window's positions, for heads of N neurons.
+    pub rotation: Rotation,
+    /// What the norm adds to the variance.
+    pub eps: f64,
+    /// Which entries of y are dropped.
+    pub dropout: Option<DropoutMask>,
+}
+
+/// What a level contributes, and how busy it was.
+#[derive(Clone, Debug)]
+pub struct LevelOutput {
+    /// The contribution, `[B, 1, T, D]`.
+    pub u: Tensor<4>,
+    /// Share of x above zero, in `[0, 1]`.
+    pub x_density: f64,
+    /// Share of y above zero, before dropout.
+    pub y_density: f64,
+}
+
+/// The contribution of a level to the stream.
+///
+/// # Shapes
+/// - output: `[B, 1, T, D]`
+///
+/// # Panics
+/// If the shapes do not fit together.
+pub fn level(input: LevelInput) -> Tensor<4> {
+    check(&input);
+    if input.v.dtype() != DType::F32 {
+        return reference::level(input).u;
+    }
+    match backward::tracked(&input) {
+        Some(u) => u,
+        None => cpu::untracked(&input).map_or_else(|| reference::level(input).u, |output| output.u),
+    }
+}
+
+/// [`level`], with the shares of active neurons; for tensors without autodiff.
+///
+/// # Panics
+/// If the shapes do not fit together.
+pub fn level_with_activity(input: LevelInput) -> LevelOutput {
+    check(&input);
+    let fast = (input.v.dtype() == DType::F32)
+        .then(|| cpu::untracked(&input))
+        .flatten();
+    fast.unwrap_or_else(|| {
+        let reference::Level { u, x, y } = reference::level(input);
+        let share = |activity: Tensor<4>| {
+            activity
+                .inner()
+                .greater_scalar(0.0)
+                .float()
+                .mean()
+                .into_scalar::<f64>()
+        };
+        LevelOutput {
+            u,
+            x_density: share(x),
+            y_density: share(y),
+        }
+    })
+}
+
+fn check(input: &LevelInput) {
+    let [lanes, _, tokens, width] = input.v.dims();
+    let [heads, _, neurons] = input.decoder_x.dims();
+    crate::assert_shape("level", "v", input.v.dims(), [lanes, 1, tokens, width]);
+    crate::assert_shape(
+        "level",
+        "decoder_x",
+        input.decoder_x.dims(),
+        [heads, width, neurons],
+    );
+    crate::assert_shape(
+        "level",
+        "decoder_y",
+        input.decoder_y.dims(),
+        [heads, width, neurons],
+    );
+    crate::assert_shape("level", "encoder", input.encoder.dims(), [heads * neurons, width]);
+    let tables = input.rotation.cos.dims()[0];
+    crate::assert_shape(
+        "level",
+        "the rotation",
+        input.rotation.cos.dims(),
+        [tables, 1, tokens, neurons / 2],
+    );
+    assert!(
+        tables == 1 || tables == lanes,
+        "level: {tables} rotations for {lanes} lanes"
+    );
+}
+
+/// The tensor on the processor, without autodiff.
+fn plain<const R: usize>(tensor: &Tensor<R>) -> Option<burn_flex::FlexTensor> {
+    let tensor = Tensor::<R, Float>::try_into_primitive::<Flex>(tensor.clone()).ok()?;
+    Some(tensor.to_contiguous())
+}
+
+/// The tensor on the processor, with autodiff.
+fn with_autodiff<const R: usize>(
+    tensor: &Tensor<R>,
+) -> Option<burn::backend::tensor::FloatTensor<Autodiff<Flex>>> {
+    Tensor::<R, Float>::try_into_primitive::<Autodiff<Flex>>(tensor.clone()).ok()
+}
+
+#[cfg(test)]
+mod tests;
