@@ -303,14 +303,15 @@ fn hash_file(path: &Path) -> Result<String, CheckpointError> {
             .read(&mut buffer)
             .map_err(CheckpointError::io("read", path))?;
         if read == 0 {
-            return Ok(hasher
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect());
+            return Ok(hex(&hasher.finalize()));
         }
         hasher.update(&buffer[..read]);
     }
+}
+
+/// Bytes as lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn remove_dir_if_any(path: &Path) -> Result<(), CheckpointError> {

@@ -2,7 +2,7 @@
 //!
 //! The weights are burnpack tensors under the project's names (`embed`, `decoder_x`, `decoder_y`, `encoder`,
 //! `lm_head`). The metadata holds `format` (`burn_dragon.model/1`), `config` (JSON), `info` (JSON) and, for language
-//! models, `tokenizer` (JSON as in `tokenizer.json`).
+//! models, `tokenizer` (JSON as in `tokenizer.json`), beside the hash that [`TensorFile`] keeps.
 
 use crate::error::CheckpointError;
 use crate::tensors::TensorFile;

@@ -1,10 +1,18 @@
-//! Named tensors and text metadata in one burnpack file.
+//! Named tensors and text metadata in one burnpack file, with a hash over all of them.
+//!
+//! A burnpack alone notices damage to its structure, not to its values: a flipped bit would be another weight. The
+//! metadata key `sha256` holds the hash of everything else.
 
 use crate::error::CheckpointError;
+use crate::folder::hex;
 use burn::tensor::TensorData;
 use burn_pack::{Reader, Tensor, Writer};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// The metadata key of the hash.
+const SHA256: &str = "sha256";
 
 /// What a file holds: tensors by name, and text by key.
 #[derive(Clone, Debug, Default)]
@@ -21,13 +29,15 @@ impl TensorFile {
     /// # Errors
     /// If the file system refuses.
     pub fn write(self, path: &Path) -> Result<(), CheckpointError> {
+        let sha256 = self.sha256();
         let tensors = self.tensors.into_iter().map(|(name, data)| {
             let (bytes, shape, dtype) = data.into_parts();
             Tensor::new(name, dtype, shape, None, bytes)
         });
         let mut writer = Writer::new(tensors.collect())
             .overwrite(true)
-            .auto_extension(false);
+            .auto_extension(false)
+            .with_metadata(SHA256, &sha256);
         for (key, value) in &self.metadata {
             writer = writer.with_metadata(key, value);
         }
@@ -41,11 +51,11 @@ impl TensorFile {
     /// Reads the file whole.
     ///
     /// # Errors
-    /// If it cannot be opened, is not a burnpack, or is damaged.
+    /// If it cannot be opened, is not a burnpack, carries no hash, or is damaged.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
         std::fs::File::open(path).map_err(CheckpointError::io("open", path))?;
         let reader = Reader::from_file_exact(path).map_err(|error| CheckpointError::corrupt(path, error))?;
-        let metadata = reader.metadata().clone();
+        let mut metadata = reader.metadata().clone();
         let mut tensors = BTreeMap::new();
         for tensor in reader
             .into_tensors()
@@ -58,6 +68,91 @@ impl TensorFile {
             let bytes = burn_pack::Bytes::from_bytes_vec(bytes.to_vec());
             tensors.insert(name, TensorData::from_bytes(bytes, shape, dtype));
         }
-        Ok(Self { tensors, metadata })
+        let expected = metadata.remove(SHA256);
+        let file = Self { tensors, metadata };
+        let expected = expected.ok_or_else(|| {
+            CheckpointError::corrupt(path, "it is a burnpack without a `sha256` of its contents")
+        })?;
+        let sha256 = file.sha256();
+        if sha256 != expected {
+            let reason = format!("the sha256 of its contents is {sha256}, it says {expected}");
+            return Err(CheckpointError::corrupt(path, reason));
+        }
+        Ok(file)
+    }
+
+    /// The hash of everything in the file, each part behind its length.
+    fn sha256(&self) -> String {
+        let mut hasher = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update((bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        part(&(self.metadata.len() as u64).to_le_bytes());
+        for (key, value) in &self.metadata {
+            part(key.as_bytes());
+            part(value.as_bytes());
+        }
+        for (name, data) in &self.tensors {
+            part(name.as_bytes());
+            part(data.dtype().name().as_bytes());
+            data.shape()
+                .iter()
+                .for_each(|&size| part(&(size as u64).to_le_bytes()));
+            part(data.as_bytes());
+        }
+        hex(&hasher.finalize())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::TensorData;
+
+    fn file() -> TensorFile {
+        TensorFile {
+            tensors: BTreeMap::from([(
+                "a".to_string(),
+                TensorData::new(vec![1.0f32, -2.0, 3.5, 0.0], [2, 2]),
+            )]),
+            metadata: BTreeMap::from([("format".to_string(), "test/1".to_string())]),
+        }
+    }
+
+    #[test]
+    fn a_file_comes_back_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bpk");
+        file().write(&path).unwrap();
+        let again = TensorFile::read(&path).unwrap();
+        assert_eq!(again.metadata, file().metadata);
+        assert_eq!(again.tensors["a"], file().tensors["a"]);
+    }
+
+    #[test]
+    fn every_byte_of_a_tensor_is_under_the_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bpk");
+        file().write(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let values: Vec<u8> = [1.0f32, -2.0, 3.5, 0.0]
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        let at = whole
+            .windows(values.len())
+            .position(|window| window == values)
+            .unwrap();
+        for place in at..at + values.len() {
+            let mut broken = whole.clone();
+            broken[place] ^= 1;
+            std::fs::write(&path, broken).unwrap();
+            let error = TensorFile::read(&path).unwrap_err();
+            assert!(
+                error.is_bad_input() && error.to_string().contains("sha256"),
+                "{error}"
+            );
+        }
     }
 }

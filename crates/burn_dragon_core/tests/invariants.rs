@@ -1,4 +1,5 @@
-//! What is true of the model whatever its weights: `bdh.md` section 6, by number. In f64, where rounding hides nothing.
+//! What is true of the model whatever its weights, by the numbers of `docs/invariants.md`. In f64, where rounding hides
+//! nothing.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_dragon_core::density::DensityProbe;

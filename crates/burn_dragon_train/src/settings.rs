@@ -62,24 +62,11 @@ impl TrainingConfig {
     }
 
     fn validate(&self) -> Result<(), TrainError> {
-        let refuse = |key: &str, given: String, expected| {
-            Err(TrainError::Setting {
-                key: format!("training.{key}"),
-                given,
-                expected,
-            })
-        };
-        for (key, value) in [
-            ("batch_size", self.batch_size as u64),
-            ("block_size", self.block_size as u64),
-            ("accumulate", u64::from(self.accumulate)),
-            ("max_steps", self.max_steps),
-            ("log_every", self.log_every),
-        ] {
-            if value == 0 {
-                return refuse(key, "0".into(), "at least 1");
-            }
-        }
+        at_least_one("training.batch_size", self.batch_size as u64)?;
+        at_least_one("training.block_size", self.block_size as u64)?;
+        at_least_one("training.accumulate", u64::from(self.accumulate))?;
+        at_least_one("training.max_steps", self.max_steps)?;
+        at_least_one("training.log_every", self.log_every)?;
         for (key, value) in [
             ("epochs", self.epochs),
             ("max_minutes", self.max_minutes),
@@ -87,7 +74,12 @@ impl TrainingConfig {
         ] {
             match value {
                 Some(value) if value.is_nan() || value <= 0.0 => {
-                    return refuse(key, value.to_string(), "a number above 0");
+                    let (key, given) = (format!("training.{key}"), value.to_string());
+                    return Err(TrainError::Setting {
+                        key,
+                        given,
+                        expected: "a number above 0",
+                    });
                 }
                 _ => {}
             }
@@ -106,6 +98,18 @@ pub struct EvaluationConfig {
     pub batches: usize,
     /// Steps between two samples for a person.
     pub sample_every: u64,
+}
+
+impl EvaluationConfig {
+    /// Refuses counts of zero.
+    ///
+    /// # Errors
+    /// Naming the key.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        at_least_one("evaluation.every", self.every)?;
+        at_least_one("evaluation.batches", self.batches as u64)?;
+        at_least_one("evaluation.sample_every", self.sample_every)
+    }
 }
 
 impl Default for EvaluationConfig {
@@ -128,10 +132,32 @@ pub struct CheckpointConfig {
     pub keep: usize,
 }
 
+impl CheckpointConfig {
+    /// Refuses counts of zero.
+    ///
+    /// # Errors
+    /// Naming the key.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        at_least_one("checkpoint.every", self.every)?;
+        at_least_one("checkpoint.keep", self.keep as u64)
+    }
+}
+
 impl Default for CheckpointConfig {
     fn default() -> Self {
         Self { every: 200, keep: 2 }
     }
+}
+
+fn at_least_one(key: &str, value: u64) -> Result<(), TrainError> {
+    if value == 0 {
+        return Err(TrainError::Setting {
+            key: key.into(),
+            given: "0".into(),
+            expected: "at least 1",
+        });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

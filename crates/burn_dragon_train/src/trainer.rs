@@ -40,13 +40,8 @@ pub struct Plan {
 impl Plan {
     /// The steps of a run of `task`, once every setting but the optimiser's is known to be in range.
     fn total_steps<T: Task>(&self, task: &T) -> Result<u64, TrainError> {
-        if self.evaluation.batches == 0 {
-            return Err(TrainError::Setting {
-                key: "evaluation.batches".into(),
-                given: "0".into(),
-                expected: "at least 1",
-            });
-        }
+        self.evaluation.validate()?;
+        self.checkpoint.validate()?;
         let total_steps = self
             .training
             .total_steps(task.units_per_epoch(), task.units_per_batch())?;

@@ -122,7 +122,10 @@ fn keeps_its_model(run: &RunFolder, task: &LanguageTask) -> anyhow::Result<()> {
         return Ok(());
     };
     let held = ModelFile::read(&newest.path().join("model.bpk"))?.config;
-    let (held, asked) = (serde_json::to_value(held)?, serde_json::to_value(task.model_config())?);
+    let (held, asked) = (
+        serde_json::to_value(held)?,
+        serde_json::to_value(task.model_config())?,
+    );
     let pairs = held.as_object().into_iter().flatten();
     let differing: Vec<String> = pairs
         .filter(|(key, value)| asked.get(key) != Some(value))

@@ -6,7 +6,7 @@
 //!
 //! Keys are the queries (`Q = K`), values are the model stream itself, shared by all heads. There is no softmax and no
 //! scale. The read is strict: token t does not see itself, and the first token of an empty memory reads zero.
-//! (`bdh.md` 1.4; the paper's equation 8 with rotated keys.)
+//! (arXiv:2509.26507, appendix E; equation 8 with rotated keys.)
 
 pub mod reference;
 

@@ -12,6 +12,7 @@
 //! ```
 
 use super::cpu::{Memory, Settings, drop_out, forward, sum_heads, tensor, with_scratch};
+use super::elementwise::{add, gate_back, gated, relu_back};
 use super::tile::{Head, Operands, Scratch, Sizes, sized};
 use super::{LevelInput, plain, with_autodiff};
 use crate::matrix::{Matrix, multiply};
@@ -138,10 +139,6 @@ fn backward(operands: &Operands<'_>, du: &[f32]) -> LevelGradients {
     sum
 }
 
-fn add(sum: &mut [f32], part: &[f32]) {
-    sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-}
-
 /// The gradients of one head over some lanes.
 fn collect(operands: &Operands<'_>, du: &[f32], head: usize, lanes: std::ops::Range<usize>) -> Part {
     let Sizes {
@@ -192,10 +189,7 @@ fn through_gate(head: &Head<'_>, scratch: &mut Scratch, du: &[f32], part: &mut P
         let y = sized(&mut scratch.q, x.len());
         multiply(gate, count, a, head.columns(head.decoder_y, &tile), false);
         multiply(dy, count, du, head.encoder_rows(&tile).transposed(), false);
-        gate.iter()
-            .zip(x)
-            .zip(&mut *y)
-            .for_each(|((gate, x), y)| *y = gate.max(0.0) * x);
+        gated(gate, x, y);
         if head.drops() {
             drop_out(head, &tile, y);
             drop_out(head, &tile, dy);
@@ -204,11 +198,7 @@ fn through_gate(head: &Head<'_>, scratch: &mut Scratch, du: &[f32], part: &mut P
         let y = Matrix::new(y, tokens, count, count);
         multiply(&mut part.encoder[rows], width, y.transposed(), du, true);
         // The gate's place takes its own gradient, dx what x feels through it.
-        let entries = gate.iter_mut().zip(x).zip(&*dy).zip(&mut dx[place]);
-        for (((gate, x), dy), dx) in entries {
-            *dx = dy * gate.max(0.0);
-            *gate = if *gate > 0.0 { dy * x } else { 0.0 };
-        }
+        gate_back(gate, x, dy, &mut dx[place]);
         let gate = Matrix::new(gate, tokens, count, count);
         multiply(
             &mut part.decoder_y[tile.start..],
@@ -251,9 +241,7 @@ fn through_read(head: &Head<'_>, scratch: &mut Scratch, dv: &mut [f32], part: &m
         multiply(dq, count, both, Matrix::new(q, tokens, count, count), false);
         head.rotate(&tile, dq, turned, true);
         let dx = &mut scratch.dx[place];
-        for ((dx, turned), x) in dx.iter_mut().zip(&*turned).zip(x) {
-            *dx = if *x > 0.0 { *dx + turned } else { 0.0 };
-        }
+        relu_back(dx, turned, x);
         let dx = Matrix::new(dx, tokens, count, count);
         multiply(
             dv,

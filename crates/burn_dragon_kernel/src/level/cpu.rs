@@ -1,5 +1,6 @@
 //! The forward pass of a level on the processor.
 
+use super::elementwise::{add, count_active, gate};
 use super::tile::{Head, Operands, Scratch, Sizes, sized};
 use super::{LevelInput, LevelOutput, plain};
 use crate::matrix::{Matrix, multiply};
@@ -157,10 +158,7 @@ pub(super) fn sum_heads(
     let mut sum = vec![0.0; lanes * size];
     for (index, part) in parts.enumerate() {
         let lane = index / heads;
-        sum[lane * size..(lane + 1) * size]
-            .iter_mut()
-            .zip(part)
-            .for_each(|(sum, part)| *sum += part);
+        add(&mut sum[lane * size..(lane + 1) * size], &part);
     }
     sum
 }
@@ -175,9 +173,9 @@ fn contribute(head: &Head<'_>, scratch: &mut Scratch, u: &mut [f32]) -> [u64; 2]
         let y = sized(&mut scratch.gate, x.len());
         let a = Matrix::new(&scratch.a, tokens, width, width);
         multiply(y, tile.len(), a, head.columns(head.decoder_y, &tile), false);
-        active[0] += x.iter().map(|x| u64::from(*x > 0.0)).sum::<u64>();
-        y.iter_mut().zip(x).for_each(|(y, x)| *y = y.max(0.0) * x);
-        active[1] += y.iter().map(|y| u64::from(*y > 0.0)).sum::<u64>();
+        active[0] += count_active(x);
+        gate(y, x);
+        active[1] += count_active(y);
         if head.drops() {
             drop_out(head, &tile, y);
         }

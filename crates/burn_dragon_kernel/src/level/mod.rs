@@ -13,6 +13,7 @@
 
 mod backward;
 mod cpu;
+mod elementwise;
 pub mod reference;
 mod tile;
 

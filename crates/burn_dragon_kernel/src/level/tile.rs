@@ -3,6 +3,7 @@
 //! A tile is `T` rows of at most `width` neurons, laid out by itself; tile `k` of a neuron-wide buffer starts at
 //! `k * T * width`. The elementwise work between the products happens while a tile is in cache.
 
+use super::elementwise::{relu, turn};
 use crate::dropout::DropoutMask;
 use crate::matrix::{Matrix, multiply};
 use std::ops::Range;
@@ -168,7 +169,7 @@ impl<'a> Head<'a> {
             self.columns(self.decoder_x, neurons),
             false,
         );
-        x.iter_mut().for_each(|x| *x = x.max(0.0));
+        relu(x);
     }
 
     /// Turns a tile by the positions' angles; `back` turns the other way.
@@ -177,13 +178,14 @@ impl<'a> Head<'a> {
         let sign = if back { -1.0 } else { 1.0 };
         for t in 0..self.sizes.tokens {
             let angles = t * pairs + neurons.start / 2..t * pairs + neurons.end / 2;
-            let (cos, sin) = (&self.cos[angles.clone()], &self.sin[angles]);
             let row = t * count..(t + 1) * count;
-            let (from, to) = (x[row.clone()].as_chunks::<2>().0, q[row].as_chunks_mut::<2>().0);
-            for (((from, to), cos), sin) in from.iter().zip(to).zip(cos).zip(sin) {
-                let sin = sign * sin;
-                *to = [from[0] * cos - from[1] * sin, from[1] * cos + from[0] * sin];
-            }
+            turn(
+                &x[row.clone()],
+                &mut q[row],
+                &self.cos[angles.clone()],
+                &self.sin[angles],
+                sign,
+            );
         }
     }
 

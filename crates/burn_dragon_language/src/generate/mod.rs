@@ -21,7 +21,7 @@ use std::time::Instant;
 pub struct GenerationConfig {
     /// What is continued.
     pub prompt: String,
-    /// New tokens at most; absent, until a stop text or forever.
+    /// New tokens at most, 256 unless said; `None`, in code, goes on until a stop text or forever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<usize>,
     /// Below 1 sharpens, above 1 flattens; 0 takes the likeliest token each time.

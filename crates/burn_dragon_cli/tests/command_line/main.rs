@@ -1,0 +1,12 @@
+//! The programs as a person meets them: run in a folder of their own, judged by exit code, output and files.
+
+mod errors;
+mod eval;
+mod export;
+mod forward;
+mod generate;
+mod infer;
+mod info;
+mod resume;
+mod support;
+mod train;
