@@ -54,7 +54,9 @@ impl TensorFile {
     /// If it cannot be opened, is not a burnpack, carries no hash, or is damaged.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
         std::fs::File::open(path).map_err(CheckpointError::io("open", path))?;
-        let reader = Reader::from_file_exact(path).map_err(|error| CheckpointError::corrupt(path, error))?;
+        let reader = Reader::from_file_exact(path).map_err(|error| {
+            CheckpointError::corrupt(path, format!("it does not read as a burnpack: {error}"))
+        })?;
         let mut metadata = reader.metadata().clone();
         let mut tensors = BTreeMap::new();
         for tensor in reader

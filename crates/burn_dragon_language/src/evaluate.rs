@@ -69,7 +69,8 @@ impl Evaluator<'_> {
         plan: &WindowPlan,
         windows: Option<usize>,
     ) -> Result<LanguageEvaluation, LanguageError> {
-        let ranges = plan.evaluation(windows);
+        let mut ranges = plan.evaluation(windows);
+        ranges.sort_by_key(ExactSizeIterator::len); // windows of one length share a batch
         let (mut nats, mut count, mut bytes) = (0.0, 0u64, 0u64);
         let mut probe = DensityProbe::default();
         for group in equal_lengths(&ranges, self.batch_size) {

@@ -1,5 +1,5 @@
 //! `export_burnpack`: a checkpoint's model as one self-describing file.
 
 fn main() -> std::process::ExitCode {
-    burn_dragon_cli::verb("export-burnpack", std::env::args_os())
+    burn_dragon_cli::verb("export_burnpack", std::env::args_os())
 }

@@ -99,7 +99,7 @@ fn a_text_shorter_than_a_window_is_refused_with_both_lengths() {
     place.write("short.txt", "To be, or not to be.\n");
     place
         .train_on("short.txt", &[])
-        .refused(1, &["21 tokens", "33", "shorter windows"]);
+        .refused(1, &["19 tokens", "33", "shorter windows"]);
 }
 
 #[test]
@@ -148,12 +148,14 @@ fn settings_out_of_range_are_refused_by_name() {
         ("optimizer.weight_decay=-0.1", "optimizer.weight_decay = -0.1"),
         ("optimizer.groups=[{parameters=[\"encodr\"]}]", "`encodr`"),
         ("schedule.final_factor=2", "`final_factor`"),
-        ("schedule.warmup_steps=100", "warmup_steps = 100"),
+        ("schedule={type=\"wsd\",decay_steps=100}", "decay_steps = 100"),
         ("training.accumulate=0", "training.accumulate = 0"),
         ("training.clip_norm=0", "training.clip_norm = 0"),
         ("training.epochs=0", "training.epochs = 0"),
         ("training.log_every=0", "training.log_every = 0"),
         ("evaluation.batches=0", "evaluation.batches = 0"),
+        ("evaluation.every=0", "evaluation.every = 0"),
+        ("checkpoint.keep=0", "checkpoint.keep = 0"),
         ("generation.top_k=0", "generation.top_k"),
         ("generation.prompt=", "generation.prompt"),
         ("dataset.train_bytes=0", "train_bytes"),
@@ -173,7 +175,10 @@ fn settings_out_of_range_are_refused_by_name() {
 fn a_prompt_that_the_tokenizer_cannot_read_is_refused_before_the_first_step() {
     let place = Place::new();
     place.write("text.txt", "abcdefghij ".repeat(300));
-    let answer = place.train_on("text.txt", &["dataset.tokenizer.type=char"]);
+    let answer = place.train_on(
+        "text.txt",
+        &["dataset.tokenizer={type=\"char\",special_tokens=false}"],
+    );
     answer.refused(2, &["generation.prompt", "'M'", "special_tokens = true"]);
 }
 

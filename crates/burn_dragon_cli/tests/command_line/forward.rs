@@ -14,18 +14,10 @@ fn assert_close(a: &[f32], b: &[f32], tolerance: f32) {
     assert!(largest <= tolerance, "{largest}");
 }
 
-/// Two lanes of twelve bytes.
-fn write_tokens(place: &Place) {
-    let tokens: Vec<i32> = b"Hugo and MiraThe old hill"
-        .iter()
-        .map(|&byte| i32::from(byte))
-        .collect();
-    write_i32(
-        &place.path("tokens.safetensors"),
-        "tokens",
-        &tokens[..24],
-        [2, 12],
-    );
+/// Writes lanes of text, a token a byte.
+fn write_lanes(place: &Place, name: &str, lanes: [&[u8; 12]; 2]) {
+    let tokens: Vec<i32> = lanes.into_iter().flatten().map(|&byte| i32::from(byte)).collect();
+    write_i32(&place.path(name), "tokens", &tokens, [2, 12]);
 }
 
 #[test]
@@ -33,7 +25,7 @@ fn both_forms_give_one_set_of_logits() {
     let place = Place::new();
     // Large weights, so that what is read from the memory shows in the logits.
     place.train(&["model.init_std=0.3", "--out", "run"]).done();
-    write_tokens(&place);
+    write_lanes(&place, "tokens.safetensors", [b"Hugo and Mir", b"The old hill"]);
     let forms = ["parallel", "recurrent"].map(|form| {
         let out = format!("{form}.safetensors");
         let arguments = [
@@ -63,12 +55,8 @@ fn both_forms_give_one_set_of_logits() {
 #[test]
 fn what_comes_later_does_not_change_what_came_before() {
     let place = Place::trained();
-    write_tokens(&place);
-    let other: Vec<i32> = b"Hugo is lateThe oldest o"
-        .iter()
-        .map(|&byte| i32::from(byte))
-        .collect();
-    write_i32(&place.path("other.safetensors"), "tokens", &other, [2, 12]);
+    write_lanes(&place, "tokens.safetensors", [b"Hugo and Mir", b"The old hill"]);
+    write_lanes(&place, "other.safetensors", [b"Hugo is late", b"The oldest o"]);
     let run = |tokens: &str| {
         place
             .dragon(&["forward", "run", tokens, "--out", "out.safetensors"])

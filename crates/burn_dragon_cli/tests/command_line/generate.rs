@@ -102,12 +102,8 @@ fn a_seed_is_a_text_and_another_seed_another() {
 fn a_stop_text_ends_the_text_before_itself() {
     let place = Place::new();
     place.write("text.txt", "abcdefghij ".repeat(300));
-    let char = [
-        "dataset.tokenizer.type=char",
-        "generation.prompt=abc",
-        "--out",
-        "run",
-    ];
+    let char = "dataset.tokenizer={type=\"char\",special_tokens=false}"; // every token is a letter
+    let char = [char, "generation.prompt=abc", "--out", "run"];
     place.train_on("text.txt", &char).done();
     let draw = ["--prompt", "abc", "--temperature", "1", "--max-tokens", "40"];
     let free = generate(&place, &draw);

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 /// Long enough to be stopped in the middle; dropout and accumulation draw from many streams.
 const LONG: &[&str] = &[
-    "training.max_steps=1200",
+    "training.max_steps=600",
     "training.accumulate=2",
     "model.dropout=0.1",
-    "evaluation.every=300",
+    "evaluation.every=150",
     "checkpoint.every=40",
 ];
-const STEPS: u64 = 1200;
+const STEPS: u64 = 600;
 
 /// A run that goes on by itself.
 struct Running(Child);

@@ -147,7 +147,8 @@ impl Answer {
     #[track_caller]
     pub(crate) fn refused(self, code: i32, says: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "{}", self.stderr);
-        assert_eq!(self.stderr.matches("error:").count(), 1, "{}", self.stderr);
+        let errors = self.stderr.lines().filter(|line| line.starts_with("error:"));
+        assert_eq!(errors.count(), 1, "{}", self.stderr);
         let (_, error) = self.stderr.split_once("error:").unwrap();
         for part in says {
             assert!(error.contains(part), "`{part}` is not in: {error}");

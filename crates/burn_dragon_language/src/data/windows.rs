@@ -28,6 +28,7 @@ pub struct WindowPlan {
     tokens: usize,
     time: usize,
     starts: Starts,
+    judged: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,6 +58,10 @@ impl WindowPlan {
                 needed: time + 1,
             });
         };
+        let documents = match start {
+            WindowStart::Document => tokens.starts.as_slice(),
+            WindowStart::Anywhere => &[],
+        };
         let starts = match start {
             WindowStart::Document => Starts::Fixed(document_starts(&tokens.starts, time, last)),
             WindowStart::Anywhere if last == 0 => Starts::Fixed(vec![0]),
@@ -67,6 +72,7 @@ impl WindowPlan {
             tokens: tokens.len(),
             time,
             starts,
+            judged: judged_starts(documents, time, tokens.len()),
         })
     }
 
@@ -97,20 +103,39 @@ impl WindowPlan {
     }
 
     /// The windows of evaluation, the same every time: one after the other, so that every token but the first is
-    /// predicted exactly once. The last may be shorter than `time + 1` tokens, but has at least 2. With `max`, at most
-    /// so many, all of full length, spread evenly.
+    /// predicted exactly once. They start as the windows of training do, with a document or `time` tokens after the
+    /// last, so they may be shorter than `time + 1` tokens, but have at least 2. With `max`, at most so many, spread
+    /// evenly.
     pub fn evaluation(&self, max: Option<usize>) -> Vec<Range<usize>> {
-        let predicted = self.tokens - 1;
-        let (full, all) = (predicted / self.time, predicted.div_ceil(self.time));
-        let window = |rank: usize| rank * self.time..((rank + 1) * self.time + 1).min(self.tokens);
-        match max {
-            Some(max) if max < all => {
-                let chosen = max.min(full);
-                (0..chosen).map(|i| window(i * full / chosen)).collect()
-            }
-            _ => (0..all).map(window).collect(),
-        }
+        let all = self.judged.len();
+        let window = |rank: usize| {
+            let end = self.judged.get(rank + 1).copied().unwrap_or(self.tokens - 1);
+            self.judged[rank]..end + 1
+        };
+        let chosen = max.unwrap_or(all).min(all);
+        (0..chosen).map(|i| window(i * all / chosen)).collect()
     }
+}
+
+/// Where evaluation's windows start: see [`WindowPlan::evaluation`].
+fn judged_starts(documents: &[usize], time: usize, tokens: usize) -> Vec<usize> {
+    let mut starts = Vec::new();
+    let mut start = 0;
+    while start < tokens - 1 {
+        starts.push(start);
+        start = next_start(documents, start, time);
+    }
+    starts
+}
+
+/// The last document that starts within `time` tokens of `start`, else what lies `time` tokens on.
+fn next_start(documents: &[usize], start: usize, time: usize) -> usize {
+    let reachable = documents.partition_point(|&document| document <= start + time);
+    let document = documents[..reachable]
+        .last()
+        .copied()
+        .filter(|&document| document > start);
+    document.unwrap_or(start + time)
 }
 
 /// From each window, the next starts with the last document that starts within its length, else where it ends.
@@ -119,12 +144,7 @@ fn document_starts(documents: &[usize], time: usize, last: usize) -> Vec<usize> 
     let mut start = 0;
     while start < last {
         starts.push(start);
-        let reachable = documents.partition_point(|&document| document <= start + time);
-        let document = documents[..reachable]
-            .last()
-            .copied()
-            .filter(|&document| document > start);
-        start = document.unwrap_or(start + time);
+        start = next_start(documents, start, time);
     }
     // Moved back to fit, and so that the last token is predicted too.
     starts.push(last);
@@ -277,14 +297,22 @@ mod tests {
     }
 
     #[test]
+    fn evaluation_starts_with_documents_where_training_does() {
+        let plan = WindowPlan::new(&tokens(40, &[0, 7, 12, 31]), 10, WindowStart::Document).unwrap();
+        let starts: Vec<_> = plan.evaluation(None).iter().map(|window| window.start).collect();
+        assert_eq!(starts, [0, 7, 12, 22, 31]);
+    }
+
+    #[test]
     fn a_bounded_evaluation_spreads_whole_windows() {
         let plan = WindowPlan::new(&tokens(105, &[0]), 10, WindowStart::Anywhere).unwrap();
-        let windows = plan.evaluation(Some(4));
-        assert_eq!(
-            windows.iter().map(|window| window.start).collect::<Vec<_>>(),
-            [0, 20, 50, 70]
-        );
-        assert!(windows.iter().all(|window| window.len() == 11));
+        let starts = |max| {
+            plan.evaluation(max)
+                .iter()
+                .map(|window| window.start)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(starts(Some(4)), [0, 20, 50, 80]);
         assert_eq!(plan.evaluation(Some(100)), plan.evaluation(None));
         assert_eq!(plan.evaluation(Some(10)).len(), 10);
     }
