@@ -5,10 +5,10 @@
 use burn_dragon::api::checkpoint::ModelPath;
 use burn_dragon::api::core::Backend;
 use burn_dragon::api::language::{
-    DatasetConfig, GenerationConfig, Generator, LanguageConfig, LanguageModel, LanguageTask, SourceConfig,
-    TextConfig,
+    DatasetConfig, GenerationConfig, Generator, LanguageConfig, LanguageModel, LanguageTask, ModelConfig,
+    SourceConfig, TextConfig,
 };
-use burn_dragon::api::train::{Interrupt, Output, RunFolder, Trainer};
+use burn_dragon::api::train::{Interrupt, Output, RunFolder, Trainer, TrainingConfig};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::temp_dir().join(format!("burn_dragon_example_{}", std::process::id()));
@@ -19,24 +19,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "the dragon sleeps in the cave. the dragon wakes and flies away.\n".repeat(200),
     )?;
 
-    let mut config = LanguageConfig::default();
-    config.dataset = DatasetConfig {
-        source: SourceConfig::Text(TextConfig {
-            paths: vec![text.to_string_lossy().into_owned()],
-            document_separator: None,
-        }),
-        ..DatasetConfig::default()
+    let config = LanguageConfig {
+        dataset: DatasetConfig {
+            source: SourceConfig::Text(TextConfig {
+                paths: vec![text.to_string_lossy().into_owned()],
+                document_separator: None,
+            }),
+            ..DatasetConfig::default()
+        },
+        model: ModelConfig {
+            d_model: 32,
+            n_neurons: 256,
+            n_levels: 2,
+            ..ModelConfig::default()
+        },
+        training: TrainingConfig {
+            batch_size: 4,
+            block_size: 64,
+            max_steps: 60,
+            ..TrainingConfig::default()
+        },
+        ..LanguageConfig::default()
     };
-    (
-        config.model.d_model,
-        config.model.n_neurons,
-        config.model.n_levels,
-    ) = (32, 256, 2);
-    (
-        config.training.batch_size,
-        config.training.block_size,
-        config.training.max_steps,
-    ) = (4, 64, 60);
 
     let backend = Backend::Auto.select()?;
     let task = LanguageTask::new(&config, &folder, &backend.device.clone().autodiff())?;

@@ -80,6 +80,10 @@ impl CheckpointError {
     }
 
     /// A [`Corrupt`](Self::Corrupt) error.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "errors and texts are given away here"
+    )]
     pub fn corrupt(path: &Path, reason: impl ToString) -> Self {
         Self::Corrupt {
             path: path.to_path_buf(),

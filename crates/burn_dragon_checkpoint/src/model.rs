@@ -145,7 +145,7 @@ pub fn expected_tensors(config: &DragonConfig) -> BTreeMap<&'static str, Vec<usi
 }
 
 /// Exactly the expected tensors, of the expected shapes, all finite.
-pub(crate) fn check_tensors(
+fn check_tensors(
     path: &Path,
     config: &DragonConfig,
     tensors: &BTreeMap<String, TensorData>,

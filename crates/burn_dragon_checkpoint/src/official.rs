@@ -12,7 +12,7 @@
 //! they come from a configuration beside them.
 
 use crate::error::CheckpointError;
-use crate::model::{ModelFile, ModelInfo};
+use crate::model::{ModelFile, ModelInfo, expected_tensors};
 use burn::tensor::TensorData;
 use burn_dragon_core::DragonConfig;
 use safetensors::{Dtype, SafeTensors};
@@ -98,15 +98,26 @@ pub fn read_safetensors(path: &Path, config: &OfficialConfig) -> Result<ModelFil
     config
         .validate()
         .map_err(|error| CheckpointError::corrupt(path, error))?;
+    let shapes = expected_tensors(&config);
     let mut tensors = BTreeMap::new();
+    // Checked here, where a message can call a tensor as the file does: their `encoder` is not ours.
     for (theirs, ours) in NAMES {
-        let Ok(view) = file.tensor(theirs) else { continue };
-        tensors.insert(
-            ours.to_string(),
-            float_data(path, theirs, view.dtype(), view.shape(), view.data())?,
-        );
+        let (path, name, expected) = (path.to_path_buf(), theirs.to_string(), shapes[ours].clone());
+        let Ok(view) = file.tensor(theirs) else {
+            return Err(CheckpointError::MissingTensor { path, name, expected });
+        };
+        if view.shape() != expected {
+            let given = view.shape().to_vec();
+            return Err(CheckpointError::Shape {
+                path,
+                name,
+                given,
+                expected,
+            });
+        }
+        let data = float_data(&path, theirs, view.dtype(), view.shape(), view.data())?;
+        tensors.insert(ours.to_string(), data);
     }
-    crate::model::check_tensors(path, &config, &tensors)?;
     let info = ModelInfo {
         family: "language".into(),
         version: "official".into(),
@@ -137,5 +148,9 @@ fn float_data(
         .iter()
         .map(|four| f32::from_le_bytes(*four))
         .collect();
+    if !values.iter().all(|value| value.is_finite()) {
+        let reason = format!("tensor `{name}` holds values that are not finite");
+        return Err(CheckpointError::corrupt(path, reason));
+    }
     Ok(TensorData::new(values, shape))
 }

@@ -1,5 +1,11 @@
 //! Gradients against finite differences, in f64, through both forms.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops where it fails"
+)]
+
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_dragon_core::parameters::{load, snapshot};
 use burn_dragon_core::{Dragon, DragonConfig, Pass};

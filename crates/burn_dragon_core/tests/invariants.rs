@@ -1,6 +1,12 @@
 //! What is true of the model whatever its weights, by the numbers of `docs/invariants.md`. In f64, where rounding hides
 //! nothing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops where it fails"
+)]
+
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_dragon_core::density::DensityProbe;
 use burn_dragon_core::level::{Level, LevelWeights};

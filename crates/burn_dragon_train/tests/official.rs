@@ -2,6 +2,12 @@
 //!
 //! The fixtures are found through `DRAGON_FIXTURES`; where they are absent the tests print that they skipped.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops where it fails"
+)]
+
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::official::{NAMES, OfficialConfig, read_safetensors};
 use burn_dragon_core::density::{Density, DensityProbe};

@@ -22,13 +22,13 @@ pub fn run(args: &ForwardArgs) -> anyhow::Result<ExitCode> {
     let tokens = read_tokens(&args.tokens, model.dragon.config().vocab_size, &selected.device)?;
     let logits = match args.form {
         Form::Parallel => model.dragon.forward(tokens),
-        Form::Recurrent => token_by_token(&model.dragon, tokens)?,
+        Form::Recurrent => token_by_token(&model.dragon, &tokens)?,
     };
     write_logits(&args.out, logits)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn token_by_token(dragon: &Dragon, tokens: Tensor<2, Int>) -> anyhow::Result<Tensor<3>> {
+fn token_by_token(dragon: &Dragon, tokens: &Tensor<2, Int>) -> anyhow::Result<Tensor<3>> {
     let [lanes, length] = tokens.dims();
     let (mut state, mut logits) = (dragon.empty_state(lanes), Vec::with_capacity(length));
     for at in 0..length {

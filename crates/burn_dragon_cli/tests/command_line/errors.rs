@@ -4,6 +4,8 @@ use crate::support::{Place, checkpoint, flip_a_byte};
 use burn::tensor::Device;
 use burn_dragon::api::checkpoint::{ModelFile, ModelInfo};
 use burn_dragon::api::core::{Dragon, DragonConfig};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 
 #[test]
 fn a_misspelt_key_is_answered_with_the_right_one() {
@@ -303,6 +305,53 @@ fn weights_that_are_not_numbers_are_noticed() {
     place
         .dragon(&["info", "nan.bpk"])
         .refused(3, &["nan.bpk", "`encoder`", "not finite"]);
+}
+
+/// Official weights of one level, width 4, one head, eight neurons and four tokens, all zero but for one edit.
+fn write_official(place: &Place, edit: impl Fn(&mut Vec<(&'static str, Vec<usize>, f32)>)) {
+    let meta = r#"{"n_layer":1,"n_embd":4,"n_head":1,"mlp_internal_dim_multiplier":2,"vocab_size":4}"#;
+    place.write("meta.json", meta);
+    let mut tensors = vec![
+        ("embed.weight", vec![4, 4], 0.0),
+        ("encoder", vec![1, 4, 8], 0.0),
+        ("encoder_v", vec![1, 4, 8], 0.0),
+        ("decoder", vec![8, 4], 0.0),
+        ("lm_head", vec![4, 4], 0.0),
+    ];
+    edit(&mut tensors);
+    let bytes = |shape: &[usize], value: f32| value.to_le_bytes().repeat(shape.iter().product());
+    let tensors: Vec<_> = tensors
+        .into_iter()
+        .map(|(name, shape, value)| (name, bytes(&shape, value), shape))
+        .collect();
+    let views = tensors
+        .iter()
+        .map(|(name, bytes, shape)| (*name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    place.write(
+        "weights.safetensors",
+        safetensors::serialize(views, None).unwrap(),
+    );
+}
+
+#[test]
+fn a_fault_in_official_weights_is_told_under_the_official_name() {
+    let place = Place::new();
+    let info = ["info", "weights.safetensors", "--model-config", "meta.json"];
+    write_official(&place, |_| ());
+    place.dragon(&info).done();
+    write_official(&place, |tensors| tensors.retain(|(name, ..)| *name != "decoder"));
+    place.dragon(&info).refused(
+        3,
+        &["weights.safetensors", "lacks the tensor `decoder`", "[8, 4]"],
+    );
+    write_official(&place, |tensors| tensors[1].1 = vec![1, 8, 4]);
+    place
+        .dragon(&info)
+        .refused(3, &["tensor `encoder`", "[1, 8, 4]", "[1, 4, 8]"]);
+    write_official(&place, |tensors| tensors[2].2 = f32::INFINITY);
+    place
+        .dragon(&info)
+        .refused(3, &["tensor `encoder_v`", "not finite"]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The programs as a person meets them: run in a folder of their own, judged by exit code, output and files.
 
+#![cfg(test)]
+
 mod errors;
 mod eval;
 mod export;

@@ -206,6 +206,15 @@ fn a_damaged_checkpoint_is_passed_over_and_said_so() {
 }
 
 #[test]
+fn a_run_that_died_before_it_named_its_best_checkpoint_names_it_when_it_goes_on() {
+    let place = Place::trained();
+    place.write("run/checkpoint/best", "step-000010\n");
+    place.dragon(&["train", "--resume", "run"]).done();
+    let info = place.dragon(&["info", "run", "--json"]).done().json();
+    assert_eq!(info["info"]["step"], 12);
+}
+
+#[test]
 fn a_run_without_one_sound_checkpoint_is_refused_and_left_alone() {
     let place = Place::trained();
     let run = place.path("run");
