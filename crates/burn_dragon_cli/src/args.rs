@@ -227,7 +227,7 @@ pub struct InferArgs {
     /// The checkpoint of this step; else the best
     #[arg(long, value_name = "N")]
     pub epoch: Option<u64>,
-    /// A configuration file whose [generation] is used; may repeat, later ones win
+    /// A configuration file whose table `generation` is used; may repeat, later ones win
     #[arg(short, long = "config", value_name = "FILE")]
     pub configs: Vec<PathBuf>,
     /// The text to continue

@@ -112,6 +112,7 @@ struct EmbeddedTable {
     seed: u64,
     train_bytes: usize,
     validation_tales: usize,
+    seedlings_first: u64,
     mix: TierMix,
     #[serde(skip_serializing_if = "Option::is_none")]
     validation: Option<Box<SourceConfig>>,
@@ -138,12 +139,14 @@ impl EmbeddedTable {
             seed,
             train_bytes,
             validation_tales,
+            seedlings_first,
             mix,
         } = tales;
         Self {
             seed,
             train_bytes,
             validation_tales,
+            seedlings_first,
             mix,
             validation,
             tokenizer,
@@ -164,6 +167,7 @@ impl From<Table> for DatasetConfig {
                 seed,
                 train_bytes,
                 validation_tales,
+                seedlings_first,
                 mix,
                 validation,
                 tokenizer,
@@ -172,6 +176,7 @@ impl From<Table> for DatasetConfig {
                     seed,
                     train_bytes,
                     validation_tales,
+                    seedlings_first,
                     mix,
                 });
                 Self {

@@ -15,6 +15,8 @@ pub enum WindowStart {
     /// At a document wherever one starts within a window's length; right for text whose documents are short.
     #[default]
     Document,
+    /// As `document`, in the order of the text, epoch after epoch; right for text that begins with what is easy.
+    InOrder,
     /// Anywhere, shifted from epoch to epoch; right for long text.
     Anywhere,
 }
@@ -28,6 +30,7 @@ pub struct WindowPlan {
     tokens: usize,
     time: usize,
     starts: Starts,
+    in_order: bool,
     judged: Vec<usize>,
 }
 
@@ -59,11 +62,11 @@ impl WindowPlan {
             });
         };
         let documents = match start {
-            WindowStart::Document => tokens.starts.as_slice(),
+            WindowStart::Document | WindowStart::InOrder => tokens.starts.as_slice(),
             WindowStart::Anywhere => &[],
         };
         let starts = match start {
-            WindowStart::Document => Starts::Fixed(document_starts(&tokens.starts, time, last)),
+            WindowStart::Document | WindowStart::InOrder => Starts::Fixed(document_starts(&tokens.starts, time, last)),
             WindowStart::Anywhere if last == 0 => Starts::Fixed(vec![0]),
             // With the largest shift, time - 1, the last window must still reach the end.
             WindowStart::Anywhere => Starts::Shifted(1 + (last + time - 1).div_ceil(time)),
@@ -72,6 +75,7 @@ impl WindowPlan {
             tokens: tokens.len(),
             time,
             starts,
+            in_order: start == WindowStart::InOrder,
             judged: judged_starts(documents, time, tokens.len()),
         })
     }
@@ -85,11 +89,14 @@ impl WindowPlan {
     }
 
     /// The `index`-th window of the training, counted over all steps and lanes: `time + 1` tokens. Each epoch visits
-    /// every window once, in its own order.
+    /// every window once, in an order of its own unless the windows are read in order.
     pub fn window(&self, seed: u64, index: u64) -> Range<usize> {
         let count = self.windows_per_epoch() as u64;
         let (epoch, place) = (index / count, index % count);
-        let rank = permute(place, count, derive(seed, "window.order", epoch, 0)) as usize;
+        let rank = match self.in_order {
+            true => place as usize,
+            false => permute(place, count, derive(seed, "window.order", epoch, 0)) as usize,
+        };
         let start = match &self.starts {
             Starts::Fixed(starts) => starts[rank],
             Starts::Shifted(_) => {
@@ -294,6 +301,15 @@ mod tests {
                 .collect();
             assert!(predicted.into_iter().eq(1..len), "{len} {time}");
         }
+    }
+
+    #[test]
+    fn windows_in_order_are_read_as_the_text_goes() {
+        let plan = WindowPlan::new(&tokens(60, &[0, 7, 12, 31]), 10, WindowStart::InOrder).unwrap();
+        let count = plan.windows_per_epoch() as u64;
+        let starts: Vec<_> = (0..2 * count).map(|index| plan.window(5, index).start).collect();
+        assert_eq!(starts[..4], [0, 7, 12, 22]);
+        assert_eq!(starts[..count as usize], starts[count as usize..]);
     }
 
     #[test]

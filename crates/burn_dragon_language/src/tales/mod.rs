@@ -114,6 +114,8 @@ pub struct TalesConfig {
     pub train_bytes: usize,
     /// Number of held-out tales.
     pub validation_tales: usize,
+    /// Training tales at the beginning that are all seedlings, a curriculum where windows are read in order.
+    pub seedlings_first: u64,
     /// How often each tier comes.
     pub mix: TierMix,
 }
@@ -124,6 +126,7 @@ impl Default for TalesConfig {
             seed: 0,
             train_bytes: 16_000_000,
             validation_tales: 1000,
+            seedlings_first: 0,
             mix: TierMix::default(),
         }
     }
@@ -155,7 +158,7 @@ impl TalesConfig {
         }
     }
 
-    /// Tale `index` of a split: a pure function of seed, split, index and mix.
+    /// Tale `index` of a split: a pure function of the configuration, split and index.
     pub fn tale(&self, split: Split, index: u64) -> Tale {
         let purpose = if split == Split::Train {
             "tale.train"
@@ -163,9 +166,10 @@ impl TalesConfig {
             "tale.validation"
         };
         // The tier is drawn once and not with each attempt, so that the mix holds exactly.
-        let tier = self
-            .mix
-            .draw(&mut Rng::new(derive(self.seed, "tale.tier", index, split as u64)));
+        let tier = match split {
+            Split::Train if index < self.seedlings_first => Tier::Seedling,
+            _ => self.mix.draw(&mut Rng::new(derive(self.seed, "tale.tier", index, split as u64))),
+        };
         let mut attempt = 0;
         loop {
             let tale = grammar::tell(tier, &mut Rng::new(derive(self.seed, purpose, index, attempt)));
