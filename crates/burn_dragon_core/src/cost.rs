@@ -61,15 +61,27 @@ impl Cost<'_> {
         self.config.n_levels as u64 * 5 * self.block() * F32 + self.readout() * F32
     }
 
-    /// Peak bytes of a training step of plain tensor operations, roughly: what the backward pass keeps.
+    /// Peak bytes of a training step on the processor in f32, roughly: nothing neuron-wide is kept.
     ///
-    /// Per level about ten neuron-wide tensors and two score matrices per head, and four copies of the weights
-    /// (value, gradient, two moments). Measured against resident memory in `docs/LOG.md`.
+    /// Per level some tensors of the width, per head one more; weights with gradient, two moments and the parts that
+    /// are summed; logits and what follows from them; the buffers of at most eight threads.
     pub fn training_bytes(&self, lanes: usize, tokens: usize) -> u64 {
+        let c = self.config;
+        let (rows, tokens) = ((lanes * tokens) as u64, tokens as u64);
+        let streams = (c.n_levels * (16 + c.n_heads) * c.d_model) as u64 * rows;
+        let logits = 8 * rows * c.vocab_size as u64;
+        let buffers = 8 * (2 * tokens * c.neurons_per_head() as u64 + 2 * tokens * tokens);
+        (streams + logits + 7 * self.parameters() + buffers) * F32
+    }
+
+    /// Peak bytes of a training step of plain tensor operations, roughly: what other backends keep.
+    ///
+    /// Per level about ten neuron-wide tensors and two score matrices per head, and four copies of the weights.
+    pub fn training_bytes_unfused(&self, lanes: usize, tokens: usize) -> u64 {
         let c = self.config;
         let rows = (lanes * tokens) as u64;
         let per_level = 10 * rows * c.n_neurons as u64 + 2 * rows * tokens as u64 * c.n_heads as u64;
-        (c.n_levels as u64 * per_level + 4 * self.parameters() + 4 * rows * c.vocab_size as u64) * F32
+        (c.n_levels as u64 * per_level + 4 * self.parameters() + 8 * rows * c.vocab_size as u64) * F32
     }
 
     fn block(&self) -> u64 {

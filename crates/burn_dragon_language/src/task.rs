@@ -233,9 +233,12 @@ impl Task for LanguageTask {
     }
 
     fn bytes_per_step(&self) -> u64 {
-        self.model_config
-            .cost()
-            .training_bytes(self.config.training.batch_size, self.config.training.block_size)
+        let (cost, training) = (self.model_config.cost(), &self.config.training);
+        if self.device.clone().inner() == Device::flex() {
+            cost.training_bytes(training.batch_size, training.block_size)
+        } else {
+            cost.training_bytes_unfused(training.batch_size, training.block_size)
+        }
     }
 
     fn derived(&self) -> Option<(&'static str, f64)> {

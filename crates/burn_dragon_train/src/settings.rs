@@ -92,23 +92,21 @@ impl TrainingConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluationConfig {
-    /// Steps between two evaluations.
+    /// Steps between two evaluations; 0 for none but the first and the last.
     pub every: u64,
     /// Batches of each evaluation but the last, which takes all.
     pub batches: usize,
-    /// Steps between two samples for a person.
+    /// Steps between two samples for a person; 0 for none.
     pub sample_every: u64,
 }
 
 impl EvaluationConfig {
-    /// Refuses counts of zero.
+    /// Refuses a count of zero that has no meaning.
     ///
     /// # Errors
     /// Naming the key.
     pub fn validate(&self) -> Result<(), TrainError> {
-        at_least_one("evaluation.every", self.every)?;
-        at_least_one("evaluation.batches", self.batches as u64)?;
-        at_least_one("evaluation.sample_every", self.sample_every)
+        at_least_one("evaluation.batches", self.batches as u64)
     }
 }
 
@@ -126,19 +124,18 @@ impl Default for EvaluationConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {
-    /// Steps between two checkpoints.
+    /// Steps between two checkpoints; 0 for none but the best and the last.
     pub every: u64,
     /// Checkpoints kept beside the best one.
     pub keep: usize,
 }
 
 impl CheckpointConfig {
-    /// Refuses counts of zero.
+    /// Refuses a count of zero that has no meaning.
     ///
     /// # Errors
     /// Naming the key.
     pub fn validate(&self) -> Result<(), TrainError> {
-        at_least_one("checkpoint.every", self.every)?;
         at_least_one("checkpoint.keep", self.keep as u64)
     }
 }

@@ -66,7 +66,9 @@ impl WindowPlan {
             WindowStart::Anywhere => &[],
         };
         let starts = match start {
-            WindowStart::Document | WindowStart::InOrder => Starts::Fixed(document_starts(&tokens.starts, time, last)),
+            WindowStart::Document | WindowStart::InOrder => {
+                Starts::Fixed(document_starts(&tokens.starts, time, last))
+            }
             WindowStart::Anywhere if last == 0 => Starts::Fixed(vec![0]),
             // With the largest shift, time - 1, the last window must still reach the end.
             WindowStart::Anywhere => Starts::Shifted(1 + (last + time - 1).div_ceil(time)),

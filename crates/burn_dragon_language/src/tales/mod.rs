@@ -168,7 +168,9 @@ impl TalesConfig {
         // The tier is drawn once and not with each attempt, so that the mix holds exactly.
         let tier = match split {
             Split::Train if index < self.seedlings_first => Tier::Seedling,
-            _ => self.mix.draw(&mut Rng::new(derive(self.seed, "tale.tier", index, split as u64))),
+            _ => self
+                .mix
+                .draw(&mut Rng::new(derive(self.seed, "tale.tier", index, split as u64))),
         };
         let mut attempt = 0;
         loop {
