@@ -1,6 +1,6 @@
 //! The configuration of a language run; `config/language/base.toml` documents every key.
 
-use crate::data::{DatasetConfig, WindowStart};
+use crate::data::DatasetConfig;
 use crate::error::LanguageError;
 use crate::generate::GenerationConfig;
 use burn_dragon_core::DragonConfig;
@@ -23,8 +23,6 @@ pub struct LanguageConfig {
     pub model: ModelConfig,
     /// Seed, batch, length.
     pub training: TrainingConfig,
-    /// Where training windows start.
-    pub windows: WindowStart,
     /// AdamW.
     pub optimizer: OptimizerConfig,
     /// Learning rate over the steps.

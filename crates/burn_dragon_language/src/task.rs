@@ -69,8 +69,8 @@ impl LanguageTask {
             SourceConfig::Text(_) => None,
         };
         Ok(Self {
-            train_windows: WindowPlan::new(&corpus.train, block, config.windows)?,
-            validation_windows: WindowPlan::new(&corpus.validation, block, config.windows)?,
+            train_windows: WindowPlan::new(&corpus.train, block, config.dataset.windows)?,
+            validation_windows: WindowPlan::new(&corpus.validation, block, config.dataset.windows)?,
             config: config.clone(),
             model_config,
             corpus,

@@ -26,7 +26,7 @@ impl Interrupt {
     ///
     /// # Errors
     ///
-    /// If another part of the program handles these signals already.
+    /// If another part of the program uses `ctrlc` already, or the system refuses.
     pub fn install() -> Result<Self, TrainError> {
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(interrupt) = installed.as_ref() {
@@ -34,7 +34,9 @@ impl Interrupt {
         }
         let interrupt = Self::none();
         let heard = interrupt.clone();
-        ctrlc::try_set_handler(move || heard.signal()).map_err(TrainError::Interrupt)?;
+        // Not `try_set_handler`, which takes a signal that is ignored for one that is handled: `nohup` and the `&` of a
+        // script start programs so, and they train too.
+        ctrlc::set_handler(move || heard.signal()).map_err(TrainError::Interrupt)?;
         *installed = Some(interrupt.clone());
         Ok(interrupt)
     }

@@ -47,6 +47,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     if args.dry_run {
         return dry_run(&task, &model, &config, total_steps, output);
     }
+    let interrupt = Interrupt::install()?;
     let run = match resumed {
         Some(run) => {
             keeps_its_model(&run, &task)?;
@@ -55,7 +56,6 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         None => RunFolder::create(args.out.as_deref(), Path::new("runs"), "language")?,
     };
     describe(&run, &config, &task, &selected)?;
-    let interrupt = Interrupt::install()?;
     let trainer = Trainer::new(&task, config.plan(), &run, output, interrupt)?;
     let (model, outcome) = trainer.fit(model)?;
     let sample = match outcome.ending {

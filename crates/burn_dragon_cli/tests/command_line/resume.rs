@@ -105,6 +105,32 @@ fn sigterm_saves_and_a_resumed_run_is_the_uninterrupted_one_bit_for_bit() {
     assert_eq!(info["resumed_at"][0]["step"], stopped);
 }
 
+/// `nohup` and the `&` of a script start a program with signals ignored.
+#[cfg(unix)]
+#[test]
+fn a_run_that_was_started_with_signals_ignored_trains_and_stops_like_any_other() {
+    let place = Place::new();
+    let words = [LONG, &["training.max_steps=1000000", "--out", "run"]].concat();
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "trap '' INT HUP; exec \"$0\" \"$@\"",
+        env!("CARGO_BIN_EXE_dragon"),
+    ]);
+    command.args(Place::training(&words)).current_dir(place.path("."));
+    let mut running = Running::start(&mut command);
+    running.until("ten lines", || lines(&place.path("run")) > 10);
+    let id = running.0.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(running.answer().code, Some(130));
+}
+
 #[test]
 fn a_run_that_was_killed_goes_on_from_its_last_checkpoint_bit_for_bit() {
     let (place, mut running) = whole_and_running(&[]);

@@ -272,7 +272,7 @@ fn an_epoch_is_one_pass_over_the_text() {
         "All work and no play makes a dull dragon.\n".repeat(100),
     );
     let run = |epochs: &str| {
-        let arguments = ["windows=anywhere", epochs, "--json"];
+        let arguments = ["dataset.windows=anywhere", epochs, "--json"];
         place.train_on("text.txt", &arguments).done().json()
     };
     let once = run("training.epochs=1.0");

@@ -42,6 +42,8 @@ pub struct DatasetConfig {
     /// Share of the text to train on, between 0 and 1. Only a `text` source has this key: `embedded` makes its own
     /// validation tales. Not read where `validation` is given.
     pub train_ratio: f64,
+    /// Where training windows start: with a document for the tales, anywhere for text, unless said.
+    pub windows: WindowStart,
     /// A source of its own to validate on.
     pub validation: Option<Box<SourceConfig>>,
     /// The tokenizer to train.
@@ -49,6 +51,10 @@ pub struct DatasetConfig {
 }
 
 const TRAIN_RATIO: f64 = 0.9;
+
+fn anywhere() -> WindowStart {
+    WindowStart::Anywhere
+}
 
 fn train_ratio() -> f64 {
     TRAIN_RATIO
@@ -60,6 +66,7 @@ impl Default for DatasetConfig {
         Self {
             source: SourceConfig::default(),
             train_ratio: TRAIN_RATIO,
+            windows: WindowStart::Document,
             validation: None,
             tokenizer: TokenizerConfig::default(),
         }
@@ -114,6 +121,7 @@ struct EmbeddedTable {
     validation_tales: usize,
     seedlings_first: u64,
     mix: TierMix,
+    windows: WindowStart,
     #[serde(skip_serializing_if = "Option::is_none")]
     validation: Option<Box<SourceConfig>>,
     tokenizer: TokenizerConfig,
@@ -127,6 +135,8 @@ struct TextTable {
     document_separator: Option<String>,
     #[serde(default = "train_ratio")]
     train_ratio: f64,
+    #[serde(default = "anywhere")]
+    windows: WindowStart,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     validation: Option<Box<SourceConfig>>,
     #[serde(default)]
@@ -134,7 +144,12 @@ struct TextTable {
 }
 
 impl EmbeddedTable {
-    fn new(tales: &TalesConfig, validation: Option<Box<SourceConfig>>, tokenizer: TokenizerConfig) -> Self {
+    fn new(
+        tales: &TalesConfig,
+        windows: WindowStart,
+        validation: Option<Box<SourceConfig>>,
+        tokenizer: TokenizerConfig,
+    ) -> Self {
         let &TalesConfig {
             seed,
             train_bytes,
@@ -148,6 +163,7 @@ impl EmbeddedTable {
             validation_tales,
             seedlings_first,
             mix,
+            windows,
             validation,
             tokenizer,
         }
@@ -156,70 +172,62 @@ impl EmbeddedTable {
 
 impl Default for EmbeddedTable {
     fn default() -> Self {
-        Self::new(&TalesConfig::default(), None, TokenizerConfig::default())
+        Self::new(
+            &TalesConfig::default(),
+            WindowStart::Document,
+            None,
+            TokenizerConfig::default(),
+        )
     }
 }
 
 impl From<Table> for DatasetConfig {
     fn from(table: Table) -> Self {
         match table {
-            Table::Embedded(EmbeddedTable {
-                seed,
-                train_bytes,
-                validation_tales,
-                seedlings_first,
-                mix,
-                validation,
-                tokenizer,
-            }) => {
-                let source = SourceConfig::Embedded(TalesConfig {
+            Table::Embedded(t) => {
+                let (seed, train_bytes, validation_tales) = (t.seed, t.train_bytes, t.validation_tales);
+                let (seedlings_first, mix) = (t.seedlings_first, t.mix);
+                let tales = TalesConfig {
                     seed,
                     train_bytes,
                     validation_tales,
                     seedlings_first,
                     mix,
-                });
+                };
                 Self {
-                    source,
+                    source: SourceConfig::Embedded(tales),
                     train_ratio: TRAIN_RATIO,
-                    validation,
-                    tokenizer,
+                    windows: t.windows,
+                    validation: t.validation,
+                    tokenizer: t.tokenizer,
                 }
             }
-            Table::Text(TextTable {
-                paths,
-                document_separator,
-                train_ratio,
-                validation,
-                tokenizer,
-            }) => {
-                let source = SourceConfig::Text(TextConfig {
-                    paths,
-                    document_separator,
-                });
-                Self {
-                    source,
-                    train_ratio,
-                    validation,
-                    tokenizer,
-                }
-            }
+            Table::Text(t) => Self {
+                source: SourceConfig::Text(TextConfig {
+                    paths: t.paths,
+                    document_separator: t.document_separator,
+                }),
+                train_ratio: t.train_ratio,
+                windows: t.windows,
+                validation: t.validation,
+                tokenizer: t.tokenizer,
+            },
         }
     }
 }
 
 impl From<DatasetConfig> for Table {
-    fn from(
-        DatasetConfig {
+    fn from(config: DatasetConfig) -> Self {
+        let DatasetConfig {
             source,
             train_ratio,
+            windows,
             validation,
             tokenizer,
-        }: DatasetConfig,
-    ) -> Self {
+        } = config;
         match source {
             SourceConfig::Embedded(tales) => {
-                Self::Embedded(EmbeddedTable::new(&tales, validation, tokenizer))
+                Self::Embedded(EmbeddedTable::new(&tales, windows, validation, tokenizer))
             }
             SourceConfig::Text(TextConfig {
                 paths,
@@ -228,6 +236,7 @@ impl From<DatasetConfig> for Table {
                 paths,
                 document_separator,
                 train_ratio,
+                windows,
                 validation,
                 tokenizer,
             }),
