@@ -156,7 +156,6 @@ fn settings_out_of_range_are_refused_by_name() {
         ("training.epochs=0", "training.epochs = 0"),
         ("training.log_every=0", "training.log_every = 0"),
         ("evaluation.batches=0", "evaluation.batches = 0"),
-        ("evaluation.every=0", "evaluation.every = 0"),
         ("checkpoint.keep=0", "checkpoint.keep = 0"),
         ("generation.top_k=0", "generation.top_k"),
         ("generation.prompt=", "generation.prompt"),

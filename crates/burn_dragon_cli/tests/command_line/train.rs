@@ -123,6 +123,25 @@ fn metrics_come_every_few_steps_and_evaluations_when_they_are_due() {
 }
 
 #[test]
+fn an_interval_of_zero_leaves_only_the_first_and_the_last() {
+    let place = Place::new();
+    let none = [
+        "evaluation.every=0",
+        "evaluation.sample_every=0",
+        "checkpoint.every=0",
+    ];
+    let answer = place.train(&[&none[..], &["--out", "run"]].concat()).done();
+    let run = place.path("run");
+    let steps: Vec<u64> = losses(&run, "evaluation")
+        .into_iter()
+        .map(|(step, _)| step)
+        .collect();
+    assert_eq!(steps, [0, 12]);
+    assert_eq!(names(&run.join("checkpoint")), ["best", "last", "step-000012"]);
+    assert!(!answer.stderr.contains("sample at"), "{}", answer.stderr);
+}
+
+#[test]
 fn a_model_learns() {
     let place = Place::new();
     let answer = place.train(&[
@@ -240,6 +259,19 @@ fn one_seed_is_one_run_with_dropout_and_accumulation() {
         place.train(&[&noisy[..], &["--out", out]].concat()).done();
     }
     assert_same_run(&place.path("a"), &place.path("b"), 12);
+}
+
+#[test]
+fn two_batches_accumulated_are_one_batch_of_twice_the_size() {
+    let place = Place::new();
+    let run = |size, count| place.train(&[size, count, "--json"]).done().json();
+    let accumulated = run("training.batch_size=2", "training.accumulate=2");
+    let large = run("training.batch_size=4", "training.accumulate=1");
+    assert_eq!(accumulated["tokens"], large["tokens"]);
+    for loss in ["train_loss", "val_loss"] {
+        let difference = accumulated[loss].as_f64().unwrap() - large[loss].as_f64().unwrap();
+        assert!(difference.abs() < 1e-4, "{loss}: {accumulated} {large}");
+    }
 }
 
 #[test]
