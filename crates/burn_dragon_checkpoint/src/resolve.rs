@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Which {
     /// The one with the lowest validation loss, else the newest.
-    #[default]
     Best,
     /// The newest.
+    #[default]
     Last,
     /// The one of this step.
     Step(u64),
@@ -42,7 +42,7 @@ pub struct LoadedModel {
 }
 
 impl ModelPath {
-    /// The best checkpoint of a run, or the file or checkpoint folder itself.
+    /// The newest checkpoint of a run, or the file or checkpoint folder itself.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),

@@ -84,9 +84,12 @@ pub struct ModelArgs {
     /// The configuration of official .safetensors (JSON with n_layer, n_embd, n_head, ...)
     #[arg(long, value_name = "FILE.json")]
     pub model_config: Option<PathBuf>,
-    /// The checkpoint of this step, where MODEL is a run; else the best
+    /// The checkpoint of this step, where MODEL is a run; else the newest
     #[arg(long, value_name = "N")]
     pub step: Option<u64>,
+    /// The checkpoint with the lowest validation loss, where MODEL is a run
+    #[arg(long, conflicts_with = "step")]
+    pub best: bool,
     /// Where to run
     #[command(flatten)]
     pub backend: BackendArgs,
@@ -97,7 +100,11 @@ impl ModelArgs {
     pub fn path(&self) -> ModelPath {
         ModelPath {
             path: self.model.clone(),
-            which: self.step.map_or(Which::Best, Which::Step),
+            which: match (self.step, self.best) {
+                (Some(step), _) => Which::Step(step),
+                (None, true) => Which::Best,
+                (None, false) => Which::Last,
+            },
             official_config: self.model_config.clone(),
         }
     }
@@ -224,7 +231,7 @@ pub struct InferArgs {
     /// A run, a checkpoint folder or a .bpk
     #[arg(long, value_name = "MODEL", default_value = "runs/latest")]
     pub checkpoint: PathBuf,
-    /// The checkpoint of this step; else the best
+    /// The checkpoint of this step; else the newest
     #[arg(long, value_name = "N")]
     pub epoch: Option<u64>,
     /// A configuration file whose table `generation` is used; may repeat, later ones win
@@ -265,7 +272,7 @@ pub struct ExportArgs {
     /// A run, its checkpoint/ folder, or one checkpoint
     #[arg(long, value_name = "MODEL", default_value = "runs/latest")]
     pub checkpoint: PathBuf,
-    /// The checkpoint of this step; else the best
+    /// The checkpoint of this step; else the newest
     #[arg(long, value_name = "N")]
     pub epoch: Option<u64>,
     /// The file to write; else deploy/model.bpk in the run

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 /// # Errors
 /// If the model cannot be read, or the file not written.
 pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
-    let which = args.epoch.map_or(Which::Best, Which::Step);
+    let which = args.epoch.map_or(Which::Last, Which::Step);
     let loaded = ModelPath {
         path: args.checkpoint.clone(),
         which,

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 /// If the model cannot be read, or a setting is out of range.
 pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
     let selected = backend(args.backend.backend)?;
-    let which = args.epoch.map_or(Which::Best, Which::Step);
+    let which = args.epoch.map_or(Which::Last, Which::Step);
     let path = ModelPath {
         path: args.checkpoint.clone(),
         which,
