@@ -102,10 +102,10 @@ impl AdamW {
                 return refuse(name, beta, "a number in [0, 1)");
             }
         }
-        if c.eps.is_nan() || c.eps <= 0.0 {
+        if !c.eps.is_finite() || c.eps <= 0.0 {
             return refuse("eps", c.eps, "a number above 0");
         }
-        if c.weight_decay.is_nan() || c.weight_decay < 0.0 {
+        if !c.weight_decay.is_finite() || c.weight_decay < 0.0 {
             return refuse("weight_decay", c.weight_decay, "0 or a number above it");
         }
         let names = burn_dragon_core::parameters::snapshot(module);

@@ -73,7 +73,7 @@ impl TrainingConfig {
             ("clip_norm", self.clip_norm),
         ] {
             match value {
-                Some(value) if value.is_nan() || value <= 0.0 => {
+                Some(value) if value.is_nan() || value <= 0.0 || (key == "epochs" && value.is_infinite()) => {
                     let (key, given) = (format!("training.{key}"), value.to_string());
                     return Err(TrainError::Setting {
                         key,

@@ -159,11 +159,11 @@ fn introduce(task: &LanguageTask, config: &LanguageConfig, output: Output) {
     ));
     let training = &config.training;
     output.say(&format!(
-        "steps  {} x {} tokens a batch, {} a step, {:.1} GiB of memory a step",
+        "steps  {} x {} tokens a batch, {} a step, about {:.0} MB of memory a step",
         training.batch_size,
         training.block_size,
         training.accumulate,
-        task.bytes_per_step() as f64 / f64::from(1 << 30)
+        task.bytes_per_step() as f64 / 1e6
     ));
 }
 
@@ -272,14 +272,20 @@ fn report(run: &RunFolder, outcome: &Outcome, total_steps: u64, sample: Option<S
     }
     output.say(&format!(
         "\nthe run is in {path}; now try\n  {}",
-        next_command(run)
+        next_command(run, !after.notes.is_empty())
     ));
 }
 
-fn next_command(run: &RunFolder) -> String {
+/// What to type next; `tales` have a question that only memory can answer.
+fn next_command(run: &RunFolder, tales: bool) -> String {
     let dragon = "cargo run --release -p burn_dragon_cli --bin dragon --";
-    let prompt = "Hugo left the silver drum beside the old willow. At noon Hugo went to";
-    format!("{dragon} generate {} --prompt \"{prompt}\"", run.path().display())
+    let prompt = match tales {
+        true => {
+            " --prompt \"Hugo sold Dora a lilac key. The moon shone over the town. Later Dora spoke of the\""
+        }
+        false => "",
+    };
+    format!("{dragon} generate {}{prompt}", run.path().display())
 }
 
 fn summary(run: &RunFolder, outcome: &Outcome) -> serde_json::Value {

@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn an_unknown_key_is_an_error_that_lists_the_known_ones() {
         let message = |text| read(text).unwrap_err().to_string();
-        let keys = "`paths`, `document_separator`, `train_ratio`, `validation`, `tokenizer`";
+        let keys = "`paths`, `document_separator`, `train_ratio`, `windows`, `validation`, `tokenizer`";
         let text = message("type = 'text'\npaths = []\ntrain_rato = 0.9");
         assert!(
             text.contains(&format!("unknown field `train_rato`, expected one of {keys}")),
