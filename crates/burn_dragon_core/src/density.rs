@@ -13,8 +13,10 @@ pub trait Watch {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Density {
     /// Share of non-zero x per level.
+    #[serde(rename = "x_density")]
     pub x: Vec<f64>,
     /// Share of non-zero y per level.
+    #[serde(rename = "y_density")]
     pub y: Vec<f64>,
 }
 

@@ -1,6 +1,8 @@
 //! Randomness as a function: every draw is derived from (seed, purpose, step, lane), so nothing about it needs saving
 //! and a resumed run draws what the uninterrupted one would have drawn.
 
+use burn_dragon_kernel::mix::mix;
+
 /// The seed of one draw.
 pub fn derive(seed: u64, purpose: &str, step: u64, lane: u64) -> u64 {
     // FNV-1a names the purpose; splitmix64 spreads each part over all bits.
@@ -14,12 +16,6 @@ pub fn derive(seed: u64, purpose: &str, step: u64, lane: u64) -> u64 {
 }
 
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
-
-fn mix(mut word: u64) -> u64 {
-    word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    word ^ (word >> 31)
-}
 
 /// A small generator (splitmix64) for host-side draws; its stream depends on the seed alone.
 #[derive(Clone, Debug)]

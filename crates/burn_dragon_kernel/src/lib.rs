@@ -22,6 +22,7 @@ pub mod dropout;
 pub mod gated_projection;
 pub mod level;
 mod matrix;
+pub mod mix;
 pub mod norm;
 pub mod projection;
 pub mod rotation;

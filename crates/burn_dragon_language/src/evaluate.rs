@@ -22,37 +22,17 @@ pub struct LanguageEvaluation {
     pub tokens: u64,
     /// Share of active neurons, level by level.
     #[serde(flatten)]
-    pub density: DensityFigures,
+    pub density: Density,
     /// Accuracy on the recalled words, where the text has any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recall: Option<RecallScore>,
 }
 
-/// [`Density`] under the names of the reports.
-#[derive(Clone, Debug, Serialize)]
-pub struct DensityFigures {
-    /// Share of non-zero x per level.
-    pub x_density: Vec<f64>,
-    /// Share of non-zero y per level.
-    pub y_density: Vec<f64>,
-}
-
-impl From<Density> for DensityFigures {
-    fn from(density: Density) -> Self {
-        Self {
-            x_density: density.x,
-            y_density: density.y,
-        }
-    }
-}
-
-/// Evaluates in windows of `block_size` tokens, `batch_size` at a time, each from an empty memory.
+/// Evaluates windows, `batch_size` at a time, each from an empty memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Evaluator<'a> {
     /// Text to tokens and back.
     pub tokenizer: &'a dyn Tokenizer,
-    /// Tokens in a window.
-    pub block_size: usize,
     /// Windows in a batch.
     pub batch_size: usize,
 }
@@ -94,7 +74,7 @@ impl Evaluator<'_> {
             loss: nats / count.max(1) as f64,
             bits_per_byte: nats / std::f64::consts::LN_2 / bytes.max(1) as f64,
             tokens: count,
-            density: probe.density().into(),
+            density: probe.density(),
             recall: None,
         })
     }
@@ -213,7 +193,6 @@ mod tests {
     fn evaluator() -> Evaluator<'static> {
         Evaluator {
             tokenizer: &ByteTokenizer,
-            block_size: 16,
             batch_size: 3,
         }
     }
@@ -240,7 +219,7 @@ mod tests {
         assert_eq!(one.tokens, 199);
         assert!((one.loss - many.loss).abs() < 1e-5);
         assert!((one.bits_per_byte - one.loss / std::f64::consts::LN_2).abs() < 1e-9);
-        assert_eq!(one.density.x_density.len(), 2);
+        assert_eq!(one.density.x.len(), 2);
     }
 
     #[test]

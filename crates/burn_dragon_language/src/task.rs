@@ -131,7 +131,6 @@ impl LanguageTask {
     fn evaluator(&self) -> Evaluator<'_> {
         Evaluator {
             tokenizer: &*self.corpus.tokenizer,
-            block_size: self.config.training.block_size,
             batch_size: self.config.training.batch_size,
         }
     }
@@ -192,8 +191,8 @@ impl Task for LanguageTask {
         let figures = self.evaluation(model, windows).map_err(TrainError::task)?;
         let mut metrics = BTreeMap::from([
             ("bits_per_byte".to_string(), figures.bits_per_byte),
-            ("x_density".to_string(), mean(&figures.density.x_density)),
-            ("y_density".to_string(), mean(&figures.density.y_density)),
+            ("x_density".to_string(), figures.density.mean_x()),
+            ("y_density".to_string(), figures.density.mean_y()),
         ]);
         let mut notes = Vec::new();
         if let Some(recall) = &figures.recall {
@@ -283,8 +282,4 @@ fn check_prompt(config: &LanguageConfig, corpus: &Corpus) -> Result<(), Language
         Ok(_) => Ok(()),
         Err(error) => Err(refuse(format!("samples cannot continue it: {error}"))),
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
 }

@@ -344,27 +344,19 @@ fn the_official_configuration_reads_as_ours() {
 #[cfg(feature = "wgpu")]
 #[test]
 fn small_on_wgpu() {
-    let device = burn_dragon_core::Backend::Wgpu
-        .select()
-        .expect("a wgpu device")
-        .device;
-    let Some(fixture) = Fixture::find("small") else {
-        return;
-    };
-    check_logits(&fixture, &device);
-    check_loss_and_gradients(&fixture, &device);
-    check_adamw(&fixture, &device);
-    check_greedy(&fixture, &device);
+    check_small_on(burn_dragon_core::Backend::Wgpu);
 }
 
 /// The same numbers on an NVIDIA GPU: `cargo test --features cuda`.
 #[cfg(feature = "cuda")]
 #[test]
 fn small_on_cuda() {
-    let device = burn_dragon_core::Backend::Cuda
-        .select()
-        .expect("a cuda device")
-        .device;
+    check_small_on(burn_dragon_core::Backend::Cuda);
+}
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn check_small_on(backend: burn_dragon_core::Backend) {
+    let device = backend.select().expect("a device of the backend").device;
     let Some(fixture) = Fixture::find("small") else {
         return;
     };

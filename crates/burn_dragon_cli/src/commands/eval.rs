@@ -72,7 +72,6 @@ fn on_text(
         .context("cannot cut the text in windows")?;
     let evaluator = Evaluator {
         tokenizer: &*model.tokenizer,
-        block_size,
         batch_size: 4,
     };
     Ok(evaluator.text(&model.dragon, &tokens, &plan, None)?)
@@ -85,8 +84,8 @@ fn print(evaluation: &LanguageEvaluation) {
     );
     println!("bits per byte  {:.4}", evaluation.bits_per_byte);
     for (name, shares) in [
-        ("x density", &evaluation.density.x_density),
-        ("y density", &evaluation.density.y_density),
+        ("x density", &evaluation.density.x),
+        ("y density", &evaluation.density.y),
     ] {
         let shares: Vec<String> = shares
             .iter()

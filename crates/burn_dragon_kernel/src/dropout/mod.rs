@@ -1,6 +1,7 @@
 //! Dropout whose mask is a function, not a state: neuron `i` of a draw is kept where a hash of `(seed, i)` is small
 //! enough. The same seed gives the same mask on every backend, in any order of evaluation; nothing needs saving.
 
+use crate::mix::mix;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// The mask of one draw: kept entries hold `1 / (1 - probability)`, dropped ones 0.
@@ -59,13 +60,6 @@ impl DropoutMask {
             (device, dtype),
         )
     }
-}
-
-/// The finaliser of splitmix64: every input bit reaches every output bit.
-fn mix(mut word: u64) -> u64 {
-    word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    word ^ (word >> 31)
 }
 
 #[cfg(test)]
