@@ -2,12 +2,12 @@
 
 use crate::config::{ConfigError, DragonConfig};
 use crate::density::{DensityProbe, Watch};
-use crate::level::{Level, LevelWeights, Watched};
+use crate::level::{Level, Watched};
 use crate::seed::{Rng, derive};
 use crate::state::{DragonState, StateError};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_kernel::api::{DropoutMask, Rotation, norm};
+use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Rotation, norm};
 
 /// A Dragon Hatchling model: five matrices, one set for all levels.
 #[derive(Module, Debug)]
@@ -166,11 +166,7 @@ impl Dragon {
     }
 
     fn level_weights(&self) -> LevelWeights {
-        LevelWeights {
-            decoder_x: self.decoder_x.val(),
-            decoder_y: self.decoder_y.val(),
-            encoder: self.encoder.val(),
-        }
+        LevelWeights::new(self.decoder_x.val(), self.decoder_y.val(), self.encoder.val())
     }
 
     fn dropout(&self, pass: &Pass<'_>, level: usize) -> Option<DropoutMask> {

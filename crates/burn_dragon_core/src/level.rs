@@ -3,19 +3,9 @@
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::expert::level_reference;
 use burn_dragon_kernel::api::{
-    DropoutMask, LevelInput, Rotation, causal_read_with_memory, level, level_with_activity, norm, projection,
+    DropoutMask, LevelInput, LevelWeights, Rotation, causal_read_with_memory, level, level_with_activity,
+    norm, projection,
 };
-
-/// The three weight matrices that all levels share.
-#[derive(Clone, Debug)]
-pub struct LevelWeights {
-    /// `[H, D, N]`: model width to neurons, drives x.
-    pub decoder_x: Tensor<3>,
-    /// `[H, D, N]`: what was read to neurons, drives y.
-    pub decoder_y: Tensor<3>,
-    /// `[H*N, D]`: neurons to model width, rows head by head.
-    pub encoder: Tensor<2>,
-}
 
 /// A level: weights, positions of the window, norm epsilon.
 #[derive(Debug)]
@@ -71,7 +61,7 @@ impl Level<'_> {
     /// - `v`: `[B, 1, T, D]`
     /// - `rho`: `[B, H, N, D]`
     pub fn forward_with_memory(&self, v: Tensor<4>, rho: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
-        let x = projection(v.clone(), self.weights.decoder_x.clone()); // [B, H, T, N]
+        let x = projection(v.clone(), self.weights.decoder_x().clone()); // [B, H, T, N]
         let (read, rho) = causal_read_with_memory(self.rotation.rotate(x.clone()), v.clone(), rho);
         let u = level_reference::after_read(&self.input(v.clone(), None), x, read).u;
         (self.join(v, u), rho)
@@ -85,9 +75,7 @@ impl Level<'_> {
     fn input(&self, v: Tensor<4>, dropout: Option<DropoutMask>) -> LevelInput {
         LevelInput {
             v,
-            decoder_x: self.weights.decoder_x.clone(),
-            decoder_y: self.weights.decoder_y.clone(),
-            encoder: self.weights.encoder.clone(),
+            weights: self.weights.clone(),
             rotation: self.rotation.clone(),
             eps: self.eps,
             dropout,

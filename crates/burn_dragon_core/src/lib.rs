@@ -59,7 +59,7 @@ pub mod api {
     /// What a model is made of, for those who build on it.
     pub mod expert {
         pub use crate::density::Watch;
-        pub use crate::level::{Level, LevelWeights, Watched};
+        pub use crate::level::{Level, Watched};
         pub use crate::parameters::{load, named, snapshot};
         pub use crate::seed::{Rng, derive};
         pub use burn_dragon_kernel::api::norm;

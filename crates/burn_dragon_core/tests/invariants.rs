@@ -9,11 +9,11 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_dragon_core::density::DensityProbe;
-use burn_dragon_core::level::{Level, LevelWeights};
+use burn_dragon_core::level::Level;
 use burn_dragon_core::parameters::{load, snapshot};
 use burn_dragon_core::seed::Rng;
 use burn_dragon_core::{Dragon, DragonConfig, DragonState, Pass};
-use burn_dragon_kernel::api::{Frequencies, norm};
+use burn_dragon_kernel::api::{Frequencies, LevelWeights, norm};
 
 const TOKENS: usize = 24;
 
@@ -200,11 +200,11 @@ fn invariant_10_a_forked_state_goes_its_own_way() {
 /// The model's equations with frequencies of the caller's choice.
 fn logits_with(dragon: &Dragon, turns: &[f64], rows: &[Vec<i32>]) -> Vec<f64> {
     let (config, device) = (dragon.config(), Device::flex());
-    let weights = LevelWeights {
-        decoder_x: dragon.decoder_x.val(),
-        decoder_y: dragon.decoder_y.val(),
-        encoder: dragon.encoder.val(),
-    };
+    let weights = LevelWeights::new(
+        dragon.decoder_x.val(),
+        dragon.decoder_y.val(),
+        dragon.encoder.val(),
+    );
     let rotation = Frequencies::from_turns(turns.to_vec()).rotation(&[0], TOKENS, DType::F64, &device);
     let level = Level {
         weights: &weights,
@@ -384,11 +384,11 @@ fn invariant_29_a_new_model_has_half_of_x_and_a_quarter_of_y_active() {
 fn invariant_31_the_stream_has_mean_zero_and_variance_one_after_every_level() {
     let dragon = dragon64(&config());
     let config = dragon.config();
-    let weights = LevelWeights {
-        decoder_x: dragon.decoder_x.val(),
-        decoder_y: dragon.decoder_y.val(),
-        encoder: dragon.encoder.val(),
-    };
+    let weights = LevelWeights::new(
+        dragon.decoder_x.val(),
+        dragon.decoder_y.val(),
+        dragon.encoder.val(),
+    );
     let rotation = config
         .frequencies()
         .rotation(&[0], TOKENS, DType::F64, &Device::flex());

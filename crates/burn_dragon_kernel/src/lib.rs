@@ -17,6 +17,7 @@
 //! Shapes use the project's letters: B lanes, T tokens, D model width, H heads, N neurons per head.
 //! Wrong shapes are a programmer's error here: the operations panic with the expected and the given shape.
 
+mod buffer;
 pub mod causal_read;
 pub mod dropout;
 pub mod gated_projection;
@@ -26,13 +27,14 @@ pub mod mix;
 pub mod norm;
 pub mod projection;
 pub mod rotation;
+mod simd;
 
 /// The curated names of this crate.
 pub mod api {
     pub use crate::causal_read::{causal_read, causal_read_with_memory};
     pub use crate::dropout::DropoutMask;
     pub use crate::gated_projection::gated_projection;
-    pub use crate::level::{LevelInput, LevelOutput, level, level_with_activity};
+    pub use crate::level::{LevelInput, LevelOutput, LevelWeights, level, level_with_activity};
     pub use crate::norm::norm;
     pub use crate::projection::projection;
     pub use crate::rotation::{Frequencies, Rotation};

@@ -2,7 +2,27 @@
 //! enough. The same seed gives the same mask on every backend, in any order of evaluation; nothing needs saving.
 
 use crate::mix::mix;
+use crate::simd::vectorized;
 use burn::tensor::{DType, Device, Tensor, TensorData};
+
+/// The hash that serves four entries.
+#[inline(always)]
+fn word(seed: u64, four: u64) -> u64 {
+    mix(seed ^ four.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
+
+vectorized! {
+    /// Multiplies fours of entries by their factors.
+    scale_fours(seed: u64, threshold: u32, scale: f32, first: u64, fours: &mut [[f32; 4]]) {
+        for (four, entries) in (first..).zip(fours) {
+            let word = word(seed, four);
+            for (i, entry) in entries.iter_mut().enumerate() {
+                let bits = (word >> (16 * i)) as u32 & 0xFFFF;
+                *entry *= if bits < threshold { scale } else { 0.0 };
+            }
+        }
+    }
+}
 
 /// The mask of one draw: kept entries hold `1 / (1 - probability)`, dropped ones 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,14 +53,34 @@ impl DropoutMask {
 
     /// Whether entry `index` (row-major) is kept.
     pub fn keeps(&self, index: u64) -> bool {
-        let word = mix(self.seed ^ (index >> 2).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let bits = (word >> (16 * (index & 3))) as u32 & 0xFFFF;
+        let bits = (word(self.seed, index >> 2) >> (16 * (index & 3))) as u32 & 0xFFFF;
         bits < self.threshold
     }
 
     /// The factor of entry `index`: 0, or what keeps the mean.
     pub fn factor(&self, index: u64) -> f64 {
         if self.keeps(index) { self.scale } else { 0.0 }
+    }
+
+    /// What a kept entry is multiplied by, `1 / (1 - probability)`.
+    pub fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// Multiplies entries `first..` by their factors.
+    pub(crate) fn scale_entries(&self, first: u64, entries: &mut [f32]) {
+        // One hash serves four entries; those before the first whole four go one by one.
+        let ragged = (first.wrapping_neg() & 3).min(entries.len() as u64) as usize;
+        let (head, fours) = entries.split_at_mut(ragged);
+        let (fours, tail) = fours.as_chunks_mut::<4>();
+        let one_by_one = |from: u64, entries: &mut [f32]| {
+            let indexed = (from..).zip(entries);
+            indexed.for_each(|(index, entry)| *entry *= self.factor(index) as f32);
+        };
+        one_by_one(first, head);
+        let whole = first + ragged as u64;
+        scale_fours(self.seed, self.threshold, self.scale as f32, whole / 4, fours);
+        one_by_one(whole + 4 * fours.len() as u64, tail);
     }
 
     /// Multiplies `x` by the mask.
@@ -74,6 +114,20 @@ mod tests {
         let mean = (0..n).map(|i| mask.factor(i)).sum::<f64>() / n as f64;
         assert!((dropped - 0.1).abs() < 0.003, "{dropped}");
         assert!((mean - 1.0).abs() < 0.005, "{mean}");
+    }
+
+    #[test]
+    fn scaling_many_entries_equals_scaling_each() {
+        let mask = DropoutMask::new(11, 0.3);
+        for first in 0..9 {
+            for length in 0..40 {
+                let mut entries: Vec<f32> = (0..length).map(|i| i as f32 + 1.0).collect();
+                mask.scale_entries(first, &mut entries);
+                for (i, entry) in entries.iter().enumerate() {
+                    assert_eq!(*entry, (i as f32 + 1.0) * mask.factor(first + i as u64) as f32);
+                }
+            }
+        }
     }
 
     #[test]

@@ -11,10 +11,11 @@
 //! dv = dx decoder_x^T + S^T dr
 //! ```
 
-use super::cpu::{Memory, Settings, drop_out, forward, sum_heads, tensor, with_scratch};
-use super::elementwise::{add, gate_back, gated, relu_back};
-use super::tile::{Head, Operands, Scratch, Sizes, sized};
-use super::{LevelInput, plain, with_autodiff};
+use super::cpu::{Forward, Memory, forward, tensor, with_scratch};
+use super::elementwise::{add, gate_back, gated, relu_back, transpose};
+use super::tile::{Head, Operands, Read, Scratch, Sizes};
+use super::{LevelInput, with_autodiff};
+use crate::buffer::Buffer;
 use crate::matrix::{Matrix, multiply};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
 use burn::backend::autodiff::grads::Gradients;
@@ -22,31 +23,30 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Float, Tensor};
 use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// The level, where its tensors are on the processor and with autodiff.
 pub(super) fn tracked(input: &LevelInput) -> Option<Tensor<4>> {
     let v = with_autodiff(&input.v)?;
-    let decoder_x = with_autodiff(&input.decoder_x)?;
-    let decoder_y = with_autodiff(&input.decoder_y)?;
-    let encoder = with_autodiff(&input.encoder)?;
-    let settings = Settings::of(input);
-    let memory = Memory {
-        v: v.primitive().to_contiguous(),
-        decoder_x: decoder_x.primitive().to_contiguous(),
-        decoder_y: decoder_y.primitive().to_contiguous(),
-        encoder: encoder.primitive().to_contiguous(),
-        cos: plain(&input.rotation.cos.clone().inner())?,
-        sin: plain(&input.rotation.sin.clone().inner())?,
-    };
-    let u = forward(&memory.operands(&settings)).u;
-    let u = tensor(u, input.v.dims());
+    let decoder_x = with_autodiff(input.weights.decoder_x())?;
+    let decoder_y = with_autodiff(input.weights.decoder_y())?;
+    let encoder = with_autodiff(input.weights.encoder())?;
     let nodes = [v.node(), decoder_x.node(), decoder_y.node(), encoder.node()];
+    let weights = [decoder_x, decoder_y, encoder].map(|weight| weight.primitive().to_contiguous());
+    let untracked = LevelInput {
+        rotation: input.rotation.clone().inner(),
+        ..input.clone()
+    };
+    let memory = Memory::new(&untracked, v.primitive().to_contiguous(), weights.each_ref())?;
+    let Forward { u, reads, .. } = forward(&memory.operands());
+    let u = tensor(u, input.v.dims());
     let output = match LevelBackward
         .prepare::<NoCheckpointing>(nodes)
         .compute_bound()
         .stateful()
     {
-        OpsKind::Tracked(prepared) => prepared.finish((memory, settings), u),
+        OpsKind::Tracked(prepared) => prepared.finish((memory, reads.into()), u),
         OpsKind::UnTracked(prepared) => prepared.finish(u),
     };
     Some(Tensor::<4, Float>::from_primitive::<Autodiff<Flex>>(output))
@@ -56,10 +56,10 @@ pub(super) fn tracked(input: &LevelInput) -> Option<Tensor<4>> {
 struct LevelBackward;
 
 impl Backward<Flex, 4> for LevelBackward {
-    type State = (Memory, Settings);
+    type State = (Memory, Arc<[Read]>);
 
     fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
-        let (memory, settings) = ops.state;
+        let (memory, reads) = ops.state;
         let du = gradients.consume::<Flex>(&ops.node).to_contiguous();
         let Sizes {
             lanes,
@@ -67,8 +67,8 @@ impl Backward<Flex, 4> for LevelBackward {
             tokens,
             neurons,
             width,
-        } = settings.sizes;
-        let sum = backward(&memory.operands(&settings), du.storage());
+        } = memory.sizes;
+        let sum = backward(&memory.operands(), &reads, du.storage());
         let sums = [
             tensor(sum.v, [lanes, 1, tokens, width]),
             tensor(sum.decoder_x, [heads, width, neurons]),
@@ -93,17 +93,17 @@ struct LevelGradients {
 
 /// The gradients that one head collects over some lanes.
 struct Part {
-    v: Vec<Vec<f32>>,    // a [T, D] for each lane
-    decoder_x: Vec<f32>, // [D, N]
-    decoder_y: Vec<f32>, // [D, N]
-    encoder: Vec<f32>,   // [N, D]
+    v: Vec<Buffer>,    // a [T, D] for each lane
+    decoder_x: Buffer, // [N, D]
+    decoder_y: Buffer, // [N, D]
+    encoder: Buffer,   // [N, D]
 }
 
 /// Tasks that the gradients are split into, at least where there are lanes enough: a number of its own, not that of
 /// the threads, so that sums have one order on every machine.
 const TASKS: usize = 8;
 
-fn backward(operands: &Operands<'_>, du: &[f32]) -> LevelGradients {
+fn backward(operands: &Operands<'_>, reads: &[Read], du: &[f32]) -> LevelGradients {
     let Sizes {
         lanes,
         heads,
@@ -115,39 +115,56 @@ fn backward(operands: &Operands<'_>, du: &[f32]) -> LevelGradients {
     let group_lanes = |group: usize| group * lanes / groups..(group + 1) * lanes / groups;
     let parts: Vec<Part> = (0..heads * groups)
         .into_par_iter()
-        .map(|task| collect(operands, du, task / groups, group_lanes(task % groups)))
+        .map(|task| collect(operands, reads, du, task / groups, group_lanes(task % groups)))
         .collect();
-    let size = width * neurons;
     let mut sum = LevelGradients {
-        v: Vec::new(),
-        decoder_x: vec![0.0; heads * size],
-        decoder_y: vec![0.0; heads * size],
-        encoder: vec![0.0; heads * size],
+        v: vec![0.0; lanes * tokens * width],
+        decoder_x: vec![0.0; heads * width * neurons],
+        decoder_y: vec![0.0; heads * width * neurons],
+        encoder: vec![0.0; heads * width * neurons],
     };
-    let mut streams = vec![Vec::new(); lanes * heads];
-    for (task, part) in parts.into_iter().enumerate() {
-        let (head, group) = (task / groups, task % groups);
-        let place = head * size..(head + 1) * size;
-        add(&mut sum.decoder_x[place.clone()], &part.decoder_x);
-        add(&mut sum.decoder_y[place.clone()], &part.decoder_y);
-        add(&mut sum.encoder[place], &part.encoder);
-        group_lanes(group)
-            .zip(part.v)
-            .for_each(|(lane, v)| streams[lane * heads + head] = v);
+    // Head after head, group after group: one order on every machine.
+    for (task, part) in parts.iter().enumerate() {
+        for (lane, part) in group_lanes(task % groups).zip(&part.v) {
+            add(
+                &mut sum.v[lane * tokens * width..(lane + 1) * tokens * width],
+                part,
+            );
+        }
     }
-    sum.v = sum_heads(streams.into_iter(), lanes, heads, tokens * width);
+    let size = width * neurons;
+    let heads = sum
+        .decoder_x
+        .par_chunks_exact_mut(size)
+        .zip(sum.decoder_y.par_chunks_exact_mut(size))
+        .zip(sum.encoder.par_chunks_exact_mut(size))
+        .zip(parts.into_par_iter().chunks(groups));
+    heads.for_each(|(((decoder_x, decoder_y), encoder), mut parts)| {
+        let (first, others) = parts
+            .split_first_mut()
+            .unwrap_or_else(|| unreachable!("a head has a group"));
+        for other in others {
+            add(&mut first.decoder_x, &other.decoder_x);
+            add(&mut first.decoder_y, &other.decoder_y);
+            add(&mut first.encoder, &other.encoder);
+        }
+        transpose(&first.decoder_x, width, width, decoder_x);
+        transpose(&first.decoder_y, width, width, decoder_y);
+        encoder.copy_from_slice(&first.encoder);
+    });
     sum
 }
 
 /// The gradients of one head over some lanes.
-fn collect(operands: &Operands<'_>, du: &[f32], head: usize, lanes: std::ops::Range<usize>) -> Part {
+fn collect(operands: &Operands<'_>, reads: &[Read], du: &[f32], head: usize, lanes: Range<usize>) -> Part {
     let Sizes {
+        heads,
         tokens,
         neurons,
         width,
         ..
     } = operands.sizes;
-    let zeros = || vec![0.0; width * neurons];
+    let zeros = || Buffer::zeros(width * neurons);
     let mut part = Part {
         v: Vec::new(),
         decoder_x: zeros(),
@@ -155,13 +172,13 @@ fn collect(operands: &Operands<'_>, du: &[f32], head: usize, lanes: std::ops::Ra
         encoder: zeros(),
     };
     for lane in lanes {
+        let read = &reads[lane * heads + head];
         let du = &du[lane * tokens * width..(lane + 1) * tokens * width];
         let head = operands.head(lane, head);
-        let mut dv = vec![0.0; tokens * width];
+        let mut dv = Buffer::zeros(tokens * width);
         with_scratch(|scratch| {
-            head.first_half(scratch);
-            through_gate(&head, scratch, du, &mut part);
-            through_read(&head, scratch, &mut dv, &mut part);
+            through_gate(&head, scratch, read, du, &mut part);
+            through_read(&head, scratch, read, &mut dv, &mut part);
         });
         part.v.push(dv);
     }
@@ -169,93 +186,74 @@ fn collect(operands: &Operands<'_>, du: &[f32], head: usize, lanes: std::ops::Ra
 }
 
 /// From du to da, and to what x feels through the gate.
-fn through_gate(head: &Head<'_>, scratch: &mut Scratch, du: &[f32], part: &mut Part) {
+fn through_gate(head: &Head<'_>, scratch: &mut Scratch, read: &Read, du: &[f32], part: &mut Part) {
     let Sizes {
         tokens,
         neurons,
         width,
         ..
     } = head.sizes;
-    let du = Matrix::new(du, tokens, width, width);
-    let a = Matrix::new(&scratch.a, tokens, width, width);
-    let dx = sized(&mut scratch.dx, tokens * neurons);
-    let da = sized(&mut scratch.da, tokens * width);
+    let du = scratch.du.copied(du);
+    let (x, dx) = (
+        scratch.x.sized(tokens * neurons),
+        scratch.dx.sized(tokens * neurons),
+    );
+    let da = scratch.da.sized(tokens * width);
     da.fill(0.0);
     for tile in head.sizes.tiles() {
         let (count, place) = (tile.len(), head.place(&tile));
-        let x = &scratch.x[place.clone()];
-        let gate = sized(&mut scratch.gate, x.len());
-        let dy = sized(&mut scratch.tile, x.len());
-        let y = sized(&mut scratch.q, x.len());
-        multiply(gate, count, a, head.columns(head.decoder_y, &tile), false);
-        multiply(dy, count, du, head.encoder_rows(&tile).transposed(), false);
+        let (x, dx) = (&mut x[place.clone()], &mut dx[place]);
+        let gate = scratch.gate.sized(x.len());
+        let y = scratch.y.sized(x.len());
+        let dy = scratch.tile.sized(x.len());
+        head.project(&tile, x);
+        scratch.fired.mark(x, count);
+        head.open(&tile, &read.a, &scratch.fired, gate);
         gated(gate, x, y);
-        if head.drops() {
-            drop_out(head, &tile, y);
-            drop_out(head, &tile, dy);
-        }
+        head.drop_out(&tile, y);
+        scratch.kept.mark(y, count);
         let rows = tile.start * width..tile.end * width;
-        let y = Matrix::new(y, tokens, count, count);
-        multiply(&mut part.encoder[rows], width, y.transposed(), du, true);
+        head.add_outer(y, &scratch.kept, du, &mut part.encoder[rows.clone()]);
+        head.to_neurons(du, head.rows(head.encoder, &tile), dy, Some(&scratch.kept));
         // The gate's place takes its own gradient, dx what x feels through it.
-        gate_back(gate, x, dy, &mut dx[place]);
-        let gate = Matrix::new(gate, tokens, count, count);
-        multiply(
-            &mut part.decoder_y[tile.start..],
-            neurons,
-            a.transposed(),
-            gate,
-            true,
-        );
-        multiply(
-            da,
-            width,
-            gate,
-            head.columns(head.decoder_y, &tile).transposed(),
-            true,
-        );
+        gate_back(gate, x, y, dy, head.kept_scale(), dx);
+        head.add_outer(gate, &scratch.kept, &read.a, &mut part.decoder_y[rows]);
+        head.add_to_width(gate, &scratch.kept, head.rows(head.decoder_y, &tile), da);
     }
 }
 
 /// From da through the norm, the read and the rotation to v.
-fn through_read(head: &Head<'_>, scratch: &mut Scratch, dv: &mut [f32], part: &mut Part) {
+fn through_read(head: &Head<'_>, scratch: &mut Scratch, read: &Read, dv: &mut [f32], part: &mut Part) {
     let Sizes {
         tokens,
         neurons,
         width,
         ..
     } = head.sizes;
-    let dr = &mut scratch.da[..tokens * width];
-    head.norm_back(dr, &scratch.a, &scratch.scale);
-    head.add_read_back(&scratch.scores, dr, dv);
-    let both = sized(&mut scratch.turned, tokens * tokens);
+    let stream = scratch.stream.copied(head.v);
+    let dr = scratch.da.sized(tokens * width);
+    head.norm_back(dr, &read.a, &read.scale);
+    head.add_read_back(&read.scores, dr, dv);
+    let both = scratch.both.sized(tokens * tokens);
     head.symmetric_outer(dr, both);
     let both = Matrix::new(both, tokens, tokens, tokens);
+    let (x, dx) = (
+        scratch.x.sized(tokens * neurons),
+        scratch.dx.sized(tokens * neurons),
+    );
     for tile in head.sizes.tiles() {
         let (count, place) = (tile.len(), head.place(&tile));
-        let x = &scratch.x[place.clone()];
-        let q = sized(&mut scratch.q, x.len());
-        let dq = sized(&mut scratch.tile, x.len());
-        let turned = sized(&mut scratch.gate, x.len());
+        let (x, dx) = (&x[place.clone()], &mut dx[place]);
+        let q = scratch.q.sized(x.len());
+        let dq = scratch.tile.sized(x.len());
+        let turned = scratch.gate.sized(x.len());
         head.rotate(&tile, x, q, false);
         multiply(dq, count, both, Matrix::new(q, tokens, count, count), false);
         head.rotate(&tile, dq, turned, true);
-        let dx = &mut scratch.dx[place];
         relu_back(dx, turned, x);
-        let dx = Matrix::new(dx, tokens, count, count);
-        multiply(
-            dv,
-            width,
-            dx,
-            head.columns(head.decoder_x, &tile).transposed(),
-            true,
-        );
-        multiply(
-            &mut part.decoder_x[tile.start..],
-            neurons,
-            head.stream().transposed(),
-            dx,
-            true,
-        );
+        scratch.fired.mark(x, count);
+        let rows = tile.start * width..tile.end * width;
+        head.add_to_width(dx, &scratch.fired, head.rows(head.decoder_x, &tile), dv);
+        head.add_outer(dx, &scratch.fired, stream, &mut part.decoder_x[rows]);
     }
 }

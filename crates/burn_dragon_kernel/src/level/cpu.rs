@@ -1,14 +1,17 @@
 //! The forward pass of a level on the processor.
 
-use super::elementwise::{add, count_active, gate};
-use super::tile::{Head, Operands, Scratch, Sizes, sized};
+use super::elementwise::{add, gate};
+use super::tile::{Head, Operands, Read, Scratch, Sizes};
+use super::weights::NeuronRows;
 use super::{LevelInput, LevelOutput, plain};
-use crate::matrix::{Matrix, multiply};
+use crate::buffer::Buffer;
+use crate::dropout::DropoutMask;
 use burn::backend::Flex;
 use burn::tensor::{DType, Shape, Tensor, TensorData};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 use std::cell::RefCell;
+use std::sync::Arc;
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
@@ -19,80 +22,71 @@ pub(super) fn with_scratch<R>(work: impl FnOnce(&mut Scratch) -> R) -> R {
     SCRATCH.with_borrow_mut(work)
 }
 
-/// A level's tensors in plain memory.
+/// A level in plain memory.
 #[derive(Clone, Debug)]
 pub(super) struct Memory {
-    pub(super) v: FlexTensor,
-    pub(super) decoder_x: FlexTensor,
-    pub(super) decoder_y: FlexTensor,
-    pub(super) encoder: FlexTensor,
-    pub(super) cos: FlexTensor,
-    pub(super) sin: FlexTensor,
+    pub(super) sizes: Sizes,
+    v: FlexTensor,
+    rows: Arc<NeuronRows>,
+    cos: FlexTensor,
+    sin: FlexTensor,
+    eps: f32,
+    dropout: Option<DropoutMask>,
 }
 
 impl Memory {
-    /// The sizes and slices of a level.
-    pub(super) fn operands(&self, input: &Settings) -> Operands<'_> {
-        Operands {
-            sizes: input.sizes,
-            v: self.v.storage(),
-            decoder_x: self.decoder_x.storage(),
-            decoder_y: self.decoder_y.storage(),
-            encoder: self.encoder.storage(),
-            cos: self.cos.storage(),
-            sin: self.sin.storage(),
-            eps: input.eps,
-            dropout: input.dropout,
-        }
-    }
-}
-
-/// What a level is beside its tensors.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
-    pub(super) sizes: Sizes,
-    pub(super) eps: f32,
-    pub(super) dropout: Option<crate::dropout::DropoutMask>,
-}
-
-impl Settings {
-    pub(super) fn of(input: &LevelInput) -> Self {
+    /// The level of an input, from its stream and its weights (decoder_x, decoder_y, encoder) on the processor.
+    pub(super) fn new(input: &LevelInput, v: FlexTensor, weights: [&FlexTensor; 3]) -> Option<Self> {
         let [lanes, _, tokens, width] = input.v.dims();
-        let [heads, _, neurons] = input.decoder_x.dims();
-        let sizes = Sizes {
-            lanes,
-            heads,
-            tokens,
-            neurons,
-            width,
-        };
-        Self {
-            sizes,
+        let [heads, _, neurons] = input.weights.decoder_x().dims();
+        Some(Self {
+            sizes: Sizes {
+                lanes,
+                heads,
+                tokens,
+                neurons,
+                width,
+            },
+            v,
+            rows: input.weights.rows(weights),
+            cos: plain(&input.rotation.cos)?,
+            sin: plain(&input.rotation.sin)?,
             eps: input.eps as f32,
             dropout: input.dropout,
+        })
+    }
+
+    /// Its sizes and slices.
+    pub(super) fn operands(&self) -> Operands<'_> {
+        Operands {
+            sizes: self.sizes,
+            v: self.v.storage(),
+            rows: &self.rows,
+            cos: self.cos.storage(),
+            sin: self.sin.storage(),
+            eps: self.eps,
+            dropout: self.dropout,
         }
     }
 }
 
 /// The level, where its tensors are on the processor and without autodiff.
 pub(super) fn untracked(input: &LevelInput) -> Option<LevelOutput> {
-    let memory = Memory {
-        v: plain(&input.v)?,
-        decoder_x: plain(&input.decoder_x)?,
-        decoder_y: plain(&input.decoder_y)?,
-        encoder: plain(&input.encoder)?,
-        cos: plain(&input.rotation.cos)?,
-        sin: plain(&input.rotation.sin)?,
-    };
-    let settings = Settings::of(input);
-    let Forward { u, active } = forward(&memory.operands(&settings));
+    let weights = &input.weights;
+    let weights = [
+        plain(weights.decoder_x())?,
+        plain(weights.decoder_y())?,
+        plain(weights.encoder())?,
+    ];
+    let memory = Memory::new(input, plain(&input.v)?, weights.each_ref())?;
+    let Forward { u, active, .. } = forward(&memory.operands());
     let Sizes {
         lanes,
         heads,
         tokens,
         neurons,
         ..
-    } = settings.sizes;
+    } = memory.sizes;
     let entries = (lanes * heads * tokens * neurons) as f64;
     Some(LevelOutput {
         u: Tensor::from_primitive::<Flex>(tensor(u, input.v.dims())),
@@ -113,6 +107,8 @@ pub(super) fn tensor<const R: usize>(values: Vec<f32>, shape: [usize; R]) -> Fle
 pub(super) struct Forward {
     /// `[B, T, D]`.
     pub(super) u: Vec<f32>,
+    /// What memory answered, lane by lane, head by head: all that the gradient needs.
+    pub(super) reads: Vec<Read>,
     /// Entries of x and of y above zero.
     active: [u64; 2],
 }
@@ -127,69 +123,47 @@ pub(super) fn forward(operands: &Operands<'_>) -> Forward {
         ..
     } = operands.sizes;
     let size = tokens * width;
-    let parts: Vec<(Vec<f32>, [u64; 2])> = (0..lanes * heads)
+    let parts: Vec<(Buffer, Read, [u64; 2])> = (0..lanes * heads)
         .into_par_iter()
         .map(|index| {
             let head = operands.head(index / heads, index % heads);
-            let mut u = vec![0.0; size];
-            let active = with_scratch(|scratch| contribute(&head, scratch, &mut u));
-            (u, active)
+            let (mut u, mut read) = (Buffer::zeros(size), Read::default());
+            let active = with_scratch(|scratch| contribute(&head, scratch, &mut read, &mut u));
+            (u, read, active)
         })
         .collect();
-    let mut active = [0; 2];
-    for (_, part) in &parts {
-        active[0] += part[0];
-        active[1] += part[1];
-    }
-    let parts = parts.into_iter().map(|(u, _)| u);
-    Forward {
-        u: sum_heads(parts, lanes, heads, size),
-        active,
-    }
-}
-
-/// Parts lane by lane, head by head, summed over the heads of each lane.
-pub(super) fn sum_heads(
-    parts: impl Iterator<Item = Vec<f32>>,
-    lanes: usize,
-    heads: usize,
-    size: usize,
-) -> Vec<f32> {
-    let mut sum = vec![0.0; lanes * size];
-    for (index, part) in parts.enumerate() {
+    let mut forward = Forward {
+        u: vec![0.0; lanes * size],
+        reads: Vec::with_capacity(parts.len()),
+        active: [0; 2],
+    };
+    for (index, (u, read, active)) in parts.into_iter().enumerate() {
         let lane = index / heads;
-        add(&mut sum[lane * size..(lane + 1) * size], &part);
+        add(&mut forward.u[lane * size..(lane + 1) * size], &u);
+        forward.reads.push(read);
+        forward.active[0] += active[0];
+        forward.active[1] += active[1];
     }
-    sum
+    forward
 }
 
 /// One head of one lane: its `[T, D]` part of u, and how many neurons were active.
-fn contribute(head: &Head<'_>, scratch: &mut Scratch, u: &mut [f32]) -> [u64; 2] {
-    let Sizes { tokens, width, .. } = head.sizes;
-    head.first_half(scratch);
+fn contribute(head: &Head<'_>, scratch: &mut Scratch, read: &mut Read, u: &mut [f32]) -> [u64; 2] {
+    head.first_half(scratch, read);
     let mut active = [0; 2];
     for tile in head.sizes.tiles() {
         let x = &scratch.x[head.place(&tile)];
-        let y = sized(&mut scratch.gate, x.len());
-        let a = Matrix::new(&scratch.a, tokens, width, width);
-        multiply(y, tile.len(), a, head.columns(head.decoder_y, &tile), false);
-        active[0] += count_active(x);
+        let y = scratch.y.sized(x.len());
+        scratch.fired.mark(x, tile.len());
+        head.open(&tile, &read.a, &scratch.fired, y);
         gate(y, x);
-        active[1] += count_active(y);
-        if head.drops() {
-            drop_out(head, &tile, y);
+        scratch.kept.mark(y, tile.len());
+        active[0] += scratch.fired.active();
+        active[1] += scratch.kept.active();
+        if head.drop_out(&tile, y) {
+            scratch.kept.mark(y, tile.len());
         }
-        let y = Matrix::new(y, tokens, tile.len(), tile.len());
-        multiply(u, width, y, head.encoder_rows(&tile), true);
+        head.add_to_width(y, &scratch.kept, head.rows(head.encoder, &tile), u);
     }
     active
-}
-
-/// Multiplies a tile by its dropout factors.
-pub(super) fn drop_out(head: &Head<'_>, tile: &std::ops::Range<usize>, y: &mut [f32]) {
-    for (t, row) in y.chunks_exact_mut(tile.len()).enumerate() {
-        for (neuron, y) in tile.clone().zip(row) {
-            *y *= head.kept(t, neuron);
-        }
-    }
 }

@@ -1,44 +1,6 @@
 //! The work between the products, entry by entry, compiled for the widest vectors the processor has.
-//!
-//! The same source serves every width, and nothing is contracted or reordered: the bits do not depend on it.
 
-/// A function that is compiled for AVX-512, for AVX2 and portably, and picks one when it runs.
-macro_rules! vectorized {
-    ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)? $body:block)*) => {$(
-        $(#[$doc])*
-        pub(super) fn $name($($arg: $type),*) $(-> $out)? {
-            #[inline(always)]
-            fn portable($($arg: $type),*) $(-> $out)? $body
-
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-                fn avx512($($arg: $type),*) $(-> $out)? {
-                    portable($($arg),*)
-                }
-
-                #[target_feature(enable = "avx2")]
-                fn avx2($($arg: $type),*) $(-> $out)? {
-                    portable($($arg),*)
-                }
-
-                let wide = is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl");
-                if wide {
-                    // SAFETY: the processor has the four features that the function is compiled for.
-                    return unsafe { avx512($($arg),*) };
-                }
-                if is_x86_feature_detected!("avx2") {
-                    // SAFETY: the processor has the feature that the function is compiled for.
-                    return unsafe { avx2($($arg),*) };
-                }
-            }
-            portable($($arg),*)
-        }
-    )*};
-}
+use crate::simd::vectorized;
 
 vectorized! {
     /// `x = max(x, 0)`.
@@ -56,13 +18,13 @@ vectorized! {
         gate.iter().zip(x).zip(y).for_each(|((gate, x), y)| *y = gate.max(0.0) * x);
     }
 
-    /// From the gate before its relu and `dy`: `dx = dy max(gate, 0)`, and the gate's place takes its gradient `dy x`
-    /// where it was open.
-    gate_back(gate: &mut [f32], x: &[f32], dy: &[f32], dx: &mut [f32]) {
-        for (((gate, x), dy), dx) in gate.iter_mut().zip(x).zip(dy).zip(dx) {
-            let open = *gate > 0.0;
+    /// From the gate and what `y = gate x` feels, `scale dy`: `dx = scale dy gate`, and the gate's place takes its own
+    /// gradient, `scale dy x`; both 0 where y is, whatever dy holds there.
+    gate_back(gate: &mut [f32], x: &[f32], y: &[f32], dy: &[f32], scale: f32, dx: &mut [f32]) {
+        for ((((gate, x), y), dy), dx) in gate.iter_mut().zip(x).zip(y).zip(dy).zip(dx) {
+            let dy = if *y > 0.0 { scale * dy } else { 0.0 };
             *dx = dy * gate.max(0.0);
-            *gate = if open { dy * x } else { 0.0 };
+            *gate = dy * x;
         }
     }
 
@@ -82,14 +44,65 @@ vectorized! {
         }
     }
 
-    /// How many entries are above zero.
-    count_active(x: &[f32]) -> u64 {
-        // A u32 a lane is wide enough for a tile, and narrow enough for the vectors.
-        x.chunks(1 << 16).map(|part| u64::from(part.iter().map(|x| u32::from(*x > 0.0)).sum::<u32>())).sum()
+    /// `[R, C]` rows, `stride` apart, into `[C, R]`.
+    transpose(from: &[f32], stride: usize, columns: usize, to: &mut [f32]) {
+        const SIDE: usize = 16;
+        let rows = to.len().checked_div(columns).unwrap_or(0);
+        for first_row in (0..rows).step_by(SIDE) {
+            for first_column in (0..columns).step_by(SIDE) {
+                for column in first_column..(first_column + SIDE).min(columns) {
+                    let to = &mut to[column * rows..(column + 1) * rows];
+                    for row in first_row..(first_row + SIDE).min(rows) {
+                        to[row] = from[row * stride + column];
+                    }
+                }
+            }
+        }
     }
 
     /// `sum += part`.
     add(sum: &mut [f32], part: &[f32]) {
         sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
     }
+}
+
+/// Marks what is above zero: bit `i % 64` of word `[i / 64, t]` for entry `i` of row `t`. Gives how many there are.
+pub(super) fn mark(tile: &[f32], columns: usize, words: &mut [u64]) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        // SAFETY: the processor has the feature.
+        return mark_with(tile, columns, words, |row| unsafe { above_zero_avx512(row) });
+    }
+    mark_with(tile, columns, words, |row| {
+        row.iter()
+            .enumerate()
+            .fold(0, |bits, (i, x)| bits | u64::from(*x > 0.0) << i)
+    })
+}
+
+#[inline(always)]
+fn mark_with(tile: &[f32], columns: usize, words: &mut [u64], above_zero: impl Fn(&[f32]) -> u64) -> u64 {
+    let tokens = tile.len() / columns;
+    let mut active = 0;
+    for (t, row) in tile.chunks_exact(columns).enumerate() {
+        for (strip, part) in row.chunks(64).enumerate() {
+            let bits = above_zero(part);
+            words[strip * tokens + t] = bits;
+            active += u64::from(bits.count_ones());
+        }
+    }
+    active
+}
+
+/// One bit for each of at most 64 numbers.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn above_zero_avx512(row: &[f32]) -> u64 {
+    use std::arch::x86_64::{_CMP_GT_OQ, _mm512_cmp_ps_mask, _mm512_maskz_loadu_ps, _mm512_setzero_ps};
+    row.chunks(16).enumerate().fold(0, |bits, (i, part)| {
+        let within = u16::MAX >> (16 - part.len());
+        // SAFETY: the mask keeps the load within `part`.
+        let values = unsafe { _mm512_maskz_loadu_ps(within, part.as_ptr()) };
+        bits | u64::from(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, _mm512_setzero_ps())) << (16 * i)
+    })
 }

@@ -15,7 +15,11 @@ mod backward;
 mod cpu;
 mod elementwise;
 pub mod reference;
+mod sparse;
 mod tile;
+mod weights;
+
+pub use weights::LevelWeights;
 
 use crate::dropout::DropoutMask;
 use crate::rotation::Rotation;
@@ -27,12 +31,8 @@ use burn::tensor::{DType, Float, Tensor};
 pub struct LevelInput {
     /// The stream, `[B, 1, T, D]`.
     pub v: Tensor<4>,
-    /// Model width to neurons, drives x, `[H, D, N]`.
-    pub decoder_x: Tensor<3>,
-    /// What was read to neurons, drives y, `[H, D, N]`.
-    pub decoder_y: Tensor<3>,
-    /// Neurons to model width, `[H*N, D]`, rows head by head.
-    pub encoder: Tensor<2>,
+    /// The weights, shared by all levels.
+    pub weights: LevelWeights,
     /// Angles of the window's positions, for heads of N neurons.
     pub rotation: Rotation,
     /// What the norm adds to the variance.
@@ -98,22 +98,9 @@ pub fn level_with_activity(input: LevelInput) -> LevelOutput {
 }
 
 fn check(input: &LevelInput) {
-    let [lanes, _, tokens, width] = input.v.dims();
-    let [heads, _, neurons] = input.decoder_x.dims();
+    let [lanes, _, tokens, _] = input.v.dims();
+    let [_, width, neurons] = input.weights.decoder_x().dims();
     crate::assert_shape("level", "v", input.v.dims(), [lanes, 1, tokens, width]);
-    crate::assert_shape(
-        "level",
-        "decoder_x",
-        input.decoder_x.dims(),
-        [heads, width, neurons],
-    );
-    crate::assert_shape(
-        "level",
-        "decoder_y",
-        input.decoder_y.dims(),
-        [heads, width, neurons],
-    );
-    crate::assert_shape("level", "encoder", input.encoder.dims(), [heads * neurons, width]);
     let tables = input.rotation.cos.dims()[0];
     crate::assert_shape(
         "level",

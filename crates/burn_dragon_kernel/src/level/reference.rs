@@ -19,7 +19,7 @@ pub struct Level {
 
 /// A level of a window that starts from an empty memory.
 pub fn level(input: LevelInput) -> Level {
-    let x = projection(input.v.clone(), input.decoder_x.clone()); // [B, H, T, N]
+    let x = projection(input.v.clone(), input.weights.decoder_x().clone()); // [B, H, T, N]
     let read = causal_read(input.rotation.rotate(x.clone()), input.v.clone()); // [B, H, T, D]
     after_read(&input, x, read)
 }
@@ -27,13 +27,13 @@ pub fn level(input: LevelInput) -> Level {
 /// The second half of a level, from what was read: `[B, H, T, D]`.
 pub fn after_read(input: &LevelInput, x: Tensor<4>, read: Tensor<4>) -> Level {
     let a = norm(read, input.eps);
-    let y = gated_projection(a, input.decoder_y.clone(), x.clone()); // [B, H, T, N]
+    let y = gated_projection(a, input.weights.decoder_y().clone(), x.clone()); // [B, H, T, N]
     let kept = match &input.dropout {
         None => y.clone(),
         Some(mask) => mask.apply(y.clone()),
     };
     Level {
-        u: to_width(kept, input.encoder.clone()),
+        u: to_width(kept, input.weights.encoder().clone()),
         x,
         y,
     }

@@ -27,82 +27,38 @@ struct Case {
     neurons: usize,
     width: usize,
     dropout: Option<f64>,
+    /// Whether the lanes start at positions of their own.
     apart: bool,
+    /// How far the neurons are held down: 0 lets half of x fire, 1 almost nothing; -1 all of it.
+    quiet: f64,
 }
 
-const CASES: [Case; 8] = [
-    Case {
-        lanes: 1,
-        heads: 1,
-        tokens: 1,
-        neurons: 2,
-        width: 1,
-        dropout: None,
-        apart: false,
-    },
-    Case {
-        lanes: 2,
-        heads: 3,
-        tokens: 5,
-        neurons: 6,
-        width: 7,
-        dropout: None,
-        apart: false,
-    },
-    Case {
-        lanes: 1,
-        heads: 2,
-        tokens: 64,
-        neurons: 34,
-        width: 16,
-        dropout: Some(0.3),
-        apart: false,
-    },
-    Case {
-        lanes: 3,
-        heads: 2,
-        tokens: 65,
-        neurons: 40,
-        width: 8,
-        dropout: None,
-        apart: true,
-    },
-    Case {
-        lanes: 2,
-        heads: 1,
-        tokens: 130,
-        neurons: 1030,
-        width: 12,
-        dropout: Some(0.1),
-        apart: false,
-    },
-    Case {
-        lanes: 9,
-        heads: 4,
-        tokens: 17,
-        neurons: 22,
-        width: 5,
-        dropout: Some(0.5),
-        apart: true,
-    },
-    Case {
-        lanes: 1,
-        heads: 5,
-        tokens: 300,
-        neurons: 258,
-        width: 24,
-        dropout: None,
-        apart: false,
-    },
-    Case {
-        lanes: 4,
-        heads: 2,
-        tokens: 2,
-        neurons: 2,
-        width: 3,
-        dropout: None,
-        apart: false,
-    },
+const CASE: Case = Case {
+    lanes: 1,
+    heads: 1,
+    tokens: 1,
+    neurons: 2,
+    width: 1,
+    dropout: None,
+    apart: false,
+    quiet: 0.0,
+};
+
+/// Shapes with an edge each, then one of every kind of density where skipping zeros pays.
+#[rustfmt::skip]
+const CASES: [Case; 12] = [
+    CASE,
+    Case { lanes: 2, heads: 3, tokens: 5, neurons: 6, width: 7, ..CASE },
+    Case { heads: 2, tokens: 64, neurons: 34, width: 16, dropout: Some(0.3), ..CASE },
+    Case { lanes: 3, heads: 2, tokens: 65, neurons: 40, width: 8, apart: true, ..CASE },
+    Case { lanes: 2, tokens: 130, neurons: 1030, width: 12, dropout: Some(0.1), ..CASE },
+    Case { lanes: 9, heads: 4, tokens: 17, neurons: 22, width: 5, dropout: Some(0.5), apart: true, ..CASE },
+    Case { heads: 5, tokens: 300, neurons: 258, width: 24, ..CASE },
+    Case { lanes: 4, heads: 2, tokens: 2, neurons: 2, width: 3, ..CASE },
+    Case { lanes: 2, heads: 2, tokens: 70, neurons: 130, width: 64, dropout: Some(0.2), quiet: 0.3, ..CASE },
+    Case { lanes: 2, heads: 3, tokens: 129, neurons: 66, width: 144, quiet: 0.5, ..CASE },
+    Case { lanes: 2, heads: 2, tokens: 65, neurons: 66, width: 32, quiet: 1.5, ..CASE },
+    Case { lanes: 2, heads: 2, tokens: 65, neurons: 66, width: 32, quiet: -1.5, ..CASE },
 ];
 
 impl Case {
@@ -118,15 +74,39 @@ impl Case {
         let starts: Vec<u64> = (0..lanes as u64)
             .map(|lane| if self.apart { lane * 31 } else { 4 })
             .collect();
-        let parameter = |seed| tracked(numbers([heads, width, neurons], seed, 2.0, device));
+        // A stream that leans one way and weights that lean against it keep the neurons down.
+        let v = numbers([lanes, 1, tokens, width], 1, 2.0, device) + self.quiet.abs();
+        let decoder_x = numbers([heads, width, neurons], 2, 2.0, device) - self.quiet;
+        let weights = LevelWeights::new(
+            tracked(decoder_x),
+            tracked(numbers([heads, width, neurons], 3, 2.0, device)),
+            tracked(numbers([heads * neurons, width], 4, 2.0, device)),
+        );
         LevelInput {
-            v: tracked(numbers([lanes, 1, tokens, width], 1, 2.0, device)),
-            decoder_x: parameter(2),
-            decoder_y: parameter(3),
-            encoder: tracked(numbers([heads * neurons, width], 4, 2.0, device)),
+            v: tracked(v),
+            weights,
             rotation: Frequencies::new(100.0, neurons).rotation(&starts, tokens, DType::F32, device),
             eps: 1e-5,
             dropout: self.dropout.map(|probability| DropoutMask::new(11, probability)),
+        }
+    }
+
+    /// A case drawn from a seed.
+    fn drawn(seed: u64) -> Self {
+        let mut word = seed;
+        let mut below = |n: u64| {
+            word = crate::mix::mix(word.wrapping_add(0x9E37_79B9_7F4A_7C15));
+            (word % n) as usize
+        };
+        Self {
+            lanes: 1 + below(3),
+            heads: 1 + below(4),
+            tokens: 1 + below(140),
+            neurons: 2 + 2 * below(100),
+            width: [1 + below(40), 16 * (1 + below(9))][below(2)],
+            dropout: [None, Some(0.4)][below(2)],
+            apart: below(2) == 1,
+            quiet: [0.0, 0.1, 0.4, 2.0, -1.0][below(5)],
         }
     }
 }
@@ -159,7 +139,8 @@ fn close(what: &str, case: &Case, fast: &[f32], slow: &[f32]) {
 
 #[test]
 fn values_and_activity_are_those_of_the_definition() {
-    for case in &CASES {
+    for case in CASES.into_iter().chain((0..60).map(Case::drawn)) {
+        let case = &case;
         let input = case.input(&Device::flex());
         let slow = reference::level(input.clone());
         let fast = cpu::untracked(&input).expect("the fast path takes f32 on the processor");
@@ -173,7 +154,8 @@ fn values_and_activity_are_those_of_the_definition() {
 #[test]
 fn gradients_are_those_of_the_definition() {
     let device = Device::flex().autodiff();
-    for case in &CASES {
+    for case in CASES.into_iter().chain((0..40).map(Case::drawn)) {
+        let case = &case;
         let gradients = |level: &dyn Fn(LevelInput) -> Tensor<4>| {
             let input = case.input(&device);
             let u = level(input.clone());
@@ -181,9 +163,18 @@ fn gradients_are_those_of_the_definition() {
             let gradients = (u * weights).sum().backward();
             [
                 ("dv", values(input.v.grad(&gradients).unwrap())),
-                ("d decoder_x", values(input.decoder_x.grad(&gradients).unwrap())),
-                ("d decoder_y", values(input.decoder_y.grad(&gradients).unwrap())),
-                ("d encoder", values(input.encoder.grad(&gradients).unwrap())),
+                (
+                    "d decoder_x",
+                    values(input.weights.decoder_x().grad(&gradients).unwrap()),
+                ),
+                (
+                    "d decoder_y",
+                    values(input.weights.decoder_y().grad(&gradients).unwrap()),
+                ),
+                (
+                    "d encoder",
+                    values(input.weights.encoder().grad(&gradients).unwrap()),
+                ),
             ]
         };
         let fast =
@@ -202,7 +193,10 @@ fn the_same_input_gives_the_same_bits() {
         let input = CASES[4].input(&device);
         let u = level(input.clone());
         let gradients = u.clone().sum().backward();
-        (values(u), values(input.decoder_x.grad(&gradients).unwrap()))
+        (
+            values(u),
+            values(input.weights.decoder_x().grad(&gradients).unwrap()),
+        )
     };
     assert_eq!(once(), once());
 }

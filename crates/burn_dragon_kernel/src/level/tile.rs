@@ -4,11 +4,14 @@
 //! `k * T * width`. The elementwise work between the products happens while a tile is in cache.
 
 use super::elementwise::{relu, turn};
+use super::sparse::{BREAK_EVEN, Pattern};
+use super::weights::NeuronRows;
+use crate::buffer::Buffer;
 use crate::dropout::DropoutMask;
 use crate::matrix::{Matrix, multiply};
 use std::ops::Range;
 
-/// Entries of a tile: 256 KiB of f32, a quarter of a core's second-level cache.
+/// Entries of a tile: 256 KiB of f32, a fraction of a core's second-level cache.
 const TILE_ENTRIES: usize = 1 << 16;
 
 /// Rows of a block of scores; blocks above the diagonal are never computed.
@@ -25,9 +28,9 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// Neurons of a full tile: even, so that pairs stay together.
+    /// Neurons of a full tile: whole strips of 64, so that pairs stay together.
     fn tile_width(&self) -> usize {
-        let fitting = (TILE_ENTRIES / self.tokens.max(1)).clamp(32, 512) & !1;
+        let fitting = (TILE_ENTRIES / self.tokens.max(1)).clamp(64, 512) & !63;
         fitting.min(self.neurons)
     }
 
@@ -49,9 +52,7 @@ impl Sizes {
 pub(super) struct Operands<'a> {
     pub(super) sizes: Sizes,
     pub(super) v: &'a [f32],
-    pub(super) decoder_x: &'a [f32],
-    pub(super) decoder_y: &'a [f32],
-    pub(super) encoder: &'a [f32],
+    pub(super) rows: &'a NeuronRows,
     pub(super) cos: &'a [f32],
     pub(super) sin: &'a [f32],
     pub(super) eps: f32,
@@ -78,9 +79,9 @@ impl<'a> Operands<'a> {
         Head {
             sizes: self.sizes,
             v: &self.v[lane * tokens * width..(lane + 1) * tokens * width],
-            decoder_x: &self.decoder_x[matrix.clone()],
-            decoder_y: &self.decoder_y[matrix.clone()],
-            encoder: &self.encoder[matrix],
+            decoder_x: &self.rows.decoder_x[matrix.clone()],
+            decoder_y: &self.rows.decoder_y[matrix.clone()],
+            encoder: &self.rows.encoder[matrix],
             cos: &self.cos[table.clone()],
             sin: &self.sin[table],
             eps: self.eps,
@@ -91,13 +92,13 @@ impl<'a> Operands<'a> {
     }
 }
 
-/// One head of one lane.
+/// One head of one lane; the weights are rows of the width, one a neuron.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head<'a> {
     pub(super) sizes: Sizes,
     pub(super) v: &'a [f32],         // [T, D]
-    pub(super) decoder_x: &'a [f32], // [D, N]
-    pub(super) decoder_y: &'a [f32], // [D, N]
+    pub(super) decoder_x: &'a [f32], // [N, D]
+    pub(super) decoder_y: &'a [f32], // [N, D]
     pub(super) encoder: &'a [f32],   // [N, D]
     cos: &'a [f32],                  // [T, N/2]
     sin: &'a [f32],                  // [T, N/2]
@@ -108,51 +109,37 @@ pub(super) struct Head<'a> {
 /// Buffers of one head of one lane, used again and again by one thread.
 #[derive(Default)]
 pub(super) struct Scratch {
-    pub(super) x: Vec<f32>,      // [T, N], tile by tile
-    pub(super) q: Vec<f32>,      // a tile
-    pub(super) gate: Vec<f32>,   // a tile
-    pub(super) tile: Vec<f32>,   // a tile
-    pub(super) dx: Vec<f32>,     // [T, N], tile by tile
-    pub(super) scores: Vec<f32>, // [T, T]
-    pub(super) turned: Vec<f32>, // [T, T]
-    pub(super) a: Vec<f32>,      // [T, D]
-    pub(super) scale: Vec<f32>,  // [T], one over the deviation
-    pub(super) da: Vec<f32>,     // [T, D]
+    pub(super) x: Buffer,      // [T, N], tile by tile
+    pub(super) dx: Buffer,     // [T, N], tile by tile
+    pub(super) q: Buffer,      // a tile
+    pub(super) y: Buffer,      // a tile
+    pub(super) gate: Buffer,   // a tile
+    pub(super) tile: Buffer,   // a tile
+    pub(super) stream: Buffer, // [T, D]
+    pub(super) du: Buffer,     // [T, D]
+    pub(super) da: Buffer,     // [T, D]
+    pub(super) both: Buffer,   // [T, T]
+    pub(super) fired: Pattern, // of a tile of x
+    pub(super) kept: Pattern,  // of a tile of y
 }
 
-/// A buffer of at least `size` entries, whatever they hold.
-pub(super) fn sized(buffer: &mut Vec<f32>, size: usize) -> &mut [f32] {
-    if buffer.len() < size {
-        buffer.resize(size, 0.0);
-    }
-    &mut buffer[..size]
+/// What memory answered: the first half of a level, and all of it that the gradient needs.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub(super) a: Buffer,      // [T, D], normed
+    pub(super) scale: Buffer,  // [T], one over the deviation
+    pub(super) scores: Buffer, // [T, T], strictly causal; blocks above the diagonal are not written
 }
 
 impl<'a> Head<'a> {
-    /// The stream, `[T, D]`.
-    pub(super) fn stream(&self) -> Matrix<'a> {
-        Matrix::new(self.v, self.sizes.tokens, self.sizes.width, self.sizes.width)
+    /// `[T, D]`.
+    fn wide<'b>(&self, rows: &'b [f32]) -> Matrix<'b> {
+        Matrix::new(rows, self.sizes.tokens, self.sizes.width, self.sizes.width)
     }
 
-    /// Columns of a `[D, N]` matrix.
-    pub(super) fn columns(&self, matrix: &'a [f32], neurons: &Range<usize>) -> Matrix<'a> {
-        Matrix::new(
-            &matrix[neurons.start..],
-            self.sizes.width,
-            neurons.len(),
-            self.sizes.neurons,
-        )
-    }
-
-    /// Rows of the encoder.
-    pub(super) fn encoder_rows(&self, neurons: &Range<usize>) -> Matrix<'a> {
-        let width = self.sizes.width;
-        Matrix::new(
-            &self.encoder[neurons.start * width..],
-            neurons.len(),
-            width,
-            width,
-        )
+    /// The rows of some neurons, `[C, D]`, of one of the matrices.
+    pub(super) fn rows(&self, matrix: &'a [f32], neurons: &Range<usize>) -> &'a [f32] {
+        &matrix[neurons.start * self.sizes.width..neurons.end * self.sizes.width]
     }
 
     /// Where a tile lies in a neuron-wide buffer.
@@ -162,14 +149,48 @@ impl<'a> Head<'a> {
 
     /// `relu(v decoder_x)` of some neurons.
     pub(super) fn project(&self, neurons: &Range<usize>, x: &mut [f32]) {
-        multiply(
-            x,
-            neurons.len(),
-            self.stream(),
-            self.columns(self.decoder_x, neurons),
-            false,
-        );
+        self.to_neurons(self.v, self.rows(self.decoder_x, neurons), x, None);
         relu(x);
+    }
+
+    /// `a decoder_y` of some neurons: where x fired at least, or everywhere.
+    pub(super) fn open(&self, neurons: &Range<usize>, a: &[f32], fired: &Pattern, gate: &mut [f32]) {
+        self.to_neurons(a, self.rows(self.decoder_y, neurons), gate, Some(fired));
+    }
+
+    /// `[T, D]` times the rows of some neurons transposed, into a tile; with a pattern only what it marks is sure to
+    /// be computed, and the rest may be 0.
+    pub(super) fn to_neurons(&self, from: &[f32], rows: &[f32], tile: &mut [f32], pattern: Option<&Pattern>) {
+        let width = self.sizes.width;
+        if let Some(pattern) = pattern.filter(|pattern| pattern.pays(BREAK_EVEN.dots, width)) {
+            tile.fill(0.0);
+            return pattern.dots(from, rows, tile, width);
+        }
+        let count = rows.len() / width;
+        let rows = Matrix::new(rows, count, width, width);
+        multiply(tile, count, self.wide(from), rows.transposed(), false);
+    }
+
+    /// Adds a tile times the rows of its neurons to `[T, D]`; the pattern is the tile's.
+    pub(super) fn add_to_width(&self, tile: &[f32], pattern: &Pattern, rows: &[f32], into: &mut [f32]) {
+        let Sizes { tokens, width, .. } = self.sizes;
+        if pattern.pays(BREAK_EVEN.rows, width) {
+            return pattern.add_rows(tile, rows, into, width);
+        }
+        let count = rows.len() / width;
+        let tile = Matrix::new(tile, tokens, count, count);
+        multiply(into, width, tile, Matrix::new(rows, count, width, width), true);
+    }
+
+    /// Adds a tile transposed times `[T, D]` to the rows of its neurons; the pattern is the tile's.
+    pub(super) fn add_outer(&self, tile: &[f32], pattern: &Pattern, from: &[f32], rows: &mut [f32]) {
+        let Sizes { tokens, width, .. } = self.sizes;
+        if pattern.pays(BREAK_EVEN.columns, width) {
+            return pattern.add_columns(tile, from, rows, width);
+        }
+        let count = rows.len() / width;
+        let tile = Matrix::new(tile, tokens, count, count);
+        multiply(rows, width, tile.transposed(), self.wide(from), true);
     }
 
     /// Turns a tile by the positions' angles; `back` turns the other way.
@@ -190,7 +211,7 @@ impl<'a> Head<'a> {
     }
 
     /// Adds a tile's part of the scores, blocks on and below the diagonal.
-    pub(super) fn add_scores(&self, count: usize, q: &[f32], scores: &mut [f32], first: bool) {
+    fn add_scores(&self, count: usize, q: &[f32], scores: &mut [f32], first: bool) {
         let tokens = self.sizes.tokens;
         for rows in self.sizes.blocks() {
             let left = Matrix::new(&q[rows.start * count..], rows.len(), count, count);
@@ -206,7 +227,7 @@ impl<'a> Head<'a> {
     }
 
     /// Clears the diagonal and what lies above it within the blocks: a token does not read itself.
-    pub(super) fn make_strict(&self, scores: &mut [f32]) {
+    fn make_strict(&self, scores: &mut [f32]) {
         let tokens = self.sizes.tokens;
         for rows in self.sizes.blocks() {
             for t in rows.clone() {
@@ -216,7 +237,7 @@ impl<'a> Head<'a> {
     }
 
     /// Strict scores times the stream, into `[T, D]`.
-    pub(super) fn read(&self, scores: &[f32], into: &mut [f32]) {
+    fn read(&self, scores: &[f32], into: &mut [f32]) {
         let Sizes { tokens, width, .. } = self.sizes;
         for rows in self.sizes.blocks() {
             let left = Matrix::new(&scores[rows.start * tokens..], rows.len(), rows.end, tokens);
@@ -249,12 +270,7 @@ impl<'a> Head<'a> {
                 false,
             );
         }
-        for t in 0..tokens {
-            into[t * tokens + t] = 0.0;
-            for s in 0..t {
-                into[s * tokens + t] = into[t * tokens + s];
-            }
-        }
+        mirror(into, tokens);
     }
 
     /// Norms the rows of `[T, D]` in place and keeps one over each row's deviation.
@@ -286,39 +302,57 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The dropout factor of an entry of a tile's row `t`.
-    pub(super) fn kept(&self, t: usize, neuron: usize) -> f32 {
-        match &self.dropout {
-            None => 1.0,
-            Some((mask, first)) => mask.factor(first + (t * self.sizes.neurons + neuron) as u64) as f32,
+    /// Multiplies a tile by its dropout factors, if there are any; gives whether there are.
+    pub(super) fn drop_out(&self, tile: &Range<usize>, y: &mut [f32]) -> bool {
+        let Some((mask, first)) = &self.dropout else {
+            return false;
+        };
+        for (t, row) in y.chunks_exact_mut(tile.len()).enumerate() {
+            mask.scale_entries(first + (t * self.sizes.neurons + tile.start) as u64, row);
         }
+        true
     }
 
-    /// Whether any entry may be dropped.
-    pub(super) fn drops(&self) -> bool {
-        self.dropout.is_some()
+    /// What an entry that dropout kept is multiplied by.
+    pub(super) fn kept_scale(&self) -> f32 {
+        self.dropout.map_or(1.0, |(mask, _)| mask.scale() as f32)
     }
 
     /// x, scores and what was read and normed: the first half of a level.
-    pub(super) fn first_half(&self, scratch: &mut Scratch) {
+    pub(super) fn first_half(&self, scratch: &mut Scratch, read: &mut Read) {
         let Sizes {
             tokens,
             neurons,
             width,
             ..
         } = self.sizes;
-        let x = sized(&mut scratch.x, tokens * neurons);
-        let scores = sized(&mut scratch.scores, tokens * tokens);
+        let x = scratch.x.sized(tokens * neurons);
+        let scores = read.scores.sized(tokens * tokens);
         for (index, tile) in self.sizes.tiles().enumerate() {
             let x = &mut x[self.place(&tile)];
-            let q = sized(&mut scratch.q, x.len());
+            let q = scratch.q.sized(x.len());
             self.project(&tile, x);
             self.rotate(&tile, x, q, false);
             self.add_scores(tile.len(), q, scores, index == 0);
         }
         self.make_strict(scores);
-        let a = sized(&mut scratch.a, tokens * width);
+        let a = read.a.sized(tokens * width);
         self.read(scores, a);
-        self.norm(a, sized(&mut scratch.scale, tokens));
+        self.norm(a, read.scale.sized(tokens));
     }
+}
+
+/// Copies what is below the diagonal above it, block by block, and clears the diagonal.
+fn mirror(square: &mut [f32], side: usize) {
+    const BLOCK: usize = 16;
+    for rows in (0..side).step_by(BLOCK) {
+        for columns in (0..=rows).step_by(BLOCK) {
+            for t in rows..(rows + BLOCK).min(side) {
+                for s in columns..(columns + BLOCK).min(t) {
+                    square[s * side + t] = square[t * side + s];
+                }
+            }
+        }
+    }
+    (0..side).for_each(|t| square[t * side + t] = 0.0);
 }

@@ -89,6 +89,14 @@ pub struct Rotation {
 }
 
 impl Rotation {
+    /// The same angles without autodiff.
+    pub fn inner(self) -> Self {
+        Self {
+            cos: self.cos.inner(),
+            sin: self.sin.inner(),
+        }
+    }
+
     /// Turns the pairs of `x` by their angles.
     ///
     /// # Shapes

@@ -1,0 +1,388 @@
+//! Products with a tile of activities that skip its zeros: exact, and worth it where few neurons fire.
+//!
+//! A tile is `T` rows of `C` neurons. Its pattern is one bit an entry, 64 neurons of one token to a word; the work is
+//! done strip by strip of 64 neurons, whose 64 rows of weights then stay in the first-level cache.
+
+use super::elementwise::mark;
+use pulp::{Arch, Simd, WithSimd};
+
+/// Neurons of a strip: the bits of a word.
+const STRIP: usize = 64;
+
+/// Density below which a product skips zeros: measured, where both take equally long (docs/LOG.md, 2026-11-21).
+///
+/// The three products differ in what they do for an entry: an update of a row held in registers, a sum over a
+/// register's lanes, an update of a row that changes with the neuron.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BreakEven {
+    pub(super) rows: f64,
+    pub(super) dots: f64,
+    pub(super) columns: f64,
+}
+
+/// What pays on the processors measured.
+pub(super) const BREAK_EVEN: BreakEven = BreakEven {
+    rows: 0.5,
+    dots: 0.35,
+    columns: 0.4,
+};
+
+/// Where a tile is above zero.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pattern {
+    words: Vec<u64>, // [strip, T]
+    tokens: usize,
+    columns: usize,
+    active: u64,
+}
+
+impl Pattern {
+    /// Marks what is above zero in rows of `columns` neurons.
+    pub(super) fn mark(&mut self, tile: &[f32], columns: usize) {
+        self.columns = columns;
+        self.tokens = tile.len() / columns;
+        self.words.resize(columns.div_ceil(STRIP) * self.tokens, 0);
+        self.active = mark(tile, columns, &mut self.words);
+    }
+
+    /// Entries above zero.
+    pub(super) fn active(&self) -> u64 {
+        self.active
+    }
+
+    /// Whether so few entries are active that skipping the others pays, for rows of `width` numbers.
+    pub(super) fn pays(&self, break_even: f64, width: usize) -> bool {
+        let density = self.active as f64 / (self.tokens * self.columns) as f64;
+        density < break_even && width.is_multiple_of(lanes())
+    }
+
+    /// `into += tile weights`: `[T, C]` times `[C, D]`.
+    pub(super) fn add_rows(&self, tile: &[f32], weights: &[f32], into: &mut [f32], width: usize) {
+        for (strip, words) in self.strips() {
+            Arch::new().dispatch(Rows {
+                words,
+                tile: &tile[strip..],
+                stride: self.columns,
+                weights: &weights[strip * width..],
+                into,
+                width,
+            });
+        }
+    }
+
+    /// `into = left weights^T` where the tile is active, untouched elsewhere: `[T, D]` times `[C, D]` transposed.
+    pub(super) fn dots(&self, left: &[f32], weights: &[f32], into: &mut [f32], width: usize) {
+        for (strip, words) in self.strips() {
+            Arch::new().dispatch(Dots {
+                words,
+                left,
+                weights: &weights[strip * width..],
+                into: &mut into[strip..],
+                stride: self.columns,
+                width,
+            });
+        }
+    }
+
+    /// `into += tile^T right`: `[T, C]` transposed times `[T, D]`.
+    pub(super) fn add_columns(&self, tile: &[f32], right: &[f32], into: &mut [f32], width: usize) {
+        for (strip, words) in self.strips() {
+            Arch::new().dispatch(Columns {
+                words,
+                tile: &tile[strip..],
+                stride: self.columns,
+                right,
+                into: &mut into[strip * width..],
+                width,
+            });
+        }
+    }
+
+    /// First neuron and words of each strip.
+    fn strips(&self) -> impl Iterator<Item = (usize, &[u64])> {
+        let words = self.words.chunks_exact(self.tokens.max(1));
+        words.enumerate().map(|(strip, words)| (strip * STRIP, words))
+    }
+}
+
+/// Numbers in a vector of this processor.
+fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    Arch::new().dispatch(Lanes)
+}
+
+/// The bits of a word that are set, lowest first.
+#[inline(always)]
+fn set_bits(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        if word == 0 {
+            return None;
+        }
+        let bit = word.trailing_zeros() as usize;
+        word &= word - 1;
+        Some(bit)
+    })
+}
+
+/// `NV` vectors from the start of a slice.
+#[inline(always)]
+fn load<S: Simd, const NV: usize>(from: &[f32]) -> [S::f32s; NV] {
+    let (vectors, _) = S::as_simd_f32s(&from[..NV * S::F32_LANES]);
+    std::array::from_fn(|i| vectors[i])
+}
+
+/// `NV` vectors to the start of a slice.
+#[inline(always)]
+fn store<S: Simd, const NV: usize>(to: &mut [f32], values: [S::f32s; NV]) {
+    let (vectors, _) = S::as_mut_simd_f32s(&mut to[..NV * S::F32_LANES]);
+    (0..NV).for_each(|i| vectors[i] = values[i]);
+}
+
+/// Calls a function for blocks of 8, 4, 2 and 1 vectors that make up the width; each gets its first column.
+macro_rules! by_blocks {
+    ($simd:ident, $self:ident.$function:ident) => {{
+        let mut at = 0;
+        while at < $self.width {
+            let vectors = ($self.width - at) / S::F32_LANES;
+            at += S::F32_LANES
+                * match vectors {
+                    8.. => $self.$function::<S, 8>($simd, at),
+                    4.. => $self.$function::<S, 4>($simd, at),
+                    2.. => $self.$function::<S, 2>($simd, at),
+                    _ => $self.$function::<S, 1>($simd, at),
+                };
+        }
+    }};
+}
+
+struct Rows<'a> {
+    words: &'a [u64],
+    tile: &'a [f32],
+    stride: usize,
+    weights: &'a [f32],
+    into: &'a mut [f32],
+    width: usize,
+}
+
+impl WithSimd for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        by_blocks!(simd, self.block);
+    }
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    fn block<S: Simd, const NV: usize>(&mut self, simd: S, at: usize) -> usize {
+        for (t, &word) in self.words.iter().enumerate() {
+            if word == 0 {
+                continue;
+            }
+            let row = &self.tile[t * self.stride..];
+            let place = &mut self.into[t * self.width + at..];
+            let mut sum = load::<S, NV>(place);
+            for n in set_bits(word) {
+                let value = simd.splat_f32s(row[n]);
+                let weights = load::<S, NV>(&self.weights[n * self.width + at..]);
+                (0..NV).for_each(|i| sum[i] = simd.mul_add_f32s(value, weights[i], sum[i]));
+            }
+            store::<S, NV>(place, sum);
+        }
+        NV
+    }
+}
+
+struct Dots<'a> {
+    words: &'a [u64],
+    left: &'a [f32],
+    weights: &'a [f32],
+    into: &'a mut [f32],
+    stride: usize,
+    width: usize,
+}
+
+impl WithSimd for Dots<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        by_blocks!(simd, self.block);
+    }
+}
+
+impl Dots<'_> {
+    #[inline(always)]
+    fn block<S: Simd, const NV: usize>(&mut self, simd: S, at: usize) -> usize {
+        for (t, &word) in self.words.iter().enumerate() {
+            let left = load::<S, NV>(&self.left[t * self.width + at..]);
+            let row = &mut self.into[t * self.stride..];
+            for n in set_bits(word) {
+                let weights = load::<S, NV>(&self.weights[n * self.width + at..]);
+                // Two sums, so that one does not wait for the other.
+                let mut sums = [simd.splat_f32s(0.0); 2];
+                for i in 0..NV {
+                    sums[i % 2] = simd.mul_add_f32s(left[i], weights[i], sums[i % 2]);
+                }
+                let dot = simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1]));
+                row[n] = if at == 0 { dot } else { row[n] + dot };
+            }
+        }
+        NV
+    }
+}
+
+struct Columns<'a> {
+    words: &'a [u64],
+    tile: &'a [f32],
+    stride: usize,
+    right: &'a [f32],
+    into: &'a mut [f32],
+    width: usize,
+}
+
+impl WithSimd for Columns<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        by_blocks!(simd, self.block);
+    }
+}
+
+impl Columns<'_> {
+    #[inline(always)]
+    fn block<S: Simd, const NV: usize>(&mut self, simd: S, at: usize) -> usize {
+        for (group, words) in self.words.chunks(64).enumerate() {
+            let first = group * 64;
+            for (n, word) in columns_of(words).into_iter().enumerate() {
+                if word == 0 {
+                    continue;
+                }
+                let place = &mut self.into[n * self.width + at..];
+                let mut sum = load::<S, NV>(place);
+                for t in set_bits(word) {
+                    let t = first + t;
+                    let value = simd.splat_f32s(self.tile[t * self.stride + n]);
+                    let right = load::<S, NV>(&self.right[t * self.width + at..]);
+                    (0..NV).for_each(|i| sum[i] = simd.mul_add_f32s(value, right[i], sum[i]));
+                }
+                store::<S, NV>(place, sum);
+            }
+        }
+        NV
+    }
+}
+
+/// At most 64 rows of 64 bits as 64 columns.
+#[inline(always)]
+fn columns_of(rows: &[u64]) -> [u64; 64] {
+    let mut bits = [0; 64];
+    bits[..rows.len()].copy_from_slice(rows);
+    // Blocks of half the size change places, six times over.
+    let (mut half, mut low) = (32, u64::MAX >> 32);
+    while half > 0 {
+        let mut row = 0;
+        while row < 64 {
+            let swap = ((bits[row] >> half) ^ bits[row + half]) & low;
+            bits[row] ^= swap << half;
+            bits[row + half] ^= swap;
+            row = (row + half + 1) & !half;
+        }
+        half /= 2;
+        low ^= low << half;
+    }
+    bits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::Buffer;
+
+    fn numbers(count: usize, density: f64, seed: u64) -> Buffer {
+        let mut buffer = Buffer::zeros(count);
+        for (i, value) in buffer.iter_mut().enumerate() {
+            let word = crate::mix::mix(seed ^ (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let share = (word >> 40) as f64 / f64::from(1 << 24);
+            let fires = (word & 0xFFFF) as f64 / 65536.0 < density;
+            *value = if fires { share as f32 + 0.01 } else { 0.0 };
+        }
+        buffer
+    }
+
+    /// The three products against sums in f64, over densities, ragged strips and every block of vectors.
+    #[test]
+    fn products_that_skip_zeros_equal_those_that_do_not() {
+        for (case, &(tokens, columns, width)) in [
+            (1, 1, 16),
+            (3, 64, 48),
+            (65, 70, 128),
+            (130, 130, 240),
+            (64, 128, 64),
+        ]
+        .iter()
+        .enumerate()
+        {
+            for density in [0.0, 0.03, 0.4, 1.0] {
+                let tile = numbers(tokens * columns, density, case as u64);
+                let weights = numbers(columns * width, 1.0, 77);
+                let right = numbers(tokens * width, 1.0, 99);
+                let mut pattern = Pattern::default();
+                pattern.mark(&tile, columns);
+                assert_eq!(pattern.active(), tile.iter().filter(|x| **x > 0.0).count() as u64);
+
+                let mut into = Buffer::zeros(tokens * width);
+                pattern.add_rows(&tile, &weights, &mut into, width);
+                assert_close(&into, |i| {
+                    let (t, d) = (i / width, i % width);
+                    (0..columns)
+                        .map(|n| f64::from(tile[t * columns + n]) * f64::from(weights[n * width + d]))
+                        .sum()
+                });
+
+                let mut into = Buffer::zeros(columns * width);
+                pattern.add_columns(&tile, &right, &mut into, width);
+                assert_close(&into, |i| {
+                    let (n, d) = (i / width, i % width);
+                    (0..tokens)
+                        .map(|t| f64::from(tile[t * columns + n]) * f64::from(right[t * width + d]))
+                        .sum()
+                });
+
+                let mut into = Buffer::zeros(tokens * columns);
+                into.fill(-1.0);
+                pattern.dots(&right, &weights, &mut into, width);
+                assert_close(&into, |i| {
+                    let (t, n) = (i / columns, i % columns);
+                    if tile[i] > 0.0 {
+                        (0..width)
+                            .map(|d| f64::from(right[t * width + d]) * f64::from(weights[n * width + d]))
+                            .sum()
+                    } else {
+                        -1.0
+                    }
+                });
+            }
+        }
+    }
+
+    fn assert_close(given: &[f32], expected: impl Fn(usize) -> f64) {
+        for (i, given) in given.iter().enumerate() {
+            let expected = expected(i);
+            assert!(
+                (f64::from(*given) - expected).abs() <= 1e-5 * expected.abs(),
+                "{i}: {given} {expected}"
+            );
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The weights of a level, and their copy for the processor.
+
+use super::elementwise::transpose;
+use crate::buffer::Buffer;
+use burn::tensor::Tensor;
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+use std::sync::{Arc, OnceLock};
+
+/// The three weight matrices that all levels share.
+///
+/// Make it once for all levels of a pass: what the processor needs laid out anew is laid out once.
+#[derive(Clone, Debug)]
+pub struct LevelWeights {
+    decoder_x: Tensor<3>,
+    decoder_y: Tensor<3>,
+    encoder: Tensor<2>,
+    rows: Arc<OnceLock<Arc<NeuronRows>>>,
+}
+
+impl LevelWeights {
+    /// The matrices of a level.
+    ///
+    /// # Shapes
+    /// - `decoder_x`: `[H, D, N]`, model width to neurons, drives x
+    /// - `decoder_y`: `[H, D, N]`, what was read to neurons, drives y
+    /// - `encoder`: `[H*N, D]`, neurons to model width, rows head by head
+    ///
+    /// # Panics
+    /// If the shapes do not fit together.
+    pub fn new(decoder_x: Tensor<3>, decoder_y: Tensor<3>, encoder: Tensor<2>) -> Self {
+        let [heads, width, neurons] = decoder_x.dims();
+        crate::assert_shape("level", "decoder_y", decoder_y.dims(), [heads, width, neurons]);
+        crate::assert_shape("level", "encoder", encoder.dims(), [heads * neurons, width]);
+        Self {
+            decoder_x,
+            decoder_y,
+            encoder,
+            rows: Arc::default(),
+        }
+    }
+
+    /// `[H, D, N]`: model width to neurons, drives x.
+    pub fn decoder_x(&self) -> &Tensor<3> {
+        &self.decoder_x
+    }
+
+    /// `[H, D, N]`: what was read to neurons, drives y.
+    pub fn decoder_y(&self) -> &Tensor<3> {
+        &self.decoder_y
+    }
+
+    /// `[H*N, D]`: neurons to model width.
+    pub fn encoder(&self) -> &Tensor<2> {
+        &self.encoder
+    }
+
+    /// The weights neuron by neuron, laid out from the matrices on first use.
+    pub(super) fn rows(&self, matrices: [&FlexTensor; 3]) -> Arc<NeuronRows> {
+        let [heads, width, neurons] = self.decoder_x.dims();
+        let rows = || Arc::new(NeuronRows::new(matrices, heads, neurons, width));
+        Arc::clone(self.rows.get_or_init(rows))
+    }
+}
+
+/// The weights neuron by neuron, `[H, N, D]` each: a neuron's numbers lie together, at cache lines where D allows.
+#[derive(Debug)]
+pub(super) struct NeuronRows {
+    pub(super) decoder_x: Buffer,
+    pub(super) decoder_y: Buffer,
+    pub(super) encoder: Buffer,
+}
+
+impl NeuronRows {
+    fn new(
+        [decoder_x, decoder_y, encoder]: [&FlexTensor; 3],
+        heads: usize,
+        neurons: usize,
+        width: usize,
+    ) -> Self {
+        let mut rows = Self {
+            decoder_x: Buffer::zeros(heads * neurons * width),
+            decoder_y: Buffer::zeros(heads * neurons * width),
+            encoder: Buffer::default(),
+        };
+        let size = neurons * width;
+        rows.encoder.copied(encoder.storage());
+        for (from, to) in [(decoder_x, &mut rows.decoder_x), (decoder_y, &mut rows.decoder_y)] {
+            let heads = from
+                .storage::<f32>()
+                .par_chunks_exact(size)
+                .zip(to.par_chunks_exact_mut(size));
+            heads.for_each(|(from, to)| transpose(from, neurons, neurons, to));
+        }
+        rows
+    }
+}
