@@ -22,8 +22,8 @@ pub(super) struct BreakEven {
 
 /// What pays on the processors measured.
 pub(super) const BREAK_EVEN: BreakEven = BreakEven {
-    rows: 0.5,
-    dots: 0.35,
+    rows: 0.48,
+    dots: 0.32,
     columns: 0.4,
 };
 
@@ -146,6 +146,36 @@ fn store<S: Simd, const NV: usize>(to: &mut [f32], values: [S::f32s; NV]) {
     (0..NV).for_each(|i| vectors[i] = values[i]);
 }
 
+/// `sum + the terms' values times their rows`.
+#[inline(always)]
+fn add_terms<'a, S: Simd, const NV: usize>(
+    simd: S,
+    sum: [S::f32s; NV],
+    mut terms: impl Iterator<Item = (f32, &'a [f32])>,
+) -> [S::f32s; NV] {
+    let add = |sum: &mut [S::f32s; NV], (value, row): (f32, &[f32])| {
+        let (value, row) = (simd.splat_f32s(value), load::<S, NV>(row));
+        (0..NV).for_each(|i| sum[i] = simd.mul_add_f32s(value, row[i], sum[i]));
+    };
+    let mut sums = [sum, [simd.splat_f32s(0.0); NV]];
+    while let Some(term) = terms.next() {
+        add(&mut sums[0], term);
+        // A narrow sum would wait for itself: two of them take turns.
+        if NV <= 4
+            && let Some(term) = terms.next()
+        {
+            add(&mut sums[1], term);
+        }
+    }
+    std::array::from_fn(|i| {
+        if NV <= 4 {
+            simd.add_f32s(sums[0][i], sums[1][i])
+        } else {
+            sums[0][i]
+        }
+    })
+}
+
 /// Calls a function for blocks of 8, 4, 2 and 1 vectors that make up the width; each gets its first column.
 macro_rules! by_blocks {
     ($simd:ident, $self:ident.$function:ident) => {{
@@ -190,12 +220,8 @@ impl Rows<'_> {
             }
             let row = &self.tile[t * self.stride..];
             let place = &mut self.into[t * self.width + at..];
-            let mut sum = load::<S, NV>(place);
-            for n in set_bits(word) {
-                let value = simd.splat_f32s(row[n]);
-                let weights = load::<S, NV>(&self.weights[n * self.width + at..]);
-                (0..NV).for_each(|i| sum[i] = simd.mul_add_f32s(value, weights[i], sum[i]));
-            }
+            let terms = set_bits(word).map(|n| (row[n], &self.weights[n * self.width + at..]));
+            let sum = add_terms::<S, NV>(simd, load::<S, NV>(place), terms);
             store::<S, NV>(place, sum);
         }
         NV
@@ -269,13 +295,11 @@ impl Columns<'_> {
                     continue;
                 }
                 let place = &mut self.into[n * self.width + at..];
-                let mut sum = load::<S, NV>(place);
-                for t in set_bits(word) {
+                let terms = set_bits(word).map(|t| {
                     let t = first + t;
-                    let value = simd.splat_f32s(self.tile[t * self.stride + n]);
-                    let right = load::<S, NV>(&self.right[t * self.width + at..]);
-                    (0..NV).for_each(|i| sum[i] = simd.mul_add_f32s(value, right[i], sum[i]));
-                }
+                    (self.tile[t * self.stride + n], &self.right[t * self.width + at..])
+                });
+                let sum = add_terms::<S, NV>(simd, load::<S, NV>(place), terms);
                 store::<S, NV>(place, sum);
             }
         }
@@ -308,6 +332,8 @@ fn columns_of(rows: &[u64]) -> [u64; 64] {
 mod tests {
     use super::*;
     use crate::buffer::Buffer;
+    use crate::matrix::{Matrix, multiply};
+    use std::time::Instant;
 
     fn numbers(count: usize, density: f64, seed: u64) -> Buffer {
         let mut buffer = Buffer::zeros(count);
@@ -384,5 +410,76 @@ mod tests {
                 "{i}: {given} {expected}"
             );
         }
+    }
+
+    /// Prints how long each product takes beside the one that skips nothing, for the constants above:
+    /// `cargo test --release -p burn_dragon_kernel --lib break_even -- --ignored --nocapture`
+    #[test]
+    #[ignore = "a measurement"]
+    fn break_even() {
+        const TOKENS: usize = 256;
+        const COLUMNS: usize = 256;
+        for width in [64, 128, 256] {
+            let matrix = |rows, seed| numbers(rows * width, 1.0, seed);
+            let (weights, right) = (matrix(COLUMNS, 77), matrix(TOKENS, 99));
+            let (mut wide, mut rows) = (matrix(TOKENS, 1), matrix(COLUMNS, 2));
+            for density in [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6] {
+                let tile = numbers(TOKENS * COLUMNS, density, 5);
+                let mut out = tile.clone();
+                let mut pattern = Pattern::default();
+                pattern.mark(&tile, COLUMNS);
+                let view = |data, rows, columns| Matrix::new(data, rows, columns, columns);
+                let ratios = [
+                    ratio(
+                        || pattern.add_rows(&tile, &weights, &mut wide, width),
+                        |into| {
+                            multiply(
+                                into,
+                                width,
+                                view(&tile, TOKENS, COLUMNS),
+                                view(&weights, COLUMNS, width),
+                                true,
+                            )
+                        },
+                        TOKENS * width,
+                    ),
+                    ratio(
+                        || pattern.dots(&right, &weights, &mut out, width),
+                        |into| {
+                            let weights = view(&weights, COLUMNS, width).transposed();
+                            multiply(into, COLUMNS, view(&right, TOKENS, width), weights, false);
+                        },
+                        TOKENS * COLUMNS,
+                    ),
+                    ratio(
+                        || pattern.add_columns(&tile, &right, &mut rows, width),
+                        |into| {
+                            let tile = view(&tile, TOKENS, COLUMNS).transposed();
+                            multiply(into, width, tile, view(&right, TOKENS, width), true);
+                        },
+                        COLUMNS * width,
+                    ),
+                ];
+                let [rows, dots, columns] = ratios;
+                println!(
+                    "width {width} density {density}: rows {rows:.2} dots {dots:.2} columns {columns:.2} of dense"
+                );
+            }
+        }
+    }
+
+    /// The best time of one product over that of another, measured in turn.
+    fn ratio(mut sparse: impl FnMut(), dense: impl Fn(&mut [f32]), size: usize) -> f64 {
+        let mut into = Buffer::zeros(size);
+        let (mut ours, mut theirs) = (f64::MAX, f64::MAX);
+        for _ in 0..30 {
+            let start = Instant::now();
+            sparse();
+            ours = ours.min(start.elapsed().as_secs_f64());
+            let start = Instant::now();
+            dense(&mut into);
+            theirs = theirs.min(start.elapsed().as_secs_f64());
+        }
+        ours / theirs
     }
 }
