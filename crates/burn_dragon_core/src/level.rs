@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::expert::level_reference;
 use burn_dragon_kernel::api::{
-    DropoutMask, LevelInput, Rotation, causal_read_with_memory, level, level_with_activity, norm, projection,
+    DropoutMask, LevelInput, Precision, Rotation, causal_read_with_memory, level, level_with_activity, norm,
+    projection,
 };
 
 /// The three weight matrices that all levels share.
@@ -26,6 +27,8 @@ pub struct Level<'a> {
     pub rotation: &'a Rotation,
     /// What the norms add to the variance.
     pub eps: f64,
+    /// How factors enter the products of a window from an empty memory, on the processor.
+    pub precision: Precision,
 }
 
 /// What a level computed, with its activities in full.
@@ -91,6 +94,7 @@ impl Level<'_> {
             rotation: self.rotation.clone(),
             eps: self.eps,
             dropout,
+            precision: self.precision,
         }
     }
 }
