@@ -1,7 +1,11 @@
 //! Factors of products: where they lie, and laid out for a unit.
 
 use super::buffer::{Buffer, Line};
+use super::native::Layout;
 use super::{Precision, Unit};
+
+/// What is summed over may be cut at multiples of this where a factor is packed.
+pub(crate) const STEP: usize = 32;
 
 /// A matrix within a slice: entry `(i, j)` is `data[i * row_stride + j * column_stride]`.
 ///
@@ -96,6 +100,17 @@ impl Factor<'_> {
         }
     }
 
+    /// As it lies in memory.
+    ///
+    /// # Panics
+    /// If it is packed, for another unit than the one that asks.
+    pub(crate) fn plain(&self) -> Matrix<'_> {
+        match self {
+            Self::Plain(matrix) => *matrix,
+            Self::Packed(packed) => panic!("a factor packed for another product: {:?}", packed.layout),
+        }
+    }
+
     /// Its first rows and columns.
     ///
     /// # Panics
@@ -113,12 +128,12 @@ impl Factor<'_> {
                 ..matrix
             }),
             Self::Packed(packed) => {
-                let inner = match packed.layout.side {
+                let inner = match packed.layout.side() {
                     Side::Left => columns,
                     Side::Right => rows,
                 };
                 assert!(
-                    inner == packed.layout.inner || inner.is_multiple_of(STEP),
+                    inner == packed.layout.size()[1] || inner.is_multiple_of(STEP),
                     "a packed factor cut at {inner}"
                 );
                 Self::Packed(Packed {
@@ -130,41 +145,13 @@ impl Factor<'_> {
     }
 }
 
-/// Outer rows of a panel: rows of a left factor, columns of a right one.
-pub(crate) const PANEL: usize = 32;
-/// Inner entries of a step.
-pub(crate) const STEP: usize = 32;
-
-/// How a packed factor lies in memory: blocks of inner entries, in a block panels of outer rows, in a panel steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Layout {
-    pub(crate) unit: Unit,
-    pub(crate) side: Side,
-    pub(crate) outer: usize,
-    pub(crate) inner: usize,
-    /// Inner entries of a block.
-    pub(crate) depth: usize,
-    /// Lines of a step of a panel.
-    pub(crate) step_lines: usize,
-}
-
-impl Layout {
-    /// Lines of the whole factor.
-    pub(crate) fn lines(&self) -> usize {
-        self.outer.div_ceil(PANEL) * self.inner.div_ceil(STEP) * self.step_lines
-    }
-
-    /// Where the panel with this outer row starts, in the block with this inner entry.
-    pub(crate) fn panel(&self, outer: usize, inner: usize) -> usize {
-        let (block, panels) = (inner / self.depth * self.depth, self.outer.div_ceil(PANEL));
-        let steps = self.depth.min(self.inner - block).div_ceil(STEP);
-        (block / STEP * panels + outer / PANEL * steps) * self.step_lines
-    }
-}
-
 /// A factor laid out for a unit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packed<'a> {
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "there is no unit to read it")
+    )]
     pub(crate) lines: &'a [Line],
     pub(crate) layout: Layout,
     size: [usize; 2],
@@ -173,19 +160,19 @@ pub(crate) struct Packed<'a> {
 /// Room for a factor that several products share, laid out for them once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Packing {
-    pub(crate) buffer: Buffer,
-    pub(crate) layout: Option<Layout>,
+    buffer: Buffer,
+    layout: Option<Layout>,
 }
 
 impl Packing {
     /// Lays out a left factor.
     pub(crate) fn left<'a>(&'a mut self, precision: Precision, factor: Matrix<'a>) -> Factor<'a> {
-        Unit::of(precision).pack_into(self, Side::Left, factor)
+        self.pack(Unit::of(precision), Side::Left, factor)
     }
 
     /// Lays out a right factor.
     pub(crate) fn right<'a>(&'a mut self, precision: Precision, factor: Matrix<'a>) -> Factor<'a> {
-        Unit::of(precision).pack_into(self, Side::Right, factor)
+        self.pack(Unit::of(precision), Side::Right, factor)
     }
 
     /// What was laid out last, which was `factor`; or `factor` itself, where nothing needs to be laid out.
@@ -193,16 +180,22 @@ impl Packing {
         let Some(layout) = self.layout else {
             return Factor::Plain(factor);
         };
-        let by_outer = layout.side.by_outer(factor);
-        assert_eq!(
-            [by_outer.rows, by_outer.columns],
-            [layout.outer, layout.inner],
-            "the factor that was packed"
-        );
+        let by_outer = layout.side().by_outer(factor);
+        let size = [by_outer.rows, by_outer.columns];
+        assert_eq!(size, layout.size(), "the factor that was packed");
         Factor::Packed(Packed {
             lines: self.buffer.as_lines(),
             layout,
             size: [factor.rows, factor.columns],
         })
+    }
+
+    pub(super) fn pack<'a>(&'a mut self, unit: Unit, side: Side, factor: Matrix<'a>) -> Factor<'a> {
+        let by_outer = side.by_outer(factor);
+        self.layout = unit.layout(side, by_outer.rows, by_outer.columns);
+        if let Some(layout) = &self.layout {
+            layout.pack(by_outer, self.buffer.lines(layout.lines()));
+        }
+        self.factor(factor)
     }
 }

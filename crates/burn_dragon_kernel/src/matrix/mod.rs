@@ -9,10 +9,11 @@
 
 mod buffer;
 mod factor;
+#[cfg_attr(target_arch = "x86_64", path = "x86/mod.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "other.rs")]
+mod native;
 mod portable;
 mod unit;
-#[cfg(target_arch = "x86_64")]
-mod x86;
 
 pub(crate) use buffer::Buffer;
 pub(crate) use factor::{Factor, Matrix, Packing};

@@ -40,11 +40,14 @@ thread_local! {
     static ROUNDED: RefCell<[Buffer; 2]> = RefCell::default();
 }
 
-/// The product of the factors rounded to bf16, in f32.
-pub(super) fn rounded(into: &mut [f32], stride: usize, left: Matrix<'_>, right: Matrix<'_>, add: bool) {
+/// Calls `multiply` with the factors rounded to bf16.
+pub(super) fn with_rounded(
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    multiply: impl FnOnce(Matrix<'_>, Matrix<'_>),
+) {
     ROUNDED.with_borrow_mut(|[left_room, right_room]| {
-        let (left, right) = (round(left, left_room), round(right, right_room));
-        exact(into, stride, left, right, add);
+        multiply(round(left, left_room), round(right, right_room));
     });
 }
 

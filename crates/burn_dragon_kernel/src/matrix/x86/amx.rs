@@ -1,8 +1,8 @@
 //! Blocks by Intel's matrix unit (AMX).
 
 use super::super::buffer::Line;
-use super::super::factor::PANEL;
 use super::bf16::{Blocks, STEP_LINES};
+use super::layout::PANEL;
 use super::pack;
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
@@ -83,7 +83,7 @@ static EIGHT_TILES: Configuration = Configuration {
 
 /// This thread's tiles, configured while the value lives. Then they are released, for the system saves 8 KiB more at
 /// each switch of threads while they are in use.
-pub(crate) struct Tiles {
+pub(super) struct Tiles {
     /// Neither `Send` nor `Sync`.
     of_this_thread: PhantomData<*mut ()>,
 }

@@ -1,20 +1,18 @@
 //! Products of bf16 factors, in blocks of 32 x 32.
 
 use super::super::buffer::{Buffer, Line};
-use super::super::factor::{Factor, Layout, Matrix, PANEL, STEP, Side};
+use super::super::factor::{Factor, Matrix, STEP, Side};
+use super::layout::{DEPTH, PANEL};
 use super::pack;
 use std::cell::RefCell;
 
-pub(crate) use pack::STEP_LINES;
+pub(super) use pack::STEP_LINES;
 
-/// Inner entries of a block: a panel of each factor then takes 32 KiB.
-pub(crate) const DEPTH: usize = 512;
-
-/// Columns for which the right factor's panels are kept at a time: 1 MiB.
+/// Columns for which the right factor's panels are kept at a time: 512 KiB.
 const WIDTH: usize = 1024;
 
 /// What computes a block.
-pub(crate) trait Blocks {
+pub(super) trait Blocks {
     /// Gets ready.
     ///
     /// # Panics
@@ -26,17 +24,21 @@ pub(crate) trait Blocks {
     fn block(&self, left: &[Line], right: &[Line], into: &mut [f32], stride: usize, add: bool);
 }
 
-/// Lays out a whole factor.
-pub(crate) fn pack(layout: &Layout, by_outer: Matrix<'_>, into: &mut [Line]) {
+/// Packs a panel: at most 32 outer rows from `outer` on, `depth` entries from `inner` on.
+///
+/// # Panics
+/// If the processor cannot.
+pub(super) fn pack(
+    side: Side,
+    by_outer: Matrix<'_>,
+    outer: usize,
+    inner: usize,
+    depth: usize,
+    into: &mut [Line],
+) {
     assert!(pack::available());
-    for inner in (0..layout.inner).step_by(DEPTH) {
-        let depth = DEPTH.min(layout.inner - inner);
-        for outer in (0..layout.outer).step_by(PANEL) {
-            let into = &mut into[layout.panel(outer, inner)..];
-            // SAFETY: the processor has what packing needs.
-            unsafe { pack::panel(layout.side, by_outer, outer, inner, depth, into) };
-        }
-    }
+    // SAFETY: the processor has what packing needs.
+    unsafe { pack::panel(side, by_outer, outer, inner, depth, into) };
 }
 
 thread_local! {
@@ -66,15 +68,11 @@ impl<'a> Panels<'a> {
     fn panel(&mut self, outer: usize, inner: usize, depth: usize, place: usize, fresh: bool) -> &[Line] {
         let lines = depth.div_ceil(STEP) * STEP_LINES;
         match self.factor {
-            Factor::Packed(packed) => {
-                assert!(packed.layout.side == self.side && packed.layout.step_lines == STEP_LINES);
-                &packed.lines[packed.layout.panel(outer, inner)..][..lines]
-            }
+            Factor::Packed(packed) => &packed.panel(STEP_LINES, self.side, outer, inner)[..lines],
             Factor::Plain(matrix) => {
                 let room = &mut self.room[place * lines..][..lines];
                 if fresh {
-                    // SAFETY: `multiply` has a unit for bf16, so the processor has what packing needs.
-                    unsafe { pack::panel(self.side, self.side.by_outer(matrix), outer, inner, depth, room) };
+                    pack(self.side, self.side.by_outer(matrix), outer, inner, depth, room);
                 }
                 room
             }
@@ -83,7 +81,7 @@ impl<'a> Panels<'a> {
 }
 
 /// `into = left right`, or `into += left right`.
-pub(crate) fn multiply<B: Blocks>(
+pub(super) fn multiply<B: Blocks>(
     into: &mut [f32],
     stride: usize,
     left: Factor<'_>,

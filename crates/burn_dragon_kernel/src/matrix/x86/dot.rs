@@ -1,8 +1,8 @@
 //! Blocks by the dot products of AVX-512 (`vdpbf16ps`).
 
 use super::super::buffer::{LINE, Line};
-use super::super::factor::PANEL;
 use super::bf16::{Blocks, STEP_LINES};
+use super::layout::PANEL;
 use super::pack;
 use std::arch::x86_64::*;
 
@@ -15,7 +15,7 @@ pub(crate) fn available() -> bool {
 const ROWS: usize = 8;
 
 /// The vectors, which need no preparation.
-pub(crate) struct Vectors(());
+pub(super) struct Vectors(());
 
 impl Blocks for Vectors {
     fn new() -> Self {

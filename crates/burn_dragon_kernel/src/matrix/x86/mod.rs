@@ -1,16 +1,65 @@
 //! Products by the vectors and tiles of x86-64.
 
-pub(super) mod amx;
-pub(super) mod bf16;
-pub(super) mod dot;
+pub(crate) mod amx;
+mod bf16;
+pub(crate) mod dot;
+mod layout;
 mod pack;
-pub(super) mod wide;
+pub(crate) mod wide;
 
+pub(crate) use layout::Layout;
+
+use super::Precision;
 use super::buffer::LINE;
+use super::factor::{Factor, Side};
 use std::arch::x86_64::*;
 
+/// A way to compute products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// f32, by AVX-512.
+    Wide,
+    /// bf16, by Intel's matrix unit.
+    Amx,
+    /// bf16, by the dot products of AVX-512.
+    Dot,
+}
+
+impl Unit {
+    /// The fastest one that this machine has, where it has one that is worth it.
+    pub(crate) fn of(precision: Precision) -> Option<Self> {
+        match precision {
+            Precision::F32 => wide::available().then_some(Self::Wide),
+            Precision::Bf16 if amx::available() => Some(Self::Amx),
+            // Intel's cores issue the dot products at half the rate of f32, AMD's at its rate: twice the numbers.
+            Precision::Bf16 => (is_amd() && dot::available()).then_some(Self::Dot),
+        }
+    }
+
+    /// How this unit wants a factor; `None`: as it is.
+    pub(crate) fn layout(self, side: Side, outer: usize, inner: usize) -> Option<Layout> {
+        (self != Self::Wide || side == Side::Right).then_some(Layout::new(self, side, outer, inner))
+    }
+
+    /// `into = left right`, or `into += left right`; nothing is empty.
+    pub(crate) fn multiply(
+        self,
+        into: &mut [f32],
+        stride: usize,
+        left: Factor<'_>,
+        right: Factor<'_>,
+        add: bool,
+    ) {
+        match self {
+            Self::Wide => wide::multiply(into, stride, left.plain(), right, add),
+            Self::Amx => bf16::multiply::<amx::Tiles>(into, stride, left, right, add),
+            Self::Dot => bf16::multiply::<dot::Vectors>(into, stride, left, right, add),
+        }
+    }
+}
+
 /// Whether AMD made the processor.
-pub(super) fn is_amd() -> bool {
+fn is_amd() -> bool {
     let leaf = __cpuid(0);
     [leaf.ebx, leaf.edx, leaf.ecx]
         .map(u32::to_le_bytes)

@@ -6,12 +6,13 @@
 //! factor, along the outer rows of one pair in a right one. What a factor lacks of whole panels and steps is zero.
 
 use super::super::buffer::{LINE, Line};
-use super::super::factor::{Matrix, PANEL, STEP, Side};
+use super::super::factor::{Matrix, STEP, Side};
+use super::layout::PANEL;
 use super::transposed;
 use std::arch::x86_64::*;
 
 /// Lines of a step.
-pub(crate) const STEP_LINES: usize = 2 * LINE;
+pub(super) const STEP_LINES: usize = 2 * LINE;
 
 /// Whether the processor has what packing needs.
 pub(super) fn available() -> bool {

@@ -4,33 +4,28 @@
 //! entry of what is summed over is two lines. The left factor is read where it lies, one number at a time.
 
 use super::super::buffer::{Buffer, LINE, Line};
-use super::super::factor::{Factor, Layout, Matrix, PANEL, STEP, Side};
+use super::super::factor::{Factor, Matrix, STEP, Side};
+use super::layout::{DEPTH, PANEL};
 use super::transposed;
 use std::arch::x86_64::*;
 use std::cell::RefCell;
 
-/// Inner entries of a block: a panel then takes 32 KiB, two thirds of a first-level cache.
-pub(crate) const DEPTH: usize = 256;
-
 /// Lines of 32 inner entries of a panel.
-pub(crate) const STEP_LINES: usize = STEP * PANEL / LINE;
+pub(super) const STEP_LINES: usize = STEP * PANEL / LINE;
 
 /// Whether the processor has what is needed.
 pub(crate) fn available() -> bool {
     is_x86_feature_detected!("avx512f")
 }
 
-/// Lays out a whole right factor.
-pub(crate) fn pack(layout: &Layout, by_outer: Matrix<'_>, into: &mut [Line]) {
+/// Packs a panel: 32 columns of the right factor, zeros where it has fewer; `by_outer` is its transpose.
+///
+/// # Panics
+/// If the processor cannot.
+pub(super) fn pack(by_outer: Matrix<'_>, outer: usize, inner: usize, depth: usize, into: &mut [Line]) {
     assert!(available());
-    for inner in (0..layout.inner).step_by(DEPTH) {
-        let depth = DEPTH.min(layout.inner - inner);
-        for outer in (0..layout.outer).step_by(PANEL) {
-            let into = &mut into[layout.panel(outer, inner)..];
-            // SAFETY: the processor has AVX-512.
-            unsafe { panel(by_outer, outer, inner, depth, into) };
-        }
-    }
+    // SAFETY: the processor has AVX-512.
+    unsafe { panel(by_outer, outer, inner, depth, into) };
 }
 
 thread_local! {
@@ -39,7 +34,7 @@ thread_local! {
 }
 
 /// `into = left right`, or `into += left right`.
-pub(crate) fn multiply(into: &mut [f32], stride: usize, left: Matrix<'_>, right: Factor<'_>, add: bool) {
+pub(super) fn multiply(into: &mut [f32], stride: usize, left: Matrix<'_>, right: Factor<'_>, add: bool) {
     assert!(available());
     let [inner, columns] = right.size();
     assert!(left.columns == inner && (left.rows - 1) * stride + columns <= into.len());
@@ -50,14 +45,10 @@ pub(crate) fn multiply(into: &mut [f32], stride: usize, left: Matrix<'_>, right:
                 let right = match right {
                     Factor::Plain(right) => {
                         let room = room.lines(depth.div_ceil(STEP) * STEP_LINES);
-                        // SAFETY: the processor has AVX-512.
-                        unsafe { panel(right.transposed(), j, k, depth, room) };
+                        pack(right.transposed(), j, k, depth, room);
                         &*room
                     }
-                    Factor::Packed(packed) => {
-                        assert!(packed.layout.side == Side::Right && packed.layout.step_lines == STEP_LINES);
-                        &packed.lines[packed.layout.panel(j, k)..]
-                    }
+                    Factor::Packed(packed) => packed.panel(STEP_LINES, Side::Right, j, k),
                 };
                 let strip = Strip {
                     left,
@@ -79,7 +70,6 @@ pub(crate) fn multiply(into: &mut [f32], stride: usize, left: Matrix<'_>, right:
     });
 }
 
-/// Copies 32 columns of the right factor, zeros where it has fewer; `by_outer` is its transpose.
 #[target_feature(enable = "avx512f")]
 fn panel(by_outer: Matrix<'_>, outer: usize, inner: usize, depth: usize, into: &mut [Line]) {
     let outers = PANEL.min(by_outer.rows - outer);
