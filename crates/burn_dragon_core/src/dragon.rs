@@ -7,7 +7,7 @@ use crate::seed::{Rng, derive};
 use crate::state::{DragonState, StateError};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Rotation, norm};
+use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Precision, Rotation, norm};
 
 /// A Dragon Hatchling model: five matrices, one set for all levels.
 #[derive(Module, Debug)]
@@ -31,6 +31,8 @@ pub struct Dragon {
 pub struct Pass<'a> {
     /// Seed of the dropout masks; without one nothing is dropped.
     pub dropout_seed: Option<u64>,
+    /// How factors enter the products of the levels, where these run on the processor.
+    pub precision: Precision,
     /// Counts active neurons; for a model without autodiff.
     pub density: Option<&'a mut DensityProbe>,
     /// Looks at the activations of each level, which have to be laid out for it: slow, and for a model's students.
@@ -95,6 +97,7 @@ impl Dragon {
             weights: &weights,
             rotation: &rotation,
             eps: self.config.norm_eps,
+            precision: pass.precision,
         };
         for l in 0..self.config.n_levels {
             let dropout = self.dropout(&pass, l);
@@ -138,6 +141,7 @@ impl Dragon {
             weights: &weights,
             rotation: &rotation,
             eps: self.config.norm_eps,
+            precision: Precision::F32,
         };
         let (memories, positions) = state.into_parts();
         let mut next = Vec::with_capacity(memories.len());

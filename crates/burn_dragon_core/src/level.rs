@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::expert::level_reference;
 use burn_dragon_kernel::api::{
-    DropoutMask, LevelInput, LevelWeights, Rotation, causal_read_with_memory, level, level_with_activity,
-    norm, projection,
+    DropoutMask, LevelInput, LevelWeights, Precision, Rotation, causal_read_with_memory, level,
+    level_with_activity, norm, projection,
 };
 
 /// A level: weights, positions of the window, norm epsilon.
@@ -16,6 +16,8 @@ pub struct Level<'a> {
     pub rotation: &'a Rotation,
     /// What the norms add to the variance.
     pub eps: f64,
+    /// How factors enter the products of a window from an empty memory, on the processor.
+    pub precision: Precision,
 }
 
 /// What a level computed, with its activities in full.
@@ -79,6 +81,7 @@ impl Level<'_> {
             rotation: self.rotation.clone(),
             eps: self.eps,
             dropout,
+            precision: self.precision,
         }
     }
 }

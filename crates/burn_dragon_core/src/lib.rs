@@ -41,6 +41,7 @@ pub mod seed;
 pub mod state;
 
 pub use backend::Backend;
+pub use burn_dragon_kernel::api::Precision;
 pub use config::{ConfigError, DragonConfig};
 pub use cost::Cost;
 pub use dragon::{Dragon, Pass};
@@ -55,6 +56,7 @@ pub mod api {
     pub use crate::dragon::{Dragon, Pass};
     pub use crate::loss::{cross_entropy, token_losses};
     pub use crate::state::{DragonState, StateError};
+    pub use burn_dragon_kernel::api::Precision;
 
     /// What a model is made of, for those who build on it.
     pub mod expert {

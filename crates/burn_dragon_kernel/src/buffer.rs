@@ -3,12 +3,12 @@
 use std::ops::{Deref, DerefMut};
 
 /// Numbers in a cache line.
-const LINE: usize = 16;
+pub(crate) const LINE: usize = 16;
 
-/// One cache line of numbers.
+/// 64 bytes on a boundary of 64: a cache line, a vector of 16 numbers, a row of a tile.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-struct Line([f32; LINE]);
+pub(crate) struct Line([f32; LINE]);
 
 /// Numbers that start at a cache line.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,17 @@ impl Buffer {
             *self = Self::zeros(length);
         }
         &mut self[..length]
+    }
+
+    /// The first `count` lines, whatever they hold; the buffer grows to have them.
+    pub(crate) fn lines(&mut self, count: usize) -> &mut [Line] {
+        self.sized(count * LINE);
+        &mut self.lines[..count]
+    }
+
+    /// All lines.
+    pub(crate) fn as_lines(&self) -> &[Line] {
+        &self.lines
     }
 
     /// A copy of some numbers, in the buffer's place.

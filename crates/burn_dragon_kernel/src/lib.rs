@@ -22,6 +22,11 @@ pub mod causal_read;
 pub mod dropout;
 pub mod gated_projection;
 pub mod level;
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the level is about to take up bf16, packed factors and aligned buffers"
+)]
 mod matrix;
 pub mod mix;
 pub mod norm;
@@ -35,6 +40,7 @@ pub mod api {
     pub use crate::dropout::DropoutMask;
     pub use crate::gated_projection::gated_projection;
     pub use crate::level::{LevelInput, LevelOutput, LevelWeights, level, level_with_activity};
+    pub use crate::matrix::Precision;
     pub use crate::norm::norm;
     pub use crate::projection::projection;
     pub use crate::rotation::{Frequencies, Rotation};

@@ -126,6 +126,7 @@ impl ModelConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn_dragon_core::Precision;
     use burn_dragon_train::config::Layers;
 
     #[test]
@@ -163,5 +164,21 @@ mod tests {
             error.contains("training.max_step") && error.contains("max_steps"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_precision_is_one_of_two() {
+        let resolve = |value: &str| {
+            let layers = Layers::new()
+                .assignment(&format!("training.precision={value}"))
+                .unwrap();
+            layers.resolve::<LanguageConfig>()
+        };
+        assert_eq!(resolve("bf16").unwrap().value.training.precision, Precision::Bf16);
+        assert_eq!(resolve("f32").unwrap().value.training.precision, Precision::F32);
+        let error = resolve("f16").err().unwrap().to_string();
+        for part in ["training.precision", "f16", "bf16"] {
+            assert!(error.contains(part), "{error}");
+        }
     }
 }

@@ -177,6 +177,7 @@ impl Task for LanguageTask {
         }
         let pass = Pass {
             dropout_seed: Some(context.dropout_seed),
+            precision: self.config.training.precision,
             ..Pass::default()
         };
         let value = cross_entropy(model.forward_pass(inputs, pass), targets);

@@ -1,6 +1,7 @@
 //! The parts of a configuration that every family shares.
 
 use crate::error::TrainError;
+use burn_dragon_core::Precision;
 use serde::{Deserialize, Serialize};
 
 /// `[training]`.
@@ -28,6 +29,17 @@ pub struct TrainingConfig {
     pub clip_norm: Option<f64>,
     /// Steps between two lines of metrics.
     pub log_every: u64,
+    /// How factors enter the products of a training step; evaluations are in f32.
+    #[serde(with = "PrecisionName")]
+    pub precision: Precision,
+}
+
+/// [`Precision`] as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Precision", rename_all = "lowercase")]
+enum PrecisionName {
+    F32,
+    Bf16,
 }
 
 impl Default for TrainingConfig {
@@ -42,6 +54,7 @@ impl Default for TrainingConfig {
             max_minutes: None,
             clip_norm: None,
             log_every: 10,
+            precision: Precision::F32,
         }
     }
 }
@@ -59,6 +72,21 @@ impl TrainingConfig {
         let units_per_step = units_per_batch * u64::from(self.accumulate);
         let steps = epochs * units_per_epoch as f64 / units_per_step as f64;
         Ok((steps.ceil() as u64).max(1))
+    }
+
+    /// Refuses a precision that only the processor has.
+    ///
+    /// # Errors
+    /// Naming the key.
+    pub(crate) fn check_precision(&self, on_processor: bool) -> Result<(), TrainError> {
+        if self.precision == Precision::Bf16 && !on_processor {
+            return Err(TrainError::Setting {
+                key: "training.precision".into(),
+                given: "bf16".into(),
+                expected: "f32 on a GPU (bf16 is for the processor: `--backend cpu`)",
+            });
+        }
+        Ok(())
     }
 
     fn validate(&self) -> Result<(), TrainError> {
@@ -175,6 +203,24 @@ mod tests {
             ..config
         };
         assert_eq!(config.total_steps(10_000, 500).unwrap(), 7);
+    }
+
+    #[test]
+    fn bf16_is_refused_where_there_is_none() {
+        let config = |precision| TrainingConfig {
+            precision,
+            ..TrainingConfig::default()
+        };
+        assert!(config(Precision::F32).check_precision(false).is_ok());
+        assert!(config(Precision::Bf16).check_precision(true).is_ok());
+        let error = config(Precision::Bf16)
+            .check_precision(false)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("training.precision = bf16") && error.contains("--backend cpu"),
+            "{error}"
+        );
     }
 
     #[test]

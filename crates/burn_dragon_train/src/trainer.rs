@@ -52,9 +52,14 @@ impl Plan {
     /// Everything that can be refused before a step is taken and a file is written; gives the steps of the run.
     ///
     /// # Errors
-    /// If a setting is out of range, or the machine has too little memory for a step.
+    /// If a setting is out of range, or the machine has too little memory for a step, or not the precision.
     pub fn check<T: Task>(&self, task: &T, model: &T::Model) -> Result<u64, TrainError> {
         let total_steps = self.total_steps(task)?;
+        let on_processor = model
+            .devices()
+            .into_iter()
+            .all(|device| device.inner() == Device::flex());
+        self.training.check_precision(on_processor)?;
         AdamW::new(&self.optimizer, model)?;
         check_memory(task.bytes_per_step())?;
         Ok(total_steps)

@@ -22,6 +22,7 @@ mod weights;
 pub use weights::LevelWeights;
 
 use crate::dropout::DropoutMask;
+use crate::matrix::Precision;
 use crate::rotation::Rotation;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{DType, Float, Tensor};
@@ -39,6 +40,8 @@ pub struct LevelInput {
     pub eps: f64,
     /// Which entries of y are dropped.
     pub dropout: Option<DropoutMask>,
+    /// How factors enter the products, where the level runs as tiles on the processor; elsewhere they are the tensors'.
+    pub precision: Precision,
 }
 
 /// What a level contributes, and how busy it was.

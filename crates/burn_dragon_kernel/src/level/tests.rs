@@ -88,6 +88,7 @@ impl Case {
             rotation: Frequencies::new(100.0, neurons).rotation(&starts, tokens, DType::F32, device),
             eps: 1e-5,
             dropout: self.dropout.map(|probability| DropoutMask::new(11, probability)),
+            precision: Precision::F32,
         }
     }
 

@@ -1,0 +1,201 @@
+//! Factors of products: where they lie, and laid out for a unit.
+
+use super::native::Layout;
+use super::{Precision, Unit};
+use crate::buffer::{Buffer, Line};
+
+/// What is summed over may be cut at multiples of this where a factor is packed.
+pub(crate) const STEP: usize = 32;
+
+/// A matrix within a slice: entry `(i, j)` is `data[i * row_stride + j * column_stride]`.
+///
+/// One of the strides is 1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Matrix<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) row_stride: usize,
+    pub(crate) column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows of `columns` entries each, `stride` apart.
+    pub(crate) fn new(data: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        let matrix = Self {
+            data,
+            rows,
+            columns,
+            row_stride: stride,
+            column_stride: 1,
+        };
+        assert!(
+            matrix.end() <= data.len(),
+            "{rows} x {columns} by {stride} does not fit {} entries",
+            data.len()
+        );
+        matrix
+    }
+
+    /// The same entries with rows and columns exchanged.
+    pub(crate) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    /// One past the last entry.
+    fn end(&self) -> usize {
+        if self.rows == 0 || self.columns == 0 {
+            return 0;
+        }
+        (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride + 1
+    }
+}
+
+/// Which factor of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The first: its columns are summed over.
+    Left,
+    /// The second: its rows are summed over.
+    Right,
+}
+
+impl Side {
+    /// The factor with what is summed over in its columns.
+    pub(crate) fn by_outer(self, factor: Matrix<'_>) -> Matrix<'_> {
+        match self {
+            Self::Left => factor,
+            Self::Right => factor.transposed(),
+        }
+    }
+}
+
+/// A factor of a product.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Factor<'a> {
+    /// As it lies in memory.
+    Plain(Matrix<'a>),
+    /// Laid out by [`Packing`].
+    Packed(Packed<'a>),
+}
+
+impl<'a> From<Matrix<'a>> for Factor<'a> {
+    fn from(matrix: Matrix<'a>) -> Self {
+        Self::Plain(matrix)
+    }
+}
+
+impl Factor<'_> {
+    /// Rows and columns.
+    pub(crate) fn size(&self) -> [usize; 2] {
+        match self {
+            Self::Plain(matrix) => [matrix.rows, matrix.columns],
+            Self::Packed(packed) => packed.size,
+        }
+    }
+
+    /// As it lies in memory.
+    ///
+    /// # Panics
+    /// If it is packed, for another unit than the one that asks.
+    pub(crate) fn plain(&self) -> Matrix<'_> {
+        match self {
+            Self::Plain(matrix) => *matrix,
+            Self::Packed(packed) => panic!("a factor packed for another product: {:?}", packed.layout),
+        }
+    }
+
+    /// Its first rows and columns.
+    ///
+    /// # Panics
+    /// If it has fewer; or if it is packed and what is summed over is cut at no multiple of 32.
+    pub(crate) fn leading(self, rows: usize, columns: usize) -> Self {
+        let [all_rows, all_columns] = self.size();
+        assert!(
+            rows <= all_rows && columns <= all_columns,
+            "{rows} x {columns} of {all_rows} x {all_columns}"
+        );
+        match self {
+            Self::Plain(matrix) => Self::Plain(Matrix {
+                rows,
+                columns,
+                ..matrix
+            }),
+            Self::Packed(packed) => {
+                let inner = match packed.layout.side() {
+                    Side::Left => columns,
+                    Side::Right => rows,
+                };
+                assert!(
+                    inner == packed.layout.size()[1] || inner.is_multiple_of(STEP),
+                    "a packed factor cut at {inner}"
+                );
+                Self::Packed(Packed {
+                    size: [rows, columns],
+                    ..packed
+                })
+            }
+        }
+    }
+}
+
+/// A factor laid out for a unit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packed<'a> {
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "there is no unit to read it")
+    )]
+    pub(crate) lines: &'a [Line],
+    pub(crate) layout: Layout,
+    size: [usize; 2],
+}
+
+/// Room for a factor that several products share, laid out for them once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Packing {
+    buffer: Buffer,
+    layout: Option<Layout>,
+}
+
+impl Packing {
+    /// Lays out a left factor.
+    pub(crate) fn left<'a>(&'a mut self, precision: Precision, factor: Matrix<'a>) -> Factor<'a> {
+        self.pack(Unit::of(precision), Side::Left, factor)
+    }
+
+    /// Lays out a right factor.
+    pub(crate) fn right<'a>(&'a mut self, precision: Precision, factor: Matrix<'a>) -> Factor<'a> {
+        self.pack(Unit::of(precision), Side::Right, factor)
+    }
+
+    /// What was laid out last, which was `factor`; or `factor` itself, where nothing needs to be laid out.
+    pub(crate) fn factor<'a>(&'a self, factor: Matrix<'a>) -> Factor<'a> {
+        let Some(layout) = self.layout else {
+            return Factor::Plain(factor);
+        };
+        let by_outer = layout.side().by_outer(factor);
+        let size = [by_outer.rows, by_outer.columns];
+        assert_eq!(size, layout.size(), "the factor that was packed");
+        Factor::Packed(Packed {
+            lines: self.buffer.as_lines(),
+            layout,
+            size: [factor.rows, factor.columns],
+        })
+    }
+
+    pub(super) fn pack<'a>(&'a mut self, unit: Unit, side: Side, factor: Matrix<'a>) -> Factor<'a> {
+        let by_outer = side.by_outer(factor);
+        self.layout = unit.layout(side, by_outer.rows, by_outer.columns);
+        if let Some(layout) = &self.layout {
+            layout.pack(by_outer, self.buffer.lines(layout.lines()));
+        }
+        self.factor(factor)
+    }
+}

@@ -1,0 +1,57 @@
+//! Products of matrices in plain memory, on one thread.
+//!
+//! [`Precision`] says how factors enter a product: as they are, or rounded to bf16. [`Unit`] is what computes it: of
+//! those that the machine has, the one that was measured to be the fastest. A factor that several products share may
+//! be laid out once for all of them ([`Packing`]).
+//!
+//! Numbers should start on a boundary of 64 bytes ([`Buffer`](crate::buffer::Buffer)): otherwise every vector touches two cache lines, which
+//! costs a tenth of the speed in f32 and a third in bf16.
+
+mod factor;
+#[cfg_attr(target_arch = "x86_64", path = "x86/mod.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "other.rs")]
+mod native;
+mod portable;
+mod unit;
+
+pub(crate) use factor::{Factor, Matrix, Packing};
+use unit::Unit;
+
+/// How the factors of the products of training enter them. Sums are f32 in either case.
+///
+/// `Bf16` rounds each factor to the nearest number of 8 significant bits, ties to even, while it is laid out for the
+/// product, so its relative error is 2^-8 at most; numbers below 2^-126 in magnitude may count as zero. The same
+/// machine gives the same bits; machines with different units order their sums differently, as they do in f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Factors as they are.
+    #[default]
+    F32,
+    /// Factors rounded to bf16.
+    Bf16,
+}
+
+impl Precision {
+    /// `into = left right`, or `into += left right`; rows of `into` are `stride` apart.
+    ///
+    /// # Panics
+    /// If sizes do not fit together, or a factor was packed for something else.
+    pub(crate) fn multiply<'a>(
+        self,
+        into: &mut [f32],
+        stride: usize,
+        left: impl Into<Factor<'a>>,
+        right: impl Into<Factor<'a>>,
+        add: bool,
+    ) {
+        Unit::of(self).multiply(into, stride, left.into(), right.into(), add);
+    }
+}
+
+/// [`Precision::multiply`] in f32.
+pub(crate) fn multiply(into: &mut [f32], stride: usize, left: Matrix<'_>, right: Matrix<'_>, add: bool) {
+    Precision::F32.multiply(into, stride, left, right, add);
+}
+
+#[cfg(test)]
+mod tests;
