@@ -39,17 +39,20 @@ pub mod api {
     pub use crate::causal_read::{causal_read, causal_read_with_memory};
     pub use crate::dropout::DropoutMask;
     pub use crate::gated_projection::gated_projection;
-    pub use crate::level::{LevelInput, LevelOutput, LevelWeights, level, level_with_activity};
+    pub use crate::level::{
+        LevelInput, LevelOutput, LevelWeights, level, level_with_activity, level_with_memory,
+    };
     pub use crate::matrix::Precision;
     pub use crate::norm::norm;
     pub use crate::projection::projection;
     pub use crate::rotation::{Frequencies, Rotation};
 
-    /// The definitions that every faster implementation is tested against.
+    /// The definitions that every faster implementation is tested against, and forms of the caller's choice.
     pub mod expert {
         pub use crate::causal_read::reference as causal_read_reference;
         pub use crate::gated_projection::reference as gated_projection_reference;
         pub use crate::level::reference as level_reference;
+        pub use crate::level::{level_in_chunks, level_with_memory_in_chunks};
         pub use crate::norm::reference as norm_reference;
         pub use crate::projection::reference as projection_reference;
         pub use crate::rotation::reference as rotation_reference;

@@ -11,38 +11,33 @@
 //! dv = dx decoder_x^T + S^T dr
 //! ```
 
+use super::chunked::Around;
 use super::cpu::{Forward, Memory, forward, tensor, with_scratch};
 use super::elementwise::{add, gate_back, gated, relu_back, transpose};
 use super::tile::{Head, Operands, Read, Scratch, Sizes};
 use super::{LevelInput, with_autodiff};
 use crate::buffer::Buffer;
 use crate::matrix::{Matrix, multiply};
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Float, Tensor};
+use burn_flex::FlexTensor;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// The level, where its tensors are on the processor and with autodiff.
-pub(super) fn tracked(input: &LevelInput) -> Option<Tensor<4>> {
-    let v = with_autodiff(&input.v)?;
-    let decoder_x = with_autodiff(input.weights.decoder_x())?;
-    let decoder_y = with_autodiff(input.weights.decoder_y())?;
-    let encoder = with_autodiff(input.weights.encoder())?;
-    let nodes = [v.node(), decoder_x.node(), decoder_y.node(), encoder.node()];
-    let weights = [decoder_x, decoder_y, encoder].map(|weight| weight.primitive().to_contiguous());
-    let untracked = LevelInput {
-        rotation: input.rotation.clone().inner(),
-        ..input.clone()
-    };
-    let memory = Memory::new(&untracked, v.primitive().to_contiguous(), weights.each_ref())?;
-    let Forward { u, reads, .. } = forward(&memory.operands());
+pub(super) fn tracked(input: &LevelInput, chunk: Option<usize>) -> Option<Tensor<4>> {
+    let tensors = tensors(input)?;
+    let memory = memory(input, &tensors, chunk)?;
+    let Forward { u, reads, .. } = forward(&memory.operands(), None, true);
     let u = tensor(u, input.v.dims());
     let output = match LevelBackward
-        .prepare::<NoCheckpointing>(nodes)
+        .prepare::<NoCheckpointing>(tensors.map(|tensor| tensor.node()))
         .compute_bound()
         .stateful()
     {
@@ -50,6 +45,31 @@ pub(super) fn tracked(input: &LevelInput) -> Option<Tensor<4>> {
         OpsKind::UnTracked(prepared) => prepared.finish(u),
     };
     Some(Tensor::<4, Float>::from_primitive::<Autodiff<Flex>>(output))
+}
+
+/// A tensor on the processor with autodiff.
+pub(super) type Tracked = FloatTensor<Autodiff<Flex>>;
+
+/// What a level is differentiated by: v, decoder_x, decoder_y, encoder.
+pub(super) fn tensors(input: &LevelInput) -> Option<[Tracked; 4]> {
+    Some([
+        with_autodiff(&input.v)?,
+        with_autodiff(input.weights.decoder_x())?,
+        with_autodiff(input.weights.decoder_y())?,
+        with_autodiff(input.weights.encoder())?,
+    ])
+}
+
+/// A level with autodiff in plain memory.
+pub(super) fn memory(input: &LevelInput, tensors: &[Tracked; 4], chunk: Option<usize>) -> Option<Memory> {
+    let [v, weights @ ..] = tensors
+        .each_ref()
+        .map(|tensor| tensor.primitive().to_contiguous());
+    let untracked = LevelInput {
+        rotation: input.rotation.clone().inner(),
+        ..input.clone()
+    };
+    Memory::new(&untracked, v, weights.each_ref(), chunk)
 }
 
 #[derive(Debug)]
@@ -61,39 +81,70 @@ impl Backward<Flex, 4> for LevelBackward {
     fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let (memory, reads) = ops.state;
         let du = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let sums = backward(&memory.operands(), &reads, du.storage(), None).into_tensors(memory.sizes);
+        register(
+            ops.parents.map(|parent| parent.map(|node| node.id)),
+            sums,
+            gradients,
+        );
+    }
+}
+
+/// Adds the gradients of an operation's inputs, where they are wanted.
+pub(super) fn register<const N: usize>(
+    parents: [Option<NodeId>; N],
+    sums: [FlexTensor; N],
+    gradients: &mut Gradients,
+) {
+    for (parent, gradient) in parents.into_iter().zip(sums) {
+        if let Some(id) = parent {
+            gradients.register::<Flex>(id, gradient);
+        }
+    }
+}
+
+/// The gradients of a level's inputs, each in its input's layout.
+pub(super) struct LevelGradients {
+    v: Vec<f32>,
+    decoder_x: Vec<f32>,
+    decoder_y: Vec<f32>,
+    encoder: Vec<f32>,
+    /// `[B, H, N, D]`, where a memory was carried.
+    pub(super) rho: Vec<f32>,
+}
+
+impl LevelGradients {
+    /// Of v, decoder_x, decoder_y, encoder.
+    pub(super) fn into_tensors(self, sizes: Sizes) -> [FlexTensor; 4] {
         let Sizes {
             lanes,
             heads,
             tokens,
             neurons,
             width,
-        } = memory.sizes;
-        let sum = backward(&memory.operands(), &reads, du.storage());
-        let sums = [
-            tensor(sum.v, [lanes, 1, tokens, width]),
-            tensor(sum.decoder_x, [heads, width, neurons]),
-            tensor(sum.decoder_y, [heads, width, neurons]),
-            tensor(sum.encoder, [heads * neurons, width]),
-        ];
-        for (parent, gradient) in ops.parents.into_iter().zip(sums) {
-            if let Some(node) = parent {
-                gradients.register::<Flex>(node.id, gradient);
-            }
-        }
+        } = sizes;
+        [
+            tensor(self.v, [lanes, 1, tokens, width]),
+            tensor(self.decoder_x, [heads, width, neurons]),
+            tensor(self.decoder_y, [heads, width, neurons]),
+            tensor(self.encoder, [heads * neurons, width]),
+        ]
     }
 }
 
-/// The gradients of a level's inputs, each in its input's layout.
-struct LevelGradients {
-    v: Vec<f32>,
-    decoder_x: Vec<f32>,
-    decoder_y: Vec<f32>,
-    encoder: Vec<f32>,
+/// A memory that was carried, `[B, H, N, D]` each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Carried<'a> {
+    /// The memory before the stream.
+    pub(super) before: &'a [f32],
+    /// The gradient of the memory after it.
+    pub(super) gradient: &'a [f32],
 }
 
 /// The gradients that one head collects over some lanes.
 struct Part {
     v: Vec<Buffer>,    // a [T, D] for each lane
+    rho: Vec<Buffer>,  // a [N, D] for each lane, where a memory was carried
     decoder_x: Buffer, // [N, D]
     decoder_y: Buffer, // [N, D]
     encoder: Buffer,   // [N, D]
@@ -103,7 +154,12 @@ struct Part {
 /// the threads, so that sums have one order on every machine.
 const TASKS: usize = 8;
 
-fn backward(operands: &Operands<'_>, reads: &[Read], du: &[f32]) -> LevelGradients {
+pub(super) fn backward(
+    operands: &Operands<'_>,
+    reads: &[Read],
+    du: &[f32],
+    carried: Option<Carried<'_>>,
+) -> LevelGradients {
     let Sizes {
         lanes,
         heads,
@@ -115,13 +171,18 @@ fn backward(operands: &Operands<'_>, reads: &[Read], du: &[f32]) -> LevelGradien
     let group_lanes = |group: usize| group * lanes / groups..(group + 1) * lanes / groups;
     let parts: Vec<Part> = (0..heads * groups)
         .into_par_iter()
-        .map(|task| collect(operands, reads, du, task / groups, group_lanes(task % groups)))
+        .map(|task| {
+            let (head, lanes) = (task / groups, group_lanes(task % groups));
+            collect(operands, reads, du, carried, head, lanes)
+        })
         .collect();
+    let size = width * neurons;
     let mut sum = LevelGradients {
         v: vec![0.0; lanes * tokens * width],
         decoder_x: vec![0.0; heads * width * neurons],
         decoder_y: vec![0.0; heads * width * neurons],
         encoder: vec![0.0; heads * width * neurons],
+        rho: vec![0.0; carried.map_or(0, |carried| carried.before.len())],
     };
     // Head after head, group after group: one order on every machine.
     for (task, part) in parts.iter().enumerate() {
@@ -131,8 +192,11 @@ fn backward(operands: &Operands<'_>, reads: &[Read], du: &[f32]) -> LevelGradien
                 part,
             );
         }
+        for (lane, part) in group_lanes(task % groups).zip(&part.rho) {
+            let index = lane * heads + task / groups;
+            sum.rho[index * size..(index + 1) * size].copy_from_slice(part);
+        }
     }
-    let size = width * neurons;
     let heads = sum
         .decoder_x
         .par_chunks_exact_mut(size)
@@ -156,7 +220,14 @@ fn backward(operands: &Operands<'_>, reads: &[Read], du: &[f32]) -> LevelGradien
 }
 
 /// The gradients of one head over some lanes.
-fn collect(operands: &Operands<'_>, reads: &[Read], du: &[f32], head: usize, lanes: Range<usize>) -> Part {
+fn collect(
+    operands: &Operands<'_>,
+    reads: &[Read],
+    du: &[f32],
+    carried: Option<Carried<'_>>,
+    head: usize,
+    lanes: Range<usize>,
+) -> Part {
     let Sizes {
         heads,
         tokens,
@@ -164,23 +235,50 @@ fn collect(operands: &Operands<'_>, reads: &[Read], du: &[f32], head: usize, lan
         width,
         ..
     } = operands.sizes;
-    let zeros = || Buffer::zeros(width * neurons);
+    let size = neurons * width;
+    let zeros = || Buffer::zeros(size);
     let mut part = Part {
         v: Vec::new(),
+        rho: Vec::new(),
         decoder_x: zeros(),
         decoder_y: zeros(),
         encoder: zeros(),
     };
+    let windows = reads.len() / (operands.sizes.lanes * heads);
     for lane in lanes {
-        let read = &reads[lane * heads + head];
+        let index = lane * heads + head;
+        let (reads, place) = (
+            &reads[index * windows..(index + 1) * windows],
+            index * size..(index + 1) * size,
+        );
         let du = &du[lane * tokens * width..(lane + 1) * tokens * width];
         let head = operands.head(lane, head);
         let mut dv = Buffer::zeros(tokens * width);
+        let mut gradient = Buffer::default();
+        let rho = carried.map(|carried| {
+            gradient.copied(&carried.gradient[place.clone()]);
+            (&carried.before[place], &mut *gradient)
+        });
         with_scratch(|scratch| {
-            through_gate(&head, scratch, read, du, &mut part);
-            through_read(&head, scratch, read, &mut dv, &mut part);
+            let mut between = std::mem::take(&mut scratch.between);
+            between.walk_back(
+                &head,
+                operands.chunk,
+                rho,
+                scratch,
+                |scratch, index, window, around| {
+                    let (rows, read) = (head.sizes.rows_of(&window), &reads[index]);
+                    let window = head.window(&window);
+                    through_gate(&window, scratch, read, &du[rows.clone()], &mut part);
+                    through_read(&window, scratch, read, around, &mut dv[rows], &mut part);
+                },
+            );
+            scratch.between = between;
         });
         part.v.push(dv);
+        if carried.is_some() {
+            part.rho.push(gradient);
+        }
     }
     part
 }
@@ -223,7 +321,14 @@ fn through_gate(head: &Head<'_>, scratch: &mut Scratch, read: &Read, du: &[f32],
 }
 
 /// From da through the norm, the read and the rotation to v.
-fn through_read(head: &Head<'_>, scratch: &mut Scratch, read: &Read, dv: &mut [f32], part: &mut Part) {
+fn through_read(
+    head: &Head<'_>,
+    scratch: &mut Scratch,
+    read: &Read,
+    mut around: Around<'_, '_>,
+    dv: &mut [f32],
+    part: &mut Part,
+) {
     let Sizes {
         tokens,
         neurons,
@@ -248,7 +353,9 @@ fn through_read(head: &Head<'_>, scratch: &mut Scratch, read: &Read, dv: &mut [f
         let dq = scratch.tile.sized(x.len());
         let turned = scratch.gate.sized(x.len());
         head.rotate(&tile, x, q, false);
-        multiply(dq, count, both, Matrix::new(q, tokens, count, count), false);
+        let q = Matrix::new(q, tokens, count, count);
+        multiply(dq, count, both, q, false);
+        around.add_gradients(head, &tile, q, dr, dq, dv);
         head.rotate(&tile, dq, turned, true);
         relu_back(dx, turned, x);
         scratch.fired.mark(x, count);
@@ -256,4 +363,5 @@ fn through_read(head: &Head<'_>, scratch: &mut Scratch, read: &Read, dv: &mut [f
         head.add_to_width(dx, &scratch.fired, head.rows(head.decoder_x, &tile), dv);
         head.add_outer(dx, &scratch.fired, stream, &mut part.decoder_x[rows]);
     }
+    around.passed();
 }

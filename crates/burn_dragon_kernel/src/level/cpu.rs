@@ -1,5 +1,6 @@
 //! The forward pass of a level on the processor.
 
+use super::chunked::{Rho, chunk_length};
 use super::elementwise::{add, gate};
 use super::tile::{Head, Operands, Read, Scratch, Sizes};
 use super::weights::NeuronRows;
@@ -32,11 +33,19 @@ pub(super) struct Memory {
     sin: FlexTensor,
     eps: f32,
     dropout: Option<DropoutMask>,
+    pub(super) chunk: usize,
 }
 
 impl Memory {
     /// The level of an input, from its stream and its weights (decoder_x, decoder_y, encoder) on the processor.
-    pub(super) fn new(input: &LevelInput, v: FlexTensor, weights: [&FlexTensor; 3]) -> Option<Self> {
+    ///
+    /// Read in windows of `chunk` tokens, or in one.
+    pub(super) fn new(
+        input: &LevelInput,
+        v: FlexTensor,
+        weights: [&FlexTensor; 3],
+        chunk: Option<usize>,
+    ) -> Option<Self> {
         let [lanes, _, tokens, width] = input.v.dims();
         let [heads, _, neurons] = input.weights.decoder_x().dims();
         Some(Self {
@@ -53,7 +62,19 @@ impl Memory {
             sin: plain(&input.rotation.sin)?,
             eps: input.eps as f32,
             dropout: input.dropout,
+            chunk: chunk.unwrap_or_else(|| chunk_length(tokens, width, false)),
         })
+    }
+
+    /// The level of an input without autodiff.
+    pub(super) fn untracked(input: &LevelInput, chunk: Option<usize>) -> Option<Self> {
+        let weights = &input.weights;
+        let weights = [
+            plain(weights.decoder_x())?,
+            plain(weights.decoder_y())?,
+            plain(weights.encoder())?,
+        ];
+        Self::new(input, plain(&input.v)?, weights.each_ref(), chunk)
     }
 
     /// Its sizes and slices.
@@ -66,20 +87,15 @@ impl Memory {
             sin: self.sin.storage(),
             eps: self.eps,
             dropout: self.dropout,
+            chunk: self.chunk,
         }
     }
 }
 
 /// The level, where its tensors are on the processor and without autodiff.
-pub(super) fn untracked(input: &LevelInput) -> Option<LevelOutput> {
-    let weights = &input.weights;
-    let weights = [
-        plain(weights.decoder_x())?,
-        plain(weights.decoder_y())?,
-        plain(weights.encoder())?,
-    ];
-    let memory = Memory::new(input, plain(&input.v)?, weights.each_ref())?;
-    let Forward { u, active, .. } = forward(&memory.operands());
+pub(super) fn untracked(input: &LevelInput, chunk: Option<usize>) -> Option<LevelOutput> {
+    let memory = Memory::untracked(input, chunk)?;
+    let Forward { u, active, .. } = forward(&memory.operands(), None, false);
     let Sizes {
         lanes,
         heads,
@@ -107,49 +123,96 @@ pub(super) fn tensor<const R: usize>(values: Vec<f32>, shape: [usize; R]) -> Fle
 pub(super) struct Forward {
     /// `[B, T, D]`.
     pub(super) u: Vec<f32>,
-    /// What memory answered, lane by lane, head by head: all that the gradient needs.
+    /// What memory answered, lane by lane, head by head, window by window: all that the gradient needs. None unless
+    /// it is kept.
     pub(super) reads: Vec<Read>,
     /// Entries of x and of y above zero.
     active: [u64; 2],
 }
 
 /// All heads of all lanes, in parallel; heads are summed in their order, so the bits do not depend on the threads.
-pub(super) fn forward(operands: &Operands<'_>) -> Forward {
+///
+/// `rho`, `[B, H, N, D]`, is read, and becomes the memory after the stream.
+pub(super) fn forward(operands: &Operands<'_>, rho: Option<&mut [f32]>, keep: bool) -> Forward {
     let Sizes {
         lanes,
         heads,
         tokens,
+        neurons,
         width,
-        ..
     } = operands.sizes;
     let size = tokens * width;
-    let parts: Vec<(Buffer, Read, [u64; 2])> = (0..lanes * heads)
+    let memories: Vec<Option<&mut [f32]>> = match rho {
+        Some(rho) => rho.chunks_exact_mut(neurons * width).map(Some).collect(),
+        None => (0..lanes * heads).map(|_| None).collect(),
+    };
+    let parts: Vec<(Buffer, Vec<Read>, [u64; 2])> = memories
         .into_par_iter()
-        .map(|index| {
+        .enumerate()
+        .map(|(index, rho)| {
             let head = operands.head(index / heads, index % heads);
-            let (mut u, mut read) = (Buffer::zeros(size), Read::default());
-            let active = with_scratch(|scratch| contribute(&head, scratch, &mut read, &mut u));
-            (u, read, active)
+            let (mut u, mut reads) = (Buffer::zeros(size), Vec::new());
+            let keep = keep.then_some(&mut reads);
+            let active =
+                with_scratch(|scratch| contribute(&head, operands.chunk, rho, scratch, keep, &mut u));
+            (u, reads, active)
         })
         .collect();
     let mut forward = Forward {
         u: vec![0.0; lanes * size],
-        reads: Vec::with_capacity(parts.len()),
+        reads: Vec::new(),
         active: [0; 2],
     };
-    for (index, (u, read, active)) in parts.into_iter().enumerate() {
+    for (index, (u, reads, active)) in parts.into_iter().enumerate() {
         let lane = index / heads;
         add(&mut forward.u[lane * size..(lane + 1) * size], &u);
-        forward.reads.push(read);
+        forward.reads.extend(reads);
         forward.active[0] += active[0];
         forward.active[1] += active[1];
     }
     forward
 }
 
-/// One head of one lane: its `[T, D]` part of u, and how many neurons were active.
-fn contribute(head: &Head<'_>, scratch: &mut Scratch, read: &mut Read, u: &mut [f32]) -> [u64; 2] {
-    head.first_half(scratch, read);
+/// One head of one lane, window by window: its `[T, D]` part of u, and how many neurons were active. What was read
+/// goes to `keep`.
+fn contribute(
+    head: &Head<'_>,
+    chunk: usize,
+    carried: Option<&mut [f32]>,
+    scratch: &mut Scratch,
+    mut keep: Option<&mut Vec<Read>>,
+    u: &mut [f32],
+) -> [u64; 2] {
+    let Sizes {
+        tokens,
+        neurons,
+        width,
+        ..
+    } = head.sizes;
+    let is_carried = carried.is_some();
+    let mut own = std::mem::take(&mut scratch.rho);
+    let mut rho = match carried {
+        Some(rows) => Rho::carried(rows),
+        None if chunk < tokens => Rho::empty(own.sized(neurons * width)),
+        None => Rho::none(),
+    };
+    let (mut read, mut active) = (Read::default(), [0; 2]);
+    for window in head.sizes.windows(chunk) {
+        let write = is_carried || window.end < tokens;
+        let part = head.window(&window);
+        part.first_half(scratch, &mut read, &mut rho, write);
+        let counts = second_half(&part, scratch, &read, &mut u[head.sizes.rows_of(&window)]);
+        (0..2).for_each(|which| active[which] += counts[which]);
+        if let Some(reads) = &mut keep {
+            reads.push(std::mem::take(&mut read));
+        }
+    }
+    scratch.rho = own;
+    active
+}
+
+/// From what was read to `[T, D]` of u, and how many neurons were active.
+fn second_half(head: &Head<'_>, scratch: &mut Scratch, read: &Read, u: &mut [f32]) -> [u64; 2] {
     let mut active = [0; 2];
     for tile in head.sizes.tiles() {
         let x = &scratch.x[head.place(&tile)];

@@ -12,13 +12,16 @@
 //! is made of (`reference.rs`).
 
 mod backward;
+mod chunked;
 mod cpu;
 mod elementwise;
+mod memory;
 pub mod reference;
 mod sparse;
 mod tile;
 mod weights;
 
+pub use memory::{level_with_memory, level_with_memory_in_chunks};
 pub use weights::LevelWeights;
 
 use crate::dropout::DropoutMask;
@@ -63,13 +66,26 @@ pub struct LevelOutput {
 /// # Panics
 /// If the shapes do not fit together.
 pub fn level(input: LevelInput) -> Tensor<4> {
+    in_windows(input, None)
+}
+
+/// [`level`] in windows of `chunk` tokens, where the form matters at all: on the processor in f32.
+///
+/// # Panics
+/// If the shapes do not fit together, or `chunk` is 0.
+pub fn level_in_chunks(input: LevelInput, chunk: usize) -> Tensor<4> {
+    assert!(chunk > 0, "level: windows of no tokens");
+    in_windows(input, Some(chunk))
+}
+
+fn in_windows(input: LevelInput, chunk: Option<usize>) -> Tensor<4> {
     check(&input);
     if input.v.dtype() != DType::F32 {
         return reference::level(input).u;
     }
-    match backward::tracked(&input) {
+    match backward::tracked(&input, chunk) {
         Some(u) => u,
-        None => cpu::untracked(&input).map_or_else(|| reference::level(input).u, |output| output.u),
+        None => cpu::untracked(&input, chunk).map_or_else(|| reference::level(input).u, |output| output.u),
     }
 }
 
@@ -80,7 +96,7 @@ pub fn level(input: LevelInput) -> Tensor<4> {
 pub fn level_with_activity(input: LevelInput) -> LevelOutput {
     check(&input);
     let fast = (input.v.dtype() == DType::F32)
-        .then(|| cpu::untracked(&input))
+        .then(|| cpu::untracked(&input, None))
         .flatten();
     fast.unwrap_or_else(|| {
         let reference::Level { u, x, y } = reference::level(input);
@@ -132,3 +148,6 @@ fn with_autodiff<const R: usize>(
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod chunked_tests;

@@ -1,9 +1,8 @@
 //! The definition of a level: the composition of its operations.
 
 use super::LevelInput;
-use crate::{
-    causal_read::causal_read, gated_projection::gated_projection, norm::norm, projection::projection,
-};
+use crate::causal_read::{causal_read, causal_read_with_memory};
+use crate::{gated_projection::gated_projection, norm::norm, projection::projection};
 use burn::tensor::Tensor;
 
 /// A level's contribution and its activities.
@@ -22,6 +21,13 @@ pub fn level(input: LevelInput) -> Level {
     let x = projection(input.v.clone(), input.weights.decoder_x().clone()); // [B, H, T, N]
     let read = causal_read(input.rotation.rotate(x.clone()), input.v.clone()); // [B, H, T, D]
     after_read(&input, x, read)
+}
+
+/// A level of a window that reads and extends a memory, `[B, H, N, D]`: its contribution, and the memory after it.
+pub fn level_with_memory(input: &LevelInput, rho: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+    let x = projection(input.v.clone(), input.weights.decoder_x().clone()); // [B, H, T, N]
+    let (read, rho) = causal_read_with_memory(input.rotation.rotate(x.clone()), input.v.clone(), rho);
+    (after_read(input, x, read).u, rho)
 }
 
 /// The second half of a level, from what was read: `[B, H, T, D]`.

@@ -5,7 +5,12 @@ use crate::rotation::Frequencies;
 use burn::tensor::{Device, TensorData};
 
 /// A deterministic tensor of numbers around zero.
-fn numbers<const R: usize>(shape: [usize; R], seed: u64, scale: f64, device: &Device) -> Tensor<R> {
+pub(super) fn numbers<const R: usize>(
+    shape: [usize; R],
+    seed: u64,
+    scale: f64,
+    device: &Device,
+) -> Tensor<R> {
     let size = shape.iter().product::<usize>() as u64;
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let values: Vec<f32> = (0..size)
@@ -20,17 +25,17 @@ fn numbers<const R: usize>(shape: [usize; R], seed: u64, scale: f64, device: &De
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Case {
-    lanes: usize,
-    heads: usize,
-    tokens: usize,
-    neurons: usize,
-    width: usize,
-    dropout: Option<f64>,
+pub(super) struct Case {
+    pub(super) lanes: usize,
+    pub(super) heads: usize,
+    pub(super) tokens: usize,
+    pub(super) neurons: usize,
+    pub(super) width: usize,
+    pub(super) dropout: Option<f64>,
     /// Whether the lanes start at positions of their own.
-    apart: bool,
+    pub(super) apart: bool,
     /// How far the neurons are held down: 0 lets half of x fire, 1 almost nothing; -1 all of it.
-    quiet: f64,
+    pub(super) quiet: f64,
 }
 
 const CASE: Case = Case {
@@ -62,7 +67,7 @@ const CASES: [Case; 12] = [
 ];
 
 impl Case {
-    fn input(&self, device: &Device) -> LevelInput {
+    pub(super) fn input(&self, device: &Device) -> LevelInput {
         let Self {
             lanes,
             heads,
@@ -93,7 +98,7 @@ impl Case {
     }
 
     /// A case drawn from a seed.
-    fn drawn(seed: u64) -> Self {
+    pub(super) fn drawn(seed: u64) -> Self {
         let mut word = seed;
         let mut below = |n: u64| {
             word = crate::mix::mix(word.wrapping_add(0x9E37_79B9_7F4A_7C15));
@@ -113,7 +118,7 @@ impl Case {
 }
 
 /// The tensor as a leaf whose gradient is kept, where there are gradients.
-fn tracked<const R: usize>(tensor: Tensor<R>) -> Tensor<R> {
+pub(super) fn tracked<const R: usize>(tensor: Tensor<R>) -> Tensor<R> {
     if tensor.is_autodiff() {
         tensor.require_grad()
     } else {
@@ -121,7 +126,7 @@ fn tracked<const R: usize>(tensor: Tensor<R>) -> Tensor<R> {
     }
 }
 
-fn values<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
+pub(super) fn values<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
     tensor.into_data().try_to_vec().unwrap()
 }
 
@@ -144,7 +149,7 @@ fn values_and_activity_are_those_of_the_definition() {
         let case = &case;
         let input = case.input(&Device::flex());
         let slow = reference::level(input.clone());
-        let fast = cpu::untracked(&input).expect("the fast path takes f32 on the processor");
+        let fast = cpu::untracked(&input, None).expect("the fast path takes f32 on the processor");
         close("u", case, &values(fast.u), &values(slow.u));
         let share = |activity: Tensor<4>| activity.greater_scalar(0.0).float().mean().into_scalar::<f64>();
         assert!((fast.x_density - share(slow.x)).abs() < 1e-5, "{case:?}");
@@ -178,8 +183,9 @@ fn gradients_are_those_of_the_definition() {
                 ),
             ]
         };
-        let fast =
-            gradients(&|input| backward::tracked(&input).expect("the fast path takes f32 with autodiff"));
+        let fast = gradients(&|input| {
+            backward::tracked(&input, None).expect("the fast path takes f32 with autodiff")
+        });
         let slow = gradients(&|input| reference::level(input).u);
         for ((what, fast), (_, slow)) in fast.iter().zip(&slow) {
             close(what, case, fast, slow);

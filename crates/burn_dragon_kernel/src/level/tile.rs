@@ -3,7 +3,8 @@
 //! A tile is `T` rows of at most `width` neurons, laid out by itself; tile `k` of a neuron-wide buffer starts at
 //! `k * T * width`. The elementwise work between the products happens while a tile is in cache.
 
-use super::elementwise::{relu, turn};
+use super::chunked::{Between, Rho};
+use super::elementwise::{add, relu, turn};
 use super::sparse::{BREAK_EVEN, Pattern};
 use super::weights::NeuronRows;
 use crate::buffer::Buffer;
@@ -57,6 +58,7 @@ pub(super) struct Operands<'a> {
     pub(super) sin: &'a [f32],
     pub(super) eps: f32,
     pub(super) dropout: Option<DropoutMask>,
+    pub(super) chunk: usize,
 }
 
 impl<'a> Operands<'a> {
@@ -121,6 +123,8 @@ pub(super) struct Scratch {
     pub(super) both: Buffer,   // [T, T]
     pub(super) fired: Pattern, // of a tile of x
     pub(super) kept: Pattern,  // of a tile of y
+    pub(super) rho: Buffer,    // [N, D]
+    pub(super) between: Between,
 }
 
 /// What memory answered: the first half of a level, and all of it that the gradient needs.
@@ -132,13 +136,36 @@ pub(super) struct Read {
 }
 
 impl<'a> Head<'a> {
+    /// The head in some of its tokens, as if there were no others.
+    pub(super) fn window(&self, tokens: &Range<usize>) -> Self {
+        let Sizes { neurons, .. } = self.sizes;
+        let angles = tokens.start * (neurons / 2)..tokens.end * (neurons / 2);
+        let before = (tokens.start * neurons) as u64;
+        Self {
+            sizes: Sizes {
+                tokens: tokens.len(),
+                ..self.sizes
+            },
+            v: &self.v[self.sizes.rows_of(tokens)],
+            cos: &self.cos[angles.clone()],
+            sin: &self.sin[angles],
+            dropout: self.dropout.map(|(mask, first)| (mask, first + before)),
+            ..*self
+        }
+    }
+
+    /// The stream, `[T, D]`.
+    pub(super) fn stream(&self) -> Matrix<'a> {
+        self.wide(self.v)
+    }
+
     /// `[T, D]`.
-    fn wide<'b>(&self, rows: &'b [f32]) -> Matrix<'b> {
+    pub(super) fn wide<'b>(&self, rows: &'b [f32]) -> Matrix<'b> {
         Matrix::new(rows, self.sizes.tokens, self.sizes.width, self.sizes.width)
     }
 
     /// The rows of some neurons, `[C, D]`, of one of the matrices.
-    pub(super) fn rows(&self, matrix: &'a [f32], neurons: &Range<usize>) -> &'a [f32] {
+    pub(super) fn rows<'b>(&self, matrix: &'b [f32], neurons: &Range<usize>) -> &'b [f32] {
         &matrix[neurons.start * self.sizes.width..neurons.end * self.sizes.width]
     }
 
@@ -318,8 +345,9 @@ impl<'a> Head<'a> {
         self.dropout.map_or(1.0, |(mask, _)| mask.scale() as f32)
     }
 
-    /// x, scores and what was read and normed: the first half of a level.
-    pub(super) fn first_half(&self, scratch: &mut Scratch, read: &mut Read) {
+    /// x, scores and what was read and normed: the first half of a level. The tokens read what is in `rho`, and
+    /// write to it after that.
+    pub(super) fn first_half(&self, scratch: &mut Scratch, read: &mut Read, rho: &mut Rho<'_>, write: bool) {
         let Sizes {
             tokens,
             neurons,
@@ -328,16 +356,30 @@ impl<'a> Head<'a> {
         } = self.sizes;
         let x = scratch.x.sized(tokens * neurons);
         let scores = read.scores.sized(tokens * tokens);
+        let recalled = scratch.da.sized(tokens * width);
         for (index, tile) in self.sizes.tiles().enumerate() {
             let x = &mut x[self.place(&tile)];
             let q = scratch.q.sized(x.len());
             self.project(&tile, x);
             self.rotate(&tile, x, q, false);
             self.add_scores(tile.len(), q, scores, index == 0);
+            let q = Matrix::new(q, tokens, tile.len(), tile.len());
+            if let Some(rows) = rho.rows(&tile, width) {
+                multiply(recalled, width, q, rows, index > 0);
+            }
+            if write {
+                rho.write(&tile, q, self.stream(), width);
+            }
         }
         self.make_strict(scores);
         let a = read.a.sized(tokens * width);
         self.read(scores, a);
+        if !rho.is_empty() {
+            add(a, recalled);
+        }
+        if write {
+            rho.written();
+        }
         self.norm(a, read.scale.sized(tokens));
     }
 }
