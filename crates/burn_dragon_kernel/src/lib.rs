@@ -22,11 +22,6 @@ pub mod causal_read;
 pub mod dropout;
 pub mod gated_projection;
 pub mod level;
-#[expect(
-    dead_code,
-    unused_imports,
-    reason = "the level is about to take up bf16, packed factors and aligned buffers"
-)]
 mod matrix;
 pub mod mix;
 pub mod norm;

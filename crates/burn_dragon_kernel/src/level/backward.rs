@@ -17,7 +17,7 @@ use super::elementwise::{add, gate_back, gated, relu_back, transpose};
 use super::tile::{Head, Operands, Read, Scratch, Sizes};
 use super::{LevelInput, with_autodiff};
 use crate::buffer::Buffer;
-use crate::matrix::{Matrix, multiply};
+use crate::matrix::Matrix;
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
 use burn::backend::autodiff::grads::Gradients;
@@ -291,7 +291,9 @@ fn through_gate(head: &Head<'_>, scratch: &mut Scratch, read: &Read, du: &[f32],
         width,
         ..
     } = head.sizes;
-    let du = scratch.du.copied(du);
+    let du = scratch.du.share(head.precision, du, width);
+    let a = scratch.a.share(head.precision, &read.a[..tokens * width], width);
+    let v = scratch.v.share(head.precision, head.v, width);
     let (x, dx) = (
         scratch.x.sized(tokens * neurons),
         scratch.dx.sized(tokens * neurons),
@@ -304,9 +306,9 @@ fn through_gate(head: &Head<'_>, scratch: &mut Scratch, read: &Read, du: &[f32],
         let gate = scratch.gate.sized(x.len());
         let y = scratch.y.sized(x.len());
         let dy = scratch.tile.sized(x.len());
-        head.project(&tile, x);
+        head.project(&tile, v, x);
         scratch.fired.mark(x, count);
-        head.open(&tile, &read.a, &scratch.fired, gate);
+        head.open(&tile, a, &scratch.fired, gate);
         gated(gate, x, y);
         head.drop_out(&tile, y);
         scratch.kept.mark(y, count);
@@ -315,7 +317,7 @@ fn through_gate(head: &Head<'_>, scratch: &mut Scratch, read: &Read, du: &[f32],
         head.to_neurons(du, head.rows(head.encoder, &tile), dy, Some(&scratch.kept));
         // The gate's place takes its own gradient, dx what x feels through it.
         gate_back(gate, x, y, dy, head.kept_scale(), dx);
-        head.add_outer(gate, &scratch.kept, &read.a, &mut part.decoder_y[rows]);
+        head.add_outer(gate, &scratch.kept, a, &mut part.decoder_y[rows]);
         head.add_to_width(gate, &scratch.kept, head.rows(head.decoder_y, &tile), da);
     }
 }
@@ -335,13 +337,14 @@ fn through_read(
         width,
         ..
     } = head.sizes;
-    let stream = scratch.stream.copied(head.v);
+    let v = scratch.v.share(head.precision, head.v, width);
     let dr = scratch.da.sized(tokens * width);
     head.norm_back(dr, &read.a, &read.scale);
     head.add_read_back(&read.scores, dr, dv);
     let both = scratch.both.sized(tokens * tokens);
-    head.symmetric_outer(dr, both);
+    head.symmetric_outer(dr, &mut scratch.factor, both);
     let both = Matrix::new(both, tokens, tokens, tokens);
+    let both = scratch.factor.left(head.precision, both);
     let (x, dx) = (
         scratch.x.sized(tokens * neurons),
         scratch.dx.sized(tokens * neurons),
@@ -354,14 +357,14 @@ fn through_read(
         let turned = scratch.gate.sized(x.len());
         head.rotate(&tile, x, q, false);
         let q = Matrix::new(q, tokens, count, count);
-        multiply(dq, count, both, q, false);
-        around.add_gradients(head, &tile, q, dr, dq, dv);
+        head.precision.multiply(dq, count, both, q, false);
+        around.add_gradients(head, &tile, v, q, dr, dq, dv);
         head.rotate(&tile, dq, turned, true);
         relu_back(dx, turned, x);
         scratch.fired.mark(x, count);
         let rows = tile.start * width..tile.end * width;
         head.add_to_width(dx, &scratch.fired, head.rows(head.decoder_x, &tile), dv);
-        head.add_outer(dx, &scratch.fired, stream, &mut part.decoder_x[rows]);
+        head.add_outer(dx, &scratch.fired, v, &mut part.decoder_x[rows]);
     }
     around.passed();
 }

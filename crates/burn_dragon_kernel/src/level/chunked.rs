@@ -11,9 +11,10 @@
 //! `S` and `R` are `[N, D]`. A stream of one window is the parallel form. The arithmetic of a token is then
 //! `2 C (N + D) / 2 + 4 N D` for a window of `C` tokens, where one window takes `T (N + D)`.
 
+use super::shared::Shared;
 use super::tile::{Head, Scratch, Sizes};
 use crate::buffer::Buffer;
-use crate::matrix::{Matrix, multiply};
+use crate::matrix::{Factor, Matrix, Precision};
 use std::ops::Range;
 
 /// Widths that a stream is long before windows of it are read one by one.
@@ -73,9 +74,16 @@ impl<'a> Rho<'a> {
     }
 
     /// Adds `q^T values` to the rows of some neurons. [`written`](Self::written) ends the writing of a window.
-    pub(super) fn write(&mut self, neurons: &Range<usize>, q: Matrix<'_>, values: Matrix<'_>, width: usize) {
+    pub(super) fn write<'b>(
+        &mut self,
+        precision: Precision,
+        neurons: &Range<usize>,
+        q: Matrix<'b>,
+        values: impl Into<Factor<'b>>,
+        width: usize,
+    ) {
         let rows = &mut self.rows[neurons.start * width..neurons.end * width];
-        multiply(rows, width, q.transposed(), values, !self.empty);
+        precision.multiply(rows, width, q.transposed(), values, !self.empty);
     }
 
     /// All neurons have been written.
@@ -120,27 +128,29 @@ impl Around<'_, '_> {
     ///
     /// # Shapes
     /// - `q`, `dq`: `[T, C]`
-    /// - `dr`, `dv`: `[T, D]`
+    /// - `v`, `dr`, `dv`: `[T, D]`
     pub(super) fn add_gradients(
         &mut self,
         head: &Head<'_>,
         neurons: &Range<usize>,
+        v: Shared<'_>,
         q: Matrix<'_>,
         dr: &[f32],
         dq: &mut [f32],
         dv: &mut [f32],
     ) {
         let (count, width, dr) = (neurons.len(), head.sizes.width, head.wide(dr));
+        let precision = head.precision;
         if let Some(before) = self.before {
             let rows = Matrix::new(head.rows(before, neurons), count, width, width);
-            multiply(dq, count, dr, rows.transposed(), true);
+            precision.multiply(dq, count, dr, rows.transposed(), true);
         }
         if let Some(rows) = self.later.rows(neurons, width) {
-            multiply(dq, count, head.stream(), rows.transposed(), true);
-            multiply(dv, width, q, rows, true);
+            precision.multiply(dq, count, v.left, rows.transposed(), true);
+            precision.multiply(dv, width, q, rows, true);
         }
         if self.ask {
-            self.later.write(neurons, q, dr, width);
+            self.later.write(precision, neurons, q, dr, width);
         }
     }
 
@@ -200,24 +210,21 @@ impl Head<'_> {
     /// The memory after the stream from the memory before it, `[N, D]` each.
     fn remember(&self, scratch: &mut Scratch, before: Option<&[f32]>, after: &mut [f32]) {
         let Sizes { tokens, width, .. } = self.sizes;
+        let v = scratch.v.share(self.precision, self.v, width);
         for tile in self.sizes.tiles() {
             let count = tile.len();
             let x = scratch.tile.sized(tokens * count);
             let q = scratch.q.sized(tokens * count);
-            self.project(&tile, x);
+            self.project(&tile, v, x);
             self.rotate(&tile, x, q, false);
             let rows = tile.start * width..tile.end * width;
             if let Some(before) = before {
                 after[rows.clone()].copy_from_slice(&before[rows.clone()]);
             }
             let q = Matrix::new(q, tokens, count, count);
-            multiply(
-                &mut after[rows],
-                width,
-                q.transposed(),
-                self.stream(),
-                before.is_some(),
-            );
+            let add = before.is_some();
+            self.precision
+                .multiply(&mut after[rows], width, q.transposed(), v.right, add);
         }
     }
 }

@@ -319,6 +319,7 @@ fn five_tokens_by_hand_in_windows_of_two() {
         rotation: Frequencies::from_turns(vec![0.0; 2]).rotation(&[0], 5, DType::F32, &device),
         eps: 1e-5,
         dropout: None,
+        precision: Precision::F32,
     };
     let memory = Memory::untracked(&input, Some(2)).unwrap();
     let (operands, mut rows) = (memory.operands(), vec![f32::NAN; 4 * WIDTH]);

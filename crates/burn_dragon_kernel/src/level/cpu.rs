@@ -7,6 +7,7 @@ use super::weights::NeuronRows;
 use super::{LevelInput, LevelOutput, plain};
 use crate::buffer::Buffer;
 use crate::dropout::DropoutMask;
+use crate::matrix::Precision;
 use burn::backend::Flex;
 use burn::tensor::{DType, Shape, Tensor, TensorData};
 use burn_flex::FlexTensor;
@@ -33,6 +34,7 @@ pub(super) struct Memory {
     sin: FlexTensor,
     eps: f32,
     dropout: Option<DropoutMask>,
+    precision: Precision,
     pub(super) chunk: usize,
 }
 
@@ -62,6 +64,7 @@ impl Memory {
             sin: plain(&input.rotation.sin)?,
             eps: input.eps as f32,
             dropout: input.dropout,
+            precision: input.precision,
             chunk: chunk.unwrap_or_else(|| chunk_length(tokens, width, false)),
         })
     }
@@ -87,6 +90,7 @@ impl Memory {
             sin: self.sin.storage(),
             eps: self.eps,
             dropout: self.dropout,
+            precision: self.precision,
             chunk: self.chunk,
         }
     }
@@ -213,12 +217,14 @@ fn contribute(
 
 /// From what was read to `[T, D]` of u, and how many neurons were active.
 fn second_half(head: &Head<'_>, scratch: &mut Scratch, read: &Read, u: &mut [f32]) -> [u64; 2] {
+    let Sizes { tokens, width, .. } = head.sizes;
+    let a = scratch.a.share(head.precision, &read.a[..tokens * width], width);
     let mut active = [0; 2];
     for tile in head.sizes.tiles() {
         let x = &scratch.x[head.place(&tile)];
         let y = scratch.y.sized(x.len());
         scratch.fired.mark(x, tile.len());
-        head.open(&tile, &read.a, &scratch.fired, y);
+        head.open(&tile, a, &scratch.fired, y);
         gate(y, x);
         scratch.kept.mark(y, tile.len());
         active[0] += scratch.fired.active();

@@ -17,6 +17,7 @@ mod cpu;
 mod elementwise;
 mod memory;
 pub mod reference;
+mod shared;
 mod sparse;
 mod tile;
 mod weights;

@@ -4,28 +4,20 @@
 //! done strip by strip of 64 neurons, whose 64 rows of weights then stay in the first-level cache.
 
 use super::elementwise::mark;
+use crate::matrix::Precision;
 use pulp::{Arch, Simd, WithSimd};
 
 /// Neurons of a strip: the bits of a word.
 const STRIP: usize = 64;
 
-/// Density below which a product skips zeros: measured, where both take equally long (docs/LOG.md, 2026-11-21).
+/// Density below which a product skips zeros, beside one in f32 that does not: measured, a little under where both take
+/// equally long (docs/LOG.md, 2026-11-21).
 ///
 /// The three products differ in what they do for an entry: an update of a row held in registers, a sum over a
-/// register's lanes, an update of a row that changes with the neuron.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct BreakEven {
-    pub(super) rows: f64,
-    pub(super) dots: f64,
-    pub(super) columns: f64,
-}
-
-/// What pays on the processors measured.
-pub(super) const BREAK_EVEN: BreakEven = BreakEven {
-    rows: 0.48,
-    dots: 0.32,
-    columns: 0.4,
-};
+/// register's numbers, an update of a row that changes with the neuron.
+const ROWS: f64 = 0.48;
+const DOTS: f64 = 0.32;
+const COLUMNS: f64 = 0.4;
 
 /// Where a tile is above zero.
 #[derive(Clone, Debug, Default)]
@@ -50,10 +42,24 @@ impl Pattern {
         self.active
     }
 
-    /// Whether so few entries are active that skipping the others pays, for rows of `width` numbers.
-    pub(super) fn pays(&self, break_even: f64, width: usize) -> bool {
+    /// Whether [`add_rows`](Self::add_rows) is faster than a product that skips nothing.
+    pub(super) fn rows_pay(&self, precision: Precision, width: usize) -> bool {
+        self.pays(ROWS, precision, width)
+    }
+
+    /// Whether [`dots`](Self::dots) is faster than a product that skips nothing.
+    pub(super) fn dots_pay(&self, precision: Precision, width: usize) -> bool {
+        self.pays(DOTS, precision, width)
+    }
+
+    /// Whether [`add_columns`](Self::add_columns) is faster than a product that skips nothing.
+    pub(super) fn columns_pay(&self, precision: Precision, width: usize) -> bool {
+        self.pays(COLUMNS, precision, width)
+    }
+
+    fn pays(&self, break_even: f64, precision: Precision, width: usize) -> bool {
         let density = self.active as f64 / (self.tokens * self.columns) as f64;
-        density < break_even && width.is_multiple_of(lanes())
+        density * precision.speed() < break_even && width.is_multiple_of(lanes())
     }
 
     /// `into += tile weights`: `[T, C]` times `[C, D]`.
@@ -412,7 +418,7 @@ mod tests {
         }
     }
 
-    /// Prints how long each product takes beside the one that skips nothing, for the constants above:
+    /// Prints how long each product takes beside the one that skips nothing, for the constants of this file:
     /// `cargo test --release -p burn_dragon_kernel --lib break_even -- --ignored --nocapture`
     #[test]
     #[ignore = "a measurement"]

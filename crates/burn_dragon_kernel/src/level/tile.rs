@@ -5,11 +5,12 @@
 
 use super::chunked::{Between, Rho};
 use super::elementwise::{add, relu, turn};
-use super::sparse::{BREAK_EVEN, Pattern};
+use super::shared::{Room, Shared};
+use super::sparse::Pattern;
 use super::weights::NeuronRows;
 use crate::buffer::Buffer;
 use crate::dropout::DropoutMask;
-use crate::matrix::{Matrix, multiply};
+use crate::matrix::{Matrix, Packing, Precision};
 use std::ops::Range;
 
 /// Entries of a tile: 256 KiB of f32, a fraction of a core's second-level cache.
@@ -58,6 +59,7 @@ pub(super) struct Operands<'a> {
     pub(super) sin: &'a [f32],
     pub(super) eps: f32,
     pub(super) dropout: Option<DropoutMask>,
+    pub(super) precision: Precision,
     pub(super) chunk: usize,
 }
 
@@ -87,6 +89,7 @@ impl<'a> Operands<'a> {
             cos: &self.cos[table.clone()],
             sin: &self.sin[table],
             eps: self.eps,
+            precision: self.precision,
             dropout: self
                 .dropout
                 .map(|mask| (mask, ((lane * heads + head) * tokens * neurons) as u64)),
@@ -105,22 +108,25 @@ pub(super) struct Head<'a> {
     cos: &'a [f32],                  // [T, N/2]
     sin: &'a [f32],                  // [T, N/2]
     eps: f32,
+    pub(super) precision: Precision,
     dropout: Option<(DropoutMask, u64)>,
 }
 
 /// Buffers of one head of one lane, used again and again by one thread.
 #[derive(Default)]
 pub(super) struct Scratch {
-    pub(super) x: Buffer,      // [T, N], tile by tile
-    pub(super) dx: Buffer,     // [T, N], tile by tile
-    pub(super) q: Buffer,      // a tile
-    pub(super) y: Buffer,      // a tile
-    pub(super) gate: Buffer,   // a tile
-    pub(super) tile: Buffer,   // a tile
-    pub(super) stream: Buffer, // [T, D]
-    pub(super) du: Buffer,     // [T, D]
-    pub(super) da: Buffer,     // [T, D]
-    pub(super) both: Buffer,   // [T, T]
+    pub(super) x: Buffer,    // [T, N], tile by tile
+    pub(super) dx: Buffer,   // [T, N], tile by tile
+    pub(super) q: Buffer,    // a tile
+    pub(super) y: Buffer,    // a tile
+    pub(super) gate: Buffer, // a tile
+    pub(super) tile: Buffer, // a tile
+    pub(super) da: Buffer,   // [T, D]
+    pub(super) both: Buffer, // [T, T]
+    pub(super) v: Room,
+    pub(super) a: Room,
+    pub(super) du: Room,
+    pub(super) factor: Packing,
     pub(super) fired: Pattern, // of a tile of x
     pub(super) kept: Pattern,  // of a tile of y
     pub(super) rho: Buffer,    // [N, D]
@@ -154,11 +160,6 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The stream, `[T, D]`.
-    pub(super) fn stream(&self) -> Matrix<'a> {
-        self.wide(self.v)
-    }
-
     /// `[T, D]`.
     pub(super) fn wide<'b>(&self, rows: &'b [f32]) -> Matrix<'b> {
         Matrix::new(rows, self.sizes.tokens, self.sizes.width, self.sizes.width)
@@ -175,49 +176,58 @@ impl<'a> Head<'a> {
     }
 
     /// `relu(v decoder_x)` of some neurons.
-    pub(super) fn project(&self, neurons: &Range<usize>, x: &mut [f32]) {
-        self.to_neurons(self.v, self.rows(self.decoder_x, neurons), x, None);
+    pub(super) fn project(&self, neurons: &Range<usize>, v: Shared<'_>, x: &mut [f32]) {
+        self.to_neurons(v, self.rows(self.decoder_x, neurons), x, None);
         relu(x);
     }
 
     /// `a decoder_y` of some neurons: where x fired at least, or everywhere.
-    pub(super) fn open(&self, neurons: &Range<usize>, a: &[f32], fired: &Pattern, gate: &mut [f32]) {
+    pub(super) fn open(&self, neurons: &Range<usize>, a: Shared<'_>, fired: &Pattern, gate: &mut [f32]) {
         self.to_neurons(a, self.rows(self.decoder_y, neurons), gate, Some(fired));
     }
 
     /// `[T, D]` times the rows of some neurons transposed, into a tile; with a pattern only what it marks is sure to
     /// be computed, and the rest may be 0.
-    pub(super) fn to_neurons(&self, from: &[f32], rows: &[f32], tile: &mut [f32], pattern: Option<&Pattern>) {
+    pub(super) fn to_neurons(
+        &self,
+        from: Shared<'_>,
+        rows: &[f32],
+        tile: &mut [f32],
+        pattern: Option<&Pattern>,
+    ) {
         let width = self.sizes.width;
-        if let Some(pattern) = pattern.filter(|pattern| pattern.pays(BREAK_EVEN.dots, width)) {
+        if let Some(pattern) = pattern.filter(|pattern| pattern.dots_pay(self.precision, width)) {
             tile.fill(0.0);
-            return pattern.dots(from, rows, tile, width);
+            return pattern.dots(from.numbers, rows, tile, width);
         }
         let count = rows.len() / width;
         let rows = Matrix::new(rows, count, width, width);
-        multiply(tile, count, self.wide(from), rows.transposed(), false);
+        self.precision
+            .multiply(tile, count, from.left, rows.transposed(), false);
     }
 
     /// Adds a tile times the rows of its neurons to `[T, D]`; the pattern is the tile's.
     pub(super) fn add_to_width(&self, tile: &[f32], pattern: &Pattern, rows: &[f32], into: &mut [f32]) {
         let Sizes { tokens, width, .. } = self.sizes;
-        if pattern.pays(BREAK_EVEN.rows, width) {
+        if pattern.rows_pay(self.precision, width) {
             return pattern.add_rows(tile, rows, into, width);
         }
         let count = rows.len() / width;
         let tile = Matrix::new(tile, tokens, count, count);
-        multiply(into, width, tile, Matrix::new(rows, count, width, width), true);
+        let rows = Matrix::new(rows, count, width, width);
+        self.precision.multiply(into, width, tile, rows, true);
     }
 
     /// Adds a tile transposed times `[T, D]` to the rows of its neurons; the pattern is the tile's.
-    pub(super) fn add_outer(&self, tile: &[f32], pattern: &Pattern, from: &[f32], rows: &mut [f32]) {
+    pub(super) fn add_outer(&self, tile: &[f32], pattern: &Pattern, from: Shared<'_>, rows: &mut [f32]) {
         let Sizes { tokens, width, .. } = self.sizes;
-        if pattern.pays(BREAK_EVEN.columns, width) {
-            return pattern.add_columns(tile, from, rows, width);
+        if pattern.columns_pay(self.precision, width) {
+            return pattern.add_columns(tile, from.numbers, rows, width);
         }
         let count = rows.len() / width;
         let tile = Matrix::new(tile, tokens, count, count);
-        multiply(rows, width, tile.transposed(), self.wide(from), true);
+        self.precision
+            .multiply(rows, width, tile.transposed(), from.right, true);
     }
 
     /// Turns a tile by the positions' angles; `back` turns the other way.
@@ -238,18 +248,14 @@ impl<'a> Head<'a> {
     }
 
     /// Adds a tile's part of the scores, blocks on and below the diagonal.
-    fn add_scores(&self, count: usize, q: &[f32], scores: &mut [f32], first: bool) {
+    fn add_scores(&self, count: usize, q: &[f32], room: &mut Packing, scores: &mut [f32], first: bool) {
         let tokens = self.sizes.tokens;
+        let keys = room.right(self.precision, Matrix::new(q, tokens, count, count).transposed());
         for rows in self.sizes.blocks() {
             let left = Matrix::new(&q[rows.start * count..], rows.len(), count, count);
-            let right = Matrix::new(q, rows.end, count, count);
-            multiply(
-                &mut scores[rows.start * tokens..],
-                tokens,
-                left,
-                right.transposed(),
-                !first,
-            );
+            let into = &mut scores[rows.start * tokens..];
+            self.precision
+                .multiply(into, tokens, left, keys.leading(count, rows.end), !first);
         }
     }
 
@@ -264,12 +270,13 @@ impl<'a> Head<'a> {
     }
 
     /// Strict scores times the stream, into `[T, D]`.
-    fn read(&self, scores: &[f32], into: &mut [f32]) {
+    fn read(&self, scores: &[f32], v: Shared<'_>, into: &mut [f32]) {
         let Sizes { tokens, width, .. } = self.sizes;
         for rows in self.sizes.blocks() {
             let left = Matrix::new(&scores[rows.start * tokens..], rows.len(), rows.end, tokens);
-            let right = Matrix::new(self.v, rows.end, width, width);
-            multiply(&mut into[rows.start * width..], width, left, right, false);
+            let into = &mut into[rows.start * width..];
+            self.precision
+                .multiply(into, width, left, v.right.leading(rows.end, width), false);
         }
     }
 
@@ -279,23 +286,20 @@ impl<'a> Head<'a> {
         for rows in self.sizes.blocks() {
             let left = Matrix::new(&scores[rows.start * tokens..], rows.len(), rows.end, tokens);
             let right = Matrix::new(&from[rows.start * width..], rows.len(), width, width);
-            multiply(into, width, left.transposed(), right, true);
+            self.precision
+                .multiply(into, width, left.transposed(), right, true);
         }
     }
 
     /// `left stream^T` below the diagonal, then added to its own transpose: a symmetric matrix without a diagonal.
-    pub(super) fn symmetric_outer(&self, left: &[f32], into: &mut [f32]) {
+    pub(super) fn symmetric_outer(&self, left: &[f32], room: &mut Packing, into: &mut [f32]) {
         let Sizes { tokens, width, .. } = self.sizes;
+        let stream = room.right(self.precision, self.wide(self.v).transposed());
         for rows in self.sizes.blocks() {
             let left = Matrix::new(&left[rows.start * width..], rows.len(), width, width);
-            let right = Matrix::new(self.v, rows.end, width, width);
-            multiply(
-                &mut into[rows.start * tokens..],
-                tokens,
-                left,
-                right.transposed(),
-                false,
-            );
+            let into = &mut into[rows.start * tokens..];
+            self.precision
+                .multiply(into, tokens, left, stream.leading(width, rows.end), false);
         }
         mirror(into, tokens);
     }
@@ -357,23 +361,24 @@ impl<'a> Head<'a> {
         let x = scratch.x.sized(tokens * neurons);
         let scores = read.scores.sized(tokens * tokens);
         let recalled = scratch.da.sized(tokens * width);
+        let v = scratch.v.share(self.precision, self.v, width);
         for (index, tile) in self.sizes.tiles().enumerate() {
             let x = &mut x[self.place(&tile)];
             let q = scratch.q.sized(x.len());
-            self.project(&tile, x);
+            self.project(&tile, v, x);
             self.rotate(&tile, x, q, false);
-            self.add_scores(tile.len(), q, scores, index == 0);
+            self.add_scores(tile.len(), q, &mut scratch.factor, scores, index == 0);
             let q = Matrix::new(q, tokens, tile.len(), tile.len());
             if let Some(rows) = rho.rows(&tile, width) {
-                multiply(recalled, width, q, rows, index > 0);
+                self.precision.multiply(recalled, width, q, rows, index > 0);
             }
             if write {
-                rho.write(&tile, q, self.stream(), width);
+                rho.write(self.precision, &tile, q, v.right, width);
             }
         }
         self.make_strict(scores);
         let a = read.a.sized(tokens * width);
-        self.read(scores, a);
+        self.read(scores, v, a);
         if !rho.is_empty() {
             add(a, recalled);
         }

@@ -32,6 +32,11 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// How many times as fast as in f32 a product of the sizes of a tile is, about.
+    pub(crate) fn speed(self) -> f64 {
+        Unit::of(self).speed()
+    }
+
     /// `into = left right`, or `into += left right`; rows of `into` are `stride` apart.
     ///
     /// # Panics

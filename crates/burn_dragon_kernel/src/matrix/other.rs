@@ -14,6 +14,11 @@ impl Unit {
         None
     }
 
+    /// No unit, no speed.
+    pub(crate) fn speed(self) -> f64 {
+        match self {}
+    }
+
     /// No unit, no layout.
     pub(crate) fn layout(self, _: Side, _: usize, _: usize) -> Option<Layout> {
         match self {}

@@ -25,6 +25,14 @@ impl Unit {
         }
     }
 
+    /// How many times as fast as f32 it is, about.
+    pub(crate) fn speed(self) -> f64 {
+        match self {
+            Self::Gemm | Self::Rounded => 1.0,
+            Self::Native(native) => native.speed(),
+        }
+    }
+
     /// How this unit wants a factor; `None`: as it is.
     pub(crate) fn layout(self, side: Side, outer: usize, inner: usize) -> Option<Layout> {
         match self {

@@ -1,0 +1,35 @@
+//! A matrix of a head that many of its products share, laid out for them once.
+
+use crate::buffer::Buffer;
+use crate::matrix::{Factor, Matrix, Packing, Precision};
+
+/// Room for a `[T, D]` matrix that products share, used again and again.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    numbers: Buffer,
+    left: Packing,
+    right: Packing,
+}
+
+/// A `[T, D]` matrix, ready to be either factor of a product.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shared<'a> {
+    pub(super) numbers: &'a [f32],
+    /// `[T, D]`, first factor.
+    pub(super) left: Factor<'a>,
+    /// `[T, D]`, second factor.
+    pub(super) right: Factor<'a>,
+}
+
+impl Room {
+    /// Copies a matrix of rows of `width` numbers and lays it out.
+    pub(super) fn share(&mut self, precision: Precision, numbers: &[f32], width: usize) -> Shared<'_> {
+        let numbers = self.numbers.copied(numbers);
+        let matrix = Matrix::new(numbers, numbers.len() / width, width, width);
+        Shared {
+            numbers,
+            left: self.left.left(precision, matrix),
+            right: self.right.right(precision, matrix),
+        }
+    }
+}
