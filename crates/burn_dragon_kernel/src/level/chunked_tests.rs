@@ -1,6 +1,6 @@
 //! The chunked form against the parallel one and against the definition: any windows, any split, any start.
 
-use super::chunked::{Rho, chunk_length};
+use super::chunked::Rho;
 use super::cpu::Memory;
 use super::tests::{Case, numbers, tracked, values};
 use super::tile::{Read, Scratch};
@@ -319,6 +319,7 @@ fn five_tokens_by_hand_in_windows_of_two() {
         rotation: Frequencies::from_turns(vec![0.0; 2]).rotation(&[0], 5, DType::F32, &device),
         eps: 1e-5,
         dropout: None,
+        precision: Precision::F32,
     };
     let memory = Memory::untracked(&input, Some(2)).unwrap();
     let (operands, mut rows) = (memory.operands(), vec![f32::NAN; 4 * WIDTH]);
@@ -359,6 +360,7 @@ fn a_stream_is_cut_where_that_is_less_work_into_windows_of_about_one_length() {
             last = windows;
         }
     }
-    assert_eq!(chunk_length(1024, 256, false), 1024);
+    assert_eq!(chunk_length(512, 256, false), 512);
+    assert_eq!(chunk_length(512, 256, true), 256);
     assert!(chunk_length(8192, 128, false) < 512);
 }
