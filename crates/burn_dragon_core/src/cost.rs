@@ -10,6 +10,7 @@
 //! | readout | `2 d V` |
 
 use crate::config::DragonConfig;
+use burn_dragon_kernel::api::expert::chunk_length;
 
 /// Bytes of one f32.
 const F32: u64 = 4;
@@ -63,14 +64,19 @@ impl Cost<'_> {
 
     /// Peak bytes of a training step on the processor in f32, roughly: nothing neuron-wide is kept.
     ///
-    /// Per level some tensors of the width, per head one more; weights with gradient, two moments and the parts that
-    /// are summed; logits and what follows from them; the buffers of at most eight threads.
+    /// Per level some tensors of the width, per head one more and the scores of each window of C tokens; weights with
+    /// gradient, two moments and the parts that are summed; logits and what follows from them; the buffers of at most
+    /// eight threads: two neuron-wide tensors and the scores of a window, and a memory for each window of several.
     pub fn training_bytes(&self, lanes: usize, tokens: usize) -> u64 {
         let c = self.config;
-        let (rows, tokens) = ((lanes * tokens) as u64, tokens as u64);
-        let streams = (c.n_levels * (16 + c.n_heads) * c.d_model) as u64 * rows;
+        let chunk = chunk_length(tokens, c.d_model, false);
+        let windows = tokens.div_ceil(chunk);
+        let memories = if windows > 1 { windows } else { 0 };
+        let rows = (lanes * tokens) as u64;
+        let streams = (c.n_levels * ((16 + c.n_heads) * c.d_model + c.n_heads * chunk)) as u64 * rows;
         let logits = 8 * rows * c.vocab_size as u64;
-        let buffers = 8 * (2 * tokens * c.neurons_per_head() as u64 + 2 * tokens * tokens);
+        let neurons = c.neurons_per_head() as u64;
+        let buffers = 8 * ((2 * chunk + memories * c.d_model) as u64 * neurons + (chunk * chunk) as u64);
         (streams + logits + 7 * self.parameters() + buffers) * F32
     }
 

@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::expert::level_reference;
 use burn_dragon_kernel::api::{
-    DropoutMask, LevelInput, LevelWeights, Precision, Rotation, causal_read_with_memory, level,
-    level_with_activity, norm, projection,
+    DropoutMask, LevelInput, LevelWeights, Precision, Rotation, level, level_with_activity,
+    level_with_memory, norm,
 };
 
 /// A level: weights, positions of the window, norm epsilon.
@@ -63,9 +63,7 @@ impl Level<'_> {
     /// - `v`: `[B, 1, T, D]`
     /// - `rho`: `[B, H, N, D]`
     pub fn forward_with_memory(&self, v: Tensor<4>, rho: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
-        let x = projection(v.clone(), self.weights.decoder_x().clone()); // [B, H, T, N]
-        let (read, rho) = causal_read_with_memory(self.rotation.rotate(x.clone()), v.clone(), rho);
-        let u = level_reference::after_read(&self.input(v.clone(), None), x, read).u;
+        let (u, rho) = level_with_memory(self.input(v.clone(), None), rho);
         (self.join(v, u), rho)
     }
 

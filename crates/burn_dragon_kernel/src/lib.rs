@@ -47,7 +47,7 @@ pub mod api {
         pub use crate::causal_read::reference as causal_read_reference;
         pub use crate::gated_projection::reference as gated_projection_reference;
         pub use crate::level::reference as level_reference;
-        pub use crate::level::{level_in_chunks, level_with_memory_in_chunks};
+        pub use crate::level::{chunk_length, level_in_chunks, level_with_memory_in_chunks};
         pub use crate::norm::reference as norm_reference;
         pub use crate::projection::reference as projection_reference;
         pub use crate::rotation::reference as rotation_reference;

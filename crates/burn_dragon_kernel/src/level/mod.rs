@@ -22,6 +22,7 @@ mod sparse;
 mod tile;
 mod weights;
 
+pub use chunked::chunk_length;
 pub use memory::{level_with_memory, level_with_memory_in_chunks};
 pub use weights::LevelWeights;
 
