@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::expert::level_reference;
 use burn_dragon_kernel::api::{
-    DropoutMask, LevelInput, Rotation, causal_read_with_memory, level, level_with_activity, norm, projection,
+    DropoutMask, LevelInput, Rotation, causal_read_with_memory, join, level, level_with_activity, projection,
 };
 
 /// The three weight matrices that all levels share.
@@ -79,7 +79,7 @@ impl Level<'_> {
 
     /// `norm(v + norm(u))`.
     fn join(&self, v: Tensor<4>, u: Tensor<4>) -> Tensor<4> {
-        norm(v + norm(u, self.eps), self.eps)
+        join(v, u, self.eps)
     }
 
     fn input(&self, v: Tensor<4>, dropout: Option<DropoutMask>) -> LevelInput {
