@@ -3,11 +3,12 @@
 use crate::config::{ConfigError, DragonConfig};
 use crate::density::{DensityProbe, Watch};
 use crate::level::{Level, Watched};
+use crate::rotations::Rotations;
 use crate::seed::{Rng, derive};
 use crate::state::{DragonState, StateError};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Precision, Rotation, norm};
+use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Precision, norm};
 
 /// A Dragon Hatchling model: five matrices, one set for all levels.
 #[derive(Module, Debug)]
@@ -24,6 +25,8 @@ pub struct Dragon {
     pub lm_head: Param<Tensor<2>>,
     #[module(skip)]
     config: DragonConfig,
+    #[module(skip)]
+    rotations: Rotations,
 }
 
 /// What a pass does beside computing logits. The default does nothing.
@@ -59,6 +62,7 @@ impl Dragon {
             encoder: weights.draw("encoder", [h * n, d]),
             lm_head: weights.draw("lm_head", [d, config.vocab_size]),
             config: config.clone(),
+            rotations: Rotations::default(),
         })
     }
 
@@ -91,7 +95,10 @@ impl Dragon {
     /// [`forward`](Self::forward) with dropout, or watched.
     pub fn forward_pass(&self, tokens: Tensor<2, Int>, mut pass: Pass<'_>) -> Tensor<3> {
         let mut v = self.embedded(tokens); // [B, 1, T, D]
-        let rotation = self.rotation(&[0], &v);
+        let device = v.device().inner();
+        let rotation = self
+            .rotations
+            .of_window(&self.config, v.dims()[2], v.dtype(), device);
         let weights = self.level_weights();
         let level = Level {
             weights: &weights,
@@ -135,7 +142,10 @@ impl Dragon {
         let [lanes, length] = tokens.dims();
         state.check(&self.config, lanes)?;
         let mut v = self.embedded(tokens);
-        let rotation = self.rotation(state.positions(), &v);
+        let rotation = self
+            .config
+            .frequencies()
+            .rotation(state.positions(), length, v.dtype(), &v.device());
         let weights = self.level_weights();
         let level = Level {
             weights: &weights,
@@ -163,12 +173,6 @@ impl Dragon {
         norm(rows, self.config.norm_eps).reshape([lanes, 1, length, self.config.d_model])
     }
 
-    fn rotation(&self, starts: &[u64], v: &Tensor<4>) -> Rotation {
-        self.config
-            .frequencies()
-            .rotation(starts, v.dims()[2], v.dtype(), &v.device())
-    }
-
     fn level_weights(&self) -> LevelWeights {
         LevelWeights::new(self.decoder_x.val(), self.decoder_y.val(), self.encoder.val())
     }
@@ -182,7 +186,10 @@ impl Dragon {
     }
 
     fn read_out(&self, v: Tensor<4>) -> Tensor<3> {
-        v.squeeze_dim::<3>(1).matmul(self.lm_head.val().unsqueeze()) // [B, T, V]
+        let [lanes, _, length, width] = v.dims();
+        // One product of two matrices: as a batch, the gradient of the readout would be a matrix for every lane.
+        let logits = v.reshape([lanes * length, width]).matmul(self.lm_head.val()); // [B*T, V]
+        logits.reshape([lanes, length, self.config.vocab_size])
     }
 }
 

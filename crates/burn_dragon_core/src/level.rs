@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::expert::level_reference;
 use burn_dragon_kernel::api::{
-    DropoutMask, LevelInput, LevelWeights, Precision, Rotation, level, level_with_activity,
-    level_with_memory, norm,
+    DropoutMask, LevelInput, LevelWeights, Precision, Rotation, join, level, level_with_activity,
+    level_with_memory,
 };
 
 /// A level: weights, positions of the window, norm epsilon.
@@ -69,7 +69,7 @@ impl Level<'_> {
 
     /// `norm(v + norm(u))`.
     fn join(&self, v: Tensor<4>, u: Tensor<4>) -> Tensor<4> {
-        norm(v + norm(u, self.eps), self.eps)
+        join(v, u, self.eps)
     }
 
     fn input(&self, v: Tensor<4>, dropout: Option<DropoutMask>) -> LevelInput {

@@ -37,6 +37,7 @@ pub mod dragon;
 pub mod level;
 pub mod loss;
 pub mod parameters;
+mod rotations;
 pub mod seed;
 pub mod state;
 

@@ -12,15 +12,23 @@
 //! | gated projection | `y = relu(a W) * x` | [`gated_projection`] |
 //! | norm | `(v - mean) / sqrt(variance + eps)` | [`norm`] |
 //! | level | the four above in one: what a level adds to the stream, before its norm | [`level`] |
+//! | join | `norm(v + norm(u))`: a contribution enters the stream | [`join`] |
+//! | cross entropy | `-log softmax(logits)[target]` | [`cross_entropy`] |
 //! | dropout | keep a neuron where a hash of its index says so | [`dropout`] |
+//! | AdamW | one step of a parameter and its moments | [`adamw`] |
+//! | sum of squares | of a gradient, for its norm | [`sum_of_squares`] |
 //!
 //! Shapes use the project's letters: B lanes, T tokens, D model width, H heads, N neurons per head.
 //! Wrong shapes are a programmer's error here: the operations panic with the expected and the given shape.
 
+pub mod adamw;
 mod buffer;
 pub mod causal_read;
+pub mod cross_entropy;
 pub mod dropout;
+mod flex;
 pub mod gated_projection;
+pub mod join;
 pub mod level;
 mod matrix;
 pub mod mix;
@@ -28,12 +36,18 @@ pub mod norm;
 pub mod projection;
 pub mod rotation;
 mod simd;
+pub mod sum_of_squares;
+#[cfg(test)]
+mod testing;
 
 /// The curated names of this crate.
 pub mod api {
+    pub use crate::adamw::{AdamWStep, Moments, adamw};
     pub use crate::causal_read::{causal_read, causal_read_with_memory};
+    pub use crate::cross_entropy::cross_entropy;
     pub use crate::dropout::DropoutMask;
     pub use crate::gated_projection::gated_projection;
+    pub use crate::join::join;
     pub use crate::level::{
         LevelInput, LevelOutput, LevelWeights, level, level_with_activity, level_with_memory,
     };
@@ -41,16 +55,21 @@ pub mod api {
     pub use crate::norm::norm;
     pub use crate::projection::projection;
     pub use crate::rotation::{Frequencies, Rotation};
+    pub use crate::sum_of_squares::sum_of_squares;
 
     /// The definitions that every faster implementation is tested against, and forms of the caller's choice.
     pub mod expert {
+        pub use crate::adamw::reference as adamw_reference;
         pub use crate::causal_read::reference as causal_read_reference;
+        pub use crate::cross_entropy::reference as cross_entropy_reference;
         pub use crate::gated_projection::reference as gated_projection_reference;
+        pub use crate::join::reference as join_reference;
         pub use crate::level::reference as level_reference;
         pub use crate::level::{chunk_length, level_in_chunks, level_with_memory_in_chunks};
         pub use crate::norm::reference as norm_reference;
         pub use crate::projection::reference as projection_reference;
         pub use crate::rotation::reference as rotation_reference;
+        pub use crate::sum_of_squares::reference as sum_of_squares_reference;
     }
 }
 

@@ -2,13 +2,27 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
+use burn_dragon_kernel::api::sum_of_squares;
 use std::collections::BTreeMap;
 
 /// The gradient of every parameter, flattened, under the parameter's dotted name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct GradientSet {
-    by_name: BTreeMap<String, Tensor<1>>,
+    sums: BTreeMap<String, Tensor<1>>,
     losses: u32,
+    /// What the sums are still to be multiplied by: the optimiser does it in its own pass over them.
+    scale: f64,
+}
+
+impl Default for GradientSet {
+    /// No gradient of any loss.
+    fn default() -> Self {
+        Self {
+            sums: BTreeMap::new(),
+            losses: 0,
+            scale: 1.0,
+        }
+    }
 }
 
 impl GradientSet {
@@ -17,65 +31,50 @@ impl GradientSet {
         module.visit(&mut Collect {
             path: Vec::new(),
             gradients: &mut gradients,
-            sums: &mut self.by_name,
+            sums: &mut self.sums,
         });
         self.losses += 1;
     }
 
     /// Turns the sum over losses into their mean.
     pub fn mean(self) -> Self {
-        if self.losses <= 1 {
-            return self;
-        }
-        let factor = 1.0 / f64::from(self.losses);
+        let losses = self.losses.max(1);
         Self {
             losses: 1,
-            ..self.scale(factor)
+            scale: self.scale / f64::from(losses),
+            ..self
         }
     }
 
     /// The Euclidean norm of all gradients together.
     pub fn norm(&self) -> f64 {
-        let squares: Vec<Tensor<1>> = self
-            .by_name
-            .values()
-            .map(|gradient| gradient.clone().square().sum())
-            .collect();
-        if squares.is_empty() {
-            return 0.0;
-        }
-        Tensor::cat(squares, 0).sum().sqrt().into_scalar::<f64>()
+        let squares = self.sums.values().map(|sum| sum_of_squares(sum.clone()));
+        self.scale * squares.sum::<f64>().sqrt()
     }
 
     /// Scales all gradients together so that their norm, given, does not exceed `limit`.
     pub fn clip(self, norm: f64, limit: f64) -> Self {
-        if norm <= limit {
-            self
+        let scale = if norm <= limit {
+            self.scale
         } else {
-            self.scale(limit / norm)
-        }
+            self.scale * limit / norm
+        };
+        Self { scale, ..self }
     }
 
     /// Takes the gradient of a parameter.
     pub fn take(&mut self, name: &str) -> Option<Tensor<1>> {
-        self.by_name.remove(name)
+        self.take_unscaled(name).map(|(sum, scale)| sum * scale)
+    }
+
+    /// Takes the gradient of a parameter as its sum over losses and what that is to be multiplied by.
+    pub(crate) fn take_unscaled(&mut self, name: &str) -> Option<(Tensor<1>, f64)> {
+        self.sums.remove(name).map(|sum| (sum, self.scale))
     }
 
     /// The gradient of a parameter, flattened.
-    pub fn get(&self, name: &str) -> Option<&Tensor<1>> {
-        self.by_name.get(name)
-    }
-
-    fn scale(self, factor: f64) -> Self {
-        let by_name = self
-            .by_name
-            .into_iter()
-            .map(|(name, gradient)| (name, gradient * factor))
-            .collect();
-        Self {
-            by_name,
-            losses: self.losses,
-        }
+    pub fn get(&self, name: &str) -> Option<Tensor<1>> {
+        self.sums.get(name).map(|sum| sum.clone() * self.scale)
     }
 }
 

@@ -1,9 +1,4 @@
-//! AdamW (Loshchilov and Hutter, 2019) over named parameters.
-//!
-//! ```text
-//! m = beta_1 m + (1 - beta_1) g        v = beta_2 v + (1 - beta_2) g^2
-//! w = w (1 - lr decay) - lr (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + eps)
-//! ```
+//! AdamW over named parameters; the equation is the kernel's ([`burn_dragon_kernel::adamw`]).
 //!
 //! Ours rather than Burn's because the moments are kept and saved under parameter names, which survive a change of
 //! the program, and because learning rate and decay differ by group.
@@ -13,6 +8,7 @@ use crate::gradients::GradientSet;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::tensors::TensorFile;
+use burn_dragon_kernel::api::{AdamWStep, Moments, adamw};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -72,12 +68,6 @@ pub struct AdamW {
     config: OptimizerConfig,
     steps: i32,
     moments: BTreeMap<String, Moments>,
-}
-
-#[derive(Clone, Debug)]
-struct Moments {
-    first: Tensor<1>,
-    second: Tensor<1>,
 }
 
 impl AdamW {
@@ -194,8 +184,14 @@ impl AdamW {
             .find(|group| group.parameters.iter().any(|parameter| parameter == name))
     }
 
-    /// The new value of one parameter, flattened.
-    fn update(&mut self, name: &str, value: Tensor<1>, gradient: Tensor<1>, learning_rate: f64) -> Tensor<1> {
+    /// The new value of one parameter, flattened, from its gradient and a factor on it.
+    fn update(
+        &mut self,
+        name: &str,
+        value: Tensor<1>,
+        (gradient, scale): (Tensor<1>, f64),
+        learning_rate: f64,
+    ) -> Tensor<1> {
         let (factor, decay) = match self.group(name) {
             Some(group) => (
                 group.learning_rate_factor,
@@ -203,24 +199,20 @@ impl AdamW {
             ),
             None => (1.0, self.config.weight_decay),
         };
-        let (learning_rate, c) = (learning_rate * factor, &self.config);
-        let squared = gradient.clone().square() * (1.0 - c.beta_2);
-        let gradient = gradient * (1.0 - c.beta_1);
-        let Moments { first, second } = match self.moments.remove(name) {
-            Some(old) => Moments {
-                first: old.first * c.beta_1 + gradient,
-                second: old.second * c.beta_2 + squared,
-            },
-            None => Moments {
-                first: gradient,
-                second: squared,
-            },
+        let step = AdamWStep {
+            count: self.steps,
+            rate: learning_rate * factor,
+            beta_1: self.config.beta_1,
+            beta_2: self.config.beta_2,
+            eps: self.config.eps,
+            decay,
+            scale,
         };
-        let unbias = |beta: f64| 1.0 / (1.0 - beta.powi(self.steps));
-        let root = (second.clone() * unbias(c.beta_2)).sqrt() + c.eps;
-        let direction = first.clone() * (learning_rate * unbias(c.beta_1)) / root;
-        self.moments.insert(name.to_string(), Moments { first, second });
-        value * (1.0 - learning_rate * decay) - direction
+        let moments = self.moments.remove(name);
+        let moments = moments.unwrap_or_else(|| Moments::zeros_like(&value));
+        let (value, moments) = adamw(value, gradient, moments, &step);
+        self.moments.insert(name.to_string(), moments);
+        value
     }
 }
 
@@ -242,7 +234,7 @@ impl ModuleMapper for Update<'_> {
 
     fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
         let name = self.path.join(".");
-        let Some(gradient) = self.gradients.take(&name) else {
+        let Some(gradient) = self.gradients.take_unscaled(&name) else {
             return param;
         };
         param.map(|tensor| {

@@ -338,7 +338,7 @@ fn columns_of(rows: &[u64]) -> [u64; 64] {
 mod tests {
     use super::*;
     use crate::buffer::Buffer;
-    use crate::matrix::{Matrix, multiply};
+    use crate::matrix::Matrix;
     use std::time::Instant;
 
     fn numbers(count: usize, density: f64, seed: u64) -> Buffer {
@@ -439,7 +439,7 @@ mod tests {
                     ratio(
                         || pattern.add_rows(&tile, &weights, &mut wide, width),
                         |into| {
-                            multiply(
+                            Precision::F32.multiply(
                                 into,
                                 width,
                                 view(&tile, TOKENS, COLUMNS),
@@ -453,7 +453,13 @@ mod tests {
                         || pattern.dots(&right, &weights, &mut out, width),
                         |into| {
                             let weights = view(&weights, COLUMNS, width).transposed();
-                            multiply(into, COLUMNS, view(&right, TOKENS, width), weights, false);
+                            Precision::F32.multiply(
+                                into,
+                                COLUMNS,
+                                view(&right, TOKENS, width),
+                                weights,
+                                false,
+                            );
                         },
                         TOKENS * COLUMNS,
                     ),
@@ -461,7 +467,7 @@ mod tests {
                         || pattern.add_columns(&tile, &right, &mut rows, width),
                         |into| {
                             let tile = view(&tile, TOKENS, COLUMNS).transposed();
-                            multiply(into, width, tile, view(&right, TOKENS, width), true);
+                            Precision::F32.multiply(into, width, tile, view(&right, TOKENS, width), true);
                         },
                         COLUMNS * width,
                     ),

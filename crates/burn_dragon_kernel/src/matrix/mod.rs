@@ -53,10 +53,5 @@ impl Precision {
     }
 }
 
-/// [`Precision::multiply`] in f32.
-pub(crate) fn multiply(into: &mut [f32], stride: usize, left: Matrix<'_>, right: Matrix<'_>, add: bool) {
-    Precision::F32.multiply(into, stride, left, right, add);
-}
-
 #[cfg(test)]
 mod tests;

@@ -236,7 +236,7 @@ fn the_nearest_bf16_is_even_in_a_tie() {
 fn sizes_that_do_not_fit_are_refused() {
     let data = [0.0; 6];
     let [left, right] = [Matrix::new(&data, 2, 3, 3), Matrix::new(&data, 2, 3, 3)];
-    multiply(&mut [0.0; 6], 3, left, right, false);
+    Precision::F32.multiply(&mut [0.0; 6], 3, left, right, false);
 }
 
 #[test]

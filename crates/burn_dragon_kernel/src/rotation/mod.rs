@@ -112,9 +112,10 @@ pub struct Rotation {
 impl Rotation {
     /// The same angles without autodiff.
     pub fn inner(self) -> Self {
+        let inner = |table: Tensor<4>| if table.is_autodiff() { table.inner() } else { table };
         Self {
-            cos: self.cos.inner(),
-            sin: self.sin.inner(),
+            cos: inner(self.cos),
+            sin: inner(self.sin),
         }
     }
 

@@ -1,0 +1,78 @@
+//! A step of AdamW on the processor: one pass, in parallel over chunks.
+
+use super::{AdamWStep, Moments};
+use crate::flex::memory;
+use crate::simd::vectorized;
+use burn::backend::Flex;
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+/// Entries of a chunk: about 100 us of work, so that small parameters wake no thread.
+const CHUNK: usize = 1 << 16;
+
+/// The step on tensors that are all plain.
+pub(super) fn adamw(
+    value: Tensor<1>,
+    gradient: Tensor<1>,
+    moments: Moments,
+    step: &AdamWStep,
+) -> (Tensor<1>, Moments) {
+    let (mut value, gradient) = (memory(value), memory(gradient));
+    let (mut first, mut second) = (memory(moments.first), memory(moments.second));
+    let numbers = Numbers::of(step);
+    value
+        .storage_mut()
+        .par_chunks_mut(CHUNK)
+        .zip(first.storage_mut().par_chunks_mut(CHUNK))
+        .zip(second.storage_mut().par_chunks_mut(CHUNK))
+        .zip(gradient.storage().par_chunks(CHUNK))
+        .for_each(|(((value, first), second), gradient)| update(value, first, second, gradient, &numbers));
+    let wrap = Tensor::from_primitive::<Flex>;
+    let moments = Moments {
+        first: wrap(first),
+        second: wrap(second),
+    };
+    (wrap(value), moments)
+}
+
+/// The factors of a step, rounded as tensor operations round them.
+pub(super) struct Numbers {
+    scale: f32,
+    keep_1: f32,
+    take_1: f32,
+    keep_2: f32,
+    take_2: f32,
+    unbias_2: f32,
+    eps: f32,
+    rate: f32,
+    shrink: f32,
+}
+
+impl Numbers {
+    fn of(step: &AdamWStep) -> Self {
+        Self {
+            scale: step.scale as f32,
+            keep_1: step.beta_1 as f32,
+            take_1: (1.0 - step.beta_1) as f32,
+            keep_2: step.beta_2 as f32,
+            take_2: (1.0 - step.beta_2) as f32,
+            unbias_2: step.unbias(step.beta_2) as f32,
+            eps: step.eps as f32,
+            rate: (step.rate * step.unbias(step.beta_1)) as f32,
+            shrink: (1.0 - step.rate * step.decay) as f32,
+        }
+    }
+}
+
+vectorized! {
+    /// The step of one chunk.
+    update(value: &mut [f32], first: &mut [f32], second: &mut [f32], gradient: &[f32], by: &Numbers) {
+        for (((value, first), second), gradient) in value.iter_mut().zip(first).zip(second).zip(gradient) {
+            let gradient = gradient * by.scale;
+            *first = *first * by.keep_1 + gradient * by.take_1;
+            *second = *second * by.keep_2 + gradient * gradient * by.take_2;
+            let root = (*second * by.unbias_2).sqrt() + by.eps;
+            *value = *value * by.shrink - *first * by.rate / root;
+        }
+    }
+}
