@@ -14,6 +14,8 @@
 //! | level | the four above in one: what a level adds to the stream, before its norm | [`level`] |
 //! | dropout | keep a neuron where a hash of its index says so | [`dropout`] |
 //!
+//! What the machine itself can do at best is measured by [`machine`].
+//!
 //! Shapes use the project's letters: B lanes, T tokens, D model width, H heads, N neurons per head.
 //! Wrong shapes are a programmer's error here: the operations panic with the expected and the given shape.
 
@@ -21,6 +23,7 @@ pub mod causal_read;
 pub mod dropout;
 pub mod gated_projection;
 pub mod level;
+pub mod machine;
 mod matrix;
 pub mod mix;
 pub mod norm;
@@ -33,6 +36,7 @@ pub mod api {
     pub use crate::dropout::DropoutMask;
     pub use crate::gated_projection::gated_projection;
     pub use crate::level::{LevelInput, LevelOutput, level, level_with_activity};
+    pub use crate::machine::{Peak, peak_bf16_flops, peak_flops, read_bandwidth};
     pub use crate::norm::norm;
     pub use crate::projection::projection;
     pub use crate::rotation::{Frequencies, Rotation};
