@@ -38,6 +38,7 @@ pub mod level;
 pub mod loss;
 pub mod parameters;
 pub mod seed;
+pub mod specimen;
 pub mod state;
 
 pub use backend::Backend;
@@ -58,10 +59,11 @@ pub mod api {
 
     /// What a model is made of, for those who build on it.
     pub mod expert {
-        pub use crate::density::Watch;
+        pub use crate::density::{Activity, ActivityProbe, Watch};
         pub use crate::level::{Level, LevelWeights, Watched};
         pub use crate::parameters::{load, named, snapshot};
         pub use crate::seed::{Rng, derive};
+        pub use crate::specimen::{activity, of_density};
         pub use burn_dragon_kernel::api::norm;
     }
 }
