@@ -18,6 +18,7 @@
 use crate::config::{ConfigError, DragonConfig};
 use crate::density::{Activity, ActivityProbe};
 use crate::dragon::{Dragon, Pass};
+use crate::parameters::{load, snapshot};
 use crate::seed::{Rng, derive};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -40,7 +41,7 @@ pub fn of_density(
     seed: u64,
     device: &Device,
 ) -> Result<Dragon, ConfigError> {
-    let plain = Dragon::new(config, seed, device)?;
+    let plain = Dragon::new(config, seed, &device.clone().inner())?;
     let mut rng = Rng::new(derive(seed, "specimen.window", 0, 0));
     let window: Vec<u32> = (0..WINDOW).map(|_| rng.below(config.vocab_size) as u32).collect();
     let [mut low, mut high] = RANGE;
@@ -53,7 +54,10 @@ pub fn of_density(
             high = middle;
         }
     }
-    Ok(with_threshold(plain, density, (low + high) / 2.0))
+    let mut found = snapshot(&with_threshold(plain, density, (low + high) / 2.0));
+    // Loaded into a fresh model, so that its weights are tracked where the device tracks them.
+    let dragon = Dragon::new(config, seed, device)?;
+    Ok(load(dragon, |name, _| found.remove(name)))
 }
 
 /// Shares of active neurons over the second half of a window of tokens, each below the vocabulary's size.

@@ -36,7 +36,7 @@ pub mod api {
     pub use crate::dropout::DropoutMask;
     pub use crate::gated_projection::gated_projection;
     pub use crate::level::{LevelInput, LevelOutput, level, level_with_activity};
-    pub use crate::machine::{Peak, peak_bf16_flops, peak_flops, read_bandwidth};
+    pub use crate::machine;
     pub use crate::norm::norm;
     pub use crate::projection::projection;
     pub use crate::rotation::{Frequencies, Rotation};

@@ -51,6 +51,11 @@ struct Arithmetic {
     run: fn(rounds: u32) -> f32,
 }
 
+/// Threads that the operations run on.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
 /// FLOP/s of f32 multiply-adds on `threads` threads at once, in about an eighth of a second.
 pub fn peak_flops(threads: usize) -> Peak {
     peak(threads, f32_arithmetic())
