@@ -20,10 +20,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a window lasts: less than the time slice that a busy machine gives.
-const WINDOW: Duration = Duration::from_millis(2);
+const WINDOW: Duration = Duration::from_millis(1);
 
 /// Windows of a measurement.
-const WINDOWS: usize = 50;
+const WINDOWS: usize = 100;
 
 /// Rounds between two looks at the clock: about ten microseconds.
 const ROUNDS: u32 = 2048;

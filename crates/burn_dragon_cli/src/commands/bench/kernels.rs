@@ -1,7 +1,7 @@
 //! `dragon bench kernels`: the parts of a training step, each by itself.
 
 use super::Bench;
-use super::report::{Report, Timing, Work, rate, seconds};
+use super::report::{Report, Timing, Work, percent, rate, seconds};
 use super::subject::{Subject, batch};
 use crate::args::BenchKernelsArgs;
 use burn::tensor::{Device, Distribution, Tensor};
@@ -176,7 +176,7 @@ impl Part {
     fn line(&self, bench: &Bench) -> String {
         let share = self
             .share(bench)
-            .map(|share| format!(", {:.0} % of f32 peak", 100.0 * share));
+            .map(|share| format!(", {} of f32 peak", percent(share)));
         format!(
             "  {:<16} {:>8}  {}{}",
             self.name,

@@ -32,9 +32,10 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         BenchVerb::Decode(args) => decode::run(&bench, args)?,
         BenchVerb::Kernels(args) => kernels::run(&bench, args)?,
     };
-    bench.output.say(&report.table(&bench));
+    let speeds = report.speeds(&bench);
+    bench.output.say(&report.table(&bench, &speeds));
     if settings.json {
-        print_json(&report.json(&bench))?;
+        print_json(&report.json(&bench, &speeds))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -60,8 +60,8 @@ pub(super) struct Report {
     pub(super) notes: Vec<String>,
 }
 
-/// The speeds that follow.
-struct Speeds {
+/// The speeds that follow, beside the machine's.
+pub(super) struct Speeds {
     flops: f64,
     peak_share: Option<f64>,
     bytes: f64,
@@ -70,7 +70,8 @@ struct Speeds {
 }
 
 impl Report {
-    fn speeds(&self, bench: &Bench) -> Speeds {
+    /// Speeds in the median; measures what the machine reads at this size.
+    pub(super) fn speeds(&self, bench: &Bench) -> Speeds {
         let seconds = self.timing.median();
         let (flops, bytes) = (self.work.flops / seconds, self.work.bytes / seconds);
         let bandwidth = bench.machine.bandwidth_of(self.work.working_set);
@@ -85,11 +86,11 @@ impl Report {
     }
 
     /// The lines for a person.
-    pub(super) fn table(&self, bench: &Bench) -> String {
-        let (c, work, timing, speeds) = (&self.config, &self.work, &self.timing, self.speeds(bench));
+    pub(super) fn table(&self, bench: &Bench, speeds: &Speeds) -> String {
+        let (c, work, timing) = (&self.config, &self.work, &self.timing);
         let (median, best) = (timing.median(), timing.best());
         let of = |share: Option<f64>, whole: f64, unit: &str, what: &str| match share {
-            Some(share) => format!(", {:.0} % of {} {what}", 100.0 * share, rate(whole, unit)),
+            Some(share) => format!(", {} of {} {what}", percent(share), rate(whole, unit)),
             None => String::new(),
         };
         let Activity { x, pairs, y } = self.activity;
@@ -103,10 +104,10 @@ impl Report {
                 bench.selected.name, bench.machine.threads, bench.precision
             ),
             format!(
-                "density  x {:.1} %, pairs {:.1} %, y {:.1} %",
-                100.0 * x,
-                100.0 * pairs,
-                100.0 * y
+                "density  x {}, pairs {}, y {}",
+                percent(x),
+                percent(pairs),
+                percent(y)
             ),
             format!(
                 "{:<8} {} in the median, {} at best, of {} after {} to warm up",
@@ -117,9 +118,9 @@ impl Report {
                 timing.warm_up
             ),
             format!(
-                "speed    {:.0} tokens/s ({:.0} at best)",
-                work.tokens / median,
-                work.tokens / best
+                "speed    {} tokens/s ({} at best)",
+                digits(work.tokens / median),
+                digits(work.tokens / best)
             ),
             format!(
                 "FLOPs    {}{}",
@@ -152,8 +153,8 @@ impl Report {
     }
 
     /// The object for a program.
-    pub(super) fn json(&self, bench: &Bench) -> Value {
-        let (c, work, timing, speeds) = (&self.config, &self.work, &self.timing, self.speeds(bench));
+    pub(super) fn json(&self, bench: &Bench, speeds: &Speeds) -> Value {
+        let (c, work, timing) = (&self.config, &self.work, &self.timing);
         let (median, best) = (timing.median(), timing.best());
         let about = RunInfo::now(bench.selected.name, "", 0);
         let mut object = json!({
@@ -216,6 +217,11 @@ pub(super) fn seconds(time: f64) -> String {
     format!("{} {unit}", digits(value))
 }
 
+/// A share: `21.4 %`.
+pub(super) fn percent(share: f64) -> String {
+    format!("{} %", digits(100.0 * share))
+}
+
 fn scaled<'a>(mut value: f64, base: f64, prefixes: &[&'a str]) -> (f64, &'a str) {
     let mut at = 0;
     while value >= base && at + 1 < prefixes.len() {
@@ -242,6 +248,7 @@ mod tests {
     fn figures_have_three_digits_and_a_unit() {
         assert_eq!(rate(430.2e9, "FLOP/s"), "430 GFLOP/s");
         assert_eq!(rate(6.912e12, "FLOP/s"), "6.91 TFLOP/s");
+        assert_eq!(percent(0.2139), "21.4 %");
         assert_eq!(bytes(30 << 20), "30.0 MiB");
         assert_eq!(bytes(100), "100 B");
         assert_eq!(seconds(0.2123), "212 ms");
