@@ -1,5 +1,12 @@
 //! What was typed. Nothing here does anything but describe it.
 
+mod bench;
+
+pub use bench::{
+    BenchArgs, BenchDecodeArgs, BenchKernelsArgs, BenchPrefillArgs, BenchTrainArgs, BenchVerb, PrefillForm,
+    SettingArgs, SubjectArgs,
+};
+
 use burn_dragon::api::checkpoint::{ModelPath, Which};
 use burn_dragon::api::core::Backend;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -27,6 +34,8 @@ pub enum Verb {
     Forward(ForwardArgs),
     /// Configuration, parameters and cost of a model
     Info(InfoArgs),
+    /// How fast, beside what the machine can do at best
+    Bench(BenchArgs),
     /// Continue a text, with the flags of the program `infer`
     #[command(hide = true)]
     Infer(InferArgs),

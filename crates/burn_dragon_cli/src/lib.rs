@@ -40,6 +40,7 @@ fn finish(verb: &Verb) -> ExitCode {
         Verb::Infer(args) => commands::infer::run(args),
         Verb::Forward(args) => commands::forward::run(args),
         Verb::Info(args) => commands::info::run(args),
+        Verb::Bench(args) => commands::bench::run(args),
         Verb::ExportBurnpack(args) => commands::export_burnpack::run(args),
     };
     result.unwrap_or_else(|error| exit::failed(&error))

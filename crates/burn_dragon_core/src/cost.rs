@@ -8,8 +8,12 @@
 //! | causal read, parallel form (masked half skipped) | `L * (T n + T d H)` |
 //! | read and write, recurrent form | `L * 4 n d` |
 //! | readout | `2 d V` |
+//!
+//! Sparsity is not subtracted from these: what a step does with it shows as speed. [`Cost::decode_flops_at`] and
+//! [`Cost::decode_bytes_at`] are what is left when only active neurons are touched.
 
 use crate::config::DragonConfig;
+use crate::density::Activity;
 use burn_dragon_kernel::api::expert::chunk_length;
 
 /// Bytes of one f32.
@@ -51,6 +55,22 @@ impl Cost<'_> {
         self.config.n_levels as u64 * 10 * self.block() + 2 * self.readout()
     }
 
+    /// FLOPs of one generated token that touches active neurons only.
+    ///
+    /// Per level the first projection is whole; memory is read and written in the rows of active pairs; the second
+    /// projection is needed where x is active, and the way back to the width where y is.
+    pub fn decode_flops_at(&self, activity: Activity) -> f64 {
+        let Activity { x, pairs, y } = activity;
+        let block = 2.0 * self.block() as f64 * (1.0 + 2.0 * pairs + x + y);
+        self.config.n_levels as f64 * block + 2.0 * self.readout() as f64
+    }
+
+    /// FLOPs of one token of a prompt of `tokens`: the cheaper of parallel and recurrent form, whichever is run.
+    pub fn prefill_flops_per_token(&self, tokens: usize) -> u64 {
+        self.forward_flops_per_token(tokens)
+            .min(self.decode_flops_per_token())
+    }
+
     /// Bytes of carried state of one lane, f32.
     pub fn state_bytes(&self) -> u64 {
         self.config.n_levels as u64 * self.block() * F32
@@ -60,6 +80,27 @@ impl Cost<'_> {
     /// reads and writes its memory; the readout is read once.
     pub fn decode_bytes_per_token(&self) -> u64 {
         self.config.n_levels as u64 * 5 * self.block() * F32 + self.readout() * F32
+    }
+
+    /// Bytes moved for one generated token of one lane that touches active neurons only, f32.
+    ///
+    /// As in [`decode_flops_at`](Self::decode_flops_at); rows of memory are read and written.
+    pub fn decode_bytes_at(&self, activity: Activity) -> f64 {
+        let Activity { x, pairs, y } = activity;
+        let block = self.block() as f64 * (1.0 + 2.0 * pairs + x + y);
+        (self.config.n_levels as f64 * block + self.readout() as f64) * F32 as f64
+    }
+
+    /// Bytes that reading a prompt moves at least, f32: each level reads the three matrices and writes its memory
+    /// once, and the readout is read once.
+    pub fn prefill_bytes(&self) -> u64 {
+        (self.config.n_levels as u64 * 4 * self.block() + self.readout()) * F32
+    }
+
+    /// Bytes that a training step moves at least, f32: each level reads the three matrices forward and backward and
+    /// adds to their gradients; the optimiser reads weight, gradient and two moments and writes all but the gradient.
+    pub fn training_bytes_moved(&self) -> u64 {
+        (self.config.n_levels as u64 * 4 * 3 * self.block() + 7 * self.parameters()) * F32
     }
 
     /// Peak bytes of a training step on the processor in f32, roughly: nothing neuron-wide is kept.
@@ -147,5 +188,47 @@ mod tests {
         assert_eq!(cost.decode_flops_per_token(), 80 + 12);
         assert_eq!(cost.state_bytes(), 32);
         assert_eq!(cost.decode_bytes_per_token(), 160 + 24);
+        // The recurrent form costs 92 a token; the parallel one 48 + 6 T + 12.
+        assert_eq!(cost.prefill_flops_per_token(5), 90);
+        assert_eq!(cost.prefill_flops_per_token(6), 92);
+        assert_eq!(cost.prefill_bytes(), 4 * (4 * 8 + 6));
+        // A level: 3 matrices of 8, read twice, their gradients read and written. Then 7 copies of 36 parameters.
+        assert_eq!(cost.training_bytes_moved(), 4 * (4 * 24 + 7 * 36));
+    }
+
+    #[test]
+    fn a_decoded_token_touches_what_is_active() {
+        // D2 n4: a matrix or a memory has a row of 2 for each neuron. One of four neurons has x and y: its pair's two
+        // rows of memory are read and written, its row of decoder_y and of encoder read; decoder_x is whole.
+        let config = DragonConfig {
+            vocab_size: 3,
+            d_model: 2,
+            n_heads: 1,
+            n_neurons: 4,
+            n_levels: 1,
+            ..DragonConfig::tiny()
+        };
+        let one = Activity {
+            x: 0.25,
+            pairs: 0.5,
+            y: 0.25,
+        };
+        let cost = config.cost();
+        assert_eq!(
+            cost.decode_bytes_at(one),
+            4.0 * (8.0 + 2.0 * 4.0 + 2.0 + 2.0 + 6.0)
+        );
+        assert_eq!(
+            cost.decode_flops_at(one),
+            2.0 * (8.0 + 2.0 * 4.0 + 2.0 + 2.0 + 6.0)
+        );
+        assert_eq!(
+            cost.decode_bytes_at(Activity::FULL),
+            cost.decode_bytes_per_token() as f64
+        );
+        assert_eq!(
+            cost.decode_flops_at(Activity::FULL),
+            cost.decode_flops_per_token() as f64
+        );
     }
 }

@@ -81,6 +81,70 @@ impl Watch for DensityProbe {
     }
 }
 
+/// Shares of the neurons that a token touches, in `[0, 1]`, over all levels.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Activity {
+    /// Active x.
+    #[serde(rename = "x_density")]
+    pub x: f64,
+    /// Neurons whose pair has an active x: the rotation spreads it over both, so these rows of memory are touched.
+    #[serde(rename = "pair_density")]
+    pub pairs: f64,
+    /// Active y.
+    #[serde(rename = "y_density")]
+    pub y: f64,
+}
+
+impl Activity {
+    /// All neurons.
+    pub const FULL: Self = Self {
+        x: 1.0,
+        pairs: 1.0,
+        y: 1.0,
+    };
+}
+
+/// Measures the [`Activity`] of the last tokens of a window, which have a context.
+#[derive(Clone, Debug)]
+pub struct ActivityProbe {
+    last: usize,
+    sums: [f64; 3],
+    levels: f64,
+}
+
+impl ActivityProbe {
+    /// A probe of the last so many tokens.
+    pub fn last(tokens: usize) -> Self {
+        Self {
+            last: tokens,
+            sums: [0.0; 3],
+            levels: 0.0,
+        }
+    }
+
+    /// The mean over the levels seen so far; nothing is active if there was none.
+    pub fn activity(&self) -> Activity {
+        let [x, pairs, y] = self.sums.map(|sum| sum / self.levels.max(1.0));
+        Activity { x, pairs, y }
+    }
+}
+
+impl Watch for ActivityProbe {
+    fn level(&mut self, _level: usize, x: &Tensor<4>, y: &Tensor<4>) {
+        let tokens = x.dims()[2];
+        let last = self.last.min(tokens);
+        let end = |activity: &Tensor<4>| activity.clone().inner().narrow(2, tokens - last, last);
+        let (x, y) = (end(x), end(y));
+        let [lanes, heads, _, neurons] = x.dims();
+        let paired: Tensor<5> = x.clone().reshape([lanes, heads, last, neurons / 2, 2]);
+        let pairs: Tensor<4> = paired.sum_dim(4).squeeze_dim(4); // x is never negative
+        for (sum, activity) in self.sums.iter_mut().zip([&x, &pairs, &y]) {
+            *sum += share(activity);
+        }
+        self.levels += 1.0;
+    }
+}
+
 fn share(activity: &Tensor<4>) -> f64 {
     activity
         .clone()
@@ -89,4 +153,28 @@ fn share(activity: &Tensor<4>) -> f64 {
         .float()
         .mean()
         .into_scalar::<f64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn a_pair_is_touched_where_either_of_its_neurons_is_active() {
+        // Two tokens of one head of four neurons; only the second is looked at.
+        let device = Device::flex();
+        let x = Tensor::<4>::from_data([[[[1.0, 1.0, 1.0, 1.0], [0.0, 2.0, 0.0, 0.0]]]], &device);
+        let y = Tensor::<4>::from_data([[[[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]]], &device);
+        let mut probe = ActivityProbe::last(1);
+        probe.level(0, &x, &y);
+        let expected = Activity {
+            x: 0.25,
+            pairs: 0.5,
+            y: 0.0,
+        };
+        assert_eq!(probe.activity(), expected);
+        probe.level(1, &x.clone().narrow(2, 0, 1), &y.narrow(2, 0, 1));
+        assert_eq!(probe.activity().pairs, 0.75);
+    }
 }

@@ -39,6 +39,7 @@ pub mod loss;
 pub mod parameters;
 mod rotations;
 pub mod seed;
+pub mod specimen;
 pub mod state;
 
 pub use backend::Backend;
@@ -61,10 +62,11 @@ pub mod api {
 
     /// What a model is made of, for those who build on it.
     pub mod expert {
-        pub use crate::density::Watch;
+        pub use crate::density::{Activity, ActivityProbe, Watch};
         pub use crate::level::{Level, Watched};
         pub use crate::parameters::{load, named, snapshot};
         pub use crate::seed::{Rng, derive};
+        pub use crate::specimen::{activity, of_density};
         pub use burn_dragon_kernel::api::norm;
     }
 }

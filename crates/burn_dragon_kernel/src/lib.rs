@@ -18,6 +18,8 @@
 //! | AdamW | one step of a parameter and its moments | [`adamw`] |
 //! | sum of squares | of a gradient, for its norm | [`sum_of_squares`] |
 //!
+//! What the machine itself can do at best is measured by [`machine`].
+//!
 //! Shapes use the project's letters: B lanes, T tokens, D model width, H heads, N neurons per head.
 //! Wrong shapes are a programmer's error here: the operations panic with the expected and the given shape.
 
@@ -30,6 +32,7 @@ mod flex;
 pub mod gated_projection;
 pub mod join;
 pub mod level;
+pub mod machine;
 mod matrix;
 pub mod mix;
 pub mod norm;
@@ -51,6 +54,7 @@ pub mod api {
     pub use crate::level::{
         LevelInput, LevelOutput, LevelWeights, level, level_with_activity, level_with_memory,
     };
+    pub use crate::machine;
     pub use crate::matrix::Precision;
     pub use crate::norm::norm;
     pub use crate::projection::projection;

@@ -40,7 +40,7 @@ pub mod api {
 
     /// Parts of evaluation and generation, for those who build on them.
     pub mod expert {
-        pub use crate::data::{Split, Tokens, WindowPlan};
+        pub use crate::data::{Split, SplitKind, Tokens, WindowPlan};
         pub use crate::generate::Sampler;
         pub use crate::tales::{Recall, Tale};
     }

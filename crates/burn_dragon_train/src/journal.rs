@@ -5,6 +5,7 @@ use crate::progress::{Output, Progress, StepReport, figure};
 use crate::run::{MetricsLog, RunFolder, STEP};
 use crate::task::{Evaluation, Metrics};
 use burn::tensor::{Device, Tensor};
+use burn_dragon_kernel::machine;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -75,9 +76,9 @@ impl Journal {
         })
     }
 
-    /// Measures what the device's matrix product reaches, the yardstick of the utilisation that is shown.
+    /// Measures what the device can do, the yardstick of the utilisation that is shown.
     pub(crate) fn measure_machine(&mut self, device: &Device) {
-        self.peak_flops = matrix_flops(&device.clone().inner());
+        self.peak_flops = peak_flops(&device.clone().inner());
     }
 
     pub(crate) fn note(&self, text: &str) {
@@ -183,8 +184,16 @@ impl Journal {
     }
 }
 
-/// FLOP/s of a square f32 product on `device`: the best of a few, after one to warm up.
-fn matrix_flops(device: &Device) -> Option<f64> {
+/// FLOP/s that `device` can do at best: of the processor its multiply-adds, of another what a square product reaches.
+fn peak_flops(device: &Device) -> Option<f64> {
+    if *device == Device::flex() {
+        return Some(machine::peak_flops(machine::threads()).flops_per_second);
+    }
+    product_flops(device)
+}
+
+/// FLOP/s of a square f32 product: the best of a few, after one to warm up.
+fn product_flops(device: &Device) -> Option<f64> {
     const SIZE: usize = 768;
     let matrix = Tensor::<2>::ones([SIZE, SIZE], device);
     let seconds = (0..4).map(|_| {

@@ -15,6 +15,7 @@ pub mod interrupt;
 mod journal;
 pub mod optimizer;
 pub mod progress;
+pub mod rehearsal;
 pub mod run;
 pub mod schedule;
 pub mod settings;
@@ -44,6 +45,7 @@ pub mod api {
         pub use crate::gradients::GradientSet;
         pub use crate::guard::{Guard, check_memory};
         pub use crate::progress::{Progress, StepReport};
+        pub use crate::rehearsal::Rehearsal;
         pub use crate::run::{MetricsLog, without_time, write_atomic};
     }
 }

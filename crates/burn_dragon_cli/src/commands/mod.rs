@@ -1,5 +1,6 @@
 //! A verb per file.
 
+pub mod bench;
 pub mod eval;
 pub mod export_burnpack;
 pub mod forward;

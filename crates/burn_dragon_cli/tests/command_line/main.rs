@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod bench;
 mod errors;
 mod eval;
 mod export;

@@ -31,6 +31,15 @@ pub enum Precision {
     Bf16,
 }
 
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
 impl Precision {
     /// How many times as fast as in f32 a product of the sizes of a tile is, about.
     pub(crate) fn speed(self) -> f64 {

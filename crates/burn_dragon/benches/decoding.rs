@@ -1,0 +1,116 @@
+//! A decoded token by density, and a prompt by form. `cargo bench -p burn_dragon --features benchmark`
+
+#![allow(clippy::unwrap_used, reason = "a bench stops where it fails")]
+
+mod common;
+
+use burn::tensor::{Device, Int, Tensor};
+use burn_dragon::api::core::{Dragon, DragonConfig};
+use common::{DENSITIES, devices, dragon, large, tokens};
+use criterion::{BenchmarkId, Criterion, Throughput};
+use std::hint::black_box;
+
+/// Tokens that are read before the clock runs.
+const CONTEXT: usize = 64;
+
+fn main() {
+    let mut criterion = common::criterion();
+    let wide = DragonConfig {
+        n_neurons: 8192,
+        ..DragonConfig::small()
+    };
+    for (backend, device) in devices() {
+        for density in DENSITIES {
+            token(&mut criterion, backend, "n8192", &wide, density, &device);
+        }
+        if large() {
+            token(
+                &mut criterion,
+                backend,
+                "paper",
+                &DragonConfig::paper(),
+                0.5,
+                &device,
+            );
+        }
+        prompt(&mut criterion, backend, &device);
+    }
+    criterion.final_summary();
+}
+
+/// One more token with the state carried.
+fn token(
+    criterion: &mut Criterion,
+    backend: &str,
+    name: &str,
+    shape: &DragonConfig,
+    density: f64,
+    device: &Device,
+) {
+    let dragon = dragon(shape, density, device);
+    let all = tokens(1, 2 * CONTEXT, device);
+    let prompt = all.clone().narrow(1, 0, CONTEXT);
+    let (_, state) = dragon.forward_with_state(prompt, dragon.empty_state(1)).unwrap();
+    let (mut state, mut place) = (Some(state), (CONTEXT..2 * CONTEXT).cycle());
+    let mut group = criterion.benchmark_group(format!("decoding/token/{backend}"));
+    group.throughput(Throughput::Elements(1));
+    group.bench_function(BenchmarkId::new(name, format!("x {density}")), |bencher| {
+        bencher.iter(|| {
+            let token = all.clone().narrow(1, place.next().unwrap(), 1);
+            let (logits, next) = dragon.forward_with_state(token, state.take().unwrap()).unwrap();
+            state = Some(next);
+            logits.into_data()
+        });
+    });
+    group.finish();
+}
+
+/// A prompt, read through each form; token by token a shorter one.
+fn prompt(criterion: &mut Criterion, backend: &str, device: &Device) {
+    let dragon = dragon(&DragonConfig::small(), 0.2, device);
+    let mut group = criterion.benchmark_group(format!("decoding/prompt/{backend}"));
+    let forms: [(&str, usize, fn(&Dragon, Tensor<2, Int>)); 3] = [
+        ("parallel", 1024, parallel),
+        ("chunked", 1024, chunked),
+        ("recurrent", 32, recurrent),
+    ];
+    for (form, length, read) in forms {
+        let prompt = tokens(1, length, device);
+        group.throughput(Throughput::Elements(length as u64));
+        group.bench_function(
+            BenchmarkId::new(form, format!("{length} tokens, x 0.2")),
+            |bencher| {
+                bencher.iter(|| read(&dragon, prompt.clone()));
+            },
+        );
+    }
+    group.finish();
+}
+
+fn parallel(dragon: &Dragon, prompt: Tensor<2, Int>) {
+    wait(dragon.forward(prompt));
+}
+
+fn chunked(dragon: &Dragon, prompt: Tensor<2, Int>) {
+    wait(
+        dragon
+            .forward_with_state(prompt, dragon.empty_state(1))
+            .unwrap()
+            .0,
+    );
+}
+
+fn recurrent(dragon: &Dragon, prompt: Tensor<2, Int>) {
+    let mut state = dragon.empty_state(1);
+    for token in prompt.split(1, 1) {
+        let (logits, next) = dragon.forward_with_state(token, state).unwrap();
+        wait(logits);
+        state = next;
+    }
+}
+
+/// Returns when the last logits are computed.
+fn wait(logits: Tensor<3>) {
+    let last = logits.dims()[1] - 1;
+    black_box(logits.narrow(1, last, 1).into_data());
+}

@@ -1,0 +1,108 @@
+//! `dragon bench`: how fast, beside what the machine can do at best.
+
+mod decode;
+mod kernels;
+mod machine;
+mod memory;
+mod prefill;
+mod report;
+mod subject;
+mod train;
+
+use super::{backend, print_json};
+use crate::args::{BenchArgs, BenchVerb, SettingArgs};
+use anyhow::{Context, bail};
+use burn_dragon::api::core::{Precision, SelectedBackend};
+use burn_dragon::api::train::Output;
+use machine::Machine;
+use report::Timing;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Runs the verb.
+///
+/// # Errors
+/// If the model or the text cannot be read, or the shape is not one a model can have.
+pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
+    let settings = args.what.settings();
+    let bench = Bench::begin(settings)?;
+    let report = match &args.what {
+        BenchVerb::Train(args) => train::run(&bench, args)?,
+        BenchVerb::Prefill(_) | BenchVerb::Decode(_) if bench.precision == Precision::Bf16 => {
+            bail!("--precision bf16 is of training: a prompt is read and text is written in f32")
+        }
+        BenchVerb::Prefill(args) => prefill::run(&bench, args)?,
+        BenchVerb::Decode(args) => decode::run(&bench, args)?,
+        BenchVerb::Kernels(args) => kernels::run(&bench, args)?,
+    };
+    let speeds = report.speeds(&bench);
+    bench.output.say(&report.table(&bench, &speeds));
+    if settings.json {
+        print_json(&report.json(&bench, &speeds))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where it is timed, and how.
+struct Bench {
+    selected: SelectedBackend,
+    machine: Machine,
+    precision: Precision,
+    output: Output,
+}
+
+impl Bench {
+    /// Sets the threads, finds the device and measures the machine.
+    fn begin(settings: &SettingArgs) -> anyhow::Result<Self> {
+        if let Some(threads) = settings.threads {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads.into())
+                .build_global()
+                .context("cannot set the number of threads")?;
+        }
+        let selected = backend(settings.backend.backend)?;
+        if settings.precision == Precision::Bf16 && selected.name != "cpu" {
+            bail!("--precision bf16 is the processor's; give --backend cpu");
+        }
+        let machine = Machine::measure();
+        eprintln!("{machine}");
+        Ok(Self {
+            selected,
+            machine,
+            precision: settings.precision,
+            output: Output::detect(false, settings.json),
+        })
+    }
+
+    /// Whether the machine's own figures are a yardstick: they are the processor's.
+    fn on_processor(&self) -> bool {
+        self.selected.name == "cpu"
+    }
+
+    /// Runs `work` some times to warm up, then `rounds` times against the clock, and tells about each. The peak of
+    /// memory is that of all of these.
+    fn time(
+        &self,
+        warm_up: usize,
+        rounds: usize,
+        mut work: impl FnMut() -> anyhow::Result<()>,
+    ) -> anyhow::Result<Timing> {
+        let traced = memory::forget_peak();
+        (0..warm_up).try_for_each(|_| work())?;
+        let told = rounds.div_ceil(8); // of many rounds, eight or fewer
+        let mut seconds = Vec::with_capacity(rounds);
+        for round in 1..=rounds {
+            let started = Instant::now();
+            work()?;
+            seconds.push(started.elapsed().as_secs_f64());
+            if round.is_multiple_of(told) {
+                eprintln!("{round:>6}/{rounds}  {}", report::seconds(seconds[round - 1]));
+            }
+        }
+        Ok(Timing {
+            seconds,
+            warm_up,
+            peak_memory: if traced { memory::peak() } else { None },
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! The model that is timed, and the tokens it reads.
+
+use crate::args::SubjectArgs;
+use crate::exit::Usage;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_dragon::api::checkpoint::{ModelFile, ModelPath, Which};
+use burn_dragon::api::core::{Dragon, DragonConfig};
+use burn_dragon::api::expert::core::{Activity, Rng, activity, derive, of_density};
+use burn_dragon::api::expert::language::{Split, Tokens};
+use burn_dragon::api::language::{LanguageModel, SourceConfig, TextConfig, Tokenizer, TokenizerConfig};
+use std::sync::Arc;
+
+/// Every random number derives from it.
+const SEED: u64 = 1337;
+
+/// Tokens at most that densities are measured on, of which the second half counts.
+pub(super) const WINDOW: usize = 512;
+
+/// A model and what it reads.
+pub(super) struct Subject {
+    pub(super) dragon: Dragon,
+    pub(super) tokenizer: Arc<dyn Tokenizer>,
+    /// Where the weights came from, in words.
+    pub(super) weights: String,
+    text: Option<Vec<u32>>,
+}
+
+impl Subject {
+    /// The model that was asked for, on `device`, with this share of y dropped in training.
+    pub(super) fn new(args: &SubjectArgs, dropout: f64, device: &Device) -> anyhow::Result<Self> {
+        let (dragon, tokenizer, weights) = match &args.weights {
+            Some(path) => trained(path.clone(), args, dropout, device)?,
+            None => random(args, dropout, device)?,
+        };
+        let text = match &args.text {
+            Some(path) => Some(read(path, &*tokenizer)?),
+            None => None,
+        };
+        if args.weights.is_some() && text.is_none() {
+            eprintln!("note: random tokens; a trained model is sparser on text, which --text FILE gives it");
+        }
+        Ok(Self {
+            dragon,
+            tokenizer,
+            weights,
+            text,
+        })
+    }
+
+    pub(super) fn config(&self) -> &DragonConfig {
+        self.dragon.config()
+    }
+
+    /// `count` tokens: the text from its start, again and again if it is short, or random ones.
+    pub(super) fn tokens(&self, count: usize) -> Vec<u32> {
+        match &self.text {
+            Some(text) => text.iter().copied().cycle().take(count).collect(),
+            None => {
+                let mut rng = Rng::new(derive(SEED, "bench.tokens", 0, 0));
+                let vocabulary = self.config().vocab_size;
+                (0..count).map(|_| rng.below(vocabulary) as u32).collect()
+            }
+        }
+    }
+
+    /// The whole text, or random tokens; `least` of them or more.
+    pub(super) fn corpus(&self, least: usize) -> Vec<u32> {
+        let whole = self.text.as_ref().map_or(0, Vec::len);
+        self.tokens(whole.max(least))
+    }
+
+    /// What is read, in words.
+    pub(super) fn reads(&self, amount: &str) -> String {
+        let kind = if self.text.is_some() { "text" } else { "random" };
+        format!("{amount} {kind} tokens")
+    }
+
+    /// Shares of active neurons at the end of these tokens.
+    pub(super) fn activity(&self, tokens: &[u32]) -> Activity {
+        activity(&self.dragon, &tokens[tokens.len().saturating_sub(WINDOW)..])
+    }
+}
+
+/// `[lanes, T]` tokens from `lanes T` of them.
+pub(super) fn batch(tokens: &[u32], lanes: usize, device: &Device) -> Tensor<2, Int> {
+    let ids: Vec<i64> = tokens.iter().map(|token| i64::from(*token)).collect();
+    Tensor::from_data(TensorData::new(ids, [lanes, tokens.len() / lanes]), device)
+}
+
+type Parts = (Dragon, Arc<dyn Tokenizer>, String);
+
+fn trained(
+    path: std::path::PathBuf,
+    args: &SubjectArgs,
+    dropout: f64,
+    device: &Device,
+) -> anyhow::Result<Parts> {
+    let path = ModelPath {
+        path,
+        which: Which::Last,
+        official_config: args.model_config.clone(),
+    };
+    let LanguageModel {
+        dragon,
+        tokenizer,
+        info,
+        file,
+        ..
+    } = LanguageModel::load(&path, &device.clone().inner())?;
+    let weights = format!("trained for {} steps", info.step);
+    let mut model = ModelFile::of(&dragon, info, None);
+    model.config.dropout = dropout;
+    Ok((model.into_dragon(&file, device)?, tokenizer, weights))
+}
+
+fn random(args: &SubjectArgs, dropout: f64, device: &Device) -> anyhow::Result<Parts> {
+    let config = DragonConfig {
+        n_levels: args.levels,
+        d_model: args.d_model,
+        n_heads: args.heads,
+        n_neurons: args.neurons,
+        dropout,
+        ..DragonConfig::small()
+    };
+    let (dragon, weights) = match args.density {
+        None => (Dragon::new(&config, SEED, device)?, "random".to_string()),
+        Some(density) if density > 0.0 && density < 1.0 => (
+            of_density(&config, density, SEED, device)?,
+            format!("random, with thresholds for x {:.1} %", 100.0 * density),
+        ),
+        Some(density) => {
+            let text = format!("--density {density}: expected a share between 0 and 1");
+            return Err(Usage(text).into());
+        }
+    };
+    Ok((dragon, TokenizerConfig::default().train(&[])?, weights))
+}
+
+fn read(path: &str, tokenizer: &dyn Tokenizer) -> anyhow::Result<Vec<u32>> {
+    let source = SourceConfig::Text(TextConfig {
+        paths: vec![path.to_string()],
+        document_separator: None,
+    });
+    let documents = source.load(Split::Validation, &std::env::current_dir()?)?;
+    let Tokens { ids, .. } = Tokens::encode(&documents, tokenizer)?;
+    if ids.is_empty() {
+        return Err(Usage(format!("--text {path}: the text is empty")).into());
+    }
+    Ok(ids)
+}

@@ -1,0 +1,284 @@
+//! What the machine can do at best, measured: the yardstick that every speed is quoted against.
+//!
+//! | figure | what runs |
+//! |---|---|
+//! | [`peak_flops`] | multiply-adds in f32 that wait for nothing but the arithmetic units |
+//! | [`peak_bf16_flops`] | products of bf16 summed in f32: tiles (AMX), else vectors (AVX-512) |
+//! | [`read_bandwidth`] | each thread sums its own part of a buffer, again and again |
+//!
+//! Each takes the best of some short windows, so that other work on the machine disturbs it little. A multiply-add
+//! counts as two FLOPs.
+
+#[cfg(target_arch = "aarch64")]
+mod arm;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a window lasts: less than the time slice that a busy machine gives.
+const WINDOW: Duration = Duration::from_millis(1);
+
+/// Windows of a measurement.
+const WINDOWS: usize = 100;
+
+/// Rounds between two looks at the clock: about ten microseconds.
+const ROUNDS: u32 = 2048;
+
+/// Words that are summed between two looks at the clock: 256 KiB.
+const BLOCK: usize = 1 << 16;
+
+/// The arithmetic peak of some threads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Peak {
+    /// FLOP/s of all threads together.
+    pub flops_per_second: f64,
+    /// The instructions that reach it.
+    pub instructions: &'static str,
+}
+
+/// A loop over independent chains of operations, enough to keep every unit busy.
+#[derive(Clone, Copy)]
+struct Arithmetic {
+    instructions: &'static str,
+    chains: u64,
+    /// FLOPs of one operation of one chain.
+    flops: u64,
+    /// Runs so many rounds, each an operation of every chain, and gives the sum of all chains.
+    run: fn(rounds: u32) -> f32,
+}
+
+/// Threads that the operations run on.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
+/// FLOP/s of f32 multiply-adds on `threads` threads at once, in about an eighth of a second.
+pub fn peak_flops(threads: usize) -> Peak {
+    peak(threads, f32_arithmetic())
+}
+
+/// FLOP/s of bf16 products summed in f32 on `threads` threads at once, where the processor has instructions for them.
+pub fn peak_bf16_flops(threads: usize) -> Option<Peak> {
+    Some(peak(threads, bf16_arithmetic()?))
+}
+
+/// Bytes a second that `threads` threads read from a buffer of `bytes`, each its own part.
+///
+/// A buffer that fits a cache gives the cache's bandwidth; to see memory, ask for more than the last cache holds. The
+/// buffer is allocated and written first.
+pub fn read_bandwidth(bytes: usize, threads: usize) -> f64 {
+    let part = (bytes / size_of::<u32>() / threads.max(1)).max(1);
+    let parts: Vec<Vec<u32>> = parallel(threads, |_| vec![black_box(1); part]);
+    let blocks = part.div_ceil(BLOCK);
+    let words_per_second = best_rate(threads, |thread, done| {
+        let block = done as usize % blocks;
+        let words = &parts[thread][block * BLOCK..((block + 1) * BLOCK).min(part)];
+        black_box(sum(words));
+        words.len() as u64
+    });
+    words_per_second * size_of::<u32>() as f64
+}
+
+fn peak(threads: usize, arithmetic: Arithmetic) -> Peak {
+    let rate = best_rate(threads, |_, _| {
+        black_box((arithmetic.run)(black_box(ROUNDS)));
+        u64::from(ROUNDS) * arithmetic.chains * arithmetic.flops
+    });
+    Peak {
+        flops_per_second: rate,
+        instructions: arithmetic.instructions,
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn f32_arithmetic() -> Arithmetic {
+    x86::f32_arithmetic().unwrap_or(PORTABLE)
+}
+
+#[cfg(target_arch = "aarch64")]
+fn f32_arithmetic() -> Arithmetic {
+    arm::NEON
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn f32_arithmetic() -> Arithmetic {
+    PORTABLE
+}
+
+#[cfg(target_arch = "x86_64")]
+fn bf16_arithmetic() -> Option<Arithmetic> {
+    x86::bf16_arithmetic()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn bf16_arithmetic() -> Option<Arithmetic> {
+    None
+}
+
+/// What any processor can do: a multiplication and an addition, on vectors where the compiler finds them.
+const PORTABLE: Arithmetic = Arithmetic {
+    instructions: "portable",
+    chains: 8,
+    flops: 2 * 4,
+    run: portable,
+};
+
+/// Each chain is `s = FACTOR s + TERM`, which goes to 1 wherever it starts.
+const FACTOR: f32 = 0.999;
+const TERM: f32 = 1.0 - FACTOR;
+
+/// Where so many chains start: apart, in `[0, 1)`, and where the compiler cannot know, lest it make one of them.
+fn starts<const N: usize>() -> [f32; N] {
+    std::array::from_fn(|chain| black_box(chain as f32 / N as f32))
+}
+
+fn portable(rounds: u32) -> f32 {
+    let (factor, term) = (black_box(FACTOR), black_box(TERM));
+    let mut sums: [[f32; 4]; 8] = starts().map(|start| [start; 4]);
+    for _ in 0..rounds {
+        for lanes in &mut sums {
+            *lanes = lanes.map(|sum| sum * factor + term);
+        }
+    }
+    sums.iter().flatten().sum()
+}
+
+/// The sum of some words, modulo 2^32, at the speed at which they arrive.
+fn sum(words: &[u32]) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(sum) = x86::sum(words) {
+        return sum;
+    }
+    sum_in_lanes(words)
+}
+
+/// The body of [`sum`], to be compiled for several widths of vectors.
+#[inline(always)]
+fn sum_in_lanes(words: &[u32]) -> u32 {
+    const LANES: usize = 128; // eight of the widest vectors: enough loads in flight
+    let (chunks, rest) = words.as_chunks::<LANES>();
+    let mut sums = [0u32; LANES];
+    for chunk in chunks {
+        for (sum, word) in sums.iter_mut().zip(chunk) {
+            *sum = sum.wrapping_add(*word);
+        }
+    }
+    sums.iter()
+        .chain(rest)
+        .fold(0, |sum, word| sum.wrapping_add(*word))
+}
+
+/// What one thread did in one window.
+#[derive(Clone, Copy)]
+struct Span {
+    start: Instant,
+    end: Instant,
+    amount: u64,
+}
+
+/// Amount per second of all threads together, in the best window. `work(thread, n)` does the thread's n-th piece and
+/// gives its amount.
+fn best_rate(threads: usize, work: impl Fn(usize, u64) -> u64 + Sync) -> f64 {
+    let barrier = Barrier::new(threads.max(1));
+    let spans = parallel(threads, |thread| {
+        let mut pieces = 0;
+        let window = |_| {
+            barrier.wait();
+            let (start, mut amount) = (Instant::now(), 0);
+            loop {
+                amount += work(thread, pieces);
+                pieces += 1;
+                let end = Instant::now();
+                if end - start >= WINDOW {
+                    return Span { start, end, amount };
+                }
+            }
+        };
+        (0..WINDOWS).map(window).collect::<Vec<Span>>()
+    });
+    (0..WINDOWS)
+        .filter_map(|window| rate(spans.iter().map(|spans| spans[window])))
+        .fold(0.0, f64::max)
+}
+
+/// Amount per second of one window, from when the first thread began to when the last one ended.
+fn rate(spans: impl Iterator<Item = Span> + Clone) -> Option<f64> {
+    let start = spans.clone().map(|span| span.start).min()?;
+    let end = spans.clone().map(|span| span.end).max()?;
+    let amount: u64 = spans.map(|span| span.amount).sum();
+    Some(amount as f64 / (end - start).as_secs_f64())
+}
+
+/// What `work` gives on each of so many threads, all at once.
+fn parallel<R: Send>(threads: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    let mut results: Vec<Option<R>> = (0..threads.max(1)).map(|_| None).collect();
+    thread::scope(|scope| {
+        for (thread, result) in results.iter_mut().enumerate() {
+            let work = &work;
+            scope.spawn(move || *result = Some(work(thread)));
+        }
+    });
+    results.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_read() {
+        let words: Vec<u32> = (0..1000).map(|i| i * 2_654_435_761).collect();
+        let expected = words.iter().fold(0u32, |sum, word| sum.wrapping_add(*word));
+        assert_eq!(sum(&words), expected);
+        assert_eq!(sum_in_lanes(&words), expected);
+    }
+
+    /// A chain that starts at s is `1 - (1 - s) FACTOR^rounds` in each lane; so what is counted was computed.
+    #[test]
+    fn every_chain_of_multiply_adds_ran_all_its_rounds() {
+        for arithmetic in [PORTABLE, f32_arithmetic()] {
+            let (chains, lanes) = (arithmetic.chains as f32, (arithmetic.flops / 2) as f32);
+            for rounds in [0, 1, 700] {
+                let sum = (arithmetic.run)(rounds as u32);
+                let expected = lanes * (chains - FACTOR.powi(rounds) * (chains + 1.0) / 2.0);
+                assert!(
+                    (sum - expected).abs() < 1e-3 * expected,
+                    "{rounds}: {sum} {expected}"
+                );
+            }
+        }
+    }
+
+    /// Each sum starts at zero and grows by products of ones.
+    #[test]
+    fn every_sum_of_bf16_products_is_whole() {
+        let Some(Arithmetic {
+            chains, flops, run, ..
+        }) = bf16_arithmetic()
+        else {
+            return;
+        };
+        assert_eq!(2.0 * run(9), (9 * chains * flops) as f32);
+    }
+
+    #[test]
+    fn a_window_lasts_from_the_first_start_to_the_last_end() {
+        let zero = Instant::now();
+        let at = |start, end| Span {
+            start: zero + Duration::from_secs(start),
+            end: zero + Duration::from_secs(end),
+            amount: 6,
+        };
+        assert_eq!(rate([at(0, 3), at(1, 4)].into_iter()), Some(3.0));
+    }
+
+    #[test]
+    fn a_cache_is_read_at_least_as_fast_as_a_disk() {
+        assert!(read_bandwidth(1 << 18, 1) > 1e8);
+        assert!(peak_flops(1).flops_per_second > 1e7);
+    }
+}
