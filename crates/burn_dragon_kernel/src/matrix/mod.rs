@@ -58,7 +58,8 @@ impl Precision {
         right: impl Into<Factor<'a>>,
         add: bool,
     ) {
-        Unit::of(self).multiply(into, stride, left.into(), right.into(), add);
+        let right = right.into();
+        Unit::for_product(self, &right).multiply(into, stride, left.into(), right, add);
     }
 }
 

@@ -19,6 +19,11 @@ impl Unit {
         match self {}
     }
 
+    /// No unit, no product.
+    pub(crate) fn suits(self, _: &Factor<'_>) -> bool {
+        match self {}
+    }
+
     /// No unit, no layout.
     pub(crate) fn layout(self, _: Side, _: usize, _: usize) -> Option<Layout> {
         match self {}

@@ -16,12 +16,22 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// The fastest one that this machine has.
+    /// The one that factors are packed for.
     pub(crate) fn of(precision: Precision) -> Self {
-        match (native::Unit::of(precision), precision) {
-            (Some(native), _) => Self::Native(native),
-            (None, Precision::F32) => Self::Gemm,
-            (None, Precision::Bf16) => Self::Rounded,
+        native::Unit::of(precision).map_or(Self::portable(precision), Self::Native)
+    }
+
+    /// The fastest one that this machine has for a product with this right factor.
+    pub(crate) fn for_product(precision: Precision, right: &Factor<'_>) -> Self {
+        native::Unit::of(precision)
+            .filter(|native| native.suits(right))
+            .map_or(Self::portable(precision), Self::Native)
+    }
+
+    fn portable(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::Gemm,
+            Precision::Bf16 => Self::Rounded,
         }
     }
 
@@ -69,7 +79,7 @@ impl Unit {
         match self {
             Self::Gemm => portable::exact(into, stride, left.plain(), right.plain(), add),
             Self::Rounded => portable::with_rounded(left.plain(), right.plain(), |left, right| {
-                Self::of(Precision::F32).multiply(into, stride, left.into(), right.into(), add);
+                Precision::F32.multiply(into, stride, left, right, add);
             }),
             Self::Native(native) => native.multiply(into, stride, left, right, add),
         }
