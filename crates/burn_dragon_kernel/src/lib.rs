@@ -18,6 +18,7 @@
 //! Wrong shapes are a programmer's error here: the operations panic with the expected and the given shape.
 
 pub mod causal_read;
+pub mod decode;
 pub mod dropout;
 pub mod gated_projection;
 pub mod level;
@@ -30,6 +31,7 @@ pub mod rotation;
 /// The curated names of this crate.
 pub mod api {
     pub use crate::causal_read::{causal_read, causal_read_with_memory};
+    pub use crate::decode::Decode;
     pub use crate::dropout::DropoutMask;
     pub use crate::gated_projection::gated_projection;
     pub use crate::level::{LevelInput, LevelOutput, level, level_with_activity};

@@ -1,0 +1,177 @@
+//! The matrices of a model, laid out for one token at a time.
+
+use super::cpu::norm;
+use super::simd::{Isa, LINE, Line};
+use crate::rotation::Frequencies;
+
+/// The sizes of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Passes through the shared block (L).
+    pub levels: usize,
+    /// Heads (H).
+    pub heads: usize,
+    /// Neurons per head (N), even.
+    pub neurons: usize,
+    /// Model width (D).
+    pub width: usize,
+    /// Tokens in the vocabulary (V).
+    pub vocab: usize,
+}
+
+impl Sizes {
+    /// Lines of a row of the model's width.
+    pub(super) fn row(&self) -> usize {
+        self.width.div_ceil(LINE)
+    }
+
+    /// Strips of sixteen neurons that a head has.
+    pub(super) fn strips(&self) -> usize {
+        self.neurons.div_ceil(LINE)
+    }
+}
+
+/// A model in plain memory, as it is trained and stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameters<'a> {
+    /// The sizes that the slices have.
+    pub sizes: Sizes,
+    /// `[V, D]`
+    pub embed: &'a [f32],
+    /// `[H, D, N]`
+    pub decoder_x: &'a [f32],
+    /// `[H, D, N]`
+    pub decoder_y: &'a [f32],
+    /// `[H*N, D]`
+    pub encoder: &'a [f32],
+    /// `[D, V]`
+    pub lm_head: &'a [f32],
+    /// Turns per token of the `N/2` pairs of a head.
+    pub frequencies: &'a Frequencies,
+    /// What the norms add to the variance.
+    pub eps: f64,
+}
+
+impl Parameters<'_> {
+    /// Panics unless every slice has the size it should have.
+    fn check(&self) {
+        let Sizes {
+            levels,
+            heads,
+            neurons,
+            width,
+            vocab,
+        } = self.sizes;
+        assert!(
+            levels > 0 && heads > 0 && neurons > 0 && width > 0 && vocab > 0,
+            "decode: a size is 0: {:?}",
+            self.sizes
+        );
+        assert!(
+            neurons.is_multiple_of(2),
+            "decode: {neurons} neurons a head do not form pairs"
+        );
+        for (what, given, expected) in [
+            ("embed", self.embed, vocab * width),
+            ("decoder_x", self.decoder_x, heads * width * neurons),
+            ("decoder_y", self.decoder_y, heads * width * neurons),
+            ("encoder", self.encoder, heads * neurons * width),
+            ("lm_head", self.lm_head, width * vocab),
+        ] {
+            crate::assert_shape("decode", what, [given.len()], [expected]);
+        }
+        crate::assert_shape(
+            "decode",
+            "the frequencies",
+            [self.frequencies.turns().len()],
+            [neurons / 2],
+        );
+    }
+}
+
+/// A model's matrices as decoding reads them; a copy, made once, that any number of [`Decode`](super::Decode) share.
+///
+/// Rows are filled with zeros to whole cache lines. A strip is sixteen columns of a `[D, columns]` matrix: D lines.
+#[derive(Debug)]
+pub struct Weights {
+    sizes: Sizes,
+    pub(super) eps: f32,
+    pub(super) turns: Vec<f64>,      // [N/2]
+    pub(super) embed: Vec<Line>,     // [V] rows, after their norm
+    pub(super) decoder_x: Vec<Line>, // [H, N/16] strips
+    pub(super) decoder_y: Vec<Line>, // [H, N] rows
+    pub(super) encoder: Vec<Line>,   // [H, N] rows
+    pub(super) lm_head: Vec<Line>,   // [V/16] strips
+}
+
+impl Weights {
+    /// Lays out a model.
+    ///
+    /// # Panics
+    /// If a slice has not the size it should have.
+    pub fn new(parameters: &Parameters<'_>) -> Self {
+        parameters.check();
+        let sizes = parameters.sizes;
+        let Sizes {
+            heads,
+            neurons,
+            width,
+            vocab,
+            ..
+        } = sizes;
+        let head = |matrix: &'_ [f32], h: usize| matrix[h * width * neurons..][..width * neurons].to_vec();
+        let eps = parameters.eps as f32;
+        let mut embed = rows(parameters.embed, vocab, width, |token, d| token * width + d);
+        for row in embed.chunks_exact_mut(sizes.row()) {
+            Isa::best().run(norm(row, width, eps));
+        }
+        Self {
+            sizes,
+            eps,
+            turns: parameters.frequencies.turns().to_vec(),
+            embed,
+            decoder_x: (0..heads)
+                .flat_map(|h| strips(&head(parameters.decoder_x, h), width, neurons))
+                .collect(),
+            decoder_y: (0..heads)
+                .flat_map(|h| {
+                    rows(&head(parameters.decoder_y, h), neurons, width, |n, d| {
+                        d * neurons + n
+                    })
+                })
+                .collect(),
+            encoder: rows(parameters.encoder, heads * neurons, width, |n, d| n * width + d),
+            lm_head: strips(parameters.lm_head, width, vocab),
+        }
+    }
+
+    /// The model's sizes.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+}
+
+/// `count` rows of whole lines; `place` says where entry d of row n is.
+fn rows(matrix: &[f32], count: usize, width: usize, place: impl Fn(usize, usize) -> usize) -> Vec<Line> {
+    let row = width.div_ceil(LINE);
+    let mut lines = vec![Line::default(); count * row];
+    for (n, lines) in lines.chunks_exact_mut(row).enumerate() {
+        for d in 0..width {
+            lines[d / LINE].0[d % LINE] = matrix[place(n, d)];
+        }
+    }
+    lines
+}
+
+/// The columns of `[D, columns]` in strips of sixteen: line d of a strip holds entry d of each.
+fn strips(matrix: &[f32], width: usize, columns: usize) -> Vec<Line> {
+    let depth = width.div_ceil(LINE) * LINE;
+    let mut lines = vec![Line::default(); columns.div_ceil(LINE) * depth];
+    for (s, strip) in lines.chunks_exact_mut(depth).enumerate() {
+        let (first, last) = (s * LINE, columns.min((s + 1) * LINE));
+        for (line, row) in strip.iter_mut().zip(matrix.chunks_exact(columns)) {
+            line.0[..last - first].copy_from_slice(&row[first..last]);
+        }
+    }
+    lines
+}
