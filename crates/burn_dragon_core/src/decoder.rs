@@ -74,6 +74,19 @@ impl Decoder {
         Ok(decoder)
     }
 
+    /// As many streams of the same model, at position 0 with an empty memory; the weights are shared.
+    pub fn fresh(&self) -> Self {
+        let streams = match &self.streams {
+            Streams::Processor(decode) => Streams::Processor(decode.fresh()),
+            Streams::Tensors(_) => Streams::Tensors(self.dragon.empty_state(self.lanes())),
+        };
+        Self {
+            dragon: self.dragon.clone(),
+            streams,
+            logits: vec![0.0; self.logits.len()],
+        }
+    }
+
     /// Goes on from another state, of as many lanes.
     ///
     /// # Errors
@@ -161,6 +174,11 @@ impl Decoder {
     /// Number of streams.
     pub fn lanes(&self) -> usize {
         self.positions().len()
+    }
+
+    /// What the last [`step`](Self::step) or [`read`](Self::read) gave, `[B, V]`; zeros before the first.
+    pub fn logits(&self) -> &[f32] {
+        &self.logits
     }
 
     /// The model.

@@ -72,6 +72,11 @@ impl Decode {
         }
     }
 
+    /// As many streams of the same model at position 0 with an empty memory; the weights are shared.
+    pub fn fresh(&self) -> Self {
+        Self::with(self.stage.weights().clone(), self.lanes(), Isa::best())
+    }
+
     /// At most this many threads, the caller's included. The bits of the logits do not depend on it.
     pub fn limit_threads(&mut self, threads: usize) {
         self.stage.limit_helpers(threads.saturating_sub(1));

@@ -106,7 +106,7 @@ impl Stage {
         }
     }
 
-    pub(super) fn weights(&self) -> &Weights {
+    pub(super) fn weights(&self) -> &Arc<Weights> {
         &self.weights
     }
 

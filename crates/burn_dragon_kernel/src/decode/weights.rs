@@ -113,34 +113,28 @@ impl Weights {
         parameters.check();
         let sizes = parameters.sizes;
         let Sizes {
-            heads,
             neurons,
             width,
             vocab,
             ..
         } = sizes;
-        let head = |matrix: &'_ [f32], h: usize| matrix[h * width * neurons..][..width * neurons].to_vec();
         let eps = parameters.eps as f32;
-        let mut embed = rows(parameters.embed, vocab, width, |token, d| token * width + d);
+        let mut embed = rows(parameters.embed, width);
         for row in embed.chunks_exact_mut(sizes.row()) {
             Isa::best().run(norm(row, width, eps));
         }
+        let heads = |matrix: &[f32], lay: fn(&[f32], usize, usize) -> Vec<Line>| {
+            let heads = matrix.chunks_exact(width * neurons);
+            heads.flat_map(|head| lay(head, width, neurons)).collect()
+        };
         Self {
             sizes,
             eps,
             turns: parameters.frequencies.turns().to_vec(),
             embed,
-            decoder_x: (0..heads)
-                .flat_map(|h| strips(&head(parameters.decoder_x, h), width, neurons))
-                .collect(),
-            decoder_y: (0..heads)
-                .flat_map(|h| {
-                    rows(&head(parameters.decoder_y, h), neurons, width, |n, d| {
-                        d * neurons + n
-                    })
-                })
-                .collect(),
-            encoder: rows(parameters.encoder, heads * neurons, width, |n, d| n * width + d),
+            decoder_x: heads(parameters.decoder_x, strips),
+            decoder_y: heads(parameters.decoder_y, columns),
+            encoder: rows(parameters.encoder, width),
             lm_head: strips(parameters.lm_head, width, vocab),
         }
     }
@@ -151,13 +145,28 @@ impl Weights {
     }
 }
 
-/// `count` rows of whole lines; `place` says where entry d of row n is.
-fn rows(matrix: &[f32], count: usize, width: usize, place: impl Fn(usize, usize) -> usize) -> Vec<Line> {
+/// Rows of `[count, D]`, each filled to whole lines.
+fn rows(matrix: &[f32], width: usize) -> Vec<Line> {
     let row = width.div_ceil(LINE);
-    let mut lines = vec![Line::default(); count * row];
-    for (n, lines) in lines.chunks_exact_mut(row).enumerate() {
-        for d in 0..width {
-            lines[d / LINE].0[d % LINE] = matrix[place(n, d)];
+    let mut lines = vec![Line::default(); matrix.len() / width * row];
+    for (to, from) in lines.chunks_exact_mut(row).zip(matrix.chunks_exact(width)) {
+        for (to, from) in to.iter_mut().zip(from.chunks(LINE)) {
+            to.0[..from.len()].copy_from_slice(from);
+        }
+    }
+    lines
+}
+
+/// The columns of `[D, columns]` as rows of whole lines.
+fn columns(matrix: &[f32], width: usize, columns: usize) -> Vec<Line> {
+    let row = width.div_ceil(LINE);
+    let mut lines = vec![Line::default(); columns * row];
+    // A few columns at a time: they share cache lines.
+    for (s, lines) in lines.chunks_mut(LINE * row).enumerate() {
+        for (d, entries) in matrix.chunks_exact(columns).enumerate() {
+            for (line, entry) in lines.chunks_exact_mut(row).zip(&entries[s * LINE..]) {
+                line[d / LINE].0[d % LINE] = *entry;
+            }
         }
     }
     lines
