@@ -12,6 +12,7 @@
 //! | gated projection | `y = relu(a W) * x` | [`gated_projection`] |
 //! | norm | `(v - mean) / sqrt(variance + eps)` | [`norm`] |
 //! | level | the four above in one: what a level adds to the stream, before its norm | [`level`] |
+//! | decode | one token of each lane through a whole model, memory in place | [`decode`] |
 //! | dropout | keep a neuron where a hash of its index says so | [`dropout`] |
 //!
 //! Shapes use the project's letters: B lanes, T tokens, D model width, H heads, N neurons per head.
@@ -31,7 +32,7 @@ pub mod rotation;
 /// The curated names of this crate.
 pub mod api {
     pub use crate::causal_read::{causal_read, causal_read_with_memory};
-    pub use crate::decode::Decode;
+    pub use crate::decode::{Activity, Decode, Parameters, Sizes, Weights};
     pub use crate::dropout::DropoutMask;
     pub use crate::gated_projection::gated_projection;
     pub use crate::level::{LevelInput, LevelOutput, level, level_with_activity};
@@ -42,6 +43,7 @@ pub mod api {
     /// The definitions that every faster implementation is tested against.
     pub mod expert {
         pub use crate::causal_read::reference as causal_read_reference;
+        pub use crate::decode::reference as decode_reference;
         pub use crate::gated_projection::reference as gated_projection_reference;
         pub use crate::level::reference as level_reference;
         pub use crate::norm::reference as norm_reference;

@@ -1,19 +1,26 @@
-//! The work on a chunk of neurons of one head, and the small sums between the chunks.
+//! The work on a chunk of neurons of one head.
 
-use super::simd::{Kernel, LINE, Line, Simd};
+use super::row::dot;
+use super::screen::Part;
+use super::simd::{Kernel, LINE, Line, Shorts, Simd};
 use super::weights::Weights;
 use std::ops::Range;
 
 /// Rows that are asked for ahead of the one in hand.
 const AHEAD: usize = 4;
 
-/// What all chunks see: the stream and what was read, lane by lane.
+/// Share of neurons that fire, in percent, below which they are screened before.
+const SPARSE: usize = 40;
+
+/// What all chunks see: the stream and what was read, lane by lane, each with a coarse copy.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
-    pub(super) v: Vec<Line>,  // [B] rows
-    pub(super) a: Vec<Line>,  // [B, H] rows
-    pub(super) cos: Vec<f32>, // [1 or B, N/2]
-    pub(super) sin: Vec<f32>, // the same
+    pub(super) v: Vec<Line>,          // [B] rows
+    pub(super) a: Vec<Line>,          // [B, H] rows
+    pub(super) coarse_v: Vec<Shorts>, // [B] rows
+    pub(super) coarse_a: Vec<Shorts>, // [B, H] rows
+    pub(super) cos: Vec<f32>,         // [1 or B, N/2]
+    pub(super) sin: Vec<f32>,         // the same
 }
 
 impl Stream {
@@ -29,7 +36,7 @@ impl Stream {
 #[derive(Clone, Debug)]
 pub(super) struct Chunk {
     pub(super) head: usize,
-    pub(super) neurons: Range<usize>, // of the head; begins at a strip
+    pub(super) neurons: Range<usize>, // of the head; begins at a line
     pub(super) rho: Vec<Line>,        // [L, B, neurons] rows
     pub(super) lanes: Vec<Lane>,
     pub(super) active: Vec<[usize; 2]>, // of x and y, per level, all lanes
@@ -39,11 +46,39 @@ pub(super) struct Chunk {
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
     x: Vec<Line>,
-    active: Vec<u32>,       // neurons with x > 0
-    pairs: Vec<u32>,        // pairs with an active member
-    fired: Vec<(u32, f32)>, // neurons with y > 0, and y
+    active: List<u32>,       // neurons with x > 0
+    pairs: List<u32>,        // pairs with an active member
+    suspects: List<u32>,     // neurons that the screen let pass
+    fired: List<(u32, f32)>, // neurons with y > 0, and y
     pub(super) read: Vec<Line>,
     pub(super) u: Vec<Line>,
+}
+
+/// A list with room for all, so that an entry is written first and counted or not: no branch, no allocation.
+#[derive(Clone, Debug)]
+struct List<T> {
+    room: Vec<T>,
+    len: usize,
+}
+
+impl<T: Copy + Default> List<T> {
+    fn new(most: usize) -> Self {
+        Self {
+            room: vec![T::default(); most + 1],
+            len: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn push_if(&mut self, wanted: bool, entry: T) {
+        self.room[self.len] = entry;
+        self.len += usize::from(wanted);
+    }
+
+    #[inline(always)]
+    fn entries(&self) -> &[T] {
+        &self.room[..self.len]
+    }
 }
 
 impl Chunk {
@@ -52,9 +87,10 @@ impl Chunk {
         let (count, row) = (neurons.len(), sizes.row());
         let lane = || Lane {
             x: vec![Line::default(); count.div_ceil(LINE)],
-            active: Vec::with_capacity(count),
-            pairs: Vec::with_capacity(count / 2),
-            fired: Vec::with_capacity(count),
+            active: List::new(count),
+            pairs: List::new(count / 2),
+            suspects: List::new(count),
+            fired: List::new(count),
             read: vec![Line::default(); row],
             u: vec![Line::default(); row],
         };
@@ -72,6 +108,12 @@ impl Chunk {
         let size = self.rho.len() / self.active.len() / self.lanes.len();
         let start = (level * self.lanes.len() + lane) * size;
         start..start + size
+    }
+
+    /// The chunk's neurons among those of all heads.
+    fn place(&self, neurons_per_head: usize) -> Range<usize> {
+        let first = self.head * neurons_per_head + self.neurons.start;
+        first..first + self.neurons.len()
     }
 }
 
@@ -95,48 +137,70 @@ impl Kernel for FirstHalf<'_> {
             level,
         } = self;
         let sizes = weights.sizes();
-        let (row, strips) = (sizes.row(), sizes.strips());
-        for lane in &mut chunk.lanes {
-            lane.active.clear();
-            lane.pairs.clear();
-        }
-        let first = chunk.head * strips + chunk.neurons.start / LINE;
-        let blocks = weights.decoder_x[first * row * LINE..].chunks_exact(row * LINE);
-        for (strip, block) in blocks.take(chunk.neurons.len().div_ceil(LINE)).enumerate() {
-            // One lane after the other: the strip stays in the nearest cache.
-            for (lane, v) in chunk.lanes.iter_mut().zip(stream.v.chunks_exact(row)) {
-                let (x, positive) = simd.relu(product(simd, block, v));
-                simd.store(&mut lane.x[strip], x);
-                lane.note(strip, positive);
-            }
-        }
-        let pairs = sizes.neurons / 2;
-        let own = chunk.neurons.start / 2..chunk.neurons.end / 2;
+        let decoder_x = weights.decoder_x.part(chunk.place(sizes.neurons));
+        // What fired at this level for the token before tells what is cheaper now; the result is the same.
+        let entries = chunk.lanes.len() * chunk.neurons.len();
+        let sparse = chunk.active[level][0] * 100 < entries * SPARSE;
+        let (pairs, own) = (sizes.neurons / 2, chunk.neurons.start / 2..chunk.neurons.end / 2);
         chunk.active[level][0] = 0;
-        for index in 0..chunk.lanes.len() {
+        let streams = stream
+            .v
+            .chunks_exact(sizes.row())
+            .zip(stream.coarse_v.chunks_exact(sizes.coarse_row()));
+        for (index, (v, z)) in streams.enumerate() {
             let place = chunk.memory(level, index);
             let (cos, sin) = stream.angles(index, pairs);
             let lane = &mut chunk.lanes[index];
+            lane.perceive(simd, decoder_x, v, sparse.then_some(z));
             lane.recall(
                 simd,
                 &mut chunk.rho[place],
-                &stream.v[index * row..(index + 1) * row],
+                v,
                 (&cos[own.clone()], &sin[own.clone()]),
             );
-            chunk.active[level][0] += lane.active.len();
+            chunk.active[level][0] += lane.active.len;
         }
     }
 }
 
 impl Lane {
-    /// Lists the active neurons of a strip, and their pairs.
+    /// `x = relu(v decoder_x)`, and who is active; with a coarse copy of v the neurons are screened before.
     #[inline(always)]
-    fn note(&mut self, strip: usize, positive: u16) {
-        for i in ones(positive) {
-            self.active.push((strip * LINE) as u32 + i);
+    fn perceive<S: Simd>(&mut self, simd: S, decoder_x: Part<'_>, v: &[Line], coarse: Option<&[Shorts]>) {
+        let size = v.len();
+        match coarse {
+            None => {
+                for (n, row) in decoder_x.rows.chunks_exact(size).enumerate() {
+                    self.x[n / LINE].0[n % LINE] = dot(simd, v, row);
+                }
+            }
+            Some(z) => {
+                self.suspects.len = 0;
+                for n in 0..decoder_x.len() {
+                    self.suspects.push_if(decoder_x.may_fire(simd, n, z), n as u32);
+                }
+                self.x.fill(Line::default());
+                let suspects = self.suspects.entries();
+                for (k, &n) in suspects.iter().enumerate() {
+                    if let Some(&next) = suspects.get(k + AHEAD) {
+                        fetch(simd, decoder_x.row(next as usize, size));
+                    }
+                    let n = n as usize;
+                    self.x[n / LINE].0[n % LINE] = dot(simd, v, decoder_x.row(n, size));
+                }
+            }
         }
-        for i in ones((positive | positive >> 1) & 0x5555) {
-            self.pairs.push((strip * LINE / 2) as u32 + i / 2);
+        self.active.len = 0;
+        self.pairs.len = 0;
+        for strip in 0..self.x.len() {
+            let (x, positive) = simd.relu(simd.load(&self.x[strip]));
+            simd.store(&mut self.x[strip], x);
+            for i in ones(positive) {
+                self.active.push_if(true, (strip * LINE) as u32 + i);
+            }
+            for i in ones((positive | positive >> 1) & 0x5555) {
+                self.pairs.push_if(true, (strip * LINE / 2) as u32 + i / 2);
+            }
         }
     }
 
@@ -145,9 +209,10 @@ impl Lane {
     fn recall<S: Simd>(&mut self, simd: S, rho: &mut [Line], v: &[Line], (cos, sin): (&[f32], &[f32])) {
         let row = v.len();
         self.read.fill(Line::default());
-        for (k, &pair) in self.pairs.iter().enumerate() {
+        let pairs = self.pairs.entries();
+        for (k, &pair) in pairs.iter().enumerate() {
             let pair = pair as usize;
-            if let Some(&next) = self.pairs.get(k + AHEAD) {
+            if let Some(&next) = pairs.get(k + AHEAD) {
                 fetch(simd, &rho[next as usize * 2 * row..][..2 * row]);
             }
             let x = |member: usize| self.x[2 * pair / LINE].0[2 * pair % LINE + member];
@@ -185,48 +250,61 @@ impl Kernel for SecondHalf<'_> {
             level,
         } = self;
         let sizes = weights.sizes();
-        let row = sizes.row();
-        let first = chunk.head * sizes.neurons + chunk.neurons.start;
-        let place = first * row..(first + chunk.neurons.len()) * row;
-        let (decoder_y, encoder) = (&weights.decoder_y[place.clone()], &weights.encoder[place]);
+        let (row, coarse_row, place) = (sizes.row(), sizes.coarse_row(), chunk.place(sizes.neurons));
+        let decoder_y = weights.decoder_y.part(place.clone());
+        let encoder = &weights.encoder[place.start * row..place.end * row];
+        let [active, fired] = chunk.active[level];
+        let sparse = fired * 100 < active * SPARSE;
         chunk.active[level][1] = 0;
         for (index, lane) in chunk.lanes.iter_mut().enumerate() {
-            let a = &stream.a[(index * sizes.heads + chunk.head) * row..][..row];
-            lane.fire(simd, a, decoder_y, encoder);
+            let index = index * sizes.heads + chunk.head;
+            let (a, z) = (
+                &stream.a[index * row..][..row],
+                &stream.coarse_a[index * coarse_row..][..coarse_row],
+            );
+            lane.fire(simd, decoder_y, a, sparse.then_some(z));
             lane.speak(simd, encoder);
-            chunk.active[level][1] += lane.fired.len();
+            chunk.active[level][1] += lane.fired.len;
         }
     }
 }
 
 impl Lane {
-    /// Lists the neurons with `y = relu(a decoder_y) x > 0`.
+    /// Lists the neurons with `y = relu(a decoder_y) x > 0`; with a coarse copy of a they are screened before.
     #[inline(always)]
-    fn fire<S: Simd>(&mut self, simd: S, a: &[Line], decoder_y: &[Line], encoder: &[Line]) {
-        let row = a.len();
-        self.fired.clear();
-        for (k, &neuron) in self.active.iter().enumerate() {
-            if let Some(&next) = self.active.get(k + AHEAD) {
-                fetch(simd, &decoder_y[next as usize * row..][..row]);
+    fn fire<S: Simd>(&mut self, simd: S, decoder_y: Part<'_>, a: &[Line], coarse: Option<&[Shorts]>) {
+        let size = a.len();
+        let mut candidates = self.active.entries();
+        if let Some(z) = coarse {
+            self.suspects.len = 0;
+            for &n in candidates {
+                self.suspects.push_if(decoder_y.may_fire(simd, n as usize, z), n);
             }
-            let place = neuron as usize * row;
-            let gate = dot(simd, a, &decoder_y[place..][..row]);
-            let y = gate.max(0.0) * self.x[neuron as usize / LINE].0[neuron as usize % LINE];
-            if y > 0.0 {
-                fetch(simd, &encoder[place..][..row]);
-                self.fired.push((neuron, y));
+            candidates = self.suspects.entries();
+        }
+        self.fired.len = 0;
+        for (k, &neuron) in candidates.iter().enumerate() {
+            if let Some(&next) = candidates.get(k + AHEAD) {
+                fetch(simd, decoder_y.row(next as usize, size));
             }
+            let n = neuron as usize;
+            let y = dot(simd, a, decoder_y.row(n, size)).max(0.0) * self.x[n / LINE].0[n % LINE];
+            self.fired.push_if(y > 0.0, (neuron, y));
         }
     }
 
     /// `u = sum of y encoder` over the neurons that fired.
     #[inline(always)]
     fn speak<S: Simd>(&mut self, simd: S, encoder: &[Line]) {
-        let row = self.u.len();
+        let size = self.u.len();
         self.u.fill(Line::default());
-        for &(neuron, y) in &self.fired {
+        let fired = self.fired.entries();
+        for (k, &(neuron, y)) in fired.iter().enumerate() {
+            if let Some(&(next, _)) = fired.get(k + AHEAD) {
+                fetch(simd, &encoder[next as usize * size..][..size]);
+            }
             let y = simd.splat(y);
-            for (u, e) in self.u.iter_mut().zip(&encoder[neuron as usize * row..][..row]) {
+            for (u, e) in self.u.iter_mut().zip(&encoder[neuron as usize * size..][..size]) {
                 let sum = simd.fma(y, simd.load(e), simd.load(u));
                 simd.store(u, sum);
             }
@@ -234,12 +312,12 @@ impl Lane {
     }
 }
 
-/// Logits of a range of strips of the vocabulary.
+/// Logits of a range of the vocabulary, `[B, range]`.
 pub(super) struct Readout<'a> {
     pub(super) weights: &'a Weights,
     pub(super) stream: &'a Stream,
-    pub(super) strips: Range<usize>,
-    pub(super) logits: &'a mut [Line], // [strips, B]
+    pub(super) tokens: Range<usize>,
+    pub(super) logits: &'a mut [f32],
 }
 
 impl Kernel for Readout<'_> {
@@ -247,129 +325,19 @@ impl Kernel for Readout<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let row = self.weights.sizes().row();
-        let lanes = self.stream.v.len() / row;
-        let blocks = self.weights.lm_head[self.strips.start * row * LINE..].chunks_exact(row * LINE);
-        for (block, logits) in blocks.zip(self.logits.chunks_exact_mut(lanes)) {
-            for (v, logits) in self.stream.v.chunks_exact(row).zip(logits) {
-                simd.store(logits, product(simd, block, v));
+        let size = self.weights.sizes().row();
+        let rows = &self.weights.lm_head[self.tokens.start * size..self.tokens.end * size];
+        for (v, logits) in self
+            .stream
+            .v
+            .chunks_exact(size)
+            .zip(self.logits.chunks_exact_mut(self.tokens.len()))
+        {
+            for (logit, row) in logits.iter_mut().zip(rows.chunks_exact(size)) {
+                *logit = dot(simd, v, row);
             }
         }
     }
-}
-
-/// What the stream is after a level: `norm(v + norm(u))`, u summed over the chunks before.
-pub(super) struct Join<'a> {
-    pub(super) v: &'a mut [Line],
-    pub(super) u: &'a mut [Line],
-    pub(super) width: usize,
-    pub(super) eps: f32,
-}
-
-impl Kernel for Join<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { v, u, width, eps } = self;
-        norm(u, width, eps).run(simd);
-        add(v, u).run(simd);
-        norm(v, width, eps).run(simd);
-    }
-}
-
-/// `sum += part`.
-pub(super) fn add<'a>(sum: &'a mut [Line], part: &'a [Line]) -> Add<'a> {
-    Add { sum, part }
-}
-
-pub(super) struct Add<'a> {
-    sum: &'a mut [Line],
-    part: &'a [Line],
-}
-
-impl Kernel for Add<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        for (sum, part) in self.sum.iter_mut().zip(self.part) {
-            let both = simd.add(simd.load(sum), simd.load(part));
-            simd.store(sum, both);
-        }
-    }
-}
-
-/// The layer norm of one row of `width` numbers.
-pub(super) fn norm(row: &mut [Line], width: usize, eps: f32) -> Norm<'_> {
-    Norm { row, width, eps }
-}
-
-pub(super) struct Norm<'a> {
-    row: &'a mut [Line],
-    width: usize,
-    eps: f32,
-}
-
-impl Kernel for Norm<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { row, width, eps } = self;
-        let one = simd.splat(1.0);
-        let sum = row
-            .iter()
-            .fold(simd.splat(0.0), |sum, v| simd.fma(one, simd.load(v), sum));
-        let shift = simd.splat(-simd.sum(sum) / width as f32);
-        let end = (row.len() - 1) * LINE;
-        for v in row.iter_mut() {
-            let centred = simd.add(simd.load(v), shift);
-            simd.store(v, centred);
-        }
-        row[row.len() - 1].0[width - end..].fill(0.0); // what fills the last line is not part of the row
-        let squares = row.iter().fold(simd.splat(0.0), |sum, v| {
-            let v = simd.load(v);
-            simd.fma(v, v, sum)
-        });
-        let scale = simd.splat((simd.sum(squares) / width as f32 + eps).sqrt().recip());
-        let zero = simd.splat(0.0);
-        for v in row.iter_mut() {
-            let scaled = simd.fma(simd.load(v), scale, zero);
-            simd.store(v, scaled);
-        }
-    }
-}
-
-/// The products of sixteen columns with `v`: the sum over d of `v[d]` times line d of the strip.
-#[inline(always)]
-fn product<S: Simd>(simd: S, strip: &[Line], v: &[Line]) -> S::V {
-    let mut sums = [simd.splat(0.0); 4];
-    for (block, v) in strip.chunks_exact(LINE).zip(v) {
-        for (lines, v) in block.chunks_exact(4).zip(v.0.chunks_exact(4)) {
-            for i in 0..4 {
-                sums[i] = simd.fma(simd.splat(v[i]), simd.load(&lines[i]), sums[i]);
-            }
-        }
-    }
-    simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3]))
-}
-
-/// The scalar product of two rows.
-#[inline(always)]
-fn dot<S: Simd>(simd: S, a: &[Line], b: &[Line]) -> f32 {
-    let mut sums = [simd.splat(0.0); 2];
-    let (a, last_a) = a.as_chunks::<2>();
-    let (b, last_b) = b.as_chunks::<2>();
-    for (a, b) in a.iter().zip(b) {
-        for i in 0..2 {
-            sums[i] = simd.fma(simd.load(&a[i]), simd.load(&b[i]), sums[i]);
-        }
-    }
-    for (a, b) in last_a.iter().zip(last_b) {
-        sums[0] = simd.fma(simd.load(a), simd.load(b), sums[0]);
-    }
-    simd.sum(simd.add(sums[0], sums[1]))
 }
 
 /// Asks for every line of a row.

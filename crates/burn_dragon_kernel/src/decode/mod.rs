@@ -8,18 +8,21 @@
 //! logits = v lm_head
 //! ```
 //!
-//! Exact in f32, and bound by the bytes that it touches, so it touches few: [`Weights`] holds a copy of the matrices in
-//! which a neuron is one contiguous row. `decoder_x` is read whole (it decides who is active), `decoder_y` where x > 0,
-//! `encoder` where y > 0, and the memory, read and written in one pass, where a pair of neurons has an active member.
-//! Lanes share what they read of `decoder_x`.
+//! Exact in f32, and bound by the bytes that it touches, so it touches few. [`Weights`] holds a copy of the matrices in
+//! which a neuron is one contiguous row. Rows of `decoder_y` are read where x > 0, of `encoder` where y > 0, and those of
+//! the memory, read and written in one pass, where a pair of neurons has an active member. Where few neurons fire, most
+//! are ruled out by a copy of their row in single bytes, without changing a bit of the result (`screen.rs`).
 //!
 //! `reference.rs` is the definition. `cpu.rs` is the work on a chunk of neurons, in the vectors of `simd.rs`; `stage.rs`
-//! puts chunks together, phase by phase, in an order that does not depend on how many threads help (`team.rs`). A step
-//! allocates nothing.
+//! puts chunks together, phase by phase, in an order that does not depend on how many threads help (`team.rs`,
+//! `turnstile.rs`). A step allocates nothing.
 
 mod angles;
 mod cpu;
+mod memory;
 pub mod reference;
+mod row;
+mod screen;
 mod simd;
 mod stage;
 mod team;

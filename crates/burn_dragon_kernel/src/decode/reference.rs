@@ -85,11 +85,10 @@ fn level(model: &Parameters<'_>, v: &[f64], rho: &mut [f64], position: u64) -> V
             }
         }
         let a = norm(&read, model.eps);
-        for n in 0..neurons {
-            let y = column(&a, decoder_y, neurons, n).max(0.0) * x[n];
-            for d in 0..width {
-                u[d] += y * f64::from(model.encoder[of_head + n * width + d]);
-            }
+        for (n, x) in x.iter().enumerate() {
+            let y = column(&a, decoder_y, neurons, n).max(0.0) * x;
+            let row = &model.encoder[of_head + n * width..][..width];
+            u.iter_mut().zip(row).for_each(|(u, e)| *u += y * f64::from(*e));
         }
     }
     u

@@ -1,14 +1,15 @@
 //! A token, phase by phase: what is shared, and the sums between the phases.
 
-use super::Activity;
 use super::angles::Angles;
-use super::cpu::{Chunk, FirstHalf, Join, Readout, SecondHalf, Stream, add, norm};
-use super::simd::{Isa, LINE, Line};
+use super::cpu::{Chunk, FirstHalf, Readout, SecondHalf, Stream};
+use super::row::{Join, add, norm};
+use super::screen::Coarsen;
+use super::simd::{Isa, LINE, Line, Shorts};
 use super::team;
 use super::turnstile::{End, MOST_PARTS, Part, Turnstile};
 use super::weights::{Sizes, Weights};
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Numbers of a matrix that a part works on, about: 256 KiB, which leaves room in a core's own cache.
@@ -28,20 +29,22 @@ pub(super) struct Stage {
     turnstile: Turnstile,
     helpers: AtomicUsize,
     most_helpers: AtomicUsize,
+    broken: AtomicBool,
 }
 
 /// A range of the vocabulary and its logits.
 #[derive(Clone, Debug)]
 struct Vocabulary {
-    strips: Range<usize>,
-    logits: Vec<Line>, // [strips, B]
+    tokens: Range<usize>,
+    logits: Vec<f32>, // [B, tokens]
 }
 
-/// What a phase does. Phase 2l is the first half of level l, 2l + 1 the second, 2L the readout.
+/// What a phase does. Phase 2l is the first half of level l, 2l + 1 the second, 2L the readout, 2L + 1 nothing.
 enum Phase {
     First(usize),
     Second(usize),
     Readout,
+    Rest,
 }
 
 impl Stage {
@@ -51,35 +54,37 @@ impl Stage {
             heads,
             neurons,
             width,
+            vocab,
             ..
         } = sizes;
-        let row = vec![Line::default(); sizes.row()];
         let chunks: Vec<_> = (0..heads)
             .flat_map(|head| ranges(neurons, part(neurons, width, heads)).map(move |range| (head, range)))
             .map(|(head, range)| Mutex::new(Chunk::new(&weights, lanes, head, range)))
             .collect();
-        let strips = sizes.vocab.div_ceil(LINE);
-        let readouts = ranges(strips, part(sizes.vocab, width, 1) / LINE)
-            .map(|strips| Vocabulary {
-                logits: vec![Line::default(); strips.len() * lanes],
-                strips,
+        let readouts = ranges(vocab, part(vocab, width, 1))
+            .map(|tokens| Vocabulary {
+                logits: vec![0.0; tokens.len() * lanes],
+                tokens,
             })
             .map(Mutex::new)
             .collect();
-        let most_helpers = AtomicUsize::new(team::helpers().min(chunks.len() - 1));
+        let (line, coarse) = (Line::default(), Shorts::default());
         Self {
             isa,
             stream: RwLock::new(Stream {
-                v: row.repeat(lanes),
-                a: row.repeat(lanes * heads),
+                v: vec![line; lanes * sizes.row()],
+                a: vec![line; lanes * heads * sizes.row()],
+                coarse_v: vec![coarse; lanes * sizes.coarse_row()],
+                coarse_a: vec![coarse; lanes * heads * sizes.coarse_row()],
                 cos: vec![0.0; lanes * neurons / 2],
                 sin: vec![0.0; lanes * neurons / 2],
             }),
-            chunks,
-            readouts,
             turnstile: Turnstile::default(),
             helpers: AtomicUsize::new(0),
-            most_helpers,
+            broken: AtomicBool::new(false),
+            most_helpers: AtomicUsize::new(team::helpers().min(chunks.len() - 1)),
+            chunks,
+            readouts,
             weights,
         }
     }
@@ -102,12 +107,17 @@ impl Stage {
                 .collect(),
             turnstile: Turnstile::default(),
             helpers: AtomicUsize::new(0),
+            broken: AtomicBool::new(false),
             most_helpers: AtomicUsize::new(self.most_helpers.load(Ordering::Relaxed)),
         }
     }
 
     pub(super) fn weights(&self) -> &Arc<Weights> {
         &self.weights
+    }
+
+    pub(super) fn chunks(&self) -> &[Mutex<Chunk>] {
+        &self.chunks
     }
 
     /// Begins a token of each lane; at rest.
@@ -120,6 +130,7 @@ impl Stage {
         let pairs = self.weights.turns.len();
         let together = positions.iter().all(|&position| position == positions[0]);
         let positions = if together { &positions[..1] } else { positions };
+        self.coarsen_stream(&mut stream);
         let Stream { cos, sin, .. } = &mut *stream;
         cos.resize(positions.len() * pairs, 0.0);
         sin.resize(positions.len() * pairs, 0.0);
@@ -146,60 +157,63 @@ impl Stage {
         let Some(Part { phase, index }) = self.turnstile.claim(end) else {
             return false;
         };
-        let (weights, level) = (&*self.weights, phase / 2);
-        let step = self.phase(phase);
-        {
-            let stream = &*self.read();
-            match step {
-                Phase::First(level) => {
-                    let chunk = &mut *lock(&self.chunks[index]);
-                    self.isa.run(FirstHalf {
-                        weights,
-                        stream,
-                        chunk,
-                        level,
-                    });
-                }
-                Phase::Second(level) => {
-                    let chunk = &mut *lock(&self.chunks[index]);
-                    self.isa.run(SecondHalf {
-                        weights,
-                        stream,
-                        chunk,
-                        level,
-                    });
-                }
-                Phase::Readout => {
-                    let Vocabulary { strips, logits } = &mut *lock(&self.readouts[index]);
-                    self.isa.run(Readout {
-                        weights,
-                        stream,
-                        strips: strips.clone(),
-                        logits,
-                    });
-                }
-            }
-        }
+        let now = self.phase(phase);
+        self.work_on(&now, index);
         if self.turnstile.finish() {
-            match step {
+            match now {
                 Phase::First(_) => self.gather_reads(),
                 Phase::Second(_) => self.gather_speech(),
-                Phase::Readout => {}
+                Phase::Readout | Phase::Rest => {}
             }
-            let next = phase + 1;
-            let parts = match level {
-                _ if next < 2 * weights.sizes().levels => self.chunks.len(),
-                _ if next == 2 * weights.sizes().levels => self.readouts.len(),
-                _ => 0,
+            let parts = match self.phase(phase + 1) {
+                Phase::First(_) | Phase::Second(_) => self.chunks.len(),
+                Phase::Readout => self.readouts.len(),
+                Phase::Rest => 0,
             };
-            self.turnstile.open(next, parts);
+            self.turnstile.open(phase + 1, parts);
         }
         true
     }
 
+    fn work_on(&self, phase: &Phase, index: usize) {
+        let (weights, stream) = (&*self.weights, &*self.read());
+        match *phase {
+            Phase::First(level) => {
+                let chunk = &mut *lock(&self.chunks[index]);
+                self.isa.run(FirstHalf {
+                    weights,
+                    stream,
+                    chunk,
+                    level,
+                });
+            }
+            Phase::Second(level) => {
+                let chunk = &mut *lock(&self.chunks[index]);
+                self.isa.run(SecondHalf {
+                    weights,
+                    stream,
+                    chunk,
+                    level,
+                });
+            }
+            Phase::Readout => {
+                let Vocabulary { tokens, logits } = &mut *lock(&self.readouts[index]);
+                self.isa.run(Readout {
+                    weights,
+                    stream,
+                    tokens: tokens.clone(),
+                    logits,
+                });
+            }
+            Phase::Rest => {}
+        }
+    }
+
     fn phase(&self, phase: usize) -> Phase {
+        let halves = 2 * self.weights.sizes().levels;
         match phase {
-            _ if phase == 2 * self.weights.sizes().levels => Phase::Readout,
+            _ if phase > halves => Phase::Rest,
+            _ if phase == halves => Phase::Readout,
             _ if phase.is_multiple_of(2) => Phase::First(phase / 2),
             _ => Phase::Second(phase / 2),
         }
@@ -207,8 +221,8 @@ impl Stage {
 
     /// `a = norm(sum of the chunks' reads)`, head by head of each lane.
     fn gather_reads(&self) {
-        let Sizes { heads, width, .. } = self.weights.sizes();
-        let row = self.weights.sizes().row();
+        let sizes = self.weights.sizes();
+        let (heads, width, row) = (sizes.heads, sizes.width, sizes.row());
         let mut stream = self.write();
         stream.a.fill(Line::default());
         for chunk in &self.chunks {
@@ -218,8 +232,13 @@ impl Stage {
                 self.isa.run(add(a, &lane.read));
             }
         }
-        for a in stream.a.chunks_exact_mut(row) {
+        let Stream { a, coarse_a, .. } = &mut *stream;
+        for (a, z) in a
+            .chunks_exact_mut(row)
+            .zip(coarse_a.chunks_exact_mut(sizes.coarse_row()))
+        {
             self.isa.run(norm(a, width, self.weights.eps));
+            self.isa.run(Coarsen { row: a, z });
         }
     }
 
@@ -243,105 +262,39 @@ impl Stage {
                 eps: self.weights.eps,
             });
         }
+        self.coarsen_stream(&mut stream);
+    }
+
+    /// The coarse copies of the stream.
+    fn coarsen_stream(&self, Stream { v, coarse_v, .. }: &mut Stream) {
+        let sizes = self.weights.sizes();
+        for (row, z) in v
+            .chunks_exact(sizes.row())
+            .zip(coarse_v.chunks_exact_mut(sizes.coarse_row()))
+        {
+            self.isa.run(Coarsen { row, z });
+        }
     }
 
     /// Copies the logits of the token that was done, `[B, V]`.
     pub(super) fn logits(&self, into: &mut [f32]) {
-        let vocab = self.weights.sizes().vocab;
-        let lanes = into.len() / vocab;
         for readout in &self.readouts {
-            let Vocabulary { strips, logits } = &*lock(readout);
-            for (strip, logits) in strips.clone().zip(logits.chunks_exact(lanes)) {
-                let place = strip * LINE..vocab.min((strip + 1) * LINE);
-                for (into, line) in into.chunks_exact_mut(vocab).zip(logits) {
-                    into[place.clone()].copy_from_slice(&line.0[..place.len()]);
-                }
+            let Vocabulary { tokens, logits } = &*lock(readout);
+            let lanes = into.chunks_exact_mut(self.weights.sizes().vocab);
+            for (into, logits) in lanes.zip(logits.chunks_exact(tokens.len())) {
+                into[tokens.clone()].copy_from_slice(logits);
             }
         }
     }
 
-    pub(super) fn activity(&self) -> Vec<Activity> {
-        let sizes = self.weights.sizes();
-        let mut levels = vec![
-            Activity {
-                x: 0,
-                y: 0,
-                entries: 0
-            };
-            sizes.levels
-        ];
-        for chunk in &self.chunks {
-            let chunk = lock(chunk);
-            for (level, [x, y]) in levels.iter_mut().zip(&chunk.active) {
-                level.x += x;
-                level.y += y;
-                level.entries += chunk.lanes.len() * chunk.neurons.len();
-            }
-        }
-        levels
+    /// Notes that a helper panicked: its part will never be done.
+    pub(super) fn give_up(&self) {
+        self.broken.store(true, Ordering::Relaxed);
     }
 
-    /// The memory of a level, `[B, H, N, D]`.
-    pub(super) fn memory(&self, level: usize) -> Vec<f32> {
-        let Sizes {
-            heads,
-            neurons,
-            width,
-            ..
-        } = self.weights.sizes();
-        let lanes = lock(&self.chunks[0]).lanes.len();
-        let mut rho = vec![0.0; lanes * heads * neurons * width];
-        self.each_memory(level, |chunk, place, at| {
-            let row = width.div_ceil(LINE);
-            let rows = rho[at..].chunks_exact_mut(width);
-            for (to, from) in rows.zip(chunk.rho[place].chunks_exact(row)) {
-                for (to, from) in to.chunks_mut(LINE).zip(from) {
-                    to.copy_from_slice(&from.0[..to.len()]);
-                }
-            }
-        });
-        rho
-    }
-
-    /// Takes over the memory of a level, `[B, H, N, D]`.
-    pub(super) fn restore(&self, level: usize, rho: &[f32]) {
-        let Sizes {
-            heads,
-            neurons,
-            width,
-            ..
-        } = self.weights.sizes();
-        let lanes = lock(&self.chunks[0]).lanes.len();
-        crate::assert_shape("decode", "rho", [rho.len()], [lanes * heads * neurons * width]);
-        self.each_memory(level, |chunk, place, at| {
-            let row = width.div_ceil(LINE);
-            let rows = rho[at..].chunks_exact(width);
-            for (to, from) in chunk.rho[place].chunks_exact_mut(row).zip(rows) {
-                for (to, from) in to.iter_mut().zip(from.chunks(LINE)) {
-                    to.0[..from.len()].copy_from_slice(from);
-                }
-            }
-        });
-    }
-
-    /// Each chunk with the rows of one lane's memory in it, and where they begin in `[B, H, N, D]`.
-    fn each_memory(&self, level: usize, mut visit: impl FnMut(&mut Chunk, Range<usize>, usize)) {
-        let Sizes {
-            levels,
-            heads,
-            neurons,
-            width,
-            ..
-        } = self.weights.sizes();
-        assert!(level < levels, "decode: level {level} of {levels}");
-        for chunk in &self.chunks {
-            let mut chunk = lock(chunk);
-            for lane in 0..chunk.lanes.len() {
-                let place = chunk.memory(level, lane);
-                let first = (lane * heads + chunk.head) * neurons + chunk.neurons.start;
-                visit(&mut chunk, place, first * width);
-            }
-        }
+    /// Whether a helper panicked.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
     }
 
     /// At most this many threads beside the caller's.
@@ -378,7 +331,8 @@ impl Stage {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// What a mutex guards, also after a panic: that is [`Stage::is_broken`]'s to tell.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

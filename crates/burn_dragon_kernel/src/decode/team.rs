@@ -6,6 +6,7 @@
 
 use super::stage::Stage;
 use super::turnstile::End;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::thread;
 
@@ -24,6 +25,7 @@ pub(super) fn conduct(stage: &Arc<Stage>) {
         if stage.work(End::Front) {
             looks = 0;
         } else {
+            assert!(!stage.is_broken(), "decode: a helper panicked");
             pause(&mut looks);
         }
     }
@@ -107,7 +109,9 @@ impl Bell {
             if let Some(stage) = stage
                 && stage.admit()
             {
-                help(&stage, end);
+                if catch_unwind(AssertUnwindSafe(|| help(&stage, end))).is_err() {
+                    stage.give_up();
+                }
                 stage.dismiss();
             }
         }

@@ -1,7 +1,8 @@
 //! The matrices of a model, laid out for one token at a time.
 
-use super::cpu::norm;
-use super::simd::{Isa, LINE, Line};
+use super::row::norm;
+use super::screen::Neurons;
+use super::simd::{COARSE, Isa, LINE, Line};
 use crate::rotation::Frequencies;
 
 /// The sizes of a model.
@@ -25,9 +26,9 @@ impl Sizes {
         self.width.div_ceil(LINE)
     }
 
-    /// Strips of sixteen neurons that a head has.
-    pub(super) fn strips(&self) -> usize {
-        self.neurons.div_ceil(LINE)
+    /// Coarse lines of a row of the model's width.
+    pub(super) fn coarse_row(&self) -> usize {
+        self.width.div_ceil(COARSE)
     }
 }
 
@@ -91,17 +92,17 @@ impl Parameters<'_> {
 
 /// A model's matrices as decoding reads them; a copy, made once, that any number of [`Decode`](super::Decode) share.
 ///
-/// Rows are filled with zeros to whole cache lines. A strip is sixteen columns of a `[D, columns]` matrix: D lines.
+/// Every row is of the model's width, and filled with zeros to whole cache lines.
 #[derive(Debug)]
 pub struct Weights {
     sizes: Sizes,
     pub(super) eps: f32,
-    pub(super) turns: Vec<f64>,      // [N/2]
-    pub(super) embed: Vec<Line>,     // [V] rows, after their norm
-    pub(super) decoder_x: Vec<Line>, // [H, N/16] strips
-    pub(super) decoder_y: Vec<Line>, // [H, N] rows
-    pub(super) encoder: Vec<Line>,   // [H, N] rows
-    pub(super) lm_head: Vec<Line>,   // [V/16] strips
+    pub(super) turns: Vec<f64>,    // [N/2]
+    pub(super) embed: Vec<Line>,   // [V] rows, after their norm
+    pub(super) decoder_x: Neurons, // [H, N] rows
+    pub(super) decoder_y: Neurons, // [H, N] rows
+    pub(super) encoder: Vec<Line>, // [H, N] rows
+    pub(super) lm_head: Vec<Line>, // [V] rows
 }
 
 impl Weights {
@@ -123,19 +124,19 @@ impl Weights {
         for row in embed.chunks_exact_mut(sizes.row()) {
             Isa::best().run(norm(row, width, eps));
         }
-        let heads = |matrix: &[f32], lay: fn(&[f32], usize, usize) -> Vec<Line>| {
+        let heads = |matrix: &[f32]| {
             let heads = matrix.chunks_exact(width * neurons);
-            heads.flat_map(|head| lay(head, width, neurons)).collect()
+            heads.flat_map(|head| columns(head, width, neurons)).collect()
         };
         Self {
             sizes,
             eps,
             turns: parameters.frequencies.turns().to_vec(),
             embed,
-            decoder_x: heads(parameters.decoder_x, strips),
-            decoder_y: heads(parameters.decoder_y, columns),
+            decoder_x: Neurons::new(heads(parameters.decoder_x), width),
+            decoder_y: Neurons::new(heads(parameters.decoder_y), width),
             encoder: rows(parameters.encoder, width),
-            lm_head: strips(parameters.lm_head, width, vocab),
+            lm_head: columns(parameters.lm_head, width, vocab),
         }
     }
 
@@ -167,19 +168,6 @@ fn columns(matrix: &[f32], width: usize, columns: usize) -> Vec<Line> {
             for (line, entry) in lines.chunks_exact_mut(row).zip(&entries[s * LINE..]) {
                 line[d / LINE].0[d % LINE] = *entry;
             }
-        }
-    }
-    lines
-}
-
-/// The columns of `[D, columns]` in strips of sixteen: line d of a strip holds entry d of each.
-fn strips(matrix: &[f32], width: usize, columns: usize) -> Vec<Line> {
-    let depth = width.div_ceil(LINE) * LINE;
-    let mut lines = vec![Line::default(); columns.div_ceil(LINE) * depth];
-    for (s, strip) in lines.chunks_exact_mut(depth).enumerate() {
-        let (first, last) = (s * LINE, columns.min((s + 1) * LINE));
-        for (line, row) in strip.iter_mut().zip(matrix.chunks_exact(columns)) {
-            line.0[..last - first].copy_from_slice(&row[first..last]);
         }
     }
     lines
