@@ -10,8 +10,9 @@
 //! logits = v lm_head
 //! ```
 //!
-//! The definition is that of the official release (arXiv:2509.26507, appendix E). Two entry points compute one
-//! function: [`Dragon::forward`] reads a window at once, [`Dragon::forward_with_state`] carries [`DragonState`].
+//! The definition is that of the official release (arXiv:2509.26507, appendix E). Three entry points compute one
+//! function: [`Dragon::forward`] reads a window at once, [`Dragon::forward_with_state`] carries [`DragonState`], and
+//! [`Decoder`] reads one token at a time, for generation.
 //!
 //! ```
 //! use burn::tensor::{Device, Int, Tensor};
@@ -32,6 +33,7 @@
 pub mod backend;
 pub mod config;
 pub mod cost;
+pub mod decoder;
 pub mod density;
 pub mod dragon;
 pub mod level;
@@ -46,6 +48,7 @@ pub use backend::Backend;
 pub use burn_dragon_kernel::api::Precision;
 pub use config::{ConfigError, DragonConfig};
 pub use cost::Cost;
+pub use decoder::{Decoder, DecoderError};
 pub use dragon::{Dragon, Pass};
 pub use state::{DragonState, StateError};
 
@@ -54,6 +57,7 @@ pub mod api {
     pub use crate::backend::{Backend, BackendError, SelectedBackend};
     pub use crate::config::{ConfigError, DragonConfig};
     pub use crate::cost::Cost;
+    pub use crate::decoder::{Decoder, DecoderError};
     pub use crate::density::{Density, DensityProbe};
     pub use crate::dragon::{Dragon, Pass};
     pub use crate::loss::{cross_entropy, token_losses};

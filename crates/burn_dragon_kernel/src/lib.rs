@@ -14,6 +14,7 @@
 //! | level | the four above in one: what a level adds to the stream, before its norm | [`level`] |
 //! | join | `norm(v + norm(u))`: a contribution enters the stream | [`join`] |
 //! | cross entropy | `-log softmax(logits)[target]` | [`cross_entropy`] |
+//! | decode | one token of each lane through a whole model, memory in place | [`decode`] |
 //! | dropout | keep a neuron where a hash of its index says so | [`dropout`] |
 //! | AdamW | one step of a parameter and its moments | [`adamw`] |
 //! | sum of squares | of a gradient, for its norm | [`sum_of_squares`] |
@@ -27,6 +28,7 @@ pub mod adamw;
 mod buffer;
 pub mod causal_read;
 pub mod cross_entropy;
+pub mod decode;
 pub mod dropout;
 mod flex;
 pub mod gated_projection;
@@ -48,6 +50,7 @@ pub mod api {
     pub use crate::adamw::{AdamWStep, Moments, adamw};
     pub use crate::causal_read::{causal_read, causal_read_with_memory};
     pub use crate::cross_entropy::cross_entropy;
+    pub use crate::decode::{Activity, Decode, Parameters, Sizes, Weights};
     pub use crate::dropout::DropoutMask;
     pub use crate::gated_projection::gated_projection;
     pub use crate::join::join;
@@ -66,6 +69,7 @@ pub mod api {
         pub use crate::adamw::reference as adamw_reference;
         pub use crate::causal_read::reference as causal_read_reference;
         pub use crate::cross_entropy::reference as cross_entropy_reference;
+        pub use crate::decode::reference as decode_reference;
         pub use crate::gated_projection::reference as gated_projection_reference;
         pub use crate::join::reference as join_reference;
         pub use crate::level::reference as level_reference;

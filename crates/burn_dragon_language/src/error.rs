@@ -67,9 +67,9 @@ pub enum LanguageError {
     /// A shape that no model can have.
     #[error(transparent)]
     Model(#[from] burn_dragon_core::ConfigError),
-    /// A state that does not belong to the model.
+    /// Tokens that the model cannot read.
     #[error(transparent)]
-    State(#[from] burn_dragon_core::StateError),
+    Decoder(#[from] burn_dragon_core::DecoderError),
     /// A model's file.
     #[error(transparent)]
     Checkpoint(#[from] burn_dragon_checkpoint::CheckpointError),

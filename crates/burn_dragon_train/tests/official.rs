@@ -13,7 +13,7 @@ use burn_dragon_checkpoint::official::{NAMES, OfficialConfig, read_safetensors};
 use burn_dragon_core::density::{Density, DensityProbe};
 use burn_dragon_core::loss::cross_entropy;
 use burn_dragon_core::parameters::{load, snapshot};
-use burn_dragon_core::{Dragon, DragonConfig, Pass};
+use burn_dragon_core::{Decoder, Dragon, DragonConfig, Pass};
 use burn_dragon_train::gradients::GradientSet;
 use burn_dragon_train::optimizer::{AdamW, OptimizerConfig};
 use safetensors::SafeTensors;
@@ -221,7 +221,7 @@ fn argmax(logits: &[f64]) -> i32 {
     best as i32
 }
 
-/// Greedy text by re-reading everything, and by carrying state.
+/// Greedy text by re-reading everything, by carrying state, and by the decoder.
 fn check_greedy(fixture: &Fixture, device: &Device) {
     let dragon = fixture.dragon(device);
     let vocab = dragon.config().vocab_size;
@@ -241,6 +241,16 @@ fn check_greedy(fixture: &Fixture, device: &Device) {
             .unwrap();
     }
     assert_eq!(text, expected, "with carried state");
+
+    let prompt: Vec<u32> = expected[..8].iter().map(|&token| token as u32).collect();
+    let likeliest = |logits: &[f32]| argmax(&logits.iter().copied().map(f64::from).collect::<Vec<_>>());
+    let mut decoder = Decoder::new(&dragon, 1);
+    let mut text = expected[..8].to_vec();
+    text.push(likeliest(decoder.read(&prompt).unwrap()));
+    while text.len() < expected.len() {
+        text.push(likeliest(decoder.step(&[text[text.len() - 1] as u32]).unwrap()));
+    }
+    assert_eq!(text, expected, "by the decoder");
 
     let mut text = expected[..8].to_vec();
     while text.len() < expected.len() {

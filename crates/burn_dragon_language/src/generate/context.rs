@@ -1,8 +1,7 @@
 //! What a model looks back on while it speaks: everything, or a window that truly forgets.
 
 use crate::error::LanguageError;
-use burn::tensor::{Int, Tensor, TensorData};
-use burn_dragon_core::{Dragon, DragonState};
+use burn_dragon_core::{Decoder, Dragon};
 use serde::{Deserialize, Serialize};
 
 /// How far back the memory reaches.
@@ -42,77 +41,57 @@ impl ContextStrategy {
     }
 }
 
-/// The states of one stream.
+/// The streams of one text.
 #[derive(Debug)]
-pub(super) struct Context<'a> {
-    dragon: &'a Dragon,
+pub(super) struct Context {
     strategy: ContextStrategy,
-    elder: DragonState,
-    younger: Option<DragonState>,
+    elder: Decoder,
+    younger: Option<Decoder>,
     read: usize,
 }
 
-impl<'a> Context<'a> {
-    pub(super) fn new(dragon: &'a Dragon, strategy: ContextStrategy) -> Self {
+impl Context {
+    pub(super) fn new(dragon: &Dragon, strategy: ContextStrategy) -> Self {
         Self {
-            dragon,
             strategy,
-            elder: dragon.empty_state(1),
+            elder: Decoder::new(dragon, 1),
             younger: None,
             read: 0,
         }
     }
 
     /// Reads tokens and gives the logits `[V]` after the last one.
-    pub(super) fn read(&mut self, tokens: &[u32]) -> Result<Vec<f32>, LanguageError> {
+    pub(super) fn read(&mut self, tokens: &[u32]) -> Result<&[f32], LanguageError> {
         let ContextStrategy::Sliding { window } = self.strategy else {
-            return self.feed_elder(tokens);
+            return feed(&mut self.elder, tokens);
         };
-        let mut logits = Vec::new();
         let mut rest = tokens;
         while !rest.is_empty() {
             // At every window's edge the elder retires and the younger, by now a window old, takes its place.
             if self.read > 0 && self.read.is_multiple_of(window) {
-                let fresh = self.dragon.empty_state(1);
+                let fresh = self.elder.fresh();
                 if let Some(younger) = self.younger.replace(fresh) {
                     self.elder = younger;
                 }
             }
             let (piece, later) = rest.split_at(rest.len().min(window - self.read % window));
-            logits = self.feed_elder(piece)?;
-            if let Some(younger) = self.younger.take() {
-                self.younger = Some(feed(self.dragon, piece, younger)?.1);
+            feed(&mut self.elder, piece)?;
+            if let Some(younger) = &mut self.younger {
+                feed(younger, piece)?;
             }
             self.read += piece.len();
             rest = later;
         }
-        Ok(logits)
-    }
-
-    fn feed_elder(&mut self, tokens: &[u32]) -> Result<Vec<f32>, LanguageError> {
-        let (logits, state) = feed(self.dragon, tokens, self.elder.clone())?;
-        self.elder = state;
-        Ok(logits)
+        Ok(self.elder.logits())
     }
 }
 
-/// Logits `[V]` after the last token, and the state.
-fn feed(
-    dragon: &Dragon,
-    tokens: &[u32],
-    state: DragonState,
-) -> Result<(Vec<f32>, DragonState), LanguageError> {
-    let ids: Vec<i32> = tokens.iter().map(|&id| id as i32).collect();
-    let tokens = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, tokens.len()]), &dragon.device());
-    let (logits, state) = dragon.forward_with_state(tokens, state)?;
-    let [_, length, vocab] = logits.dims();
-    let last: Tensor<1> = logits.narrow(1, length - 1, 1).reshape([vocab]);
-    let logits = last
-        .into_data()
-        .convert::<f32>()
-        .try_into_vec()
-        .unwrap_or_default();
-    Ok((logits, state))
+/// Logits `[V]` after the last token.
+fn feed<'a>(decoder: &'a mut Decoder, tokens: &[u32]) -> Result<&'a [f32], LanguageError> {
+    Ok(match tokens {
+        [_] => decoder.step(tokens)?,
+        _ => decoder.read(tokens)?,
+    })
 }
 
 #[cfg(test)]
@@ -135,11 +114,10 @@ mod tests {
     fn after(strategy: ContextStrategy, tokens: &[u32], step: usize) -> Vec<f32> {
         let dragon = dragon();
         let mut context = Context::new(&dragon, strategy);
-        tokens
-            .chunks(step)
-            .map(|piece| context.read(piece).unwrap())
-            .last()
-            .unwrap()
+        for piece in tokens.chunks(step) {
+            context.read(piece).unwrap();
+        }
+        context.elder.logits().to_vec()
     }
 
     fn distance(a: &[f32], b: &[f32]) -> f32 {

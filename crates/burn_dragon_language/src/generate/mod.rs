@@ -172,7 +172,7 @@ impl<'a> Generator<'a> {
         let mut token_ids = Vec::new();
         let limit = self.config.max_tokens.unwrap_or(usize::MAX);
         while token_ids.len() < limit {
-            let id = sampler.draw(&logits);
+            let id = sampler.draw(logits);
             token_ids.push(id);
             if self.tokenizer.end_of_text() == Some(id) {
                 written.stopped = true;

@@ -1,0 +1,298 @@
+//! Generation: one token at a time, as fast as the memory allows.
+
+use crate::density::Density;
+use crate::dragon::Dragon;
+use crate::state::{DragonState, StateError};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn_dragon_kernel::decode::{Activity, Decode, Parameters, Sizes, Weights};
+use std::sync::Arc;
+
+/// Prompts of fewer tokens are read step by step: setting up a window would cost more than it saves.
+const WINDOW: usize = 16;
+
+/// Streams of tokens through a model: the recurrent form of [`Dragon::forward_with_state`], with the state inside.
+///
+/// On the processor in f32 it has a copy of the weights and the memory laid out for single tokens, touches only what
+/// active neurons need, and a [`step`](Self::step) allocates nothing. Elsewhere it is `forward_with_state`, and gives
+/// the same. Cloning it forks the streams; the weights are shared.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use burn_dragon_core::{Decoder, Dragon, DragonConfig};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = DragonConfig { n_neurons: 256, ..DragonConfig::tiny() };
+/// let dragon = Dragon::new(&config, 1337, &Device::flex())?;
+/// let mut decoder = Decoder::new(&dragon, 1);
+/// let logits = decoder.read(&[72, 105, 33])?; // of what follows the last token
+/// assert_eq!(logits.len(), 256);
+/// let logits = decoder.step(&[10])?;
+/// assert_eq!(logits.len(), 256);
+/// assert_eq!(decoder.positions(), [4]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    dragon: Dragon,
+    streams: Streams,
+    logits: Vec<f32>, // [B, V]
+}
+
+/// Where memory and positions are.
+#[derive(Clone, Debug)]
+enum Streams {
+    Processor(Decode),
+    Tensors(DragonState),
+}
+
+impl Decoder {
+    /// `lanes` streams at position 0 with an empty memory.
+    ///
+    /// # Panics
+    /// If there is no lane.
+    pub fn new(dragon: &Dragon, lanes: usize) -> Self {
+        assert!(lanes > 0, "Decoder::new: no lane");
+        let streams = match weights(dragon) {
+            Some(weights) => Streams::Processor(Decode::new(Arc::new(weights), lanes)),
+            None => Streams::Tensors(dragon.empty_state(lanes)),
+        };
+        Self {
+            dragon: dragon.clone(),
+            streams,
+            logits: vec![0.0; lanes * dragon.config().vocab_size],
+        }
+    }
+
+    /// Streams that go on from a state.
+    ///
+    /// # Errors
+    /// If the state was made for another shape.
+    pub fn from_state(dragon: &Dragon, state: DragonState) -> Result<Self, DecoderError> {
+        let mut decoder = Self::new(dragon, state.lanes().max(1));
+        decoder.resume(state)?;
+        Ok(decoder)
+    }
+
+    /// As many streams of the same model, at position 0 with an empty memory; the weights are shared.
+    pub fn fresh(&self) -> Self {
+        let streams = match &self.streams {
+            Streams::Processor(decode) => Streams::Processor(decode.fresh()),
+            Streams::Tensors(_) => Streams::Tensors(self.dragon.empty_state(self.lanes())),
+        };
+        Self {
+            dragon: self.dragon.clone(),
+            streams,
+            logits: vec![0.0; self.logits.len()],
+        }
+    }
+
+    /// Goes on from another state, of as many lanes.
+    ///
+    /// # Errors
+    /// If the state was made for another shape or another number of lanes; the streams are as before.
+    pub fn resume(&mut self, state: DragonState) -> Result<(), DecoderError> {
+        state.check(self.dragon.config(), self.lanes())?;
+        match &mut self.streams {
+            Streams::Tensors(streams) => *streams = state,
+            Streams::Processor(decode) => {
+                let (rho, positions) = state.into_parts();
+                for (level, rho) in rho.into_iter().enumerate() {
+                    decode.restore(level, &numbers(rho));
+                }
+                decode.set_positions(&positions);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one token of each lane: the logits of what follows, `[B, V]`.
+    ///
+    /// # Errors
+    /// If there is not one token for each lane, or a token is outside the vocabulary; the streams are as before.
+    pub fn step(&mut self, tokens: &[u32]) -> Result<&[f32], DecoderError> {
+        self.check(tokens, tokens.len() == self.lanes())?;
+        match &mut self.streams {
+            Streams::Processor(decode) => self.logits.copy_from_slice(decode.step(tokens)),
+            Streams::Tensors(_) => self.read_window(tokens)?,
+        }
+        Ok(&self.logits)
+    }
+
+    /// Reads T tokens of each lane, `[B, T]`: the logits of what follows the last, `[B, V]`.
+    ///
+    /// # Errors
+    /// If there are no tokens or not as many for each lane, or a token is outside the vocabulary; the streams are as
+    /// before.
+    pub fn read(&mut self, tokens: &[u32]) -> Result<&[f32], DecoderError> {
+        let lanes = self.lanes();
+        self.check(tokens, !tokens.is_empty() && tokens.len().is_multiple_of(lanes))?;
+        let length = tokens.len() / lanes;
+        match &mut self.streams {
+            Streams::Processor(decode) if length < WINDOW => {
+                let mut step = vec![0; lanes];
+                for t in 0..length {
+                    let lanes = tokens.chunks_exact(length);
+                    step.iter_mut()
+                        .zip(lanes)
+                        .for_each(|(token, lane)| *token = lane[t]);
+                    self.logits.copy_from_slice(decode.step(&step));
+                }
+            }
+            _ => self.read_window(tokens)?,
+        }
+        Ok(&self.logits)
+    }
+
+    /// The state of the streams, a copy.
+    pub fn state(&self) -> DragonState {
+        match &self.streams {
+            Streams::Tensors(state) => state.clone(),
+            Streams::Processor(decode) => {
+                let (config, device) = (self.dragon.config(), self.dragon.device().inner());
+                let shape = [
+                    decode.lanes(),
+                    config.n_heads,
+                    config.neurons_per_head(),
+                    config.d_model,
+                ];
+                let rho = |level| Tensor::from_data(TensorData::new(decode.memory(level), shape), &device);
+                let rho = (0..config.n_levels).map(rho).collect();
+                DragonState::from_parts(rho, decode.positions().to_vec())
+            }
+        }
+    }
+
+    /// Tokens each lane has read.
+    pub fn positions(&self) -> &[u64] {
+        match &self.streams {
+            Streams::Processor(decode) => decode.positions(),
+            Streams::Tensors(state) => state.positions(),
+        }
+    }
+
+    /// Number of streams.
+    pub fn lanes(&self) -> usize {
+        self.positions().len()
+    }
+
+    /// What the last [`step`](Self::step) or [`read`](Self::read) gave, `[B, V]`; zeros before the first.
+    pub fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+
+    /// The model.
+    pub fn dragon(&self) -> &Dragon {
+        &self.dragon
+    }
+
+    /// Shares of active neurons in the last [`step`](Self::step), over all lanes; `None` where they are not counted.
+    pub fn density(&self) -> Option<Density> {
+        let Streams::Processor(decode) = &self.streams else {
+            return None;
+        };
+        let activity = decode.activity();
+        let share = |active: fn(&Activity) -> usize| {
+            activity
+                .iter()
+                .map(|level| active(level) as f64 / level.entries as f64)
+                .collect()
+        };
+        Some(Density {
+            x: share(|level| level.x),
+            y: share(|level| level.y),
+        })
+    }
+
+    /// At most this many threads, the caller's included; as many as are worth it unless said. The logits do not depend
+    /// on it.
+    pub fn limit_threads(&mut self, threads: usize) {
+        if let Streams::Processor(decode) = &mut self.streams {
+            decode.limit_threads(threads);
+        }
+    }
+
+    fn check(&self, tokens: &[u32], fits: bool) -> Result<(), DecoderError> {
+        if !fits {
+            return Err(DecoderError::Tokens {
+                given: tokens.len(),
+                lanes: self.lanes(),
+            });
+        }
+        let vocab_size = self.dragon.config().vocab_size;
+        match tokens.iter().find(|&&token| token as usize >= vocab_size) {
+            Some(&token) => Err(DecoderError::Vocabulary { token, vocab_size }),
+            None => Ok(()),
+        }
+    }
+
+    /// Tokens `[B, T]` through the model's own form for windows.
+    fn read_window(&mut self, tokens: &[u32]) -> Result<(), DecoderError> {
+        let (lanes, length) = (self.lanes(), tokens.len() / self.lanes());
+        let ids: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
+        let ids = TensorData::new(ids, [lanes, length]);
+        let ids = Tensor::<2, Int>::from_data(ids, &self.dragon.device());
+        let (logits, state) = self.dragon.forward_with_state(ids, self.state())?;
+        self.logits = numbers(logits.narrow(1, length - 1, 1));
+        self.resume(state)
+    }
+}
+
+/// The model laid out for single tokens, where it is on the processor in f32.
+fn weights(dragon: &Dragon) -> Option<Weights> {
+    let embed = dragon.embed.val();
+    if embed.device() != Device::flex() || embed.dtype() != DType::F32 {
+        return None;
+    }
+    let config = dragon.config();
+    Some(Weights::new(&Parameters {
+        sizes: Sizes {
+            levels: config.n_levels,
+            heads: config.n_heads,
+            neurons: config.neurons_per_head(),
+            width: config.d_model,
+            vocab: config.vocab_size,
+        },
+        embed: &numbers(embed),
+        decoder_x: &numbers(dragon.decoder_x.val()),
+        decoder_y: &numbers(dragon.decoder_y.val()),
+        encoder: &numbers(dragon.encoder.val()),
+        lm_head: &numbers(dragon.lm_head.val()),
+        frequencies: &config.frequencies(),
+        eps: config.norm_eps,
+    }))
+}
+
+/// A tensor's numbers.
+fn numbers<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
+    match tensor.into_data().convert::<f32>().try_into_vec() {
+        Ok(values) => values,
+        Err(error) => unreachable!("data converted to f32 is f32: {error}"),
+    }
+}
+
+/// Tokens or a state that a decoder cannot take.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecoderError {
+    /// Not as many tokens for each lane.
+    #[error(
+        "{given} tokens were given for {lanes} lanes; a step takes one for each lane, a window as many for each"
+    )]
+    Tokens {
+        /// Tokens given.
+        given: usize,
+        /// Lanes of the decoder.
+        lanes: usize,
+    },
+    /// A token that the model does not know.
+    #[error("token {token} is outside the model's vocabulary of {vocab_size} (0 to {})", vocab_size - 1)]
+    Vocabulary {
+        /// The token.
+        token: u32,
+        /// Tokens there are.
+        vocab_size: usize,
+    },
+    /// A state that does not belong to the model or the lanes.
+    #[error(transparent)]
+    State(#[from] StateError),
+}

@@ -1,0 +1,357 @@
+//! The work on a chunk of neurons of one head.
+
+use super::row::dot;
+use super::screen::Part;
+use super::simd::{Kernel, LINE, Line, Shorts, Simd};
+use super::weights::Weights;
+use std::ops::Range;
+
+/// Rows that are asked for ahead of the one in hand.
+const AHEAD: usize = 4;
+
+/// Share of neurons that fire, in percent, below which they are screened before.
+const SPARSE: usize = 40;
+
+/// What all chunks see: the stream and what was read, lane by lane, each with a coarse copy.
+#[derive(Clone, Debug)]
+pub(super) struct Stream {
+    pub(super) v: Vec<Line>,          // [B] rows
+    pub(super) a: Vec<Line>,          // [B, H] rows
+    pub(super) coarse_v: Vec<Shorts>, // [B] rows
+    pub(super) coarse_a: Vec<Shorts>, // [B, H] rows
+    pub(super) cos: Vec<f32>,         // [1 or B, N/2]
+    pub(super) sin: Vec<f32>,         // the same
+}
+
+impl Stream {
+    /// Cosines and sines of a lane.
+    fn angles(&self, lane: usize, pairs: usize) -> (&[f32], &[f32]) {
+        let table = if self.cos.len() == pairs { 0 } else { lane };
+        let place = table * pairs..(table + 1) * pairs;
+        (&self.cos[place.clone()], &self.sin[place])
+    }
+}
+
+/// A range of a head's neurons, with the memory of all levels and lanes, and what it makes of the token in hand.
+#[derive(Clone, Debug)]
+pub(super) struct Chunk {
+    pub(super) head: usize,
+    pub(super) neurons: Range<usize>, // of the head; begins at a line
+    pub(super) rho: Vec<Line>,        // [L, B, neurons] rows
+    pub(super) lanes: Vec<Lane>,
+    pub(super) active: Vec<[usize; 2]>, // of x and y, per level, all lanes
+}
+
+/// What a chunk makes of one lane. Neurons and pairs are counted from the chunk's first.
+#[derive(Clone, Debug)]
+pub(super) struct Lane {
+    x: Vec<Line>,
+    active: List<u32>,       // neurons with x > 0
+    pairs: List<u32>,        // pairs with an active member
+    suspects: List<u32>,     // neurons that the screen let pass
+    fired: List<(u32, f32)>, // neurons with y > 0, and y
+    pub(super) read: Vec<Line>,
+    pub(super) u: Vec<Line>,
+}
+
+/// A list with room for all, so that an entry is written first and counted or not: no branch, no allocation.
+#[derive(Clone, Debug)]
+struct List<T> {
+    room: Vec<T>,
+    len: usize,
+}
+
+impl<T: Copy + Default> List<T> {
+    fn new(most: usize) -> Self {
+        Self {
+            room: vec![T::default(); most + 1],
+            len: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn push_if(&mut self, wanted: bool, entry: T) {
+        self.room[self.len] = entry;
+        self.len += usize::from(wanted);
+    }
+
+    #[inline(always)]
+    fn entries(&self) -> &[T] {
+        &self.room[..self.len]
+    }
+}
+
+impl Chunk {
+    pub(super) fn new(weights: &Weights, lanes: usize, head: usize, neurons: Range<usize>) -> Self {
+        let sizes = weights.sizes();
+        let (count, row) = (neurons.len(), sizes.row());
+        let lane = || Lane {
+            x: vec![Line::default(); count.div_ceil(LINE)],
+            active: List::new(count),
+            pairs: List::new(count / 2),
+            suspects: List::new(count),
+            fired: List::new(count),
+            read: vec![Line::default(); row],
+            u: vec![Line::default(); row],
+        };
+        Self {
+            head,
+            neurons,
+            rho: vec![Line::default(); sizes.levels * lanes * count * row],
+            lanes: (0..lanes).map(|_| lane()).collect(),
+            active: vec![[0; 2]; sizes.levels],
+        }
+    }
+
+    /// The rows of a level's memory of one lane.
+    pub(super) fn memory(&self, level: usize, lane: usize) -> Range<usize> {
+        let size = self.rho.len() / self.active.len() / self.lanes.len();
+        let start = (level * self.lanes.len() + lane) * size;
+        start..start + size
+    }
+
+    /// The chunk's neurons among those of all heads.
+    fn place(&self, neurons_per_head: usize) -> Range<usize> {
+        let first = self.head * neurons_per_head + self.neurons.start;
+        first..first + self.neurons.len()
+    }
+}
+
+/// From the stream to what this chunk's memory answers, and the write: x, `read`, `rho += q v`.
+pub(super) struct FirstHalf<'a> {
+    pub(super) weights: &'a Weights,
+    pub(super) stream: &'a Stream,
+    pub(super) chunk: &'a mut Chunk,
+    pub(super) level: usize,
+}
+
+impl Kernel for FirstHalf<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self {
+            weights,
+            stream,
+            chunk,
+            level,
+        } = self;
+        let sizes = weights.sizes();
+        let decoder_x = weights.decoder_x.part(chunk.place(sizes.neurons));
+        // What fired at this level for the token before tells what is cheaper now; the result is the same.
+        let entries = chunk.lanes.len() * chunk.neurons.len();
+        let sparse = chunk.active[level][0] * 100 < entries * SPARSE;
+        let (pairs, own) = (sizes.neurons / 2, chunk.neurons.start / 2..chunk.neurons.end / 2);
+        chunk.active[level][0] = 0;
+        let streams = stream
+            .v
+            .chunks_exact(sizes.row())
+            .zip(stream.coarse_v.chunks_exact(sizes.coarse_row()));
+        for (index, (v, z)) in streams.enumerate() {
+            let place = chunk.memory(level, index);
+            let (cos, sin) = stream.angles(index, pairs);
+            let lane = &mut chunk.lanes[index];
+            lane.perceive(simd, decoder_x, v, sparse.then_some(z));
+            lane.recall(
+                simd,
+                &mut chunk.rho[place],
+                v,
+                (&cos[own.clone()], &sin[own.clone()]),
+            );
+            chunk.active[level][0] += lane.active.len;
+        }
+    }
+}
+
+impl Lane {
+    /// `x = relu(v decoder_x)`, and who is active; with a coarse copy of v the neurons are screened before.
+    #[inline(always)]
+    fn perceive<S: Simd>(&mut self, simd: S, decoder_x: Part<'_>, v: &[Line], coarse: Option<&[Shorts]>) {
+        let size = v.len();
+        match coarse {
+            None => {
+                for (n, row) in decoder_x.rows.chunks_exact(size).enumerate() {
+                    self.x[n / LINE].0[n % LINE] = dot(simd, v, row);
+                }
+            }
+            Some(z) => {
+                self.suspects.len = 0;
+                for n in 0..decoder_x.len() {
+                    self.suspects.push_if(decoder_x.may_fire(simd, n, z), n as u32);
+                }
+                self.x.fill(Line::default());
+                let suspects = self.suspects.entries();
+                for (k, &n) in suspects.iter().enumerate() {
+                    if let Some(&next) = suspects.get(k + AHEAD) {
+                        fetch(simd, decoder_x.row(next as usize, size));
+                    }
+                    let n = n as usize;
+                    self.x[n / LINE].0[n % LINE] = dot(simd, v, decoder_x.row(n, size));
+                }
+            }
+        }
+        self.active.len = 0;
+        self.pairs.len = 0;
+        for strip in 0..self.x.len() {
+            let (x, positive) = simd.relu(simd.load(&self.x[strip]));
+            simd.store(&mut self.x[strip], x);
+            for i in ones(positive) {
+                self.active.push_if(true, (strip * LINE) as u32 + i);
+            }
+            for i in ones((positive | positive >> 1) & 0x5555) {
+                self.pairs.push_if(true, (strip * LINE / 2) as u32 + i / 2);
+            }
+        }
+    }
+
+    /// `read = q rho`, then `rho += q v`, in one pass over the rows of the listed pairs.
+    #[inline(always)]
+    fn recall<S: Simd>(&mut self, simd: S, rho: &mut [Line], v: &[Line], (cos, sin): (&[f32], &[f32])) {
+        let row = v.len();
+        self.read.fill(Line::default());
+        let pairs = self.pairs.entries();
+        for (k, &pair) in pairs.iter().enumerate() {
+            let pair = pair as usize;
+            if let Some(&next) = pairs.get(k + AHEAD) {
+                fetch(simd, &rho[next as usize * 2 * row..][..2 * row]);
+            }
+            let x = |member: usize| self.x[2 * pair / LINE].0[2 * pair % LINE + member];
+            let q0 = simd.splat(x(0) * cos[pair] - x(1) * sin[pair]);
+            let q1 = simd.splat(x(1) * cos[pair] + x(0) * sin[pair]);
+            let (first, second) = rho[pair * 2 * row..][..2 * row].split_at_mut(row);
+            for (((read, v), first), second) in self.read.iter_mut().zip(v).zip(first).zip(second) {
+                let (r0, r1, v) = (simd.load(first), simd.load(second), simd.load(v));
+                let sum = simd.fma(q1, r1, simd.fma(q0, r0, simd.load(read)));
+                simd.store(read, sum);
+                simd.store(first, simd.fma(q0, v, r0));
+                simd.store(second, simd.fma(q1, v, r1));
+            }
+        }
+    }
+}
+
+/// From what was read to what this chunk says: y, and its part of `u = y encoder`.
+pub(super) struct SecondHalf<'a> {
+    pub(super) weights: &'a Weights,
+    pub(super) stream: &'a Stream,
+    pub(super) chunk: &'a mut Chunk,
+    pub(super) level: usize,
+}
+
+impl Kernel for SecondHalf<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self {
+            weights,
+            stream,
+            chunk,
+            level,
+        } = self;
+        let sizes = weights.sizes();
+        let (row, coarse_row, place) = (sizes.row(), sizes.coarse_row(), chunk.place(sizes.neurons));
+        let decoder_y = weights.decoder_y.part(place.clone());
+        let encoder = &weights.encoder[place.start * row..place.end * row];
+        let [active, fired] = chunk.active[level];
+        let sparse = fired * 100 < active * SPARSE;
+        chunk.active[level][1] = 0;
+        for (index, lane) in chunk.lanes.iter_mut().enumerate() {
+            let index = index * sizes.heads + chunk.head;
+            let (a, z) = (
+                &stream.a[index * row..][..row],
+                &stream.coarse_a[index * coarse_row..][..coarse_row],
+            );
+            lane.fire(simd, decoder_y, a, sparse.then_some(z));
+            lane.speak(simd, encoder);
+            chunk.active[level][1] += lane.fired.len;
+        }
+    }
+}
+
+impl Lane {
+    /// Lists the neurons with `y = relu(a decoder_y) x > 0`; with a coarse copy of a they are screened before.
+    #[inline(always)]
+    fn fire<S: Simd>(&mut self, simd: S, decoder_y: Part<'_>, a: &[Line], coarse: Option<&[Shorts]>) {
+        let size = a.len();
+        let mut candidates = self.active.entries();
+        if let Some(z) = coarse {
+            self.suspects.len = 0;
+            for &n in candidates {
+                self.suspects.push_if(decoder_y.may_fire(simd, n as usize, z), n);
+            }
+            candidates = self.suspects.entries();
+        }
+        self.fired.len = 0;
+        for (k, &neuron) in candidates.iter().enumerate() {
+            if let Some(&next) = candidates.get(k + AHEAD) {
+                fetch(simd, decoder_y.row(next as usize, size));
+            }
+            let n = neuron as usize;
+            let y = dot(simd, a, decoder_y.row(n, size)).max(0.0) * self.x[n / LINE].0[n % LINE];
+            self.fired.push_if(y > 0.0, (neuron, y));
+        }
+    }
+
+    /// `u = sum of y encoder` over the neurons that fired.
+    #[inline(always)]
+    fn speak<S: Simd>(&mut self, simd: S, encoder: &[Line]) {
+        let size = self.u.len();
+        self.u.fill(Line::default());
+        let fired = self.fired.entries();
+        for (k, &(neuron, y)) in fired.iter().enumerate() {
+            if let Some(&(next, _)) = fired.get(k + AHEAD) {
+                fetch(simd, &encoder[next as usize * size..][..size]);
+            }
+            let y = simd.splat(y);
+            for (u, e) in self.u.iter_mut().zip(&encoder[neuron as usize * size..][..size]) {
+                let sum = simd.fma(y, simd.load(e), simd.load(u));
+                simd.store(u, sum);
+            }
+        }
+    }
+}
+
+/// Logits of a range of the vocabulary, `[B, range]`.
+pub(super) struct Readout<'a> {
+    pub(super) weights: &'a Weights,
+    pub(super) stream: &'a Stream,
+    pub(super) tokens: Range<usize>,
+    pub(super) logits: &'a mut [f32],
+}
+
+impl Kernel for Readout<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let size = self.weights.sizes().row();
+        let rows = &self.weights.lm_head[self.tokens.start * size..self.tokens.end * size];
+        for (v, logits) in self
+            .stream
+            .v
+            .chunks_exact(size)
+            .zip(self.logits.chunks_exact_mut(self.tokens.len()))
+        {
+            for (logit, row) in logits.iter_mut().zip(rows.chunks_exact(size)) {
+                *logit = dot(simd, v, row);
+            }
+        }
+    }
+}
+
+/// Asks for every line of a row.
+#[inline(always)]
+fn fetch<S: Simd>(simd: S, row: &[Line]) {
+    row.iter().for_each(|line| simd.prefetch(line));
+}
+
+/// The places of the ones of a word, from the lowest.
+#[inline(always)]
+fn ones(mut word: u16) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let place = word.trailing_zeros();
+        word &= word.wrapping_sub(1);
+        (place < u16::BITS).then_some(place)
+    })
+}

@@ -1,0 +1,165 @@
+//! One token of each lane through the whole model, with carried memory: generation.
+//!
+//! ```text
+//! v = norm(embed[token])
+//! L times:  x = relu(v decoder_x);  q = rotate(x, position)
+//!           a = norm(q rho);  rho += q (outer) v                  read before it is written, per head
+//!           y = relu(a decoder_y) * x;  v = norm(v + norm(y encoder))
+//! logits = v lm_head
+//! ```
+//!
+//! Exact in f32, and bound by the bytes that it touches, so it touches few. [`Weights`] holds a copy of the matrices in
+//! which a neuron is one contiguous row. Rows of `decoder_y` are read where x > 0, of `encoder` where y > 0, and those of
+//! the memory, read and written in one pass, where a pair of neurons has an active member. Where few neurons fire, most
+//! are ruled out by a copy of their row in single bytes, without changing a bit of the result (`screen.rs`).
+//!
+//! `reference.rs` is the definition. `cpu.rs` is the work on a chunk of neurons, in the vectors of `simd.rs`; `stage.rs`
+//! puts chunks together, phase by phase, in an order that does not depend on how many threads help (`team.rs`,
+//! `turnstile.rs`). A step allocates nothing.
+
+mod angles;
+mod cpu;
+mod memory;
+pub mod reference;
+mod row;
+mod screen;
+mod simd;
+mod stage;
+mod team;
+#[cfg(test)]
+mod tests;
+mod turnstile;
+mod weights;
+
+pub use weights::{Parameters, Sizes, Weights};
+
+use simd::Isa;
+use stage::Stage;
+use std::sync::Arc;
+
+/// Streams of tokens through one model: its memory, and the positions reached.
+#[derive(Debug)]
+pub struct Decode {
+    stage: Arc<Stage>,
+    positions: Vec<u64>,
+    logits: Vec<f32>, // [B, V]
+}
+
+/// How many neurons fired in the last step of all lanes, level by level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// Entries of x above zero.
+    pub x: usize,
+    /// Entries of y above zero.
+    pub y: usize,
+    /// Entries there are of each: lanes times neurons.
+    pub entries: usize,
+}
+
+impl Decode {
+    /// `lanes` streams at position 0 with an empty memory, on as many threads as are worth it.
+    ///
+    /// # Panics
+    /// If there is no lane.
+    pub fn new(weights: Arc<Weights>, lanes: usize) -> Self {
+        Self::with(weights, lanes, Isa::best())
+    }
+
+    fn with(weights: Arc<Weights>, lanes: usize, isa: Isa) -> Self {
+        assert!(lanes > 0, "decode: no lane");
+        let logits = vec![0.0; lanes * weights.sizes().vocab];
+        Self {
+            stage: Arc::new(Stage::new(weights, lanes, isa)),
+            positions: vec![0; lanes],
+            logits,
+        }
+    }
+
+    /// As many streams of the same model at position 0 with an empty memory; the weights are shared.
+    pub fn fresh(&self) -> Self {
+        Self::with(self.stage.weights().clone(), self.lanes(), Isa::best())
+    }
+
+    /// At most this many threads, the caller's included. The bits of the logits do not depend on it.
+    pub fn limit_threads(&mut self, threads: usize) {
+        self.stage.limit_helpers(threads.saturating_sub(1));
+    }
+
+    /// Reads one token of each lane: the logits of what follows, `[B, V]`.
+    ///
+    /// # Panics
+    /// If there is not one token for each lane, or a token is outside the vocabulary.
+    pub fn step(&mut self, tokens: &[u32]) -> &[f32] {
+        crate::assert_shape("decode", "tokens", [tokens.len()], [self.lanes()]);
+        let vocab = self.sizes().vocab;
+        if let Some(token) = tokens.iter().find(|&&token| token as usize >= vocab) {
+            panic!("decode: token {token} is outside the vocabulary of {vocab}");
+        }
+        self.stage.begin(tokens, &self.positions);
+        team::conduct(&self.stage);
+        self.stage.logits(&mut self.logits);
+        self.positions.iter_mut().for_each(|position| *position += 1);
+        &self.logits
+    }
+
+    /// What the last step gave, `[B, V]`; zeros before the first.
+    pub fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+
+    /// The model's sizes.
+    pub fn sizes(&self) -> Sizes {
+        self.stage.weights().sizes()
+    }
+
+    /// Number of streams.
+    pub fn lanes(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// Tokens each lane has read.
+    pub fn positions(&self) -> &[u64] {
+        &self.positions
+    }
+
+    /// Activity of the last step, one entry per level.
+    pub fn activity(&self) -> Vec<Activity> {
+        self.stage.activity()
+    }
+
+    /// The memory of a level, `[B, H, N, D]`.
+    ///
+    /// # Panics
+    /// If there is no such level.
+    pub fn memory(&self, level: usize) -> Vec<f32> {
+        self.stage.memory(level)
+    }
+
+    /// Takes over the memory of a level, `[B, H, N, D]`.
+    ///
+    /// # Panics
+    /// If there is no such level, or the size is not that of this model and number of lanes.
+    pub fn restore(&mut self, level: usize, rho: &[f32]) {
+        self.stage.restore(level, rho);
+    }
+
+    /// Sets how many tokens each lane has read.
+    ///
+    /// # Panics
+    /// If there is not one position for each lane.
+    pub fn set_positions(&mut self, positions: &[u64]) {
+        crate::assert_shape("decode", "positions", [positions.len()], [self.lanes()]);
+        self.positions.copy_from_slice(positions);
+    }
+}
+
+/// A fork: the copy goes its own way. Weights are shared, memory is not.
+impl Clone for Decode {
+    fn clone(&self) -> Self {
+        Self {
+            stage: Arc::new(self.stage.fork()),
+            positions: self.positions.clone(),
+            logits: self.logits.clone(),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The definition of a decoding step, in plain loops and in f64.
+
+use super::weights::{Parameters, Sizes};
+
+/// The state of `B` lanes.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// One `[B, H, N, D]` per level.
+    pub rho: Vec<Vec<f64>>,
+    /// Tokens each lane has read.
+    pub positions: Vec<u64>,
+}
+
+impl State {
+    /// An empty memory at position 0.
+    pub fn new(sizes: Sizes, lanes: usize) -> Self {
+        Self {
+            rho: vec![vec![0.0; lanes * sizes.heads * sizes.neurons * sizes.width]; sizes.levels],
+            positions: vec![0; lanes],
+        }
+    }
+}
+
+/// Reads one token of each lane: logits `[B, V]`.
+pub fn step(model: &Parameters<'_>, state: &mut State, tokens: &[u32]) -> Vec<f64> {
+    let Sizes {
+        heads,
+        neurons,
+        width,
+        vocab,
+        ..
+    } = model.sizes;
+    let block = heads * neurons * width;
+    let mut logits = Vec::new();
+    for (lane, &token) in tokens.iter().enumerate() {
+        let embedded = &model.embed[token as usize * width..][..width];
+        let mut v = norm(
+            &embedded.iter().copied().map(f64::from).collect::<Vec<_>>(),
+            model.eps,
+        );
+        for rho in &mut state.rho {
+            let u = level(
+                model,
+                &v,
+                &mut rho[lane * block..][..block],
+                state.positions[lane],
+            );
+            let u = norm(&u, model.eps);
+            v = norm(
+                &v.iter().zip(u).map(|(v, u)| v + u).collect::<Vec<_>>(),
+                model.eps,
+            );
+        }
+        logits.extend((0..vocab).map(|token| column(&v, model.lm_head, vocab, token)));
+        state.positions[lane] += 1;
+    }
+    logits
+}
+
+/// What a level adds to the stream of one lane, `[D]`, and its write to `rho`, `[H, N, D]`.
+fn level(model: &Parameters<'_>, v: &[f64], rho: &mut [f64], position: u64) -> Vec<f64> {
+    let Sizes {
+        heads,
+        neurons,
+        width,
+        ..
+    } = model.sizes;
+    let mut u = vec![0.0; width];
+    for head in 0..heads {
+        let of_head = head * neurons * width;
+        let decoder_x = &model.decoder_x[of_head..][..neurons * width];
+        let decoder_y = &model.decoder_y[of_head..][..neurons * width];
+        let x: Vec<f64> = (0..neurons)
+            .map(|n| column(v, decoder_x, neurons, n).max(0.0))
+            .collect();
+        let mut read = vec![0.0; width];
+        for (n, q) in rotate(&x, model.frequencies.turns(), position)
+            .into_iter()
+            .enumerate()
+        {
+            let row = &mut rho[of_head + n * width..][..width];
+            for d in 0..width {
+                read[d] += q * row[d];
+                row[d] += q * v[d];
+            }
+        }
+        let a = norm(&read, model.eps);
+        for (n, x) in x.iter().enumerate() {
+            let y = column(&a, decoder_y, neurons, n).max(0.0) * x;
+            let row = &model.encoder[of_head + n * width..][..width];
+            u.iter_mut().zip(row).for_each(|(u, e)| *u += y * f64::from(*e));
+        }
+    }
+    u
+}
+
+/// The product of a row `[D]` with one column of a matrix `[D, columns]`.
+fn column(row: &[f64], matrix: &[f32], columns: usize, index: usize) -> f64 {
+    row.iter()
+        .enumerate()
+        .map(|(d, v)| v * f64::from(matrix[d * columns + index]))
+        .sum()
+}
+
+fn rotate(x: &[f64], turns: &[f64], position: u64) -> Vec<f64> {
+    let pairs = x.as_chunks::<2>().0.iter().zip(turns);
+    pairs
+        .flat_map(|([first, second], turns)| {
+            let (sin, cos) = ((position as f64 * turns).fract() * std::f64::consts::TAU).sin_cos();
+            [first * cos - second * sin, second * cos + first * sin]
+        })
+        .collect()
+}
+
+fn norm(v: &[f64], eps: f64) -> Vec<f64> {
+    let width = v.len() as f64;
+    let mean = v.iter().sum::<f64>() / width;
+    let variance = v.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / width;
+    v.iter().map(|v| (v - mean) / (variance + eps).sqrt()).collect()
+}

@@ -1,0 +1,353 @@
+//! A token, phase by phase: what is shared, and the sums between the phases.
+
+use super::angles::Angles;
+use super::cpu::{Chunk, FirstHalf, Readout, SecondHalf, Stream};
+use super::row::{Join, add, norm};
+use super::screen::Coarsen;
+use super::simd::{Isa, LINE, Line, Shorts};
+use super::team;
+use super::turnstile::{End, MOST_PARTS, Part, Turnstile};
+use super::weights::{Sizes, Weights};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Numbers of a matrix that a part works on, about: 256 KiB, which leaves room in a core's own cache.
+const PART: usize = 1 << 16;
+
+/// All that a token needs, for whoever works on it.
+///
+/// Chunks are cut by the model's sizes alone, and what they give is summed in their order: the bits do not depend on
+/// who did what.
+#[derive(Debug)]
+pub(super) struct Stage {
+    weights: Arc<Weights>,
+    isa: Isa,
+    stream: RwLock<Stream>,
+    chunks: Vec<Mutex<Chunk>>,
+    readouts: Vec<Mutex<Vocabulary>>,
+    turnstile: Turnstile,
+    helpers: AtomicUsize,
+    most_helpers: AtomicUsize,
+    broken: AtomicBool,
+}
+
+/// A range of the vocabulary and its logits.
+#[derive(Clone, Debug)]
+struct Vocabulary {
+    tokens: Range<usize>,
+    logits: Vec<f32>, // [B, tokens]
+}
+
+/// What a phase does. Phase 2l is the first half of level l, 2l + 1 the second, 2L the readout, 2L + 1 nothing.
+enum Phase {
+    First(usize),
+    Second(usize),
+    Readout,
+    Rest,
+}
+
+impl Stage {
+    pub(super) fn new(weights: Arc<Weights>, lanes: usize, isa: Isa) -> Self {
+        let sizes = weights.sizes();
+        let Sizes {
+            heads,
+            neurons,
+            width,
+            vocab,
+            ..
+        } = sizes;
+        let chunks: Vec<_> = (0..heads)
+            .flat_map(|head| ranges(neurons, part(neurons, width, heads)).map(move |range| (head, range)))
+            .map(|(head, range)| Mutex::new(Chunk::new(&weights, lanes, head, range)))
+            .collect();
+        let readouts = ranges(vocab, part(vocab, width, 1))
+            .map(|tokens| Vocabulary {
+                logits: vec![0.0; tokens.len() * lanes],
+                tokens,
+            })
+            .map(Mutex::new)
+            .collect();
+        let (line, coarse) = (Line::default(), Shorts::default());
+        Self {
+            isa,
+            stream: RwLock::new(Stream {
+                v: vec![line; lanes * sizes.row()],
+                a: vec![line; lanes * heads * sizes.row()],
+                coarse_v: vec![coarse; lanes * sizes.coarse_row()],
+                coarse_a: vec![coarse; lanes * heads * sizes.coarse_row()],
+                cos: vec![0.0; lanes * neurons / 2],
+                sin: vec![0.0; lanes * neurons / 2],
+            }),
+            turnstile: Turnstile::default(),
+            helpers: AtomicUsize::new(0),
+            broken: AtomicBool::new(false),
+            most_helpers: AtomicUsize::new(team::helpers().min(chunks.len() - 1)),
+            chunks,
+            readouts,
+            weights,
+        }
+    }
+
+    /// A stage of its own with the same memory; at rest.
+    pub(super) fn fork(&self) -> Self {
+        Self {
+            weights: self.weights.clone(),
+            isa: self.isa,
+            stream: RwLock::new(self.read().clone()),
+            chunks: self
+                .chunks
+                .iter()
+                .map(|chunk| Mutex::new(lock(chunk).clone()))
+                .collect(),
+            readouts: self
+                .readouts
+                .iter()
+                .map(|part| Mutex::new(lock(part).clone()))
+                .collect(),
+            turnstile: Turnstile::default(),
+            helpers: AtomicUsize::new(0),
+            broken: AtomicBool::new(false),
+            most_helpers: AtomicUsize::new(self.most_helpers.load(Ordering::Relaxed)),
+        }
+    }
+
+    pub(super) fn weights(&self) -> &Arc<Weights> {
+        &self.weights
+    }
+
+    pub(super) fn chunks(&self) -> &[Mutex<Chunk>] {
+        &self.chunks
+    }
+
+    /// Begins a token of each lane; at rest.
+    pub(super) fn begin(&self, tokens: &[u32], positions: &[u64]) {
+        let row = self.weights.sizes().row();
+        let mut stream = self.write();
+        for (v, &token) in stream.v.chunks_exact_mut(row).zip(tokens) {
+            v.copy_from_slice(&self.weights.embed[token as usize * row..][..row]);
+        }
+        let pairs = self.weights.turns.len();
+        let together = positions.iter().all(|&position| position == positions[0]);
+        let positions = if together { &positions[..1] } else { positions };
+        self.coarsen_stream(&mut stream);
+        let Stream { cos, sin, .. } = &mut *stream;
+        cos.resize(positions.len() * pairs, 0.0);
+        sin.resize(positions.len() * pairs, 0.0);
+        let tables = cos.chunks_exact_mut(pairs).zip(sin.chunks_exact_mut(pairs));
+        for ((cos, sin), &position) in tables.zip(positions) {
+            self.isa.run(Angles {
+                position,
+                turns: &self.weights.turns,
+                cos,
+                sin,
+            });
+        }
+        drop(stream);
+        self.turnstile.open(0, self.chunks.len());
+    }
+
+    /// Whether no token is being worked on.
+    pub(super) fn at_rest(&self) -> bool {
+        self.turnstile.at_rest()
+    }
+
+    /// Works on one part, if there is one left; who does the last of a phase also does what follows it.
+    pub(super) fn work(&self, end: End) -> bool {
+        let Some(Part { phase, index }) = self.turnstile.claim(end) else {
+            return false;
+        };
+        let now = self.phase(phase);
+        self.work_on(&now, index);
+        if self.turnstile.finish() {
+            match now {
+                Phase::First(_) => self.gather_reads(),
+                Phase::Second(_) => self.gather_speech(),
+                Phase::Readout | Phase::Rest => {}
+            }
+            let parts = match self.phase(phase + 1) {
+                Phase::First(_) | Phase::Second(_) => self.chunks.len(),
+                Phase::Readout => self.readouts.len(),
+                Phase::Rest => 0,
+            };
+            self.turnstile.open(phase + 1, parts);
+        }
+        true
+    }
+
+    fn work_on(&self, phase: &Phase, index: usize) {
+        let (weights, stream) = (&*self.weights, &*self.read());
+        match *phase {
+            Phase::First(level) => {
+                let chunk = &mut *lock(&self.chunks[index]);
+                self.isa.run(FirstHalf {
+                    weights,
+                    stream,
+                    chunk,
+                    level,
+                });
+            }
+            Phase::Second(level) => {
+                let chunk = &mut *lock(&self.chunks[index]);
+                self.isa.run(SecondHalf {
+                    weights,
+                    stream,
+                    chunk,
+                    level,
+                });
+            }
+            Phase::Readout => {
+                let Vocabulary { tokens, logits } = &mut *lock(&self.readouts[index]);
+                self.isa.run(Readout {
+                    weights,
+                    stream,
+                    tokens: tokens.clone(),
+                    logits,
+                });
+            }
+            Phase::Rest => {}
+        }
+    }
+
+    fn phase(&self, phase: usize) -> Phase {
+        let halves = 2 * self.weights.sizes().levels;
+        match phase {
+            _ if phase > halves => Phase::Rest,
+            _ if phase == halves => Phase::Readout,
+            _ if phase.is_multiple_of(2) => Phase::First(phase / 2),
+            _ => Phase::Second(phase / 2),
+        }
+    }
+
+    /// `a = norm(sum of the chunks' reads)`, head by head of each lane.
+    fn gather_reads(&self) {
+        let sizes = self.weights.sizes();
+        let (heads, width, row) = (sizes.heads, sizes.width, sizes.row());
+        let mut stream = self.write();
+        stream.a.fill(Line::default());
+        for chunk in &self.chunks {
+            let chunk = lock(chunk);
+            for (index, lane) in chunk.lanes.iter().enumerate() {
+                let a = &mut stream.a[(index * heads + chunk.head) * row..][..row];
+                self.isa.run(add(a, &lane.read));
+            }
+        }
+        let Stream { a, coarse_a, .. } = &mut *stream;
+        for (a, z) in a
+            .chunks_exact_mut(row)
+            .zip(coarse_a.chunks_exact_mut(sizes.coarse_row()))
+        {
+            self.isa.run(norm(a, width, self.weights.eps));
+            self.isa.run(Coarsen { row: a, z });
+        }
+    }
+
+    /// `v = norm(v + norm(sum of the chunks' u))` of each lane.
+    fn gather_speech(&self) {
+        let sizes = self.weights.sizes();
+        let (row, mut stream) = (sizes.row(), self.write());
+        let Stream { v, a, .. } = &mut *stream;
+        let u = &mut a[..v.len()]; // of no more use at this level
+        u.fill(Line::default());
+        for chunk in &self.chunks {
+            for (u, lane) in u.chunks_exact_mut(row).zip(&lock(chunk).lanes) {
+                self.isa.run(add(u, &lane.u));
+            }
+        }
+        for (v, u) in v.chunks_exact_mut(row).zip(u.chunks_exact_mut(row)) {
+            self.isa.run(Join {
+                v,
+                u,
+                width: sizes.width,
+                eps: self.weights.eps,
+            });
+        }
+        self.coarsen_stream(&mut stream);
+    }
+
+    /// The coarse copies of the stream.
+    fn coarsen_stream(&self, Stream { v, coarse_v, .. }: &mut Stream) {
+        let sizes = self.weights.sizes();
+        for (row, z) in v
+            .chunks_exact(sizes.row())
+            .zip(coarse_v.chunks_exact_mut(sizes.coarse_row()))
+        {
+            self.isa.run(Coarsen { row, z });
+        }
+    }
+
+    /// Copies the logits of the token that was done, `[B, V]`.
+    pub(super) fn logits(&self, into: &mut [f32]) {
+        for readout in &self.readouts {
+            let Vocabulary { tokens, logits } = &*lock(readout);
+            let lanes = into.chunks_exact_mut(self.weights.sizes().vocab);
+            for (into, logits) in lanes.zip(logits.chunks_exact(tokens.len())) {
+                into[tokens.clone()].copy_from_slice(logits);
+            }
+        }
+    }
+
+    /// Notes that a helper panicked: its part will never be done.
+    pub(super) fn give_up(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a helper panicked.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// At most this many threads beside the caller's.
+    pub(super) fn limit_helpers(&self, most: usize) {
+        self.most_helpers
+            .store(most.min(team::helpers()), Ordering::Relaxed);
+    }
+
+    /// Whether more helpers may come than are here.
+    pub(super) fn wants_help(&self) -> bool {
+        self.helpers.load(Ordering::Relaxed) < self.most_helpers.load(Ordering::Relaxed)
+    }
+
+    /// A helper comes; false if it is not needed.
+    pub(super) fn admit(&self) -> bool {
+        let most = self.most_helpers.load(Ordering::Relaxed);
+        let come = |here| (here < most).then_some(here + 1);
+        self.helpers
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, come)
+            .is_ok()
+    }
+
+    /// A helper goes.
+    pub(super) fn dismiss(&self) {
+        self.helpers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Stream> {
+        self.stream.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Stream> {
+        self.stream.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a mutex guards, also after a panic: that is [`Stage::is_broken`]'s to tell.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Columns of a `[D, columns]` matrix in a part, whole strips; `times` such matrices together have not too many parts.
+fn part(columns: usize, width: usize, times: usize) -> usize {
+    let most = MOST_PARTS / times;
+    (PART / width)
+        .max(columns.div_ceil(most.max(1)))
+        .max(1)
+        .next_multiple_of(LINE)
+}
+
+/// `0..end` in pieces of `size`, the last one shorter.
+fn ranges(end: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..end)
+        .step_by(size)
+        .map(move |start| start..end.min(start + size))
+}

@@ -1,0 +1,98 @@
+//! Hands out the parts of a phase to whoever asks, and knows when all are done.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Which end parts are taken from. Who keeps to an end gets nearly the same parts each time: they stay in its cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Front,
+    Back,
+}
+
+/// A part of a phase, to be worked on by who got it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) phase: usize,
+    pub(super) index: usize,
+}
+
+/// One phase at a time. A phase without parts is rest.
+///
+/// One word says it all: phase, parts, and how many were taken from either end, sixteen bits each. A late claim is
+/// therefore good for whatever phase it meets.
+#[derive(Debug, Default)]
+pub(super) struct Turnstile {
+    ticket: AtomicU64,
+    done: AtomicUsize,
+}
+
+/// Parts that a phase can have; the rest of the sixteen bits is for claims that come too late.
+pub(super) const MOST_PARTS: usize = 1 << 15;
+
+impl Turnstile {
+    /// Begins a phase; called by who finished the phase before, or at rest.
+    pub(super) fn open(&self, phase: usize, parts: usize) {
+        debug_assert!(parts <= MOST_PARTS && phase <= usize::from(u16::MAX));
+        self.done.store(0, Ordering::Relaxed);
+        self.ticket
+            .store((phase as u64) << 48 | (parts as u64) << 32, Ordering::Release);
+    }
+
+    /// Whether the phase has no parts.
+    pub(super) fn at_rest(&self) -> bool {
+        field(self.ticket.load(Ordering::Acquire), 32) == 0
+    }
+
+    /// A part that nobody has, if one is left.
+    pub(super) fn claim(&self, end: End) -> Option<Part> {
+        let seen = self.ticket.load(Ordering::Relaxed);
+        if field(seen, 0) + field(seen, 16) >= field(seen, 32) {
+            return None;
+        }
+        let step = match end {
+            End::Front => 1,
+            End::Back => 1 << 16,
+        };
+        let ticket = self.ticket.fetch_add(step, Ordering::AcqRel);
+        let (front, back, parts) = (field(ticket, 0), field(ticket, 16), field(ticket, 32));
+        (front + back < parts).then(|| Part {
+            phase: field(ticket, 48),
+            index: if end == End::Front {
+                front
+            } else {
+                parts - 1 - back
+            },
+        })
+    }
+
+    /// Notes that one of the phase's parts is done; true for the last, whose doer opens the next phase.
+    pub(super) fn finish(&self) -> bool {
+        let parts = field(self.ticket.load(Ordering::Relaxed), 32);
+        self.done.fetch_add(1, Ordering::AcqRel) + 1 == parts
+    }
+}
+
+fn field(ticket: u64, shift: u32) -> usize {
+    (ticket >> shift) as usize & 0xFFFF
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_is_handed_out_once_from_either_end() {
+        let turnstile = Turnstile::default();
+        assert!(turnstile.at_rest() && turnstile.claim(End::Front).is_none());
+        turnstile.open(3, 3);
+        let index = |end| turnstile.claim(end).map(|part| (part.phase, part.index));
+        assert_eq!(index(End::Back), Some((3, 2)));
+        assert_eq!(index(End::Front), Some((3, 0)));
+        assert_eq!(index(End::Back), Some((3, 1)));
+        assert_eq!((index(End::Back), index(End::Front)), (None, None));
+        assert_eq!(
+            [turnstile.finish(), turnstile.finish(), turnstile.finish()],
+            [false, false, true]
+        );
+    }
+}

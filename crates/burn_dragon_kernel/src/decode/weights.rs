@@ -1,0 +1,174 @@
+//! The matrices of a model, laid out for one token at a time.
+
+use super::row::norm;
+use super::screen::Neurons;
+use super::simd::{COARSE, Isa, LINE, Line};
+use crate::rotation::Frequencies;
+
+/// The sizes of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Passes through the shared block (L).
+    pub levels: usize,
+    /// Heads (H).
+    pub heads: usize,
+    /// Neurons per head (N), even.
+    pub neurons: usize,
+    /// Model width (D).
+    pub width: usize,
+    /// Tokens in the vocabulary (V).
+    pub vocab: usize,
+}
+
+impl Sizes {
+    /// Lines of a row of the model's width.
+    pub(super) fn row(&self) -> usize {
+        self.width.div_ceil(LINE)
+    }
+
+    /// Coarse lines of a row of the model's width.
+    pub(super) fn coarse_row(&self) -> usize {
+        self.width.div_ceil(COARSE)
+    }
+}
+
+/// A model in plain memory, as it is trained and stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameters<'a> {
+    /// The sizes that the slices have.
+    pub sizes: Sizes,
+    /// `[V, D]`
+    pub embed: &'a [f32],
+    /// `[H, D, N]`
+    pub decoder_x: &'a [f32],
+    /// `[H, D, N]`
+    pub decoder_y: &'a [f32],
+    /// `[H*N, D]`
+    pub encoder: &'a [f32],
+    /// `[D, V]`
+    pub lm_head: &'a [f32],
+    /// Turns per token of the `N/2` pairs of a head.
+    pub frequencies: &'a Frequencies,
+    /// What the norms add to the variance.
+    pub eps: f64,
+}
+
+impl Parameters<'_> {
+    /// Panics unless every slice has the size it should have.
+    fn check(&self) {
+        let Sizes {
+            levels,
+            heads,
+            neurons,
+            width,
+            vocab,
+        } = self.sizes;
+        assert!(
+            levels > 0 && heads > 0 && neurons > 0 && width > 0 && vocab > 0,
+            "decode: a size is 0: {:?}",
+            self.sizes
+        );
+        assert!(
+            neurons.is_multiple_of(2),
+            "decode: {neurons} neurons a head do not form pairs"
+        );
+        for (what, given, expected) in [
+            ("embed", self.embed, vocab * width),
+            ("decoder_x", self.decoder_x, heads * width * neurons),
+            ("decoder_y", self.decoder_y, heads * width * neurons),
+            ("encoder", self.encoder, heads * neurons * width),
+            ("lm_head", self.lm_head, width * vocab),
+        ] {
+            crate::assert_shape("decode", what, [given.len()], [expected]);
+        }
+        crate::assert_shape(
+            "decode",
+            "the frequencies",
+            [self.frequencies.turns().len()],
+            [neurons / 2],
+        );
+    }
+}
+
+/// A model's matrices as decoding reads them; a copy, made once, that any number of [`Decode`](super::Decode) share.
+///
+/// Every row is of the model's width, and filled with zeros to whole cache lines.
+#[derive(Debug)]
+pub struct Weights {
+    sizes: Sizes,
+    pub(super) eps: f32,
+    pub(super) turns: Vec<f64>,    // [N/2]
+    pub(super) embed: Vec<Line>,   // [V] rows, after their norm
+    pub(super) decoder_x: Neurons, // [H, N] rows
+    pub(super) decoder_y: Neurons, // [H, N] rows
+    pub(super) encoder: Vec<Line>, // [H, N] rows
+    pub(super) lm_head: Vec<Line>, // [V] rows
+}
+
+impl Weights {
+    /// Lays out a model.
+    ///
+    /// # Panics
+    /// If a slice has not the size it should have.
+    pub fn new(parameters: &Parameters<'_>) -> Self {
+        parameters.check();
+        let sizes = parameters.sizes;
+        let Sizes {
+            neurons,
+            width,
+            vocab,
+            ..
+        } = sizes;
+        let eps = parameters.eps as f32;
+        let mut embed = rows(parameters.embed, width);
+        for row in embed.chunks_exact_mut(sizes.row()) {
+            Isa::best().run(norm(row, width, eps));
+        }
+        let heads = |matrix: &[f32]| {
+            let heads = matrix.chunks_exact(width * neurons);
+            heads.flat_map(|head| columns(head, width, neurons)).collect()
+        };
+        Self {
+            sizes,
+            eps,
+            turns: parameters.frequencies.turns().to_vec(),
+            embed,
+            decoder_x: Neurons::new(heads(parameters.decoder_x), width),
+            decoder_y: Neurons::new(heads(parameters.decoder_y), width),
+            encoder: rows(parameters.encoder, width),
+            lm_head: columns(parameters.lm_head, width, vocab),
+        }
+    }
+
+    /// The model's sizes.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+}
+
+/// Rows of `[count, D]`, each filled to whole lines.
+fn rows(matrix: &[f32], width: usize) -> Vec<Line> {
+    let row = width.div_ceil(LINE);
+    let mut lines = vec![Line::default(); matrix.len() / width * row];
+    for (to, from) in lines.chunks_exact_mut(row).zip(matrix.chunks_exact(width)) {
+        for (to, from) in to.iter_mut().zip(from.chunks(LINE)) {
+            to.0[..from.len()].copy_from_slice(from);
+        }
+    }
+    lines
+}
+
+/// The columns of `[D, columns]` as rows of whole lines.
+fn columns(matrix: &[f32], width: usize, columns: usize) -> Vec<Line> {
+    let row = width.div_ceil(LINE);
+    let mut lines = vec![Line::default(); columns * row];
+    // A few columns at a time: they share cache lines.
+    for (s, lines) in lines.chunks_mut(LINE * row).enumerate() {
+        for (d, entries) in matrix.chunks_exact(columns).enumerate() {
+            for (line, entry) in lines.chunks_exact_mut(row).zip(&entries[s * LINE..]) {
+                line[d / LINE].0[d % LINE] = *entry;
+            }
+        }
+    }
+    lines
+}
