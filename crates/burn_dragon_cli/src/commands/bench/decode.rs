@@ -2,10 +2,10 @@
 
 use super::Bench;
 use super::report::{Report, Work};
-use super::subject::{Subject, batch};
+use super::subject::Subject;
 use crate::args::BenchDecodeArgs;
 use anyhow::Context;
-use burn_dragon::api::core::{Dragon, DragonState};
+use burn_dragon::api::core::{Decoder, DragonState};
 use serde_json::json;
 use std::hint::black_box;
 
@@ -21,14 +21,21 @@ pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Repor
     let tokens = subject.tokens(args.batch * (read + timed));
     let lanes: Vec<&[u32]> = tokens.chunks(read + timed).collect();
     let activity = subject.activity(lanes[0]);
-    let mut streams = Streams::at(&subject.dragon, args.batch, args.context - read as u64);
+    let (rho, _) = subject.dragon.empty_state(args.batch).into_parts();
+    let positions = vec![args.context - read as u64; args.batch];
+    let mut streams = Decoder::from_state(&subject.dragon, DragonState::from_parts(rho, positions))?;
     if read > 0 {
-        streams.advance(lanes.iter().flat_map(|lane| &lane[..read]))?;
+        let before: Vec<u32> = lanes.iter().flat_map(|lane| &lane[..read]).copied().collect();
+        streams.read(&before)?;
     }
     let mut places = read..read + timed;
+    let mut next = vec![0; args.batch];
     let timing = bench.time(WARM_UP, args.tokens, || {
         let place = places.next().context("more tokens than there are")?;
-        black_box(streams.advance(lanes.iter().map(|lane| &lane[place]))?);
+        next.iter_mut()
+            .zip(&lanes)
+            .for_each(|(next, lane)| *next = lane[place]);
+        black_box(streams.step(&next)?);
         Ok(())
     })?;
 
@@ -69,41 +76,4 @@ pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Repor
         }),
         notes,
     })
-}
-
-/// Streams side by side, each with its own tokens.
-struct Streams<'a> {
-    dragon: &'a Dragon,
-    state: Option<DragonState>,
-    lanes: usize,
-}
-
-impl<'a> Streams<'a> {
-    /// Empty memories at a position.
-    fn at(dragon: &'a Dragon, lanes: usize, position: u64) -> Self {
-        let (rho, _) = dragon.empty_state(lanes).into_parts();
-        Self {
-            dragon,
-            state: Some(DragonState::from_parts(rho, vec![position; lanes])),
-            lanes,
-        }
-    }
-
-    /// More tokens of each stream, stream after stream; gives the logits after the last of each, `[B, V]`.
-    fn advance<'t>(&mut self, tokens: impl Iterator<Item = &'t u32>) -> anyhow::Result<Vec<f32>> {
-        let state = self.state.take().context("the token before failed")?;
-        let tokens = batch(
-            &tokens.copied().collect::<Vec<u32>>(),
-            self.lanes,
-            &self.dragon.device(),
-        );
-        let last = tokens.dims()[1] - 1;
-        let (logits, state) = self.dragon.forward_with_state(tokens, state)?;
-        self.state = Some(state);
-        Ok(logits
-            .narrow(1, last, 1)
-            .into_data()
-            .convert::<f32>()
-            .try_into_vec()?)
-    }
 }
