@@ -100,13 +100,11 @@ fn resolve(args: &TrainArgs, resumed: Option<&RunFolder>) -> anyhow::Result<Reso
     }
     if let Some(steps) = args.max_steps {
         let steps = i64::try_from(steps).context("--max-steps is too large")?;
-        layers = layers.value("--max-steps", "training.max_steps", steps);
+        layers = layers
+            .value("--max-steps", "training.max_steps", steps)
+            .without("training.epochs"); // what is typed wins over a file's epochs
     }
-    let mut resolved = layers.resolve::<LanguageConfig>()?;
-    if args.max_steps.is_some() {
-        resolved.value.training.epochs = None; // what is typed wins over a file's epochs
-    }
-    Ok(resolved)
+    Ok(layers.resolve::<LanguageConfig>()?)
 }
 
 /// The tokenizer that a run was started with: its text may have changed since. A run that died early has none.

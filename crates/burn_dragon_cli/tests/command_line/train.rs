@@ -324,10 +324,17 @@ fn max_steps_as_typed_wins_over_the_epochs_of_a_file() {
         "mine.toml",
         config.replace("[training]", "[training]\nepochs = 3.0"),
     );
-    let answer = place
-        .dragon(&["train", "-c", "mine.toml", "--max-steps", "4", "--json"])
-        .done();
+    let typed = ["train", "-c", "mine.toml", "--max-steps", "4"];
+    let answer = place.dragon(&[&typed[..], &["--json"]].concat()).done();
     assert_eq!(answer.json()["steps"], 4);
+    let shown = place
+        .dragon(&[&typed[..], &["--print-config"]].concat())
+        .done()
+        .stdout;
+    assert!(
+        shown.contains("max_steps = 4") && !shown.contains("epochs"),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Cross entropy on the processor, row by row.
 
-use crate::simd::{exp, largest, vectorized};
+use crate::simd::{LANES, exp, largest, vectorized};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
@@ -73,13 +73,13 @@ vectorized! {
         let width = logits.len() / sums.len();
         for (row, log_sum) in logits.chunks_exact(width).zip(sums) {
             let top = largest(row);
-            let (lanes, rest) = row.as_chunks::<16>();
-            let mut sums = [0.0; 16];
+            let (lanes, rest) = row.as_chunks::<LANES>();
+            let mut sums = [0.0; LANES];
             for lane in lanes {
                 sums.iter_mut().zip(lane).for_each(|(sum, x)| *sum += exp(x - top));
             }
-            let rest: f32 = rest.iter().map(|x| exp(x - top)).sum();
-            *log_sum = top + (sums.into_iter().sum::<f32>() + rest).ln();
+            let rest = rest.iter().map(|x| exp(x - top));
+            *log_sum = top + sums.into_iter().chain(rest).sum::<f32>().ln();
         }
     }
 

@@ -92,6 +92,16 @@ impl Layers {
         self.layer(node.under(key.split('.')))
     }
 
+    /// Forgets what the layers so far say of a key, given as a dotted path: its default counts again.
+    pub fn without(self, key: &str) -> Self {
+        let mut merged = self.flatten();
+        merged.remove(key.split('.'));
+        Self {
+            merged,
+            assigned: Node::empty(),
+        }
+    }
+
     /// Reads the merged layers as `T`.
     ///
     /// `T` and every table inside it should carry `#[serde(deny_unknown_fields)]`: serde, not this
@@ -214,6 +224,16 @@ mod tests {
             table(layers.value("--d", "d", 4)),
             toml::from_str("a = 1\nb = 2\nc = 3\nd = 4").unwrap()
         );
+    }
+
+    #[test]
+    fn a_forgotten_key_is_as_if_never_said_and_a_later_layer_may_say_it_again() {
+        let layers = Layers::new().embedded("base.toml", "[a]\nb = 1\nc = 1").unwrap();
+        let layers = layers.assignment("a.b=2").unwrap().without("a.b");
+        assert_eq!(table(layers.clone()), toml::from_str("a = { c = 1 }").unwrap());
+        assert_eq!(table(layers.clone().without("x.y")), table(layers.clone()));
+        let again = layers.value("--b", "a.b", 3);
+        assert_eq!(table(again), toml::from_str("a = { b = 3, c = 1 }").unwrap());
     }
 
     #[test]

@@ -147,6 +147,19 @@ impl Node {
         }
     }
 
+    /// Removes what is under a path of keys, if anything is.
+    pub(super) fn remove<'a>(&mut self, mut keys: impl Iterator<Item = &'a str>) {
+        let (Some(key), Kind::Table(entries)) = (keys.next(), &mut self.kind) else {
+            return;
+        };
+        let mut rest = keys.peekable();
+        if rest.peek().is_none() {
+            entries.remove(key);
+        } else if let Some(below) = entries.get_mut(key) {
+            below.remove(&mut rest as &mut dyn Iterator<Item = &'a str>);
+        }
+    }
+
     fn type_name(&self) -> Option<&str> {
         match &self.get("type")?.kind {
             Kind::Scalar(Value::String(name)) => Some(name),
