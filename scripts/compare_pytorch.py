@@ -44,10 +44,10 @@ def pytorch(what):
     return f"python scripts/pytorch_baseline.py {what} --threads {THREADS}"
 
 
-def torch_modes(what, compiled=True):
+def torch_modes(what, a):
     """PyTorch's ways to do the same: f32 and bf16, each as it is and compiled."""
     modes = {"PyTorch f32": pytorch(what), "PyTorch bf16": pytorch(f"{what} --precision bf16")}
-    if compiled:
+    if not a.no_compile:
         modes["PyTorch f32 compiled"] = pytorch(f"{what} --compile")
         modes["PyTorch bf16 compiled"] = pytorch(f"{what} --precision bf16 --compile")
     return modes
@@ -68,7 +68,8 @@ def trained(neurons, a):
         settings = [
             "dataset.type=text", f"dataset.paths={json.dumps([os.path.abspath(TEXT)])}", "training.block_size=256",
             f"model.d_model={width}", f"model.n_neurons={neurons}", "model.n_levels=4", "model.dropout=0.1",
-            "optimizer.learning_rate=1e-3", "schedule.type=constant", f"--max-steps={steps}", f"--out={run}",
+            "optimizer.learning_rate=1e-3", "schedule.type=constant", "evaluation.every=1000000",
+            "evaluation.sample_every=0", f"--max-steps={steps}", f"--out={run}",
         ]
         subprocess.run([DRAGON, "train", *settings], check=True, stdout=subprocess.DEVNULL)
     return f"--weights {run} --text {TEXT}"
@@ -84,31 +85,31 @@ def text_option():
 def train_random(a):
     size = f"{QUICK} --batch 2 --time 64" if a.quick else f"{SMALL} --batch 8 --time 256"
     what = f"train {size} --steps {a.steps or 6}"
-    return {**our_modes(what), **torch_modes(what)}
+    return {**our_modes(what), **torch_modes(what, a)}
 
 
 def train_trained(a):
     batch = "--batch 2 --time 64" if a.quick else "--batch 8 --time 256"
     rounds = f"--steps {a.steps or 6}"
     ours = our_modes(f"train {trained(512 if a.quick else 4096, a)} {batch} {rounds}")
-    return {**ours, **torch_modes(f"train {QUICK if a.quick else SMALL} {batch}{text_option()} {rounds}")}
+    return {**ours, **torch_modes(f"train {QUICK if a.quick else SMALL} {batch}{text_option()} {rounds}", a)}
 
 
 def train_paper(a):
     size = f"{QUICK} --batch 1 --time 128" if a.quick else f"{PAPER} --batch 1 --time 512"
     what = f"train {size} --steps {a.steps or 3}"
-    return {**our_modes(what), **torch_modes(what)}
+    return {**our_modes(what), **torch_modes(what, a)}
 
 
 def decode_trained(a):
     rounds = f"--context {200 if a.quick else 2000} --tokens {a.steps or 256}"
     ours = {"ours f32": dragon(f"decode {trained(512 if a.quick else 8192, a)} {rounds}")}
-    return {**ours, **torch_modes(f"decode {QUICK if a.quick else WIDE}{text_option()} {rounds}")}
+    return {**ours, **torch_modes(f"decode {QUICK if a.quick else WIDE}{text_option()} {rounds}", a)}
 
 
 def decode_paper(a):
     what = f"decode {QUICK if a.quick else PAPER} --context 256 --tokens {a.steps or 32}"
-    return {"ours f32": dragon(what), **torch_modes(what)}
+    return {"ours f32": dragon(what), **torch_modes(what, a)}
 
 
 def decode_context(a):
@@ -119,7 +120,7 @@ def decode_context(a):
 
 def prefill(a):
     what = f"prefill {QUICK if a.quick else SMALL} --tokens {512 if a.quick else 8192} --steps {a.steps or 3}"
-    return {"ours f32": dragon(f"{what} --form chunked"), **torch_modes(what, compiled=False)}
+    return {"ours f32": dragon(f"{what} --form chunked"), **torch_modes(what, a)}
 
 
 def prefill_forms(a):
@@ -204,9 +205,9 @@ def about():
 HEADER = """# Performance
 
 Made by `scripts/compare_pytorch.sh`; do not edit. Figures are medians over rounds in which the programs ran in turn,
-each alone, on {threads} threads; *ours is* is the median over rounds of our speed over theirs. Machine load is the
-one-minute average before the row began: above 1, other work disturbed it. Fewer than 3 rounds are a trial, not a
-result.
+each alone, on {threads} threads; *ours is* is the median over rounds of our speed over theirs. Load is the
+machine's one-minute average before the row began, which the row before may account for; above the number of threads,
+other work was running, and the figures say little. Fewer than 3 rounds are a trial, not a result.
 
 - **PyTorch** is [`scripts/pytorch_baseline.py`](../scripts/pytorch_baseline.py): plain tensor operations, fused AdamW,
   and huge pages for its memory (`GLIBC_TUNABLES=glibc.malloc.hugetlb=1`), without which it is up to twice as slow.
@@ -220,7 +221,7 @@ result.
   what the machine reads from a buffer as large as what the work comes back to, counting the bytes it cannot avoid.
 - Memory is the most that the process held; PyTorch's own libraries, loaded, are in brackets.
 
-Trained models: `dragon train` on a text, {train}; tiny Shakespeare unless said. Again:
+Trained models: `dragon train` on tiny Shakespeare, {train}. Again:
 `DRAGON_BENCH_TEXT=input.txt scripts/compare_pytorch.sh [--only ROW] [--rounds N]`.
 """
 
@@ -267,14 +268,17 @@ def section(row):
     if machine["bf16_flops_per_second"]:
         peaks += f", {machine['bf16_flops_per_second'] / 1e9:,.0f} GFLOP/s bf16 ({machine['bf16_instructions']})"
     reads = f"{machine['memory_bytes_per_second'] / 1e9:.1f} GB/s from memory"
-    trial = " **A trial.**" if row["rounds"] < 3 else ""
+    disturbed = row["load"] > machine["threads"] + 1
+    trial = " **Disturbed by other work: not a result.**" if disturbed else ""
+    trial = " **A trial: not a result.**" if row["rounds"] < 3 and not disturbed else trial
+    rounds = f"{row['rounds']} round{'s' if row['rounds'] > 1 else ''}"
     parts = [
         f"## {row['title']}",
-        f"Density: x {share(ours['x_density'])}, y {share(ours['y_density'])}.{trial} {row['date']} UTC, commit"
-        f" {row['commit']}, {row['rounds']} round{'s' if row['rounds'] > 1 else ''}, load {row['load']};"
-        f" {', '.join(f'{name} {version}' for name, version in versions.items())};"
-        f" {machine['cpu']}, {machine['threads']} threads: {peaks}, {reads}.",
+        f"Density: x {share(ours['x_density'])}, y {share(ours['y_density'])}.{trial}",
         table(row),
+        f"{row['date']} UTC, commit {row['commit']}, {rounds}, load {row['load']};"
+        f" {', '.join(f'{name} {version}' for name, version in versions.items())}.\n"
+        f"{machine['cpu']}, {machine['threads']} threads: {peaks}, {reads}.",
         "```console\n" + "\n".join(f"$ {run['command']}" for run in row["runs"]) + "\n```",
     ]
     return "\n\n".join(parts)
@@ -294,6 +298,7 @@ def main():
     p.add_argument("--rounds", type=int, default=3, help="rounds of each row (3)")
     p.add_argument("--steps", type=int, help="steps, prompts or tokens of each run; else as many as suit the row")
     p.add_argument("--train-steps", type=int, default=2000, help="steps of the trained models (2000)")
+    p.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which takes minutes to begin")
     p.add_argument("--quick", action="store_true", help="tiny sizes, to see that all runs; written under target/")
     p.add_argument("--render", action="store_true", help="measure nothing, write the page again")
     a = p.parse_args()

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 const WINDOW: Duration = Duration::from_millis(1);
 
 /// Windows of a measurement.
-const WINDOWS: usize = 100;
+const WINDOWS: usize = 40;
 
 /// Rounds between two looks at the clock: about ten microseconds.
 const ROUNDS: u32 = 2048;
@@ -56,7 +56,7 @@ pub fn threads() -> usize {
     rayon::current_num_threads()
 }
 
-/// FLOP/s of f32 multiply-adds on `threads` threads at once, in about an eighth of a second.
+/// FLOP/s of f32 multiply-adds on `threads` threads at once, in a twentieth of a second.
 pub fn peak_flops(threads: usize) -> Peak {
     peak(threads, f32_arithmetic())
 }
