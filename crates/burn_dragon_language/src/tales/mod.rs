@@ -1,15 +1,15 @@
 //! Short tales that only memory can finish.
 //!
-//! > Mira hid the copper key under the old bridge. Rain fell over the hill. Later Mira looked under the old bridge for
-//! > the key.
+//! > Mira hid the red key under the mill. Hugo sold Dora a tan jug. Soon Dora thanked Hugo for the tan jug. Then Mira
+//! > went to the mill for the red key.
 //!
 //! The facts of a tale are drawn afresh for each, every candidate as likely as the next, so that no knowledge of the
-//! language tells *bridge* from *tower* in the last sentence: a model that gets it right has kept the first one in
-//! mind. The tales are the default corpus, and the recalled words are its measure ([`RecallProbe`]).
+//! language tells *mill* from *tent* in the last sentence, and with two colours in the tale only *Mira* tells *red* from
+//! *tan*: a model that gets them right has kept in mind who, what and where. The tales are the default corpus, and the
+//! recalled words are its measure ([`RecallProbe`]).
 //!
-//! There are about 5 x 10^7 different seedlings, more than 10^14 sprouts and more than 10^21 grown tales, so that what is
-//! generated in training or held out is practically always new; no training tale is ever a validation tale, whatever
-//! the seeds.
+//! There are more than 10^7 different seedlings, 10^13 sprouts and 10^19 grown tales, so that most of what is generated
+//! is new; no training tale is ever a validation tale, whatever the seeds.
 
 mod grammar;
 mod probe;
@@ -53,11 +53,11 @@ pub const MAX_BYTES: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
-    /// One fact, recalled at once: about 85 bytes.
+    /// One fact, recalled at once: about 80 bytes.
     Seedling,
     /// Two facts, then each recalled: about 140 bytes.
     Sprout,
-    /// Three facts and, where there is room, an aside, recalled in another order: about 215 bytes.
+    /// Three facts and, where there is room, an aside, recalled in another order: about 210 bytes.
     Grown,
 }
 
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn tales_are_ascii_sentences_of_the_length_of_their_tier() {
-        for (tier, lengths) in Tier::ALL.into_iter().zip([60..=115, 90..=190, 150..=MAX_BYTES]) {
+        for (tier, lengths) in Tier::ALL.into_iter().zip([45..=125, 90..=190, 140..=MAX_BYTES]) {
             let tales = some(&only(tier), 20_000);
             for Tale { text, tier: told, .. } in &tales {
                 assert_eq!(*told, tier);
