@@ -146,6 +146,14 @@ mod tests {
         resolved.value.model.with_vocabulary(256).unwrap();
     }
 
+    /// A fact that is further away than a window is long can never be learnt from.
+    #[test]
+    fn every_tale_fits_into_a_window_of_the_default_run() {
+        let resolved = Layers::new().embedded("base.toml", BASE).unwrap();
+        let config = resolved.resolve::<LanguageConfig>().unwrap().value;
+        assert!(config.training.block_size >= crate::tales::MAX_BYTES);
+    }
+
     #[test]
     fn a_vocabulary_that_does_not_match_the_tokenizer_is_refused_with_both_sizes() {
         let model = ModelConfig {

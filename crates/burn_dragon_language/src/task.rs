@@ -68,8 +68,10 @@ impl LanguageTask {
             }),
             SourceConfig::Text(_) => None,
         };
+        let train_windows = WindowPlan::new(&corpus.train, block, config.dataset.windows)?;
+        let run = windows_of_a_run(config, &train_windows);
         Ok(Self {
-            train_windows: WindowPlan::new(&corpus.train, block, config.dataset.windows)?,
+            train_windows: train_windows.for_run(run),
             validation_windows: WindowPlan::new(&corpus.validation, block, config.dataset.windows)?,
             config: config.clone(),
             model_config,
@@ -269,6 +271,14 @@ impl Task for LanguageTask {
         }
         Ok(parameters::load(model, |name, _| file.tensors.remove(name)))
     }
+}
+
+/// How many windows the planned run sees, however early time or a person ends it.
+fn windows_of_a_run(config: &LanguageConfig, plan: &WindowPlan) -> u64 {
+    let training = &config.training;
+    let of_steps = training.max_steps * u64::from(training.accumulate) * training.batch_size as u64;
+    let of_epochs = |epochs: f64| (epochs * plan.windows_per_epoch() as f64).ceil() as u64;
+    training.epochs.map_or(of_steps, of_epochs).max(1)
 }
 
 /// A prompt that cannot be continued would end a run at its first sample: better before its first step.

@@ -279,7 +279,7 @@ fn next_command(run: &RunFolder, tales: bool) -> String {
     let dragon = "cargo run --release -p burn_dragon_cli --bin dragon --";
     let prompt = match tales {
         true => {
-            " --prompt \"Hugo sold Dora a lilac key. The moon shone over the town. Later Dora spoke of the\""
+            " --prompt \"Hugo sold Dora a lilac key. Mira wore a tan cap. Later Dora thanked Hugo for the\""
         }
         false => "",
     };

@@ -45,9 +45,7 @@ fn without_flags_it_continues_the_prompt_of_the_latest_run() {
     place.train(&[]).done();
     let answer = infer(&place, &[]).done();
     assert!(
-        answer
-            .stdout
-            .starts_with("Mira hid the copper key under the old bridge."),
+        answer.stdout.starts_with("Mira hid the red key under the mill."),
         "{}",
         answer.stdout
     );

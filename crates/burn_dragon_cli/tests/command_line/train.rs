@@ -364,7 +364,7 @@ fn samples_are_shown_at_their_interval() {
         .collect();
     assert_eq!(shown, ["sample at step 4:", "sample at step 8:"]);
     assert!(
-        answer.stderr.contains("Mira hid the copper key"),
+        answer.stderr.contains("Mira hid the red key"),
         "{}",
         answer.stderr
     );

@@ -119,7 +119,8 @@ struct EmbeddedTable {
     seed: u64,
     train_bytes: usize,
     validation_tales: usize,
-    seedlings_first: u64,
+    sprouts_from: u64,
+    grown_from: u64,
     mix: TierMix,
     windows: WindowStart,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,14 +155,16 @@ impl EmbeddedTable {
             seed,
             train_bytes,
             validation_tales,
-            seedlings_first,
+            sprouts_from,
+            grown_from,
             mix,
         } = tales;
         Self {
             seed,
             train_bytes,
             validation_tales,
-            seedlings_first,
+            sprouts_from,
+            grown_from,
             mix,
             windows,
             validation,
@@ -186,12 +189,13 @@ impl From<Table> for DatasetConfig {
         match table {
             Table::Embedded(t) => {
                 let (seed, train_bytes, validation_tales) = (t.seed, t.train_bytes, t.validation_tales);
-                let (seedlings_first, mix) = (t.seedlings_first, t.mix);
+                let (sprouts_from, grown_from, mix) = (t.sprouts_from, t.grown_from, t.mix);
                 let tales = TalesConfig {
                     seed,
                     train_bytes,
                     validation_tales,
-                    seedlings_first,
+                    sprouts_from,
+                    grown_from,
                     mix,
                 };
                 Self {

@@ -15,7 +15,8 @@ pub enum WindowStart {
     /// At a document wherever one starts within a window's length; right for text whose documents are short.
     #[default]
     Document,
-    /// As `document`, in the order of the text, epoch after epoch; right for text that begins with what is easy.
+    /// As `document`, in the order of the text; right for text that begins with what is easy. A run too short for all of
+    /// it leaves windows out, evenly, so that it still ends where the text does.
     InOrder,
     /// Anywhere, shifted from epoch to epoch; right for long text.
     Anywhere,
@@ -31,6 +32,7 @@ pub struct WindowPlan {
     time: usize,
     starts: Starts,
     in_order: bool,
+    run: Option<u64>,
     judged: Vec<usize>,
 }
 
@@ -78,8 +80,15 @@ impl WindowPlan {
             time,
             starts,
             in_order: start == WindowStart::InOrder,
+            run: None,
             judged: judged_starts(documents, time, tokens.len()),
         })
+    }
+
+    /// The plan for a run of so many windows: see [`WindowStart::InOrder`]. Other plans do not depend on it.
+    pub fn for_run(self, windows: u64) -> Self {
+        let run = (self.in_order && windows < self.windows_per_epoch() as u64).then_some(windows);
+        Self { run, ..self }
     }
 
     /// Number of windows in one pass over the tokens.
@@ -95,9 +104,10 @@ impl WindowPlan {
     pub fn window(&self, seed: u64, index: u64) -> Range<usize> {
         let count = self.windows_per_epoch() as u64;
         let (epoch, place) = (index / count, index % count);
-        let rank = match self.in_order {
-            true => place as usize,
-            false => permute(place, count, derive(seed, "window.order", epoch, 0)) as usize,
+        let rank = match (self.in_order, self.run) {
+            (true, Some(run)) => (u128::from(index % run) * u128::from(count) / u128::from(run)) as usize,
+            (true, None) => place as usize,
+            (false, _) => permute(place, count, derive(seed, "window.order", epoch, 0)) as usize,
         };
         let start = match &self.starts {
             Starts::Fixed(starts) => starts[rank],
@@ -312,6 +322,23 @@ mod tests {
         let starts: Vec<_> = (0..2 * count).map(|index| plan.window(5, index).start).collect();
         assert_eq!(starts[..4], [0, 7, 12, 22]);
         assert_eq!(starts[..count as usize], starts[count as usize..]);
+    }
+
+    #[test]
+    fn a_run_shorter_than_the_text_reads_it_thinned_out_from_start_to_end() {
+        let text = tokens(10_000, &(0..10_000).step_by(10).collect::<Vec<_>>());
+        let plan = |start| WindowPlan::new(&text, 10, start).unwrap();
+        let count = plan(WindowStart::InOrder).windows_per_epoch() as u64;
+        let run = count / 3;
+        let short = plan(WindowStart::InOrder).for_run(run);
+        let starts: Vec<_> = (0..run).map(|index| short.window(5, index).start).collect();
+        let steps: HashSet<_> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(steps.iter().all(|step| [30, 40].contains(step)), "{steps:?}");
+        assert!(starts[0] == 0 && starts[run as usize - 1] >= 9940);
+        let long = plan(WindowStart::InOrder).for_run(2 * count);
+        assert_eq!(long.window(5, 7), plan(WindowStart::InOrder).window(5, 7));
+        let shuffled = plan(WindowStart::Document).for_run(run);
+        assert_eq!(shuffled.window(5, 7), plan(WindowStart::Document).window(5, 7));
     }
 
     #[test]

@@ -17,18 +17,19 @@ fn typical_len(template: &'static str) -> usize {
     1 + pieces(template).map(len).sum::<usize>()
 }
 
-/// Bytes of an aside with its space.
-const TYPICAL_ASIDE: usize = 28;
+/// Bytes of the longest aside with its space.
+const ASIDE: usize = 35;
 
-/// A seedling below so many bytes gets an aside.
-const SHORT: usize = 80;
+/// Most typical bytes of a tale. With the longest words they are no more than [`MAX_BYTES`](super::MAX_BYTES).
+const LONGEST: usize = 252;
 
-/// A tale without its words: which facts, how each is recalled, in which order, and after which facts an aside comes.
+/// A tale without its words: its facts, after which of them an aside comes, and the later sentences in order, each
+/// with the fact that it recalls.
 #[derive(Debug)]
 struct Plan {
-    facts: Vec<(&'static Kind, &'static str)>,
-    order: Vec<usize>,
-    asides: Vec<bool>,
+    facts: Vec<&'static Kind>,
+    aside: Option<usize>,
+    sequel: Vec<(usize, &'static str)>,
 }
 
 impl Plan {
@@ -43,63 +44,49 @@ impl Plan {
     }
 
     fn propose(tier: Tier, rng: &mut Rng) -> Self {
-        let count = match tier {
+        let facts = match tier {
             Tier::Seedling => 1,
             Tier::Sprout => 2,
-            Tier::Grown => 3 + rng.below(2),
+            Tier::Grown => 3,
         };
-        let facts: Vec<_> = (0..count)
-            .map(|_| {
-                let kind = &KINDS[rng.below(KINDS.len())];
-                (kind, kind.recalls[rng.below(kind.recalls.len())])
-            })
-            .collect();
-        let asides = match tier {
-            Tier::Seedling => usize::from(sentences_len(&facts) < SHORT),
-            Tier::Sprout => 1,
-            Tier::Grown => 1 + rng.below(2),
-        };
-        let asides_follow = shuffled(count, rng);
-        let asides = (0..count)
-            .map(|fact| asides_follow[..asides].contains(&fact))
-            .collect();
-        Self {
-            facts,
-            order: shuffled(count, rng),
-            asides,
+        let facts: Vec<_> = (0..facts).map(|_| &KINDS[rng.below(KINDS.len())]).collect();
+        let mut sequel = Vec::new();
+        for fact in shuffled(facts.len(), rng) {
+            let recalls = facts[fact].recalls;
+            let order = shuffled(recalls.len(), rng);
+            sequel.push((fact, recalls[order[0]]));
+            // A seedling whose first sentence recalls one word has too little to remember.
+            if tier == Tier::Seedling && recalls_in(recalls[order[0]]) < 2 {
+                sequel.push((fact, recalls[order[1]]));
+            }
         }
+        let aside = rng.below(facts.len());
+        let mut plan = Self {
+            facts,
+            aside: None,
+            sequel,
+        };
+        plan.aside = (tier == Tier::Grown && plan.len() + ASIDE <= LONGEST).then_some(aside);
+        plan
     }
 
     fn suits(&self, tier: Tier) -> bool {
-        let recalls: usize = self.facts.iter().map(|(_, recall)| recalls_in(recall)).sum();
-        let counts = self
-            .facts
-            .iter()
-            .filter(|(kind, _)| kind.statement.contains("{count}"))
-            .count();
-        let in_order = self.order.iter().copied().eq(0..self.order.len());
-        recalls >= 2
-            && match tier {
-                Tier::Seedling => true,
-                Tier::Sprout => (140..=215).contains(&self.len()),
-                // Every kind but COUNT has colours.
-                Tier::Grown => {
-                    (215..=325).contains(&self.len()) && !in_order && (1..self.facts.len()).contains(&counts)
-                }
-            }
+        let recalls: usize = self.sequel.iter().map(|(_, recall)| recalls_in(recall)).sum();
+        let in_order = self.sequel.iter().map(|&(fact, _)| fact).is_sorted();
+        match tier {
+            Tier::Seedling => true,
+            Tier::Sprout => recalls > 2,
+            Tier::Grown => recalls > 3 && !in_order && self.len() <= LONGEST,
+        }
     }
 
+    /// About how many bytes the tale takes.
     fn len(&self) -> usize {
-        sentences_len(&self.facts) + TYPICAL_ASIDE * self.asides.iter().filter(|&&aside| aside).count()
+        let statements = self.facts.iter().map(|kind| kind.statement);
+        let sequel = self.sequel.iter().map(|&(_, recall)| recall);
+        let aside = self.aside.map_or(0, |_| ASIDE);
+        aside + statements.chain(sequel).map(typical_len).sum::<usize>()
     }
-}
-
-/// About how many bytes the facts and their recalls take.
-fn sentences_len(facts: &[(&'static Kind, &'static str)]) -> usize {
-    facts
-        .iter()
-        .map(|(kind, recall)| typical_len(kind.statement) + typical_len(recall))
-        .sum()
 }
 
 fn shuffled(n: usize, rng: &mut Rng) -> Vec<usize> {
@@ -118,21 +105,17 @@ struct Fact {
 }
 
 impl Fact {
-    /// Draws a word for each role of the two sentences.
-    fn draw(kind: &Kind, recall: &'static str, deck: &mut Deck, rng: &mut Rng) -> Self {
+    /// Draws a word for each role that a kind of fact can have.
+    fn draw(kind: &Kind, deck: &mut Deck, rng: &mut Rng) -> Self {
         let mut words: Vec<(&str, &str)> = Vec::new();
-        for piece in pieces(kind.statement).chain(pieces(recall)) {
-            let (Piece::Cue(role) | Piece::Recall(role)) = piece else {
+        for piece in pieces(kind.statement) {
+            let Piece::Cue(role) = piece else {
                 continue;
             };
-            if words.iter().any(|&(known, _)| known == role) {
-                continue;
-            }
             let word = match (slot(role), role) {
                 (Some(slot), _) => deck.deal(slot, rng),
                 (None, "verb") => pick(rng, kind.verbs),
-                (None, "prep") => pick(rng, &PREPOSITIONS),
-                (None, _) => pick(rng, &LATER),
+                (None, _) => pick(rng, &PREPOSITIONS),
             };
             words.push((role, word));
         }
@@ -168,7 +151,7 @@ struct Draft {
 
 impl Draft {
     /// A sentence about a fact.
-    fn write(&mut self, template: &'static str, fact: &mut Fact) {
+    fn write(&mut self, template: &'static str, fact: &mut Fact, rng: &mut Rng) {
         self.space();
         for piece in pieces(template) {
             let (Piece::Cue(role) | Piece::Recall(role)) = piece else {
@@ -177,6 +160,10 @@ impl Draft {
                 }
                 continue;
             };
+            if role == "later" {
+                self.text.push_str(pick(rng, &LATER));
+                continue;
+            }
             let (word, at) = (fact.word(role), self.text.len());
             if let (Piece::Recall(_), Some(slot), Some(mention)) = (piece, slot(role), fact.mentioned(role)) {
                 self.recalls.push(Recall {
@@ -206,17 +193,17 @@ pub(super) fn tell(tier: Tier, rng: &mut Rng) -> Tale {
     let mut deck = Deck::new();
     let mut draft = Draft::default();
     let mut facts = Vec::with_capacity(plan.facts.len());
-    for (&(kind, recall), &aside_follows) in plan.facts.iter().zip(&plan.asides) {
-        let mut fact = Fact::draw(kind, recall, &mut deck, rng);
-        draft.write(kind.statement, &mut fact);
-        if aside_follows {
+    for kind in &plan.facts {
+        let mut fact = Fact::draw(kind, &mut deck, rng);
+        draft.write(kind.statement, &mut fact, rng);
+        if plan.aside == Some(facts.len()) {
             draft.space();
             draft.text.push_str(&aside(rng));
         }
         facts.push(fact);
     }
-    for &index in &plan.order {
-        draft.write(plan.facts[index].1, &mut facts[index]);
+    for &(fact, recall) in &plan.sequel {
+        draft.write(recall, &mut facts[fact], rng);
     }
     draft.text.push('\n');
     Tale {
@@ -228,72 +215,45 @@ pub(super) fn tell(tier: Tier, rng: &mut Rng) -> Tale {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
     use crate::tales::Slot;
 
-    /// Number of ways to fill one seedling plan with words.
-    fn fillings(plan: &Plan) -> u64 {
-        let (kind, recall) = plan.facts[0];
-        let role = |piece| match piece {
-            Piece::Cue(role) | Piece::Recall(role) => Some(role),
-            Piece::Text(_) => None,
+    /// Number of ways to fill the roles of a statement.
+    fn fillings(kind: &Kind) -> usize {
+        let ways = |piece| match piece {
+            Piece::Cue("friend") => Slot::Name.candidates().len() - 1,
+            Piece::Cue("verb") => kind.verbs.len(),
+            Piece::Cue(role) => slot(role).map_or(PREPOSITIONS.len(), |slot| slot.candidates().len()),
+            Piece::Recall(_) | Piece::Text(_) => 1,
         };
-        let roles: HashSet<_> = pieces(kind.statement)
-            .chain(pieces(recall))
-            .filter_map(role)
-            .collect();
-        let ways = |role: &&str| match (slot(role), *role) {
-            (_, "friend") => Slot::Name.candidates().len() - 1,
-            (Some(slot), _) => slot.candidates().len(),
-            (None, "verb") => kind.verbs.len(),
-            (None, "prep") => PREPOSITIONS.len(),
-            (None, _) => LATER.len(),
-        };
-        let asides = if plan.asides[0] { 80 } else { 1 };
-        asides * roles.iter().map(ways).product::<usize>() as u64
+        pieces(kind.statement).map(ways).product()
     }
 
     #[test]
-    fn there_are_fifty_million_seedlings() {
-        let mut seedlings = 0;
-        for kind in &KINDS {
-            for (&recall, aside) in kind
-                .recalls
+    fn there_are_more_than_four_million_seedlings() {
+        // Of those with two sentences there are more.
+        let told_once = |kind: &Kind| {
+            kind.recalls
                 .iter()
-                .flat_map(|recall| [(recall, false), (recall, true)])
-            {
-                let plan = Plan {
-                    facts: vec![(kind, recall)],
-                    order: vec![0],
-                    asides: vec![aside],
-                };
-                if plan.suits(Tier::Seedling) && aside == (sentences_len(&plan.facts) < SHORT) {
-                    seedlings += fillings(&plan);
-                }
-            }
-        }
-        assert!((40_000_000..80_000_000).contains(&seedlings), "{seedlings}");
+                .filter(|recall| recalls_in(recall) > 1)
+                .count()
+        };
+        let seedlings: usize = KINDS.iter().map(|kind| fillings(kind) * told_once(kind)).sum();
+        assert!(seedlings > 4_000_000, "{seedlings}");
     }
 
     #[test]
     fn every_kind_of_fact_has_its_part_in_every_tier() {
         let mut rng = Rng::new(2);
         for tier in Tier::ALL {
-            let plans: Vec<_> = (0..2000).map(|_| Plan::draw(tier, &mut rng)).collect();
-            let kinds: Vec<_> = plans
-                .iter()
-                .flat_map(|plan| &plan.facts)
-                .map(|(kind, _)| kind.statement)
+            let kinds: Vec<_> = (0..2000)
+                .flat_map(|_| Plan::draw(tier, &mut rng).facts)
+                .map(|kind| kind.statement)
                 .collect();
             for kind in &KINDS {
-                let share = kinds
-                    .iter()
-                    .filter(|&&kind_told| kind_told == kind.statement)
-                    .count() as f64
-                    / kinds.len() as f64;
-                assert!(share > 0.1, "{tier:?} {share:.3} {}", kind.statement);
+                let told = kinds.iter().filter(|&&told| told == kind.statement).count();
+                let share = told as f64 / kinds.len() as f64;
+                assert!(share > 0.2, "{tier:?} {share:.3} {}", kind.statement);
             }
         }
     }

@@ -1,15 +1,15 @@
 //! Short tales that only memory can finish.
 //!
-//! > Mira hid the copper key under the old bridge. Rain fell over the hill. Later Mira looked under the old bridge for
-//! > the key.
+//! > Mira hid the red key under the mill. Hugo sold Dora a tan jug. Soon Dora thanked Hugo for the tan jug. Then Mira
+//! > went to the mill for the red key.
 //!
 //! The facts of a tale are drawn afresh for each, every candidate as likely as the next, so that no knowledge of the
-//! language tells *bridge* from *tower* in the last sentence: a model that gets it right has kept the first one in
-//! mind. The tales are the default corpus, and the recalled words are its measure ([`RecallProbe`]).
+//! language tells *mill* from *tent* in the last sentence, and with two colours in the tale only *Mira* tells *red* from
+//! *tan*: a model that gets them right has kept in mind who, what and where. The tales are the default corpus, and the
+//! recalled words are its measure ([`RecallProbe`]).
 //!
-//! There are about 5 x 10^7 different seedlings, more than 10^14 sprouts and more than 10^21 grown tales, so that what is
-//! generated in training or held out is practically always new; no training tale is ever a validation tale, whatever
-//! the seeds.
+//! There are more than 10^7 different seedlings, 10^13 sprouts and 10^19 grown tales, so that most of what is generated
+//! is new; no training tale is ever a validation tale, whatever the seeds.
 
 mod grammar;
 mod probe;
@@ -46,15 +46,18 @@ impl fmt::Display for Split {
     }
 }
 
+/// No tale has more bytes, so that a window of as many bytes shows every fact together with what recalls it.
+pub const MAX_BYTES: usize = 256;
+
 /// How hard a tale is to finish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
-    /// One fact, recalled at once: about 90 bytes.
+    /// One fact, recalled at once: about 80 bytes.
     Seedling,
-    /// Two facts and an aside, each fact recalled: about 180 bytes.
+    /// Two facts, then each recalled: about 140 bytes.
     Sprout,
-    /// Three or four facts, two asides, recalled in another order: about 280 bytes, up to 350.
+    /// Three facts and, where there is room, an aside, recalled in another order: about 210 bytes.
     Grown,
 }
 
@@ -114,8 +117,10 @@ pub struct TalesConfig {
     pub train_bytes: usize,
     /// Number of held-out tales.
     pub validation_tales: usize,
-    /// Training tales at the beginning that are all seedlings, a curriculum where windows are read in order.
-    pub seedlings_first: u64,
+    /// Number of training tales before the first sprout may come: a curriculum, where windows are read in order.
+    pub sprouts_from: u64,
+    /// Number of training tales before the first grown one may come.
+    pub grown_from: u64,
     /// How often each tier comes.
     pub mix: TierMix,
 }
@@ -126,7 +131,8 @@ impl Default for TalesConfig {
             seed: 0,
             train_bytes: 16_000_000,
             validation_tales: 1000,
-            seedlings_first: 0,
+            sprouts_from: 0,
+            grown_from: 0,
             mix: TierMix::default(),
         }
     }
@@ -166,11 +172,10 @@ impl TalesConfig {
             "tale.validation"
         };
         // The tier is drawn once and not with each attempt, so that the mix holds exactly.
+        let mut tiers = Rng::new(derive(self.seed, "tale.tier", index, split as u64));
         let tier = match split {
-            Split::Train if index < self.seedlings_first => Tier::Seedling,
-            _ => self
-                .mix
-                .draw(&mut Rng::new(derive(self.seed, "tale.tier", index, split as u64))),
+            Split::Train => self.mix_at(index).draw(&mut tiers),
+            Split::Validation => self.mix.draw(&mut tiers),
         };
         let mut attempt = 0;
         loop {
@@ -179,6 +184,16 @@ impl TalesConfig {
                 return tale;
             }
             attempt += 1;
+        }
+    }
+
+    /// The mix that training tale `index` is drawn from: that of the tiers that have been introduced.
+    fn mix_at(&self, index: u64) -> TierMix {
+        let introduced = |from: u64, weight| if index < from { 0 } else { weight };
+        TierMix {
+            seedling: self.mix.seedling,
+            sprout: introduced(self.sprouts_from, self.mix.sprout),
+            grown: introduced(self.grown_from, self.mix.grown),
         }
     }
 
@@ -314,8 +329,8 @@ mod tests {
 
     #[test]
     fn tales_are_ascii_sentences_of_the_length_of_their_tier() {
-        for (tier, lengths) in Tier::ALL.into_iter().zip([65..=125, 120..=240, 190..=360]) {
-            let tales = some(&only(tier), 3000);
+        for (tier, lengths) in Tier::ALL.into_iter().zip([45..=125, 90..=190, 140..=MAX_BYTES]) {
+            let tales = some(&only(tier), 20_000);
             for Tale { text, tier: told, .. } in &tales {
                 assert_eq!(*told, tier);
                 assert!(
@@ -346,7 +361,7 @@ mod tests {
                 "{tier:?}"
             );
             assert!(
-                train.len() > 19_900,
+                train.len() > 19_000,
                 "{tier:?}: {} of 20000 tales differ",
                 train.len()
             );

@@ -46,24 +46,24 @@ impl Slot {
     pub const fn candidates(self) -> &'static [&'static str] {
         match self {
             Self::Name => &[
-                "Ada", "Bruno", "Clara", "Dora", "Emil", "Felix", "Greta", "Hugo", "Jonas", "Mira",
+                "Ada", "Ben", "Cleo", "Dora", "Emil", "Finn", "Gus", "Hugo", "Jon", "Mira",
             ],
             Self::Object => &[
-                "bell", "cup", "drum", "flute", "harp", "key", "lamp", "map", "ring", "whistle",
+                "bell", "cup", "drum", "fork", "jug", "key", "lamp", "map", "ring", "spoon",
             ],
             Self::Colour => &[
-                "blue", "copper", "green", "lilac", "pink", "red", "silver", "violet", "white", "yellow",
+                "blue", "coral", "green", "lilac", "pink", "red", "silver", "tan", "white", "yellow",
             ],
             Self::Place => &[
-                "bridge", "cart", "fence", "haystack", "ladder", "mill", "porch", "shed", "tower", "willow",
+                "bush", "cart", "gate", "hut", "log", "mill", "pine", "rock", "shed", "tent",
             ],
             Self::Garment => &[
-                "belt", "cap", "hood", "jacket", "mantle", "robe", "scarf", "tunic", "vest",
+                "belt", "cap", "gown", "hood", "jacket", "kilt", "robe", "scarf", "tunic", "vest",
             ],
             // Only five of the small numbers begin with different letters.
             Self::Count => &["two", "four", "six", "eight", "nine"],
             Self::Animal => &[
-                "bees", "cats", "ducks", "foxes", "goats", "hens", "lambs", "mice", "pigs", "rabbits",
+                "bees", "cats", "ducks", "foxes", "goats", "hens", "lambs", "mice", "pigs", "rats",
             ],
         }
     }
@@ -73,7 +73,7 @@ impl Slot {
 pub(super) const PREPOSITIONS: [&str; 4] = ["under", "behind", "beside", "near"];
 
 /// How a later sentence may begin.
-pub(super) const LATER: [&str; 6] = ["Later", "Then", "Soon", "At dawn", "At noon", "At dusk"];
+pub(super) const LATER: [&str; 4] = ["Later", "Then", "Soon", "At noon"];
 
 const WEATHER: [&str; 10] = [
     "Rain fell",
@@ -128,55 +128,51 @@ impl Deck {
 pub(super) struct Kind {
     pub(super) statement: &'static str,
     pub(super) verbs: &'static [&'static str],
+    /// The more words a sentence recalls, the more there is to learn from a tale.
     pub(super) recalls: &'static [&'static str],
 }
 
 const HIDE: Kind = Kind {
-    statement: "{name} {verb} the {colour} {object} {prep} the old {place}.",
-    verbs: &["hid", "left", "lost", "dropped", "forgot"],
+    statement: "{name} {verb} the {colour} {object} {prep} the {place}.",
+    verbs: &["hid", "left", "lost", "kept"],
     recalls: &[
-        "{later} {name} looked {prep} the old [place] for the [object].",
-        "{later} {name} went to the old [place] for the [colour] [object].",
-        "{later} {name} missed the [colour] [object].",
-        "{later} {name} looked again {prep} the old [place].",
-        "The {object} was still {prep} the old [place].",
         "Who {verb} the {object}? It was [name].",
+        "The {object} {prep} the [place] belonged to [name].",
+        "{later} {name} took the [colour] [object] from the [place].",
+        "{later} {name} went to the [place] for the [colour] [object].",
     ],
 };
 
 const COUNT: Kind = Kind {
-    statement: "{name} {verb} {count} {animal} {prep} the old {place}.",
-    verbs: &["saw", "counted", "fed", "drew", "found"],
+    statement: "{name} {verb} {count} {animal} {prep} the {place}.",
+    verbs: &["saw", "fed", "drew", "met"],
     recalls: &[
-        "{later} {name} walked to the old [place] to see the [count] [animal].",
-        "{later} {name} dreamed of the [count] [animal].",
-        "{later} {name} sang about the [count] [animal].",
-        "How many {animal} were there? There were [count].",
-        "The {animal} stayed {prep} the old [place].",
         "Who {verb} the {animal}? It was [name].",
+        "The {animal} {prep} the [place] followed [name].",
+        "{later} {name} told of the [count] [animal] {prep} the [place].",
+        "{later} {name} went to the [place] to see the [count] [animal].",
     ],
 };
 
 const WEAR: Kind = Kind {
     statement: "{name} {verb} a {colour} {garment}.",
-    verbs: &["wore", "bought", "sewed", "washed", "mended"],
+    verbs: &["wore", "bought", "sewed", "found"],
     recalls: &[
-        "{later} {name} put on the [colour] [garment].",
-        "{later} {name} hung up the [colour] [garment].",
-        "Everyone saw that the {garment} was [colour].",
         "Who {verb} the {garment}? It was [name].",
+        "The {garment} of [name] was [colour].",
+        "{later} {name} washed the [colour] [garment].",
+        "{later} {name} mended the [colour] [garment].",
     ],
 };
 
 const GIVE: Kind = Kind {
     statement: "{name} {verb} {friend} a {colour} {object}.",
-    verbs: &["gave", "sold", "lent", "brought", "showed"],
+    verbs: &["gave", "sold", "lent", "sent"],
     recalls: &[
-        "{later} {friend} thanked [name] for the [colour] [object].",
-        "{later} {name} asked [friend] about the [object].",
-        "{later} {friend} spoke of the [colour] [object].",
-        "What colour was the {object}? It looked [colour].",
         "Who {verb} {friend} the {object}? It was [name].",
+        "The {colour} [object] came from [name].",
+        "{later} {friend} thanked [name] for the [colour] [object].",
+        "{later} {name} asked [friend] about the [colour] [object].",
     ],
 };
 
