@@ -160,8 +160,8 @@ impl<'a> Generator<'a> {
         mut on_text: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generation, LanguageError> {
         self.check_prompt(prompt)?;
-        let started = Instant::now();
         let mut context = Context::new(self.dragon, self.config.context);
+        let started = Instant::now();
         let mut logits = context.read(prompt)?;
         let prefill_seconds = started.elapsed().as_secs_f64();
 
