@@ -12,7 +12,7 @@ use burn_dragon_core::density::DensityProbe;
 use burn_dragon_core::level::{Level, LevelWeights};
 use burn_dragon_core::parameters::{load, snapshot};
 use burn_dragon_core::seed::Rng;
-use burn_dragon_core::{Dragon, DragonConfig, DragonState, Pass};
+use burn_dragon_core::{Dragon, DragonConfig, DragonState, Pass, Precision};
 use burn_dragon_kernel::api::{Frequencies, norm};
 
 const TOKENS: usize = 24;
@@ -210,6 +210,7 @@ fn logits_with(dragon: &Dragon, turns: &[f64], rows: &[Vec<i32>]) -> Vec<f64> {
         weights: &weights,
         rotation: &rotation,
         eps: config.norm_eps,
+        precision: Precision::F32,
     };
     let rows = batch(rows).reshape([TOKENS]);
     let v: Tensor<2> = norm(dragon.embed.val().select(0, rows), config.norm_eps);
@@ -396,6 +397,7 @@ fn invariant_31_the_stream_has_mean_zero_and_variance_one_after_every_level() {
         weights: &weights,
         rotation: &rotation,
         eps: config.norm_eps,
+        precision: Precision::F32,
     };
     let rows: Tensor<2> = dragon
         .embed
