@@ -11,7 +11,7 @@
 //! dv = dx decoder_x^T + S^T dr
 //! ```
 
-use super::chunked::Around;
+use super::chunked::{Around, Felt};
 use super::cpu::{Forward, Memory, forward, tensor, with_scratch};
 use super::elementwise::{add, gate_back, gated, relu_back, transpose};
 use super::tile::{Head, Operands, Read, Scratch, Sizes};
@@ -314,7 +314,7 @@ fn through_gate(head: &Head<'_>, scratch: &mut Scratch, read: &Read, du: &[f32],
         scratch.kept.mark(y, count);
         let rows = tile.start * width..tile.end * width;
         head.add_outer(y, &scratch.kept, du, &mut part.encoder[rows.clone()]);
-        head.to_neurons(du, head.rows(head.encoder, &tile), dy, Some(&scratch.kept));
+        head.multiply_rows(du, head.rows(head.encoder, &tile), dy, Some(&scratch.kept));
         // The gate's place takes its own gradient, dx what x feels through it.
         gate_back(gate, x, y, dy, head.kept_scale(), dx);
         head.add_outer(gate, &scratch.kept, a, &mut part.decoder_y[rows]);
@@ -358,7 +358,7 @@ fn through_read(
         head.rotate(&tile, x, q, false);
         let q = Matrix::new(q, tokens, count, count);
         head.precision.multiply(dq, count, both, q, false);
-        around.add_gradients(head, &tile, v, q, dr, dq, dv);
+        around.add_gradients(head, &tile, v, q, dr, Felt { dq, dv });
         head.rotate(&tile, dq, turned, true);
         relu_back(dx, turned, x);
         scratch.fired.mark(x, count);

@@ -119,13 +119,19 @@ pub(super) struct Around<'a, 'b> {
     pub(super) ask: bool,
 }
 
+/// Where the gradients of a tile's q, `[T, C]`, and of the stream, `[T, D]`, are summed up.
+pub(super) struct Felt<'a> {
+    pub(super) dq: &'a mut [f32],
+    pub(super) dv: &'a mut [f32],
+}
+
 impl Around<'_, '_> {
     /// Adds what a tile's q and the stream feel through both memories, and what the gradient of the one before it
     /// feels through q.
     ///
     /// # Shapes
-    /// - `q`, `dq`: `[T, C]`
-    /// - `v`, `dr`, `dv`: `[T, D]`
+    /// - `q`: `[T, C]`
+    /// - `v`, `dr`: `[T, D]`
     pub(super) fn add_gradients(
         &mut self,
         head: &Head<'_>,
@@ -133,11 +139,10 @@ impl Around<'_, '_> {
         v: Shared<'_>,
         q: Matrix<'_>,
         dr: &[f32],
-        dq: &mut [f32],
-        dv: &mut [f32],
+        into: Felt<'_>,
     ) {
         let (count, width, dr) = (neurons.len(), head.sizes.width, head.wide(dr));
-        let precision = head.precision;
+        let (precision, Felt { dq, dv }) = (head.precision, into);
         if let Some(before) = self.before {
             let rows = Matrix::new(head.rows(before, neurons), count, width, width);
             precision.multiply(dq, count, dr, rows.transposed(), true);

@@ -177,18 +177,18 @@ impl<'a> Head<'a> {
 
     /// `relu(v decoder_x)` of some neurons.
     pub(super) fn project(&self, neurons: &Range<usize>, v: Shared<'_>, x: &mut [f32]) {
-        self.to_neurons(v, self.rows(self.decoder_x, neurons), x, None);
+        self.multiply_rows(v, self.rows(self.decoder_x, neurons), x, None);
         relu(x);
     }
 
     /// `a decoder_y` of some neurons: where x fired at least, or everywhere.
     pub(super) fn open(&self, neurons: &Range<usize>, a: Shared<'_>, fired: &Pattern, gate: &mut [f32]) {
-        self.to_neurons(a, self.rows(self.decoder_y, neurons), gate, Some(fired));
+        self.multiply_rows(a, self.rows(self.decoder_y, neurons), gate, Some(fired));
     }
 
     /// `[T, D]` times the rows of some neurons transposed, into a tile; with a pattern only what it marks is sure to
     /// be computed, and the rest may be 0.
-    pub(super) fn to_neurons(
+    pub(super) fn multiply_rows(
         &self,
         from: Shared<'_>,
         rows: &[f32],
