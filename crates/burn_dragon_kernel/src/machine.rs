@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn every_word_is_read() {
-        let words: Vec<u32> = (0..1000).map(|i| i * 2_654_435_761).collect();
+        let words: Vec<u32> = (0..1000u32).map(|i| i.wrapping_mul(2_654_435_761)).collect();
         let expected = words.iter().fold(0u32, |sum, word| sum.wrapping_add(*word));
         assert_eq!(sum(&words), expected);
         assert_eq!(sum_in_lanes(&words), expected);

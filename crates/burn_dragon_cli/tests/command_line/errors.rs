@@ -356,7 +356,14 @@ fn a_fault_in_official_weights_is_told_under_the_official_name() {
 #[test]
 fn a_loss_that_is_no_number_stops_the_run_and_names_the_step() {
     let answer = Place::new().train(&["optimizer.learning_rate=1e30"]);
-    answer.refused(1, &["step 2", "optimizer.learning_rate", "training.clip_norm"]);
+    answer.refused(
+        1,
+        &[
+            "the loss of step",
+            "optimizer.learning_rate",
+            "training.clip_norm",
+        ],
+    );
 }
 
 #[test]

@@ -190,8 +190,12 @@ fn a_finished_run_is_left_as_it_is() {
 #[test]
 fn a_finished_run_can_be_given_more_steps() {
     let place = Place::new();
-    // The same learning rate whatever the length.
-    let constant = ["schedule.type=constant", "schedule.warmup_steps=2"];
+    // The same learning rate and the same windows whatever the length.
+    let constant = [
+        "schedule.type=constant",
+        "schedule.warmup_steps=2",
+        "dataset.windows=document",
+    ];
     place.train(&[&constant[..], &["--out", "run"]].concat()).done();
     let longer = place.dragon(&["train", "--resume", "run", "--max-steps", "20", "--json"]);
     assert_eq!(longer.done().json()["steps"], 20);

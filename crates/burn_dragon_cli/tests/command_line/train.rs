@@ -93,7 +93,7 @@ fn a_run_folder_holds_all_that_the_run_is_made_of() {
     let config = std::fs::read_to_string(run.join("config.toml")).unwrap();
     let config: toml::Table = config.parse().unwrap();
     assert_eq!(config["model"]["d_model"].as_integer(), Some(16));
-    assert_eq!(config["optimizer"]["beta_2"].as_float(), Some(0.999)); // what was not typed is there too
+    assert_eq!(config["optimizer"]["beta_2"].as_float(), Some(0.99)); // what was not typed is there too
 }
 
 #[test]

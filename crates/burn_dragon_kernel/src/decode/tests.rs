@@ -11,7 +11,7 @@ struct Draws(u64);
 
 impl Draws {
     fn word(&mut self) -> u64 {
-        self.0 += 0x9E37_79B9_7F4A_7C15;
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(self.0)
     }
 

@@ -32,7 +32,7 @@ mod tests {
     fn it_is_the_definition_on_every_size() {
         for size in [1, 31, 32, 33, 16_384, 300_001] {
             let x = tensor(
-                (0..size)
+                (0..size as u64)
                     .map(|i| ((i * i % 1013) as f32 - 500.0) / 300.0)
                     .collect(),
             );

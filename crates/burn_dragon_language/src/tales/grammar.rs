@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_more_than_four_million_seedlings() {
+    fn there_are_more_than_eight_hundred_thousand_seedlings() {
         // Of those with two sentences there are more.
         let told_once = |kind: &Kind| {
             kind.recalls
@@ -239,7 +239,7 @@ mod tests {
                 .count()
         };
         let seedlings: usize = KINDS.iter().map(|kind| fillings(kind) * told_once(kind)).sum();
-        assert!(seedlings > 4_000_000, "{seedlings}");
+        assert!(seedlings > 800_000, "{seedlings}");
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
             for kind in &KINDS {
                 let told = kinds.iter().filter(|&&told| told == kind.statement).count();
                 let share = told as f64 / kinds.len() as f64;
-                assert!(share > 0.2, "{tier:?} {share:.3} {}", kind.statement);
+                assert!(share > 0.15, "{tier:?} {share:.3} {}", kind.statement);
             }
         }
     }

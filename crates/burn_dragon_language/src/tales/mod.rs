@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn tales_are_ascii_sentences_of_the_length_of_their_tier() {
-        for (tier, lengths) in Tier::ALL.into_iter().zip([45..=125, 90..=190, 140..=MAX_BYTES]) {
+        for (tier, lengths) in Tier::ALL.into_iter().zip([40..=130, 90..=190, 140..=MAX_BYTES]) {
             let tales = some(&only(tier), 20_000);
             for Tale { text, tier: told, .. } in &tales {
                 assert_eq!(*told, tier);
