@@ -1,6 +1,7 @@
 //! Tensors of the processor as plain memory, and back.
 
 use burn::backend::autodiff::ops::NodeGuard;
+use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{DType, Float, Shape, Tensor, TensorData};
 use burn_flex::FlexTensor;
@@ -34,6 +35,17 @@ pub(crate) fn tracked<const R: usize>(tensor: Tensor<R>) -> Result<(FlexTensor, 
         }
         Err(_) => Err(tensor),
     }
+}
+
+/// The contiguous memory of a tensor on the processor without autodiff, of any type of numbers.
+pub(crate) fn plain<const R: usize>(tensor: &Tensor<R>) -> Option<FlexTensor> {
+    let tensor = Tensor::<R, Float>::try_into_primitive::<Flex>(tensor.clone()).ok()?;
+    Some(tensor.to_contiguous())
+}
+
+/// A tensor on the processor with autodiff, of any type of numbers.
+pub(crate) fn with_autodiff<const R: usize>(tensor: &Tensor<R>) -> Option<FloatTensor<Autodiff<Flex>>> {
+    Tensor::<R, Float>::try_into_primitive::<Autodiff<Flex>>(tensor.clone()).ok()
 }
 
 /// A tensor from plain memory.

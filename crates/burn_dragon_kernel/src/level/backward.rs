@@ -11,12 +11,13 @@
 //! dv = dx decoder_x^T + S^T dr
 //! ```
 
+use super::LevelInput;
 use super::chunked::{Around, Felt};
-use super::cpu::{Forward, Memory, forward, tensor, with_scratch};
+use super::cpu::{Forward, Memory, forward, with_scratch};
 use super::elementwise::{add, gate_back, gated, relu_back, transpose};
 use super::tile::{Head, Operands, Read, Scratch, Sizes};
-use super::{LevelInput, with_autodiff};
 use crate::buffer::Buffer;
+use crate::flex::{tensor, with_autodiff};
 use crate::matrix::Matrix;
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};

@@ -278,7 +278,7 @@ fn the_bits_do_not_depend_on_the_threads() {
 fn a_memory_of_one_owner_is_extended_in_place_and_a_shared_one_is_not_touched() {
     let device = Device::flex();
     let case = Case::drawn(1);
-    let place = |rho: &Tensor<4>| plain(rho).unwrap().storage::<f32>().as_ptr();
+    let place = |rho: &Tensor<4>| crate::flex::plain(rho).unwrap().storage::<f32>().as_ptr();
     let rho = memory_of(&case, &device);
     let (before, shared) = (values(rho.clone()), rho.clone());
     let (_, copied) = level_with_memory(case.input(&device), rho);

@@ -4,12 +4,13 @@ use super::chunked::{Rho, chunk_length};
 use super::elementwise::{add, gate};
 use super::tile::{Head, Operands, Read, Scratch, Sizes};
 use super::weights::NeuronRows;
-use super::{LevelInput, LevelOutput, plain};
+use super::{LevelInput, LevelOutput};
 use crate::buffer::Buffer;
 use crate::dropout::DropoutMask;
+use crate::flex::{plain, tensor};
 use crate::matrix::Precision;
 use burn::backend::Flex;
-use burn::tensor::{DType, Shape, Tensor, TensorData};
+use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -113,14 +114,6 @@ pub(super) fn untracked(input: &LevelInput, chunk: Option<usize>) -> Option<Leve
         x_density: active[0] as f64 / entries,
         y_density: active[1] as f64 / entries,
     })
-}
-
-/// A tensor from plain memory.
-pub(super) fn tensor<const R: usize>(values: Vec<f32>, shape: [usize; R]) -> FlexTensor {
-    debug_assert_eq!(values.len(), shape.iter().product::<usize>());
-    let data = TensorData::new(values, Shape::from(shape));
-    debug_assert_eq!(data.dtype(), DType::F32);
-    FlexTensor::from_data(data)
 }
 
 /// What the forward pass gives.

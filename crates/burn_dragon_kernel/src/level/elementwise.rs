@@ -69,9 +69,9 @@ vectorized! {
 /// Marks what is above zero: bit `i % 64` of word `[i / 64, t]` for entry `i` of row `t`. Gives how many there are.
 pub(super) fn mark(tile: &[f32], columns: usize, words: &mut [u64]) -> u64 {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") {
-        // SAFETY: the processor has the feature.
-        return mark_with(tile, columns, words, |row| unsafe { above_zero_avx512(row) });
+    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("popcnt") {
+        // SAFETY: the processor has the features that the function is compiled for.
+        return unsafe { mark_avx512(tile, columns, words) };
     }
     mark_with(tile, columns, words, |row| {
         row.iter()
@@ -80,6 +80,7 @@ pub(super) fn mark(tile: &[f32], columns: usize, words: &mut [u64]) -> u64 {
     })
 }
 
+/// `above_zero` gives one bit for each of at most 64 numbers.
 #[inline(always)]
 fn mark_with(tile: &[f32], columns: usize, words: &mut [u64], above_zero: impl Fn(&[f32]) -> u64) -> u64 {
     let tokens = tile.len() / columns;
@@ -94,15 +95,16 @@ fn mark_with(tile: &[f32], columns: usize, words: &mut [u64], above_zero: impl F
     active
 }
 
-/// One bit for each of at most 64 numbers.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn above_zero_avx512(row: &[f32]) -> u64 {
+#[target_feature(enable = "avx512f,popcnt")]
+fn mark_avx512(tile: &[f32], columns: usize, words: &mut [u64]) -> u64 {
     use std::arch::x86_64::{_CMP_GT_OQ, _mm512_cmp_ps_mask, _mm512_maskz_loadu_ps, _mm512_setzero_ps};
-    row.chunks(16).enumerate().fold(0, |bits, (i, part)| {
-        let within = u16::MAX >> (16 - part.len());
-        // SAFETY: the mask keeps the load within `part`.
-        let values = unsafe { _mm512_maskz_loadu_ps(within, part.as_ptr()) };
-        bits | u64::from(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, _mm512_setzero_ps())) << (16 * i)
+    mark_with(tile, columns, words, |row| {
+        row.chunks(16).enumerate().fold(0, |bits, (i, part)| {
+            let within = u16::MAX >> (16 - part.len());
+            // SAFETY: the mask keeps the load within `part`.
+            let values = unsafe { _mm512_maskz_loadu_ps(within, part.as_ptr()) };
+            bits | u64::from(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, _mm512_setzero_ps())) << (16 * i)
+        })
     })
 }

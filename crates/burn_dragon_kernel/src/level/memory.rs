@@ -2,9 +2,10 @@
 
 use super::backward::{Carried, Tracked, backward, memory, register, tensors};
 use super::chunked::chunk_length;
-use super::cpu::{Forward, Memory, forward, tensor};
+use super::cpu::{Forward, Memory, forward};
 use super::tile::Read;
-use super::{LevelInput, check, plain, reference, with_autodiff};
+use super::{LevelInput, check, reference};
+use crate::flex::{plain, tensor, with_autodiff};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};

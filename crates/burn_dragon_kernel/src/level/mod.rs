@@ -29,8 +29,7 @@ pub use weights::LevelWeights;
 use crate::dropout::DropoutMask;
 use crate::matrix::Precision;
 use crate::rotation::Rotation;
-use burn::backend::{Autodiff, Flex};
-use burn::tensor::{DType, Float, Tensor};
+use burn::tensor::{DType, Tensor};
 
 /// What a level is computed from.
 #[derive(Clone, Debug)]
@@ -133,19 +132,6 @@ fn check(input: &LevelInput) {
         tables == 1 || tables == lanes,
         "level: {tables} rotations for {lanes} lanes"
     );
-}
-
-/// The tensor on the processor, without autodiff.
-fn plain<const R: usize>(tensor: &Tensor<R>) -> Option<burn_flex::FlexTensor> {
-    let tensor = Tensor::<R, Float>::try_into_primitive::<Flex>(tensor.clone()).ok()?;
-    Some(tensor.to_contiguous())
-}
-
-/// The tensor on the processor, with autodiff.
-fn with_autodiff<const R: usize>(
-    tensor: &Tensor<R>,
-) -> Option<burn::backend::tensor::FloatTensor<Autodiff<Flex>>> {
-    Tensor::<R, Float>::try_into_primitive::<Autodiff<Flex>>(tensor.clone()).ok()
 }
 
 #[cfg(test)]
