@@ -136,7 +136,7 @@ ROWS = {
     "decode-paper": ("Decoding, paper size, random weights", decode_paper),
     "decode-context": ("Decoding after 100 and after 100,000 tokens, 4 levels, D128, n4096", decode_context),
     "prefill": ("Reading a prompt of 8,192 tokens, 4 levels, D128, n4096, random weights", prefill),
-    "prefill-forms": ("Chunked and parallel form, the same prompt", prefill_forms),
+    "prefill-forms": ("The same prompt with the memory after it (chunked), and as one window (which picks its form by length)", prefill_forms),
 }
 
 
