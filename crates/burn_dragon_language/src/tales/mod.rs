@@ -8,8 +8,9 @@
 //! *tan*: a model that gets them right has kept in mind who, what and where. The tales are the default corpus, and the
 //! recalled words are its measure ([`RecallProbe`]).
 //!
-//! There are more than 800,000 different seedlings, and pairs and triples of as many facts for the other tiers, so that
-//! most of what is generated is new; no training tale is ever a validation tale, whatever the seeds.
+//! There are about 5 x 10^7 different seedlings, more than 10^14 sprouts and more than 10^21 grown tales, so that what is
+//! generated in training or held out is practically always new; no training tale is ever a validation tale, whatever
+//! the seeds.
 
 mod grammar;
 mod probe;
@@ -53,11 +54,11 @@ pub const MAX_BYTES: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
-    /// One fact, recalled at once: about 80 bytes.
+    /// One fact, recalled at once: about 85 bytes.
     Seedling,
     /// Two facts, then each recalled: about 140 bytes.
     Sprout,
-    /// Three facts and, where there is room, an aside, recalled in another order: about 210 bytes.
+    /// Three facts and, where there is room, an aside, recalled in another order: about 215 bytes.
     Grown,
 }
 
@@ -329,7 +330,7 @@ mod tests {
 
     #[test]
     fn tales_are_ascii_sentences_of_the_length_of_their_tier() {
-        for (tier, lengths) in Tier::ALL.into_iter().zip([40..=130, 90..=190, 140..=MAX_BYTES]) {
+        for (tier, lengths) in Tier::ALL.into_iter().zip([60..=115, 90..=190, 150..=MAX_BYTES]) {
             let tales = some(&only(tier), 20_000);
             for Tale { text, tier: told, .. } in &tales {
                 assert_eq!(*told, tier);

@@ -128,52 +128,63 @@ impl Deck {
 pub(super) struct Kind {
     pub(super) statement: &'static str,
     pub(super) verbs: &'static [&'static str],
-    /// The more words a sentence recalls, the more there is to learn from a tale.
-    pub(super) recalls: &'static [&'static str],
+    /// How the tale goes on; the more words a sentence recalls, the more there is to learn from a tale.
+    pub(super) actions: &'static [&'static str],
+    /// How the tale is asked about.
+    pub(super) questions: &'static [&'static str],
+}
+
+impl Kind {
+    /// Every sentence that recalls the fact.
+    pub(super) fn recalls(&self) -> impl Iterator<Item = &'static str> {
+        self.actions.iter().chain(self.questions).copied()
+    }
 }
 
 const HIDE: Kind = Kind {
     statement: "{name} {verb} the {colour} {object} {prep} the {place}.",
     verbs: &["hid", "left", "lost", "kept"],
-    recalls: &[
-        "Who {verb} the {object}? It was [name].",
-        "The {object} {prep} the [place] belonged to [name].",
+    actions: &[
         "{later} {name} took the [colour] [object] from the [place].",
         "{later} {name} went to the [place] for the [colour] [object].",
+    ],
+    questions: &[
+        "The {colour} {object} was {prep} the [place].",
+        "Who {verb} the {colour} {object}? It was [name].",
     ],
 };
 
 const COUNT: Kind = Kind {
     statement: "{name} {verb} {count} {animal} {prep} the {place}.",
     verbs: &["saw", "fed", "drew", "met"],
-    recalls: &[
-        "Who {verb} the {animal}? It was [name].",
-        "The {animal} {prep} the [place] followed [name].",
+    actions: &[
         "{later} {name} told of the [count] [animal] {prep} the [place].",
         "{later} {name} went to the [place] to see the [count] [animal].",
+    ],
+    questions: &[
+        "The {animal} slept {prep} the [place].",
+        "Who {verb} the {animal}? It was [name].",
     ],
 };
 
 const WEAR: Kind = Kind {
     statement: "{name} {verb} a {colour} {garment}.",
     verbs: &["wore", "bought", "sewed", "found"],
-    recalls: &[
-        "Who {verb} the {garment}? It was [name].",
-        "The {garment} of [name] was [colour].",
+    actions: &[
         "{later} {name} washed the [colour] [garment].",
         "{later} {name} mended the [colour] [garment].",
     ],
+    questions: &["Who {verb} the {colour} {garment}? It was [name]."],
 };
 
 const GIVE: Kind = Kind {
     statement: "{name} {verb} {friend} a {colour} {object}.",
     verbs: &["gave", "sold", "lent", "sent"],
-    recalls: &[
-        "Who {verb} {friend} the {object}? It was [name].",
-        "The {colour} [object] came from [name].",
+    actions: &[
         "{later} {friend} thanked [name] for the [colour] [object].",
         "{later} {name} asked [friend] about the [colour] [object].",
     ],
+    questions: &["Who {verb} {friend} the {object}? It was [name]."],
 };
 
 pub(super) static KINDS: [Kind; 4] = [HIDE, COUNT, WEAR, GIVE];
@@ -302,7 +313,7 @@ mod tests {
     fn every_recall_follows_a_cue_of_its_fact_and_is_stated_before() {
         for kind in &KINDS {
             let stated: HashSet<_> = roles(kind.statement).into_iter().collect();
-            for recall in kind.recalls {
+            for recall in kind.recalls() {
                 let mut seen = HashSet::new();
                 for piece in roles(recall) {
                     if let Piece::Recall(role) = piece {
@@ -322,7 +333,7 @@ mod tests {
     #[test]
     fn the_wording_before_a_recall_fixes_its_slot() {
         let mut slots: HashMap<String, Option<Slot>> = HashMap::new();
-        for recall in KINDS.iter().flat_map(|kind| kind.recalls) {
+        for recall in KINDS.iter().flat_map(Kind::recalls) {
             let mut before = String::new();
             for piece in pieces(recall) {
                 if let Piece::Recall(role) = piece {
