@@ -7,10 +7,10 @@ use criterion::Criterion;
 use std::time::Duration;
 
 /// Shares of active x: random weights, and models that are trained a little and well.
-pub const DENSITIES: [f64; 3] = [0.5, 0.2, 0.05];
+pub(crate) const DENSITIES: [f64; 3] = [0.5, 0.2, 0.05];
 
 /// Few samples: the work is long and steady.
-pub fn criterion() -> Criterion {
+pub(crate) fn criterion() -> Criterion {
     Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(500))
@@ -19,7 +19,7 @@ pub fn criterion() -> Criterion {
 }
 
 /// Every backend that is compiled in and present.
-pub fn devices() -> Vec<(&'static str, Device)> {
+pub(crate) fn devices() -> Vec<(&'static str, Device)> {
     let mut devices = Vec::new();
     for backend in [Backend::Cpu, Backend::Wgpu, Backend::Cuda] {
         match backend.select() {
@@ -32,17 +32,17 @@ pub fn devices() -> Vec<(&'static str, Device)> {
 }
 
 /// Whether the paper's size is measured too: minutes, and gigabytes.
-pub fn large() -> bool {
+pub(crate) fn large() -> bool {
     std::env::var_os("DRAGON_BENCH_LARGE").is_some()
 }
 
 /// A model whose share of active x is `density`.
-pub fn dragon(config: &DragonConfig, density: f64, device: &Device) -> Dragon {
+pub(crate) fn dragon(config: &DragonConfig, density: f64, device: &Device) -> Dragon {
     of_density(config, density, 1, device).unwrap()
 }
 
 /// Random tokens, `[lanes, T]`.
-pub fn tokens(lanes: usize, length: usize, device: &Device) -> Tensor<2, Int> {
+pub(crate) fn tokens(lanes: usize, length: usize, device: &Device) -> Tensor<2, Int> {
     let mut rng = Rng::new(1);
     let ids: Vec<i64> = (0..lanes * length).map(|_| rng.below(256) as i64).collect();
     Tensor::from_data(TensorData::new(ids, [lanes, length]), device)
