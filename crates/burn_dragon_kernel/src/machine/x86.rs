@@ -1,6 +1,7 @@
 //! The loops for x86-64: AVX-512, AVX2 with FMA; AVX-512 and AMX for bf16.
 
 use super::{Arithmetic, FACTOR, TERM, starts, sum_in_lanes};
+use crate::matrix::native::amx;
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::hint::black_box;
@@ -27,7 +28,7 @@ pub(super) fn f32_arithmetic() -> Option<Arithmetic> {
 
 /// The fastest bf16 product that the processor has.
 pub(super) fn bf16_arithmetic() -> Option<Arithmetic> {
-    if may_use_tiles() {
+    if amx::available() {
         return Some(Arithmetic {
             instructions: "amx_bf16",
             chains: 4,
@@ -113,68 +114,14 @@ fn dot_products_512(rounds: u32) -> f32 {
     sums.iter().map(|sum| _mm512_reduce_add_ps(*sum)).sum()
 }
 
-/// Whether the processor has AMX for bf16 and the system lets this process use it, which it is asked for here.
-fn may_use_tiles() -> bool {
-    const AMX_BF16: u32 = 1 << 22;
-    const AMX_TILE: u32 = 1 << 24;
-    let has = __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & (AMX_BF16 | AMX_TILE) == AMX_BF16 | AMX_TILE;
-    has && tile_permission()
-}
-
-/// Asks Linux for the tile registers; it grants them where it knows them.
-#[cfg(target_os = "linux")]
-fn tile_permission() -> bool {
-    const ARCH_PRCTL: i64 = 158;
-    const ARCH_REQ_XCOMP_PERM: i64 = 0x1023;
-    const XFEATURE_XTILEDATA: i64 = 18;
-    let status: i64;
-    // SAFETY: the call takes two numbers and touches no memory of ours; the kernel overwrites rcx and r11.
-    unsafe {
-        asm!(
-            "syscall",
-            inlateout("rax") ARCH_PRCTL => status,
-            in("rdi") ARCH_REQ_XCOMP_PERM,
-            in("rsi") XFEATURE_XTILEDATA,
-            lateout("rcx") _,
-            lateout("r11") _,
-            options(nostack),
-        );
-    }
-    status == 0
-}
-
-#[cfg(not(target_os = "linux"))]
-fn tile_permission() -> bool {
-    false
-}
-
-/// Shapes of the eight tiles, as `ldtilecfg` reads them.
-#[repr(C, align(64))]
-struct TileShapes {
-    palette: u8,
-    start_row: u8,
-    reserved: [u8; 14],
-    bytes_a_row: [u16; 16],
-    rows: [u8; 16],
-}
-
 /// Four chains of products of tiles of ones, 16 x 32 by 32 x 16.
 ///
 /// # Safety
 /// The processor must have AMX for bf16, and the process the permission to use it.
 unsafe fn tile_products(rounds: u32) -> f32 {
-    let mut shapes = TileShapes {
-        palette: 1,
-        start_row: 0,
-        reserved: [0; 14],
-        bytes_a_row: [0; 16],
-        rows: [0; 16],
-    };
-    shapes.bytes_a_row[..6].fill(64);
-    shapes.rows[..6].fill(16);
     let ones = [0x3F80_u16; 16 * 32]; // 1.0 in bf16
     let mut sums = [0f32; 4 * 16 * 16];
-    // SAFETY: the caller grants the instructions. The loads read the 64 bytes of `shapes` and the 1024 of `ones`, the
+    // SAFETY: the caller grants the instructions. The loads read the 64 bytes of the configuration and the 1024 of `ones`, the
     // stores write the 4096 of `sums`, in rows of 64. The tiles are released before the block ends.
     unsafe {
         asm!(
@@ -200,7 +147,7 @@ unsafe fn tile_products(rounds: u32) -> f32 {
             "tilestored [{sums} + {row} + 2048], tmm2",
             "tilestored [{sums} + {row} + 3072], tmm3",
             "tilerelease",
-            shapes = in(reg) &raw const shapes,
+            shapes = in(reg) &raw const amx::EIGHT_TILES,
             ones = in(reg) ones.as_ptr(),
             sums = in(reg) sums.as_mut_ptr(),
             row = in(reg) 64usize,

@@ -10,7 +10,7 @@
 mod factor;
 #[cfg_attr(target_arch = "x86_64", path = "x86/mod.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "other.rs")]
-mod native;
+pub(crate) mod native;
 mod portable;
 mod unit;
 

@@ -64,7 +64,7 @@ fn permitted() -> bool {
 
 /// What `ldtilecfg` reads.
 #[repr(C, align(64))]
-struct Configuration {
+pub(crate) struct Configuration {
     palette: u8,
     start_row: u8,
     reserved: [u8; 14],
@@ -73,7 +73,7 @@ struct Configuration {
 }
 
 /// Eight tiles of 16 rows of 64 bytes.
-static EIGHT_TILES: Configuration = Configuration {
+pub(crate) static EIGHT_TILES: Configuration = Configuration {
     palette: 1,
     start_row: 0,
     reserved: [0; 14],
