@@ -19,6 +19,12 @@ use burn_dragon_kernel::api::expert::chunk_length;
 /// Bytes of one f32.
 const F32: u64 = 4;
 
+/// Tasks that the gradient of a level is split into, at least where there are lanes enough.
+const LEVEL_TASKS: usize = 8;
+
+/// Entries of a level's tile of neurons.
+const LEVEL_TILE: usize = 1 << 16;
+
 /// The cost of a model of one shape.
 #[derive(Clone, Debug)]
 pub struct Cost<'a> {
@@ -103,22 +109,41 @@ impl Cost<'_> {
         (self.config.n_levels as u64 * 4 * 3 * self.block() + 7 * self.parameters()) * F32
     }
 
-    /// Peak bytes of a training step on the processor in f32, roughly: nothing neuron-wide is kept.
+    /// Peak bytes of a training step on the processor in f32: nothing neuron-wide is kept.
     ///
-    /// Per level some tensors of the width, per head one more and the scores of each window of C tokens; weights with
-    /// gradient, two moments and the parts that are summed; logits and what follows from them; the buffers of at most
-    /// eight threads: two neuron-wide tensors and the scores of a window, and a memory for each window of several.
+    /// What is alive at once, in numbers, with windows of `C` tokens, and an eighth for what an allocator loses
+    /// between blocks:
+    ///
+    /// | | |
+    /// |---|---|
+    /// | weights, two moments, weights neuron by neuron | `3 P + 3 n d` |
+    /// | gradients so far and of this level, its parts for each group of lanes | `(2 + groups) 3 n d + 2 V d` |
+    /// | each level keeps its streams, and what each head read with its scores | `L B T (2 d + H (d + C + 1))` |
+    /// | what each head adds to the width, and passes on | `B T (H + 5) d` |
+    /// | logits, which become their own gradient, and the window's angles | `B T V + T N` |
+    /// | each thread's neuron-wide buffers, tiles, scores, packed factors and memories | see the code |
     pub fn training_bytes(&self, lanes: usize, tokens: usize) -> u64 {
         let c = self.config;
-        let chunk = chunk_length(tokens, c.d_model, false);
-        let windows = tokens.div_ceil(chunk);
-        let memories = if windows > 1 { windows } else { 0 };
-        let rows = (lanes * tokens) as u64;
-        let streams = (c.n_levels * ((16 + c.n_heads) * c.d_model + c.n_heads * chunk)) as u64 * rows;
-        let logits = 8 * rows * c.vocab_size as u64;
-        let neurons = c.neurons_per_head() as u64;
-        let buffers = 8 * ((2 * chunk + memories * c.d_model) as u64 * neurons + (chunk * chunk) as u64);
-        (streams + logits + 7 * self.parameters() + buffers) * F32
+        let (d, heads, rows) = (c.d_model, c.n_heads, lanes * tokens);
+        let chunk = chunk_length(tokens, d, false);
+        let groups = LEVEL_TASKS.div_ceil(heads).min(lanes) as u64;
+        let weights = 3 * self.parameters() + (3 + groups) * 3 * self.block() + 2 * self.readout();
+        let streams = c.n_levels * rows * (2 * d + heads * (d + chunk + 1)) + rows * (heads + 5) * d;
+        let once = rows * c.vocab_size + tokens * c.neurons_per_head();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let buffers = threads.min(lanes * heads) * self.thread_buffers(tokens, chunk);
+        (weights + (streams + once + buffers) as u64) * F32 * 9 / 8
+    }
+
+    /// Numbers that a thread holds while it computes a head in windows of `chunk` tokens.
+    fn thread_buffers(&self, tokens: usize, chunk: usize) -> usize {
+        let (d, neurons) = (self.config.d_model, self.config.neurons_per_head());
+        let tile = chunk * neurons.min((LEVEL_TILE / chunk).clamp(64, 512));
+        let memories = match tokens.div_ceil(chunk) {
+            1 => 0,
+            windows => windows + 1,
+        };
+        2 * chunk * neurons + 5 * tile + 2 * chunk * chunk + 12 * chunk * d + memories * neurons * d
     }
 
     /// Peak bytes of a training step of plain tensor operations, roughly: what other backends keep.

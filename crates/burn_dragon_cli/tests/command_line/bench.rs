@@ -1,6 +1,7 @@
 //! `dragon bench`: figures that belong together, for whatever shape and weights were asked for.
 
 use crate::support::{Place, text};
+use burn_dragon::api::core::DragonConfig;
 use serde_json::Value;
 
 /// A model whose steps take a millisecond.
@@ -56,6 +57,56 @@ fn assert_sound(figures: &Value, unit: &str, tokens: f64) {
     }
     for key in ["date", "version", "precision", "weights"] {
         assert!(figures[key].is_string(), "`{key}` is missing in {figures}");
+    }
+}
+
+/// What `Cost::training_bytes` says beside what steps add to a process that has taken tiny ones.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_step_takes_the_memory_that_is_announced() {
+    let place = Place::new();
+    let taken = |c: &DragonConfig, lanes: usize, tokens: usize| {
+        let sizes =
+            [c.n_levels, c.d_model, c.n_heads, c.n_neurons, lanes, tokens].map(|size| size.to_string());
+        let names = [
+            "--levels",
+            "--d-model",
+            "--heads",
+            "--neurons",
+            "--batch",
+            "--time",
+        ];
+        let shape: Vec<&str> = names
+            .into_iter()
+            .zip(&sizes)
+            .flat_map(|(name, size)| [name, size.as_str()])
+            .collect();
+        number(
+            &bench(&place, "train", &shape, &["--steps", "2"]),
+            "peak_memory_bytes",
+        )
+    };
+    let shape = |n_levels, d_model, n_heads, n_neurons| DragonConfig {
+        vocab_size: 256,
+        n_levels,
+        d_model,
+        n_heads,
+        n_neurons,
+        ..DragonConfig::tiny()
+    };
+    let process = taken(&shape(1, 16, 2, 64), 1, 8);
+    // Most of it for weights, for what levels keep, and for the buffers of windows.
+    for (config, lanes, tokens) in [
+        (shape(2, 256, 4, 8192), 1, 16),
+        (shape(8, 64, 8, 512), 8, 128),
+        (shape(2, 64, 2, 8192), 1, 512),
+    ] {
+        let said = config.cost().training_bytes(lanes, tokens) as f64;
+        let taken = taken(&config, lanes, tokens) - process;
+        assert!(
+            (0.8..1.3).contains(&(said / taken)),
+            "{config:?}: said {said:e}, taken {taken:e}"
+        );
     }
 }
 
