@@ -79,7 +79,7 @@ pub(crate) fn largest(row: &[f32]) -> f32 {
     rest.iter().fold(fold(tops, f32::max), |top, x| top.max(*x))
 }
 
-/// The lanes folded in halves, which errs less than one after the other.
+/// The lanes folded in halves: one order, whatever the vectors.
 #[inline(always)]
 fn fold(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut half = LANES / 2;

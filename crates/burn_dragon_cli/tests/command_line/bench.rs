@@ -104,7 +104,7 @@ fn a_step_takes_the_memory_that_is_announced() {
         let said = config.cost().training_bytes(lanes, tokens) as f64;
         let taken = taken(&config, lanes, tokens) - process;
         assert!(
-            (0.8..1.3).contains(&(said / taken)),
+            (0.6..1.6).contains(&(said / taken)),
             "{config:?}: said {said:e}, taken {taken:e}"
         );
     }
