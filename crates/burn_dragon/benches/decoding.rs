@@ -5,7 +5,7 @@
 mod common;
 
 use burn::tensor::{Device, Int, Tensor};
-use burn_dragon::api::core::{Dragon, DragonConfig};
+use burn_dragon::api::core::{Decoder, Dragon, DragonConfig};
 use common::{DENSITIES, devices, dragon, large, tokens};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use std::hint::black_box;
@@ -48,18 +48,17 @@ fn token(
     device: &Device,
 ) {
     let dragon = dragon(shape, density, device);
-    let all = tokens(1, 2 * CONTEXT, device);
-    let prompt = all.clone().narrow(1, 0, CONTEXT);
-    let (_, state) = dragon.forward_with_state(prompt, dragon.empty_state(1)).unwrap();
-    let (mut state, mut place) = (Some(state), (CONTEXT..2 * CONTEXT).cycle());
+    let all = tokens(1, 2 * CONTEXT, device).into_data().convert::<u32>();
+    let all = all.try_to_vec::<u32>().unwrap();
+    let mut decoder = Decoder::new(&dragon, 1);
+    decoder.read(&all[..CONTEXT]).unwrap();
+    let mut next = all[CONTEXT..].iter().cycle();
     let mut group = criterion.benchmark_group(format!("decoding/token/{backend}"));
     group.throughput(Throughput::Elements(1));
     group.bench_function(BenchmarkId::new(name, format!("x {density}")), |bencher| {
         bencher.iter(|| {
-            let token = all.clone().narrow(1, place.next().unwrap(), 1);
-            let (logits, next) = dragon.forward_with_state(token, state.take().unwrap()).unwrap();
-            state = Some(next);
-            logits.into_data()
+            let token = *next.next().unwrap();
+            black_box(decoder.step(&[token]).unwrap().len())
         });
     });
     group.finish();
