@@ -64,11 +64,14 @@ fn token(
     group.finish();
 }
 
+/// Reads a prompt.
+type Form = fn(&Dragon, Tensor<2, Int>);
+
 /// A prompt, read through each form; token by token a shorter one.
 fn prompt(criterion: &mut Criterion, backend: &str, device: &Device) {
     let dragon = dragon(&DragonConfig::small(), 0.2, device);
     let mut group = criterion.benchmark_group(format!("decoding/prompt/{backend}"));
-    let forms: [(&str, usize, fn(&Dragon, Tensor<2, Int>)); 3] = [
+    let forms: [(&str, usize, Form); 3] = [
         ("parallel", 1024, parallel),
         ("chunked", 1024, chunked),
         ("recurrent", 32, recurrent),
