@@ -19,6 +19,7 @@ pub mod rehearsal;
 pub mod run;
 pub mod schedule;
 pub mod settings;
+mod step;
 pub mod task;
 pub mod trainer;
 mod vault;

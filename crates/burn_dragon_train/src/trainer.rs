@@ -6,7 +6,6 @@
 //! ```
 
 use crate::error::TrainError;
-use crate::gradients::GradientSet;
 use crate::guard::{Guard, check_memory};
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
@@ -15,11 +14,11 @@ use crate::progress::Output;
 use crate::run::RunFolder;
 use crate::schedule::Schedule;
 use crate::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
-use crate::task::{Evaluation, LossContext, Metrics, Scope, Task};
+use crate::step::StepGradients;
+use crate::task::{Evaluation, Scope, Task};
 use crate::vault::{TrainerState, Vault};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_dragon_core::seed::derive;
 use std::time::Instant;
 
 /// How to train: the shared tables of a configuration.
@@ -239,27 +238,12 @@ impl<'a, T: Task> Trainer<'a, T> {
             last_good: session.last_saved,
         };
         let watch = (step + 1).is_multiple_of(training.log_every);
-        let mut gradients = GradientSet::default();
-        let (mut loss, mut metrics) = (0.0, Metrics::new());
-        for micro in 0..training.accumulate {
-            let batch = self.task.batch(step, micro)?;
-            let dropout_seed = derive(training.seed, "dropout", step, u64::from(micro));
-            let out = self
-                .task
-                .loss(&session.model, batch, LossContext { dropout_seed, watch })?;
-            let value = out.value.clone().into_scalar::<f64>();
-            guard.check("loss", value)?;
-            loss += value / f64::from(training.accumulate);
-            metrics.extend(out.metrics);
-            gradients.add(out.value.backward(), &session.model);
-        }
-        let gradients = gradients.mean();
-        let norm = gradients.norm();
-        guard.check("gradient norm", norm)?;
-        let gradients = match training.clip_norm {
-            Some(limit) => gradients.clip(norm, limit),
-            None => gradients,
-        };
+        let StepGradients {
+            gradients,
+            loss,
+            norm,
+            mut metrics,
+        } = StepGradients::new(self.task, training, &session.model, step, &guard, watch)?;
         let factor = self.plan.schedule.factor(step, self.total_steps);
         session.model = session.optimizer.step(session.model, gradients, factor);
         let units = self.task.units_per_batch() * u64::from(training.accumulate);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::rotation::Frequencies;
+pub(super) use crate::testing::values;
 use burn::tensor::{Device, TensorData};
 
 /// A deterministic tensor of numbers around zero.
@@ -124,10 +125,6 @@ pub(super) fn tracked<const R: usize>(tensor: Tensor<R>) -> Tensor<R> {
     } else {
         tensor
     }
-}
-
-pub(super) fn values<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
-    tensor.into_data().try_to_vec().unwrap()
 }
 
 #[track_caller]

@@ -1,0 +1,60 @@
+//! What a step knows before the optimiser takes it.
+
+use crate::error::TrainError;
+use crate::gradients::GradientSet;
+use crate::guard::Guard;
+use crate::settings::TrainingConfig;
+use crate::task::{LossContext, Metrics, Task};
+use burn_dragon_core::seed::derive;
+
+/// The gradients of one step, averaged over its batches and clipped, and what was seen on the way.
+pub(crate) struct StepGradients {
+    pub(crate) gradients: GradientSet,
+    /// Mean over the batches.
+    pub(crate) loss: f64,
+    /// Global norm of the mean gradient, before it was clipped.
+    pub(crate) norm: f64,
+    /// What the task measured; of the last batch.
+    pub(crate) metrics: Metrics,
+}
+
+impl StepGradients {
+    /// Draws the batches of a step and goes through them forward and backward.
+    ///
+    /// # Errors
+    /// If a batch cannot be drawn, or a loss or the norm is not finite.
+    pub(crate) fn new<T: Task>(
+        task: &T,
+        training: &TrainingConfig,
+        model: &T::Model,
+        step: u64,
+        guard: &Guard,
+        watch: bool,
+    ) -> Result<Self, TrainError> {
+        let mut gradients = GradientSet::default();
+        let (mut loss, mut metrics) = (0.0, Metrics::new());
+        for micro in 0..training.accumulate {
+            let batch = task.batch(step, micro)?;
+            let dropout_seed = derive(training.seed, "dropout", step, u64::from(micro));
+            let out = task.loss(model, batch, LossContext { dropout_seed, watch })?;
+            let value = out.value.clone().into_scalar::<f64>();
+            guard.check("loss", value)?;
+            loss += value / f64::from(training.accumulate);
+            metrics.extend(out.metrics);
+            gradients.add(out.value.backward(), model);
+        }
+        let gradients = gradients.mean();
+        let norm = gradients.norm();
+        guard.check("gradient norm", norm)?;
+        let gradients = match training.clip_norm {
+            Some(limit) => gradients.clip(norm, limit),
+            None => gradients,
+        };
+        Ok(Self {
+            gradients,
+            loss,
+            norm,
+            metrics,
+        })
+    }
+}
