@@ -1,14 +1,14 @@
 //! A model in one self-describing file: weights, shape, tokenizer, where it came from.
 //!
 //! The weights are burnpack tensors under the project's names (`embed`, `decoder_x`, `decoder_y`, `encoder`,
-//! `lm_head`). The metadata holds `format` (`burn_dragon.model/1`), `config` (JSON), `info` (JSON) and, for language
+//! `lm_head`, and `decay` where it is learnt). The metadata holds `format` (`burn_dragon.model/1`), `config` (JSON), `info` (JSON) and, for language
 //! models, `tokenizer` (JSON as in `tokenizer.json`), beside the hash that [`TensorFile`] keeps.
 
 use crate::error::CheckpointError;
 use crate::tensors::TensorFile;
 use burn::tensor::{Device, TensorData};
 use burn_dragon_core::parameters;
-use burn_dragon_core::{Dragon, DragonConfig};
+use burn_dragon_core::{DecayConfig, Dragon, DragonConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -135,13 +135,17 @@ impl ModelFile {
 /// The names and shapes of a model's weights.
 pub fn expected_tensors(config: &DragonConfig) -> BTreeMap<&'static str, Vec<usize>> {
     let (d, h, n) = (config.d_model, config.n_heads, config.neurons_per_head());
-    BTreeMap::from([
+    let mut tensors = BTreeMap::from([
         ("embed", vec![config.vocab_size, d]),
         ("decoder_x", vec![h, d, n]),
         ("decoder_y", vec![h, d, n]),
         ("encoder", vec![h * n, d]),
         ("lm_head", vec![d, config.vocab_size]),
-    ])
+    ]);
+    if config.decay.as_ref().is_some_and(DecayConfig::learnable) {
+        tensors.insert("decay", vec![h]);
+    }
+    tensors
 }
 
 /// Exactly the expected tensors, of the expected shapes, all finite.

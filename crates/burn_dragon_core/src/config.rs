@@ -1,5 +1,6 @@
 //! The shape of a model.
 
+use crate::decay::DecayConfig;
 use burn_dragon_kernel::rotation::Frequencies;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ pub struct DragonConfig {
     pub norm_eps: f64,
     /// Standard deviation of the initial weights.
     pub init_std: f64,
+    /// How memory fades; absent, it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decay: Option<DecayConfig>,
 }
 
 impl Default for DragonConfig {
@@ -47,6 +51,7 @@ impl DragonConfig {
             rope_theta: 65536.0,
             norm_eps: 1e-5,
             init_std: 0.02,
+            decay: None,
         }
     }
 
@@ -135,7 +140,10 @@ impl DragonConfig {
         )?;
         finite_range("rope_theta", self.rope_theta, self.rope_theta > 1.0, "above 1")?;
         finite_range("norm_eps", self.norm_eps, self.norm_eps > 0.0, "above 0")?;
-        finite_range("init_std", self.init_std, self.init_std > 0.0, "above 0")
+        finite_range("init_std", self.init_std, self.init_std > 0.0, "above 0")?;
+        self.decay
+            .as_ref()
+            .map_or(Ok(()), |decay| decay.validate(self.n_heads))
     }
 }
 
@@ -168,6 +176,14 @@ pub enum ConfigError {
         value: f64,
         /// What it must be.
         expected: &'static str,
+    },
+    /// Not as many slopes as heads.
+    #[error("model.decay.slopes has {given} slopes, expected one for each of model.n_heads = {n_heads}")]
+    Slopes {
+        /// Slopes given.
+        given: usize,
+        /// Heads.
+        n_heads: usize,
     },
 }
 

@@ -39,9 +39,10 @@ impl DragonConfig {
 }
 
 impl Cost<'_> {
-    /// Trained numbers: `3 n d + 2 V d`.
+    /// Trained numbers: `3 n d + 2 V d`, and a slope for each head where it is learnt.
     pub fn parameters(&self) -> u64 {
-        3 * self.block() + 2 * self.readout()
+        let decay = self.config.decay.as_ref().filter(|decay| decay.learnable());
+        3 * self.block() + 2 * self.readout() + decay.map_or(0, |_| self.config.n_heads as u64)
     }
 
     /// FLOPs of one token of a window of `tokens`, parallel form.
@@ -133,6 +134,12 @@ impl Cost<'_> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let buffers = threads.min(lanes * heads) * self.thread_buffers(tokens, chunk);
         (weights + (streams + once + buffers) as u64) * F32 * 9 / 8
+    }
+
+    /// Bytes that training on carried memory needs beside [`training_bytes`](Self::training_bytes), f32: each lane's
+    /// memory before and after every one of the windows that learn together.
+    pub fn carried_bytes(&self, lanes: usize, windows: usize) -> u64 {
+        self.state_bytes() * (lanes * (windows + 1)) as u64
     }
 
     /// Numbers that a thread holds while it computes a head in windows of `chunk` tokens.

@@ -8,9 +8,9 @@ use crate::seed::{Rng, derive};
 use crate::state::{DragonState, StateError};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Precision, norm};
+use burn_dragon_kernel::api::{Credit, DropoutMask, LevelWeights, Precision, Resets, Retention, norm};
 
-/// A Dragon Hatchling model: five matrices, one set for all levels.
+/// A Dragon Hatchling model: five matrices, one set for all levels, and the slopes of its decay where it learns them.
 #[derive(Module, Debug)]
 pub struct Dragon {
     /// Token embedding, `[V, D]`.
@@ -23,6 +23,8 @@ pub struct Dragon {
     pub encoder: Param<Tensor<2>>,
     /// Readout, `[D, V]`.
     pub lm_head: Param<Tensor<2>>,
+    /// Logarithms of the slopes at which memory fades, `[H]`; only where they are learnt.
+    pub decay: Option<Param<Tensor<1>>>,
     #[module(skip)]
     config: DragonConfig,
     #[module(skip)]
@@ -36,6 +38,10 @@ pub struct Pass<'a> {
     pub dropout_seed: Option<u64>,
     /// How factors enter the products of the levels, where these run on the processor.
     pub precision: Precision,
+    /// Tokens before which a lane's memory is emptied: where its documents begin.
+    pub resets: Resets,
+    /// How gradients go back: through keys and values too, or through queries alone.
+    pub credit: Credit,
     /// Counts active neurons; for a model without autodiff.
     pub density: Option<&'a mut DensityProbe>,
     /// Looks at the activations of each level, which have to be laid out for it: slow, and for a model's students.
@@ -61,6 +67,10 @@ impl Dragon {
             decoder_y: weights.draw("decoder_y", [h, d, n]),
             encoder: weights.draw("encoder", [h * n, d]),
             lm_head: weights.draw("lm_head", [d, config.vocab_size]),
+            decay: config.decay.as_ref().filter(|decay| decay.learnable()).map(|decay| {
+                let logarithms: Vec<f64> = decay.slopes(h).into_iter().map(f64::ln).collect();
+                Param::from_data(TensorData::new(logarithms, [h]).convert::<f32>(), device)
+            }),
             config: config.clone(),
             rotations: Rotations::default(),
         })
@@ -92,7 +102,7 @@ impl Dragon {
         self.forward_pass(tokens, Pass::default())
     }
 
-    /// [`forward`](Self::forward) with dropout, or watched.
+    /// [`forward`](Self::forward) with dropout, documents packed into the window, or watched.
     pub fn forward_pass(&self, tokens: Tensor<2, Int>, mut pass: Pass<'_>) -> Tensor<3> {
         let mut v = self.embedded(tokens); // [B, 1, T, D]
         let device = v.device().inner();
@@ -100,11 +110,14 @@ impl Dragon {
             .rotations
             .of_window(&self.config, v.dims()[2], v.dtype(), device);
         let weights = self.level_weights();
+        let retention = self.retention(&pass);
         let level = Level {
             weights: &weights,
             rotation: &rotation,
+            retention: &retention,
             eps: self.config.norm_eps,
             precision: pass.precision,
+            credit: pass.credit,
         };
         for l in 0..self.config.n_levels {
             let dropout = self.dropout(&pass, l);
@@ -139,24 +152,46 @@ impl Dragon {
         tokens: Tensor<2, Int>,
         state: DragonState,
     ) -> Result<(Tensor<3>, DragonState), StateError> {
+        self.forward_pass_with_state(tokens, state, Pass::default())
+    }
+
+    /// [`forward_with_state`](Self::forward_with_state) with dropout or documents packed into the window. Activations
+    /// are neither counted nor watched.
+    ///
+    /// In training, gradients go through the state given and the state returned where it is with autodiff
+    /// ([`DragonState::autodiff`]); one without is a constant, and so is the one returned: truncated backpropagation.
+    ///
+    /// # Errors
+    /// If the state was made for another shape or another number of lanes.
+    pub fn forward_pass_with_state(
+        &self,
+        tokens: Tensor<2, Int>,
+        state: DragonState,
+        pass: Pass<'_>,
+    ) -> Result<(Tensor<3>, DragonState), StateError> {
         let [lanes, length] = tokens.dims();
         state.check(&self.config, lanes)?;
         let mut v = self.embedded(tokens);
-        let rotation = self
-            .config
-            .frequencies()
-            .rotation(state.positions(), length, v.dtype(), &v.device());
+        let rotation = self.config.frequencies().rotation(
+            state.positions(),
+            length,
+            v.dtype(),
+            &v.device().inner(),
+        );
         let weights = self.level_weights();
+        let retention = self.retention(&pass);
         let level = Level {
             weights: &weights,
             rotation: &rotation,
+            retention: &retention,
             eps: self.config.norm_eps,
-            precision: Precision::F32,
+            precision: pass.precision,
+            credit: pass.credit,
         };
         let (memories, positions) = state.into_parts();
         let mut next = Vec::with_capacity(memories.len());
-        for rho in memories {
-            let (stream, rho) = level.forward_with_memory(v, rho);
+        for (l, rho) in memories.into_iter().enumerate() {
+            let (stream, rho) = level.forward_with_memory(v, rho, self.dropout(&pass, l));
             v = stream;
             next.push(rho);
         }
@@ -165,6 +200,36 @@ impl Dragon {
             .map(|position| position + length as u64)
             .collect();
         Ok((self.read_out(v), DragonState::from_parts(next, positions)))
+    }
+
+    /// The slopes at which memory fades, head by head, in 1/tokens; none where it does not.
+    pub fn slopes(&self) -> Vec<f64> {
+        match (&self.decay, &self.config.decay) {
+            (Some(logarithms), _) => {
+                let logarithms = logarithms.val().into_data().convert::<f64>();
+                logarithms.iter::<f64>().map(f64::exp).collect()
+            }
+            (None, Some(decay)) => decay.slopes(self.config.n_heads),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// What is left of memory from token to token.
+    fn retention(&self, pass: &Pass<'_>) -> Retention {
+        let decay = match (&self.decay, &self.config.decay) {
+            (Some(logarithms), _) => Some(logarithms.val().exp()),
+            (None, Some(decay)) => {
+                let slopes = decay.slopes(self.config.n_heads);
+                let (device, dtype) = (self.device().inner(), self.embed.val().dtype());
+                let data = TensorData::new(slopes, [self.config.n_heads]).convert_dtype(dtype);
+                Some(Tensor::from_data(data, (&device, dtype)))
+            }
+            (None, None) => None,
+        };
+        Retention {
+            decay,
+            resets: pass.resets.clone(),
+        }
     }
 
     fn embedded(&self, tokens: Tensor<2, Int>) -> Tensor<4> {

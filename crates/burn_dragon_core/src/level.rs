@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::expert::level_reference;
 use burn_dragon_kernel::api::{
-    DropoutMask, LevelInput, LevelWeights, Precision, Rotation, join, level, level_with_activity,
-    level_with_memory,
+    Credit, DropoutMask, LevelInput, LevelWeights, Precision, Retention, Rotation, join, level,
+    level_with_activity, level_with_memory,
 };
 
 /// A level: weights, positions of the window, norm epsilon.
@@ -14,10 +14,14 @@ pub struct Level<'a> {
     pub weights: &'a LevelWeights,
     /// Angles of the window's positions.
     pub rotation: &'a Rotation,
+    /// What is left of memory from token to token.
+    pub retention: &'a Retention,
     /// What the norms add to the variance.
     pub eps: f64,
-    /// How factors enter the products of a window from an empty memory, on the processor.
+    /// How factors enter the products, on the processor.
     pub precision: Precision,
+    /// How gradients go back.
+    pub credit: Credit,
 }
 
 /// What a level computed, with its activities in full.
@@ -62,8 +66,13 @@ impl Level<'_> {
     /// # Shapes
     /// - `v`: `[B, 1, T, D]`
     /// - `rho`: `[B, H, N, D]`
-    pub fn forward_with_memory(&self, v: Tensor<4>, rho: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
-        let (u, rho) = level_with_memory(self.input(v.clone(), None), rho);
+    pub fn forward_with_memory(
+        &self,
+        v: Tensor<4>,
+        rho: Tensor<4>,
+        dropout: Option<DropoutMask>,
+    ) -> (Tensor<4>, Tensor<4>) {
+        let (u, rho) = level_with_memory(self.input(v.clone(), dropout), rho);
         (self.join(v, u), rho)
     }
 
@@ -77,9 +86,11 @@ impl Level<'_> {
             v,
             weights: self.weights.clone(),
             rotation: self.rotation.clone(),
+            retention: self.retention.clone(),
             eps: self.eps,
             dropout,
             precision: self.precision,
+            credit: self.credit,
         }
     }
 }

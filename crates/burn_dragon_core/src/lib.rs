@@ -33,6 +33,7 @@
 pub mod backend;
 pub mod config;
 pub mod cost;
+pub mod decay;
 pub mod decoder;
 pub mod density;
 pub mod dragon;
@@ -45,9 +46,10 @@ pub mod specimen;
 pub mod state;
 
 pub use backend::Backend;
-pub use burn_dragon_kernel::api::Precision;
+pub use burn_dragon_kernel::api::{Credit, Precision, Resets};
 pub use config::{ConfigError, DragonConfig};
 pub use cost::Cost;
+pub use decay::DecayConfig;
 pub use decoder::{Decoder, DecoderError};
 pub use dragon::{Dragon, Pass};
 pub use state::{DragonState, StateError};
@@ -57,12 +59,13 @@ pub mod api {
     pub use crate::backend::{Backend, BackendError, SelectedBackend};
     pub use crate::config::{ConfigError, DragonConfig};
     pub use crate::cost::Cost;
+    pub use crate::decay::DecayConfig;
     pub use crate::decoder::{Decoder, DecoderError};
     pub use crate::density::{Density, DensityProbe};
     pub use crate::dragon::{Dragon, Pass};
     pub use crate::loss::{cross_entropy, token_losses};
     pub use crate::state::{DragonState, StateError};
-    pub use burn_dragon_kernel::api::Precision;
+    pub use burn_dragon_kernel::api::{Credit, Precision, Resets};
 
     /// What a model is made of, for those who build on it.
     pub mod expert {

@@ -3,7 +3,7 @@
 use crate::data::DatasetConfig;
 use crate::error::LanguageError;
 use crate::generate::GenerationConfig;
-use burn_dragon_core::DragonConfig;
+use burn_dragon_core::{DecayConfig, DragonConfig};
 use burn_dragon_train::optimizer::OptimizerConfig;
 use burn_dragon_train::schedule::Schedule;
 use burn_dragon_train::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
@@ -71,6 +71,9 @@ pub struct ModelConfig {
     pub norm_eps: f64,
     /// Standard deviation of the initial weights.
     pub init_std: f64,
+    /// How memory fades; absent, it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decay: Option<DecayConfig>,
 }
 
 impl From<DragonConfig> for ModelConfig {
@@ -85,6 +88,7 @@ impl From<DragonConfig> for ModelConfig {
             rope_theta: c.rope_theta,
             norm_eps: c.norm_eps,
             init_std: c.init_std,
+            decay: c.decay,
         }
     }
 }
@@ -117,6 +121,7 @@ impl ModelConfig {
             rope_theta: self.rope_theta,
             norm_eps: self.norm_eps,
             init_std: self.init_std,
+            decay: self.decay.clone(),
         };
         config.validate()?;
         Ok(config)

@@ -5,7 +5,8 @@
 //! written ([`progress`], [`run`]), checkpoints and resume, Ctrl-C ([`interrupt`]), and the layered configuration
 //! ([`config`]) that every family's schema is read through.
 //!
-//! Randomness is a function of (seed, purpose, step, lane), so a resumed run equals an uninterrupted one bit for bit.
+//! Randomness is a function of (seed, purpose, step, lane), and what a task carries from step to step ([`streams`]) is
+//! part of a checkpoint, so a resumed run equals an uninterrupted one bit for bit.
 
 pub mod config;
 pub mod error;
@@ -20,6 +21,7 @@ pub mod run;
 pub mod schedule;
 pub mod settings;
 mod step;
+pub mod streams;
 pub mod task;
 pub mod trainer;
 mod vault;
@@ -38,6 +40,7 @@ pub mod api {
     pub use crate::run::{RunFolder, RunInfo};
     pub use crate::schedule::Schedule;
     pub use crate::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
+    pub use crate::streams::{ScaleConfig, StreamConfig};
     pub use crate::task::{Evaluation, Loss, LossContext, Metrics, Scope, Task};
     pub use crate::trainer::{Ending, Outcome, Plan, Trainer};
 

@@ -25,7 +25,7 @@ pub struct OptimizerConfig {
     pub beta_2: f64,
     /// What is added to the root of the second moment.
     pub eps: f64,
-    /// Decoupled weight decay.
+    /// Decoupled weight decay of matrices; vectors, for which zero means nothing special, have none unless a group says so.
     pub weight_decay: f64,
     /// Parameters that are treated otherwise; the last group that names a parameter counts.
     pub groups: Vec<ParameterGroup>,
@@ -48,7 +48,7 @@ impl Default for OptimizerConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ParameterGroup {
-    /// Names: `embed`, `decoder_x`, `decoder_y`, `encoder`, `lm_head`.
+    /// Names: `embed`, `decoder_x`, `decoder_y`, `encoder`, `lm_head`, and `decay` where it is learnt.
     pub parameters: Vec<String>,
     /// Factor on the learning rate; 0 freezes, decay included.
     #[serde(default = "one")]
@@ -187,21 +187,13 @@ impl AdamW {
     /// The new value of one parameter, flattened, from its gradient and a factor on it.
     fn update(
         &mut self,
-        name: &str,
         value: Tensor<1>,
         (gradient, scale): (Tensor<1>, f64),
-        learning_rate: f64,
+        Rates { learning, decay }: Rates,
     ) -> Tensor<1> {
-        let (factor, decay) = match self.group(name) {
-            Some(group) => (
-                group.learning_rate_factor,
-                group.weight_decay.unwrap_or(self.config.weight_decay),
-            ),
-            None => (1.0, self.config.weight_decay),
-        };
         let step = AdamWStep {
             count: self.steps,
-            rate: learning_rate * factor,
+            rate: learning,
             beta_1: self.config.beta_1,
             beta_2: self.config.beta_2,
             eps: self.config.eps,
@@ -214,6 +206,13 @@ impl AdamW {
         self.moments.insert(name.to_string(), moments);
         value
     }
+}
+
+/// How far one parameter moves, and how fast it forgets.
+#[derive(Clone, Copy)]
+struct Rates {
+    learning: f64,
+    decay: f64,
 }
 
 struct Update<'a> {
@@ -237,10 +236,11 @@ impl ModuleMapper for Update<'_> {
         let Some(gradient) = self.gradients.take_unscaled(&name) else {
             return param;
         };
+        let rates = self.optimizer.rates(&name, R, self.learning_rate);
         param.map(|tensor| {
             let shape = tensor.shape();
             let flat: Tensor<1> = tensor.inner().reshape([shape.num_elements()]);
-            let updated = self.optimizer.update(&name, flat, gradient, self.learning_rate);
+            let updated = self.optimizer.update(&name, flat, gradient, rates);
             Tensor::from_inner(updated.reshape(shape)).require_grad()
         })
     }

@@ -3,7 +3,7 @@
 use crate::error::TrainError;
 use crate::guard::Guard;
 use crate::optimizer::AdamW;
-use crate::step::StepGradients;
+use crate::step::{Place, StepGradients};
 use crate::task::Task;
 use crate::trainer::Plan;
 
@@ -13,6 +13,7 @@ pub struct Rehearsal<'a, T: Task> {
     task: &'a T,
     plan: Plan,
     optimizer: AdamW,
+    carry: T::Carry,
     step: u64,
 }
 
@@ -20,11 +21,12 @@ impl<'a, T: Task> Rehearsal<'a, T> {
     /// Before the first step of `model`.
     ///
     /// # Errors
-    /// If a setting of the optimiser is out of range.
+    /// If a setting of the optimiser is out of range, or the data cannot be had.
     pub fn new(task: &'a T, plan: Plan, model: &T::Model) -> Result<Self, TrainError> {
         Ok(Self {
             task,
             optimizer: AdamW::new(&plan.optimizer, model)?,
+            carry: task.carry(model)?,
             plan,
             step: 0,
         })
@@ -40,8 +42,13 @@ impl<'a, T: Task> Rehearsal<'a, T> {
             step: step + 1,
             last_good: None,
         };
+        let place = Place {
+            model: &model,
+            carry: &mut self.carry,
+            step,
+        };
         let StepGradients { gradients, loss, .. } =
-            StepGradients::new(self.task, training, &model, step, &guard, false)?;
+            StepGradients::new(self.task, training, place, &guard, false)?;
         self.step += 1;
         Ok((self.optimizer.step(model, gradients, 1.0), loss))
     }

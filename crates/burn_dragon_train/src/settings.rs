@@ -1,7 +1,8 @@
 //! The parts of a configuration that every family shares.
 
 use crate::error::TrainError;
-use burn_dragon_core::Precision;
+use crate::streams::StreamConfig;
+use burn_dragon_core::{Credit, Precision};
 use serde::{Deserialize, Serialize};
 
 /// `[training]`.
@@ -32,6 +33,12 @@ pub struct TrainingConfig {
     /// How factors enter the products of a training step; evaluations are in f32.
     #[serde(with = "PrecisionName")]
     pub precision: Precision,
+    /// How gradients go back through memory.
+    #[serde(with = "CreditName")]
+    pub credit: Credit,
+    /// Memory that goes on from step to step; absent, each window begins with none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streams: Option<StreamConfig>,
 }
 
 /// [`Precision`] as it is written.
@@ -40,6 +47,14 @@ pub struct TrainingConfig {
 enum PrecisionName {
     F32,
     Bf16,
+}
+
+/// [`Credit`] as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Credit", rename_all = "lowercase")]
+enum CreditName {
+    Full,
+    Queries,
 }
 
 impl Default for TrainingConfig {
@@ -55,6 +70,8 @@ impl Default for TrainingConfig {
             clip_norm: None,
             log_every: 10,
             precision: Precision::F32,
+            credit: Credit::Full,
+            streams: None,
         }
     }
 }
@@ -112,7 +129,9 @@ impl TrainingConfig {
                 _ => {}
             }
         }
-        Ok(())
+        self.streams
+            .as_ref()
+            .map_or(Ok(()), |streams| streams.validate(self.batch_size * self.block_size))
     }
 }
 
@@ -174,7 +193,7 @@ impl Default for CheckpointConfig {
     }
 }
 
-fn at_least_one(key: &str, value: u64) -> Result<(), TrainError> {
+pub(crate) fn at_least_one(key: &str, value: u64) -> Result<(), TrainError> {
     if value == 0 {
         return Err(TrainError::Setting {
             key: key.into(),

@@ -7,6 +7,13 @@ use crate::settings::TrainingConfig;
 use crate::task::{LossContext, Metrics, Task};
 use burn_dragon_core::seed::derive;
 
+/// Where a run is: what a step starts from.
+pub(crate) struct Place<'a, T: Task> {
+    pub(crate) model: &'a T::Model,
+    pub(crate) carry: &'a mut T::Carry,
+    pub(crate) step: u64,
+}
+
 /// The gradients of one step, averaged over its batches and clipped, and what was seen on the way.
 pub(crate) struct StepGradients {
     pub(crate) gradients: GradientSet,
@@ -26,17 +33,17 @@ impl StepGradients {
     pub(crate) fn new<T: Task>(
         task: &T,
         training: &TrainingConfig,
-        model: &T::Model,
-        step: u64,
+        place: Place<'_, T>,
         guard: &Guard,
         watch: bool,
     ) -> Result<Self, TrainError> {
+        let Place { model, carry, step } = place;
         let mut gradients = GradientSet::default();
         let (mut loss, mut metrics) = (0.0, Metrics::new());
         for micro in 0..training.accumulate {
-            let batch = task.batch(step, micro)?;
+            let batch = task.batch(step, micro, carry)?;
             let dropout_seed = derive(training.seed, "dropout", step, u64::from(micro));
-            let out = task.loss(model, batch, LossContext { dropout_seed, watch })?;
+            let out = task.loss(model, batch, carry, LossContext { dropout_seed, watch })?;
             let value = out.value.clone().into_scalar::<f64>();
             guard.check("loss", value)?;
             loss += value / f64::from(training.accumulate);

@@ -16,22 +16,36 @@ pub trait Task {
     type Model: Module;
     /// What one loss is computed from.
     type Batch;
+    /// What goes on from step to step beside the model: places in streams of data and the memory of what was read
+    /// there. `()` for a task whose steps are independent.
+    type Carry;
 
     /// `language`, or another family.
     fn family(&self) -> &'static str;
 
-    /// The batch of a step: a function of (step, micro-step) alone, so that nothing about it needs saving.
+    /// What a run begins with: the starts of all streams, and memories of nothing.
     ///
     /// # Errors
     /// If the data cannot be had.
-    fn batch(&self, step: u64, micro: u32) -> Result<Self::Batch, TrainError>;
+    fn carry(&self, model: &Self::Model) -> Result<Self::Carry, TrainError>;
 
-    /// The mean loss of a batch, differentiable.
+    /// The batch of a step: a function of (step, micro-step) and of the places carried, which move on.
+    ///
+    /// # Errors
+    /// If the data cannot be had.
+    fn batch(&self, step: u64, micro: u32, carry: &mut Self::Carry) -> Result<Self::Batch, TrainError>;
+
+    /// The mean loss of a batch, differentiable. Memories carried take in what the batch held.
     ///
     /// # Errors
     /// If the batch and the model do not fit.
-    fn loss(&self, model: &Self::Model, batch: Self::Batch, context: LossContext)
-    -> Result<Loss, TrainError>;
+    fn loss(
+        &self,
+        model: &Self::Model,
+        batch: Self::Batch,
+        carry: &mut Self::Carry,
+        context: LossContext,
+    ) -> Result<Loss, TrainError>;
 
     /// The model's figures on held-out data. The model is without autodiff.
     ///
@@ -71,6 +85,18 @@ pub trait Task {
     /// # Errors
     /// If it is damaged or belongs to another model.
     fn restore(&self, model: Self::Model, folder: &Path) -> Result<Self::Model, TrainError>;
+
+    /// Writes what is carried into a checkpoint folder, bit for bit; nothing where nothing is.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn save_carry(&self, carry: &Self::Carry, folder: &Path) -> Result<(), TrainError>;
+
+    /// Goes on from what a checkpoint folder says was carried.
+    ///
+    /// # Errors
+    /// If it is missing or damaged, or belongs to other data or another model.
+    fn restore_carry(&self, carry: &mut Self::Carry, folder: &Path) -> Result<(), TrainError>;
 }
 
 /// What a loss may depend on beside the batch.

@@ -14,9 +14,9 @@ use crate::progress::Output;
 use crate::run::RunFolder;
 use crate::schedule::Schedule;
 use crate::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
-use crate::step::StepGradients;
+use crate::step::{Place, StepGradients};
 use crate::task::{Evaluation, Scope, Task};
-use crate::vault::{TrainerState, Vault};
+use crate::vault::{Contents, TrainerState, Vault};
 use burn::module::Module;
 use burn::tensor::Device;
 use std::time::Instant;
@@ -109,8 +109,9 @@ pub struct Trainer<'a, T: Task> {
 }
 
 /// What changes from step to step.
-struct Session<M> {
-    model: M,
+struct Session<T: Task> {
+    model: T::Model,
+    carry: T::Carry,
     optimizer: AdamW,
     state: TrainerState,
     journal: Journal,
@@ -180,17 +181,19 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// A new session, from the newest checkpoint that verifies if there is one.
-    fn begin(&self, model: T::Model) -> Result<Session<T::Model>, TrainError> {
+    fn begin(&self, model: T::Model) -> Result<Session<T>, TrainError> {
         let (found, refused) = self.vault.newest();
         if found.is_none() && !refused.is_empty() {
             // Steps were taken and are lost; to start again without a word would overwrite what is left of them.
             return Err(self.vault.none_verifies(&refused).into());
         }
         let mut optimizer = AdamW::new(&self.plan.optimizer, &model)?;
+        let mut carry = self.task.carry(&model)?;
         let (mut model, mut state) = (model, TrainerState::default());
         if let Some(folder) = &found {
             state = self.vault.read_state(folder)?;
             model = self.task.restore(model, folder.path())?;
+            self.task.restore_carry(&mut carry, folder.path())?;
             optimizer.restore(&folder.path().join("optimizer.bpk"), &device_of(&model).inner())?;
             self.vault.point_again(folder, state.best_step)?;
         }
@@ -201,6 +204,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         }
         Ok(Session {
             model,
+            carry,
             optimizer,
             state,
             journal,
@@ -211,7 +215,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         })
     }
 
-    fn ending(&self, session: &Session<T::Model>) -> Option<Ending> {
+    fn ending(&self, session: &Session<T>) -> Option<Ending> {
         let minutes = session.started.elapsed().as_secs_f64() / 60.0;
         if session.state.step >= self.total_steps {
             Some(Ending::Complete)
@@ -230,7 +234,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// One optimiser step.
-    fn step(&self, mut session: Session<T::Model>) -> Result<Session<T::Model>, TrainError> {
+    fn step(&self, mut session: Session<T>) -> Result<Session<T>, TrainError> {
         let (step, training) = (session.state.step, &self.plan.training);
         let started = Instant::now();
         let guard = Guard {
@@ -238,12 +242,17 @@ impl<'a, T: Task> Trainer<'a, T> {
             last_good: session.last_saved,
         };
         let watch = (step + 1).is_multiple_of(training.log_every);
+        let place = Place {
+            model: &session.model,
+            carry: &mut session.carry,
+            step,
+        };
         let StepGradients {
             gradients,
             loss,
             norm,
             mut metrics,
-        } = StepGradients::new(self.task, training, &session.model, step, &guard, watch)?;
+        } = StepGradients::new(self.task, training, place, &guard, watch)?;
         let factor = self.plan.schedule.factor(step, self.total_steps);
         session.model = session.optimizer.step(session.model, gradients, factor);
         let units = self.task.units_per_batch() * u64::from(training.accumulate);
@@ -274,7 +283,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// What is due after a step: evaluation, sample, checkpoint. The last step leaves them to the end.
-    fn after_step(&self, session: &mut Session<T::Model>) -> Result<(), TrainError> {
+    fn after_step(&self, session: &mut Session<T>) -> Result<(), TrainError> {
         let step = session.state.step;
         if step == self.total_steps {
             return Ok(());
@@ -294,7 +303,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// Evaluates on the fixed sample and keeps the checkpoint if it is the best so far.
-    fn judge(&self, session: &mut Session<T::Model>) -> Result<(), TrainError> {
+    fn judge(&self, session: &mut Session<T>) -> Result<(), TrainError> {
         let evaluation = self.evaluate(
             session,
             Scope::Sample {
@@ -312,23 +321,35 @@ impl<'a, T: Task> Trainer<'a, T> {
         Ok(())
     }
 
-    fn evaluate(&self, session: &Session<T::Model>, scope: Scope) -> Result<Evaluation, TrainError> {
+    fn evaluate(&self, session: &Session<T>, scope: Scope) -> Result<Evaluation, TrainError> {
         self.task.evaluate(&session.model.valid(), scope)
     }
 
-    fn save(&self, session: &mut Session<T::Model>) -> Result<(), TrainError> {
+    fn save(&self, session: &mut Session<T>) -> Result<(), TrainError> {
         if session.last_saved == Some(session.state.step) {
             return Ok(());
         }
-        self.vault
-            .save(self.task, &session.model, &session.optimizer, &session.state)?;
+        let Session {
+            model,
+            carry,
+            optimizer,
+            state,
+            ..
+        } = &*session;
+        let contents = Contents {
+            model,
+            carry,
+            optimizer,
+            state,
+        };
+        self.vault.save(self.task, &contents)?;
         session.last_saved = Some(session.state.step);
         Ok(())
     }
 
     fn finish(
         &self,
-        mut session: Session<T::Model>,
+        mut session: Session<T>,
         ending: Ending,
     ) -> Result<(T::Model, Outcome), TrainError> {
         let after = if ending == Ending::Interrupted {

@@ -1,4 +1,4 @@
-//! A run's checkpoints: model, optimiser and the trainer's own state, written together.
+//! A run's checkpoints: model, optimiser, what is carried, and the trainer's own state, written together.
 
 use crate::error::TrainError;
 use crate::optimizer::AdamW;
@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// What the trainer remembers beside model and optimiser: `trainer.json`.
 ///
-/// There is no data position and no generator state: both are functions of the step.
+/// There is no generator state: it is a function of the step. Places in streams of data are the task's to carry.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TrainerState {
     /// Optimiser steps taken.
@@ -26,6 +26,14 @@ pub(crate) struct TrainerState {
     pub best_loss: Option<f64>,
     /// The step of the lowest held-out loss.
     pub best_step: Option<u64>,
+}
+
+/// What a checkpoint is made of.
+pub(crate) struct Contents<'a, T: Task> {
+    pub(crate) model: &'a T::Model,
+    pub(crate) carry: &'a T::Carry,
+    pub(crate) optimizer: &'a AdamW,
+    pub(crate) state: &'a TrainerState,
 }
 
 /// Where a run keeps its checkpoints, and how many.
@@ -74,16 +82,11 @@ impl Vault {
         Ok(serde_json::from_str(&text).map_err(|error| CheckpointError::corrupt(&path, error))?)
     }
 
-    pub(crate) fn save<T: Task>(
-        &self,
-        task: &T,
-        model: &T::Model,
-        optimizer: &AdamW,
-        state: &TrainerState,
-    ) -> Result<(), TrainError> {
+    pub(crate) fn save<T: Task>(&self, task: &T, contents: &Contents<'_, T>) -> Result<(), TrainError> {
         let mut failed = None; // an error of ours does not fit the commit's type: it is kept aside
-        let committed = self.checkpoints.commit(state.step, |folder| {
-            fill(task, model, optimizer, state, folder).map_err(|error| {
+        let step = contents.state.step;
+        let committed = self.checkpoints.commit(step, |folder| {
+            fill(task, contents, folder).map_err(|error| {
                 let stand_in = CheckpointError::corrupt(folder, &error);
                 failed = Some(error);
                 stand_in
@@ -94,7 +97,7 @@ impl Vault {
             (Err(error), None) => return Err(error.into()),
             (Ok(_), None) => {}
         }
-        self.checkpoints.point(Pointer::Last, state.step)?;
+        self.checkpoints.point(Pointer::Last, step)?;
         Ok(self.checkpoints.retain(self.keep)?)
     }
 
@@ -104,14 +107,15 @@ impl Vault {
     }
 }
 
-fn fill<T: Task>(
-    task: &T,
-    model: &T::Model,
-    optimizer: &AdamW,
-    state: &TrainerState,
-    folder: &Path,
-) -> Result<(), TrainError> {
+fn fill<T: Task>(task: &T, contents: &Contents<'_, T>, folder: &Path) -> Result<(), TrainError> {
+    let Contents {
+        model,
+        carry,
+        optimizer,
+        state,
+    } = contents;
     task.save(model, folder, state.step, state.units)?;
+    task.save_carry(carry, folder)?;
     optimizer.save(&folder.join("optimizer.bpk"))?;
     let path = folder.join("trainer.json");
     let text = serde_json::to_string_pretty(state).map_err(TrainError::Json)?;

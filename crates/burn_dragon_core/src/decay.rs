@@ -1,0 +1,104 @@
+//! Memory that fades: what token s wrote reaches token t weakened by `exp(-slope_h (t - s))`, head by head.
+//!
+//! This is the multiplicative form of ALiBi that a linear read asks for: a constant factor on the memory after every
+//! token (arXiv:2509.26507, section 6.1 and equation 6, `U` diagonal).
+
+use crate::config::ConfigError;
+use serde::{Deserialize, Serialize};
+
+/// `[model.decay]`: the slopes, and whether they are learnt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum DecayConfig {
+    /// `2^(-8 h / H)` for the heads h = 1 ..= H, as in ALiBi: halved every 3 tokens to every 180.
+    Standard {
+        /// Whether training changes them.
+        #[serde(default)]
+        learnable: bool,
+    },
+    /// One slope a head, in 1/tokens; 0 never fades.
+    Custom {
+        /// The slopes.
+        slopes: Vec<f64>,
+        /// Whether training changes them.
+        #[serde(default)]
+        learnable: bool,
+    },
+}
+
+impl DecayConfig {
+    /// The slopes of `n_heads` heads, in 1/tokens, before training.
+    pub fn slopes(&self, n_heads: usize) -> Vec<f64> {
+        match self {
+            Self::Standard { .. } => (1..=n_heads)
+                .map(|head| (-8.0 * head as f64 / n_heads as f64).exp2())
+                .collect(),
+            Self::Custom { slopes, .. } => slopes.clone(),
+        }
+    }
+
+    /// Whether training changes the slopes.
+    pub fn learnable(&self) -> bool {
+        let (Self::Standard { learnable } | Self::Custom { learnable, .. }) = self;
+        *learnable
+    }
+
+    /// Refuses slopes that are not one a head, or grow memories.
+    pub(crate) fn validate(&self, n_heads: usize) -> Result<(), ConfigError> {
+        let slopes = self.slopes(n_heads);
+        if slopes.len() != n_heads {
+            return Err(ConfigError::Slopes {
+                given: slopes.len(),
+                n_heads,
+            });
+        }
+        let least = if self.learnable() { f64::MIN_POSITIVE } else { 0.0 };
+        match slopes
+            .into_iter()
+            .find(|slope| !(slope.is_finite() && *slope >= least))
+        {
+            None => Ok(()),
+            Some(value) => Err(ConfigError::Range {
+                name: "decay.slopes",
+                value,
+                expected: if self.learnable() {
+                    "above 0, since its logarithm is learnt"
+                } else {
+                    "of at least 0"
+                },
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DragonConfig;
+
+    fn custom(slopes: Vec<f64>, learnable: bool) -> DragonConfig {
+        DragonConfig {
+            decay: Some(DecayConfig::Custom { slopes, learnable }),
+            ..DragonConfig::tiny()
+        }
+    }
+
+    #[test]
+    fn standard_slopes_are_those_of_alibi() {
+        let standard = DecayConfig::Standard { learnable: false };
+        assert_eq!(standard.slopes(4), [0.25, 0.0625, 0.015625, 0.00390625]);
+    }
+
+    #[test]
+    fn slopes_that_cannot_be_are_refused_with_their_value() {
+        assert!(custom(vec![0.0, 0.1, 1.0, 3.0], false).validate().is_ok());
+        for (config, said) in [
+            (custom(vec![0.1; 3], false), "3 slopes"),
+            (custom(vec![0.1, -0.5, 0.1, 0.1], false), "-0.5"),
+            (custom(vec![0.1, 0.0, 0.1, 0.1], true), "logarithm"),
+        ] {
+            let text = config.validate().unwrap_err().to_string();
+            assert!(text.contains(said), "{text}");
+        }
+    }
+}
