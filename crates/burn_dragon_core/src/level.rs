@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::expert::level_reference;
 use burn_dragon_kernel::api::{
-    DropoutMask, LevelInput, LevelWeights, Precision, Rotation, join, level, level_with_activity,
-    level_with_memory,
+    Credit, DropoutMask, LevelInput, LevelWeights, Precision, Retention, Rotation, join, level,
+    level_with_activity, level_with_memory,
 };
 
 /// A level: weights, positions of the window, norm epsilon.
@@ -80,6 +80,8 @@ impl Level<'_> {
             eps: self.eps,
             dropout,
             precision: self.precision,
+            retention: Retention::default(),
+            credit: Credit::default(),
         }
     }
 }
