@@ -259,6 +259,7 @@ fn weights(dragon: &Dragon) -> Option<Weights> {
         encoder: &numbers(dragon.encoder.val()),
         lm_head: &numbers(dragon.lm_head.val()),
         frequencies: &config.frequencies(),
+        slopes: &dragon.slopes(),
         eps: config.norm_eps,
     }))
 }

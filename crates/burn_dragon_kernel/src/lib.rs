@@ -9,6 +9,7 @@
 //! | projection | `x = relu(v W)` | [`projection`] |
 //! | rotation | pairs `(2i, 2i+1)` turned by `position * frequency_i` | [`rotation`] |
 //! | causal read | `read_t = q_t rho + sum over s < t of (q_t . q_s) v_s` | [`causal_read`] |
+//! | retention | what is left of that: `exp(-slope (t - s))`, and nothing across a reset | [`retention`] |
 //! | gated projection | `y = relu(a W) * x` | [`gated_projection`] |
 //! | norm | `(v - mean) / sqrt(variance + eps)` | [`norm`] |
 //! | level | the four above in one: what a level adds to the stream, before its norm | [`level`] |
@@ -39,6 +40,7 @@ mod matrix;
 pub mod mix;
 pub mod norm;
 pub mod projection;
+pub mod retention;
 pub mod rotation;
 mod simd;
 pub mod sum_of_squares;
@@ -48,7 +50,7 @@ mod testing;
 /// The curated names of this crate.
 pub mod api {
     pub use crate::adamw::{AdamWStep, Moments, adamw};
-    pub use crate::causal_read::{causal_read, causal_read_with_memory};
+    pub use crate::causal_read::{Credit, causal_read, causal_read_with_memory};
     pub use crate::cross_entropy::cross_entropy;
     pub use crate::decode::{Activity, Decode, Parameters, Sizes, Weights};
     pub use crate::dropout::DropoutMask;
@@ -61,6 +63,7 @@ pub mod api {
     pub use crate::matrix::Precision;
     pub use crate::norm::norm;
     pub use crate::projection::projection;
+    pub use crate::retention::{Resets, Retention};
     pub use crate::rotation::{Frequencies, Rotation};
     pub use crate::sum_of_squares::sum_of_squares;
 
@@ -76,6 +79,7 @@ pub mod api {
         pub use crate::level::{chunk_length, level_in_chunks, level_with_memory_in_chunks};
         pub use crate::norm::reference as norm_reference;
         pub use crate::projection::reference as projection_reference;
+        pub use crate::retention::reference as retention_reference;
         pub use crate::rotation::reference as rotation_reference;
         pub use crate::sum_of_squares::reference as sum_of_squares_reference;
     }

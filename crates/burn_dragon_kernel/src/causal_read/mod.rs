@@ -1,19 +1,43 @@
 //! The read of the fast-weight memory: what earlier tokens, and only earlier tokens, left for this one.
 //!
 //! ```text
-//! read_t = q_t rho_0 + sum over s < t of (q_t . q_s) v_s          rho_T = rho_0 + sum over s of q_s (outer) v_s
+//! read_t = left(t, 0) q_t rho_0 + sum over s < t of left(t, s) (q_t . q_s) v_s
+//! rho_T  = left(T, 0) rho_0     + sum over s     of left(T, s) q_s (outer) v_s
 //! ```
 //!
 //! Keys are the queries (`Q = K`), values are the model stream itself, shared by all heads. There is no softmax and no
 //! scale. The read is strict: token t does not see itself, and the first token of an empty memory reads zero.
-//! (arXiv:2509.26507, appendix E; equation 8 with rotated keys.)
+//! (arXiv:2509.26507, appendix E; equation 8 with rotated keys.) What is left of what was written is
+//! [`Retention`]'s to say: by default all of it.
 
 pub mod reference;
 
+use crate::retention::Retention;
 use burn::tensor::Tensor;
 
 /// Tokens per block in [`causal_read_with_memory`]: scores are `block x block`, memory is used between blocks.
 pub const BLOCK: usize = 256;
+
+/// Which uses of a neuron's activity gradients flow back through. The values are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Credit {
+    /// All of them: what a token asks with, and what it writes.
+    #[default]
+    Full,
+    /// What a token asks with: keys, values and a memory carried in or out are constants, so that no gradient reaches
+    /// a token through the reads of later ones (paper section 7.2).
+    Queries,
+}
+
+impl Credit {
+    /// A tensor where it is a key, a value or a memory.
+    fn stored(self, tensor: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Full => tensor,
+            Self::Queries => tensor.detach(),
+        }
+    }
+}
 
 /// The read of a whole window from an empty memory (the parallel form).
 ///
@@ -24,14 +48,18 @@ pub const BLOCK: usize = 256;
 ///
 /// # Panics
 /// If the shapes do not fit together.
-pub fn causal_read(q: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
-    let [lanes, _, tokens, _] = q.dims();
+pub fn causal_read(q: Tensor<4>, v: Tensor<4>, retention: &Retention, credit: Credit) -> Tensor<4> {
+    let [lanes, heads, tokens, _] = q.dims();
     let width = v.dims()[3];
     crate::assert_shape("causal_read", "v", v.dims(), [lanes, 1, tokens, width]);
-    reference::causal_read(q, v)
+    retention.check("causal_read", lanes, heads, tokens);
+    let keys = credit.stored(q.clone());
+    reference::causal_read(q, keys, credit.stored(v), retention)
 }
 
 /// The read of `T` more tokens, and the memory after them (the recurrent form for one token, chunked for more).
+///
+/// A `rho` without autodiff is a constant: so is the memory returned, whatever it was written from.
 ///
 /// # Shapes
 /// - `q`: `[B, H, T, N]`, rotated by absolute position
@@ -41,28 +69,48 @@ pub fn causal_read(q: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
 ///
 /// # Panics
 /// If the shapes do not fit together.
-pub fn causal_read_with_memory(q: Tensor<4>, v: Tensor<4>, rho: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+pub fn causal_read_with_memory(
+    q: Tensor<4>,
+    v: Tensor<4>,
+    rho: Tensor<4>,
+    retention: &Retention,
+    credit: Credit,
+) -> (Tensor<4>, Tensor<4>) {
     let [lanes, heads, tokens, neurons] = q.dims();
     let width = v.dims()[3];
-    crate::assert_shape(
-        "causal_read_with_memory",
-        "v",
-        v.dims(),
-        [lanes, 1, tokens, width],
-    );
-    crate::assert_shape(
-        "causal_read_with_memory",
-        "rho",
-        rho.dims(),
-        [lanes, heads, neurons, width],
-    );
+    let operation = "causal_read_with_memory";
+    crate::assert_shape(operation, "v", v.dims(), [lanes, 1, tokens, width]);
+    crate::assert_shape(operation, "rho", rho.dims(), [lanes, heads, neurons, width]);
+    retention.check(operation, lanes, heads, tokens);
+    let is_constant = !rho.is_autodiff();
+    let (keys, v) = (credit.stored(q.clone()), credit.stored(v));
+    let (read, memory) = in_blocks(q, keys, v, credit.stored(rho), retention);
+    let memory = if is_constant {
+        memory.inner()
+    } else {
+        credit.stored(memory)
+    };
+    (read, memory)
+}
+
+/// Block by block, with the memory in between.
+fn in_blocks(
+    q: Tensor<4>,
+    keys: Tensor<4>,
+    v: Tensor<4>,
+    rho: Tensor<4>,
+    retention: &Retention,
+) -> (Tensor<4>, Tensor<4>) {
+    let tokens = q.dims()[2];
     if tokens <= BLOCK {
-        return reference::causal_read_with_memory(q, v, rho);
+        return reference::causal_read_with_memory(q, keys, v, rho, retention);
     }
-    let mut memory = rho;
-    let mut reads = Vec::with_capacity(tokens.div_ceil(BLOCK));
-    for (q, v) in q.split(BLOCK, 2).into_iter().zip(v.split(BLOCK, 2)) {
-        let (read, next) = reference::causal_read_with_memory(q, v, memory);
+    let (mut reads, mut memory) = (Vec::with_capacity(tokens.div_ceil(BLOCK)), rho);
+    for start in (0..tokens).step_by(BLOCK) {
+        let length = BLOCK.min(tokens - start);
+        let [q, keys, v] = [&q, &keys, &v].map(|whole| whole.clone().narrow(2, start, length));
+        let within = retention.window(start..start + length);
+        let (read, next) = reference::causal_read_with_memory(q, keys, v, memory, &within);
         reads.push(read);
         memory = next;
     }

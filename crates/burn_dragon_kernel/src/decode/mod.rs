@@ -3,7 +3,7 @@
 //! ```text
 //! v = norm(embed[token])
 //! L times:  x = relu(v decoder_x);  q = rotate(x, position)
-//!           a = norm(q rho);  rho += q (outer) v                  read before it is written, per head
+//!           a = norm(q rho);  rho = exp(-slope) (rho + q (outer) v)      read before it is written, per head
 //!           y = relu(a decoder_y) * x;  v = norm(v + norm(y encoder))
 //! logits = v lm_head
 //! ```

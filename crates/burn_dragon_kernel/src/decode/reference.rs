@@ -84,6 +84,10 @@ fn level(model: &Parameters<'_>, v: &[f64], rho: &mut [f64], position: u64) -> V
                 row[d] += q * v[d];
             }
         }
+        if let Some(slope) = model.slopes.get(head) {
+            let rows = &mut rho[of_head..][..neurons * width];
+            rows.iter_mut().for_each(|entry| *entry *= (-slope).exp());
+        }
         let a = norm(&read, model.eps);
         for (n, x) in x.iter().enumerate() {
             let y = column(&a, decoder_y, neurons, n).max(0.0) * x;

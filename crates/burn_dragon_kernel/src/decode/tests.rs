@@ -70,6 +70,7 @@ impl Model {
             encoder,
             lm_head,
             frequencies: &self.frequencies,
+            slopes: &[],
             eps: 1e-5,
         }
     }

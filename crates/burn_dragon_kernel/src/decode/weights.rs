@@ -49,6 +49,8 @@ pub struct Parameters<'a> {
     pub lm_head: &'a [f32],
     /// Turns per token of the `N/2` pairs of a head.
     pub frequencies: &'a Frequencies,
+    /// Slopes of the heads' decay, `[H]`, at least 0; empty where nothing is lost.
+    pub slopes: &'a [f64],
     /// What the norms add to the variance.
     pub eps: f64,
 }
@@ -87,6 +89,11 @@ impl Parameters<'_> {
             [self.frequencies.turns().len()],
             [neurons / 2],
         );
+        let slopes = if self.slopes.is_empty() { 0 } else { heads };
+        crate::assert_shape("decode", "the slopes", [self.slopes.len()], [slopes]);
+        if let Some(slope) = self.slopes.iter().find(|slope| !(**slope >= 0.0)) {
+            panic!("decode: a slope of {slope}, which is not at least 0");
+        }
     }
 }
 
@@ -109,7 +116,7 @@ impl Weights {
     /// Lays out a model.
     ///
     /// # Panics
-    /// If a slice has not the size it should have.
+    /// If a slice has not the size it should have, or a slope is not at least 0.
     pub fn new(parameters: &Parameters<'_>) -> Self {
         parameters.check();
         let sizes = parameters.sizes;

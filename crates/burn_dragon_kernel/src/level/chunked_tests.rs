@@ -37,7 +37,12 @@ fn is_on_an_edge(input: &LevelInput) -> bool {
         .clone()
         .matmul(input.weights.decoder_x().clone().unsqueeze());
     let x = drive.clone().clamp_min(0.0);
-    let read = crate::causal_read::causal_read(input.rotation.rotate(x.clone()), input.v.clone());
+    let read = crate::causal_read::causal_read(
+        input.rotation.rotate(x.clone()),
+        input.v.clone(),
+        &input.retention,
+        input.credit,
+    );
     let gate = norm(read, input.eps).matmul(input.weights.decoder_y().clone().unsqueeze());
     near(drive, x.ones_like()) || near(gate, x)
 }
@@ -320,6 +325,8 @@ fn five_tokens_by_hand_in_windows_of_two() {
         eps: 1e-5,
         dropout: None,
         precision: Precision::F32,
+        retention: Retention::default(),
+        credit: Credit::Full,
     };
     let memory = Memory::untracked(&input, Some(2)).unwrap();
     let (operands, mut rows) = (memory.operands(), vec![f32::NAN; 4 * WIDTH]);

@@ -17,7 +17,8 @@ use std::sync::Arc;
 /// The contribution of a level whose tokens read what is in `rho` beside each other, and the memory after them.
 ///
 /// Any split of a stream into calls gives what [`level`](super::level()) gives for the whole, and so do the gradients,
-/// which reach `rho` and pass through the memory returned; detach it where they should end.
+/// which reach `rho` and pass through the memory returned. Where they should end, give a `rho` without autodiff: it is a
+/// constant then, and the memory returned is without autodiff too.
 ///
 /// On the processor in f32 without autodiff `rho` is extended in place, unless another tensor shares it.
 ///
@@ -49,7 +50,8 @@ fn in_windows(input: LevelInput, rho: Tensor<4>, chunk: Option<usize>) -> (Tenso
     let [lanes, _, tokens, _] = input.v.dims();
     let [heads, width, neurons] = input.weights.decoder_x().dims();
     crate::assert_shape("level", "rho", rho.dims(), [lanes, heads, neurons, width]);
-    if input.v.dtype() != DType::F32 || rho.dtype() != DType::F32 {
+    let is_constant = input.v.is_autodiff() && !rho.is_autodiff();
+    if input.v.dtype() != DType::F32 || rho.dtype() != DType::F32 || !input.is_plain() || is_constant {
         return reference::level_with_memory(&input, rho);
     }
     let chunk = chunk.unwrap_or_else(|| chunk_length(tokens, width, true));

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! x = relu(v decoder_x);  q = rotate(x)
-//! a = norm(sum over s < t of (q_t . q_s) v_s)
+//! a = norm(sum over s < t of left(t, s) (q_t . q_s) v_s)            all is left by default (retention)
 //! y = relu(a decoder_y) * x
 //! u = sum over heads of dropout(y) encoder
 //! ```
@@ -26,8 +26,10 @@ pub use chunked::chunk_length;
 pub use memory::{level_with_memory, level_with_memory_in_chunks};
 pub use weights::LevelWeights;
 
+use crate::causal_read::Credit;
 use crate::dropout::DropoutMask;
 use crate::matrix::Precision;
+use crate::retention::Retention;
 use crate::rotation::Rotation;
 use burn::tensor::{DType, Tensor};
 
@@ -46,6 +48,10 @@ pub struct LevelInput {
     pub dropout: Option<DropoutMask>,
     /// How factors enter the products, where the level runs as tiles on the processor; elsewhere they are the tensors'.
     pub precision: Precision,
+    /// How long what tokens write is kept.
+    pub retention: Retention,
+    /// What gradients flow back through.
+    pub credit: Credit,
 }
 
 /// What a level contributes, and how busy it was.
@@ -81,7 +87,7 @@ pub fn level_in_chunks(input: LevelInput, chunk: usize) -> Tensor<4> {
 
 fn in_windows(input: LevelInput, chunk: Option<usize>) -> Tensor<4> {
     check(&input);
-    if input.v.dtype() != DType::F32 {
+    if input.v.dtype() != DType::F32 || !input.is_plain() {
         return reference::level(input).u;
     }
     match backward::tracked(&input, chunk) {
@@ -96,7 +102,7 @@ fn in_windows(input: LevelInput, chunk: Option<usize>) -> Tensor<4> {
 /// If the shapes do not fit together.
 pub fn level_with_activity(input: LevelInput) -> LevelOutput {
     check(&input);
-    let fast = (input.v.dtype() == DType::F32)
+    let fast = (input.v.dtype() == DType::F32 && input.is_plain())
         .then(|| cpu::untracked(&input, None))
         .flatten();
     fast.unwrap_or_else(|| {
@@ -117,9 +123,17 @@ pub fn level_with_activity(input: LevelInput) -> LevelOutput {
     })
 }
 
+impl LevelInput {
+    /// Whether all is kept and gradients flow through everything.
+    fn is_plain(&self) -> bool {
+        self.retention.keeps_all() && self.credit == Credit::Full
+    }
+}
+
 fn check(input: &LevelInput) {
     let [lanes, _, tokens, _] = input.v.dims();
-    let [_, width, neurons] = input.weights.decoder_x().dims();
+    let [heads, width, neurons] = input.weights.decoder_x().dims();
+    input.retention.check("level", lanes, heads, tokens);
     crate::assert_shape("level", "v", input.v.dims(), [lanes, 1, tokens, width]);
     let tables = input.rotation.cos.dims()[0];
     crate::assert_shape(

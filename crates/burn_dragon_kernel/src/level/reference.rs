@@ -19,14 +19,17 @@ pub struct Level {
 /// A level of a window that starts from an empty memory.
 pub fn level(input: LevelInput) -> Level {
     let x = projection(input.v.clone(), input.weights.decoder_x().clone()); // [B, H, T, N]
-    let read = causal_read(input.rotation.rotate(x.clone()), input.v.clone()); // [B, H, T, D]
+    let q = input.rotation.rotate(x.clone());
+    let read = causal_read(q, input.v.clone(), &input.retention, input.credit); // [B, H, T, D]
     after_read(&input, x, read)
 }
 
 /// A level of a window that reads and extends a memory, `[B, H, N, D]`: its contribution, and the memory after it.
 pub fn level_with_memory(input: &LevelInput, rho: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
     let x = projection(input.v.clone(), input.weights.decoder_x().clone()); // [B, H, T, N]
-    let (read, rho) = causal_read_with_memory(input.rotation.rotate(x.clone()), input.v.clone(), rho);
+    let q = input.rotation.rotate(x.clone());
+    let v = input.v.clone();
+    let (read, rho) = causal_read_with_memory(q, v, rho, &input.retention, input.credit);
     (after_read(input, x, read).u, rho)
 }
 

@@ -95,6 +95,8 @@ impl Case {
             eps: 1e-5,
             dropout: self.dropout.map(|probability| DropoutMask::new(11, probability)),
             precision: Precision::F32,
+            retention: Retention::default(),
+            credit: Credit::Full,
         }
     }
 

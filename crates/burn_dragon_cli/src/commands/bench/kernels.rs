@@ -6,7 +6,7 @@ use super::subject::{Subject, batch};
 use crate::args::BenchKernelsArgs;
 use burn::tensor::{Device, Distribution, Tensor};
 use burn_dragon::api::core::{Dragon, DragonConfig, Precision};
-use burn_dragon::api::kernel::{LevelInput, LevelWeights, level, norm};
+use burn_dragon::api::kernel::{Credit, LevelInput, LevelWeights, Retention, level, norm};
 use serde_json::json;
 use std::time::Instant;
 
@@ -96,6 +96,8 @@ fn level_input(dragon: &Dragon, v: Tensor<4>, device: &Device, precision: Precis
         eps: config.norm_eps,
         dropout: None,
         precision,
+        retention: Retention::default(),
+        credit: Credit::default(),
     }
 }
 

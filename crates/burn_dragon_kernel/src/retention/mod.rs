@@ -1,0 +1,117 @@
+//! What is left for token t of what token s wrote: decay with distance, and resets, which nothing crosses.
+//!
+//! ```text
+//! left(t, s) = exp(-slope_h (t - s)), and 0 where a reset lies in s+1 ..= t
+//! ```
+//!
+//! Tokens of a window are counted from 0. A reset at r empties memory before token r is read. The memory that a window
+//! begins with counts as written at 0 and not reset there: for token t there is `exp(-slope_h t)` of it, and nothing
+//! after a reset in `0 ..= t`. The memory of T tokens is what would be left for token T.
+//!
+//! Decay multiplies the scores of a linear read: it is ALiBi, `U = lambda I`, of the paper's section 6.1, where
+//! `lambda_h = exp(-slope_h)`.
+
+pub mod reference;
+
+use burn::tensor::Tensor;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// How long what was written is kept; by default for good.
+#[derive(Clone, Debug, Default)]
+pub struct Retention {
+    /// Slopes of the heads, `[H]`, at least 0: what is left falls by `exp(-slope)` a token. None: nothing is lost.
+    pub decay: Option<Tensor<1>>,
+    /// Where memory is emptied.
+    pub resets: Resets,
+}
+
+impl Retention {
+    /// Whether all that was written is kept for good.
+    pub fn keeps_all(&self) -> bool {
+        self.decay.is_none() && self.resets.is_empty()
+    }
+
+    /// The retention within some of a window's tokens, counted from the first of them.
+    pub fn window(&self, tokens: Range<usize>) -> Self {
+        Self {
+            decay: self.decay.clone(),
+            resets: self.resets.window(tokens),
+        }
+    }
+
+    /// Panics unless there is a slope for each head, and, if there are any, a list of resets for each lane, all of
+    /// them before the window's end.
+    #[track_caller]
+    pub(crate) fn check(&self, operation: &str, lanes: usize, heads: usize, tokens: usize) {
+        if let Some(slopes) = &self.decay {
+            crate::assert_shape(operation, "the decay", slopes.dims(), [heads]);
+        }
+        if let Some(lists) = &self.resets.0 {
+            crate::assert_shape(operation, "the resets", [lists.len()], [lanes]);
+            let last = lists.iter().filter_map(|list| list.last()).max();
+            if let Some(last) = last.filter(|&&last| last >= tokens) {
+                panic!("{operation}: a reset at token {last} of {tokens}");
+            }
+        }
+    }
+}
+
+/// Tokens of a window before which a lane's memory is emptied; by default none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resets(Option<Arc<[Vec<usize>]>>);
+
+impl Resets {
+    /// The resets of each lane, ascending; the first token of a window is 0.
+    ///
+    /// # Panics
+    /// If a list is not strictly ascending.
+    pub fn new(lanes: Vec<Vec<usize>>) -> Self {
+        for list in &lanes {
+            assert!(
+                list.is_sorted_by(|a, b| a < b),
+                "resets: {list:?} is not ascending"
+            );
+        }
+        let some = lanes.iter().any(|list| !list.is_empty());
+        Self(some.then(|| lanes.into()))
+    }
+
+    /// Whether no memory is ever emptied.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The resets of a lane.
+    ///
+    /// # Panics
+    /// If there are resets, but not of that lane.
+    pub fn of_lane(&self, lane: usize) -> &[usize] {
+        self.0.as_ref().map_or(&[], |lists| &lists[lane])
+    }
+
+    /// The resets within some of a window's tokens, counted from the first of them.
+    pub fn window(&self, tokens: Range<usize>) -> Self {
+        let Some(lists) = &self.0 else {
+            return Self::default();
+        };
+        let within = |list: &Vec<usize>| {
+            let within = list.iter().filter(|reset| tokens.contains(reset));
+            within.map(|reset| reset - tokens.start).collect()
+        };
+        Self::new(lists.iter().map(within).collect())
+    }
+
+    /// A window of `tokens` of a lane, cut before each reset, so that no piece loses anything within itself.
+    pub(crate) fn pieces(&self, lane: usize, tokens: usize) -> impl Iterator<Item = Range<usize>> {
+        let inner = self.of_lane(lane).iter().filter(|&&reset| reset > 0).copied();
+        let ends = inner.clone().chain([tokens]);
+        [0].into_iter()
+            .chain(inner)
+            .zip(ends)
+            .map(|(start, end)| start..end)
+    }
+}
+
+#[cfg(test)]
+mod tests;

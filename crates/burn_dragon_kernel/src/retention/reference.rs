@@ -1,0 +1,60 @@
+//! The definition of retention: factors that what is read and written is multiplied by, in plain tensor operations.
+
+use super::Retention;
+use burn::tensor::{Tensor, TensorData};
+
+/// What is left of one thing for another; a dimension of lanes or heads is 1 where all have the same.
+#[derive(Clone, Debug)]
+pub struct Factors {
+    /// For token t, row by row, of what token s wrote, column by column: `[B or 1, H or 1, T, T]`, strictly lower.
+    pub between: Tensor<4>,
+    /// For each token, of the memory before the window: `[B or 1, H or 1, T, 1]`.
+    pub recalled: Tensor<4>,
+    /// In the memory after the window, of what each token wrote: `[B or 1, H or 1, T, 1]`.
+    pub written: Tensor<4>,
+    /// In the memory after the window, of the memory before it: `[B or 1, H or 1, 1, 1]`.
+    pub kept: Tensor<4>,
+}
+
+/// The factors of a window of `tokens`, of the type and on the device of `like`; differentiable in the slopes.
+pub fn factors(retention: &Retention, tokens: usize, like: &Tensor<4>) -> Factors {
+    let all = 0..tokens;
+    let left = |reader: &[usize], writer: &[Option<usize>]| left(retention, reader, writer, like);
+    let (readers, writers): (Vec<_>, Vec<_>) = all.map(|token| (token, Some(token))).unzip();
+    // The memory after the window is what a token T would read.
+    Factors {
+        between: left(&readers, &writers).tril(-1),
+        recalled: left(&readers, &[None]),
+        written: left(&[tokens], &writers).swap_dims(2, 3),
+        kept: left(&[tokens], &[None]),
+    }
+}
+
+/// What is left for readers of what writers wrote: `[B or 1, H or 1, R, W]`. A writer None is the memory before the
+/// window. Where a reader is no later than the writer, there is all of it.
+fn left(retention: &Retention, readers: &[usize], writers: &[Option<usize>], like: &Tensor<4>) -> Tensor<4> {
+    let pairs = || readers.iter().flat_map(|&t| writers.iter().map(move |&s| (t, s)));
+    let (rows, columns) = (readers.len(), writers.len());
+    let table = |values: Vec<f64>, lanes: usize| {
+        let data = TensorData::new(values, [lanes, 1, rows, columns]).convert_dtype(like.dtype());
+        Tensor::<4>::from_data(data, (&like.device(), like.dtype()))
+    };
+    let left = match &retention.decay {
+        None => table(vec![1.0; rows * columns], 1),
+        Some(slopes) => {
+            let distances = pairs().map(|(t, s)| t.saturating_sub(s.unwrap_or(0)) as f64);
+            let slopes: Tensor<4> = slopes.clone().cast(like.dtype()).reshape([1, -1, 1, 1]);
+            (slopes * table(distances.collect(), 1)).neg().exp()
+        }
+    };
+    let Some(lanes) = &retention.resets.0 else {
+        return left;
+    };
+    let open = lanes.iter().flat_map(|resets| {
+        pairs().map(move |(t, s)| {
+            let reset = |&r: &usize| s.is_none_or(|s| r > s) && r <= t;
+            f64::from(u8::from(!resets.iter().any(reset)))
+        })
+    });
+    left * table(open.collect(), lanes.len())
+}
