@@ -1,11 +1,27 @@
 //! Memory as a value: what a model carries from one token to the next.
+//!
+//! | what | where |
+//! |---|---|
+//! | the value itself; between devices, precisions, training and inference | here |
+//! | emptying, choosing and joining lanes | `lanes.rs` |
+//! | norms, effective ranks, distances | `health.rs` |
+//! | position 0 again, outputs unchanged | `rebase.rs` |
+//! | what does not fit | `error.rs` |
+
+mod error;
+mod health;
+mod lanes;
+mod rebase;
+
+pub use error::StateError;
 
 use crate::config::DragonConfig;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 /// The carried state of `B` lanes: the fast-weight memory of each level and each lane's position.
 ///
-/// Its size depends on the model alone, never on how much has been read. Cloning it forks the stream.
+/// Its size depends on the model alone, never on how much has been read. Cloning it forks the stream, without a copy
+/// until one of both goes on.
 #[derive(Clone, Debug)]
 pub struct DragonState {
     rho: Vec<Tensor<4>>, // one [B, H, N, D] a level
@@ -47,6 +63,42 @@ impl DragonState {
         self.positions.len()
     }
 
+    /// Bytes of the memories. They do not grow with what is read.
+    pub fn bytes(&self) -> u64 {
+        let of = |rho: &Tensor<4>| (rho.shape().num_elements() * rho.dtype().size()) as u64;
+        self.rho.iter().map(of).sum()
+    }
+
+    /// The same memory as a constant: gradients end here, as at the edge of a window of truncated backpropagation.
+    pub fn detach(self) -> Self {
+        self.map(Tensor::detach)
+    }
+
+    /// The same memory without autodiff, for inference.
+    pub fn inner(self) -> Self {
+        self.map(Tensor::inner)
+    }
+
+    /// The same memory with autodiff, for training: a constant until something that is tracked writes to it.
+    pub fn autodiff(self) -> Self {
+        self.map(Tensor::autodiff)
+    }
+
+    /// The same memory on another device.
+    pub fn to_device(self, device: &Device) -> Self {
+        self.map(|rho| rho.to_device(device))
+    }
+
+    /// The same memory in another precision of floats.
+    pub fn cast(self, dtype: DType) -> Self {
+        self.map(|rho| rho.cast(dtype))
+    }
+
+    fn map(mut self, change: impl FnMut(Tensor<4>) -> Tensor<4>) -> Self {
+        self.rho = self.rho.into_iter().map(change).collect();
+        self
+    }
+
     /// Refuses a state that does not belong to a model of this shape and this number of lanes.
     ///
     /// # Errors
@@ -74,42 +126,4 @@ impl DragonState {
             }),
         }
     }
-}
-
-/// A state that does not belong to the model or the batch.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StateError {
-    /// Another number of streams.
-    #[error(
-        "the state carries {state} lanes but {tokens} lanes of tokens were given; make one state per batch"
-    )]
-    Lanes {
-        /// Lanes of the state.
-        state: usize,
-        /// Lanes of the tokens.
-        tokens: usize,
-    },
-    /// Another number of levels.
-    #[error(
-        "the state has {state} levels but the model has {model}; a state belongs to the model that wrote it"
-    )]
-    Levels {
-        /// Levels of the state.
-        state: usize,
-        /// Levels of the model.
-        model: usize,
-    },
-    /// Another shape of memory.
-    #[error(
-        "the memory of level {level} has shape {given:?}, expected {expected:?} [lanes, heads, neurons, width]; \
-         a state belongs to the model that wrote it"
-    )]
-    Shape {
-        /// The level.
-        level: usize,
-        /// The shape it has.
-        given: [usize; 4],
-        /// The shape it should have.
-        expected: [usize; 4],
-    },
 }

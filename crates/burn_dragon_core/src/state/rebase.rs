@@ -1,0 +1,55 @@
+//! Position 0 again, outputs unchanged.
+
+use super::{DragonState, StateError};
+use crate::config::DragonConfig;
+use burn::tensor::{DType, Tensor};
+
+impl DragonState {
+    /// The same memory at position 0: what follows gets the outputs that it would have got.
+    ///
+    /// Only differences of positions matter, so that keys and queries may turn together. What was written at position s
+    /// was turned by `s` times its pair's frequency; turning the rows of the memory back by the lane's position p makes
+    /// that `s - p`, and the next query, at position 0 instead of p, meets it at the angle it would have met it at:
+    ///
+    /// ```text
+    /// rho[2i]     <-  cos rho[2i]   + sin rho[2i+1]        cos, sin of 2 pi frac(p frequency_i), in f64
+    /// rho[2i+1]   <-  cos rho[2i+1] - sin rho[2i]
+    /// ```
+    ///
+    /// # Errors
+    /// If the state is not of this model's shape.
+    pub fn rebase(self, config: &DragonConfig) -> Result<Self, StateError> {
+        self.check(config, self.lanes())?;
+        if self.positions.iter().all(|&position| position == 0) {
+            return Ok(self);
+        }
+        let (rho, positions) = self.into_parts();
+        let turned = rho.into_iter().map(|rho| turn_back(rho, config, &positions));
+        Ok(Self {
+            rho: turned.collect(),
+            positions: vec![0; positions.len()],
+        })
+    }
+}
+
+/// Turns the neuron pairs of each lane by minus its position.
+fn turn_back(rho: Tensor<4>, config: &DragonConfig, positions: &[u64]) -> Tensor<4> {
+    let ([lanes, heads, neurons, width], dtype) = (rho.dims(), rho.dtype());
+    let working = if dtype == DType::F64 { dtype } else { DType::F32 };
+    let device = rho.device().inner();
+    let rotation = config.frequencies().rotation(positions, 1, working, &device);
+    let unit = |table: Tensor<4>| {
+        let tables = table.dims()[0]; // one for all lanes where they are together
+        table.reshape([tables, 1, neurons / 2, 1, 1])
+    };
+    let (cos, sin) = (unit(rotation.cos), unit(rotation.sin));
+    let pairs: Tensor<5> = rho.cast(working).reshape([lanes, heads, neurons / 2, 2, width]);
+    let (even, odd) = (pairs.clone().narrow(3, 0, 1), pairs.narrow(3, 1, 1));
+    let turned = [
+        even.clone() * cos.clone() + odd.clone() * sin.clone(),
+        odd * cos - even * sin,
+    ];
+    Tensor::cat(turned.into(), 3)
+        .reshape([lanes, heads, neurons, width])
+        .cast(dtype)
+}
