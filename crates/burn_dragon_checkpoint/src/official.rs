@@ -83,6 +83,7 @@ impl OfficialConfig {
             rope_theta: self.rope_theta,
             norm_eps: self.layer_norm_eps,
             init_std: 0.02,
+            decay: None,
         }
     }
 }

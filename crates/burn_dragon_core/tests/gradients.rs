@@ -48,7 +48,7 @@ fn loss(dragon: &Dragon, form: Form) -> Tensor<1> {
         ),
         Form::Stepwise => {
             let (first, state) = dragon
-                .forward_with_state(tokens.clone().narrow(1, 0, 2), dragon.empty_state(2))
+                .forward_with_state(tokens.clone().narrow(1, 0, 2), dragon.empty_state(2).autodiff())
                 .unwrap();
             let (second, _) = dragon.forward_with_state(tokens.narrow(1, 2, 3), state).unwrap();
             Tensor::cat(vec![first, second], 1)

@@ -13,7 +13,7 @@ use burn_dragon_core::level::Level;
 use burn_dragon_core::parameters::{load, snapshot};
 use burn_dragon_core::seed::Rng;
 use burn_dragon_core::{Dragon, DragonConfig, DragonState, Pass};
-use burn_dragon_kernel::api::{Frequencies, LevelWeights, Precision, norm};
+use burn_dragon_kernel::api::{Credit, Frequencies, LevelWeights, Precision, Retention, norm};
 
 const TOKENS: usize = 24;
 
@@ -211,6 +211,8 @@ fn logits_with(dragon: &Dragon, turns: &[f64], rows: &[Vec<i32>]) -> Vec<f64> {
         rotation: &rotation,
         eps: config.norm_eps,
         precision: Precision::F32,
+        retention: &Retention::default(),
+        credit: Credit::Full,
     };
     let rows = batch(rows).reshape([TOKENS]);
     let v: Tensor<2> = norm(dragon.embed.val().select(0, rows), config.norm_eps);
@@ -398,6 +400,8 @@ fn invariant_31_the_stream_has_mean_zero_and_variance_one_after_every_level() {
         rotation: &rotation,
         eps: config.norm_eps,
         precision: Precision::F32,
+        retention: &Retention::default(),
+        credit: Credit::Full,
     };
     let rows: Tensor<2> = dragon
         .embed

@@ -1,5 +1,7 @@
 //! Everything that can go wrong with text, and what to do about it.
 
+use burn_dragon_stream::StreamError;
+use burn_dragon_train::TrainError;
 use std::path::PathBuf;
 
 /// An error of the language crate.
@@ -171,6 +173,12 @@ pub enum LanguageError {
         /// Answers given.
         given: usize,
     },
+    /// Text that cannot be read as streams.
+    #[error("the text cannot be read as streams: {0}")]
+    Stream(#[from] StreamError),
+    /// A setting of the training that is out of range.
+    #[error(transparent)]
+    Training(#[from] TrainError),
 }
 
 fn did_you_mean(similar: &[String]) -> String {

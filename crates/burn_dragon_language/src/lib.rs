@@ -6,6 +6,7 @@
 //! | text to tokens and back | [`tokenizer`] |
 //! | sources, documents, windows | [`data`] |
 //! | the embedded tales and the recall probe | [`tales`] |
+//! | lanes of documents, and the memory carried between steps | [`streams`] |
 //! | what the trainer is told | [`task`] |
 //! | evaluation: loss, bits per byte, density, recall | [`evaluate`] |
 //! | a model with its tokenizer | [`model`] |
@@ -17,6 +18,7 @@ pub mod error;
 pub mod evaluate;
 pub mod generate;
 pub mod model;
+pub mod streams;
 pub mod tales;
 pub mod task;
 pub mod tokenizer;
@@ -42,6 +44,7 @@ pub mod api {
     pub mod expert {
         pub use crate::data::{Split, SplitKind, Tokens, WindowPlan};
         pub use crate::generate::Sampler;
+        pub use crate::streams::{Batch, StreamPlan, Streams};
         pub use crate::tales::{Recall, Tale};
     }
 }

@@ -5,14 +5,18 @@ use crate::data::{Corpus, SourceConfig, WindowPlan};
 use crate::error::LanguageError;
 use crate::evaluate::{Evaluator, LanguageEvaluation, inputs_and_targets, recall_lines};
 use crate::generate::Generator;
+use crate::streams::{Batch, StreamPlan, Streams, Window};
 use crate::tales::RecallProbe;
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
-use burn_dragon_core::density::DensityProbe;
+use burn_dragon_core::density::{Density, DensityProbe};
 use burn_dragon_core::loss::cross_entropy;
+use burn_dragon_core::seed::derive;
 use burn_dragon_core::{Dragon, DragonConfig, Pass, parameters};
+use burn_dragon_stream::api::TbpttWindow;
 use burn_dragon_train::TrainError;
+use burn_dragon_train::settings::TrainingConfig;
 use burn_dragon_train::task::{Evaluation, Loss, LossContext, Metrics, Scope, Task};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,6 +32,7 @@ pub struct LanguageTask {
     corpus: Corpus,
     train_windows: WindowPlan,
     validation_windows: WindowPlan,
+    streams: Option<StreamPlan>,
     probes: Option<Probes>,
     device: Device,
 }
@@ -70,9 +75,13 @@ impl LanguageTask {
         };
         let train_windows = WindowPlan::new(&corpus.train, block, config.dataset.windows)?;
         let run = windows_of_a_run(config, &train_windows);
+        let streams = config.training.streams.as_ref().map(|streams| {
+            StreamPlan::new(streams, &config.training, &corpus, config.dataset.windows)
+        });
         Ok(Self {
             train_windows: train_windows.for_run(run),
             validation_windows: WindowPlan::new(&corpus.validation, block, config.dataset.windows)?,
+            streams: streams.transpose()?,
             config: config.clone(),
             model_config,
             corpus,
@@ -140,49 +149,56 @@ impl LanguageTask {
 
 impl Task for LanguageTask {
     type Model = Dragon;
-    type Batch = (Tensor<2, Int>, Tensor<2, Int>);
+    type Batch = Batch;
+    type Carry = Option<Streams>;
 
     fn family(&self) -> &'static str {
         "language"
     }
 
-    fn batch(&self, step: u64, micro: u32) -> Result<Self::Batch, TrainError> {
+    fn carry(&self, model: &Dragon) -> Result<Self::Carry, TrainError> {
+        Ok(self.streams.as_ref().map(|plan| plan.start(model)))
+    }
+
+    fn batch(&self, step: u64, micro: u32, carry: &mut Self::Carry) -> Result<Batch, TrainError> {
         let training = &self.config.training;
-        let first = (step * u64::from(training.accumulate) + u64::from(micro)) * training.batch_size as u64;
+        let index = step * u64::from(training.accumulate) + u64::from(micro);
+        if let (Some(plan), Some(streams)) = (&self.streams, carry) {
+            return Ok(plan.batch(index, &self.corpus.train, streams, &self.device));
+        }
+        let first = index * training.batch_size as u64;
         let windows = (0..training.batch_size as u64)
             .map(|lane| self.train_windows.window(training.seed, first + lane));
         let ids = &self.corpus.train.ids;
         let rows: Vec<&[u32]> = windows.map(|window| &ids[window]).collect();
-        Ok(inputs_and_targets(&rows, &self.device))
+        let (inputs, targets) = inputs_and_targets(&rows, &self.device);
+        Ok(Batch::of_window(inputs, targets))
     }
 
     fn loss(
         &self,
         model: &Dragon,
-        (inputs, targets): Self::Batch,
+        batch: Batch,
+        carry: &mut Self::Carry,
         context: LossContext,
     ) -> Result<Loss, TrainError> {
         let mut metrics = Metrics::new();
-        if context.watch {
-            // One lane without autodiff: a few per cent of a step, on the steps that are logged.
-            let mut probe = DensityProbe::default();
-            let pass = Pass {
-                density: Some(&mut probe),
-                ..Pass::default()
-            };
-            model
-                .valid()
-                .forward_pass(inputs.clone().narrow(0, 0, 1).inner(), pass);
-            let density = probe.density();
+        if context.watch
+            && let Some(window) = batch.windows.last()
+        {
+            let density = density_of_a_lane(model, window);
             metrics.insert("x_density".into(), density.mean_x());
             metrics.insert("y_density".into(), density.mean_y());
         }
-        let pass = Pass {
-            dropout_seed: Some(context.dropout_seed),
-            precision: self.config.training.precision,
-            ..Pass::default()
+        let reader = Reader {
+            model,
+            seed: context.dropout_seed,
+            training: &self.config.training,
         };
-        let value = cross_entropy(model.forward_pass(inputs, pass), targets);
+        let value = match (&self.streams, carry) {
+            (Some(plan), Some(streams)) => reader.streams(plan.window(), batch, streams)?,
+            _ => reader.windows(batch),
+        };
         Ok(Loss { value, metrics })
     }
 
@@ -221,11 +237,18 @@ impl Task for LanguageTask {
     }
 
     fn units_per_batch(&self) -> u64 {
-        (self.config.training.batch_size * self.config.training.block_size) as u64
+        let learning = self
+            .streams
+            .as_ref()
+            .map_or(1, |plan| plan.window().backprop_steps());
+        (self.config.training.batch_size * self.config.training.block_size * learning) as u64
     }
 
     fn units_per_epoch(&self) -> u64 {
-        self.train_windows.windows_per_epoch() as u64 * self.config.training.block_size as u64
+        match &self.streams {
+            Some(plan) => plan.tokens_per_epoch() as u64,
+            None => self.train_windows.windows_per_epoch() as u64 * self.config.training.block_size as u64,
+        }
     }
 
     fn flops_per_unit(&self) -> u64 {
@@ -236,11 +259,16 @@ impl Task for LanguageTask {
 
     fn bytes_per_step(&self) -> u64 {
         let (cost, training) = (self.model_config.cost(), &self.config.training);
-        if self.device.clone().inner() == Device::flex() {
+        let window = if self.device.clone().inner() == Device::flex() {
             cost.training_bytes(training.batch_size, training.block_size)
         } else {
             cost.training_bytes_unfused(training.batch_size, training.block_size)
-        }
+        };
+        let Some(plan) = &self.streams else {
+            return window;
+        };
+        let learning = plan.window().backprop_steps();
+        window * learning as u64 + cost.carried_bytes(plan.most_lanes(), learning)
     }
 
     fn derived(&self) -> Option<(&'static str, f64)> {
@@ -270,6 +298,99 @@ impl Task for LanguageTask {
             return Err(burn_dragon_checkpoint::CheckpointError::corrupt(&path, reason).into());
         }
         Ok(parameters::load(model, |name, _| file.tensors.remove(name)))
+    }
+
+    fn save_carry(&self, carry: &Self::Carry, folder: &Path) -> Result<(), TrainError> {
+        Ok(carry.as_ref().map_or(Ok(()), |streams| streams.save(folder))?)
+    }
+
+    fn restore_carry(
+        &self,
+        model: &Dragon,
+        carry: &mut Self::Carry,
+        folder: &Path,
+    ) -> Result<(), TrainError> {
+        match carry {
+            Some(streams) => Ok(streams.restore(model, folder)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Shares of active neurons in one lane, without autodiff: a few per cent of a step, on the steps that are logged.
+fn density_of_a_lane(model: &Dragon, window: &Window) -> Density {
+    let mut probe = DensityProbe::default();
+    let pass = Pass {
+        density: Some(&mut probe),
+        resets: window.resets.first_lane(),
+        ..Pass::default()
+    };
+    let lane = window.inputs.clone().narrow(0, 0, 1).inner();
+    model.valid().forward_pass(lane, pass);
+    probe.density()
+}
+
+/// A model about to read what it learns from.
+struct Reader<'a> {
+    model: &'a Dragon,
+    seed: u64,
+    training: &'a TrainingConfig,
+}
+
+impl Reader<'_> {
+    /// The mean loss of windows that each begin with an empty memory.
+    fn windows(&self, batch: Batch) -> Tensor<1> {
+        let losses = batch.windows.into_iter().enumerate().map(|(place, window)| {
+            let pass = self.pass(place, &window);
+            cross_entropy(self.model.forward_pass(window.inputs, pass), window.targets)
+        });
+        Tensor::cat(losses.collect(), 0).mean()
+    }
+
+    /// The mean loss of the windows that learn, after those that only fill the memory, which goes on to the next batch.
+    fn streams(
+        &self,
+        window: TbpttWindow,
+        batch: Batch,
+        streams: &mut Streams,
+    ) -> Result<Tensor<1>, TrainError> {
+        let mut state = streams.take(batch.scale);
+        let mut losses = Vec::with_capacity(window.backprop_steps());
+        for (place, read) in batch.windows.into_iter().enumerate() {
+            let pass = self.pass(place, &read);
+            if place < window.detach_prefix_steps() {
+                let inputs = read.inputs.inner();
+                let after = self.model.valid().forward_pass_with_state(inputs, state, pass);
+                (_, state) = after.map_err(TrainError::task)?;
+                continue;
+            }
+            // Gradients go through the memory between windows that learn together, and no further.
+            if place == window.detach_prefix_steps() && window.backprop_steps() > 1 {
+                state = state.autodiff();
+            }
+            let (logits, after) = self
+                .model
+                .forward_pass_with_state(read.inputs, state, pass)
+                .map_err(TrainError::task)?;
+            losses.push(cross_entropy(logits, read.targets));
+            state = after;
+        }
+        streams.put_back(batch.scale, state.inner());
+        Ok(Tensor::cat(losses, 0).mean())
+    }
+
+    fn pass(&self, place: usize, window: &Window) -> Pass<'static> {
+        Pass {
+            // The first window's masks are those of a step of one window.
+            dropout_seed: Some(match place {
+                0 => self.seed,
+                _ => derive(self.seed, "window", 0, place as u64),
+            }),
+            precision: self.training.precision,
+            credit: self.training.credit,
+            resets: window.resets.clone(),
+            ..Pass::default()
+        }
     }
 }
 

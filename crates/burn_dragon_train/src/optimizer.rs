@@ -184,9 +184,20 @@ impl AdamW {
             .find(|group| group.parameters.iter().any(|parameter| parameter == name))
     }
 
+    /// The rates of a parameter of so many axes.
+    fn rates(&self, name: &str, axes: usize, learning_rate: f64) -> Rates {
+        let usual = if axes > 1 { self.config.weight_decay } else { 0.0 };
+        let group = self.group(name);
+        Rates {
+            learning: learning_rate * group.map_or(1.0, |group| group.learning_rate_factor),
+            decay: group.and_then(|group| group.weight_decay).unwrap_or(usual),
+        }
+    }
+
     /// The new value of one parameter, flattened, from its gradient and a factor on it.
     fn update(
         &mut self,
+        name: &str,
         value: Tensor<1>,
         (gradient, scale): (Tensor<1>, f64),
         Rates { learning, decay }: Rates,

@@ -96,7 +96,12 @@ pub trait Task {
     ///
     /// # Errors
     /// If it is missing or damaged, or belongs to other data or another model.
-    fn restore_carry(&self, carry: &mut Self::Carry, folder: &Path) -> Result<(), TrainError>;
+    fn restore_carry(
+        &self,
+        model: &Self::Model,
+        carry: &mut Self::Carry,
+        folder: &Path,
+    ) -> Result<(), TrainError>;
 }
 
 /// What a loss may depend on beside the batch.

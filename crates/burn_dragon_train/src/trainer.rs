@@ -193,7 +193,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         if let Some(folder) = &found {
             state = self.vault.read_state(folder)?;
             model = self.task.restore(model, folder.path())?;
-            self.task.restore_carry(&mut carry, folder.path())?;
+            self.task.restore_carry(&model, &mut carry, folder.path())?;
             optimizer.restore(&folder.path().join("optimizer.bpk"), &device_of(&model).inner())?;
             self.vault.point_again(folder, state.best_step)?;
         }

@@ -174,9 +174,11 @@ fn dry_run(
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
+    let mut carry = task.carry(model)?;
     let out = task.loss(
         model,
-        task.batch(0, 0)?,
+        task.batch(0, 0, &mut carry)?,
+        &mut carry,
         LossContext {
             dropout_seed: 0,
             watch: false,

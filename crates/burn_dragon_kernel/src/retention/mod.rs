@@ -90,6 +90,14 @@ impl Resets {
         self.0.as_ref().map_or(&[], |lists| &lists[lane])
     }
 
+    /// The resets of the first lane alone.
+    pub fn first_lane(&self) -> Self {
+        match &self.0 {
+            Some(lists) => Self::new(lists[..1].to_vec()),
+            None => Self::default(),
+        }
+    }
+
     /// The resets within some of a window's tokens, counted from the first of them.
     pub fn window(&self, tokens: Range<usize>) -> Self {
         let Some(lists) = &self.0 else {
