@@ -1,0 +1,322 @@
+//! A corpus as the lengths of its documents, and the spans of tokens read from it.
+
+use std::{num::NonZeroUsize, ops::Range, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{error::StreamError, hash::fold};
+
+/// Tokens of one document that are read in a row.
+///
+/// They are *inputs*: the target of each is the next token of the same document, so a document of `n` tokens offers
+/// `n - 1` inputs, and nothing is ever predicted across documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Span {
+    /// Which document, from 0.
+    pub document: usize,
+    /// Its first input, in tokens from the document's start.
+    pub start: usize,
+    /// How many inputs, at least 1.
+    pub len: usize,
+    /// Memory is emptied before the first input is read.
+    pub begins: bool,
+}
+
+impl Span {
+    /// The inputs, in tokens from the document's start.
+    pub fn inputs(&self) -> Range<usize> {
+        self.start..self.start + self.len
+    }
+
+    /// The targets of the inputs: the same range one token on.
+    pub fn targets(&self) -> Range<usize> {
+        self.start + 1..self.start + self.len + 1
+    }
+}
+
+/// What tells one corpus from another without its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fingerprint {
+    /// Number of documents, those without an input too.
+    pub documents: usize,
+    /// Tokens of all documents.
+    pub tokens: usize,
+    /// Hash of every length in order, and of where long documents are cut.
+    pub digest: u64,
+}
+
+/// Inputs that are always read in a row: a document, or a piece of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) document: usize,
+    pub(crate) start: usize,
+    pub(crate) inputs: usize,
+}
+
+/// The lengths of a corpus' documents; all that is known of it here. A clone shares them.
+///
+/// ```
+/// use burn_dragon_stream::Documents;
+///
+/// let documents = Documents::from_lengths(&[5, 1, 9])?;
+/// assert_eq!(documents.count(), 3);
+/// assert_eq!(documents.inputs(), 4 + 8); // a document of one token has nothing to predict
+/// # Ok::<(), burn_dragon_stream::StreamError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Documents {
+    /// Where each document starts in the tokens of all, and where the last one ends.
+    bounds: Arc<[usize]>,
+    /// In the order of the text.
+    pieces: Arc<[Piece]>,
+    inputs: usize,
+    fingerprint: Fingerprint,
+}
+
+impl Documents {
+    /// Documents of these many tokens, laid one after another.
+    ///
+    /// # Errors
+    /// [`StreamError::NoDocument`] if none has 2 tokens or more, [`StreamError::TooLong`] if a `usize` cannot count
+    /// all tokens.
+    pub fn from_lengths(lengths: &[usize]) -> Result<Self, StreamError> {
+        let mut bounds = Vec::with_capacity(lengths.len() + 1);
+        let mut end = 0usize;
+        bounds.push(end);
+        for &length in lengths {
+            end = end.checked_add(length).ok_or(StreamError::TooLong)?;
+            bounds.push(end);
+        }
+        Self::from_bounds(bounds)
+    }
+
+    /// Documents that start at these tokens of a text of `tokens` tokens; each ends where the next one starts. Text
+    /// before the first start belongs to no document.
+    ///
+    /// # Errors
+    /// [`StreamError::NoDocument`] if none has 2 tokens or more, [`StreamError::Starts`] if a start is before the one
+    /// before it or behind the end.
+    pub fn from_starts(starts: &[usize], tokens: usize) -> Result<Self, StreamError> {
+        let bounds: Vec<usize> = starts.iter().copied().chain([tokens]).collect();
+        match bounds.windows(2).position(|pair| pair[0] > pair[1]) {
+            Some(document) => {
+                let (start, next) = (bounds[document], bounds[document + 1]);
+                Err(StreamError::Starts {
+                    document,
+                    start,
+                    next,
+                })
+            }
+            None => Self::from_bounds(bounds),
+        }
+    }
+
+    fn from_bounds(bounds: Vec<usize>) -> Result<Self, StreamError> {
+        if bounds.windows(2).all(|pair| pair[1] - pair[0] < 2) {
+            let documents = bounds.len() - 1;
+            return Err(StreamError::NoDocument { documents });
+        }
+        Ok(Self::with_pieces(bounds.into(), None))
+    }
+
+    /// The same documents, those with more than `inputs` inputs cut into even pieces of at most that many. A piece is
+    /// then read as if it were a document of its own: memory is emptied before it, and other lanes may take the rest.
+    /// For a few long documents on many lanes.
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use burn_dragon_stream::Documents;
+    ///
+    /// let novels = Documents::from_lengths(&[1001, 301])?;
+    /// let pieces = novels.cut(NonZeroUsize::new(400).unwrap());
+    /// assert_eq!((novels.pieces(), pieces.pieces()), (2, 4)); // 334 + 333 + 333, and 300
+    /// assert_eq!(novels.inputs(), pieces.inputs());
+    /// # Ok::<(), burn_dragon_stream::StreamError>(())
+    /// ```
+    pub fn cut(&self, inputs: NonZeroUsize) -> Self {
+        Self::with_pieces(self.bounds.clone(), Some(inputs.get()))
+    }
+
+    fn with_pieces(bounds: Arc<[usize]>, longest: Option<usize>) -> Self {
+        let lengths = || bounds.windows(2).map(|pair| pair[1] - pair[0]);
+        let mut pieces = Vec::new();
+        for (document, length) in lengths().enumerate() {
+            let inputs = length.saturating_sub(1);
+            let parts = longest.map_or(inputs.min(1), |longest| inputs.div_ceil(longest));
+            pieces.extend((0..parts).map(|part| even(document, inputs, part, parts)));
+        }
+        let cut = longest.map_or(0, |longest| longest as u64);
+        let fingerprint = Fingerprint {
+            documents: bounds.len() - 1,
+            tokens: bounds[bounds.len() - 1] - bounds[0],
+            digest: lengths().fold(cut, |hash, length| fold(hash, length as u64)),
+        };
+        let inputs = pieces.iter().map(|piece| piece.inputs).sum();
+        Self {
+            bounds,
+            pieces: pieces.into(),
+            inputs,
+            fingerprint,
+        }
+    }
+
+    /// Number of documents, those without an input too.
+    pub fn count(&self) -> usize {
+        self.bounds.len() - 1
+    }
+
+    /// Number of documents with an input, or of the pieces they were cut into.
+    pub fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Inputs of one epoch.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// What tells this corpus from another.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Where a span's inputs are in the tokens of all documents.
+    ///
+    /// ```
+    /// use burn_dragon_stream::{Documents, Span};
+    ///
+    /// let documents = Documents::from_starts(&[0, 5, 6], 15)?;
+    /// let span = Span { document: 2, start: 3, len: 2, begins: false };
+    /// assert_eq!(documents.inputs_of(&span), 9..11);
+    /// assert_eq!(documents.targets_of(&span), 10..12);
+    /// # Ok::<(), burn_dragon_stream::StreamError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the corpus has no such document.
+    pub fn inputs_of(&self, span: &Span) -> Range<usize> {
+        let start = self.bounds[span.document] + span.start;
+        start..start + span.len
+    }
+
+    /// Where a span's targets are in the tokens of all documents: see [`Documents::inputs_of`].
+    ///
+    /// # Panics
+    /// If the corpus has no such document.
+    pub fn targets_of(&self, span: &Span) -> Range<usize> {
+        let Range { start, end } = self.inputs_of(span);
+        start + 1..end + 1
+    }
+
+    pub(crate) fn piece(&self, index: usize) -> Piece {
+        self.pieces[index]
+    }
+}
+
+/// Part `part` of `parts` of a document's inputs; the first ones are longer by one where they do not divide evenly.
+fn even(document: usize, inputs: usize, part: usize, parts: usize) -> Piece {
+    let (each, longer) = (inputs / parts, inputs % parts);
+    Piece {
+        document,
+        start: part * each + part.min(longer),
+        inputs: each + usize::from(part < longer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_cover_every_input_once_and_none_is_too_long() {
+        let lengths = [0, 1, 2, 3, 50, 101, 7];
+        for longest in 1..60 {
+            let documents = Documents::from_lengths(&lengths).unwrap();
+            let documents = documents.cut(NonZeroUsize::new(longest).unwrap());
+            let mut next = vec![0; lengths.len()];
+            for piece in documents.pieces.iter() {
+                assert_eq!(piece.start, next[piece.document]);
+                assert!((1..=longest).contains(&piece.inputs), "{piece:?}");
+                next[piece.document] += piece.inputs;
+            }
+            assert!(
+                next.iter()
+                    .zip(lengths)
+                    .all(|(&end, length)| end == length.saturating_sub(1))
+            );
+            assert_eq!(documents.inputs(), next.iter().sum::<usize>());
+        }
+    }
+
+    #[test]
+    fn starts_and_lengths_describe_the_same_corpus() {
+        let lengths = Documents::from_lengths(&[5, 0, 1, 9]).unwrap();
+        let starts = Documents::from_starts(&[0, 5, 5, 6], 15).unwrap();
+        assert_eq!(lengths.fingerprint(), starts.fingerprint());
+        assert_eq!(lengths.bounds, starts.bounds);
+    }
+
+    #[test]
+    fn a_fingerprint_sees_what_count_and_length_do_not() {
+        let print = |lengths: &[usize]| Documents::from_lengths(lengths).unwrap().fingerprint();
+        assert_ne!(print(&[5, 9]), print(&[9, 5]));
+        assert_ne!(print(&[5, 9]), print(&[5, 9, 0]));
+        let whole = Documents::from_lengths(&[5, 9]).unwrap();
+        assert_ne!(
+            whole.fingerprint(),
+            whole.cut(NonZeroUsize::new(3).unwrap()).fingerprint()
+        );
+    }
+
+    #[test]
+    fn a_corpus_without_a_prediction_is_refused() {
+        for lengths in [&[][..], &[1], &[0, 1, 1]] {
+            let error = Documents::from_lengths(lengths).unwrap_err();
+            assert!(
+                matches!(error, StreamError::NoDocument { documents } if documents == lengths.len()),
+                "{error}"
+            );
+        }
+        assert!(matches!(
+            Documents::from_starts(&[], 10),
+            Err(StreamError::NoDocument { documents: 0 })
+        ));
+    }
+
+    #[test]
+    fn starts_that_go_back_are_refused() {
+        let error = Documents::from_starts(&[0, 6, 5], 10).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                StreamError::Starts {
+                    document: 1,
+                    start: 6,
+                    next: 5
+                }
+            ),
+            "{error}"
+        );
+        let error = Documents::from_starts(&[0, 11], 10).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                StreamError::Starts {
+                    document: 1,
+                    start: 11,
+                    next: 10
+                }
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn more_tokens_than_a_machine_can_count_are_refused() {
+        assert!(matches!(
+            Documents::from_lengths(&[usize::MAX, 2]),
+            Err(StreamError::TooLong)
+        ));
+    }
+}

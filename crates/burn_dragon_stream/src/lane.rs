@@ -1,0 +1,158 @@
+//! One lane: a stream of tokens without end over the documents of a corpus.
+
+use std::num::NonZeroUsize;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    documents::{Documents, Fingerprint, Span},
+    error::StreamError,
+    order::Order,
+    shard::Shard,
+    walk::{Walk, WalkPosition},
+};
+
+/// Reads one shard of a corpus, document after document and epoch after epoch, as [`Span`]s without padding.
+///
+/// Where a document ends inside a request, the next one goes on in the same window and its span `begins`. Which
+/// documents a shard reads, and when, is that of a [`Walk`].
+///
+/// ```
+/// use burn_dragon_stream::{DocumentCursor, Documents, Order, Shard, Span};
+///
+/// let documents = Documents::from_lengths(&[6, 4])?;
+/// let mut cursor = DocumentCursor::new(&documents, Order::Given, Shard::WHOLE)?;
+/// // 5 inputs in the first document, 3 in the second.
+/// assert_eq!(cursor.next(4), [Span { document: 0, start: 0, len: 4, begins: true }]);
+/// let position = cursor.position();
+/// let window = cursor.next(4);
+/// assert_eq!(
+///     window,
+///     [
+///         Span { document: 0, start: 4, len: 1, begins: false },
+///         Span { document: 1, start: 0, len: 3, begins: true },
+///     ]
+/// );
+/// cursor.seek(&position)?;
+/// assert_eq!(cursor.next(4), window);
+/// # Ok::<(), burn_dragon_stream::StreamError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct DocumentCursor {
+    documents: Documents,
+    walk: Walk,
+    /// The next input, counted from the start of the piece.
+    offset: usize,
+    max_context: Option<NonZeroUsize>,
+}
+
+/// Where a [`DocumentCursor`] is: which input comes next. Going on from it equals never having stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LanePosition {
+    /// The document, as a place in the order of an epoch.
+    pub walk: WalkPosition,
+    /// The next input, counted from where the document, or the piece it was cut into, starts.
+    pub offset: usize,
+    /// The corpus this position belongs to.
+    pub corpus: Fingerprint,
+}
+
+impl DocumentCursor {
+    /// A cursor that stands at the first document of its shard.
+    ///
+    /// # Errors
+    /// [`StreamError::TooManyShards`] beyond 2^62 shards.
+    pub fn new(documents: &Documents, order: Order, shard: Shard) -> Result<Self, StreamError> {
+        let walk = Walk::new(documents.pieces(), order, shard)?;
+        let documents = documents.clone();
+        Ok(Self {
+            documents,
+            walk,
+            offset: 0,
+            max_context: None,
+        })
+    }
+
+    /// Empties memory within a document too, after every so many of its inputs; `None`: at documents alone.
+    pub fn with_max_context(self, max_context: Option<NonZeroUsize>) -> Self {
+        Self { max_context, ..self }
+    }
+
+    /// The next so many inputs: exactly `tokens` of them, in spans that do not cross a document's end. All spans but
+    /// the first begin a document or, with a maximum context, a new memory.
+    pub fn next(&mut self, tokens: usize) -> Vec<Span> {
+        let mut spans = Vec::new();
+        let mut left = tokens;
+        while left > 0 {
+            let span = self.next_span(left);
+            left -= span.len;
+            spans.push(span);
+        }
+        spans
+    }
+
+    /// The next span, of at most `longest` inputs.
+    fn next_span(&mut self, longest: usize) -> Span {
+        let piece = self.documents.piece(self.walk.item());
+        let in_context = self.max_context.map_or(self.offset, |max| self.offset % max);
+        let context = self.max_context.map_or(usize::MAX, NonZeroUsize::get);
+        let span = Span {
+            document: piece.document,
+            start: piece.start + self.offset,
+            len: longest.min(piece.inputs - self.offset).min(context - in_context),
+            begins: in_context == 0,
+        };
+        self.offset += span.len;
+        if self.offset == piece.inputs {
+            self.offset = 0;
+            self.walk.advance();
+        }
+        span
+    }
+
+    /// The documents it reads.
+    pub fn documents(&self) -> &Documents {
+        &self.documents
+    }
+
+    /// The epoch of the next input, from 0. Lanes whose documents are long are in earlier epochs than others.
+    pub fn epoch(&self) -> u64 {
+        self.walk.epoch()
+    }
+
+    /// Where it is, as a value.
+    pub fn position(&self) -> LanePosition {
+        LanePosition {
+            walk: self.walk.position(),
+            offset: self.offset,
+            corpus: self.documents.fingerprint(),
+        }
+    }
+
+    /// Goes to a position of a cursor over the same corpus in the same order, of the same shard.
+    ///
+    /// # Errors
+    /// [`StreamError::OtherCorpus`], [`StreamError::OtherOrder`], [`StreamError::OtherShard`],
+    /// [`StreamError::NoSuchPosition`] and [`StreamError::NoSuchOffset`]; the cursor stays where it was.
+    pub fn seek(&mut self, position: &LanePosition) -> Result<(), StreamError> {
+        let expected = self.documents.fingerprint();
+        if position.corpus != expected {
+            return Err(StreamError::OtherCorpus {
+                given: position.corpus,
+                expected,
+            });
+        }
+        let mut walk = self.walk.clone();
+        walk.seek(&position.walk)?;
+        let inputs = self.documents.piece(walk.item()).inputs;
+        if position.offset >= inputs {
+            return Err(StreamError::NoSuchOffset {
+                offset: position.offset,
+                inputs,
+            });
+        }
+        (self.walk, self.offset) = (walk, position.offset);
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! Lanes that move together: the rows of a batch, each a stream of its own.
+
+use std::num::NonZeroUsize;
+
+use crate::{
+    documents::{Documents, Span},
+    error::StreamError,
+    lane::{DocumentCursor, LanePosition},
+    order::Order,
+    shard::Shard,
+};
+
+/// What one lane reads in one step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LaneWindow {
+    /// In the order they are read.
+    pub spans: Vec<Span>,
+}
+
+impl LaneWindow {
+    /// Number of inputs.
+    pub fn len(&self) -> usize {
+        self.spans.iter().map(|span| span.len).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The inputs before which memory is emptied, in tokens from the window's start, ascending.
+    ///
+    /// ```
+    /// use burn_dragon_stream::{Documents, Lanes, Order};
+    ///
+    /// let documents = Documents::from_lengths(&[4, 3, 6])?; // 3, 2 and 5 inputs
+    /// let mut lanes = Lanes::new(&documents, Order::Given, 1)?;
+    /// assert_eq!(lanes.next(6)[0].resets(), [0, 3, 5]);
+    /// assert_eq!(lanes.next(6)[0].resets(), [4]); // goes on in the third document
+    /// # Ok::<(), burn_dragon_stream::StreamError>(())
+    /// ```
+    pub fn resets(&self) -> Vec<usize> {
+        let mut start = 0;
+        let mut resets = Vec::new();
+        for span in &self.spans {
+            if span.begins {
+                resets.push(start);
+            }
+            start += span.len;
+        }
+        resets
+    }
+}
+
+/// The resets of every lane of a step: [`LaneWindow::resets`] of each.
+pub fn resets(windows: &[LaneWindow]) -> Vec<Vec<usize>> {
+    windows.iter().map(LaneWindow::resets).collect()
+}
+
+/// Continuing streams over one corpus; lane `b` of `B` is shard `b` of `B`.
+///
+/// Together the lanes visit every input of an epoch once; each goes at its own pace through its documents, so while one
+/// is in epoch 3 another may still be in epoch 2.
+///
+/// ```
+/// use burn_dragon_stream::{Documents, Lanes, Order};
+///
+/// let documents = Documents::from_lengths(&[300, 20, 1000, 45])?;
+/// let mut lanes = Lanes::new(&documents, Order::Shuffled { seed: 1337 }, 2)?;
+/// lanes.next(64);
+/// let saved = lanes.positions();
+/// let next = lanes.next(64);
+/// assert!(next.iter().all(|window| window.len() == 64));
+///
+/// let mut resumed = Lanes::new(&documents, Order::Shuffled { seed: 1337 }, 2)?;
+/// resumed.seek(&saved)?;
+/// assert_eq!(resumed.next(64), next);
+/// # Ok::<(), burn_dragon_stream::StreamError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Lanes {
+    cursors: Vec<DocumentCursor>,
+}
+
+impl Lanes {
+    /// So many lanes, each at its first document.
+    ///
+    /// # Errors
+    /// [`StreamError::NoLanes`] if `lanes` is 0.
+    pub fn new(documents: &Documents, order: Order, lanes: usize) -> Result<Self, StreamError> {
+        Self::of_shard(documents, order, lanes, Shard::WHOLE)
+    }
+
+    /// So many lanes in each of several processes: the shard says which process this is. All lanes of all processes
+    /// partition the epochs.
+    ///
+    /// # Errors
+    /// [`StreamError::NoLanes`] if `lanes` is 0, [`StreamError::TooManyShards`] if they cannot be counted.
+    pub fn of_shard(
+        documents: &Documents,
+        order: Order,
+        lanes: usize,
+        shard: Shard,
+    ) -> Result<Self, StreamError> {
+        if lanes == 0 {
+            return Err(StreamError::NoLanes);
+        }
+        let cursor = |lane| DocumentCursor::new(documents, order, shard.part(lane, lanes)?);
+        let cursors = (0..lanes).map(cursor).collect::<Result<_, _>>()?;
+        Ok(Self { cursors })
+    }
+
+    /// Empties memory within a document too, after every so many of its inputs; `None`: at documents alone.
+    pub fn with_max_context(self, max_context: Option<NonZeroUsize>) -> Self {
+        let cursors = self.cursors.into_iter();
+        let cursors = cursors
+            .map(|cursor| cursor.with_max_context(max_context))
+            .collect();
+        Self { cursors }
+    }
+
+    /// Number of lanes.
+    pub fn count(&self) -> usize {
+        self.cursors.len()
+    }
+
+    /// The documents they read.
+    pub fn documents(&self) -> &Documents {
+        self.cursors[0].documents()
+    }
+
+    /// The next window of every lane: exactly `tokens` inputs each.
+    pub fn next(&mut self, tokens: usize) -> Vec<LaneWindow> {
+        let windows = self.cursors.iter_mut().map(|cursor| cursor.next(tokens));
+        windows.map(|spans| LaneWindow { spans }).collect()
+    }
+
+    /// The next window of these lanes, in this order; the others stay where they are.
+    ///
+    /// # Errors
+    /// [`StreamError::LaneOutOfRange`] and [`StreamError::LaneTwice`]; no lane has moved then.
+    pub fn next_of(&mut self, lanes: &[usize], tokens: usize) -> Result<Vec<LaneWindow>, StreamError> {
+        let mut asked = vec![false; self.count()];
+        for &lane in lanes {
+            let Some(asked) = asked.get_mut(lane) else {
+                return Err(StreamError::LaneOutOfRange {
+                    lane,
+                    lanes: self.count(),
+                });
+            };
+            if std::mem::replace(asked, true) {
+                return Err(StreamError::LaneTwice { lane });
+            }
+        }
+        let windows = lanes.iter().map(|&lane| self.cursors[lane].next(tokens));
+        Ok(windows.map(|spans| LaneWindow { spans }).collect())
+    }
+
+    /// Where every lane is.
+    pub fn positions(&self) -> Vec<LanePosition> {
+        self.cursors.iter().map(DocumentCursor::position).collect()
+    }
+
+    /// Goes to the positions of lanes like these.
+    ///
+    /// # Errors
+    /// [`StreamError::LaneCount`] and those of [`DocumentCursor::seek`]; no lane has moved then.
+    pub fn seek(&mut self, positions: &[LanePosition]) -> Result<(), StreamError> {
+        let (given, expected) = (positions.len(), self.count());
+        if given != expected {
+            return Err(StreamError::LaneCount { given, expected });
+        }
+        let mut cursors = self.cursors.clone();
+        for (cursor, position) in cursors.iter_mut().zip(positions) {
+            cursor.seek(position)?;
+        }
+        self.cursors = cursors;
+        Ok(())
+    }
+}
