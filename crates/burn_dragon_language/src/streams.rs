@@ -227,7 +227,7 @@ fn lanes_of(
         DocumentOrder::InOrder => Order::Given,
     };
     let longest = streams.max_context.and_then(NonZeroUsize::new);
-    Ok(Lanes::new(documents, order, lanes)?.with_max_context(longest))
+    Ok(Lanes::new(&documents, order, lanes)?.with_max_context(longest))
 }
 
 /// The rows of a window, token by token.

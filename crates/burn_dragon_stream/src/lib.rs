@@ -9,6 +9,8 @@ mod order;
 mod scale;
 mod shard;
 mod walk;
+mod window;
+pub use window::TbpttWindow;
 
 pub use documents::{Documents, Fingerprint, Span};
 pub use error::StreamError;
@@ -20,7 +22,7 @@ pub use shard::Shard;
 
 /// The curated names of this crate.
 pub mod api {
-    pub use crate::{
+    pub use crate::{TbpttWindow,
         DocumentCursor, Documents, Fingerprint, LanePosition, LaneWindow, Lanes, Order, Scale, ScaleMixup,
         ScaleStep, Shard, Shuffle, Span, StreamError, permute, resets,
     };

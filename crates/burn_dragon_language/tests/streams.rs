@@ -1,0 +1,250 @@
+//! Training on streams: what a lane reads is the text, and what is carried is the memory of it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops where it fails"
+)]
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_dragon_core::loss::token_losses;
+use burn_dragon_core::{Dragon, DragonConfig};
+use burn_dragon_language::config::LanguageConfig;
+use burn_dragon_language::data::{
+    Corpus, DatasetConfig, SourceConfig, SplitKind, TextConfig, Tokens, WindowStart,
+};
+use burn_dragon_language::task::LanguageTask;
+use burn_dragon_language::tokenizer::TokenizerConfig;
+use burn_dragon_train::settings::TrainingConfig;
+use burn_dragon_train::streams::{DocumentOrder, ScaleConfig, StreamConfig};
+use burn_dragon_train::task::{LossContext, Task};
+use std::path::Path;
+
+/// Documents of these lengths, every token different enough.
+fn corpus(lengths: &[usize]) -> Corpus {
+    let mut starts = Vec::new();
+    let mut end = 0;
+    for length in lengths {
+        starts.push(end);
+        end += length;
+    }
+    let ids = (0..end as u32).map(|i| 97 + i.wrapping_mul(2_654_435_761) % 26).collect();
+    let tokens = Tokens {
+        ids,
+        starts,
+        bytes: end,
+    };
+    Corpus {
+        tokenizer: TokenizerConfig::default().train(&[]).unwrap(),
+        train: tokens.clone(),
+        validation: tokens,
+        split: SplitKind::OwnSource,
+    }
+}
+
+fn config(streams: StreamConfig) -> LanguageConfig {
+    let shape = DragonConfig {
+        n_levels: 2,
+        d_model: 16,
+        n_heads: 2,
+        n_neurons: 64,
+        dropout: 0.0,
+        init_std: 0.3,
+        ..DragonConfig::tiny()
+    };
+    LanguageConfig {
+        dataset: DatasetConfig {
+            source: SourceConfig::Text(TextConfig {
+                paths: Vec::new(),
+                document_separator: None,
+            }),
+            windows: WindowStart::Anywhere,
+            ..DatasetConfig::default()
+        },
+        model: shape.into(),
+        training: TrainingConfig {
+            batch_size: 2,
+            block_size: 16,
+            streams: Some(streams),
+            ..TrainingConfig::default()
+        },
+        ..LanguageConfig::default()
+    }
+}
+
+fn in_order() -> StreamConfig {
+    StreamConfig {
+        order: DocumentOrder::InOrder,
+        ..StreamConfig::default()
+    }
+}
+
+fn task(streams: StreamConfig, lengths: &[usize]) -> (LanguageTask, Dragon) {
+    let device = Device::flex().autodiff();
+    let task = LanguageTask::with_corpus(&config(streams), corpus(lengths), &device).unwrap();
+    let model = task.new_model().unwrap();
+    (task, model)
+}
+
+const CONTEXT: LossContext = LossContext {
+    dropout_seed: 1,
+    watch: true,
+};
+
+/// The losses of steps `from..to`.
+fn losses_of(
+    task: &LanguageTask,
+    model: &Dragon,
+    carry: &mut <LanguageTask as Task>::Carry,
+    steps: std::ops::Range<u64>,
+) -> Vec<f32> {
+    steps
+        .map(|step| {
+            let batch = task.batch(step, 0, carry).unwrap();
+            let loss = task.loss(model, batch, carry, CONTEXT).unwrap();
+            loss.value.into_scalar::<f32>()
+        })
+        .collect()
+}
+
+#[test]
+fn a_step_reads_on_where_the_last_one_ended_with_what_it_remembers() {
+    let lengths = [49, 49];
+    let (task, model) = task(in_order(), &lengths);
+    let mut carry = task.carry(&model).unwrap();
+    let read = losses_of(&task, &model, &mut carry, 0..3);
+    // Each lane has a document of 48 predictions; three windows of 16 read it whole.
+    let ids: Vec<i32> = corpus(&lengths).train.ids.iter().map(|&id| id as i32).collect();
+    let rows = |skip: usize| {
+        let row = |document: usize| ids[document * 49 + skip..][..48].to_vec();
+        let data = TensorData::new([row(0), row(1)].concat(), [2, 48]);
+        Tensor::<2, Int>::from_data(data, &Device::flex())
+    };
+    let losses = token_losses(model.valid().forward(rows(0)), rows(1));
+    for (step, read) in read.into_iter().enumerate() {
+        let whole = losses.clone().narrow(1, 16 * step, 16).mean().into_scalar::<f32>();
+        assert!((read - whole).abs() < 1e-4, "{step}: {read} {whole}");
+    }
+    let fresh = losses.narrow(1, 32, 16).mean().into_scalar::<f32>();
+    let mut forgotten = task.carry(&model).unwrap();
+    task.batch(0, 0, &mut forgotten).unwrap();
+    task.batch(1, 0, &mut forgotten).unwrap();
+    let alone = losses_of(&task, &model, &mut forgotten, 2..3)[0];
+    assert!((alone - fresh).abs() > 1e-4, "without the memory it would be another loss");
+}
+
+#[test]
+fn what_was_saved_goes_on_bit_for_bit_and_foreign_streams_are_refused() {
+    let streams = StreamConfig {
+        persistent: 0.5,
+        max_context: Some(20),
+        unroll: 2,
+        backprop: 1,
+        scales: [(8, 1), (16, 2)]
+            .map(|(block_size, weight)| ScaleConfig { block_size, weight })
+            .to_vec(),
+        ..StreamConfig::default()
+    };
+    let lengths = [30, 2, 1, 90, 41, 17];
+    let (task, model) = task(streams, &lengths);
+    let mut carry = task.carry(&model).unwrap();
+    losses_of(&task, &model, &mut carry, 0..7);
+    let folder = tempfile::tempdir().unwrap();
+    task.save_carry(&carry, folder.path()).unwrap();
+    let on = losses_of(&task, &model, &mut carry, 7..20);
+    let mut again = task.carry(&model).unwrap();
+    task.restore_carry(&model, &mut again, folder.path()).unwrap();
+    assert_eq!(losses_of(&task, &model, &mut again, 7..20), on);
+
+    for (other, what) in [
+        (in_order(), "window lengths"),
+        (
+            StreamConfig {
+                scales: [(4, 1), (16, 2)]
+                    .map(|(block_size, weight)| ScaleConfig { block_size, weight })
+                    .to_vec(),
+                ..StreamConfig::default()
+            },
+            "lanes",
+        ),
+    ] {
+        let (task, model) = self::task(other, &lengths);
+        let mut carry = task.carry(&model).unwrap();
+        let error = task.restore_carry(&model, &mut carry, folder.path()).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    }
+    let (task, model) = self::task(
+        StreamConfig {
+            persistent: 0.5,
+            ..StreamConfig::default()
+        },
+        &[30, 2, 1, 90, 41],
+    );
+    let mut carry = task.carry(&model).unwrap();
+    task.batch(0, 0, &mut carry).unwrap();
+    let error = task.restore_carry(&model, &mut carry, Path::new("nowhere")).unwrap_err();
+    assert!(error.to_string().contains("streams.bpk"), "{error}");
+}
+
+#[test]
+fn windows_that_only_fill_the_memory_have_no_say_in_the_loss_but_are_remembered() {
+    let streams = |unroll, backprop| StreamConfig {
+        unroll,
+        backprop,
+        ..in_order()
+    };
+    let lengths = [49, 49];
+    let (one, model) = task(streams(1, 1), &lengths);
+    let each = losses_of(&one, &model, &mut one.carry(&model).unwrap(), 0..3);
+    let (burnt_in, _) = task(streams(3, 1), &lengths);
+    let last = losses_of(&burnt_in, &model, &mut burnt_in.carry(&model).unwrap(), 0..1);
+    assert!((last[0] - each[2]).abs() < 1e-5, "{last:?} {each:?}");
+    assert_eq!(burnt_in.units_per_batch(), 32);
+    let (all, _) = task(streams(3, 3), &lengths);
+    let mean = losses_of(&all, &model, &mut all.carry(&model).unwrap(), 0..1);
+    assert!((mean[0] - each.iter().sum::<f32>() / 3.0).abs() < 1e-5);
+    assert_eq!(all.units_per_batch(), 96);
+}
+
+#[test]
+fn every_step_of_a_mixture_has_as_many_tokens_and_gradients() {
+    let streams = StreamConfig {
+        scales: [(8, 1), (16, 1), (32, 1)]
+            .map(|(block_size, weight)| ScaleConfig { block_size, weight })
+            .to_vec(),
+        ..StreamConfig::default()
+    };
+    let (task, model) = task(streams, &[100, 40, 40, 77, 3]);
+    let mut carry = task.carry(&model).unwrap();
+    for step in 0..6 {
+        let batch = task.batch(step, 0, &mut carry).unwrap();
+        let loss = task.loss(&model, batch, &mut carry, CONTEXT).unwrap();
+        assert!(loss.metrics["x_density"] > 0.0);
+        let gradients = loss.value.backward();
+        assert!(model.decoder_x.val().grad(&gradients).is_some());
+    }
+    assert_eq!(task.units_per_batch(), 32);
+}
+
+#[test]
+fn streams_that_cannot_be_are_refused_before_a_step() {
+    let device = Device::flex().autodiff();
+    let refused = |streams, lengths: &[usize]| {
+        LanguageTask::with_corpus(&config(streams), corpus(lengths), &device)
+            .err()
+            .unwrap()
+            .to_string()
+    };
+    let text = refused(in_order(), &[1; 40]);
+    assert!(text.contains("streams"), "{text}");
+    let uneven = StreamConfig {
+        scales: vec![ScaleConfig {
+            block_size: 24,
+            weight: 1,
+        }],
+        ..in_order()
+    };
+    let text = refused(uneven, &[100]);
+    assert!(text.contains("24") && text.contains("32"), "{text}");
+}
