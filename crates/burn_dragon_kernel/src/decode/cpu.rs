@@ -9,6 +9,13 @@ use std::ops::Range;
 /// Rows that are asked for ahead of the one in hand.
 const AHEAD: usize = 4;
 
+/// The least scale of a memory: below it the rows are multiplied by it, once in 40 tokens at a slope of 0.7.
+const LEAST_SCALE: f64 = 1.0 / (1u64 << 40) as f64;
+
+/// What is left of less than this, 2^-80, is nothing: beside what the norm adds to the variance it is, and numbers that
+/// a processor is slow with never come up.
+const LEAST: f32 = f32::EPSILON * f32::EPSILON * f32::EPSILON / 2048.0;
+
 /// Share of neurons that fire, in percent, below which they are screened before.
 const SPARSE: usize = 40;
 
@@ -37,7 +44,8 @@ impl Stream {
 pub(super) struct Chunk {
     pub(super) head: usize,
     pub(super) neurons: Range<usize>, // of the head; begins at a line
-    pub(super) rho: Vec<Line>,        // [L, B, neurons] rows
+    pub(super) rho: Vec<Line>,        // [L, B, neurons] rows, each to be multiplied by its scale
+    pub(super) scales: Vec<f64>,      // [L, B]
     pub(super) lanes: Vec<Lane>,
     pub(super) active: Vec<[usize; 2]>, // of x and y, per level, all lanes
 }
@@ -98,6 +106,7 @@ impl Chunk {
             head,
             neurons,
             rho: vec![Line::default(); sizes.levels * lanes * count * row],
+            scales: vec![1.0; sizes.levels * lanes],
             lanes: (0..lanes).map(|_| lane()).collect(),
             active: vec![[0; 2]; sizes.levels],
         }
@@ -110,6 +119,27 @@ impl Chunk {
         start..start + size
     }
 
+    /// Where the scale of a level's memory of one lane is.
+    pub(super) fn scale(&self, level: usize, lane: usize) -> usize {
+        level * self.lanes.len() + lane
+    }
+
+    /// Lets a level's memory of one lane decay: its scale falls, and the rows stay as they are until it is so small
+    /// that they take it over.
+    #[inline(always)]
+    fn fade(&mut self, level: usize, lane: usize, left: f64) {
+        let (place, scale) = (self.memory(level, lane), self.scale(level, lane));
+        let scale = &mut self.scales[scale];
+        *scale *= left;
+        if *scale < LEAST_SCALE {
+            let factor = std::mem::replace(scale, 1.0) as f32;
+            for entry in self.rho[place].iter_mut().flat_map(|line| &mut line.0) {
+                let scaled = *entry * factor;
+                *entry = if scaled.abs() < LEAST { 0.0 } else { scaled };
+            }
+        }
+    }
+
     /// The chunk's neurons among those of all heads.
     fn place(&self, neurons_per_head: usize) -> Range<usize> {
         let first = self.head * neurons_per_head + self.neurons.start;
@@ -117,7 +147,7 @@ impl Chunk {
     }
 }
 
-/// From the stream to what this chunk's memory answers, and the write: x, `read`, `rho += q v`.
+/// From the stream to what this chunk's memory answers, and the write: x, `read`, `rho += q v`, and what is left of it.
 pub(super) struct FirstHalf<'a> {
     pub(super) weights: &'a Weights,
     pub(super) stream: &'a Stream,
@@ -149,18 +179,27 @@ impl Kernel for FirstHalf<'_> {
             .zip(stream.coarse_v.chunks_exact(sizes.coarse_row()));
         for (index, (v, z)) in streams.enumerate() {
             let place = chunk.memory(level, index);
+            let scale = chunk.scales[chunk.scale(level, index)];
             let (cos, sin) = stream.angles(index, pairs);
             let lane = &mut chunk.lanes[index];
             lane.perceive(simd, decoder_x, v, sparse.then_some(z));
-            lane.recall(
-                simd,
-                &mut chunk.rho[place],
-                v,
-                (&cos[own.clone()], &sin[own.clone()]),
-            );
+            let memory = Scaled {
+                rows: &mut chunk.rho[place],
+                scale,
+            };
+            lane.recall(simd, memory, v, (&cos[own.clone()], &sin[own.clone()]));
             chunk.active[level][0] += lane.active.len;
+            if let Some(left) = weights.left.get(chunk.head) {
+                chunk.fade(level, index, *left);
+            }
         }
     }
+}
+
+/// Rows of a memory, which is `scale` times as large.
+struct Scaled<'a> {
+    rows: &'a mut [Line],
+    scale: f64,
 }
 
 impl Lane {
@@ -206,25 +245,28 @@ impl Lane {
 
     /// `read = q rho`, then `rho += q v`, in one pass over the rows of the listed pairs.
     #[inline(always)]
-    fn recall<S: Simd>(&mut self, simd: S, rho: &mut [Line], v: &[Line], (cos, sin): (&[f32], &[f32])) {
-        let row = v.len();
+    fn recall<S: Simd>(&mut self, simd: S, rho: Scaled<'_>, v: &[Line], (cos, sin): (&[f32], &[f32])) {
+        let (row, rows) = (v.len(), rho.rows);
+        let [ask, write] = [rho.scale as f32, rho.scale.recip() as f32]; // both exactly 1 where nothing decays
         self.read.fill(Line::default());
         let pairs = self.pairs.entries();
         for (k, &pair) in pairs.iter().enumerate() {
             let pair = pair as usize;
             if let Some(&next) = pairs.get(k + AHEAD) {
-                fetch(simd, &rho[next as usize * 2 * row..][..2 * row]);
+                fetch(simd, &rows[next as usize * 2 * row..][..2 * row]);
             }
             let x = |member: usize| self.x[2 * pair / LINE].0[2 * pair % LINE + member];
-            let q0 = simd.splat(x(0) * cos[pair] - x(1) * sin[pair]);
-            let q1 = simd.splat(x(1) * cos[pair] + x(0) * sin[pair]);
-            let (first, second) = rho[pair * 2 * row..][..2 * row].split_at_mut(row);
+            let q0 = x(0) * cos[pair] - x(1) * sin[pair];
+            let q1 = x(1) * cos[pair] + x(0) * sin[pair];
+            let [ask0, ask1] = [simd.splat(ask * q0), simd.splat(ask * q1)];
+            let [write0, write1] = [simd.splat(write * q0), simd.splat(write * q1)];
+            let (first, second) = rows[pair * 2 * row..][..2 * row].split_at_mut(row);
             for (((read, v), first), second) in self.read.iter_mut().zip(v).zip(first).zip(second) {
                 let (r0, r1, v) = (simd.load(first), simd.load(second), simd.load(v));
-                let sum = simd.fma(q1, r1, simd.fma(q0, r0, simd.load(read)));
+                let sum = simd.fma(ask1, r1, simd.fma(ask0, r0, simd.load(read)));
                 simd.store(read, sum);
-                simd.store(first, simd.fma(q0, v, r0));
-                simd.store(second, simd.fma(q1, v, r1));
+                simd.store(first, simd.fma(write0, v, r0));
+                simd.store(second, simd.fma(write1, v, r1));
             }
         }
     }

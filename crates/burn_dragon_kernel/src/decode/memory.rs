@@ -5,7 +5,6 @@ use super::cpu::Chunk;
 use super::simd::LINE;
 use super::stage::{Stage, lock};
 use super::weights::Sizes;
-use std::ops::Range;
 
 impl Stage {
     /// Activity of the last token, one entry per level.
@@ -40,12 +39,15 @@ impl Stage {
         } = self.weights().sizes();
         let lanes = lock(&self.chunks()[0]).lanes.len();
         let mut rho = vec![0.0; lanes * heads * neurons * width];
-        self.each_memory(level, |chunk, place, at| {
-            let row = width.div_ceil(LINE);
+        self.each_memory(level, |chunk, lane, at| {
+            let (place, row) = (chunk.memory(level, lane), width.div_ceil(LINE));
+            let scale = chunk.scales[chunk.scale(level, lane)] as f32;
             let rows = rho[at..].chunks_exact_mut(width);
             for (to, from) in rows.zip(chunk.rho[place].chunks_exact(row)) {
                 for (to, from) in to.chunks_mut(LINE).zip(from) {
-                    to.copy_from_slice(&from.0[..to.len()]);
+                    to.iter_mut()
+                        .zip(from.0)
+                        .for_each(|(to, from)| *to = scale * from);
                 }
             }
         });
@@ -62,8 +64,10 @@ impl Stage {
         } = self.weights().sizes();
         let lanes = lock(&self.chunks()[0]).lanes.len();
         crate::assert_shape("decode", "rho", [rho.len()], [lanes * heads * neurons * width]);
-        self.each_memory(level, |chunk, place, at| {
-            let row = width.div_ceil(LINE);
+        self.each_memory(level, |chunk, lane, at| {
+            let (place, row) = (chunk.memory(level, lane), width.div_ceil(LINE));
+            let scale = chunk.scale(level, lane);
+            chunk.scales[scale] = 1.0;
             let rows = rho[at..].chunks_exact(width);
             for (to, from) in chunk.rho[place].chunks_exact_mut(row).zip(rows) {
                 for (to, from) in to.iter_mut().zip(from.chunks(LINE)) {
@@ -73,8 +77,8 @@ impl Stage {
         });
     }
 
-    /// Each chunk with the rows of one lane's memory in it, and where they begin in `[B, H, N, D]`.
-    fn each_memory(&self, level: usize, mut visit: impl FnMut(&mut Chunk, Range<usize>, usize)) {
+    /// Each chunk and lane, and where the rows of the lane's memory in it begin in `[B, H, N, D]`.
+    fn each_memory(&self, level: usize, mut visit: impl FnMut(&mut Chunk, usize, usize)) {
         let Sizes {
             levels,
             heads,
@@ -86,9 +90,8 @@ impl Stage {
         for chunk in self.chunks() {
             let mut chunk = lock(chunk);
             for lane in 0..chunk.lanes.len() {
-                let place = chunk.memory(level, lane);
                 let first = (lane * heads + chunk.head) * neurons + chunk.neurons.start;
-                visit(&mut chunk, place, first * width);
+                visit(&mut chunk, lane, first * width);
             }
         }
     }

@@ -13,6 +13,9 @@
 //! the memory, read and written in one pass, where a pair of neurons has an active member. Where few neurons fire, most
 //! are ruled out by a copy of their row in single bytes, without changing a bit of the result (`screen.rs`).
 //!
+//! Decay touches no row either: a memory is its rows times a scale that falls with every token, of which the rows
+//! written are told, and which all rows take over once it is small.
+//!
 //! `reference.rs` is the definition. `cpu.rs` is the work on a chunk of neurons, in the vectors of `simd.rs`; `stage.rs`
 //! puts chunks together, phase by phase, in an order that does not depend on how many threads help (`team.rs`,
 //! `turnstile.rs`). A step allocates nothing.

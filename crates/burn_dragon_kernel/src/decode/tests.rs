@@ -31,6 +31,7 @@ struct Model {
     sizes: Sizes,
     matrices: [Vec<f32>; 5],
     frequencies: Frequencies,
+    slopes: Vec<f64>,
 }
 
 impl Model {
@@ -57,6 +58,7 @@ impl Model {
             sizes,
             matrices,
             frequencies: Frequencies::new(65536.0, neurons),
+            slopes: Vec::new(),
         }
     }
 
@@ -70,7 +72,7 @@ impl Model {
             encoder,
             lm_head,
             frequencies: &self.frequencies,
-            slopes: &[],
+            slopes: &self.slopes,
             eps: 1e-5,
         }
     }
@@ -139,11 +141,16 @@ fn random_sizes(draws: &mut Draws) -> Sizes {
 
 #[test]
 fn a_step_is_that_of_the_definition_for_any_shape_and_density() {
-    let mut draws = Draws(7);
+    let (mut draws, mut slopes) = (Draws(7), Draws(16));
     let kinds = Isa::all();
     for case in 0..300 {
         let silent = [0.0, 0.5, 0.9, 1.0][case % 4];
-        let model = Model::new(random_sizes(&mut draws), silent, &mut draws);
+        let mut model = Model::new(random_sizes(&mut draws), silent, &mut draws);
+        if case % 3 == 0 {
+            // Slopes from none at all to more than what is left in a token can show.
+            let slope = |_| [0.0, 0.01, 0.7, 30.0, f64::INFINITY][slopes.below(5)];
+            model.slopes = (0..model.sizes.heads).map(slope).collect();
+        }
         check(&model, 1 + draws.below(3), kinds[case % kinds.len()], &mut draws);
     }
 }
@@ -297,4 +304,69 @@ fn angles_are_those_of_the_rotation_table_at_any_position() {
             }
         }
     }
+}
+
+/// A slope of 0.7 leaves 2^-5000 of the first token: rows take over their scale every 40 tokens.
+#[test]
+fn a_long_stream_decays_as_defined_however_steep() {
+    let mut draws = Draws(14);
+    let sizes = Sizes {
+        levels: 2,
+        heads: 4,
+        neurons: 24,
+        width: 18,
+        vocab: 11,
+    };
+    let mut model = Model::new(sizes, 0.2, &mut draws);
+    model.slopes = vec![0.7, 0.25, 0.004, 0.0];
+    let (mut fast, mut slow) = (Decode::new(model.weights(), 1), State::new(sizes, 1));
+    for step in 0..5000 {
+        let tokens = [draws.below(sizes.vocab) as u32];
+        let expected = reference::step(&model.parameters(), &mut slow, &tokens);
+        let logits = fast.step(&tokens);
+        let error = |given: &[f32], expected: &[f64]| {
+            let length = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+            let off = length(&mut given.iter().zip(expected).map(|(a, b)| f64::from(*a) - b));
+            off / length(&mut expected.iter().copied())
+        };
+        // A head that never forgets sums 5,000 writes, each of which is rounded.
+        assert!(
+            error(logits, &expected) < 1e-4,
+            "step {step}: {}",
+            error(logits, &expected)
+        );
+        if step % 37 == 0 {
+            for (level, rho) in slow.rho.iter().enumerate() {
+                let error = error(&fast.memory(level), rho);
+                assert!(error < 2e-5, "memory {level} after step {step}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slope_of_zero_is_no_decay_and_a_memory_taken_over_has_no_scale_left() {
+    let mut draws = Draws(15);
+    let sizes = Sizes {
+        levels: 2,
+        heads: 2,
+        neurons: 40,
+        width: 20,
+        vocab: 9,
+    };
+    let mut model = Model::new(sizes, 0.3, &mut draws);
+    let mut plain = Decode::new(model.weights(), 1);
+    model.slopes = vec![0.0; 2];
+    let mut flat = Decode::new(model.weights(), 1);
+    (0..9).for_each(|token| assert_eq!(bits(plain.step(&[token])), bits(flat.step(&[token]))));
+    model.slopes = vec![0.3, 0.05];
+    let weights = model.weights();
+    let (mut original, mut restored) = (Decode::new(weights.clone(), 1), Decode::new(weights, 1));
+    (0..50).for_each(|step| {
+        original.step(&[step % 9]);
+        restored.step(&[(step + 4) % 9]);
+    });
+    (0..2).for_each(|level| restored.restore(level, &original.memory(level)));
+    let expected: Vec<f64> = original.step(&[3]).iter().map(|&v| f64::from(v)).collect();
+    close("logits", restored.step(&[3]), &expected);
 }

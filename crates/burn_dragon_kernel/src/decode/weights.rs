@@ -105,6 +105,7 @@ pub struct Weights {
     sizes: Sizes,
     pub(super) eps: f32,
     pub(super) turns: Vec<f64>,    // [N/2]
+    pub(super) left: Vec<f64>,     // [H], what is left of a memory after a token; empty where all is
     pub(super) embed: Vec<Line>,   // [V] rows, after their norm
     pub(super) decoder_x: Neurons, // [H, N] rows
     pub(super) decoder_y: Neurons, // [H, N] rows
@@ -138,6 +139,7 @@ impl Weights {
         Self {
             sizes,
             eps,
+            left: parameters.slopes.iter().map(|slope| (-slope).exp()).collect(),
             turns: parameters.frequencies.turns().to_vec(),
             embed,
             decoder_x: Neurons::new(heads(parameters.decoder_x), width),
