@@ -151,6 +151,23 @@ mod tests {
         resolved.value.model.with_vocabulary(256).unwrap();
     }
 
+    /// What is left out of the base file, since its absence says something, stands there behind a `#`.
+    #[test]
+    fn the_base_file_shows_what_it_leaves_out() {
+        let shown: String = BASE
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(key) if line.contains(" = ") || line.starts_with("# [") => format!("{key}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let resolved = Layers::new().embedded("shown.toml", &shown).unwrap();
+        let config = resolved.resolve::<LanguageConfig>().unwrap().value;
+        let streams = config.training.streams.unwrap();
+        assert_eq!((streams.max_context, streams.scales.len()), (Some(4096), 2));
+        assert!(config.model.decay.is_some());
+    }
+
     /// A fact that is further away than a window is long can never be learnt from.
     #[test]
     fn every_tale_fits_into_a_window_of_the_default_run() {

@@ -106,6 +106,26 @@ fn sigterm_saves_and_a_resumed_run_is_the_uninterrupted_one_bit_for_bit() {
 }
 
 /// `nohup` and the `&` of a script start a program with signals ignored.
+#[test]
+fn a_run_on_streams_that_was_killed_goes_on_with_its_memory_bit_for_bit() {
+    let streams = [
+        "training.streams.persistent=0.5",
+        "training.streams.max_context=100",
+        "training.streams.unroll=2",
+        "training.streams.scales=[{ block_size = 16, weight = 1 }, { block_size = 32, weight = 2 }]",
+        "model.decay={ type = \"standard\", learnable = true }",
+    ];
+    let (place, mut running) = whole_and_running(&streams);
+    let (whole, run) = (place.path("whole"), place.path("run"));
+    running.until("a checkpoint", || checkpoint(&run, 80).is_dir());
+    running.0.kill().unwrap();
+    running.answer();
+    let newest = std::fs::read_dir(run.join("checkpoint")).unwrap();
+    assert!(newest.flatten().any(|step| step.path().join("streams.bpk").is_file()));
+    place.dragon(&["train", "--resume", "run"]).done();
+    assert_same_run(&whole, &run, STEPS);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_run_that_was_started_with_signals_ignored_trains_and_stops_like_any_other() {
