@@ -10,127 +10,30 @@
 //! dS = strict(dr v^T)          dx += unrotate(M q), and zero where x = 0
 //! dv = dx decoder_x^T + S^T dr
 //! ```
+//!
+//! Where queries alone are credited, `M = dS` and dv is `dx decoder_x^T`. Decay is in `retention.rs`, as the gradient
+//! of its slopes.
 
-use super::LevelInput;
-use super::chunked::{Around, Felt};
-use super::cpu::{Forward, Memory, forward, with_scratch};
+use super::chunked::{Around, CarriedBack, Felt, Through};
+use super::cpu::with_scratch;
 use super::elementwise::{add, gate_back, gated, relu_back, transpose};
 use super::tile::{Head, Operands, Read, Scratch, Sizes};
 use crate::buffer::Buffer;
-use crate::flex::{tensor, with_autodiff};
+use crate::causal_read::Credit;
 use crate::matrix::Matrix;
-use burn::backend::autodiff::NodeId;
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Flex};
-use burn::tensor::{Float, Tensor};
-use burn_flex::FlexTensor;
 use rayon::prelude::*;
 use std::ops::Range;
-use std::sync::Arc;
-
-/// The level, where its tensors are on the processor and with autodiff.
-pub(super) fn tracked(input: &LevelInput, chunk: Option<usize>) -> Option<Tensor<4>> {
-    let tensors = tensors(input)?;
-    let memory = memory(input, &tensors, chunk)?;
-    let Forward { u, reads, .. } = forward(&memory.operands(), None, true);
-    let u = tensor(u, input.v.dims());
-    let output = match LevelBackward
-        .prepare::<NoCheckpointing>(tensors.map(|tensor| tensor.node()))
-        .compute_bound()
-        .stateful()
-    {
-        OpsKind::Tracked(prepared) => prepared.finish((memory, reads.into()), u),
-        OpsKind::UnTracked(prepared) => prepared.finish(u),
-    };
-    Some(Tensor::<4, Float>::from_primitive::<Autodiff<Flex>>(output))
-}
-
-/// A tensor on the processor with autodiff.
-pub(super) type Tracked = FloatTensor<Autodiff<Flex>>;
-
-/// What a level is differentiated by: v, decoder_x, decoder_y, encoder.
-pub(super) fn tensors(input: &LevelInput) -> Option<[Tracked; 4]> {
-    Some([
-        with_autodiff(&input.v)?,
-        with_autodiff(input.weights.decoder_x())?,
-        with_autodiff(input.weights.decoder_y())?,
-        with_autodiff(input.weights.encoder())?,
-    ])
-}
-
-/// A level with autodiff in plain memory.
-pub(super) fn memory(input: &LevelInput, tensors: &[Tracked; 4], chunk: Option<usize>) -> Option<Memory> {
-    let [v, weights @ ..] = tensors
-        .each_ref()
-        .map(|tensor| tensor.primitive().to_contiguous());
-    let untracked = LevelInput {
-        rotation: input.rotation.clone().inner(),
-        ..input.clone()
-    };
-    Memory::new(&untracked, v, weights.each_ref(), chunk)
-}
-
-#[derive(Debug)]
-struct LevelBackward;
-
-impl Backward<Flex, 4> for LevelBackward {
-    type State = (Memory, Arc<[Read]>);
-
-    fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
-        let (memory, reads) = ops.state;
-        let du = gradients.consume::<Flex>(&ops.node).to_contiguous();
-        let sums = backward(&memory.operands(), &reads, du.storage(), None).into_tensors(memory.sizes);
-        register(
-            ops.parents.map(|parent| parent.map(|node| node.id)),
-            sums,
-            gradients,
-        );
-    }
-}
-
-/// Adds the gradients of an operation's inputs, where they are wanted.
-pub(super) fn register<const N: usize>(
-    parents: [Option<NodeId>; N],
-    sums: [FlexTensor; N],
-    gradients: &mut Gradients,
-) {
-    for (parent, gradient) in parents.into_iter().zip(sums) {
-        if let Some(id) = parent {
-            gradients.register::<Flex>(id, gradient);
-        }
-    }
-}
 
 /// The gradients of a level's inputs, each in its input's layout.
 pub(super) struct LevelGradients {
-    v: Vec<f32>,
-    decoder_x: Vec<f32>,
-    decoder_y: Vec<f32>,
-    encoder: Vec<f32>,
-    /// `[B, H, N, D]`, where a memory was carried.
+    pub(super) v: Vec<f32>,
+    pub(super) decoder_x: Vec<f32>,
+    pub(super) decoder_y: Vec<f32>,
+    pub(super) encoder: Vec<f32>,
+    /// `[B, H, N, D]`, where a memory was carried that is not a constant.
     pub(super) rho: Vec<f32>,
-}
-
-impl LevelGradients {
-    /// Of v, decoder_x, decoder_y, encoder.
-    pub(super) fn into_tensors(self, sizes: Sizes) -> [FlexTensor; 4] {
-        let Sizes {
-            lanes,
-            heads,
-            tokens,
-            neurons,
-            width,
-        } = sizes;
-        [
-            tensor(self.v, [lanes, 1, tokens, width]),
-            tensor(self.decoder_x, [heads, width, neurons]),
-            tensor(self.decoder_y, [heads, width, neurons]),
-            tensor(self.encoder, [heads * neurons, width]),
-        ]
-    }
+    /// Of the slopes, `[H]`.
+    pub(super) slopes: Vec<f32>,
 }
 
 /// A memory that was carried, `[B, H, N, D]` each.
@@ -138,17 +41,18 @@ impl LevelGradients {
 pub(super) struct Carried<'a> {
     /// The memory before the stream.
     pub(super) before: &'a [f32],
-    /// The gradient of the memory after it.
-    pub(super) gradient: &'a [f32],
+    /// The gradient of the memory after it; none where both are constants.
+    pub(super) gradient: Option<&'a [f32]>,
 }
 
 /// The gradients that one head collects over some lanes.
 struct Part {
     v: Vec<Buffer>,    // a [T, D] for each lane
-    rho: Vec<Buffer>,  // a [N, D] for each lane, where a memory was carried
+    rho: Vec<Buffer>,  // a [N, D] for each lane, where a memory was carried that is not a constant
     decoder_x: Buffer, // [N, D]
     decoder_y: Buffer, // [N, D]
     encoder: Buffer,   // [N, D]
+    slope: f64,        // of ln lambda
 }
 
 /// Tasks that the gradients are split into, at least where there are lanes enough: a number of its own, not that of
@@ -157,7 +61,7 @@ const TASKS: usize = 8;
 
 pub(super) fn backward(
     operands: &Operands<'_>,
-    reads: &[Read],
+    reads: &[Vec<Read>],
     du: &[f32],
     carried: Option<Carried<'_>>,
 ) -> LevelGradients {
@@ -183,7 +87,13 @@ pub(super) fn backward(
         decoder_x: vec![0.0; heads * width * neurons],
         decoder_y: vec![0.0; heads * width * neurons],
         encoder: vec![0.0; heads * width * neurons],
-        rho: vec![0.0; carried.map_or(0, |carried| carried.before.len())],
+        rho: vec![
+            0.0;
+            carried
+                .and_then(|carried| carried.gradient)
+                .map_or(0, <[f32]>::len)
+        ],
+        slopes: slopes(&parts, groups),
     };
     // Head after head, group after group: one order on every machine.
     for (task, part) in parts.iter().enumerate() {
@@ -220,10 +130,19 @@ pub(super) fn backward(
     sum
 }
 
+/// The gradients of the slopes, summed over groups of lanes: a slope is `-ln lambda`.
+fn slopes(parts: &[Part], groups: usize) -> Vec<f32> {
+    let sum = |parts: &[Part]| parts.iter().map(|part| part.slope).sum::<f64>();
+    parts
+        .chunks_exact(groups)
+        .map(|parts| -sum(parts) as f32)
+        .collect()
+}
+
 /// The gradients of one head over some lanes.
 fn collect(
     operands: &Operands<'_>,
-    reads: &[Read],
+    reads: &[Vec<Read>],
     du: &[f32],
     carried: Option<Carried<'_>>,
     head: usize,
@@ -244,32 +163,33 @@ fn collect(
         decoder_x: zeros(),
         decoder_y: zeros(),
         encoder: zeros(),
+        slope: 0.0,
     };
-    let windows = reads.len() / (operands.sizes.lanes * heads);
     for lane in lanes {
         let index = lane * heads + head;
-        let (reads, place) = (
-            &reads[index * windows..(index + 1) * windows],
-            index * size..(index + 1) * size,
-        );
+        let (reads, place) = (&reads[index], index * size..(index + 1) * size);
         let du = &du[lane * tokens * width..(lane + 1) * tokens * width];
         let head = operands.head(lane, head);
         let mut dv = Buffer::zeros(tokens * width);
         let mut gradient = Buffer::default();
-        let rho = carried.map(|carried| {
-            gradient.copied(&carried.gradient[place.clone()]);
-            (&carried.before[place], &mut *gradient)
+        let is_constant = carried.is_none_or(|carried| carried.gradient.is_none());
+        let rho = carried.map(|carried| CarriedBack {
+            before: &carried.before[place.clone()],
+            gradient: carried.gradient.map(|after| {
+                gradient.copied(&after[place]);
+                &mut *gradient
+            }),
         });
         with_scratch(|scratch| {
             let mut between = std::mem::take(&mut scratch.between);
             between.walk_back(
                 &head,
-                operands.chunk,
+                operands.windows(lane),
                 rho,
                 scratch,
                 |scratch, index, window, around| {
-                    let (rows, read) = (head.sizes.rows_of(&window), &reads[index]);
-                    let window = head.window(&window);
+                    let (rows, read) = (head.sizes.rows_of(&window.tokens), &reads[index]);
+                    let window = head.window(&window.tokens);
                     through_gate(&window, scratch, read, &du[rows.clone()], &mut part);
                     through_read(&window, scratch, read, around, &mut dv[rows], &mut part);
                 },
@@ -277,7 +197,7 @@ fn collect(
             scratch.between = between;
         });
         part.v.push(dv);
-        if carried.is_some() {
+        if !is_constant {
             part.rho.push(gradient);
         }
     }
@@ -323,7 +243,7 @@ fn through_gate(head: &Head<'_>, scratch: &mut Scratch, read: &Read, du: &[f32],
     }
 }
 
-/// From da through the norm, the read and the rotation to v.
+/// From da through the norm, the read and the rotation to v, and to the slope.
 fn through_read(
     head: &Head<'_>,
     scratch: &mut Scratch,
@@ -341,15 +261,25 @@ fn through_read(
     let v = scratch.v.share(head.precision, head.v, width);
     let dr = scratch.da.sized(tokens * width);
     head.norm_back(dr, &read.a, &read.scale);
-    head.add_read_back(&read.scores, dr, dv);
+    let through = Through {
+        v: head.written(v, &mut scratch.late),
+        dr: head.asked(dr, &mut scratch.early),
+    };
     let both = scratch.both.sized(tokens * tokens);
-    head.symmetric_outer(dr, &mut scratch.factor, both);
+    head.outer_of_reads(dr, &mut scratch.factor, both);
     let both = Matrix::new(both, tokens, tokens, tokens);
     let both = scratch.factor.left(head.precision, both);
     let (x, dx) = (
         scratch.x.sized(tokens * neurons),
         scratch.dx.sized(tokens * neurons),
     );
+    // What values feel has a place of its own where it decays, or is not credited.
+    let is_apart = head.powers.is_some() || head.credit == Credit::Queries;
+    let felt = scratch.felt.sized(if is_apart { tokens * width } else { 0 });
+    felt.fill(0.0);
+    if !is_apart {
+        head.add_read_back(&read.scores, dr, dv);
+    }
     for tile in head.sizes.tiles() {
         let (count, place) = (tile.len(), head.place(&tile));
         let (x, dx) = (&x[place.clone()], &mut dx[place]);
@@ -359,7 +289,11 @@ fn through_read(
         head.rotate(&tile, x, q, false);
         let q = Matrix::new(q, tokens, count, count);
         head.precision.multiply(dq, count, both, q, false);
-        around.add_gradients(head, &tile, v, q, dr, Felt { dq, dv });
+        let into = Felt {
+            dq,
+            dv: if is_apart { &mut *felt } else { &mut *dv },
+        };
+        around.add_gradients(head, &tile, q, through, into);
         head.rotate(&tile, dq, turned, true);
         relu_back(dx, turned, x);
         scratch.fired.mark(x, count);
@@ -367,5 +301,12 @@ fn through_read(
         head.add_to_width(dx, &scratch.fired, head.rows(head.decoder_x, &tile), dv);
         head.add_outer(dx, &scratch.fired, v, &mut part.decoder_x[rows]);
     }
-    around.passed();
+    if is_apart && head.remembers_back() {
+        head.fade_to_end(felt);
+        head.add_read_back(&read.scores, dr, felt);
+    }
+    if is_apart && head.credit == Credit::Full {
+        add(dv, felt);
+    }
+    part.slope += around.passed(head, read, dr, head.slopes.then_some(felt));
 }

@@ -8,13 +8,16 @@
 //! dv   = dx decoder_x^T + strict(q q^T)^T dr + q R  then  R += q^T dr
 //! ```
 //!
-//! `S` and `R` are `[N, D]`. A stream of one window is the parallel form. What a token costs to read it, forward and in
+//! `S` and `R` are `[N, D]`, and empty on either side of a reset; how they decay is in `retention.rs`. A stream of one window is the parallel form. What a token costs to read it, forward and in
 //! FLOPs a head: `T (N + D)` in one window, `C (N + D) + 4 N D` in windows of `C`.
 
+use super::elementwise::{scale, scaled};
+use super::retention::{Before, Window, dot};
 use super::shared::Shared;
-use super::tile::{Head, Scratch, Sizes};
+use super::tile::{Head, Read, Scratch, Sizes};
 use crate::buffer::Buffer;
-use crate::matrix::{Factor, Matrix, Precision};
+use crate::causal_read::Credit;
+use crate::matrix::{Factor, Matrix};
 use std::ops::Range;
 
 /// Tokens of a window, of a stream of `tokens`: all of them, or, where that is less work, fewer.
@@ -35,23 +38,53 @@ pub fn chunk_length(tokens: usize, width: usize, carried: bool) -> usize {
     tokens.div_ceil(tokens.div_ceil(window))
 }
 
+/// A memory that goes through a stream.
+#[derive(Debug)]
+pub(super) struct Carry<'a> {
+    /// The memory before it; where there is none, that is what `after` holds.
+    pub(super) before: Option<&'a [f32]>,
+    /// Where the memory after it goes.
+    pub(super) after: &'a mut [f32],
+}
+
+impl<'a> Carry<'a> {
+    /// Pieces of `size` numbers.
+    pub(super) fn split(self, size: usize) -> impl Iterator<Item = Self> {
+        let mut before = self.before.map(|before| before.chunks_exact(size));
+        self.after.chunks_exact_mut(size).map(move |after| Carry {
+            before: before.as_mut().and_then(Iterator::next),
+            after,
+        })
+    }
+}
+
 /// The memory of one head of one lane, or the gradient of one: a sum over tokens of `q (outer) values`.
 #[derive(Debug)]
 pub(super) struct Rho<'a> {
-    rows: &'a mut [f32], // [N, D]
-    empty: bool,         // all zero, whatever the rows hold
+    source: Option<&'a [f32]>, // [N, D], where it is until it has been written
+    rows: &'a mut [f32],       // [N, D]
+    empty: bool,               // all zero, whatever the rows hold
 }
 
 impl<'a> Rho<'a> {
     /// A memory that was carried here.
-    pub(super) fn carried(rows: &'a mut [f32]) -> Self {
-        let empty = rows.iter().all(|entry| *entry == 0.0);
-        Self { rows, empty }
+    pub(super) fn carried(carry: Carry<'a>) -> Self {
+        let mut rho = Self {
+            source: carry.before,
+            rows: carry.after,
+            empty: false,
+        };
+        rho.empty = rho.numbers().iter().all(|entry| *entry == 0.0);
+        rho
     }
 
     /// A memory that nothing was written into, whatever the rows hold.
     pub(super) fn empty(rows: &'a mut [f32]) -> Self {
-        Self { rows, empty: true }
+        Self {
+            source: None,
+            rows,
+            empty: true,
+        }
     }
 
     /// A memory that nothing is ever written into.
@@ -59,160 +92,80 @@ impl<'a> Rho<'a> {
         Self::empty(&mut [])
     }
 
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.empty = true;
+    }
+
     /// Whether reading it gives zero.
     pub(super) fn is_empty(&self) -> bool {
         self.empty
     }
 
+    /// All of it, if not all is zero.
+    fn numbers(&self) -> &[f32] {
+        self.source.unwrap_or(self.rows)
+    }
+
     /// The rows of some neurons, unless all is zero.
     pub(super) fn rows(&self, neurons: &Range<usize>, width: usize) -> Option<Matrix<'_>> {
-        let rows = (!self.empty).then(|| &self.rows[neurons.start * width..neurons.end * width])?;
+        let rows = (!self.empty).then(|| &self.numbers()[neurons.start * width..neurons.end * width])?;
         Some(Matrix::new(rows, neurons.len(), width, width))
     }
 
-    /// Adds `q^T values` to the rows of some neurons. [`written`](Self::written) ends the writing of a window.
+    /// Lets the rows of some neurons decay by a window, and adds `q^T values` to them.
+    /// [`written`](Self::written) ends the writing of a window.
     pub(super) fn write<'b>(
         &mut self,
-        precision: Precision,
+        head: &Head<'_>,
         neurons: &Range<usize>,
         q: Matrix<'b>,
         values: impl Into<Factor<'b>>,
-        width: usize,
     ) {
-        let rows = &mut self.rows[neurons.start * width..neurons.end * width];
-        precision.multiply(rows, width, q.transposed(), values, !self.empty);
+        let width = head.sizes.width;
+        let place = neurons.start * width..neurons.end * width;
+        let rows = &mut self.rows[place.clone()];
+        if !self.empty {
+            head.keep(self.source.map(|source| &source[place]), rows);
+        }
+        head.precision
+            .multiply(rows, width, q.transposed(), values, !self.empty);
     }
 
     /// All neurons have been written.
     pub(super) fn written(&mut self) {
-        self.empty = false;
+        (self.empty, self.source) = (false, None);
     }
 }
 
 impl Sizes {
-    /// The windows' tokens.
-    pub(super) fn windows(&self, chunk: usize) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
-        let tokens = self.tokens;
-        (0..tokens.div_ceil(chunk)).map(move |window| window * chunk..((window + 1) * chunk).min(tokens))
-    }
-
     /// Where some tokens lie in `[T, D]`.
     pub(super) fn rows_of(&self, tokens: &Range<usize>) -> Range<usize> {
         tokens.start * self.width..tokens.end * self.width
     }
 }
 
-/// What lies around the windows of a stream during the backward pass, used again and again by one thread.
-#[derive(Debug, Default)]
-pub(super) struct Between {
-    before: Buffer, // [W - 1, N, D], the memory before each window but the first
-    later: Buffer,  // [N, D], what later windows ask for
-}
-
-/// What a window finds around itself on the way back.
-pub(super) struct Around<'a, 'b> {
-    /// The memory before the window, `[N, D]`.
-    pub(super) before: Option<&'a [f32]>,
-    /// The gradient of the memory after the window.
-    pub(super) later: &'a mut Rho<'b>,
-    /// Whether the gradient of the memory before it is wanted.
-    pub(super) ask: bool,
-}
-
-/// Where the gradients of a tile's q, `[T, C]`, and of the stream, `[T, D]`, are summed up.
-pub(super) struct Felt<'a> {
-    pub(super) dq: &'a mut [f32],
-    pub(super) dv: &'a mut [f32],
-}
-
-impl Around<'_, '_> {
-    /// Adds what a tile's q and the stream feel through both memories, and what the gradient of the one before it
-    /// feels through q.
-    ///
-    /// # Shapes
-    /// - `q`: `[T, C]`
-    /// - `v`, `dr`: `[T, D]`
-    pub(super) fn add_gradients(
-        &mut self,
-        head: &Head<'_>,
-        neurons: &Range<usize>,
-        v: Shared<'_>,
-        q: Matrix<'_>,
-        dr: &[f32],
-        into: Felt<'_>,
-    ) {
-        let (count, width, dr) = (neurons.len(), head.sizes.width, head.wide(dr));
-        let (precision, Felt { dq, dv }) = (head.precision, into);
-        if let Some(before) = self.before {
-            let rows = Matrix::new(head.rows(before, neurons), count, width, width);
-            precision.multiply(dq, count, dr, rows.transposed(), true);
-        }
-        if let Some(rows) = self.later.rows(neurons, width) {
-            precision.multiply(dq, count, v.left, rows.transposed(), true);
-            precision.multiply(dv, width, q, rows, true);
-        }
-        if self.ask {
-            self.later.write(precision, neurons, q, dr, width);
-        }
-    }
-
-    /// All neurons have added their gradients.
-    pub(super) fn passed(self) {
-        if self.ask {
-            self.later.written();
-        }
-    }
-}
-
-impl Between {
-    /// Calls `window(index, tokens, around)` for the windows of a stream, last first.
-    ///
-    /// `carried` is the memory before the stream and, in place, the gradient of the memory after it that becomes the
-    /// gradient of the memory before it.
-    pub(super) fn walk_back(
-        &mut self,
-        head: &Head<'_>,
-        chunk: usize,
-        carried: Option<(&[f32], &mut [f32])>,
-        scratch: &mut Scratch,
-        mut window: impl FnMut(&mut Scratch, usize, Range<usize>, Around<'_, '_>),
-    ) {
-        let size = head.sizes.neurons * head.sizes.width;
-        let windows: Vec<_> = head.sizes.windows(chunk).collect();
-        let (first, mut later) = match carried {
-            Some((before, after)) => (Some(before), Rho::carried(after)),
-            None if windows.len() > 1 => (None, Rho::empty(self.later.sized(size))),
-            None => (None, Rho::none()),
-        };
-        let memories = self.before.sized(windows.len().saturating_sub(1) * size);
-        for (index, tokens) in windows.iter().enumerate().take(memories.len() / size) {
-            let (done, rest) = memories.split_at_mut(index * size);
-            let before = if index == 0 {
-                first
-            } else {
-                Some(&done[(index - 1) * size..])
-            };
-            head.window(tokens).remember(scratch, before, &mut rest[..size]);
-        }
-        for (index, tokens) in windows.into_iter().enumerate().rev() {
-            let earlier = index.checked_sub(1);
-            let around = Around {
-                before: earlier
-                    .map(|index| &memories[index * size..(index + 1) * size])
-                    .or(first),
-                later: &mut later,
-                ask: earlier.is_some() || first.is_some(),
-            };
-            window(scratch, index, tokens, around);
-        }
-    }
-}
-
 impl Head<'_> {
+    /// What is left after the window of rows that are in `source`, or in place.
+    fn keep(&self, source: Option<&[f32]>, rows: &mut [f32]) {
+        match (source, self.powers) {
+            (Some(source), None) => rows.copy_from_slice(source),
+            (Some(source), Some(_)) => scaled(rows, source, self.left_at_end(0)),
+            (None, None) => {}
+            (None, Some(_)) => scale(rows, self.left_at_end(0)),
+        }
+    }
+
+    /// Whether gradients of memories are of any use: to keys and values, or to slopes.
+    pub(super) fn remembers_back(&self) -> bool {
+        self.credit == Credit::Full || self.slopes
+    }
+
     /// The memory after the stream from the memory before it, `[N, D]` each.
     fn remember(&self, scratch: &mut Scratch, before: Option<&[f32]>, after: &mut [f32]) {
         let Sizes { tokens, width, .. } = self.sizes;
         let v = scratch.v.share(self.precision, self.v, width);
+        let written = self.written(v, &mut scratch.late);
         for tile in self.sizes.tiles() {
             let count = tile.len();
             let x = scratch.tile.sized(tokens * count);
@@ -221,12 +174,173 @@ impl Head<'_> {
             self.rotate(&tile, x, q, false);
             let rows = tile.start * width..tile.end * width;
             if let Some(before) = before {
-                after[rows.clone()].copy_from_slice(&before[rows.clone()]);
+                self.keep(Some(&before[rows.clone()]), &mut after[rows.clone()]);
             }
             let q = Matrix::new(q, tokens, count, count);
             let add = before.is_some();
             self.precision
-                .multiply(&mut after[rows], width, q.transposed(), v.right, add);
+                .multiply(&mut after[rows], width, q.transposed(), written.right, add);
+        }
+    }
+}
+
+/// What lies around the windows of a stream during the backward pass, used again and again by one thread.
+#[derive(Debug, Default)]
+pub(super) struct Between {
+    before: Buffer, // [windows with an earlier one, N, D], the memory before each
+    later: Buffer,  // [N, D], what later windows ask for
+}
+
+/// What a window finds around itself on the way back.
+pub(super) struct Around<'a, 'b> {
+    /// The memory before the window, `[N, D]`; none where it is all zero.
+    pub(super) before: Option<&'a [f32]>,
+    /// The memory after it, where a later window reads it.
+    pub(super) after: Option<&'a [f32]>,
+    /// The gradient of the memory after the window.
+    pub(super) later: &'a mut Rho<'b>,
+    /// Whether the gradient of the memory before it is wanted.
+    pub(super) ask: bool,
+}
+
+/// What goes into the gradients through both memories, `[T, D]` each, decayed on its way to either.
+#[derive(Clone, Copy)]
+pub(super) struct Through<'a> {
+    /// The stream, to the memory after the window.
+    pub(super) v: Shared<'a>,
+    /// The gradient of what was read, to the memory before it.
+    pub(super) dr: &'a [f32],
+}
+
+/// Where the gradients of a tile's q, `[T, C]`, and of values, `[T, D]`, are summed up.
+pub(super) struct Felt<'a> {
+    pub(super) dq: &'a mut [f32],
+    pub(super) dv: &'a mut [f32],
+}
+
+impl Around<'_, '_> {
+    /// Adds what a tile's q and the values feel through both memories, and what the gradient of the one before it
+    /// feels through q, `[T, C]`.
+    pub(super) fn add_gradients(
+        &mut self,
+        head: &Head<'_>,
+        neurons: &Range<usize>,
+        q: Matrix<'_>,
+        through: Through<'_>,
+        into: Felt<'_>,
+    ) {
+        let (count, width, dr) = (neurons.len(), head.sizes.width, head.wide(through.dr));
+        let (precision, Felt { dq, dv }) = (head.precision, into);
+        if let Some(before) = self.before {
+            let rows = Matrix::new(head.rows(before, neurons), count, width, width);
+            precision.multiply(dq, count, dr, rows.transposed(), true);
+        }
+        if let Some(rows) = self.later.rows(neurons, width) {
+            if head.credit == Credit::Full {
+                precision.multiply(dq, count, through.v.left, rows.transposed(), true);
+            }
+            precision.multiply(dv, width, q, rows, true);
+        }
+        if self.ask {
+            self.later.write(head, neurons, q, dr);
+        }
+    }
+
+    /// All neurons have added their gradients. Gives the window's part in the gradient of `ln lambda`, from what values
+    /// feel through reads, if that is wanted.
+    pub(super) fn passed(self, head: &Head<'_>, read: &Read, dr: &[f32], felt: Option<&[f32]>) -> f64 {
+        let tokens = head.sizes.tokens;
+        // The memory's term that is at hand: counted from the window's end, or from its start.
+        let memories = match (self.before, self.after) {
+            _ if felt.is_none() || self.later.is_empty() && !self.ask => None,
+            (Some(before), _) if self.ask => Some(before),
+            (Some(_), after) => after,
+            (None, _) => None,
+        };
+        let from_start = self.before.is_some() && !self.ask;
+        if self.ask {
+            self.later.written();
+        }
+        let Some(felt) = felt else { return 0.0 };
+        let of_memory = memories.map_or(0.0, |memory| tokens as f64 * dot(memory, self.later.numbers()));
+        let origin = if from_start { 0 } else { tokens };
+        of_memory + head.slope_terms(read, dr, felt, origin)
+    }
+}
+
+/// The memory that goes through a stream on the way back.
+pub(super) struct CarriedBack<'a> {
+    /// The memory before the stream.
+    pub(super) before: &'a [f32],
+    /// The gradient of the memory after it, and in its place of the one before it; none where that is a constant.
+    pub(super) gradient: Option<&'a mut [f32]>,
+}
+
+impl Between {
+    /// Calls `each(index, window, around)` for the windows of a stream, last first.
+    pub(super) fn walk_back(
+        &mut self,
+        head: &Head<'_>,
+        windows: &[Window],
+        carried: Option<CarriedBack<'_>>,
+        scratch: &mut Scratch,
+        mut each: impl FnMut(&mut Scratch, usize, &Window, Around<'_, '_>),
+    ) {
+        let size = head.sizes.neurons * head.sizes.width;
+        let (first, gradient) =
+            carried.map_or((None, None), |carried| (Some(carried.before), carried.gradient));
+        let first = first.filter(|rows| rows.iter().any(|entry| *entry != 0.0));
+        let (asks, remembers) = (gradient.is_some(), head.remembers_back());
+        let mut later = match gradient {
+            Some(after) if remembers => Rho::carried(Carry { before: None, after }),
+            _ if windows.len() > 1 && remembers => Rho::empty(self.later.sized(size)),
+            _ => Rho::none(),
+        };
+        let follows = |index: usize| {
+            windows
+                .get(index)
+                .is_some_and(|next| next.before == Before::Earlier)
+        };
+        let count = (0..windows.len()).filter(|&index| follows(index)).count();
+        let memories = self.before.sized(count * size);
+        let mut done = 0;
+        let mut slots = Vec::with_capacity(windows.len()); // of the memory after each window
+        for (index, window) in windows.iter().enumerate() {
+            if !follows(index + 1) {
+                slots.push(None);
+                continue;
+            }
+            let (earlier, rest) = memories.split_at_mut(done * size);
+            let before = match window.before {
+                Before::Empty => None,
+                Before::Carried => first,
+                Before::Earlier => Some(&earlier[(done - 1) * size..]),
+            };
+            head.window(&window.tokens)
+                .remember(scratch, before, &mut rest[..size]);
+            slots.push(Some(done));
+            done += 1;
+        }
+        let after = |index: usize| slots[index].map(|slot: usize| &memories[slot * size..(slot + 1) * size]);
+        for (index, window) in windows.iter().enumerate().rev() {
+            if index + 1 < windows.len() && !follows(index + 1) {
+                later.clear();
+            }
+            let (before, ask) = match window.before {
+                Before::Empty => (None, false),
+                Before::Carried => (first, asks),
+                Before::Earlier => (after(index - 1), true),
+            };
+            let around = Around {
+                before,
+                after: after(index),
+                later: &mut later,
+                ask: ask && remembers,
+            };
+            each(scratch, index, window, around);
+        }
+        if asks && windows[0].before == Before::Empty {
+            later.rows.fill(0.0); // a reset: nothing of the memory before it was ever read
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The chunked form against the parallel one and against the definition: any windows, any split, any start.
 
 use super::chunked::Rho;
-use super::cpu::Memory;
-use super::tests::{Case, numbers, tracked, values};
+use super::cpu::{Form, Memory};
+use super::tests::{Case, leaf, numbers, values};
 use super::tile::{Read, Scratch};
 use super::*;
 use crate::norm::norm;
@@ -85,7 +85,7 @@ fn outcome(
 ) -> Outcome {
     let device = Device::flex().autodiff();
     let input = case.input(&device);
-    let rho = tracked(memory_of(case, &device));
+    let rho = leaf(memory_of(case, &device));
     let (u, after) = form(input.clone(), rho.clone());
     let mut loss = (u.clone() * numbers(u.dims(), 5, 2.0, &device)).sum();
     if let Some(after) = after.as_ref().filter(|_| remember) {
@@ -328,15 +328,19 @@ fn five_tokens_by_hand_in_windows_of_two() {
         retention: Retention::default(),
         credit: Credit::Full,
     };
-    let memory = Memory::untracked(&input, Some(2)).unwrap();
+    let form = Form {
+        chunk: Some(2),
+        carried: true,
+    };
+    let memory = Memory::untracked(&input, form).unwrap();
     let (operands, mut rows) = (memory.operands(), vec![f32::NAN; 4 * WIDTH]);
     let head = operands.head(0, 0);
     let mut rho = Rho::empty(&mut rows);
-    for window in head.sizes.windows(2) {
+    for window in operands.windows(0) {
         let mut read = Read::default();
-        head.window(&window)
+        head.window(&window.tokens)
             .first_half(&mut Scratch::default(), &mut read, &mut rho, true);
-        for (t, token) in window.enumerate() {
+        for (t, token) in window.tokens.clone().enumerate() {
             let row = &read.a[t * WIDTH..(t + 1) * WIDTH];
             for j in 0..2 {
                 // The column of zeros tells what the norm subtracted.

@@ -1,11 +1,13 @@
 //! The forward pass of a level on the processor.
 
-use super::chunked::{Rho, chunk_length};
+use super::chunked::{Carry, Rho};
 use super::elementwise::{add, gate};
+use super::retention::{Before, Powers, Window, Windows};
 use super::tile::{Head, Operands, Read, Scratch, Sizes};
 use super::weights::NeuronRows;
 use super::{LevelInput, LevelOutput};
 use crate::buffer::Buffer;
+use crate::causal_read::Credit;
 use crate::dropout::DropoutMask;
 use crate::flex::{plain, tensor};
 use crate::matrix::Precision;
@@ -36,29 +38,41 @@ pub(super) struct Memory {
     eps: f32,
     dropout: Option<DropoutMask>,
     precision: Precision,
-    pub(super) chunk: usize,
+    windows: Arc<Windows>,
+    powers: Option<Arc<Powers>>,
+    pub(super) credit: Credit,
+    slopes: bool,
+}
+
+/// How a stream is cut and what goes through it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Form {
+    /// Tokens of a window at most; None: as many as take least work.
+    pub(super) chunk: Option<usize>,
+    /// Whether a memory goes through.
+    pub(super) carried: bool,
 }
 
 impl Memory {
     /// The level of an input, from its stream and its weights (decoder_x, decoder_y, encoder) on the processor.
-    ///
-    /// Read in windows of `chunk` tokens, or in one.
     pub(super) fn new(
         input: &LevelInput,
         v: FlexTensor,
         weights: [&FlexTensor; 3],
-        chunk: Option<usize>,
+        form: Form,
     ) -> Option<Self> {
         let [lanes, _, tokens, width] = input.v.dims();
         let [heads, _, neurons] = input.weights.decoder_x().dims();
+        let sizes = Sizes {
+            lanes,
+            heads,
+            tokens,
+            neurons,
+            width,
+        };
+        let windows = Windows::new(sizes, &input.retention.resets, form.chunk, form.carried);
         Some(Self {
-            sizes: Sizes {
-                lanes,
-                heads,
-                tokens,
-                neurons,
-                width,
-            },
+            sizes,
             v,
             rows: input.weights.rows(weights),
             cos: plain(&input.rotation.cos)?,
@@ -66,19 +80,25 @@ impl Memory {
             eps: input.eps as f32,
             dropout: input.dropout,
             precision: input.precision,
-            chunk: chunk.unwrap_or_else(|| chunk_length(tokens, width, false)),
+            powers: Powers::new(&input.retention, &windows).map(Arc::new),
+            windows: Arc::new(windows),
+            credit: input.credit,
+            slopes: input.retention.is_learnt(),
         })
     }
 
     /// The level of an input without autodiff.
-    pub(super) fn untracked(input: &LevelInput, chunk: Option<usize>) -> Option<Self> {
+    pub(super) fn untracked(input: &LevelInput, form: Form) -> Option<Self> {
+        if input.retention.is_learnt() {
+            return None; // what is computed with slopes that have autodiff has it too
+        }
         let weights = &input.weights;
         let weights = [
             plain(weights.decoder_x())?,
             plain(weights.decoder_y())?,
             plain(weights.encoder())?,
         ];
-        Self::new(input, plain(&input.v)?, weights.each_ref(), chunk)
+        Self::new(input, plain(&input.v)?, weights.each_ref(), form)
     }
 
     /// Its sizes and slices.
@@ -92,14 +112,21 @@ impl Memory {
             eps: self.eps,
             dropout: self.dropout,
             precision: self.precision,
-            chunk: self.chunk,
+            windows: &self.windows,
+            powers: self.powers.as_deref(),
+            credit: self.credit,
+            slopes: self.slopes,
         }
     }
 }
 
 /// The level, where its tensors are on the processor and without autodiff.
 pub(super) fn untracked(input: &LevelInput, chunk: Option<usize>) -> Option<LevelOutput> {
-    let memory = Memory::untracked(input, chunk)?;
+    let form = Form {
+        chunk,
+        carried: false,
+    };
+    let memory = Memory::untracked(input, form)?;
     let Forward { u, active, .. } = forward(&memory.operands(), None, false);
     let Sizes {
         lanes,
@@ -120,9 +147,9 @@ pub(super) fn untracked(input: &LevelInput, chunk: Option<usize>) -> Option<Leve
 pub(super) struct Forward {
     /// `[B, T, D]`.
     pub(super) u: Vec<f32>,
-    /// What memory answered, lane by lane, head by head, window by window: all that the gradient needs. None unless
-    /// it is kept.
-    pub(super) reads: Vec<Read>,
+    /// What memory answered, lane by lane and head by head, window by window each: all that the gradient needs. None
+    /// unless it is kept.
+    pub(super) reads: Vec<Vec<Read>>,
     /// Entries of x and of y above zero.
     active: [u64; 2],
 }
@@ -130,7 +157,7 @@ pub(super) struct Forward {
 /// All heads of all lanes, in parallel; heads are summed in their order, so the bits do not depend on the threads.
 ///
 /// `rho`, `[B, H, N, D]`, is read, and becomes the memory after the stream.
-pub(super) fn forward(operands: &Operands<'_>, rho: Option<&mut [f32]>, keep: bool) -> Forward {
+pub(super) fn forward(operands: &Operands<'_>, rho: Option<Carry<'_>>, keep: bool) -> Forward {
     let Sizes {
         lanes,
         heads,
@@ -139,8 +166,8 @@ pub(super) fn forward(operands: &Operands<'_>, rho: Option<&mut [f32]>, keep: bo
         width,
     } = operands.sizes;
     let size = tokens * width;
-    let memories: Vec<Option<&mut [f32]>> = match rho {
-        Some(rho) => rho.chunks_exact_mut(neurons * width).map(Some).collect(),
+    let memories: Vec<Option<Carry<'_>>> = match rho {
+        Some(rho) => rho.split(neurons * width).map(Some).collect(),
         None => (0..lanes * heads).map(|_| None).collect(),
     };
     let parts: Vec<(Buffer, Vec<Read>, [u64; 2])> = memories
@@ -150,8 +177,8 @@ pub(super) fn forward(operands: &Operands<'_>, rho: Option<&mut [f32]>, keep: bo
             let head = operands.head(index / heads, index % heads);
             let (mut u, mut reads) = (Buffer::zeros(size), Vec::new());
             let keep = keep.then_some(&mut reads);
-            let active =
-                with_scratch(|scratch| contribute(&head, operands.chunk, rho, scratch, keep, &mut u));
+            let windows = operands.windows(index / heads);
+            let active = with_scratch(|scratch| contribute(&head, windows, rho, scratch, keep, &mut u));
             (u, reads, active)
         })
         .collect();
@@ -163,7 +190,7 @@ pub(super) fn forward(operands: &Operands<'_>, rho: Option<&mut [f32]>, keep: bo
     for (index, (u, reads, active)) in parts.into_iter().enumerate() {
         let lane = index / heads;
         add(&mut forward.u[lane * size..(lane + 1) * size], &u);
-        forward.reads.extend(reads);
+        forward.reads.push(reads);
         forward.active[0] += active[0];
         forward.active[1] += active[1];
     }
@@ -174,31 +201,27 @@ pub(super) fn forward(operands: &Operands<'_>, rho: Option<&mut [f32]>, keep: bo
 /// goes to `keep`.
 fn contribute(
     head: &Head<'_>,
-    chunk: usize,
-    carried: Option<&mut [f32]>,
+    windows: &[Window],
+    carried: Option<Carry<'_>>,
     scratch: &mut Scratch,
     mut keep: Option<&mut Vec<Read>>,
     u: &mut [f32],
 ) -> [u64; 2] {
-    let Sizes {
-        tokens,
-        neurons,
-        width,
-        ..
-    } = head.sizes;
-    let is_carried = carried.is_some();
+    let Sizes { neurons, width, .. } = head.sizes;
     let mut own = std::mem::take(&mut scratch.rho);
     let mut rho = match carried {
-        Some(rows) => Rho::carried(rows),
-        None if chunk < tokens => Rho::empty(own.sized(neurons * width)),
+        Some(carry) => Rho::carried(carry),
+        None if windows.iter().any(|window| window.writes) => Rho::empty(own.sized(neurons * width)),
         None => Rho::none(),
     };
     let (mut read, mut active) = (Read::default(), [0; 2]);
-    for window in head.sizes.windows(chunk) {
-        let write = is_carried || window.end < tokens;
-        let part = head.window(&window);
-        part.first_half(scratch, &mut read, &mut rho, write);
-        let counts = second_half(&part, scratch, &read, &mut u[head.sizes.rows_of(&window)]);
+    for window in windows {
+        let part = head.window(&window.tokens);
+        if window.before == Before::Empty {
+            rho.clear();
+        }
+        part.first_half(scratch, &mut read, &mut rho, window.writes);
+        let counts = second_half(&part, scratch, &read, &mut u[head.sizes.rows_of(&window.tokens)]);
         (0..2).for_each(|which| active[which] += counts[which]);
         if let Some(reads) = &mut keep {
             reads.push(std::mem::take(&mut read));

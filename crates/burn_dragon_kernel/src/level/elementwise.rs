@@ -60,6 +60,26 @@ vectorized! {
         }
     }
 
+    /// `row = factor row`.
+    scale(row: &mut [f32], factor: f32) {
+        row.iter_mut().for_each(|x| *x *= factor);
+    }
+
+    /// `to = factor from`.
+    scaled(to: &mut [f32], from: &[f32], factor: f32) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = factor * from);
+    }
+
+    /// `sum += factor part`.
+    add_scaled(sum: &mut [f32], part: &[f32], factor: f32) {
+        sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += factor * part);
+    }
+
+    /// Multiplies a row by powers, the last of them first.
+    fade(row: &mut [f32], powers: &[f32]) {
+        row.iter_mut().zip(powers.iter().rev()).for_each(|(x, power)| *x *= power);
+    }
+
     /// `sum += part`.
     add(sum: &mut [f32], part: &[f32]) {
         sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! On the processor in f32 it runs as tiles that stay in cache, keeps nothing neuron-wide for the backward pass, and
-//! has its gradient written by hand (`cpu.rs`, `backward.rs`); elsewhere it is the composition of the operations it
+//! has its gradient written by hand (`cpu.rs`, `backward.rs`, `tracked.rs`); elsewhere it is the composition of the operations it
 //! is made of (`reference.rs`).
 
 mod backward;
@@ -17,9 +17,11 @@ mod cpu;
 mod elementwise;
 mod memory;
 pub mod reference;
+mod retention;
 mod shared;
 mod sparse;
 mod tile;
+mod tracked;
 mod weights;
 
 pub use chunked::chunk_length;
@@ -87,10 +89,10 @@ pub fn level_in_chunks(input: LevelInput, chunk: usize) -> Tensor<4> {
 
 fn in_windows(input: LevelInput, chunk: Option<usize>) -> Tensor<4> {
     check(&input);
-    if input.v.dtype() != DType::F32 || !input.is_plain() {
+    if input.v.dtype() != DType::F32 {
         return reference::level(input).u;
     }
-    match backward::tracked(&input, chunk) {
+    match tracked::level(&input, chunk) {
         Some(u) => u,
         None => cpu::untracked(&input, chunk).map_or_else(|| reference::level(input).u, |output| output.u),
     }
@@ -102,7 +104,7 @@ fn in_windows(input: LevelInput, chunk: Option<usize>) -> Tensor<4> {
 /// If the shapes do not fit together.
 pub fn level_with_activity(input: LevelInput) -> LevelOutput {
     check(&input);
-    let fast = (input.v.dtype() == DType::F32 && input.is_plain())
+    let fast = (input.v.dtype() == DType::F32)
         .then(|| cpu::untracked(&input, None))
         .flatten();
     fast.unwrap_or_else(|| {
@@ -121,13 +123,6 @@ pub fn level_with_activity(input: LevelInput) -> LevelOutput {
             y_density: share(y),
         }
     })
-}
-
-impl LevelInput {
-    /// Whether all is kept and gradients flow through everything.
-    fn is_plain(&self) -> bool {
-        self.retention.keeps_all() && self.credit == Credit::Full
-    }
 }
 
 fn check(input: &LevelInput) {

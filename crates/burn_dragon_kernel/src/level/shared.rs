@@ -1,5 +1,6 @@
 //! A matrix of a head that many of its products share, laid out for them once.
 
+use super::elementwise::scaled;
 use crate::buffer::Buffer;
 use crate::matrix::{Factor, Matrix, Packing, Precision};
 
@@ -24,8 +25,28 @@ pub(super) struct Shared<'a> {
 impl Room {
     /// Copies a matrix of rows of `width` numbers and lays it out.
     pub(super) fn share(&mut self, precision: Precision, numbers: &[f32], width: usize) -> Shared<'_> {
-        let numbers = self.numbers.copied(numbers);
-        let matrix = Matrix::new(numbers, numbers.len() / width, width, width);
+        self.numbers.copied(numbers);
+        self.lay_out(precision, numbers.len(), width)
+    }
+
+    /// [`share`](Self::share), row `t` multiplied by `factor(t)`.
+    pub(super) fn share_scaled(
+        &mut self,
+        precision: Precision,
+        numbers: &[f32],
+        width: usize,
+        factor: impl Fn(usize) -> f32,
+    ) -> Shared<'_> {
+        let to = self.numbers.sized(numbers.len());
+        let rows = to.chunks_exact_mut(width).zip(numbers.chunks_exact(width));
+        rows.enumerate()
+            .for_each(|(t, (to, from))| scaled(to, from, factor(t)));
+        self.lay_out(precision, numbers.len(), width)
+    }
+
+    fn lay_out(&mut self, precision: Precision, length: usize, width: usize) -> Shared<'_> {
+        let numbers = &self.numbers[..length];
+        let matrix = Matrix::new(numbers, length / width, width, width);
         Shared {
             numbers,
             left: self.left.left(precision, matrix),

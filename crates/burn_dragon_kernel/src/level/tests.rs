@@ -84,12 +84,12 @@ impl Case {
         let v = numbers([lanes, 1, tokens, width], 1, 2.0, device) + self.quiet.abs();
         let decoder_x = numbers([heads, width, neurons], 2, 2.0, device) - self.quiet;
         let weights = LevelWeights::new(
-            tracked(decoder_x),
-            tracked(numbers([heads, width, neurons], 3, 2.0, device)),
-            tracked(numbers([heads * neurons, width], 4, 2.0, device)),
+            leaf(decoder_x),
+            leaf(numbers([heads, width, neurons], 3, 2.0, device)),
+            leaf(numbers([heads * neurons, width], 4, 2.0, device)),
         );
         LevelInput {
-            v: tracked(v),
+            v: leaf(v),
             weights,
             rotation: Frequencies::new(100.0, neurons).rotation(&starts, tokens, DType::F32, device),
             eps: 1e-5,
@@ -121,7 +121,7 @@ impl Case {
 }
 
 /// The tensor as a leaf whose gradient is kept, where there are gradients.
-pub(super) fn tracked<const R: usize>(tensor: Tensor<R>) -> Tensor<R> {
+pub(super) fn leaf<const R: usize>(tensor: Tensor<R>) -> Tensor<R> {
     if tensor.is_autodiff() {
         tensor.require_grad()
     } else {
@@ -182,9 +182,8 @@ fn gradients_are_those_of_the_definition() {
                 ),
             ]
         };
-        let fast = gradients(&|input| {
-            backward::tracked(&input, None).expect("the fast path takes f32 with autodiff")
-        });
+        let fast =
+            gradients(&|input| tracked::level(&input, None).expect("the fast path takes f32 with autodiff"));
         let slow = gradients(&|input| reference::level(input).u);
         for ((what, fast), (_, slow)) in fast.iter().zip(&slow) {
             close(what, case, fast, slow);

@@ -5,10 +5,12 @@
 
 use super::chunked::{Between, Rho};
 use super::elementwise::{add, relu, turn};
+use super::retention::{Powers, Window, Windows};
 use super::shared::{Room, Shared};
 use super::sparse::Pattern;
 use super::weights::NeuronRows;
 use crate::buffer::Buffer;
+use crate::causal_read::Credit;
 use crate::dropout::DropoutMask;
 use crate::matrix::{Matrix, Packing, Precision};
 use std::ops::Range;
@@ -60,10 +62,18 @@ pub(super) struct Operands<'a> {
     pub(super) eps: f32,
     pub(super) dropout: Option<DropoutMask>,
     pub(super) precision: Precision,
-    pub(super) chunk: usize,
+    pub(super) windows: &'a Windows,
+    pub(super) powers: Option<&'a Powers>,
+    pub(super) credit: Credit,
+    pub(super) slopes: bool,
 }
 
 impl<'a> Operands<'a> {
+    /// The windows of a lane.
+    pub(super) fn windows(&self, lane: usize) -> &'a [Window] {
+        self.windows.of_lane(lane)
+    }
+
     /// One head of one lane.
     pub(super) fn head(&self, lane: usize, head: usize) -> Head<'a> {
         let Sizes {
@@ -90,6 +100,9 @@ impl<'a> Operands<'a> {
             sin: &self.sin[table],
             eps: self.eps,
             precision: self.precision,
+            powers: self.powers.map(|powers| powers.of_head(head)),
+            credit: self.credit,
+            slopes: self.slopes,
             dropout: self
                 .dropout
                 .map(|mask| (mask, ((lane * heads + head) * tokens * neurons) as u64)),
@@ -109,21 +122,27 @@ pub(super) struct Head<'a> {
     sin: &'a [f32],                  // [T, N/2]
     eps: f32,
     pub(super) precision: Precision,
+    pub(super) powers: Option<&'a [f32]>, // what is left after 0, 1, 2 ... tokens; all, where there is none
+    pub(super) credit: Credit,
+    pub(super) slopes: bool, // whether the gradient of the slope is wanted
     dropout: Option<(DropoutMask, u64)>,
 }
 
 /// Buffers of one head of one lane, used again and again by one thread.
 #[derive(Default)]
 pub(super) struct Scratch {
-    pub(super) x: Buffer,    // [T, N], tile by tile
-    pub(super) dx: Buffer,   // [T, N], tile by tile
-    pub(super) q: Buffer,    // a tile
-    pub(super) y: Buffer,    // a tile
-    pub(super) gate: Buffer, // a tile
-    pub(super) tile: Buffer, // a tile
-    pub(super) da: Buffer,   // [T, D]
-    pub(super) both: Buffer, // [T, T]
+    pub(super) x: Buffer,     // [T, N], tile by tile
+    pub(super) dx: Buffer,    // [T, N], tile by tile
+    pub(super) q: Buffer,     // a tile
+    pub(super) y: Buffer,     // a tile
+    pub(super) gate: Buffer,  // a tile
+    pub(super) tile: Buffer,  // a tile
+    pub(super) da: Buffer,    // [T, D]
+    pub(super) both: Buffer,  // [T, T]
+    pub(super) early: Buffer, // [T, D], what decays with the distance from a window's start
+    pub(super) felt: Buffer,  // [T, D], what values feel
     pub(super) v: Room,
+    pub(super) late: Room, // v as it is left after a window, where it decays
     pub(super) a: Room,
     pub(super) du: Room,
     pub(super) factor: Packing,
@@ -291,8 +310,9 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// `left stream^T` below the diagonal, then added to its own transpose: a symmetric matrix without a diagonal.
-    pub(super) fn symmetric_outer(&self, left: &[f32], room: &mut Packing, into: &mut [f32]) {
+    /// How what reads feel of scores reaches q: `left stream^T` below the diagonal, as much as is left of it. Where
+    /// keys are credited too it is added to its own transpose: a symmetric matrix without a diagonal.
+    pub(super) fn outer_of_reads(&self, left: &[f32], room: &mut Packing, into: &mut [f32]) {
         let Sizes { tokens, width, .. } = self.sizes;
         let stream = room.right(self.precision, self.wide(self.v).transposed());
         for rows in self.sizes.blocks() {
@@ -301,7 +321,11 @@ impl<'a> Head<'a> {
             self.precision
                 .multiply(into, tokens, left, stream.leading(width, rows.end), false);
         }
-        mirror(into, tokens);
+        self.fade_below_diagonal(into);
+        match self.credit {
+            Credit::Full => mirror(into, tokens),
+            Credit::Queries => (0..tokens).for_each(|t| into[t * tokens + t..(t + 1) * tokens].fill(0.0)),
+        }
     }
 
     /// Norms the rows of `[T, D]` in place and keeps one over each row's deviation.
@@ -349,6 +373,14 @@ impl<'a> Head<'a> {
         self.dropout.map_or(1.0, |(mask, _)| mask.scale() as f32)
     }
 
+    /// The stream as it is left after the window, in `room` if it decays.
+    pub(super) fn written<'b>(&self, v: Shared<'b>, room: &'b mut Room) -> Shared<'b> {
+        if self.powers.is_none() {
+            return v;
+        }
+        room.share_scaled(self.precision, self.v, self.sizes.width, |s| self.left_at_end(s))
+    }
+
     /// x, scores and what was read and normed: the first half of a level. The tokens read what is in `rho`, and
     /// write to it after that.
     pub(super) fn first_half(&self, scratch: &mut Scratch, read: &mut Read, rho: &mut Rho<'_>, write: bool) {
@@ -362,6 +394,7 @@ impl<'a> Head<'a> {
         let scores = read.scores.sized(tokens * tokens);
         let recalled = scratch.da.sized(tokens * width);
         let v = scratch.v.share(self.precision, self.v, width);
+        let written = self.written(v, &mut scratch.late);
         for (index, tile) in self.sizes.tiles().enumerate() {
             let x = &mut x[self.place(&tile)];
             let q = scratch.q.sized(x.len());
@@ -373,14 +406,17 @@ impl<'a> Head<'a> {
                 self.precision.multiply(recalled, width, q, rows, index > 0);
             }
             if write {
-                rho.write(self.precision, &tile, q, v.right, width);
+                rho.write(self, &tile, q, written.right);
             }
         }
         self.make_strict(scores);
+        self.fade_below_diagonal(scores);
         let a = read.a.sized(tokens * width);
         self.read(scores, v, a);
-        if !rho.is_empty() {
-            add(a, recalled);
+        match (rho.is_empty(), self.powers) {
+            (true, _) => {}
+            (false, None) => add(a, recalled),
+            (false, Some(_)) => self.add_recalled(recalled, a),
         }
         if write {
             rho.written();

@@ -32,6 +32,11 @@ impl Retention {
         self.decay.is_none() && self.resets.is_empty()
     }
 
+    /// Whether gradients flow to the slopes.
+    pub(crate) fn is_learnt(&self) -> bool {
+        self.decay.as_ref().is_some_and(Tensor::is_tracked)
+    }
+
     /// The retention within some of a window's tokens, counted from the first of them.
     pub fn window(&self, tokens: Range<usize>) -> Self {
         Self {
