@@ -7,6 +7,7 @@
 //! | [`api::core`] | the model: configuration, forward, carried state, cost, backends |
 //! | [`api::kernel`] | the numeric operations, each with its reference definition |
 //! | [`api::checkpoint`] | files: models, checkpoint folders, official weights |
+//! | [`api::stream`] | continuing streams: lanes of documents, windows, carry policies, positions that resume |
 //! | [`api::train`] | the training loop and what a family implements for it |
 //! | [`api::language`] | language models: data, training, evaluation, generation |
 //! | [`api::expert`] | the parts behind those, for builders |
@@ -33,6 +34,7 @@ pub mod api {
     pub use burn_dragon_core::api as core;
     pub use burn_dragon_kernel::api as kernel;
     pub use burn_dragon_language::api as language;
+    pub use burn_dragon_stream::api as stream;
     pub use burn_dragon_train::api as train;
 
     /// The parts behind the curated surface.
@@ -41,6 +43,7 @@ pub mod api {
         pub use burn_dragon_core::api::expert as core;
         pub use burn_dragon_kernel::api::expert as kernel;
         pub use burn_dragon_language::api::expert as language;
+        pub use burn_dragon_stream::api::expert as stream;
         pub use burn_dragon_train::api::expert as train;
     }
 }

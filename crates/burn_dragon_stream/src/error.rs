@@ -154,4 +154,64 @@ pub enum StreamError {
         /// Lanes there are.
         lanes: usize,
     },
+    /// A position among another number of items.
+    #[error(
+        "the position is among {given} items, but there are {expected}; resume with the data it was saved with"
+    )]
+    OtherCount {
+        /// Items of the position.
+        given: u64,
+        /// Items at hand.
+        expected: u64,
+    },
+    /// A position behind the end of a list.
+    #[error("position {position} is behind the end of {segments} segments")]
+    NoSuchSegment {
+        /// The position asked for.
+        position: usize,
+        /// How many segments there are.
+        segments: usize,
+    },
+    /// A window whose gradients flow through none of its steps, or more than all.
+    #[error(
+        "gradients through {backprop_steps} of {unroll_steps} steps; it must be at least 1 and at most all"
+    )]
+    Window {
+        /// Steps read in a row.
+        unroll_steps: usize,
+        /// Steps that gradients are to flow through.
+        backprop_steps: usize,
+    },
+    /// Nothing to put side by side.
+    #[error("a batch needs at least one segment")]
+    NoSegments,
+    /// Segments that do not fit side by side.
+    #[error("segment {lane} has {steps} steps, but segment 0 has {expected}; cut them to one length first")]
+    UnequalSegments {
+        /// Which segment, from 0.
+        lane: usize,
+        /// Its steps.
+        steps: usize,
+        /// Steps of the first one.
+        expected: usize,
+    },
+    /// No thread to prefetch on.
+    #[error("cannot start a thread to prefetch on: {0}")]
+    Thread(#[source] std::io::Error),
+    /// The producer of a prefetched stream failed.
+    #[error("item {item} could not be made: {source}")]
+    Producer {
+        /// The item's number.
+        item: u64,
+        /// What the producer answered.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The producer of a prefetched stream panicked.
+    #[error("making item {item} panicked: {message}")]
+    Panic {
+        /// The item's number.
+        item: u64,
+        /// What the panic said.
+        message: String,
+    },
 }

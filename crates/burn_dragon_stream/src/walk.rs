@@ -41,6 +41,8 @@ pub struct WalkPosition {
     pub epoch: u64,
     /// The place in this epoch's order, from 0.
     pub index: u64,
+    /// How many items an epoch has.
+    pub items: u64,
     /// The order walked in.
     pub order: Order,
     /// Whose walk it is.
@@ -100,10 +102,10 @@ impl Walk {
 
     /// Where it is, as a value.
     pub fn position(&self) -> WalkPosition {
-        let (epoch, index) = (self.epoch(), self.index());
         WalkPosition {
-            epoch,
-            index,
+            epoch: self.epoch(),
+            index: self.index(),
+            items: self.count,
             order: self.order,
             shard: self.shard,
         }
@@ -112,8 +114,8 @@ impl Walk {
     /// Goes to a position of a walk like this one.
     ///
     /// # Errors
-    /// [`StreamError::OtherOrder`], [`StreamError::OtherShard`] and [`StreamError::NoSuchPosition`]; the walk stays
-    /// where it was.
+    /// [`StreamError::OtherCount`], [`StreamError::OtherOrder`], [`StreamError::OtherShard`] and
+    /// [`StreamError::NoSuchPosition`]; the walk stays where it was.
     pub fn seek(&mut self, position: &WalkPosition) -> Result<(), StreamError> {
         self.turn = self.turn_of(position)?;
         Ok(())
@@ -124,9 +126,16 @@ impl Walk {
         let WalkPosition {
             epoch,
             index,
+            items,
             order,
             shard,
         } = *position;
+        if items != self.count {
+            return Err(StreamError::OtherCount {
+                given: items,
+                expected: self.count,
+            });
+        }
         if order != self.order {
             return Err(StreamError::OtherOrder {
                 given: order,
@@ -146,7 +155,7 @@ impl Walk {
             _ => Err(StreamError::NoSuchPosition {
                 epoch,
                 index,
-                items: self.count,
+                items,
                 shard,
             }),
         }
@@ -202,6 +211,13 @@ mod tests {
             assert_eq!(walk, here);
             error
         };
+        assert!(matches!(
+            refused(&|p| p.items = 6),
+            StreamError::OtherCount {
+                given: 6,
+                expected: 5
+            }
+        ));
         assert!(matches!(
             refused(&|p| p.order = Order::Given),
             StreamError::OtherOrder { .. }

@@ -1,0 +1,139 @@
+//! What is carried over a boundary, and which step a target is taken from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::boundary::StreamBoundary;
+
+/// Whether a model's memory outlives a boundary.
+///
+/// ```
+/// use burn_dragon_stream::{StateCarryPolicy, StreamBoundary};
+///
+/// let policy = StateCarryPolicy::default();
+/// assert!(policy.carries(StreamBoundary::Continue));
+/// assert!(!policy.carries(StreamBoundary::ResetEpisode));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateCarryPolicy {
+    /// Carried from step to step, emptied where an episode begins.
+    #[default]
+    UntilBoundary,
+    /// Carried over everything, resets too.
+    Always,
+    /// Emptied before every step.
+    Never,
+}
+
+impl StateCarryPolicy {
+    /// Whether memory is carried over this boundary; if not, it is emptied.
+    pub fn carries(self, boundary: StreamBoundary) -> bool {
+        match self {
+            Self::UntilBoundary => !boundary.resets_episode(),
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+/// Whether what several modalities were fused into outlives a boundary. As [`StateCarryPolicy`], and set apart from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FusionCarryPolicy {
+    /// Carried from step to step, emptied where an episode begins.
+    #[default]
+    UntilBoundary,
+    /// Carried over everything, resets too.
+    Always,
+    /// Emptied before every step.
+    Never,
+}
+
+impl FusionCarryPolicy {
+    /// Whether it is carried over this boundary; if not, it is emptied.
+    pub fn carries(self, boundary: StreamBoundary) -> bool {
+        StateCarryPolicy::from(self).carries(boundary)
+    }
+}
+
+impl From<FusionCarryPolicy> for StateCarryPolicy {
+    fn from(policy: FusionCarryPolicy) -> Self {
+        match policy {
+            FusionCarryPolicy::UntilBoundary => Self::UntilBoundary,
+            FusionCarryPolicy::Always => Self::Always,
+            FusionCarryPolicy::Never => Self::Never,
+        }
+    }
+}
+
+/// Which step the target of an observation is taken from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetAlignmentPolicy {
+    /// The step of the observation itself.
+    #[default]
+    SameStep,
+    /// A later step, as far ahead for every observation.
+    FixedFuture,
+    /// A later step, each observation as far ahead as it asks.
+    VariableFuture,
+}
+
+impl TargetAlignmentPolicy {
+    /// How many steps after the observation the target is: 0 for the same step; else what is asked for, at least 1,
+    /// and 1 where nothing is.
+    ///
+    /// ```
+    /// use burn_dragon_stream::TargetAlignmentPolicy::{FixedFuture, SameStep, VariableFuture};
+    ///
+    /// assert_eq!(SameStep.horizon(Some(3)), 0);
+    /// assert_eq!(FixedFuture.horizon(None), 1);
+    /// assert_eq!(VariableFuture.horizon(Some(0)), 1);
+    /// assert_eq!(VariableFuture.horizon(Some(3)), 3);
+    /// ```
+    pub fn horizon(self, requested: Option<usize>) -> usize {
+        match self {
+            Self::SameStep => 0,
+            Self::FixedFuture | Self::VariableFuture => requested.unwrap_or(1).max(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_decides_the_same_for_state_and_fusion() {
+        use StreamBoundary::{Continue, ResetAll, ResetEpisode};
+
+        let boundaries = [Continue, ResetEpisode, ResetAll];
+        for (state, fusion, carried) in [
+            (
+                StateCarryPolicy::UntilBoundary,
+                FusionCarryPolicy::UntilBoundary,
+                [true, false, false],
+            ),
+            (StateCarryPolicy::Always, FusionCarryPolicy::Always, [true; 3]),
+            (StateCarryPolicy::Never, FusionCarryPolicy::Never, [false; 3]),
+        ] {
+            assert_eq!(boundaries.map(|boundary| state.carries(boundary)), carried);
+            assert_eq!(boundaries.map(|boundary| fusion.carries(boundary)), carried);
+        }
+    }
+
+    #[test]
+    fn names_in_files_are_snake_case() {
+        let names = (
+            StateCarryPolicy::default(),
+            FusionCarryPolicy::Never,
+            TargetAlignmentPolicy::FixedFuture,
+            [StreamBoundary::ResetEpisode, StreamBoundary::default()],
+        );
+        let text = serde_json::to_string(&names).unwrap();
+        assert_eq!(
+            text,
+            r#"["until_boundary","never","fixed_future",["reset_episode","continue"]]"#
+        );
+    }
+}
