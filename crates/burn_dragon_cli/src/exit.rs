@@ -98,7 +98,8 @@ fn language(error: &LanguageError) -> Option<u8> {
         | LanguageError::TrainRatio { .. }
         | LanguageError::Vocabulary { .. }
         | LanguageError::UnknownToken { .. }
-        | LanguageError::EmptyPrompt => Some(2),
+        | LanguageError::EmptyPrompt
+        | LanguageError::NothingNew { .. } => Some(2),
         LanguageError::TokenizerFile { .. }
         | LanguageError::TokenizerInvalid { .. }
         | LanguageError::BadGzip { .. } => Some(3),
