@@ -61,6 +61,20 @@ pub enum CheckpointError {
         /// Their names.
         names: Vec<String>,
     },
+    /// A sound file that belongs to something else.
+    #[error("{}: {what} is {given}, but here it must be {expected}; {remedy}", path.display())]
+    Foreign {
+        /// Where.
+        path: PathBuf,
+        /// What does not fit.
+        what: &'static str,
+        /// What the file says.
+        given: String,
+        /// What was expected.
+        expected: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// Weights cannot say how many levels and heads they were trained with.
     #[error(
         "{} holds weights without a configuration: levels, heads and theta cannot be read from weights; \

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | named tensors in a burnpack file | [`tensors`] |
 //! | a model in one self-describing `.bpk` | [`model`] |
+//! | a memory in one `.state` | [`state`] |
+//! | what tells a model from every other | [`hash`] |
 //! | a checkpoint folder: written whole or not at all, verified before it is trusted | [`folder`] |
 //! | official PyTorch weights as `.safetensors` | [`official`] |
 //! | what a person means by MODEL | [`resolve`] |
@@ -13,9 +15,11 @@
 
 pub mod error;
 pub mod folder;
+pub mod hash;
 pub mod model;
 pub mod official;
 pub mod resolve;
+pub mod state;
 pub mod tensors;
 
 pub use error::CheckpointError;
@@ -24,12 +28,15 @@ pub use error::CheckpointError;
 pub mod api {
     pub use crate::error::CheckpointError;
     pub use crate::folder::{CheckpointFolder, Checkpoints, Pointer};
+    pub use crate::hash::model_hash;
     pub use crate::model::{ModelFile, ModelInfo};
     pub use crate::official::OfficialConfig;
     pub use crate::resolve::{LoadedModel, ModelPath, Which};
+    pub use crate::state::{Sliding, StateFile, StateInfo, StatePrecision, StateReader};
 
     /// The layer below: named tensors in a file.
     pub mod expert {
+        pub use crate::hash::sha256;
         pub use crate::tensors::TensorFile;
     }
 }

@@ -4,10 +4,9 @@
 //! metadata key `sha256` holds the hash of everything else.
 
 use crate::error::CheckpointError;
-use crate::folder::hex;
+use crate::hash::Parts;
 use burn::tensor::TensorData;
 use burn_pack::{Reader, Tensor, Writer};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -85,25 +84,14 @@ impl TensorFile {
 
     /// The hash of everything in the file, each part behind its length.
     fn sha256(&self) -> String {
-        let mut hasher = Sha256::new();
-        let mut part = |bytes: &[u8]| {
-            hasher.update((bytes.len() as u64).to_le_bytes());
-            hasher.update(bytes);
-        };
-        part(&(self.metadata.len() as u64).to_le_bytes());
+        let mut parts = Parts::default();
+        parts.part(&(self.metadata.len() as u64).to_le_bytes());
         for (key, value) in &self.metadata {
-            part(key.as_bytes());
-            part(value.as_bytes());
+            parts.part(key.as_bytes());
+            parts.part(value.as_bytes());
         }
-        for (name, data) in &self.tensors {
-            part(name.as_bytes());
-            part(data.dtype().name().as_bytes());
-            data.shape()
-                .iter()
-                .for_each(|&size| part(&(size as u64).to_le_bytes()));
-            part(data.as_bytes());
-        }
-        hex(&hasher.finalize())
+        parts.tensors(&self.tensors);
+        parts.finish()
     }
 }
 

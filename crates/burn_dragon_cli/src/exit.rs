@@ -7,7 +7,7 @@ use burn_dragon::api::train::{ConfigError, Interrupt, TrainError};
 use std::process::ExitCode;
 
 /// What was typed cannot be meant.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Usage(pub String);
 
 impl std::fmt::Display for Usage {
@@ -41,8 +41,8 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// Prints an error and its causes, and gives the code that says whose fault it was.
-pub fn failed(error: &anyhow::Error) -> ExitCode {
+/// Prints an error and its causes.
+pub fn complain(error: &anyhow::Error) {
     let mut text = error.to_string();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
@@ -52,6 +52,11 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
         }
     }
     eprintln!("error: {text}");
+}
+
+/// Prints an error and its causes, and gives the code that says whose fault it was.
+pub fn failed(error: &anyhow::Error) -> ExitCode {
+    complain(error);
     ExitCode::from(error.chain().find_map(code).unwrap_or(1))
 }
 
@@ -98,7 +103,8 @@ fn language(error: &LanguageError) -> Option<u8> {
         | LanguageError::TrainRatio { .. }
         | LanguageError::Vocabulary { .. }
         | LanguageError::UnknownToken { .. }
-        | LanguageError::EmptyPrompt => Some(2),
+        | LanguageError::EmptyPrompt
+        | LanguageError::NothingNew { .. } => Some(2),
         LanguageError::TokenizerFile { .. }
         | LanguageError::TokenizerInvalid { .. }
         | LanguageError::BadGzip { .. } => Some(3),

@@ -37,6 +37,8 @@ fn finish(verb: &Verb) -> ExitCode {
         Verb::Train(args) => commands::train::run(args),
         Verb::Eval(args) => commands::eval::run(args),
         Verb::Generate(args) => commands::generate::run(args),
+        Verb::Chat(args) => commands::chat::run(args),
+        Verb::State(args) => commands::state::run(args),
         Verb::Infer(args) => commands::infer::run(args),
         Verb::Forward(args) => commands::forward::run(args),
         Verb::Info(args) => commands::info::run(args),

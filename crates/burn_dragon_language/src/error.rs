@@ -66,6 +66,15 @@ pub enum LanguageError {
     /// Nothing to continue.
     #[error("the prompt is empty, and a model needs at least one token to start from")]
     EmptyPrompt,
+    /// A memory from a file, and nothing that follows what it has read.
+    #[error(
+        "the memory has read {tokens} tokens, but a state holds what was read, not what may follow: give a prompt of at \
+         least one token to go on from"
+    )]
+    NothingNew {
+        /// Tokens the memory has read.
+        tokens: u64,
+    },
     /// A shape that no model can have.
     #[error(transparent)]
     Model(#[from] burn_dragon_core::ConfigError),

@@ -34,7 +34,7 @@ pub mod api {
     pub use crate::data::{Corpus, DatasetConfig, SourceConfig, TextConfig, WindowStart};
     pub use crate::error::LanguageError;
     pub use crate::evaluate::{Evaluator, LanguageEvaluation, recall_lines};
-    pub use crate::generate::{ContextStrategy, Generation, GenerationConfig, Generator};
+    pub use crate::generate::{ContextStrategy, Generation, GenerationConfig, Generator, Reading};
     pub use crate::model::LanguageModel;
     pub use crate::tales::{RecallProbe, RecallScore, TalesConfig};
     pub use crate::task::LanguageTask;

@@ -2,7 +2,7 @@
 
 use super::{backend, load};
 use crate::args::{Form, ForwardArgs};
-use crate::exit::BadInput;
+use crate::exit::{BadInput, Usage};
 use anyhow::Context;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon::api::core::Dragon;
@@ -17,23 +17,36 @@ use std::process::ExitCode;
 /// # Errors
 /// If the model or the tokens cannot be read, or the logits not written.
 pub fn run(args: &ForwardArgs) -> anyhow::Result<ExitCode> {
+    let chunk = chunk(args.form, args.chunk)?;
     let selected = backend(args.model.backend.backend)?;
     let model = load(&args.model.path(), &selected)?;
     let tokens = read_tokens(&args.tokens, model.dragon.config().vocab_size, &selected.device)?;
-    let logits = match args.form {
-        Form::Parallel => model.dragon.forward(tokens),
-        Form::Recurrent => token_by_token(&model.dragon, &tokens)?,
+    let logits = match chunk {
+        None => model.dragon.forward(tokens),
+        Some(chunk) => in_chunks(&model.dragon, &tokens, chunk)?,
     };
     write_logits(&args.out, logits)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn token_by_token(dragon: &Dragon, tokens: &Tensor<2, Int>) -> anyhow::Result<Tensor<3>> {
+/// Tokens that are read at once with carried state; `None` reads all at once without.
+fn chunk(form: Form, asked: Option<usize>) -> Result<Option<usize>, Usage> {
+    match (form, asked) {
+        (Form::Chunked, Some(0)) => Err(Usage("--chunk 0 reads nothing; use at least 1".into())),
+        (Form::Chunked, asked) => Ok(Some(asked.unwrap_or(64))),
+        (_, Some(_)) => Err(Usage("--chunk belongs to --form chunked".into())),
+        (Form::Parallel, None) => Ok(None),
+        (Form::Recurrent, None) => Ok(Some(1)),
+    }
+}
+
+fn in_chunks(dragon: &Dragon, tokens: &Tensor<2, Int>, chunk: usize) -> anyhow::Result<Tensor<3>> {
     let [lanes, length] = tokens.dims();
-    let (mut state, mut logits) = (dragon.empty_state(lanes), Vec::with_capacity(length));
-    for at in 0..length {
-        let (row, next) = dragon.forward_with_state(tokens.clone().narrow(1, at, 1), state)?;
-        logits.push(row);
+    let (mut state, mut logits) = (dragon.empty_state(lanes), Vec::new());
+    for at in (0..length).step_by(chunk) {
+        let piece = tokens.clone().narrow(1, at, chunk.min(length - at));
+        let (rows, next) = dragon.forward_with_state(piece, state)?;
+        logits.push(rows);
         state = next;
     }
     Ok(Tensor::cat(logits, 1))

@@ -1,9 +1,11 @@
 //! `dragon generate`: continue a text.
 
-use super::{backend, load, print_json, run_config};
+use super::{backend, load, memory, print_json, run_config};
 use crate::args::{DrawingArgs, GenerateArgs};
+use crate::exit::{self, Usage};
 use anyhow::Context;
-use burn_dragon::api::language::{Generation, GenerationConfig, Generator, LanguageModel};
+use burn_dragon::api::language::{Generation, GenerationConfig, Generator, LanguageModel, Reading};
+use burn_dragon::api::train::Interrupt;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::ops::ControlFlow;
@@ -14,31 +16,26 @@ use std::process::ExitCode;
 /// # Errors
 /// If the model cannot be read, or a setting is out of range.
 pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
+    if args.memory.state_precision.is_some() && args.memory.state_out.is_none() {
+        return Err(Usage("--state-precision says how --state-out is stored; give that too".into()).into());
+    }
     let selected = backend(args.model.backend.backend)?;
     let model = load(&args.model.path(), &selected)?;
     let mut config = settings(&model);
     apply(&args.drawing, &mut config);
     config.max_tokens = args.max_tokens.or(config.max_tokens).or(Some(256));
-    if let Some(prompt) = &args.prompt {
-        config.prompt.clone_from(prompt);
-    }
-    let prompt = match (&args.prompt_tokens, &args.stdin) {
-        (Some(ids), _) => ids.clone(),
-        (None, Some(_)) => {
-            let mut bytes = Vec::new();
-            std::io::stdin()
-                .read_to_end(&mut bytes)
-                .context("cannot read the prompt from standard input")?;
-            model.tokenizer.encode(&bytes)?
-        }
-        (None, None) => model.tokenizer.encode(config.prompt.as_bytes())?,
-    };
+    let prompt = prompt(args, &model, &config)?;
+    let generator = Generator::new(&model.dragon, model.tokenizer.clone(), &config)?;
+    let mut reading = memory::open(&generator, &args.memory)?;
+    reading.read(&prompt)?;
     let show = Show {
-        prompt: true,
+        prompt: &model.tokenizer.decode(&prompt)?,
         streaming: args.streaming,
         quiet: args.json,
     };
-    let generation = speak(&model, &config, &prompt, show)?;
+    let interrupt = memory::interrupt(&args.memory)?;
+    let generation = speak(&generator, &mut reading, show, &interrupt)?;
+    memory::close(&generator, &args.memory, &reading)?;
     if args.json {
         print_json(&json!({
             "text": generation.text,
@@ -46,9 +43,32 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
             "tokens_per_second": generation.tokens_per_second,
             "prefill_tokens_per_second": generation.prefill_tokens_per_second,
             "stopped": generation.stopped,
+            "tokens_read": reading.tokens(),
         }))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if interrupt.requested() {
+        exit::interrupted()
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// The tokens to continue: those that were typed, or else, where nothing was read before, those of the settings.
+fn prompt(args: &GenerateArgs, model: &LanguageModel, config: &GenerationConfig) -> anyhow::Result<Vec<u32>> {
+    let text = match (&args.prompt_tokens, &args.stdin, &args.prompt) {
+        (Some(ids), _, _) => return Ok(ids.clone()),
+        (None, Some(_), _) => {
+            let mut bytes = Vec::new();
+            std::io::stdin()
+                .read_to_end(&mut bytes)
+                .context("cannot read the prompt from standard input")?;
+            bytes
+        }
+        (None, None, Some(prompt)) => prompt.clone().into_bytes(),
+        (None, None, None) if args.memory.state_in.is_some() => Vec::new(), // and so an error that says what is missing
+        (None, None, None) => config.prompt.clone().into_bytes(),
+    };
+    Ok(model.tokenizer.encode(&text)?)
 }
 
 /// The settings of the model's run, or the defaults.
@@ -57,7 +77,8 @@ pub(super) fn settings(model: &LanguageModel) -> GenerationConfig {
     config.map(|config| config.generation).unwrap_or_default()
 }
 
-fn apply(args: &DrawingArgs, config: &mut GenerationConfig) {
+/// What was typed wins over the run's settings.
+pub(super) fn apply(args: &DrawingArgs, config: &mut GenerationConfig) {
     config.temperature = args.temperature.unwrap_or(config.temperature);
     config.top_k = args.top_k.or(config.top_k);
     config.top_p = args.top_p.or(config.top_p);
@@ -70,48 +91,40 @@ fn apply(args: &DrawingArgs, config: &mut GenerationConfig) {
 
 /// What reaches standard output.
 #[derive(Clone, Copy)]
-pub(super) struct Show {
+pub(super) struct Show<'a> {
     /// The prompt, before its continuation.
-    pub(super) prompt: bool,
+    pub(super) prompt: &'a str,
     /// Pieces as they come, not the text at the end.
     pub(super) streaming: bool,
     /// Nothing: the result is printed otherwise.
     pub(super) quiet: bool,
 }
 
-/// Continues the prompt, shows it, and says on standard error how fast it went.
+/// Continues what was read, shows it, and says on standard error how fast it went.
 pub(super) fn speak(
-    model: &LanguageModel,
-    config: &GenerationConfig,
-    prompt: &[u32],
-    show: Show,
+    generator: &Generator<'_>,
+    reading: &mut Reading,
+    show: Show<'_>,
+    interrupt: &Interrupt,
 ) -> anyhow::Result<Generation> {
-    let generator = Generator::new(&model.dragon, model.tokenizer.clone(), config)?;
     let mut out = std::io::stdout();
-    let text = model.tokenizer.decode(prompt)?;
-    let echo = show.prompt && !show.quiet;
-    if echo && show.streaming {
-        let _ = write!(out, "{text}").and_then(|()| out.flush());
+    let live = show.streaming && !show.quiet;
+    if live {
+        let _ = write!(out, "{}", show.prompt).and_then(|()| out.flush());
     }
-    let generation = generator.run(prompt, |piece| {
-        if show.streaming && !show.quiet {
-            // Who closes the pipe has read enough.
-            let written = write!(out, "{piece}").and_then(|()| out.flush());
-            return if written.is_ok() {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            };
-        }
-        ControlFlow::Continue(())
-    })?;
-    if !show.quiet {
-        let rest = if show.streaming {
-            String::new()
+    let generation = generator.go_on(reading, |piece| {
+        // Who closes the pipe has read enough.
+        let written = !live || write!(out, "{piece}").and_then(|()| out.flush()).is_ok();
+        if written && !interrupt.requested() {
+            ControlFlow::Continue(())
         } else {
-            format!("{text}{}", generation.text)
-        };
-        let _ = writeln!(out, "{rest}");
+            ControlFlow::Break(())
+        }
+    })?;
+    if live {
+        let _ = writeln!(out);
+    } else if !show.quiet {
+        let _ = writeln!(out, "{}{}", show.prompt, generation.text);
     }
     eprintln!(
         "{} tokens at {:.0} a second, prompt read at {:.0} a second",

@@ -4,8 +4,10 @@ use super::generate::{Show, settings, speak};
 use super::{backend, load, run_config};
 use crate::args::{ContextMode, InferArgs};
 use burn_dragon::api::checkpoint::{ModelPath, Which};
-use burn_dragon::api::language::{ContextStrategy, GenerationConfig, LanguageConfig, LanguageModel};
-use burn_dragon::api::train::Layers;
+use burn_dragon::api::language::{
+    ContextStrategy, GenerationConfig, Generator, LanguageConfig, LanguageModel,
+};
+use burn_dragon::api::train::{Interrupt, Layers};
 use std::process::ExitCode;
 
 /// Runs the verb.
@@ -23,17 +25,15 @@ pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
     let model = load(&path, &selected)?;
     let config = config(args, &model)?;
     let prompt = model.tokenizer.encode(config.prompt.as_bytes())?;
-    speak(
-        &model,
-        &config,
-        &prompt,
-        Show {
-            prompt: true,
-            // Text without an end would never be shown at its end.
-            streaming: args.streaming || config.max_tokens.is_none(),
-            quiet: false,
-        },
-    )?;
+    let generator = Generator::new(&model.dragon, model.tokenizer.clone(), &config)?;
+    let mut reading = generator.read(&prompt)?;
+    let show = Show {
+        prompt: &model.tokenizer.decode(&prompt)?,
+        // Text without an end would never be shown at its end.
+        streaming: args.streaming || config.max_tokens.is_none(),
+        quiet: false,
+    };
+    speak(&generator, &mut reading, show, &Interrupt::none())?;
     Ok(ExitCode::SUCCESS)
 }
 

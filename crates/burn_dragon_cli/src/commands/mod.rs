@@ -1,12 +1,15 @@
 //! A verb per file.
 
 pub mod bench;
+pub mod chat;
 pub mod eval;
 pub mod export_burnpack;
 pub mod forward;
 pub mod generate;
 pub mod infer;
 pub mod info;
+mod memory;
+pub mod state;
 pub mod train;
 
 use anyhow::Context;

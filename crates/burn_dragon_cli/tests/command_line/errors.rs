@@ -377,7 +377,7 @@ fn an_output_folder_that_is_a_file_is_named() {
 fn help_and_version_are_no_errors() {
     let place = Place::new();
     let help = place.dragon(&["--help"]).done();
-    for verb in ["train", "eval", "generate", "forward", "info"] {
+    for verb in ["train", "eval", "generate", "chat", "state", "forward", "info"] {
         assert!(help.stdout.contains(verb), "{}", help.stdout);
     }
     let version = place.dragon(&["--version"]).done();

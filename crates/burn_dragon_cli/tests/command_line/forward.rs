@@ -1,4 +1,4 @@
-//! `dragon forward`: the logits, through both forms of the model.
+//! `dragon forward`: the logits, through every form of the model.
 
 use crate::support::{Place, fixtures, tensor, text, write_i32};
 use std::path::Path;
@@ -21,35 +21,48 @@ fn write_lanes(place: &Place, name: &str, lanes: [&[u8; 12]; 2]) {
 }
 
 #[test]
-fn both_forms_give_one_set_of_logits() {
-    let place = Place::new();
-    // Large weights, so that what is read from the memory shows in the logits.
-    place.train(&["model.init_std=0.3", "--out", "run"]).done();
+fn all_forms_give_one_set_of_logits() {
+    let place = Place::remembering();
     write_lanes(&place, "tokens.safetensors", [b"Hugo and Mir", b"The old hill"]);
-    let forms = ["parallel", "recurrent"].map(|form| {
-        let out = format!("{form}.safetensors");
+    let forward = |form: &[&str]| {
         let arguments = [
             "forward",
             "run",
             "tokens.safetensors",
-            "--form",
-            form,
             "--out",
-            &out,
+            "out.safetensors",
+            "--form",
         ];
-        place.dragon(&arguments).done();
-        logits(&place.path(out))
-    });
-    let [(shape, parallel), (recurrent_shape, recurrent)] = forms;
-    assert_eq!(
-        (&shape[..], &recurrent_shape[..]),
-        (&[2, 12, 256][..], &[2, 12, 256][..])
-    );
+        place.dragon(&[&arguments, form].concat()).done();
+        logits(&place.path("out.safetensors"))
+    };
+    let (shape, parallel) = forward(&["parallel"]);
+    assert_eq!(shape, [2, 12, 256]);
     assert!(
         parallel.iter().any(|logit| logit.abs() > 0.5),
         "there is nothing to compare"
     );
-    assert_close(&parallel, &recurrent, 1e-4);
+    for form in [
+        &["recurrent"][..],
+        &["chunked"],
+        &["chunked", "--chunk", "1"],
+        &["chunked", "--chunk", "5"], // the last piece is shorter
+        &["chunked", "--chunk", "12"],
+    ] {
+        let (other_shape, other) = forward(form);
+        assert_eq!(other_shape, shape);
+        assert_close(&parallel, &other, 1e-4);
+    }
+}
+
+#[test]
+fn a_chunk_of_nothing_and_a_chunk_of_another_form_are_refused() {
+    let place = Place::trained();
+    let forward = ["forward", "run", "tokens.safetensors", "--out", "out.safetensors"];
+    for (form, says) in [("chunked", "--chunk 0"), ("recurrent", "--form chunked")] {
+        let form = ["--form", form, "--chunk", "0"];
+        place.dragon(&[&forward[..], &form].concat()).refused(2, &[says]);
+    }
 }
 
 #[test]
@@ -133,7 +146,7 @@ fn official_weights_give_the_official_logits() {
         let [weights, meta, expected] =
             ["weights.safetensors", "meta.json", "expected.safetensors"].map(|file| text(folder.join(file)));
         let (shape, official) = logits(&folder.join("expected.safetensors"));
-        for form in ["parallel", "recurrent"] {
+        for form in ["parallel", "chunked", "recurrent"] {
             let model = ["forward", weights.as_str(), "--model-config", &meta];
             let rest = [expected.as_str(), "--form", form, "--out", "out.safetensors"];
             place.dragon(&[&model[..], &rest].concat()).done();

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod bench;
+mod chat;
 mod errors;
 mod eval;
 mod export;
@@ -11,5 +12,6 @@ mod generate;
 mod infer;
 mod info;
 mod resume;
+mod state;
 mod support;
 mod train;

@@ -95,6 +95,13 @@ impl Place {
         Answer::read(&child.wait_with_output().unwrap())
     }
 
+    /// A place with the small model in the folder `run`, whose weights are so large that what it remembers shows.
+    pub(crate) fn remembering() -> Self {
+        let place = Self::new();
+        place.train(&["model.init_std=0.3", "--out", "run"]).done();
+        place
+    }
+
     /// `dragon train` of the small model on the tales.
     pub(crate) fn train(&self, more: &[&str]) -> Answer {
         self.dragon(&Self::training(more))

@@ -1,7 +1,7 @@
 //! What a model looks back on while it speaks: everything, or a window that truly forgets.
 
 use crate::error::LanguageError;
-use burn_dragon_core::{Decoder, Dragon};
+use burn_dragon_core::{Decoder, DecoderError, Dragon, DragonState};
 use serde::{Deserialize, Serialize};
 
 /// How far back the memory reaches.
@@ -12,7 +12,7 @@ pub enum ContextStrategy {
     Infinite {},
     /// Two states that start a window apart and are cleared every two windows. The older one answers, so an answer
     /// rests on at least one and at most two windows of tokens, and a token older than two windows has no influence
-    /// at all. Costs twice the time per token.
+    /// at all. Costs twice the time per token, at every length the same, and twice the memory.
     Sliding {
         /// Tokens in a window.
         window: usize,
@@ -42,12 +42,13 @@ impl ContextStrategy {
 }
 
 /// The streams of one text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Context {
     strategy: ContextStrategy,
     elder: Decoder,
     younger: Option<Decoder>,
-    read: usize,
+    read: u64,
+    answers: bool, // a memory from a file does not, before it has read a token
 }
 
 impl Context {
@@ -57,41 +58,117 @@ impl Context {
             elder: Decoder::new(dragon, 1),
             younger: None,
             read: 0,
+            answers: false,
         }
     }
 
-    /// Reads tokens and gives the logits `[V]` after the last one.
-    pub(super) fn read(&mut self, tokens: &[u32]) -> Result<&[f32], LanguageError> {
-        let ContextStrategy::Sliding { window } = self.strategy else {
-            return feed(&mut self.elder, tokens);
-        };
+    /// Goes on from the memories of a context that has read `read` tokens; `None` if such a context has another number
+    /// of them.
+    pub(super) fn resume(
+        dragon: &Dragon,
+        strategy: ContextStrategy,
+        state: DragonState,
+        read: u64,
+    ) -> Result<Option<Self>, DecoderError> {
+        let mut context = Self::new(dragon, strategy);
+        let pair = matches!(strategy, ContextStrategy::Sliding { window } if read > window as u64);
+        if state.lanes() != if pair { 2 } else { 1 } {
+            return Ok(None);
+        }
+        let state = state.cast(dragon.embed.val().dtype());
+        if pair {
+            let mut younger = context.elder.fresh();
+            younger.resume(state.select_lanes(&[1])?)?;
+            context.younger = Some(younger);
+            context.elder.resume(state.select_lanes(&[0])?)?;
+        } else {
+            context.elder.resume(state)?;
+        }
+        context.read = read;
+        Ok(Some(context))
+    }
+
+    /// A context of the same model that has read nothing; the weights are shared.
+    pub(super) fn fresh(&self) -> Self {
+        Self {
+            strategy: self.strategy,
+            elder: self.elder.fresh(),
+            younger: None,
+            read: 0,
+            answers: false,
+        }
+    }
+
+    /// Reads tokens, all in the vocabulary.
+    pub(super) fn read(&mut self, tokens: &[u32]) -> Result<(), DecoderError> {
         let mut rest = tokens;
         while !rest.is_empty() {
-            // At every window's edge the elder retires and the younger, by now a window old, takes its place.
-            if self.read > 0 && self.read.is_multiple_of(window) {
-                let fresh = self.elder.fresh();
-                if let Some(younger) = self.younger.replace(fresh) {
-                    self.elder = younger;
-                }
-            }
-            let (piece, later) = rest.split_at(rest.len().min(window - self.read % window));
+            let room = self.turn();
+            let (piece, later) = rest.split_at(rest.len().min(room));
             feed(&mut self.elder, piece)?;
             if let Some(younger) = &mut self.younger {
                 feed(younger, piece)?;
             }
-            self.read += piece.len();
+            self.read += piece.len() as u64;
+            self.answers = true;
             rest = later;
         }
-        Ok(self.elder.logits())
+        Ok(())
+    }
+
+    /// At a window's edge the elder retires, and the younger, by now a window old, takes its place. Gives the number of
+    /// tokens until the next edge.
+    fn turn(&mut self) -> usize {
+        let ContextStrategy::Sliding { window } = self.strategy else {
+            return usize::MAX;
+        };
+        let into = (self.read % window as u64) as usize;
+        if self.read > 0 && into == 0 {
+            let fresh = self.elder.fresh();
+            if let Some(younger) = self.younger.replace(fresh) {
+                self.elder = younger;
+            }
+        }
+        window - into
+    }
+
+    /// Logits `[V]` after the last token; none if it was read by another context.
+    pub(super) fn logits(&self) -> Option<&[f32]> {
+        self.answers.then(|| self.elder.logits())
+    }
+
+    pub(super) fn tokens(&self) -> u64 {
+        self.read
+    }
+
+    pub(super) fn strategy(&self) -> ContextStrategy {
+        self.strategy
+    }
+
+    pub(super) fn vocab_size(&self) -> usize {
+        self.elder.dragon().config().vocab_size
+    }
+
+    /// A copy of the memories: the elder, then the younger.
+    pub(super) fn state(&self) -> DragonState {
+        let elder = self.elder.state();
+        let Some(younger) = &self.younger else {
+            return elder;
+        };
+        match DragonState::merge(vec![elder, younger.state()]) {
+            Ok(state) => state,
+            Err(error) => unreachable!("both are states of one model: {error}"),
+        }
     }
 }
 
-/// Logits `[V]` after the last token.
-fn feed<'a>(decoder: &'a mut Decoder, tokens: &[u32]) -> Result<&'a [f32], LanguageError> {
-    Ok(match tokens {
+/// Reads tokens, one by itself or a window.
+fn feed(decoder: &mut Decoder, tokens: &[u32]) -> Result<(), DecoderError> {
+    match tokens {
         [_] => decoder.step(tokens)?,
         _ => decoder.read(tokens)?,
-    })
+    };
+    Ok(())
 }
 
 #[cfg(test)]
@@ -117,7 +194,7 @@ mod tests {
         for piece in tokens.chunks(step) {
             context.read(piece).unwrap();
         }
-        context.elder.logits().to_vec()
+        context.logits().unwrap().to_vec()
     }
 
     fn distance(a: &[f32], b: &[f32]) -> f32 {

@@ -1,0 +1,119 @@
+//! Hashes: of a file's contents, of a model, of a text.
+
+use crate::folder::hex;
+use crate::model::ModelFile;
+use burn::tensor::TensorData;
+use burn_dragon_core::{Dragon, DragonConfig, parameters};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// The SHA-256 of bytes, lower-case hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// What tells a model from every other: the SHA-256 of its configuration and its weights by name.
+///
+/// The same from the model in memory and from its [file](ModelFile::hash), whatever file that is: a checkpoint, an
+/// export, official weights.
+pub fn model_hash(dragon: &Dragon) -> String {
+    of_model(dragon.config(), &parameters::snapshot(dragon))
+}
+
+impl ModelFile {
+    /// What tells this model from every other, as [`model_hash`].
+    pub fn hash(&self) -> String {
+        of_model(&self.config, &self.tensors)
+    }
+}
+
+fn of_model(config: &DragonConfig, tensors: &BTreeMap<String, TensorData>) -> String {
+    let config = match serde_json::to_string(config) {
+        Ok(config) => config,
+        Err(error) => unreachable!("a configuration is plain numbers and names: {error}"),
+    };
+    let mut parts = Parts::default();
+    parts.part(config.as_bytes());
+    parts.tensors(tensors);
+    parts.finish()
+}
+
+/// A hash of parts, each behind its length, so that no two lists of parts are the same bytes.
+#[derive(Default)]
+pub(crate) struct Parts(Sha256);
+
+impl Parts {
+    pub(crate) fn part(&mut self, bytes: &[u8]) {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    /// Names, types, shapes and values.
+    pub(crate) fn tensors(&mut self, tensors: &BTreeMap<String, TensorData>) {
+        for (name, data) in tensors {
+            self.part(name.as_bytes());
+            self.part(data.dtype().name().as_bytes());
+            for &size in data.shape().iter() {
+                self.part(&(size as u64).to_le_bytes());
+            }
+            self.part(data.as_bytes());
+        }
+    }
+
+    pub(crate) fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ModelInfo;
+    use burn::tensor::Device;
+
+    fn dragon(seed: u64, dropout: f64) -> Dragon {
+        let config = DragonConfig {
+            n_neurons: 64,
+            d_model: 16,
+            dropout,
+            ..DragonConfig::tiny()
+        };
+        Dragon::new(&config, seed, &Device::flex()).unwrap()
+    }
+
+    #[test]
+    fn a_model_has_one_hash_in_memory_in_its_file_and_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.bpk");
+        let dragon = dragon(1, 0.1);
+        let file = ModelFile::of(&dragon, ModelInfo::default(), None);
+        let hash = model_hash(&dragon);
+        assert_eq!(file.hash(), hash);
+        file.write(&path).unwrap();
+        let again = ModelFile::read(&path).unwrap();
+        assert_eq!(again.hash(), hash);
+        let again = again.into_dragon(&path, &Device::flex()).unwrap();
+        assert_eq!(model_hash(&again), hash);
+    }
+
+    #[test]
+    fn one_other_bit_of_a_weight_or_another_configuration_is_another_hash() {
+        let hash = model_hash(&dragon(1, 0.1));
+        assert_ne!(model_hash(&dragon(2, 0.1)), hash);
+        assert_ne!(model_hash(&dragon(1, 0.2)), hash);
+        let mut file = ModelFile::of(&dragon(1, 0.1), ModelInfo::default(), None);
+        let encoder = file.tensors.remove("encoder").unwrap();
+        let shape = encoder.shape().clone();
+        let mut values = encoder.try_into_vec::<f32>().unwrap();
+        values[7] = f32::from_bits(values[7].to_bits() ^ 1);
+        file.tensors
+            .insert("encoder".into(), TensorData::new(values, shape));
+        assert_ne!(file.hash(), hash);
+    }
+
+    #[test]
+    fn the_hash_of_bytes_is_the_published_one() {
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(b"abc"), abc);
+    }
+}

@@ -1,0 +1,365 @@
+//! A memory in one file: what a model has read, to go on from.
+//!
+//! The memories are burnpack tensors `rho.0`, `rho.1`, ... one a level, `[B, H, N, D]`. The metadata holds `format`
+//! (`burn_dragon.state/1`), `config` (the shape of the model, JSON), `positions` (one a lane, JSON), `precision` (of the
+//! memories) and `info` (JSON: the model's and the tokenizer's hash, tokens read), beside the hash that [`TensorFile`]
+//! keeps. Logits are not stored: a state holds what was read, and going on takes at least one new token.
+
+use crate::error::CheckpointError;
+use crate::tensors::TensorFile;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_dragon_core::{DragonConfig, DragonState};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The value of the metadata key `format`.
+pub const FORMAT: &str = "burn_dragon.state/1";
+
+/// How the memories are stored. In memory they are f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StatePrecision {
+    /// As they are: going on gives the same bits.
+    #[default]
+    F32,
+    /// Half the bytes: every entry is rounded to 8 significant bits, a relative error of at most 2^-8 for entries of at
+    /// least 2^-126.
+    Bf16,
+}
+
+impl StatePrecision {
+    fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::Bf16 => DType::BF16,
+        }
+    }
+}
+
+impl std::fmt::Display for StatePrecision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+impl std::str::FromStr for StatePrecision {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "f32" => Ok(Self::F32),
+            "bf16" => Ok(Self::Bf16),
+            _ => Err("expected f32 or bf16"),
+        }
+    }
+}
+
+/// Whose memory it is, and of what.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateInfo {
+    /// The [hash](crate::hash::model_hash) of the model that wrote it.
+    pub model: String,
+    /// SHA-256 of the tokenizer's JSON, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<String>,
+    /// Tokens read so far. The positions can be less: a rebased memory is at 0, a sliding one forgets.
+    pub tokens: u64,
+    /// The sliding context it was read with, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sliding: Option<Sliding>,
+    /// Version of the software that wrote it.
+    pub version: String,
+}
+
+/// A context of two staggered memories, in two groups of lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sliding {
+    /// Tokens in a window.
+    pub window: usize,
+    /// Whether the second half of the lanes are the younger memories; in the first window there are none.
+    pub younger: bool,
+}
+
+/// A memory as it stands in a file.
+#[derive(Clone, Debug)]
+pub struct StateFile {
+    /// The shape of its model.
+    pub config: DragonConfig,
+    /// Whose memory it is, and of what.
+    pub info: StateInfo,
+    /// How it is stored.
+    pub precision: StatePrecision,
+    /// The memories and positions. With a sliding context the first half of the lanes are the elder memories, which
+    /// answer, and the second half the younger ones.
+    pub state: DragonState,
+}
+
+/// Who wants to go on from a state.
+#[derive(Clone, Copy, Debug)]
+pub struct StateReader<'a> {
+    /// The shape of the model.
+    pub config: &'a DragonConfig,
+    /// The [hash](crate::hash::model_hash) of the model.
+    pub model: &'a str,
+    /// SHA-256 of the tokenizer's JSON, where there is one.
+    pub tokenizer: Option<&'a str>,
+    /// Streams that are to go on.
+    pub lanes: usize,
+}
+
+impl StateFile {
+    /// Streams in the file; each has two memories where the context is sliding and in its second window or later.
+    pub fn lanes(&self) -> usize {
+        self.state.lanes() / groups(&self.info)
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// If the state is not of the configuration's shape or not finite, or the file system refuses.
+    pub fn write(self, path: &Path) -> Result<(), CheckpointError> {
+        let corrupt = |reason: &dyn ToString| CheckpointError::corrupt(path, reason.to_string());
+        let lanes = self.state.lanes();
+        self.state
+            .check(&self.config, lanes)
+            .map_err(|error| corrupt(&error))?;
+        let json = |value: serde_json::Result<String>| value.map_err(|error| corrupt(&error));
+        let metadata = BTreeMap::from([
+            ("format".to_string(), FORMAT.to_string()),
+            ("config".to_string(), json(serde_json::to_string(&self.config))?),
+            (
+                "positions".to_string(),
+                json(serde_json::to_string(self.state.positions()))?,
+            ),
+            ("precision".to_string(), self.precision.to_string()),
+            ("info".to_string(), json(serde_json::to_string(&self.info))?),
+        ]);
+        let (rho, _) = self.state.into_parts();
+        let mut tensors = BTreeMap::new();
+        for (level, rho) in rho.into_iter().enumerate() {
+            let data = rho.inner().cast(self.precision.dtype()).into_data();
+            check_finite(path, &name(level), &data)?;
+            tensors.insert(name(level), data);
+        }
+        TensorFile { tensors, metadata }.write(path)
+    }
+
+    /// Reads and checks a file: hash, format, configuration, names, shapes, finite values. The memory is f32, on
+    /// `device`.
+    ///
+    /// # Errors
+    /// If it is damaged or is not a state.
+    pub fn read(path: &Path, device: &Device) -> Result<Self, CheckpointError> {
+        let TensorFile { tensors, metadata } = TensorFile::read(path)?;
+        let description = Description::of(path, &metadata)?;
+        let state = description.state(path, tensors, device)?;
+        let Description {
+            config,
+            info,
+            precision,
+            ..
+        } = description;
+        Ok(Self {
+            config,
+            info,
+            precision,
+            state,
+        })
+    }
+
+    /// Refuses what another model or another tokenizer has read, or another number of streams.
+    ///
+    /// # Errors
+    /// With what the file says and what was expected.
+    pub fn check(&self, path: &Path, reader: &StateReader<'_>) -> Result<(), CheckpointError> {
+        let foreign = |what, given: &str, expected: &str, remedy| {
+            Err(CheckpointError::Foreign {
+                path: path.to_path_buf(),
+                what,
+                given: given.to_string(),
+                expected: expected.to_string(),
+                remedy,
+            })
+        };
+        let (given, expected) = (shape_in_words(&self.config), shape_in_words(reader.config));
+        if given != expected {
+            return foreign(
+                "the shape of its model",
+                &given,
+                &expected,
+                "a memory is one of its own model's neurons: take the model that wrote it",
+            );
+        }
+        if self.info.model != reader.model {
+            return foreign(
+                "the model that wrote it (sha256)",
+                &self.info.model,
+                reader.model,
+                "a memory means nothing to other weights, not even to another checkpoint of the same run: take the \
+                 model that wrote it, or read the text again",
+            );
+        }
+        if self.info.tokenizer.as_deref() != reader.tokenizer {
+            let name = |hash: Option<&str>| hash.unwrap_or("none").to_string();
+            return foreign(
+                "the tokenizer it was read with (sha256)",
+                &name(self.info.tokenizer.as_deref()),
+                &name(reader.tokenizer),
+                "its tokens would mean other texts: take the tokenizer that it was read with, or read the text again",
+            );
+        }
+        if self.lanes() != reader.lanes {
+            return foreign(
+                "the number of its streams",
+                &self.lanes().to_string(),
+                &reader.lanes.to_string(),
+                "choose lanes with DragonState::select_lanes and write them to a file of their own",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What the metadata says.
+struct Description {
+    config: DragonConfig,
+    info: StateInfo,
+    precision: StatePrecision,
+    positions: Vec<u64>,
+}
+
+impl Description {
+    fn of(path: &Path, metadata: &BTreeMap<String, String>) -> Result<Self, CheckpointError> {
+        let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
+        match metadata.get("format").map(String::as_str) {
+            Some(FORMAT) => {}
+            Some(other) => {
+                return Err(corrupt(format!("its format is `{other}`, not `{FORMAT}`")));
+            }
+            None => return Err(corrupt("it is a burnpack without a state's description".into())),
+        }
+        let text = |key: &str| metadata.get(key).ok_or_else(|| corrupt(format!("no `{key}`")));
+        let invalid = |key: &str, error: &dyn ToString| corrupt(format!("{key}: {}", error.to_string()));
+        let description = Self {
+            config: serde_json::from_str(text("config")?).map_err(|error| invalid("config", &error))?,
+            info: serde_json::from_str(text("info")?).map_err(|error| invalid("info", &error))?,
+            precision: text("precision")?
+                .parse()
+                .map_err(|error| invalid("precision", &error))?,
+            positions: serde_json::from_str(text("positions")?)
+                .map_err(|error| invalid("positions", &error))?,
+        };
+        description
+            .config
+            .validate()
+            .map_err(|error| invalid("config", &error))?;
+        let (lanes, groups) = (description.positions.len(), groups(&description.info));
+        if lanes == 0 || !lanes.is_multiple_of(groups) {
+            let reason = format!("{lanes} lanes are not a number of streams with {groups} memories each");
+            return Err(corrupt(reason));
+        }
+        if description
+            .info
+            .sliding
+            .is_some_and(|sliding| sliding.window == 0)
+        {
+            return Err(corrupt("its context is a window of 0 tokens".into()));
+        }
+        Ok(description)
+    }
+
+    /// The state, of exactly the expected tensors.
+    fn state(
+        &self,
+        path: &Path,
+        mut tensors: BTreeMap<String, TensorData>,
+        device: &Device,
+    ) -> Result<DragonState, CheckpointError> {
+        let rho: Result<Vec<_>, _> = (0..self.config.n_levels)
+            .map(|level| self.memory(path, level, tensors.remove(&name(level)), device))
+            .collect();
+        let rho = rho?;
+        if !tensors.is_empty() {
+            return Err(CheckpointError::UnknownTensors {
+                path: path.to_path_buf(),
+                names: tensors.into_keys().collect(),
+            });
+        }
+        Ok(DragonState::from_parts(rho, self.positions.clone()))
+    }
+
+    fn memory(
+        &self,
+        path: &Path,
+        level: usize,
+        data: Option<TensorData>,
+        device: &Device,
+    ) -> Result<Tensor<4>, CheckpointError> {
+        let config = &self.config;
+        let lanes = self.positions.len();
+        let expected = vec![lanes, config.n_heads, config.neurons_per_head(), config.d_model];
+        let (path_buf, name) = (path.to_path_buf(), name(level));
+        let Some(data) = data else {
+            return Err(CheckpointError::MissingTensor {
+                path: path_buf,
+                name,
+                expected,
+            });
+        };
+        let given = data.shape().to_vec();
+        if given != expected {
+            return Err(CheckpointError::Shape {
+                path: path_buf,
+                name,
+                given,
+                expected,
+            });
+        }
+        if data.dtype() != self.precision.dtype() {
+            let reason = format!(
+                "tensor `{name}` is {}, it says {}",
+                data.dtype().name(),
+                self.precision
+            );
+            return Err(CheckpointError::corrupt(path, reason));
+        }
+        let data = data.convert_dtype(DType::F32);
+        check_finite(path, &name, &data)?;
+        Ok(Tensor::from_data(data, (device, DType::F32)))
+    }
+}
+
+/// Memories of each stream.
+fn groups(info: &StateInfo) -> usize {
+    match info.sliding {
+        Some(Sliding { younger: true, .. }) => 2,
+        _ => 1,
+    }
+}
+
+fn name(level: usize) -> String {
+    format!("rho.{level}")
+}
+
+fn shape_in_words(config: &DragonConfig) -> String {
+    format!(
+        "{} levels, width {}, {} heads, {} neurons, vocabulary {}",
+        config.n_levels, config.d_model, config.n_heads, config.n_neurons, config.vocab_size
+    )
+}
+
+fn check_finite(path: &Path, name: &str, data: &TensorData) -> Result<(), CheckpointError> {
+    let finite = match data.as_slice::<f32>() {
+        Ok(values) => values.iter().all(|value| value.is_finite()),
+        Err(_) => data.iter::<f32>().all(f32::is_finite),
+    };
+    if finite {
+        return Ok(());
+    }
+    let reason = format!("the memory `{name}` holds values that are not finite");
+    Err(CheckpointError::corrupt(path, reason))
+}

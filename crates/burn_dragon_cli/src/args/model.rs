@@ -1,0 +1,41 @@
+//! The model that was typed.
+
+use super::BackendArgs;
+use burn_dragon::api::checkpoint::{ModelPath, Which};
+use clap::Args as ClapArgs;
+use std::path::PathBuf;
+
+/// A model, wherever it is.
+#[derive(Debug, ClapArgs)]
+pub struct ModelArgs {
+    /// A run folder, a checkpoint folder, a .bpk, or official .safetensors
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The configuration of official .safetensors (JSON with n_layer, n_embd, n_head, ...)
+    #[arg(long, value_name = "FILE.json")]
+    pub model_config: Option<PathBuf>,
+    /// The checkpoint of this step, where MODEL is a run; else the newest
+    #[arg(long, value_name = "N")]
+    pub step: Option<u64>,
+    /// The checkpoint with the lowest validation loss, where MODEL is a run
+    #[arg(long, conflicts_with = "step")]
+    pub best: bool,
+    /// Where to run
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+impl ModelArgs {
+    /// The model's place.
+    pub fn path(&self) -> ModelPath {
+        ModelPath {
+            path: self.model.clone(),
+            which: match (self.step, self.best) {
+                (Some(step), _) => Which::Step(step),
+                (None, true) => Which::Best,
+                (None, false) => Which::Last,
+            },
+            official_config: self.model_config.clone(),
+        }
+    }
+}

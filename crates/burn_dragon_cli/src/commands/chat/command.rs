@@ -1,0 +1,114 @@
+//! What a line of a chat means.
+
+use crate::exit::Usage;
+use std::path::Path;
+
+/// The commands, for a person.
+pub(super) const HELP: &str = "\
+Every line is added to one text, with a newline, and the model continues it up to a newline (or --stop, --max-tokens),
+where the text gets one if it has none. The model is not trained to follow instructions.
+  /save FILE    keep the memory in a file
+  /load FILE    go on from the memory in a file
+  /fork NAME    keep a copy of the memory under a name and go on; if there is one of that name, go back to it
+  /fork         list the copies
+  /reset        forget everything
+  /help         this
+  /quit         end, as Ctrl-D does
+A line that begins with // is said with one of them.";
+
+/// What was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said<'a> {
+    /// To the model.
+    Text(&'a [u8]),
+    /// To the program.
+    Command(Command<'a>),
+}
+
+/// What the program is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command<'a> {
+    Help,
+    Quit,
+    Reset,
+    Save(&'a Path),
+    Load(&'a Path),
+    Fork(Option<&'a str>),
+}
+
+/// Tells commands from text.
+pub(super) fn parse(line: &[u8]) -> Result<Said<'_>, Usage> {
+    if line.starts_with(b"//") {
+        return Ok(Said::Text(&line[1..]));
+    }
+    if !line.starts_with(b"/") {
+        return Ok(Said::Text(line));
+    }
+    let line = std::str::from_utf8(line)
+        .map_err(|_| Usage("a command is UTF-8; a line that begins with // is said to the model".into()))?;
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let rest = rest.trim();
+    let file = || match rest {
+        "" => Err(Usage(format!("{word} needs a file, as in {word} memory.state"))),
+        file => Ok(Path::new(file)),
+    };
+    let alone = |command| match rest {
+        "" => Ok(command),
+        rest => Err(Usage(format!("{word} stands alone, but `{rest}` follows it"))),
+    };
+    Ok(Said::Command(match word {
+        "/help" => alone(Command::Help)?,
+        "/quit" => alone(Command::Quit)?,
+        "/reset" => alone(Command::Reset)?,
+        "/save" => Command::Save(file()?),
+        "/load" => Command::Load(file()?),
+        "/fork" => Command::Fork(Some(rest).filter(|name| !name.is_empty())),
+        _ => {
+            let text =
+                format!("there is no command {word}; /help lists them, and // begins a line with a slash");
+            return Err(Usage(text));
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_told_from_text() {
+        let command = |line: &'static str| parse(line.as_bytes()).unwrap();
+        for text in ["Hugo", "", " /help", "a / b"] {
+            assert_eq!(command(text), Said::Text(text.as_bytes()));
+        }
+        assert_eq!(command("//home is where"), Said::Text(b"/home is where"));
+        assert_eq!(parse(b"\xff\xfe"), Ok(Said::Text(b"\xff\xfe")));
+        for (line, expected) in [
+            ("/help", Command::Help),
+            ("/quit ", Command::Quit),
+            ("/reset", Command::Reset),
+            (
+                "/save  my memory.state ",
+                Command::Save(Path::new("my memory.state")),
+            ),
+            ("/load a.state", Command::Load(Path::new("a.state"))),
+            ("/fork", Command::Fork(None)),
+            ("/fork before", Command::Fork(Some("before"))),
+        ] {
+            assert_eq!(command(line), Said::Command(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_answered_with_what_is() {
+        for (line, says) in [
+            (&b"/sav x"[..], "/help"),
+            (b"/save", "/save memory.state"),
+            (b"/reset now", "`now`"),
+            (b"/\xff", "UTF-8"),
+        ] {
+            let error = parse(line).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Lines of standard input, while Ctrl-C is heard.
+
+use burn_dragon::api::train::Interrupt;
+use std::io::{self, BufRead, IsTerminal};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+/// How often someone who waits for a line looks whether it still should.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// Lines as they come, read by a thread of their own: a signal does not wake a thread that waits for input.
+pub(super) struct Lines {
+    receiver: Receiver<io::Result<Vec<u8>>>,
+    person: bool,
+}
+
+impl Lines {
+    pub(super) fn listen() -> Self {
+        let (sender, receiver) = sync_channel(1);
+        thread::spawn(move || forward(&sender));
+        Self {
+            receiver,
+            person: io::stdin().is_terminal(),
+        }
+    }
+
+    /// Whether a person types them.
+    pub(super) fn a_person_types(&self) -> bool {
+        self.person
+    }
+
+    /// The next line without its end; `None` at the end of the input, or when someone asked to stop.
+    pub(super) fn next(&self, interrupt: &Interrupt) -> io::Result<Option<Vec<u8>>> {
+        if self.person {
+            eprint!("> ");
+        }
+        while !interrupt.requested() {
+            match self.receiver.recv_timeout(GLANCE) {
+                Ok(line) => return line.map(Some),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    if self.person {
+                        eprintln!(); // Ctrl-D leaves the mark's line open
+                    }
+                    break;
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn forward(sender: &SyncSender<io::Result<Vec<u8>>>) {
+    let mut input = io::stdin().lock();
+    loop {
+        let mut line = Vec::new();
+        let read = input.read_until(b'\n', &mut line);
+        let line = match read {
+            Ok(0) => return,
+            Ok(_) => Ok(without_end(line)),
+            Err(error) => Err(error),
+        };
+        let failed = line.is_err();
+        if sender.send(line).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn without_end(mut line: Vec<u8>) -> Vec<u8> {
+    for end in [b'\n', b'\r'] {
+        if line.last() == Some(&end) {
+            line.pop();
+        }
+    }
+    line
+}

@@ -1,0 +1,142 @@
+//! A chat: its memory, and the copies kept on the way.
+
+use super::command::{Command, HELP};
+use burn_dragon::api::checkpoint::StatePrecision;
+use burn_dragon::api::expert::core::derive;
+use burn_dragon::api::language::{GenerationConfig, Generator, LanguageModel, Reading};
+use burn_dragon::api::train::Interrupt;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Whether the chat goes on.
+type Next = anyhow::Result<ControlFlow<()>>;
+
+pub(super) struct Session<'a> {
+    model: &'a LanguageModel,
+    config: GenerationConfig,
+    precision: StatePrecision,
+    reading: Reading,
+    forks: BTreeMap<String, Reading>,
+    turns: u64,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        model: &'a LanguageModel,
+        config: GenerationConfig,
+        reading: Reading,
+        precision: StatePrecision,
+    ) -> Self {
+        Self {
+            model,
+            config,
+            precision,
+            reading,
+            forks: BTreeMap::new(),
+            turns: 0,
+        }
+    }
+
+    /// The memory.
+    pub(super) fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
+    /// Adds a line, and shows how the model continues it.
+    pub(super) fn answer(&mut self, line: &[u8], interrupt: &Interrupt) -> Next {
+        let tokens = self.model.tokenizer.encode(&[line, b"\n"].concat())?;
+        self.reading.read(&tokens)?;
+        // Each turn draws by a seed of its own, or all would draw the same numbers.
+        let seed = derive(self.config.seed, "chat", self.turns, 0);
+        let config = GenerationConfig {
+            seed,
+            ..self.config.clone()
+        };
+        self.turns += 1;
+        let generator = Generator::new(&self.model.dragon, self.model.tokenizer.clone(), &config)?;
+        let mut out = std::io::stdout();
+        let mut heard = true;
+        let generation = generator.go_on(&mut self.reading, |piece| {
+            heard = write!(out, "{piece}").and_then(|()| out.flush()).is_ok();
+            if heard && !interrupt.requested() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
+        self.end_line(generation.token_ids.last())?;
+        heard &= writeln!(out).and_then(|()| out.flush()).is_ok();
+        Ok(if heard {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
+    }
+
+    /// What the model wrote is a line too, also where it was broken off.
+    fn end_line(&mut self, last: Option<&u32>) -> anyhow::Result<()> {
+        let tokenizer = &self.model.tokenizer;
+        let Some(&last) = last else { return Ok(()) };
+        if !tokenizer.token_bytes(last)?.ends_with(b"\n") {
+            self.reading.read(&tokenizer.encode(b"\n")?)?;
+        }
+        Ok(())
+    }
+
+    /// Does what was asked, and says on standard error what it did.
+    pub(super) fn obey(&mut self, command: Command<'_>) -> Next {
+        match command {
+            Command::Quit => return Ok(ControlFlow::Break(())),
+            Command::Help => eprintln!("{HELP}"),
+            Command::Reset => {
+                self.reading = self.reading.fresh();
+                eprintln!("everything is forgotten");
+            }
+            Command::Save(path) => self.save(path)?,
+            Command::Load(path) => self.load(path)?,
+            Command::Fork(None) => self.list(),
+            Command::Fork(Some(name)) => self.fork(name),
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn generator(&self) -> anyhow::Result<Generator<'_>> {
+        let tokenizer = self.model.tokenizer.clone();
+        Ok(Generator::new(&self.model.dragon, tokenizer, &self.config)?)
+    }
+
+    fn save(&self, path: &Path) -> anyhow::Result<()> {
+        let reading = &self.reading;
+        self.generator()?.save(reading, path, self.precision)?;
+        eprintln!("memory of {} tokens kept in {}", reading.tokens(), path.display());
+        Ok(())
+    }
+
+    fn load(&mut self, path: &Path) -> anyhow::Result<()> {
+        let reading = self.generator()?.load(path)?;
+        eprintln!("memory {}, {} tokens", path.display(), reading.tokens());
+        self.reading = reading;
+        Ok(())
+    }
+
+    fn fork(&mut self, name: &str) {
+        if let Some(fork) = self.forks.get(name) {
+            self.reading = fork.clone();
+            eprintln!("back at {name}, {} tokens", self.reading.tokens());
+        } else {
+            self.forks.insert(name.to_string(), self.reading.clone());
+            eprintln!("kept as {name}, {} tokens", self.reading.tokens());
+        }
+    }
+
+    fn list(&self) {
+        if self.forks.is_empty() {
+            eprintln!("no copies yet; /fork NAME keeps one");
+        }
+        for (name, fork) in &self.forks {
+            eprintln!("{name}, {} tokens", fork.tokens());
+        }
+    }
+}

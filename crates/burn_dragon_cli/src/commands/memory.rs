@@ -1,0 +1,57 @@
+//! Memory as a file, for the verbs that speak.
+
+use crate::args::MemoryArgs;
+use crate::exit::Usage;
+use anyhow::bail;
+use burn_dragon::api::language::{Generator, Reading};
+use burn_dragon::api::train::Interrupt;
+use std::path::Path;
+
+/// What is read from: the memory in `--state-in`, or nothing read yet. Where `--state-out` cannot be written, that is
+/// said now.
+pub(super) fn open(generator: &Generator<'_>, args: &MemoryArgs) -> anyhow::Result<Reading> {
+    if let Some(path) = &args.state_out {
+        writable(path)?;
+    }
+    let Some(path) = &args.state_in else {
+        return Ok(generator.begin());
+    };
+    let reading = generator.load(path)?;
+    eprintln!("memory {}, {} tokens", path.display(), reading.tokens());
+    Ok(reading)
+}
+
+/// Keeps the memory in `--state-out`, if there is one.
+pub(super) fn close(generator: &Generator<'_>, args: &MemoryArgs, reading: &Reading) -> anyhow::Result<()> {
+    let Some(path) = &args.state_out else {
+        return Ok(());
+    };
+    generator.save(reading, path, args.state_precision.unwrap_or_default())?;
+    eprintln!("memory of {} tokens kept in {}", reading.tokens(), path.display());
+    Ok(())
+}
+
+/// Ctrl-C is heard where there is something to save.
+pub(super) fn interrupt(args: &MemoryArgs) -> anyhow::Result<Interrupt> {
+    Ok(match args.state_out {
+        Some(_) => Interrupt::install()?,
+        None => Interrupt::none(),
+    })
+}
+
+fn writable(path: &Path) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if path.file_name().is_none() || path.is_dir() {
+        return Err(Usage(format!("--state-out {} is a folder; name a file", path.display())).into());
+    }
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            bail!(
+                "cannot write {}: there is no folder {}",
+                path.display(),
+                folder.display()
+            )
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,81 @@
+//! `dragon state info`: what is in a memory, and whose it is.
+
+use super::super::print_json;
+use super::{listed, read};
+use crate::args::StateInfoArgs;
+use burn_dragon::api::checkpoint::{Sliding, StateFile};
+use serde_json::json;
+
+pub(super) fn run(args: &StateInfoArgs) -> anyhow::Result<()> {
+    let file = read(&args.file)?;
+    let (norms, ranks) = (file.state.norms(), file.state.effective_ranks());
+    if args.json {
+        let memory = file.state.rho().first().map(|rho| rho.dims());
+        return print_json(&json!({
+            "file": args.file,
+            "version": file.info.version,
+            "model": file.info.model,
+            "tokenizer": file.info.tokenizer,
+            "config": file.config,
+            "tokens": file.info.tokens,
+            "sliding": file.info.sliding,
+            "streams": file.lanes(),
+            "positions": file.state.positions(),
+            "shape": memory, // of each level
+            "precision": file.precision,
+            "bytes": file.state.bytes(),
+            "norms": norms,
+            "effective_ranks": ranks,
+        }));
+    }
+    println!("{}", args.file.display());
+    describe(&file);
+    println!("  level  lane        norm  effective rank, head by head");
+    for (level, (norms, ranks)) in norms.iter().zip(&ranks).enumerate() {
+        for (lane, (norm, ranks)) in norms.iter().zip(ranks).enumerate() {
+            let ranks: Vec<String> = ranks.iter().map(|rank| format!("{rank:.1}")).collect();
+            println!("  {level:5}  {lane:4}  {norm:10.4e}  {}", ranks.join("  "));
+        }
+    }
+    Ok(())
+}
+
+fn describe(file: &StateFile) {
+    let (config, info) = (&file.config, &file.info);
+    println!("  model         sha256 {}", info.model);
+    println!(
+        "  tokenizer     {}",
+        info.tokenizer
+            .as_ref()
+            .map_or("none".into(), |hash| format!("sha256 {hash}"))
+    );
+    println!(
+        "  shape         {} levels, width {}, {} heads, {} neurons, vocabulary {}",
+        config.n_levels, config.d_model, config.n_heads, config.n_neurons, config.vocab_size
+    );
+    println!(
+        "  read          {} tokens, now at position {}",
+        info.tokens,
+        listed(file.state.positions())
+    );
+    println!(
+        "  context       {}",
+        match info.sliding {
+            None => "infinite".to_string(),
+            Some(Sliding {
+                window,
+                younger: false,
+            }) => format!("sliding, {window} tokens, in its first window"),
+            Some(Sliding { window, .. }) => format!(
+                "sliding, {window} tokens: of the lanes the first half answers, the second is younger"
+            ),
+        }
+    );
+    println!(
+        "  memory        {:.1} MB, {} streams, stored as {}, written by {}",
+        file.state.bytes() as f64 / 1e6,
+        file.lanes(),
+        file.precision,
+        info.version
+    );
+}

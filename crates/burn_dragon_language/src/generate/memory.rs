@@ -1,0 +1,83 @@
+//! A reading as a file.
+
+use super::context::Context;
+use super::{ContextStrategy, Generator, Reading};
+use crate::error::LanguageError;
+use crate::tokenizer::Tokenizer;
+use burn_dragon_checkpoint::CheckpointError;
+use burn_dragon_checkpoint::api::expert::sha256;
+use burn_dragon_checkpoint::api::{Sliding, StateFile, StateInfo, StatePrecision, StateReader, model_hash};
+use std::path::Path;
+
+impl Generator<'_> {
+    /// Keeps what was read as a `.state` file, with the hashes of model and tokenizer.
+    ///
+    /// # Errors
+    /// If the file system refuses, or the memory is not finite; a file that was there is then as it was.
+    pub fn save(
+        &self,
+        reading: &Reading,
+        path: &Path,
+        precision: StatePrecision,
+    ) -> Result<(), LanguageError> {
+        let sliding = match reading.strategy() {
+            ContextStrategy::Infinite {} => None,
+            ContextStrategy::Sliding { window } => Some(window),
+        };
+        let state = reading.state();
+        let younger = state.lanes() == 2;
+        let file = StateFile {
+            config: self.dragon.config().clone(),
+            info: StateInfo {
+                model: model_hash(self.dragon),
+                tokenizer: Some(tokenizer_hash(&*self.tokenizer)?),
+                tokens: reading.tokens(),
+                sliding: sliding.map(|window| Sliding { window, younger }),
+                version: env!("CARGO_PKG_VERSION").into(),
+            },
+            precision,
+            state,
+        };
+        Ok(file.write(path)?)
+    }
+
+    /// Goes on from a `.state` file, with the context that it was read with. To be continued, it has to read at least
+    /// one more token. The repetition penalty does not know what was read before.
+    ///
+    /// # Errors
+    /// If the file is damaged, or was written by another model, with another tokenizer, or for several streams.
+    pub fn load(&self, path: &Path) -> Result<Reading, LanguageError> {
+        let file = StateFile::read(path, &self.dragon.device().inner())?;
+        let (model, tokenizer) = (model_hash(self.dragon), tokenizer_hash(&*self.tokenizer)?);
+        file.check(
+            path,
+            &StateReader {
+                config: self.dragon.config(),
+                model: &model,
+                tokenizer: Some(&tokenizer),
+                lanes: 1,
+            },
+        )?;
+        let strategy = match file.info.sliding {
+            None => ContextStrategy::Infinite {},
+            Some(Sliding { window, .. }) => ContextStrategy::Sliding { window },
+        };
+        let context = Context::resume(self.dragon, strategy, file.state, file.info.tokens)?;
+        let context = context.ok_or_else(|| {
+            let reason = format!(
+                "after {} tokens its context should have another number of memories",
+                file.info.tokens
+            );
+            CheckpointError::corrupt(path, reason)
+        })?;
+        Ok(Reading::of(context))
+    }
+}
+
+/// SHA-256 of the tokenizer's JSON.
+fn tokenizer_hash(tokenizer: &dyn Tokenizer) -> Result<String, LanguageError> {
+    let json = serde_json::to_string(&tokenizer.spec()).map_err(|error| LanguageError::TokenizerInvalid {
+        reason: error.to_string(),
+    })?;
+    Ok(sha256(json.as_bytes()))
+}
