@@ -1,11 +1,13 @@
 //! What was typed. Nothing here does anything but describe it.
 
 mod bench;
+mod eval;
 
 pub use bench::{
     BenchArgs, BenchDecodeArgs, BenchKernelsArgs, BenchPrefillArgs, BenchTrainArgs, BenchVerb, PrefillForm,
     SettingArgs, SubjectArgs,
 };
+pub use eval::{EvalArgs, MemoryMode};
 
 use burn_dragon::api::checkpoint::{ModelPath, Which};
 use burn_dragon::api::core::Backend;
@@ -117,23 +119,6 @@ impl ModelArgs {
             official_config: self.model_config.clone(),
         }
     }
-}
-
-/// `dragon eval`.
-#[derive(Debug, ClapArgs)]
-pub struct EvalArgs {
-    /// The model
-    #[command(flatten)]
-    pub model: ModelArgs,
-    /// A text file, folder or pattern; else the validation data of the model's run
-    #[arg(value_name = "DATA")]
-    pub data: Option<String>,
-    /// Tokens in a window; else the run's, or 256
-    #[arg(long, value_name = "N")]
-    pub block_size: Option<usize>,
-    /// Print one JSON object as the last line of standard output
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `dragon generate`.

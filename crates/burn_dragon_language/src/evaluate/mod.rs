@@ -39,12 +39,12 @@ pub struct LanguageEvaluation {
     pub recall: Option<RecallScore>,
 }
 
-/// Evaluates windows, `batch_size` at a time, each from an empty memory.
+/// Evaluates a model on text and on tales.
 #[derive(Clone, Copy, Debug)]
 pub struct Evaluator<'a> {
     /// Text to tokens and back.
     pub tokenizer: &'a dyn Tokenizer,
-    /// Windows in a batch.
+    /// Windows, or documents side by side, in a batch.
     pub batch_size: usize,
 }
 

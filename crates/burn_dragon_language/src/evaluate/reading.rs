@@ -195,12 +195,12 @@ impl<'a> Lanes<'a> {
         match self.memory {
             Memory::Reset => Ok(self.dragon.forward(tokens)),
             Memory::Carried => advance(self.dragon, &mut self.elder, tokens),
-            Memory::Sliding { window } => self.slide(tokens, window),
+            Memory::Sliding { window } => self.slide(&tokens, window),
         }
     }
 
     /// Both states read on; no piece goes over an edge between two windows.
-    fn slide(&mut self, tokens: Tensor<2, Int>, window: usize) -> Result<Tensor<3>, LanguageError> {
+    fn slide(&mut self, tokens: &Tensor<2, Int>, window: usize) -> Result<Tensor<3>, LanguageError> {
         let [lanes, length] = tokens.dims();
         let (mut logits, mut from) = (Vec::new(), 0);
         while from < length {

@@ -70,52 +70,69 @@ impl Evaluator<'_> {
         reading: Reading,
     ) -> Result<Option<Vec<bool>>, LanguageError> {
         reading.validate()?;
-        let mut rows = Vec::with_capacity(cases.len());
+        let mut questions = Vec::with_capacity(cases.len());
         for (tale, recalls) in cases {
-            let Some(row) = self.row(tale, recalls, reading)? else {
+            let Some(question) = self.question(tale, recalls, reading)? else {
                 return Ok(None);
             };
-            rows.push(row);
+            questions.push(question);
         }
-        let mut order: Vec<usize> = (0..rows.len()).collect();
-        order.sort_by_key(|&case| Reverse(rows[case].ids.len())); // rows of like length share a batch
-        let mut guesses: Vec<Vec<i32>> = vec![Vec::new(); rows.len()];
+        let mut order: Vec<usize> = (0..questions.len()).collect();
+        order.sort_by_key(|&case| Reverse(questions[case].ids.len())); // those of like length share a batch
+        let mut guesses: Vec<Vec<i32>> = vec![Vec::new(); questions.len()];
         for batch in order.chunks(self.batch_size.max(1)) {
-            let documents: Vec<&[u32]> = batch.iter().map(|&case| &rows[case].ids[..]).collect();
+            let documents: Vec<&[u32]> = batch.iter().map(|&case| &questions[case].ids[..]).collect();
             reading.read(dragon, &documents, |window| {
                 for (&case, window) in batch.iter().zip(window.likeliest()) {
                     guesses[case].extend(window);
                 }
             })?;
         }
-        let right = |(((_, recalls), row), guesses): ((&(&Tale, &[Recall]), &Row), &Vec<i32>)| {
-            // The guess made at position p is about the token at p + 1.
-            let right = |at: usize| guesses[at - row.skipped - 1] == row.ids[at - row.skipped] as i32;
-            recalls
-                .iter()
-                .map(|recall| recall.range.clone().all(right))
-                .collect::<Vec<_>>()
-        };
+        let answers = questions.iter().zip(&guesses);
         Ok(Some(
-            cases.iter().zip(&rows).zip(&guesses).flat_map(right).collect(),
+            answers
+                .flat_map(|(question, guesses)| question.right(guesses))
+                .collect(),
         ))
     }
 
     /// What has to be read of a tale to answer these; `None` where tokens are not bytes.
-    fn row(&self, tale: &Tale, recalls: &[Recall], reading: Reading) -> Result<Option<Row>, LanguageError> {
+    fn question<'a>(
+        &self,
+        tale: &Tale,
+        recalls: &'a [Recall],
+        reading: Reading,
+    ) -> Result<Option<Question<'a>>, LanguageError> {
         let first = recalls.first().map_or(0, |recall| recall.range.start - 1);
         let end = recalls.last().map_or(0, |recall| recall.range.end);
         let skipped = reading.memory.earliest(first, reading.block_size);
         let text = &tale.text.as_bytes()[skipped..end];
         let ids = self.tokenizer.encode(text)?;
-        Ok((ids.len() == text.len()).then_some(Row { skipped, ids }))
+        Ok((ids.len() == text.len()).then_some(Question {
+            recalls,
+            skipped,
+            ids,
+        }))
     }
 }
 
-/// The part of a tale that is read.
-struct Row {
+/// Recalls, and the part of their tale that is read.
+struct Question<'a> {
+    recalls: &'a [Recall],
     skipped: usize,
     ids: Vec<u32>,
+}
+
+impl Question<'_> {
+    /// Whether these guesses, one a token that was read, have each of the recalls right.
+    fn right(&self, guesses: &[i32]) -> Vec<bool> {
+        // The guess made at a token is about the next.
+        let right = |at: usize| guesses[at - 1] == self.ids[at] as i32;
+        let ranges = self.recalls.iter().map(|recall| &recall.range);
+        ranges
+            .map(|range| (range.start - self.skipped..range.end - self.skipped).all(right))
+            .collect()
+    }
 }
 
 /// Recall for a person: overall, then by tier and by distance.
