@@ -137,6 +137,7 @@ struct NeedleTable {
     validation_documents: usize,
     facts: usize,
     distance: [usize; 2],
+    seedlings: u64,
     longest_from: u64,
     windows: WindowStart,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -213,6 +214,7 @@ impl NeedleTable {
             validation_documents,
             facts,
             distance,
+            seedlings,
             longest_from,
         } = needle;
         Self {
@@ -221,6 +223,7 @@ impl NeedleTable {
             validation_documents,
             facts,
             distance,
+            seedlings,
             longest_from,
             windows,
             validation,
@@ -269,6 +272,7 @@ impl From<Table> for DatasetConfig {
                     validation_documents: t.validation_documents,
                     facts: t.facts,
                     distance: t.distance,
+                    seedlings: t.seedlings,
                     longest_from: t.longest_from,
                 }),
                 train_ratio: TRAIN_RATIO,

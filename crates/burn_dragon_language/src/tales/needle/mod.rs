@@ -36,8 +36,11 @@ pub struct NeedleConfig {
     /// every doubling between them is as likely as the others. What is shorter than a document can be is taken as short
     /// as it can be.
     pub distance: [usize; 2],
-    /// Number of training documents before the longest distance may come: until then the longest grows, each doubling in
-    /// the same number of documents. A curriculum, where windows are read in order.
+    /// Number of training documents that are seedlings, one fact recalled at once, before anything else may come: a
+    /// curriculum, where windows are read in order.
+    pub seedlings: u64,
+    /// Number of training documents before the longest distance may come: from the seedlings until then the longest grows,
+    /// each doubling in the same number of documents.
     pub longest_from: u64,
 }
 
@@ -49,6 +52,7 @@ impl Default for NeedleConfig {
             validation_documents: 200,
             facts: 2,
             distance: [40, 2000],
+            seedlings: 0,
             longest_from: 0,
         }
     }
@@ -91,8 +95,12 @@ impl NeedleConfig {
             Split::Validation => "needle.validation",
         };
         let mut plan = Rng::new(derive(self.seed, "needle.plan", index, split as u64));
-        let facts = 1 + plan.below(self.facts.max(1));
-        let distance = self.draw_distance(split, index, &mut plan);
+        let reached = match split {
+            Split::Train => self.reached(index),
+            Split::Validation => Some(1.0),
+        };
+        let facts = 1 + plan.below(reached.map_or(1, |_| self.facts.max(1)));
+        let distance = reached.map_or(0, |reached| self.draw_distance(reached, &mut plan));
         let (outline, mut rng) = outline(split, |attempt| {
             let mut rng = Rng::new(derive(self.seed, purpose, index, attempt));
             (Outline::draw(facts, false, &mut rng), rng)
@@ -104,13 +112,16 @@ impl NeedleConfig {
         outline.with(&filler(filling, &mut rng))
     }
 
+    /// How far the longest distance has grown when training document `index` is drawn, 0 to 1; `None` for a seedling.
+    fn reached(&self, index: u64) -> Option<f64> {
+        let grown = index.checked_sub(self.seedlings)? as f64;
+        let growth = self.longest_from.saturating_sub(self.seedlings) as f64;
+        Some(if grown < growth { grown / growth } else { 1.0 })
+    }
+
     /// Every doubling as likely as the others.
-    fn draw_distance(&self, split: Split, index: u64, rng: &mut Rng) -> usize {
+    fn draw_distance(&self, reached: f64, rng: &mut Rng) -> usize {
         let [shortest, longest] = self.distance.map(|bytes| (bytes as f64).ln());
-        let reached = match split {
-            Split::Train if index < self.longest_from => index as f64 / self.longest_from as f64,
-            _ => 1.0,
-        };
         (shortest + rng.uniform() * reached * (longest - shortest))
             .exp()
             .round() as usize
@@ -217,22 +228,27 @@ mod tests {
     }
 
     #[test]
-    fn distances_grow_until_the_longest_may_come() {
+    fn distances_grow_from_the_seedlings_until_the_longest_may_come() {
         let config = NeedleConfig {
-            longest_from: 1000,
+            seedlings: 500,
+            longest_from: 1500,
             ..NeedleConfig::default()
         };
         let longest = |from: u64| {
             let documents = (from..from + 100).map(|index| config.document(Split::Train, index));
             documents.map(|tale| tale.recalls[0].distance).max().unwrap()
         };
-        let (first, half, late) = (longest(0), longest(450), longest(5000));
+        let (first, half, late) = (longest(500), longest(950), longest(5000));
         assert!(
             first < 150 && (150..320).contains(&half) && late > 1500,
             "{first} {half} {late}"
         );
-        let document = config.document(Split::Train, 0).text;
-        assert!(document.len() < 250, "{document}");
+        for index in 0..500 {
+            let Tale { tier, text, .. } = config.document(Split::Train, index);
+            assert!(tier == Tier::Seedling && text.len() < 120, "{text}");
+        }
+        let later = (500..600).map(|index| config.document(Split::Train, index).tier);
+        assert!(later.collect::<Vec<_>>().contains(&Tier::Sprout));
     }
 
     #[test]
