@@ -233,12 +233,21 @@ pub(super) struct Outline {
 }
 
 impl Outline {
-    /// So many facts, then each recalled as in a seedling, in an order of their own; where `last_first`, the fact stated
-    /// last is recalled first, which makes the distance between the two the shortest there is.
-    pub(super) fn draw(facts: usize, last_first: bool, rng: &mut Rng) -> Self {
-        let mut deck = Deck::new();
-        let mut draft = Draft::default();
+    /// So many facts, then each recalled as in a seedling, in an order of their own.
+    pub(super) fn draw(facts: usize, rng: &mut Rng) -> Self {
         let kinds: Vec<_> = (0..facts).map(|_| &KINDS[rng.below(KINDS.len())]).collect();
+        Self::of(&kinds, false, rng)
+    }
+
+    /// The same with facts of one kind, so that nothing but the cue says which is meant; where `last_first`, the fact stated
+    /// last is recalled first, which makes the distance between the two the shortest there is.
+    pub(super) fn alike(facts: usize, last_first: bool, rng: &mut Rng) -> Self {
+        let kind = &KINDS[rng.below(KINDS.len())];
+        Self::of(&vec![kind; facts], last_first, rng)
+    }
+
+    fn of(kinds: &[&'static Kind], last_first: bool, rng: &mut Rng) -> Self {
+        let (mut deck, mut draft) = (Deck::new(), Draft::default());
         let mut facts: Vec<_> = kinds
             .iter()
             .map(|kind| Fact::draw(kind, &mut deck, rng))

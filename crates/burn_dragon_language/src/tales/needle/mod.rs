@@ -103,7 +103,7 @@ impl NeedleConfig {
         let distance = reached.map_or(0, |reached| self.draw_distance(reached, &mut plan));
         let (outline, mut rng) = outline(split, |attempt| {
             let mut rng = Rng::new(derive(self.seed, purpose, index, attempt));
-            (Outline::draw(facts, false, &mut rng), rng)
+            (Outline::draw(facts, &mut rng), rng)
         });
         let filling = match distance.saturating_sub(outline.distance()) {
             few if few < SHORTEST / 2 => 0,
