@@ -61,7 +61,7 @@ fn segments(episodes: &[&str]) -> Result<(), StreamError> {
     for (memory, lane) in memory.iter().zip(&lanes) {
         assert_eq!(
             *memory,
-            lane.steps.iter().map(|step| u64::from(step.payload)).sum()
+            lane.steps.iter().map(|step| u64::from(step.payload)).sum::<u64>()
         );
     }
 

@@ -1,6 +1,7 @@
 //! What was typed. Nothing here does anything but describe it.
 
 mod bench;
+mod eval;
 mod forward;
 mod generate;
 mod model;
@@ -10,6 +11,7 @@ pub use bench::{
     BenchArgs, BenchDecodeArgs, BenchKernelsArgs, BenchPrefillArgs, BenchTrainArgs, BenchVerb, PrefillForm,
     SettingArgs, SubjectArgs,
 };
+pub use eval::{EvalArgs, MemoryMode};
 pub use forward::{Form, ForwardArgs};
 pub use generate::{ChatArgs, ContextMode, DrawingArgs, GenerateArgs, InferArgs, MemoryArgs};
 pub use model::ModelArgs;
@@ -90,23 +92,6 @@ pub struct TrainArgs {
     /// Take one step, say what the run would cost, and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Print one JSON object as the last line of standard output
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `dragon eval`.
-#[derive(Debug, ClapArgs)]
-pub struct EvalArgs {
-    /// The model
-    #[command(flatten)]
-    pub model: ModelArgs,
-    /// A text file, folder or pattern; else the validation data of the model's run
-    #[arg(value_name = "DATA")]
-    pub data: Option<String>,
-    /// Tokens in a window; else the run's, or 256
-    #[arg(long, value_name = "N")]
-    pub block_size: Option<usize>,
     /// Print one JSON object as the last line of standard output
     #[arg(long)]
     pub json: bool,

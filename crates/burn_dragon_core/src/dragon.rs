@@ -67,10 +67,14 @@ impl Dragon {
             decoder_y: weights.draw("decoder_y", [h, d, n]),
             encoder: weights.draw("encoder", [h * n, d]),
             lm_head: weights.draw("lm_head", [d, config.vocab_size]),
-            decay: config.decay.as_ref().filter(|decay| decay.learnable()).map(|decay| {
-                let logarithms: Vec<f64> = decay.slopes(h).into_iter().map(f64::ln).collect();
-                Param::from_data(TensorData::new(logarithms, [h]).convert::<f32>(), device)
-            }),
+            decay: config
+                .decay
+                .as_ref()
+                .filter(|decay| decay.learnable())
+                .map(|decay| {
+                    let logarithms: Vec<f64> = decay.slopes(h).into_iter().map(f64::ln).collect();
+                    Param::from_data(TensorData::new(logarithms, [h]).convert::<f32>(), device)
+                }),
             config: config.clone(),
             rotations: Rotations::default(),
         })
@@ -172,12 +176,10 @@ impl Dragon {
         let [lanes, length] = tokens.dims();
         state.check(&self.config, lanes)?;
         let mut v = self.embedded(tokens);
-        let rotation = self.config.frequencies().rotation(
-            state.positions(),
-            length,
-            v.dtype(),
-            &v.device().inner(),
-        );
+        let rotation =
+            self.config
+                .frequencies()
+                .rotation(state.positions(), length, v.dtype(), &v.device().inner());
         let weights = self.level_weights();
         let retention = self.retention(&pass);
         let level = Level {

@@ -83,7 +83,10 @@ fn assert_close(what: &str, a: &[f64], b: &[f64], relative: f64) {
         .iter()
         .zip(b)
         .fold(0.0f64, |most, (a, b)| most.max((a - b).abs()));
-    assert!(apart <= relative * largest.max(1e-9), "{what}: {apart} of {largest}");
+    assert!(
+        apart <= relative * largest.max(1e-9),
+        "{what}: {apart} of {largest}"
+    );
 }
 
 fn resets() -> Resets {
@@ -212,10 +215,19 @@ fn invariant_35_with_credit_for_queries_alone_nothing_reaches_what_was_written()
             dragon.forward(tokens.clone()),
             dragon.forward_pass(tokens.clone(), queries()),
         );
-        assert_eq!(values(full), values(detached.clone()), "the forward pass is the same");
+        assert_eq!(
+            values(full),
+            values(detached.clone()),
+            "the forward pass is the same"
+        );
         // The loss of the last token alone: rows of the embedding that only earlier tokens use feel nothing.
         let last = detached.narrow(1, TOKENS - 1, 1).sum();
-        let ids = tokens.clone().into_data().convert::<i32>().try_to_vec::<i32>().unwrap();
+        let ids = tokens
+            .clone()
+            .into_data()
+            .convert::<i32>()
+            .try_to_vec::<i32>()
+            .unwrap();
         let felt = dragon.embed.val().grad(&last.backward()).map(values).unwrap();
         for token in 0..32 {
             let row: f64 = felt[token * 16..][..16].iter().map(|g| g.abs()).sum();
@@ -264,7 +276,11 @@ fn invariant_36_two_pieces_without_detaching_are_one_long_sequence_and_with_it_a
                     &resets(),
                     dragon.empty_state(LANES),
                 );
-                let before = if start == 0 { dragon.empty_state(LANES) } else { before };
+                let before = if start == 0 {
+                    dragon.empty_state(LANES)
+                } else {
+                    before
+                };
                 (start, length, before.detach())
             });
             let mut sum: BTreeMap<String, Vec<f64>> = BTreeMap::new();
@@ -283,7 +299,10 @@ fn invariant_36_two_pieces_without_detaching_are_one_long_sequence_and_with_it_a
                 let loss = (logits * weights.clone().narrow(1, start, length)).sum();
                 for (name, gradient) in of_loss(&dragon, loss) {
                     let total = sum.entry(name).or_insert_with(|| vec![0.0; gradient.len()]);
-                    total.iter_mut().zip(gradient).for_each(|(total, more)| *total += more);
+                    total
+                        .iter_mut()
+                        .zip(gradient)
+                        .for_each(|(total, more)| *total += more);
                 }
             }
             assert_same_gradients(&sum, &truncated, 10.0 * relative);
@@ -304,7 +323,12 @@ fn invariant_41_decay_is_one_function_in_all_three_forms_and_slopes_of_zero_are_
         let zero = dragon(&config(Some(zero)), dtype, &device);
         let tokens = tokens(1, 8, &device);
         let plain = values(none.forward(tokens.clone()));
-        assert_close("slopes of zero", &values(zero.forward(tokens.clone())), &plain, relative);
+        assert_close(
+            "slopes of zero",
+            &values(zero.forward(tokens.clone())),
+            &plain,
+            relative,
+        );
 
         let fading = dragon(&config(learnable()), dtype, &device);
         let parallel = values(fading.forward(tokens.clone()));

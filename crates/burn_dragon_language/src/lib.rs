@@ -33,10 +33,13 @@ pub mod api {
     pub use crate::config::{BASE, LanguageConfig, ModelConfig};
     pub use crate::data::{Corpus, DatasetConfig, SourceConfig, TextConfig, WindowStart};
     pub use crate::error::LanguageError;
-    pub use crate::evaluate::{Evaluator, LanguageEvaluation, recall_lines};
+    pub use crate::evaluate::{
+        Evaluator, LanguageEvaluation, Memory, PositionScore, StreamEvaluation, WindowReading,
+    };
+    pub use crate::evaluate::{needle_lines, recall_lines, stream_lines};
     pub use crate::generate::{ContextStrategy, Generation, GenerationConfig, Generator, Reading};
     pub use crate::model::LanguageModel;
-    pub use crate::tales::{RecallProbe, RecallScore, TalesConfig};
+    pub use crate::tales::{NeedleConfig, NeedleProbe, NeedleScore, RecallProbe, RecallScore, TalesConfig};
     pub use crate::task::LanguageTask;
     pub use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerConfig, TokenizerSpec};
 

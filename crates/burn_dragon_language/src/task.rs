@@ -1,7 +1,7 @@
 //! Language modelling as the trainer sees it.
 
 use crate::config::LanguageConfig;
-use crate::data::{Corpus, SourceConfig, WindowPlan};
+use crate::data::{Corpus, WindowPlan};
 use crate::error::LanguageError;
 use crate::evaluate::{Evaluator, LanguageEvaluation, inputs_and_targets, recall_lines};
 use crate::generate::Generator;
@@ -66,18 +66,17 @@ impl LanguageTask {
         let model_config = config.model.with_vocabulary(corpus.tokenizer.vocab_size())?;
         check_prompt(config, &corpus)?;
         let block = config.training.block_size;
-        let probes = match &config.dataset.source {
-            SourceConfig::Embedded(tales) => Some(Probes {
-                quick: RecallProbe::new(tales, PROBE_TALES.min(tales.validation_tales))?,
-                full: RecallProbe::new(tales, tales.validation_tales)?,
-            }),
-            SourceConfig::Text(_) => None,
-        };
+        let source = &config.dataset.source;
+        let quick = source.recall_probe(PROBE_TALES)?;
+        let probes = quick.zip(source.recall_probe(usize::MAX)?);
+        let probes = probes.map(|(quick, full)| Probes { quick, full });
         let train_windows = WindowPlan::new(&corpus.train, block, config.dataset.windows)?;
         let run = windows_of_a_run(config, &train_windows);
-        let streams = config.training.streams.as_ref().map(|streams| {
-            StreamPlan::new(streams, &config.training, &corpus, config.dataset.windows)
-        });
+        let streams = config
+            .training
+            .streams
+            .as_ref()
+            .map(|streams| StreamPlan::new(streams, &config.training, &corpus, config.dataset.windows));
         Ok(Self {
             train_windows: train_windows.for_run(run),
             validation_windows: WindowPlan::new(&corpus.validation, block, config.dataset.windows)?,

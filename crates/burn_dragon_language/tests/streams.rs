@@ -29,7 +29,9 @@ fn corpus(lengths: &[usize]) -> Corpus {
         starts.push(end);
         end += length;
     }
-    let ids = (0..end as u32).map(|i| 97 + i.wrapping_mul(2_654_435_761) % 26).collect();
+    let ids = (0..end as u32)
+        .map(|i| 97 + i.wrapping_mul(2_654_435_761) % 26)
+        .collect();
     let tokens = Tokens {
         ids,
         starts,
@@ -123,7 +125,11 @@ fn a_step_reads_on_where_the_last_one_ended_with_what_it_remembers() {
     };
     let losses = token_losses(model.valid().forward(rows(0)), rows(1));
     for (step, read) in read.into_iter().enumerate() {
-        let whole = losses.clone().narrow(1, 16 * step, 16).mean().into_scalar::<f32>();
+        let whole = losses
+            .clone()
+            .narrow(1, 16 * step, 16)
+            .mean()
+            .into_scalar::<f32>();
         assert!((read - whole).abs() < 1e-4, "{step}: {read} {whole}");
     }
     let fresh = losses.narrow(1, 32, 16).mean().into_scalar::<f32>();
@@ -131,7 +137,10 @@ fn a_step_reads_on_where_the_last_one_ended_with_what_it_remembers() {
     task.batch(0, 0, &mut forgotten).unwrap();
     task.batch(1, 0, &mut forgotten).unwrap();
     let alone = losses_of(&task, &model, &mut forgotten, 2..3)[0];
-    assert!((alone - fresh).abs() > 1e-4, "without the memory it would be another loss");
+    assert!(
+        (alone - fresh).abs() > 1e-4,
+        "without the memory it would be another loss"
+    );
 }
 
 #[test]
@@ -171,7 +180,10 @@ fn what_was_saved_goes_on_bit_for_bit_and_foreign_streams_are_refused() {
     ] {
         let (task, model) = self::task(other, &lengths);
         let mut carry = task.carry(&model).unwrap();
-        let error = task.restore_carry(&model, &mut carry, folder.path()).unwrap_err().to_string();
+        let error = task
+            .restore_carry(&model, &mut carry, folder.path())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(what), "{error}");
     }
     let (task, model) = self::task(
@@ -183,7 +195,9 @@ fn what_was_saved_goes_on_bit_for_bit_and_foreign_streams_are_refused() {
     );
     let mut carry = task.carry(&model).unwrap();
     task.batch(0, 0, &mut carry).unwrap();
-    let error = task.restore_carry(&model, &mut carry, Path::new("nowhere")).unwrap_err();
+    let error = task
+        .restore_carry(&model, &mut carry, Path::new("nowhere"))
+        .unwrap_err();
     assert!(error.to_string().contains("streams.bpk"), "{error}");
 }
 

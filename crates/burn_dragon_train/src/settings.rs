@@ -129,9 +129,9 @@ impl TrainingConfig {
                 _ => {}
             }
         }
-        self.streams
-            .as_ref()
-            .map_or(Ok(()), |streams| streams.validate(self.batch_size * self.block_size))
+        self.streams.as_ref().map_or(Ok(()), |streams| {
+            streams.validate(self.batch_size * self.block_size)
+        })
     }
 }
 

@@ -92,17 +92,17 @@ impl StreamConfig {
     pub(crate) fn validate(&self, tokens: usize) -> Result<(), TrainError> {
         let refuse = |key: &str, given: String, expected| {
             let key = format!("training.streams.{key}");
-            Err(TrainError::Setting {
-                key,
-                given,
-                expected,
-            })
+            Err(TrainError::Setting { key, given, expected })
         };
         if !(self.persistent > 0.0 && self.persistent <= 1.0) {
             return refuse("persistent", self.persistent.to_string(), "a share in (0, 1]");
         }
         if self.max_context == Some(0) {
-            return refuse("max_context", "0".into(), "at least 1, or no such key for no limit");
+            return refuse(
+                "max_context",
+                "0".into(),
+                "at least 1, or no such key for no limit",
+            );
         }
         self.window()?;
         for scale in &self.scales {
@@ -130,25 +130,69 @@ mod tests {
         let scale = |block_size, weight| ScaleConfig { block_size, weight };
         let base = StreamConfig::default;
         let wrong = [
-            (StreamConfig { persistent: 0.0, ..base() }, "persistent = 0"),
-            (StreamConfig { persistent: f64::NAN, ..base() }, "persistent"),
-            (StreamConfig { max_context: Some(0), ..base() }, "max_context"),
+            (
+                StreamConfig {
+                    persistent: 0.0,
+                    ..base()
+                },
+                "persistent = 0",
+            ),
+            (
+                StreamConfig {
+                    persistent: f64::NAN,
+                    ..base()
+                },
+                "persistent",
+            ),
+            (
+                StreamConfig {
+                    max_context: Some(0),
+                    ..base()
+                },
+                "max_context",
+            ),
             (StreamConfig { unroll: 0, ..base() }, "unroll"),
-            (StreamConfig { backprop: 2, ..base() }, "backprop = 2"),
-            (StreamConfig { scales: vec![scale(48, 1)], ..base() }, "block_size = 48"),
-            (StreamConfig { scales: vec![scale(64, 0)], ..base() }, "scales"),
+            (
+                StreamConfig {
+                    backprop: 2,
+                    ..base()
+                },
+                "backprop = 2",
+            ),
+            (
+                StreamConfig {
+                    scales: vec![scale(48, 1)],
+                    ..base()
+                },
+                "block_size = 48",
+            ),
+            (
+                StreamConfig {
+                    scales: vec![scale(64, 0)],
+                    ..base()
+                },
+                "scales",
+            ),
         ];
         for (config, said) in wrong {
             let text = config.validate(1024).unwrap_err().to_string();
             assert!(text.contains(said), "{text}");
         }
-        let mixture = StreamConfig { scales: vec![scale(64, 1), scale(512, 3)], unroll: 3, backprop: 2, ..base() };
+        let mixture = StreamConfig {
+            scales: vec![scale(64, 1), scale(512, 3)],
+            unroll: 3,
+            backprop: 2,
+            ..base()
+        };
         assert!(mixture.validate(1024).is_ok());
     }
 
     #[test]
     fn a_share_of_lanes_is_rounded_down_to_at_least_one() {
-        let config = StreamConfig { persistent: 0.6, ..StreamConfig::default() };
+        let config = StreamConfig {
+            persistent: 0.6,
+            ..StreamConfig::default()
+        };
         assert_eq!([1, 2, 8].map(|lanes| config.persistent_lanes(lanes)), [1, 1, 4]);
     }
 }

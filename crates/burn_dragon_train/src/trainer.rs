@@ -347,11 +347,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         Ok(())
     }
 
-    fn finish(
-        &self,
-        mut session: Session<T>,
-        ending: Ending,
-    ) -> Result<(T::Model, Outcome), TrainError> {
+    fn finish(&self, mut session: Session<T>, ending: Ending) -> Result<(T::Model, Outcome), TrainError> {
         let after = if ending == Ending::Interrupted {
             None
         } else {

@@ -1,13 +1,16 @@
 //! `dragon eval`: a model's figures on held-out text.
 
 use super::{backend, load, print_json, run_config};
-use crate::args::EvalArgs;
+use crate::args::{EvalArgs, MemoryMode};
 use crate::exit::Usage;
 use anyhow::Context;
 use burn_dragon::api::language::expert::{Split, Tokens, WindowPlan};
 use burn_dragon::api::language::{
-    Corpus, Evaluator, LanguageEvaluation, LanguageModel, LanguageTask, SourceConfig, TextConfig, WindowStart,
+    Corpus, Evaluator, LanguageEvaluation, LanguageModel, LanguageTask, Memory, NeedleConfig, NeedleProbe,
+    NeedleScore, SourceConfig, StreamEvaluation, TextConfig, WindowReading, WindowStart, needle_lines,
+    recall_lines, stream_lines,
 };
+use serde::Serialize;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -18,21 +21,146 @@ use std::process::ExitCode;
 pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let selected = backend(args.model.backend.backend)?;
     let model = load(&args.model.path(), &selected)?;
-    let evaluation = match (&args.data, &model.run) {
-        (Some(data), _) => on_text(&model, data, args.block_size)?,
-        (None, Some(run)) => on_run(&model, run, args.block_size)?,
-        (None, None) => {
-            let text =
-                "MODEL is no run folder, so there is no validation data to take: give DATA, a text file";
+    match (args.needle, reading(args, &model)?) {
+        (true, asked) => {
+            let reading = asked.unwrap_or(WindowReading {
+                memory: Memory::Carried,
+                block_size: block_size(args, &model),
+            });
+            let needle = on_needles(args, &model, reading)?;
+            show(args, &needle, &needle_lines(&needle.score))?;
+        }
+        (false, Some(reading)) => {
+            let evaluation = on_streams(args, &model, reading)?;
+            let recall = evaluation.recall.iter().flat_map(recall_lines);
+            let lines: Vec<String> = stream_lines(&evaluation).into_iter().chain(recall).collect();
+            show(args, &evaluation, &lines)?;
+        }
+        (false, None) => {
+            let evaluation = match (&args.data, &model.run) {
+                (Some(data), _) => on_text(&model, data, args.block_size)?,
+                (None, Some(run)) => on_run(&model, run, args.block_size)?,
+                (None, None) => return Err(no_data()),
+            };
+            show(args, &evaluation, &lines(&evaluation))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One JSON object, or lines for a person.
+fn show(args: &EvalArgs, figures: &impl Serialize, lines: &[String]) -> anyhow::Result<()> {
+    if args.json {
+        return print_json(figures);
+    }
+    lines.iter().for_each(|line| println!("{line}"));
+    Ok(())
+}
+
+fn no_data() -> anyhow::Error {
+    let text = "MODEL is no run folder, so there is no validation data to take: give DATA, a text file";
+    Usage(text.into()).into()
+}
+
+/// How documents are to be read window by window, where that was asked for.
+fn reading(args: &EvalArgs, model: &LanguageModel) -> anyhow::Result<Option<WindowReading>> {
+    let Some(mode) = args.memory else {
+        return Ok(None);
+    };
+    let block_size = block_size(args, model);
+    let memory = match (mode, args.context_window) {
+        (MemoryMode::Carried, None) => Memory::Carried,
+        (MemoryMode::Reset, None) => Memory::Reset,
+        (MemoryMode::Sliding, window) => Memory::Sliding {
+            window: window.unwrap_or(block_size),
+        },
+        (_, Some(_)) => {
+            let text = "--context-window is the window of --memory sliding; the others have none";
             return Err(Usage(text.into()).into());
         }
     };
-    if args.json {
-        print_json(&evaluation)?;
-    } else {
-        print(&evaluation);
+    let reading = WindowReading { memory, block_size };
+    reading.validate()?;
+    Ok(Some(reading))
+}
+
+/// Tokens in a window: what was typed, else the run's, else 256.
+fn block_size(args: &EvalArgs, model: &LanguageModel) -> usize {
+    let trained = model.run.as_deref().and_then(|run| run_config(run).ok());
+    args.block_size
+        .or(trained.map(|config| config.training.block_size))
+        .unwrap_or(256)
+}
+
+/// Reads documents side by side, as many as have room for their memories.
+fn evaluator(model: &LanguageModel, most: usize) -> Evaluator<'_> {
+    const ROOM: u64 = 1 << 30;
+    let bytes = model.dragon.config().cost().state_bytes().max(1);
+    Evaluator {
+        tokenizer: &*model.tokenizer,
+        batch_size: usize::try_from(ROOM / bytes).unwrap_or(most).clamp(1, most),
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Documents, window by window, and the words they recall.
+fn on_streams(
+    args: &EvalArgs,
+    model: &LanguageModel,
+    reading: WindowReading,
+) -> anyhow::Result<StreamEvaluation> {
+    let here = std::env::current_dir()?;
+    let config = model.run.as_deref().map(run_config).transpose()?;
+    let (tokens, probe) = match (&args.data, config) {
+        (Some(data), config) => {
+            // A text of the kind the model has learnt from is divided into documents as that was.
+            let document_separator = match config.map(|config| config.dataset.source) {
+                Some(SourceConfig::Text(text)) => text.document_separator,
+                _ => None,
+            };
+            (text(model, data, document_separator)?, None)
+        }
+        (None, Some(config)) => {
+            let probe = config.dataset.source.recall_probe(usize::MAX)?;
+            let corpus = Corpus::load(&config.dataset, &here, Some(model.tokenizer.clone()))?;
+            (corpus.validation, probe)
+        }
+        (None, None) => return Err(no_data()),
+    };
+    let evaluator = evaluator(model, 16);
+    let mut evaluation = evaluator.streams(&model.dragon, &tokens, reading)?;
+    if !args.by_position {
+        evaluation.by_position.clear();
+    }
+    if let Some(probe) = probe {
+        evaluation.recall = evaluator.recall_of_streams(&model.dragon, &probe, reading)?;
+    }
+    Ok(evaluation)
+}
+
+/// What a needle probe came to.
+#[derive(Serialize)]
+struct Needle {
+    #[serde(flatten)]
+    reading: WindowReading,
+    #[serde(flatten)]
+    score: NeedleScore,
+}
+
+/// Facts asked about at exact distances: of the kind the model was trained on, else of the kind there is.
+fn on_needles(args: &EvalArgs, model: &LanguageModel, reading: WindowReading) -> anyhow::Result<Needle> {
+    let config = model.run.as_deref().map(run_config).transpose()?;
+    let config = match config.map(|config| config.dataset.source) {
+        Some(SourceConfig::Needle(needle)) => needle,
+        _ => NeedleConfig::default(),
+    };
+    let probe = NeedleProbe::new(&config, &args.distances, args.cases)?;
+    let score = evaluator(model, 32).needle(&model.dragon, &probe, reading)?;
+    let Some(score) = score else {
+        let text =
+            "the tokens of MODEL are not single bytes or letters, so a word cannot be asked for one by one";
+        return Err(Usage(text.into()).into());
+    };
+    Ok(Needle { reading, score })
 }
 
 /// All validation data of the model's own run.
@@ -55,12 +183,7 @@ fn on_text(
     data: &str,
     block_size: Option<usize>,
 ) -> anyhow::Result<LanguageEvaluation> {
-    let source = SourceConfig::Text(TextConfig {
-        paths: vec![data.to_string()],
-        document_separator: None,
-    });
-    let documents = source.load(Split::Validation, &std::env::current_dir()?)?;
-    let tokens = Tokens::encode(&documents, &*model.tokenizer)?;
+    let tokens = text(model, data, None)?;
     let trained = model
         .run
         .as_deref()
@@ -77,12 +200,25 @@ fn on_text(
     Ok(evaluator.text(&model.dragon, &tokens, &plan, None)?)
 }
 
-fn print(evaluation: &LanguageEvaluation) {
-    println!(
-        "loss           {:.4} nats a token, over {} tokens",
-        evaluation.loss, evaluation.tokens
-    );
-    println!("bits per byte  {:.4}", evaluation.bits_per_byte);
+/// The documents of a text file, folder or pattern.
+fn text(model: &LanguageModel, data: &str, document_separator: Option<String>) -> anyhow::Result<Tokens> {
+    let source = SourceConfig::Text(TextConfig {
+        paths: vec![data.to_string()],
+        document_separator,
+    });
+    let documents = source.load(Split::Validation, &std::env::current_dir()?)?;
+    Ok(Tokens::encode(&documents, &*model.tokenizer)?)
+}
+
+/// The figures for a person.
+fn lines(evaluation: &LanguageEvaluation) -> Vec<String> {
+    let mut lines = vec![
+        format!(
+            "loss           {:.4} nats a token, over {} tokens",
+            evaluation.loss, evaluation.tokens
+        ),
+        format!("bits per byte  {:.4}", evaluation.bits_per_byte),
+    ];
     for (name, shares) in [
         ("x density", &evaluation.density.x),
         ("y density", &evaluation.density.y),
@@ -91,11 +227,8 @@ fn print(evaluation: &LanguageEvaluation) {
             .iter()
             .map(|share| format!("{:.1} %", 100.0 * share))
             .collect();
-        println!("{name}      {}  (level by level)", shares.join("  "));
+        lines.push(format!("{name}      {}  (level by level)", shares.join("  ")));
     }
-    if let Some(recall) = &evaluation.recall {
-        burn_dragon::api::language::recall_lines(recall)
-            .iter()
-            .for_each(|line| println!("{line}"));
-    }
+    lines.extend(evaluation.recall.iter().flat_map(recall_lines));
+    lines
 }

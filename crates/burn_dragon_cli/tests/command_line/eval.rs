@@ -144,3 +144,189 @@ fn a_text_that_is_missing_or_too_short_is_refused_by_name() {
         .dragon(&["eval", "run", "broken.txt.gz"])
         .refused(3, &["broken.txt.gz", "gzip"]);
 }
+
+/// `dragon eval ... --json`, done.
+fn figures(place: &Place, arguments: &[&str]) -> Value {
+    place
+        .dragon(&[&["eval"], arguments, &["--json"]].concat())
+        .done()
+        .json()
+}
+
+#[test]
+fn memory_that_is_reset_gives_the_plain_figures_and_memory_that_is_carried_those_of_one_long_window() {
+    let place = Place::trained();
+    let sentence = "The dragon went to the hill, and the hill went away. ";
+    place.write("text.txt", sentence.repeat(12)); // 636 bytes
+    let of = |arguments: &[&str]| figures(&place, &[&["run", "text.txt"], arguments].concat());
+    let same = |a: &Value, b: &Value| {
+        assert_eq!(a["tokens"], b["tokens"]);
+        let [a, b] = [a, b].map(|figures| figures["loss"].as_f64().unwrap());
+        assert!((a - b).abs() < 1e-4, "{a} {b}");
+    };
+    let reset = of(&["--memory", "reset", "--block-size", "24"]);
+    same(&reset, &of(&["--block-size", "24"]));
+    assert_eq!(
+        (&reset["memory"], &reset["block_size"]),
+        (&"reset".into(), &24.into())
+    );
+    assert!(reset.get("by_position").is_none(), "{reset}");
+    let whole = of(&["--block-size", "635"]);
+    let carried = of(&["--memory", "carried", "--block-size", "24", "--by-position"]);
+    same(&carried, &whole);
+    assert_ne!(carried["loss"], reset["loss"]);
+    let buckets: Vec<_> = carried["by_position"].as_array().unwrap().iter().collect();
+    let counts: Vec<_> = buckets
+        .iter()
+        .map(|bucket| [&bucket["from"], &bucket["to"], &bucket["tokens"]].map(|n| n.as_u64().unwrap()))
+        .collect();
+    assert_eq!(counts, [[0, 255, 256], [256, 511, 256], [512, 1023, 123]]);
+    // A window as long as the text never slides.
+    let sliding = ["--memory", "sliding", "--block-size", "24", "--context-window"];
+    let wide = of(&[&sliding[..], &["700"]].concat());
+    same(&wide, &whole);
+    assert_eq!(wide["context_window"], 700);
+    let narrow = of(&[&sliding[..], &["16"]].concat());
+    assert_ne!(narrow["loss"], wide["loss"]);
+}
+
+#[test]
+fn documents_are_those_of_the_runs_own_text() {
+    let place = Place::new();
+    place.write(
+        "text.txt",
+        "One dragon went away.\n---\nTwo dragons stayed.\n---\n".repeat(30),
+    );
+    let separator = r#"dataset.document_separator="---\n""#;
+    place.train_on("text.txt", &["--out", "run", separator]).done();
+    place.write("other.txt", "One.\n---\nTwo.\n---\nThree.\n");
+    let of = |model| {
+        figures(
+            &place,
+            &[model, "other.txt", "--memory", "carried", "--block-size", "8"],
+        )
+    };
+    let (split, model) = (of("run"), place.path("run/checkpoint/step-000012/model.bpk"));
+    assert_eq!(split["documents"], 3);
+    std::fs::copy(model, place.path("copy.bpk")).unwrap();
+    assert_eq!(of("copy.bpk")["documents"], 1); // nothing says what separates documents
+}
+
+#[test]
+fn the_recall_of_tales_read_in_windows_depends_on_their_memory() {
+    let place = Place::trained();
+    let plain = figures(&place, &["run"]);
+    let of = |memory| {
+        figures(
+            &place,
+            &["run", "--memory", memory, "--block-size", "64", "--by-position"],
+        )
+    };
+    let (carried, reset) = (of("carried"), of("reset"));
+    // Carried, it is the recall of whole tales.
+    assert_eq!(carried["recall"], plain["recall"]);
+    assert_eq!(carried["documents"], 8);
+    for distance in reset["recall"]["by_distance"].as_array().unwrap() {
+        assert!(distance["count"].as_u64().unwrap() > 0, "{reset}");
+    }
+    assert_eq!(reset["by_position"].as_array().unwrap().len(), 1);
+    let person = place
+        .dragon(&["eval", "run", "--memory", "carried", "--by-position"])
+        .done();
+    for part in ["8 documents", "0-255", "by distance"] {
+        assert!(
+            person.stdout.contains(part),
+            "`{part}` is not in: {}",
+            person.stdout
+        );
+    }
+}
+
+#[test]
+fn a_needle_is_asked_for_at_each_distance_with_any_memory() {
+    let place = Place::trained();
+    let asked = ["run", "--needle", "--distances", "100,700", "--cases", "3"];
+    for memory in ["carried", "reset", "sliding"] {
+        let score = figures(&place, &[&asked[..], &["--memory", memory]].concat());
+        assert_eq!((&score["memory"], &score["facts"]), (&memory.into(), &2.into()));
+        let points = score["by_distance"].as_array().unwrap();
+        assert_eq!(
+            (&points[0]["distance"], &points[1]["distance"]),
+            (&100.into(), &700.into())
+        );
+        for point in points {
+            assert_eq!(point["count"], 3);
+            for (name, range) in [
+                ("accuracy", 0.0..=1.0),
+                ("chance", 0.1..=0.2),
+                ("chance_among_stated", 0.1..=1.0),
+            ] {
+                assert!(range.contains(&point[name].as_f64().unwrap()), "{name}: {point}");
+            }
+        }
+    }
+    assert_eq!(figures(&place, &asked)["memory"], "carried");
+    let person = place.dragon(&[&["eval"], &asked[..]].concat()).done();
+    assert!(person.stdout.contains("700 bytes back"), "{}", person.stdout);
+}
+
+#[test]
+fn needles_are_learnt_from_and_asked_for_as_the_run_says() {
+    let place = Place::new();
+    let dataset = [
+        "dataset.type=needle",
+        "dataset.train_bytes=30000",
+        "dataset.validation_documents=6",
+    ];
+    let more = ["dataset.facts=3", "dataset.distance=[40, 300]"];
+    let settings = [
+        "train",
+        "model.d_model=16",
+        "model.n_neurons=64",
+        "model.n_levels=2",
+        "training.block_size=64",
+    ];
+    let steps = [
+        "training.batch_size=2",
+        "--max-steps",
+        "3",
+        "schedule.warmup_steps=1",
+        "--out",
+        "run",
+        "--json",
+    ];
+    let summary = place
+        .dragon(&[&settings[..], &dataset, &more, &steps].concat())
+        .done()
+        .json();
+    assert!(summary["recall_chance"].as_f64().unwrap() > 0.05, "{summary}");
+    let whole = figures(&place, &["run"]);
+    assert_eq!(whole["recall"]["overall"]["accuracy"], summary["recall_accuracy"]);
+    let score = figures(&place, &["run", "--needle", "--distances", "100", "--cases", "2"]);
+    assert_eq!(score["facts"], 3);
+    let carried = figures(&place, &["run", "--memory", "carried"]);
+    assert_eq!(carried["recall"], whole["recall"]);
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    let place = Place::trained();
+    place.write("text.txt", "A dragon.");
+    let refused = |arguments: &[&str], says: &[&str]| {
+        place
+            .dragon(&[&["eval", "run"], arguments].concat())
+            .refused(2, says);
+    };
+    refused(&["--by-position"], &["--memory"]);
+    refused(&["--context-window", "8"], &["--memory"]);
+    refused(
+        &["--memory", "reset", "--context-window", "8"],
+        &["--context-window", "sliding"],
+    );
+    refused(&["--cases", "3"], &["--needle"]);
+    refused(&["text.txt", "--needle"], &["--needle"]);
+    let zero = ["eval", "run", "--memory", "carried", "--block-size", "0"];
+    place.dragon(&zero).refused(2, &["window length", "0"]);
+    let near = ["eval", "run", "--needle", "--distances", "20"];
+    place.dragon(&near).refused(2, &["needle distances", "20", "85"]);
+}

@@ -121,7 +121,11 @@ fn a_run_on_streams_that_was_killed_goes_on_with_its_memory_bit_for_bit() {
     running.0.kill().unwrap();
     running.answer();
     let newest = std::fs::read_dir(run.join("checkpoint")).unwrap();
-    assert!(newest.flatten().any(|step| step.path().join("streams.bpk").is_file()));
+    assert!(
+        newest
+            .flatten()
+            .any(|step| step.path().join("streams.bpk").is_file())
+    );
     place.dragon(&["train", "--resume", "run"]).done();
     assert_same_run(&whole, &run, STEPS);
 }

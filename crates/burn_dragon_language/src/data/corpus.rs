@@ -27,7 +27,7 @@ pub struct Corpus {
 /// How training and validation text were separated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SplitKind {
-    /// The embedded tales: generated apart, none in both.
+    /// Made by this crate: generated apart, none in both.
     Generated,
     /// Validation has a source of its own.
     OwnSource,
@@ -162,7 +162,9 @@ fn split_documents(
     let load = |source: &SourceConfig| source.load(Split::Validation, base_dir);
     match (&config.validation, &config.source) {
         (Some(own), _) => Ok((train, load(own)?, SplitKind::OwnSource)),
-        (None, source @ SourceConfig::Embedded(_)) => Ok((train, load(source)?, SplitKind::Generated)),
+        (None, source @ (SourceConfig::Embedded(_) | SourceConfig::Needle(_))) => {
+            Ok((train, load(source)?, SplitKind::Generated))
+        }
         (None, SourceConfig::Text(_)) => Ok(split_by_ratio(train, config.train_ratio)),
     }
 }

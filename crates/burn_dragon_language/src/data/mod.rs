@@ -19,7 +19,7 @@ pub use self::{
 pub use crate::tales::Split;
 use crate::{
     error::LanguageError,
-    tales::{TalesConfig, TierMix},
+    tales::{NeedleConfig, TalesConfig, TierMix},
     tokenizer::TokenizerConfig,
 };
 
@@ -39,8 +39,8 @@ use crate::{
 pub struct DatasetConfig {
     /// Where the text comes from; its keys stand beside the others in the table.
     pub source: SourceConfig,
-    /// Share of the text to train on, between 0 and 1. Only a `text` source has this key: `embedded` makes its own
-    /// validation tales. Not read where `validation` is given.
+    /// Share of the text to train on, between 0 and 1. Only a `text` source has this key: the others make their own
+    /// validation documents. Not read where `validation` is given.
     pub train_ratio: f64,
     /// Where training windows start: with a document for the tales, anywhere for text, unless said.
     pub windows: WindowStart,
@@ -110,6 +110,7 @@ impl DatasetConfig {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Table {
     Embedded(EmbeddedTable),
+    Needle(NeedleTable),
     Text(TextTable),
 }
 
@@ -122,6 +123,22 @@ struct EmbeddedTable {
     sprouts_from: u64,
     grown_from: u64,
     mix: TierMix,
+    windows: WindowStart,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation: Option<Box<SourceConfig>>,
+    tokenizer: TokenizerConfig,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct NeedleTable {
+    seed: u64,
+    train_bytes: usize,
+    validation_documents: usize,
+    facts: usize,
+    distance: [usize; 2],
+    seedlings: u64,
+    longest_from: u64,
     windows: WindowStart,
     #[serde(skip_serializing_if = "Option::is_none")]
     validation: Option<Box<SourceConfig>>,
@@ -184,6 +201,48 @@ impl Default for EmbeddedTable {
     }
 }
 
+impl NeedleTable {
+    fn new(
+        needle: &NeedleConfig,
+        windows: WindowStart,
+        validation: Option<Box<SourceConfig>>,
+        tokenizer: TokenizerConfig,
+    ) -> Self {
+        let &NeedleConfig {
+            seed,
+            train_bytes,
+            validation_documents,
+            facts,
+            distance,
+            seedlings,
+            longest_from,
+        } = needle;
+        Self {
+            seed,
+            train_bytes,
+            validation_documents,
+            facts,
+            distance,
+            seedlings,
+            longest_from,
+            windows,
+            validation,
+            tokenizer,
+        }
+    }
+}
+
+impl Default for NeedleTable {
+    fn default() -> Self {
+        Self::new(
+            &NeedleConfig::default(),
+            WindowStart::Document,
+            None,
+            TokenizerConfig::default(),
+        )
+    }
+}
+
 impl From<Table> for DatasetConfig {
     fn from(table: Table) -> Self {
         match table {
@@ -206,6 +265,21 @@ impl From<Table> for DatasetConfig {
                     tokenizer: t.tokenizer,
                 }
             }
+            Table::Needle(t) => Self {
+                source: SourceConfig::Needle(NeedleConfig {
+                    seed: t.seed,
+                    train_bytes: t.train_bytes,
+                    validation_documents: t.validation_documents,
+                    facts: t.facts,
+                    distance: t.distance,
+                    seedlings: t.seedlings,
+                    longest_from: t.longest_from,
+                }),
+                train_ratio: TRAIN_RATIO,
+                windows: t.windows,
+                validation: t.validation,
+                tokenizer: t.tokenizer,
+            },
             Table::Text(t) => Self {
                 source: SourceConfig::Text(TextConfig {
                     paths: t.paths,
@@ -232,6 +306,9 @@ impl From<DatasetConfig> for Table {
         match source {
             SourceConfig::Embedded(tales) => {
                 Self::Embedded(EmbeddedTable::new(&tales, windows, validation, tokenizer))
+            }
+            SourceConfig::Needle(needle) => {
+                Self::Needle(NeedleTable::new(&needle, windows, validation, tokenizer))
             }
             SourceConfig::Text(TextConfig {
                 paths,
@@ -268,7 +345,12 @@ mod tests {
         };
         assert_eq!(config.validation, Some(Box::new(SourceConfig::Text(validation))));
         assert_eq!(config.train_ratio, 0.8);
-        for config in [config, DatasetConfig::default()] {
+        let needle = read("type = 'needle'\nfacts = 3\ndistance = [50, 5000]\nwindows = 'in_order'").unwrap();
+        let SourceConfig::Needle(source) = &needle.source else {
+            panic!("{needle:?}")
+        };
+        assert_eq!((source.facts, source.distance), (3, [50, 5000]));
+        for config in [config, needle, DatasetConfig::default()] {
             assert_eq!(read(&toml::to_string(&config).unwrap()).unwrap(), config);
             assert_eq!(
                 serde_json::from_str::<DatasetConfig>(&serde_json::to_string(&config).unwrap()).unwrap(),
@@ -320,7 +402,7 @@ mod tests {
         );
         let text = message("type = 'embeded'");
         assert!(
-            text.contains("unknown variant `embeded`, expected `embedded` or `text`"),
+            text.contains("unknown variant `embeded`, expected one of `embedded`, `needle`, `text`"),
             "{text}"
         );
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::LanguageError,
-    tales::{Split, TalesConfig},
+    tales::{NeedleConfig, RecallProbe, Split, TalesConfig},
 };
 
 /// A source of documents, chosen by `type`.
@@ -20,6 +20,8 @@ use crate::{
 pub enum SourceConfig {
     /// Tales made by this crate: nothing to download.
     Embedded(TalesConfig),
+    /// Facts that are recalled after a long filling, made by this crate.
+    Needle(NeedleConfig),
     /// Files.
     Text(TextConfig),
 }
@@ -84,11 +86,12 @@ impl SourceConfig {
     pub fn validate(&self) -> Result<(), LanguageError> {
         match self {
             Self::Embedded(tales) => tales.validate(),
+            Self::Needle(needle) => needle.validate(),
             Self::Text(text) => text.validate(),
         }
     }
 
-    /// Loads the documents; relative paths start from `base_dir`. Only the embedded tales know splits: files are the
+    /// Loads the documents; relative paths start from `base_dir`. Only what this crate makes knows splits: files are the
     /// same for both, and [`Corpus`](super::Corpus) divides them.
     ///
     /// # Errors
@@ -97,7 +100,22 @@ impl SourceConfig {
     pub fn load(&self, split: Split, base_dir: &Path) -> Result<Documents, LanguageError> {
         match self {
             Self::Embedded(tales) => Ok(Documents::new(tales.documents(split)?)),
+            Self::Needle(needle) => Ok(Documents::new(needle.documents(split)?)),
             Self::Text(text) => text.load(base_dir),
+        }
+    }
+
+    /// The held-out documents, at most so many, with the words they recall; `None` for files, which do not say.
+    ///
+    /// # Errors
+    /// Those of [`validate`](Self::validate); [`LanguageError::Config`] if `most` is 0.
+    pub fn recall_probe(&self, most: usize) -> Result<Option<RecallProbe>, LanguageError> {
+        match self {
+            Self::Embedded(tales) => RecallProbe::new(tales, most.min(tales.validation_tales)).map(Some),
+            Self::Needle(needle) => needle
+                .recall_probe(most.min(needle.validation_documents))
+                .map(Some),
+            Self::Text(_) => Ok(None),
         }
     }
 }

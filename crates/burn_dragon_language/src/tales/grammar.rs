@@ -223,6 +223,84 @@ pub(super) fn tell(tier: Tier, rng: &mut Rng) -> Tale {
     }
 }
 
+/// Facts, and what recalls them, with a place between where anything may happen.
+#[derive(Debug)]
+pub(super) struct Outline {
+    tier: Tier,
+    draft: Draft,
+    /// Bytes of the sentences that state the facts.
+    gap: usize,
+}
+
+impl Outline {
+    /// So many facts, then each recalled as in a seedling, in an order of their own.
+    pub(super) fn draw(facts: usize, rng: &mut Rng) -> Self {
+        let kinds: Vec<_> = (0..facts).map(|_| &KINDS[rng.below(KINDS.len())]).collect();
+        Self::of(&kinds, false, rng)
+    }
+
+    /// The same with facts of one kind, so that nothing but the cue says which is meant; where `last_first`, the fact stated
+    /// last is recalled first, which makes the distance between the two the shortest there is.
+    pub(super) fn alike(facts: usize, last_first: bool, rng: &mut Rng) -> Self {
+        let kind = &KINDS[rng.below(KINDS.len())];
+        Self::of(&vec![kind; facts], last_first, rng)
+    }
+
+    fn of(kinds: &[&'static Kind], last_first: bool, rng: &mut Rng) -> Self {
+        let (mut deck, mut draft) = (Deck::new(), Draft::default());
+        let mut facts: Vec<_> = kinds
+            .iter()
+            .map(|kind| Fact::draw(kind, &mut deck, rng))
+            .collect();
+        for (kind, fact) in kinds.iter().zip(&mut facts) {
+            draft.write(kind.statement, fact, rng);
+        }
+        let gap = draft.text.len();
+        let mut order = shuffled(facts.len(), rng);
+        if last_first && let Some(place) = order.iter().position(|&fact| fact + 1 == kinds.len()) {
+            order.swap(0, place);
+        }
+        for fact in order {
+            for (_, recall) in seedling_sequel(kinds[fact], rng) {
+                draft.write(recall, &mut facts[fact], rng);
+            }
+        }
+        draft.text.push('\n');
+        let tier = Tier::ALL[kinds.len().clamp(1, Tier::ALL.len()) - 1];
+        Self { tier, draft, gap }
+    }
+
+    /// The text without anything between.
+    pub(super) fn text(&self) -> &str {
+        &self.draft.text
+    }
+
+    /// Bytes from where the first recalled word was stated to where it is recalled, with nothing between.
+    pub(super) fn distance(&self) -> usize {
+        self.draft.recalls.first().map_or(0, |recall| recall.distance)
+    }
+
+    /// The tale with this between the facts and what recalls them.
+    pub(super) fn with(self, filling: &str) -> Tale {
+        let Self { tier, draft, gap } = self;
+        let Draft {
+            mut text,
+            mut recalls,
+        } = draft;
+        text.insert_str(gap, filling);
+        for recall in &mut recalls {
+            if recall.fact_end <= gap {
+                recall.distance += filling.len();
+            } else {
+                recall.fact_end += filling.len();
+            }
+            recall.range.start += filling.len();
+            recall.range.end += filling.len();
+        }
+        Tale { tier, text, recalls }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

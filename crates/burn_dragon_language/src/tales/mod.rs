@@ -12,7 +12,9 @@
 //! generated in training or held out is practically always new; no training tale is ever a validation tale, whatever
 //! the seeds.
 
+mod filler;
 mod grammar;
+mod needle;
 mod probe;
 mod words;
 
@@ -22,6 +24,7 @@ use burn_dragon_core::seed::{Rng, derive};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    needle::{NeedleConfig, NeedlePoint, NeedleProbe, NeedleScore},
     probe::{GroupScore, Prompt, RecallProbe, RecallScore},
     words::Slot,
 };

@@ -6,7 +6,7 @@ use super::{Recall, Split, Tale, TalesConfig, Tier};
 use crate::error::LanguageError;
 
 /// Upper ends of the distance groups in bytes; what lies further is the last group.
-const DISTANCES: [usize; 4] = [32, 64, 128, 256];
+const DISTANCES: [usize; 10] = [32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384];
 
 /// Held-out tales whose recalled words are to be predicted.
 ///
@@ -24,18 +24,26 @@ impl RecallProbe {
     /// Those of [`TalesConfig::validate`]; [`LanguageError::Config`] if `n_tales` is 0.
     pub fn new(config: &TalesConfig, n_tales: usize) -> Result<Self, LanguageError> {
         config.validate()?;
-        if n_tales == 0 {
+        Self::of(
+            (0..n_tales as u64)
+                .map(|index| config.tale(Split::Validation, index))
+                .collect(),
+        )
+    }
+
+    /// A probe of these tales.
+    ///
+    /// # Errors
+    /// [`LanguageError::Config`] if there is none.
+    pub fn of(tales: Vec<Tale>) -> Result<Self, LanguageError> {
+        if tales.is_empty() {
             let reason = "is 0, but a probe needs a tale".into();
             return Err(LanguageError::Config {
                 key: "recall tales",
                 reason,
             });
         }
-        Ok(Self {
-            tales: (0..n_tales as u64)
-                .map(|index| config.tale(Split::Validation, index))
-                .collect(),
-        })
+        Ok(Self { tales })
     }
 
     /// The tales, to be run through the model.

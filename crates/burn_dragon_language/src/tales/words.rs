@@ -75,7 +75,7 @@ pub(super) const PREPOSITIONS: [&str; 4] = ["under", "behind", "beside", "near"]
 /// How a later sentence may begin.
 pub(super) const LATER: [&str; 4] = ["Later", "Then", "Soon", "At noon"];
 
-const WEATHER: [&str; 10] = [
+pub(super) const WEATHER: [&str; 10] = [
     "Rain fell",
     "Snow fell",
     "Mist lay",
@@ -88,8 +88,18 @@ const WEATHER: [&str; 10] = [
     "Swallows flew",
 ];
 
-const LANDSCAPE: [&str; 8] = [
+pub(super) const LANDSCAPE: [&str; 8] = [
     "hill", "valley", "river", "town", "fields", "forest", "lake", "roofs",
+];
+
+/// How long the weather lasts, where a text has to be of a certain length.
+pub(super) const WHILE: [&str; 6] = [
+    "",
+    " again",
+    " all day",
+    " for a while",
+    " the whole day",
+    " for a long time",
 ];
 
 /// A sentence that has nothing to do with any fact.
@@ -267,7 +277,7 @@ mod tests {
     fn no_word_belongs_to_two_slots_or_to_the_filling() {
         let slots: Vec<_> = Slot::ALL.iter().flat_map(|slot| slot.candidates()).collect();
         assert_eq!(slots.iter().collect::<HashSet<_>>().len(), slots.len());
-        let filling = [&PREPOSITIONS[..], &LATER, &WEATHER, &LANDSCAPE]
+        let filling = [&PREPOSITIONS[..], &LATER, &WEATHER, &LANDSCAPE, &WHILE]
             .concat()
             .join(" ");
         assert!(

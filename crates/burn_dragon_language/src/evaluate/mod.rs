@@ -1,8 +1,19 @@
 //! A model's figures on held-out text: loss, bits per byte, density, and recall where the text has recalls.
+//!
+//! [`Evaluator::text`] takes windows that know nothing of each other, as training on independent windows does;
+//! [`Evaluator::streams`] reads documents window by window with a [`Memory`] of one's choice.
+
+mod reading;
+mod recall;
+mod streams;
+
+pub use reading::{Memory, WindowReading};
+pub use recall::{needle_lines, recall_lines};
+pub use streams::{PositionScore, StreamEvaluation, stream_lines};
 
 use crate::data::{Tokens, WindowPlan};
 use crate::error::LanguageError;
-use crate::tales::{RecallProbe, RecallScore};
+use crate::tales::RecallScore;
 use crate::tokenizer::Tokenizer;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_core::density::{Density, DensityProbe};
@@ -28,12 +39,12 @@ pub struct LanguageEvaluation {
     pub recall: Option<RecallScore>,
 }
 
-/// Evaluates windows, `batch_size` at a time, each from an empty memory.
+/// Evaluates a model on text and on tales.
 #[derive(Clone, Copy, Debug)]
 pub struct Evaluator<'a> {
     /// Text to tokens and back.
     pub tokenizer: &'a dyn Tokenizer,
-    /// Windows in a batch.
+    /// Windows, or documents side by side, in a batch.
     pub batch_size: usize,
 }
 
@@ -78,33 +89,6 @@ impl Evaluator<'_> {
             recall: None,
         })
     }
-
-    /// Accuracy on the recalled words: a word is right when each of its bytes is the likeliest, given what precedes it.
-    ///
-    /// `None` where tokens are not bytes, so that a word's bytes cannot be asked for one by one.
-    ///
-    /// # Errors
-    /// If a tale cannot be tokenized.
-    pub fn recall(&self, dragon: &Dragon, probe: &RecallProbe) -> Result<Option<RecallScore>, LanguageError> {
-        let mut answers = Vec::new();
-        for tales in probe.tales().chunks(self.batch_size) {
-            let mut rows = Vec::with_capacity(tales.len());
-            for tale in tales {
-                let ids = self.tokenizer.encode(tale.text.as_bytes())?;
-                if ids.len() != tale.text.len() {
-                    return Ok(None);
-                }
-                rows.push(ids);
-            }
-            let guesses = likeliest(dragon, &rows);
-            for ((tale, ids), guesses) in tales.iter().zip(&rows).zip(guesses) {
-                // The guess made at position p is about the token at p + 1.
-                let right = |range: &Range<usize>| range.clone().all(|at| guesses[at - 1] == ids[at]);
-                answers.extend(tale.recalls.iter().map(|recall| right(&recall.range)));
-            }
-        }
-        probe.score(&answers).map(Some)
-    }
 }
 
 /// Groups of at most `size` neighbouring ranges of one length.
@@ -130,57 +114,14 @@ pub(crate) fn inputs_and_targets(rows: &[&[u32]], device: &Device) -> (Tensor<2,
     (matrix(0), matrix(1))
 }
 
-/// The likeliest next token at every position of every row; shorter rows are padded behind, where it cannot matter.
-fn likeliest(dragon: &Dragon, rows: &[Vec<u32>]) -> Vec<Vec<u32>> {
-    let length = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let padded = rows.iter().flat_map(|row| {
-        row.iter()
-            .map(|&id| id as i32)
-            .chain(std::iter::repeat_n(0, length - row.len()))
-    });
-    let data = TensorData::new(padded.collect::<Vec<i32>>(), [rows.len(), length]);
-    let logits = dragon.forward(Tensor::from_data(data, &dragon.device()));
-    let guesses: Vec<i32> = logits
-        .argmax(2)
-        .into_data()
-        .convert::<i32>()
-        .try_into_vec()
-        .unwrap_or_default();
-    guesses
-        .chunks(length)
-        .map(|row| row.iter().map(|&id| id as u32).collect())
-        .collect()
-}
-
-/// Recall for a person: overall, then by tier and by distance.
-pub fn recall_lines(recall: &RecallScore) -> Vec<String> {
-    let overall = &recall.overall;
-    let mut lines = vec![format!(
-        "recall: {:.0} % of {} words, chance {:.0} %",
-        100.0 * overall.accuracy,
-        overall.count,
-        100.0 * overall.chance
-    )];
-    for (title, groups) in [("by tier", &recall.by_tier), ("by distance", &recall.by_distance)] {
-        let cells: Vec<String> = groups
-            .iter()
-            .filter(|group| group.count > 0)
-            .map(|group| format!("{} {:.0} % ({})", group.name, 100.0 * group.accuracy, group.count))
-            .collect();
-        lines.push(format!("  {title}: {}", cells.join("  ")));
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::WindowStart;
-    use crate::tales::TalesConfig;
     use crate::tokenizer::ByteTokenizer;
     use burn_dragon_core::DragonConfig;
 
-    fn dragon() -> Dragon {
+    pub(super) fn dragon() -> Dragon {
         let config = DragonConfig {
             n_neurons: 128,
             d_model: 16,
@@ -190,7 +131,7 @@ mod tests {
         Dragon::new(&config, 1, &Device::flex()).unwrap()
     }
 
-    fn evaluator() -> Evaluator<'static> {
+    pub(super) fn evaluator() -> Evaluator<'static> {
         Evaluator {
             tokenizer: &ByteTokenizer,
             batch_size: 3,
@@ -220,12 +161,5 @@ mod tests {
         assert!((one.loss - many.loss).abs() < 1e-5);
         assert!((one.bits_per_byte - one.loss / std::f64::consts::LN_2).abs() < 1e-9);
         assert_eq!(one.density.x.len(), 2);
-    }
-
-    #[test]
-    fn a_model_that_has_learnt_nothing_recalls_at_most_by_chance() {
-        let probe = RecallProbe::new(&TalesConfig::default(), 20).unwrap();
-        let score = evaluator().recall(&dragon(), &probe).unwrap().unwrap();
-        assert!(score.overall.accuracy < 0.1 && score.overall.count > 20);
     }
 }

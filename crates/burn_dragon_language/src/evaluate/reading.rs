@@ -1,0 +1,330 @@
+//! WindowReading documents a window at a time, with more or less memory of the windows before.
+
+use crate::error::LanguageError;
+use burn::tensor::{Int, Tensor, TensorData};
+use burn_dragon_core::loss::token_losses;
+use burn_dragon_core::{DecoderError, Dragon, DragonState};
+use serde::Serialize;
+use std::ops::Range;
+
+/// What a window still knows of the document's earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "memory", rename_all = "snake_case")]
+pub enum Memory {
+    /// Everything: the state goes from window to window.
+    Carried,
+    /// Nothing: each window starts from an empty memory.
+    Reset,
+    /// What lies at most two of its windows back: two states that start a window apart and are cleared every two
+    /// windows, of which the older answers.
+    Sliding {
+        /// Tokens in a window of the memory, whatever the length of the windows that are read.
+        #[serde(rename = "context_window")]
+        window: usize,
+    },
+}
+
+impl Memory {
+    /// The first token that can matter to a prediction made at token `at`, where windows have `block_size` tokens.
+    pub(super) fn earliest(self, at: usize, block_size: usize) -> usize {
+        match self {
+            Self::Carried => 0,
+            Self::Reset => at / block_size * block_size,
+            Self::Sliding { window } => (at / window).saturating_sub(1) * window,
+        }
+    }
+}
+
+/// How documents are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct WindowReading {
+    /// What is kept from window to window.
+    #[serde(flatten)]
+    pub memory: Memory,
+    /// Tokens in a window.
+    pub block_size: usize,
+}
+
+impl WindowReading {
+    /// Refuses windows without tokens.
+    ///
+    /// # Errors
+    /// Naming the length.
+    pub fn validate(self) -> Result<(), LanguageError> {
+        let refuse = |key| {
+            let reason = "is 0, but a window needs at least one token".into();
+            Err(LanguageError::Config { key, reason })
+        };
+        match (self.block_size, self.memory) {
+            (0, _) => refuse("window length"),
+            (_, Memory::Sliding { window: 0 }) => refuse("context window"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads documents side by side, each from an empty memory, and shows every window that was read. A document's
+    /// last token is only predicted, so one of fewer than two tokens shows nothing. Those that have ended fall away.
+    ///
+    /// # Panics
+    /// If the documents are not ordered by length, longest first.
+    pub(super) fn read(
+        self,
+        dragon: &Dragon,
+        documents: &[&[u32]],
+        mut visit: impl FnMut(Window<'_>),
+    ) -> Result<(), LanguageError> {
+        self.validate()?;
+        assert!(
+            documents.is_sorted_by_key(|document| std::cmp::Reverse(document.len())),
+            "WindowReading::read: documents must be ordered by length, longest first"
+        );
+        let predictions = documents
+            .first()
+            .map_or(0, |longest| longest.len().saturating_sub(1));
+        let mut lanes = None;
+        for start in (0..predictions).step_by(self.block_size) {
+            let going = documents.partition_point(|document| document.len() > start + 1);
+            let documents = &documents[..going];
+            let window = start..predictions.min(start + self.block_size);
+            let lanes = lanes.get_or_insert_with(|| Lanes::new(dragon, self.memory, going));
+            lanes.keep(going);
+            let tokens = Tensor::from_data(matrix(documents, window), &dragon.device());
+            visit(Window {
+                documents,
+                start,
+                logits: lanes.read(tokens)?,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// One window of the documents that reach so far.
+pub(super) struct Window<'a> {
+    /// The whole documents.
+    pub(super) documents: &'a [&'a [u32]],
+    /// Position of the window's first token.
+    pub(super) start: usize,
+    logits: Tensor<3>, // [B, T, V]
+}
+
+impl Window<'_> {
+    /// Positions of the window's tokens at which a document predicts another.
+    pub(super) fn positions(&self, document: usize) -> Range<usize> {
+        let [_, length, _] = self.logits.dims();
+        self.start..(self.start + length).min(self.documents[document].len() - 1)
+    }
+
+    /// Nats that each document's next token costs, for all its [`positions`](Self::positions).
+    pub(super) fn losses(self) -> Vec<Vec<f32>> {
+        let [_, length, _] = self.logits.dims();
+        let ranges = self.ranges();
+        let after = self.start + 1..self.start + 1 + length;
+        let targets = matrix(self.documents, after);
+        let targets = Tensor::from_data(targets, &self.logits.device());
+        let losses = token_losses(self.logits, targets).into_data().convert::<f32>();
+        rows(&losses.try_into_vec().unwrap_or_default(), length, &ranges)
+    }
+
+    /// The likeliest next token of each document, for all its [`positions`](Self::positions).
+    pub(super) fn likeliest(self) -> Vec<Vec<i32>> {
+        let [_, length, _] = self.logits.dims();
+        let ranges = self.ranges();
+        let guesses = self.logits.argmax(2).into_data().convert::<i32>();
+        rows(&guesses.try_into_vec().unwrap_or_default(), length, &ranges)
+    }
+
+    fn ranges(&self) -> Vec<Range<usize>> {
+        (0..self.documents.len())
+            .map(|document| self.positions(document))
+            .collect()
+    }
+}
+
+/// Rows of a matrix without what was padded behind.
+fn rows<T: Copy>(values: &[T], length: usize, ranges: &[Range<usize>]) -> Vec<Vec<T>> {
+    let rows = values.chunks(length).zip(ranges);
+    rows.map(|(row, range)| row[..range.len()].to_vec()).collect()
+}
+
+/// A window of tokens `[B, T]`; where a document has ended, token 0, which no earlier position can see.
+fn matrix(documents: &[&[u32]], window: Range<usize>) -> TensorData {
+    let token = |document: &[u32], at| document.get(at).map_or(0, |&id| id as i32);
+    let ids: Vec<i32> = documents
+        .iter()
+        .flat_map(|document| window.clone().map(move |at| token(document, at)))
+        .collect();
+    TensorData::new(ids, [documents.len(), window.len()])
+}
+
+/// Streams that are read side by side, all at the same position.
+struct Lanes<'a> {
+    dragon: &'a Dragon,
+    memory: Memory,
+    elder: DragonState,
+    younger: Option<DragonState>,
+    read: usize,
+}
+
+impl<'a> Lanes<'a> {
+    fn new(dragon: &'a Dragon, memory: Memory, lanes: usize) -> Self {
+        let elder = dragon.empty_state(lanes);
+        Self {
+            dragon,
+            memory,
+            elder,
+            younger: None,
+            read: 0,
+        }
+    }
+
+    /// Lets go of all but the first `lanes`.
+    fn keep(&mut self, lanes: usize) {
+        if lanes < self.elder.lanes() {
+            for state in std::iter::once(&mut self.elder).chain(&mut self.younger) {
+                let (rho, mut positions) = take(state).into_parts();
+                positions.truncate(lanes);
+                let rho = rho.into_iter().map(|rho| rho.narrow(0, 0, lanes)).collect();
+                *state = DragonState::from_parts(rho, positions);
+            }
+        }
+    }
+
+    /// Logits `[B, T, V]` of the next tokens `[B, T]`.
+    fn read(&mut self, tokens: Tensor<2, Int>) -> Result<Tensor<3>, LanguageError> {
+        match self.memory {
+            Memory::Reset => Ok(self.dragon.forward(tokens)),
+            Memory::Carried => advance(self.dragon, &mut self.elder, tokens),
+            Memory::Sliding { window } => self.slide(&tokens, window),
+        }
+    }
+
+    /// Both states read on; no piece goes over an edge between two windows.
+    fn slide(&mut self, tokens: &Tensor<2, Int>, window: usize) -> Result<Tensor<3>, LanguageError> {
+        let [lanes, length] = tokens.dims();
+        let (mut logits, mut from) = (Vec::new(), 0);
+        while from < length {
+            // At every edge the elder retires and the younger, by now a window old, takes its place.
+            if self.read > 0 && self.read.is_multiple_of(window) {
+                let fresh = self.dragon.empty_state(lanes);
+                if let Some(younger) = self.younger.replace(fresh) {
+                    self.elder = younger;
+                }
+            }
+            let size = (length - from).min(window - self.read % window);
+            let piece = tokens.clone().narrow(1, from, size);
+            if let Some(younger) = &mut self.younger {
+                advance(self.dragon, younger, piece.clone())?;
+            }
+            logits.push(advance(self.dragon, &mut self.elder, piece)?);
+            self.read += size;
+            from += size;
+        }
+        Ok(Tensor::cat(logits, 1))
+    }
+}
+
+fn advance(
+    dragon: &Dragon,
+    state: &mut DragonState,
+    tokens: Tensor<2, Int>,
+) -> Result<Tensor<3>, LanguageError> {
+    let (logits, next) = dragon
+        .forward_with_state(tokens, take(state))
+        .map_err(DecoderError::from)?;
+    *state = next;
+    Ok(logits)
+}
+
+/// The state, moved out, so that nobody else holds its memory.
+fn take(state: &mut DragonState) -> DragonState {
+    std::mem::replace(state, DragonState::from_parts(Vec::new(), Vec::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::dragon;
+    use super::*;
+
+    fn text(length: usize, salt: u32) -> Vec<u32> {
+        (0..length as u32)
+            .map(|i| (i * i + salt * i + salt) % 251)
+            .collect()
+    }
+
+    /// Losses of one document, position by position.
+    fn losses(documents: &[&[u32]], memory: Memory, block_size: usize) -> Vec<Vec<f32>> {
+        let mut all = vec![Vec::new(); documents.len()];
+        let reading = WindowReading { memory, block_size };
+        let read = reading.read(&dragon(), documents, |window| {
+            for (losses, lane) in window.losses().into_iter().zip(&mut all) {
+                lane.extend(losses);
+            }
+        });
+        read.unwrap();
+        all
+    }
+
+    fn distance(a: &[f32], b: &[f32]) -> f32 {
+        assert_eq!(a.len(), b.len());
+        a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn carried_memory_reads_as_one_long_window_however_it_is_cut() {
+        let text = text(150, 3);
+        let whole = losses(&[&text], Memory::Reset, 1000);
+        assert_eq!(whole[0].len(), 149);
+        for block_size in [1, 7, 32, 149, 150] {
+            let carried = losses(&[&text], Memory::Carried, block_size);
+            assert!(distance(&carried[0], &whole[0]) < 1e-4, "{block_size}");
+        }
+    }
+
+    #[test]
+    fn documents_side_by_side_read_as_they_do_alone() {
+        let texts = [text(90, 1), text(61, 2), text(33, 5), text(2, 7), text(1, 8)];
+        let documents: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+        for memory in [Memory::Carried, Memory::Reset, Memory::Sliding { window: 12 }] {
+            let together = losses(&documents, memory, 16);
+            for (document, together) in documents.iter().zip(&together) {
+                let alone = losses(&[document], memory, 16);
+                assert!(distance(&alone[0], together) < 1e-4, "{memory:?}");
+                assert_eq!(together.len(), document.len() - 1);
+            }
+        }
+    }
+
+    /// What a prediction rests on, by changing one token at a time.
+    #[test]
+    fn a_memory_sees_as_far_as_it_says_and_no_further() {
+        let (text, at) = (text(64, 3), 62);
+        for memory in [Memory::Carried, Memory::Reset, Memory::Sliding { window: 12 }] {
+            let of = |text: &[u32]| losses(&[text], memory, 8)[0][at];
+            let seen = of(&text);
+            let matters = |place: usize| {
+                let mut changed = text.clone();
+                changed[place] = 255;
+                of(&changed) != seen
+            };
+            let earliest = memory.earliest(at, 8);
+            assert!((0..earliest).all(|place| !matters(place)), "{memory:?}");
+            assert!(matters(earliest) && matters(at), "{memory:?}");
+            // Starting there gives the same.
+            let trimmed = losses(&[&text[earliest..]], memory, 8)[0][at - earliest];
+            assert!((trimmed - seen).abs() < 1e-4, "{memory:?}");
+        }
+        let sliding = Memory::Sliding { window: 12 };
+        assert!((0..1000).all(|at| at - sliding.earliest(at, 8) < 24));
+    }
+
+    #[test]
+    fn windows_without_tokens_are_refused() {
+        for (memory, block_size) in [(Memory::Carried, 0), (Memory::Sliding { window: 0 }, 8)] {
+            let error = WindowReading { memory, block_size }
+                .read(&dragon(), &[], |_| ())
+                .unwrap_err();
+            assert!(matches!(error, LanguageError::Config { .. }), "{error}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Accuracy on recalled words: of tales, and of needles at exact distances.
+
+use super::{Evaluator, Memory, WindowReading};
+use crate::error::LanguageError;
+use crate::tales::{NeedleProbe, NeedleScore, Recall, RecallProbe, RecallScore, Tale};
+use burn_dragon_core::Dragon;
+use std::cmp::Reverse;
+
+impl Evaluator<'_> {
+    /// Accuracy on the recalled words, each tale in one window: a word is right when each of its bytes is the
+    /// likeliest, given what precedes it.
+    ///
+    /// `None` where tokens are not bytes, so that a word's bytes cannot be asked for one by one.
+    ///
+    /// # Errors
+    /// If a tale cannot be tokenized.
+    pub fn recall(&self, dragon: &Dragon, probe: &RecallProbe) -> Result<Option<RecallScore>, LanguageError> {
+        let longest = probe
+            .tales()
+            .iter()
+            .map(|tale| tale.text.len())
+            .max()
+            .unwrap_or(1);
+        let whole = WindowReading {
+            memory: Memory::Reset,
+            block_size: longest,
+        };
+        self.recall_of_streams(dragon, probe, whole)
+    }
+
+    /// [`recall`](Self::recall) where tales are read window by window.
+    ///
+    /// # Errors
+    /// If a tale cannot be tokenized.
+    pub fn recall_of_streams(
+        &self,
+        dragon: &Dragon,
+        probe: &RecallProbe,
+        reading: WindowReading,
+    ) -> Result<Option<RecallScore>, LanguageError> {
+        let cases: Vec<_> = probe
+            .tales()
+            .iter()
+            .map(|tale| (tale, tale.recalls.as_slice()))
+            .collect();
+        let answers = self.answers(dragon, &cases, reading)?;
+        answers.map(|answers| probe.score(&answers)).transpose()
+    }
+
+    /// Accuracy on facts stated exact distances ago; `None` where tokens are not bytes.
+    ///
+    /// # Errors
+    /// If a document cannot be tokenized.
+    pub fn needle(
+        &self,
+        dragon: &Dragon,
+        probe: &NeedleProbe,
+        reading: WindowReading,
+    ) -> Result<Option<NeedleScore>, LanguageError> {
+        let cases: Vec<_> = probe.cases().map(|tale| (tale, &tale.recalls[..1])).collect();
+        let answers = self.answers(dragon, &cases, reading)?;
+        answers.map(|answers| probe.score(&answers)).transpose()
+    }
+
+    /// Whether each of the recalls of each tale is right, tale by tale.
+    fn answers(
+        &self,
+        dragon: &Dragon,
+        cases: &[(&Tale, &[Recall])],
+        reading: WindowReading,
+    ) -> Result<Option<Vec<bool>>, LanguageError> {
+        reading.validate()?;
+        let mut questions = Vec::with_capacity(cases.len());
+        for (tale, recalls) in cases {
+            let Some(question) = self.question(tale, recalls, reading)? else {
+                return Ok(None);
+            };
+            questions.push(question);
+        }
+        let mut order: Vec<usize> = (0..questions.len()).collect();
+        order.sort_by_key(|&case| Reverse(questions[case].ids.len())); // those of like length share a batch
+        let mut guesses: Vec<Vec<i32>> = vec![Vec::new(); questions.len()];
+        for batch in order.chunks(self.batch_size.max(1)) {
+            let documents: Vec<&[u32]> = batch.iter().map(|&case| &questions[case].ids[..]).collect();
+            reading.read(dragon, &documents, |window| {
+                for (&case, window) in batch.iter().zip(window.likeliest()) {
+                    guesses[case].extend(window);
+                }
+            })?;
+        }
+        let answers = questions.iter().zip(&guesses);
+        Ok(Some(
+            answers
+                .flat_map(|(question, guesses)| question.right(guesses))
+                .collect(),
+        ))
+    }
+
+    /// What has to be read of a tale to answer these; `None` where tokens are not bytes.
+    fn question<'a>(
+        &self,
+        tale: &Tale,
+        recalls: &'a [Recall],
+        reading: WindowReading,
+    ) -> Result<Option<Question<'a>>, LanguageError> {
+        let first = recalls.first().map_or(0, |recall| recall.range.start - 1);
+        let end = recalls.last().map_or(0, |recall| recall.range.end);
+        let skipped = reading.memory.earliest(first, reading.block_size);
+        let text = &tale.text.as_bytes()[skipped..end];
+        let ids = self.tokenizer.encode(text)?;
+        Ok((ids.len() == text.len()).then_some(Question {
+            recalls,
+            skipped,
+            ids,
+        }))
+    }
+}
+
+/// Recalls, and the part of their tale that is read.
+struct Question<'a> {
+    recalls: &'a [Recall],
+    skipped: usize,
+    ids: Vec<u32>,
+}
+
+impl Question<'_> {
+    /// Whether these guesses, one a token that was read, have each of the recalls right.
+    fn right(&self, guesses: &[i32]) -> Vec<bool> {
+        // The guess made at a token is about the next.
+        let right = |at: usize| guesses[at - 1] == self.ids[at] as i32;
+        let ranges = self.recalls.iter().map(|recall| &recall.range);
+        ranges
+            .map(|range| (range.start - self.skipped..range.end - self.skipped).all(right))
+            .collect()
+    }
+}
+
+/// Recall for a person: overall, then by tier and by distance.
+pub fn recall_lines(recall: &RecallScore) -> Vec<String> {
+    let overall = &recall.overall;
+    let mut lines = vec![format!(
+        "recall: {:.0} % of {} words, chance {:.0} %",
+        100.0 * overall.accuracy,
+        overall.count,
+        100.0 * overall.chance
+    )];
+    for (title, groups) in [("by tier", &recall.by_tier), ("by distance", &recall.by_distance)] {
+        let cells: Vec<String> = groups
+            .iter()
+            .filter(|group| group.count > 0)
+            .map(|group| format!("{} {:.0} % ({})", group.name, 100.0 * group.accuracy, group.count))
+            .collect();
+        lines.push(format!("  {title}: {}", cells.join("  ")));
+    }
+    lines
+}
+
+/// A needle's score for a person, a line a distance.
+pub fn needle_lines(score: &NeedleScore) -> Vec<String> {
+    let line = |point: &crate::tales::NeedlePoint| {
+        format!(
+            "  {:>6} bytes back  {:>3.0} %  ({} cases; chance {:.0} %, among the words of the document {:.0} %)",
+            point.distance,
+            100.0 * point.accuracy,
+            point.count,
+            100.0 * point.chance,
+            100.0 * point.chance_among_stated
+        )
+    };
+    std::iter::once(format!("needle: one of {} facts, recalled", score.facts))
+        .chain(score.by_distance.iter().map(line))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{dragon, evaluator};
+    use super::*;
+    use crate::tales::{NeedleConfig, TalesConfig};
+
+    fn probe() -> RecallProbe {
+        RecallProbe::new(&TalesConfig::default(), 20).unwrap()
+    }
+
+    fn answers(probe: &RecallProbe, memory: Memory, block_size: usize) -> Vec<bool> {
+        let cases: Vec<_> = probe
+            .tales()
+            .iter()
+            .map(|tale| (tale, tale.recalls.as_slice()))
+            .collect();
+        let reading = WindowReading { memory, block_size };
+        evaluator().answers(&dragon(), &cases, reading).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_model_that_has_learnt_nothing_recalls_at_most_by_chance() {
+        let score = evaluator().recall(&dragon(), &probe()).unwrap().unwrap();
+        assert!(score.overall.accuracy < 0.1 && score.overall.count > 20);
+    }
+
+    #[test]
+    fn a_needle_asked_of_a_model_that_has_learnt_nothing_is_lost() {
+        let probe = NeedleProbe::new(&NeedleConfig::default(), &[100, 400], 6).unwrap();
+        for memory in [Memory::Carried, Memory::Reset, Memory::Sliding { window: 50 }] {
+            let reading = WindowReading {
+                memory,
+                block_size: 64,
+            };
+            let score = evaluator().needle(&dragon(), &probe, reading).unwrap().unwrap();
+            let distances: Vec<_> = score.by_distance.iter().map(|point| point.distance).collect();
+            assert_eq!(distances, [100, 400]);
+            assert!(
+                score
+                    .by_distance
+                    .iter()
+                    .all(|point| point.count == 6 && point.accuracy < 0.5)
+            );
+        }
+    }
+
+    /// The guesses themselves, since an untrained model is seldom right.
+    #[test]
+    fn a_recall_is_judged_by_the_guesses_made_just_before_it() {
+        let probe = probe();
+        let dragon = dragon();
+        let tale = &probe.tales()[0];
+        let ids: Vec<u32> = tale.text.bytes().map(u32::from).collect();
+        let mut whole = Vec::new();
+        let reading = WindowReading {
+            memory: Memory::Reset,
+            block_size: 1000,
+        };
+        reading
+            .read(&dragon, &[&ids], |window| whole = window.likeliest().remove(0))
+            .unwrap();
+        // A tale that says what the model guesses is recalled, and with another last byte it is not.
+        let mut fortunate = tale.clone();
+        let mut recall = tale.recalls[0].clone();
+        recall.range.end = recall.range.start + 1;
+        let guessed = whole[recall.range.start - 1] as u8;
+        for (byte, expected) in [(guessed, true), (guessed ^ 1, false)] {
+            if !byte.is_ascii() {
+                continue;
+            }
+            fortunate
+                .text
+                .replace_range(recall.range.clone(), &char::from(byte).to_string());
+            for (memory, block_size) in [(Memory::Reset, 1000), (Memory::Carried, 13)] {
+                let reading = WindowReading { memory, block_size };
+                let recalls = std::slice::from_ref(&recall);
+                let answers = evaluator().answers(&dragon, &[(&fortunate, recalls)], reading);
+                assert_eq!(answers.unwrap().unwrap(), [expected]);
+            }
+        }
+    }
+
+    #[test]
+    fn carried_memory_answers_as_a_whole_window_does() {
+        let probe = probe();
+        let whole = answers(&probe, Memory::Reset, 1000);
+        assert_eq!(answers(&probe, Memory::Carried, 64), whole);
+        assert_eq!(answers(&probe, Memory::Carried, 9), whole);
+    }
+}

@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# What memory that is carried from window to window is good for; writes docs/results/streams.md and its plots.
+#
+#     scripts/streams.sh [gutenberg] [needle] [tales] [report]      # all of them unless said
+#
+# A run or an evaluation that is finished is not made again, and an interrupted run goes on where it stopped.
+#
+#   DRAGON_DATA_DIR       where gutenberg/ with the four novels is; without it that part is left out
+#   DRAGON_STREAMS_DIR    where texts, runs and figures are kept, outside the repository
+#   DRAGON_STREAMS_DRAGON the program; else it is built
+#   STREAMS_SEEDS         training seeds of the novels ("1 2 3")
+#   STREAMS_NOVEL_STEPS   steps of a run on the novels (3000)
+#   STREAMS_NEEDLE_STEPS  of a run on needles (14000)
+#   STREAMS_TALES_STEPS   of a run on tales (7000)
+#   STREAMS_NOVEL_BYTES   bytes of War and Peace to validate on (600000)
+#   STREAMS_DISTANCES     of the needles (100,200,500,1000,2000,5000,10000,20000)
+#   STREAMS_CASES         needles at each distance (64)
+#   STREAMS_CARRY         settings that carry memory in training ("training.streams.persistent=1.0")
+#   STREAMS_DECAY         settings that let it fade ("model.decay.type=standard"); empty leaves those runs out
+#   STREAMS_DOCS          where to write (docs/results)
+#
+# A look at all of it in minutes:
+#   STREAMS_SEEDS=1 STREAMS_NOVEL_STEPS=20 STREAMS_NEEDLE_STEPS=20 STREAMS_TALES_STEPS=20 STREAMS_NOVEL_BYTES=20000 \
+#   STREAMS_DISTANCES=100,1000 STREAMS_CASES=4 STREAMS_DOCS=/tmp/streams DRAGON_STREAMS_DIR=/tmp/streams scripts/streams.sh
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+home="${DRAGON_STREAMS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/burn_dragon_streams}"
+seeds="${STREAMS_SEEDS:-1 2 3}"
+novel_steps="${STREAMS_NOVEL_STEPS:-3000}"
+needle_steps="${STREAMS_NEEDLE_STEPS:-14000}"
+tales_steps="${STREAMS_TALES_STEPS:-7000}"
+distances="${STREAMS_DISTANCES:-100,200,500,1000,2000,5000,10000,20000}"
+cases="${STREAMS_CASES:-64}"
+read -r -a carry <<<"${STREAMS_CARRY-training.streams.persistent=1.0}"
+read -r -a decay <<<"${STREAMS_DECAY-model.decay.type=standard}"
+docs="${STREAMS_DOCS:-docs/results}"
+dragon="${DRAGON_STREAMS_DRAGON:-target/release/dragon}"
+
+# Runs `dragon ARGUMENTS... --json` and keeps its JSON in FILE, unless it is there.
+keep() { # FILE ARGUMENTS...
+    local file=$1
+    shift
+    [ -e "$file" ] && return
+    printf '%s\n' "dragon $*" >&2
+    "$dragon" "$@" --json | tail -n 1 >"$file.part"
+    mv "$file.part" "$file"
+}
+
+# Trains runs/NAME with the settings of CONFIG, or goes on with it.
+train() { # NAME CONFIG STEPS SETTINGS...
+    local run="$home/runs/$1" config="config/language/$2" steps=$3
+    shift 3
+    if [ -e "$run/checkpoint/last" ]; then
+        keep "$run.json" train --resume "$run"
+    elif [ ! -e "$run.json" ]; then
+        rm -rf "$run"
+        keep "$run.json" train -c "$config" --out "$run" --max-steps "$steps" "$@"
+    fi
+}
+
+# Evaluates runs/NAME; the figures are figures/FIGURES.json.
+evaluate() { # FIGURES NAME ARGUMENTS...
+    local figures=$1 name=$2
+    shift 2
+    keep "$home/figures/$figures.json" eval "$home/runs/$name" "$@"
+}
+
+# Three novels to learn, a fourth to read: windows that know nothing of each other, against streams.
+gutenberg() {
+    if [ -z "${DRAGON_DATA_DIR:-}" ]; then
+        printf 'DRAGON_DATA_DIR is not set: the novels are left out\n' >&2
+        return
+    fi
+    local texts="$home/texts" seed name settings memory
+    python3 scripts/streams.py texts "$DRAGON_DATA_DIR/gutenberg" "$texts" "${STREAMS_NOVEL_BYTES:-600000}"
+    for seed in $seeds; do
+        for kind in window carried ${decay:+decay}; do
+            name="novel-$kind-$novel_steps-s$seed"
+            settings=("dataset.paths=[\"$texts/don-quixote.txt\", \"$texts/moby-dick.txt\", \"$texts/pride-and-prejudice.txt\"]"
+                "dataset.validation.type=text" "dataset.validation.paths=[\"$texts/war-and-peace.txt\"]" "training.seed=$seed")
+            [ "$kind" = window ] || settings+=("${carry[@]}")
+            [ "$kind" = decay ] && settings+=("${decay[@]}")
+            train "$name" streams_gutenberg.toml "$novel_steps" "${settings[@]}"
+            for memory in carried reset; do
+                evaluate "$name.$memory" "$name" --memory "$memory" --by-position
+            done
+        done
+    done
+}
+
+# A fact d bytes back: windows against streams, without and with decay; and what a sliding memory forgets.
+needle() {
+    local kind name settings memory
+    local ask=(--needle --distances "$distances" --cases "$cases")
+    for kind in window carried ${decay:+window-decay carried-decay}; do
+        name="needle-$kind-$needle_steps"
+        settings=(training.seed=1)
+        case $kind in carried*) settings+=("${carry[@]}") ;; esac
+        case $kind in *-decay) settings+=("${decay[@]}") ;; esac
+        train "$name" needle.toml "$needle_steps" "${settings[@]}"
+        for memory in carried reset; do
+            evaluate "$name.$memory" "$name" "${ask[@]}" --memory "$memory"
+        done
+        evaluate "$name.sliding" "$name" "${ask[@]}" --memory sliding --context-window 1024
+    done
+}
+
+# The embedded tales, in windows shorter than a tale.
+tales() {
+    local kind name settings memory
+    for kind in window carried; do
+        name="tales-$kind-$tales_steps"
+        settings=(training.seed=1 training.block_size=64 training.batch_size=16)
+        [ "$kind" = carried ] && settings+=("${carry[@]}")
+        train "$name" base.toml "$tales_steps" "${settings[@]}"
+        for memory in carried reset; do
+            evaluate "$name.$memory" "$name" --memory "$memory" --by-position
+        done
+    done
+}
+
+report() {
+    mkdir -p "$docs"
+    python3 scripts/streams.py report "$home/figures" "$docs" \
+        "novel=$novel_steps" "needle=$needle_steps" "tales=$tales_steps"
+}
+
+if [ -z "${DRAGON_STREAMS_DRAGON:-}" ]; then
+    cargo build --release --locked -p burn_dragon_cli --bin dragon
+fi
+mkdir -p "$home/runs" "$home/figures" "$home/texts"
+[ $# -gt 0 ] || set -- gutenberg needle tales report
+for part in "$@"; do
+    case $part in
+        gutenberg | needle | tales | report) "$part" ;;
+        *)
+            printf 'unknown part %s; there are: gutenberg needle tales report\n' "$part" >&2
+            exit 2
+            ;;
+    esac
+done
