@@ -171,6 +171,7 @@ mod tests {
                 let mut next = 0;
                 for WindowSteps { detached, tracked } in window.split(steps) {
                     assert_eq!((detached.start, detached.end), (next, tracked.start));
+                    assert!(detached.start <= detached.end);
                     assert!((1..=backprop).contains(&tracked.len()));
                     assert!(detached.len() <= window.detach_prefix_steps());
                     next = tracked.end;

@@ -306,6 +306,21 @@ fn a_position_that_does_not_belong_here_is_refused_and_moves_nothing() {
 }
 
 #[test]
+fn a_position_names_an_input_that_is_there() {
+    let documents = Documents::from_lengths(&[5]).unwrap(); // 4 inputs
+    let mut lanes = Lanes::new(&documents, Order::Given, 1).unwrap();
+    let mut positions = lanes.positions();
+    positions[0].offset = 3;
+    lanes.seek(&positions).unwrap();
+    positions[0].offset = 4;
+    let error = lanes.seek(&positions).unwrap_err();
+    assert!(
+        matches!(error, StreamError::NoSuchOffset { offset: 4, inputs: 4 }),
+        "{error}"
+    );
+}
+
+#[test]
 fn no_lanes_are_refused() {
     let documents = Documents::from_lengths(&[3]).unwrap();
     assert!(matches!(
