@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use burn_dragon_core::seed::derive;
+use burn_dragon_stream::permute;
 use serde::{Deserialize, Serialize};
 
 use super::Tokens;
@@ -170,26 +171,6 @@ fn document_starts(documents: &[usize], time: usize, last: usize) -> Vec<usize> 
     starts
 }
 
-/// Sends `0..count` to itself one to one, in an order that the key decides.
-///
-/// Four Feistel rounds permute the smallest power of four that holds `count`; a value outside is permuted again until
-/// it falls inside (cycle walking), which takes fewer than four turns on average.
-fn permute(value: u64, count: u64, key: u64) -> u64 {
-    let half = (count.max(2).next_power_of_two().trailing_zeros()).div_ceil(2);
-    let mask = (1u64 << half) - 1;
-    let mut value = value;
-    loop {
-        let (mut left, mut right) = (value >> half, value & mask);
-        for round in 0..4 {
-            (left, right) = (right, left ^ (derive(key, "feistel", round, right) & mask));
-        }
-        value = (left << half) | right;
-        if value < count {
-            return value;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -280,26 +261,6 @@ mod tests {
         };
         let shifts: HashSet<_> = (0..10).map(|n| inner(n).unwrap() % 50).collect();
         assert!(shifts.len() > 5, "{shifts:?}");
-    }
-
-    #[test]
-    fn a_permutation_hits_every_value_once_whatever_the_count() {
-        for count in (1..70).chain([255, 256, 257, 1000]) {
-            for key in 0..3 {
-                let mut values: Vec<_> = (0..count).map(|value| permute(value, count, key)).collect();
-                values.sort_unstable();
-                assert!(values.into_iter().eq(0..count), "{count}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_permutation_mixes() {
-        // The mean distance of a random permutation of n from the identity is n / 3.
-        let moved: u64 = (0..1000)
-            .map(|value| permute(value, 1000, 9).abs_diff(value))
-            .sum();
-        assert!((280..390).contains(&(moved / 1000)), "{}", moved / 1000);
     }
 
     #[test]
