@@ -148,3 +148,6 @@ mod tests;
 
 #[cfg(test)]
 mod chunked_tests;
+
+#[cfg(test)]
+mod retention_tests;
