@@ -150,4 +150,7 @@ mod tests;
 mod chunked_tests;
 
 #[cfg(test)]
+mod reference_tests;
+
+#[cfg(test)]
 mod retention_tests;
