@@ -8,7 +8,7 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_dragon_core::parameters::{load, snapshot};
-use burn_dragon_core::{Dragon, DragonConfig, Pass};
+use burn_dragon_core::{Dragon, DragonConfig, DragonState, Pass};
 
 const NAMES: [&str; 5] = ["embed", "decoder_x", "decoder_y", "encoder", "lm_head"];
 
@@ -47,8 +47,11 @@ fn loss(dragon: &Dragon, form: Form) -> Tensor<1> {
             },
         ),
         Form::Stepwise => {
+            // A memory with autodiff: without, it would be a constant, where gradients end.
+            let (rho, positions) = dragon.empty_state(2).into_parts();
+            let empty = DragonState::from_parts(rho.into_iter().map(Tensor::autodiff).collect(), positions);
             let (first, state) = dragon
-                .forward_with_state(tokens.clone().narrow(1, 0, 2), dragon.empty_state(2))
+                .forward_with_state(tokens.clone().narrow(1, 0, 2), empty)
                 .unwrap();
             let (second, _) = dragon.forward_with_state(tokens.narrow(1, 2, 3), state).unwrap();
             Tensor::cat(vec![first, second], 1)
