@@ -91,7 +91,7 @@ impl Parameters<'_> {
         );
         let slopes = if self.slopes.is_empty() { 0 } else { heads };
         crate::assert_shape("decode", "the slopes", [self.slopes.len()], [slopes]);
-        if let Some(slope) = self.slopes.iter().find(|slope| !(**slope >= 0.0)) {
+        if let Some(slope) = self.slopes.iter().find(|&&slope| slope.is_nan() || slope < 0.0) {
             panic!("decode: a slope of {slope}, which is not at least 0");
         }
     }

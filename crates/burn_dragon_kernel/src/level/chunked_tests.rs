@@ -5,15 +5,16 @@ use super::cpu::{Form, Memory};
 use super::tests::{Case, leaf, numbers, values};
 use super::tile::{Read, Scratch};
 use super::*;
+use crate::causal_read::{causal_read, causal_read_with_memory};
 use crate::norm::norm;
 use crate::rotation::{Frequencies, Rotation};
 use burn::tensor::{Device, TensorData};
 
-const TOLERANCE: f64 = 1e-5;
+pub(super) const TOLERANCE: f64 = 1e-5;
 
 /// Norm of the difference over the norm of what was expected.
 #[track_caller]
-fn close(what: &str, case: &Case, given: &[f32], expected: &[f32], tolerance: f64) {
+pub(super) fn close(what: &str, case: &Case, given: &[f32], expected: &[f32], tolerance: f64) {
     assert_eq!(given.len(), expected.len());
     let norm =
         |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
@@ -26,7 +27,7 @@ fn close(what: &str, case: &Case, given: &[f32], expected: &[f32], tolerance: f6
 }
 
 /// Whether a neuron is so near its threshold that rounding decides whether it fires: there gradients jump.
-fn is_on_an_edge(input: &LevelInput) -> bool {
+pub(super) fn is_on_an_edge(input: &LevelInput, rho: Option<&Tensor<4>>) -> bool {
     let near = |drive: Tensor<4>, counts: Tensor<4>| {
         let size = drive.clone().square().mean().sqrt().into_scalar::<f64>();
         let beside = drive.abs() + counts.equal_scalar(0.0).float() * size;
@@ -37,19 +38,18 @@ fn is_on_an_edge(input: &LevelInput) -> bool {
         .clone()
         .matmul(input.weights.decoder_x().clone().unsqueeze());
     let x = drive.clone().clamp_min(0.0);
-    let read = crate::causal_read::causal_read(
-        input.rotation.rotate(x.clone()),
-        input.v.clone(),
-        &input.retention,
-        input.credit,
-    );
+    let (q, v) = (input.rotation.rotate(x.clone()), input.v.clone());
+    let read = match rho {
+        None => causal_read(q, v, &input.retention, input.credit),
+        Some(rho) => causal_read_with_memory(q, v, rho.clone(), &input.retention, input.credit).0,
+    };
     let gate = norm(read, input.eps).matmul(input.weights.decoder_y().clone().unsqueeze());
     near(drive, x.ones_like()) || near(gate, x)
 }
 
 /// Drawn cases away from edges.
 fn cases(count: usize) -> impl Iterator<Item = Case> {
-    let fair = |case: &Case| case.tokens == 1 || !is_on_an_edge(&case.input(&Device::flex()));
+    let fair = |case: &Case| case.tokens == 1 || !is_on_an_edge(&case.input(&Device::flex()), None);
     (1000..).map(Case::drawn).filter(fair).take(count)
 }
 
@@ -58,7 +58,7 @@ fn lengths(case: &Case) -> [usize; 4] {
     [1 + case.neurons % 3, 7 + case.width % 29, 64, case.tokens + 1]
 }
 
-fn memory_of(case: &Case, device: &Device) -> Tensor<4> {
+pub(super) fn memory_of(case: &Case, device: &Device) -> Tensor<4> {
     let Case {
         lanes,
         heads,
@@ -167,12 +167,12 @@ fn without_autodiff_the_memory_is_the_same() {
     }
 }
 
-fn rotation(starts: &[u64], case: &Case, tokens: usize, device: &Device) -> Rotation {
+pub(super) fn rotation(starts: &[u64], case: &Case, tokens: usize, device: &Device) -> Rotation {
     Frequencies::new(100.0, case.neurons).rotation(starts, tokens, DType::F32, device)
 }
 
 /// A case without dropout, whose mask depends on where a window begins.
-fn kept(case: Case) -> Case {
+pub(super) fn kept(case: Case) -> Case {
     Case {
         dropout: None,
         ..case

@@ -148,3 +148,9 @@ mod tests;
 
 #[cfg(test)]
 mod chunked_tests;
+
+#[cfg(test)]
+mod reference_tests;
+
+#[cfg(test)]
+mod retention_tests;

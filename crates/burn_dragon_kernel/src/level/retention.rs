@@ -190,14 +190,17 @@ impl Head<'_> {
     /// The reads' and the values' part in the gradient of `ln lambda`, tokens counted from `origin`; in f64, for its
     /// terms are larger than their sum.
     ///
-    /// What was read had no part along what its gradient has none along, so that it may be taken after the norm.
+    /// What was read is its norm, undone: what rounding left of dr along it, and along its mean, is then the same in both
+    /// sums.
     pub(super) fn slope_terms(&self, read: &Read, dr: &[f32], dv: &[f32], origin: usize) -> f64 {
         let width = self.sizes.width;
         let place = |token: usize| token as f64 - origin as f64;
         let mut sum = 0.0;
         for t in 0..self.sizes.tokens {
             let row = t * width..(t + 1) * width;
-            let read = dot(&dr[row.clone()], &read.a[row.clone()]) / f64::from(read.scale[t]);
+            let (dr, mean) = (&dr[row.clone()], f64::from(read.mean[t]));
+            let of_mean = mean * dr.iter().map(|&entry| f64::from(entry)).sum::<f64>();
+            let read = dot(dr, &read.a[row.clone()]) / f64::from(read.scale[t]) + of_mean;
             sum += place(t) * (read - dot(&dv[row.clone()], &self.v[row]));
         }
         sum

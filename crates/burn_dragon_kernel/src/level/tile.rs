@@ -157,6 +157,7 @@ pub(super) struct Scratch {
 pub(super) struct Read {
     pub(super) a: Buffer,      // [T, D], normed
     pub(super) scale: Buffer,  // [T], one over the deviation
+    pub(super) mean: Buffer,   // [T], what the norm subtracted
     pub(super) scores: Buffer, // [T, T], strictly causal; blocks above the diagonal are not written
 }
 
@@ -328,12 +329,13 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Norms the rows of `[T, D]` in place and keeps one over each row's deviation.
-    pub(super) fn norm(&self, rows: &mut [f32], scale: &mut [f32]) {
+    /// Norms the rows of `[T, D]` in place and keeps one over each row's deviation, and its mean.
+    pub(super) fn norm(&self, rows: &mut [f32], scale: &mut [f32], mean: &mut [f32]) {
         let width = self.sizes.width as f32;
-        for (row, scale) in rows.chunks_exact_mut(self.sizes.width).zip(scale) {
-            let mean = row.iter().sum::<f32>() / width;
-            row.iter_mut().for_each(|value| *value -= mean);
+        let rows = rows.chunks_exact_mut(self.sizes.width).zip(scale).zip(mean);
+        for ((row, scale), mean) in rows {
+            *mean = row.iter().sum::<f32>() / width;
+            row.iter_mut().for_each(|value| *value -= *mean);
             let variance = row.iter().map(|value| value * value).sum::<f32>() / width;
             *scale = (variance + self.eps).sqrt().recip();
             row.iter_mut().for_each(|value| *value *= *scale);
@@ -421,7 +423,7 @@ impl<'a> Head<'a> {
         if write {
             rho.written();
         }
-        self.norm(a, read.scale.sized(tokens));
+        self.norm(a, read.scale.sized(tokens), read.mean.sized(tokens));
     }
 }
 

@@ -29,7 +29,10 @@ struct Level {
 impl Level {
     /// The level of an input, where its tensors are on the processor and with autodiff.
     fn new(input: &LevelInput, form: Form) -> Option<Self> {
-        let weights = &input.weights;
+        let (weights, learnt) = (&input.weights, input.retention.is_learnt());
+        if learnt && input.retention.decay.as_ref().map(Tensor::dtype) != Some(DType::F32) {
+            return None;
+        }
         let tensors = [
             with_autodiff(&input.v)?,
             with_autodiff(weights.decoder_x())?,

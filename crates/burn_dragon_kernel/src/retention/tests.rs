@@ -55,11 +55,16 @@ fn a_factor_is_the_decay_of_the_distance_and_nothing_across_a_reset() {
 #[test]
 fn pieces_cover_a_window_and_begin_at_its_resets() {
     let resets = Resets::new(vec![vec![], vec![0], vec![3], vec![0, 3, 9]]);
-    let pieces = |lane| resets.pieces(lane, 10).collect::<Vec<_>>();
-    assert_eq!(pieces(0), [0..10]);
-    assert_eq!(pieces(1), [0..10]);
-    assert_eq!(pieces(2), [0..3, 3..10]);
-    assert_eq!(pieces(3), [0..3, 3..9, 9..10]);
+    let whole = 0..10;
+    let expected = [
+        vec![whole.clone()],
+        vec![whole],
+        vec![0..3, 3..10],
+        vec![0..3, 3..9, 9..10],
+    ];
+    for (lane, expected) in expected.into_iter().enumerate() {
+        assert_eq!(resets.pieces(lane, 10).collect::<Vec<_>>(), expected);
+    }
 }
 
 #[test]
