@@ -99,10 +99,11 @@ needle() {
         case $kind in carried*) settings+=("${carry[@]}") ;; esac
         case $kind in *-decay) settings+=("${decay[@]}") ;; esac
         train "$name" needle.toml "$needle_steps" "${settings[@]}"
-        for memory in carried reset; do
-            evaluate "$name.$memory" "$name" "${ask[@]}" --memory "$memory"
-        done
-        evaluate "$name.sliding" "$name" "${ask[@]}" --memory sliding --context-window 1024
+        evaluate "$name.carried" "$name" "${ask[@]}" --memory carried
+        if [ "$kind" = carried ]; then
+            evaluate "$name.sliding" "$name" "${ask[@]}" --memory sliding --context-window 1024
+            evaluate "$name.reset" "$name" "${ask[@]}" --memory reset
+        fi
     done
 }
 
