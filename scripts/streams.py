@@ -24,6 +24,7 @@ HELD_OUT = "war-and-peace"
 # (runs are trained on, what they are called); (memory in evaluation, what it is called).
 TRAINED = {
     "window": "independent windows",
+    "reset": "memory emptied every window",
     "carried": "carried memory",
     "decay": "carried memory, decay",
     "window-decay": "independent windows, decay",

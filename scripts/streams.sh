@@ -9,7 +9,7 @@
 #   DRAGON_STREAMS_DIR    where texts, runs and figures are kept, outside the repository
 #   DRAGON_STREAMS_DRAGON the program; else it is built
 #   STREAMS_SEEDS         training seeds of the novels ("1 2 3")
-#   STREAMS_NOVEL_STEPS   steps of a run on the novels (3000)
+#   STREAMS_NOVEL_STEPS   steps of a run on the novels (800)
 #   STREAMS_NEEDLE_STEPS  of a run on needles (14000)
 #   STREAMS_TALES_STEPS   of a run on tales (7000)
 #   STREAMS_NOVEL_BYTES   bytes of War and Peace to validate on (600000)
@@ -27,7 +27,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 home="${DRAGON_STREAMS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/burn_dragon_streams}"
 seeds="${STREAMS_SEEDS:-1 2 3}"
-novel_steps="${STREAMS_NOVEL_STEPS:-3000}"
+novel_steps="${STREAMS_NOVEL_STEPS:-800}"
 needle_steps="${STREAMS_NEEDLE_STEPS:-14000}"
 tales_steps="${STREAMS_TALES_STEPS:-7000}"
 distances="${STREAMS_DISTANCES:-100,200,500,1000,2000,5000,10000,20000}"
@@ -66,21 +66,24 @@ evaluate() { # FIGURES NAME ARGUMENTS...
     keep "$home/figures/$figures.json" eval "$home/runs/$name" "$@"
 }
 
-# Three novels to learn, a fourth to read: windows that know nothing of each other, against streams.
+# Three novels to learn, a fourth to read: the same streams of text with memory emptied every window, and carried.
 gutenberg() {
     if [ -z "${DRAGON_DATA_DIR:-}" ]; then
         printf 'DRAGON_DATA_DIR is not set: the novels are left out\n' >&2
         return
     fi
-    local texts="$home/texts" seed name settings memory
+    local texts="$home/texts" seed kind name settings memory
     python3 scripts/streams.py texts "$DRAGON_DATA_DIR/gutenberg" "$texts" "${STREAMS_NOVEL_BYTES:-600000}"
-    for seed in $seeds; do
-        for kind in window carried ${decay:+decay}; do
+    for kind in reset carried ${decay:+decay}; do
+        for seed in $seeds; do
             name="novel-$kind-$novel_steps-s$seed"
             settings=("dataset.paths=[\"$texts/don-quixote.txt\", \"$texts/moby-dick.txt\", \"$texts/pride-and-prejudice.txt\"]"
-                "dataset.validation.type=text" "dataset.validation.paths=[\"$texts/war-and-peace.txt\"]" "training.seed=$seed")
-            [ "$kind" = window ] || settings+=("${carry[@]}")
-            [ "$kind" = decay ] && settings+=("${decay[@]}")
+                "dataset.validation.type=text" "dataset.validation.paths=[\"$texts/war-and-peace.txt\"]" "training.seed=$seed"
+                "${carry[@]}")
+            case $kind in
+                reset) settings+=(training.streams.max_context=128) ;; # a window of streams_gutenberg.toml
+                decay) settings+=("${decay[@]}") ;;
+            esac
             train "$name" streams_gutenberg.toml "$novel_steps" "${settings[@]}"
             for memory in carried reset; do
                 evaluate "$name.$memory" "$name" --memory "$memory" --by-position
