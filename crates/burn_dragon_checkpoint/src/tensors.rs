@@ -65,8 +65,8 @@ impl TensorFile {
             let (name, dtype, shape, _, bytes) = tensor
                 .into_parts()
                 .map_err(|error| CheckpointError::corrupt(path, error))?;
-            // Resident from here on: the file may be replaced while the tensors are in use.
-            let bytes = burn_pack::Bytes::from_bytes_vec(bytes.to_vec());
+            // Read from the file once, by the hash below, and resident from there on: the file may be replaced while the
+            // tensors are in use.
             tensors.insert(name, TensorData::from_bytes(bytes, shape, dtype));
         }
         let expected = metadata.remove(SHA256);

@@ -18,7 +18,7 @@ pub enum StateVerb {
     Info(StateInfoArgs),
     /// Turn a memory so that it is at position 0; what follows is answered as before
     Rebase(StateRebaseArgs),
-    /// How far two memories are apart, level by level
+    /// How far two memories are apart, level by level; that they differ is no failure, the exit code is 0
     Diff(StateDiffArgs),
 }
 

@@ -148,8 +148,15 @@ fn a_rebased_memory_is_at_position_0_and_answers_as_before() {
         (&false.into(), &true.into())
     );
     assert_eq!(diff["positions"], Value::from(vec![vec![36], vec![0]]));
-    for level in diff["distances"].as_array().unwrap() {
-        assert!(level[0].as_f64().unwrap() < 1e-5, "{diff}");
+    for level in 0..2 {
+        assert!(
+            diff["distances_rebased"][level][0].as_f64().unwrap() < 1e-5,
+            "{diff}"
+        );
+        assert!(
+            diff["distances_as_stored"][level][0].as_f64().unwrap() > 0.1,
+            "{diff}"
+        );
     }
 }
 
@@ -167,7 +174,7 @@ fn diff_says_how_far_two_memories_are_apart() {
     generate(&place, &more);
     let diff = |a: &str, b: &str| {
         let diff = place.dragon(&["state", "diff", a, b, "--json"]).done().json();
-        let level = |level: usize| diff["distances"][level][0].as_f64().unwrap();
+        let level = |level: usize| diff["distances_rebased"][level][0].as_f64().unwrap();
         (diff["same"].clone(), level(0), level(1))
     };
     assert_eq!(diff("novel.state", "novel.state"), (true.into(), 0.0, 0.0));

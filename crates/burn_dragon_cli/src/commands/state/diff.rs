@@ -7,8 +7,9 @@ use crate::exit::BadInput;
 use burn_dragon::api::checkpoint::StateFile;
 use serde_json::json;
 
-/// Memories at different positions lie differently turned, so both are compared as they are at position 0. That they
-/// differ is a result, not a failure: the exit code is 0 either way.
+/// Memories at different positions lie differently turned. As they lie, what both have read at the same positions is the
+/// same; at position 0, what gives the same answers. Both distances are told. That memories differ is a result, not a
+/// failure: the exit code is 0 either way.
 pub(super) fn run(args: &StateDiffArgs) -> anyhow::Result<()> {
     let (a, b) = (read(&args.a)?, read(&args.b)?);
     let foreign = |reason: &dyn ToString| {
@@ -16,18 +17,19 @@ pub(super) fn run(args: &StateDiffArgs) -> anyhow::Result<()> {
         BadInput(format!("{a} and {b} cannot be compared: {}", reason.to_string()))
     };
     let same = same(&a, &b);
+    let as_stored = a.state.distances(&b.state).map_err(|error| foreign(&error))?;
     let positions = [&a, &b].map(|file| file.state.positions().to_vec());
-    let rebased = |file: StateFile| file.state.rebase(&file.config);
     let (model, tokenizer) = (a.info.model == b.info.model, a.info.tokenizer == b.info.tokenizer);
-    let (a, b) = (rebased(a)?, rebased(b)?);
-    let distances = a.distances(&b).map_err(|error| foreign(&error))?;
+    let [a, b] = [a, b].map(|file| file.state.rebase(&file.config));
+    let rebased = a?.distances(&b?)?;
     if args.json {
         return print_json(&json!({
             "same": same,
             "same_model": model,
             "same_tokenizer": tokenizer,
             "positions": positions,
-            "distances": distances, // per level and lane
+            "distances_as_stored": as_stored, // per level and lane
+            "distances_rebased": rebased,
         }));
     }
     let yes = |same| if same { "the same" } else { "different" };
@@ -39,10 +41,11 @@ pub(super) fn run(args: &StateDiffArgs) -> anyhow::Result<()> {
         listed(&positions[0]),
         listed(&positions[1])
     );
-    println!("level  lane  relative distance at position 0");
-    for (level, distances) in distances.iter().enumerate() {
-        for (lane, distance) in distances.iter().enumerate() {
-            println!("{level:5}  {lane:4}  {distance:.3e}");
+    println!("relative distance as stored, and at position 0");
+    println!("level  lane     stored       at 0");
+    for (level, pair) in as_stored.iter().zip(&rebased).enumerate() {
+        for (lane, (stored, rebased)) in pair.0.iter().zip(pair.1).enumerate() {
+            println!("{level:5}  {lane:4}  {stored:9.3e}  {rebased:9.3e}");
         }
     }
     Ok(())
