@@ -3,7 +3,9 @@
 use crate::config::LanguageConfig;
 use crate::data::{Corpus, WindowPlan};
 use crate::error::LanguageError;
-use crate::evaluate::{Evaluator, LanguageEvaluation, inputs_and_targets, recall_lines};
+use crate::evaluate::{
+    Evaluator, LanguageEvaluation, Memory, WindowReading, inputs_and_targets, recall_lines,
+};
 use crate::generate::Generator;
 use crate::streams::{Batch, StreamPlan, Streams, Window};
 use crate::tales::RecallProbe;
@@ -138,6 +140,18 @@ impl LanguageTask {
         Ok(evaluation)
     }
 
+    /// Held-out documents read window by window, as a model that learnt from streams is used.
+    fn carried_bits_per_byte(&self, dragon: &Dragon) -> Result<f64, LanguageError> {
+        let reading = WindowReading {
+            memory: Memory::Carried,
+            block_size: self.config.training.block_size,
+        };
+        let read = self
+            .evaluator()
+            .streams(dragon, &self.corpus.validation, reading)?;
+        Ok(read.bits_per_byte)
+    }
+
     fn evaluator(&self) -> Evaluator<'_> {
         Evaluator {
             tokenizer: &*self.corpus.tokenizer,
@@ -217,6 +231,13 @@ impl Task for LanguageTask {
             metrics.insert("recall_accuracy".into(), recall.overall.accuracy);
             metrics.insert("recall_chance".into(), recall.overall.chance);
             notes = recall_lines(recall);
+        }
+        if let (Some(_), Scope::Full) = (&self.streams, scope) {
+            let bits = self.carried_bits_per_byte(model).map_err(TrainError::task)?;
+            metrics.insert("carried_bits_per_byte".into(), bits);
+            notes.push(format!(
+                "with memory carried over whole documents: {bits:.3} bits per byte"
+            ));
         }
         Ok(Evaluation {
             loss: figures.loss,

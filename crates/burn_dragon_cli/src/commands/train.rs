@@ -272,7 +272,7 @@ fn report(run: &RunFolder, outcome: &Outcome, total_steps: u64, sample: Option<S
     }
     output.say(&format!(
         "\nthe run is in {path}; now try\n  {}",
-        next_command(run, !after.notes.is_empty())
+        next_command(run, after.metrics.contains_key("recall_accuracy"))
     ));
 }
 
@@ -305,6 +305,7 @@ fn summary(run: &RunFolder, outcome: &Outcome) -> serde_json::Value {
         "val_bits_per_byte": metric("bits_per_byte"),
         "tokens_per_second": outcome.units_per_second,
         "seconds": outcome.seconds,
+        "val_bits_per_byte_carried": metric("carried_bits_per_byte"),
         "recall_accuracy": metric("recall_accuracy"),
         "recall_chance": metric("recall_chance"),
         "x_density": metric("x_density"),

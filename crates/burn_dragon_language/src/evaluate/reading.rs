@@ -1,4 +1,4 @@
-//! WindowReading documents a window at a time, with more or less memory of the windows before.
+//! Reading documents a window at a time, with more or less memory of the windows before.
 
 use crate::error::LanguageError;
 use burn::tensor::{Int, Tensor, TensorData};

@@ -13,7 +13,7 @@ use burn_dragon::api::language::{
     Corpus, DatasetConfig, GenerationConfig, LanguageConfig, LanguageTask, SourceConfig, TextConfig,
     WindowStart,
 };
-use burn_dragon::api::train::{Task, TrainingConfig};
+use burn_dragon::api::train::{StreamConfig, Task, TrainingConfig};
 use serde_json::json;
 
 /// Steps before the clock runs: the first allocates, the second finds everything in its place.
@@ -58,6 +58,7 @@ pub(super) fn run(bench: &Bench, args: &BenchTrainArgs) -> anyhow::Result<Report
         "batch": args.batch,
         "time": args.time,
         "dropout": args.dropout,
+        "streams": args.streams,
         "loss": losses,
         "stated_memory_bytes": task.bytes_per_step(),
     });
@@ -111,6 +112,7 @@ fn task(
             max_steps: (WARM_UP + args.steps) as u64,
             clip_norm: Some(1.0),
             precision: bench.precision,
+            streams: args.streams.then(StreamConfig::default),
             ..TrainingConfig::default()
         },
         generation: GenerationConfig {
