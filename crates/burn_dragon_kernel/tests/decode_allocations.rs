@@ -49,7 +49,7 @@ fn a_step_allocates_nothing_alone_or_helped() {
         encoder: &numbers(block, 1.3),
         lm_head: &numbers(sizes.width * sizes.vocab, 1.7),
         frequencies: &Frequencies::new(65536.0, sizes.neurons),
-        slopes: &[],
+        slopes: &[0.7, 0.0],
         eps: 1e-5,
     });
     let weights = Arc::new(weights);

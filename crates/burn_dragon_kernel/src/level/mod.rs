@@ -150,6 +150,9 @@ mod tests;
 mod chunked_tests;
 
 #[cfg(test)]
+mod measurements;
+
+#[cfg(test)]
 mod reference_tests;
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ use std::sync::Arc;
 /// How long what was written is kept; by default for good.
 #[derive(Clone, Debug, Default)]
 pub struct Retention {
-    /// Slopes of the heads, `[H]`, at least 0: what is left falls by `exp(-slope)` a token. None: nothing is lost.
+    /// Slopes of the heads, `[H]`, finite and at least 0, on the device of the stream: a token leaves `exp(-slope)` of
+    /// what it finds. Gradients flow to them where they are tracked. None: nothing is lost.
     pub decay: Option<Tensor<1>>,
     /// Where memory is emptied.
     pub resets: Resets,

@@ -1,7 +1,7 @@
 //! The definition of retention: factors that what is read and written is multiplied by, in plain tensor operations.
 
 use super::Retention;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
 
 /// What is left of one thing for another; a dimension of lanes or heads is 1 where all have the same.
 #[derive(Clone, Debug)]
@@ -35,20 +35,26 @@ pub fn factors(retention: &Retention, tokens: usize, like: &Tensor<4>) -> Factor
 fn left(retention: &Retention, readers: &[usize], writers: &[Option<usize>], like: &Tensor<4>) -> Tensor<4> {
     let pairs = || readers.iter().flat_map(|&t| writers.iter().map(move |&s| (t, s)));
     let (rows, columns) = (readers.len(), writers.len());
+    // Distances are whole in f32, and not in types of fewer bits.
+    let dtype = if like.dtype() == DType::F64 {
+        DType::F64
+    } else {
+        DType::F32
+    };
     let table = |values: Vec<f64>, lanes: usize| {
-        let data = TensorData::new(values, [lanes, 1, rows, columns]).convert_dtype(like.dtype());
-        Tensor::<4>::from_data(data, (&like.device(), like.dtype()))
+        let data = TensorData::new(values, [lanes, 1, rows, columns]).convert_dtype(dtype);
+        Tensor::<4>::from_data(data, (&like.device(), dtype))
     };
     let left = match &retention.decay {
         None => table(vec![1.0; rows * columns], 1),
         Some(slopes) => {
             let distances = pairs().map(|(t, s)| t.saturating_sub(s.unwrap_or(0)) as f64);
-            let slopes: Tensor<4> = slopes.clone().cast(like.dtype()).reshape([1, -1, 1, 1]);
+            let slopes: Tensor<4> = slopes.clone().cast(dtype).reshape([1, -1, 1, 1]);
             (slopes * table(distances.collect(), 1)).neg().exp()
         }
     };
     let Some(lanes) = &retention.resets.0 else {
-        return left;
+        return left.cast(like.dtype());
     };
     let open = lanes.iter().flat_map(|resets| {
         pairs().map(move |(t, s)| {
@@ -56,5 +62,5 @@ fn left(retention: &Retention, readers: &[usize], writers: &[Option<usize>], lik
             f64::from(u8::from(!resets.iter().any(reset)))
         })
     });
-    left * table(open.collect(), lanes.len())
+    (left * table(open.collect(), lanes.len())).cast(like.dtype())
 }

@@ -1,0 +1,81 @@
+//! What levels take, by their retention, credit and memory: `cargo test --release -- --ignored what_retention_takes`.
+
+use super::chunked_tests::memory_of;
+use super::tests::{Case, leaf, values};
+use super::*;
+use crate::retention::Resets;
+use burn::tensor::Device;
+
+/// What a level takes forward and backward, in milliseconds: the least of runs that take turns.
+#[test]
+#[ignore = "a measurement"]
+fn what_retention_takes() {
+    let device = Device::flex().autodiff();
+    let case = Case {
+        lanes: 8,
+        heads: 4,
+        tokens: 256,
+        neurons: 1024,
+        width: 128,
+        dropout: None,
+        apart: false,
+        quiet: 0.0,
+    };
+    let slopes = || Tensor::<1>::from_data([0.25f32, 0.0625, 0.015_625, 0.003_906_25], &device);
+    let resets = || Resets::new((0..8).map(|lane| vec![20 + 10 * lane, 120 + 10 * lane]).collect());
+    let input = |decay, resets, credit| LevelInput {
+        retention: Retention { decay, resets },
+        credit,
+        ..case.input(&device)
+    };
+    let (none, full) = (Resets::default, Credit::Full);
+    let rho = memory_of(&case, &device);
+    let (constant, empty) = (rho.clone().inner(), rho.clone().inner().zeros_like());
+    let forms = [
+        ("plain", input(None, none(), full), None),
+        ("empty constant rho", input(None, none(), full), Some(empty)),
+        ("constant rho", input(None, none(), full), Some(constant.clone())),
+        ("tracked rho", input(None, none(), full), Some(leaf(rho))),
+        ("decay", input(Some(slopes()), none(), full), None),
+        ("learnt decay", input(Some(leaf(slopes())), none(), full), None),
+        ("resets", input(None, resets(), full), None),
+        ("queries", input(None, none(), Credit::Queries), None),
+        (
+            "constant rho, decay",
+            input(Some(slopes()), none(), full),
+            Some(constant.clone()),
+        ),
+        (
+            "constant rho, learnt decay",
+            input(Some(leaf(slopes())), none(), full),
+            Some(constant.clone()),
+        ),
+        (
+            "constant rho, resets",
+            input(None, resets(), full),
+            Some(constant),
+        ),
+    ];
+    let mut times = vec![Vec::new(); forms.len()];
+    for round in 0..20 {
+        for ((_, input, rho), times) in forms.iter().zip(&mut times) {
+            let started = std::time::Instant::now();
+            let u = match rho {
+                None => level(input.clone()),
+                Some(rho) => level_with_memory(input.clone(), rho.clone()).0,
+            };
+            let found = u.sum().backward();
+            values(input.v.grad(&found).unwrap());
+            if round > 1 {
+                times.push(started.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+    }
+    let least: Vec<f64> = times
+        .iter()
+        .map(|times| times.iter().copied().fold(f64::INFINITY, f64::min))
+        .collect();
+    for ((what, ..), time) in forms.iter().zip(&least) {
+        println!("{what:28} {time:8.1} ms  {:.3}", time / least[0]);
+    }
+}
