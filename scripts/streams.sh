@@ -10,12 +10,12 @@
 #   DRAGON_STREAMS_DRAGON the program; else it is built
 #   STREAMS_SEEDS         training seeds of the novels ("1 2 3")
 #   STREAMS_NOVEL_STEPS   steps of a run on the novels (800)
-#   STREAMS_NEEDLE_STEPS  of a run on needles (14000)
+#   STREAMS_NEEDLE_STEPS  of a run on needles (10000)
 #   STREAMS_TALES_STEPS   of a run on tales (7000)
 #   STREAMS_NOVEL_BYTES   bytes of War and Peace to validate on (600000)
 #   STREAMS_DISTANCES     of the needles (100,200,500,1000,2000,5000,10000,20000)
 #   STREAMS_CASES         needles at each distance (64)
-#   STREAMS_CARRY         settings that carry memory in training ("training.streams.persistent=1.0")
+#   STREAMS_CARRY         settings that carry memory in training ("training.streams.order=in_order")
 #   STREAMS_DECAY         settings that let it fade ("model.decay.type=standard"); empty leaves those runs out
 #   STREAMS_DOCS          where to write (docs/results)
 #
@@ -28,11 +28,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 home="${DRAGON_STREAMS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/burn_dragon_streams}"
 seeds="${STREAMS_SEEDS:-1 2 3}"
 novel_steps="${STREAMS_NOVEL_STEPS:-800}"
-needle_steps="${STREAMS_NEEDLE_STEPS:-14000}"
+needle_steps="${STREAMS_NEEDLE_STEPS:-10000}"
 tales_steps="${STREAMS_TALES_STEPS:-7000}"
 distances="${STREAMS_DISTANCES:-100,200,500,1000,2000,5000,10000,20000}"
 cases="${STREAMS_CASES:-64}"
-read -r -a carry <<<"${STREAMS_CARRY-training.streams.persistent=1.0}"
+read -r -a carry <<<"${STREAMS_CARRY-training.streams.order=in_order}"
 read -r -a decay <<<"${STREAMS_DECAY-model.decay.type=standard}"
 docs="${STREAMS_DOCS:-docs/results}"
 dragon="${DRAGON_STREAMS_DRAGON:-target/release/dragon}"
@@ -79,7 +79,7 @@ gutenberg() {
             name="novel-$kind-$novel_steps-s$seed"
             settings=("dataset.paths=[\"$texts/don-quixote.txt\", \"$texts/moby-dick.txt\", \"$texts/pride-and-prejudice.txt\"]"
                 "dataset.validation.type=text" "dataset.validation.paths=[\"$texts/war-and-peace.txt\"]" "training.seed=$seed"
-                "${carry[@]}")
+                training.streams.order=shuffled)
             case $kind in
                 reset) settings+=(training.streams.max_context=128) ;; # a window of streams_gutenberg.toml
                 decay) settings+=("${decay[@]}") ;;
