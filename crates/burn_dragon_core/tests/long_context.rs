@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod oracle;
+mod subject;
 
-use burn::tensor::DType;
+use burn::tensor::{DType, Device};
 use burn_dragon_core::{Decoder, Dragon, DragonConfig, DragonState};
-use oracle::{Oracle, Turning, distance, dragon, lane, values};
+use oracle::{Oracle, Turning, distance, lane};
+use subject::{dragon, values};
 
 /// A billion tokens on.
 const FAR: u64 = 1_000_000_000;
@@ -54,7 +56,7 @@ fn logits(dragon: &Dragon, tokens: &[usize], state: DragonState) -> Vec<f64> {
 fn a_text_a_billion_tokens_on_reads_as_at_the_beginning() {
     let text = tokens(0, 200);
     for (dtype, tolerance) in [(DType::F32, 1e-4), (DType::F64, 1e-6)] {
-        let dragon = dragon(&config(), dtype);
+        let dragon = dragon(&config(), dtype, &Device::flex());
         let mut oracle = Oracle::new(&dragon, Turning::Memory, 0); // knows no positions
         let exact: Vec<f64> = text.iter().flat_map(|&token| oracle.step(token)).collect();
         for start in [0, FAR, FAR + 17, FAR - 100, 1 << 40] {
@@ -70,7 +72,7 @@ fn a_text_a_billion_tokens_on_reads_as_at_the_beginning() {
 
 #[test]
 fn the_decoder_a_billion_tokens_on_reads_as_at_the_beginning() {
-    let dragon = dragon(&config(), DType::F32);
+    let dragon = dragon(&config(), DType::F32, &Device::flex());
     let mut oracle = Oracle::new(&dragon, Turning::Memory, 0);
     let mut decoder = Decoder::from_state(&dragon, at(&dragon, FAR)).unwrap();
     for token in tokens(0, 300) {
@@ -84,7 +86,7 @@ fn the_decoder_a_billion_tokens_on_reads_as_at_the_beginning() {
 
 #[test]
 fn the_phases_of_the_oracle_are_the_models_a_billion_tokens_on() {
-    let dragon = dragon(&config(), DType::F64);
+    let dragon = dragon(&config(), DType::F64, &Device::flex());
     let text = tokens(0, 100);
     let mut oracle = Oracle::new(&dragon, Turning::Tokens, FAR);
     let exact: Vec<f64> = text.iter().flat_map(|&token| oracle.step(token)).collect();
@@ -99,7 +101,7 @@ fn the_phases_of_the_oracle_are_the_models_a_billion_tokens_on() {
 /// far the outputs of the last hundred tokens are apart, with the f32 memory rebased before them.
 fn drift(length: u64, rebase: u64) -> f64 {
     const WINDOW: u64 = 100;
-    let dragon = dragon(&config(), DType::F32);
+    let dragon = dragon(&config(), DType::F32, &Device::flex());
     let mut oracle = Oracle::new(&dragon, Turning::Tokens, 0);
     let mut state = dragon.empty_state(1);
     let bytes = state.bytes();

@@ -3,23 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod oracle;
+mod subject;
 
 use burn::tensor::{DType, Device, Tensor};
-use burn_dragon_core::{Dragon, DragonConfig, DragonState};
-use oracle::{Oracle, Turning, distance, dragon, lane, values};
-
-fn config() -> DragonConfig {
-    DragonConfig {
-        vocab_size: 32,
-        d_model: 16,
-        n_heads: 2,
-        n_neurons: 64,
-        n_levels: 3,
-        dropout: 0.0,
-        init_std: 0.3,
-        ..DragonConfig::tiny()
-    }
-}
+use burn_dragon_core::{Dragon, DragonState};
+use oracle::{Oracle, Turning, distance, lane};
+use subject::{config, dragon, values};
 
 fn tokens(length: usize) -> Vec<usize> {
     (0..length).map(|i| (i * i * 7 + 3 * i) % 31).collect()
@@ -27,7 +16,7 @@ fn tokens(length: usize) -> Vec<usize> {
 
 #[test]
 fn invariant_3_turning_the_memory_step_by_step_is_turning_tokens_by_their_position() {
-    let dragon = dragon(&config(), DType::F64);
+    let dragon = dragon(&config(), DType::F64, &Device::flex());
     let tokens = tokens(60);
     let expected = values(dragon.forward(lane(&tokens)).into_data());
     let mut by_memory = Oracle::new(&dragon, Turning::Memory, 0);
@@ -71,7 +60,7 @@ fn apart(a: &Tensor<4>, b: &Tensor<4>) -> f64 {
 
 #[test]
 fn invariant_11_the_memory_of_level_0_is_the_sum_of_what_each_token_leaves() {
-    let dragon = dragon(&config(), DType::F64);
+    let dragon = dragon(&config(), DType::F64, &Device::flex());
     let tokens = tokens(40);
     let all = trace(&dragon, &tokens, 0, None);
     let each: Vec<DragonState> = (0..40)
@@ -94,7 +83,7 @@ fn invariant_11_the_memory_of_level_0_is_the_sum_of_what_each_token_leaves() {
 
 #[test]
 fn invariant_11_a_token_is_removed_exactly_at_level_0_and_only_there() {
-    let dragon = dragon(&config(), DType::F64);
+    let dragon = dragon(&config(), DType::F64, &Device::flex());
     let (tokens, k) = (tokens(40), 17);
     let before = trace(&dragon, &tokens[..k], 0, None);
     let with = trace(&dragon, &tokens[k..=k], k as u64, Some(&before));

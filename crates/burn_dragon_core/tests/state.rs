@@ -2,29 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_core::parameters::{load, snapshot};
-use burn_dragon_core::{Dragon, DragonConfig, DragonState, StateError};
+mod subject;
 
-fn config() -> DragonConfig {
-    DragonConfig {
-        vocab_size: 32,
-        d_model: 16,
-        n_heads: 2,
-        n_neurons: 64,
-        n_levels: 3,
-        dropout: 0.0,
-        init_std: 0.3,
-        ..DragonConfig::tiny()
-    }
-}
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn_dragon_core::{Dragon, DragonConfig, DragonState, StateError};
+use subject::config;
 
 fn dragon(dtype: DType) -> Dragon {
-    let dragon = Dragon::new(&config(), 9, &Device::flex()).unwrap();
-    let mut values = snapshot(&dragon);
-    load(dragon, |name, _| {
-        values.remove(name).map(|data| data.convert_dtype(dtype))
-    })
+    subject::dragon(&config(), dtype, &Device::flex())
 }
 
 /// `[lanes, length]` tokens, lane by lane different.
@@ -44,7 +29,7 @@ fn memory(state: &DragonState) -> Vec<Vec<f64>> {
 }
 
 fn values<const R: usize>(tensor: Tensor<R>) -> Vec<f64> {
-    tensor.into_data().convert::<f64>().try_to_vec().unwrap()
+    subject::values(tensor.into_data())
 }
 
 /// What each lane says to the same next tokens, `[lanes, ...]`.

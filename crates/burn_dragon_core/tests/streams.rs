@@ -7,13 +7,16 @@
     reason = "a test stops where it fails"
 )]
 
+mod subject;
+
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_dragon_core::loss::token_losses;
-use burn_dragon_core::parameters::{load, named, snapshot};
+use burn_dragon_core::parameters::{load, named};
 use burn_dragon_core::seed::Rng;
 use burn_dragon_core::{Credit, DecayConfig, Decoder, Dragon, DragonConfig, DragonState, Pass, Resets};
 use std::collections::BTreeMap;
+use subject::dragon;
 
 const TOKENS: usize = 40;
 const LANES: usize = 3;
@@ -38,15 +41,8 @@ const BOTH: [Exactness; 2] = [
 
 fn config(decay: Option<DecayConfig>) -> DragonConfig {
     DragonConfig {
-        vocab_size: 32,
-        d_model: 16,
-        n_heads: 2,
-        n_neurons: 64,
-        n_levels: 3,
-        dropout: 0.0,
-        init_std: 0.3,
         decay,
-        ..DragonConfig::tiny()
+        ..subject::config()
     }
 }
 
@@ -57,14 +53,6 @@ fn learnable() -> Option<DecayConfig> {
     })
 }
 
-fn dragon(config: &DragonConfig, dtype: DType, device: &Device) -> Dragon {
-    let dragon = Dragon::new(config, 9, device).unwrap();
-    let mut values = snapshot(&dragon);
-    load(dragon, |name, _| {
-        values.remove(name).map(|data| data.convert_dtype(dtype))
-    })
-}
-
 fn tokens(lanes: usize, seed: u64, device: &Device) -> Tensor<2, Int> {
     let mut rng = Rng::new(seed);
     let ids: Vec<i32> = (0..lanes * TOKENS).map(|_| rng.below(32) as i32).collect();
@@ -72,7 +60,7 @@ fn tokens(lanes: usize, seed: u64, device: &Device) -> Tensor<2, Int> {
 }
 
 fn values<const R: usize>(tensor: Tensor<R>) -> Vec<f64> {
-    tensor.into_data().convert::<f64>().try_to_vec().unwrap()
+    subject::values(tensor.into_data())
 }
 
 #[track_caller]

@@ -3,8 +3,9 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_core::parameters::{load, snapshot};
+use crate::subject::values;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_dragon_core::parameters::snapshot;
 use burn_dragon_core::{Dragon, DragonConfig};
 
 /// How positions enter.
@@ -150,23 +151,10 @@ fn norm(values: &[f64], eps: f64) -> Vec<f64> {
         .collect()
 }
 
-/// A model whose weights have this precision.
-pub(crate) fn dragon(config: &DragonConfig, dtype: DType) -> Dragon {
-    let dragon = Dragon::new(config, 9, &Device::flex()).unwrap();
-    let mut values = snapshot(&dragon);
-    load(dragon, |name, _| {
-        values.remove(name).map(|data| data.convert_dtype(dtype))
-    })
-}
-
 /// One lane of tokens.
 pub(crate) fn lane(tokens: &[usize]) -> Tensor<2, Int> {
     let ids: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
     Tensor::from_data(TensorData::new(ids, [1, tokens.len()]), &Device::flex())
-}
-
-pub(crate) fn values(data: TensorData) -> Vec<f64> {
-    data.convert::<f64>().try_into_vec().unwrap()
 }
 
 #[track_caller]
