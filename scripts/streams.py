@@ -24,8 +24,10 @@ HELD_OUT = "war-and-peace"
 # (runs are trained on, what they are called); (memory in evaluation, what it is called).
 TRAINED = {
     "window": "independent windows",
-    "reset": "memory emptied every window",
+    "reset": "memory emptied every 128 bytes",
+    "context": "carried memory, emptied every 2,048 bytes",
     "carried": "carried memory",
+    "through": "carried memory, gradients through 4 windows",
     "decay": "carried memory, decay",
     "window-decay": "independent windows, decay",
     "carried-decay": "carried memory, decay",

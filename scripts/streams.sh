@@ -66,7 +66,8 @@ evaluate() { # FIGURES NAME ARGUMENTS...
     keep "$home/figures/$figures.json" eval "$home/runs/$name" "$@"
 }
 
-# Three novels to learn, a fourth to read: the same streams of text with memory emptied every window, and carried.
+# Three novels to learn, a fourth to read: the same streams of text with memory emptied after every 128 bytes (as many as
+# a window has) or 2,048, with memory that is never emptied, and with one that fades.
 gutenberg() {
     if [ -z "${DRAGON_DATA_DIR:-}" ]; then
         printf 'DRAGON_DATA_DIR is not set: the novels are left out\n' >&2
@@ -74,14 +75,15 @@ gutenberg() {
     fi
     local texts="$home/texts" seed kind name settings memory
     python3 scripts/streams.py texts "$DRAGON_DATA_DIR/gutenberg" "$texts" "${STREAMS_NOVEL_BYTES:-600000}"
-    for kind in reset carried ${decay:+decay}; do
+    for kind in reset context ${decay:+decay} carried; do
         for seed in $seeds; do
             name="novel-$kind-$novel_steps-s$seed"
             settings=("dataset.paths=[\"$texts/don-quixote.txt\", \"$texts/moby-dick.txt\", \"$texts/pride-and-prejudice.txt\"]"
                 "dataset.validation.type=text" "dataset.validation.paths=[\"$texts/war-and-peace.txt\"]" "training.seed=$seed"
                 training.streams.order=shuffled)
             case $kind in
-                reset) settings+=(training.streams.max_context=128) ;; # a window of streams_gutenberg.toml
+                reset) settings+=(training.streams.max_context=128) ;;
+                context) settings+=(training.streams.max_context=2048) ;;
                 decay) settings+=("${decay[@]}") ;;
             esac
             train "$name" streams_gutenberg.toml "$novel_steps" "${settings[@]}"
@@ -110,14 +112,17 @@ needle() {
     done
 }
 
-# The embedded tales, in windows shorter than a tale.
+# The embedded tales, in windows shorter than a tale: without memory, with one, and with gradients through it.
 tales() {
     local kind name settings memory
-    for kind in window carried; do
+    for kind in window carried through; do
         name="tales-$kind-$tales_steps"
-        settings=(training.seed=1 training.block_size=64 training.batch_size=16)
-        [ "$kind" = carried ] && settings+=("${carry[@]}")
-        train "$name" base.toml "$tales_steps" "${settings[@]}"
+        settings=(training.seed=1)
+        case $kind in
+            carried) settings+=("${carry[@]}") ;;
+            through) settings+=("${carry[@]}" training.batch_size=4 training.streams.unroll=4 training.streams.backprop=4) ;;
+        esac
+        train "$name" streams_tales.toml "$tales_steps" "${settings[@]}"
         for memory in carried reset; do
             evaluate "$name.$memory" "$name" --memory "$memory" --by-position
         done

@@ -136,10 +136,12 @@ impl Cost<'_> {
         (weights + (streams + once + buffers) as u64) * F32 * 9 / 8
     }
 
-    /// Bytes that training on carried memory needs beside [`training_bytes`](Self::training_bytes), f32: each lane's
-    /// memory before and after every one of the windows that learn together.
-    pub fn carried_bytes(&self, lanes: usize, windows: usize) -> u64 {
-        self.state_bytes() * (lanes * (windows + 1)) as u64
+    /// Bytes that training on carried memory needs beside [`training_bytes`](Self::training_bytes), f32: the memory of
+    /// `lanes` lanes at rest, and of those that `read` the one after each of the windows that learn together, twice where
+    /// it passes gradients.
+    pub fn carried_bytes(&self, lanes: usize, read: usize, windows: usize) -> u64 {
+        let after = if windows > 1 { 2 * windows } else { 1 };
+        self.state_bytes() * (lanes + read * after) as u64
     }
 
     /// Numbers that a thread holds while it computes a head in windows of `chunk` tokens.

@@ -16,7 +16,7 @@ pub enum DecayConfig {
         #[serde(default)]
         learnable: bool,
     },
-    /// One slope a head, in 1/tokens; 0 never fades.
+    /// One slope a head, in 1/tokens, at most 100; 0 never fades.
     Custom {
         /// The slopes.
         slopes: Vec<f64>,
@@ -52,20 +52,18 @@ impl DecayConfig {
                 n_heads,
             });
         }
-        let least = if self.learnable() { f64::MIN_POSITIVE } else { 0.0 };
-        match slopes
-            .into_iter()
-            .find(|slope| !(slope.is_finite() && *slope >= least))
-        {
+        // What f32 can tell from nothing at all, and from everything at once.
+        let (least, expected) = if self.learnable() {
+            (1e-30, "in [1e-30, 100], since its logarithm is learnt")
+        } else {
+            (0.0, "in [0, 100]")
+        };
+        match slopes.into_iter().find(|slope| !(least..=100.0).contains(slope)) {
             None => Ok(()),
             Some(value) => Err(ConfigError::Range {
                 name: "decay.slopes",
                 value,
-                expected: if self.learnable() {
-                    "above 0, since its logarithm is learnt"
-                } else {
-                    "of at least 0"
-                },
+                expected,
             }),
         }
     }
@@ -96,6 +94,8 @@ mod tests {
             (custom(vec![0.1; 3], false), "3 slopes"),
             (custom(vec![0.1, -0.5, 0.1, 0.1], false), "-0.5"),
             (custom(vec![0.1, 0.0, 0.1, 0.1], true), "logarithm"),
+            (custom(vec![0.1, 1e39, 0.1, 0.1], false), "[0, 100]"),
+            (custom(vec![0.1, f64::NAN, 0.1, 0.1], false), "NaN"),
         ] {
             let text = config.validate().unwrap_err().to_string();
             assert!(text.contains(said), "{text}");

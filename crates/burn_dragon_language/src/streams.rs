@@ -1,16 +1,19 @@
 //! Text as streams: what lanes read step by step, and what they carry from one step to the next.
 //!
-//! Each window length of a run has lanes of its own. Their windows are packed: where a document ends the next one
-//! begins, memory is emptied there, and nothing is predicted across. All lanes share one clock, which runs on over
-//! documents: only differences of positions matter, and one table of angles serves the batch.
+//! Windows of lanes are packed: where a document ends the next one begins, memory is emptied there, and nothing is
+//! predicted across. Where all windows have one length, all lanes share one clock, which runs on over documents: only
+//! differences of positions matter, and one table of angles serves the batch. In a mixture of lengths a step of long
+//! windows moves some of the lanes on, in turn.
 
 use crate::data::{Corpus, Tokens, WindowPlan, WindowStart};
 use crate::error::LanguageError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::tensors::TensorFile;
-use burn_dragon_core::{Dragon, DragonState, Resets};
-use burn_dragon_stream::api::{Documents, LanePosition, Lanes, Order, Scale, ScaleMixup, TbpttWindow};
+use burn_dragon_core::{Dragon, DragonState, Resets, StateError};
+use burn_dragon_stream::api::{
+    Documents, LanePosition, Lanes, Order, Scale, ScaleMixup, ScaleStep, TbpttWindow,
+};
 use burn_dragon_train::settings::TrainingConfig;
 use burn_dragon_train::streams::{DocumentOrder, StreamConfig};
 use serde::{Deserialize, Serialize};
@@ -29,40 +32,34 @@ const FORMAT: &str = "burn_dragon.streams/1";
 pub struct StreamPlan {
     window: TbpttWindow,
     mixture: ScaleMixup,
-    scales: Vec<ScalePlan>,
+    scales: Vec<Rows>, // of each window length
+    lanes: Lanes,      // that persist, at their first documents
     seed: u64,
 }
 
-/// The lanes of one window length.
+/// The rows of a step.
 #[derive(Debug)]
-struct ScalePlan {
-    length: usize,
-    persistent: Lanes, // at their first documents
-    fresh: Option<Fresh>,
+struct Rows {
+    /// Whose memory goes on.
+    persistent: usize,
+    /// That begin with an empty one.
+    fresh: usize,
+    /// What these read: the windows of one step, one after the other.
+    plan: Option<WindowPlan>,
 }
 
-/// Rows that begin with an empty memory each step.
+/// What is carried: where lanes are, and what they remember.
 #[derive(Debug)]
-struct Fresh {
-    plan: WindowPlan,
-    rows: usize,
-}
-
-/// What is carried: for each window length, where its lanes are and what they remember.
-#[derive(Debug)]
-pub struct Streams(Vec<Carried>);
-
-#[derive(Debug)]
-struct Carried {
+pub struct Streams {
     lanes: Lanes,
-    state: DragonState,
+    state: DragonState, // of the lanes that persist, then of those that do not
 }
 
 /// Windows of one step, read one after the other by the same lanes.
 #[derive(Debug)]
 pub struct Batch {
-    /// Which window length's lanes they are; 0 where no memory is carried.
-    pub(crate) scale: usize,
+    /// Which lanes of the state they are; none where no memory is carried.
+    pub(crate) lanes: Vec<usize>,
     /// In the order they are read.
     pub(crate) windows: Vec<Window>,
 }
@@ -89,32 +86,39 @@ impl StreamPlan {
         corpus: &Corpus,
         windows: WindowStart,
     ) -> Result<Self, LanguageError> {
-        let tokens = training.batch_size * training.block_size;
-        let documents = Documents::from_starts(&corpus.train.starts, corpus.train.len())?;
+        let (window, tokens) = (streams.window()?, training.batch_size * training.block_size);
         let mixture = ScaleMixup::new(&scales(streams, training.block_size), tokens)?;
-        let scale = |scale: &Scale| {
-            let lanes = tokens / scale.length;
-            let persistent = streams.persistent_lanes(lanes);
-            Ok(ScalePlan {
-                length: scale.length,
-                persistent: lanes_of(&documents, streams, training.seed, persistent)?,
-                fresh: match lanes - persistent {
-                    0 => None,
-                    rows => Some(Fresh {
-                        plan: WindowPlan::new(&corpus.train, scale.length, windows)?,
-                        rows,
-                    }),
-                },
+        let documents = Documents::from_starts(&corpus.train.starts, corpus.train.len())?;
+        let lanes = streams.persistent_lanes(mixture.max_lanes());
+        let lanes = lanes_of(&documents, streams, training.seed, lanes)?;
+        let learnt = (tokens * window.backprop_steps()) as u64;
+        let steps = training.total_steps(documents.inputs() as u64, learnt)?;
+        let batches = steps * u64::from(training.accumulate);
+        let weights: u64 = mixture.scales().iter().map(|scale| u64::from(scale.weight)).sum();
+        let rows = |scale: &Scale| {
+            let all = tokens / scale.length;
+            let persistent = streams.persistent_lanes(all);
+            let visits = (batches * u64::from(scale.weight)).div_ceil(weights);
+            let fresh = all - persistent;
+            let plan = || {
+                let plan = WindowPlan::new(&corpus.train, scale.length * window.unroll_steps(), windows)?;
+                Ok::<_, LanguageError>(plan.for_run(visits * fresh as u64))
+            };
+            Ok(Rows {
+                persistent,
+                fresh,
+                plan: (fresh > 0).then(plan).transpose()?,
             })
         };
         Ok(Self {
-            window: streams.window()?,
+            window,
             scales: mixture
                 .scales()
                 .iter()
-                .map(scale)
+                .map(rows)
                 .collect::<Result<_, LanguageError>>()?,
             mixture,
+            lanes,
             seed: training.seed,
         })
     }
@@ -124,50 +128,73 @@ impl StreamPlan {
         self.window
     }
 
-    /// The most lanes that any window length has.
-    pub fn most_lanes(&self) -> usize {
-        self.mixture.max_lanes()
+    /// Tokens in a window and windows in a step, of each length there is.
+    pub fn shapes(&self) -> impl Iterator<Item = (usize, usize)> {
+        let scales = self.mixture.scales().iter().zip(&self.scales);
+        scales.map(|(scale, rows)| (scale.length, rows.persistent + rows.fresh))
+    }
+
+    /// Lanes there is a memory of.
+    pub fn memories(&self) -> usize {
+        let fresh = self.scales.iter().map(|rows| rows.fresh).max();
+        self.lanes.count() + fresh.unwrap_or(0)
     }
 
     /// Tokens that one epoch predicts.
     pub fn tokens_per_epoch(&self) -> usize {
-        self.scales[0].persistent.documents().inputs()
+        self.lanes.documents().inputs()
     }
 
     /// Every lane at its first document, with an empty memory.
     pub fn start(&self, dragon: &Dragon) -> Streams {
-        let carried = self.scales.iter().map(|scale| Carried {
-            lanes: scale.persistent.clone(),
-            state: dragon.empty_state(scale.lanes()),
-        });
-        Streams(carried.collect())
+        Streams {
+            lanes: self.lanes.clone(),
+            state: dragon.empty_state(self.memories()),
+        }
     }
 
-    /// The windows of batch `index`; the lanes move on.
-    pub(crate) fn batch(&self, index: u64, tokens: &Tokens, streams: &mut Streams, device: &Device) -> Batch {
+    /// The windows of batch `index`; the lanes that are in it move on.
+    ///
+    /// # Errors
+    /// None that a plan which was made can give.
+    pub(crate) fn batch(
+        &self,
+        index: u64,
+        tokens: &Tokens,
+        streams: &mut Streams,
+        device: &Device,
+    ) -> Result<Batch, LanguageError> {
         let chosen = self.mixture.scale_of_step(self.seed, index);
-        let (scale, carried) = (&self.scales[chosen.scale], &mut streams.0[chosen.scale]);
-        let unroll = self.window.unroll_steps() as u64;
-        let windows = (0..unroll).map(|place| {
-            let mut rows = Rows::new(&tokens.ids);
-            for window in carried.lanes.next(scale.length) {
-                let documents = carried.lanes.documents();
-                let spans = window.spans.iter().map(|span| documents.inputs_of(span));
-                rows.push(spans, window.resets());
+        let rows = &self.scales[chosen.scale];
+        let persistent = ScaleStep {
+            lanes: rows.persistent,
+            ..chosen
+        };
+        let persistent = persistent.lanes_of(self.lanes.count())?;
+        let first_fresh = self.lanes.count();
+        let windows = (0..self.window.unroll_steps()).map(|place| {
+            let mut window = Packed::new(&tokens.ids, chosen.length);
+            for lane in streams.lanes.next_of(&persistent, chosen.length)? {
+                let documents = streams.lanes.documents();
+                let spans = lane.spans.iter().map(|span| documents.inputs_of(span));
+                window.push(spans, lane.resets());
             }
-            if let Some(Fresh { plan, rows: count }) = &scale.fresh {
-                let first = (chosen.visit * unroll + place) * *count as u64;
-                for row in first..first + *count as u64 {
-                    let Range { start, end } = plan.window(self.seed, row);
-                    rows.push([start..end - 1], vec![0]);
+            if let Some(plan) = &rows.plan {
+                let first = chosen.visit * rows.fresh as u64;
+                for row in first..first + rows.fresh as u64 {
+                    let start = plan.window(self.seed, row).start + place * chosen.length;
+                    let resets = if place == 0 { vec![0] } else { Vec::new() };
+                    window.push([start..start + chosen.length], resets);
                 }
             }
-            rows.into_window(scale.length, device)
+            Ok(window.into_window(device))
         });
-        Batch {
-            windows: windows.collect(),
-            scale: chosen.scale,
-        }
+        let windows = windows.collect::<Result<_, LanguageError>>()?;
+        let fresh = first_fresh..first_fresh + rows.fresh;
+        Ok(Batch {
+            lanes: persistent.into_iter().chain(fresh).collect(),
+            windows,
+        })
     }
 }
 
@@ -181,15 +208,9 @@ impl Batch {
             resets,
         };
         Self {
-            scale: 0,
+            lanes: Vec::new(),
             windows: vec![window],
         }
-    }
-}
-
-impl ScalePlan {
-    fn lanes(&self) -> usize {
-        self.persistent.count() + self.fresh.as_ref().map_or(0, |fresh| fresh.rows)
     }
 }
 
@@ -231,17 +252,19 @@ fn lanes_of(
 }
 
 /// The rows of a window, token by token.
-struct Rows<'a> {
+struct Packed<'a> {
     ids: &'a [u32],
+    length: usize,
     inputs: Vec<i32>,
     targets: Vec<i32>,
     resets: Vec<Vec<usize>>,
 }
 
-impl<'a> Rows<'a> {
-    fn new(ids: &'a [u32]) -> Self {
+impl<'a> Packed<'a> {
+    fn new(ids: &'a [u32], length: usize) -> Self {
         Self {
             ids,
+            length,
             inputs: Vec::new(),
             targets: Vec::new(),
             resets: Vec::new(),
@@ -257,8 +280,8 @@ impl<'a> Rows<'a> {
         self.resets.push(resets);
     }
 
-    fn into_window(self, length: usize, device: &Device) -> Window {
-        let shape = [self.resets.len(), length];
+    fn into_window(self, device: &Device) -> Window {
+        let shape = [self.resets.len(), self.length];
         let matrix = |ids| Tensor::from_data(TensorData::new(ids, shape), device);
         Window {
             inputs: matrix(self.inputs),
@@ -269,15 +292,22 @@ impl<'a> Rows<'a> {
 }
 
 impl Streams {
-    /// The memory of a window length's lanes, taken out; empty until it is [put back](Self::put_back).
-    pub(crate) fn take(&mut self, scale: usize) -> DragonState {
-        let nothing = DragonState::from_parts(Vec::new(), Vec::new());
-        std::mem::replace(&mut self.0[scale].state, nothing)
+    /// The memory of some lanes, taken out if it is that of all; until it is [put back](Self::put_back) there may be none.
+    pub(crate) fn take(&mut self, lanes: &[usize]) -> Result<DragonState, StateError> {
+        if lanes.iter().copied().eq(0..self.state.lanes()) {
+            return Ok(self.state.take());
+        }
+        self.state.select_lanes(lanes)
     }
 
-    /// The memory of a window length's lanes after a batch.
-    pub(crate) fn put_back(&mut self, scale: usize, state: DragonState) {
-        self.0[scale].state = state;
+    /// The memory of those lanes after a batch.
+    pub(crate) fn put_back(&mut self, lanes: &[usize], state: DragonState) -> Result<(), StateError> {
+        self.state = if self.state.lanes() == 0 {
+            state
+        } else {
+            self.state.take().replace_lanes(lanes, state)?
+        };
+        Ok(())
     }
 
     /// Writes places and memories, bit for bit.
@@ -286,16 +316,16 @@ impl Streams {
     /// If the file system refuses.
     pub fn save(&self, folder: &Path) -> Result<(), CheckpointError> {
         let path = folder.join(FILE);
-        let places: Vec<Place> = self.0.iter().map(Place::of).collect();
-        let places =
-            serde_json::to_string(&places).map_err(|error| CheckpointError::corrupt(&path, error))?;
+        let place = Place {
+            lanes: self.lanes.positions(),
+            positions: self.state.positions().to_vec(),
+        };
+        let place = serde_json::to_string(&place).map_err(|error| CheckpointError::corrupt(&path, error))?;
         let mut file = TensorFile::default();
         file.metadata.insert("format".into(), FORMAT.into());
-        file.metadata.insert("places".into(), places);
-        for (scale, carried) in self.0.iter().enumerate() {
-            for (level, rho) in carried.state.rho().iter().enumerate() {
-                file.tensors.insert(name(scale, level), rho.to_data());
-            }
+        file.metadata.insert("place".into(), place);
+        for (level, rho) in self.state.rho().iter().enumerate() {
+            file.tensors.insert(name(level), rho.to_data());
         }
         file.write(&path)
     }
@@ -306,66 +336,222 @@ impl Streams {
     /// If the file is missing or damaged, or belongs to another model or other streams; nothing has changed then.
     pub fn restore(&mut self, dragon: &Dragon, folder: &Path) -> Result<(), CheckpointError> {
         let path = folder.join(FILE);
-        let mut file = TensorFile::read(&path)?;
         let refuse = |reason: String| CheckpointError::corrupt(&path, reason);
+        let mut file = TensorFile::read(&path)?;
         match file.metadata.get("format").map(String::as_str) {
             Some(FORMAT) => {}
             other => return Err(refuse(format!("its format is {other:?}, expected `{FORMAT}`"))),
         }
-        let places = file.metadata.get("places").map_or("", String::as_str);
-        let places: Vec<Place> =
-            serde_json::from_str(places).map_err(|error| refuse(format!("places: {error}")))?;
-        if places.len() != self.0.len() {
-            let (given, expected) = (places.len(), self.0.len());
-            return Err(refuse(format!(
-                "it holds {given} window lengths, the run has {expected}"
-            )));
-        }
-        let device = dragon.device().inner();
-        let mut restored = Vec::with_capacity(places.len());
-        for (scale, (place, carried)) in places.into_iter().zip(&self.0).enumerate() {
-            let mut lanes = carried.lanes.clone();
-            lanes
-                .seek(&place.lanes)
-                .map_err(|error| refuse(error.to_string()))?;
-            let rho = (0..dragon.config().n_levels).map(|level| {
-                let data = file.tensors.remove(&name(scale, level));
-                let data = data.ok_or_else(|| refuse(format!("no tensor `{}`", name(scale, level))))?;
-                let dtype = data.dtype();
-                match data.shape().to_vec().len() {
-                    4 => Ok(Tensor::from_data(data, (&device, dtype))),
-                    axes => Err(refuse(format!("`{}` has {axes} axes, not 4", name(scale, level)))),
-                }
-            });
-            let state = DragonState::from_parts(rho.collect::<Result<_, _>>()?, place.positions);
-            state
-                .check(dragon.config(), carried.state.lanes())
-                .map_err(|error| refuse(error.to_string()))?;
-            restored.push(Carried { lanes, state });
-        }
-        self.0 = restored;
+        let place = file.metadata.get("place").map_or("", String::as_str);
+        let place: Place = serde_json::from_str(place).map_err(|error| refuse(format!("place: {error}")))?;
+        let mut lanes = self.lanes.clone();
+        lanes
+            .seek(&place.lanes)
+            .map_err(|error| refuse(error.to_string()))?;
+        let memory = |level| {
+            let name = name(level);
+            let data = file
+                .tensors
+                .remove(&name)
+                .ok_or_else(|| refuse(format!("no tensor `{name}`")))?;
+            memory(data, dragon).map_err(|reason| refuse(format!("`{name}` {reason}")))
+        };
+        let rho = (0..dragon.config().n_levels)
+            .map(memory)
+            .collect::<Result<_, _>>()?;
+        let state = DragonState::from_parts(rho, place.positions);
+        state
+            .check(dragon.config(), self.state.lanes())
+            .map_err(|error| refuse(error.to_string()))?;
+        *self = Self { lanes, state };
         Ok(())
     }
 }
 
-/// Where the lanes of a window length are.
+/// A memory that was written, on the model's device; or what is wrong with it.
+fn memory(data: TensorData, dragon: &Dragon) -> Result<Tensor<4>, String> {
+    let (given, expected) = (data.dtype(), dragon.embed.val().dtype());
+    if given != expected {
+        return Err(format!("is of {}, expected {}", given.name(), expected.name()));
+    }
+    if data.shape().to_vec().len() != 4 {
+        return Err(format!("has the shape {:?}, expected 4 axes", data.shape()));
+    }
+    if !data.iter::<f32>().all(f32::is_finite) {
+        return Err("holds values that are not finite".into());
+    }
+    Ok(Tensor::from_data(data, (&dragon.device().inner(), expected)))
+}
+
+/// Where lanes are.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Place {
+    /// In their documents.
     lanes: Vec<LanePosition>,
+    /// Of their memories.
     positions: Vec<u64>,
 }
 
-impl Place {
-    fn of(carried: &Carried) -> Self {
-        Self {
-            lanes: carried.lanes.positions(),
-            positions: carried.state.positions().to_vec(),
-        }
-    }
+/// The name of a level's memory in the file.
+fn name(level: usize) -> String {
+    format!("level_{level}.rho")
 }
 
-/// The name of a memory in the file.
-fn name(scale: usize, level: usize) -> String {
-    format!("scale_{scale}.level_{level}.rho")
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::SplitKind;
+    use crate::tokenizer::TokenizerConfig;
+    use burn_dragon_core::DragonConfig;
+    use burn_dragon_train::streams::ScaleConfig;
+    use std::collections::BTreeMap;
+
+    /// Tokens that say where they are.
+    fn corpus(lengths: &[usize]) -> Corpus {
+        let starts = lengths.iter().scan(0, |end, length| {
+            *end += length;
+            Some(*end - length)
+        });
+        let total: usize = lengths.iter().sum();
+        let tokens = Tokens {
+            ids: (0..total as u32).collect(),
+            starts: starts.collect(),
+            bytes: total,
+        };
+        Corpus {
+            tokenizer: TokenizerConfig::default().train(&[]).unwrap(),
+            train: tokens.clone(),
+            validation: tokens,
+            split: SplitKind::OwnSource,
+        }
+    }
+
+    fn training(batch_size: usize, block_size: usize) -> TrainingConfig {
+        TrainingConfig {
+            batch_size,
+            block_size,
+            ..TrainingConfig::default()
+        }
+    }
+
+    fn dragon() -> Dragon {
+        let config = DragonConfig {
+            n_levels: 1,
+            d_model: 4,
+            n_heads: 1,
+            n_neurons: 8,
+            ..DragonConfig::tiny()
+        };
+        Dragon::new(&config, 1, &Device::flex()).unwrap()
+    }
+
+    fn ids(matrix: Tensor<2, Int>) -> Vec<Vec<i32>> {
+        let width = matrix.dims()[1];
+        let ids: Vec<i32> = matrix.into_data().convert::<i32>().try_to_vec().unwrap();
+        ids.chunks(width).map(<[i32]>::to_vec).collect()
+    }
+
+    #[test]
+    fn a_mixture_reads_every_token_of_an_epoch_once_with_as_many_in_every_step() {
+        let lengths = [100, 33, 57, 20, 1, 91, 64, 10];
+        let corpus = corpus(&lengths);
+        let streams = StreamConfig {
+            scales: [(8, 3), (16, 2), (32, 1)]
+                .map(|(block_size, weight)| ScaleConfig { block_size, weight })
+                .to_vec(),
+            ..StreamConfig::default()
+        };
+        let plan = StreamPlan::new(&streams, &training(4, 16), &corpus, WindowStart::Anywhere).unwrap();
+        let mut carried = plan.start(&dragon());
+        let mut read = BTreeMap::new();
+        let steps = 40;
+        for step in 0..steps {
+            let batch = plan
+                .batch(step, &corpus.train, &mut carried, &Device::flex())
+                .unwrap();
+            let [window] = &batch.windows[..] else { panic!() };
+            assert_eq!(window.inputs.dims().iter().product::<usize>(), 64);
+            assert_eq!(window.inputs.dims()[0], batch.lanes.len());
+            let rows = ids(window.inputs.clone())
+                .into_iter()
+                .zip(ids(window.targets.clone()));
+            for (input, target) in rows.flat_map(|(inputs, targets)| inputs.into_iter().zip(targets)) {
+                assert_eq!(target, input + 1);
+                *read.entry(input).or_insert(0) += 1;
+            }
+        }
+        // Lanes are at most one document apart from the same share of the row of all epochs.
+        let epochs = steps as usize * 64 / plan.tokens_per_epoch();
+        assert_eq!(read.len(), plan.tokens_per_epoch());
+        assert!(
+            read.values()
+                .all(|&times| times + 2 >= epochs && times <= epochs + 3),
+            "{read:?}"
+        );
+        assert_eq!(plan.memories(), 8);
+    }
+
+    #[test]
+    fn lanes_that_do_not_persist_begin_with_nothing_and_read_on_within_a_step() {
+        let corpus = corpus(&[400, 300]);
+        let streams = StreamConfig {
+            persistent: 0.5,
+            unroll: 3,
+            backprop: 1,
+            ..StreamConfig::default()
+        };
+        let plan = StreamPlan::new(&streams, &training(4, 8), &corpus, WindowStart::Anywhere).unwrap();
+        let mut carried = plan.start(&dragon());
+        for step in 0..5 {
+            let batch = plan
+                .batch(step, &corpus.train, &mut carried, &Device::flex())
+                .unwrap();
+            assert_eq!(batch.lanes, [0, 1, 2, 3]);
+            let rows: Vec<_> = batch
+                .windows
+                .iter()
+                .map(|window| ids(window.inputs.clone()))
+                .collect();
+            for (place, window) in batch.windows.iter().enumerate() {
+                for lane in 0..4 {
+                    let begins = window.resets.of_lane(lane).first() == Some(&0);
+                    assert_eq!(
+                        begins,
+                        place == 0 && (lane > 1 || step == 0),
+                        "{step} {place} {lane}"
+                    );
+                    if place > 0 {
+                        assert_eq!(rows[place][lane][0], rows[place - 1][lane][7] + 1);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_that_persist_go_on_from_step_to_step() {
+        let corpus = corpus(&[400, 300]);
+        let plan = StreamPlan::new(
+            &StreamConfig::default(),
+            &training(2, 8),
+            &corpus,
+            WindowStart::Anywhere,
+        )
+        .unwrap();
+        let mut carried = plan.start(&dragon());
+        let mut last: Option<Vec<Vec<i32>>> = None;
+        for step in 0..20 {
+            let batch = plan
+                .batch(step, &corpus.train, &mut carried, &Device::flex())
+                .unwrap();
+            let rows = ids(batch.windows[0].inputs.clone());
+            if let Some(last) = last {
+                for (row, last) in rows.iter().zip(last) {
+                    assert_eq!(row[0], last[7] + 1);
+                }
+            }
+            last = Some(rows);
+        }
+    }
 }

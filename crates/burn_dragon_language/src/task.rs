@@ -1,10 +1,10 @@
 //! Language modelling as the trainer sees it.
 
 use crate::config::LanguageConfig;
-use crate::data::{Corpus, WindowPlan};
+use crate::data::{Corpus, Tokens, WindowPlan};
 use crate::error::LanguageError;
 use crate::evaluate::{
-    Evaluator, LanguageEvaluation, Memory, WindowReading, inputs_and_targets, recall_lines,
+    Evaluator, LanguageEvaluation, Memory, StreamEvaluation, WindowReading, inputs_and_targets, recall_lines,
 };
 use crate::generate::Generator;
 use crate::streams::{Batch, StreamPlan, Streams, Window};
@@ -32,11 +32,40 @@ pub struct LanguageTask {
     config: LanguageConfig,
     model_config: DragonConfig,
     corpus: Corpus,
-    train_windows: WindowPlan,
+    course: Course,
     validation_windows: WindowPlan,
-    streams: Option<StreamPlan>,
     probes: Option<Probes>,
     device: Device,
+}
+
+/// What is read, step by step.
+#[derive(Debug)]
+enum Course {
+    /// Windows that each begin with an empty memory.
+    Windows(WindowPlan),
+    /// Documents on lanes, whose memory goes on.
+    Streams(StreamPlan),
+}
+
+impl Course {
+    fn new(config: &LanguageConfig, corpus: &Corpus) -> Result<Self, LanguageError> {
+        let (training, windows) = (&config.training, config.dataset.windows);
+        if let Some(streams) = &training.streams {
+            return Ok(Self::Streams(StreamPlan::new(
+                streams, training, corpus, windows,
+            )?));
+        }
+        let plan = WindowPlan::new(&corpus.train, training.block_size, windows)?;
+        let run = windows_of_a_run(config, &plan);
+        Ok(Self::Windows(plan.for_run(run)))
+    }
+
+    fn streams(&self) -> Option<&StreamPlan> {
+        match self {
+            Self::Windows(_) => None,
+            Self::Streams(plan) => Some(plan),
+        }
+    }
 }
 
 /// The recall probe in two sizes.
@@ -72,17 +101,9 @@ impl LanguageTask {
         let quick = source.recall_probe(PROBE_TALES)?;
         let probes = quick.zip(source.recall_probe(usize::MAX)?);
         let probes = probes.map(|(quick, full)| Probes { quick, full });
-        let train_windows = WindowPlan::new(&corpus.train, block, config.dataset.windows)?;
-        let run = windows_of_a_run(config, &train_windows);
-        let streams = config
-            .training
-            .streams
-            .as_ref()
-            .map(|streams| StreamPlan::new(streams, &config.training, &corpus, config.dataset.windows));
         Ok(Self {
-            train_windows: train_windows.for_run(run),
+            course: Course::new(config, &corpus)?,
             validation_windows: WindowPlan::new(&corpus.validation, block, config.dataset.windows)?,
-            streams: streams.transpose()?,
             config: config.clone(),
             model_config,
             corpus,
@@ -140,16 +161,33 @@ impl LanguageTask {
         Ok(evaluation)
     }
 
-    /// Held-out documents read window by window, as a model that learnt from streams is used.
-    fn carried_bits_per_byte(&self, dragon: &Dragon) -> Result<f64, LanguageError> {
+    /// Held-out documents read with carried memory: all of them, or the first so many windows' worth.
+    fn carried(&self, dragon: &Dragon, windows: Option<usize>) -> Result<StreamEvaluation, LanguageError> {
+        let block_size = self.config.training.block_size;
         let reading = WindowReading {
             memory: Memory::Carried,
-            block_size: self.config.training.block_size,
+            block_size,
         };
-        let read = self
-            .evaluator()
-            .streams(dragon, &self.corpus.validation, reading)?;
-        Ok(read.bits_per_byte)
+        let held_out = &self.corpus.validation;
+        let sample = windows.map(|windows| self.leading(held_out, windows * block_size + 1));
+        self.evaluator()
+            .streams(dragon, sample.as_ref().unwrap_or(held_out), reading)
+    }
+
+    /// The first so many tokens of some documents.
+    fn leading(&self, tokens: &Tokens, count: usize) -> Tokens {
+        let ids = &tokens.ids[..count.min(tokens.len())];
+        let bytes = ids.iter().map(|&id| self.corpus.tokenizer.byte_len(id));
+        Tokens {
+            starts: tokens
+                .starts
+                .iter()
+                .copied()
+                .filter(|start| *start < ids.len())
+                .collect(),
+            bytes: bytes.sum(),
+            ids: ids.to_vec(),
+        }
     }
 
     fn evaluator(&self) -> Evaluator<'_> {
@@ -170,22 +208,27 @@ impl Task for LanguageTask {
     }
 
     fn carry(&self, model: &Dragon) -> Result<Self::Carry, TrainError> {
-        Ok(self.streams.as_ref().map(|plan| plan.start(model)))
+        Ok(self.course.streams().map(|plan| plan.start(model)))
     }
 
     fn batch(&self, step: u64, micro: u32, carry: &mut Self::Carry) -> Result<Batch, TrainError> {
         let training = &self.config.training;
         let index = step * u64::from(training.accumulate) + u64::from(micro);
-        if let (Some(plan), Some(streams)) = (&self.streams, carry) {
-            return Ok(plan.batch(index, &self.corpus.train, streams, &self.device));
-        }
-        let first = index * training.batch_size as u64;
-        let windows = (0..training.batch_size as u64)
-            .map(|lane| self.train_windows.window(training.seed, first + lane));
         let ids = &self.corpus.train.ids;
-        let rows: Vec<&[u32]> = windows.map(|window| &ids[window]).collect();
-        let (inputs, targets) = inputs_and_targets(&rows, &self.device);
-        Ok(Batch::of_window(inputs, targets))
+        match (&self.course, carry) {
+            (Course::Streams(plan), Some(streams)) => plan
+                .batch(index, &self.corpus.train, streams, &self.device)
+                .map_err(TrainError::task),
+            (Course::Windows(plan), _) => {
+                let first = index * training.batch_size as u64;
+                let windows =
+                    (0..training.batch_size as u64).map(|lane| plan.window(training.seed, first + lane));
+                let rows: Vec<&[u32]> = windows.map(|window| &ids[window]).collect();
+                let (inputs, targets) = inputs_and_targets(&rows, &self.device);
+                Ok(Batch::of_window(inputs, targets))
+            }
+            (Course::Streams(_), None) => unreachable!("a task on streams carries them from the start"),
+        }
     }
 
     fn loss(
@@ -208,7 +251,7 @@ impl Task for LanguageTask {
             seed: context.dropout_seed,
             training: &self.config.training,
         };
-        let value = match (&self.streams, carry) {
+        let value = match (self.course.streams(), carry) {
             (Some(plan), Some(streams)) => reader.streams(plan.window(), batch, streams)?,
             _ => reader.windows(batch),
         };
@@ -232,18 +275,19 @@ impl Task for LanguageTask {
             metrics.insert("recall_chance".into(), recall.overall.chance);
             notes = recall_lines(recall);
         }
-        if let (Some(_), Scope::Full) = (&self.streams, scope) {
-            let bits = self.carried_bits_per_byte(model).map_err(TrainError::task)?;
-            metrics.insert("carried_bits_per_byte".into(), bits);
+        let mut loss = figures.loss;
+        if self.course.streams().is_some() {
+            // Judged as it reads. What it knows without memory is a figure beside it.
+            let carried = self.carried(model, windows).map_err(TrainError::task)?;
+            let reset = metrics.insert("bits_per_byte".into(), carried.bits_per_byte);
+            metrics.insert("reset_bits_per_byte".into(), reset.unwrap_or(f64::NAN));
+            loss = carried.loss;
             notes.push(format!(
-                "with memory carried over whole documents: {bits:.3} bits per byte"
+                "memory carried: {:.3} bits per byte; emptied before every window: {:.3}",
+                carried.bits_per_byte, figures.bits_per_byte
             ));
         }
-        Ok(Evaluation {
-            loss: figures.loss,
-            metrics,
-            notes,
-        })
+        Ok(Evaluation { loss, metrics, notes })
     }
 
     fn sample(&self, model: &Dragon, _step: u64) -> Result<Option<String>, TrainError> {
@@ -258,37 +302,47 @@ impl Task for LanguageTask {
 
     fn units_per_batch(&self) -> u64 {
         let learning = self
-            .streams
-            .as_ref()
+            .course
+            .streams()
             .map_or(1, |plan| plan.window().backprop_steps());
         (self.config.training.batch_size * self.config.training.block_size * learning) as u64
     }
 
     fn units_per_epoch(&self) -> u64 {
-        match &self.streams {
-            Some(plan) => plan.tokens_per_epoch() as u64,
-            None => self.train_windows.windows_per_epoch() as u64 * self.config.training.block_size as u64,
+        match &self.course {
+            Course::Streams(plan) => plan.tokens_per_epoch() as u64,
+            Course::Windows(plan) => plan.windows_per_epoch() as u64 * self.config.training.block_size as u64,
         }
     }
 
     fn flops_per_unit(&self) -> u64 {
-        self.model_config
-            .cost()
-            .training_flops_per_token(self.config.training.block_size)
+        let (cost, block) = (self.model_config.cost(), self.config.training.block_size);
+        let unlearnt = self.course.streams().map_or(0, |plan| {
+            let window = plan.window();
+            cost.forward_flops_per_token(block) * window.detach_prefix_steps() as u64
+                / window.backprop_steps() as u64
+        });
+        cost.training_flops_per_token(block) + unlearnt
     }
 
     fn bytes_per_step(&self) -> u64 {
         let (cost, training) = (self.model_config.cost(), &self.config.training);
-        let window = if self.device.clone().inner() == Device::flex() {
-            cost.training_bytes(training.batch_size, training.block_size)
-        } else {
-            cost.training_bytes_unfused(training.batch_size, training.block_size)
+        let on_processor = self.device.clone().inner() == Device::flex();
+        let window = |(tokens, lanes)| {
+            if on_processor {
+                cost.training_bytes(lanes, tokens)
+            } else {
+                cost.training_bytes_unfused(lanes, tokens)
+            }
         };
-        let Some(plan) = &self.streams else {
-            return window;
+        let Some(plan) = self.course.streams() else {
+            return window((training.block_size, training.batch_size));
         };
         let learning = plan.window().backprop_steps();
-        window * learning as u64 + cost.carried_bytes(plan.most_lanes(), learning)
+        let step = |(tokens, lanes)| {
+            window((tokens, lanes)) * learning as u64 + cost.carried_bytes(plan.memories(), lanes, learning)
+        };
+        plan.shapes().map(step).max().unwrap_or(0)
     }
 
     fn derived(&self) -> Option<(&'static str, f64)> {
@@ -374,7 +428,7 @@ impl Reader<'_> {
         batch: Batch,
         streams: &mut Streams,
     ) -> Result<Tensor<1>, TrainError> {
-        let mut state = streams.take(batch.scale);
+        let mut state = streams.take(&batch.lanes).map_err(TrainError::task)?;
         let mut losses = Vec::with_capacity(window.backprop_steps());
         for (place, read) in batch.windows.into_iter().enumerate() {
             let pass = self.pass(place, &read);
@@ -395,7 +449,9 @@ impl Reader<'_> {
             losses.push(cross_entropy(logits, read.targets));
             state = after;
         }
-        streams.put_back(batch.scale, state.inner());
+        streams
+            .put_back(&batch.lanes, state.inner())
+            .map_err(TrainError::task)?;
         Ok(Tensor::cat(losses, 0).mean())
     }
 

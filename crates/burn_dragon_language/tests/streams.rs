@@ -156,7 +156,7 @@ fn what_was_saved_goes_on_bit_for_bit_and_foreign_streams_are_refused() {
         ..StreamConfig::default()
     };
     let lengths = [30, 2, 1, 90, 41, 17];
-    let (task, model) = task(streams, &lengths);
+    let (task, model) = task(streams.clone(), &lengths);
     let mut carry = task.carry(&model).unwrap();
     losses_of(&task, &model, &mut carry, 0..7);
     let folder = tempfile::tempdir().unwrap();
@@ -166,39 +166,46 @@ fn what_was_saved_goes_on_bit_for_bit_and_foreign_streams_are_refused() {
     task.restore_carry(&model, &mut again, folder.path()).unwrap();
     assert_eq!(losses_of(&task, &model, &mut again, 7..20), on);
 
-    for (other, what) in [
-        (in_order(), "window lengths"),
+    let refused = |streams, lengths: &[usize], folder: &Path| {
+        let (task, model) = self::task(streams, lengths);
+        let mut carry = task.carry(&model).unwrap();
+        let error = task.restore_carry(&model, &mut carry, folder);
+        error.unwrap_err().to_string()
+    };
+    let here = folder.path();
+    for (other, lengths, what) in [
         (
             StreamConfig {
-                scales: [(4, 1), (16, 2)]
-                    .map(|(block_size, weight)| ScaleConfig { block_size, weight })
-                    .to_vec(),
-                ..StreamConfig::default()
+                order: DocumentOrder::InOrder,
+                ..streams.clone()
             },
+            &lengths[..],
+            "order",
+        ),
+        (
+            StreamConfig {
+                persistent: 1.0,
+                ..streams.clone()
+            },
+            &lengths,
             "lanes",
         ),
+        (
+            StreamConfig {
+                scales: Vec::new(),
+                ..streams.clone()
+            },
+            &lengths,
+            "lanes",
+        ),
+        (streams.clone(), &lengths[1..], "corpus"),
     ] {
-        let (task, model) = self::task(other, &lengths);
-        let mut carry = task.carry(&model).unwrap();
-        let error = task
-            .restore_carry(&model, &mut carry, folder.path())
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains(what), "{error}");
+        let error = refused(other, lengths, here);
+        assert!(error.contains("streams.bpk") && error.contains(what), "{error}");
     }
-    let (task, model) = self::task(
-        StreamConfig {
-            persistent: 0.5,
-            ..StreamConfig::default()
-        },
-        &[30, 2, 1, 90, 41],
-    );
-    let mut carry = task.carry(&model).unwrap();
-    task.batch(0, 0, &mut carry).unwrap();
-    let error = task
-        .restore_carry(&model, &mut carry, Path::new("nowhere"))
-        .unwrap_err();
-    assert!(error.to_string().contains("streams.bpk"), "{error}");
+    std::fs::remove_file(here.join("streams.bpk")).unwrap();
+    let error = refused(streams, &lengths, here);
+    assert!(error.contains("streams.bpk"), "{error}");
 }
 
 #[test]
@@ -222,23 +229,35 @@ fn windows_that_only_fill_the_memory_have_no_say_in_the_loss_but_are_remembered(
 }
 
 #[test]
-fn every_step_of_a_mixture_has_as_many_tokens_and_gradients() {
-    let streams = StreamConfig {
-        scales: [(8, 1), (16, 1), (32, 1)]
-            .map(|(block_size, weight)| ScaleConfig { block_size, weight })
-            .to_vec(),
-        ..StreamConfig::default()
-    };
-    let (task, model) = task(streams, &[100, 40, 40, 77, 3]);
-    let mut carry = task.carry(&model).unwrap();
-    for step in 0..6 {
-        let batch = task.batch(step, 0, &mut carry).unwrap();
+fn windows_that_learn_together_have_the_gradients_of_one_long_window() {
+    let lengths = [49, 49];
+    let gradients = |block_size, windows| {
+        let streams = StreamConfig {
+            unroll: windows,
+            backprop: windows,
+            ..in_order()
+        };
+        let mut config = config(streams);
+        config.training.block_size = block_size;
+        let device = Device::flex().autodiff();
+        let task = LanguageTask::with_corpus(&config, corpus(&lengths), &device).unwrap();
+        let model = task.new_model().unwrap();
+        let mut carry = task.carry(&model).unwrap();
+        let batch = task.batch(0, 0, &mut carry).unwrap();
         let loss = task.loss(&model, batch, &mut carry, CONTEXT).unwrap();
-        assert!(loss.metrics["x_density"] > 0.0);
         let gradients = loss.value.backward();
-        assert!(model.decoder_x.val().grad(&gradients).is_some());
-    }
-    assert_eq!(task.units_per_batch(), 32);
+        let of =
+            |gradient: Option<Tensor<3>>| -> Vec<f32> { gradient.unwrap().into_data().try_to_vec().unwrap() };
+        [
+            of(model.decoder_x.val().grad(&gradients)),
+            of(model.decoder_y.val().grad(&gradients)),
+        ]
+        .concat()
+    };
+    let (whole, together) = (gradients(48, 1), gradients(16, 3));
+    let largest = whole.iter().fold(0.0f32, |most, g| most.max(g.abs()));
+    let apart = whole.iter().zip(&together).map(|(a, b)| (a - b).abs());
+    assert!(apart.fold(0.0, f32::max) < 1e-4 * largest);
 }
 
 #[test]

@@ -75,6 +75,9 @@ impl DocumentCursor {
     }
 
     /// Empties memory within a document too, after every so many of its inputs; `None`: at documents alone.
+    ///
+    /// Shards are staggered: shard `k` of `n` counts from `k / n` of the context at a document's start, so that lanes
+    /// which begin documents together do not empty their memories together, and memories of every age are in a batch.
     pub fn with_max_context(self, max_context: Option<NonZeroUsize>) -> Self {
         Self { max_context, ..self }
     }
@@ -95,13 +98,15 @@ impl DocumentCursor {
     /// The next span, of at most `longest` inputs.
     fn next_span(&mut self, longest: usize) -> Span {
         let piece = self.documents.piece(self.walk.item());
-        let in_context = self.max_context.map_or(self.offset, |max| self.offset % max);
-        let context = self.max_context.map_or(usize::MAX, NonZeroUsize::get);
+        let (in_context, context) = match self.max_context {
+            None => (self.offset, usize::MAX),
+            Some(max) => ((self.offset + self.stagger(max)) % max, max.get()),
+        };
         let span = Span {
             document: piece.document,
             start: piece.start + self.offset,
             len: longest.min(piece.inputs - self.offset).min(context - in_context),
-            begins: in_context == 0,
+            begins: self.offset == 0 || in_context == 0,
         };
         self.offset += span.len;
         if self.offset == piece.inputs {
@@ -109,6 +114,12 @@ impl DocumentCursor {
             self.walk.advance();
         }
         span
+    }
+
+    /// Where in a context each document begins.
+    fn stagger(&self, max: NonZeroUsize) -> usize {
+        let shard = self.walk.shard();
+        (max.get() as u128 * shard.index() as u128 / shard.count() as u128) as usize
     }
 
     /// The documents it reads.

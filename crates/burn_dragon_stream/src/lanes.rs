@@ -110,7 +110,8 @@ impl Lanes {
         Ok(Self { cursors })
     }
 
-    /// Empties memory within a document too, after every so many of its inputs; `None`: at documents alone.
+    /// Empties memory within a document too, after every so many of its inputs, lane after lane; `None`: at documents
+    /// alone. See [`DocumentCursor::with_max_context`].
     pub fn with_max_context(self, max_context: Option<NonZeroUsize>) -> Self {
         let cursors = self.cursors.into_iter();
         let cursors = cursors

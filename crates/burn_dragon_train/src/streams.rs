@@ -85,7 +85,8 @@ impl StreamConfig {
 
     /// Lanes of so many whose memory goes on, at least one.
     pub fn persistent_lanes(&self, lanes: usize) -> usize {
-        ((self.persistent * lanes as f64) as usize).clamp(1, lanes)
+        // A share that was written in decimals means whole lanes where it comes close to them.
+        ((self.persistent * lanes as f64 + 1e-9) as usize).clamp(1, lanes)
     }
 
     /// Refuses what no stream can be; a window of every lane has `tokens` tokens together.
@@ -194,5 +195,10 @@ mod tests {
             ..StreamConfig::default()
         };
         assert_eq!([1, 2, 8].map(|lanes| config.persistent_lanes(lanes)), [1, 1, 4]);
+        let config = StreamConfig {
+            persistent: 0.29,
+            ..config
+        };
+        assert_eq!(config.persistent_lanes(100), 29);
     }
 }

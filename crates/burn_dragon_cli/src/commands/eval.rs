@@ -92,13 +92,11 @@ fn block_size(args: &EvalArgs, model: &LanguageModel) -> usize {
         .unwrap_or(256)
 }
 
-/// Reads documents side by side, as many as have room for their memories.
-fn evaluator(model: &LanguageModel, most: usize) -> Evaluator<'_> {
-    const ROOM: u64 = 1 << 30;
-    let bytes = model.dragon.config().cost().state_bytes().max(1);
+/// Reads at most so many documents side by side.
+fn evaluator(model: &LanguageModel, batch_size: usize) -> Evaluator<'_> {
     Evaluator {
         tokenizer: &*model.tokenizer,
-        batch_size: usize::try_from(ROOM / bytes).unwrap_or(most).clamp(1, most),
+        batch_size,
     }
 }
 
@@ -193,11 +191,7 @@ fn on_text(
     let block_size = block_size.or(trained).unwrap_or(256).min(longest);
     let plan = WindowPlan::new(&tokens, block_size, WindowStart::Anywhere)
         .context("cannot cut the text in windows")?;
-    let evaluator = Evaluator {
-        tokenizer: &*model.tokenizer,
-        batch_size: 4,
-    };
-    Ok(evaluator.text(&model.dragon, &tokens, &plan, None)?)
+    Ok(evaluator(model, 4).text(&model.dragon, &tokens, &plan, None)?)
 }
 
 /// The documents of a text file, folder or pattern.

@@ -305,7 +305,7 @@ fn summary(run: &RunFolder, outcome: &Outcome) -> serde_json::Value {
         "val_bits_per_byte": metric("bits_per_byte"),
         "tokens_per_second": outcome.units_per_second,
         "seconds": outcome.seconds,
-        "val_bits_per_byte_carried": metric("carried_bits_per_byte"),
+        "val_bits_per_byte_reset": metric("reset_bits_per_byte"),
         "recall_accuracy": metric("recall_accuracy"),
         "recall_chance": metric("recall_chance"),
         "x_density": metric("x_density"),

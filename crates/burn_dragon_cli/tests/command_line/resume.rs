@@ -105,7 +105,6 @@ fn sigterm_saves_and_a_resumed_run_is_the_uninterrupted_one_bit_for_bit() {
     assert_eq!(info["resumed_at"][0]["step"], stopped);
 }
 
-/// `nohup` and the `&` of a script start a program with signals ignored.
 #[test]
 fn a_run_on_streams_that_was_killed_goes_on_with_its_memory_bit_for_bit() {
     let streams = [
@@ -130,6 +129,7 @@ fn a_run_on_streams_that_was_killed_goes_on_with_its_memory_bit_for_bit() {
     assert_same_run(&whole, &run, STEPS);
 }
 
+/// `nohup` and the `&` of a script start a program with signals ignored.
 #[cfg(unix)]
 #[test]
 fn a_run_that_was_started_with_signals_ignored_trains_and_stops_like_any_other() {

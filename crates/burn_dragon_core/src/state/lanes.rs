@@ -56,6 +56,31 @@ impl DragonState {
         })
     }
 
+    /// The same lanes, but those named have the memory and the position of `others`, one each, in this order.
+    ///
+    /// # Errors
+    /// If there is no such lane, if not as many are named as `others` has, or if these are of another form.
+    pub fn replace_lanes(self, lanes: &[usize], others: Self) -> Result<Self, StateError> {
+        self.check_lanes(lanes)?;
+        if lanes.len() != others.lanes() {
+            return Err(StateError::Lanes {
+                state: others.lanes(),
+                tokens: lanes.len(),
+            });
+        }
+        if lanes.iter().copied().eq(0..self.lanes()) {
+            return Ok(others);
+        }
+        let count = self.lanes();
+        let both = Self::merge(vec![self, others])?;
+        let mut chosen: Vec<usize> = (0..count).collect();
+        lanes
+            .iter()
+            .enumerate()
+            .for_each(|(index, &lane)| chosen[lane] = count + index);
+        both.select_lanes(&chosen)
+    }
+
     /// The lanes of all states side by side, in their order.
     ///
     /// # Errors

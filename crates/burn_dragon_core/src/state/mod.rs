@@ -58,6 +58,11 @@ impl DragonState {
         &self.positions
     }
 
+    /// Takes the state out; a state of nothing is left, which no model accepts.
+    pub fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::from_parts(Vec::new(), Vec::new()))
+    }
+
     /// Number of streams.
     pub fn lanes(&self) -> usize {
         self.positions.len()

@@ -128,6 +128,7 @@ pub fn level_with_activity(input: LevelInput) -> LevelOutput {
 fn check(input: &LevelInput) {
     let [lanes, _, tokens, _] = input.v.dims();
     let [heads, width, neurons] = input.weights.decoder_x().dims();
+    assert!(tokens > 0, "level: no token");
     input.retention.check("level", lanes, heads, tokens);
     crate::assert_shape("level", "v", input.v.dims(), [lanes, 1, tokens, width]);
     let tables = input.rotation.cos.dims()[0];

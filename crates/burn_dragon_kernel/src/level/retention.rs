@@ -126,7 +126,8 @@ impl Powers {
 /// `exp(-slope k)`, or nothing where that is less than 2^-80, which no norm shows and some processors are slow with.
 fn power(slope: f64, k: usize) -> f32 {
     const LEAST: f64 = 1.0 / (1u128 << 80) as f64;
-    let power = (-slope * k as f64).exp();
+    // Of an infinite slope the first power would be no number.
+    let power = if k == 0 { 1.0 } else { (-slope * k as f64).exp() };
     if power < LEAST { 0.0 } else { power as f32 }
 }
 

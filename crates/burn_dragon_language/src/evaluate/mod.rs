@@ -49,6 +49,16 @@ pub struct Evaluator<'a> {
 }
 
 impl Evaluator<'_> {
+    /// Documents that are read side by side: as many as a batch has, where there is room for their memories.
+    fn side_by_side(&self, dragon: &Dragon) -> usize {
+        const ROOM: u64 = 1 << 30;
+        let room = ROOM / dragon.config().cost().state_bytes().max(1);
+        usize::try_from(room)
+            .unwrap_or(usize::MAX)
+            .min(self.batch_size)
+            .max(1)
+    }
+
     /// Loss, bits per byte and density over all windows of `tokens`, or over at most `windows` of them.
     ///
     /// # Errors

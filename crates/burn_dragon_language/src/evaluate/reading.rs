@@ -182,7 +182,7 @@ impl<'a> Lanes<'a> {
     fn keep(&mut self, lanes: usize) {
         if lanes < self.elder.lanes() {
             for state in std::iter::once(&mut self.elder).chain(&mut self.younger) {
-                let (rho, mut positions) = take(state).into_parts();
+                let (rho, mut positions) = state.take().into_parts();
                 positions.truncate(lanes);
                 let rho = rho.into_iter().map(|rho| rho.narrow(0, 0, lanes)).collect();
                 *state = DragonState::from_parts(rho, positions);
@@ -230,15 +230,10 @@ fn advance(
     tokens: Tensor<2, Int>,
 ) -> Result<Tensor<3>, LanguageError> {
     let (logits, next) = dragon
-        .forward_with_state(tokens, take(state))
+        .forward_with_state(tokens, state.take())
         .map_err(DecoderError::from)?;
     *state = next;
     Ok(logits)
-}
-
-/// The state, moved out, so that nobody else holds its memory.
-fn take(state: &mut DragonState) -> DragonState {
-    std::mem::replace(state, DragonState::from_parts(Vec::new(), Vec::new()))
 }
 
 #[cfg(test)]

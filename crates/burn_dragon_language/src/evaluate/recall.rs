@@ -80,7 +80,7 @@ impl Evaluator<'_> {
         let mut order: Vec<usize> = (0..questions.len()).collect();
         order.sort_by_key(|&case| Reverse(questions[case].ids.len())); // those of like length share a batch
         let mut guesses: Vec<Vec<i32>> = vec![Vec::new(); questions.len()];
-        for batch in order.chunks(self.batch_size.max(1)) {
+        for batch in order.chunks(self.side_by_side(dragon)) {
             let documents: Vec<&[u32]> = batch.iter().map(|&case| &questions[case].ids[..]).collect();
             reading.read(dragon, &documents, |window| {
                 for (&case, window) in batch.iter().zip(window.likeliest()) {

@@ -68,7 +68,7 @@ impl Evaluator<'_> {
         }
         documents.sort_by_key(|ids| Reverse(ids.len())); // documents of like length end together
         let mut sums = Vec::new();
-        for documents in documents.chunks(self.batch_size.max(1)) {
+        for documents in documents.chunks(self.side_by_side(dragon)) {
             reading.read(dragon, documents, |window| {
                 let ranges: Vec<_> = (0..window.documents.len())
                     .map(|lane| window.positions(lane))
