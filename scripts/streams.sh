@@ -47,10 +47,20 @@ keep() { # FILE ARGUMENTS...
     mv "$file.part" "$file"
 }
 
+# Refuses what was made with other settings before.
+same() { # FILE SETTINGS
+    if [ -e "$1" ] && [ "$(cat "$1")" != "$2" ]; then
+        printf '%s\nis of other settings; remove what belongs to it, or use another DRAGON_STREAMS_DIR:\n%s\n%s\n' "$1" "$(cat "$1")" "$2" >&2
+        exit 1
+    fi
+    printf '%s\n' "$2" >"$1"
+}
+
 # Trains runs/NAME with the settings of CONFIG, or goes on with it.
 train() { # NAME CONFIG STEPS SETTINGS...
     local run="$home/runs/$1" config="config/language/$2" steps=$3
     shift 3
+    same "$run.settings" "$(cat config/language/base.toml "$config" | sha256sum | cut -c1-16) $steps $*"
     if [ -e "$run/checkpoint/last" ]; then
         keep "$run.json" train --resume "$run"
     elif [ ! -e "$run.json" ]; then
@@ -63,6 +73,7 @@ train() { # NAME CONFIG STEPS SETTINGS...
 evaluate() { # FIGURES NAME ARGUMENTS...
     local figures=$1 name=$2
     shift 2
+    same "$home/figures/$figures.settings" "$(cat "$home/runs/$name.settings") $*"
     keep "$home/figures/$figures.json" eval "$home/runs/$name" "$@"
 }
 

@@ -224,6 +224,9 @@ impl StateFile {
     }
 }
 
+/// The last position: from there on f64 does not tell a token from the next.
+const FARTHEST: u64 = 1 << 53;
+
 /// What the metadata says.
 struct Description {
     config: DragonConfig,
@@ -261,6 +264,15 @@ impl Description {
         if lanes == 0 || !lanes.is_multiple_of(groups) {
             let reason = format!("{lanes} lanes are not a number of streams with {groups} memories each");
             return Err(corrupt(reason));
+        }
+        if let Some(far) = description
+            .positions
+            .iter()
+            .find(|position| **position > FARTHEST)
+        {
+            return Err(corrupt(format!(
+                "a lane is at position {far}, the farthest is {FARTHEST}"
+            )));
         }
         if description
             .info

@@ -263,6 +263,17 @@ fn other_shape() {
 }
 
 #[test]
+fn a_position_beyond_what_phases_tell_apart() {
+    let (_folder, path) = written();
+    let mut inside = TensorFile::read(&path).unwrap();
+    inside
+        .metadata
+        .insert("positions".into(), format!("[{}, {}]", u64::MAX, 0));
+    inside.write(&path).unwrap();
+    refused(read(&path), &["position", "18446744073709551615"]);
+}
+
+#[test]
 fn not_a_state_file() {
     let (_folder, path) = written();
     std::fs::write(&path, "Once upon a time there was a file.\n".repeat(20)).unwrap();

@@ -5,7 +5,7 @@
 use burn::tensor::Device;
 use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::api::{StateFile, StatePrecision};
-use burn_dragon_core::{Dragon, DragonConfig};
+use burn_dragon_core::{DecayConfig, Decoder, Dragon, DragonConfig};
 use burn_dragon_language::api::{
     ContextStrategy, Generation, GenerationConfig, Generator, LanguageError, Reading, Tokenizer,
     TokenizerConfig,
@@ -278,4 +278,25 @@ fn a_memory_of_another_model_tokenizer_or_number_of_streams_is_refused() {
         missing,
         Err(LanguageError::Checkpoint(CheckpointError::Io { .. }))
     ));
+}
+
+/// The decoder keeps what is left of a memory as a factor beside it; whoever takes the memory gets the product.
+#[test]
+fn invariant_10_a_memory_that_fades_goes_on_from_a_copy_up_to_one_rounding_of_each_entry() {
+    let config = DragonConfig {
+        decay: Some(DecayConfig::Standard { learnable: false }),
+        ..dragon(2).config().clone()
+    };
+    let dragon = Dragon::new(&config, 2, &Device::flex()).unwrap();
+    let mut on = Decoder::new(&dragon, 1);
+    text(300)
+        .into_iter()
+        .for_each(|token| drop(on.step(&[token]).unwrap().to_vec()));
+    let mut again = Decoder::from_state(&dragon, on.state()).unwrap();
+    for token in text(40) {
+        let (on, again) = (on.step(&[token]).unwrap(), again.step(&[token]).unwrap());
+        let largest = on.iter().fold(0.0f32, |most, logit| most.max(logit.abs()));
+        let apart = on.iter().zip(again).map(|(a, b)| (a - b).abs());
+        assert!(apart.fold(0.0, f32::max) <= 1e-5 * largest);
+    }
 }
