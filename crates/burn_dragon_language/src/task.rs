@@ -15,7 +15,7 @@ use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
 use burn_dragon_core::density::{Density, DensityProbe};
 use burn_dragon_core::loss::cross_entropy;
 use burn_dragon_core::seed::derive;
-use burn_dragon_core::{Dragon, DragonConfig, Pass, parameters};
+use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, Pass, Precision, parameters};
 use burn_dragon_stream::api::TbpttWindow;
 use burn_dragon_train::TrainError;
 use burn_dragon_train::settings::TrainingConfig;
@@ -96,6 +96,7 @@ impl LanguageTask {
     ) -> Result<Self, LanguageError> {
         let model_config = config.model.with_vocabulary(corpus.tokenizer.vocab_size())?;
         check_prompt(config, &corpus)?;
+        check_precision(config, &model_config)?;
         let block = config.training.block_size;
         let source = &config.dataset.source;
         let quick = source.recall_probe(PROBE_TALES)?;
@@ -476,6 +477,20 @@ fn windows_of_a_run(config: &LanguageConfig, plan: &WindowPlan) -> u64 {
     let of_steps = training.max_steps * u64::from(training.accumulate) * training.batch_size as u64;
     let of_epochs = |epochs: f64| (epochs * plan.windows_per_epoch() as f64).ceil() as u64;
     training.epochs.map_or(of_steps, of_epochs).max(1)
+}
+
+/// The gradient of a slope is a small difference of large sums, which bf16 does not resolve.
+fn check_precision(config: &LanguageConfig, model: &DragonConfig) -> Result<(), LanguageError> {
+    let learnt = model.decay.as_ref().is_some_and(DecayConfig::learnable);
+    if learnt && config.training.precision == Precision::Bf16 {
+        return Err(LanguageError::Config {
+            key: "training.precision",
+            reason:
+                "is bf16, in which the slopes of model.decay cannot be learnt: use f32, or learnable = false"
+                    .into(),
+        });
+    }
+    Ok(())
 }
 
 /// A prompt that cannot be continued would end a run at its first sample: better before its first step.

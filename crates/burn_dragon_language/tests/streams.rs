@@ -9,7 +9,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_core::loss::token_losses;
-use burn_dragon_core::{Dragon, DragonConfig};
+use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, Precision};
 use burn_dragon_language::config::LanguageConfig;
 use burn_dragon_language::data::{
     Corpus, DatasetConfig, SourceConfig, SplitKind, TextConfig, Tokens, WindowStart,
@@ -264,7 +264,7 @@ fn windows_that_learn_together_have_the_gradients_of_one_long_window() {
 fn streams_that_cannot_be_are_refused_before_a_step() {
     let device = Device::flex().autodiff();
     let refused = |streams, lengths: &[usize]| {
-        LanguageTask::with_corpus(&config(streams), corpus(lengths), &device)
+        LanguageTask::with_corpus(&self::config(streams), corpus(lengths), &device)
             .err()
             .unwrap()
             .to_string()
@@ -280,4 +280,9 @@ fn streams_that_cannot_be_are_refused_before_a_step() {
     };
     let text = refused(uneven, &[100]);
     assert!(text.contains("24") && text.contains("32"), "{text}");
+    let mut config = config(in_order());
+    config.model.decay = Some(DecayConfig::Standard { learnable: true });
+    config.training.precision = Precision::Bf16;
+    let error = LanguageTask::with_corpus(&config, corpus(&[100]), &device);
+    assert!(error.err().unwrap().to_string().contains("model.decay"));
 }

@@ -39,7 +39,7 @@ fn resets(seed: u64, case: &Case) -> Resets {
 }
 
 fn slopes(seed: u64, case: &Case, device: &Device) -> Tensor<1> {
-    let slope = |head: usize| [0.0f32, 0.003, 0.05, 0.2, 0.7][draw(seed, 20 + head as u64, 5)];
+    let slope = |head: usize| [0.0f32, 0.003, 0.05, 0.2, 0.7, 5.0, 100.0][draw(seed, 20 + head as u64, 7)];
     let slopes = TensorData::new((0..case.heads).map(slope).collect::<Vec<_>>(), [case.heads]);
     leaf(Tensor::from_data(slopes, device))
 }
