@@ -1,8 +1,9 @@
 //! A model in one self-describing file: weights, shape, tokenizer, where it came from.
 //!
 //! The weights are burnpack tensors under the project's names (`embed`, `decoder_x`, `decoder_y`, `encoder`,
-//! `lm_head`, and `decay` where it is learnt). The metadata holds `format` (`burn_dragon.model/1`), `config` (JSON), `info` (JSON) and, for language
-//! models, `tokenizer` (JSON as in `tokenizer.json`), beside the hash that [`TensorFile`] keeps.
+//! `lm_head`, and `decay` where it is learnt). The metadata holds `format` (`burn_dragon.model/1`), `config` (JSON),
+//! `info` (JSON) and, for language models, `tokenizer` (JSON as in `tokenizer.json`), beside the hash that
+//! [`TensorFile`] keeps.
 
 use crate::error::CheckpointError;
 use crate::tensors::TensorFile;

@@ -137,8 +137,8 @@ impl Cost<'_> {
     }
 
     /// Bytes that training on carried memory needs beside [`training_bytes`](Self::training_bytes), f32: the memory of
-    /// `lanes` lanes at rest, and of those that `read` the one after each of the windows that learn together, twice where
-    /// it passes gradients.
+    /// `lanes` lanes at rest, and of those that `read` the one after each of the windows that learn together, twice
+    /// where it passes gradients.
     pub fn carried_bytes(&self, lanes: usize, read: usize, windows: usize) -> u64 {
         let after = if windows > 1 { 2 * windows } else { 1 };
         self.state_bytes() * (lanes + read * after) as u64

@@ -292,7 +292,8 @@ impl<'a> Packed<'a> {
 }
 
 impl Streams {
-    /// The memory of some lanes, taken out if it is that of all; until it is [put back](Self::put_back) there may be none.
+    /// The memory of some lanes, taken out if it is that of all; until it is [put back](Self::put_back) there may be
+    /// none.
     pub(crate) fn take(&mut self, lanes: &[usize]) -> Result<DragonState, StateError> {
         if lanes.iter().copied().eq(0..self.state.lanes()) {
             return Ok(self.state.take());

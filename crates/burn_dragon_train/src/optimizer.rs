@@ -25,7 +25,8 @@ pub struct OptimizerConfig {
     pub beta_2: f64,
     /// What is added to the root of the second moment.
     pub eps: f64,
-    /// Decoupled weight decay of matrices; vectors, for which zero means nothing special, have none unless a group says so.
+    /// Decoupled weight decay of matrices; vectors, for which zero means nothing special, have none unless a group
+    /// says so.
     pub weight_decay: f64,
     /// Parameters that are treated otherwise; the last group that names a parameter counts.
     pub groups: Vec<ParameterGroup>,

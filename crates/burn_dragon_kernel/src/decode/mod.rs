@@ -9,9 +9,10 @@
 //! ```
 //!
 //! Exact in f32, and bound by the bytes that it touches, so it touches few. [`Weights`] holds a copy of the matrices in
-//! which a neuron is one contiguous row. Rows of `decoder_y` are read where x > 0, of `encoder` where y > 0, and those of
-//! the memory, read and written in one pass, where a pair of neurons has an active member. Where few neurons fire, most
-//! are ruled out by a copy of their row in single bytes, without changing a bit of the result (`screen.rs`).
+//! which a neuron is one contiguous row. Rows of `decoder_y` are read where x > 0, of `encoder` where y > 0, and
+//! those of the memory, read and written in one pass, where a pair of neurons has an active member. Where few neurons
+//! fire, most are ruled out by a copy of their row in single bytes, without changing a bit of the result
+//! (`screen.rs`).
 //!
 //! Decay touches no row either: a memory is its rows times a scale that falls with every token, of which the rows
 //! written are told, and which all rows take over once it is small.

@@ -8,8 +8,9 @@
 //! dv   = dx decoder_x^T + strict(q q^T)^T dr + q R  then  R += q^T dr
 //! ```
 //!
-//! `S` and `R` are `[N, D]`, and empty on either side of a reset; how they decay is in `retention.rs`. A stream of one window is the parallel form. What a token costs to read it, forward and in
-//! FLOPs a head: `T (N + D)` in one window, `C (N + D) + 4 N D` in windows of `C`.
+//! `S` and `R` are `[N, D]`, and empty on either side of a reset; how they decay is in `retention.rs`. A stream of
+//! one window is the parallel form. What a token costs to read it, forward and in FLOPs a head: `T (N + D)` in one
+//! window, `C (N + D) + 4 N D` in windows of `C`.
 
 use super::elementwise::{scale, scaled};
 use super::retention::{Before, Window, dot};

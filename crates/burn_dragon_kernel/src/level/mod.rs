@@ -8,8 +8,8 @@
 //! ```
 //!
 //! On the processor in f32 it runs as tiles that stay in cache, keeps nothing neuron-wide for the backward pass, and
-//! has its gradient written by hand (`cpu.rs`, `backward.rs`, `tracked.rs`); elsewhere it is the composition of the operations it
-//! is made of (`reference.rs`).
+//! has its gradient written by hand (`cpu.rs`, `backward.rs`, `tracked.rs`); elsewhere it is the composition of the
+//! operations it is made of (`reference.rs`).
 
 mod backward;
 mod chunked;

@@ -191,8 +191,8 @@ impl Head<'_> {
     /// The reads' and the values' part in the gradient of `ln lambda`, tokens counted from `origin`; in f64, for its
     /// terms are larger than their sum.
     ///
-    /// What was read is its norm, undone: what rounding left of dr along it, and along its mean, is then the same in both
-    /// sums.
+    /// What was read is its norm, undone: what rounding left of dr along it, and along its mean, is then the same in
+    /// both sums.
     pub(super) fn slope_terms(&self, read: &Read, dr: &[f32], dv: &[f32], origin: usize) -> f64 {
         let width = self.sizes.width;
         let place = |token: usize| token as f64 - origin as f64;

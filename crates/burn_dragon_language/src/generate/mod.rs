@@ -1,7 +1,7 @@
 //! Generation with carried state: constant memory and constant time per token, whatever the length.
 //!
-//! A text that was read is a [`Reading`]: a value, from which any number of texts can be [continued](Generator), that can
-//! be read further, and that can be kept as a file.
+//! A text that was read is a [`Reading`]: a value, from which any number of texts can be [continued](Generator), that
+//! can be read further, and that can be kept as a file.
 
 mod config;
 mod context;

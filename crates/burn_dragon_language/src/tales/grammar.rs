@@ -239,8 +239,8 @@ impl Outline {
         Self::of(&kinds, false, rng)
     }
 
-    /// The same with facts of one kind, so that nothing but the cue says which is meant; where `last_first`, the fact stated
-    /// last is recalled first, which makes the distance between the two the shortest there is.
+    /// The same with facts of one kind, so that nothing but the cue says which is meant; where `last_first`, the fact
+    /// stated last is recalled first, which makes the distance between the two the shortest there is.
     pub(super) fn alike(facts: usize, last_first: bool, rng: &mut Rng) -> Self {
         let kind = &KINDS[rng.below(KINDS.len())];
         Self::of(&vec![kind; facts], last_first, rng)

@@ -8,9 +8,9 @@
 //! *tan*: a model that gets them right has kept in mind who, what and where. The tales are the default corpus, and the
 //! recalled words are its measure ([`RecallProbe`]).
 //!
-//! There are about 5 x 10^7 different seedlings, more than 10^14 sprouts and more than 10^21 grown tales, so that what is
-//! generated in training or held out is practically always new; no training tale is ever a validation tale, whatever
-//! the seeds.
+//! There are about 5 x 10^7 different seedlings, more than 10^14 sprouts and more than 10^21 grown tales, so that
+//! what is generated in training or held out is practically always new; no training tale is ever a validation tale,
+//! whatever the seeds.
 
 mod filler;
 mod grammar;

@@ -1,7 +1,7 @@
 //! Facts that are asked about after a long stretch of weather.
 //!
-//! > Mira hid the red key under the mill. Rain fell over the hill. Stars shone over the lake all day. [...] Mist lay over
-//! > the town. Then Mira went to the mill for the red key.
+//! > Mira hid the red key under the mill. Rain fell over the hill. Stars shone over the lake all day. [...] Mist lay
+//! > over the town. Then Mira went to the mill for the red key.
 //!
 //! A document is a tale with nothing but filling between its facts and what recalls them; without filling it is a
 //! seedling, so that the skill of recalling can be found where it is easy and stretched from there.
@@ -30,7 +30,8 @@ pub struct NeedleConfig {
     pub train_bytes: usize,
     /// Number of held-out documents.
     pub validation_documents: usize,
-    /// Most facts of a document, 1 to 3: seedlings, sprouts and grown ones by their number of facts. Each number up to it is as likely as the others.
+    /// Most facts of a document, 1 to 3: seedlings, sprouts and grown ones by their number of facts. Each number up
+    /// to it is as likely as the others.
     pub facts: usize,
     /// Shortest and longest distance in bytes between where the first recalled word is stated and where it is recalled;
     /// every doubling between them is as likely as the others. What is shorter than a document can be is taken as short
@@ -39,8 +40,8 @@ pub struct NeedleConfig {
     /// Number of training documents that are seedlings, one fact recalled at once, before anything else may come: a
     /// curriculum, where windows are read in order.
     pub seedlings: u64,
-    /// Number of training documents before the longest distance may come: from the seedlings until then the longest grows,
-    /// each doubling in the same number of documents.
+    /// Number of training documents before the longest distance may come: from the seedlings until then the longest
+    /// grows, each doubling in the same number of documents.
     pub longest_from: u64,
 }
 
