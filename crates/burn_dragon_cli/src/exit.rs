@@ -105,6 +105,7 @@ fn language(error: &LanguageError) -> Option<u8> {
         | LanguageError::UnknownToken { .. }
         | LanguageError::EmptyPrompt
         | LanguageError::NothingNew { .. } => Some(2),
+        LanguageError::Training(error) => code(error),
         LanguageError::TokenizerFile { .. }
         | LanguageError::TokenizerInvalid { .. }
         | LanguageError::BadGzip { .. } => Some(3),

@@ -1,5 +1,8 @@
 //! The `dragon` command line: arguments as typed ([`args`]), a verb per file ([`commands`]), exit codes ([`exit`]).
 
+#[macro_use]
+mod show;
+
 pub mod args;
 pub mod commands;
 pub mod exit;

@@ -14,6 +14,7 @@ use burn_dragon_core::{Dragon, DragonState, Resets, StateError};
 use burn_dragon_stream::api::{
     Documents, LanePosition, Lanes, Order, Scale, ScaleMixup, ScaleStep, TbpttWindow,
 };
+use burn_dragon_train::TrainError;
 use burn_dragon_train::settings::TrainingConfig;
 use burn_dragon_train::streams::{DocumentOrder, StreamConfig};
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,7 @@ impl StreamPlan {
         corpus: &Corpus,
         windows: WindowStart,
     ) -> Result<Self, LanguageError> {
+        training.validate()?;
         let (window, tokens) = (streams.window()?, training.batch_size * training.block_size);
         let mixture = ScaleMixup::new(&scales(streams, training.block_size), tokens)?;
         let documents = Documents::from_starts(&corpus.train.starts, corpus.train.len())?;
@@ -334,21 +336,28 @@ impl Streams {
     /// Goes on from places and memories that were written.
     ///
     /// # Errors
-    /// If the file is missing or damaged, or belongs to another model or other streams; nothing has changed then.
-    pub fn restore(&mut self, dragon: &Dragon, folder: &Path) -> Result<(), CheckpointError> {
+    /// If the file is damaged, or the run was on other streams, or on none; nothing has changed then.
+    pub fn restore(&mut self, dragon: &Dragon, folder: &Path) -> Result<(), TrainError> {
         let path = folder.join(FILE);
+        if !path.exists() {
+            return Err(other_streams("not on independent windows, as the run was"));
+        }
         let refuse = |reason: String| CheckpointError::corrupt(&path, reason);
         let mut file = TensorFile::read(&path)?;
         match file.metadata.get("format").map(String::as_str) {
             Some(FORMAT) => {}
-            other => return Err(refuse(format!("its format is {other:?}, expected `{FORMAT}`"))),
+            other => return Err(refuse(format!("its format is {other:?}, expected `{FORMAT}`")).into()),
         }
         let place = file.metadata.get("place").map_or("", String::as_str);
         let place: Place = serde_json::from_str(place).map_err(|error| refuse(format!("place: {error}")))?;
         let mut lanes = self.lanes.clone();
-        lanes
-            .seek(&place.lanes)
-            .map_err(|error| refuse(error.to_string()))?;
+        lanes.seek(&place.lanes).map_err(other_streams)?;
+        if place.positions.len() != self.state.lanes() {
+            let (given, expected) = (self.state.lanes(), place.positions.len());
+            return Err(other_streams(format!(
+                "{given} memories, where the run has {expected}"
+            )));
+        }
         let memory = |level| {
             let name = name(level);
             let data = file
@@ -359,13 +368,23 @@ impl Streams {
         };
         let rho = (0..dragon.config().n_levels)
             .map(memory)
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, CheckpointError>>()?;
         let state = DragonState::from_parts(rho, place.positions);
         state
             .check(dragon.config(), self.state.lanes())
             .map_err(|error| refuse(error.to_string()))?;
         *self = Self { lanes, state };
         Ok(())
+    }
+}
+
+/// Settings that ask for other streams than a run is on.
+fn other_streams(reason: impl ToString) -> TrainError {
+    TrainError::Setting {
+        key: "training.streams".into(),
+        given: format!("other streams ({})", reason.to_string()),
+        expected: "those of the run: its text, seed, batch_size, block_size, order, persistent and scales; \
+                   start a new run to change them",
     }
 }
 

@@ -201,11 +201,14 @@ fn what_was_saved_goes_on_bit_for_bit_and_foreign_streams_are_refused() {
         (streams.clone(), &lengths[1..], "corpus"),
     ] {
         let error = refused(other, lengths, here);
-        assert!(error.contains("streams.bpk") && error.contains(what), "{error}");
+        assert!(
+            error.contains("training.streams") && error.contains(what),
+            "{error}"
+        );
     }
     std::fs::remove_file(here.join("streams.bpk")).unwrap();
     let error = refused(streams, &lengths, here);
-    assert!(error.contains("streams.bpk"), "{error}");
+    assert!(error.contains("independent windows"), "{error}");
 }
 
 #[test]

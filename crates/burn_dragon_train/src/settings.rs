@@ -106,7 +106,11 @@ impl TrainingConfig {
         Ok(())
     }
 
-    fn validate(&self) -> Result<(), TrainError> {
+    /// Refuses what no run can be.
+    ///
+    /// # Errors
+    /// Naming the key.
+    pub fn validate(&self) -> Result<(), TrainError> {
         at_least_one("training.batch_size", self.batch_size as u64)?;
         at_least_one("training.block_size", self.block_size as u64)?;
         at_least_one("training.accumulate", u64::from(self.accumulate))?;

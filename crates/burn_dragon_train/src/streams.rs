@@ -14,6 +14,9 @@ use crate::settings::at_least_one;
 use burn_dragon_stream::api::TbpttWindow;
 use serde::{Deserialize, Serialize};
 
+/// Windows that a step may have: it is interrupted between steps only.
+const MOST_WINDOWS: usize = 1024;
+
 /// `[training.streams]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -105,6 +108,9 @@ impl StreamConfig {
                 "at least 1, or no such key for no limit",
             );
         }
+        if self.unroll > MOST_WINDOWS {
+            return refuse("unroll", self.unroll.to_string(), "at most 1024");
+        }
         self.window()?;
         for scale in &self.scales {
             if scale.block_size == 0 || !tokens.is_multiple_of(scale.block_size) {
@@ -153,6 +159,13 @@ mod tests {
                 "max_context",
             ),
             (StreamConfig { unroll: 0, ..base() }, "unroll"),
+            (
+                StreamConfig {
+                    unroll: usize::MAX,
+                    ..base()
+                },
+                "at most 1024",
+            ),
             (
                 StreamConfig {
                     backprop: 2,

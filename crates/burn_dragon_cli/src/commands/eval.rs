@@ -53,7 +53,7 @@ fn show(args: &EvalArgs, figures: &impl Serialize, lines: &[String]) -> anyhow::
     if args.json {
         return print_json(figures);
     }
-    lines.iter().for_each(|line| println!("{line}"));
+    lines.iter().for_each(|line| show!("{line}"));
     Ok(())
 }
 

@@ -30,7 +30,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     }
     let (config, step) = (loaded.model.config.clone(), loaded.model.info.step);
     loaded.model.write(&output)?;
-    println!(
+    show!(
         "{}: step {step}, {} parameters",
         output.display(),
         config.cost().parameters()

@@ -124,7 +124,7 @@ pub(super) fn speak(
     if live {
         let _ = writeln!(out);
     } else if !show.quiet {
-        let _ = writeln!(out, "{}{}", show.prompt, generation.text);
+        show!("{}{}", show.prompt, generation.text);
     }
     eprintln!(
         "{} tokens at {:.0} a second, prompt read at {:.0} a second",

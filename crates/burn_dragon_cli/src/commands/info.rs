@@ -30,23 +30,27 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<ExitCode> {
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{}", model.file.display());
-    println!("  family            {}, written by {}", info.family, info.version);
-    println!("  trained           {} steps, {} tokens", info.step, info.tokens);
-    println!(
+    show!("{}", model.file.display());
+    show!("  family            {}, written by {}", info.family, info.version);
+    show!("  trained           {} steps, {} tokens", info.step, info.tokens);
+    show!(
         "  shape             {} levels, width {}, {} heads, {} neurons, vocabulary {}",
-        config.n_levels, config.d_model, config.n_heads, config.n_neurons, config.vocab_size
+        config.n_levels,
+        config.d_model,
+        config.n_heads,
+        config.n_neurons,
+        config.vocab_size
     );
-    println!("  parameters        {}", cost.parameters());
-    println!(
+    show!("  parameters        {}", cost.parameters());
+    show!(
         "  forward           {:.1} MFLOP a token (window of 256)",
         mega(cost.forward_flops_per_token(256))
     );
-    println!(
+    show!(
         "  generation        {:.1} MFLOP a token, at any length",
         mega(cost.decode_flops_per_token())
     );
-    println!(
+    show!(
         "  memory of a lane  {:.1} MB, at any length",
         mega(cost.state_bytes())
     );

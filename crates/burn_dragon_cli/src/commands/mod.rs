@@ -42,7 +42,7 @@ fn run_config(run: &Path) -> anyhow::Result<LanguageConfig> {
 
 /// Prints the one JSON object that ends standard output.
 fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    println!(
+    show!(
         "{}",
         serde_json::to_string(value).context("cannot write the result as JSON")?
     );

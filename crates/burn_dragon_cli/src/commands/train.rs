@@ -30,7 +30,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let resumed = args.resume.as_deref().map(RunFolder::open).transpose()?;
     let resolved = resolve(args, resumed.as_ref())?;
     if args.print_config {
-        print!("{}", resolved.explain());
+        show!("{}", resolved.explain().trim_end());
         return Ok(ExitCode::SUCCESS);
     }
     let selected = backend(args.backend.backend)?;
@@ -50,7 +50,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::install()?;
     let run = match resumed {
         Some(run) => {
-            keeps_its_model(&run, &task)?;
+            goes_on(&run, &task, &model)?;
             run
         }
         None => RunFolder::create(args.out.as_deref(), Path::new("runs"), "language")?,
@@ -114,8 +114,9 @@ fn tokenizer_of(run: &RunFolder) -> anyhow::Result<Option<Arc<dyn Tokenizer>>> {
     Ok(tokenizer.transpose()?)
 }
 
-/// Refuses to go on with another model than the run's, which its checkpoints would not fit.
-fn keeps_its_model(run: &RunFolder, task: &LanguageTask) -> anyhow::Result<()> {
+/// Refuses to go on with another model than the run's, or with other streams, which its checkpoints would not fit:
+/// before the settings that ask for them become the run's.
+fn goes_on(run: &RunFolder, task: &LanguageTask, model: &Dragon) -> anyhow::Result<()> {
     let (Some(newest), _) = Checkpoints::new(run.checkpoints()).newest_verified() else {
         return Ok(());
     };
@@ -130,7 +131,8 @@ fn keeps_its_model(run: &RunFolder, task: &LanguageTask) -> anyhow::Result<()> {
         .map(|(key, value)| format!("model.{key} = {} instead of {value}", asked[key]))
         .collect();
     if differing.is_empty() {
-        return Ok(());
+        let mut carry = task.carry(model)?;
+        return Ok(task.restore_carry(model, &mut carry, newest.path())?);
     }
     let text = format!(
         "a resumed run keeps its model, but the settings ask for {}; start a new run instead",

@@ -75,3 +75,29 @@ fn official_weights_of_another_shape_are_refused_with_both_shapes() {
     let answer = Place::new().dragon(&["info", &weights, "--model-config", &meta]);
     answer.refused(3, &["shape", "[", "64", "32"]);
 }
+
+/// A full disk is an error, never a panic.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_shown_is_said() {
+    let place = Place::trained();
+    for arguments in [
+        &["info", "run"][..],
+        &["eval", "run"],
+        &["train", "--print-config"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = place
+            .program("dragon")
+            .args(arguments)
+            .stdout(full)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("cannot write the result") && !said.contains("panicked"),
+            "{said}"
+        );
+    }
+}

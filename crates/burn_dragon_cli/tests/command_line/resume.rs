@@ -129,6 +129,43 @@ fn a_run_on_streams_that_was_killed_goes_on_with_its_memory_bit_for_bit() {
     assert_same_run(&whole, &run, STEPS);
 }
 
+#[test]
+fn settings_that_a_run_on_streams_cannot_go_on_with_are_refused_and_leave_it_as_it_was() {
+    let place = Place::new();
+    place
+        .train(&["training.streams.persistent=1.0", "--out", "run"])
+        .done();
+    let config = std::fs::read(place.path("run/config.toml")).unwrap();
+    for setting in [
+        "training.batch_size=4",
+        "training.streams.order=in_order",
+        "training.seed=7",
+    ] {
+        let answer = place.dragon(&["train", "--resume", "run", "--max-steps", "16", setting]);
+        assert_eq!(answer.code, Some(2), "{setting}: {}", answer.stderr);
+        assert!(answer.stderr.contains("training.streams"), "{}", answer.stderr);
+        assert_eq!(std::fs::read(place.path("run/config.toml")).unwrap(), config);
+    }
+    place
+        .dragon(&["train", "--resume", "run", "--max-steps", "16"])
+        .done();
+}
+
+#[test]
+fn a_run_on_windows_does_not_go_on_with_streams() {
+    let place = Place::trained();
+    let answer = place.dragon(&[
+        "train",
+        "--resume",
+        "run",
+        "--max-steps",
+        "16",
+        "training.streams={}",
+    ]);
+    assert_eq!(answer.code, Some(2), "{}", answer.stderr);
+    assert!(answer.stderr.contains("independent windows"), "{}", answer.stderr);
+}
+
 /// `nohup` and the `&` of a script start a program with signals ignored.
 #[cfg(unix)]
 #[test]

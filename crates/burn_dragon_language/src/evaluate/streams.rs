@@ -5,6 +5,7 @@ use crate::data::Tokens;
 use crate::error::LanguageError;
 use crate::tales::RecallScore;
 use burn_dragon_core::Dragon;
+use burn_dragon_stream::StreamError;
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::f64::consts::LN_2;
@@ -61,10 +62,8 @@ impl Evaluator<'_> {
     ) -> Result<StreamEvaluation, LanguageError> {
         let mut documents: Vec<&[u32]> = documents(tokens).filter(|ids| ids.len() > 1).collect();
         if documents.is_empty() {
-            return Err(LanguageError::TooShort {
-                tokens: tokens.len(),
-                needed: 2,
-            });
+            let documents = tokens.starts.len();
+            return Err(StreamError::NoDocument { documents }.into());
         }
         documents.sort_by_key(|ids| Reverse(ids.len())); // documents of like length end together
         let mut sums = Vec::new();
@@ -247,9 +246,6 @@ mod tests {
         let error = evaluator()
             .streams(&dragon(), &tokens(&[1, 1]), reading)
             .unwrap_err();
-        assert!(
-            matches!(error, LanguageError::TooShort { tokens: 2, needed: 2 }),
-            "{error}"
-        );
+        assert!(error.to_string().contains("none of the 2 documents"), "{error}");
     }
 }

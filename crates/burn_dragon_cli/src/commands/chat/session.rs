@@ -117,6 +117,9 @@ impl<'a> Session<'a> {
     fn load(&mut self, path: &Path) -> anyhow::Result<()> {
         let reading = self.generator()?.load(path)?;
         eprintln!("memory {}, {} tokens", path.display(), reading.tokens());
+        if reading.strategy() != self.reading.strategy() {
+            eprintln!("note: it was read with another context than the chat's, which the chat goes on with");
+        }
         self.reading = reading;
         Ok(())
     }

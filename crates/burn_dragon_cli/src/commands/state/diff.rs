@@ -33,19 +33,19 @@ pub(super) fn run(args: &StateDiffArgs) -> anyhow::Result<()> {
         }));
     }
     let yes = |same| if same { "the same" } else { "different" };
-    println!("memories   {}", yes(same));
-    println!("model      {}", yes(model));
-    println!("tokenizer  {}", yes(tokenizer));
-    println!(
+    show!("memories   {}", yes(same));
+    show!("model      {}", yes(model));
+    show!("tokenizer  {}", yes(tokenizer));
+    show!(
         "positions  {} and {}",
         listed(&positions[0]),
         listed(&positions[1])
     );
-    println!("relative distance as stored, and at position 0");
-    println!("level  lane     stored       at 0");
+    show!("relative distance as stored, and at position 0");
+    show!("level  lane     stored       at 0");
     for (level, pair) in as_stored.iter().zip(&rebased).enumerate() {
         for (lane, (stored, rebased)) in pair.0.iter().zip(pair.1).enumerate() {
-            println!("{level:5}  {lane:4}  {stored:9.3e}  {rebased:9.3e}");
+            show!("{level:5}  {lane:4}  {stored:9.3e}  {rebased:9.3e}");
         }
     }
     Ok(())

@@ -28,13 +28,13 @@ pub(super) fn run(args: &StateInfoArgs) -> anyhow::Result<()> {
             "effective_ranks": ranks,
         }));
     }
-    println!("{}", args.file.display());
+    show!("{}", args.file.display());
     describe(&file);
-    println!("  level  lane        norm  effective rank, head by head");
+    show!("  level  lane        norm  effective rank, head by head");
     for (level, (norms, ranks)) in norms.iter().zip(&ranks).enumerate() {
         for (lane, (norm, ranks)) in norms.iter().zip(ranks).enumerate() {
             let ranks: Vec<String> = ranks.iter().map(|rank| format!("{rank:.1}")).collect();
-            println!("  {level:5}  {lane:4}  {norm:10.4e}  {}", ranks.join("  "));
+            show!("  {level:5}  {lane:4}  {norm:10.4e}  {}", ranks.join("  "));
         }
     }
     Ok(())
@@ -42,23 +42,27 @@ pub(super) fn run(args: &StateInfoArgs) -> anyhow::Result<()> {
 
 fn describe(file: &StateFile) {
     let (config, info) = (&file.config, &file.info);
-    println!("  model         sha256 {}", info.model);
-    println!(
+    show!("  model         sha256 {}", info.model);
+    show!(
         "  tokenizer     {}",
         info.tokenizer
             .as_ref()
             .map_or("none".into(), |hash| format!("sha256 {hash}"))
     );
-    println!(
+    show!(
         "  shape         {} levels, width {}, {} heads, {} neurons, vocabulary {}",
-        config.n_levels, config.d_model, config.n_heads, config.n_neurons, config.vocab_size
+        config.n_levels,
+        config.d_model,
+        config.n_heads,
+        config.n_neurons,
+        config.vocab_size
     );
-    println!(
+    show!(
         "  read          {} tokens, now at position {}",
         info.tokens,
         listed(file.state.positions())
     );
-    println!(
+    show!(
         "  context       {}",
         match info.sliding {
             None => "infinite".to_string(),
@@ -71,7 +75,7 @@ fn describe(file: &StateFile) {
             ),
         }
     );
-    println!(
+    show!(
         "  memory        {:.1} MB, {} streams, stored as {}, written by {}",
         file.state.bytes() as f64 / 1e6,
         file.lanes(),
