@@ -1,5 +1,8 @@
 //! Language modelling as the trainer sees it.
 
+mod course;
+mod reader;
+
 use crate::config::LanguageConfig;
 use crate::data::{Corpus, Tokens, WindowPlan};
 use crate::error::LanguageError;
@@ -7,19 +10,15 @@ use crate::evaluate::{
     Evaluator, LanguageEvaluation, Memory, StreamEvaluation, WindowReading, inputs_and_targets, recall_lines,
 };
 use crate::generate::Generator;
-use crate::streams::{Batch, StreamPlan, Streams, Window};
+use crate::streams::{Batch, Streams};
 use crate::tales::RecallProbe;
-use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
-use burn_dragon_core::density::{Density, DensityProbe};
-use burn_dragon_core::loss::cross_entropy;
-use burn_dragon_core::seed::derive;
-use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, Pass, Precision, parameters};
-use burn_dragon_stream::api::TbpttWindow;
+use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, Precision, parameters};
 use burn_dragon_train::TrainError;
-use burn_dragon_train::settings::TrainingConfig;
 use burn_dragon_train::task::{Evaluation, Loss, LossContext, Metrics, Scope, Task};
+use course::Course;
+use reader::{Reader, density_of_a_lane};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -36,36 +35,6 @@ pub struct LanguageTask {
     validation_windows: WindowPlan,
     probes: Option<Probes>,
     device: Device,
-}
-
-/// What is read, step by step.
-#[derive(Debug)]
-enum Course {
-    /// Windows that each begin with an empty memory.
-    Windows(WindowPlan),
-    /// Documents on lanes, whose memory goes on.
-    Streams(StreamPlan),
-}
-
-impl Course {
-    fn new(config: &LanguageConfig, corpus: &Corpus) -> Result<Self, LanguageError> {
-        let (training, windows) = (&config.training, config.dataset.windows);
-        if let Some(streams) = &training.streams {
-            return Ok(Self::Streams(StreamPlan::new(
-                streams, training, corpus, windows,
-            )?));
-        }
-        let plan = WindowPlan::new(&corpus.train, training.block_size, windows)?;
-        let run = windows_of_a_run(config, &plan);
-        Ok(Self::Windows(plan.for_run(run)))
-    }
-
-    fn streams(&self) -> Option<&StreamPlan> {
-        match self {
-            Self::Windows(_) => None,
-            Self::Streams(plan) => Some(plan),
-        }
-    }
 }
 
 /// The recall probe in two sizes.
@@ -390,93 +359,6 @@ impl Task for LanguageTask {
             None => Ok(()),
         }
     }
-}
-
-/// Shares of active neurons in one lane, without autodiff: a few per cent of a step, on the steps that are logged.
-fn density_of_a_lane(model: &Dragon, window: &Window) -> Density {
-    let mut probe = DensityProbe::default();
-    let pass = Pass {
-        density: Some(&mut probe),
-        resets: window.resets.first_lane(),
-        ..Pass::default()
-    };
-    let lane = window.inputs.clone().narrow(0, 0, 1).inner();
-    model.valid().forward_pass(lane, pass);
-    probe.density()
-}
-
-/// A model about to read what it learns from.
-struct Reader<'a> {
-    model: &'a Dragon,
-    seed: u64,
-    training: &'a TrainingConfig,
-}
-
-impl Reader<'_> {
-    /// The mean loss of windows that each begin with an empty memory.
-    fn windows(&self, batch: Batch) -> Tensor<1> {
-        let losses = batch.windows.into_iter().enumerate().map(|(place, window)| {
-            let pass = self.pass(place, &window);
-            cross_entropy(self.model.forward_pass(window.inputs, pass), window.targets)
-        });
-        Tensor::cat(losses.collect(), 0).mean()
-    }
-
-    /// The mean loss of the windows that learn, after those that only fill the memory, which goes on to the next batch.
-    fn streams(
-        &self,
-        window: TbpttWindow,
-        batch: Batch,
-        streams: &mut Streams,
-    ) -> Result<Tensor<1>, TrainError> {
-        let mut state = streams.take(&batch.lanes).map_err(TrainError::task)?;
-        let mut losses = Vec::with_capacity(window.backprop_steps());
-        for (place, read) in batch.windows.into_iter().enumerate() {
-            let pass = self.pass(place, &read);
-            if place < window.detach_prefix_steps() {
-                let inputs = read.inputs.inner();
-                let after = self.model.valid().forward_pass_with_state(inputs, state, pass);
-                (_, state) = after.map_err(TrainError::task)?;
-                continue;
-            }
-            // Gradients go through the memory between windows that learn together, and no further.
-            if place == window.detach_prefix_steps() && window.backprop_steps() > 1 {
-                state = state.autodiff();
-            }
-            let (logits, after) = self
-                .model
-                .forward_pass_with_state(read.inputs, state, pass)
-                .map_err(TrainError::task)?;
-            losses.push(cross_entropy(logits, read.targets));
-            state = after;
-        }
-        streams
-            .put_back(&batch.lanes, state.inner())
-            .map_err(TrainError::task)?;
-        Ok(Tensor::cat(losses, 0).mean())
-    }
-
-    fn pass(&self, place: usize, window: &Window) -> Pass<'static> {
-        Pass {
-            // The first window's masks are those of a step of one window.
-            dropout_seed: Some(match place {
-                0 => self.seed,
-                _ => derive(self.seed, "window", 0, place as u64),
-            }),
-            precision: self.training.precision,
-            credit: self.training.credit,
-            resets: window.resets.clone(),
-            ..Pass::default()
-        }
-    }
-}
-
-/// How many windows the planned run sees, however early time or a person ends it.
-fn windows_of_a_run(config: &LanguageConfig, plan: &WindowPlan) -> u64 {
-    let training = &config.training;
-    let of_steps = training.max_steps * u64::from(training.accumulate) * training.batch_size as u64;
-    let of_epochs = |epochs: f64| (epochs * plan.windows_per_epoch() as f64).ceil() as u64;
-    training.epochs.map_or(of_steps, of_epochs).max(1)
 }
 
 /// The gradient of a slope is a small difference of large sums, which bf16 does not resolve.

@@ -1,0 +1,91 @@
+//! A model reading a batch: the loss it learns from, and what it remembers.
+
+use crate::streams::{Batch, Streams, Window};
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn_dragon_core::density::{Density, DensityProbe};
+use burn_dragon_core::loss::cross_entropy;
+use burn_dragon_core::seed::derive;
+use burn_dragon_core::{Dragon, Pass};
+use burn_dragon_stream::api::TbpttWindow;
+use burn_dragon_train::TrainError;
+use burn_dragon_train::settings::TrainingConfig;
+
+/// Shares of active neurons in one lane, without autodiff: a few per cent of a step, on the steps that are logged.
+pub(super) fn density_of_a_lane(model: &Dragon, window: &Window) -> Density {
+    let mut probe = DensityProbe::default();
+    let pass = Pass {
+        density: Some(&mut probe),
+        resets: window.resets.first_lane(),
+        ..Pass::default()
+    };
+    let lane = window.inputs.clone().narrow(0, 0, 1).inner();
+    model.valid().forward_pass(lane, pass);
+    probe.density()
+}
+
+/// A model about to read what it learns from.
+pub(super) struct Reader<'a> {
+    pub(super) model: &'a Dragon,
+    pub(super) seed: u64,
+    pub(super) training: &'a TrainingConfig,
+}
+
+impl Reader<'_> {
+    /// The mean loss of windows that each begin with an empty memory.
+    pub(super) fn windows(&self, batch: Batch) -> Tensor<1> {
+        let losses = batch.windows.into_iter().enumerate().map(|(place, window)| {
+            let pass = self.pass(place, &window);
+            cross_entropy(self.model.forward_pass(window.inputs, pass), window.targets)
+        });
+        Tensor::cat(losses.collect(), 0).mean()
+    }
+
+    /// The mean loss of the windows that learn, after those that only fill the memory, which goes on to the next batch.
+    pub(super) fn streams(
+        &self,
+        window: TbpttWindow,
+        batch: Batch,
+        streams: &mut Streams,
+    ) -> Result<Tensor<1>, TrainError> {
+        let mut state = streams.take(&batch.lanes).map_err(TrainError::task)?;
+        let mut losses = Vec::with_capacity(window.backprop_steps());
+        for (place, read) in batch.windows.into_iter().enumerate() {
+            let pass = self.pass(place, &read);
+            if place < window.detach_prefix_steps() {
+                let inputs = read.inputs.inner();
+                let after = self.model.valid().forward_pass_with_state(inputs, state, pass);
+                (_, state) = after.map_err(TrainError::task)?;
+                continue;
+            }
+            // Gradients go through the memory between windows that learn together, and no further.
+            if place == window.detach_prefix_steps() && window.backprop_steps() > 1 {
+                state = state.autodiff();
+            }
+            let (logits, after) = self
+                .model
+                .forward_pass_with_state(read.inputs, state, pass)
+                .map_err(TrainError::task)?;
+            losses.push(cross_entropy(logits, read.targets));
+            state = after;
+        }
+        streams
+            .put_back(&batch.lanes, state.inner())
+            .map_err(TrainError::task)?;
+        Ok(Tensor::cat(losses, 0).mean())
+    }
+
+    fn pass(&self, place: usize, window: &Window) -> Pass<'static> {
+        Pass {
+            // The first window's masks are those of a step of one window.
+            dropout_seed: Some(match place {
+                0 => self.seed,
+                _ => derive(self.seed, "window", 0, place as u64),
+            }),
+            precision: self.training.precision,
+            credit: self.training.credit,
+            resets: window.resets.clone(),
+            ..Pass::default()
+        }
+    }
+}
