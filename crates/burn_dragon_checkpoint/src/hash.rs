@@ -1,7 +1,6 @@
 //! Hashes: of a file's contents, of a model, of a text.
 
 use crate::folder::hex;
-use crate::model::ModelFile;
 use burn::tensor::TensorData;
 use burn_dragon_core::{Dragon, DragonConfig, parameters};
 use sha2::{Digest, Sha256};
@@ -14,20 +13,13 @@ pub fn sha256(bytes: &[u8]) -> String {
 
 /// What tells a model from every other: the SHA-256 of its configuration and its weights by name.
 ///
-/// The same from the model in memory and from its [file](ModelFile::hash), whatever file that is: a checkpoint, an
+/// The same from the model in memory and from its [file](crate::model::ModelFile::hash), whatever file that is: a checkpoint, an
 /// export, official weights.
 pub fn model_hash(dragon: &Dragon) -> String {
     of_model(dragon.config(), &parameters::snapshot(dragon))
 }
 
-impl ModelFile {
-    /// What tells this model from every other, as [`model_hash`].
-    pub fn hash(&self) -> String {
-        of_model(&self.config, &self.tensors)
-    }
-}
-
-fn of_model(config: &DragonConfig, tensors: &BTreeMap<String, TensorData>) -> String {
+pub(crate) fn of_model(config: &DragonConfig, tensors: &BTreeMap<String, TensorData>) -> String {
     let config = match serde_json::to_string(config) {
         Ok(config) => config,
         Err(error) => unreachable!("a configuration is plain numbers and names: {error}"),
@@ -68,7 +60,7 @@ impl Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ModelInfo;
+    use crate::model::{ModelFile, ModelInfo};
     use burn::tensor::Device;
 
     fn dragon(seed: u64, dropout: f64) -> Dragon {

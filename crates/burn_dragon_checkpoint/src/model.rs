@@ -6,6 +6,7 @@
 //! [`TensorFile`] keeps.
 
 use crate::error::CheckpointError;
+use crate::hash::of_model;
 use crate::tensors::TensorFile;
 use burn::tensor::{Device, TensorData};
 use burn_dragon_core::parameters;
@@ -52,6 +53,11 @@ impl ModelFile {
             tokenizer,
             tensors: parameters::snapshot(dragon),
         }
+    }
+
+    /// What tells this model from every other, as [`model_hash`](crate::hash::model_hash).
+    pub fn hash(&self) -> String {
+        of_model(&self.config, &self.tensors)
     }
 
     /// Writes the file, whole or not at all.

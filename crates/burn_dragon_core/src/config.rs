@@ -143,7 +143,31 @@ impl DragonConfig {
         finite_range("init_std", self.init_std, self.init_std > 0.0, "above 0")?;
         self.decay
             .as_ref()
-            .map_or(Ok(()), |decay| decay.validate(self.n_heads))
+            .map_or(Ok(()), |decay| self.check_decay(decay))
+    }
+
+    /// Refuses slopes that are not one a head, or that f32 cannot tell from nothing, or from everything at once.
+    fn check_decay(&self, decay: &DecayConfig) -> Result<(), ConfigError> {
+        let (slopes, n_heads) = (decay.slopes(self.n_heads), self.n_heads);
+        if slopes.len() != n_heads {
+            return Err(ConfigError::Slopes {
+                given: slopes.len(),
+                n_heads,
+            });
+        }
+        let (least, expected) = if decay.learnable() {
+            (1e-30, "in [1e-30, 100], since its logarithm is learnt")
+        } else {
+            (0.0, "in [0, 100]")
+        };
+        match slopes.into_iter().find(|slope| !(least..=100.0).contains(slope)) {
+            None => Ok(()),
+            Some(value) => Err(ConfigError::Range {
+                name: "decay.slopes",
+                value,
+                expected,
+            }),
+        }
     }
 }
 

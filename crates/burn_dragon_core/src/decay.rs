@@ -3,7 +3,6 @@
 //! This is the multiplicative form of ALiBi that a linear read asks for: a constant factor on the memory after every
 //! token (arXiv:2509.26507, section 6.1 and equation 6, `U` diagonal).
 
-use crate::config::ConfigError;
 use serde::{Deserialize, Serialize};
 
 /// `[model.decay]`: the slopes, and whether they are learnt.
@@ -41,31 +40,6 @@ impl DecayConfig {
     pub fn learnable(&self) -> bool {
         let (Self::Standard { learnable } | Self::Custom { learnable, .. }) = self;
         *learnable
-    }
-
-    /// Refuses slopes that are not one a head, or grow memories.
-    pub(crate) fn validate(&self, n_heads: usize) -> Result<(), ConfigError> {
-        let slopes = self.slopes(n_heads);
-        if slopes.len() != n_heads {
-            return Err(ConfigError::Slopes {
-                given: slopes.len(),
-                n_heads,
-            });
-        }
-        // What f32 can tell from nothing at all, and from everything at once.
-        let (least, expected) = if self.learnable() {
-            (1e-30, "in [1e-30, 100], since its logarithm is learnt")
-        } else {
-            (0.0, "in [0, 100]")
-        };
-        match slopes.into_iter().find(|slope| !(least..=100.0).contains(slope)) {
-            None => Ok(()),
-            Some(value) => Err(ConfigError::Range {
-                name: "decay.slopes",
-                value,
-                expected,
-            }),
-        }
     }
 }
 
