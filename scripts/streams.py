@@ -26,6 +26,7 @@ TRAINED = {
     "window": "independent windows",
     "reset": "memory emptied every 128 bytes",
     "context": "carried memory, emptied every 2,048 bytes",
+    "long": "windows of 2,048 bytes",
     "carried": "carried memory",
     "through": "carried memory, gradients through 4 windows",
     "decay": "carried memory, decay",

@@ -78,30 +78,35 @@ evaluate() { # FIGURES NAME ARGUMENTS...
 }
 
 # Three novels to learn, a fourth to read: the same streams of text with memory emptied after every 128 bytes (as many as
-# a window has) or 2,048, with memory that is never emptied, and with one that fades.
+# a window has) or 2,048, with memory that is never emptied, and with one that fades; and, beside these, whole windows of
+# 2,048 bytes, through which gradients reach back all the way.
 gutenberg() {
     if [ -z "${DRAGON_DATA_DIR:-}" ]; then
         printf 'DRAGON_DATA_DIR is not set: the novels are left out\n' >&2
         return
     fi
-    local texts="$home/texts" seed kind name settings memory
+    local texts="$home/texts" kind seed
     python3 scripts/streams.py texts "$DRAGON_DATA_DIR/gutenberg" "$texts" "${STREAMS_NOVEL_BYTES:-600000}"
-    for kind in reset context ${decay:+decay} carried; do
-        for seed in $seeds; do
-            name="novel-$kind-$novel_steps-s$seed"
-            settings=("dataset.paths=[\"$texts/don-quixote.txt\", \"$texts/moby-dick.txt\", \"$texts/pride-and-prejudice.txt\"]"
-                "dataset.validation.type=text" "dataset.validation.paths=[\"$texts/war-and-peace.txt\"]" "training.seed=$seed"
-                training.streams.order=shuffled)
-            case $kind in
-                reset) settings+=(training.streams.max_context=128) ;;
-                context) settings+=(training.streams.max_context=2048) ;;
-                decay) settings+=("${decay[@]}") ;;
-            esac
-            train "$name" streams_gutenberg.toml "$novel_steps" "${settings[@]}"
-            for memory in carried reset; do
-                evaluate "$name.$memory" "$name" --memory "$memory" --by-position
-            done
-        done
+    for kind in reset ${decay:+decay} context; do
+        for seed in $seeds; do novel "$kind" "$seed"; done
+    done
+    for kind in carried long; do novel "$kind" "${seeds%% *}"; done
+}
+
+novel() { # KIND SEED
+    local name="novel-$1-$novel_steps-s$2" texts="$home/texts" settings memory
+    settings=("dataset.paths=[\"$texts/don-quixote.txt\", \"$texts/moby-dick.txt\", \"$texts/pride-and-prejudice.txt\"]"
+        "dataset.validation.type=text" "dataset.validation.paths=[\"$texts/war-and-peace.txt\"]" "training.seed=$2")
+    case $1 in
+        reset) settings+=(training.streams.max_context=128) ;;
+        context) settings+=(training.streams.max_context=2048) ;;
+        carried) settings+=(training.streams.persistent=1.0) ;;
+        decay) settings+=(training.streams.persistent=1.0 "${decay[@]}") ;;
+        long) settings+=(training.block_size=2048 training.batch_size=1) ;;
+    esac
+    train "$name" streams_gutenberg.toml "$novel_steps" "${settings[@]}"
+    for memory in carried reset; do
+        evaluate "$name.$memory" "$name" --memory "$memory" --by-position --block-size 128
     done
 }
 
