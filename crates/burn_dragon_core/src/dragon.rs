@@ -114,7 +114,7 @@ impl Dragon {
             .rotations
             .of_window(&self.config, v.dims()[2], v.dtype(), device);
         let weights = self.level_weights();
-        let retention = self.retention(&pass);
+        let retention = self.retention(std::mem::take(&mut pass.resets));
         let level = Level {
             weights: &weights,
             rotation: &rotation,
@@ -124,7 +124,7 @@ impl Dragon {
             credit: pass.credit,
         };
         for l in 0..self.config.n_levels {
-            let dropout = self.dropout(&pass, l);
+            let dropout = self.dropout(pass.dropout_seed, l);
             v = if let Some(watch) = &mut pass.watch {
                 let Watched { v, x, y } = level.forward_watched(v, dropout);
                 watch.level(l, &x, &y);
@@ -175,25 +175,32 @@ impl Dragon {
     ) -> Result<(Tensor<3>, DragonState), StateError> {
         let [lanes, length] = tokens.dims();
         state.check(&self.config, lanes)?;
+        let Pass {
+            dropout_seed,
+            precision,
+            resets,
+            credit,
+            ..
+        } = pass;
         let mut v = self.embedded(tokens);
         let rotation =
             self.config
                 .frequencies()
                 .rotation(state.positions(), length, v.dtype(), &v.device().inner());
         let weights = self.level_weights();
-        let retention = self.retention(&pass);
+        let retention = self.retention(resets);
         let level = Level {
             weights: &weights,
             rotation: &rotation,
             retention: &retention,
             eps: self.config.norm_eps,
-            precision: pass.precision,
-            credit: pass.credit,
+            precision,
+            credit,
         };
         let (memories, positions) = state.into_parts();
         let mut next = Vec::with_capacity(memories.len());
         for (l, rho) in memories.into_iter().enumerate() {
-            let (stream, rho) = level.forward_with_memory(v, rho, self.dropout(&pass, l));
+            let (stream, rho) = level.forward_with_memory(v, rho, self.dropout(dropout_seed, l));
             v = stream;
             next.push(rho);
         }
@@ -217,7 +224,7 @@ impl Dragon {
     }
 
     /// What is left of memory from token to token.
-    fn retention(&self, pass: &Pass<'_>) -> Retention {
+    fn retention(&self, resets: Resets) -> Retention {
         let decay = match (&self.decay, &self.config.decay) {
             (Some(logarithms), _) => Some(logarithms.val().exp()),
             (None, Some(decay)) => {
@@ -228,10 +235,7 @@ impl Dragon {
             }
             (None, None) => None,
         };
-        Retention {
-            decay,
-            resets: pass.resets.clone(),
-        }
+        Retention { decay, resets }
     }
 
     fn embedded(&self, tokens: Tensor<2, Int>) -> Tensor<4> {
@@ -244,8 +248,8 @@ impl Dragon {
         LevelWeights::new(self.decoder_x.val(), self.decoder_y.val(), self.encoder.val())
     }
 
-    fn dropout(&self, pass: &Pass<'_>, level: usize) -> Option<DropoutMask> {
-        let seed = pass.dropout_seed.filter(|_| self.config.dropout > 0.0)?;
+    fn dropout(&self, seed: Option<u64>, level: usize) -> Option<DropoutMask> {
+        let seed = seed.filter(|_| self.config.dropout > 0.0)?;
         Some(DropoutMask::new(
             derive(seed, "level", 0, level as u64),
             self.config.dropout,

@@ -112,10 +112,10 @@ fn gradients(dragon: &Dragon, logits: Tensor<3>) -> BTreeMap<String, Vec<f64>> {
     let data = TensorData::new(weights, shape).convert_dtype(logits.dtype());
     let weights = Tensor::from_data(data, (&dragon.device(), logits.dtype()));
     let loss = (logits * weights).sum();
-    of_loss(dragon, loss)
+    of_loss(dragon, &loss)
 }
 
-fn of_loss(dragon: &Dragon, loss: Tensor<1>) -> BTreeMap<String, Vec<f64>> {
+fn of_loss(dragon: &Dragon, loss: &Tensor<1>) -> BTreeMap<String, Vec<f64>> {
     let gradients = loss.backward();
     let mut found = BTreeMap::new();
     let mut keep = |name: &str, gradient: Option<Vec<f64>>| {
@@ -285,7 +285,7 @@ fn invariant_36_two_pieces_without_detaching_are_one_long_sequence_and_with_it_a
                     .forward_pass_with_state(tokens.clone().narrow(1, start, length), before, pass)
                     .unwrap();
                 let loss = (logits * weights.clone().narrow(1, start, length)).sum();
-                for (name, gradient) in of_loss(&dragon, loss) {
+                for (name, gradient) in of_loss(&dragon, &loss) {
                     let total = sum.entry(name).or_insert_with(|| vec![0.0; gradient.len()]);
                     total
                         .iter_mut()
@@ -360,9 +360,9 @@ fn the_gradient_of_learnt_slopes_is_that_of_finite_differences() {
         token_losses(dragon.forward_pass(tokens, pass), targets).mean()
     };
     let exact = dragon(&config(learnable()), DType::F64, &training);
-    let analytic = of_loss(&exact, loss(&exact, &training))["decay"].clone();
+    let analytic = of_loss(&exact, &loss(&exact, &training))["decay"].clone();
     let fast = dragon(&config(learnable()), DType::F32, &training);
-    let in_f32 = of_loss(&fast, loss(&fast, &training))["decay"].clone();
+    let in_f32 = of_loss(&fast, &loss(&fast, &training))["decay"].clone();
     let shifted = |head: usize, by: f64| {
         let dragon = load(exact.valid(), |name, shape| {
             (name == "decay").then(|| {

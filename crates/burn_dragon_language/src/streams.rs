@@ -186,7 +186,7 @@ impl StreamPlan {
                 for row in first..first + rows.fresh as u64 {
                     let start = plan.window(self.seed, row).start + place * chosen.length;
                     let resets = if place == 0 { vec![0] } else { Vec::new() };
-                    window.push([start..start + chosen.length], resets);
+                    window.push(std::iter::once(start..start + chosen.length), resets);
                 }
             }
             Ok(window.into_window(device))
@@ -340,7 +340,7 @@ impl Streams {
     pub fn restore(&mut self, dragon: &Dragon, folder: &Path) -> Result<(), TrainError> {
         let path = folder.join(FILE);
         if !path.exists() {
-            return Err(other_streams("not on independent windows, as the run was"));
+            return Err(other_streams(&"not on independent windows, as the run was"));
         }
         let refuse = |reason: String| CheckpointError::corrupt(&path, reason);
         let mut file = TensorFile::read(&path)?;
@@ -351,10 +351,10 @@ impl Streams {
         let place = file.metadata.get("place").map_or("", String::as_str);
         let place: Place = serde_json::from_str(place).map_err(|error| refuse(format!("place: {error}")))?;
         let mut lanes = self.lanes.clone();
-        lanes.seek(&place.lanes).map_err(other_streams)?;
+        lanes.seek(&place.lanes).map_err(|error| other_streams(&error))?;
         if place.positions.len() != self.state.lanes() {
             let (given, expected) = (self.state.lanes(), place.positions.len());
-            return Err(other_streams(format!(
+            return Err(other_streams(&format!(
                 "{given} memories, where the run has {expected}"
             )));
         }
@@ -379,7 +379,7 @@ impl Streams {
 }
 
 /// Settings that ask for other streams than a run is on.
-fn other_streams(reason: impl ToString) -> TrainError {
+fn other_streams(reason: &dyn ToString) -> TrainError {
     TrainError::Setting {
         key: "training.streams".into(),
         given: format!("other streams ({})", reason.to_string()),
@@ -534,15 +534,12 @@ mod tests {
                 .map(|window| ids(window.inputs.clone()))
                 .collect();
             for (place, window) in batch.windows.iter().enumerate() {
-                for lane in 0..4 {
+                for (lane, row) in rows[place].iter().enumerate() {
                     let begins = window.resets.of_lane(lane).first() == Some(&0);
-                    assert_eq!(
-                        begins,
-                        place == 0 && (lane > 1 || step == 0),
-                        "{step} {place} {lane}"
-                    );
-                    if place > 0 {
-                        assert_eq!(rows[place][lane][0], rows[place - 1][lane][7] + 1);
+                    let fresh = place == 0 && (lane > 1 || step == 0);
+                    assert_eq!(begins, fresh, "{step} {place} {lane}");
+                    if let Some(before) = place.checked_sub(1) {
+                        assert_eq!(row[0], rows[before][lane][7] + 1);
                     }
                 }
             }
