@@ -32,6 +32,7 @@ TRAINED = {
     "decay": "carried memory, decay",
     "window-decay": "independent windows, decay",
     "carried-decay": "carried memory, decay",
+    "through-decay": "carried memory, decay, gradients through 4 windows",
 }
 COLOURS = ["#1b6ca8", "#c8553d", "#3a7d44", "#8e5ea2", "#b8860b", "#444444", "#d16ba5", "#5f9ea0", "#7f7f00"]
 

@@ -114,10 +114,11 @@ novel() { # KIND SEED
 needle() {
     local kind name settings memory
     local ask=(--needle --distances "$distances" --cases "$cases")
-    for kind in window carried ${decay:+window-decay carried-decay}; do
+    for kind in window carried ${decay:+window-decay carried-decay through-decay}; do
         name="needle-$kind-$needle_steps"
         settings=(training.seed=1)
-        case $kind in carried*) settings+=("${carry[@]}") ;; esac
+        case $kind in carried* | through*) settings+=("${carry[@]}") ;; esac
+        case $kind in through*) settings+=(training.batch_size=1 training.streams.unroll=4 training.streams.backprop=4) ;; esac
         case $kind in *-decay) settings+=("${decay[@]}") ;; esac
         train "$name" needle.toml "$needle_steps" "${settings[@]}"
         evaluate "$name.carried" "$name" "${ask[@]}" --memory carried
