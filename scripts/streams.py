@@ -25,6 +25,7 @@ HELD_OUT = "war-and-peace"
 TRAINED = {
     "window": "independent windows",
     "reset": "memory emptied every 128 bytes",
+    "reset-decay": "memory emptied every 128 bytes, decay",
     "context": "carried memory, emptied every 2,048 bytes",
     "long": "windows of 2,048 bytes",
     "carried": "carried memory",

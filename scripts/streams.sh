@@ -90,7 +90,7 @@ gutenberg() {
     for kind in reset ${decay:+decay} context; do
         for seed in $seeds; do novel "$kind" "$seed"; done
     done
-    for kind in carried long; do novel "$kind" "${seeds%% *}"; done
+    for kind in carried long ${decay:+reset-decay}; do novel "$kind" "${seeds%% *}"; done
 }
 
 novel() { # KIND SEED
@@ -102,6 +102,7 @@ novel() { # KIND SEED
         context) settings+=(training.streams.max_context=2048) ;;
         carried) settings+=(training.streams.persistent=1.0) ;;
         decay) settings+=(training.streams.persistent=1.0 "${decay[@]}") ;;
+        reset-decay) settings+=(training.streams.max_context=128 "${decay[@]}") ;;
         long) settings+=(training.block_size=2048 training.batch_size=1) ;;
     esac
     train "$name" streams_gutenberg.toml "$novel_steps" "${settings[@]}"

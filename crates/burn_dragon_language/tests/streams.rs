@@ -282,7 +282,10 @@ fn streams_that_cannot_be_are_refused_before_a_step() {
         ..in_order()
     };
     let text = refused(uneven, &[100]);
-    assert!(text.contains("block_size = 24") && text.contains("divide"), "{text}");
+    assert!(
+        text.contains("block_size = 24") && text.contains("divide"),
+        "{text}"
+    );
     let mut config = config(in_order());
     config.model.decay = Some(DecayConfig::Standard { learnable: true });
     config.training.precision = Precision::Bf16;
