@@ -87,10 +87,10 @@ gutenberg() {
     fi
     local texts="$home/texts" kind seed
     python3 scripts/streams.py texts "$DRAGON_DATA_DIR/gutenberg" "$texts" "${STREAMS_NOVEL_BYTES:-600000}"
-    for kind in reset ${decay:+decay} context; do
+    for kind in reset ${decay:+reset-decay decay} context; do
         for seed in $seeds; do novel "$kind" "$seed"; done
     done
-    for kind in carried long ${decay:+reset-decay}; do novel "$kind" "${seeds%% *}"; done
+    for kind in carried long; do novel "$kind" "${seeds%% *}"; done
 }
 
 novel() { # KIND SEED
