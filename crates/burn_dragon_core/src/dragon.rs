@@ -8,7 +8,9 @@ use crate::seed::{Rng, derive};
 use crate::state::{DragonState, StateError};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_kernel::api::{Credit, DropoutMask, LevelWeights, Precision, Resets, Retention, norm};
+use burn_dragon_kernel::api::{
+    Credit, DropoutMask, LevelWeights, Precision, Resets, Retention, Rotation, norm,
+};
 
 /// A Dragon Hatchling model: five matrices, one set for all levels, and the slopes of its decay where it learns them.
 #[derive(Module, Debug)]
@@ -113,16 +115,7 @@ impl Dragon {
         let rotation = self
             .rotations
             .of_window(&self.config, v.dims()[2], v.dtype(), device);
-        let weights = self.level_weights();
-        let retention = self.retention(std::mem::take(&mut pass.resets));
-        let level = Level {
-            weights: &weights,
-            rotation: &rotation,
-            retention: &retention,
-            eps: self.config.norm_eps,
-            precision: pass.precision,
-            credit: pass.credit,
-        };
+        let level = self.level(rotation, &mut pass);
         for l in 0..self.config.n_levels {
             let dropout = self.dropout(pass.dropout_seed, l);
             v = if let Some(watch) = &mut pass.watch {
@@ -171,36 +164,20 @@ impl Dragon {
         &self,
         tokens: Tensor<2, Int>,
         state: DragonState,
-        pass: Pass<'_>,
+        mut pass: Pass<'_>,
     ) -> Result<(Tensor<3>, DragonState), StateError> {
         let [lanes, length] = tokens.dims();
         state.check(&self.config, lanes)?;
-        let Pass {
-            dropout_seed,
-            precision,
-            resets,
-            credit,
-            ..
-        } = pass;
         let mut v = self.embedded(tokens);
         let rotation =
             self.config
                 .frequencies()
                 .rotation(state.positions(), length, v.dtype(), &v.device().inner());
-        let weights = self.level_weights();
-        let retention = self.retention(resets);
-        let level = Level {
-            weights: &weights,
-            rotation: &rotation,
-            retention: &retention,
-            eps: self.config.norm_eps,
-            precision,
-            credit,
-        };
+        let level = self.level(rotation, &mut pass);
         let (memories, positions) = state.into_parts();
         let mut next = Vec::with_capacity(memories.len());
         for (l, rho) in memories.into_iter().enumerate() {
-            let (stream, rho) = level.forward_with_memory(v, rho, self.dropout(dropout_seed, l));
+            let (stream, rho) = level.forward_with_memory(v, rho, self.dropout(pass.dropout_seed, l));
             v = stream;
             next.push(rho);
         }
@@ -244,8 +221,16 @@ impl Dragon {
         norm(rows, self.config.norm_eps).reshape([lanes, 1, length, self.config.d_model])
     }
 
-    fn level_weights(&self) -> LevelWeights {
-        LevelWeights::new(self.decoder_x.val(), self.decoder_y.val(), self.encoder.val())
+    /// What all levels of a pass share; takes the pass's resets.
+    fn level(&self, rotation: Rotation, pass: &mut Pass<'_>) -> Level {
+        Level {
+            weights: LevelWeights::new(self.decoder_x.val(), self.decoder_y.val(), self.encoder.val()),
+            rotation,
+            retention: self.retention(std::mem::take(&mut pass.resets)),
+            eps: self.config.norm_eps,
+            precision: pass.precision,
+            credit: pass.credit,
+        }
     }
 
     fn dropout(&self, seed: Option<u64>, level: usize) -> Option<DropoutMask> {

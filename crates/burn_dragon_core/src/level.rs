@@ -9,13 +9,13 @@ use burn_dragon_kernel::api::{
 
 /// A level: weights, positions of the window, norm epsilon.
 #[derive(Debug)]
-pub struct Level<'a> {
+pub struct Level {
     /// The shared weights.
-    pub weights: &'a LevelWeights,
+    pub weights: LevelWeights,
     /// Angles of the window's positions.
-    pub rotation: &'a Rotation,
+    pub rotation: Rotation,
     /// What is left of memory from token to token.
-    pub retention: &'a Retention,
+    pub retention: Retention,
     /// What the norms add to the variance.
     pub eps: f64,
     /// How factors enter the products, on the processor.
@@ -35,7 +35,7 @@ pub struct Watched {
     pub y: Tensor<4>,
 }
 
-impl Level<'_> {
+impl Level {
     /// One pass over a window that starts from an empty memory: the stream after the level.
     ///
     /// # Shapes

@@ -195,11 +195,11 @@ fn logits_with(dragon: &Dragon, turns: &[f64], rows: &[Vec<i32>]) -> Vec<f64> {
     );
     let rotation = Frequencies::from_turns(turns.to_vec()).rotation(&[0], TOKENS, DType::F64, &device);
     let level = Level {
-        weights: &weights,
-        rotation: &rotation,
+        weights,
+        rotation,
         eps: config.norm_eps,
         precision: Precision::F32,
-        retention: &Retention::default(),
+        retention: Retention::default(),
         credit: Credit::Full,
     };
     let rows = batch(rows).reshape([TOKENS]);
@@ -384,11 +384,11 @@ fn invariant_31_the_stream_has_mean_zero_and_variance_one_after_every_level() {
         .frequencies()
         .rotation(&[0], TOKENS, DType::F64, &Device::flex());
     let level = Level {
-        weights: &weights,
-        rotation: &rotation,
+        weights,
+        rotation,
         eps: config.norm_eps,
         precision: Precision::F32,
-        retention: &Retention::default(),
+        retention: Retention::default(),
         credit: Credit::Full,
     };
     let rows: Tensor<2> = dragon

@@ -87,7 +87,7 @@ impl WindowReading {
             let documents = &documents[..going];
             let window = start..predictions.min(start + self.block_size);
             let lanes = lanes.get_or_insert_with(|| Lanes::new(dragon, self.memory, going));
-            lanes.keep(going);
+            lanes.keep(going)?;
             let tokens = Tensor::from_data(matrix(documents, window), &dragon.device());
             visit(Window {
                 documents,
@@ -179,15 +179,14 @@ impl<'a> Lanes<'a> {
     }
 
     /// Lets go of all but the first `lanes`.
-    fn keep(&mut self, lanes: usize) {
+    fn keep(&mut self, lanes: usize) -> Result<(), LanguageError> {
         if lanes < self.elder.lanes() {
+            let first: Vec<usize> = (0..lanes).collect();
             for state in std::iter::once(&mut self.elder).chain(&mut self.younger) {
-                let (rho, mut positions) = state.take().into_parts();
-                positions.truncate(lanes);
-                let rho = rho.into_iter().map(|rho| rho.narrow(0, 0, lanes)).collect();
-                *state = DragonState::from_parts(rho, positions);
+                *state = state.select_lanes(&first).map_err(DecoderError::from)?;
             }
         }
+        Ok(())
     }
 
     /// Logits `[B, T, V]` of the next tokens `[B, T]`.

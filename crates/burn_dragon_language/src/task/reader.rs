@@ -49,19 +49,22 @@ impl Reader<'_> {
         streams: &mut Streams,
     ) -> Result<Tensor<1>, TrainError> {
         let mut state = streams.take(&batch.lanes).map_err(TrainError::task)?;
-        let mut losses = Vec::with_capacity(window.backprop_steps());
-        for (place, read) in batch.windows.into_iter().enumerate() {
-            let pass = self.pass(place, &read);
-            if place < window.detach_prefix_steps() {
-                let inputs = read.inputs.inner();
-                let after = self.model.valid().forward_pass_with_state(inputs, state, pass);
+        let mut windows = batch.windows.into_iter().enumerate();
+        if window.requires_detach() {
+            let model = self.model.valid();
+            for (place, read) in windows.by_ref().take(window.detach_prefix_steps()) {
+                let pass = self.pass(place, &read);
+                let after = model.forward_pass_with_state(read.inputs.inner(), state, pass);
                 (_, state) = after.map_err(TrainError::task)?;
-                continue;
             }
-            // Gradients go through the memory between windows that learn together, and no further.
-            if place == window.detach_prefix_steps() && window.backprop_steps() > 1 {
-                state = state.autodiff();
-            }
+        }
+        // Gradients go through the memory between windows that learn together, and no further.
+        if window.backprop_steps() > 1 {
+            state = state.autodiff();
+        }
+        let mut losses = Vec::with_capacity(window.backprop_steps());
+        for (place, read) in windows {
+            let pass = self.pass(place, &read);
             let (logits, after) = self
                 .model
                 .forward_pass_with_state(read.inputs, state, pass)
