@@ -38,6 +38,16 @@ impl Archive {
     pub(super) fn open(path: &Path) -> Result<Self, CheckpointError> {
         let mut file = File::open(path).map_err(CheckpointError::io("open", path))?;
         let length = file.metadata().map_err(CheckpointError::io("read", path))?.len();
+        let mut start = [0; 2];
+        if length >= 2 {
+            file.read_exact(&mut start)
+                .map_err(CheckpointError::io("read", path))?;
+        }
+        if start[0] == 0x80 {
+            let reason = "it is a bare pickle, as torch.save wrote before 1.6; save it again with a newer one: \
+                          torch.save(torch.load(PATH, weights_only=True), PATH)";
+            return Err(CheckpointError::corrupt(path, reason));
+        }
         let read = Reading {
             file: &mut file,
             length,

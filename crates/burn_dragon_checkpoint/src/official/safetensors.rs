@@ -216,7 +216,9 @@ impl<'de> Deserialize<'de> for Header {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
                 let (mut metadata, mut tensors) = (None, BTreeMap::new());
                 while let Some(key) = map.next_key::<String>()? {
-                    if key != "__metadata__" {
+                    if key.contains(char::is_control) {
+                        return Err(A::Error::custom(format!("the name {key:?} is not a plain one")));
+                    } else if key != "__metadata__" {
                         insert(&mut tensors, key, map.next_value::<Entry>()?)?;
                     } else if metadata.replace(map.next_value::<Texts>()?.0).is_some() {
                         return Err(A::Error::custom("`__metadata__` occurs twice"));
