@@ -7,6 +7,7 @@
 //! ```
 
 use crate::error::CheckpointError;
+use crate::hash::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -307,11 +308,6 @@ fn hash_file(path: &Path) -> Result<String, CheckpointError> {
         }
         hasher.update(&buffer[..read]);
     }
-}
-
-/// Bytes as lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn remove_dir_if_any(path: &Path) -> Result<(), CheckpointError> {

@@ -2,7 +2,8 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | named tensors in a burnpack file | [`tensors`] |
+//! | the container of every file | [`burnpack`] |
+//! | named tensors in a burnpack file, under a hash | [`tensors`] |
 //! | a model in one self-describing `.bpk` | [`model`] |
 //! | a memory in one `.state` | [`state`] |
 //! | what tells a model from every other | [`hash`] |
@@ -13,6 +14,8 @@
 //! Nothing in a file is executed, no path in a file is followed beyond a plain file name, and every length is checked
 //! against the file before anything is allocated for it.
 
+pub mod burnpack;
+pub mod disk;
 pub mod error;
 pub mod folder;
 pub mod hash;

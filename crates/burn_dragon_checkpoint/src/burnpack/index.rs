@@ -1,0 +1,184 @@
+//! The index: what a container says it holds, before it is believed.
+
+use super::{ALIGNMENT, MAX_AXES, MAX_NAME, MAX_TENSORS, PackError, malformed};
+use burn::tensor::DType;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// A tensor as the index describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// The type of its values.
+    pub dtype: DType,
+    /// Its shape; none for a single value.
+    pub shape: Vec<usize>,
+    /// Its bytes, counted from the beginning of the data.
+    pub range: Range<u64>,
+}
+
+impl Entry {
+    /// Bytes of its values.
+    pub fn size(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+}
+
+/// The index as CBOR holds it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Index {
+    pub tensors: Unique<Descriptor>,
+    pub metadata: Unique<String>,
+}
+
+/// A tensor as CBOR describes it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Descriptor {
+    pub dtype: DType,
+    pub shape: Vec<u64>,
+    pub data_offsets: (u64, u64),
+    /// Burn writes one where a module is saved; nothing here needs it.
+    #[serde(default, skip_serializing)]
+    #[allow(dead_code, reason = "named so that it is not an unknown field")]
+    pub param_id: Option<u64>,
+}
+
+impl Index {
+    /// The tensors in the order of their places, once they are known to lie side by side and to fill exactly `data`
+    /// bytes.
+    pub(super) fn entries(&mut self, data: u64) -> Result<Vec<Entry>, PackError> {
+        let tensors = std::mem::take(&mut self.tensors.0);
+        if tensors.len() > MAX_TENSORS {
+            return malformed(format!(
+                "it holds {} tensors, at most {MAX_TENSORS} are read",
+                tensors.len()
+            ));
+        }
+        let entries: Result<Vec<Entry>, PackError> = tensors.into_iter().map(entry).collect();
+        let mut entries = entries?;
+        entries.sort_by_key(|entry| (entry.range.start, entry.range.end));
+        let mut end = 0;
+        for entry in &entries {
+            let expected = aligned(end);
+            if Some(entry.range.start) != expected {
+                return malformed(format!(
+                    "tensor `{}` begins at byte {} of the data, expected {}: tensors overlap, or leave a hole",
+                    entry.name,
+                    entry.range.start,
+                    expected.map_or("less".into(), |expected| expected.to_string()),
+                ));
+            }
+            end = entry.range.end;
+        }
+        if end != data {
+            return malformed(format!(
+                "its tensors end at byte {end} of the data, which has {data}"
+            ));
+        }
+        Ok(entries)
+    }
+}
+
+/// One tensor, whose name is a name and whose bytes are those that its shape and type need.
+fn entry((name, descriptor): (String, Descriptor)) -> Result<Entry, PackError> {
+    if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        let start: String = name.chars().take(40).collect();
+        return malformed(format!(
+            "a tensor's name is {} bytes, {start:?}...; names are 1 to {MAX_NAME} bytes without control characters",
+            name.len()
+        ));
+    }
+    let Descriptor {
+        dtype,
+        shape,
+        data_offsets: (start, end),
+        ..
+    } = descriptor;
+    if !is_plain(dtype) {
+        return malformed(format!("tensor `{name}` is {dtype:?}, which is not read"));
+    }
+    if shape.len() > MAX_AXES {
+        return malformed(format!(
+            "tensor `{name}` has {} axes, at most {MAX_AXES} are read",
+            shape.len()
+        ));
+    }
+    let needed = shape
+        .iter()
+        .try_fold(dtype.size() as u64, |bytes, &size| bytes.checked_mul(size));
+    let given = end.checked_sub(start);
+    if needed.is_none() || needed != given {
+        let given = given.map_or("less than no".into(), |given| given.to_string());
+        let needed = needed.map_or("more than there can be".into(), |needed| needed.to_string());
+        return malformed(format!(
+            "tensor `{name}` has {given} bytes, its shape {shape:?} of {dtype:?} needs {needed}"
+        ));
+    }
+    let sizes: Result<Vec<usize>, _> = shape.iter().map(|&size| usize::try_from(size)).collect();
+    let Ok(shape) = sizes else {
+        return malformed(format!(
+            "tensor `{name}` of shape {shape:?} is too large for this machine"
+        ));
+    };
+    Ok(Entry {
+        name,
+        dtype,
+        shape,
+        range: start..end,
+    })
+}
+
+/// Types whose bytes are their values one after the other; quantised ones carry scales between them.
+fn is_plain(dtype: DType) -> bool {
+    use DType::{BF16, F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64};
+    matches!(
+        dtype,
+        F64 | F32 | F16 | BF16 | I64 | I32 | I16 | I8 | U64 | U32 | U16 | U8
+    )
+}
+
+/// The next place that data may begin at.
+pub(super) fn aligned(end: u64) -> Option<u64> {
+    end.checked_next_multiple_of(ALIGNMENT)
+}
+
+/// A map whose keys are unique: a second value of a key is refused, not taken instead of the first.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct Unique<V>(pub BTreeMap<String, V>);
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Unique<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(UniqueVisitor(PhantomData))
+    }
+}
+
+struct UniqueVisitor<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueVisitor<V> {
+    type Value = Unique<V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map with unique names")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values = BTreeMap::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let value = map.next_value()?;
+            if values.contains_key(&key) {
+                let start: String = key.chars().take(80).collect();
+                return Err(A::Error::custom(format!("`{start}` is there twice")));
+            }
+            values.insert(key, value);
+        }
+        Ok(Unique(values))
+    }
+}
