@@ -21,6 +21,7 @@ pub mod folder;
 pub mod hash;
 pub mod model;
 pub mod official;
+pub mod precision;
 pub mod resolve;
 pub mod state;
 pub mod tensors;
@@ -32,10 +33,11 @@ pub mod api {
     pub use crate::error::CheckpointError;
     pub use crate::folder::{CheckpointFolder, Checkpoints, Pointer};
     pub use crate::hash::model_hash;
-    pub use crate::model::{ModelFile, ModelInfo};
+    pub use crate::model::{ModelFile, ModelInfo, Provenance};
     pub use crate::official::OfficialConfig;
+    pub use crate::precision::StoredPrecision;
     pub use crate::resolve::{LoadedModel, ModelPath, Which};
-    pub use crate::state::{Sliding, StateFile, StateInfo, StatePrecision, StateReader};
+    pub use crate::state::{Sliding, StateFile, StateInfo, StateReader};
 
     /// The layer below: named tensors in a file.
     pub mod expert {

@@ -326,6 +326,7 @@ impl Task for LanguageTask {
             step,
             tokens: units,
             version: env!("CARGO_PKG_VERSION").into(),
+            provenance: None,
         };
         let tokenizer = serde_json::to_string(&self.corpus.tokenizer.spec()).map_err(TrainError::Json)?;
         Ok(ModelFile::of(model, info, Some(tokenizer)).write(&folder.join("model.bpk"))?)
