@@ -1,6 +1,5 @@
 //! Hashes: of a file's contents, of a model, of a text.
 
-use crate::folder::hex;
 use burn::tensor::TensorData;
 use burn_dragon_core::{Dragon, DragonConfig, parameters};
 use sha2::{Digest, Sha256};
@@ -17,6 +16,11 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// export, official weights.
 pub fn model_hash(dragon: &Dragon) -> String {
     of_model(dragon.config(), &parameters::snapshot(dragon))
+}
+
+/// Bytes as lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) fn of_model(config: &DragonConfig, tensors: &BTreeMap<String, TensorData>) -> String {

@@ -2,6 +2,7 @@
 //!
 //! | what | where |
 //! |---|---|
+//! | what a save asks of a disk, and how a file is replaced whole | [`disk`] |
 //! | named tensors in a burnpack file | [`tensors`] |
 //! | a model in one self-describing `.bpk` | [`model`] |
 //! | a memory in one `.state` | [`state`] |
@@ -13,6 +14,7 @@
 //! Nothing in a file is executed, no path in a file is followed beyond a plain file name, and every length is checked
 //! against the file before anything is allocated for it.
 
+pub mod disk;
 pub mod error;
 pub mod folder;
 pub mod hash;
@@ -27,7 +29,7 @@ pub use error::CheckpointError;
 /// The curated names of this crate.
 pub mod api {
     pub use crate::error::CheckpointError;
-    pub use crate::folder::{CheckpointFolder, Checkpoints, Pointer};
+    pub use crate::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
     pub use crate::hash::model_hash;
     pub use crate::model::{ModelFile, ModelInfo};
     pub use crate::official::OfficialConfig;
@@ -36,6 +38,7 @@ pub mod api {
 
     /// The layer below: named tensors in a file.
     pub mod expert {
+        pub use crate::disk::{Disk, DiskFile, Os, write_atomic};
         pub use crate::hash::sha256;
         pub use crate::tensors::TensorFile;
     }

@@ -60,17 +60,21 @@ impl ModelFile {
         of_model(&self.config, &self.tensors)
     }
 
-    /// Writes the file, whole or not at all.
-    ///
-    /// # Errors
-    /// If the file system refuses.
-    pub fn write(self, path: &Path) -> Result<(), CheckpointError> {
-        let json =
-            |value: serde_json::Result<String>| value.map_err(|error| CheckpointError::corrupt(path, error));
+    /// What the file holds.
+    pub fn tensor_file(&self) -> TensorFile {
+        self.clone().into_tensor_file()
+    }
+
+    /// What the file holds, without a copy of it.
+    pub fn into_tensor_file(self) -> TensorFile {
+        let json = |value: serde_json::Result<String>| match value {
+            Ok(json) => json,
+            Err(error) => unreachable!("a description is plain numbers and names: {error}"),
+        };
         let mut metadata = BTreeMap::from([
             ("format".to_string(), FORMAT.to_string()),
-            ("config".to_string(), json(serde_json::to_string(&self.config))?),
-            ("info".to_string(), json(serde_json::to_string(&self.info))?),
+            ("config".to_string(), json(serde_json::to_string(&self.config))),
+            ("info".to_string(), json(serde_json::to_string(&self.info))),
         ]);
         metadata.extend(
             self.tokenizer
@@ -80,7 +84,14 @@ impl ModelFile {
             tensors: self.tensors,
             metadata,
         }
-        .write(path)
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
+        self.tensor_file().write(path)
     }
 
     /// Reads and checks a file: format, configuration, names, shapes, finite values.

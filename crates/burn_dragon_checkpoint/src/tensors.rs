@@ -3,11 +3,13 @@
 //! A burnpack alone notices damage to its structure, not to its values: a flipped bit would be another weight. The
 //! metadata key `sha256` holds the hash of everything else.
 
+use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
 use crate::hash::Parts;
 use burn::tensor::TensorData;
 use burn_pack::{Reader, Tensor, Writer};
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 /// The metadata key of the hash.
@@ -27,24 +29,27 @@ impl TensorFile {
     ///
     /// # Errors
     /// If the file system refuses.
-    pub fn write(self, path: &Path) -> Result<(), CheckpointError> {
-        let sha256 = self.sha256();
-        let tensors = self.tensors.into_iter().map(|(name, data)| {
-            let (bytes, shape, dtype) = data.into_parts();
-            Tensor::new(name, dtype, shape, None, bytes)
+    pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
+        write_atomic(&Os, path, |sink| self.write_to(sink))
+    }
+
+    /// The bytes of the file.
+    ///
+    /// # Errors
+    /// If the sink refuses them.
+    pub fn write_to(&self, sink: &mut dyn io::Write) -> io::Result<()> {
+        let tensors = self.tensors.iter().map(|(name, data)| {
+            let (bytes, shape, dtype) = data.clone().into_parts();
+            Tensor::new(name.clone(), dtype, shape, None, bytes)
         });
-        let mut writer = Writer::new(tensors.collect())
-            .overwrite(true)
-            .auto_extension(false)
-            .with_metadata(SHA256, &sha256);
+        let mut writer = Writer::new(tensors.collect()).with_metadata(SHA256, &self.sha256());
         for (key, value) in &self.metadata {
             writer = writer.with_metadata(key, value);
         }
-        writer.write_to_file(path).map_err(|error| CheckpointError::Io {
-            action: "write",
-            path: path.to_path_buf(),
-            source: std::io::Error::other(error.to_string()),
-        })
+        let bytes = writer
+            .into_bytes()
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        sink.write_all(&bytes)
     }
 
     /// Reads the file whole.
