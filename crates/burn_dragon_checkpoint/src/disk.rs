@@ -224,8 +224,8 @@ mod tests {
         let left = beside(&folder.path().join("run.json"));
         let kept = [
             ".hidden.tmp",
-            ".run.json.tmp",
             ".run.json.12-.tmp",
+            ".run.json.tmp",
             "run.json.12-0.tmp",
         ];
         fs::write(left, b"half").unwrap();
