@@ -4,6 +4,7 @@
 //! |---|---|
 //! | the container of every file | [`burnpack`] |
 //! | named tensors in a burnpack file, under a hash | [`tensors`] |
+//! | what a save asks of a disk, and how a file is replaced whole | [`disk`] |
 //! | a model in one self-describing `.bpk` | [`model`] |
 //! | a memory in one `.state` | [`state`] |
 //! | what tells a model from every other | [`hash`] |
@@ -31,7 +32,7 @@ pub use error::CheckpointError;
 /// The curated names of this crate.
 pub mod api {
     pub use crate::error::CheckpointError;
-    pub use crate::folder::{CheckpointFolder, Checkpoints, Pointer};
+    pub use crate::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
     pub use crate::hash::model_hash;
     pub use crate::model::{ModelFile, ModelInfo, Provenance};
     pub use crate::official::OfficialConfig;
@@ -41,6 +42,7 @@ pub mod api {
 
     /// The layer below: named tensors in a file.
     pub mod expert {
+        pub use crate::disk::{Disk, DiskFile, Os, write_atomic};
         pub use crate::hash::sha256;
         pub use crate::tensors::TensorFile;
     }

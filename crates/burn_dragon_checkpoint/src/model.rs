@@ -5,10 +5,11 @@
 //! `info` (JSON) and, for language models, `tokenizer` (JSON as in `tokenizer.json`), beside the hash that
 //! [`TensorFile`] keeps.
 
+use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
 use crate::hash::of_model;
 use crate::precision::StoredPrecision;
-use crate::tensors::TensorFile;
+use crate::tensors::{self, TensorFile};
 use burn::tensor::{Device, TensorData};
 use burn_dragon_core::parameters;
 use burn_dragon_core::{DecayConfig, Dragon, DragonConfig};
@@ -104,11 +105,13 @@ impl ModelFile {
     ///
     /// # Errors
     /// If the file system refuses.
-    pub fn write(self, path: &Path) -> Result<(), CheckpointError> {
-        self.into_tensor_file().write(path)
+    pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
+        write_atomic(&Os, path, |sink| {
+            tensors::write_to(&self.tensors, self.metadata(), sink)
+        })
     }
 
-    /// The file as it would be written.
+    /// What the file holds.
     pub fn into_tensor_file(self) -> TensorFile {
         TensorFile {
             metadata: self.metadata(),
