@@ -23,6 +23,14 @@ pub enum CheckpointError {
         /// What was found instead, and what to do.
         reason: String,
     },
+    /// What was asked for is not done, since it would harm or make no sense.
+    #[error("{}: {reason}", path.display())]
+    Refused {
+        /// Where.
+        path: PathBuf,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// The file is damaged, or is something else.
     #[error("{} is corrupt or not what it should be: {reason}", path.display())]
     Corrupt {
@@ -109,7 +117,7 @@ impl CheckpointError {
     pub fn is_bad_input(&self) -> bool {
         !matches!(
             self,
-            Self::Io { .. } | Self::NoModel { .. } | Self::NeedsConfig { .. }
+            Self::Io { .. } | Self::NoModel { .. } | Self::NeedsConfig { .. } | Self::Refused { .. }
         )
     }
 }

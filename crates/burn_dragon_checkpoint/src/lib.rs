@@ -6,6 +6,7 @@
 //! | named tensors in a burnpack file, under a hash | [`tensors`] |
 //! | what a save asks of a disk, and how a file is replaced whole | [`disk`] |
 //! | a model in one self-describing `.bpk` | [`model`] |
+//! | a model as it is handed out: whole, in parts, in half precision | [`bundle`] |
 //! | a memory in one `.state` | [`state`] |
 //! | what tells a model from every other | [`hash`] |
 //! | a checkpoint folder: written whole or not at all, verified before it is trusted | [`folder`] |
@@ -15,12 +16,14 @@
 //! Nothing in a file is executed, no path in a file is followed beyond a plain file name, and every length is checked
 //! against the file before anything is allocated for it.
 
+pub mod bundle;
 pub mod burnpack;
 pub mod disk;
 pub mod error;
 pub mod folder;
 pub mod hash;
 pub mod model;
+pub mod names;
 pub mod official;
 pub mod precision;
 pub mod resolve;
@@ -31,6 +34,9 @@ pub use error::CheckpointError;
 
 /// The curated names of this crate.
 pub mod api {
+    pub use crate::bundle::{
+        Assembly, ExportOptions, Exported, PartsManifest, PartsProgress, export, read_parts,
+    };
     pub use crate::error::CheckpointError;
     pub use crate::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
     pub use crate::hash::model_hash;

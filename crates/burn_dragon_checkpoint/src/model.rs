@@ -96,7 +96,14 @@ impl ModelFile {
             let round = |data| StoredPrecision::widen(precision.round(data));
             let rounded = self.tensors.into_iter().map(|(name, data)| (name, round(data)));
             self.tensors = rounded.collect();
-            check_tensors(path, &self.config, &self.tensors)?;
+            let lost = self.tensors.iter().find(|(_, data)| !is_finite(data));
+            if let Some((name, _)) = lost {
+                let reason = format!(
+                    "tensor `{name}` holds numbers beyond what {precision} can hold; use bf16 or f32"
+                );
+                let path = path.to_path_buf();
+                return Err(CheckpointError::Refused { path, reason });
+            }
         }
         Ok(self)
     }
@@ -250,6 +257,11 @@ pub fn expected_tensors(config: &DragonConfig) -> BTreeMap<&'static str, Vec<usi
     tensors
 }
 
+fn is_finite(data: &TensorData) -> bool {
+    let values = data.as_slice::<f32>();
+    values.is_ok_and(|values| values.iter().all(|value| value.is_finite()))
+}
+
 /// Exactly the expected tensors, of the expected shapes, f32, all finite.
 pub(crate) fn check_tensors(
     path: &Path,
@@ -276,10 +288,7 @@ pub(crate) fn check_tensors(
                 expected: shape.clone(),
             });
         }
-        let finite = data
-            .as_slice::<f32>()
-            .is_ok_and(|values| values.iter().all(|value| value.is_finite()));
-        if !finite {
+        if !is_finite(data) {
             return Err(CheckpointError::corrupt(
                 path,
                 format!("tensor `{name}` holds values that are not finite"),

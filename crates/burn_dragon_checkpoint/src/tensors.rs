@@ -5,14 +5,13 @@
 //! of header, index, padding, values, and that nothing follows them.
 
 use crate::burnpack::{Contents, Layout, PackError, Reader};
-use crate::disk::{Os, write_atomic};
+use crate::disk::{Os, open, write_atomic};
 use crate::error::CheckpointError;
 use crate::hash::hex;
 use burn::tensor::TensorData;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Error, Read, Write};
 use std::ops::Range;
 use std::path::Path;
@@ -54,18 +53,8 @@ impl TensorFile {
     /// # Errors
     /// If it cannot be opened, is not a sound burnpack, carries no hash, or is damaged.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let file = File::open(path).map_err(CheckpointError::io("open", path))?;
-        let length = file.metadata().map_err(CheckpointError::io("read", path))?;
-        if !length.is_file() {
-            return Err(CheckpointError::corrupt(path, "it is not a plain file"));
-        }
-        Self::read_from(file, length.len()).map_err(|error| match error {
-            PackError::Io(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
-                CheckpointError::io("read", path)(source)
-            }
-            PackError::Io(_) => CheckpointError::corrupt(path, "it became shorter while it was read"),
-            PackError::Malformed(reason) => CheckpointError::corrupt(path, reason),
-        })
+        let (file, length) = open(path)?;
+        Self::read_from(file, length).map_err(|error| error.at(path))
     }
 
     /// Reads the bytes of a file: exactly `length` of them.

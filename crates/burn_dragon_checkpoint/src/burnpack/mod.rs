@@ -20,6 +20,10 @@ mod index;
 mod read;
 mod write;
 
+use crate::error::CheckpointError;
+use std::io::ErrorKind;
+use std::path::Path;
+
 pub use index::Entry;
 pub use read::{Contents, Reader};
 pub use write::Layout;
@@ -52,6 +56,19 @@ pub enum PackError {
     /// It is not a container, or not a sound one.
     #[error("{0}")]
     Malformed(String),
+}
+
+impl PackError {
+    /// The error of a file.
+    pub fn at(self, path: &Path) -> CheckpointError {
+        match self {
+            Self::Io(source) if source.kind() == ErrorKind::UnexpectedEof => {
+                CheckpointError::corrupt(path, "it is shorter than it was said to be")
+            }
+            Self::Io(source) => CheckpointError::io("read", path)(source),
+            Self::Malformed(reason) => CheckpointError::corrupt(path, reason),
+        }
+    }
 }
 
 fn malformed<T>(reason: impl Into<String>) -> Result<T, PackError> {

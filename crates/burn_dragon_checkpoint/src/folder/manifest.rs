@@ -2,6 +2,7 @@
 
 use crate::error::CheckpointError;
 use crate::hash::hex;
+use crate::names::is_plain_name;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -64,7 +65,7 @@ impl Manifest {
             );
             return Err(CheckpointError::corrupt(&path, reason));
         }
-        match manifest.files.keys().find(|name| !is_plain(name)) {
+        match manifest.files.keys().find(|name| !is_plain_name(name)) {
             Some(name) => {
                 let reason = format!("`{name}` is not a plain file name");
                 Err(CheckpointError::corrupt(&path, reason))
@@ -91,12 +92,6 @@ impl Manifest {
         }
         Ok(())
     }
-}
-
-/// Whether a name is of one file in a folder, and of nothing above, below or beside it, on any system.
-pub(super) fn is_plain(name: &str) -> bool {
-    let whole = Path::new(name).file_name().is_some_and(|plain| plain == name);
-    whole && !name.contains(['/', '\\', ':', '\0'])
 }
 
 fn check_file(path: &Path, expected: &FileEntry) -> Result<(), CheckpointError> {
