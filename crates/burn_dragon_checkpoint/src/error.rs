@@ -92,6 +92,70 @@ pub enum CheckpointError {
         /// Where.
         path: PathBuf,
     },
+
+    // Foreign weights.
+    /// A configuration lacks what weights cannot say.
+    #[error(
+        "{} does not say what weights cannot: {}; add it to FILE.json of --model-config FILE.json",
+        path.display(), keys.join(", ")
+    )]
+    ConfigKeys {
+        /// The configuration, or the weights that would have borne it out.
+        path: PathBuf,
+        /// Keys that are missing.
+        keys: Vec<&'static str>,
+    },
+    /// A configuration of weights that mean something else here.
+    #[error(
+        "{}: `{what}` is {given}, expected {expected}; with another convention the same weights are another model",
+        path.display()
+    )]
+    Convention {
+        /// The configuration.
+        path: PathBuf,
+        /// Its key.
+        what: String,
+        /// What it says.
+        given: String,
+        /// What is read.
+        expected: String,
+    },
+    /// Rotary frequencies that are not those of the configuration.
+    #[error(
+        "{}: `{name}` is {given:e} turns a token at neuron {neuron}, where theta {theta} asks for {expected:e}: \
+         the weights were trained with another `rope_theta`, or turn other pairs of neurons", path.display()
+    )]
+    Frequencies {
+        /// Where.
+        path: PathBuf,
+        /// The buffer.
+        name: String,
+        /// The first neuron of a head that is off.
+        neuron: usize,
+        /// In the file, turns per token.
+        given: f64,
+        /// By the configuration.
+        expected: f64,
+        /// The configuration's.
+        theta: f64,
+    },
+    /// A pickle where weights were to be loaded.
+    #[error(
+        "{} is a PyTorch pickle, which only the import reads: \
+         dragon convert {} MODEL.bpk --model-config FILE.json, then take MODEL.bpk", path.display(), path.display()
+    )]
+    Pickle {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A model that the official one cannot be.
+    #[error("{} cannot hold this model under the official names: {reason}; write a .bpk instead", path.display())]
+    NotOfficial {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What the official model cannot be.
+        reason: String,
+    },
 }
 
 impl CheckpointError {
@@ -117,7 +181,11 @@ impl CheckpointError {
     pub fn is_bad_input(&self) -> bool {
         !matches!(
             self,
-            Self::Io { .. } | Self::NoModel { .. } | Self::NeedsConfig { .. } | Self::Refused { .. }
+            Self::Io { .. }
+                | Self::NoModel { .. }
+                | Self::NeedsConfig { .. }
+                | Self::NotOfficial { .. }
+                | Self::Refused { .. }
         )
     }
 }

@@ -199,6 +199,11 @@ impl ModelFile {
         })
     }
 
+    /// Refuses tensors that are not the configuration's, in name, shape or value.
+    pub(crate) fn check(&self, path: &Path) -> Result<(), CheckpointError> {
+        check_tensors(path, &self.config, &self.tensors)
+    }
+
     /// The model, on `device`.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use crate::error::CheckpointError;
 use crate::folder::{CheckpointFolder, Checkpoints, Pointer};
 use crate::model::ModelFile;
-use crate::official::{OfficialConfig, read_safetensors};
+use crate::official::{OfficialConfig, is_torch, read_safetensors};
 use std::path::{Path, PathBuf};
 
 /// Which checkpoint of a run.
@@ -83,9 +83,10 @@ impl ModelPath {
             .extension()
             .is_some_and(|extension| extension == "safetensors")
         {
-            let config = self.official_config.as_ref();
-            let config = config.ok_or_else(|| CheckpointError::NeedsConfig { path: path.clone() })?;
-            read_safetensors(&path, &OfficialConfig::read(config)?)?
+            let config = self.official_config.as_deref().map(OfficialConfig::read);
+            read_safetensors(&path, config.transpose()?.as_ref())?.model
+        } else if is_torch(&path) {
+            return Err(CheckpointError::Pickle { path });
         } else {
             ModelFile::read(&path)?
         };
