@@ -4,6 +4,7 @@
 //! |---|---|
 //! | the container of every file | [`burnpack`] |
 //! | named tensors in a burnpack file, under a hash | [`tensors`] |
+//! | what a save asks of a disk, and how a file is replaced whole | [`disk`] |
 //! | a model in one self-describing `.bpk` | [`model`] |
 //! | a memory in one `.state` | [`state`] |
 //! | what tells a model from every other | [`hash`] |
@@ -23,6 +24,7 @@ pub mod hash;
 pub mod model;
 pub mod official;
 pub mod plain;
+pub mod precision;
 pub mod resolve;
 pub mod state;
 pub mod tensors;
@@ -32,15 +34,17 @@ pub use error::CheckpointError;
 /// The curated names of this crate.
 pub mod api {
     pub use crate::error::CheckpointError;
-    pub use crate::folder::{CheckpointFolder, Checkpoints, Pointer};
+    pub use crate::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
     pub use crate::hash::model_hash;
-    pub use crate::model::{ModelFile, ModelInfo};
+    pub use crate::model::{ModelFile, ModelInfo, Provenance};
     pub use crate::official::OfficialConfig;
+    pub use crate::precision::StoredPrecision;
     pub use crate::resolve::{LoadedModel, ModelPath, Which};
-    pub use crate::state::{Sliding, StateFile, StateInfo, StatePrecision, StateReader};
+    pub use crate::state::{Sliding, StateFile, StateInfo, StateReader};
 
     /// The layer below: named tensors in a file.
     pub mod expert {
+        pub use crate::disk::{Disk, DiskFile, Os, write_atomic};
         pub use crate::hash::sha256;
         pub use crate::tensors::TensorFile;
     }

@@ -46,15 +46,7 @@ impl TensorFile {
     /// # Errors
     /// If the sink fails, or names and texts are longer than an index can be.
     pub fn write_to(&self, sink: &mut dyn Write) -> std::io::Result<()> {
-        let mut metadata = self.metadata.clone();
-        metadata.insert(SHA256.into(), "0".repeat(DIGITS));
-        let mut layout = Layout::new(&self.tensors, &metadata)?;
-        let digits = digits_in(layout.head_mut())
-            .ok_or_else(|| Error::other(format!("a text in it looks like its `{SHA256}`")))?;
-        let mut hash = Sha256::new();
-        layout.write_to(&mut hash)?;
-        layout.head_mut()[digits].copy_from_slice(hex(&hash.finalize()).as_bytes());
-        layout.write_to(sink)
+        write_to(&self.tensors, self.metadata.clone(), sink)
     }
 
     /// Reads the file whole.
@@ -106,6 +98,22 @@ impl TensorFile {
         }
         Ok(Self { tensors, metadata })
     }
+}
+
+/// Writes the bytes of a file that holds these tensors.
+pub(crate) fn write_to(
+    tensors: &BTreeMap<String, TensorData>,
+    mut metadata: BTreeMap<String, String>,
+    sink: &mut dyn Write,
+) -> std::io::Result<()> {
+    metadata.insert(SHA256.into(), "0".repeat(DIGITS));
+    let mut layout = Layout::new(tensors, &metadata)?;
+    let digits = digits_in(layout.head_mut())
+        .ok_or_else(|| Error::other(format!("a text in it looks like its `{SHA256}`")))?;
+    let mut hash = Sha256::new();
+    layout.write_to(&mut hash)?;
+    layout.head_mut()[digits].copy_from_slice(hex(&hash.finalize()).as_bytes());
+    layout.write_to(sink)
 }
 
 /// Where the digits of the hash are in an index: behind their key, as CBOR writes both. There is exactly one such place,

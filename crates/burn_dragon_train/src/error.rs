@@ -126,6 +126,14 @@ impl TrainError {
         Self::Task(Box::new(error))
     }
 
+    /// For `map_err`: what a disk refused to a file that is no checkpoint.
+    pub fn on_file(error: CheckpointError) -> Self {
+        match error {
+            CheckpointError::Io { action, path, source } => Self::File { action, path, source },
+            other => Self::Checkpoint(other),
+        }
+    }
+
     /// For `map_err`: an I/O error with what was being done, and to which file.
     pub fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();

@@ -5,9 +5,8 @@ use crate::optimizer::AdamW;
 use crate::run::RunFolder;
 use crate::task::{Evaluation, Task};
 use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints, Pointer};
+use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// What the trainer remembers beside model and optimiser: `trainer.json`.
 ///
@@ -83,20 +82,8 @@ impl Vault {
     }
 
     pub(crate) fn save<T: Task>(&self, task: &T, contents: &Contents<'_, T>) -> Result<(), TrainError> {
-        let mut failed = None; // an error of ours does not fit the commit's type: it is kept aside
         let step = contents.state.step;
-        let committed = self.checkpoints.commit(step, |folder| {
-            fill(task, contents, folder).map_err(|error| {
-                let stand_in = CheckpointError::corrupt(folder, &error);
-                failed = Some(error);
-                stand_in
-            })
-        });
-        match (committed, failed) {
-            (_, Some(error)) => return Err(error),
-            (Err(error), None) => return Err(error.into()),
-            (Ok(_), None) => {}
-        }
+        self.checkpoints.commit(&snapshot(task, contents)?)?;
         self.checkpoints.point(Pointer::Last, step)?;
         Ok(self.checkpoints.retain(self.keep)?)
     }
@@ -107,17 +94,21 @@ impl Vault {
     }
 }
 
-fn fill<T: Task>(task: &T, contents: &Contents<'_, T>, folder: &Path) -> Result<(), TrainError> {
+fn snapshot<T: Task>(task: &T, contents: &Contents<'_, T>) -> Result<Snapshot, TrainError> {
     let Contents {
         model,
         carry,
         optimizer,
         state,
     } = contents;
-    task.save(model, folder, state.step, state.units)?;
-    task.save_carry(carry, folder)?;
-    optimizer.save(&folder.join("optimizer.bpk"))?;
-    let path = folder.join("trainer.json");
+    let mut files = task.snapshot(model, carry, state.step, state.units)?;
+    files.insert("optimizer.bpk".into(), Content::Tensors(optimizer.snapshot()));
     let text = serde_json::to_string_pretty(state).map_err(TrainError::Json)?;
-    std::fs::write(&path, text).map_err(TrainError::file("write", &path))
+    files.insert("trainer.json".into(), Content::Text(text));
+    Ok(Snapshot {
+        step: state.step,
+        files,
+        config_sha256: None,
+        version: Some(env!("CARGO_PKG_VERSION").into()),
+    })
 }
