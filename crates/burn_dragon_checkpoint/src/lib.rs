@@ -10,6 +10,7 @@
 //! | a memory in one `.state` | [`state`] |
 //! | what tells a model from every other | [`hash`] |
 //! | a checkpoint folder: written whole or not at all, verified before it is trusted | [`folder`] |
+//! | files that may be a stranger's: plain ones only | [`plain`] |
 //! | official PyTorch weights as `.safetensors` | [`official`] |
 //! | what a person means by MODEL | [`resolve`] |
 //!
@@ -25,6 +26,7 @@ pub mod hash;
 pub mod model;
 pub mod names;
 pub mod official;
+pub mod plain;
 pub mod precision;
 pub mod resolve;
 pub mod state;

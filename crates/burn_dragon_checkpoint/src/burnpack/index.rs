@@ -1,8 +1,8 @@
 //! The index: what a container says it holds, before it is believed.
 
-use super::{ALIGNMENT, MAX_AXES, MAX_NAME, MAX_TENSORS, PackError, malformed};
+use super::{ALIGNMENT, MAX_AXES, MAX_NAME, MAX_TENSORS, MAX_TEXTS, PackError, malformed};
 use burn::tensor::DType;
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,8 +33,8 @@ impl Entry {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Index {
-    pub tensors: Unique<Descriptor>,
-    pub metadata: Unique<String>,
+    pub tensors: Unique<Descriptor, MAX_TENSORS>,
+    pub metadata: Unique<String, MAX_TEXTS>,
 }
 
 /// A tensor as CBOR describes it.
@@ -42,7 +42,7 @@ pub(super) struct Index {
 #[serde(deny_unknown_fields)]
 pub(super) struct Descriptor {
     pub dtype: DType,
-    pub shape: Vec<u64>,
+    pub shape: Axes,
     pub data_offsets: (u64, u64),
     /// Burn writes one where a module is saved; nothing here needs it.
     #[serde(default, skip_serializing)]
@@ -55,12 +55,6 @@ impl Index {
     /// bytes.
     pub(super) fn entries(&mut self, data: u64) -> Result<Vec<Entry>, PackError> {
         let tensors = std::mem::take(&mut self.tensors.0);
-        if tensors.len() > MAX_TENSORS {
-            return malformed(format!(
-                "it holds {} tensors, at most {MAX_TENSORS} are read",
-                tensors.len()
-            ));
-        }
         let entries: Result<Vec<Entry>, PackError> = tensors.into_iter().map(entry).collect();
         let mut entries = entries?;
         entries.sort_by_key(|entry| (entry.range.start, entry.range.end));
@@ -97,18 +91,12 @@ fn entry((name, descriptor): (String, Descriptor)) -> Result<Entry, PackError> {
     }
     let Descriptor {
         dtype,
-        shape,
+        shape: Axes(shape),
         data_offsets: (start, end),
         ..
     } = descriptor;
     if !is_plain(dtype) {
         return malformed(format!("tensor `{name}` is {dtype:?}, which is not read"));
-    }
-    if shape.len() > MAX_AXES {
-        return malformed(format!(
-            "tensor `{name}` has {} axes, at most {MAX_AXES} are read",
-            shape.len()
-        ));
     }
     let needed = shape
         .iter()
@@ -149,35 +137,69 @@ pub(super) fn aligned(end: u64) -> Option<u64> {
     end.checked_next_multiple_of(ALIGNMENT)
 }
 
-/// A map whose keys are unique: a second value of a key is refused, not taken instead of the first.
+/// A shape. A list says how long it is before it comes, and is not believed.
 #[derive(Serialize)]
 #[serde(transparent)]
-pub(super) struct Unique<V>(pub BTreeMap<String, V>);
+pub(super) struct Axes(pub Vec<u64>);
 
-impl<'de, V: Deserialize<'de>> Deserialize<'de> for Unique<V> {
+impl<'de> Deserialize<'de> for Axes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(AxesVisitor)
+    }
+}
+
+struct AxesVisitor;
+
+impl<'de> Visitor<'de> for AxesVisitor {
+    type Value = Axes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a shape of at most {MAX_AXES} axes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut sizes = Vec::new();
+        while let Some(size) = list.next_element()? {
+            if sizes.len() == MAX_AXES {
+                return Err(A::Error::custom(format!("a shape has more than {MAX_AXES} axes")));
+            }
+            sizes.push(size);
+        }
+        Ok(Axes(sizes))
+    }
+}
+
+/// A map whose keys are unique, and at most so many: a second value of a key is refused, not taken instead of the first.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct Unique<V, const MOST: usize>(pub BTreeMap<String, V>);
+
+impl<'de, V: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Unique<V, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(UniqueVisitor(PhantomData))
     }
 }
 
-struct UniqueVisitor<V>(PhantomData<V>);
+struct UniqueVisitor<V, const MOST: usize>(PhantomData<V>);
 
-impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueVisitor<V> {
-    type Value = Unique<V>;
+impl<'de, V: Deserialize<'de>, const MOST: usize> Visitor<'de> for UniqueVisitor<V, MOST> {
+    type Value = Unique<V, MOST>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map with unique names")
+        write!(f, "a map of at most {MOST} unique names")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut values = BTreeMap::new();
         while let Some(key) = map.next_key::<String>()? {
-            let value = map.next_value()?;
+            if values.len() == MOST {
+                return Err(A::Error::custom(format!("a map holds more than {MOST} names")));
+            }
             if values.contains_key(&key) {
                 let start: String = key.chars().take(80).collect();
                 return Err(A::Error::custom(format!("`{start}` is there twice")));
             }
-            values.insert(key, value);
+            values.insert(key, map.next_value()?);
         }
         Ok(Unique(values))
     }

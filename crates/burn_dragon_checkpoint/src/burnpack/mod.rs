@@ -14,7 +14,7 @@
 //!
 //! # Limits
 //!
-//! [`MAX_INDEX`], [`MAX_TENSORS`], [`MAX_NAME`], [`MAX_AXES`].
+//! [`MAX_INDEX`], [`MAX_TENSORS`], [`MAX_TEXTS`], [`MAX_NAME`], [`MAX_AXES`].
 
 mod index;
 mod read;
@@ -33,6 +33,9 @@ pub const MAX_INDEX: u64 = 16 << 20;
 
 /// Most tensors of a file.
 pub const MAX_TENSORS: usize = 10_000;
+
+/// Most texts of a file. Without a limit, many short ones take ten times the memory that they take in the file.
+pub const MAX_TEXTS: usize = 64;
 
 /// Bytes of the longest name of a tensor, which is a dotted path.
 pub const MAX_NAME: usize = 256;

@@ -68,7 +68,9 @@ impl<R: Read, O: FnMut(&[u8])> Reader<R, O> {
                 "its index has {size} bytes, at most {MAX_INDEX} are read"
             ));
         }
-        let mut index = header.to_vec();
+        // No longer than the source, and no longer than an index.
+        let mut index = Vec::with_capacity(usize::try_from(index_end).unwrap_or(HEADER));
+        index.extend_from_slice(&header);
         (&mut source).take(size).read_to_end(&mut index)?;
         if index.len() as u64 != index_end {
             return malformed("it ends inside its index");

@@ -1,7 +1,7 @@
 //! Writing: the layout first, then the bytes in their order.
 
-use super::index::{Descriptor, Index, Unique, aligned};
-use super::{ALIGNMENT, HEADER, MAGIC, MAX_INDEX, VERSION};
+use super::index::{Axes, Descriptor, Index, Unique, aligned};
+use super::{ALIGNMENT, HEADER, MAGIC, MAX_INDEX, MAX_TENSORS, MAX_TEXTS, VERSION};
 use burn::tensor::TensorData;
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Result, Write};
@@ -20,11 +20,15 @@ impl<'a> Layout<'a> {
     /// Lays out tensors, in the order of their names, and text.
     ///
     /// # Errors
-    /// If the index is longer than is read.
+    /// If the index is longer than is read, or there are more tensors or texts.
     pub fn new(
         tensors: &'a BTreeMap<String, TensorData>,
         metadata: &BTreeMap<String, String>,
     ) -> Result<Self> {
+        if tensors.len() > MAX_TENSORS || metadata.len() > MAX_TEXTS {
+            let reason = format!("a file has at most {MAX_TENSORS} tensors and {MAX_TEXTS} texts");
+            return Err(Error::new(ErrorKind::InvalidInput, reason));
+        }
         let mut end = 0;
         let mut descriptors = BTreeMap::new();
         for (name, data) in tensors {
@@ -32,7 +36,7 @@ impl<'a> Layout<'a> {
             end = start + data.as_bytes().len() as u64;
             let descriptor = Descriptor {
                 dtype: data.dtype(),
-                shape: data.shape().iter().map(|&size| size as u64).collect(),
+                shape: Axes(data.shape().iter().map(|&size| size as u64).collect()),
                 data_offsets: (start, end),
                 param_id: None,
             };
