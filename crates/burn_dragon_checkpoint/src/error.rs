@@ -1,5 +1,6 @@
 //! What can be wrong with a file.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// A file that could not be read, written or trusted.
@@ -21,6 +22,14 @@ pub enum CheckpointError {
         /// Where.
         path: PathBuf,
         /// What was found instead, and what to do.
+        reason: String,
+    },
+    /// What was asked for is not done, since it would harm or make no sense.
+    #[error("{}: {reason}", path.display())]
+    Refused {
+        /// Where.
+        path: PathBuf,
+        /// Why not, and what to do.
         reason: String,
     },
     /// The file is damaged, or is something else.
@@ -157,6 +166,21 @@ impl CheckpointError {
         move |source| Self::Io { action, path, source }
     }
 
+    /// The error of a file that [`plain`](crate::plain) does not open: damaged or foreign where its contents or its kind is
+    /// at fault, else the system's.
+    pub fn unread(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| match source.kind() {
+            ErrorKind::InvalidData => Self::corrupt(&path, source),
+            ErrorKind::UnexpectedEof => Self::corrupt(&path, "it is shorter than it was said to be"),
+            _ => Self::Io {
+                action: "read",
+                path,
+                source,
+            },
+        }
+    }
+
     /// A [`Corrupt`](Self::Corrupt) error.
     #[expect(
         clippy::needless_pass_by_value,
@@ -173,7 +197,11 @@ impl CheckpointError {
     pub fn is_bad_input(&self) -> bool {
         !matches!(
             self,
-            Self::Io { .. } | Self::NoModel { .. } | Self::NeedsConfig { .. } | Self::NotOfficial { .. }
+            Self::Io { .. }
+                | Self::NoModel { .. }
+                | Self::NeedsConfig { .. }
+                | Self::NotOfficial { .. }
+                | Self::Refused { .. }
         )
     }
 }

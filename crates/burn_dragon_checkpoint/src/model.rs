@@ -1,13 +1,15 @@
 //! A model in one self-describing file: weights, shape, tokenizer, where it came from.
 //!
 //! The weights are burnpack tensors under the project's names (`embed`, `decoder_x`, `decoder_y`, `encoder`,
-//! `lm_head`, and `decay` where it is learnt). The metadata holds `format` (`burn_dragon.model/1`), `config` (JSON),
+//! `lm_head`, and `decay` where it is learnt), as f32, f16 or bf16; in memory they are f32. The metadata holds `format` (`burn_dragon.model/1`), `config` (JSON),
 //! `info` (JSON) and, for language models, `tokenizer` (JSON as in `tokenizer.json`), beside the hash that
 //! [`TensorFile`] keeps.
 
+use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
 use crate::hash::of_model;
-use crate::tensors::TensorFile;
+use crate::precision::StoredPrecision;
+use crate::tensors::{self, TensorFile};
 use burn::tensor::{Device, TensorData};
 use burn_dragon_core::parameters;
 use burn_dragon_core::{DecayConfig, Dragon, DragonConfig};
@@ -29,6 +31,23 @@ pub struct ModelInfo {
     pub tokens: u64,
     /// Version of the software that wrote it.
     pub version: String,
+    /// What is said of an exported model beside its numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
+}
+
+/// What whoever gets a model should know of it, in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The name of the run that trained it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// What it was trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// The licence of its weights; what nobody said is not made up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
 }
 
 /// A model as it stands in a file.
@@ -40,8 +59,16 @@ pub struct ModelFile {
     pub info: ModelInfo,
     /// The tokenizer's JSON, for language models.
     pub tokenizer: Option<String>,
-    /// Weights by name.
+    /// Weights by name, f32.
     pub tensors: BTreeMap<String, TensorData>,
+}
+
+/// The keys of the metadata.
+mod key {
+    pub(super) const FORMAT: &str = "format";
+    pub(super) const CONFIG: &str = "config";
+    pub(super) const INFO: &str = "info";
+    pub(super) const TOKENIZER: &str = "tokenizer";
 }
 
 impl ModelFile {
@@ -60,27 +87,58 @@ impl ModelFile {
         of_model(&self.config, &self.tensors)
     }
 
+    /// The numbers as they are after they were stored in `precision`.
+    ///
+    /// # Errors
+    /// If one is beyond what the precision can hold; `path` is where it was to go.
+    pub fn rounded(mut self, precision: StoredPrecision, path: &Path) -> Result<Self, CheckpointError> {
+        if precision != StoredPrecision::F32 {
+            let round = |data| StoredPrecision::widen(precision.round(data));
+            let rounded = self.tensors.into_iter().map(|(name, data)| (name, round(data)));
+            self.tensors = rounded.collect();
+            let lost = self.tensors.iter().find(|(_, data)| !is_finite(data));
+            if let Some((name, _)) = lost {
+                let reason = format!(
+                    "tensor `{name}` holds numbers beyond what {precision} can hold; use bf16 or f32"
+                );
+                let path = path.to_path_buf();
+                return Err(CheckpointError::Refused { path, reason });
+            }
+        }
+        Ok(self)
+    }
+
     /// Writes the file, whole or not at all.
     ///
     /// # Errors
     /// If the file system refuses.
-    pub fn write(self, path: &Path) -> Result<(), CheckpointError> {
-        let json =
-            |value: serde_json::Result<String>| value.map_err(|error| CheckpointError::corrupt(path, error));
-        let mut metadata = BTreeMap::from([
-            ("format".to_string(), FORMAT.to_string()),
-            ("config".to_string(), json(serde_json::to_string(&self.config))?),
-            ("info".to_string(), json(serde_json::to_string(&self.info))?),
-        ]);
-        metadata.extend(
-            self.tokenizer
-                .map(|tokenizer| ("tokenizer".to_string(), tokenizer)),
-        );
+    pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
+        write_atomic(&Os, path, |sink| {
+            tensors::write_to(&self.tensors, self.metadata(), sink)
+        })
+    }
+
+    /// What the file holds.
+    pub fn into_tensor_file(self) -> TensorFile {
         TensorFile {
+            metadata: self.metadata(),
             tensors: self.tensors,
-            metadata,
         }
-        .write(path)
+    }
+
+    /// Everything but the weights, as it stands in a file.
+    pub(crate) fn metadata(&self) -> BTreeMap<String, String> {
+        let described = [
+            (key::FORMAT, FORMAT.to_string()),
+            (key::CONFIG, json(&self.config)),
+            (key::INFO, json(&self.info)),
+        ];
+        let tokenizer = self
+            .tokenizer
+            .clone()
+            .map(|tokenizer| (key::TOKENIZER, tokenizer));
+        let described = described.into_iter().chain(tokenizer);
+        described.map(|(key, text)| (key.to_string(), text)).collect()
     }
 
     /// Reads and checks a file: format, configuration, names, shapes, finite values.
@@ -88,11 +146,34 @@ impl ModelFile {
     /// # Errors
     /// If it is damaged or is not a model.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let TensorFile {
+        Self::from_tensor_file(TensorFile::read(path)?, path)
+    }
+
+    /// Checks what was read from `path`.
+    ///
+    /// # Errors
+    /// If it is not a model.
+    pub fn from_tensor_file(file: TensorFile, path: &Path) -> Result<Self, CheckpointError> {
+        let TensorFile { tensors, metadata } = file;
+        let without_weights = Self::described_by(metadata, path)?;
+        let tensors: Result<BTreeMap<_, _>, _> = tensors
+            .into_iter()
+            .map(|(name, data)| widened(path, &name, data).map(|data| (name, data)))
+            .collect();
+        let tensors = tensors?;
+        check_tensors(path, &without_weights.config, &tensors)?;
+        Ok(Self {
             tensors,
-            mut metadata,
-        } = TensorFile::read(path)?;
-        match metadata.get("format").map(String::as_str) {
+            ..without_weights
+        })
+    }
+
+    /// A model without its weights, from the text of its file.
+    pub(crate) fn described_by(
+        mut metadata: BTreeMap<String, String>,
+        path: &Path,
+    ) -> Result<Self, CheckpointError> {
+        match metadata.get(key::FORMAT).map(String::as_str) {
             Some(FORMAT) => {}
             Some(other) => {
                 let reason = format!("its format is `{other}`, this version reads `{FORMAT}`");
@@ -105,25 +186,16 @@ impl ModelFile {
                 ));
             }
         }
-        let parsed = |key: &str| {
-            let text = metadata
-                .get(key)
-                .ok_or_else(|| CheckpointError::corrupt(path, format!("no `{key}`")))?;
-            Ok::<_, CheckpointError>(text.as_str())
-        };
-        let config: DragonConfig = serde_json::from_str(parsed("config")?)
-            .map_err(|error| CheckpointError::corrupt(path, format!("config: {error}")))?;
-        let info: ModelInfo = serde_json::from_str(parsed("info")?)
-            .map_err(|error| CheckpointError::corrupt(path, format!("info: {error}")))?;
+        let config: DragonConfig = parsed(path, &metadata, key::CONFIG)?;
+        let info: ModelInfo = parsed(path, &metadata, key::INFO)?;
         config
             .validate()
             .map_err(|error| CheckpointError::corrupt(path, error))?;
-        check_tensors(path, &config, &tensors)?;
         Ok(Self {
             config,
             info,
-            tokenizer: metadata.remove("tokenizer"),
-            tensors,
+            tokenizer: metadata.remove(key::TOKENIZER),
+            tensors: BTreeMap::new(),
         })
     }
 
@@ -144,6 +216,36 @@ impl ModelFile {
     }
 }
 
+fn json(value: &impl Serialize) -> String {
+    match serde_json::to_string(value) {
+        Ok(text) => text,
+        Err(error) => unreachable!("a configuration is plain numbers and names: {error}"),
+    }
+}
+
+fn parsed<T: for<'a> Deserialize<'a>>(
+    path: &Path,
+    metadata: &BTreeMap<String, String>,
+    key: &str,
+) -> Result<T, CheckpointError> {
+    let text = metadata
+        .get(key)
+        .ok_or_else(|| CheckpointError::corrupt(path, format!("no `{key}`")))?;
+    serde_json::from_str(text).map_err(|error| CheckpointError::corrupt(path, format!("{key}: {error}")))
+}
+
+/// A weight in f32.
+pub(crate) fn widened(path: &Path, name: &str, data: TensorData) -> Result<TensorData, CheckpointError> {
+    if StoredPrecision::of(data.dtype()).is_none() {
+        let reason = format!(
+            "tensor `{name}` is {}; weights are f32, f16 or bf16",
+            data.dtype().name()
+        );
+        return Err(CheckpointError::corrupt(path, reason));
+    }
+    Ok(StoredPrecision::widen(data))
+}
+
 /// The names and shapes of a model's weights.
 pub fn expected_tensors(config: &DragonConfig) -> BTreeMap<&'static str, Vec<usize>> {
     let (d, h, n) = (config.d_model, config.n_heads, config.neurons_per_head());
@@ -160,8 +262,13 @@ pub fn expected_tensors(config: &DragonConfig) -> BTreeMap<&'static str, Vec<usi
     tensors
 }
 
-/// Exactly the expected tensors, of the expected shapes, all finite.
-fn check_tensors(
+fn is_finite(data: &TensorData) -> bool {
+    let values = data.as_slice::<f32>();
+    values.is_ok_and(|values| values.iter().all(|value| value.is_finite()))
+}
+
+/// Exactly the expected tensors, of the expected shapes, f32, all finite.
+pub(crate) fn check_tensors(
     path: &Path,
     config: &DragonConfig,
     tensors: &BTreeMap<String, TensorData>,
@@ -186,8 +293,7 @@ fn check_tensors(
                 expected: shape.clone(),
             });
         }
-        let finite = data.iter::<f32>().all(f32::is_finite);
-        if !finite {
+        if !is_finite(data) {
             return Err(CheckpointError::corrupt(
                 path,
                 format!("tensor `{name}` holds values that are not finite"),

@@ -6,6 +6,7 @@
 //! keeps. Logits are not stored: a state holds what was read, and going on takes at least one new token.
 
 use crate::error::CheckpointError;
+use crate::precision::StoredPrecision;
 use crate::tensors::TensorFile;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_dragon_core::{DragonConfig, DragonState};
@@ -15,48 +16,6 @@ use std::path::Path;
 
 /// The value of the metadata key `format`.
 pub const FORMAT: &str = "burn_dragon.state/1";
-
-/// How the memories are stored. In memory they are f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StatePrecision {
-    /// As they are: going on gives the same bits.
-    #[default]
-    F32,
-    /// Half the bytes: every entry is rounded to 8 significant bits, a relative error of at most 2^-8 for entries of at
-    /// least 2^-126.
-    Bf16,
-}
-
-impl StatePrecision {
-    fn dtype(self) -> DType {
-        match self {
-            Self::F32 => DType::F32,
-            Self::Bf16 => DType::BF16,
-        }
-    }
-}
-
-impl std::fmt::Display for StatePrecision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-        })
-    }
-}
-
-impl std::str::FromStr for StatePrecision {
-    type Err = &'static str;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match name {
-            "f32" => Ok(Self::F32),
-            "bf16" => Ok(Self::Bf16),
-            _ => Err("expected f32 or bf16"),
-        }
-    }
-}
 
 /// Whose memory it is, and of what.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +51,7 @@ pub struct StateFile {
     /// Whose memory it is, and of what.
     pub info: StateInfo,
     /// How it is stored.
-    pub precision: StatePrecision,
+    pub precision: StoredPrecision,
     /// The memories and positions. With a sliding context the first half of the lanes are the elder memories, which
     /// answer, and the second half the younger ones.
     pub state: DragonState,
@@ -120,9 +79,11 @@ impl StateFile {
     /// Writes the file, whole or not at all.
     ///
     /// # Errors
-    /// If the state is not of the configuration's shape or not finite, or the file system refuses.
+    /// If the state is not of the configuration's shape or not finite, or the precision is f16, whose largest number a
+    /// memory outgrows, or the file system refuses.
     pub fn write(self, path: &Path) -> Result<(), CheckpointError> {
         let corrupt = |reason: &dyn ToString| CheckpointError::corrupt(path, reason.to_string());
+        check_precision(path, self.precision)?;
         let lanes = self.state.lanes();
         self.state
             .check(&self.config, lanes)
@@ -231,7 +192,7 @@ const FARTHEST: u64 = 1 << 53;
 struct Description {
     config: DragonConfig,
     info: StateInfo,
-    precision: StatePrecision,
+    precision: StoredPrecision,
     positions: Vec<u64>,
 }
 
@@ -260,6 +221,7 @@ impl Description {
             .config
             .validate()
             .map_err(|error| invalid("config", &error))?;
+        check_precision(path, description.precision)?;
         let (lanes, groups) = (description.positions.len(), groups(&description.info));
         if lanes == 0 || !lanes.is_multiple_of(groups) {
             let reason = format!("{lanes} lanes are not a number of streams with {groups} memories each");
@@ -339,9 +301,20 @@ impl Description {
             );
             return Err(CheckpointError::corrupt(path, reason));
         }
-        let data = data.convert_dtype(DType::F32);
+        let data = StoredPrecision::widen(data);
         check_finite(path, &name, &data)?;
         Ok(Tensor::from_data(data, (device, DType::F32)))
+    }
+}
+
+/// Memories grow with what is read, beyond the largest number of f16.
+fn check_precision(path: &Path, precision: StoredPrecision) -> Result<(), CheckpointError> {
+    match precision {
+        StoredPrecision::F32 | StoredPrecision::Bf16 => Ok(()),
+        StoredPrecision::F16 => Err(CheckpointError::corrupt(
+            path,
+            "memories are stored as f32 or bf16, not f16: they grow beyond its largest number, 65504",
+        )),
     }
 }
 

@@ -1,17 +1,27 @@
-//! Named tensors and text metadata in one burnpack file, with a hash over all of them.
+//! Named tensors and text in one file, with a hash over every byte of it.
 //!
-//! A burnpack alone notices damage to its structure, not to its values: a flipped bit would be another weight. The
-//! metadata key `sha256` holds the hash of everything else.
+//! A [burnpack](crate::burnpack) alone notices damage to its structure, not to its values: a flipped bit would be another
+//! weight. The metadata key `file_sha256` holds the SHA-256 of the whole file, read with these 64 characters as zeros:
+//! of header, index, padding, values, and that nothing follows them.
 
+use crate::burnpack::{Contents, Layout, PackError, Reader};
+use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
-use crate::hash::Parts;
+use crate::hash::hex;
+use crate::plain;
 use burn::tensor::TensorData;
-use burn_pack::{Reader, Tensor, Writer};
+use sha2::{Digest, Sha256};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::{Error, Read, Write};
+use std::ops::Range;
 use std::path::Path;
 
 /// The metadata key of the hash.
-const SHA256: &str = "sha256";
+const SHA256: &str = "file_sha256";
+
+/// Characters of a hash.
+const DIGITS: usize = 64;
 
 /// What a file holds: tensors by name, and text by key.
 #[derive(Clone, Debug, Default)]
@@ -27,87 +37,118 @@ impl TensorFile {
     ///
     /// # Errors
     /// If the file system refuses.
-    pub fn write(self, path: &Path) -> Result<(), CheckpointError> {
-        let sha256 = self.sha256();
-        let tensors = self.tensors.into_iter().map(|(name, data)| {
-            let (bytes, shape, dtype) = data.into_parts();
-            Tensor::new(name, dtype, shape, None, bytes)
-        });
-        let mut writer = Writer::new(tensors.collect())
-            .overwrite(true)
-            .auto_extension(false)
-            .with_metadata(SHA256, &sha256);
-        for (key, value) in &self.metadata {
-            writer = writer.with_metadata(key, value);
-        }
-        writer.write_to_file(path).map_err(|error| CheckpointError::Io {
-            action: "write",
-            path: path.to_path_buf(),
-            source: std::io::Error::other(error.to_string()),
-        })
+    pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
+        write_atomic(&Os, path, |sink| self.write_to(sink))
+    }
+
+    /// Writes the bytes of the file.
+    ///
+    /// # Errors
+    /// If the sink fails, or names and texts are longer than an index can be.
+    pub fn write_to(&self, sink: &mut dyn Write) -> std::io::Result<()> {
+        write_to(&self.tensors, self.metadata.clone(), sink)
     }
 
     /// Reads the file whole.
     ///
     /// # Errors
-    /// If it cannot be opened, is not a burnpack, carries no hash, or is damaged.
+    /// If it cannot be opened, is not a sound burnpack, carries no hash, or is damaged.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        std::fs::File::open(path).map_err(CheckpointError::io("open", path))?;
-        let reader = Reader::from_file_exact(path).map_err(|error| {
-            CheckpointError::corrupt(path, format!("it does not read as a burnpack: {error}"))
-        })?;
-        let mut metadata = reader.metadata().clone();
-        let mut tensors = BTreeMap::new();
-        for tensor in reader
-            .into_tensors()
-            .map_err(|error| CheckpointError::corrupt(path, error))?
-        {
-            let (name, dtype, shape, _, bytes) = tensor
-                .into_parts()
-                .map_err(|error| CheckpointError::corrupt(path, error))?;
-            // Read from the file once, by the hash below, and resident from there on: the file may be replaced while the
-            // tensors are in use.
-            tensors.insert(name, TensorData::from_bytes(bytes, shape, dtype));
-        }
-        let expected = metadata.remove(SHA256);
-        let file = Self { tensors, metadata };
-        let expected = expected.ok_or_else(|| {
-            CheckpointError::corrupt(path, "it is a burnpack without a `sha256` of its contents")
-        })?;
-        let sha256 = file.sha256();
-        if sha256 != expected {
-            let reason = format!("the sha256 of its contents is {sha256}, it says {expected}");
-            return Err(CheckpointError::corrupt(path, reason));
-        }
-        Ok(file)
+        let (file, length) = plain::open(path).map_err(CheckpointError::unread(path))?;
+        Self::read_from(file, length).map_err(|error| error.at(path))
     }
 
-    /// The hash of everything in the file, each part behind its length.
-    fn sha256(&self) -> String {
-        let mut parts = Parts::default();
-        parts.part(&(self.metadata.len() as u64).to_le_bytes());
-        for (key, value) in &self.metadata {
-            parts.part(key.as_bytes());
-            parts.part(value.as_bytes());
+    /// Reads the bytes of a file: exactly `length` of them.
+    ///
+    /// # Errors
+    /// If the source fails, or what it holds is not a sound burnpack, carries no hash, or is damaged.
+    pub fn read_from(source: impl Read, length: u64) -> Result<Self, PackError> {
+        let hash = RefCell::new(Sha256::new());
+        let reader = Reader::open(source, length, |bytes| hash.borrow_mut().update(bytes))?;
+        let mut head = reader.index().to_vec();
+        let digits = reader
+            .metadata()
+            .get(SHA256)
+            .and(digits_in(&head))
+            .ok_or_else(|| {
+                PackError::Malformed(format!("it is a burnpack without one `{SHA256}` of its bytes"))
+            })?;
+        let expected = String::from_utf8_lossy(&head[digits.clone()]).into_owned();
+        head[digits].fill(b'0');
+        hash.borrow_mut().update(&head);
+        let Contents {
+            tensors,
+            mut metadata,
+        } = reader.contents()?;
+        metadata.remove(SHA256);
+        let sha256 = hex(&hash.into_inner().finalize());
+        if sha256 != expected {
+            let reason = format!("the sha256 of its bytes is {sha256}, it says {expected}");
+            return Err(PackError::Malformed(reason));
         }
-        parts.tensors(&self.tensors);
-        parts.finish()
+        Ok(Self { tensors, metadata })
     }
+}
+
+/// Writes the bytes of a file that holds these tensors.
+pub(crate) fn write_to(
+    tensors: &BTreeMap<String, TensorData>,
+    mut metadata: BTreeMap<String, String>,
+    sink: &mut dyn Write,
+) -> std::io::Result<()> {
+    metadata.insert(SHA256.into(), "0".repeat(DIGITS));
+    let mut layout = Layout::new(tensors, &metadata)?;
+    let digits = digits_in(layout.head_mut())
+        .ok_or_else(|| Error::other(format!("a text in it looks like its `{SHA256}`")))?;
+    let mut hash = Sha256::new();
+    layout.write_to(&mut hash)?;
+    layout.head_mut()[digits].copy_from_slice(hex(&hash.finalize()).as_bytes());
+    layout.write_to(sink)
+}
+
+/// Where the digits of the hash are in an index: behind their key, as CBOR writes both. There is exactly one such place,
+/// or none that can be trusted.
+fn digits_in(index: &[u8]) -> Option<Range<usize>> {
+    let key = [
+        &[0x60 + SHA256.len() as u8],
+        SHA256.as_bytes(),
+        &[0x78, DIGITS as u8],
+    ]
+    .concat();
+    let mut places = index
+        .windows(key.len())
+        .enumerate()
+        .filter(|(_, window)| *window == key);
+    let (at, _) = places.next()?;
+    let digits = at + key.len()..at + key.len() + DIGITS;
+    (places.next().is_none() && digits.end <= index.len()).then_some(digits)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::TensorData;
 
     fn file() -> TensorFile {
         TensorFile {
-            tensors: BTreeMap::from([(
-                "a".to_string(),
-                TensorData::new(vec![1.0f32, -2.0, 3.5, 0.0], [2, 2]),
-            )]),
+            tensors: BTreeMap::from([
+                (
+                    "a".to_string(),
+                    TensorData::new(vec![1.0f32, -2.0, 3.5, 0.0], [2, 2]),
+                ),
+                ("b".to_string(), TensorData::new(vec![7i32], [1])),
+            ]),
             metadata: BTreeMap::from([("format".to_string(), "test/1".to_string())]),
         }
+    }
+
+    fn bytes() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        file().write_to(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Result<TensorFile, PackError> {
+        TensorFile::read_from(bytes, bytes.len() as u64)
     }
 
     #[test]
@@ -115,34 +156,53 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.bpk");
         file().write(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), bytes());
         let again = TensorFile::read(&path).unwrap();
         assert_eq!(again.metadata, file().metadata);
-        assert_eq!(again.tensors["a"], file().tensors["a"]);
+        assert_eq!(again.tensors, file().tensors);
     }
 
     #[test]
-    fn every_byte_of_a_tensor_is_under_the_hash() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.bpk");
-        file().write(&path).unwrap();
-        let whole = std::fs::read(&path).unwrap();
-        let values: Vec<u8> = [1.0f32, -2.0, 3.5, 0.0]
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        let at = whole
-            .windows(values.len())
-            .position(|window| window == values)
-            .unwrap();
-        for place in at..at + values.len() {
-            let mut broken = whole.clone();
-            broken[place] ^= 1;
-            std::fs::write(&path, broken).unwrap();
-            let error = TensorFile::read(&path).unwrap_err();
-            assert!(
-                error.is_bad_input() && error.to_string().contains("sha256"),
-                "{error}"
-            );
+    fn every_byte_is_under_the_hash() {
+        let whole = bytes();
+        for place in 0..whole.len() {
+            for bit in [0x01, 0x20, 0x80] {
+                let mut broken = whole.clone();
+                broken[place] ^= bit;
+                assert!(read(&broken).is_err(), "byte {place} of {}", whole.len());
+            }
         }
+    }
+
+    #[test]
+    fn no_beginning_of_a_file_is_a_file_and_nothing_may_follow_it() {
+        let mut whole = bytes();
+        for length in 0..whole.len() {
+            assert!(read(&whole[..length]).is_err(), "{length} bytes");
+        }
+        whole.push(0);
+        assert!(read(&whole).is_err());
+    }
+
+    #[test]
+    fn a_text_that_imitates_the_hash_is_not_written() {
+        let mut file = file();
+        file.metadata
+            .insert("a".into(), format!("k{SHA256}x@{}", "0".repeat(DIGITS)));
+        assert!(file.write_to(&mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_file_without_tensors_is_one_too() {
+        let file = TensorFile {
+            tensors: BTreeMap::new(),
+            ..file()
+        };
+        let mut bytes = Vec::new();
+        file.write_to(&mut bytes).unwrap();
+        assert_eq!(read(&bytes).unwrap().metadata, file.metadata);
+        let last = bytes.len() - 1;
+        bytes[last] = 1;
+        assert!(read(&bytes).is_err());
     }
 }

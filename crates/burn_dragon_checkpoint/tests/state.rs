@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::api::expert::{TensorFile, sha256};
 use burn_dragon_checkpoint::api::{
-    ModelFile, ModelInfo, Sliding, StateFile, StateInfo, StatePrecision, StateReader, model_hash,
+    ModelFile, ModelInfo, Sliding, StateFile, StateInfo, StateReader, StoredPrecision, model_hash,
 };
 use burn_dragon_core::{Dragon, DragonConfig, DragonState};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ fn state(dragon: &Dragon, lanes: usize) -> DragonState {
     dragon.forward_with_state(tokens(lanes, 20), empty).unwrap().1
 }
 
-fn file(dragon: &Dragon, state: DragonState, precision: StatePrecision) -> StateFile {
+fn file(dragon: &Dragon, state: DragonState, precision: StoredPrecision) -> StateFile {
     StateFile {
         config: dragon.config().clone(),
         info: StateInfo {
@@ -61,7 +61,7 @@ fn written() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("memory.state");
     let dragon = dragon();
-    file(&dragon, state(&dragon, 2), StatePrecision::F32)
+    file(&dragon, state(&dragon, 2), StoredPrecision::F32)
         .write(&path)
         .unwrap();
     (folder, path)
@@ -113,7 +113,7 @@ fn invariant_10_a_restored_snapshot_goes_on_with_the_same_bits() {
     read_for(&path, &dragon, Some(TOKENIZER), 2).unwrap();
     let (file, original) = (read(&path).unwrap(), state(&dragon, 2));
     assert_eq!(file.info.tokens, 20);
-    assert_eq!((file.lanes(), file.precision), (2, StatePrecision::F32));
+    assert_eq!((file.lanes(), file.precision), (2, StoredPrecision::F32));
     assert_eq!(file.state.positions(), [20, 20]);
     assert_eq!(values(&file.state), values(&original));
     let go = |state: DragonState| {
@@ -135,7 +135,7 @@ fn bf16_halves_the_file_and_is_off_by_one_part_in_256_at_most() {
     let folder = tempfile::tempdir().unwrap();
     let dragon = dragon();
     let state = state(&dragon, 2);
-    let [whole, half] = [StatePrecision::F32, StatePrecision::Bf16].map(|precision| {
+    let [whole, half] = [StoredPrecision::F32, StoredPrecision::Bf16].map(|precision| {
         let path = folder.path().join(format!("{precision}.state"));
         file(&dragon, state.clone(), precision).write(&path).unwrap();
         path
@@ -143,7 +143,7 @@ fn bf16_halves_the_file_and_is_off_by_one_part_in_256_at_most() {
     let size = |path: &Path| std::fs::metadata(path).unwrap().len();
     assert!(size(&half) < size(&whole) * 6 / 10);
     let again = read(&half).unwrap();
-    assert_eq!(again.precision, StatePrecision::Bf16);
+    assert_eq!(again.precision, StoredPrecision::Bf16);
     let mut largest = 0.0_f32;
     for (a, b) in values(&again.state).concat().iter().zip(values(&state).concat()) {
         largest = largest.max((a - b).abs() / b.abs().max(f32::MIN_POSITIVE));
@@ -155,7 +155,7 @@ fn bf16_halves_the_file_and_is_off_by_one_part_in_256_at_most() {
     }
     // What was rounded once is not rounded again.
     let path = folder.path().join("again.state");
-    file(&dragon, again.state.clone(), StatePrecision::Bf16)
+    file(&dragon, again.state.clone(), StoredPrecision::Bf16)
         .write(&path)
         .unwrap();
     assert_eq!(values(&read(&path).unwrap().state), values(&again.state));
@@ -305,7 +305,7 @@ fn a_memory_that_is_not_finite_is_neither_written_nor_read() {
     let (mut rho, positions) = state(&dragon, 2).into_parts();
     rho[1] = rho[1].clone() / 0.0;
     let broken = DragonState::from_parts(rho, positions);
-    let result = file(&dragon, broken, StatePrecision::F32).write(&path);
+    let result = file(&dragon, broken, StoredPrecision::F32).write(&path);
     refused(result, &["rho.1", "not finite"]);
     assert_eq!(
         std::fs::read(&path).unwrap(),
@@ -323,7 +323,7 @@ fn a_memory_that_is_not_finite_is_neither_written_nor_read() {
 fn a_sliding_context_is_two_groups_of_lanes() {
     let (_folder, path) = written();
     let dragon = dragon();
-    let mut pair = file(&dragon, state(&dragon, 2), StatePrecision::F32);
+    let mut pair = file(&dragon, state(&dragon, 2), StoredPrecision::F32);
     let younger = |younger| Some(Sliding { window: 16, younger });
     pair.info.sliding = younger(true);
     pair.clone().write(&path).unwrap();
@@ -332,7 +332,7 @@ fn a_sliding_context_is_two_groups_of_lanes() {
     pair.info.sliding = younger(false);
     pair.clone().write(&path).unwrap();
     read_for(&path, &dragon, Some(TOKENIZER), 2).unwrap();
-    let mut odd = file(&dragon, state(&dragon, 3), StatePrecision::F32);
+    let mut odd = file(&dragon, state(&dragon, 3), StoredPrecision::F32);
     odd.info.sliding = younger(true);
     odd.write(&path).unwrap();
     refused(read(&path), &["3 lanes", "2 memories"]);
@@ -353,7 +353,7 @@ fn saving_and_loading_200_mb_takes_less_than_two_seconds() {
     });
     let state = DragonState::from_parts(rho.collect(), vec![1]);
     println!("{:.1} MB", state.bytes() as f64 / 1e6);
-    for precision in [StatePrecision::F32, StatePrecision::Bf16] {
+    for precision in [StoredPrecision::F32, StoredPrecision::Bf16] {
         let file = StateFile {
             config: config.clone(),
             info: StateInfo::default(),

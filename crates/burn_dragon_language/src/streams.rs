@@ -23,7 +23,7 @@ use std::ops::Range;
 use std::path::Path;
 
 /// The file of a checkpoint that holds what is carried.
-const FILE: &str = "streams.bpk";
+pub(crate) const FILE: &str = "streams.bpk";
 
 /// The value of its metadata key `format`.
 const FORMAT: &str = "burn_dragon.streams/1";
@@ -313,24 +313,23 @@ impl Streams {
         Ok(())
     }
 
-    /// Writes places and memories, bit for bit.
+    /// Places and memories, bit for bit, as they stand in a checkpoint.
     ///
     /// # Errors
-    /// If the file system refuses.
-    pub fn save(&self, folder: &Path) -> Result<(), CheckpointError> {
-        let path = folder.join(FILE);
+    /// If places have no form as text.
+    pub fn snapshot(&self) -> Result<TensorFile, TrainError> {
         let place = Place {
             lanes: self.lanes.positions(),
             positions: self.state.positions().to_vec(),
         };
-        let place = serde_json::to_string(&place).map_err(|error| CheckpointError::corrupt(&path, error))?;
+        let place = serde_json::to_string(&place).map_err(TrainError::Json)?;
         let mut file = TensorFile::default();
         file.metadata.insert("format".into(), FORMAT.into());
         file.metadata.insert("place".into(), place);
         for (level, rho) in self.state.rho().iter().enumerate() {
             file.tensors.insert(name(level), rho.to_data());
         }
-        file.write(&path)
+        Ok(file)
     }
 
     /// Goes on from places and memories that were written.

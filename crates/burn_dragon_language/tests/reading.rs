@@ -4,7 +4,7 @@
 
 use burn::tensor::Device;
 use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::api::{StateFile, StatePrecision};
+use burn_dragon_checkpoint::api::{StateFile, StoredPrecision};
 use burn_dragon_core::{DecayConfig, Decoder, Dragon, DragonConfig};
 use burn_dragon_language::api::{
     ContextStrategy, Generation, GenerationConfig, Generator, LanguageError, Reading, Tokenizer,
@@ -164,7 +164,7 @@ fn kept(dragon: &Dragon, context: ContextStrategy, length: usize) -> (TempDir, P
     let generator = generator(dragon, &config);
     let mut reading = generator.begin();
     reading.read(&text(length)).unwrap();
-    generator.save(&reading, &path, StatePrecision::F32).unwrap();
+    generator.save(&reading, &path, StoredPrecision::F32).unwrap();
     (folder, path, reading)
 }
 

@@ -94,6 +94,15 @@ pub enum TrainError {
         /// Where to go on from.
         last_good: String,
     },
+    /// A run ended with an error, and a checkpoint that was being written then could not be.
+    #[error("{error}; moreover the last checkpoint was not written: {unsaved}")]
+    Unsaved {
+        /// Why the run ended.
+        #[source]
+        error: Box<Self>,
+        /// Why there is no checkpoint.
+        unsaved: Box<Self>,
+    },
     /// The machine has too little memory for a step.
     #[error(
         "a training step needs about {:.1} GiB and {:.1} GiB are available; use a smaller training.batch_size \
@@ -124,6 +133,14 @@ impl TrainError {
     /// For `map_err`: a family's own error.
     pub fn task(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Task(Box::new(error))
+    }
+
+    /// For `map_err`: what a disk refused to a file that is no checkpoint.
+    pub fn on_file(error: CheckpointError) -> Self {
+        match error {
+            CheckpointError::Io { action, path, source } => Self::File { action, path, source },
+            other => Self::Checkpoint(other),
+        }
     }
 
     /// For `map_err`: an I/O error with what was being done, and to which file.

@@ -128,11 +128,8 @@ impl AdamW {
         })
     }
 
-    /// Writes the moments.
-    ///
-    /// # Errors
-    /// If the file system refuses.
-    pub fn save(&self, path: &Path) -> Result<(), TrainError> {
+    /// The moments and the count of steps, as they stand in a checkpoint.
+    pub fn snapshot(&self) -> TensorFile {
         let mut file = TensorFile::default();
         file.metadata
             .insert("format".into(), "burn_dragon.adamw/1".into());
@@ -143,7 +140,7 @@ impl AdamW {
             file.tensors
                 .insert(format!("{name}.second"), moments.second.to_data());
         }
-        Ok(file.write(path)?)
+        file
     }
 
     /// Reads the moments back.

@@ -3,6 +3,7 @@
 use crate::error::TrainError;
 use burn::module::Module;
 use burn::tensor::Tensor;
+use burn_dragon_checkpoint::folder::Content;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -74,23 +75,24 @@ pub trait Task {
     /// A figure that is proportional to the loss, and the factor: bits per byte, for text.
     fn derived(&self) -> Option<(&'static str, f64)>;
 
-    /// Writes the model's file into a checkpoint folder.
+    /// The files of a checkpoint that are the task's own: the model, and what is carried, bit for bit, where anything
+    /// is. As values, because they are written while training goes on.
     ///
     /// # Errors
-    /// If it cannot be written.
-    fn save(&self, model: &Self::Model, folder: &Path, step: u64, units: u64) -> Result<(), TrainError>;
+    /// If a description has no form as text.
+    fn snapshot(
+        &self,
+        model: &Self::Model,
+        carry: &Self::Carry,
+        step: u64,
+        units: u64,
+    ) -> Result<BTreeMap<String, Content>, TrainError>;
 
     /// Reads the model's file from a checkpoint folder into `model`.
     ///
     /// # Errors
     /// If it is damaged or belongs to another model.
     fn restore(&self, model: Self::Model, folder: &Path) -> Result<Self::Model, TrainError>;
-
-    /// Writes what is carried into a checkpoint folder, bit for bit; nothing where nothing is.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    fn save_carry(&self, carry: &Self::Carry, folder: &Path) -> Result<(), TrainError>;
 
     /// Goes on from what a checkpoint folder says was carried.
     ///

@@ -4,7 +4,7 @@
 use super::config::OfficialConfig;
 use super::{FREQUENCIES, NAMES, frequencies, keys};
 use crate::error::CheckpointError;
-use crate::folder::hex;
+use crate::hash::hex;
 use crate::model::ModelFile;
 use burn::tensor::TensorData;
 use serde_json::{Map, Value, json};

@@ -10,7 +10,7 @@
 use super::foreign::{Element, ForeignFile, ForeignTensor};
 use super::keys;
 use crate::error::CheckpointError;
-use crate::folder::hex;
+use crate::hash::hex;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! What was typed after the verbs that speak: `dragon generate`, `dragon chat`, `infer`.
 
 use super::{BackendArgs, ModelArgs};
-use burn_dragon::api::checkpoint::StatePrecision;
+use burn_dragon::api::checkpoint::StoredPrecision;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
 
@@ -71,11 +71,14 @@ pub struct MemoryArgs {
     pub state_out: Option<PathBuf>,
     /// How memory is stored: as it is, or rounded to half the bytes; else f32
     #[arg(long, value_name = "f32|bf16", value_parser = precision)]
-    pub state_precision: Option<StatePrecision>,
+    pub state_precision: Option<StoredPrecision>,
 }
 
-fn precision(name: &str) -> Result<StatePrecision, &'static str> {
-    name.parse()
+fn precision(name: &str) -> Result<StoredPrecision, &'static str> {
+    match name.parse() {
+        Ok(StoredPrecision::F16) | Err(_) => Err("expected f32 or bf16"),
+        Ok(precision) => Ok(precision),
+    }
 }
 
 /// `dragon chat`.

@@ -1,7 +1,7 @@
 //! `export_burnpack`: a checkpoint's model as one self-describing file.
 
 use crate::args::ExportArgs;
-use crate::exit::Usage;
+use crate::exit::{BadInput, Usage};
 use anyhow::Context;
 use burn_dragon::api::checkpoint::{ModelPath, Which};
 use std::process::ExitCode;
@@ -18,6 +18,10 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         official_config: None,
     }
     .load()?;
+    if let Some(reason) = loaded.passed_over.first() {
+        // What is given to others should be what was meant, or nothing.
+        return Err(BadInput(format!("{reason}; export another step with --epoch")).into());
+    }
     let output = match (&args.output, &loaded.run) {
         (Some(output), _) => output.clone(),
         (None, Some(run)) => run.join("deploy").join("model.bpk"),

@@ -6,7 +6,7 @@ use crate::error::LanguageError;
 use crate::tokenizer::Tokenizer;
 use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::api::expert::sha256;
-use burn_dragon_checkpoint::api::{Sliding, StateFile, StateInfo, StatePrecision, StateReader, model_hash};
+use burn_dragon_checkpoint::api::{Sliding, StateFile, StateInfo, StateReader, StoredPrecision, model_hash};
 use std::path::Path;
 
 impl Generator<'_> {
@@ -18,7 +18,7 @@ impl Generator<'_> {
         &self,
         reading: &Reading,
         path: &Path,
-        precision: StatePrecision,
+        precision: StoredPrecision,
     ) -> Result<(), LanguageError> {
         let sliding = match reading.strategy() {
             ContextStrategy::Infinite {} => None,

@@ -10,9 +10,10 @@ use crate::evaluate::{
     Evaluator, LanguageEvaluation, Memory, StreamEvaluation, WindowReading, inputs_and_targets, recall_lines,
 };
 use crate::generate::Generator;
-use crate::streams::{Batch, Streams};
+use crate::streams::{self, Batch, Streams};
 use crate::tales::RecallProbe;
 use burn::tensor::Device;
+use burn_dragon_checkpoint::folder::Content;
 use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
 use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, Precision, parameters};
 use burn_dragon_train::TrainError;
@@ -320,15 +321,27 @@ impl Task for LanguageTask {
         Some(("bits_per_byte", tokens_per_byte / std::f64::consts::LN_2))
     }
 
-    fn save(&self, model: &Dragon, folder: &Path, step: u64, units: u64) -> Result<(), TrainError> {
+    fn snapshot(
+        &self,
+        model: &Dragon,
+        carry: &Self::Carry,
+        step: u64,
+        units: u64,
+    ) -> Result<BTreeMap<String, Content>, TrainError> {
         let info = ModelInfo {
             family: self.family().into(),
             step,
             tokens: units,
             version: env!("CARGO_PKG_VERSION").into(),
+            provenance: None,
         };
         let tokenizer = serde_json::to_string(&self.corpus.tokenizer.spec()).map_err(TrainError::Json)?;
-        Ok(ModelFile::of(model, info, Some(tokenizer)).write(&folder.join("model.bpk"))?)
+        let model = ModelFile::of(model, info, Some(tokenizer)).into_tensor_file();
+        let mut files = BTreeMap::from([("model.bpk".to_string(), Content::Tensors(model))]);
+        if let Some(streams) = carry {
+            files.insert(streams::FILE.to_string(), Content::Tensors(streams.snapshot()?));
+        }
+        Ok(files)
     }
 
     fn restore(&self, model: Dragon, folder: &Path) -> Result<Dragon, TrainError> {
@@ -342,10 +355,6 @@ impl Task for LanguageTask {
             return Err(burn_dragon_checkpoint::CheckpointError::corrupt(&path, reason).into());
         }
         Ok(parameters::load(model, |name, _| file.tensors.remove(name)))
-    }
-
-    fn save_carry(&self, carry: &Self::Carry, folder: &Path) -> Result<(), TrainError> {
-        Ok(carry.as_ref().map_or(Ok(()), |streams| streams.save(folder))?)
     }
 
     fn restore_carry(

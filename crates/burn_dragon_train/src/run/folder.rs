@@ -5,7 +5,9 @@ use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{beside, stamp, write_atomic};
+use burn_dragon_checkpoint::disk::beside;
+
+use super::{stamp, write_atomic};
 use crate::error::TrainError;
 
 const CONFIG: &str = "config.toml";

@@ -12,13 +12,11 @@
 mod folder;
 mod metrics;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fs;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use burn_dragon_checkpoint::disk;
 use serde::{Deserialize, Serialize};
 
 pub use folder::RunFolder;
@@ -115,40 +113,9 @@ fn cpu_model(cpuinfo: &str) -> Option<String> {
     Some(name.trim().into())
 }
 
-/// Replaces a file whole or not at all: after a crash or a power cut it holds the old bytes or the new ones.
+/// Replaces a file whole or not at all, as [`disk::write_atomic`] does.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let temporary = beside(path);
-    let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-        .and_then(|()| sync_folder(path))
-        .map_err(TrainError::file("write", path))
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// A name in the same folder, hence on the same disk, that no other writer uses.
-fn beside(path: &Path) -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    path.with_file_name(format!(".{name}.{}-{count}.tmp", process::id()))
-}
-
-/// Makes a rename inside a folder durable; only unix can open folders for that.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-    }
-    Ok(())
+    disk::write_atomic(&disk::Os, path, |sink| sink.write_all(bytes)).map_err(TrainError::on_file)
 }
 
 /// A moment as RFC 3339 in UTC: `2026-11-20T23:18:46Z`.
@@ -239,16 +206,6 @@ mod tests {
         let intel = "processor\t: 0\nmodel\t\t: 85\nmodel name\t: A CPU @ 2.00GHz\n";
         assert_eq!(cpu_model(intel).unwrap(), "A CPU @ 2.00GHz");
         assert_eq!(cpu_model("processor : 0\nCPU part : 0xd0c\n"), None);
-    }
-
-    #[test]
-    fn an_atomic_write_replaces_and_leaves_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        write_atomic(&path, b"one").unwrap();
-        write_atomic(&path, b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

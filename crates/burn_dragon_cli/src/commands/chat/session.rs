@@ -1,7 +1,7 @@
 //! A chat: its memory, and the copies kept on the way.
 
 use super::command::{Command, HELP};
-use burn_dragon::api::checkpoint::StatePrecision;
+use burn_dragon::api::checkpoint::StoredPrecision;
 use burn_dragon::api::expert::core::derive;
 use burn_dragon::api::language::{GenerationConfig, Generator, LanguageModel, Reading};
 use burn_dragon::api::train::Interrupt;
@@ -16,7 +16,7 @@ type Next = anyhow::Result<ControlFlow<()>>;
 pub(super) struct Session<'a> {
     model: &'a LanguageModel,
     config: GenerationConfig,
-    precision: StatePrecision,
+    precision: StoredPrecision,
     reading: Reading,
     forks: BTreeMap<String, Reading>,
     turns: u64,
@@ -27,7 +27,7 @@ impl<'a> Session<'a> {
         model: &'a LanguageModel,
         config: GenerationConfig,
         reading: Reading,
-        precision: StatePrecision,
+        precision: StoredPrecision,
     ) -> Self {
         Self {
             model,

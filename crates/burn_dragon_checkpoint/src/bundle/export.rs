@@ -1,0 +1,189 @@
+//! A model written as it is handed out.
+
+use super::manifest::{PartEntry, PartsManifest, appended, manifest_of, part_name};
+use crate::disk::{Os, write_atomic};
+use crate::error::CheckpointError;
+use crate::hash::Hashed;
+use crate::model::ModelFile;
+use crate::names::is_plain_name;
+use crate::precision::StoredPrecision;
+use crate::tensors::TensorFile;
+use burn::tensor::TensorData;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The metadata key of a part: which of how many, of which model.
+pub(super) const PART: &str = "part";
+
+/// How a model is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExportOptions {
+    /// How its numbers are stored.
+    pub precision: StoredPrecision,
+    /// Also in parts: each is filled with tensors up to so many bytes.
+    pub max_part_bytes: Option<u64>,
+    /// Take the place of parts that are already there.
+    pub overwrite_parts: bool,
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Exported {
+    /// The whole.
+    pub file: PathBuf,
+    /// Its bytes.
+    pub bytes: u64,
+    /// The SHA-256 of its bytes.
+    pub sha256: String,
+    /// The [hash](crate::hash::model_hash) of the model in it.
+    pub model: String,
+    /// The manifest of its parts, where there are parts.
+    pub manifest: Option<PathBuf>,
+    /// How many.
+    pub parts: usize,
+}
+
+/// Writes a model as `output`, and in parts beside it if that is asked for.
+///
+/// The manifest is written last and removed first, so that where one is, its parts are.
+///
+/// # Errors
+/// If a weight is beyond the precision, or parts are there and must not be overwritten, or the file system refuses.
+pub fn export(model: ModelFile, output: &Path, options: ExportOptions) -> Result<Exported, CheckpointError> {
+    let name = check_output(output, options)?;
+    let model = model.rounded(options.precision, output)?;
+    let (hash, metadata) = (model.hash(), model.metadata());
+    let round = |(name, data)| (name, options.precision.round(data));
+    let whole = TensorFile {
+        tensors: model.tensors.into_iter().map(round).collect(),
+        metadata,
+    };
+    remove_parts(output)?;
+    let (bytes, sha256) = write(&whole, output)?;
+    let mut exported = Exported {
+        file: output.to_path_buf(),
+        bytes,
+        sha256,
+        model: hash,
+        manifest: None,
+        parts: 0,
+    };
+    if let Some(max_part_bytes) = options.max_part_bytes {
+        let mut manifest = PartsManifest::new(name, options.precision, max_part_bytes);
+        manifest.total_bytes = exported.bytes;
+        manifest.sha256.clone_from(&exported.sha256);
+        manifest.model.clone_from(&exported.model);
+        take_apart(whole, output, &mut manifest)?;
+        exported.parts = manifest.parts.len();
+        exported.manifest = Some(manifest_of(output));
+    }
+    Ok(exported)
+}
+
+/// The name of the file, once it and its parts may be written.
+fn check_output(output: &Path, options: ExportOptions) -> Result<String, CheckpointError> {
+    let refused = |path: &Path, reason: &str| {
+        let (path, reason) = (path.to_path_buf(), reason.to_string());
+        Err(CheckpointError::Refused { path, reason })
+    };
+    let name = output
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    if options.max_part_bytes.is_some() && !is_plain_name(name) {
+        let reason = "parts are fetched by name: its may have letters, digits, `.`, `-`, `_` and `+` only";
+        return refused(output, reason);
+    }
+    let manifest = manifest_of(output);
+    if manifest.exists() && !options.overwrite_parts {
+        return refused(
+            &manifest,
+            "the parts of an export are there; overwrite them with --overwrite-parts",
+        );
+    }
+    Ok(name.to_string())
+}
+
+/// Writes the parts of a file, then their manifest.
+fn take_apart(whole: TensorFile, output: &Path, manifest: &mut PartsManifest) -> Result<(), CheckpointError> {
+    let TensorFile { tensors, metadata } = whole;
+    let groups = groups(tensors, manifest.max_part_bytes);
+    let of = groups.len();
+    for (index, tensors) in groups.into_iter().enumerate() {
+        let mut metadata = metadata.clone();
+        metadata.insert(PART.into(), part_text(index, of, &manifest.model));
+        let part = TensorFile { tensors, metadata };
+        let path = part_name(&manifest.source_file, index);
+        let (bytes, sha256) = write(&part, &output.with_file_name(&path))?;
+        manifest.parts.push(PartEntry {
+            path,
+            bytes,
+            sha256,
+            tensors: part.tensors.into_keys().collect(),
+        });
+    }
+    let path = manifest_of(output);
+    let text =
+        serde_json::to_string_pretty(manifest).map_err(|error| CheckpointError::corrupt(&path, error))?;
+    write_atomic(&Os, &path, |sink| writeln!(sink, "{text}"))
+}
+
+/// What a part says of itself.
+pub(super) fn part_text(index: usize, of: usize, model: &str) -> String {
+    serde_json::json!({ "index": index, "of": of, "model": model }).to_string()
+}
+
+/// Whole tensors in the order of their names, in groups of at most `limit` bytes, but at least one tensor.
+fn groups(tensors: BTreeMap<String, TensorData>, limit: u64) -> Vec<BTreeMap<String, TensorData>> {
+    let mut groups: Vec<BTreeMap<_, _>> = Vec::new();
+    let mut room = 0;
+    for (name, data) in tensors {
+        let bytes = data.as_bytes().len() as u64;
+        match groups.last_mut() {
+            Some(group) if bytes <= room => {
+                room -= bytes;
+                group.insert(name, data);
+            }
+            _ => {
+                room = limit.saturating_sub(bytes);
+                groups.push(BTreeMap::from([(name, data)]));
+            }
+        }
+    }
+    groups
+}
+
+/// Removes the manifest of an earlier export, then the parts that are numbered like its own.
+fn remove_parts(output: &Path) -> Result<(), CheckpointError> {
+    let manifest = manifest_of(output);
+    if !manifest.exists() {
+        return Ok(());
+    }
+    remove(&manifest)?;
+    let mut index = 0;
+    loop {
+        let part = appended(output, &part_name("", index));
+        if !part.exists() {
+            return Ok(());
+        }
+        remove(&part)?;
+        index += 1;
+    }
+}
+
+fn remove(path: &Path) -> Result<(), CheckpointError> {
+    std::fs::remove_file(path).map_err(CheckpointError::io("remove", path))
+}
+
+/// Writes a file, and gives its bytes and their hash.
+fn write(file: &TensorFile, path: &Path) -> Result<(u64, String), CheckpointError> {
+    let mut written = None;
+    write_atomic(&Os, path, |sink| {
+        let mut sink = Hashed::new(sink);
+        file.write_to(&mut sink)?;
+        written = Some(sink.finish());
+        Ok(())
+    })?;
+    Ok(written.unwrap_or_default())
+}

@@ -1,0 +1,206 @@
+//! The index: what a container says it holds, before it is believed.
+
+use super::{ALIGNMENT, MAX_AXES, MAX_NAME, MAX_TENSORS, MAX_TEXTS, PackError, malformed};
+use burn::tensor::DType;
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// A tensor as the index describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// The type of its values.
+    pub dtype: DType,
+    /// Its shape; none for a single value.
+    pub shape: Vec<usize>,
+    /// Its bytes, counted from the beginning of the data.
+    pub range: Range<u64>,
+}
+
+impl Entry {
+    /// Bytes of its values.
+    pub fn size(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+}
+
+/// The index as CBOR holds it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Index {
+    pub tensors: Unique<Descriptor, MAX_TENSORS>,
+    pub metadata: Unique<String, MAX_TEXTS>,
+}
+
+/// A tensor as CBOR describes it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Descriptor {
+    pub dtype: DType,
+    pub shape: Axes,
+    pub data_offsets: (u64, u64),
+    /// Burn writes one where a module is saved; nothing here needs it.
+    #[serde(default, skip_serializing)]
+    #[allow(dead_code, reason = "named so that it is not an unknown field")]
+    pub param_id: Option<u64>,
+}
+
+impl Index {
+    /// The tensors in the order of their places, once they are known to lie side by side and to fill exactly `data`
+    /// bytes.
+    pub(super) fn entries(&mut self, data: u64) -> Result<Vec<Entry>, PackError> {
+        let tensors = std::mem::take(&mut self.tensors.0);
+        let entries: Result<Vec<Entry>, PackError> = tensors.into_iter().map(entry).collect();
+        let mut entries = entries?;
+        entries.sort_by_key(|entry| (entry.range.start, entry.range.end));
+        let mut end = 0;
+        for entry in &entries {
+            let expected = aligned(end);
+            if Some(entry.range.start) != expected {
+                return malformed(format!(
+                    "tensor `{}` begins at byte {} of the data, expected {}: tensors overlap, or leave a hole",
+                    entry.name,
+                    entry.range.start,
+                    expected.map_or("less".into(), |expected| expected.to_string()),
+                ));
+            }
+            end = entry.range.end;
+        }
+        if end != data {
+            return malformed(format!(
+                "its tensors end at byte {end} of the data, which has {data}"
+            ));
+        }
+        Ok(entries)
+    }
+}
+
+/// One tensor, whose name is a name and whose bytes are those that its shape and type need.
+fn entry((name, descriptor): (String, Descriptor)) -> Result<Entry, PackError> {
+    if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        let start: String = name.chars().take(40).collect();
+        return malformed(format!(
+            "a tensor's name is {} bytes, {start:?}...; names are 1 to {MAX_NAME} bytes without control characters",
+            name.len()
+        ));
+    }
+    let Descriptor {
+        dtype,
+        shape: Axes(shape),
+        data_offsets: (start, end),
+        ..
+    } = descriptor;
+    if !is_plain(dtype) {
+        return malformed(format!("tensor `{name}` is {dtype:?}, which is not read"));
+    }
+    let needed = shape
+        .iter()
+        .try_fold(dtype.size() as u64, |bytes, &size| bytes.checked_mul(size));
+    let given = end.checked_sub(start);
+    if needed.is_none() || needed != given {
+        let given = given.map_or("less than no".into(), |given| given.to_string());
+        let needed = needed.map_or("more than there can be".into(), |needed| needed.to_string());
+        return malformed(format!(
+            "tensor `{name}` has {given} bytes, its shape {shape:?} of {dtype:?} needs {needed}"
+        ));
+    }
+    let sizes: Result<Vec<usize>, _> = shape.iter().map(|&size| usize::try_from(size)).collect();
+    let Ok(shape) = sizes else {
+        return malformed(format!(
+            "tensor `{name}` of shape {shape:?} is too large for this machine"
+        ));
+    };
+    Ok(Entry {
+        name,
+        dtype,
+        shape,
+        range: start..end,
+    })
+}
+
+/// Types whose bytes are their values one after the other; quantised ones carry scales between them.
+fn is_plain(dtype: DType) -> bool {
+    use DType::{BF16, F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64};
+    matches!(
+        dtype,
+        F64 | F32 | F16 | BF16 | I64 | I32 | I16 | I8 | U64 | U32 | U16 | U8
+    )
+}
+
+/// The next place that data may begin at.
+pub(super) fn aligned(end: u64) -> Option<u64> {
+    end.checked_next_multiple_of(ALIGNMENT)
+}
+
+/// A shape. A list says how long it is before it comes, and is not believed.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct Axes(pub Vec<u64>);
+
+impl<'de> Deserialize<'de> for Axes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(AxesVisitor)
+    }
+}
+
+struct AxesVisitor;
+
+impl<'de> Visitor<'de> for AxesVisitor {
+    type Value = Axes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a shape of at most {MAX_AXES} axes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut sizes = Vec::new();
+        while let Some(size) = list.next_element()? {
+            if sizes.len() == MAX_AXES {
+                return Err(A::Error::custom(format!("a shape has more than {MAX_AXES} axes")));
+            }
+            sizes.push(size);
+        }
+        Ok(Axes(sizes))
+    }
+}
+
+/// A map whose keys are unique, and at most so many: a second value of a key is refused, not taken instead of the first.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct Unique<V, const MOST: usize>(pub BTreeMap<String, V>);
+
+impl<'de, V: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Unique<V, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(UniqueVisitor(PhantomData))
+    }
+}
+
+struct UniqueVisitor<V, const MOST: usize>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de>, const MOST: usize> Visitor<'de> for UniqueVisitor<V, MOST> {
+    type Value = Unique<V, MOST>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a map of at most {MOST} unique names")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values = BTreeMap::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if values.len() == MOST {
+                return Err(A::Error::custom(format!("a map holds more than {MOST} names")));
+            }
+            if values.contains_key(&key) {
+                let start: String = key.chars().take(80).collect();
+                return Err(A::Error::custom(format!("`{start}` is there twice")));
+            }
+            values.insert(key, map.next_value()?);
+        }
+        Ok(Unique(values))
+    }
+}

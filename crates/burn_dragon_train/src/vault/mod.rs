@@ -1,0 +1,129 @@
+//! A run's checkpoints: model, optimiser, what is carried, and the trainer's own state, written together while training
+//! goes on.
+
+mod state;
+mod writer;
+
+pub(crate) use state::TrainerState;
+
+use crate::error::TrainError;
+use crate::optimizer::AdamW;
+use crate::run::RunFolder;
+use crate::task::Task;
+use burn_dragon_checkpoint::CheckpointError;
+use burn_dragon_checkpoint::disk::{self, Disk};
+use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
+use std::sync::Arc;
+use writer::{Job, Writer};
+
+/// What a checkpoint is made of.
+pub(crate) struct Contents<'a, T: Task> {
+    pub(crate) model: &'a T::Model,
+    pub(crate) carry: &'a T::Carry,
+    pub(crate) optimizer: &'a AdamW,
+    pub(crate) state: &'a TrainerState,
+}
+
+/// Where a run keeps its checkpoints, and who writes them.
+#[derive(Debug)]
+pub(crate) struct Vault {
+    checkpoints: Checkpoints,
+    disk: Arc<dyn Disk>,
+    writer: Writer,
+}
+
+impl Vault {
+    pub(crate) fn new(run: &RunFolder, keep: usize, disk: Arc<dyn Disk>) -> Result<Self, TrainError> {
+        let checkpoints = Checkpoints::on(Arc::clone(&disk), run.checkpoints());
+        Ok(Self {
+            writer: Writer::new(checkpoints.clone(), keep)?,
+            checkpoints,
+            disk,
+        })
+    }
+
+    /// Takes away what a process that was killed in this run left half-written.
+    pub(crate) fn sweep(&self, run: &RunFolder) -> Result<(), TrainError> {
+        self.checkpoints.sweep()?;
+        Ok(disk::sweep(&*self.disk, run.path())?)
+    }
+
+    /// The newest checkpoint that verifies, and why newer ones were passed over.
+    pub(crate) fn newest(&self) -> (Option<CheckpointFolder>, Vec<CheckpointError>) {
+        self.checkpoints.newest_verified()
+    }
+
+    /// What to say of a run that has checkpoints of which none verifies.
+    pub(crate) fn none_verifies(&self, refused: &[CheckpointError]) -> CheckpointError {
+        let reasons: Vec<String> = refused.iter().map(ToString::to_string).collect();
+        let reason = format!(
+            "none of the run's checkpoints verifies; start a new run in another folder ({})",
+            reasons.join("; ")
+        );
+        CheckpointError::corrupt(self.checkpoints.root(), reason)
+    }
+
+    /// Lets the pointers agree with the checkpoint that a run goes on from: the process may have died between writing
+    /// it and pointing at it, or a newer one may have been passed over.
+    pub(crate) fn point_again(&self, folder: &CheckpointFolder, best: Option<u64>) -> Result<(), TrainError> {
+        self.checkpoints.point(Pointer::Last, folder.step())?;
+        if let Some(best) = best.and_then(|step| self.checkpoints.step(step)) {
+            self.checkpoints.point(Pointer::Best, best.step())?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read_state(&self, folder: &CheckpointFolder) -> Result<TrainerState, TrainError> {
+        TrainerState::read(folder)
+    }
+
+    /// Copies what is to be saved, and lets it be written while training goes on.
+    ///
+    /// # Errors
+    /// If the copy has no form as a file. Whether it was written is for [`check`](Self::check) and
+    /// [`wait`](Self::wait) to say.
+    pub(crate) fn save<T: Task>(
+        &self,
+        task: &T,
+        contents: &Contents<'_, T>,
+        best: bool,
+    ) -> Result<(), TrainError> {
+        let snapshot = snapshot(task, contents)?;
+        self.writer.submit(Job { snapshot, best });
+        Ok(())
+    }
+
+    /// What went wrong with a save since this was last asked.
+    pub(crate) fn check(&self) -> Result<(), TrainError> {
+        self.writer.check()
+    }
+
+    /// Waits until all that was saved is on the disk, or why it is not.
+    pub(crate) fn wait(&self) -> Result<(), TrainError> {
+        self.writer.wait()
+    }
+
+    /// Checkpoints written so far, and the seconds that took on the other thread.
+    pub(crate) fn written(&self) -> (u64, f64) {
+        self.writer.written()
+    }
+}
+
+fn snapshot<T: Task>(task: &T, contents: &Contents<'_, T>) -> Result<Snapshot, TrainError> {
+    let Contents {
+        model,
+        carry,
+        optimizer,
+        state,
+    } = contents;
+    let mut files = task.snapshot(model, carry, state.step, state.units)?;
+    files.insert("optimizer.bpk".into(), Content::Tensors(optimizer.snapshot()));
+    let text = serde_json::to_string_pretty(state).map_err(TrainError::Json)?;
+    files.insert(state::FILE.into(), Content::Text(text));
+    Ok(Snapshot {
+        step: state.step,
+        files,
+        config_sha256: state.config_sha256.clone(),
+        version: Some(state.version.clone()),
+    })
+}
