@@ -1,6 +1,7 @@
 //! What a person means by MODEL: a run folder, `runs/latest`, a checkpoint folder, a `.bpk`, or official
 //! `.safetensors` with their configuration.
 
+use crate::bundle::read_parts;
 use crate::error::CheckpointError;
 use crate::folder::{CheckpointFolder, Checkpoints, Pointer};
 use crate::model::ModelFile;
@@ -79,10 +80,10 @@ impl ModelPath {
         if !path.exists() {
             return Err(self.none("nothing is there; `dragon train` writes runs/latest"));
         }
-        let model = if path
-            .extension()
-            .is_some_and(|extension| extension == "safetensors")
-        {
+        let named = |ending: &str| path.to_str().is_some_and(|name| name.ends_with(ending));
+        let model = if named(".parts.json") {
+            read_parts(&path, |_| {})?
+        } else if named(".safetensors") {
             let config = self.official_config.as_deref().map(OfficialConfig::read);
             read_safetensors(&path, config.transpose()?.as_ref())?.model
         } else if is_torch(&path) {

@@ -47,7 +47,7 @@ pub(super) fn open(path: &Path, archive: Archive) -> Result<ForeignFile, Checkpo
     .tensors(&mut notes)?;
     Ok(ForeignFile {
         path: path.to_path_buf(),
-        file: archive.file,
+        source: archive.source,
         tensors,
         metadata: BTreeMap::new(),
         notes,
