@@ -153,7 +153,7 @@ impl Verifier<'_> {
             let path = checkpoints.root().join(name);
             match (checkpoints.pointed(pointer), path.exists()) {
                 (Some(folder), _) => {
-                    self.say(&path, "pointer", Verdict::Ok, format!("step {}", folder.step()))
+                    self.say(&path, "pointer", Verdict::Ok, format!("step {}", folder.step()));
                 }
                 (None, true) => self.say(
                     &path,
