@@ -16,6 +16,8 @@
 
 pub mod disk;
 pub mod error;
+#[doc(hidden)]
+pub mod faulty;
 pub mod folder;
 pub mod hash;
 pub mod model;
