@@ -21,6 +21,8 @@ pub mod bundle;
 pub mod burnpack;
 pub mod disk;
 pub mod error;
+#[doc(hidden)]
+pub mod faulty;
 pub mod folder;
 pub mod hash;
 pub mod model;
