@@ -43,8 +43,24 @@ def names(run):
     return os.listdir(folder) if folder.is_dir() else []
 
 
-def in_a_save(run):
-    return any(name.endswith((".tmp", ".aside")) for name in names(run))
+class Drafts:
+    """Saves that are being made, those apart that an earlier kill left and nobody has swept yet."""
+
+    def __init__(self, run):
+        self.folder, self.old = run / "checkpoint", set()
+        self.old = self.all()
+
+    def all(self):
+        try:
+            entries = list(os.scandir(self.folder))
+        except FileNotFoundError:
+            return set()
+        return {(entry.name, entry.inode()) for entry in entries if entry.name.endswith((".tmp", ".aside"))}
+
+    def any(self):
+        found = self.all()
+        self.old &= found
+        return bool(found - self.old)
 
 
 def newest_verified(run):
@@ -80,18 +96,18 @@ def resumed_at(run):
     return steps[-1] if steps else 0
 
 
-def kill(process, run, inside, seconds):
+def kill(process, drafts, inside, seconds):
     """Kills at a random moment, or at one inside one of the next saves; whether the process was still there."""
     until = time.monotonic() + draw.uniform(0, seconds)
     saves, lasted = draw.randint(1, 6), 0.0
     while process.poll() is None:
         if not inside and time.monotonic() >= until:
             break
-        if inside and in_a_save(run):
+        if inside and drafts.any():
             begun = time.monotonic()
             saves -= 1
             moment = begun + draw.uniform(0, lasted or 0.002)
-            while in_a_save(run) and process.poll() is None and (saves > 0 or time.monotonic() < moment):
+            while drafts.any() and process.poll() is None and (saves > 0 or time.monotonic() < moment):
                 pass
             if saves <= 0:
                 break
@@ -114,7 +130,7 @@ def storm():
     while True:
         run = place / f"run{runs}"
         told, before, newest = begun(run), reached(run), newest_verified(run)
-        process = start(run, resume)
+        drafts, process = Drafts(run), start(run, resume)
         while process.poll() is None and begun(run) == told:
             time.sleep(0.001)  # before that a new run is not there yet
         if resume and begun(run) != told:
@@ -124,10 +140,10 @@ def storm():
             assert step >= before // EVERY * EVERY - EVERY, f"{before - step} steps lost of {before}"
             most_lost, beyond = max(most_lost, before - step), beyond + (before - step > EVERY)
         left = seconds * (1 - newest / STEPS)
-        killed = done < kills and kill(process, run, inside < (done + 1) // 2, left)
+        killed = done < kills and kill(process, drafts, inside * 2 <= done, left)
         process.wait()
         if killed:
-            done, inside = done + 1, inside + in_a_save(run)
+            done, inside = done + 1, inside + drafts.any()
             resume = True
             continue
         finished(process)

@@ -319,14 +319,15 @@ fn power_goes(before: &[Snapshot], now: &Snapshot) -> (usize, usize) {
         let committed = disk.length();
         checkpoints.point(Pointer::Last, snapshot.step).unwrap();
         checkpoints.point(Pointer::Best, snapshot.step).unwrap();
+        let pointed = disk.length();
         checkpoints.retain(2).unwrap();
-        committed
+        (committed, pointed)
     };
     for snapshot in before {
         save(snapshot);
     }
     let begun = disk.length();
-    let committed = save(now);
+    let (committed, pointed) = save(now);
 
     let changes = disk.0.lock().unwrap().clone();
     let mut model = Model::new(folder.path());
@@ -347,7 +348,8 @@ fn power_goes(before: &[Snapshot], now: &Snapshot) -> (usize, usize) {
                     let place = tempfile::tempdir().unwrap();
                     model.write(&reached, kept, place.path());
                     let case = format!("after change {moment} of {}, {reached:?}", changes.len());
-                    judge(place.path(), before, now, moment >= committed, &case);
+                    let returned = (moment >= committed, moment >= pointed);
+                    judge(place.path(), before, now, returned, &case);
                     states += 1;
                 }
             }
@@ -359,20 +361,23 @@ fn power_goes(before: &[Snapshot], now: &Snapshot) -> (usize, usize) {
     (changes.len() - begun + 1, states)
 }
 
-/// What a reader finds, and then a run that goes on.
-fn judge(place: &Path, before: &[Snapshot], now: &Snapshot, returned: bool, case: &str) {
+/// What a reader finds, and then a run that goes on; `committed` and `pointed` say what has returned by then.
+fn judge(place: &Path, before: &[Snapshot], now: &Snapshot, (committed, pointed): (bool, bool), case: &str) {
     let checkpoints = Checkpoints::new(place.join("checkpoint"));
     let newest = || checkpoints.newest_verified().0;
     for swept in [false, true] {
         match (newest(), before.last()) {
-            (Some(newest), _) if returned => assert!(is(&newest, now), "{case}, swept: {swept}"),
+            (Some(newest), _) if committed => assert!(is(&newest, now), "{case}, swept: {swept}"),
             (Some(newest), Some(before)) => assert!(is(&newest, before) || is(&newest, now), "{case}"),
             (Some(newest), None) => assert!(is(&newest, now), "{case}"),
-            (None, before) => assert!(before.is_none() && !returned, "{case}: no checkpoint"),
+            (None, before) => assert!(before.is_none() && !committed, "{case}: no checkpoint"),
         }
-        if !before.is_empty() {
-            for pointer in [Pointer::Last, Pointer::Best] {
-                checkpoints.pointed(pointer).expect(case).verify().expect(case);
+        for pointer in [Pointer::Last, Pointer::Best] {
+            let named = checkpoints.pointed(pointer);
+            assert!(named.is_some() || before.is_empty() && !pointed, "{case}");
+            if let Some(named) = named {
+                named.verify().expect(case);
+                assert!(!pointed || named.step() == now.step, "{case}");
             }
         }
         checkpoints.sweep().expect(case);
