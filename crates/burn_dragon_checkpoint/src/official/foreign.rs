@@ -45,6 +45,11 @@ impl Element {
         }
     }
 
+    /// Whether it is a number with a fraction, of a type that is read.
+    pub fn is_float(self) -> bool {
+        !matches!(self, Self::Other { .. })
+    }
+
     /// Its name, as `burnpack` has it where it has one.
     pub fn name(self) -> &'static str {
         match self {

@@ -42,8 +42,17 @@ pub(super) fn open(path: &Path, source: Source) -> Result<ForeignFile, Checkpoin
         .map_err(|error| corrupt(format!("its header does not read as safetensors: {error}")))?;
     let start = 8 + header_length;
     let tensors = place(&parsed.tensors, start, length).map_err(corrupt)?;
-    if let Some(expected) = parsed.metadata.get(keys::SHA256) {
-        check_hash(path, &source, &header, expected)?;
+    match parsed.metadata.get(keys::SHA256) {
+        Some(expected) => check_hash(path, &source, &header, expected)?,
+        // Else a flipped bit in the key would take the hash away.
+        None if parsed.metadata.keys().any(|key| key.starts_with("burn_dragon.")) => {
+            let reason = format!(
+                "its metadata is that of a file with a `{}`, which it has not",
+                keys::SHA256
+            );
+            return Err(corrupt(reason));
+        }
+        None => {}
     }
     Ok(ForeignFile {
         path: path.to_path_buf(),

@@ -260,7 +260,7 @@ fn headers_that_lie_are_refused() {
         (
             r#"{"__metadata__":{"burn_dragon.config":"{}"}}"#.into(),
             0,
-            "burn_dragon.config",
+            "which it has not",
         ),
         (format!(r#"{{"a\u001b[2J":{plain}}}"#), 64, "plain"),
         (format!(r#"{{"other":{plain}}}"#), 64, "other"),
