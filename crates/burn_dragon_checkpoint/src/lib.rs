@@ -13,6 +13,7 @@
 //! | files that may be a stranger's: plain ones only | [`plain`] |
 //! | official PyTorch weights as `.safetensors` | [`official`] |
 //! | what a person means by MODEL | [`resolve`] |
+//! | models from a server or a hub, with the feature `fetch` | `fetch` |
 //!
 //! Nothing in a file is executed, no path in a file is followed beyond a plain file name, and every length is checked
 //! against the file before anything is allocated for it.
@@ -21,6 +22,8 @@ pub mod bundle;
 pub mod burnpack;
 pub mod disk;
 pub mod error;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod folder;
 pub mod hash;
 pub mod model;
