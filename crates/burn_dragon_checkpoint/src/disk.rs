@@ -142,32 +142,6 @@ pub(crate) fn write_synced(
     file.get_mut().sync()
 }
 
-/// Opens a file to be read, and gives its bytes. What is no file is not opened: a pipe would wait for ever, and a device
-/// has no end.
-///
-/// # Errors
-/// If nothing is there, or no file.
-pub(crate) fn open(path: &Path) -> Result<(File, u64), CheckpointError> {
-    opened(path, fs::metadata(path))
-}
-
-/// Opens a file that another file named: one of its own, not a link to elsewhere.
-///
-/// # Errors
-/// If nothing is there, or no file, or a link.
-pub(crate) fn open_own(path: &Path) -> Result<(File, u64), CheckpointError> {
-    opened(path, fs::symlink_metadata(path))
-}
-
-fn opened(path: &Path, metadata: io::Result<fs::Metadata>) -> Result<(File, u64), CheckpointError> {
-    let metadata = metadata.map_err(CheckpointError::io("open", path))?;
-    if !metadata.is_file() {
-        return Err(CheckpointError::corrupt(path, "it is not a plain file"));
-    }
-    let file = File::open(path).map_err(CheckpointError::io("open", path))?;
-    Ok((file, metadata.len()))
-}
-
 /// The folder that a path lies in.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());

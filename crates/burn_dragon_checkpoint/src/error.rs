@@ -1,5 +1,6 @@
 //! What can be wrong with a file.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// A file that could not be read, written or trusted.
@@ -163,6 +164,21 @@ impl CheckpointError {
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// The error of a file that [`plain`](crate::plain) does not open: damaged or foreign where its contents or its kind is
+    /// at fault, else the system's.
+    pub fn unread(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| match source.kind() {
+            ErrorKind::InvalidData => Self::corrupt(&path, source),
+            ErrorKind::UnexpectedEof => Self::corrupt(&path, "it is shorter than it was said to be"),
+            _ => Self::Io {
+                action: "read",
+                path,
+                source,
+            },
+        }
     }
 
     /// A [`Corrupt`](Self::Corrupt) error.

@@ -53,6 +53,7 @@ pub mod api {
 
     /// The layer below: named tensors in a file.
     pub mod expert {
+        pub use crate::bundle::{manifest_of, part_name};
         pub use crate::disk::{Disk, DiskFile, Os, write_atomic};
         pub use crate::hash::sha256;
         pub use crate::tensors::TensorFile;

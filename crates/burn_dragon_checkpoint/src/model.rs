@@ -11,8 +11,7 @@ use crate::hash::of_model;
 use crate::precision::StoredPrecision;
 use crate::tensors::{self, TensorFile};
 use burn::tensor::{Device, TensorData};
-use burn_dragon_core::parameters;
-use burn_dragon_core::{DecayConfig, Dragon, DragonConfig};
+use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, parameters};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -210,9 +209,12 @@ impl ModelFile {
     /// If names or shapes are not those of the configuration.
     pub fn into_dragon(mut self, path: &Path, device: &Device) -> Result<Dragon, CheckpointError> {
         check_tensors(path, &self.config, &self.tensors)?;
-        let dragon =
-            Dragon::new(&self.config, 0, device).map_err(|error| CheckpointError::corrupt(path, error))?;
-        Ok(parameters::load(dragon, |name, _| self.tensors.remove(name)))
+        let weights = |name: &str, _: &[usize]| match self.tensors.remove(name) {
+            Some(data) => data,
+            None => unreachable!("`{name}` is one of the tensors that were checked"),
+        };
+        Dragon::from_weights(&self.config, device, weights)
+            .map_err(|error| CheckpointError::corrupt(path, error))
     }
 }
 

@@ -1,6 +1,7 @@
-//! What a person means by MODEL: a run folder, `runs/latest`, a checkpoint folder, a `.bpk`, or official
-//! `.safetensors` with their configuration.
+//! What a person means by MODEL: a run folder, `runs/latest`, a checkpoint folder, a `.bpk`, its parts, or
+//! official `.safetensors` with their configuration.
 
+use crate::bundle::{manifest_of, read_parts};
 use crate::error::CheckpointError;
 use crate::folder::{CheckpointFolder, Checkpoints, Pointer};
 use crate::model::ModelFile;
@@ -76,13 +77,27 @@ impl ModelPath {
                 passed_over,
             });
         }
-        if !path.exists() {
+        let (model, file) = self.read_file(path)?;
+        Ok(LoadedModel {
+            file,
+            run: None,
+            model,
+            passed_over: Vec::new(),
+        })
+    }
+
+    /// A model that is no run: a file, by its ending, or its parts where the whole is not there.
+    fn read_file(&self, path: PathBuf) -> Result<(ModelFile, PathBuf), CheckpointError> {
+        let manifest = manifest_of(&path);
+        if !path.exists() && !manifest.exists() {
             return Err(self.none("nothing is there; `dragon train` writes runs/latest"));
         }
-        let model = if path
-            .extension()
-            .is_some_and(|extension| extension == "safetensors")
-        {
+        let ends_with = |ending: &str| path.to_string_lossy().ends_with(ending);
+        let model = if ends_with(".parts.json") {
+            read_parts(&path, |_| {})?
+        } else if !path.exists() {
+            return Ok((read_parts(&manifest, |_| {})?, manifest));
+        } else if ends_with(".safetensors") {
             let config = self.official_config.as_deref().map(OfficialConfig::read);
             read_safetensors(&path, config.transpose()?.as_ref())?.model
         } else if is_torch(&path) {
@@ -90,12 +105,7 @@ impl ModelPath {
         } else {
             ModelFile::read(&path)?
         };
-        Ok(LoadedModel {
-            file: path,
-            run: None,
-            model,
-            passed_over: Vec::new(),
-        })
+        Ok((model, path))
     }
 
     /// The checkpoint that is meant. Where no step was asked for and it does not verify, the newest that does, with

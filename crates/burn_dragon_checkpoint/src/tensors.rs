@@ -5,9 +5,10 @@
 //! of header, index, padding, values, and that nothing follows them.
 
 use crate::burnpack::{Contents, Layout, PackError, Reader};
-use crate::disk::{Os, open, write_atomic};
+use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
 use crate::hash::hex;
+use crate::plain;
 use burn::tensor::TensorData;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
@@ -53,7 +54,7 @@ impl TensorFile {
     /// # Errors
     /// If it cannot be opened, is not a sound burnpack, carries no hash, or is damaged.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let (file, length) = open(path)?;
+        let (file, length) = plain::open(path).map_err(CheckpointError::unread(path))?;
         Self::read_from(file, length).map_err(|error| error.at(path))
     }
 

@@ -2,10 +2,10 @@
 
 use super::export::{PART, part_text};
 use super::manifest::{PartEntry, PartsManifest};
-use crate::disk::open_own;
 use crate::error::CheckpointError;
 use crate::hash::Hashed;
 use crate::model::ModelFile;
+use crate::plain;
 use crate::tensors::TensorFile;
 use burn::tensor::TensorData;
 use std::collections::{BTreeMap, BTreeSet};
@@ -156,7 +156,7 @@ pub fn read_parts(
     for index in 0..assembly.manifest.parts.len() {
         let entry = &assembly.manifest.parts[index];
         let path = manifest.with_file_name(&entry.path);
-        let (file, size) = open_own(&path)?;
+        let (file, size) = plain::open_inside(&path).map_err(CheckpointError::unread(&path))?;
         if size != entry.bytes {
             let reason = format!("it has {size} bytes, its manifest says {}", entry.bytes);
             return Err(CheckpointError::corrupt(&path, reason));

@@ -1,12 +1,11 @@
 //! What the parts of a model are.
 
-use crate::disk::open;
 use crate::error::CheckpointError;
 use crate::names::is_plain_name;
+use crate::plain;
 use crate::precision::StoredPrecision;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The value of `format`.
@@ -76,11 +75,7 @@ impl PartsManifest {
     /// # Errors
     /// If it cannot be opened, or is not sound.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let (file, _) = open(path)?;
-        let mut text = Vec::new();
-        file.take(MAX_MANIFEST + 1)
-            .read_to_end(&mut text)
-            .map_err(CheckpointError::io("read", path))?;
+        let text = plain::read(path, MAX_MANIFEST).map_err(CheckpointError::unread(path))?;
         Self::parse(&text, path)
     }
 

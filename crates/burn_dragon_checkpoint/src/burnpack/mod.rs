@@ -21,7 +21,6 @@ mod read;
 mod write;
 
 use crate::error::CheckpointError;
-use std::io::ErrorKind;
 use std::path::Path;
 
 pub use index::Entry;
@@ -65,10 +64,7 @@ impl PackError {
     /// The error of a file.
     pub fn at(self, path: &Path) -> CheckpointError {
         match self {
-            Self::Io(source) if source.kind() == ErrorKind::UnexpectedEof => {
-                CheckpointError::corrupt(path, "it is shorter than it was said to be")
-            }
-            Self::Io(source) => CheckpointError::io("read", path)(source),
+            Self::Io(source) => CheckpointError::unread(path)(source),
             Self::Malformed(reason) => CheckpointError::corrupt(path, reason),
         }
     }

@@ -1,13 +1,13 @@
 //! `manifest.json`: what a checkpoint's files must be.
 
 use crate::error::CheckpointError;
-use crate::hash::hex;
+use crate::hash::Hashed;
 use crate::names::is_plain_name;
+use crate::plain;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 /// The manifest's name.
@@ -50,12 +50,8 @@ impl Manifest {
     /// If it is missing, too large, not JSON of this format, or names a file outside the folder.
     pub(super) fn read(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join(MANIFEST);
-        let size = plain_file(&path)?;
-        if size > LARGEST {
-            let reason = format!("it has {size} bytes, a manifest has at most {LARGEST}");
-            return Err(CheckpointError::corrupt(&path, reason));
-        }
-        let bytes = fs::read(&path).map_err(CheckpointError::io("read", &path))?;
+        let file = plain::open_inside(&path).map_err(CheckpointError::unread(&path))?;
+        let bytes = plain::whole(file, LARGEST).map_err(CheckpointError::unread(&path))?;
         let manifest: Self =
             serde_json::from_slice(&bytes).map_err(|error| CheckpointError::corrupt(&path, error))?;
         if manifest.format != FORMAT {
@@ -95,39 +91,17 @@ impl Manifest {
 }
 
 fn check_file(path: &Path, expected: &FileEntry) -> Result<(), CheckpointError> {
-    let size = plain_file(path)?;
+    let (file, size) = plain::open_inside(path).map_err(CheckpointError::unread(path))?;
     if size != expected.size {
         let reason = format!("it has {size} bytes, its manifest says {}", expected.size);
         return Err(CheckpointError::corrupt(path, reason));
     }
-    let sha256 = hash_file(path)?;
+    let mut file = Hashed::new(file);
+    io::copy(&mut file, &mut io::sink()).map_err(CheckpointError::io("read", path))?;
+    let (_, sha256) = file.finish();
     if sha256 != expected.sha256 {
         let reason = format!("its sha256 is {sha256}, its manifest says {}", expected.sha256);
         return Err(CheckpointError::corrupt(path, reason));
     }
     Ok(())
-}
-
-/// The bytes of a file that is one: no link, no device, no folder.
-fn plain_file(path: &Path) -> Result<u64, CheckpointError> {
-    let metadata = fs::symlink_metadata(path).map_err(CheckpointError::io("read", path))?;
-    if metadata.is_file() {
-        return Ok(metadata.len());
-    }
-    Err(CheckpointError::corrupt(path, "it is not a file of its own"))
-}
-
-fn hash_file(path: &Path) -> Result<String, CheckpointError> {
-    let mut file = File::open(path).map_err(CheckpointError::io("open", path))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let read = file
-            .read(&mut buffer)
-            .map_err(CheckpointError::io("read", path))?;
-        if read == 0 {
-            return Ok(hex(&hasher.finalize()));
-        }
-        hasher.update(&buffer[..read]);
-    }
 }

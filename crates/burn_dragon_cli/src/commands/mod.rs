@@ -3,7 +3,7 @@
 pub mod bench;
 pub mod chat;
 pub mod eval;
-pub mod export_burnpack;
+pub mod export;
 pub mod forward;
 pub mod generate;
 pub mod infer;
