@@ -171,8 +171,13 @@ fn authority_of(text: &str) -> Result<(String, Option<u16>), String> {
     }
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((inner, rest)) => {
-            inner.parse::<Ipv6Addr>().map_err(|_| "its host is no IPv6 address")?;
-            (format!("[{}]", inner.to_ascii_lowercase()), rest.strip_prefix(':').or((!rest.is_empty()).then_some("?")))
+            inner
+                .parse::<Ipv6Addr>()
+                .map_err(|_| "its host is no IPv6 address")?;
+            (
+                format!("[{}]", inner.to_ascii_lowercase()),
+                rest.strip_prefix(':').or((!rest.is_empty()).then_some("?")),
+            )
         }
         None => match text.split_once(':') {
             Some((host, port)) => (host.to_ascii_lowercase(), Some(port)),
@@ -209,7 +214,9 @@ fn check_characters(text: &str) -> Result<(), String> {
     }
     let mut rest = text.as_bytes();
     while let Some(at) = rest.iter().position(|&byte| byte == b'%') {
-        let two = rest.get(at + 1..at + 3).filter(|two| two.iter().all(u8::is_ascii_hexdigit));
+        let two = rest
+            .get(at + 1..at + 3)
+            .filter(|two| two.iter().all(u8::is_ascii_hexdigit));
         two.ok_or("a percent sign in it is not followed by two hexadecimal digits")?;
         rest = &rest[at + 3..];
     }
@@ -218,7 +225,10 @@ fn check_characters(text: &str) -> Result<(), String> {
 
 /// A stranger's text, short and without what a terminal would act on.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars()
+        .take(200)
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -228,7 +238,10 @@ mod tests {
     #[test]
     fn an_address_is_taken_apart_and_put_together() {
         for (given, shown) in [
-            ("https://Example.org/a/model.bpk", "https://example.org/a/model.bpk"),
+            (
+                "https://Example.org/a/model.bpk",
+                "https://example.org/a/model.bpk",
+            ),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080/"),
             ("HTTPS://example.org:443/x#part", "https://example.org/x"),
             ("http://[::1]:9/x", "http://[::1]:9/x"),
@@ -282,18 +295,38 @@ mod tests {
         ] {
             assert_eq!(from.follow(location).unwrap().to_string(), to);
         }
-        for location in ["file:///etc/passwd", "data:text/plain,x", "../x", "javascript:x", "ftp://h/x"] {
+        for location in [
+            "file:///etc/passwd",
+            "data:text/plain,x",
+            "../x",
+            "javascript:x",
+            "ftp://h/x",
+        ] {
             assert!(from.follow(location).is_err(), "{location}");
         }
     }
 
     #[test]
     fn this_machine_is_known_by_its_names() {
-        for host in ["localhost", "127.0.0.1", "127.9.9.9", "[::1]", "0.0.0.0", "[::ffff:127.0.0.1]", "a.localhost"] {
-            assert!(Address::parse(&format!("http://{host}/")).unwrap().is_loopback(), "{host}");
+        for host in [
+            "localhost",
+            "127.0.0.1",
+            "127.9.9.9",
+            "[::1]",
+            "0.0.0.0",
+            "[::ffff:127.0.0.1]",
+            "a.localhost",
+        ] {
+            assert!(
+                Address::parse(&format!("http://{host}/")).unwrap().is_loopback(),
+                "{host}"
+            );
         }
         for host in ["example.org", "10.0.0.1", "[2001:db8::1]", "127.example.org"] {
-            assert!(!Address::parse(&format!("http://{host}/")).unwrap().is_loopback(), "{host}");
+            assert!(
+                !Address::parse(&format!("http://{host}/")).unwrap().is_loopback(),
+                "{host}"
+            );
         }
     }
 }

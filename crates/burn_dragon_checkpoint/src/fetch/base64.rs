@@ -9,7 +9,11 @@ pub(super) fn encode(bytes: &[u8]) -> String {
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
         for letter in 0..4 {
             let index = (bits >> (18 - 6 * letter)) & 63;
-            text.push(if letter <= three.len() { char::from(LETTERS[index as usize]) } else { '=' });
+            text.push(if letter <= three.len() {
+                char::from(LETTERS[index as usize])
+            } else {
+                '='
+            });
         }
     }
     text

@@ -16,15 +16,15 @@ use super::error::FetchError;
 use super::progress::{Event, Meter};
 use crate::disk::{Disk, Os, folder_of, write_atomic};
 use crate::error::CheckpointError;
-use crate::folder::hex;
-use crate::hash::sha256;
+
+use crate::hash::{hex, sha256};
 use crate::names::is_plain_name;
 use crate::plain;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::{env, ffi::OsString};
 
@@ -101,7 +101,13 @@ impl Shelf {
     pub(super) fn new(cache: &Path, source: &str, host: &str, name: &str) -> Self {
         let plain: String = format!("{host}-{name}")
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') {
+                    c
+                } else {
+                    '_'
+                }
+            })
             .take(80)
             .collect();
         let hash = &sha256(source.as_bytes())[..16];
@@ -119,7 +125,8 @@ impl Shelf {
         let text = plain::read(&self.path.join("record.json"), 8 << 20).ok()?;
         let record: Record = serde_json::from_slice(&text).ok()?;
         let plain = |name: &str| is_plain_name(name);
-        (plain(&record.version) && plain(&record.probe) && record.files.keys().all(|name| plain(name))).then_some(record)
+        (plain(&record.version) && plain(&record.probe) && record.files.keys().all(|name| plain(name)))
+            .then_some(record)
     }
 
     /// The folder of a record's files, if every one of them is what it was.
@@ -150,7 +157,10 @@ impl Shelf {
             }
             Err(TryLockError::Error(error)) => return Err(CheckpointError::io("lock", &path)(error).into()),
         }
-        Ok(Locked { shelf: self, _lock: lock })
+        Ok(Locked {
+            shelf: self,
+            _lock: lock,
+        })
     }
 }
 
@@ -193,7 +203,8 @@ impl Locked<'_> {
             remove_all(&folder)?;
             Os.sync_dir(&draft).map_err(CheckpointError::io("sync", &draft))?;
             fs::rename(&draft, &folder).map_err(CheckpointError::io("rename", &draft))?;
-            Os.sync_dir(folder_of(&folder)).map_err(CheckpointError::io("sync", &folder))?;
+            Os.sync_dir(folder_of(&folder))
+                .map_err(CheckpointError::io("sync", &folder))?;
         } // else the same came again
         self.discard()?;
         self.note(&record)?;
@@ -203,7 +214,8 @@ impl Locked<'_> {
     /// Writes what the server says of the version in use.
     pub(super) fn note(&self, record: &Record) -> Result<(), FetchError> {
         let path = self.shelf.path.join("record.json");
-        let text = serde_json::to_vec_pretty(record).map_err(|error| CheckpointError::corrupt(&path, error))?;
+        let text =
+            serde_json::to_vec_pretty(record).map_err(|error| CheckpointError::corrupt(&path, error))?;
         Ok(write_atomic(&Os, &path, |sink| sink.write_all(&text))?)
     }
 }
@@ -228,13 +240,17 @@ impl Draft {
     pub(super) fn settle(&self, number: usize, name: &str) -> Result<(), CheckpointError> {
         let (from, to) = (self.coming(number), self.file(name));
         fs::rename(&from, &to).map_err(CheckpointError::io("rename", &from))?;
-        Os.sync_dir(folder_of(&to)).map_err(CheckpointError::io("sync", &to))
+        Os.sync_dir(folder_of(&to))
+            .map_err(CheckpointError::io("sync", &to))
     }
 }
 
 /// Leaves nothing in a folder but the files of the record.
 fn tidy(folder: &Path, record: &Record) -> Result<(), FetchError> {
-    for entry in fs::read_dir(folder).map_err(CheckpointError::io("list", folder))?.flatten() {
+    for entry in fs::read_dir(folder)
+        .map_err(CheckpointError::io("list", folder))?
+        .flatten()
+    {
         let name = entry.file_name();
         if !name.to_str().is_some_and(|name| record.files.contains_key(name)) {
             let path = entry.path();
@@ -260,7 +276,10 @@ pub(super) fn hash_of(path: &Path) -> Result<(u64, String), CheckpointError> {
     let (mut hash, mut bytes) = (Sha256::new(), 0);
     let mut buffer = vec![0; 1 << 16];
     loop {
-        match file.read(&mut buffer).map_err(CheckpointError::io("read", path))? {
+        match file
+            .read(&mut buffer)
+            .map_err(CheckpointError::io("read", path))?
+        {
             0 => return Ok((bytes, hex(&hash.finalize()))),
             read => {
                 hash.update(&buffer[..read]);
@@ -291,8 +310,14 @@ mod tests {
         }
         assert_eq!(root("", "", "linux"), Path::new("/home/me/.cache/burn_dragon"));
         assert_eq!(root("XDG_CACHE_HOME", "/x", "linux"), Path::new("/x/burn_dragon"));
-        assert_eq!(root("XDG_CACHE_HOME", "x", "linux"), Path::new("/home/me/.cache/burn_dragon"));
-        assert_eq!(root("", "", "macos"), Path::new("/home/me/Library/Caches/burn_dragon"));
+        assert_eq!(
+            root("XDG_CACHE_HOME", "x", "linux"),
+            Path::new("/home/me/.cache/burn_dragon")
+        );
+        assert_eq!(
+            root("", "", "macos"),
+            Path::new("/home/me/Library/Caches/burn_dragon")
+        );
         assert_eq!(root("LOCALAPPDATA", "/l", "windows"), Path::new("/l/burn_dragon"));
         assert_eq!(root_of(|_| None, None, "linux"), None);
     }

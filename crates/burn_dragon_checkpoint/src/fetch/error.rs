@@ -44,7 +44,9 @@ pub enum FetchError {
         tries: u32,
     },
     /// It would have to be fetched, and that was forbidden.
-    #[error("{what} is not in the cache {cache}, and offline nothing is fetched; fetch it once without --offline and BURN_DRAGON_OFFLINE")]
+    #[error(
+        "{what} is not in the cache {cache}, and offline nothing is fetched; fetch it once without --offline and BURN_DRAGON_OFFLINE"
+    )]
     Offline {
         /// What was asked for.
         what: String,
@@ -66,7 +68,9 @@ pub enum FetchError {
         address: String,
     },
     /// It is longer than what is fetched.
-    #[error("{address} is {given}, and at most {limit} bytes are fetched; BURN_DRAGON_MAX_BYTES=N allows more")]
+    #[error(
+        "{address} is {given}, and at most {limit} bytes are fetched; BURN_DRAGON_MAX_BYTES=N allows more"
+    )]
     TooLarge {
         /// What was asked for.
         address: String,

@@ -84,12 +84,19 @@ impl Client {
 
     /// The agent for an address.
     pub(super) fn agent(&self, address: &Address) -> &Agent {
-        if address.is_loopback() { &self.near } else { &self.agent }
+        if address.is_loopback() {
+            &self.near
+        } else {
+            &self.agent
+        }
     }
 
     /// The token, if it may be told to this address.
     pub(super) fn bearer(&self, address: &Address) -> Option<String> {
-        let token = self.token.as_ref().filter(|token| token.origin == address.origin());
+        let token = self
+            .token
+            .as_ref()
+            .filter(|token| token.origin == address.origin());
         token.map(|token| format!("Bearer {}", token.secret))
     }
 
@@ -116,7 +123,10 @@ impl Client {
                 let location = location.ok_or_else(|| refused(asked, "it redirects to nowhere"))?;
                 address = next(&address, location).map_err(|reason| {
                     let location = printable(location.split('?').next().unwrap_or_default());
-                    refused(asked, format!("it redirects to {location}, which is not followed: {reason}"))
+                    refused(
+                        asked,
+                        format!("it redirects to {location}, which is not followed: {reason}"),
+                    )
                 })?;
                 continue;
             }
@@ -211,7 +221,8 @@ impl Answer {
 impl Linked {
     fn take(&mut self, headers: &HeaderMap) {
         let text = |name: &'static str| text(headers, HeaderName::from_static(name));
-        let commit = text("x-repo-commit").filter(|commit| commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit()));
+        let commit = text("x-repo-commit")
+            .filter(|commit| commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit()));
         self.commit = commit.map(str::to_string).or(self.commit.take());
         self.etag = text("x-linked-etag").map(str::to_string).or(self.etag.take());
     }
@@ -237,11 +248,13 @@ pub(super) fn failed(address: &Address, error: Error) -> Failed {
     match error {
         Error::Timeout(which) => Failed::Again(format!("the server does not answer in time ({which})")),
         Error::LargeResponseHeader(..) => refused(address, "its head is longer than 64 KiB"),
-        Error::Tls(_) | Error::Rustls(_) | Error::Pem(_) | Error::TlsRequired => Failed::For(FetchError::Network {
-            address: address.to_string(),
-            reason: format!("no secure connection: {error}"),
-            tries: 1,
-        }),
+        Error::Tls(_) | Error::Rustls(_) | Error::Pem(_) | Error::TlsRequired => {
+            Failed::For(FetchError::Network {
+                address: address.to_string(),
+                reason: format!("no secure connection: {error}"),
+                tries: 1,
+            })
+        }
         Error::Http(_) | Error::BadUri(_) | Error::InvalidProxyUrl => Failed::For(FetchError::Source {
             given: address.to_string(),
             reason: error.to_string(),
@@ -271,9 +284,17 @@ mod tests {
         assert!(leads("http://h/x", "/y").is_ok());
         assert!(leads("http://h/x", "https://cdn.org/y").is_ok());
         assert!(leads("http://127.0.0.1:1/x", "http://127.0.0.1:2/y").is_ok());
-        assert!(leads("http://h/x", "http://cdn.org/y").unwrap_err().contains("without https"));
+        assert!(
+            leads("http://h/x", "http://cdn.org/y")
+                .unwrap_err()
+                .contains("without https")
+        );
         for from in ["http://h/x", "https://h/x"] {
-            assert!(leads(from, "https://localhost/y").unwrap_err().contains("this machine"));
+            assert!(
+                leads(from, "https://localhost/y")
+                    .unwrap_err()
+                    .contains("this machine")
+            );
         }
         assert!(leads("http://127.0.0.1:1/x", "http://h/y").is_err());
     }

@@ -21,7 +21,10 @@ pub struct Hub {
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let token = self.token.is_some();
-        f.debug_struct("Hub").field("endpoint", &self.endpoint.to_string()).field("has_token", &token).finish()
+        f.debug_struct("Hub")
+            .field("endpoint", &self.endpoint.to_string())
+            .field("has_token", &token)
+            .finish()
     }
 }
 
@@ -44,7 +47,9 @@ impl Hub {
     /// # Errors
     /// If `HF_ENDPOINT` is no address.
     pub fn from_env() -> Result<Self, FetchError> {
-        let endpoint = env::var("HF_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty());
+        let endpoint = env::var("HF_ENDPOINT")
+            .ok()
+            .filter(|endpoint| !endpoint.is_empty());
         Self::new(endpoint.as_deref().unwrap_or(ENDPOINT), token())
     }
 
@@ -71,10 +76,14 @@ fn token() -> Option<String> {
     let kept = || {
         let home = of("HF_HOME").map(PathBuf::from);
         let home = home.or_else(|| Some(env::home_dir()?.join(".cache/huggingface")));
-        let path = of("HF_TOKEN_PATH").map(PathBuf::from).or_else(|| Some(home?.join("token")))?;
+        let path = of("HF_TOKEN_PATH")
+            .map(PathBuf::from)
+            .or_else(|| Some(home?.join("token")))?;
         crate::plain::read_text(&path, 4096).ok()
     };
-    let token = of("HF_TOKEN").and_then(|token| token.into_string().ok()).or_else(kept)?;
+    let token = of("HF_TOKEN")
+        .and_then(|token| token.into_string().ok())
+        .or_else(kept)?;
     let token = token.trim();
     // What a header cannot hold is no token.
     (!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())).then(|| token.to_string())
@@ -87,9 +96,16 @@ mod tests {
     #[test]
     fn files_of_a_repository_have_addresses() {
         let hub = Hub::new("https://huggingface.co", None).unwrap();
-        let at = |id| hub.files(&HubId::parse(id).unwrap()).file("model.bpk").to_string();
+        let at = |id| {
+            hub.files(&HubId::parse(id).unwrap())
+                .file("model.bpk")
+                .to_string()
+        };
         assert_eq!(at("o/n"), "https://huggingface.co/o/n/resolve/main/model.bpk");
-        assert_eq!(at("o/n@refs/pr/1"), "https://huggingface.co/o/n/resolve/refs%2Fpr%2F1/model.bpk");
+        assert_eq!(
+            at("o/n@refs/pr/1"),
+            "https://huggingface.co/o/n/resolve/refs%2Fpr%2F1/model.bpk"
+        );
         let mirror = Hub::new("http://127.0.0.1:9/hub/", None).unwrap();
         assert_eq!(
             mirror.files(&HubId::parse("o/n@v1").unwrap()).to_string(),
@@ -103,7 +119,17 @@ mod tests {
         let hub = Hub::new("https://huggingface.co", secret()).unwrap();
         assert!(!format!("{hub:?}").contains("secret"));
         assert_eq!(hub.token().unwrap().origin, "https://huggingface.co");
-        assert!(Hub::new("http://127.0.0.1:9", secret()).unwrap().token().is_some());
-        assert!(Hub::new("http://example.org", secret()).unwrap().token().is_none());
+        assert!(
+            Hub::new("http://127.0.0.1:9", secret())
+                .unwrap()
+                .token()
+                .is_some()
+        );
+        assert!(
+            Hub::new("http://example.org", secret())
+                .unwrap()
+                .token()
+                .is_none()
+        );
     }
 }

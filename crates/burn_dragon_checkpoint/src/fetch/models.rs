@@ -17,7 +17,7 @@ use crate::hash::sha256;
 use crate::model::ModelFile;
 use crate::names::is_plain_name;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 use ureq::http::header;
 
@@ -60,7 +60,10 @@ impl Form {
 
     /// A `.bpk` on a server: in parts if it is there so, else whole.
     fn of_bpk(name: &str) -> Vec<Self> {
-        vec![Self::Parts(format!("{name}.parts.json")), Self::Whole(name.to_string())]
+        vec![
+            Self::Parts(format!("{name}.parts.json")),
+            Self::Whole(name.to_string()),
+        ]
     }
 
     /// A folder on a server.
@@ -86,7 +89,8 @@ impl Place {
         if is_file && !is_plain_name(name) {
             return Err(FetchError::Source {
                 given: address.to_string(),
-                reason: "the name of its file is not a plain one (letters, digits, `.`, `-`, `_`, `+`)".into(),
+                reason: "the name of its file is not a plain one (letters, digits, `.`, `-`, `_`, `+`)"
+                    .into(),
             });
         }
         let forms = match name {
@@ -98,7 +102,11 @@ impl Place {
         Ok(Self {
             key: address.to_string(),
             name: address.path().to_string(),
-            site: if is_file { address.folder() } else { address.as_folder() },
+            site: if is_file {
+                address.folder()
+            } else {
+                address.as_folder()
+            },
             hub: None,
             id: None,
             pinned: false,
@@ -136,7 +144,10 @@ impl Client {
     /// Asks whether there is something else than what is in the cache.
     pub(super) fn standing(&self, place: &Place, record: &Record, meter: &Meter<'_>) -> Standing {
         let address = place.file(&record.probe, None);
-        let known = record.etag.iter().map(|etag| (header::IF_NONE_MATCH, etag.clone()));
+        let known = record
+            .etag
+            .iter()
+            .map(|etag| (header::IF_NONE_MATCH, etag.clone()));
         let known: Vec<_> = known.collect();
         let mut tries = Tries::few(self.limits(), &address, meter);
         let answer = match self.ask(&address, &known, &mut tries) {
@@ -150,7 +161,11 @@ impl Client {
                 && (same(&record.etag, answer.etag())
                     || same(&record.commit, answer.linked.commit.clone())
                     || same(&record.linked, answer.linked.etag.clone()));
-        if unchanged { Standing::Same } else { Standing::Other }
+        if unchanged {
+            Standing::Same
+        } else {
+            Standing::Other
+        }
     }
 
     /// Fetches a model in the first of the forms that is there, into the draft.
@@ -235,7 +250,9 @@ impl Client {
         });
         record.files = parts.collect();
         let bytes = text.len() as u64;
-        record.files.insert(name.to_string(), Kept { bytes, sha256: hash });
+        record
+            .files
+            .insert(name.to_string(), Kept { bytes, sha256: hash });
         Ok(record)
     }
 
@@ -249,7 +266,10 @@ impl Client {
     ) -> Result<(), FetchError> {
         let file = draft.file(&part.path);
         // One that came whole in an earlier try; its bytes are checked once more with all the others.
-        if file.symlink_metadata().is_ok_and(|found| found.is_file() && found.len() == part.bytes) {
+        if file
+            .symlink_metadata()
+            .is_ok_and(|found| found.is_file() && found.len() == part.bytes)
+        {
             meter.add(part.bytes);
             return Ok(());
         }
@@ -358,10 +378,15 @@ impl Client {
             let read = answer.body.take(most + 1).read_to_end(&mut text);
             let bytes = text.len() as u64;
             if bytes > most || declared.is_some_and(|declared| declared > most) {
-                return Err(FetchError::refused(address, format!("it is longer than the {most} bytes that are read")));
+                return Err(FetchError::refused(
+                    address,
+                    format!("it is longer than the {most} bytes that are read"),
+                ));
             }
             match read {
-                Ok(_) if declared.is_none_or(|declared| declared == bytes) => return Ok((text, etag, linked)),
+                Ok(_) if declared.is_none_or(|declared| declared == bytes) => {
+                    return Ok((text, etag, linked));
+                }
                 Ok(_) => tries.again(format!("it ended after {bytes} bytes"), None)?,
                 Err(error) => tries.again(format!("the connection was cut: {error}"), None)?,
             }
@@ -390,7 +415,10 @@ fn check_hash(address: &Address, landed: &Landed, expected: &str, file: &Path) -
     Note::remove(file);
     let _ = std::fs::remove_file(file); // the error that matters is the other one
     let given = &landed.sha256;
-    Err(FetchError::refused(address, format!("its sha256 is {given}, it must be {expected}")))
+    Err(FetchError::refused(
+        address,
+        format!("its sha256 is {given}, it must be {expected}"),
+    ))
 }
 
 /// Throws away what came whole and is no model.

@@ -12,7 +12,8 @@ use super::progress::Meter;
 use super::retry::{Tries, unwelcome};
 use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
-use crate::folder::hex;
+use crate::hash::hex;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
@@ -113,7 +114,11 @@ impl Client {
             let ranged = piece.segment.is_some() || filling.have > 0;
             let answer = match first.take() {
                 Some(answer) => answer,
-                None => self.ask(piece.address, &range(ranged, start + filling.have, piece.segment, &note), &mut tries)?,
+                None => self.ask(
+                    piece.address,
+                    &range(ranged, start + filling.have, piece.segment, &note),
+                    &mut tries,
+                )?,
             };
             linked = answer.linked.clone();
             match (answer.status, ranged) {
@@ -121,7 +126,10 @@ impl Client {
                     if let Err(reason) = check_range(&answer, start + filling.have, end, total) {
                         return Err(filling.refuse(piece, meter, reason));
                     }
-                    let other = note.as_ref().zip(answer.strong_etag()).is_some_and(|(note, etag)| note.etag != etag);
+                    let other = note
+                        .as_ref()
+                        .zip(answer.strong_etag())
+                        .is_some_and(|(note, etag)| note.etag != etag);
                     if other && piece.segment.is_some() {
                         return Err(filling.drop_with(piece, meter, changed(piece)));
                     }
@@ -141,7 +149,9 @@ impl Client {
                 (200, _) => {
                     filling.empty(piece, meter, &mut note)?;
                     etag = answer.etag();
-                    total = self.declared(piece, &answer).map_err(|error| filling.drop_with(piece, meter, error))?;
+                    total = self
+                        .declared(piece, &answer)
+                        .map_err(|error| filling.drop_with(piece, meter, error))?;
                     if let Some(strong) = answer.strong_etag() {
                         let new = Note { etag: strong, total };
                         new.write(piece.into)?;
@@ -153,7 +163,13 @@ impl Client {
                     tries.again("the server has less than what came from it before".into(), None)?;
                     continue;
                 }
-                (status, _) => return Err(unwelcome(piece.address, status, self.bearer(piece.address).is_some())),
+                (status, _) => {
+                    return Err(unwelcome(
+                        piece.address,
+                        status,
+                        self.bearer(piece.address).is_some(),
+                    ));
+                }
             }
             let end = piece.segment.map(|(_, end)| end).or(total);
             match filling.pour(answer, end.map(|end| end - start), piece, meter, self.limits())? {
@@ -167,7 +183,10 @@ impl Client {
                 }
             }
         }
-        filling.file.sync_all().map_err(CheckpointError::io("sync", piece.into))?;
+        filling
+            .file
+            .sync_all()
+            .map_err(CheckpointError::io("sync", piece.into))?;
         Ok(Landed {
             bytes: filling.have,
             sha256: hex(&filling.hash.finalize()),
@@ -219,14 +238,20 @@ fn range(
     }
     let last = segment.map_or(String::new(), |(_, end)| (end - 1).to_string());
     let if_range = note.iter().map(|note| (header::IF_RANGE, note.etag.clone()));
-    std::iter::once((header::RANGE, format!("bytes={from}-{last}"))).chain(if_range).collect()
+    std::iter::once((header::RANGE, format!("bytes={from}-{last}")))
+        .chain(if_range)
+        .collect()
 }
 
 /// Whether a 206 is of what was asked for.
 fn check_range(answer: &Answer, from: u64, end: Option<u64>, total: Option<u64>) -> Result<(), String> {
-    let (first, last, whole) = answer.range().ok_or("a part of it comes without a readable Content-Range")?;
+    let (first, last, whole) = answer
+        .range()
+        .ok_or("a part of it comes without a readable Content-Range")?;
     if first != from || last < first || end.is_some_and(|end| last >= end) {
-        return Err(format!("bytes {first} to {last} come where those from {from} were asked for"));
+        return Err(format!(
+            "bytes {first} to {last} come where those from {from} were asked for"
+        ));
     }
     if whole.zip(total).is_some_and(|(whole, total)| whole != total) {
         return Err("the length of the whole in its Content-Range is another than before".into());
@@ -262,14 +287,23 @@ impl Filling {
         Ok(Self { file, hash, have })
     }
 
-    fn empty(&mut self, piece: &Piece<'_>, meter: &Meter<'_>, note: &mut Option<Note>) -> Result<(), FetchError> {
+    fn empty(
+        &mut self,
+        piece: &Piece<'_>,
+        meter: &Meter<'_>,
+        note: &mut Option<Note>,
+    ) -> Result<(), FetchError> {
         if piece.segment.is_none() {
             Note::remove(piece.into);
             *note = None;
         }
         meter.take_back(self.have);
-        self.file.set_len(0).map_err(CheckpointError::io("empty", piece.into))?;
-        self.file.seek(SeekFrom::Start(0)).map_err(CheckpointError::io("empty", piece.into))?;
+        self.file
+            .set_len(0)
+            .map_err(CheckpointError::io("empty", piece.into))?;
+        self.file
+            .seek(SeekFrom::Start(0))
+            .map_err(CheckpointError::io("empty", piece.into))?;
         (self.hash, self.have) = (Sha256::new(), 0);
         Ok(())
     }
@@ -306,16 +340,25 @@ impl Filling {
             let read = match answer.body.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(read) => read,
-                Err(error) => return Ok(End::Cut(format!("the connection was cut: {error}"), self.have - before)),
+                Err(error) => {
+                    return Ok(End::Cut(
+                        format!("the connection was cut: {error}"),
+                        self.have - before,
+                    ));
+                }
             };
             if self.have + read as u64 > most {
                 let error = match whole {
-                    Some(whole) => FetchError::refused(piece.address, format!("it is longer than its {whole} bytes")),
+                    Some(whole) => {
+                        FetchError::refused(piece.address, format!("it is longer than its {whole} bytes"))
+                    }
                     None => too_large(piece, "without a declared end"),
                 };
                 return Err(self.drop_with(piece, meter, error));
             }
-            self.file.write_all(&buffer[..read]).map_err(CheckpointError::io("write", piece.into))?;
+            self.file
+                .write_all(&buffer[..read])
+                .map_err(CheckpointError::io("write", piece.into))?;
             self.hash.update(&buffer[..read]);
             self.have += read as u64;
             meter.add(read as u64);

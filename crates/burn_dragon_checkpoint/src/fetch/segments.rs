@@ -7,7 +7,8 @@ use super::piece::{Landed, Note, Piece};
 use super::progress::Meter;
 use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
-use crate::folder::hex;
+use crate::hash::hex;
+
 use crate::plain;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -37,11 +38,16 @@ pub(super) fn at_once<T: Sync, R: Send>(
                     };
                     match run(index, job) {
                         Ok(result) => {
-                            done.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
+                            done.lock()
+                                .unwrap_or_else(PoisonError::into_inner)
+                                .push((index, result));
                         }
                         Err(error) => {
                             meter.stop();
-                            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                            failed
+                                .lock()
+                                .unwrap_or_else(PoisonError::into_inner)
+                                .get_or_insert(error);
                         }
                     }
                 }
@@ -77,7 +83,8 @@ impl Plan {
     /// Of an answer that can be had in segments, and is worth it.
     fn of(answer: &Answer, segment: u64, most: u64) -> Option<Self> {
         let total = answer.length().filter(|&total| total <= most)?;
-        let worth = segment > 0 && total >= segment.saturating_mul(2) && answer.status == 200 && answer.has_ranges();
+        let worth =
+            segment > 0 && total >= segment.saturating_mul(2) && answer.status == 200 && answer.has_ranges();
         worth.then_some(Self {
             etag: answer.strong_etag()?,
             total,
@@ -88,7 +95,9 @@ impl Plan {
     /// First byte and the one after the last of each segment.
     fn segments(&self) -> Vec<(u64, u64)> {
         let starts = (0..self.total).step_by(usize::try_from(self.segment).unwrap_or(usize::MAX));
-        starts.map(|start| (start, (start + self.segment).min(self.total))).collect()
+        starts
+            .map(|start| (start, (start + self.segment).min(self.total)))
+            .collect()
     }
 }
 
@@ -135,7 +144,13 @@ impl Client {
         self.piece(&piece, first, meter)
     }
 
-    fn in_segments(&self, plan: &Plan, address: &Address, into: &Path, meter: &Meter<'_>) -> Result<Landed, FetchError> {
+    fn in_segments(
+        &self,
+        plan: &Plan,
+        address: &Address,
+        into: &Path,
+        meter: &Meter<'_>,
+    ) -> Result<Landed, FetchError> {
         let segments = plan.segments();
         let landed = at_once(self.limits().at_once, meter, &segments, |index, &segment| {
             let piece = Piece {
@@ -147,7 +162,11 @@ impl Client {
             };
             self.piece(&piece, None, meter)
         })?;
-        let linked = landed.into_iter().next_back().map(|landed| landed.linked).unwrap_or_default();
+        let linked = landed
+            .into_iter()
+            .next_back()
+            .map(|landed| landed.linked)
+            .unwrap_or_default();
         let sha256 = join(into, segments.len())?;
         forget(plan, into);
         Ok(Landed {
@@ -196,12 +215,16 @@ fn join(into: &Path, segments: usize) -> Result<String, CheckpointError> {
         let path = segment_path(into, index);
         let mut segment = File::open(&path).map_err(CheckpointError::io("open", &path))?;
         loop {
-            let read = segment.read(&mut buffer).map_err(CheckpointError::io("read", &path))?;
+            let read = segment
+                .read(&mut buffer)
+                .map_err(CheckpointError::io("read", &path))?;
             if read == 0 {
                 break;
             }
             hash.update(&buffer[..read]);
-            whole.write_all(&buffer[..read]).map_err(CheckpointError::io("write", into))?;
+            whole
+                .write_all(&buffer[..read])
+                .map_err(CheckpointError::io("write", into))?;
         }
     }
     whole.sync_all().map_err(CheckpointError::io("sync", into))?;

@@ -119,8 +119,13 @@ fn address(text: &str) -> Result<Address, FetchError> {
         return Err(refuse(reason));
     }
     let lower = text.to_ascii_lowercase();
-    if ["%2e", "%2f", "%5c", "%00"].iter().any(|hidden| lower.contains(hidden)) {
-        return Err(refuse("it hides a dot, a slash or a NUL behind a percent sign".to_string()));
+    if ["%2e", "%2f", "%5c", "%00"]
+        .iter()
+        .any(|hidden| lower.contains(hidden))
+    {
+        return Err(refuse(
+            "it hides a dot, a slash or a NUL behind a percent sign".to_string(),
+        ));
     }
     Ok(address)
 }
@@ -130,9 +135,22 @@ fn address(text: &str) -> Result<Address, FetchError> {
 fn is_path(text: &str) -> bool {
     let begins = text.starts_with(['.', '/', '~']) || text.contains('\\') || text.contains(':');
     let (first, _) = text.split_once('/').unwrap_or((text, ""));
-    let extension = Path::new(text).extension().and_then(|extension| extension.to_str());
+    let extension = Path::new(text)
+        .extension()
+        .and_then(|extension| extension.to_str());
     let is_file = extension.is_some_and(|extension| {
-        ["bpk", "safetensors", "json", "toml", "pt", "pth", "bin", "ckpt", "state"].contains(&extension)
+        [
+            "bpk",
+            "safetensors",
+            "json",
+            "toml",
+            "pt",
+            "pth",
+            "bin",
+            "ckpt",
+            "state",
+        ]
+        .contains(&extension)
     });
     begins || is_file || ["runs", "checkpoint", "deploy"].contains(&first) || Path::new(first).is_dir()
 }
@@ -153,7 +171,9 @@ fn is_revision(name: &str) -> bool {
     (1..=200).contains(&name.len())
         && name.bytes().all(letter)
         && !name.contains("..")
-        && name.split('/').all(|part| !part.is_empty() && part != "." && !part.starts_with('-'))
+        && name
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && !part.starts_with('-'))
 }
 
 #[cfg(test)]
@@ -172,21 +192,43 @@ mod tests {
             ("owner/name@v1.0", "owner/name", "v1.0"),
             ("owner/name@refs/pr/1", "owner/name", "refs/pr/1"),
         ] {
-            let id = HubId { repo: repo.into(), revision: revision.into() };
+            let id = HubId {
+                repo: repo.into(),
+                revision: revision.into(),
+            };
             assert_eq!(of(text), Source::Hub(id), "{text}");
         }
-        for text in ["owner", "a/b/c", "a/", "/b", "a/b@", "a/b@../c", "a/b@x//y", "../a", "a/..", "a b/c", "-a/b", "a/b@-c"] {
+        for text in [
+            "owner", "a/b/c", "a/", "/b", "a/b@", "a/b@../c", "a/b@x//y", "../a", "a/..", "a b/c", "-a/b",
+            "a/b@-c",
+        ] {
             assert_eq!(HubId::parse(text), None, "{text}");
         }
-        assert!(HubId::parse(&format!("a/b@{}", "0f".repeat(20))).unwrap().is_commit());
+        assert!(
+            HubId::parse(&format!("a/b@{}", "0f".repeat(20)))
+                .unwrap()
+                .is_commit()
+        );
         assert!(!HubId::parse("a/b@main").unwrap().is_commit());
     }
 
     #[test]
     fn what_exists_or_looks_like_a_path_is_one() {
         for text in [
-            "runs/latest", "runs/mine", "checkpoint/step-000010", "model.bpk", "some/model.bpk", "./a/b", "/a/b", "~/a",
-            "a\\b", "C:/x", "src/nothing", "one", "a/b/c", "src",
+            "runs/latest",
+            "runs/mine",
+            "checkpoint/step-000010",
+            "model.bpk",
+            "some/model.bpk",
+            "./a/b",
+            "/a/b",
+            "~/a",
+            "a\\b",
+            "C:/x",
+            "src/nothing",
+            "one",
+            "a/b/c",
+            "src",
         ] {
             assert_eq!(of(text), Source::Local(text.into()), "{text}");
         }
@@ -198,8 +240,21 @@ mod tests {
 
     #[test]
     fn addresses_that_are_followed_and_not() {
-        assert!(matches!(of("https://example.org/models/model.bpk"), Source::Address(_)));
-        for text in ["ftp://h/x", "file:///x", "s3://bucket/x", "http://u@h/x", "http://h/../x", "http://h/%2e%2e/x", "http://h/%5Cx", "http://h/x?y=1", "http://h/x#y"] {
+        assert!(matches!(
+            of("https://example.org/models/model.bpk"),
+            Source::Address(_)
+        ));
+        for text in [
+            "ftp://h/x",
+            "file:///x",
+            "s3://bucket/x",
+            "http://u@h/x",
+            "http://h/../x",
+            "http://h/%2e%2e/x",
+            "http://h/%5Cx",
+            "http://h/x?y=1",
+            "http://h/x#y",
+        ] {
             let error = Source::of(Path::new(text)).unwrap_err();
             assert!(matches!(error, FetchError::Source { .. }), "{text}: {error}");
         }
@@ -211,7 +266,12 @@ mod tests {
         assert_eq!(hub("a/b", None).unwrap(), "a/b");
         assert_eq!(hub("a/b", Some("v1")).unwrap(), "a/b@v1");
         assert_eq!(hub("a/b@v1", None).unwrap(), "a/b@v1");
-        for (given, revision) in [("a/b@v1", Some("v2")), ("http://h/x", Some("v1")), ("a/b", Some("..")), ("./a", None)] {
+        for (given, revision) in [
+            ("a/b@v1", Some("v2")),
+            ("http://h/x", Some("v1")),
+            ("a/b", Some("..")),
+            ("./a", None),
+        ] {
             assert!(hub(given, revision).is_err(), "{given}");
         }
     }

@@ -92,7 +92,9 @@ pub fn upload(
             address: hub.endpoint.to_string(),
             status: 401,
             remedy: match hub.token {
-                Some(_) => "the token in HF_TOKEN is not sent over http; let HF_ENDPOINT begin with https".into(),
+                Some(_) => {
+                    "the token in HF_TOKEN is not sent over http; let HF_ENDPOINT begin with https".into()
+                }
                 None => "put a token that may write into HF_TOKEN".into(),
             },
         });
@@ -107,10 +109,17 @@ pub fn upload(
     };
     let mut items = Vec::new();
     for path in &upload.files {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         if !is_plain_name(name) {
             let reason = "its name is not a plain one (letters, digits, `.`, `-`, `_`, `+`)".to_string();
-            return Err(CheckpointError::Refused { path: path.clone(), reason }.into());
+            return Err(CheckpointError::Refused {
+                path: path.clone(),
+                reason,
+            }
+            .into());
         }
         let (bytes, sha256) = hash_of(path)?;
         items.push(Item {
@@ -138,7 +147,9 @@ struct Talk<'a> {
 impl Talk<'_> {
     fn api(&self, what: &str) -> Address {
         let revision = self.id.revision.replace('/', "%2F");
-        self.hub.endpoint.file(&format!("api/models/{}/{what}/{revision}", self.id.repo))
+        self.hub
+            .endpoint
+            .file(&format!("api/models/{}/{what}/{revision}", self.id.repo))
     }
 
     /// Makes the repository; that it is there already is fine.
@@ -160,7 +171,9 @@ impl Talk<'_> {
         for item in items.iter() {
             let (file, _) = plain::open(&item.path).map_err(CheckpointError::io("open", &item.path))?;
             let mut sample = Vec::new();
-            file.take(SAMPLE).read_to_end(&mut sample).map_err(CheckpointError::io("read", &item.path))?;
+            file.take(SAMPLE)
+                .read_to_end(&mut sample)
+                .map_err(CheckpointError::io("read", &item.path))?;
             files.push(json!({"path": item.name, "size": item.bytes, "sample": base64::encode(&sample)}));
         }
         let answer = self.told(&address, &json!({ "files": files }), "application/json")?;
@@ -175,7 +188,10 @@ impl Talk<'_> {
             let said = modes.get(item.name.as_str()).map(|&mode| mode == "lfs");
             item.large = item.bytes > 0 && said.unwrap_or(item.bytes > INLINE);
             if !item.large && item.bytes > INLINE {
-                let reason = format!("the hub wants {} in the commit itself, which holds {INLINE} bytes", item.name);
+                let reason = format!(
+                    "the hub wants {} in the commit itself, which holds {INLINE} bytes",
+                    item.name
+                );
                 return Err(FetchError::refused(address, reason));
             }
         }
@@ -191,9 +207,14 @@ impl Talk<'_> {
             return Ok(());
         }
         self.meter.expect(large.iter().map(|item| item.bytes).sum());
-        let address = self.hub.endpoint.file(&format!("{}.git/info/lfs/objects/batch", self.id.repo));
-        let objects: Vec<Value> =
-            large.iter().map(|item| json!({"oid": item.sha256, "size": item.bytes})).collect();
+        let address = self
+            .hub
+            .endpoint
+            .file(&format!("{}.git/info/lfs/objects/batch", self.id.repo));
+        let objects: Vec<Value> = large
+            .iter()
+            .map(|item| json!({"oid": item.sha256, "size": item.bytes}))
+            .collect();
         let batch = json!({
             "operation": "upload",
             "transfers": ["basic", "multipart"],
@@ -204,9 +225,11 @@ impl Talk<'_> {
         let answer = self.told(&address, &batch, LFS_JSON)?;
         for item in large {
             let objects = answer["objects"].as_array().into_iter().flatten();
-            let object = objects.into_iter().find(|object| object["oid"] == item.sha256.as_str());
-            let object =
-                object.ok_or_else(|| FetchError::refused(&address, format!("it says nothing of {}", item.name)))?;
+            let object = objects
+                .into_iter()
+                .find(|object| object["oid"] == item.sha256.as_str());
+            let object = object
+                .ok_or_else(|| FetchError::refused(&address, format!("it says nothing of {}", item.name)))?;
             if let Some(message) = object["error"]["message"].as_str() {
                 let reason = format!("{} is not taken: {}", item.name, printable(message));
                 return Err(FetchError::refused(&address, reason));
@@ -218,15 +241,26 @@ impl Talk<'_> {
             }
             if let Some(verify) = object["actions"]["verify"]["href"].as_str() {
                 let verify = self.place(&address, verify)?;
-                self.told(&verify, &json!({"oid": item.sha256, "size": item.bytes}), LFS_JSON)?;
+                self.told(
+                    &verify,
+                    &json!({"oid": item.sha256, "size": item.bytes}),
+                    LFS_JSON,
+                )?;
             }
         }
         Ok(())
     }
 
     fn send(&self, item: &Item, batch: &Address, upload: &Map<String, Value>) -> Result<(), FetchError> {
-        let place = self.place(batch, upload.get("href").and_then(Value::as_str).unwrap_or_default())?;
-        let given = upload.get("header").and_then(Value::as_object).cloned().unwrap_or_default();
+        let place = self.place(
+            batch,
+            upload.get("href").and_then(Value::as_str).unwrap_or_default(),
+        )?;
+        let given = upload
+            .get("header")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
         let chunk = given.get("chunk_size");
         let chunk = chunk.and_then(|size| size.as_u64().or_else(|| size.as_str()?.parse().ok()));
         let Some(chunk) = chunk else {
@@ -234,15 +268,23 @@ impl Talk<'_> {
             for (name, value) in &given {
                 let name: HeaderName = name.parse().map_err(|error| FetchError::refused(batch, error))?;
                 let value = value.as_str().unwrap_or_default();
-                headers.push((name, value.parse().map_err(|error| FetchError::refused(batch, error))?));
+                headers.push((
+                    name,
+                    value.parse().map_err(|error| FetchError::refused(batch, error))?,
+                ));
             }
             return self.put(item, &place, &headers, 0, item.bytes).map(drop);
         };
         let count = if chunk == 0 { 0 } else { item.bytes.div_ceil(chunk) };
-        let places: BTreeMap<u64, &str> =
-            given.iter().filter_map(|(key, value)| Some((key.parse().ok()?, value.as_str()?))).collect();
+        let places: BTreeMap<u64, &str> = given
+            .iter()
+            .filter_map(|(key, value)| Some((key.parse().ok()?, value.as_str()?)))
+            .collect();
         if !places.keys().copied().eq(1..=count) || count == 0 {
-            return Err(FetchError::refused(batch, format!("its places for the chunks of {} do not fit", item.name)));
+            return Err(FetchError::refused(
+                batch,
+                format!("its places for the chunks of {} do not fit", item.name),
+            ));
         }
         let mut parts = Vec::new();
         for (number, place) in places {
@@ -250,13 +292,22 @@ impl Talk<'_> {
             let etag = self.put(item, &place, &[], from, chunk.min(item.bytes - from))?;
             parts.push(json!({"partNumber": number, "etag": etag}));
         }
-        self.told(&place, &json!({"oid": item.sha256, "parts": parts}), LFS_JSON).map(drop)
+        self.told(&place, &json!({"oid": item.sha256, "parts": parts}), LFS_JSON)
+            .map(drop)
     }
 
     /// Where the hub wants bytes sent, if they may go there.
     fn place(&self, from: &Address, text: &str) -> Result<Address, FetchError> {
         let place = Address::parse(text).and_then(|to| allowed(from, &to).map(|()| to));
-        place.map_err(|reason| FetchError::refused(from, format!("it wants bytes sent to {}: {reason}", printable(text.split('?').next().unwrap_or_default()))))
+        place.map_err(|reason| {
+            FetchError::refused(
+                from,
+                format!(
+                    "it wants bytes sent to {}: {reason}",
+                    printable(text.split('?').next().unwrap_or_default())
+                ),
+            )
+        })
     }
 
     /// Sends a run of bytes of a file, and gives the ETag of the answer.
@@ -271,8 +322,13 @@ impl Talk<'_> {
         let mut tries = Tries::new(self.client.limits(), place, self.meter);
         loop {
             let mut file = File::open(&item.path).map_err(CheckpointError::io("open", &item.path))?;
-            file.seek(SeekFrom::Start(from)).map_err(CheckpointError::io("read", &item.path))?;
-            let mut request = self.client.agent(place).put(place.whole()).header(header::CONTENT_LENGTH, bytes);
+            file.seek(SeekFrom::Start(from))
+                .map_err(CheckpointError::io("read", &item.path))?;
+            let mut request = self
+                .client
+                .agent(place)
+                .put(place.whole())
+                .header(header::CONTENT_LENGTH, bytes);
             for (name, value) in headers {
                 request = request.header(name, value);
             }
@@ -280,7 +336,10 @@ impl Talk<'_> {
             let reason = match request.send(SendBody::from_owned_reader(file.take(bytes))) {
                 Ok(response) if response.status().is_success() => {
                     self.meter.add(bytes);
-                    let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok());
+                    let etag = response
+                        .headers()
+                        .get(header::ETAG)
+                        .and_then(|etag| etag.to_str().ok());
                     return Ok(etag.unwrap_or_default().to_string());
                 }
                 Ok(response) if is_passing(response.status().as_u16()) => {
@@ -301,11 +360,14 @@ impl Talk<'_> {
         let mut lines = format!("{header}\n");
         for item in items {
             let line = if item.large {
-                let value = json!({"path": item.name, "algo": "sha256", "oid": item.sha256, "size": item.bytes});
+                let value =
+                    json!({"path": item.name, "algo": "sha256", "oid": item.sha256, "size": item.bytes});
                 json!({"key": "lfsFile", "value": value})
             } else {
-                let bytes = plain::read(&item.path, INLINE).map_err(CheckpointError::io("read", &item.path))?;
-                let value = json!({"path": item.name, "content": base64::encode(&bytes), "encoding": "base64"});
+                let bytes =
+                    plain::read(&item.path, INLINE).map_err(CheckpointError::io("read", &item.path))?;
+                let value =
+                    json!({"path": item.name, "content": base64::encode(&bytes), "encoding": "base64"});
                 json!({"key": "file", "value": value})
             };
             lines.push_str(&format!("{line}\n"));
@@ -337,7 +399,14 @@ impl Talk<'_> {
                 .agent(address)
                 .post(address.whole())
                 .header(header::CONTENT_TYPE, kind)
-                .header(header::ACCEPT, if kind == LFS_JSON { kind } else { "application/json" });
+                .header(
+                    header::ACCEPT,
+                    if kind == LFS_JSON {
+                        kind
+                    } else {
+                        "application/json"
+                    },
+                );
             if let Some(bearer) = self.client.bearer(address) {
                 request = request.header(header::AUTHORIZATION, bearer);
             }
@@ -353,7 +422,11 @@ impl Talk<'_> {
             let status = response.status().as_u16();
             let mut text = Vec::new();
             // A failed reading leaves no JSON, and the status is what matters then.
-            let _ = response.into_body().into_reader().take(LONGEST_ANSWER).read_to_end(&mut text);
+            let _ = response
+                .into_body()
+                .into_reader()
+                .take(LONGEST_ANSWER)
+                .read_to_end(&mut text);
             if matches!(status, 429 | 503) {
                 tries.again(format!("the server answers with status {status}"), None)?;
                 continue;
@@ -368,19 +441,24 @@ fn check(address: &Address, status: u16, answer: &Value) -> Result<(), FetchErro
     if (200..300).contains(&status) {
         return Ok(());
     }
-    let said = answer["error"].as_str().or(answer["message"].as_str()).map(printable);
+    let said = answer["error"]
+        .as_str()
+        .or(answer["message"].as_str())
+        .map(printable);
     match (status, said) {
         (401 | 403, said) => Err(FetchError::Denied {
             address: address.to_string(),
             status,
             remedy: format!(
                 "put a token that may write there into HF_TOKEN{}",
-                said.map(|said| format!(" (the hub says: {said})")).unwrap_or_default()
+                said.map(|said| format!(" (the hub says: {said})"))
+                    .unwrap_or_default()
             ),
         }),
-        (status, Some(said)) => {
-            Err(FetchError::refused(address, format!("the hub answers with status {status}: {said}")))
-        }
+        (status, Some(said)) => Err(FetchError::refused(
+            address,
+            format!("the hub answers with status {status}: {said}"),
+        )),
         (status, None) => Err(unwelcome(address, status, true)),
     }
 }
