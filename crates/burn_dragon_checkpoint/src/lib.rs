@@ -46,10 +46,19 @@ pub mod api {
     pub use crate::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
     pub use crate::hash::model_hash;
     pub use crate::model::{ModelFile, ModelInfo, Provenance};
-    pub use crate::official::OfficialConfig;
+    pub use crate::official::{OfficialConfig, write_safetensors};
     pub use crate::precision::StoredPrecision;
     pub use crate::resolve::{LoadedModel, ModelPath, Which};
     pub use crate::state::{Sliding, StateFile, StateInfo, StateReader};
+
+    /// Models from a server or a hub, and to a hub.
+    #[cfg(feature = "fetch")]
+    pub mod fetch {
+        pub use crate::fetch::{
+            Address, ENDPOINT, Event, FetchError, Fetched, Fetcher, Hub, HubId, Limits, MAIN, Source, Upload,
+            Uploaded, cache_root, upload,
+        };
+    }
 
     /// The layer below: named tensors in a file.
     pub mod expert {

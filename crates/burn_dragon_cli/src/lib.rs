@@ -44,10 +44,14 @@ fn finish(verb: &Verb) -> ExitCode {
         Verb::State(args) => commands::state::run(args),
         Verb::Infer(args) => commands::infer::run(args),
         Verb::Forward(args) => commands::forward::run(args),
+        #[cfg(feature = "fetch")]
+        Verb::Pull(args) => commands::pull::run(args),
+        #[cfg(feature = "fetch")]
+        Verb::Push(args) => commands::push::run(args),
         Verb::Info(args) => commands::info::run(args),
         Verb::Bench(args) => commands::bench::run(args),
-        Verb::Export(args) => commands::export::run(&args.place.path(), &args.bundle),
-        Verb::ExportBurnpack(args) => commands::export::run(&args.path(), &args.bundle),
+        Verb::Export(args) => commands::export::run(&args.place.path(), args.place.offline, &args.bundle),
+        Verb::ExportBurnpack(args) => commands::export::run(&args.path(), false, &args.bundle),
     };
     result.unwrap_or_else(|error| exit::failed(&error))
 }
