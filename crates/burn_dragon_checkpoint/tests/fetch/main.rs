@@ -5,7 +5,6 @@
     clippy::expect_used,
     reason = "a test that fails should say where"
 )]
-#![allow(dead_code, reason = "the server is shared with the tests of the command line")]
 
 mod caching;
 mod downloads;

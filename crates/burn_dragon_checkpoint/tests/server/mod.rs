@@ -1,5 +1,7 @@
 //! A server on this machine, for tests: it gives out files as a good server does, or does what a test tells it.
 
+#![allow(dead_code, reason = "those who use it need different parts of it")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
