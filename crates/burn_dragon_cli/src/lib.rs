@@ -49,6 +49,10 @@ fn finish(verb: &Verb) -> ExitCode {
         #[cfg(feature = "fetch")]
         Verb::Push(args) => commands::push::run(args),
         Verb::Info(args) => commands::info::run(args),
+        Verb::Convert(args) => commands::convert::run(args),
+        Verb::Inspect(args) => commands::inspect::run(args),
+        Verb::Verify(args) => commands::verify::run(args),
+        Verb::Diff(args) => commands::diff::run(args),
         Verb::Bench(args) => commands::bench::run(args),
         Verb::Export(args) => commands::export::run(&args.place.path(), args.place.offline, &args.bundle),
         Verb::ExportBurnpack(args) => commands::export::run(&args.path(), false, &args.bundle),

@@ -2,12 +2,15 @@
 
 pub mod bench;
 pub mod chat;
+pub mod convert;
+pub mod diff;
 pub mod eval;
 pub mod export;
 pub mod forward;
 pub mod generate;
 pub mod infer;
 pub mod info;
+pub mod inspect;
 mod memory;
 #[cfg(feature = "fetch")]
 pub mod pull;
@@ -16,6 +19,7 @@ pub mod push;
 mod remote;
 pub mod state;
 pub mod train;
+pub mod verify;
 
 use crate::args::PlaceArgs;
 use anyhow::Context;

@@ -127,7 +127,7 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
             notes.extend(told);
             true
         }
-        Err(CheckpointError::NotOfficial { reason, .. }) => {
+        Err(CheckpointError::Refused { reason, .. }) => {
             notes.push(format!("there is no `model.safetensors`, since {reason}"));
             false
         }
