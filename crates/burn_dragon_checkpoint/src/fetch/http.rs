@@ -239,6 +239,7 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "texts are given away here")]
 fn refused(address: &Address, reason: impl ToString) -> Failed {
     Failed::For(FetchError::refused(address, reason))
 }
