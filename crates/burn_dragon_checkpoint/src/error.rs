@@ -93,6 +93,16 @@ impl CheckpointError {
         move |source| Self::Io { action, path, source }
     }
 
+    /// For `map_err` after [`plain`](crate::plain): [`Corrupt`](Self::Corrupt) where the file itself was refused, else
+    /// [`Io`](Self::Io).
+    pub fn refused(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| match source.kind() {
+            std::io::ErrorKind::InvalidData => Self::corrupt(&path, source),
+            _ => Self::Io { action, path, source },
+        }
+    }
+
     /// A [`Corrupt`](Self::Corrupt) error.
     #[expect(
         clippy::needless_pass_by_value,

@@ -51,12 +51,6 @@ pub fn read_text_inside(path: &Path, most: u64) -> Result<String> {
     text(whole(open_inside(path)?, most)?)
 }
 
-/// Whether a name is of one file in a folder, and of nothing above, below or beside it, on any system.
-pub fn is_name(name: &str) -> bool {
-    let whole = Path::new(name).file_name().is_some_and(|plain| plain == name);
-    whole && !name.contains(['/', '\\', ':']) && !name.chars().any(char::is_control)
-}
-
 fn text(bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| refused(format!("it is not UTF-8: {}", error.utf8_error())))
 }
@@ -129,30 +123,5 @@ mod tests {
         std::os::unix::fs::symlink(&file, &link).unwrap();
         assert_eq!(read_text(&link, 9).unwrap(), "text");
         assert_eq!(open_inside(&link).unwrap_err().kind(), ErrorKind::InvalidData);
-    }
-
-    #[test]
-    fn a_name_is_plain_on_every_system() {
-        for name in ["model.bpk", "a b", "ä", "..a", "model.bpk.part-00000.bpk"] {
-            assert!(is_name(name), "{name}");
-        }
-        let others = [
-            "",
-            ".",
-            "..",
-            "/a",
-            "a/b",
-            "../a",
-            "a/",
-            "C:a",
-            "C:\\a",
-            "a\\b",
-            "\\\\host\\a",
-            "a\0b",
-            "a\nb",
-        ];
-        for name in others {
-            assert!(!is_name(name), "{name}");
-        }
     }
 }

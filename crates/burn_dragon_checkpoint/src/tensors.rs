@@ -8,11 +8,11 @@ use crate::burnpack::{Contents, Layout, PackError, Reader};
 use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
 use crate::hash::hex;
+use crate::plain;
 use burn::tensor::TensorData;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Error, Read, Write};
 use std::ops::Range;
 use std::path::Path;
@@ -54,12 +54,8 @@ impl TensorFile {
     /// # Errors
     /// If it cannot be opened, is not a sound burnpack, carries no hash, or is damaged.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let file = File::open(path).map_err(CheckpointError::io("open", path))?;
-        let length = file.metadata().map_err(CheckpointError::io("read", path))?;
-        if !length.is_file() {
-            return Err(CheckpointError::corrupt(path, "it is not a plain file"));
-        }
-        Self::read_from(file, length.len()).map_err(|error| match error {
+        let (file, length) = plain::open(path).map_err(CheckpointError::refused("open", path))?;
+        Self::read_from(file, length).map_err(|error| match error {
             PackError::Io(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
                 CheckpointError::io("read", path)(source)
             }
@@ -75,17 +71,17 @@ impl TensorFile {
     pub fn read_from(source: impl Read, length: u64) -> Result<Self, PackError> {
         let hash = RefCell::new(Sha256::new());
         let reader = Reader::open(source, length, |bytes| hash.borrow_mut().update(bytes))?;
-        let mut head = reader.index().to_vec();
+        let head = reader.index();
         let digits = reader
             .metadata()
             .get(SHA256)
-            .and(digits_in(&head))
+            .and(digits_in(head))
             .ok_or_else(|| {
                 PackError::Malformed(format!("it is a burnpack without one `{SHA256}` of its bytes"))
             })?;
         let expected = String::from_utf8_lossy(&head[digits.clone()]).into_owned();
-        head[digits].fill(b'0');
-        hash.borrow_mut().update(&head);
+        let parts = [&head[..digits.start], &[b'0'; DIGITS], &head[digits.end..]];
+        parts.iter().for_each(|part| hash.borrow_mut().update(part));
         let Contents {
             tensors,
             mut metadata,

@@ -1,12 +1,13 @@
 //! `manifest.json`: what a checkpoint's files must be.
 
 use crate::error::CheckpointError;
-use crate::hash::hex;
+use crate::hash::{hex, sha256};
+use crate::plain;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 /// The manifest's name.
@@ -18,6 +19,7 @@ const LARGEST: u64 = 1 << 20;
 
 /// What a manifest says of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FileEntry {
     /// Bytes.
     pub size: u64,
@@ -27,6 +29,7 @@ pub struct FileEntry {
 
 /// What a checkpoint says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// `burn_dragon.checkpoint/1`.
     pub format: String,
@@ -40,6 +43,8 @@ pub struct Manifest {
     pub version: Option<String>,
     /// Every file beside the manifest, by name.
     pub files: BTreeMap<String, FileEntry>,
+    /// SHA-256 of this manifest as it is written, read with these 64 characters as zeros.
+    pub sha256: String,
 }
 
 impl Manifest {
@@ -49,32 +54,59 @@ impl Manifest {
     /// If it is missing, too large, not JSON of this format, or names a file outside the folder.
     pub(super) fn read(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join(MANIFEST);
-        let size = plain_file(&path)?;
-        if size > LARGEST {
-            let reason = format!("it has {size} bytes, a manifest has at most {LARGEST}");
-            return Err(CheckpointError::corrupt(&path, reason));
-        }
-        let bytes = fs::read(&path).map_err(CheckpointError::io("read", &path))?;
+        let text = plain::read_text_inside(&path, LARGEST).map_err(missing("read", &path))?;
+        Self::parse(&text, &path)
+    }
+
+    /// Checks a manifest that was read from `path`. It has one writing: another, if it says the same, is refused too.
+    ///
+    /// # Errors
+    /// If it is not JSON of this format, names a file outside the folder, or is not as it was written.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, CheckpointError> {
+        let refuse = |reason: String| Err(CheckpointError::corrupt(path, reason));
         let manifest: Self =
-            serde_json::from_slice(&bytes).map_err(|error| CheckpointError::corrupt(&path, error))?;
+            serde_json::from_str(text).map_err(|error| CheckpointError::corrupt(path, error))?;
         if manifest.format != FORMAT {
-            let reason = format!(
-                "its format is `{}`, this version reads `{FORMAT}`",
-                manifest.format
-            );
-            return Err(CheckpointError::corrupt(&path, reason));
+            let given = manifest.format;
+            return refuse(format!("its format is `{given}`, this version reads `{FORMAT}`"));
         }
-        match manifest.files.keys().find(|name| !is_plain(name)) {
-            Some(name) => {
-                let reason = format!("`{name}` is not a plain file name");
-                Err(CheckpointError::corrupt(&path, reason))
-            }
-            None => Ok(manifest),
+        if let Some(name) = manifest.files.keys().find(|name| !is_plain(name)) {
+            return refuse(format!("{name:?} is not a plain file name"));
+        }
+        let sealed = manifest.clone().sealed();
+        if manifest.sha256 != sealed.sha256 {
+            let (given, expected) = (manifest.sha256, sealed.sha256);
+            return refuse(format!("the sha256 of its text is {expected}, it says {given}"));
+        }
+        if text != sealed.text() {
+            return refuse("it is not written as manifests are: another hand changed it".into());
+        }
+        Ok(manifest)
+    }
+
+    /// With the hash of its own text.
+    pub(super) fn sealed(mut self) -> Self {
+        self.sha256 = "0".repeat(64);
+        self.sha256 = sha256(self.text().as_bytes());
+        self
+    }
+
+    /// As it is written.
+    pub(super) fn text(&self) -> String {
+        match serde_json::to_string_pretty(self) {
+            Ok(text) => text,
+            Err(error) => unreachable!("a manifest is plain text and numbers: {error}"),
         }
     }
 
     /// Checks that a folder holds these files and no others: size, then hash.
     pub(super) fn check(&self, folder: &Path) -> Result<(), CheckpointError> {
+        if self.files.is_empty() {
+            return Err(CheckpointError::corrupt(
+                &folder.join(MANIFEST),
+                "it lists no file",
+            ));
+        }
         for (name, expected) in &self.files {
             check_file(&folder.join(name), expected)?;
         }
@@ -94,18 +126,18 @@ impl Manifest {
 }
 
 /// Whether a name is of one file in a folder, and of nothing above, below or beside it, on any system.
-pub(super) fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     let whole = Path::new(name).file_name().is_some_and(|plain| plain == name);
     whole && !name.contains(['/', '\\', ':', '\0'])
 }
 
 fn check_file(path: &Path, expected: &FileEntry) -> Result<(), CheckpointError> {
-    let size = plain_file(path)?;
+    let (file, size) = plain::open_inside(path).map_err(missing("open", path))?;
     if size != expected.size {
         let reason = format!("it has {size} bytes, its manifest says {}", expected.size);
         return Err(CheckpointError::corrupt(path, reason));
     }
-    let sha256 = hash_file(path)?;
+    let sha256 = hash(file).map_err(CheckpointError::io("read", path))?;
     if sha256 != expected.sha256 {
         let reason = format!("its sha256 is {sha256}, its manifest says {}", expected.sha256);
         return Err(CheckpointError::corrupt(path, reason));
@@ -113,23 +145,20 @@ fn check_file(path: &Path, expected: &FileEntry) -> Result<(), CheckpointError> 
     Ok(())
 }
 
-/// The bytes of a file that is one: no link, no device, no folder.
-fn plain_file(path: &Path) -> Result<u64, CheckpointError> {
-    let metadata = fs::symlink_metadata(path).map_err(CheckpointError::io("read", path))?;
-    if metadata.is_file() {
-        return Ok(metadata.len());
+/// For `map_err`: a file that a checkpoint must have, and has not, is the checkpoint's fault, not the system's.
+fn missing(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> CheckpointError {
+    let path = path.to_path_buf();
+    move |error| match error.kind() {
+        ErrorKind::NotFound => CheckpointError::corrupt(&path, "a checkpoint has it, and it is not there"),
+        _ => CheckpointError::refused(action, &path)(error),
     }
-    Err(CheckpointError::corrupt(path, "it is not a file of its own"))
 }
 
-fn hash_file(path: &Path) -> Result<String, CheckpointError> {
-    let mut file = File::open(path).map_err(CheckpointError::io("open", path))?;
+fn hash(mut file: impl Read) -> std::io::Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
-        let read = file
-            .read(&mut buffer)
-            .map_err(CheckpointError::io("read", path))?;
+        let read = file.read(&mut buffer)?;
         if read == 0 {
             return Ok(hex(&hasher.finalize()));
         }

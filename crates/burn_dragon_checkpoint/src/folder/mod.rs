@@ -12,11 +12,13 @@
 mod manifest;
 mod snapshot;
 
+pub(crate) use manifest::is_plain;
 pub use manifest::{FileEntry, Manifest};
 pub use snapshot::{Content, Snapshot};
 
 use crate::disk::{Disk, Os, folder_of, sweep, write_atomic};
 use crate::error::CheckpointError;
+use crate::plain;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
@@ -123,7 +125,7 @@ impl Checkpoints {
 
     /// The checkpoint that a pointer names, if there is one.
     pub fn pointed(&self, pointer: Pointer) -> Option<CheckpointFolder> {
-        let name = fs::read_to_string(self.root.join(pointer.file_name())).ok()?;
+        let name = plain::read_text_inside(&self.root.join(pointer.file_name()), MAX_POINTER).ok()?;
         self.step(step_of(name.trim())?)
     }
 
@@ -340,6 +342,9 @@ impl CheckpointFolder {
         self.manifest()?.check(&self.path)
     }
 }
+
+/// Bytes beyond which a pointer is not read: it holds a folder's name.
+const MAX_POINTER: u64 = 256;
 
 /// The end of a draft's name.
 const DRAFT: &str = ".tmp";
