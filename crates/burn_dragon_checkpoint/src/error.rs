@@ -1,5 +1,6 @@
 //! What can be wrong with a file.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// A file that could not be read, written or trusted.
@@ -21,6 +22,14 @@ pub enum CheckpointError {
         /// Where.
         path: PathBuf,
         /// What was found instead, and what to do.
+        reason: String,
+    },
+    /// What was asked for is not done, since it would harm or make no sense.
+    #[error("{}: {reason}", path.display())]
+    Refused {
+        /// Where.
+        path: PathBuf,
+        /// Why not, and what to do.
         reason: String,
     },
     /// The file is damaged, or is something else.
@@ -84,6 +93,70 @@ pub enum CheckpointError {
         /// Where.
         path: PathBuf,
     },
+
+    // Foreign weights.
+    /// A configuration lacks what weights cannot say.
+    #[error(
+        "{} does not say what weights cannot: {}; add it to FILE.json of --model-config FILE.json",
+        path.display(), keys.join(", ")
+    )]
+    ConfigKeys {
+        /// The configuration, or the weights that would have borne it out.
+        path: PathBuf,
+        /// Keys that are missing.
+        keys: Vec<&'static str>,
+    },
+    /// A configuration of weights that mean something else here.
+    #[error(
+        "{}: `{what}` is {given}, expected {expected}; with another convention the same weights are another model",
+        path.display()
+    )]
+    Convention {
+        /// The configuration.
+        path: PathBuf,
+        /// Its key.
+        what: String,
+        /// What it says.
+        given: String,
+        /// What is read.
+        expected: String,
+    },
+    /// Rotary frequencies that are not those of the configuration.
+    #[error(
+        "{}: `{name}` is {given:e} turns a token at neuron {neuron}, where theta {theta} asks for {expected:e}: \
+         the weights were trained with another `rope_theta`, or turn other pairs of neurons", path.display()
+    )]
+    Frequencies {
+        /// Where.
+        path: PathBuf,
+        /// The buffer.
+        name: String,
+        /// The first neuron of a head that is off.
+        neuron: usize,
+        /// In the file, turns per token.
+        given: f64,
+        /// By the configuration.
+        expected: f64,
+        /// The configuration's.
+        theta: f64,
+    },
+    /// A pickle where weights were to be loaded.
+    #[error(
+        "{} is a PyTorch pickle, which only the import reads: \
+         dragon convert {} MODEL.bpk --model-config FILE.json, then take MODEL.bpk", path.display(), path.display()
+    )]
+    Pickle {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A model that the official one cannot be.
+    #[error("{} cannot hold this model under the official names: {reason}; write a .bpk instead", path.display())]
+    NotOfficial {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What the official model cannot be.
+        reason: String,
+    },
 }
 
 impl CheckpointError {
@@ -93,13 +166,18 @@ impl CheckpointError {
         move |source| Self::Io { action, path, source }
     }
 
-    /// For `map_err` after [`plain`](crate::plain): [`Corrupt`](Self::Corrupt) where the file itself was refused, else
-    /// [`Io`](Self::Io).
-    pub fn refused(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+    /// The error of a file that [`plain`](crate::plain) does not open: damaged or foreign where its contents or its kind is
+    /// at fault, else the system's.
+    pub fn unread(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| match source.kind() {
-            std::io::ErrorKind::InvalidData => Self::corrupt(&path, source),
-            _ => Self::Io { action, path, source },
+            ErrorKind::InvalidData => Self::corrupt(&path, source),
+            ErrorKind::UnexpectedEof => Self::corrupt(&path, "it is shorter than it was said to be"),
+            _ => Self::Io {
+                action: "read",
+                path,
+                source,
+            },
         }
     }
 
@@ -119,7 +197,11 @@ impl CheckpointError {
     pub fn is_bad_input(&self) -> bool {
         !matches!(
             self,
-            Self::Io { .. } | Self::NoModel { .. } | Self::NeedsConfig { .. }
+            Self::Io { .. }
+                | Self::NoModel { .. }
+                | Self::NeedsConfig { .. }
+                | Self::NotOfficial { .. }
+                | Self::Refused { .. }
         )
     }
 }

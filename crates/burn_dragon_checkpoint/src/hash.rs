@@ -4,6 +4,7 @@ use burn::tensor::TensorData;
 use burn_dragon_core::{Dragon, DragonConfig, parameters};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
 
 /// The SHA-256 of bytes, lower-case hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
@@ -32,6 +33,53 @@ pub(crate) fn of_model(config: &DragonConfig, tensors: &BTreeMap<String, TensorD
     parts.part(config.as_bytes());
     parts.tensors(tensors);
     parts.finish()
+}
+
+/// Counts and hashes the bytes that go through it, on their way to a sink or from a source.
+pub(crate) struct Hashed<T> {
+    inner: T,
+    sha256: Sha256,
+    size: u64,
+}
+
+impl<T> Hashed<T> {
+    pub(crate) fn new(inner: T) -> Self {
+        Self {
+            inner,
+            sha256: Sha256::new(),
+            size: 0,
+        }
+    }
+
+    /// How many bytes went through, and their hash.
+    pub(crate) fn finish(self) -> (u64, String) {
+        (self.size, hex(&self.sha256.finalize()))
+    }
+
+    fn saw(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        self.size += bytes.len() as u64;
+    }
+}
+
+impl<T: Write> Write for Hashed<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.saw(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<T: Read> Read for Hashed<T> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(bytes)?;
+        self.saw(&bytes[..read]);
+        Ok(read)
+    }
 }
 
 /// A hash of parts, each behind its length, so that no two lists of parts are the same bytes.

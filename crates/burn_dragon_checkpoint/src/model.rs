@@ -11,8 +11,7 @@ use crate::hash::of_model;
 use crate::precision::StoredPrecision;
 use crate::tensors::{self, TensorFile};
 use burn::tensor::{Device, TensorData};
-use burn_dragon_core::parameters;
-use burn_dragon_core::{DecayConfig, Dragon, DragonConfig};
+use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, parameters};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -96,7 +95,14 @@ impl ModelFile {
             let round = |data| StoredPrecision::widen(precision.round(data));
             let rounded = self.tensors.into_iter().map(|(name, data)| (name, round(data)));
             self.tensors = rounded.collect();
-            check_tensors(path, &self.config, &self.tensors)?;
+            let lost = self.tensors.iter().find(|(_, data)| !is_finite(data));
+            if let Some((name, _)) = lost {
+                let reason = format!(
+                    "tensor `{name}` holds numbers beyond what {precision} can hold; use bf16 or f32"
+                );
+                let path = path.to_path_buf();
+                return Err(CheckpointError::Refused { path, reason });
+            }
         }
         Ok(self)
     }
@@ -192,15 +198,23 @@ impl ModelFile {
         })
     }
 
+    /// Refuses tensors that are not the configuration's, in name, shape or value.
+    pub(crate) fn check(&self, path: &Path) -> Result<(), CheckpointError> {
+        check_tensors(path, &self.config, &self.tensors)
+    }
+
     /// The model, on `device`.
     ///
     /// # Errors
     /// If names or shapes are not those of the configuration.
     pub fn into_dragon(mut self, path: &Path, device: &Device) -> Result<Dragon, CheckpointError> {
         check_tensors(path, &self.config, &self.tensors)?;
-        let dragon =
-            Dragon::new(&self.config, 0, device).map_err(|error| CheckpointError::corrupt(path, error))?;
-        Ok(parameters::load(dragon, |name, _| self.tensors.remove(name)))
+        let weights = |name: &str, _: &[usize]| match self.tensors.remove(name) {
+            Some(data) => data,
+            None => unreachable!("`{name}` is one of the tensors that were checked"),
+        };
+        Dragon::from_weights(&self.config, device, weights)
+            .map_err(|error| CheckpointError::corrupt(path, error))
     }
 }
 
@@ -266,6 +280,11 @@ pub fn expected_tensors(config: &DragonConfig) -> BTreeMap<&'static str, Vec<usi
     tensors
 }
 
+fn is_finite(data: &TensorData) -> bool {
+    let values = data.as_slice::<f32>();
+    values.is_ok_and(|values| values.iter().all(|value| value.is_finite()))
+}
+
 /// Exactly the expected tensors, of the expected shapes, f32, all finite.
 pub(crate) fn check_tensors(
     path: &Path,
@@ -292,10 +311,7 @@ pub(crate) fn check_tensors(
                 expected: shape.clone(),
             });
         }
-        let finite = data
-            .as_slice::<f32>()
-            .is_ok_and(|values| values.iter().all(|value| value.is_finite()));
-        if !finite {
+        if !is_finite(data) {
             return Err(CheckpointError::corrupt(
                 path,
                 format!("tensor `{name}` holds values that are not finite"),

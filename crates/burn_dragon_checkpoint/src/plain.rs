@@ -55,7 +55,11 @@ fn text(bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| refused(format!("it is not UTF-8: {}", error.utf8_error())))
 }
 
-fn whole((file, length): (File, u64), most: u64) -> Result<Vec<u8>> {
+/// An open file whole, if it has at most `most` bytes.
+///
+/// # Errors
+/// If it is longer, or the system refuses.
+pub fn whole((file, length): (File, u64), most: u64) -> Result<Vec<u8>> {
     if length > most {
         return Err(refused(format!("it has {length} bytes, at most {most} are read")));
     }

@@ -1,10 +1,12 @@
-//! What a person means by MODEL: a run folder, `runs/latest`, a checkpoint folder, a `.bpk`, or official
-//! `.safetensors` with their configuration.
+//! What a person means by MODEL: a run folder, `runs/latest`, a checkpoint folder, a `.bpk`, its parts, or
+//! official `.safetensors` with their configuration.
 
+use crate::bundle::{manifest_of, read_parts};
 use crate::error::CheckpointError;
-use crate::folder::{CheckpointFolder, Checkpoints, Pointer, is_plain};
+use crate::folder::{CheckpointFolder, Checkpoints, Pointer};
 use crate::model::ModelFile;
-use crate::official::{OfficialConfig, read_safetensors};
+use crate::names::is_plain_name;
+use crate::official::{OfficialConfig, is_torch, read_safetensors};
 use crate::plain;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +42,8 @@ pub struct LoadedModel {
     pub run: Option<PathBuf>,
     /// What the file holds.
     pub model: ModelFile,
+    /// What is wrong with checkpoints that were to be read before it: not for silence.
+    pub passed_over: Vec<String>,
 }
 
 impl ModelPath {
@@ -59,62 +63,90 @@ impl ModelPath {
         let path = follow_pointer_file(&self.path)?;
         if path.is_dir() {
             let run = path.join("checkpoint").is_dir().then(|| path.clone());
-            let folder = match &run {
+            let (folder, passed_over) = match &run {
                 Some(run) => self.choose(&Checkpoints::new(run.join("checkpoint")))?,
-                None if path.join("model.bpk").is_file() => CheckpointFolder::open(&path)?,
+                None if path.join("model.bpk").is_file() => {
+                    (verified(CheckpointFolder::open(&path)?)?, vec![])
+                }
                 None if path.join("last").is_file() => self.choose(&Checkpoints::new(&path))?,
                 None => return Err(self.none("the folder holds neither checkpoint/ nor model.bpk")),
             };
-            folder
-                .verify()
-                .map_err(|error| with_other_steps(error, &folder))?;
             let file = folder.path().join("model.bpk");
             return Ok(LoadedModel {
                 model: ModelFile::read(&file)?,
                 file,
                 run,
+                passed_over,
             });
         }
-        if !path.exists() {
-            return Err(self.none("nothing is there; `dragon train` writes runs/latest"));
-        }
-        let model = if path
-            .extension()
-            .is_some_and(|extension| extension == "safetensors")
-        {
-            let config = self.official_config.as_ref();
-            let config = config.ok_or_else(|| CheckpointError::NeedsConfig { path: path.clone() })?;
-            read_safetensors(&path, &OfficialConfig::read(config)?)?
-        } else {
-            ModelFile::read(&path)?
-        };
+        let (model, file) = self.read_file(path)?;
         Ok(LoadedModel {
-            file: path,
+            file,
             run: None,
             model,
+            passed_over: Vec::new(),
         })
     }
 
-    fn choose(&self, checkpoints: &Checkpoints) -> Result<CheckpointFolder, CheckpointError> {
-        let newest = || checkpoints.all().into_iter().next_back();
-        let found = match self.which {
-            Which::Best => checkpoints.pointed(Pointer::Best).or_else(newest),
-            Which::Last => checkpoints.pointed(Pointer::Last).or_else(newest),
-            Which::Step(step) => checkpoints.step(step),
+    /// A model that is no run: a file, by its ending, or its parts where the whole is not there.
+    fn read_file(&self, path: PathBuf) -> Result<(ModelFile, PathBuf), CheckpointError> {
+        let manifest = manifest_of(&path);
+        if !path.exists() && !manifest.exists() {
+            return Err(self.none("nothing is there; `dragon train` writes runs/latest"));
+        }
+        let ends_with = |ending: &str| path.to_string_lossy().ends_with(ending);
+        let model = if ends_with(".parts.json") {
+            read_parts(&path, |_| {})?
+        } else if !path.exists() {
+            return Ok((read_parts(&manifest, |_| {})?, manifest));
+        } else if ends_with(".safetensors") {
+            let config = self.official_config.as_deref().map(OfficialConfig::read);
+            read_safetensors(&path, config.transpose()?.as_ref())?.model
+        } else if is_torch(&path) {
+            return Err(CheckpointError::Pickle { path });
+        } else {
+            ModelFile::read(&path)?
         };
-        found.ok_or_else(|| {
-            let steps: Vec<String> = checkpoints
-                .all()
-                .iter()
-                .map(|folder| folder.step().to_string())
-                .collect();
-            match (self.which, steps.is_empty()) {
-                (_, true) => self.none("the run has no checkpoint yet"),
-                (Which::Step(step), false) => self.none(&format!(
+        Ok((model, path))
+    }
+
+    /// The checkpoint that is meant. Where no step was asked for and it does not verify, the newest that does, with
+    /// what is wrong with those before it.
+    fn choose(&self, checkpoints: &Checkpoints) -> Result<(CheckpointFolder, Vec<String>), CheckpointError> {
+        let pointed = match self.which {
+            Which::Best => checkpoints.pointed(Pointer::Best),
+            Which::Last => checkpoints.pointed(Pointer::Last),
+            Which::Step(step) => return Ok((verified(self.of_step(checkpoints, step)?)?, Vec::new())),
+        };
+        let others = checkpoints.all().into_iter().rev();
+        let others = others.filter(|folder| Some(folder) != pointed.as_ref());
+        let mut refused: Vec<(CheckpointFolder, CheckpointError)> = Vec::new();
+        for folder in pointed.iter().cloned().chain(others) {
+            match folder.verify() {
+                Ok(()) => {
+                    let reasons = refused.iter().map(|(_, error)| error.to_string());
+                    return Ok((folder, reasons.collect()));
+                }
+                Err(error) => refused.push((folder, error)),
+            }
+        }
+        let first = refused.into_iter().next();
+        Err(first.map_or_else(
+            || self.none("the run has no checkpoint yet"),
+            |(folder, error)| with_other_steps(error, &folder),
+        ))
+    }
+
+    fn of_step(&self, checkpoints: &Checkpoints, step: u64) -> Result<CheckpointFolder, CheckpointError> {
+        checkpoints.step(step).ok_or_else(|| {
+            let all = checkpoints.all();
+            let steps: Vec<String> = all.iter().map(|folder| folder.step().to_string()).collect();
+            match steps.is_empty() {
+                true => self.none("the run has no checkpoint yet"),
+                false => self.none(&format!(
                     "the run has no checkpoint of step {step}; it has {}",
                     steps.join(", ")
                 )),
-                _ => self.none("the run's checkpoint pointers name folders that are gone"),
             }
         })
     }
@@ -124,6 +156,14 @@ impl ModelPath {
             path: self.path.clone(),
             reason: reason.to_string(),
         }
+    }
+}
+
+/// A checkpoint that was asked for by its name: that one or none.
+fn verified(folder: CheckpointFolder) -> Result<CheckpointFolder, CheckpointError> {
+    match folder.verify() {
+        Ok(()) => Ok(folder),
+        Err(error) => Err(with_other_steps(error, &folder)),
     }
 }
 
@@ -154,9 +194,9 @@ fn follow_pointer_file(path: &Path) -> Result<PathBuf, CheckpointError> {
     if !(is_latest && path.is_file()) {
         return Ok(path.to_path_buf());
     }
-    let name = plain::read_text(path, MAX_POINTER).map_err(CheckpointError::refused("read", path))?;
+    let name = plain::read_text(path, MAX_POINTER).map_err(CheckpointError::unread(path))?;
     let name = name.trim();
-    if !is_plain(name) {
+    if !is_plain_name(name) {
         return Err(CheckpointError::corrupt(
             path,
             "it should hold a plain folder name",

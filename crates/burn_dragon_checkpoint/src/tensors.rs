@@ -54,14 +54,8 @@ impl TensorFile {
     /// # Errors
     /// If it cannot be opened, is not a sound burnpack, carries no hash, or is damaged.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let (file, length) = plain::open(path).map_err(CheckpointError::refused("open", path))?;
-        Self::read_from(file, length).map_err(|error| match error {
-            PackError::Io(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
-                CheckpointError::io("read", path)(source)
-            }
-            PackError::Io(_) => CheckpointError::corrupt(path, "it became shorter while it was read"),
-            PackError::Malformed(reason) => CheckpointError::corrupt(path, reason),
-        })
+        let (file, length) = plain::open(path).map_err(CheckpointError::unread(path))?;
+        Self::read_from(file, length).map_err(|error| error.at(path))
     }
 
     /// Reads the bytes of a file: exactly `length` of them.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod eval;
+mod export;
 mod forward;
 mod generate;
 mod model;
@@ -12,9 +13,10 @@ pub use bench::{
     SettingArgs, SubjectArgs,
 };
 pub use eval::{EvalArgs, MemoryMode};
+pub use export::{BundleArgs, ExportArgs, ExportBurnpackArgs};
 pub use forward::{Form, ForwardArgs};
 pub use generate::{ChatArgs, ContextMode, DrawingArgs, GenerateArgs, InferArgs, MemoryArgs};
-pub use model::ModelArgs;
+pub use model::{ModelArgs, PlaceArgs};
 pub use state::{StateArgs, StateDiffArgs, StateInfoArgs, StateRebaseArgs, StateVerb};
 
 use burn_dragon::api::core::Backend;
@@ -47,6 +49,8 @@ pub enum Verb {
     Forward(ForwardArgs),
     /// Configuration, parameters and cost of a model
     Info(InfoArgs),
+    /// Write a model as one file to hand out, whole or in parts, in f32 or half precision
+    Export(ExportArgs),
     /// How fast, beside what the machine can do at best
     Bench(BenchArgs),
     /// Continue a text, with the flags of the program `infer`
@@ -54,7 +58,7 @@ pub enum Verb {
     Infer(InferArgs),
     /// Write a checkpoint's model as one file, with the flags of the program `export_burnpack`
     #[command(hide = true, name = "export_burnpack")]
-    ExportBurnpack(ExportArgs),
+    ExportBurnpack(ExportBurnpackArgs),
 }
 
 /// Where to run.
@@ -106,21 +110,4 @@ pub struct InfoArgs {
     /// Print one JSON object as the last line of standard output
     #[arg(long)]
     pub json: bool,
-}
-
-/// `export_burnpack`.
-#[derive(Debug, ClapArgs)]
-pub struct ExportArgs {
-    /// The family of the model
-    #[arg(long, value_parser = ["language"], default_value = "language")]
-    pub family: String,
-    /// A run, its checkpoint/ folder, or one checkpoint
-    #[arg(long, value_name = "MODEL", default_value = "runs/latest")]
-    pub checkpoint: PathBuf,
-    /// The checkpoint of this step; else the newest
-    #[arg(long, value_name = "N")]
-    pub epoch: Option<u64>,
-    /// The file to write; else deploy/model.bpk in the run
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
 }

@@ -46,7 +46,8 @@ fn finish(verb: &Verb) -> ExitCode {
         Verb::Forward(args) => commands::forward::run(args),
         Verb::Info(args) => commands::info::run(args),
         Verb::Bench(args) => commands::bench::run(args),
-        Verb::ExportBurnpack(args) => commands::export_burnpack::run(args),
+        Verb::Export(args) => commands::export::run(&args.place.path(), &args.bundle),
+        Verb::ExportBurnpack(args) => commands::export::run(&args.path(), &args.bundle),
     };
     result.unwrap_or_else(|error| exit::failed(&error))
 }

@@ -1,6 +1,7 @@
 //! The model.
 
 use crate::config::{ConfigError, DragonConfig};
+use crate::decay::DecayConfig;
 use crate::density::{DensityProbe, Watch};
 use crate::level::{Level, Watched};
 use crate::rotations::Rotations;
@@ -56,27 +57,37 @@ impl Dragon {
     /// # Errors
     /// If the configuration is not one a model can have.
     pub fn new(config: &DragonConfig, seed: u64, device: &Device) -> Result<Self, ConfigError> {
+        Self::from_weights(config, device, |name, shape| match (name, &config.decay) {
+            ("decay", Some(decay)) => {
+                let logarithms: Vec<f64> = decay.slopes(shape[0]).into_iter().map(f64::ln).collect();
+                TensorData::new(logarithms, shape).convert::<f32>()
+            }
+            _ => drawn(config.init_std, derive(seed, name, 0, 0), shape),
+        })
+    }
+
+    /// A model with these weights: `weight` is asked for each by name and shape, f32.
+    ///
+    /// # Errors
+    /// If the configuration is not one a model can have.
+    ///
+    /// # Panics
+    /// If a weight has another shape than was asked for.
+    pub fn from_weights(
+        config: &DragonConfig,
+        device: &Device,
+        mut weight: impl FnMut(&str, &[usize]) -> TensorData,
+    ) -> Result<Self, ConfigError> {
         config.validate()?;
         let (d, h, n) = (config.d_model, config.n_heads, config.neurons_per_head());
-        let weights = Initial {
-            std: config.init_std,
-            seed,
-            device,
-        };
+        let learns_decay = config.decay.as_ref().is_some_and(DecayConfig::learnable);
         Ok(Self {
-            embed: weights.draw("embed", [config.vocab_size, d]),
-            decoder_x: weights.draw("decoder_x", [h, d, n]),
-            decoder_y: weights.draw("decoder_y", [h, d, n]),
-            encoder: weights.draw("encoder", [h * n, d]),
-            lm_head: weights.draw("lm_head", [d, config.vocab_size]),
-            decay: config
-                .decay
-                .as_ref()
-                .filter(|decay| decay.learnable())
-                .map(|decay| {
-                    let logarithms: Vec<f64> = decay.slopes(h).into_iter().map(f64::ln).collect();
-                    Param::from_data(TensorData::new(logarithms, [h]).convert::<f32>(), device)
-                }),
+            embed: parameter("embed", [config.vocab_size, d], device, &mut weight),
+            decoder_x: parameter("decoder_x", [h, d, n], device, &mut weight),
+            decoder_y: parameter("decoder_y", [h, d, n], device, &mut weight),
+            encoder: parameter("encoder", [h * n, d], device, &mut weight),
+            lm_head: parameter("lm_head", [d, config.vocab_size], device, &mut weight),
+            decay: learns_decay.then(|| parameter("decay", [h], device, &mut weight)),
             config: config.clone(),
             rotations: Rotations::default(),
         })
@@ -249,18 +260,26 @@ impl Dragon {
     }
 }
 
-/// How the initial weights are drawn.
-struct Initial<'a> {
-    std: f64,
-    seed: u64,
-    device: &'a Device,
+/// Initial weights.
+fn drawn(std: f64, seed: u64, shape: &[usize]) -> TensorData {
+    let mut rng = Rng::new(seed);
+    let size = shape.iter().product::<usize>();
+    let values: Vec<f32> = (0..size).map(|_| (rng.normal() * std) as f32).collect();
+    TensorData::new(values, shape)
 }
 
-impl Initial<'_> {
-    fn draw<const R: usize>(&self, name: &str, shape: [usize; R]) -> Param<Tensor<R>> {
-        let mut rng = Rng::new(derive(self.seed, name, 0, 0));
-        let size = shape.iter().product::<usize>();
-        let values: Vec<f32> = (0..size).map(|_| (rng.normal() * self.std) as f32).collect();
-        Param::from_data(TensorData::new(values, shape), self.device)
-    }
+/// The parameter that is called so.
+fn parameter<const R: usize>(
+    name: &str,
+    shape: [usize; R],
+    device: &Device,
+    weight: &mut impl FnMut(&str, &[usize]) -> TensorData,
+) -> Param<Tensor<R>> {
+    let data = weight(name, &shape);
+    assert_eq!(
+        **data.shape(),
+        shape,
+        "the weight `{name}` has another shape than was asked for"
+    );
+    Param::from_data(data, device)
 }

@@ -23,6 +23,8 @@ pub struct LanguageModel {
     pub file: PathBuf,
     /// Its run folder, where it was given as one.
     pub run: Option<PathBuf>,
+    /// What is wrong with checkpoints that were to be read before it: not for silence.
+    pub passed_over: Vec<String>,
 }
 
 impl LanguageModel {
@@ -31,7 +33,12 @@ impl LanguageModel {
     /// # Errors
     /// If there is none, it is damaged, or its tokenizer does not fit it.
     pub fn load(path: &ModelPath, device: &Device) -> Result<Self, LanguageError> {
-        let LoadedModel { file, run, model } = path.load()?;
+        let LoadedModel {
+            file,
+            run,
+            model,
+            passed_over,
+        } = path.load()?;
         let tokenizer = tokenizer_of(&model)?;
         let (expected, given) = (model.config.vocab_size, tokenizer.vocab_size());
         if expected != given {
@@ -46,6 +53,7 @@ impl LanguageModel {
             info,
             file,
             run,
+            passed_over,
         })
     }
 }

@@ -94,6 +94,15 @@ pub enum TrainError {
         /// Where to go on from.
         last_good: String,
     },
+    /// A run ended with an error, and a checkpoint that was being written then could not be.
+    #[error("{error}; moreover the last checkpoint was not written: {unsaved}")]
+    Unsaved {
+        /// Why the run ended.
+        #[source]
+        error: Box<Self>,
+        /// Why there is no checkpoint.
+        unsaved: Box<Self>,
+    },
     /// The machine has too little memory for a step.
     #[error(
         "a training step needs about {:.1} GiB and {:.1} GiB are available; use a smaller training.batch_size \

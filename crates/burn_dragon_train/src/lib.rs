@@ -42,7 +42,7 @@ pub mod api {
     pub use crate::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
     pub use crate::streams::{ScaleConfig, StreamConfig};
     pub use crate::task::{Evaluation, Loss, LossContext, Metrics, Scope, Task};
-    pub use crate::trainer::{Ending, Outcome, Plan, Trainer};
+    pub use crate::trainer::{Ending, Outcome, Plan, Saving, Trainer};
 
     /// Parts of the loop, for loops of one's own.
     pub mod expert {

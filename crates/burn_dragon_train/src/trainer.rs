@@ -19,6 +19,9 @@ use crate::task::{Evaluation, Scope, Task};
 use crate::vault::{Contents, TrainerState, Vault};
 use burn::module::Module;
 use burn::tensor::Device;
+use burn_dragon_checkpoint::disk::{Disk, Os};
+use burn_dragon_checkpoint::hash::sha256;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// How to train: the shared tables of a configuration.
@@ -95,6 +98,19 @@ pub struct Outcome {
     pub seconds: f64,
     /// Units per second of this session's steps, evaluations apart.
     pub units_per_second: f64,
+    /// What this session's checkpoints cost.
+    pub saving: Saving,
+}
+
+/// What checkpoints cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Saving {
+    /// Checkpoints written.
+    pub checkpoints: u64,
+    /// Seconds that training stood still for them: for the copies, and where too many were waiting to be written.
+    pub blocked_seconds: f64,
+    /// Seconds that writing them took on a thread of its own.
+    pub writing_seconds: f64,
 }
 
 /// Trains one task.
@@ -118,7 +134,10 @@ struct Session<T: Task> {
     started: Instant,
     stepping_seconds: f64,
     session_units: u64,
-    last_saved: Option<u64>,
+    /// Step and best step of the last checkpoint.
+    saved: Option<(u64, Option<u64>)>,
+    /// Seconds that steps waited for saves.
+    blocked_seconds: f64,
 }
 
 impl<'a, T: Task> Trainer<'a, T> {
@@ -134,7 +153,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         interrupt: Interrupt,
     ) -> Result<Self, TrainError> {
         let total_steps = plan.total_steps(task)?;
-        let vault = Vault::new(run, plan.checkpoint.keep);
+        let vault = Vault::new(run, plan.checkpoint.keep, Arc::new(Os))?;
         Ok(Self {
             task,
             plan,
@@ -146,6 +165,15 @@ impl<'a, T: Task> Trainer<'a, T> {
         })
     }
 
+    /// Writes checkpoints through `disk` instead of the machine's own: one that fails, in a test.
+    ///
+    /// # Errors
+    /// If the system has no thread for it.
+    pub fn on_disk(mut self, disk: Arc<dyn Disk>) -> Result<Self, TrainError> {
+        self.vault = Vault::new(self.run, self.plan.checkpoint.keep, disk)?;
+        Ok(self)
+    }
+
     /// Steps of the whole run.
     pub fn total_steps(&self) -> u64 {
         self.total_steps
@@ -154,8 +182,22 @@ impl<'a, T: Task> Trainer<'a, T> {
     /// Trains from the start, or from the run's newest verified checkpoint if it has one.
     ///
     /// # Errors
-    /// If a loss or gradient is not finite, if the machine has too little memory, or if a file cannot be written.
+    /// If a loss or gradient is not finite, if the machine has too little memory, or if a file cannot be written: of a
+    /// checkpoint that is said after the step in which it was noticed. However the run ends, checkpoints that are
+    /// being written then are finished first.
     pub fn fit(self, model: T::Model) -> Result<(T::Model, Outcome), TrainError> {
+        let ended = self.train(model);
+        match (ended, self.vault.wait()) {
+            (ended, Ok(())) => ended,
+            (Ok(_), Err(unsaved)) => Err(unsaved),
+            (Err(error), Err(unsaved)) => Err(TrainError::Unsaved {
+                error: Box::new(error),
+                unsaved: Box::new(unsaved),
+            }),
+        }
+    }
+
+    fn train(&self, model: T::Model) -> Result<(T::Model, Outcome), TrainError> {
         check_memory(self.task.bytes_per_step())?;
         let mut session = self.begin(model)?;
         let device = device_of(&session.model);
@@ -175,6 +217,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         while ending.is_none() {
             session = self.step(session)?;
             self.after_step(&mut session)?;
+            self.vault.check()?;
             ending = self.ending(&session);
         }
         self.finish(session, ending.unwrap_or(Ending::Complete))
@@ -182,6 +225,7 @@ impl<'a, T: Task> Trainer<'a, T> {
 
     /// A new session, from the newest checkpoint that verifies if there is one.
     fn begin(&self, model: T::Model) -> Result<Session<T>, TrainError> {
+        self.vault.sweep(self.run)?;
         let (found, refused) = self.vault.newest();
         if found.is_none() && !refused.is_empty() {
             // Steps were taken and are lost; to start again without a word would overwrite what is left of them.
@@ -197,12 +241,16 @@ impl<'a, T: Task> Trainer<'a, T> {
             optimizer.restore(&folder.path().join("optimizer.bpk"), &device_of(&model).inner())?;
             self.vault.point_again(folder, state.best_step)?;
         }
+        state.schedule_steps = self.total_steps;
+        state.config_sha256 = std::fs::read(self.run.config()).ok().map(|text| sha256(&text));
+        state.version = env!("CARGO_PKG_VERSION").into();
         let resumed = found.map(|folder| folder.step());
         let journal = Journal::open(self.run, self.output, self.total_steps, resumed)?;
         for error in refused {
             journal.note(&format!("passed over a checkpoint that does not verify: {error}"));
         }
         Ok(Session {
+            saved: resumed.map(|step| (step, state.best_step)),
             model,
             carry,
             optimizer,
@@ -211,7 +259,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             started: Instant::now(),
             stepping_seconds: 0.0,
             session_units: 0,
-            last_saved: resumed,
+            blocked_seconds: 0.0,
         })
     }
 
@@ -239,7 +287,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         let started = Instant::now();
         let guard = Guard {
             step: step + 1,
-            last_good: session.last_saved,
+            last_good: session.saved.map(|(step, _)| step),
         };
         let watch = (step + 1).is_multiple_of(training.log_every);
         let place = Place {
@@ -316,7 +364,6 @@ impl<'a, T: Task> Trainer<'a, T> {
             session.state.best_loss = Some(evaluation.loss);
             session.state.best_step = Some(step);
             self.save(session)?;
-            self.vault.mark_best(step)?;
         }
         Ok(())
     }
@@ -325,8 +372,11 @@ impl<'a, T: Task> Trainer<'a, T> {
         self.task.evaluate(&session.model.valid(), scope)
     }
 
+    /// Saves what was not saved yet. A checkpoint that turns out to be the best is saved again, to say so.
     fn save(&self, session: &mut Session<T>) -> Result<(), TrainError> {
-        if session.last_saved == Some(session.state.step) {
+        let started = Instant::now();
+        let (step, best_step) = (session.state.step, session.state.best_step);
+        if session.saved == Some((step, best_step)) {
             return Ok(());
         }
         let Session {
@@ -342,12 +392,15 @@ impl<'a, T: Task> Trainer<'a, T> {
             optimizer,
             state,
         };
-        self.vault.save(self.task, &contents)?;
-        session.last_saved = Some(session.state.step);
+        self.vault.save(self.task, &contents, best_step == Some(step))?;
+        session.saved = Some((step, best_step));
+        session.blocked_seconds += started.elapsed().as_secs_f64();
         Ok(())
     }
 
     fn finish(&self, mut session: Session<T>, ending: Ending) -> Result<(T::Model, Outcome), TrainError> {
+        // The last checkpoint takes the place of none that waits.
+        self.vault.wait()?;
         let after = if ending == Ending::Interrupted {
             None
         } else {
@@ -357,7 +410,9 @@ impl<'a, T: Task> Trainer<'a, T> {
             Some(full)
         };
         self.save(&mut session)?;
+        self.vault.wait()?;
         session.journal.finish();
+        let (checkpoints, writing_seconds) = self.vault.written();
         let outcome = Outcome {
             ending,
             steps: session.state.step,
@@ -367,6 +422,11 @@ impl<'a, T: Task> Trainer<'a, T> {
             after,
             seconds: session.started.elapsed().as_secs_f64(),
             units_per_second: session.session_units as f64 / session.stepping_seconds.max(1e-9),
+            saving: Saving {
+                checkpoints,
+                blocked_seconds: session.blocked_seconds,
+                writing_seconds,
+            },
         };
         Ok((session.model, outcome))
     }

@@ -57,8 +57,9 @@ impl Fixture {
     fn dragon(&self, device: &Device) -> Dragon {
         let config = OfficialConfig::read(&self.folder.join("meta.json")).unwrap();
         let path = self.folder.join("weights.safetensors");
-        read_safetensors(&path, &config)
+        read_safetensors(&path, Some(&config))
             .unwrap()
+            .model
             .into_dragon(&path, device)
             .unwrap()
     }

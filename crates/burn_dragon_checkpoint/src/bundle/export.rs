@@ -1,16 +1,16 @@
 //! A model written as it is handed out.
 
-use super::manifest::{PartEntry, PartsManifest, appended, is_plain_name, manifest_of, part_name};
+use super::manifest::{PartEntry, PartsManifest, appended, manifest_of, part_name};
 use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
-use crate::hash::hex;
+use crate::hash::Hashed;
 use crate::model::ModelFile;
+use crate::names::is_plain_name;
 use crate::precision::StoredPrecision;
 use crate::tensors::TensorFile;
+use burn::tensor::TensorData;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The metadata key of a part: which of how many, of which model.
@@ -51,19 +51,9 @@ pub struct Exported {
 /// # Errors
 /// If a weight is beyond the precision, or parts are there and must not be overwritten, or the file system refuses.
 pub fn export(model: ModelFile, output: &Path, options: ExportOptions) -> Result<Exported, CheckpointError> {
-    let name = output.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if options.max_part_bytes.is_some() && !is_plain_name(name) {
-        let reason = "parts are fetched by name: letters, digits, `.`, `-`, `_` and `+` only".to_string();
-        return Err(CheckpointError::Refused { path: output.to_path_buf(), reason });
-    }
-    let manifest_path = manifest_of(output);
-    if manifest_path.exists() && !options.overwrite_parts {
-        let reason = "the parts of an export are there; overwrite them with --overwrite-parts".to_string();
-        return Err(CheckpointError::Refused { path: manifest_path, reason });
-    }
+    let name = check_output(output, options)?;
     let model = model.rounded(options.precision, output)?;
-    let model_hash = model.hash();
-    let metadata = model.metadata();
+    let (hash, metadata) = (model.hash(), model.metadata());
     let round = |(name, data)| (name, options.precision.round(data));
     let whole = TensorFile {
         tensors: model.tensors.into_iter().map(round).collect(),
@@ -75,37 +65,68 @@ pub fn export(model: ModelFile, output: &Path, options: ExportOptions) -> Result
         file: output.to_path_buf(),
         bytes,
         sha256,
-        model: model_hash,
+        model: hash,
         manifest: None,
         parts: 0,
     };
     if let Some(max_part_bytes) = options.max_part_bytes {
-        let mut manifest = PartsManifest::new(name.to_string(), options.precision, max_part_bytes);
+        let mut manifest = PartsManifest::new(name, options.precision, max_part_bytes);
         manifest.total_bytes = exported.bytes;
         manifest.sha256.clone_from(&exported.sha256);
         manifest.model.clone_from(&exported.model);
-        let TensorFile { tensors, metadata } = whole;
-        let groups = groups(tensors, max_part_bytes);
-        let of = groups.len();
-        for (index, tensors) in groups.into_iter().enumerate() {
-            let mut metadata = metadata.clone();
-            metadata.insert(PART.into(), part_text(index, of, &manifest.model));
-            let part = TensorFile { tensors, metadata };
-            let path = part_name(name, index);
-            let (bytes, sha256) = write(&part, &output.with_file_name(&path))?;
-            let tensors = part.tensors.into_keys().collect();
-            manifest.parts.push(PartEntry { path, bytes, sha256, tensors });
-        }
-        let text = serde_json::to_string_pretty(&manifest)
-            .map_err(|error| CheckpointError::corrupt(&manifest_path, error))?;
-        write_atomic(&Os, &manifest_path, |sink| {
-            sink.write_all(text.as_bytes())?;
-            sink.write_all(b"\n")
-        })?;
+        take_apart(whole, output, &mut manifest)?;
         exported.parts = manifest.parts.len();
-        exported.manifest = Some(manifest_path);
+        exported.manifest = Some(manifest_of(output));
     }
     Ok(exported)
+}
+
+/// The name of the file, once it and its parts may be written.
+fn check_output(output: &Path, options: ExportOptions) -> Result<String, CheckpointError> {
+    let refused = |path: &Path, reason: &str| {
+        let (path, reason) = (path.to_path_buf(), reason.to_string());
+        Err(CheckpointError::Refused { path, reason })
+    };
+    let name = output
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    if options.max_part_bytes.is_some() && !is_plain_name(name) {
+        let reason = "parts are fetched by name: its may have letters, digits, `.`, `-`, `_` and `+` only";
+        return refused(output, reason);
+    }
+    let manifest = manifest_of(output);
+    if manifest.exists() && !options.overwrite_parts {
+        return refused(
+            &manifest,
+            "the parts of an export are there; overwrite them with --overwrite-parts",
+        );
+    }
+    Ok(name.to_string())
+}
+
+/// Writes the parts of a file, then their manifest.
+fn take_apart(whole: TensorFile, output: &Path, manifest: &mut PartsManifest) -> Result<(), CheckpointError> {
+    let TensorFile { tensors, metadata } = whole;
+    let groups = groups(tensors, manifest.max_part_bytes);
+    let of = groups.len();
+    for (index, tensors) in groups.into_iter().enumerate() {
+        let mut metadata = metadata.clone();
+        metadata.insert(PART.into(), part_text(index, of, &manifest.model));
+        let part = TensorFile { tensors, metadata };
+        let path = part_name(&manifest.source_file, index);
+        let (bytes, sha256) = write(&part, &output.with_file_name(&path))?;
+        manifest.parts.push(PartEntry {
+            path,
+            bytes,
+            sha256,
+            tensors: part.tensors.into_keys().collect(),
+        });
+    }
+    let path = manifest_of(output);
+    let text =
+        serde_json::to_string_pretty(manifest).map_err(|error| CheckpointError::corrupt(&path, error))?;
+    write_atomic(&Os, &path, |sink| writeln!(sink, "{text}"))
 }
 
 /// What a part says of itself.
@@ -114,11 +135,11 @@ pub(super) fn part_text(index: usize, of: usize, model: &str) -> String {
 }
 
 /// Whole tensors in the order of their names, in groups of at most `limit` bytes, but at least one tensor.
-fn groups<T: HasBytes>(tensors: BTreeMap<String, T>, limit: u64) -> Vec<BTreeMap<String, T>> {
-    let mut groups: Vec<BTreeMap<String, T>> = Vec::new();
+fn groups(tensors: BTreeMap<String, TensorData>, limit: u64) -> Vec<BTreeMap<String, TensorData>> {
+    let mut groups: Vec<BTreeMap<_, _>> = Vec::new();
     let mut room = 0;
     for (name, data) in tensors {
-        let bytes = data.bytes();
+        let bytes = data.as_bytes().len() as u64;
         match groups.last_mut() {
             Some(group) if bytes <= room => {
                 room -= bytes;
@@ -131,16 +152,6 @@ fn groups<T: HasBytes>(tensors: BTreeMap<String, T>, limit: u64) -> Vec<BTreeMap
         }
     }
     groups
-}
-
-trait HasBytes {
-    fn bytes(&self) -> u64;
-}
-
-impl HasBytes for burn::tensor::TensorData {
-    fn bytes(&self) -> u64 {
-        self.as_bytes().len() as u64
-    }
 }
 
 /// Removes the manifest of an earlier export, then the parts that are numbered like its own.
@@ -167,9 +178,12 @@ fn remove(path: &Path) -> Result<(), CheckpointError> {
 
 /// Writes a file, and gives its bytes and their hash.
 fn write(file: &TensorFile, path: &Path) -> Result<(u64, String), CheckpointError> {
-    let (mut bytes, mut hash) = (0, Sha256::new());
+    let mut written = None;
     write_atomic(&Os, path, |sink| {
-        file.write_to(&mut Tee { sink, bytes: &mut bytes, hash: &mut hash })
+        let mut sink = Hashed::new(sink);
+        file.write_to(&mut sink)?;
+        written = Some(sink.finish());
+        Ok(())
     })?;
-    Ok((bytes, hex(&hash.finalize())))
+    Ok(written.unwrap_or_default())
 }

@@ -1,11 +1,11 @@
 //! What the parts of a model are.
 
 use crate::error::CheckpointError;
+use crate::names::is_plain_name;
+use crate::plain;
 use crate::precision::StoredPrecision;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The value of `format`.
@@ -75,15 +75,7 @@ impl PartsManifest {
     /// # Errors
     /// If it cannot be opened, or is not sound.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let file = File::open(path).map_err(CheckpointError::io("open", path))?;
-        let metadata = file.metadata().map_err(CheckpointError::io("read", path))?;
-        if !metadata.is_file() {
-            return Err(CheckpointError::corrupt(path, "it is not a plain file"));
-        }
-        let mut text = Vec::new();
-        file.take(MAX_MANIFEST + 1)
-            .read_to_end(&mut text)
-            .map_err(CheckpointError::io("read", path))?;
+        let text = plain::read(path, MAX_MANIFEST).map_err(CheckpointError::unread(path))?;
         Self::parse(&text, path)
     }
 
@@ -95,7 +87,9 @@ impl PartsManifest {
     pub fn parse(text: &[u8], path: &Path) -> Result<Self, CheckpointError> {
         let refuse = |reason: String| CheckpointError::corrupt(path, reason);
         if text.len() as u64 > MAX_MANIFEST {
-            return Err(refuse(format!("it is longer than the {MAX_MANIFEST} bytes that are read")));
+            return Err(refuse(format!(
+                "it is longer than the {MAX_MANIFEST} bytes that are read"
+            )));
         }
         let manifest: Self = serde_json::from_slice(text).map_err(|error| refuse(error.to_string()))?;
         manifest.check().map_err(refuse)?;
@@ -113,7 +107,10 @@ impl PartsManifest {
         check_hash("sha256", &self.sha256)?;
         check_hash("model", &self.model)?;
         if self.parts.is_empty() || self.parts.len() > MAX_PARTS {
-            return Err(format!("it names {} parts, 1 to {MAX_PARTS} are read", self.parts.len()));
+            return Err(format!(
+                "it names {} parts, 1 to {MAX_PARTS} are read",
+                self.parts.len()
+            ));
         }
         let (mut names, mut tensors) = (BTreeSet::from([self.source_file.as_str()]), BTreeSet::new());
         for part in &self.parts {
@@ -126,7 +123,10 @@ impl PartsManifest {
                 return Err(format!("`{}` is there twice", part.path));
             }
             if let Some(twice) = part.tensors.iter().find(|name| !tensors.insert(name.as_str())) {
-                return Err(format!("tensor `{twice}` is there twice, again in `{}`", part.path));
+                return Err(format!(
+                    "tensor `{twice}` is there twice, again in `{}`",
+                    part.path
+                ));
             }
         }
         Ok(())
@@ -155,24 +155,6 @@ pub fn part_name(whole: &str, index: usize) -> String {
     format!("{whole}.part-{index:05}.bpk")
 }
 
-/// Whether a name that a file or a server gives is the name of a file in the folder at hand, on every system, and
-/// nothing else: no path, no drive, no device, nothing hidden, nothing that a shell or a terminal could take for more.
-pub fn is_plain_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');
-    let stem = name.split('.').next().unwrap_or_default().to_ascii_uppercase();
-    let numbered = |device: &str| {
-        let number = stem.strip_prefix(device);
-        number.is_some_and(|number| number.len() == 1 && number.bytes().all(|digit| digit.is_ascii_digit()))
-    };
-    let is_device =
-        matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL") || numbered("COM") || numbered("LPT");
-    (1..=200).contains(&name.len())
-        && name.chars().all(plain)
-        && !name.starts_with(['.', '-'])
-        && !name.ends_with('.')
-        && !is_device
-}
-
 fn check_name(name: &str) -> Result<(), String> {
     if is_plain_name(name) {
         return Ok(());
@@ -188,32 +170,13 @@ fn check_hash(whose: &str, hash: &str) -> Result<(), String> {
     if hash.len() == 64 && hash.bytes().all(digit) {
         return Ok(());
     }
-    Err(format!("the hash of `{whose}` is not 64 lower-case hexadecimal digits"))
+    Err(format!(
+        "the hash of `{whose}` is not 64 lower-case hexadecimal digits"
+    ))
 }
 
 pub(super) fn appended(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_names_and_others() {
-        for name in ["model.bpk", "model.bpk.part-00000.bpk", "a", "A+b_c-1.x", "console.bpk"] {
-            assert!(is_plain_name(name), "{name}");
-        }
-        let others = [
-            "", ".", "..", "../a", "a/b", "/a", "\\a", "a\\b", "C:a", "C:\\a", "\\\\host\\a", "//host/a", ".hidden", "-rf",
-            "a b", "a\0", "a\n", "a.", "NUL", "nul.bpk", "com1", "lpt9.bpk", "http://x/a", "file:a", "~", "~a", "a*", "ä",
-            "%2e%2e",
-        ];
-        for name in others {
-            assert!(!is_plain_name(name), "{name:?}");
-        }
-        assert!(!is_plain_name(&"a".repeat(201)));
-    }
 }

@@ -16,4 +16,4 @@ mod manifest;
 
 pub use assembly::{Assembly, PartsProgress, read_parts};
 pub use export::{ExportOptions, Exported, export};
-pub use manifest::{PartEntry, PartsManifest, is_plain_name, manifest_of, part_name};
+pub use manifest::{MAX_MANIFEST, MAX_PARTS, PartEntry, PartsManifest, manifest_of, part_name};

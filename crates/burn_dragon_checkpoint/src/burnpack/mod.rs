@@ -20,6 +20,9 @@ mod index;
 mod read;
 mod write;
 
+use crate::error::CheckpointError;
+use std::path::Path;
+
 pub use index::Entry;
 pub use read::{Contents, Reader};
 pub use write::Layout;
@@ -55,6 +58,16 @@ pub enum PackError {
     /// It is not a container, or not a sound one.
     #[error("{0}")]
     Malformed(String),
+}
+
+impl PackError {
+    /// The error of a file.
+    pub fn at(self, path: &Path) -> CheckpointError {
+        match self {
+            Self::Io(source) => CheckpointError::unread(path)(source),
+            Self::Malformed(reason) => CheckpointError::corrupt(path, reason),
+        }
+    }
 }
 
 fn malformed<T>(reason: impl Into<String>) -> Result<T, PackError> {

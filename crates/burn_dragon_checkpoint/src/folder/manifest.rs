@@ -1,13 +1,13 @@
 //! `manifest.json`: what a checkpoint's files must be.
 
 use crate::error::CheckpointError;
-use crate::hash::{hex, sha256};
+use crate::hash::{Hashed, sha256};
+use crate::names::is_plain_name;
 use crate::plain;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 /// The manifest's name.
@@ -54,7 +54,7 @@ impl Manifest {
     /// If it is missing, too large, not JSON of this format, or names a file outside the folder.
     pub(super) fn read(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join(MANIFEST);
-        let text = plain::read_text_inside(&path, LARGEST).map_err(missing("read", &path))?;
+        let text = plain::read_text_inside(&path, LARGEST).map_err(missing(&path))?;
         Self::parse(&text, &path)
     }
 
@@ -70,7 +70,7 @@ impl Manifest {
             let given = manifest.format;
             return refuse(format!("its format is `{given}`, this version reads `{FORMAT}`"));
         }
-        if let Some(name) = manifest.files.keys().find(|name| !is_plain(name)) {
+        if let Some(name) = manifest.files.keys().find(|name| !is_plain_name(name)) {
             return refuse(format!("{name:?} is not a plain file name"));
         }
         let sealed = manifest.clone().sealed();
@@ -125,19 +125,15 @@ impl Manifest {
     }
 }
 
-/// Whether a name is of one file in a folder, and of nothing above, below or beside it, on any system.
-pub(crate) fn is_plain(name: &str) -> bool {
-    let whole = Path::new(name).file_name().is_some_and(|plain| plain == name);
-    whole && !name.contains(['/', '\\', ':', '\0'])
-}
-
 fn check_file(path: &Path, expected: &FileEntry) -> Result<(), CheckpointError> {
-    let (file, size) = plain::open_inside(path).map_err(missing("open", path))?;
+    let (file, size) = plain::open_inside(path).map_err(missing(path))?;
     if size != expected.size {
         let reason = format!("it has {size} bytes, its manifest says {}", expected.size);
         return Err(CheckpointError::corrupt(path, reason));
     }
-    let sha256 = hash(file).map_err(CheckpointError::io("read", path))?;
+    let mut file = Hashed::new(file);
+    io::copy(&mut file, &mut io::sink()).map_err(CheckpointError::io("read", path))?;
+    let (_, sha256) = file.finish();
     if sha256 != expected.sha256 {
         let reason = format!("its sha256 is {sha256}, its manifest says {}", expected.sha256);
         return Err(CheckpointError::corrupt(path, reason));
@@ -146,22 +142,10 @@ fn check_file(path: &Path, expected: &FileEntry) -> Result<(), CheckpointError> 
 }
 
 /// For `map_err`: a file that a checkpoint must have, and has not, is the checkpoint's fault, not the system's.
-fn missing(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> CheckpointError {
+fn missing(path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
     let path = path.to_path_buf();
     move |error| match error.kind() {
         ErrorKind::NotFound => CheckpointError::corrupt(&path, "a checkpoint has it, and it is not there"),
-        _ => CheckpointError::refused(action, &path)(error),
-    }
-}
-
-fn hash(mut file: impl Read) -> std::io::Result<String> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            return Ok(hex(&hasher.finalize()));
-        }
-        hasher.update(&buffer[..read]);
+        _ => CheckpointError::unread(&path)(error),
     }
 }

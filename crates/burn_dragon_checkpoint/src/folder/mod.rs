@@ -12,7 +12,6 @@
 mod manifest;
 mod snapshot;
 
-pub(crate) use manifest::is_plain;
 pub use manifest::{FileEntry, Manifest};
 pub use snapshot::{Content, Snapshot};
 

@@ -2,10 +2,10 @@
 
 use crate::disk::{Disk, write_synced};
 use crate::error::CheckpointError;
-use crate::folder::manifest::{FORMAT, FileEntry, MANIFEST, Manifest, is_plain};
-use crate::hash::hex;
+use crate::folder::manifest::{FORMAT, FileEntry, MANIFEST, Manifest};
+use crate::hash::Hashed;
+use crate::names::is_plain_name;
 use crate::tensors::TensorFile;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
@@ -53,7 +53,7 @@ impl Snapshot {
         let mut files = BTreeMap::new();
         for (name, content) in &self.files {
             let path = folder.join(name);
-            if !is_plain(name) || name == MANIFEST {
+            if !is_plain_name(name) || name == MANIFEST {
                 let reason = format!("a file of a checkpoint cannot be called `{name}`");
                 return Err(CheckpointError::corrupt(folder, reason));
             }
@@ -61,7 +61,8 @@ impl Snapshot {
             write_synced(disk, &path, |sink| {
                 let mut hashed = Hashed::new(sink);
                 content.write_to(&mut hashed)?;
-                entry = Some(hashed.finish());
+                let (size, sha256) = hashed.finish();
+                entry = Some(FileEntry { size, sha256 });
                 Ok(())
             })
             .map_err(CheckpointError::io("write", &path))?;
@@ -80,42 +81,5 @@ impl Snapshot {
         write_synced(disk, &path, |sink| sink.write_all(text.as_bytes()))
             .map_err(CheckpointError::io("write", &path))?;
         disk.sync_dir(folder).map_err(CheckpointError::io("sync", folder))
-    }
-}
-
-/// Counts and hashes what goes through it.
-struct Hashed<'a> {
-    sink: &'a mut dyn Write,
-    sha256: Sha256,
-    size: u64,
-}
-
-impl<'a> Hashed<'a> {
-    fn new(sink: &'a mut dyn Write) -> Self {
-        Self {
-            sink,
-            sha256: Sha256::new(),
-            size: 0,
-        }
-    }
-
-    fn finish(self) -> FileEntry {
-        FileEntry {
-            size: self.size,
-            sha256: hex(&self.sha256.finalize()),
-        }
-    }
-}
-
-impl Write for Hashed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.sink.write(bytes)?;
-        self.sha256.update(&bytes[..written]);
-        self.size += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
     }
 }

@@ -5,10 +5,28 @@ use burn_dragon::api::checkpoint::{ModelPath, Which};
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 
-/// A model, wherever it is.
+/// A model, wherever it is, and where to run it.
 #[derive(Debug, ClapArgs)]
 pub struct ModelArgs {
-    /// A run folder, a checkpoint folder, a .bpk, or official .safetensors
+    /// The model
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Where to run
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+impl ModelArgs {
+    /// The model's place.
+    pub fn path(&self) -> ModelPath {
+        self.place.path()
+    }
+}
+
+/// A model, wherever it is.
+#[derive(Debug, ClapArgs)]
+pub struct PlaceArgs {
+    /// A run folder, a checkpoint folder, a .bpk or its .parts.json, or official .safetensors
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// The configuration of official .safetensors (JSON with n_layer, n_embd, n_head, ...)
@@ -20,12 +38,9 @@ pub struct ModelArgs {
     /// The checkpoint with the lowest validation loss, where MODEL is a run
     #[arg(long, conflicts_with = "step")]
     pub best: bool,
-    /// Where to run
-    #[command(flatten)]
-    pub backend: BackendArgs,
 }
 
-impl ModelArgs {
+impl PlaceArgs {
     /// The model's place.
     pub fn path(&self) -> ModelPath {
         ModelPath {

@@ -33,6 +33,17 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<ExitCode> {
     show!("{}", model.file.display());
     show!("  family            {}, written by {}", info.family, info.version);
     show!("  trained           {} steps, {} tokens", info.step, info.tokens);
+    let provenance = info.provenance.clone().unwrap_or_default();
+    let told = [
+        ("run", provenance.run),
+        ("data", provenance.data),
+        ("licence", provenance.license),
+    ];
+    for (what, said) in told {
+        if let Some(said) = said {
+            show!("  {what:17} {said}");
+        }
+    }
     show!(
         "  shape             {} levels, width {}, {} heads, {} neurons, vocabulary {}",
         config.n_levels,

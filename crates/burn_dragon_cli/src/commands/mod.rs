@@ -3,7 +3,7 @@
 pub mod bench;
 pub mod chat;
 pub mod eval;
-pub mod export_burnpack;
+pub mod export;
 pub mod forward;
 pub mod generate;
 pub mod infer;
@@ -30,8 +30,16 @@ fn backend(asked: Backend) -> anyhow::Result<SelectedBackend> {
 /// Reads a model and says on standard error which file it is.
 fn load(path: &ModelPath, selected: &SelectedBackend) -> anyhow::Result<LanguageModel> {
     let model = LanguageModel::load(path, &selected.device)?;
+    passed_over(&model.passed_over);
     eprintln!("model {}, step {}", model.file.display(), model.info.step);
     Ok(model)
+}
+
+/// Says which checkpoints were not read though they were meant.
+fn passed_over(reasons: &[String]) {
+    for reason in reasons {
+        eprintln!("passed over a checkpoint that does not verify: {reason}");
+    }
 }
 
 /// The configuration that a run folder keeps.

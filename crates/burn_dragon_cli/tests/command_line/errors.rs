@@ -227,9 +227,14 @@ fn a_flipped_byte_is_noticed_in_a_checkpoint_and_in_a_file_of_its_own() {
     let model = checkpoint(&place.path("run"), 12).join("model.bpk");
     flip_a_byte(&model);
     std::fs::copy(&model, place.path("alone.bpk")).unwrap();
-    let run = place.dragon(&["generate", "run"]);
-    run.refused(3, &["step-000012/model.bpk", "sha256", "by step: 10"]);
-    place.dragon(&["generate", "run", "--step", "10"]).done();
+    let asked = place.dragon(&["generate", "run", "--step", "12"]);
+    asked.refused(3, &["step-000012/model.bpk", "sha256", "by step: 10"]);
+    let fallen_back = place.dragon(&["generate", "run"]).done().stderr;
+    for part in ["passed over", "step-000012/model.bpk", "sha256", "step 10"] {
+        assert!(fallen_back.contains(part), "`{part}` is not in: {fallen_back}");
+    }
+    let sound = place.dragon(&["generate", "run", "--step", "10"]).done().stderr;
+    assert!(!sound.contains("passed over"), "{sound}");
     for path in [
         "run/checkpoint/step-000012",
         "run/checkpoint/step-000012/model.bpk",
@@ -250,7 +255,7 @@ fn a_file_that_was_cut_off_is_noticed_wherever_it_was_cut() {
     }
     std::fs::write(&model, &whole[..whole.len() / 2]).unwrap();
     place
-        .dragon(&["info", "run"])
+        .dragon(&["info", "run", "--step", "12"])
         .refused(3, &["model.bpk", "bytes", "manifest"]);
 }
 

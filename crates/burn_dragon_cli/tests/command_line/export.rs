@@ -102,3 +102,83 @@ fn a_family_that_does_not_exist_is_refused_with_those_that_do() {
     let answer = export(&place, &["--family", "poetry"]).refused(2, &["poetry", "language"]);
     assert!(!answer.stderr.contains("export-burnpack"), "{}", answer.stderr);
 }
+
+/// `dragon export` with these arguments.
+fn dragon_export(place: &Place, arguments: &[&str]) -> Answer {
+    place.dragon(&[&["export"], arguments].concat())
+}
+
+#[test]
+fn a_model_in_parts_writes_what_the_whole_writes() {
+    let place = Place::trained();
+    let arguments = ["run", "--output", "out/model.bpk", "--parts-mib", "1", "--json"];
+    let summary = dragon_export(&place, &arguments).done().json();
+    assert_eq!((&summary["parts"], &summary["step"]), (&1.into(), &12.into()));
+    let text = text_of(&place, "run");
+    assert_eq!(text_of(&place, "out/model.bpk.parts.json"), text);
+    // Where only the parts are, the name of the whole means them.
+    std::fs::remove_file(place.path("out/model.bpk")).unwrap();
+    assert_eq!(text_of(&place, "out/model.bpk"), text);
+    flip_a_byte(&place.path("out/model.bpk.part-00000.bpk"));
+    place
+        .dragon(&["info", "out/model.bpk"])
+        .refused(3, &["part-00000", "sha256"]);
+}
+
+#[test]
+fn half_precision_is_half_the_file_and_a_model_of_its_own() {
+    let place = Place::trained();
+    let bytes = |precision: &str| {
+        let output = format!("{precision}.bpk");
+        let arguments = ["run", "--output", &output, "--precision", precision, "--json"];
+        let summary = dragon_export(&place, &arguments).done().json();
+        text_of(&place, &output);
+        (summary["bytes"].as_u64().unwrap(), summary["model"].clone())
+    };
+    let (whole, half, brief) = (bytes("f32"), bytes("f16"), bytes("bf16"));
+    assert!(
+        half.0 < whole.0 * 6 / 10 && half.0 == brief.0,
+        "{whole:?} {half:?}"
+    );
+    assert!(half.1 != whole.1 && half.1 != brief.1);
+    dragon_export(&place, &["run", "--output", "a.bpk", "--precision", "int8"]).refused(2, &["int8", "bf16"]);
+}
+
+#[test]
+fn parts_are_overwritten_only_when_asked() {
+    let place = Place::trained();
+    let arguments = ["run", "--output", "model.bpk", "--parts-mib", "1"];
+    dragon_export(&place, &arguments).done();
+    let before = std::fs::read(place.path("model.bpk")).unwrap();
+    dragon_export(&place, &arguments).refused(1, &["model.bpk.parts.json", "--overwrite-parts"]);
+    assert_eq!(std::fs::read(place.path("model.bpk")).unwrap(), before);
+    dragon_export(&place, &[&arguments[..], &["--overwrite-parts"]].concat()).done();
+    assert_eq!(std::fs::read(place.path("model.bpk")).unwrap(), before);
+}
+
+#[test]
+fn an_export_says_where_it_comes_from_and_keeps_saying_it() {
+    let place = Place::trained();
+    dragon_export(&place, &["run", "--output", "a.bpk", "--license", "CC0-1.0"]).done();
+    dragon_export(&place, &["a.bpk", "--output", "b.bpk", "--precision", "bf16"]).done();
+    let provenance = |file: &str| {
+        let info = place.dragon(&["info", file, "--json"]).done().json();
+        info["info"]["provenance"].clone()
+    };
+    let expected = serde_json::json!({
+        "run": "run",
+        "data": "tales made from a seed, in which facts are recalled",
+        "license": "CC0-1.0",
+    });
+    assert_eq!(
+        (provenance("a.bpk"), provenance("b.bpk")),
+        (expected.clone(), expected)
+    );
+    let told = place.dragon(&["info", "b.bpk"]).done().stdout;
+    for line in [
+        "licence           CC0-1.0",
+        "data              tales made from a seed",
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+}

@@ -74,6 +74,11 @@ impl Default for DatasetConfig {
 }
 
 impl DatasetConfig {
+    /// What it is, for those who get a model that was trained on it: of files their names, not where they were.
+    pub fn in_words(&self) -> String {
+        self.source.in_words()
+    }
+
     /// Makes relative paths absolute, so that a saved configuration means the same from anywhere.
     pub fn make_absolute(&mut self, base_dir: &Path) {
         let own = self.validation.as_deref_mut();

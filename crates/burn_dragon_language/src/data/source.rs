@@ -32,6 +32,26 @@ impl Default for SourceConfig {
     }
 }
 
+impl SourceConfig {
+    /// What it is, for those who get a model that was trained on it.
+    pub(super) fn in_words(&self) -> String {
+        match self {
+            Self::Embedded(_) => "tales made from a seed, in which facts are recalled".into(),
+            Self::Needle(_) => {
+                "needles made from a seed: facts that are recalled after a long filling".into()
+            }
+            Self::Text(text) => {
+                let name = |path: &String| {
+                    let name = Path::new(path).file_name();
+                    name.map_or_else(|| path.clone(), |name| name.to_string_lossy().into_owned())
+                };
+                let names: Vec<String> = text.paths.iter().map(name).collect();
+                format!("text: {}", names.join(", "))
+            }
+        }
+    }
+}
+
 /// Files of text: the keys of `[dataset]` where `type = "text"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -105,8 +105,10 @@ fn trained(
         tokenizer,
         info,
         file,
+        passed_over,
         ..
     } = LanguageModel::load(&path, &device.clone().inner())?;
+    crate::commands::passed_over(&passed_over);
     let weights = format!("trained for {} steps", info.step);
     let mut model = ModelFile::of(&dragon, info, None);
     model.config.dropout = dropout;

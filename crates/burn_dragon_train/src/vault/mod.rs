@@ -1,31 +1,20 @@
-//! A run's checkpoints: model, optimiser, what is carried, and the trainer's own state, written together.
+//! A run's checkpoints: model, optimiser, what is carried, and the trainer's own state, written together while training
+//! goes on.
+
+mod state;
+mod writer;
+
+pub(crate) use state::TrainerState;
 
 use crate::error::TrainError;
 use crate::optimizer::AdamW;
 use crate::run::RunFolder;
-use crate::task::{Evaluation, Task};
+use crate::task::Task;
 use burn_dragon_checkpoint::CheckpointError;
+use burn_dragon_checkpoint::disk::{self, Disk};
 use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
-use serde::{Deserialize, Serialize};
-
-/// What the trainer remembers beside model and optimiser: `trainer.json`.
-///
-/// There is no generator state: it is a function of the step. Places in streams of data are the task's to carry.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct TrainerState {
-    /// Optimiser steps taken.
-    pub step: u64,
-    /// Units (tokens) trained on.
-    pub units: u64,
-    /// Loss of the last step.
-    pub train_loss: f64,
-    /// Held-out figures before the first step.
-    pub before: Evaluation,
-    /// Lowest held-out loss so far, and its step.
-    pub best_loss: Option<f64>,
-    /// The step of the lowest held-out loss.
-    pub best_step: Option<u64>,
-}
+use std::sync::Arc;
+use writer::{Job, Writer};
 
 /// What a checkpoint is made of.
 pub(crate) struct Contents<'a, T: Task> {
@@ -35,19 +24,28 @@ pub(crate) struct Contents<'a, T: Task> {
     pub(crate) state: &'a TrainerState,
 }
 
-/// Where a run keeps its checkpoints, and how many.
+/// Where a run keeps its checkpoints, and who writes them.
 #[derive(Debug)]
 pub(crate) struct Vault {
     checkpoints: Checkpoints,
-    keep: usize,
+    disk: Arc<dyn Disk>,
+    writer: Writer,
 }
 
 impl Vault {
-    pub(crate) fn new(run: &RunFolder, keep: usize) -> Self {
-        Self {
-            checkpoints: Checkpoints::new(run.checkpoints()),
-            keep,
-        }
+    pub(crate) fn new(run: &RunFolder, keep: usize, disk: Arc<dyn Disk>) -> Result<Self, TrainError> {
+        let checkpoints = Checkpoints::on(Arc::clone(&disk), run.checkpoints());
+        Ok(Self {
+            writer: Writer::new(checkpoints.clone(), keep)?,
+            checkpoints,
+            disk,
+        })
+    }
+
+    /// Takes away what a process that was killed in this run left half-written.
+    pub(crate) fn sweep(&self, run: &RunFolder) -> Result<(), TrainError> {
+        self.checkpoints.sweep()?;
+        Ok(disk::sweep(&*self.disk, run.path())?)
     }
 
     /// The newest checkpoint that verifies, and why newer ones were passed over.
@@ -76,21 +74,38 @@ impl Vault {
     }
 
     pub(crate) fn read_state(&self, folder: &CheckpointFolder) -> Result<TrainerState, TrainError> {
-        let path = folder.path().join("trainer.json");
-        let text = std::fs::read_to_string(&path).map_err(TrainError::file("read", &path))?;
-        Ok(serde_json::from_str(&text).map_err(|error| CheckpointError::corrupt(&path, error))?)
+        TrainerState::read(folder)
     }
 
-    pub(crate) fn save<T: Task>(&self, task: &T, contents: &Contents<'_, T>) -> Result<(), TrainError> {
-        let step = contents.state.step;
-        self.checkpoints.commit(&snapshot(task, contents)?)?;
-        self.checkpoints.point(Pointer::Last, step)?;
-        Ok(self.checkpoints.retain(self.keep)?)
+    /// Copies what is to be saved, and lets it be written while training goes on.
+    ///
+    /// # Errors
+    /// If the copy has no form as a file. Whether it was written is for [`check`](Self::check) and
+    /// [`wait`](Self::wait) to say.
+    pub(crate) fn save<T: Task>(
+        &self,
+        task: &T,
+        contents: &Contents<'_, T>,
+        best: bool,
+    ) -> Result<(), TrainError> {
+        let snapshot = snapshot(task, contents)?;
+        self.writer.submit(Job { snapshot, best });
+        Ok(())
     }
 
-    pub(crate) fn mark_best(&self, step: u64) -> Result<(), TrainError> {
-        self.checkpoints.point(Pointer::Best, step)?;
-        Ok(self.checkpoints.retain(self.keep)?)
+    /// What went wrong with a save since this was last asked.
+    pub(crate) fn check(&self) -> Result<(), TrainError> {
+        self.writer.check()
+    }
+
+    /// Waits until all that was saved is on the disk, or why it is not.
+    pub(crate) fn wait(&self) -> Result<(), TrainError> {
+        self.writer.wait()
+    }
+
+    /// Checkpoints written so far, and the seconds that took on the other thread.
+    pub(crate) fn written(&self) -> (u64, f64) {
+        self.writer.written()
     }
 }
 
@@ -104,11 +119,11 @@ fn snapshot<T: Task>(task: &T, contents: &Contents<'_, T>) -> Result<Snapshot, T
     let mut files = task.snapshot(model, carry, state.step, state.units)?;
     files.insert("optimizer.bpk".into(), Content::Tensors(optimizer.snapshot()));
     let text = serde_json::to_string_pretty(state).map_err(TrainError::Json)?;
-    files.insert("trainer.json".into(), Content::Text(text));
+    files.insert(state::FILE.into(), Content::Text(text));
     Ok(Snapshot {
         step: state.step,
         files,
-        config_sha256: None,
-        version: Some(env!("CARGO_PKG_VERSION").into()),
+        config_sha256: state.config_sha256.clone(),
+        version: Some(state.version.clone()),
     })
 }

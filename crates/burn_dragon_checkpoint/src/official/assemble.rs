@@ -1,0 +1,240 @@
+//! Foreign tensors and a configuration to a model.
+
+use super::config::{OFFICIAL_THETA, OfficialConfig};
+use super::foreign::{Element, ForeignFile};
+use super::{FREQUENCIES, NAMES, STRAY, frequencies, keys};
+use crate::error::CheckpointError;
+use crate::model::{ModelFile, ModelInfo, expected_tensors};
+use burn::tensor::TensorData;
+use burn_dragon_core::DragonConfig;
+use std::collections::BTreeMap;
+
+/// A model from a foreign file.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The model.
+    pub model: ModelFile,
+    /// What was passed over or assumed, in words.
+    pub notes: Vec<String>,
+}
+
+pub(super) fn assemble(
+    file: &ForeignFile,
+    given: Option<&OfficialConfig>,
+) -> Result<Imported, CheckpointError> {
+    let path = file.path();
+    let mut notes = file.notes.clone();
+    let (named, wrapped) = named(file)?;
+    if let Some(prefix) = wrapped {
+        notes.push(format!("names begin with `{prefix}`, which is left out"));
+    }
+    let own = own_config(file)?;
+    if own.is_none() && given.is_some_and(|given| given.rope_theta.is_none()) {
+        if !named.contains_key(FREQUENCIES) {
+            return Err(CheckpointError::ConfigKeys {
+                path: path.to_path_buf(),
+                keys: vec!["rope_theta"],
+            });
+        }
+        notes.push(format!(
+            "no `rope_theta` was given; `{FREQUENCIES}` bears out that of the official code, {OFFICIAL_THETA}"
+        ));
+    }
+    let config = match (own, given) {
+        (Some(own), Some(given)) => agreed(file, own, given)?,
+        (Some(own), None) => own,
+        (None, Some(given)) => given.to_dragon(),
+        (None, None) => {
+            let path = path.to_path_buf();
+            return Err(CheckpointError::NeedsConfig { path });
+        }
+    };
+    config
+        .validate()
+        .map_err(|error| CheckpointError::corrupt(path, error))?;
+    check_names(file, &named)?;
+    if let Some(theirs) = named.get(FREQUENCIES) {
+        check_frequencies(file, theirs, &config)?;
+    }
+    if let Some(theirs) = named.get(STRAY) {
+        notes.push(format!("`{theirs}` is not read: no official model uses it"));
+    }
+    let tensors = weights(file, &named, &config)?;
+    let info = match file.metadata.get(keys::INFO) {
+        Some(text) => serde_json::from_str(text)
+            .map_err(|error| CheckpointError::corrupt(path, format!("{}: {error}", keys::INFO)))?,
+        None => ModelInfo {
+            family: "language".into(),
+            version: "official".into(),
+            ..ModelInfo::default()
+        },
+    };
+    let model = ModelFile {
+        config,
+        info,
+        tokenizer: file.metadata.get(keys::TOKENIZER).cloned(),
+        tensors,
+    };
+    Ok(Imported { model, notes })
+}
+
+/// The file's names by the official ones, and the prefix that wrappers have put before them.
+fn named(file: &ForeignFile) -> Result<(BTreeMap<&str, &str>, Option<String>), CheckpointError> {
+    let mut named = BTreeMap::new();
+    let mut wrapped = None;
+    for theirs in file.tensors.keys() {
+        let mut name = theirs.as_str();
+        while let Some(rest) = ["_orig_mod.", "module."]
+            .iter()
+            .find_map(|prefix| name.strip_prefix(prefix))
+        {
+            name = rest;
+        }
+        if name.len() < theirs.len() {
+            wrapped = Some(theirs[..theirs.len() - name.len()].to_string());
+        }
+        if let Some(other) = named.insert(name, theirs.as_str()) {
+            let reason = format!("it holds `{name}` twice, as `{other}` and as `{theirs}`");
+            return Err(CheckpointError::corrupt(file.path(), reason));
+        }
+    }
+    Ok((named, wrapped))
+}
+
+fn check_names(file: &ForeignFile, named: &BTreeMap<&str, &str>) -> Result<(), CheckpointError> {
+    let known =
+        |name: &str| NAMES.iter().any(|(theirs, _)| *theirs == name) || [FREQUENCIES, STRAY].contains(&name);
+    let unknown = named.iter().filter(|(name, _)| !known(name));
+    let names: Vec<String> = unknown.map(|(_, theirs)| (*theirs).to_string()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(CheckpointError::UnknownTensors {
+        path: file.path().to_path_buf(),
+        names,
+    })
+}
+
+/// The configuration in the metadata of a file that was written here.
+fn own_config(file: &ForeignFile) -> Result<Option<DragonConfig>, CheckpointError> {
+    let Some(text) = file.metadata.get(keys::CONFIG) else {
+        return Ok(None);
+    };
+    serde_json::from_str(text)
+        .map(Some)
+        .map_err(|error| CheckpointError::corrupt(file.path(), format!("{}: {error}", keys::CONFIG)))
+}
+
+/// The file's own configuration, where the one that was given says the same of the model's function.
+fn agreed(
+    file: &ForeignFile,
+    own: DragonConfig,
+    given: &OfficialConfig,
+) -> Result<DragonConfig, CheckpointError> {
+    let same = DragonConfig {
+        dropout: own.dropout,
+        init_std: own.init_std,
+        rope_theta: given.rope_theta.unwrap_or(own.rope_theta),
+        ..given.to_dragon()
+    };
+    if same == own {
+        return Ok(own);
+    }
+    let json = |config: &DragonConfig| serde_json::to_string(config).unwrap_or_default();
+    Err(CheckpointError::Foreign {
+        path: file.path().to_path_buf(),
+        what: "the configuration in its metadata",
+        given: json(&own),
+        expected: json(&same),
+        remedy: "leave out --model-config: the file says by itself what it is",
+    })
+}
+
+/// Frequencies of another theta, or laid out in another way, are of another model.
+fn check_frequencies(file: &ForeignFile, theirs: &str, config: &DragonConfig) -> Result<(), CheckpointError> {
+    let (path, name) = (file.path().to_path_buf(), theirs.to_string());
+    let (tensor, expected) = (&file.tensors[theirs], vec![1, 1, 1, config.neurons_per_head()]);
+    // Old files have it without the dimensions of size 1.
+    let longer = |shape: &[usize]| {
+        shape
+            .iter()
+            .copied()
+            .filter(|size| *size != 1)
+            .collect::<Vec<_>>()
+    };
+    if longer(&tensor.shape) != longer(&expected) {
+        return Err(CheckpointError::Shape {
+            path,
+            name,
+            given: tensor.shape.clone(),
+            expected,
+        });
+    }
+    // What was rounded on the way to the file is off by that much.
+    let (relative, absolute) = match tensor.element {
+        Element::Bf16 => (1.0 / 128.0, 0.0),
+        Element::F16 => (1.0 / 1024.0, 6e-8),
+        _ => (1e-5, 0.0),
+    };
+    let values = file.read(theirs)?;
+    for (neuron, (given, expected)) in values.iter::<f64>().zip(frequencies(config)).enumerate() {
+        let expected = f64::from(expected);
+        let near = (given - expected).abs() <= relative * expected + absolute;
+        if near {
+            continue;
+        }
+        return Err(CheckpointError::Frequencies {
+            path,
+            name,
+            neuron,
+            given,
+            expected,
+            theta: config.rope_theta,
+        });
+    }
+    Ok(())
+}
+
+/// The five matrices under our names, finite and of the configuration's shapes.
+fn weights(
+    file: &ForeignFile,
+    named: &BTreeMap<&str, &str>,
+    config: &DragonConfig,
+) -> Result<BTreeMap<String, TensorData>, CheckpointError> {
+    let shapes = expected_tensors(config);
+    // All shapes before any value; and here, where a message can call a tensor as the file does: their `encoder` is
+    // not ours.
+    for (official, ours) in NAMES {
+        let (path, expected) = (file.path().to_path_buf(), shapes[ours].clone());
+        let Some(theirs) = named.get(official) else {
+            let name = official.to_string();
+            return Err(CheckpointError::MissingTensor { path, name, expected });
+        };
+        let tensor = &file.tensors[*theirs];
+        if tensor.shape != expected {
+            return Err(CheckpointError::Shape {
+                path,
+                name: (*theirs).to_string(),
+                given: tensor.shape.clone(),
+                expected,
+            });
+        }
+        if matches!(tensor.element, Element::F64 | Element::Other { .. }) {
+            let reason = format!(
+                "tensor `{theirs}` is {}; weights are read from f32, f16 and bf16, which f32 holds exactly",
+                tensor.element.name()
+            );
+            return Err(CheckpointError::corrupt(&path, reason));
+        }
+    }
+    let read = |(official, ours): (&str, &str)| {
+        let theirs = named[official];
+        let data = file.read(theirs)?;
+        if data.iter::<f32>().all(f32::is_finite) {
+            return Ok((ours.to_string(), data));
+        }
+        let reason = format!("tensor `{theirs}` holds values that are not finite");
+        Err(CheckpointError::corrupt(file.path(), reason))
+    };
+    NAMES.into_iter().map(read).collect()
+}

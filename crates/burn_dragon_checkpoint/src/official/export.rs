@@ -1,0 +1,150 @@
+//! `.safetensors`, out: the official names and shapes, so that the official code loads it, and in the metadata, which
+//! that code does not read, all that a model of ours knows of itself.
+
+use super::config::OfficialConfig;
+use super::{FREQUENCIES, NAMES, frequencies, keys};
+use crate::error::CheckpointError;
+use crate::hash::hex;
+use crate::model::ModelFile;
+use burn::tensor::TensorData;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Writes a model as official weights, f32, whole or not at all. What is read back is the same, bit by bit, with
+/// configuration, tokenizer and origin. Returns what the official code has to be told, in words.
+///
+/// # Errors
+/// If the official model cannot be this one, or the file system refuses.
+pub fn write_safetensors(model: &ModelFile, path: &Path) -> Result<Vec<String>, CheckpointError> {
+    let official = OfficialConfig::of(&model.config).map_err(|reason| CheckpointError::NotOfficial {
+        path: path.to_path_buf(),
+        reason,
+    })?;
+    model.check(path)?;
+    let buffer = TensorData::new(
+        frequencies(&model.config),
+        [1, 1, 1, model.config.neurons_per_head()],
+    );
+    let weights = NAMES.map(|(theirs, ours)| (theirs, &model.tensors[ours]));
+    let mut tensors: Vec<(&str, &TensorData)> = weights.into_iter().chain([(FREQUENCIES, &buffer)]).collect();
+    tensors.sort_unstable_by_key(|(name, _)| *name);
+    let header = sealed(header(path, model, &official, &tensors)?, &tensors);
+    write_whole(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(header.as_bytes())?;
+        values(&tensors, |bytes| file.write_all(bytes))
+    })?;
+    Ok(notes(&official))
+}
+
+/// What differs from the constants of the official code.
+fn notes(official: &OfficialConfig) -> Vec<String> {
+    let mut notes = Vec::new();
+    if official.layer_norm_eps != 1e-5 {
+        notes.push(format!(
+            "the norms' epsilon is {}: the official code has 1e-5 and has to be changed",
+            official.layer_norm_eps
+        ));
+    }
+    if official.rope_theta != Some(super::config::OFFICIAL_THETA) {
+        notes.push(format!(
+            "theta is {}: the official code takes it from `{FREQUENCIES}` when it loads the file, not from its own default",
+            official.rope_theta.unwrap_or_default()
+        ));
+    }
+    notes
+}
+
+/// The header with a hash of zeros, padded so that the values lie at a multiple of 8.
+fn header(
+    path: &Path,
+    model: &ModelFile,
+    official: &OfficialConfig,
+    tensors: &[(&str, &TensorData)],
+) -> Result<String, CheckpointError> {
+    let text =
+        |value: serde_json::Result<String>| value.map_err(|error| CheckpointError::corrupt(path, error));
+    let mut metadata = Map::from_iter([
+        ("format".to_string(), Value::from("pt")), // what readers of other frameworks ask for
+        (keys::SHA256.into(), Value::from("0".repeat(64))),
+        (
+            keys::CONFIG.into(),
+            text(serde_json::to_string(&model.config))?.into(),
+        ),
+        (
+            keys::INFO.into(),
+            text(serde_json::to_string(&model.info))?.into(),
+        ),
+        (
+            keys::OFFICIAL.into(),
+            text(serde_json::to_string(official))?.into(),
+        ),
+    ]);
+    if let Some(tokenizer) = &model.tokenizer {
+        metadata.insert(keys::TOKENIZER.into(), tokenizer.clone().into());
+    }
+    let mut header = Map::from_iter([("__metadata__".to_string(), Value::Object(metadata))]);
+    let mut begin = 0;
+    for (name, data) in tensors {
+        let end = begin + data.as_bytes().len();
+        let shape = data.shape().to_vec();
+        let entry = json!({"dtype": "F32", "shape": shape, "data_offsets": [begin, end]});
+        header.insert((*name).to_string(), entry);
+        begin = end;
+    }
+    let mut header = text(serde_json::to_string(&header))?;
+    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
+    Ok(header)
+}
+
+/// The header with the hash of the file it makes.
+fn sealed(header: String, tensors: &[(&str, &TensorData)]) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update((header.len() as u64).to_le_bytes());
+    hasher.update(header.as_bytes());
+    let hashed = values(tensors, |bytes| {
+        hasher.update(bytes);
+        Ok(())
+    });
+    debug_assert!(hashed.is_ok(), "a hash takes everything");
+    let entry = |hash: &str| format!("\"{}\":\"{hash}\"", keys::SHA256);
+    header.replacen(&entry(&"0".repeat(64)), &entry(&hex(&hasher.finalize())), 1)
+}
+
+/// All values, little-endian, in pieces.
+fn values(tensors: &[(&str, &TensorData)], mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    for (_, data) in tensors {
+        let values = data
+            .as_slice::<f32>()
+            .map_err(|error| io::Error::other(format!("{error:?}")))?;
+        let mut buffer = [0; 1 << 15];
+        for piece in values.chunks(buffer.len() / 4) {
+            for (four, value) in buffer.as_chunks_mut::<4>().0.iter_mut().zip(piece) {
+                *four = value.to_le_bytes();
+            }
+            each(&buffer[..piece.len() * 4])?;
+        }
+    }
+    Ok(())
+}
+
+/// A temporary beside it, synced, then renamed.
+fn write_whole(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), CheckpointError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let write = || {
+        let mut file = std::fs::File::create(&temporary)?;
+        fill(&mut file)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    };
+    write().map_err(|error| {
+        let _ = std::fs::remove_file(&temporary); // the error that matters is the first one
+        CheckpointError::io("write", path)(error)
+    })
+}

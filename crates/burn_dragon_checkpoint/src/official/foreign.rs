@@ -1,0 +1,284 @@
+//! A foreign file of tensors: what each is and where it lies. Values are read one tensor at a time.
+
+use super::{archive, safetensors, torch};
+use crate::error::CheckpointError;
+use burn::tensor::{TensorData, bf16, f16};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Dimensions beyond which a shape is no model's.
+pub(super) const MOST_DIMENSIONS: usize = 8;
+
+/// What a tensor is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// 32 bits.
+    F32,
+    /// 16 bits, 5 of them exponent.
+    F16,
+    /// 16 bits, 8 of them exponent.
+    Bf16,
+    /// 64 bits.
+    F64,
+    /// What no weight is made of; its values are not read.
+    Other {
+        /// As the file calls it.
+        name: &'static str,
+        /// Bytes.
+        size: u64,
+    },
+}
+
+impl Element {
+    /// Bytes of one.
+    pub fn size(self) -> u64 {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+            Self::F64 => 8,
+            Self::Other { size, .. } => size,
+        }
+    }
+
+    /// Its name, as `burnpack` has it where it has one.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::F64 => "f64",
+            Self::Other { name, .. } => name,
+        }
+    }
+}
+
+/// A tensor of a foreign file. No two of its entries lie in one place, and all of them lie in the file.
+#[derive(Clone, Debug)]
+pub struct ForeignTensor {
+    /// What it is made of.
+    pub element: Element,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    strides: Vec<usize>,
+    /// The byte of the file at which the first entry lies.
+    at: u64,
+    /// Entries from the first to the last, with those between that are not the tensor's.
+    span: usize,
+}
+
+impl ForeignTensor {
+    /// A tensor whose first entry lies at byte `at`, of a file that has `room` entries from there on.
+    ///
+    /// # Errors
+    /// With the reason, if its entries overlap or do not fit.
+    pub(super) fn new(
+        element: Element,
+        shape: Vec<usize>,
+        strides: Option<Vec<usize>>,
+        (at, room): (u64, u64),
+    ) -> Result<Self, String> {
+        let strides = match strides {
+            Some(strides) => strides,
+            None => contiguous(&shape).ok_or_else(|| format!("its shape {shape:?} is beyond any memory"))?,
+        };
+        if shape.len() > MOST_DIMENSIONS {
+            return Err(format!(
+                "it has {} dimensions, at most {MOST_DIMENSIONS} are read",
+                shape.len()
+            ));
+        }
+        if shape.len() != strides.len() {
+            return Err(format!(
+                "its shape {shape:?} and its strides {strides:?} do not fit"
+            ));
+        }
+        let span = span(&shape, &strides)?;
+        if span as u64 > room {
+            return Err(format!(
+                "its shape {shape:?} needs {span} entries, the file has {room} for it"
+            ));
+        }
+        Ok(Self {
+            element,
+            shape,
+            strides,
+            at,
+            span,
+        })
+    }
+
+    /// Bytes of its entries.
+    pub fn bytes(&self) -> u64 {
+        self.shape.iter().map(|&size| size as u64).product::<u64>() * self.element.size()
+    }
+}
+
+/// Row after row.
+fn contiguous(shape: &[usize]) -> Option<Vec<usize>> {
+    let mut strides = vec![1; shape.len()];
+    let mut size = 1usize;
+    for (stride, &length) in strides.iter_mut().zip(shape).rev() {
+        *stride = size;
+        size = size.checked_mul(length.max(1))?;
+    }
+    Some(strides)
+}
+
+/// Entries from the first to the last; that no two lie in one place is seen by each stride being longer than all that
+/// the shorter ones reach.
+fn span(shape: &[usize], strides: &[usize]) -> Result<usize, String> {
+    if shape.contains(&0) {
+        return Ok(0);
+    }
+    let mut dimensions: Vec<(usize, usize)> = strides.iter().copied().zip(shape.iter().copied()).collect();
+    dimensions.retain(|&(_, size)| size > 1);
+    dimensions.sort_unstable();
+    let mut reach = 1usize;
+    for (stride, size) in dimensions {
+        if stride < reach {
+            return Err(format!(
+                "its entries overlap: shape {shape:?}, strides {strides:?}"
+            ));
+        }
+        let further = stride
+            .checked_mul(size - 1)
+            .and_then(|far| far.checked_add(reach));
+        reach = further.ok_or_else(|| format!("its shape {shape:?} is beyond any memory"))?;
+    }
+    Ok(reach)
+}
+
+/// A foreign file that was checked: every tensor lies in it, and what hashes it carries agree.
+#[derive(Debug)]
+pub struct ForeignFile {
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+    /// Tensors by the file's names.
+    pub tensors: BTreeMap<String, ForeignTensor>,
+    /// Text by key, where the format has it.
+    pub metadata: BTreeMap<String, String>,
+    /// What was passed over, in words.
+    pub notes: Vec<String>,
+}
+
+impl ForeignFile {
+    /// A `.safetensors` file.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn safetensors(path: &Path) -> Result<Self, CheckpointError> {
+        safetensors::open(path)
+    }
+
+    /// A file that `torch.save` wrote.
+    ///
+    /// # Errors
+    /// If it is damaged, or holds anything but tensors in dictionaries.
+    pub fn torch(path: &Path) -> Result<Self, CheckpointError> {
+        torch::open(path, archive::Archive::open(path)?)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The values of a tensor: f64 as they are, f32, f16 and bf16 as f32, which holds each of them exactly.
+    ///
+    /// # Errors
+    /// If there is no such tensor, it is not made of floats, or the file cannot be read.
+    pub fn read(&self, name: &str) -> Result<TensorData, CheckpointError> {
+        let corrupt = |reason: String| CheckpointError::corrupt(&self.path, reason);
+        let tensor = self
+            .tensors
+            .get(name)
+            .ok_or_else(|| corrupt(format!("there is no tensor `{name}`")))?;
+        match tensor.element {
+            Element::F32 => self.values(tensor, |four: [u8; 4]| f32::from_le_bytes(four)),
+            Element::F16 => self.values(tensor, |two: [u8; 2]| f16::from_le_bytes(two).to_f32()),
+            Element::Bf16 => self.values(tensor, |two: [u8; 2]| bf16::from_le_bytes(two).to_f32()),
+            Element::F64 => self.values(tensor, |eight: [u8; 8]| f64::from_le_bytes(eight)),
+            Element::Other { name: element, .. } => {
+                let reason = format!("tensor `{name}` is made of {element}; floats are read");
+                Err(corrupt(reason))
+            }
+        }
+    }
+
+    /// In pieces, so that no second copy of a large tensor is ever in memory.
+    fn values<E: burn::tensor::Element, const SIZE: usize>(
+        &self,
+        tensor: &ForeignTensor,
+        value: impl Fn([u8; SIZE]) -> E,
+    ) -> Result<TensorData, CheckpointError> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(tensor.at))
+            .map_err(CheckpointError::io("read", &self.path))?;
+        let mut values = Vec::with_capacity(tensor.span);
+        let mut buffer = [0; 1 << 15];
+        while values.len() < tensor.span {
+            let piece = &mut buffer[..((tensor.span - values.len()) * SIZE).min(1 << 15)];
+            file.read_exact(piece)
+                .map_err(CheckpointError::io("read", &self.path))?;
+            values.extend(piece.as_chunks::<SIZE>().0.iter().map(|&bytes| value(bytes)));
+        }
+        let plain = contiguous(&tensor.shape).is_some_and(|strides| strides == tensor.strides);
+        if !plain {
+            values = gathered(&values, &tensor.shape, &tensor.strides);
+        }
+        Ok(TensorData::new(values, tensor.shape.clone()))
+    }
+}
+
+/// The entries of a view, row after row.
+fn gathered<E: Copy>(values: &[E], shape: &[usize], strides: &[usize]) -> Vec<E> {
+    let mut starts = vec![0];
+    if shape.contains(&0) {
+        return Vec::new();
+    }
+    for (&size, &stride) in shape.iter().zip(strides) {
+        let wider = starts
+            .iter()
+            .flat_map(|&start| (0..size).map(move |step| start + step * stride));
+        starts = wider.collect();
+    }
+    starts.into_iter().map(|place| values[place]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_is_read_as_it_is_looked_at() {
+        let values = [0, 1, 2, 3, 4, 5]; // [3, 2], and its transpose
+        assert_eq!(gathered(&values, &[2, 3], &[1, 2]), [0, 2, 4, 1, 3, 5]);
+        assert_eq!(gathered(&values, &[3], &[2]), [0, 2, 4]);
+        assert_eq!(gathered(&values, &[], &[]), [0]);
+        assert_eq!(gathered(&values, &[2, 0], &[1, 1]), [0; 0]);
+    }
+
+    #[test]
+    fn entries_that_share_a_place_are_refused() {
+        for (shape, strides, expected) in [
+            (&[3, 2][..], &[2, 1][..], Ok(6)),
+            (&[2, 3], &[1, 2], Ok(6)),
+            (&[2, 3], &[1, 4], Ok(10)),
+            (&[1, 3], &[0, 1], Ok(3)),
+            (&[], &[], Ok(1)),
+            (&[4, 0], &[9, 9], Ok(0)),
+            (&[2, 3], &[0, 1], Err(())),
+            (&[3, 3], &[2, 1], Err(())),
+            (&[2, 2], &[1, 1], Err(())),
+            (&[2, usize::MAX], &[usize::MAX, 1], Err(())),
+        ] {
+            assert_eq!(
+                span(shape, strides).map_err(|_| ()),
+                expected,
+                "{shape:?} {strides:?}"
+            );
+        }
+    }
+}

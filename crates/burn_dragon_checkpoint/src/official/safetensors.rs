@@ -1,0 +1,239 @@
+//! `.safetensors`, in: the length of a header, the header, the values.
+//!
+//! ```text
+//! u64 n | n bytes of JSON: {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {text: text}} | values
+//! ```
+//!
+//! Read more strictly than the format's own reader does: a key that occurs twice is refused wherever it is. As there,
+//! the values of all tensors together are all of the rest of the file, without a hole.
+
+use super::foreign::{Element, ForeignFile, ForeignTensor};
+use super::keys;
+use crate::error::CheckpointError;
+use crate::hash::hex;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::Path;
+
+/// The longest header that the format allows.
+const LONGEST_HEADER: u64 = 100_000_000;
+
+pub(super) fn open(path: &Path) -> Result<ForeignFile, CheckpointError> {
+    let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
+    let io = || CheckpointError::io("read", path);
+    let mut file = File::open(path).map_err(CheckpointError::io("open", path))?;
+    let length = file.metadata().map_err(io())?.len();
+    let mut eight = [0; 8];
+    if length < 8 {
+        return Err(corrupt(format!(
+            "it has {length} bytes, too few for a safetensors file"
+        )));
+    }
+    file.read_exact(&mut eight).map_err(io())?;
+    let header_length = u64::from_le_bytes(eight);
+    if header_length > LONGEST_HEADER.min(length - 8) {
+        return Err(corrupt(format!(
+            "it does not read as safetensors: a header of {header_length} bytes in a file of {length}"
+        )));
+    }
+    let mut header = vec![0; header_length as usize];
+    file.read_exact(&mut header).map_err(io())?;
+    let parsed: Header = serde_json::from_slice(&header)
+        .map_err(|error| corrupt(format!("its header does not read as safetensors: {error}")))?;
+    let start = 8 + header_length;
+    let tensors = place(&parsed.tensors, start, length).map_err(corrupt)?;
+    if let Some(expected) = parsed.metadata.get(keys::SHA256) {
+        check_hash(path, &mut file, (&eight, &header), expected)?;
+    }
+    Ok(ForeignFile {
+        path: path.to_path_buf(),
+        file,
+        tensors,
+        metadata: parsed.metadata,
+        notes: Vec::new(),
+    })
+}
+
+/// Every tensor behind the one before, up to the end of the file.
+fn place(
+    entries: &BTreeMap<String, Entry>,
+    start: u64,
+    length: u64,
+) -> Result<BTreeMap<String, ForeignTensor>, String> {
+    let mut in_order: Vec<(&String, &Entry)> = entries.iter().collect();
+    in_order.sort_by_key(|(_, entry)| entry.data_offsets);
+    let mut tensors = BTreeMap::new();
+    let mut end = 0;
+    for (name, entry) in in_order {
+        let (begin, next) = entry.data_offsets;
+        let wrong = |reason: String| format!("tensor `{name}`: {reason}");
+        if begin != end || next < begin || next > length - start {
+            return Err(wrong(format!(
+                "it lies from {begin} to {next}, where it should begin at {end} and end within {}",
+                length - start
+            )));
+        }
+        let element = element(&entry.dtype)
+            .ok_or_else(|| wrong(format!("values of type `{}` are not known", entry.dtype)))?;
+        let place = (start + begin, (next - begin) / element.size());
+        let tensor = ForeignTensor::new(element, entry.shape.clone(), None, place).map_err(wrong)?;
+        if tensor.bytes() != next - begin {
+            return Err(wrong(format!(
+                "{} {:?} takes {} bytes, it has {}",
+                entry.dtype,
+                entry.shape,
+                tensor.bytes(),
+                next - begin
+            )));
+        }
+        tensors.insert(name.clone(), tensor);
+        end = next;
+    }
+    if end != length - start {
+        return Err(format!(
+            "its tensors take {end} bytes, behind the header it has {}",
+            length - start
+        ));
+    }
+    Ok(tensors)
+}
+
+fn element(dtype: &str) -> Option<Element> {
+    Some(match dtype {
+        "F32" => Element::F32,
+        "F16" => Element::F16,
+        "BF16" => Element::Bf16,
+        "F64" => Element::F64,
+        other => {
+            let others = [
+                ("I64", 8),
+                ("U64", 8),
+                ("C64", 8),
+                ("I32", 4),
+                ("U32", 4),
+                ("I16", 2),
+                ("U16", 2),
+            ];
+            let bytes = ["I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0"].map(|name| (name, 1));
+            let known = others.into_iter().chain(bytes).find(|(name, _)| *name == other);
+            let (name, size) = known?;
+            Element::Other { name, size }
+        }
+    })
+}
+
+/// The hash of the whole file, its own 64 characters read as zeros.
+fn check_hash(
+    path: &Path,
+    file: &mut File,
+    (length, header): (&[u8; 8], &[u8]),
+    expected: &str,
+) -> Result<(), CheckpointError> {
+    let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
+    let entry = format!("\"{}\":\"{expected}\"", keys::SHA256);
+    let mut places = header
+        .windows(entry.len())
+        .enumerate()
+        .filter(|(_, window)| *window == entry.as_bytes());
+    let (Some((place, _)), None, 64) = (places.next(), places.next(), expected.len()) else {
+        return Err(corrupt(format!("`{}` is not where it was written", keys::SHA256)));
+    };
+    let from = place + entry.len() - 1 - expected.len();
+    let mut hasher = Sha256::new();
+    hasher.update(length);
+    hasher.update(&header[..from]);
+    hasher.update([b'0'; 64]);
+    hasher.update(&header[from + 64..]);
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = file
+            .read(&mut buffer)
+            .map_err(CheckpointError::io("read", path))?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+    }
+    file.rewind().map_err(CheckpointError::io("read", path))?;
+    let sha256 = hex(&hasher.finalize());
+    if sha256 == expected {
+        return Ok(());
+    }
+    Err(corrupt(format!("its sha256 is {sha256}, it says {expected}")))
+}
+
+struct Header {
+    metadata: BTreeMap<String, String>,
+    tensors: BTreeMap<String, Entry>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    dtype: String,
+    shape: Vec<usize>,
+    data_offsets: (u64, u64),
+}
+
+/// Text by key, each key once.
+struct Texts(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+        impl<'de> Visitor<'de> for Once {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("text by key")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
+                let mut texts = BTreeMap::new();
+                while let Some((key, text)) = map.next_entry::<String, String>()? {
+                    insert(&mut texts, key, text)?;
+                }
+                Ok(Texts(texts))
+            }
+        }
+        deserializer.deserialize_map(Once)
+    }
+}
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+        impl<'de> Visitor<'de> for Once {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("tensors by name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+                let (mut metadata, mut tensors) = (None, BTreeMap::new());
+                while let Some(key) = map.next_key::<String>()? {
+                    if key != "__metadata__" {
+                        insert(&mut tensors, key, map.next_value::<Entry>()?)?;
+                    } else if metadata.replace(map.next_value::<Texts>()?.0).is_some() {
+                        return Err(A::Error::custom("`__metadata__` occurs twice"));
+                    }
+                }
+                let metadata = metadata.unwrap_or_default();
+                Ok(Header { metadata, tensors })
+            }
+        }
+        deserializer.deserialize_map(Once)
+    }
+}
+
+fn insert<T, E: Error>(entries: &mut BTreeMap<String, T>, key: String, value: T) -> Result<(), E> {
+    let twice = format!("`{key}` occurs twice");
+    match entries.insert(key, value) {
+        None => Ok(()),
+        Some(_) => Err(E::custom(twice)),
+    }
+}

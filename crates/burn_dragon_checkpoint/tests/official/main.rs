@@ -1,0 +1,9 @@
+//! Official weights: the same bits through every file, and whatever is not weights refused by name.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod fixtures;
+mod hostile;
+mod pt;
+mod safetensors_files;
+mod torch_files;

@@ -1,0 +1,251 @@
+//! Writes what `torch.save` writes, and what it never would: a pickle, instruction by instruction, in a zip.
+
+use burn_dragon_checkpoint::CheckpointError;
+use burn_dragon_checkpoint::official::{Imported, OfficialConfig, read_torch};
+use std::io::Write;
+use std::path::Path;
+
+/// A state dict's pickle.
+#[derive(Clone, Default)]
+pub(crate) struct Pickle(pub(crate) Vec<u8>);
+
+impl Pickle {
+    pub(crate) fn new() -> Self {
+        Self(vec![0x80, 2])
+    }
+
+    pub(crate) fn raw(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    pub(crate) fn text(self, text: &str) -> Self {
+        let length = (text.len() as u32).to_le_bytes();
+        self.raw(b"X").raw(&length).raw(text.as_bytes())
+    }
+
+    pub(crate) fn int(self, value: i64) -> Self {
+        match i32::try_from(value) {
+            Ok(value) => self.raw(b"J").raw(&value.to_le_bytes()),
+            Err(_) => self.raw(&[0x8a, 8]).raw(&value.to_le_bytes()),
+        }
+    }
+
+    pub(crate) fn global(self, module: &str, name: &str) -> Self {
+        self.raw(format!("c{module}\n{name}\n").as_bytes())
+    }
+
+    pub(crate) fn ints(self, values: &[i64]) -> Self {
+        values
+            .iter()
+            .fold(self.raw(b"("), |pickle, &value| pickle.int(value))
+            .raw(b"t")
+    }
+
+    /// `('storage', torch.FloatStorage, '0', 'cpu', 8)`, and the instruction that makes a storage of it.
+    pub(crate) fn storage(self, kind: &str, key: &str, entries: i64) -> Self {
+        let tuple = self
+            .raw(b"(")
+            .text("storage")
+            .global("torch", kind)
+            .text(key)
+            .text("cpu");
+        tuple.int(entries).raw(b"tQ")
+    }
+
+    pub(crate) fn tensor(self, view: &View) -> Self {
+        self.global("torch._utils", "_rebuild_tensor_v2")
+            .raw(b"(")
+            .storage(view.kind, view.key, view.entries)
+            .int(view.offset)
+            .ints(&view.sizes)
+            .ints(&view.strides)
+            .raw(b"\x89")
+            .global("collections", "OrderedDict")
+            .raw(b")RtR")
+    }
+
+    /// A whole pickle: a dictionary of tensors.
+    pub(crate) fn of(tensors: &[(String, View)]) -> Vec<u8> {
+        Self::new().dictionary(tensors).raw(b".").0
+    }
+
+    pub(crate) fn dictionary(self, tensors: &[(String, View)]) -> Self {
+        let items = tensors.iter().fold(self.raw(b"}("), |pickle, (name, view)| {
+            pickle.text(name).tensor(view)
+        });
+        items.raw(b"u")
+    }
+}
+
+/// A tensor's description.
+#[derive(Clone)]
+pub(crate) struct View {
+    pub(crate) kind: &'static str,
+    pub(crate) key: &'static str,
+    pub(crate) entries: i64,
+    pub(crate) offset: i64,
+    pub(crate) sizes: Vec<i64>,
+    pub(crate) strides: Vec<i64>,
+}
+
+impl View {
+    pub(crate) fn new(key: &'static str, sizes: &[i64]) -> Self {
+        let mut strides = vec![1; sizes.len()];
+        for at in (1..sizes.len()).rev() {
+            strides[at - 1] = strides[at] * sizes[at];
+        }
+        Self {
+            kind: "FloatStorage",
+            key,
+            entries: sizes.iter().product(),
+            offset: 0,
+            sizes: sizes.to_vec(),
+            strides,
+        }
+    }
+}
+
+/// An entry of a zip, with what its records say of it.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) method: u16,
+    pub(crate) flags: u16,
+    pub(crate) crc: Option<u32>,
+    /// What the directory says of the length, where it lies.
+    pub(crate) length: Option<u32>,
+    pub(crate) local_name: Option<String>,
+    pub(crate) header_at: Option<u32>,
+    pub(crate) extra: Vec<u8>,
+}
+
+impl Entry {
+    pub(crate) fn new(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            name: name.into(),
+            bytes: bytes.into(),
+            method: 0,
+            flags: 0,
+            crc: None,
+            length: None,
+            local_name: None,
+            header_at: None,
+            extra: Vec::new(),
+        }
+    }
+}
+
+/// A zip of these entries.
+pub(crate) fn zip(entries: &[Entry]) -> Vec<u8> {
+    let (mut file, mut directory) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let crc = entry.crc.unwrap_or_else(|| crc(&entry.bytes));
+        let length = entry.bytes.len() as u32;
+        let told = entry.length.unwrap_or(length);
+        let at = entry.header_at.unwrap_or(file.len() as u32);
+        let local = entry.local_name.as_ref().unwrap_or(&entry.name);
+        let short = |numbers: &[u16]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>();
+        let long = |numbers: &[u32]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>();
+        file.extend(b"PK\x03\x04");
+        file.extend(short(&[20, entry.flags, entry.method, 0, 0]));
+        file.extend(long(&[crc, length, length]));
+        file.extend(short(&[local.len() as u16, 0]));
+        file.extend(local.as_bytes());
+        file.extend(&entry.bytes);
+        directory.extend(b"PK\x01\x02");
+        directory.extend(short(&[20, 20, entry.flags, entry.method, 0, 0]));
+        directory.extend(long(&[crc, told, told]));
+        directory.extend(short(&[
+            entry.name.len() as u16,
+            entry.extra.len() as u16,
+            0,
+            0,
+            0,
+        ]));
+        directory.extend(long(&[0, at]));
+        directory.extend(entry.name.as_bytes());
+        directory.extend(&entry.extra);
+    }
+    let (at, length, count) = (file.len() as u32, directory.len() as u32, entries.len() as u16);
+    file.extend(directory);
+    file.extend(b"PK\x05\x06\0\0\0\0");
+    file.extend([count.to_le_bytes(), count.to_le_bytes()].concat());
+    file.extend([length.to_le_bytes(), at.to_le_bytes()].concat());
+    file.extend([0, 0]);
+    file
+}
+
+/// The published polynomial, bit by bit.
+pub(crate) fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| match crc & 1 {
+            1 => (crc >> 1) ^ 0xedb8_8320,
+            _ => crc >> 1,
+        })
+    })
+}
+
+/// One level, width 4, one head, eight neurons, four tokens.
+pub(crate) const CONFIG: &str = r#"{"n_layer":1,"n_embd":4,"n_head":1,"mlp_internal_dim_multiplier":2,"vocab_size":4,"rope_theta":65536}"#;
+
+/// The official names and shapes of [`CONFIG`], each in a storage of its own.
+pub(crate) fn views() -> Vec<(String, View)> {
+    [
+        ("embed.weight", "0", &[4, 4][..]),
+        ("encoder", "1", &[1, 4, 8]),
+        ("encoder_v", "2", &[1, 4, 8]),
+        ("decoder", "3", &[8, 4]),
+        ("lm_head", "4", &[4, 4]),
+    ]
+    .map(|(name, key, sizes)| (name.to_string(), View::new(key, sizes)))
+    .to_vec()
+}
+
+/// The value at `place` of a storage.
+pub(crate) fn value(key: &str, place: usize) -> f32 {
+    (key.parse::<f32>().unwrap() + 1.0) * 0.25 + place as f32 / 64.0
+}
+
+pub(crate) fn storages(tensors: &[(String, View)]) -> Vec<Entry> {
+    let bytes = |view: &View| {
+        (0..view.entries as usize)
+            .flat_map(|place| value(view.key, place).to_le_bytes())
+            .collect::<Vec<u8>>()
+    };
+    tensors
+        .iter()
+        .map(|(_, view)| Entry::new(format!("weights/data/{}", view.key), bytes(view)))
+        .collect::<Vec<_>>()
+}
+
+/// The entries of a state dict as PyTorch writes them.
+pub(crate) fn entries(pickle: Vec<u8>, storages: Vec<Entry>) -> Vec<Entry> {
+    let mut entries = vec![
+        Entry::new("weights/data.pkl", pickle),
+        Entry::new("weights/byteorder", "little"),
+    ];
+    entries.extend(storages);
+    entries.push(Entry::new("weights/version", "3\n"));
+    entries
+}
+
+/// A sound file.
+pub(crate) fn sound() -> Vec<u8> {
+    zip(&entries(Pickle::of(&views()), storages(&views())))
+}
+
+/// A `.pt` file of these bytes, imported with [`CONFIG`].
+pub(crate) fn import(bytes: &[u8]) -> Result<Imported, CheckpointError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.pt");
+    std::fs::File::create(&path).unwrap().write_all(bytes).unwrap();
+    read_torch(&path, Some(&config(folder.path())))
+}
+
+pub(crate) fn config(folder: &Path) -> OfficialConfig {
+    let path = folder.join("config.json");
+    std::fs::write(&path, CONFIG).unwrap();
+    OfficialConfig::read(&path).unwrap()
+}

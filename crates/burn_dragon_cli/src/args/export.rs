@@ -1,0 +1,68 @@
+//! What was typed after `dragon export` and `export_burnpack`.
+
+use super::PlaceArgs;
+use burn_dragon::api::checkpoint::{ModelPath, StoredPrecision, Which};
+use clap::Args as ClapArgs;
+use std::path::PathBuf;
+
+/// How a model is written.
+#[derive(Debug, ClapArgs)]
+pub struct BundleArgs {
+    /// The file to write; else deploy/model.bpk in the run
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// How numbers are stored; f16 and bf16 halve the file and round them
+    #[arg(long, value_name = "f32|f16|bf16", default_value = "f32")]
+    pub precision: StoredPrecision,
+    /// Write the model in parts too, of so many MiB of tensors each
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub parts_mib: Option<u64>,
+    /// Take the place of the parts of an earlier export
+    #[arg(long)]
+    pub overwrite_parts: bool,
+    /// The licence of the weights, for those who get them
+    #[arg(long, value_name = "TEXT")]
+    pub license: Option<String>,
+    /// Print one JSON object as the last line of standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `dragon export`.
+#[derive(Debug, ClapArgs)]
+pub struct ExportArgs {
+    /// The model
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// How it is written
+    #[command(flatten)]
+    pub bundle: BundleArgs,
+}
+
+/// `export_burnpack`.
+#[derive(Debug, ClapArgs)]
+pub struct ExportBurnpackArgs {
+    /// The family of the model
+    #[arg(long, value_parser = ["language"], default_value = "language")]
+    pub family: String,
+    /// A run, its checkpoint/ folder, or one checkpoint
+    #[arg(long, value_name = "MODEL", default_value = "runs/latest")]
+    pub checkpoint: PathBuf,
+    /// The checkpoint of this step; else the newest
+    #[arg(long, value_name = "N")]
+    pub epoch: Option<u64>,
+    /// How it is written
+    #[command(flatten)]
+    pub bundle: BundleArgs,
+}
+
+impl ExportBurnpackArgs {
+    /// The model's place.
+    pub fn path(&self) -> ModelPath {
+        ModelPath {
+            path: self.checkpoint.clone(),
+            which: self.epoch.map_or(Which::Last, Which::Step),
+            official_config: None,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `dragon export`, `export_burnpack`: a model as it is handed out, whole and in parts.
+
+use super::{print_json, run_config};
+use crate::args::BundleArgs;
+use crate::exit::{BadInput, Usage};
+use anyhow::Context;
+use burn_dragon::api::checkpoint::{ExportOptions, Exported, LoadedModel, ModelPath, Provenance, export};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Runs the verb.
+///
+/// # Errors
+/// If the model cannot be read, or a file not written.
+pub fn run(path: &ModelPath, bundle: &BundleArgs) -> anyhow::Result<ExitCode> {
+    let loaded = path.load()?;
+    if let Some(reason) = loaded.passed_over.first() {
+        // Who hands a model out wants the one that was meant, or to say which.
+        let text = format!("the newest checkpoint is not sound: {reason}; choose one with --step (--epoch)");
+        return Err(BadInput(text).into());
+    }
+    let output = output(&loaded, bundle)?;
+    if let Some(folder) = output.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    let mut model = loaded.model;
+    let earlier = model.info.provenance.take();
+    model.info.provenance = provenance(loaded.run.as_deref(), bundle, earlier);
+    let (step, parameters) = (model.info.step, model.config.cost().parameters());
+    let options = ExportOptions {
+        precision: bundle.precision,
+        max_part_bytes: bundle.parts_mib.map(|mib| mib << 20),
+        overwrite_parts: bundle.overwrite_parts,
+    };
+    let exported = export(model, &output, options)?;
+    show!(
+        "{}: step {step}, {parameters} parameters, {}, {} bytes",
+        exported.file.display(),
+        bundle.precision,
+        exported.bytes
+    );
+    if let Some(manifest) = &exported.manifest {
+        show!("{}: {} parts", manifest.display(), exported.parts);
+    }
+    if bundle.json {
+        print_json(&summary(&exported, step, parameters, bundle))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn output(loaded: &LoadedModel, bundle: &BundleArgs) -> Result<PathBuf, Usage> {
+    match (&bundle.output, &loaded.run) {
+        (Some(output), _) => Ok(output.clone()),
+        (None, Some(run)) => Ok(run.join("deploy").join("model.bpk")),
+        (None, None) => Err(Usage(
+            "the checkpoint is not in a run: say where with --output FILE".into(),
+        )),
+    }
+}
+
+/// What is known of where a model comes from: what its file said, what its run says, what was typed.
+fn provenance(run: Option<&Path>, bundle: &BundleArgs, earlier: Option<Provenance>) -> Option<Provenance> {
+    let mut provenance = earlier.unwrap_or_default();
+    if let Some(run) = run {
+        let name = run.canonicalize().unwrap_or_else(|_| run.to_path_buf());
+        provenance.run = name.file_name().map(|name| name.to_string_lossy().into_owned());
+        // A run whose configuration is lost can still be exported.
+        provenance.data = run_config(run).ok().map(|config| config.dataset.in_words());
+    }
+    if bundle.license.is_some() {
+        provenance.license.clone_from(&bundle.license);
+    }
+    (provenance != Provenance::default()).then_some(provenance)
+}
+
+fn summary(exported: &Exported, step: u64, parameters: u64, bundle: &BundleArgs) -> serde_json::Value {
+    json!({
+        "file": exported.file,
+        "bytes": exported.bytes,
+        "sha256": exported.sha256,
+        "model": exported.model,
+        "manifest": exported.manifest,
+        "parts": exported.parts,
+        "precision": bundle.precision,
+        "step": step,
+        "parameters": parameters,
+    })
+}

@@ -1,0 +1,81 @@
+//! A model handed out and taken in: written whole and in parts, put together from parts as they arrive, verified.
+//!
+//! `cargo run --release --example checkpoint_export_api`
+
+use burn::tensor::Device;
+use burn_dragon::api::checkpoint::{
+    Assembly, CheckpointError, ExportOptions, ModelFile, ModelInfo, PartsManifest, Provenance,
+    StoredPrecision, export, model_hash, read_parts,
+};
+use burn_dragon::api::core::{Dragon, DragonConfig};
+use std::fs::File;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = std::env::temp_dir().join(format!("checkpoint_export_api-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let shown = show(&folder);
+    std::fs::remove_dir_all(&folder)?;
+    shown
+}
+
+fn show(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
+    // A model with what it says of itself: shape, steps, tokenizer, where it comes from, its licence.
+    let device = Device::flex();
+    let dragon = Dragon::new(&DragonConfig::small(), 1337, &device)?;
+    let info = ModelInfo {
+        family: "language".into(),
+        provenance: Some(Provenance {
+            data: Some("nothing: these are initial weights".into()),
+            license: Some("CC0-1.0".into()),
+            ..Provenance::default()
+        }),
+        ..ModelInfo::default()
+    };
+    let model = ModelFile::of(&dragon, info, Some(r#"{"type":"byte"}"#.into()));
+
+    // One file, and the same in parts of at most 256 KiB of tensors; numbers in bf16.
+    let options = ExportOptions {
+        precision: StoredPrecision::Bf16,
+        max_part_bytes: Some(256 << 10),
+        overwrite_parts: true,
+    };
+    let exported = export(model, &folder.join("model.bpk"), options)?;
+    println!(
+        "{} bytes, {} parts, model {}",
+        exported.bytes,
+        exported.parts,
+        &exported.model[..12]
+    );
+
+    // The whole, checked by the hash it carries.
+    let whole = ModelFile::read(&exported.file)?;
+    println!("the whole is the model: {}", whole.hash() == exported.model);
+
+    // The parts as they would arrive from a network: here the last comes first.
+    let manifest_path = exported.manifest.ok_or("no parts were written")?;
+    let mut assembly = Assembly::new(PartsManifest::read(&manifest_path)?, &manifest_path);
+    for index in (0..exported.parts).rev() {
+        let name = assembly.manifest().parts[index].path.clone();
+        let came = assembly.add(index, File::open(folder.join(&name))?)?;
+        println!(
+            "{name}: {} of {} parts, {} of {} bytes",
+            came.parts, came.of, came.bytes, came.total
+        );
+    }
+    let dragon = assembly.finish()?.into_dragon(&manifest_path, &device)?;
+    println!(
+        "the parts are the model: {}",
+        model_hash(&dragon) == exported.model
+    );
+
+    // One bit of one part, and it is not taken.
+    let part = folder.join(burn_dragon::api::expert::checkpoint::part_name("model.bpk", 0));
+    let mut bytes = std::fs::read(&part)?;
+    bytes[1000] ^= 1;
+    std::fs::write(&part, bytes)?;
+    match read_parts(&manifest_path, |_| {}) {
+        Err(error @ CheckpointError::Corrupt { .. }) => println!("refused: {error}"),
+        other => return Err(format!("a damaged part was taken: {:?}", other.map(|model| model.info)).into()),
+    }
+    Ok(())
+}
