@@ -17,6 +17,7 @@
 //! Nothing in a file is executed, no path in a file is followed beyond a plain file name, and every length is checked
 //! against the file before anything is allocated for it.
 
+mod bounded;
 pub mod bundle;
 pub mod burnpack;
 pub mod disk;

@@ -1,5 +1,7 @@
 //! What the parts of a model are.
 
+use crate::bounded;
+use crate::burnpack::MAX_TENSORS;
 use crate::error::CheckpointError;
 use crate::names::is_plain_name;
 use crate::plain;
@@ -28,6 +30,7 @@ pub struct PartEntry {
     /// The SHA-256 of its bytes, lower-case hexadecimal.
     pub sha256: String,
     /// The names of its tensors.
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_TENSORS>")]
     pub tensors: Vec<String>,
 }
 
@@ -52,6 +55,7 @@ pub struct PartsManifest {
     /// Bytes of tensors that a part was filled up to; a tensor that is larger has a part of its own.
     pub max_part_bytes: u64,
     /// The parts.
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_PARTS>")]
     pub parts: Vec<PartEntry>,
 }
 
