@@ -132,7 +132,7 @@ impl Checkpoints {
     pub fn step(&self, step: u64) -> Option<CheckpointFolder> {
         let path = [self.place(step), self.aside(step)]
             .into_iter()
-            .find(|path| path.is_dir())?;
+            .find(|path| is_folder(path))?;
         Some(CheckpointFolder { path, step })
     }
 
@@ -344,6 +344,11 @@ impl CheckpointFolder {
 
 /// Bytes beyond which a pointer is not read: it holds a folder's name.
 const MAX_POINTER: u64 = 256;
+
+/// Whether a folder is there, and no link to one: a link leads out of the run.
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
 
 /// The end of a draft's name.
 const DRAFT: &str = ".tmp";
