@@ -7,14 +7,15 @@ use burn::tensor::Device;
 use burn_dragon_checkpoint::bundle::PartsManifest;
 use burn_dragon_checkpoint::burnpack::{Contents, Reader};
 use burn_dragon_checkpoint::folder::Manifest;
-use burn_dragon_checkpoint::model::ModelFile;
-use burn_dragon_checkpoint::official::{OfficialConfig, read_safetensors, read_torch};
+use burn_dragon_checkpoint::CheckpointError;
+use burn_dragon_checkpoint::model::{ModelFile, expected_tensors};
+use burn_dragon_checkpoint::official::{ForeignFile, OfficialConfig};
 use burn_dragon_checkpoint::state::StateFile;
 use burn_dragon_checkpoint::tensors::TensorFile;
 use burn_dragon_language::LanguageConfig;
 use burn_dragon_language::tokenizer::TokenizerSpec;
 use burn_dragon_train::config::Layers;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What opens bytes, or says why not.
 pub(crate) type Door = fn(&[u8]) -> Result<(), String>;
@@ -85,17 +86,29 @@ pub(crate) fn state(bytes: &[u8]) -> Result<(), String> {
 
 /// Official weights.
 pub(crate) fn safetensors(bytes: &[u8]) -> Result<(), String> {
-    on_disk("weights.safetensors", bytes, |path, config| {
-        read_safetensors(path, Some(config)).map(drop).map_err(|error| error.to_string())
-    })
+    foreign(ForeignFile::safetensors_bytes(bytes.to_vec(), here()))
 }
 
-/// Official weights in a pickle in a zip; bytes that are no zip are put into one.
+/// Official weights in a pickle in a zip.
 pub(crate) fn pickle(bytes: &[u8]) -> Result<(), String> {
-    on_disk("weights.pt", bytes, |path, config| {
-        read_torch(path, Some(config)).map(drop).map_err(|error| error.to_string())
-    })
+    foreign(ForeignFile::torch_bytes(bytes.to_vec(), here()))
 }
+
+/// A foreign file as a model of some shape, and every one of its tensors.
+fn foreign(file: Result<ForeignFile, CheckpointError>) -> Result<(), String> {
+    let file = file.map_err(|error| error.to_string())?;
+    let config = OfficialConfig::parse(here(), CONFIG).expect("it is a configuration");
+    for name in file.tensors.keys() {
+        let _ = file.read(name);
+    }
+    let imported = file.model(Some(&config)).map_err(|error| error.to_string())?;
+    assert!(expected_tensors(&imported.model.config).len() == imported.model.tensors.len());
+    Ok(())
+}
+
+/// One level, width 4, one head, eight neurons, four tokens.
+const CONFIG: &str =
+    r#"{"n_layer":1,"n_embd":4,"n_head":1,"mlp_internal_dim_multiplier":2,"vocab_size":4,"rope_theta":65536}"#;
 
 /// A checkpoint's manifest.
 pub(crate) fn manifest(bytes: &[u8]) -> Result<(), String> {
@@ -137,25 +150,4 @@ pub(crate) fn tokenizer(bytes: &[u8]) -> Result<(), String> {
 /// The place that is named in messages.
 fn here() -> &'static Path {
     Path::new("fuzz")
-}
-
-/// For readers of files: the bytes in a file that is written over each time.
-fn on_disk(
-    name: &str,
-    bytes: &[u8],
-    open: impl Fn(&Path, &OfficialConfig) -> Result<(), String>,
-) -> Result<(), String> {
-    let memory = PathBuf::from("/dev/shm");
-    let root = if memory.is_dir() { memory } else { std::env::temp_dir() };
-    let folder = root.join(format!("burn_dragon_fuzz.{}", std::process::id()));
-    let ready = folder.join("config.json");
-    if !ready.exists() {
-        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-        let config = r#"{"n_layer":1,"n_embd":4,"n_head":1,"mlp_internal_dim_multiplier":2,"vocab_size":4,"rope_theta":65536}"#;
-        std::fs::write(&ready, config).map_err(|error| error.to_string())?;
-    }
-    let config = OfficialConfig::read(&ready).map_err(|error| error.to_string())?;
-    let path = folder.join(name);
-    std::fs::write(&path, bytes).map_err(|error| error.to_string())?;
-    open(&path, &config)
 }

@@ -149,14 +149,6 @@ pub enum CheckpointError {
         /// Where.
         path: PathBuf,
     },
-    /// A model that the official one cannot be.
-    #[error("{} cannot hold this model under the official names: {reason}; write a .bpk instead", path.display())]
-    NotOfficial {
-        /// The file that was to be written.
-        path: PathBuf,
-        /// What the official model cannot be.
-        reason: String,
-    },
 }
 
 impl CheckpointError {
@@ -197,11 +189,7 @@ impl CheckpointError {
     pub fn is_bad_input(&self) -> bool {
         !matches!(
             self,
-            Self::Io { .. }
-                | Self::NoModel { .. }
-                | Self::NeedsConfig { .. }
-                | Self::NotOfficial { .. }
-                | Self::Refused { .. }
+            Self::Io { .. } | Self::NoModel { .. } | Self::NeedsConfig { .. } | Self::Refused { .. }
         )
     }
 }

@@ -11,7 +11,8 @@
 //! | what tells a model from every other | [`hash`] |
 //! | a checkpoint folder: written whole or not at all, verified before it is trusted | [`folder`] |
 //! | files that may be a stranger's: plain ones only | [`plain`] |
-//! | official PyTorch weights as `.safetensors` | [`official`] |
+//! | official PyTorch weights: `.safetensors` in and out, `.pt` in | [`official`] |
+//! | what is in a file, whether it is sound, what differs between two models | [`inspect`], [`verify`], [`diff`] |
 //! | what a person means by MODEL | [`resolve`] |
 //!
 //! Nothing in a file is executed, no path in a file is followed beyond a plain file name, and every length is checked
@@ -20,10 +21,14 @@
 mod bounded;
 pub mod bundle;
 pub mod burnpack;
+pub mod diff;
 pub mod disk;
 pub mod error;
+#[doc(hidden)]
+pub mod faulty;
 pub mod folder;
 pub mod hash;
+pub mod inspect;
 pub mod model;
 pub mod names;
 pub mod official;
@@ -32,6 +37,7 @@ pub mod precision;
 pub mod resolve;
 pub mod state;
 pub mod tensors;
+pub mod verify;
 
 pub use error::CheckpointError;
 
@@ -40,14 +46,19 @@ pub mod api {
     pub use crate::bundle::{
         Assembly, ExportOptions, Exported, PartsManifest, PartsProgress, export, read_parts,
     };
+    pub use crate::diff::{Change, ModelDiff, TensorDiff, diff};
     pub use crate::error::CheckpointError;
     pub use crate::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
     pub use crate::hash::model_hash;
+    pub use crate::inspect::{Inspection, Statistics, TensorReport, inspect};
     pub use crate::model::{ModelFile, ModelInfo, Provenance};
-    pub use crate::official::OfficialConfig;
+    pub use crate::official::{
+        Imported, OfficialConfig, is_torch, read_safetensors, read_torch, write_safetensors,
+    };
     pub use crate::precision::StoredPrecision;
     pub use crate::resolve::{LoadedModel, ModelPath, Which};
     pub use crate::state::{Sliding, StateFile, StateInfo, StateReader};
+    pub use crate::verify::{Check, Verdict, Verification, VerifyOptions, verify};
 
     /// The layer below: named tensors in a file.
     pub mod expert {

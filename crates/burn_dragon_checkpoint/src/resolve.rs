@@ -189,7 +189,7 @@ fn with_other_steps(error: CheckpointError, folder: &CheckpointFolder) -> Checkp
 const MAX_POINTER: u64 = 256;
 
 /// `runs/latest` is a link where the system has links, and a text file with a folder's name where it has not.
-fn follow_pointer_file(path: &Path) -> Result<PathBuf, CheckpointError> {
+pub(crate) fn follow_pointer_file(path: &Path) -> Result<PathBuf, CheckpointError> {
     let is_latest = path.file_name().is_some_and(|name| name == "latest");
     if !(is_latest && path.is_file()) {
         return Ok(path.to_path_buf());

@@ -3,6 +3,7 @@
 mod bench;
 mod eval;
 mod export;
+mod files;
 mod forward;
 mod generate;
 mod model;
@@ -14,6 +15,7 @@ pub use bench::{
 };
 pub use eval::{EvalArgs, MemoryMode};
 pub use export::{BundleArgs, ExportArgs, ExportBurnpackArgs};
+pub use files::{ConvertArgs, DiffArgs, InspectArgs, VerifyArgs};
 pub use forward::{Form, ForwardArgs};
 pub use generate::{ChatArgs, ContextMode, DrawingArgs, GenerateArgs, InferArgs, MemoryArgs};
 pub use model::{ModelArgs, PlaceArgs};
@@ -51,6 +53,14 @@ pub enum Verb {
     Info(InfoArgs),
     /// Write a model as one file to hand out, whole or in parts, in f32 or half precision
     Export(ExportArgs),
+    /// Write any file of a model as .bpk or as official .safetensors; import official .pt
+    Convert(ConvertArgs),
+    /// Tensors, shapes, types and statistics of a file, and what it says of itself
+    Inspect(InspectArgs),
+    /// Check hashes, shapes and values of a file, a checkpoint or a run; exit code 3 if anything is wrong
+    Verify(VerifyArgs),
+    /// What differs between two models; exit code 1 if anything does
+    Diff(DiffArgs),
     /// How fast, beside what the machine can do at best
     Bench(BenchArgs),
     /// Continue a text, with the flags of the program `infer`

@@ -25,7 +25,7 @@ pub mod tokenizer;
 
 pub use config::LanguageConfig;
 pub use error::LanguageError;
-pub use model::LanguageModel;
+pub use model::{LanguageModel, tokenizer_of};
 pub use task::LanguageTask;
 
 /// The curated names of this crate.
@@ -38,7 +38,7 @@ pub mod api {
     };
     pub use crate::evaluate::{needle_lines, recall_lines, stream_lines};
     pub use crate::generate::{ContextStrategy, Generation, GenerationConfig, Generator, Reading};
-    pub use crate::model::LanguageModel;
+    pub use crate::model::{LanguageModel, tokenizer_of};
     pub use crate::tales::{NeedleConfig, NeedleProbe, NeedleScore, RecallProbe, RecallScore, TalesConfig};
     pub use crate::task::LanguageTask;
     pub use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerConfig, TokenizerSpec};

@@ -59,7 +59,10 @@ impl LanguageModel {
 }
 
 /// The tokenizer in the file. Official weights have none: with 256 tokens they speak bytes, else bare ids.
-fn tokenizer_of(model: &ModelFile) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+///
+/// # Errors
+/// If what the file says of it is no tokenizer.
+pub fn tokenizer_of(model: &ModelFile) -> Result<Arc<dyn Tokenizer>, LanguageError> {
     match &model.tokenizer {
         Some(json) => {
             let spec: TokenizerSpec =

@@ -3,10 +3,10 @@
 //! The directory at its end says what is in it; the header before each entry must agree. Nothing is unpacked: an entry
 //! is a place in the file. A compressed entry is refused, so nothing in it can grow.
 
+use super::foreign::Source;
 use crate::error::CheckpointError;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The longest directory that is read, bytes: some hundred thousand entries.
@@ -30,25 +30,25 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Archive {
     path: PathBuf,
-    pub(super) file: File,
+    pub(super) source: Source,
     pub(super) entries: BTreeMap<String, Place>,
 }
 
 impl Archive {
-    pub(super) fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let mut file = File::open(path).map_err(CheckpointError::io("open", path))?;
-        let length = file.metadata().map_err(CheckpointError::io("read", path))?.len();
-        let read = Reading {
-            file: &mut file,
-            length,
-        };
-        let entries = read.entries().map_err(|fault| match fault {
+    pub(super) fn open(path: &Path, source: Source) -> Result<Self, CheckpointError> {
+        let mut start = [0];
+        if source.read_at(0, &mut start).is_ok() && start == [0x80] {
+            let reason = "it is a bare pickle, as torch.save wrote before 1.6; save it again with a newer one: \
+                          torch.save(torch.load(PATH, weights_only=True), PATH)";
+            return Err(CheckpointError::corrupt(path, reason));
+        }
+        let entries = Reading(&source).entries().map_err(|fault| match fault {
             Fault::Io(error) => CheckpointError::io("read", path)(error),
             Fault::Wrong(reason) => CheckpointError::corrupt(path, reason),
         })?;
         Ok(Self {
             path: path.to_path_buf(),
-            file,
+            source,
             entries,
         })
     }
@@ -81,20 +81,11 @@ impl Archive {
 
     fn each(&self, name: &str, place: Place, mut piece: impl FnMut(&[u8])) -> Result<(), CheckpointError> {
         let mut crc = crc32fast::Hasher::new();
-        let mut copy = || {
-            let mut file = &self.file;
-            file.seek(SeekFrom::Start(place.at))?;
-            let (mut buffer, mut left) = ([0; 1 << 15], place.length);
-            while left > 0 {
-                let next = &mut buffer[..left.min(1 << 15) as usize];
-                file.read_exact(next)?;
-                crc.update(next);
-                piece(next);
-                left -= next.len() as u64;
-            }
-            io::Result::Ok(())
-        };
-        copy().map_err(CheckpointError::io("read", &self.path))?;
+        let read = self.source.each(place.at, place.length, |next| {
+            crc.update(next);
+            piece(next);
+        });
+        read.map_err(CheckpointError::io("read", &self.path))?;
         let found = crc.finalize();
         if found == place.crc {
             return Ok(());
@@ -135,13 +126,10 @@ struct Directory {
     length: u64,
 }
 
-struct Reading<'a> {
-    file: &'a mut File,
-    length: u64,
-}
+struct Reading<'a>(&'a Source);
 
 impl Reading<'_> {
-    fn entries(mut self) -> Result<BTreeMap<String, Place>, Fault> {
+    fn entries(&self) -> Result<BTreeMap<String, Place>, Fault> {
         let directory = self.directory()?;
         if directory.length > LONGEST_DIRECTORY || directory.entries > directory.length / 46 {
             return wrong(format!(
@@ -185,9 +173,9 @@ impl Reading<'_> {
     }
 
     /// The record at the very end, and the longer one before it, where there is one; they must agree.
-    fn directory(&mut self) -> Result<Directory, Fault> {
-        let Some(end_at) = self.length.checked_sub(22) else {
-            return wrong(format!("it has {} bytes, too few for a zip", self.length));
+    fn directory(&self) -> Result<Directory, Fault> {
+        let Some(end_at) = self.0.length().checked_sub(22) else {
+            return wrong(format!("it has {} bytes, too few for a zip", self.0.length()));
         };
         let end = self.read(end_at, 22)?;
         let mut end = Cursor(&end);
@@ -229,7 +217,7 @@ impl Reading<'_> {
     }
 
     /// The zip64 record, and where it lies: right before its locator, which lies right before the end record.
-    fn directory_64(&mut self, end_at: u64) -> Result<Option<(Directory, u64)>, Fault> {
+    fn directory_64(&self, end_at: u64) -> Result<Option<(Directory, u64)>, Fault> {
         let Some(locator_at) = end_at.checked_sub(20) else {
             return Ok(None);
         };
@@ -260,7 +248,7 @@ impl Reading<'_> {
     }
 
     /// Where an entry begins and its bytes lie, if the header before them agrees with the directory.
-    fn place(&mut self, central: &Central, directory_at: u64) -> Result<(u64, Place), Fault> {
+    fn place(&self, central: &Central, directory_at: u64) -> Result<(u64, Place), Fault> {
         let (name, start) = (&central.name, central.header_at);
         let outside = || Fault::Wrong(format!("its entry `{name}` lies outside of it"));
         if start.checked_add(30).is_none_or(|end| end > directory_at) {
@@ -308,13 +296,12 @@ impl Reading<'_> {
     }
 
     /// Bytes that are in the file.
-    fn read(&mut self, at: u64, length: u64) -> Result<Vec<u8>, Fault> {
-        if at.checked_add(length).is_none_or(|end| end > self.length) {
+    fn read(&self, at: u64, length: u64) -> Result<Vec<u8>, Fault> {
+        if at.checked_add(length).is_none_or(|end| end > self.0.length()) {
             return wrong("it is shorter than it says");
         }
-        self.file.seek(SeekFrom::Start(at))?;
         let mut bytes = vec![0; length as usize];
-        self.file.read_exact(&mut bytes)?;
+        self.0.read_at(at, &mut bytes)?;
         Ok(bytes)
     }
 }

@@ -1,6 +1,7 @@
 //! A configuration by the official names, and which others are refused.
 
 use crate::error::CheckpointError;
+use crate::plain;
 use burn_dragon_core::DragonConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -60,19 +61,15 @@ impl OfficialConfig {
     /// # Errors
     /// If it cannot be read, lacks a key, or is of a model that computes something else.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let length = std::fs::metadata(path)
-            .map_err(CheckpointError::io("read", path))?
-            .len();
-        if length > LONGEST {
-            let reason = format!("it has {length} bytes; a configuration has at most {LONGEST}");
-            return Err(CheckpointError::corrupt(path, reason));
-        }
-        let text = std::fs::read_to_string(path).map_err(CheckpointError::io("read", path))?;
+        let text = plain::read_text(path, LONGEST).map_err(CheckpointError::unread(path))?;
         Self::parse(path, &text)
     }
 
-    /// The configuration in a text; `path` is named where it is refused.
-    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, CheckpointError> {
+    /// The configuration in a text; `path` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(path: &Path, text: &str) -> Result<Self, CheckpointError> {
         let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
         let keys: Map<String, Value> =
             serde_json::from_str(text).map_err(|error| corrupt(format!("it is no JSON object: {error}")))?;

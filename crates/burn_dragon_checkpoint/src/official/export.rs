@@ -3,13 +3,14 @@
 
 use super::config::OfficialConfig;
 use super::{FREQUENCIES, NAMES, frequencies, keys};
+use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
 use crate::hash::hex;
 use crate::model::ModelFile;
 use burn::tensor::TensorData;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 /// Writes a model as official weights, f32, whole or not at all. What is read back is the same, bit by bit, with
@@ -18,9 +19,9 @@ use std::path::Path;
 /// # Errors
 /// If the official model cannot be this one, or the file system refuses.
 pub fn write_safetensors(model: &ModelFile, path: &Path) -> Result<Vec<String>, CheckpointError> {
-    let official = OfficialConfig::of(&model.config).map_err(|reason| CheckpointError::NotOfficial {
+    let official = OfficialConfig::of(&model.config).map_err(|reason| CheckpointError::Refused {
         path: path.to_path_buf(),
-        reason,
+        reason: format!("the official model cannot be this one: {reason}; write a .bpk instead"),
     })?;
     model.check(path)?;
     let buffer = TensorData::new(
@@ -31,7 +32,7 @@ pub fn write_safetensors(model: &ModelFile, path: &Path) -> Result<Vec<String>, 
     let mut tensors: Vec<(&str, &TensorData)> = weights.into_iter().chain([(FREQUENCIES, &buffer)]).collect();
     tensors.sort_unstable_by_key(|(name, _)| *name);
     let header = sealed(header(path, model, &official, &tensors)?, &tensors);
-    write_whole(path, |file| {
+    write_atomic(&Os, path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(header.as_bytes())?;
         values(&tensors, |bytes| file.write_all(bytes))
@@ -128,23 +129,4 @@ fn values(tensors: &[(&str, &TensorData)], mut each: impl FnMut(&[u8]) -> io::Re
         }
     }
     Ok(())
-}
-
-/// A temporary beside it, synced, then renamed.
-fn write_whole(
-    path: &Path,
-    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), CheckpointError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let write = || {
-        let mut file = std::fs::File::create(&temporary)?;
-        fill(&mut file)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    };
-    write().map_err(|error| {
-        let _ = std::fs::remove_file(&temporary); // the error that matters is the first one
-        CheckpointError::io("write", path)(error)
-    })
 }

@@ -1,11 +1,14 @@
 //! A foreign file of tensors: what each is and where it lies. Values are read one tensor at a time.
 
+use super::assemble::{Imported, assemble};
+use super::config::OfficialConfig;
 use super::{archive, safetensors, torch};
 use crate::error::CheckpointError;
+use crate::plain;
 use burn::tensor::{TensorData, bf16, f16};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Dimensions beyond which a shape is no model's.
@@ -40,6 +43,11 @@ impl Element {
             Self::F64 => 8,
             Self::Other { size, .. } => size,
         }
+    }
+
+    /// Whether it is a number with a fraction, of a type that is read.
+    pub fn is_float(self) -> bool {
+        !matches!(self, Self::Other { .. })
     }
 
     /// Its name, as `burnpack` has it where it has one.
@@ -150,11 +158,62 @@ fn span(shape: &[usize], strides: &[usize]) -> Result<usize, String> {
     Ok(reach)
 }
 
+/// Where the bytes of a foreign file are.
+#[derive(Debug)]
+pub(super) enum Source {
+    File(File, u64),
+    Bytes(Vec<u8>),
+}
+
+impl Source {
+    /// A plain file, opened.
+    pub(super) fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let (file, length) = plain::open(path).map_err(CheckpointError::unread(path))?;
+        Ok(Self::File(file, length))
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        match self {
+            Self::File(_, length) => *length,
+            Self::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// Fills `buffer` with the bytes from `at` on.
+    pub(super) fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+        match self {
+            Self::File(file, _) => {
+                let mut file = file;
+                file.seek(SeekFrom::Start(at))?;
+                file.read_exact(buffer)
+            }
+            Self::Bytes(bytes) => {
+                let from = usize::try_from(at).unwrap_or(usize::MAX);
+                let there = bytes.get(from..).and_then(|rest| rest.get(..buffer.len()));
+                buffer.copy_from_slice(there.ok_or(ErrorKind::UnexpectedEof)?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives `length` bytes from `at` on, piece by piece.
+    pub(super) fn each(&self, mut at: u64, length: u64, mut piece: impl FnMut(&[u8])) -> io::Result<()> {
+        let (mut buffer, end) = ([0; 1 << 15], at.saturating_add(length));
+        while at < end {
+            let next = &mut buffer[..(end - at).min(1 << 15) as usize];
+            self.read_at(at, next)?;
+            piece(next);
+            at += next.len() as u64;
+        }
+        Ok(())
+    }
+}
+
 /// A foreign file that was checked: every tensor lies in it, and what hashes it carries agree.
 #[derive(Debug)]
 pub struct ForeignFile {
     pub(super) path: PathBuf,
-    pub(super) file: File,
+    pub(super) source: Source,
     /// Tensors by the file's names.
     pub tensors: BTreeMap<String, ForeignTensor>,
     /// Text by key, where the format has it.
@@ -169,7 +228,15 @@ impl ForeignFile {
     /// # Errors
     /// If it is damaged.
     pub fn safetensors(path: &Path) -> Result<Self, CheckpointError> {
-        safetensors::open(path)
+        safetensors::open(path, Source::open(path)?)
+    }
+
+    /// The bytes of a `.safetensors` file; `path` is what messages call it.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn safetensors_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self, CheckpointError> {
+        safetensors::open(path, Source::Bytes(bytes))
     }
 
     /// A file that `torch.save` wrote.
@@ -177,7 +244,23 @@ impl ForeignFile {
     /// # Errors
     /// If it is damaged, or holds anything but tensors in dictionaries.
     pub fn torch(path: &Path) -> Result<Self, CheckpointError> {
-        torch::open(path, archive::Archive::open(path)?)
+        torch::open(path, archive::Archive::open(path, Source::open(path)?)?)
+    }
+
+    /// The bytes of a file that `torch.save` wrote; `path` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`torch`](Self::torch).
+    pub fn torch_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self, CheckpointError> {
+        torch::open(path, archive::Archive::open(path, Source::Bytes(bytes))?)
+    }
+
+    /// The model in it, under our names.
+    ///
+    /// # Errors
+    /// If no configuration says what weights cannot, or it does not fit them, or they are not finite.
+    pub fn model(&self, config: Option<&OfficialConfig>) -> Result<Imported, CheckpointError> {
+        assemble(self, config)
     }
 
     /// Where it is.
@@ -213,19 +296,13 @@ impl ForeignFile {
         tensor: &ForeignTensor,
         value: impl Fn([u8; SIZE]) -> E,
     ) -> Result<TensorData, CheckpointError> {
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(tensor.at))
-            .map_err(CheckpointError::io("read", &self.path))?;
         let mut values = Vec::with_capacity(tensor.span);
-        let mut buffer = [0; 1 << 15];
-        while values.len() < tensor.span {
-            let piece = &mut buffer[..((tensor.span - values.len()) * SIZE).min(1 << 15)];
-            file.read_exact(piece)
-                .map_err(CheckpointError::io("read", &self.path))?;
+        let length = (tensor.span * SIZE) as u64;
+        let read = self.source.each(tensor.at, length, |piece| {
             values.extend(piece.as_chunks::<SIZE>().0.iter().map(|&bytes| value(bytes)));
-        }
-        let plain = contiguous(&tensor.shape).is_some_and(|strides| strides == tensor.strides);
-        if !plain {
+        });
+        read.map_err(CheckpointError::io("read", &self.path))?;
+        if contiguous(&tensor.shape).as_ref() != Some(&tensor.strides) {
             values = gathered(&values, &tensor.shape, &tensor.strides);
         }
         Ok(TensorData::new(values, tensor.shape.clone()))

@@ -72,7 +72,7 @@ pub mod keys {
 /// # Errors
 /// If the file is damaged, no configuration says what weights cannot, or it does not fit them.
 pub fn read_safetensors(path: &Path, config: Option<&OfficialConfig>) -> Result<Imported, CheckpointError> {
-    assemble::assemble(&ForeignFile::safetensors(path)?, config)
+    ForeignFile::safetensors(path)?.model(config)
 }
 
 /// Reads a state dict that `torch.save` wrote, under our names. The pickle in it is not run: it is read by a machine
@@ -81,19 +81,18 @@ pub fn read_safetensors(path: &Path, config: Option<&OfficialConfig>) -> Result<
 /// # Errors
 /// If the file is damaged, holds anything but a state dict, or the configuration does not fit it.
 pub fn read_torch(path: &Path, config: Option<&OfficialConfig>) -> Result<Imported, CheckpointError> {
-    assemble::assemble(&ForeignFile::torch(path)?, config)
+    ForeignFile::torch(path)?.model(config)
 }
 
 /// Whether a file is one that `torch.save` writes, by its name or its first bytes.
 pub fn is_torch(path: &Path) -> bool {
-    use std::io::Read;
     let named = path
         .extension()
         .and_then(|extension| extension.to_str())
-        .is_some_and(|extension| ["pt", "pth", "ckpt", "bin"].contains(&extension));
+        .is_some_and(|extension| ["pt", "pth", "ckpt"].contains(&extension));
     let mut start = [0; 4];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    named || (read.is_ok() && start == *b"PK\x03\x04")
+    let read = foreign::Source::open(path).is_ok_and(|source| source.read_at(0, &mut start).is_ok());
+    named || (read && start == *b"PK\x03\x04")
 }
 
 /// The official buffer of a configuration, `[N]`: `1 / theta^(2 floor(i / 2) / N) / (2 pi)`, each operation in f32, as

@@ -32,8 +32,8 @@ pub(super) enum Object {
     Dict(Vec<(Value, Value)>),
     /// What a persistent identity stands for: its tuple.
     Persistent(Value),
-    /// A tensor, by the arguments it is rebuilt from.
-    Tensor(Vec<Value>),
+    /// A tensor, by the tuple of arguments it is rebuilt from.
+    Tensor(Value),
 }
 
 /// The names that are known, and what each stands for.
@@ -306,11 +306,8 @@ impl Machine<'_> {
             b'c' => (self.line()?, self.line()?),
             _ => {
                 let pair = self.pop_many(2)?;
-                let text = |value: Value| match value {
-                    Value::Object(index) => match &self.objects[index] {
-                        Object::Text(text) => Some(text.clone()),
-                        _ => None,
-                    },
+                let text = |value: Value| match self.object(value) {
+                    Some(Object::Text(text)) => Some(text.clone()),
                     _ => None,
                 };
                 text(pair[0]).zip(text(pair[1])).ok_or("a name is not a text")?
@@ -328,27 +325,21 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// What would be a call is a description of what it would make.
+    /// What would be a call is a description of what it would make. Arguments are pointed at, not copied: a pickle can
+    /// call a hundred thousand times with the same long tuple.
     fn reduce(&mut self) -> Result<(), String> {
         let [function, arguments] = self.pop_many(2)?[..] else {
             return Err("a call without arguments".into());
         };
-        let arguments = match arguments {
-            Value::Object(index) => match &self.objects[index] {
-                Object::Tuple(values) => values.clone(),
-                _ => return Err("the arguments of a call are no tuple".into()),
-            },
-            _ => return Err("the arguments of a call are no tuple".into()),
+        let Some(Object::Tuple(values)) = self.object(arguments) else {
+            return Err("the arguments of a call are no tuple".into());
         };
         match function {
-            Value::Global(Global::OrderedDict) if arguments.is_empty() => self.push(Object::Dict(Vec::new())),
+            Value::Global(Global::OrderedDict) if values.is_empty() => self.push(Object::Dict(Vec::new())),
             Value::Global(Global::RebuildTensor) => self.push(Object::Tensor(arguments)),
             Value::Global(Global::RebuildParameter) => {
-                let tensor = arguments.first().copied();
-                let is_tensor = |value: &Value| match value {
-                    Value::Object(index) => matches!(self.objects[*index], Object::Tensor(_)),
-                    _ => false,
-                };
+                let tensor = values.first().copied();
+                let is_tensor = |value: &Value| matches!(self.object(*value), Some(Object::Tensor(_)));
                 let tensor = tensor
                     .filter(is_tensor)
                     .ok_or("a parameter is made of what is no tensor")?;
@@ -362,14 +353,18 @@ impl Machine<'_> {
     /// Attributes of a dictionary, as `state_dict()` gives its own: versions of modules, which say nothing here.
     fn build(&mut self) -> Result<(), String> {
         let attributes = self.pop()?;
-        let dictionary = |value: Value| match value {
-            Value::Object(index) => matches!(self.objects[index], Object::Dict(_)),
-            _ => false,
-        };
+        let dictionary = |value: Value| matches!(self.object(value), Some(Object::Dict(_)));
         let target = *self.stack.last().ok_or("attributes of nothing")?;
         match dictionary(attributes) && dictionary(target) {
             true => Ok(()),
             false => Err("attributes are given to what is no dictionary".into()),
+        }
+    }
+
+    fn object(&self, value: Value) -> Option<&Object> {
+        match value {
+            Value::Object(index) => self.objects.get(index),
+            _ => None,
         }
     }
 
@@ -481,7 +476,7 @@ fn instruction(code: u8) -> String {
 }
 
 /// Of a text that may be of any length and hold anything, as much as a message needs.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     let clean = text.chars().take(80).flat_map(char::escape_debug).collect();
     match text.chars().count() > 80 {
         true => format!("{clean}..."),

@@ -9,13 +9,13 @@
 
 use super::archive::{Archive, Place};
 use super::foreign::{Element, ForeignFile, ForeignTensor, MOST_DIMENSIONS};
-use super::pickle::{self, Global, Object, Unpickled, Value};
+use super::pickle::{self, Global, Object, Unpickled, Value, shortened};
 use crate::error::CheckpointError;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The longest pickle that is read, bytes. That of a state dict has a few hundred.
-const LONGEST_PICKLE: u64 = 4 << 20;
+const LONGEST_PICKLE: u64 = 1 << 20;
 
 /// The keys under which training scripts keep the state dict among other things, the likeliest first.
 const NESTED: [&str; 3] = ["model", "model_state_dict", "state_dict"];
@@ -35,6 +35,7 @@ pub(super) fn open(path: &Path, archive: Archive) -> Result<ForeignFile, Checkpo
             )));
         }
     }
+    // Older files have no such entry: little-endian machines wrote them.
     let pickle = pickle::read(&archive.bytes("data.pkl", LONGEST_PICKLE)?).map_err(corrupt)?;
     let mut notes = Vec::new();
     let tensors = State {
@@ -46,7 +47,7 @@ pub(super) fn open(path: &Path, archive: Archive) -> Result<ForeignFile, Checkpo
     .tensors(&mut notes)?;
     Ok(ForeignFile {
         path: path.to_path_buf(),
-        file: archive.file,
+        source: archive.source,
         tensors,
         metadata: BTreeMap::new(),
         notes,
@@ -73,8 +74,15 @@ impl<'a> State<'a> {
     ) -> Result<BTreeMap<String, ForeignTensor>, CheckpointError> {
         let mut tensors = BTreeMap::new();
         for (name, value) in self.state_dict(notes)? {
-            let Some(Object::Tensor(arguments)) = self.pickle.object(value) else {
-                return Err(self.corrupt(format!("its `{name}` is no tensor")));
+            if name.contains(char::is_control) {
+                return Err(self.corrupt(format!("the name {name:?} is not a plain one")));
+            }
+            let arguments = match self.pickle.object(value) {
+                Some(Object::Tensor(arguments)) => self.pickle.object(*arguments),
+                _ => None,
+            };
+            let Some(Object::Tuple(arguments)) = arguments else {
+                return Err(self.corrupt(format!("its `{}` is no tensor", shortened(name))));
             };
             let tensor = self.tensor(name, arguments)?;
             if tensors.insert(name.to_string(), tensor).is_some() {
@@ -94,10 +102,11 @@ impl<'a> State<'a> {
             return Ok(outer);
         };
         notes.push(format!("the weights are those under `{key}`"));
-        let beside: Vec<&str> = outer
+        let beside: Vec<String> = outer
             .iter()
-            .map(|(name, _)| *name)
-            .filter(|name| *name != key)
+            .filter(|(name, _)| *name != key)
+            .map(|(name, _)| shortened(name))
+            .take(9)
             .collect();
         if !beside.is_empty() {
             notes.push(format!("beside them, not read: {}", beside.join(", ")));

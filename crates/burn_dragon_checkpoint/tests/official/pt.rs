@@ -1,8 +1,7 @@
 //! Writes what `torch.save` writes, and what it never would: a pickle, instruction by instruction, in a zip.
 
 use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::official::{Imported, OfficialConfig, read_torch};
-use std::io::Write;
+use burn_dragon_checkpoint::official::{ForeignFile, Imported, OfficialConfig};
 use std::path::Path;
 
 /// A state dict's pickle.
@@ -238,10 +237,8 @@ pub(crate) fn sound() -> Vec<u8> {
 
 /// A `.pt` file of these bytes, imported with [`CONFIG`].
 pub(crate) fn import(bytes: &[u8]) -> Result<Imported, CheckpointError> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("weights.pt");
-    std::fs::File::create(&path).unwrap().write_all(bytes).unwrap();
-    read_torch(&path, Some(&config(folder.path())))
+    let config = OfficialConfig::parse(Path::new("config.json"), CONFIG).unwrap();
+    ForeignFile::torch_bytes(bytes.to_vec(), Path::new("weights.pt"))?.model(Some(&config))
 }
 
 pub(crate) fn config(folder: &Path) -> OfficialConfig {

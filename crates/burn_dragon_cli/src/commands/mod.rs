@@ -2,15 +2,19 @@
 
 pub mod bench;
 pub mod chat;
+pub mod convert;
+pub mod diff;
 pub mod eval;
 pub mod export;
 pub mod forward;
 pub mod generate;
 pub mod infer;
 pub mod info;
+pub mod inspect;
 mod memory;
 pub mod state;
 pub mod train;
+pub mod verify;
 
 use anyhow::Context;
 use burn_dragon::api::checkpoint::ModelPath;

@@ -14,6 +14,7 @@ macro_rules! attacks {
         }
 
         mod made {
+            #[allow(unused_imports, reason = "some need no more than bytes")]
             use super::*;
 
             $(pub(super) fn $class() -> crate::attack::Attack {

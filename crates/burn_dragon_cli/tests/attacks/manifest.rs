@@ -47,15 +47,15 @@ attacks! { Manifest, "json":
     not_json: "expected value" = "step 1";
     not_utf8: "not UTF-8" = b"{\"format\": \"\xff\"}";
     nested_deeply: "invalid type" = "[".repeat(3000);
-    nested_deeply_inside: "recursion limit" = format!("{{\"files\":{{\"a\":{}", "{\"size\":".repeat(3000));
+    nested_deeply_inside: "invalid type: map" = format!("{{\"files\":{{\"a\":{}", "{\"size\":".repeat(3000));
     longer_than_the_limit: "at most 1048576" = " ".repeat((1 << 20) + 1);
     of_another_format: "its format is `burn_dragon.checkpoint/9`" = replaced(&sound(), "checkpoint/1", "checkpoint/9");
     of_another_step: "step 2" = sealed(&replaced(&unsealed(), "\"step\": 1", "\"step\": 2"));
-    of_a_step_beyond_counting: "out of range" = replaced(&sound(), "\"step\": 1", "\"step\": 1e300");
+    of_a_step_beyond_counting: "expected u64" = replaced(&sound(), "\"step\": 1", "\"step\": 1e300");
     of_a_negative_step: "invalid value" = replaced(&sound(), "\"step\": 1", "\"step\": -1");
     with_an_unknown_key: "unknown field" = replaced(&sound(), "\"step\"", "\"run\": \"me\", \"step\"");
     with_a_key_twice: "duplicate field" = replaced(&sound(), "\"step\"", "\"step\": 1, \"step\"");
-    with_a_file_twice: "sha256 of its text" = {
+    with_a_file_twice: "another hand" = {
         let model = r#""model.bpk": {"size": 7, "sha256": ""}, "model.bpk""#;
         replaced(&sound(), "\"model.bpk\"", model)
     };
@@ -70,7 +70,7 @@ attacks! { Manifest, "json":
     hash_of_a_file_missing: "missing field `sha256`" = {
         replaced(&sound(), &format!(",\n      \"sha256\": \"{}\"", hash()), "")
     };
-    hash_of_a_file_empty: "its manifest says ;" = listing(&[("model.bpk", MODEL.len() as u64, "")]);
+    hash_of_a_file_empty: "its manifest says " = listing(&[("model.bpk", MODEL.len() as u64, "")]);
     hash_of_a_file_wrong: "its manifest says 0000" = listing(&[("model.bpk", MODEL.len() as u64, &"0".repeat(64))]);
     hash_of_a_file_in_capitals: "its manifest says" = listing(&[("model.bpk", MODEL.len() as u64, &hash().to_uppercase())]);
     size_of_a_file_wrong: "its manifest says 8" = listing(&[("model.bpk", 8, &hash())]);

@@ -4,7 +4,7 @@ attacks! { Tokenizer, "json":
     empty: "EOF" = "";
     not_json: "expected" = "byte";
     not_utf8: "tokenizer" = b"{\"type\":\"\xff\"}";
-    nested_deeply: "recursion limit" = "{\"type\":".repeat(3000);
+    nested_deeply: "invalid type: map" = "{\"type\":".repeat(3000);
     of_an_unknown_type: "wordpiece" = r#"{"type":"wordpiece"}"#;
     with_an_unknown_key: "unknown field" = r#"{"type":"byte","run":"me"}"#;
     with_a_key_twice: "duplicate field" = r#"{"type":"ids","vocab_size":1,"vocab_size":2}"#;

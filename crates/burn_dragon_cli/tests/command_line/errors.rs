@@ -313,7 +313,7 @@ fn weights_that_are_not_numbers_are_noticed() {
 
 /// Official weights of one level, width 4, one head, eight neurons and four tokens, all zero but for one edit.
 fn write_official(place: &Place, edit: impl Fn(&mut Vec<(&'static str, Vec<usize>, f32)>)) {
-    let meta = r#"{"n_layer":1,"n_embd":4,"n_head":1,"mlp_internal_dim_multiplier":2,"vocab_size":4}"#;
+    let meta = r#"{"n_layer":1,"n_embd":4,"n_head":1,"mlp_internal_dim_multiplier":2,"vocab_size":4,"rope_theta":65536}"#;
     place.write("meta.json", meta);
     let mut tensors = vec![
         ("embed.weight", vec![4, 4], 0.0),
@@ -382,7 +382,10 @@ fn an_output_folder_that_is_a_file_is_named() {
 fn help_and_version_are_no_errors() {
     let place = Place::new();
     let help = place.dragon(&["--help"]).done();
-    for verb in ["train", "eval", "generate", "chat", "state", "forward", "info"] {
+    for verb in [
+        "train", "eval", "generate", "chat", "state", "forward", "info", "convert", "inspect", "verify",
+        "diff",
+    ] {
         assert!(help.stdout.contains(verb), "{}", help.stdout);
     }
     let version = place.dragon(&["--version"]).done();

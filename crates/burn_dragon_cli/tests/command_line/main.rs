@@ -7,6 +7,7 @@ mod chat;
 mod errors;
 mod eval;
 mod export;
+mod files;
 mod forward;
 mod generate;
 mod infer;

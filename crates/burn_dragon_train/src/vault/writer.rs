@@ -174,3 +174,150 @@ fn panicked(checkpoints: &Checkpoints, panic: &(dyn Any + Send)) -> CheckpointEr
     let text = format!("a save panicked: {}", text.unwrap_or_default());
     CheckpointError::io("write", checkpoints.root())(std::io::Error::other(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_dragon_checkpoint::disk::{Disk, DiskFile, Os};
+    use burn_dragon_checkpoint::faulty::{Fault, Faulty};
+    use burn_dragon_checkpoint::folder::{CheckpointFolder, Content};
+    use std::io;
+    use std::path::Path;
+    use std::thread::{sleep, spawn};
+    use std::time::Duration;
+
+    /// A disk that makes no folder until it may, and says when it was asked to.
+    #[derive(Clone, Debug, Default)]
+    struct Gate(Arc<(Mutex<(u32, bool)>, Condvar)>);
+
+    impl Gate {
+        fn open(&self) {
+            self.0.0.lock().unwrap().1 = true;
+            self.0.1.notify_all();
+        }
+
+        fn until_asked(&self) {
+            let asked = self.0.0.lock().unwrap();
+            drop(self.0.1.wait_while(asked, |(asked, _)| *asked == 0).unwrap());
+        }
+    }
+
+    impl Disk for Gate {
+        fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+            Os.create_dir_all(path)
+        }
+        fn create_dir(&self, path: &Path) -> io::Result<()> {
+            let mut state = self.0.0.lock().unwrap();
+            state.0 += 1;
+            self.0.1.notify_all();
+            drop(self.0.1.wait_while(state, |(_, open)| !*open).unwrap());
+            Os.create_dir(path)
+        }
+        fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+            Os.create(path)
+        }
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            Os.rename(from, to)
+        }
+        fn remove_file(&self, path: &Path) -> io::Result<()> {
+            Os.remove_file(path)
+        }
+        fn remove_dir_all(&self, _: &Path) -> io::Result<()> {
+            panic!("nothing is to be removed")
+        }
+        fn sync_dir(&self, path: &Path) -> io::Result<()> {
+            Os.sync_dir(path)
+        }
+    }
+
+    fn job(step: u64, best: bool) -> Job {
+        let files = [("model.bpk".to_string(), Content::Text(format!("model {step}")))];
+        let snapshot = Snapshot {
+            step,
+            files: files.into(),
+            ..Snapshot::default()
+        };
+        Job { snapshot, best }
+    }
+
+    fn steps(root: &Path) -> Vec<u64> {
+        let all = Checkpoints::new(root).all();
+        all.iter().map(CheckpointFolder::step).collect()
+    }
+
+    fn writer(root: &Path, disk: impl Disk + 'static, keep: usize) -> Writer {
+        Writer::new(Checkpoints::on(Arc::new(disk), root), keep).unwrap()
+    }
+
+    #[test]
+    fn a_newer_one_takes_the_place_of_one_that_waits_unless_that_is_a_best_one() {
+        let (root, gate) = (tempfile::tempdir().unwrap(), Gate::default());
+        let writer = writer(root.path(), gate.clone(), 9);
+        writer.submit(job(1, false));
+        gate.until_asked(); // it is being written, and stays so
+        writer.submit(job(2, true));
+        writer.submit(job(3, false));
+        writer.submit(job(4, false));
+        assert!(steps(root.path()).is_empty());
+        gate.open();
+        writer.wait().unwrap();
+        assert_eq!(steps(root.path()), [1, 2, 4]);
+        assert_eq!(writer.written().0, 3);
+        let pointed = |pointer| Checkpoints::new(root.path()).pointed(pointer).unwrap().step();
+        assert_eq!((pointed(Pointer::Last), pointed(Pointer::Best)), (4, 2));
+    }
+
+    #[test]
+    fn where_only_best_ones_wait_another_waits_for_its_turn() {
+        let (root, gate) = (tempfile::tempdir().unwrap(), Gate::default());
+        let writer = writer(root.path(), gate.clone(), 9);
+        writer.submit(job(1, true));
+        gate.until_asked();
+        writer.submit(job(2, true));
+        writer.submit(job(3, true));
+        let opener = spawn(move || {
+            sleep(Duration::from_millis(50));
+            gate.open();
+        });
+        writer.submit(job(4, true));
+        assert!(steps(root.path()).contains(&1), "it waited for the first");
+        writer.wait().unwrap();
+        assert_eq!(steps(root.path()), [1, 2, 3, 4]);
+        opener.join().unwrap();
+    }
+
+    #[test]
+    fn an_error_is_told_once_and_the_next_save_may_succeed() {
+        let root = tempfile::tempdir().unwrap();
+        let writer = writer(root.path(), Faulty::new(Fault::NoSpace, 1, false), 2);
+        writer.submit(job(1, false));
+        let error = writer.wait().unwrap_err();
+        assert!(matches!(error, TrainError::Checkpoint(_)), "{error}");
+        writer.check().unwrap();
+        writer.submit(job(2, false));
+        writer.wait().unwrap();
+        assert_eq!(steps(root.path()), [2]);
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_nobody_waits_forever() {
+        let (root, gate) = (tempfile::tempdir().unwrap(), Gate::default());
+        gate.open();
+        let writer = writer(root.path(), gate, 1);
+        writer.submit(job(1, false));
+        writer.wait().unwrap();
+        writer.submit(job(2, false)); // the first one is to be removed then
+        let error = writer.wait().unwrap_err().to_string();
+        assert!(error.contains("nothing is to be removed"), "{error}");
+    }
+
+    #[test]
+    fn a_writer_that_is_dropped_finishes_what_it_was_given() {
+        let root = tempfile::tempdir().unwrap();
+        let writer = writer(root.path(), Os, 9);
+        writer.submit(job(1, true));
+        writer.submit(job(2, false));
+        drop(writer);
+        assert_eq!(steps(root.path()), [1, 2]);
+    }
+}

@@ -1,0 +1,207 @@
+//! Checks of checkpoints, and of a run with all of them.
+
+use super::{Verdict, Verifier};
+use crate::error::CheckpointError;
+use crate::folder::{CheckpointFolder, Checkpoints, Pointer};
+use crate::hash::sha256;
+use crate::model::{ModelFile, expected_tensors};
+use crate::plain;
+use crate::tensors::TensorFile;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Bytes beyond which a text of a run is not read.
+const LONGEST_TEXT: u64 = 1 << 24;
+
+impl Verifier<'_> {
+    pub(super) fn folder(&mut self, path: &Path) -> Result<(), CheckpointError> {
+        if let Ok(folder) = CheckpointFolder::open(path) {
+            self.checkpoint(&folder);
+            return Ok(());
+        }
+        let inner = path.join("checkpoint");
+        let (root, run) = match inner.is_dir() {
+            true => (inner, Some(path)),
+            false => (path.to_path_buf(), None),
+        };
+        let checkpoints = Checkpoints::new(&root);
+        let all = checkpoints.all();
+        if all.is_empty() && run.is_none() {
+            let (path, reason) = (
+                path.to_path_buf(),
+                "the folder is neither a run nor a checkpoint".into(),
+            );
+            return Err(CheckpointError::NoModel { path, reason });
+        }
+        let found = match all.len() {
+            0 => Err("there is none yet"),
+            count => Ok(format!("{count}")),
+        };
+        self.note(&root, "checkpoints", found);
+        for folder in &all {
+            self.checkpoint(folder);
+        }
+        self.pointers(&checkpoints);
+        self.leftovers(&root);
+        if let (Some(run), Some(newest)) = (run, all.last()) {
+            self.configuration(run, newest);
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, folder: &CheckpointFolder) {
+        let manifest = folder.manifest();
+        let found = folder.verify().and_then(|()| {
+            let files = folder.manifest()?.files.len();
+            Ok(format!(
+                "{files} files, each with the size and the sha256 that it lists, and no others"
+            ))
+        });
+        self.note(folder.path(), "manifest", found);
+        let Ok(manifest) = manifest else { return };
+        let path = |name: &str| folder.path().join(name);
+        let has = |name: &str| manifest.files.contains_key(name);
+        let model = match has("model.bpk") {
+            true => self.pack(&path("model.bpk")),
+            false => {
+                self.say(
+                    &path("model.bpk"),
+                    "container",
+                    Verdict::Failed,
+                    "the checkpoint has no model",
+                );
+                None
+            }
+        };
+        if let Some(model) = &model {
+            self.is_of_step(folder, "model.bpk", Ok(model.info.step));
+        }
+        for name in ["optimizer.bpk", "streams.bpk"] {
+            match (has(name), &model) {
+                (true, Some(model)) => self.beside_model(&path(name), model),
+                (true, None) => drop(self.pack(&path(name))),
+                (false, _) if name == "optimizer.bpk" => {
+                    self.say(
+                        &path(name),
+                        "container",
+                        Verdict::Warning,
+                        "none: a run cannot go on from here",
+                    );
+                }
+                (false, _) => {}
+            }
+        }
+        if has("trainer.json") {
+            let text = plain::read_text_inside(&path("trainer.json"), LONGEST_TEXT)
+                .map_err(|error| error.to_string());
+            let value =
+                text.and_then(|text| serde_json::from_str::<Value>(&text).map_err(|error| error.to_string()));
+            let step = value.and_then(|value| value["step"].as_u64().ok_or("it has no `step`".into()));
+            self.is_of_step(folder, "trainer.json", step);
+        }
+    }
+
+    fn is_of_step(&mut self, folder: &CheckpointFolder, name: &str, step: Result<u64, String>) {
+        let found = step.and_then(|step| match step == folder.step() {
+            true => Ok(format!("{step}, as the folder says")),
+            false => Err(format!(
+                "it is of step {step}, the folder of step {}",
+                folder.step()
+            )),
+        });
+        self.note(&folder.path().join(name), "step", found);
+    }
+
+    /// Tensors that have the shapes of the model they lie beside: the moments of each weight, the memories of each level.
+    fn beside_model(&mut self, path: &Path, model: &ModelFile) {
+        let Ok(file) = TensorFile::read(path) else {
+            self.pack(path);
+            return;
+        };
+        let (config, lanes) = (
+            &model.config,
+            file.tensors.values().next().map(|rho| rho.shape()[0]),
+        );
+        let expected: BTreeMap<String, Vec<usize>> = match file.metadata.get("format").map(String::as_str) {
+            Some("burn_dragon.adamw/1") => expected_tensors(config)
+                .into_iter()
+                .flat_map(|(name, shape)| {
+                    ["first", "second"].map(|which| (format!("{name}.{which}"), shape.clone()))
+                })
+                .collect(),
+            Some("burn_dragon.streams/1") => {
+                let shape = [config.n_heads, config.neurons_per_head(), config.d_model];
+                let shape: Vec<usize> = lanes.into_iter().chain(shape).collect();
+                (0..config.n_levels)
+                    .map(|level| (format!("rho.{level}"), shape.clone()))
+                    .collect()
+            }
+            _ => {
+                self.pack(path);
+                return;
+            }
+        };
+        self.pack(path);
+        self.shapes(path, &expected, &file.tensors);
+    }
+
+    fn pointers(&mut self, checkpoints: &Checkpoints) {
+        for (pointer, name) in [(Pointer::Last, "last"), (Pointer::Best, "best")] {
+            let path = checkpoints.root().join(name);
+            match (checkpoints.pointed(pointer), path.exists()) {
+                (Some(folder), _) => {
+                    self.say(&path, "pointer", Verdict::Ok, format!("step {}", folder.step()))
+                }
+                (None, true) => self.say(
+                    &path,
+                    "pointer",
+                    Verdict::Failed,
+                    "it names no checkpoint that is there",
+                ),
+                (None, false) if pointer == Pointer::Last => {
+                    self.say(&path, "pointer", Verdict::Warning, "none: the newest is taken");
+                }
+                (None, false) => {}
+            }
+        }
+    }
+
+    /// What a killed process left.
+    fn leftovers(&mut self, root: &Path) {
+        let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.sort();
+        for name in names {
+            let text = name.to_string_lossy();
+            if text.ends_with(".tmp") || text.ends_with(".aside") {
+                let words =
+                    "left by a process that was killed while it saved; the next --resume takes it away";
+                self.say(&root.join(&name), "leftover", Verdict::Warning, words);
+            }
+        }
+    }
+
+    /// The configuration that the newest checkpoint was trained with, against the run's.
+    fn configuration(&mut self, run: &Path, newest: &CheckpointFolder) {
+        let path = run.join("config.toml");
+        let Some(expected) = newest.manifest().ok().and_then(|manifest| manifest.config_sha256) else {
+            return;
+        };
+        match plain::read(&path, LONGEST_TEXT) {
+            Ok(bytes) if sha256(&bytes) == expected => {
+                self.say(
+                    &path,
+                    "configuration",
+                    Verdict::Ok,
+                    "the one that the newest checkpoint was trained with",
+                );
+            }
+            Ok(_) => {
+                let words = "it is not the one that the newest checkpoint was trained with";
+                self.say(&path, "configuration", Verdict::Warning, words);
+            }
+            Err(error) => self.say(&path, "configuration", Verdict::Warning, error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What was typed after `dragon convert`, `dragon inspect`, `dragon verify` and `dragon diff`.
+
+use clap::Args as ClapArgs;
+use std::path::PathBuf;
+
+/// `dragon convert`.
+#[derive(Debug, ClapArgs)]
+pub struct ConvertArgs {
+    /// A run, a checkpoint, a .bpk or its .parts.json, .safetensors, or a .pt
+    #[arg(value_name = "A")]
+    pub from: PathBuf,
+    /// The file to write: a .bpk, or official weights as .safetensors
+    #[arg(value_name = "B")]
+    pub to: PathBuf,
+    /// The configuration of official weights (JSON with n_layer, n_embd, n_head, ...)
+    #[arg(long, value_name = "FILE.json")]
+    pub model_config: Option<PathBuf>,
+    /// The checkpoint of this step, where A is a run; else the newest
+    #[arg(long, value_name = "N")]
+    pub step: Option<u64>,
+    /// The checkpoint with the lowest validation loss, where A is a run
+    #[arg(long, conflicts_with = "step")]
+    pub best: bool,
+    /// Take the place of B
+    #[arg(long)]
+    pub force: bool,
+    /// Print one JSON object as the last line of standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `dragon inspect`.
+#[derive(Debug, ClapArgs)]
+pub struct InspectArgs {
+    /// A model, a memory, official weights (.safetensors or .pt), a .parts.json, a checkpoint, or a run
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// Print one JSON object as the last line of standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `dragon verify`.
+#[derive(Debug, ClapArgs)]
+pub struct VerifyArgs {
+    /// A run with all its checkpoints, a checkpoint, a .bpk, a .parts.json, a .state, or .safetensors
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// Run each model on some tokens, and see that what comes out is finite
+    #[arg(long)]
+    pub deep: bool,
+    /// Take what is odd for wrong
+    #[arg(long)]
+    pub strict: bool,
+    /// The configuration of official .safetensors (JSON with n_layer, n_embd, n_head, ...)
+    #[arg(long, value_name = "FILE.json")]
+    pub model_config: Option<PathBuf>,
+    /// Print one JSON object as the last line of standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `dragon diff`.
+#[derive(Debug, ClapArgs)]
+pub struct DiffArgs {
+    /// A model
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+    /// Another model
+    #[arg(value_name = "B")]
+    pub b: PathBuf,
+    /// The configuration of official .safetensors, for whichever of the two needs one
+    #[arg(long, value_name = "FILE.json")]
+    pub model_config: Option<PathBuf>,
+    /// Print one JSON object as the last line of standard output
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,116 @@
+//! `dragon convert`: any file of a model to a `.bpk` or to official `.safetensors`.
+
+use super::print_json;
+use crate::args::ConvertArgs;
+use crate::exit::{BadInput, Usage};
+use anyhow::Context;
+use burn_dragon::api::checkpoint::{
+    CheckpointError, ModelFile, ModelPath, OfficialConfig, Which, is_torch, read_safetensors, read_torch,
+    write_safetensors,
+};
+use serde_json::json;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// What B can be.
+#[derive(Clone, Copy)]
+enum Form {
+    Burnpack,
+    Safetensors,
+}
+
+impl Form {
+    fn of(path: &Path) -> Result<Self, Usage> {
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("bpk") => Ok(Self::Burnpack),
+            Some("safetensors") => Ok(Self::Safetensors),
+            _ => Err(Usage(format!(
+                "{}: its ending says what is written; use .bpk or .safetensors",
+                path.display()
+            ))),
+        }
+    }
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// If A cannot be read, B is there already, or B cannot be written.
+pub fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
+    let form = Form::of(&args.to)?;
+    if args.to.exists() && !args.force {
+        let reason = "it is there already; overwrite it with --force".to_string();
+        let path = args.to.clone();
+        return Err(CheckpointError::Refused { path, reason }.into());
+    }
+    let (model, mut notes) = read(args)?;
+    let (hash, step) = (model.hash(), model.info.step);
+    let parameters = model.config.cost().parameters();
+    match form {
+        Form::Burnpack => model.write(&args.to)?,
+        Form::Safetensors => notes.extend(write_safetensors(&model, &args.to)?),
+    }
+    let bytes = std::fs::metadata(&args.to)
+        .with_context(|| format!("cannot read {}", args.to.display()))?
+        .len();
+    for note in &notes {
+        eprintln!("note: {note}");
+    }
+    show!(
+        "{}: step {step}, {parameters} parameters, {bytes} bytes",
+        args.to.display()
+    );
+    if args.json {
+        print_json(&json!({
+            "from": args.from,
+            "file": args.to,
+            "bytes": bytes,
+            "model": hash,
+            "step": step,
+            "parameters": parameters,
+            "notes": notes,
+        }))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The model in A, and what was passed over or assumed. Here alone a pickle is read.
+fn read(args: &ConvertArgs) -> anyhow::Result<(ModelFile, Vec<String>)> {
+    let config = args
+        .model_config
+        .as_deref()
+        .map(OfficialConfig::read)
+        .transpose()?;
+    if args.from.is_file() && is_torch(&args.from) {
+        let imported = read_torch(&args.from, config.as_ref())?;
+        return Ok((imported.model, imported.notes));
+    }
+    if args
+        .from
+        .extension()
+        .is_some_and(|ending| ending == "safetensors")
+        && args.from.is_file()
+    {
+        let imported = read_safetensors(&args.from, config.as_ref())?;
+        return Ok((imported.model, imported.notes));
+    }
+    let which = match (args.step, args.best) {
+        (Some(step), _) => Which::Step(step),
+        (None, true) => Which::Best,
+        (None, false) => Which::Last,
+    };
+    let path = ModelPath {
+        path: args.from.clone(),
+        which,
+        official_config: args.model_config.clone(),
+    };
+    let loaded = path.load()?;
+    match loaded.passed_over.first() {
+        // Who converts a model wants the one that was meant, or to say which.
+        Some(reason) => Err(BadInput(format!(
+            "the newest checkpoint is not sound: {reason}; choose one with --step"
+        ))
+        .into()),
+        None => Ok((loaded.model, Vec::new())),
+    }
+}

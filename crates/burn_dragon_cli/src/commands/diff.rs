@@ -1,0 +1,77 @@
+//! `dragon diff`: what differs between two models.
+
+use super::print_json;
+use crate::args::DiffArgs;
+use crate::exit::BadInput;
+use burn_dragon::api::checkpoint::{Change, ModelDiff, ModelFile, ModelPath, TensorDiff, diff};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Runs the verb: exit code 0 where the models are equal, 1 where they differ, as `diff` and `cmp` have it, so that a
+/// script can ask. (`dragon state diff` measures how far two memories are apart, which always differ, and ends with 0.)
+///
+/// # Errors
+/// If a model cannot be read.
+pub fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
+    let [(a, file_a), (b, file_b)] = [read(&args.a, args)?, read(&args.b, args)?];
+    let difference = diff(&a, &b);
+    if args.json {
+        let files = json!({ "a": file_a, "b": file_b });
+        print_json(&json!({ "files": files, "hashes": [a.hash(), b.hash()], "difference": difference }))?;
+    } else {
+        show(&difference, [&file_a, &file_b]);
+    }
+    Ok(ExitCode::from(u8::from(!difference.equal)))
+}
+
+fn read(path: &Path, args: &DiffArgs) -> anyhow::Result<(ModelFile, PathBuf)> {
+    let loaded = ModelPath {
+        official_config: args.model_config.clone(),
+        ..ModelPath::new(path)
+    }
+    .load()?;
+    match loaded.passed_over.first() {
+        Some(reason) => Err(BadInput(format!("the newest checkpoint is not sound: {reason}")).into()),
+        None => Ok((loaded.model, loaded.file)),
+    }
+}
+
+fn show(difference: &ModelDiff, [a, b]: [&Path; 2]) {
+    show!("A {}\nB {}", a.display(), b.display());
+    for (what, keys) in [
+        ("configuration", &difference.config),
+        ("origin", &difference.info),
+    ] {
+        if keys.is_empty() {
+            show!("{what:13}  the same");
+        }
+        for key in keys {
+            show!("{what:13}  {}: {} and {}", key.key, key.a, key.b);
+        }
+    }
+    let tokenizer = if difference.same_tokenizer {
+        "the same"
+    } else {
+        "different"
+    };
+    show!("tokenizer      {tokenizer}");
+    for TensorDiff { name, change } in &difference.tensors {
+        let words = match change {
+            Change::Equal => "the same".to_string(),
+            Change::OnlyInA => "only in A".to_string(),
+            Change::OnlyInB => "only in B".to_string(),
+            Change::Shape { a, b } => format!("{a:?} and {b:?}"),
+            Change::Values {
+                differing,
+                entries,
+                max_abs,
+                relative,
+            } => format!(
+                "{differing} of {entries} values differ, by {max_abs:.3e} at most, {relative:.3e} of its norm"
+            ),
+        };
+        show!("{name:13}  {words}");
+    }
+    show!("{}", if difference.equal { "equal" } else { "different" });
+}
