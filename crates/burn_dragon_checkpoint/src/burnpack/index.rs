@@ -1,12 +1,9 @@
 //! The index: what a container says it holds, before it is believed.
 
 use super::{ALIGNMENT, MAX_AXES, MAX_NAME, MAX_TENSORS, MAX_TEXTS, PackError, malformed};
+use crate::bounded::{List, Unique};
 use burn::tensor::DType;
-use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// A tensor as the index describes it.
@@ -42,7 +39,7 @@ pub(super) struct Index {
 #[serde(deny_unknown_fields)]
 pub(super) struct Descriptor {
     pub dtype: DType,
-    pub shape: Axes,
+    pub shape: List<u64, MAX_AXES>,
     pub data_offsets: (u64, u64),
     /// Burn writes one where a module is saved; nothing here needs it.
     #[serde(default, skip_serializing)]
@@ -91,7 +88,7 @@ fn entry((name, descriptor): (String, Descriptor)) -> Result<Entry, PackError> {
     }
     let Descriptor {
         dtype,
-        shape: Axes(shape),
+        shape: List(shape),
         data_offsets: (start, end),
         ..
     } = descriptor;
@@ -135,72 +132,4 @@ fn is_plain(dtype: DType) -> bool {
 /// The next place that data may begin at.
 pub(super) fn aligned(end: u64) -> Option<u64> {
     end.checked_next_multiple_of(ALIGNMENT)
-}
-
-/// A shape. A list says how long it is before it comes, and is not believed.
-#[derive(Serialize)]
-#[serde(transparent)]
-pub(super) struct Axes(pub Vec<u64>);
-
-impl<'de> Deserialize<'de> for Axes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(AxesVisitor)
-    }
-}
-
-struct AxesVisitor;
-
-impl<'de> Visitor<'de> for AxesVisitor {
-    type Value = Axes;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a shape of at most {MAX_AXES} axes")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut sizes = Vec::new();
-        while let Some(size) = list.next_element()? {
-            if sizes.len() == MAX_AXES {
-                return Err(A::Error::custom(format!("a shape has more than {MAX_AXES} axes")));
-            }
-            sizes.push(size);
-        }
-        Ok(Axes(sizes))
-    }
-}
-
-/// A map whose keys are unique, and at most so many: a second value of a key is refused, not taken instead of the first.
-#[derive(Serialize)]
-#[serde(transparent)]
-pub(super) struct Unique<V, const MOST: usize>(pub BTreeMap<String, V>);
-
-impl<'de, V: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Unique<V, MOST> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(UniqueVisitor(PhantomData))
-    }
-}
-
-struct UniqueVisitor<V, const MOST: usize>(PhantomData<V>);
-
-impl<'de, V: Deserialize<'de>, const MOST: usize> Visitor<'de> for UniqueVisitor<V, MOST> {
-    type Value = Unique<V, MOST>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a map of at most {MOST} unique names")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut values = BTreeMap::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if values.len() == MOST {
-                return Err(A::Error::custom(format!("a map holds more than {MOST} names")));
-            }
-            if values.contains_key(&key) {
-                let start: String = key.chars().take(80).collect();
-                return Err(A::Error::custom(format!("`{start}` is there twice")));
-            }
-            values.insert(key, map.next_value()?);
-        }
-        Ok(Unique(values))
-    }
 }
