@@ -26,14 +26,32 @@ impl Attack {
             let start = Instant::now();
             let refusal = self.door.open(&path).expect_err("it was taken");
             let time = start.elapsed();
-            assert!(refusal.said.contains(self.says), "`{}` is not in: {}", self.says, refusal.said);
+            assert!(
+                refusal.said.contains(self.says),
+                "`{}` is not in: {}",
+                self.says,
+                refusal.said
+            );
             assert!(refusal.bad_input, "not called bad input: {}", refusal.said);
-            assert!(refusal.said.len() < 2000, "{} characters are too many", refusal.said.len());
-            assert!(!refusal.said.contains(|c: char| c.is_control() && c != '\n'), "{:?}", refusal.said);
+            assert!(
+                refusal.said.len() < 2000,
+                "{} characters are too many",
+                refusal.said.len()
+            );
+            assert!(
+                !refusal.said.contains(|c: char| c.is_control() && c != '\n'),
+                "{:?}",
+                refusal.said
+            );
             time
         });
         let time = times.into_iter().min().unwrap(); // others run at the same time
-        println!("{:?}/{}: {} bytes refused in {time:?}", self.door, self.class, self.bytes.len());
+        println!(
+            "{:?}/{}: {} bytes refused in {time:?}",
+            self.door,
+            self.class,
+            self.bytes.len()
+        );
         assert!(time < LONGEST, "refused after {time:?}");
         assert_eq!(listing(folder.path()), before, "something was written");
     }

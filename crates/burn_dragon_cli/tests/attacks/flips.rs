@@ -30,7 +30,10 @@ enum Bits {
 fn count<T: PartialEq>(path: &Path, bits: Bits, open: impl Fn() -> Option<T>) -> Count {
     let whole = fs::read(path).unwrap();
     let sound = open().expect("it is sound");
-    let mut count = Count { bytes: whole.len(), ..Count::default() };
+    let mut count = Count {
+        bytes: whole.len(),
+        ..Count::default()
+    };
     let judge = |count: &mut Count, bytes: &[u8], what: &str| {
         fs::write(path, bytes).unwrap();
         match open() {
@@ -66,7 +69,12 @@ fn count<T: PartialEq>(path: &Path, bits: Bits, open: impl Fn() -> Option<T>) ->
 
 /// All of them were refused.
 fn all_refused(count: &Count) {
-    assert_eq!(count.refused, count.flips + count.cuts, "{} were harmless", count.harmless);
+    assert_eq!(
+        count.refused,
+        count.flips + count.cuts,
+        "{} were harmless",
+        count.harmless
+    );
 }
 
 type Loaded = (String, BTreeMap<String, Vec<u8>>);
@@ -74,7 +82,12 @@ type Loaded = (String, BTreeMap<String, Vec<u8>>);
 fn content(model: ModelFile) -> Loaded {
     let described = format!("{:?} {:?} {:?}", model.config, model.info, model.tokenizer);
     let tensors = model.tensors.iter();
-    (described, tensors.map(|(name, data)| (name.clone(), data.as_bytes().to_vec())).collect())
+    (
+        described,
+        tensors
+            .map(|(name, data)| (name.clone(), data.as_bytes().to_vec()))
+            .collect(),
+    )
 }
 
 #[test]
@@ -82,7 +95,9 @@ fn of_a_model() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.bpk");
     fs::write(&path, written(&sound_model())).unwrap();
-    all_refused(&count(&path, Bits::All, || ModelFile::read(&path).ok().map(content)));
+    all_refused(&count(&path, Bits::All, || {
+        ModelFile::read(&path).ok().map(content)
+    }));
 }
 
 #[test]
@@ -102,7 +117,10 @@ fn of_a_checkpoint() {
     let checkpoint = run(folder.path());
     let open = || {
         CheckpointFolder::open(checkpoint.path()).ok()?.verify().ok()?;
-        ModelPath::new(checkpoint.path()).load().ok().map(|loaded| content(loaded.model))
+        ModelPath::new(checkpoint.path())
+            .load()
+            .ok()
+            .map(|loaded| content(loaded.model))
     };
     for name in ["model.bpk", "optimizer.bpk", "trainer.json", "manifest.json"] {
         all_refused(&count(&checkpoint.path().join(name), Bits::One, open));
@@ -126,7 +144,12 @@ fn of_a_model_in_parts() {
 fn of_a_pointer() {
     let folder = tempfile::tempdir().unwrap();
     run(folder.path());
-    let open = || ModelPath::new(folder.path()).load().ok().map(|loaded| content(loaded.model));
+    let open = || {
+        ModelPath::new(folder.path())
+            .load()
+            .ok()
+            .map(|loaded| content(loaded.model))
+    };
     let count = count(&folder.path().join("checkpoint/last"), Bits::All, open);
     assert_eq!(count.harmless, count.flips + count.cuts);
 }

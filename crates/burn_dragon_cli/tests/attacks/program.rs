@@ -33,7 +33,10 @@ fn the_program_refuses_each_with_its_exit_code() {
                 continue;
             }
             let mut command = Command::new(env!("CARGO_BIN_EXE_dragon"));
-            command.args(&arguments).current_dir(folder.path()).stdin(Stdio::null());
+            command
+                .args(&arguments)
+                .current_dir(folder.path())
+                .stdin(Stdio::null());
             let output = command.output().unwrap();
             let errors = String::from_utf8_lossy(&output.stderr);
             let code = match door {
@@ -42,7 +45,10 @@ fn the_program_refuses_each_with_its_exit_code() {
             };
             let name = format!("{door:?}/{}", attack.class);
             assert_eq!(output.status.code(), Some(code), "{name}: {errors}");
-            assert!(errors.starts_with("error:") && !errors.contains("panicked"), "{name}: {errors}");
+            assert!(
+                errors.starts_with("error:") && !errors.contains("panicked"),
+                "{name}: {errors}"
+            );
             refused += 1;
         }
     }
