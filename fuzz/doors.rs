@@ -4,10 +4,10 @@
 //! mean what it says. Hashes are not asked for where they would keep everything out.
 
 use burn::tensor::Device;
+use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::bundle::PartsManifest;
 use burn_dragon_checkpoint::burnpack::{Contents, Reader};
 use burn_dragon_checkpoint::folder::Manifest;
-use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::model::{ModelFile, expected_tensors};
 use burn_dragon_checkpoint::official::{ForeignFile, OfficialConfig};
 use burn_dragon_checkpoint::state::StateFile;
@@ -55,7 +55,10 @@ fn same<T: Ord>(
 ) -> bool {
     a.len() == b.len()
         && a.iter().zip(b).all(|((a_name, a), (b_name, b))| {
-            a_name == b_name && a.shape() == b.shape() && a.dtype() == b.dtype() && a.as_bytes() == b.as_bytes()
+            a_name == b_name
+                && a.shape() == b.shape()
+                && a.dtype() == b.dtype()
+                && a.as_bytes() == b.as_bytes()
         })
 }
 
@@ -71,7 +74,9 @@ pub(crate) fn model(bytes: &[u8]) -> Result<(), String> {
     let model = ModelFile::from_tensor_file(unsealed(bytes)?, here());
     let model = model.map_err(|error| error.to_string())?;
     if model.config.n_neurons * model.config.n_levels < 1 << 12 {
-        model.into_dragon(here(), &Device::flex()).expect("a checked model is one");
+        model
+            .into_dragon(here(), &Device::flex())
+            .expect("a checked model is one");
     }
     Ok(())
 }
@@ -80,7 +85,10 @@ pub(crate) fn model(bytes: &[u8]) -> Result<(), String> {
 pub(crate) fn state(bytes: &[u8]) -> Result<(), String> {
     let state = StateFile::from_tensor_file(unsealed(bytes)?, here(), &Device::flex());
     let state = state.map_err(|error| error.to_string())?;
-    state.state.check(&state.config, state.state.lanes()).expect("a checked memory is one");
+    state
+        .state
+        .check(&state.config, state.state.lanes())
+        .expect("a checked memory is one");
     Ok(())
 }
 
@@ -107,13 +115,14 @@ fn foreign(file: Result<ForeignFile, CheckpointError>) -> Result<(), String> {
 }
 
 /// One level, width 4, one head, eight neurons, four tokens.
-const CONFIG: &str =
-    r#"{"n_layer":1,"n_embd":4,"n_head":1,"mlp_internal_dim_multiplier":2,"vocab_size":4,"rope_theta":65536}"#;
+const CONFIG: &str = r#"{"n_layer":1,"n_embd":4,"n_head":1,"mlp_internal_dim_multiplier":2,"vocab_size":4,"rope_theta":65536}"#;
 
 /// A checkpoint's manifest.
 pub(crate) fn manifest(bytes: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    Manifest::parse(text, here()).map(drop).map_err(|error| error.to_string())
+    Manifest::parse(text, here())
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 /// The manifest of a model in parts.
@@ -129,13 +138,22 @@ pub(crate) fn parts(bytes: &[u8]) -> Result<(), String> {
 pub(crate) fn config(bytes: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     let read = |text: &str| {
-        let layers = Layers::new().embedded("fuzz.toml", text).map_err(|error| error.to_string())?;
-        layers.resolve::<LanguageConfig>().map_err(|error| error.to_string())
+        let layers = Layers::new()
+            .embedded("fuzz.toml", text)
+            .map_err(|error| error.to_string())?;
+        layers
+            .resolve::<LanguageConfig>()
+            .map_err(|error| error.to_string())
     };
     let config = read(text)?;
     let _ = config.explain();
     read(config.to_toml()).expect("a configuration that was written is one");
-    config.value.model.with_vocabulary(256).map(drop).map_err(|error| error.to_string())
+    config
+        .value
+        .model
+        .with_vocabulary(256)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 /// A tokenizer; one that is taken undoes what it does.
@@ -144,7 +162,10 @@ pub(crate) fn tokenizer(bytes: &[u8]) -> Result<(), String> {
     let tokenizer = spec.build().map_err(|error| error.to_string())?;
     assert!(tokenizer.spec() == spec);
     let ids: Vec<u32> = (0..tokenizer.vocab_size().min(100) as u32).collect();
-    tokenizer.decode(&ids).map(drop).map_err(|error| error.to_string())
+    tokenizer
+        .decode(&ids)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 /// The place that is named in messages.

@@ -141,8 +141,7 @@ impl AdamW {
     /// The moments and the count of steps, as they stand in a checkpoint.
     pub fn snapshot(&self) -> TensorFile {
         let mut file = TensorFile::default();
-        file.metadata
-            .insert("format".into(), FORMAT.into());
+        file.metadata.insert("format".into(), FORMAT.into());
         file.metadata.insert("steps".into(), self.steps.to_string());
         for (name, moments) in &self.moments {
             file.tensors

@@ -117,7 +117,9 @@ impl PartsManifest {
         let manifest: Self = serde_json::from_slice(text).map_err(|error| refuse(error.to_string()))?;
         manifest.check().map_err(refuse)?;
         if manifest.sealed().as_bytes() != text {
-            return Err(refuse("its `manifest_sha256` is not that of its text: it was changed, or damaged".into()));
+            return Err(refuse(
+                "its `manifest_sha256` is not that of its text: it was changed, or damaged".into(),
+            ));
         }
         Ok(manifest)
     }

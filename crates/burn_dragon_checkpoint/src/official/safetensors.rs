@@ -191,7 +191,10 @@ impl<'de> Deserialize<'de> for Header {
                         return Err(A::Error::custom(format!("the name {key:?} is not a plain one")));
                     } else if key != "__metadata__" {
                         tensors.add(key, map.next_value()?)?;
-                    } else if metadata.replace(map.next_value::<Unique<String, MAX_TEXTS>>()?.0).is_some() {
+                    } else if metadata
+                        .replace(map.next_value::<Unique<String, MAX_TEXTS>>()?.0)
+                        .is_some()
+                    {
                         return Err(A::Error::custom("`__metadata__` occurs twice"));
                     }
                 }

@@ -19,21 +19,39 @@ const LONGEST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1000
 impl Attack {
     /// The file is refused, as bad input, in the right words, at once, and nothing was written.
     pub(crate) fn is_refused(&self) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::doors::folder();
         let path = self.door.lay(folder.path(), self.class, &self.bytes);
         let before = listing(folder.path());
         let times = [0; 3].map(|_| {
             let start = Instant::now();
             let refusal = self.door.open(&path).expect_err("it was taken");
             let time = start.elapsed();
-            assert!(refusal.said.contains(self.says), "`{}` is not in: {}", self.says, refusal.said);
+            assert!(
+                refusal.said.contains(self.says),
+                "`{}` is not in: {}",
+                self.says,
+                refusal.said
+            );
             assert!(refusal.bad_input, "not called bad input: {}", refusal.said);
-            assert!(refusal.said.len() < 2000, "{} characters are too many", refusal.said.len());
-            assert!(!refusal.said.contains(|c: char| c.is_control() && c != '\n'), "{:?}", refusal.said);
+            assert!(
+                refusal.said.len() < 2000,
+                "{} characters are too many",
+                refusal.said.len()
+            );
+            assert!(
+                !refusal.said.contains(|c: char| c.is_control() && c != '\n'),
+                "{:?}",
+                refusal.said
+            );
             time
         });
         let time = times.into_iter().min().unwrap(); // others run at the same time
-        println!("{:?}/{}: {} bytes refused in {time:?}", self.door, self.class, self.bytes.len());
+        println!(
+            "{:?}/{}: {} bytes refused in {time:?}",
+            self.door,
+            self.class,
+            self.bytes.len()
+        );
         assert!(time < LONGEST, "refused after {time:?}");
         assert_eq!(listing(folder.path()), before, "something was written");
     }

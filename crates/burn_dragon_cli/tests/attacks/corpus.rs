@@ -12,12 +12,19 @@ fn every_file_of_the_corpus_is_answered() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
     for (name, door) in doors::ALL {
         let target = fs::read_to_string(fuzz.join(format!("fuzz_targets/{name}.rs"))).unwrap();
-        assert!(target.contains(&format!("doors::{name}(")), "{name} has no target");
+        assert!(
+            target.contains(&format!("doors::{name}(")),
+            "{name} has no target"
+        );
         let files = crate::table::files(&fuzz.join("corpus").join(name), "");
         assert!(!files.is_empty(), "{name} has no corpus");
         let start = Instant::now();
         let taken = files.values().filter(|bytes| door(bytes).is_ok()).count();
-        println!("{name}: {} files, {taken} taken, {:?}", files.len(), start.elapsed());
+        println!(
+            "{name}: {} files, {taken} taken, {:?}",
+            files.len(),
+            start.elapsed()
+        );
     }
     for attack in crate::all() {
         for (_, door) in doors::ALL {

@@ -29,7 +29,9 @@ pub(crate) fn list(items: &[Vec<u8>]) -> Vec<u8> {
 }
 
 pub(crate) fn map(entries: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
-    let pairs = entries.iter().flat_map(|(key, value)| [key.clone(), value.clone()]);
+    let pairs = entries
+        .iter()
+        .flat_map(|(key, value)| [key.clone(), value.clone()]);
     [head(5, entries.len() as u64), pairs.flatten().collect()].concat()
 }
 
@@ -110,8 +112,12 @@ pub(crate) fn ones(shape: &[usize]) -> TensorData {
 }
 
 pub(crate) fn file(tensors: &[(&str, &[usize])], texts: &[(&str, &str)]) -> TensorFile {
-    let tensors = tensors.iter().map(|(name, shape)| (name.to_string(), ones(shape)));
-    let texts = texts.iter().map(|(key, text)| (key.to_string(), text.to_string()));
+    let tensors = tensors
+        .iter()
+        .map(|(name, shape)| (name.to_string(), ones(shape)));
+    let texts = texts
+        .iter()
+        .map(|(key, text)| (key.to_string(), text.to_string()));
     TensorFile {
         tensors: tensors.collect::<BTreeMap<_, _>>(),
         metadata: texts.collect(),
@@ -135,7 +141,11 @@ pub(crate) fn sound_model() -> TensorFile {
             ("encoder", outward),
             ("lm_head", &[2, 4]),
         ],
-        &[("format", "burn_dragon.model/1"), ("config", CONFIG), ("info", INFO)],
+        &[
+            ("format", "burn_dragon.model/1"),
+            ("config", CONFIG),
+            ("info", INFO),
+        ],
     )
 }
 

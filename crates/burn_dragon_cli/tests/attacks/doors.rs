@@ -1,7 +1,9 @@
 //! Where files come in: each door opens one kind of file, as the library does it for a person.
 
 use burn::tensor::Device;
-use burn_dragon::api::checkpoint::{CheckpointError, CheckpointFolder, ModelPath, OfficialConfig, PartsManifest, StateFile};
+use burn_dragon::api::checkpoint::{
+    CheckpointError, CheckpointFolder, ModelPath, OfficialConfig, PartsManifest, StateFile,
+};
 use burn_dragon::api::expert::checkpoint::TensorFile;
 use burn_dragon::api::language::{LanguageConfig, LanguageError, LanguageModel, TokenizerSpec};
 use burn_dragon::api::train::Layers;
@@ -20,6 +22,17 @@ pub(crate) enum Door {
     Parts,
     Config,
     Tokenizer,
+}
+
+/// A folder that is gone with its owner; in memory where the system has such a place, since thousands are made.
+pub(crate) fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
+    made.or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// Why a file was refused, and whether that is called its fault.
@@ -92,8 +105,12 @@ impl Door {
         };
         match self {
             Self::Burnpack => TensorFile::read(path).map(drop).map_err(Refusal::from),
-            Self::Model => LanguageModel::load(&model(None), &Device::flex()).map(drop).map_err(Refusal::from),
-            Self::State => StateFile::read(path, &Device::flex()).map(drop).map_err(Refusal::from),
+            Self::Model => LanguageModel::load(&model(None), &Device::flex())
+                .map(drop)
+                .map_err(Refusal::from),
+            Self::State => StateFile::read(path, &Device::flex())
+                .map(drop)
+                .map_err(Refusal::from),
             Self::Safetensors => {
                 let config = path.with_file_name("config.json");
                 model(Some(config)).load().map(drop).map_err(Refusal::from)
@@ -108,10 +125,20 @@ impl Door {
             }
             Self::Parts => PartsManifest::read(path).map(drop).map_err(Refusal::from),
             Self::Config => {
-                let usage = |error: &dyn ToString| Refusal { said: error.to_string(), bad_input: true };
+                let usage = |error: &dyn ToString| Refusal {
+                    said: error.to_string(),
+                    bad_input: true,
+                };
                 let layers = Layers::new().file(path).map_err(|error| usage(&error))?;
-                let config = layers.resolve::<LanguageConfig>().map_err(|error| usage(&error))?;
-                config.value.model.with_vocabulary(256).map(drop).map_err(|error| usage(&error))
+                let config = layers
+                    .resolve::<LanguageConfig>()
+                    .map_err(|error| usage(&error))?;
+                config
+                    .value
+                    .model
+                    .with_vocabulary(256)
+                    .map(drop)
+                    .map_err(|error| usage(&error))
             }
             Self::Tokenizer => TokenizerSpec::load(path).map(drop).map_err(Refusal::from),
         }

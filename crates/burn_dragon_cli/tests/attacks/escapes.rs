@@ -18,12 +18,18 @@ const SECRET: f32 = 0.125;
 
 impl Scene {
     fn new() -> Self {
-        let scene = Self { root: tempfile::tempdir().unwrap() };
+        let scene = Self {
+            root: tempfile::tempdir().unwrap(),
+        };
         let secret = TensorData::new(vec![SECRET; 8], [4, 2]);
         let mut hidden = model();
         hidden.tensors.insert("embed".into(), secret.clone());
         run(&scene.outside("run"));
-        fs::write(scene.outside("model.bpk"), with_tensor(sound_model(), "embed", secret)).unwrap();
+        fs::write(
+            scene.outside("model.bpk"),
+            with_tensor(sound_model(), "embed", secret),
+        )
+        .unwrap();
         in_parts(&scene.outside("parts"), hidden);
         run(&scene.inside("run"));
         in_parts(&scene.inside("parts"), model());
@@ -72,50 +78,183 @@ type Case = (&'static str, fn(&Scene), &'static str);
 
 fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = vec![
-        ("a manifest names a file upwards", |s| s.edit(MANIFEST, "\"model.bpk\"", "\"../../../../outside/model.bpk\""), "run"),
-        ("a manifest names a file by its root", |s| {
-            s.edit(MANIFEST, "\"model.bpk\"", &format!("{:?}", s.outside("model.bpk")));
-        }, "run"),
-        ("a manifest names a file with backslashes", |s| s.edit(MANIFEST, "\"model.bpk\"", r#""..\\..\\outside\\model.bpk""#), "run"),
-        ("a manifest names a file on a drive", |s| s.edit(MANIFEST, "\"model.bpk\"", "\"C:model.bpk\""), "run"),
-        ("a manifest names a file on a share", |s| s.edit(MANIFEST, "\"model.bpk\"", r#""\\\\outside\\model.bpk""#), "run"),
-        ("`last` points upwards", |s| fs::write(s.inside("run/checkpoint/last"), "../../../outside/run/checkpoint/step-000001\n").unwrap(), "run"),
-        ("`last` points to a root", |s| {
-            let target = s.outside("run/checkpoint/step-000001").display().to_string();
-            fs::write(s.inside("run/checkpoint/last"), target).unwrap();
-        }, "run"),
-        ("`best` points upwards", |s| fs::write(s.inside("run/checkpoint/best"), "../../../outside/run/checkpoint/step-000001\n").unwrap(), "run"),
-        ("`latest` points upwards", |s| fs::write(s.inside("latest"), "../outside/run").unwrap(), "latest"),
-        ("`latest` points to a root", |s| fs::write(s.inside("latest"), s.outside("run").display().to_string()).unwrap(), "latest"),
-        ("`latest` points to the folder above", |s| fs::write(s.inside("latest"), "..").unwrap(), "latest"),
-        ("`latest` has backslashes", |s| fs::write(s.inside("latest"), "..\\outside\\run").unwrap(), "latest"),
-        ("a part is named upwards", |s| s.edit(PARTS, "\"model.bpk.part-00000.bpk\"", "\"../../outside/parts/model.bpk.part-00000.bpk\""), PARTS),
-        ("a part is named by its root", |s| {
-            let target = format!("{:?}", s.outside("parts/model.bpk.part-00000.bpk"));
-            s.edit(PARTS, "\"model.bpk.part-00000.bpk\"", &target);
-        }, PARTS),
-        ("a part is named with backslashes", |s| s.edit(PARTS, "\"model.bpk.part-00000.bpk\"", r#""..\\..\\outside\\parts\\model.bpk.part-00000.bpk""#), PARTS),
-        ("a part is named with a scheme", |s| {
-            let target = format!("\"file://{}\"", s.outside("parts/model.bpk.part-00000.bpk").display());
-            s.edit(PARTS, "\"model.bpk.part-00000.bpk\"", &target);
-        }, PARTS),
-        ("the whole of some parts is named upwards", |s| s.edit(PARTS, "\"model.bpk\"", "\"../../outside/model.bpk\""), PARTS),
+        (
+            "a manifest names a file upwards",
+            |s| s.edit(MANIFEST, "\"model.bpk\"", "\"../../../../outside/model.bpk\""),
+            "run",
+        ),
+        (
+            "a manifest names a file by its root",
+            |s| {
+                s.edit(
+                    MANIFEST,
+                    "\"model.bpk\"",
+                    &format!("{:?}", s.outside("model.bpk")),
+                );
+            },
+            "run",
+        ),
+        (
+            "a manifest names a file with backslashes",
+            |s| s.edit(MANIFEST, "\"model.bpk\"", r#""..\\..\\outside\\model.bpk""#),
+            "run",
+        ),
+        (
+            "a manifest names a file on a drive",
+            |s| s.edit(MANIFEST, "\"model.bpk\"", "\"C:model.bpk\""),
+            "run",
+        ),
+        (
+            "a manifest names a file on a share",
+            |s| s.edit(MANIFEST, "\"model.bpk\"", r#""\\\\outside\\model.bpk""#),
+            "run",
+        ),
+        (
+            "`last` points upwards",
+            |s| {
+                fs::write(
+                    s.inside("run/checkpoint/last"),
+                    "../../../outside/run/checkpoint/step-000001\n",
+                )
+                .unwrap()
+            },
+            "run",
+        ),
+        (
+            "`last` points to a root",
+            |s| {
+                let target = s.outside("run/checkpoint/step-000001").display().to_string();
+                fs::write(s.inside("run/checkpoint/last"), target).unwrap();
+            },
+            "run",
+        ),
+        (
+            "`best` points upwards",
+            |s| {
+                fs::write(
+                    s.inside("run/checkpoint/best"),
+                    "../../../outside/run/checkpoint/step-000001\n",
+                )
+                .unwrap()
+            },
+            "run",
+        ),
+        (
+            "`latest` points upwards",
+            |s| fs::write(s.inside("latest"), "../outside/run").unwrap(),
+            "latest",
+        ),
+        (
+            "`latest` points to a root",
+            |s| fs::write(s.inside("latest"), s.outside("run").display().to_string()).unwrap(),
+            "latest",
+        ),
+        (
+            "`latest` points to the folder above",
+            |s| fs::write(s.inside("latest"), "..").unwrap(),
+            "latest",
+        ),
+        (
+            "`latest` has backslashes",
+            |s| fs::write(s.inside("latest"), "..\\outside\\run").unwrap(),
+            "latest",
+        ),
+        (
+            "a part is named upwards",
+            |s| {
+                s.edit(
+                    PARTS,
+                    "\"model.bpk.part-00000.bpk\"",
+                    "\"../../outside/parts/model.bpk.part-00000.bpk\"",
+                )
+            },
+            PARTS,
+        ),
+        (
+            "a part is named by its root",
+            |s| {
+                let target = format!("{:?}", s.outside("parts/model.bpk.part-00000.bpk"));
+                s.edit(PARTS, "\"model.bpk.part-00000.bpk\"", &target);
+            },
+            PARTS,
+        ),
+        (
+            "a part is named with backslashes",
+            |s| {
+                s.edit(
+                    PARTS,
+                    "\"model.bpk.part-00000.bpk\"",
+                    r#""..\\..\\outside\\parts\\model.bpk.part-00000.bpk""#,
+                )
+            },
+            PARTS,
+        ),
+        (
+            "a part is named with a scheme",
+            |s| {
+                let target = format!(
+                    "\"file://{}\"",
+                    s.outside("parts/model.bpk.part-00000.bpk").display()
+                );
+                s.edit(PARTS, "\"model.bpk.part-00000.bpk\"", &target);
+            },
+            PARTS,
+        ),
+        (
+            "the whole of some parts is named upwards",
+            |s| s.edit(PARTS, "\"model.bpk\"", "\"../../outside/model.bpk\""),
+            PARTS,
+        ),
     ];
     #[cfg(unix)]
     cases.extend::<[Case; 6]>([
-        ("a model in a checkpoint is a link", |s| s.link("run/checkpoint/step-000001/model.bpk", &s.outside("model.bpk")), "run"),
-        ("a manifest is a link", |s| s.link(MANIFEST, &s.outside(MANIFEST)), "run"),
-        ("a checkpoint is a link", |s| s.link("run/checkpoint/step-000001", &s.outside("run/checkpoint/step-000001")), "run"),
-        ("`last` is a link to a file", |s| {
-            fs::write(s.outside("last"), "step-000001").unwrap();
-            s.link("run/checkpoint/last", &s.outside("last"));
-            fs::remove_dir_all(s.inside("run/checkpoint/step-000001")).unwrap();
-        }, "run"),
-        ("a part is a link", |s| s.link("parts/model.bpk.part-00000.bpk", &s.outside("parts/model.bpk.part-00000.bpk")), PARTS),
-        ("`latest` is a pointer to a link of text", |s| {
-            s.link("hop", &s.outside("run"));
-            fs::write(s.inside("latest"), "hop/../../outside/run").unwrap();
-        }, "latest"),
+        (
+            "a model in a checkpoint is a link",
+            |s| s.link("run/checkpoint/step-000001/model.bpk", &s.outside("model.bpk")),
+            "run",
+        ),
+        (
+            "a manifest is a link",
+            |s| s.link(MANIFEST, &s.outside(MANIFEST)),
+            "run",
+        ),
+        (
+            "a checkpoint is a link",
+            |s| {
+                s.link(
+                    "run/checkpoint/step-000001",
+                    &s.outside("run/checkpoint/step-000001"),
+                )
+            },
+            "run",
+        ),
+        (
+            "`last` is a link to a file",
+            |s| {
+                fs::write(s.outside("last"), "step-000001").unwrap();
+                s.link("run/checkpoint/last", &s.outside("last"));
+                fs::remove_dir_all(s.inside("run/checkpoint/step-000001")).unwrap();
+            },
+            "run",
+        ),
+        (
+            "a part is a link",
+            |s| {
+                s.link(
+                    "parts/model.bpk.part-00000.bpk",
+                    &s.outside("parts/model.bpk.part-00000.bpk"),
+                )
+            },
+            PARTS,
+        ),
+        (
+            "`latest` is a pointer to a link of text",
+            |s| {
+                s.link("hop", &s.outside("run"));
+                fs::write(s.inside("latest"), "hop/../../outside/run").unwrap();
+            },
+            "latest",
+        ),
     ]);
     cases
 }
@@ -128,7 +267,9 @@ fn no_path_in_a_file_leads_out_of_its_folder() {
         set(&scene);
         let before = crate::table::files(&scene.outside(""), "");
         for which in [Which::Last, Which::Best] {
-            let embed = scene.load(open, which).map(|model| model.tensors["embed"].clone());
+            let embed = scene
+                .load(open, which)
+                .map(|model| model.tensors["embed"].clone());
             let secret = embed.is_some_and(|embed| embed.iter::<f32>().any(|value| value == SECRET));
             if secret {
                 escaped.push(what);
@@ -139,10 +280,19 @@ fn no_path_in_a_file_leads_out_of_its_folder() {
         }
         tried += 1;
     }
-    for name in ["../../../outside/0", "/etc/passwd", "weights/data/../../0", "weights\\data\\0"] {
+    for name in [
+        "../../../outside/0",
+        "/etc/passwd",
+        "weights/data/../../0",
+        "weights\\data\\0",
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let mut entries = pt::entries(pt::Pickle::of(&pt::views()), pt::storages(&pt::views()));
-        entries.iter_mut().find(|entry| entry.name == "weights/data/0").unwrap().name = name.into();
+        entries
+            .iter_mut()
+            .find(|entry| entry.name == "weights/data/0")
+            .unwrap()
+            .name = name.into();
         let path = folder.path().join("weights.pt");
         fs::write(&path, pt::zip(&entries)).unwrap();
         fs::write(folder.path().join("config.json"), pt::CONFIG).unwrap();
@@ -169,5 +319,8 @@ fn the_scene_loads_before_it_is_attacked() {
     }
     let hidden = ModelFile::read(&scene.outside("model.bpk")).unwrap();
     assert!(hidden.tensors["embed"].iter::<f32>().all(|value| value == SECRET));
-    assert_ne!(written(&sound_model()), fs::read(scene.outside("model.bpk")).unwrap());
+    assert_ne!(
+        written(&sound_model()),
+        fs::read(scene.outside("model.bpk")).unwrap()
+    );
 }

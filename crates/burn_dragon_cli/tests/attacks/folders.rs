@@ -3,8 +3,8 @@
 use crate::craft::{sound_model, written};
 use crate::doors::{Door, Refusal};
 use burn_dragon::api::checkpoint::{
-    CheckpointFolder, Checkpoints, Content, ExportOptions, ModelFile, PartsManifest, Snapshot, StoredPrecision, export,
-    read_parts,
+    CheckpointFolder, Checkpoints, Content, ExportOptions, ModelFile, PartsManifest, Snapshot,
+    StoredPrecision, export, read_parts,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,13 +25,18 @@ pub(crate) fn run(folder: &Path) -> CheckpointFolder {
         files: [
             ("model.bpk".to_string(), content(sound_model())),
             ("optimizer.bpk".to_string(), content(crate::craft::sound_state())),
-            ("trainer.json".to_string(), Content::Text("{\n  \"step\": 1\n}".into())),
+            (
+                "trainer.json".to_string(),
+                Content::Text("{\n  \"step\": 1\n}".into()),
+            ),
         ]
         .into(),
         ..Snapshot::default()
     };
     let written = checkpoints.commit(&snapshot).unwrap();
-    checkpoints.point(burn_dragon::api::checkpoint::Pointer::Last, 1).unwrap();
+    checkpoints
+        .point(burn_dragon::api::checkpoint::Pointer::Last, 1)
+        .unwrap();
     written
 }
 
@@ -43,7 +48,10 @@ pub(crate) fn in_parts(folder: &Path, model: ModelFile) -> PathBuf {
         max_part_bytes: Some(1),
         overwrite_parts: false,
     };
-    export(model, &folder.join("model.bpk"), options).unwrap().manifest.unwrap()
+    export(model, &folder.join("model.bpk"), options)
+        .unwrap()
+        .manifest
+        .unwrap()
 }
 
 fn part(manifest: &Path, index: usize) -> PathBuf {
@@ -53,7 +61,10 @@ fn part(manifest: &Path, index: usize) -> PathBuf {
 
 fn parts_refused(manifest: &Path, says: &str) {
     let error = read_parts(manifest, |_| {}).unwrap_err();
-    assert!(error.is_bad_input() && error.to_string().contains(says), "{error}");
+    assert!(
+        error.is_bad_input() && error.to_string().contains(says),
+        "{error}"
+    );
 }
 
 /// Opens in a thread of its own, since what is tested is that this ends.
@@ -75,17 +86,28 @@ fn a_pipe_is_not_waited_for_and_a_device_is_not_read() {
         let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
         let refusal = in_time(door, &path);
-        assert!(refusal.said.contains("not a plain file") && refusal.bad_input, "{door:?}: {}", refusal.said);
+        assert!(
+            refusal.said.contains("not a plain file") && refusal.bad_input,
+            "{door:?}: {}",
+            refusal.said
+        );
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
         let refusal = in_time(door, &path);
-        assert!(refusal.said.contains("not a plain file") && refusal.bad_input, "{door:?}: {}", refusal.said);
+        assert!(
+            refusal.said.contains("not a plain file") && refusal.bad_input,
+            "{door:?}: {}",
+            refusal.said
+        );
     }
 }
 
 #[test]
 fn a_folder_is_no_file() {
-    for door in Door::ALL.into_iter().filter(|door| *door != Door::Model && *door != Door::Safetensors) {
+    for door in Door::ALL
+        .into_iter()
+        .filter(|door| *door != Door::Model && *door != Door::Safetensors)
+    {
         let folder = tempfile::tempdir().unwrap();
         let path = door.lay(folder.path(), "folder", b"");
         fs::remove_file(&path).unwrap();
@@ -100,7 +122,10 @@ fn a_part_of_another_model_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let other = {
         let mut model = model();
-        model.tensors.insert("embed".into(), burn::tensor::TensorData::new(vec![0.5f32; 8], [4, 2]));
+        model.tensors.insert(
+            "embed".into(),
+            burn::tensor::TensorData::new(vec![0.5f32; 8], [4, 2]),
+        );
         model
     };
     let a = in_parts(&folder.path().join("a"), model());
@@ -155,7 +180,10 @@ fn a_file_of_a_checkpoint_that_is_a_link_is_refused() {
         fs::rename(&path, folder.path().join("elsewhere")).unwrap();
         std::os::unix::fs::symlink(folder.path().join("elsewhere"), &path).unwrap();
         let error = checkpoint.verify().unwrap_err();
-        assert!(error.is_bad_input() && error.to_string().contains("not a plain file"), "{error}");
+        assert!(
+            error.is_bad_input() && error.to_string().contains("not a plain file"),
+            "{error}"
+        );
     }
 }
 
@@ -166,7 +194,10 @@ fn a_manifest_of_another_checkpoint_is_refused() {
     let moved = folder.path().join("checkpoint/step-000002");
     fs::rename(checkpoint.path(), &moved).unwrap();
     let error = CheckpointFolder::open(&moved).unwrap().verify().unwrap_err();
-    assert!(error.is_bad_input() && error.to_string().contains("of step 1"), "{error}");
+    assert!(
+        error.is_bad_input() && error.to_string().contains("of step 1"),
+        "{error}"
+    );
     fs::write(moved.join("model.bpk"), written(&crate::craft::sound_state())).unwrap();
     assert!(CheckpointFolder::open(&moved).unwrap().verify().is_err());
 }

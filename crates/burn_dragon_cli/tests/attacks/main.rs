@@ -3,7 +3,11 @@
 //! `DRAGON_ATTACKS=write cargo test -p burn_dragon_cli --test attacks the_folder` writes `attacks/` anew.
 
 #![cfg(test)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where it fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops where it fails"
+)]
 
 /// The attacks on one door: `class: "part of what is said" = bytes;`, each a test of its own.
 macro_rules! attacks {

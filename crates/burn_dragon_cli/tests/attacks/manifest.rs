@@ -19,7 +19,11 @@ fn listing(files: &[(&str, u64, &str)]) -> String {
             format!("    {name}: {{\n      \"size\": {size},\n      \"sha256\": \"{sha256}\"\n    }}")
         })
         .collect();
-    let files = if files.is_empty() { "{}".into() } else { format!("{{\n{}\n  }}", files.join(",\n")) };
+    let files = if files.is_empty() {
+        "{}".into()
+    } else {
+        format!("{{\n{}\n  }}", files.join(",\n"))
+    };
     sealed(&format!(
         "{{\n  \"format\": \"burn_dragon.checkpoint/1\",\n  \"step\": 1,\n  \"files\": {files},\n  \"sha256\": \"{}\"\n}}",
         "0".repeat(64)
@@ -29,7 +33,11 @@ fn listing(files: &[(&str, u64, &str)]) -> String {
 /// With the hash that the text should have.
 fn sealed(text: &str) -> String {
     let zeros = format!("\"sha256\": \"{}\"\n}}", "0".repeat(64));
-    replaced(text, &zeros, &format!("\"sha256\": \"{}\"\n}}", sha256(text.as_bytes())))
+    replaced(
+        text,
+        &zeros,
+        &format!("\"sha256\": \"{}\"\n}}", sha256(text.as_bytes())),
+    )
 }
 
 /// The sound manifest.
@@ -39,7 +47,10 @@ pub(crate) fn sound() -> String {
 
 /// A manifest that lists the model, and a file of this name.
 fn naming(name: &str) -> String {
-    listing(&[("model.bpk", MODEL.len() as u64, &hash()), (name, 0, &sha256(b""))])
+    listing(&[
+        ("model.bpk", MODEL.len() as u64, &hash()),
+        (name, 0, &sha256(b"")),
+    ])
 }
 
 attacks! { Manifest, "json":

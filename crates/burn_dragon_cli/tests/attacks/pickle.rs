@@ -1,6 +1,6 @@
 //! `.pt` files: pickles in zips, read only to be imported, and nothing of them is run.
 
-use crate::pt::{Entry, Pickle, entries, storages, sound, views, zip};
+use crate::pt::{Entry, Pickle, entries, sound, storages, views, zip};
 
 /// A sound archive around another pickle.
 fn pickled(pickle: Pickle) -> Vec<u8> {
@@ -10,7 +10,12 @@ fn pickled(pickle: Pickle) -> Vec<u8> {
 /// The sound archive with a change to the entry of the first weights.
 fn weights(change: impl Fn(&mut Entry)) -> Vec<u8> {
     let mut entries = entries(Pickle::of(&views()), storages(&views()));
-    change(entries.iter_mut().find(|entry| entry.name == "weights/data/0").unwrap());
+    change(
+        entries
+            .iter_mut()
+            .find(|entry| entry.name == "weights/data/0")
+            .unwrap(),
+    );
     zip(&entries)
 }
 

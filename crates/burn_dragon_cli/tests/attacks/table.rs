@@ -38,7 +38,11 @@ fn the_folder_holds_what_is_made() {
     for attack in &attacks {
         let (name, door) = (name(attack), attack.door.name());
         let kept = attack.bytes.len() <= LARGEST;
-        let file = if kept { format!("`{name}`") } else { "made when tested".into() };
+        let file = if kept {
+            format!("`{name}`")
+        } else {
+            "made when tested".into()
+        };
         readme += &format!(
             "| {} | {file} | {} | {} | `{door}::is_refused::{}` |\n",
             attack.class.replace('_', " "),
@@ -64,7 +68,10 @@ fn the_folder_holds_what_is_made() {
     let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&found), names(&expected));
     for (name, bytes) in &expected {
-        assert!(found[name] == *bytes, "attacks/{name} is not what is made: write the folder anew");
+        assert!(
+            found[name] == *bytes,
+            "attacks/{name} is not what is made: write the folder anew"
+        );
     }
     assert!(attacks.len() >= 60);
     assert!(found.values().map(Vec::len).sum::<usize>() < 1 << 20);
