@@ -14,6 +14,7 @@
 //! | official PyTorch weights: `.safetensors` in and out, `.pt` in | [`official`] |
 //! | what is in a file, whether it is sound, what differs between two models | [`inspect`], [`verify`], [`diff`] |
 //! | what a person means by MODEL | [`resolve`] |
+//! | models from a server or a hub, with the feature `fetch` | `fetch` |
 //!
 //! Nothing in a file is executed, no path in a file is followed beyond a plain file name, and every length is checked
 //! against the file before anything is allocated for it.
@@ -26,6 +27,8 @@ pub mod disk;
 pub mod error;
 #[doc(hidden)]
 pub mod faulty;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod folder;
 pub mod hash;
 pub mod inspect;
@@ -59,6 +62,15 @@ pub mod api {
     pub use crate::resolve::{LoadedModel, ModelPath, Which};
     pub use crate::state::{Sliding, StateFile, StateInfo, StateReader};
     pub use crate::verify::{Check, Verdict, Verification, VerifyOptions, verify};
+
+    /// Models from a server or a hub, and to a hub.
+    #[cfg(feature = "fetch")]
+    pub mod fetch {
+        pub use crate::fetch::{
+            Address, ENDPOINT, Event, FetchError, Fetched, Fetcher, Hub, HubId, Limits, MAIN, Source, Upload,
+            Uploaded, cache_root, upload,
+        };
+    }
 
     /// The layer below: named tensors in a file.
     pub mod expert {

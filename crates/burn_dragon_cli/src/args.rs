@@ -6,6 +6,8 @@ mod export;
 mod files;
 mod forward;
 mod generate;
+#[cfg(feature = "fetch")]
+mod hub;
 mod model;
 mod state;
 
@@ -18,6 +20,8 @@ pub use export::{BundleArgs, ExportArgs, ExportBurnpackArgs};
 pub use files::{ConvertArgs, DiffArgs, InspectArgs, VerifyArgs};
 pub use forward::{Form, ForwardArgs};
 pub use generate::{ChatArgs, ContextMode, DrawingArgs, GenerateArgs, InferArgs, MemoryArgs};
+#[cfg(feature = "fetch")]
+pub use hub::{PullArgs, PushArgs};
 pub use model::{ModelArgs, PlaceArgs};
 pub use state::{StateArgs, StateDiffArgs, StateInfoArgs, StateRebaseArgs, StateVerb};
 
@@ -49,6 +53,12 @@ pub enum Verb {
     State(StateArgs),
     /// Logits of given tokens, through any form of the model
     Forward(ForwardArgs),
+    /// Fetch a model from a hub or a server into the cache, and print where it is
+    #[cfg(feature = "fetch")]
+    Pull(PullArgs),
+    /// Put a model with its configuration, tokenizer and card into a repository of a hub
+    #[cfg(feature = "fetch")]
+    Push(PushArgs),
     /// Configuration, parameters and cost of a model
     Info(InfoArgs),
     /// Write a model as one file to hand out, whole or in parts, in f32 or half precision

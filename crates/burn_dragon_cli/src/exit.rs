@@ -1,6 +1,8 @@
 //! Exit codes: 0 done, 1 failed, 2 usage, 3 corrupt or foreign input, 130 interrupted and saved.
 
 use burn_dragon::api::checkpoint::CheckpointError;
+#[cfg(feature = "fetch")]
+use burn_dragon::api::checkpoint::fetch::FetchError;
 use burn_dragon::api::core::{BackendError, ConfigError as ShapeError};
 use burn_dragon::api::language::LanguageError;
 use burn_dragon::api::train::{ConfigError, Interrupt, TrainError};
@@ -86,6 +88,10 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = error.downcast_ref::<CheckpointError>() {
         return checkpoint(error);
     }
+    #[cfg(feature = "fetch")]
+    if let Some(error) = error.downcast_ref::<FetchError>() {
+        return fetch(error);
+    }
     match (
         error.downcast_ref::<TrainError>(),
         error.downcast_ref::<LanguageError>(),
@@ -103,6 +109,15 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
 fn checkpoint(error: &CheckpointError) -> Option<u8> {
     match error {
         CheckpointError::NeedsConfig { .. } => Some(2),
+        error => error.is_bad_input().then_some(3),
+    }
+}
+
+#[cfg(feature = "fetch")]
+fn fetch(error: &FetchError) -> Option<u8> {
+    match error {
+        FetchError::Source { .. } => Some(2),
+        FetchError::Cache(error) => checkpoint(error),
         error => error.is_bad_input().then_some(3),
     }
 }

@@ -44,14 +44,18 @@ fn finish(verb: &Verb) -> ExitCode {
         Verb::State(args) => commands::state::run(args),
         Verb::Infer(args) => commands::infer::run(args),
         Verb::Forward(args) => commands::forward::run(args),
+        #[cfg(feature = "fetch")]
+        Verb::Pull(args) => commands::pull::run(args),
+        #[cfg(feature = "fetch")]
+        Verb::Push(args) => commands::push::run(args),
         Verb::Info(args) => commands::info::run(args),
         Verb::Convert(args) => commands::convert::run(args),
         Verb::Inspect(args) => commands::inspect::run(args),
         Verb::Verify(args) => commands::verify::run(args),
         Verb::Diff(args) => commands::diff::run(args),
         Verb::Bench(args) => commands::bench::run(args),
-        Verb::Export(args) => commands::export::run(&args.place.path(), &args.bundle),
-        Verb::ExportBurnpack(args) => commands::export::run(&args.path(), &args.bundle),
+        Verb::Export(args) => commands::export::run(&args.place.path(), args.place.offline, &args.bundle),
+        Verb::ExportBurnpack(args) => commands::export::run(&args.path(), false, &args.bundle),
     };
     result.unwrap_or_else(|error| exit::failed(&error))
 }

@@ -131,7 +131,7 @@ impl OfficialConfig {
     ///
     /// # Errors
     /// With what the official model cannot be.
-    pub(crate) fn of(config: &DragonConfig) -> Result<Self, String> {
+    pub fn of(config: &DragonConfig) -> Result<Self, String> {
         if config.decay.is_some() {
             return Err("its memory fades (`decay`)".into());
         }

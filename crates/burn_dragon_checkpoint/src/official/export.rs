@@ -31,7 +31,7 @@ pub fn write_safetensors(model: &ModelFile, path: &Path) -> Result<Vec<String>, 
     let weights = NAMES.map(|(theirs, ours)| (theirs, &model.tensors[ours]));
     let mut tensors: Vec<(&str, &TensorData)> = weights.into_iter().chain([(FREQUENCIES, &buffer)]).collect();
     tensors.sort_unstable_by_key(|(name, _)| *name);
-    let header = sealed(header(path, model, &official, &tensors)?, &tensors);
+    let header = sealed(&header(path, model, &official, &tensors)?, &tensors);
     write_atomic(&Os, path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(header.as_bytes())?;
@@ -101,7 +101,7 @@ fn header(
 }
 
 /// The header with the hash of the file it makes.
-fn sealed(header: String, tensors: &[(&str, &TensorData)]) -> String {
+fn sealed(header: &str, tensors: &[(&str, &TensorData)]) -> String {
     let mut hasher = Sha256::new();
     hasher.update((header.len() as u64).to_le_bytes());
     hasher.update(header.as_bytes());

@@ -262,7 +262,7 @@ impl Machine<'_> {
         let (pairs, odd) = flat.as_chunks::<2>();
         match self.top()? {
             Object::Dict(items) if odd.is_empty() => {
-                items.extend(pairs.iter().map(|&[key, value]| (key, value)))
+                items.extend(pairs.iter().map(|&[key, value]| (key, value)));
             }
             _ => return Err("items are set in what is no dictionary, or a key has no value".into()),
         }

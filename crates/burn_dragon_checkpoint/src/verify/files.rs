@@ -78,7 +78,10 @@ impl Verifier<'_> {
         let expected = expected
             .into_iter()
             .map(|(name, shape)| (name.to_string(), shape));
-        let fits = self.shapes(path, &expected.collect(), &tensors);
+        let given = tensors
+            .iter()
+            .map(|(name, data)| (name.clone(), data.shape().to_vec()));
+        let fits = self.shapes(path, &expected.collect(), &given.collect());
         let finite = self.finite(path, &tensors);
         let tensors: Result<BTreeMap<_, _>, _> = tensors
             .into_iter()
@@ -101,17 +104,17 @@ impl Verifier<'_> {
         &mut self,
         path: &Path,
         expected: &BTreeMap<String, Vec<usize>>,
-        tensors: &BTreeMap<String, TensorData>,
+        given: &BTreeMap<String, Vec<usize>>,
     ) -> bool {
         let mut wrong = Vec::new();
         for (name, shape) in expected {
-            match tensors.get(name).map(|data| data.shape().to_vec()) {
+            match given.get(name) {
                 None => wrong.push(format!("`{name}` {shape:?} is missing")),
-                Some(given) if given != *shape => wrong.push(format!("`{name}` is {given:?}, not {shape:?}")),
+                Some(given) if given != shape => wrong.push(format!("`{name}` is {given:?}, not {shape:?}")),
                 Some(_) => {}
             }
         }
-        let orphans = tensors.keys().filter(|name| !expected.contains_key(*name));
+        let orphans = given.keys().filter(|name| !expected.contains_key(*name));
         wrong.extend(orphans.map(|name| format!("`{name}` is an orphan")));
         let found = match wrong.is_empty() {
             true => Ok(format!(

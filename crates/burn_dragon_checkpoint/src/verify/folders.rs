@@ -7,6 +7,7 @@ use crate::hash::sha256;
 use crate::model::{ModelFile, expected_tensors};
 use crate::plain;
 use crate::tensors::TensorFile;
+use burn::tensor::TensorData;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -119,31 +120,32 @@ impl Verifier<'_> {
             self.pack(path);
             return;
         };
-        let (config, lanes) = (
-            &model.config,
-            file.tensors.values().next().map(|rho| rho.shape()[0]),
-        );
+        self.pack(path);
+        let config = &model.config;
+        let shape_of = |(name, data): (&String, &TensorData)| (name.clone(), data.shape().to_vec());
+        let mut given: BTreeMap<String, Vec<usize>> = file.tensors.iter().map(shape_of).collect();
         let expected: BTreeMap<String, Vec<usize>> = match file.metadata.get("format").map(String::as_str) {
-            Some("burn_dragon.adamw/1") => expected_tensors(config)
-                .into_iter()
-                .flat_map(|(name, shape)| {
-                    ["first", "second"].map(|which| (format!("{name}.{which}"), shape.clone()))
-                })
-                .collect(),
+            Some("burn_dragon.adamw/1") => {
+                // Moments are stored in a row.
+                let flat = |shape: &[usize]| vec![shape.iter().product()];
+                given.values_mut().for_each(|shape| *shape = flat(shape));
+                let both = |(name, shape): (&str, Vec<usize>)| {
+                    ["first", "second"].map(|which| (format!("{name}.{which}"), flat(&shape)))
+                };
+                expected_tensors(config).into_iter().flat_map(both).collect()
+            }
             Some("burn_dragon.streams/1") => {
+                let lanes = given.values().next().and_then(|shape| shape.first()).copied();
                 let shape = [config.n_heads, config.neurons_per_head(), config.d_model];
                 let shape: Vec<usize> = lanes.into_iter().chain(shape).collect();
-                (0..config.n_levels)
+                let levels = 0..config.n_levels;
+                levels
                     .map(|level| (format!("rho.{level}"), shape.clone()))
                     .collect()
             }
-            _ => {
-                self.pack(path);
-                return;
-            }
+            _ => return,
         };
-        self.pack(path);
-        self.shapes(path, &expected, &file.tensors);
+        self.shapes(path, &expected, &given);
     }
 
     fn pointers(&mut self, checkpoints: &Checkpoints) {
@@ -151,7 +153,7 @@ impl Verifier<'_> {
             let path = checkpoints.root().join(name);
             match (checkpoints.pointed(pointer), path.exists()) {
                 (Some(folder), _) => {
-                    self.say(&path, "pointer", Verdict::Ok, format!("step {}", folder.step()))
+                    self.say(&path, "pointer", Verdict::Ok, format!("step {}", folder.step()));
                 }
                 (None, true) => self.say(
                     &path,

@@ -59,6 +59,9 @@ impl Verification {
     }
 }
 
+/// Whether a model's tokenizer can be built and fits the model: in words what it is, or what is wrong.
+pub type TokenizerCheck<'a> = &'a dyn Fn(&ModelFile) -> Result<String, String>;
+
 /// How closely to look.
 #[derive(Clone, Copy, Default)]
 pub struct VerifyOptions<'a> {
@@ -66,8 +69,8 @@ pub struct VerifyOptions<'a> {
     pub deep: bool,
     /// What official weights cannot say.
     pub config: Option<&'a OfficialConfig>,
-    /// Whether a model's tokenizer can be built and fits the model: in words what it is, or what is wrong.
-    pub tokenizer: Option<&'a dyn Fn(&ModelFile) -> Result<String, String>>,
+    /// How a tokenizer is checked; without it, that it is JSON.
+    pub tokenizer: Option<TokenizerCheck<'a>>,
 }
 
 /// Checks a run with all its checkpoints, a checkpoint, a model, its parts, a memory, or official `.safetensors`.

@@ -256,7 +256,8 @@ fn what_is_no_dictionary_of_tensors_is_refused() {
 
 #[test]
 fn a_view_that_leaves_its_storage_or_overlaps_is_refused() {
-    let changes: [(fn(&mut View), &str); 16] = [
+    type Change = fn(&mut View);
+    let changes: [(Change, &str); 16] = [
         (|view| view.sizes = vec![1, 4, 9], "32"),
         (|view| view.offset = 1, "31"),
         (|view| view.offset = 33, "outside of its storage"),

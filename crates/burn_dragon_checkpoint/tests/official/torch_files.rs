@@ -180,7 +180,9 @@ fn views_of_one_storage_begin_where_they_say() {
 #[test]
 fn halves_are_widened_without_a_change() {
     use burn::tensor::{bf16, f16};
-    let kinds: [(&str, fn(f32) -> [u8; 2], fn(f32) -> f32); 2] = [
+    type Bytes = fn(f32) -> [u8; 2];
+    type Rounded = fn(f32) -> f32;
+    let kinds: [(&str, Bytes, Rounded); 2] = [
         (
             "HalfStorage",
             |v| f16::from_f32(v).to_le_bytes(),

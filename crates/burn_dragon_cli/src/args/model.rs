@@ -26,7 +26,8 @@ impl ModelArgs {
 /// A model, wherever it is.
 #[derive(Debug, ClapArgs)]
 pub struct PlaceArgs {
-    /// A run folder, a checkpoint folder, a .bpk or its .parts.json, or official .safetensors
+    /// A run folder, a checkpoint folder, a .bpk or its .parts.json, official .safetensors, an address (https://...), or
+    /// OWNER/NAME of a hub
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// The configuration of official .safetensors (JSON with n_layer, n_embd, n_head, ...)
@@ -38,6 +39,9 @@ pub struct PlaceArgs {
     /// The checkpoint with the lowest validation loss, where MODEL is a run
     #[arg(long, conflicts_with = "step")]
     pub best: bool,
+    /// Where MODEL is elsewhere, use what is in the cache, and ask nobody
+    #[arg(long)]
+    pub offline: bool,
 }
 
 impl PlaceArgs {

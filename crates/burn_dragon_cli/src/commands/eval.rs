@@ -20,7 +20,7 @@ use std::process::ExitCode;
 /// If the model or the data cannot be read.
 pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let selected = backend(args.model.backend.backend)?;
-    let model = load(&args.model.path(), &selected)?;
+    let model = load(&args.model.place, &selected)?;
     match (args.needle, reading(args, &model)?) {
         (true, asked) => {
             let reading = asked.unwrap_or(WindowReading {

@@ -1,6 +1,6 @@
 //! `dragon export`, `export_burnpack`: a model as it is handed out, whole and in parts.
 
-use super::{print_json, run_config};
+use super::{print_json, remote, run_config};
 use crate::args::BundleArgs;
 use crate::exit::{BadInput, Usage};
 use anyhow::Context;
@@ -13,8 +13,8 @@ use std::process::ExitCode;
 ///
 /// # Errors
 /// If the model cannot be read, or a file not written.
-pub fn run(path: &ModelPath, bundle: &BundleArgs) -> anyhow::Result<ExitCode> {
-    let loaded = path.load()?;
+pub fn run(path: &ModelPath, offline: bool, bundle: &BundleArgs) -> anyhow::Result<ExitCode> {
+    let loaded = remote::find(path, offline)?.load()?;
     if let Some(reason) = loaded.passed_over.first() {
         // Who hands a model out wants the one that was meant, or to say which.
         let text = format!("the newest checkpoint is not sound: {reason}; choose one with --step (--epoch)");

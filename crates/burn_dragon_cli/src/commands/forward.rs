@@ -19,7 +19,7 @@ use std::process::ExitCode;
 pub fn run(args: &ForwardArgs) -> anyhow::Result<ExitCode> {
     let chunk = chunk(args.form, args.chunk)?;
     let selected = backend(args.model.backend.backend)?;
-    let model = load(&args.model.path(), &selected)?;
+    let model = load(&args.model.place, &selected)?;
     let tokens = read_tokens(&args.tokens, model.dragon.config().vocab_size, &selected.device)?;
     let logits = match chunk {
         None => model.dragon.forward(tokens),

@@ -20,7 +20,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
         return Err(Usage("--state-precision says how --state-out is stored; give that too".into()).into());
     }
     let selected = backend(args.model.backend.backend)?;
-    let model = load(&args.model.path(), &selected)?;
+    let model = load(&args.model.place, &selected)?;
     let mut config = settings(&model);
     apply(&args.drawing, &mut config);
     config.max_tokens = args.max_tokens.or(config.max_tokens).or(Some(256));

@@ -1,7 +1,7 @@
 //! `infer`: generation under the flags that BDH users know.
 
 use super::generate::{Show, settings, speak};
-use super::{backend, load, run_config};
+use super::{backend, read, run_config};
 use crate::args::{ContextMode, InferArgs};
 use burn_dragon::api::checkpoint::{ModelPath, Which};
 use burn_dragon::api::language::{
@@ -22,7 +22,7 @@ pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
         which,
         official_config: None,
     };
-    let model = load(&path, &selected)?;
+    let model = read(&path, false, &selected)?;
     let config = config(args, &model)?;
     let prompt = model.tokenizer.encode(config.prompt.as_bytes())?;
     let generator = Generator::new(&model.dragon, model.tokenizer.clone(), &config)?;

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 /// If the model cannot be read.
 pub fn run(args: &InfoArgs) -> anyhow::Result<ExitCode> {
     // Nothing is computed: the processor will do, whatever is present.
-    let model = load(&args.model.path(), &Backend::Cpu.select()?)?;
+    let model = load(&args.model.place, &Backend::Cpu.select()?)?;
     let (config, info) = (model.dragon.config(), &model.info);
     let cost = config.cost();
     if args.json {

@@ -12,10 +12,16 @@ pub mod infer;
 pub mod info;
 pub mod inspect;
 mod memory;
+#[cfg(feature = "fetch")]
+pub mod pull;
+#[cfg(feature = "fetch")]
+pub mod push;
+mod remote;
 pub mod state;
 pub mod train;
 pub mod verify;
 
+use crate::args::PlaceArgs;
 use anyhow::Context;
 use burn_dragon::api::checkpoint::ModelPath;
 use burn_dragon::api::core::{Backend, SelectedBackend};
@@ -31,9 +37,13 @@ fn backend(asked: Backend) -> anyhow::Result<SelectedBackend> {
     Ok(selected)
 }
 
-/// Reads a model and says on standard error which file it is.
-fn load(path: &ModelPath, selected: &SelectedBackend) -> anyhow::Result<LanguageModel> {
-    let model = LanguageModel::load(path, &selected.device)?;
+/// Reads a model, wherever it is, and says on standard error which file it is.
+fn load(place: &PlaceArgs, selected: &SelectedBackend) -> anyhow::Result<LanguageModel> {
+    read(&place.path(), place.offline, selected)
+}
+
+fn read(path: &ModelPath, offline: bool, selected: &SelectedBackend) -> anyhow::Result<LanguageModel> {
+    let model = LanguageModel::load(&remote::find(path, offline)?, &selected.device)?;
     passed_over(&model.passed_over);
     eprintln!("model {}, step {}", model.file.display(), model.info.step);
     Ok(model)

@@ -9,7 +9,11 @@ fn failures(report: &Value) -> Vec<String> {
     let checks = report["checks"].as_array().unwrap().iter();
     let failed = checks.filter(|check| check["verdict"] == "failed");
     failed
-        .map(|check| format!("{} {}: {}", check["file"], check["what"], check["detail"]))
+        .map(|check| {
+            ["file", "what", "detail"]
+                .map(|key| check[key].as_str().unwrap())
+                .join(" ")
+        })
         .collect()
 }
 
@@ -318,11 +322,11 @@ fn verify_goes_on_behind_the_first_fault() {
         &place,
         &["run"],
         &[
-            "step-000012\" manifest",
-            "step-000012/model.bpk\" container",
-            "step-000010\" manifest",
-            "step-000010/trainer.json\" step",
-            "best\" pointer",
+            "step-000012 manifest",
+            "step-000012/model.bpk container",
+            "step-000010 manifest",
+            "step-000010/trainer.json step",
+            "best pointer",
         ],
     );
 }
@@ -347,11 +351,7 @@ fn a_file_that_is_not_listed_or_of_another_model_is_noticed() {
     place.train(&["model.d_model=32", "--out", "other"]).done();
     let theirs = checkpoint(&place.path("other"), 12).join("optimizer.bpk");
     std::fs::copy(theirs, folder.join("optimizer.bpk")).unwrap();
-    assert_unsound(
-        &place,
-        &["run"],
-        &["optimizer.bpk\" tensors", "[256, 32], not [256, 16]"],
-    );
+    assert_unsound(&place, &["run"], &["optimizer.bpk tensors", "[8192], not [4096]"]);
 }
 
 #[test]
@@ -383,10 +383,10 @@ fn verify_takes_states_parts_and_official_weights() {
     assert_unsound(
         &place,
         &["out/m.bpk.parts.json"],
-        &["part-00000.bpk\" hash", "sha256"],
+        &["part-00000.bpk hash", "sha256"],
     );
     std::fs::remove_file(place.path(part)).unwrap();
-    assert_unsound(&place, &["out/m.bpk.parts.json"], &["part-00000.bpk\" hash"]);
+    assert_unsound(&place, &["out/m.bpk.parts.json"], &["part-00000.bpk hash"]);
 
     place.dragon(&["convert", "run", "w.safetensors"]).done();
     place
@@ -426,7 +426,7 @@ fn diff_ends_with_1_where_models_differ_and_says_where() {
     let encoder = &report["difference"]["tensors"][3];
     assert_eq!(
         (&encoder["name"], &encoder["change"]),
-        (&"embed".into(), &"values".into())
+        (&"encoder".into(), &"values".into())
     );
     assert!(encoder["relative"].as_f64().unwrap() > 0.1, "{encoder}");
     place.dragon(&["diff", "run", "nowhere"]).refused(1, &["nowhere"]);

@@ -107,7 +107,10 @@ fn trained(
         file,
         passed_over,
         ..
-    } = LanguageModel::load(&path, &device.clone().inner())?;
+    } = LanguageModel::load(
+        &crate::commands::remote::find(&path, false)?,
+        &device.clone().inner(),
+    )?;
     crate::commands::passed_over(&passed_over);
     let weights = format!("trained for {} steps", info.step);
     let mut model = ModelFile::of(&dragon, info, None);

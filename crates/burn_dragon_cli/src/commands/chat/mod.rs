@@ -23,7 +23,7 @@ use std::process::ExitCode;
 /// If the model or the memory cannot be read, a setting is out of range, or the memory cannot be kept at the end.
 pub fn run(args: &ChatArgs) -> anyhow::Result<ExitCode> {
     let selected = backend(args.model.backend.backend)?;
-    let model = load(&args.model.path(), &selected)?;
+    let model = load(&args.model.place, &selected)?;
     let config = config(args, &model);
     let generator = Generator::new(&model.dragon, model.tokenizer.clone(), &config)?;
     let reading = memory::open(&generator, &args.memory)?;

@@ -1,0 +1,326 @@
+//! Which files a model is on a server, and how they are checked before anybody sees them.
+
+use super::address::Address;
+use super::cache::{Draft, Kept, Locked, Record, hash_of};
+use super::error::FetchError;
+use super::filling::Note;
+use super::http::{Answer, Client, Linked};
+use super::piece::{Landed, Piece};
+use super::place::{Form, Place};
+use super::progress::{Event, Meter};
+use super::retry::{Tries, unwelcome};
+use super::segments::at_once;
+use crate::bundle::{MAX_MANIFEST, PartEntry, PartsManifest, read_parts};
+use crate::disk::{Os, write_atomic};
+use crate::error::CheckpointError;
+use crate::hash::sha256;
+use crate::model::ModelFile;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+use ureq::http::header;
+
+/// The configuration beside official weights.
+pub(super) const CONFIG: &str = "config.json";
+
+/// Bytes of the longest configuration.
+const MAX_CONFIG: u64 = 1 << 20;
+
+/// How what is in the cache compares with what the server has.
+pub(super) enum Standing {
+    Same,
+    Other,
+    /// It cannot be asked.
+    Unknown(String),
+}
+
+impl Client {
+    /// Asks whether there is something else than what is in the cache.
+    pub(super) fn standing(&self, place: &Place, record: &Record, meter: &Meter<'_>) -> Standing {
+        let address = place.file(&record.probe, None);
+        let known = record
+            .etag
+            .iter()
+            .map(|etag| (header::IF_NONE_MATCH, etag.clone()));
+        let known: Vec<_> = known.collect();
+        let mut tries = Tries::few(self.limits(), &address, meter);
+        let answer = match self.ask(&address, &known, &mut tries) {
+            Ok(answer) => answer,
+            Err(FetchError::Network { reason, .. }) => return Standing::Unknown(reason),
+            Err(_) => return Standing::Other, // and so to the error that it is
+        };
+        let same = |known: &Option<String>, now: Option<String>| known.is_some() && *known == now;
+        let unchanged = answer.status == 304
+            || answer.status == 200
+                && (same(&record.etag, answer.etag())
+                    || same(&record.commit, answer.linked.commit.clone())
+                    || same(&record.linked, answer.linked.etag.clone()));
+        if unchanged {
+            Standing::Same
+        } else {
+            Standing::Other
+        }
+    }
+
+    /// Fetches a model in the first of the forms that is there, into the draft.
+    pub(super) fn obtain(
+        &self,
+        place: &Place,
+        lock: &Locked<'_>,
+        kept: Option<&Record>,
+        meter: &Meter<'_>,
+    ) -> Result<Record, FetchError> {
+        let mut denied = None;
+        for form in &place.forms {
+            let got = match form {
+                Form::Parts(name) => self.parts(place, name, lock, kept, meter),
+                Form::Whole(name) => self.one(place, name, lock, meter, false),
+                Form::Official(name) => self.one(place, name, lock, meter, true),
+            };
+            match got {
+                Ok(record) => return Ok(record),
+                Err(FetchError::NotFound { .. }) => {}
+                // Where lists are forbidden, what is not there is forbidden too.
+                Err(error @ FetchError::Denied { .. }) => denied = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        let names: Vec<&str> = place.forms.iter().map(Form::name).collect();
+        let what = match names.as_slice() {
+            [name] => format!("there is no {name}"),
+            [.., _] | [] => format!("there is none of {}", names.join(", ")),
+        };
+        let hint = match place.id {
+            Some(_) => "; the id of a hub's repository is OWNER/NAME, and no such path exists here either",
+            None => "",
+        };
+        Err(denied.unwrap_or_else(|| FetchError::NotFound {
+            address: place.site.to_string(),
+            reason: format!("{what}{hint}"),
+        }))
+    }
+
+    fn parts(
+        &self,
+        place: &Place,
+        name: &str,
+        lock: &Locked<'_>,
+        kept: Option<&Record>,
+        meter: &Meter<'_>,
+    ) -> Result<Record, FetchError> {
+        let address = place.file(name, None);
+        let (text, etag, linked) = self.text(&address, MAX_MANIFEST, meter)?;
+        let hash = sha256(&text);
+        let mut record = Record::new(place, name, etag, linked);
+        if let Some(same) = kept.filter(|kept| kept.files.get(name).is_some_and(|file| file.sha256 == hash)) {
+            record.files.clone_from(&same.files);
+            return Ok(record);
+        }
+        let manifest = PartsManifest::parse(&text, Path::new(&address.to_string()))?;
+        if manifest.position(name).is_some() {
+            return Err(FetchError::refused(address, "it names itself as a part"));
+        }
+        let (bytes, limit) = (manifest.bytes(), self.limits().bytes);
+        if bytes > limit {
+            let given = format!("{bytes} bytes in parts");
+            return Err(FetchError::TooLarge {
+                address: address.to_string(),
+                given,
+                limit,
+            });
+        }
+        let draft = lock.draft(&format!("parts {hash}"))?;
+        meter.expect(bytes);
+        at_once(self.limits().at_once, meter, &manifest.parts, |index, part| {
+            let address = place.file(&part.path, record.commit.as_deref());
+            self.part(&address, part, index, &draft, meter)
+        })?;
+        write_atomic(&Os, &draft.file(name), |sink| sink.write_all(&text))?;
+        meter.tell(Event::Checking);
+        read_parts(&draft.file(name), |_| {}).map_err(|error| unsound(lock, &address, &error))?;
+        let parts = manifest.parts.iter().map(|part| {
+            let (bytes, sha256) = (part.bytes, part.sha256.clone());
+            (part.path.clone(), Kept { bytes, sha256 })
+        });
+        record.files = parts.collect();
+        let bytes = text.len() as u64;
+        record
+            .files
+            .insert(name.to_string(), Kept { bytes, sha256: hash });
+        Ok(record)
+    }
+
+    fn part(
+        &self,
+        address: &Address,
+        part: &PartEntry,
+        index: usize,
+        draft: &Draft,
+        meter: &Meter<'_>,
+    ) -> Result<(), FetchError> {
+        let file = draft.file(&part.path);
+        // One that came whole in an earlier try; its bytes are checked once more with all the others.
+        if file
+            .symlink_metadata()
+            .is_ok_and(|found| found.is_file() && found.len() == part.bytes)
+        {
+            meter.add(part.bytes);
+            return Ok(());
+        }
+        let into = draft.coming(index);
+        let piece = Piece {
+            address,
+            into: &into,
+            segment: None,
+            total: Some(part.bytes),
+            most: part.bytes,
+        };
+        let landed = self.piece(&piece, None, meter).map_err(|error| match error {
+            FetchError::NotFound { address, reason } => {
+                FetchError::refused(address, format!("the manifest names it as a part, but {reason}"))
+            }
+            error => error,
+        })?;
+        check_hash(address, &landed, &part.sha256, &into)?;
+        Note::remove(&into);
+        Ok(draft.settle(index, &part.path)?)
+    }
+
+    /// A model in one file, official weights with their configuration.
+    fn one(
+        &self,
+        place: &Place,
+        name: &str,
+        lock: &Locked<'_>,
+        meter: &Meter<'_>,
+        official: bool,
+    ) -> Result<Record, FetchError> {
+        let address = place.file(name, None);
+        let draft = lock.draft(&format!("file {address}"))?;
+        let into = draft.coming(0);
+        let begun = into.exists() || into.with_extension("plan").exists();
+        let first = match begun {
+            true => None, // to be gone on with
+            false => Some(self.first(&address, meter)?),
+        };
+        let landed = self.whole(&address, &into, first, meter)?;
+        if let Some(sha256) = landed.linked.sha256() {
+            check_hash(&address, &landed, &sha256, &into)?;
+        }
+        Note::remove(&into);
+        draft.settle(0, name)?;
+        let file = draft.file(name);
+        meter.tell(Event::Checking);
+        if !official {
+            ModelFile::read(&file).map_err(|error| unsound(lock, &address, &error))?;
+        }
+        let mut record = Record::new(place, name, landed.etag, landed.linked);
+        let (bytes, sha256) = (landed.bytes, landed.sha256);
+        record.files.insert(name.to_string(), Kept { bytes, sha256 });
+        if official {
+            self.config(place, &mut record, &draft, meter)?;
+        }
+        Ok(record)
+    }
+
+    /// The configuration beside official weights, if there is one; who loads them can give another.
+    fn config(
+        &self,
+        place: &Place,
+        record: &mut Record,
+        draft: &Draft,
+        meter: &Meter<'_>,
+    ) -> Result<(), FetchError> {
+        let address = place.file(CONFIG, record.commit.as_deref());
+        let text = match self.text(&address, MAX_CONFIG, meter) {
+            Ok((text, ..)) => text,
+            Err(FetchError::NotFound { .. } | FetchError::Denied { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let path = draft.file(CONFIG);
+        write_atomic(&Os, &path, |sink| sink.write_all(&text))?;
+        let (bytes, sha256) = hash_of(&path)?;
+        record.files.insert(CONFIG.to_string(), Kept { bytes, sha256 });
+        Ok(())
+    }
+
+    /// An answer with a body that is not read yet.
+    fn first(&self, address: &Address, meter: &Meter<'_>) -> Result<Answer, FetchError> {
+        let mut tries = Tries::new(self.limits(), address, meter);
+        let answer = self.ask(address, &[], &mut tries)?;
+        match answer.status {
+            200 => Ok(answer),
+            status => Err(unwelcome(address, status, self.bearer(address).is_some())),
+        }
+    }
+
+    /// A short file, whole, in memory.
+    fn text(
+        &self,
+        address: &Address,
+        most: u64,
+        meter: &Meter<'_>,
+    ) -> Result<(Vec<u8>, Option<String>, Linked), FetchError> {
+        let mut tries = Tries::new(self.limits(), address, meter);
+        loop {
+            let answer = self.ask(address, &[], &mut tries)?;
+            if answer.status != 200 {
+                return Err(unwelcome(address, answer.status, self.bearer(address).is_some()));
+            }
+            let (etag, linked, declared) = (answer.etag(), answer.linked.clone(), answer.length());
+            let mut text = Vec::new();
+            let read = answer.body.take(most + 1).read_to_end(&mut text);
+            let bytes = text.len() as u64;
+            if bytes > most || declared.is_some_and(|declared| declared > most) {
+                return Err(FetchError::refused(
+                    address,
+                    format!("it is longer than the {most} bytes that are read"),
+                ));
+            }
+            match read {
+                Ok(_) if declared.is_none_or(|declared| declared == bytes) => {
+                    return Ok((text, etag, linked));
+                }
+                Ok(_) => tries.again(format!("it ended after {bytes} bytes"), None)?,
+                Err(error) => tries.again(format!("the connection was cut: {error}"), None)?,
+            }
+        }
+    }
+}
+
+impl Record {
+    fn new(place: &Place, name: &str, etag: Option<String>, linked: Linked) -> Self {
+        Self {
+            source: place.key.clone(),
+            probe: name.to_string(),
+            etag,
+            linked: linked.etag,
+            commit: linked.commit,
+            version: String::new(),
+            files: BTreeMap::new(),
+        }
+    }
+}
+
+fn check_hash(address: &Address, landed: &Landed, expected: &str, file: &Path) -> Result<(), FetchError> {
+    if landed.sha256 == expected {
+        return Ok(());
+    }
+    Note::remove(file);
+    let _ = std::fs::remove_file(file); // the error that matters is the other one
+    let given = &landed.sha256;
+    Err(FetchError::refused(
+        address,
+        format!("its sha256 is {given}, it must be {expected}"),
+    ))
+}
+
+/// Throws away what came whole and is no model.
+fn unsound(lock: &Locked<'_>, address: &Address, error: &CheckpointError) -> FetchError {
+    let _ = lock.discard(); // the error that matters is the other one
+    let reason = match error {
+        CheckpointError::Corrupt { reason, .. } => reason.clone(),
+        error => error.to_string(),
+    };
+    FetchError::refused(address, reason)
+}

@@ -1,0 +1,200 @@
+//! `dragon push`: a model with all that belongs to it, to a repository of a hub.
+
+mod card;
+mod known;
+
+use super::{passed_over, print_json, remote};
+use crate::args::PushArgs;
+use crate::exit::{BadInput, Usage};
+use anyhow::Context;
+use burn_dragon::api::checkpoint::fetch::{Event, Hub, HubId, Limits, MAIN, Upload, Uploaded, upload};
+use burn_dragon::api::checkpoint::{
+    CheckpointError, ExportOptions, LoadedModel, OfficialConfig, Provenance, export, write_safetensors,
+};
+use card::{Card, Weights};
+use known::Known;
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// From so many bytes on, weights are put there in parts too.
+const LARGE: u64 = 256 << 20;
+
+/// Bytes of a part.
+const PART: u64 = 64 << 20;
+
+/// Runs the verb.
+///
+/// # Errors
+/// If the model cannot be read, its files not written, or the hub does not take them.
+pub fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
+    let id = HubId::parse(&args.repo).filter(|id| id.revision == MAIN);
+    let id = id.ok_or_else(|| {
+        Usage(format!(
+            "--repo {}: the id of a repository is OWNER/NAME",
+            args.repo
+        ))
+    })?;
+    let word = |license: &&String| {
+        license
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+'))
+    };
+    if let Some(license) = args
+        .license
+        .as_ref()
+        .filter(|license| license.is_empty() || !word(license))
+    {
+        let text = format!("--license {license:?}: give it as the hub calls it, for example apache-2.0");
+        return Err(Usage(text).into());
+    }
+    let loaded = remote::find(&args.place.path(), args.place.offline)?.load()?;
+    if let Some(reason) = loaded.passed_over.first() {
+        passed_over(&loaded.passed_over);
+        // Who gives a model to the world wants the one that was meant, or to say which.
+        let text = format!("the newest checkpoint is not sound: {reason}; choose one with --step");
+        return Err(BadInput(text).into());
+    }
+    let step = loaded.model.info.step;
+    let (folder, _gone) = folder(args)?;
+    let files = write(args, &id, loaded, &folder)?;
+    let uploaded = match &args.dry_run {
+        Some(_) => None,
+        None => Some(send(args, id, &files, step)?),
+    };
+    if args.json {
+        let commit = uploaded.as_ref().map(|uploaded| &uploaded.commit);
+        let address = uploaded.as_ref().map(|uploaded| &uploaded.address);
+        let names: Vec<&str> = files
+            .iter()
+            .filter_map(|file| file.file_name()?.to_str())
+            .collect();
+        print_json(&json!({"address": address, "commit": commit, "folder": args.dry_run, "files": names}))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    match uploaded {
+        Some(uploaded) => show!("{}, commit {}", uploaded.address, uploaded.commit),
+        None => show!(
+            "{}: {} files, nothing was uploaded",
+            folder.display(),
+            files.len()
+        ),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the files are written: the folder that was asked for, which must be new or empty, else one that is gone after.
+fn folder(args: &PushArgs) -> anyhow::Result<(PathBuf, Option<Temporary>)> {
+    let Some(folder) = &args.dry_run else {
+        let name = format!("burn_dragon-push-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        return Ok((folder.clone(), Some(Temporary(folder))));
+    };
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    match entries.next() {
+        Some(_) => Err(Usage(format!("--dry-run {}: the folder is not empty", folder.display())).into()),
+        None => Ok((folder.clone(), None)),
+    }
+}
+
+/// A folder that is removed in the end.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0); // the system clears it later
+    }
+}
+
+/// Writes all that belongs to a model: weights in our form and the official one, configuration, tokenizer, card.
+fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let LoadedModel { run, mut model, .. } = loaded;
+    let known = Known::of(run.as_deref(), &model);
+    let provenance = model.info.provenance.take().unwrap_or_default();
+    let license = args.license.clone().or(provenance.license);
+    model.info.provenance = Some(Provenance {
+        run: known.run.clone().or(provenance.run),
+        data: known.data.clone().or(provenance.data),
+        license: license.clone(),
+    });
+    let mut notes = Vec::new();
+    let official = folder.join("model.safetensors");
+    let in_official_names = match write_safetensors(&model, &official) {
+        Ok(told) => {
+            notes.extend(told);
+            true
+        }
+        Err(CheckpointError::Refused { reason, .. }) => {
+            notes.push(format!("there is no `model.safetensors`, since {reason}"));
+            false
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let put = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    if in_official_names && let Ok(config) = OfficialConfig::of(&model.config) {
+        put("config.json", &serde_json::to_string_pretty(&config)?)?;
+    }
+    if let Some(config) = &known.config_toml {
+        put("config.toml", config)?;
+    }
+    if let Some(tokenizer) = &model.tokenizer {
+        put("tokenizer.json", tokenizer)?;
+    }
+    let bytes: u64 = model
+        .tensors
+        .values()
+        .map(|data| data.as_bytes().len() as u64)
+        .sum();
+    let (config, info, tokenizer) = (model.config.clone(), model.info.clone(), model.tokenizer.clone());
+    let options = ExportOptions {
+        precision: args.precision,
+        max_part_bytes: (bytes > LARGE).then_some(PART),
+        overwrite_parts: false,
+    };
+    let exported = export(model, &folder.join("model.bpk"), options)?;
+    let card = Card {
+        id: &id.repo,
+        license: license.as_deref(),
+        config: &config,
+        info: &info,
+        tokenizer: tokenizer.as_deref(),
+        known: &known,
+        weights: Weights {
+            precision: args.precision,
+            exported: &exported,
+            official: in_official_names,
+            notes: &notes,
+        },
+    };
+    put("README.md", &card.to_string())?;
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .with_context(|| format!("cannot list {}", folder.display()))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()?;
+    files.sort();
+    Ok(files)
+}
+
+fn send(args: &PushArgs, id: HubId, files: &[PathBuf], step: u64) -> anyhow::Result<Uploaded> {
+    let message = args
+        .message
+        .clone()
+        .unwrap_or_else(|| format!("The model after {step} steps"));
+    let shown = remote::Shown::new(&format!("sending to {}", id.repo));
+    let what = Upload {
+        id,
+        private: args.private,
+        message,
+        files: files.to_vec(),
+    };
+    let tell = |event: Event| shown.tell(event);
+    let uploaded = upload(&Hub::from_env()?, &Limits::default(), &what, &tell);
+    shown.end();
+    Ok(uploaded?)
+}
