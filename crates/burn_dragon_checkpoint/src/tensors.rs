@@ -65,6 +65,12 @@ impl TensorFile {
     pub fn read_from(source: impl Read, length: u64) -> Result<Self, PackError> {
         let hash = RefCell::new(Sha256::new());
         let reader = Reader::open(source, length, |bytes| hash.borrow_mut().update(bytes))?;
+        if let Some(entry) = reader.entries().iter().find(|entry| entry.size() == 0) {
+            return Err(PackError::Malformed(format!(
+                "tensor `{}` holds no number",
+                entry.name
+            )));
+        }
         let head = reader.index();
         let digits = reader
             .metadata()

@@ -3,7 +3,10 @@
 use super::{ALIGNMENT, MAX_AXES, MAX_NAME, MAX_TENSORS, MAX_TEXTS, PackError, malformed};
 use crate::bounded::{List, Unique};
 use burn::tensor::DType;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
 /// A tensor as the index describes it.
@@ -26,11 +29,18 @@ impl Entry {
     }
 }
 
-/// The index as CBOR holds it.
-#[derive(Serialize, Deserialize)]
+/// The index as CBOR holds it, to be written.
+#[derive(Serialize)]
+pub(super) struct Index<'a> {
+    pub tensors: BTreeMap<&'a str, Descriptor>,
+    pub metadata: &'a BTreeMap<String, String>,
+}
+
+/// The index as it is read.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Index {
-    pub tensors: Unique<Descriptor, MAX_TENSORS>,
+pub(super) struct Read {
+    tensors: Entries,
     pub metadata: Unique<String, MAX_TEXTS>,
 }
 
@@ -47,13 +57,15 @@ pub(super) struct Descriptor {
     pub param_id: Option<u64>,
 }
 
-impl Index {
+impl Read {
     /// The tensors in the order of their places, once they are known to lie side by side and to fill exactly `data`
     /// bytes.
     pub(super) fn entries(&mut self, data: u64) -> Result<Vec<Entry>, PackError> {
-        let tensors = std::mem::take(&mut self.tensors.0);
-        let entries: Result<Vec<Entry>, PackError> = tensors.into_iter().map(entry).collect();
-        let mut entries = entries?;
+        let mut entries = std::mem::take(&mut self.tensors.0);
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        if let Some(pair) = entries.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return malformed(format!("tensor `{}` is there twice", pair[0].name));
+        }
         entries.sort_by_key(|entry| (entry.range.start, entry.range.end));
         let mut end = 0;
         for entry in &entries {
@@ -74,6 +86,38 @@ impl Index {
             ));
         }
         Ok(entries)
+    }
+}
+
+/// Tensors as they come, each checked before the next is read: there is nothing else of them in memory.
+struct Entries(Vec<Entry>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Entries;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a map of at most {MAX_TENSORS} tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(name) = map.next_key()? {
+            if entries.len() == MAX_TENSORS {
+                return Err(A::Error::custom(format!(
+                    "it holds more than {MAX_TENSORS} tensors"
+                )));
+            }
+            entries.push(entry((name, map.next_value()?)).map_err(A::Error::custom)?);
+        }
+        Ok(Entries(entries))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reading: from first byte to last, each looked at once.
 
-use super::index::{Entry, Index, aligned};
+use super::index::{Entry, Read as Index, aligned};
 use super::{ALIGNMENT, HEADER, MAGIC, MAX_INDEX, PackError, VERSION, malformed};
 use burn::tensor::TensorData;
 use std::collections::BTreeMap;

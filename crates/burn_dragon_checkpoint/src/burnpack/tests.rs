@@ -196,7 +196,7 @@ fn shapes_types_and_names_are_sound_or_refused() {
         .iter()
         .map(|name| (name.as_str(), "F32", &[0u64][..], (0, 0)))
         .collect();
-    refused(&described(&many, 0), "more than 10000 names");
+    refused(&described(&many, 0), "more than 1024 tensors");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::index::{Descriptor, Index, aligned};
 use super::{ALIGNMENT, HEADER, MAGIC, MAX_INDEX, MAX_TENSORS, MAX_TEXTS, VERSION};
-use crate::bounded::{List, Unique};
+use crate::bounded::List;
 use burn::tensor::TensorData;
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Result, Write};
@@ -41,11 +41,11 @@ impl<'a> Layout<'a> {
                 data_offsets: (start, end),
                 param_id: None,
             };
-            descriptors.insert(name.clone(), descriptor);
+            descriptors.insert(name.as_str(), descriptor);
         }
         let index = Index {
-            tensors: Unique(descriptors),
-            metadata: Unique(metadata.clone()),
+            tensors: descriptors,
+            metadata,
         };
         let mut head = vec![0; HEADER];
         ciborium::into_writer(&index, &mut head).map_err(Error::other)?;

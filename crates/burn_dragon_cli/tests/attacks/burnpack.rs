@@ -90,10 +90,15 @@ attacks! { Burnpack, "bpk":
     name_of_a_megabyte: "1048576 bytes" = {
         sealed(container(&index(&[(&"n".repeat(1 << 20), floats(&[1], (0, 4)))]), 4))
     };
-    tensors_without_end: "more than 10000 names" = {
+    tensors_without_end: "more than 1024 tensors" = {
         let names: Vec<String> = (0..10_001).map(|number| number.to_string()).collect();
         let many: Vec<_> = names.iter().map(|name| (name.as_str(), floats(&[0], (0, 0)))).collect();
         sealed(container(&index(&many), 0))
+    };
+    tensors_of_no_size: "holds no number" = {
+        let names: Vec<String> = (0..1024).map(|number| number.to_string()).collect();
+        let many: Vec<_> = names.iter().map(|name| (name.as_str(), floats(&[0], (0, 0)))).collect();
+        container(&index_with(&many, &[]), 0)
     };
     texts_without_end: "more than 64 names" = {
         let many: Vec<_> = (0..1_000_000).map(|number: u32| (text(&number.to_string()), text(""))).collect();

@@ -24,6 +24,17 @@ pub(crate) enum Door {
     Tokenizer,
 }
 
+/// A folder that is gone with its owner; in memory where the system has such a place, since thousands are made.
+pub(crate) fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
+    made.or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// Why a file was refused, and whether that is called its fault.
 #[derive(Debug)]
 pub(crate) struct Refusal {

@@ -14,7 +14,7 @@ fn listing(parts: &[(&str, &str)]) -> String {
         })
         .collect();
     format!(
-        r#"{{"version":1,"format":"burn_dragon.parts/1","source_file":"model.bpk","total_bytes":256,"sha256":"{DIGITS}","model":"{DIGITS}","precision":"f32","max_part_bytes":1,"parts":[{}]}}"#,
+        r#"{{"manifest_sha256":"","version":1,"format":"burn_dragon.parts/1","source_file":"model.bpk","total_bytes":256,"sha256":"{DIGITS}","model":"{DIGITS}","precision":"f32","max_part_bytes":1,"parts":[{}]}}"#,
         parts.join(",")
     )
 }
@@ -43,9 +43,10 @@ attacks! { Parts, "json":
         replaced(&sound(), "}]}", &format!("}}{}]}}", part.repeat(20_000)))
     };
     of_a_million_parts: "missing field" = replaced(&sound(), "}]}", &format!("}}{}]}}", ",{}".repeat(1_000_000)));
-    of_endless_tensors: "more than 10000" = {
+    of_endless_tensors: "more than 1024" = {
         replaced(&sound(), r#"["embed"]"#, &format!("[\"\"{}]", ",\"\"".repeat(1_000_000)))
     };
+    changed: "`manifest_sha256` is not that of its text" = sound();
     part_twice: "there twice" = listing(&[("a.bpk", "embed"), ("a.bpk", "lm_head")]);
     part_is_the_whole: "there twice" = naming("model.bpk");
     tensor_twice: "`embed` is there twice" = listing(&[("a.bpk", "embed"), ("b.bpk", "embed")]);

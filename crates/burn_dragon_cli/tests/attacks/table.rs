@@ -77,6 +77,37 @@ fn the_folder_holds_what_is_made() {
     assert!(found.values().map(Vec::len).sum::<usize>() < 1 << 20);
 }
 
+/// Files that are taken: where the fuzzers begin, beside the attacks.
+fn seeds() -> Vec<(&'static str, Vec<u8>)> {
+    use crate::craft::{sound, sound_model, sound_state, written};
+    let folder = crate::doors::folder();
+    let parts = crate::folders::in_parts(folder.path(), crate::folders::model());
+    let config = burn_dragon::api::language::BASE;
+    vec![
+        ("burnpack", sound()),
+        ("model", written(&sound_model())),
+        ("state", written(&sound_state())),
+        ("safetensors", crate::safetensors::sound()),
+        ("pickle", crate::pt::sound()),
+        ("manifest", crate::manifest::sound().into()),
+        ("parts", fs::read(parts).unwrap()),
+        ("config", config.into()),
+        ("tokenizer", br#"{"type":"char","special_tokens":true,"symbols":"ab\u00e9"}"#.to_vec()),
+    ]
+}
+
+#[test]
+fn the_corpus_holds_what_is_taken() {
+    for (target, bytes) in seeds() {
+        let path = root().join("../fuzz/corpus").join(target).join("sound");
+        if std::env::var_os("DRAGON_ATTACKS").is_some_and(|value| value == "write") {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &bytes).unwrap();
+        }
+        assert!(fs::read(&path).is_ok_and(|kept| kept == bytes), "{} is not what is made", path.display());
+    }
+}
+
 /// Files under a folder by their paths from it.
 pub(crate) fn files(folder: &Path, above: &str) -> BTreeMap<String, Vec<u8>> {
     let mut files_found = BTreeMap::new();
