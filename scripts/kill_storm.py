@@ -174,6 +174,6 @@ def storm():
 
 try:
     storm()
-except AssertionError as miss:
+except (AssertionError, OSError) as miss:
     sys.exit(f"MISS: {miss}\nseed {seed}; the runs are in {place}")
 shutil.rmtree(place)

@@ -19,6 +19,7 @@
 //! Nothing in a file is executed, no path in a file is followed beyond a plain file name, and every length is checked
 //! against the file before anything is allocated for it.
 
+mod bounded;
 pub mod bundle;
 pub mod burnpack;
 pub mod diff;

@@ -233,7 +233,23 @@ fn parsed<T: for<'a> Deserialize<'a>>(
     let text = metadata
         .get(key)
         .ok_or_else(|| CheckpointError::corrupt(path, format!("no `{key}`")))?;
+    check_length(path, key, text)?;
     serde_json::from_str(text).map_err(|error| CheckpointError::corrupt(path, format!("{key}: {error}")))
+}
+
+/// Bytes of the longest description: read as values, a list takes many times the memory of its text.
+const MAX_TEXT: usize = 32 << 10;
+
+/// Refuses a description that is longer than any.
+pub(crate) fn check_length(path: &Path, key: &str, text: &str) -> Result<(), CheckpointError> {
+    if text.len() <= MAX_TEXT {
+        return Ok(());
+    }
+    let reason = format!(
+        "its `{key}` has {} bytes, at most {MAX_TEXT} are read",
+        text.len()
+    );
+    Err(CheckpointError::corrupt(path, reason))
 }
 
 /// A weight in f32.

@@ -5,7 +5,9 @@ use crate::bundle::{manifest_of, read_parts};
 use crate::error::CheckpointError;
 use crate::folder::{CheckpointFolder, Checkpoints, Pointer};
 use crate::model::ModelFile;
+use crate::names::is_plain_name;
 use crate::official::{OfficialConfig, is_torch, read_safetensors};
+use crate::plain;
 use std::path::{Path, PathBuf};
 
 /// Which checkpoint of a run.
@@ -183,16 +185,18 @@ fn with_other_steps(error: CheckpointError, folder: &CheckpointFolder) -> Checkp
     CheckpointError::corrupt(&path, format!("{reason}; {way_out}"))
 }
 
+/// Bytes beyond which a pointer is not read: it holds a folder's name.
+const MAX_POINTER: u64 = 256;
+
 /// `runs/latest` is a link where the system has links, and a text file with a folder's name where it has not.
 pub(crate) fn follow_pointer_file(path: &Path) -> Result<PathBuf, CheckpointError> {
     let is_latest = path.file_name().is_some_and(|name| name == "latest");
     if !(is_latest && path.is_file()) {
         return Ok(path.to_path_buf());
     }
-    let name = std::fs::read_to_string(path).map_err(CheckpointError::io("read", path))?;
+    let name = plain::read_text(path, MAX_POINTER).map_err(CheckpointError::unread(path))?;
     let name = name.trim();
-    let plain = Path::new(name).file_name().is_some_and(|plain| plain == name);
-    if !plain {
+    if !is_plain_name(name) {
         return Err(CheckpointError::corrupt(
             path,
             "it should hold a plain folder name",

@@ -6,6 +6,7 @@
 //! keeps. Logits are not stored: a state holds what was read, and going on takes at least one new token.
 
 use crate::error::CheckpointError;
+use crate::model::check_length;
 use crate::precision::StoredPrecision;
 use crate::tensors::TensorFile;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -115,8 +116,22 @@ impl StateFile {
     /// # Errors
     /// If it is damaged or is not a state.
     pub fn read(path: &Path, device: &Device) -> Result<Self, CheckpointError> {
-        let TensorFile { tensors, metadata } = TensorFile::read(path)?;
-        let description = Description::of(path, &metadata)?;
+        Self::from_tensor_file(TensorFile::read(path)?, path, device)
+    }
+
+    /// Checks what was read from `path`.
+    ///
+    /// # Errors
+    /// If it is not a state.
+    pub fn from_tensor_file(
+        TensorFile { tensors, metadata }: TensorFile,
+        path: &Path,
+        device: &Device,
+    ) -> Result<Self, CheckpointError> {
+        let lanes = tensors
+            .get(&name(0))
+            .and_then(|data| data.shape().first().copied());
+        let description = Description::of(path, &metadata, lanes.unwrap_or(0))?;
         let state = description.state(path, tensors, device)?;
         let Description {
             config,
@@ -197,7 +212,8 @@ struct Description {
 }
 
 impl Description {
-    fn of(path: &Path, metadata: &BTreeMap<String, String>) -> Result<Self, CheckpointError> {
+    /// Of memories of so many lanes.
+    fn of(path: &Path, metadata: &BTreeMap<String, String>, lanes: usize) -> Result<Self, CheckpointError> {
         let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
         match metadata.get("format").map(String::as_str) {
             Some(FORMAT) => {}
@@ -208,14 +224,24 @@ impl Description {
         }
         let text = |key: &str| metadata.get(key).ok_or_else(|| corrupt(format!("no `{key}`")));
         let invalid = |key: &str, error: &dyn ToString| corrupt(format!("{key}: {}", error.to_string()));
+        for key in ["config", "info"] {
+            check_length(path, key, text(key)?)?;
+        }
+        // Counted before they are read: as text a position takes two bytes, as a number eight.
+        let positions = text("positions")?;
+        let given = positions.matches(',').count() + 1;
+        if given != lanes {
+            return Err(corrupt(format!(
+                "it has {given} positions, and memories of {lanes} lanes"
+            )));
+        }
         let description = Self {
             config: serde_json::from_str(text("config")?).map_err(|error| invalid("config", &error))?,
             info: serde_json::from_str(text("info")?).map_err(|error| invalid("info", &error))?,
             precision: text("precision")?
                 .parse()
                 .map_err(|error| invalid("precision", &error))?,
-            positions: serde_json::from_str(text("positions")?)
-                .map_err(|error| invalid("positions", &error))?,
+            positions: serde_json::from_str(positions).map_err(|error| invalid("positions", &error))?,
         };
         description
             .config

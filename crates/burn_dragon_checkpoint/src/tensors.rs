@@ -65,17 +65,23 @@ impl TensorFile {
     pub fn read_from(source: impl Read, length: u64) -> Result<Self, PackError> {
         let hash = RefCell::new(Sha256::new());
         let reader = Reader::open(source, length, |bytes| hash.borrow_mut().update(bytes))?;
-        let mut head = reader.index().to_vec();
+        if let Some(entry) = reader.entries().iter().find(|entry| entry.size() == 0) {
+            return Err(PackError::Malformed(format!(
+                "tensor `{}` holds no number",
+                entry.name
+            )));
+        }
+        let head = reader.index();
         let digits = reader
             .metadata()
             .get(SHA256)
-            .and(digits_in(&head))
+            .and(digits_in(head))
             .ok_or_else(|| {
                 PackError::Malformed(format!("it is a burnpack without one `{SHA256}` of its bytes"))
             })?;
         let expected = String::from_utf8_lossy(&head[digits.clone()]).into_owned();
-        head[digits].fill(b'0');
-        hash.borrow_mut().update(&head);
+        let parts = [&head[..digits.start], &[b'0'; DIGITS], &head[digits.end..]];
+        parts.iter().for_each(|part| hash.borrow_mut().update(part));
         let Contents {
             tensors,
             mut metadata,

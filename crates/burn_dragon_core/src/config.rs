@@ -4,6 +4,12 @@ use crate::decay::DecayConfig;
 use burn_dragon_kernel::rotation::Frequencies;
 use serde::{Deserialize, Serialize};
 
+/// Largest vocabulary, width and number of neurons: what is computed with sizes that a file gives does not overflow.
+const MAX_SIZE: usize = 1 << 28;
+
+/// Most heads, and most levels: what is made one a head or a level is made at once.
+const MAX_COUNT: usize = 1024;
+
 /// The shape of a Dragon Hatchling model: all that its weights cannot say by themselves.
 ///
 /// [`validate`](Self::validate) is called wherever a model is made from one.
@@ -104,15 +110,18 @@ impl DragonConfig {
 
     /// Refuses a shape that no model can have, with the values that are wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        for (name, value) in [
-            ("vocab_size", self.vocab_size),
-            ("d_model", self.d_model),
-            ("n_heads", self.n_heads),
-            ("n_neurons", self.n_neurons),
-            ("n_levels", self.n_levels),
+        for (name, value, most) in [
+            ("vocab_size", self.vocab_size, MAX_SIZE),
+            ("d_model", self.d_model, MAX_SIZE),
+            ("n_heads", self.n_heads, MAX_COUNT),
+            ("n_neurons", self.n_neurons, MAX_SIZE),
+            ("n_levels", self.n_levels, MAX_COUNT),
         ] {
             if value == 0 {
                 return Err(ConfigError::Zero { name });
+            }
+            if value > most {
+                return Err(ConfigError::TooLarge { name, value, most });
             }
         }
         if !self.n_neurons.is_multiple_of(2 * self.n_heads) {
@@ -180,6 +189,16 @@ pub enum ConfigError {
         /// The key.
         name: &'static str,
     },
+    /// A size is beyond what any model has.
+    #[error("model.{name} = {value}; it can be {most} at most")]
+    TooLarge {
+        /// The key.
+        name: &'static str,
+        /// The value given.
+        value: usize,
+        /// The largest.
+        most: usize,
+    },
     /// The neurons cannot be split into heads of pairs.
     #[error(
         "model.n_neurons = {n_neurons} does not split into model.n_heads = {n_heads} heads of neuron pairs; \
@@ -244,6 +263,18 @@ mod tests {
             ..DragonConfig::tiny()
         };
         assert!(config.validate().unwrap_err().to_string().contains("d_model"));
+        let config = DragonConfig {
+            n_heads: usize::MAX,
+            decay: Some(DecayConfig::Standard { learnable: false }),
+            ..DragonConfig::tiny()
+        };
+        assert!(
+            config
+                .validate()
+                .unwrap_err()
+                .to_string()
+                .contains("1024 at most")
+        );
         let config = DragonConfig {
             norm_eps: f64::NAN,
             ..DragonConfig::tiny()

@@ -13,7 +13,7 @@ use burn_dragon_checkpoint::faulty::{Fault, Faulty};
 use burn_dragon_checkpoint::folder::Checkpoints;
 use burn_dragon_core::DragonConfig;
 use burn_dragon_language::config::LanguageConfig;
-use burn_dragon_language::data::{Corpus, SplitKind, Tokens};
+use burn_dragon_language::data::{Corpus, DatasetConfig, SourceConfig, SplitKind, TextConfig, Tokens};
 use burn_dragon_language::task::LanguageTask;
 use burn_dragon_language::tokenizer::TokenizerConfig;
 use burn_dragon_train::progress::Output;
@@ -31,6 +31,13 @@ use std::sync::Arc;
 /// A run of four steps with carried memory that is saved after the second and the last.
 fn task(shape: DragonConfig) -> (LanguageConfig, LanguageTask) {
     let config = LanguageConfig {
+        dataset: DatasetConfig {
+            source: SourceConfig::Text(TextConfig {
+                paths: Vec::new(),
+                document_separator: None,
+            }),
+            ..DatasetConfig::default()
+        },
         model: shape.into(),
         training: TrainingConfig {
             batch_size: 2,

@@ -9,6 +9,7 @@ use burn_dragon_kernel::machine;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 /// A line of `metrics.jsonl`. Everything but `time` is a function of configuration, data and seed.
@@ -187,7 +188,9 @@ impl Journal {
 /// FLOP/s that `device` can do at best: of the processor its multiply-adds, of another what a square product reaches.
 fn peak_flops(device: &Device) -> Option<f64> {
     if *device == Device::flex() {
-        return Some(machine::peak_flops(machine::threads()).flops_per_second);
+        static MEASURED: OnceLock<f64> = OnceLock::new(); // a machine does not become another
+        let measure = || machine::peak_flops(machine::threads()).flops_per_second;
+        return Some(*MEASURED.get_or_init(measure));
     }
     product_flops(device)
 }

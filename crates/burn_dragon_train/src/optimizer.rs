@@ -7,6 +7,7 @@ use crate::error::TrainError;
 use crate::gradients::GradientSet;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
+use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::tensors::TensorFile;
 use burn_dragon_kernel::api::{AdamWStep, Moments, adamw};
 use serde::{Deserialize, Serialize};
@@ -63,12 +64,17 @@ fn one() -> f64 {
     1.0
 }
 
+/// The value of the metadata key `format`.
+const FORMAT: &str = "burn_dragon.adamw/1";
+
 /// AdamW and its moments.
 #[derive(Clone, Debug)]
 pub struct AdamW {
     config: OptimizerConfig,
     steps: i32,
     moments: BTreeMap<String, Moments>,
+    /// Numbers in each parameter.
+    sizes: BTreeMap<String, usize>,
 }
 
 impl AdamW {
@@ -113,6 +119,10 @@ impl AdamW {
             config: config.clone(),
             steps: 0,
             moments: BTreeMap::new(),
+            sizes: names
+                .iter()
+                .map(|(name, data)| (name.clone(), data.num_elements()))
+                .collect(),
         })
     }
 
@@ -131,8 +141,7 @@ impl AdamW {
     /// The moments and the count of steps, as they stand in a checkpoint.
     pub fn snapshot(&self) -> TensorFile {
         let mut file = TensorFile::default();
-        file.metadata
-            .insert("format".into(), "burn_dragon.adamw/1".into());
+        file.metadata.insert("format".into(), FORMAT.into());
         file.metadata.insert("steps".into(), self.steps.to_string());
         for (name, moments) in &self.moments {
             file.tensors
@@ -146,31 +155,45 @@ impl AdamW {
     /// Reads the moments back.
     ///
     /// # Errors
-    /// If the file is damaged.
+    /// If the file is damaged, or is no optimiser's, or is that of another model; nothing has changed then.
     pub fn restore(&mut self, path: &Path, device: &Device) -> Result<(), TrainError> {
-        use burn_dragon_checkpoint::CheckpointError;
-        let mut file = TensorFile::read(path)?;
-        let steps = file.metadata.get("steps").and_then(|steps| steps.parse().ok());
-        self.steps = steps
-            .ok_or_else(|| CheckpointError::corrupt(path, "it does not say how many steps were taken"))?;
-        let names: Vec<String> = file
-            .tensors
-            .keys()
-            .filter_map(|name| name.strip_suffix(".first").map(String::from))
-            .collect();
-        for name in names {
-            let mut take = |which: &str| {
-                let data = file.tensors.remove(&format!("{name}.{which}"));
-                let data = data
-                    .ok_or_else(|| CheckpointError::corrupt(path, format!("`{name}` lacks its {which}")))?;
-                Ok::<_, CheckpointError>(Tensor::from_data(data, device))
-            };
-            let moments = Moments {
-                first: take("first")?,
-                second: take("second")?,
-            };
-            self.moments.insert(name, moments);
+        let TensorFile {
+            mut tensors,
+            metadata,
+        } = TensorFile::read(path)?;
+        let refuse = |reason: String| CheckpointError::corrupt(path, reason);
+        let format = metadata.get("format").map(String::as_str);
+        if format != Some(FORMAT) {
+            return Err(refuse(format!("its format is {format:?}, expected `{FORMAT}`")).into());
         }
+        let steps = metadata.get("steps").and_then(|steps| steps.parse().ok());
+        let steps = steps.filter(|steps: &i32| *steps >= 0);
+        let steps = steps.ok_or_else(|| refuse("it does not say how many steps were taken".into()))?;
+        let mut moments = BTreeMap::new();
+        for (name, &size) in &self.sizes {
+            let mut take = |which: &str| {
+                let data = tensors.remove(&format!("{name}.{which}"))?;
+                let sound = data.shape().to_vec() == [size]
+                    && data
+                        .as_slice::<f32>()
+                        .is_ok_and(|values| values.iter().all(|value| value.is_finite()));
+                Some(sound.then(|| Tensor::from_data(data, device)))
+            };
+            match (take("first"), take("second")) {
+                (None, None) => {}
+                (Some(Some(first)), Some(Some(second))) => {
+                    moments.insert(name.clone(), Moments { first, second });
+                }
+                _ => {
+                    let reason = format!("the moments of `{name}` are not two lists of {size} finite f32");
+                    return Err(refuse(reason).into());
+                }
+            }
+        }
+        if let Some(name) = tensors.keys().next() {
+            return Err(refuse(format!("`{name}` belongs to no parameter of the model")).into());
+        }
+        (self.steps, self.moments) = (steps, moments);
         Ok(())
     }
 

@@ -124,9 +124,7 @@ fn take_apart(whole: TensorFile, output: &Path, manifest: &mut PartsManifest) ->
         });
     }
     let path = manifest_of(output);
-    let text =
-        serde_json::to_string_pretty(manifest).map_err(|error| CheckpointError::corrupt(&path, error))?;
-    write_atomic(&Os, &path, |sink| writeln!(sink, "{text}"))
+    write_atomic(&Os, &path, |sink| sink.write_all(manifest.sealed().as_bytes()))
 }
 
 /// What a part says of itself.

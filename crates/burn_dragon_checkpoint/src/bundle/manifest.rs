@@ -1,6 +1,9 @@
 //! What the parts of a model are.
 
+use crate::bounded;
+use crate::burnpack::MAX_TENSORS;
 use crate::error::CheckpointError;
+use crate::hash::sha256;
 use crate::names::is_plain_name;
 use crate::plain;
 use crate::precision::StoredPrecision;
@@ -28,6 +31,7 @@ pub struct PartEntry {
     /// The SHA-256 of its bytes, lower-case hexadecimal.
     pub sha256: String,
     /// The names of its tensors.
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_TENSORS>")]
     pub tensors: Vec<String>,
 }
 
@@ -52,7 +56,10 @@ pub struct PartsManifest {
     /// Bytes of tensors that a part was filled up to; a tensor that is larger has a part of its own.
     pub max_part_bytes: u64,
     /// The parts.
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_PARTS>")]
     pub parts: Vec<PartEntry>,
+    /// The SHA-256 of this manifest as it is written, read with these 64 characters as zeros.
+    pub manifest_sha256: String,
 }
 
 impl PartsManifest {
@@ -67,6 +74,22 @@ impl PartsManifest {
             precision,
             max_part_bytes,
             parts: Vec::new(),
+            manifest_sha256: String::new(),
+        }
+    }
+
+    /// As it is written, under the hash of its own text.
+    pub(super) fn sealed(&self) -> String {
+        let mut sealed = self.clone();
+        sealed.manifest_sha256 = "0".repeat(64);
+        sealed.manifest_sha256 = sha256(sealed.text().as_bytes());
+        sealed.text()
+    }
+
+    fn text(&self) -> String {
+        match serde_json::to_string_pretty(self) {
+            Ok(text) => text + "\n",
+            Err(error) => unreachable!("a manifest is plain text and numbers: {error}"),
         }
     }
 
@@ -93,6 +116,11 @@ impl PartsManifest {
         }
         let manifest: Self = serde_json::from_slice(text).map_err(|error| refuse(error.to_string()))?;
         manifest.check().map_err(refuse)?;
+        if manifest.sealed().as_bytes() != text {
+            return Err(refuse(
+                "its `manifest_sha256` is not that of its text: it was changed, or damaged".into(),
+            ));
+        }
         Ok(manifest)
     }
 

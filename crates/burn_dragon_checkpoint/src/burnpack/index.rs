@@ -1,12 +1,12 @@
 //! The index: what a container says it holds, before it is believed.
 
 use super::{ALIGNMENT, MAX_AXES, MAX_NAME, MAX_TENSORS, MAX_TEXTS, PackError, malformed};
+use crate::bounded::{List, Unique};
 use burn::tensor::DType;
-use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::Range;
 
 /// A tensor as the index describes it.
@@ -29,11 +29,18 @@ impl Entry {
     }
 }
 
-/// The index as CBOR holds it.
-#[derive(Serialize, Deserialize)]
+/// The index as CBOR holds it, to be written.
+#[derive(Serialize)]
+pub(super) struct Index<'a> {
+    pub tensors: BTreeMap<&'a str, Descriptor>,
+    pub metadata: &'a BTreeMap<String, String>,
+}
+
+/// The index as it is read.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Index {
-    pub tensors: Unique<Descriptor, MAX_TENSORS>,
+pub(super) struct Read {
+    tensors: Entries,
     pub metadata: Unique<String, MAX_TEXTS>,
 }
 
@@ -42,7 +49,7 @@ pub(super) struct Index {
 #[serde(deny_unknown_fields)]
 pub(super) struct Descriptor {
     pub dtype: DType,
-    pub shape: Axes,
+    pub shape: List<u64, MAX_AXES>,
     pub data_offsets: (u64, u64),
     /// Burn writes one where a module is saved; nothing here needs it.
     #[serde(default, skip_serializing)]
@@ -50,13 +57,15 @@ pub(super) struct Descriptor {
     pub param_id: Option<u64>,
 }
 
-impl Index {
+impl Read {
     /// The tensors in the order of their places, once they are known to lie side by side and to fill exactly `data`
     /// bytes.
     pub(super) fn entries(&mut self, data: u64) -> Result<Vec<Entry>, PackError> {
-        let tensors = std::mem::take(&mut self.tensors.0);
-        let entries: Result<Vec<Entry>, PackError> = tensors.into_iter().map(entry).collect();
-        let mut entries = entries?;
+        let mut entries = std::mem::take(&mut self.tensors.0);
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        if let Some(pair) = entries.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return malformed(format!("tensor `{}` is there twice", pair[0].name));
+        }
         entries.sort_by_key(|entry| (entry.range.start, entry.range.end));
         let mut end = 0;
         for entry in &entries {
@@ -80,6 +89,38 @@ impl Index {
     }
 }
 
+/// Tensors as they come, each checked before the next is read: there is nothing else of them in memory.
+struct Entries(Vec<Entry>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Entries;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a map of at most {MAX_TENSORS} tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(name) = map.next_key()? {
+            if entries.len() == MAX_TENSORS {
+                return Err(A::Error::custom(format!(
+                    "it holds more than {MAX_TENSORS} tensors"
+                )));
+            }
+            entries.push(entry((name, map.next_value()?)).map_err(A::Error::custom)?);
+        }
+        Ok(Entries(entries))
+    }
+}
+
 /// One tensor, whose name is a name and whose bytes are those that its shape and type need.
 fn entry((name, descriptor): (String, Descriptor)) -> Result<Entry, PackError> {
     if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
@@ -91,7 +132,7 @@ fn entry((name, descriptor): (String, Descriptor)) -> Result<Entry, PackError> {
     }
     let Descriptor {
         dtype,
-        shape: Axes(shape),
+        shape: List(shape),
         data_offsets: (start, end),
         ..
     } = descriptor;
@@ -135,72 +176,4 @@ fn is_plain(dtype: DType) -> bool {
 /// The next place that data may begin at.
 pub(super) fn aligned(end: u64) -> Option<u64> {
     end.checked_next_multiple_of(ALIGNMENT)
-}
-
-/// A shape. A list says how long it is before it comes, and is not believed.
-#[derive(Serialize)]
-#[serde(transparent)]
-pub(super) struct Axes(pub Vec<u64>);
-
-impl<'de> Deserialize<'de> for Axes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(AxesVisitor)
-    }
-}
-
-struct AxesVisitor;
-
-impl<'de> Visitor<'de> for AxesVisitor {
-    type Value = Axes;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a shape of at most {MAX_AXES} axes")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut sizes = Vec::new();
-        while let Some(size) = list.next_element()? {
-            if sizes.len() == MAX_AXES {
-                return Err(A::Error::custom(format!("a shape has more than {MAX_AXES} axes")));
-            }
-            sizes.push(size);
-        }
-        Ok(Axes(sizes))
-    }
-}
-
-/// A map whose keys are unique, and at most so many: a second value of a key is refused, not taken instead of the first.
-#[derive(Serialize)]
-#[serde(transparent)]
-pub(super) struct Unique<V, const MOST: usize>(pub BTreeMap<String, V>);
-
-impl<'de, V: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Unique<V, MOST> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(UniqueVisitor(PhantomData))
-    }
-}
-
-struct UniqueVisitor<V, const MOST: usize>(PhantomData<V>);
-
-impl<'de, V: Deserialize<'de>, const MOST: usize> Visitor<'de> for UniqueVisitor<V, MOST> {
-    type Value = Unique<V, MOST>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a map of at most {MOST} unique names")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut values = BTreeMap::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if values.len() == MOST {
-                return Err(A::Error::custom(format!("a map holds more than {MOST} names")));
-            }
-            if values.contains_key(&key) {
-                let start: String = key.chars().take(80).collect();
-                return Err(A::Error::custom(format!("`{start}` is there twice")));
-            }
-            values.insert(key, map.next_value()?);
-        }
-        Ok(Unique(values))
-    }
 }

@@ -31,7 +31,7 @@ pub use write::Layout;
 pub const MAX_INDEX: u64 = 16 << 20;
 
 /// Most tensors of a file.
-pub const MAX_TENSORS: usize = 10_000;
+pub const MAX_TENSORS: usize = 1024;
 
 /// Most texts of a file. Without a limit, many short ones take ten times the memory that they take in the file.
 pub const MAX_TEXTS: usize = 64;

@@ -1,10 +1,10 @@
 //! Reading: from first byte to last, each looked at once.
 
-use super::index::{Entry, Index, aligned};
+use super::index::{Entry, Read as Index, aligned};
 use super::{ALIGNMENT, HEADER, MAGIC, MAX_INDEX, PackError, VERSION, malformed};
 use burn::tensor::TensorData;
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Error, ErrorKind, Read};
 
 /// Deepest nesting of the index; a sound one has four levels.
 const MAX_DEPTH: usize = 16;
@@ -151,15 +151,24 @@ impl<R: Read, O: FnMut(&[u8])> Reader<R, O> {
         })
     }
 
-    /// A tensor's bytes. They were compared with the length of the source, so that memory is asked for what is there.
+    /// A tensor's bytes. Memory is asked for as they come, twice as much each time: what a source without an end of its
+    /// own was said to hold need not be there.
     fn values(&mut self, entry: &Entry) -> Result<Vec<u8>, PackError> {
         let Ok(size) = usize::try_from(entry.size()) else {
             return malformed(format!("tensor `{}` is too large for this machine", entry.name));
         };
-        let mut bytes = vec![0; size];
-        for chunk in bytes.chunks_mut(CHUNK) {
-            self.source.read_exact(chunk)?;
-            (self.observe)(chunk);
+        let mut bytes = Vec::new();
+        while bytes.len() < size {
+            let (from, left) = (bytes.len(), size - bytes.len());
+            let next = left.min(CHUNK);
+            if bytes.capacity() - from < next {
+                bytes.reserve_exact(next.max(from.min(left)));
+            }
+            let came = (&mut self.source).take(next as u64).read_to_end(&mut bytes)?;
+            if came < next {
+                return Err(Error::from(ErrorKind::UnexpectedEof).into());
+            }
+            (self.observe)(&bytes[from..]);
         }
         Ok(bytes)
     }

@@ -180,10 +180,7 @@ fn shapes_types_and_names_are_sound_or_refused() {
         &described(&[("a", "F32", &[large, large], (0, 4))], 4),
         "more than there can be",
     );
-    refused(
-        &described(&[("a", "F32", &[1; 9], (0, 4))], 4),
-        "more than 8 axes",
-    );
+    refused(&described(&[("a", "F32", &[1; 9], (0, 4))], 4), "more than 8");
     refused(&described(&[("a", "F99", &[1], (0, 4))], 4), "does not read");
     refused(&described(&[("", "F32", &[1], (0, 4))], 4), "0 bytes");
     refused(
@@ -199,7 +196,7 @@ fn shapes_types_and_names_are_sound_or_refused() {
         .iter()
         .map(|name| (name.as_str(), "F32", &[0u64][..], (0, 0)))
         .collect();
-    refused(&described(&many, 0), "more than 10000 names");
+    refused(&described(&many, 0), "more than 1024 tensors");
 }
 
 #[test]

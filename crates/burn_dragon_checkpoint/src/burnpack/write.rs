@@ -1,7 +1,8 @@
 //! Writing: the layout first, then the bytes in their order.
 
-use super::index::{Axes, Descriptor, Index, Unique, aligned};
+use super::index::{Descriptor, Index, aligned};
 use super::{ALIGNMENT, HEADER, MAGIC, MAX_INDEX, MAX_TENSORS, MAX_TEXTS, VERSION};
+use crate::bounded::List;
 use burn::tensor::TensorData;
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Result, Write};
@@ -36,15 +37,15 @@ impl<'a> Layout<'a> {
             end = start + data.as_bytes().len() as u64;
             let descriptor = Descriptor {
                 dtype: data.dtype(),
-                shape: Axes(data.shape().iter().map(|&size| size as u64).collect()),
+                shape: List(data.shape().iter().map(|&size| size as u64).collect()),
                 data_offsets: (start, end),
                 param_id: None,
             };
-            descriptors.insert(name.clone(), descriptor);
+            descriptors.insert(name.as_str(), descriptor);
         }
         let index = Index {
-            tensors: Unique(descriptors),
-            metadata: Unique(metadata.clone()),
+            tensors: descriptors,
+            metadata,
         };
         let mut head = vec![0; HEADER];
         ciborium::into_writer(&index, &mut head).map_err(Error::other)?;

@@ -85,6 +85,10 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "errors and texts are given away here"
+    )]
     pub(super) fn refused(address: impl ToString, reason: impl ToString) -> Self {
         let (address, reason) = (address.to_string(), reason.to_string());
         Self::Refused { address, reason }

@@ -16,9 +16,9 @@
 //! | `source.rs`, `address.rs` | what a person means, and which addresses are followed |
 //! | `cache.rs` | where files lie, when they become visible, who may write |
 //! | `http.rs`, `retry.rs` | one question and its redirects; asking again |
-//! | `piece.rs`, `segments.rs` | a run of bytes that can be gone on with; several at once |
-//! | `models.rs` | which files a model is, and how they are checked |
-//! | `hub.rs`, `upload.rs` | a hub's addresses and secrets; files to a hub |
+//! | `piece.rs`, `filling.rs`, `segments.rs` | a run of bytes that can be gone on with; several at once |
+//! | `place.rs`, `models.rs` | which files a model is, and how they are checked |
+//! | `hub.rs`, `upload.rs`, `lfs.rs` | a hub's addresses and secrets; files to a hub |
 //!
 //! A server decides no name, no length and no place here. See `docs/fetching.md`.
 
@@ -26,11 +26,14 @@ mod address;
 mod base64;
 mod cache;
 mod error;
+mod filling;
 mod http;
 mod hub;
+mod lfs;
 mod limits;
 mod models;
 mod piece;
+mod place;
 mod progress;
 mod retry;
 mod segments;
@@ -49,7 +52,8 @@ pub use upload::{Upload, Uploaded, upload};
 use crate::error::CheckpointError;
 use cache::{Record, Shelf, label};
 use http::Client;
-use models::{Place, Standing};
+use models::Standing;
+use place::Place;
 use progress::Meter;
 use std::env;
 use std::path::PathBuf;
@@ -132,7 +136,7 @@ impl Fetcher {
         let meter = Meter::new(tell);
         let shelf = Shelf::new(&self.cache, &place.key, place.site.host(), &label(&place.name));
         if self.offline {
-            return self.from_cache(source, &shelf);
+            return self.cached(source, &shelf);
         }
         let lock = shelf.lock(&meter)?;
         let record = shelf.record();
@@ -164,7 +168,7 @@ impl Fetcher {
         Ok(Fetched::of(&record, &folder, false))
     }
 
-    fn from_cache(&self, source: &Source, shelf: &Shelf) -> Result<Fetched, FetchError> {
+    fn cached(&self, source: &Source, shelf: &Shelf) -> Result<Fetched, FetchError> {
         let Some(record) = shelf.record() else {
             return Err(FetchError::Offline {
                 what: source.to_string(),

@@ -6,20 +6,14 @@
 
 use super::address::Address;
 use super::error::FetchError;
+use super::filling::{End, Filling, Note};
 use super::http::{Answer, Client, Linked};
-use super::limits::Limits;
 use super::progress::Meter;
 use super::retry::{Tries, unwelcome};
-use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
 use crate::hash::hex;
-
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use sha2::Digest;
+use std::path::Path;
 use ureq::http::header::{self, HeaderName};
 
 /// What is to be fetched, and where to.
@@ -44,50 +38,6 @@ pub(super) struct Landed {
     pub(super) etag: Option<String>,
     /// What a hub said before it sent elsewhere.
     pub(super) linked: Linked,
-}
-
-/// What a file that is not whole yet is of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Note {
-    pub(super) etag: String,
-    pub(super) total: Option<u64>,
-}
-
-impl Note {
-    fn path(of: &Path) -> PathBuf {
-        let mut name = of.as_os_str().to_owned();
-        name.push(".from");
-        name.into()
-    }
-
-    pub(super) fn read(of: &Path) -> Option<Self> {
-        let text = crate::plain::read(&Self::path(of), 4096).ok()?;
-        serde_json::from_slice(&text).ok()
-    }
-
-    pub(super) fn write(&self, of: &Path) -> Result<(), CheckpointError> {
-        let path = Self::path(of);
-        let text = serde_json::to_vec(self).map_err(|error| CheckpointError::corrupt(&path, error))?;
-        write_atomic(&Os, &path, |sink| sink.write_all(&text))
-    }
-
-    pub(super) fn remove(of: &Path) {
-        let _ = std::fs::remove_file(Self::path(of)); // none is fine
-    }
-}
-
-/// The file that is being filled, and the hash of what is in it.
-struct Filling {
-    file: File,
-    hash: Sha256,
-    have: u64,
-}
-
-/// How one try ended.
-enum End {
-    Whole,
-    /// Cut, with this many bytes more than before.
-    Cut(String, u64),
 }
 
 impl Client {
@@ -171,6 +121,9 @@ impl Client {
                     ));
                 }
             }
+            if let (None, None, Some(total)) = (piece.segment, piece.total, total) {
+                meter.expect(total);
+            }
             let end = piece.segment.map(|(_, end)| end).or(total);
             match filling.pour(answer, end.map(|end| end - start), piece, meter, self.limits())? {
                 End::Whole => break,
@@ -218,7 +171,7 @@ fn changed(piece: &Piece<'_>) -> FetchError {
     }
 }
 
-fn too_large(piece: &Piece<'_>, given: &str) -> FetchError {
+pub(super) fn too_large(piece: &Piece<'_>, given: &str) -> FetchError {
     FetchError::TooLarge {
         address: piece.address.to_string(),
         given: given.to_string(),
@@ -260,123 +213,4 @@ fn check_range(answer: &Answer, from: u64, end: Option<u64>, total: Option<u64>)
         return Err("its Content-Length and its Content-Range disagree".into());
     }
     Ok(())
-}
-
-impl Filling {
-    /// Opens the file, with what is in it or emptied.
-    fn open(path: &Path, keep: bool) -> Result<Self, FetchError> {
-        let io = |action| CheckpointError::io(action, path);
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(!keep)
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(io("create"))?;
-        let (mut hash, mut have) = (Sha256::new(), 0);
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            match file.read(&mut buffer).map_err(io("read"))? {
-                0 => break,
-                read => {
-                    hash.update(&buffer[..read]);
-                    have += read as u64;
-                }
-            }
-        }
-        Ok(Self { file, hash, have })
-    }
-
-    fn empty(
-        &mut self,
-        piece: &Piece<'_>,
-        meter: &Meter<'_>,
-        note: &mut Option<Note>,
-    ) -> Result<(), FetchError> {
-        if piece.segment.is_none() {
-            Note::remove(piece.into);
-            *note = None;
-        }
-        meter.take_back(self.have);
-        self.file
-            .set_len(0)
-            .map_err(CheckpointError::io("empty", piece.into))?;
-        self.file
-            .seek(SeekFrom::Start(0))
-            .map_err(CheckpointError::io("empty", piece.into))?;
-        (self.hash, self.have) = (Sha256::new(), 0);
-        Ok(())
-    }
-
-    /// Throws away what came, since what comes is not what it should be.
-    fn refuse(&self, piece: &Piece<'_>, meter: &Meter<'_>, reason: String) -> FetchError {
-        self.drop_with(piece, meter, FetchError::refused(piece.address, reason))
-    }
-
-    fn drop_with(&self, piece: &Piece<'_>, meter: &Meter<'_>, error: FetchError) -> FetchError {
-        Note::remove(piece.into);
-        let _ = std::fs::remove_file(piece.into); // the error that matters is the other one
-        meter.take_back(self.have);
-        error
-    }
-
-    /// Takes a body until it ends, is cut, or is more than it may be. `whole` is the length of the piece, where known.
-    fn pour(
-        &mut self,
-        mut answer: Answer,
-        whole: Option<u64>,
-        piece: &Piece<'_>,
-        meter: &Meter<'_>,
-        limits: &Limits,
-    ) -> Result<End, FetchError> {
-        let before = self.have;
-        let most = whole.unwrap_or(piece.most);
-        let mut buffer = vec![0; 1 << 16];
-        let (mut since, mut came) = (Instant::now(), 0);
-        loop {
-            if meter.is_stopped() {
-                return Ok(End::Cut("another part of it failed".into(), self.have - before));
-            }
-            let read = match answer.body.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(error) => {
-                    return Ok(End::Cut(
-                        format!("the connection was cut: {error}"),
-                        self.have - before,
-                    ));
-                }
-            };
-            if self.have + read as u64 > most {
-                let error = match whole {
-                    Some(whole) => {
-                        FetchError::refused(piece.address, format!("it is longer than its {whole} bytes"))
-                    }
-                    None => too_large(piece, "without a declared end"),
-                };
-                return Err(self.drop_with(piece, meter, error));
-            }
-            self.file
-                .write_all(&buffer[..read])
-                .map_err(CheckpointError::io("write", piece.into))?;
-            self.hash.update(&buffer[..read]);
-            self.have += read as u64;
-            meter.add(read as u64);
-            came += read as u64;
-            if since.elapsed() >= limits.silence {
-                if came < Limits::SLOWEST {
-                    let reason = format!("the server sent {came} bytes in {} s", since.elapsed().as_secs());
-                    return Ok(End::Cut(reason, self.have - before));
-                }
-                (since, came) = (Instant::now(), 0);
-            }
-        }
-        match whole {
-            Some(whole) if self.have < whole => {
-                let reason = format!("it ended after {} of {whole} bytes", self.have);
-                Ok(End::Cut(reason, self.have - before))
-            }
-            _ => Ok(End::Whole),
-        }
-    }
 }

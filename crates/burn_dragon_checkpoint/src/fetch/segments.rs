@@ -2,8 +2,9 @@
 
 use super::address::Address;
 use super::error::FetchError;
+use super::filling::Note;
 use super::http::{Answer, Client};
-use super::piece::{Landed, Note, Piece};
+use super::piece::{Landed, Piece};
 use super::progress::Meter;
 use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;

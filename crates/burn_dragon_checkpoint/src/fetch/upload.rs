@@ -13,23 +13,21 @@ use super::address::{Address, printable};
 use super::base64;
 use super::cache::hash_of;
 use super::error::FetchError;
-use super::http::{Client, Failed, allowed, failed};
+use super::http::{Client, Failed, failed};
 use super::hub::Hub;
 use super::limits::Limits;
 use super::progress::{Event, Meter};
-use super::retry::{Tries, is_passing, unwelcome};
+use super::retry::{Tries, unwelcome};
 use super::source::HubId;
 use crate::error::CheckpointError;
 use crate::names::is_plain_name;
 use crate::plain;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
-use ureq::SendBody;
-use ureq::http::header::{self, HeaderName, HeaderValue};
+use ureq::http::header;
 
 /// What the hub answers at most, bytes.
 const LONGEST_ANSWER: u64 = 4 << 20;
@@ -41,9 +39,9 @@ const SAMPLE: u64 = 512;
 const INLINE: u64 = 10 << 20;
 
 /// How long a hub may think about a commit.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
-const LFS_JSON: &str = "application/vnd.git-lfs+json";
+pub(super) const LFS_JSON: &str = "application/vnd.git-lfs+json";
 
 /// What is to be put into a repository.
 #[derive(Clone, Debug)]
@@ -68,12 +66,12 @@ pub struct Uploaded {
 }
 
 /// A file that is to be put there.
-struct Item {
-    name: String,
-    path: PathBuf,
-    bytes: u64,
-    sha256: String,
-    large: bool,
+pub(super) struct Item {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+    pub(super) sha256: String,
+    pub(super) large: bool,
 }
 
 /// Puts files into a repository of a hub, which is made if it is not there. Large files that the hub has already are
@@ -137,11 +135,11 @@ pub fn upload(
 }
 
 /// The talk with a hub about one repository.
-struct Talk<'a> {
-    client: &'a Client,
-    hub: &'a Hub,
-    id: &'a HubId,
-    meter: &'a Meter<'a>,
+pub(super) struct Talk<'a> {
+    pub(super) client: &'a Client,
+    pub(super) hub: &'a Hub,
+    pub(super) id: &'a HubId,
+    pub(super) meter: &'a Meter<'a>,
 }
 
 impl Talk<'_> {
@@ -198,163 +196,6 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// Sends the large files that the hub lacks.
-    fn send_large(&self, items: &[Item]) -> Result<(), FetchError> {
-        let mut large: Vec<&Item> = items.iter().filter(|item| item.large).collect();
-        large.sort_by_key(|item| &item.sha256);
-        large.dedup_by_key(|item| &item.sha256);
-        if large.is_empty() {
-            return Ok(());
-        }
-        self.meter.expect(large.iter().map(|item| item.bytes).sum());
-        let address = self
-            .hub
-            .endpoint
-            .file(&format!("{}.git/info/lfs/objects/batch", self.id.repo));
-        let objects: Vec<Value> = large
-            .iter()
-            .map(|item| json!({"oid": item.sha256, "size": item.bytes}))
-            .collect();
-        let batch = json!({
-            "operation": "upload",
-            "transfers": ["basic", "multipart"],
-            "objects": objects,
-            "hash_algo": "sha256",
-            "ref": {"name": self.id.revision},
-        });
-        let answer = self.told(&address, &batch, LFS_JSON)?;
-        for item in large {
-            let objects = answer["objects"].as_array().into_iter().flatten();
-            let object = objects
-                .into_iter()
-                .find(|object| object["oid"] == item.sha256.as_str());
-            let object = object
-                .ok_or_else(|| FetchError::refused(&address, format!("it says nothing of {}", item.name)))?;
-            if let Some(message) = object["error"]["message"].as_str() {
-                let reason = format!("{} is not taken: {}", item.name, printable(message));
-                return Err(FetchError::refused(&address, reason));
-            }
-            if let Some(upload) = object["actions"]["upload"].as_object() {
-                self.send(item, &address, upload)?;
-            } else {
-                self.meter.add(item.bytes); // it has that already
-            }
-            if let Some(verify) = object["actions"]["verify"]["href"].as_str() {
-                let verify = self.place(&address, verify)?;
-                self.told(
-                    &verify,
-                    &json!({"oid": item.sha256, "size": item.bytes}),
-                    LFS_JSON,
-                )?;
-            }
-        }
-        Ok(())
-    }
-
-    fn send(&self, item: &Item, batch: &Address, upload: &Map<String, Value>) -> Result<(), FetchError> {
-        let place = self.place(
-            batch,
-            upload.get("href").and_then(Value::as_str).unwrap_or_default(),
-        )?;
-        let given = upload
-            .get("header")
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_default();
-        let chunk = given.get("chunk_size");
-        let chunk = chunk.and_then(|size| size.as_u64().or_else(|| size.as_str()?.parse().ok()));
-        let Some(chunk) = chunk else {
-            let mut headers = Vec::new();
-            for (name, value) in &given {
-                let name: HeaderName = name.parse().map_err(|error| FetchError::refused(batch, error))?;
-                let value = value.as_str().unwrap_or_default();
-                headers.push((
-                    name,
-                    value.parse().map_err(|error| FetchError::refused(batch, error))?,
-                ));
-            }
-            return self.put(item, &place, &headers, 0, item.bytes).map(drop);
-        };
-        let count = if chunk == 0 { 0 } else { item.bytes.div_ceil(chunk) };
-        let places: BTreeMap<u64, &str> = given
-            .iter()
-            .filter_map(|(key, value)| Some((key.parse().ok()?, value.as_str()?)))
-            .collect();
-        if !places.keys().copied().eq(1..=count) || count == 0 {
-            return Err(FetchError::refused(
-                batch,
-                format!("its places for the chunks of {} do not fit", item.name),
-            ));
-        }
-        let mut parts = Vec::new();
-        for (number, place) in places {
-            let (from, place) = ((number - 1) * chunk, self.place(batch, place)?);
-            let etag = self.put(item, &place, &[], from, chunk.min(item.bytes - from))?;
-            parts.push(json!({"partNumber": number, "etag": etag}));
-        }
-        self.told(&place, &json!({"oid": item.sha256, "parts": parts}), LFS_JSON)
-            .map(drop)
-    }
-
-    /// Where the hub wants bytes sent, if they may go there.
-    fn place(&self, from: &Address, text: &str) -> Result<Address, FetchError> {
-        let place = Address::parse(text).and_then(|to| allowed(from, &to).map(|()| to));
-        place.map_err(|reason| {
-            FetchError::refused(
-                from,
-                format!(
-                    "it wants bytes sent to {}: {reason}",
-                    printable(text.split('?').next().unwrap_or_default())
-                ),
-            )
-        })
-    }
-
-    /// Sends a run of bytes of a file, and gives the ETag of the answer.
-    fn put(
-        &self,
-        item: &Item,
-        place: &Address,
-        headers: &[(HeaderName, HeaderValue)],
-        from: u64,
-        bytes: u64,
-    ) -> Result<String, FetchError> {
-        let mut tries = Tries::new(self.client.limits(), place, self.meter);
-        loop {
-            let mut file = File::open(&item.path).map_err(CheckpointError::io("open", &item.path))?;
-            file.seek(SeekFrom::Start(from))
-                .map_err(CheckpointError::io("read", &item.path))?;
-            let mut request = self
-                .client
-                .agent(place)
-                .put(place.whole())
-                .header(header::CONTENT_LENGTH, bytes);
-            for (name, value) in headers {
-                request = request.header(name, value);
-            }
-            let request = request.config().timeout_recv_response(Some(PATIENCE)).build();
-            let reason = match request.send(SendBody::from_owned_reader(file.take(bytes))) {
-                Ok(response) if response.status().is_success() => {
-                    self.meter.add(bytes);
-                    let etag = response
-                        .headers()
-                        .get(header::ETAG)
-                        .and_then(|etag| etag.to_str().ok());
-                    return Ok(etag.unwrap_or_default().to_string());
-                }
-                Ok(response) if is_passing(response.status().as_u16()) => {
-                    format!("the server answers with status {}", response.status().as_u16())
-                }
-                Ok(response) => return Err(unwelcome(place, response.status().as_u16(), true)),
-                Err(error) => match failed(place, error) {
-                    Failed::Again(reason) => reason,
-                    Failed::For(error) => return Err(error),
-                },
-            };
-            tries.again(reason, None)?;
-        }
-    }
-
     fn commit(&self, items: &[Item], message: &str) -> Result<Uploaded, FetchError> {
         let header = json!({"key": "header", "value": {"summary": message, "description": ""}});
         let mut lines = format!("{header}\n");
@@ -383,7 +224,7 @@ impl Talk<'_> {
     }
 
     /// Posts JSON, and gives the answer of a success.
-    fn told(&self, address: &Address, value: &Value, kind: &str) -> Result<Value, FetchError> {
+    pub(super) fn told(&self, address: &Address, value: &Value, kind: &str) -> Result<Value, FetchError> {
         let (status, answer) = self.post(address, &value.to_string(), kind)?;
         check(address, status, &answer)?;
         Ok(answer)

@@ -1,13 +1,13 @@
 //! `manifest.json`: what a checkpoint's files must be.
 
 use crate::error::CheckpointError;
-use crate::hash::Hashed;
+use crate::hash::{Hashed, sha256};
 use crate::names::is_plain_name;
 use crate::plain;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 /// The manifest's name.
@@ -19,6 +19,7 @@ const LARGEST: u64 = 1 << 20;
 
 /// What a manifest says of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FileEntry {
     /// Bytes.
     pub size: u64,
@@ -28,6 +29,7 @@ pub struct FileEntry {
 
 /// What a checkpoint says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// `burn_dragon.checkpoint/1`.
     pub format: String,
@@ -41,6 +43,8 @@ pub struct Manifest {
     pub version: Option<String>,
     /// Every file beside the manifest, by name.
     pub files: BTreeMap<String, FileEntry>,
+    /// SHA-256 of this manifest as it is written, read with these 64 characters as zeros.
+    pub sha256: String,
 }
 
 impl Manifest {
@@ -50,28 +54,59 @@ impl Manifest {
     /// If it is missing, too large, not JSON of this format, or names a file outside the folder.
     pub(super) fn read(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join(MANIFEST);
-        let file = plain::open_inside(&path).map_err(CheckpointError::unread(&path))?;
-        let bytes = plain::whole(file, LARGEST).map_err(CheckpointError::unread(&path))?;
+        let text = plain::read_text_inside(&path, LARGEST).map_err(missing(&path))?;
+        Self::parse(&text, &path)
+    }
+
+    /// Checks a manifest that was read from `path`. It has one writing: another, if it says the same, is refused too.
+    ///
+    /// # Errors
+    /// If it is not JSON of this format, names a file outside the folder, or is not as it was written.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, CheckpointError> {
+        let refuse = |reason: String| Err(CheckpointError::corrupt(path, reason));
         let manifest: Self =
-            serde_json::from_slice(&bytes).map_err(|error| CheckpointError::corrupt(&path, error))?;
+            serde_json::from_str(text).map_err(|error| CheckpointError::corrupt(path, error))?;
         if manifest.format != FORMAT {
-            let reason = format!(
-                "its format is `{}`, this version reads `{FORMAT}`",
-                manifest.format
-            );
-            return Err(CheckpointError::corrupt(&path, reason));
+            let given = manifest.format;
+            return refuse(format!("its format is `{given}`, this version reads `{FORMAT}`"));
         }
-        match manifest.files.keys().find(|name| !is_plain_name(name)) {
-            Some(name) => {
-                let reason = format!("`{name}` is not a plain file name");
-                Err(CheckpointError::corrupt(&path, reason))
-            }
-            None => Ok(manifest),
+        if let Some(name) = manifest.files.keys().find(|name| !is_plain_name(name)) {
+            return refuse(format!("{name:?} is not a plain file name"));
+        }
+        let sealed = manifest.clone().sealed();
+        if manifest.sha256 != sealed.sha256 {
+            let (given, expected) = (manifest.sha256, sealed.sha256);
+            return refuse(format!("the sha256 of its text is {expected}, it says {given}"));
+        }
+        if text != sealed.text() {
+            return refuse("it is not written as manifests are: another hand changed it".into());
+        }
+        Ok(manifest)
+    }
+
+    /// With the hash of its own text.
+    pub(super) fn sealed(mut self) -> Self {
+        self.sha256 = "0".repeat(64);
+        self.sha256 = sha256(self.text().as_bytes());
+        self
+    }
+
+    /// As it is written.
+    pub(super) fn text(&self) -> String {
+        match serde_json::to_string_pretty(self) {
+            Ok(text) => text,
+            Err(error) => unreachable!("a manifest is plain text and numbers: {error}"),
         }
     }
 
     /// Checks that a folder holds these files and no others: size, then hash.
     pub(super) fn check(&self, folder: &Path) -> Result<(), CheckpointError> {
+        if self.files.is_empty() {
+            return Err(CheckpointError::corrupt(
+                &folder.join(MANIFEST),
+                "it lists no file",
+            ));
+        }
         for (name, expected) in &self.files {
             check_file(&folder.join(name), expected)?;
         }
@@ -91,7 +126,7 @@ impl Manifest {
 }
 
 fn check_file(path: &Path, expected: &FileEntry) -> Result<(), CheckpointError> {
-    let (file, size) = plain::open_inside(path).map_err(CheckpointError::unread(path))?;
+    let (file, size) = plain::open_inside(path).map_err(missing(path))?;
     if size != expected.size {
         let reason = format!("it has {size} bytes, its manifest says {}", expected.size);
         return Err(CheckpointError::corrupt(path, reason));
@@ -104,4 +139,13 @@ fn check_file(path: &Path, expected: &FileEntry) -> Result<(), CheckpointError> 
         return Err(CheckpointError::corrupt(path, reason));
     }
     Ok(())
+}
+
+/// For `map_err`: a file that a checkpoint must have, and has not, is the checkpoint's fault, not the system's.
+fn missing(path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
+    let path = path.to_path_buf();
+    move |error| match error.kind() {
+        ErrorKind::NotFound => CheckpointError::corrupt(&path, "a checkpoint has it, and it is not there"),
+        _ => CheckpointError::unread(&path)(error),
+    }
 }

@@ -17,6 +17,7 @@ pub use snapshot::{Content, Snapshot};
 
 use crate::disk::{Disk, Os, folder_of, sweep, write_atomic};
 use crate::error::CheckpointError;
+use crate::plain;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
@@ -123,7 +124,7 @@ impl Checkpoints {
 
     /// The checkpoint that a pointer names, if there is one.
     pub fn pointed(&self, pointer: Pointer) -> Option<CheckpointFolder> {
-        let name = fs::read_to_string(self.root.join(pointer.file_name())).ok()?;
+        let name = plain::read_text_inside(&self.root.join(pointer.file_name()), MAX_POINTER).ok()?;
         self.step(step_of(name.trim())?)
     }
 
@@ -131,7 +132,7 @@ impl Checkpoints {
     pub fn step(&self, step: u64) -> Option<CheckpointFolder> {
         let path = [self.place(step), self.aside(step)]
             .into_iter()
-            .find(|path| path.is_dir())?;
+            .find(|path| is_folder(path))?;
         Some(CheckpointFolder { path, step })
     }
 
@@ -339,6 +340,14 @@ impl CheckpointFolder {
     pub fn verify(&self) -> Result<(), CheckpointError> {
         self.manifest()?.check(&self.path)
     }
+}
+
+/// Bytes beyond which a pointer is not read: it holds a folder's name.
+const MAX_POINTER: u64 = 256;
+
+/// Whether a folder is there, and no link to one: a link leads out of the run.
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
 /// The end of a draft's name.

@@ -74,10 +74,10 @@ impl Snapshot {
             config_sha256: self.config_sha256.clone(),
             version: self.version.clone(),
             files,
+            sha256: String::new(),
         };
         let path = folder.join(MANIFEST);
-        let text = serde_json::to_string_pretty(&manifest)
-            .map_err(|error| CheckpointError::corrupt(&path, error))?;
+        let text = manifest.sealed().text();
         write_synced(disk, &path, |sink| sink.write_all(text.as_bytes()))
             .map_err(CheckpointError::io("write", &path))?;
         disk.sync_dir(folder).map_err(CheckpointError::io("sync", folder))

@@ -124,7 +124,9 @@ impl ForeignTensor {
 
     /// Bytes of its entries.
     pub fn bytes(&self) -> u64 {
-        self.shape.iter().map(|&size| size as u64).product::<u64>() * self.element.size()
+        // A shape with a 0 in it may have any other sizes.
+        let sizes = self.shape.iter().map(|&size| size as u64);
+        sizes.fold(self.element.size(), u64::saturating_mul)
     }
 }
 

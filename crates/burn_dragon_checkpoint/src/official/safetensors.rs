@@ -9,6 +9,8 @@
 
 use super::foreign::{Element, ForeignFile, ForeignTensor, Source};
 use super::keys;
+use crate::bounded::{List, Unique};
+use crate::burnpack::{MAX_AXES, MAX_INDEX, MAX_TENSORS, MAX_TEXTS};
 use crate::error::CheckpointError;
 use crate::hash::hex;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
@@ -16,8 +18,8 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The longest header that the format allows.
-const LONGEST_HEADER: u64 = 100_000_000;
+/// The longest header that is read; the format allows six times as much, which no model of ours needs.
+const LONGEST_HEADER: u64 = MAX_INDEX;
 
 pub(super) fn open(path: &Path, source: Source) -> Result<ForeignFile, CheckpointError> {
     let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
@@ -85,12 +87,12 @@ fn place(
         let element = element(&entry.dtype)
             .ok_or_else(|| wrong(format!("values of type `{}` are not known", entry.dtype)))?;
         let place = (start + begin, (next - begin) / element.size());
-        let tensor = ForeignTensor::new(element, entry.shape.clone(), None, place).map_err(wrong)?;
+        let tensor = ForeignTensor::new(element, entry.shape.0.clone(), None, place).map_err(wrong)?;
         if tensor.bytes() != next - begin {
             return Err(wrong(format!(
                 "{} {:?} takes {} bytes, it has {}",
                 entry.dtype,
-                entry.shape,
+                entry.shape.0,
                 tensor.bytes(),
                 next - begin
             )));
@@ -163,37 +165,13 @@ struct Header {
     tensors: BTreeMap<String, Entry>,
 }
 
+/// A tensor of the header.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     dtype: String,
-    shape: Vec<usize>,
+    shape: List<usize, MAX_AXES>,
     data_offsets: (u64, u64),
-}
-
-/// Text by key, each key once.
-struct Texts(BTreeMap<String, String>);
-
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Once;
-        impl<'de> Visitor<'de> for Once {
-            type Value = Texts;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("text by key")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
-                let mut texts = BTreeMap::new();
-                while let Some((key, text)) = map.next_entry::<String, String>()? {
-                    insert(&mut texts, key, text)?;
-                }
-                Ok(Texts(texts))
-            }
-        }
-        deserializer.deserialize_map(Once)
-    }
 }
 
 impl<'de> Deserialize<'de> for Header {
@@ -207,28 +185,24 @@ impl<'de> Deserialize<'de> for Header {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
-                let (mut metadata, mut tensors) = (None, BTreeMap::new());
+                let (mut metadata, mut tensors) = (None, Unique::<Entry, MAX_TENSORS>::default());
                 while let Some(key) = map.next_key::<String>()? {
                     if key.contains(char::is_control) {
                         return Err(A::Error::custom(format!("the name {key:?} is not a plain one")));
                     } else if key != "__metadata__" {
-                        insert(&mut tensors, key, map.next_value::<Entry>()?)?;
-                    } else if metadata.replace(map.next_value::<Texts>()?.0).is_some() {
+                        tensors.add(key, map.next_value()?)?;
+                    } else if metadata
+                        .replace(map.next_value::<Unique<String, MAX_TEXTS>>()?.0)
+                        .is_some()
+                    {
                         return Err(A::Error::custom("`__metadata__` occurs twice"));
                     }
                 }
                 let metadata = metadata.unwrap_or_default();
+                let tensors = tensors.0;
                 Ok(Header { metadata, tensors })
             }
         }
         deserializer.deserialize_map(Once)
-    }
-}
-
-fn insert<T, E: Error>(entries: &mut BTreeMap<String, T>, key: String, value: T) -> Result<(), E> {
-    let twice = format!("`{key}` occurs twice");
-    match entries.insert(key, value) {
-        None => Ok(()),
-        Some(_) => Err(E::custom(twice)),
     }
 }

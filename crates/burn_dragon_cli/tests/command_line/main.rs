@@ -12,7 +12,12 @@ mod forward;
 mod generate;
 mod infer;
 mod info;
+#[cfg(feature = "fetch")]
+mod remote;
 mod resume;
+#[cfg(feature = "fetch")]
+#[path = "../../../burn_dragon_checkpoint/tests/server/mod.rs"]
+mod server;
 mod state;
 mod support;
 mod train;

@@ -13,11 +13,12 @@ use std::{
     borrow::Cow,
     fmt::Debug,
     fs,
-    io::Write,
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use burn_dragon_checkpoint::{CheckpointError, plain};
 use serde::{Deserialize, Serialize};
 
 pub use self::{byte::ByteTokenizer, char::CharTokenizer, ids::IdTokenizer, stream::StreamDecoder};
@@ -165,9 +166,12 @@ impl TokenizerSpec {
     /// [`LanguageError::Read`], [`LanguageError::TokenizerFile`] (not JSON, an unknown type, an unknown or missing key)
     /// and [`LanguageError::TokenizerInvalid`].
     pub fn load(path: &Path) -> Result<Arc<dyn Tokenizer>, LanguageError> {
-        let bytes = fs::read(path).map_err(|source| LanguageError::Read {
-            path: path.to_path_buf(),
-            source,
+        let bytes = plain::read(path, MAX_FILE).map_err(|source| match source.kind() {
+            ErrorKind::InvalidData => CheckpointError::corrupt(path, source).into(),
+            _ => LanguageError::Read {
+                path: path.to_path_buf(),
+                source,
+            },
         })?;
         serde_json::from_slice::<Self>(&bytes)
             .map_err(|source| LanguageError::TokenizerFile {
@@ -177,6 +181,9 @@ impl TokenizerSpec {
             .build()
     }
 }
+
+/// Bytes of the longest file: every character there is takes a quarter of them.
+const MAX_FILE: u64 = 16 << 20;
 
 /// A name in the same folder, since a rename is atomic only within one file system.
 fn temporary_beside(path: &Path) -> PathBuf {

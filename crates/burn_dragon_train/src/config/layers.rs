@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use burn_dragon_checkpoint::plain;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Value;
 
-use super::origin::{Kind, Node, Origin};
+use super::origin::{Kind, MAX_DEPTH, Node, Origin};
 use super::{ConfigError, Resolved, suggest};
 
 /// Collects layers; each one overrides what the earlier ones say.
@@ -64,7 +65,8 @@ impl Layers {
 
     /// Adds a file, after the files it `extends`.
     pub fn file(self, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
-        let node = read(path.as_ref(), &mut Vec::new())?;
+        let mut reading = Reading::default();
+        let node = reading.file(path.as_ref())?;
         Ok(self.layer(node))
     }
 
@@ -79,6 +81,9 @@ impl Layers {
         let keys: Vec<&str> = key.split('.').map(str::trim).collect();
         if keys.iter().any(|key| key.is_empty()) {
             return Err(problem("the key, or a part of it between dots, is empty"));
+        }
+        if keys.len() > MAX_DEPTH {
+            return Err(problem("the key has more parts than any schema is deep"));
         }
         let node = Node::uniform(assigned_value(value.trim()), &Origin::CommandLine);
         self.assigned.overlay(node.under(keys.into_iter()));
@@ -129,40 +134,68 @@ impl Layers {
     }
 }
 
-/// Reads a file over what it extends. `open` holds the files being read now, outermost first.
-fn read(path: &Path, open: &mut Vec<(PathBuf, PathBuf)>) -> Result<Node, ConfigError> {
-    let unreadable = |source| ConfigError::Read {
-        path: path.into(),
-        source,
-    };
-    let identity = fs::canonicalize(path).map_err(unreadable)?;
-    let seen = open.iter().position(|(known, _)| *known == identity);
-    open.push((identity, path.into()));
-    if let Some(first) = seen {
-        return Err(ConfigError::Cycle {
-            chain: open[first..].iter().map(|(_, shown)| shown.clone()).collect(),
-        });
-    }
+/// Bytes of the longest configuration file: more than any person writes, little enough to be read.
+const MAX_FILE: u64 = 256 << 10;
 
-    let text = fs::read_to_string(path).map_err(unreadable)?;
-    let mut node = Node::parse(&path.display().to_string(), &text)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let mut merged = Node::empty();
-    for parent in take_extends(&mut node)? {
-        merged.overlay(read(&folder.join(parent), open)?);
-    }
-    merged.overlay(node);
-    open.pop();
-    Ok(merged)
+/// Most files of a layer, each counted as often as it is extended: a few that name each other twice are a great many.
+const MAX_FILES: usize = 256;
+
+/// A file and what it extends, while they are read.
+#[derive(Default)]
+struct Reading {
+    /// The files being read now, outermost first: who they are, and how they were named.
+    open: Vec<(PathBuf, PathBuf)>,
+    /// Files read so far.
+    files: usize,
 }
 
-/// Removes the key `extends` and returns the files it names.
-fn take_extends(node: &mut Node) -> Result<Vec<String>, ConfigError> {
-    let Kind::Table(entries) = &mut node.kind else {
-        return Ok(Vec::new());
+impl Reading {
+    /// Reads a file over what it extends.
+    fn file(&mut self, path: &Path) -> Result<Node, ConfigError> {
+        let unreadable = |source| ConfigError::Read {
+            path: path.into(),
+            source,
+        };
+        let identity = fs::canonicalize(path).map_err(unreadable)?;
+        let seen = self.open.iter().position(|(known, _)| *known == identity);
+        self.open.push((identity, path.into()));
+        if let Some(first) = seen {
+            return Err(ConfigError::Cycle {
+                chain: self.open[first..]
+                    .iter()
+                    .map(|(_, shown)| shown.clone())
+                    .collect(),
+            });
+        }
+        self.files += 1;
+        let text = plain::read_text(path, MAX_FILE).map_err(unreadable)?;
+        let mut node = Node::parse(&path.display().to_string(), &text)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut merged = Node::empty();
+        let (parents, origin) = take_extends(&mut node)?;
+        for parent in parents {
+            if self.files == MAX_FILES || self.open.len() == MAX_DEPTH {
+                let problem = format!(
+                    "a configuration extends at most {MAX_FILES} files in all, at most {MAX_DEPTH} deep"
+                );
+                return Err(ConfigError::Extends { origin, problem });
+            }
+            merged.overlay(self.file(&folder.join(parent))?);
+        }
+        merged.overlay(node);
+        self.open.pop();
+        Ok(merged)
+    }
+}
+
+/// Removes the key `extends` and returns the files it names, and where.
+fn take_extends(node: &mut Node) -> Result<(Vec<String>, Origin), ConfigError> {
+    let extends = match &mut node.kind {
+        Kind::Table(entries) => entries.remove("extends"),
+        _ => None,
     };
-    let Some(extends) = entries.remove("extends") else {
-        return Ok(Vec::new());
+    let Some(extends) = extends else {
+        return Ok((Vec::new(), Origin::Default));
     };
     let names = match extends.to_value() {
         Value::String(name) => Some(vec![name]),
@@ -172,10 +205,13 @@ fn take_extends(node: &mut Node) -> Result<Vec<String>, ConfigError> {
             .collect(),
         _ => None,
     };
-    names.ok_or_else(|| ConfigError::Extends {
-        origin: extends.origin,
-        problem: "`extends` is a file name or a list of file names".into(),
-    })
+    match names {
+        Some(names) => Ok((names, extends.origin)),
+        None => Err(ConfigError::Extends {
+            origin: extends.origin,
+            problem: "`extends` is a file name or a list of file names".into(),
+        }),
+    }
 }
 
 fn assigned_value(text: &str) -> Value {
@@ -286,6 +322,25 @@ mod tests {
     }
 
     #[test]
+    fn files_that_multiply_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        for level in 0..30 {
+            let next = level + 1;
+            let text = format!("extends = ['{next}.toml', '{next}.toml']");
+            write(folder.path(), &format!("{level}.toml"), &text);
+        }
+        let last = write(folder.path(), "30.toml", "a = 1");
+        assert!(Layers::new().file(last).is_ok());
+        let error = Layers::new().file(folder.path().join("0.toml")).unwrap_err();
+        assert!(error.to_string().contains("at most 256 files"), "{error}");
+        let endless = format!("extends = [{}]", "'30.toml', ".repeat(300));
+        let error = Layers::new()
+            .file(write(folder.path(), "endless.toml", &endless))
+            .unwrap_err();
+        assert!(matches!(error, ConfigError::Extends { .. }), "{error}");
+    }
+
+    #[test]
     fn an_unreadable_file_is_named_with_the_reason() {
         let error = Layers::new().file("no/such/file.toml").unwrap_err();
         assert!(
@@ -340,7 +395,13 @@ mod tests {
 
     #[test]
     fn an_assignment_without_key_or_equals_sign_is_refused() {
-        for text in ["training.max_steps", "=1", "a..b=1", ".a=1"] {
+        for text in [
+            "training.max_steps",
+            "=1",
+            "a..b=1",
+            ".a=1",
+            &format!("a{}=1", ".a".repeat(9000)),
+        ] {
             let error = Layers::new().assignment(text).unwrap_err();
             assert!(matches!(error, ConfigError::Assignment { .. }), "{error}");
         }

@@ -11,6 +11,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
 
+/// Deepest nesting of tables and lists, and of files that extend each other; no schema of ours has more than five levels.
+pub(super) const MAX_DEPTH: usize = 32;
+
 /// Where a configuration value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {

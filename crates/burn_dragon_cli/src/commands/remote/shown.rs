@@ -30,7 +30,7 @@ impl Shown {
             what: what.to_string(),
             live,
             state: Mutex::new(State {
-                next: Instant::now(),
+                next: Instant::now() + if live { LIVE } else { LOGGED },
                 open: false,
             }),
         }
@@ -65,11 +65,11 @@ impl Shown {
         let of = total.map_or(String::new(), |total| {
             format!(
                 " of {}, {:.0} %",
-                mega(total),
+                size(total),
                 100.0 * done as f64 / total.max(1) as f64
             )
         });
-        let text = format!("{}: {}{of}", self.what, mega(done));
+        let text = format!("{}: {}{of}", self.what, size(done));
         if self.live {
             eprint!("\r\x1b[K{text}");
             let _ = std::io::stderr().flush(); // a closed standard error is nobody's loss
@@ -91,6 +91,9 @@ fn close(state: &mut State) {
     }
 }
 
-fn mega(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
 }

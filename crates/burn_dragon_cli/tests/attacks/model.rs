@@ -1,0 +1,70 @@
+//! A model's file: sound containers under a right hash, whose contents are wrong.
+
+use crate::craft::*;
+use burn::tensor::{DType, TensorData};
+
+/// The model with another configuration.
+fn config(part: &str, with: &str) -> Vec<u8> {
+    with_text(sound_model(), "config", &replaced(CONFIG, part, with))
+}
+
+attacks! { Model, "bpk":
+    without_a_format: "without a model's description" = without_text(sound_model(), "format");
+    of_another_format: "its format is `burn_dragon.model/9`" = with_text(sound_model(), "format", "burn_dragon.model/9");
+    a_memory_for_a_model: "its format is `burn_dragon.state/1`" = written(&sound_state());
+    config_missing: "no `config`" = without_text(sound_model(), "config");
+    config_not_json: "config: " = with_text(sound_model(), "config", "{");
+    config_nested_deeply: "config: " = with_text(sound_model(), "config", &"[".repeat(3000));
+    config_with_an_unknown_key: "unknown field" = config(r#""n_levels""#, r#""run":"me","n_levels""#);
+    config_with_a_key_twice: "duplicate field" = config(r#""n_levels""#, r#""d_model":2,"n_levels""#);
+    config_too_long: "at most 32768" = with_text(sound_model(), "config", &" ".repeat(1 << 20));
+    config_of_no_levels: "n_levels is 0" = config(r#""n_levels":1"#, r#""n_levels":0"#);
+    config_of_endless_levels: "n_levels = 1000000000000000000" = {
+        config(r#""n_levels":1"#, r#""n_levels":1000000000000000000"#)
+    };
+    config_of_endless_heads: "n_heads = 9223372036854775808" = {
+        let decay = r#""n_heads":9223372036854775808,"decay":{"type":"standard"}"#;
+        config(r#""n_heads":1"#, decay)
+    };
+    config_sizes_overflow: "at most" = {
+        let sizes = replaced(CONFIG, r#""n_neurons":2"#, r#""n_neurons":4611686018427387904"#);
+        with_text(sound_model(), "config", &replaced(&sizes, r#""d_model":2"#, r#""d_model":4611686018427387904"#))
+    };
+    config_with_a_negative_size: "config: " = config(r#""d_model":2"#, r#""d_model":-2"#);
+    config_with_a_huge_number: "config: " = config(r#""d_model":2"#, r#""d_model":1e999"#);
+    config_not_a_number: "config: " = config("65536.0", "null");
+    config_out_of_range: "rope_theta" = config("65536.0", "-1.0");
+    config_of_slopes_for_other_heads: "2 slopes" = {
+        config(r#""n_heads":1"#, r#""n_heads":1,"decay":{"type":"custom","slopes":[0.1,0.2]}"#)
+    };
+    info_missing: "no `info`" = without_text(sound_model(), "info");
+    info_not_json: "info: " = with_text(sound_model(), "info", "3");
+    info_nested_deeply: "info: " = {
+        let deep = format!(r#"{{"x":{}"#, "[".repeat(3000));
+        with_text(sound_model(), "info", &deep)
+    };
+    tensor_missing: "lacks the tensor `encoder`" = without_tensor(sound_model(), "encoder");
+    tensor_too_many: "does not have: lm_gate" = with_tensor(sound_model(), "lm_gate", ones(&[1]));
+    tensor_named_like_a_path: "does not have: ../../embed" = with_tensor(sound_model(), "../../embed", ones(&[1]));
+    tensor_named_like_a_root: "does not have: /etc/passwd" = with_tensor(sound_model(), "/etc/passwd", ones(&[1]));
+    shape_of_another_model: "shape [4, 3]" = with_tensor(sound_model(), "embed", ones(&[4, 3]));
+    config_of_another_model: "configuration asks for [8, 2]" = config(r#""vocab_size":4"#, r#""vocab_size":8"#);
+    tensor_of_no_size: "holds no number" = with_tensor(sound_model(), "embed", ones(&[0, 2]));
+    tensor_of_no_axes: "shape []" = with_tensor(sound_model(), "embed", ones(&[]));
+    weights_not_numbers: "not finite" = {
+        with_tensor(sound_model(), "lm_head", TensorData::new(vec![f32::NAN; 8], [2, 4]))
+    };
+    weights_infinite: "not finite" = {
+        with_tensor(sound_model(), "lm_head", TensorData::new(vec![f32::NEG_INFINITY; 8], [2, 4]))
+    };
+    weights_infinite_in_half: "not finite" = {
+        let data = TensorData::new(vec![f32::INFINITY; 8], [2, 4]).convert_dtype(DType::BF16);
+        with_tensor(sound_model(), "lm_head", data)
+    };
+    weights_are_integers: "weights are f32" = with_tensor(sound_model(), "lm_head", TensorData::new(vec![1i32; 8], [2, 4]));
+    tokenizer_of_another_vocabulary: "its tokenizer of 256" = with_text(sound_model(), "tokenizer", r#"{"type":"byte"}"#);
+    tokenizer_not_json: "tokenizer" = with_text(sound_model(), "tokenizer", "abcd");
+    tokenizer_with_a_character_twice: "listed twice" = {
+        with_text(sound_model(), "tokenizer", r#"{"type":"char","special_tokens":false,"symbols":"abca"}"#)
+    };
+}

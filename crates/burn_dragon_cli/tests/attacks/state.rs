@@ -1,0 +1,49 @@
+//! A memory's file: sound containers under a right hash, whose contents are wrong.
+
+use crate::craft::*;
+use burn::tensor::TensorData;
+
+attacks! { State, "state":
+    a_model_for_a_memory: "its format is `burn_dragon.model/1`" = written(&sound_model());
+    without_a_format: "without a state's description" = without_text(sound_state(), "format");
+    without_a_hash: "without one `file_sha256`" = {
+        let described = floats(&[1, 1, 2, 2], (0, 16));
+        container(&index_with(&[("rho.0", described)], &[(text("format"), text("burn_dragon.state/1"))]), 16)
+    };
+    value_changed: "the sha256 of its bytes" = changed(written(&sound_state()), 1);
+    config_missing: "no `config`" = without_text(sound_state(), "config");
+    config_of_another_model: "configuration asks for [1, 1, 2, 4]" = {
+        with_text(sound_state(), "config", &replaced(CONFIG, r#""d_model":2"#, r#""d_model":4"#))
+    };
+    config_of_more_levels: "lacks the tensor `rho.1`" = {
+        with_text(sound_state(), "config", &replaced(CONFIG, r#""n_levels":1"#, r#""n_levels":2"#))
+    };
+    config_of_endless_levels: "1024 at most" = {
+        with_text(sound_state(), "config", &replaced(CONFIG, r#""n_levels":1"#, r#""n_levels":18446744073709551615"#))
+    };
+    config_nested_deeply: "config: " = with_text(sound_state(), "config", &"{\"a\":".repeat(1000));
+    info_missing: "no `info`" = without_text(sound_state(), "info");
+    positions_missing: "no `positions`" = without_text(sound_state(), "positions");
+    positions_of_no_lane: "positions: " = with_text(sound_state(), "positions", "");
+    positions_without_end: "memories of 1 lanes" = {
+        with_text(sound_state(), "positions", &format!("[0{}]", ",0".repeat(2_000_000)))
+    };
+    position_beyond_counting: "the farthest is" = with_text(sound_state(), "positions", "[18446744073709551615]");
+    position_negative: "positions: " = with_text(sound_state(), "positions", "[-1]");
+    precision_unknown: "precision: " = with_text(sound_state(), "precision", "f8");
+    precision_of_other_values: "it says bf16" = with_text(sound_state(), "precision", "bf16");
+    memory_missing: "memories of 0 lanes" = without_tensor(sound_state(), "rho.0");
+    memory_too_many: "does not have: rho.1" = with_tensor(sound_state(), "rho.1", ones(&[1, 1, 2, 2]));
+    memory_of_other_axes: "shape [1, 2, 2]" = with_tensor(sound_state(), "rho.0", ones(&[1, 2, 2]));
+    memory_of_no_axes: "memories of 0 lanes" = with_tensor(sound_state(), "rho.0", ones(&[]));
+    memory_not_numbers: "not finite" = {
+        with_tensor(sound_state(), "rho.0", TensorData::new(vec![f32::NAN; 4], [1, 1, 2, 2]))
+    };
+    memory_of_integers: "it says f32" = with_tensor(sound_state(), "rho.0", TensorData::new(vec![1i32; 4], [1, 1, 2, 2]));
+    window_of_no_tokens: "a window of 0 tokens" = {
+        with_text(sound_state(), "info", r#"{"model":"","tokens":3,"version":"0","sliding":{"window":0,"younger":false}}"#)
+    };
+    window_of_half_a_stream: "2 memories each" = {
+        with_text(sound_state(), "info", r#"{"model":"","tokens":3,"version":"0","sliding":{"window":4,"younger":true}}"#)
+    };
+}
