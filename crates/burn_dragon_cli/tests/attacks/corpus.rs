@@ -20,7 +20,10 @@ fn every_file_of_the_corpus_is_answered() {
         assert!(!files.is_empty(), "{name} has no corpus");
         let start = Instant::now();
         let taken = files.values().filter(|bytes| door(bytes).is_ok()).count();
-        assert!(taken > 0 || name == "safetensors" || name == "pickle", "{name}: nothing is taken");
+        assert!(
+            taken > 0 || name == "safetensors" || name == "pickle",
+            "{name}: nothing is taken"
+        );
         println!(
             "{name}: {} files, {taken} taken, {:?}",
             files.len(),

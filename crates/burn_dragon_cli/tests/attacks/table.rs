@@ -92,7 +92,10 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("manifest", crate::manifest::sound().into()),
         ("parts", fs::read(parts).unwrap()),
         ("config", config.into()),
-        ("tokenizer", br#"{"type":"char","special_tokens":true,"symbols":"ab\u00e9"}"#.to_vec()),
+        (
+            "tokenizer",
+            br#"{"type":"char","special_tokens":true,"symbols":"ab\u00e9"}"#.to_vec(),
+        ),
     ]
 }
 
@@ -104,7 +107,11 @@ fn the_corpus_holds_what_is_taken() {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, &bytes).unwrap();
         }
-        assert!(fs::read(&path).is_ok_and(|kept| kept == bytes), "{} is not what is made", path.display());
+        assert!(
+            fs::read(&path).is_ok_and(|kept| kept == bytes),
+            "{} is not what is made",
+            path.display()
+        );
     }
 }
 
