@@ -37,6 +37,12 @@ pub enum TrainError {
         /// The folder.
         path: PathBuf,
     },
+    /// Another process trains in this run.
+    #[error("another process is training in {path}; wait for it, or stop it", path = path.display())]
+    RunBusy {
+        /// The run's folder.
+        path: PathBuf,
+    },
     /// A folder that holds no run was given as one.
     #[error("{path} is not a run folder: {problem}", path = path.display())]
     NotARun {

@@ -234,7 +234,7 @@ mod tests {
         );
         let mut steps = Vec::new();
         let read = read_parts(exported.manifest.as_ref().unwrap(), |progress| {
-            steps.push(progress)
+            steps.push(progress);
         })
         .unwrap();
         assert_eq!(

@@ -58,7 +58,7 @@ fn what_is_written_is_read_and_every_byte_is_observed() {
     let bytes = written();
     let mut seen = Vec::new();
     let reader = Reader::open(&bytes[..], bytes.len() as u64, |part: &[u8]| {
-        seen.extend_from_slice(part)
+        seen.extend_from_slice(part);
     })
     .unwrap();
     let head = reader.index().to_vec();
@@ -110,8 +110,11 @@ struct Described {
     data_offsets: (u64, u64),
 }
 
+/// A tensor as it is described: name, type, shape, begin and end.
+type Description<'a> = (&'a str, &'static str, &'a [u64], (u64, u64));
+
 /// A container whose index describes these tensors, with this much data.
-fn described(tensors: &[(&str, &'static str, &[u64], (u64, u64))], data: usize) -> Vec<u8> {
+fn described(tensors: &[Description<'_>], data: usize) -> Vec<u8> {
     #[derive(serde::Serialize)]
     struct Index<'a> {
         tensors: BTreeMap<&'a str, Described>,

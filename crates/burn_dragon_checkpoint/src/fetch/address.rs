@@ -265,7 +265,7 @@ mod tests {
             ("http://u:p@h/x", "user name"),
             ("http://h:x/", "port"),
             ("http://h:99999/", "port"),
-            ("http://[::1/x", "host"),
+            ("http://[::1/x", "port"),
             ("http://[::1]x/", "port"),
             ("http://[1]/", "IPv6"),
             ("http://h/../x", "`..`"),

@@ -223,8 +223,10 @@ impl Linked {
         let text = |name: &'static str| text(headers, HeaderName::from_static(name));
         let commit = text("x-repo-commit")
             .filter(|commit| commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit()));
-        self.commit = commit.map(str::to_string).or(self.commit.take());
-        self.etag = text("x-linked-etag").map(str::to_string).or(self.etag.take());
+        self.commit = commit.map(str::to_string).or_else(|| self.commit.take());
+        self.etag = text("x-linked-etag")
+            .map(str::to_string)
+            .or_else(|| self.etag.take());
     }
 
     /// The SHA-256 of the bytes, where the ETag is one.
@@ -239,7 +241,6 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "texts are given away here")]
 fn refused(address: &Address, reason: impl ToString) -> Failed {
     Failed::For(FetchError::refused(address, reason))
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 /// A cache that is gone with the test, and what is asked of it.
 pub(crate) struct Place {
-    folder: TempDir,
+    _folder: TempDir,
     pub(crate) fetcher: Fetcher,
     pub(crate) events: Mutex<Vec<Event>>,
 }
@@ -32,7 +32,7 @@ impl Place {
             limits: impatient(),
         };
         Self {
-            folder,
+            _folder: folder,
             fetcher,
             events: Mutex::default(),
         }

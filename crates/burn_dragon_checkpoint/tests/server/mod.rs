@@ -71,7 +71,10 @@ impl Reply {
 
 /// Files with their ETags, given out whole, in ranges, or not at all where they are known.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Files(Arc<Mutex<BTreeMap<String, (Vec<u8>, String)>>>);
+pub(crate) struct Files(Arc<Mutex<BTreeMap<String, Given>>>);
+
+/// Bytes, and the ETag that stands for them.
+type Given = (Vec<u8>, String);
 
 impl Files {
     /// A file at a path, with an ETag of its own.

@@ -48,13 +48,15 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         return dry_run(&task, &model, &config, total_steps, output);
     }
     let interrupt = Interrupt::install()?;
+    let resumes = resumed.is_some();
     let run = match resumed {
-        Some(run) => {
-            goes_on(&run, &task, &model)?;
-            run
-        }
+        Some(run) => run,
         None => RunFolder::create(args.out.as_deref(), Path::new("runs"), "language")?,
     };
+    let _ours = run.lock()?;
+    if resumes {
+        goes_on(&run, &task, &model)?;
+    }
     describe(&run, &config, &task, &selected)?;
     let trainer = Trainer::new(&task, config.plan(), &run, output, interrupt)?;
     let (model, outcome) = trainer.fit(model)?;

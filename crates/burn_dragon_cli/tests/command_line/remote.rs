@@ -143,16 +143,14 @@ fn what_is_corrupt_is_3_what_is_not_there_is_1_and_what_cannot_be_meant_is_2() {
     broken[middle] ^= 1;
     world.files.put("/broken/model.bpk", broken);
     world.files.put("/evil/model.bpk.parts.json", "{}");
-    for path in ["/broken/model.bpk", "/broken", "/evil"] {
-        world.dragon(&["generate", &world.server.url(path)]).refused(
-            3,
-            &[path, "refused"]
-                .iter()
-                .copied()
-                .filter(|word| path != "/evil" || *word != "refused")
-                .collect::<Vec<_>>()
-                .as_slice(),
-        );
+    for (path, says) in [
+        ("/broken/model.bpk", "refused"),
+        ("/broken", "refused"),
+        ("/evil", "not what it should be"),
+    ] {
+        world
+            .dragon(&["generate", &world.server.url(path)])
+            .refused(3, &[path, says]);
     }
     Answer::of(
         world

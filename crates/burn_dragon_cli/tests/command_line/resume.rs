@@ -1,6 +1,8 @@
 //! Runs that were stopped, killed, finished or damaged, and what `--resume` makes of them.
 
-use crate::support::{Answer, Place, assert_same_run, checkpoint, flip_a_byte, losses, metrics, weights};
+use crate::support::{
+    Answer, Place, assert_same_run, checkpoint, flip_a_byte, losses, metrics, names, weights,
+};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -375,4 +377,18 @@ fn a_folder_that_is_no_run_is_refused_with_what_it_lacks() {
     place
         .dragon(&["train", "--resume", "empty", "--out", "x"])
         .refused(2, &["--resume", "--out"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_another_process_trains_is_left_alone() {
+    let place = Place::trained();
+    let before = names(&place.path("run/checkpoint"));
+    let other = std::fs::File::open(place.path("run")).unwrap();
+    other.lock().unwrap();
+    let resume = ["train", "--resume", "run", "--max-steps", "20"];
+    place.dragon(&resume).refused(1, &["another process", "run"]);
+    assert_eq!(names(&place.path("run/checkpoint")), before);
+    drop(other);
+    place.dragon(&resume).done();
 }

@@ -10,6 +10,7 @@
 //! ```
 
 mod folder;
+mod lock;
 mod metrics;
 
 use std::fs;
@@ -20,6 +21,7 @@ use burn_dragon_checkpoint::disk;
 use serde::{Deserialize, Serialize};
 
 pub use folder::RunFolder;
+pub use lock::RunLock;
 pub use metrics::{Line, MetricsLog, STEP, TIME, without_time};
 
 use crate::error::TrainError;
