@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The longest directory that is read, bytes: some hundred thousand entries.
-const LONGEST_DIRECTORY: u64 = 16 << 20;
+/// The longest directory that is read, bytes: some ten thousand entries.
+const LONGEST_DIRECTORY: u64 = 4 << 20;
 
 const LOCAL: u32 = 0x0403_4b50;
 const CENTRAL: u32 = 0x0201_4b50;

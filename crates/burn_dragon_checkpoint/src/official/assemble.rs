@@ -53,13 +53,14 @@ pub(super) fn assemble(
         .validate()
         .map_err(|error| CheckpointError::corrupt(path, error))?;
     check_names(file, &named)?;
+    check_shapes(file, &named, &config)?;
     if let Some(theirs) = named.get(FREQUENCIES) {
         check_frequencies(file, theirs, &config)?;
     }
     if let Some(theirs) = named.get(STRAY) {
         notes.push(format!("`{theirs}` is not read: no official model uses it"));
     }
-    let tensors = weights(file, &named, &config)?;
+    let tensors = weights(file, &named)?;
     let info = match file.metadata.get(keys::INFO) {
         Some(text) => serde_json::from_str(text)
             .map_err(|error| CheckpointError::corrupt(path, format!("{}: {error}", keys::INFO)))?,
@@ -195,15 +196,14 @@ fn check_frequencies(file: &ForeignFile, theirs: &str, config: &DragonConfig) ->
     Ok(())
 }
 
-/// The five matrices under our names, finite and of the configuration's shapes.
-fn weights(
+/// That the five matrices are there, of the configuration's shapes and of numbers that f32 holds. Here, and not of the
+/// model, since here a message can call a tensor as the file does: their `encoder` is not ours.
+fn check_shapes(
     file: &ForeignFile,
     named: &BTreeMap<&str, &str>,
     config: &DragonConfig,
-) -> Result<BTreeMap<String, TensorData>, CheckpointError> {
+) -> Result<(), CheckpointError> {
     let shapes = expected_tensors(config);
-    // All shapes before any value; and here, where a message can call a tensor as the file does: their `encoder` is
-    // not ours.
     for (official, ours) in NAMES {
         let (path, expected) = (file.path().to_path_buf(), shapes[ours].clone());
         let Some(theirs) = named.get(official) else {
@@ -227,6 +227,14 @@ fn weights(
             return Err(CheckpointError::corrupt(&path, reason));
         }
     }
+    Ok(())
+}
+
+/// The five matrices under our names, all finite.
+fn weights(
+    file: &ForeignFile,
+    named: &BTreeMap<&str, &str>,
+) -> Result<BTreeMap<String, TensorData>, CheckpointError> {
     let read = |(official, ours): (&str, &str)| {
         let theirs = named[official];
         let data = file.read(theirs)?;

@@ -117,6 +117,11 @@ impl ForeignTensor {
         })
     }
 
+    /// Bytes from its first entry to its last.
+    pub(super) fn reach(&self) -> u64 {
+        self.span as u64 * self.element.size()
+    }
+
     /// Bytes of its entries.
     pub fn bytes(&self) -> u64 {
         // A shape with a 0 in it may have any other sizes.

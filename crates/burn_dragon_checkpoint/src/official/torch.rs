@@ -17,6 +17,10 @@ use std::path::Path;
 /// The longest pickle that is read, bytes. That of a state dict has a few hundred.
 const LONGEST_PICKLE: u64 = 1 << 20;
 
+/// How often the bytes of a file may be looked at by its tensors: weights that are tied are looked at twice. Without a
+/// bound, a small pickle could describe a large file ten thousand times.
+const MOST_VIEWS: u64 = 16;
+
 /// The keys under which training scripts keep the state dict among other things, the likeliest first.
 const NESTED: [&str; 3] = ["model", "model_state_dict", "state_dict"];
 
@@ -73,6 +77,7 @@ impl<'a> State<'a> {
         notes: &mut Vec<String>,
     ) -> Result<BTreeMap<String, ForeignTensor>, CheckpointError> {
         let mut tensors = BTreeMap::new();
+        let mut room = self.archive.source.length().saturating_mul(MOST_VIEWS);
         for (name, value) in self.state_dict(notes)? {
             if name.contains(char::is_control) {
                 return Err(self.corrupt(format!("the name {name:?} is not a plain one")));
@@ -85,6 +90,11 @@ impl<'a> State<'a> {
                 return Err(self.corrupt(format!("its `{}` is no tensor", shortened(name))));
             };
             let tensor = self.tensor(name, arguments)?;
+            room = room.checked_sub(tensor.reach()).ok_or_else(|| {
+                self.corrupt(format!(
+                    "its tensors look at the same bytes more than {MOST_VIEWS} times"
+                ))
+            })?;
             if tensors.insert(name.to_string(), tensor).is_some() {
                 return Err(self.corrupt(format!("it holds `{name}` twice")));
             }

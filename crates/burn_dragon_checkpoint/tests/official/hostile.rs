@@ -286,6 +286,30 @@ fn a_view_that_leaves_its_storage_or_overlaps_is_refused() {
 }
 
 #[test]
+fn a_small_pickle_cannot_describe_a_file_ten_thousand_times() {
+    let (_, view) = &views()[1];
+    let often = (0..2000)
+        .map(|number| (format!("t{number}"), view.clone()))
+        .collect::<Vec<_>>();
+    let mut storage = storages(&views());
+    storage[1].bytes = vec![0; 1 << 20];
+    let large = |(name, view): (String, View)| {
+        let (entries, sizes, strides) = (1 << 18, vec![1 << 18], vec![1]);
+        (
+            name,
+            View {
+                entries,
+                sizes,
+                strides,
+                ..view
+            },
+        )
+    };
+    let often: Vec<_> = often.into_iter().map(large).collect();
+    assert_refused(&zip(&entries(Pickle::of(&often), storage)), &["the same bytes"]);
+}
+
+#[test]
 fn a_storage_that_is_not_there_or_of_another_length_or_type_is_refused() {
     let pickle = || Pickle::of(&views());
     let mut storage = storages(&views());
