@@ -130,7 +130,7 @@ fn digits_in(index: &[u8]) -> Option<Range<usize>> {
     let mut places = index
         .windows(key.len())
         .enumerate()
-        .filter(|(_, window)| *window == key);
+        .filter(|(_, window)| window[0] == key[0] && *window == key); // few places begin alike
     let (at, _) = places.next()?;
     let digits = at + key.len()..at + key.len() + DIGITS;
     (places.next().is_none() && digits.end <= index.len()).then_some(digits)

@@ -116,7 +116,7 @@ fn cases() -> Vec<Case> {
                     s.inside("run/checkpoint/last"),
                     "../../../outside/run/checkpoint/step-000001\n",
                 )
-                .unwrap()
+                .unwrap();
             },
             "run",
         ),
@@ -135,7 +135,7 @@ fn cases() -> Vec<Case> {
                     s.inside("run/checkpoint/best"),
                     "../../../outside/run/checkpoint/step-000001\n",
                 )
-                .unwrap()
+                .unwrap();
             },
             "run",
         ),
@@ -166,7 +166,7 @@ fn cases() -> Vec<Case> {
                     PARTS,
                     "\"model.bpk.part-00000.bpk\"",
                     "\"../../outside/parts/model.bpk.part-00000.bpk\"",
-                )
+                );
             },
             PARTS,
         ),
@@ -185,7 +185,7 @@ fn cases() -> Vec<Case> {
                     PARTS,
                     "\"model.bpk.part-00000.bpk\"",
                     r#""..\\..\\outside\\parts\\model.bpk.part-00000.bpk""#,
-                )
+                );
             },
             PARTS,
         ),
@@ -224,7 +224,7 @@ fn cases() -> Vec<Case> {
                 s.link(
                     "run/checkpoint/step-000001",
                     &s.outside("run/checkpoint/step-000001"),
-                )
+                );
             },
             "run",
         ),
@@ -243,7 +243,7 @@ fn cases() -> Vec<Case> {
                 s.link(
                     "parts/model.bpk.part-00000.bpk",
                     &s.outside("parts/model.bpk.part-00000.bpk"),
-                )
+                );
             },
             PARTS,
         ),

@@ -83,7 +83,7 @@ fn all_refused(count: &Count) {
 
 type Loaded = (String, BTreeMap<String, Vec<u8>>);
 
-fn content(model: ModelFile) -> Loaded {
+fn content(model: &ModelFile) -> Loaded {
     let described = format!("{:?} {:?} {:?}", model.config, model.info, model.tokenizer);
     let tensors = model.tensors.iter();
     (
@@ -100,7 +100,7 @@ fn of_a_model() {
     let path = folder.path().join("model.bpk");
     fs::write(&path, written(&sound_model())).unwrap();
     all_refused(&count(&path, Bits::All, || {
-        ModelFile::read(&path).ok().map(content)
+        ModelFile::read(&path).ok().map(|model| content(&model))
     }));
 }
 
@@ -124,7 +124,7 @@ fn of_a_checkpoint() {
         ModelPath::new(checkpoint.path())
             .load()
             .ok()
-            .map(|loaded| content(loaded.model))
+            .map(|loaded| content(&loaded.model))
     };
     for name in ["model.bpk", "optimizer.bpk", "trainer.json", "manifest.json"] {
         all_refused(&count(&checkpoint.path().join(name), Bits::One, open));
@@ -135,7 +135,7 @@ fn of_a_checkpoint() {
 fn of_a_model_in_parts() {
     let folder = crate::doors::folder();
     let manifest = in_parts(folder.path(), model());
-    let open = || read_parts(&manifest, |_| {}).ok().map(content);
+    let open = || read_parts(&manifest, |_| {}).ok().map(|model| content(&model));
     let names: Vec<_> = crate::table::files(folder.path(), "").into_keys().collect();
     let read = names.iter().filter(|name| *name != "model.bpk"); // the whole is not looked at where parts are
     assert_eq!(read.clone().count(), 6, "{names:?}");
@@ -153,7 +153,7 @@ fn of_a_pointer() {
         ModelPath::new(folder.path())
             .load()
             .ok()
-            .map(|loaded| content(loaded.model))
+            .map(|loaded| content(&loaded.model))
     };
     let count = count(&folder.path().join("checkpoint/last"), Bits::All, open);
     assert_eq!(count.harmless, count.flips + count.cuts);

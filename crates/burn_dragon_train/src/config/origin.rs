@@ -82,7 +82,7 @@ impl Node {
         // Two readings: one yields plain values, the other the place of every key.
         let values: toml::Table = toml::from_str(text).map_err(syntax)?;
         let places = DeTable::parse(text).map_err(syntax)?.into_inner();
-        let lines = Lines { file: name, text };
+        let lines = Lines::of(name, text);
         Ok(Self {
             origin: lines.at(0),
             kind: lines.table(values, &places),
@@ -238,14 +238,22 @@ pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
 /// Walks the two readings of one text side by side.
 struct Lines<'a> {
     file: &'a str,
-    text: &'a str,
+    /// Where the lines after the first begin.
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(file: &'a str, text: &str) -> Self {
+        let starts = text.match_indices('\n').map(|(end, _)| end + 1).collect();
+        Self { file, starts }
+    }
 }
 
 impl Lines<'_> {
     fn at(&self, offset: usize) -> Origin {
         Origin::Line {
             file: self.file.into(),
-            line: position(self.text, offset).0,
+            line: 1 + self.starts.partition_point(|&start| start <= offset),
         }
     }
 
