@@ -13,7 +13,7 @@ use burn::tensor::TensorData;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{Error, Read, Write};
+use std::io::{Error, ErrorKind, Read, Write};
 use std::ops::Range;
 use std::path::Path;
 
@@ -102,6 +102,12 @@ pub(crate) fn write_to(
     mut metadata: BTreeMap<String, String>,
     sink: &mut dyn Write,
 ) -> std::io::Result<()> {
+    if let Some((name, _)) = tensors.iter().find(|(_, data)| data.as_bytes().is_empty()) {
+        return Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!("tensor `{name}` holds no number"),
+        ));
+    }
     metadata.insert(SHA256.into(), "0".repeat(DIGITS));
     let mut layout = Layout::new(tensors, &metadata)?;
     let digits = digits_in(layout.head_mut())

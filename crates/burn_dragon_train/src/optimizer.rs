@@ -277,3 +277,78 @@ impl ModuleMapper for Update<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::TensorData;
+    use burn_dragon_core::{Dragon, DragonConfig};
+
+    /// A file after an edit, and whether it is taken by the optimiser of a small model.
+    fn restored(edit: impl FnOnce(&mut TensorFile)) -> Result<(), TrainError> {
+        let config = DragonConfig {
+            n_neurons: 8,
+            d_model: 4,
+            n_heads: 1,
+            vocab_size: 4,
+            ..DragonConfig::tiny()
+        };
+        let device = Device::flex();
+        let dragon = Dragon::new(&config, 1, &device).unwrap();
+        let mut optimizer = AdamW::new(&OptimizerConfig::default(), &dragon).unwrap();
+        let moment = || TensorData::new(vec![0.5f32; 32], [32]);
+        let mut file = TensorFile::default();
+        file.metadata.insert("format".into(), FORMAT.into());
+        file.metadata.insert("steps".into(), "3".into());
+        file.tensors.insert("encoder.first".into(), moment());
+        file.tensors.insert("encoder.second".into(), moment());
+        edit(&mut file);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("optimizer.bpk");
+        file.write(&path).unwrap();
+        optimizer.restore(&path, &device)
+    }
+
+    #[test]
+    fn moments_of_another_model_are_refused_when_they_are_read() {
+        restored(|_| ()).unwrap();
+        let text = |key: &'static str, text: &'static str| {
+            move |file: &mut TensorFile| drop(file.metadata.insert(key.into(), text.into()))
+        };
+        let tensor = |name: &'static str, data: TensorData| {
+            move |file: &mut TensorFile| drop(file.tensors.insert(name.into(), data))
+        };
+        let floats = |value: f32, count: usize| TensorData::new(vec![value; count], [count]);
+        for (result, said) in [
+            (restored(text("format", "burn_dragon.model/1")), "its format"),
+            (restored(text("steps", "-1")), "how many steps"),
+            (restored(text("steps", "99999999999")), "how many steps"),
+            (
+                restored(tensor("encoder.first", floats(0.5, 31))),
+                "two lists of 32",
+            ),
+            (
+                restored(tensor("encoder.first", floats(f32::NAN, 32))),
+                "two lists of 32",
+            ),
+            (
+                restored(tensor("encoder.first", TensorData::new(vec![1i32; 32], [32]))),
+                "two lists of 32",
+            ),
+            (restored(tensor("embed.first", floats(0.5, 16))), "`embed`"),
+            (
+                restored(tensor("gate.first", floats(0.5, 16))),
+                "belongs to no parameter",
+            ),
+        ] {
+            let error = result.unwrap_err();
+            let TrainError::Checkpoint(refusal) = &error else {
+                panic!("{error}")
+            };
+            assert!(
+                refusal.is_bad_input() && error.to_string().contains(said),
+                "{error}"
+            );
+        }
+    }
+}

@@ -123,7 +123,7 @@ impl<'de> Visitor<'de> for EntriesVisitor {
 
 /// One tensor, whose name is a name and whose bytes are those that its shape and type need.
 fn entry((name, descriptor): (String, Descriptor)) -> Result<Entry, PackError> {
-    if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+    if !is_name(&name) {
         let start: String = name.chars().take(40).collect();
         return malformed(format!(
             "a tensor's name is {} bytes, {start:?}...; names are 1 to {MAX_NAME} bytes without control characters",
@@ -162,6 +162,11 @@ fn entry((name, descriptor): (String, Descriptor)) -> Result<Entry, PackError> {
         shape,
         range: start..end,
     })
+}
+
+/// Whether a tensor can be called so.
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(char::is_control)
 }
 
 /// Types whose bytes are their values one after the other; quantised ones carry scales between them.

@@ -1,7 +1,7 @@
 //! Writing: the layout first, then the bytes in their order.
 
-use super::index::{Descriptor, Index, aligned};
-use super::{ALIGNMENT, HEADER, MAGIC, MAX_INDEX, MAX_TENSORS, MAX_TEXTS, VERSION};
+use super::index::{Descriptor, Index, aligned, is_name};
+use super::{ALIGNMENT, HEADER, MAGIC, MAX_AXES, MAX_INDEX, MAX_TENSORS, MAX_TEXTS, VERSION};
 use crate::bounded::List;
 use burn::tensor::TensorData;
 use std::collections::BTreeMap;
@@ -33,6 +33,10 @@ impl<'a> Layout<'a> {
         let mut end = 0;
         let mut descriptors = BTreeMap::new();
         for (name, data) in tensors {
+            if !is_name(name) || data.shape().len() > MAX_AXES {
+                let reason = format!("a tensor's name {name:?} or its shape is beyond what is read");
+                return Err(Error::new(ErrorKind::InvalidInput, reason));
+            }
             let start = aligned(end).ok_or_else(too_large)?;
             end = start + data.as_bytes().len() as u64;
             let descriptor = Descriptor {
