@@ -37,7 +37,7 @@ fn show(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
     let options = ExportOptions {
         precision: StoredPrecision::Bf16,
         max_part_bytes: Some(256 << 10),
-        overwrite_parts: true,
+        overwrite: true,
     };
     let exported = export(model, &folder.join("model.bpk"), options)?;
     println!(

@@ -141,6 +141,11 @@ pub fn write_atomic(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), CheckpointError> {
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        let reason = "what is there is no plain file, and is not replaced by one".to_string();
+        let path = path.to_path_buf();
+        return Err(CheckpointError::Refused { path, reason });
+    }
     let temporary = beside(path);
     let written = write_synced(disk, &temporary, fill).and_then(|()| disk.rename(&temporary, path));
     if written.is_err() {
@@ -222,6 +227,20 @@ mod tests {
         write(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write(folder.path(), b"one").unwrap_err();
+        assert!(error.to_string().contains("no plain file"), "{error}");
+        if cfg!(unix) {
+            let link = folder.path().join("null");
+            #[cfg(unix)]
+            std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+            write(&link, b"one").unwrap_err();
+            assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        }
     }
 
     #[test]

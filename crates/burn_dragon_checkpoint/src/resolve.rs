@@ -65,11 +65,12 @@ impl ModelPath {
             let run = path.join("checkpoint").is_dir().then(|| path.clone());
             let (folder, passed_over) = match &run {
                 Some(run) => self.choose(&Checkpoints::new(run.join("checkpoint")))?,
-                None if path.join("model.bpk").is_file() => {
+                None if path.join("manifest.json").is_file() => {
                     (verified(CheckpointFolder::open(&path)?)?, vec![])
                 }
+                None if let Some(file) = exported(&path) => return self.of_file(file),
                 None if path.join("last").is_file() => self.choose(&Checkpoints::new(&path))?,
-                None => return Err(self.none("the folder holds neither checkpoint/ nor model.bpk")),
+                None => return Err(self.none("the folder holds no checkpoint/, no model.bpk, no parts of one, and no model.safetensors")),
             };
             let file = folder.path().join("model.bpk");
             return Ok(LoadedModel {
@@ -79,6 +80,10 @@ impl ModelPath {
                 passed_over,
             });
         }
+        self.of_file(path)
+    }
+
+    fn of_file(&self, path: PathBuf) -> Result<LoadedModel, CheckpointError> {
         let (model, file) = self.read_file(path)?;
         Ok(LoadedModel {
             file,
@@ -92,7 +97,11 @@ impl ModelPath {
     fn read_file(&self, path: PathBuf) -> Result<(ModelFile, PathBuf), CheckpointError> {
         let manifest = manifest_of(&path);
         if !path.exists() && !manifest.exists() {
-            return Err(self.none("nothing is there; `dragon train` writes runs/latest"));
+            let address = path.to_string_lossy().contains("://");
+            return Err(self.none(match address {
+                true => "this verb looks at files that are here; `dragon pull` fetches a model, and says where it is",
+                false => "nothing is there; `dragon train` writes runs/latest",
+            }));
         }
         let ends_with = |ending: &str| path.to_string_lossy().ends_with(ending);
         let model = if ends_with(".parts.json") {
@@ -126,10 +135,13 @@ impl ModelPath {
             }
             pointed => pointed?,
         };
+        // The newest is the newest that is there, as for a run that goes on: whoever wrote it may have died before it
+        // was pointed at.
+        let best = pointed.filter(|_| self.which == Which::Best);
         let others = checkpoints.all()?.into_iter().rev();
-        let others = others.filter(|folder| Some(folder) != pointed.as_ref());
+        let others = others.filter(|folder| Some(folder) != best.as_ref());
         let mut first = None;
-        for folder in pointed.iter().cloned().chain(others) {
+        for folder in best.iter().cloned().chain(others) {
             match folder.verify() {
                 Ok(()) => return Ok((folder, reasons)),
                 Err(error) => {
@@ -164,6 +176,16 @@ impl ModelPath {
             reason: reason.to_string(),
         }
     }
+}
+
+/// The model in a folder that was handed out: an export, a copy of a hub's repository.
+fn exported(folder: &Path) -> Option<PathBuf> {
+    let whole = folder.join("model.bpk");
+    if whole.is_file() || manifest_of(&whole).is_file() {
+        return Some(whole);
+    }
+    let official = folder.join("model.safetensors");
+    official.is_file().then_some(official)
 }
 
 /// A checkpoint that was asked for by its name: that one or none.

@@ -88,6 +88,8 @@ pub struct Outcome {
     pub steps: u64,
     /// Units (tokens) trained on in all.
     pub units: u64,
+    /// Units trained on in this session; fewer where a run was resumed.
+    pub session_units: u64,
     /// Loss of the last step.
     pub train_loss: f64,
     /// Held-out figures before the first step.
@@ -420,6 +422,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             ending,
             steps: session.state.step,
             units: session.state.units,
+            session_units: session.session_units,
             train_loss: session.state.train_loss,
             before: session.state.before,
             after,

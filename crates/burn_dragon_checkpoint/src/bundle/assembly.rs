@@ -196,7 +196,7 @@ mod tests {
     const IN_PARTS: ExportOptions = ExportOptions {
         precision: StoredPrecision::F32,
         max_part_bytes: Some(8 << 10),
-        overwrite_parts: false,
+        overwrite: false,
     };
 
     fn exported(folder: &Path, seed: u64) -> Exported {
@@ -323,7 +323,7 @@ mod tests {
         );
         let large = ExportOptions {
             max_part_bytes: Some(1 << 30),
-            overwrite_parts: true,
+            overwrite: true,
             ..IN_PARTS
         };
         let second = again(large).unwrap();

@@ -3,6 +3,7 @@
 use super::manifest::{PartEntry, PartsManifest, appended, manifest_of, part_name};
 use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
+use crate::folder::CheckpointFolder;
 use crate::hash::Hashed;
 use crate::model::ModelFile;
 use crate::names::is_plain_name;
@@ -23,8 +24,8 @@ pub struct ExportOptions {
     pub precision: StoredPrecision,
     /// Also in parts: each is filled with tensors up to so many bytes.
     pub max_part_bytes: Option<u64>,
-    /// Take the place of parts that are already there.
-    pub overwrite_parts: bool,
+    /// Take the place of an export that is already there, and of its parts.
+    pub overwrite: bool,
 }
 
 /// What was written.
@@ -92,15 +93,21 @@ fn check_output(output: &Path, options: ExportOptions) -> Result<String, Checkpo
         .and_then(|name| name.to_str())
         .unwrap_or_default();
     if options.max_part_bytes.is_some() && !is_plain_name(name) {
-        let reason = "parts are fetched by name: its may have letters, digits, `.`, `-`, `_` and `+` only";
+        let reason =
+            "parts are fetched by the name of their file: letters, digits, `.`, `-`, `_` and `+` only";
         return refused(output, reason);
     }
-    let manifest = manifest_of(output);
-    if manifest.exists() && !options.overwrite_parts {
-        return refused(
-            &manifest,
-            "the parts of an export are there; overwrite them with --overwrite-parts",
-        );
+    let folder = output.parent().unwrap_or(output);
+    if folder.join("manifest.json").is_file() && CheckpointFolder::open(folder).is_ok() {
+        return refused(output, "it is in a checkpoint, which nothing else may be in");
+    }
+    for path in [output.to_path_buf(), manifest_of(output)] {
+        if path.exists() && !options.overwrite {
+            return refused(
+                &path,
+                "it is there already; to replace an export and its parts: --overwrite-parts",
+            );
+        }
     }
     Ok(name.to_string())
 }

@@ -145,7 +145,7 @@ impl Checkpoints {
     pub fn step(&self, step: u64) -> Option<CheckpointFolder> {
         let path = [self.place(step), self.aside(step)]
             .into_iter()
-            .find(|path| is_folder(path))?;
+            .find(|path| fs::symlink_metadata(path).is_ok())?;
         Some(CheckpointFolder { path, step })
     }
 
@@ -178,6 +178,10 @@ impl Checkpoints {
                 }
                 Err(error) => refused.push(error),
             }
+        }
+        for pointer in [Pointer::Last, Pointer::Best] {
+            // Where a checkpoint is named that is not here, there were some.
+            refused.extend(self.pointed(pointer).err());
         }
         Ok((None, refused))
     }
@@ -346,6 +350,11 @@ impl CheckpointFolder {
     /// # Errors
     /// If the manifest is missing, or is none, or is another step's.
     pub fn manifest(&self) -> Result<Manifest, CheckpointError> {
+        let here = fs::symlink_metadata(&self.path).map_err(CheckpointError::io("read", &self.path))?;
+        if !here.is_dir() {
+            let reason = "it is a link or no folder; a checkpoint is a folder of its own, in its run";
+            return Err(CheckpointError::corrupt(&self.path, reason));
+        }
         let manifest = Manifest::read(&self.path)?;
         if manifest.step == self.step {
             return Ok(manifest);
@@ -369,11 +378,6 @@ impl CheckpointFolder {
 
 /// Bytes beyond which a pointer is not read: it holds a folder's name.
 const MAX_POINTER: u64 = 256;
-
-/// Whether a folder is there, and no link to one: a link leads out of the run.
-fn is_folder(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
-}
 
 /// The end of a draft's name.
 const DRAFT: &str = ".tmp";

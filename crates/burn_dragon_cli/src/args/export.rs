@@ -17,8 +17,8 @@ pub struct BundleArgs {
     /// Write the model in parts too, of so many MiB of tensors each
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pub parts_mib: Option<u64>,
-    /// Take the place of the parts of an earlier export
-    #[arg(long)]
+    /// Take the place of an earlier export and its parts
+    #[arg(long, visible_alias = "force")]
     pub overwrite_parts: bool,
     /// The licence of the weights, for those who get them
     #[arg(long, value_name = "TEXT")]

@@ -21,6 +21,11 @@ pub fn run(path: &ModelPath, offline: bool, bundle: &BundleArgs) -> anyhow::Resu
         return Err(BadInput(text).into());
     }
     let output = output(&loaded, bundle)?;
+    if output.extension().is_none_or(|ending| ending != "bpk") {
+        let shown = output.display();
+        let text = format!("an export is called NAME.bpk, not {shown}; `dragon convert` writes .safetensors");
+        return Err(Usage(text).into());
+    }
     if let Some(folder) = output.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
@@ -31,7 +36,7 @@ pub fn run(path: &ModelPath, offline: bool, bundle: &BundleArgs) -> anyhow::Resu
     let options = ExportOptions {
         precision: bundle.precision,
         max_part_bytes: bundle.parts_mib.map(|mib| mib << 20),
-        overwrite_parts: bundle.overwrite_parts,
+        overwrite: bundle.overwrite_parts,
     };
     let exported = export(model, &output, options)?;
     show!(

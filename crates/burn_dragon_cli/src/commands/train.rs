@@ -251,10 +251,14 @@ fn report(run: &RunFolder, outcome: &Outcome, total_steps: u64, sample: Option<S
         metrics.get("bits_per_byte").copied().unwrap_or(f64::NAN)
     };
     output.say(&format!(
-        "  bits per byte  {:.3} before, {:.3} after {} tokens in {:.0} s ({:.0} tokens a second)",
+        "  bits per byte  {:.3} before, {:.3} after {} tokens{} in {:.0} s ({:.0} tokens a second)",
         bits(&outcome.before.metrics),
         bits(&after.metrics),
         outcome.units,
+        match outcome.session_units {
+            now if now == outcome.units => String::new(),
+            now => format!(", {now} of them now,"),
+        },
         outcome.seconds,
         outcome.units_per_second
     ));

@@ -46,7 +46,7 @@ pub(crate) fn in_parts(folder: &Path, model: ModelFile) -> PathBuf {
     let options = ExportOptions {
         precision: StoredPrecision::F32,
         max_part_bytes: Some(1),
-        overwrite_parts: false,
+        overwrite: false,
     };
     export(model, &folder.join("model.bpk"), options)
         .unwrap()

@@ -150,7 +150,7 @@ fn parts_are_overwritten_only_when_asked() {
     let arguments = ["run", "--output", "model.bpk", "--parts-mib", "1"];
     dragon_export(&place, &arguments).done();
     let before = std::fs::read(place.path("model.bpk")).unwrap();
-    dragon_export(&place, &arguments).refused(1, &["model.bpk.parts.json", "--overwrite-parts"]);
+    dragon_export(&place, &arguments).refused(1, &["model.bpk", "--overwrite-parts"]);
     assert_eq!(std::fs::read(place.path("model.bpk")).unwrap(), before);
     dragon_export(&place, &[&arguments[..], &["--overwrite-parts"]].concat()).done();
     assert_eq!(std::fs::read(place.path("model.bpk")).unwrap(), before);
@@ -181,4 +181,35 @@ fn an_export_says_where_it_comes_from_and_keeps_saying_it() {
     ] {
         assert!(told.contains(line), "{told}");
     }
+}
+
+#[test]
+fn an_export_takes_no_other_files_place() {
+    let place = Place::trained();
+    let config = std::fs::read(place.path("run/config.toml")).unwrap();
+    dragon_export(&place, &["run", "--output", "run/config.toml"]).refused(2, &["NAME.bpk", "config.toml"]);
+    assert_eq!(std::fs::read(place.path("run/config.toml")).unwrap(), config);
+    let inside = "run/checkpoint/step-000012/model.bpk";
+    let before = std::fs::read(place.path(inside)).unwrap();
+    let arguments = [
+        "run",
+        "--precision",
+        "f16",
+        "--output",
+        inside,
+        "--overwrite-parts",
+    ];
+    dragon_export(&place, &arguments).refused(1, &["in a checkpoint"]);
+    assert_eq!(std::fs::read(place.path(inside)).unwrap(), before);
+    dragon_export(&place, &["run", "--output", "a.bpk"]).done();
+    dragon_export(&place, &["run", "--output", "a.bpk"]).refused(1, &["a.bpk", "there already"]);
+    dragon_export(&place, &["run", "--output", "a.bpk", "--force"]).done();
+    dragon_export(&place, &["run", "--output", "a.safetensors"]).refused(2, &["dragon convert"]);
+}
+
+#[test]
+fn the_folder_of_an_export_is_a_model() {
+    let place = Place::trained();
+    dragon_export(&place, &["run"]).done();
+    assert_eq!(text_of(&place, "run/deploy"), text_of(&place, "run"));
 }

@@ -392,3 +392,24 @@ fn a_run_that_another_process_trains_is_left_alone() {
     drop(other);
     place.dragon(&resume).done();
 }
+
+#[test]
+fn a_run_whose_checkpoints_are_gone_is_not_begun_again_in_silence() {
+    let place = Place::trained();
+    let metrics = std::fs::read(place.path("run/metrics.jsonl")).unwrap();
+    for step in ["step-000010", "step-000012"] {
+        let _ = std::fs::remove_dir_all(place.path("run/checkpoint").join(step));
+    }
+    place
+        .dragon(&["train", "--resume", "run", "--max-steps", "20"])
+        .refused(3, &["checkpoint/last", "names no checkpoint"]);
+    assert_eq!(std::fs::read(place.path("run/metrics.jsonl")).unwrap(), metrics);
+}
+
+#[test]
+fn the_newest_checkpoint_is_meant_though_it_was_not_pointed_at_yet() {
+    let place = Place::trained();
+    place.write("run/checkpoint/last", "step-000010\n");
+    let info = place.dragon(&["info", "run", "--json"]).done().json();
+    assert_eq!(info["info"]["step"], 12);
+}

@@ -217,7 +217,7 @@ mod tests {
         fs::create_dir(&path).unwrap();
         let error = write_atomic(&path, b"x").unwrap_err();
         assert!(
-            matches!(&error, TrainError::File { action: "write", path: named, .. } if *named == path),
+            error.to_string().starts_with(&path.display().to_string()),
             "{error}"
         );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);

@@ -155,7 +155,7 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
     let options = ExportOptions {
         precision: args.precision,
         max_part_bytes: (bytes > LARGE).then_some(PART),
-        overwrite_parts: false,
+        overwrite: false,
     };
     let exported = export(model, &folder.join("model.bpk"), options)?;
     let card = Card {
