@@ -283,7 +283,7 @@ fn a_guarded_run_that_died_goes_on_bit_for_bit() {
 #[test]
 fn more_skipped_steps_in_a_row_than_patience_end_the_run() {
     let place = tempfile::tempdir().unwrap();
-    let run = |count| {
+    let run = |count: u64| {
         let task = Toy::new((12..12 + count).map(|step| (step, Mishap::Loss)));
         fit(&task, 30, Some(guard()), &place.path().join(count.to_string()))
     };

@@ -7,11 +7,11 @@
 //! A value is judged before it enters the window. Which values enter decides what becomes of the guard:
 //!
 //! - One that is not finite never does: there would be no mean any more.
-//! - The first outlier after a step that was taken does not: a lone spike would raise the deviation, and the guard would
-//!   let pass what it should not for a whole window.
-//! - An outlier after a step that was skipped does: two in a row may be what the data, or the model, is like from now on.
-//!   When `k` of the window's `n` values lie on a new level, that level is `sqrt(n / k - 1)` deviations above the mean or
-//!   less, however high it is, so it is accepted after `1 + n / (z^2 + 1)` skipped steps, rounded up: five, with the
+//! - The first outlier after a step that was taken does not: a lone spike would raise the deviation, and the guard
+//!   would let pass what it should not for a whole window.
+//! - An outlier after a step that was skipped does: two in a row may be what data or model are like from now on. When
+//!   `k` of the window's `n` values lie on a new level, it is `sqrt(n / k - 1)` deviations above the mean or less,
+//!   however high it is, so it is accepted after `1 + n / (z^2 + 1)` skipped steps, rounded up: five, with the
 //!   defaults, and `patience` should not be less. Were no outlier to enter, a new level would be an outlier forever.
 //!
 //! Both values of a step enter, or none. The idea is llm.c's; there the third in a row is the first to enter.
