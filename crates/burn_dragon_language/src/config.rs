@@ -133,6 +133,7 @@ mod tests {
     use super::*;
     use burn_dragon_core::Precision;
     use burn_dragon_train::config::Layers;
+    use burn_dragon_train::guard::GuardConfig;
 
     #[test]
     fn the_base_file_says_every_key_there_is() {
@@ -169,6 +170,7 @@ mod tests {
         let config = resolved.resolve::<LanguageConfig>().unwrap().value;
         let streams = config.training.streams.unwrap();
         assert_eq!((streams.max_context, streams.scales.len()), (Some(4096), 2));
+        assert_eq!(config.training.guard, Some(GuardConfig::default()));
         assert!(config.model.decay.is_some());
     }
 

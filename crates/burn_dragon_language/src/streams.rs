@@ -313,6 +313,36 @@ impl Streams {
         Ok(())
     }
 
+    /// Empties the memories that hold a value which is not finite; gives how many.
+    ///
+    /// Nothing that is read afterwards would make such a memory finite, and no checkpoint may hold one. Their lanes read
+    /// on where they are, with nothing remembered, as where a document begins. The memory of an earlier step would be
+    /// that of a text with a hole, or of another document.
+    pub(crate) fn forget_damage(&mut self) -> Result<usize, StateError> {
+        let mut damaged = vec![false; self.state.lanes()];
+        for rho in self.state.rho() {
+            let sound = |lane| {
+                rho.clone()
+                    .narrow(0, lane, 1)
+                    .into_data()
+                    .iter::<f32>()
+                    .all(f32::is_finite)
+            };
+            damaged
+                .iter_mut()
+                .enumerate()
+                .for_each(|(lane, damaged)| *damaged |= !sound(lane));
+        }
+        let damaged: Vec<usize> = (0..damaged.len()).filter(|&lane| damaged[lane]).collect();
+        if !damaged.is_empty() {
+            let positions = self.state.positions().to_vec(); // one clock for all lanes, which runs on
+            self.state.reset_lanes(&damaged)?;
+            let (rho, _) = self.state.take().into_parts();
+            self.state = DragonState::from_parts(rho, positions);
+        }
+        Ok(damaged.len())
+    }
+
     /// Places and memories, bit for bit, as they stand in a checkpoint.
     ///
     /// # Errors

@@ -145,6 +145,57 @@ fn a_step_reads_on_where_the_last_one_ended_with_what_it_remembers() {
 }
 
 #[test]
+fn memories_that_are_not_finite_are_emptied_and_the_others_go_on() {
+    let streams = StreamConfig {
+        scales: [(8, 1), (16, 1)]
+            .map(|(block_size, weight)| ScaleConfig { block_size, weight })
+            .to_vec(),
+        ..in_order()
+    };
+    for streams in [in_order(), streams] {
+        let (task, model) = task(streams, &[500, 490, 480, 470]);
+        let mut broken = task.new_model().unwrap();
+        broken.embed = broken.embed.map(|embed| embed.mul_scalar(f64::NAN));
+        let bits = |carry: &_| {
+            let files = task.snapshot(&model, carry, 0, 0).unwrap();
+            let mut bytes = Vec::new();
+            files["streams.bpk"].write_to(&mut bytes).unwrap();
+            bytes
+        };
+        // Sound memories are left alone, whatever the loss.
+        let mut carry = task.carry(&model).unwrap();
+        losses_of(&task, &model, &mut carry, 0..4);
+        let before = bits(&carry);
+        assert_eq!(task.forget_damage(&mut carry).unwrap(), 0);
+        assert_eq!(bits(&carry), before);
+        // A step that poisons the memories of its lanes.
+        assert!(losses_of(&task, &broken, &mut carry, 4..5)[0].is_nan());
+        let emptied = task.forget_damage(&mut carry).unwrap();
+        assert!(emptied > 0);
+        assert_eq!(task.forget_damage(&mut carry).unwrap(), 0);
+        // The same places, with the memories of those lanes empty: what a run goes on from.
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("streams.bpk"), bits(&carry)).unwrap();
+        let mut again = task.carry(&model).unwrap();
+        task.restore_carry(&model, &mut again, folder.path()).unwrap();
+        let after = losses_of(&task, &model, &mut carry, 5..9);
+        assert!(after.iter().all(|loss| loss.is_finite()), "{after:?}");
+        assert_eq!(losses_of(&task, &model, &mut again, 5..9), after);
+    }
+    // All lanes were in that step: they read on as lanes that never read before it.
+    let (task, model) = task(in_order(), &[500, 490]);
+    let (mut emptied, mut fresh) = (task.carry(&model).unwrap(), task.carry(&model).unwrap());
+    let mut broken = task.new_model().unwrap();
+    broken.embed = broken.embed.map(|embed| embed.mul_scalar(f64::NAN));
+    losses_of(&task, &broken, &mut emptied, 0..1);
+    assert_eq!(task.forget_damage(&mut emptied).unwrap(), 2);
+    task.batch(0, 0, &mut fresh).unwrap();
+    let [on, fresh] = [emptied, fresh].map(|mut carry| losses_of(&task, &model, &mut carry, 1..3));
+    let apart = on.iter().zip(&fresh).map(|(a, b)| (a - b).abs());
+    assert!(apart.fold(0.0, f32::max) < 1e-4, "{on:?} {fresh:?}");
+}
+
+#[test]
 fn what_was_saved_goes_on_bit_for_bit_and_foreign_streams_are_refused() {
     let streams = StreamConfig {
         persistent: 0.5,

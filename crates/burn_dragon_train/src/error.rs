@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use burn_dragon_checkpoint::CheckpointError;
 
 use crate::config::ConfigError;
+use crate::guard::Irregularity;
 use crate::schedule::ScheduleError;
 
 /// An error of the training crate.
@@ -97,6 +98,34 @@ pub enum TrainError {
         value: f64,
         /// The step, from 1.
         step: u64,
+        /// Where to go on from.
+        last_good: String,
+    },
+    /// A loss or a gradient is an outlier, and `training.guard.policy` is to stop.
+    #[error(
+        "step {step} is an outlier: {found}; nothing was saved after it; {last_good}, with a lower \
+         optimizer.learning_rate, a training.clip_norm, or training.guard.policy = \"skip\""
+    )]
+    Outlier {
+        /// The step, from 1.
+        step: u64,
+        /// What is wrong with it: quantity, value, limit, mean and deviation.
+        found: Irregularity,
+        /// Where to go on from.
+        last_good: String,
+    },
+    /// More steps in a row were skipped than `training.guard.patience`.
+    #[error(
+        "{count} steps in a row were skipped, more than training.guard.patience; in step {step} {found}; \
+         {last_good}, with a lower optimizer.learning_rate, or more patience if this is what the data is like"
+    )]
+    Skipped {
+        /// Steps skipped in a row.
+        count: u64,
+        /// The last of them, from 1.
+        step: u64,
+        /// What is wrong with it.
+        found: Irregularity,
         /// Where to go on from.
         last_good: String,
     },

@@ -41,6 +41,7 @@ impl<'a, T: Task> Rehearsal<'a, T> {
         let guard = Guard {
             step: step + 1,
             last_good: None,
+            skips: false,
         };
         let place = Place {
             model: &model,

@@ -1,6 +1,7 @@
 //! The parts of a configuration that every family shares.
 
 use crate::error::TrainError;
+use crate::guard::GuardConfig;
 use crate::streams::StreamConfig;
 use burn_dragon_core::{Credit, Precision};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub struct TrainingConfig {
     /// Memory that goes on from step to step; absent, each window begins with none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub streams: Option<StreamConfig>,
+    /// What becomes of outliers; absent, only a value that is not finite stops the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardConfig>,
 }
 
 /// [`Precision`] as it is written.
@@ -72,6 +76,7 @@ impl Default for TrainingConfig {
             precision: Precision::F32,
             credit: Credit::Full,
             streams: None,
+            guard: None,
         }
     }
 }
@@ -133,9 +138,10 @@ impl TrainingConfig {
                 _ => {}
             }
         }
-        self.streams.as_ref().map_or(Ok(()), |streams| {
-            streams.validate(self.batch_size * self.block_size)
-        })
+        if let Some(streams) = &self.streams {
+            streams.validate(self.batch_size * self.block_size)?;
+        }
+        self.guard.as_ref().map_or(Ok(()), GuardConfig::validate)
     }
 }
 

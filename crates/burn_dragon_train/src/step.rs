@@ -17,9 +17,9 @@ pub(crate) struct Place<'a, T: Task> {
 /// The gradients of one step, averaged over its batches and clipped, and what was seen on the way.
 pub(crate) struct StepGradients {
     pub(crate) gradients: GradientSet,
-    /// Mean over the batches.
+    /// Mean over the batches; not finite only where the guard skips such a step.
     pub(crate) loss: f64,
-    /// Global norm of the mean gradient, before it was clipped.
+    /// Global norm of the mean gradient, before it was clipped; NaN where the loss is not finite.
     pub(crate) norm: f64,
     /// What the task measured; of the last batch.
     pub(crate) metrics: Metrics,
@@ -29,7 +29,7 @@ impl StepGradients {
     /// Draws the batches of a step and goes through them forward and backward.
     ///
     /// # Errors
-    /// If a batch cannot be drawn, or a loss or the norm is not finite.
+    /// If a batch cannot be drawn, or a loss or the norm is not finite and the guard does not skip such a step.
     pub(crate) fn new<T: Task>(
         task: &T,
         training: &TrainingConfig,
@@ -48,10 +48,16 @@ impl StepGradients {
             guard.check("loss", value)?;
             loss += value / f64::from(training.accumulate);
             metrics.extend(out.metrics);
-            gradients.add(out.value.backward(), model);
+            if loss.is_finite() {
+                gradients.add(out.value.backward(), model);
+            }
         }
         let gradients = gradients.mean();
-        let norm = gradients.norm();
+        let norm = if loss.is_finite() {
+            gradients.norm()
+        } else {
+            f64::NAN
+        };
         guard.check("gradient norm", norm)?;
         let gradients = match training.clip_norm {
             Some(limit) => gradients.clip(norm, limit),

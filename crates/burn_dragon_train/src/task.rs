@@ -48,6 +48,13 @@ pub trait Task {
         context: LossContext,
     ) -> Result<Loss, TrainError>;
 
+    /// After a step that was skipped because a value was not finite: empties what is carried of memories that hold such
+    /// a value, as where a document begins. Places stay. Gives how many were emptied.
+    ///
+    /// # Errors
+    /// If they cannot be.
+    fn forget_damage(&self, carry: &mut Self::Carry) -> Result<usize, TrainError>;
+
     /// The model's figures on held-out data. The model is without autodiff.
     ///
     /// # Errors

@@ -1,12 +1,12 @@
 //! The training loop, the same for every family.
 //!
 //! ```text
-//! for each step:  batch -> loss -> gradients (mean over micro-steps) -> guard -> clip -> AdamW
+//! for each step:  batch -> loss -> gradients (mean over micro-steps) -> guard -> clip -> AdamW, or no update
 //!                 now and then: a line of metrics, an evaluation, a sample, a checkpoint
 //! ```
 
 use crate::error::TrainError;
-use crate::guard::{Guard, check_memory};
+use crate::guard::{Guard, GuardConfig, GuardPolicy, Irregularity, check_memory};
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::optimizer::{AdamW, OptimizerConfig};
@@ -90,7 +90,9 @@ pub struct Outcome {
     pub units: u64,
     /// Units trained on in this session; fewer where a run was resumed.
     pub session_units: u64,
-    /// Loss of the last step.
+    /// Updates that the guard did not let be made, in all; absent without a guard.
+    pub skipped: Option<u64>,
+    /// Loss of the last step that was not skipped.
     pub train_loss: f64,
     /// Held-out figures before the first step.
     pub before: Evaluation,
@@ -246,6 +248,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             optimizer.restore(&folder.path().join("optimizer.bpk"), &device_of(&model).inner())?;
             self.vault.point_again(folder, state.best_step)?;
         }
+        state.guard = self.guard().map(|_| state.guard.take().unwrap_or_default());
         state.schedule_steps = self.total_steps;
         state.config_sha256 = std::fs::read(self.run.config()).ok().map(|text| sha256(&text));
         state.version = env!("CARGO_PKG_VERSION").into();
@@ -293,6 +296,9 @@ impl<'a, T: Task> Trainer<'a, T> {
         let guard = Guard {
             step: step + 1,
             last_good: session.saved.map(|(step, _)| step),
+            skips: self
+                .guard()
+                .is_some_and(|config| config.policy == GuardPolicy::Skip),
         };
         let watch = (step + 1).is_multiple_of(training.log_every);
         let place = Place {
@@ -307,11 +313,17 @@ impl<'a, T: Task> Trainer<'a, T> {
             mut metrics,
         } = StepGradients::new(self.task, training, place, &guard, watch)?;
         let factor = self.plan.schedule.factor(step, self.total_steps);
-        session.model = session.optimizer.step(session.model, gradients, factor);
+        let judged = self.guard().zip(session.state.guard.as_mut());
+        let judged = judged.map(|(config, memory)| guard.judge(config, memory, (loss, norm)));
+        if let Some(found) = judged.transpose()?.flatten() {
+            self.skip(&mut session, step + 1, found)?;
+        } else {
+            session.model = session.optimizer.step(session.model, gradients, factor);
+            session.state.train_loss = loss;
+        }
         let units = self.task.units_per_batch() * u64::from(training.accumulate);
         session.state.step += 1;
         session.state.units += units;
-        session.state.train_loss = loss;
         session.session_units += units;
         session.stepping_seconds += started.elapsed().as_secs_f64();
         session
@@ -319,6 +331,9 @@ impl<'a, T: Task> Trainer<'a, T> {
             .record_step(units, started.elapsed().as_secs_f64());
         metrics.insert("learning_rate".into(), self.plan.optimizer.learning_rate * factor);
         metrics.insert("gradient_norm".into(), norm);
+        if let Some(memory) = &session.state.guard {
+            metrics.insert("skipped".into(), memory.skipped as f64);
+        }
         if let Some((name, per_loss)) = self.task.derived() {
             metrics.insert(name.into(), loss * per_loss);
         }
@@ -333,6 +348,23 @@ impl<'a, T: Task> Trainer<'a, T> {
             )?;
         }
         Ok(session)
+    }
+
+    /// A step without an update. Weights did not change, so memories that are sound go on as they are.
+    fn skip(&self, session: &mut Session<T>, step: u64, found: Irregularity) -> Result<(), TrainError> {
+        session.journal.note(&format!("step {step} was skipped: {found}"));
+        if !found.is_finite() {
+            let emptied = self.task.forget_damage(&mut session.carry)?;
+            if emptied > 0 {
+                let text = format!("memories that were not finite, and are empty now: {emptied}");
+                session.journal.note(&text);
+            }
+        }
+        Ok(())
+    }
+
+    fn guard(&self) -> Option<&GuardConfig> {
+        self.plan.training.guard.as_ref()
     }
 
     /// What is due after a step: evaluation, sample, checkpoint. The last step leaves them to the end.
@@ -423,6 +455,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             steps: session.state.step,
             units: session.state.units,
             session_units: session.session_units,
+            skipped: session.state.guard.map(|memory| memory.skipped),
             train_loss: session.state.train_loss,
             before: session.state.before,
             after,

@@ -269,6 +269,9 @@ fn report(run: &RunFolder, outcome: &Outcome, total_steps: u64, sample: Option<S
             100.0 * y
         ));
     }
+    if let Some(skipped) = outcome.skipped {
+        output.say(&format!("  steps skipped  {skipped} of {}", outcome.steps));
+    }
     after
         .notes
         .iter()
@@ -298,7 +301,7 @@ fn next_command(run: &RunFolder, tales: bool) -> String {
 fn summary(run: &RunFolder, outcome: &Outcome) -> serde_json::Value {
     let after = outcome.after.as_ref();
     let metric = |name: &str| after.and_then(|after| after.metrics.get(name).copied());
-    json!({
+    let mut summary = json!({
         "run_dir": run.path(),
         "ending": match outcome.ending {
             Ending::Complete => "complete",
@@ -320,5 +323,9 @@ fn summary(run: &RunFolder, outcome: &Outcome) -> serde_json::Value {
         "recall_chance": metric("recall_chance"),
         "x_density": metric("x_density"),
         "y_density": metric("y_density"),
-    })
+    });
+    if let Some(skipped) = outcome.skipped {
+        summary["skipped"] = skipped.into();
+    }
+    summary
 }

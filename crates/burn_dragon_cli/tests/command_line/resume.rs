@@ -132,6 +132,19 @@ fn a_run_on_streams_that_was_killed_goes_on_with_its_memory_bit_for_bit() {
 }
 
 #[test]
+fn a_guarded_run_that_was_killed_goes_on_with_its_window_bit_for_bit() {
+    let guard = "training.guard={ window = 16, loss_z = 1.5, norm_z = 1.5, patience = 200 }";
+    let (place, mut running) = whole_and_running(&[guard, "training.streams={}"]);
+    let (whole, run) = (place.path("whole"), place.path("run"));
+    running.until("a checkpoint", || checkpoint(&run, 80).is_dir());
+    running.0.kill().unwrap();
+    running.answer();
+    let resumed = place.dragon(&["train", "--resume", "run", "--json"]).done();
+    assert!(resumed.json()["skipped"].as_u64().unwrap() > 1);
+    assert_same_run(&whole, &run, STEPS);
+}
+
+#[test]
 fn settings_that_a_run_on_streams_cannot_go_on_with_are_refused_and_leave_it_as_it_was() {
     let place = Place::new();
     place

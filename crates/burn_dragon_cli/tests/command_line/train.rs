@@ -157,6 +157,73 @@ fn a_model_learns() {
     assert!(after < 0.75 * before, "{before} -> {after}");
 }
 
+/// So narrow a guard that it finds outliers in any run.
+const NARROW: &str = "training.guard={ window = 8, loss_z = 0.5, norm_z = 0.5, patience = 40 }";
+
+#[test]
+fn a_guard_counts_what_it_skips_where_there_is_one() {
+    let place = Place::new();
+    let steps = "training.max_steps=40";
+    let answer = place.train(&[steps, NARROW, "--out", "guarded", "--json"]).done();
+    let skipped = answer.json()["skipped"].as_u64().unwrap();
+    assert!((1..32).contains(&skipped), "{skipped}");
+    let told = answer
+        .stderr
+        .lines()
+        .filter(|line| line.contains("was skipped: the "));
+    assert_eq!(told.count() as u64, skipped, "{}", answer.stderr);
+    let last = metrics(&place.path("guarded"))
+        .into_iter()
+        .rfind(|line| line["kind"] == "train")
+        .unwrap();
+    assert_eq!(last["skipped"].as_f64(), Some(skipped as f64));
+
+    // A guard that finds nothing changes nothing, and one that is not there leaves no trace.
+    let high = "training.guard={ window = 8, loss_z = 1e6, norm_z = 1e6 }";
+    let answer = place.train(&[steps, high, "--out", "high", "--json"]).done();
+    assert_eq!(answer.json()["skipped"], 0);
+    let answer = place.train(&[steps, "--out", "none", "--json"]).done();
+    assert_eq!(answer.json().get("skipped"), None);
+    let [high, none] = ["high", "none"].map(|run| place.path(run));
+    assert_eq!(weights(&high, 40), weights(&none, 40));
+    let mut lines = metrics(&high);
+    lines.iter_mut().for_each(|line| drop(line.remove("skipped")));
+    assert_eq!(lines, metrics(&none));
+    let state = std::fs::read_to_string(checkpoint(&none, 40).join("trainer.json")).unwrap();
+    assert!(!state.contains("guard"), "{state}");
+}
+
+#[test]
+fn a_guard_that_is_to_stop_names_the_step_the_figures_and_the_way_back() {
+    let place = Place::new();
+    let stop = NARROW.replace("patience = 40", "policy = \"stop\"");
+    place
+        .train(&["training.max_steps=40", &stop, "--out", "run"])
+        .refused(
+            1,
+            &[
+                "is an outlier: the ",
+                "above",
+                "= mean",
+                "0.5 deviations of",
+                "over 8 steps",
+                "the last good checkpoint is step",
+                "training.guard.policy",
+            ],
+        );
+    let impatient = NARROW.replace("_z = 0.5", "_z = 1e-9").replace("= 40", "= 1");
+    place
+        .train(&["training.max_steps=400", &impatient, "--out", "impatient"])
+        .refused(
+            1,
+            &[
+                "2 steps in a row were skipped",
+                "training.guard.patience",
+                "last good",
+            ],
+        );
+}
+
 #[test]
 fn runs_latest_names_the_newest_run() {
     let place = Place::new();

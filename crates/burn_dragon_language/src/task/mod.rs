@@ -229,6 +229,11 @@ impl Task for LanguageTask {
         Ok(Loss { value, metrics })
     }
 
+    fn forget_damage(&self, carry: &mut Self::Carry) -> Result<usize, TrainError> {
+        let emptied = carry.as_mut().map_or(Ok(0), Streams::forget_damage);
+        emptied.map_err(TrainError::task)
+    }
+
     fn evaluate(&self, model: &Dragon, scope: Scope) -> Result<Evaluation, TrainError> {
         let windows = match scope {
             Scope::Sample { batches } => Some(batches * self.config.training.batch_size),

@@ -1,6 +1,7 @@
 //! What the trainer remembers beside model and optimiser.
 
 use crate::error::TrainError;
+use crate::guard::GuardMemory;
 use crate::task::Evaluation;
 use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::folder::CheckpointFolder;
@@ -25,7 +26,7 @@ pub(crate) struct TrainerState {
     /// Steps that the schedule stretches over: with `step`, where it stands.
     #[serde(default)]
     pub schedule_steps: u64,
-    /// Loss of the last step.
+    /// Loss of the last step that was not skipped.
     pub train_loss: f64,
     /// Held-out figures before the first step.
     pub before: Evaluation,
@@ -33,6 +34,9 @@ pub(crate) struct TrainerState {
     pub best_loss: Option<f64>,
     /// The step of the lowest held-out loss.
     pub best_step: Option<u64>,
+    /// What the guard remembers, where one is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardMemory>,
     /// SHA-256 of the run's `config.toml` as it was then, where there is one.
     #[serde(default)]
     pub config_sha256: Option<String>,

@@ -1,4 +1,9 @@
-//! Stops a run that has gone wrong before it spoils its weights.
+//! Stops a run that has gone wrong before it spoils its weights, or has it pass over a step.
+
+mod outliers;
+
+pub(crate) use outliers::GuardMemory;
+pub use outliers::{GuardConfig, GuardPolicy, Irregularity};
 
 use crate::error::TrainError;
 
@@ -9,27 +14,62 @@ pub struct Guard {
     pub step: u64,
     /// The last checkpoint, if there is one.
     pub last_good: Option<u64>,
+    /// Whether a step with a value that is not finite is skipped, instead of ending the run.
+    pub skips: bool,
 }
 
 impl Guard {
-    /// Refuses a value that is not finite.
+    /// Refuses a value that is not finite, unless such a step is skipped.
     ///
     /// # Errors
     /// Naming the step, the quantity and the last good checkpoint.
     pub fn check(&self, quantity: &'static str, value: f64) -> Result<(), TrainError> {
-        if value.is_finite() {
+        if value.is_finite() || self.skips {
             return Ok(());
         }
-        let last_good = match self.last_good {
-            Some(step) => format!("the last good checkpoint is step {step}: resume from it"),
-            None => "no checkpoint was written yet: start again".to_string(),
-        };
         Err(TrainError::NotFinite {
             quantity,
             value,
             step: self.step,
-            last_good,
+            last_good: self.last_good(),
         })
+    }
+
+    /// Judges a step by those before it: why it is to be skipped, if it is.
+    ///
+    /// # Errors
+    /// If the run is to end.
+    pub(crate) fn judge(
+        &self,
+        config: &GuardConfig,
+        memory: &mut GuardMemory,
+        (loss, norm): (f64, f64),
+    ) -> Result<Option<Irregularity>, TrainError> {
+        let Some(found) = memory.judge(config, loss, norm) else {
+            return Ok(None);
+        };
+        let (step, last_good) = (self.step, self.last_good());
+        match config.policy {
+            GuardPolicy::Stop => Err(TrainError::Outlier {
+                step,
+                found,
+                last_good,
+            }),
+            GuardPolicy::Skip if memory.in_a_row > config.patience => Err(TrainError::Skipped {
+                count: memory.in_a_row,
+                step,
+                found,
+                last_good,
+            }),
+            GuardPolicy::Skip => Ok(Some(found)),
+        }
+    }
+
+    fn last_good(&self) -> String {
+        match self.last_good {
+            Some(step) => format!("the last good checkpoint is step {step}: resume from it"),
+            None => "no checkpoint was written yet: start again".to_string(),
+        }
     }
 }
 
@@ -61,6 +101,7 @@ mod tests {
         let guard = Guard {
             step: 12,
             last_good: Some(10),
+            skips: false,
         };
         guard.check("loss", 3.0).unwrap();
         let error = guard.check("loss", f64::NAN).unwrap_err().to_string();
