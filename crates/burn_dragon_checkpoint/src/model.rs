@@ -233,6 +233,15 @@ fn parsed<T: for<'a> Deserialize<'a>>(
     let text = metadata
         .get(key)
         .ok_or_else(|| CheckpointError::corrupt(path, format!("no `{key}`")))?;
+    described(path, key, text)
+}
+
+/// What a text of a file describes, which is no longer than any.
+pub(crate) fn described<T: for<'a> Deserialize<'a>>(
+    path: &Path,
+    key: &str,
+    text: &str,
+) -> Result<T, CheckpointError> {
     check_length(path, key, text)?;
     serde_json::from_str(text).map_err(|error| CheckpointError::corrupt(path, format!("{key}: {error}")))
 }
