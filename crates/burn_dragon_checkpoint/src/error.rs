@@ -196,6 +196,18 @@ impl CheckpointError {
         }
     }
 
+    /// A [`Refused`](Self::Refused) error.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "errors and texts are given away here"
+    )]
+    pub fn refused(path: &Path, reason: impl ToString) -> Self {
+        Self::Refused {
+            path: path.to_path_buf(),
+            reason: bounded(reason.to_string()),
+        }
+    }
+
     /// Whether the input, not the program or the machine, is at fault.
     pub fn is_bad_input(&self) -> bool {
         !matches!(
