@@ -1,5 +1,6 @@
 //! What can be wrong with a file.
 
+use crate::text::listed;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -63,7 +64,7 @@ pub enum CheckpointError {
         expected: Vec<usize>,
     },
     /// A tensor that no model has.
-    #[error("{} holds tensors that this model does not have: {}", path.display(), names.join(", "))]
+    #[error("{} holds tensors that this model does not have: {}", path.display(), listed(names))]
     UnknownTensors {
         /// Where.
         path: PathBuf,
@@ -151,6 +152,16 @@ pub enum CheckpointError {
     },
 }
 
+/// Characters of the longest reason.
+const LONGEST: usize = 2000;
+
+fn bounded(reason: String) -> String {
+    match reason.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &reason[..end]),
+        None => reason,
+    }
+}
+
 impl CheckpointError {
     /// An [`Io`](Self::Io) error for `map_err`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
@@ -173,7 +184,7 @@ impl CheckpointError {
         }
     }
 
-    /// A [`Corrupt`](Self::Corrupt) error.
+    /// A [`Corrupt`](Self::Corrupt) error. Of a reason as much as a person reads: it may hold text of the file.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "errors and texts are given away here"
@@ -181,7 +192,19 @@ impl CheckpointError {
     pub fn corrupt(path: &Path, reason: impl ToString) -> Self {
         Self::Corrupt {
             path: path.to_path_buf(),
-            reason: reason.to_string(),
+            reason: bounded(reason.to_string()),
+        }
+    }
+
+    /// A [`Refused`](Self::Refused) error.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "errors and texts are given away here"
+    )]
+    pub fn refused(path: &Path, reason: impl ToString) -> Self {
+        Self::Refused {
+            path: path.to_path_buf(),
+            reason: bounded(reason.to_string()),
         }
     }
 

@@ -11,6 +11,7 @@
 //! | what tells a model from every other | [`hash`] |
 //! | a checkpoint folder: written whole or not at all, verified before it is trusted | [`folder`] |
 //! | files that may be a stranger's: plain ones only | [`plain`] |
+//! | text that may be a stranger's, as a person is shown it | [`text`] |
 //! | official PyTorch weights: `.safetensors` in and out, `.pt` in | [`official`] |
 //! | what is in a file, whether it is sound, what differs between two models | [`inspect`], [`verify`], [`diff`] |
 //! | what a person means by MODEL | [`resolve`] |
@@ -40,6 +41,7 @@ pub mod precision;
 pub mod resolve;
 pub mod state;
 pub mod tensors;
+pub mod text;
 pub mod verify;
 
 pub use error::CheckpointError;
@@ -78,5 +80,6 @@ pub mod api {
         pub use crate::disk::{Disk, DiskFile, Os, write_atomic};
         pub use crate::hash::sha256;
         pub use crate::tensors::TensorFile;
+        pub use crate::text::{is_obeyed, one_line, printable, shortened, shortened_to};
     }
 }

@@ -110,11 +110,28 @@ impl ModelFile {
     /// Writes the file, whole or not at all.
     ///
     /// # Errors
-    /// If the file system refuses.
+    /// If its description is longer than is read, or the file system refuses.
     pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
+        self.check_descriptions(path)?;
+        tensors::check_writable(&self.tensors, self.metadata(), path)?;
         write_atomic(&Os, path, |sink| {
             tensors::write_to(&self.tensors, self.metadata(), sink)
         })
+    }
+
+    /// Refuses a description that is longer than is read: the file at `path` would be one that nobody can read.
+    pub(crate) fn check_descriptions(&self, path: &Path) -> Result<(), CheckpointError> {
+        let longest = [(key::CONFIG, json(&self.config)), (key::INFO, json(&self.info))]
+            .into_iter()
+            .find(|(_, text)| text.len() > MAX_TEXT);
+        let Some((key, text)) = longest else {
+            return Ok(());
+        };
+        let reason = format!(
+            "its `{key}` would have {} bytes, at most {MAX_TEXT} are read; of a licence the name is enough",
+            text.len()
+        );
+        Err(CheckpointError::refused(path, reason))
     }
 
     /// What the file holds.
@@ -233,6 +250,15 @@ fn parsed<T: for<'a> Deserialize<'a>>(
     let text = metadata
         .get(key)
         .ok_or_else(|| CheckpointError::corrupt(path, format!("no `{key}`")))?;
+    described(path, key, text)
+}
+
+/// What a text of a file describes, which is no longer than any.
+pub(crate) fn described<T: for<'a> Deserialize<'a>>(
+    path: &Path,
+    key: &str,
+    text: &str,
+) -> Result<T, CheckpointError> {
     check_length(path, key, text)?;
     serde_json::from_str(text).map_err(|error| CheckpointError::corrupt(path, format!("{key}: {error}")))
 }

@@ -102,6 +102,30 @@ pub(crate) fn write_to(
     mut metadata: BTreeMap<String, String>,
     sink: &mut dyn Write,
 ) -> std::io::Result<()> {
+    let (mut layout, digits) = laid_out(tensors, &mut metadata)?;
+    let mut hash = Sha256::new();
+    layout.write_to(&mut hash)?;
+    layout.head_mut()[digits].copy_from_slice(hex(&hash.finalize()).as_bytes());
+    layout.write_to(sink)
+}
+
+/// Refuses what would not be read again, before anything is written for it.
+pub(crate) fn check_writable(
+    tensors: &BTreeMap<String, TensorData>,
+    mut metadata: BTreeMap<String, String>,
+    path: &Path,
+) -> Result<(), CheckpointError> {
+    match laid_out(tensors, &mut metadata) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(CheckpointError::refused(path, error)),
+    }
+}
+
+/// A file whose hash is zeros, and where the hash goes.
+fn laid_out<'a>(
+    tensors: &'a BTreeMap<String, TensorData>,
+    metadata: &mut BTreeMap<String, String>,
+) -> std::io::Result<(Layout<'a>, Range<usize>)> {
     if let Some((name, _)) = tensors.iter().find(|(_, data)| data.as_bytes().is_empty()) {
         return Err(Error::new(
             ErrorKind::InvalidInput,
@@ -109,13 +133,10 @@ pub(crate) fn write_to(
         ));
     }
     metadata.insert(SHA256.into(), "0".repeat(DIGITS));
-    let mut layout = Layout::new(tensors, &metadata)?;
+    let mut layout = Layout::new(tensors, metadata)?;
     let digits = digits_in(layout.head_mut())
         .ok_or_else(|| Error::other(format!("a text in it looks like its `{SHA256}`")))?;
-    let mut hash = Sha256::new();
-    layout.write_to(&mut hash)?;
-    layout.head_mut()[digits].copy_from_slice(hex(&hash.finalize()).as_bytes());
-    layout.write_to(sink)
+    Ok((layout, digits))
 }
 
 /// Where the digits of the hash are in an index: behind their key, as CBOR writes both. There is exactly one such place,

@@ -1,6 +1,7 @@
 //! A model written as it is handed out.
 
 use super::manifest::{PartEntry, PartsManifest, appended, manifest_of, part_name};
+use crate::burnpack::MAX_TENSORS;
 use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
 use crate::folder::CheckpointFolder;
@@ -8,7 +9,7 @@ use crate::hash::Hashed;
 use crate::model::ModelFile;
 use crate::names::is_plain_name;
 use crate::precision::StoredPrecision;
-use crate::tensors::TensorFile;
+use crate::tensors::{self, TensorFile};
 use burn::tensor::TensorData;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -50,9 +51,10 @@ pub struct Exported {
 /// The manifest is written last and removed first, so that where one is, its parts are.
 ///
 /// # Errors
-/// If a weight is beyond the precision, or parts are there and must not be overwritten, or the file system refuses.
+/// If a weight is beyond the precision, a description longer than is read, or parts are there and must not be overwritten, or the file system refuses.
 pub fn export(model: ModelFile, output: &Path, options: ExportOptions) -> Result<Exported, CheckpointError> {
     let name = check_output(output, options)?;
+    model.check_descriptions(output)?;
     let model = model.rounded(options.precision, output)?;
     let (hash, metadata) = (model.hash(), model.metadata());
     let round = |(name, data)| (name, options.precision.round(data));
@@ -60,6 +62,12 @@ pub fn export(model: ModelFile, output: &Path, options: ExportOptions) -> Result
         tensors: model.tensors.into_iter().map(round).collect(),
         metadata,
     };
+    // Before anything is removed for it. A part holds all texts of the whole, and one more.
+    let mut texts = whole.metadata.clone();
+    if options.max_part_bytes.is_some() {
+        texts.insert(PART.into(), part_text(MAX_TENSORS, MAX_TENSORS, &hash));
+    }
+    tensors::check_writable(&whole.tensors, texts, output)?;
     remove_parts(output)?;
     let (bytes, sha256) = write(&whole, output)?;
     let mut exported = Exported {

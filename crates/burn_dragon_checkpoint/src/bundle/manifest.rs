@@ -7,6 +7,7 @@ use crate::hash::sha256;
 use crate::names::is_plain_name;
 use crate::plain;
 use crate::precision::StoredPrecision;
+use crate::text::shortened;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -128,7 +129,8 @@ impl PartsManifest {
         if self.version != 1 || self.format != FORMAT {
             return Err(format!(
                 "it is version {} of `{}`, read is version 1 of `{FORMAT}`",
-                self.version, self.format
+                self.version,
+                shortened(&self.format)
             ));
         }
         check_name(&self.source_file)?;
@@ -187,9 +189,9 @@ fn check_name(name: &str) -> Result<(), String> {
     if is_plain_name(name) {
         return Ok(());
     }
-    let start: String = name.chars().take(80).collect();
+    let start = shortened(name);
     Err(format!(
-        "{start:?} is not a plain file name (letters, digits, `.`, `-`, `_`, `+`), and paths are not followed"
+        "`{start}` is not a plain file name (letters, digits, `.`, `-`, `_`, `+`), and paths are not followed"
     ))
 }
 

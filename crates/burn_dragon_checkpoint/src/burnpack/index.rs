@@ -2,6 +2,7 @@
 
 use super::{ALIGNMENT, MAX_AXES, MAX_NAME, MAX_TENSORS, MAX_TEXTS, PackError, malformed};
 use crate::bounded::{List, Unique};
+use crate::text::is_obeyed;
 use burn::tensor::DType;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -165,8 +166,8 @@ fn entry((name, descriptor): (String, Descriptor)) -> Result<Entry, PackError> {
 }
 
 /// Whether a tensor can be called so.
-pub(super) fn is_name(name: &str) -> bool {
-    (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(char::is_control)
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len()) && !name.contains(is_obeyed)
 }
 
 /// Types whose bytes are their values one after the other; quantised ones carry scales between them.

@@ -24,6 +24,7 @@ use crate::error::CheckpointError;
 use std::path::Path;
 
 pub use index::Entry;
+pub(crate) use index::is_name;
 pub use read::{Contents, Reader};
 pub use write::Layout;
 

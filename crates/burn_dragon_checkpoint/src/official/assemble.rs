@@ -4,7 +4,7 @@ use super::config::{OFFICIAL_THETA, OfficialConfig};
 use super::foreign::{Element, ForeignFile};
 use super::{FREQUENCIES, NAMES, STRAY, frequencies, keys};
 use crate::error::CheckpointError;
-use crate::model::{ModelFile, ModelInfo, expected_tensors};
+use crate::model::{ModelFile, ModelInfo, described, expected_tensors};
 use burn::tensor::TensorData;
 use burn_dragon_core::DragonConfig;
 use std::collections::BTreeMap;
@@ -62,8 +62,7 @@ pub(super) fn assemble(
     }
     let tensors = weights(file, &named)?;
     let info = match file.metadata.get(keys::INFO) {
-        Some(text) => serde_json::from_str(text)
-            .map_err(|error| CheckpointError::corrupt(path, format!("{}: {error}", keys::INFO)))?,
+        Some(text) => described(path, keys::INFO, text)?,
         None => ModelInfo {
             family: "language".into(),
             version: "official".into(),
@@ -121,9 +120,7 @@ fn own_config(file: &ForeignFile) -> Result<Option<DragonConfig>, CheckpointErro
     let Some(text) = file.metadata.get(keys::CONFIG) else {
         return Ok(None);
     };
-    serde_json::from_str(text)
-        .map(Some)
-        .map_err(|error| CheckpointError::corrupt(file.path(), format!("{}: {error}", keys::CONFIG)))
+    described(file.path(), keys::CONFIG, text).map(Some)
 }
 
 /// The file's own configuration, where the one that was given says the same of the model's function.

@@ -2,6 +2,7 @@
 //! that code does not read, all that a model of ours knows of itself.
 
 use super::config::OfficialConfig;
+use super::safetensors::LONGEST_HEADER;
 use super::{FREQUENCIES, NAMES, frequencies, keys};
 use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
@@ -17,13 +18,14 @@ use std::path::Path;
 /// configuration, tokenizer and origin. Returns what the official code has to be told, in words.
 ///
 /// # Errors
-/// If the official model cannot be this one, or the file system refuses.
+/// If the official model cannot be this one, what it says of itself is longer than is read, or the file system refuses.
 pub fn write_safetensors(model: &ModelFile, path: &Path) -> Result<Vec<String>, CheckpointError> {
     let official = OfficialConfig::of(&model.config).map_err(|reason| CheckpointError::Refused {
         path: path.to_path_buf(),
         reason: format!("the official model cannot be this one: {reason}; write a .bpk instead"),
     })?;
     model.check(path)?;
+    model.check_descriptions(path)?;
     let buffer = TensorData::new(
         frequencies(&model.config),
         [1, 1, 1, model.config.neurons_per_head()],
@@ -31,7 +33,15 @@ pub fn write_safetensors(model: &ModelFile, path: &Path) -> Result<Vec<String>, 
     let weights = NAMES.map(|(theirs, ours)| (theirs, &model.tensors[ours]));
     let mut tensors: Vec<(&str, &TensorData)> = weights.into_iter().chain([(FREQUENCIES, &buffer)]).collect();
     tensors.sort_unstable_by_key(|(name, _)| *name);
-    let header = sealed(&header(path, model, &official, &tensors)?, &tensors);
+    let header = header(path, model, &official, &tensors)?;
+    if header.len() as u64 > LONGEST_HEADER {
+        let reason = format!(
+            "its header would have {} bytes, at most {LONGEST_HEADER} are read: the tokenizer is too long",
+            header.len()
+        );
+        return Err(CheckpointError::refused(path, reason));
+    }
+    let header = sealed(&header, &tensors);
     write_atomic(&Os, path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(header.as_bytes())?;

@@ -102,6 +102,11 @@ impl ForeignTensor {
                 "its shape {shape:?} and its strides {strides:?} do not fit"
             ));
         }
+        // Beside a 0 the other sizes would be bounded by nothing; no weight is without an entry.
+        if shape.contains(&0) {
+            return Err(format!("it holds no number: its shape is {shape:?}"));
+        }
+        // No two entries lie in one place, so that their number, too, is at most the span, and the room.
         let span = span(&shape, &strides)?;
         if span as u64 > room {
             return Err(format!(
@@ -124,9 +129,8 @@ impl ForeignTensor {
 
     /// Bytes of its entries.
     pub fn bytes(&self) -> u64 {
-        // A shape with a 0 in it may have any other sizes.
-        let sizes = self.shape.iter().map(|&size| size as u64);
-        sizes.fold(self.element.size(), u64::saturating_mul)
+        let entries: usize = self.shape.iter().product(); // at most the span
+        entries as u64 * self.element.size()
     }
 }
 
@@ -136,17 +140,14 @@ fn contiguous(shape: &[usize]) -> Option<Vec<usize>> {
     let mut size = 1usize;
     for (stride, &length) in strides.iter_mut().zip(shape).rev() {
         *stride = size;
-        size = size.checked_mul(length.max(1))?;
+        size = size.checked_mul(length)?;
     }
     Some(strides)
 }
 
-/// Entries from the first to the last; that no two lie in one place is seen by each stride being longer than all that
+/// Entries from the first to the last, of a shape without a 0; that no two lie in one place is seen by each stride being longer than all that
 /// the shorter ones reach.
 fn span(shape: &[usize], strides: &[usize]) -> Result<usize, String> {
-    if shape.contains(&0) {
-        return Ok(0);
-    }
     let mut dimensions: Vec<(usize, usize)> = strides.iter().copied().zip(shape.iter().copied()).collect();
     dimensions.retain(|&(_, size)| size > 1);
     dimensions.sort_unstable();
@@ -297,7 +298,8 @@ impl ForeignFile {
         }
     }
 
-    /// In pieces, so that no second copy of a large tensor is ever in memory.
+    /// Read in pieces, so that the bytes of a large tensor are not in memory beside its values. A view that is not row
+    /// after row is there twice for a moment: as it lies, and as it is looked at.
     fn values<E: burn::tensor::Element, const SIZE: usize>(
         &self,
         tensor: &ForeignTensor,
@@ -319,9 +321,6 @@ impl ForeignFile {
 /// The entries of a view, row after row.
 fn gathered<E: Copy>(values: &[E], shape: &[usize], strides: &[usize]) -> Vec<E> {
     let mut starts = vec![0];
-    if shape.contains(&0) {
-        return Vec::new();
-    }
     for (&size, &stride) in shape.iter().zip(strides) {
         let wider = starts
             .iter()
@@ -341,7 +340,6 @@ mod tests {
         assert_eq!(gathered(&values, &[2, 3], &[1, 2]), [0, 2, 4, 1, 3, 5]);
         assert_eq!(gathered(&values, &[3], &[2]), [0, 2, 4]);
         assert_eq!(gathered(&values, &[], &[]), [0]);
-        assert_eq!(gathered(&values, &[2, 0], &[1, 1]), [0; 0]);
     }
 
     #[test]
@@ -352,7 +350,6 @@ mod tests {
             (&[2, 3], &[1, 4], Ok(10)),
             (&[1, 3], &[0, 1], Ok(3)),
             (&[], &[], Ok(1)),
-            (&[4, 0], &[9, 9], Ok(0)),
             (&[2, 3], &[0, 1], Err(())),
             (&[3, 3], &[2, 1], Err(())),
             (&[2, 2], &[1, 1], Err(())),
@@ -364,5 +361,26 @@ mod tests {
                 "{shape:?} {strides:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_tensor_without_entries_or_beyond_any_memory_is_refused() {
+        let tensor = |shape: &[usize], strides: Option<&[usize]>| {
+            let strides = strides.map(<[usize]>::to_vec);
+            ForeignTensor::new(Element::F32, shape.to_vec(), strides, (0, 8))
+        };
+        let huge = 1 << 62;
+        for shape in [&[0][..], &[huge, 4, 0], &[0, huge, 4], &[2, 0, 2]] {
+            for strides in [None, Some(vec![1; shape.len()])] {
+                let reason = tensor(shape, strides.as_deref()).unwrap_err();
+                assert!(
+                    reason.contains("no number") || reason.contains("any memory"),
+                    "{reason}"
+                );
+            }
+        }
+        assert!(tensor(&[huge, 4], None).unwrap_err().contains("any memory"));
+        assert!(tensor(&[huge, 4], Some(&[4, 1])).is_err());
+        assert_eq!(tensor(&[2, 4], None).unwrap().bytes(), 32);
     }
 }

@@ -7,6 +7,7 @@
 //! Objects are kept in one list and refer to each other by number, so that nothing is copied, nothing recurses, and the
 //! work is as long as the pickle.
 
+use crate::text::shortened;
 use std::collections::HashMap;
 
 /// Marks that may be open at once: a state dict has four.
@@ -473,13 +474,4 @@ fn instruction(code: u8) -> String {
         _ => return format!("0x{code:02x}"),
     };
     format!("{name} (0x{code:02x})")
-}
-
-/// Of a text that may be of any length and hold anything, as much as a message needs.
-pub(super) fn shortened(text: &str) -> String {
-    let clean = text.chars().take(80).flat_map(char::escape_debug).collect();
-    match text.chars().count() > 80 {
-        true => format!("{clean}..."),
-        false => clean,
-    }
 }

@@ -10,16 +10,17 @@
 use super::foreign::{Element, ForeignFile, ForeignTensor, Source};
 use super::keys;
 use crate::bounded::{List, Unique};
-use crate::burnpack::{MAX_AXES, MAX_INDEX, MAX_TENSORS, MAX_TEXTS};
+use crate::burnpack::{MAX_AXES, MAX_INDEX, MAX_TENSORS, MAX_TEXTS, is_name};
 use crate::error::CheckpointError;
 use crate::hash::hex;
+use crate::text::shortened;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The longest header that is read; the format allows six times as much, which no model of ours needs.
-const LONGEST_HEADER: u64 = MAX_INDEX;
+pub(super) const LONGEST_HEADER: u64 = MAX_INDEX;
 
 pub(super) fn open(path: &Path, source: Source) -> Result<ForeignFile, CheckpointError> {
     let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
@@ -84,8 +85,12 @@ fn place(
                 length - start
             )));
         }
-        let element = element(&entry.dtype)
-            .ok_or_else(|| wrong(format!("values of type `{}` are not known", entry.dtype)))?;
+        let element = element(&entry.dtype).ok_or_else(|| {
+            wrong(format!(
+                "values of type `{}` are not known",
+                shortened(&entry.dtype)
+            ))
+        })?;
         let place = (start + begin, (next - begin) / element.size());
         let tensor = ForeignTensor::new(element, entry.shape.0.clone(), None, place).map_err(wrong)?;
         if tensor.bytes() != next - begin {
@@ -187,8 +192,9 @@ impl<'de> Deserialize<'de> for Header {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
                 let (mut metadata, mut tensors) = (None, Unique::<Entry, MAX_TENSORS>::default());
                 while let Some(key) = map.next_key::<String>()? {
-                    if key.contains(char::is_control) {
-                        return Err(A::Error::custom(format!("the name {key:?} is not a plain one")));
+                    if !is_name(&key) {
+                        let start = shortened(&key);
+                        return Err(A::Error::custom(format!("the name `{start}` is not a plain one")));
                     } else if key != "__metadata__" {
                         tensors.add(key, map.next_value()?)?;
                     } else if metadata

@@ -9,9 +9,11 @@
 
 use super::archive::{Archive, Place};
 use super::foreign::{Element, ForeignFile, ForeignTensor, MOST_DIMENSIONS};
-use super::pickle::{self, Global, Object, Unpickled, Value, shortened};
+use super::pickle::{self, Global, Object, Unpickled, Value};
+use crate::burnpack::is_name;
 use crate::error::CheckpointError;
-use std::collections::BTreeMap;
+use crate::text::shortened;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The longest pickle that is read, bytes. That of a state dict has a few hundred.
@@ -79,8 +81,8 @@ impl<'a> State<'a> {
         let mut tensors = BTreeMap::new();
         let mut room = self.archive.source.length().saturating_mul(MOST_VIEWS);
         for (name, value) in self.state_dict(notes)? {
-            if name.contains(char::is_control) {
-                return Err(self.corrupt(format!("the name {name:?} is not a plain one")));
+            if !is_name(name) {
+                return Err(self.corrupt(format!("the name `{}` is not a plain one", shortened(name))));
             }
             let arguments = match self.pickle.object(value) {
                 Some(Object::Tensor(arguments)) => self.pickle.object(*arguments),
@@ -95,9 +97,7 @@ impl<'a> State<'a> {
                     "its tensors look at the same bytes more than {MOST_VIEWS} times"
                 ))
             })?;
-            if tensors.insert(name.to_string(), tensor).is_some() {
-                return Err(self.corrupt(format!("it holds `{name}` twice")));
-            }
+            tensors.insert(name.to_string(), tensor);
         }
         Ok(tensors)
     }
@@ -124,6 +124,8 @@ impl<'a> State<'a> {
         self.dictionary(value, key)
     }
 
+    /// The entries of a dictionary by their names; none is there twice, of which one reader takes the first, another the
+    /// last.
     fn dictionary(&self, value: Value, what: &str) -> Result<Vec<(&'a str, Value)>, CheckpointError> {
         let Some(Object::Dict(items)) = self.pickle.object(value) else {
             return Err(self.corrupt(format!("{what} is no dictionary of tensors")));
@@ -131,9 +133,14 @@ impl<'a> State<'a> {
         let named = items
             .iter()
             .map(|&(key, value)| Some((self.pickle.text(key)?, value)));
-        named
+        let named: Vec<(&str, Value)> = named
             .collect::<Option<_>>()
-            .ok_or_else(|| self.corrupt(format!("a key of {what} is no text")))
+            .ok_or_else(|| self.corrupt(format!("a key of {what} is no text")))?;
+        let mut names = BTreeSet::new();
+        match named.iter().find(|(name, _)| !names.insert(*name)) {
+            Some((name, _)) => Err(self.corrupt(format!("it holds `{}` twice", shortened(name)))),
+            None => Ok(named),
+        }
     }
 
     /// The view that a tensor's arguments describe: a storage, where it begins, sizes, strides, and three of no concern.

@@ -3,7 +3,7 @@
 use crate::pt::{CONFIG, config};
 use burn::tensor::{Device, TensorData};
 use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::api::{ModelFile, ModelInfo, ModelPath};
+use burn_dragon_checkpoint::api::{ExportOptions, ModelFile, ModelInfo, ModelPath, export, read_parts};
 use burn_dragon_checkpoint::official::{NAMES, OfficialConfig, read_safetensors, write_safetensors};
 use burn_dragon_core::{DecayConfig, Dragon, DragonConfig};
 use safetensors::SafeTensors;
@@ -351,4 +351,78 @@ fn without_theta_in_configuration_or_weights_nothing_is_guessed() {
     write(&entries, &pairs(10000.0));
     let error = read_safetensors(&file, Some(&silent)).unwrap_err();
     assert!(matches!(error, CheckpointError::Frequencies { .. }), "{error}");
+}
+
+/// As a licence's whole text in `--license` makes it.
+fn talkative(mut model: ModelFile) -> ModelFile {
+    let license = Some("a\n".repeat(20 << 10));
+    model.info.provenance = Some(burn_dragon_checkpoint::api::Provenance {
+        license,
+        ..Default::default()
+    });
+    model
+}
+
+#[test]
+fn what_nobody_could_read_is_not_written() {
+    let (folder, path, model) = written();
+    let before = std::fs::read(&path).unwrap();
+    let refused = |error: CheckpointError| {
+        let said = error.to_string();
+        assert!(matches!(error, CheckpointError::Refused { .. }), "{said}");
+        assert!(said.contains("at most 32768 are read"), "{said}");
+    };
+    refused(write_safetensors(&talkative(model.clone()), &path).unwrap_err());
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    refused(
+        talkative(model.clone())
+            .write(&folder.path().join("a.bpk"))
+            .unwrap_err(),
+    );
+    // What is there of an earlier export stays.
+    let output = folder.path().join("model.bpk");
+    let options = ExportOptions {
+        max_part_bytes: Some(1),
+        overwrite_parts: true,
+        ..ExportOptions::default()
+    };
+    let manifest = export(model.clone(), &output, options).unwrap().manifest.unwrap();
+    refused(export(talkative(model.clone()), &output, options).unwrap_err());
+    let mut long = model.clone();
+    long.tokenizer = Some("x".repeat(17 << 20));
+    for error in [
+        export(long.clone(), &output, options).unwrap_err(),
+        long.write(&folder.path().join("a.bpk")).unwrap_err(),
+        write_safetensors(&long, &path).unwrap_err(),
+    ] {
+        assert!(matches!(error, CheckpointError::Refused { .. }), "{error}");
+    }
+    assert_eq!(read_parts(&manifest, |_| {}).unwrap().hash(), model.hash());
+    assert!(!folder.path().join("a.bpk").exists());
+}
+
+#[test]
+fn a_description_longer_than_any_is_not_read() {
+    for key in ["burn_dragon.info", "burn_dragon.config"] {
+        let (_folder, path, _) = written();
+        let bytes = std::fs::read(&path).unwrap();
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let mut header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+        let text = header["__metadata__"][key].as_str().unwrap().to_string();
+        header["__metadata__"][key] = format!("{text}{}", " ".repeat(32 << 10)).into();
+        header["__metadata__"]["burn_dragon.file_sha256"] = "0".repeat(64).into();
+        let header = header.to_string();
+        let with = |header: &str| {
+            [
+                &(header.len() as u64).to_le_bytes()[..],
+                header.as_bytes(),
+                &bytes[8 + length..],
+            ]
+            .concat()
+        };
+        let hash = burn_dragon_checkpoint::hash::sha256(&with(&header));
+        std::fs::write(&path, with(&header.replace(&"0".repeat(64), &hash))).unwrap();
+        let error = read_safetensors(&path, None).unwrap_err().to_string();
+        assert!(error.contains(key) && error.contains("at most 32768"), "{error}");
+    }
 }

@@ -32,8 +32,11 @@ impl Default for SourceConfig {
     }
 }
 
+/// Files that are named to a person.
+const NAMED: usize = 8;
+
 impl SourceConfig {
-    /// What it is, for those who get a model that was trained on it.
+    /// What it is, for those who get a model that was trained on it; of many files the first.
     pub(super) fn in_words(&self) -> String {
         match self {
             Self::Embedded(_) => "tales made from a seed, in which facts are recalled".into(),
@@ -45,8 +48,12 @@ impl SourceConfig {
                     let name = Path::new(path).file_name();
                     name.map_or_else(|| path.clone(), |name| name.to_string_lossy().into_owned())
                 };
-                let names: Vec<String> = text.paths.iter().map(name).collect();
-                format!("text: {}", names.join(", "))
+                let names: Vec<String> = text.paths.iter().take(NAMED).map(name).collect();
+                let names = names.join(", ");
+                match text.paths.len().saturating_sub(NAMED) {
+                    0 => format!("text: {names}"),
+                    more => format!("text: {names} and {more} more"),
+                }
             }
         }
     }
@@ -388,6 +395,21 @@ mod tests {
 
     fn load(paths: &[&str], base: &Path) -> Result<Vec<String>, LanguageError> {
         load_with(paths, None, base)
+    }
+
+    #[test]
+    fn of_many_files_the_first_are_named() {
+        let text = |count: usize| {
+            let paths = (0..count).map(|number| format!("/secret/{number}.txt")).collect();
+            let source = SourceConfig::Text(TextConfig {
+                paths,
+                document_separator: None,
+            });
+            source.in_words()
+        };
+        assert_eq!(text(2), "text: 0.txt, 1.txt");
+        assert!(text(8).ends_with("6.txt, 7.txt"), "{}", text(8));
+        assert!(text(5000).ends_with("7.txt and 4992 more"), "{}", text(5000));
     }
 
     #[test]
