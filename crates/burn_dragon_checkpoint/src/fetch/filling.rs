@@ -3,6 +3,7 @@
 use super::error::FetchError;
 use super::http::Answer;
 use super::limits::Limits;
+use super::pace::Pace;
 use super::piece::{Piece, too_large};
 use super::progress::Meter;
 use crate::disk::{Os, write_atomic};
@@ -13,7 +14,6 @@ use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// What a file that is not whole yet is of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,16 +84,7 @@ impl Filling {
         Ok(Self { file, hash, have })
     }
 
-    pub(super) fn empty(
-        &mut self,
-        piece: &Piece<'_>,
-        meter: &Meter<'_>,
-        note: &mut Option<Note>,
-    ) -> Result<(), FetchError> {
-        if piece.segment.is_none() {
-            Note::remove(piece.into);
-            *note = None;
-        }
+    pub(super) fn empty(&mut self, piece: &Piece<'_>, meter: &Meter<'_>) -> Result<(), FetchError> {
         meter.take_back(self.have);
         self.file
             .set_len(0)
@@ -129,7 +120,7 @@ impl Filling {
         let before = self.have;
         let most = whole.unwrap_or(piece.most);
         let mut buffer = vec![0; 1 << 16];
-        let (mut since, mut came) = (Instant::now(), 0);
+        let mut pace = Pace::new(limits);
         loop {
             if meter.is_stopped() {
                 return Ok(End::Cut("another part of it failed".into(), self.have - before));
@@ -159,13 +150,8 @@ impl Filling {
             self.hash.update(&buffer[..read]);
             self.have += read as u64;
             meter.add(read as u64);
-            came += read as u64;
-            if since.elapsed() >= limits.silence {
-                if came < Limits::SLOWEST {
-                    let reason = format!("the server sent {came} bytes in {} s", since.elapsed().as_secs());
-                    return Ok(End::Cut(reason, self.have - before));
-                }
-                (since, came) = (Instant::now(), 0);
+            if let Err(reason) = pace.came(read as u64) {
+                return Ok(End::Cut(reason, self.have - before));
             }
         }
         match whole {

@@ -197,6 +197,11 @@ impl Answer {
         self.etag().filter(|etag| etag.starts_with('"'))
     }
 
+    /// Whether it says that there is still what this strong ETag stands for.
+    pub(super) fn is_still(&self, known: Option<&str>) -> bool {
+        known.is_some() && (self.status == 304 || self.strong_etag().as_deref() == known)
+    }
+
     /// Whether it can be asked for in ranges.
     pub(super) fn has_ranges(&self) -> bool {
         text(&self.headers, header::ACCEPT_RANGES).is_some_and(|unit| unit == "bytes")

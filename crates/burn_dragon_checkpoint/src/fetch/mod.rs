@@ -15,7 +15,7 @@
 //! |---|---|
 //! | `source.rs`, `address.rs` | what a person means, and which addresses are followed |
 //! | `cache.rs` | where files lie, when they become visible, who may write |
-//! | `http.rs`, `retry.rs` | one question and its redirects; asking again |
+//! | `http.rs`, `retry.rs`, `pace.rs` | one question and its redirects; asking again; letting go |
 //! | `piece.rs`, `filling.rs`, `segments.rs` | a run of bytes that can be gone on with; several at once |
 //! | `place.rs`, `models.rs` | which files a model is, and how they are checked |
 //! | `hub.rs`, `upload.rs`, `lfs.rs` | a hub's addresses and secrets; files to a hub |
@@ -32,6 +32,7 @@ mod hub;
 mod lfs;
 mod limits;
 mod models;
+mod pace;
 mod piece;
 mod place;
 mod progress;

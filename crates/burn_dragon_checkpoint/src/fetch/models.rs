@@ -5,6 +5,7 @@ use super::cache::{Draft, Kept, Locked, Record, hash_of};
 use super::error::FetchError;
 use super::filling::Note;
 use super::http::{Answer, Client, Linked};
+use super::pace::read_short;
 use super::piece::{Landed, Piece};
 use super::place::{Form, Place};
 use super::progress::{Event, Meter};
@@ -15,8 +16,9 @@ use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
 use crate::hash::sha256;
 use crate::model::ModelFile;
+use crate::official::ForeignFile;
+use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::Path;
 use ureq::http::header;
 
@@ -131,10 +133,15 @@ impl Client {
         }
         let draft = lock.draft(&format!("parts {hash}"))?;
         meter.expect(bytes);
-        at_once(self.limits().at_once, meter, &manifest.parts, |index, part| {
-            let address = place.file(&part.path, record.commit.as_deref());
-            self.part(&address, part, index, &draft, meter)
-        })?;
+        at_once(
+            self.limits().at_once,
+            meter,
+            &manifest.parts,
+            |index, part, meter| {
+                let address = place.file(&part.path, record.commit.as_deref());
+                self.part(&address, part, index, &draft, meter)
+            },
+        )?;
         write_atomic(&Os, &draft.file(name), |sink| sink.write_all(&text))?;
         meter.tell(Event::Checking);
         read_parts(&draft.file(name), |_| {}).map_err(|error| unsound(lock, &address, &error))?;
@@ -179,6 +186,15 @@ impl Client {
             FetchError::NotFound { address, reason } => {
                 FetchError::refused(address, format!("the manifest names it as a part, but {reason}"))
             }
+            // Who gives out the manifest means the parts too: no other form is looked for.
+            FetchError::Denied {
+                address,
+                status,
+                remedy,
+            } => {
+                let but = format!("it is not given out (status {status}): {remedy}");
+                FetchError::refused(address, format!("the manifest names it as a part, but {but}"))
+            }
             error => error,
         })?;
         check_hash(address, &landed, &part.sha256, &into)?;
@@ -198,23 +214,21 @@ impl Client {
         let address = place.file(name, None);
         let draft = lock.draft(&format!("file {address}"))?;
         let into = draft.coming(0);
-        let begun = into.exists() || into.with_extension("plan").exists();
-        let first = match begun {
-            true => None, // to be gone on with
-            false => Some(self.first(&address, meter)?),
-        };
-        let landed = self.whole(&address, &into, first, meter)?;
-        if let Some(sha256) = landed.linked.sha256() {
+        let landed = self.whole(&address, &into, meter)?;
+        let linked = landed.linked.clone().unwrap_or_default();
+        if let Some(sha256) = linked.sha256() {
             check_hash(&address, &landed, &sha256, &into)?;
         }
         Note::remove(&into);
         draft.settle(0, name)?;
         let file = draft.file(name);
         meter.tell(Event::Checking);
-        if !official {
-            ModelFile::read(&file).map_err(|error| unsound(lock, &address, &error))?;
-        }
-        let mut record = Record::new(place, name, landed.etag, landed.linked);
+        let sound = match official {
+            true => ForeignFile::safetensors(&file).map(drop),
+            false => ModelFile::read(&file).map(drop),
+        };
+        sound.map_err(|error| unsound(lock, &address, &error))?;
+        let mut record = Record::new(place, name, landed.etag, linked);
         let (bytes, sha256) = (landed.bytes, landed.sha256);
         record.files.insert(name.to_string(), Kept { bytes, sha256 });
         if official {
@@ -237,6 +251,10 @@ impl Client {
             Err(FetchError::NotFound { .. } | FetchError::Denied { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
+        // Only whether it is an object: what it must hold is judged where it is used, or another one is given.
+        serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(&text).map_err(|error| {
+            FetchError::refused(&address, format!("it does not read as a JSON object: {error}"))
+        })?;
         let path = draft.file(CONFIG);
         write_atomic(&Os, &path, |sink| sink.write_all(&text))?;
         let (bytes, sha256) = hash_of(&path)?;
@@ -244,12 +262,22 @@ impl Client {
         Ok(())
     }
 
-    /// An answer with a body that is not read yet.
-    fn first(&self, address: &Address, meter: &Meter<'_>) -> Result<Answer, FetchError> {
+    /// An answer with a body that is not read yet, or that there is still what this strong ETag stands for.
+    pub(super) fn first(
+        &self,
+        address: &Address,
+        known: Option<&str>,
+        meter: &Meter<'_>,
+    ) -> Result<Answer, FetchError> {
         let mut tries = Tries::new(self.limits(), address, meter);
-        let answer = self.ask(address, &[], &mut tries)?;
+        let headers: Vec<_> = known
+            .map(|etag| (header::IF_NONE_MATCH, etag.to_string()))
+            .into_iter()
+            .collect();
+        let answer = self.ask(address, &headers, &mut tries)?;
         match answer.status {
             200 => Ok(answer),
+            304 if known.is_some() => Ok(answer),
             status => Err(unwelcome(address, status, self.bearer(address).is_some())),
         }
     }
@@ -269,7 +297,7 @@ impl Client {
             }
             let (etag, linked, declared) = (answer.etag(), answer.linked.clone(), answer.length());
             let mut text = Vec::new();
-            let read = answer.body.take(most + 1).read_to_end(&mut text);
+            let read = read_short(answer.body, most + 1, self.limits(), &mut text);
             let bytes = text.len() as u64;
             if bytes > most || declared.is_some_and(|declared| declared > most) {
                 return Err(FetchError::refused(
@@ -278,11 +306,11 @@ impl Client {
                 ));
             }
             match read {
-                Ok(_) if declared.is_none_or(|declared| declared == bytes) => {
+                Ok(()) if declared.is_none_or(|declared| declared == bytes) => {
                     return Ok((text, etag, linked));
                 }
-                Ok(_) => tries.again(format!("it ended after {bytes} bytes"), None)?,
-                Err(error) => tries.again(format!("the connection was cut: {error}"), None)?,
+                Ok(()) => tries.again(format!("it ended after {bytes} bytes"), None)?,
+                Err(reason) => tries.again(reason, None)?,
             }
         }
     }

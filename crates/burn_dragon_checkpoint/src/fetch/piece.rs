@@ -19,14 +19,26 @@ use ureq::http::header::{self, HeaderName};
 /// What is to be fetched, and where to.
 pub(super) struct Piece<'a> {
     pub(super) address: &'a Address,
-    /// The file that it is put into. What is in it already is kept if its note says that it belongs there.
+    /// The file that it is put into. What is in it already is kept if it is known of what it is: by the segment, or by
+    /// the note beside it.
     pub(super) into: &'a Path,
-    /// The first byte, and the one after the last, of a segment; `None` for a whole file.
-    pub(super) segment: Option<(u64, u64)>,
+    /// `None` for a whole file.
+    pub(super) segment: Option<Segment<'a>>,
     /// Bytes of the whole file, if somebody trusted has said it.
     pub(super) total: Option<u64>,
     /// Most bytes of the whole file.
     pub(super) most: u64,
+}
+
+/// A segment of one version of a file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segment<'a> {
+    /// The first byte.
+    pub(super) start: u64,
+    /// The byte after the last.
+    pub(super) end: u64,
+    /// The version's ETag, a strong one.
+    pub(super) etag: &'a str,
 }
 
 /// What came.
@@ -36,8 +48,8 @@ pub(super) struct Landed {
     pub(super) sha256: String,
     /// The ETag of the answer, strong or weak.
     pub(super) etag: Option<String>,
-    /// What a hub said before it sent elsewhere.
-    pub(super) linked: Linked,
+    /// What a hub said before it sent elsewhere; `None` where all was there and nobody was asked.
+    pub(super) linked: Option<Linked>,
 }
 
 impl Client {
@@ -48,127 +60,224 @@ impl Client {
         mut first: Option<Answer>,
         meter: &Meter<'_>,
     ) -> Result<Landed, FetchError> {
-        let mut note = Note::read(piece.into);
-        let mut filling = Filling::open(piece.into, note.is_some() && first.is_none())?;
-        meter.add(filling.have);
-        let mut etag = note.as_ref().map(|note| note.etag.clone());
-        let mut total = piece.total.or(note.as_ref().and_then(|note| note.total));
-        let mut linked = Linked::default();
-        let mut tries = Tries::new(self.limits(), piece.address, meter);
-        loop {
-            let start = piece.segment.map_or(0, |(start, _)| start);
-            let end = piece.segment.map(|(_, end)| end).or(total);
-            if end.is_some_and(|end| start + filling.have >= end) && filling.have > 0 {
-                break;
-            }
-            let ranged = piece.segment.is_some() || filling.have > 0;
+        let mut under_way = UnderWay::new(self, piece, first.is_none(), meter)?;
+        while !under_way.is_whole() {
             let answer = match first.take() {
                 Some(answer) => answer,
-                None => self.ask(
-                    piece.address,
-                    &range(ranged, start + filling.have, piece.segment, &note),
-                    &mut tries,
-                )?,
+                None => under_way.ask()?,
             };
-            linked = answer.linked.clone();
-            match (answer.status, ranged) {
-                (206, true) => {
-                    if let Err(reason) = check_range(&answer, start + filling.have, end, total) {
-                        return Err(filling.refuse(piece, meter, reason));
-                    }
-                    let other = note
-                        .as_ref()
-                        .zip(answer.strong_etag())
-                        .is_some_and(|(note, etag)| note.etag != etag);
-                    if other && piece.segment.is_some() {
-                        return Err(filling.drop_with(piece, meter, changed(piece)));
-                    }
-                    if other {
-                        filling.empty(piece, meter, &mut note)?;
-                        tries.again("the file on the server has changed".into(), None)?;
-                        continue;
-                    }
-                    total = total.or(answer.range().and_then(|(_, _, whole)| whole));
-                    if total.is_some_and(|total| total > piece.most) {
-                        return Err(filling.drop_with(piece, meter, too_large(piece, "longer than that")));
-                    }
-                }
-                (200 | 416, _) if piece.segment.is_some() => {
-                    return Err(filling.drop_with(piece, meter, changed(piece)));
-                }
-                (200, _) => {
-                    filling.empty(piece, meter, &mut note)?;
-                    etag = answer.etag();
-                    total = self
-                        .declared(piece, &answer)
-                        .map_err(|error| filling.drop_with(piece, meter, error))?;
-                    if let Some(strong) = answer.strong_etag() {
-                        let new = Note { etag: strong, total };
-                        new.write(piece.into)?;
-                        note = Some(new);
-                    }
-                }
-                (416, true) => {
-                    filling.empty(piece, meter, &mut note)?;
-                    tries.again("the server has less than what came from it before".into(), None)?;
-                    continue;
-                }
-                (status, _) => {
-                    return Err(unwelcome(
-                        piece.address,
-                        status,
-                        self.bearer(piece.address).is_some(),
-                    ));
-                }
-            }
-            if let (None, None, Some(total)) = (piece.segment, piece.total, total) {
-                meter.expect(total);
-            }
-            let end = piece.segment.map(|(_, end)| end).or(total);
-            match filling.pour(answer, end.map(|end| end - start), piece, meter, self.limits())? {
+            let end = match under_way.judge(&answer)? {
+                None => under_way.pour(answer)?,
+                Some(reason) => End::Cut(reason, 0),
+            };
+            match end {
                 End::Whole => break,
-                End::Cut(reason, bytes) => {
-                    tries.brought(bytes);
-                    if note.is_none() && piece.segment.is_none() {
-                        filling.empty(piece, meter, &mut note)?; // nothing tells that the rest would be of the same
-                    }
-                    tries.again(reason, None)?;
-                }
+                End::Cut(reason, bytes) => under_way.again(reason, bytes)?,
             }
         }
-        filling
-            .file
-            .sync_all()
-            .map_err(CheckpointError::io("sync", piece.into))?;
-        Ok(Landed {
-            bytes: filling.have,
-            sha256: hex(&filling.hash.finalize()),
-            etag,
-            linked,
-        })
-    }
-
-    /// The length of the whole that an answer declares, if it is the one that it must be, and not too much.
-    fn declared(&self, piece: &Piece<'_>, answer: &Answer) -> Result<Option<u64>, FetchError> {
-        let declared = answer.length();
-        if let (Some(declared), Some(total)) = (declared, piece.total)
-            && declared != total
-        {
-            let reason = format!("the server declares {declared} bytes, it must have {total}");
-            return Err(FetchError::refused(piece.address, reason));
-        }
-        if let Some(declared) = declared.filter(|&declared| declared > piece.most) {
-            return Err(too_large(piece, &format!("{declared} bytes")));
-        }
-        Ok(piece.total.or(declared))
+        under_way.land()
     }
 }
 
-/// Segments are of one version or of none.
-fn changed(piece: &Piece<'_>) -> FetchError {
-    FetchError::Changed {
-        address: piece.address.to_string(),
+/// A piece on its way.
+struct UnderWay<'a> {
+    client: &'a Client,
+    piece: &'a Piece<'a>,
+    meter: &'a Meter<'a>,
+    tries: Tries<'a>,
+    filling: Filling,
+    /// Of what it is that came, where that is known.
+    note: Option<Note>,
+    /// The ETag of what comes, strong or weak.
+    etag: Option<String>,
+    /// Bytes of the whole file, where somebody has said it.
+    total: Option<u64>,
+    linked: Option<Linked>,
+}
+
+impl<'a> UnderWay<'a> {
+    /// With what came before, if it is known of what it is and `keep`.
+    fn new(
+        client: &'a Client,
+        piece: &'a Piece<'a>,
+        keep: bool,
+        meter: &'a Meter<'a>,
+    ) -> Result<Self, FetchError> {
+        let note = match piece.segment {
+            Some(segment) => Some(Note {
+                etag: segment.etag.to_string(),
+                total: piece.total,
+            }),
+            None => Note::read(piece.into),
+        };
+        let filling = Filling::open(piece.into, note.is_some() && keep)?;
+        meter.add(filling.have);
+        Ok(Self {
+            client,
+            piece,
+            meter,
+            tries: Tries::new(client.limits(), piece.address, meter),
+            filling,
+            etag: note.as_ref().map(|note| note.etag.clone()),
+            total: piece.total.or(note.as_ref().and_then(|note| note.total)),
+            note,
+            linked: None,
+        })
     }
+
+    /// The byte of the file that comes next.
+    fn at(&self) -> u64 {
+        self.start() + self.filling.have
+    }
+
+    fn start(&self) -> u64 {
+        self.piece.segment.map_or(0, |segment| segment.start)
+    }
+
+    /// The byte after the last, where that is known.
+    fn end(&self) -> Option<u64> {
+        self.piece.segment.map(|segment| segment.end).or(self.total)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.filling.have > 0 && self.end().is_some_and(|end| self.at() >= end)
+    }
+
+    /// Whether not all of the file is asked for.
+    fn is_ranged(&self) -> bool {
+        self.piece.segment.is_some() || self.filling.have > 0
+    }
+
+    /// Asks for what is missing.
+    fn ask(&mut self) -> Result<Answer, FetchError> {
+        let headers = if self.is_ranged() {
+            range(self.at(), self.piece.segment, self.note.as_ref())
+        } else {
+            Vec::new()
+        };
+        self.client.ask(self.piece.address, &headers, &mut self.tries)
+    }
+
+    /// Whether the body of an answer is what comes next; if it is not, but another one may be, why not.
+    fn judge(&mut self, answer: &Answer) -> Result<Option<String>, FetchError> {
+        self.linked = Some(answer.linked.clone());
+        match (answer.status, self.is_ranged()) {
+            (206, true) => self.rest(answer),
+            // Segments are of one version or of none.
+            (200 | 416, _) if self.piece.segment.is_some() => Err(self.changed()),
+            (200, _) => self.anew(answer).map(|()| None),
+            (416, true) => {
+                self.empty()?;
+                Ok(Some("the server has less than what came from it before".into()))
+            }
+            (status, _) => {
+                let has_token = self.client.bearer(self.piece.address).is_some();
+                Err(unwelcome(self.piece.address, status, has_token))
+            }
+        }
+    }
+
+    /// 206: the rest of it, if it is of the same version.
+    fn rest(&mut self, answer: &Answer) -> Result<Option<String>, FetchError> {
+        if let Err(reason) = check_range(answer, self.at(), self.end(), self.total) {
+            return Err(self.filling.refuse(self.piece, self.meter, reason));
+        }
+        let etags = self.note.as_ref().zip(answer.strong_etag());
+        if etags.is_some_and(|(note, etag)| note.etag != etag) {
+            if self.piece.segment.is_some() {
+                return Err(self.changed());
+            }
+            self.empty()?;
+            return Ok(Some("the file on the server has changed".into()));
+        }
+        self.total = self
+            .total
+            .or_else(|| answer.range().and_then(|(_, _, whole)| whole));
+        if self.total.is_some_and(|total| total > self.piece.most) {
+            return Err(self.dropped(too_large(self.piece, "longer than that")));
+        }
+        Ok(None)
+    }
+
+    /// 200: all of it, whatever came before.
+    fn anew(&mut self, answer: &Answer) -> Result<(), FetchError> {
+        self.empty()?;
+        self.etag = answer.etag();
+        self.total = declared(self.piece, answer).map_err(|error| self.dropped(error))?;
+        if let Some(etag) = answer.strong_etag() {
+            let total = self.total;
+            let note = Note { etag, total };
+            note.write(self.piece.into)?;
+            self.note = Some(note);
+        }
+        Ok(())
+    }
+
+    /// Takes a body that comes next.
+    fn pour(&mut self, answer: Answer) -> Result<End, FetchError> {
+        if let (None, None, Some(total)) = (self.piece.segment, self.piece.total, self.total) {
+            self.meter.expect(total);
+        }
+        let whole = self.end().map(|end| end - self.start());
+        self.filling
+            .pour(answer, whole, self.piece, self.meter, self.client.limits())
+    }
+
+    /// Waits for the next try, or gives up.
+    fn again(&mut self, reason: String, brought: u64) -> Result<(), FetchError> {
+        self.tries.brought(brought);
+        if self.note.is_none() {
+            self.empty()?; // nothing tells that the rest would be of the same
+        }
+        self.tries.again(reason, None)
+    }
+
+    fn empty(&mut self) -> Result<(), FetchError> {
+        if self.piece.segment.is_none() {
+            Note::remove(self.piece.into);
+            self.note = None;
+        }
+        self.filling.empty(self.piece, self.meter)
+    }
+
+    fn changed(&self) -> FetchError {
+        self.dropped(FetchError::Changed {
+            address: self.piece.address.to_string(),
+        })
+    }
+
+    fn dropped(&self, error: FetchError) -> FetchError {
+        self.filling.drop_with(self.piece, self.meter, error)
+    }
+
+    /// All of it is there.
+    fn land(self) -> Result<Landed, FetchError> {
+        self.filling
+            .file
+            .sync_all()
+            .map_err(CheckpointError::io("sync", self.piece.into))?;
+        Ok(Landed {
+            bytes: self.filling.have,
+            sha256: hex(&self.filling.hash.finalize()),
+            etag: self.etag,
+            linked: self.linked,
+        })
+    }
+}
+
+/// The length of the whole that an answer declares, if it is the one that it must be, and not too much.
+fn declared(piece: &Piece<'_>, answer: &Answer) -> Result<Option<u64>, FetchError> {
+    let declared = answer.length();
+    if let (Some(declared), Some(total)) = (declared, piece.total)
+        && declared != total
+    {
+        let reason = format!("the server declares {declared} bytes, it must have {total}");
+        return Err(FetchError::refused(piece.address, reason));
+    }
+    if let Some(declared) = declared.filter(|&declared| declared > piece.most) {
+        return Err(too_large(piece, &format!("{declared} bytes")));
+    }
+    Ok(piece.total.or(declared))
 }
 
 pub(super) fn too_large(piece: &Piece<'_>, given: &str) -> FetchError {
@@ -180,17 +289,9 @@ pub(super) fn too_large(piece: &Piece<'_>, given: &str) -> FetchError {
 }
 
 /// The headers that ask for what is missing.
-fn range(
-    ranged: bool,
-    from: u64,
-    segment: Option<(u64, u64)>,
-    note: &Option<Note>,
-) -> Vec<(HeaderName, String)> {
-    if !ranged {
-        return Vec::new();
-    }
-    let last = segment.map_or(String::new(), |(_, end)| (end - 1).to_string());
-    let if_range = note.iter().map(|note| (header::IF_RANGE, note.etag.clone()));
+fn range(from: u64, segment: Option<Segment<'_>>, note: Option<&Note>) -> Vec<(HeaderName, String)> {
+    let last = segment.map_or(String::new(), |segment| (segment.end - 1).to_string());
+    let if_range = note.map(|note| (header::IF_RANGE, note.etag.clone()));
     std::iter::once((header::RANGE, format!("bytes={from}-{last}")))
         .chain(if_range)
         .collect()

@@ -1,6 +1,8 @@
 //! What is told while a model comes.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use super::error::FetchError;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What happens.
@@ -31,22 +33,37 @@ pub enum Event {
     },
 }
 
-/// Counts what all threads of a fetch bring, and stops them all where one has failed.
+/// Counts what all threads of a fetch bring, and stops those that work at one thing where one of them has failed.
 pub(super) struct Meter<'a> {
     tell: &'a (dyn Fn(Event) + Sync),
+    counts: Arc<Counts>,
+    /// The first failure. That it is there is what stops the others: none of them can fail of being stopped before it
+    /// is told.
+    failed: OnceLock<FetchError>,
+}
+
+#[derive(Default)]
+struct Counts {
     done: AtomicU64,
     /// 0 where it is not known.
     total: AtomicU64,
-    stopped: AtomicBool,
 }
 
 impl<'a> Meter<'a> {
     pub(super) fn new(tell: &'a (dyn Fn(Event) + Sync)) -> Self {
         Self {
             tell,
-            done: AtomicU64::new(0),
-            total: AtomicU64::new(0),
-            stopped: AtomicBool::new(false),
+            counts: Arc::default(),
+            failed: OnceLock::new(),
+        }
+    }
+
+    /// One for several threads that work at one thing: what they bring counts here too, where they stop stays with them.
+    pub(super) fn together(&self) -> Self {
+        Self {
+            tell: self.tell,
+            counts: self.counts.clone(),
+            failed: OnceLock::new(),
         }
     }
 
@@ -55,12 +72,12 @@ impl<'a> Meter<'a> {
     }
 
     pub(super) fn expect(&self, total: u64) {
-        self.total.store(total, Ordering::Relaxed);
+        self.counts.total.store(total, Ordering::Relaxed);
     }
 
     pub(super) fn add(&self, bytes: u64) {
-        let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let total = self.total.load(Ordering::Relaxed);
+        let done = self.counts.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let total = self.counts.total.load(Ordering::Relaxed);
         self.tell(Event::Bytes {
             done,
             total: (total > 0).then_some(total),
@@ -69,19 +86,20 @@ impl<'a> Meter<'a> {
 
     /// Bytes that were counted and are thrown away.
     pub(super) fn take_back(&self, bytes: u64) {
-        self.done.fetch_sub(bytes, Ordering::Relaxed);
+        self.counts.done.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-
-    /// Lets them go on, with something else.
-    pub(super) fn go_on(&self) {
-        self.stopped.store(false, Ordering::Relaxed);
+    /// Stops all that work together. What fails later fails of that, and is not kept.
+    pub(super) fn fail(&self, error: FetchError) {
+        let _ = self.failed.set(error);
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        self.failed.get().is_some()
+    }
+
+    /// The first failure, if there was one.
+    pub(super) fn outcome(self) -> Result<(), FetchError> {
+        self.failed.into_inner().map_or(Ok(()), Err)
     }
 }

@@ -4,12 +4,11 @@ use super::address::Address;
 use super::error::FetchError;
 use super::filling::Note;
 use super::http::{Answer, Client};
-use super::piece::{Landed, Piece};
+use super::piece::{Landed, Piece, Segment};
 use super::progress::Meter;
 use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
 use crate::hash::hex;
-
 use crate::plain;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -19,16 +18,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Runs jobs on a few threads. The first that fails stops them all, and is what is told.
+/// Runs jobs on a few threads. The first that fails stops them all, by the meter that they are given, and is what is
+/// told; else there is a result of each, in their order.
 pub(super) fn at_once<T: Sync, R: Send>(
     threads: usize,
     meter: &Meter<'_>,
     jobs: &[T],
-    run: impl Fn(usize, &T) -> Result<R, FetchError> + Sync,
+    run: impl Fn(usize, &T, &Meter<'_>) -> Result<R, FetchError> + Sync,
 ) -> Result<Vec<R>, FetchError> {
     let next = AtomicUsize::new(0);
-    let failed: Mutex<Option<FetchError>> = Mutex::new(None);
     let done: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::new());
+    let meter = meter.together();
     std::thread::scope(|scope| {
         for _ in 0..threads.clamp(1, jobs.len().max(1)) {
             scope.spawn(|| {
@@ -37,27 +37,18 @@ pub(super) fn at_once<T: Sync, R: Send>(
                     let Some(job) = jobs.get(index) else {
                         return;
                     };
-                    match run(index, job) {
-                        Ok(result) => {
-                            done.lock()
-                                .unwrap_or_else(PoisonError::into_inner)
-                                .push((index, result));
-                        }
-                        Err(error) => {
-                            meter.stop();
-                            failed
-                                .lock()
-                                .unwrap_or_else(PoisonError::into_inner)
-                                .get_or_insert(error);
-                        }
+                    match run(index, job, &meter) {
+                        Ok(result) => done
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push((index, result)),
+                        Err(error) => meter.fail(error),
                     }
                 }
             });
         }
     });
-    if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error);
-    }
+    meter.outcome()?;
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_unstable_by_key(|(index, _)| *index);
     Ok(done.into_iter().map(|(_, result)| result).collect())
@@ -93,46 +84,57 @@ impl Plan {
         })
     }
 
-    /// First byte and the one after the last of each segment.
-    fn segments(&self) -> Vec<(u64, u64)> {
+    /// All of it, in order.
+    fn segments(&self) -> Vec<Segment<'_>> {
         let starts = (0..self.total).step_by(usize::try_from(self.segment).unwrap_or(usize::MAX));
         starts
-            .map(|start| (start, (start + self.segment).min(self.total)))
+            .map(|start| Segment {
+                start,
+                end: (start + self.segment).min(self.total),
+                etag: &self.etag,
+            })
             .collect()
     }
 }
 
 impl Client {
     /// Fetches a file whose length only the server knows: in segments where it is large and the server can do that.
+    /// What came of it before is gone on with if the server says that it still has the same.
     pub(super) fn whole(
         &self,
         address: &Address,
         into: &Path,
-        first: Option<Answer>,
         meter: &Meter<'_>,
     ) -> Result<Landed, FetchError> {
         let (most, segment) = (self.limits().bytes, self.limits().segment);
-        let new = first.as_ref().and_then(|first| Plan::of(first, segment, most));
-        let (plan, first) = match (new, Plan::read(into).filter(|_| first.is_none())) {
-            (Some(plan), _) => {
-                begin(&plan, into)?;
-                (Some((plan, first.map(|first| first.linked))), None) // its body is let go
+        let plan = Plan::read(into);
+        let note = Note::read(into).map(|note| note.etag);
+        let known = plan.as_ref().map(|plan| plan.etag.clone()).or(note);
+        let answer = self.first(address, known.as_deref(), meter)?;
+        let linked = answer.linked.clone();
+        let (plan, first) = match (plan, answer) {
+            (plan, answer) if answer.is_still(known.as_deref()) => (plan, None),
+            (old, answer) => {
+                if let Some(old) = old {
+                    forget(&old, into);
+                }
+                match Plan::of(&answer, segment, most) {
+                    Some(plan) => {
+                        begin(&plan, into)?;
+                        (Some(plan), None) // its body is let go
+                    }
+                    None => (None, Some(answer)),
+                }
             }
-            (None, Some(plan)) => (Some((plan, None)), None),
-            (None, None) => (None, first),
         };
-        if let Some((plan, linked)) = plan {
+        if let Some(plan) = plan {
             meter.expect(plan.total);
             match self.in_segments(&plan, address, into, meter) {
-                Ok(mut landed) => {
-                    landed.linked = linked.unwrap_or(landed.linked);
-                    return Ok(landed);
+                Err(FetchError::Changed { .. }) => forget(&plan, into),
+                landed => {
+                    let linked = Some(linked);
+                    return landed.map(|landed| Landed { linked, ..landed });
                 }
-                Err(FetchError::Changed { .. }) => {
-                    forget(&plan, into);
-                    meter.go_on();
-                }
-                Err(error) => return Err(error),
             }
         }
         let piece = Piece {
@@ -142,7 +144,9 @@ impl Client {
             total: None,
             most,
         };
-        self.piece(&piece, first, meter)
+        let landed = self.piece(&piece, first, meter)?;
+        let linked = landed.linked.or(Some(linked));
+        Ok(Landed { linked, ..landed })
     }
 
     fn in_segments(
@@ -153,42 +157,36 @@ impl Client {
         meter: &Meter<'_>,
     ) -> Result<Landed, FetchError> {
         let segments = plan.segments();
-        let landed = at_once(self.limits().at_once, meter, &segments, |index, &segment| {
-            let piece = Piece {
-                address,
-                into: &segment_path(into, index),
-                segment: Some(segment),
-                total: Some(plan.total),
-                most: plan.total,
-            };
-            self.piece(&piece, None, meter)
-        })?;
-        let linked = landed
-            .into_iter()
-            .next_back()
-            .map(|landed| landed.linked)
-            .unwrap_or_default();
+        at_once(
+            self.limits().at_once,
+            meter,
+            &segments,
+            |index, &segment, meter| {
+                let piece = Piece {
+                    address,
+                    into: &segment_path(into, index),
+                    segment: Some(segment),
+                    total: Some(plan.total),
+                    most: plan.total,
+                };
+                self.piece(&piece, None, meter)
+            },
+        )?;
         let sha256 = join(into, segments.len())?;
         forget(plan, into);
         Ok(Landed {
             bytes: plan.total,
             sha256,
             etag: Some(plan.etag.clone()),
-            linked,
+            linked: None,
         })
     }
 }
 
-/// Notes what every segment is of, then how there are any: where the plan is, all the notes are.
+/// Notes how a file is cut, and with that of what every segment is: where there is a plan, no segment is of another one.
 fn begin(plan: &Plan, into: &Path) -> Result<(), FetchError> {
     forget(plan, into);
-    let note = Note {
-        etag: plan.etag.clone(),
-        total: Some(plan.total),
-    };
-    for index in 0..plan.segments().len() {
-        note.write(&segment_path(into, index))?;
-    }
+    Note::remove(into); // of another version, which the joined one is not
     let path = Plan::path(into);
     let text = serde_json::to_vec(plan).map_err(|error| CheckpointError::corrupt(&path, error))?;
     Ok(write_atomic(&Os, &path, |sink| sink.write_all(&text))?)
@@ -197,9 +195,7 @@ fn begin(plan: &Plan, into: &Path) -> Result<(), FetchError> {
 fn forget(plan: &Plan, into: &Path) {
     let _ = fs::remove_file(Plan::path(into)); // none is fine, here and below
     for index in 0..plan.segments().len() {
-        let path = segment_path(into, index);
-        Note::remove(&path);
-        let _ = fs::remove_file(path);
+        let _ = fs::remove_file(segment_path(into, index));
     }
 }
 
@@ -230,4 +226,41 @@ fn join(into: &Path, segments: usize) -> Result<String, CheckpointError> {
     }
     whole.sync_all().map_err(CheckpointError::io("sync", into))?;
     Ok(hex(&hash.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    #[test]
+    fn what_fails_first_is_what_is_told() {
+        for _ in 0..2000 {
+            let (meter, both) = (Meter::new(&|_| {}), Barrier::new(2));
+            let error = at_once(
+                2,
+                &meter,
+                &[true, false],
+                |_, &first, meter| -> Result<(), FetchError> {
+                    both.wait();
+                    if !first {
+                        while !meter.is_stopped() {
+                            std::thread::yield_now();
+                        }
+                    }
+                    // Both without an allocation, so that who is slow is not slow by that.
+                    let address = String::new();
+                    Err(match first {
+                        true => FetchError::Changed { address },
+                        false => FetchError::Network {
+                            address,
+                            reason: String::new(),
+                            tries: 1,
+                        },
+                    })
+                },
+            );
+            assert!(matches!(error, Err(FetchError::Changed { .. })), "{error:?}");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use super::error::FetchError;
 use super::http::{Client, Failed, failed};
 use super::hub::Hub;
 use super::limits::Limits;
+use super::pace::read_short;
 use super::progress::{Event, Meter};
 use super::retry::{Tries, unwelcome};
 use super::source::HubId;
@@ -263,11 +264,8 @@ impl Talk<'_> {
             let status = response.status().as_u16();
             let mut text = Vec::new();
             // A failed reading leaves no JSON, and the status is what matters then.
-            let _ = response
-                .into_body()
-                .into_reader()
-                .take(LONGEST_ANSWER)
-                .read_to_end(&mut text);
+            let body = response.into_body().into_reader();
+            let _ = read_short(body, LONGEST_ANSWER, self.client.limits(), &mut text);
             if matches!(status, 429 | 503) {
                 tries.again(format!("the server answers with status {status}"), None)?;
                 continue;

@@ -3,7 +3,8 @@
 use crate::server::{Files, Reply, Request, Server};
 use crate::support::{Model, Place};
 use burn_dragon_checkpoint::fetch::{Event, FetchError};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 const BPK: &str = "/m/model.bpk";
@@ -275,6 +276,92 @@ fn a_file_that_changes_while_its_segments_come_is_begun_anew() {
         files.reply(request)
     });
     place.gives(&server.url(BPK), &new);
+}
+
+#[test]
+fn a_form_that_is_denied_half_way_leaves_the_next_one_alone() {
+    let (mut place, model, files) = (Place::new(), Model::new(1), Files::default());
+    place.fetcher.limits.segment = 8 << 10;
+    model.whole(&files, "/m");
+    files.put("/m/model.safetensors", model.official().0);
+    let server = Server::start(
+        move |request| match is_model(request) && request.header("range").is_some() {
+            true => Reply::new(403, ""),
+            false => files.reply(request),
+        },
+    );
+    let fetched = place.fetch(&server.url("/m")).unwrap();
+    assert_eq!(std::fs::read(fetched.path).unwrap(), model.official().0);
+}
+
+/// What comes of a draft of one version that is complete, where the server has this one by now.
+fn after_a_kill(segment: u64, old: &Model, new: &Model) -> Vec<u8> {
+    let mut place = Place::new();
+    place.fetcher.limits.segment = segment;
+    let files = Files::default();
+    old.whole(&files, "/m");
+    // All but the last bytes come.
+    let (size, failing, given) = (old.bytes.len(), Arc::new(AtomicBool::new(true)), files.clone());
+    let fails = failing.clone();
+    let server = Server::start(move |request| {
+        let mut reply = given.reply(request);
+        let all = request.header("range").is_none() && (size as u64) < 2 * segment;
+        let is_last = all
+            || reply
+                .headers
+                .iter()
+                .any(|(_, value)| value.contains(&format!("-{}/", size - 1)));
+        if is_model(request) && is_last && fails.load(Ordering::Relaxed) {
+            reply.cut = Some(reply.body.len().saturating_sub(10));
+        }
+        reply
+    });
+    place.refuses(&server.url(BPK), &["cannot fetch"]);
+    // As if it had been killed a moment later.
+    let last = match (size as u64) < 2 * segment {
+        true => ("0".to_string(), 0),
+        false => {
+            let index = (size as u64 - 1) / segment;
+            (format!("0.segment-{index:05}"), (index * segment) as usize)
+        }
+    };
+    std::fs::write(place.coming(&last.0), &old.bytes[last.1..]).unwrap();
+    failing.store(false, Ordering::Relaxed);
+    if old.hash != new.hash {
+        new.whole(&files, "/m");
+    }
+    let sent = server.sent();
+    let fetched = place.gives(&server.url(BPK), new);
+    let again = server.sent() - sent;
+    assert_eq!(again == NOT_FOUND, old.hash == new.hash, "{again} bytes came");
+    std::fs::read(fetched.path).unwrap()
+}
+
+#[test]
+fn what_a_killed_process_left_complete_is_not_taken_without_asking() {
+    let (old, new) = (Model::new(1), Model::new(2));
+    for segment in [8 << 10, 32 << 20] {
+        assert_eq!(after_a_kill(segment, &old, &new), new.bytes);
+        // Where the server still has the same, nothing comes twice.
+        assert_eq!(after_a_kill(segment, &old, &old), old.bytes);
+    }
+}
+
+#[test]
+fn segments_need_no_notes_of_their_own() {
+    let (mut place, model) = (Place::new(), Model::new(1));
+    place.fetcher.limits.segment = 8 << 10;
+    let server = whole_but(&model, |_, request, mut reply| {
+        reply.cut = request.header("range").map(|_| 100);
+        reply
+    });
+    place.refuses(&server.url(BPK), &["cannot fetch"]);
+    let notes: Vec<_> = place.all();
+    let notes: Vec<_> = notes
+        .iter()
+        .filter(|path| path.to_string_lossy().ends_with(".from"))
+        .collect();
+    assert!(notes.is_empty() && place.drafted() >= 100, "{notes:?}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use crate::server::{Files, Reply, Request, Server};
 use crate::support::{Model, Place};
 use burn_dragon_checkpoint::fetch::FetchError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const BPK: &str = "/m/model.bpk";
@@ -285,4 +287,58 @@ fn a_page_that_says_sorry_with_status_200_is_no_model() {
         false => Reply::new(200, "<html>Please log in</html>"),
     });
     assert!(place.refuses(&server.url(BPK), &["model.bpk"]).is_bad_input());
+}
+
+#[test]
+fn official_weights_that_are_none_never_become_visible() {
+    let (weights, config) = Model::new(1).official();
+    let half = weights[..weights.len() / 2].to_vec();
+    let mut flipped = weights.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    for (bytes, says) in [
+        (half, "safetensors"),
+        (b"<html>Please log in</html>".to_vec(), "safetensors"),
+        (b"<html>".to_vec(), "safetensors"),
+        (flipped, "sha256"),
+    ] {
+        let (place, mended) = (Place::new(), Arc::new(AtomicBool::new(false)));
+        let (weights, config, mend) = (weights.clone(), config.clone(), mended.clone());
+        let server = Server::start(move |request| match request.path.as_str() {
+            "/m/x.safetensors" => {
+                let body = if mend.load(Ordering::Relaxed) {
+                    &weights
+                } else {
+                    &bytes
+                };
+                let mut reply = Reply::new(200, body.clone()).with("ETag", "\"same\"");
+                reply.declared = Some(None);
+                reply
+            }
+            "/m/config.json" => Reply::new(200, config.clone()),
+            _ => Reply::new(404, ""),
+        });
+        let url = server.url("/m/x.safetensors");
+        assert!(place.refuses(&url, &[says, "x.safetensors"]).is_bad_input());
+        mended.store(true, Ordering::Relaxed);
+        assert!(place.fetch(&url).unwrap().config.is_some());
+    }
+}
+
+#[test]
+fn a_configuration_that_is_no_json_never_becomes_visible() {
+    let (weights, _) = Model::new(1).official();
+    for (config, says) in [
+        ("<html>Please log in</html>".to_string(), "JSON"),
+        ("{\"n_layer\": 2".to_string(), "JSON"),
+        ("[]".to_string(), "JSON"),
+        (format!("{{\"a\": {}", "[".repeat(100_000)), "JSON"),
+        (" ".repeat(2 << 20), "longer than"),
+    ] {
+        let (place, files) = (Place::new(), Files::default());
+        files.put("/m/x.safetensors", weights.clone());
+        files.put("/m/config.json", config);
+        let server = Server::of(&files);
+        let url = server.url("/m/x.safetensors");
+        assert!(place.refuses(&url, &[says, "config.json"]).is_bad_input());
+    }
 }

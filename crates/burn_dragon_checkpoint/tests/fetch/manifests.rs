@@ -3,6 +3,7 @@
 use crate::server::{Files, Reply, Server};
 use crate::support::{Model, Place, sealed};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 const BPK: &str = "/m/model.bpk";
 const MANIFEST: &str = "/m/model.bpk.parts.json";
@@ -195,6 +196,52 @@ fn a_part_that_is_not_there_is_the_manifests_fault() {
             .refuses(&server.url(BPK), &["part-00001", "404"])
             .is_bad_input()
     );
+}
+
+#[test]
+fn a_part_that_is_not_given_out_is_the_manifests_fault_too() {
+    let (place, model, files) = (Place::new(), Model::new(1), Files::default());
+    model.in_parts(&files, "/m");
+    model.whole(&files, "/m");
+    let server = Server::start(move |request| match request.path.ends_with("part-00001.bpk") {
+        true => Reply::new(403, ""),
+        false => files.reply(request),
+    });
+    assert!(
+        place
+            .refuses(&server.url(BPK), &["part-00001", "403", "HF_TOKEN"])
+            .is_bad_input()
+    );
+}
+
+#[test]
+fn a_manifest_that_drips_is_given_up() {
+    let (mut place, model, files) = (Place::new(), Model::new(1), Files::default());
+    place.fetcher.limits.silence = Duration::from_millis(400);
+    model.in_parts(&files, "/m");
+    let server = Server::start(move |request| {
+        let mut reply = files.reply(request);
+        reply.slow = Some((Duration::from_millis(20), 1)); // never silent, and done in a minute
+        reply
+    });
+    let start = Instant::now();
+    place.refuses(&server.url(BPK), &["bytes in"]);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_manifest_that_takes_too_long_is_given_up_however_steadily_it_comes() {
+    let mut place = Place::new();
+    place.fetcher.limits.silence = Duration::from_millis(100);
+    place.fetcher.limits.tries = 2;
+    let server = Server::start(|_| {
+        let mut reply = Reply::new(200, " ".repeat(1024));
+        (reply.endless, reply.slow) = (true, Some((Duration::from_millis(10), 1024)));
+        reply
+    });
+    let start = Instant::now();
+    place.refuses(&server.url(BPK), &["cannot fetch"]);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use burn::tensor::Device;
 use burn_dragon_checkpoint::bundle::{ExportOptions, PartsManifest, export};
 use burn_dragon_checkpoint::fetch::{Event, FetchError, Fetched, Fetcher, Hub, Limits, Source};
 use burn_dragon_checkpoint::hash::sha256;
+use burn_dragon_checkpoint::official::{OfficialConfig, write_safetensors};
 use burn_dragon_checkpoint::{model, resolve::ModelPath};
 use burn_dragon_core::{Dragon, DragonConfig};
 use std::path::{Path, PathBuf};
@@ -83,6 +84,15 @@ impl Place {
         files
     }
 
+    /// The one file of a draft with this name, which a killed process would have left.
+    #[track_caller]
+    pub(crate) fn coming(&self, name: &str) -> PathBuf {
+        let mut files = self.all();
+        files.retain(|path| path.ends_with(Path::new("draft/coming").join(name)));
+        assert_eq!(files.len(), 1, "{name} in {:?}", self.all());
+        files.remove(0)
+    }
+
     /// Bytes of drafts.
     pub(crate) fn drafted(&self) -> u64 {
         let coming = self
@@ -158,6 +168,17 @@ impl Model {
             manifest: read("model.bpk.parts.json"),
             hash: exported.model,
         }
+    }
+
+    /// The same as official weights, with their configuration.
+    pub(crate) fn official(&self) -> (Vec<u8>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("model.bpk"), &self.bytes).unwrap();
+        let file = model::ModelFile::read(&path("model.bpk")).unwrap();
+        write_safetensors(&file, &path("model.safetensors")).unwrap();
+        let config = serde_json::to_string(&OfficialConfig::of(&file.config).unwrap()).unwrap();
+        (std::fs::read(path("model.safetensors")).unwrap(), config)
     }
 
     /// Gives it out whole, in this folder of a server.

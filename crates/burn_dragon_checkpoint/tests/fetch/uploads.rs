@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const LARGE: &[u8] = b"weights, of which there are many";
@@ -30,6 +31,8 @@ struct Kind {
     chunks: Option<usize>,
     /// The status of the commit, where it fails.
     fails: Option<u16>,
+    /// Its answers come byte by byte.
+    drips: bool,
 }
 
 struct World {
@@ -94,6 +97,11 @@ fn answer(kind: Kind, store: &str, request: &Request) -> Reply {
     match request.path.as_str() {
         "/api/repos/create" if kind.exists => {
             json(409, json!({"error": "You already created this model repo"}))
+        }
+        "/api/repos/create" if kind.drips => {
+            let mut reply = json(200, json!({"url": "x".repeat(3000)}));
+            reply.slow = Some((Duration::from_millis(10), 1)); // never silent, and done in half a minute
+            reply
         }
         "/api/repos/create" => json(200, json!({"url": "x"})),
         "/api/models/owner/name/preupload/main" => json(
@@ -236,4 +244,15 @@ fn without_a_token_that_may_write_nothing_is_sent() {
         "{error}"
     );
     assert!(world.storage.asked().is_empty());
+}
+
+#[test]
+fn a_hub_that_drips_does_not_hold_its_client() {
+    let kind = Kind {
+        drips: true,
+        ..Kind::default()
+    };
+    let start = Instant::now();
+    World::new(kind).upload(Some("hf_secret")).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
 }
