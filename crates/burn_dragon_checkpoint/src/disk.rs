@@ -110,6 +110,27 @@ impl DiskFile for File {
     }
 }
 
+/// Makes a folder and those above it, where they are missing, and makes the names of the new ones last.
+///
+/// # Errors
+/// If the disk refuses.
+pub fn create_dirs(disk: &dyn Disk, path: &Path) -> Result<(), CheckpointError> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    disk.create_dir_all(path)
+        .map_err(CheckpointError::io("create", path))?;
+    for folder in missing.into_iter().rev() {
+        let above = folder_of(folder);
+        disk.sync_dir(above).map_err(CheckpointError::io("sync", above))?;
+    }
+    Ok(())
+}
+
 /// Replaces a file whole or not at all: after a crash or a power cut it holds the old bytes or the new ones.
 ///
 /// # Errors

@@ -120,7 +120,7 @@ fn in_folder(path: &Path) -> Result<Vec<Inspection>, CheckpointError> {
         Err(_) => {
             let inner = path.join("checkpoint");
             let root = if inner.is_dir() { inner } else { path.to_path_buf() };
-            Checkpoints::new(root).newest_verified()
+            Checkpoints::new(root).newest_verified()?
         }
     };
     let Some(folder) = folder else {

@@ -113,24 +113,31 @@ impl ModelPath {
     /// The checkpoint that is meant. Where no step was asked for and it does not verify, the newest that does, with
     /// what is wrong with those before it.
     fn choose(&self, checkpoints: &Checkpoints) -> Result<(CheckpointFolder, Vec<String>), CheckpointError> {
-        let pointed = match self.which {
-            Which::Best => checkpoints.pointed(Pointer::Best),
-            Which::Last => checkpoints.pointed(Pointer::Last),
+        let pointer = match self.which {
+            Which::Best => Pointer::Best,
+            Which::Last => Pointer::Last,
             Which::Step(step) => return Ok((verified(self.of_step(checkpoints, step)?)?, Vec::new())),
         };
-        let others = checkpoints.all().into_iter().rev();
+        let mut reasons = Vec::new();
+        let pointed = match checkpoints.pointed(pointer) {
+            Err(error) if error.is_bad_input() => {
+                reasons.push(error.to_string());
+                None
+            }
+            pointed => pointed?,
+        };
+        let others = checkpoints.all()?.into_iter().rev();
         let others = others.filter(|folder| Some(folder) != pointed.as_ref());
-        let mut refused: Vec<(CheckpointFolder, CheckpointError)> = Vec::new();
+        let mut first = None;
         for folder in pointed.iter().cloned().chain(others) {
             match folder.verify() {
-                Ok(()) => {
-                    let reasons = refused.iter().map(|(_, error)| error.to_string());
-                    return Ok((folder, reasons.collect()));
+                Ok(()) => return Ok((folder, reasons)),
+                Err(error) => {
+                    reasons.push(error.to_string());
+                    first = first.or(Some((folder, error)));
                 }
-                Err(error) => refused.push((folder, error)),
             }
         }
-        let first = refused.into_iter().next();
         Err(first.map_or_else(
             || self.none("the run has no checkpoint yet"),
             |(folder, error)| with_other_steps(error, &folder),
@@ -138,8 +145,8 @@ impl ModelPath {
     }
 
     fn of_step(&self, checkpoints: &Checkpoints, step: u64) -> Result<CheckpointFolder, CheckpointError> {
+        let all = checkpoints.all()?;
         checkpoints.step(step).ok_or_else(|| {
-            let all = checkpoints.all();
             let steps: Vec<String> = all.iter().map(|folder| folder.step().to_string()).collect();
             match steps.is_empty() {
                 true => self.none("the run has no checkpoint yet"),
@@ -173,7 +180,7 @@ fn with_other_steps(error: CheckpointError, folder: &CheckpointFolder) -> Checkp
         return error;
     };
     let beside = folder.path().parent().map(Checkpoints::new);
-    let sound = beside.iter().flat_map(Checkpoints::all);
+    let sound = beside.iter().filter_map(|beside| beside.all().ok()).flatten();
     let steps: Vec<String> = sound
         .filter(|other| other.verify().is_ok())
         .map(|other| other.step().to_string())

@@ -124,7 +124,7 @@ impl Case {
         healthy.sweep().unwrap();
         self.is_sound(checkpoints.root(), &case);
         save(&healthy, &self.now).unwrap();
-        let newest = healthy.newest_verified().0.unwrap();
+        let newest = healthy.newest_verified().unwrap().0.unwrap();
         assert!(is(&newest, &self.now), "{case}");
         assert_eq!(names(healthy.root()), self.after, "{case}");
     }
@@ -132,10 +132,10 @@ impl Case {
     /// Whatever is visible is whole; the newest is the one before, or the one that was saved.
     fn is_sound(&self, root: &Path, case: &str) {
         let checkpoints = Checkpoints::new(root);
-        for folder in checkpoints.all() {
+        for folder in checkpoints.all().unwrap() {
             folder.verify().expect(case);
         }
-        let newest = checkpoints.newest_verified().0;
+        let newest = checkpoints.newest_verified().unwrap().0;
         let Some(before) = self.before.last() else {
             assert!(newest.is_none_or(|newest| is(&newest, &self.now)), "{case}");
             return;
@@ -146,7 +146,12 @@ impl Case {
             assert!(is(&checkpoints.step(before.step).expect(case), before), "{case}");
         }
         for pointer in [Pointer::Last, Pointer::Best] {
-            checkpoints.pointed(pointer).expect(case).verify().expect(case);
+            checkpoints
+                .pointed(pointer)
+                .expect(case)
+                .expect(case)
+                .verify()
+                .expect(case);
         }
     }
 

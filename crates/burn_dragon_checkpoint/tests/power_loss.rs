@@ -364,7 +364,7 @@ fn power_goes(before: &[Snapshot], now: &Snapshot) -> (usize, usize) {
 /// What a reader finds, and then a run that goes on; `committed` and `pointed` say what has returned by then.
 fn judge(place: &Path, before: &[Snapshot], now: &Snapshot, (committed, pointed): (bool, bool), case: &str) {
     let checkpoints = Checkpoints::new(place.join("checkpoint"));
-    let newest = || checkpoints.newest_verified().0;
+    let newest = || checkpoints.newest_verified().unwrap().0;
     for swept in [false, true] {
         match (newest(), before.last()) {
             (Some(newest), _) if committed => assert!(is(&newest, now), "{case}, swept: {swept}"),
@@ -373,7 +373,7 @@ fn judge(place: &Path, before: &[Snapshot], now: &Snapshot, (committed, pointed)
             (None, before) => assert!(before.is_none() && !committed, "{case}: no checkpoint"),
         }
         for pointer in [Pointer::Last, Pointer::Best] {
-            let named = checkpoints.pointed(pointer);
+            let named = checkpoints.pointed(pointer).expect(case);
             assert!(named.is_some() || before.is_empty() && !pointed, "{case}");
             if let Some(named) = named {
                 named.verify().expect(case);

@@ -132,14 +132,6 @@ pub enum LanguageError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// A file that cannot be written.
-    #[error("cannot write {}: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
     /// A `.gz` file that does not unpack.
     #[error("{} is not a sound gzip file: {source}", path.display())]
     BadGzip {

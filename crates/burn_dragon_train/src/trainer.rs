@@ -11,7 +11,7 @@ use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::optimizer::{AdamW, OptimizerConfig};
 use crate::progress::Output;
-use crate::run::RunFolder;
+use crate::run::{RunFolder, RunLock};
 use crate::schedule::Schedule;
 use crate::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
 use crate::step::{Place, StepGradients};
@@ -118,6 +118,8 @@ pub struct Trainer<'a, T: Task> {
     task: &'a T,
     plan: Plan,
     run: &'a RunFolder,
+    /// Nobody else trains here meanwhile.
+    _ours: RunLock,
     vault: Vault,
     output: Output,
     interrupt: Interrupt,
@@ -141,10 +143,10 @@ struct Session<T: Task> {
 }
 
 impl<'a, T: Task> Trainer<'a, T> {
-    /// A trainer that writes into `run`.
+    /// A trainer that writes into `run`, which is its own from now on.
     ///
     /// # Errors
-    /// If a setting is out of range.
+    /// If a setting is out of range, or another process trains in this run.
     pub fn new(
         task: &'a T,
         plan: Plan,
@@ -158,6 +160,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             task,
             plan,
             run,
+            _ours: run.lock()?,
             vault,
             output,
             interrupt,
@@ -226,7 +229,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     /// A new session, from the newest checkpoint that verifies if there is one.
     fn begin(&self, model: T::Model) -> Result<Session<T>, TrainError> {
         self.vault.sweep(self.run)?;
-        let (found, refused) = self.vault.newest();
+        let (found, refused) = self.vault.newest()?;
         if found.is_none() && !refused.is_empty() {
             // Steps were taken and are lost; to start again without a word would overwrite what is left of them.
             return Err(self.vault.none_verifies(&refused).into());

@@ -15,7 +15,7 @@ mod snapshot;
 pub use manifest::{FileEntry, Manifest};
 pub use snapshot::{Content, Snapshot};
 
-use crate::disk::{Disk, Os, folder_of, sweep, write_atomic};
+use crate::disk::{Disk, Os, create_dirs, sweep, write_atomic};
 use crate::error::CheckpointError;
 use crate::plain;
 use std::collections::BTreeSet;
@@ -122,10 +122,23 @@ impl Checkpoints {
         write_atomic(&*self.disk, &path, |sink| writeln!(sink, "{}", folder_name(step)))
     }
 
-    /// The checkpoint that a pointer names, if there is one.
-    pub fn pointed(&self, pointer: Pointer) -> Option<CheckpointFolder> {
-        let name = plain::read_text_inside(&self.root.join(pointer.file_name()), MAX_POINTER).ok()?;
-        self.step(step_of(name.trim())?)
+    /// The checkpoint that a pointer names, if there is a pointer.
+    ///
+    /// # Errors
+    /// If it cannot be read, or names no checkpoint that is here.
+    pub fn pointed(&self, pointer: Pointer) -> Result<Option<CheckpointFolder>, CheckpointError> {
+        let path = self.root.join(pointer.file_name());
+        let name = match plain::read_text_inside(&path, MAX_POINTER) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            name => name.map_err(CheckpointError::unread(&path))?,
+        };
+        match step_of(name.trim()).and_then(|step| self.step(step)) {
+            Some(folder) => Ok(Some(folder)),
+            None => Err(CheckpointError::corrupt(
+                &path,
+                "it names no checkpoint that is here",
+            )),
+        }
     }
 
     /// The checkpoint of a step, if there is one. Between two renames it is aside.
@@ -137,44 +150,57 @@ impl Checkpoints {
     }
 
     /// All checkpoints, by step.
-    pub fn all(&self) -> Vec<CheckpointFolder> {
+    ///
+    /// # Errors
+    /// If the folder is there and cannot be listed: what cannot be seen is not taken for nothing.
+    pub fn all(&self) -> Result<Vec<CheckpointFolder>, CheckpointError> {
         let steps: BTreeSet<u64> = self
-            .names()
+            .names()?
             .iter()
             .filter_map(|name| step_of(name.strip_suffix(ASIDE).unwrap_or(name)))
             .collect();
-        steps.into_iter().filter_map(|step| self.step(step)).collect()
+        Ok(steps.into_iter().filter_map(|step| self.step(step)).collect())
     }
 
     /// The newest checkpoint that verifies, and what was wrong with newer ones.
-    pub fn newest_verified(&self) -> (Option<CheckpointFolder>, Vec<CheckpointError>) {
+    ///
+    /// # Errors
+    /// As [`all`](Self::all).
+    pub fn newest_verified(
+        &self,
+    ) -> Result<(Option<CheckpointFolder>, Vec<CheckpointError>), CheckpointError> {
         let mut refused = Vec::new();
-        for folder in self.all().into_iter().rev() {
+        for folder in self.all()?.into_iter().rev() {
             match folder.verify() {
                 Ok(()) => {
                     self.trust(folder.step);
-                    return (Some(folder), refused);
+                    return Ok((Some(folder), refused));
                 }
                 Err(error) => refused.push(error),
             }
         }
-        (None, refused)
+        Ok((None, refused))
     }
 
     /// Removes all but the newest `keep` checkpoints, the pointed ones, and the newest that verifies.
     ///
     /// # Errors
-    /// If the disk refuses.
+    /// If the disk refuses, or does not say what is pointed at: then nothing is removed.
     pub fn retain(&self, keep: usize) -> Result<(), CheckpointError> {
-        let all = self.all();
+        let all = self.all()?;
         let mut kept: BTreeSet<u64> = all
             .iter()
             .rev()
             .take(keep.max(1))
             .map(|folder| folder.step)
             .collect();
-        let pointed = [Pointer::Last, Pointer::Best].into_iter();
-        kept.extend(pointed.filter_map(|pointer| Some(self.pointed(pointer)?.step)));
+        for pointer in [Pointer::Last, Pointer::Best] {
+            match self.pointed(pointer) {
+                Ok(folder) => kept.extend(folder.map(|folder| folder.step)),
+                Err(error) if error.is_bad_input() => {} // it points at nothing
+                Err(error) => return Err(error),
+            }
+        }
         let sound = |folder: &&CheckpointFolder| self.is_trusted(folder.step) || folder.verify().is_ok();
         kept.extend(all.iter().rev().find(sound).map(|folder| folder.step));
         for folder in all.iter().filter(|folder| !kept.contains(&folder.step)) {
@@ -194,7 +220,7 @@ impl Checkpoints {
     /// # Errors
     /// If the disk refuses.
     pub fn sweep(&self) -> Result<(), CheckpointError> {
-        for name in self.names() {
+        for name in self.names()? {
             if name.strip_suffix(DRAFT).and_then(step_of).is_some() {
                 self.remove_if_any(&self.root.join(&name))?;
             }
@@ -223,12 +249,20 @@ impl Checkpoints {
         self.root.join(format!("{}{ASIDE}", folder_name(step)))
     }
 
-    /// Names in the folder.
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
-        entries
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .collect()
+    /// Names in the folder; none where there is no folder yet.
+    fn names(&self) -> Result<Vec<String>, CheckpointError> {
+        let entries = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(CheckpointError::io("list", &self.root))?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry
+                .map_err(CheckpointError::io("list", &self.root))?
+                .file_name();
+            names.extend(name.into_string().ok()); // ours are all text
+        }
+        Ok(names)
     }
 
     fn trust(&self, step: u64) {
@@ -242,16 +276,7 @@ impl Checkpoints {
     }
 
     fn make_root(&self) -> Result<(), CheckpointError> {
-        if self.root.is_dir() {
-            return Ok(());
-        }
-        let folder = folder_of(&self.root);
-        self.disk
-            .create_dir_all(&self.root)
-            .map_err(CheckpointError::io("create", &self.root))?;
-        self.disk
-            .sync_dir(folder)
-            .map_err(CheckpointError::io("sync", folder))
+        create_dirs(&*self.disk, &self.root)
     }
 
     fn sync_root(&self) -> Result<(), CheckpointError> {
@@ -390,7 +415,12 @@ mod tests {
     }
 
     fn steps(checkpoints: &Checkpoints) -> Vec<u64> {
-        checkpoints.all().iter().map(CheckpointFolder::step).collect()
+        checkpoints
+            .all()
+            .unwrap()
+            .iter()
+            .map(CheckpointFolder::step)
+            .collect()
     }
 
     #[test]
@@ -402,6 +432,41 @@ mod tests {
         assert!(folder.verify().unwrap_err().to_string().contains("sha256"));
         fs::write(folder.path().join("model.bpk"), "mod").unwrap();
         assert!(folder.verify().unwrap_err().to_string().contains("3 bytes"));
+    }
+
+    #[test]
+    fn what_cannot_be_listed_is_an_error_and_not_empty() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("checkpoint");
+        assert!(Checkpoints::new(&root).all().unwrap().is_empty());
+        fs::write(&root, "no folder").unwrap();
+        let checkpoints = Checkpoints::new(&root);
+        let results = [
+            checkpoints.all().map(|_| ()),
+            checkpoints.newest_verified().map(|_| ()),
+            checkpoints.retain(1),
+            checkpoints.sweep(),
+        ];
+        for error in results.map(Result::unwrap_err) {
+            assert!(error.to_string().contains("list"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_pointer_that_names_nothing_is_told_and_keeps_nothing_from_going() {
+        let root = tempfile::tempdir().unwrap();
+        let checkpoints = committed(root.path(), &[1, 2, 3]);
+        assert!(checkpoints.pointed(Pointer::Best).unwrap().is_none());
+        for text in ["", "step-000009", "../step-000001", "step-1"] {
+            fs::write(root.path().join("best"), text).unwrap();
+            let error = checkpoints.pointed(Pointer::Best).unwrap_err();
+            assert!(
+                error.is_bad_input() && error.to_string().contains("names no checkpoint"),
+                "{error}"
+            );
+        }
+        checkpoints.retain(2).unwrap();
+        assert_eq!(steps(&checkpoints), [2, 3]);
     }
 
     #[test]
@@ -443,10 +508,10 @@ mod tests {
         fs::rename(checkpoints.place(3), checkpoints.aside(3)).unwrap();
         fs::create_dir(checkpoints.draft(3)).unwrap();
         fs::write(checkpoints.draft(3).join("model.bpk"), "mo").unwrap();
-        let found = checkpoints.newest_verified().0.unwrap();
+        let found = checkpoints.newest_verified().unwrap().0.unwrap();
         assert_eq!((found.step(), found.path()), (3, &*checkpoints.aside(3)));
         checkpoints.sweep().unwrap();
-        let found = checkpoints.newest_verified().0.unwrap();
+        let found = checkpoints.newest_verified().unwrap().0.unwrap();
         assert_eq!((found.step(), found.path()), (3, &*checkpoints.place(3)));
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
     }
@@ -461,7 +526,7 @@ mod tests {
         fs::write(root.path().join(".last.123-0.tmp"), "step").unwrap();
         fs::write(root.path().join("notes.tmp"), "mine").unwrap();
         checkpoints.sweep().unwrap();
-        let mut names = checkpoints.names();
+        let mut names = checkpoints.names().unwrap();
         names.sort();
         assert_eq!(names, ["best", "notes.tmp", "step-000002", "step-000003"]);
     }
@@ -471,7 +536,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let checkpoints = committed(root.path(), &[1, 2]);
         fs::write(checkpoints.step(2).unwrap().path().join("model.bpk"), "?").unwrap();
-        let (found, refused) = checkpoints.newest_verified();
+        let (found, refused) = checkpoints.newest_verified().unwrap();
         assert_eq!((found.unwrap().step(), refused.len()), (1, 1));
     }
 
@@ -483,7 +548,7 @@ mod tests {
         checkpoints.point(Pointer::Last, 4).unwrap();
         checkpoints.retain(1).unwrap();
         assert_eq!(steps(&checkpoints), [1, 4]);
-        assert_eq!(checkpoints.pointed(Pointer::Best).unwrap().step(), 1);
+        assert_eq!(checkpoints.pointed(Pointer::Best).unwrap().unwrap().step(), 1);
     }
 
     #[test]

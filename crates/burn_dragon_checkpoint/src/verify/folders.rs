@@ -27,7 +27,7 @@ impl Verifier<'_> {
             false => (path.to_path_buf(), None),
         };
         let checkpoints = Checkpoints::new(&root);
-        let all = checkpoints.all();
+        let all = checkpoints.all()?;
         if all.is_empty() && run.is_none() {
             let (path, reason) = (
                 path.to_path_buf(),
@@ -140,7 +140,7 @@ impl Verifier<'_> {
                 let shape: Vec<usize> = lanes.into_iter().chain(shape).collect();
                 let levels = 0..config.n_levels;
                 levels
-                    .map(|level| (format!("rho.{level}"), shape.clone()))
+                    .map(|level| (format!("level_{level}.rho"), shape.clone()))
                     .collect()
             }
             _ => return,
@@ -151,20 +151,15 @@ impl Verifier<'_> {
     fn pointers(&mut self, checkpoints: &Checkpoints) {
         for (pointer, name) in [(Pointer::Last, "last"), (Pointer::Best, "best")] {
             let path = checkpoints.root().join(name);
-            match (checkpoints.pointed(pointer), path.exists()) {
-                (Some(folder), _) => {
+            match checkpoints.pointed(pointer) {
+                Ok(Some(folder)) => {
                     self.say(&path, "pointer", Verdict::Ok, format!("step {}", folder.step()));
                 }
-                (None, true) => self.say(
-                    &path,
-                    "pointer",
-                    Verdict::Failed,
-                    "it names no checkpoint that is there",
-                ),
-                (None, false) if pointer == Pointer::Last => {
+                Err(error) => self.say(&path, "pointer", Verdict::Failed, error.to_string()),
+                Ok(None) if pointer == Pointer::Last => {
                     self.say(&path, "pointer", Verdict::Warning, "none: the newest is taken");
                 }
-                (None, false) => {}
+                Ok(None) => {}
             }
         }
     }

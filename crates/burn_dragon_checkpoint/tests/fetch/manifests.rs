@@ -1,7 +1,7 @@
 //! Manifests that reach for more than files beside them.
 
 use crate::server::{Files, Reply, Server};
-use crate::support::{Model, Place};
+use crate::support::{Model, Place, sealed};
 use serde_json::{Value, json};
 
 const BPK: &str = "/m/model.bpk";
@@ -13,7 +13,7 @@ fn with(model: &Model, change: impl Fn(&mut Value)) -> Server {
     model.in_parts(&files, "/m");
     let mut manifest = serde_json::from_slice(&model.manifest).unwrap();
     change(&mut manifest);
-    files.put(MANIFEST, manifest.to_string());
+    files.put(MANIFEST, sealed(&manifest));
     Server::of(&files)
 }
 
@@ -139,6 +139,19 @@ fn sizes_beyond_the_bound_are_refused_before_anything_is_taken() {
 }
 
 #[test]
+fn a_manifest_that_was_changed_on_its_way_is_refused() {
+    let (place, model, files) = (Place::new(), Model::new(1), Files::default());
+    let text = String::from_utf8(model.manifest.clone()).unwrap();
+    files.put(MANIFEST, text.replace("\"version\": 1", "\"version\":  1"));
+    let server = Server::of(&files);
+    assert!(
+        place
+            .refuses(&server.url(BPK), &["parts.json", "changed, or damaged"])
+            .is_bad_input()
+    );
+}
+
+#[test]
 fn an_endless_manifest_is_refused() {
     let place = Place::new();
     let server = Server::start(|_| {
@@ -167,7 +180,7 @@ fn a_part_of_another_model_is_refused() {
     let mut manifest: Value = serde_json::from_slice(&model.manifest).unwrap();
     let theirs: Value = serde_json::from_slice(&other.manifest).unwrap();
     manifest["parts"][1] = theirs["parts"][1].clone();
-    files.put(MANIFEST, manifest.to_string());
+    files.put(MANIFEST, sealed(&manifest));
     assert!(place.refuses(&server.url(BPK), &["refused"]).is_bad_input());
 }
 
@@ -200,7 +213,7 @@ fn names_that_the_cache_uses_itself_do_no_harm() {
         let mut manifest: Value = serde_json::from_slice(&model.manifest).unwrap();
         manifest["parts"][0]["path"] = json!(name);
         model.in_parts(&files, "/m");
-        files.put(MANIFEST, manifest.to_string());
+        files.put(MANIFEST, sealed(&manifest));
         files.put(&format!("/m/{name}"), model.parts[0].1.clone());
         let server = Server::of(&files);
         place.gives(&server.url(BPK), &model);

@@ -243,12 +243,16 @@ fn headers_that_lie_are_refused() {
             64,
             "path",
         ),
-        (format!(r#"{{"a":{plain},"a":{plain}}}"#), 64, "`a` occurs twice"),
+        (
+            format!(r#"{{"a":{plain},"a":{plain}}}"#),
+            64,
+            "`a` is there twice",
+        ),
         (format!(r#"{{"a":{plain},"b":{plain}}}"#), 64, "begin at 64"),
         (
             r#"{"__metadata__":{"a":"1","a":"2"}}"#.into(),
             0,
-            "`a` occurs twice",
+            "`a` is there twice",
         ),
         (r#"{"__metadata__":{},"__metadata__":{}}"#.into(), 0, "twice"),
         (r#"{"__metadata__":{"a":1}}"#.into(), 0, "header"),

@@ -24,7 +24,7 @@ mod without {
     }
 
     /// What is missing, and how to get it.
-    pub(in crate::commands) fn without(what: &str) -> String {
+    fn without(what: &str) -> String {
         format!(
             "{what}: this program was built without `fetch`; cargo build --release -p burn_dragon_cli has it"
         )
@@ -32,4 +32,4 @@ mod without {
 }
 
 #[cfg(not(feature = "fetch"))]
-pub(super) use without::{find, without};
+pub(super) use without::find;

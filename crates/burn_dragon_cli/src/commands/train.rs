@@ -53,12 +53,11 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         Some(run) => run,
         None => RunFolder::create(args.out.as_deref(), Path::new("runs"), "language")?,
     };
-    let _ours = run.lock()?;
+    let trainer = Trainer::new(&task, config.plan(), &run, output, interrupt)?;
     if resumes {
         goes_on(&run, &task, &model)?;
     }
     describe(&run, &config, &task, &selected)?;
-    let trainer = Trainer::new(&task, config.plan(), &run, output, interrupt)?;
     let (model, outcome) = trainer.fit(model)?;
     let sample = match outcome.ending {
         Ending::Interrupted => None, // who interrupts does not want to wait
@@ -119,7 +118,7 @@ fn tokenizer_of(run: &RunFolder) -> anyhow::Result<Option<Arc<dyn Tokenizer>>> {
 /// Refuses to go on with another model than the run's, or with other streams, which its checkpoints would not fit:
 /// before the settings that ask for them become the run's.
 fn goes_on(run: &RunFolder, task: &LanguageTask, model: &Dragon) -> anyhow::Result<()> {
-    let (Some(newest), _) = Checkpoints::new(run.checkpoints()).newest_verified() else {
+    let (Some(newest), _) = Checkpoints::new(run.checkpoints()).newest_verified()? else {
         return Ok(());
     };
     let held = ModelFile::read(&newest.path().join("model.bpk"))?.config;
@@ -221,7 +220,7 @@ fn describe(
         Ok(info) => info,
         Err(_) => RunInfo::now(selected.name, &device, config.training.seed),
     };
-    if let (Some(folder), _) = Checkpoints::new(run.checkpoints()).newest_verified() {
+    if let (Some(folder), _) = Checkpoints::new(run.checkpoints()).newest_verified()? {
         info.resumed(folder.step());
     }
     Ok(info.save(&run.run_json())?)

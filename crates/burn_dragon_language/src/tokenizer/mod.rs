@@ -9,15 +9,9 @@ mod char;
 mod ids;
 mod stream;
 
-use std::{
-    borrow::Cow,
-    fmt::Debug,
-    fs,
-    io::{ErrorKind, Write},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{borrow::Cow, fmt::Debug, io::ErrorKind, path::Path, sync::Arc};
 
+use burn_dragon_checkpoint::disk::{Os, write_atomic};
 use burn_dragon_checkpoint::{CheckpointError, plain};
 use serde::{Deserialize, Serialize};
 
@@ -147,17 +141,13 @@ impl TokenizerSpec {
     /// Writes the file, whole or not at all: a reader never sees half a tokenizer, even after a power cut.
     ///
     /// # Errors
-    /// [`LanguageError::Write`].
+    /// [`LanguageError::Checkpoint`] if the disk refuses.
     pub fn save(&self, path: &Path) -> Result<(), LanguageError> {
-        let temporary = temporary_beside(path);
-        write_and_rename(self, &temporary, path).map_err(|source| {
-            // Best effort: the error that matters is the one above.
-            let _ = fs::remove_file(&temporary);
-            LanguageError::Write {
-                path: path.to_path_buf(),
-                source,
-            }
+        write_atomic(&Os, path, |sink| {
+            serde_json::to_writer_pretty(&mut *sink, self)?;
+            sink.write_all(b"\n")
         })
+        .map_err(LanguageError::from)
     }
 
     /// Reads a file written by [`save`](Self::save) and builds its tokenizer.
@@ -185,23 +175,10 @@ impl TokenizerSpec {
 /// Bytes of the longest file: every character there is takes a quarter of them.
 const MAX_FILE: u64 = 16 << 20;
 
-/// A name in the same folder, since a rename is atomic only within one file system.
-fn temporary_beside(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
-}
-
-fn write_and_rename(spec: &TokenizerSpec, temporary: &Path, path: &Path) -> std::io::Result<()> {
-    let mut file = fs::File::create(temporary)?;
-    serde_json::to_writer_pretty(&mut file, spec)?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    fs::rename(temporary, path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn load_text(text: &str) -> Result<Arc<dyn Tokenizer>, LanguageError> {
         let folder = tempfile::tempdir().unwrap();
@@ -233,7 +210,7 @@ mod tests {
         let error = TokenizerSpec::Byte {}
             .save(Path::new("/nowhere/at/all/tokenizer.json"))
             .unwrap_err();
-        assert!(matches!(error, LanguageError::Write { .. }), "{error}");
+        assert!(matches!(error, LanguageError::Checkpoint(_)), "{error}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
-use burn_dragon_checkpoint::disk::beside;
+use burn_dragon_checkpoint::disk::{Disk, Os, beside, create_dirs};
 
 use super::{stamp, write_atomic};
 use crate::error::TrainError;
@@ -114,13 +114,13 @@ fn claim(out: &Path) -> Result<PathBuf, TrainError> {
     {
         return Err(TrainError::RunExists { path: out.into() });
     }
-    fs::create_dir_all(out).map_err(TrainError::file("create", out))?;
+    create_dirs(&Os, out).map_err(TrainError::on_file)?;
     Ok(out.into())
 }
 
 /// Makes a folder that no other process made: creation fails if it exists, so there is no race.
 fn fresh(runs_root: &Path, name: &str) -> Result<PathBuf, TrainError> {
-    fs::create_dir_all(runs_root).map_err(TrainError::file("create", runs_root))?;
+    create_dirs(&Os, runs_root).map_err(TrainError::on_file)?;
     let mut path = runs_root.join(name);
     for attempt in 2.. {
         match fs::create_dir(&path) {
@@ -129,6 +129,8 @@ fn fresh(runs_root: &Path, name: &str) -> Result<PathBuf, TrainError> {
             }
             made => {
                 made.map_err(TrainError::file("create", &path))?;
+                Os.sync_dir(runs_root)
+                    .map_err(TrainError::file("sync", runs_root))?;
                 break;
             }
         }

@@ -49,7 +49,7 @@ impl Vault {
     }
 
     /// The newest checkpoint that verifies, and why newer ones were passed over.
-    pub(crate) fn newest(&self) -> (Option<CheckpointFolder>, Vec<CheckpointError>) {
+    pub(crate) fn newest(&self) -> Result<(Option<CheckpointFolder>, Vec<CheckpointError>), CheckpointError> {
         self.checkpoints.newest_verified()
     }
 

@@ -4,10 +4,14 @@ use crate::error::TrainError;
 use crate::task::Evaluation;
 use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::folder::CheckpointFolder;
+use burn_dragon_checkpoint::plain;
 use serde::{Deserialize, Serialize};
 
 /// The file's name.
 pub(super) const FILE: &str = "trainer.json";
+
+/// Bytes beyond which it is not read.
+const LARGEST: u64 = 1 << 20;
 
 /// `trainer.json`.
 ///
@@ -40,7 +44,14 @@ pub(crate) struct TrainerState {
 impl TrainerState {
     pub(super) fn read(folder: &CheckpointFolder) -> Result<Self, TrainError> {
         let path = folder.path().join(FILE);
-        let text = std::fs::read_to_string(&path).map_err(TrainError::file("read", &path))?;
-        Ok(serde_json::from_str(&text).map_err(|error| CheckpointError::corrupt(&path, error))?)
+        let text = plain::read_text_inside(&path, LARGEST).map_err(CheckpointError::unread(&path))?;
+        let state: Self =
+            serde_json::from_str(&text).map_err(|error| CheckpointError::corrupt(&path, error))?;
+        if state.step == folder.step() {
+            return Ok(state);
+        }
+        let (given, expected) = (state.step, folder.step());
+        let reason = format!("it is of step {given}, the checkpoint of step {expected}");
+        Err(CheckpointError::corrupt(&path, reason).into())
     }
 }

@@ -241,7 +241,7 @@ mod tests {
     }
 
     fn steps(root: &Path) -> Vec<u64> {
-        let all = Checkpoints::new(root).all();
+        let all = Checkpoints::new(root).all().unwrap();
         all.iter().map(CheckpointFolder::step).collect()
     }
 
@@ -263,7 +263,13 @@ mod tests {
         writer.wait().unwrap();
         assert_eq!(steps(root.path()), [1, 2, 4]);
         assert_eq!(writer.written().0, 3);
-        let pointed = |pointer| Checkpoints::new(root.path()).pointed(pointer).unwrap().step();
+        let pointed = |pointer| {
+            Checkpoints::new(root.path())
+                .pointed(pointer)
+                .unwrap()
+                .unwrap()
+                .step()
+        };
         assert_eq!((pointed(Pointer::Last), pointed(Pointer::Best)), (4, 2));
     }
 
