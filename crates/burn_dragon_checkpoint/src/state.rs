@@ -229,7 +229,7 @@ impl Description {
         }
         // Counted before they are read: as text a position takes two bytes, as a number eight.
         let positions = text("positions")?;
-        let given = positions.matches(',').count() + 1;
+        let given = positions.bytes().filter(|byte| *byte == b',').count() + 1;
         if given != lanes {
             return Err(corrupt(format!(
                 "it has {given} positions, and memories of {lanes} lanes"

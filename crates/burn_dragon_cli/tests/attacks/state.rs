@@ -26,7 +26,7 @@ attacks! { State, "state":
     positions_missing: "no `positions`" = without_text(sound_state(), "positions");
     positions_of_no_lane: "positions: " = with_text(sound_state(), "positions", "");
     positions_without_end: "memories of 1 lanes" = {
-        with_text(sound_state(), "positions", &format!("[0{}]", ",0".repeat(2_000_000)))
+        with_text(sound_state(), "positions", &format!("[0{}]", ",0".repeat(500_000)))
     };
     position_beyond_counting: "the farthest is" = with_text(sound_state(), "positions", "[18446744073709551615]");
     position_negative: "positions: " = with_text(sound_state(), "positions", "[-1]");
