@@ -383,7 +383,7 @@ fn what_nobody_could_read_is_not_written() {
     let output = folder.path().join("model.bpk");
     let options = ExportOptions {
         max_part_bytes: Some(1),
-        overwrite_parts: true,
+        overwrite: true,
         ..ExportOptions::default()
     };
     let manifest = export(model.clone(), &output, options).unwrap().manifest.unwrap();
