@@ -4,11 +4,13 @@ use crate::bundle::PartsManifest;
 use crate::error::CheckpointError;
 use crate::folder::{CheckpointFolder, Checkpoints};
 use crate::official::{ForeignFile, is_torch};
+use crate::plain;
 use crate::resolve::follow_pointer_file;
 use crate::tensors::TensorFile;
 use burn::tensor::TensorData;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// What is in a file.
@@ -109,7 +111,7 @@ pub fn inspect(path: &Path) -> Result<Vec<Inspection>, CheckpointError> {
     if path.to_string_lossy().ends_with(".parts.json") {
         let manifest = PartsManifest::read(&path)?;
         let parts = manifest.parts.iter().map(|part| path.with_file_name(&part.path));
-        return parts.map(|part| in_file(&part)).collect();
+        return parts.map(|part| inside(&part)).collect();
     }
     Ok(vec![in_file(&path)?])
 }
@@ -135,7 +137,7 @@ fn in_folder(path: &Path) -> Result<Vec<Inspection>, CheckpointError> {
     let manifest = folder.manifest()?;
     let names = manifest.files.keys().filter(|name| name.ends_with(".bpk"));
     let mut files: Vec<Inspection> = names
-        .map(|name| in_file(&folder.path().join(name)))
+        .map(|name| inside(&folder.path().join(name)))
         .collect::<Result<_, _>>()?;
     if let Some(first) = files.first_mut() {
         first.notes.extend(refused.iter().map(ToString::to_string));
@@ -143,17 +145,35 @@ fn in_folder(path: &Path) -> Result<Vec<Inspection>, CheckpointError> {
     Ok(files)
 }
 
+/// A file that a stranger's folder names: tensors of ours, and no link.
+fn inside(path: &Path) -> Result<Inspection, CheckpointError> {
+    in_burnpack(
+        path,
+        plain::open_inside(path).map_err(CheckpointError::unread(path))?,
+    )
+}
+
+/// A file that a person names: what it is, its ending says, and only where that is none of ours its first bytes.
 fn in_file(path: &Path) -> Result<Inspection, CheckpointError> {
-    let bytes = std::fs::metadata(path)
-        .map_err(CheckpointError::io("read", path))?
-        .len();
+    let (file, bytes) = plain::open(path).map_err(CheckpointError::unread(path))?;
+    if path
+        .extension()
+        .is_some_and(|ending| ending == "bpk" || ending == "state")
+    {
+        return in_burnpack(path, (file, bytes));
+    }
     if path.extension().is_some_and(|ending| ending == "safetensors") {
         return in_foreign(&ForeignFile::safetensors(path)?, bytes);
     }
     if is_torch(path) {
         return in_foreign(&ForeignFile::torch(path)?, bytes);
     }
-    let TensorFile { tensors, metadata } = TensorFile::read(path)?;
+    in_burnpack(path, (file, bytes))
+}
+
+fn in_burnpack(path: &Path, (file, bytes): (File, u64)) -> Result<Inspection, CheckpointError> {
+    let read = TensorFile::read_from(file, bytes).map_err(|error| error.at(path))?;
+    let TensorFile { tensors, metadata } = read;
     let report = |(name, data): (String, TensorData)| TensorReport {
         name,
         dtype: data.dtype().name(),
@@ -198,6 +218,55 @@ fn in_foreign(file: &ForeignFile, bytes: u64) -> Result<Inspection, CheckpointEr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_ending_of_ours_says_what_a_file_is() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, says) in [("a.bpk", "burnpack"), ("a.state", "burnpack"), ("a.zip", "zip")] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, b"PK\x03\x04 and what a pickle would be read from").unwrap();
+            let error = inspect(&path).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_a_strangers_folder_names_is_not_followed() {
+        use crate::bundle::{ExportOptions, export};
+        use crate::folder::{Content, Snapshot};
+        let root = tempfile::tempdir().unwrap();
+        let config = burn_dragon_core::DragonConfig::tiny();
+        let dragon = burn_dragon_core::Dragon::new(&config, 1, &burn::tensor::Device::flex()).unwrap();
+        let model = crate::model::ModelFile::of(&dragon, crate::model::ModelInfo::default(), None);
+        let secret = root.path().join("secret.bpk");
+        model.write(&secret).unwrap();
+        let checkpoint = Checkpoints::new(root.path().join("checkpoint"))
+            .commit(&Snapshot {
+                step: 1,
+                files: [(
+                    "model.bpk".to_string(),
+                    Content::Tensors(model.clone().into_tensor_file()),
+                )]
+                .into(),
+                ..Snapshot::default()
+            })
+            .unwrap();
+        let options = ExportOptions {
+            max_part_bytes: Some(1),
+            ..ExportOptions::default()
+        };
+        let exported = export(model, &root.path().join("model.bpk"), options).unwrap();
+        let (file, manifest) = (checkpoint.path().join("model.bpk"), exported.manifest.unwrap());
+        let part = root.path().join("model.bpk.part-00000.bpk");
+        for (named, linked) in [(checkpoint.path(), file), (&manifest, part)] {
+            inspect(named).unwrap();
+            std::fs::remove_file(&linked).unwrap();
+            std::os::unix::fs::symlink(&secret, &linked).unwrap();
+            let error = inspect(named).unwrap_err().to_string();
+            assert!(error.contains("not a plain file"), "{error}");
+        }
+    }
 
     #[test]
     fn statistics_are_of_the_finite_values() {

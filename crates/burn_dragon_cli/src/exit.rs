@@ -53,18 +53,7 @@ pub fn complain(error: &anyhow::Error) {
             text.push_str(&cause);
         }
     }
-    eprintln!("error: {}", harmless(&text));
-}
-
-/// A text without what a terminal would obey: names in a stranger's file can hold anything.
-fn harmless(text: &str) -> String {
-    let obeyed = |c: char| c.is_control() && c != '\n';
-    text.chars()
-        .flat_map(|c| match obeyed(c) {
-            true => c.escape_default().collect::<Vec<_>>(),
-            false => vec![c],
-        })
-        .collect()
+    tell!("error: {text}");
 }
 
 /// Prints an error and its causes, and gives the code that says whose fault it was.

@@ -1,16 +1,32 @@
-//! What reaches standard output.
+//! What reaches a terminal: lines that may hold text of a stranger's file, which must not command it.
 
+use burn_dragon::api::expert::checkpoint::{is_obeyed, printable};
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
 
-/// `println!`, but for what becomes of a failure: see [`line`].
+/// `println!`, but for what becomes of a failure and of what a terminal would obey: see [`line`].
 macro_rules! show {
     ($($words:tt)*) => { $crate::show::line(format_args!($($words)*)) };
 }
 
-/// Writes a line. A closed pipe is the reader's choice and ends the program, done; whatever else fails is an error that
-/// ends it.
+/// `eprintln!`, but for what a terminal would obey: see [`aside`].
+macro_rules! tell {
+    ($($words:tt)*) => { $crate::show::aside(format_args!($($words)*)) };
+}
+
+/// Writes a line, as far as it is [`printable`].
 pub(crate) fn line(text: Arguments<'_>) {
+    as_it_is(&printable(&text.to_string()));
+}
+
+/// Writes a line to standard error, as far as it is [`printable`].
+pub(crate) fn aside(text: Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{}", printable(&text.to_string())); // a closed one is nobody's loss
+}
+
+/// Writes a line as it is: what a model says is what was asked for. A closed pipe is the reader's choice and ends the
+/// program, done; whatever else fails is an error that ends it.
+pub(crate) fn as_it_is(text: &str) {
     let mut out = std::io::stdout().lock();
     let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) else {
         return;
@@ -18,6 +34,33 @@ pub(crate) fn line(text: Arguments<'_>) {
     if error.kind() == ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
-    eprintln!("error: cannot write the result: {error}");
+    tell!("error: cannot write the result: {error}");
     std::process::exit(1);
+}
+
+/// JSON that says the same without what a terminal would obey. JSON itself has none of it outside of its texts, and in
+/// them escapes what is below a space alone.
+pub(crate) fn json(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        match is_obeyed(c) {
+            // All of them are of 16 bits.
+            true => clean.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => clean.push(c),
+        }
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_says_the_same_without_what_a_terminal_obeys() {
+        let said = serde_json::json!({ "a": "x\u{202e}\u{9b}\u{7f}\n\u{1b}é" });
+        let clean = json(&said.to_string());
+        assert!(!clean.contains(is_obeyed), "{clean:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&clean).unwrap(), said);
+    }
 }

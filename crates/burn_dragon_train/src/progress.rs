@@ -6,6 +6,7 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
+use burn_dragon_checkpoint::text::printable;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// What one line tells. Rates and times are measured; everything else is a function of the seed.
@@ -269,18 +270,6 @@ pub fn percent(share: f64) -> String {
     }
 }
 
-/// Text as a terminal may show it: what a model writes could move the cursor or ring the bell.
-pub fn printable(text: &str) -> String {
-    let shown = |c: char| {
-        if c.is_control() && c != '\n' && c != '\t' {
-            '\u{fffd}'
-        } else {
-            c
-        }
-    };
-    text.chars().map(shown).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -408,14 +397,6 @@ mod tests {
         assert_eq!(styles(true, false, true), (true, false));
         assert_eq!(styles(true, true, false), (false, false));
         assert_eq!(styles(false, false, false), (false, false));
-    }
-
-    #[test]
-    fn a_models_text_cannot_command_the_terminal() {
-        assert_eq!(
-            printable("a\x1b[2J\x07\tb\r\nç"),
-            "a\u{fffd}[2J\u{fffd}\tb\u{fffd}\nç"
-        );
     }
 
     #[test]

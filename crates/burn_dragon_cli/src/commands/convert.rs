@@ -1,8 +1,8 @@
 //! `dragon convert`: any file of a model to a `.bpk` or to official `.safetensors`.
 
-use super::print_json;
+use super::{as_meant, print_json};
 use crate::args::ConvertArgs;
-use crate::exit::{BadInput, Usage};
+use crate::exit::Usage;
 use anyhow::Context;
 use burn_dragon::api::checkpoint::{
     CheckpointError, ModelFile, ModelPath, OfficialConfig, Which, is_torch, read_safetensors, read_torch,
@@ -54,7 +54,7 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("cannot read {}", args.to.display()))?
         .len();
     for note in &notes {
-        eprintln!("note: {note}");
+        tell!("note: {note}");
     }
     show!(
         "{}: step {step}, {parameters} parameters, {bytes} bytes",
@@ -74,7 +74,7 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The model in A, and what was passed over or assumed. Here alone a pickle is read.
+/// The model in A, and what was passed over or assumed. Here alone a pickle becomes a model.
 fn read(args: &ConvertArgs) -> anyhow::Result<(ModelFile, Vec<String>)> {
     let config = args
         .model_config
@@ -104,13 +104,6 @@ fn read(args: &ConvertArgs) -> anyhow::Result<(ModelFile, Vec<String>)> {
         which,
         official_config: args.model_config.clone(),
     };
-    let loaded = path.load()?;
-    match loaded.passed_over.first() {
-        // Who converts a model wants the one that was meant, or to say which.
-        Some(reason) => Err(BadInput(format!(
-            "the newest checkpoint is not sound: {reason}; choose one with --step"
-        ))
-        .into()),
-        None => Ok((loaded.model, Vec::new())),
-    }
+    let loaded = as_meant(path.load()?, "choose one with --step")?;
+    Ok((loaded.model, Vec::new()))
 }

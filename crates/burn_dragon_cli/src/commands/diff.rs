@@ -1,8 +1,7 @@
 //! `dragon diff`: what differs between two models.
 
-use super::print_json;
+use super::{as_meant, print_json};
 use crate::args::DiffArgs;
-use crate::exit::BadInput;
 use burn_dragon::api::checkpoint::{Change, ModelDiff, ModelFile, ModelPath, TensorDiff, diff};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -26,15 +25,12 @@ pub fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn read(path: &Path, args: &DiffArgs) -> anyhow::Result<(ModelFile, PathBuf)> {
-    let loaded = ModelPath {
+    let path = ModelPath {
         official_config: args.model_config.clone(),
         ..ModelPath::new(path)
-    }
-    .load()?;
-    match loaded.passed_over.first() {
-        Some(reason) => Err(BadInput(format!("the newest checkpoint is not sound: {reason}")).into()),
-        None => Ok((loaded.model, loaded.file)),
-    }
+    };
+    let loaded = as_meant(path.load()?, "name the folder of another, checkpoint/step-N")?;
+    Ok((loaded.model, loaded.file))
 }
 
 fn show(difference: &ModelDiff, [a, b]: [&Path; 2]) {

@@ -1,8 +1,8 @@
 //! `dragon export`, `export_burnpack`: a model as it is handed out, whole and in parts.
 
-use super::{print_json, remote, run_config};
+use super::{as_meant, print_json, remote, run_config};
 use crate::args::BundleArgs;
-use crate::exit::{BadInput, Usage};
+use crate::exit::Usage;
 use anyhow::Context;
 use burn_dragon::api::checkpoint::{ExportOptions, Exported, LoadedModel, ModelPath, Provenance, export};
 use serde_json::json;
@@ -15,11 +15,7 @@ use std::process::ExitCode;
 /// If the model cannot be read, or a file not written.
 pub fn run(path: &ModelPath, offline: bool, bundle: &BundleArgs) -> anyhow::Result<ExitCode> {
     let loaded = remote::find(path, offline)?.load()?;
-    if let Some(reason) = loaded.passed_over.first() {
-        // Who hands a model out wants the one that was meant, or to say which.
-        let text = format!("the newest checkpoint is not sound: {reason}; choose one with --step (--epoch)");
-        return Err(BadInput(text).into());
-    }
+    let loaded = as_meant(loaded, "choose one with --step (--epoch)")?;
     let output = output(&loaded, bundle)?;
     if output.extension().is_none_or(|ending| ending != "bpk") {
         let shown = output.display();

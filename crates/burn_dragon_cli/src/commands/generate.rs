@@ -3,6 +3,7 @@
 use super::{backend, load, memory, print_json, run_config};
 use crate::args::{DrawingArgs, GenerateArgs};
 use crate::exit::{self, Usage};
+use crate::show::as_it_is;
 use anyhow::Context;
 use burn_dragon::api::language::{Generation, GenerationConfig, Generator, LanguageModel, Reading};
 use burn_dragon::api::train::Interrupt;
@@ -124,9 +125,9 @@ pub(super) fn speak(
     if live {
         let _ = writeln!(out);
     } else if !show.quiet {
-        show!("{}{}", show.prompt, generation.text);
+        as_it_is(&format!("{}{}", show.prompt, generation.text));
     }
-    eprintln!(
+    tell!(
         "{} tokens at {:.0} a second, prompt read at {:.0} a second",
         generation.token_ids.len(),
         generation.tokens_per_second,

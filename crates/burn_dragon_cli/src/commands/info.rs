@@ -3,6 +3,7 @@
 use super::{load, print_json};
 use crate::args::InfoArgs;
 use burn_dragon::api::core::Backend;
+use burn_dragon::api::expert::checkpoint::one_line;
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -31,7 +32,11 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     show!("{}", model.file.display());
-    show!("  family            {}, written by {}", info.family, info.version);
+    show!(
+        "  family            {}, written by {}",
+        one_line(&info.family),
+        one_line(&info.version)
+    );
     show!("  trained           {} steps, {} tokens", info.step, info.tokens);
     let provenance = info.provenance.clone().unwrap_or_default();
     let told = [
@@ -41,7 +46,7 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<ExitCode> {
     ];
     for (what, said) in told {
         if let Some(said) = said {
-            show!("  {what:17} {said}");
+            show!("  {what:17} {}", one_line(&said));
         }
     }
     show!(

@@ -3,6 +3,7 @@
 use super::print_json;
 use crate::args::InspectArgs;
 use burn_dragon::api::checkpoint::{Inspection, TensorReport, inspect};
+use burn_dragon::api::expert::checkpoint::{one_line, shortened, shortened_to};
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -26,13 +27,10 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
 fn show(file: &Inspection) {
     show!("{}, {} bytes", file.file.display(), file.bytes);
     for note in &file.notes {
-        show!("  note  {note}");
+        show!("  note  {}", one_line(note));
     }
     for (key, text) in &file.metadata {
-        // A stranger's text may hold what a terminal would obey.
-        let start: String = text.chars().take(SHOWN).flat_map(|c| c.escape_debug()).collect();
-        let more = if text.chars().count() > SHOWN { " ..." } else { "" };
-        show!("  {key}  {}{more}", start.replace("\\\"", "\""));
+        show!("  {}  {}", shortened(key), shortened_to(SHOWN, text));
     }
     let widest = file
         .tensors

@@ -17,7 +17,7 @@ pub(super) fn open(generator: &Generator<'_>, args: &MemoryArgs) -> anyhow::Resu
         return Ok(generator.begin());
     };
     let reading = generator.load(path)?;
-    eprintln!("memory {}, {} tokens", path.display(), reading.tokens());
+    tell!("memory {}, {} tokens", path.display(), reading.tokens());
     Ok(reading)
 }
 
@@ -27,7 +27,7 @@ pub(super) fn close(generator: &Generator<'_>, args: &MemoryArgs, reading: &Read
         return Ok(());
     };
     generator.save(reading, path, args.state_precision.unwrap_or_default())?;
-    eprintln!("memory of {} tokens kept in {}", reading.tokens(), path.display());
+    tell!("memory of {} tokens kept in {}", reading.tokens(), path.display());
     Ok(())
 }
 

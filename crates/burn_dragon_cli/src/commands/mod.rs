@@ -22,8 +22,10 @@ pub mod train;
 pub mod verify;
 
 use crate::args::PlaceArgs;
+use crate::exit::BadInput;
+use crate::show::{as_it_is, json};
 use anyhow::Context;
-use burn_dragon::api::checkpoint::ModelPath;
+use burn_dragon::api::checkpoint::{LoadedModel, ModelPath};
 use burn_dragon::api::core::{Backend, SelectedBackend};
 use burn_dragon::api::language::{LanguageConfig, LanguageModel};
 use burn_dragon::api::train::Layers;
@@ -33,7 +35,7 @@ use std::path::Path;
 /// Finds the device and says on standard error which and why.
 fn backend(asked: Backend) -> anyhow::Result<SelectedBackend> {
     let selected = asked.select()?;
-    eprintln!("backend {} ({})", selected.name, selected.why);
+    tell!("backend {} ({})", selected.name, selected.why);
     Ok(selected)
 }
 
@@ -45,14 +47,25 @@ fn load(place: &PlaceArgs, selected: &SelectedBackend) -> anyhow::Result<Languag
 fn read(path: &ModelPath, offline: bool, selected: &SelectedBackend) -> anyhow::Result<LanguageModel> {
     let model = LanguageModel::load(&remote::find(path, offline)?, &selected.device)?;
     passed_over(&model.passed_over);
-    eprintln!("model {}, step {}", model.file.display(), model.info.step);
+    tell!("model {}, step {}", model.file.display(), model.info.step);
     Ok(model)
 }
 
 /// Says which checkpoints were not read though they were meant.
 fn passed_over(reasons: &[String]) {
     for reason in reasons {
-        eprintln!("passed over a checkpoint that does not verify: {reason}");
+        tell!("passed over a checkpoint that does not verify: {reason}");
+    }
+}
+
+/// A model that is the one that was meant: who changes, compares or gives away a model wants no older one instead, or
+/// says which.
+fn as_meant(loaded: LoadedModel, way_out: &str) -> Result<LoadedModel, BadInput> {
+    match loaded.passed_over.first() {
+        Some(reason) => Err(BadInput(format!(
+            "the newest checkpoint is not sound: {reason}; {way_out}"
+        ))),
+        None => Ok(loaded),
     }
 }
 
@@ -64,9 +77,7 @@ fn run_config(run: &Path) -> anyhow::Result<LanguageConfig> {
 
 /// Prints the one JSON object that ends standard output.
 fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    show!(
-        "{}",
-        serde_json::to_string(value).context("cannot write the result as JSON")?
-    );
+    let text = serde_json::to_string(value).context("cannot write the result as JSON")?;
+    as_it_is(&json(&text));
     Ok(())
 }

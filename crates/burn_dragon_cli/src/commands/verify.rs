@@ -3,6 +3,7 @@
 use super::print_json;
 use crate::args::VerifyArgs;
 use burn_dragon::api::checkpoint::{Check, ModelFile, OfficialConfig, Verdict, VerifyOptions, verify};
+use burn_dragon::api::expert::checkpoint::one_line;
 use burn_dragon::api::language::tokenizer_of;
 use serde_json::json;
 use std::path::Path;
@@ -67,7 +68,12 @@ fn show(check: &Check, root: &Path) {
     let file = file
         .or(check.file.file_name().map(Path::new))
         .unwrap_or(&check.file);
-    show!("{verdict}  {}  {}: {}", file.display(), check.what, check.detail);
+    show!(
+        "{verdict}  {}  {}: {}",
+        file.display(),
+        check.what,
+        one_line(&check.detail)
+    );
 }
 
 /// Whether a model's tokenizer can be built, and has as many tokens as the model.

@@ -19,5 +19,6 @@ mod resume;
 #[path = "../../../burn_dragon_checkpoint/tests/server/mod.rs"]
 mod server;
 mod state;
+mod strangers;
 mod support;
 mod train;

@@ -65,7 +65,7 @@ impl Bench {
             bail!("--precision bf16 is the processor's; give --backend cpu");
         }
         let machine = Machine::measure();
-        eprintln!("{machine}");
+        tell!("{machine}");
         Ok(Self {
             selected,
             machine,
@@ -96,7 +96,7 @@ impl Bench {
             work()?;
             seconds.push(started.elapsed().as_secs_f64());
             if round.is_multiple_of(told) {
-                eprintln!("{round:>6}/{rounds}  {}", report::seconds(seconds[round - 1]));
+                tell!("{round:>6}/{rounds}  {}", report::seconds(seconds[round - 1]));
             }
         }
         Ok(Timing {

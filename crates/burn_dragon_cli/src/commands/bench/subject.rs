@@ -37,7 +37,7 @@ impl Subject {
             None => None,
         };
         if args.weights.is_some() && text.is_none() {
-            eprintln!("note: random tokens; a trained model is sparser on text, which --text FILE gives it");
+            tell!("note: random tokens; a trained model is sparser on text, which --text FILE gives it");
         }
         Ok(Self {
             dragon,

@@ -47,7 +47,7 @@ pub fn run(args: &ChatArgs) -> anyhow::Result<ExitCode> {
 fn talk(session: &mut Session<'_>, interrupt: &Interrupt) -> anyhow::Result<()> {
     let lines = Lines::listen();
     if lines.a_person_types() {
-        eprintln!("the model continues what you write; /help lists the commands, /quit or Ctrl-D ends");
+        tell!("the model continues what you write; /help lists the commands, /quit or Ctrl-D ends");
     }
     while let Some(line) = lines.next(interrupt).context("cannot read standard input")? {
         let result = match command::parse(&line) {

@@ -89,10 +89,10 @@ impl<'a> Session<'a> {
     pub(super) fn obey(&mut self, command: Command<'_>) -> Next {
         match command {
             Command::Quit => return Ok(ControlFlow::Break(())),
-            Command::Help => eprintln!("{HELP}"),
+            Command::Help => tell!("{HELP}"),
             Command::Reset => {
                 self.reading = self.reading.fresh();
-                eprintln!("everything is forgotten");
+                tell!("everything is forgotten");
             }
             Command::Save(path) => self.save(path)?,
             Command::Load(path) => self.load(path)?,
@@ -110,15 +110,15 @@ impl<'a> Session<'a> {
     fn save(&self, path: &Path) -> anyhow::Result<()> {
         let reading = &self.reading;
         self.generator()?.save(reading, path, self.precision)?;
-        eprintln!("memory of {} tokens kept in {}", reading.tokens(), path.display());
+        tell!("memory of {} tokens kept in {}", reading.tokens(), path.display());
         Ok(())
     }
 
     fn load(&mut self, path: &Path) -> anyhow::Result<()> {
         let reading = self.generator()?.load(path)?;
-        eprintln!("memory {}, {} tokens", path.display(), reading.tokens());
+        tell!("memory {}, {} tokens", path.display(), reading.tokens());
         if reading.strategy() != self.reading.strategy() {
-            eprintln!("note: it was read with another context than the chat's, which the chat goes on with");
+            tell!("note: it was read with another context than the chat's, which the chat goes on with");
         }
         self.reading = reading;
         Ok(())
@@ -127,19 +127,19 @@ impl<'a> Session<'a> {
     fn fork(&mut self, name: &str) {
         if let Some(fork) = self.forks.get(name) {
             self.reading = fork.clone();
-            eprintln!("back at {name}, {} tokens", self.reading.tokens());
+            tell!("back at {name}, {} tokens", self.reading.tokens());
         } else {
             self.forks.insert(name.to_string(), self.reading.clone());
-            eprintln!("kept as {name}, {} tokens", self.reading.tokens());
+            tell!("kept as {name}, {} tokens", self.reading.tokens());
         }
     }
 
     fn list(&self) {
         if self.forks.is_empty() {
-            eprintln!("no copies yet; /fork NAME keeps one");
+            tell!("no copies yet; /fork NAME keeps one");
         }
         for (name, fork) in &self.forks {
-            eprintln!("{name}, {} tokens", fork.tokens());
+            tell!("{name}, {} tokens", fork.tokens());
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::known::Known;
 use burn_dragon::api::checkpoint::{Exported, ModelInfo, StoredPrecision};
 use burn_dragon::api::core::DragonConfig;
+use burn_dragon::api::expert::checkpoint::{is_obeyed, shortened_to};
 use std::fmt::{self, Display, Formatter};
 
 /// A README in Markdown, with a header that hubs read.
@@ -46,6 +47,8 @@ impl Card<'_> {
     fn header(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "---")?;
         if let Some(license) = self.license {
+            // Anything else would be another key of this header, or none at all.
+            let license = if is_license(license) { license } else { "other" };
             writeln!(f, "license: {license}")?;
         }
         writeln!(f, "library_name: burn_dragon\npipeline_tag: text-generation")?;
@@ -86,7 +89,10 @@ impl Card<'_> {
         writeln!(
             f,
             "| licence | {} |\n",
-            self.license.unwrap_or("not stated: ask whoever published it")
+            self.license
+                .map_or("not stated: ask whoever published it".into(), |license| {
+                    plain(&shortened_to(400, license))
+                })
         )
     }
 
@@ -262,11 +268,19 @@ impl Card<'_> {
     }
 }
 
+/// Whether it is a word that hubs have for a licence, `apache-2.0`, and nothing else in a header.
+pub(super) fn is_license(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && word
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+'))
+}
+
 /// A text of a run's, in one line and without what Markdown would act on.
 fn plain(text: &str) -> String {
     text.chars()
         .map(|c| {
-            if c.is_control() || matches!(c, '|' | '<' | '>' | '`' | '[' | ']') {
+            if is_obeyed(c) || matches!(c, '|' | '<' | '>' | '`' | '[' | ']') {
                 ' '
             } else {
                 c

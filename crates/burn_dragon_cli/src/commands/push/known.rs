@@ -3,7 +3,7 @@
 use crate::commands::run_config;
 use burn_dragon::api::checkpoint::ModelFile;
 use burn_dragon::api::expert::train::MetricsLog;
-use burn_dragon::api::language::LanguageConfig;
+use burn_dragon::api::language::{LanguageConfig, SourceConfig};
 use burn_dragon::api::train::RunInfo;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -50,9 +50,7 @@ impl Known {
         Self {
             run: name.file_name().map(|name| name.to_string_lossy().into_owned()),
             data: config.as_ref().map(|config| config.dataset.in_words()),
-            config_toml: std::fs::read_to_string(run.join("config.toml"))
-                .ok()
-                .and_then(|text| public(&text)),
+            config_toml: config.as_ref().and_then(public),
             config,
             info: RunInfo::load(&run.join("run.json")).ok(),
             measured,
@@ -67,16 +65,17 @@ impl Known {
 }
 
 /// A run's configuration without its folders: names of files are enough to know the data by.
-fn public(text: &str) -> Option<String> {
-    let mut config: toml::Table = text.parse().ok()?;
-    let paths = config
-        .get_mut("dataset")
-        .and_then(|dataset| dataset.get_mut("paths"));
-    for path in paths.and_then(toml::Value::as_array_mut).into_iter().flatten() {
-        let name = path
-            .as_str()
-            .and_then(|path| Path::new(path).file_name()?.to_str());
-        *path = toml::Value::String(name.unwrap_or_default().to_string());
+fn public(config: &LanguageConfig) -> Option<String> {
+    let mut config = config.clone();
+    let dataset = &mut config.dataset;
+    let own = dataset.validation.as_deref_mut();
+    for source in [Some(&mut dataset.source), own].into_iter().flatten() {
+        if let SourceConfig::Text(text) = source {
+            for path in &mut text.paths {
+                let name = Path::new(path).file_name().unwrap_or_default();
+                *path = name.to_string_lossy().into_owned();
+            }
+        }
     }
     toml::to_string_pretty(&config).ok()
 }
@@ -87,12 +86,24 @@ mod tests {
 
     #[test]
     fn a_configuration_is_given_away_without_the_folders_of_this_machine() {
-        let text = "[dataset]\ntype = \"text\"\npaths = [\"/home/me/secret/books.txt\", \"b/*.md\"]\n[model]\nd_model = 8\n";
-        let public = public(text).unwrap();
-        assert!(
-            public.contains("books.txt") && public.contains("*.md") && public.contains("d_model = 8"),
-            "{public}"
-        );
-        assert!(!public.contains("secret") && !public.contains("b/"), "{public}");
+        for (text, names) in [
+            (
+                "[dataset]\ntype = \"text\"\npaths = [\"/home/me/secret/books.txt\", \"b/*.md\"]\n\
+                 [dataset.validation]\ntype = \"text\"\npaths = [\"/home/me/secret/held.txt\"]\n",
+                &["books.txt", "*.md", "held.txt"][..],
+            ),
+            (
+                "[dataset]\ntype = \"embedded\"\n\
+                 [dataset.validation]\ntype = \"text\"\npaths = [\"/home/me/secret/held.txt\", \"b/..\"]\n",
+                &["held.txt"],
+            ),
+        ] {
+            let config: LanguageConfig = toml::from_str(&format!("{text}[model]\nd_model = 8\n")).unwrap();
+            let public = public(&config).unwrap();
+            for name in names.iter().chain(&["d_model = 8"]) {
+                assert!(public.contains(name), "{public}");
+            }
+            assert!(!public.contains("secret") && !public.contains("b/"), "{public}");
+        }
     }
 }

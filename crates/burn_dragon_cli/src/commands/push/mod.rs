@@ -3,20 +3,21 @@
 mod card;
 mod known;
 
-use super::{passed_over, print_json, remote};
+use super::{as_meant, print_json, remote};
 use crate::args::PushArgs;
-use crate::exit::{BadInput, Usage};
+use crate::exit::Usage;
 use anyhow::Context;
 use burn_dragon::api::checkpoint::fetch::{Event, Hub, HubId, Limits, MAIN, Upload, Uploaded, upload};
 use burn_dragon::api::checkpoint::{
     CheckpointError, ExportOptions, LoadedModel, OfficialConfig, Provenance, export, write_safetensors,
 };
-use card::{Card, Weights};
+use card::{Card, Weights, is_license};
 use known::Known;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tempfile::TempDir;
 
 /// From so many bytes on, weights are put there in parts too.
 const LARGE: u64 = 256 << 20;
@@ -36,26 +37,12 @@ pub fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
             args.repo
         ))
     })?;
-    let word = |license: &&String| {
-        license
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+'))
-    };
-    if let Some(license) = args
-        .license
-        .as_ref()
-        .filter(|license| license.is_empty() || !word(license))
-    {
+    if let Some(license) = args.license.as_ref().filter(|license| !is_license(license)) {
         let text = format!("--license {license:?}: give it as the hub calls it, for example apache-2.0");
         return Err(Usage(text).into());
     }
     let loaded = remote::find(&args.place.path(), args.place.offline)?.load()?;
-    if let Some(reason) = loaded.passed_over.first() {
-        passed_over(&loaded.passed_over);
-        // Who gives a model to the world wants the one that was meant, or to say which.
-        let text = format!("the newest checkpoint is not sound: {reason}; choose one with --step");
-        return Err(BadInput(text).into());
-    }
+    let loaded = as_meant(loaded, "choose one with --step")?;
     let step = loaded.model.info.step;
     let (folder, _gone) = folder(args)?;
     let files = write(args, &id, loaded, &folder)?;
@@ -85,27 +72,19 @@ pub fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Where the files are written: the folder that was asked for, which must be new or empty, else one that is gone after.
-fn folder(args: &PushArgs) -> anyhow::Result<(PathBuf, Option<Temporary>)> {
+fn folder(args: &PushArgs) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
     let Some(folder) = &args.dry_run else {
-        let name = format!("burn_dragon-push-{}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        return Ok((folder.clone(), Some(Temporary(folder))));
+        let folder = tempfile::Builder::new()
+            .prefix("burn_dragon-push-")
+            .tempdir() // of a name that nobody can guess, and of a folder that nobody else can read
+            .context("cannot create a temporary folder")?;
+        return Ok((folder.path().to_path_buf(), Some(folder)));
     };
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     match entries.next() {
         Some(_) => Err(Usage(format!("--dry-run {}: the folder is not empty", folder.display())).into()),
         None => Ok((folder.clone(), None)),
-    }
-}
-
-/// A folder that is removed in the end.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0); // the system clears it later
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a person sees while bytes come or go: on standard error, one live line on a terminal, else a line now and then.
 
 use burn_dragon::api::checkpoint::fetch::Event;
+use burn_dragon::api::expert::checkpoint::printable;
 use burn_dragon::api::train::Output;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -52,7 +53,7 @@ impl Shown {
         };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         close(&mut state);
-        eprintln!("{text}");
+        tell!("{text}");
     }
 
     fn bytes(&self, done: u64, total: Option<u64>) {
@@ -71,11 +72,11 @@ impl Shown {
         });
         let text = format!("{}: {}{of}", self.what, size(done));
         if self.live {
-            eprint!("\r\x1b[K{text}");
+            eprint!("\r\x1b[K{}", printable(&text));
             let _ = std::io::stderr().flush(); // a closed standard error is nobody's loss
             state.open = true;
         } else {
-            eprintln!("{text}");
+            tell!("{text}");
         }
     }
 

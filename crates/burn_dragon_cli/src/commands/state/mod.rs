@@ -27,7 +27,7 @@ fn rebase(args: &StateRebaseArgs) -> anyhow::Result<()> {
     let from = listed(file.state.positions());
     file.state = file.state.rebase(&file.config)?;
     file.write(&args.out)?;
-    eprintln!("position {from} is now 0, in {}", args.out.display());
+    tell!("position {from} is now 0, in {}", args.out.display());
     Ok(())
 }
 
