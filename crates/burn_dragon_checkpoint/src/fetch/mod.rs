@@ -23,7 +23,6 @@
 //! A server decides no name, no length and no place here. See `docs/fetching.md`.
 
 mod address;
-mod base64;
 mod cache;
 mod error;
 mod filling;
