@@ -16,6 +16,7 @@
 //! | `source.rs`, `address.rs` | what a person means, and which addresses are followed |
 //! | `cache.rs` | where files lie, when they become visible, who may write |
 //! | `http.rs`, `retry.rs`, `pace.rs` | one question and its redirects; asking again; letting go |
+//! | `asking.rs` | the questions before a file comes |
 //! | `piece.rs`, `filling.rs`, `segments.rs` | a run of bytes that can be gone on with; several at once |
 //! | `place.rs`, `models.rs` | which files a model is, and how they are checked |
 //! | `hub.rs`, `upload.rs`, `lfs.rs` | a hub's addresses and secrets; files to a hub |
@@ -23,7 +24,7 @@
 //! A server decides no name, no length and no place here. See `docs/fetching.md`.
 
 mod address;
-mod base64;
+mod asking;
 mod cache;
 mod error;
 mod filling;
@@ -51,9 +52,9 @@ pub use source::{HubId, MAIN, Source};
 pub use upload::{Upload, Uploaded, upload};
 
 use crate::error::CheckpointError;
+use asking::Standing;
 use cache::{Record, Shelf, label};
 use http::Client;
-use models::Standing;
 use place::Place;
 use progress::Meter;
 use std::env;

@@ -4,12 +4,10 @@ use super::address::Address;
 use super::cache::{Draft, Kept, Locked, Record, hash_of};
 use super::error::FetchError;
 use super::filling::Note;
-use super::http::{Answer, Client, Linked};
-use super::pace::read_short;
+use super::http::{Client, Linked};
 use super::piece::{Landed, Piece};
 use super::place::{Form, Place};
 use super::progress::{Event, Meter};
-use super::retry::{Tries, unwelcome};
 use super::segments::at_once;
 use crate::bundle::{MAX_MANIFEST, PartEntry, PartsManifest, read_parts};
 use crate::disk::{Os, write_atomic};
@@ -20,7 +18,6 @@ use crate::official::ForeignFile;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 use std::path::Path;
-use ureq::http::header;
 
 /// The configuration beside official weights.
 pub(super) const CONFIG: &str = "config.json";
@@ -28,42 +25,7 @@ pub(super) const CONFIG: &str = "config.json";
 /// Bytes of the longest configuration.
 const MAX_CONFIG: u64 = 1 << 20;
 
-/// How what is in the cache compares with what the server has.
-pub(super) enum Standing {
-    Same,
-    Other,
-    /// It cannot be asked.
-    Unknown(String),
-}
-
 impl Client {
-    /// Asks whether there is something else than what is in the cache.
-    pub(super) fn standing(&self, place: &Place, record: &Record, meter: &Meter<'_>) -> Standing {
-        let address = place.file(&record.probe, None);
-        let known = record
-            .etag
-            .iter()
-            .map(|etag| (header::IF_NONE_MATCH, etag.clone()));
-        let known: Vec<_> = known.collect();
-        let mut tries = Tries::few(self.limits(), &address, meter);
-        let answer = match self.ask(&address, &known, &mut tries) {
-            Ok(answer) => answer,
-            Err(FetchError::Network { reason, .. }) => return Standing::Unknown(reason),
-            Err(_) => return Standing::Other, // and so to the error that it is
-        };
-        let same = |known: &Option<String>, now: Option<String>| known.is_some() && *known == now;
-        let unchanged = answer.status == 304
-            || answer.status == 200
-                && (same(&record.etag, answer.etag())
-                    || same(&record.commit, answer.linked.commit.clone())
-                    || same(&record.linked, answer.linked.etag.clone()));
-        if unchanged {
-            Standing::Same
-        } else {
-            Standing::Other
-        }
-    }
-
     /// Fetches a model in the first of the forms that is there, into the draft.
     pub(super) fn obtain(
         &self,
@@ -260,59 +222,6 @@ impl Client {
         let (bytes, sha256) = hash_of(&path)?;
         record.files.insert(CONFIG.to_string(), Kept { bytes, sha256 });
         Ok(())
-    }
-
-    /// An answer with a body that is not read yet, or that there is still what this strong ETag stands for.
-    pub(super) fn first(
-        &self,
-        address: &Address,
-        known: Option<&str>,
-        meter: &Meter<'_>,
-    ) -> Result<Answer, FetchError> {
-        let mut tries = Tries::new(self.limits(), address, meter);
-        let headers: Vec<_> = known
-            .map(|etag| (header::IF_NONE_MATCH, etag.to_string()))
-            .into_iter()
-            .collect();
-        let answer = self.ask(address, &headers, &mut tries)?;
-        match answer.status {
-            200 => Ok(answer),
-            304 if known.is_some() => Ok(answer),
-            status => Err(unwelcome(address, status, self.bearer(address).is_some())),
-        }
-    }
-
-    /// A short file, whole, in memory.
-    fn text(
-        &self,
-        address: &Address,
-        most: u64,
-        meter: &Meter<'_>,
-    ) -> Result<(Vec<u8>, Option<String>, Linked), FetchError> {
-        let mut tries = Tries::new(self.limits(), address, meter);
-        loop {
-            let answer = self.ask(address, &[], &mut tries)?;
-            if answer.status != 200 {
-                return Err(unwelcome(address, answer.status, self.bearer(address).is_some()));
-            }
-            let (etag, linked, declared) = (answer.etag(), answer.linked.clone(), answer.length());
-            let mut text = Vec::new();
-            let read = read_short(answer.body, most + 1, self.limits(), &mut text);
-            let bytes = text.len() as u64;
-            if bytes > most || declared.is_some_and(|declared| declared > most) {
-                return Err(FetchError::refused(
-                    address,
-                    format!("it is longer than the {most} bytes that are read"),
-                ));
-            }
-            match read {
-                Ok(()) if declared.is_none_or(|declared| declared == bytes) => {
-                    return Ok((text, etag, linked));
-                }
-                Ok(()) => tries.again(format!("it ended after {bytes} bytes"), None)?,
-                Err(reason) => tries.again(reason, None)?,
-            }
-        }
     }
 }
 

@@ -58,7 +58,8 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// One for several threads that work at one thing: what they bring counts here too, where they stop stays with them.
+    /// One for several threads that work at one thing: what they bring counts here too; that they
+    /// are stopped stays among them.
     pub(super) fn together(&self) -> Self {
         Self {
             tell: self.tell,

@@ -183,7 +183,7 @@ impl Client {
     }
 }
 
-/// Notes how a file is cut, and with that of what every segment is: where there is a plan, no segment is of another one.
+/// Notes how a file is cut, and with that of what every segment is: beside a plan lies no segment of another one.
 fn begin(plan: &Plan, into: &Path) -> Result<(), FetchError> {
     forget(plan, into);
     Note::remove(into); // of another version, which the joined one is not

@@ -10,7 +10,7 @@
 //! | `POST /api/models/ID/commit/REVISION` | all of it at once |
 
 use super::address::{Address, printable};
-use super::base64;
+
 use super::cache::hash_of;
 use super::error::FetchError;
 use super::http::{Client, Failed, failed};
@@ -23,6 +23,7 @@ use super::source::HubId;
 use crate::error::CheckpointError;
 use crate::names::is_plain_name;
 use crate::plain;
+use base64::engine::{Engine, general_purpose::STANDARD};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -173,7 +174,7 @@ impl Talk<'_> {
             file.take(SAMPLE)
                 .read_to_end(&mut sample)
                 .map_err(CheckpointError::io("read", &item.path))?;
-            files.push(json!({"path": item.name, "size": item.bytes, "sample": base64::encode(&sample)}));
+            files.push(json!({"path": item.name, "size": item.bytes, "sample": STANDARD.encode(&sample)}));
         }
         let answer = self.told(&address, &json!({ "files": files }), "application/json")?;
         let modes: BTreeMap<&str, &str> = answer["files"]
@@ -209,7 +210,7 @@ impl Talk<'_> {
                 let bytes =
                     plain::read(&item.path, INLINE).map_err(CheckpointError::io("read", &item.path))?;
                 let value =
-                    json!({"path": item.name, "content": base64::encode(&bytes), "encoding": "base64"});
+                    json!({"path": item.name, "content": STANDARD.encode(&bytes), "encoding": "base64"});
                 json!({"key": "file", "value": value})
             };
             lines.push_str(&format!("{line}\n"));
