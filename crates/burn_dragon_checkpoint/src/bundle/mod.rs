@@ -17,3 +17,6 @@ mod manifest;
 pub use assembly::{Assembly, PartsProgress, read_parts};
 pub use export::{ExportOptions, Exported, export};
 pub use manifest::{MAX_MANIFEST, MAX_PARTS, PartEntry, PartsManifest, manifest_of, part_name};
+
+#[cfg(test)]
+mod tests;
