@@ -82,7 +82,7 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     use crate::craft::{sound, sound_model, sound_state, written};
     let folder = crate::doors::folder();
     let parts = crate::folders::in_parts(folder.path(), crate::folders::model());
-    let config = burn_dragon::api::language::BASE;
+    let config = "[model]\nd_model = 32\n\n[training]\nbatch_size = 4 # windows\n";
     vec![
         ("burnpack", sound()),
         ("model", written(&sound_model())),
