@@ -26,8 +26,10 @@ pub fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn read(path: &Path, args: &DiffArgs) -> anyhow::Result<(ModelFile, PathBuf)> {
+    // For whichever of the two needs one: the other says itself what it is.
+    let official = path.extension().is_some_and(|ending| ending == "safetensors");
     let loaded = ModelPath {
-        official_config: args.model_config.clone(),
+        official_config: args.model_config.clone().filter(|_| official),
         ..ModelPath::new(path)
     }
     .load()?;
