@@ -74,7 +74,7 @@ impl ModelPath {
             };
             let file = folder.path().join("model.bpk");
             return Ok(LoadedModel {
-                model: ModelFile::read(&file)?,
+                model: self.agreed(ModelFile::read(&file)?, &file)?,
                 file,
                 run,
                 passed_over,
@@ -105,18 +105,26 @@ impl ModelPath {
         }
         let ends_with = |ending: &str| path.to_string_lossy().ends_with(ending);
         let model = if ends_with(".parts.json") {
-            read_parts(&path, |_| {})?
+            self.agreed(read_parts(&path, |_| {})?, &path)?
         } else if !path.exists() {
-            return Ok((read_parts(&manifest, |_| {})?, manifest));
+            return Ok((self.agreed(read_parts(&manifest, |_| {})?, &manifest)?, manifest));
         } else if ends_with(".safetensors") {
             let config = self.official_config.as_deref().map(OfficialConfig::read);
             read_safetensors(&path, config.transpose()?.as_ref())?.model
         } else if is_torch(&path) {
             return Err(CheckpointError::Pickle { path });
         } else {
-            ModelFile::read(&path)?
+            self.agreed(ModelFile::read(&path)?, &path)?
         };
         Ok((model, path))
+    }
+
+    /// A model that says itself what it is, where the configuration that was given says nothing else.
+    fn agreed(&self, mut model: ModelFile, file: &Path) -> Result<ModelFile, CheckpointError> {
+        if let Some(given) = &self.official_config {
+            model.config = OfficialConfig::read(given)?.agreed(file, model.config)?;
+        }
+        Ok(model)
     }
 
     /// The checkpoint that is meant. Where no step was asked for and it does not verify, the newest that does, with

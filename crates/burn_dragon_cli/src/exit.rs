@@ -118,9 +118,11 @@ fn language(error: &LanguageError) -> Option<u8> {
         | LanguageError::TrainRatio { .. }
         | LanguageError::Vocabulary { .. }
         | LanguageError::UnknownToken { .. }
+        | LanguageError::NoTokenizer { .. }
         | LanguageError::EmptyPrompt
         | LanguageError::NothingNew { .. } => Some(2),
         LanguageError::Training(error) => code(error),
+        LanguageError::InDocument { source, .. } => language(source),
         LanguageError::TokenizerFile { .. }
         | LanguageError::TokenizerInvalid { .. }
         | LanguageError::BadGzip { .. } => Some(3),

@@ -52,6 +52,15 @@ pub enum LanguageError {
         /// What contradicts what.
         reason: String,
     },
+    /// Words for weights that came without a tokenizer.
+    #[error(
+        "these weights have no tokenizer, so text is a list of token ids, and {word:?} is none: give a prompt as \
+         --prompt-tokens 1,2,3, and data as a text of ids, `1 2 3`"
+    )]
+    NoTokenizer {
+        /// What is no id.
+        word: String,
+    },
     /// A model and a tokenizer with different vocabularies.
     #[error(
         "the model has a vocabulary of {model} tokens but the tokenizer has {tokenizer}; leave out model.vocab_size to \

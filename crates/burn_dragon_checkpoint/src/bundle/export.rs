@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The metadata key of a part: which of how many, of which model.
-pub(super) const PART: &str = "part";
+pub(crate) const PART: &str = "part";
 
 /// How a model is written.
 #[derive(Clone, Copy, Debug, Default)]

@@ -9,6 +9,16 @@ use burn::tensor::TensorData;
 use burn_dragon_core::DragonConfig;
 use std::collections::BTreeMap;
 
+/// The version of what no version of ours has trained.
+const IMPORTED: &str = "official";
+
+impl ModelInfo {
+    /// Whether the weights came from elsewhere: then how, and how long, they were trained is not known.
+    pub fn is_imported(&self) -> bool {
+        self.version == IMPORTED
+    }
+}
+
 /// A model from a foreign file.
 #[derive(Clone, Debug)]
 pub struct Imported {
@@ -41,7 +51,7 @@ pub(super) fn assemble(
         ));
     }
     let config = match (own, given) {
-        (Some(own), Some(given)) => agreed(file, own, given)?,
+        (Some(own), Some(given)) => given.agreed(path, own)?,
         (Some(own), None) => own,
         (None, Some(given)) => given.to_dragon(),
         (None, None) => {
@@ -65,7 +75,7 @@ pub(super) fn assemble(
         Some(text) => described(path, keys::INFO, text)?,
         None => ModelInfo {
             family: "language".into(),
-            version: "official".into(),
+            version: IMPORTED.into(),
             ..ModelInfo::default()
         },
     };
@@ -121,31 +131,6 @@ fn own_config(file: &ForeignFile) -> Result<Option<DragonConfig>, CheckpointErro
         return Ok(None);
     };
     described(file.path(), keys::CONFIG, text).map(Some)
-}
-
-/// The file's own configuration, where the one that was given says the same of the model's function.
-fn agreed(
-    file: &ForeignFile,
-    own: DragonConfig,
-    given: &OfficialConfig,
-) -> Result<DragonConfig, CheckpointError> {
-    let same = DragonConfig {
-        dropout: own.dropout,
-        init_std: own.init_std,
-        rope_theta: given.rope_theta.unwrap_or(own.rope_theta),
-        ..given.to_dragon()
-    };
-    if same == own {
-        return Ok(own);
-    }
-    let json = |config: &DragonConfig| serde_json::to_string(config).unwrap_or_default();
-    Err(CheckpointError::Foreign {
-        path: file.path().to_path_buf(),
-        what: "the configuration in its metadata",
-        given: json(&own),
-        expected: json(&same),
-        remedy: "leave out --model-config: the file says by itself what it is",
-    })
 }
 
 /// Frequencies of another theta, or laid out in another way, are of another model.
@@ -227,19 +212,67 @@ fn check_shapes(
     Ok(())
 }
 
+/// What can be said of weights without a configuration: that each of the official names is there and no other, with
+/// shapes that fit together, and that all values are finite.
+pub(super) fn check_unconfigured(file: &ForeignFile) -> Result<(), CheckpointError> {
+    let corrupt = |reason: String| CheckpointError::corrupt(file.path(), reason);
+    let (named, _) = named(file)?;
+    check_names(file, &named)?;
+    let absent = NAMES.iter().find(|(official, _)| !named.contains_key(official));
+    if let Some((official, _)) = absent {
+        return Err(corrupt(format!("it is no model: there is no `{official}`")));
+    }
+    // Levels, theta and epsilon are in no shape; all else is.
+    let shape = |official: &str| file.tensors[named[official]].shape.as_slice();
+    let (&[vocab_size, d_model], &[n_heads @ 1..=usize::MAX, _, neurons]) =
+        (shape("embed.weight"), shape("encoder"))
+    else {
+        let (embed, encoder) = (shape("embed.weight"), shape("encoder"));
+        return Err(corrupt(format!(
+            "`embed.weight` is {embed:?} and `encoder` {encoder:?}, expected [V, D] and [H, D, N]"
+        )));
+    };
+    let config = DragonConfig {
+        vocab_size,
+        d_model,
+        n_heads,
+        n_neurons: n_heads.saturating_mul(neurons),
+        ..DragonConfig::tiny()
+    };
+    check_shapes(file, &named, &config).map_err(|error| match error {
+        CheckpointError::Shape {
+            name,
+            given,
+            expected,
+            ..
+        } => corrupt(format!(
+            "`{name}` is {given:?}, `embed.weight` and `encoder` ask for {expected:?}"
+        )),
+        error => error,
+    })?;
+    NAMES
+        .into_iter()
+        .try_for_each(|(official, _)| finite(file, named[official]).map(drop))
+}
+
 /// The five matrices under our names, all finite.
 fn weights(
     file: &ForeignFile,
     named: &BTreeMap<&str, &str>,
 ) -> Result<BTreeMap<String, TensorData>, CheckpointError> {
     let read = |(official, ours): (&str, &str)| {
-        let theirs = named[official];
-        let data = file.read(theirs)?;
-        if data.iter::<f32>().all(f32::is_finite) {
-            return Ok((ours.to_string(), data));
-        }
-        let reason = format!("tensor `{theirs}` holds values that are not finite");
-        Err(CheckpointError::corrupt(file.path(), reason))
+        let data = finite(file, named[official])?;
+        Ok((ours.to_string(), data))
     };
     NAMES.into_iter().map(read).collect()
+}
+
+/// A tensor's values, all finite.
+fn finite(file: &ForeignFile, theirs: &str) -> Result<TensorData, CheckpointError> {
+    let data = file.read(theirs)?;
+    if data.iter::<f32>().all(f32::is_finite) {
+        return Ok(data);
+    }
+    let reason = format!("tensor `{theirs}` holds values that are not finite");
+    Err(CheckpointError::corrupt(file.path(), reason))
 }

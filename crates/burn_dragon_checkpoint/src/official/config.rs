@@ -1,5 +1,6 @@
 //! A configuration by the official names, and which others are refused.
 
+use crate::bounded::Unique;
 use crate::error::CheckpointError;
 use crate::plain;
 use burn_dragon_core::DragonConfig;
@@ -17,7 +18,10 @@ const NEEDED: [&str; 5] = [
 ];
 
 /// Larger than any size of a model: beyond it is a mistake, or malice.
-const LARGEST: usize = 1 << 31;
+const LARGEST: u64 = 1 << 31;
+
+/// More keys than any configuration has.
+const MOST_KEYS: usize = 4096;
 
 /// The longest file that is read as a configuration, bytes.
 const LONGEST: u64 = 1 << 20;
@@ -71,8 +75,10 @@ impl OfficialConfig {
     /// As [`read`](Self::read).
     pub fn parse(path: &Path, text: &str) -> Result<Self, CheckpointError> {
         let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
-        let keys: Map<String, Value> =
-            serde_json::from_str(text).map_err(|error| corrupt(format!("it is no JSON object: {error}")))?;
+        // A key that is there twice is refused: which of the two is meant, nobody knows.
+        let keys: Unique<Value, MOST_KEYS> = serde_json::from_str(text)
+            .map_err(|error| corrupt(format!("it is no JSON object with each key once: {error}")))?;
+        let keys = Map::from_iter(keys.0);
         if let Some((what, given, expected)) = other_model(&keys) {
             return Err(CheckpointError::Convention {
                 path: path.to_path_buf(),
@@ -91,24 +97,38 @@ impl OfficialConfig {
                 keys: absent,
             });
         }
+        check_numbers(&keys).map_err(corrupt)?;
         let config: Self =
             serde_json::from_value(Value::Object(keys)).map_err(|error| corrupt(error.to_string()))?;
-        for (key, size) in [
-            ("n_layer", config.n_layer),
-            ("n_embd", config.n_embd),
-            ("n_head", config.n_head),
-            ("mlp_internal_dim_multiplier", config.mlp_internal_dim_multiplier),
-            ("vocab_size", config.vocab_size),
-        ] {
-            if size == 0 || size > LARGEST {
-                return Err(corrupt(format!("`{key}` is {size}, expected 1 to {LARGEST}")));
-            }
-        }
         config
             .to_dragon()
             .validate()
             .map_err(|error| corrupt(error.to_string()))?;
         Ok(config)
+    }
+
+    /// The configuration of a model that says itself what it is, where this one says the same of its function.
+    ///
+    /// # Errors
+    /// If it says something else; `path` is where the model is.
+    pub(crate) fn agreed(&self, path: &Path, own: DragonConfig) -> Result<DragonConfig, CheckpointError> {
+        let same = DragonConfig {
+            dropout: own.dropout,
+            init_std: own.init_std,
+            rope_theta: self.rope_theta.unwrap_or(own.rope_theta),
+            ..self.to_dragon()
+        };
+        if same == own {
+            return Ok(own);
+        }
+        let json = |config: &DragonConfig| serde_json::to_string(config).unwrap_or_default();
+        Err(CheckpointError::Foreign {
+            path: path.to_path_buf(),
+            what: "the configuration in its metadata",
+            given: json(&own),
+            expected: json(&same),
+            remedy: "leave out --model-config: the file says by itself what it is",
+        })
     }
 
     /// The same shape by our names.
@@ -152,6 +172,28 @@ impl OfficialConfig {
             layer_norm_eps: config.norm_eps,
         })
     }
+}
+
+/// That sizes are sizes and the others numbers; by hand, so that what is wrong is named.
+fn check_numbers(keys: &Map<String, Value>) -> Result<(), String> {
+    let wrong = |key: &str, expected: &str| {
+        let given: String = keys[key].to_string().chars().take(80).collect();
+        Err(format!("`{key}` is {given}, expected {expected}"))
+    };
+    let size = |value: &Value| value.as_u64().is_some_and(|size| (1..=LARGEST).contains(&size));
+    if let Some(key) = NEEDED.into_iter().find(|key| !size(&keys[*key])) {
+        return wrong(key, &format!("a whole number from 1 to {LARGEST}"));
+    }
+    for key in ["dropout", "rope_theta", "layer_norm_eps"] {
+        let absent = |value: &Value| key == "rope_theta" && value.is_null();
+        if keys
+            .get(key)
+            .is_some_and(|value| !value.is_number() && !absent(value))
+        {
+            return wrong(key, "a number");
+        }
+    }
+    Ok(())
 }
 
 /// The key by which a configuration says that its model computes something else, its value, and what it would have to
@@ -314,6 +356,27 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_no_number_and_what_is_there_twice_is_refused_by_its_key() {
+        let text = r#"{"n_layer":L,"n_embd":8,"n_head":2,"mlp_internal_dim_multiplier":4,"vocab_size":16}"#;
+        for size in ["-1", "\"32\"", "2.5", "0", "null", "[1]"] {
+            let text = text.replace('L', size);
+            let error = OfficialConfig::parse(Path::new("c.json"), &text).unwrap_err();
+            let says = format!("`n_layer` is {size}, expected");
+            assert!(error.to_string().contains(&says), "{error}");
+        }
+        for (more, says) in [
+            (r#","dropout":"none""#, "`dropout` is \"none\""),
+            (r#","layer_norm_eps":null"#, "`layer_norm_eps` is null"),
+            (r#","n_layer":2"#, "`n_layer` is there twice"),
+            (r#","rope_theta":1,"rope_theta":2"#, "`rope_theta` is there twice"),
+        ] {
+            let error = parse(more).unwrap_err();
+            assert!(error.to_string().contains(says), "{error}");
+        }
+        parse(r#","rope_theta":null"#).unwrap();
     }
 
     #[test]

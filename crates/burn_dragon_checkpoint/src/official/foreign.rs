@@ -1,6 +1,6 @@
 //! A foreign file of tensors: what each is and where it lies. Values are read one tensor at a time.
 
-use super::assemble::{Imported, assemble};
+use super::assemble::{Imported, assemble, check_unconfigured};
 use super::config::OfficialConfig;
 use super::{archive, safetensors, torch};
 use crate::error::CheckpointError;
@@ -269,6 +269,14 @@ impl ForeignFile {
     /// If no configuration says what weights cannot, or it does not fit them, or they are not finite.
     pub fn model(&self, config: Option<&OfficialConfig>) -> Result<Imported, CheckpointError> {
         assemble(self, config)
+    }
+
+    /// What can be said of weights without a configuration.
+    ///
+    /// # Errors
+    /// If they lack an official name or have another, or their shapes do not fit together, or they are not finite.
+    pub(crate) fn check_unconfigured(&self) -> Result<(), CheckpointError> {
+        check_unconfigured(self)
     }
 
     /// Where it is.

@@ -1,7 +1,7 @@
 //! Checks of one file.
 
 use super::{Verdict, Verifier};
-use crate::bundle::{PartEntry, PartsManifest, read_parts};
+use crate::bundle::{PART, PartEntry, PartsManifest, read_parts};
 use crate::error::CheckpointError;
 use crate::hash::Hashed;
 use crate::inspect::Statistics;
@@ -12,6 +12,7 @@ use crate::state::{self, StateFile};
 use crate::tensors::TensorFile;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_core::DragonConfig;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -48,7 +49,16 @@ impl Verifier<'_> {
         self.note(path, "container", found.map_err(ToString::to_string));
         let file = read.ok()?;
         match file.metadata.get("format").map(String::as_str) {
-            Some(model::FORMAT) if !file.metadata.contains_key("part") => return self.model(path, file),
+            Some(model::FORMAT) => match file.metadata.get(PART) {
+                Some(part) => {
+                    let found = is_part(path, part);
+                    let words = found.as_ref().map_or_else(ToString::to_string, Clone::clone);
+                    let verdict = found.map_or(Verdict::Failed, |_| Verdict::Warning);
+                    self.say(path, super::PART, verdict, words);
+                    self.finite(path, &file.tensors);
+                }
+                None => return self.model(path, file),
+            },
             Some(state::FORMAT) => {
                 let read = StateFile::read(path, &Device::flex());
                 let found = read.map(|file| {
@@ -189,9 +199,13 @@ impl Verifier<'_> {
                 }
                 self.runs(path, &imported.model);
             }
-            // Without a configuration nothing can be said of shapes.
+            // Without a configuration something can be said all the same.
             Err(error @ CheckpointError::NeedsConfig { .. }) => {
                 self.say(path, "description", Verdict::Warning, error.to_string());
+                let found = file.check_unconfigured().map(|()| {
+                    "official names, shapes that fit together, all finite; levels, theta and epsilon are in none".into()
+                });
+                self.note(path, "tensors", found);
             }
             Err(error) => {
                 self.note(path, "tensors", Err::<String, _>(error));
@@ -243,6 +257,25 @@ impl Verifier<'_> {
             self.runs(path, &model);
         }
     }
+}
+
+/// Which part of how many a file says it is, in words.
+fn is_part(path: &Path, part: &str) -> Result<String, CheckpointError> {
+    model::check_length(path, PART, part)?;
+    let part: Part = serde_json::from_str(part)
+        .map_err(|error| CheckpointError::corrupt(path, format!("{PART}: {error}")))?;
+    let Part { index, of } = part;
+    Ok(format!(
+        "it is part {} of {of}, not a model: its manifest, *.parts.json, stands for the model",
+        index.saturating_add(1)
+    ))
+}
+
+/// What a part says of itself.
+#[derive(Deserialize)]
+struct Part {
+    index: u64,
+    of: u64,
 }
 
 /// The bytes of a file and their hash, against what was said of them.

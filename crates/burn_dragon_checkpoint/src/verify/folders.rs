@@ -64,7 +64,14 @@ impl Verifier<'_> {
         let path = |name: &str| folder.path().join(name);
         let has = |name: &str| manifest.files.contains_key(name);
         let model = match has("model.bpk") {
-            true => self.pack(&path("model.bpk")),
+            true => {
+                let model = self.pack(&path("model.bpk"));
+                if model.is_none() {
+                    let words = "the checkpoint's model cannot be read from it";
+                    self.say(&path("model.bpk"), "model", Verdict::Failed, words);
+                }
+                model
+            }
             false => {
                 self.say(
                     &path("model.bpk"),

@@ -12,6 +12,9 @@ use crate::resolve::follow_pointer_file;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
+/// The check of a lone part.
+const PART: &str = "part";
+
 /// What a check came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -51,6 +54,11 @@ impl Verification {
             .iter()
             .filter(|check| check.verdict == verdict)
             .count()
+    }
+
+    /// Whether what was looked at is one part of a model, which alone is none.
+    pub fn is_part(&self) -> bool {
+        self.checks.iter().any(|check| check.what == PART)
     }
 
     /// Whether nothing failed, and, where it is taken strictly, nothing is odd.

@@ -25,8 +25,10 @@ pub fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn read(path: &Path, args: &DiffArgs) -> anyhow::Result<(ModelFile, PathBuf)> {
+    // For whichever of the two needs one: the other says itself what it is.
+    let official = path.extension().is_some_and(|ending| ending == "safetensors");
     let path = ModelPath {
-        official_config: args.model_config.clone(),
+        official_config: args.model_config.clone().filter(|_| official),
         ..ModelPath::new(path)
     };
     let loaded = as_meant(path.load()?, "name the folder of another, checkpoint/step-N")?;

@@ -32,6 +32,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         print_json(&json!({
             "path": args.path,
             "sound": sound,
+            "part": verification.is_part(),
             "failed": failed,
             "warnings": warnings,
             "checks": verification.checks,
@@ -43,7 +44,11 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
             .for_each(|check| show(check, &args.path));
         show!(
             "{}: {} checks, {failed} failed, {warnings} warnings",
-            if sound { "sound" } else { "not sound" },
+            match (sound, verification.is_part()) {
+                (true, true) => "sound, but one part only, which is no model",
+                (true, false) => "sound",
+                (false, _) => "not sound",
+            },
             verification.checks.len()
         );
     }

@@ -2,6 +2,7 @@
 
 use crate::support::{Place, checkpoint, fixtures, flip_a_byte, tensor, text, write_i32};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The verdicts of `dragon verify --json`, failed ones with what they say.
@@ -378,7 +379,11 @@ fn verify_takes_states_parts_and_official_weights() {
     place.dragon(&["verify", "out/m.bpk.parts.json", "--deep"]).done();
     let part = "out/m.bpk.part-00000.bpk";
     let (code, report) = verify(&place, &[part]);
-    assert_eq!(code, Some(0), "{report}");
+    assert_eq!((code, &report["part"]), (Some(0), &true.into()), "{report}");
+    let alone = place.dragon(&["verify", part]).done().stdout;
+    assert!(alone.contains("part 1 of 1, not a model"), "{alone}");
+    assert!(alone.lines().last().unwrap().contains("no model"), "{alone}");
+    assert_eq!(verify(&place, &[part, "--strict"]).0, Some(3));
     flip_a_byte(&place.path(part));
     assert_unsound(
         &place,
@@ -430,4 +435,88 @@ fn diff_ends_with_1_where_models_differ_and_says_where() {
     );
     assert!(encoder["relative"].as_f64().unwrap() > 0.1, "{encoder}");
     place.dragon(&["diff", "run", "nowhere"]).refused(1, &["nowhere"]);
+}
+
+#[test]
+fn weights_without_a_configuration_are_looked_at_all_the_same() {
+    let place = Place::trained();
+    place.dragon(&["convert", "run", "w.safetensors"]).done();
+    let bytes = std::fs::read(place.path("w.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut tensors: BTreeMap<String, (safetensors::Dtype, Vec<usize>, Vec<u8>)> = file
+        .iter()
+        .map(|(name, view)| {
+            let value = (view.dtype(), view.shape().to_vec(), view.data().to_vec());
+            (name.to_string(), value)
+        })
+        .collect();
+    let write = |name: &str, tensors: &BTreeMap<String, (safetensors::Dtype, Vec<usize>, Vec<u8>)>| {
+        let views = tensors.iter().map(|(name, (dtype, shape, data))| {
+            let view = safetensors::tensor::TensorView::new(*dtype, shape.clone(), data).unwrap();
+            (name.clone(), view)
+        });
+        place.write(name, safetensors::serialize(views, None).unwrap());
+    };
+    write("bare.safetensors", &tensors);
+    let (code, report) = verify(&place, &["bare.safetensors"]);
+    assert_eq!((code, &report["warnings"]), (Some(0), &1.into()), "{report}");
+
+    let head = tensors["lm_head"].clone();
+    tensors.get_mut("lm_head").unwrap().2[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    write("nan.safetensors", &tensors);
+    assert_unsound(&place, &["nan.safetensors"], &["`lm_head`", "not finite"]);
+
+    let mut turned = head.clone();
+    turned.1.reverse();
+    tensors.insert("lm_head".into(), turned);
+    write("turned.safetensors", &tensors);
+    assert_unsound(&place, &["turned.safetensors"], &["`lm_head`", "ask for"]);
+
+    tensors.remove("lm_head");
+    write("less.safetensors", &tensors);
+    assert_unsound(&place, &["less.safetensors"], &["no model", "`lm_head`"]);
+
+    write(
+        "none.safetensors",
+        &BTreeMap::from([("logits".to_string(), head)]),
+    );
+    assert_unsound(&place, &["none.safetensors"], &["logits"]);
+    write("empty.safetensors", &BTreeMap::new());
+    assert_unsound(&place, &["empty.safetensors"], &["no model"]);
+    if let Some(folder) = fixtures("tiny") {
+        assert_unsound(
+            &place,
+            &[&text(folder.join("expected.safetensors"))],
+            &["tensors"],
+        );
+    }
+}
+
+#[test]
+fn a_configuration_that_contradicts_a_model_is_refused_whatever_the_model_is_in() {
+    let place = Place::trained();
+    place
+        .dragon(&["export", "run", "--output", "a.bpk", "--parts-mib", "1"])
+        .done();
+    let write = |levels: u32| {
+        let sizes = r#""n_embd":16,"n_head":4,"mlp_internal_dim_multiplier":4,"vocab_size":256"#;
+        place.write("mc.json", format!(r#"{{"n_layer":{levels},{sizes}}}"#));
+    };
+    let convert = |from| {
+        let words = ["convert", from, "b.bpk", "--force", "--model-config", "mc.json"];
+        place.dragon(&words)
+    };
+    let models = ["run", "a.bpk", "a.bpk.parts.json", "run/checkpoint/step-000012"];
+    for model in models {
+        write(2);
+        convert(model).done();
+        write(3);
+        convert(model).refused(3, &["n_levels", "--model-config"]);
+        place
+            .dragon(&["info", model, "--model-config", "mc.json"])
+            .refused(3, &["n_levels"]);
+    }
+    place
+        .dragon(&["diff", "run", "a.bpk", "--model-config", "mc.json"])
+        .done();
 }

@@ -231,3 +231,19 @@ fn official_weights_continue_greedily_as_the_official_model_does() {
         assert_eq!(ids(&answer), expected, "{name}");
     }
 }
+
+#[test]
+fn words_for_weights_without_a_tokenizer_are_a_mistake_of_whoever_typed_them() {
+    let Some(folder) = fixtures("tiny") else { return };
+    let [weights, meta] = ["weights.safetensors", "meta.json"].map(|file| text(folder.join(file)));
+    let place = Place::new();
+    place.write("words.txt", "Once upon a time ".repeat(20));
+    place.write("ids.txt", "1 2 3 4 5 6 7 8 ".repeat(20));
+    let says = ["no tokenizer", "Once", "--prompt-tokens"];
+    let model = [weights.as_str(), "--model-config", &meta];
+    let generate = [&["generate"], &model[..], &["--prompt", "Once upon"]].concat();
+    place.dragon(&generate).refused(2, &says);
+    let eval = |data| [&["eval"], &model[..], &[data, "--block-size", "8"]].concat();
+    place.dragon(&eval("words.txt")).refused(2, &says);
+    place.dragon(&eval("ids.txt")).done();
+}

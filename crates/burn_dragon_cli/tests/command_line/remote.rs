@@ -321,6 +321,119 @@ fn push_without_uploading_writes_all_that_would_go_and_the_card_says_what_is_kno
         .refused(2, &["--license"]);
 }
 
+#[test]
+fn what_is_pushed_rounded_is_one_model_under_either_name_and_the_card_says_when_it_was_measured() {
+    let world = World::new();
+    let push = |out: &str, precision: &str| {
+        let words = [
+            "push",
+            "run",
+            "--repo",
+            "o/n",
+            "--dry-run",
+            out,
+            "--precision",
+            precision,
+        ];
+        world.dragon(&words).done();
+        std::fs::read_to_string(world.place.path(out).join("README.md")).unwrap()
+    };
+    let card = push("half", "bf16");
+    let json = world
+        .dragon(&["diff", "half/model.bpk", "half/model.safetensors", "--json"])
+        .done()
+        .json();
+    let hash = json["hashes"][1].as_str().unwrap();
+    assert_eq!(json["hashes"][0], hash);
+    for says in [
+        hash,
+        "before the weights were rounded to bf16",
+        "(f32, the numbers that bf16 holds)",
+    ] {
+        assert!(card.contains(says), "`{says}` is not in: {card}");
+    }
+    let card = push("whole", "f32");
+    assert!(
+        card.contains("bits a byte") && !card.contains("rounded"),
+        "{card}"
+    );
+}
+
+#[test]
+fn a_configuration_that_the_model_was_not_trained_with_is_not_told_of_it() {
+    let world = World::new();
+    let path = world.place.path("run/config.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, config.replace("batch_size = 2", "batch_size = 77")).unwrap();
+    let words = ["push", "run", "--repo", "o/n", "--dry-run", "out", "--json"];
+    let json = world.dragon(&words).done().json();
+    assert!(!json["files"].to_string().contains("config.toml"), "{json}");
+    let card = std::fs::read_to_string(world.place.path("out/README.md")).unwrap();
+    for says in [
+        "- Data: not known",
+        "not the one that this model was trained with",
+        "12 optimiser steps",
+    ] {
+        assert!(card.contains(says), "`{says}` is not in: {card}");
+    }
+    assert!(!card.contains("77") || !card.contains("Batches"), "{card}");
+    let verified = world.dragon(&["verify", "run"]).done().stdout;
+    assert!(
+        verified.contains("it is not the one that the newest checkpoint was trained with"),
+        "{verified}"
+    );
+}
+
+#[test]
+fn of_imported_weights_the_card_claims_no_training_and_its_commands_work() {
+    let Some(fixture) = crate::support::fixtures("tiny") else {
+        return;
+    };
+    let [weights, meta] = ["weights.safetensors", "meta.json"].map(|file| text(fixture.join(file)));
+    let world = World::new();
+    let words = [
+        "push",
+        &weights,
+        "--model-config",
+        &meta,
+        "--repo",
+        "o/n",
+        "--dry-run",
+        "out",
+    ];
+    world.dragon(&words).done();
+    let card = std::fs::read_to_string(world.place.path("out/README.md")).unwrap();
+    for says in [
+        "imported from weights",
+        "Optimiser steps and tokens: not known",
+        "whether it was tuned",
+        "There is no tokenizer",
+        "dragon eval o/n ids.txt",
+    ] {
+        assert!(card.contains(says), "`{says}` is not in: {card}");
+    }
+    for claim in [
+        "trained with burn_dragon",
+        "0 optimiser steps",
+        "It was not tuned",
+        "Once upon",
+    ] {
+        assert!(!card.contains(claim), "`{claim}` is in: {card}");
+    }
+    // The commands of the card, of the file that it lies beside.
+    let command = card
+        .lines()
+        .find(|line| line.starts_with("dragon generate"))
+        .unwrap();
+    let command = command.replace("o/n", "out/model.bpk");
+    let words: Vec<&str> = command.split(' ').skip(1).collect();
+    world.dragon(&words).done();
+    world.place.write("ids.txt", "1 2 3 4 5 6 7 8 ".repeat(20));
+    world
+        .dragon(&["eval", "out/model.bpk", "ids.txt", "--block-size", "8"])
+        .done();
+}
+
 /// A hub that keeps what is put into it and gives it out again.
 fn hub() -> Server {
     let files = Files::default();

@@ -42,10 +42,9 @@ impl Tokenizer for IdTokenizer {
         numbers
             .map(|word| match word.parse() {
                 Ok(id) => self.check(id),
-                Err(_) => Err(LanguageError::TokenizerInvalid {
-                    reason: format!(
-                        "these weights have no tokenizer, so text is a list of token ids; `{word}` is none"
-                    ),
+                // Of a text without spaces, its start.
+                Err(_) => Err(LanguageError::NoTokenizer {
+                    word: word.chars().take(40).collect(),
                 }),
             })
             .collect()
@@ -76,12 +75,10 @@ mod tests {
         assert_eq!(tokenizer.encode(b"3, 63 0").unwrap(), [3, 63, 0]);
         assert_eq!(tokenizer.decode(&[3, 63]).unwrap(), "3 63 ");
         assert!(tokenizer.encode(b"64").is_err());
+        let error = tokenizer.encode(b"three").unwrap_err().to_string();
         assert!(
-            tokenizer
-                .encode(b"three")
-                .unwrap_err()
-                .to_string()
-                .contains("`three`")
+            error.contains("\"three\"") && error.contains("--prompt-tokens"),
+            "{error}"
         );
     }
 }

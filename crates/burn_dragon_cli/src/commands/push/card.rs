@@ -56,10 +56,27 @@ impl Card<'_> {
         writeln!(f, "# {}\n", self.name())?;
         writeln!(
             f,
-            "A Dragon Hatchling (BDH, [arXiv:2509.26507](https://arxiv.org/abs/2509.26507)) language model, trained with \
-             burn_dragon {}. Its state is of one size, however long the text; its activations are sparse and positive.\n",
-            plain(&self.info.version)
+            "A Dragon Hatchling (BDH, [arXiv:2509.26507](https://arxiv.org/abs/2509.26507)) language model, {}. \
+             Its state is of one size, however long the text; its activations are sparse and positive.\n",
+            match self.info.is_imported() {
+                true => "imported from weights under the names of the official PyTorch code".into(),
+                false => format!("trained with burn_dragon {}", plain(&self.info.version)),
+            }
         )
+    }
+
+    /// What kind of tokens the model's tokenizer has, if it has one that says so.
+    fn kind(&self) -> Option<String> {
+        let json: serde_json::Value = serde_json::from_str(self.tokenizer?).ok()?;
+        Some(plain(json["type"].as_str()?))
+    }
+
+    /// Whether text is nothing to the model but a list of ids: of 256 tokens without a tokenizer, each is a byte.
+    fn reads_ids(&self) -> bool {
+        match self.tokenizer {
+            Some(_) => self.kind().as_deref() == Some("ids"),
+            None => self.config.vocab_size != 256,
+        }
     }
 
     fn model(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -71,11 +88,7 @@ impl Card<'_> {
             "| shape | {} levels of shared weights, width {}, {} heads, {} neurons |",
             config.n_levels, config.d_model, config.n_heads, config.n_neurons
         )?;
-        let kind = self.tokenizer.and_then(|text| {
-            let json: serde_json::Value = serde_json::from_str(text).ok()?;
-            Some(plain(json["type"].as_str()?))
-        });
-        let kind = kind.map_or_else(
+        let kind = self.kind().map_or_else(
             || "tokens; which, the model does not say".into(),
             |kind| format!("tokens ({kind})"),
         );
@@ -103,11 +116,14 @@ impl Card<'_> {
             .and_then(|provenance| provenance.data.as_deref())
             .map(plain);
         writeln!(f, "- Data: {}", data.as_deref().unwrap_or("not known"))?;
-        writeln!(
-            f,
-            "- {} optimiser steps, {} tokens",
-            self.info.step, self.info.tokens
-        )?;
+        match self.info.is_imported() {
+            true => writeln!(f, "- Optimiser steps and tokens: not known")?,
+            false => writeln!(
+                f,
+                "- {} optimiser steps, {} tokens",
+                self.info.step, self.info.tokens
+            )?,
+        }
         if let Some(config) = &self.known.config {
             let training = &config.training;
             writeln!(
@@ -131,7 +147,13 @@ impl Card<'_> {
         if let Some(seconds) = self.known.seconds {
             writeln!(f, "- {seconds:.0} s, as the run's own clock says")?;
         }
-        if self.known.config.is_none() {
+        if self.known.other_config {
+            writeln!(
+                f,
+                "- With which settings and data is not known: the configuration beside the run is not the one that this \
+                 model was trained with, by its SHA-256, and was left out"
+            )?;
+        } else if self.known.config.is_none() {
             writeln!(
                 f,
                 "- How it was trained is not known: the run's configuration was not beside the model"
@@ -165,6 +187,13 @@ impl Card<'_> {
         row("recall by chance", "recall_chance", 3)?;
         row("density of x: share of neurons above 0", "x_density", 4)?;
         row("density of y", "y_density", 4)?;
+        let precision = self.weights.precision;
+        if precision != StoredPrecision::F32 {
+            writeln!(
+                f,
+                "\nMeasured before the weights were rounded to {precision}; nobody measured them after."
+            )?;
+        }
         writeln!(f, "\nNo benchmark beyond that was run by this card.\n")
     }
 
@@ -184,10 +213,14 @@ impl Card<'_> {
             )?;
         }
         if weights.official {
+            let rounded = match weights.precision {
+                StoredPrecision::F32 => String::new(),
+                precision => format!(", the numbers that {precision} holds"),
+            };
             writeln!(
                 f,
-                "| `model.safetensors`, `config.json` | weights (f32) under the names of the official PyTorch code, and \
-                 the configuration to load them with |"
+                "| `model.safetensors`, `config.json` | weights (f32{rounded}) under the names of the official PyTorch \
+                 code, and the configuration to load them with |"
             )?;
         }
         if self.known.config_toml.is_some() {
@@ -218,12 +251,20 @@ impl Card<'_> {
 
     fn how_to_run(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let id = self.id;
-        writeln!(f, "## How to run it\n\n```sh")?;
-        writeln!(
-            f,
-            "dragon generate {id} --prompt \"Once upon a time\" --max-tokens 64"
-        )?;
-        writeln!(f, "dragon eval {id} text.txt\n```\n")?;
+        let (prompt, data, text) = match self.reads_ids() {
+            true => ("--prompt-tokens 1,2,3", "ids.txt", "1 2 3"),
+            false => ("--prompt \"Once upon a time\"", "text.txt", "Once upon a time"),
+        };
+        writeln!(f, "## How to run it\n")?;
+        if self.reads_ids() {
+            writeln!(
+                f,
+                "There is no tokenizer: the model reads and writes token ids, in a text as `{text}`.\n"
+            )?;
+        }
+        writeln!(f, "```sh")?;
+        writeln!(f, "dragon generate {id} {prompt} --max-tokens 64")?;
+        writeln!(f, "dragon eval {id} {data}\n```\n")?;
         writeln!(
             f,
             "In Rust, with the features `fetch` of `burn_dragon`:\n\n```rust"
@@ -254,12 +295,19 @@ impl Card<'_> {
         )?;
         writeln!(
             f,
-            "println!(\"{{}}\", generator.complete(\"Once upon a time\")?.text);\n```\n"
+            "println!(\"{{}}\", generator.complete(\"{text}\")?.text);\n```\n"
         )
     }
 
     fn limits(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "## What is not known\n")?;
+        if self.info.is_imported() {
+            return writeln!(
+                f,
+                "How it was trained, whether it was tuned to follow instructions or to refuse any, and what it gets wrong: \
+                 its weights do not say."
+            );
+        }
         writeln!(
             f,
             "It was not tuned to follow instructions or to refuse any, and nobody measured what it gets wrong. It writes \

@@ -27,6 +27,8 @@ pub(super) struct Known {
     pub(super) measured: Option<Line>,
     /// Seconds of training until then.
     pub(super) seconds: Option<f64>,
+    /// Whether the run's configuration was left out since the model was trained with another.
+    pub(super) other_config: bool,
 }
 
 impl Known {
@@ -55,6 +57,7 @@ impl Known {
             info: RunInfo::load(&run.join("run.json")).ok(),
             measured,
             seconds,
+            other_config: false,
         }
     }
 

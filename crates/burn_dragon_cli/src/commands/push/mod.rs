@@ -7,9 +7,11 @@ use super::{as_meant, print_json, remote};
 use crate::args::PushArgs;
 use crate::exit::Usage;
 use anyhow::Context;
+use burn_dragon::api::checkpoint::expert::sha256;
 use burn_dragon::api::checkpoint::fetch::{Event, Hub, HubId, Limits, MAIN, Upload, Uploaded, upload};
 use burn_dragon::api::checkpoint::{
-    CheckpointError, ExportOptions, LoadedModel, OfficialConfig, Provenance, export, write_safetensors,
+    CheckpointError, CheckpointFolder, ExportOptions, LoadedModel, OfficialConfig, Provenance, export,
+    write_safetensors,
 };
 use card::{Card, Weights, is_license};
 use known::Known;
@@ -43,7 +45,8 @@ pub fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
     }
     let loaded = remote::find(&args.place.path(), args.place.offline)?.load()?;
     let loaded = as_meant(loaded, "choose one with --step")?;
-    let step = loaded.model.info.step;
+    let info = &loaded.model.info;
+    let step = (!info.is_imported()).then_some(info.step);
     let (folder, _gone) = folder(args)?;
     let files = write(args, &id, loaded, &folder)?;
     let uploaded = match &args.dry_run {
@@ -90,8 +93,19 @@ fn folder(args: &PushArgs) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
 
 /// Writes all that belongs to a model: weights in our form and the official one, configuration, tokenizer, card.
 fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let LoadedModel { run, mut model, .. } = loaded;
-    let known = Known::of(run.as_deref(), &model);
+    let LoadedModel { file, run, model, .. } = loaded;
+    // Before anything is written, so that what is under either name is one model, of one hash.
+    let mut model = model.rounded(args.precision, &folder.join("model.bpk"))?;
+    let mut known = Known::of(run.as_deref(), &model);
+    if run.is_some_and(|run| is_other_config(&run, &file)) {
+        known = Known {
+            config: None,
+            config_toml: None,
+            data: None,
+            other_config: true,
+            ..known
+        };
+    }
     let provenance = model.info.provenance.take().unwrap_or_default();
     let license = args.license.clone().or(provenance.license);
     model.info.provenance = Some(Provenance {
@@ -160,11 +174,21 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
     Ok(files)
 }
 
-fn send(args: &PushArgs, id: HubId, files: &[PathBuf], step: u64) -> anyhow::Result<Uploaded> {
+/// Whether a run's configuration is known not to be the one that a checkpoint of it was trained with.
+fn is_other_config(run: &Path, model: &Path) -> bool {
+    let folder = model.parent().and_then(|path| CheckpointFolder::open(path).ok());
+    let manifest = folder.and_then(|folder| folder.manifest().ok());
+    let trained_with = manifest.and_then(|manifest| manifest.config_sha256);
+    let given = fs::read(run.join("config.toml")).ok();
+    matches!((trained_with, given), (Some(hash), Some(text)) if sha256(&text) != hash)
+}
+
+fn send(args: &PushArgs, id: HubId, files: &[PathBuf], step: Option<u64>) -> anyhow::Result<Uploaded> {
     let message = args
         .message
         .clone()
-        .unwrap_or_else(|| format!("The model after {step} steps"));
+        .or_else(|| step.map(|step| format!("The model after {step} steps")))
+        .unwrap_or_else(|| "The model".into());
     let shown = remote::Shown::new(&format!("sending to {}", id.repo));
     let what = Upload {
         id,
