@@ -101,7 +101,15 @@ fn a_licence_that_nobody_could_read_is_not_written() {
     place.dragon(&["export", "run", "--output", "model.bpk"]).done();
     let before = std::fs::read(place.path("model.bpk")).unwrap();
     let copying = "a line of a licence\n".repeat(4000);
-    let export = ["export", "run", "--output", "model.bpk", "--license", &copying];
+    let export = [
+        "export",
+        "run",
+        "--output",
+        "model.bpk",
+        "--force",
+        "--license",
+        &copying,
+    ];
     place.dragon(&export).refused(1, &["at most 32768 are read"]);
     assert_eq!(std::fs::read(place.path("model.bpk")).unwrap(), before);
 }
