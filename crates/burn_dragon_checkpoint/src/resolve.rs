@@ -3,7 +3,7 @@
 
 use crate::bundle::{manifest_of, read_parts};
 use crate::error::CheckpointError;
-use crate::folder::{CheckpointFolder, Checkpoints, Pointer};
+use crate::folder::{CheckpointFolder, Checkpoints, MAX_POINTER, Pointer};
 use crate::model::ModelFile;
 use crate::names::is_plain_name;
 use crate::official::{OfficialConfig, is_torch, read_safetensors};
@@ -221,9 +221,6 @@ fn with_other_steps(error: CheckpointError, folder: &CheckpointFolder) -> Checkp
     };
     CheckpointError::corrupt(&path, format!("{reason}; {way_out}"))
 }
-
-/// Bytes beyond which a pointer is not read: it holds a folder's name.
-const MAX_POINTER: u64 = 256;
 
 /// `runs/latest` is a link where the system has links, and a text file with a folder's name where it has not.
 pub(crate) fn follow_pointer_file(path: &Path) -> Result<PathBuf, CheckpointError> {

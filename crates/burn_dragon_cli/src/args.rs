@@ -22,7 +22,7 @@ pub use forward::{Form, ForwardArgs};
 pub use generate::{ChatArgs, ContextMode, DrawingArgs, GenerateArgs, InferArgs, MemoryArgs};
 #[cfg(feature = "fetch")]
 pub use hub::{PullArgs, PushArgs};
-pub use model::{ModelArgs, PlaceArgs};
+pub use model::{ModelArgs, PlaceArgs, WhichArgs};
 pub use state::{StateArgs, StateDiffArgs, StateInfoArgs, StateRebaseArgs, StateVerb};
 
 use burn_dragon::api::core::Backend;

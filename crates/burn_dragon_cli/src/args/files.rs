@@ -1,5 +1,6 @@
 //! What was typed after `dragon convert`, `dragon inspect`, `dragon verify` and `dragon diff`.
 
+use super::WhichArgs;
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 
@@ -15,12 +16,9 @@ pub struct ConvertArgs {
     /// The configuration of official weights (JSON with n_layer, n_embd, n_head, ...)
     #[arg(long, value_name = "FILE.json")]
     pub model_config: Option<PathBuf>,
-    /// The checkpoint of this step, where A is a run; else the newest
-    #[arg(long, value_name = "N")]
-    pub step: Option<u64>,
-    /// The checkpoint with the lowest validation loss, where A is a run
-    #[arg(long, conflicts_with = "step")]
-    pub best: bool,
+    /// Which checkpoint
+    #[command(flatten)]
+    pub which: WhichArgs,
     /// Take the place of B
     #[arg(long)]
     pub force: bool,

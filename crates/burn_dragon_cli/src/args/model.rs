@@ -33,12 +33,9 @@ pub struct PlaceArgs {
     /// The configuration of official .safetensors (JSON with n_layer, n_embd, n_head, ...)
     #[arg(long, value_name = "FILE.json")]
     pub model_config: Option<PathBuf>,
-    /// The checkpoint of this step, where MODEL is a run; else the newest
-    #[arg(long, value_name = "N")]
-    pub step: Option<u64>,
-    /// The checkpoint with the lowest validation loss, where MODEL is a run
-    #[arg(long, conflicts_with = "step")]
-    pub best: bool,
+    /// Which checkpoint
+    #[command(flatten)]
+    pub which: WhichArgs,
     /// Where MODEL is elsewhere, use what is in the cache, and ask nobody
     #[arg(long)]
     pub offline: bool,
@@ -49,12 +46,30 @@ impl PlaceArgs {
     pub fn path(&self) -> ModelPath {
         ModelPath {
             path: self.model.clone(),
-            which: match (self.step, self.best) {
-                (Some(step), _) => Which::Step(step),
-                (None, true) => Which::Best,
-                (None, false) => Which::Last,
-            },
+            which: self.which.which(),
             official_config: self.model_config.clone(),
+        }
+    }
+}
+
+/// Which checkpoint of a run.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct WhichArgs {
+    /// The checkpoint of this step, where the model is a run; else the newest
+    #[arg(long, value_name = "N")]
+    pub step: Option<u64>,
+    /// The checkpoint with the lowest validation loss, where the model is a run
+    #[arg(long, conflicts_with = "step")]
+    pub best: bool,
+}
+
+impl WhichArgs {
+    /// The checkpoint that is meant.
+    pub fn which(self) -> Which {
+        match (self.step, self.best) {
+            (Some(step), _) => Which::Step(step),
+            (None, true) => Which::Best,
+            (None, false) => Which::Last,
         }
     }
 }

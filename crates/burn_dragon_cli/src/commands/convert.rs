@@ -5,7 +5,7 @@ use crate::args::ConvertArgs;
 use crate::exit::Usage;
 use anyhow::Context;
 use burn_dragon::api::checkpoint::{
-    CheckpointError, ModelFile, ModelPath, OfficialConfig, Which, is_torch, read_safetensors, read_torch,
+    CheckpointError, ModelFile, ModelPath, OfficialConfig, is_torch, read_safetensors, read_torch,
     write_safetensors,
 };
 use serde_json::json;
@@ -94,14 +94,9 @@ fn read(args: &ConvertArgs) -> anyhow::Result<(ModelFile, Vec<String>)> {
         let imported = read_safetensors(&args.from, config.as_ref())?;
         return Ok((imported.model, imported.notes));
     }
-    let which = match (args.step, args.best) {
-        (Some(step), _) => Which::Step(step),
-        (None, true) => Which::Best,
-        (None, false) => Which::Last,
-    };
     let path = ModelPath {
         path: args.from.clone(),
-        which,
+        which: args.which.which(),
         official_config: args.model_config.clone(),
     };
     let loaded = as_meant(path.load()?, "choose one with --step")?;

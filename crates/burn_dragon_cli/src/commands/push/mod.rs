@@ -10,8 +10,8 @@ use anyhow::Context;
 use burn_dragon::api::checkpoint::expert::sha256;
 use burn_dragon::api::checkpoint::fetch::{Event, Hub, HubId, Limits, MAIN, Upload, Uploaded, upload};
 use burn_dragon::api::checkpoint::{
-    CheckpointError, CheckpointFolder, ExportOptions, LoadedModel, OfficialConfig, Provenance, export,
-    write_safetensors,
+    CheckpointError, CheckpointFolder, ExportOptions, LoadedModel, ModelFile, OfficialConfig, Provenance,
+    export, write_safetensors,
 };
 use card::{Card, Weights, is_license};
 use known::Known;
@@ -114,23 +114,12 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
         license: license.clone(),
     });
     let mut notes = Vec::new();
-    let official = folder.join("model.safetensors");
-    let in_official_names = match write_safetensors(&model, &official) {
-        Ok(told) => {
-            notes.extend(told);
-            true
-        }
-        Err(CheckpointError::Refused { reason, .. }) => {
-            notes.push(format!("there is no `model.safetensors`, since {reason}"));
-            false
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let official = write_official(&model, folder, &mut notes)?;
     let put = |name: &str, text: &str| {
         let path = folder.join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     };
-    if in_official_names && let Ok(config) = OfficialConfig::of(&model.config) {
+    if official && let Ok(config) = OfficialConfig::of(&model.config) {
         put("config.json", &serde_json::to_string_pretty(&config)?)?;
     }
     if let Some(config) = &known.config_toml {
@@ -161,7 +150,7 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
         weights: Weights {
             precision: args.precision,
             exported: &exported,
-            official: in_official_names,
+            official,
             notes: &notes,
         },
     };
@@ -172,6 +161,21 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
         .collect::<std::io::Result<_>>()?;
     files.sort();
     Ok(files)
+}
+
+/// Writes the weights under the official names; whether they can have them. What is to be said of it goes to the notes.
+fn write_official(model: &ModelFile, folder: &Path, notes: &mut Vec<String>) -> anyhow::Result<bool> {
+    match write_safetensors(model, &folder.join("model.safetensors")) {
+        Ok(told) => {
+            notes.extend(told);
+            Ok(true)
+        }
+        Err(CheckpointError::Refused { reason, .. }) => {
+            notes.push(format!("there is no `model.safetensors`, since {reason}"));
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether a run's configuration is known not to be the one that a checkpoint of it was trained with.
