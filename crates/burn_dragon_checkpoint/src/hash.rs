@@ -11,6 +11,13 @@ pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// The SHA-256 of bytes that come in pieces, as of all of them in a row.
+pub fn sha256_of_pieces<P: AsRef<[u8]>>(pieces: impl IntoIterator<Item = P>) -> String {
+    let mut sha256 = Sha256::new();
+    pieces.into_iter().for_each(|piece| sha256.update(piece));
+    hex(&sha256.finalize())
+}
+
 /// What tells a model from every other: the SHA-256 of its configuration and its weights by name.
 ///
 /// The same from the model in memory and from its [file](crate::model::ModelFile::hash), whatever file that is: a checkpoint, an

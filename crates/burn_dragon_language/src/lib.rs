@@ -8,6 +8,7 @@
 //! | the embedded tales and the recall probe | [`tales`] |
 //! | lanes of documents, and the memory carried between steps | [`streams`] |
 //! | what the trainer is told | [`task`] |
+//! | what may change when a run goes on | [`resume`] |
 //! | evaluation: loss, bits per byte, density, recall | [`evaluate`] |
 //! | a model with its tokenizer | [`model`] |
 //! | generation with carried state | [`generate`] |
@@ -18,6 +19,7 @@ pub mod error;
 pub mod evaluate;
 pub mod generate;
 pub mod model;
+pub mod resume;
 pub mod streams;
 pub mod tales;
 pub mod task;
@@ -47,6 +49,7 @@ pub mod api {
     pub mod expert {
         pub use crate::data::{Split, SplitKind, Tokens, WindowPlan};
         pub use crate::generate::Sampler;
+        pub use crate::resume::{kept, rules};
         pub use crate::streams::{Batch, StreamPlan, Streams};
         pub use crate::tales::{Recall, Tale};
     }

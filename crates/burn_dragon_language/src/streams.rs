@@ -93,19 +93,11 @@ impl StreamPlan {
         let documents = Documents::from_starts(&corpus.train.starts, corpus.train.len())?;
         let lanes = streams.persistent_lanes(mixture.max_lanes());
         let lanes = lanes_of(&documents, streams, training.seed, lanes)?;
-        let learnt = (tokens * window.backprop_steps()) as u64;
-        let steps = training.total_steps(documents.inputs() as u64, learnt)?;
-        let batches = steps * u64::from(training.accumulate);
-        let weights: u64 = mixture.scales().iter().map(|scale| u64::from(scale.weight)).sum();
         let rows = |scale: &Scale| {
             let all = tokens / scale.length;
             let persistent = streams.persistent_lanes(all);
-            let visits = (batches * u64::from(scale.weight)).div_ceil(weights);
             let fresh = all - persistent;
-            let plan = || {
-                let plan = WindowPlan::new(&corpus.train, scale.length * window.unroll_steps(), windows)?;
-                Ok::<_, LanguageError>(plan.for_run(visits * fresh as u64))
-            };
+            let plan = || WindowPlan::new(&corpus.train, scale.length * window.unroll_steps(), windows);
             Ok(Rows {
                 persistent,
                 fresh,
@@ -155,19 +147,30 @@ impl StreamPlan {
         }
     }
 
-    /// The windows of batch `index`; the lanes that are in it move on.
+    /// How often a window length comes in so many batches.
+    fn visits(&self, scale: usize, batches: u64) -> u64 {
+        let weight = |scale: &Scale| u128::from(scale.weight);
+        let scales = self.mixture.scales();
+        let weights: u128 = scales.iter().map(weight).sum();
+        (u128::from(batches) * weight(&scales[scale])).div_ceil(weights) as u64
+    }
+
+    /// The windows of batch `index`, from 0, of so many that the run was planned with; the lanes that are in it move on.
     ///
     /// # Errors
     /// None that a plan which was made can give.
     pub(crate) fn batch(
         &self,
-        index: u64,
+        (index, planned): (u64, u64),
         tokens: &Tokens,
         streams: &mut Streams,
         device: &Device,
     ) -> Result<Batch, LanguageError> {
         let chosen = self.mixture.scale_of_step(self.seed, index);
         let rows = &self.scales[chosen.scale];
+        let planned = self
+            .visits(chosen.scale, planned)
+            .saturating_mul(rows.fresh as u64);
         let persistent = ScaleStep {
             lanes: rows.persistent,
             ..chosen
@@ -184,7 +187,7 @@ impl StreamPlan {
             if let Some(plan) = &rows.plan {
                 let first = chosen.visit * rows.fresh as u64;
                 for row in first..first + rows.fresh as u64 {
-                    let start = plan.window(self.seed, row).start + place * chosen.length;
+                    let start = plan.window(self.seed, row, planned).start + place * chosen.length;
                     let resets = if place == 0 { vec![0] } else { Vec::new() };
                     window.push(std::iter::once(start..start + chosen.length), resets);
                 }
@@ -517,7 +520,7 @@ mod tests {
         let steps = 40;
         for step in 0..steps {
             let batch = plan
-                .batch(step, &corpus.train, &mut carried, &Device::flex())
+                .batch((step, u64::MAX), &corpus.train, &mut carried, &Device::flex())
                 .unwrap();
             let [window] = &batch.windows[..] else { panic!() };
             assert_eq!(window.inputs.dims().iter().product::<usize>(), 64);
@@ -554,7 +557,7 @@ mod tests {
         let mut carried = plan.start(&dragon());
         for step in 0..5 {
             let batch = plan
-                .batch(step, &corpus.train, &mut carried, &Device::flex())
+                .batch((step, u64::MAX), &corpus.train, &mut carried, &Device::flex())
                 .unwrap();
             assert_eq!(batch.lanes, [0, 1, 2, 3]);
             let rows: Vec<_> = batch
@@ -589,7 +592,7 @@ mod tests {
         let mut last: Option<Vec<Vec<i32>>> = None;
         for step in 0..20 {
             let batch = plan
-                .batch(step, &corpus.train, &mut carried, &Device::flex())
+                .batch((step, u64::MAX), &corpus.train, &mut carried, &Device::flex())
                 .unwrap();
             let rows = ids(batch.windows[0].inputs.clone());
             if let Some(last) = last {

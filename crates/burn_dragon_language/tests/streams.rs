@@ -18,7 +18,7 @@ use burn_dragon_language::task::LanguageTask;
 use burn_dragon_language::tokenizer::TokenizerConfig;
 use burn_dragon_train::settings::TrainingConfig;
 use burn_dragon_train::streams::{DocumentOrder, ScaleConfig, StreamConfig};
-use burn_dragon_train::task::{LossContext, Task};
+use burn_dragon_train::task::{DataPlace, LossContext, Task};
 use std::fs::File;
 use std::path::Path;
 
@@ -95,6 +95,14 @@ const CONTEXT: LossContext = LossContext {
     watch: true,
 };
 
+/// Before a batch, of any number.
+fn place(task: &LanguageTask, batch: u64) -> DataPlace {
+    DataPlace {
+        units: batch * task.units_per_batch(),
+        planned: u64::MAX,
+    }
+}
+
 /// The losses of steps `from..to`.
 fn losses_of(
     task: &LanguageTask,
@@ -104,7 +112,7 @@ fn losses_of(
 ) -> Vec<f32> {
     steps
         .map(|step| {
-            let batch = task.batch(step, 0, carry).unwrap();
+            let batch = task.batch(place(task, step), carry).unwrap();
             let loss = task.loss(model, batch, carry, CONTEXT).unwrap();
             loss.value.into_scalar::<f32>()
         })
@@ -135,8 +143,8 @@ fn a_step_reads_on_where_the_last_one_ended_with_what_it_remembers() {
     }
     let fresh = losses.narrow(1, 32, 16).mean().into_scalar::<f32>();
     let mut forgotten = task.carry(&model).unwrap();
-    task.batch(0, 0, &mut forgotten).unwrap();
-    task.batch(1, 0, &mut forgotten).unwrap();
+    task.batch(place(&task, 0), &mut forgotten).unwrap();
+    task.batch(place(&task, 1), &mut forgotten).unwrap();
     let alone = losses_of(&task, &model, &mut forgotten, 2..3)[0];
     assert!(
         (alone - fresh).abs() > 1e-4,
@@ -189,7 +197,7 @@ fn memories_that_are_not_finite_are_emptied_and_the_others_go_on() {
     broken.embed = broken.embed.map(|embed| embed.mul_scalar(f64::NAN));
     losses_of(&task, &broken, &mut emptied, 0..1);
     assert_eq!(task.forget_damage(&mut emptied).unwrap(), 2);
-    task.batch(0, 0, &mut fresh).unwrap();
+    task.batch(place(&task, 0), &mut fresh).unwrap();
     let [on, fresh] = [emptied, fresh].map(|mut carry| losses_of(&task, &model, &mut carry, 1..3));
     let apart = on.iter().zip(&fresh).map(|(a, b)| (a - b).abs());
     assert!(apart.fold(0.0, f32::max) < 1e-4, "{on:?} {fresh:?}");
@@ -301,7 +309,7 @@ fn windows_that_learn_together_have_the_gradients_of_one_long_window() {
         let task = LanguageTask::with_corpus(&config, corpus(&lengths), &device).unwrap();
         let model = task.new_model().unwrap();
         let mut carry = task.carry(&model).unwrap();
-        let batch = task.batch(0, 0, &mut carry).unwrap();
+        let batch = task.batch(place(&task, 0), &mut carry).unwrap();
         let loss = task.loss(&model, batch, &mut carry, CONTEXT).unwrap();
         let gradients = loss.value.backward();
         let of =

@@ -7,6 +7,7 @@ use burn_dragon_checkpoint::CheckpointError;
 
 use crate::config::ConfigError;
 use crate::guard::Irregularity;
+use crate::identity::{ChangedData, ChangedSetting};
 use crate::schedule::ScheduleError;
 
 /// An error of the training crate.
@@ -77,6 +78,26 @@ pub enum TrainError {
         given: String,
         /// What it must be.
         expected: &'static str,
+    },
+    /// A run that goes on was asked for settings that it cannot change.
+    #[error(
+        "a run that goes on keeps its model, tokenizer, seed and windows, but the settings ask for {}; \
+         leave them as they are, or start a new run (docs/configuration.md lists what can change)",
+        listed(changed)
+    )]
+    ChangedSettings {
+        /// Each of them, with both values.
+        changed: Vec<ChangedSetting>,
+    },
+    /// The data of a run that goes on is not what it was.
+    #[error(
+        "the data of the run has changed: {changed}; restore it, start a new run, or go on with \
+         --accept-changed-data: {}",
+        changed.consequences()
+    )]
+    ChangedData {
+        /// Both parts, then and now.
+        changed: Box<ChangedData>,
     },
     /// A parameter group names a parameter that the model does not have.
     #[error("optimizer.groups names the parameter `{name}`, which the model does not have; it has {known}")]
@@ -157,6 +178,11 @@ pub enum TrainError {
     /// The handler for Ctrl-C could not be installed.
     #[error("cannot listen for Ctrl-C (does another part of the program handle it?): {0}")]
     Interrupt(ctrlc::Error),
+}
+
+fn listed(changed: &[ChangedSetting]) -> String {
+    let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
+    changed.join(", ")
 }
 
 /// Bytes in GiB.

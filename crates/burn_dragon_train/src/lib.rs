@@ -12,14 +12,17 @@ pub mod config;
 pub mod error;
 pub mod gradients;
 pub mod guard;
+pub mod identity;
 pub mod interrupt;
 mod journal;
 pub mod optimizer;
 pub mod progress;
 pub mod rehearsal;
+pub mod resume;
 pub mod run;
 pub mod schedule;
 pub mod settings;
+pub mod standing;
 mod step;
 pub mod streams;
 pub mod task;
@@ -35,14 +38,16 @@ pub mod api {
     pub use crate::config::{ConfigError, Layers, Resolved};
     pub use crate::error::TrainError;
     pub use crate::guard::{GuardConfig, GuardPolicy};
+    pub use crate::identity::{ChangedData, ChangedSetting, DataHash, DataHashes, Identity};
     pub use crate::interrupt::Interrupt;
     pub use crate::optimizer::{AdamW, OptimizerConfig, ParameterGroup};
     pub use crate::progress::Output;
     pub use crate::run::{RunFolder, RunInfo};
     pub use crate::schedule::Schedule;
-    pub use crate::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
+    pub use crate::settings::{CheckpointConfig, Done, EvaluationConfig, TrainingConfig};
+    pub use crate::standing::Standing;
     pub use crate::streams::{ScaleConfig, StreamConfig};
-    pub use crate::task::{Evaluation, Loss, LossContext, Metrics, Scope, Task};
+    pub use crate::task::{DataPlace, Evaluation, Loss, LossContext, Metrics, Scope, Task};
     pub use crate::trainer::{Ending, Outcome, Plan, Saving, Trainer};
 
     /// Parts of the loop, for loops of one's own.
@@ -51,6 +56,7 @@ pub mod api {
         pub use crate::guard::{Guard, Irregularity, check_memory};
         pub use crate::progress::{Progress, StepReport};
         pub use crate::rehearsal::Rehearsal;
+        pub use crate::resume::{KeyRule, OnResume, flatten, rule_of};
         pub use crate::run::{MetricsLog, without_time, write_atomic};
     }
 }

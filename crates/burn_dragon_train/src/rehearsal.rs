@@ -4,7 +4,7 @@ use crate::error::TrainError;
 use crate::guard::Guard;
 use crate::optimizer::AdamW;
 use crate::step::{Place, StepGradients};
-use crate::task::Task;
+use crate::task::{DataPlace, Task};
 use crate::trainer::Plan;
 
 /// Takes a task's steps and keeps nothing of them: batch, loss, gradients, clip, AdamW at the full learning rate.
@@ -43,10 +43,15 @@ impl<'a, T: Task> Rehearsal<'a, T> {
             last_good: None,
             skips: false,
         };
+        let data = DataPlace {
+            units: step * training.units_per_step(self.task.units_per_batch()),
+            planned: self.plan.planned_units(self.task),
+        };
         let place = Place {
             model: &model,
             carry: &mut self.carry,
             step,
+            data,
         };
         let StepGradients { gradients, loss, .. } =
             StepGradients::new(self.task, training, place, &guard, false)?;

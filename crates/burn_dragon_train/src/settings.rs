@@ -45,6 +45,15 @@ pub struct TrainingConfig {
     pub guard: Option<GuardConfig>,
 }
 
+/// What is behind a run: nothing, or what its checkpoint says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Optimiser steps taken.
+    pub steps: u64,
+    /// Units (tokens) drawn.
+    pub units: u64,
+}
+
 /// [`Precision`] as it is written.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Precision", rename_all = "lowercase")]
@@ -82,18 +91,41 @@ impl Default for TrainingConfig {
 }
 
 impl TrainingConfig {
-    /// The steps of a run: `epochs` passes over data of `units_per_epoch`, or `max_steps`.
+    /// The steps of a whole run, of which `done` are behind it: `max_steps`, or those behind it and as many more as the
+    /// units left of `epochs` take. At least 1.
     ///
     /// # Errors
     /// If a setting is out of range.
-    pub fn total_steps(&self, units_per_epoch: u64, units_per_batch: u64) -> Result<u64, TrainError> {
+    pub fn total_steps(
+        &self,
+        units_per_epoch: u64,
+        units_per_batch: u64,
+        done: Done,
+    ) -> Result<u64, TrainError> {
         self.validate()?;
-        let Some(epochs) = self.epochs else {
+        if self.epochs.is_none() {
             return Ok(self.max_steps);
-        };
-        let units_per_step = units_per_batch * u64::from(self.accumulate);
-        let steps = epochs * units_per_epoch as f64 / units_per_step as f64;
-        Ok((steps.ceil() as u64).max(1))
+        }
+        let units = self.planned_units(units_per_epoch, units_per_batch);
+        let left = units
+            .saturating_sub(done.units)
+            .div_ceil(self.units_per_step(units_per_batch));
+        Ok(done.steps.saturating_add(left).max(1))
+    }
+
+    /// The units that a run with these settings draws from its start: those of its passes, or of its steps.
+    pub fn planned_units(&self, units_per_epoch: u64, units_per_batch: u64) -> u64 {
+        match self.epochs {
+            Some(epochs) => (epochs * units_per_epoch as f64).ceil() as u64,
+            None => self
+                .max_steps
+                .saturating_mul(self.units_per_step(units_per_batch)),
+        }
+    }
+
+    /// The units of a step of batches of so many.
+    pub fn units_per_step(&self, units_per_batch: u64) -> u64 {
+        units_per_batch.saturating_mul(u64::from(self.accumulate)).max(1)
     }
 
     /// Refuses a precision that only the processor has.
@@ -225,13 +257,55 @@ mod tests {
             accumulate: 2,
             ..TrainingConfig::default()
         };
-        assert_eq!(config.total_steps(10_000, 500).unwrap(), 20);
+        assert_eq!(config.total_steps(10_000, 500, Done::default()).unwrap(), 20);
+        assert_eq!(config.planned_units(10_000, 500), 20_000);
         let config = TrainingConfig {
             epochs: None,
             max_steps: 7,
             ..config
         };
-        assert_eq!(config.total_steps(10_000, 500).unwrap(), 7);
+        assert_eq!(config.total_steps(10_000, 500, Done::default()).unwrap(), 7);
+        assert_eq!(config.planned_units(10_000, 500), 7000);
+    }
+
+    #[test]
+    fn steps_left_follow_from_the_units_left() {
+        let config = |epochs, accumulate| TrainingConfig {
+            epochs: Some(epochs),
+            accumulate,
+            ..TrainingConfig::default()
+        };
+        let done = |steps, units| Done { steps, units };
+        // 63 of 100 windows of 10 tokens, read one a step; 37 are left.
+        let after = done(63, 630);
+        assert_eq!(config(1.0, 1).total_steps(1000, 10, after).unwrap(), 100);
+        assert_eq!(config(1.0, 1).total_steps(1000, 20, after).unwrap(), 63 + 19);
+        assert_eq!(config(1.0, 3).total_steps(1000, 10, after).unwrap(), 63 + 13);
+        assert_eq!(config(0.63, 1).total_steps(1000, 10, after).unwrap(), 63);
+        assert_eq!(config(0.5, 1).total_steps(1000, 10, after).unwrap(), 63);
+        assert_eq!(
+            config(0.001, 1).total_steps(1000, 10, Done::default()).unwrap(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_run_that_goes_on_as_it_was_has_as_many_steps_as_it_had() {
+        for units_per_batch in [1, 7, 24, 1000] {
+            for epochs in [0.3, 1.0, 1.7, 3.0] {
+                let config = TrainingConfig {
+                    epochs: Some(epochs),
+                    accumulate: 3,
+                    ..TrainingConfig::default()
+                };
+                let whole = config.total_steps(997, units_per_batch, Done::default()).unwrap();
+                for steps in 0..=whole {
+                    let units = steps * 3 * units_per_batch;
+                    let total = config.total_steps(997, units_per_batch, Done { steps, units });
+                    assert_eq!(total.unwrap(), whole, "{steps} x {units_per_batch}, {epochs}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -260,7 +334,7 @@ mod tests {
         };
         assert!(
             config
-                .total_steps(1, 1)
+                .total_steps(1, 1, Done::default())
                 .unwrap_err()
                 .to_string()
                 .contains("training.batch_size")
@@ -271,7 +345,7 @@ mod tests {
         };
         assert!(
             config
-                .total_steps(1, 1)
+                .total_steps(1, 1, Done::default())
                 .unwrap_err()
                 .to_string()
                 .contains("training.clip_norm")

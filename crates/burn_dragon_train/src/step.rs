@@ -4,7 +4,7 @@ use crate::error::TrainError;
 use crate::gradients::GradientSet;
 use crate::guard::Guard;
 use crate::settings::TrainingConfig;
-use crate::task::{LossContext, Metrics, Task};
+use crate::task::{DataPlace, LossContext, Metrics, Task};
 use burn_dragon_core::seed::derive;
 
 /// Where a run is: what a step starts from.
@@ -12,6 +12,7 @@ pub(crate) struct Place<'a, T: Task> {
     pub(crate) model: &'a T::Model,
     pub(crate) carry: &'a mut T::Carry,
     pub(crate) step: u64,
+    pub(crate) data: DataPlace,
 }
 
 /// The gradients of one step, averaged over its batches and clipped, and what was seen on the way.
@@ -37,11 +38,21 @@ impl StepGradients {
         guard: &Guard,
         watch: bool,
     ) -> Result<Self, TrainError> {
-        let Place { model, carry, step } = place;
+        let Place {
+            model,
+            carry,
+            step,
+            data,
+        } = place;
         let mut gradients = GradientSet::default();
         let (mut loss, mut metrics) = (0.0, Metrics::new());
         for micro in 0..training.accumulate {
-            let batch = task.batch(step, micro, carry)?;
+            let drawn = u64::from(micro) * task.units_per_batch();
+            let place = DataPlace {
+                units: data.units + drawn,
+                ..data
+            };
+            let batch = task.batch(place, carry)?;
             let dropout_seed = derive(training.seed, "dropout", step, u64::from(micro));
             let out = task.loss(model, batch, carry, LossContext { dropout_seed, watch })?;
             let value = out.value.clone().into_scalar::<f64>();

@@ -1,6 +1,7 @@
 //! What a family tells the trainer: the batch of a step, its loss, how to evaluate, how to be saved.
 
 use crate::error::TrainError;
+use crate::identity::Identity;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_dragon_checkpoint::folder::Content;
@@ -30,11 +31,12 @@ pub trait Task {
     /// If the data cannot be had.
     fn carry(&self, model: &Self::Model) -> Result<Self::Carry, TrainError>;
 
-    /// The batch of a step: a function of (step, micro-step) and of the places carried, which move on.
+    /// The batch that comes after so much data: a function of the place and of what is carried, which moves on. Not of
+    /// the step: another size of batches goes on with the data that was not drawn yet.
     ///
     /// # Errors
     /// If the data cannot be had.
-    fn batch(&self, step: u64, micro: u32, carry: &mut Self::Carry) -> Result<Self::Batch, TrainError>;
+    fn batch(&self, place: DataPlace, carry: &mut Self::Carry) -> Result<Self::Batch, TrainError>;
 
     /// The mean loss of a batch, differentiable. Memories carried take in what the batch held.
     ///
@@ -66,6 +68,9 @@ pub trait Task {
     /// # Errors
     /// If it cannot be made.
     fn sample(&self, model: &Self::Model, step: u64) -> Result<Option<String>, TrainError>;
+
+    /// What a run that goes on must find as it left it.
+    fn identity(&self) -> Identity;
 
     /// Units (tokens, images) that one batch holds.
     fn units_per_batch(&self) -> u64;
@@ -111,6 +116,16 @@ pub trait Task {
         carry: &mut Self::Carry,
         folder: &Path,
     ) -> Result<(), TrainError>;
+}
+
+/// Where in its data a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataPlace {
+    /// Units drawn before this batch, of all epochs together.
+    pub units: u64,
+    /// Units that the run was to draw when it began. They decide what a run too short for all of its data leaves out; a
+    /// run that goes on keeps them.
+    pub planned: u64,
 }
 
 /// What a loss may depend on beside the batch.

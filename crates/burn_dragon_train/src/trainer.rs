@@ -7,15 +7,16 @@
 
 use crate::error::TrainError;
 use crate::guard::{Guard, GuardConfig, GuardPolicy, Irregularity, check_memory};
+use crate::identity::ChangedData;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::optimizer::{AdamW, OptimizerConfig};
 use crate::progress::Output;
 use crate::run::{RunFolder, RunLock};
 use crate::schedule::Schedule;
-use crate::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
+use crate::settings::{CheckpointConfig, Done, EvaluationConfig, TrainingConfig};
 use crate::step::{Place, StepGradients};
-use crate::task::{Evaluation, Scope, Task};
+use crate::task::{DataPlace, Evaluation, Scope, Task};
 use crate::vault::{Contents, TrainerState, Vault};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -40,23 +41,30 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The steps of a run of `task`, once every setting but the optimiser's is known to be in range.
-    fn total_steps<T: Task>(&self, task: &T) -> Result<u64, TrainError> {
+    fn validate(&self) -> Result<(), TrainError> {
+        self.training.validate()?;
         self.evaluation.validate()?;
-        self.checkpoint.validate()?;
+        self.checkpoint.validate()
+    }
+
+    /// The steps of a run of `task` that has so much behind it, once every setting but the optimiser's is known to be in
+    /// range.
+    fn total_steps<T: Task>(&self, task: &T, done: Done) -> Result<u64, TrainError> {
+        self.validate()?;
         let total_steps = self
             .training
-            .total_steps(task.units_per_epoch(), task.units_per_batch())?;
+            .total_steps(task.units_per_epoch(), task.units_per_batch(), done)?;
         self.schedule.validate(total_steps)?;
         Ok(total_steps)
     }
 
-    /// Everything that can be refused before a step is taken and a file is written; gives the steps of the run.
+    /// Everything that can be refused before a step is taken and a file is written; gives the steps of the run, which has
+    /// so much behind it.
     ///
     /// # Errors
     /// If a setting is out of range, or the machine has too little memory for a step, or not the precision.
-    pub fn check<T: Task>(&self, task: &T, model: &T::Model) -> Result<u64, TrainError> {
-        let total_steps = self.total_steps(task)?;
+    pub fn check<T: Task>(&self, task: &T, model: &T::Model, done: Done) -> Result<u64, TrainError> {
+        let total_steps = self.total_steps(task, done)?;
         let on_processor = model
             .devices()
             .into_iter()
@@ -65,6 +73,17 @@ impl Plan {
         AdamW::new(&self.optimizer, model)?;
         check_memory(task.bytes_per_step())?;
         Ok(total_steps)
+    }
+
+    /// The units that a run of `task` is to draw when it begins.
+    pub(crate) fn planned_units<T: Task>(&self, task: &T) -> u64 {
+        self.training
+            .planned_units(task.units_per_epoch(), task.units_per_batch())
+    }
+
+    /// Sequences of the fixed sample that the best figure is measured on.
+    fn sample(&self) -> u64 {
+        self.evaluation.batches as u64 * self.training.batch_size as u64
     }
 }
 
@@ -127,11 +146,13 @@ pub struct Trainer<'a, T: Task> {
     vault: Vault,
     output: Output,
     interrupt: Interrupt,
-    total_steps: u64,
+    accepts_changed_data: bool,
 }
 
 /// What changes from step to step.
 struct Session<T: Task> {
+    /// Steps of the whole run.
+    total_steps: u64,
     model: T::Model,
     carry: T::Carry,
     optimizer: AdamW,
@@ -158,7 +179,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         output: Output,
         interrupt: Interrupt,
     ) -> Result<Self, TrainError> {
-        let total_steps = plan.total_steps(task)?;
+        plan.validate()?;
         let vault = Vault::new(run, plan.checkpoint.keep, Arc::new(Os))?;
         Ok(Self {
             task,
@@ -168,7 +189,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             vault,
             output,
             interrupt,
-            total_steps,
+            accepts_changed_data: false,
         })
     }
 
@@ -181,9 +202,11 @@ impl<'a, T: Task> Trainer<'a, T> {
         Ok(self)
     }
 
-    /// Steps of the whole run.
-    pub fn total_steps(&self) -> u64 {
-        self.total_steps
+    /// Goes on though the data is not what it was: with the same place in it, streams from their starts, and the best
+    /// figure anew where the held-out part has changed.
+    pub fn accepting_changed_data(mut self) -> Self {
+        self.accepts_changed_data = true;
+        self
     }
 
     /// Trains from the start, or from the run's newest verified checkpoint if it has one.
@@ -233,31 +256,34 @@ impl<'a, T: Task> Trainer<'a, T> {
     /// A new session, from the newest checkpoint that verifies if there is one.
     fn begin(&self, model: T::Model) -> Result<Session<T>, TrainError> {
         self.vault.sweep(self.run)?;
-        let (found, refused) = self.vault.newest()?;
-        if found.is_none() && !refused.is_empty() {
-            // Steps were taken and are lost; to start again without a word would overwrite what is left of them.
-            return Err(self.vault.none_verifies(&refused).into());
-        }
+        let (found, passed_over) = self.vault.newest()?;
         let mut optimizer = AdamW::new(&self.plan.optimizer, &model)?;
         let mut carry = self.task.carry(&model)?;
-        let (mut model, mut state) = (model, TrainerState::default());
+        let (mut model, mut state) = (model, self.first_state());
+        let mut notes: Vec<String> = passed_over
+            .into_iter()
+            .map(|error| format!("passed over a checkpoint that does not verify: {error}"))
+            .collect();
         if let Some(folder) = &found {
             state = self.vault.read_state(folder)?;
+            let changed = self.recognise(&mut state, &mut notes)?;
             model = self.task.restore(model, folder.path())?;
-            self.task.restore_carry(&model, &mut carry, folder.path())?;
+            if changed.is_none_or(|changed| !changed.training()) {
+                self.task.restore_carry(&model, &mut carry, folder.path())?;
+            }
             optimizer.restore(&folder.path().join("optimizer.bpk"), &device_of(&model).inner())?;
             self.vault.point_again(folder, state.best_step)?;
         }
+        let total_steps = self.plan.total_steps(self.task, state.done())?;
         state.guard = self.guard().map(|_| state.guard.take().unwrap_or_default());
-        state.schedule_steps = self.total_steps;
+        state.schedule_steps = total_steps;
         state.config_sha256 = std::fs::read(self.run.config()).ok().map(|text| sha256(&text));
         state.version = env!("CARGO_PKG_VERSION").into();
         let resumed = found.map(|folder| folder.step());
-        let journal = Journal::open(self.run, self.output, self.total_steps, resumed)?;
-        for error in refused {
-            journal.note(&format!("passed over a checkpoint that does not verify: {error}"));
-        }
+        let journal = Journal::open(self.run, self.output, total_steps, resumed)?;
+        notes.iter().for_each(|note| journal.note(note));
         Ok(Session {
+            total_steps,
             saved: resumed.map(|step| (step, state.best_step)),
             model,
             carry,
@@ -271,9 +297,53 @@ impl<'a, T: Task> Trainer<'a, T> {
         })
     }
 
+    /// What there is to remember before the first step.
+    fn first_state(&self) -> TrainerState {
+        TrainerState {
+            planned_units: self.plan.planned_units(self.task),
+            sample: self.plan.sample(),
+            identity: self.task.identity(),
+            ..TrainerState::default()
+        }
+    }
+
+    /// Makes sure that the run which goes on is the one that was saved, and that its best figure still counts. Gives what
+    /// has changed about its data, where that is accepted.
+    fn recognise(
+        &self,
+        state: &mut TrainerState,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<ChangedData>, TrainError> {
+        let now = self.task.identity();
+        state.identity.check_settings(&now.settings)?;
+        let changed = state.identity.changed_data(&now.data);
+        if let Some(changed) = &changed {
+            if !self.accepts_changed_data {
+                let changed = Box::new(changed.clone());
+                return Err(TrainError::ChangedData { changed });
+            }
+            let consequences = changed.consequences();
+            notes.push(format!(
+                "the data of the run has changed: {changed}; {consequences}"
+            ));
+        }
+        let sample = self.plan.sample();
+        if state.sample != sample && state.best_step.is_some() {
+            notes.push(format!(
+                "evaluations are on a sample of {sample} sequences now, not of {}: the best figure starts anew",
+                state.sample
+            ));
+        }
+        if state.sample != sample || changed.as_ref().is_some_and(ChangedData::validation) {
+            state.forget_best();
+        }
+        (state.sample, state.identity) = (sample, now);
+        Ok(changed)
+    }
+
     fn ending(&self, session: &Session<T>) -> Option<Ending> {
         let minutes = session.started.elapsed().as_secs_f64() / 60.0;
-        if session.state.step >= self.total_steps {
+        if session.state.step >= session.total_steps {
             Some(Ending::Complete)
         } else if self.interrupt.requested() {
             Some(Ending::Interrupted)
@@ -305,6 +375,10 @@ impl<'a, T: Task> Trainer<'a, T> {
             model: &session.model,
             carry: &mut session.carry,
             step,
+            data: DataPlace {
+                units: session.state.units,
+                planned: session.state.planned_units,
+            },
         };
         let StepGradients {
             gradients,
@@ -312,7 +386,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             norm,
             mut metrics,
         } = StepGradients::new(self.task, training, place, &guard, watch)?;
-        let factor = self.plan.schedule.factor(step, self.total_steps);
+        let factor = self.plan.schedule.factor(step, session.total_steps);
         let judged = self.guard().zip(session.state.guard.as_mut());
         let judged = judged.map(|(config, memory)| guard.judge(config, memory, (loss, norm)));
         if let Some(found) = judged.transpose()?.flatten() {
@@ -321,7 +395,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             session.model = session.optimizer.step(session.model, gradients, factor);
             session.state.train_loss = loss;
         }
-        let units = self.task.units_per_batch() * u64::from(training.accumulate);
+        let units = training.units_per_step(self.task.units_per_batch());
         session.state.step += 1;
         session.state.units += units;
         session.session_units += units;
@@ -337,7 +411,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         if let Some((name, per_loss)) = self.task.derived() {
             metrics.insert(name.into(), loss * per_loss);
         }
-        if watch || session.state.step == self.total_steps {
+        if watch || session.state.step == session.total_steps {
             let state = &session.state;
             session.journal.step(
                 state.step,
@@ -370,7 +444,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     /// What is due after a step: evaluation, sample, checkpoint. The last step leaves them to the end.
     fn after_step(&self, session: &mut Session<T>) -> Result<(), TrainError> {
         let step = session.state.step;
-        if step == self.total_steps {
+        if step == session.total_steps {
             return Ok(());
         }
         if step.is_multiple_of(self.plan.evaluation.every) {

@@ -12,13 +12,14 @@ use burn_dragon_checkpoint::folder::Content;
 use burn_dragon_checkpoint::tensors::TensorFile;
 use burn_dragon_core::parameters;
 use burn_dragon_train::guard::{GuardConfig, GuardPolicy};
+use burn_dragon_train::identity::Identity;
 use burn_dragon_train::interrupt::Interrupt;
 use burn_dragon_train::optimizer::OptimizerConfig;
 use burn_dragon_train::progress::Output;
 use burn_dragon_train::run::{MetricsLog, RunFolder, without_time};
 use burn_dragon_train::schedule::Schedule;
 use burn_dragon_train::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
-use burn_dragon_train::task::{Evaluation, Loss, LossContext, Metrics, Scope, Task};
+use burn_dragon_train::task::{DataPlace, Evaluation, Loss, LossContext, Metrics, Scope, Task};
 use burn_dragon_train::trainer::{Outcome, Plan};
 use burn_dragon_train::{TrainError, Trainer};
 use serde_json::Value;
@@ -83,7 +84,8 @@ impl Task for Toy {
     fn carry(&self, _: &Point) -> Result<u64, TrainError> {
         Ok(0)
     }
-    fn batch(&self, step: u64, micro: u32, _: &mut u64) -> Result<(u64, u32), TrainError> {
+    fn batch(&self, place: DataPlace, _: &mut u64) -> Result<(u64, u32), TrainError> {
+        let (step, micro) = (place.units / 2, (place.units % 2) as u32);
         match self.mishaps.get(&step) {
             Some(Mishap::Death) => Err(TrainError::task(std::io::Error::other("dead"))),
             _ => Ok((step, micro)),
@@ -123,6 +125,9 @@ impl Task for Toy {
     }
     fn sample(&self, _: &Point, _: u64) -> Result<Option<String>, TrainError> {
         Ok(None)
+    }
+    fn identity(&self) -> Identity {
+        Identity::default()
     }
     fn units_per_batch(&self) -> u64 {
         1

@@ -6,10 +6,16 @@ use super::{
     DatasetConfig,
     source::{Documents, SourceConfig},
 };
+use burn_dragon_checkpoint::hash::sha256_of_pieces;
+use burn_dragon_train::identity::{DataHash, DataHashes};
+
 use crate::{error::LanguageError, tales::Split, tokenizer::Tokenizer};
 
 /// A document boundary may be used for the split if it is off by at most one part in so many of the text (2 %).
 const BOUNDARY_TOLERANCE: usize = 50;
+
+/// Ids that are given to a hash at once.
+const HASHED_AT_ONCE: usize = 1 << 14;
 
 /// The text of a run as tokens.
 #[derive(Debug, Clone)]
@@ -117,6 +123,26 @@ impl Tokens {
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
+
+    /// The hash of all that a model sees of them: ids, and where documents start.
+    pub fn hash(&self) -> DataHash {
+        let counts = [self.len(), self.starts.len()].map(|count| count as u64);
+        let numbers = counts
+            .into_iter()
+            .chain(self.starts.iter().map(|&start| start as u64));
+        let numbers: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
+        let ids = self.ids.chunks(HASHED_AT_ONCE);
+        let ids = ids.map(|ids| ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>());
+        let [tokens, documents] = counts;
+        DataHash {
+            sha256: sha256_of_pieces(std::iter::once(numbers).chain(ids)),
+            sizes: [
+                ("tokens".to_string(), tokens),
+                ("documents".to_string(), documents),
+            ]
+            .into(),
+        }
+    }
 }
 
 impl Corpus {
@@ -148,6 +174,16 @@ impl Corpus {
             tokenizer,
             split,
         })
+    }
+}
+
+impl Corpus {
+    /// The hashes of both parts, by which a run knows its data again.
+    pub fn hashes(&self) -> DataHashes {
+        DataHashes {
+            training: self.train.hash(),
+            validation: self.validation.hash(),
+        }
     }
 }
 

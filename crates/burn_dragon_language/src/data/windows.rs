@@ -33,7 +33,6 @@ pub struct WindowPlan {
     time: usize,
     starts: Starts,
     in_order: bool,
-    run: Option<u64>,
     judged: Vec<usize>,
 }
 
@@ -81,15 +80,8 @@ impl WindowPlan {
             time,
             starts,
             in_order: start == WindowStart::InOrder,
-            run: None,
             judged: judged_starts(documents, time, tokens.len()),
         })
-    }
-
-    /// The plan for a run of so many windows: see [`WindowStart::InOrder`]. Other plans do not depend on it.
-    pub fn for_run(self, windows: u64) -> Self {
-        let run = (self.in_order && windows < self.windows_per_epoch() as u64).then_some(windows);
-        Self { run, ..self }
     }
 
     /// Number of windows in one pass over the tokens.
@@ -100,16 +92,21 @@ impl WindowPlan {
         }
     }
 
-    /// The `index`-th window of the training, counted over all steps and lanes: `time + 1` tokens. Each epoch visits
-    /// every window once, in an order of its own unless the windows are read in order.
-    pub fn window(&self, seed: u64, index: u64) -> Range<usize> {
+    /// The `index`-th window of a training that was planned to see so many, counted over all steps and lanes: `time + 1`
+    /// tokens. Each epoch visits every window once, in an order of its own unless the windows are read in order.
+    ///
+    /// Only windows in order depend on how many were planned: see [`WindowStart::InOrder`]. Should such a run go on after
+    /// all that was planned, it reads the text once more, with windows that were left out before.
+    pub fn window(&self, seed: u64, index: u64, planned: u64) -> Range<usize> {
         let count = self.windows_per_epoch() as u64;
         let (epoch, place) = (index / count, index % count);
-        let rank = match (self.in_order, self.run) {
-            (true, Some(run)) => (u128::from(index % run) * u128::from(count) / u128::from(run)) as usize,
-            (true, None) => place as usize,
-            (false, _) => permute(place, count, derive(seed, "window.order", epoch, 0)) as usize,
-        };
+        let rank = if !self.in_order {
+            permute(place, count, derive(seed, "window.order", epoch, 0))
+        } else if (1..count).contains(&planned) {
+            thinned(index, planned, count)
+        } else {
+            place
+        } as usize;
         let start = match &self.starts {
             Starts::Fixed(starts) => starts[rank],
             Starts::Shifted(_) => {
@@ -135,6 +132,14 @@ impl WindowPlan {
         let chosen = max.unwrap_or(all).min(all);
         (0..chosen).map(|i| window(i * all / chosen)).collect()
     }
+}
+
+/// The `index`-th of `planned` windows that stand for `count`, in order. A later pass takes those next to them.
+fn thinned(index: u64, planned: u64, count: u64) -> u64 {
+    let (pass, place) = (index / planned, index % planned);
+    let share = |place: u64| (u128::from(place) * u128::from(count) / u128::from(planned)) as u64;
+    let (first, next) = (share(place), share(place + 1));
+    first + pass % (next - first)
 }
 
 /// Where evaluation's windows start: see [`WindowPlan::evaluation`].
@@ -199,7 +204,7 @@ mod tests {
     fn epoch(plan: &WindowPlan, seed: u64, epoch: u64) -> Vec<Range<usize>> {
         let count = plan.windows_per_epoch() as u64;
         (epoch * count..(epoch + 1) * count)
-            .map(|index| plan.window(seed, index))
+            .map(|index| plan.window(seed, index, u64::MAX))
             .collect()
     }
 
@@ -280,7 +285,9 @@ mod tests {
     fn windows_in_order_are_read_as_the_text_goes() {
         let plan = WindowPlan::new(&tokens(60, &[0, 7, 12, 31]), 10, WindowStart::InOrder).unwrap();
         let count = plan.windows_per_epoch() as u64;
-        let starts: Vec<_> = (0..2 * count).map(|index| plan.window(5, index).start).collect();
+        let starts: Vec<_> = (0..2 * count)
+            .map(|index| plan.window(5, index, u64::MAX).start)
+            .collect();
         assert_eq!(starts[..4], [0, 7, 12, 22]);
         assert_eq!(starts[..count as usize], starts[count as usize..]);
     }
@@ -291,15 +298,39 @@ mod tests {
         let plan = |start| WindowPlan::new(&text, 10, start).unwrap();
         let count = plan(WindowStart::InOrder).windows_per_epoch() as u64;
         let run = count / 3;
-        let short = plan(WindowStart::InOrder).for_run(run);
-        let starts: Vec<_> = (0..run).map(|index| short.window(5, index).start).collect();
+        let short = plan(WindowStart::InOrder);
+        let starts: Vec<_> = (0..run).map(|index| short.window(5, index, run).start).collect();
         let steps: HashSet<_> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(steps.iter().all(|step| [30, 40].contains(step)), "{steps:?}");
         assert!(starts[0] == 0 && starts[run as usize - 1] >= 9940);
-        let long = plan(WindowStart::InOrder).for_run(2 * count);
-        assert_eq!(long.window(5, 7), plan(WindowStart::InOrder).window(5, 7));
-        let shuffled = plan(WindowStart::Document).for_run(run);
-        assert_eq!(shuffled.window(5, 7), plan(WindowStart::Document).window(5, 7));
+        let whole = |index| short.window(5, index, u64::MAX);
+        assert_eq!(
+            (short.window(5, 7, 2 * count), short.window(5, 7, count)),
+            (whole(7), whole(7))
+        );
+        let shuffled = plan(WindowStart::Document);
+        assert_eq!(shuffled.window(5, 7, run), shuffled.window(5, 7, u64::MAX));
+    }
+
+    #[test]
+    fn a_thinned_text_that_is_read_again_shows_what_was_left_out() {
+        let text = tokens(10_000, &(0..10_000).step_by(10).collect::<Vec<_>>());
+        let plan = WindowPlan::new(&text, 10, WindowStart::InOrder).unwrap();
+        let count = plan.windows_per_epoch() as u64;
+        for run in [1, 7, count / 3, count / 2, count - 1] {
+            let passes = count.div_ceil(run);
+            let pass = |pass: u64| {
+                let windows = pass * run..(pass + 1) * run;
+                windows.map(|index| plan.window(5, index, run).start)
+            };
+            let mut seen = HashSet::new();
+            for number in 0..passes {
+                let starts: Vec<_> = pass(number).collect();
+                assert!(starts.is_sorted_by(|a, b| a < b), "{run}: none twice in a pass");
+                seen.extend(starts);
+            }
+            assert_eq!(seen.len() as u64, count, "{run}: all of it after {passes} passes");
+        }
     }
 
     #[test]
@@ -337,7 +368,7 @@ mod tests {
             "{error}"
         );
         let plan = WindowPlan::new(&tokens(11, &[0]), 10, WindowStart::Anywhere).unwrap();
-        assert_eq!((plan.windows_per_epoch(), plan.window(1, 5)), (1, 0..11));
+        assert_eq!((plan.windows_per_epoch(), plan.window(1, 5, 1)), (1, 0..11));
     }
 
     #[test]

@@ -22,9 +22,11 @@ impl Course {
                 streams, training, corpus, windows,
             )?));
         }
-        let plan = WindowPlan::new(&corpus.train, training.block_size, windows)?;
-        let run = windows_of_a_run(config, &plan);
-        Ok(Self::Windows(plan.for_run(run)))
+        Ok(Self::Windows(WindowPlan::new(
+            &corpus.train,
+            training.block_size,
+            windows,
+        )?))
     }
 
     pub(super) fn streams(&self) -> Option<&StreamPlan> {
@@ -33,12 +35,4 @@ impl Course {
             Self::Streams(plan) => Some(plan),
         }
     }
-}
-
-/// How many windows the planned run sees, however early time or a person ends it.
-fn windows_of_a_run(config: &LanguageConfig, plan: &WindowPlan) -> u64 {
-    let training = &config.training;
-    let of_steps = training.max_steps * u64::from(training.accumulate) * training.batch_size as u64;
-    let of_epochs = |epochs: f64| (epochs * plan.windows_per_epoch() as f64).ceil() as u64;
-    training.epochs.map_or(of_steps, of_epochs).max(1)
 }

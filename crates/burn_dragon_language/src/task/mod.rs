@@ -10,6 +10,7 @@ use crate::evaluate::{
     Evaluator, LanguageEvaluation, Memory, StreamEvaluation, WindowReading, inputs_and_targets, recall_lines,
 };
 use crate::generate::Generator;
+use crate::resume;
 use crate::streams::{self, Batch, Streams};
 use crate::tales::RecallProbe;
 use burn::tensor::Device;
@@ -17,7 +18,8 @@ use burn_dragon_checkpoint::folder::Content;
 use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
 use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, Precision, parameters};
 use burn_dragon_train::TrainError;
-use burn_dragon_train::task::{Evaluation, Loss, LossContext, Metrics, Scope, Task};
+use burn_dragon_train::identity::Identity;
+use burn_dragon_train::task::{DataPlace, Evaluation, Loss, LossContext, Metrics, Scope, Task};
 use course::Course;
 use reader::{Reader, density_of_a_lane};
 use std::collections::BTreeMap;
@@ -182,19 +184,21 @@ impl Task for LanguageTask {
         Ok(self.course.streams().map(|plan| plan.start(model)))
     }
 
-    fn batch(&self, step: u64, micro: u32, carry: &mut Self::Carry) -> Result<Batch, TrainError> {
+    fn batch(&self, place: DataPlace, carry: &mut Self::Carry) -> Result<Batch, TrainError> {
         let training = &self.config.training;
-        let index = step * u64::from(training.accumulate) + u64::from(micro);
-        let ids = &self.corpus.train.ids;
         match (&self.course, carry) {
-            (Course::Streams(plan), Some(streams)) => plan
-                .batch(index, &self.corpus.train, streams, &self.device)
-                .map_err(TrainError::task),
+            (Course::Streams(plan), Some(streams)) => {
+                let batches = |units: u64| units.div_ceil(self.units_per_batch());
+                let index = (batches(place.units), batches(place.planned));
+                plan.batch(index, &self.corpus.train, streams, &self.device)
+                    .map_err(TrainError::task)
+            }
             (Course::Windows(plan), _) => {
-                let first = index * training.batch_size as u64;
-                let windows =
-                    (0..training.batch_size as u64).map(|lane| plan.window(training.seed, first + lane));
-                let rows: Vec<&[u32]> = windows.map(|window| &ids[window]).collect();
+                let windows = |units: u64| units.div_ceil(training.block_size as u64);
+                let (first, planned) = (windows(place.units), windows(place.planned));
+                let rows: Vec<&[u32]> = (first..first + training.batch_size as u64)
+                    .map(|index| &self.corpus.train.ids[plan.window(training.seed, index, planned)])
+                    .collect();
                 let (inputs, targets) = inputs_and_targets(&rows, &self.device);
                 Ok(Batch::of_window(inputs, targets))
             }
@@ -274,6 +278,13 @@ impl Task for LanguageTask {
             "{}{}",
             self.config.generation.prompt, generation.text
         )))
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            settings: resume::kept(&self.config),
+            data: self.corpus.hashes(),
+        }
     }
 
     fn units_per_batch(&self) -> u64 {

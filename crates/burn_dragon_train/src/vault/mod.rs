@@ -48,19 +48,13 @@ impl Vault {
         Ok(disk::sweep(&*self.disk, run.path())?)
     }
 
-    /// The newest checkpoint that verifies, and why newer ones were passed over.
+    /// The newest checkpoint that verifies, if there is any, and why newer ones were passed over.
+    ///
+    /// # Errors
+    /// If there are checkpoints of which none verifies: steps were taken and are lost, and to start again without a word
+    /// would overwrite what is left of them.
     pub(crate) fn newest(&self) -> Result<(Option<CheckpointFolder>, Vec<CheckpointError>), CheckpointError> {
-        self.checkpoints.newest_verified()
-    }
-
-    /// What to say of a run that has checkpoints of which none verifies.
-    pub(crate) fn none_verifies(&self, refused: &[CheckpointError]) -> CheckpointError {
-        let reasons: Vec<String> = refused.iter().map(ToString::to_string).collect();
-        let reason = format!(
-            "none of the run's checkpoints verifies; start a new run in another folder ({})",
-            reasons.join("; ")
-        );
-        CheckpointError::corrupt(self.checkpoints.root(), reason)
+        newest(&self.checkpoints)
     }
 
     /// Lets the pointers agree with the checkpoint that a run goes on from: the process may have died between writing
@@ -107,6 +101,22 @@ impl Vault {
     pub(crate) fn written(&self) -> (u64, f64) {
         self.writer.written()
     }
+}
+
+/// See [`Vault::newest`].
+pub(crate) fn newest(
+    checkpoints: &Checkpoints,
+) -> Result<(Option<CheckpointFolder>, Vec<CheckpointError>), CheckpointError> {
+    let (found, refused) = checkpoints.newest_verified()?;
+    if found.is_some() || refused.is_empty() {
+        return Ok((found, refused));
+    }
+    let reasons: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    let reason = format!(
+        "none of the run's checkpoints verifies; start a new run in another folder ({})",
+        reasons.join("; ")
+    );
+    Err(CheckpointError::corrupt(checkpoints.root(), reason))
 }
 
 fn snapshot<T: Task>(task: &T, contents: &Contents<'_, T>) -> Result<Snapshot, TrainError> {

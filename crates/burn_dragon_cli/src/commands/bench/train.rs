@@ -27,7 +27,7 @@ pub(super) fn run(bench: &Bench, args: &BenchTrainArgs) -> anyhow::Result<Report
         subject.corpus(args.batch * args.time + 1),
     );
     let (task, config) = task(bench, &subject, args, &tokens)?;
-    config.plan().check(&task, &subject.dragon)?;
+    config.plan().check(&task, &subject.dragon, Done::default())?;
     let (weights, reads) = (
         subject.weights.clone(),
         subject.reads(&format!("{} x {}", args.batch, args.time)),

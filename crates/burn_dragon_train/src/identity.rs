@@ -1,0 +1,248 @@
+//! What makes a run the run it is: settings that it keeps, and the data that it reads.
+//!
+//! Both are part of every checkpoint. A run that goes on is compared with its checkpoint before anything is written:
+//! another setting is refused by its name, other data by its size and hash.
+
+use crate::error::TrainError;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+
+/// What a run that goes on must find as it left it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The settings that cannot change, by their full keys, each as JSON text.
+    pub settings: BTreeMap<String, String>,
+    /// What it is trained and judged on.
+    pub data: DataHashes,
+}
+
+/// The data of a run, in two parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataHashes {
+    /// What is trained on.
+    pub training: DataHash,
+    /// What is held out.
+    pub validation: DataHash,
+}
+
+/// One part of the data of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataHash {
+    /// SHA-256 of everything that the model sees of it, as 64 hexadecimal digits.
+    pub sha256: String,
+    /// How much it is, by unit: `tokens`, `documents`.
+    pub sizes: BTreeMap<String, u64>,
+}
+
+impl Display for DataHash {
+    /// `1200 tokens in 3 documents`, and the first digits of the hash.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // The largest count first: tokens before the documents that they are in.
+        let mut sizes: Vec<_> = self.sizes.iter().collect();
+        sizes.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
+        for (place, (name, count)) in sizes.into_iter().enumerate() {
+            let between = if place == 0 { "" } else { " in " };
+            write!(f, "{between}{count} {name}")?;
+        }
+        write!(
+            f,
+            " (SHA-256 {}...)",
+            self.sha256.get(..12).unwrap_or(&self.sha256)
+        )
+    }
+}
+
+/// A setting that a run keeps, and was asked to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedSetting {
+    /// The full key.
+    pub key: String,
+    /// The run's value, as JSON text; absent where the run has none.
+    pub then: Option<String>,
+    /// The value asked for.
+    pub now: Option<String>,
+}
+
+impl Display for ChangedSetting {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { key, then, now } = self;
+        match (then, now) {
+            (Some(then), Some(now)) => write!(f, "{key} = {now} instead of {then}"),
+            (None, Some(now)) => write!(f, "{key} = {now}, which the run does not have"),
+            (_, None) => write!(f, "no {key} instead of {}", then.as_deref().unwrap_or("none")),
+        }
+    }
+}
+
+/// Data that is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedData {
+    /// What the checkpoint says of it.
+    pub then: DataHashes,
+    /// What there is.
+    pub now: DataHashes,
+}
+
+impl ChangedData {
+    /// Whether what is trained on is another.
+    pub fn training(&self) -> bool {
+        self.then.training != self.now.training
+    }
+
+    /// Whether what is held out is another.
+    pub fn validation(&self) -> bool {
+        self.then.validation != self.now.validation
+    }
+
+    /// The parts that are another: `training`, `validation`.
+    pub fn parts(&self) -> Vec<&'static str> {
+        let parts = [("training", self.training()), ("validation", self.validation())];
+        let changed = parts.into_iter().filter(|(_, changed)| *changed);
+        changed.map(|(name, _)| name).collect()
+    }
+
+    /// What becomes of a run that goes on with it.
+    pub fn consequences(&self) -> String {
+        let mut said = Vec::new();
+        if self.training() {
+            said.push(
+                "the run goes on at the same place of the changed training data: what it has read may come again, \
+                 and what it has not may not come",
+            );
+        }
+        if self.validation() {
+            said.push(
+                "held-out data is drawn anew from the changed data: some of what was trained on may be held out now, \
+                 and figures before and after are not comparable, so the best one starts anew",
+            );
+        } else {
+            said.push("held-out data is the same, so figures before and after are comparable");
+        }
+        said.join("; ")
+    }
+}
+
+impl Display for ChangedData {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let parts = [
+            ("training", &self.then.training, &self.now.training),
+            ("validation", &self.then.validation, &self.now.validation),
+        ];
+        for (place, (name, then, now)) in parts.into_iter().enumerate() {
+            let between = if place == 0 { "" } else { "; " };
+            if then == now {
+                write!(f, "{between}the {name} data is the same, {then}")?;
+            } else {
+                write!(f, "{between}the {name} data was {then} and is {now}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Identity {
+    /// Refuses settings that are not those of the run.
+    ///
+    /// # Errors
+    /// [`TrainError::ChangedSettings`], which names each with both values.
+    pub fn check_settings(&self, now: &BTreeMap<String, String>) -> Result<(), TrainError> {
+        let keys = self.settings.keys().chain(now.keys());
+        let mut changed: Vec<ChangedSetting> = keys
+            .filter(|&key| self.settings.get(key) != now.get(key))
+            .map(|key| ChangedSetting {
+                key: key.clone(),
+                then: self.settings.get(key).cloned(),
+                now: now.get(key).cloned(),
+            })
+            .collect();
+        changed.sort_by(|a, b| a.key.cmp(&b.key));
+        changed.dedup();
+        if changed.is_empty() {
+            Ok(())
+        } else {
+            Err(TrainError::ChangedSettings { changed })
+        }
+    }
+
+    /// What is different about the data that there is now, if anything.
+    pub fn changed_data(&self, now: &DataHashes) -> Option<ChangedData> {
+        (self.data != *now).then(|| ChangedData {
+            then: self.data.clone(),
+            now: now.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(sha256: &str, tokens: u64, documents: u64) -> DataHash {
+        let sizes = [("documents", documents), ("tokens", tokens)];
+        DataHash {
+            sha256: sha256.into(),
+            sizes: sizes.map(|(name, count)| (name.to_string(), count)).into(),
+        }
+    }
+
+    fn identity(settings: &[(&str, &str)]) -> Identity {
+        let settings = settings.iter();
+        Identity {
+            settings: settings
+                .map(|(key, value)| (key.to_string(), value.to_string()))
+                .collect(),
+            data: DataHashes {
+                training: hash("aa", 90, 3),
+                validation: hash("bb", 10, 1),
+            },
+        }
+    }
+
+    #[test]
+    fn every_setting_that_differs_is_named_once_with_both_values() {
+        let run = identity(&[("model.d_model", "16"), ("training.seed", "1"), ("gone", "2")]);
+        let asked = identity(&[("model.d_model", "32"), ("training.seed", "1"), ("new", "3")]);
+        assert!(run.check_settings(&run.settings).is_ok());
+        let error = run.check_settings(&asked.settings).unwrap_err();
+        let TrainError::ChangedSettings { changed } = &error else {
+            panic!("{error}")
+        };
+        let said: Vec<String> = changed.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "no gone instead of 2",
+                "model.d_model = 32 instead of 16",
+                "new = 3, which the run does not have",
+            ]
+        );
+        for said in said {
+            assert!(error.to_string().contains(&said), "{error}");
+        }
+    }
+
+    #[test]
+    fn changed_data_says_which_part_and_both_sizes() {
+        let run = identity(&[]);
+        assert_eq!(run.changed_data(&run.data), None);
+        let mut grown = run.data.clone();
+        grown.training = hash("cc", 95, 3);
+        let changed = run.changed_data(&grown).unwrap();
+        assert_eq!(changed.parts(), ["training"]);
+        let text = changed.to_string();
+        assert!(
+            text.contains("training data was 90 tokens in 3 documents"),
+            "{text}"
+        );
+        assert!(text.contains("and is 95 tokens in 3 documents"), "{text}");
+        assert!(text.contains("validation data is the same, 10 tokens"), "{text}");
+        assert!(changed.consequences().contains("is the same, so figures"));
+        // Another text of the same lengths is another text.
+        grown = run.data.clone();
+        grown.validation.sha256 = "dd".into();
+        let changed = run.changed_data(&grown).unwrap();
+        assert_eq!(changed.parts(), ["validation"]);
+        assert!(changed.consequences().contains("not comparable"));
+    }
+}
