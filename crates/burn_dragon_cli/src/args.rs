@@ -110,6 +110,9 @@ pub struct TrainArgs {
     /// Go on with a run from its newest checkpoint that verifies
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "configs"])]
     pub resume: Option<PathBuf>,
+    /// Go on though the data is not what it was: held-out text is drawn anew, and the best figure starts anew
+    #[arg(long, requires = "resume")]
+    pub accept_changed_data: bool,
     /// Print every value and where it came from, and do nothing else
     #[arg(long)]
     pub print_config: bool,

@@ -41,6 +41,7 @@ pub mod api {
     pub use crate::evaluate::{needle_lines, recall_lines, stream_lines};
     pub use crate::generate::{ContextStrategy, Generation, GenerationConfig, Generator, Reading};
     pub use crate::model::{LanguageModel, tokenizer_of};
+    pub use crate::resume::kept;
     pub use crate::tales::{NeedleConfig, NeedleProbe, NeedleScore, RecallProbe, RecallScore, TalesConfig};
     pub use crate::task::LanguageTask;
     pub use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerConfig, TokenizerSpec};
@@ -49,7 +50,7 @@ pub mod api {
     pub mod expert {
         pub use crate::data::{Split, SplitKind, Tokens, WindowPlan};
         pub use crate::generate::Sampler;
-        pub use crate::resume::{kept, rules};
+        pub use crate::resume::rules;
         pub use crate::streams::{Batch, StreamPlan, Streams};
         pub use crate::tales::{Recall, Tale};
     }

@@ -5,7 +5,7 @@
 
 use crate::error::TrainError;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 
 /// What a run that goes on must find as it left it.
@@ -72,6 +72,20 @@ impl Display for ChangedSetting {
             (None, Some(now)) => write!(f, "{key} = {now}, which the run does not have"),
             (_, None) => write!(f, "no {key} instead of {}", then.as_deref().unwrap_or("none")),
         }
+    }
+}
+
+impl ChangedSetting {
+    /// What differs between two sets of settings, by key.
+    pub fn between(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<Self> {
+        let keys: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+        let differing = keys.into_iter().filter(|&key| then.get(key) != now.get(key));
+        let changed = differing.map(|key| Self {
+            key: key.clone(),
+            then: then.get(key).cloned(),
+            now: now.get(key).cloned(),
+        });
+        changed.collect()
     }
 }
 
@@ -147,17 +161,7 @@ impl Identity {
     /// # Errors
     /// [`TrainError::ChangedSettings`], which names each with both values.
     pub fn check_settings(&self, now: &BTreeMap<String, String>) -> Result<(), TrainError> {
-        let keys = self.settings.keys().chain(now.keys());
-        let mut changed: Vec<ChangedSetting> = keys
-            .filter(|&key| self.settings.get(key) != now.get(key))
-            .map(|key| ChangedSetting {
-                key: key.clone(),
-                then: self.settings.get(key).cloned(),
-                now: now.get(key).cloned(),
-            })
-            .collect();
-        changed.sort_by(|a, b| a.key.cmp(&b.key));
-        changed.dedup();
+        let changed = ChangedSetting::between(&self.settings, now);
         if changed.is_empty() {
             Ok(())
         } else {

@@ -48,3 +48,57 @@ impl Standing {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_dragon_checkpoint::folder::{Content, Snapshot};
+    use serde_json::Value;
+
+    /// A checkpoint with this `trainer.json`.
+    fn saved(root: &std::path::Path, state: &Value) -> CheckpointFolder {
+        let files = [("trainer.json".to_string(), Content::Text(state.to_string()))];
+        let snapshot = Snapshot {
+            step: 7,
+            files: files.into(),
+            ..Snapshot::default()
+        };
+        Checkpoints::new(root).commit(&snapshot).unwrap()
+    }
+
+    fn state() -> Value {
+        let state = TrainerState {
+            step: 7,
+            units: 70,
+            planned_units: 100,
+            schedule_steps: 10,
+            ..TrainerState::default()
+        };
+        serde_json::to_value(state).unwrap()
+    }
+
+    #[test]
+    fn a_checkpoint_says_where_its_run_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let standing = Standing::at(&saved(folder.path(), &state())).unwrap();
+        assert_eq!(standing.done, Done { steps: 7, units: 70 });
+        assert_eq!((standing.planned_units, standing.total_steps), (100, 10));
+    }
+
+    #[test]
+    fn a_checkpoint_of_before_the_data_was_in_it_is_refused_as_such() {
+        for field in ["identity", "planned_units", "sample"] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut old = state();
+            old.as_object_mut().unwrap().remove(field);
+            let error = Standing::at(&saved(folder.path(), &old)).unwrap_err().to_string();
+            for says in [
+                &format!("missing field `{field}`"),
+                "earlier version",
+                "start a new run",
+            ] {
+                assert!(error.contains(says), "{error}");
+            }
+        }
+    }
+}

@@ -17,6 +17,7 @@ pub mod pull;
 #[cfg(feature = "fetch")]
 pub mod push;
 mod remote;
+mod resume;
 pub mod state;
 pub mod train;
 pub mod verify;

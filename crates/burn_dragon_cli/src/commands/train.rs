@@ -1,21 +1,21 @@
 //! `dragon train`.
 
+use super::resume::{Resumption, Start};
 use super::{backend, print_json};
 use crate::args::TrainArgs;
 use crate::exit::{Usage, interrupted};
 use anyhow::Context;
 use burn::module::Module;
-use burn_dragon::api::checkpoint::{Checkpoints, ModelFile};
-use burn_dragon::api::core::{Dragon, SelectedBackend};
-use burn_dragon::api::language::{Corpus, LanguageConfig, LanguageTask, Tokenizer, TokenizerSpec};
+use burn_dragon::api::core::SelectedBackend;
+use burn_dragon::api::language::{Corpus, LanguageConfig, LanguageTask};
 use burn_dragon::api::train::expert::write_atomic;
 use burn_dragon::api::train::{
-    Ending, Interrupt, Layers, LossContext, Outcome, Output, Resolved, RunFolder, RunInfo, Task, Trainer,
+    ChangedData, Ending, Interrupt, Layers, LossContext, Outcome, Output, Resolved, RunFolder, RunInfo, Task,
+    Trainer,
 };
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// The default run is bounded, so that a first look never takes long.
@@ -27,8 +27,10 @@ const DEFAULT_MINUTES: f64 = 3.5;
 /// If the configuration, the data or the machine do not allow it.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let output = Output::detect(false, args.json);
-    let resumed = args.resume.as_deref().map(RunFolder::open).transpose()?;
-    let resolved = resolve(args, resumed.as_ref())?;
+    let accepts = args.accept_changed_data;
+    let resumption = args.resume.as_deref().map(|run| Resumption::open(run, accepts));
+    let resumption = resumption.transpose()?;
+    let resolved = resolve(args, resumption.as_ref())?;
     if args.print_config {
         show!("{}", resolved.explain().trim_end());
         return Ok(ExitCode::SUCCESS);
@@ -37,27 +39,40 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let mut config = resolved.value;
     let here = std::env::current_dir()?;
     config.dataset.make_absolute(&here);
-    let tokenizer = resumed.as_ref().map(tokenizer_of).transpose()?.flatten();
-    let corpus = Corpus::load(&config.dataset, &here, tokenizer)?;
+    let corpus = corpus(&config, &here, resumption.as_ref())?;
     let task = LanguageTask::with_corpus(&config, corpus, &selected.device.clone().autodiff())?;
     introduce(&task, &config, output);
     // What can be refused is refused before anything is written: no half-made run stays behind.
     let model = task.new_model()?;
-    let total_steps = config.plan().check(&task, &model)?;
+    let done = resumption.as_ref().map(Resumption::done).unwrap_or_default();
+    let total_steps = config.plan().check(&task, &model, done)?;
+    let mut start = Start::new(&task, model)?;
+    let mut complete = false;
+    if let Some(resumption) = &resumption {
+        complete = resumption.is_complete(&config, &task, total_steps)?;
+        start = resumption.restore(&task, start)?;
+    }
     if args.dry_run {
-        return dry_run(&task, &model, &config, total_steps, output);
+        return dry_run(&task, start, &config, total_steps, output);
+    }
+    if complete {
+        output.say(&format!(
+            "done   all {total_steps} steps of the run are taken; more of them with --max-steps"
+        ));
     }
     let interrupt = Interrupt::install()?;
-    let resumes = resumed.is_some();
-    let run = match resumed {
-        Some(run) => run,
+    let run = match &resumption {
+        Some(resumption) => resumption.run.clone(),
         None => RunFolder::create(args.out.as_deref(), Path::new("runs"), "language")?,
     };
-    let trainer = Trainer::new(&task, config.plan(), &run, output, interrupt)?;
-    if resumes {
-        goes_on(&run, &task, &model)?;
+    let mut trainer = Trainer::new(&task, config.plan(), &run, output, interrupt)?;
+    if accepts {
+        trainer = trainer.accepting_changed_data();
     }
-    describe(&run, &config, &task, &selected)?;
+    if !complete {
+        describe(&run, &config, &task, &selected, resumption.as_ref())?;
+    }
+    let model = start.model;
     let (model, outcome) = trainer.fit(model)?;
     let sample = match outcome.ending {
         Ending::Interrupted => None, // who interrupts does not want to wait
@@ -75,7 +90,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The configuration: the run's own, or the files, or the default run; then what was typed.
-fn resolve(args: &TrainArgs, resumed: Option<&RunFolder>) -> anyhow::Result<Resolved<LanguageConfig>> {
+fn resolve(args: &TrainArgs, resumed: Option<&Resumption>) -> anyhow::Result<Resolved<LanguageConfig>> {
     let (family, assignments) = match args.words.split_first() {
         Some((word, rest)) if !word.contains('=') => (word.as_str(), rest),
         _ => ("language", args.words.as_slice()),
@@ -85,8 +100,8 @@ fn resolve(args: &TrainArgs, resumed: Option<&RunFolder>) -> anyhow::Result<Reso
         return Err(Usage(text).into());
     }
     let mut layers = Layers::new();
-    if let Some(run) = resumed {
-        layers = layers.file(run.config())?;
+    if let Some(resumption) = resumed {
+        layers = layers.file(resumption.run.config())?;
     } else if args.configs.is_empty() {
         layers = layers.embedded("config/language/base.toml", burn_dragon::api::language::BASE)?;
         if assignments.is_empty() && args.max_steps.is_none() {
@@ -99,47 +114,32 @@ fn resolve(args: &TrainArgs, resumed: Option<&RunFolder>) -> anyhow::Result<Reso
     for assignment in assignments {
         layers = layers.assignment(assignment)?;
     }
+    let epochs = layers.assigns("training.epochs");
+    let max_steps = layers.assigns("training.max_steps") || args.max_steps.is_some();
+    if epochs && max_steps {
+        let text = "training.epochs and training.max_steps (or --max-steps) were typed together, and a run has one \
+                    number of steps: leave one of them out";
+        return Err(Usage(text.into()).into());
+    }
+    if max_steps {
+        layers = layers.without("training.epochs"); // what is typed wins over a file's epochs
+    }
     if let Some(steps) = args.max_steps {
-        let steps = i64::try_from(steps).context("--max-steps is too large")?;
-        layers = layers
-            .value("--max-steps", "training.max_steps", steps)
-            .without("training.epochs"); // what is typed wins over a file's epochs
+        let steps = i64::try_from(steps).map_err(|_| Usage(format!("--max-steps {steps} is too large")))?;
+        layers = layers.value("--max-steps", "training.max_steps", steps);
     }
     Ok(layers.resolve::<LanguageConfig>()?)
 }
 
-/// The tokenizer that a run was started with: its text may have changed since. A run that died early has none.
-fn tokenizer_of(run: &RunFolder) -> anyhow::Result<Option<Arc<dyn Tokenizer>>> {
-    let path = run.tokenizer();
-    let tokenizer = path.exists().then(|| TokenizerSpec::load(&path));
-    Ok(tokenizer.transpose()?)
-}
-
-/// Refuses to go on with another model than the run's, or with other streams, which its checkpoints would not fit:
-/// before the settings that ask for them become the run's.
-fn goes_on(run: &RunFolder, task: &LanguageTask, model: &Dragon) -> anyhow::Result<()> {
-    let (Some(newest), _) = Checkpoints::new(run.checkpoints()).newest_verified()? else {
-        return Ok(());
+/// The text of a run. One that goes on keeps its settings and its tokenizer, and must find the data as it left it.
+fn corpus(config: &LanguageConfig, here: &Path, resumed: Option<&Resumption>) -> anyhow::Result<Corpus> {
+    let Some(resumption) = resumed else {
+        return Ok(Corpus::load(&config.dataset, here, None)?);
     };
-    let held = ModelFile::read(&newest.path().join("model.bpk"))?.config;
-    let (held, asked) = (
-        serde_json::to_value(held)?,
-        serde_json::to_value(task.model_config())?,
-    );
-    let pairs = held.as_object().into_iter().flatten();
-    let differing: Vec<String> = pairs
-        .filter(|(key, value)| asked.get(key) != Some(value))
-        .map(|(key, value)| format!("model.{key} = {} instead of {value}", asked[key]))
-        .collect();
-    if differing.is_empty() {
-        let mut carry = task.carry(model)?;
-        return Ok(task.restore_carry(model, &mut carry, newest.path())?);
-    }
-    let text = format!(
-        "a resumed run keeps its model, but the settings ask for {}; start a new run instead",
-        differing.join(", ")
-    );
-    Err(Usage(text).into())
+    resumption.check_settings(config)?;
+    let corpus = Corpus::load(&config.dataset, here, resumption.tokenizer()?)?;
+    resumption.check_data(&corpus, config)?;
+    Ok(corpus)
 }
 
 fn introduce(task: &LanguageTask, config: &LanguageConfig, output: Output) {
@@ -168,19 +168,24 @@ fn introduce(task: &LanguageTask, config: &LanguageConfig, output: Output) {
     ));
 }
 
-/// One step, timed; nothing is written.
+/// One step from where the run stands, timed; nothing is written.
 fn dry_run(
     task: &LanguageTask,
-    model: &Dragon,
+    start: Start,
     config: &LanguageConfig,
     total_steps: u64,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let mut carry = task.carry(model)?;
-    let out = task.loss(
+    let Start {
         model,
-        task.batch(0, 0, &mut carry)?,
+        mut carry,
+        done,
+        place,
+    } = start;
+    let out = task.loss(
+        &model,
+        task.batch(place, &mut carry)?,
         &mut carry,
         LossContext {
             dropout_seed: 0,
@@ -190,14 +195,17 @@ fn dry_run(
     let loss = out.value.clone().into_scalar::<f64>();
     drop(out.value.backward());
     let seconds = started.elapsed().as_secs_f64() * f64::from(config.training.accumulate);
+    let left = total_steps.saturating_sub(done.steps);
+    let more = if done.steps == 0 { "" } else { " more" };
     output.say(&format!(
-        "one step: loss {loss:.3}, {seconds:.2} s; {total_steps} steps would take about {:.0} minutes",
-        seconds * total_steps as f64 / 60.0
+        "one step: loss {loss:.3}, {seconds:.2} s; {left}{more} steps would take about {:.0} minutes",
+        seconds * left as f64 / 60.0
     ));
     if output.json {
         print_json(&json!({
             "train_loss": loss,
             "steps": total_steps,
+            "steps_done": done.steps,
             "seconds_per_step": seconds,
             "bytes_per_step": task.bytes_per_step(),
         }))?;
@@ -211,6 +219,7 @@ fn describe(
     config: &LanguageConfig,
     task: &LanguageTask,
     selected: &SelectedBackend,
+    resumed: Option<&Resumption>,
 ) -> anyhow::Result<()> {
     let text = toml::to_string(config).context("cannot write the configuration as TOML")?;
     write_atomic(&run.config(), text.as_bytes())?;
@@ -220,9 +229,12 @@ fn describe(
         Ok(info) => info,
         Err(_) => RunInfo::now(selected.name, &device, config.training.seed),
     };
-    if let (Some(folder), _) = Checkpoints::new(run.checkpoints()).newest_verified()? {
-        info.resumed(folder.step());
+    if let Some((resumption, standing)) = resumed.and_then(|run| Some((run, run.standing()?))) {
+        let changed = resumption.changed_data(task.corpus());
+        let parts = changed.as_ref().map(ChangedData::parts).unwrap_or_default();
+        info.resumed(standing.done.steps, &parts);
     }
+    info.seed = config.training.seed; // a run that died before its first checkpoint may begin again with another
     Ok(info.save(&run.run_json())?)
 }
 

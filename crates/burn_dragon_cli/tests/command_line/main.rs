@@ -15,6 +15,9 @@ mod info;
 #[cfg(feature = "fetch")]
 mod remote;
 mod resume;
+mod resume_data;
+mod resume_place;
+mod resume_settings;
 #[cfg(feature = "fetch")]
 #[path = "../../../burn_dragon_checkpoint/tests/server/mod.rs"]
 mod server;

@@ -1,6 +1,8 @@
 //! Language modelling as the trainer sees it.
 
 mod course;
+#[cfg(test)]
+mod place_tests;
 mod reader;
 
 use crate::config::LanguageConfig;

@@ -97,6 +97,12 @@ impl Layers {
         self.layer(node.under(key.split('.')))
     }
 
+    /// Whether one of the assignments since the last other layer sets a key, given as a dotted path.
+    pub fn assigns(&self, key: &str) -> bool {
+        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+        self.assigned.at(&path).is_some()
+    }
+
     /// Forgets what the layers so far say of a key, given as a dotted path: its default counts again.
     pub fn without(self, key: &str) -> Self {
         let mut merged = self.flatten();
@@ -240,6 +246,16 @@ mod tests {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
         path
+    }
+
+    #[test]
+    fn what_is_assigned_is_known_however_it_is_written() {
+        let layers = Layers::new().embedded("base.toml", "[a]\nb = 1").unwrap();
+        assert!(!layers.assigns("a.b"));
+        for typed in ["a.b=2", "a={ b = 2 }"] {
+            let layers = layers.clone().assignment(typed).unwrap();
+            assert!(layers.assigns("a.b") && !layers.assigns("a.c"), "{typed}");
+        }
     }
 
     #[test]

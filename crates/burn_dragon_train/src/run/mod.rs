@@ -57,6 +57,9 @@ pub struct Resumed {
     pub step: u64,
     /// When, RFC 3339 in UTC.
     pub time: String,
+    /// The parts of the data that were not what they had been, which was accepted: `training`, `validation`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed_data: Vec<String>,
 }
 
 impl RunInfo {
@@ -81,11 +84,12 @@ impl RunInfo {
         }
     }
 
-    /// Notes that the run continues now, from the checkpoint of `step`.
-    pub fn resumed(&mut self, step: u64) {
+    /// Notes that the run continues now, from the checkpoint of `step`, with these parts of its data changed.
+    pub fn resumed(&mut self, step: u64, changed_data: &[&str]) {
         self.resumed_at.push(Resumed {
             step,
             time: rfc3339(SystemTime::now()),
+            changed_data: changed_data.iter().map(ToString::to_string).collect(),
         });
     }
 
@@ -189,7 +193,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.json");
         let mut info = RunInfo::now("cpu", "Flex", u64::MAX);
-        info.resumed(200);
+        info.resumed(200, &[]);
         info.save(&path).unwrap();
         assert_eq!(RunInfo::load(&path).unwrap(), info);
     }

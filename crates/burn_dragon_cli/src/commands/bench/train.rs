@@ -13,7 +13,7 @@ use burn_dragon::api::language::{
     Corpus, DatasetConfig, GenerationConfig, LanguageConfig, LanguageTask, SourceConfig, TextConfig,
     WindowStart,
 };
-use burn_dragon::api::train::{StreamConfig, Task, TrainingConfig};
+use burn_dragon::api::train::{Done, StreamConfig, Task, TrainingConfig};
 use serde_json::json;
 
 /// Steps before the clock runs: the first allocates, the second finds everything in its place.

@@ -1,0 +1,189 @@
+//! A run that goes on: what it must agree with, before anything is written.
+
+use crate::exit::Usage;
+use burn_dragon::api::core::Dragon;
+use burn_dragon::api::expert::language::rules;
+use burn_dragon::api::expert::train::{OnResume, flatten, rule_of};
+use burn_dragon::api::language::{Corpus, LanguageConfig, LanguageTask, Tokenizer, TokenizerSpec, kept};
+use burn_dragon::api::train::{
+    ChangedData, ChangedSetting, DataPlace, Done, Layers, RunFolder, Standing, Task, TrainError,
+};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A run that is to go on.
+pub(super) struct Resumption {
+    /// Its folder.
+    pub(super) run: RunFolder,
+    /// Its own settings.
+    config: LanguageConfig,
+    /// Where it goes on; absent where it died before its first checkpoint and begins again.
+    standing: Option<Standing>,
+    accepts_changed_data: bool,
+}
+
+impl Resumption {
+    /// Reads what the run's folder says.
+    pub(super) fn open(path: &Path, accepts_changed_data: bool) -> anyhow::Result<Self> {
+        let run = RunFolder::open(path)?;
+        Ok(Self {
+            config: Layers::new().file(run.config())?.resolve()?.value,
+            standing: Standing::newest(&run)?,
+            run,
+            accepts_changed_data,
+        })
+    }
+
+    /// What is behind it.
+    pub(super) fn done(&self) -> Done {
+        self.standing
+            .as_ref()
+            .map_or_else(Done::default, |standing| standing.done)
+    }
+
+    /// Where it goes on, if it has a checkpoint.
+    pub(super) fn standing(&self) -> Option<&Standing> {
+        self.standing.as_ref()
+    }
+
+    /// The tokenizer that its model was trained with.
+    pub(super) fn tokenizer(&self) -> anyhow::Result<Option<Arc<dyn Tokenizer>>> {
+        let trained = self.standing.is_some();
+        let tokenizer = trained.then(|| TokenizerSpec::load(&self.run.tokenizer()));
+        Ok(tokenizer.transpose()?)
+    }
+
+    /// Refuses settings that the run cannot change.
+    pub(super) fn check_settings(&self, config: &LanguageConfig) -> anyhow::Result<()> {
+        match &self.standing {
+            Some(standing) => Ok(standing.identity.check_settings(&kept(config))?),
+            None => Ok(()),
+        }
+    }
+
+    /// What has changed about the data, if anything.
+    pub(super) fn changed_data(&self, corpus: &Corpus) -> Option<ChangedData> {
+        self.standing.as_ref()?.identity.changed_data(&corpus.hashes())
+    }
+
+    /// Refuses data that is not the run's, unless that is accepted.
+    pub(super) fn check_data(&self, corpus: &Corpus, config: &LanguageConfig) -> anyhow::Result<()> {
+        let Some(changed) = self.changed_data(corpus).filter(|_| !self.accepts_changed_data) else {
+            return Ok(());
+        };
+        let changed = Box::new(changed);
+        let error = TrainError::ChangedData { changed };
+        let of_the_data = |setting: &ChangedSetting| {
+            let rule = rule_of(rules(), &setting.key).map(|rule| rule.on_resume);
+            rule == Some(OnResume::ChangesWithSameData)
+        };
+        let asked: Vec<String> = self
+            .changed_settings(config)
+            .filter(of_the_data)
+            .map(|setting| setting.to_string())
+            .collect();
+        if asked.is_empty() {
+            return Err(error.into());
+        }
+        Err(Usage(format!("{}: {error}", asked.join(", "))).into())
+    }
+
+    /// Refuses to be asked for what is done already; gives whether the run is complete, and nothing else is asked for.
+    pub(super) fn is_complete(
+        &self,
+        config: &LanguageConfig,
+        task: &LanguageTask,
+        total_steps: u64,
+    ) -> anyhow::Result<bool> {
+        let done = self.done();
+        if self.standing.is_none() || done.steps < total_steps {
+            return Ok(false);
+        }
+        let changed: Vec<String> = self
+            .changed_settings(config)
+            .map(|setting| setting.to_string())
+            .collect();
+        let training = &config.training;
+        let asked = match training.epochs {
+            Some(epochs) => format!(
+                "training.epochs = {epochs} asks for no more than the {:.2} epochs of them",
+                done.units as f64 / task.units_per_epoch().max(1) as f64
+            ),
+            None => format!("training.max_steps = {} asks for no more", training.max_steps),
+        };
+        let taken = format!("nothing to do: the run has taken {} steps", done.steps);
+        if done.steps > total_steps || self.asks_for_other_steps(config) {
+            let text = format!(
+                "{taken}, and {asked}; go on with --max-steps above {}",
+                done.steps
+            );
+            return Err(Usage(text).into());
+        }
+        if changed.is_empty() {
+            return Ok(true);
+        }
+        let text = format!(
+            "{taken}, which are all of them, so {} would change nothing; give it more steps as well: --max-steps \
+             above {}",
+            changed.join(", "),
+            done.steps
+        );
+        Err(Usage(text).into())
+    }
+
+    /// Whether the number of steps is another than the run's own.
+    fn asks_for_other_steps(&self, config: &LanguageConfig) -> bool {
+        let (own, asked) = (&self.config.training, &config.training);
+        (own.max_steps, own.epochs) != (asked.max_steps, asked.epochs)
+    }
+
+    fn changed_settings(&self, config: &LanguageConfig) -> impl Iterator<Item = ChangedSetting> {
+        ChangedSetting::between(&flatten(&self.config), &flatten(config)).into_iter()
+    }
+
+    /// The run's model as it was saved, and what it carries: refuses what its checkpoint does not fit.
+    pub(super) fn restore(&self, task: &LanguageTask, start: Start) -> anyhow::Result<Start> {
+        let Some(standing) = &self.standing else {
+            return Ok(start);
+        };
+        let model = task.restore(start.model, &standing.folder)?;
+        let mut carry = start.carry;
+        let changed = self.changed_data(task.corpus());
+        if changed.is_none_or(|changed| !changed.training()) {
+            task.restore_carry(&model, &mut carry, &standing.folder)?;
+        }
+        Ok(Start {
+            model,
+            carry,
+            done: standing.done,
+            place: DataPlace {
+                units: standing.done.units,
+                planned: standing.planned_units,
+            },
+        })
+    }
+}
+
+/// What the next step starts from.
+pub(super) struct Start {
+    pub(super) model: Dragon,
+    pub(super) carry: <LanguageTask as Task>::Carry,
+    pub(super) done: Done,
+    pub(super) place: DataPlace,
+}
+
+impl Start {
+    /// Before the first step.
+    pub(super) fn new(task: &LanguageTask, model: Dragon) -> anyhow::Result<Self> {
+        Ok(Self {
+            carry: task.carry(&model)?,
+            model,
+            done: Done::default(),
+            // One step leaves nothing out, however many were planned.
+            place: DataPlace {
+                units: 0,
+                planned: u64::MAX,
+            },
+        })
+    }
+}
