@@ -86,7 +86,8 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         error.downcast_ref::<LanguageError>(),
     ) {
         (Some(TrainError::Config(_) | TrainError::Schedule(_) | TrainError::Setting { .. }), _) => Some(2),
-        (Some(TrainError::UnknownParameter { .. }), _) => Some(2),
+        (Some(TrainError::UnknownParameter { .. } | TrainError::ChangedSettings { .. }), _) => Some(2),
+        (Some(TrainError::ChangedData { .. }), _) => Some(3),
         (Some(TrainError::Checkpoint(error)), _) | (_, Some(LanguageError::Checkpoint(error))) => {
             checkpoint(error)
         }

@@ -1,5 +1,6 @@
 //! A model with its tokenizer: what a language model file holds.
 
+use crate::data::Corpus;
 use crate::error::LanguageError;
 use crate::tokenizer::{ByteTokenizer, IdTokenizer, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
@@ -7,6 +8,8 @@ use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
 use burn_dragon_checkpoint::resolve::{LoadedModel, ModelPath};
 use burn_dragon_core::Dragon;
+use burn_dragon_train::identity::ChangedData;
+use burn_dragon_train::standing::Standing;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -55,6 +58,19 @@ impl LanguageModel {
             run,
             passed_over,
         })
+    }
+}
+
+impl LanguageModel {
+    /// What is different about the held-out text that there is now, where the model is a checkpoint that was judged on
+    /// another: figures on the two are not comparable.
+    ///
+    /// # Errors
+    /// If the checkpoint does not say what it was judged on.
+    pub fn changed_validation(&self, corpus: &Corpus) -> Result<Option<ChangedData>, LanguageError> {
+        let standing = Standing::beside(&self.file)?;
+        let changed = standing.and_then(|standing| standing.identity.changed_data(&corpus.hashes()));
+        Ok(changed.filter(ChangedData::validation))
     }
 }
 

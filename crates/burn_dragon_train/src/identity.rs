@@ -4,6 +4,7 @@
 //! another setting is refused by its name, other data by its size and hash.
 
 use crate::error::TrainError;
+use crate::resume::{OnResume, SHARED, rule_of};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
@@ -43,6 +44,10 @@ impl Display for DataHash {
         sizes.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
         for (place, (name, count)) in sizes.into_iter().enumerate() {
             let between = if place == 0 { "" } else { " in " };
+            let name = match count {
+                1 => name.strip_suffix('s').unwrap_or(name),
+                _ => name,
+            };
             write!(f, "{between}{count} {name}")?;
         }
         write!(
@@ -161,7 +166,12 @@ impl Identity {
     /// # Errors
     /// [`TrainError::ChangedSettings`], which names each with both values.
     pub fn check_settings(&self, now: &BTreeMap<String, String>) -> Result<(), TrainError> {
-        let changed = ChangedSetting::between(&self.settings, now);
+        let mut changed = ChangedSetting::between(&self.settings, now);
+        // What a run keeps on streams alone differs where streams do, which are named themselves.
+        changed.retain(|setting| {
+            let rule = rule_of(SHARED, &setting.key).map(|rule| rule.on_resume);
+            rule != Some(OnResume::ChangesWithoutStreams) || (setting.then.is_some() && setting.now.is_some())
+        });
         if changed.is_empty() {
             Ok(())
         } else {
@@ -224,6 +234,25 @@ mod tests {
         for said in said {
             assert!(error.to_string().contains(&said), "{error}");
         }
+    }
+
+    #[test]
+    fn streams_that_are_new_are_named_and_not_the_batch_size_that_goes_with_them() {
+        let streams = [("training.batch_size", "2"), ("training.streams.unroll", "1")];
+        let said =
+            |run: &Identity, asked: &Identity| run.check_settings(&asked.settings).unwrap_err().to_string();
+        let (windows, larger) = (identity(&[]), [("training.batch_size", "4"), streams[1]]);
+        for text in [
+            said(&windows, &identity(&streams)),
+            said(&identity(&streams), &windows),
+        ] {
+            assert!(
+                text.contains("training.streams.unroll") && !text.contains("batch_size"),
+                "{text}"
+            );
+        }
+        let text = said(&identity(&streams), &identity(&larger));
+        assert!(text.contains("training.batch_size = 4 instead of 2"), "{text}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::run::RunFolder;
 use crate::settings::Done;
 use crate::vault::{self, TrainerState};
 use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a run stands: what one of its checkpoints says.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,14 +38,28 @@ impl Standing {
     /// # Errors
     /// If it is of another format, or damaged.
     pub fn at(folder: &CheckpointFolder) -> Result<Self, TrainError> {
-        let state = TrainerState::read(folder)?;
-        Ok(Self {
-            folder: folder.path().into(),
+        Ok(Self::of(TrainerState::read(folder)?, folder.path()))
+    }
+
+    /// What the checkpoint says that a model's file is part of; absent where the file lies elsewhere.
+    ///
+    /// # Errors
+    /// As [`at`](Self::at).
+    pub fn beside(model: &Path) -> Result<Option<Self>, TrainError> {
+        let Some(folder) = model.parent().filter(|folder| TrainerState::is_in(folder)) else {
+            return Ok(None);
+        };
+        Ok(Some(Self::of(TrainerState::read_from(folder)?, folder)))
+    }
+
+    fn of(state: TrainerState, folder: &Path) -> Self {
+        Self {
+            folder: folder.into(),
             done: state.done(),
             planned_units: state.planned_units,
             total_steps: state.schedule_steps,
             identity: state.identity,
-        })
+        }
     }
 }
 
@@ -56,7 +70,7 @@ mod tests {
     use serde_json::Value;
 
     /// A checkpoint with this `trainer.json`.
-    fn saved(root: &std::path::Path, state: &Value) -> CheckpointFolder {
+    fn saved(root: &Path, state: &Value) -> CheckpointFolder {
         let files = [("trainer.json".to_string(), Content::Text(state.to_string()))];
         let snapshot = Snapshot {
             step: 7,
@@ -83,6 +97,9 @@ mod tests {
         let standing = Standing::at(&saved(folder.path(), &state())).unwrap();
         assert_eq!(standing.done, Done { steps: 7, units: 70 });
         assert_eq!((standing.planned_units, standing.total_steps), (100, 10));
+        let model = standing.folder.join("model.bpk");
+        assert_eq!(Standing::beside(&model).unwrap(), Some(standing));
+        assert_eq!(Standing::beside(&folder.path().join("model.bpk")).unwrap(), None);
     }
 
     #[test]

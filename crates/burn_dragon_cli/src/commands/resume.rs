@@ -20,6 +20,8 @@ pub(super) struct Resumption {
     /// Where it goes on; absent where it died before its first checkpoint and begins again.
     standing: Option<Standing>,
     accepts_changed_data: bool,
+    /// What has changed about its data, once that is known.
+    changed_data: Option<ChangedData>,
 }
 
 impl Resumption {
@@ -31,6 +33,7 @@ impl Resumption {
             standing: Standing::newest(&run)?,
             run,
             accepts_changed_data,
+            changed_data: None,
         })
     }
 
@@ -41,9 +44,9 @@ impl Resumption {
             .map_or_else(Done::default, |standing| standing.done)
     }
 
-    /// Where it goes on, if it has a checkpoint.
-    pub(super) fn standing(&self) -> Option<&Standing> {
-        self.standing.as_ref()
+    /// Whether it goes on from one, and does not begin again.
+    pub(super) fn has_checkpoint(&self) -> bool {
+        self.standing.is_some()
     }
 
     /// The tokenizer that its model was trained with.
@@ -61,14 +64,21 @@ impl Resumption {
         }
     }
 
-    /// What has changed about the data, if anything.
-    pub(super) fn changed_data(&self, corpus: &Corpus) -> Option<ChangedData> {
-        self.standing.as_ref()?.identity.changed_data(&corpus.hashes())
+    /// The parts of its data that have changed, which was accepted.
+    pub(super) fn changed_parts(&self) -> Vec<&'static str> {
+        self.changed_data
+            .as_ref()
+            .map(ChangedData::parts)
+            .unwrap_or_default()
     }
 
     /// Refuses data that is not the run's, unless that is accepted.
-    pub(super) fn check_data(&self, corpus: &Corpus, config: &LanguageConfig) -> anyhow::Result<()> {
-        let Some(changed) = self.changed_data(corpus).filter(|_| !self.accepts_changed_data) else {
+    pub(super) fn check_data(&mut self, corpus: &Corpus, config: &LanguageConfig) -> anyhow::Result<()> {
+        let Some(standing) = &self.standing else {
+            return Ok(());
+        };
+        self.changed_data = standing.identity.changed_data(&corpus.hashes());
+        let Some(changed) = self.changed_data.clone().filter(|_| !self.accepts_changed_data) else {
             return Ok(());
         };
         let changed = Box::new(changed);
@@ -148,8 +158,7 @@ impl Resumption {
         };
         let model = task.restore(start.model, &standing.folder)?;
         let mut carry = start.carry;
-        let changed = self.changed_data(task.corpus());
-        if changed.is_none_or(|changed| !changed.training()) {
+        if !self.changed_parts().contains(&"training") {
             task.restore_carry(&model, &mut carry, &standing.folder)?;
         }
         Ok(Start {

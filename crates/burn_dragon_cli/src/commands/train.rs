@@ -10,8 +10,7 @@ use burn_dragon::api::core::SelectedBackend;
 use burn_dragon::api::language::{Corpus, LanguageConfig, LanguageTask};
 use burn_dragon::api::train::expert::write_atomic;
 use burn_dragon::api::train::{
-    ChangedData, Ending, Interrupt, Layers, LossContext, Outcome, Output, Resolved, RunFolder, RunInfo, Task,
-    Trainer,
+    Ending, Interrupt, Layers, LossContext, Outcome, Output, Resolved, RunFolder, RunInfo, Task, Trainer,
 };
 use serde_json::json;
 use std::path::Path;
@@ -29,8 +28,11 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let output = Output::detect(false, args.json);
     let accepts = args.accept_changed_data;
     let resumption = args.resume.as_deref().map(|run| Resumption::open(run, accepts));
-    let resumption = resumption.transpose()?;
+    let mut resumption = resumption.transpose()?;
     let resolved = resolve(args, resumption.as_ref())?;
+    if let Some(resumption) = &resumption {
+        resumption.check_settings(&resolved.value)?;
+    }
     if args.print_config {
         show!("{}", resolved.explain().trim_end());
         return Ok(ExitCode::SUCCESS);
@@ -39,7 +41,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let mut config = resolved.value;
     let here = std::env::current_dir()?;
     config.dataset.make_absolute(&here);
-    let corpus = corpus(&config, &here, resumption.as_ref())?;
+    let corpus = corpus(&config, &here, resumption.as_mut())?;
     let task = LanguageTask::with_corpus(&config, corpus, &selected.device.clone().autodiff())?;
     introduce(&task, &config, output);
     // What can be refused is refused before anything is written: no half-made run stays behind.
@@ -131,12 +133,11 @@ fn resolve(args: &TrainArgs, resumed: Option<&Resumption>) -> anyhow::Result<Res
     Ok(layers.resolve::<LanguageConfig>()?)
 }
 
-/// The text of a run. One that goes on keeps its settings and its tokenizer, and must find the data as it left it.
-fn corpus(config: &LanguageConfig, here: &Path, resumed: Option<&Resumption>) -> anyhow::Result<Corpus> {
+/// The text of a run. One that goes on keeps its tokenizer, and must find the data as it left it.
+fn corpus(config: &LanguageConfig, here: &Path, resumed: Option<&mut Resumption>) -> anyhow::Result<Corpus> {
     let Some(resumption) = resumed else {
         return Ok(Corpus::load(&config.dataset, here, None)?);
     };
-    resumption.check_settings(config)?;
     let corpus = Corpus::load(&config.dataset, here, resumption.tokenizer()?)?;
     resumption.check_data(&corpus, config)?;
     Ok(corpus)
@@ -229,10 +230,8 @@ fn describe(
         Ok(info) => info,
         Err(_) => RunInfo::now(selected.name, &device, config.training.seed),
     };
-    if let Some((resumption, standing)) = resumed.and_then(|run| Some((run, run.standing()?))) {
-        let changed = resumption.changed_data(task.corpus());
-        let parts = changed.as_ref().map(ChangedData::parts).unwrap_or_default();
-        info.resumed(standing.done.steps, &parts);
+    if let Some(resumption) = resumed.filter(|run| run.has_checkpoint()) {
+        info.resumed(resumption.done().steps, &resumption.changed_parts());
     }
     info.seed = config.training.seed; // a run that died before its first checkpoint may begin again with another
     Ok(info.save(&run.run_json())?)

@@ -105,7 +105,11 @@ fn a_change_of_one_part_leaves_the_other_named_as_the_same() {
     // The same text with other documents is another stream.
     place.write("text.txt", WORK.repeat(100));
     let documents = resume(&place, &["dataset.document_separator=\"\\n\""]);
-    let says = ["dataset.document_separator", "in 1 documents", "in 100 documents"];
+    let says = [
+        "dataset.document_separator",
+        "in 1 document (",
+        "in 100 documents (",
+    ];
     documents.refused(2, &says);
     resume(&place, &[]).done();
 }

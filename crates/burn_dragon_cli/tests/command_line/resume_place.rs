@@ -146,7 +146,7 @@ fn a_run_that_time_ended_is_not_shortened_to_the_steps_it_took() {
     let place = Place::new();
     let words = [
         "training.max_steps=1000000",
-        "training.max_minutes=0.01",
+        "training.max_minutes=0.05",
         "--out",
         "run",
         "--json",

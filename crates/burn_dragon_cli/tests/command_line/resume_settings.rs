@@ -43,7 +43,7 @@ fn what_cannot_change_is_refused_by_name_with_both_values_and_nothing_is_written
             "model.rope_theta=64.0",
             "model.rope_theta = 64.0 instead of 128.0",
         ),
-        ("model.norm_eps=1e-6", "model.norm_eps = 1e-6 instead of 1e-5"),
+        ("model.norm_eps=1e-6", "model.norm_eps = 1e-6 instead of 0.00001"),
         ("model.init_std=0.01", "model.init_std = 0.01 instead of 0.02"),
         (
             "model.decay={ type = \"standard\" }",

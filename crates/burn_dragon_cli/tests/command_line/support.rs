@@ -29,6 +29,15 @@ const SMALL: &[&str] = &[
     "generation.max_tokens=8",
 ];
 
+/// The settings of the small model, beside more: a run has steps or epochs.
+fn small(more: &[&str]) -> Vec<&'static str> {
+    let epochs = more.iter().any(|word| word.starts_with("training.epochs"));
+    let settings = SMALL.iter().copied();
+    settings
+        .filter(|setting| !(epochs && setting.starts_with("training.max_steps")))
+        .collect()
+}
+
 /// The embedded tales, a few of them.
 const TALES: &[&str] = &["dataset.train_bytes=40000", "dataset.validation_tales=8"];
 
@@ -109,14 +118,14 @@ impl Place {
 
     /// The arguments of [`train`](Self::train).
     pub(crate) fn training<'a>(more: &[&'a str]) -> Vec<&'a str> {
-        [&["train"], SMALL, TALES, more].concat()
+        [&["train"], &small(more)[..], TALES, more].concat()
     }
 
     /// `dragon train` of the small model on a text.
     pub(crate) fn train_on(&self, text: &str, more: &[&str]) -> Answer {
         let paths = format!("dataset.paths=[\"{text}\"]");
         let dataset = ["dataset.type=text", paths.as_str()];
-        self.dragon(&[&["train"], SMALL, &dataset, more].concat())
+        self.dragon(&[&["train"], &small(more)[..], &dataset, more].concat())
     }
 }
 

@@ -410,6 +410,31 @@ mod tests {
     }
 
     #[test]
+    fn the_hash_of_a_text_is_of_its_ids_and_of_where_documents_start() {
+        let hash = |ids: Vec<u32>, starts: Vec<usize>| {
+            let bytes = ids.len();
+            Tokens { ids, starts, bytes }.hash()
+        };
+        let short = hash(vec![1, 2], vec![0, 1]);
+        // By another implementation: of 2, 2, 0, 1 as 64 bits each, then 1, 2 as 32.
+        assert_eq!(
+            short.sha256,
+            "7d215c2d9586f6f1afed4ccf14ccc1a46086666f4f022c5d5e947327a104f53f"
+        );
+        assert_eq!((short.sizes["tokens"], short.sizes["documents"]), (2, 2));
+        let text = |last| (0..50_000).chain([last]).collect::<Vec<u32>>();
+        let whole = hash(text(7), vec![0, 100]);
+        assert_eq!(whole, hash(text(7), vec![0, 100]));
+        for other in [
+            hash(text(8), vec![0, 100]),
+            hash(text(7), vec![0, 101]),
+            hash(text(7), vec![0]),
+        ] {
+            assert_ne!(whole.sha256, other.sha256);
+        }
+    }
+
+    #[test]
     fn a_tokenizer_is_trained_on_the_training_part_alone() {
         let chars = |special_tokens| TokenizerConfig::Char { special_tokens };
         let corpus = load("aaaaaaaaa\nb\n", |config| config.tokenizer = chars(true)).unwrap();

@@ -15,6 +15,7 @@ use crate::generate::Generator;
 use crate::resume;
 use crate::streams::{self, Batch, Streams};
 use crate::tales::RecallProbe;
+use crate::tokenizer::TokenizerSpec;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::folder::Content;
 use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
@@ -370,6 +371,14 @@ impl Task for LanguageTask {
                 "it holds {:?}, the run asks for {:?}",
                 file.config, self.model_config
             );
+            return Err(burn_dragon_checkpoint::CheckpointError::corrupt(&path, reason).into());
+        }
+        let speaks = file
+            .tokenizer
+            .as_deref()
+            .map(serde_json::from_str::<TokenizerSpec>);
+        if !speaks.is_some_and(|spec| spec.is_ok_and(|spec| spec == self.corpus.tokenizer.spec())) {
+            let reason = "its tokenizer is not that of the run (tokenizer.json)";
             return Err(burn_dragon_checkpoint::CheckpointError::corrupt(&path, reason).into());
         }
         Ok(parameters::load(model, |name, _| file.tensors.remove(name)))

@@ -1,8 +1,10 @@
 //! What a run reads that is killed and goes on with other settings: every window once, counted.
 
 use super::*;
+use crate::LanguageModel;
 use crate::data::{SourceConfig, SplitKind, TextConfig, WindowStart};
 use crate::tokenizer::IdTokenizer;
+use burn_dragon_checkpoint::resolve::ModelPath;
 use burn_dragon_core::DragonConfig;
 use burn_dragon_train::interrupt::Interrupt;
 use burn_dragon_train::progress::Output;
@@ -323,4 +325,21 @@ fn streams_go_on_batch_by_batch_whatever_accumulate_becomes() {
         run.session(&settings(after, steps), usize::MAX).unwrap();
         assert_eq!(run.rows(), whole.rows(), "{before} then {after}");
     }
+}
+
+#[test]
+fn a_model_of_a_run_knows_whether_it_was_judged_on_another_text() {
+    let mut run = Run::new();
+    let mut settings = config(WindowStart::Document, (4, 1));
+    settings.training.max_steps = 1;
+    run.session(&settings, usize::MAX).unwrap();
+    let path = ModelPath::new(run.folder.path());
+    let model = LanguageModel::load(&path, &Device::flex()).unwrap();
+    assert_eq!(model.changed_validation(&corpus()).unwrap(), None);
+    let mut other = corpus();
+    other.train.ids[0] = 1;
+    assert_eq!(model.changed_validation(&other).unwrap(), None, "of no concern");
+    other.validation.ids[0] = 1;
+    let changed = model.changed_validation(&other).unwrap().unwrap();
+    assert!(changed.to_string().contains("validation data was 53 tokens"));
 }

@@ -9,6 +9,7 @@ use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::folder::CheckpointFolder;
 use burn_dragon_checkpoint::plain;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// The file's name.
 pub(super) const FILE: &str = "trainer.json";
@@ -53,11 +54,26 @@ pub(crate) struct TrainerState {
 
 impl TrainerState {
     pub(crate) fn read(folder: &CheckpointFolder) -> Result<Self, TrainError> {
-        let path = folder.path().join(FILE);
+        let state = Self::read_from(folder.path())?;
+        if state.step == folder.step() {
+            return Ok(state);
+        }
+        let (given, expected) = (state.step, folder.step());
+        let reason = format!("it is of step {given}, the checkpoint of step {expected}");
+        Err(CheckpointError::corrupt(&folder.path().join(FILE), reason).into())
+    }
+
+    /// Whether a folder has the file.
+    pub(crate) fn is_in(folder: &Path) -> bool {
+        folder.join(FILE).is_file()
+    }
+
+    pub(crate) fn read_from(folder: &Path) -> Result<Self, TrainError> {
+        let path = folder.join(FILE);
         let text = plain::read_text_inside(&path, LARGEST).map_err(CheckpointError::unread(&path))?;
-        let state: Self = serde_json::from_str(&text).map_err(|error| {
+        let state = serde_json::from_str(&text).map_err(|error| {
             let reason = match error.to_string() {
-                // Not even an old checkpoint is damaged.
+                // Not damaged, but old.
                 lacks if lacks.starts_with("missing field") => format!(
                     "{lacks}: an earlier version of this software wrote it, which did not say what data it was \
                      trained on; start a new run"
@@ -65,13 +81,8 @@ impl TrainerState {
                 other => other,
             };
             CheckpointError::corrupt(&path, reason)
-        })?;
-        if state.step == folder.step() {
-            return Ok(state);
-        }
-        let (given, expected) = (state.step, folder.step());
-        let reason = format!("it is of step {given}, the checkpoint of step {expected}");
-        Err(CheckpointError::corrupt(&path, reason).into())
+        });
+        Ok(state?)
     }
 
     /// What is behind the run.

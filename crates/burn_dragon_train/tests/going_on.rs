@@ -1,0 +1,263 @@
+//! A run that goes on is the run that was saved, or says what is different.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops where it fails"
+)]
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use burn_dragon_checkpoint::folder::Content;
+use burn_dragon_checkpoint::tensors::TensorFile;
+use burn_dragon_core::parameters;
+use burn_dragon_train::identity::{DataHash, DataHashes, Identity};
+use burn_dragon_train::interrupt::Interrupt;
+use burn_dragon_train::optimizer::OptimizerConfig;
+use burn_dragon_train::progress::Output;
+use burn_dragon_train::run::RunFolder;
+use burn_dragon_train::schedule::Schedule;
+use burn_dragon_train::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
+use burn_dragon_train::standing::Standing;
+use burn_dragon_train::task::{DataPlace, Evaluation, Loss, LossContext, Metrics, Scope, Task};
+use burn_dragon_train::trainer::{Outcome, Plan};
+use burn_dragon_train::{TrainError, Trainer};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+#[derive(Module, Debug)]
+struct Point {
+    place: Param<Tensor<1>>,
+}
+
+/// A point that comes closer to 0, judged as it is told to be.
+#[derive(Clone, Debug)]
+struct Toy {
+    identity: Identity,
+    held_out_loss: f64,
+    batch_size: usize,
+}
+
+fn hash(name: &str, items: u64) -> DataHash {
+    DataHash {
+        sha256: name.into(),
+        sizes: [("items".to_string(), items)].into(),
+    }
+}
+
+impl Default for Toy {
+    fn default() -> Self {
+        Self {
+            identity: Identity {
+                settings: [("model.width".to_string(), "3".to_string())].into(),
+                data: DataHashes {
+                    training: hash("a", 10),
+                    validation: hash("b", 2),
+                },
+            },
+            held_out_loss: 1.0,
+            batch_size: 1,
+        }
+    }
+}
+
+impl Task for Toy {
+    type Model = Point;
+    type Batch = ();
+    /// Batches since it began.
+    type Carry = u64;
+
+    fn family(&self) -> &'static str {
+        "toy"
+    }
+    fn carry(&self, _: &Point) -> Result<u64, TrainError> {
+        Ok(0)
+    }
+    fn batch(&self, _: DataPlace, carry: &mut u64) -> Result<(), TrainError> {
+        *carry += 1;
+        Ok(())
+    }
+    fn loss(&self, model: &Point, (): (), _: &mut u64, _: LossContext) -> Result<Loss, TrainError> {
+        Ok(Loss {
+            value: model.place.val().powi_scalar(2).mean(),
+            metrics: Metrics::new(),
+        })
+    }
+    fn forget_damage(&self, _: &mut u64) -> Result<usize, TrainError> {
+        Ok(0)
+    }
+    fn evaluate(&self, _: &Point, _: Scope) -> Result<Evaluation, TrainError> {
+        Ok(Evaluation {
+            loss: self.held_out_loss,
+            ..Evaluation::default()
+        })
+    }
+    fn sample(&self, _: &Point, _: u64) -> Result<Option<String>, TrainError> {
+        Ok(None)
+    }
+    fn identity(&self) -> Identity {
+        self.identity.clone()
+    }
+    fn units_per_batch(&self) -> u64 {
+        self.batch_size as u64
+    }
+    fn units_per_epoch(&self) -> u64 {
+        10
+    }
+    fn flops_per_unit(&self) -> u64 {
+        1
+    }
+    fn bytes_per_step(&self) -> u64 {
+        1
+    }
+    fn derived(&self) -> Option<(&'static str, f64)> {
+        None
+    }
+    fn snapshot(
+        &self,
+        model: &Point,
+        carry: &u64,
+        _: u64,
+        _: u64,
+    ) -> Result<BTreeMap<String, Content>, TrainError> {
+        let mut file = TensorFile::default();
+        file.tensors.extend(parameters::snapshot(model));
+        Ok(BTreeMap::from([
+            ("model.bpk".to_string(), Content::Tensors(file)),
+            ("carry".to_string(), Content::Text(carry.to_string())),
+        ]))
+    }
+    fn restore(&self, model: Point, folder: &Path) -> Result<Point, TrainError> {
+        let mut file = TensorFile::read(&folder.join("model.bpk"))?;
+        Ok(parameters::load(model, |name, _| file.tensors.remove(name)))
+    }
+    fn restore_carry(&self, _: &Point, carry: &mut u64, folder: &Path) -> Result<(), TrainError> {
+        *carry = fs::read_to_string(folder.join("carry")).unwrap().parse().unwrap();
+        Ok(())
+    }
+}
+
+/// Trains to a step. Accepting, it goes on though data has changed.
+fn fit(task: &Toy, steps: u64, run: &Path, accepting: bool) -> Result<Outcome, TrainError> {
+    fs::create_dir_all(run).unwrap();
+    fs::write(run.join("config.toml"), "").unwrap();
+    let run = RunFolder::open(run).unwrap();
+    let plan = Plan {
+        training: TrainingConfig {
+            batch_size: task.batch_size,
+            max_steps: steps,
+            ..TrainingConfig::default()
+        },
+        optimizer: OptimizerConfig::default(),
+        schedule: Schedule::default(),
+        evaluation: EvaluationConfig {
+            every: 0,
+            batches: 1,
+            sample_every: 0,
+        },
+        checkpoint: CheckpointConfig { every: 0, keep: 9 },
+    };
+    let mut trainer = Trainer::new(task, plan, &run, Output::silent(), Interrupt::none())?;
+    if accepting {
+        trainer = trainer.accepting_changed_data();
+    }
+    let place = Tensor::from_floats([1.0, -2.0, 0.5], &Device::flex().autodiff());
+    let place = Param::from_tensor(place);
+    Ok(trainer.fit(Point { place })?.1)
+}
+
+fn state(run: &Path, step: u64) -> Value {
+    let folder = run.join(format!("checkpoint/step-{step:06}"));
+    serde_json::from_slice(&fs::read(folder.join("trainer.json")).unwrap()).unwrap()
+}
+
+fn carried(run: &Path, step: u64) -> u64 {
+    let folder = run.join(format!("checkpoint/step-{step:06}"));
+    fs::read_to_string(folder.join("carry")).unwrap().parse().unwrap()
+}
+
+#[test]
+fn data_that_has_changed_is_refused_unless_that_is_accepted() {
+    let (task, folder) = (Toy::default(), tempfile::tempdir().unwrap());
+    let run = folder.path();
+    fit(&task, 3, run, false).unwrap();
+    for part in ["training", "validation"] {
+        let mut other = task.clone();
+        let data = &mut other.identity.data;
+        *match part {
+            "training" => &mut data.training,
+            _ => &mut data.validation,
+        } = hash("c", 11);
+        let error = fit(&other, 5, run, false).unwrap_err();
+        let TrainError::ChangedData { changed } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!(changed.parts(), [part]);
+        assert!(error.to_string().contains("--accept-changed-data"), "{error}");
+    }
+    let standing = Standing::newest(&RunFolder::open(run).unwrap()).unwrap().unwrap();
+    assert_eq!((standing.done.steps, &standing.identity), (3, &task.identity));
+    let mut other = task.clone();
+    other.identity.data.training = hash("c", 11);
+    fit(&other, 5, run, true).unwrap();
+    assert_eq!(state(run, 5)["identity"]["data"]["training"]["sha256"], "c");
+    // What was accepted is the run's from now on.
+    fit(&other, 6, run, false).unwrap();
+    fit(&task, 7, run, false).unwrap_err();
+}
+
+#[test]
+fn what_is_carried_begins_anew_where_training_data_has_changed() {
+    let change: [fn(&mut DataHashes); 3] = [
+        |_| (),
+        |data| data.validation = hash("c", 3),
+        |data| data.training = hash("c", 3),
+    ];
+    for (change, expected) in change.into_iter().zip([5, 5, 2]) {
+        let (mut task, folder) = (Toy::default(), tempfile::tempdir().unwrap());
+        let run = folder.path();
+        fit(&task, 3, run, false).unwrap();
+        change(&mut task.identity.data);
+        fit(&task, 5, run, true).unwrap();
+        assert_eq!(carried(run, 5), expected);
+    }
+}
+
+#[test]
+fn a_setting_that_a_run_keeps_is_refused_by_the_trainer_itself() {
+    let (mut task, folder) = (Toy::default(), tempfile::tempdir().unwrap());
+    let run = folder.path();
+    fit(&task, 3, run, false).unwrap();
+    task.identity.settings.insert("model.width".into(), "4".into());
+    for accepting in [false, true] {
+        let error = fit(&task, 5, run, accepting).unwrap_err();
+        assert!(matches!(error, TrainError::ChangedSettings { .. }), "{error}");
+        assert!(
+            error.to_string().contains("model.width = 4 instead of 3"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn the_best_figure_starts_anew_where_it_is_measured_on_something_else() {
+    let change: [fn(&mut Toy); 4] = [
+        |_| (),
+        |task| task.identity.data.training = hash("c", 3),
+        |task| task.identity.data.validation = hash("c", 3),
+        |task| task.batch_size = 2,
+    ];
+    for (change, expected) in change.into_iter().zip([3, 3, 5, 5]) {
+        let (mut task, folder) = (Toy::default(), tempfile::tempdir().unwrap());
+        let run = folder.path();
+        fit(&task, 3, run, false).unwrap();
+        change(&mut task);
+        task.held_out_loss = 2.0; // worse
+        fit(&task, 5, run, true).unwrap();
+        assert_eq!(state(run, 5)["best_step"], expected);
+        let best = fs::read_to_string(run.join("checkpoint/best")).unwrap();
+        assert_eq!(best.trim(), format!("step-{expected:06}"));
+    }
+}
