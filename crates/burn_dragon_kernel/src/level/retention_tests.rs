@@ -45,7 +45,7 @@ fn slopes(seed: u64, case: &Case, device: &Device) -> Tensor<1> {
 }
 
 /// A case with a retention drawn beside it: decay, resets, or both.
-fn input(seed: u64, case: &Case, device: &Device) -> LevelInput {
+pub(super) fn input(seed: u64, case: &Case, device: &Device) -> LevelInput {
     let which = draw(seed, 1, 3);
     let retention = Retention {
         decay: (which != 0).then(|| slopes(seed, case, device)),
@@ -79,7 +79,7 @@ fn is_flat(input: &LevelInput, rho: &Tensor<4>) -> bool {
 }
 
 /// Drawn cases away from edges, with their seeds.
-fn cases(count: usize, carried: bool) -> impl Iterator<Item = (u64, Case)> {
+pub(super) fn cases(count: usize, carried: bool) -> impl Iterator<Item = (u64, Case)> {
     let device = Device::flex();
     let fair = move |(seed, case): &(u64, Case)| {
         let (input, rho) = (input(*seed, case, &device), memory_of(case, &device));
@@ -94,7 +94,7 @@ fn cases(count: usize, carried: bool) -> impl Iterator<Item = (u64, Case)> {
 
 /// How a memory goes through a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Memory {
+pub(super) enum Memory {
     None,
     Tracked,
     Detached,
@@ -102,7 +102,7 @@ enum Memory {
 }
 
 /// What is computed, and the gradient of every input that has one.
-type Outcome = Vec<(&'static str, Vec<f32>)>;
+pub(super) type Outcome = Vec<(&'static str, Vec<f32>)>;
 
 /// A tensor's entries, of whatever type.
 fn entries<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
@@ -110,7 +110,7 @@ fn entries<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
 }
 
 /// The same numbers in f64, where a sum shows all that is there.
-fn in_f64(input: &LevelInput) -> LevelInput {
+pub(super) fn in_f64(input: &LevelInput) -> LevelInput {
     fn wide<const R: usize>(tensor: &Tensor<R>) -> Tensor<R> {
         leaf(tensor.clone().inner().cast(DType::F64).autodiff())
     }
@@ -135,7 +135,7 @@ fn in_f64(input: &LevelInput) -> LevelInput {
 }
 
 /// Runs a form on an input; the loss weighs every entry of u, and of the memory after it where that has gradients.
-fn outcome(
+pub(super) fn outcome(
     input: LevelInput,
     memory: Memory,
     case: &Case,
@@ -178,7 +178,7 @@ fn outcome(
     outcome
 }
 
-fn fast(chunk: Option<usize>) -> impl Fn(LevelInput, Option<Tensor<4>>) -> (Tensor<4>, Option<Tensor<4>>) {
+pub(super) fn fast(chunk: Option<usize>) -> impl Fn(LevelInput, Option<Tensor<4>>) -> (Tensor<4>, Option<Tensor<4>>) {
     move |input, rho| match rho {
         None => (tracked::level(&input, chunk).expect("the fast path"), None),
         Some(rho) => {

@@ -157,7 +157,6 @@ pub(super) struct Scratch {
 pub(super) struct Read {
     pub(super) a: Buffer,      // [T, D], normed
     pub(super) scale: Buffer,  // [T], one over the deviation
-    pub(super) mean: Buffer,   // [T], what the norm subtracted
     pub(super) scores: Buffer, // [T, T], strictly causal; blocks above the diagonal are not written
 }
 
@@ -312,8 +311,15 @@ impl<'a> Head<'a> {
     }
 
     /// How what reads feel of scores reaches q: `left stream^T` below the diagonal, as much as is left of it. Where
-    /// keys are credited too it is added to its own transpose: a symmetric matrix without a diagonal.
-    pub(super) fn outer_of_reads(&self, left: &[f32], room: &mut Packing, into: &mut [f32]) {
+    /// keys are credited too it is added to its own transpose: a symmetric matrix without a diagonal. Gives the scores'
+    /// part in the gradient of `ln lambda`, if that is wanted.
+    pub(super) fn outer_of_reads(
+        &self,
+        left: &[f32],
+        scores: &[f32],
+        room: &mut Packing,
+        into: &mut [f32],
+    ) -> f64 {
         let Sizes { tokens, width, .. } = self.sizes;
         let stream = room.right(self.precision, self.wide(self.v).transposed());
         for rows in self.sizes.blocks() {
@@ -322,20 +328,25 @@ impl<'a> Head<'a> {
             self.precision
                 .multiply(into, tokens, left, stream.leading(width, rows.end), false);
         }
+        let slope = if self.slopes {
+            self.slope_of_scores(scores, into)
+        } else {
+            0.0
+        };
         self.fade_below_diagonal(into);
         match self.credit {
             Credit::Full => mirror(into, tokens),
             Credit::Queries => (0..tokens).for_each(|t| into[t * tokens + t..(t + 1) * tokens].fill(0.0)),
         }
+        slope
     }
 
-    /// Norms the rows of `[T, D]` in place and keeps one over each row's deviation, and its mean.
-    pub(super) fn norm(&self, rows: &mut [f32], scale: &mut [f32], mean: &mut [f32]) {
+    /// Norms the rows of `[T, D]` in place and keeps one over each row's deviation.
+    pub(super) fn norm(&self, rows: &mut [f32], scale: &mut [f32]) {
         let width = self.sizes.width as f32;
-        let rows = rows.chunks_exact_mut(self.sizes.width).zip(scale).zip(mean);
-        for ((row, scale), mean) in rows {
-            *mean = row.iter().sum::<f32>() / width;
-            row.iter_mut().for_each(|value| *value -= *mean);
+        for (row, scale) in rows.chunks_exact_mut(self.sizes.width).zip(scale) {
+            let mean = row.iter().sum::<f32>() / width;
+            row.iter_mut().for_each(|value| *value -= mean);
             let variance = row.iter().map(|value| value * value).sum::<f32>() / width;
             *scale = (variance + self.eps).sqrt().recip();
             row.iter_mut().for_each(|value| *value *= *scale);
@@ -423,7 +434,7 @@ impl<'a> Head<'a> {
         if write {
             rho.written();
         }
-        self.norm(a, read.scale.sized(tokens), read.mean.sized(tokens));
+        self.norm(a, read.scale.sized(tokens));
     }
 }
 
