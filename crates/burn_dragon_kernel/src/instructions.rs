@@ -110,7 +110,11 @@ pub struct UnknownInstructions {
 impl std::fmt::Display for UnknownInstructions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names = Instructions::ALL.map(Instructions::name).join(", ");
-        write!(f, "{VARIABLE} is `{}`; expected one of {names}, or not set", self.given)
+        write!(
+            f,
+            "{VARIABLE} is `{}`; expected one of {names}, or not set",
+            self.given
+        )
     }
 }
 

@@ -4,8 +4,8 @@
 //! only those that are gradients themselves differ: each by half a unit in the last place at most, 2^-9 of itself.
 
 use super::chunked_tests::close;
-use super::retention::Windows;
-use super::retention_tests::{Memory, Outcome, cases, fast, in_f64, input, outcome};
+use super::retention::{Before, Windows};
+use super::retention_tests::{Memory, cases, fast, in_f64, input, outcome};
 use super::sparse::Pattern;
 use super::tests::Case;
 use super::tile::Sizes;
@@ -20,13 +20,17 @@ fn rounded(factor: &Tensor<4>) -> Tensor<4> {
     let nearest = |number: f32| {
         let (down, odd) = (number.to_bits() >> 16 << 16, number.to_bits() >> 16 & 1);
         let up = down + 0x1_0000;
-        let [down_off, up_off] = [down, up].map(|bits| (f64::from(f32::from_bits(bits)) - f64::from(number)).abs());
+        let [down_off, up_off] =
+            [down, up].map(|bits| (f64::from(f32::from_bits(bits)) - f64::from(number)).abs());
         let takes_up = up_off < down_off || up_off == down_off && odd == 1;
         f64::from(f32::from_bits(if takes_up { up } else { down }))
     };
     let data = factor.clone().inner().into_data().convert::<f32>();
     let numbers: Vec<f64> = data.iter::<f32>().map(nearest).collect();
-    let nearest = Tensor::from_data(TensorData::new(numbers, factor.dims()), (&factor.device(), DType::F64));
+    let nearest = Tensor::from_data(
+        TensorData::new(numbers, factor.dims()),
+        (&factor.device(), DType::F64),
+    );
     factor.clone() + (nearest - factor.clone().detach())
 }
 
@@ -43,7 +47,13 @@ fn entering(factor: &Tensor<4>, skips: &[bool]) -> Tensor<4> {
 /// Asks the pattern of each head of `[1, H, T, N]` whether a product skips zeros.
 fn skips(tile: &Tensor<4>, ask: impl Fn(&Pattern) -> bool) -> Vec<bool> {
     let [_, heads, tokens, neurons] = tile.dims();
-    let numbers: Vec<f32> = tile.clone().inner().into_data().convert::<f32>().iter::<f32>().collect();
+    let numbers: Vec<f32> = tile
+        .clone()
+        .inner()
+        .into_data()
+        .convert::<f32>()
+        .iter::<f32>()
+        .collect();
     let of_head = |head: &[f32]| {
         let mut pattern = Pattern::default();
         pattern.mark(head, neurons);
@@ -84,7 +94,12 @@ impl Definition<'_> {
     }
 
     /// What a window adds to the stream, `[1, 1, C, D]`, and the memory after it.
-    fn window(&self, tokens: &Range<usize>, rho: Option<Tensor<4>>, writes: bool) -> (Tensor<4>, Option<Tensor<4>>) {
+    fn window(
+        &self,
+        tokens: &Range<usize>,
+        rho: Option<Tensor<4>>,
+        writes: bool,
+    ) -> (Tensor<4>, Option<Tensor<4>>) {
         let Self { input, lane, .. } = self;
         let (count, width) = (tokens.len(), input.v.dims()[3]);
         let of_tokens = |whole: &Tensor<4>| {
@@ -98,7 +113,9 @@ impl Definition<'_> {
         let v = of_tokens(&input.v);
         let weights = &input.weights;
         let decoder = |decoder: &Tensor<3>| decoder.clone().unsqueeze::<4>();
-        let x = rounded(&v).matmul(rounded(&decoder(weights.decoder_x()))).clamp_min(0.0); // [1, H, C, N]
+        let x = rounded(&v)
+            .matmul(rounded(&decoder(weights.decoder_x())))
+            .clamp_min(0.0); // [1, H, C, N]
         let q = rotation.rotate(x.clone());
         let (asking, keys) = (rounded(&q), rounded(&self.stored(q.clone())));
         let values = self.stored(v.clone());
@@ -146,7 +163,14 @@ impl Definition<'_> {
     }
 
     fn note_doubtful(&self, gate: &Tensor<4>, x: &Tensor<4>) {
-        let entries = |tensor: &Tensor<4>| tensor.clone().inner().into_data().iter::<f64>().collect::<Vec<_>>();
+        let entries = |tensor: &Tensor<4>| {
+            tensor
+                .clone()
+                .inner()
+                .into_data()
+                .iter::<f64>()
+                .collect::<Vec<_>>()
+        };
         let (gate, neurons, count) = (entries(gate), x.dims()[3], x.dims()[2]);
         let size = (gate.iter().map(|entry| entry * entry).sum::<f64>() / gate.len() as f64).sqrt();
         let mut doubtful = self.doubtful.borrow_mut();
@@ -176,11 +200,17 @@ fn definition(
     let windows = Windows::new(sizes, &input.retention.resets, chunk, rho.is_some());
     let (mut us, mut afters) = (Vec::new(), Vec::new());
     for lane in 0..lanes {
-        let definition = Definition { input, lane, doubtful };
-        let carried = rho.as_ref().map(|rho| definition.stored(rho.clone().narrow(0, lane, 1)));
+        let definition = Definition {
+            input,
+            lane,
+            doubtful,
+        };
+        let carried = rho
+            .as_ref()
+            .map(|rho| definition.stored(rho.clone().narrow(0, lane, 1)));
         let (mut memory, mut parts) = (carried, Vec::new());
         for window in windows.of_lane(lane) {
-            if window.before == super::retention::Before::Empty {
+            if window.before == Before::Empty {
                 memory = None;
             }
             let (u, after) = definition.window(&window.tokens, memory, window.writes);
@@ -192,16 +222,13 @@ fn definition(
     }
     let after = rho.map(|rho| {
         let after = Tensor::cat(afters, 0);
-        if rho.is_autodiff() { definition_after(input, after) } else { after.inner() }
+        match (rho.is_autodiff(), input.credit) {
+            (false, _) => after.inner(),
+            (true, Credit::Full) => after,
+            (true, Credit::Queries) => after.detach(),
+        }
     });
     (Tensor::cat(us, 0), after)
-}
-
-fn definition_after(input: &LevelInput, after: Tensor<4>) -> Tensor<4> {
-    match input.credit {
-        Credit::Full => after,
-        Credit::Queries => after.detach(),
-    }
 }
 
 /// The norm of some numbers.
@@ -220,49 +247,97 @@ fn by_neuron(what: &str, case: &Case, gradient: &[f32]) -> Vec<Vec<f64>> {
     (0..gradient.len() / width).map(row).collect()
 }
 
-#[test]
-fn measure() {
+/// Of a gradient's norm: up to five of its factors are gradients, each off by 2^-9 of itself, and norms, which subtract,
+/// make the most of it. Seen: 0.7 %.
+const WHOLE: f64 = 0.02;
+
+/// Of values, which differ only where two sums of one factor fall to two sides of the middle between two bf16: 2^-8 of
+/// an entry in some thousands. Seen: 0.05 %.
+const VALUES: f64 = 2e-3;
+
+/// Of the gradient of the slopes: a sum whose terms, off by as much as those of the others, are up to twenty times as
+/// large. Seen: 4 %.
+const SLOPES: f64 = 0.1;
+
+/// Of a neuron's row of a gradient and a tenth of what rows have on average: fewer terms for errors to cancel in. Seen:
+/// 3.4 %. A neuron whose part through the read is lost is off by half.
+const NEURON: f64 = 0.1;
+
+/// Of an entry's share in that: the largest error among some tens, four times the typical one. Seen: 7 %.
+const ENTRY: f64 = 0.25;
+
+/// Checks a gradient of weights neuron by neuron and entry by entry where no neuron is doubtful; gives how many rows
+/// that were.
+#[track_caller]
+fn neurons_are_close(what: &str, case: &Case, found: &[f32], expected: &[f32], doubtful: &[bool]) -> usize {
+    let [found, expected] = [found, expected].map(|gradient| by_neuron(what, case, gradient));
+    let all = norm_of(expected.iter().flatten().copied());
+    let typical = all / (expected.len() as f64).sqrt();
+    let rows = found.iter().zip(&expected).zip(doubtful).enumerate();
+    let sure = rows.filter(|(_, (_, doubtful))| !**doubtful);
+    let check = |(neuron, ((found, expected), _)): (usize, ((&Vec<f64>, &Vec<f64>), &bool))| {
+        let size = norm_of(expected.iter().copied()) + typical / 10.0 + 1e-9;
+        let errors = || {
+            found
+                .iter()
+                .zip(expected)
+                .map(|(found, expected)| found - expected)
+        };
+        let (whole, entry) = (norm_of(errors()), errors().map(f64::abs).fold(0.0, f64::max));
+        let share = size / (expected.len() as f64).sqrt();
+        assert!(
+            whole <= NEURON * size && entry <= ENTRY * share,
+            "{what} of neuron {neuron} of {case:?}: off by {whole:e} of {size:e}, an entry by {entry:e} of {share:e}"
+        );
+    };
+    sure.map(check).count()
+}
+
+/// The level against the definition in all windows, with memory, decay, resets, dropout, either credit, and activities
+/// from none to all.
+#[track_caller]
+fn is_the_definition(memory: Memory, count: usize) {
     let device = Device::flex().autodiff();
-    let mut worst = std::collections::BTreeMap::<String, [f64; 5]>::new();
-    for memory in [Memory::None, Memory::Tracked, Memory::Constant] {
-        for (seed, case) in cases(24, memory != Memory::None) {
-            let credit = [Credit::Full, Credit::Queries][(seed % 2) as usize];
-            let input = LevelInput {
-                credit,
-                precision: Precision::Bf16,
-                ..input(seed, &case, &device)
-            };
-            for chunk in [None, Some(7 + case.width % 29), Some(64)] {
-                let doubtful = RefCell::new(vec![false; case.heads * case.neurons]);
-                let expected = outcome(in_f64(&input), memory, &case, |input, rho| definition(&input, rho, chunk, &doubtful));
-                let found = outcome(input.clone(), memory, &case, fast(chunk));
-                let doubtful = doubtful.into_inner();
-                let share = doubtful.iter().filter(|d| **d).count() as f64 / doubtful.len() as f64;
-                for ((what, found), (_, expected)) in found.iter().zip(&expected) {
-                    let size = norm_of(expected.iter().map(|e| f64::from(*e)));
-                    let off = norm_of(found.iter().zip(expected).map(|(a, b)| f64::from(a - b)));
-                    let whole = off / size.max(1e-9);
-                    let mut rows = 0.0f64;
-                    let mut sure = 0.0f64;
-                    let mut entry = 0.0f64;
-                    if what.starts_with("d decoder") || *what == "d encoder" {
-                        let (f, e) = (by_neuron(what, &case, found), by_neuron(what, &case, expected));
-                        let rms = size / (e.len() as f64).sqrt();
-                        for (n, (f, e)) in f.iter().zip(&e).enumerate() {
-                            let off = norm_of(f.iter().zip(e).map(|(a, b)| a - b)) / (norm_of(e.iter().copied()) + 0.1 * rms).max(1e-9);
-                            rows = rows.max(off);
-                            if !doubtful[n] { sure = sure.max(off);
-                              let m = norm_of(e.iter().copied()) / (e.len() as f64).sqrt() + 0.1*rms/ (e.len() as f64).sqrt();
-                              entry = entry.max(f.iter().zip(e).map(|(a,b)| (a-b).abs()/m.max(1e-9)).fold(0.0, f64::max));
-                            }
-                        }
-                    }
-                    let slot = worst.entry(format!("{what}")).or_default();
-                    for (s, n) in slot.iter_mut().zip([whole, rows, sure, entry, share]) { *s = s.max(n); }
-                    if whole > 0.02 || sure > 0.05 { println!("{what} {case:?} {seed} {memory:?} {chunk:?} {credit:?}: whole {whole:.5} of {size:e} row {rows:.4} sure {sure:.4} share {share:.2}"); }
+    let (mut sure, mut rows) = (0, 0);
+    for (seed, case) in cases(count, memory != Memory::None) {
+        let input = LevelInput {
+            credit: [Credit::Full, Credit::Queries][(seed % 2) as usize],
+            precision: Precision::Bf16,
+            ..input(seed, &case, &device)
+        };
+        for chunk in [None, Some(7 + case.width % 29), Some(64)] {
+            let doubtful = RefCell::new(vec![false; case.heads * case.neurons]);
+            let slow = |input: LevelInput, rho| definition(&input, rho, chunk, &doubtful);
+            let expected = outcome(in_f64(&input), memory, &case, slow);
+            let found = outcome(input.clone(), memory, &case, fast(chunk));
+            for ((what, found), (_, expected)) in found.iter().zip(&expected) {
+                let tolerance = match *what {
+                    "u" | "rho" => VALUES,
+                    "d slopes" => SLOPES,
+                    _ => WHOLE,
+                };
+                close(what, &case, found, expected, tolerance);
+                if ["d decoder_x", "d decoder_y", "d encoder"].contains(what) {
+                    rows += case.heads * case.neurons;
+                    sure += neurons_are_close(what, &case, found, expected, &doubtful.borrow());
                 }
             }
         }
     }
-    for (what, n) in worst { println!("{what}: {n:.5?}"); }
+    assert!(sure * 4 > rows * 3, "{sure} of {rows} neurons were beyond doubt");
+}
+
+#[test]
+fn values_and_every_gradient_are_those_of_the_definition_with_rounded_factors() {
+    is_the_definition(Memory::None, 16);
+}
+
+#[test]
+fn with_a_memory_that_gradients_pass_too() {
+    is_the_definition(Memory::Tracked, 16);
+}
+
+#[test]
+fn with_a_memory_that_is_a_constant_too() {
+    is_the_definition(Memory::Constant, 16);
 }

@@ -4,9 +4,9 @@
 //! done strip by strip of 64 neurons, whose 64 rows of weights then stay in the first-level cache.
 
 use super::elementwise::mark;
-use crate::matrix::Precision;
 #[cfg(target_arch = "x86_64")]
 use crate::instructions::Instructions;
+use crate::matrix::Precision;
 use pulp::{Arch, Simd, WithSimd};
 
 /// Neurons of a strip: the bits of a word.

@@ -5,7 +5,7 @@
 
 use super::chunked::{Between, Rho};
 use super::elementwise::{add, relu, turn};
-use super::retention::{Powers, Window, Windows};
+use super::retention::{Powers, Window, Windows, dot};
 use super::shared::{Room, Shared};
 use super::sparse::Pattern;
 use super::weights::NeuronRows;
@@ -341,19 +341,22 @@ impl<'a> Head<'a> {
         slope
     }
 
-    /// Norms the rows of `[T, D]` in place and keeps one over each row's deviation.
+    /// Norms the rows of `[T, D]` in place and keeps one over each row's deviation. Sums are f64: where a read is nearly
+    /// the same in all columns, what they are off stays in each of them.
     pub(super) fn norm(&self, rows: &mut [f32], scale: &mut [f32]) {
-        let width = self.sizes.width as f32;
+        let width = self.sizes.width as f64;
         for (row, scale) in rows.chunks_exact_mut(self.sizes.width).zip(scale) {
-            let mean = row.iter().sum::<f32>() / width;
-            row.iter_mut().for_each(|value| *value -= mean);
-            let variance = row.iter().map(|value| value * value).sum::<f32>() / width;
-            *scale = (variance + self.eps).sqrt().recip();
+            let mean = row.iter().map(|value| f64::from(*value)).sum::<f64>() / width;
+            row.iter_mut()
+                .for_each(|value| *value = (f64::from(*value) - mean) as f32);
+            let variance = dot(row, row) / width;
+            *scale = (variance + f64::from(self.eps)).sqrt().recip() as f32;
             row.iter_mut().for_each(|value| *value *= *scale);
         }
     }
 
-    /// The gradient before the norm from the gradient after it, in place: `scale (d - mean(d) - a mean(d a))`.
+    /// The gradient before the norm from the gradient after it, in place: `scale (d - mean(d) - a mean(d a))`; in f64,
+    /// for what rounding leaves of it along its mean is multiplied by all that values have in common.
     pub(super) fn norm_back(&self, gradient: &mut [f32], a: &[f32], scale: &[f32]) {
         let width = self.sizes.width;
         let rows = gradient
@@ -361,12 +364,11 @@ impl<'a> Head<'a> {
             .zip(a.chunks_exact(width))
             .zip(scale);
         for ((gradient, a), scale) in rows {
-            let mean = gradient.iter().sum::<f32>() / width as f32;
-            let along = gradient.iter().zip(a).map(|(d, a)| d * a).sum::<f32>() / width as f32;
-            gradient
-                .iter_mut()
-                .zip(a)
-                .for_each(|(d, a)| *d = scale * (*d - mean - a * along));
+            let mean = gradient.iter().map(|d| f64::from(*d)).sum::<f64>() / width as f64;
+            let along = dot(gradient, a) / width as f64;
+            for (d, a) in gradient.iter_mut().zip(a) {
+                *d = (f64::from(*scale) * (f64::from(*d) - mean - f64::from(*a) * along)) as f32;
+            }
         }
     }
 

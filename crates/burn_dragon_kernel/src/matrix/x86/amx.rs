@@ -12,7 +12,8 @@ use std::sync::LazyLock;
 
 /// Whether the processor has a bf16 matrix unit and the system lets this process use it.
 pub(crate) fn available() -> bool {
-    static AVAILABLE: LazyLock<bool> = LazyLock::new(|| Instructions::Amx.usable() && pack::available() && present() && permitted());
+    static AVAILABLE: LazyLock<bool> =
+        LazyLock::new(|| Instructions::Amx.usable() && pack::available() && present() && permitted());
     *AVAILABLE
 }
 
