@@ -1,6 +1,7 @@
 //! Where a model runs: the backends that are compiled in, and which of them are present.
 
 use burn::tensor::Device;
+use burn_dragon_kernel::api::{Instructions, UnknownInstructions};
 use serde::{Deserialize, Serialize};
 
 /// A backend, as a person asks for it.
@@ -33,8 +34,10 @@ impl Backend {
     /// Finds the device.
     ///
     /// # Errors
-    /// If the backend asked for is not compiled in, or no such device is present; the error says how to get it.
+    /// If the backend asked for is not compiled in, or no such device is present; the error says how to get it. If the
+    /// environment limits the processor's instructions to a kind that there is not.
     pub fn select(self) -> Result<SelectedBackend, BackendError> {
+        Instructions::limit()?;
         match self {
             Self::Auto => Ok(Self::best()),
             Self::Cpu => Ok(SelectedBackend {
@@ -71,6 +74,7 @@ impl Backend {
                 }
                 Err(BackendError::NotCompiled { .. }) => passed.push(format!("{name} is not compiled in")),
                 Err(BackendError::NotPresent { .. }) => passed.push(format!("no {name} device is present")),
+                Err(BackendError::Instructions(_)) => unreachable!("a device says nothing of the processor"),
             }
         }
         SelectedBackend {
@@ -150,6 +154,9 @@ pub enum BackendError {
         /// The backend.
         name: &'static str,
     },
+    /// The environment limits the processor's instructions to a kind that there is not.
+    #[error(transparent)]
+    Instructions(#[from] UnknownInstructions),
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ pub mod decode;
 pub mod dropout;
 mod flex;
 pub mod gated_projection;
+mod instructions;
 pub mod join;
 pub mod level;
 pub mod machine;
@@ -55,6 +56,7 @@ pub mod api {
     pub use crate::decode::{Activity, Decode, Parameters, Sizes, Weights};
     pub use crate::dropout::DropoutMask;
     pub use crate::gated_projection::gated_projection;
+    pub use crate::instructions::{Instructions, UnknownInstructions};
     pub use crate::join::join;
     pub use crate::level::{
         LevelInput, LevelOutput, LevelWeights, level, level_with_activity, level_with_memory,

@@ -22,15 +22,11 @@ macro_rules! vectorized {
                     portable($($arg),*)
                 }
 
-                let wide = is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl");
-                if wide {
+                if $crate::instructions::Instructions::Avx512.usable() {
                     // SAFETY: the processor has the four features that the function is compiled for.
                     return unsafe { avx512($($arg),*) };
                 }
-                if is_x86_feature_detected!("avx2") {
+                if $crate::instructions::Instructions::Avx2.usable() {
                     // SAFETY: the processor has the feature that the function is compiled for.
                     return unsafe { avx2($($arg),*) };
                 }

@@ -10,13 +10,33 @@
 //!      <= |v| ( s (z . c) / 32767  +  s |c|_1 / 32767  +  |r| )                    as |e_d| < t
 //! ```
 //!
-//! `z . c` is exact in i32: at most `127 sqrt(D) 32767`. To the last two terms, which make the limit, is added what a sum
-//! of D products in f32 can be off.
+//! `z . c` is exact in i32 up to [`WIDEST`]: at most `127 sqrt(D) 32767` and a little for the rounding of z. To the last
+//! two terms, which make the limit, is added what a sum of D products in f32 can be off: `(D + 16) 2^-23 |v| |w|`, twice
+//! what D roundings of partial sums within `|v| |w|` come to. (Of rows of less than some 4,000 numbers the roundings
+//! are less than what `|e_d| < t` has to spare, for z is the nearest whole number; wider ones need it.)
+//!
+//! All of this holds for numbers whose products and sums f32 can tell from zero and from infinity. So no row with a length
+//! outside [`LENGTHS`] is ruled out, and by no stream with squares that sum to less than [`LEAST_SQUARES`]: of such a
+//! one z is zero, as it is where they overflow, and every limit is below zero. Between these bounds `|v| |w|` is within
+//! 2^-100 and 2^124: no partial sum overflows, and what underflow takes, 2^-150 of a product, is far less than what is
+//! added. t is computed from a sum of squares in f32, which is off by less than the thousandth that the limit is
+//! enlarged by; where that makes t too small for the largest entry, which z then cuts off, what is lost is less than half
+//! of what is added.
 
 use super::simd::{Bytes, COARSE, Kernel, LINE, Line, Shorts, Simd};
+use std::ops::RangeInclusive;
 
 /// The largest whole number that the coarse copy of a stream has.
 const UNIT: f32 = 32767.0;
+
+/// The widest row of which a coarse product fits i32.
+const WIDEST: usize = 1 << 17;
+
+/// Lengths of rows that can be ruled out.
+const LENGTHS: RangeInclusive<f64> = 1.0 / (1u64 << 60) as f64..=(1u64 << 60) as f64;
+
+/// The least sum of a stream's squares that can rule out a row: 2^-80.
+const LEAST_SQUARES: f32 = 1.0 / (1u128 << 80) as f32;
 
 /// A matrix of neurons, `[count, D]`, with its coarse copy.
 #[derive(Clone, Debug)]
@@ -79,10 +99,14 @@ fn coarsen(row: &[Line], width: usize, coarse: &mut [Bytes]) -> i32 {
         size += w * w;
         coarse_size += scale * whole.abs();
     }
+    let size = size.sqrt();
+    if width > WIDEST || !LENGTHS.contains(&size) {
+        return i32::MIN; // whatever the coarse product, it is not ruled out
+    }
     let unit = f64::from(UNIT);
     let rounding = (width + 16) as f64 * f64::from(f32::EPSILON);
-    let doubt = coarse_size / unit + residue.sqrt() + rounding * size.sqrt();
-    // A thousandth more, for |v| itself is rounded. Casts saturate, and a NaN gives 0.
+    let doubt = coarse_size / unit + residue.sqrt() + rounding * size;
+    // A thousandth more, for |v| itself is rounded. The cast saturates.
     (-doubt * 1.001 * unit / scale).floor() as i32
 }
 
@@ -120,8 +144,12 @@ impl Kernel for Coarsen<'_> {
             let v = simd.load(v);
             simd.fma(v, v, sum)
         });
-        let length = simd.sum(squares).sqrt();
-        let scale = if length > 0.0 { UNIT / length } else { 0.0 };
+        let squares = simd.sum(squares);
+        let scale = if squares >= LEAST_SQUARES {
+            UNIT / squares.sqrt()
+        } else {
+            0.0
+        };
         for (z, lines) in self.z.iter_mut().zip(self.row.chunks(2)) {
             for (z, v) in z.0.chunks_exact_mut(LINE).zip(lines) {
                 // Half away from zero, then cut off: `round` would be a call on older processors.
@@ -173,6 +201,148 @@ mod tests {
                 "width {width}: {passed} passed, {positive} are positive"
             );
         }
+    }
+
+    /// A row of whole lines.
+    fn lines(row: &[f32]) -> Vec<Line> {
+        let mut lines = vec![Line::default(); row.len().div_ceil(LINE)];
+        for (line, numbers) in lines.iter_mut().zip(row.chunks(LINE)) {
+            line.0[..numbers.len()].copy_from_slice(numbers);
+        }
+        lines
+    }
+
+    /// Whether the screen lets a row pass for a stream, and their product in f32.
+    fn judged(isa: Isa, v: &[f32], w: &[f32]) -> (bool, f32) {
+        struct Dot<'a>(&'a [Line], &'a [Line]);
+        impl Kernel for Dot<'_> {
+            type Output = f32;
+            #[inline(always)]
+            fn run<S: Simd>(self, simd: S) -> f32 {
+                crate::decode::row::dot(simd, self.0, self.1)
+            }
+        }
+        let (row, neurons) = (lines(v), Neurons::new(lines(w), w.len()));
+        let mut z = vec![Shorts::default(); v.len().div_ceil(COARSE)];
+        isa.run(Coarsen { row: &row, z: &mut z });
+        let part = neurons.part(0..1);
+        let may = simd_dot(&part.coarse[..z.len()], &z) > part.limits[0];
+        (may, isa.run(Dot(&row, &neurons.rows)))
+    }
+
+    #[track_caller]
+    fn is_not_ruled_out_if_positive(v: &[f32], w: &[f32]) -> bool {
+        let judged = Isa::all().into_iter().map(|isa| (isa, judged(isa, v, w)));
+        let passed = judged.map(|(isa, (may, product))| {
+            let ruled_out = !may && product > 0.0;
+            assert!(
+                !ruled_out,
+                "{isa:?}, width {}: ruled out with {product:e}",
+                v.len()
+            );
+            may
+        });
+        passed.fold(false, |any, may| any || may)
+    }
+
+    /// Two large terms that leave a little less than nothing, and between them thousands of small ones, each a little
+    /// more than half of the sum's last place, so that each counts twice in f32. `over` is how far below zero the large
+    /// ones are, in what is at most certain without rounding: the limit's first two terms.
+    fn ramp(width: usize, over: f64) -> [Vec<f32>; 2] {
+        const GAIN: f64 = 1.02 / (1u64 << 24) as f64;
+        let small = width / 32 - 2; // lines of one of two sums
+        let size = 0.55 * GAIN * (small as f64).sqrt();
+        let [mut v, mut w] = [vec![0.0f32; width], vec![0.0f32; width]];
+        for line in 1..=small {
+            (v[line * 32], w[line * 32]) = ((GAIN / size) as f32, size as f32);
+        }
+        let square: f64 = 2.0 + v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+        let residue = w.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let below = square.sqrt() * (2.0 / f64::from(UNIT) + residue);
+        let last = (small + 1) * 32;
+        (v[0], w[0], w[last]) = (1.0, 1.0, 1.0);
+        v[last] = -(1.0 + over * below) as f32;
+        [v, w]
+    }
+
+    /// Where the proof is tight: all that it allows for happens at once.
+    #[test]
+    fn a_product_that_rounding_makes_positive_is_not_ruled_out() {
+        let mut beyond = 0;
+        for width in [1 << 14, WIDEST] {
+            for step in 0..16 {
+                let over = 0.95 + 0.01 * f64::from(step);
+                let [v, w] = ramp(width, over);
+                is_not_ruled_out_if_positive(&v, &w);
+                let positive = Isa::all().into_iter().all(|isa| judged(isa, &v, &w).1 > 0.0);
+                beyond += usize::from(positive && over > 1.005);
+            }
+        }
+        assert!(
+            beyond >= 5,
+            "{beyond} were positive beyond what is certain without rounding"
+        );
+    }
+
+    /// Pairs of large terms that cancel but for what is left to the small ones, of either sign, over many sizes.
+    #[test]
+    fn products_near_zero_of_any_size_are_not_ruled_out_if_positive() {
+        let mut draw = 1u64;
+        let mut unit = || {
+            draw = crate::mix::mix(draw.wrapping_add(0x9E37_79B9_7F4A_7C15));
+            (draw >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        };
+        let (mut passed, mut all) = (0, 0);
+        for case in 0..6000 {
+            let width = [1, 2, 7, 16, 33, 64, 300, 1024][case % 8];
+            let [stream, weight] = [0, 1].map(|_| 2.0f32.powi((unit() * 75.0) as i32));
+            let mut v: Vec<f32> = (0..width).map(|_| unit() * stream).collect();
+            let mut w: Vec<f32> = (0..width).map(|_| unit() * unit().powi(2) * weight).collect();
+            // A row is turned until its product is as little above zero, or below, as f32 shows.
+            let product = |v: &[f32], w: &[f32]| -> f64 {
+                v.iter().zip(w).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+            };
+            let (along, square) = (product(&v, &w), product(&v, &v));
+            let shift = if square > 0.0 { along / square } else { 0.0 };
+            w.iter_mut()
+                .zip(&v)
+                .for_each(|(w, v)| *w -= (shift * f64::from(*v)) as f32);
+            v[0] += v[0] * unit() * 1e-4;
+            all += 1;
+            passed += usize::from(is_not_ruled_out_if_positive(&v, &w));
+        }
+        assert!(passed < all && passed > all / 4, "{passed} of {all} passed");
+    }
+
+    /// Where products underflow or overflow, f32 can be positive whatever the exact product is.
+    #[test]
+    fn no_row_is_ruled_out_whose_products_f32_cannot_hold() {
+        let tiny = f32::from_bits(1);
+        // Of these the squares of one entry alone show in the length: the others are more than that together.
+        let mut faint = vec![2.6e-23f32; 1024];
+        faint[0] = 3e-23;
+        let mut against = vec![-1e-3f32; 1024];
+        against[0] = -1.0;
+        against[1..].iter_mut().step_by(2).for_each(|w| *w = 1e-3);
+        let cases: [[Vec<f32>; 2]; 6] = [
+            [vec![0.6, -0.4, -0.4, -0.4], vec![tiny; 4]],
+            [vec![0.6 * 1e-30, -0.4 * 1e-30, -0.4 * 1e-30], vec![1e-15; 3]],
+            [vec![1.0, -1.0], vec![f32::INFINITY, 1.0]],
+            [vec![1.0, -1.0, -1.0], vec![f32::MAX; 3]],
+            [vec![1e19, -1e19, -1e19], vec![1e25; 3]],
+            [faint, against],
+        ];
+        for [v, w] in cases {
+            assert!(
+                is_not_ruled_out_if_positive(&v, &w),
+                "{:?} {:?}",
+                &v[..2],
+                &w[..2]
+            );
+        }
+        let [v, w] = [vec![-1.0; 1 << 18], vec![1.0; 1 << 18]];
+        assert_eq!(Neurons::new(lines(&w), w.len()).limits, [i32::MIN]);
+        assert!(Neurons::new(lines(&v[..64]), 64).limits[0] > i32::MIN);
     }
 
     /// The coarse product, which every kind of processor must agree on.

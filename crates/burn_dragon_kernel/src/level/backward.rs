@@ -266,7 +266,7 @@ fn through_read(
         dr: head.asked(dr, &mut scratch.early),
     };
     let both = scratch.both.sized(tokens * tokens);
-    head.outer_of_reads(dr, &mut scratch.factor, both);
+    part.slope += head.outer_of_reads(dr, &read.scores, &mut scratch.factor, both);
     let both = Matrix::new(both, tokens, tokens, tokens);
     let both = scratch.factor.left(head.precision, both);
     let (x, dx) = (
@@ -293,7 +293,7 @@ fn through_read(
             dq,
             dv: if is_apart { &mut *felt } else { &mut *dv },
         };
-        around.add_gradients(head, &tile, q, through, into);
+        part.slope += around.add_gradients(head, &tile, q, through, into, &mut scratch.y);
         head.rotate(&tile, dq, turned, true);
         relu_back(dx, turned, x);
         scratch.fired.mark(x, count);
@@ -301,12 +301,15 @@ fn through_read(
         head.add_to_width(dx, &scratch.fired, head.rows(head.decoder_x, &tile), dv);
         head.add_outer(dx, &scratch.fired, v, &mut part.decoder_x[rows]);
     }
+    around.passed();
     if is_apart && head.remembers_back() {
         head.fade_to_end(felt);
-        head.add_read_back(&read.scores, dr, felt);
+    }
+    if head.slopes {
+        part.slope += head.slope_of_rows(felt, head.v, width, |s| tokens - s);
     }
     if is_apart && head.credit == Credit::Full {
+        head.add_read_back(&read.scores, dr, felt);
         add(dv, felt);
     }
-    part.slope += around.passed(head, read, dr, head.slopes.then_some(felt));
 }

@@ -12,10 +12,10 @@
 //! one window is the parallel form. What a token costs to read it, forward and in FLOPs a head: `T (N + D)` in one
 //! window, `C (N + D) + 4 N D` in windows of `C`.
 
-use super::elementwise::{scale, scaled};
+use super::elementwise::{add, scale, scaled};
 use super::retention::{Before, Window, dot};
 use super::shared::Shared;
-use super::tile::{Head, Read, Scratch, Sizes};
+use super::tile::{Head, Scratch, Sizes};
 use crate::buffer::Buffer;
 use crate::causal_read::Credit;
 use crate::matrix::{Factor, Matrix};
@@ -196,8 +196,6 @@ pub(super) struct Between {
 pub(super) struct Around<'a, 'b> {
     /// The memory before the window, `[N, D]`; none where it is all zero.
     pub(super) before: Option<&'a [f32]>,
-    /// The memory after it, where a later window reads it.
-    pub(super) after: Option<&'a [f32]>,
     /// The gradient of the memory after the window.
     pub(super) later: &'a mut Rho<'b>,
     /// Whether the gradient of the memory before it is wanted.
@@ -221,7 +219,8 @@ pub(super) struct Felt<'a> {
 
 impl Around<'_, '_> {
     /// Adds what a tile's q and the values feel through both memories, and what the gradient of the one before it
-    /// feels through q, `[T, C]`.
+    /// feels through q, `[T, C]`. Gives the memory's part in the gradient of `ln lambda` but for what values feel, if
+    /// that is wanted; `room` is for a tile.
     pub(super) fn add_gradients(
         &mut self,
         head: &Head<'_>,
@@ -229,12 +228,23 @@ impl Around<'_, '_> {
         q: Matrix<'_>,
         through: Through<'_>,
         into: Felt<'_>,
-    ) {
+        room: &mut Buffer,
+    ) -> f64 {
         let (count, width, dr) = (neurons.len(), head.sizes.width, head.wide(through.dr));
         let (precision, Felt { dq, dv }) = (head.precision, into);
+        let mut slope = 0.0;
         if let Some(before) = self.before {
-            let rows = Matrix::new(head.rows(before, neurons), count, width, width);
-            precision.multiply(dq, count, dr, rows.transposed(), true);
+            let before = head.rows(before, neurons);
+            let rows = Matrix::new(before, count, width, width);
+            if head.slopes {
+                let asked = room.sized(dq.len());
+                precision.multiply(asked, count, dr, rows.transposed(), false);
+                slope += head.slope_of_rows(asked, q.data, count, |t| t);
+                slope += self.slope_of_memories(head, neurons, before);
+                add(dq, asked);
+            } else {
+                precision.multiply(dq, count, dr, rows.transposed(), true);
+            }
         }
         if let Some(rows) = self.later.rows(neurons, width) {
             if head.credit == Credit::Full {
@@ -245,27 +255,22 @@ impl Around<'_, '_> {
         if self.ask {
             self.later.write(head, neurons, q, dr);
         }
+        slope
     }
 
-    /// All neurons have added their gradients. Gives the window's part in the gradient of `ln lambda`, from what values
-    /// feel through reads, if that is wanted.
-    pub(super) fn passed(self, head: &Head<'_>, read: &Read, dr: &[f32], felt: Option<&[f32]>) -> f64 {
-        let tokens = head.sizes.tokens;
-        // The memory's term that is at hand: counted from the window's end, or from its start.
-        let memories = match (self.before, self.after) {
-            _ if felt.is_none() || self.later.is_empty() && !self.ask => None,
-            (Some(before), _) if self.ask => Some(before),
-            (Some(_), after) => after,
-            (None, _) => None,
-        };
-        let from_start = self.before.is_some() && !self.ask;
+    /// The part in the gradient of `ln lambda` of what goes through the window in memory, some neurons' rows of which
+    /// are `before`.
+    fn slope_of_memories(&self, head: &Head<'_>, neurons: &Range<usize>, before: &[f32]) -> f64 {
+        let later = self.later.rows(neurons, head.sizes.width);
+        let weight = head.sizes.tokens as f64 * f64::from(head.left_at_end(0));
+        later.map_or(0.0, |later| weight * dot(before, later.data))
+    }
+
+    /// All neurons have added their gradients.
+    pub(super) fn passed(self) {
         if self.ask {
             self.later.written();
         }
-        let Some(felt) = felt else { return 0.0 };
-        let of_memory = memories.map_or(0.0, |memory| tokens as f64 * dot(memory, self.later.numbers()));
-        let origin = if from_start { 0 } else { tokens };
-        of_memory + head.slope_terms(read, dr, felt, origin)
     }
 }
 
@@ -334,7 +339,6 @@ impl Between {
             };
             let around = Around {
                 before,
-                after: after(index),
                 later: &mut later,
                 ask: ask && remembers,
             };

@@ -1,5 +1,7 @@
 //! The work between the products, entry by entry, compiled for the widest vectors the processor has.
 
+#[cfg(target_arch = "x86_64")]
+use crate::instructions::Instructions;
 use crate::simd::vectorized;
 
 vectorized! {
@@ -89,7 +91,7 @@ vectorized! {
 /// Marks what is above zero: bit `i % 64` of word `[i / 64, t]` for entry `i` of row `t`. Gives how many there are.
 pub(super) fn mark(tile: &[f32], columns: usize, words: &mut [u64]) -> u64 {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("popcnt") {
+    if Instructions::Avx512.usable() {
         // SAFETY: the processor has the features that the function is compiled for.
         return unsafe { mark_avx512(tile, columns, words) };
     }

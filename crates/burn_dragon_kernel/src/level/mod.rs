@@ -148,6 +148,9 @@ fn check(input: &LevelInput) {
 mod tests;
 
 #[cfg(test)]
+mod bf16_tests;
+
+#[cfg(test)]
 mod chunked_tests;
 
 #[cfg(test)]

@@ -10,19 +10,23 @@
 //! dv_s  += lambda^(C-s) q_s R + ...     with  v'_s = lambda^(C-s) v_s  and  dr'_t = lambda^t dr_t
 //! ```
 //!
-//! Reads and memories are linear in what was written, and a term written at s and read at t has `lambda^(t-s)`. So the
-//! gradient of `ln lambda` needs no product of its own; for any origin of t and s,
+//! A term written at s and read at t has `lambda^(t-s)`, and `t - s` times itself in the gradient of `ln lambda`. Its
+//! sum needs no product of its own, for all that is multiplied is at hand:
 //!
 //! ```text
-//! d/d ln lambda = sum of t <dr_t, read_t> - sum of s <v_s, dv_s> + C <R, S after>     S is written at 0
+//! d/d ln lambda = sum over s < t of (t-s) score(t, s) <dr_t, v_s>         from token to token
+//!               + sum of t <q_t, dr'_t S^T>                               from the memory before
+//!               + sum of (C-s) lambda^(C-s) <v_s, q_s R>                  to the memory after
+//!               + C lambda^C <S, R>                                       from the one to the other
 //! ```
 //!
-//! where dv is what values feel through reads. Counted from the window's end it is `C <S, R before>` instead, and
-//! nothing at all where the window begins with an empty memory.
+//! No term is larger than what it says of the gradient. (With `sum of t <dr_t, read_t> - sum of s <v_s, dv_s>`, which is
+//! the same in exact arithmetic, terms far apart cancel that decay has made nothing of: a steep slope's gradient drowns
+//! in what rounding left of them.)
 
 use super::chunked::chunk_length;
 use super::elementwise::{add_scaled, fade, scale, scaled};
-use super::tile::{Head, Read, Sizes};
+use super::tile::{Head, Sizes};
 use crate::buffer::Buffer;
 use crate::retention::{Resets, Retention};
 use burn::tensor::Tensor;
@@ -188,39 +192,45 @@ impl Head<'_> {
         }
     }
 
-    /// The reads' and the values' part in the gradient of `ln lambda`, tokens counted from `origin`; in f64, for its
-    /// terms are larger than their sum.
-    ///
-    /// What was read is its norm, undone: what rounding left of dr along it, and along its mean, is then the same in
-    /// both sums.
-    pub(super) fn slope_terms(&self, read: &Read, dr: &[f32], dv: &[f32], origin: usize) -> f64 {
-        let width = self.sizes.width;
-        let place = |token: usize| token as f64 - origin as f64;
-        let mut sum = 0.0;
-        for t in 0..self.sizes.tokens {
-            let row = t * width..(t + 1) * width;
-            let (dr, mean) = (&dr[row.clone()], f64::from(read.mean[t]));
-            let of_mean = mean * dr.iter().map(|&entry| f64::from(entry)).sum::<f64>();
-            let read = dot(dr, &read.a[row.clone()]) / f64::from(read.scale[t]) + of_mean;
-            sum += place(t) * (read - dot(&dv[row.clone()], &self.v[row]));
-        }
-        sum
+    /// The scores' part in the gradient of `ln lambda`; `felt`, `[T, T]`, is what they feel, `<dr_t, v_s>` below the
+    /// diagonal.
+    pub(super) fn slope_of_scores(&self, scores: &[f32], felt: &[f32]) -> f64 {
+        let tokens = self.sizes.tokens;
+        let row = |t: usize| t * tokens..t * tokens + t;
+        let of_token = |t: usize| weighted_dot(&scores[row(t)], &felt[row(t)], |s| (t - s) as f64);
+        (1..tokens).map(of_token).sum()
+    }
+
+    /// The sum over tokens of the products of two arrays' rows of `width`, times a token's weight.
+    pub(super) fn slope_of_rows(
+        &self,
+        left: &[f32],
+        right: &[f32],
+        width: usize,
+        weight: impl Fn(usize) -> usize,
+    ) -> f64 {
+        let rows = left.chunks_exact(width).zip(right.chunks_exact(width));
+        let of_token = |(t, (left, right))| weight(t) as f64 * dot(left, right);
+        rows.enumerate().map(of_token).sum()
     }
 }
 
 /// The sum of the products of two arrays, in f64.
 pub(super) fn dot(left: &[f32], right: &[f32]) -> f64 {
+    weighted_dot(left, right, |_| 1.0)
+}
+
+/// The sum of the products of two arrays, times a weight each, in f64.
+#[inline(always)]
+fn weighted_dot(left: &[f32], right: &[f32], weight: impl Fn(usize) -> f64) -> f64 {
     const SUMS: usize = 8;
-    let (left, left_rest) = left.as_chunks::<SUMS>();
-    let (right, right_rest) = right.as_chunks::<SUMS>();
+    let term = |i: usize| weight(i) * f64::from(left[i]) * f64::from(right[i]);
+    let whole = left.len() / SUMS * SUMS;
     let mut sums = [0.0; SUMS];
-    for (left, right) in left.iter().zip(right) {
-        for i in 0..SUMS {
-            sums[i] += f64::from(left[i]) * f64::from(right[i]);
-        }
+    for first in (0..whole).step_by(SUMS) {
+        (0..SUMS).for_each(|i| sums[i] += term(first + i));
     }
-    let rest = left_rest.iter().zip(right_rest);
-    sums.iter().sum::<f64>() + rest.map(|(l, r)| f64::from(*l) * f64::from(*r)).sum::<f64>()
+    sums.iter().sum::<f64>() + (whole..left.len()).map(term).sum::<f64>()
 }
 
 #[cfg(test)]

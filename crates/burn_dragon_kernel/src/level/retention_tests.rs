@@ -11,8 +11,8 @@ use burn::tensor::{Device, TensorData};
 /// Of the norm of what is expected: sums of up to 140 tokens and 200 neurons in f32, in another order.
 const TOLERANCE: f64 = 1e-5;
 
-/// As many times that for slopes: their gradient is a difference of sums, and where few neurons fire it can be a
-/// hundredth of either. The definition in f32 is as far off.
+/// As many times that for slopes: their gradient is one number a head, a sum of terms of both signs. Seen: 0.9 on any
+/// instruction set, and 2.5 in the definition in f32.
 const SLOPES: f64 = 4.0;
 
 /// A draw below `n`, a function of a case's seed and the draw's number.
@@ -45,7 +45,7 @@ fn slopes(seed: u64, case: &Case, device: &Device) -> Tensor<1> {
 }
 
 /// A case with a retention drawn beside it: decay, resets, or both.
-fn input(seed: u64, case: &Case, device: &Device) -> LevelInput {
+pub(super) fn input(seed: u64, case: &Case, device: &Device) -> LevelInput {
     let which = draw(seed, 1, 3);
     let retention = Retention {
         decay: (which != 0).then(|| slopes(seed, case, device)),
@@ -61,29 +61,29 @@ fn input(seed: u64, case: &Case, device: &Device) -> LevelInput {
     }
 }
 
-/// Whether some read is so nearly the same in all columns that the norm shows little but what rounding left of it.
-fn is_flat(input: &LevelInput, rho: &Tensor<4>) -> bool {
+/// How much the columns of a read differ, as a share of its size, in the read where they differ least: the norm shows
+/// what rounding left of that, divided by this.
+fn evenness(input: &LevelInput, rho: &Tensor<4>) -> f64 {
     let x = crate::projection::projection(input.v.clone(), input.weights.decoder_x().clone());
     let (q, v) = (input.rotation.rotate(x), input.v.clone());
     let zero = rho.zeros_like();
-    [rho.clone(), zero].into_iter().any(|rho| {
+    let of_memory = |rho: Tensor<4>| {
         let read = causal_read_with_memory(q.clone(), v.clone(), rho, &input.retention, Credit::Full).0;
         let size = read.clone().square().mean_dim(3);
         let spread = (read.clone() - read.mean_dim(3)).square().mean_dim(3);
         let beside = size.clone().equal_scalar(0.0).float();
-        (spread / (size + beside.clone()) + beside)
-            .min()
-            .into_scalar::<f64>()
-            < 1e-4
-    })
+        let share = spread / (size + beside.clone()) + beside;
+        share.min().into_scalar::<f64>().sqrt()
+    };
+    of_memory(rho.clone()).min(of_memory(zero))
 }
 
 /// Drawn cases away from edges, with their seeds.
-fn cases(count: usize, carried: bool) -> impl Iterator<Item = (u64, Case)> {
+pub(super) fn cases(count: usize, carried: bool) -> impl Iterator<Item = (u64, Case)> {
     let device = Device::flex();
     let fair = move |(seed, case): &(u64, Case)| {
         let (input, rho) = (input(*seed, case, &device), memory_of(case, &device));
-        let is_well = !is_flat(&input, &rho) && !is_on_an_edge(&input, carried.then_some(&rho));
+        let is_well = evenness(&input, &rho) > 1e-2 && !is_on_an_edge(&input, carried.then_some(&rho));
         (carried || case.tokens > 1) && is_well
     };
     (5000..)
@@ -94,7 +94,7 @@ fn cases(count: usize, carried: bool) -> impl Iterator<Item = (u64, Case)> {
 
 /// How a memory goes through a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Memory {
+pub(super) enum Memory {
     None,
     Tracked,
     Detached,
@@ -102,7 +102,7 @@ enum Memory {
 }
 
 /// What is computed, and the gradient of every input that has one.
-type Outcome = Vec<(&'static str, Vec<f32>)>;
+pub(super) type Outcome = Vec<(&'static str, Vec<f32>)>;
 
 /// A tensor's entries, of whatever type.
 fn entries<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
@@ -110,7 +110,7 @@ fn entries<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
 }
 
 /// The same numbers in f64, where a sum shows all that is there.
-fn in_f64(input: &LevelInput) -> LevelInput {
+pub(super) fn in_f64(input: &LevelInput) -> LevelInput {
     fn wide<const R: usize>(tensor: &Tensor<R>) -> Tensor<R> {
         leaf(tensor.clone().inner().cast(DType::F64).autodiff())
     }
@@ -135,7 +135,7 @@ fn in_f64(input: &LevelInput) -> LevelInput {
 }
 
 /// Runs a form on an input; the loss weighs every entry of u, and of the memory after it where that has gradients.
-fn outcome(
+pub(super) fn outcome(
     input: LevelInput,
     memory: Memory,
     case: &Case,
@@ -178,7 +178,9 @@ fn outcome(
     outcome
 }
 
-fn fast(chunk: Option<usize>) -> impl Fn(LevelInput, Option<Tensor<4>>) -> (Tensor<4>, Option<Tensor<4>>) {
+pub(super) fn fast(
+    chunk: Option<usize>,
+) -> impl Fn(LevelInput, Option<Tensor<4>>) -> (Tensor<4>, Option<Tensor<4>>) {
     move |input, rho| match rho {
         None => (tracked::level(&input, chunk).expect("the fast path"), None),
         Some(rho) => {
@@ -407,29 +409,6 @@ fn queries_alone_are_credited_for_the_same_values_and_no_token_for_later_reads()
                     "{case:?}: token {token} for token {t}: {entry}"
                 );
             }
-        }
-    }
-}
-
-/// Rounding to bf16 costs half a per cent of the contribution, as without retention, and a few of a gradient.
-#[test]
-fn in_bf16_it_is_nearly_the_definition() {
-    let device = Device::flex().autodiff();
-    for (seed, case) in cases(12, true).filter(|(_, case)| case.tokens > 30) {
-        let with = |precision| LevelInput {
-            precision,
-            ..input(seed, &case, &device)
-        };
-        let found = outcome(with(Precision::Bf16), Memory::Constant, &case, fast(Some(32)));
-        let expected = outcome(with(Precision::F32), Memory::Constant, &case, slow);
-        for (index, tolerance) in [(0, 3e-2), (1, 1e-2), (2, 2e-1), (5, 3e-2)] {
-            close(
-                found[index].0,
-                &case,
-                &found[index].1,
-                &expected[index].1,
-                tolerance,
-            );
         }
     }
 }

@@ -4,6 +4,8 @@
 //! done strip by strip of 64 neurons, whose 64 rows of weights then stay in the first-level cache.
 
 use super::elementwise::mark;
+#[cfg(target_arch = "x86_64")]
+use crate::instructions::Instructions;
 use crate::matrix::Precision;
 use pulp::{Arch, Simd, WithSimd};
 
@@ -65,7 +67,7 @@ impl Pattern {
     /// `into += tile weights`: `[T, C]` times `[C, D]`.
     pub(super) fn add_rows(&self, tile: &[f32], weights: &[f32], into: &mut [f32], width: usize) {
         for (strip, words) in self.strips() {
-            Arch::new().dispatch(Rows {
+            vectors().dispatch(Rows {
                 words,
                 tile: &tile[strip..],
                 stride: self.columns,
@@ -79,7 +81,7 @@ impl Pattern {
     /// `into = left weights^T` where the tile is active, untouched elsewhere: `[T, D]` times `[C, D]` transposed.
     pub(super) fn dots(&self, left: &[f32], weights: &[f32], into: &mut [f32], width: usize) {
         for (strip, words) in self.strips() {
-            Arch::new().dispatch(Dots {
+            vectors().dispatch(Dots {
                 words,
                 left,
                 weights: &weights[strip * width..],
@@ -93,7 +95,7 @@ impl Pattern {
     /// `into += tile^T right`: `[T, C]` transposed times `[T, D]`.
     pub(super) fn add_columns(&self, tile: &[f32], right: &[f32], into: &mut [f32], width: usize) {
         for (strip, words) in self.strips() {
-            Arch::new().dispatch(Columns {
+            vectors().dispatch(Columns {
                 words,
                 tile: &tile[strip..],
                 stride: self.columns,
@@ -111,6 +113,22 @@ impl Pattern {
     }
 }
 
+/// The widest vectors that may be used.
+#[cfg(target_arch = "x86_64")]
+fn vectors() -> Arch {
+    if Instructions::Avx512.usable() {
+        return Arch::new();
+    }
+    let avx2 = Instructions::Avx2.usable().then(pulp::x86::V3::try_new).flatten();
+    avx2.map_or(Arch::Scalar, Arch::V3)
+}
+
+/// The vectors that every processor of this kind has.
+#[cfg(not(target_arch = "x86_64"))]
+fn vectors() -> Arch {
+    Arch::new()
+}
+
 /// Numbers in a vector of this processor.
 fn lanes() -> usize {
     struct Lanes;
@@ -122,7 +140,7 @@ fn lanes() -> usize {
             S::F32_LANES
         }
     }
-    Arch::new().dispatch(Lanes)
+    vectors().dispatch(Lanes)
 }
 
 /// The bits of a word that are set, lowest first.

@@ -5,7 +5,7 @@
 
 use super::chunked::{Between, Rho};
 use super::elementwise::{add, relu, turn};
-use super::retention::{Powers, Window, Windows};
+use super::retention::{Powers, Window, Windows, dot};
 use super::shared::{Room, Shared};
 use super::sparse::Pattern;
 use super::weights::NeuronRows;
@@ -157,7 +157,6 @@ pub(super) struct Scratch {
 pub(super) struct Read {
     pub(super) a: Buffer,      // [T, D], normed
     pub(super) scale: Buffer,  // [T], one over the deviation
-    pub(super) mean: Buffer,   // [T], what the norm subtracted
     pub(super) scores: Buffer, // [T, T], strictly causal; blocks above the diagonal are not written
 }
 
@@ -312,8 +311,15 @@ impl<'a> Head<'a> {
     }
 
     /// How what reads feel of scores reaches q: `left stream^T` below the diagonal, as much as is left of it. Where
-    /// keys are credited too it is added to its own transpose: a symmetric matrix without a diagonal.
-    pub(super) fn outer_of_reads(&self, left: &[f32], room: &mut Packing, into: &mut [f32]) {
+    /// keys are credited too it is added to its own transpose: a symmetric matrix without a diagonal. Gives the scores'
+    /// part in the gradient of `ln lambda`, if that is wanted.
+    pub(super) fn outer_of_reads(
+        &self,
+        left: &[f32],
+        scores: &[f32],
+        room: &mut Packing,
+        into: &mut [f32],
+    ) -> f64 {
         let Sizes { tokens, width, .. } = self.sizes;
         let stream = room.right(self.precision, self.wide(self.v).transposed());
         for rows in self.sizes.blocks() {
@@ -322,27 +328,35 @@ impl<'a> Head<'a> {
             self.precision
                 .multiply(into, tokens, left, stream.leading(width, rows.end), false);
         }
+        let slope = if self.slopes {
+            self.slope_of_scores(scores, into)
+        } else {
+            0.0
+        };
         self.fade_below_diagonal(into);
         match self.credit {
             Credit::Full => mirror(into, tokens),
             Credit::Queries => (0..tokens).for_each(|t| into[t * tokens + t..(t + 1) * tokens].fill(0.0)),
         }
+        slope
     }
 
-    /// Norms the rows of `[T, D]` in place and keeps one over each row's deviation, and its mean.
-    pub(super) fn norm(&self, rows: &mut [f32], scale: &mut [f32], mean: &mut [f32]) {
-        let width = self.sizes.width as f32;
-        let rows = rows.chunks_exact_mut(self.sizes.width).zip(scale).zip(mean);
-        for ((row, scale), mean) in rows {
-            *mean = row.iter().sum::<f32>() / width;
-            row.iter_mut().for_each(|value| *value -= *mean);
-            let variance = row.iter().map(|value| value * value).sum::<f32>() / width;
-            *scale = (variance + self.eps).sqrt().recip();
+    /// Norms the rows of `[T, D]` in place and keeps one over each row's deviation. Sums are f64: where a read is nearly
+    /// the same in all columns, what they are off stays in each of them.
+    pub(super) fn norm(&self, rows: &mut [f32], scale: &mut [f32]) {
+        let width = self.sizes.width as f64;
+        for (row, scale) in rows.chunks_exact_mut(self.sizes.width).zip(scale) {
+            let mean = row.iter().map(|value| f64::from(*value)).sum::<f64>() / width;
+            row.iter_mut()
+                .for_each(|value| *value = (f64::from(*value) - mean) as f32);
+            let variance = dot(row, row) / width;
+            *scale = (variance + f64::from(self.eps)).sqrt().recip() as f32;
             row.iter_mut().for_each(|value| *value *= *scale);
         }
     }
 
-    /// The gradient before the norm from the gradient after it, in place: `scale (d - mean(d) - a mean(d a))`.
+    /// The gradient before the norm from the gradient after it, in place: `scale (d - mean(d) - a mean(d a))`; in f64,
+    /// for what rounding leaves of it along its mean is multiplied by all that values have in common.
     pub(super) fn norm_back(&self, gradient: &mut [f32], a: &[f32], scale: &[f32]) {
         let width = self.sizes.width;
         let rows = gradient
@@ -350,12 +364,11 @@ impl<'a> Head<'a> {
             .zip(a.chunks_exact(width))
             .zip(scale);
         for ((gradient, a), scale) in rows {
-            let mean = gradient.iter().sum::<f32>() / width as f32;
-            let along = gradient.iter().zip(a).map(|(d, a)| d * a).sum::<f32>() / width as f32;
-            gradient
-                .iter_mut()
-                .zip(a)
-                .for_each(|(d, a)| *d = scale * (*d - mean - a * along));
+            let mean = gradient.iter().map(|d| f64::from(*d)).sum::<f64>() / width as f64;
+            let along = dot(gradient, a) / width as f64;
+            for (d, a) in gradient.iter_mut().zip(a) {
+                *d = (f64::from(*scale) * (f64::from(*d) - mean - f64::from(*a) * along)) as f32;
+            }
         }
     }
 
@@ -423,7 +436,7 @@ impl<'a> Head<'a> {
         if write {
             rho.written();
         }
-        self.norm(a, read.scale.sized(tokens), read.mean.sized(tokens));
+        self.norm(a, read.scale.sized(tokens));
     }
 }
 

@@ -1,14 +1,15 @@
 //! The loops for x86-64: AVX-512, AVX2 with FMA; AVX-512 and AMX for bf16.
 
 use super::{Arithmetic, FACTOR, TERM, starts, sum_in_lanes};
-use crate::matrix::native::amx;
+use crate::instructions::Instructions;
+use crate::matrix::native::{amx, dot};
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::hint::black_box;
 
 /// The widest f32 multiply-add that the processor has.
 pub(super) fn f32_arithmetic() -> Option<Arithmetic> {
-    if is_x86_feature_detected!("avx512f") {
+    if Instructions::Avx512.usable() {
         return Some(Arithmetic {
             instructions: "avx512f",
             chains: 16,
@@ -17,7 +18,7 @@ pub(super) fn f32_arithmetic() -> Option<Arithmetic> {
             run: |rounds| unsafe { multiply_add_512(rounds) },
         });
     }
-    (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Arithmetic {
+    Instructions::Avx2.usable().then_some(Arithmetic {
         instructions: "avx2, fma",
         chains: 12,
         flops: 2 * 8,
@@ -37,7 +38,7 @@ pub(super) fn bf16_arithmetic() -> Option<Arithmetic> {
             run: |rounds| unsafe { tile_products(rounds) },
         });
     }
-    (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")).then_some(Arithmetic {
+    dot::available().then_some(Arithmetic {
         instructions: "avx512_bf16",
         chains: 16,
         flops: 2 * 32,
@@ -58,11 +59,11 @@ pub(super) fn sum(words: &[u32]) -> Option<u32> {
         sum_in_lanes(words)
     }
 
-    if is_x86_feature_detected!("avx512f") {
+    if Instructions::Avx512.usable() {
         // SAFETY: the processor has the feature that the function is compiled for.
         return Some(unsafe { avx512(words) });
     }
-    if is_x86_feature_detected!("avx2") {
+    if Instructions::Avx2.usable() {
         // SAFETY: the processor has the feature that the function is compiled for.
         return Some(unsafe { avx2(words) });
     }

@@ -192,6 +192,34 @@ fn a_packed_factor_gives_the_same_bits_whole_or_cut() {
     }
 }
 
+/// Factors of more panels, and of more inner blocks, than are packed at a time.
+#[test]
+fn wide_and_deep_packed_factors_are_where_they_belong() {
+    let mut numbers = Numbers(8);
+    for [rows, inner, columns] in [[3, 40, 1100], [2, 300, 2081], [1100, 33, 2], [35, 1030, 1057]] {
+        let left = Stored::random(&mut numbers, rows, inner);
+        let right = Stored::random(&mut numbers, inner, columns);
+        let [exact, rounded] = [|number| number, nearest].map(|map| product(&left, &right, map));
+        for (unit, rounds) in units() {
+            let [mut left_room, mut right_room] = [Packing::default(), Packing::default()];
+            let [left, right] = [left.matrix(), right.matrix()];
+            let packed_right = right_room.pack(unit, Side::Right, right);
+            for left in [left.into(), left_room.pack(unit, Side::Left, left)] {
+                let mut into = vec![f32::NAN; rows * columns];
+                unit.multiply(&mut into, columns, left, packed_right, false);
+                let expected = if rounds { &rounded } else { &exact };
+                for (entry, (now, [sum, size])) in into.iter().zip(expected).enumerate() {
+                    let error = (f64::from(*now) - sum).abs();
+                    assert!(
+                        error <= 1e-6 * size,
+                        "{unit:?}, {rows} x {inner} x {columns}, entry {entry}: {error:e}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn special_numbers_are_themselves() {
     let special = [0.0, -0.0, 1e-42, 1e30, -1e30, f32::INFINITY, f32::NAN];

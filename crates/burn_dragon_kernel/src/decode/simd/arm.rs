@@ -1,6 +1,7 @@
 //! NEON.
 
 use super::{Bytes, COARSE, Kernel, LINE, Line, Shorts, Simd, relu_by_lane};
+use crate::instructions::Instructions;
 use std::arch::aarch64::*;
 
 /// A processor with NEON.
@@ -9,7 +10,8 @@ pub(crate) struct Neon(());
 
 impl Neon {
     pub(super) fn detect() -> Option<Self> {
-        std::arch::is_aarch64_feature_detected!("neon").then_some(Self(()))
+        let has = Instructions::Avx2.usable() && std::arch::is_aarch64_feature_detected!("neon");
+        has.then_some(Self(()))
     }
 
     #[inline]

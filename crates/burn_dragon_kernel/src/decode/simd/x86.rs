@@ -1,6 +1,7 @@
 //! AVX-512 and AVX2.
 
 use super::{Bytes, Kernel, LINE, Line, Shorts, Simd};
+use crate::instructions::Instructions;
 use std::arch::x86_64::*;
 
 /// A processor with AVX-512 F, BW, DQ and VL.
@@ -9,11 +10,7 @@ pub(crate) struct Avx512(());
 
 impl Avx512 {
     pub(super) fn detect() -> Option<Self> {
-        let has = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl");
-        has.then_some(Self(()))
+        Instructions::Avx512.usable().then_some(Self(()))
     }
 
     #[inline]
@@ -101,7 +98,7 @@ pub(crate) struct Avx2(());
 
 impl Avx2 {
     pub(super) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+        Instructions::Avx2.usable().then_some(Self(()))
     }
 
     #[inline]

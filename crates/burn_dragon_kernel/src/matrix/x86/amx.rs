@@ -4,6 +4,7 @@ use super::bf16::{Blocks, STEP_LINES};
 use super::layout::PANEL;
 use super::pack;
 use crate::buffer::Line;
+use crate::instructions::Instructions;
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 use std::marker::PhantomData;
@@ -11,7 +12,8 @@ use std::sync::LazyLock;
 
 /// Whether the processor has a bf16 matrix unit and the system lets this process use it.
 pub(crate) fn available() -> bool {
-    static AVAILABLE: LazyLock<bool> = LazyLock::new(|| pack::available() && present() && permitted());
+    static AVAILABLE: LazyLock<bool> =
+        LazyLock::new(|| Instructions::Amx.usable() && pack::available() && present() && permitted());
     *AVAILABLE
 }
 

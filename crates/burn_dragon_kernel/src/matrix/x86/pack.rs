@@ -9,6 +9,7 @@ use super::super::factor::{Matrix, STEP, Side};
 use super::layout::PANEL;
 use super::transposed;
 use crate::buffer::{LINE, Line};
+use crate::instructions::Instructions;
 use std::arch::x86_64::*;
 
 /// Lines of a step.
@@ -16,9 +17,7 @@ pub(super) const STEP_LINES: usize = 2 * LINE;
 
 /// Whether the processor has what packing needs.
 pub(super) fn available() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512bf16")
+    Instructions::Avx512.usable() && is_x86_feature_detected!("avx512bf16")
 }
 
 /// Packs a panel: at most 32 outer rows from `outer` on, `depth` entries from `inner` on.

@@ -7,6 +7,7 @@ use super::super::factor::{Factor, Matrix, STEP, Side};
 use super::layout::{DEPTH, PANEL};
 use super::transposed;
 use crate::buffer::{Buffer, LINE, Line};
+use crate::instructions::Instructions;
 use std::arch::x86_64::*;
 use std::cell::RefCell;
 
@@ -15,7 +16,7 @@ pub(super) const STEP_LINES: usize = STEP * PANEL / LINE;
 
 /// Whether the processor has what is needed.
 pub(crate) fn available() -> bool {
-    is_x86_feature_detected!("avx512f")
+    Instructions::Avx512.usable()
 }
 
 /// Packs a panel: 32 columns of the right factor, zeros where it has fewer; `by_outer` is its transpose.

@@ -1,0 +1,126 @@
+//! A small training in bf16 beside the same one in f32.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_dragon_core::loss::cross_entropy;
+use burn_dragon_core::parameters::{load, snapshot};
+use burn_dragon_core::seed::derive;
+use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, Pass};
+use burn_dragon_kernel::api::Precision;
+use std::collections::BTreeMap;
+
+const LANES: usize = 4;
+const LENGTH: usize = 24;
+const VOCAB: usize = 12;
+
+fn config() -> DragonConfig {
+    DragonConfig {
+        vocab_size: VOCAB,
+        d_model: 24,
+        n_heads: 2,
+        n_neurons: 192,
+        n_levels: 2,
+        dropout: 0.1,
+        init_std: 0.1,
+        decay: Some(DecayConfig::Standard { learnable: true }),
+        ..DragonConfig::tiny()
+    }
+}
+
+/// Two tokens drawn, which then take turns with a third that is their sum: what comes next is in the memory.
+fn texts(step: u64) -> Vec<i64> {
+    let drawn = |lane: u64, which: u64| (derive(5, "text", step, 2 * lane + which) % VOCAB as u64) as i64;
+    let of_lane = |lane: u64| {
+        let (a, b) = (drawn(lane, 0), drawn(lane, 1));
+        (0..=LENGTH).map(move |t| [a, b, (a + b) % VOCAB as i64][t % 3])
+    };
+    (0..LANES as u64).flat_map(of_lane).collect()
+}
+
+fn tokens(step: u64, shift: i64, device: &Device) -> Tensor<2, Int> {
+    let text = texts(step);
+    let window = |lane: &[i64]| lane[shift as usize..][..LENGTH].to_vec();
+    let data: Vec<i64> = text.chunks_exact(LENGTH + 1).flat_map(window).collect();
+    Tensor::from_data(TensorData::new(data, [LANES, LENGTH]), device)
+}
+
+/// The losses of 300 steps of gradient descent with momentum, in which the size of a gradient matters.
+fn losses(precision: Precision) -> Vec<f64> {
+    let device = Device::flex().autodiff();
+    let mut dragon = Dragon::new(&config(), 7, &device).unwrap();
+    let mut momenta: BTreeMap<String, Vec<f32>> = BTreeMap::new();
+    let step = |step: u64| {
+        let pass = Pass {
+            dropout_seed: Some(derive(3, "dropout", step, 0)),
+            precision,
+            ..Pass::default()
+        };
+        let logits = dragon.forward_pass(tokens(step, 0, &device), pass);
+        let loss = cross_entropy(logits, tokens(step, 1, &device));
+        let found = loss.backward();
+        let gradients = BTreeMap::from([
+            ("embed", dragon.embed.val().grad(&found).unwrap().into_data()),
+            (
+                "decoder_x",
+                dragon.decoder_x.val().grad(&found).unwrap().into_data(),
+            ),
+            (
+                "decoder_y",
+                dragon.decoder_y.val().grad(&found).unwrap().into_data(),
+            ),
+            ("encoder", dragon.encoder.val().grad(&found).unwrap().into_data()),
+            ("lm_head", dragon.lm_head.val().grad(&found).unwrap().into_data()),
+            (
+                "decay",
+                dragon
+                    .decay
+                    .as_ref()
+                    .unwrap()
+                    .val()
+                    .grad(&found)
+                    .unwrap()
+                    .into_data(),
+            ),
+        ]);
+        let values = snapshot(&dragon);
+        dragon = load(dragon.clone(), |name, shape| {
+            let momentum = momenta
+                .entry(name.into())
+                .or_insert_with(|| vec![0.0; shape.iter().product()]);
+            let moved = values[name]
+                .iter::<f32>()
+                .zip(gradients[name].iter::<f32>())
+                .zip(momentum);
+            let moved = moved.map(|((value, gradient), momentum)| {
+                *momentum = 0.9 * *momentum + gradient;
+                value - 0.1 * *momentum
+            });
+            Some(TensorData::new(moved.collect::<Vec<f32>>(), shape.to_vec()))
+        });
+        loss.into_scalar::<f64>()
+    };
+    (0..300).map(step).collect()
+}
+
+#[test]
+fn three_hundred_steps_in_bf16_learn_what_they_learn_in_f32() {
+    let [exact, rounded] = [Precision::F32, Precision::Bf16].map(losses);
+    let last = |losses: &[f64]| losses[280..].iter().sum::<f64>() / 20.0;
+    let (first, exact_last, rounded_last) = (exact[0], last(&exact), last(&rounded));
+    println!("{first} {exact_last} {rounded_last}");
+    assert!(
+        exact_last < 0.5 * first,
+        "f32 learnt nothing: {first} to {exact_last}"
+    );
+    assert!(
+        (rounded_last - exact_last).abs() < 0.03 * exact_last,
+        "bf16 ends at {rounded_last}, f32 at {exact_last}"
+    );
+    assert_ne!(exact, rounded, "nothing was rounded");
+    assert_eq!(
+        rounded,
+        losses(Precision::Bf16),
+        "the same seed gives the same losses"
+    );
+}
