@@ -1,0 +1,283 @@
+//! A run of the trainer through its public doors, and the comparison with its definition.
+
+use crate::data::Text;
+use crate::definition::{HeldOut, Outcome, Run};
+use crate::model::{Parameter, Weights};
+use crate::optimiser::Gradient;
+use crate::randomness::derive;
+use crate::settings::Settings;
+use burn::tensor::{Device, TensorData};
+use burn_dragon_checkpoint::model::ModelFile;
+use burn_dragon_checkpoint::tensors::TensorFile;
+use burn_dragon_core::parameters;
+use burn_dragon_language::config::LanguageConfig;
+use burn_dragon_language::task::LanguageTask;
+use burn_dragon_train::Trainer;
+use burn_dragon_train::config::Layers;
+use burn_dragon_train::interrupt::Interrupt;
+use burn_dragon_train::progress::Output;
+use burn_dragon_train::run::{Line, MetricsLog, RunFolder};
+use std::collections::BTreeMap;
+use std::fs;
+
+/// What a run left in its folder.
+#[derive(Debug)]
+pub(crate) struct Files {
+    /// `metrics.jsonl`.
+    lines: Vec<Line>,
+    weights: Weights,
+    /// Moments by parameter: `embed.first`, `embed.second`, ...
+    moments: BTreeMap<String, Vec<f64>>,
+    /// Memories by level, rows first; none where none are carried.
+    memories: BTreeMap<String, Vec<f64>>,
+}
+
+/// A run of the trainer, what it began with, and what its definition says of it.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    pub(crate) initial: Weights,
+    pub(crate) files: Files,
+    pub(crate) defined: Outcome,
+}
+
+/// How far a run may be from its definition: relative to each figure, and to the length of each list of numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tolerance {
+    /// Of a loss, in training and held out.
+    pub(crate) loss: f64,
+    /// Of a gradient's norm.
+    pub(crate) norm: f64,
+    /// Of what training made of a parameter: the distance of two ends over that of end and start. Of moments and
+    /// memories, relative to their length.
+    pub(crate) weights: f64,
+}
+
+impl Trial {
+    /// Trains, and computes what training should come to.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let (training, held_out) = (documents(11, 14), documents(23, 5));
+        let (initial, files) = train(settings, &training, &held_out);
+        let text = Text::new(&training, &training);
+        let held_out = Text::new(&held_out, &training);
+        let defined = Run::new(settings, &text, &held_out, initial.clone()).outcome();
+        Self {
+            initial,
+            files,
+            defined,
+        }
+    }
+
+    /// Every figure and every file as the definition has it.
+    #[track_caller]
+    pub(crate) fn holds(&self, tolerance: Tolerance) {
+        self.figures(tolerance);
+        self.weights(tolerance);
+        let defined = &self.defined;
+        let moments = |which: &str, gradient: &Gradient| {
+            let named = gradient.iter();
+            named
+                .map(|(name, values)| (format!("{name}.{which}"), values.clone()))
+                .collect::<Vec<_>>()
+        };
+        let mut expected = moments("first", &defined.optimiser.first);
+        expected.extend(moments("second", &defined.optimiser.second));
+        same_lists(
+            &self.files.moments,
+            &expected.into_iter().collect(),
+            tolerance.weights,
+        );
+        let mut memories = BTreeMap::<String, Vec<f64>>::new();
+        for (level, rhos) in defined.memories.iter().flat_map(|row| row.iter().enumerate()) {
+            let values = rhos.iter().flat_map(|rho| rho.values.iter().copied());
+            memories
+                .entry(format!("level_{level}.rho"))
+                .or_default()
+                .extend(values);
+        }
+        same_lists(&self.files.memories, &memories, tolerance.weights);
+    }
+
+    /// The lines of `metrics.jsonl`: one for each step, one for each evaluation, each in its place.
+    #[track_caller]
+    fn figures(&self, tolerance: Tolerance) {
+        let mut expected = Vec::new();
+        for step in 0..=self.defined.steps.len() as u64 {
+            if let Some(at) = step.checked_sub(1) {
+                let figures = &self.defined.steps[at as usize];
+                let exactly = 1e-12;
+                expected.push((
+                    (step, "train"),
+                    vec![
+                        ("loss", figures.loss, tolerance.loss),
+                        ("bits_per_byte", figures.bits_per_byte, tolerance.loss),
+                        ("gradient_norm", figures.gradient_norm, tolerance.norm),
+                        ("learning_rate", figures.learning_rate, exactly),
+                        ("units", figures.tokens as f64, exactly),
+                        // Single neurons may be on the other side of zero.
+                        ("x_density", figures.density[0], 0.02),
+                        ("y_density", figures.density[1], 0.02),
+                    ],
+                ));
+            }
+            if let Some(figures) = self.defined.evaluations.get(&step) {
+                expected.push(((step, "evaluation"), held_out(figures, tolerance)));
+            }
+        }
+        let last = held_out(&self.defined.last, tolerance);
+        expected.push(((self.defined.steps.len() as u64, "final"), last));
+        let lines = self.files.lines.iter();
+        let given: Vec<_> = lines
+            .map(|line| (line["step"].as_u64().unwrap(), line["kind"].as_str().unwrap()))
+            .collect();
+        let wanted: Vec<_> = expected.iter().map(|(place, _)| *place).collect();
+        assert_eq!(given, wanted);
+        for (line, (place, figures)) in self.files.lines.iter().zip(expected) {
+            for (name, expected, tolerance) in figures {
+                let given = line[name].as_f64().unwrap();
+                let apart = ((given - expected) / expected).abs();
+                assert!(
+                    apart <= tolerance,
+                    "{name} at {place:?}: {given}, by definition {expected}"
+                );
+            }
+        }
+    }
+
+    #[track_caller]
+    fn weights(&self, tolerance: Tolerance) {
+        assert!(self.files.weights.keys().eq(self.defined.weights.keys()));
+        for (name, apart) in self.apart(&self.defined) {
+            assert!(apart <= tolerance.weights, "{name}: {apart} of its way apart");
+        }
+    }
+
+    /// How far each parameter of the run ended from where `other` says, relative to the way it came; of one that was to
+    /// stay, simply how far.
+    pub(crate) fn apart(&self, other: &Outcome) -> BTreeMap<String, f64> {
+        let of = |name: &String| {
+            let [start, given, expected] =
+                [&self.initial, &self.files.weights, &other.weights].map(|weights| &weights[name].values);
+            let (apart, way) = (distance(given, expected), distance(expected, start));
+            (name.clone(), if way == 0.0 { apart } else { apart / way })
+        };
+        self.initial.keys().map(of).collect()
+    }
+
+    /// The losses of the run's steps.
+    pub(crate) fn losses(&self) -> Vec<f64> {
+        let steps = self.files.lines.iter().filter(|line| line["kind"] == "train");
+        steps.map(|line| line["loss"].as_f64().unwrap()).collect()
+    }
+}
+
+fn held_out(figures: &HeldOut, tolerance: Tolerance) -> Vec<(&'static str, f64, f64)> {
+    let carried = figures.reset_bits_per_byte;
+    let mut all = vec![
+        ("loss", figures.loss, tolerance.loss),
+        ("bits_per_byte", figures.bits_per_byte, tolerance.loss),
+    ];
+    all.extend(carried.map(|bits| ("reset_bits_per_byte", bits, tolerance.loss)));
+    all
+}
+
+#[track_caller]
+fn same_lists(given: &BTreeMap<String, Vec<f64>>, expected: &BTreeMap<String, Vec<f64>>, tolerance: f64) {
+    assert!(
+        given.keys().eq(expected.keys()),
+        "{:?} {:?}",
+        given.keys(),
+        expected.keys()
+    );
+    for (name, expected) in expected {
+        let zeros = vec![0.0; expected.len()];
+        let apart = distance(&given[name], expected) / distance(expected, &zeros).max(1e-12);
+        assert!(apart <= tolerance, "{name}: {apart} of its length apart");
+    }
+}
+
+#[track_caller]
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let squares = a.iter().zip(b).map(|(a, b)| (a - b).powi(2));
+    squares.sum::<f64>().sqrt()
+}
+
+/// Runs the trainer on files: the weights that it began with, and what it left.
+fn train(settings: &Settings, training: &[String], held_out: &[String]) -> (Weights, Files) {
+    let place = tempfile::tempdir().unwrap();
+    let folder = |name: &str, documents: &[String]| {
+        let folder = place.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        for (index, document) in documents.iter().enumerate() {
+            fs::write(folder.join(format!("{index:02}.txt")), document).unwrap();
+        }
+        folder.to_str().unwrap().to_string()
+    };
+    let text = settings.toml(&folder("train", training), &folder("held_out", held_out));
+    let layers = Layers::new().embedded("run.toml", &text).unwrap();
+    let config = layers
+        .resolve::<LanguageConfig>()
+        .unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let config = config.value;
+    let path = place.path().join("run");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("config.toml"), &text).unwrap();
+    let run = RunFolder::open(&path).unwrap();
+
+    let device = Device::flex().autodiff();
+    let task = LanguageTask::new(&config, place.path(), &device).unwrap();
+    let model = task.new_model().unwrap();
+    let initial = weights(parameters::snapshot(&model));
+    let trainer = Trainer::new(&task, config.plan(), &run, Output::silent(), Interrupt::none()).unwrap();
+    trainer.fit(model).unwrap();
+
+    let checkpoint = run.checkpoint(settings.steps);
+    let file = |name: &str| {
+        let tensors = TensorFile::read(&checkpoint.join(name))
+            .unwrap()
+            .tensors
+            .into_iter();
+        tensors.map(|(name, data)| (name, numbers(&data))).collect()
+    };
+    let files = Files {
+        lines: MetricsLog::read(run.metrics()).unwrap(),
+        weights: weights(ModelFile::read(&checkpoint.join("model.bpk")).unwrap().tensors),
+        moments: file("optimizer.bpk"),
+        memories: match settings.streams {
+            Some(_) => file("streams.bpk"),
+            None => BTreeMap::new(),
+        },
+    };
+    (initial, files)
+}
+
+fn weights(tensors: BTreeMap<String, TensorData>) -> Weights {
+    let parameter = |data: TensorData| Parameter {
+        shape: data.shape().to_vec(),
+        values: numbers(&data),
+    };
+    tensors
+        .into_iter()
+        .map(|(name, data)| (name, parameter(data)))
+        .collect()
+}
+
+fn numbers(data: &TensorData) -> Vec<f64> {
+    data.iter::<f32>().map(f64::from).collect()
+}
+
+/// Documents of a few syllables, of which one has more bytes than letters: something to learn, and no two alike.
+pub(crate) fn documents(seed: u64, count: u64) -> Vec<String> {
+    const SYLLABLES: [&str; 6] = ["ba", "da", "do ", "gé", "gu ", "di"];
+    let document = |index: u64| -> String {
+        let length = 12 + derive(seed, "length", index, 0) % 25;
+        let mut last = 0;
+        let syllables = (0..length).map(|place| {
+            // The next syllable is one of two that may follow the last.
+            last = (2 * last + 1 + derive(seed, "syllable", index, place) % 2) % 6;
+            SYLLABLES[last as usize]
+        });
+        syllables.collect()
+    };
+    (0..count).map(document).collect()
+}
