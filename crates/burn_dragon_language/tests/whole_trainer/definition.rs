@@ -11,8 +11,8 @@ use crate::optimiser::{AdamW, Gradient, mean, norm};
 use crate::randomness::{Masks, derive};
 use crate::settings::{Precision, Settings};
 use crate::streams::Streams;
-use crate::tape::{Rounding, Tape, Var, bf16, exact};
-use std::collections::BTreeMap;
+use crate::tape::{Matrix, Rounding, Tape, Var, bf16, exact};
+use std::collections::{BTreeMap, BTreeSet};
 use std::f64::consts::LN_2;
 
 /// What a line of `metrics.jsonl` says of a step.
@@ -47,7 +47,22 @@ pub(crate) struct Outcome {
     pub(crate) weights: Weights,
     pub(crate) optimiser: AdamW,
     /// What rows remember at the end, where they do.
-    pub(crate) memories: Vec<Memory<crate::tape::Matrix>>,
+    pub(crate) memories: Vec<Memory<Matrix>>,
+}
+
+impl Outcome {
+    /// The steps of evaluations whose loss was lower than any before, the one before the first step apart.
+    pub(crate) fn improvements(&self) -> BTreeSet<u64> {
+        let mut lowest = f64::INFINITY;
+        let mut improvements = BTreeSet::new();
+        for (&step, figures) in self.evaluations.range(1..) {
+            if figures.loss < lowest {
+                lowest = figures.loss;
+                improvements.insert(step);
+            }
+        }
+        improvements
+    }
 }
 
 /// A run that goes on.

@@ -10,7 +10,7 @@
 //! | `definition.rs` | a training run |
 //! | `settings.rs`, `trial.rs` | what is asked for, and the comparison |
 //!
-//! A run in f32 ends some 1e-5 of its way from its definition. The faults these tests are there for (a schedule one step
+//! A run in f32 ends some 1e-6 of its way from its definition. The faults these tests are there for (a schedule one step
 //! ahead, one mask for all levels, the loss of one micro-step for that of all, windows read twice, an order that ignores
 //! the seed, decay of what should have none) end 1e-2 of it away at the least.
 
@@ -34,12 +34,21 @@ mod trial;
 use settings::{Credit, Decay, Group, Precision, Schedule, Settings, Shape, Streaming, Windows};
 use trial::{Tolerance, Trial};
 
-/// A single neuron that is just above zero here and just below it there changes a gradient by some 1e-2 in one batch,
-/// and a run by less than 1e-3: sums of another order, on another processor, may do that.
+/// Losses are some 1e-7, norms and weights 1e-6 from what they should be. Wider, because sums of another order on another
+/// processor may put a neuron on the other side of zero: that changes the gradient of one of some hundred active entries
+/// of a parameter in one batch of a run, and so its norm by 1e-3 and a parameter's way by as much.
 const F32: Tolerance = Tolerance {
     loss: 1e-4,
-    norm: 1e-3,
-    weights: 2e-3,
+    norm: 2e-3,
+    weights: 3e-3,
+};
+
+/// In bf16 a sum of another order may round a factor to its other neighbour, by 2^-8 of it. Nothing here does so on the
+/// machines it was tried on: a few steps end as near to their definition as in f32, and 2e-2 of their way and more from f32.
+const BF16: Tolerance = Tolerance {
+    loss: 5e-4,
+    norm: 5e-3,
+    weights: 1e-2,
 };
 
 #[test]
@@ -143,6 +152,21 @@ fn what_must_not_decay_does_not_and_what_is_frozen_stays() {
 }
 
 #[test]
+fn figures_and_checkpoints_come_as_often_as_they_are_asked_for() {
+    for (keep, evaluation) in [(1, (0, 1)), (2, (4, 1)), (3, (3, 2))] {
+        let settings = Settings {
+            accumulate: 1,
+            steps: 11,
+            log_every: 4,
+            evaluation,
+            checkpoint: (3, keep),
+            ..Settings::base()
+        };
+        Trial::of(&settings).holds(F32);
+    }
+}
+
+#[test]
 fn windows_start_where_they_are_asked_to() {
     // The last is shorter than the text, and leaves windows of it out.
     for (windows, steps) in [
@@ -198,34 +222,22 @@ fn credit_of_queries_alone_is_what_plain_arithmetic_says_and_not_that_of_all() {
 
 #[test]
 fn precision_of_bf16_is_what_rounded_factors_say_and_not_f32() {
-    let f32 = Settings {
-        steps: 24,
-        ..Settings::base()
-    };
-    let bf16 = Settings {
-        precision: Precision::Bf16,
-        ..f32.clone()
-    };
-    let (f32, bf16) = (Trial::of(&f32), Trial::of(&bf16));
-    println!("{:?}", bf16.apart(&bf16.defined));
-    println!("{:?}", bf16.apart(&f32.defined));
-    println!(
-        "{:?}",
-        bf16.losses()
-            .iter()
-            .zip(&bf16.defined.steps)
-            .map(|(a, b)| a - b.loss)
-            .collect::<Vec<_>>()
-    );
-    println!(
-        "{:?}",
-        bf16.losses()
-            .iter()
-            .zip(&f32.defined.steps)
-            .map(|(a, b)| a - b.loss)
-            .collect::<Vec<_>>()
-    );
-    f32.holds(F32);
+    for seed in [1, 2, 3] {
+        let f32 = Settings {
+            seed,
+            steps: 5,
+            ..Settings::base()
+        };
+        let bf16 = Settings {
+            precision: Precision::Bf16,
+            ..f32.clone()
+        };
+        let (f32, bf16) = (Trial::of(&f32), Trial::of(&bf16));
+        f32.holds(F32);
+        bf16.holds(BF16);
+        let apart = bf16.apart(&f32.defined);
+        assert!(apart["decoder_x"] > 2.0 * BF16.weights, "{apart:?}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Every draw of a run as a function of its address (docs/architecture.md, section 5).
 
+use std::f64::consts::TAU;
+
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// The finaliser of splitmix64.
@@ -41,6 +43,20 @@ pub(crate) fn permute(place: u64, count: u64, key: u64) -> u64 {
             return value;
         }
     }
+}
+
+/// So many numbers of a normal distribution around zero (Box and Muller, on the stream of splitmix64).
+pub(crate) fn normal(seed: u64, deviation: f64, count: usize) -> Vec<f64> {
+    let mut state = seed;
+    let mut uniform = || {
+        state = state.wrapping_add(GAMMA);
+        (mix(state) >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let mut draw = || {
+        let radius = (-2.0 * (1.0 - uniform()).ln()).sqrt();
+        deviation * radius * (TAU * uniform()).cos()
+    };
+    (0..count).map(|_| draw()).collect()
 }
 
 /// The dropout of one window: a mask for each level.

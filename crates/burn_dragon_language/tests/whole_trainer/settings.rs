@@ -117,6 +117,10 @@ pub(crate) struct Settings {
     pub(crate) schedule: Schedule,
     /// Steps between two evaluations, and batches of each.
     pub(crate) evaluation: (u64, usize),
+    /// Steps between two lines of figures.
+    pub(crate) log_every: u64,
+    /// Steps between two checkpoints, none for 0, and how many are kept.
+    pub(crate) checkpoint: (u64, usize),
 }
 
 impl Settings {
@@ -135,7 +139,7 @@ impl Settings {
                 n_levels: 2,
                 dropout: 0.2,
                 rope_theta: 100.0,
-                norm_eps: 1e-3,
+                norm_eps: 0.3,
                 init_std: 0.3,
                 decay: None,
             },
@@ -157,6 +161,8 @@ impl Settings {
             groups: Vec::new(),
             schedule: Schedule::Linear { warmup: 6, last: 0.1 },
             evaluation: (12, 2),
+            log_every: 1,
+            checkpoint: (0, 2),
         }
     }
 
@@ -167,7 +173,7 @@ impl Settings {
             "[dataset]\ntype = \"text\"\npaths = [{train:?}]\nvalidation = {{ type = \"text\", paths = [{held_out:?}] }}\n\
              windows = \"{}\"\ntokenizer = {{ type = \"char\" }}\n\
              [generation]\nprompt = \"b\"\n\
-             [checkpoint]\nevery = 0\n\
+             [checkpoint]\nevery = {}\nkeep = {}\n\
              [evaluation]\nevery = {}\nbatches = {}\nsample_every = 0\n\
              [model]\nd_model = {}\nn_heads = {}\nn_neurons = {}\nn_levels = {}\ndropout = {:?}\nrope_theta = {:?}\n\
              norm_eps = {:?}\ninit_std = {:?}\n",
@@ -176,6 +182,8 @@ impl Settings {
                 Windows::Document => "document",
                 Windows::InOrder => "in_order",
             },
+            self.checkpoint.0,
+            self.checkpoint.1,
             self.evaluation.0,
             self.evaluation.1,
             shape.d_model,
@@ -196,13 +204,14 @@ impl Settings {
             ));
         }
         add(format_args!(
-            "[training]\nseed = {}\nbatch_size = {}\nblock_size = {}\naccumulate = {}\nmax_steps = {}\nlog_every = 1\n\
+            "[training]\nseed = {}\nbatch_size = {}\nblock_size = {}\naccumulate = {}\nmax_steps = {}\nlog_every = {}\n\
              precision = \"{}\"\ncredit = \"{}\"",
             self.seed,
             self.batch_size,
             self.block_size,
             self.accumulate,
             self.steps,
+            self.log_every,
             match self.precision {
                 Precision::F32 => "f32",
                 Precision::Bf16 => "bf16",

@@ -4,9 +4,10 @@ use crate::data::Text;
 use crate::definition::{HeldOut, Outcome, Run};
 use crate::model::{Parameter, Weights};
 use crate::optimiser::Gradient;
-use crate::randomness::derive;
+use crate::randomness::{derive, normal};
 use crate::settings::Settings;
 use burn::tensor::{Device, TensorData};
+use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints, Pointer};
 use burn_dragon_checkpoint::model::ModelFile;
 use burn_dragon_checkpoint::tensors::TensorFile;
 use burn_dragon_core::parameters;
@@ -17,7 +18,7 @@ use burn_dragon_train::config::Layers;
 use burn_dragon_train::interrupt::Interrupt;
 use burn_dragon_train::progress::Output;
 use burn_dragon_train::run::{Line, MetricsLog, RunFolder};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 /// What a run left in its folder.
@@ -30,11 +31,16 @@ pub(crate) struct Files {
     moments: BTreeMap<String, Vec<f64>>,
     /// Memories by level, rows first; none where none are carried.
     memories: BTreeMap<String, Vec<f64>>,
+    /// The steps of the checkpoints that were kept.
+    checkpoints: BTreeSet<u64>,
+    /// The step that `checkpoint/best` points at.
+    best: u64,
 }
 
 /// A run of the trainer, what it began with, and what its definition says of it.
 #[derive(Debug)]
 pub(crate) struct Trial {
+    settings: Settings,
     pub(crate) initial: Weights,
     pub(crate) files: Files,
     pub(crate) defined: Outcome,
@@ -61,6 +67,7 @@ impl Trial {
         let held_out = Text::new(&held_out, &training);
         let defined = Run::new(settings, &text, &held_out, initial.clone()).outcome();
         Self {
+            settings: settings.clone(),
             initial,
             files,
             defined,
@@ -70,8 +77,10 @@ impl Trial {
     /// Every figure and every file as the definition has it.
     #[track_caller]
     pub(crate) fn holds(&self, tolerance: Tolerance) {
+        self.start();
         self.figures(tolerance);
         self.weights(tolerance);
+        self.checkpoints();
         let defined = &self.defined;
         let moments = |which: &str, gradient: &Gradient| {
             let named = gradient.iter();
@@ -102,22 +111,24 @@ impl Trial {
     fn figures(&self, tolerance: Tolerance) {
         let mut expected = Vec::new();
         for step in 0..=self.defined.steps.len() as u64 {
-            if let Some(at) = step.checked_sub(1) {
+            let watched = step.is_multiple_of(self.settings.log_every);
+            let told = watched || step == self.settings.steps;
+            if let Some(at) = step.checked_sub(1).filter(|_| told) {
                 let figures = &self.defined.steps[at as usize];
                 let exactly = 1e-12;
-                expected.push((
-                    (step, "train"),
-                    vec![
-                        ("loss", figures.loss, tolerance.loss),
-                        ("bits_per_byte", figures.bits_per_byte, tolerance.loss),
-                        ("gradient_norm", figures.gradient_norm, tolerance.norm),
-                        ("learning_rate", figures.learning_rate, exactly),
-                        ("units", figures.tokens as f64, exactly),
-                        // Single neurons may be on the other side of zero.
-                        ("x_density", figures.density[0], 0.02),
-                        ("y_density", figures.density[1], 0.02),
-                    ],
-                ));
+                let mut line = vec![
+                    ("loss", figures.loss, tolerance.loss),
+                    ("bits_per_byte", figures.bits_per_byte, tolerance.loss),
+                    ("gradient_norm", figures.gradient_norm, tolerance.norm),
+                    ("learning_rate", figures.learning_rate, exactly),
+                    ("units", figures.tokens as f64, exactly),
+                ];
+                if watched {
+                    // Single neurons may be on the other side of zero.
+                    line.push(("x_density", figures.density[0], 0.02));
+                    line.push(("y_density", figures.density[1], 0.02));
+                }
+                expected.push(((step, "train"), line));
             }
             if let Some(figures) = self.defined.evaluations.get(&step) {
                 expected.push(((step, "evaluation"), held_out(figures, tolerance)));
@@ -143,6 +154,41 @@ impl Trial {
         }
     }
 
+    /// The weights that the run began with: drawn from a normal distribution, each parameter from a seed of its own.
+    #[track_caller]
+    fn start(&self) {
+        for (name, weight) in &self.initial {
+            let shape = &self.settings.shape;
+            let drawn = match (name.as_str(), &shape.decay) {
+                ("decay", Some(decay)) => decay.slopes.iter().map(|slope| slope.ln()).collect(),
+                _ => normal(
+                    derive(self.settings.seed, name, 0, 0),
+                    shape.init_std,
+                    weight.values.len(),
+                ),
+            };
+            let zeros = vec![0.0; drawn.len()];
+            let apart = distance(&weight.values, &drawn) / distance(&drawn, &zeros);
+            assert!(apart < 1e-7, "{name} begins {apart} of its length apart");
+        }
+    }
+
+    /// The newest are kept, and the one of the lowest held-out loss.
+    #[track_caller]
+    fn checkpoints(&self) {
+        let after_steps = self.defined.evaluations.range(1..);
+        let best = after_steps.min_by(|a, b| a.1.loss.total_cmp(&b.1.loss));
+        let best = *best.unwrap().0;
+        assert_eq!(self.files.best, best);
+        let (every, keep) = self.settings.checkpoint;
+        let mut saved = self.defined.improvements();
+        saved.extend((1..self.settings.steps).filter(|step| step.is_multiple_of(every)));
+        saved.insert(self.settings.steps);
+        let mut kept: BTreeSet<u64> = saved.into_iter().rev().take(keep).collect();
+        kept.insert(best);
+        assert_eq!(self.files.checkpoints, kept);
+    }
+
     #[track_caller]
     fn weights(&self, tolerance: Tolerance) {
         assert!(self.files.weights.keys().eq(self.defined.weights.keys()));
@@ -161,12 +207,6 @@ impl Trial {
             (name.clone(), if way == 0.0 { apart } else { apart / way })
         };
         self.initial.keys().map(of).collect()
-    }
-
-    /// The losses of the run's steps.
-    pub(crate) fn losses(&self) -> Vec<f64> {
-        let steps = self.files.lines.iter().filter(|line| line["kind"] == "train");
-        steps.map(|line| line["loss"].as_f64().unwrap()).collect()
     }
 }
 
@@ -239,10 +279,14 @@ fn train(settings: &Settings, training: &[String], held_out: &[String]) -> (Weig
             .into_iter();
         tensors.map(|(name, data)| (name, numbers(&data))).collect()
     };
+    let kept = Checkpoints::new(run.checkpoints());
+    let checkpoints = kept.all().unwrap();
     let files = Files {
         lines: MetricsLog::read(run.metrics()).unwrap(),
         weights: weights(ModelFile::read(&checkpoint.join("model.bpk")).unwrap().tensors),
         moments: file("optimizer.bpk"),
+        checkpoints: checkpoints.iter().map(CheckpointFolder::step).collect(),
+        best: kept.pointed(Pointer::Best).unwrap().unwrap().step(),
         memories: match settings.streams {
             Some(_) => file("streams.bpk"),
             None => BTreeMap::new(),
