@@ -8,7 +8,9 @@
 //! | `tape.rs`, `model.rs` | the model, its loss and its gradient |
 //! | `optimiser.rs` | norm, clipping, schedule, AdamW |
 //! | `definition.rs` | a training run |
-//! | `settings.rs`, `trial.rs` | what is asked for, and the comparison |
+//!
+//! `settings.rs` is what is asked for, in plain numbers and as a configuration; `run.rs` runs the trainer; `trial.rs`
+//! compares; `derivatives.rs` holds the definition's own gradient to finite differences.
 //!
 //! A run in f32 ends some 1e-6 of its way from its definition. The faults these tests are there for (a schedule one step
 //! ahead, one mask for all levels, the loss of one micro-step for that of all, windows read twice, an order that ignores
@@ -26,11 +28,15 @@ mod derivatives;
 mod model;
 mod optimiser;
 mod randomness;
+mod run;
 mod settings;
 mod streams;
 mod tape;
 mod trial;
 
+use burn_dragon_language::generate::{GenerationConfig, Generator};
+use burn_dragon_train::task::Task;
+use run::{Ground, documents};
 use settings::{Credit, Decay, Group, Precision, Schedule, Settings, Shape, Streaming, Windows};
 use trial::{Tolerance, Trial};
 
@@ -78,6 +84,35 @@ fn a_plain_run_is_what_plain_arithmetic_says() {
         ..Settings::base()
     };
     Trial::of(&settings).holds(F32);
+}
+
+#[test]
+fn a_gradient_below_the_limit_is_left_alone() {
+    let settings = Settings {
+        clip_norm: Some(100.0),
+        ..Settings::base()
+    };
+    Trial::of(&settings).holds(F32);
+}
+
+/// A sample is for a person to look at, and what `dragon generate` would write: the same at every step but for the model.
+#[test]
+fn a_sample_during_training_is_what_generation_says() {
+    let Ground { task, config, .. } = Ground::new(&Settings::base(), &documents(11, 14), &documents(23, 5));
+    let model = task.new_model().unwrap();
+    let sample = |step| task.sample(&model, step).unwrap().unwrap();
+    let generated = |seed| {
+        let settings = GenerationConfig {
+            seed,
+            ..config.generation.clone()
+        };
+        let generator = Generator::new(&model, task.corpus().tokenizer.clone(), &settings).unwrap();
+        let written = generator.complete(&settings.prompt).unwrap();
+        format!("{}{}", settings.prompt, written.text)
+    };
+    assert_eq!(sample(1), generated(1337));
+    assert_eq!(sample(9), generated(1337));
+    assert_ne!(sample(1), generated(1));
 }
 
 #[test]

@@ -1,41 +1,13 @@
-//! A run of the trainer through its public doors, and the comparison with its definition.
+//! A run of the trainer beside what its definition says of it.
 
 use crate::data::Text;
 use crate::definition::{HeldOut, Outcome, Run};
-use crate::model::{Parameter, Weights};
+use crate::model::Weights;
 use crate::optimiser::Gradient;
 use crate::randomness::{derive, normal};
+use crate::run::{Files, Ground, documents};
 use crate::settings::Settings;
-use burn::tensor::{Device, TensorData};
-use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints, Pointer};
-use burn_dragon_checkpoint::model::ModelFile;
-use burn_dragon_checkpoint::tensors::TensorFile;
-use burn_dragon_core::parameters;
-use burn_dragon_language::config::LanguageConfig;
-use burn_dragon_language::task::LanguageTask;
-use burn_dragon_train::Trainer;
-use burn_dragon_train::config::Layers;
-use burn_dragon_train::interrupt::Interrupt;
-use burn_dragon_train::progress::Output;
-use burn_dragon_train::run::{Line, MetricsLog, RunFolder};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-
-/// What a run left in its folder.
-#[derive(Debug)]
-pub(crate) struct Files {
-    /// `metrics.jsonl`.
-    lines: Vec<Line>,
-    weights: Weights,
-    /// Moments by parameter: `embed.first`, `embed.second`, ...
-    moments: BTreeMap<String, Vec<f64>>,
-    /// Memories by level, rows first; none where none are carried.
-    memories: BTreeMap<String, Vec<f64>>,
-    /// The steps of the checkpoints that were kept.
-    checkpoints: BTreeSet<u64>,
-    /// The step that `checkpoint/best` points at.
-    best: u64,
-}
 
 /// A run of the trainer, what it began with, and what its definition says of it.
 #[derive(Debug)]
@@ -62,7 +34,7 @@ impl Trial {
     /// Trains, and computes what training should come to.
     pub(crate) fn of(settings: &Settings) -> Self {
         let (training, held_out) = (documents(11, 14), documents(23, 5));
-        let (initial, files) = train(settings, &training, &held_out);
+        let (initial, files) = Ground::new(settings, &training, &held_out).train();
         let text = Text::new(&training, &training);
         let held_out = Text::new(&held_out, &training);
         let defined = Run::new(settings, &text, &held_out, initial.clone()).outcome();
@@ -240,88 +212,4 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
     let squares = a.iter().zip(b).map(|(a, b)| (a - b).powi(2));
     squares.sum::<f64>().sqrt()
-}
-
-/// Runs the trainer on files: the weights that it began with, and what it left.
-fn train(settings: &Settings, training: &[String], held_out: &[String]) -> (Weights, Files) {
-    let place = tempfile::tempdir().unwrap();
-    let folder = |name: &str, documents: &[String]| {
-        let folder = place.path().join(name);
-        fs::create_dir(&folder).unwrap();
-        for (index, document) in documents.iter().enumerate() {
-            fs::write(folder.join(format!("{index:02}.txt")), document).unwrap();
-        }
-        folder.to_str().unwrap().to_string()
-    };
-    let text = settings.toml(&folder("train", training), &folder("held_out", held_out));
-    let layers = Layers::new().embedded("run.toml", &text).unwrap();
-    let config = layers
-        .resolve::<LanguageConfig>()
-        .unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let config = config.value;
-    let path = place.path().join("run");
-    fs::create_dir(&path).unwrap();
-    fs::write(path.join("config.toml"), &text).unwrap();
-    let run = RunFolder::open(&path).unwrap();
-
-    let device = Device::flex().autodiff();
-    let task = LanguageTask::new(&config, place.path(), &device).unwrap();
-    let model = task.new_model().unwrap();
-    let initial = weights(parameters::snapshot(&model));
-    let trainer = Trainer::new(&task, config.plan(), &run, Output::silent(), Interrupt::none()).unwrap();
-    trainer.fit(model).unwrap();
-
-    let checkpoint = run.checkpoint(settings.steps);
-    let file = |name: &str| {
-        let tensors = TensorFile::read(&checkpoint.join(name))
-            .unwrap()
-            .tensors
-            .into_iter();
-        tensors.map(|(name, data)| (name, numbers(&data))).collect()
-    };
-    let kept = Checkpoints::new(run.checkpoints());
-    let checkpoints = kept.all().unwrap();
-    let files = Files {
-        lines: MetricsLog::read(run.metrics()).unwrap(),
-        weights: weights(ModelFile::read(&checkpoint.join("model.bpk")).unwrap().tensors),
-        moments: file("optimizer.bpk"),
-        checkpoints: checkpoints.iter().map(CheckpointFolder::step).collect(),
-        best: kept.pointed(Pointer::Best).unwrap().unwrap().step(),
-        memories: match settings.streams {
-            Some(_) => file("streams.bpk"),
-            None => BTreeMap::new(),
-        },
-    };
-    (initial, files)
-}
-
-fn weights(tensors: BTreeMap<String, TensorData>) -> Weights {
-    let parameter = |data: TensorData| Parameter {
-        shape: data.shape().to_vec(),
-        values: numbers(&data),
-    };
-    tensors
-        .into_iter()
-        .map(|(name, data)| (name, parameter(data)))
-        .collect()
-}
-
-fn numbers(data: &TensorData) -> Vec<f64> {
-    data.iter::<f32>().map(f64::from).collect()
-}
-
-/// Documents of a few syllables, of which one has more bytes than letters: something to learn, and no two alike.
-pub(crate) fn documents(seed: u64, count: u64) -> Vec<String> {
-    const SYLLABLES: [&str; 6] = ["ba", "da", "do ", "gé", "gu ", "di"];
-    let document = |index: u64| -> String {
-        let length = 12 + derive(seed, "length", index, 0) % 25;
-        let mut last = 0;
-        let syllables = (0..length).map(|place| {
-            // The next syllable is one of two that may follow the last.
-            last = (2 * last + 1 + derive(seed, "syllable", index, place) % 2) % 6;
-            SYLLABLES[last as usize]
-        });
-        syllables.collect()
-    };
-    (0..count).map(document).collect()
 }
