@@ -19,7 +19,7 @@ pub(crate) struct Text {
 }
 
 /// One window of one row of a batch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Row {
     pub(crate) inputs: Vec<usize>,
     /// The token after each.

@@ -10,7 +10,7 @@ use crate::model::{Memory, Model, Pass, Weights, off_tape, on_tape};
 use crate::optimiser::{AdamW, Gradient, mean, norm};
 use crate::randomness::{Masks, derive};
 use crate::settings::{Precision, Settings};
-use crate::streams::Streams;
+use crate::streams::{Streams, Windows};
 use crate::tape::{Matrix, Rounding, Tape, Var, bf16, exact};
 use std::collections::{BTreeMap, BTreeSet};
 use std::f64::consts::LN_2;
@@ -128,7 +128,7 @@ impl<'a> Run<'a> {
         for micro in 0..settings.accumulate as u64 {
             let batch = self.batch(step * settings.accumulate as u64 + micro);
             let seed = derive(settings.seed, "dropout", step, micro);
-            density = self.density(&batch[batch.len() - 1][0]);
+            density = self.density(&batch.rows[batch.rows.len() - 1][0]);
             let (loss, gradient, learnt) = self.learn(&batch, seed);
             losses.push(loss);
             gradients.push(gradient);
@@ -155,75 +155,79 @@ impl<'a> Run<'a> {
     }
 
     /// The windows of batch `index` of the run, in the order they are read.
-    fn batch(&mut self, index: u64) -> Vec<Vec<Row>> {
+    fn batch(&mut self, index: u64) -> Windows {
         if let Some(streams) = &mut self.streams {
             return streams.batch(index, self.text);
         }
-        let rows = self.settings.batch_size as u64;
-        let row = |row| self.text.row(self.order.window(index * rows + row), Vec::new());
-        vec![(0..rows).map(row).collect()]
+        let rows = self.settings.batch_size;
+        let row = |row: usize| {
+            let window = self.order.window(index * rows as u64 + row as u64);
+            self.text.row(window, Vec::new())
+        };
+        Windows {
+            memories: (0..rows).collect(),
+            rows: vec![(0..rows).map(row).collect()],
+        }
     }
 
     /// The loss of a batch, its gradient, and the tokens it learnt from; memories take in what it held.
-    fn learn(&mut self, batch: &[Vec<Row>], seed: u64) -> (f64, Gradient, u64) {
+    fn learn(&mut self, batch: &Windows, seed: u64) -> (f64, Gradient, u64) {
         let (settings, tape) = (self.settings, Tape::default());
         let model = Model::new(&tape, &settings.shape, &self.weights);
+        let mut rows: Vec<(Memory<Var>, usize)> = self.remembered(&tape, &batch.memories);
         let filling = settings
             .streams
             .as_ref()
             .map_or(0, |streams| streams.unroll - streams.backprop);
-        let rows = settings.batch_size;
-        let nothing = || vec![Model::no_memory(&settings.shape); rows];
-        let before = self
-            .streams
-            .as_ref()
-            .map_or_else(nothing, |streams| streams.memories.clone());
-        let clock = self.streams.as_ref().map_or(0, |streams| streams.clock);
-        let mut memories: Vec<Memory<Var>> = before.iter().map(|memory| on_tape(&tape, memory)).collect();
         let (mut losses, mut learnt) = (Vec::new(), 0);
-        for (place, window) in batch.iter().enumerate() {
-            let seed = match place {
-                0 => seed,
-                _ => derive(seed, "window", 0, place as u64),
-            };
-            for (
-                row,
-                Row {
-                    inputs,
-                    targets,
-                    resets,
+        for (place, window) in batch.rows.iter().enumerate() {
+            let masks = Masks {
+                seed: match place {
+                    0 => seed,
+                    _ => derive(seed, "window", 0, place as u64),
                 },
-            ) in window.iter().enumerate()
-            {
+                probability: settings.shape.dropout,
+            };
+            for (row, (window, (memory, clock))) in window.iter().zip(&mut rows).enumerate() {
                 let pass = Pass {
                     row,
-                    start: clock + place * settings.block_size,
-                    resets,
-                    masks: Some(Masks {
-                        seed,
-                        probability: settings.shape.dropout,
-                    }),
+                    start: *clock,
+                    resets: &window.resets,
+                    masks: Some(masks),
                     credit: settings.credit,
                     rounding: rounding(settings.precision),
                 };
-                let read = model.read_on(inputs, &pass, &memories[row]);
-                memories[row] = read.memory;
+                let read = model.read_on(&window.inputs, &pass, memory);
+                *memory = read.memory;
+                *clock += window.inputs.len();
                 if place < filling {
                     // What only fills the memory is a constant to what learns.
-                    memories[row] = on_tape(&tape, &off_tape(&tape, &memories[row]));
+                    *memory = on_tape(&tape, &off_tape(&tape, memory));
                 } else {
-                    losses.push(tape.cross_entropy(read.logits, targets));
-                    learnt += targets.len() as u64;
+                    losses.push(tape.cross_entropy(read.logits, &window.targets));
+                    learnt += window.targets.len() as u64;
                 }
             }
         }
-        let loss = tape.mean(&losses);
         if let Some(streams) = &mut self.streams {
-            streams.memories = memories.iter().map(|memory| off_tape(&tape, memory)).collect();
-            streams.clock += batch.len() * settings.block_size;
+            for (&index, (memory, clock)) in batch.memories.iter().zip(&rows) {
+                streams.memories[index] = off_tape(&tape, memory);
+                streams.clocks[index] = *clock;
+            }
         }
+        let loss = tape.mean(&losses);
         let gradient = model.gradients(&tape.gradients(loss));
         (tape.value(loss).at(0, 0), gradient, learnt)
+    }
+
+    /// What rows begin a batch with: memories, as constants, and the position of the next token.
+    fn remembered(&self, tape: &Tape, memories: &[usize]) -> Vec<(Memory<Var>, usize)> {
+        let nothing = Model::no_memory(&self.settings.shape);
+        let row = |&index: &usize| match &self.streams {
+            Some(streams) => (on_tape(tape, &streams.memories[index]), streams.clocks[index]),
+            None => (on_tape(tape, &nothing), 0),
+        };
+        memories.iter().map(row).collect()
     }
 
     /// The shares of x and y above zero in a window, mean over levels.

@@ -300,6 +300,25 @@ fn streams_carry_what_lanes_have_read_and_forget_it_where_documents_begin() {
     }
 }
 
+/// Few lanes with long windows or many with short ones, in turn; of some the memory does not go on.
+#[test]
+fn a_mixture_of_window_lengths_moves_lanes_on_in_turn() {
+    for persistent in [1.0, 0.5] {
+        let settings = Settings {
+            batch_size: 2,
+            block_size: 12,
+            steps: 9,
+            streams: Some(Streaming {
+                persistent,
+                scales: &[(6, 2), (24, 1), (8, 1)],
+                ..Streaming::default()
+            }),
+            ..Settings::base()
+        };
+        Trial::of(&settings).holds(F32);
+    }
+}
+
 #[test]
 fn gradients_go_back_over_the_last_windows_of_a_step_and_no_further() {
     for (unroll, backprop, credit) in [

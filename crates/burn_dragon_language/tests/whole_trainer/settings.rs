@@ -60,6 +60,8 @@ pub(crate) struct Streaming {
     pub(crate) max_context: Option<usize>,
     pub(crate) unroll: usize,
     pub(crate) backprop: usize,
+    /// Window lengths and their weights, which have nothing in common; none where all are `block_size` long.
+    pub(crate) scales: &'static [(usize, u64)],
 }
 
 impl Default for Streaming {
@@ -70,6 +72,7 @@ impl Default for Streaming {
             max_context: None,
             unroll: 1,
             backprop: 1,
+            scales: &[],
         }
     }
 }
@@ -232,6 +235,12 @@ impl Settings {
                 streams.unroll,
                 streams.backprop,
             ));
+            let scale =
+                |(length, weight): &(usize, u64)| format!("{{ block_size = {length}, weight = {weight} }}");
+            if !streams.scales.is_empty() {
+                let scales: Vec<String> = streams.scales.iter().map(scale).collect();
+                add(format_args!("scales = [{}]", scales.join(", ")));
+            }
             if let Some(tokens) = streams.max_context {
                 add(format_args!("max_context = {tokens}"));
             }
