@@ -473,6 +473,7 @@ mod tests {
             train: tokens.clone(),
             validation: tokens,
             split: SplitKind::OwnSource,
+            notes: Vec::new(),
         }
     }
 

@@ -27,7 +27,8 @@ use crate::show::{as_it_is, json};
 use anyhow::Context;
 use burn_dragon::api::checkpoint::{LoadedModel, ModelPath};
 use burn_dragon::api::core::{Backend, SelectedBackend};
-use burn_dragon::api::language::{LanguageConfig, LanguageModel};
+use burn_dragon::api::language::expert::Tokens;
+use burn_dragon::api::language::{LanguageConfig, LanguageModel, Note};
 use burn_dragon::api::train::Layers;
 use serde::Serialize;
 use std::path::Path;
@@ -73,6 +74,20 @@ fn as_meant(loaded: LoadedModel, way_out: &str) -> Result<LoadedModel, BadInput>
 fn run_config(run: &Path) -> anyhow::Result<LanguageConfig> {
     let path = run.join("config.toml");
     Ok(Layers::new().file(&path)?.resolve::<LanguageConfig>()?.value)
+}
+
+/// How much text there is.
+fn amount(tokens: &Tokens) -> String {
+    let documents = tokens.starts.len();
+    let plural = if documents == 1 { "" } else { "s" };
+    format!("{} tokens in {documents} document{plural}", tokens.len())
+}
+
+/// Says on standard error what should be known about how a text was read.
+fn notes(notes: &[Note]) {
+    for note in notes {
+        tell!("{}: {note}", note.level());
+    }
 }
 
 /// Prints the one JSON object that ends standard output.

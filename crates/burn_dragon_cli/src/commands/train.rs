@@ -1,6 +1,6 @@
 //! `dragon train`.
 
-use super::{backend, print_json};
+use super::{amount, backend, notes, print_json};
 use crate::args::TrainArgs;
 use crate::exit::{Usage, interrupted};
 use anyhow::Context;
@@ -36,7 +36,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let selected = backend(args.backend.backend)?;
     let mut config = resolved.value;
     let here = std::env::current_dir()?;
-    config.dataset.make_absolute(&here);
+    config.dataset.make_absolute(&here)?;
     let tokenizer = resumed.as_ref().map(tokenizer_of).transpose()?.flatten();
     let corpus = Corpus::load(&config.dataset, &here, tokenizer)?;
     let task = LanguageTask::with_corpus(&config, corpus, &selected.device.clone().autodiff())?;
@@ -153,11 +153,12 @@ fn introduce(task: &LanguageTask, config: &LanguageConfig, output: Output) {
         shape.cost().parameters()
     ));
     output.say(&format!(
-        "data   {} training tokens, {} validation tokens, {}",
-        corpus.train.len(),
-        corpus.validation.len(),
+        "data   {} for training, {} for validation, {}",
+        amount(&corpus.train),
+        amount(&corpus.validation),
         corpus.split
     ));
+    notes(&corpus.notes);
     let training = &config.training;
     output.say(&format!(
         "steps  {} x {} tokens a batch, {} a step, about {:.0} MB of memory a step",
