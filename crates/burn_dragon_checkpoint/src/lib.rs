@@ -80,6 +80,7 @@ pub mod api {
     pub mod expert {
         pub use crate::bundle::{manifest_of, part_name};
         pub use crate::disk::{Disk, DiskFile, Os, write_atomic};
+        pub use crate::encoding::{Foreign, unmarked};
         pub use crate::hash::sha256;
         pub use crate::tensors::TensorFile;
         pub use crate::text::{is_obeyed, one_line, printable, shortened, shortened_to};

@@ -27,7 +27,8 @@ use crate::show::{as_it_is, json};
 use anyhow::Context;
 use burn_dragon::api::checkpoint::{LoadedModel, ModelPath};
 use burn_dragon::api::core::{Backend, SelectedBackend};
-use burn_dragon::api::language::expert::Tokens;
+use burn_dragon::api::expert::checkpoint::{Foreign, unmarked};
+use burn_dragon::api::expert::language::Tokens;
 use burn_dragon::api::language::{LanguageConfig, LanguageModel, Note};
 use burn_dragon::api::train::Layers;
 use serde::Serialize;
@@ -85,8 +86,24 @@ fn amount(tokens: &Tokens) -> String {
 
 /// Says on standard error what should be known about how a text was read.
 fn notes(notes: &[Note]) {
-    for note in notes {
-        tell!("{}: {note}", note.level());
+    said(notes).iter().for_each(|line| tell!("{line}"));
+}
+
+/// What should be known about how a text was read, a line each.
+fn said(notes: &[Note]) -> Vec<String> {
+    notes
+        .iter()
+        .map(|note| format!("{}: {note}", note.level()))
+        .collect()
+}
+
+/// A text from standard input as it is read: without a mark before it.
+fn from_stdin(text: &[u8]) -> Result<&[u8], BadInput> {
+    match Foreign::of(text) {
+        Some(encoding) => Err(BadInput(format!(
+            "standard input is {encoding} text, and only UTF-8 is read; convert it with `iconv -f {encoding} -t UTF-8`"
+        ))),
+        None => Ok(unmarked(text)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `dragon train`.
 
-use super::{amount, backend, notes, print_json};
+use super::{amount, backend, notes, print_json, said};
 use crate::args::TrainArgs;
 use crate::exit::{Usage, interrupted};
 use anyhow::Context;
@@ -65,7 +65,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     };
     report(&run, &outcome, total_steps, sample, output);
     if args.json {
-        print_json(&summary(&run, &outcome))?;
+        print_json(&summary(&run, &task, &outcome))?;
     }
     Ok(if outcome.ending == Ending::Interrupted {
         interrupted()
@@ -201,6 +201,9 @@ fn dry_run(
             "steps": total_steps,
             "seconds_per_step": seconds,
             "bytes_per_step": task.bytes_per_step(),
+            "train_documents": task.corpus().train.starts.len(),
+            "validation_documents": task.corpus().validation.starts.len(),
+            "notes": said(&task.corpus().notes),
         }))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -299,7 +302,8 @@ fn next_command(run: &RunFolder, tales: bool) -> String {
     format!("{dragon} generate {}{prompt}", run.path().display())
 }
 
-fn summary(run: &RunFolder, outcome: &Outcome) -> serde_json::Value {
+fn summary(run: &RunFolder, task: &LanguageTask, outcome: &Outcome) -> serde_json::Value {
+    let corpus = task.corpus();
     let after = outcome.after.as_ref();
     let metric = |name: &str| after.and_then(|after| after.metrics.get(name).copied());
     let mut summary = json!({
@@ -311,6 +315,9 @@ fn summary(run: &RunFolder, outcome: &Outcome) -> serde_json::Value {
         },
         "steps": outcome.steps,
         "tokens": outcome.units,
+        "train_documents": corpus.train.starts.len(),
+        "validation_documents": corpus.validation.starts.len(),
+        "notes": said(&corpus.notes),
         "train_loss": outcome.train_loss,
         "val_loss": after.map(|after| after.loss),
         "val_bits_per_byte": metric("bits_per_byte"),

@@ -21,4 +21,5 @@ mod server;
 mod state;
 mod strangers;
 mod support;
+mod texts;
 mod train;
