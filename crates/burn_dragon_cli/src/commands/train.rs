@@ -36,9 +36,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let selected = backend(args.backend.backend)?;
     let mut config = resolved.value;
     let here = std::env::current_dir()?;
-    config.dataset.make_absolute(&here)?;
+    let by_name = config.dataset.make_absolute(&here)?;
     let tokenizer = resumed.as_ref().map(tokenizer_of).transpose()?.flatten();
-    let corpus = Corpus::load(&config.dataset, &here, tokenizer)?;
+    let mut corpus = Corpus::load(&config.dataset, &here, tokenizer)?;
+    corpus.notes.extend(by_name);
     let task = LanguageTask::with_corpus(&config, corpus, &selected.device.clone().autodiff())?;
     introduce(&task, &config, output);
     // What can be refused is refused before anything is written: no half-made run stays behind.

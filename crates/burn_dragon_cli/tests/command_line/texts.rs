@@ -48,7 +48,12 @@ fn a_working_folder_that_looks_like_a_pattern_is_trained_on_evaluated_and_resume
     let again = std::fs::read_to_string(place.path("p[1]/run/config.toml")).unwrap();
     assert!(again.contains("p[[]1[]]/*.txt"), "{again}");
     // What is gone is missing, and no pattern for what is not.
-    place.train_on("p[1]/a.txt", &["--out", "named"]).done();
+    let named = place.train_on("p[1]/a.txt", &["--out", "named"]).done();
+    assert!(
+        said(&named, "note")[0].contains("p[1] exists, so that is meant"),
+        "{}",
+        named.stderr
+    );
     std::fs::rename(place.path("p[1]"), place.path("q")).unwrap();
     place.write("p1/a.txt", DULL.repeat(60));
     place
@@ -94,8 +99,9 @@ fn linked_folders_and_copies_are_read_once_and_said() {
 #[test]
 fn a_separator_that_makes_one_document_is_a_warning_with_the_reason() {
     let place = Place::new();
-    place.write("lf.txt", format!("{DULL}\n").repeat(60));
-    place.write("crlf.txt", format!("{DULL}\n").replace('\n', "\r\n").repeat(60));
+    let paragraphs: String = (10..70).map(|number| format!("{number} {DULL}\n")).collect();
+    place.write("crlf.txt", paragraphs.replace('\n', "\r\n"));
+    place.write("lf.txt", paragraphs);
     let train = |file: &str, separator: &str| {
         let separator = format!("dataset.document_separator={separator}");
         place.train_on(file, &[&separator, "--dry-run"]).done()

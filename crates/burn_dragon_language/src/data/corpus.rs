@@ -1,6 +1,6 @@
 //! Documents as tokens, in two parts: one to train on, one to validate on.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{collections::HashSet, fmt, path::Path, sync::Arc};
 
 use super::{
     DatasetConfig,
@@ -170,7 +170,9 @@ fn split_documents(
         (Some(own), source) => {
             let validation = load(own)?;
             notes.extend_from_slice(validation.notes());
-            notes.extend(trained_on(&validation, &train));
+            notes.extend(
+                files_in_both(&validation, &train).or_else(|| documents_in_both(&validation, &train)),
+            );
             notes.extend(uncut(own, &validation, source));
             Ok((train, validation, SplitKind::OwnSource, notes))
         }
@@ -179,16 +181,33 @@ fn split_documents(
         }
         (None, SourceConfig::Text(_)) => {
             let (train, validation, split) = split_by_ratio(train, config.train_ratio);
+            notes.extend(documents_in_both(&validation, &train));
             Ok((train, validation, split, notes))
         }
     }
 }
 
-/// What is validated on and trained on too.
-fn trained_on(validation: &Documents, train: &Documents) -> Option<Note> {
+/// Files that are validated on and trained on too.
+fn files_in_both(validation: &Documents, train: &Documents) -> Option<Note> {
     let both = validation.also_in(train);
     (!both.is_empty()).then(|| Note::ValidatedOnTraining {
         files: Listed::of_pairs(&both),
+    })
+}
+
+/// Documents that are validated on and trained on too, whatever the files they are in.
+fn documents_in_both(validation: &Documents, train: &Documents) -> Option<Note> {
+    let known: HashSet<&[u8]> = train.as_slice().iter().map(Vec::as_slice).collect();
+    let documents = validation.as_slice().iter();
+    let both: Vec<usize> = documents
+        .filter(|document| known.contains(document.as_slice()))
+        .map(Vec::len)
+        .collect();
+    let share = both.iter().sum::<usize>() as f64 / validation.bytes().max(1) as f64;
+    (share >= Note::SOME).then(|| Note::DocumentsInBoth {
+        documents: both.len(),
+        of: validation.as_slice().len(),
+        share,
     })
 }
 
@@ -412,6 +431,37 @@ mod tests {
             assert!(note.to_string().contains(names), "{note}");
         }
         assert_eq!(said(&["a.txt"], &["b.txt"], Some("<|>"), Some("<|>")), []);
+        // A document in another file, with a separator at another place.
+        fs::write(folder.path().join("v.txt"), "two<|>five").unwrap();
+        let notes = said(&["a.txt"], &["v.txt"], Some("<|>"), Some("<|>"));
+        let [
+            note @ Note::DocumentsInBoth {
+                documents: 1,
+                of: 2,
+                share,
+            },
+        ] = &notes[..]
+        else {
+            panic!("{notes:?}")
+        };
+        assert_eq!((*share, note.level()), (3.0 / 7.0, crate::data::Level::Warning));
+        fs::write(
+            folder.path().join("v.txt"),
+            "two<|>".to_string() + &"five ".repeat(15),
+        )
+        .unwrap();
+        let notes = said(&["a.txt"], &["v.txt"], Some("<|>"), Some("<|>"));
+        assert_eq!(
+            notes[0].level(),
+            crate::data::Level::Note,
+            "3 of 78 bytes are little"
+        );
+        fs::write(
+            folder.path().join("v.txt"),
+            "two<|>".to_string() + &"five ".repeat(99),
+        )
+        .unwrap();
+        assert_eq!(said(&["a.txt"], &["v.txt"], Some("<|>"), Some("<|>")), []);
         let notes = said(&["a.txt"], &["b.txt"], Some("<|>"), None);
         assert!(
             matches!(notes[..], [Note::ValidationUncut { times: 1, .. }]),
@@ -419,6 +469,32 @@ mod tests {
         );
         let notes = said(&["a.txt"], &["b.txt"], None, Some("zz"));
         assert!(matches!(notes[..], [Note::Uncut { of: 1, .. }]), "{notes:?}");
+    }
+
+    #[test]
+    fn documents_that_come_again_after_the_split_are_said() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.txt"), "abc\ndef\nghi\n".repeat(2)).unwrap();
+        let config = DatasetConfig {
+            source: SourceConfig::Text(TextConfig {
+                paths: vec!["a.txt".into()],
+                document_separator: Some("\n".into()),
+            }),
+            train_ratio: 0.5,
+            ..DatasetConfig::default()
+        };
+        let notes = Corpus::load(&config, folder.path(), None).unwrap().notes;
+        assert!(
+            matches!(
+                notes[..],
+                [Note::DocumentsInBoth {
+                    documents: 3,
+                    of: 3,
+                    share: 1.0
+                }]
+            ),
+            "{notes:?}"
+        );
     }
 
     #[test]

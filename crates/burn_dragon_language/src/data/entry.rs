@@ -5,6 +5,8 @@ use std::path::{Component, Path, PathBuf};
 
 use glob::Pattern;
 
+use super::note::Note;
+
 /// An entry of `paths`, read part by part.
 ///
 /// What stands under its very name is meant by it, even if the name looks like a pattern; the first part that neither
@@ -57,6 +59,14 @@ impl Entry {
         } else {
             self.pattern.push(part.into());
         }
+    }
+
+    /// That it is no pattern, as it was `typed`, though it looks like one.
+    pub(super) fn note(&self, typed: &str) -> Option<Note> {
+        self.by_its_name.then(|| Note::ByItsName {
+            entry: typed.into(),
+            path: self.place.clone(),
+        })
     }
 
     /// The entry in such a form that it means the same from anywhere; `None` if its folder's name is not UTF-8.

@@ -28,12 +28,7 @@ pub(super) fn list(entries: &[String], base: &Path) -> Result<Files, LanguageErr
     let mut known = Known::default();
     for typed in entries {
         let entry = Entry::of(typed, base);
-        if entry.by_its_name {
-            files.notes.push(Note::ByItsName {
-                entry: typed.clone(),
-                path: entry.place.clone(),
-            });
-        }
+        files.notes.extend(entry.note(typed));
         let found = find(typed, &entry, base)?;
         for path in found.files {
             if known.is_new(&path)? {

@@ -89,18 +89,19 @@ impl DatasetConfig {
     }
 
     /// Makes relative paths absolute, so that a saved configuration means the same from anywhere and at any time: what
-    /// is no pattern now never becomes one.
+    /// is no pattern now never becomes one. What looked like one is told.
     ///
     /// # Errors
     /// [`LanguageError::Config`] if a folder's name is not UTF-8.
-    pub fn make_absolute(&mut self, base_dir: &Path) -> Result<(), LanguageError> {
+    pub fn make_absolute(&mut self, base_dir: &Path) -> Result<Vec<Note>, LanguageError> {
+        let mut notes = Vec::new();
         let own = self.validation.as_deref_mut();
         for source in [Some(&mut self.source), own].into_iter().flatten() {
             if let SourceConfig::Text(text) = source {
-                text.make_absolute(base_dir)?;
+                notes.extend(text.make_absolute(base_dir)?);
             }
         }
-        Ok(())
+        Ok(notes)
     }
 
     /// Checks the values that need no file to check.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn_dragon_checkpoint::text::{one_line, shortened};
 
 /// Something about the data that may not be what was meant. Shown, it is one line without its [`level`](Self::level).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Note {
     /// An entry of `paths` looks like a pattern, and something has that very name.
@@ -31,6 +31,15 @@ pub enum Note {
     ValidatedOnTraining {
         /// The files of the validation source, each with the file of the training source that has its text.
         files: Listed,
+    },
+    /// Documents to validate on that are also trained on, so much that it shows in the figures.
+    DocumentsInBoth {
+        /// How many documents.
+        documents: usize,
+        /// Of how many to validate on.
+        of: usize,
+        /// Which share of the bytes to validate on they have, 0 to 1.
+        share: f64,
     },
     /// The separator never occurs in files.
     Uncut {
@@ -89,6 +98,12 @@ pub enum Why {
 }
 
 impl Note {
+    /// Share of the validation text that is worth a word if it is trained on too.
+    pub(super) const SOME: f64 = 0.01;
+
+    /// Share of it that makes the figures another matter.
+    const MUCH: f64 = 0.1;
+
     /// How serious it is.
     pub fn level(&self) -> Level {
         match self {
@@ -97,6 +112,7 @@ impl Note {
             | Self::Folders(_)
             | Self::Copies { .. }
             | Self::DanglingLinks(_) => Level::Note,
+            Self::DocumentsInBoth { share, .. } if *share < Self::MUCH => Level::Note,
             Self::Uncut {
                 files,
                 of,
@@ -107,6 +123,7 @@ impl Note {
             | Self::OtherLineEnds { .. }
             | Self::OneDocument { .. }
             | Self::ValidationUncut { .. }
+            | Self::DocumentsInBoth { .. }
             | Self::ValidatedOnTraining { .. } => Level::Warning,
         }
     }
@@ -154,6 +171,12 @@ impl fmt::Display for Note {
                 f,
                 "the validation text is trained on, so its figures do not tell what was learnt from what was memorised: {files}"
             ),
+            Self::DocumentsInBoth { documents, of, share } => write!(
+                f,
+                "{documents} of {of} validation documents ({:.0} % of the text) are word for word trained on too, so the \
+                 figures do not tell what was learnt from what was memorised",
+                100.0 * share
+            ),
             Self::Uncut {
                 separator,
                 files,
@@ -177,10 +200,11 @@ impl fmt::Display for Note {
                 files,
             } => write!(
                 f,
-                "some line ends are others than those of the document separator {}, so it cuts nothing where there is {} \
-                 ({times} times): {files}",
+                "some line ends are others than those of the document separator {}, so it cuts nothing where there is {}, \
+                 {}: {files}",
                 shown(separator),
-                shown(other)
+                shown(other),
+                often(*times)
             ),
             Self::OneDocument { separator } => write!(
                 f,
@@ -189,9 +213,10 @@ impl fmt::Display for Note {
             ),
             Self::ValidationUncut { separator, times } => write!(
                 f,
-                "the document separator {} of the training text occurs {times} times in the validation text, but \
+                "the document separator {} of the training text occurs {} in the validation text, but \
                  `dataset.validation` has no `document_separator`, so a file of it is one document",
-                shown(separator)
+                shown(separator),
+                often(*times)
             ),
         }
     }
@@ -202,13 +227,14 @@ impl fmt::Display for Why {
         match self {
             Self::LineEnds { other, times } => write!(
                 f,
-                "; its lines end in {}, and {} occurs {times} times: make that the separator",
+                "; its lines end in {}, and {} occurs {}: make that the separator",
                 if other.contains('\r') {
                     "CRLF (\\r\\n)"
                 } else {
                     "LF (\\n)"
                 },
-                shown(other)
+                shown(other),
+                often(*times)
             ),
             Self::Escape { meant } => write!(
                 f,
@@ -217,6 +243,13 @@ impl fmt::Display for Why {
             ),
             Self::Absent => Ok(()),
         }
+    }
+}
+
+fn often(times: usize) -> String {
+    match times {
+        1 => "once".into(),
+        times => format!("{times} times"),
     }
 }
 

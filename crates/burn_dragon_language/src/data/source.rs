@@ -82,7 +82,7 @@ pub struct TextConfig {
 }
 
 /// Documents as bytes; none is blank.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Documents {
     documents: Vec<Vec<u8>>,
     /// The files they were read from, by their text.
@@ -237,23 +237,25 @@ impl TextConfig {
         Ok(loaded)
     }
 
-    /// Makes relative paths absolute, so that they mean the same from anywhere and at any time.
+    /// Makes relative paths absolute, so that they mean the same from anywhere and at any time. What looked like a
+    /// pattern is told.
     ///
     /// # Errors
     /// [`LanguageError::Config`] if that cannot be written down, for the folder's name is not UTF-8.
-    pub(super) fn make_absolute(&mut self, base_dir: &Path) -> Result<(), LanguageError> {
+    pub(super) fn make_absolute(&mut self, base_dir: &Path) -> Result<Vec<Note>, LanguageError> {
+        let mut notes = Vec::new();
         for path in &mut self.paths {
-            *path = Entry::of(path, base_dir)
-                .absolute()
-                .ok_or_else(|| LanguageError::Config {
-                    key: "paths",
-                    reason: format!(
-                        "{path:?} starts from a folder whose name is not UTF-8, {}, which a configuration cannot hold; \
-                         give its full path, or work in another folder",
-                        base_dir.display()
-                    ),
-                })?;
+            let entry = Entry::of(path, base_dir);
+            notes.extend(entry.note(path));
+            *path = entry.absolute().ok_or_else(|| LanguageError::Config {
+                key: "paths",
+                reason: format!(
+                    "{path:?} starts from a folder whose name is not UTF-8, {}, which a configuration cannot hold; give \
+                     its full path, or work in another folder",
+                    base_dir.display()
+                ),
+            })?;
         }
-        Ok(())
+        Ok(notes)
     }
 }

@@ -226,7 +226,12 @@ fn a_saved_file_that_is_gone_is_missing_and_never_a_pattern() {
         source: text(&["a[1].txt"], None),
         ..DatasetConfig::default()
     };
-    config.make_absolute(folder.path()).unwrap();
+    let notes = config.make_absolute(folder.path()).unwrap();
+    assert!(
+        matches!(&notes[..], [Note::ByItsName { entry, .. }] if entry == "a[1].txt"),
+        "{notes:?}"
+    );
+    assert_eq!(config.make_absolute(Path::new("/")).unwrap(), []);
     fs::remove_file(folder.path().join("a[1].txt")).unwrap();
     let error = config.source.load(Split::Train, Path::new("/")).unwrap_err();
     let LanguageError::MissingPath { path, .. } = &error else {
@@ -530,7 +535,7 @@ fn a_separator_that_never_occurs_is_said_with_the_reason() {
             &["lf.txt"],
             "\r\n\r\n",
             "warning",
-            &["never occurs", "LF (\\n)", "\"\\n\\n\" occurs 1 times"],
+            &["never occurs", "LF (\\n)", "\"\\n\\n\" occurs once"],
         ),
         (
             &["lf.txt"],
@@ -561,10 +566,7 @@ fn a_separator_that_never_occurs_is_said_with_the_reason() {
             &["mixed.txt"],
             "\n\n",
             "warning",
-            &[
-                "cuts nothing where there is \"\\r\\n\\r\\n\" (1 times)",
-                "mixed.txt",
-            ],
+            &["cuts nothing where there is \"\\r\\n\\r\\n\", once", "mixed.txt"],
         ),
         (&["end.txt"], "---\n", "warning", &["all text is on one side"]),
     ] {
