@@ -12,6 +12,7 @@
 //! | a checkpoint folder: written whole or not at all, verified before it is trusted | [`folder`] |
 //! | files that may be a stranger's: plain ones only | [`plain`] |
 //! | text that may be a stranger's, as a person is shown it | [`text`] |
+//! | how a text was written down: UTF-8, its mark, UTF-16 | [`encoding`] |
 //! | official PyTorch weights: `.safetensors` in and out, `.pt` in | [`official`] |
 //! | what is in a file, whether it is sound, what differs between two models | [`inspect`], [`verify`], [`diff`] |
 //! | what a person means by MODEL | [`resolve`] |
@@ -25,6 +26,7 @@ pub mod bundle;
 pub mod burnpack;
 pub mod diff;
 pub mod disk;
+pub mod encoding;
 pub mod error;
 #[doc(hidden)]
 pub mod faulty;
@@ -78,6 +80,7 @@ pub mod api {
     pub mod expert {
         pub use crate::bundle::{manifest_of, part_name};
         pub use crate::disk::{Disk, DiskFile, Os, write_atomic};
+        pub use crate::encoding::{Foreign, unmarked};
         pub use crate::hash::sha256;
         pub use crate::tensors::TensorFile;
         pub use crate::text::{is_obeyed, one_line, printable, shortened, shortened_to};

@@ -126,7 +126,8 @@ fn language(error: &LanguageError) -> Option<u8> {
         LanguageError::InDocument { source, .. } => language(source),
         LanguageError::TokenizerFile { .. }
         | LanguageError::TokenizerInvalid { .. }
-        | LanguageError::BadGzip { .. } => Some(3),
+        | LanguageError::BadGzip { .. }
+        | LanguageError::Encoding { .. } => Some(3),
         _ => None,
     }
 }

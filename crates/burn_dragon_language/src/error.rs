@@ -1,5 +1,6 @@
 //! Everything that can go wrong with text, and what to do about it.
 
+use burn_dragon_checkpoint::encoding::Foreign;
 use burn_dragon_stream::StreamError;
 use burn_dragon_train::TrainError;
 use std::path::PathBuf;
@@ -117,6 +118,25 @@ pub enum LanguageError {
         /// Names beside it that look alike.
         similar: Vec<String>,
     },
+    /// A link of the configuration that leads to nothing.
+    #[error("{} is a link to {}, where there is nothing", path.display(), target.display())]
+    DanglingLink {
+        /// The link.
+        path: PathBuf,
+        /// What it names.
+        target: PathBuf,
+    },
+    /// A text that is not written in UTF-8.
+    #[error(
+        "{} is {encoding} text, and only UTF-8 is read; convert it with `{}`",
+        path.display(), encoding.conversion(path)
+    )]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+        /// What it is written in.
+        encoding: Foreign,
+    },
     /// A glob that matches nothing, or that is not a glob.
     #[error("the pattern {pattern:?} {reason} (relative patterns start from {})", base.display())]
     Glob {
@@ -128,7 +148,7 @@ pub enum LanguageError {
         reason: String,
     },
     /// A folder without a single text file.
-    #[error("the folder {} holds no text: no *.txt, *.md, *.text, and no .gz of one; name other files with a pattern such as \"folder/*.csv\"", path.display())]
+    #[error("the folder {} holds no text: no *.txt, *.md, *.text, and no .gz of one (links to folders are not followed, and hidden names are left out); name other files with a pattern such as \"folder/*.csv\"", path.display())]
     NoTextInFolder {
         /// The folder.
         path: PathBuf,

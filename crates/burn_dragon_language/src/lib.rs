@@ -33,7 +33,7 @@ pub use task::LanguageTask;
 /// The curated names of this crate.
 pub mod api {
     pub use crate::config::{BASE, LanguageConfig, ModelConfig};
-    pub use crate::data::{Corpus, DatasetConfig, SourceConfig, TextConfig, WindowStart};
+    pub use crate::data::{Corpus, DatasetConfig, Note, SourceConfig, TextConfig, WindowStart};
     pub use crate::error::LanguageError;
     pub use crate::evaluate::{
         Evaluator, LanguageEvaluation, Memory, PositionScore, StreamEvaluation, WindowReading,
@@ -48,7 +48,7 @@ pub mod api {
 
     /// Parts of evaluation and generation, for those who build on them.
     pub mod expert {
-        pub use crate::data::{Split, SplitKind, Tokens, WindowPlan};
+        pub use crate::data::{Level, Listed, Split, SplitKind, Tokens, Why, WindowPlan};
         pub use crate::generate::Sampler;
         pub use crate::resume::rules;
         pub use crate::streams::{Batch, StreamPlan, Streams};

@@ -476,6 +476,7 @@ mod tests {
             train: tokens.clone(),
             validation: tokens,
             split: SplitKind::OwnSource,
+            notes: Vec::new(),
         }
     }
 

@@ -66,6 +66,7 @@ fn task(shape: DragonConfig) -> (LanguageConfig, LanguageTask) {
         train: tokens.clone(),
         validation: tokens,
         split: SplitKind::OwnSource,
+        notes: Vec::new(),
     };
     let device = Device::flex().autodiff();
     let task = LanguageTask::with_corpus(&config, corpus, &device).unwrap();

@@ -43,6 +43,7 @@ fn corpus(lengths: &[usize]) -> Corpus {
         train: tokens.clone(),
         validation: tokens,
         split: SplitKind::OwnSource,
+        notes: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `dragon eval`: a model's figures on held-out text.
 
-use super::{backend, load, print_json, run_config};
+use super::{amount, backend, load, notes, print_json, run_config};
 use crate::args::{EvalArgs, MemoryMode};
 use crate::exit::Usage;
 use anyhow::Context;
@@ -201,7 +201,10 @@ fn text(model: &LanguageModel, data: &str, document_separator: Option<String>) -
         document_separator,
     });
     let documents = source.load(Split::Validation, &std::env::current_dir()?)?;
-    Ok(Tokens::encode(&documents, &*model.tokenizer)?)
+    notes(documents.notes());
+    let tokens = Tokens::encode(&documents, &*model.tokenizer)?;
+    tell!("data   {}", amount(&tokens));
+    Ok(tokens)
 }
 
 /// The figures for a person.

@@ -1,6 +1,6 @@
 //! `dragon generate`: continue a text.
 
-use super::{backend, load, memory, print_json, run_config};
+use super::{backend, from_stdin, load, memory, print_json, run_config};
 use crate::args::{DrawingArgs, GenerateArgs};
 use crate::exit::{self, Usage};
 use crate::show::as_it_is;
@@ -63,7 +63,7 @@ fn prompt(args: &GenerateArgs, model: &LanguageModel, config: &GenerationConfig)
             std::io::stdin()
                 .read_to_end(&mut bytes)
                 .context("cannot read the prompt from standard input")?;
-            bytes
+            from_stdin(&bytes)?.to_vec()
         }
         (None, None, Some(prompt)) => prompt.clone().into_bytes(),
         (None, None, None) if args.memory.state_in.is_some() => Vec::new(), // and so an error that says what is missing

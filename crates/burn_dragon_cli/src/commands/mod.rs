@@ -28,7 +28,9 @@ use crate::show::{as_it_is, json};
 use anyhow::Context;
 use burn_dragon::api::checkpoint::{LoadedModel, ModelPath};
 use burn_dragon::api::core::{Backend, SelectedBackend};
-use burn_dragon::api::language::{LanguageConfig, LanguageModel};
+use burn_dragon::api::expert::checkpoint::{Foreign, unmarked};
+use burn_dragon::api::expert::language::Tokens;
+use burn_dragon::api::language::{LanguageConfig, LanguageModel, Note};
 use burn_dragon::api::train::Layers;
 use serde::Serialize;
 use std::path::Path;
@@ -74,6 +76,36 @@ fn as_meant(loaded: LoadedModel, way_out: &str) -> Result<LoadedModel, BadInput>
 fn run_config(run: &Path) -> anyhow::Result<LanguageConfig> {
     let path = run.join("config.toml");
     Ok(Layers::new().file(&path)?.resolve::<LanguageConfig>()?.value)
+}
+
+/// How much text there is.
+fn amount(tokens: &Tokens) -> String {
+    let documents = tokens.starts.len();
+    let plural = if documents == 1 { "" } else { "s" };
+    format!("{} tokens in {documents} document{plural}", tokens.len())
+}
+
+/// Says on standard error what should be known about how a text was read.
+fn notes(notes: &[Note]) {
+    said(notes).iter().for_each(|line| tell!("{line}"));
+}
+
+/// What should be known about how a text was read, a line each.
+fn said(notes: &[Note]) -> Vec<String> {
+    notes
+        .iter()
+        .map(|note| format!("{}: {note}", note.level()))
+        .collect()
+}
+
+/// A text from standard input as it is read: without a mark before it.
+fn from_stdin(text: &[u8]) -> Result<&[u8], BadInput> {
+    match Foreign::of(text) {
+        Some(encoding) => Err(BadInput(format!(
+            "standard input is {encoding} text, and only UTF-8 is read; convert it with `iconv -f {encoding} -t UTF-8`"
+        ))),
+        None => Ok(unmarked(text)),
+    }
 }
 
 /// Prints the one JSON object that ends standard output.

@@ -1,7 +1,7 @@
 //! `dragon train`.
 
 use super::resume::{Resumption, Start};
-use super::{backend, print_json};
+use super::{amount, backend, notes, print_json, said};
 use crate::args::TrainArgs;
 use crate::exit::{Usage, interrupted};
 use anyhow::Context;
@@ -40,8 +40,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let selected = backend(args.backend.backend)?;
     let mut config = resolved.value;
     let here = std::env::current_dir()?;
-    config.dataset.make_absolute(&here);
-    let corpus = corpus(&config, &here, resumption.as_mut())?;
+    let by_name = config.dataset.make_absolute(&here)?;
+    let mut corpus = corpus(&config, &here, resumption.as_mut())?;
+    corpus.notes.extend(by_name);
     let task = LanguageTask::with_corpus(&config, corpus, &selected.device.clone().autodiff())?;
     introduce(&task, &config, output);
     // What can be refused is refused before anything is written: no half-made run stays behind.
@@ -82,7 +83,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     };
     report(&run, &outcome, total_steps, sample, output);
     if args.json {
-        print_json(&summary(&run, &outcome))?;
+        print_json(&summary(&run, &task, &outcome))?;
     }
     Ok(if outcome.ending == Ending::Interrupted {
         interrupted()
@@ -154,11 +155,12 @@ fn introduce(task: &LanguageTask, config: &LanguageConfig, output: Output) {
         shape.cost().parameters()
     ));
     output.say(&format!(
-        "data   {} training tokens, {} validation tokens, {}",
-        corpus.train.len(),
-        corpus.validation.len(),
+        "data   {} for training, {} for validation, {}",
+        amount(&corpus.train),
+        amount(&corpus.validation),
         corpus.split
     ));
+    notes(&corpus.notes);
     let training = &config.training;
     output.say(&format!(
         "steps  {} x {} tokens a batch, {} a step, about {:.0} MB of memory a step",
@@ -209,6 +211,9 @@ fn dry_run(
             "steps_done": done.steps,
             "seconds_per_step": seconds,
             "bytes_per_step": task.bytes_per_step(),
+            "train_documents": task.corpus().train.starts.len(),
+            "validation_documents": task.corpus().validation.starts.len(),
+            "notes": said(&task.corpus().notes),
         }))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -309,7 +314,8 @@ fn next_command(run: &RunFolder, tales: bool) -> String {
     format!("{dragon} generate {}{prompt}", run.path().display())
 }
 
-fn summary(run: &RunFolder, outcome: &Outcome) -> serde_json::Value {
+fn summary(run: &RunFolder, task: &LanguageTask, outcome: &Outcome) -> serde_json::Value {
+    let corpus = task.corpus();
     let after = outcome.after.as_ref();
     let metric = |name: &str| after.and_then(|after| after.metrics.get(name).copied());
     let mut summary = json!({
@@ -321,6 +327,9 @@ fn summary(run: &RunFolder, outcome: &Outcome) -> serde_json::Value {
         },
         "steps": outcome.steps,
         "tokens": outcome.units,
+        "train_documents": corpus.train.starts.len(),
+        "validation_documents": corpus.validation.starts.len(),
+        "notes": said(&corpus.notes),
         "train_loss": outcome.train_loss,
         "val_loss": after.map(|after| after.loss),
         "val_bits_per_byte": metric("bits_per_byte"),

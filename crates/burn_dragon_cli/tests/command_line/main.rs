@@ -24,4 +24,5 @@ mod server;
 mod state;
 mod strangers;
 mod support;
+mod texts;
 mod train;

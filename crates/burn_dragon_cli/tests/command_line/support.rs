@@ -124,8 +124,12 @@ impl Place {
     /// `dragon train` of the small model on a text.
     pub(crate) fn train_on(&self, text: &str, more: &[&str]) -> Answer {
         let paths = format!("dataset.paths=[\"{text}\"]");
-        let dataset = ["dataset.type=text", paths.as_str()];
-        self.dragon(&[&["train"], &small(more)[..], &dataset, more].concat())
+        self.dragon(&Self::training_on(&paths, more))
+    }
+
+    /// The arguments of [`train_on`](Self::train_on), with the setting of the paths.
+    pub(crate) fn training_on<'a>(paths: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+        [&["train"], &small(more)[..], &["dataset.type=text", paths], more].concat()
     }
 }
 

@@ -1,10 +1,12 @@
 //! Documents as tokens, in two parts: one to train on, one to validate on.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{collections::HashSet, fmt, path::Path, sync::Arc};
 
 use super::{
     DatasetConfig,
+    note::{Listed, Note},
     source::{Documents, SourceConfig},
+    text,
 };
 use burn_dragon_checkpoint::hash::sha256_of_pieces;
 use burn_dragon_train::identity::{DataHash, DataHashes};
@@ -28,6 +30,8 @@ pub struct Corpus {
     pub validation: Tokens,
     /// How the two were separated.
     pub split: SplitKind,
+    /// What should be known about how the text was read.
+    pub notes: Vec<Note>,
 }
 
 /// How training and validation text were separated.
@@ -158,7 +162,7 @@ impl Corpus {
         tokenizer: Option<Arc<dyn Tokenizer>>,
     ) -> Result<Self, LanguageError> {
         config.validate()?;
-        let (train, validation, split) = split_documents(config, base_dir)?;
+        let (train, validation, split, notes) = split_documents(config, base_dir)?;
         if validation.is_empty() {
             return Err(LanguageError::EmptyValidation);
         }
@@ -173,6 +177,7 @@ impl Corpus {
             validation: Tokens::encode(&validation, &*tokenizer)?,
             tokenizer,
             split,
+            notes,
         })
     }
 }
@@ -190,19 +195,75 @@ impl Corpus {
 fn split_documents(
     config: &DatasetConfig,
     base_dir: &Path,
-) -> Result<(Documents, Documents, SplitKind), LanguageError> {
+) -> Result<(Documents, Documents, SplitKind, Vec<Note>), LanguageError> {
     let train = config.source.load(Split::Train, base_dir)?;
     if train.is_empty() {
         return Err(LanguageError::EmptyCorpus);
     }
+    let mut notes = train.notes().to_vec();
     let load = |source: &SourceConfig| source.load(Split::Validation, base_dir);
     match (&config.validation, &config.source) {
-        (Some(own), _) => Ok((train, load(own)?, SplitKind::OwnSource)),
-        (None, source @ (SourceConfig::Embedded(_) | SourceConfig::Needle(_))) => {
-            Ok((train, load(source)?, SplitKind::Generated))
+        (Some(own), source) => {
+            let validation = load(own)?;
+            notes.extend_from_slice(validation.notes());
+            notes.extend(
+                files_in_both(&validation, &train).or_else(|| documents_in_both(&validation, &train)),
+            );
+            notes.extend(uncut(own, &validation, source));
+            Ok((train, validation, SplitKind::OwnSource, notes))
         }
-        (None, SourceConfig::Text(_)) => Ok(split_by_ratio(train, config.train_ratio)),
+        (None, source @ (SourceConfig::Embedded(_) | SourceConfig::Needle(_))) => {
+            Ok((train, load(source)?, SplitKind::Generated, notes))
+        }
+        (None, SourceConfig::Text(_)) => {
+            let (train, validation, split) = split_by_ratio(train, config.train_ratio);
+            notes.extend(documents_in_both(&validation, &train));
+            Ok((train, validation, split, notes))
+        }
     }
+}
+
+/// Files that are validated on and trained on too.
+fn files_in_both(validation: &Documents, train: &Documents) -> Option<Note> {
+    let both = validation.also_in(train);
+    (!both.is_empty()).then(|| Note::ValidatedOnTraining {
+        files: Listed::of_pairs(&both),
+    })
+}
+
+/// Documents that are validated on and trained on too, whatever the files they are in.
+fn documents_in_both(validation: &Documents, train: &Documents) -> Option<Note> {
+    let known: HashSet<&[u8]> = train.as_slice().iter().map(Vec::as_slice).collect();
+    let documents = validation.as_slice().iter();
+    let both: Vec<usize> = documents
+        .filter(|document| known.contains(document.as_slice()))
+        .map(Vec::len)
+        .collect();
+    let share = both.iter().sum::<usize>() as f64 / validation.bytes().max(1) as f64;
+    (share >= Note::SOME).then(|| Note::DocumentsInBoth {
+        documents: both.len(),
+        of: validation.as_slice().len(),
+        share,
+    })
+}
+
+/// Whether documents to validate on are whole files where those to train on are parts of files.
+fn uncut(own: &SourceConfig, validation: &Documents, source: &SourceConfig) -> Option<Note> {
+    let (SourceConfig::Text(own), SourceConfig::Text(source)) = (own, source) else {
+        return None;
+    };
+    let separator = match (&own.document_separator, &source.document_separator) {
+        (None, Some(separator)) => separator,
+        _ => return None,
+    };
+    let documents = validation.as_slice().iter();
+    let times = documents
+        .map(|document| text::count(document, separator.as_bytes()))
+        .sum();
+    (times > 0).then(|| Note::ValidationUncut {
+        separator: separator.clone(),
+        times,
+    })
 }
 
 /// Cuts where the ratio says: between two documents if a boundary is near, else at a line end of the document there.
@@ -369,6 +430,107 @@ mod tests {
         let corpus = Corpus::load(&config, folder.path(), None).unwrap();
         assert_eq!((corpus.train.bytes, corpus.validation.bytes), (8, 10));
         assert_eq!(corpus.split, SplitKind::OwnSource);
+    }
+
+    #[test]
+    fn validation_text_that_is_trained_on_or_cut_otherwise_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("a.txt", "one<|>two"),
+            ("b.txt", "three<|>four"),
+            ("copy.md", "one<|>two"),
+        ] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let said = |train: &[&str], validation: &[&str], of_training, of_validation: Option<&str>| {
+            let source = |paths: &[&str], separator: Option<&str>| {
+                SourceConfig::Text(TextConfig {
+                    paths: paths.iter().map(ToString::to_string).collect(),
+                    document_separator: separator.map(Into::into),
+                })
+            };
+            let config = DatasetConfig {
+                source: source(train, of_training),
+                validation: Some(Box::new(source(validation, of_validation))),
+                ..DatasetConfig::default()
+            };
+            Corpus::load(&config, folder.path(), None).unwrap().notes
+        };
+        let both = |validation: &[&str]| said(&["*.txt"], validation, Some("<|>"), Some("<|>"));
+        for (validation, names) in [("a.txt", "a.txt as in "), ("copy.md", "copy.md as in ")] {
+            let notes = both(&[validation]);
+            let [note @ Note::ValidatedOnTraining { files }] = &notes[..] else {
+                panic!("{notes:?}")
+            };
+            assert_eq!(files.count, 1);
+            assert_eq!(note.level(), crate::data::Level::Warning);
+            assert!(note.to_string().contains(names), "{note}");
+        }
+        assert_eq!(said(&["a.txt"], &["b.txt"], Some("<|>"), Some("<|>")), []);
+        // A document in another file, with a separator at another place.
+        fs::write(folder.path().join("v.txt"), "two<|>five").unwrap();
+        let notes = said(&["a.txt"], &["v.txt"], Some("<|>"), Some("<|>"));
+        let [
+            note @ Note::DocumentsInBoth {
+                documents: 1,
+                of: 2,
+                share,
+            },
+        ] = &notes[..]
+        else {
+            panic!("{notes:?}")
+        };
+        assert_eq!((*share, note.level()), (3.0 / 7.0, crate::data::Level::Warning));
+        fs::write(
+            folder.path().join("v.txt"),
+            "two<|>".to_string() + &"five ".repeat(15),
+        )
+        .unwrap();
+        let notes = said(&["a.txt"], &["v.txt"], Some("<|>"), Some("<|>"));
+        assert_eq!(
+            notes[0].level(),
+            crate::data::Level::Note,
+            "3 of 78 bytes are little"
+        );
+        fs::write(
+            folder.path().join("v.txt"),
+            "two<|>".to_string() + &"five ".repeat(99),
+        )
+        .unwrap();
+        assert_eq!(said(&["a.txt"], &["v.txt"], Some("<|>"), Some("<|>")), []);
+        let notes = said(&["a.txt"], &["b.txt"], Some("<|>"), None);
+        assert!(
+            matches!(notes[..], [Note::ValidationUncut { times: 1, .. }]),
+            "{notes:?}"
+        );
+        let notes = said(&["a.txt"], &["b.txt"], None, Some("zz"));
+        assert!(matches!(notes[..], [Note::Uncut { of: 1, .. }]), "{notes:?}");
+    }
+
+    #[test]
+    fn documents_that_come_again_after_the_split_are_said() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.txt"), "abc\ndef\nghi\n".repeat(2)).unwrap();
+        let config = DatasetConfig {
+            source: SourceConfig::Text(TextConfig {
+                paths: vec!["a.txt".into()],
+                document_separator: Some("\n".into()),
+            }),
+            train_ratio: 0.5,
+            ..DatasetConfig::default()
+        };
+        let notes = Corpus::load(&config, folder.path(), None).unwrap().notes;
+        assert!(
+            matches!(
+                notes[..],
+                [Note::DocumentsInBoth {
+                    documents: 3,
+                    of: 3,
+                    share: 1.0
+                }]
+            ),
+            "{notes:?}"
+        );
     }
 
     #[test]

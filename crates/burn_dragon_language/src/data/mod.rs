@@ -4,7 +4,15 @@
 //! cuts the tokens into the windows of training and evaluation.
 
 mod corpus;
+mod entry;
+mod files;
+mod note;
+mod separation;
 mod source;
+#[cfg(test)]
+mod source_tests;
+mod text;
+mod walk;
 mod windows;
 
 use std::path::Path;
@@ -13,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     corpus::{Corpus, SplitKind, Tokens},
+    note::{Level, Listed, Note, Why},
     source::{Documents, SourceConfig, TextConfig},
     windows::{WindowPlan, WindowStart},
 };
@@ -79,19 +88,20 @@ impl DatasetConfig {
         self.source.in_words()
     }
 
-    /// Makes relative paths absolute, so that a saved configuration means the same from anywhere.
-    pub fn make_absolute(&mut self, base_dir: &Path) {
+    /// Makes relative paths absolute, so that a saved configuration means the same from anywhere and at any time: what
+    /// is no pattern now never becomes one. What looked like one is told.
+    ///
+    /// # Errors
+    /// [`LanguageError::Config`] if a folder's name is not UTF-8.
+    pub fn make_absolute(&mut self, base_dir: &Path) -> Result<Vec<Note>, LanguageError> {
+        let mut notes = Vec::new();
         let own = self.validation.as_deref_mut();
         for source in [Some(&mut self.source), own].into_iter().flatten() {
             if let SourceConfig::Text(text) = source {
-                for path in &mut text.paths {
-                    // A path that is no UTF-8 stays as it was typed.
-                    if let Some(absolute) = base_dir.join(&*path).to_str() {
-                        *path = absolute.to_string();
-                    }
-                }
+                notes.extend(text.make_absolute(base_dir)?);
             }
         }
+        Ok(notes)
     }
 
     /// Checks the values that need no file to check.

@@ -12,6 +12,7 @@ mod stream;
 use std::{borrow::Cow, fmt::Debug, io::ErrorKind, path::Path, sync::Arc};
 
 use burn_dragon_checkpoint::disk::{Os, write_atomic};
+use burn_dragon_checkpoint::encoding::unmarked;
 use burn_dragon_checkpoint::{CheckpointError, plain};
 use serde::{Deserialize, Serialize};
 
@@ -163,7 +164,7 @@ impl TokenizerSpec {
                 source,
             },
         })?;
-        serde_json::from_slice::<Self>(&bytes)
+        serde_json::from_slice::<Self>(unmarked(&bytes))
             .map_err(|source| LanguageError::TokenizerFile {
                 path: path.to_path_buf(),
                 source,
@@ -203,6 +204,12 @@ mod tests {
             assert_eq!(again.encode(text).unwrap(), tokenizer.encode(text).unwrap());
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_mark_before_a_tokenizer_is_no_part_of_it() {
+        let tokenizer = load_text("\u{feff}{\"type\":\"byte\"}").unwrap();
+        assert_eq!(tokenizer.spec(), TokenizerSpec::Byte {});
     }
 
     #[test]

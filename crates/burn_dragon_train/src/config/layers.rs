@@ -1,8 +1,10 @@
 //! The layers of a configuration, from the first and weakest to the last and strongest.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use burn_dragon_checkpoint::encoding::{Foreign, unmarked};
 use burn_dragon_checkpoint::plain;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -71,7 +73,7 @@ impl Layers {
     }
 
     /// Adds one `key.path=value` from the command line. The value is read as TOML; what is not TOML is
-    /// taken as a string, so that `dataset.type=text` needs no quotes.
+    /// taken as a string as it stands, white space and all, so that `dataset.type=text` needs no quotes.
     pub fn assignment(mut self, text: &str) -> Result<Self, ConfigError> {
         let problem = |problem: &str| ConfigError::Assignment {
             text: text.into(),
@@ -85,7 +87,7 @@ impl Layers {
         if keys.len() > MAX_DEPTH {
             return Err(problem("the key has more parts than any schema is deep"));
         }
-        let node = Node::uniform(assigned_value(value.trim()), &Origin::CommandLine);
+        let node = Node::uniform(assigned_value(value), &Origin::CommandLine);
         self.assigned.overlay(node.under(keys.into_iter()));
         Ok(self)
     }
@@ -174,7 +176,7 @@ impl Reading {
             });
         }
         self.files += 1;
-        let text = plain::read_text(path, MAX_FILE).map_err(unreadable)?;
+        let text = text(path)?;
         let mut node = Node::parse(&path.display().to_string(), &text)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut merged = Node::empty();
@@ -192,6 +194,23 @@ impl Reading {
         self.open.pop();
         Ok(merged)
     }
+}
+
+/// The text of a file, without a mark before it.
+fn text(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |source| ConfigError::Read {
+        path: path.into(),
+        source,
+    };
+    let bytes = plain::read(path, MAX_FILE).map_err(unreadable)?;
+    if let Some(encoding) = Foreign::of(&bytes) {
+        return Err(ConfigError::Encoding {
+            path: path.into(),
+            encoding,
+        });
+    }
+    String::from_utf8(unmarked(&bytes).to_vec())
+        .map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error.utf8_error())))
 }
 
 /// Removes the key `extends` and returns the files it names, and where.
@@ -221,7 +240,7 @@ fn take_extends(node: &mut Node) -> Result<(Vec<String>, Origin), ConfigError> {
 }
 
 fn assigned_value(text: &str) -> Value {
-    let parsed = toml::from_str::<toml::Table>(&format!("value = {text}")).ok();
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {}", text.trim())).ok();
     match parsed
         .filter(|table| table.len() == 1)
         .and_then(|mut table| table.remove("value"))
@@ -366,6 +385,30 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_before_a_file_is_no_part_of_it_and_utf_16_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let marked = write(folder.path(), "f.toml", "\u{feff}a = 1\nb 2");
+        let error = Layers::new().file(&marked).unwrap_err().to_string();
+        assert!(error.contains("f.toml:2:3: not valid TOML"), "{error}");
+        fs::write(&marked, "\u{feff}a = 1").unwrap();
+        assert_eq!(
+            table(Layers::new().file(&marked).unwrap()),
+            toml::from_str("a = 1").unwrap()
+        );
+        let wide: Vec<u8> = "\u{feff}a = 1"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        fs::write(&marked, wide).unwrap();
+        let error = Layers::new().file(&marked).unwrap_err();
+        assert!(matches!(error, ConfigError::Encoding { .. }), "{error}");
+        assert!(error.to_string().contains("iconv -f UTF-16 -t UTF-8 "), "{error}");
+        fs::write(&marked, b"a = '\xe9'").unwrap();
+        let error = Layers::new().file(&marked).unwrap_err().to_string();
+        assert!(error.contains("f.toml: ") && error.contains("utf-8"), "{error}");
+    }
+
+    #[test]
     fn a_syntax_error_names_file_line_and_column() {
         let error = Layers::new().embedded("base.toml", "a = 1\nbb = \n").unwrap_err();
         assert!(error.to_string().starts_with("base.toml:2:6: "), "{error}");
@@ -399,6 +442,13 @@ mod tests {
             ("k=2026-11-20", Value::String("2026-11-20".into())),
             ("k=1\nz = 2", Value::String("1\nz = 2".into())),
             ("k=", Value::String(String::new())),
+            ("k= 5\n", Value::Integer(5)),
+            ("k= \"a \" ", Value::String("a ".into())),
+            ("k=Hello\n", Value::String("Hello\n".into())),
+            ("k= two words ", Value::String(" two words ".into())),
+            ("k=\n\n", Value::String("\n\n".into())),
+            ("k=2026-11-20\n", Value::String("2026-11-20\n".into())),
+            (" k =1", Value::Integer(1)),
         ];
         for (text, expected) in cases {
             assert_eq!(

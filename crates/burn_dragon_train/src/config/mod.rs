@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
+use burn_dragon_checkpoint::encoding::Foreign;
 use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
@@ -31,6 +32,17 @@ pub enum ConfigError {
         path: PathBuf,
         /// What the system answered.
         source: io::Error,
+    },
+    /// A file is not written in UTF-8.
+    #[error(
+        "the configuration file {path} is {encoding} text, and only UTF-8 is read; convert it with `{}`",
+        encoding.conversion(path), path = path.display()
+    )]
+    Encoding {
+        /// The file as it was named.
+        path: PathBuf,
+        /// What it is written in.
+        encoding: Foreign,
     },
     /// A text is not TOML.
     #[error("{file}:{line}:{column}: not valid TOML: {message}")]
@@ -96,7 +108,10 @@ pub enum ConfigError {
         valid: Box<[String]>,
     },
     /// A value of the wrong type, or outside of what its type can hold.
-    #[error("`{key}` should be {expected}, but is {given} ({origin})")]
+    #[error(
+        "`{key}` should be {expected}, but is {given} ({origin}){}",
+        suggest::requoted(key, origin, expected, given)
+    )]
     WrongValue {
         /// The key's full path.
         key: String,

@@ -220,6 +220,67 @@ pub(super) fn in_table(table: &Origin) -> String {
     }
 }
 
+/// The end of a message about a list or table of the command line that is a string to TOML: for one quotes are missing,
+/// which a shell takes away, and for the other brackets.
+pub(super) fn requoted(key: &str, origin: &Origin, expected: &str, given: &str) -> String {
+    let text = given
+        .strip_prefix("string ")
+        .and_then(|quoted| value(quoted)?.as_str().map(str::to_owned));
+    let meant = match (origin, text) {
+        (Origin::CommandLine, Some(text)) => meant(expected, text.trim()),
+        _ => None,
+    };
+    match meant {
+        Some(meant) if meant.contains('\'') => format!("; to TOML it would be {meant}"),
+        Some(meant) => {
+            format!("; the shell takes quotes away that are not in quotes themselves: '{key}={meant}'")
+        }
+        None => String::new(),
+    }
+}
+
+/// The TOML that a text may have been meant to be: its words in quotes; a name alone as a list.
+fn meant(expected: &str, text: &str) -> Option<String> {
+    let (open, close) = match expected {
+        "a list" => ('[', ']'),
+        "a table" => ('{', '}'),
+        _ => return None,
+    };
+    let meant = match text.starts_with(open) {
+        true => with_quotes(text),
+        false if open == '[' => format!("[{}]", Value::String(text.into())),
+        false => return None,
+    };
+    (value(&meant).is_some() && meant.ends_with(close)).then_some(meant)
+}
+
+/// What a text is as TOML.
+fn value(text: &str) -> Option<Value> {
+    let table = toml::from_str::<toml::Table>(&format!("value = {text}"));
+    table.ok()?.remove("value")
+}
+
+/// A text in which each word where TOML expects a value, and which is none, is in quotes.
+fn with_quotes(text: &str) -> String {
+    let mut quoted = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| !"[]{},= ".contains(c)) {
+        let end = start
+            + rest[start..]
+                .find(['[', ']', '{', '}', ',', '='])
+                .unwrap_or(rest.len() - start);
+        let word = rest[start..end].trim_end();
+        quoted.push_str(&rest[..start]);
+        let is_key = rest[end..].starts_with('=');
+        match is_key || value(word).is_some() {
+            true => quoted.push_str(word),
+            false => quoted.push_str(&Value::String(word.into()).to_string()),
+        }
+        rest = &rest[start + word.len()..];
+    }
+    quoted + rest
+}
+
 /// Files in a circle, as `a -> b -> a`.
 pub(super) fn chain(files: &[PathBuf]) -> String {
     files
@@ -341,6 +402,39 @@ mod tests {
             refusal("training = 3", &[]),
             "`training` should be a table, but is integer 3 (my.toml:1)"
         );
+    }
+
+    #[test]
+    fn a_list_whose_quotes_the_shell_took_is_answered_with_what_to_type() {
+        #[derive(Debug, Serialize, Deserialize)]
+        struct Lists {
+            #[serde(default)]
+            paths: Vec<String>,
+            #[serde(default)]
+            table: toml::Table,
+        }
+        let refusal = |argument: &str| {
+            let layers = Layers::new().assignment(argument).unwrap();
+            layers.resolve::<Lists>().unwrap_err().to_string()
+        };
+        for (typed, says) in [
+            ("paths=[a.txt]", r#": 'paths=["a.txt"]'"#),
+            (
+                "paths=[ a b.txt, 'c.txt',d/*.txt ]",
+                r#"to TOML it would be [ "a b.txt", 'c.txt',"d/*.txt" ]"#,
+            ),
+            ("paths=a.txt", r#": 'paths=["a.txt"]'"#),
+            ("paths=[a.txt,b/]", r#": 'paths=["a.txt","b/"]'"#),
+            ("table={type=char, n=3}", r#": 'table={type="char", n=3}'"#),
+        ] {
+            let message = refusal(typed);
+            assert!(message.ends_with(says), "{message}");
+        }
+        // What cannot be mended is not.
+        for typed in ["paths=[a.txt", "paths=3", "table=char", "paths=[[a.txt]"] {
+            let message = refusal(typed);
+            assert!(message.ends_with("(command line)"), "{message}");
+        }
     }
 
     #[test]

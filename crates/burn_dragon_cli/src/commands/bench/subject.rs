@@ -1,6 +1,7 @@
 //! The model that is timed, and the tokens it reads.
 
 use crate::args::SubjectArgs;
+use crate::commands::notes;
 use crate::exit::Usage;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon::api::checkpoint::{ModelFile, ModelPath, Which};
@@ -147,6 +148,7 @@ fn read(path: &str, tokenizer: &dyn Tokenizer) -> anyhow::Result<Vec<u32>> {
         document_separator: None,
     });
     let documents = source.load(Split::Validation, &std::env::current_dir()?)?;
+    notes(documents.notes());
     let Tokens { ids, .. } = Tokens::encode(&documents, tokenizer)?;
     if ids.is_empty() {
         return Err(Usage(format!("--text {path}: the text is empty")).into());

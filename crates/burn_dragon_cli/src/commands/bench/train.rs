@@ -126,6 +126,7 @@ fn task(
         train: corpus.clone(),
         validation: corpus,
         split: SplitKind::OwnSource,
+        notes: Vec::new(),
     };
     let task = LanguageTask::with_corpus(&config, corpus, &subject.dragon.device())?;
     Ok((task, config))

@@ -1,5 +1,6 @@
 //! Lines of standard input, while Ctrl-C is heard.
 
+use burn_dragon::api::expert::checkpoint::unmarked;
 use burn_dragon::api::train::Interrupt;
 use std::io::{self, BufRead, IsTerminal};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -58,7 +59,7 @@ fn forward(sender: &SyncSender<io::Result<Vec<u8>>>) {
         let read = input.read_until(b'\n', &mut line);
         let line = match read {
             Ok(0) => return,
-            Ok(_) => Ok(without_end(line)),
+            Ok(_) => Ok(without_end(unmarked(&line).to_vec())),
             Err(error) => Err(error),
         };
         let failed = line.is_err();

@@ -1,0 +1,101 @@
+//! Whether a separator separates: what it came to, file by file, and why it may have come to nothing.
+
+use std::path::{Path, PathBuf};
+
+use super::note::{Listed, Note, Why};
+use super::text::{Text, count};
+
+/// What a separator did to the files of a source.
+#[derive(Debug)]
+pub(super) struct Separation<'a> {
+    separator: &'a str,
+    /// The same with other ends of lines, where it holds one.
+    other: Option<String>,
+    /// Number of files.
+    files: usize,
+    /// Those in which it does not occur, with how often the other does.
+    uncut: Vec<(PathBuf, usize)>,
+    /// Those in which both occur.
+    mixed: Vec<(PathBuf, usize)>,
+}
+
+impl<'a> Separation<'a> {
+    pub(super) fn new(separator: &'a str) -> Self {
+        let other = match separator.contains("\r\n") {
+            true => separator.replace("\r\n", "\n"),
+            false => separator.replace('\n', "\r\n"),
+        };
+        Self {
+            separator,
+            other: Some(other).filter(|other| other != separator),
+            files: 0,
+            uncut: Vec::new(),
+            mixed: Vec::new(),
+        }
+    }
+
+    /// Takes note of one more file that is not blank.
+    pub(super) fn saw(&mut self, path: &Path, text: &Text) {
+        self.files += 1;
+        let others = |other: &String| -> usize {
+            let documents = text.documents.iter();
+            documents.map(|document| count(document, other.as_bytes())).sum()
+        };
+        if text.cuts == 0 {
+            let others = self.other.as_ref().map_or(0, others);
+            self.uncut.push((path.into(), others));
+            return;
+        }
+        // Where one holds the other (`\n` and `\r\n`), a text with one of them has both.
+        let apart = |other: &&String| !other.contains(self.separator) && !self.separator.contains(&***other);
+        let others = self.other.as_ref().filter(apart).map_or(0, others);
+        if others > 0 {
+            self.mixed.push((path.into(), others));
+        }
+    }
+
+    /// What should be known, where the files came to so many documents.
+    pub(super) fn notes(self, documents: usize) -> Vec<Note> {
+        let separator = self.separator.to_owned();
+        let listed =
+            |files: &[(PathBuf, usize)]| Listed::of(&files.iter().map(|(path, _)| path).collect::<Vec<_>>());
+        let times = |files: &[(PathBuf, usize)]| files.iter().map(|(_, times)| times).sum();
+        let mut notes = Vec::new();
+        if !self.uncut.is_empty() {
+            notes.push(Note::Uncut {
+                separator: separator.clone(),
+                files: listed(&self.uncut),
+                of: self.files,
+                why: self.why(times(&self.uncut)),
+            });
+        } else if documents == 1 {
+            notes.push(Note::OneDocument {
+                separator: separator.clone(),
+            });
+        }
+        if let Some(other) = self.other.filter(|_| !self.mixed.is_empty()) {
+            notes.push(Note::OtherLineEnds {
+                separator,
+                other,
+                times: times(&self.mixed),
+                files: listed(&self.mixed),
+            });
+        }
+        notes
+    }
+
+    fn why(&self, times: usize) -> Why {
+        let meant = ["\\r", "\\n", "\\t"].iter().zip(["\r", "\n", "\t"]);
+        let meant = meant.fold(self.separator.to_owned(), |text, (escape, meant)| {
+            text.replace(escape, meant)
+        });
+        match &self.other {
+            Some(other) if times > 0 => Why::LineEnds {
+                other: other.clone(),
+                times,
+            },
+            _ if meant != self.separator => Why::Escape { meant },
+            _ => Why::Absent,
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! From the bytes of a file to documents: unpacked, without a mark, cut while they are read.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use burn_dragon_checkpoint::encoding::{Foreign, SAMPLE, unmarked};
+use flate2::read::MultiGzDecoder;
+use sha2::{Digest, Sha256};
+
+use crate::error::LanguageError;
+
+/// Bytes that are read at once.
+const PIECE: usize = 1 << 20;
+
+/// The SHA-256 of a text.
+pub(super) type TextHash = [u8; 32];
+
+/// What one file holds.
+#[derive(Debug)]
+pub(super) struct Text {
+    /// Its documents in order; none is blank.
+    pub(super) documents: Vec<Vec<u8>>,
+    /// How often the separator occurs.
+    pub(super) cuts: usize,
+    /// Of the whole text, unpacked and without a mark.
+    pub(super) hash: TextHash,
+}
+
+/// What separates documents, as bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Separator {
+    bytes: Vec<u8>,
+    /// Bytes of it that stay with the document before: all, if it is white space.
+    kept: usize,
+}
+
+impl Separator {
+    pub(super) fn new(separator: &str) -> Self {
+        let bytes = separator.as_bytes().to_vec();
+        let blank = bytes.trim_ascii().is_empty();
+        Self {
+            kept: if blank { bytes.len() } else { 0 },
+            bytes,
+        }
+    }
+}
+
+/// Reads a file, unpacked if its name ends in `.gz`, into documents. No more of the text is held twice than was read
+/// last, except while a document outgrows its memory.
+///
+/// # Errors
+/// [`LanguageError::Read`], [`LanguageError::BadGzip`], [`LanguageError::Encoding`].
+pub(super) fn read(path: &Path, separator: Option<&Separator>) -> Result<Text, LanguageError> {
+    let unread = |source| LanguageError::Read {
+        path: path.into(),
+        source,
+    };
+    let broken = |source| LanguageError::BadGzip {
+        path: path.into(),
+        source,
+    };
+    let file = File::open(path).map_err(unread)?;
+    let packed = path
+        .extension()
+        .is_some_and(|name| name.eq_ignore_ascii_case("gz"));
+    if packed {
+        let unpacked = MultiGzDecoder::new(BufReader::new(file));
+        return cut(path, unpacked, separator, 0).map_err(|error| error.from_source(broken));
+    }
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    cut(path, file, separator, usize::try_from(length).unwrap_or(0))
+        .map_err(|error| error.from_source(unread))
+}
+
+/// What ends the reading of a text.
+enum Stop {
+    Source(std::io::Error),
+    Text(LanguageError),
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(error: std::io::Error) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl Stop {
+    fn from_source(self, of: impl FnOnce(std::io::Error) -> LanguageError) -> LanguageError {
+        match self {
+            Self::Source(error) => of(error),
+            Self::Text(error) => error,
+        }
+    }
+}
+
+fn cut(
+    path: &Path,
+    mut source: impl Read,
+    separator: Option<&Separator>,
+    length: usize,
+) -> Result<Text, Stop> {
+    let mut piece = Vec::new();
+    source.by_ref().take(SAMPLE as u64).read_to_end(&mut piece)?;
+    if let Some(encoding) = Foreign::of(&piece) {
+        return Err(Stop::Text(LanguageError::Encoding {
+            path: path.into(),
+            encoding,
+        }));
+    }
+    let mut cutter = Cutter::new(separator, length);
+    cutter.add(unmarked(&piece));
+    loop {
+        piece.clear();
+        if source.by_ref().take(PIECE as u64).read_to_end(&mut piece)? == 0 {
+            return Ok(cutter.finish());
+        }
+        cutter.add(&piece);
+    }
+}
+
+/// Cuts a text that comes piece by piece.
+struct Cutter<'a> {
+    separator: Option<&'a Separator>,
+    /// The text after the last cut.
+    rest: Vec<u8>,
+    /// Bytes of it in which no separator begins.
+    searched: usize,
+    documents: Vec<Vec<u8>>,
+    cuts: usize,
+    hash: Sha256,
+}
+
+impl<'a> Cutter<'a> {
+    /// A cutter of a text of about so many bytes.
+    fn new(separator: Option<&'a Separator>, length: usize) -> Self {
+        let mut rest = Vec::new();
+        if separator.is_none() {
+            let _ = rest.try_reserve_exact(length); // it grows otherwise
+        }
+        Self {
+            separator,
+            rest,
+            searched: 0,
+            documents: Vec::new(),
+            cuts: 0,
+            hash: Sha256::new(),
+        }
+    }
+
+    fn add(&mut self, piece: &[u8]) {
+        self.hash.update(piece);
+        self.rest.extend_from_slice(piece);
+        let Some(separator) = self.separator else { return };
+        let length = separator.bytes.len();
+        let mut start = 0;
+        while let Some(step) = find(&self.rest[self.searched..], &separator.bytes) {
+            let at = self.searched + step;
+            self.cuts += 1;
+            if start == 0 && at > PIECE {
+                // So long a document is given away, not copied; what was read beyond it is short.
+                let beyond = self.rest.split_off(at + length);
+                self.rest.truncate(at + separator.kept);
+                self.documents.push(std::mem::replace(&mut self.rest, beyond));
+                self.searched = 0;
+                continue;
+            }
+            self.documents
+                .push(self.rest[start..at + separator.kept].to_vec());
+            start = at + length;
+            self.searched = start;
+        }
+        // The first bytes of a separator may be the last of a piece.
+        self.searched = self.searched.max((self.rest.len() + 1).saturating_sub(length)) - start;
+        self.rest.drain(..start);
+    }
+
+    fn finish(mut self) -> Text {
+        self.documents.push(self.rest);
+        self.documents
+            .retain(|document| !document.trim_ascii().is_empty());
+        Text {
+            documents: self.documents,
+            cuts: self.cuts,
+            hash: self.hash.finalize().into(),
+        }
+    }
+}
+
+/// How often a part occurs in a text, side by side.
+pub(super) fn count(text: &[u8], part: &[u8]) -> usize {
+    let (mut from, mut times) = (0, 0);
+    while let Some(step) = find(&text[from..], part) {
+        from += step + part.len();
+        times += 1;
+    }
+    times
+}
+
+/// Where a part begins in a text.
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    // Most positions are ruled out by the first byte alone.
+    let first = *part.first()?;
+    let mut from = 0;
+    while let Some(step) = text[from..].iter().position(|&byte| byte == first) {
+        from += step;
+        if text[from..].starts_with(part) {
+            return Some(from);
+        }
+        from += 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut_in_pieces(text: &[u8], separator: &str, piece: usize) -> (Vec<Vec<u8>>, usize, TextHash) {
+        let separator = Separator::new(separator);
+        let mut cutter = Cutter::new(Some(&separator), 0);
+        text.chunks(piece).for_each(|piece| cutter.add(piece));
+        let text = cutter.finish();
+        (text.documents, text.cuts, text.hash)
+    }
+
+    #[test]
+    fn a_text_is_cut_the_same_whatever_the_pieces_it_comes_in() {
+        let text = b"\n\none\n\n\ntwo\n--\n--three\n-\n--\n\n".repeat(3);
+        for separator in ["\n\n", "\n--\n", "\n", "-", "\n--\n--", "zz"] {
+            let whole = cut_in_pieces(&text, separator, text.len());
+            assert_eq!(whole.1, count(&text, separator.as_bytes()), "{separator:?}");
+            for piece in 1..9 {
+                assert_eq!(
+                    cut_in_pieces(&text, separator, piece),
+                    whole,
+                    "{separator:?} by {piece}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_longer_than_what_is_read_at_once_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        let line = b"The dragon went up the hill and down again. ";
+        let mut text = line.repeat(2 * PIECE / line.len());
+        let middle = PIECE + SAMPLE - 1; // a separator that begins in one piece and ends in the next
+        text[middle..middle + 3].copy_from_slice(b"<|>");
+        std::fs::write(&path, &text).unwrap();
+        let whole = read(&path, None).unwrap();
+        assert!(whole.documents == [text.clone()]);
+        let halves = read(&path, Some(&Separator::new("<|>"))).unwrap();
+        assert!(halves.documents == [text[..middle].to_vec(), text[middle + 3..].to_vec()]);
+        assert_eq!((halves.cuts, halves.hash), (1, whole.hash));
+    }
+}

@@ -1,0 +1,244 @@
+//! The files beneath a folder: those that a pattern matches, or those that are text.
+//!
+//! One walk and one rule for both. Hidden names and what editors leave behind are passed over unless the pattern says so
+//! itself, and linked folders are not entered: a link may lead in a circle, or back to what was read already.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, Pattern};
+
+use super::entry::plain;
+use crate::error::LanguageError;
+
+/// One part of a path beneath the folder where the walk starts.
+#[derive(Debug, Clone)]
+pub(super) enum Part {
+    /// `**`: any number of folders.
+    Folders,
+    /// A name as it stands.
+    Name(String),
+    /// Names like this.
+    Like(Pattern),
+    /// Names that text files have.
+    Text,
+}
+
+impl Part {
+    /// What a part of a pattern means.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn of(typed: &str) -> Result<Self, String> {
+        match (typed, plain(typed)) {
+            ("**", _) => Ok(Self::Folders),
+            (_, Some(name)) => Ok(Self::Name(name)),
+            _ => Pattern::new(typed)
+                .map(Self::Like)
+                .map_err(|error| format!("is not valid: {error}")),
+        }
+    }
+
+    fn accepts(&self, name: &str) -> bool {
+        match self {
+            Self::Folders => Traits::of(name) == Traits::default(),
+            Self::Name(exactly) => name == exactly,
+            Self::Like(pattern) => {
+                let options = MatchOptions {
+                    case_sensitive: true,
+                    require_literal_separator: true,
+                    require_literal_leading_dot: false, // that is a trait
+                };
+                Traits::of(name).are_among(Traits::of(pattern.as_str()))
+                    && pattern.matches_with(name, options)
+            }
+            Self::Text => Traits::of(name) == Traits::default() && is_text(name),
+        }
+    }
+}
+
+/// What a name has about it that says it is not for everyone to read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Traits {
+    /// `.a`: hidden.
+    dot: bool,
+    /// `a~`: what a text was before it was edited.
+    backup: bool,
+    /// `.a.swp`, `a.swo`, `#a#`: a text while it is edited.
+    swap: bool,
+}
+
+impl Traits {
+    fn of(name: &str) -> Self {
+        let edited = name.len() > 1 && name.starts_with('#') && name.ends_with('#');
+        Self {
+            dot: name.starts_with('.'),
+            backup: name.ends_with('~'),
+            swap: edited || name.ends_with(".swp") || name.ends_with(".swo"),
+        }
+    }
+
+    /// Whether those who asked for `wanted` want such a name too.
+    fn are_among(self, wanted: Self) -> bool {
+        (wanted.dot || !self.dot) && (wanted.backup || !self.backup) && (wanted.swap || !self.swap)
+    }
+}
+
+/// Whether a name is one of a text file, packed or not.
+fn is_text(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    [".txt", ".md", ".text"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
+}
+
+/// What a walk came to.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Files, by name, folder after folder.
+    pub(super) files: Vec<PathBuf>,
+    /// Links to folders that would have been entered.
+    pub(super) linked: Vec<PathBuf>,
+    /// Links to nothing that would have been read.
+    pub(super) dangling: Vec<PathBuf>,
+    /// Folders that a pattern for files matches.
+    pub(super) folders: Vec<PathBuf>,
+}
+
+/// The files beneath `folder` whose path from there is made of such parts. The last part names the file.
+///
+/// # Errors
+/// [`LanguageError::Read`] if a folder cannot be listed.
+pub(super) fn walk(folder: &Path, parts: &[Part]) -> Result<Found, LanguageError> {
+    let mut walk = Walk {
+        parts,
+        found: Found::default(),
+    };
+    walk.folder(folder, &walk.with_skipped(vec![0]))?;
+    Ok(walk.found)
+}
+
+/// A walk on its way. A place among the parts is the number of parts that a path has used; there may be several, for `**`
+/// is any number of folders.
+struct Walk<'a> {
+    parts: &'a [Part],
+    found: Found,
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, folder: &Path, places: &[usize]) -> Result<(), LanguageError> {
+        // Names that are known need no list of all others, which may be long, or not for us to see.
+        if let Some(names) = places
+            .iter()
+            .map(|&at| self.name_at(at))
+            .collect::<Option<Vec<_>>>()
+        {
+            for (&at, name) in places.iter().zip(names) {
+                let path = folder.join(&name);
+                if fs::symlink_metadata(&path).is_ok() {
+                    self.named(&path, &self.with_skipped(vec![at + 1]))?;
+                }
+            }
+            return Ok(());
+        }
+        let unread = |source| LanguageError::Read {
+            path: folder.into(),
+            source,
+        };
+        let mut entries = fs::read_dir(folder)
+            .map_err(unread)?
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(unread)?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let after = self.after(places, &entry.file_name().to_string_lossy());
+            if after.is_empty() {
+                continue;
+            }
+            let kind = entry.file_type().map_err(unread)?;
+            if kind.is_dir() {
+                self.enter(&entry.path(), &after)?;
+            } else if kind.is_symlink() {
+                self.link(entry.path(), &after);
+            } else if kind.is_file() && self.is_end(&after) {
+                self.found.files.push(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    /// What a pattern calls by its name: a link too is what it leads to.
+    fn named(&mut self, path: &Path, after: &[usize]) -> Result<(), LanguageError> {
+        match fs::metadata(path) {
+            Ok(kind) if kind.is_dir() => return self.enter(path, after),
+            Ok(kind) if kind.is_file() && self.is_end(after) => self.found.files.push(path.into()),
+            Ok(_) => {}
+            Err(_) if self.is_end(after) => self.found.dangling.push(path.into()),
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, folder: &Path, after: &[usize]) -> Result<(), LanguageError> {
+        let further: Vec<usize> = after
+            .iter()
+            .copied()
+            .filter(|&at| at < self.parts.len())
+            .collect();
+        if further.is_empty() {
+            self.found.folders.push(folder.into());
+            return Ok(());
+        }
+        self.folder(folder, &further)
+    }
+
+    fn link(&mut self, path: PathBuf, after: &[usize]) {
+        match fs::metadata(&path) {
+            Ok(kind) if kind.is_dir() => self.found.linked.push(path),
+            Ok(kind) if kind.is_file() && self.is_end(after) => self.found.files.push(path),
+            Ok(_) => {}
+            Err(_) if self.is_end(after) => self.found.dangling.push(path),
+            Err(_) => {}
+        }
+    }
+
+    /// The places after one more name.
+    fn after(&self, places: &[usize], name: &str) -> Vec<usize> {
+        let mut after = Vec::new();
+        for &at in places {
+            match self.parts.get(at) {
+                Some(part) if !part.accepts(name) => {}
+                Some(Part::Folders) => after.push(at),
+                Some(_) => after.push(at + 1),
+                None => {}
+            }
+        }
+        self.with_skipped(after)
+    }
+
+    /// These places and those that `**` lets be reached from them, for it may be no folder at all; each once.
+    fn with_skipped(&self, mut places: Vec<usize>) -> Vec<usize> {
+        let mut next = 0;
+        while let Some(&at) = places.get(next) {
+            if matches!(self.parts.get(at), Some(Part::Folders)) {
+                places.push(at + 1);
+            }
+            next += 1;
+        }
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
+    fn name_at(&self, place: usize) -> Option<String> {
+        match self.parts.get(place) {
+            Some(Part::Name(name)) => Some(name.clone()),
+            _ => None,
+        }
+    }
+
+    fn is_end(&self, places: &[usize]) -> bool {
+        places.contains(&self.parts.len())
+    }
+}
