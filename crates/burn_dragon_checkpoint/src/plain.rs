@@ -35,7 +35,12 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
     whole(open(path)?, most)
 }
 
-/// The text of a plain file, as [`read`].
+/// A text without the byte-order mark that some editors begin one with: it is no part of it.
+pub fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
+/// The text of a plain file, as [`read`], without a byte-order mark.
 ///
 /// # Errors
 /// As [`read`], or if it is not UTF-8.
@@ -51,7 +56,9 @@ pub fn read_text_inside(path: &Path, most: u64) -> Result<String> {
     text(whole(open_inside(path)?, most)?)
 }
 
-fn text(bytes: Vec<u8>) -> Result<String> {
+fn text(mut bytes: Vec<u8>) -> Result<String> {
+    let mark = bytes.len() - without_mark(&bytes).len();
+    bytes.drain(..mark);
     String::from_utf8(bytes).map_err(|error| refused(format!("it is not UTF-8: {}", error.utf8_error())))
 }
 
@@ -100,6 +107,8 @@ mod tests {
                 .to_string()
                 .contains("4 bytes, at most 3")
         );
+        fs::write(&path, "\u{feff}te\u{feff}xt").unwrap();
+        assert_eq!(read_text(&path, 10).unwrap(), "te\u{feff}xt");
         fs::write(&path, [0xff]).unwrap();
         assert_eq!(read_text(&path, 4).unwrap_err().kind(), ErrorKind::InvalidData);
         assert!(open(folder.path()).unwrap_err().to_string().contains("a folder"));

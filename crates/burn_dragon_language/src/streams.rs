@@ -95,16 +95,16 @@ impl StreamPlan {
         let lanes = lanes_of(&documents, streams, training.seed, lanes)?;
         let learnt = (tokens * window.backprop_steps()) as u64;
         let steps = training.total_steps(documents.inputs() as u64, learnt)?;
-        let batches = steps * u64::from(training.accumulate);
+        let batches = steps.saturating_mul(u64::from(training.accumulate));
         let weights: u64 = mixture.scales().iter().map(|scale| u64::from(scale.weight)).sum();
         let rows = |scale: &Scale| {
             let all = tokens / scale.length;
             let persistent = streams.persistent_lanes(all);
-            let visits = (batches * u64::from(scale.weight)).div_ceil(weights);
+            let visits = batches.saturating_mul(u64::from(scale.weight)).div_ceil(weights);
             let fresh = all - persistent;
             let plan = || {
                 let plan = WindowPlan::new(&corpus.train, scale.length * window.unroll_steps(), windows)?;
-                Ok::<_, LanguageError>(plan.for_run(visits * fresh as u64))
+                Ok::<_, LanguageError>(plan.for_run(visits.saturating_mul(fresh as u64)))
             };
             Ok(Rows {
                 persistent,

@@ -16,6 +16,7 @@ mod memory;
 pub mod pull;
 #[cfg(feature = "fetch")]
 pub mod push;
+mod prompt;
 mod remote;
 pub mod state;
 pub mod train;

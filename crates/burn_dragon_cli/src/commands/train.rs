@@ -1,6 +1,6 @@
 //! `dragon train`.
 
-use super::{backend, print_json};
+use super::{backend, print_json, prompt};
 use crate::args::TrainArgs;
 use crate::exit::{Usage, interrupted};
 use anyhow::Context;
@@ -34,11 +34,13 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let selected = backend(args.backend.backend)?;
+    let prompted = resolved.origin("generation.prompt");
     let mut config = resolved.value;
     let here = std::env::current_dir()?;
     config.dataset.make_absolute(&here);
     let tokenizer = resumed.as_ref().map(tokenizer_of).transpose()?.flatten();
     let corpus = Corpus::load(&config.dataset, &here, tokenizer)?;
+    prompt::fit(&mut config, &corpus, &prompted, output)?;
     let task = LanguageTask::with_corpus(&config, corpus, &selected.device.clone().autodiff())?;
     introduce(&task, &config, output);
     // What can be refused is refused before anything is written: no half-made run stays behind.

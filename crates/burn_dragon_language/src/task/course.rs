@@ -38,7 +38,8 @@ impl Course {
 /// How many windows the planned run sees, however early time or a person ends it.
 fn windows_of_a_run(config: &LanguageConfig, plan: &WindowPlan) -> u64 {
     let training = &config.training;
-    let of_steps = training.max_steps * u64::from(training.accumulate) * training.batch_size as u64;
+    let a_step = u64::from(training.accumulate).saturating_mul(training.batch_size as u64);
+    let of_steps = training.max_steps.saturating_mul(a_step);
     let of_epochs = |epochs: f64| (epochs * plan.windows_per_epoch() as f64).ceil() as u64;
     training.epochs.map_or(of_steps, of_epochs).max(1)
 }

@@ -163,7 +163,7 @@ impl TokenizerSpec {
                 source,
             },
         })?;
-        serde_json::from_slice::<Self>(&bytes)
+        serde_json::from_slice::<Self>(plain::without_mark(&bytes))
             .map_err(|source| LanguageError::TokenizerFile {
                 path: path.to_path_buf(),
                 source,
