@@ -21,5 +21,7 @@ target_dir() {
 
 # The path of a program of the release profile, whether it is built or not.
 released() { # PROGRAM
-    printf '%s/%srelease/%s\n' "$(target_dir)" "${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}" "$1"
+    local folder
+    folder="$(target_dir)" && [ -n "$folder" ] || return 1 # cargo has said why
+    printf '%s/%srelease/%s\n' "$folder" "${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}" "$1"
 }

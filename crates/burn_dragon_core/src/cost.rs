@@ -137,11 +137,12 @@ impl Cost<'_> {
     /// | logits, which become their own gradient, and the window's angles | `B T V + T N` |
     /// | each thread's neuron-wide buffers, tiles, scores, packed factors and memories | see the code |
     pub fn training_bytes(&self, lanes: usize, tokens: usize) -> u64 {
-        let (c, chunk) = (self.config, chunk_length(tokens, self.config.d_model, false));
+        let (c, chunk) = (self.config, self.chunk(tokens));
         let (d, heads, rows) = (of(c.d_model), of(c.n_heads), of(lanes) * of(tokens));
         let streams = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(chunk) + of(1)))
             + rows * (heads + of(5)) * d;
-        let numbers = self.trained(lanes) + streams + self.once(rows, tokens) + self.buffers(lanes, tokens, chunk);
+        let numbers =
+            self.trained(lanes) + streams + self.once(rows, tokens) + self.buffers(lanes, tokens, chunk);
         allocated(numbers).0
     }
 
@@ -166,7 +167,7 @@ impl Cost<'_> {
     /// held for it: weights, weights neuron by neuron, streams, what each head adds to the width, logits with what they
     /// cost and are judged by, and the threads' buffers.
     pub fn reading_bytes(&self, lanes: usize, tokens: usize) -> u64 {
-        let (c, chunk) = (self.config, chunk_length(tokens, self.config.d_model, false));
+        let (c, chunk) = (self.config, self.chunk(tokens));
         let (d, heads, rows) = (of(c.d_model), of(c.n_heads), of(lanes) * of(tokens));
         let logits = of(2) * rows * of(c.vocab_size);
         let numbers = self.numbers() + of(3) * self.block() + rows * (heads + of(5)) * d + logits;
@@ -187,6 +188,11 @@ impl Cost<'_> {
     pub fn carried_bytes(&self, lanes: usize, read: usize, windows: usize) -> u64 {
         let after = if windows > 1 { of(2) * of(windows) } else { of(1) };
         (Saturating(self.state_bytes()) * (of(lanes) + of(read) * after)).0
+    }
+
+    /// Tokens that a level reads at once of a window of so many.
+    fn chunk(&self, tokens: usize) -> usize {
+        chunk_length(tokens, self.config.d_model.min(usize::MAX / 8), false)
     }
 
     /// Numbers that all threads hold while they compute heads of lanes.
@@ -322,13 +328,22 @@ mod tests {
         let window = 60 + 60 + 35 + (40 + 100 + 50 + 120);
         assert_eq!(small().cost().training_bytes(1, 5), (trained + window) * 9 / 2);
         // Levels share weights, and each keeps its streams.
-        let levels = DragonConfig { n_levels: 3, ..small() };
-        assert_eq!(levels.cost().training_bytes(1, 5), (trained + window + 2 * 60) * 9 / 2);
+        let levels = DragonConfig {
+            n_levels: 3,
+            ..small()
+        };
+        assert_eq!(
+            levels.cost().training_bytes(1, 5),
+            (trained + window + 2 * 60) * 9 / 2
+        );
     }
 
     #[test]
     fn reading_and_generating_counted_by_hand() {
-        let cost = DragonConfig { n_levels: 2, ..small() };
+        let cost = DragonConfig {
+            n_levels: 2,
+            ..small()
+        };
         let cost = cost.cost();
         // Weights 36 and neuron by neuron 24; 5 (1 + 5) 2 of heads; logits three times 15, angles 20, buffers as above.
         let numbers = 36 + 24 + 60 + 45 + 20 + 310;
@@ -363,7 +378,11 @@ mod tests {
             ] {
                 assert_eq!(bytes, u64::MAX);
             }
-            let _ = (cost.parameters(), cost.training_flops_per_token(most), cost.prefill_bytes());
+            let _ = (
+                cost.parameters(),
+                cost.training_flops_per_token(most),
+                cost.prefill_bytes(),
+            );
             let _ = (cost.decode_bytes_per_token(), cost.training_bytes_moved());
         }
     }

@@ -102,11 +102,7 @@ impl Memory {
     }
 }
 
-fn refuse_beyond(
-    available: u64,
-    need: &Need,
-    way_out: impl FnOnce() -> String,
-) -> Result<(), MemoryError> {
+fn refuse_beyond(available: u64, need: &Need, way_out: impl FnOnce() -> String) -> Result<(), MemoryError> {
     if need.bytes() <= available {
         return Ok(());
     }
@@ -152,7 +148,10 @@ impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} needs about {} of memory", self.work, Size(self.bytes()))?;
         if self.parts.len() > 1 {
-            let parts = self.parts.iter().map(|(part, bytes)| format!("{part} {}", Size(*bytes)));
+            let parts = self
+                .parts
+                .iter()
+                .map(|(part, bytes)| format!("{part} {}", Size(*bytes)));
             write!(f, " ({})", parts.collect::<Vec<_>>().join(", "))?;
         }
         Ok(())
@@ -200,7 +199,9 @@ impl System<'_> {
     /// What is left of the address space that the process may have (`ulimit -v`).
     fn within_addresses(&self) -> Option<u64> {
         let limits = self.text(Path::new("proc/self/limits"))?;
-        let line = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+        let line = limits
+            .lines()
+            .find_map(|line| line.strip_prefix("Max address space"))?;
         let limit: u64 = line.split_whitespace().next()?.parse().ok()?; // or `unlimited`
         let taken = self.field("proc/self/status", "VmSize:")?;
         Some(limit.saturating_sub(taken))
@@ -292,8 +293,14 @@ mod tests {
         Memory::told_by(system(files).path())
     }
 
-    const MEMINFO: (&str, &str) = ("proc/meminfo", "MemTotal: 9000 kB\nMemFree: 10 kB\nMemAvailable:  4000 kB\n");
-    const STATUS: (&str, &str) = ("proc/self/status", "Name:\tdragon\nVmSize:\t  700 kB\nVmRSS:\t  100 kB\n");
+    const MEMINFO: (&str, &str) = (
+        "proc/meminfo",
+        "MemTotal: 9000 kB\nMemFree: 10 kB\nMemAvailable:  4000 kB\n",
+    );
+    const STATUS: (&str, &str) = (
+        "proc/self/status",
+        "Name:\tdragon\nVmSize:\t  700 kB\nVmRSS:\t  100 kB\n",
+    );
 
     #[test]
     fn the_system_says_what_is_free_and_what_is_held() {
@@ -312,7 +319,10 @@ mod tests {
                 ("proc/self/cgroup", "0::/user/dragon\n"),
                 ("sys/fs/cgroup/user/dragon/memory.max", limit.as_str()),
                 ("sys/fs/cgroup/user/dragon/memory.current", "600000\n"),
-                ("sys/fs/cgroup/user/dragon/memory.stat", "anon 5\ninactive_file 200000\n"),
+                (
+                    "sys/fs/cgroup/user/dragon/memory.stat",
+                    "anon 5\ninactive_file 200000\n",
+                ),
                 ("sys/fs/cgroup/user/memory.max", "3000000\n"),
                 ("sys/fs/cgroup/user/memory.current", "1000000\n"),
             ];
@@ -334,10 +344,16 @@ mod tests {
         assert_eq!(memory.free(), 999_990);
         let memory = told(&[
             MEMINFO,
-            ("proc/self/cgroup", "5:cpu,cpuacct:/x\n4:memory:/docker/f00\n0::/\n"),
+            (
+                "proc/self/cgroup",
+                "5:cpu,cpuacct:/x\n4:memory:/docker/f00\n0::/\n",
+            ),
             ("sys/fs/cgroup/memory/memory.limit_in_bytes", "2000000"),
             ("sys/fs/cgroup/memory/memory.usage_in_bytes", "900000"),
-            ("sys/fs/cgroup/memory/memory.stat", "inactive_file 1\ntotal_inactive_file 100000\n"),
+            (
+                "sys/fs/cgroup/memory/memory.stat",
+                "inactive_file 1\ntotal_inactive_file 100000\n",
+            ),
         ]);
         assert_eq!(memory.free(), 2_000_000 - 800_000);
     }
@@ -345,7 +361,9 @@ mod tests {
     #[test]
     fn a_limit_of_addresses_leaves_what_is_not_taken_of_it() {
         let limits = |limit: &str| {
-            let line = format!("Limit  Soft Limit  Hard Limit  Units\nMax address space         {limit}            unlimited            bytes\n");
+            let line = format!(
+                "Limit  Soft Limit  Hard Limit  Units\nMax address space         {limit}            unlimited            bytes\n"
+            );
             told(&[MEMINFO, STATUS, ("proc/self/limits", line.as_str())]).free()
         };
         assert_eq!(limits("1000000"), 1_000_000 - (700 << 10));
@@ -358,7 +376,9 @@ mod tests {
             .with("weights", 3 << 30)
             .with("a batch", 1 << 30);
         assert_eq!(need.bytes(), 4 << 30);
-        Memory::of(4 << 30).check(&need, || unreachable!("it fits")).unwrap();
+        Memory::of(4 << 30)
+            .check(&need, || unreachable!("it fits"))
+            .unwrap();
         let error = Memory::of((4 << 30) - 1)
             .check(&need, || "use less".into())
             .unwrap_err();

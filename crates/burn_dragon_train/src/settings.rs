@@ -153,7 +153,11 @@ impl TrainingConfig {
 impl TrainingConfig {
     /// Refuses a step of more tokens than can be meant.
     fn check_step(&self) -> Result<(), TrainError> {
-        let sizes = [self.batch_size as u64, self.block_size as u64, u64::from(self.accumulate)];
+        let sizes = [
+            self.batch_size as u64,
+            self.block_size as u64,
+            u64::from(self.accumulate),
+        ];
         let tokens = sizes.into_iter().try_fold(1, u64::checked_mul);
         if tokens.is_some_and(|tokens| tokens <= MOST_TOKENS) {
             return Ok(());
@@ -263,17 +267,38 @@ mod tests {
         let refused = |config: TrainingConfig| config.validate().unwrap_err().to_string();
         let base = TrainingConfig::default;
         for (key, config) in [
-            ("training.batch_size = 4611686018427387904", TrainingConfig { batch_size: 1 << 62, ..base() }),
-            ("training.block_size = 18446744073709551615", TrainingConfig { block_size: usize::MAX, ..base() }),
+            (
+                "training.batch_size = 4611686018427387904",
+                TrainingConfig {
+                    batch_size: 1 << 62,
+                    ..base()
+                },
+            ),
+            (
+                "training.block_size = 18446744073709551615",
+                TrainingConfig {
+                    block_size: usize::MAX,
+                    ..base()
+                },
+            ),
             (
                 "training.accumulate = 4294967295",
-                TrainingConfig { accumulate: u32::MAX, batch_size: 1 << 20, block_size: 1 << 10, ..base() },
+                TrainingConfig {
+                    accumulate: u32::MAX,
+                    batch_size: 1 << 20,
+                    block_size: 1 << 10,
+                    ..base()
+                },
             ),
         ] {
             let error = refused(config);
             assert!(error.contains(key) && error.contains("2^48"), "{error}");
         }
-        let most = TrainingConfig { batch_size: 1 << 40, block_size: 256, ..base() };
+        let most = TrainingConfig {
+            batch_size: 1 << 40,
+            block_size: 256,
+            ..base()
+        };
         most.validate().unwrap();
     }
 

@@ -71,12 +71,17 @@ pub fn export_name(output: &Path) -> Result<PathBuf, String> {
     let written = output.to_string_lossy();
     if written.ends_with(std::path::is_separator) || output.is_dir() {
         let inside = output.join("model.bpk");
-        return Err(format!("{shown} is a folder; name the file in it, as in {}", inside.display()));
+        return Err(format!(
+            "{shown} is a folder; name the file in it, as in {}",
+            inside.display()
+        ));
     }
     let Some(name) = output.file_name() else {
         return Err(format!("`{shown}` names no file; an export is called NAME.bpk"));
     };
-    let ending = output.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    let ending = output
+        .extension()
+        .map(|ending| ending.to_string_lossy().to_lowercase());
     match ending.as_deref() {
         Some("bpk") => Ok(output.to_path_buf()),
         Some("safetensors") => Err(format!(
@@ -85,7 +90,9 @@ pub fn export_name(output: &Path) -> Result<PathBuf, String> {
         Some(foreign) if FOREIGN.contains(&foreign) => Err(format!(
             "an export is called NAME.bpk, not {shown}; without an ending it gets this one"
         )),
-        _ if name == ".bpk" => Err("`.bpk` has no name before its ending; an export is called NAME.bpk".into()),
+        _ if name == ".bpk" => {
+            Err("`.bpk` has no name before its ending; an export is called NAME.bpk".into())
+        }
         _ => Ok(appended(output, ".bpk")),
     }
 }

@@ -271,7 +271,10 @@ impl Talk<'_> {
                 tries.again(format!("the server answers with status {status}"), None)?;
                 continue;
             }
-            return Ok((status, serde_json::from_slice(plain::without_mark(&text)).unwrap_or_default()));
+            return Ok((
+                status,
+                serde_json::from_slice(plain::without_mark(&text)).unwrap_or_default(),
+            ));
         }
     }
 }

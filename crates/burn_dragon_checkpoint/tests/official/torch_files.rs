@@ -62,7 +62,13 @@ fn file_of(tensors: &[(String, View)]) -> Vec<u8> {
 
 #[test]
 fn a_prefix_that_all_names_have_is_left_out_and_named() {
-    for prefix in ["model.", "net.bdh.", "module.model.", "model._orig_mod.", "_orig_mod.model.module."] {
+    for prefix in [
+        "model.",
+        "net.bdh.",
+        "module.model.",
+        "model._orig_mod.",
+        "_orig_mod.model.module.",
+    ] {
         let imported = import(&file_of(&renamed(|name| format!("{prefix}{name}")))).unwrap();
         assert_is_the_model(&imported);
         let note = format!("names begin with `{prefix}`, which is left out");
@@ -107,7 +113,10 @@ fn names_of_another_model_are_named_before_a_theta_is_asked_for() {
     let other = renamed(|name| format!("transformer.h.0.{}", name.replace("encoder_v", "attn")));
     for config in [Some(&silent), None] {
         let error = import(&other, config);
-        assert!(error.contains("transformer.h.0.attn") && !error.contains("theta"), "{error}");
+        assert!(
+            error.contains("transformer.h.0.attn") && !error.contains("theta"),
+            "{error}"
+        );
     }
     let fewer = &renamed(|name| format!("model.{name}"))[..4];
     let error = import(fewer, Some(&silent));

@@ -4,7 +4,9 @@ use super::{as_meant, print_json, remote, run_config};
 use crate::args::BundleArgs;
 use crate::exit::Usage;
 use anyhow::Context;
-use burn_dragon::api::checkpoint::{ExportOptions, Exported, LoadedModel, ModelPath, Provenance, export, export_name};
+use burn_dragon::api::checkpoint::{
+    ExportOptions, Exported, LoadedModel, ModelPath, Provenance, export, export_name,
+};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -42,20 +42,22 @@ fn chunk(form: Form, asked: Option<usize>) -> Result<Option<usize>, Usage> {
 }
 
 /// Refuses logits, and memories, that this machine has no room for. Logits are there as values, as bytes and in a file.
-fn room_for(
-    dragon: &Dragon,
-    [lanes, length]: [usize; 2],
-    chunk: Option<usize>,
-) -> Result<(), MemoryError> {
+fn room_for(dragon: &Dragon, [lanes, length]: [usize; 2], chunk: Option<usize>) -> Result<(), MemoryError> {
     let (config, cost) = (dragon.config(), dragon.config().cost());
     let rows = (lanes as u64).saturating_mul(length as u64);
-    let logits = rows.saturating_mul(config.vocab_size as u64).saturating_mul(3 * 4);
+    let logits = rows
+        .saturating_mul(config.vocab_size as u64)
+        .saturating_mul(3 * 4);
     let memories = chunk.map_or(0, |_| cost.state_bytes().saturating_mul(2 * lanes as u64));
     let need = Need::of("this forward pass")
-        .with("model and windows", cost.reading_bytes(lanes, chunk.unwrap_or(length).min(length)))
+        .with(
+            "model and windows",
+            cost.reading_bytes(lanes, chunk.unwrap_or(length).min(length)),
+        )
         .with("logits", logits)
         .with("memories", memories);
-    let way_out = || format!("give fewer tokens at once than {lanes} x {length}, or read them in smaller chunks");
+    let way_out =
+        || format!("give fewer tokens at once than {lanes} x {length}, or read them in smaller chunks");
     Memory::of_this_machine().check(&need, way_out)
 }
 

@@ -12,11 +12,11 @@ pub mod infer;
 pub mod info;
 pub mod inspect;
 mod memory;
+mod prompt;
 #[cfg(feature = "fetch")]
 pub mod pull;
 #[cfg(feature = "fetch")]
 pub mod push;
-mod prompt;
 mod remote;
 pub mod state;
 pub mod train;

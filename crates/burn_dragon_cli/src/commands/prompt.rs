@@ -12,8 +12,8 @@ const KEY: &str = "generation.prompt";
 const BEGINNING: usize = 32;
 
 /// Sees that samples can continue the prompt. One that nobody chose, that of `base.toml`, makes way for the beginning of
-/// the validation text where a `char` tokenizer does not know its letters; one that somebody chose is refused with the
-/// place where it stands.
+/// the validation text where a `char` tokenizer does not know all of its letters; one that somebody chose is refused with
+/// the place where it stands if it cannot be read, be it with `<unk>` in it.
 ///
 /// # Errors
 /// If a prompt that was chosen cannot be continued.
@@ -23,14 +23,22 @@ pub(super) fn fit(
     origin: &Origin,
     output: Output,
 ) -> Result<(), Usage> {
-    let readable = |text: &str| corpus.tokenizer.encode(text.as_bytes());
+    let tokenizer = &corpus.tokenizer;
     let prompt = &mut config.generation.prompt;
-    let Err(error) = readable(prompt) else {
+    let read = tokenizer.encode(prompt.as_bytes());
+    let whole = |ids: &[u32], text: &str| tokenizer.decode(ids).is_ok_and(|read| read == text);
+    let chosen = !is_nobodys(origin, prompt);
+    if read.as_ref().is_ok_and(|ids| chosen || whole(ids, prompt)) {
         return Ok(()); // an empty one is refused by the task
-    };
-    let beginning = beginning(corpus).filter(|text| readable(text).is_ok_and(|ids| !ids.is_empty()));
-    match beginning {
-        Some(beginning) if is_nobodys(origin, prompt) => {
+    }
+    let beginning = beginning(corpus);
+    let beginning = beginning.filter(|text| {
+        tokenizer
+            .encode(text.as_bytes())
+            .is_ok_and(|ids| whole(&ids, text))
+    });
+    match (beginning, read) {
+        (Some(beginning), _) if !chosen => {
             output.say(&format!(
                 "note   samples continue {beginning:?}, the beginning of the validation text: the prompt of \
                  {origin}, {prompt:?}, has letters that the text does not have ({KEY}=TEXT sets another)"
@@ -38,7 +46,8 @@ pub(super) fn fit(
             *prompt = beginning;
             Ok(())
         }
-        beginning => Err(Usage(format!(
+        (_, Ok(_)) => Ok(()),
+        (beginning, Err(error)) => Err(Usage(format!(
             "`{KEY}` ({origin}) is {prompt:?}, which samples cannot continue: {error}; give a text of the data's own \
              letters, as in {KEY}={:?}",
             beginning.unwrap_or_else(|| "TEXT".into())
@@ -50,7 +59,9 @@ pub(super) fn fit(
 fn is_nobodys(origin: &Origin, prompt: &str) -> bool {
     match origin {
         Origin::Default => prompt == GenerationConfig::default().prompt,
-        Origin::Line { file, .. } => Path::new(file).file_name().is_some_and(|name| name == "base.toml"),
+        Origin::Line { file, .. } => Path::new(file)
+            .file_name()
+            .is_some_and(|name| name == "base.toml"),
         _ => false,
     }
 }
@@ -60,5 +71,9 @@ fn beginning(corpus: &Corpus) -> Option<String> {
     let ids = &corpus.validation.ids;
     let text = corpus.tokenizer.decode(&ids[..ids.len().min(BEGINNING)]).ok()?;
     let words = text.trim_end_matches(|c: char| !c.is_whitespace()).trim_end();
-    Some(if words.trim().is_empty() { text.clone() } else { words.to_string() })
+    Some(if words.trim().is_empty() {
+        text.clone()
+    } else {
+        words.to_string()
+    })
 }

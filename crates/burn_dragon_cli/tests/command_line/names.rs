@@ -6,7 +6,9 @@ use crate::support::{Answer, Place};
 fn exports(place: &Place, output: &str, more: &[&str]) -> [Answer; 2] {
     let dragon = place.dragon(&[&["export", "run", "--output", output, "--force"], more].concat());
     let mut program = place.program("export_burnpack");
-    program.args(["--checkpoint", "run", "--output", output, "--force"]).args(more);
+    program
+        .args(["--checkpoint", "run", "--output", output, "--force"])
+        .args(more);
     [dragon, Answer::of(&mut program)]
 }
 
@@ -24,7 +26,11 @@ fn an_export_that_is_called_by_its_stem_gets_the_ending() {
         for answer in exports(&place, output, &["--json"]) {
             let answer = answer.done();
             assert_eq!(answer.json()["file"], file);
-            assert!(answer.stdout.contains(&format!("{file}: step 12")), "{}", answer.stdout);
+            assert!(
+                answer.stdout.contains(&format!("{file}: step 12")),
+                "{}",
+                answer.stdout
+            );
         }
         assert!(place.path(file).is_file() && (output == file || !place.path(output).exists()));
         place.dragon(&["info", file]).done();
@@ -34,11 +40,19 @@ fn an_export_that_is_called_by_its_stem_gets_the_ending() {
 #[test]
 fn parts_and_what_is_there_already_go_by_the_whole_name() {
     let place = Place::trained();
-    let json = place.dragon(&["export", "run", "--output", "m", "--parts-mib", "1", "--json"]).done().json();
-    assert_eq!((&json["file"], &json["manifest"]), (&"m.bpk".into(), &"m.bpk.parts.json".into()));
+    let json = place
+        .dragon(&["export", "run", "--output", "m", "--parts-mib", "1", "--json"])
+        .done()
+        .json();
+    assert_eq!(
+        (&json["file"], &json["manifest"]),
+        (&"m.bpk".into(), &"m.bpk.parts.json".into())
+    );
     assert!(place.path("m.bpk.parts.json").is_file());
     place.dragon(&["info", "m.bpk.parts.json"]).done();
-    place.dragon(&["export", "run", "--output", "m"]).refused(1, &["m.bpk", "there already"]);
+    place
+        .dragon(&["export", "run", "--output", "m"])
+        .refused(1, &["m.bpk", "there already"]);
     place.write("n", "mine");
     place.dragon(&["export", "run", "--output", "n"]).done();
     assert_eq!(std::fs::read(place.path("n")).unwrap(), b"mine");
@@ -59,7 +73,7 @@ fn an_output_that_is_no_name_of_an_export_is_refused_with_one_that_is() {
         ("a.SafeTensors", "dragon convert"),
         ("a.pt", "NAME.bpk"),
         ("m.bpk.parts.json", "NAME.bpk"),
-        ("", "NAME.bpk"),
+        ("", "--output"),
     ] {
         for answer in exports(&place, output, &[]) {
             answer.refused(2, &[says]);
@@ -74,7 +88,12 @@ fn what_points_at_a_checkpoint_is_a_model_for_every_verb() {
     let best = std::fs::read_to_string(place.path("run/checkpoint/best")).unwrap();
     let whole = place.dragon(&["info", "run", "--json"]).done().json();
     place.write("tale.txt", "Mira hid the red key under the mill.\n".repeat(40));
-    for model in ["run/checkpoint/last", "run/checkpoint/best", "run/checkpoint", "run/checkpoint/step-000012"] {
+    for model in [
+        "run/checkpoint/last",
+        "run/checkpoint/best",
+        "run/checkpoint",
+        "run/checkpoint/step-000012",
+    ] {
         let info = place.dragon(&["info", model, "--json"]).done().json();
         let expected = match model.ends_with("best") {
             true => format!("run/checkpoint/{}/model.bpk", best.trim()),
@@ -111,7 +130,11 @@ fn what_points_at_a_checkpoint_is_a_model_for_every_verb() {
 fn a_pointer_to_nothing_says_so() {
     let place = Place::trained();
     place.write("run/checkpoint/last", "step-000099\n");
-    place.dragon(&["info", "run/checkpoint/last"]).refused(3, &["step-000099", "not there"]);
+    place
+        .dragon(&["info", "run/checkpoint/last"])
+        .refused(3, &["step-000099", "not there"]);
     place.write("run/checkpoint/last", "../../etc\n");
-    place.dragon(&["info", "run/checkpoint/last"]).refused(3, &["plain folder name"]);
+    place
+        .dragon(&["info", "run/checkpoint/last"])
+        .refused(3, &["plain folder name"]);
 }

@@ -4,14 +4,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .to_path_buf()
 }
 
 /// A bash without what cargo has set for this test.
 fn bash(folder: &Path) -> Command {
     let mut command = Command::new("bash");
     command.current_dir(folder).arg("-c");
-    for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_TARGET", "DRAGON"] {
+    for name in [
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_TARGET_DIR",
+        "CARGO_BUILD_TARGET",
+        "DRAGON",
+    ] {
         command.env_remove(name);
     }
     command
@@ -19,7 +28,11 @@ fn bash(folder: &Path) -> Command {
 
 fn told(command: &mut Command) -> String {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap().trim().to_string()
 }
 
@@ -27,15 +40,32 @@ fn told(command: &mut Command) -> String {
 fn a_program_is_where_cargo_was_told_to_build() {
     let (root, elsewhere) = (root(), tempfile::tempdir().unwrap());
     let here = elsewhere.path().canonicalize().unwrap();
-    let script = format!("source {0}/scripts/target.sh; cd {0}; released dragon", root.display());
+    let script = format!(
+        "source {0}/scripts/target.sh; cd {0}; released dragon",
+        root.display()
+    );
     let released = |name: &str, value: &str| told(bash(&here).arg(&script).env(name, value));
     let default = told(bash(&here).arg(&script));
     assert!(default.ends_with("/release/dragon"), "{default}");
     for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"] {
-        assert_eq!(released(name, "/somewhere/else"), "/somewhere/else/release/dragon");
-        assert_eq!(released(name, "builds"), here.join("builds/release/dragon").to_str().unwrap());
+        assert_eq!(
+            released(name, "/somewhere/else"),
+            "/somewhere/else/release/dragon"
+        );
+        assert_eq!(
+            released(name, "builds"),
+            here.join("builds/release/dragon").to_str().unwrap()
+        );
     }
-    assert_eq!(released("CARGO_TARGET_DIR", ""), default, "empty is as if not set");
+    let nowhere = bash(&here)
+        .arg(&script)
+        .env("CARGO_TARGET_DIR", "")
+        .output()
+        .unwrap(); // which cargo refuses
+    assert!(
+        !nowhere.status.success() && nowhere.stdout.is_empty(),
+        "{nowhere:?}"
+    );
 }
 
 #[test]
@@ -52,7 +82,12 @@ fn a_storm_kills_the_program_that_was_built_elsewhere() {
     let path = format!("{}:{}", here.display(), std::env::var("PATH").unwrap());
     for target in ["builds", program.ancestors().nth(2).unwrap().to_str().unwrap()] {
         let script = format!("{}/scripts/kill_storm.sh 3 7", root.display());
-        let said = told(bash(&here).arg(script).env("PATH", &path).env("CARGO_TARGET_DIR", target));
+        let said = told(
+            bash(&here)
+                .arg(script)
+                .env("PATH", &path)
+                .env("CARGO_TARGET_DIR", target),
+        );
         assert_eq!(said, format!("scripts/kill_storm.py {} 3 7", program.display()));
     }
 }

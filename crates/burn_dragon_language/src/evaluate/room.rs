@@ -1,6 +1,7 @@
 //! The memory that reading a text takes, asked for before it is read.
 
 use super::{Memory as Keeps, WindowReading};
+use burn::tensor::Device;
 use burn_dragon_core::{Dragon, Memory, MemoryError, Need};
 
 /// Memories that are alive for each stream at once: that of before a window and that after it.
@@ -33,6 +34,9 @@ fn check(
     (lanes, tokens): (usize, usize),
     memories: usize,
 ) -> Result<(), MemoryError> {
+    if dragon.device().inner() != Device::flex() {
+        return Ok(()); // of a device's own memory nobody says how much there is
+    }
     let cost = dragon.config().cost();
     let carried = cost.state_bytes().saturating_mul(memories as u64);
     let need = Need::of("the evaluation")
@@ -59,8 +63,19 @@ mod tests {
         let memory = Memory::of(bytes(1000));
         check(memory, &dragon, (4, 1000), 0).unwrap();
         let error = check(memory, &dragon, (4, 1_000_000), 0).unwrap_err().to_string();
-        let said: usize = error.split("windows of ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
-        assert!(bytes(said) <= bytes(1000) && bytes(said + 1) > bytes(1000), "{error}");
+        let said: usize = error
+            .split("windows of ")
+            .nth(1)
+            .unwrap()
+            .split(' ')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(
+            bytes(said) <= bytes(1000) && bytes(said + 1) > bytes(1000),
+            "{error}"
+        );
         // Memories take room too.
         let error = check(memory, &dragon, (4, 1000), 100).unwrap_err().to_string();
         assert!(error.contains("memories"), "{error}");

@@ -272,12 +272,18 @@ mod tests {
     fn a_memory_that_has_no_room_is_refused_before_it_is_made() {
         let dragon = dragon();
         let cost = dragon.config().cost();
-        let (infinite, sliding) = (ContextStrategy::Infinite {}, ContextStrategy::Sliding { window: 4 });
+        let (infinite, sliding) = (
+            ContextStrategy::Infinite {},
+            ContextStrategy::Sliding { window: 4 },
+        );
         let room = Memory::of(cost.generating_bytes(1));
         check_memory(room, &dragon, infinite).unwrap();
         let refused = |room, context| check_memory(room, &dragon, context).unwrap_err().to_string();
         let error = refused(room, sliding);
-        assert!(error.contains("infinite context") && error.contains("remembers"), "{error}");
+        assert!(
+            error.contains("infinite context") && error.contains("remembers"),
+            "{error}"
+        );
         check_memory(Memory::of(cost.generating_bytes(2)), &dragon, sliding).unwrap();
         let error = refused(Memory::of(cost.generating_bytes(1) - 1), infinite);
         assert!(error.contains("fewer levels"), "{error}");

@@ -240,7 +240,12 @@ impl TalesConfig {
     /// Those of [`validate`](Self::validate).
     pub fn documents(&self, split: Split) -> Result<Vec<Vec<u8>>, LanguageError> {
         self.validate()?;
-        room_for(split, self.train_bytes, (self.validation_tales, MAX_BYTES), "validation_tales")?;
+        room_for(
+            split,
+            self.train_bytes,
+            (self.validation_tales, MAX_BYTES),
+            "validation_tales",
+        )?;
         let enough = if split == Split::Train {
             self.train_bytes
         } else {

@@ -143,7 +143,8 @@ impl LanguageTask {
             block_size,
         };
         let held_out = &self.corpus.validation;
-        let sample = windows.map(|windows| self.leading(held_out, windows.saturating_mul(block_size).saturating_add(1)));
+        let sample = windows
+            .map(|windows| self.leading(held_out, windows.saturating_mul(block_size).saturating_add(1)));
         self.evaluator()
             .streams(dragon, sample.as_ref().unwrap_or(held_out), reading)
     }

@@ -75,10 +75,13 @@ impl Room<'_> {
     fn way_out(&self, memory: Memory) -> String {
         let one = self.batches_of(1);
         if let Some(lanes) = memory.largest(self.batch_size as u64, |lanes| self.batches_of(lanes).bytes()) {
-            return format!("training.batch_size = {lanes} fits (with training.accumulate to keep the product)");
+            return format!(
+                "training.batch_size = {lanes} fits (with training.accumulate to keep the product)"
+            );
         }
         if self.streams.is_none()
-            && let Some(tokens) = memory.largest(self.block_size as u64, |tokens| one.windows_of(tokens).bytes())
+            && let Some(tokens) =
+                memory.largest(self.block_size as u64, |tokens| one.windows_of(tokens).bytes())
         {
             return format!(
                 "training.batch_size = 1 does not fit either (nor would training.accumulate help), \
@@ -96,18 +99,27 @@ impl Room<'_> {
             });
         match model {
             Some(setting) => format!("{setting} fits, with training.batch_size = 1"),
-            None => "use a smaller model: model.d_model, model.n_neurons, model.n_levels, and training.batch_size".into(),
+            None => {
+                "use a smaller model: model.d_model, model.n_neurons, model.n_levels, and training.batch_size"
+                    .into()
+            }
         }
     }
 
     fn batches_of(&self, lanes: u64) -> Self {
         let batch_size = lanes as usize;
-        Self { batch_size, ..self.clone() }
+        Self {
+            batch_size,
+            ..self.clone()
+        }
     }
 
     fn windows_of(&self, tokens: u64) -> Self {
         let block_size = tokens as usize;
-        Self { block_size, ..self.clone() }
+        Self {
+            block_size,
+            ..self.clone()
+        }
     }
 
     fn of_width(&self, width: u64) -> Self {

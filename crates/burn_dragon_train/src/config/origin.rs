@@ -244,8 +244,9 @@ fn with_numbers_in_quotes(text: &str) -> Cow<'_, str> {
 /// The text with the number at this place in quotes, if there is one that TOML does not have.
 fn in_quotes(text: &str, place: Range<usize>) -> Option<String> {
     let number = text.get(place.clone())?.trim();
-    let beyond = number.bytes().all(|byte| byte.is_ascii_digit()) && number.parse::<i64>().is_err();
-    beyond.then(|| format!("{}\"{number}\"{}", &text[..place.start], &text[place.end..]))
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    (digits && number.parse::<i64>().is_err())
+        .then(|| format!("{}\"{number}\"{}", &text[..place.start], &text[place.end..]))
 }
 
 /// Line and column, both from 1, of a byte offset; columns count characters.

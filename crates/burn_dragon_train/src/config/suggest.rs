@@ -38,7 +38,10 @@ pub(super) fn explain(error: &Error<toml::de::Error>, tree: &Node) -> ConfigErro
             (whole, Some(number)) if whole == WHOLE => {
                 (format!("{WHOLE} and at most {}", i64::MAX), number.into())
             }
-            (expected, number) => (expected, number.map_or_else(|| given.replace('`', ""), str::to_owned)),
+            (expected, number) => (
+                expected,
+                number.map_or_else(|| given.replace('`', ""), str::to_owned),
+            ),
         };
         return ConfigError::WrongValue {
             key,

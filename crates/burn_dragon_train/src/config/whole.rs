@@ -65,7 +65,9 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<(u64, String), String> {
-        let layers = Layers::new().embedded("f.toml", text).map_err(|error| error.to_string())?;
+        let layers = Layers::new()
+            .embedded("f.toml", text)
+            .map_err(|error| error.to_string())?;
         let resolved = layers.resolve::<Config>().map_err(|error| error.to_string())?;
         Ok((resolved.value.seed, resolved.to_toml().to_string()))
     }
@@ -103,8 +105,14 @@ mod tests {
     #[test]
     fn another_number_that_toml_does_not_have_is_refused_with_toml_s_range() {
         for layers in [
-            Layers::new().embedded("f.toml", "seed = 1\nsteps = 9223372036854775808").unwrap(),
-            Layers::new().embedded("f.toml", "seed = 1").unwrap().assignment("steps=9223372036854775808").unwrap(),
+            Layers::new()
+                .embedded("f.toml", "seed = 1\nsteps = 9223372036854775808")
+                .unwrap(),
+            Layers::new()
+                .embedded("f.toml", "seed = 1")
+                .unwrap()
+                .assignment("steps=9223372036854775808")
+                .unwrap(),
         ] {
             let error = layers.resolve::<Config>().unwrap_err().to_string();
             for part in ["`steps`", "9223372036854775808", "at most 9223372036854775807"] {

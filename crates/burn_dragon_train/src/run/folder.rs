@@ -61,7 +61,9 @@ impl RunFolder {
         let path = follow(given).map_err(|error| not_a_run(error.to_string()))?;
         if let Some(run) = run_around(given) {
             let run = run.display();
-            return Err(not_a_run(format!("it is a part of the run {run}: `--resume {run}`")));
+            return Err(not_a_run(format!(
+                "it is a part of the run {run}: `--resume {run}`"
+            )));
         }
         let shown = path.display();
         if !path.is_dir() {
@@ -194,7 +196,8 @@ fn symlink(_target: &Path, _link: &Path) -> io::Result<()> {
 fn run_around(path: &Path) -> Option<&Path> {
     let all = path.ancestors().take(2);
     let all = all.filter(|folder| folder.file_name().is_some_and(|name| name == CHECKPOINTS));
-    all.filter_map(Path::parent).find(|run| run.join(CONFIG).is_file())
+    all.filter_map(Path::parent)
+        .find(|run| run.join(CONFIG).is_file())
 }
 
 /// The folder that a path names: itself, or what the link or the text file `latest` names.

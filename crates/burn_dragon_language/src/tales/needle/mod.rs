@@ -137,7 +137,12 @@ impl NeedleConfig {
         self.validate()?;
         let longest = self.distance[1].saturating_add(MAX_BYTES);
         let held_out = (self.validation_documents, longest);
-        room_for(split, self.train_bytes.saturating_add(longest), held_out, "validation_documents or distance")?;
+        room_for(
+            split,
+            self.train_bytes.saturating_add(longest),
+            held_out,
+            "validation_documents or distance",
+        )?;
         let (count, enough) = match split {
             Split::Train => (u64::MAX, self.train_bytes),
             Split::Validation => (self.validation_documents as u64, usize::MAX),
