@@ -20,7 +20,8 @@ BASELINE = ROOT / "scripts/pytorch_baseline.py"
 HOME = pathlib.Path(os.environ["DRAGON_BENCH_DIR"])
 PYTHON = os.environ["DRAGON_BENCH_PYTHON"]
 TEXT = os.environ.get("DRAGON_BENCH_TEXT")
-DRAGON = os.environ.get("DRAGON_BENCH_DRAGON", str(ROOT / "target/release/dragon"))
+TARGET = pathlib.Path(os.environ.get("DRAGON_BENCH_TARGET", ROOT / "target"))
+DRAGON = os.environ.get("DRAGON_BENCH_DRAGON", str(TARGET / "release/dragon"))
 THREADS = os.environ.get("DRAGON_BENCH_THREADS", "2")
 
 SMALL = "--levels 4 --d-model 128 --heads 4 --neurons 4096"
@@ -299,10 +300,10 @@ def main():
     p.add_argument("--steps", type=int, help="steps, prompts or tokens of each run; else as many as suit the row")
     p.add_argument("--train-steps", type=int, default=2000, help="steps of the trained models (2000)")
     p.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which takes minutes to begin")
-    p.add_argument("--quick", action="store_true", help="tiny sizes, to see that all runs; written under target/")
+    p.add_argument("--quick", action="store_true", help="tiny sizes, to see that all runs; written where cargo builds")
     p.add_argument("--render", action="store_true", help="measure nothing, write the page again")
     a = p.parse_args()
-    folder, name = (ROOT / "target", "performance-quick") if a.quick else (ROOT / "docs", "performance")
+    folder, name = (TARGET, "performance-quick") if a.quick else (ROOT / "docs", "performance")
     kept = folder / f"{name}.jsonl"
     rows = {}
     if kept.exists():
@@ -315,7 +316,7 @@ def main():
             continue
         write(rows, a, folder, name)
     write(rows, a, folder, name)
-    print(f"written: {(folder / name).relative_to(ROOT)}.md")
+    print(f"written: {os.path.relpath(folder / name, ROOT)}.md")
 
 
 main()

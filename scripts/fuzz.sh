@@ -6,17 +6,19 @@
 # New inputs go to fuzz/found/, which is not kept; FUZZ_KEEP=1 puts a smallest set with the same coverage into
 # fuzz/corpus/, which the stable tests replay.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/target.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seconds="${1:-60}"
 shift || true
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(cd fuzz/fuzz_targets && ls ./*.rs | sed 's|^\./||; s|\.rs$||')
-target_dir="${FUZZ_TARGET_DIR:-$PWD/fuzz/target}"
+builds="${FUZZ_TARGET_DIR:-${CARGO_TARGET_DIR:-$PWD/fuzz/target}}"
+host="$(rustc +nightly -vV | sed -n 's/^host: //p')"
 
 # Without a sanitizer: what is looked for are panics, overflows, hangs and memory, and no code of ours is unsafe here.
-cargo +nightly fuzz build -s none --target-dir "$target_dir"
-programs="$target_dir/x86_64-unknown-linux-gnu/release"
+cargo +nightly fuzz build -s none --target-dir "$builds"
+programs="$builds/$host/release"
 
 mkdir -p fuzz/found fuzz/artifacts
 row() { printf '%-12s %14s %8s %8s %9s %8s\n' "$@"; }

@@ -23,6 +23,7 @@
 #   STREAMS_SEEDS=1 STREAMS_NOVEL_STEPS=20 STREAMS_NEEDLE_STEPS=20 STREAMS_TALES_STEPS=20 STREAMS_NOVEL_BYTES=20000 \
 #   STREAMS_DISTANCES=100,1000 STREAMS_CASES=4 STREAMS_DOCS=/tmp/streams DRAGON_STREAMS_DIR=/tmp/streams scripts/streams.sh
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/target.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 home="${DRAGON_STREAMS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/burn_dragon_streams}"
@@ -35,7 +36,7 @@ cases="${STREAMS_CASES:-64}"
 read -r -a carry <<<"${STREAMS_CARRY-training.streams.order=in_order}"
 read -r -a decay <<<"${STREAMS_DECAY-model.decay.type=standard}"
 docs="${STREAMS_DOCS:-docs/results}"
-dragon="${DRAGON_STREAMS_DRAGON:-target/release/dragon}"
+dragon="${DRAGON_STREAMS_DRAGON:-$(released dragon)}"
 
 # Runs `dragon ARGUMENTS... --json` and keeps its JSON in FILE, unless it is there.
 keep() { # FILE ARGUMENTS...

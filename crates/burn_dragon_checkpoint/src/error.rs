@@ -1,6 +1,7 @@
 //! What can be wrong with a file.
 
 use crate::text::listed;
+use burn_dragon_core::MemoryError;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -141,6 +142,14 @@ pub enum CheckpointError {
         /// The configuration's.
         theta: f64,
     },
+    /// A file whose tensors the machine has no memory for.
+    #[error("{}: {error}", path.display())]
+    Memory {
+        /// Where.
+        path: PathBuf,
+        /// What it takes, and what there is.
+        error: MemoryError,
+    },
     /// A pickle where weights were to be loaded.
     #[error(
         "{} is a PyTorch pickle, which only the import reads: \
@@ -196,6 +205,12 @@ impl CheckpointError {
         }
     }
 
+    /// A [`Memory`](Self::Memory) error.
+    pub fn no_memory(path: &Path, error: MemoryError) -> Self {
+        let path = path.to_path_buf();
+        Self::Memory { path, error }
+    }
+
     /// A [`Refused`](Self::Refused) error.
     #[expect(
         clippy::needless_pass_by_value,
@@ -212,7 +227,11 @@ impl CheckpointError {
     pub fn is_bad_input(&self) -> bool {
         !matches!(
             self,
-            Self::Io { .. } | Self::NoModel { .. } | Self::NeedsConfig { .. } | Self::Refused { .. }
+            Self::Io { .. }
+                | Self::NoModel { .. }
+                | Self::NeedsConfig { .. }
+                | Self::Refused { .. }
+                | Self::Memory { .. }
         )
     }
 }

@@ -51,7 +51,7 @@ pub use error::CheckpointError;
 /// The curated names of this crate.
 pub mod api {
     pub use crate::bundle::{
-        Assembly, ExportOptions, Exported, PartsManifest, PartsProgress, export, read_parts,
+        Assembly, ExportOptions, Exported, PartsManifest, PartsProgress, export, export_name, read_parts,
     };
     pub use crate::diff::{Change, ModelDiff, TensorDiff, diff};
     pub use crate::error::CheckpointError;

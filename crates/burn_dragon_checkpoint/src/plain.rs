@@ -3,6 +3,7 @@
 //! A pipe would be waited for and a device read without end; a link inside a folder leads out of it. None of them is
 //! opened. What is refused here, and not by the system, is [`InvalidData`](ErrorKind::InvalidData).
 
+use crate::encoding::unmarked;
 use std::fs::{self, File, Metadata};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::path::Path;
@@ -35,7 +36,7 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
     whole(open(path)?, most)
 }
 
-/// The text of a plain file, as [`read`].
+/// The text of a plain file, as [`read`], without a byte-order mark.
 ///
 /// # Errors
 /// As [`read`], or if it is not UTF-8.
@@ -51,7 +52,9 @@ pub fn read_text_inside(path: &Path, most: u64) -> Result<String> {
     text(whole(open_inside(path)?, most)?)
 }
 
-fn text(bytes: Vec<u8>) -> Result<String> {
+fn text(mut bytes: Vec<u8>) -> Result<String> {
+    let mark = bytes.len() - unmarked(&bytes).len();
+    bytes.drain(..mark);
     String::from_utf8(bytes).map_err(|error| refused(format!("it is not UTF-8: {}", error.utf8_error())))
 }
 
@@ -100,6 +103,8 @@ mod tests {
                 .to_string()
                 .contains("4 bytes, at most 3")
         );
+        fs::write(&path, "\u{feff}te\u{feff}xt").unwrap();
+        assert_eq!(read_text(&path, 10).unwrap(), "te\u{feff}xt");
         fs::write(&path, [0xff]).unwrap();
         assert_eq!(read_text(&path, 4).unwrap_err().kind(), ErrorKind::InvalidData);
         assert!(open(folder.path()).unwrap_err().to_string().contains("a folder"));

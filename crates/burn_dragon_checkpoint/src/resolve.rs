@@ -63,6 +63,7 @@ impl ModelPath {
         let path = follow_pointer_file(&self.path)?;
         if path.is_dir() {
             let run = path.join("checkpoint").is_dir().then(|| path.clone());
+            let within = run_around(&path);
             let (folder, passed_over) = match &run {
                 Some(run) => self.choose(&Checkpoints::new(run.join("checkpoint")))?,
                 None if path.join("manifest.json").is_file() => {
@@ -76,7 +77,7 @@ impl ModelPath {
             return Ok(LoadedModel {
                 model: self.agreed(ModelFile::read(&file)?, &file)?,
                 file,
-                run,
+                run: run.or(within),
                 passed_over,
             });
         }
@@ -222,19 +223,34 @@ fn with_other_steps(error: CheckpointError, folder: &CheckpointFolder) -> Checkp
     CheckpointError::corrupt(&path, format!("{reason}; {way_out}"))
 }
 
-/// `runs/latest` is a link where the system has links, and a text file with a folder's name where it has not.
+/// The run that a checkpoint, or the folder of all of them, is in.
+fn run_around(path: &Path) -> Option<PathBuf> {
+    let mut folders = path.ancestors();
+    let all = folders.find(|folder| folder.file_name().is_some_and(|name| name == "checkpoint"))?;
+    let run = match all.parent()? {
+        here if here.as_os_str().is_empty() => Path::new("."),
+        run => run,
+    };
+    let near = path.ancestors().take(2).any(|folder| folder == all);
+    (near && run.join("config.toml").is_file()).then(|| run.to_path_buf())
+}
+
+/// What a text file that holds a folder's name points at: `last` and `best` beside checkpoints, and `runs/latest` where
+/// the system has no links. Any other path is itself.
 pub(crate) fn follow_pointer_file(path: &Path) -> Result<PathBuf, CheckpointError> {
-    let is_latest = path.file_name().is_some_and(|name| name == "latest");
-    if !(is_latest && path.is_file()) {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let is_pointer = name.is_some_and(|name| ["latest", "last", "best"].contains(&name));
+    if !(is_pointer && path.is_file()) {
         return Ok(path.to_path_buf());
     }
     let name = plain::read_text(path, MAX_POINTER).map_err(CheckpointError::unread(path))?;
-    let name = name.trim();
-    if !is_plain_name(name) {
-        return Err(CheckpointError::corrupt(
-            path,
-            "it should hold a plain folder name",
-        ));
+    let corrupt = |reason: &str| Err(CheckpointError::corrupt(path, reason));
+    if !is_plain_name(name.trim()) {
+        return corrupt("it should hold a plain folder name");
     }
-    Ok(path.with_file_name(name))
+    let folder = path.with_file_name(name.trim());
+    match folder.exists() {
+        true => Ok(folder),
+        false => corrupt(&format!("it names {}, which is not there", folder.display())),
+    }
 }

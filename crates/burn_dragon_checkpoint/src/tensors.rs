@@ -4,12 +4,13 @@
 //! weight. The metadata key `file_sha256` holds the SHA-256 of the whole file, read with these 64 characters as zeros:
 //! of header, index, padding, values, and that nothing follows them.
 
-use crate::burnpack::{Contents, Layout, PackError, Reader};
+use crate::burnpack::{Contents, Entry, Layout, PackError, Reader};
 use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
 use crate::hash::hex;
 use crate::plain;
 use burn::tensor::TensorData;
+use burn_dragon_core::{Memory, Need};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,6 +20,9 @@ use std::path::Path;
 
 /// The metadata key of the hash.
 const SHA256: &str = "file_sha256";
+
+/// What to do where a file is larger than memory.
+pub(crate) const NO_ROOM: &str = "a file is read whole: it takes a machine with more";
 
 /// Characters of a hash.
 const DIGITS: usize = 64;
@@ -71,6 +75,9 @@ impl TensorFile {
                 entry.name
             )));
         }
+        let bytes = reader.entries().iter().map(Entry::size);
+        let need = Need::of("reading it").with("tensors", bytes.fold(0, u64::saturating_add));
+        Memory::room_for(&need, || NO_ROOM.into())?;
         let head = reader.index();
         let digits = reader
             .metadata()

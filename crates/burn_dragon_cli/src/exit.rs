@@ -64,12 +64,11 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
 
 /// The code that a link of the chain asks for.
 fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
-    if error.is::<Usage>()
-        || error.is::<ConfigError>()
-        || error.is::<BackendError>()
-        || error.is::<ShapeError>()
-    {
+    if error.is::<Usage>() || error.is::<ConfigError>() || error.is::<BackendError>() {
         return Some(2);
+    }
+    if let Some(error) = error.downcast_ref::<ShapeError>() {
+        return shape(error);
     }
     if error.is::<BadInput>() {
         return Some(3);
@@ -96,6 +95,14 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
 }
 
+/// A shape that no model can have was typed; one that this machine is too small for fails here, and not elsewhere.
+fn shape(error: &ShapeError) -> Option<u8> {
+    match error {
+        ShapeError::Memory(_) => None,
+        _ => Some(2),
+    }
+}
+
 fn checkpoint(error: &CheckpointError) -> Option<u8> {
     match error {
         CheckpointError::NeedsConfig { .. } => Some(2),
@@ -114,8 +121,8 @@ fn fetch(error: &FetchError) -> Option<u8> {
 
 fn language(error: &LanguageError) -> Option<u8> {
     match error {
-        LanguageError::Model(_)
-        | LanguageError::Config { .. }
+        LanguageError::Model(error) => shape(error),
+        LanguageError::Config { .. }
         | LanguageError::TrainRatio { .. }
         | LanguageError::Vocabulary { .. }
         | LanguageError::UnknownToken { .. }

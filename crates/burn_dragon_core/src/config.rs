@@ -1,6 +1,7 @@
 //! The shape of a model.
 
 use crate::decay::DecayConfig;
+use crate::memory::MemoryError;
 use burn_dragon_kernel::rotation::Frequencies;
 use serde::{Deserialize, Serialize};
 
@@ -220,6 +221,9 @@ pub enum ConfigError {
         /// What it must be.
         expected: &'static str,
     },
+    /// A model that the machine has no memory for.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// Not as many slopes as heads.
     #[error("model.decay.slopes has {given} slopes, expected one for each of model.n_heads = {n_heads}")]
     Slopes {

@@ -15,9 +15,18 @@
 use crate::config::DragonConfig;
 use crate::density::Activity;
 use burn_dragon_kernel::api::expert::chunk_length;
+use std::num::Saturating;
+
+/// A number that no sum or product overflows: what is too much to be counted is [`u64::MAX`], more than any machine has.
+type Count = Saturating<u64>;
+
+/// A size as a number of that kind.
+fn of(size: usize) -> Count {
+    Saturating(size as u64)
+}
 
 /// Bytes of one f32.
-const F32: u64 = 4;
+const F32: Count = Saturating(4);
 
 /// Tasks that the gradient of a level is split into, at least where there are lanes enough.
 const LEVEL_TASKS: usize = 8;
@@ -25,7 +34,7 @@ const LEVEL_TASKS: usize = 8;
 /// Entries of a level's tile of neurons.
 const LEVEL_TILE: usize = 1 << 16;
 
-/// The cost of a model of one shape.
+/// The cost of a model of one shape. Sizes are any: what cannot be counted is [`u64::MAX`].
 #[derive(Clone, Debug)]
 pub struct Cost<'a> {
     config: &'a DragonConfig,
@@ -41,25 +50,29 @@ impl DragonConfig {
 impl Cost<'_> {
     /// Trained numbers: `3 n d + 2 V d`, and a slope for each head where it is learnt.
     pub fn parameters(&self) -> u64 {
-        let decay = self.config.decay.as_ref().filter(|decay| decay.learnable());
-        3 * self.block() + 2 * self.readout() + decay.map_or(0, |_| self.config.n_heads as u64)
+        self.numbers().0
+    }
+
+    /// Bytes of the weights, f32.
+    pub fn weight_bytes(&self) -> u64 {
+        (self.numbers() * F32).0
     }
 
     /// FLOPs of one token of a window of `tokens`, parallel form.
     pub fn forward_flops_per_token(&self, tokens: usize) -> u64 {
         let c = self.config;
-        let read = tokens as u64 * (c.n_neurons + c.d_model * c.n_heads) as u64;
-        c.n_levels as u64 * (6 * self.block() + read) + 2 * self.readout()
+        let read = of(tokens) * (of(c.n_neurons) + of(c.d_model) * of(c.n_heads));
+        (of(c.n_levels) * (of(6) * self.block() + read) + of(2) * self.readout()).0
     }
 
     /// FLOPs of one token of training: forward once, backward twice as much.
     pub fn training_flops_per_token(&self, tokens: usize) -> u64 {
-        3 * self.forward_flops_per_token(tokens)
+        self.forward_flops_per_token(tokens).saturating_mul(3)
     }
 
     /// FLOPs of one generated token, recurrent form: the same at any context length.
     pub fn decode_flops_per_token(&self) -> u64 {
-        self.config.n_levels as u64 * 10 * self.block() + 2 * self.readout()
+        (of(self.config.n_levels) * of(10) * self.block() + of(2) * self.readout()).0
     }
 
     /// FLOPs of one generated token that touches active neurons only.
@@ -68,8 +81,8 @@ impl Cost<'_> {
     /// projection is needed where x is active, and the way back to the width where y is.
     pub fn decode_flops_at(&self, activity: Activity) -> f64 {
         let Activity { x, pairs, y } = activity;
-        let block = 2.0 * self.block() as f64 * (1.0 + 2.0 * pairs + x + y);
-        self.config.n_levels as f64 * block + 2.0 * self.readout() as f64
+        let block = 2.0 * self.block().0 as f64 * (1.0 + 2.0 * pairs + x + y);
+        self.config.n_levels as f64 * block + 2.0 * self.readout().0 as f64
     }
 
     /// FLOPs of one token of a prompt of `tokens`: the cheaper of parallel and recurrent form, whichever is run.
@@ -80,13 +93,13 @@ impl Cost<'_> {
 
     /// Bytes of carried state of one lane, f32.
     pub fn state_bytes(&self) -> u64 {
-        self.config.n_levels as u64 * self.block() * F32
+        (of(self.config.n_levels) * self.block() * F32).0
     }
 
     /// Bytes moved for one generated token of one lane, all neurons active: each level reads the three matrices and
     /// reads and writes its memory; the readout is read once.
     pub fn decode_bytes_per_token(&self) -> u64 {
-        self.config.n_levels as u64 * 5 * self.block() * F32 + self.readout() * F32
+        (of(self.config.n_levels) * of(5) * self.block() * F32 + self.readout() * F32).0
     }
 
     /// Bytes moved for one generated token of one lane that touches active neurons only, f32.
@@ -94,20 +107,20 @@ impl Cost<'_> {
     /// As in [`decode_flops_at`](Self::decode_flops_at); rows of memory are read and written.
     pub fn decode_bytes_at(&self, activity: Activity) -> f64 {
         let Activity { x, pairs, y } = activity;
-        let block = self.block() as f64 * (1.0 + 2.0 * pairs + x + y);
-        (self.config.n_levels as f64 * block + self.readout() as f64) * F32 as f64
+        let block = self.block().0 as f64 * (1.0 + 2.0 * pairs + x + y);
+        (self.config.n_levels as f64 * block + self.readout().0 as f64) * F32.0 as f64
     }
 
     /// Bytes that reading a prompt moves at least, f32: each level reads the three matrices and writes its memory
     /// once, and the readout is read once.
     pub fn prefill_bytes(&self) -> u64 {
-        (self.config.n_levels as u64 * 4 * self.block() + self.readout()) * F32
+        ((of(self.config.n_levels) * of(4) * self.block() + self.readout()) * F32).0
     }
 
     /// Bytes that a training step moves at least, f32: each level reads the three matrices forward and backward and
     /// adds to their gradients; the optimiser reads weight, gradient and two moments and writes all but the gradient.
     pub fn training_bytes_moved(&self) -> u64 {
-        (self.config.n_levels as u64 * 4 * 3 * self.block() + 7 * self.parameters()) * F32
+        ((of(self.config.n_levels) * of(4 * 3) * self.block() + of(7) * self.numbers()) * F32).0
     }
 
     /// Peak bytes of a training step on the processor in f32: nothing neuron-wide is kept.
@@ -124,54 +137,116 @@ impl Cost<'_> {
     /// | logits, which become their own gradient, and the window's angles | `B T V + T N` |
     /// | each thread's neuron-wide buffers, tiles, scores, packed factors and memories | see the code |
     pub fn training_bytes(&self, lanes: usize, tokens: usize) -> u64 {
-        let c = self.config;
-        let (d, heads, rows) = (c.d_model, c.n_heads, lanes * tokens);
-        let chunk = chunk_length(tokens, d, false);
-        let groups = LEVEL_TASKS.div_ceil(heads).min(lanes) as u64;
-        let weights = 3 * self.parameters() + (3 + groups) * 3 * self.block() + 2 * self.readout();
-        let streams = c.n_levels * rows * (2 * d + heads * (d + chunk + 1)) + rows * (heads + 5) * d;
-        let once = rows * c.vocab_size + tokens * c.neurons_per_head();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let buffers = threads.min(lanes * heads) * self.thread_buffers(tokens, chunk);
-        (weights + (streams + once + buffers) as u64) * F32 * 9 / 8
+        let (c, chunk) = (self.config, self.chunk(tokens));
+        let (d, heads, rows) = (of(c.d_model), of(c.n_heads), of(lanes) * of(tokens));
+        let streams = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(chunk) + of(1)))
+            + rows * (heads + of(5)) * d;
+        let numbers =
+            self.trained(lanes) + streams + self.once(rows, tokens) + self.buffers(lanes, tokens, chunk);
+        allocated(numbers).0
+    }
+
+    /// The bytes of [`training_bytes`](Self::training_bytes) that do not grow with the batch: weights, moments,
+    /// gradients.
+    pub fn trained_bytes(&self) -> u64 {
+        allocated(self.trained(1)).0
+    }
+
+    /// Weights, moments and gradients, in numbers.
+    fn trained(&self, lanes: usize) -> Count {
+        let groups = LEVEL_TASKS.div_ceil(self.config.n_heads.max(1)).min(lanes);
+        of(3) * self.numbers() + (of(3) + of(groups)) * of(3) * self.block() + of(2) * self.readout()
+    }
+
+    /// Logits and the window's angles, in numbers.
+    fn once(&self, rows: Count, tokens: usize) -> Count {
+        rows * of(self.config.vocab_size) + of(tokens) * of(self.config.neurons_per_head())
+    }
+
+    /// Peak bytes of reading `lanes` windows of `tokens` on the processor in f32, without gradients and with what is
+    /// held for it: weights, weights neuron by neuron, streams, what each head adds to the width, logits with what they
+    /// cost and are judged by, and the threads' buffers.
+    pub fn reading_bytes(&self, lanes: usize, tokens: usize) -> u64 {
+        let (c, chunk) = (self.config, self.chunk(tokens));
+        let (d, heads, rows) = (of(c.d_model), of(c.n_heads), of(lanes) * of(tokens));
+        let logits = of(2) * rows * of(c.vocab_size);
+        let numbers = self.numbers() + of(3) * self.block() + rows * (heads + of(5)) * d + logits;
+        let buffers = self.once(rows, tokens) + self.buffers(lanes, tokens, chunk);
+        allocated(numbers + buffers).0
+    }
+
+    /// Bytes of generating on the processor in f32, with the weights: these once more neuron by neuron, with the bytes
+    /// that rule neurons out, and the memories of so many streams.
+    pub fn generating_bytes(&self, streams: usize) -> u64 {
+        let weights = of(2) * self.numbers() * F32 + self.numbers();
+        (weights + of(streams) * Saturating(self.state_bytes())).0
     }
 
     /// Bytes that training on carried memory needs beside [`training_bytes`](Self::training_bytes), f32: the memory of
     /// `lanes` lanes at rest, and of those that `read` the one after each of the windows that learn together, twice
     /// where it passes gradients.
     pub fn carried_bytes(&self, lanes: usize, read: usize, windows: usize) -> u64 {
-        let after = if windows > 1 { 2 * windows } else { 1 };
-        self.state_bytes() * (lanes + read * after) as u64
+        let after = if windows > 1 { of(2) * of(windows) } else { of(1) };
+        (Saturating(self.state_bytes()) * (of(lanes) + of(read) * after)).0
+    }
+
+    /// Tokens that a level reads at once of a window of so many.
+    fn chunk(&self, tokens: usize) -> usize {
+        chunk_length(tokens, self.config.d_model.min(usize::MAX / 8), false)
+    }
+
+    /// Numbers that all threads hold while they compute heads of lanes.
+    fn buffers(&self, lanes: usize, tokens: usize, chunk: usize) -> Count {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        of(threads.min(lanes.saturating_mul(self.config.n_heads))) * self.thread_buffers(tokens, chunk)
     }
 
     /// Numbers that a thread holds while it computes a head in windows of `chunk` tokens.
-    fn thread_buffers(&self, tokens: usize, chunk: usize) -> usize {
-        let (d, neurons) = (self.config.d_model, self.config.neurons_per_head());
-        let tile = chunk * neurons.min((LEVEL_TILE / chunk).clamp(64, 512));
-        let memories = match tokens.div_ceil(chunk) {
-            1 => 0,
-            windows => windows + 1,
+    fn thread_buffers(&self, tokens: usize, chunk: usize) -> Count {
+        let (d, neurons) = (of(self.config.d_model), self.config.neurons_per_head());
+        let tile = of(chunk) * of(neurons.min((LEVEL_TILE / chunk.max(1)).clamp(64, 512)));
+        let memories = match tokens.div_ceil(chunk.max(1)) {
+            0 | 1 => of(0),
+            windows => of(windows) + of(1),
         };
-        2 * chunk * neurons + 5 * tile + 2 * chunk * chunk + 12 * chunk * d + memories * neurons * d
+        let (chunk, neurons) = (of(chunk), of(neurons));
+        of(2) * chunk * neurons
+            + of(5) * tile
+            + of(2) * chunk * chunk
+            + of(12) * chunk * d
+            + memories * neurons * d
     }
 
     /// Peak bytes of a training step of plain tensor operations, roughly: what other backends keep.
     ///
     /// Per level about ten neuron-wide tensors and two score matrices per head, and four copies of the weights.
     pub fn training_bytes_unfused(&self, lanes: usize, tokens: usize) -> u64 {
-        let c = self.config;
-        let rows = (lanes * tokens) as u64;
-        let per_level = 10 * rows * c.n_neurons as u64 + 2 * rows * tokens as u64 * c.n_heads as u64;
-        (c.n_levels as u64 * per_level + 4 * self.parameters() + 8 * rows * c.vocab_size as u64) * F32
+        let (c, rows) = (self.config, of(lanes) * of(tokens));
+        let per_level = of(10) * rows * of(c.n_neurons) + of(2) * rows * of(tokens) * of(c.n_heads);
+        let numbers = of(c.n_levels) * per_level + of(4) * self.numbers() + of(8) * rows * of(c.vocab_size);
+        (numbers * F32).0
     }
 
-    fn block(&self) -> u64 {
-        self.config.n_neurons as u64 * self.config.d_model as u64
+    /// Trained numbers.
+    fn numbers(&self) -> Count {
+        let decay = self.config.decay.as_ref().filter(|decay| decay.learnable());
+        let slopes = decay.map_or(0, |_| self.config.n_heads);
+        of(3) * self.block() + of(2) * self.readout() + of(slopes)
     }
 
-    fn readout(&self) -> u64 {
-        self.config.vocab_size as u64 * self.config.d_model as u64
+    fn block(&self) -> Count {
+        of(self.config.n_neurons) * of(self.config.d_model)
     }
+
+    fn readout(&self) -> Count {
+        of(self.config.vocab_size) * of(self.config.d_model)
+    }
+}
+
+/// Bytes of so many f32, and an eighth for what an allocator loses between blocks.
+fn allocated(numbers: Count) -> Count {
+    let bytes = numbers * F32;
+    bytes + bytes / of(8)
 }
 
 #[cfg(test)]
@@ -228,6 +303,88 @@ mod tests {
         assert_eq!(cost.prefill_bytes(), 4 * (4 * 8 + 6));
         // A level: 3 matrices of 8, read twice, their gradients read and written. Then 7 copies of 36 parameters.
         assert_eq!(cost.training_bytes_moved(), 4 * (4 * 24 + 7 * 36));
+    }
+
+    /// V3 D2 H1 n4 L1 again: block 8, readout 6, 36 numbers.
+    fn small() -> DragonConfig {
+        DragonConfig {
+            vocab_size: 3,
+            d_model: 2,
+            n_heads: 1,
+            n_neurons: 4,
+            n_levels: 1,
+            ..DragonConfig::tiny()
+        }
+    }
+
+    #[test]
+    fn a_training_step_counted_by_hand() {
+        // 3 copies of 36; weights neuron by neuron, gradients so far, of the level, and of a group of lanes: 4 x 24,
+        // with one lane; the readout's gradient 2 x 6.
+        let trained = 3 * 36 + 4 * 24 + 12;
+        assert_eq!(small().cost().trained_bytes(), trained * 9 / 2);
+        // One window of 5 tokens: streams 5 (4 + 2 + 5 + 1) + 5 (1 + 5) 2, logits and angles 15 + 20, and one thread's
+        // buffers 2 5 4 + 5 (5 4) + 2 25 + 12 5 2.
+        let window = 60 + 60 + 35 + (40 + 100 + 50 + 120);
+        assert_eq!(small().cost().training_bytes(1, 5), (trained + window) * 9 / 2);
+        // Levels share weights, and each keeps its streams.
+        let levels = DragonConfig {
+            n_levels: 3,
+            ..small()
+        };
+        assert_eq!(
+            levels.cost().training_bytes(1, 5),
+            (trained + window + 2 * 60) * 9 / 2
+        );
+    }
+
+    #[test]
+    fn reading_and_generating_counted_by_hand() {
+        let cost = DragonConfig {
+            n_levels: 2,
+            ..small()
+        };
+        let cost = cost.cost();
+        // Weights 36 and neuron by neuron 24; 5 (1 + 5) 2 of heads; logits three times 15, angles 20, buffers as above.
+        let numbers = 36 + 24 + 60 + 45 + 20 + 310;
+        assert_eq!(cost.reading_bytes(1, 5), numbers * 9 / 2);
+        // Weights twice and a byte for each; two levels of 8 numbers a stream.
+        assert_eq!(cost.weight_bytes(), 4 * 36);
+        assert_eq!(cost.generating_bytes(0), 9 * 36);
+        assert_eq!(cost.generating_bytes(3), 9 * 36 + 3 * 64);
+        assert_eq!(cost.carried_bytes(5, 2, 1), 64 * 7);
+        assert_eq!(cost.carried_bytes(5, 2, 3), 64 * (5 + 12));
+    }
+
+    #[test]
+    fn what_cannot_be_counted_is_more_than_any_machine_has() {
+        let most = usize::MAX;
+        let config = DragonConfig {
+            vocab_size: most,
+            d_model: most,
+            n_neurons: most,
+            n_levels: most,
+            ..DragonConfig::tiny()
+        };
+        for config in [config, DragonConfig::paper()] {
+            let cost = config.cost();
+            for bytes in [
+                cost.training_bytes(most, most),
+                cost.training_bytes_unfused(most, most),
+                cost.reading_bytes(most, most),
+                cost.generating_bytes(most),
+                cost.carried_bytes(most, most, most),
+                cost.training_bytes(1 << 40, 1 << 40),
+            ] {
+                assert_eq!(bytes, u64::MAX);
+            }
+            let _ = (
+                cost.parameters(),
+                cost.training_flops_per_token(most),
+                cost.prefill_bytes(),
+            );
+            let _ = (cost.decode_bytes_per_token(), cost.training_bytes_moved());
+        }
     }
 
     #[test]

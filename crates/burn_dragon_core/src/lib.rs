@@ -39,6 +39,7 @@ pub mod density;
 pub mod dragon;
 pub mod level;
 pub mod loss;
+pub mod memory;
 pub mod parameters;
 mod rotations;
 pub mod seed;
@@ -52,6 +53,7 @@ pub use cost::Cost;
 pub use decay::DecayConfig;
 pub use decoder::{Decoder, DecoderError};
 pub use dragon::{Dragon, Pass};
+pub use memory::{Memory, MemoryError, Need};
 pub use state::{DragonState, StateError};
 
 /// The curated names of this crate.
@@ -64,6 +66,7 @@ pub mod api {
     pub use crate::density::{Density, DensityProbe};
     pub use crate::dragon::{Dragon, Pass};
     pub use crate::loss::{cross_entropy, token_losses};
+    pub use crate::memory::{Memory, MemoryError, Need, Size};
     pub use crate::state::{DragonState, StateError};
     pub use burn_dragon_kernel::api::{Credit, Precision, Resets};
 

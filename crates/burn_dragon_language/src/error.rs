@@ -206,6 +206,9 @@ pub enum LanguageError {
     /// Text that cannot be read as streams.
     #[error("the text cannot be read as streams: {0}")]
     Stream(#[from] StreamError),
+    /// Something that the machine has no memory for.
+    #[error(transparent)]
+    Memory(#[from] burn_dragon_core::MemoryError),
     /// A setting of the training that is out of range.
     #[error(transparent)]
     Training(#[from] TrainError),

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use burn_dragon_checkpoint::CheckpointError;
+use burn_dragon_core::MemoryError;
 
 use crate::config::ConfigError;
 use crate::guard::Irregularity;
@@ -160,18 +161,8 @@ pub enum TrainError {
         unsaved: Box<Self>,
     },
     /// The machine has too little memory for a step.
-    #[error(
-        "a training step needs about {:.1} GiB and {:.1} GiB are available; use a smaller training.batch_size \
-         (and training.accumulate to keep the product), training.block_size or model",
-        gib(needed),
-        gib(available)
-    )]
-    Memory {
-        /// Bytes needed, about.
-        needed: u64,
-        /// Bytes available.
-        available: u64,
-    },
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// A family's own error: its data, its model.
     #[error("{0}")]
     Task(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -183,11 +174,6 @@ pub enum TrainError {
 fn listed(changed: &[ChangedSetting]) -> String {
     let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
     changed.join(", ")
-}
-
-/// Bytes in GiB.
-fn gib(bytes: &u64) -> f64 {
-    *bytes as f64 / f64::from(1 << 30)
 }
 
 impl TrainError {

@@ -35,7 +35,7 @@ pub use trainer::Trainer;
 
 /// The curated names of this crate.
 pub mod api {
-    pub use crate::config::{ConfigError, Layers, Resolved};
+    pub use crate::config::{ConfigError, Layers, Origin, Resolved};
     pub use crate::error::TrainError;
     pub use crate::guard::{GuardConfig, GuardPolicy};
     pub use crate::identity::{ChangedData, ChangedSetting, DataHash, DataHashes, Identity};
@@ -53,7 +53,7 @@ pub mod api {
     /// Parts of the loop, for loops of one's own.
     pub mod expert {
         pub use crate::gradients::GradientSet;
-        pub use crate::guard::{Guard, Irregularity, check_memory};
+        pub use crate::guard::{Guard, Irregularity};
         pub use crate::progress::{Progress, StepReport};
         pub use crate::rehearsal::Rehearsal;
         pub use crate::resume::{KeyRule, OnResume, flatten, rule_of};

@@ -6,11 +6,15 @@ use crate::streams::StreamConfig;
 use burn_dragon_core::{Credit, Precision};
 use serde::{Deserialize, Serialize};
 
+/// Tokens that a step can have at most: what is counted in steps and tokens does not overflow.
+const MOST_TOKENS: u64 = 1 << 48;
+
 /// `[training]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
     /// Every random number derives from it.
+    #[serde(with = "crate::config::whole")]
     pub seed: u64,
     /// Sequences (or images) in a batch.
     pub batch_size: usize,
@@ -153,6 +157,7 @@ impl TrainingConfig {
         at_least_one("training.accumulate", u64::from(self.accumulate))?;
         at_least_one("training.max_steps", self.max_steps)?;
         at_least_one("training.log_every", self.log_every)?;
+        self.check_step()?;
         for (key, value) in [
             ("epochs", self.epochs),
             ("max_minutes", self.max_minutes),
@@ -174,6 +179,29 @@ impl TrainingConfig {
             streams.validate(self.batch_size * self.block_size)?;
         }
         self.guard.as_ref().map_or(Ok(()), GuardConfig::validate)
+    }
+}
+
+impl TrainingConfig {
+    /// Refuses a step of more tokens than can be meant.
+    fn check_step(&self) -> Result<(), TrainError> {
+        let sizes = [
+            self.batch_size as u64,
+            self.block_size as u64,
+            u64::from(self.accumulate),
+        ];
+        let tokens = sizes.into_iter().try_fold(1, u64::checked_mul);
+        if tokens.is_some_and(|tokens| tokens <= MOST_TOKENS) {
+            return Ok(());
+        }
+        // The one that is furthest from what anybody asks for.
+        let named = ["batch_size", "block_size", "accumulate"].into_iter().zip(sizes);
+        let (key, given) = named.max_by_key(|(_, size)| *size).unwrap_or_default();
+        Err(TrainError::Setting {
+            key: format!("training.{key}"),
+            given: given.to_string(),
+            expected: "fewer than 2^48 tokens a step (batch_size * block_size * accumulate)",
+        })
     }
 }
 
@@ -306,6 +334,46 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_step_of_more_tokens_than_can_be_counted_is_refused_by_its_largest_key() {
+        let refused = |config: TrainingConfig| config.validate().unwrap_err().to_string();
+        let base = TrainingConfig::default;
+        for (key, config) in [
+            (
+                "training.batch_size = 4611686018427387904",
+                TrainingConfig {
+                    batch_size: 1 << 62,
+                    ..base()
+                },
+            ),
+            (
+                "training.block_size = 18446744073709551615",
+                TrainingConfig {
+                    block_size: usize::MAX,
+                    ..base()
+                },
+            ),
+            (
+                "training.accumulate = 4294967295",
+                TrainingConfig {
+                    accumulate: u32::MAX,
+                    batch_size: 1 << 20,
+                    block_size: 1 << 10,
+                    ..base()
+                },
+            ),
+        ] {
+            let error = refused(config);
+            assert!(error.contains(key) && error.contains("2^48"), "{error}");
+        }
+        let most = TrainingConfig {
+            batch_size: 1 << 40,
+            block_size: 256,
+            ..base()
+        };
+        most.validate().unwrap();
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::identity::Identity;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_dragon_checkpoint::folder::Content;
+use burn_dragon_core::{Memory, MemoryError, Need};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -81,8 +82,20 @@ pub trait Task {
     /// Training FLOPs per unit, for the utilisation that is shown.
     fn flops_per_unit(&self) -> u64;
 
-    /// Bytes that a training step needs, roughly; checked against the machine before the first step.
+    /// Bytes that a training step needs, roughly, with the model and all that is kept for it.
     fn bytes_per_step(&self) -> u64;
+
+    /// Refuses a step that there is no memory for; asked before the first one.
+    ///
+    /// # Errors
+    /// With what a step needs, what there is, and what to make smaller.
+    fn check_memory(&self, memory: Memory) -> Result<(), MemoryError> {
+        let need = Need::of("a training step").with("in all", self.bytes_per_step());
+        memory.check(&need, || {
+            "use a smaller training.batch_size (and training.accumulate to keep the product), or a smaller model"
+                .into()
+        })
+    }
 
     /// A figure that is proportional to the loss, and the factor: bits per byte, for text.
     fn derived(&self) -> Option<(&'static str, f64)>;

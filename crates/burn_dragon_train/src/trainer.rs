@@ -6,7 +6,7 @@
 //! ```
 
 use crate::error::TrainError;
-use crate::guard::{Guard, GuardConfig, GuardPolicy, Irregularity, check_memory};
+use crate::guard::{Guard, GuardConfig, GuardPolicy, Irregularity};
 use crate::identity::ChangedData;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
@@ -22,6 +22,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::disk::{Disk, Os};
 use burn_dragon_checkpoint::hash::sha256;
+use burn_dragon_core::Memory;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -71,7 +72,7 @@ impl Plan {
             .all(|device| device.inner() == Device::flex());
         self.training.check_precision(on_processor)?;
         AdamW::new(&self.optimizer, model)?;
-        check_memory(task.bytes_per_step())?;
+        task.check_memory(Memory::of_this_machine())?;
         Ok(total_steps)
     }
 
@@ -228,7 +229,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     fn train(&self, model: T::Model) -> Result<(T::Model, Outcome), TrainError> {
-        check_memory(self.task.bytes_per_step())?;
+        self.task.check_memory(Memory::of_this_machine())?;
         let mut session = self.begin(model)?;
         let device = device_of(&session.model);
         session.journal.measure_machine(&device);

@@ -46,6 +46,57 @@ pub struct Exported {
     pub parts: usize,
 }
 
+/// Endings of files that hold something else: who asks for one does not mean an export.
+const FOREIGN: [&str; 11] = [
+    "safetensors",
+    "pt",
+    "pth",
+    "ckpt",
+    "bin",
+    "onnx",
+    "gguf",
+    "json",
+    "toml",
+    "state",
+    "txt",
+];
+
+/// The file that is meant by what was given as the output of an export: itself, or with the ending `.bpk` where that is
+/// left out. What follows a dot is a part of the name, as in `model.v1`, unless it is the ending of another format.
+///
+/// # Errors
+/// If it names no file, a folder, or a file of another format.
+pub fn export_name(output: &Path) -> Result<PathBuf, String> {
+    let shown = output.display();
+    let written = output.to_string_lossy();
+    if written.ends_with(std::path::is_separator) || output.is_dir() {
+        let inside = output.join("model.bpk");
+        return Err(format!(
+            "{shown} is a folder; name the file in it, as in {}",
+            inside.display()
+        ));
+    }
+    let Some(name) = output.file_name() else {
+        return Err(format!("`{shown}` names no file; an export is called NAME.bpk"));
+    };
+    let ending = output
+        .extension()
+        .map(|ending| ending.to_string_lossy().to_lowercase());
+    match ending.as_deref() {
+        Some("bpk") => Ok(output.to_path_buf()),
+        Some("safetensors") => Err(format!(
+            "an export is called NAME.bpk, not {shown}; `dragon convert` writes .safetensors"
+        )),
+        Some(foreign) if FOREIGN.contains(&foreign) => Err(format!(
+            "an export is called NAME.bpk, not {shown}; without an ending it gets this one"
+        )),
+        _ if name == ".bpk" => {
+            Err("`.bpk` has no name before its ending; an export is called NAME.bpk".into())
+        }
+        _ => Ok(appended(output, ".bpk")),
+    }
+}
+
 /// Writes a model as `output`, and in parts beside it if that is asked for.
 ///
 /// The manifest is written last and removed first, so that where one is, its parts are.

@@ -17,7 +17,7 @@ mod manifest;
 pub(crate) use export::PART;
 
 pub use assembly::{Assembly, PartsProgress, read_parts};
-pub use export::{ExportOptions, Exported, export};
+pub use export::{ExportOptions, Exported, export, export_name};
 pub use manifest::{MAX_MANIFEST, MAX_PARTS, PartEntry, PartsManifest, manifest_of, part_name};
 
 #[cfg(test)]

@@ -184,3 +184,31 @@ fn a_weight_beyond_f16_is_not_written_as_infinity() {
     assert!(error.contains("embed") && error.contains("f16"), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn what_follows_a_dot_is_a_part_of_the_name_unless_it_is_an_ending() {
+    let name = |output: &str| export_name(Path::new(output));
+    for (output, file) in [
+        ("m", "m.bpk"),
+        ("model.v1", "model.v1.bpk"),
+        ("a.b/m", "a.b/m.bpk"),
+        ("m.bpk", "m.bpk"),
+        ("m.BPK", "m.BPK"),
+        ("2026.11", "2026.11.bpk"),
+    ] {
+        assert_eq!(name(output).unwrap(), Path::new(file));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for output in [
+        "",
+        "m/",
+        "..",
+        ".bpk",
+        "m.safetensors",
+        "m.PT",
+        "m.json",
+        folder.path().to_str().unwrap(),
+    ] {
+        assert!(name(output).is_err(), "{output}");
+    }
+}

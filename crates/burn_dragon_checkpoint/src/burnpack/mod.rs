@@ -21,6 +21,7 @@ mod read;
 mod write;
 
 use crate::error::CheckpointError;
+use burn_dragon_core::MemoryError;
 use std::path::Path;
 
 pub use index::Entry;
@@ -59,6 +60,9 @@ pub enum PackError {
     /// It is not a container, or not a sound one.
     #[error("{0}")]
     Malformed(String),
+    /// The machine has no memory for what it holds.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
 }
 
 impl PackError {
@@ -67,6 +71,7 @@ impl PackError {
         match self {
             Self::Io(source) => CheckpointError::unread(path)(source),
             Self::Malformed(reason) => CheckpointError::corrupt(path, reason),
+            Self::Memory(error) => CheckpointError::no_memory(path, error),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::error::CheckpointError;
 use crate::hash::sha256;
 use crate::model::ModelFile;
 use crate::official::ForeignFile;
+use crate::encoding::unmarked;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -214,7 +215,7 @@ impl Client {
             Err(error) => return Err(error),
         };
         // Only whether it is an object: what it must hold is judged where it is used, or another one is given.
-        serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(&text).map_err(|error| {
+        serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(unmarked(&text)).map_err(|error| {
             FetchError::refused(&address, format!("it does not read as a JSON object: {error}"))
         })?;
         let path = draft.file(CONFIG);

@@ -20,6 +20,7 @@ use super::pace::read_short;
 use super::progress::{Event, Meter};
 use super::retry::{Tries, unwelcome};
 use super::source::HubId;
+use crate::encoding::unmarked;
 use crate::error::CheckpointError;
 use crate::names::is_plain_name;
 use crate::plain;
@@ -271,7 +272,10 @@ impl Talk<'_> {
                 tries.again(format!("the server answers with status {status}"), None)?;
                 continue;
             }
-            return Ok((status, serde_json::from_slice(&text).unwrap_or_default()));
+            return Ok((
+                status,
+                serde_json::from_slice(unmarked(&text)).unwrap_or_default(),
+            ));
         }
     }
 }

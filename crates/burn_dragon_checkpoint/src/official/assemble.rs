@@ -5,9 +5,13 @@ use super::foreign::{Element, ForeignFile};
 use super::{FREQUENCIES, NAMES, STRAY, frequencies, keys};
 use crate::error::CheckpointError;
 use crate::model::{ModelFile, ModelInfo, described, expected_tensors};
+use crate::text::listed;
 use burn::tensor::TensorData;
 use burn_dragon_core::DragonConfig;
 use std::collections::BTreeMap;
+
+/// The official name by which weights are known: no other model has a tensor that is called so.
+const MARK: &str = "encoder_v";
 
 /// The version of what no version of ours has trained.
 const IMPORTED: &str = "official";
@@ -35,21 +39,12 @@ pub(super) fn assemble(
     let path = file.path();
     let mut notes = file.notes.clone();
     let (named, wrapped) = named(file)?;
+    check_names(file, &named)?; // before anything is asked for that other weights would not need
     if let Some(prefix) = wrapped {
         notes.push(format!("names begin with `{prefix}`, which is left out"));
     }
     let own = own_config(file)?;
-    if own.is_none() && given.is_some_and(|given| given.rope_theta.is_none()) {
-        if !named.contains_key(FREQUENCIES) {
-            return Err(CheckpointError::ConfigKeys {
-                path: path.to_path_buf(),
-                keys: vec!["rope_theta"],
-            });
-        }
-        notes.push(format!(
-            "no `rope_theta` was given; `{FREQUENCIES}` bears out that of the official code, {OFFICIAL_THETA}"
-        ));
-    }
+    let unsaid = own.is_none() && given.is_some_and(|given| given.rope_theta.is_none());
     let config = match (own, given) {
         (Some(own), Some(given)) => given.agreed(path, own)?,
         (Some(own), None) => own,
@@ -62,8 +57,10 @@ pub(super) fn assemble(
     config
         .validate()
         .map_err(|error| CheckpointError::corrupt(path, error))?;
-    check_names(file, &named)?;
     check_shapes(file, &named, &config)?;
+    if unsaid {
+        notes.push(borne_out(file, &named)?);
+    }
     if let Some(theirs) = named.get(FREQUENCIES) {
         check_frequencies(file, theirs, &config)?;
     }
@@ -88,18 +85,71 @@ pub(super) fn assemble(
     Ok(Imported { model, notes })
 }
 
-/// The file's names by the official ones, and the prefix that wrappers have put before them.
+/// That the official code's theta is meant where none is given: its frequencies are beside the weights.
+fn borne_out(file: &ForeignFile, named: &BTreeMap<&str, &str>) -> Result<String, CheckpointError> {
+    if !named.contains_key(FREQUENCIES) {
+        return Err(CheckpointError::ConfigKeys {
+            path: file.path().to_path_buf(),
+            keys: vec!["rope_theta"],
+        });
+    }
+    Ok(format!(
+        "no `rope_theta` was given; `{FREQUENCIES}` bears out that of the official code, {OFFICIAL_THETA}"
+    ))
+}
+
+/// A name without what wrappers of PyTorch put before it.
+fn unwrapped(theirs: &str) -> &str {
+    let mut name = theirs;
+    let wrappers = ["_orig_mod.", "module."];
+    while let Some(rest) = wrappers.iter().find_map(|prefix| name.strip_prefix(prefix)) {
+        name = rest;
+    }
+    name
+}
+
+/// What a script has put before all names, such as `model.`: what is before the only `encoder_v` there is.
+///
+/// # Errors
+/// If there is more than one, or a tensor without it.
+fn prefix(file: &ForeignFile) -> Result<&str, CheckpointError> {
+    let names = || file.tensors.keys().map(|theirs| unwrapped(theirs));
+    let before = |name: &'static str| names().filter_map(move |theirs| theirs.strip_suffix(name));
+    if names().any(|name| name == MARK) {
+        return Ok("");
+    }
+    let found: Vec<&str> = before(MARK).filter(|prefix| prefix.ends_with('.')).collect();
+    match found[..] {
+        [] => Ok(""),
+        [prefix] => {
+            let others = names().filter(|name| !name.starts_with(prefix)).map(String::from);
+            let names: Vec<String> = others.collect();
+            match names.is_empty() {
+                true => Ok(prefix),
+                false => Err(CheckpointError::UnknownTensors {
+                    path: file.path().to_path_buf(),
+                    names,
+                }),
+            }
+        }
+        _ => {
+            let prefixes: Vec<String> = found.iter().map(|prefix| format!("`{prefix}`")).collect();
+            let reason = format!(
+                "it holds more than one model, with names that begin with {}; save the one that is meant by itself",
+                listed(&prefixes)
+            );
+            Err(CheckpointError::corrupt(file.path(), reason))
+        }
+    }
+}
+
+/// The file's names by the official ones, and the prefix that wrappers and scripts have put before them.
 fn named(file: &ForeignFile) -> Result<(BTreeMap<&str, &str>, Option<String>), CheckpointError> {
-    let mut named = BTreeMap::new();
+    let (mut named, prefix) = (BTreeMap::new(), prefix(file)?);
     let mut wrapped = None;
     for theirs in file.tensors.keys() {
-        let mut name = theirs.as_str();
-        while let Some(rest) = ["_orig_mod.", "module."]
-            .iter()
-            .find_map(|prefix| name.strip_prefix(prefix))
-        {
-            name = rest;
-        }
+        let name = unwrapped(theirs);
+        let name = name.strip_prefix(prefix).unwrap_or(name);
         if name.len() < theirs.len() {
             wrapped = Some(theirs[..theirs.len() - name.len()].to_string());
         }

@@ -26,6 +26,9 @@ const MOST_VIEWS: u64 = 16;
 /// The keys under which training scripts keep the state dict among other things, the likeliest first.
 const NESTED: [&str; 3] = ["model", "model_state_dict", "state_dict"];
 
+/// How deep they keep it at most.
+const DEEPEST: usize = 4;
+
 pub(super) fn open(path: &Path, archive: Archive) -> Result<ForeignFile, CheckpointError> {
     let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
     if archive.entries.contains_key("constants.pkl") {
@@ -102,14 +105,30 @@ impl<'a> State<'a> {
         Ok(tensors)
     }
 
+    /// The innermost dictionary: scripts keep the state dict among other things, and some keep that in another.
     fn state_dict(&self, notes: &mut Vec<String>) -> Result<Vec<(&'a str, Value)>, CheckpointError> {
-        let outer = self.dictionary(self.pickle.root, "what it holds")?;
+        let mut found = self.dictionary(self.pickle.root, "what it holds")?;
+        for _ in 0..DEEPEST {
+            let Some(inner) = self.nested(&found, notes)? else {
+                break;
+            };
+            found = inner;
+        }
+        Ok(found)
+    }
+
+    /// The state dict in a dictionary that holds it among other things.
+    fn nested(
+        &self,
+        outer: &[(&'a str, Value)],
+        notes: &mut Vec<String>,
+    ) -> Result<Option<Vec<(&'a str, Value)>>, CheckpointError> {
         let nested = NESTED.into_iter().find_map(|key| {
             let (_, value) = outer.iter().find(|(name, _)| *name == key)?;
             matches!(self.pickle.object(*value), Some(Object::Dict(_))).then_some((key, *value))
         });
         let Some((key, value)) = nested else {
-            return Ok(outer);
+            return Ok(None);
         };
         notes.push(format!("the weights are those under `{key}`"));
         let beside: Vec<String> = outer
@@ -121,7 +140,7 @@ impl<'a> State<'a> {
         if !beside.is_empty() {
             notes.push(format!("beside them, not read: {}", beside.join(", ")));
         }
-        self.dictionary(value, key)
+        self.dictionary(value, key).map(Some)
     }
 
     /// The entries of a dictionary by their names; none is there twice, of which one reader takes the first, another the

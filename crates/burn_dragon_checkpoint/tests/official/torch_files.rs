@@ -1,7 +1,8 @@
 //! What `torch.save` writes in all its ways comes in as it is.
 
-use crate::pt::{Entry, Pickle, View, entries, import, sound, storages, value, views, zip};
-use burn_dragon_checkpoint::official::{Imported, NAMES};
+use crate::pt::{CONFIG, Entry, Pickle, View, entries, import, sound, storages, value, views, zip};
+use burn_dragon_checkpoint::official::{ForeignFile, Imported, NAMES, OfficialConfig};
+use std::path::Path;
 
 fn values(imported: &Imported, ours: &str) -> Vec<f32> {
     imported.model.tensors[ours].clone().try_into_vec().unwrap()
@@ -52,6 +53,103 @@ fn the_prefixes_of_wrappers_are_left_out() {
         assert_is_the_model(&imported);
         assert!(imported.notes[0].contains(prefix), "{:?}", imported.notes);
     }
+}
+
+/// A file of these tensors, in the storages of the sound ones.
+fn file_of(tensors: &[(String, View)]) -> Vec<u8> {
+    zip(&entries(Pickle::of(tensors), storages(&views())))
+}
+
+#[test]
+fn a_prefix_that_all_names_have_is_left_out_and_named() {
+    for prefix in [
+        "model.",
+        "net.bdh.",
+        "module.model.",
+        "model._orig_mod.",
+        "_orig_mod.model.module.",
+    ] {
+        let imported = import(&file_of(&renamed(|name| format!("{prefix}{name}")))).unwrap();
+        assert_is_the_model(&imported);
+        let note = format!("names begin with `{prefix}`, which is left out");
+        assert_eq!(imported.notes, [note]);
+    }
+}
+
+#[test]
+fn a_prefix_that_not_all_names_have_is_refused_by_the_names_without_it() {
+    let tensors = renamed(|name| match name {
+        "lm_head" => "head.lm_head".to_string(),
+        name => format!("model.{name}"),
+    });
+    let error = import(&file_of(&tensors)).unwrap_err().to_string();
+    assert!(error.contains("does not have: head.lm_head"), "{error}");
+    let bare = renamed(|name| match name {
+        "lm_head" => name.to_string(),
+        name => format!("model.{name}"),
+    });
+    let error = import(&file_of(&bare)).unwrap_err().to_string();
+    assert!(error.contains("does not have: lm_head"), "{error}");
+}
+
+#[test]
+fn two_models_in_one_file_are_refused_by_their_prefixes() {
+    let mut tensors = renamed(|name| format!("model.{name}"));
+    tensors.extend(renamed(|name| format!("ema.{name}")));
+    let error = import(&file_of(&tensors)).unwrap_err().to_string();
+    for part in ["more than one model", "`model.`", "`ema.`"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn names_of_another_model_are_named_before_a_theta_is_asked_for() {
+    let silent = CONFIG.replace(",\"rope_theta\":65536", "");
+    let silent = OfficialConfig::parse(Path::new("config.json"), &silent).unwrap();
+    let import = |tensors: &[(String, View)], config| {
+        let file = ForeignFile::torch_bytes(file_of(tensors), Path::new("weights.pt")).unwrap();
+        file.model(config).unwrap_err().to_string()
+    };
+    let other = renamed(|name| format!("transformer.h.0.{}", name.replace("encoder_v", "attn")));
+    for config in [Some(&silent), None] {
+        let error = import(&other, config);
+        assert!(
+            error.contains("transformer.h.0.attn") && !error.contains("theta"),
+            "{error}"
+        );
+    }
+    let fewer = &renamed(|name| format!("model.{name}"))[..4];
+    let error = import(fewer, Some(&silent));
+    assert!(error.contains("lacks the tensor `lm_head`"), "{error}");
+    // Of a model's own names the theta is what is missing.
+    let error = import(&renamed(|name| format!("model.{name}")), Some(&silent));
+    assert!(error.contains("rope_theta"), "{error}");
+}
+
+#[test]
+fn a_state_dict_in_a_dictionary_in_another_is_found() {
+    let tensors = renamed(|name| format!("model.{name}"));
+    let pickle = Pickle::new()
+        .raw(b"}(")
+        .text("state_dict")
+        .raw(b"}(")
+        .text("model")
+        .dictionary(&tensors)
+        .raw(b"uu.");
+    let imported = import(&zip(&entries(pickle.0, storages(&views())))).unwrap();
+    assert_is_the_model(&imported);
+    for part in ["`state_dict`", "`model`", "`model.`"] {
+        assert!(imported.notes.join("; ").contains(part), "{:?}", imported.notes);
+    }
+}
+
+#[test]
+fn a_configuration_with_a_byte_order_mark_is_the_same_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("meta.json");
+    std::fs::write(&path, format!("\u{feff}{CONFIG}")).unwrap();
+    let plain = OfficialConfig::parse(&path, CONFIG).unwrap();
+    assert_eq!(OfficialConfig::read(&path).unwrap(), plain);
 }
 
 #[test]

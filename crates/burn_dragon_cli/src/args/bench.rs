@@ -95,13 +95,13 @@ pub struct BenchTrainArgs {
     #[command(flatten)]
     pub subject: SubjectArgs,
     /// Sequences in a batch
-    #[arg(long, value_name = "B", default_value_t = 8, value_parser = at_least_one)]
+    #[arg(long, value_name = "B", default_value_t = 8, value_parser = count)]
     pub batch: usize,
     /// Tokens in a sequence
-    #[arg(long, value_name = "T", default_value_t = 256, value_parser = at_least_one)]
+    #[arg(long, value_name = "T", default_value_t = 256, value_parser = count)]
     pub time: usize,
     /// Steps that are timed, after two to warm up
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = count)]
     pub steps: usize,
     /// Share of y that is dropped
     #[arg(long, value_name = "P", default_value_t = 0.1)]
@@ -130,16 +130,16 @@ pub struct BenchPrefillArgs {
     #[command(flatten)]
     pub subject: SubjectArgs,
     /// Prompts at once
-    #[arg(long, value_name = "B", default_value_t = 1, value_parser = at_least_one)]
+    #[arg(long, value_name = "B", default_value_t = 1, value_parser = count)]
     pub batch: usize,
     /// Tokens in a prompt
-    #[arg(long, value_name = "T", default_value_t = 2048, value_parser = at_least_one)]
+    #[arg(long, value_name = "T", default_value_t = 2048, value_parser = count)]
     pub tokens: usize,
     /// Which form reads it
     #[arg(long, value_enum, default_value = "chunked")]
     pub form: PrefillForm,
     /// Times that it is read, after one to warm up
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = count)]
     pub steps: usize,
     /// How it is timed
     #[command(flatten)]
@@ -153,13 +153,13 @@ pub struct BenchDecodeArgs {
     #[command(flatten)]
     pub subject: SubjectArgs,
     /// Streams at once
-    #[arg(long, value_name = "B", default_value_t = 1, value_parser = at_least_one)]
+    #[arg(long, value_name = "B", default_value_t = 1, value_parser = count)]
     pub batch: usize,
     /// The position to start from; of a long context the last 2,048 tokens are read
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(..=1 << 52))]
     pub context: u64,
     /// Tokens that are timed, after four to warm up
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = count)]
     pub tokens: usize,
     /// How it is timed
     #[command(flatten)]
@@ -173,23 +173,26 @@ pub struct BenchKernelsArgs {
     #[command(flatten)]
     pub subject: SubjectArgs,
     /// Sequences in a batch
-    #[arg(long, value_name = "B", default_value_t = 8, value_parser = at_least_one)]
+    #[arg(long, value_name = "B", default_value_t = 8, value_parser = count)]
     pub batch: usize,
     /// Tokens in a sequence
-    #[arg(long, value_name = "T", default_value_t = 256, value_parser = at_least_one)]
+    #[arg(long, value_name = "T", default_value_t = 256, value_parser = count)]
     pub time: usize,
     /// Times that each is run, after one to warm up
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = count)]
     pub steps: usize,
     /// How it is timed
     #[command(flatten)]
     pub settings: SettingArgs,
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+/// Of anything that is counted, the most: products of two do not overflow.
+const MOST: usize = 1 << 30;
+
+fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) => Err("at least 1".into()),
-        Ok(number) => Ok(number),
+        Ok(number) if (1..=MOST).contains(&number) => Ok(number),
+        Ok(_) => Err(format!("at least 1, at most {MOST}")),
         Err(error) => Err(format!("{error}")),
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// How a model is written.
 #[derive(Debug, ClapArgs)]
 pub struct BundleArgs {
-    /// The file to write; else deploy/model.bpk in the run
+    /// The file to write, NAME.bpk or NAME alone; else deploy/model.bpk in the run
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// How numbers are stored; f16 and bf16 halve the file and round them

@@ -4,7 +4,9 @@ use super::{as_meant, print_json, remote, run_config};
 use crate::args::BundleArgs;
 use crate::exit::Usage;
 use anyhow::Context;
-use burn_dragon::api::checkpoint::{ExportOptions, Exported, LoadedModel, ModelPath, Provenance, export};
+use burn_dragon::api::checkpoint::{
+    ExportOptions, Exported, LoadedModel, ModelPath, Provenance, export, export_name,
+};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,12 +18,7 @@ use std::process::ExitCode;
 pub fn run(path: &ModelPath, offline: bool, bundle: &BundleArgs) -> anyhow::Result<ExitCode> {
     let loaded = remote::find(path, offline)?.load()?;
     let loaded = as_meant(loaded, "choose one with --step (--epoch)")?;
-    let output = output(&loaded, bundle)?;
-    if output.extension().is_none_or(|ending| ending != "bpk") {
-        let shown = output.display();
-        let text = format!("an export is called NAME.bpk, not {shown}; `dragon convert` writes .safetensors");
-        return Err(Usage(text).into());
-    }
+    let output = export_name(&output(&loaded, bundle)?).map_err(Usage)?;
     if let Some(folder) = output.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }

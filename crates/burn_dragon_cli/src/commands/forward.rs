@@ -5,7 +5,7 @@ use crate::args::{Form, ForwardArgs};
 use crate::exit::{BadInput, Usage};
 use anyhow::Context;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon::api::core::Dragon;
+use burn_dragon::api::core::{Dragon, Memory, MemoryError, Need};
 use burn_dragon::api::train::expert::write_atomic;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -21,6 +21,7 @@ pub fn run(args: &ForwardArgs) -> anyhow::Result<ExitCode> {
     let selected = backend(args.model.backend.backend)?;
     let model = load(&args.model.place, &selected)?;
     let tokens = read_tokens(&args.tokens, model.dragon.config().vocab_size, &selected.device)?;
+    room_for(&model.dragon, tokens.dims(), chunk)?;
     let logits = match chunk {
         None => model.dragon.forward(tokens),
         Some(chunk) => in_chunks(&model.dragon, &tokens, chunk)?,
@@ -38,6 +39,26 @@ fn chunk(form: Form, asked: Option<usize>) -> Result<Option<usize>, Usage> {
         (Form::Parallel, None) => Ok(None),
         (Form::Recurrent, None) => Ok(Some(1)),
     }
+}
+
+/// Refuses logits, and memories, that this machine has no room for. Logits are there as values, as bytes and in a file.
+fn room_for(dragon: &Dragon, [lanes, length]: [usize; 2], chunk: Option<usize>) -> Result<(), MemoryError> {
+    let (config, cost) = (dragon.config(), dragon.config().cost());
+    let rows = (lanes as u64).saturating_mul(length as u64);
+    let logits = rows
+        .saturating_mul(config.vocab_size as u64)
+        .saturating_mul(3 * 4);
+    let memories = chunk.map_or(0, |_| cost.state_bytes().saturating_mul(2 * lanes as u64));
+    let need = Need::of("this forward pass")
+        .with(
+            "model and windows",
+            cost.reading_bytes(lanes, chunk.unwrap_or(length).min(length)),
+        )
+        .with("logits", logits)
+        .with("memories", memories);
+    let way_out =
+        || format!("give fewer tokens at once than {lanes} x {length}, or read them in smaller chunks");
+    Memory::of_this_machine().check(&need, way_out)
 }
 
 fn in_chunks(dragon: &Dragon, tokens: &Tensor<2, Int>, chunk: usize) -> anyhow::Result<Tensor<3>> {

@@ -12,6 +12,7 @@ pub mod infer;
 pub mod info;
 pub mod inspect;
 mod memory;
+mod prompt;
 #[cfg(feature = "fetch")]
 pub mod pull;
 #[cfg(feature = "fetch")]

@@ -1,7 +1,7 @@
 //! `dragon train`.
 
 use super::resume::{Resumption, Start};
-use super::{amount, backend, notes, print_json, said};
+use super::{amount, backend, notes, print_json, prompt, said};
 use crate::args::TrainArgs;
 use crate::exit::{Usage, interrupted};
 use anyhow::Context;
@@ -38,11 +38,13 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let selected = backend(args.backend.backend)?;
+    let prompted = resolved.origin("generation.prompt");
     let mut config = resolved.value;
     let here = std::env::current_dir()?;
     let by_name = config.dataset.make_absolute(&here)?;
     let mut corpus = corpus(&config, &here, resumption.as_mut())?;
     corpus.notes.extend(by_name);
+    prompt::fit(&mut config, &corpus, &prompted, output)?;
     let task = LanguageTask::with_corpus(&config, corpus, &selected.device.clone().autodiff())?;
     introduce(&task, &config, output);
     // What can be refused is refused before anything is written: no half-made run stays behind.

@@ -12,15 +12,19 @@ mod forward;
 mod generate;
 mod infer;
 mod info;
+mod machine;
+mod names;
 #[cfg(feature = "fetch")]
 mod remote;
 mod resume;
 mod resume_data;
 mod resume_place;
 mod resume_settings;
+mod scripts;
 #[cfg(feature = "fetch")]
 #[path = "../../../burn_dragon_checkpoint/tests/server/mod.rs"]
 mod server;
+mod settings;
 mod state;
 mod strangers;
 mod support;

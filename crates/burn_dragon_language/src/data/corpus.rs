@@ -12,6 +12,7 @@ use burn_dragon_checkpoint::hash::sha256_of_pieces;
 use burn_dragon_train::identity::{DataHash, DataHashes};
 
 use crate::{error::LanguageError, tales::Split, tokenizer::Tokenizer};
+use burn_dragon_core::{Memory, Need};
 
 /// A document boundary may be used for the split if it is off by at most one part in so many of the text (2 %).
 const BOUNDARY_TOLERANCE: usize = 50;
@@ -98,8 +99,11 @@ impl Tokens {
     /// The tokens of some documents.
     ///
     /// # Errors
-    /// Those of [`Tokenizer::encode`], inside [`LanguageError::InDocument`].
+    /// Those of [`Tokenizer::encode`], inside [`LanguageError::InDocument`]; [`LanguageError::Memory`].
     pub fn encode(documents: &Documents, tokenizer: &dyn Tokenizer) -> Result<Self, LanguageError> {
+        // A token stands for a byte or more. While their list grows, it is there one and a half times.
+        let need = Need::of("a text as tokens").with("tokens", (documents.bytes() as u64).saturating_mul(6));
+        Memory::room_for(&need, || "train on less text at a time".into())?;
         let mut tokens = Self {
             bytes: documents.bytes(),
             ..Self::default()

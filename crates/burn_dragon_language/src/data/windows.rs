@@ -57,10 +57,11 @@ impl WindowPlan {
                 reason,
             });
         }
-        let Some(last) = tokens.len().checked_sub(time + 1) else {
+        let needed = time.saturating_add(1);
+        let Some(last) = tokens.len().checked_sub(needed) else {
             return Err(LanguageError::TooShort {
                 tokens: tokens.len(),
-                needed: time + 1,
+                needed,
             });
         };
         let documents = match start {

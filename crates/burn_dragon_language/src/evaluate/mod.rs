@@ -5,6 +5,7 @@
 
 mod reading;
 mod recall;
+mod room;
 mod streams;
 
 pub use reading::{Memory, WindowReading};
@@ -72,6 +73,8 @@ impl Evaluator<'_> {
     ) -> Result<LanguageEvaluation, LanguageError> {
         let mut ranges = plan.evaluation(windows);
         ranges.sort_by_key(ExactSizeIterator::len); // windows of one length share a batch
+        let longest = ranges.last().map_or(0, |range| range.len() - 1);
+        room::for_windows(dragon, self.batch_size.min(ranges.len()), longest)?;
         let (mut nats, mut count, mut bytes) = (0.0, 0u64, 0u64);
         let mut probe = DensityProbe::default();
         for group in equal_lengths(&ranges, self.batch_size) {

@@ -81,6 +81,7 @@ impl WindowReading {
         let predictions = documents
             .first()
             .map_or(0, |longest| longest.len().saturating_sub(1));
+        super::room::for_streams(dragon, self, documents.len(), predictions)?;
         let mut lanes = None;
         for start in (0..predictions).step_by(self.block_size) {
             let going = documents.partition_point(|document| document.len() > start + 1);

@@ -30,6 +30,14 @@ impl ContextStrategy {
         matches!(self, Self::Infinite {})
     }
 
+    /// Memories that it keeps at most.
+    pub(super) fn memories(self) -> usize {
+        match self {
+            Self::Infinite {} => 1,
+            Self::Sliding { .. } => 2,
+        }
+    }
+
     pub(super) fn validate(self) -> Result<(), LanguageError> {
         match self {
             Self::Sliding { window: 0 } => Err(LanguageError::Config {

@@ -17,7 +17,8 @@ pub use sampler::Sampler;
 
 use crate::error::LanguageError;
 use crate::tokenizer::{StreamDecoder, Tokenizer};
-use burn_dragon_core::Dragon;
+use burn::tensor::Device;
+use burn_dragon_core::{Dragon, Memory, Need};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -73,13 +74,14 @@ impl<'a> Generator<'a> {
     /// A generator; the model is without autodiff.
     ///
     /// # Errors
-    /// If a setting is out of range.
+    /// If a setting is out of range, or there is too little memory for the model and what it remembers.
     pub fn new(
         dragon: &'a Dragon,
         tokenizer: Arc<dyn Tokenizer>,
         config: &'a GenerationConfig,
     ) -> Result<Self, LanguageError> {
         config.validate()?;
+        check_memory(Memory::of_this_machine(), dragon, config.context)?;
         Ok(Self {
             dragon,
             tokenizer,
@@ -202,6 +204,24 @@ impl<'a> Generator<'a> {
     }
 }
 
+/// Refuses a model whose weights and memories the machine has no room for. Elsewhere than on the processor they are in
+/// the device's memory, of which nobody says how much there is.
+fn check_memory(memory: Memory, dragon: &Dragon, context: ContextStrategy) -> Result<(), LanguageError> {
+    if dragon.device().inner() != Device::flex() {
+        return Ok(());
+    }
+    let (cost, streams) = (dragon.config().cost(), context.memories());
+    let memories = cost.state_bytes().saturating_mul(streams as u64);
+    let need = Need::of("generation")
+        .with("weights as they are read", cost.generating_bytes(0))
+        .with("what the model remembers", memories);
+    let way_out = || match (streams, cost.generating_bytes(1) <= memory.whole()) {
+        (2, true) => "an infinite context has one memory instead of two, and fits".into(),
+        _ => "a model of fewer levels or neurons, or of a smaller width, needs less".into(),
+    };
+    Ok(memory.check(&need, way_out)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +266,27 @@ mod tests {
             assert_eq!(last as u32, id);
             ids.push(last);
         }
+    }
+
+    #[test]
+    fn a_memory_that_has_no_room_is_refused_before_it_is_made() {
+        let dragon = dragon();
+        let cost = dragon.config().cost();
+        let (infinite, sliding) = (
+            ContextStrategy::Infinite {},
+            ContextStrategy::Sliding { window: 4 },
+        );
+        let room = Memory::of(cost.generating_bytes(1));
+        check_memory(room, &dragon, infinite).unwrap();
+        let refused = |room, context| check_memory(room, &dragon, context).unwrap_err().to_string();
+        let error = refused(room, sliding);
+        assert!(
+            error.contains("infinite context") && error.contains("remembers"),
+            "{error}"
+        );
+        check_memory(Memory::of(cost.generating_bytes(2)), &dragon, sliding).unwrap();
+        let error = refused(Memory::of(cost.generating_bytes(1) - 1), infinite);
+        assert!(error.contains("fewer levels"), "{error}");
     }
 
     #[test]

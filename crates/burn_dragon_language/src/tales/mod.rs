@@ -21,6 +21,7 @@ mod words;
 use std::{fmt, ops::Range};
 
 use burn_dragon_core::seed::{Rng, derive};
+use burn_dragon_core::{Memory, Need};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -116,6 +117,7 @@ impl TierMix {
 #[serde(deny_unknown_fields, default)]
 pub struct TalesConfig {
     /// Everything is drawn from this. It belongs to the data: runs of different training seeds read the same tales.
+    #[serde(with = "burn_dragon_train::config::whole")]
     pub seed: u64,
     /// Training text in bytes; the last tale is finished.
     pub train_bytes: usize,
@@ -140,6 +142,27 @@ impl Default for TalesConfig {
             mix: TierMix::default(),
         }
     }
+}
+
+/// Refuses generated text that the machine has no room for: as text, in pieces that each take some more, and as tokens
+/// of four bytes.
+fn room_for(
+    split: Split,
+    train_bytes: usize,
+    (held_out, longest): (usize, usize),
+    key: &str,
+) -> Result<(), LanguageError> {
+    let bytes = match split {
+        Split::Train => train_bytes,
+        Split::Validation => held_out.saturating_mul(longest),
+    };
+    let need = Need::of(format!("the {split} text of the dataset"))
+        .with("text", (bytes as u64).saturating_mul(2))
+        .with("tokens", (bytes as u64).saturating_mul(4));
+    Ok(Memory::room_for(&need, || match split {
+        Split::Train => "use a smaller dataset.train_bytes".into(),
+        Split::Validation => format!("use a smaller dataset.{key}"),
+    })?)
 }
 
 impl TalesConfig {
@@ -217,6 +240,12 @@ impl TalesConfig {
     /// Those of [`validate`](Self::validate).
     pub fn documents(&self, split: Split) -> Result<Vec<Vec<u8>>, LanguageError> {
         self.validate()?;
+        room_for(
+            split,
+            self.train_bytes,
+            (self.validation_tales, MAX_BYTES),
+            "validation_tales",
+        )?;
         let enough = if split == Split::Train {
             self.train_bytes
         } else {

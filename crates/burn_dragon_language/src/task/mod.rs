@@ -4,6 +4,7 @@ mod course;
 #[cfg(test)]
 mod place_tests;
 mod reader;
+mod room;
 
 use crate::config::LanguageConfig;
 use crate::data::{Corpus, Tokens, WindowPlan};
@@ -19,7 +20,7 @@ use crate::tokenizer::TokenizerSpec;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::folder::Content;
 use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
-use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, Precision, parameters};
+use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, MemoryError, Precision, memory, parameters};
 use burn_dragon_train::TrainError;
 use burn_dragon_train::identity::Identity;
 use burn_dragon_train::task::{DataPlace, Evaluation, Loss, LossContext, Metrics, Scope, Task};
@@ -69,6 +70,7 @@ impl LanguageTask {
         corpus: Corpus,
         device: &Device,
     ) -> Result<Self, LanguageError> {
+        config.training.validate()?;
         let model_config = config.model.with_vocabulary(corpus.tokenizer.vocab_size())?;
         check_prompt(config, &corpus)?;
         check_precision(config, &model_config)?;
@@ -91,8 +93,9 @@ impl LanguageTask {
     /// A new model of the run's shape and seed.
     ///
     /// # Errors
-    /// If the shape is not one a model can have.
+    /// If the machine has no memory for it and its training.
     pub fn new_model(&self) -> Result<Dragon, LanguageError> {
+        self.check_memory(memory::Memory::of_this_machine())?;
         Ok(Dragon::new(
             &self.model_config,
             self.config.training.seed,
@@ -145,7 +148,8 @@ impl LanguageTask {
             block_size,
         };
         let held_out = &self.corpus.validation;
-        let sample = windows.map(|windows| self.leading(held_out, windows * block_size + 1));
+        let sample = windows
+            .map(|windows| self.leading(held_out, windows.saturating_mul(block_size).saturating_add(1)));
         self.evaluator()
             .streams(dragon, sample.as_ref().unwrap_or(held_out), reading)
     }
@@ -243,7 +247,7 @@ impl Task for LanguageTask {
 
     fn evaluate(&self, model: &Dragon, scope: Scope) -> Result<Evaluation, TrainError> {
         let windows = match scope {
-            Scope::Sample { batches } => Some(batches * self.config.training.batch_size),
+            Scope::Sample { batches } => Some(batches.saturating_mul(self.config.training.batch_size)),
             Scope::Full => None,
         };
         let figures = self.evaluation(model, windows).map_err(TrainError::task)?;
@@ -316,23 +320,11 @@ impl Task for LanguageTask {
     }
 
     fn bytes_per_step(&self) -> u64 {
-        let (cost, training) = (self.model_config.cost(), &self.config.training);
-        let on_processor = self.device.clone().inner() == Device::flex();
-        let window = |(tokens, lanes)| {
-            if on_processor {
-                cost.training_bytes(lanes, tokens)
-            } else {
-                cost.training_bytes_unfused(lanes, tokens)
-            }
-        };
-        let Some(plan) = self.course.streams() else {
-            return window((training.block_size, training.batch_size));
-        };
-        let learning = plan.window().backprop_steps();
-        let step = |(tokens, lanes)| {
-            window((tokens, lanes)) * learning as u64 + cost.carried_bytes(plan.memories(), lanes, learning)
-        };
-        plan.shapes().map(step).max().unwrap_or(0)
+        self.room().bytes()
+    }
+
+    fn check_memory(&self, memory: memory::Memory) -> Result<(), MemoryError> {
+        self.room().check(memory)
     }
 
     fn derived(&self) -> Option<(&'static str, f64)> {

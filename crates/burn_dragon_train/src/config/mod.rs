@@ -8,6 +8,7 @@
 mod layers;
 mod origin;
 mod suggest;
+pub mod whole;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -3,8 +3,10 @@
 //! A [`Node`] is a TOML value with an [`Origin`] at every key, so that an error can point at the line that
 //! caused it, and `--print-config` can say who set what, after any number of layers were merged.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use toml::Value;
 use toml::de::{DeTable, DeValue};
@@ -80,9 +82,10 @@ impl Node {
             }
         };
         // Two readings: one yields plain values, the other the place of every key.
-        let values: toml::Table = toml::from_str(text).map_err(syntax)?;
-        let places = DeTable::parse(text).map_err(syntax)?.into_inner();
-        let lines = Lines::of(name, text);
+        let text = with_numbers_in_quotes(text);
+        let values: toml::Table = toml::from_str(&text).map_err(syntax)?;
+        let places = DeTable::parse(&text).map_err(syntax)?.into_inner();
+        let lines = Lines::of(name, &text);
         Ok(Self {
             origin: lines.at(0),
             kind: lines.table(values, &places),
@@ -223,6 +226,27 @@ impl Node {
             ),
         }
     }
+}
+
+/// A text in which whole numbers beyond those that TOML has are texts of their digits: who wants one can read it. Lines
+/// stay where they are.
+fn with_numbers_in_quotes(text: &str) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(text);
+    while let Err(error) = toml::from_str::<toml::Table>(&text) {
+        let Some(quoted) = error.span().and_then(|span| in_quotes(&text, span)) else {
+            break;
+        };
+        text = Cow::Owned(quoted);
+    }
+    text
+}
+
+/// The text with the number at this place in quotes, if there is one that TOML does not have.
+fn in_quotes(text: &str, place: Range<usize>) -> Option<String> {
+    let number = text.get(place.clone())?.trim();
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    (digits && number.parse::<i64>().is_err())
+        .then(|| format!("{}\"{number}\"{}", &text[..place.start], &text[place.end..]))
 }
 
 /// Line and column, both from 1, of a byte offset; columns count characters.

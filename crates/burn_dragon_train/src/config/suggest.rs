@@ -34,11 +34,20 @@ pub(super) fn explain(error: &Error<toml::de::Error>, tree: &Node) -> ConfigErro
     if let Some((given, expected)) = wrong_value(message) {
         let path = path_of_value(tree, path, given);
         let (key, origin) = (path.join("."), tree.origin_of(&path));
+        let (expected, given) = match (plain(expected), digits(given)) {
+            (whole, Some(number)) if whole == WHOLE => {
+                (format!("{WHOLE} and at most {}", i64::MAX), number.into())
+            }
+            (expected, number) => (
+                expected,
+                number.map_or_else(|| given.replace('`', ""), str::to_owned),
+            ),
+        };
         return ConfigError::WrongValue {
             key,
             origin,
-            expected: plain(expected),
-            given: given.replace('`', ""),
+            expected,
+            given,
         };
     }
     ConfigError::Refused {
@@ -110,10 +119,20 @@ fn wrong_value(message: &str) -> Option<(&str, &str)> {
     rest.rsplit_once(", expected ")
 }
 
+/// What sizes and counts are.
+const WHOLE: &str = "a whole number, 0 or more";
+
+/// The digits of a whole number that TOML does not have, and that was therefore read as a text.
+fn digits(given: &str) -> Option<&str> {
+    let text = given.strip_prefix("string \"")?.strip_suffix('"')?;
+    let number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (number && text.parse::<i64>().is_err()).then_some(text)
+}
+
 /// Rust's names of types, in words.
 fn plain(expected: &str) -> String {
     match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more".into(),
+        "u8" | "u16" | "u32" | "u64" | "usize" => WHOLE.into(),
         "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number".into(),
         "f32" | "f64" => "a number".into(),
         "a boolean" => "true or false".into(),

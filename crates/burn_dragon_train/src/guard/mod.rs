@@ -73,25 +73,6 @@ impl Guard {
     }
 }
 
-/// Refuses a step that the machine has no memory for.
-///
-/// # Errors
-/// With both sizes and what to make smaller.
-pub fn check_memory(needed: u64) -> Result<(), TrainError> {
-    match available_memory() {
-        Some(available) if needed > available => Err(TrainError::Memory { needed, available }),
-        _ => Ok(()),
-    }
-}
-
-/// Bytes that the system says can still be had; unknown where it does not say.
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
-    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,14 +87,5 @@ mod tests {
         guard.check("loss", 3.0).unwrap();
         let error = guard.check("loss", f64::NAN).unwrap_err().to_string();
         assert!(error.contains("step 12") && error.contains("step 10"), "{error}");
-    }
-
-    #[test]
-    fn a_batch_too_large_for_memory_is_refused_with_both_sizes() {
-        check_memory(1).unwrap();
-        if available_memory().is_some() {
-            let error = check_memory(1 << 60).unwrap_err().to_string();
-            assert!(error.contains("GiB") && error.contains("batch_size"), "{error}");
-        }
     }
 }

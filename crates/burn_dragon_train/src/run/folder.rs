@@ -59,6 +59,12 @@ impl RunFolder {
             problem,
         };
         let path = follow(given).map_err(|error| not_a_run(error.to_string()))?;
+        if let Some(run) = run_around(given) {
+            let run = run.display();
+            return Err(not_a_run(format!(
+                "it is a part of the run {run}: `--resume {run}`"
+            )));
+        }
         let shown = path.display();
         if !path.is_dir() {
             return Err(not_a_run(format!("there is no folder {shown}")));
@@ -186,7 +192,16 @@ fn symlink(_target: &Path, _link: &Path) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
+/// The run whose checkpoints a path leads into.
+fn run_around(path: &Path) -> Option<&Path> {
+    let all = path.ancestors().take(2);
+    let all = all.filter(|folder| folder.file_name().is_some_and(|name| name == CHECKPOINTS));
+    all.filter_map(Path::parent)
+        .find(|run| run.join(CONFIG).is_file())
+}
+
 /// The folder that a path names: itself, or what the link or the text file `latest` names.
+
 fn follow(path: &Path) -> io::Result<PathBuf> {
     // Rebuilt without a trailing slash, with which the system would look behind the link.
     let path: PathBuf = path.components().collect();

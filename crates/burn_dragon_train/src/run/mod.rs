@@ -18,6 +18,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use burn_dragon_checkpoint::disk;
+use burn_dragon_checkpoint::encoding::unmarked;
 use serde::{Deserialize, Serialize};
 
 pub use folder::RunFolder;
@@ -103,7 +104,7 @@ impl RunInfo {
     /// Reads the file.
     pub fn load(path: &Path) -> Result<Self, TrainError> {
         let text = fs::read_to_string(path).map_err(TrainError::file("read", path))?;
-        serde_json::from_str(&text).map_err(|error| TrainError::Record {
+        serde_json::from_slice(unmarked(text.as_bytes())).map_err(|error| TrainError::Record {
             path: path.into(),
             line: error.line(),
             problem: error.to_string(),

@@ -18,7 +18,10 @@ const READ: u64 = 2048;
 pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Report> {
     let subject = Subject::new(&args.subject, 0.0, &bench.selected.device)?;
     let (read, timed) = (args.context.min(READ) as usize, WARM_UP + args.tokens);
-    let tokens = subject.tokens(args.batch * (read + timed));
+    let count = args.batch * (read + timed);
+    let bytes = subject.config().cost().generating_bytes(2 * args.batch); // a state is made, and laid out for decoding
+    subject.room_for(bytes, count, "--batch or --tokens")?;
+    let tokens = subject.tokens(count);
     let lanes: Vec<&[u32]> = tokens.chunks(read + timed).collect();
     let activity = subject.activity(lanes[0]);
     let (rho, _) = subject.dragon.empty_state(args.batch).into_parts();

@@ -23,6 +23,12 @@ struct Part {
 pub(super) fn run(bench: &Bench, args: &BenchKernelsArgs) -> anyhow::Result<Report> {
     let device = &bench.selected.device;
     let subject = Subject::new(&args.subject, 0.0, device)?;
+    let one = DragonConfig {
+        n_levels: 1,
+        ..subject.config().clone()
+    };
+    let bytes = one.cost().training_bytes_unfused(args.batch, args.time); // the products are whole
+    subject.room_for(bytes, args.batch * args.time, "--batch or --time")?;
     let tokens = subject.tokens(args.batch * args.time);
     let stream = stream(&subject.dragon, &tokens, args.batch);
     let (config, units) = (subject.config(), tokens.len() as f64);

@@ -90,7 +90,7 @@ impl Bench {
         let traced = memory::forget_peak();
         (0..warm_up).try_for_each(|_| work())?;
         let told = rounds.div_ceil(8); // of many rounds, eight or fewer
-        let mut seconds = Vec::with_capacity(rounds);
+        let mut seconds = Vec::new();
         for round in 1..=rounds {
             let started = Instant::now();
             work()?;

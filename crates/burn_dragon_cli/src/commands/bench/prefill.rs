@@ -13,6 +13,12 @@ const WARM_UP: usize = 1;
 
 pub(super) fn run(bench: &Bench, args: &BenchPrefillArgs) -> anyhow::Result<Report> {
     let subject = Subject::new(&args.subject, 0.0, &bench.selected.device)?;
+    let cost = subject.config().cost();
+    let memories = cost.state_bytes().saturating_mul(2 * args.batch as u64);
+    let bytes = cost
+        .reading_bytes(args.batch, args.tokens)
+        .saturating_add(memories);
+    subject.room_for(bytes, args.batch * args.tokens, "--batch or --tokens")?;
     let tokens = subject.tokens(args.batch * args.tokens);
     let prompts = batch(&tokens, args.batch, &bench.selected.device);
     let activity = subject.activity(&tokens[..args.tokens]);
@@ -20,7 +26,6 @@ pub(super) fn run(bench: &Bench, args: &BenchPrefillArgs) -> anyhow::Result<Repo
         read(&subject.dragon, prompts.clone(), args.form)
     })?;
 
-    let cost = subject.config().cost();
     let units = (args.batch * args.tokens) as f64;
     let work = Work {
         unit: "prompt",

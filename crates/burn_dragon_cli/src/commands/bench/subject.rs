@@ -5,7 +5,7 @@ use crate::commands::notes;
 use crate::exit::Usage;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon::api::checkpoint::{ModelFile, ModelPath, Which};
-use burn_dragon::api::core::{Dragon, DragonConfig};
+use burn_dragon::api::core::{Dragon, DragonConfig, Memory, MemoryError, Need};
 use burn_dragon::api::expert::core::{Activity, Rng, activity, derive, of_density};
 use burn_dragon::api::expert::language::{Split, Tokens};
 use burn_dragon::api::language::{LanguageModel, SourceConfig, TextConfig, Tokenizer, TokenizerConfig};
@@ -50,6 +50,16 @@ impl Subject {
 
     pub(super) fn config(&self) -> &DragonConfig {
         self.dragon.config()
+    }
+
+    /// Refuses what this machine has no memory for, before it is made: `bytes` in all with the model, and so many
+    /// tokens to read. `flags` are what it grows with.
+    pub(super) fn room_for(&self, bytes: u64, tokens: usize, flags: &str) -> Result<(), MemoryError> {
+        let need = Need::of("what is to be timed")
+            .with("model and work", bytes)
+            .with("tokens", (tokens as u64).saturating_mul(16));
+        let way_out = || format!("use a smaller {flags}, or a smaller model");
+        Memory::of_this_machine().check(&need, way_out)
     }
 
     /// `count` tokens: the text from its start, again and again if it is short, or random ones.

@@ -22,10 +22,13 @@ const WARM_UP: usize = 2;
 pub(super) fn run(bench: &Bench, args: &BenchTrainArgs) -> anyhow::Result<Report> {
     let device = bench.selected.device.clone().autodiff();
     let subject = Subject::new(&args.subject, args.dropout, &device)?;
-    let (shape, tokens) = (
-        subject.config().clone(),
-        subject.corpus(args.batch * args.time + 1),
+    let shape = subject.config().clone();
+    let (read, step) = (
+        args.batch * args.time + 1,
+        shape.cost().training_bytes(args.batch, args.time),
     );
+    subject.room_for(step, read, "--batch or --time")?;
+    let tokens = subject.corpus(read);
     let (task, config) = task(bench, &subject, args, &tokens)?;
     config.plan().check(&task, &subject.dragon, Done::default())?;
     let (weights, reads) = (

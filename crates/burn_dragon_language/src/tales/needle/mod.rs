@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::probe::{NeedlePoint, NeedleProbe, NeedleScore};
 use super::{
-    RecallProbe, Split, Tale, Tier,
+    MAX_BYTES, RecallProbe, Split, Tale, Tier,
     filler::{SHORTEST, filler},
     grammar::Outline,
-    is_held_out,
+    is_held_out, room_for,
 };
 use crate::error::LanguageError;
 
@@ -25,6 +25,7 @@ use crate::error::LanguageError;
 #[serde(deny_unknown_fields, default)]
 pub struct NeedleConfig {
     /// Everything is drawn from this. It belongs to the data, not to the training.
+    #[serde(with = "burn_dragon_train::config::whole")]
     pub seed: u64,
     /// Training text in bytes; the last document is finished.
     pub train_bytes: usize,
@@ -134,6 +135,14 @@ impl NeedleConfig {
     /// Those of [`validate`](Self::validate).
     pub fn documents(&self, split: Split) -> Result<Vec<Vec<u8>>, LanguageError> {
         self.validate()?;
+        let longest = self.distance[1].saturating_add(MAX_BYTES);
+        let held_out = (self.validation_documents, longest);
+        room_for(
+            split,
+            self.train_bytes.saturating_add(longest),
+            held_out,
+            "validation_documents or distance",
+        )?;
         let (count, enough) = match split {
             Split::Train => (u64::MAX, self.train_bytes),
             Split::Validation => (self.validation_documents as u64, usize::MAX),

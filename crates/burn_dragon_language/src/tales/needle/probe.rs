@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use burn_dragon_core::seed::{Rng, derive};
+use burn_dragon_core::{Memory, Need};
 use serde::Serialize;
 
 use super::{NeedleConfig, outline};
@@ -43,6 +44,14 @@ impl NeedleProbe {
             );
             return refuse("needle distances", reason);
         }
+        let each = distances
+            .iter()
+            .fold(0, |sum, &distance| distance.saturating_add(sum));
+        let bytes = (each as u64).saturating_mul(cases as u64);
+        let need = Need::of("asking about facts").with("text", bytes.saturating_mul(2)); // and as tokens, case by case
+        Memory::room_for(&need, || {
+            "ask at shorter distances, or about fewer facts at each".into()
+        })?;
         let all = distances
             .iter()
             .flat_map(|&distance| (0..cases as u64).map(move |case| (distance, case)));

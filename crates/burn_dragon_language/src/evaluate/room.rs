@@ -1,0 +1,85 @@
+//! The memory that reading a text takes, asked for before it is read.
+
+use super::{Memory as Keeps, WindowReading};
+use burn::tensor::Device;
+use burn_dragon_core::{Dragon, Memory, MemoryError, Need};
+
+/// Memories that are alive for each stream at once: that of before a window and that after it.
+const CARRIED: usize = 2;
+
+/// Refuses windows that there is no memory for: `lanes` at once, of so many tokens.
+pub(super) fn for_windows(dragon: &Dragon, lanes: usize, tokens: usize) -> Result<(), MemoryError> {
+    check(Memory::of_this_machine(), dragon, (lanes, tokens), 0)
+}
+
+/// Refuses documents side by side that there is no memory for; the longest predicts so many tokens.
+pub(super) fn for_streams(
+    dragon: &Dragon,
+    reading: WindowReading,
+    lanes: usize,
+    predictions: usize,
+) -> Result<(), MemoryError> {
+    let memories = match reading.memory {
+        Keeps::Reset => 0,
+        Keeps::Carried => CARRIED,
+        Keeps::Sliding { .. } => CARRIED + 1,
+    };
+    let window = (lanes, predictions.min(reading.block_size));
+    check(Memory::of_this_machine(), dragon, window, memories * lanes)
+}
+
+fn check(
+    memory: Memory,
+    dragon: &Dragon,
+    (lanes, tokens): (usize, usize),
+    memories: usize,
+) -> Result<(), MemoryError> {
+    if dragon.device().inner() != Device::flex() {
+        return Ok(()); // of a device's own memory nobody says how much there is
+    }
+    let cost = dragon.config().cost();
+    let carried = cost.state_bytes().saturating_mul(memories as u64);
+    let need = Need::of("the evaluation")
+        .with("weights and windows", cost.reading_bytes(lanes, tokens))
+        .with("memories", carried);
+    memory.check(&need, || {
+        let bytes = |tokens: u64| cost.reading_bytes(lanes, tokens as usize).saturating_add(carried);
+        match memory.largest(tokens as u64, bytes) {
+            Some(fits) => format!("windows of {fits} tokens fit (--block-size, training.block_size)"),
+            None => "no window fits beside the model: fewer at once may (training.batch_size)".into(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::dragon;
+    use super::*;
+
+    #[test]
+    fn windows_that_do_not_fit_are_refused_with_those_that_do() {
+        let dragon = dragon();
+        let bytes = |tokens| dragon.config().cost().reading_bytes(4, tokens);
+        let memory = Memory::of(bytes(1000));
+        check(memory, &dragon, (4, 1000), 0).unwrap();
+        let error = check(memory, &dragon, (4, 1_000_000), 0).unwrap_err().to_string();
+        let said: usize = error
+            .split("windows of ")
+            .nth(1)
+            .unwrap()
+            .split(' ')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(
+            bytes(said) <= bytes(1000) && bytes(said + 1) > bytes(1000),
+            "{error}"
+        );
+        // Memories take room too.
+        let error = check(memory, &dragon, (4, 1000), 100).unwrap_err().to_string();
+        assert!(error.contains("memories"), "{error}");
+        let error = check(Memory::of(10), &dragon, (4, 1), 0).unwrap_err().to_string();
+        assert!(error.contains("no window fits"), "{error}");
+    }
+}
