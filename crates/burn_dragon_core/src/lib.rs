@@ -40,6 +40,7 @@ pub mod dragon;
 pub mod level;
 pub mod loss;
 pub mod parameters;
+pub mod range;
 mod rotations;
 pub mod seed;
 pub mod specimen;
@@ -52,6 +53,7 @@ pub use cost::Cost;
 pub use decay::DecayConfig;
 pub use decoder::{Decoder, DecoderError};
 pub use dragon::{Dragon, Pass};
+pub use range::Range;
 pub use state::{DragonState, StateError};
 
 /// The curated names of this crate.
@@ -72,6 +74,7 @@ pub mod api {
         pub use crate::density::{Activity, ActivityProbe, Watch};
         pub use crate::level::{Level, Watched};
         pub use crate::parameters::{load, named, snapshot};
+        pub use crate::range::Range;
         pub use crate::seed::{Rng, derive};
         pub use crate::specimen::{activity, of_density};
         pub use burn_dragon_kernel::api::norm;

@@ -17,6 +17,7 @@ mod journal;
 pub mod optimizer;
 pub mod progress;
 pub mod rehearsal;
+pub mod results;
 pub mod run;
 pub mod schedule;
 pub mod settings;
@@ -51,6 +52,7 @@ pub mod api {
         pub use crate::guard::{Guard, Irregularity, check_memory};
         pub use crate::progress::{Progress, StepReport};
         pub use crate::rehearsal::Rehearsal;
+        pub use crate::results;
         pub use crate::run::{MetricsLog, without_time, write_atomic};
     }
 }

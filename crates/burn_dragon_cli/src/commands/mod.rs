@@ -11,7 +11,9 @@ pub mod generate;
 pub mod infer;
 pub mod info;
 pub mod inspect;
+mod live;
 mod memory;
+mod prompt;
 #[cfg(feature = "fetch")]
 pub mod pull;
 #[cfg(feature = "fetch")]

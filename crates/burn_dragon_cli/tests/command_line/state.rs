@@ -258,6 +258,7 @@ fn a_memory_that_is_damaged_or_foreign_is_refused_with_the_reason() {
     .unwrap();
     let mut three = StateFile::read(&place.path("novel.state"), &Device::flex()).unwrap();
     three.state = three.state.select_lanes(&[0, 0, 0]).unwrap();
+    three.seen = vec![three.seen[0].clone(); 3];
     three.write(&place.path("three.state")).unwrap();
     for (model, file, says) in [
         ("run", "cut.state", &["corrupt"][..]),
@@ -266,7 +267,7 @@ fn a_memory_that_is_damaged_or_foreign_is_refused_with_the_reason() {
         (
             "run",
             "model.state",
-            &["burn_dragon.model/1", "burn_dragon.state/1"],
+            &["burn_dragon.model/1", "burn_dragon.state/2"],
         ),
         ("run", "three.state", &["number of its streams is 3", "must be 1"]),
         (
