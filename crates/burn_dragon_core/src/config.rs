@@ -11,6 +11,21 @@ const MAX_SIZE: usize = 1 << 28;
 /// Most heads, and most levels: what is made one a head or a level is made at once.
 const MAX_COUNT: usize = 1024;
 
+/// What norms add to a variance: beside more than 1 nothing would be left of it.
+const NORM_EPS: Range = Range {
+    most: 1.0,
+    words: "a number from 1.2e-38 to 1: it is added to variances of about 1, and f32 holds none above 0 that is smaller",
+    ..Range::POSITIVE
+};
+
+/// Deviations of initial weights: what levels make of larger ones, products of four and their squares, f32 does not hold.
+const INIT_STD: Range = Range {
+    most: 1000.0,
+    words: "a number from 1.1e-19 to 1000: f32 does not hold the squares of smaller ones, nor what levels make of larger \
+            ones",
+    ..Range::SQUARED
+};
+
 /// Slopes of a decay: with more than 100 nothing is left after a token.
 const SLOPES: Range = Range {
     most: 100.0,
@@ -161,8 +176,8 @@ impl DragonConfig {
                 expected: "a finite number above 1",
             });
         }
-        within("norm_eps", self.norm_eps, Range::POSITIVE)?;
-        within("init_std", self.init_std, Range::SQUARED)?;
+        within("norm_eps", self.norm_eps, NORM_EPS)?;
+        within("init_std", self.init_std, INIT_STD)?;
         self.decay
             .as_ref()
             .map_or(Ok(()), |decay| self.check_decay(decay))

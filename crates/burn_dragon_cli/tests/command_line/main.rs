@@ -9,9 +9,13 @@ mod eval;
 mod export;
 mod files;
 mod forward;
+#[cfg(target_os = "linux")]
+mod full;
 mod generate;
 mod infer;
 mod info;
+mod numbers;
+mod prompts;
 #[cfg(feature = "fetch")]
 mod remote;
 mod resume;
