@@ -122,7 +122,7 @@ fn a_training_goes_on_to_its_end_and_then_says_that_its_results_are_lost() {
     answer.refused(1, SAYS);
     place.dragon(&["verify", "run"]).done();
     let info = place.dragon(&["info", "run", "--json"]).done().json();
-    assert_eq!(info["step"], 12, "{info}");
+    assert_eq!(info["info"]["step"], 12, "{info}");
     for more in [
         &["--out", "json", "--json"][..],
         &["--dry-run"],

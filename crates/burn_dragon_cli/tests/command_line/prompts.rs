@@ -97,10 +97,16 @@ fn ctrl_c_while_a_prompt_is_read_keeps_what_was_read_and_the_rest_goes_on_as_if_
     assert_eq!(answer.stdout.lines().count(), 1, "{}", answer.stdout);
     assert_eq!(tokens(&place, "part.state"), read);
     // The memory is that of the prompt up to there, bit for bit, and the rest of a text is read as if at once.
-    generate(
-        &["--state-out", "whole.state", "--max-tokens", "0"],
-        &text[..read],
-    );
+    let keep = [
+        "generate",
+        "run",
+        "-",
+        "--max-tokens",
+        "0",
+        "--state-out",
+        "whole.state",
+    ];
+    place.dragon_reads(&keep, &text.as_bytes()[..read]).done();
     let diff = place.dragon(&["state", "diff", "part.state", "whole.state", "--json"]);
     assert_eq!(diff.done().json()["same"], true);
     let whole = generate(&[], &text[..read + 3000]);
