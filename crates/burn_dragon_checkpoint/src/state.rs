@@ -1,9 +1,10 @@
 //! A memory in one file: what a model has read, to go on from.
 //!
-//! The memories are burnpack tensors `rho.0`, `rho.1`, ... one a level, `[B, H, N, D]`. The metadata holds `format`
-//! (`burn_dragon.state/1`), `config` (the shape of the model, JSON), `positions` (one a lane, JSON), `precision` (of the
-//! memories) and `info` (JSON: the model's and the tokenizer's hash, tokens read), beside the hash that [`TensorFile`]
-//! keeps. Logits are not stored: a state holds what was read, and going on takes at least one new token.
+//! The memories are burnpack tensors `rho.0`, `rho.1`, ... one a level, `[B, H, N, D]`; the tensor `seen`, `[streams, V]`
+//! of bytes, has a 1 where a stream has read a token. The metadata holds `format` (`burn_dragon.state/2`), `config` (the
+//! shape of the model, JSON), `positions` (one a lane, JSON), `precision` (of the memories) and `info` (JSON: the model's
+//! and the tokenizer's hash, tokens read), beside the hash that [`TensorFile`] keeps. Logits are not stored: a state holds
+//! what was read, and going on takes at least one new token.
 
 use crate::error::CheckpointError;
 use crate::model::check_length;
@@ -12,11 +13,17 @@ use crate::tensors::TensorFile;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_dragon_core::{DragonConfig, DragonState};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The value of the metadata key `format`.
-pub const FORMAT: &str = "burn_dragon.state/1";
+pub const FORMAT: &str = "burn_dragon.state/2";
+
+/// How the formats of all states begin.
+pub(crate) const FORMATS: &str = "burn_dragon.state/";
+
+/// The tensor of the tokens that were seen.
+const SEEN: &str = "seen";
 
 /// Whose memory it is, and of what.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +63,9 @@ pub struct StateFile {
     /// The memories and positions. With a sliding context the first half of the lanes are the elder memories, which
     /// answer, and the second half the younger ones.
     pub state: DragonState,
+    /// The tokens that each stream has read, each once, whether it still remembers them or not: a repetition penalty
+    /// goes on from them.
+    pub seen: Vec<BTreeSet<u32>>,
 }
 
 /// Who wants to go on from a state.
@@ -80,8 +90,8 @@ impl StateFile {
     /// Writes the file, whole or not at all.
     ///
     /// # Errors
-    /// If the state is not of the configuration's shape or not finite, or the precision is f16, whose largest number a
-    /// memory outgrows, or the file system refuses.
+    /// If the state is not of the configuration's shape or not finite, or what was seen cannot be what was read, or the
+    /// precision is f16, whose largest number a memory outgrows, or the file system refuses.
     pub fn write(self, path: &Path) -> Result<(), CheckpointError> {
         let corrupt = |reason: &dyn ToString| CheckpointError::corrupt(path, reason.to_string());
         check_precision(path, self.precision)?;
@@ -89,6 +99,7 @@ impl StateFile {
         self.state
             .check(&self.config, lanes)
             .map_err(|error| corrupt(&error))?;
+        let seen = self.seen_tensor(path)?;
         let json = |value: serde_json::Result<String>| value.map_err(|error| corrupt(&error));
         let metadata = BTreeMap::from([
             ("format".to_string(), FORMAT.to_string()),
@@ -101,13 +112,36 @@ impl StateFile {
             ("info".to_string(), json(serde_json::to_string(&self.info))?),
         ]);
         let (rho, _) = self.state.into_parts();
-        let mut tensors = BTreeMap::new();
+        let mut tensors = BTreeMap::from([(SEEN.to_string(), seen)]);
         for (level, rho) in rho.into_iter().enumerate() {
             let data = rho.inner().cast(self.precision.dtype()).into_data();
             check_finite(path, &name(level), &data)?;
             tensors.insert(name(level), data);
         }
         TensorFile { tensors, metadata }.write(path)
+    }
+
+    /// What was seen, `[streams, V]`: 1 where a token was read.
+    fn seen_tensor(&self, path: &Path) -> Result<TensorData, CheckpointError> {
+        let (streams, vocab_size) = (self.lanes(), self.config.vocab_size);
+        if self.seen.len() != streams {
+            let reason = format!(
+                "it says what {} streams have seen, and has {streams}",
+                self.seen.len()
+            );
+            return Err(CheckpointError::corrupt(path, reason));
+        }
+        let mut marks = vec![0u8; streams * vocab_size];
+        for (seen, marks) in self.seen.iter().zip(marks.chunks_exact_mut(vocab_size)) {
+            for &id in seen {
+                *marks.get_mut(id as usize).ok_or_else(|| {
+                    let reason = format!("it has seen token {id} of a vocabulary of {vocab_size}");
+                    CheckpointError::corrupt(path, reason)
+                })? = 1;
+            }
+            check_seen(path, seen, self.info.tokens)?;
+        }
+        Ok(TensorData::new(marks, [streams, vocab_size]))
     }
 
     /// Reads and checks a file: hash, format, configuration, names, shapes, finite values. The memory is f32, on
@@ -124,7 +158,10 @@ impl StateFile {
     /// # Errors
     /// If it is not a state.
     pub fn from_tensor_file(
-        TensorFile { tensors, metadata }: TensorFile,
+        TensorFile {
+            mut tensors,
+            metadata,
+        }: TensorFile,
         path: &Path,
         device: &Device,
     ) -> Result<Self, CheckpointError> {
@@ -132,6 +169,7 @@ impl StateFile {
             .get(&name(0))
             .and_then(|data| data.shape().first().copied());
         let description = Description::of(path, &metadata, lanes.unwrap_or(0))?;
+        let seen = description.seen(path, tensors.remove(SEEN))?;
         let state = description.state(path, tensors, device)?;
         let Description {
             config,
@@ -144,6 +182,7 @@ impl StateFile {
             info,
             precision,
             state,
+            seen,
         })
     }
 
@@ -217,6 +256,12 @@ impl Description {
         let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
         match metadata.get("format").map(String::as_str) {
             Some(FORMAT) => {}
+            Some("burn_dragon.state/1") => {
+                return Err(corrupt(format!(
+                    "its format is `burn_dragon.state/1`, which did not keep the tokens that were seen, not `{FORMAT}`: \
+                     read the text again"
+                )));
+            }
             Some(other) => {
                 return Err(corrupt(format!("its format is `{other}`, not `{FORMAT}`")));
             }
@@ -270,6 +315,44 @@ impl Description {
             return Err(corrupt("its context is a window of 0 tokens".into()));
         }
         Ok(description)
+    }
+
+    /// The tokens that each stream has read.
+    fn seen(&self, path: &Path, data: Option<TensorData>) -> Result<Vec<BTreeSet<u32>>, CheckpointError> {
+        let streams = self.positions.len() / groups(&self.info);
+        let expected = vec![streams, self.config.vocab_size];
+        let (path_buf, name) = (path.to_path_buf(), SEEN.to_string());
+        let Some(data) = data else {
+            return Err(CheckpointError::MissingTensor {
+                path: path_buf,
+                name,
+                expected,
+            });
+        };
+        let given = data.shape().to_vec();
+        if given != expected {
+            return Err(CheckpointError::Shape {
+                path: path_buf,
+                name,
+                given,
+                expected,
+            });
+        }
+        let marks = data.as_slice::<u8>().ok();
+        let marks = marks.filter(|marks| marks.iter().all(|mark| *mark <= 1));
+        let marks = marks.ok_or_else(|| {
+            let reason = format!(
+                "tensor `{SEEN}` is {}, and not bytes of 0 and 1 alone",
+                data.dtype().name()
+            );
+            CheckpointError::corrupt(path, reason)
+        })?;
+        let streams = marks.chunks_exact(self.config.vocab_size).map(|marks| {
+            let ids = (0..).zip(marks).filter(|(_, mark)| **mark == 1);
+            let seen = ids.map(|(id, _)| id).collect();
+            check_seen(path, &seen, self.info.tokens).map(|()| seen)
+        });
+        streams.collect()
     }
 
     /// The state, of exactly the expected tensors.
@@ -342,6 +425,16 @@ fn check_precision(path: &Path, precision: StoredPrecision) -> Result<(), Checkp
             "memories are stored as f32 or bf16, not f16: they grow beyond its largest number, 65504",
         )),
     }
+}
+
+/// Who has read tokens has seen some, and no more than these.
+fn check_seen(path: &Path, seen: &BTreeSet<u32>, tokens: u64) -> Result<(), CheckpointError> {
+    let count = seen.len() as u64;
+    if count <= tokens && (count > 0 || tokens == 0) {
+        return Ok(());
+    }
+    let reason = format!("a stream has seen {count} different tokens of the {tokens} that it has read");
+    Err(CheckpointError::corrupt(path, reason))
 }
 
 /// Memories of each stream.

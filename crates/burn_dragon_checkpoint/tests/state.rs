@@ -6,13 +6,17 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::api::expert::{TensorFile, sha256};
 use burn_dragon_checkpoint::api::{
-    ModelFile, ModelInfo, Sliding, StateFile, StateInfo, StateReader, StoredPrecision, model_hash,
+    ModelFile, ModelInfo, Sliding, StateFile, StateInfo, StateReader, StoredPrecision, VerifyOptions,
+    model_hash, verify,
 };
 use burn_dragon_core::{Dragon, DragonConfig, DragonState};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 const TOKENIZER: &str = r#"{"type":"byte"}"#;
+
+/// Tokens that each stream has seen.
+const SEEN: [u32; 3] = [0, 7, 31];
 
 fn config() -> DragonConfig {
     DragonConfig {
@@ -52,6 +56,7 @@ fn file(dragon: &Dragon, state: DragonState, precision: StoredPrecision) -> Stat
             version: "test".into(),
         },
         precision,
+        seen: vec![SEEN.into(); state.lanes()],
         state,
     }
 }
@@ -280,14 +285,14 @@ fn not_a_state_file() {
     refused(read(&path), &["not what it should be"]);
     let model = ModelFile::of(&dragon(), ModelInfo::default(), None);
     model.write(&path).unwrap();
-    refused(read(&path), &["burn_dragon.model/1", "burn_dragon.state/1"]);
+    refused(read(&path), &["burn_dragon.model/1", "burn_dragon.state/2"]);
     TensorFile::default().write(&path).unwrap();
     refused(read(&path), &["without a state's description"]);
     // And a state is no model.
     let (_folder, path) = written();
     refused(
         ModelFile::read(&path),
-        &["burn_dragon.state/1", "burn_dragon.model/1"],
+        &["burn_dragon.state/2", "burn_dragon.model/1"],
     );
     // Nothing there is not the input's fault.
     let error = read(Path::new("nowhere/memory.state")).unwrap_err();
@@ -326,16 +331,91 @@ fn a_sliding_context_is_two_groups_of_lanes() {
     let mut pair = file(&dragon, state(&dragon, 2), StoredPrecision::F32);
     let younger = |younger| Some(Sliding { window: 16, younger });
     pair.info.sliding = younger(true);
+    refused(pair.clone().write(&path), &["2 streams", "has 1"]);
+    let both = std::mem::replace(&mut pair.seen, vec![SEEN.into()]); // both memories are of one stream
     pair.clone().write(&path).unwrap();
     assert_eq!(read(&path).unwrap().info, pair.info);
+    assert_eq!(read(&path).unwrap().seen, pair.seen);
     read_for(&path, &dragon, Some(TOKENIZER), 1).unwrap();
     pair.info.sliding = younger(false);
+    pair.seen = both;
     pair.clone().write(&path).unwrap();
     read_for(&path, &dragon, Some(TOKENIZER), 2).unwrap();
     let mut odd = file(&dragon, state(&dragon, 3), StoredPrecision::F32);
     odd.info.sliding = younger(true);
+    odd.seen.truncate(1);
     odd.write(&path).unwrap();
     refused(read(&path), &["3 lanes", "2 memories"]);
+}
+
+#[test]
+fn what_each_stream_has_seen_comes_back() {
+    let (_folder, path) = written();
+    let mut file = file(&dragon(), state(&dragon(), 2), StoredPrecision::Bf16);
+    file.seen = vec![[3, 4, 30].into(), (0..20).collect()];
+    file.clone().write(&path).unwrap();
+    assert_eq!(read(&path).unwrap().seen, file.seen);
+    file.seen[1] = [0, 31].into(); // the first and the last of the vocabulary
+    file.clone().write(&path).unwrap();
+    assert_eq!(read(&path).unwrap().seen, file.seen);
+    (file.info.tokens, file.seen) = (0, vec![[].into(), [].into()]);
+    file.clone().write(&path).unwrap();
+    assert_eq!(read(&path).unwrap().seen, file.seen);
+}
+
+#[test]
+fn what_was_seen_is_some_of_what_was_read() {
+    let (_folder, path) = written();
+    let whole = TensorFile::read(&path).unwrap();
+    let file = read(&path).unwrap();
+    for (seen, tokens, says) in [
+        (vec![[0].into()], 20, &["1 streams", "has 2"][..]),
+        (
+            vec![[0].into(), [32].into()],
+            20,
+            &["token 32", "vocabulary of 32"],
+        ),
+        (vec![[0].into(), (0..21).collect()], 20, &["21 different", "20"]),
+        (vec![[0].into(), [].into()], 20, &["0 different", "20"]),
+        (vec![[].into(), [3].into()], 0, &["1 different", "the 0"]),
+    ] {
+        let mut file = file.clone();
+        (file.seen, file.info.tokens) = (seen, tokens);
+        refused(file.write(&path), says);
+    }
+    // What no writer writes is not read either.
+    let marks = |marks: Vec<u8>, shape: [usize; 2]| TensorData::new(marks, shape);
+    for (tensor, says) in [
+        (None, &["seen", "[2, 32]"][..]),
+        (Some(marks(vec![1; 32], [1, 32])), &["seen", "[1, 32]", "[2, 32]"]),
+        (Some(marks(vec![2; 64], [2, 32])), &["seen", "0 and 1"]),
+        (Some(marks(vec![1; 64], [2, 32])), &["32 different", "20"]),
+        (Some(marks(vec![0; 64], [2, 32])), &["0 different", "20"]),
+        (
+            Some(TensorData::new(vec![1i8; 64], [2, 32])),
+            &["seen", "i8", "0 and 1"],
+        ),
+    ] {
+        let mut file = whole.clone();
+        match tensor {
+            Some(tensor) => file.tensors.insert("seen".into(), tensor),
+            None => file.tensors.remove("seen"),
+        };
+        file.write(&path).unwrap();
+        refused(read(&path), says);
+    }
+}
+
+#[test]
+fn a_state_from_before_it_kept_what_was_seen_is_refused_with_the_way_out() {
+    let (_folder, path) = written();
+    let mut old = TensorFile::read(&path).unwrap();
+    old.metadata.insert("format".into(), "burn_dragon.state/1".into());
+    old.tensors.remove("seen");
+    old.write(&path).unwrap();
+    refused(read(&path), &["burn_dragon.state/1", "read the text again"]);
+    let verified = verify(&path, VerifyOptions::default()).unwrap();
+    assert!(!verified.sound(false), "{verified:?}");
 }
 
 /// `cargo test --release -p burn_dragon_checkpoint -p burn_dragon_cli --test state -- --ignored --nocapture`
@@ -359,6 +439,7 @@ fn saving_and_loading_200_mb_takes_less_than_two_seconds() {
             info: StateInfo::default(),
             precision,
             state: state.clone(),
+            seen: vec![std::collections::BTreeSet::new()],
         };
         let start = std::time::Instant::now();
         file.write(&path).unwrap();

@@ -5,7 +5,9 @@ use burn_dragon::api::checkpoint::CheckpointError;
 use burn_dragon::api::checkpoint::fetch::FetchError;
 use burn_dragon::api::core::{BackendError, ConfigError as ShapeError};
 use burn_dragon::api::language::LanguageError;
+use burn_dragon::api::train::expert::results;
 use burn_dragon::api::train::{ConfigError, Interrupt, TrainError};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// What was typed cannot be meant.
@@ -39,8 +41,25 @@ pub fn interrupted() -> ExitCode {
 
 /// Prints what clap has to say: help on standard output, an error on standard error.
 pub fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print(); // a closed pipe is the reader's choice
+    if error.use_stderr() {
+        let _ = error.print(); // a closed one is nobody's loss
+    } else {
+        results::note(|| error.print().and_then(|()| std::io::stdout().flush()));
+    }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// The code that a program ends with: where its results are lost, that is an error, whatever it would have ended with.
+pub fn ended(code: ExitCode) -> ExitCode {
+    let Some(error) = results::lost() else {
+        return code;
+    };
+    tell!("error: cannot write the result to standard output: {error}");
+    if code == ExitCode::SUCCESS {
+        ExitCode::FAILURE
+    } else {
+        code
+    }
 }
 
 /// Prints an error and its causes.

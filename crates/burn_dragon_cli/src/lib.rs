@@ -8,7 +8,8 @@ pub mod commands;
 pub mod exit;
 
 use args::{Args, Verb};
-use clap::{Command, CommandFactory, FromArgMatches};
+use clap::{Arg, Command, CommandFactory, FromArgMatches};
+use std::any::TypeId;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -28,14 +29,42 @@ pub fn verb(name: &str, arguments: impl IntoIterator<Item = OsString>) -> ExitCo
 }
 
 fn parse(command: Command, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let matches = command.try_get_matches_from(arguments);
-    match matches.and_then(|matches| Args::from_arg_matches(&matches)) {
-        Ok(args) => finish(&args.verb),
-        Err(error) => exit::usage(&error),
-    }
+    let matches = numbers_may_be_negative(command).try_get_matches_from(arguments);
+    exit::ended(
+        match matches.and_then(|matches| Args::from_arg_matches(&matches)) {
+            Ok(args) => run(&args.verb),
+            Err(error) => exit::usage(&error),
+        },
+    )
 }
 
-fn finish(verb: &Verb) -> ExitCode {
+/// What begins with a hyphen after an option that takes a number is a number, and refused as one: the way out is another
+/// number, not `--`.
+fn numbers_may_be_negative(command: Command) -> Command {
+    let numbers = [
+        TypeId::of::<f64>(),
+        TypeId::of::<i64>(),
+        TypeId::of::<u32>(),
+        TypeId::of::<u64>(),
+        TypeId::of::<usize>(),
+    ];
+    let is_number = |arg: &Arg| {
+        let id = arg.get_value_parser().type_id();
+        numbers.iter().any(|number| id == *number)
+    };
+    command
+        .mut_args(|arg| {
+            let negative = !arg.is_positional() && is_number(&arg);
+            if negative {
+                arg.allow_hyphen_values(true)
+            } else {
+                arg
+            }
+        })
+        .mut_subcommands(numbers_may_be_negative)
+}
+
+fn run(verb: &Verb) -> ExitCode {
     let result = match verb {
         Verb::Train(args) => commands::train::run(args),
         Verb::Eval(args) => commands::eval::run(args),

@@ -1,10 +1,11 @@
 //! What reaches a terminal: lines that may hold text of a stranger's file, which must not command it.
 
 use burn_dragon::api::expert::checkpoint::{is_obeyed, printable};
+use burn_dragon::api::train::expert::results;
 use std::fmt::Arguments;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 
-/// `println!`, but for what becomes of a failure and of what a terminal would obey: see [`line`].
+/// `println!`, but for what becomes of a failure and of what a terminal would obey: see [`as_it_is`].
 macro_rules! show {
     ($($words:tt)*) => { $crate::show::line(format_args!($($words)*)) };
 }
@@ -24,18 +25,16 @@ pub(crate) fn aside(text: Arguments<'_>) {
     let _ = writeln!(std::io::stderr(), "{}", printable(&text.to_string())); // a closed one is nobody's loss
 }
 
-/// Writes a line as it is: what a model says is what was asked for. A closed pipe is the reader's choice and ends the
-/// program, done; whatever else fails is an error that ends it.
+/// Writes to standard error what stands in no line of its own, and ends up there at once.
+pub(crate) fn mark(text: &str) {
+    let mut err = std::io::stderr().lock();
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush()); // as above
+}
+
+/// Writes a line as it is: what a model says is what was asked for. What does not arrive is told at the end, by
+/// [`exit::ended`](crate::exit::ended).
 pub(crate) fn as_it_is(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) else {
-        return;
-    };
-    if error.kind() == ErrorKind::BrokenPipe {
-        std::process::exit(0);
-    }
-    tell!("error: cannot write the result: {error}");
-    std::process::exit(1);
+    results::write(format!("{text}\n").as_bytes());
 }
 
 /// JSON that says the same without what a terminal would obey. JSON itself has none of it outside of its texts, and in

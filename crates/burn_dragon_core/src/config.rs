@@ -2,6 +2,7 @@
 
 use crate::decay::DecayConfig;
 use crate::memory::MemoryError;
+use crate::range::Range;
 use burn_dragon_kernel::rotation::Frequencies;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,36 @@ const MAX_SIZE: usize = 1 << 28;
 
 /// Most heads, and most levels: what is made one a head or a level is made at once.
 const MAX_COUNT: usize = 1024;
+
+/// What norms add to a variance: beside more than 1 nothing would be left of it.
+const NORM_EPS: Range = Range {
+    most: 1.0,
+    words: "a number from 1.2e-38 to 1: it is added to variances of about 1, and f32 holds none above 0 that is smaller",
+    ..Range::POSITIVE
+};
+
+/// Deviations of initial weights: what levels make of larger ones, products of four and their squares, f32 does not hold.
+const INIT_STD: Range = Range {
+    most: 1000.0,
+    words: "a number from 1.1e-19 to 1000: f32 does not hold the squares of smaller ones, nor what levels make of larger \
+            ones",
+    ..Range::SQUARED
+};
+
+/// Slopes of a decay: with more than 100 nothing is left after a token.
+const SLOPES: Range = Range {
+    most: 100.0,
+    words: "0, or a number from 1.2e-38 to 100",
+    ..Range::FROM_ZERO
+};
+
+/// Slopes of a decay that are learnt.
+const LEARNT_SLOPES: Range = Range {
+    least: 1e-30,
+    most: 100.0,
+    zero: false,
+    words: "a number from 1e-30 to 100, since its logarithm is learnt",
+};
 
 /// The shape of a Dragon Hatchling model: all that its weights cannot say by themselves.
 ///
@@ -131,26 +162,23 @@ impl DragonConfig {
                 n_heads: self.n_heads,
             });
         }
-        let finite_range = |name, value: f64, ok: bool, expected| {
-            if ok && value.is_finite() {
-                Ok(())
-            } else {
-                Err(ConfigError::Range {
-                    name,
-                    value,
-                    expected,
-                })
-            }
+        let within = |name, value: f64, range: Range| {
+            range.check(value).map_err(|expected| ConfigError::Range {
+                name,
+                value,
+                expected,
+            })
         };
-        finite_range(
-            "dropout",
-            self.dropout,
-            (0.0..1.0).contains(&self.dropout),
-            "in [0, 1)",
-        )?;
-        finite_range("rope_theta", self.rope_theta, self.rope_theta > 1.0, "above 1")?;
-        finite_range("norm_eps", self.norm_eps, self.norm_eps > 0.0, "above 0")?;
-        finite_range("init_std", self.init_std, self.init_std > 0.0, "above 0")?;
+        within("dropout", self.dropout, Range::DROPPED)?;
+        if !(self.rope_theta > 1.0 && self.rope_theta.is_finite()) {
+            return Err(ConfigError::Range {
+                name: "rope_theta",
+                value: self.rope_theta,
+                expected: "a finite number above 1",
+            });
+        }
+        within("norm_eps", self.norm_eps, NORM_EPS)?;
+        within("init_std", self.init_std, INIT_STD)?;
         self.decay
             .as_ref()
             .map_or(Ok(()), |decay| self.check_decay(decay))
@@ -165,19 +193,15 @@ impl DragonConfig {
                 n_heads,
             });
         }
-        let (least, expected) = if decay.learnable() {
-            (1e-30, "in [1e-30, 100], since its logarithm is learnt")
-        } else {
-            (0.0, "in [0, 100]")
-        };
-        match slopes.into_iter().find(|slope| !(least..=100.0).contains(slope)) {
-            None => Ok(()),
-            Some(value) => Err(ConfigError::Range {
+        let range = if decay.learnable() { LEARNT_SLOPES } else { SLOPES };
+        for value in slopes {
+            range.check(value).map_err(|expected| ConfigError::Range {
                 name: "decay.slopes",
                 value,
                 expected,
-            }),
+            })?;
         }
+        Ok(())
     }
 }
 
@@ -212,7 +236,7 @@ pub enum ConfigError {
         n_heads: usize,
     },
     /// A number is out of its range.
-    #[error("model.{name} = {value}; expected a finite value {expected}")]
+    #[error("model.{name} = {value:?}; expected {expected}")]
     Range {
         /// The key.
         name: &'static str,

@@ -68,7 +68,11 @@ mod tests {
             (custom(vec![0.1; 3], false), "3 slopes"),
             (custom(vec![0.1, -0.5, 0.1, 0.1], false), "-0.5"),
             (custom(vec![0.1, 0.0, 0.1, 0.1], true), "logarithm"),
-            (custom(vec![0.1, 1e39, 0.1, 0.1], false), "[0, 100]"),
+            (custom(vec![0.1, 1e39, 0.1, 0.1], false), "to 100"),
+            (
+                custom(vec![0.1, 1e-50, 0.1, 0.1], false),
+                "0, or a number from 1.2e-38",
+            ),
             (custom(vec![0.1, f64::NAN, 0.1, 0.1], false), "NaN"),
         ] {
             let text = config.validate().unwrap_err().to_string();

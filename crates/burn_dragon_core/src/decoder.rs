@@ -42,8 +42,26 @@ pub struct Decoder {
 /// Where memory and positions are.
 #[derive(Clone, Debug)]
 enum Streams {
-    Processor(Decode),
+    Processor {
+        decode: Decode,
+        /// The memory after windows, which is laid out for single tokens before the next of these.
+        read: Option<DragonState>,
+    },
     Tensors(DragonState),
+}
+
+/// Streams that nothing was read by in windows, or that have gone on from it token by token.
+fn processor(decode: Decode) -> Streams {
+    Streams::Processor { decode, read: None }
+}
+
+/// Lays a state out for single tokens.
+fn restore(decode: &mut Decode, state: DragonState) {
+    let (rho, positions) = state.into_parts();
+    for (level, rho) in rho.into_iter().enumerate() {
+        decode.restore(level, &numbers(rho));
+    }
+    decode.set_positions(&positions);
 }
 
 impl Decoder {
@@ -54,7 +72,7 @@ impl Decoder {
     pub fn new(dragon: &Dragon, lanes: usize) -> Self {
         assert!(lanes > 0, "Decoder::new: no lane");
         let streams = match weights(dragon) {
-            Some(weights) => Streams::Processor(Decode::new(Arc::new(weights), lanes)),
+            Some(weights) => processor(Decode::new(Arc::new(weights), lanes)),
             None => Streams::Tensors(dragon.empty_state(lanes)),
         };
         Self {
@@ -77,7 +95,7 @@ impl Decoder {
     /// As many streams of the same model, at position 0 with an empty memory; the weights are shared.
     pub fn fresh(&self) -> Self {
         let streams = match &self.streams {
-            Streams::Processor(decode) => Streams::Processor(decode.fresh()),
+            Streams::Processor { decode, .. } => processor(decode.fresh()),
             Streams::Tensors(_) => Streams::Tensors(self.dragon.empty_state(self.lanes())),
         };
         Self {
@@ -95,12 +113,9 @@ impl Decoder {
         state.check(self.dragon.config(), self.lanes())?;
         match &mut self.streams {
             Streams::Tensors(streams) => *streams = state,
-            Streams::Processor(decode) => {
-                let (rho, positions) = state.into_parts();
-                for (level, rho) in rho.into_iter().enumerate() {
-                    decode.restore(level, &numbers(rho));
-                }
-                decode.set_positions(&positions);
+            Streams::Processor { decode, read } => {
+                *read = None;
+                restore(decode, state);
             }
         }
         Ok(())
@@ -113,7 +128,12 @@ impl Decoder {
     pub fn step(&mut self, tokens: &[u32]) -> Result<&[f32], DecoderError> {
         self.check(tokens, tokens.len() == self.lanes())?;
         match &mut self.streams {
-            Streams::Processor(decode) => self.logits.copy_from_slice(decode.step(tokens)),
+            Streams::Processor { decode, read } => {
+                if let Some(state) = read.take() {
+                    restore(decode, state);
+                }
+                self.logits.copy_from_slice(decode.step(tokens));
+            }
             Streams::Tensors(_) => self.read_window(tokens)?,
         }
         Ok(&self.logits)
@@ -128,18 +148,17 @@ impl Decoder {
         let lanes = self.lanes();
         self.check(tokens, !tokens.is_empty() && tokens.len().is_multiple_of(lanes))?;
         let length = tokens.len() / lanes;
-        match &mut self.streams {
-            Streams::Processor(decode) if length < WINDOW => {
-                let mut step = vec![0; lanes];
-                for t in 0..length {
-                    let lanes = tokens.chunks_exact(length);
-                    step.iter_mut()
-                        .zip(lanes)
-                        .for_each(|(token, lane)| *token = lane[t]);
-                    self.logits.copy_from_slice(decode.step(&step));
-                }
+        if matches!(self.streams, Streams::Processor { .. }) && length < WINDOW {
+            let mut step = vec![0; lanes];
+            for t in 0..length {
+                let lanes = tokens.chunks_exact(length);
+                step.iter_mut()
+                    .zip(lanes)
+                    .for_each(|(token, lane)| *token = lane[t]);
+                self.step(&step)?;
             }
-            _ => self.read_window(tokens)?,
+        } else {
+            self.read_window(tokens)?;
         }
         Ok(&self.logits)
     }
@@ -147,8 +166,11 @@ impl Decoder {
     /// The state of the streams, a copy.
     pub fn state(&self) -> DragonState {
         match &self.streams {
-            Streams::Tensors(state) => state.clone(),
-            Streams::Processor(decode) => {
+            Streams::Tensors(state)
+            | Streams::Processor {
+                read: Some(state), ..
+            } => state.clone(),
+            Streams::Processor { decode, read: None } => {
                 let (config, device) = (self.dragon.config(), self.dragon.device().inner());
                 let shape = [
                     decode.lanes(),
@@ -166,8 +188,11 @@ impl Decoder {
     /// Tokens each lane has read.
     pub fn positions(&self) -> &[u64] {
         match &self.streams {
-            Streams::Processor(decode) => decode.positions(),
-            Streams::Tensors(state) => state.positions(),
+            Streams::Processor { decode, read: None } => decode.positions(),
+            Streams::Tensors(state)
+            | Streams::Processor {
+                read: Some(state), ..
+            } => state.positions(),
         }
     }
 
@@ -188,7 +213,7 @@ impl Decoder {
 
     /// Shares of active neurons in the last [`step`](Self::step), over all lanes; `None` where they are not counted.
     pub fn density(&self) -> Option<Density> {
-        let Streams::Processor(decode) = &self.streams else {
+        let Streams::Processor { decode, .. } = &self.streams else {
             return None;
         };
         let activity = decode.activity();
@@ -207,7 +232,7 @@ impl Decoder {
     /// At most this many threads, the caller's included; as many as are worth it unless said. The logits do not depend
     /// on it.
     pub fn limit_threads(&mut self, threads: usize) {
-        if let Streams::Processor(decode) = &mut self.streams {
+        if let Streams::Processor { decode, .. } = &mut self.streams {
             decode.limit_threads(threads);
         }
     }
@@ -234,7 +259,11 @@ impl Decoder {
         let ids = Tensor::<2, Int>::from_data(ids, &self.dragon.device());
         let (logits, state) = self.dragon.forward_with_state(ids, self.state())?;
         self.logits = numbers(logits.narrow(1, length - 1, 1));
-        self.resume(state)
+        match &mut self.streams {
+            Streams::Tensors(streams) => *streams = state,
+            Streams::Processor { read, .. } => *read = Some(state),
+        }
+        Ok(())
     }
 }
 

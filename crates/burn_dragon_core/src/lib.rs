@@ -41,6 +41,7 @@ pub mod level;
 pub mod loss;
 pub mod memory;
 pub mod parameters;
+pub mod range;
 mod rotations;
 pub mod seed;
 pub mod specimen;
@@ -54,6 +55,7 @@ pub use decay::DecayConfig;
 pub use decoder::{Decoder, DecoderError};
 pub use dragon::{Dragon, Pass};
 pub use memory::{Memory, MemoryError, Need};
+pub use range::Range;
 pub use state::{DragonState, StateError};
 
 /// The curated names of this crate.
@@ -75,6 +77,7 @@ pub mod api {
         pub use crate::density::{Activity, ActivityProbe, Watch};
         pub use crate::level::{Level, Watched};
         pub use crate::parameters::{load, named, snapshot};
+        pub use crate::range::Range;
         pub use crate::seed::{Rng, derive};
         pub use crate::specimen::{activity, of_density};
         pub use burn_dragon_kernel::api::norm;

@@ -85,6 +85,19 @@ pub enum LanguageError {
         /// Tokens the memory has read.
         tokens: u64,
     },
+    /// Nothing to choose the next token by.
+    #[error(
+        "the {what} of token {id} is {value}, so there is nothing to choose the next token by; see whether the model is \
+         sound with `dragon verify MODEL --deep`"
+    )]
+    NothingToDraw {
+        /// `logit`, `penalised logit` or `weight`.
+        what: &'static str,
+        /// The first token it is so for.
+        id: u32,
+        /// The number that is none.
+        value: f64,
+    },
     /// A shape that no model can have.
     #[error(transparent)]
     Model(#[from] burn_dragon_core::ConfigError),

@@ -175,11 +175,7 @@ fn invariant_10_a_memory_from_a_file_goes_on_with_the_same_bits_as_one_that_neve
         // In the first window, at its edge, beyond it, at and beyond the second's, far on.
         for length in [5, WINDOW, WINDOW + 1, 2 * WINDOW, 2 * WINDOW + 1, 70] {
             let (_folder, path, mut reading) = kept(&dragon, context, length);
-            // The penalty counts what was seen, which a file does not hold.
-            let config = GenerationConfig {
-                repetition_penalty: None,
-                ..settings(ContextStrategy::Infinite {})
-            };
+            let config = settings(ContextStrategy::Infinite {});
             let generator = generator(&dragon, &config);
             let mut loaded = generator.load(&path).unwrap();
             assert_eq!(
@@ -187,6 +183,7 @@ fn invariant_10_a_memory_from_a_file_goes_on_with_the_same_bits_as_one_that_neve
                 (length as u64, context),
                 "the file says how it was read"
             );
+            assert_eq!(loaded.seen(), reading.seen());
             for more in [text(3), text(40)] {
                 reading.read(&more).unwrap();
                 loaded.read(&more).unwrap();
@@ -199,10 +196,144 @@ fn invariant_10_a_memory_from_a_file_goes_on_with_the_same_bits_as_one_that_neve
                     (rho.collect::<Vec<_>>(), state.positions().to_vec())
                 });
                 assert_eq!(a, b, "{context:?} {length}");
+                assert_eq!(loaded.seen(), reading.seen());
                 let [a, b] =
                     [&mut reading, &mut loaded].map(|reading| generator.go_on(reading, quietly).unwrap());
                 assert_eq!(words(&a), words(&b));
             }
+        }
+    }
+}
+
+/// Settings of which each changes what is written.
+fn options() -> Vec<(&'static str, GenerationConfig)> {
+    let of = |change: &dyn Fn(&mut GenerationConfig)| {
+        let mut config = GenerationConfig {
+            repetition_penalty: None,
+            ..settings(ContextStrategy::Infinite {})
+        };
+        change(&mut config);
+        config
+    };
+    vec![
+        ("none", of(&|_| {})),
+        ("greedy", of(&|config| config.temperature = 0.0)),
+        ("temperature", of(&|config| config.temperature = 0.4)),
+        ("top_k", of(&|config| config.top_k = Some(5))),
+        ("top_p", of(&|config| config.top_p = Some(0.3))),
+        ("penalty", of(&|config| config.repetition_penalty = Some(3.0))),
+        (
+            "greedy penalty",
+            of(&|config| (config.temperature, config.repetition_penalty) = (0.0, Some(5.0))),
+        ),
+        (
+            "favour",
+            of(&|config| (config.temperature, config.repetition_penalty) = (0.0, Some(0.2))),
+        ),
+        (
+            "stop",
+            of(&|config| config.stop = vec!["\u{fffd}".into(), "a".into()]),
+        ),
+        ("seed", of(&|config| config.seed = 7)),
+        ("max_tokens", of(&|config| config.max_tokens = Some(3))),
+        (
+            "sliding",
+            of(&|config| config.context = ContextStrategy::Sliding { window: WINDOW }),
+        ),
+        (
+            "sliding penalty",
+            of(&|config| {
+                config.context = ContextStrategy::Sliding { window: WINDOW };
+                config.repetition_penalty = Some(4.0);
+            }),
+        ),
+    ]
+}
+
+#[test]
+fn a_text_read_in_two_parts_is_the_same_text_under_every_option() {
+    let dragon = dragon(2);
+    let whole = text(60);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("part.state");
+    let mut answers = Vec::new();
+    for (name, config) in options() {
+        let generator = generator(&dragon, &config);
+        let expected = generator.run(&whole, quietly).unwrap();
+        for split in [1, 15, 16, 17, 33, 59] {
+            let (first, then) = whole.split_at(split);
+            let mut reading = generator.read(first).unwrap();
+            generator.save(&reading, &path, StoredPrecision::F32).unwrap();
+            let mut loaded = generator.load(&path).unwrap();
+            let mut fork = reading.clone();
+            for (how, reading) in [("on", &mut reading), ("fork", &mut fork), ("file", &mut loaded)] {
+                reading.read(then).unwrap();
+                let answer = generator.continue_from(reading, quietly).unwrap();
+                assert_eq!(words(&answer), words(&expected), "{name} {split} {how}");
+            }
+        }
+        answers.push((name, expected.token_ids));
+    }
+    // Each option but those that end a text sooner makes another text: what is compared above depends on it.
+    for (index, (name, answer)) in answers.iter().enumerate() {
+        let same = |other: &&(&str, Vec<u32>)| other.1 == *answer;
+        let alike: Vec<_> = answers[..index]
+            .iter()
+            .filter(same)
+            .map(|other| other.0)
+            .collect();
+        assert!(alike.is_empty(), "{name} is as {alike:?}");
+    }
+}
+
+#[test]
+fn a_text_that_is_broken_off_and_gone_on_with_is_read_with_the_same_bits_as_at_once() {
+    let dragon = dragon(2);
+    let tokens = text(3 * Reading::PIECE + 77);
+    let bits = |reading: &Reading| {
+        let state = reading.state();
+        let rho = state.rho().iter();
+        let rho: Vec<_> = rho
+            .map(|rho| rho.to_data().try_to_vec::<f32>().unwrap())
+            .collect();
+        (rho, state.positions().to_vec(), reading.seen().clone())
+    };
+    for context in [
+        ContextStrategy::Infinite {},
+        ContextStrategy::Sliding { window: 700 },
+    ] {
+        let config = settings(context);
+        let generator = generator(&dragon, &config);
+        for before in [0, 5, Reading::PIECE - 1] {
+            let mut whole = generator.begin();
+            whole.read(&tokens[..before]).unwrap();
+            let mut pieces = whole.clone();
+            let mut told = Vec::new();
+            let all = whole.read_while(&tokens[before..], |read| {
+                told.push(before + read);
+                ControlFlow::Continue(())
+            });
+            assert_eq!(all.unwrap(), tokens.len() - before);
+            let edges = (1..=3).map(|piece| piece * Reading::PIECE);
+            assert_eq!(told, edges.chain([tokens.len()]).collect::<Vec<_>>());
+            // Broken off after every piece, kept as a file and gone on with.
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("part.state");
+            let mut at = before;
+            while at < tokens.len() {
+                let read = pieces
+                    .read_while(&tokens[at..], |_| ControlFlow::Break(()))
+                    .unwrap();
+                at += read;
+                assert_eq!(pieces.tokens(), at as u64);
+                generator.save(&pieces, &path, StoredPrecision::F32).unwrap();
+                if at < tokens.len() {
+                    pieces = generator.load(&path).unwrap();
+                }
+            }
+            assert!(bits(&pieces) == bits(&whole), "{context:?} {before}");
+            let answers = [&pieces, &whole].map(|reading| generator.continue_from(reading, quietly).unwrap());
+            assert_eq!(words(&answers[0]), words(&answers[1]));
         }
     }
 }
@@ -260,7 +391,10 @@ fn a_memory_of_another_model_tokenizer_or_number_of_streams_is_refused() {
         change(&mut file);
         file.write(&path).unwrap();
     };
-    rewrite(&|file| file.state = reading.state().select_lanes(&[0, 0, 0]).unwrap());
+    rewrite(&|file| {
+        file.state = reading.state().select_lanes(&[0, 0, 0]).unwrap();
+        file.seen = vec![reading.seen().clone(); 3];
+    });
     refused(
         generator(&ours, &config).load(&path),
         &["streams is 3", "must be 1"],

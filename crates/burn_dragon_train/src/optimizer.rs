@@ -5,10 +5,12 @@
 
 use crate::error::TrainError;
 use crate::gradients::GradientSet;
+use crate::settings::check;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::tensors::TensorFile;
+use burn_dragon_core::Range;
 use burn_dragon_kernel::api::{AdamWStep, Moments, adamw};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,6 +33,35 @@ pub struct OptimizerConfig {
     pub weight_decay: f64,
     /// Parameters that are treated otherwise; the last group that names a parameter counts.
     pub groups: Vec<ParameterGroup>,
+}
+
+impl OptimizerConfig {
+    /// Refuses numbers that vanish in f32, or are none there.
+    ///
+    /// # Errors
+    /// Naming the key, the value, and what it may be.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        let within = |key: String, value: f64, range: Range| check(format!("optimizer.{key}"), value, range);
+        within("learning_rate".into(), self.learning_rate, Range::POSITIVE)?;
+        within("beta_1".into(), self.beta_1, Range::BELOW_ONE)?;
+        within("beta_2".into(), self.beta_2, Range::BELOW_ONE)?;
+        // Below, a gradient whose square vanishes would be divided by less than itself.
+        within("eps".into(), self.eps, Range::SQUARED)?;
+        within("weight_decay".into(), self.weight_decay, Range::FROM_ZERO)?;
+        for (index, group) in self.groups.iter().enumerate() {
+            let key = |name| format!("groups[{index}].{name}");
+            let factor = group.learning_rate_factor;
+            within(key("learning_rate_factor"), factor, Range::FROM_ZERO)?;
+            if factor != 0.0 {
+                let product = format!("learning_rate * groups[{index}].learning_rate_factor");
+                within(product, self.learning_rate * factor, Range::POSITIVE)?;
+            }
+            if let Some(decay) = group.weight_decay {
+                within(key("weight_decay"), decay, Range::FROM_ZERO)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for OptimizerConfig {
@@ -83,30 +114,9 @@ impl AdamW {
     /// # Errors
     /// If a value is out of range, or a group names a parameter that the model does not have.
     pub fn new<M: Module>(config: &OptimizerConfig, module: &M) -> Result<Self, TrainError> {
-        let refuse = |what: &str, value: f64, expected| {
-            Err(TrainError::Setting {
-                key: format!("optimizer.{what}"),
-                given: value.to_string(),
-                expected,
-            })
-        };
-        let c = config;
-        if !(c.learning_rate > 0.0 && c.learning_rate.is_finite()) {
-            return refuse("learning_rate", c.learning_rate, "a finite number above 0");
-        }
-        for (name, beta) in [("beta_1", c.beta_1), ("beta_2", c.beta_2)] {
-            if !(0.0..1.0).contains(&beta) {
-                return refuse(name, beta, "a number in [0, 1)");
-            }
-        }
-        if !c.eps.is_finite() || c.eps <= 0.0 {
-            return refuse("eps", c.eps, "a number above 0");
-        }
-        if !c.weight_decay.is_finite() || c.weight_decay < 0.0 {
-            return refuse("weight_decay", c.weight_decay, "0 or a number above it");
-        }
+        config.validate()?;
         let names = burn_dragon_core::parameters::snapshot(module);
-        for name in c.groups.iter().flat_map(|group| &group.parameters) {
+        for name in config.groups.iter().flat_map(|group| &group.parameters) {
             if !names.contains_key(name) {
                 let known: Vec<&str> = names.keys().map(String::as_str).collect();
                 return Err(TrainError::UnknownParameter {

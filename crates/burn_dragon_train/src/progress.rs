@@ -6,6 +6,7 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
+use crate::results;
 use burn_dragon_checkpoint::text::printable;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -74,13 +75,15 @@ impl Output {
         }
     }
 
-    /// Prints a result for a person: on standard output, unless that belongs to JSON.
+    /// Prints a result for a person: on standard output, unless that belongs to JSON. That it did not arrive there is no
+    /// reason to stop a run; [`results::lost`] knows it when the run is over.
     pub fn say(self, text: &str) {
-        // A closed pipe is the reader's choice, and no reason to stop a run.
-        let _ = match self.json {
-            true => writeln!(io::stderr(), "{}", printable(text)),
-            false => writeln!(io::stdout(), "{}", printable(text)),
-        };
+        let text = format!("{}\n", printable(text));
+        if self.json {
+            let _ = io::stderr().write_all(text.as_bytes()); // a closed one is nobody's loss
+        } else {
+            results::write(text.as_bytes());
+        }
     }
 
     fn suited(stderr_is_terminal: bool, dumb: bool, no_color: bool, quiet: bool, json: bool) -> Self {

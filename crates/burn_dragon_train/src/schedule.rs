@@ -21,6 +21,7 @@
 
 use std::f64::consts::PI;
 
+use burn_dragon_core::Range;
 use serde::{Deserialize, Serialize};
 
 /// How the learning rate changes during a run. In TOML: `type = "cosine"` and the variant's keys.
@@ -124,7 +125,7 @@ pub enum ScheduleError {
         key: &'static str,
     },
     /// A factor is not in its range.
-    #[error("`{key}` of the learning-rate schedule must be {range}, but is {given}")]
+    #[error("`{key}` of the learning-rate schedule is {given:?}; expected {range}")]
     OutOfRange {
         /// The key.
         key: &'static str,
@@ -132,6 +133,21 @@ pub enum ScheduleError {
         range: &'static str,
         /// What it is.
         given: f64,
+    },
+    /// The learning rate falls to nothing before the run is over.
+    #[error(
+        "`gamma` of the learning-rate schedule is {gamma:?}: {times} times over it leaves less of the learning rate than \
+         f32 can hold before step {total_steps}, the last; use at least {least:.6}"
+    )]
+    Vanishes {
+        /// The key's value.
+        gamma: f64,
+        /// How often it is multiplied by until the last step.
+        times: u64,
+        /// Steps of the run.
+        total_steps: u64,
+        /// The least that leaves some.
+        least: f64,
     },
 }
 
@@ -191,12 +207,12 @@ impl Schedule {
         match *self {
             Self::Constant { .. } => {}
             Self::Linear { final_factor, .. } | Self::Cosine { final_factor, .. } => {
-                valid_final(final_factor)?;
+                in_range("final_factor", final_factor, Range::SHARE_OR_NONE)?;
             }
-            Self::Exponential { gamma, .. } => valid_gamma(gamma)?,
+            Self::Exponential { gamma, .. } => self.valid_gamma(gamma, 1, total_steps)?,
             Self::Step { step_size, gamma, .. } => {
                 at_least_one("step", "step_size", step_size)?;
-                valid_gamma(gamma)?;
+                self.valid_gamma(gamma, step_size, total_steps)?;
             }
             Self::Noam { warmup_steps } => at_least_one("noam", "warmup_steps", warmup_steps)?,
             Self::Wsd {
@@ -205,7 +221,7 @@ impl Schedule {
                 ..
             } => {
                 decay = decay_steps;
-                valid_final(final_factor)?;
+                in_range("final_factor", final_factor, Range::SHARE_OR_NONE)?;
             }
         }
         let warmup_steps = self.warmup_steps();
@@ -220,6 +236,24 @@ impl Schedule {
             });
         }
         Ok(())
+    }
+
+    /// Refuses a factor that is none, or that leaves nothing by the last step when it comes every `step_size` steps.
+    fn valid_gamma(&self, gamma: f64, step_size: u64, total_steps: u64) -> Result<(), ScheduleError> {
+        in_range("gamma", gamma, Range::SHARE)?;
+        let last = total_steps.saturating_sub(1);
+        let times = last.saturating_sub(self.warmup_steps()) / step_size;
+        let (left, vanishing) = (gamma.powf(times as f64), Range::SHARE.least);
+        if left >= vanishing {
+            return Ok(());
+        }
+        let least = vanishing.powf(1.0 / times as f64);
+        Err(ScheduleError::Vanishes {
+            gamma,
+            times,
+            total_steps,
+            least: (least * 1e6).ceil() / 1e6, // a number that is shown is one that works
+        })
     }
 }
 
@@ -237,35 +271,14 @@ fn between(height: f64, floor: f64) -> f64 {
     floor + (1.0 - floor) * height
 }
 
-/// A power that underflowed still is a learning rate, not a standstill.
+/// A power that underflowed, beyond the run that was asked for, still is a learning rate.
 fn positive(factor: f64) -> f64 {
-    factor.max(f64::MIN_POSITIVE)
+    factor.max(Range::SHARE.least)
 }
 
-fn valid_final(given: f64) -> Result<(), ScheduleError> {
-    let error = ScheduleError::OutOfRange {
-        key: "final_factor",
-        range: "from 0 to 1",
-        given,
-    };
-    if (0.0..=1.0).contains(&given) {
-        Ok(())
-    } else {
-        Err(error)
-    }
-}
-
-fn valid_gamma(given: f64) -> Result<(), ScheduleError> {
-    let error = ScheduleError::OutOfRange {
-        key: "gamma",
-        range: "above 0 and at most 1",
-        given,
-    };
-    if given > 0.0 && given <= 1.0 {
-        Ok(())
-    } else {
-        Err(error)
-    }
+fn in_range(key: &'static str, given: f64, range: Range) -> Result<(), ScheduleError> {
+    let refused = |range| ScheduleError::OutOfRange { key, range, given };
+    range.check(given).map_err(refused)
 }
 
 fn at_least_one(schedule: &'static str, key: &'static str, given: u64) -> Result<(), ScheduleError> {

@@ -3,7 +3,7 @@
 use crate::error::TrainError;
 use crate::guard::GuardConfig;
 use crate::streams::StreamConfig;
-use burn_dragon_core::{Credit, Precision};
+use burn_dragon_core::{Credit, Precision, Range};
 use serde::{Deserialize, Serialize};
 
 /// Tokens that a step can have at most: what is counted in steps and tokens does not overflow.
@@ -114,7 +114,15 @@ impl TrainingConfig {
         let left = units
             .saturating_sub(done.units)
             .div_ceil(self.units_per_step(units_per_batch));
-        Ok(done.steps.saturating_add(left).max(1))
+        let steps = done.steps.saturating_add(left).max(1);
+        if steps as f64 > MOST_STEPS {
+            return Err(TrainError::Setting {
+                key: "training.epochs".into(),
+                given: format!("{:?}", self.epochs.unwrap_or_default()),
+                expected: "passes of 1e9 steps in all at most",
+            });
+        }
+        Ok(steps)
     }
 
     /// The units that a run with these settings draws from its start: those of its passes, or of its steps.
@@ -158,22 +166,14 @@ impl TrainingConfig {
         at_least_one("training.max_steps", self.max_steps)?;
         at_least_one("training.log_every", self.log_every)?;
         self.check_step()?;
-        for (key, value) in [
-            ("epochs", self.epochs),
-            ("max_minutes", self.max_minutes),
-            ("clip_norm", self.clip_norm),
+        for (key, value, none) in [
+            ("epochs", self.epochs, f64::NAN),
+            ("max_minutes", self.max_minutes, f64::INFINITY),
+            ("clip_norm", self.clip_norm, f64::INFINITY),
         ] {
-            match value {
-                Some(value) if value.is_nan() || value <= 0.0 || (key == "epochs" && value.is_infinite()) => {
-                    let (key, given) = (format!("training.{key}"), value.to_string());
-                    return Err(TrainError::Setting {
-                        key,
-                        given,
-                        expected: "a number above 0",
-                    });
-                }
-                _ => {}
-            }
+            let value = value.filter(|value| *value != none); // as if it were left out
+            let range = if key == "clip_norm" { CLIP } else { Range::POSITIVE };
+            value.map_or(Ok(()), |value| check(format!("training.{key}"), value, range))?;
         }
         if let Some(streams) = &self.streams {
             streams.validate(self.batch_size * self.block_size)?;
@@ -261,6 +261,24 @@ impl Default for CheckpointConfig {
     fn default() -> Self {
         Self { every: 200, keep: 2 }
     }
+}
+
+/// Steps of the longest run: AdamW counts its steps in 31 bits.
+const MOST_STEPS: f64 = 1e9;
+
+/// Norms that gradients are clipped to.
+const CLIP: Range = Range {
+    words: "a number from 1.1e-19 to 1.8e19, whose square f32 can hold, or inf for no limit",
+    ..Range::SQUARED
+};
+
+/// Refuses a number that a key cannot have.
+pub(crate) fn check(key: String, value: f64, range: Range) -> Result<(), TrainError> {
+    range.check(value).map_err(|expected| TrainError::Setting {
+        key,
+        given: format!("{value:?}"), // 1e-50 rather than fifty zeros
+        expected,
+    })
 }
 
 pub(crate) fn at_least_one(key: &str, value: u64) -> Result<(), TrainError> {

@@ -10,7 +10,8 @@
 //! step. The paper trains so, on pieces of 2,048 bytes (arXiv:2509.26507, appendix B).
 
 use crate::error::TrainError;
-use crate::settings::at_least_one;
+use crate::settings::{at_least_one, check};
+use burn_dragon_core::Range;
 use burn_dragon_stream::api::TbpttWindow;
 use serde::{Deserialize, Serialize};
 
@@ -98,9 +99,11 @@ impl StreamConfig {
             let key = format!("training.streams.{key}");
             Err(TrainError::Setting { key, given, expected })
         };
-        if !(self.persistent > 0.0 && self.persistent <= 1.0) {
-            return refuse("persistent", self.persistent.to_string(), "a share in (0, 1]");
-        }
+        check(
+            "training.streams.persistent".into(),
+            self.persistent,
+            Range::SHARE,
+        )?;
         if self.max_context == Some(0) {
             return refuse(
                 "max_context",

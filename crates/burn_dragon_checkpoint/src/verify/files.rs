@@ -59,7 +59,7 @@ impl Verifier<'_> {
                 }
                 None => return self.model(path, file),
             },
-            Some(state::FORMAT) => {
+            Some(format) if format.starts_with(state::FORMATS) => {
                 let read = StateFile::read(path, &Device::flex());
                 let found = read.map(|file| {
                     let (lanes, tokens) = (file.lanes(), file.info.tokens);

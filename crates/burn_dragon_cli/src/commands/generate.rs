@@ -1,14 +1,15 @@
 //! `dragon generate`: continue a text.
 
+use super::prompt::{self, Extent, Prompt};
 use super::{backend, from_stdin, load, memory, print_json, run_config};
 use crate::args::{DrawingArgs, GenerateArgs};
 use crate::exit::{self, Usage};
-use crate::show::as_it_is;
 use anyhow::Context;
 use burn_dragon::api::language::{Generation, GenerationConfig, Generator, LanguageModel, Reading};
 use burn_dragon::api::train::Interrupt;
+use burn_dragon::api::train::expert::results;
 use serde_json::json;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
@@ -28,24 +29,25 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     let prompt = prompt(args, &model, &config)?;
     let generator = Generator::new(&model.dragon, model.tokenizer.clone(), &config)?;
     let mut reading = memory::open(&generator, &args.memory)?;
-    reading.read(&prompt)?;
+    let interrupt = memory::interrupt(&args.memory)?;
+    let extent = prompt::read(&mut reading, &prompt.tokens, &interrupt)?;
     let show = Show {
-        prompt: &model.tokenizer.decode(&prompt)?,
+        prompt: &prompt.text,
         streaming: args.streaming,
         quiet: args.json,
     };
-    let interrupt = memory::interrupt(&args.memory)?;
-    let generation = speak(&generator, &mut reading, show, &interrupt)?;
+    let generation = match interrupt.requested() {
+        true => Generation::default(), // who interrupts does not want to wait
+        false => speak(&generator, &mut reading, show, &interrupt)?,
+    };
     memory::close(&generator, &args.memory, &reading)?;
     if args.json {
-        print_json(&json!({
-            "text": generation.text,
-            "token_ids": generation.token_ids,
-            "tokens_per_second": generation.tokens_per_second,
-            "prefill_tokens_per_second": generation.prefill_tokens_per_second,
-            "stopped": generation.stopped,
-            "tokens_read": reading.tokens(),
-        }))?;
+        print_json(&summary(&generation, &reading, extent, &interrupt))?;
+    } else if extent.is_whole() {
+        show.end(&generation);
+    }
+    if !extent.is_whole() {
+        memory::broken_off(&args.memory, "prompt", extent);
     }
     Ok(if interrupt.requested() {
         exit::interrupted()
@@ -54,10 +56,29 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The tokens to continue: those that were typed, or else, where nothing was read before, those of the settings.
-fn prompt(args: &GenerateArgs, model: &LanguageModel, config: &GenerationConfig) -> anyhow::Result<Vec<u32>> {
+fn summary(
+    generation: &Generation,
+    reading: &Reading,
+    extent: Extent,
+    interrupt: &Interrupt,
+) -> serde_json::Value {
+    json!({
+        "text": generation.text,
+        "token_ids": generation.token_ids,
+        "tokens_per_second": generation.tokens_per_second,
+        "prefill_tokens_per_second": generation.prefill_tokens_per_second,
+        "stopped": generation.stopped,
+        "interrupted": interrupt.requested(),
+        "prompt_tokens": extent.of,
+        "prompt_tokens_read": extent.read,
+        "tokens_read": reading.tokens(), // of the whole stream
+    })
+}
+
+/// What to continue: what was typed, or else, where nothing was read before, what the settings say.
+fn prompt(args: &GenerateArgs, model: &LanguageModel, config: &GenerationConfig) -> anyhow::Result<Prompt> {
     let text = match (&args.prompt_tokens, &args.stdin, &args.prompt) {
-        (Some(ids), _, _) => return Ok(ids.clone()),
+        (Some(ids), _, _) => return Prompt::of_tokens(ids.clone(), model),
         (None, Some(_), _) => {
             let mut bytes = Vec::new();
             std::io::stdin()
@@ -69,7 +90,7 @@ fn prompt(args: &GenerateArgs, model: &LanguageModel, config: &GenerationConfig)
         (None, None, None) if args.memory.state_in.is_some() => Vec::new(), // and so an error that says what is missing
         (None, None, None) => config.prompt.clone().into_bytes(),
     };
-    Ok(model.tokenizer.encode(&text)?)
+    Prompt::of_text(text, model)
 }
 
 /// The settings of the model's run, or the defaults.
@@ -94,38 +115,42 @@ pub(super) fn apply(args: &DrawingArgs, config: &mut GenerationConfig) {
 #[derive(Clone, Copy)]
 pub(super) struct Show<'a> {
     /// The prompt, before its continuation.
-    pub(super) prompt: &'a str,
+    pub(super) prompt: &'a [u8],
     /// Pieces as they come, not the text at the end.
     pub(super) streaming: bool,
     /// Nothing: the result is printed otherwise.
     pub(super) quiet: bool,
 }
 
-/// Continues what was read, shows it, and says on standard error how fast it went.
+impl Show<'_> {
+    /// Shows the text, unless it was shown as it came.
+    pub(super) fn end(&self, generation: &Generation) {
+        if !self.streaming && !self.quiet {
+            results::write(&[self.prompt, generation.text.as_bytes(), b"\n"].concat());
+        }
+    }
+}
+
+/// Continues what was read, shows it as it comes if it is to be, and says on standard error how fast it went.
 pub(super) fn speak(
     generator: &Generator<'_>,
     reading: &mut Reading,
     show: Show<'_>,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Generation> {
-    let mut out = std::io::stdout();
     let live = show.streaming && !show.quiet;
-    if live {
-        let _ = write!(out, "{}", show.prompt).and_then(|()| out.flush());
-    }
+    // Where nothing arrives any more, nothing more is written.
+    let mut heard = !live || results::write(show.prompt);
     let generation = generator.go_on(reading, |piece| {
-        // Who closes the pipe has read enough.
-        let written = !live || write!(out, "{piece}").and_then(|()| out.flush()).is_ok();
-        if written && !interrupt.requested() {
+        heard = heard && (!live || results::write(piece.as_bytes()));
+        if heard && !interrupt.requested() {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
         }
     })?;
     if live {
-        let _ = writeln!(out);
-    } else if !show.quiet {
-        as_it_is(&format!("{}{}", show.prompt, generation.text));
+        results::write(b"\n");
     }
     tell!(
         "{} tokens at {:.0} a second, prompt read at {:.0} a second",

@@ -1,6 +1,7 @@
 //! `infer`: generation under the flags that BDH users know.
 
 use super::generate::{Show, settings, speak};
+use super::prompt::{self, Prompt};
 use super::{backend, read, run_config};
 use crate::args::{ContextMode, InferArgs};
 use burn_dragon::api::checkpoint::{ModelPath, Which};
@@ -24,16 +25,17 @@ pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
     };
     let model = read(&path, false, &selected)?;
     let config = config(args, &model)?;
-    let prompt = model.tokenizer.encode(config.prompt.as_bytes())?;
+    let prompt = Prompt::of_text(config.prompt.clone().into_bytes(), &model)?;
     let generator = Generator::new(&model.dragon, model.tokenizer.clone(), &config)?;
-    let mut reading = generator.read(&prompt)?;
+    let (mut reading, interrupt) = (generator.begin(), Interrupt::none()); // there is nothing to save
+    prompt::read(&mut reading, &prompt.tokens, &interrupt)?;
     let show = Show {
-        prompt: &model.tokenizer.decode(&prompt)?,
+        prompt: &prompt.text,
         // Text without an end would never be shown at its end.
         streaming: args.streaming || config.max_tokens.is_none(),
         quiet: false,
     };
-    speak(&generator, &mut reading, show, &Interrupt::none())?;
+    show.end(&speak(&generator, &mut reading, show, &interrupt)?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,5 +1,6 @@
 //! Memory as a file, for the verbs that speak.
 
+use super::prompt::Extent;
 use crate::args::MemoryArgs;
 use crate::exit::Usage;
 use anyhow::bail;
@@ -29,6 +30,15 @@ pub(super) fn close(generator: &Generator<'_>, args: &MemoryArgs, reading: &Read
     generator.save(reading, path, args.state_precision.unwrap_or_default())?;
     tell!("memory of {} tokens kept in {}", reading.tokens(), path.display());
     Ok(())
+}
+
+/// Says how to go on with a text that was broken off.
+pub(super) fn broken_off(args: &MemoryArgs, what: &str, Extent { read, of }: Extent) {
+    let Some(path) = &args.state_out else { return };
+    let path = path.display();
+    tell!(
+        "interrupted: {read} of the {of} tokens of the {what} were read; --state-in {path} goes on with the next one"
+    );
 }
 
 /// Ctrl-C is heard where there is something to save.

@@ -11,6 +11,7 @@ pub mod generate;
 pub mod infer;
 pub mod info;
 pub mod inspect;
+mod live;
 mod memory;
 mod prompt;
 #[cfg(feature = "fetch")]
@@ -19,6 +20,7 @@ pub mod pull;
 pub mod push;
 mod remote;
 mod resume;
+mod sample_prompt;
 pub mod state;
 pub mod train;
 pub mod verify;

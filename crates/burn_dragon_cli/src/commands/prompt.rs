@@ -1,79 +1,68 @@
-//! The text that samples of a training continue, where the tokenizer of its data can read it.
+//! A prompt: what is to be continued, as it was given and as tokens, and how it is read.
 
-use crate::exit::Usage;
-use burn_dragon::api::language::{Corpus, GenerationConfig, LanguageConfig};
-use burn_dragon::api::train::{Origin, Output};
-use std::path::Path;
+use super::live::Line;
+use burn_dragon::api::language::{LanguageModel, Reading};
+use burn_dragon::api::train::Interrupt;
+use std::ops::ControlFlow;
 
-/// The key of the text.
-const KEY: &str = "generation.prompt";
+/// What is to be continued.
+#[derive(Debug)]
+pub(super) struct Prompt {
+    /// As it is shown before its continuation: as it was given.
+    pub(super) text: Vec<u8>,
+    /// As the model reads it.
+    pub(super) tokens: Vec<u32>,
+}
 
-/// Tokens of the validation text that stand in for a prompt.
-const BEGINNING: usize = 32;
-
-/// Sees that samples can continue the prompt. One that nobody chose, that of `base.toml`, makes way for the beginning of
-/// the validation text where a `char` tokenizer does not know all of its letters; one that somebody chose is refused with
-/// the place where it stands if it cannot be read, be it with `<unk>` in it.
-///
-/// # Errors
-/// If a prompt that was chosen cannot be continued.
-pub(super) fn fit(
-    config: &mut LanguageConfig,
-    corpus: &Corpus,
-    origin: &Origin,
-    output: Output,
-) -> Result<(), Usage> {
-    let tokenizer = &corpus.tokenizer;
-    let prompt = &mut config.generation.prompt;
-    let read = tokenizer.encode(prompt.as_bytes());
-    let whole = |ids: &[u32], text: &str| tokenizer.decode(ids).is_ok_and(|read| read == text);
-    let chosen = !is_nobodys(origin, prompt);
-    if read.as_ref().is_ok_and(|ids| chosen || whole(ids, prompt)) {
-        return Ok(()); // an empty one is refused by the task
+impl Prompt {
+    /// A text.
+    pub(super) fn of_text(text: Vec<u8>, model: &LanguageModel) -> anyhow::Result<Self> {
+        let tokens = model.tokenizer.encode(&text)?;
+        Ok(Self { text, tokens })
     }
-    let beginning = beginning(corpus);
-    let beginning = beginning.filter(|text| {
-        tokenizer
-            .encode(text.as_bytes())
-            .is_ok_and(|ids| whole(&ids, text))
-    });
-    match (beginning, read) {
-        (Some(beginning), _) if !chosen => {
-            output.say(&format!(
-                "note   samples continue {beginning:?}, the beginning of the validation text: the prompt of \
-                 {origin}, {prompt:?}, has letters that the text does not have ({KEY}=TEXT sets another)"
-            ));
-            *prompt = beginning;
-            Ok(())
+
+    /// Tokens, whose text is what they stand for.
+    pub(super) fn of_tokens(tokens: Vec<u32>, model: &LanguageModel) -> anyhow::Result<Self> {
+        let text = model.tokenizer.decode(&tokens)?.into_bytes();
+        Ok(Self { text, tokens })
+    }
+}
+
+/// How far a text was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// Tokens read.
+    pub(super) read: usize,
+    /// Tokens there are.
+    pub(super) of: usize,
+}
+
+impl Extent {
+    /// Whether nothing is left.
+    pub(super) fn is_whole(self) -> bool {
+        self.read == self.of
+    }
+}
+
+/// Reads a text piece by piece, says how far it is if that takes long, and breaks off between two pieces when someone
+/// asks to stop.
+pub(super) fn read(reading: &mut Reading, tokens: &[u32], interrupt: &Interrupt) -> anyhow::Result<Extent> {
+    let (mut line, of) = (Line::new(), tokens.len());
+    let read = reading.read_while(tokens, |read| {
+        if read < of {
+            line.show(false, || {
+                format!(
+                    "prompt: {read} of {of} tokens read, {:.0} %",
+                    100.0 * read as f64 / of as f64
+                )
+            });
         }
-        (_, Ok(_)) => Ok(()),
-        (beginning, Err(error)) => Err(Usage(format!(
-            "`{KEY}` ({origin}) is {prompt:?}, which samples cannot continue: {error}; give a text of the data's own \
-             letters, as in {KEY}={:?}",
-            beginning.unwrap_or_else(|| "TEXT".into())
-        ))),
-    }
-}
-
-/// Whether it is a default: of the program, or of the file that holds the defaults of the language family.
-fn is_nobodys(origin: &Origin, prompt: &str) -> bool {
-    match origin {
-        Origin::Default => prompt == GenerationConfig::default().prompt,
-        Origin::Line { file, .. } => Path::new(file)
-            .file_name()
-            .is_some_and(|name| name == "base.toml"),
-        _ => false,
-    }
-}
-
-/// The first words of the validation text.
-fn beginning(corpus: &Corpus) -> Option<String> {
-    let ids = &corpus.validation.ids;
-    let text = corpus.tokenizer.decode(&ids[..ids.len().min(BEGINNING)]).ok()?;
-    let words = text.trim_end_matches(|c: char| !c.is_whitespace()).trim_end();
-    Some(if words.trim().is_empty() {
-        text.clone()
-    } else {
-        words.to_string()
-    })
+        if interrupt.requested() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    line.erase();
+    Ok(Extent { read: read?, of })
 }

@@ -193,30 +193,66 @@ fn a_sliding_context_is_kept_with_the_memory() {
     );
 }
 
+/// Drawn, so that seed and repetition penalty show.
+const DRAWN: &[&str] = &[
+    "chat",
+    "run",
+    "--temperature",
+    "1",
+    "--repetition-penalty",
+    "1.6",
+    "--max-tokens",
+    "16",
+];
+
+fn drawn(place: &Place, more: &[&str], input: &str) -> Vec<String> {
+    let answer = place
+        .dragon_reads(&[DRAWN, more].concat(), input.as_bytes())
+        .done();
+    answer.stdout.lines().map(String::from).collect()
+}
+
 #[test]
-fn a_turn_draws_by_a_seed_of_its_own_and_a_chat_is_one_by_its_seed() {
+fn an_answer_is_a_function_of_the_seed_and_the_text_so_far() {
     let place = Place::remembering();
-    let draw = |seed| {
-        let words = [
-            "chat",
-            "run",
-            "--temperature",
-            "1",
-            "--max-tokens",
-            "16",
-            "--seed",
-            seed,
-        ];
-        place
-            .dragon_reads(&words, b"Hugo\n/reset\nHugo\n/reset\nHugo\n")
-            .done()
-            .stdout
-    };
-    let first = draw("1");
-    assert_eq!(first, draw("1"));
-    assert_ne!(first, draw("2"));
-    let said: Vec<&str> = first.lines().collect();
-    assert!(said[0] != said[1] || said[1] != said[2], "{said:?}");
+    let said = drawn(
+        &place,
+        &["--seed", "1"],
+        "Hugo\n/reset\nHugo\nHugo\n/reset\n/seed 2\nHugo\n",
+    );
+    let other = drawn(&place, &["--seed", "2"], "Hugo\n");
+    assert_eq!((&said[0], &said[3]), (&said[1], &other[0]));
+    assert!(said[0] != said[2] && said[0] != other[0], "{said:?}");
+    // Places in the text draw different numbers: where all tokens are as likely, answers would be alike.
+    let flat = ["chat", "run", "--temperature", "3e38", "--max-tokens", "16"];
+    let said = place.dragon_reads(&flat, b"a\nb\n").done().stdout;
+    let said: Vec<&str> = said.lines().collect();
+    assert!(said[0] != said[1], "{said:?}");
+}
+
+#[test]
+fn a_chat_that_stopped_goes_on_as_one_that_never_did() {
+    let place = Place::remembering();
+    let lines = ["Hugo hid a red key.", "", "Mira", "Ada", "Where is it?"];
+    let typed = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    for context in [&[][..], &["--context-window", "9"]] {
+        let whole = drawn(&place, context, &typed(&lines));
+        for at in 1..lines.len() {
+            let (first, then) = lines.split_at(at);
+            let keep = [context, &["--state-out", "a.state"]].concat();
+            assert_eq!(drawn(&place, &keep, &typed(first)), whole[..at]);
+            assert_eq!(
+                drawn(&place, &["--state-in", "a.state"], &typed(then)),
+                whole[at..]
+            );
+            // The commands do the same, whatever was said before.
+            let saved = typed(first) + "/save b.state\n/fork here\nDora\n/fork here\n" + &typed(then);
+            let said = drawn(&place, context, &saved);
+            assert_eq!((&said[..at], &said[at + 1..]), (&whole[..at], &whole[at..]));
+            let loaded = "Hugo\nDora\n/load b.state\n".to_string() + &typed(then);
+            assert_eq!(drawn(&place, &[], &loaded)[2..], whole[at..]);
+        }
+    }
 }
 
 #[cfg(unix)]

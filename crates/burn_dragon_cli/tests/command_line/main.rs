@@ -9,11 +9,15 @@ mod eval;
 mod export;
 mod files;
 mod forward;
+#[cfg(target_os = "linux")]
+mod full;
 mod generate;
 mod infer;
 mod info;
 mod machine;
 mod names;
+mod numbers;
+mod prompts;
 #[cfg(feature = "fetch")]
 mod remote;
 mod resume;

@@ -3,6 +3,7 @@
 use crate::support::{Place, flip_a_byte};
 use burn::tensor::Device;
 use burn_dragon::api::checkpoint::StateFile;
+use burn_dragon::api::expert::checkpoint::TensorFile;
 use serde_json::Value;
 
 const GREEDY: &[&str] = &["--temperature", "0", "--max-tokens", "6", "--json"];
@@ -50,6 +51,120 @@ fn a_text_read_once_is_continued_by_many_without_being_read_again() {
         from["token_ids"], other["token_ids"],
         "there is nothing to remember"
     );
+}
+
+#[test]
+fn a_prompt_in_two_parts_is_the_same_prompt_under_every_option() {
+    let place = Place::remembering();
+    let text = format!("{NOVEL} Dora thanked Mira for it.");
+    for option in [
+        &["--repetition-penalty", "2.5"][..],
+        &["--repetition-penalty", "0.4", "--temperature", "0"],
+        &["--temperature", "0.7", "--seed", "3"],
+        &["--top-k", "4"],
+        &["--top-p", "0.4"],
+        &["--stop", "e", "--stop", "\u{fffd}"],
+    ] {
+        let temperature = match option.contains(&"--temperature") {
+            true => &[][..],
+            false => &["--temperature", "1"],
+        };
+        let words = ["generate", "run", "--json", "--max-tokens", "12"];
+        let option = [&words[..], temperature, option].concat();
+        let run = |more: &[&str]| place.dragon(&[&option[..], more].concat()).done().json();
+        let whole = run(&["--prompt", &text]);
+        for at in [1, 16, 36, text.len() - 1] {
+            let (first, then) = text.split_at(at);
+            let keep = [
+                "generate",
+                "run",
+                "--max-tokens",
+                "0",
+                "--state-out",
+                "part.state",
+            ];
+            place.dragon(&[&keep[..], &["--prompt", first]].concat()).done();
+            place
+                .dragon(&["state", "rebase", "part.state", "--out", "zero.state"])
+                .done();
+            for state in ["part.state", "zero.state"] {
+                let part = run(&["--state-in", state, "--prompt", then]);
+                for key in ["text", "token_ids", "stopped", "tokens_read"] {
+                    assert_eq!(part[key], whole[key], "{option:?} {at} {state}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_memory_knows_which_tokens_it_has_seen() {
+    let place = read();
+    let distinct: std::collections::BTreeSet<u8> = NOVEL.bytes().collect();
+    assert_eq!(
+        info(&place, "novel.state")["seen"],
+        Value::from(vec![distinct.len()])
+    );
+    let more = ["--state-in", "novel.state", "--prompt", "XX", "--max-tokens", "0"];
+    let words = [&["generate", "run"], &more[..], &["--state-out", "more.state"]].concat();
+    place.dragon(&words).done();
+    let diff = |a: &str, b: &str| place.dragon(&["state", "diff", a, b, "--json"]).done().json();
+    let apart = diff("novel.state", "more.state");
+    assert_eq!(apart["same_seen"], false);
+    assert_eq!(
+        apart["seen"],
+        Value::from(vec![vec![distinct.len()], vec![distinct.len() + 1]])
+    );
+    // The same memory of which something else was seen goes on with another text: it is not the same.
+    let mut file = StateFile::read(&place.path("novel.state"), &Device::flex()).unwrap();
+    file.seen[0].insert(b'X'.into());
+    file.write(&place.path("other.state")).unwrap();
+    let other = diff("novel.state", "other.state");
+    assert_eq!(
+        (&other["same"], &other["same_seen"]),
+        (&false.into(), &false.into())
+    );
+    place
+        .dragon(&["state", "rebase", "novel.state", "--out", "zero.state"])
+        .done();
+    assert_eq!(
+        info(&place, "zero.state")["seen"],
+        Value::from(vec![distinct.len()])
+    );
+    let person = place
+        .dragon(&["state", "diff", "novel.state", "more.state"])
+        .done()
+        .stdout;
+    let said = format!(
+        "{} and {} different tokens, 0 and 1",
+        distinct.len(),
+        distinct.len() + 1
+    );
+    assert!(person.contains(&said), "{person}");
+}
+
+#[test]
+fn a_memory_from_before_it_knew_that_is_refused_with_the_way_out() {
+    let place = read();
+    let path = place.path("novel.state");
+    let mut old = TensorFile::read(&path).unwrap();
+    old.metadata.insert("format".into(), "burn_dragon.state/1".into());
+    old.tensors.remove("seen");
+    old.write(&path).unwrap();
+    for words in [
+        &["generate", "run", "--state-in", "novel.state", "--prompt", "x"][..],
+        &["chat", "run", "--state-in", "novel.state"],
+        &["state", "info", "novel.state"],
+        &["verify", "novel.state"],
+    ] {
+        let answer = place.dragon(words);
+        assert_eq!(answer.code, Some(3), "{}", answer.stderr);
+        let said = answer.stdout + &answer.stderr;
+        assert!(
+            said.contains("burn_dragon.state/1") && said.contains("read the text again"),
+            "{said}"
+        );
+    }
 }
 
 #[test]
@@ -258,6 +373,7 @@ fn a_memory_that_is_damaged_or_foreign_is_refused_with_the_reason() {
     .unwrap();
     let mut three = StateFile::read(&place.path("novel.state"), &Device::flex()).unwrap();
     three.state = three.state.select_lanes(&[0, 0, 0]).unwrap();
+    three.seen = vec![three.seen[0].clone(); 3];
     three.write(&place.path("three.state")).unwrap();
     for (model, file, says) in [
         ("run", "cut.state", &["corrupt"][..]),
@@ -266,7 +382,7 @@ fn a_memory_that_is_damaged_or_foreign_is_refused_with_the_reason() {
         (
             "run",
             "model.state",
-            &["burn_dragon.model/1", "burn_dragon.state/1"],
+            &["burn_dragon.model/1", "burn_dragon.state/2"],
         ),
         ("run", "three.state", &["number of its streams is 3", "must be 1"]),
         (

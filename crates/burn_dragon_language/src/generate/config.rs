@@ -2,6 +2,7 @@
 
 use super::ContextStrategy;
 use crate::error::LanguageError;
+use burn_dragon_core::Range;
 use serde::{Deserialize, Serialize};
 
 /// `[generation]`: how text is drawn.
@@ -52,34 +53,30 @@ impl Default for GenerationConfig {
 }
 
 impl GenerationConfig {
-    /// Refuses values that nothing can be drawn with.
+    /// Refuses values that nothing can be drawn with, numbers that f32 does not hold among them.
     ///
     /// # Errors
     /// Naming the key and the value.
     pub fn validate(&self) -> Result<(), LanguageError> {
         let refuse = |key, reason: String| Err(LanguageError::Config { key, reason });
-        if !(self.temperature.is_finite() && self.temperature >= 0.0) {
-            return refuse(
-                "generation.temperature",
-                format!("{} is not 0 or above", self.temperature),
-            );
+        for (key, value, range) in [
+            ("generation.temperature", Some(self.temperature), Range::FROM_ZERO),
+            ("generation.top_p", self.top_p, Range::SHARE),
+            (
+                "generation.repetition_penalty",
+                self.repetition_penalty,
+                Range::POSITIVE,
+            ),
+        ] {
+            let Some(value) = value else { continue };
+            if let Err(expected) = range.check(value) {
+                return refuse(key, format!("it is {value:?}; expected {expected}"));
+            }
         }
         if self.top_k == Some(0) {
             return refuse(
                 "generation.top_k",
                 "0 leaves no token; leave it out to draw among all".into(),
-            );
-        }
-        if let Some(p) = self.top_p.filter(|p| !(*p > 0.0 && *p <= 1.0)) {
-            return refuse("generation.top_p", format!("{p} is not in (0, 1]"));
-        }
-        if let Some(penalty) = self
-            .repetition_penalty
-            .filter(|penalty| !(*penalty > 0.0 && penalty.is_finite()))
-        {
-            return refuse(
-                "generation.repetition_penalty",
-                format!("{penalty} is not above 0"),
             );
         }
         if self.stop.iter().any(String::is_empty) {

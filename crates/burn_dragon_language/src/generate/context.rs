@@ -12,7 +12,7 @@ pub enum ContextStrategy {
     Infinite {},
     /// Two states that start a window apart and are cleared every two windows. The older one answers, so an answer
     /// rests on at least one and at most two windows of tokens, and a token older than two windows has no influence
-    /// at all. Costs twice the time per token, at every length the same, and twice the memory.
+    /// at all, but for the repetition penalty, which lasts. Costs twice the time per token, at every length the same, and twice the memory.
     Sliding {
         /// Tokens in a window.
         window: usize,

@@ -10,7 +10,7 @@ use burn_dragon_checkpoint::api::{Sliding, StateFile, StateInfo, StateReader, St
 use std::path::Path;
 
 impl Generator<'_> {
-    /// Keeps what was read as a `.state` file, with the hashes of model and tokenizer.
+    /// Keeps what was read as a `.state` file, with the set of tokens that were seen and the hashes of model and tokenizer.
     ///
     /// # Errors
     /// If the file system refuses, or the memory is not finite; a file that was there is then as it was.
@@ -37,17 +37,19 @@ impl Generator<'_> {
             },
             precision,
             state,
+            seen: vec![reading.seen().clone()],
         };
         Ok(file.write(path)?)
     }
 
-    /// Goes on from a `.state` file, with the context that it was read with. To be continued, it has to read at least
-    /// one more token. The repetition penalty does not know what was read before.
+    /// Goes on from a `.state` file, with the context that it was read with, as the stream that was kept would have:
+    /// in f32 with the same bits, and with the repetition penalty on what that had seen. To be continued, it has to read
+    /// at least one more token.
     ///
     /// # Errors
     /// If the file is damaged, or was written by another model, with another tokenizer, or for several streams.
     pub fn load(&self, path: &Path) -> Result<Reading, LanguageError> {
-        let file = StateFile::read(path, &self.dragon.device().inner())?;
+        let mut file = StateFile::read(path, &self.dragon.device().inner())?;
         let (model, tokenizer) = (model_hash(self.dragon), tokenizer_hash(&*self.tokenizer)?);
         file.check(
             path,
@@ -62,6 +64,7 @@ impl Generator<'_> {
             None => ContextStrategy::Infinite {},
             Some(Sliding { window, .. }) => ContextStrategy::Sliding { window },
         };
+        let seen = std::mem::take(&mut file.seen).remove(0); // of one stream, as was checked
         let context = Context::resume(self.dragon, strategy, file.state, file.info.tokens)?;
         let context = context.ok_or_else(|| {
             let reason = format!(
@@ -70,7 +73,7 @@ impl Generator<'_> {
             );
             CheckpointError::corrupt(path, reason)
         })?;
-        Ok(Reading::of(context))
+        Ok(Reading::of(context, seen))
     }
 }
 

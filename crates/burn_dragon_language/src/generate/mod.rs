@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use written::Written;
 
-/// What was generated.
-#[derive(Clone, Debug, PartialEq)]
+/// What was generated; nothing by default.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Generation {
     /// The new text, stop text left out.
     pub text: String,
@@ -167,7 +167,7 @@ impl<'a> Generator<'a> {
         let prefill_tokens_per_second = reading.tokens_per_second();
         let started = Instant::now();
         let mut sampler = Sampler::new(self.config);
-        reading.seen().for_each(|id| sampler.observe(id));
+        reading.seen().iter().for_each(|&id| sampler.observe(id));
         let mut written = Written::new(StreamDecoder::new(self.tokenizer.clone()), &self.config.stop);
         let (mut token_ids, mut unread) = (Vec::new(), None);
         reading.logits()?;
@@ -175,7 +175,7 @@ impl<'a> Generator<'a> {
             if let Some(id) = unread.take() {
                 reading.read_own(id)?;
             }
-            let id = sampler.draw(reading.logits()?);
+            let id = sampler.draw(reading.logits()?)?;
             token_ids.push(id);
             if self.tokenizer.end_of_text() == Some(id) {
                 written.stopped = true;

@@ -1,6 +1,7 @@
 //! From logits to one token.
 
 use super::GenerationConfig;
+use crate::error::LanguageError;
 use burn_dragon_core::seed::{Rng, derive};
 use std::collections::HashSet;
 
@@ -37,14 +38,19 @@ impl Sampler {
 
     /// Draws one token from logits `[V]`.
     ///
+    /// # Errors
+    /// If a logit, or what the settings make of the logits, is not finite.
+    ///
     /// # Panics
     /// If there are no logits.
-    pub fn draw(&mut self, logits: &[f32]) -> u32 {
+    pub fn draw(&mut self, logits: &[f32]) -> Result<u32, LanguageError> {
         assert!(!logits.is_empty(), "Sampler::draw: no logits");
         let mut logits: Vec<f64> = logits.iter().map(|&logit| f64::from(logit)).collect();
+        finite(&logits, "logit")?;
         self.penalise(&mut logits);
+        finite(&logits, "penalised logit")?;
         if self.temperature == 0.0 {
-            return argmax(&logits);
+            return Ok(argmax(&logits));
         }
         let mut ranked = self.ranked(&logits);
         let peak = ranked[0].1;
@@ -53,14 +59,15 @@ impl Sampler {
         }
         keep_mass(&mut ranked, self.top_p);
         let total: f64 = ranked.iter().map(|(_, weight)| weight).sum();
+        finite(&[total], "weight")?;
         let mut left = self.rng.uniform() * total;
         for &(id, weight) in &ranked {
             left -= weight;
             if left < 0.0 {
-                return id;
+                return Ok(id);
             }
         }
-        ranked[ranked.len() - 1].0 // rounding left a crumb
+        Ok(ranked[ranked.len() - 1].0) // rounding left a crumb
     }
 
     /// A positive logit is divided by the penalty, a negative one multiplied: both become less likely.
@@ -83,6 +90,14 @@ impl Sampler {
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         ranked.truncate(self.top_k.unwrap_or(ranked.len()).max(1));
         ranked
+    }
+}
+
+/// Refuses to choose where there is nothing to choose by.
+fn finite(values: &[f64], what: &'static str) -> Result<(), LanguageError> {
+    match (0..).zip(values).find(|(_, value)| !value.is_finite()) {
+        None => Ok(()),
+        Some((id, &value)) => Err(LanguageError::NothingToDraw { what, id, value }),
     }
 }
 
@@ -114,7 +129,7 @@ mod tests {
     fn counts(config: &GenerationConfig, logits: &[f32]) -> Vec<usize> {
         let mut sampler = Sampler::new(config);
         let mut counts = vec![0; logits.len()];
-        (0..20_000).for_each(|_| counts[sampler.draw(logits) as usize] += 1);
+        (0..20_000).for_each(|_| counts[sampler.draw(logits).unwrap() as usize] += 1);
         counts
     }
 
@@ -154,7 +169,7 @@ mod tests {
             temperature: 0.0,
             ..GenerationConfig::default()
         };
-        assert_eq!(Sampler::new(&config).draw(&[1.0, 4.0, 4.0, 2.0]), 1);
+        assert_eq!(Sampler::new(&config).draw(&[1.0, 4.0, 4.0, 2.0]).unwrap(), 1);
     }
 
     #[test]
@@ -166,7 +181,84 @@ mod tests {
         };
         let mut sampler = Sampler::new(&config);
         sampler.observe(1);
-        assert_eq!(sampler.draw(&[3.0, 4.0]), 0);
-        assert_eq!(sampler.draw(&[-3.0, -2.0]), 0);
+        assert_eq!(sampler.draw(&[3.0, 4.0]).unwrap(), 0);
+        assert_eq!(sampler.draw(&[-3.0, -2.0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_not_finite_is_never_a_token() {
+        for temperature in [0.0, 1.0] {
+            let mut sampler = Sampler::new(&GenerationConfig {
+                temperature,
+                ..GenerationConfig::default()
+            });
+            for (wrong, id) in [
+                ([f32::NAN, 1.0, 2.0], 0),
+                ([1.0, f32::INFINITY, 2.0], 1),
+                ([1.0, 2.0, f32::NEG_INFINITY], 2),
+            ] {
+                let error = sampler.draw(&wrong).unwrap_err();
+                assert!(
+                    matches!(error, LanguageError::NothingToDraw { what: "logit", id: of, .. } if of == id),
+                    "{error}"
+                );
+                assert!(error.to_string().contains(&format!("token {id}")), "{error}");
+            }
+        }
+        // Settings that were not validated come to it too.
+        for (temperature, penalty) in [(0.0, 1e-308), (1.0, 1e-308), (1.0, f64::NAN)] {
+            let mut sampler = Sampler::new(&GenerationConfig {
+                temperature,
+                repetition_penalty: Some(penalty),
+                ..GenerationConfig::default()
+            });
+            sampler.observe(1);
+            assert!(
+                sampler.draw(&[1.0, 20.0, 3.0]).is_err(),
+                "{temperature} {penalty}"
+            );
+        }
+        let mut sampler = Sampler::new(&GenerationConfig {
+            temperature: f64::NAN,
+            ..GenerationConfig::default()
+        });
+        assert!(sampler.draw(&[1.0, 2.0]).is_err());
+    }
+
+    #[test]
+    fn the_least_and_the_largest_settings_do_what_they_say() {
+        use burn_dragon_core::Range;
+        let logits = [f32::MAX, 1.0, -2.0, f32::MIN, 0.5];
+        let Range { least, most, .. } = Range::POSITIVE;
+        for temperature in [least, 1.0, most] {
+            for penalty in [least, 1.0, most] {
+                let config = GenerationConfig {
+                    temperature,
+                    top_p: Some(Range::SHARE.least),
+                    repetition_penalty: Some(penalty),
+                    ..GenerationConfig::default()
+                };
+                config.validate().unwrap();
+                let mut sampler = Sampler::new(&config);
+                (0..5).for_each(|id| sampler.observe(id));
+                assert_eq!(sampler.draw(&logits).unwrap(), 0, "{temperature} {penalty}");
+            }
+        }
+        let drawn = |temperature| {
+            let config = GenerationConfig {
+                temperature,
+                ..GenerationConfig::default()
+            };
+            counts(&config, &[0.0, 1.0, 2.0])
+        };
+        assert_eq!(drawn(least), [0, 0, 20_000]);
+        assert!(drawn(most).iter().all(|&count| count > 6000));
+        // A penalty below 1 favours what was seen, however small it is.
+        let mut sampler = Sampler::new(&GenerationConfig {
+            repetition_penalty: Some(least),
+            ..GenerationConfig::default()
+        });
+        sampler.observe(2);
+        assert!((0..100).all(|_| sampler.draw(&[0.0, 1.0, 0.5, -1.0]).unwrap() == 2));
     }
 }

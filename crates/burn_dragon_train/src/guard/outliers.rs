@@ -17,6 +17,8 @@
 //! Both values of a step enter, or none. The idea is llm.c's; there the third in a row is the first to enter.
 
 use crate::error::TrainError;
+use crate::settings::check;
+use burn_dragon_core::Range;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt::{self, Display, Formatter};
@@ -78,9 +80,7 @@ impl GuardConfig {
             return refuse("window", self.window.to_string(), "8 to 10000 steps");
         }
         for (key, z) in [("loss_z", self.loss_z), ("norm_z", self.norm_z)] {
-            if !(z > 0.0 && z.is_finite()) {
-                return refuse(key, z.to_string(), "a finite number above 0");
-            }
+            check(format!("training.guard.{key}"), z, Range::POSITIVE)?;
         }
         if self.patience == 0 {
             return refuse("patience", "0".into(), "at least 1, or policy = \"stop\"");

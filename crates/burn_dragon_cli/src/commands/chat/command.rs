@@ -12,6 +12,7 @@ where the text gets one if it has none. The model is not trained to follow instr
   /fork NAME    keep a copy of the memory under a name and go on; if there is one of that name, go back to it
   /fork         list the copies
   /reset        forget everything
+  /seed S       draw by another seed: the same line after the same text is answered anew
   /help         this
   /quit         end, as Ctrl-D does
 A line that begins with // is said with one of them.";
@@ -31,6 +32,7 @@ pub(super) enum Command<'a> {
     Help,
     Quit,
     Reset,
+    Seed(u64),
     Save(&'a Path),
     Load(&'a Path),
     Fork(Option<&'a str>),
@@ -60,6 +62,11 @@ pub(super) fn parse(line: &[u8]) -> Result<Said<'_>, Usage> {
         "/help" => alone(Command::Help)?,
         "/quit" => alone(Command::Quit)?,
         "/reset" => alone(Command::Reset)?,
+        "/seed" => Command::Seed(rest.parse().map_err(|_| {
+            Usage(format!(
+                "{word} needs a whole number, 0 or more, as in {word} 7, not `{rest}`"
+            ))
+        })?),
         "/save" => Command::Save(file()?),
         "/load" => Command::Load(file()?),
         "/fork" => Command::Fork(Some(rest).filter(|name| !name.is_empty())),
@@ -92,6 +99,7 @@ mod tests {
                 Command::Save(Path::new("my memory.state")),
             ),
             ("/load a.state", Command::Load(Path::new("a.state"))),
+            ("/seed 7", Command::Seed(7)),
             ("/fork", Command::Fork(None)),
             ("/fork before", Command::Fork(Some("before"))),
         ] {
@@ -105,6 +113,8 @@ mod tests {
             (&b"/sav x"[..], "/help"),
             (b"/save", "/save memory.state"),
             (b"/reset now", "`now`"),
+            (b"/seed", "/seed 7"),
+            (b"/seed -1", "`-1`"),
             (b"/\xff", "UTF-8"),
         ] {
             let error = parse(line).unwrap_err().to_string();

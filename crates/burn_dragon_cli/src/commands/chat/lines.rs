@@ -1,6 +1,7 @@
 //! Lines of standard input, while Ctrl-C is heard.
 
 use burn_dragon::api::expert::checkpoint::unmarked;
+use crate::show::mark;
 use burn_dragon::api::train::Interrupt;
 use std::io::{self, BufRead, IsTerminal};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -34,7 +35,7 @@ impl Lines {
     /// The next line without its end; `None` at the end of the input, or when someone asked to stop.
     pub(super) fn next(&self, interrupt: &Interrupt) -> io::Result<Option<Vec<u8>>> {
         if self.person {
-            eprint!("> ");
+            mark("> ");
         }
         while !interrupt.requested() {
             match self.receiver.recv_timeout(GLANCE) {
@@ -42,7 +43,7 @@ impl Lines {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     if self.person {
-                        eprintln!(); // Ctrl-D leaves the mark's line open
+                        mark("\n"); // Ctrl-D leaves the mark's line open
                     }
                     break;
                 }

@@ -5,6 +5,7 @@ mod lines;
 mod session;
 
 use super::generate::{apply, settings};
+use super::prompt::Extent;
 use super::{backend, load, memory};
 use crate::args::ChatArgs;
 use crate::exit::{self, Usage};
@@ -34,8 +35,11 @@ pub fn run(args: &ChatArgs) -> anyhow::Result<ExitCode> {
     let interrupt = memory::interrupt(&args.memory)?;
     let precision = args.memory.state_precision.unwrap_or_default();
     let mut session = Session::new(&model, config.clone(), reading, precision);
-    talk(&mut session, &interrupt)?;
-    memory::close(&generator, &args.memory, session.reading())?;
+    let broken_off = talk(&mut session, &interrupt);
+    memory::close(&generator, &args.memory, session.reading())?; // whatever ended it
+    if let Some(extent) = broken_off? {
+        memory::broken_off(&args.memory, "line", extent);
+    }
     Ok(if interrupt.requested() {
         exit::interrupted()
     } else {
@@ -43,8 +47,9 @@ pub fn run(args: &ChatArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Line after line until there is no more, or someone asks to stop. What goes wrong with a line does not end it.
-fn talk(session: &mut Session<'_>, interrupt: &Interrupt) -> anyhow::Result<()> {
+/// Line after line until there is no more, or someone asks to stop; then how far the last line was read, if not to its
+/// end. What goes wrong with a line does not end it.
+fn talk(session: &mut Session<'_>, interrupt: &Interrupt) -> anyhow::Result<Option<Extent>> {
     let lines = Lines::listen();
     if lines.a_person_types() {
         tell!("the model continues what you write; /help lists the commands, /quit or Ctrl-D ends");
@@ -57,14 +62,14 @@ fn talk(session: &mut Session<'_>, interrupt: &Interrupt) -> anyhow::Result<()> 
         };
         match result {
             Ok(ControlFlow::Continue(())) => {}
-            Ok(ControlFlow::Break(())) => break,
+            Ok(ControlFlow::Break(extent)) => return Ok(extent),
             Err(error) => exit::complain(&error),
         }
         if interrupt.requested() {
             break;
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 fn config(args: &ChatArgs, model: &LanguageModel) -> GenerationConfig {

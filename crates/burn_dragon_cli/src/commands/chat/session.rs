@@ -1,17 +1,18 @@
 //! A chat: its memory, and the copies kept on the way.
 
+use super::super::prompt::{self, Extent};
 use super::command::{Command, HELP};
 use burn_dragon::api::checkpoint::StoredPrecision;
 use burn_dragon::api::expert::core::derive;
 use burn_dragon::api::language::{GenerationConfig, Generator, LanguageModel, Reading};
 use burn_dragon::api::train::Interrupt;
+use burn_dragon::api::train::expert::results;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-/// Whether the chat goes on.
-type Next = anyhow::Result<ControlFlow<()>>;
+/// Whether the chat goes on, and if not, how far its last line was read where that is not to its end.
+type Next = anyhow::Result<ControlFlow<Option<Extent>>>;
 
 pub(super) struct Session<'a> {
     model: &'a LanguageModel,
@@ -19,7 +20,6 @@ pub(super) struct Session<'a> {
     precision: StoredPrecision,
     reading: Reading,
     forks: BTreeMap<String, Reading>,
-    turns: u64,
 }
 
 impl<'a> Session<'a> {
@@ -35,7 +35,6 @@ impl<'a> Session<'a> {
             precision,
             reading,
             forks: BTreeMap::new(),
-            turns: 0,
         }
     }
 
@@ -44,22 +43,23 @@ impl<'a> Session<'a> {
         &self.reading
     }
 
-    /// Adds a line, and shows how the model continues it.
+    /// Adds a line, and shows how the model continues it: by the seed and the text so far, whatever became of it between.
     pub(super) fn answer(&mut self, line: &[u8], interrupt: &Interrupt) -> Next {
         let tokens = self.model.tokenizer.encode(&[line, b"\n"].concat())?;
-        self.reading.read(&tokens)?;
-        // Each turn draws by a seed of its own, or all would draw the same numbers.
-        let seed = derive(self.config.seed, "chat", self.turns, 0);
+        let extent = prompt::read(&mut self.reading, &tokens, interrupt)?;
+        if !extent.is_whole() {
+            return Ok(ControlFlow::Break(Some(extent)));
+        }
+        // Each place in the text draws by a seed of its own, or all answers would draw the same numbers.
+        let seed = derive(self.config.seed, "chat", self.reading.tokens(), 0);
         let config = GenerationConfig {
             seed,
             ..self.config.clone()
         };
-        self.turns += 1;
         let generator = Generator::new(&self.model.dragon, self.model.tokenizer.clone(), &config)?;
-        let mut out = std::io::stdout();
         let mut heard = true;
         let generation = generator.go_on(&mut self.reading, |piece| {
-            heard = write!(out, "{piece}").and_then(|()| out.flush()).is_ok();
+            heard = results::write(piece.as_bytes());
             if heard && !interrupt.requested() {
                 ControlFlow::Continue(())
             } else {
@@ -67,11 +67,11 @@ impl<'a> Session<'a> {
             }
         })?;
         self.end_line(generation.token_ids.last())?;
-        heard &= writeln!(out).and_then(|()| out.flush()).is_ok();
+        heard = results::write(b"\n") && heard;
         Ok(if heard {
             ControlFlow::Continue(())
         } else {
-            ControlFlow::Break(())
+            ControlFlow::Break(None)
         })
     }
 
@@ -88,11 +88,15 @@ impl<'a> Session<'a> {
     /// Does what was asked, and says on standard error what it did.
     pub(super) fn obey(&mut self, command: Command<'_>) -> Next {
         match command {
-            Command::Quit => return Ok(ControlFlow::Break(())),
+            Command::Quit => return Ok(ControlFlow::Break(None)),
             Command::Help => tell!("{HELP}"),
             Command::Reset => {
                 self.reading = self.reading.fresh();
                 tell!("everything is forgotten");
+            }
+            Command::Seed(seed) => {
+                self.config.seed = seed;
+                tell!("answers are drawn by seed {seed}");
             }
             Command::Save(path) => self.save(path)?,
             Command::Load(path) => self.load(path)?,

@@ -1,39 +1,20 @@
-//! What a person sees while bytes come or go: on standard error, one live line on a terminal, else a line now and then.
+//! What a person sees while bytes come or go.
 
+use super::super::live::Line;
 use burn_dragon::api::checkpoint::fetch::Event;
-use burn_dragon::api::expert::checkpoint::printable;
-use burn_dragon::api::train::Output;
-use std::io::Write;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// Between two looks of a person at a live line, and between two lines of a log.
-const LIVE: Duration = Duration::from_millis(200);
-const LOGGED: Duration = Duration::from_secs(5);
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Progress of one transfer.
 pub(in crate::commands) struct Shown {
     what: String,
-    live: bool,
-    state: Mutex<State>,
-}
-
-struct State {
-    next: Instant,
-    /// Whether a live line is on the screen.
-    open: bool,
+    line: Mutex<Line>,
 }
 
 impl Shown {
     pub(in crate::commands) fn new(what: &str) -> Self {
-        let live = Output::detect(false, false).terminal;
         Self {
             what: what.to_string(),
-            live,
-            state: Mutex::new(State {
-                next: Instant::now() + if live { LIVE } else { LOGGED },
-                open: false,
-            }),
+            line: Mutex::new(Line::new()),
         }
     }
 
@@ -51,44 +32,30 @@ impl Shown {
                 format!("{what}: the server cannot be asked ({reason}); using what is in the cache")
             }
         };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        close(&mut state);
+        self.line().end();
         tell!("{text}");
     }
 
     fn bytes(&self, done: u64, total: Option<u64>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        if now < state.next && total != Some(done) {
-            return;
-        }
-        state.next = now + if self.live { LIVE } else { LOGGED };
-        let of = total.map_or(String::new(), |total| {
-            format!(
-                " of {}, {:.0} %",
-                size(total),
-                100.0 * done as f64 / total.max(1) as f64
-            )
+        self.line().show(total == Some(done), || {
+            let of = total.map_or(String::new(), |total| {
+                format!(
+                    " of {}, {:.0} %",
+                    size(total),
+                    100.0 * done as f64 / total.max(1) as f64
+                )
+            });
+            format!("{}: {}{of}", self.what, size(done))
         });
-        let text = format!("{}: {}{of}", self.what, size(done));
-        if self.live {
-            eprint!("\r\x1b[K{}", printable(&text));
-            let _ = std::io::stderr().flush(); // a closed standard error is nobody's loss
-            state.open = true;
-        } else {
-            tell!("{text}");
-        }
     }
 
     /// Ends a live line.
     pub(in crate::commands) fn end(&self) {
-        close(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        self.line().end();
     }
-}
 
-fn close(state: &mut State) {
-    if std::mem::take(&mut state.open) {
-        eprintln!();
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

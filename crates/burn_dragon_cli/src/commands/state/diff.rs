@@ -1,7 +1,7 @@
 //! `dragon state diff`: how far two memories are apart.
 
 use super::super::print_json;
-use super::{listed, read};
+use super::{counts, listed, read};
 use crate::args::StateDiffArgs;
 use crate::exit::BadInput;
 use burn_dragon::api::checkpoint::StateFile;
@@ -20,6 +20,8 @@ pub(super) fn run(args: &StateDiffArgs) -> anyhow::Result<()> {
     let as_stored = a.state.distances(&b.state).map_err(|error| foreign(&error))?;
     let positions = [&a, &b].map(|file| file.state.positions().to_vec());
     let (model, tokenizer) = (a.info.model == b.info.model, a.info.tokenizer == b.info.tokenizer);
+    let context = a.info.sliding == b.info.sliding;
+    let (seen, unshared) = ([counts(&a), counts(&b)], unshared(&a, &b));
     let [a, b] = [a, b].map(|file| file.state.rebase(&file.config));
     let rebased = a?.distances(&b?)?;
     if args.json {
@@ -27,7 +29,10 @@ pub(super) fn run(args: &StateDiffArgs) -> anyhow::Result<()> {
             "same": same,
             "same_model": model,
             "same_tokenizer": tokenizer,
+            "same_context": context,
+            "same_seen": unshared == (0, 0),
             "positions": positions,
+            "seen": seen,
             "distances_as_stored": as_stored, // per level and lane
             "distances_rebased": rebased,
         }));
@@ -41,6 +46,14 @@ pub(super) fn run(args: &StateDiffArgs) -> anyhow::Result<()> {
         listed(&positions[0]),
         listed(&positions[1])
     );
+    show!("context    {}", yes(context));
+    show!(
+        "seen       {} and {} different tokens, {} and {} of them not by the other",
+        listed(&seen[0]),
+        listed(&seen[1]),
+        unshared.0,
+        unshared.1
+    );
     show!("relative distance as stored, and at position 0");
     show!("level  lane     stored       at 0");
     for (level, pair) in as_stored.iter().zip(&rebased).enumerate() {
@@ -51,12 +64,22 @@ pub(super) fn run(args: &StateDiffArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The same bits at the same positions.
+/// What goes on with the same text: the same bits at the same positions, the same context, the same tokens seen.
 fn same(a: &StateFile, b: &StateFile) -> bool {
-    let (a, b) = (&a.state, &b.state);
-    let pairs = || a.rho().iter().zip(b.rho());
-    a.positions() == b.positions()
-        && a.rho().len() == b.rho().len()
+    let pairs = || a.state.rho().iter().zip(b.state.rho());
+    a.state.positions() == b.state.positions()
+        && a.info.sliding == b.info.sliding
+        && a.seen == b.seen
+        && a.state.rho().len() == b.state.rho().len()
         && pairs().all(|(a, b)| a.dims() == b.dims())
         && pairs().all(|(a, b)| a.to_data().as_bytes() == b.to_data().as_bytes())
+}
+
+/// Tokens that the streams of each have seen and those of the other have not.
+fn unshared(a: &StateFile, b: &StateFile) -> (usize, usize) {
+    let pairs = || a.seen.iter().zip(&b.seen);
+    (
+        pairs().map(|(a, b)| a.difference(b).count()).sum(),
+        pairs().map(|(a, b)| b.difference(a).count()).sum(),
+    )
 }

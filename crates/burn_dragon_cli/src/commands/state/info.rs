@@ -1,7 +1,7 @@
 //! `dragon state info`: what is in a memory, and whose it is.
 
 use super::super::print_json;
-use super::{listed, read};
+use super::{counts, listed, read};
 use crate::args::StateInfoArgs;
 use burn_dragon::api::checkpoint::{Sliding, StateFile};
 use serde_json::json;
@@ -18,6 +18,7 @@ pub(super) fn run(args: &StateInfoArgs) -> anyhow::Result<()> {
             "tokenizer": file.info.tokenizer,
             "config": file.config,
             "tokens": file.info.tokens,
+            "seen": counts(&file), // different tokens, stream by stream
             "sliding": file.info.sliding,
             "streams": file.lanes(),
             "positions": file.state.positions(),
@@ -58,8 +59,9 @@ fn describe(file: &StateFile) {
         config.vocab_size
     );
     show!(
-        "  read          {} tokens, now at position {}",
+        "  read          {} tokens, {} different ones, now at position {}",
         info.tokens,
+        listed(&counts(file)),
         listed(file.state.positions())
     );
     show!(

@@ -36,6 +36,11 @@ fn read(path: &Path) -> anyhow::Result<StateFile> {
     Ok(StateFile::read(path, &Backend::Cpu.select()?.device)?)
 }
 
+/// Different tokens that each stream has seen.
+fn counts(file: &StateFile) -> Vec<u64> {
+    file.seen.iter().map(|seen| seen.len() as u64).collect()
+}
+
 fn listed(numbers: &[u64]) -> String {
     let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
     numbers.join(", ")
