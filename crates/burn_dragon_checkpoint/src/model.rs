@@ -380,3 +380,35 @@ pub(crate) fn check_tensors(
         names,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_model_reads_comes_back_and_is_not_known_of_every_model() {
+        let info = ModelInfo {
+            reading: Some(LearntReading {
+                block_size: NonZeroUsize::new(256).unwrap(),
+                memory: LearntMemory::Carried,
+                document_separator: Some("\n\n".into()),
+            }),
+            ..ModelInfo::default()
+        };
+        assert_eq!(serde_json::from_str::<ModelInfo>(&json(&info)).unwrap(), info);
+        let other = r#"{"family":"language","step":1,"tokens":2,"version":"0"}"#;
+        assert_eq!(serde_json::from_str::<ModelInfo>(other).unwrap().reading, None);
+    }
+
+    #[test]
+    fn windows_without_tokens_are_no_way_to_read() {
+        let path = Path::new("stranger.bpk");
+        let info =
+            r#"{"family":"","step":1,"tokens":2,"version":"","reading":{"block_size":0,"memory":"reset"}}"#;
+        let error = described::<ModelInfo>(path, key::INFO, info).unwrap_err();
+        assert!(
+            error.is_bad_input() && error.to_string().contains("nonzero"),
+            "{error}"
+        );
+    }
+}

@@ -52,10 +52,12 @@ impl LanguageConfig {
     /// How a model of the run learns to read, which its files say of it. Documents are divided as those it is judged by.
     pub fn reading(&self) -> LearntReading {
         let sources = self.dataset.validation.as_deref().into_iter();
-        let separator = sources.chain([&self.dataset.source]).find_map(|source| match source {
-            SourceConfig::Text(text) => Some(text.document_separator.clone()),
-            SourceConfig::Embedded(_) | SourceConfig::Needle(_) => None,
-        });
+        let separator = sources
+            .chain([&self.dataset.source])
+            .find_map(|source| match source {
+                SourceConfig::Text(text) => Some(text.document_separator.clone()),
+                SourceConfig::Embedded(_) | SourceConfig::Needle(_) => None,
+            });
         LearntReading {
             // None is refused before anything is read.
             block_size: NonZeroUsize::new(self.training.block_size).unwrap_or(NonZeroUsize::MIN),
@@ -217,7 +219,8 @@ mod tests {
         let reading = |text: &str| toml::from_str::<LanguageConfig>(text).unwrap().reading();
         let text = "[dataset]\ntype = 'text'\npaths = ['a']\ndocument_separator = '#'\n";
         let tales = "[dataset]\ntype = 'embedded'\n";
-        let own = |separator: &str| format!("[dataset.validation]\ntype = 'text'\npaths = ['b']\n{separator}");
+        let own =
+            |separator: &str| format!("[dataset.validation]\ntype = 'text'\npaths = ['b']\n{separator}");
         let streams = "[training]\nblock_size = 32\n[training.streams]\n";
         for (text, separator) in [
             (tales.to_string(), None),
@@ -225,11 +228,17 @@ mod tests {
             (format!("{text}{}", own("document_separator = '%'\n")), Some("%")),
             (format!("{text}{}", own("")), None), // its files are documents
             (format!("{tales}{}", own("document_separator = '%'\n")), Some("%")),
-            (format!("{text}[dataset.validation]\ntype = 'embedded'\n"), Some("#")),
+            (
+                format!("{text}[dataset.validation]\ntype = 'embedded'\n"),
+                Some("#"),
+            ),
         ] {
             let learnt = reading(&format!("{text}{streams}"));
             assert_eq!(learnt.document_separator.as_deref(), separator, "{text}");
-            assert_eq!((learnt.block_size.get(), learnt.memory), (32, LearntMemory::Carried));
+            assert_eq!(
+                (learnt.block_size.get(), learnt.memory),
+                (32, LearntMemory::Carried)
+            );
             assert_eq!(reading(&text).memory, LearntMemory::Reset);
         }
     }

@@ -170,8 +170,8 @@ pub enum LanguageError {
     },
     /// A text to judge a model by, of which nothing can be predicted.
     #[error(
-        "{text} has nothing to predict: a document needs two tokens, one to read and one to predict, and none of its \
-         {documents} has them; give it more text"
+        "no document of {text} ({documents} in all) has two tokens, one to read and one to predict, so there is nothing \
+         to judge by; give it more text"
     )]
     NothingToPredict {
         /// Which text.

@@ -20,9 +20,6 @@ const BLOCK_SIZE: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 /// From this share of unknown symbols on, figures say too little to be shown without a warning.
 const LOUD: f64 = 0.01;
 
-/// Windows, or documents, that are read side by side at most.
-const BATCH: usize = 16;
-
 /// Runs the verb.
 ///
 /// # Errors
@@ -57,11 +54,12 @@ fn show(args: &EvalArgs, figures: &impl Serialize, lines: &[String]) -> anyhow::
 fn learnt(model: &LanguageModel) -> LearntReading {
     let config = || run_config(model.run.as_deref()?).ok();
     let said = model.info.reading.clone();
-    said.or_else(|| Some(config()?.reading())).unwrap_or(LearntReading {
-        block_size: BLOCK_SIZE,
-        memory: LearntMemory::Reset,
-        document_separator: None,
-    })
+    said.or_else(|| Some(config()?.reading()))
+        .unwrap_or(LearntReading {
+            block_size: BLOCK_SIZE,
+            memory: LearntMemory::Reset,
+            document_separator: None,
+        })
 }
 
 /// How documents are to be read: as was typed, else as the model has learnt to, with this memory.
@@ -99,7 +97,9 @@ fn text(args: &EvalArgs, model: &LanguageModel, learnt: LearntReading) -> anyhow
     match (&args.data, &model.run) {
         (Some(data), _) => {
             let typed = args.document_separator.clone();
-            let separator = typed.or(learnt.document_separator).filter(|text| !text.is_empty());
+            let separator = typed
+                .or(learnt.document_separator)
+                .filter(|text| !text.is_empty());
             Ok(Text {
                 tokens: of_files(model, data, separator.clone())?,
                 separator,
@@ -108,18 +108,15 @@ fn text(args: &EvalArgs, model: &LanguageModel, learnt: LearntReading) -> anyhow
         }
         (None, Some(run)) => held_out(model, run),
         (None, None) => {
-            let text = "MODEL is no run folder, so there is no validation data to take: give DATA, a text file";
+            let text =
+                "MODEL is no run folder, so there is no validation data to take: give DATA, a text file";
             Err(Usage(text.into()).into())
         }
     }
 }
 
 /// The documents of a text file, folder or pattern.
-fn of_files(
-    model: &LanguageModel,
-    data: &str,
-    document_separator: Option<String>,
-) -> anyhow::Result<Tokens> {
+fn of_files(model: &LanguageModel, data: &str, document_separator: Option<String>) -> anyhow::Result<Tokens> {
     let source = SourceConfig::Text(TextConfig {
         paths: vec![data.to_string()],
         document_separator,
@@ -159,7 +156,7 @@ fn judge(
     text: Text,
     reading: WindowReading,
 ) -> anyhow::Result<Judged> {
-    let evaluator = evaluator(model);
+    let evaluator = Evaluator::new(&*model.tokenizer);
     let on = |reading| evaluator.evaluate(&model.dragon, &text.tokens, reading, None);
     let mut figures = on(reading)?;
     anyhow::ensure!(
@@ -184,13 +181,6 @@ fn judge(
         document_separator: text.separator,
         reset_bits_per_byte,
     })
-}
-
-fn evaluator(model: &LanguageModel) -> Evaluator<'_> {
-    Evaluator {
-        tokenizer: &*model.tokenizer,
-        batch_size: BATCH,
-    }
 }
 
 impl Judged {
@@ -242,7 +232,7 @@ fn on_needles(args: &EvalArgs, model: &LanguageModel, reading: WindowReading) ->
         _ => NeedleConfig::default(),
     };
     let probe = NeedleProbe::new(&config, &args.distances, args.cases)?;
-    let score = evaluator(model).needle(&model.dragon, &probe, reading)?;
+    let score = Evaluator::new(&*model.tokenizer).needle(&model.dragon, &probe, reading)?;
     let Some(score) = score else {
         let text =
             "the tokens of MODEL are not single bytes or letters, so a word cannot be asked for one by one";

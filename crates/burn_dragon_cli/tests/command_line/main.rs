@@ -12,6 +12,7 @@ mod forward;
 mod generate;
 mod infer;
 mod info;
+mod judging;
 #[cfg(feature = "fetch")]
 mod remote;
 mod resume;

@@ -444,7 +444,10 @@ mod tests {
         assert_eq!(tokens.ids, [4, 3, 5, 2, 5, 3, 3, 2]);
         let unknown = |at, bytes| Unknown { at, bytes };
         assert_eq!(tokens.unknown, [unknown(1, 3), unknown(5, 2), unknown(6, 2)]);
-        assert_eq!((tokens.unknown_at(5), tokens.unknown_at(4)), (Some(unknown(5, 2)), None));
+        assert_eq!(
+            (tokens.unknown_at(5), tokens.unknown_at(4)),
+            (Some(unknown(5, 2)), None)
+        );
         assert_eq!(tokens.unknown_share(&tokenizer), 0.5); // the two ends are no symbols of the text
         let known = tokens.ids.iter().map(|&id| tokenizer.byte_len(id)).sum::<usize>();
         assert_eq!(known + 3 + 2 + 2, tokens.bytes);

@@ -443,12 +443,18 @@ mod tests {
     #[test]
     fn a_separator_that_no_model_file_could_hold_is_refused() {
         let config = |bytes: usize| {
-            let text = format!("type = 'text'\npaths = ['a']\ndocument_separator = '{}'", "-".repeat(bytes));
+            let text = format!(
+                "type = 'text'\npaths = ['a']\ndocument_separator = '{}'",
+                "-".repeat(bytes)
+            );
             read(&text).unwrap().validate()
         };
         config(1024).unwrap();
         let error = config(1025).unwrap_err().to_string();
-        assert!(error.contains("document_separator") && error.contains("1025"), "{error}");
+        assert!(
+            error.contains("document_separator") && error.contains("1025"),
+            "{error}"
+        );
     }
 
     #[test]

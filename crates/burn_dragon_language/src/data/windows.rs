@@ -116,7 +116,6 @@ impl WindowPlan {
         };
         start..start + self.time + 1
     }
-
 }
 
 /// The last document that starts within `time` tokens of `start`, else what lies `time` tokens on.

@@ -51,7 +51,10 @@ pub fn reading_in_words(reading: WindowReading) -> String {
     let memory = match reading.memory {
         Memory::Reset => "memory emptied before each".into(),
         Memory::Carried => "memory carried from window to window of a document".into(),
-        Memory::Sliding { window } => format!("memory of the last {window} to {} tokens", window.saturating_mul(2)),
+        Memory::Sliding { window } => format!(
+            "memory of the last {window} to {} tokens",
+            window.saturating_mul(2)
+        ),
     };
     format!("in windows of {} tokens, {memory}", reading.block_size)
 }
@@ -168,7 +171,10 @@ mod tests {
         let mut evaluation = evaluation();
         (evaluation.unknown, evaluation.unknown_share) = (3, 0.0004);
         let line = &evaluation_lines(&evaluation, None)[2];
-        assert!(line.starts_with("unknown        less than 0.1 % of the symbols (3)"), "{line}");
+        assert!(
+            line.starts_with("unknown        less than 0.1 % of the symbols (3)"),
+            "{line}"
+        );
         evaluation.unknown_share = 0.124;
         assert!(evaluation_lines(&evaluation, None)[2].contains("12.4 %"));
     }

@@ -60,13 +60,21 @@ pub struct LanguageEvaluation {
 /// Evaluates a model on text and on tales.
 #[derive(Clone, Copy, Debug)]
 pub struct Evaluator<'a> {
-    /// Text to tokens and back.
-    pub tokenizer: &'a dyn Tokenizer,
+    tokenizer: &'a dyn Tokenizer,
     /// Windows, or documents, that are read side by side at most.
-    pub batch_size: usize,
+    lanes: usize,
 }
 
-impl Evaluator<'_> {
+impl<'a> Evaluator<'a> {
+    /// An evaluator of a model with this tokenizer.
+    pub fn new(tokenizer: &'a dyn Tokenizer) -> Self {
+        const LANES: usize = 16;
+        Self {
+            tokenizer,
+            lanes: LANES,
+        }
+    }
+
     /// The figures of all documents of `tokens`, read as `reading` says; or of a sample of so many windows.
     ///
     /// Sums are taken document by document in the order of the text, so that they do not depend on what was read side by
@@ -95,7 +103,10 @@ impl Evaluator<'_> {
         let mut ledger = Ledger::default();
         let mut probe = (reading.memory == Memory::Reset).then(DensityProbe::default);
         for group in groups(&mut pieces, reading.memory, self.side_by_side(dragon, reading)) {
-            let ids: Vec<&[u32]> = group.iter().map(|piece| &tokens.ids[piece.tokens.clone()]).collect();
+            let ids: Vec<&[u32]> = group
+                .iter()
+                .map(|piece| &tokens.ids[piece.tokens.clone()])
+                .collect();
             reading.read(dragon, &ids, probe.as_mut(), |window| {
                 let positions = window.all_positions();
                 for ((piece, positions), losses) in group.iter().zip(positions).zip(window.losses()) {
@@ -137,15 +148,16 @@ impl Evaluator<'_> {
         }
     }
 
-    /// How much is read side by side: at most a batch, so many tokens, and what there is room to remember of.
+    /// How much is read side by side: as much as there is room for, in memory and in what is computed with. A function
+    /// of the model and the reading alone, so that whoever asks gets the same bits.
     fn side_by_side(&self, dragon: &Dragon, reading: WindowReading) -> usize {
-        const TOKENS: usize = 1 << 12;
         const ROOM: u64 = 1 << 30;
-        let remembered = dragon.config().cost().state_bytes() * reading.memory.states();
-        let room = usize::try_from(ROOM / remembered.max(1)).unwrap_or(usize::MAX);
-        let room = if reading.memory == Memory::Reset { usize::MAX } else { room };
-        let tokens = TOKENS / reading.block_size.clamp(1, TOKENS);
-        self.batch_size.min(tokens).min(room).max(1)
+        let config = dragon.config();
+        let activities = 32 * config.n_neurons + 8 * config.vocab_size; // bytes a token, roughly, and its logits
+        let window = (reading.block_size as u64).saturating_mul(activities as u64);
+        let remembered = config.cost().state_bytes() * reading.memory.states();
+        let lanes = ROOM / window.saturating_add(remembered).max(1);
+        usize::try_from(lanes).unwrap_or(usize::MAX).clamp(1, self.lanes)
     }
 }
 

@@ -69,7 +69,9 @@ pub(super) fn sample(pieces: Vec<Piece>, reading: WindowReading, windows: usize)
 pub(super) fn groups(pieces: &mut [Piece], memory: Memory, size: usize) -> impl Iterator<Item = &[Piece]> {
     pieces.sort_by_key(|piece| Reverse(piece.tokens.len()));
     let together = move |a: &Piece, b: &Piece| memory != Memory::Reset || a.tokens.len() == b.tokens.len();
-    pieces.chunk_by(together).flat_map(move |group| group.chunks(size))
+    pieces
+        .chunk_by(together)
+        .flat_map(move |group| group.chunks(size))
 }
 
 #[cfg(test)]
@@ -96,7 +98,9 @@ mod tests {
         for _ in 0..200 {
             let lengths: Vec<usize> = (0..1 + rng.below(6)).map(|_| 1 + rng.below(40)).collect();
             let tokens = text(&lengths);
-            let expected: Vec<usize> = (0..tokens.len()).filter(|at| !tokens.starts.contains(at)).collect();
+            let expected: Vec<usize> = (0..tokens.len())
+                .filter(|at| !tokens.starts.contains(at))
+                .collect();
             for memory in [Memory::Reset, Memory::Carried, Memory::Sliding { window: 3 }] {
                 let pieces = pieces(&tokens, reading(memory, 1 + rng.below(15)));
                 let predicted = pieces.iter().flat_map(|piece| piece.tokens.clone().skip(1));
@@ -151,7 +155,10 @@ mod tests {
             .map(|group| {
                 let lengths: Vec<_> = group.iter().map(Piece::predictions).collect();
                 assert!(lengths.windows(2).all(|pair| pair[0] == pair[1]), "{lengths:?}");
-                group.iter().map(|piece| (piece.document, piece.skipped)).collect()
+                group
+                    .iter()
+                    .map(|piece| (piece.document, piece.skipped))
+                    .collect()
             })
             .collect();
         assert_eq!(

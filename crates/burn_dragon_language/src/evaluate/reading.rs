@@ -3,8 +3,8 @@
 use crate::error::LanguageError;
 use burn::tensor::{Int, Tensor, TensorData};
 use burn_dragon_checkpoint::model::{LearntMemory, LearntReading};
-use burn_dragon_core::loss::token_losses;
 use burn_dragon_core::density::DensityProbe;
+use burn_dragon_core::loss::token_losses;
 use burn_dragon_core::{DecoderError, Dragon, DragonState, Pass};
 use serde::Serialize;
 use std::ops::Range;
@@ -39,7 +39,8 @@ impl Memory {
     /// Memories that are kept of a document while it is read.
     pub(super) fn states(self) -> u64 {
         match self {
-            Self::Reset | Self::Carried => 1,
+            Self::Reset => 0,
+            Self::Carried => 1,
             Self::Sliding { .. } => 2,
         }
     }

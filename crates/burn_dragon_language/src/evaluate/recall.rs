@@ -112,7 +112,11 @@ impl Question<'_> {
     /// Whether these guesses, one a token that was read, have each of the recalls right. A word with a symbol that the
     /// model does not know never is: that it is unknown is not what was asked.
     fn right(&self, guesses: &[i32]) -> Vec<bool> {
-        let known = |at: usize| self.unknown.binary_search_by_key(&at, |symbol| symbol.at).is_err();
+        let known = |at: usize| {
+            self.unknown
+                .binary_search_by_key(&at, |symbol| symbol.at)
+                .is_err()
+        };
         // The guess made at a token is about the next.
         let right = |at: usize| guesses[at - 1] == self.ids[at] as i32 && known(at);
         let ranges = self.recalls.iter().map(|recall| &recall.range);
@@ -128,6 +132,7 @@ mod tests {
     use super::super::tests::{dragon, evaluator};
     use super::*;
     use crate::tales::{NeedleConfig, TalesConfig};
+    use crate::tokenizer::CharTokenizer;
 
     /// A tale in one window.
     const WHOLE: WindowReading = WindowReading {
@@ -174,7 +179,9 @@ mod tests {
         let ids: Vec<u32> = tale.text.bytes().map(u32::from).collect();
         let mut whole = Vec::new();
         WHOLE
-            .read(&dragon, &[&ids], None, |window| whole = window.likeliest().remove(0))
+            .read(&dragon, &[&ids], None, |window| {
+                whole = window.likeliest().remove(0)
+            })
             .unwrap();
         // A tale that says what the model guesses is recalled, and with another last byte it is not.
         let mut fortunate = tale.clone();
@@ -194,6 +201,24 @@ mod tests {
                 let answers = evaluator().answers(&dragon, &[(&fortunate, recalls)], reading);
                 assert_eq!(answers.unwrap().unwrap(), [expected]);
             }
+        }
+    }
+
+    /// Or a model that knows no letter would remember everything.
+    #[test]
+    fn a_word_of_unknown_symbols_is_never_right() {
+        let probe = probe();
+        let (tale, recalls) = (&probe.tales()[0], probe.tales()[0].recalls.as_slice());
+        let letters: String = ('a'..='z').chain('A'..='Z').collect();
+        for (known, expected) in [
+            ("0123456789".to_string(), false),
+            (format!("{letters} .,?"), true),
+        ] {
+            let tokenizer = CharTokenizer::train(&[known.as_bytes()], true).unwrap();
+            let question = Evaluator::new(&tokenizer).question(tale, recalls, WHOLE);
+            let question = question.unwrap().unwrap();
+            let guesses: Vec<i32> = question.ids[1..].iter().map(|&id| id as i32).collect();
+            assert_eq!(question.right(&guesses), vec![expected; recalls.len()]);
         }
     }
 

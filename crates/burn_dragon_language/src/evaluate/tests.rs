@@ -23,12 +23,13 @@ fn dragon_of(vocab_size: usize) -> Dragon {
 pub(super) fn evaluator() -> Evaluator<'static> {
     Evaluator {
         tokenizer: &ByteTokenizer,
-        batch_size: 3,
+        lanes: 3,
     }
 }
 
 fn tokens(lengths: &[usize]) -> Tokens {
-    let document = |(salt, &length): (usize, &usize)| (0..length).map(|i| ((i * i + salt) % 251) as u32).collect();
+    let document =
+        |(salt, &length): (usize, &usize)| (0..length).map(|i| ((i * i + salt) % 251) as u32).collect();
     let documents: Vec<Vec<u32>> = lengths.iter().enumerate().map(document).collect();
     let mut tokens = Tokens::default();
     for document in documents {
@@ -73,7 +74,10 @@ fn the_figures_are_those_of_the_definition() {
         .collect();
     let figures = of(&tokens, Memory::Reset, 16);
     assert_eq!((figures.documents, figures.tokens), (4, 99 + 36 + 15 + 16));
-    assert_eq!((figures.tokens, figures.bytes), (costs.len() as u64, costs.len() as u64));
+    assert_eq!(
+        (figures.tokens, figures.bytes),
+        (costs.len() as u64, costs.len() as u64)
+    );
     let loss = costs.iter().sum::<f64>() / costs.len() as f64;
     assert!((figures.loss - loss).abs() < 1e-6, "{} {loss}", figures.loss);
     assert!((figures.bits_per_byte.unwrap() - loss / LN_2).abs() < 1e-6);
@@ -84,19 +88,16 @@ fn the_figures_are_those_of_the_definition() {
 fn a_figure_does_not_depend_on_what_is_read_side_by_side() {
     let tokens = tokens(&[100, 3, 41, 41, 17, 90, 2, 64]);
     for memory in MEMORIES {
-        let of = |batch_size| {
+        let of = |lanes| {
             let reading = WindowReading {
                 memory,
                 block_size: 16,
             };
-            let evaluator = Evaluator {
-                batch_size,
-                ..evaluator()
-            };
+            let evaluator = Evaluator { lanes, ..evaluator() };
             evaluator.evaluate(&dragon(), &tokens, reading, None).unwrap()
         };
-        for batch_size in [2, 5, 100] {
-            assert_eq!(of(batch_size), of(1), "{memory:?} {batch_size}");
+        for lanes in [2, 5, 100] {
+            assert_eq!(of(lanes), of(1), "{memory:?} {lanes}");
         }
     }
 }
@@ -190,7 +191,11 @@ fn a_sample_of_everything_is_everything() {
             memory,
             block_size: 16,
         };
-        let of = |windows| evaluator().evaluate(&dragon(), &tokens, reading, windows).unwrap();
+        let of = |windows| {
+            evaluator()
+                .evaluate(&dragon(), &tokens, reading, windows)
+                .unwrap()
+        };
         assert_eq!(of(Some(100)), of(None));
         assert_eq!(of(Some(2)).tokens, 32, "{memory:?}");
     }
@@ -203,7 +208,7 @@ fn bits_are_of_the_bytes_of_the_text_whatever_the_model_knows() {
     let tokens = Tokens::encode(&Documents::new(vec![text.into()]), &tokenizer).unwrap();
     let evaluator = Evaluator {
         tokenizer: &tokenizer,
-        batch_size: 1,
+        lanes: 1,
     };
     for memory in MEMORIES {
         let reading = WindowReading {
@@ -223,13 +228,15 @@ fn bits_are_of_the_bytes_of_the_text_whatever_the_model_knows() {
 fn tokens_of_which_nobody_knows_the_text_have_a_loss_alone() {
     let evaluator = Evaluator {
         tokenizer: &IdTokenizer::new(256),
-        batch_size: 1,
+        lanes: 1,
     };
     let reading = WindowReading {
         memory: Memory::Reset,
         block_size: 8,
     };
-    let figures = evaluator.evaluate(&dragon(), &tokens(&[20]), reading, None).unwrap();
+    let figures = evaluator
+        .evaluate(&dragon(), &tokens(&[20]), reading, None)
+        .unwrap();
     assert_eq!((figures.bits_per_byte, figures.bytes), (None, 0));
     assert_eq!(figures.loss, of(&tokens(&[20]), Memory::Reset, 8).loss);
 }

@@ -105,13 +105,6 @@ impl LanguageTask {
     pub fn corpus(&self) -> &Corpus {
         &self.corpus
     }
-
-    fn evaluator(&self) -> Evaluator<'_> {
-        Evaluator {
-            tokenizer: &*self.corpus.tokenizer,
-            batch_size: self.config.training.batch_size,
-        }
-    }
 }
 
 impl Task for LanguageTask {
@@ -187,7 +180,7 @@ impl Task for LanguageTask {
             ),
             Scope::Full => (None, self.probes.as_ref().map(|probes| &probes.full)),
         };
-        let (evaluator, held_out) = (self.evaluator(), &self.corpus.validation);
+        let (evaluator, held_out) = (Evaluator::new(&*self.corpus.tokenizer), &self.corpus.validation);
         let judged = |reading| {
             let figures = evaluator.evaluate(model, held_out, reading, windows);
             figures.map_err(TrainError::task)
@@ -200,7 +193,9 @@ impl Task for LanguageTask {
             metrics.insert("unknown_share".into(), figures.unknown_share);
         }
         if let Some(probe) = probe
-            && let Some(recall) = evaluator.recall(model, probe, reading).map_err(TrainError::task)?
+            && let Some(recall) = evaluator
+                .recall(model, probe, reading)
+                .map_err(TrainError::task)?
         {
             metrics.insert("recall_accuracy".into(), recall.overall.accuracy);
             metrics.insert("recall_chance".into(), recall.overall.chance);
