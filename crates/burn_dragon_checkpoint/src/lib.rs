@@ -58,7 +58,7 @@ pub mod api {
     pub use crate::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
     pub use crate::hash::model_hash;
     pub use crate::inspect::{Inspection, Statistics, TensorReport, inspect};
-    pub use crate::model::{ModelFile, ModelInfo, Provenance};
+    pub use crate::model::{LearntMemory, LearntReading, ModelFile, ModelInfo, Provenance};
     pub use crate::official::{
         Imported, OfficialConfig, is_torch, read_safetensors, read_torch, write_safetensors,
     };

@@ -14,6 +14,7 @@ use burn::tensor::{Device, TensorData};
 use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, parameters};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 /// The value of the metadata key `format`.
@@ -30,9 +31,34 @@ pub struct ModelInfo {
     pub tokens: u64,
     /// Version of the software that wrote it.
     pub version: String,
+    /// How it has learnt to read text; not known of weights that came from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<LearntReading>,
     /// What is said of an exported model beside its numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
+}
+
+/// How a model has learnt to read text: so it is judged, wherever its file is, unless told otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LearntReading {
+    /// Tokens in a window.
+    pub block_size: NonZeroUsize,
+    /// What it knows in a window of the document's earlier ones.
+    pub memory: LearntMemory,
+    /// What separates the documents of a file; without it a file is a document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_separator: Option<String>,
+}
+
+/// What a model knows in a window of the document's earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LearntMemory {
+    /// Nothing.
+    Reset,
+    /// Everything.
+    Carried,
 }
 
 /// What whoever gets a model should know of it, in words.
@@ -353,4 +379,36 @@ pub(crate) fn check_tensors(
         path: path.to_path_buf(),
         names,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_model_reads_comes_back_and_is_not_known_of_every_model() {
+        let info = ModelInfo {
+            reading: Some(LearntReading {
+                block_size: NonZeroUsize::new(256).unwrap(),
+                memory: LearntMemory::Carried,
+                document_separator: Some("\n\n".into()),
+            }),
+            ..ModelInfo::default()
+        };
+        assert_eq!(serde_json::from_str::<ModelInfo>(&json(&info)).unwrap(), info);
+        let other = r#"{"family":"language","step":1,"tokens":2,"version":"0"}"#;
+        assert_eq!(serde_json::from_str::<ModelInfo>(other).unwrap().reading, None);
+    }
+
+    #[test]
+    fn windows_without_tokens_are_no_way_to_read() {
+        let path = Path::new("stranger.bpk");
+        let info =
+            r#"{"family":"","step":1,"tokens":2,"version":"","reading":{"block_size":0,"memory":"reset"}}"#;
+        let error = described::<ModelInfo>(path, key::INFO, info).unwrap_err();
+        assert!(
+            error.is_bad_input() && error.to_string().contains("nonzero"),
+            "{error}"
+        );
+    }
 }

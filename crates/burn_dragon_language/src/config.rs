@@ -1,14 +1,16 @@
 //! The configuration of a language run; `config/language/base.toml` documents every key.
 
-use crate::data::DatasetConfig;
+use crate::data::{DatasetConfig, SourceConfig};
 use crate::error::LanguageError;
 use crate::generate::GenerationConfig;
+use burn_dragon_checkpoint::model::{LearntMemory, LearntReading};
 use burn_dragon_core::{DecayConfig, DragonConfig};
 use burn_dragon_train::optimizer::OptimizerConfig;
 use burn_dragon_train::schedule::Schedule;
 use burn_dragon_train::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
 use burn_dragon_train::trainer::Plan;
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroUsize;
 
 /// The default run: a small model on the embedded tales.
 pub const BASE: &str = include_str!("../../../config/language/base.toml");
@@ -44,6 +46,26 @@ impl LanguageConfig {
             schedule: self.schedule,
             evaluation: self.evaluation.clone(),
             checkpoint: self.checkpoint.clone(),
+        }
+    }
+
+    /// How a model of the run learns to read, which its files say of it. Documents are divided as those it is judged by.
+    pub fn reading(&self) -> LearntReading {
+        let sources = self.dataset.validation.as_deref().into_iter();
+        let separator = sources
+            .chain([&self.dataset.source])
+            .find_map(|source| match source {
+                SourceConfig::Text(text) => Some(text.document_separator.clone()),
+                SourceConfig::Embedded(_) | SourceConfig::Needle(_) => None,
+            });
+        LearntReading {
+            // None is refused before anything is read.
+            block_size: NonZeroUsize::new(self.training.block_size).unwrap_or(NonZeroUsize::MIN),
+            memory: match self.training.streams {
+                Some(_) => LearntMemory::Carried,
+                None => LearntMemory::Reset,
+            },
+            document_separator: separator.flatten(),
         }
     }
 }
@@ -190,6 +212,35 @@ mod tests {
         };
         let error = model.with_vocabulary(256).unwrap_err().to_string();
         assert!(error.contains("100") && error.contains("256"), "{error}");
+    }
+
+    #[test]
+    fn a_model_is_said_to_read_as_its_run_does_and_its_validation_text_is_divided() {
+        let reading = |text: &str| toml::from_str::<LanguageConfig>(text).unwrap().reading();
+        let text = "[dataset]\ntype = 'text'\npaths = ['a']\ndocument_separator = '#'\n";
+        let tales = "[dataset]\ntype = 'embedded'\n";
+        let own =
+            |separator: &str| format!("[dataset.validation]\ntype = 'text'\npaths = ['b']\n{separator}");
+        let streams = "[training]\nblock_size = 32\n[training.streams]\n";
+        for (text, separator) in [
+            (tales.to_string(), None),
+            (text.to_string(), Some("#")),
+            (format!("{text}{}", own("document_separator = '%'\n")), Some("%")),
+            (format!("{text}{}", own("")), None), // its files are documents
+            (format!("{tales}{}", own("document_separator = '%'\n")), Some("%")),
+            (
+                format!("{text}[dataset.validation]\ntype = 'embedded'\n"),
+                Some("#"),
+            ),
+        ] {
+            let learnt = reading(&format!("{text}{streams}"));
+            assert_eq!(learnt.document_separator.as_deref(), separator, "{text}");
+            assert_eq!(
+                (learnt.block_size.get(), learnt.memory),
+                (32, LearntMemory::Carried)
+            );
+            assert_eq!(reading(&text).memory, LearntMemory::Reset);
+        }
     }
 
     #[test]

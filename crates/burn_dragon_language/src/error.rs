@@ -190,15 +190,27 @@ pub enum LanguageError {
         "the validation text is empty: give the dataset more text, a smaller `train_ratio`, or a `[dataset.validation]` source of its own"
     )]
     EmptyValidation,
-    /// Fewer tokens than one window needs.
+    /// Less text to train on than one window needs.
     #[error(
-        "the text has {tokens} tokens, but one window needs {needed} (inputs and one more to predict); use more text or shorter windows"
+        "the training text has {tokens} tokens, but one window needs {needed} (inputs and one more to predict); use more \
+         text, or shorter windows (`training.block_size`)"
     )]
     TooShort {
         /// Tokens there are.
         tokens: usize,
         /// Tokens of one window: its length and one.
         needed: usize,
+    },
+    /// A text to judge a model by, of which nothing can be predicted.
+    #[error(
+        "no document of {text} ({documents} in all) has two tokens, one to read and one to predict, so there is nothing \
+         to judge by; give it more text"
+    )]
+    NothingToPredict {
+        /// Which text.
+        text: &'static str,
+        /// Documents there are.
+        documents: usize,
     },
     /// An error in one document of many.
     #[error("in document {index} (counted from 0): {source}")]
@@ -217,7 +229,7 @@ pub enum LanguageError {
         given: usize,
     },
     /// Text that cannot be read as streams.
-    #[error("the text cannot be read as streams: {0}")]
+    #[error("the training text cannot be read as streams: {0}")]
     Stream(#[from] StreamError),
     /// Something that the machine has no memory for.
     #[error(transparent)]

@@ -35,16 +35,14 @@ pub mod api {
     pub use crate::config::{BASE, LanguageConfig, ModelConfig};
     pub use crate::data::{Corpus, DatasetConfig, Note, SourceConfig, TextConfig, WindowStart};
     pub use crate::error::LanguageError;
-    pub use crate::evaluate::{
-        Evaluator, LanguageEvaluation, Memory, PositionScore, StreamEvaluation, WindowReading,
-    };
-    pub use crate::evaluate::{needle_lines, recall_lines, stream_lines};
+    pub use crate::evaluate::{Evaluator, LanguageEvaluation, Memory, PositionScore, WindowReading};
+    pub use crate::evaluate::{evaluation_lines, needle_lines, reading_in_words, recall_lines};
     pub use crate::generate::{ContextStrategy, Generation, GenerationConfig, Generator, Reading};
     pub use crate::model::{LanguageModel, tokenizer_of};
     pub use crate::resume::kept;
     pub use crate::tales::{NeedleConfig, NeedleProbe, NeedleScore, RecallProbe, RecallScore, TalesConfig};
     pub use crate::task::LanguageTask;
-    pub use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerConfig, TokenizerSpec};
+    pub use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerConfig, TokenizerSpec, Unknown};
 
     /// Parts of evaluation and generation, for those who build on them.
     pub mod expert {

@@ -470,6 +470,7 @@ mod tests {
             ids: (0..total as u32).collect(),
             starts: starts.collect(),
             bytes: total,
+            ..Tokens::default()
         };
         Corpus {
             tokenizer: TokenizerConfig::default().train(&[]).unwrap(),

@@ -60,6 +60,7 @@ fn task(shape: DragonConfig) -> (LanguageConfig, LanguageTask) {
         ids: text.iter().map(|&byte| u32::from(byte)).collect(),
         starts: vec![0, 250],
         bytes: text.len(),
+        ..Tokens::default()
     };
     let corpus = Corpus {
         tokenizer: TokenizerConfig::default().train(&[]).unwrap(),

@@ -4,7 +4,7 @@
 
 use burn_dragon_core::DecayConfig;
 use burn_dragon_language::api::LanguageConfig;
-use burn_dragon_train::api::{GuardConfig, ParameterGroup, Schedule, StreamConfig};
+use burn_dragon_train::api::{Done, GuardConfig, ParameterGroup, Schedule, StreamConfig};
 use std::collections::BTreeSet;
 use toml::Value;
 
@@ -74,7 +74,7 @@ fn refusal(config: &LanguageConfig) -> Option<String> {
         .map_err(|error| text(&error));
     let steps = config
         .training
-        .total_steps(100_000, 2048)
+        .total_steps(100_000, 2048, Done::default())
         .map_err(|error| text(&error));
     let schedule = |steps| config.schedule.validate(steps).map_err(|error| text(&error));
     model

@@ -37,6 +37,7 @@ fn corpus(lengths: &[usize]) -> Corpus {
         ids,
         starts,
         bytes: end,
+        ..Tokens::default()
     };
     Corpus {
         tokenizer: TokenizerConfig::default().train(&[]).unwrap(),

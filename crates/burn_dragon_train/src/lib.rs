@@ -18,8 +18,8 @@ mod journal;
 pub mod optimizer;
 pub mod progress;
 pub mod rehearsal;
-pub mod resume;
 pub mod results;
+pub mod resume;
 pub mod run;
 pub mod schedule;
 pub mod settings;
@@ -57,8 +57,8 @@ pub mod api {
         pub use crate::guard::{Guard, Irregularity};
         pub use crate::progress::{Progress, StepReport};
         pub use crate::rehearsal::Rehearsal;
-        pub use crate::resume::{KeyRule, OnResume, flatten, rule_of};
         pub use crate::results;
+        pub use crate::resume::{KeyRule, OnResume, flatten, rule_of};
         pub use crate::run::{MetricsLog, without_time, write_atomic};
     }
 }

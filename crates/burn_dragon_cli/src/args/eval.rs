@@ -12,17 +12,20 @@ pub struct EvalArgs {
     /// A text file, folder or pattern; else the validation data of the model's run
     #[arg(value_name = "DATA")]
     pub data: Option<String>,
-    /// Tokens in a window; else the run's, or 256
+    /// What separates the documents of DATA ($'\n\n', '' for nothing); else what the model's own text was divided at
+    #[arg(long, value_name = "TEXT", requires = "data")]
+    pub document_separator: Option<String>,
+    /// Tokens in a window; else as many as the model has learnt with, or 256
     #[arg(long, value_name = "N")]
     pub block_size: Option<usize>,
-    /// Read each document window by window, with this memory of its earlier windows
+    /// What is remembered from window to window of a document; else what the model has learnt with
     #[arg(long, value_enum, value_name = "MEMORY")]
     pub memory: Option<MemoryMode>,
     /// Tokens in a window of sliding memory; else as many as in a window that is read
     #[arg(long, value_name = "N", requires = "memory")]
     pub context_window: Option<usize>,
     /// Bits per byte by position in the document
-    #[arg(long, requires = "memory")]
+    #[arg(long)]
     pub by_position: bool,
     /// Ask about facts stated long ago, with carried memory unless said
     #[arg(long, conflicts_with_all = ["data", "by_position"])]

@@ -1,18 +1,24 @@
 //! `dragon eval`: a model's figures on held-out text.
 
-use super::{amount, backend, load, notes, print_json, run_config};
+use super::{backend, load, notes, print_json, run_config, said};
 use crate::args::{EvalArgs, MemoryMode};
 use crate::exit::Usage;
-use anyhow::Context;
-use burn_dragon::api::language::expert::{Split, Tokens, WindowPlan};
+use burn_dragon::api::checkpoint::{LearntMemory, LearntReading};
+use burn_dragon::api::language::expert::{Split, Tokens};
 use burn_dragon::api::language::{
-    Corpus, Evaluator, LanguageEvaluation, LanguageModel, LanguageTask, Memory, NeedleConfig, NeedleProbe,
-    NeedleScore, SourceConfig, StreamEvaluation, TextConfig, WindowReading, WindowStart, needle_lines,
-    recall_lines, stream_lines,
+    Corpus, Evaluator, LanguageEvaluation, LanguageModel, Memory, NeedleConfig, NeedleProbe, NeedleScore,
+    RecallProbe, SourceConfig, TextConfig, WindowReading, evaluation_lines, needle_lines, reading_in_words,
 };
 use serde::Serialize;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
+
+/// Tokens in a window of a model of which nobody knows how it has learnt to read.
+const BLOCK_SIZE: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+
+/// From this share of unknown symbols on, figures say too little to be shown without a warning.
+const LOUD: f64 = 0.01;
 
 /// Runs the verb.
 ///
@@ -21,29 +27,16 @@ use std::process::ExitCode;
 pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let selected = backend(args.model.backend.backend)?;
     let model = load(&args.model.place, &selected)?;
-    match (args.needle, reading(args, &model)?) {
-        (true, asked) => {
-            let reading = asked.unwrap_or(WindowReading {
-                memory: Memory::Carried,
-                block_size: block_size(args, &model),
-            });
-            let needle = on_needles(args, &model, reading)?;
-            show(args, &needle, &needle_lines(&needle.score))?;
-        }
-        (false, Some(reading)) => {
-            let evaluation = on_streams(args, &model, reading)?;
-            let recall = evaluation.recall.iter().flat_map(recall_lines);
-            let lines: Vec<String> = stream_lines(&evaluation).into_iter().chain(recall).collect();
-            show(args, &evaluation, &lines)?;
-        }
-        (false, None) => {
-            let evaluation = match (&args.data, &model.run) {
-                (Some(data), _) => on_text(&model, data, args.block_size)?,
-                (None, Some(run)) => on_run(&model, run, args.block_size)?,
-                (None, None) => return Err(no_data()),
-            };
-            show(args, &evaluation, &lines(&evaluation))?;
-        }
+    let learnt = learnt(&model);
+    if args.needle {
+        let reading = reading(args, &learnt, Memory::Carried)?;
+        let needle = on_needles(args, &model, reading)?;
+        show(args, &needle, &needle.lines())?;
+    } else {
+        let reading = reading(args, &learnt, WindowReading::from(&learnt).memory)?;
+        let judged = judge(args, &model, text(args, &model, learnt)?, reading)?;
+        warn(&judged.figures);
+        show(args, &judged, &judged.lines())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -57,21 +50,26 @@ fn show(args: &EvalArgs, figures: &impl Serialize, lines: &[String]) -> anyhow::
     Ok(())
 }
 
-fn no_data() -> anyhow::Error {
-    let text = "MODEL is no run folder, so there is no validation data to take: give DATA, a text file";
-    Usage(text.into()).into()
+/// How the model has learnt to read: as its file says, else its run, else as most have.
+fn learnt(model: &LanguageModel) -> LearntReading {
+    let config = || run_config(model.run.as_deref()?).ok();
+    let said = model.info.reading.clone();
+    said.or_else(|| Some(config()?.reading()))
+        .unwrap_or(LearntReading {
+            block_size: BLOCK_SIZE,
+            memory: LearntMemory::Reset,
+            document_separator: None,
+        })
 }
 
-/// How documents are to be read window by window, where that was asked for.
-fn reading(args: &EvalArgs, model: &LanguageModel) -> anyhow::Result<Option<WindowReading>> {
-    let Some(mode) = args.memory else {
-        return Ok(None);
-    };
-    let block_size = block_size(args, model);
-    let memory = match (mode, args.context_window) {
-        (MemoryMode::Carried, None) => Memory::Carried,
-        (MemoryMode::Reset, None) => Memory::Reset,
-        (MemoryMode::Sliding, window) => Memory::Sliding {
+/// How documents are to be read: as was typed, else as the model has learnt to, with this memory.
+fn reading(args: &EvalArgs, learnt: &LearntReading, memory: Memory) -> anyhow::Result<WindowReading> {
+    let block_size = args.block_size.unwrap_or(learnt.block_size.get());
+    let memory = match (args.memory, args.context_window) {
+        (None, None) => memory,
+        (Some(MemoryMode::Carried), None) => Memory::Carried,
+        (Some(MemoryMode::Reset), None) => Memory::Reset,
+        (Some(MemoryMode::Sliding), window) => Memory::Sliding {
             window: window.unwrap_or(block_size),
         },
         (_, Some(_)) => {
@@ -81,58 +79,147 @@ fn reading(args: &EvalArgs, model: &LanguageModel) -> anyhow::Result<Option<Wind
     };
     let reading = WindowReading { memory, block_size };
     reading.validate()?;
-    Ok(Some(reading))
+    Ok(reading)
 }
 
-/// Tokens in a window: what was typed, else the run's, else 256.
-fn block_size(args: &EvalArgs, model: &LanguageModel) -> usize {
-    let trained = model.run.as_deref().and_then(|run| run_config(run).ok());
-    args.block_size
-        .or(trained.map(|config| config.training.block_size))
-        .unwrap_or(256)
+/// A text to judge a model by.
+struct Text {
+    tokens: Tokens,
+    /// What its documents were divided at.
+    separator: Option<String>,
+    /// The words that are recalled in it.
+    probe: Option<RecallProbe>,
+    /// What should be known about how it was read.
+    notes: Vec<String>,
 }
 
-/// Reads at most so many documents side by side.
-fn evaluator(model: &LanguageModel, batch_size: usize) -> Evaluator<'_> {
-    Evaluator {
-        tokenizer: &*model.tokenizer,
-        batch_size,
+/// The text that was typed, divided into documents as those the model has learnt from unless told otherwise; else the
+/// validation data of the model's own run.
+fn text(args: &EvalArgs, model: &LanguageModel, learnt: LearntReading) -> anyhow::Result<Text> {
+    match (&args.data, &model.run) {
+        (Some(data), _) => {
+            let typed = args.document_separator.clone();
+            let separator = typed
+                .or(learnt.document_separator)
+                .filter(|text| !text.is_empty());
+            let (tokens, notes) = of_files(model, data, separator.clone())?;
+            Ok(Text {
+                tokens,
+                separator,
+                probe: None,
+                notes,
+            })
+        }
+        (None, Some(run)) => held_out(model, run),
+        (None, None) => {
+            let text =
+                "MODEL is no run folder, so there is no validation data to take: give DATA, a text file";
+            Err(Usage(text.into()).into())
+        }
     }
 }
 
-/// Documents, window by window, and the words they recall.
-fn on_streams(
+/// The documents of a text file, folder or pattern, and what should be known about how they were read.
+fn of_files(
+    model: &LanguageModel,
+    data: &str,
+    document_separator: Option<String>,
+) -> anyhow::Result<(Tokens, Vec<String>)> {
+    let source = SourceConfig::Text(TextConfig {
+        paths: vec![data.to_string()],
+        document_separator,
+    });
+    let documents = source.load(Split::Validation, &std::env::current_dir()?)?;
+    notes(documents.notes());
+    Ok((
+        Tokens::encode(&documents, &*model.tokenizer)?,
+        said(documents.notes()),
+    ))
+}
+
+/// The validation data of a run, by the model's own tokenizer: the text may have changed since.
+fn held_out(model: &LanguageModel, run: &Path) -> anyhow::Result<Text> {
+    let dataset = run_config(run)?.dataset;
+    let separator = match dataset.validation.as_deref().unwrap_or(&dataset.source) {
+        SourceConfig::Text(text) => text.document_separator.clone(),
+        SourceConfig::Embedded(_) | SourceConfig::Needle(_) => None,
+    };
+    Ok(Text {
+        tokens: Corpus::held_out(&dataset, &std::env::current_dir()?, &*model.tokenizer)?,
+        separator,
+        probe: dataset.source.recall_probe(usize::MAX)?,
+        notes: Vec::new(),
+    })
+}
+
+/// What the model was found to be on a text.
+#[derive(Serialize)]
+struct Judged {
+    #[serde(flatten)]
+    figures: LanguageEvaluation,
+    document_separator: Option<String>,
+    /// Bits per byte without what it remembers, where it has learnt to remember and nothing else was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reset_bits_per_byte: Option<f64>,
+    /// What should be known about how the text was read.
+    notes: Vec<String>,
+}
+
+fn judge(
     args: &EvalArgs,
     model: &LanguageModel,
+    text: Text,
     reading: WindowReading,
-) -> anyhow::Result<StreamEvaluation> {
-    let here = std::env::current_dir()?;
-    let config = model.run.as_deref().map(run_config).transpose()?;
-    let (tokens, probe) = match (&args.data, config) {
-        (Some(data), config) => {
-            // A text of the kind the model has learnt from is divided into documents as that was.
-            let document_separator = match config.map(|config| config.dataset.source) {
-                Some(SourceConfig::Text(text)) => text.document_separator,
-                _ => None,
-            };
-            (text(model, data, document_separator)?, None)
-        }
-        (None, Some(config)) => {
-            let probe = config.dataset.source.recall_probe(usize::MAX)?;
-            let corpus = Corpus::load(&config.dataset, &here, Some(model.tokenizer.clone()))?;
-            (corpus.validation, probe)
-        }
-        (None, None) => return Err(no_data()),
-    };
-    let evaluator = evaluator(model, 16);
-    let mut evaluation = evaluator.streams(&model.dragon, &tokens, reading)?;
+) -> anyhow::Result<Judged> {
+    let evaluator = Evaluator::new(&*model.tokenizer);
+    let on = |reading| evaluator.evaluate(&model.dragon, &text.tokens, reading, None);
+    let mut figures = on(reading)?;
+    anyhow::ensure!(
+        figures.loss.is_finite(),
+        "the loss is {}: the model's numbers go beyond f32 on this text, so it has no figures",
+        figures.loss
+    );
+    let mut reset_bits_per_byte = None;
+    if args.memory.is_none() && reading.memory != Memory::Reset {
+        let memory = Memory::Reset;
+        let reset = on(WindowReading { memory, ..reading })?;
+        (reset_bits_per_byte, figures.density) = (reset.bits_per_byte, reset.density);
+    }
     if !args.by_position {
-        evaluation.by_position.clear();
+        figures.by_position.clear();
     }
-    if let Some(probe) = probe {
-        evaluation.recall = evaluator.recall_of_streams(&model.dragon, &probe, reading)?;
+    if let Some(probe) = text.probe {
+        figures.recall = evaluator.recall(&model.dragon, &probe, reading)?;
     }
-    Ok(evaluation)
+    Ok(Judged {
+        figures,
+        document_separator: text.separator,
+        reset_bits_per_byte,
+        notes: text.notes,
+    })
+}
+
+impl Judged {
+    /// The figures for a person.
+    fn lines(&self) -> Vec<String> {
+        let reset = self.reset_bits_per_byte.iter();
+        let reset = reset.map(|bits| {
+            format!("reset          {bits:.4} bits per byte where memory is emptied before each window")
+        });
+        let lines = evaluation_lines(&self.figures, self.document_separator.as_deref());
+        lines.into_iter().chain(reset).collect()
+    }
+}
+
+/// Says aloud that the figures say little, where they do.
+fn warn(figures: &LanguageEvaluation) {
+    if figures.unknown_share >= LOUD {
+        tell!(
+            "warning: {:.1} % of the symbols are unknown to the model, which only has to say that they are: the figures do \
+             not say how well it predicts this text",
+            100.0 * figures.unknown_share
+        );
+    }
 }
 
 /// What a needle probe came to.
@@ -144,6 +231,15 @@ struct Needle {
     score: NeedleScore,
 }
 
+impl Needle {
+    /// The score for a person.
+    fn lines(&self) -> Vec<String> {
+        let mut lines = needle_lines(&self.score);
+        lines.push(format!("  read {}", reading_in_words(self.reading)));
+        lines
+    }
+}
+
 /// Facts asked about at exact distances: of the kind the model was trained on, else of the kind there is.
 fn on_needles(args: &EvalArgs, model: &LanguageModel, reading: WindowReading) -> anyhow::Result<Needle> {
     let config = model.run.as_deref().map(run_config).transpose()?;
@@ -152,80 +248,11 @@ fn on_needles(args: &EvalArgs, model: &LanguageModel, reading: WindowReading) ->
         _ => NeedleConfig::default(),
     };
     let probe = NeedleProbe::new(&config, &args.distances, args.cases)?;
-    let score = evaluator(model, 32).needle(&model.dragon, &probe, reading)?;
+    let score = Evaluator::new(&*model.tokenizer).needle(&model.dragon, &probe, reading)?;
     let Some(score) = score else {
         let text =
             "the tokens of MODEL are not single bytes or letters, so a word cannot be asked for one by one";
         return Err(Usage(text.into()).into());
     };
     Ok(Needle { reading, score })
-}
-
-/// All validation data of the model's own run.
-fn on_run(
-    model: &LanguageModel,
-    run: &Path,
-    block_size: Option<usize>,
-) -> anyhow::Result<LanguageEvaluation> {
-    let mut config = run_config(run)?;
-    config.training.block_size = block_size.unwrap_or(config.training.block_size);
-    let tokenizer = Some(model.tokenizer.clone()); // not a new one: the text may have changed since
-    let corpus = Corpus::load(&config.dataset, &std::env::current_dir()?, tokenizer)?;
-    let task = LanguageTask::with_corpus(&config, corpus, &model.dragon.device())?;
-    Ok(task.full_evaluation(&model.dragon)?)
-}
-
-/// All of a text.
-fn on_text(
-    model: &LanguageModel,
-    data: &str,
-    block_size: Option<usize>,
-) -> anyhow::Result<LanguageEvaluation> {
-    let tokens = text(model, data, None)?;
-    let trained = model
-        .run
-        .as_deref()
-        .and_then(|run| run_config(run).ok())
-        .map(|config| config.training.block_size);
-    let longest = tokens.len().saturating_sub(1).max(1);
-    let block_size = block_size.or(trained).unwrap_or(256).min(longest);
-    let plan = WindowPlan::new(&tokens, block_size, WindowStart::Anywhere)
-        .context("cannot cut the text in windows")?;
-    Ok(evaluator(model, 4).text(&model.dragon, &tokens, &plan, None)?)
-}
-
-/// The documents of a text file, folder or pattern.
-fn text(model: &LanguageModel, data: &str, document_separator: Option<String>) -> anyhow::Result<Tokens> {
-    let source = SourceConfig::Text(TextConfig {
-        paths: vec![data.to_string()],
-        document_separator,
-    });
-    let documents = source.load(Split::Validation, &std::env::current_dir()?)?;
-    notes(documents.notes());
-    let tokens = Tokens::encode(&documents, &*model.tokenizer)?;
-    tell!("data   {}", amount(&tokens));
-    Ok(tokens)
-}
-
-/// The figures for a person.
-fn lines(evaluation: &LanguageEvaluation) -> Vec<String> {
-    let mut lines = vec![
-        format!(
-            "loss           {:.4} nats a token, over {} tokens",
-            evaluation.loss, evaluation.tokens
-        ),
-        format!("bits per byte  {:.4}", evaluation.bits_per_byte),
-    ];
-    for (name, shares) in [
-        ("x density", &evaluation.density.x),
-        ("y density", &evaluation.density.y),
-    ] {
-        let shares: Vec<String> = shares
-            .iter()
-            .map(|share| format!("{:.1} %", 100.0 * share))
-            .collect();
-        lines.push(format!("{name}      {}  (level by level)", shares.join("  ")));
-    }
-    lines.extend(evaluation.recall.iter().flat_map(recall_lines));
-    lines
 }

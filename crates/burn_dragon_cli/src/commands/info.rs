@@ -4,6 +4,7 @@ use super::{load, print_json};
 use crate::args::InfoArgs;
 use burn_dragon::api::core::Backend;
 use burn_dragon::api::expert::checkpoint::one_line;
+use burn_dragon::api::language::{WindowReading, reading_in_words};
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -38,6 +39,14 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<ExitCode> {
         one_line(&info.version)
     );
     show!("  trained           {} steps, {} tokens", info.step, info.tokens);
+    if let Some(learnt) = &info.reading {
+        let divided = match &learnt.document_separator {
+            Some(separator) => format!("; documents divided at {separator:?}"),
+            None => String::new(),
+        };
+        let words = reading_in_words(WindowReading::from(learnt));
+        show!("  has learnt        {}", one_line(&format!("{words}{divided}")));
+    }
     let provenance = info.provenance.clone().unwrap_or_default();
     let told = [
         ("run", provenance.run),

@@ -7,6 +7,7 @@ use crate::exit::{Usage, interrupted};
 use anyhow::Context;
 use burn::module::Module;
 use burn_dragon::api::core::SelectedBackend;
+use burn_dragon::api::language::expert::Tokens;
 use burn_dragon::api::language::{Corpus, LanguageConfig, LanguageTask};
 use burn_dragon::api::train::expert::write_atomic;
 use burn_dragon::api::train::{
@@ -171,6 +172,24 @@ fn introduce(task: &LanguageTask, config: &LanguageConfig, output: Output) {
         training.accumulate,
         task.bytes_per_step() as f64 / 1e6
     ));
+    if let Some(line) = unknown_symbols(corpus) {
+        output.say(&line);
+    }
+}
+
+/// What of the text the tokenizer does not know, and what that does to the figures.
+fn unknown_symbols(corpus: &Corpus) -> Option<String> {
+    let share = |tokens: &Tokens| 100.0 * tokens.unknown_share(&*corpus.tokenizer);
+    let (train, validation) = (&corpus.train, &corpus.validation);
+    let count = train.unknown.len() + validation.unknown.len();
+    (count > 0).then(|| {
+        format!(
+            "warning: {:.2} % of the training symbols and {:.2} % of the validation symbols are unknown to the tokenizer; \
+             of these a model only has to say that they are unknown, so the text takes more bits than the figures say",
+            share(train),
+            share(validation)
+        )
+    })
 }
 
 /// One step from where the run stands, timed; nothing is written.
@@ -341,6 +360,7 @@ fn summary(run: &RunFolder, task: &LanguageTask, outcome: &Outcome) -> serde_jso
         "checkpoint_seconds_blocked": outcome.saving.blocked_seconds,
         "checkpoint_seconds_writing": outcome.saving.writing_seconds,
         "val_bits_per_byte_reset": metric("reset_bits_per_byte"),
+        "val_unknown_share": after.map(|_| metric("unknown_share").unwrap_or(0.0)),
         "recall_accuracy": metric("recall_accuracy"),
         "recall_chance": metric("recall_chance"),
         "x_density": metric("x_density"),

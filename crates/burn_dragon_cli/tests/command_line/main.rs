@@ -14,6 +14,7 @@ mod full;
 mod generate;
 mod infer;
 mod info;
+mod judging;
 mod machine;
 mod names;
 mod numbers;

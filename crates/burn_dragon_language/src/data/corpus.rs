@@ -1,6 +1,6 @@
 //! Documents as tokens, in two parts: one to train on, one to validate on.
 
-use std::{collections::HashSet, fmt, path::Path, sync::Arc};
+use std::{collections::HashSet, fmt, ops::Range, path::Path, sync::Arc};
 
 use super::{
     DatasetConfig,
@@ -9,10 +9,14 @@ use super::{
     text,
 };
 use burn_dragon_checkpoint::hash::sha256_of_pieces;
+use burn_dragon_core::{Memory, Need};
 use burn_dragon_train::identity::{DataHash, DataHashes};
 
-use crate::{error::LanguageError, tales::Split, tokenizer::Tokenizer};
-use burn_dragon_core::{Memory, Need};
+use crate::{
+    error::LanguageError,
+    tales::Split,
+    tokenizer::{Tokenizer, Unknown},
+};
 
 /// A document boundary may be used for the split if it is off by at most one part in so many of the text (2 %).
 const BOUNDARY_TOLERANCE: usize = 50;
@@ -93,6 +97,8 @@ pub struct Tokens {
     pub starts: Vec<usize>,
     /// Number of bytes of text they stand for.
     pub bytes: usize,
+    /// Those of symbols that the tokenizer does not know, in the order of the text.
+    pub unknown: Vec<Unknown>,
 }
 
 impl Tokens {
@@ -115,7 +121,13 @@ impl Tokens {
                     index,
                     source: Box::new(source),
                 })?;
-            tokens.starts.push(tokens.ids.len());
+            let first = tokens.ids.len();
+            tokens.starts.push(first);
+            let unknown = tokenizer.unknown(document, &ids).into_iter();
+            tokens.unknown.extend(unknown.map(|symbol| Unknown {
+                at: first + symbol.at,
+                ..symbol
+            }));
             tokens.ids.extend(ids);
             tokens.ids.extend(tokenizer.end_of_text());
         }
@@ -151,6 +163,24 @@ impl Tokens {
             .into(),
         }
     }
+
+    /// The tokens of each document.
+    pub fn documents(&self) -> impl Iterator<Item = Range<usize>> {
+        let ends = self.starts.iter().skip(1).copied().chain([self.len()]);
+        self.starts.iter().zip(ends).map(|(&start, end)| start..end)
+    }
+
+    /// The symbol that token `at` stands for, where the tokenizer does not know it.
+    pub fn unknown_at(&self, at: usize) -> Option<Unknown> {
+        let place = self.unknown.binary_search_by_key(&at, |symbol| symbol.at).ok()?;
+        Some(self.unknown[place])
+    }
+
+    /// Share of the text's symbols that the tokenizer does not know, in `[0, 1]`.
+    pub fn unknown_share(&self, tokenizer: &dyn Tokenizer) -> f64 {
+        let closing = tokenizer.end_of_text().map_or(0, |_| self.starts.len());
+        self.unknown.len() as f64 / (self.len() - closing).max(1) as f64
+    }
 }
 
 impl Corpus {
@@ -167,9 +197,7 @@ impl Corpus {
     ) -> Result<Self, LanguageError> {
         config.validate()?;
         let (train, validation, split, notes) = split_documents(config, base_dir)?;
-        if validation.is_empty() {
-            return Err(LanguageError::EmptyValidation);
-        }
+        refuse_empty(&validation)?;
         let tokenizer = match tokenizer {
             Some(tokenizer) => tokenizer,
             None => config
@@ -183,6 +211,36 @@ impl Corpus {
             split,
             notes,
         })
+    }
+
+    /// The validation part alone, as [`load`](Self::load) has it.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load) that have to do with it.
+    pub fn held_out(
+        config: &DatasetConfig,
+        base_dir: &Path,
+        tokenizer: &dyn Tokenizer,
+    ) -> Result<Tokens, LanguageError> {
+        config.validate()?;
+        let own = match (&config.validation, &config.source) {
+            (Some(own), _) => Some(&**own),
+            (None, made @ (SourceConfig::Embedded(_) | SourceConfig::Needle(_))) => Some(made),
+            (None, SourceConfig::Text(_)) => None,
+        };
+        let validation = match own {
+            Some(source) => source.load(Split::Validation, base_dir)?,
+            None => split_documents(config, base_dir)?.1,
+        };
+        refuse_empty(&validation)?;
+        Tokens::encode(&validation, tokenizer)
+    }
+}
+
+fn refuse_empty(validation: &Documents) -> Result<(), LanguageError> {
+    match validation.is_empty() {
+        true => Err(LanguageError::EmptyValidation),
+        false => Ok(()),
     }
 }
 
@@ -434,6 +492,8 @@ mod tests {
         let corpus = Corpus::load(&config, folder.path(), None).unwrap();
         assert_eq!((corpus.train.bytes, corpus.validation.bytes), (8, 10));
         assert_eq!(corpus.split, SplitKind::OwnSource);
+        let held_out = Corpus::held_out(&config, folder.path(), &*corpus.tokenizer).unwrap();
+        assert_eq!(held_out, corpus.validation);
     }
 
     #[test]
@@ -551,6 +611,8 @@ mod tests {
         let corpus = Corpus::load(&config, Path::new("."), None).unwrap();
         assert_eq!(corpus.split, SplitKind::Generated);
         assert_eq!(corpus.validation.starts.len(), 50);
+        let held_out = Corpus::held_out(&config, Path::new("."), &*corpus.tokenizer).unwrap();
+        assert_eq!(held_out, corpus.validation);
         assert!(
             corpus
                 .train
@@ -570,7 +632,8 @@ mod tests {
             Tokens {
                 ids: vec![4, 4, 2, 4, 2],
                 starts: vec![0, 3],
-                bytes: 3
+                bytes: 3,
+                unknown: vec![]
             }
         );
     }
@@ -579,7 +642,13 @@ mod tests {
     fn the_hash_of_a_text_is_of_its_ids_and_of_where_documents_start() {
         let hash = |ids: Vec<u32>, starts: Vec<usize>| {
             let bytes = ids.len();
-            Tokens { ids, starts, bytes }.hash()
+            Tokens {
+                ids,
+                starts,
+                bytes,
+                ..Tokens::default()
+            }
+            .hash()
         };
         let short = hash(vec![1, 2], vec![0, 1]);
         // By another implementation: of 2, 2, 0, 1 as 64 bits each, then 1, 2 as 32.
@@ -598,6 +667,24 @@ mod tests {
         ] {
             assert_ne!(whole.sha256, other.sha256);
         }
+    }
+
+    #[test]
+    fn a_symbol_that_is_unknown_keeps_its_place_and_its_bytes() {
+        let tokenizer = CharTokenizer::train(&[b"ab"], true).unwrap();
+        let texts = ["a\u{3042}b", "b\u{e9}\u{e9}"].map(|text| text.as_bytes().to_vec());
+        let tokens = Tokens::encode(&Documents::new(texts.to_vec()), &tokenizer).unwrap();
+        assert_eq!(tokens.ids, [4, 3, 5, 2, 5, 3, 3, 2]);
+        let unknown = |at, bytes| Unknown { at, bytes };
+        assert_eq!(tokens.unknown, [unknown(1, 3), unknown(5, 2), unknown(6, 2)]);
+        assert_eq!(
+            (tokens.unknown_at(5), tokens.unknown_at(4)),
+            (Some(unknown(5, 2)), None)
+        );
+        assert_eq!(tokens.unknown_share(&tokenizer), 0.5); // the two ends are no symbols of the text
+        let known = tokens.ids.iter().map(|&id| tokenizer.byte_len(id)).sum::<usize>();
+        assert_eq!(known + 3 + 2 + 2, tokens.bytes);
+        assert_eq!(tokens.documents().collect::<Vec<_>>(), [0..4, 4..8]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From a source of text to windows of tokens.
 //!
 //! A [`SourceConfig`] gives documents, a [`Corpus`] is the documents as tokens, split in two, and a [`WindowPlan`]
-//! cuts the tokens into the windows of training and evaluation.
+//! cuts the tokens into the windows of training.
 
 mod corpus;
 mod entry;
@@ -61,6 +61,9 @@ pub struct DatasetConfig {
 
 const TRAIN_RATIO: f64 = 0.9;
 
+/// Bytes of the longest separator of documents.
+const LONGEST_SEPARATOR: usize = 1 << 10;
+
 fn anywhere() -> WindowStart {
     WindowStart::Anywhere
 }
@@ -114,8 +117,25 @@ impl DatasetConfig {
                 value: self.train_ratio,
             });
         }
-        self.source.validate()?;
-        self.validation.as_deref().map_or(Ok(()), SourceConfig::validate)
+        for source in self.validation.as_deref().into_iter().chain([&self.source]) {
+            source.validate()?;
+            check_separator(source)?;
+        }
+        Ok(())
+    }
+}
+
+/// A model's files say what separates documents, and they say nothing that is long.
+fn check_separator(source: &SourceConfig) -> Result<(), LanguageError> {
+    let SourceConfig::Text(text) = source else {
+        return Ok(());
+    };
+    match text.document_separator.as_ref().map_or(0, String::len) {
+        0..=LONGEST_SEPARATOR => Ok(()),
+        bytes => Err(LanguageError::Config {
+            key: "document_separator",
+            reason: format!("has {bytes} bytes, but a separator has at most {LONGEST_SEPARATOR}"),
+        }),
     }
 }
 
@@ -430,6 +450,23 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(text.contains("unknown field `train_ratio`"), "{text}");
+    }
+
+    #[test]
+    fn a_separator_that_no_model_file_could_hold_is_refused() {
+        let config = |bytes: usize| {
+            let text = format!(
+                "type = 'text'\npaths = ['a']\ndocument_separator = '{}'",
+                "-".repeat(bytes)
+            );
+            read(&text).unwrap().validate()
+        };
+        config(1024).unwrap();
+        let error = config(1025).unwrap_err().to_string();
+        assert!(
+            error.contains("document_separator") && error.contains("1025"),
+            "{error}"
+        );
     }
 
     #[test]

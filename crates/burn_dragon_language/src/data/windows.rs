@@ -23,7 +23,8 @@ pub enum WindowStart {
     Anywhere,
 }
 
-/// The windows of `time + 1` tokens (inputs, and the next token of each) that one epoch of training sees.
+/// The windows of `time + 1` tokens (inputs, and the next token of each) that one epoch of training sees. (Evaluation
+/// reads documents: see [`Evaluator`](crate::evaluate::Evaluator).)
 ///
 /// Every token is in at least one window of every epoch. Which window comes when is a function of seed and index:
 /// nothing is stored, and a resumed run goes on where it stopped.
@@ -33,7 +34,6 @@ pub struct WindowPlan {
     time: usize,
     starts: Starts,
     in_order: bool,
-    judged: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -64,10 +64,6 @@ impl WindowPlan {
                 needed,
             });
         };
-        let documents = match start {
-            WindowStart::Document | WindowStart::InOrder => tokens.starts.as_slice(),
-            WindowStart::Anywhere => &[],
-        };
         let starts = match start {
             WindowStart::Document | WindowStart::InOrder => {
                 Starts::Fixed(document_starts(&tokens.starts, time, last))
@@ -81,7 +77,6 @@ impl WindowPlan {
             time,
             starts,
             in_order: start == WindowStart::InOrder,
-            judged: judged_starts(documents, time, tokens.len()),
         })
     }
 
@@ -119,20 +114,6 @@ impl WindowPlan {
         };
         start..start + self.time + 1
     }
-
-    /// The windows of evaluation, the same every time: one after the other, so that every token but the first is
-    /// predicted exactly once. They start as the windows of training do, with a document or `time` tokens after the
-    /// last, so they may be shorter than `time + 1` tokens, but have at least 2. With `max`, at most so many, spread
-    /// evenly.
-    pub fn evaluation(&self, max: Option<usize>) -> Vec<Range<usize>> {
-        let all = self.judged.len();
-        let window = |rank: usize| {
-            let end = self.judged.get(rank + 1).copied().unwrap_or(self.tokens - 1);
-            self.judged[rank]..end + 1
-        };
-        let chosen = max.unwrap_or(all).min(all);
-        (0..chosen).map(|i| window(i * all / chosen)).collect()
-    }
 }
 
 /// The `index`-th of `planned` windows that stand for `count`, in order. A later pass takes those next to them.
@@ -141,17 +122,6 @@ fn thinned(index: u64, planned: u64, count: u64) -> u64 {
     let share = |place: u64| (u128::from(place) * u128::from(count) / u128::from(planned)) as u64;
     let (first, next) = (share(place), share(place + 1));
     first + pass % (next - first)
-}
-
-/// Where evaluation's windows start: see [`WindowPlan::evaluation`].
-fn judged_starts(documents: &[usize], time: usize, tokens: usize) -> Vec<usize> {
-    let mut starts = Vec::new();
-    let mut start = 0;
-    while start < tokens - 1 {
-        starts.push(start);
-        start = next_start(documents, start, time);
-    }
-    starts
 }
 
 /// The last document that starts within `time` tokens of `start`, else what lies `time` tokens on.
@@ -190,6 +160,7 @@ mod tests {
             ids: vec![0; len],
             starts: starts.to_vec(),
             bytes: len,
+            ..Tokens::default()
         }
     }
 
@@ -270,19 +241,6 @@ mod tests {
     }
 
     #[test]
-    fn evaluation_predicts_every_token_once() {
-        for (len, time) in [(101, 10), (105, 10), (11, 10), (17, 1)] {
-            let plan = WindowPlan::new(&tokens(len, &[0]), time, WindowStart::Document).unwrap();
-            let predicted: Vec<_> = plan
-                .evaluation(None)
-                .into_iter()
-                .flat_map(|w| w.start + 1..w.end)
-                .collect();
-            assert!(predicted.into_iter().eq(1..len), "{len} {time}");
-        }
-    }
-
-    #[test]
     fn windows_in_order_are_read_as_the_text_goes() {
         let plan = WindowPlan::new(&tokens(60, &[0, 7, 12, 31]), 10, WindowStart::InOrder).unwrap();
         let count = plan.windows_per_epoch() as u64;
@@ -332,27 +290,6 @@ mod tests {
             }
             assert_eq!(seen.len() as u64, count, "{run}: all of it after {passes} passes");
         }
-    }
-
-    #[test]
-    fn evaluation_starts_with_documents_where_training_does() {
-        let plan = WindowPlan::new(&tokens(40, &[0, 7, 12, 31]), 10, WindowStart::Document).unwrap();
-        let starts: Vec<_> = plan.evaluation(None).iter().map(|window| window.start).collect();
-        assert_eq!(starts, [0, 7, 12, 22, 31]);
-    }
-
-    #[test]
-    fn a_bounded_evaluation_spreads_whole_windows() {
-        let plan = WindowPlan::new(&tokens(105, &[0]), 10, WindowStart::Anywhere).unwrap();
-        let starts = |max| {
-            plan.evaluation(max)
-                .iter()
-                .map(|window| window.start)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(starts(Some(4)), [0, 20, 50, 80]);
-        assert_eq!(plan.evaluation(Some(100)), plan.evaluation(None));
-        assert_eq!(plan.evaluation(Some(10)).len(), 10);
     }
 
     #[test]

@@ -1,40 +1,58 @@
-//! A model's figures on held-out text: loss, bits per byte, density, and recall where the text has recalls.
+//! A model's figures on a text: loss, bits per byte, density, and recall where the text has any.
 //!
-//! [`Evaluator::text`] takes windows that know nothing of each other, as training on independent windows does;
-//! [`Evaluator::streams`] reads documents window by window with a [`Memory`] of one's choice.
+//! There is one way to judge a text, [`Evaluator::evaluate`], whoever asks: documents are read one by one, each from an
+//! empty memory, window by window, with a [`Memory`] of one's choice of the windows before. Every token but a
+//! document's first is predicted exactly once.
 
+mod lines;
+mod pieces;
 mod reading;
 mod recall;
 mod room;
-mod streams;
+mod sums;
 
+pub use lines::{evaluation_lines, needle_lines, reading_in_words, recall_lines};
 pub use reading::{Memory, WindowReading};
-pub use recall::{needle_lines, recall_lines};
-pub use streams::{PositionScore, StreamEvaluation, stream_lines};
+pub use sums::PositionScore;
 
-use crate::data::{Tokens, WindowPlan};
+use crate::data::Tokens;
 use crate::error::LanguageError;
 use crate::tales::RecallScore;
 use crate::tokenizer::Tokenizer;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_dragon_core::Dragon;
 use burn_dragon_core::density::{Density, DensityProbe};
-use burn_dragon_core::loss::token_losses;
-use burn_dragon_core::{Dragon, Pass};
+use pieces::{groups, pieces, sample};
 use serde::Serialize;
-use std::ops::Range;
+use sums::{Ledger, Target};
 
 /// Figures of a model on a text.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LanguageEvaluation {
+    /// How its documents were read.
+    #[serde(flatten)]
+    pub reading: WindowReading,
+    /// Documents of which something was predicted: those of two tokens or more.
+    pub documents: usize,
     /// Mean cross entropy per token, nats.
     pub loss: f64,
     /// Bits per byte of text; absent where the tokens stand for no bytes.
-    pub bits_per_byte: f64,
-    /// Tokens predicted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bits_per_byte: Option<f64>,
+    /// Tokens predicted: all but the first of each document.
     pub tokens: u64,
-    /// Share of active neurons, level by level.
-    #[serde(flatten)]
-    pub density: Density,
+    /// Bytes of the text that they stand for.
+    pub bytes: u64,
+    /// How many of them are of symbols that the model does not know.
+    pub unknown: u64,
+    /// The same as a share of the symbols predicted, in `[0, 1]`.
+    pub unknown_share: f64,
+    /// Share of active neurons, level by level; counted where windows begin with an empty memory.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub density: Option<Density>,
+    /// Figures by position in the document, first positions first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_position: Vec<PositionScore>,
     /// Accuracy on the recalled words, where the text has any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recall: Option<RecallScore>,
@@ -43,72 +61,105 @@ pub struct LanguageEvaluation {
 /// Evaluates a model on text and on tales.
 #[derive(Clone, Copy, Debug)]
 pub struct Evaluator<'a> {
-    /// Text to tokens and back.
-    pub tokenizer: &'a dyn Tokenizer,
-    /// Windows, or documents side by side, in a batch.
-    pub batch_size: usize,
+    tokenizer: &'a dyn Tokenizer,
+    /// Windows, or documents, that are read side by side at most.
+    lanes: usize,
 }
 
-impl Evaluator<'_> {
-    /// Documents that are read side by side: as many as a batch has, where there is room for their memories.
-    fn side_by_side(&self, dragon: &Dragon) -> usize {
-        const ROOM: u64 = 1 << 30;
-        let room = ROOM / dragon.config().cost().state_bytes().max(1);
-        usize::try_from(room)
-            .unwrap_or(usize::MAX)
-            .min(self.batch_size)
-            .max(1)
+impl<'a> Evaluator<'a> {
+    /// An evaluator of a model with this tokenizer.
+    pub fn new(tokenizer: &'a dyn Tokenizer) -> Self {
+        const LANES: usize = 16;
+        Self {
+            tokenizer,
+            lanes: LANES,
+        }
     }
 
-    /// Loss, bits per byte and density over all windows of `tokens`, or over at most `windows` of them.
+    /// The figures of all documents of `tokens`, read as `reading` says; or of a sample of so many windows.
+    ///
+    /// Sums are taken document by document in the order of the text, so that they do not depend on what was read side by
+    /// side.
     ///
     /// # Errors
-    /// If the text is shorter than one window.
-    pub fn text(
+    /// If no document has two tokens.
+    pub fn evaluate(
         &self,
         dragon: &Dragon,
         tokens: &Tokens,
-        plan: &WindowPlan,
+        reading: WindowReading,
         windows: Option<usize>,
     ) -> Result<LanguageEvaluation, LanguageError> {
-        let mut ranges = plan.evaluation(windows);
-        ranges.sort_by_key(ExactSizeIterator::len); // windows of one length share a batch
-        let longest = ranges.last().map_or(0, |range| range.len() - 1);
-        room::for_windows(dragon, self.batch_size.min(ranges.len()), longest)?;
-        let (mut nats, mut count, mut bytes) = (0.0, 0u64, 0u64);
-        let mut probe = DensityProbe::default();
-        for group in equal_lengths(&ranges, self.batch_size) {
-            let rows: Vec<&[u32]> = group.iter().map(|range| &tokens.ids[range.clone()]).collect();
-            let (inputs, targets) = inputs_and_targets(&rows, &dragon.device());
-            let pass = Pass {
-                density: Some(&mut probe),
-                ..Pass::default()
-            };
-            let losses = token_losses(dragon.forward_pass(inputs, pass), targets);
-            nats += losses.sum().into_scalar::<f64>();
-            for row in rows {
-                count += row.len() as u64 - 1;
-                bytes += row[1..]
-                    .iter()
-                    .map(|&id| self.tokenizer.byte_len(id) as u64)
-                    .sum::<u64>();
-            }
+        reading.validate()?;
+        let mut pieces = pieces(tokens, reading);
+        if let Some(windows) = windows {
+            pieces = sample(pieces, reading, windows);
         }
+        if pieces.is_empty() {
+            return Err(LanguageError::NothingToPredict {
+                text: "the text",
+                documents: tokens.starts.len(),
+            });
+        }
+        let mut ledger = Ledger::default();
+        let mut probe = (reading.memory == Memory::Reset).then(DensityProbe::default);
+        for group in groups(&mut pieces, reading.memory, self.side_by_side(dragon, reading)) {
+            let ids: Vec<&[u32]> = group
+                .iter()
+                .map(|piece| &tokens.ids[piece.tokens.clone()])
+                .collect();
+            reading.read(dragon, &ids, probe.as_mut(), |window| {
+                let positions = window.all_positions();
+                for ((piece, positions), losses) in group.iter().zip(positions).zip(window.losses()) {
+                    for (at, nats) in positions.zip(losses) {
+                        let target = self.target(tokens, piece.tokens.start + at + 1);
+                        ledger.add(piece.document, piece.skipped + at, nats, target);
+                    }
+                }
+            })?;
+        }
+        let sums = ledger.by_position();
+        let all = sums.whole();
         Ok(LanguageEvaluation {
-            loss: nats / count.max(1) as f64,
-            bits_per_byte: nats / std::f64::consts::LN_2 / bytes.max(1) as f64,
-            tokens: count,
-            density: probe.density(),
+            reading,
+            documents: ledger.documents(),
+            loss: all.loss(),
+            bits_per_byte: all.bits_per_byte(),
+            tokens: all.tokens,
+            bytes: all.bytes,
+            unknown: all.unknown,
+            unknown_share: all.unknown_share(),
+            density: probe.map(|probe| probe.density()),
+            by_position: sums.scores(),
             recall: None,
         })
     }
-}
 
-/// Groups of at most `size` neighbouring ranges of one length.
-fn equal_lengths(ranges: &[Range<usize>], size: usize) -> impl Iterator<Item = &[Range<usize>]> {
-    ranges
-        .chunk_by(|a, b| a.len() == b.len())
-        .flat_map(move |same| same.chunks(size))
+    /// What token `at` of the text is when it is predicted.
+    fn target(&self, tokens: &Tokens, at: usize) -> Target {
+        match tokens.unknown_at(at) {
+            Some(symbol) => Target {
+                bytes: symbol.bytes,
+                unknown: true,
+            },
+            None => Target {
+                bytes: self.tokenizer.byte_len(tokens.ids[at]),
+                unknown: false,
+            },
+        }
+    }
+
+    /// How much is read side by side: as much as there is room for, in memory and in what is computed with. A function
+    /// of the model and the reading alone, so that whoever asks gets the same bits.
+    fn side_by_side(&self, dragon: &Dragon, reading: WindowReading) -> usize {
+        const ROOM: u64 = 1 << 30;
+        let config = dragon.config();
+        let activities = 32 * config.n_neurons + 8 * config.vocab_size; // bytes a token, roughly, and its logits
+        let window = (reading.block_size as u64).saturating_mul(activities as u64);
+        let remembered = config.cost().state_bytes() * reading.memory.states();
+        let lanes = ROOM / window.saturating_add(remembered).max(1);
+        usize::try_from(lanes).unwrap_or(usize::MAX).clamp(1, self.lanes)
+    }
 }
 
 /// Windows of `T + 1` tokens as inputs and next-token targets, `[B, T]` each.
@@ -128,51 +179,4 @@ pub(crate) fn inputs_and_targets(rows: &[&[u32]], device: &Device) -> (Tensor<2,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::WindowStart;
-    use crate::tokenizer::ByteTokenizer;
-    use burn_dragon_core::DragonConfig;
-
-    pub(super) fn dragon() -> Dragon {
-        let config = DragonConfig {
-            n_neurons: 128,
-            d_model: 16,
-            n_levels: 2,
-            ..DragonConfig::tiny()
-        };
-        Dragon::new(&config, 1, &Device::flex()).unwrap()
-    }
-
-    pub(super) fn evaluator() -> Evaluator<'static> {
-        Evaluator {
-            tokenizer: &ByteTokenizer,
-            batch_size: 3,
-        }
-    }
-
-    #[test]
-    fn the_loss_is_the_mean_over_every_token_whatever_the_batch() {
-        let text: Vec<u32> = (0..200u32).map(|i| i * i % 251).collect();
-        let tokens = Tokens {
-            ids: text,
-            starts: vec![0],
-            bytes: 200,
-        };
-        let plan = WindowPlan::new(&tokens, 16, WindowStart::Anywhere).unwrap();
-        let dragon = dragon();
-        let of = |batch_size| {
-            Evaluator {
-                batch_size,
-                ..evaluator()
-            }
-            .text(&dragon, &tokens, &plan, None)
-            .unwrap()
-        };
-        let (one, many) = (of(1), of(5));
-        assert_eq!(one.tokens, 199);
-        assert!((one.loss - many.loss).abs() < 1e-5);
-        assert!((one.bits_per_byte - one.loss / std::f64::consts::LN_2).abs() < 1e-9);
-        assert_eq!(one.density.x.len(), 2);
-    }
-}
+mod tests;

@@ -1,9 +1,12 @@
 //! Reading documents a window at a time, with more or less memory of the windows before.
 
+use super::room;
 use crate::error::LanguageError;
 use burn::tensor::{Int, Tensor, TensorData};
+use burn_dragon_checkpoint::model::{LearntMemory, LearntReading};
+use burn_dragon_core::density::DensityProbe;
 use burn_dragon_core::loss::token_losses;
-use burn_dragon_core::{DecoderError, Dragon, DragonState};
+use burn_dragon_core::{DecoderError, Dragon, DragonState, Pass};
 use serde::Serialize;
 use std::ops::Range;
 
@@ -33,6 +36,15 @@ impl Memory {
             Self::Sliding { window } => (at / window).saturating_sub(1) * window,
         }
     }
+
+    /// Memories that are kept of a document while it is read.
+    pub(super) fn states(self) -> u64 {
+        match self {
+            Self::Reset => 0,
+            Self::Carried => 1,
+            Self::Sliding { .. } => 2,
+        }
+    }
 }
 
 /// How documents are read.
@@ -43,6 +55,19 @@ pub struct WindowReading {
     pub memory: Memory,
     /// Tokens in a window.
     pub block_size: usize,
+}
+
+/// As the model has learnt to read.
+impl From<&LearntReading> for WindowReading {
+    fn from(learnt: &LearntReading) -> Self {
+        Self {
+            memory: match learnt.memory {
+                LearntMemory::Reset => Memory::Reset,
+                LearntMemory::Carried => Memory::Carried,
+            },
+            block_size: learnt.block_size.get(),
+        }
+    }
 }
 
 impl WindowReading {
@@ -64,6 +89,7 @@ impl WindowReading {
 
     /// Reads documents side by side, each from an empty memory, and shows every window that was read. A document's
     /// last token is only predicted, so one of fewer than two tokens shows nothing. Those that have ended fall away.
+    /// Active neurons are counted where memory is emptied before each window, those of what is padded too.
     ///
     /// # Panics
     /// If the documents are not ordered by length, longest first.
@@ -71,6 +97,7 @@ impl WindowReading {
         self,
         dragon: &Dragon,
         documents: &[&[u32]],
+        mut density: Option<&mut DensityProbe>,
         mut visit: impl FnMut(Window<'_>),
     ) -> Result<(), LanguageError> {
         self.validate()?;
@@ -81,7 +108,7 @@ impl WindowReading {
         let predictions = documents
             .first()
             .map_or(0, |longest| longest.len().saturating_sub(1));
-        super::room::for_streams(dragon, self, documents.len(), predictions)?;
+        room::check(dragon, self, documents.len(), predictions)?;
         let mut lanes = None;
         for start in (0..predictions).step_by(self.block_size) {
             let going = documents.partition_point(|document| document.len() > start + 1);
@@ -93,7 +120,7 @@ impl WindowReading {
             visit(Window {
                 documents,
                 start,
-                logits: lanes.read(tokens)?,
+                logits: lanes.read(tokens, density.as_deref_mut())?,
             });
         }
         Ok(())
@@ -119,7 +146,7 @@ impl Window<'_> {
     /// Nats that each document's next token costs, for all its [`positions`](Self::positions).
     pub(super) fn losses(self) -> Vec<Vec<f32>> {
         let [_, length, _] = self.logits.dims();
-        let ranges = self.ranges();
+        let ranges = self.all_positions();
         let after = self.start + 1..self.start + 1 + length;
         let targets = matrix(self.documents, after);
         let targets = Tensor::from_data(targets, &self.logits.device());
@@ -130,12 +157,13 @@ impl Window<'_> {
     /// The likeliest next token of each document, for all its [`positions`](Self::positions).
     pub(super) fn likeliest(self) -> Vec<Vec<i32>> {
         let [_, length, _] = self.logits.dims();
-        let ranges = self.ranges();
+        let ranges = self.all_positions();
         let guesses = self.logits.argmax(2).into_data().convert::<i32>();
         rows(&guesses.try_into_vec().unwrap_or_default(), length, &ranges)
     }
 
-    fn ranges(&self) -> Vec<Range<usize>> {
+    /// The [`positions`](Self::positions) of each document.
+    pub(super) fn all_positions(&self) -> Vec<Range<usize>> {
         (0..self.documents.len())
             .map(|document| self.positions(document))
             .collect()
@@ -162,39 +190,46 @@ fn matrix(documents: &[&[u32]], window: Range<usize>) -> TensorData {
 struct Lanes<'a> {
     dragon: &'a Dragon,
     memory: Memory,
-    elder: DragonState,
-    younger: Option<DragonState>,
+    /// What is remembered: nothing, or one state that goes on, or two of which the elder answers.
+    states: Vec<DragonState>,
     read: usize,
 }
 
 impl<'a> Lanes<'a> {
     fn new(dragon: &'a Dragon, memory: Memory, lanes: usize) -> Self {
-        let elder = dragon.empty_state(lanes);
+        let remembers = memory != Memory::Reset;
         Self {
             dragon,
             memory,
-            elder,
-            younger: None,
+            states: remembers.then(|| dragon.empty_state(lanes)).into_iter().collect(),
             read: 0,
         }
     }
 
     /// Lets go of all but the first `lanes`.
     fn keep(&mut self, lanes: usize) -> Result<(), LanguageError> {
-        if lanes < self.elder.lanes() {
-            let first: Vec<usize> = (0..lanes).collect();
-            for state in std::iter::once(&mut self.elder).chain(&mut self.younger) {
-                *state = state.select_lanes(&first).map_err(DecoderError::from)?;
-            }
+        let first: Vec<usize> = (0..lanes).collect();
+        for state in self.states.iter_mut().filter(|state| lanes < state.lanes()) {
+            *state = state.select_lanes(&first).map_err(DecoderError::from)?;
         }
         Ok(())
     }
 
     /// Logits `[B, T, V]` of the next tokens `[B, T]`.
-    fn read(&mut self, tokens: Tensor<2, Int>) -> Result<Tensor<3>, LanguageError> {
+    fn read(
+        &mut self,
+        tokens: Tensor<2, Int>,
+        density: Option<&mut DensityProbe>,
+    ) -> Result<Tensor<3>, LanguageError> {
         match self.memory {
-            Memory::Reset => Ok(self.dragon.forward(tokens)),
-            Memory::Carried => advance(self.dragon, &mut self.elder, tokens),
+            Memory::Reset => {
+                let pass = Pass {
+                    density,
+                    ..Pass::default()
+                };
+                Ok(self.dragon.forward_pass(tokens, pass))
+            }
+            Memory::Carried => advance(self.dragon, &mut self.states[0], tokens),
             Memory::Sliding { window } => self.slide(&tokens, window),
         }
     }
@@ -206,17 +241,17 @@ impl<'a> Lanes<'a> {
         while from < length {
             // At every edge the elder retires and the younger, by now a window old, takes its place.
             if self.read > 0 && self.read.is_multiple_of(window) {
-                let fresh = self.dragon.empty_state(lanes);
-                if let Some(younger) = self.younger.replace(fresh) {
-                    self.elder = younger;
+                if self.states.len() > 1 {
+                    self.states.remove(0);
                 }
+                self.states.push(self.dragon.empty_state(lanes));
             }
             let size = (length - from).min(window - self.read % window);
             let piece = tokens.clone().narrow(1, from, size);
-            if let Some(younger) = &mut self.younger {
+            for younger in &mut self.states[1..] {
                 advance(self.dragon, younger, piece.clone())?;
             }
-            logits.push(advance(self.dragon, &mut self.elder, piece)?);
+            logits.push(advance(self.dragon, &mut self.states[0], piece)?);
             self.read += size;
             from += size;
         }
@@ -251,7 +286,7 @@ mod tests {
     fn losses(documents: &[&[u32]], memory: Memory, block_size: usize) -> Vec<Vec<f32>> {
         let mut all = vec![Vec::new(); documents.len()];
         let reading = WindowReading { memory, block_size };
-        let read = reading.read(&dragon(), documents, |window| {
+        let read = reading.read(&dragon(), documents, None, |window| {
             for (losses, lane) in window.losses().into_iter().zip(&mut all) {
                 lane.extend(losses);
             }
@@ -317,7 +352,7 @@ mod tests {
     fn windows_without_tokens_are_refused() {
         for (memory, block_size) in [(Memory::Carried, 0), (Memory::Sliding { window: 0 }, 8)] {
             let error = WindowReading { memory, block_size }
-                .read(&dragon(), &[], |_| ())
+                .read(&dragon(), &[], None, |_| ())
                 .unwrap_err();
             assert!(matches!(error, LanguageError::Config { .. }), "{error}");
         }

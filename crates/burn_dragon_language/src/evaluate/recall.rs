@@ -1,38 +1,21 @@
 //! Accuracy on recalled words: of tales, and of needles at exact distances.
 
-use super::{Evaluator, Memory, WindowReading};
+use super::{Evaluator, WindowReading};
 use crate::error::LanguageError;
 use crate::tales::{NeedleProbe, NeedleScore, Recall, RecallProbe, RecallScore, Tale};
+use crate::tokenizer::Unknown;
 use burn_dragon_core::Dragon;
 use std::cmp::Reverse;
 
 impl Evaluator<'_> {
-    /// Accuracy on the recalled words, each tale in one window: a word is right when each of its bytes is the
+    /// Accuracy on the recalled words of tales read as `reading` says: a word is right when each of its bytes is the
     /// likeliest, given what precedes it.
     ///
     /// `None` where tokens are not bytes, so that a word's bytes cannot be asked for one by one.
     ///
     /// # Errors
     /// If a tale cannot be tokenized.
-    pub fn recall(&self, dragon: &Dragon, probe: &RecallProbe) -> Result<Option<RecallScore>, LanguageError> {
-        let longest = probe
-            .tales()
-            .iter()
-            .map(|tale| tale.text.len())
-            .max()
-            .unwrap_or(1);
-        let whole = WindowReading {
-            memory: Memory::Reset,
-            block_size: longest,
-        };
-        self.recall_of_streams(dragon, probe, whole)
-    }
-
-    /// [`recall`](Self::recall) where tales are read window by window.
-    ///
-    /// # Errors
-    /// If a tale cannot be tokenized.
-    pub fn recall_of_streams(
+    pub fn recall(
         &self,
         dragon: &Dragon,
         probe: &RecallProbe,
@@ -80,9 +63,9 @@ impl Evaluator<'_> {
         let mut order: Vec<usize> = (0..questions.len()).collect();
         order.sort_by_key(|&case| Reverse(questions[case].ids.len())); // those of like length share a batch
         let mut guesses: Vec<Vec<i32>> = vec![Vec::new(); questions.len()];
-        for batch in order.chunks(self.side_by_side(dragon)) {
+        for batch in order.chunks(self.side_by_side(dragon, reading)) {
             let documents: Vec<&[u32]> = batch.iter().map(|&case| &questions[case].ids[..]).collect();
-            reading.read(dragon, &documents, |window| {
+            reading.read(dragon, &documents, None, |window| {
                 for (&case, window) in batch.iter().zip(window.likeliest()) {
                     guesses[case].extend(window);
                 }
@@ -108,9 +91,10 @@ impl Evaluator<'_> {
         let skipped = reading.memory.earliest(first, reading.block_size);
         let text = &tale.text.as_bytes()[skipped..end];
         let ids = self.tokenizer.encode(text)?;
-        Ok((ids.len() == text.len()).then_some(Question {
+        Ok((ids.len() == text.len()).then(|| Question {
             recalls,
             skipped,
+            unknown: self.tokenizer.unknown(text, &ids),
             ids,
         }))
     }
@@ -121,13 +105,20 @@ struct Question<'a> {
     recalls: &'a [Recall],
     skipped: usize,
     ids: Vec<u32>,
+    unknown: Vec<Unknown>,
 }
 
 impl Question<'_> {
-    /// Whether these guesses, one a token that was read, have each of the recalls right.
+    /// Whether these guesses, one a token that was read, have each of the recalls right. A word with a symbol that the
+    /// model does not know never is: that it is unknown is not what was asked.
     fn right(&self, guesses: &[i32]) -> Vec<bool> {
+        let known = |at: usize| {
+            self.unknown
+                .binary_search_by_key(&at, |symbol| symbol.at)
+                .is_err()
+        };
         // The guess made at a token is about the next.
-        let right = |at: usize| guesses[at - 1] == self.ids[at] as i32;
+        let right = |at: usize| guesses[at - 1] == self.ids[at] as i32 && known(at);
         let ranges = self.recalls.iter().map(|recall| &recall.range);
         ranges
             .map(|range| (range.start - self.skipped..range.end - self.skipped).all(right))
@@ -135,48 +126,19 @@ impl Question<'_> {
     }
 }
 
-/// Recall for a person: overall, then by tier and by distance.
-pub fn recall_lines(recall: &RecallScore) -> Vec<String> {
-    let overall = &recall.overall;
-    let mut lines = vec![format!(
-        "recall: {:.0} % of {} words, chance {:.0} %",
-        100.0 * overall.accuracy,
-        overall.count,
-        100.0 * overall.chance
-    )];
-    for (title, groups) in [("by tier", &recall.by_tier), ("by distance", &recall.by_distance)] {
-        let cells: Vec<String> = groups
-            .iter()
-            .filter(|group| group.count > 0)
-            .map(|group| format!("{} {:.0} % ({})", group.name, 100.0 * group.accuracy, group.count))
-            .collect();
-        lines.push(format!("  {title}: {}", cells.join("  ")));
-    }
-    lines
-}
-
-/// A needle's score for a person, a line a distance.
-pub fn needle_lines(score: &NeedleScore) -> Vec<String> {
-    let line = |point: &crate::tales::NeedlePoint| {
-        format!(
-            "  {:>6} bytes back  {:>3.0} %  ({} cases; chance {:.0} %, among the words of the document {:.0} %)",
-            point.distance,
-            100.0 * point.accuracy,
-            point.count,
-            100.0 * point.chance,
-            100.0 * point.chance_among_stated
-        )
-    };
-    std::iter::once(format!("needle: one of {} facts, recalled", score.facts))
-        .chain(score.by_distance.iter().map(line))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Memory;
     use super::super::tests::{dragon, evaluator};
     use super::*;
     use crate::tales::{NeedleConfig, TalesConfig};
+    use crate::tokenizer::CharTokenizer;
+
+    /// A tale in one window.
+    const WHOLE: WindowReading = WindowReading {
+        memory: Memory::Reset,
+        block_size: 1000,
+    };
 
     fn probe() -> RecallProbe {
         RecallProbe::new(&TalesConfig::default(), 20).unwrap()
@@ -184,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_model_that_has_learnt_nothing_recalls_at_most_by_chance() {
-        let score = evaluator().recall(&dragon(), &probe()).unwrap().unwrap();
+        let score = evaluator().recall(&dragon(), &probe(), WHOLE).unwrap().unwrap();
         assert!(score.overall.accuracy < 0.1 && score.overall.count > 20);
     }
 
@@ -216,12 +178,10 @@ mod tests {
         let tale = &probe.tales()[0];
         let ids: Vec<u32> = tale.text.bytes().map(u32::from).collect();
         let mut whole = Vec::new();
-        let reading = WindowReading {
-            memory: Memory::Reset,
-            block_size: 1000,
-        };
-        reading
-            .read(&dragon, &[&ids], |window| whole = window.likeliest().remove(0))
+        WHOLE
+            .read(&dragon, &[&ids], None, |window| {
+                whole = window.likeliest().remove(0)
+            })
             .unwrap();
         // A tale that says what the model guesses is recalled, and with another last byte it is not.
         let mut fortunate = tale.clone();
@@ -244,6 +204,24 @@ mod tests {
         }
     }
 
+    /// Or a model that knows no letter would remember everything.
+    #[test]
+    fn a_word_of_unknown_symbols_is_never_right() {
+        let probe = probe();
+        let (tale, recalls) = (&probe.tales()[0], probe.tales()[0].recalls.as_slice());
+        let letters: String = ('a'..='z').chain('A'..='Z').collect();
+        for (known, expected) in [
+            ("0123456789".to_string(), false),
+            (format!("{letters} .,?"), true),
+        ] {
+            let tokenizer = CharTokenizer::train(&[known.as_bytes()], true).unwrap();
+            let question = Evaluator::new(&tokenizer).question(tale, recalls, WHOLE);
+            let question = question.unwrap().unwrap();
+            let guesses: Vec<i32> = question.ids[1..].iter().map(|&id| id as i32).collect();
+            assert_eq!(question.right(&guesses), vec![expected; recalls.len()]);
+        }
+    }
+
     /// What an untrained model guesses, since it is seldom right.
     #[test]
     fn carried_memory_guesses_as_a_whole_window_does_and_reset_memory_does_not() {
@@ -257,7 +235,7 @@ mod tests {
         let documents: Vec<&[u32]> = tales.iter().map(Vec::as_slice).collect();
         let guesses = |memory, block_size| {
             let mut guesses = vec![Vec::new(); documents.len()];
-            let read = WindowReading { memory, block_size }.read(&dragon, &documents, |window| {
+            let read = WindowReading { memory, block_size }.read(&dragon, &documents, None, |window| {
                 for (row, window) in guesses.iter_mut().zip(window.likeliest()) {
                     row.extend(window);
                 }

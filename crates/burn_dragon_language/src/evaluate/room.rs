@@ -7,13 +7,8 @@ use burn_dragon_core::{Dragon, Memory, MemoryError, Need};
 /// Memories that are alive for each stream at once: that of before a window and that after it.
 const CARRIED: usize = 2;
 
-/// Refuses windows that there is no memory for: `lanes` at once, of so many tokens.
-pub(super) fn for_windows(dragon: &Dragon, lanes: usize, tokens: usize) -> Result<(), MemoryError> {
-    check(Memory::of_this_machine(), dragon, (lanes, tokens), 0)
-}
-
 /// Refuses documents side by side that there is no memory for; the longest predicts so many tokens.
-pub(super) fn for_streams(
+pub(super) fn check(
     dragon: &Dragon,
     reading: WindowReading,
     lanes: usize,
@@ -25,10 +20,10 @@ pub(super) fn for_streams(
         Keeps::Sliding { .. } => CARRIED + 1,
     };
     let window = (lanes, predictions.min(reading.block_size));
-    check(Memory::of_this_machine(), dragon, window, memories * lanes)
+    check_on(Memory::of_this_machine(), dragon, window, memories * lanes)
 }
 
-fn check(
+fn check_on(
     memory: Memory,
     dragon: &Dragon,
     (lanes, tokens): (usize, usize),
@@ -61,8 +56,10 @@ mod tests {
         let dragon = dragon();
         let bytes = |tokens| dragon.config().cost().reading_bytes(4, tokens);
         let memory = Memory::of(bytes(1000));
-        check(memory, &dragon, (4, 1000), 0).unwrap();
-        let error = check(memory, &dragon, (4, 1_000_000), 0).unwrap_err().to_string();
+        check_on(memory, &dragon, (4, 1000), 0).unwrap();
+        let error = check_on(memory, &dragon, (4, 1_000_000), 0)
+            .unwrap_err()
+            .to_string();
         let said: usize = error
             .split("windows of ")
             .nth(1)
@@ -77,9 +74,11 @@ mod tests {
             "{error}"
         );
         // Memories take room too.
-        let error = check(memory, &dragon, (4, 1000), 100).unwrap_err().to_string();
+        let error = check_on(memory, &dragon, (4, 1000), 100).unwrap_err().to_string();
         assert!(error.contains("memories"), "{error}");
-        let error = check(Memory::of(10), &dragon, (4, 1), 0).unwrap_err().to_string();
+        let error = check_on(Memory::of(10), &dragon, (4, 1), 0)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("no window fits"), "{error}");
     }
 }

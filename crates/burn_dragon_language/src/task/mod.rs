@@ -7,11 +7,9 @@ mod reader;
 mod room;
 
 use crate::config::LanguageConfig;
-use crate::data::{Corpus, Tokens, WindowPlan};
+use crate::data::Corpus;
 use crate::error::LanguageError;
-use crate::evaluate::{
-    Evaluator, LanguageEvaluation, Memory, StreamEvaluation, WindowReading, inputs_and_targets, recall_lines,
-};
+use crate::evaluate::{Evaluator, Memory, WindowReading, inputs_and_targets, recall_lines};
 use crate::generate::Generator;
 use crate::resume;
 use crate::streams::{self, Batch, Streams};
@@ -39,7 +37,6 @@ pub struct LanguageTask {
     model_config: DragonConfig,
     corpus: Corpus,
     course: Course,
-    validation_windows: WindowPlan,
     probes: Option<Probes>,
     device: Device,
 }
@@ -74,14 +71,18 @@ impl LanguageTask {
         let model_config = config.model.with_vocabulary(corpus.tokenizer.vocab_size())?;
         check_prompt(config, &corpus)?;
         check_precision(config, &model_config)?;
-        let block = config.training.block_size;
+        if corpus.validation.documents().all(|document| document.len() < 2) {
+            return Err(LanguageError::NothingToPredict {
+                text: "the validation text",
+                documents: corpus.validation.starts.len(),
+            });
+        }
         let source = &config.dataset.source;
         let quick = source.recall_probe(PROBE_TALES)?;
         let probes = quick.zip(source.recall_probe(usize::MAX)?);
         let probes = probes.map(|(quick, full)| Probes { quick, full });
         Ok(Self {
             course: Course::new(config, &corpus)?,
-            validation_windows: WindowPlan::new(&corpus.validation, block, config.dataset.windows)?,
             config: config.clone(),
             model_config,
             corpus,
@@ -111,70 +112,6 @@ impl LanguageTask {
     /// The text, as tokens.
     pub fn corpus(&self) -> &Corpus {
         &self.corpus
-    }
-
-    /// All held-out figures, as `dragon eval` reports them.
-    ///
-    /// # Errors
-    /// If the data does not fit the model.
-    pub fn full_evaluation(&self, dragon: &Dragon) -> Result<LanguageEvaluation, LanguageError> {
-        self.evaluation(dragon, None)
-    }
-
-    fn evaluation(
-        &self,
-        dragon: &Dragon,
-        windows: Option<usize>,
-    ) -> Result<LanguageEvaluation, LanguageError> {
-        let evaluator = self.evaluator();
-        let mut evaluation =
-            evaluator.text(dragon, &self.corpus.validation, &self.validation_windows, windows)?;
-        if let Some(probes) = &self.probes {
-            let probe = if windows.is_some() {
-                &probes.quick
-            } else {
-                &probes.full
-            };
-            evaluation.recall = evaluator.recall(dragon, probe)?;
-        }
-        Ok(evaluation)
-    }
-
-    /// Held-out documents read with carried memory: all of them, or the first so many windows' worth.
-    fn carried(&self, dragon: &Dragon, windows: Option<usize>) -> Result<StreamEvaluation, LanguageError> {
-        let block_size = self.config.training.block_size;
-        let reading = WindowReading {
-            memory: Memory::Carried,
-            block_size,
-        };
-        let held_out = &self.corpus.validation;
-        let sample = windows
-            .map(|windows| self.leading(held_out, windows.saturating_mul(block_size).saturating_add(1)));
-        self.evaluator()
-            .streams(dragon, sample.as_ref().unwrap_or(held_out), reading)
-    }
-
-    /// The first so many tokens of some documents.
-    fn leading(&self, tokens: &Tokens, count: usize) -> Tokens {
-        let ids = &tokens.ids[..count.min(tokens.len())];
-        let bytes = ids.iter().map(|&id| self.corpus.tokenizer.byte_len(id));
-        Tokens {
-            starts: tokens
-                .starts
-                .iter()
-                .copied()
-                .filter(|start| *start < ids.len())
-                .collect(),
-            bytes: bytes.sum(),
-            ids: ids.to_vec(),
-        }
-    }
-
-    fn evaluator(&self) -> Evaluator<'_> {
-        Evaluator {
-            tokenizer: &*self.corpus.tokenizer,
-            batch_size: self.config.training.batch_size,
-        }
     }
 }
 
@@ -246,34 +183,54 @@ impl Task for LanguageTask {
     }
 
     fn evaluate(&self, model: &Dragon, scope: Scope) -> Result<Evaluation, TrainError> {
-        let windows = match scope {
-            Scope::Sample { batches } => Some(batches.saturating_mul(self.config.training.batch_size)),
-            Scope::Full => None,
+        let (windows, probe) = match scope {
+            Scope::Sample { batches } => (
+                Some(batches.saturating_mul(self.config.training.batch_size)),
+                self.probes.as_ref().map(|probes| &probes.quick),
+            ),
+            Scope::Full => (None, self.probes.as_ref().map(|probes| &probes.full)),
         };
-        let figures = self.evaluation(model, windows).map_err(TrainError::task)?;
-        let mut metrics = BTreeMap::from([
-            ("bits_per_byte".to_string(), figures.bits_per_byte),
-            ("x_density".to_string(), figures.density.mean_x()),
-            ("y_density".to_string(), figures.density.mean_y()),
-        ]);
-        let mut notes = Vec::new();
-        if let Some(recall) = &figures.recall {
+        let (evaluator, held_out) = (Evaluator::new(&*self.corpus.tokenizer), &self.corpus.validation);
+        let judged = |reading| {
+            let figures = evaluator.evaluate(model, held_out, reading, windows);
+            figures.map_err(TrainError::task)
+        };
+        let reading = WindowReading::from(&self.config.reading());
+        let figures = judged(reading)?;
+        let (mut metrics, mut notes) = (Metrics::new(), Vec::new());
+        metrics.extend(figures.bits_per_byte.map(|bits| ("bits_per_byte".into(), bits)));
+        if figures.unknown > 0 {
+            metrics.insert("unknown_share".into(), figures.unknown_share);
+        }
+        if let Some(probe) = probe
+            && let Some(recall) = evaluator
+                .recall(model, probe, reading)
+                .map_err(TrainError::task)?
+        {
             metrics.insert("recall_accuracy".into(), recall.overall.accuracy);
             metrics.insert("recall_chance".into(), recall.overall.chance);
-            notes = recall_lines(recall);
+            notes = recall_lines(&recall);
         }
-        let mut loss = figures.loss;
-        if self.course.streams().is_some() {
+        let mut density = figures.density;
+        if reading.memory != Memory::Reset {
             // Judged as it reads. What it knows without memory is a figure beside it.
-            let carried = self.carried(model, windows).map_err(TrainError::task)?;
-            let reset = metrics.insert("bits_per_byte".into(), carried.bits_per_byte);
-            metrics.insert("reset_bits_per_byte".into(), reset.unwrap_or(f64::NAN));
-            loss = carried.loss;
-            notes.push(format!(
-                "memory carried: {:.3} bits per byte; emptied before every window: {:.3}",
-                carried.bits_per_byte, figures.bits_per_byte
-            ));
+            let reset = judged(WindowReading {
+                memory: Memory::Reset,
+                ..reading
+            })?;
+            if let (Some(carried), Some(reset)) = (figures.bits_per_byte, reset.bits_per_byte) {
+                metrics.insert("reset_bits_per_byte".into(), reset);
+                notes.push(format!(
+                    "memory carried: {carried:.3} bits per byte; emptied before every window: {reset:.3}"
+                ));
+            }
+            density = reset.density;
         }
+        if let Some(density) = density {
+            metrics.insert("x_density".into(), density.mean_x());
+            metrics.insert("y_density".into(), density.mean_y());
+        }
+        let loss = figures.loss;
         Ok(Evaluation { loss, metrics, notes })
     }
 
@@ -344,6 +301,7 @@ impl Task for LanguageTask {
             step,
             tokens: units,
             version: env!("CARGO_PKG_VERSION").into(),
+            reading: Some(self.config.reading()),
             provenance: None,
         };
         let tokenizer = serde_json::to_string(&self.corpus.tokenizer.spec()).map_err(TrainError::Json)?;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::LanguageModel;
-use crate::data::{SourceConfig, SplitKind, TextConfig, WindowStart};
+use crate::data::{SourceConfig, SplitKind, TextConfig, Tokens, WindowPlan, WindowStart};
 use crate::tokenizer::IdTokenizer;
 use burn_dragon_checkpoint::resolve::ModelPath;
 use burn_dragon_core::DragonConfig;
@@ -26,12 +26,14 @@ fn corpus() -> Corpus {
         ids: (0..TOKENS as u32).collect(),
         starts: vec![0, 5, 7, 20, 21, 40],
         bytes: TOKENS,
+        unknown: Vec::new(),
     };
     Corpus {
         tokenizer: Arc::new(IdTokenizer::new(TOKENS)),
         train: tokens.clone(),
         validation: tokens,
         split: SplitKind::OwnSource,
+        notes: Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use super::{Tokenizer, TokenizerSpec};
+use super::{Tokenizer, TokenizerSpec, Unknown};
 use crate::error::LanguageError;
 
 /// Special tokens, if there are any, take the first ids in this order.
@@ -89,6 +89,20 @@ impl Tokenizer for CharTokenizer {
             .collect()
     }
 
+    fn unknown(&self, text: &[u8], ids: &[u32]) -> Vec<Unknown> {
+        if !self.special_tokens {
+            return Vec::new();
+        }
+        let symbols = utf8(text).unwrap_or_default().chars().zip(ids).enumerate();
+        symbols
+            .filter(|&(_, (_, &id))| id == UNK)
+            .map(|(at, (ch, _))| Unknown {
+                at,
+                bytes: ch.len_utf8(),
+            })
+            .collect()
+    }
+
     fn token_bytes(&self, id: u32) -> Result<Cow<'_, [u8]>, LanguageError> {
         let bytes = self.bytes.get(id as usize);
         let unknown = LanguageError::UnknownToken {
@@ -149,6 +163,19 @@ mod tests {
             tokenizer("ab", true).encode("a\u{e9}b".as_bytes()).unwrap(),
             [4, 3, 5]
         );
+    }
+
+    #[test]
+    fn an_unknown_character_keeps_its_place_and_its_bytes() {
+        let (known, text) = (tokenizer("ab", true), "a\u{e9}b\u{3042}".as_bytes());
+        let ids = known.encode(text).unwrap();
+        let unknown = |at, bytes| Unknown { at, bytes };
+        assert_eq!(known.unknown(text, &ids), [unknown(1, 2), unknown(3, 3)]);
+        let own: usize = ids.iter().map(|&id| known.byte_len(id)).sum();
+        assert_eq!(own + 2 + 3, text.len());
+        // Without special tokens id 3 is a character like any other.
+        let plain = tokenizer("abcd", false);
+        assert_eq!(plain.unknown(b"dd", &plain.encode(b"dd").unwrap()), []);
     }
 
     #[test]

@@ -54,6 +54,11 @@ impl Tokenizer for IdTokenizer {
         Ok(Cow::Owned(format!("{} ", self.check(id)?).into_bytes()))
     }
 
+    /// None: how a text writes a number says nothing of what the token stands for.
+    fn byte_len(&self, _id: u32) -> usize {
+        0
+    }
+
     fn end_of_text(&self) -> Option<u32> {
         None
     }
@@ -74,6 +79,7 @@ mod tests {
         let tokenizer = IdTokenizer::new(64);
         assert_eq!(tokenizer.encode(b"3, 63 0").unwrap(), [3, 63, 0]);
         assert_eq!(tokenizer.decode(&[3, 63]).unwrap(), "3 63 ");
+        assert_eq!(tokenizer.byte_len(63), 0);
         assert!(tokenizer.encode(b"64").is_err());
         let error = tokenizer.encode(b"three").unwrap_err().to_string();
         assert!(

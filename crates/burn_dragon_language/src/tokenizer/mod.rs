@@ -36,6 +36,12 @@ pub trait Tokenizer: Send + Sync + Debug {
     /// [`LanguageError::UnknownToken`].
     fn token_bytes(&self, id: u32) -> Result<Cow<'_, [u8]>, LanguageError>;
 
+    /// The symbols of a text that have no id of their own, where `ids` is what [`encode`](Self::encode) makes of it: each
+    /// is a token of no bytes, and as many bytes of the text. Kinds that know every symbol have none.
+    fn unknown(&self, _text: &[u8], _ids: &[u32]) -> Vec<Unknown> {
+        Vec::new()
+    }
+
     /// The id that closes a document, where the vocabulary has one.
     fn end_of_text(&self) -> Option<u32>;
 
@@ -54,10 +60,20 @@ pub trait Tokenizer: Send + Sync + Debug {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Number of bytes an id stands for: 0 for special tokens and for ids outside the vocabulary.
+    /// Number of bytes an id stands for: 0 for special tokens, for ids outside the vocabulary, and for ids of which
+    /// nobody knows what they stand for.
     fn byte_len(&self, id: u32) -> usize {
         self.token_bytes(id).map_or(0, |bytes| bytes.len())
     }
+}
+
+/// A symbol of a text for which the vocabulary has no id of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unknown {
+    /// Its place among the tokens.
+    pub at: usize,
+    /// Its bytes in the text.
+    pub bytes: usize,
 }
 
 /// Which tokenizer to train: the table `[dataset.tokenizer]`.

@@ -97,6 +97,7 @@ fn task(
         ids: tokens.to_vec(),
         starts: vec![0],
         bytes: tokens.len(),
+        ..Tokens::default()
     };
     let config = LanguageConfig {
         // Where tokens come from is settled; that they are text keeps the tales and their probe away.

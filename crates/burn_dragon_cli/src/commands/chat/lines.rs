@@ -1,7 +1,7 @@
 //! Lines of standard input, while Ctrl-C is heard.
 
-use burn_dragon::api::expert::checkpoint::unmarked;
 use crate::show::mark;
+use burn_dragon::api::expert::checkpoint::unmarked;
 use burn_dragon::api::train::Interrupt;
 use std::io::{self, BufRead, IsTerminal};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};

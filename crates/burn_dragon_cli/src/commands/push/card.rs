@@ -183,6 +183,11 @@ impl Card<'_> {
         };
         row("loss, nats a token", "loss", 4)?;
         row("bits a byte", "bits_per_byte", 4)?;
+        row(
+            "share of its symbols that are unknown to the model",
+            "unknown_share",
+            4,
+        )?;
         row("recall of stated facts", "recall_accuracy", 3)?;
         row("recall by chance", "recall_chance", 3)?;
         row("density of x: share of neurons above 0", "x_density", 4)?;

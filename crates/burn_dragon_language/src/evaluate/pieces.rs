@@ -1,0 +1,173 @@
+//! What of a text is read in one go: windows where nothing is remembered of those before, else whole documents.
+
+use super::{Memory, WindowReading};
+use crate::data::Tokens;
+use std::cmp::Reverse;
+use std::ops::Range;
+
+/// A part of a document that is read from an empty memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// Which document, counted from 0.
+    pub(super) document: usize,
+    /// Tokens of the document before it.
+    pub(super) skipped: usize,
+    /// Its tokens in the text; the last is only predicted.
+    pub(super) tokens: Range<usize>,
+}
+
+impl Piece {
+    fn predictions(&self) -> usize {
+        self.tokens.len() - 1
+    }
+}
+
+/// The pieces of a text in its order; together they predict every token but the first of each document, once.
+pub(super) fn pieces(tokens: &Tokens, reading: WindowReading) -> Vec<Piece> {
+    let longest = match reading.memory {
+        Memory::Reset => reading.block_size,
+        Memory::Carried | Memory::Sliding { .. } => usize::MAX,
+    };
+    let mut pieces = Vec::new();
+    for (document, range) in tokens.documents().enumerate() {
+        let predictions = range.len().saturating_sub(1);
+        pieces.extend((0..predictions).step_by(longest).map(|skipped| {
+            let end = predictions.min(skipped.saturating_add(longest));
+            Piece {
+                document,
+                skipped,
+                tokens: range.start + skipped..range.start + end + 1,
+            }
+        }));
+    }
+    pieces
+}
+
+/// So many windows of the pieces: spread evenly where each begins with an empty memory, else from the start of the text,
+/// since what is remembered has to be read.
+pub(super) fn sample(pieces: Vec<Piece>, reading: WindowReading, windows: usize) -> Vec<Piece> {
+    if reading.memory == Memory::Reset {
+        let (all, chosen) = (pieces.len(), windows.min(pieces.len()));
+        return (0..chosen).map(|i| pieces[i * all / chosen].clone()).collect();
+    }
+    let mut left = windows.saturating_mul(reading.block_size);
+    let mut chosen = Vec::new();
+    for mut piece in pieces {
+        piece.tokens.end -= piece.predictions().saturating_sub(left);
+        left -= piece.predictions();
+        if piece.predictions() == 0 {
+            break;
+        }
+        chosen.push(piece);
+    }
+    chosen
+}
+
+/// The pieces in groups of at most `size`, longest first, and the first of the text first among those of one length: a
+/// document's are in its order. Where memory is emptied before each, those of a group have one length, so that
+/// nothing has to be padded.
+pub(super) fn groups(pieces: &mut [Piece], memory: Memory, size: usize) -> impl Iterator<Item = &[Piece]> {
+    pieces.sort_by_key(|piece| Reverse(piece.tokens.len()));
+    let together = move |a: &Piece, b: &Piece| memory != Memory::Reset || a.tokens.len() == b.tokens.len();
+    pieces
+        .chunk_by(together)
+        .flat_map(move |group| group.chunks(size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_dragon_core::seed::Rng;
+
+    fn text(lengths: &[usize]) -> Tokens {
+        let mut tokens = Tokens::default();
+        for &length in lengths {
+            tokens.starts.push(tokens.len());
+            tokens.ids.resize(tokens.len() + length, 0);
+        }
+        tokens
+    }
+
+    fn reading(memory: Memory, block_size: usize) -> WindowReading {
+        WindowReading { memory, block_size }
+    }
+
+    #[test]
+    fn every_token_but_a_documents_first_is_predicted_once() {
+        let mut rng = Rng::new(3);
+        for _ in 0..200 {
+            let lengths: Vec<usize> = (0..1 + rng.below(6)).map(|_| 1 + rng.below(40)).collect();
+            let tokens = text(&lengths);
+            let expected: Vec<usize> = (0..tokens.len())
+                .filter(|at| !tokens.starts.contains(at))
+                .collect();
+            for memory in [Memory::Reset, Memory::Carried, Memory::Sliding { window: 3 }] {
+                let pieces = pieces(&tokens, reading(memory, 1 + rng.below(15)));
+                let predicted = pieces.iter().flat_map(|piece| piece.tokens.clone().skip(1));
+                assert_eq!(predicted.collect::<Vec<_>>(), expected, "{lengths:?} {memory:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn windows_begin_where_documents_do_and_a_window_later() {
+        let pieces = pieces(&text(&[7, 1, 4, 13]), reading(Memory::Reset, 6));
+        let seen: Vec<_> = pieces
+            .iter()
+            .map(|piece| (piece.document, piece.skipped, piece.tokens.clone()))
+            .collect();
+        assert_eq!(
+            seen,
+            [(0, 0, 0..7), (2, 0, 8..12), (3, 0, 12..19), (3, 6, 18..25)]
+        );
+    }
+
+    #[test]
+    fn a_sample_is_spread_over_the_text_where_windows_stand_alone() {
+        let reading = reading(Memory::Reset, 10);
+        let all = pieces(&text(&[105]), reading); // 11 windows, the last of 4 predictions
+        let starts = |windows| {
+            let chosen = sample(all.clone(), reading, windows);
+            chosen.iter().map(|piece| piece.skipped).collect::<Vec<_>>()
+        };
+        assert_eq!(starts(4), [0, 20, 50, 80]);
+        assert_eq!(starts(11), (0..11).map(|window| 10 * window).collect::<Vec<_>>());
+        assert_eq!(starts(100), starts(11));
+    }
+
+    #[test]
+    fn a_sample_is_the_start_of_the_text_where_memory_is_carried() {
+        let reading = reading(Memory::Carried, 10);
+        let all = pieces(&text(&[16, 1, 9, 30]), reading);
+        let lengths = |windows| {
+            let chosen = sample(all.clone(), reading, windows);
+            chosen.iter().map(Piece::predictions).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(1), [10]);
+        assert_eq!(lengths(3), [15, 8, 7]);
+        assert_eq!(lengths(100), [15, 8, 29]);
+    }
+
+    #[test]
+    fn windows_of_one_length_are_read_together_and_those_of_a_document_in_its_order() {
+        let mut all = pieces(&text(&[9, 5, 21, 5, 9]), reading(Memory::Reset, 8));
+        let groups: Vec<Vec<_>> = groups(&mut all, Memory::Reset, 3)
+            .map(|group| {
+                let lengths: Vec<_> = group.iter().map(Piece::predictions).collect();
+                assert!(lengths.windows(2).all(|pair| pair[0] == pair[1]), "{lengths:?}");
+                group
+                    .iter()
+                    .map(|piece| (piece.document, piece.skipped))
+                    .collect()
+            })
+            .collect();
+        assert_eq!(
+            groups,
+            [
+                vec![(0, 0), (2, 0), (2, 8)],
+                vec![(4, 0)],
+                vec![(1, 0), (2, 16), (3, 0)]
+            ]
+        );
+    }
+}
