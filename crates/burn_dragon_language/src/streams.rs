@@ -415,8 +415,8 @@ fn other_streams(reason: &dyn ToString) -> TrainError {
     TrainError::Setting {
         key: "training.streams".into(),
         given: format!("other streams ({})", reason.to_string()),
-        expected: "those of the run: its text, seed, batch_size, block_size, order, persistent and scales; \
-                   start a new run to change them",
+        expected: "those of the run: its text, seed, batch_size, block_size, order, persistent and scales; leave them \
+                   as they are, or start a new run (docs/configuration.md lists what can change)",
     }
 }
 

@@ -276,6 +276,16 @@ impl<'a, T: Task> Trainer<'a, T> {
             self.vault.point_again(folder, state.best_step)?;
         }
         let total_steps = self.plan.total_steps(self.task, state.done())?;
+        if found.is_some() && state.schedule_steps != total_steps {
+            let factor = |steps| self.plan.schedule.factor(state.step, steps);
+            notes.push(format!(
+                "the run has {total_steps} steps now, not {}: the schedule stretches over them, so its factor goes on \
+                 at {:.3}, not {:.3}",
+                state.schedule_steps,
+                factor(total_steps),
+                factor(state.schedule_steps)
+            ));
+        }
         state.guard = self.guard().map(|_| state.guard.take().unwrap_or_default());
         state.schedule_steps = total_steps;
         state.config_sha256 = std::fs::read(self.run.config()).ok().map(|text| sha256(&text));

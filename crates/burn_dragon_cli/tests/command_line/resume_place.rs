@@ -62,6 +62,8 @@ fn the_lines_of_a_run_whose_length_changed_go_on_to_its_new_end() {
     let words = [&["training.batch_size=8", "training.epochs=1"], &schedule[..]].concat();
     let answer = resume(&place, &words).done();
     let steps = answer.json()["steps"].as_u64().unwrap();
+    let says = format!("the run has {steps} steps now, not 16: the schedule stretches over them");
+    assert!(answer.stderr.contains(&says), "{}", answer.stderr);
     assert!(answer.stderr.contains(&format!("/{steps}")), "{}", answer.stderr);
     let rates: Vec<(u64, f64)> = metrics(&place.path("run"))
         .iter()
