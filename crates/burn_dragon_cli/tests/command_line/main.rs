@@ -12,6 +12,7 @@ mod forward;
 mod generate;
 mod infer;
 mod info;
+mod instructions;
 #[cfg(feature = "fetch")]
 mod remote;
 mod resume;
