@@ -161,6 +161,21 @@ mod tests {
     use burn::tensor::Device;
 
     #[test]
+    fn the_density_of_several_windows_is_that_of_all_their_entries() {
+        let mut probe = DensityProbe::default();
+        probe.add(1, 100.0, [0.5, 0.25]);
+        probe.add(1, 300.0, [0.1, 0.05]);
+        probe.add(0, 10.0, [1.0, 0.0]);
+        let density = probe.density();
+        assert_eq!(density.x[0], 1.0);
+        assert!(
+            (density.x[1] - 0.2).abs() < 1e-12 && (density.y[1] - 0.1).abs() < 1e-12,
+            "{density:?}"
+        );
+        assert!((density.mean_x() - 0.6).abs() < 1e-12 && (density.mean_y() - 0.05).abs() < 1e-12);
+    }
+
+    #[test]
     fn a_pair_is_touched_where_either_of_its_neurons_is_active() {
         // Two tokens of one head of four neurons; only the second is looked at.
         let device = Device::flex();

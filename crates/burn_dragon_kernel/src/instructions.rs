@@ -1,6 +1,6 @@
 //! Which instructions of the processor are used: all that it has, or fewer, where the environment says so.
 //!
-//! The variable `DRAGON_INSTRUCTIONS` is `portable`, `avx2`, `avx512` or `amx`: these, and those before them, as on a
+//! The variable `BURN_DRAGON_INSTRUCTIONS` is `portable`, `avx2`, `avx512` or `amx`: these, and those before them, as on a
 //! processor that has no others. It is read once. It is for tests, and for whoever asks why two machines differ.
 //!
 //! It holds for all that this crate chooses. The `gemm` crate, for products in f32 that no unit of ours is faster at,
@@ -9,7 +9,7 @@
 use std::sync::LazyLock;
 
 /// The name of the variable.
-const VARIABLE: &str = "DRAGON_INSTRUCTIONS";
+const VARIABLE: &str = "BURN_DRAGON_INSTRUCTIONS";
 
 /// Vectors and tiles, each kind with all that those before it have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,7 +100,7 @@ impl Instructions {
     }
 }
 
-/// `DRAGON_INSTRUCTIONS` is not the name of a kind.
+/// `BURN_DRAGON_INSTRUCTIONS` is not the name of a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownInstructions {
     /// What it is.

@@ -14,6 +14,7 @@ mod full;
 mod generate;
 mod infer;
 mod info;
+mod instructions;
 mod judging;
 mod machine;
 mod names;
