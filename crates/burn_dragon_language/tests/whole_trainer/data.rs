@@ -78,13 +78,13 @@ impl Text {
     /// From the start of one window to that of the next: a document that starts within its length, the last of them, or
     /// else where it ends.
     fn next_start(&self, start: usize, length: usize, windows: Windows) -> usize {
-        let within = self
+        let mut within = self
             .starts
             .iter()
             .filter(|&&at| at > start && at <= start + length);
         match windows {
             Windows::Anywhere => start + length,
-            Windows::Document | Windows::InOrder => within.last().copied().unwrap_or(start + length),
+            Windows::Document | Windows::InOrder => within.next_back().copied().unwrap_or(start + length),
         }
     }
 

@@ -98,7 +98,8 @@ fn a_gradient_below_the_limit_is_left_alone() {
 /// A sample is for a person to look at, and what `dragon generate` would write: the same at every step but for the model.
 #[test]
 fn a_sample_during_training_is_what_generation_says() {
-    let Ground { task, config, .. } = Ground::new(&Settings::base(), &documents(11, 14), &documents(23, 5));
+    let ground = Ground::new(&Settings::base(), &documents(11, 14), &documents(23, 5));
+    let Ground { task, config, .. } = &ground;
     let model = task.new_model().unwrap();
     let sample = |step| task.sample(&model, step).unwrap().unwrap();
     let generated = |seed| {
@@ -198,6 +199,25 @@ fn figures_and_checkpoints_come_as_often_as_they_are_asked_for() {
             ..Settings::base()
         };
         Trial::of(&settings).holds(F32);
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_is_the_run_that_never_stopped() {
+    let streams = Streaming {
+        persistent: 0.5,
+        ..Streaming::default()
+    };
+    for streams in [None, Some(streams)] {
+        let settings = Settings {
+            steps: 10,
+            streams,
+            // Each of these is the best so far, and so surely written.
+            evaluation: (3, 1),
+            checkpoint: (0, 9),
+            ..Settings::base()
+        };
+        Trial::resumed(&settings, &[6, 3]).holds(F32);
     }
 }
 

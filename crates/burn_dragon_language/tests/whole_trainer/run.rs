@@ -37,10 +37,10 @@ pub(crate) struct Files {
 
 /// Files to train on and what is asked of a run, laid out in a folder that goes with this value.
 pub(crate) struct Ground {
-    place: TempDir,
     run: RunFolder,
     pub(crate) config: LanguageConfig,
     pub(crate) task: LanguageTask,
+    _place: TempDir,
 }
 
 impl Ground {
@@ -65,21 +65,18 @@ impl Ground {
             run: RunFolder::open(&path).unwrap(),
             task: LanguageTask::new(&config, place.path(), &Device::flex().autodiff()).unwrap(),
             config,
-            place,
+            _place: place,
         }
     }
 
-    /// Trains: the weights that it began with, and what it left.
-    pub(crate) fn train(self) -> (Weights, Files) {
+    /// Trains from the start or the newest checkpoint: the weights of a new model, and what the run left.
+    pub(crate) fn train(&self) -> (Weights, Files) {
         let Self {
-            place: _place,
-            run,
-            config,
-            task,
+            run, config, task, ..
         } = self;
         let model = task.new_model().unwrap();
         let initial = weights(parameters::snapshot(&model));
-        let trainer = Trainer::new(&task, config.plan(), &run, Output::silent(), Interrupt::none());
+        let trainer = Trainer::new(task, config.plan(), run, Output::silent(), Interrupt::none());
         let (_, outcome) = trainer.unwrap().fit(model).unwrap();
 
         let checkpoint = run.checkpoint(outcome.steps);
@@ -101,6 +98,21 @@ impl Ground {
             best: kept.pointed(Pointer::Best).unwrap().unwrap().step(),
         };
         (initial, files)
+    }
+
+    /// Leaves the run as if its process had died with the checkpoint of `step` as the newest one.
+    pub(crate) fn dies_after(&self, step: u64) {
+        let checkpoints = Checkpoints::new(self.run.checkpoints());
+        for newer in checkpoints
+            .all()
+            .unwrap()
+            .iter()
+            .filter(|folder| folder.step() > step)
+        {
+            fs::remove_dir_all(newer.path()).unwrap();
+        }
+        checkpoints.point(Pointer::Last, step).unwrap();
+        fs::remove_file(self.run.checkpoints().join("best")).unwrap();
     }
 }
 

@@ -33,8 +33,19 @@ pub(crate) struct Tolerance {
 impl Trial {
     /// Trains, and computes what training should come to.
     pub(crate) fn of(settings: &Settings) -> Self {
+        Self::resumed(settings, &[])
+    }
+
+    /// The same, of a run whose process dies after the last of its steps is taken, and loses all but the checkpoint of an
+    /// earlier one, from which it goes on; as often as there are steps given.
+    pub(crate) fn resumed(settings: &Settings, deaths: &[u64]) -> Self {
         let (training, held_out) = (documents(11, 14), documents(23, 5));
-        let (initial, files) = Ground::new(settings, &training, &held_out).train();
+        let ground = Ground::new(settings, &training, &held_out);
+        let (mut initial, mut files) = ground.train();
+        for &step in deaths {
+            ground.dies_after(step);
+            (initial, files) = ground.train();
+        }
         let text = Text::new(&training, &training);
         let held_out = Text::new(&held_out, &training);
         let defined = Run::new(settings, &text, &held_out, initial.clone()).outcome();
