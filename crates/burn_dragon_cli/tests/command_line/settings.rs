@@ -1,6 +1,7 @@
 //! Settings at the edge of what can be written: the largest seeds, a prompt that nobody chose, files from other editors.
 
 use crate::support::{Place, assert_same_run};
+use burn_dragon::api::language::BASE;
 
 const LARGEST: &str = "18446744073709551615";
 
@@ -21,9 +22,10 @@ fn the_largest_seed_trains_is_kept_and_goes_on() {
     let file = format!(
         "[training]\nseed = {LARGEST}\n[generation]\nseed = '{LARGEST}'\n[dataset]\ntype = 'embedded'\nseed = {LARGEST}\n"
     );
-    place.write("seeds.toml", file);
+    place.write("seeds.toml", format!("extends = 'base.toml'\n{file}"));
+    place.write("base.toml", BASE);
     place
-        .train(&["-c", "seeds.toml", "--out", "filed", "--max-steps", "8"])
+        .train(&["-c", "seeds.toml", "--out", "filed", "training.max_steps=8"])
         .done();
     place
         .dragon(&["train", "--resume", "filed", "training.max_steps=12"])
@@ -113,9 +115,21 @@ fn a_prompt_that_was_chosen_is_refused_with_its_place_and_one_that_works() {
             "generation.prompt=\"",
         ],
     );
-    place.write("mine.toml", "[generation]\nprompt = 'Mira'\n");
+    place.write("base.toml", BASE);
+    place.write(
+        "mine.toml",
+        "extends = 'base.toml'\n[generation]\nprompt = 'Mira'\n",
+    );
     let answer = place.train_on("lower.txt", &[char, "-c", "mine.toml"]);
-    answer.refused(2, &["generation.prompt", "mine.toml:2", "\"Mira\""]);
+    answer.refused(2, &["generation.prompt", "mine.toml:3", "\"Mira\""]);
+    let answer = place
+        .train_on("lower.txt", &[char, "-c", "base.toml", "--dry-run"])
+        .done();
+    assert!(
+        answer.stdout.contains("beginning of the validation text"),
+        "{}",
+        answer.stdout
+    );
     // A prompt that the text has stays.
     let answer = place
         .train_on("lower.txt", &[char, "generation.prompt=the key", "--dry-run"])
@@ -155,8 +169,9 @@ fn a_byte_order_mark_is_no_part_of_a_file() {
         .done();
     place.write(
         "mine.toml",
-        "\u{feff}[training]\nmax_steps = 3\n[dataset]\ntype = 'embedded'\n",
+        "\u{feff}extends = 'base.toml'\n[training]\nmax_steps = 3\n",
     );
+    place.write("base.toml", format!("\u{feff}{BASE}"));
     place
         .train(&["-c", "mine.toml", "--out", "three", "training.max_steps=3"])
         .done();
