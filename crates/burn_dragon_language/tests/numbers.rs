@@ -206,15 +206,15 @@ fn the_least_and_the_largest_number_of_a_refusal_are_taken() {
             let Some((_, range)) = said.split_once("expected ") else {
                 continue;
             };
-            let range = range.split(':').next().filter(|range| !range.contains("above"));
-            let words = range.unwrap_or("").split([' ', ',']);
+            let (range, _) = range.split_once(':').unwrap_or((range, ""));
+            let words = range.split([' ', ',']).take_while(|word| *word != "above");
             let numbers: Vec<f64> = words.filter_map(|word| word.parse().ok()).take(3).collect();
             for number in numbers.into_iter().filter(|number| *number < 1e30) {
                 let said = refusal(&with(&config, &path, number));
-                let product = said.as_ref().is_some_and(|said| said.contains(" * "));
-                let vanishes = said.as_ref().is_some_and(|said| said.contains("times over"));
+                // Other keys may not go with it: steps too few for a schedule, a product that vanishes.
+                let of_key = |said: &String| said.contains(range) && !said.contains(" * ");
                 assert!(
-                    said.is_none() || product || vanishes,
+                    !said.as_ref().is_some_and(of_key),
                     "{path:?} = {number:?}: {said:?}"
                 );
             }
