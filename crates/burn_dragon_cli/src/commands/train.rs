@@ -11,7 +11,8 @@ use burn_dragon::api::language::expert::Tokens;
 use burn_dragon::api::language::{Corpus, LanguageConfig, LanguageTask};
 use burn_dragon::api::train::expert::write_atomic;
 use burn_dragon::api::train::{
-    Ending, Interrupt, Layers, LossContext, Outcome, Output, Resolved, RunFolder, RunInfo, Task, Trainer,
+    Ending, Evaluation, Interrupt, Layers, LossContext, Outcome, Output, Resolved, RunFolder, RunInfo, Task,
+    Trainer,
 };
 use serde_json::json;
 use std::path::Path;
@@ -181,13 +182,17 @@ fn introduce(task: &LanguageTask, config: &LanguageConfig, output: Output) {
 fn unknown_symbols(corpus: &Corpus) -> Option<String> {
     let share = |tokens: &Tokens| 100.0 * tokens.unknown_share(&*corpus.tokenizer);
     let (train, validation) = (&corpus.train, &corpus.validation);
-    let count = train.unknown.len() + validation.unknown.len();
-    (count > 0).then(|| {
+    let counts = [train, validation].map(|tokens| tokens.unknown.len());
+    (counts != [0, 0]).then(|| {
         format!(
-            "warning: {:.2} % of the training symbols and {:.2} % of the validation symbols are unknown to the tokenizer; \
-             of these a model only has to say that they are unknown, so the text takes more bits than the figures say",
+            "{}: {:.2} % of the training symbols ({}) and {:.2} % of the validation symbols ({}) are unknown to the \
+             tokenizer; of these a model only has to say that they are unknown, so the text takes more bits than the \
+             figures say",
+            if share(train).max(share(validation)) < 1.0 { "note" } else { "warning" },
             share(train),
-            share(validation)
+            counts[0],
+            share(validation),
+            counts[1]
         )
     })
 }
@@ -284,13 +289,14 @@ fn report(run: &RunFolder, outcome: &Outcome, total_steps: u64, sample: Option<S
     }
     let Some(after) = &outcome.after else { return };
     output.say("\nwhat it learnt");
-    let bits = |metrics: &burn_dragon::api::train::Metrics| {
-        metrics.get("bits_per_byte").copied().unwrap_or(f64::NAN)
+    // A validation text may be so short that what is predicted of it has no bytes: it still has a loss.
+    let bits = |figures: &Evaluation| figures.metrics.get("bits_per_byte").copied();
+    let (name, before, now) = match (bits(&outcome.before), bits(after)) {
+        (Some(before), Some(now)) => ("bits per byte", before, now),
+        _ => ("nats a token ", outcome.before.loss, after.loss),
     };
     output.say(&format!(
-        "  bits per byte  {:.3} before, {:.3} after {} tokens{} in {:.0} s ({:.0} tokens a second)",
-        bits(&outcome.before.metrics),
-        bits(&after.metrics),
+        "  {name}  {before:.3} before, {now:.3} after {} tokens{} in {:.0} s ({:.0} tokens a second)",
         outcome.units,
         match outcome.session_units {
             now if now == outcome.units => String::new(),

@@ -214,6 +214,36 @@ fn a_validation_text_may_be_shorter_than_a_window() {
     validated_on("a").refused(1, &["the validation text", "two tokens"]);
 }
 
+/// Of a symbol and the end of the text, the end alone is predicted.
+#[test]
+fn a_text_of_which_no_byte_is_predicted_has_a_loss_alone() {
+    let place = place();
+    place.write("own.txt", "a");
+    let settings = [
+        "dataset.tokenizer.type=char",
+        "generation.prompt=the",
+        "dataset.validation.type=text",
+        "dataset.validation.paths=[\"own.txt\"]",
+        "--out",
+        "run",
+    ];
+    let told = place.train_on("text.txt", &settings).done();
+    assert!(told.stdout.contains("nats a token"), "{}", told.stdout);
+    assert!(
+        !told.stdout.contains("NaN") && !told.stderr.contains("NaN"),
+        "{}",
+        told.stdout
+    );
+    let figures = figures(&place, &["run"]);
+    assert_eq!((&figures["tokens"], &figures["bytes"]), (&1.into(), &0.into()));
+    assert!(
+        figures["loss"].is_f64() && figures.get("bits_per_byte").is_none(),
+        "{figures}"
+    );
+    let said = place.dragon(&["eval", "run", "own.txt"]).done().stdout;
+    assert!(said.contains("bits per byte  none"), "{said}");
+}
+
 #[test]
 fn a_text_too_short_to_train_on_is_called_the_training_text() {
     let place = Place::new();
@@ -284,7 +314,8 @@ fn a_run_says_what_of_its_validation_text_it_cannot_know() {
         "--json",
     ];
     let answer = place.train_on("text.txt", &settings).done();
-    let line = "0.00 % of the training symbols and 9.09 % of the validation symbols are unknown";
+    let line =
+        "warning: 0.00 % of the training symbols (0) and 9.09 % of the validation symbols (20) are unknown";
     assert!(answer.stderr.contains(line), "{}", answer.stderr);
     let evaluated = figures(&place, &["run"]);
     let trained = answer.json();

@@ -180,7 +180,7 @@ mod tests {
         let mut whole = Vec::new();
         WHOLE
             .read(&dragon, &[&ids], None, |window| {
-                whole = window.likeliest().remove(0)
+                whole = window.likeliest().remove(0);
             })
             .unwrap();
         // A tale that says what the model guesses is recalled, and with another last byte it is not.

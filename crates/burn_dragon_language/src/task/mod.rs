@@ -71,6 +71,7 @@ impl LanguageTask {
         let model_config = config.model.with_vocabulary(corpus.tokenizer.vocab_size())?;
         check_prompt(config, &corpus)?;
         check_precision(config, &model_config)?;
+        let course = Course::new(config, &corpus)?;
         if corpus.validation.documents().all(|document| document.len() < 2) {
             return Err(LanguageError::NothingToPredict {
                 text: "the validation text",
@@ -82,7 +83,7 @@ impl LanguageTask {
         let probes = quick.zip(source.recall_probe(usize::MAX)?);
         let probes = probes.map(|(quick, full)| Probes { quick, full });
         Ok(Self {
-            course: Course::new(config, &corpus)?,
+            course,
             config: config.clone(),
             model_config,
             corpus,
