@@ -233,7 +233,9 @@ mod tests {
         let random: Vec<u8> = noise(1).take(4000).collect();
         assert_eq!(name(&random), None);
         for mark in [&[0xff, 0xfe][..], &[0xfe, 0xff], &[0xff, 0xfe, 0, 0]] {
-            assert_eq!(name(&[mark, &random].concat()), None, "{mark:?}");
+            for rest in [&random[..], &[0; 100], &[1, 0, 0, 0].repeat(25)] {
+                assert_eq!(name(&[mark, rest].concat()), None, "{mark:?}");
+            }
         }
         let numbers = |most: u16| noise(2).take(4000).map(move |byte| u16::from(byte) % most);
         for most in [65, 256] {

@@ -19,8 +19,8 @@ pub(super) struct Entry {
     pub(super) place: PathBuf,
     /// The parts of the pattern, as they were typed; none if the entry is a name.
     pub(super) pattern: Vec<String>,
-    /// Whether it looks like a pattern, but something has its name.
-    pub(super) by_its_name: bool,
+    /// What has the very name of a part that looks like a pattern.
+    by_its_name: Option<PathBuf>,
 }
 
 impl Entry {
@@ -29,7 +29,7 @@ impl Entry {
         let mut entry = Self {
             place: base.to_path_buf(),
             pattern: Vec::new(),
-            by_its_name: false,
+            by_its_name: None,
         };
         for component in Path::new(typed).components() {
             let part = component.as_os_str().to_string_lossy();
@@ -54,8 +54,8 @@ impl Entry {
         }
         let by_name = self.place.join(part);
         if fs::symlink_metadata(&by_name).is_ok() {
+            self.by_its_name.get_or_insert_with(|| by_name.clone());
             self.place = by_name;
-            self.by_its_name = true;
         } else {
             self.pattern.push(part.into());
         }
@@ -63,9 +63,9 @@ impl Entry {
 
     /// That it is no pattern, as it was `typed`, though it looks like one.
     pub(super) fn note(&self, typed: &str) -> Option<Note> {
-        self.by_its_name.then(|| Note::ByItsName {
+        self.by_its_name.clone().map(|path| Note::ByItsName {
             entry: typed.into(),
-            path: self.place.clone(),
+            path,
         })
     }
 
@@ -150,9 +150,9 @@ mod tests {
         let folder = folder(&["p[1]", "p1"]);
         let entry = Entry::of("p[1]/*.txt", folder.path());
         assert_eq!(entry.place, folder.path().join("p[1]"));
-        assert!(entry.by_its_name);
+        assert_eq!(entry.by_its_name, Some(folder.path().join("p[1]")));
         let entry = Entry::of("q[1]/*.txt", folder.path());
-        assert_eq!((entry.place.as_path(), entry.by_its_name), (folder.path(), false));
+        assert_eq!((entry.place.as_path(), entry.by_its_name), (folder.path(), None));
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
                 (&entry.place, &entry.pattern),
                 "{typed}"
             );
-            assert!(!again.by_its_name);
+            assert_eq!(again.by_its_name, None);
             assert_eq!(again.absolute().unwrap(), saved);
         }
         let saved = Entry::of("p[1]/a.txt", folder.path()).absolute().unwrap();

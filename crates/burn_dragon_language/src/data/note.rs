@@ -13,7 +13,7 @@ pub enum Note {
     ByItsName {
         /// The entry.
         entry: String,
-        /// What has its name.
+        /// What has its name, or that of a part of it.
         path: PathBuf,
     },
     /// Links to folders, which are not followed.

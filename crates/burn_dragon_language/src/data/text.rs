@@ -66,11 +66,11 @@ pub(super) fn read(path: &Path, separator: Option<&Separator>) -> Result<Text, L
         .is_some_and(|name| name.eq_ignore_ascii_case("gz"));
     if packed {
         let unpacked = MultiGzDecoder::new(BufReader::new(file));
-        return cut(path, unpacked, separator, 0).map_err(|error| error.from_source(broken));
+        return cut(path, unpacked, separator, 0).map_err(|error| error.with_source(broken));
     }
     let length = file.metadata().map_or(0, |metadata| metadata.len());
     cut(path, file, separator, usize::try_from(length).unwrap_or(0))
-        .map_err(|error| error.from_source(unread))
+        .map_err(|error| error.with_source(unread))
 }
 
 /// What ends the reading of a text.
@@ -86,7 +86,7 @@ impl From<std::io::Error> for Stop {
 }
 
 impl Stop {
-    fn from_source(self, of: impl FnOnce(std::io::Error) -> LanguageError) -> LanguageError {
+    fn with_source(self, of: impl FnOnce(std::io::Error) -> LanguageError) -> LanguageError {
         match self {
             Self::Source(error) => of(error),
             Self::Text(error) => error,

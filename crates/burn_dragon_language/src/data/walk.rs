@@ -74,7 +74,10 @@ impl Traits {
         Self {
             dot: name.starts_with('.'),
             backup: name.ends_with('~'),
-            swap: edited || name.ends_with(".swp") || name.ends_with(".swo"),
+            swap: edited
+                || [".swp", ".swo", ".swn"]
+                    .iter()
+                    .any(|ending| name.ends_with(ending)),
         }
     }
 
