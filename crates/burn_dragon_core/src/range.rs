@@ -160,7 +160,7 @@ mod tests {
         let Range { least, most, .. } = Range::SQUARED;
         assert!(square(least).is_normal() && square(most).is_finite());
         assert!(!square(least * 0.9).is_normal() && !square(most * 1.1).is_finite());
-        assert!((Range::BELOW_ONE.most as f32) < 1.0 && 0.999_999_98 as f32 == 1.0);
+        assert!((Range::BELOW_ONE.most as f32) < 1.0 && 0.999_999_98_f32 == 1.0);
         let threshold = |dropped: f64| ((1.0 - dropped) * 65536.0).round();
         assert!(threshold(Range::DROPPED.least) <= 65535.0 && threshold(Range::DROPPED.most) >= 1.0);
     }

@@ -235,3 +235,31 @@ fn tokens_and_states_that_do_not_fit_are_refused_and_change_nothing() {
     assert_eq!(memory(&decoder.state()), before);
     assert_eq!(decoder.positions(), [1, 1]);
 }
+
+/// After a window the memory is where the window left it, until a single token or another memory comes.
+#[test]
+fn what_a_window_left_is_gone_on_with_and_gives_way_to_another_memory() {
+    let dragon = dragon();
+    let (text, more) = (tokens(1, 40), tokens(1, 7));
+    let mut decoder = Decoder::new(&dragon, 1);
+    decoder.read(&text).unwrap();
+    let left = decoder.state();
+    let stepped = |mut decoder: Decoder| {
+        let mut logits = Vec::new();
+        more.iter()
+            .for_each(|&token| logits.extend_from_slice(decoder.step(&[token]).unwrap()));
+        (logits, memory(&decoder.state()), decoder.positions().to_vec())
+    };
+    let expected = stepped(Decoder::from_state(&dragon, left.clone()).unwrap());
+    assert_eq!(expected.2, [47]);
+    assert_eq!(stepped(decoder.clone()), expected);
+    assert_eq!(stepped(decoder.fresh()).2, [7]);
+    // Window upon window, and a memory in between.
+    decoder.read(&text).unwrap();
+    assert_eq!(decoder.positions(), [80]);
+    decoder.resume(left).unwrap();
+    assert_eq!(
+        (decoder.positions(), stepped(decoder.clone())),
+        (&[40][..], expected)
+    );
+}

@@ -221,3 +221,57 @@ fn the_least_and_the_largest_number_of_a_refusal_are_taken() {
         }
     }
 }
+
+/// Numbers that f32 holds, but not what is made of them.
+#[test]
+fn a_number_whose_use_vanishes_or_overflows_is_refused_too() {
+    let refused = |change: &dyn Fn(&mut LanguageConfig)| {
+        let mut config = LanguageConfig::default();
+        change(&mut config);
+        refusal(&config).unwrap()
+    };
+    for (said, says) in [
+        // A gradient whose square vanishes would be divided by less than itself.
+        (
+            refused(&|config| config.optimizer.eps = 1e-20),
+            ["optimizer.eps = 1e-20", "1.1e-19"],
+        ),
+        (
+            refused(&|config| config.training.clip_norm = Some(1e-20)),
+            ["training.clip_norm = 1e-20", "1.1e-19"],
+        ),
+        (
+            refused(&|config| config.model.init_std = 1e-20),
+            ["model.init_std = 1e-20", "1.1e-19"],
+        ),
+        (
+            refused(&|config| config.model.init_std = 1001.0),
+            ["model.init_std = 1001", "to 1000"],
+        ),
+        (
+            refused(&|config| config.model.norm_eps = 1.5),
+            ["model.norm_eps = 1.5", "to 1"],
+        ),
+        (
+            refused(&|config| config.model.dropout = 1e-6),
+            ["model.dropout = 1e-6", "16 bits"],
+        ),
+        (
+            refused(&|config| config.optimizer.beta_1 = 0.999_999_99),
+            ["optimizer.beta_1", "0.9999999"],
+        ),
+        (
+            refused(&|config| {
+                config.optimizer.learning_rate = 1e-30;
+                config.optimizer.groups = vec![ParameterGroup {
+                    parameters: vec!["embed".into()],
+                    learning_rate_factor: 1e-30,
+                    weight_decay: None,
+                }];
+            }),
+            ["learning_rate * groups[0].learning_rate_factor", "1.2e-38"],
+        ),
+    ] {
+        assert!(says.iter().all(|part| said.contains(part)), "{said}");
+    }
+}

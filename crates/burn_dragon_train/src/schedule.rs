@@ -506,4 +506,31 @@ mod tests {
             assert_eq!(read(&toml::to_string(&schedule).unwrap()).unwrap(), schedule);
         }
     }
+
+    #[test]
+    fn a_gamma_that_leaves_nothing_is_refused_with_the_least_that_leaves_some() {
+        let warmup_steps = 10;
+        let exponential = |gamma| Schedule::Exponential { warmup_steps, gamma };
+        let stairs = |gamma| Schedule::Step {
+            warmup_steps,
+            step_size: 5,
+            gamma,
+        };
+        // 9 steps after the warm-up leave 1e-36, a tenth 1e-40; so do stairs of 5 steps at the 10th of them.
+        for (schedule, longest) in [(exponential(1e-4), 20), (stairs(1e-4), 60)] {
+            assert_eq!(schedule.validate(longest), Ok(()));
+            assert!((schedule.factor(longest - 1, longest) as f32).is_normal());
+            let Err(ScheduleError::Vanishes { times, least, .. }) = schedule.validate(longest + 1) else {
+                panic!("{schedule:?}");
+            };
+            assert_eq!(times, 10);
+            let text = schedule.validate(longest + 1).unwrap_err().to_string();
+            assert!(text.contains("`gamma`") && text.contains("0.0001"), "{text}");
+            let right = match schedule {
+                Schedule::Step { .. } => stairs(least),
+                _ => exponential(least),
+            };
+            assert_eq!(right.validate(longest + 1), Ok(()), "{least}");
+        }
+    }
 }

@@ -149,18 +149,22 @@ pub(crate) fn sound_model() -> TensorFile {
     )
 }
 
-/// A sound memory of one lane.
+/// A sound memory of one lane, which has read three tokens and seen two.
 pub(crate) fn sound_state() -> TensorFile {
-    file(
+    let mut state = file(
         &[("rho.0", &[1, 1, 2, 2])],
         &[
-            ("format", "burn_dragon.state/1"),
+            ("format", "burn_dragon.state/2"),
             ("config", CONFIG),
             ("positions", "[3]"),
             ("precision", "f32"),
             ("info", r#"{"model":"","tokens":3,"version":"0"}"#),
         ],
-    )
+    );
+    state
+        .tensors
+        .insert("seen".into(), TensorData::new(vec![0u8, 1, 0, 1], [1, 4]));
+    state
 }
 
 /// A sound file after an edit, with its hash.

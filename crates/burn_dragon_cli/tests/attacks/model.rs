@@ -11,7 +11,7 @@ fn config(part: &str, with: &str) -> Vec<u8> {
 attacks! { Model, "bpk":
     without_a_format: "without a model's description" = without_text(sound_model(), "format");
     of_another_format: "its format is `burn_dragon.model/9`" = with_text(sound_model(), "format", "burn_dragon.model/9");
-    a_memory_for_a_model: "its format is `burn_dragon.state/1`" = written(&sound_state());
+    a_memory_for_a_model: "its format is `burn_dragon.state/2`" = written(&sound_state());
     config_missing: "no `config`" = without_text(sound_model(), "config");
     config_not_json: "config: " = with_text(sound_model(), "config", "{");
     config_nested_deeply: "config: " = with_text(sound_model(), "config", &"[".repeat(3000));

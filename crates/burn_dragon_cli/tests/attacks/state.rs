@@ -8,7 +8,21 @@ attacks! { State, "state":
     without_a_format: "without a state's description" = without_text(sound_state(), "format");
     without_a_hash: "without one `file_sha256`" = {
         let described = floats(&[1, 1, 2, 2], (0, 16));
-        container(&index_with(&[("rho.0", described)], &[(text("format"), text("burn_dragon.state/1"))]), 16)
+        container(&index_with(&[("rho.0", described)], &[(text("format"), text("burn_dragon.state/2"))]), 16)
+    };
+    of_an_older_format: "read the text again" = with_text(sound_state(), "format", "burn_dragon.state/1");
+    seen_missing: "lacks the tensor `seen`" = without_tensor(sound_state(), "seen");
+    seen_of_another_vocabulary: "configuration asks for [1, 4]" = {
+        with_tensor(sound_state(), "seen", TensorData::new(vec![1u8, 0], [1, 2]))
+    };
+    seen_of_more_streams: "configuration asks for [1, 4]" = {
+        with_tensor(sound_state(), "seen", TensorData::new(vec![1u8; 8], [2, 4]))
+    };
+    seen_twice: "bytes of 0 and 1 alone" = with_tensor(sound_state(), "seen", TensorData::new(vec![2u8, 0, 0, 0], [1, 4]));
+    seen_in_numbers: "bytes of 0 and 1 alone" = with_tensor(sound_state(), "seen", ones(&[1, 4]));
+    seen_nothing: "0 different tokens" = with_tensor(sound_state(), "seen", TensorData::new(vec![0u8; 4], [1, 4]));
+    seen_more_than_was_read: "4 different tokens of the 3" = {
+        with_tensor(sound_state(), "seen", TensorData::new(vec![1u8; 4], [1, 4]))
     };
     value_changed: "the sha256 of its bytes" = changed(written(&sound_state()), 1);
     config_missing: "no `config`" = without_text(sound_state(), "config");
