@@ -12,7 +12,7 @@ attacks! { Config, "toml":
     key_twice: "not valid TOML" = "[model]\nd_model = 1\nd_model = 2\n";
     table_twice: "not valid TOML" = "[model]\n[model]\n";
     unknown_key: "unknown key" = "[model]\nd_modle = 1\n";
-    number_beyond_counting: "not valid TOML" = "[model]\nd_model = 999999999999999999999999\n";
+    number_beyond_counting: "at most 9223372036854775807" = "[model]\nd_model = 999999999999999999999999\n";
     number_negative: "should be" = "[model]\nd_model = -1\n";
     number_of_another_kind: "should be" = "[model]\nd_model = 1.5\n";
     size_beyond_memory: "at most" = "[model]\nd_model = 9223372036854775807\n";

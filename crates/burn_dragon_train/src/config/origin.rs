@@ -228,12 +228,16 @@ impl Node {
     }
 }
 
+/// Numbers beyond TOML's that a text is searched for; each takes a reading of all of it.
+const MOST_NUMBERS: usize = 64;
+
 /// A text in which whole numbers beyond those that TOML has are texts of their digits: who wants one can read it. Lines
 /// stay where they are.
 fn with_numbers_in_quotes(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
-    while let Err(error) = toml::from_str::<toml::Table>(&text) {
-        let Some(quoted) = error.span().and_then(|span| in_quotes(&text, span)) else {
+    for _ in 0..MOST_NUMBERS {
+        let error = toml::from_str::<toml::Table>(&text).err();
+        let Some(quoted) = error.and_then(|error| in_quotes(&text, error.span()?)) else {
             break;
         };
         text = Cow::Owned(quoted);

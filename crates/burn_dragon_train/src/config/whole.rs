@@ -10,7 +10,6 @@ use std::fmt;
 ///
 /// # Errors
 /// Those of the format.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 pub fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     match i64::try_from(*number) {
         Ok(small) => serializer.serialize_i64(small),

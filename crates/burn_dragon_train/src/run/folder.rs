@@ -201,7 +201,6 @@ fn run_around(path: &Path) -> Option<&Path> {
 }
 
 /// The folder that a path names: itself, or what the link or the text file `latest` names.
-
 fn follow(path: &Path) -> io::Result<PathBuf> {
     // Rebuilt without a trailing slash, with which the system would look behind the link.
     let path: PathBuf = path.components().collect();
