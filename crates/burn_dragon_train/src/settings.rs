@@ -226,6 +226,11 @@ mod tests {
             ..TrainingConfig::default()
         };
         assert_eq!(config.total_steps(10_000, 500).unwrap(), 20);
+        assert_eq!(
+            config.total_steps(10_001, 500).unwrap(),
+            21,
+            "its end is read too"
+        );
         let config = TrainingConfig {
             epochs: None,
             max_steps: 7,
