@@ -65,16 +65,6 @@ impl Outcome {
     }
 }
 
-/// A run that goes on.
-pub(crate) struct Run<'a> {
-    settings: &'a Settings,
-    text: &'a Text,
-    held_out: &'a Text,
-    order: Order,
-    streams: Option<Streams>,
-    weights: Weights,
-}
-
 /// The steps that a run takes: those asked for, or so many that its epochs are read to the end.
 pub(crate) fn steps(settings: &Settings, text: &Text) -> u64 {
     let Some(epochs) = settings.epochs else {
@@ -90,6 +80,16 @@ pub(crate) fn steps(settings: &Settings, text: &Text) -> u64 {
     };
     let of_step = settings.accumulate * settings.batch_size * settings.block_size * windows;
     (epochs * of_epoch as f64 / of_step as f64).ceil() as u64
+}
+
+/// A run that goes on.
+pub(crate) struct Run<'a> {
+    settings: &'a Settings,
+    text: &'a Text,
+    held_out: &'a Text,
+    order: Order,
+    streams: Option<Streams>,
+    weights: Weights,
 }
 
 impl<'a> Run<'a> {
