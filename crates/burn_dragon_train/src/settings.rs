@@ -304,6 +304,11 @@ mod tests {
             ..TrainingConfig::default()
         };
         assert_eq!(config.total_steps(10_000, 500, Done::default()).unwrap(), 20);
+        assert_eq!(
+            config.total_steps(10_001, 500, Done::default()).unwrap(),
+            21,
+            "its end is read too"
+        );
         assert_eq!(config.planned_units(10_000, 500), 20_000);
         let config = TrainingConfig {
             epochs: None,

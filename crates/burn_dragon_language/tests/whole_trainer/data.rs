@@ -111,13 +111,14 @@ pub(crate) struct Order {
     /// Where windows start, unless they start anywhere.
     starts: Vec<usize>,
     /// In an epoch.
-    count: u64,
+    pub(crate) count: u64,
     /// In the run.
     run: u64,
     tokens: usize,
 }
 
 impl Order {
+    /// The windows over a text, of a run that sees so many: each once in an epoch.
     pub(crate) fn new(text: &Text, length: usize, settings: &Settings, run: u64) -> Self {
         let (mut starts, mut start) = (Vec::new(), 0);
         let last = text.ids.len() - length - 1;

@@ -65,6 +65,23 @@ impl Outcome {
     }
 }
 
+/// The steps that a run takes: those asked for, or so many that its epochs are read to the end.
+pub(crate) fn steps(settings: &Settings, text: &Text) -> u64 {
+    let Some(epochs) = settings.epochs else {
+        return settings.steps;
+    };
+    let (of_epoch, windows) = match &settings.streams {
+        // Every token of a document but its first is predicted once.
+        Some(streams) => (text.ids.len() - text.starts.len(), streams.backprop),
+        None => {
+            let order = Order::new(text, settings.block_size, settings, 0);
+            (order.count as usize * settings.block_size, 1)
+        }
+    };
+    let of_step = settings.accumulate * settings.batch_size * settings.block_size * windows;
+    (epochs * of_epoch as f64 / of_step as f64).ceil() as u64
+}
+
 /// A run that goes on.
 pub(crate) struct Run<'a> {
     settings: &'a Settings,

@@ -222,6 +222,32 @@ fn a_run_that_goes_on_is_the_run_that_never_stopped() {
 }
 
 #[test]
+fn epochs_set_the_steps_and_the_schedule_ends_with_them() {
+    for (epochs, windows, streams) in [
+        (0.7, Windows::Anywhere, None),
+        (1.3, Windows::Document, None),
+        (
+            0.6,
+            Windows::Anywhere,
+            Some(Streaming {
+                unroll: 2,
+                backprop: 2,
+                ..Streaming::default()
+            }),
+        ),
+    ] {
+        let settings = Settings {
+            epochs: Some(epochs),
+            steps: 1000,
+            windows,
+            streams,
+            ..Settings::base()
+        };
+        Trial::of(&settings).holds(F32);
+    }
+}
+
+#[test]
 fn windows_start_where_they_are_asked_to() {
     // The last is shorter than the text, and leaves windows of it out.
     for (windows, steps) in [

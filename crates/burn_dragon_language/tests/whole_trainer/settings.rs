@@ -107,6 +107,8 @@ pub(crate) struct Settings {
     pub(crate) block_size: usize,
     pub(crate) accumulate: usize,
     pub(crate) steps: u64,
+    /// Passes over the text, which then set the steps.
+    pub(crate) epochs: Option<f64>,
     pub(crate) clip_norm: Option<f64>,
     pub(crate) precision: Precision,
     pub(crate) credit: Credit,
@@ -152,6 +154,7 @@ impl Settings {
             block_size: 16,
             accumulate: 2,
             steps: 36,
+            epochs: None,
             clip_norm: Some(0.5),
             precision: Precision::F32,
             credit: Credit::Full,
@@ -224,6 +227,9 @@ impl Settings {
                 Credit::Queries => "queries",
             },
         ));
+        if let Some(epochs) = self.epochs {
+            add(format_args!("epochs = {epochs:?}"));
+        }
         if let Some(limit) = self.clip_norm {
             add(format_args!("clip_norm = {limit:?}"));
         }

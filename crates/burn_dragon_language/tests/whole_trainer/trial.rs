@@ -1,7 +1,7 @@
 //! A run of the trainer beside what its definition says of it.
 
 use crate::data::Text;
-use crate::definition::{HeldOut, Outcome, Run};
+use crate::definition::{HeldOut, Outcome, Run, steps};
 use crate::model::Weights;
 use crate::optimiser::Gradient;
 use crate::randomness::{derive, normal};
@@ -48,9 +48,13 @@ impl Trial {
         }
         let text = Text::new(&training, &training);
         let held_out = Text::new(&held_out, &training);
-        let defined = Run::new(settings, &text, &held_out, initial.clone()).outcome();
+        let settings = Settings {
+            steps: steps(settings, &text),
+            ..settings.clone()
+        };
+        let defined = Run::new(&settings, &text, &held_out, initial.clone()).outcome();
         Self {
-            settings: settings.clone(),
+            settings,
             initial,
             files,
             defined,
