@@ -1,6 +1,6 @@
 //! A model with its tokenizer: what a language model file holds.
 
-use crate::data::Corpus;
+use crate::data::Tokens;
 use crate::error::LanguageError;
 use crate::tokenizer::{ByteTokenizer, IdTokenizer, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
@@ -8,7 +8,7 @@ use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
 use burn_dragon_checkpoint::resolve::{LoadedModel, ModelPath};
 use burn_dragon_core::Dragon;
-use burn_dragon_train::identity::ChangedData;
+use burn_dragon_train::identity::ChangedPart;
 use burn_dragon_train::standing::Standing;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,10 +67,9 @@ impl LanguageModel {
     ///
     /// # Errors
     /// If the checkpoint does not say what it was judged on.
-    pub fn changed_validation(&self, corpus: &Corpus) -> Result<Option<ChangedData>, LanguageError> {
+    pub fn changed_validation(&self, now: &Tokens) -> Result<Option<ChangedPart>, LanguageError> {
         let standing = Standing::beside(&self.file)?;
-        let changed = standing.and_then(|standing| standing.identity.changed_data(&corpus.hashes()));
-        Ok(changed.filter(ChangedData::validation))
+        Ok(standing.and_then(|standing| standing.identity.changed_validation(&now.hash())))
     }
 }
 

@@ -103,6 +103,22 @@ pub struct ChangedData {
     pub now: DataHashes,
 }
 
+/// Held-out data that is not what a model was judged on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedPart {
+    /// What its checkpoint says of it.
+    pub then: DataHash,
+    /// What there is.
+    pub now: DataHash,
+}
+
+impl Display for ChangedPart {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { then, now } = self;
+        write!(f, "was {then} and is {now}")
+    }
+}
+
 impl ChangedData {
     /// Whether what is trained on is another.
     pub fn training(&self) -> bool {
@@ -150,14 +166,20 @@ impl Display for ChangedData {
         ];
         for (place, (name, then, now)) in parts.into_iter().enumerate() {
             let between = if place == 0 { "" } else { "; " };
-            if then == now {
-                write!(f, "{between}the {name} data is the same, {then}")?;
-            } else {
-                write!(f, "{between}the {name} data was {then} and is {now}")?;
+            match changed(then, now) {
+                Some(changed) => write!(f, "{between}the {name} data {changed}")?,
+                None => write!(f, "{between}the {name} data is the same, {then}")?,
             }
         }
         Ok(())
     }
+}
+
+fn changed(then: &DataHash, now: &DataHash) -> Option<ChangedPart> {
+    (then != now).then(|| ChangedPart {
+        then: then.clone(),
+        now: now.clone(),
+    })
 }
 
 impl Identity {
@@ -177,6 +199,11 @@ impl Identity {
         } else {
             Err(TrainError::ChangedSettings { changed })
         }
+    }
+
+    /// What is different about the held-out data that there is now, if anything.
+    pub fn changed_validation(&self, now: &DataHash) -> Option<ChangedPart> {
+        changed(&self.data.validation, now)
     }
 
     /// What is different about the data that there is now, if anything.

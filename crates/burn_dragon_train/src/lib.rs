@@ -39,7 +39,7 @@ pub mod api {
     pub use crate::config::{ConfigError, Layers, Origin, Resolved};
     pub use crate::error::TrainError;
     pub use crate::guard::{GuardConfig, GuardPolicy};
-    pub use crate::identity::{ChangedData, ChangedSetting, DataHash, DataHashes, Identity};
+    pub use crate::identity::{ChangedData, ChangedPart, ChangedSetting, DataHash, DataHashes, Identity};
     pub use crate::interrupt::Interrupt;
     pub use crate::optimizer::{AdamW, OptimizerConfig, ParameterGroup};
     pub use crate::progress::Output;

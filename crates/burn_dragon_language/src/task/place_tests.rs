@@ -6,6 +6,7 @@ use crate::data::{SourceConfig, SplitKind, TextConfig, Tokens, WindowPlan, Windo
 use crate::tokenizer::IdTokenizer;
 use burn_dragon_checkpoint::resolve::ModelPath;
 use burn_dragon_core::DragonConfig;
+use burn_dragon_stream::api::{Scale, ScaleMixup};
 use burn_dragon_train::interrupt::Interrupt;
 use burn_dragon_train::progress::Output;
 use burn_dragon_train::run::RunFolder;
@@ -319,6 +320,12 @@ fn streams_go_on_batch_by_batch_whatever_accumulate_becomes() {
     };
     let mut whole = Run::new();
     whole.session(&settings(1, 12), usize::MAX).unwrap();
+    let scales = [(2, 1), (4, 2)].map(|(length, weight)| Scale { length, weight });
+    let mixture = ScaleMixup::new(&scales, 4 * TIME).unwrap();
+    for (batch, rows) in whole.read.values().enumerate() {
+        let length = mixture.scale_of_step(1337, batch as u64).length;
+        assert!(rows.iter().all(|row| row.len() == length), "batch {batch}");
+    }
     for (before, batches, after, steps) in [(1, 3, 3, 6), (3, 4, 1, 10), (2, 4, 4, 4)] {
         let mut run = Run::new();
         // The first settings plan twelve batches, too.
@@ -337,11 +344,14 @@ fn a_model_of_a_run_knows_whether_it_was_judged_on_another_text() {
     run.session(&settings, usize::MAX).unwrap();
     let path = ModelPath::new(run.folder.path());
     let model = LanguageModel::load(&path, &Device::flex()).unwrap();
-    assert_eq!(model.changed_validation(&corpus()).unwrap(), None);
-    let mut other = corpus();
-    other.train.ids[0] = 1;
-    assert_eq!(model.changed_validation(&other).unwrap(), None, "of no concern");
-    other.validation.ids[0] = 1;
-    let changed = model.changed_validation(&other).unwrap().unwrap();
-    assert!(changed.to_string().contains("validation data was 53 tokens"));
+    let mut text = corpus().validation;
+    assert_eq!(model.changed_validation(&text).unwrap(), None);
+    text.ids[0] = 1;
+    let changed = model.changed_validation(&text).unwrap().unwrap();
+    assert!(changed.to_string().starts_with("was 53 tokens in 6 documents"));
+    // A model that lies alone does not say.
+    let alone = run.folder.path().join("alone.bpk");
+    fs::copy(&model.file, &alone).unwrap();
+    let model = LanguageModel::load(&ModelPath::new(alone), &Device::flex()).unwrap();
+    assert_eq!(model.changed_validation(&text).unwrap(), None);
 }
