@@ -2,6 +2,7 @@
 
 use super::chunked::Rho;
 use super::cpu::{Form, Memory};
+use super::retention_tests::evenness;
 use super::tests::{Case, leaf, numbers, values};
 use super::tile::{Read, Scratch};
 use super::*;
@@ -10,6 +11,7 @@ use crate::norm::norm;
 use crate::rotation::{Frequencies, Rotation};
 use burn::tensor::{Device, TensorData};
 
+/// Of the norm of what is expected, for a form against f64; twice that for a form against another.
 pub(super) const TOLERANCE: f64 = 1e-5;
 
 /// Norm of the difference over the norm of what was expected.
@@ -26,11 +28,13 @@ pub(super) fn close(what: &str, case: &Case, given: &[f32], expected: &[f32], to
     );
 }
 
-/// Whether a neuron is so near its threshold that rounding decides whether it fires: there gradients jump.
+/// Whether a neuron is so near its threshold that rounding decides whether it fires: there gradients jump. What is
+/// exactly zero is so in any form: a token that reads an empty memory.
 pub(super) fn is_on_an_edge(input: &LevelInput, rho: Option<&Tensor<4>>) -> bool {
     let near = |drive: Tensor<4>, counts: Tensor<4>| {
         let size = drive.clone().square().mean().sqrt().into_scalar::<f64>();
-        let beside = drive.abs() + counts.equal_scalar(0.0).float() * size;
+        let is_sure = counts.equal_scalar(0.0).bool_or(drive.clone().equal_scalar(0.0));
+        let beside = drive.abs() + is_sure.float() * size;
         beside.min().into_scalar::<f64>() < 3e-6 * size
     };
     let drive = input
@@ -47,10 +51,26 @@ pub(super) fn is_on_an_edge(input: &LevelInput, rho: Option<&Tensor<4>>) -> bool
     near(drive, x.ones_like()) || near(gate, x)
 }
 
-/// Drawn cases away from edges.
+/// Drawn cases away from edges, and without reads that are nearly the same in all columns.
 fn cases(count: usize) -> impl Iterator<Item = Case> {
-    let fair = |case: &Case| case.tokens == 1 || !is_on_an_edge(&case.input(&Device::flex()), None);
+    let device = Device::flex();
+    let fair = move |case: &Case| {
+        let input = case.input(&device);
+        let is_well = || evenness(&input, &memory_of(case, &device)) > 3e-2;
+        case.tokens == 1 || !is_on_an_edge(&input, None) && is_well()
+    };
     (1000..).map(Case::drawn).filter(fair).take(count)
+}
+
+/// Cases in which nothing fires would agree in any form.
+#[test]
+fn most_drawn_cases_have_something_to_compare() {
+    let lively = |case: &Case| {
+        let u = reference::level(case.input(&Device::flex())).u;
+        values(u).iter().any(|entry| *entry != 0.0)
+    };
+    let count = cases(100).filter(lively).count();
+    assert!(count >= 50, "{count} of 100");
 }
 
 /// Window lengths for a case: one token, odd ones, and longer than the stream.
@@ -128,7 +148,7 @@ fn windows_of_any_length_equal_one_window() {
         let definition = outcome(&case, false, |input, _| (reference::level(input).u, None));
         for length in lengths(&case) {
             let windows = outcome(&case, false, |input, _| (level_in_chunks(input, length), None));
-            same(&case, &windows, &whole, TOLERANCE);
+            same(&case, &windows, &whole, 2.0 * TOLERANCE);
             same(&case, &windows, &definition, 2.0 * TOLERANCE);
         }
     }

@@ -63,7 +63,7 @@ pub(super) fn input(seed: u64, case: &Case, device: &Device) -> LevelInput {
 
 /// How much the columns of a read differ, as a share of its size, in the read where they differ least: the norm shows
 /// what rounding left of that, divided by this.
-fn evenness(input: &LevelInput, rho: &Tensor<4>) -> f64 {
+pub(super) fn evenness(input: &LevelInput, rho: &Tensor<4>) -> f64 {
     let x = crate::projection::projection(input.v.clone(), input.weights.decoder_x().clone());
     let (q, v) = (input.rotation.rotate(x), input.v.clone());
     let zero = rho.zeros_like();
@@ -90,6 +90,27 @@ pub(super) fn cases(count: usize, carried: bool) -> impl Iterator<Item = (u64, C
         .map(|seed| (seed, Case::drawn(seed)))
         .filter(fair)
         .take(count)
+}
+
+/// Cases in which nothing fires, or nothing is ever emptied, would agree in any form.
+#[test]
+fn most_drawn_cases_have_something_to_compare() {
+    for carried in [false, true] {
+        let (mut lively, mut emptied) = (0, 0);
+        for (seed, case) in cases(36, carried) {
+            let input = input(seed, &case, &Device::flex());
+            emptied += usize::from(!input.retention.resets.is_empty());
+            lively += usize::from(
+                values(reference::level(input).u)
+                    .iter()
+                    .any(|entry| *entry != 0.0),
+            );
+        }
+        assert!(
+            lively >= 18 && emptied >= 12,
+            "{lively} fire, {emptied} have resets, of 36"
+        );
+    }
 }
 
 /// How a memory goes through a level.
