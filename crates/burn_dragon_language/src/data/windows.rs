@@ -227,6 +227,20 @@ mod tests {
     }
 
     #[test]
+    fn a_document_that_begins_where_a_window_ends_begins_the_next() {
+        for start in [WindowStart::Document, WindowStart::InOrder] {
+            let plan = WindowPlan::new(&tokens(40, &[0, 4, 10, 14, 21]), 10, start).unwrap();
+            let Starts::Fixed(starts) = &plan.starts else {
+                panic!("{plan:?}")
+            };
+            // 10 is within reach of 0 as 4 is, and comes later; 21 is not of 10.
+            assert_eq!(starts, &[0, 10, 14, 21, 29]);
+            let judged: Vec<_> = plan.evaluation(None).iter().map(|window| window.start).collect();
+            assert_eq!(judged, [0, 10, 14, 21, 31]);
+        }
+    }
+
+    #[test]
     fn windows_anywhere_shift_from_epoch_to_epoch() {
         let plan = WindowPlan::new(&tokens(1000, &[0]), 50, WindowStart::Anywhere).unwrap();
         // All inner windows of an epoch share one remainder: the shift.

@@ -335,6 +335,40 @@ mod tests {
             ..config.clone()
         };
         assert_ne!(some(&config, 20), some(&other, 20));
+        // Tiers are drawn apart from words: where there is one tier, seeds still tell other tales.
+        let told = |seed| {
+            let config = TalesConfig {
+                seed,
+                ..only(Tier::Grown)
+            };
+            some(&config, 20)
+                .into_iter()
+                .map(|tale| tale.text)
+                .collect::<HashSet<_>>()
+        };
+        assert!(told(0).is_disjoint(&told(1)));
+    }
+
+    #[test]
+    fn a_tier_is_told_in_training_from_the_tale_that_introduces_it_and_is_always_held_out() {
+        let config = TalesConfig {
+            sprouts_from: 100,
+            grown_from: 250,
+            validation_tales: 200,
+            ..TalesConfig::default()
+        };
+        let tales = some(&config, 400);
+        let first = |tier| tales.iter().position(|tale| tale.tier == tier).unwrap();
+        assert_eq!(first(Tier::Seedling), 0);
+        // Of five tales after the hundredth two are sprouts, of six after the next hundred and fifty one is grown.
+        assert!(
+            (100..120).contains(&first(Tier::Sprout)),
+            "{}",
+            first(Tier::Sprout)
+        );
+        assert!((250..290).contains(&first(Tier::Grown)), "{}", first(Tier::Grown));
+        let held_out: Vec<_> = config.tales(Split::Validation).take(100).collect();
+        assert!(held_out.iter().any(|tale| tale.tier == Tier::Grown));
     }
 
     #[test]
