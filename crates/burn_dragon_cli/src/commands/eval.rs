@@ -144,11 +144,19 @@ fn held_out(model: &LanguageModel, run: &Path) -> anyhow::Result<Text> {
         SourceConfig::Text(text) => text.document_separator.clone(),
         SourceConfig::Embedded(_) | SourceConfig::Needle(_) => None,
     };
+    let tokens = Corpus::held_out(&dataset, &std::env::current_dir()?, &*model.tokenizer)?;
+    let changed = model.changed_validation(&tokens)?.map(|changed| {
+        format!(
+            "warning: the held-out text of the run {changed}: these figures are not of the text that training was judged by, \
+             and some of it may have been trained on"
+        )
+    });
+    changed.iter().for_each(|note| tell!("{note}"));
     Ok(Text {
-        tokens: Corpus::held_out(&dataset, &std::env::current_dir()?, &*model.tokenizer)?,
+        tokens,
         separator,
         probe: dataset.source.recall_probe(usize::MAX)?,
-        notes: Vec::new(),
+        notes: changed.into_iter().collect(),
     })
 }
 

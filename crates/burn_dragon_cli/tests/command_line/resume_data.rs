@@ -217,3 +217,24 @@ fn data_is_accepted_for_a_run_only() {
     let place = Place::new();
     place.train(&["--accept-changed-data"]).refused(2, &["--resume"]);
 }
+
+#[test]
+fn a_run_that_is_judged_on_a_held_out_text_that_has_changed_says_so() {
+    let place = trained(&[]);
+    let eval = || place.dragon(&["eval", "run", "--json"]).done();
+    let before = eval();
+    assert!(!before.stderr.contains("held-out text"), "{}", before.stderr);
+    assert_eq!(before.json()["notes"], serde_json::json!([]));
+    place.write("text.txt", WORK.repeat(120));
+    let after = eval();
+    let line = WORK.len();
+    let (was, is) = (10 * line, 12 * line);
+    for part in [
+        format!("was {was} tokens in 10 documents"),
+        format!("is {is} tokens in 12"),
+    ] {
+        assert!(after.stderr.contains(&part), "{}", after.stderr);
+        let note = after.json()["notes"][0].to_string();
+        assert!(note.contains(&part), "{note}");
+    }
+}
