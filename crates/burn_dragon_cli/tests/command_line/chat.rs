@@ -1,6 +1,7 @@
 //! `dragon chat`: one text, whose memory lasts from line to line.
 
 use crate::support::{Answer, Place};
+use burn_dragon::api::expert::core::derive;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
@@ -223,11 +224,26 @@ fn an_answer_is_a_function_of_the_seed_and_the_text_so_far() {
     let other = drawn(&place, &["--seed", "2"], "Hugo\n");
     assert_eq!((&said[0], &said[3]), (&said[1], &other[0]));
     assert!(said[0] != said[2] && said[0] != other[0], "{said:?}");
-    // Places in the text draw different numbers: where all tokens are as likely, answers would be alike.
-    let flat = ["chat", "run", "--temperature", "3e38", "--max-tokens", "16"];
-    let said = place.dragon_reads(&flat, b"a\nb\n").done().stdout;
-    let said: Vec<&str> = said.lines().collect();
-    assert!(said[0] != said[1], "{said:?}");
+    // Each place in the text draws by a seed of its own, of the tokens that were read up to there.
+    drawn(&place, &["--seed", "1", "--state-out", "a.state"], "Hugo\n");
+    let info = place
+        .dragon(&["state", "info", "a.state", "--json"])
+        .done()
+        .json();
+    let tokens = info["tokens"].as_u64().unwrap() + 5;
+    let seed = derive(1, "chat", tokens, 0).to_string();
+    let words = [
+        "--state-in",
+        "a.state",
+        "--prompt",
+        "Hugo\n",
+        "--stop",
+        "\n",
+        "--seed",
+        &seed,
+    ];
+    let answer = place.dragon(&[&["generate"], &DRAWN[1..], &words, &["--json"]].concat());
+    assert_eq!(answer.done().json()["text"], said[2]);
 }
 
 #[test]
