@@ -240,8 +240,12 @@ fn run_around(path: &Path) -> Option<PathBuf> {
 pub(crate) fn follow_pointer_file(path: &Path) -> Result<PathBuf, CheckpointError> {
     let name = path.file_name().and_then(|name| name.to_str());
     let is_pointer = name.is_some_and(|name| ["latest", "last", "best"].contains(&name));
-    if !(is_pointer && path.is_file()) {
-        return Ok(path.to_path_buf());
+    let short = || {
+        path.metadata()
+            .is_ok_and(|file| file.is_file() && file.len() <= MAX_POINTER)
+    };
+    if !(is_pointer && short()) {
+        return Ok(path.to_path_buf()); // a model may be called so
     }
     let name = plain::read_text(path, MAX_POINTER).map_err(CheckpointError::unread(path))?;
     let corrupt = |reason: &str| Err(CheckpointError::corrupt(path, reason));

@@ -257,7 +257,7 @@ fn a_bench_of_any_size_ends_in_figures_or_a_refusal() {
     let place = Place::new();
     let bench = |arguments: &[&str]| place.dragon(&[&["bench"], arguments].concat());
     bench(&["train", "--d-model", "100000000"])
-        .refused(1, &["a model of this shape", "available", "d_model"]);
+        .refused(1, &["what is to be timed", "available", "smaller model"]);
     let small = ["--levels", "1", "--d-model", "16", "--neurons", "64"];
     for (verb, flags) in [
         ("train", ["--batch", "1000000", "--time", "1000000"]),
@@ -267,6 +267,19 @@ fn a_bench_of_any_size_ends_in_figures_or_a_refusal() {
     ] {
         bench(&[&[verb], &small[..], &flags].concat()).refused(1, &["timed", "available", "--batch"]);
     }
+    // Before weights are drawn that would have no memory beside them.
+    let large = [
+        "prefill",
+        "--levels",
+        "1024",
+        "--neurons",
+        "16777216",
+        "--d-model",
+        "64",
+        "--tokens",
+        "4",
+    ];
+    bench(&large).refused(1, &["timed", "available"]);
     bench(&["train", "--batch", "18446744073709551615"]).refused(2, &[]);
     bench(&["decode", "--context", "18446744073709551615"]).refused(2, &[]);
 }

@@ -127,6 +127,17 @@ fn what_points_at_a_checkpoint_is_a_model_for_every_verb() {
 }
 
 #[test]
+fn a_model_may_be_called_as_a_pointer_is() {
+    let place = Place::trained();
+    std::fs::copy(
+        place.path("run/checkpoint/step-000012/model.bpk"),
+        place.path("best"),
+    )
+    .unwrap();
+    place.dragon(&["info", "best"]).done();
+}
+
+#[test]
 fn a_pointer_to_nothing_says_so() {
     let place = Place::trained();
     place.write("run/checkpoint/last", "step-000099\n");

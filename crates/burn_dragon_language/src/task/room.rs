@@ -88,21 +88,21 @@ impl Room<'_> {
                  training.block_size = {tokens} with it does"
             );
         }
-        let (width, pairs) = (self.model.d_model as u64, 2 * self.model.n_heads as u64);
-        let most = self.model.n_neurons as u64 / pairs;
-        let model = memory
-            .largest(width, |width| one.of_width(width).bytes())
-            .map(|width| format!("model.d_model = {width}"))
-            .or_else(|| {
-                let most = memory.largest(most, |many| one.of_neurons(many * pairs).bytes())?;
-                Some(format!("model.n_neurons = {}", most * pairs))
+        // Of the model's sizes the one that has to give up the smallest share of itself.
+        let smaller = SIZES.iter().filter_map(|size| {
+            let (asked, step) = ((size.of)(&self.model), (size.step)(&self.model));
+            let steps = memory.largest((asked / step) as u64, |steps| {
+                one.sized(size, steps as usize * step).bytes()
             });
-        match model {
-            Some(setting) => format!("{setting} fits, with training.batch_size = 1"),
-            None => {
-                "use a smaller model: model.d_model, model.n_neurons, model.n_levels, and training.batch_size"
-                    .into()
-            }
+            let fits = steps? as usize * step;
+            Some((fits as f64 / asked as f64, format!("model.{} = {fits}", size.key)))
+        });
+        match smaller.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
+            Some((_, setting)) => format!("{setting} fits, with training.batch_size = 1"),
+            None => format!(
+                "use a smaller model and training.batch_size: {} are too large together",
+                keys()
+            ),
         }
     }
 
@@ -122,15 +122,139 @@ impl Room<'_> {
         }
     }
 
-    fn of_width(&self, width: u64) -> Self {
+    fn sized(&self, size: &Size, value: usize) -> Self {
         let mut room = self.clone();
-        room.model.d_model = width as usize;
+        (size.set)(&mut room.model, value);
         room
     }
+}
 
-    fn of_neurons(&self, neurons: u64) -> Self {
-        let mut room = self.clone();
-        room.model.n_neurons = neurons as usize;
-        room
+/// A size of a model that can be made smaller.
+struct Size {
+    key: &'static str,
+    of: fn(&DragonConfig) -> usize,
+    set: fn(&mut DragonConfig, usize),
+    /// What it is a multiple of.
+    step: fn(&DragonConfig) -> usize,
+}
+
+const SIZES: [Size; 3] = [
+    Size {
+        key: "d_model",
+        of: |model| model.d_model,
+        set: |model, value| model.d_model = value,
+        step: |_| 1,
+    },
+    Size {
+        key: "n_neurons",
+        of: |model| model.n_neurons,
+        set: |model, value| model.n_neurons = value,
+        step: |model| 2 * model.n_heads,
+    },
+    Size {
+        key: "n_levels",
+        of: |model| model.n_levels,
+        set: |model, value| model.n_levels = value,
+        step: |_| 1,
+    },
+];
+
+/// Their keys.
+fn keys() -> String {
+    SIZES
+        .iter()
+        .map(|size| format!("model.{}", size.key))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room<'a>(training: &'a TrainingConfig, model: DragonConfig) -> Room<'a> {
+        Room {
+            model,
+            training,
+            batch_size: training.batch_size,
+            block_size: training.block_size,
+            streams: None,
+            on_processor: true,
+        }
+    }
+
+    /// The way out, and the number in it behind a key.
+    fn said(room: &Room<'_>, memory: u64, key: &str) -> usize {
+        let error = room.check(Memory::of(memory)).unwrap_err().to_string();
+        let (_, rest) = error
+            .split_once(&format!("{key} = "))
+            .unwrap_or_else(|| panic!("{error}"));
+        rest.split(|c: char| !c.is_ascii_digit())
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    #[test]
+    fn the_largest_batch_that_fits_is_named_then_its_windows_then_a_size_of_the_model() {
+        let training = TrainingConfig {
+            batch_size: 1000,
+            block_size: 512,
+            ..TrainingConfig::default()
+        };
+        let room = room(&training, DragonConfig::tiny());
+        let bytes = |batch, block| room.batches_of(batch).windows_of(block).bytes();
+        let fits = |room: &Room<'_>, memory| room.bytes() <= memory;
+        room.check(Memory::of(bytes(1000, 512))).unwrap();
+
+        let memory = bytes(10, 512);
+        let lanes = said(&room, memory, "training.batch_size") as u64;
+        assert!(
+            lanes >= 10
+                && fits(&room.batches_of(lanes), memory)
+                && !fits(&room.batches_of(lanes + 1), memory)
+        );
+
+        let memory = bytes(1, 512) - 1;
+        let tokens = said(&room, memory, "training.block_size") as u64;
+        let one = room.batches_of(1);
+        assert!(fits(&one.windows_of(tokens), memory) && !fits(&one.windows_of(tokens + 1), memory));
+
+        let memory = bytes(1, 1) - 1;
+        let error = room.check(Memory::of(memory)).unwrap_err().to_string();
+        assert!(
+            error.contains("model.") && error.contains("training.batch_size = 1"),
+            "{error}"
+        );
+        assert!(
+            room.check(Memory::of(1))
+                .unwrap_err()
+                .to_string()
+                .contains("use a smaller model")
+        );
+    }
+
+    #[test]
+    fn of_a_models_sizes_the_one_that_is_out_of_all_proportion_is_named() {
+        let training = TrainingConfig::default();
+        for (key, model) in [
+            (
+                "model.d_model",
+                DragonConfig {
+                    d_model: 1 << 24,
+                    ..DragonConfig::tiny()
+                },
+            ),
+            (
+                "model.n_neurons",
+                DragonConfig {
+                    n_neurons: 1 << 26,
+                    ..DragonConfig::tiny()
+                },
+            ),
+        ] {
+            assert!(said(&room(&training, model), 1 << 30, key) > 64, "{key}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Bench;
 use super::report::{Report, Work};
-use super::subject::Subject;
+use super::subject::{Room, Subject};
 use crate::args::BenchDecodeArgs;
 use anyhow::Context;
 use burn_dragon::api::core::{Decoder, DragonState};
@@ -16,11 +16,13 @@ const WARM_UP: usize = 4;
 const READ: u64 = 2048;
 
 pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Report> {
-    let subject = Subject::new(&args.subject, 0.0, &bench.selected.device)?;
     let (read, timed) = (args.context.min(READ) as usize, WARM_UP + args.tokens);
     let count = args.batch * (read + timed);
-    let bytes = subject.config().cost().generating_bytes(2 * args.batch); // a state is made, and laid out for decoding
-    subject.room_for(bytes, count, "--batch or --tokens")?;
+    let subject = Subject::new(&args.subject, 0.0, &bench.selected.device, |config| Room {
+        bytes: config.cost().generating_bytes(2 * args.batch), // a state is made, and laid out for decoding
+        tokens: count,
+        flags: "--batch or --tokens",
+    })?;
     let tokens = subject.tokens(count);
     let lanes: Vec<&[u32]> = tokens.chunks(read + timed).collect();
     let activity = subject.activity(lanes[0]);

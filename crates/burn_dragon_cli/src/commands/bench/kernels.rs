@@ -2,7 +2,7 @@
 
 use super::Bench;
 use super::report::{Report, Timing, Work, percent, rate, seconds};
-use super::subject::{Subject, batch};
+use super::subject::{Room, Subject, batch};
 use crate::args::BenchKernelsArgs;
 use burn::tensor::{Device, Distribution, Tensor};
 use burn_dragon::api::core::{Dragon, DragonConfig, Precision};
@@ -22,13 +22,17 @@ struct Part {
 
 pub(super) fn run(bench: &Bench, args: &BenchKernelsArgs) -> anyhow::Result<Report> {
     let device = &bench.selected.device;
-    let subject = Subject::new(&args.subject, 0.0, device)?;
-    let one = DragonConfig {
-        n_levels: 1,
-        ..subject.config().clone()
-    };
-    let bytes = one.cost().training_bytes_unfused(args.batch, args.time); // the products are whole
-    subject.room_for(bytes, args.batch * args.time, "--batch or --time")?;
+    let subject = Subject::new(&args.subject, 0.0, device, |config| {
+        let one = DragonConfig {
+            n_levels: 1,
+            ..config.clone()
+        };
+        Room {
+            bytes: one.cost().training_bytes_unfused(args.batch, args.time), // the products are whole
+            tokens: args.batch * args.time,
+            flags: "--batch or --time",
+        }
+    })?;
     let tokens = subject.tokens(args.batch * args.time);
     let stream = stream(&subject.dragon, &tokens, args.batch);
     let (config, units) = (subject.config(), tokens.len() as f64);

@@ -2,7 +2,7 @@
 
 use super::Bench;
 use super::report::{Report, Work};
-use super::subject::{Subject, batch};
+use super::subject::{Room, Subject, batch};
 use crate::args::{BenchPrefillArgs, PrefillForm};
 use burn::tensor::{Int, Tensor};
 use burn_dragon::api::core::Dragon;
@@ -12,14 +12,16 @@ use serde_json::json;
 const WARM_UP: usize = 1;
 
 pub(super) fn run(bench: &Bench, args: &BenchPrefillArgs) -> anyhow::Result<Report> {
-    let subject = Subject::new(&args.subject, 0.0, &bench.selected.device)?;
-    let cost = subject.config().cost();
-    let memories = cost.state_bytes().saturating_mul(2 * args.batch as u64);
-    let bytes = cost
-        .reading_bytes(args.batch, args.tokens)
-        .saturating_add(memories);
-    subject.room_for(bytes, args.batch * args.tokens, "--batch or --tokens")?;
-    let tokens = subject.tokens(args.batch * args.tokens);
+    let subject = Subject::new(&args.subject, 0.0, &bench.selected.device, |config| {
+        let memories = config.cost().carried_bytes(args.batch, args.batch, 1);
+        let windows = config.cost().reading_bytes(args.batch, args.tokens);
+        Room {
+            bytes: windows.saturating_add(memories),
+            tokens: args.batch * args.tokens,
+            flags: "--batch or --tokens",
+        }
+    })?;
+    let (cost, tokens) = (subject.config().cost(), subject.tokens(args.batch * args.tokens));
     let prompts = batch(&tokens, args.batch, &bench.selected.device);
     let activity = subject.activity(&tokens[..args.tokens]);
     let timing = bench.time(WARM_UP, args.steps, || {

@@ -17,6 +17,24 @@ const SEED: u64 = 1337;
 /// Tokens at most that densities are measured on, of which the second half counts.
 pub(super) const WINDOW: usize = 512;
 
+/// What a bench will hold with its model, and what it grows with.
+pub(super) struct Room {
+    pub(super) bytes: u64,
+    pub(super) tokens: usize,
+    pub(super) flags: &'static str,
+}
+
+impl Room {
+    /// Refuses what this machine has no memory for.
+    fn check(&self) -> Result<(), MemoryError> {
+        let need = Need::of("what is to be timed")
+            .with("model and work", self.bytes)
+            .with("tokens", (self.tokens as u64).saturating_mul(16));
+        let way_out = || format!("use a smaller {}, or a smaller model", self.flags);
+        Memory::of_this_machine().check(&need, way_out)
+    }
+}
+
 /// A model and what it reads.
 pub(super) struct Subject {
     pub(super) dragon: Dragon,
@@ -27,12 +45,24 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// The model that was asked for, on `device`, with this share of y dropped in training.
-    pub(super) fn new(args: &SubjectArgs, dropout: f64, device: &Device) -> anyhow::Result<Self> {
+    /// The model that was asked for, on `device`, with this share of y dropped in training. `room` says of its shape what
+    /// there must be memory for; a random one is not made where there is not.
+    pub(super) fn new(
+        args: &SubjectArgs,
+        dropout: f64,
+        device: &Device,
+        room: impl Fn(&DragonConfig) -> Room,
+    ) -> anyhow::Result<Self> {
         let (dragon, tokenizer, weights) = match &args.weights {
             Some(path) => trained(path.clone(), args, dropout, device)?,
-            None => random(args, dropout, device)?,
+            None => {
+                let config = config_of(args, dropout);
+                config.validate()?;
+                room(&config).check()?;
+                random(args, &config, device)?
+            }
         };
+        room(dragon.config()).check()?;
         let text = match &args.text {
             Some(path) => Some(read(path, &*tokenizer)?),
             None => None,
@@ -50,16 +80,6 @@ impl Subject {
 
     pub(super) fn config(&self) -> &DragonConfig {
         self.dragon.config()
-    }
-
-    /// Refuses what this machine has no memory for, before it is made: `bytes` in all with the model, and so many
-    /// tokens to read. `flags` are what it grows with.
-    pub(super) fn room_for(&self, bytes: u64, tokens: usize, flags: &str) -> Result<(), MemoryError> {
-        let need = Need::of("what is to be timed")
-            .with("model and work", bytes)
-            .with("tokens", (tokens as u64).saturating_mul(16));
-        let way_out = || format!("use a smaller {flags}, or a smaller model");
-        Memory::of_this_machine().check(&need, way_out)
     }
 
     /// `count` tokens: the text from its start, again and again if it is short, or random ones.
@@ -129,19 +149,22 @@ fn trained(
     Ok((model.into_dragon(&file, device)?, tokenizer, weights))
 }
 
-fn random(args: &SubjectArgs, dropout: f64, device: &Device) -> anyhow::Result<Parts> {
-    let config = DragonConfig {
+fn config_of(args: &SubjectArgs, dropout: f64) -> DragonConfig {
+    DragonConfig {
         n_levels: args.levels,
         d_model: args.d_model,
         n_heads: args.heads,
         n_neurons: args.neurons,
         dropout,
         ..DragonConfig::small()
-    };
+    }
+}
+
+fn random(args: &SubjectArgs, config: &DragonConfig, device: &Device) -> anyhow::Result<Parts> {
     let (dragon, weights) = match args.density {
-        None => (Dragon::new(&config, SEED, device)?, "random".to_string()),
+        None => (Dragon::new(config, SEED, device)?, "random".to_string()),
         Some(density) if density > 0.0 && density < 1.0 => (
-            of_density(&config, density, SEED, device)?,
+            of_density(config, density, SEED, device)?,
             format!("random, with thresholds for x {:.1} %", 100.0 * density),
         ),
         Some(density) => {

@@ -2,7 +2,7 @@
 
 use super::Bench;
 use super::report::{Report, Work, bytes};
-use super::subject::{Subject, WINDOW};
+use super::subject::{Room, Subject, WINDOW};
 use crate::args::BenchTrainArgs;
 use anyhow::Context;
 use burn::module::Module;
@@ -21,14 +21,13 @@ const WARM_UP: usize = 2;
 
 pub(super) fn run(bench: &Bench, args: &BenchTrainArgs) -> anyhow::Result<Report> {
     let device = bench.selected.device.clone().autodiff();
-    let subject = Subject::new(&args.subject, args.dropout, &device)?;
-    let shape = subject.config().clone();
-    let (read, step) = (
-        args.batch * args.time + 1,
-        shape.cost().training_bytes(args.batch, args.time),
-    );
-    subject.room_for(step, read, "--batch or --time")?;
-    let tokens = subject.corpus(read);
+    let least = args.batch * args.time + 1;
+    let subject = Subject::new(&args.subject, args.dropout, &device, |config| Room {
+        bytes: config.cost().training_bytes(args.batch, args.time),
+        tokens: least,
+        flags: "--batch or --time",
+    })?;
+    let (shape, tokens) = (subject.config().clone(), subject.corpus(least));
     let (task, config) = task(bench, &subject, args, &tokens)?;
     config.plan().check(&task, &subject.dragon, Done::default())?;
     let (weights, reads) = (
