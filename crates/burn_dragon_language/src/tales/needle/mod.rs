@@ -219,6 +219,24 @@ mod tests {
     }
 
     #[test]
+    fn a_document_is_a_function_of_seed_split_and_index() {
+        let of = |seed| {
+            let config = NeedleConfig {
+                seed,
+                ..NeedleConfig::default()
+            };
+            (0..40).map(move |index| config.document(Split::Train, index))
+        };
+        assert!(of(0).eq(of(0)));
+        // Numbers of facts and distances are drawn apart from words: another seed has others of both.
+        let tiers = |seed| of(seed).map(|tale| tale.tier).collect::<Vec<_>>();
+        assert_ne!(tiers(0), tiers(1));
+        let first = |tale: Tale| tale.text.split('.').next().unwrap_or_default().to_string();
+        let alike = of(0).map(first).zip(of(1).map(first)).filter(|(a, b)| a == b);
+        assert!(alike.count() < 4);
+    }
+
+    #[test]
     fn every_doubling_of_the_distance_is_as_likely_as_the_others() {
         let config = NeedleConfig {
             distance: [125, 2000],
