@@ -18,7 +18,7 @@ pub fn write(bytes: &[u8]) -> bool {
     })
 }
 
-/// Lets somebody else write to standard output, as [`write`] does.
+/// Lets somebody else write to standard output, as [`write()`] does.
 pub fn note(written: impl FnOnce() -> io::Result<()>) -> bool {
     if FAILED.get().is_some() {
         return false;
