@@ -12,12 +12,12 @@ pub mod infer;
 pub mod info;
 pub mod inspect;
 mod memory;
-mod prompt;
 #[cfg(feature = "fetch")]
 pub mod pull;
 #[cfg(feature = "fetch")]
 pub mod push;
 mod remote;
+mod samples;
 pub mod state;
 pub mod train;
 pub mod verify;

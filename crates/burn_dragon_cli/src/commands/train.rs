@@ -1,6 +1,6 @@
 //! `dragon train`.
 
-use super::{backend, print_json, prompt};
+use super::{backend, print_json, samples};
 use crate::args::TrainArgs;
 use crate::exit::{Usage, interrupted};
 use anyhow::Context;
@@ -40,7 +40,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     config.dataset.make_absolute(&here);
     let tokenizer = resumed.as_ref().map(tokenizer_of).transpose()?.flatten();
     let corpus = Corpus::load(&config.dataset, &here, tokenizer)?;
-    prompt::fit(&mut config, &corpus, &prompted, output)?;
+    samples::fit(&mut config, &corpus, &prompted, output)?;
     let task = LanguageTask::with_corpus(&config, corpus, &selected.device.clone().autodiff())?;
     introduce(&task, &config, output);
     // What can be refused is refused before anything is written: no half-made run stays behind.
