@@ -20,7 +20,7 @@ pub mod pull;
 pub mod push;
 mod remote;
 mod resume;
-mod sample_prompt;
+mod samples;
 pub mod state;
 pub mod train;
 pub mod verify;

@@ -1,7 +1,7 @@
 //! `dragon train`.
 
 use super::resume::{Resumption, Start};
-use super::{amount, backend, notes, print_json, said, sample_prompt};
+use super::{amount, backend, notes, print_json, said, samples};
 use crate::args::TrainArgs;
 use crate::exit::{Usage, interrupted};
 use anyhow::Context;
@@ -46,7 +46,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let by_name = config.dataset.make_absolute(&here)?;
     let mut corpus = corpus(&config, &here, resumption.as_mut())?;
     corpus.notes.extend(by_name);
-    sample_prompt::fit(&mut config, &corpus, &prompted, output)?;
+    samples::fit(&mut config, &corpus, &prompted, output)?;
     let task = LanguageTask::with_corpus(&config, corpus, &selected.device.clone().autodiff())?;
     introduce(&task, &config, output);
     // What can be refused is refused before anything is written: no half-made run stays behind.
