@@ -56,13 +56,13 @@ const OWN: &[KeyRule] = &[
 ];
 
 /// All rules of a language run.
-pub fn rules() -> impl Iterator<Item = &'static KeyRule> + Clone {
+pub fn rules() -> impl Iterator<Item = &'static KeyRule> {
     OWN.iter().chain(SHARED)
 }
 
 /// The settings that a run keeps, by their full keys, as JSON text.
 pub fn kept(config: &LanguageConfig) -> BTreeMap<String, String> {
-    resume::kept(rules(), config)
+    resume::kept(&rules().collect::<Vec<_>>(), config)
 }
 
 #[cfg(test)]
