@@ -49,13 +49,22 @@ const F32: Tolerance = Tolerance {
     weights: 3e-3,
 };
 
-/// In bf16 a sum of another order may round a factor to its other neighbour, by 2^-8 of it. Nothing here does so on the
-/// machines it was tried on: a few steps end as near to their definition as in f32, and 2e-2 of their way and more from f32.
+/// In bf16 a few steps end as near to their definition as in f32, and 2e-2 of their way and more from the same steps in f32.
+/// Wider, because a sum of another order may round a factor to its other neighbour, by 2^-8 of it.
 const BF16: Tolerance = Tolerance {
     loss: 5e-4,
     norm: 5e-3,
     weights: 1e-2,
 };
+
+/// Whether the processor takes all products of these widths with rounded factors. One without vectors skips zeros, which is
+/// done in f32.
+fn rounds_all_factors() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    return true;
+}
 
 #[test]
 fn a_step_is_what_plain_arithmetic_says() {
@@ -303,6 +312,10 @@ fn credit_of_queries_alone_is_what_plain_arithmetic_says_and_not_that_of_all() {
 
 #[test]
 fn precision_of_bf16_is_what_rounded_factors_say_and_not_f32() {
+    if !rounds_all_factors() {
+        eprintln!("skipped: a processor without vectors takes sparse products in f32");
+        return;
+    }
     for seed in [1, 2, 3] {
         let f32 = Settings {
             seed,
@@ -316,8 +329,8 @@ fn precision_of_bf16_is_what_rounded_factors_say_and_not_f32() {
         let (f32, bf16) = (Trial::of(&f32), Trial::of(&bf16));
         f32.holds(F32);
         bf16.holds(BF16);
-        let apart = bf16.apart(&f32.defined);
-        assert!(apart["decoder_x"] > 2.0 * BF16.weights, "{apart:?}");
+        let [near, far] = [&bf16, &f32].map(|trial| bf16.apart(&trial.defined)["decoder_x"]);
+        assert!(2.0 * near < far, "{near} of its way from bf16, {far} from f32");
     }
 }
 
