@@ -235,8 +235,6 @@ mod tests {
             };
             // 10 is within reach of 0 as 4 is, and comes later; 21 is not of 10.
             assert_eq!(starts, &[0, 10, 14, 21, 29]);
-            let judged: Vec<_> = plan.evaluation(None).iter().map(|window| window.start).collect();
-            assert_eq!(judged, [0, 10, 14, 21, 31]);
         }
     }
 
