@@ -88,17 +88,31 @@ impl Text {
         }
     }
 
-    /// The inputs of the windows of an evaluation: each goes on where the one before it ended, so that every token but
-    /// the first is predicted once. At most so many, spread evenly.
-    pub(crate) fn evaluation(&self, length: usize, windows: Windows, most: usize) -> Vec<Range<usize>> {
-        let (mut all, mut start) = (Vec::new(), 0);
-        while start < self.ids.len() - 1 {
-            let next = self.next_start(start, length, windows).min(self.ids.len() - 1);
-            all.push(start..next);
-            start = next;
+    /// What an evaluation reads where each window begins with an empty memory: windows of so many inputs, and the target of
+    /// the last. Every token but a document's first is predicted once. At most so many windows, spread evenly.
+    pub(crate) fn windows(&self, length: usize, most: usize) -> Vec<&[usize]> {
+        let mut all = Vec::new();
+        for document in self.documents() {
+            let predicted = document.len() - 1;
+            for start in (0..predicted).step_by(length) {
+                all.push(&document[start..=predicted.min(start + length)]);
+            }
         }
         let chosen = most.min(all.len());
-        (0..chosen).map(|i| all[i * all.len() / chosen].clone()).collect()
+        (0..chosen).map(|i| all[i * all.len() / chosen]).collect()
+    }
+
+    /// What an evaluation reads where memory is carried: the documents, as far as so many tokens are predicted.
+    pub(crate) fn leading(&self, most: usize) -> Vec<&[usize]> {
+        let (mut left, mut all) = (most, Vec::new());
+        for document in self.documents() {
+            let predicted = left.min(document.len() - 1);
+            left -= predicted;
+            if predicted > 0 {
+                all.push(&document[..=predicted]);
+            }
+        }
+        all
     }
 }
 

@@ -263,11 +263,7 @@ impl<'a> Run<'a> {
     /// Figures of at most so many windows of held-out text; with carried memory, of as much text as they have.
     fn held_out(&self, windows: usize) -> HeldOut {
         let (settings, text) = (self.settings, self.held_out);
-        let ranges = text.evaluation(settings.block_size, settings.windows, windows);
-        let pieces = ranges
-            .into_iter()
-            .map(|range| &text.ids[range.start..range.end + 1]);
-        let (loss, bits_per_byte) = self.judged(pieces);
+        let (loss, bits_per_byte) = self.judged(&text.windows(settings.block_size, windows));
         if settings.streams.is_none() {
             return HeldOut {
                 loss,
@@ -275,13 +271,8 @@ impl<'a> Run<'a> {
                 reset_bits_per_byte: None,
             };
         }
-        let mut left = windows.saturating_mul(settings.block_size).saturating_add(1);
-        let documents = text.documents().map(|document| {
-            let taken = document.len().min(left);
-            left -= taken;
-            &document[..taken]
-        });
-        let (loss, carried) = self.judged(documents.filter(|ids| ids.len() > 1));
+        let predicted = windows.saturating_mul(settings.block_size);
+        let (loss, carried) = self.judged(&text.leading(predicted));
         HeldOut {
             loss,
             bits_per_byte: carried,
@@ -290,7 +281,7 @@ impl<'a> Run<'a> {
     }
 
     /// Nats a token and bits a byte of pieces of text that know nothing of each other, all but their first tokens.
-    fn judged<'t>(&self, pieces: impl Iterator<Item = &'t [usize]>) -> (f64, f64) {
+    fn judged(&self, pieces: &[&[usize]]) -> (f64, f64) {
         let (mut nats, mut tokens, mut bytes) = (0.0, 0, 0);
         for ids in pieces {
             let tape = Tape::default();
