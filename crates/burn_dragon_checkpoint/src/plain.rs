@@ -52,7 +52,11 @@ pub fn read_text_inside(path: &Path, most: u64) -> Result<String> {
     text(whole(open_inside(path)?, most)?)
 }
 
-fn text(mut bytes: Vec<u8>) -> Result<String> {
+/// The text that bytes are, without a byte-order mark.
+///
+/// # Errors
+/// If they are not UTF-8.
+pub fn text(mut bytes: Vec<u8>) -> Result<String> {
     let mark = bytes.len() - unmarked(&bytes).len();
     bytes.drain(..mark);
     String::from_utf8(bytes).map_err(|error| refused(format!("it is not UTF-8: {}", error.utf8_error())))

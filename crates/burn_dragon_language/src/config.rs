@@ -6,9 +6,9 @@ use crate::generate::GenerationConfig;
 use burn_dragon_checkpoint::model::{LearntMemory, LearntReading};
 use burn_dragon_core::{DecayConfig, DragonConfig};
 use burn_dragon_train::optimizer::OptimizerConfig;
+use burn_dragon_train::plan::Plan;
 use burn_dragon_train::schedule::Schedule;
 use burn_dragon_train::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
-use burn_dragon_train::trainer::Plan;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 

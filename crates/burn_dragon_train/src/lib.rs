@@ -16,6 +16,8 @@ pub mod identity;
 pub mod interrupt;
 mod journal;
 pub mod optimizer;
+pub mod outcome;
+pub mod plan;
 pub mod progress;
 pub mod rehearsal;
 pub mod results;
@@ -42,6 +44,8 @@ pub mod api {
     pub use crate::identity::{ChangedData, ChangedPart, ChangedSetting, DataHash, DataHashes, Identity};
     pub use crate::interrupt::Interrupt;
     pub use crate::optimizer::{AdamW, OptimizerConfig, ParameterGroup};
+    pub use crate::outcome::{Ending, Outcome, Saving};
+    pub use crate::plan::Plan;
     pub use crate::progress::Output;
     pub use crate::run::{RunFolder, RunInfo};
     pub use crate::schedule::Schedule;
@@ -49,7 +53,7 @@ pub mod api {
     pub use crate::standing::Standing;
     pub use crate::streams::{ScaleConfig, StreamConfig};
     pub use crate::task::{DataPlace, Evaluation, Loss, LossContext, Metrics, Scope, Task};
-    pub use crate::trainer::{Ending, Outcome, Plan, Saving, Trainer};
+    pub use crate::trainer::Trainer;
 
     /// Parts of the loop, for loops of one's own.
     pub mod expert {

@@ -3,9 +3,9 @@
 use crate::error::TrainError;
 use crate::guard::Guard;
 use crate::optimizer::AdamW;
+use crate::plan::Plan;
 use crate::step::{Place, StepGradients};
 use crate::task::{DataPlace, Task};
-use crate::trainer::Plan;
 
 /// Takes a task's steps and keeps nothing of them: batch, loss, gradients, clip, AdamW at the full learning rate.
 #[derive(Debug)]

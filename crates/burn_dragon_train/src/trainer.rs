@@ -10,11 +10,11 @@ use crate::guard::{Guard, GuardConfig, GuardPolicy, Irregularity};
 use crate::identity::ChangedData;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
-use crate::optimizer::{AdamW, OptimizerConfig};
+use crate::optimizer::AdamW;
+use crate::outcome::{Ending, Outcome, Saving};
+use crate::plan::Plan;
 use crate::progress::Output;
 use crate::run::{RunFolder, RunLock};
-use crate::schedule::Schedule;
-use crate::settings::{CheckpointConfig, Done, EvaluationConfig, TrainingConfig};
 use crate::step::{Place, StepGradients};
 use crate::task::{DataPlace, Evaluation, Scope, Task};
 use crate::vault::{Contents, TrainerState, Vault};
@@ -25,117 +25,6 @@ use burn_dragon_checkpoint::hash::sha256;
 use burn_dragon_core::Memory;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// How to train: the shared tables of a configuration.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// `[training]`.
-    pub training: TrainingConfig,
-    /// `[optimizer]`.
-    pub optimizer: OptimizerConfig,
-    /// `[schedule]`.
-    pub schedule: Schedule,
-    /// `[evaluation]`.
-    pub evaluation: EvaluationConfig,
-    /// `[checkpoint]`.
-    pub checkpoint: CheckpointConfig,
-}
-
-impl Plan {
-    fn validate(&self) -> Result<(), TrainError> {
-        self.training.validate()?;
-        self.evaluation.validate()?;
-        self.checkpoint.validate()
-    }
-
-    /// The steps of a run of `task` that has so much behind it, once every setting but the optimiser's is known to be in
-    /// range.
-    fn total_steps<T: Task>(&self, task: &T, done: Done) -> Result<u64, TrainError> {
-        self.validate()?;
-        let total_steps = self
-            .training
-            .total_steps(task.units_per_epoch(), task.units_per_batch(), done)?;
-        self.schedule.validate(total_steps)?;
-        Ok(total_steps)
-    }
-
-    /// Everything that can be refused before a step is taken and a file is written; gives the steps of the run, which has
-    /// so much behind it.
-    ///
-    /// # Errors
-    /// If a setting is out of range, or the machine has too little memory for a step, or not the precision.
-    pub fn check<T: Task>(&self, task: &T, model: &T::Model, done: Done) -> Result<u64, TrainError> {
-        let total_steps = self.total_steps(task, done)?;
-        let on_processor = model
-            .devices()
-            .into_iter()
-            .all(|device| device.inner() == Device::flex());
-        self.training.check_precision(on_processor)?;
-        AdamW::new(&self.optimizer, model)?;
-        task.check_memory(Memory::of_this_machine())?;
-        Ok(total_steps)
-    }
-
-    /// The units that a run of `task` is to draw when it begins.
-    pub(crate) fn planned_units<T: Task>(&self, task: &T) -> u64 {
-        self.training
-            .planned_units(task.units_per_epoch(), task.units_per_batch())
-    }
-
-    /// Sequences of the fixed sample that the best figure is measured on.
-    fn sample(&self) -> u64 {
-        self.evaluation.batches as u64 * self.training.batch_size as u64
-    }
-}
-
-/// Why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// All steps were taken.
-    Complete,
-    /// `max_minutes` were over.
-    TimeIsUp,
-    /// Ctrl-C or SIGTERM; everything is saved.
-    Interrupted,
-}
-
-/// What a run came to.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// Why it ended.
-    pub ending: Ending,
-    /// Optimiser steps taken in all.
-    pub steps: u64,
-    /// Units (tokens) trained on in all.
-    pub units: u64,
-    /// Units trained on in this session; fewer where a run was resumed.
-    pub session_units: u64,
-    /// Updates that the guard did not let be made, in all; absent without a guard.
-    pub skipped: Option<u64>,
-    /// Loss of the last step that was not skipped.
-    pub train_loss: f64,
-    /// Held-out figures before the first step.
-    pub before: Evaluation,
-    /// Held-out figures after the last step, on all held-out data; absent after an interruption.
-    pub after: Option<Evaluation>,
-    /// Seconds of this session.
-    pub seconds: f64,
-    /// Units per second of this session's steps, evaluations apart.
-    pub units_per_second: f64,
-    /// What this session's checkpoints cost.
-    pub saving: Saving,
-}
-
-/// What checkpoints cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Saving {
-    /// Checkpoints written.
-    pub checkpoints: u64,
-    /// Seconds that training stood still for them: for the copies, and where too many were waiting to be written.
-    pub blocked_seconds: f64,
-    /// Seconds that writing them took on a thread of its own.
-    pub writing_seconds: f64,
-}
 
 /// Trains one task.
 pub struct Trainer<'a, T: Task> {

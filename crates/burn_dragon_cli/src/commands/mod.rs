@@ -81,13 +81,6 @@ fn run_config(run: &Path) -> anyhow::Result<LanguageConfig> {
     Ok(Layers::new().file(&path)?.resolve::<LanguageConfig>()?.value)
 }
 
-/// How much text there is.
-fn amount(tokens: &Tokens) -> String {
-    let documents = tokens.starts.len();
-    let plural = if documents == 1 { "" } else { "s" };
-    format!("{} tokens in {documents} document{plural}", tokens.len())
-}
-
 /// Says on standard error what should be known about how a text was read.
 fn notes(notes: &[Note]) {
     said(notes).iter().for_each(|line| tell!("{line}"));

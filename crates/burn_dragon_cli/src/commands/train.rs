@@ -1,7 +1,7 @@
 //! `dragon train`.
 
 use super::resume::{Resumption, Start};
-use super::{amount, backend, notes, print_json, said, samples};
+use super::{backend, notes, print_json, said, samples};
 use crate::args::TrainArgs;
 use crate::exit::{Usage, interrupted};
 use anyhow::Context;
@@ -176,6 +176,13 @@ fn introduce(task: &LanguageTask, config: &LanguageConfig, output: Output) {
     if let Some(line) = unknown_symbols(corpus) {
         output.say(&line);
     }
+}
+
+/// How much text there is.
+fn amount(tokens: &Tokens) -> String {
+    let documents = tokens.starts.len();
+    let plural = if documents == 1 { "" } else { "s" };
+    format!("{} tokens in {documents} document{plural}", tokens.len())
 }
 
 /// What of the text the tokenizer does not know, and what that does to the figures.

@@ -35,12 +35,13 @@ fn a_working_folder_that_looks_like_a_pattern_is_trained_on_evaluated_and_resume
     let loss = |answer: Answer| answer.done().json()["loss"].as_f64().unwrap();
     let here = loss(inside(&place, "p[1]", &["eval", "run", "--json"]));
     assert_eq!(loss(place.dragon(&["eval", "p[1]/run", "--json"])), here);
-    let data = |answer: &Answer| -> String {
-        let line = answer.stderr.lines().find(|line| line.starts_with("data"));
-        line.unwrap_or_default().to_string()
-    };
-    let evaluated = inside(&place, "p[1]", &["eval", "run", "*.txt"]).done();
-    assert_eq!(data(&evaluated), "data   2520 tokens in 1 document");
+    let evaluated = inside(&place, "p[1]", &["eval", "run", "*.txt", "--json"])
+        .done()
+        .json();
+    assert_eq!(
+        (&evaluated["tokens"], &evaluated["documents"]),
+        (&2519.into(), &1.into())
+    );
     let resumed = place
         .dragon(&["train", "--resume", "p[1]/run", "--max-steps", "14"])
         .done();

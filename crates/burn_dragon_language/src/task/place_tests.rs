@@ -12,7 +12,7 @@ use burn_dragon_train::progress::Output;
 use burn_dragon_train::run::RunFolder;
 use burn_dragon_train::settings::{CheckpointConfig, EvaluationConfig};
 use burn_dragon_train::streams::{ScaleConfig, StreamConfig};
-use burn_dragon_train::{Trainer, trainer::Outcome};
+use burn_dragon_train::{Trainer, outcome::Outcome};
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::sync::Arc;

@@ -1,10 +1,9 @@
 //! The layers of a configuration, from the first and weakest to the last and strongest.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use burn_dragon_checkpoint::encoding::{Foreign, unmarked};
+use burn_dragon_checkpoint::encoding::Foreign;
 use burn_dragon_checkpoint::plain;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -209,8 +208,7 @@ fn text(path: &Path) -> Result<String, ConfigError> {
             encoding,
         });
     }
-    String::from_utf8(unmarked(&bytes).to_vec())
-        .map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error.utf8_error())))
+    plain::text(bytes).map_err(unreadable)
 }
 
 /// Removes the key `extends` and returns the files it names, and where.
