@@ -32,7 +32,6 @@ use anyhow::Context;
 use burn_dragon::api::checkpoint::{LoadedModel, ModelPath};
 use burn_dragon::api::core::{Backend, SelectedBackend};
 use burn_dragon::api::expert::checkpoint::{Foreign, unmarked};
-use burn_dragon::api::expert::language::Tokens;
 use burn_dragon::api::language::{LanguageConfig, LanguageModel, Note};
 use burn_dragon::api::train::Layers;
 use serde::Serialize;
