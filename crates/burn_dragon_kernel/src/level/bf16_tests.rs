@@ -275,9 +275,9 @@ fn neurons_are_close(what: &str, case: &Case, found: &[f32], expected: &[f32], d
     let [found, expected] = [found, expected].map(|gradient| by_neuron(what, case, gradient));
     let all = norm_of(expected.iter().flatten().copied());
     let typical = all / (expected.len() as f64).sqrt();
-    let rows = found.iter().zip(&expected).zip(doubtful).enumerate();
-    let sure = rows.filter(|(_, (_, doubtful))| !**doubtful);
-    let check = |(neuron, ((found, expected), _)): (usize, ((&Vec<f64>, &Vec<f64>), &bool))| {
+    let sure = (0..expected.len()).filter(|&neuron| !doubtful[neuron]);
+    let check = |neuron: usize| {
+        let (found, expected) = (&found[neuron], &expected[neuron]);
         let size = norm_of(expected.iter().copied()) + typical / 10.0 + 1e-9;
         let errors = || {
             found
