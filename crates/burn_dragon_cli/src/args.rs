@@ -110,7 +110,7 @@ pub struct TrainArgs {
     /// Go on with a run from its newest checkpoint that verifies
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "configs"])]
     pub resume: Option<PathBuf>,
-    /// Go on though the data is not what it was: held-out text is drawn anew, and the best figure starts anew
+    /// Go on though the data is not what it was; figures before and after are not comparable
     #[arg(long, requires = "resume")]
     pub accept_changed_data: bool,
     /// Print every value and where it came from, and do nothing else

@@ -142,14 +142,15 @@ impl ChangedData {
         let mut said = Vec::new();
         if self.training() {
             said.push(
-                "the run goes on at the same place of the changed training data: what it has read may come again, \
+                "the run goes on after as much of the changed training data as it has read, and what it carries from \
+                 step to step begins anew (on streams, every lane with an empty memory): what it has read may come again, \
                  and what it has not may not come",
             );
         }
         if self.validation() {
             said.push(
-                "held-out data is drawn anew from the changed data: some of what was trained on may be held out now, \
-                 and figures before and after are not comparable, so the best one starts anew",
+                "held-out data is another: figures before and after are not comparable, so the best one starts anew, and \
+                 where it is a share of the data, some of what was trained on may be held out now",
             );
         } else {
             said.push("held-out data is the same, so figures before and after are comparable");

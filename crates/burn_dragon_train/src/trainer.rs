@@ -415,7 +415,9 @@ impl<'a, T: Task> Trainer<'a, T> {
         let after = if ending == Ending::Interrupted {
             None
         } else {
-            self.judge(&mut session)?;
+            if session.session_units > 0 || session.saved.is_none() {
+                self.judge(&mut session)?; // a run that was complete when it was resumed is left as it is
+            }
             let full = self.evaluate(&session, Scope::Full)?;
             session.journal.evaluation("final", session.state.step, &full)?;
             Some(full)

@@ -1,10 +1,13 @@
 //! A run that goes on: what it must agree with, before anything is written.
 
-use crate::exit::Usage;
+use crate::exit::{BadInput, Usage};
+use burn_dragon::api::checkpoint::ModelFile;
 use burn_dragon::api::core::Dragon;
 use burn_dragon::api::expert::language::rules;
 use burn_dragon::api::expert::train::{OnResume, flatten, rule_of};
-use burn_dragon::api::language::{Corpus, LanguageConfig, LanguageTask, Tokenizer, TokenizerSpec, kept};
+use burn_dragon::api::language::{
+    Corpus, LanguageConfig, LanguageTask, Tokenizer, TokenizerSpec, kept, tokenizer_of,
+};
 use burn_dragon::api::train::{
     ChangedData, ChangedSetting, DataPlace, Done, Layers, RunFolder, Standing, Task, TrainError,
 };
@@ -49,11 +52,23 @@ impl Resumption {
         self.standing.is_some()
     }
 
-    /// The tokenizer that its model was trained with.
+    /// The tokenizer that its model was trained with; refuses another one in its place.
     pub(super) fn tokenizer(&self) -> anyhow::Result<Option<Arc<dyn Tokenizer>>> {
-        let trained = self.standing.is_some();
-        let tokenizer = trained.then(|| TokenizerSpec::load(&self.run.tokenizer()));
-        Ok(tokenizer.transpose()?)
+        let Some(standing) = &self.standing else {
+            return Ok(None);
+        };
+        let (path, model) = (self.run.tokenizer(), standing.folder.join("model.bpk"));
+        let tokenizer = TokenizerSpec::load(&path)?;
+        if tokenizer.spec() != tokenizer_of(&ModelFile::read(&model)?)?.spec() {
+            let text = format!(
+                "{} is not the tokenizer that the run's model was trained with, which {} holds: it has been changed or \
+                 exchanged; restore it",
+                path.display(),
+                model.display()
+            );
+            return Err(BadInput(text).into());
+        }
+        Ok(Some(tokenizer))
     }
 
     /// Refuses settings that the run cannot change.
@@ -129,13 +144,17 @@ impl Resumption {
             );
             return Err(Usage(text).into());
         }
-        if changed.is_empty() {
+        let mut useless = changed;
+        if self.changed_data.is_some() {
+            useless.push("--accept-changed-data".into());
+        }
+        if useless.is_empty() {
             return Ok(true);
         }
         let text = format!(
             "{taken}, which are all of them, so {} would change nothing; give it more steps as well: --max-steps \
              above {}",
-            changed.join(", "),
+            useless.join(", "),
             done.steps
         );
         Err(Usage(text).into())

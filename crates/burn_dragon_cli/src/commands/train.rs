@@ -59,13 +59,13 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         complete = resumption.is_complete(&config, &task, total_steps)?;
         start = resumption.restore(&task, start)?;
     }
-    if args.dry_run {
-        return dry_run(&task, start, &config, total_steps, output);
-    }
     if complete {
         output.say(&format!(
             "done   all {total_steps} steps of the run are taken; more of them with --max-steps"
         ));
+    }
+    if args.dry_run {
+        return dry_run(&task, start, &config, total_steps, output);
     }
     let interrupt = Interrupt::install()?;
     let run = match &resumption {

@@ -137,7 +137,7 @@ fn changed_data_that_is_accepted_says_what_becomes_of_validation_and_of_the_best
     place.write("text.txt", easy.repeat(100));
     let accepted = resume(&place, &["--accept-changed-data"]).done();
     for says in [
-        "held-out data is drawn anew",
+        "held-out data is another",
         "not comparable",
         "best one starts anew",
     ] {
@@ -236,5 +236,37 @@ fn a_run_that_is_judged_on_a_held_out_text_that_has_changed_says_so() {
         assert!(after.stderr.contains(&part), "{}", after.stderr);
         let note = after.json()["notes"][0].to_string();
         assert!(note.contains(&part), "{note}");
+    }
+}
+
+#[test]
+fn changed_data_is_not_accepted_by_a_run_that_is_complete() {
+    let place = trained(&[]);
+    let run = place.path("run");
+    let trainer = || std::fs::read(checkpoint(&run, 12).join("trainer.json")).unwrap();
+    let (before, state) = (said(&run), trainer());
+    place.write("text.txt", WORK.repeat(120));
+    place
+        .dragon(&["train", "--resume", "run", "--accept-changed-data"])
+        .refused(
+            2,
+            &[
+                "nothing to do",
+                "12 steps",
+                "--accept-changed-data would change nothing",
+            ],
+        );
+    assert_eq!((said(&run), trainer()), (before, state));
+}
+
+#[test]
+fn a_tokenizer_that_was_exchanged_is_named_and_not_taken_for_changed_data() {
+    let place = trained(&["dataset.tokenizer.type=char"]);
+    let path = place.path("run/tokenizer.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("al"), "{text}");
+    std::fs::write(&path, text.replacen("al", "la", 1)).unwrap();
+    for more in [&[][..], &["--accept-changed-data"]] {
+        resume(&place, more).refused(3, &["tokenizer.json", "model.bpk", "restore it"]);
     }
 }

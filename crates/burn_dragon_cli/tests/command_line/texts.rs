@@ -229,3 +229,30 @@ fn a_link_to_nothing_is_not_its_own_suggestion() {
         .dragon(&["eval", "run", &named])
         .refused(1, &["is a link to gone.txt"]);
 }
+
+#[test]
+fn an_entry_without_a_name_is_not_the_working_folder() {
+    let place = Place::new();
+    place.write("z.txt", DULL.repeat(60));
+    for paths in [r#"dataset.paths=[""]"#, r#"dataset.paths=["", "z.txt"]"#] {
+        let answer = place.dragon(&Place::training_on(paths, &["--out", "run"]));
+        answer.refused(2, &["paths"]);
+    }
+    assert_eq!(place.names(), ["z.txt"]);
+}
+
+#[test]
+fn a_line_with_blank_lines_behind_it_is_divided_inside_the_line() {
+    let place = Place::new();
+    place.write("z.txt", "one long document here ".repeat(100) + "\n\n");
+    for more in [&[][..], &[r#"dataset.document_separator="\n\n""#]] {
+        let words = [more, &["--out", if more.is_empty() { "a" } else { "b" }]].concat();
+        let answer = place.train_on("z.txt", &words).done();
+        assert!(
+            answer.stdout.contains("split inside document 1, inside a line"),
+            "{}",
+            answer.stdout
+        );
+        assert_eq!(said(&answer, "warning").len(), more.len(), "{}", answer.stderr);
+    }
+}

@@ -375,7 +375,10 @@ fn split_by_ratio(documents: Documents, ratio: f64) -> (Documents, Documents, Sp
 /// The cut inside a text that is nearest to `target` and follows a line end, and `true`; in a text of one line the
 /// nearest cut that leaves characters whole, and `false`.
 fn cut_near(text: &[u8], target: usize) -> (usize, bool) {
-    let inside = 1..text.len();
+    // Neither side is blank: a blank one would be no document.
+    let first = text.iter().position(|byte| !byte.is_ascii_whitespace());
+    let last = text.iter().rposition(|byte| !byte.is_ascii_whitespace());
+    let inside = first.unwrap_or(0) + 1..last.unwrap_or(0) + 1;
     let nearest = |cuts: &dyn Fn(usize) -> bool| {
         let target = target.min(text.len());
         let before = (0..=target).rev().find(|&cut| inside.contains(&cut) && cuts(cut));
@@ -476,6 +479,9 @@ mod tests {
         assert_eq!(cut_near("a\u{1f409}bc".as_bytes(), 3), (1, false));
         assert_eq!(cut_near("a\u{1f409}bc".as_bytes(), 4), (5, false));
         assert_eq!(cut_near(b"abc", 3), (2, false));
+        // A line end with nothing before or behind it would leave one side blank.
+        assert_eq!(cut_near(b"\n\nabcd\n \n", 7), (5, false));
+        assert_eq!(cut_near(b"\n\na\nb\n", 5), (4, true));
     }
 
     #[test]

@@ -95,8 +95,9 @@ impl DatasetConfig {
     /// is no pattern now never becomes one. What looked like one is told.
     ///
     /// # Errors
-    /// [`LanguageError::Config`] if a folder's name is not UTF-8.
+    /// Those of [`validate`](Self::validate); [`LanguageError::Config`] if a folder's name is not UTF-8.
     pub fn make_absolute(&mut self, base_dir: &Path) -> Result<Vec<Note>, LanguageError> {
+        self.validate()?; // an empty entry would become the folder
         let mut notes = Vec::new();
         let own = self.validation.as_deref_mut();
         for source in [Some(&mut self.source), own].into_iter().flatten() {

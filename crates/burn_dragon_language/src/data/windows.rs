@@ -92,14 +92,14 @@ impl WindowPlan {
     /// tokens. Each epoch visits every window once, in an order of its own unless the windows are read in order.
     ///
     /// Only windows in order depend on how many were planned: see [`WindowStart::InOrder`]. Should such a run go on after
-    /// all that was planned, it reads the text once more, with windows that were left out before.
+    /// all that was planned, it reads the windows that were left out, and then all of it again.
     pub fn window(&self, seed: u64, index: u64, planned: u64) -> Range<usize> {
         let count = self.windows_per_epoch() as u64;
         let (epoch, place) = (index / count, index % count);
         let rank = if !self.in_order {
             permute(place, count, derive(seed, "window.order", epoch, 0))
         } else if (1..count).contains(&planned) {
-            thinned(index, planned, count)
+            thinned(place, planned, count)
         } else {
             place
         } as usize;
@@ -116,12 +116,24 @@ impl WindowPlan {
     }
 }
 
-/// The `index`-th of `planned` windows that stand for `count`, in order. A later pass takes those next to them.
-fn thinned(index: u64, planned: u64, count: u64) -> u64 {
-    let (pass, place) = (index / planned, index % planned);
-    let share = |place: u64| (u128::from(place) * u128::from(count) / u128::from(planned)) as u64;
-    let (first, next) = (share(place), share(place + 1));
-    first + pass % (next - first)
+/// The `place`-th of `count` windows, of which `planned` were to stand for all: these come first, in order and evenly
+/// spread, then those that they leave out, in order.
+fn thinned(place: u64, planned: u64, count: u64) -> u64 {
+    let spread = |place: u64| (u128::from(place) * u128::from(count) / u128::from(planned)) as u64;
+    let Some(left_out) = place.checked_sub(planned) else {
+        return spread(place);
+    };
+    // It lies behind the last planned window that has so few or fewer left out before it.
+    let (mut behind, mut before) = (0, planned);
+    while before - behind > 1 {
+        let middle = behind.midpoint(before);
+        if spread(middle) - middle <= left_out {
+            behind = middle;
+        } else {
+            before = middle;
+        }
+    }
+    left_out + behind + 1
 }
 
 /// The last document that starts within `time` tokens of `start`, else what lies `time` tokens on.
@@ -284,23 +296,32 @@ mod tests {
     }
 
     #[test]
-    fn a_thinned_text_that_is_read_again_shows_what_was_left_out() {
+    fn a_run_that_goes_on_after_a_thinned_text_reads_what_was_left_out_and_nothing_twice() {
         let text = tokens(10_000, &(0..10_000).step_by(10).collect::<Vec<_>>());
         let plan = WindowPlan::new(&text, 10, WindowStart::InOrder).unwrap();
         let count = plan.windows_per_epoch() as u64;
-        for run in [1, 7, count / 3, count / 2, count - 1] {
-            let passes = count.div_ceil(run);
-            let pass = |pass: u64| {
-                let windows = pass * run..(pass + 1) * run;
-                windows.map(|index| plan.window(5, index, run).start)
-            };
-            let mut seen = HashSet::new();
-            for number in 0..passes {
-                let starts: Vec<_> = pass(number).collect();
-                assert!(starts.is_sorted_by(|a, b| a < b), "{run}: none twice in a pass");
-                seen.extend(starts);
-            }
-            assert_eq!(seen.len() as u64, count, "{run}: all of it after {passes} passes");
+        let all: Vec<_> = (0..count)
+            .map(|index| plan.window(5, index, count).start)
+            .collect();
+        for run in [
+            1,
+            7,
+            count / 3,
+            2 * count / 5,
+            count / 2,
+            9 * count / 10,
+            count - 1,
+        ] {
+            let mut read: Vec<_> = (0..count).map(|index| plan.window(5, index, run).start).collect();
+            let (first, rest) = read.split_at(run as usize);
+            assert!(
+                first.is_sorted() && rest.is_sorted(),
+                "{run}: in the order of the text"
+            );
+            read.sort_unstable();
+            assert_eq!(read, all, "{run}: every window once");
+            let again = plan.window(5, count, run);
+            assert_eq!(again, plan.window(5, 0, run), "{run}: then all of it again");
         }
     }
 
