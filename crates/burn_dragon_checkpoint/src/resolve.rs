@@ -67,6 +67,7 @@ impl ModelPath {
             let (folder, passed_over) = match &run {
                 Some(run) => self.choose(&Checkpoints::new(run.join("checkpoint")))?,
                 None if path.join("manifest.json").is_file() => {
+                    self.refuse_choice()?;
                     (verified(CheckpointFolder::open(&path)?)?, vec![])
                 }
                 None if let Some(file) = exported(&path) => return self.of_file(file),
@@ -85,6 +86,7 @@ impl ModelPath {
     }
 
     fn of_file(&self, path: PathBuf) -> Result<LoadedModel, CheckpointError> {
+        self.refuse_choice()?;
         let (model, file) = self.read_file(path)?;
         Ok(LoadedModel {
             file,
@@ -92,6 +94,18 @@ impl ModelPath {
             model,
             passed_over: Vec::new(),
         })
+    }
+
+    /// Refuses to be asked for one checkpoint of many where there is one model.
+    fn refuse_choice(&self) -> Result<(), CheckpointError> {
+        let asked = match self.which {
+            Which::Last => return Ok(()),
+            Which::Best => "the best checkpoint".to_string(),
+            Which::Step(step) => format!("the checkpoint of step {step}"),
+        };
+        Err(self.none(&format!(
+            "{asked} was asked for, but this is one model; a checkpoint is chosen of a run folder, or of its checkpoint/"
+        )))
     }
 
     /// A model that is no run: a file, by its ending, or its parts where the whole is not there.

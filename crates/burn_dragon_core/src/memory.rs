@@ -204,7 +204,21 @@ impl System<'_> {
             .find_map(|line| line.strip_prefix("Max address space"))?;
         let limit: u64 = line.split_whitespace().next()?.parse().ok()?; // or `unlimited`
         let taken = self.field("proc/self/status", "VmSize:")?;
-        Some(limit.saturating_sub(taken))
+        Some(
+            limit
+                .saturating_sub(taken)
+                .saturating_sub(self.addresses_of_threads()),
+        )
+    }
+
+    /// Addresses that the threads which are still to start will take: a stack, and what the allocator sets aside for each,
+    /// used or not.
+    fn addresses_of_threads(&self) -> u64 {
+        const EACH: u64 = 72 << 20;
+        const BESIDE: u64 = 3; // who writes checkpoints, hears signals, shows progress
+        let workers = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+        let started = self.entry(Path::new("proc/self/status"), "Threads:");
+        started.map_or(0, |started| (workers + BESIDE).saturating_sub(started) * EACH)
     }
 
     /// The least that a control group of the process, or one that this is in, leaves.

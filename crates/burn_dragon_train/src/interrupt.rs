@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::error::TrainError;
 
@@ -14,15 +15,20 @@ static INSTALLED: Mutex<Option<Interrupt>> = Mutex::new(None);
 #[derive(Debug, Clone)]
 pub struct Interrupt {
     requested: Arc<AtomicBool>,
+    /// When the first signal came.
+    heard: Arc<OnceLock<Instant>>,
 }
+
+/// A signal that comes so soon after the first is the same one, sent to a process and to its group.
+const SAME: Duration = Duration::from_millis(300);
 
 impl Interrupt {
     /// Exit status of a program that was interrupted and saved: 128 and the number of SIGINT.
     pub const EXIT_CODE: i32 = 130;
 
     /// Listens for Ctrl-C, SIGTERM and SIGHUP. The first one makes [`requested`](Self::requested) true; the
-    /// second one ends the process at once, with [`EXIT_CODE`](Self::EXIT_CODE). Further calls return the
-    /// same request.
+    /// second one, unless it comes within 0.3 s, ends the process at once, with [`EXIT_CODE`](Self::EXIT_CODE). Further
+    /// calls return the same request.
     ///
     /// # Errors
     ///
@@ -46,6 +52,7 @@ impl Interrupt {
     pub fn none() -> Self {
         Self {
             requested: Arc::new(AtomicBool::new(false)),
+            heard: Arc::new(OnceLock::new()),
         }
     }
 
@@ -60,7 +67,12 @@ impl Interrupt {
     }
 
     fn signal(&self) {
+        let before = self.heard.get().map(Instant::elapsed);
+        self.heard.get_or_init(Instant::now);
         if self.requested.swap(true, Ordering::SeqCst) {
+            if before.is_some_and(|since| since < SAME) {
+                return;
+            }
             process::exit(Self::EXIT_CODE);
         }
         // Not `eprintln`, which panics when standard error is closed; a new line, since the progress line is live.
@@ -97,7 +109,6 @@ mod tests {
         use std::env;
         use std::process::{Command, Output};
         use std::thread::sleep;
-        use std::time::Duration;
 
         const SIGNALS: &str = "BURN_DRAGON_TEST_SIGNALS";
 
@@ -119,6 +130,9 @@ mod tests {
             let interrupt = Interrupt::install().unwrap();
             let again = Interrupt::install().unwrap();
             for signal in signals.split(',') {
+                let apart = if signal.starts_with(' ') { 500 } else { 0 }; // a space stands for half a second
+                sleep(Duration::from_millis(apart));
+                let signal = signal.trim_start();
                 let id = process::id().to_string();
                 assert!(
                     Command::new("kill")
@@ -153,7 +167,13 @@ mod tests {
 
         #[test]
         fn the_second_signal_exits_at_once() {
-            assert_eq!(child("-TERM,-INT").status.code(), Some(Interrupt::EXIT_CODE));
+            assert_eq!(child("-TERM, -INT").status.code(), Some(Interrupt::EXIT_CODE));
+        }
+
+        #[test]
+        fn a_signal_that_comes_twice_at_once_is_one() {
+            let output = child("-INT,-INT");
+            assert!(output.status.success(), "{output:?}");
         }
     }
 }

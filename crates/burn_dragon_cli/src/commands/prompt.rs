@@ -1,7 +1,7 @@
 //! A prompt: what is to be continued, as it was given and as tokens, and how it is read.
 
 use super::live::Line;
-use burn_dragon::api::language::{LanguageModel, Reading};
+use burn_dragon::api::language::{LanguageModel, Reading, TokenizerSpec};
 use burn_dragon::api::train::Interrupt;
 use std::ops::ControlFlow;
 
@@ -15,10 +15,13 @@ pub(super) struct Prompt {
 }
 
 impl Prompt {
-    /// A text.
+    /// A text. A list of bare ids is written as the model's own are, so that its continuation stands apart.
     pub(super) fn of_text(text: Vec<u8>, model: &LanguageModel) -> anyhow::Result<Self> {
         let tokens = model.tokenizer.encode(&text)?;
-        Ok(Self { text, tokens })
+        match model.tokenizer.spec() {
+            TokenizerSpec::Ids { .. } => Self::of_tokens(tokens, model),
+            _ => Ok(Self { text, tokens }),
+        }
     }
 
     /// Tokens, whose text is what they stand for.

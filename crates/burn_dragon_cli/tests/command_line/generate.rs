@@ -247,3 +247,32 @@ fn words_for_weights_without_a_tokenizer_are_a_mistake_of_whoever_typed_them() {
     place.dragon(&eval("words.txt")).refused(2, &says);
     place.dragon(&eval("ids.txt")).done();
 }
+
+#[test]
+fn bare_ids_stand_apart_and_have_no_text_to_stop_at() {
+    let Some(folder) = fixtures("tiny") else { return };
+    let [weights, meta] = ["weights.safetensors", "meta.json"].map(|file| text(folder.join(file)));
+    let place = Place::new();
+    let model = [
+        "generate",
+        &weights,
+        "--model-config",
+        &meta,
+        "--max-tokens",
+        "4",
+        "--temperature",
+        "0",
+    ];
+    let with = |more: &[&str]| place.dragon(&[&model[..], more].concat());
+    let told = ids(&with(&["--prompt-tokens", "1,2,3", "--json"]).done().json());
+    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    let shown = format!("1 2 3 {}", told.join(" "));
+    for prompt in ["1 2 3", "1,2,3", " 01 2 +3"] {
+        for more in [&[][..], &["--streaming"]] {
+            let answer = with(&[&["--prompt", prompt], more].concat()).done();
+            assert_eq!(answer.stdout.trim_end(), shown, "{prompt:?}");
+        }
+    }
+    let stop = ["--prompt-tokens", "1,2,3", "--stop", "7"];
+    with(&stop).refused(2, &["stop", "bare ids"]);
+}

@@ -149,3 +149,21 @@ fn a_pointer_to_nothing_says_so() {
         .dragon(&["info", "run/checkpoint/last"])
         .refused(3, &["plain folder name"]);
 }
+
+#[test]
+fn a_choice_among_checkpoints_is_refused_where_there_is_one_model() {
+    let place = Place::trained();
+    place.dragon(&["export", "run", "--output", "one"]).done();
+    let models = ["one.bpk", "run/checkpoint/last", "run/checkpoint/step-000012"];
+    for model in models {
+        for choice in [&["--step", "8"][..], &["--best"]] {
+            for verb in [&["info", model][..], &["generate", model, "--max-tokens", "1"]] {
+                let answer = place.dragon(&[verb, choice].concat());
+                answer.refused(1, &[model, "was asked for, but this is one model"]);
+            }
+        }
+    }
+    for model in ["run", "run/checkpoint"] {
+        place.dragon(&["info", model, "--step", "8"]).done();
+    }
+}

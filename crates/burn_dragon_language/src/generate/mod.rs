@@ -16,7 +16,7 @@ pub use reading::Reading;
 pub use sampler::Sampler;
 
 use crate::error::LanguageError;
-use crate::tokenizer::{StreamDecoder, Tokenizer};
+use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
 use burn_dragon_core::{Dragon, Memory, Need};
 use std::ops::ControlFlow;
@@ -81,6 +81,7 @@ impl<'a> Generator<'a> {
         config: &'a GenerationConfig,
     ) -> Result<Self, LanguageError> {
         config.validate()?;
+        refuse_stops_of_ids(&*tokenizer, config)?;
         check_memory(Memory::of_this_machine(), dragon, config.context)?;
         Ok(Self {
             dragon,
@@ -220,6 +221,20 @@ fn check_memory(memory: Memory, dragon: &Dragon, context: ContextStrategy) -> Re
         _ => "a model of fewer levels or neurons, or of a smaller width, needs less".into(),
     };
     Ok(memory.check(&need, way_out)?)
+}
+
+/// Bare ids have no text that a stop could be a part of: the digits of one are not those of another.
+fn refuse_stops_of_ids(tokenizer: &dyn Tokenizer, config: &GenerationConfig) -> Result<(), LanguageError> {
+    if config.stop.is_empty() || !matches!(tokenizer.spec(), TokenizerSpec::Ids { .. }) {
+        return Ok(());
+    }
+    Err(LanguageError::Config {
+        key: "stop",
+        reason: format!(
+            "is {:?}, but the tokens of this model are bare ids, which have no text to stop at; leave it out",
+            config.stop
+        ),
+    })
 }
 
 #[cfg(test)]
