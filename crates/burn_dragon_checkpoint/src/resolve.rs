@@ -67,8 +67,9 @@ impl ModelPath {
             let (folder, passed_over) = match &run {
                 Some(run) => self.choose(&Checkpoints::new(run.join("checkpoint")))?,
                 None if path.join("manifest.json").is_file() => {
+                    let folder = verified(CheckpointFolder::open(&path)?)?;
                     self.refuse_choice()?;
-                    (verified(CheckpointFolder::open(&path)?)?, vec![])
+                    (folder, vec![])
                 }
                 None if let Some(file) = exported(&path) => return self.of_file(file),
                 None if path.join("last").is_file() => self.choose(&Checkpoints::new(&path))?,
@@ -86,8 +87,8 @@ impl ModelPath {
     }
 
     fn of_file(&self, path: PathBuf) -> Result<LoadedModel, CheckpointError> {
+        let (model, file) = self.read_file(path)?; // what is wrong with the file comes first
         self.refuse_choice()?;
-        let (model, file) = self.read_file(path)?;
         Ok(LoadedModel {
             file,
             run: None,

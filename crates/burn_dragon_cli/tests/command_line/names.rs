@@ -156,7 +156,7 @@ fn a_choice_among_checkpoints_is_refused_where_there_is_one_model() {
     place.dragon(&["export", "run", "--output", "one"]).done();
     let models = ["one.bpk", "run/checkpoint/last", "run/checkpoint/step-000012"];
     for model in models {
-        for choice in [&["--step", "8"][..], &["--best"]] {
+        for choice in [&["--step", "10"][..], &["--best"]] {
             for verb in [&["info", model][..], &["generate", model, "--max-tokens", "1"]] {
                 let answer = place.dragon(&[verb, choice].concat());
                 answer.refused(1, &[model, "was asked for, but this is one model"]);
@@ -164,6 +164,6 @@ fn a_choice_among_checkpoints_is_refused_where_there_is_one_model() {
         }
     }
     for model in ["run", "run/checkpoint"] {
-        place.dragon(&["info", model, "--step", "8"]).done();
+        place.dragon(&["info", model, "--step", "10"]).done();
     }
 }
