@@ -341,7 +341,7 @@ fn next_command(run: &RunFolder, tales: bool) -> String {
     let dragon = "cargo run --release -p burn_dragon_cli --bin dragon --";
     let prompt = match tales {
         true => {
-            " --prompt \"Hugo sold Dora a lilac key. Mira wore a tan cap. Later Dora thanked Hugo for the\""
+            " --prompt \"Hugo hid the lilac key under the pine. Mira wore a tan cap. Later Hugo took the lilac key from the\""
         }
         false => "",
     };
