@@ -321,23 +321,7 @@ impl Description {
     fn seen(&self, path: &Path, data: Option<TensorData>) -> Result<Vec<BTreeSet<u32>>, CheckpointError> {
         let streams = self.positions.len() / groups(&self.info);
         let expected = vec![streams, self.config.vocab_size];
-        let (path_buf, name) = (path.to_path_buf(), SEEN.to_string());
-        let Some(data) = data else {
-            return Err(CheckpointError::MissingTensor {
-                path: path_buf,
-                name,
-                expected,
-            });
-        };
-        let given = data.shape().to_vec();
-        if given != expected {
-            return Err(CheckpointError::Shape {
-                path: path_buf,
-                name,
-                given,
-                expected,
-            });
-        }
+        let data = of_shape(path, SEEN, data, expected)?;
         let marks = data.as_slice::<u8>().ok();
         let marks = marks.filter(|marks| marks.iter().all(|mark| *mark <= 1));
         let marks = marks.ok_or_else(|| {
@@ -385,23 +369,8 @@ impl Description {
         let config = &self.config;
         let lanes = self.positions.len();
         let expected = vec![lanes, config.n_heads, config.neurons_per_head(), config.d_model];
-        let (path_buf, name) = (path.to_path_buf(), name(level));
-        let Some(data) = data else {
-            return Err(CheckpointError::MissingTensor {
-                path: path_buf,
-                name,
-                expected,
-            });
-        };
-        let given = data.shape().to_vec();
-        if given != expected {
-            return Err(CheckpointError::Shape {
-                path: path_buf,
-                name,
-                given,
-                expected,
-            });
-        }
+        let name = name(level);
+        let data = of_shape(path, &name, data, expected)?;
         if data.dtype() != self.precision.dtype() {
             let reason = format!(
                 "tensor `{name}` is {}, it says {}",
@@ -414,6 +383,29 @@ impl Description {
         check_finite(path, &name, &data)?;
         Ok(Tensor::from_data(data, (device, DType::F32)))
     }
+}
+
+/// A tensor that is there, and of this shape.
+fn of_shape(
+    path: &Path,
+    name: &str,
+    data: Option<TensorData>,
+    expected: Vec<usize>,
+) -> Result<TensorData, CheckpointError> {
+    let (path, name) = (path.to_path_buf(), name.to_string());
+    let Some(data) = data else {
+        return Err(CheckpointError::MissingTensor { path, name, expected });
+    };
+    let given = data.shape().to_vec();
+    if given != expected {
+        return Err(CheckpointError::Shape {
+            path,
+            name,
+            given,
+            expected,
+        });
+    }
+    Ok(data)
 }
 
 /// Memories grow with what is read, beyond the largest number of f16.
