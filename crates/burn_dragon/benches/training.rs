@@ -6,7 +6,7 @@ mod common;
 
 use burn::tensor::{Device, Int, Tensor};
 use burn_dragon::api::core::{Dragon, DragonConfig, cross_entropy};
-use burn_dragon::api::expert::train::Rehearsal;
+use burn_dragon::api::expert::train::BenchSteps;
 use burn_dragon::api::language::{LanguageConfig, LanguageTask};
 use burn_dragon::api::train::{OptimizerConfig, TrainingConfig};
 use common::{DENSITIES, devices, dragon, large, tokens};
@@ -75,13 +75,13 @@ fn step(
     }
     let task = LanguageTask::new(&config, Path::new("."), device).unwrap();
     let mut dragon = Some(dragon(shape, density, device));
-    let mut rehearsal = Rehearsal::new(&task, config.plan(), dragon.as_ref().unwrap()).unwrap();
+    let mut bench_steps = BenchSteps::new(&task, config.plan(), dragon.as_ref().unwrap()).unwrap();
     let mut group = criterion.benchmark_group(format!("training/step/{backend}"));
     group.throughput(Throughput::Elements((lanes * length) as u64));
     let id = BenchmarkId::new(format!("{name} {lanes}x{length}"), format!("x {density}"));
     group.bench_function(id, |bencher| {
         bencher.iter(|| {
-            let (after, loss) = rehearsal.step(dragon.take().unwrap()).unwrap();
+            let (after, loss) = bench_steps.step(dragon.take().unwrap()).unwrap();
             dragon = Some(after);
             loss
         });

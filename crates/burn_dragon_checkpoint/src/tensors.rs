@@ -10,7 +10,7 @@ use crate::error::CheckpointError;
 use crate::hash::hex;
 use crate::plain;
 use burn::tensor::TensorData;
-use burn_dragon_core::{Memory, Need};
+use burn_dragon_core::{FreeMemory, Need};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -77,7 +77,7 @@ impl TensorFile {
         }
         let bytes = reader.entries().iter().map(Entry::size);
         let need = Need::of("reading it").with("tensors", bytes.fold(0, u64::saturating_add));
-        Memory::room_for(&need, || NO_ROOM.into())?;
+        FreeMemory::room_for(&need, || NO_ROOM.into())?;
         let head = reader.index();
         let digits = reader
             .metadata()

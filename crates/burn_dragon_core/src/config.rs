@@ -1,7 +1,7 @@
 //! The shape of a model.
 
 use crate::decay::DecayConfig;
-use crate::memory::MemoryError;
+use crate::free_memory::MemoryError;
 use crate::range::Range;
 use burn_dragon_kernel::rotation::Frequencies;
 use serde::{Deserialize, Serialize};

@@ -3,8 +3,8 @@
 use crate::config::{ConfigError, DragonConfig};
 use crate::decay::DecayConfig;
 use crate::density::{DensityProbe, Watch};
+use crate::free_memory::{FreeMemory, Need};
 use crate::level::{Level, Watched};
-use crate::memory::{Memory, Need};
 use crate::rotations::Rotations;
 use crate::seed::{Rng, derive};
 use crate::state::{DragonState, StateError};
@@ -60,7 +60,7 @@ impl Dragon {
     pub fn new(config: &DragonConfig, seed: u64, device: &Device) -> Result<Self, ConfigError> {
         config.validate()?;
         let need = Need::of("a model of this shape").with("weights", config.cost().weight_bytes());
-        Memory::room_for(&need, || "use a smaller d_model, n_neurons or vocabulary".into())?;
+        FreeMemory::room_for(&need, || "use a smaller d_model, n_neurons or vocabulary".into())?;
         Self::from_weights(config, device, |name, shape| match (name, &config.decay) {
             ("decay", Some(decay)) => {
                 let logarithms: Vec<f64> = decay.slopes(shape[0]).into_iter().map(f64::ln).collect();

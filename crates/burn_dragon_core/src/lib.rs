@@ -37,15 +37,15 @@ pub mod decay;
 pub mod decoder;
 pub mod density;
 pub mod dragon;
+pub mod free_memory;
 pub mod level;
 pub mod loss;
-pub mod memory;
 pub mod parameters;
 pub mod range;
 mod rotations;
 pub mod seed;
-pub mod specimen;
 pub mod state;
+pub mod synthetic;
 
 pub use backend::Backend;
 pub use burn_dragon_kernel::api::{Credit, Precision, Resets};
@@ -54,7 +54,7 @@ pub use cost::Cost;
 pub use decay::DecayConfig;
 pub use decoder::{Decoder, DecoderError};
 pub use dragon::{Dragon, Pass};
-pub use memory::{Memory, MemoryError, Need};
+pub use free_memory::{FreeMemory, MemoryError, Need};
 pub use range::Range;
 pub use state::{DragonState, StateError};
 
@@ -67,8 +67,8 @@ pub mod api {
     pub use crate::decoder::{Decoder, DecoderError};
     pub use crate::density::{Density, DensityProbe};
     pub use crate::dragon::{Dragon, Pass};
+    pub use crate::free_memory::{FreeMemory, MemoryError, Need, Size};
     pub use crate::loss::{cross_entropy, token_losses};
-    pub use crate::memory::{Memory, MemoryError, Need, Size};
     pub use crate::state::{DragonState, StateError};
     pub use burn_dragon_kernel::api::{Credit, Precision, Resets};
 
@@ -79,7 +79,7 @@ pub mod api {
         pub use crate::parameters::{load, named, snapshot};
         pub use crate::range::Range;
         pub use crate::seed::{Rng, derive};
-        pub use crate::specimen::{activity, of_density};
+        pub use crate::synthetic::{activity, of_density};
         pub use burn_dragon_kernel::api::norm;
     }
 }

@@ -35,9 +35,9 @@ pub mod api {
     pub use crate::config::{BASE, LanguageConfig, ModelConfig};
     pub use crate::data::{Corpus, DatasetConfig, Note, SourceConfig, TextConfig, WindowStart};
     pub use crate::error::LanguageError;
-    pub use crate::evaluate::{Evaluator, LanguageEvaluation, Memory, PositionScore, WindowReading};
+    pub use crate::evaluate::{Evaluator, LanguageEvaluation, PositionScore, WindowMemory, WindowReading};
     pub use crate::evaluate::{evaluation_lines, needle_lines, reading_in_words, recall_lines};
-    pub use crate::generate::{ContextStrategy, Generation, GenerationConfig, Generator, Reading};
+    pub use crate::generate::{ContextStrategy, Generation, GenerationConfig, Generator, Prefix};
     pub use crate::model::{LanguageModel, tokenizer_of};
     pub use crate::resume::kept;
     pub use crate::tales::{NeedleConfig, NeedleProbe, NeedleScore, RecallProbe, RecallScore, TalesConfig};
@@ -46,7 +46,7 @@ pub mod api {
 
     /// Parts of evaluation and generation, for those who build on them.
     pub mod expert {
-        pub use crate::data::{Level, Listed, Split, SplitKind, Tokens, Why, WindowPlan};
+        pub use crate::data::{Listed, Severity, Split, SplitKind, Tokens, Why, WindowPlan};
         pub use crate::generate::Sampler;
         pub use crate::resume::rules;
         pub use crate::streams::{Batch, StreamPlan, Streams};

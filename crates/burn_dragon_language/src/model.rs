@@ -9,7 +9,7 @@ use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
 use burn_dragon_checkpoint::resolve::{LoadedModel, ModelPath};
 use burn_dragon_core::Dragon;
 use burn_dragon_train::identity::ChangedPart;
-use burn_dragon_train::standing::Standing;
+use burn_dragon_train::resume_point::ResumePoint;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -68,8 +68,8 @@ impl LanguageModel {
     /// # Errors
     /// If the checkpoint does not say what it was judged on.
     pub fn changed_validation(&self, now: &Tokens) -> Result<Option<ChangedPart>, LanguageError> {
-        let standing = Standing::beside(&self.file)?;
-        Ok(standing.and_then(|standing| standing.identity.changed_validation(&now.hash())))
+        let resume_point = ResumePoint::beside(&self.file)?;
+        Ok(resume_point.and_then(|resume_point| resume_point.identity.changed_validation(&now.hash())))
     }
 }
 

@@ -351,7 +351,7 @@ impl Streams {
     /// # Errors
     /// If places have no form as text.
     pub fn snapshot(&self) -> Result<TensorFile, TrainError> {
-        let place = Place {
+        let place = SavedPositions {
             lanes: self.lanes.positions(),
             positions: self.state.positions().to_vec(),
         };
@@ -381,7 +381,8 @@ impl Streams {
             other => return Err(refuse(format!("its format is {other:?}, expected `{FORMAT}`")).into()),
         }
         let place = file.metadata.get("place").map_or("", String::as_str);
-        let place: Place = serde_json::from_str(place).map_err(|error| refuse(format!("place: {error}")))?;
+        let place: SavedPositions =
+            serde_json::from_str(place).map_err(|error| refuse(format!("place: {error}")))?;
         let mut lanes = self.lanes.clone();
         lanes.seek(&place.lanes).map_err(|error| other_streams(&error))?;
         if place.positions.len() != self.state.lanes() {
@@ -438,7 +439,7 @@ fn memory(data: TensorData, dragon: &Dragon) -> Result<Tensor<4>, String> {
 /// Where lanes are.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Place {
+struct SavedPositions {
     /// In their documents.
     lanes: Vec<LanePosition>,
     /// Of their memories.

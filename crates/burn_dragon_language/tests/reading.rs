@@ -7,7 +7,7 @@ use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::api::{StateFile, StoredPrecision};
 use burn_dragon_core::{DecayConfig, Decoder, Dragon, DragonConfig};
 use burn_dragon_language::api::{
-    ContextStrategy, Generation, GenerationConfig, Generator, LanguageError, Reading, Tokenizer,
+    ContextStrategy, Generation, GenerationConfig, Generator, LanguageError, Prefix, Tokenizer,
     TokenizerConfig,
 };
 use std::ops::ControlFlow;
@@ -157,7 +157,7 @@ fn a_memory_does_not_grow_with_what_is_read() {
 }
 
 /// Where a reading of this length is kept, and the reading.
-fn kept(dragon: &Dragon, context: ContextStrategy, length: usize) -> (TempDir, PathBuf, Reading) {
+fn kept(dragon: &Dragon, context: ContextStrategy, length: usize) -> (TempDir, PathBuf, Prefix) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("memory.state");
     let config = settings(context);
@@ -289,8 +289,8 @@ fn a_text_read_in_two_parts_is_the_same_text_under_every_option() {
 #[test]
 fn a_text_that_is_broken_off_and_gone_on_with_is_read_with_the_same_bits_as_at_once() {
     let dragon = dragon(2);
-    let tokens = text(3 * Reading::PIECE + 77);
-    let bits = |reading: &Reading| {
+    let tokens = text(3 * Prefix::PIECE + 77);
+    let bits = |reading: &Prefix| {
         let state = reading.state();
         let rho = state.rho().iter();
         let rho: Vec<_> = rho
@@ -304,7 +304,7 @@ fn a_text_that_is_broken_off_and_gone_on_with_is_read_with_the_same_bits_as_at_o
     ] {
         let config = settings(context);
         let generator = generator(&dragon, &config);
-        for before in [0, 5, Reading::PIECE - 1] {
+        for before in [0, 5, Prefix::PIECE - 1] {
             let mut whole = generator.begin();
             whole.read(&tokens[..before]).unwrap();
             let mut pieces = whole.clone();
@@ -314,7 +314,7 @@ fn a_text_that_is_broken_off_and_gone_on_with_is_read_with_the_same_bits_as_at_o
                 ControlFlow::Continue(())
             });
             assert_eq!(all.unwrap(), tokens.len() - before);
-            let edges = (1..=3).map(|piece| piece * Reading::PIECE);
+            let edges = (1..=3).map(|piece| piece * Prefix::PIECE);
             assert_eq!(told, edges.chain([tokens.len()]).collect::<Vec<_>>());
             // Broken off after every piece, kept as a file and gone on with.
             let folder = tempfile::tempdir().unwrap();
@@ -353,7 +353,7 @@ fn a_memory_from_a_file_needs_a_token_to_go_on_from() {
 
 /// The way in which a file is refused, with all of these in the message.
 #[track_caller]
-fn refused(result: Result<Reading, LanguageError>, says: &[&str]) {
+fn refused(result: Result<Prefix, LanguageError>, says: &[&str]) {
     let Err(LanguageError::Checkpoint(error)) = result else {
         panic!("{result:?}");
     };

@@ -18,7 +18,7 @@ use burn_dragon_language::task::LanguageTask;
 use burn_dragon_language::tokenizer::TokenizerConfig;
 use burn_dragon_train::settings::TrainingConfig;
 use burn_dragon_train::streams::{DocumentOrder, ScaleConfig, StreamConfig};
-use burn_dragon_train::task::{DataPlace, LossContext, Task};
+use burn_dragon_train::task::{DataPosition, LossContext, Task};
 use std::fs::File;
 use std::path::Path;
 
@@ -98,8 +98,8 @@ const CONTEXT: LossContext = LossContext {
 };
 
 /// Before a batch, of any number.
-fn place(task: &LanguageTask, batch: u64) -> DataPlace {
-    DataPlace {
+fn place(task: &LanguageTask, batch: u64) -> DataPosition {
+    DataPosition {
         units: batch * task.units_per_batch(),
         planned: u64::MAX,
     }

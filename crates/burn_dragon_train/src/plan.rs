@@ -7,7 +7,7 @@ use crate::settings::{CheckpointConfig, Done, EvaluationConfig, TrainingConfig};
 use crate::task::Task;
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_dragon_core::Memory;
+use burn_dragon_core::FreeMemory;
 
 /// How to train: the shared tables of a configuration.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ impl Plan {
             .all(|device| device.inner() == Device::flex());
         self.training.check_precision(on_processor)?;
         AdamW::new(&self.optimizer, model)?;
-        task.check_memory(Memory::of_this_machine())?;
+        task.check_memory(FreeMemory::of_this_machine())?;
         Ok(total_steps)
     }
 

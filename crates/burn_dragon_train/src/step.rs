@@ -4,15 +4,15 @@ use crate::error::TrainError;
 use crate::gradients::GradientSet;
 use crate::guard::Guard;
 use crate::settings::TrainingConfig;
-use crate::task::{DataPlace, LossContext, Metrics, Task};
+use crate::task::{DataPosition, LossContext, Metrics, Task};
 use burn_dragon_core::seed::derive;
 
 /// Where a run is: what a step starts from.
-pub(crate) struct Place<'a, T: Task> {
+pub(crate) struct StepInput<'a, T: Task> {
     pub(crate) model: &'a T::Model,
     pub(crate) carry: &'a mut T::Carry,
     pub(crate) step: u64,
-    pub(crate) data: DataPlace,
+    pub(crate) data: DataPosition,
 }
 
 /// The gradients of one step, averaged over its batches and clipped, and what was seen on the way.
@@ -34,11 +34,11 @@ impl StepGradients {
     pub(crate) fn new<T: Task>(
         task: &T,
         training: &TrainingConfig,
-        place: Place<'_, T>,
+        place: StepInput<'_, T>,
         guard: &Guard,
         watch: bool,
     ) -> Result<Self, TrainError> {
-        let Place {
+        let StepInput {
             model,
             carry,
             step,
@@ -48,7 +48,7 @@ impl StepGradients {
         let (mut loss, mut metrics) = (0.0, Metrics::new());
         for micro in 0..training.accumulate {
             let drawn = u64::from(micro) * task.units_per_batch();
-            let place = DataPlace {
+            let place = DataPosition {
                 units: data.units + drawn,
                 ..data
             };

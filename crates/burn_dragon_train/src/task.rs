@@ -5,7 +5,7 @@ use crate::identity::Identity;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_dragon_checkpoint::folder::Content;
-use burn_dragon_core::{Memory, MemoryError, Need};
+use burn_dragon_core::{FreeMemory, MemoryError, Need};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,7 +37,7 @@ pub trait Task {
     ///
     /// # Errors
     /// If the data cannot be had.
-    fn batch(&self, place: DataPlace, carry: &mut Self::Carry) -> Result<Self::Batch, TrainError>;
+    fn batch(&self, place: DataPosition, carry: &mut Self::Carry) -> Result<Self::Batch, TrainError>;
 
     /// The mean loss of a batch, differentiable. Memories carried take in what the batch held.
     ///
@@ -89,7 +89,7 @@ pub trait Task {
     ///
     /// # Errors
     /// With what a step needs, what there is, and what to make smaller.
-    fn check_memory(&self, memory: Memory) -> Result<(), MemoryError> {
+    fn check_memory(&self, memory: FreeMemory) -> Result<(), MemoryError> {
         let need = Need::of("a training step").with("in all", self.bytes_per_step());
         memory.check(&need, || {
             "use a smaller training.batch_size (and training.accumulate to keep the product), or a smaller model"
@@ -133,7 +133,7 @@ pub trait Task {
 
 /// Where in its data a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DataPlace {
+pub struct DataPosition {
     /// Units drawn before this batch, of all epochs together.
     pub units: u64,
     /// Units that the run was to draw when it began. They decide what a run too short for all of its data leaves out; a

@@ -5,24 +5,24 @@
 //!                 now and then: a line of metrics, an evaluation, a sample, a checkpoint
 //! ```
 
+use crate::checkpointing::{Checkpointing, Contents, TrainerState};
 use crate::error::TrainError;
 use crate::guard::{Guard, GuardConfig, GuardPolicy, Irregularity};
 use crate::identity::ChangedData;
 use crate::interrupt::Interrupt;
-use crate::journal::Journal;
 use crate::optimizer::AdamW;
 use crate::outcome::{Ending, Outcome, Saving};
 use crate::plan::Plan;
 use crate::progress::Output;
+use crate::reporter::Reporter;
 use crate::run::{RunFolder, RunLock};
-use crate::step::{Place, StepGradients};
-use crate::task::{DataPlace, Evaluation, Scope, Task};
-use crate::vault::{Contents, TrainerState, Vault};
+use crate::step::{StepGradients, StepInput};
+use crate::task::{DataPosition, Evaluation, Scope, Task};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::disk::{Disk, Os};
 use burn_dragon_checkpoint::hash::sha256;
-use burn_dragon_core::Memory;
+use burn_dragon_core::FreeMemory;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,7 +33,7 @@ pub struct Trainer<'a, T: Task> {
     run: &'a RunFolder,
     /// Nobody else trains here meanwhile.
     _ours: RunLock,
-    vault: Vault,
+    checkpointing: Checkpointing,
     output: Output,
     interrupt: Interrupt,
     accepts_changed_data: bool,
@@ -47,7 +47,7 @@ struct Session<T: Task> {
     carry: T::Carry,
     optimizer: AdamW,
     state: TrainerState,
-    journal: Journal,
+    reporter: Reporter,
     started: Instant,
     stepping_seconds: f64,
     session_units: u64,
@@ -70,13 +70,13 @@ impl<'a, T: Task> Trainer<'a, T> {
         interrupt: Interrupt,
     ) -> Result<Self, TrainError> {
         plan.validate()?;
-        let vault = Vault::new(run, plan.checkpoint.keep, Arc::new(Os))?;
+        let checkpointing = Checkpointing::new(run, plan.checkpoint.keep, Arc::new(Os))?;
         Ok(Self {
             task,
             plan,
             run,
             _ours: run.lock()?,
-            vault,
+            checkpointing,
             output,
             interrupt,
             accepts_changed_data: false,
@@ -88,7 +88,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     /// # Errors
     /// If the system has no thread for it.
     pub fn on_disk(mut self, disk: Arc<dyn Disk>) -> Result<Self, TrainError> {
-        self.vault = Vault::new(self.run, self.plan.checkpoint.keep, disk)?;
+        self.checkpointing = Checkpointing::new(self.run, self.plan.checkpoint.keep, disk)?;
         Ok(self)
     }
 
@@ -107,7 +107,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     /// being written then are finished first.
     pub fn fit(self, model: T::Model) -> Result<(T::Model, Outcome), TrainError> {
         let ended = self.train(model);
-        match (ended, self.vault.wait()) {
+        match (ended, self.checkpointing.wait()) {
             (ended, Ok(())) => ended,
             (Ok(_), Err(unsaved)) => Err(unsaved),
             (Err(error), Err(unsaved)) => Err(TrainError::Unsaved {
@@ -118,10 +118,10 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     fn train(&self, model: T::Model) -> Result<(T::Model, Outcome), TrainError> {
-        self.task.check_memory(Memory::of_this_machine())?;
+        self.task.check_memory(FreeMemory::of_this_machine())?;
         let mut session = self.begin(model)?;
         let device = device_of(&session.model);
-        session.journal.measure_machine(&device);
+        session.reporter.measure_machine(&device);
         if session.state.step == 0 {
             session.state.before = self.evaluate(
                 &session,
@@ -130,14 +130,14 @@ impl<'a, T: Task> Trainer<'a, T> {
                 },
             )?;
             session
-                .journal
+                .reporter
                 .evaluation("evaluation", 0, &session.state.before)?;
         }
         let mut ending = self.ending(&session);
         while ending.is_none() {
             session = self.step(session)?;
             self.after_step(&mut session)?;
-            self.vault.check()?;
+            self.checkpointing.check()?;
             ending = self.ending(&session);
         }
         self.finish(session, ending.unwrap_or(Ending::Complete))
@@ -145,8 +145,8 @@ impl<'a, T: Task> Trainer<'a, T> {
 
     /// A new session, from the newest checkpoint that verifies if there is one.
     fn begin(&self, model: T::Model) -> Result<Session<T>, TrainError> {
-        self.vault.sweep(self.run)?;
-        let (found, passed_over) = self.vault.newest()?;
+        self.checkpointing.sweep(self.run)?;
+        let (found, passed_over) = self.checkpointing.newest()?;
         let mut optimizer = AdamW::new(&self.plan.optimizer, &model)?;
         let mut carry = self.task.carry(&model)?;
         let (mut model, mut state) = (model, self.first_state());
@@ -155,14 +155,14 @@ impl<'a, T: Task> Trainer<'a, T> {
             .map(|error| format!("passed over a checkpoint that does not verify: {error}"))
             .collect();
         if let Some(folder) = &found {
-            state = self.vault.read_state(folder)?;
+            state = self.checkpointing.read_state(folder)?;
             let changed = self.recognise(&mut state, &mut notes)?;
             model = self.task.restore(model, folder.path())?;
             if changed.is_none_or(|changed| !changed.training()) {
                 self.task.restore_carry(&model, &mut carry, folder.path())?;
             }
             optimizer.restore(&folder.path().join("optimizer.bpk"), &device_of(&model).inner())?;
-            self.vault.point_again(folder, state.best_step)?;
+            self.checkpointing.point_again(folder, state.best_step)?;
         }
         let total_steps = self.plan.total_steps(self.task, state.done())?;
         if found.is_some() && state.schedule_steps != total_steps {
@@ -180,8 +180,8 @@ impl<'a, T: Task> Trainer<'a, T> {
         state.config_sha256 = std::fs::read(self.run.config()).ok().map(|text| sha256(&text));
         state.version = env!("CARGO_PKG_VERSION").into();
         let resumed = found.map(|folder| folder.step());
-        let journal = Journal::open(self.run, self.output, total_steps, resumed)?;
-        notes.iter().for_each(|note| journal.note(note));
+        let reporter = Reporter::open(self.run, self.output, total_steps, resumed)?;
+        notes.iter().for_each(|note| reporter.note(note));
         Ok(Session {
             total_steps,
             saved: resumed.map(|step| (step, state.best_step)),
@@ -189,7 +189,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             carry,
             optimizer,
             state,
-            journal,
+            reporter,
             started: Instant::now(),
             stepping_seconds: 0.0,
             session_units: 0,
@@ -271,11 +271,11 @@ impl<'a, T: Task> Trainer<'a, T> {
                 .is_some_and(|config| config.policy == GuardPolicy::Skip),
         };
         let watch = (step + 1).is_multiple_of(training.log_every);
-        let place = Place {
+        let place = StepInput {
             model: &session.model,
             carry: &mut session.carry,
             step,
-            data: DataPlace {
+            data: DataPosition {
                 units: session.state.units,
                 planned: session.state.planned_units,
             },
@@ -301,7 +301,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         session.session_units += units;
         session.stepping_seconds += started.elapsed().as_secs_f64();
         session
-            .journal
+            .reporter
             .record_step(units, started.elapsed().as_secs_f64());
         metrics.insert("learning_rate".into(), self.plan.optimizer.learning_rate * factor);
         metrics.insert("gradient_norm".into(), norm);
@@ -313,7 +313,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         }
         if watch || session.state.step == session.total_steps {
             let state = &session.state;
-            session.journal.step(
+            session.reporter.step(
                 state.step,
                 state.units,
                 loss,
@@ -326,12 +326,14 @@ impl<'a, T: Task> Trainer<'a, T> {
 
     /// A step without an update. Weights did not change, so memories that are sound go on as they are.
     fn skip(&self, session: &mut Session<T>, step: u64, found: Irregularity) -> Result<(), TrainError> {
-        session.journal.note(&format!("step {step} was skipped: {found}"));
+        session
+            .reporter
+            .note(&format!("step {step} was skipped: {found}"));
         if !found.is_finite() {
             let emptied = self.task.forget_damage(&mut session.carry)?;
             if emptied > 0 {
                 let text = format!("memories that were not finite, and are empty now: {emptied}");
-                session.journal.note(&text);
+                session.reporter.note(&text);
             }
         }
         Ok(())
@@ -353,7 +355,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         if step.is_multiple_of(self.plan.evaluation.sample_every)
             && let Some(text) = self.task.sample(&session.model.valid(), step)?
         {
-            session.journal.sample(step, &text);
+            session.reporter.sample(step, &text);
         }
         if step.is_multiple_of(self.plan.checkpoint.every) {
             self.save(session)?;
@@ -370,7 +372,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             },
         )?;
         let step = session.state.step;
-        session.journal.evaluation("evaluation", step, &evaluation)?;
+        session.reporter.evaluation("evaluation", step, &evaluation)?;
         if session.state.best_loss.is_none_or(|best| evaluation.loss < best) {
             session.state.best_loss = Some(evaluation.loss);
             session.state.best_step = Some(step);
@@ -403,7 +405,8 @@ impl<'a, T: Task> Trainer<'a, T> {
             optimizer,
             state,
         };
-        self.vault.save(self.task, &contents, best_step == Some(step))?;
+        self.checkpointing
+            .save(self.task, &contents, best_step == Some(step))?;
         session.saved = Some((step, best_step));
         session.blocked_seconds += started.elapsed().as_secs_f64();
         Ok(())
@@ -411,7 +414,7 @@ impl<'a, T: Task> Trainer<'a, T> {
 
     fn finish(&self, mut session: Session<T>, ending: Ending) -> Result<(T::Model, Outcome), TrainError> {
         // The last checkpoint takes the place of none that waits.
-        self.vault.wait()?;
+        self.checkpointing.wait()?;
         let after = if ending == Ending::Interrupted {
             None
         } else {
@@ -419,13 +422,13 @@ impl<'a, T: Task> Trainer<'a, T> {
                 self.judge(&mut session)?; // a run that was complete when it was resumed is left as it is
             }
             let full = self.evaluate(&session, Scope::Full)?;
-            session.journal.evaluation("final", session.state.step, &full)?;
+            session.reporter.evaluation("final", session.state.step, &full)?;
             Some(full)
         };
         self.save(&mut session)?;
-        self.vault.wait()?;
-        session.journal.finish();
-        let (checkpoints, writing_seconds) = self.vault.written();
+        self.checkpointing.wait()?;
+        session.reporter.finish();
+        let (checkpoints, writing_seconds) = self.checkpointing.written();
         let outcome = Outcome {
             ending,
             steps: session.state.step,

@@ -17,11 +17,11 @@ use burn_dragon_train::optimizer::OptimizerConfig;
 use burn_dragon_train::outcome::Outcome;
 use burn_dragon_train::plan::Plan;
 use burn_dragon_train::progress::Output;
+use burn_dragon_train::resume_point::ResumePoint;
 use burn_dragon_train::run::RunFolder;
 use burn_dragon_train::schedule::Schedule;
 use burn_dragon_train::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
-use burn_dragon_train::standing::Standing;
-use burn_dragon_train::task::{DataPlace, Evaluation, Loss, LossContext, Metrics, Scope, Task};
+use burn_dragon_train::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task};
 use burn_dragon_train::{TrainError, Trainer};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ impl Task for Toy {
     fn carry(&self, _: &Point) -> Result<u64, TrainError> {
         Ok(0)
     }
-    fn batch(&self, _: DataPlace, carry: &mut u64) -> Result<(), TrainError> {
+    fn batch(&self, _: DataPosition, carry: &mut u64) -> Result<(), TrainError> {
         *carry += 1;
         Ok(())
     }
@@ -198,8 +198,13 @@ fn data_that_has_changed_is_refused_unless_that_is_accepted() {
         assert_eq!(changed.parts(), [part]);
         assert!(error.to_string().contains("--accept-changed-data"), "{error}");
     }
-    let standing = Standing::newest(&RunFolder::open(run).unwrap()).unwrap().unwrap();
-    assert_eq!((standing.done.steps, &standing.identity), (3, &task.identity));
+    let resume_point = ResumePoint::newest(&RunFolder::open(run).unwrap())
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (resume_point.done.steps, &resume_point.identity),
+        (3, &task.identity)
+    );
     let mut other = task.clone();
     other.identity.data.training = hash("c", 11);
     fit(&other, 5, run, true).unwrap();

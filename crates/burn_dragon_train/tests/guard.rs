@@ -21,7 +21,7 @@ use burn_dragon_train::progress::Output;
 use burn_dragon_train::run::{MetricsLog, RunFolder, without_time};
 use burn_dragon_train::schedule::Schedule;
 use burn_dragon_train::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
-use burn_dragon_train::task::{DataPlace, Evaluation, Loss, LossContext, Metrics, Scope, Task};
+use burn_dragon_train::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task};
 use burn_dragon_train::{TrainError, Trainer};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -85,7 +85,7 @@ impl Task for Toy {
     fn carry(&self, _: &Point) -> Result<u64, TrainError> {
         Ok(0)
     }
-    fn batch(&self, place: DataPlace, _: &mut u64) -> Result<(u64, u32), TrainError> {
+    fn batch(&self, place: DataPosition, _: &mut u64) -> Result<(u64, u32), TrainError> {
         let (step, micro) = (place.units / 2, (place.units % 2) as u32);
         match self.mishaps.get(&step) {
             Some(Mishap::Death) => Err(TrainError::task(std::io::Error::other("dead"))),

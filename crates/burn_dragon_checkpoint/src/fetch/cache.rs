@@ -86,18 +86,18 @@ pub(super) struct Kept {
 
 /// The folder of one thing that is asked for.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct CacheFolder {
     path: PathBuf,
 }
 
-/// A shelf that no other process changes meanwhile.
+/// A folder that no other process changes meanwhile.
 pub(super) struct Locked<'a> {
-    shelf: &'a Shelf,
+    folder: &'a CacheFolder,
     /// Unlocked when it is dropped, or when the process ends in whatever way.
     _lock: File,
 }
 
-impl Shelf {
+impl CacheFolder {
     pub(super) fn new(cache: &Path, source: &str, host: &str, name: &str) -> Self {
         let plain: String = format!("{host}-{name}")
             .chars()
@@ -158,7 +158,7 @@ impl Shelf {
             Err(TryLockError::Error(error)) => return Err(CheckpointError::io("lock", &path)(error).into()),
         }
         Ok(Locked {
-            shelf: self,
+            folder: self,
             _lock: lock,
         })
     }
@@ -167,7 +167,7 @@ impl Shelf {
 impl Locked<'_> {
     /// Where to fetch into. What is there is kept if it is of the same thing, else thrown away.
     pub(super) fn draft(&self, of: &str) -> Result<Draft, FetchError> {
-        let path = self.shelf.path.join("draft");
+        let path = self.folder.path.join("draft");
         let note = path.join("of");
         let same = plain::read_text(&note, 4096).is_ok_and(|text| text == of);
         if !same {
@@ -185,7 +185,7 @@ impl Locked<'_> {
 
     /// Throws away what was being fetched.
     pub(super) fn discard(&self) -> Result<(), FetchError> {
-        remove_all(&self.shelf.path.join("draft"))
+        remove_all(&self.folder.path.join("draft"))
     }
 
     /// Makes what was fetched and checked the version in use, and gives its folder.
@@ -196,9 +196,9 @@ impl Locked<'_> {
             hash.update(format!("{name} {}\n", kept.sha256));
         }
         record.version = hex(&hash.finalize())[..16].to_string();
-        let draft = self.shelf.path.join("draft").join("files");
-        let folder = self.shelf.path.join(&record.version);
-        if self.shelf.verified(&record).is_none() {
+        let draft = self.folder.path.join("draft").join("files");
+        let folder = self.folder.path.join(&record.version);
+        if self.folder.verified(&record).is_none() {
             tidy(&draft, &record)?;
             remove_all(&folder)?;
             Os.sync_dir(&draft).map_err(CheckpointError::io("sync", &draft))?;
@@ -213,7 +213,7 @@ impl Locked<'_> {
 
     /// Writes what the server says of the version in use.
     pub(super) fn note(&self, record: &Record) -> Result<(), FetchError> {
-        let path = self.shelf.path.join("record.json");
+        let path = self.folder.path.join("record.json");
         let text =
             serde_json::to_vec_pretty(record).map_err(|error| CheckpointError::corrupt(&path, error))?;
         Ok(write_atomic(&Os, &path, |sink| sink.write_all(&text))?)

@@ -6,7 +6,7 @@ use crate::error::CheckpointError;
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// What was given is no address of a model.
-    #[error("`{given}` is not the place of a model: {reason}")]
+    #[error("`{given}` is not the location of a model: {reason}")]
     Source {
         /// What was given.
         given: String,

@@ -56,7 +56,7 @@ impl Talk<'_> {
                 self.meter.add(item.bytes); // it has that already
             }
             if let Some(verify) = object["actions"]["verify"]["href"].as_str() {
-                let verify = self.place(&address, verify)?;
+                let verify = self.location(&address, verify)?;
                 self.told(
                     &verify,
                     &json!({"oid": item.sha256, "size": item.bytes}),
@@ -68,7 +68,7 @@ impl Talk<'_> {
     }
 
     fn send(&self, item: &Item, batch: &Address, upload: &Map<String, Value>) -> Result<(), FetchError> {
-        let place = self.place(
+        let location = self.location(
             batch,
             upload.get("href").and_then(Value::as_str).unwrap_or_default(),
         )?;
@@ -89,7 +89,7 @@ impl Talk<'_> {
                     value.parse().map_err(|error| FetchError::refused(batch, error))?,
                 ));
             }
-            return self.put(item, &place, &headers, 0, item.bytes).map(drop);
+            return self.put(item, &location, &headers, 0, item.bytes).map(drop);
         };
         let count = if chunk == 0 { 0 } else { item.bytes.div_ceil(chunk) };
         let places: BTreeMap<u64, &str> = given
@@ -103,19 +103,19 @@ impl Talk<'_> {
             ));
         }
         let mut parts = Vec::new();
-        for (number, place) in places {
-            let (from, place) = ((number - 1) * chunk, self.place(batch, place)?);
-            let etag = self.put(item, &place, &[], from, chunk.min(item.bytes - from))?;
+        for (number, location) in places {
+            let (from, location) = ((number - 1) * chunk, self.location(batch, location)?);
+            let etag = self.put(item, &location, &[], from, chunk.min(item.bytes - from))?;
             parts.push(json!({"partNumber": number, "etag": etag}));
         }
-        self.told(&place, &json!({"oid": item.sha256, "parts": parts}), LFS_JSON)
+        self.told(&location, &json!({"oid": item.sha256, "parts": parts}), LFS_JSON)
             .map(drop)
     }
 
     /// Where the hub wants bytes sent, if they may go there.
-    fn place(&self, from: &Address, text: &str) -> Result<Address, FetchError> {
-        let place = Address::parse(text).and_then(|to| allowed(from, &to).map(|()| to));
-        place.map_err(|reason| {
+    fn location(&self, from: &Address, text: &str) -> Result<Address, FetchError> {
+        let location = Address::parse(text).and_then(|to| allowed(from, &to).map(|()| to));
+        location.map_err(|reason| {
             FetchError::refused(
                 from,
                 format!(
@@ -130,20 +130,20 @@ impl Talk<'_> {
     fn put(
         &self,
         item: &Item,
-        place: &Address,
+        location: &Address,
         headers: &[(HeaderName, HeaderValue)],
         from: u64,
         bytes: u64,
     ) -> Result<String, FetchError> {
-        let mut tries = Tries::new(self.client.limits(), place, self.meter);
+        let mut tries = Tries::new(self.client.limits(), location, self.meter);
         loop {
             let mut file = File::open(&item.path).map_err(CheckpointError::io("open", &item.path))?;
             file.seek(SeekFrom::Start(from))
                 .map_err(CheckpointError::io("read", &item.path))?;
             let mut request = self
                 .client
-                .agent(place)
-                .put(place.whole())
+                .agent(location)
+                .put(location.whole())
                 .header(header::CONTENT_LENGTH, bytes);
             for (name, value) in headers {
                 request = request.header(name, value);
@@ -161,8 +161,8 @@ impl Talk<'_> {
                 Ok(response) if is_passing(response.status().as_u16()) => {
                     format!("the server answers with status {}", response.status().as_u16())
                 }
-                Ok(response) => return Err(unwelcome(place, response.status().as_u16(), true)),
-                Err(error) => match failed(place, error) {
+                Ok(response) => return Err(unwelcome(location, response.status().as_u16(), true)),
+                Err(error) => match failed(location, error) {
                     Failed::Again(reason) => reason,
                     Failed::For(error) => return Err(error),
                 },

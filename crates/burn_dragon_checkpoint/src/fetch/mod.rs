@@ -16,27 +16,27 @@
 //! | `source.rs`, `address.rs` | what a person means, and which addresses are followed |
 //! | `cache.rs` | where files lie, when they become visible, who may write |
 //! | `http.rs`, `retry.rs`, `pace.rs` | one question and its redirects; asking again; letting go |
-//! | `asking.rs` | the questions before a file comes |
-//! | `piece.rs`, `filling.rs`, `segments.rs` | a run of bytes that can be gone on with; several at once |
-//! | `place.rs`, `models.rs` | which files a model is, and how they are checked |
+//! | `requests.rs` | the questions before a file comes |
+//! | `ranged.rs`, `partial_file.rs`, `segments.rs` | a run of bytes that can be gone on with; several at once |
+//! | `location.rs`, `models.rs` | which files a model is, and how they are checked |
 //! | `hub.rs`, `upload.rs`, `lfs.rs` | a hub's addresses and secrets; files to a hub |
 //!
-//! A server decides no name, no length and no place here. See `docs/fetching.md`.
+//! A server decides no name, no length and no location here. See `docs/fetching.md`.
 
 mod address;
-mod asking;
 mod cache;
 mod error;
-mod filling;
 mod http;
 mod hub;
 mod lfs;
 mod limits;
+mod location;
 mod models;
 mod pace;
-mod piece;
-mod place;
+mod partial_file;
 mod progress;
+mod ranged;
+mod requests;
 mod retry;
 mod segments;
 mod source;
@@ -52,11 +52,11 @@ pub use source::{HubId, MAIN, Source};
 pub use upload::{Upload, Uploaded, upload};
 
 use crate::error::CheckpointError;
-use asking::Standing;
-use cache::{Record, Shelf, label};
+use cache::{CacheFolder, Record, label};
 use http::Client;
-use place::Place;
+use location::Location;
 use progress::Meter;
+use requests::Freshness;
 use std::env;
 use std::path::PathBuf;
 
@@ -121,7 +121,7 @@ impl Fetcher {
     /// If there is no such model, the server is not to be reached, or what it gives is not what it should be; of that
     /// nothing is kept.
     pub fn fetch(&self, source: &Source, tell: &(dyn Fn(Event) + Sync)) -> Result<Fetched, FetchError> {
-        let place = match source {
+        let location = match source {
             Source::Local(path) => {
                 return Ok(Fetched {
                     path: path.clone(),
@@ -132,32 +132,37 @@ impl Fetcher {
                     cached: true,
                 });
             }
-            Source::Address(address) => Place::address(address)?,
-            Source::Hub(id) => Place::hub(&self.hub, id),
+            Source::Address(address) => Location::address(address)?,
+            Source::Hub(id) => Location::hub(&self.hub, id),
         };
         let meter = Meter::new(tell);
-        let shelf = Shelf::new(&self.cache, &place.key, place.site.host(), &label(&place.name));
+        let folder = CacheFolder::new(
+            &self.cache,
+            &location.key,
+            location.site.host(),
+            &label(&location.name),
+        );
         if self.offline {
-            return self.cached(source, &shelf);
+            return self.cached(source, &folder);
         }
-        let lock = shelf.lock(&meter)?;
-        let record = shelf.record();
-        let kept = record.and_then(|record| shelf.verified(&record).map(|folder| (record, folder)));
-        if let Some((record, folder)) = kept.as_ref().filter(|_| place.pinned) {
+        let lock = folder.lock(&meter)?;
+        let record = folder.record();
+        let kept = record.and_then(|record| folder.verified(&record).map(|folder| (record, folder)));
+        if let Some((record, folder)) = kept.as_ref().filter(|_| location.pinned) {
             return Ok(Fetched::of(record, folder, true));
         }
-        let client = Client::new(&self.limits, place.hub.as_ref().and_then(Hub::token));
+        let client = Client::new(&self.limits, location.hub.as_ref().and_then(Hub::token));
         if let Some((record, folder)) = &kept {
-            match client.standing(&place, record, &meter) {
-                Standing::Same => return Ok(Fetched::of(record, folder, true)),
-                Standing::Unknown(reason) => {
+            match client.freshness(&location, record, &meter) {
+                Freshness::Same => return Ok(Fetched::of(record, folder, true)),
+                Freshness::Unknown(reason) => {
                     meter.tell(Event::Unasked { reason });
                     return Ok(Fetched::of(record, folder, true));
                 }
-                Standing::Other => {}
+                Freshness::Other => {}
             }
         }
-        let record = client.obtain(&place, &lock, kept.as_ref().map(|(record, _)| record), &meter);
+        let record = client.obtain(&location, &lock, kept.as_ref().map(|(record, _)| record), &meter);
         let record = record.map_err(|error| match (error, &kept) {
             (FetchError::NotFound { address, reason }, Some(_)) => FetchError::NotFound {
                 address,
@@ -165,23 +170,23 @@ impl Fetcher {
             },
             (error, _) => error,
         })?;
-        let folder = lock.commit(&record)?;
-        let record = shelf.record().unwrap_or(record);
-        Ok(Fetched::of(&record, &folder, false))
+        let committed = lock.commit(&record)?;
+        let record = folder.record().unwrap_or(record);
+        Ok(Fetched::of(&record, &committed, false))
     }
 
-    fn cached(&self, source: &Source, shelf: &Shelf) -> Result<Fetched, FetchError> {
-        let Some(record) = shelf.record() else {
+    fn cached(&self, source: &Source, folder: &CacheFolder) -> Result<Fetched, FetchError> {
+        let Some(record) = folder.record() else {
             return Err(FetchError::Offline {
                 what: source.to_string(),
                 cache: self.cache.display().to_string(),
             });
         };
-        match shelf.verified(&record) {
+        match folder.verified(&record) {
             Some(folder) => Ok(Fetched::of(&record, &folder, true)),
             None => {
                 let reason = "files of it are damaged or gone; fetch it again, without --offline";
-                Err(CheckpointError::corrupt(shelf.path(), reason).into())
+                Err(CheckpointError::corrupt(folder.path(), reason).into())
             }
         }
     }

@@ -3,11 +3,11 @@
 use super::address::Address;
 use super::cache::{Draft, Kept, Locked, Record, hash_of};
 use super::error::FetchError;
-use super::filling::Note;
 use super::http::{Client, Linked};
-use super::piece::{Landed, Piece};
-use super::place::{Form, Place};
+use super::location::{Form, Location};
+use super::partial_file::Note;
 use super::progress::{Event, Meter};
+use super::ranged::{Landed, RangedDownload};
 use super::segments::at_once;
 use crate::bundle::{MAX_MANIFEST, PartEntry, PartsManifest, read_parts};
 use crate::disk::{Os, write_atomic};
@@ -30,17 +30,17 @@ impl Client {
     /// Fetches a model in the first of the forms that is there, into the draft.
     pub(super) fn obtain(
         &self,
-        place: &Place,
+        location: &Location,
         lock: &Locked<'_>,
         kept: Option<&Record>,
         meter: &Meter<'_>,
     ) -> Result<Record, FetchError> {
         let mut denied = None;
-        for form in &place.forms {
+        for form in &location.forms {
             let got = match form {
-                Form::Parts(name) => self.parts(place, name, lock, kept, meter),
-                Form::Whole(name) => self.one(place, name, lock, meter, false),
-                Form::Official(name) => self.one(place, name, lock, meter, true),
+                Form::Parts(name) => self.parts(location, name, lock, kept, meter),
+                Form::Whole(name) => self.one(location, name, lock, meter, false),
+                Form::Official(name) => self.one(location, name, lock, meter, true),
             };
             match got {
                 Ok(record) => return Ok(record),
@@ -50,33 +50,33 @@ impl Client {
                 Err(error) => return Err(error),
             }
         }
-        let names: Vec<&str> = place.forms.iter().map(Form::name).collect();
+        let names: Vec<&str> = location.forms.iter().map(Form::name).collect();
         let what = match names.as_slice() {
             [name] => format!("there is no {name}"),
             [.., _] | [] => format!("there is none of {}", names.join(", ")),
         };
-        let hint = match place.id {
+        let hint = match location.id {
             Some(_) => "; the id of a hub's repository is OWNER/NAME, and no such path exists here either",
             None => "",
         };
         Err(denied.unwrap_or_else(|| FetchError::NotFound {
-            address: place.site.to_string(),
+            address: location.site.to_string(),
             reason: format!("{what}{hint}"),
         }))
     }
 
     fn parts(
         &self,
-        place: &Place,
+        location: &Location,
         name: &str,
         lock: &Locked<'_>,
         kept: Option<&Record>,
         meter: &Meter<'_>,
     ) -> Result<Record, FetchError> {
-        let address = place.file(name, None);
+        let address = location.file(name, None);
         let (text, etag, linked) = self.text(&address, MAX_MANIFEST, meter)?;
         let hash = sha256(&text);
-        let mut record = Record::new(place, name, etag, linked);
+        let mut record = Record::new(location, name, etag, linked);
         if let Some(same) = kept.filter(|kept| kept.files.get(name).is_some_and(|file| file.sha256 == hash)) {
             record.files.clone_from(&same.files);
             return Ok(record);
@@ -101,7 +101,7 @@ impl Client {
             meter,
             &manifest.parts,
             |index, part, meter| {
-                let address = place.file(&part.path, record.commit.as_deref());
+                let address = location.file(&part.path, record.commit.as_deref());
                 self.part(&address, part, index, &draft, meter)
             },
         )?;
@@ -138,28 +138,30 @@ impl Client {
             return Ok(());
         }
         let into = draft.coming(index);
-        let piece = Piece {
+        let download = RangedDownload {
             address,
             into: &into,
             segment: None,
             total: Some(part.bytes),
             most: part.bytes,
         };
-        let landed = self.piece(&piece, None, meter).map_err(|error| match error {
-            FetchError::NotFound { address, reason } => {
-                FetchError::refused(address, format!("the manifest names it as a part, but {reason}"))
-            }
-            // Who gives out the manifest means the parts too: no other form is looked for.
-            FetchError::Denied {
-                address,
-                status,
-                remedy,
-            } => {
-                let but = format!("it is not given out (status {status}): {remedy}");
-                FetchError::refused(address, format!("the manifest names it as a part, but {but}"))
-            }
-            error => error,
-        })?;
+        let landed = self
+            .download(&download, None, meter)
+            .map_err(|error| match error {
+                FetchError::NotFound { address, reason } => {
+                    FetchError::refused(address, format!("the manifest names it as a part, but {reason}"))
+                }
+                // Who gives out the manifest means the parts too: no other form is looked for.
+                FetchError::Denied {
+                    address,
+                    status,
+                    remedy,
+                } => {
+                    let but = format!("it is not given out (status {status}): {remedy}");
+                    FetchError::refused(address, format!("the manifest names it as a part, but {but}"))
+                }
+                error => error,
+            })?;
         check_hash(address, &landed, &part.sha256, &into)?;
         Note::remove(&into);
         Ok(draft.settle(index, &part.path)?)
@@ -168,13 +170,13 @@ impl Client {
     /// A model in one file, official weights with their configuration.
     fn one(
         &self,
-        place: &Place,
+        location: &Location,
         name: &str,
         lock: &Locked<'_>,
         meter: &Meter<'_>,
         official: bool,
     ) -> Result<Record, FetchError> {
-        let address = place.file(name, None);
+        let address = location.file(name, None);
         let draft = lock.draft(&format!("file {address}"))?;
         let into = draft.coming(0);
         let landed = self.whole(&address, &into, meter)?;
@@ -191,11 +193,11 @@ impl Client {
             false => ModelFile::read(&file).map(drop),
         };
         sound.map_err(|error| unsound(lock, &address, &error))?;
-        let mut record = Record::new(place, name, landed.etag, linked);
+        let mut record = Record::new(location, name, landed.etag, linked);
         let (bytes, sha256) = (landed.bytes, landed.sha256);
         record.files.insert(name.to_string(), Kept { bytes, sha256 });
         if official {
-            self.config(place, &mut record, &draft, meter)?;
+            self.config(location, &mut record, &draft, meter)?;
         }
         Ok(record)
     }
@@ -203,12 +205,12 @@ impl Client {
     /// The configuration beside official weights, if there is one; who loads them can give another.
     fn config(
         &self,
-        place: &Place,
+        location: &Location,
         record: &mut Record,
         draft: &Draft,
         meter: &Meter<'_>,
     ) -> Result<(), FetchError> {
-        let address = place.file(CONFIG, record.commit.as_deref());
+        let address = location.file(CONFIG, record.commit.as_deref());
         let text = match self.text(&address, MAX_CONFIG, meter) {
             Ok((text, ..)) => text,
             Err(FetchError::NotFound { .. } | FetchError::Denied { .. }) => return Ok(()),
@@ -227,9 +229,9 @@ impl Client {
 }
 
 impl Record {
-    fn new(place: &Place, name: &str, etag: Option<String>, linked: Linked) -> Self {
+    fn new(location: &Location, name: &str, etag: Option<String>, linked: Linked) -> Self {
         Self {
-            source: place.key.clone(),
+            source: location.key.clone(),
             probe: name.to_string(),
             etag,
             linked: linked.etag,

@@ -2,10 +2,10 @@
 
 use super::address::Address;
 use super::error::FetchError;
-use super::filling::Note;
 use super::http::{Answer, Client};
-use super::piece::{Landed, Piece, Segment};
+use super::partial_file::Note;
 use super::progress::Meter;
+use super::ranged::{Landed, RangedDownload, Segment};
 use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
 use crate::hash::hex;
@@ -137,14 +137,14 @@ impl Client {
                 }
             }
         }
-        let piece = Piece {
+        let download = RangedDownload {
             address,
             into,
             segment: None,
             total: None,
             most,
         };
-        let landed = self.piece(&piece, first, meter)?;
+        let landed = self.download(&download, first, meter)?;
         let linked = landed.linked.or(Some(linked));
         Ok(Landed { linked, ..landed })
     }
@@ -162,14 +162,14 @@ impl Client {
             meter,
             &segments,
             |index, &segment, meter| {
-                let piece = Piece {
+                let download = RangedDownload {
                     address,
                     into: &segment_path(into, index),
                     segment: Some(segment),
                     total: Some(plan.total),
                     most: plan.total,
                 };
-                self.piece(&piece, None, meter)
+                self.download(&download, None, meter)
             },
         )?;
         let sha256 = join(into, segments.len())?;

@@ -7,7 +7,7 @@ use crate::error::CheckpointError;
 use crate::plain;
 use crate::tensors::NO_ROOM;
 use burn::tensor::{TensorData, bf16, f16};
-use burn_dragon_core::{Memory, Need};
+use burn_dragon_core::{FreeMemory, Need};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -316,7 +316,7 @@ impl ForeignFile {
         value: impl Fn([u8; SIZE]) -> E,
     ) -> Result<TensorData, CheckpointError> {
         let need = Need::of("reading it").with("a tensor", (tensor.span * size_of::<E>()) as u64);
-        Memory::room_for(&need, || NO_ROOM.into())
+        FreeMemory::room_for(&need, || NO_ROOM.into())
             .map_err(|error| CheckpointError::no_memory(&self.path, error))?;
         let mut values = Vec::with_capacity(tensor.span);
         let length = (tensor.span * SIZE) as u64;

@@ -18,7 +18,7 @@ pub struct BenchArgs {
 pub enum BenchVerb {
     /// Steps of training: batch, forward, loss, backward, clip, AdamW
     Train(BenchTrainArgs),
-    /// Reading a prompt
+    /// Prefix a prompt
     Prefill(BenchPrefillArgs),
     /// One token after another, with carried state
     Decode(BenchDecodeArgs),

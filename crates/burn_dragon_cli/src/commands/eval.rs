@@ -6,8 +6,9 @@ use crate::exit::Usage;
 use burn_dragon::api::checkpoint::{LearntMemory, LearntReading};
 use burn_dragon::api::language::expert::{Split, Tokens};
 use burn_dragon::api::language::{
-    Corpus, Evaluator, LanguageEvaluation, LanguageModel, Memory, NeedleConfig, NeedleProbe, NeedleScore,
-    RecallProbe, SourceConfig, TextConfig, WindowReading, evaluation_lines, needle_lines, reading_in_words,
+    Corpus, Evaluator, LanguageEvaluation, LanguageModel, NeedleConfig, NeedleProbe, NeedleScore,
+    RecallProbe, SourceConfig, TextConfig, WindowMemory, WindowReading, evaluation_lines, needle_lines,
+    reading_in_words,
 };
 use serde::Serialize;
 use std::num::NonZeroUsize;
@@ -29,7 +30,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let model = load(&args.model.place, &selected)?;
     let learnt = learnt(&model);
     if args.needle {
-        let reading = reading(args, &learnt, Memory::Carried)?;
+        let reading = reading(args, &learnt, WindowMemory::Carried)?;
         let needle = on_needles(args, &model, reading)?;
         show(args, &needle, &needle.lines())?;
     } else {
@@ -63,13 +64,13 @@ fn learnt(model: &LanguageModel) -> LearntReading {
 }
 
 /// How documents are to be read: as was typed, else as the model has learnt to, with this memory.
-fn reading(args: &EvalArgs, learnt: &LearntReading, memory: Memory) -> anyhow::Result<WindowReading> {
+fn reading(args: &EvalArgs, learnt: &LearntReading, memory: WindowMemory) -> anyhow::Result<WindowReading> {
     let block_size = args.block_size.unwrap_or(learnt.block_size.get());
     let memory = match (args.memory, args.context_window) {
         (None, None) => memory,
-        (Some(MemoryMode::Carried), None) => Memory::Carried,
-        (Some(MemoryMode::Reset), None) => Memory::Reset,
-        (Some(MemoryMode::Sliding), window) => Memory::Sliding {
+        (Some(MemoryMode::Carried), None) => WindowMemory::Carried,
+        (Some(MemoryMode::Reset), None) => WindowMemory::Reset,
+        (Some(MemoryMode::Sliding), window) => WindowMemory::Sliding {
             window: window.unwrap_or(block_size),
         },
         (_, Some(_)) => {
@@ -188,8 +189,8 @@ fn judge(
         figures.loss
     );
     let mut reset_bits_per_byte = None;
-    if args.memory.is_none() && reading.memory != Memory::Reset {
-        let memory = Memory::Reset;
+    if args.memory.is_none() && reading.memory != WindowMemory::Reset {
+        let memory = WindowMemory::Reset;
         let reset = on(WindowReading { memory, ..reading })?;
         (reset_bits_per_byte, figures.density) = (reset.bits_per_byte, reset.density);
     }

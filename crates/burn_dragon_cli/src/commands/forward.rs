@@ -5,7 +5,7 @@ use crate::args::{Form, ForwardArgs};
 use crate::exit::{BadInput, Usage};
 use anyhow::Context;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon::api::core::{Dragon, Memory, MemoryError, Need};
+use burn_dragon::api::core::{Dragon, FreeMemory, MemoryError, Need};
 use burn_dragon::api::train::expert::write_atomic;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -58,7 +58,7 @@ fn room_for(dragon: &Dragon, [lanes, length]: [usize; 2], chunk: Option<usize>) 
         .with("memories", memories);
     let way_out =
         || format!("give fewer tokens at once than {lanes} x {length}, or read them in smaller chunks");
-    Memory::of_this_machine().check(&need, way_out)
+    FreeMemory::of_this_machine().check(&need, way_out)
 }
 
 fn in_chunks(dragon: &Dragon, tokens: &Tensor<2, Int>, chunk: usize) -> anyhow::Result<Tensor<3>> {

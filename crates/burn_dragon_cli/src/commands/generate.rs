@@ -5,7 +5,7 @@ use super::{backend, from_stdin, load, memory, print_json, run_config};
 use crate::args::{DrawingArgs, GenerateArgs};
 use crate::exit::{self, Usage};
 use anyhow::Context;
-use burn_dragon::api::language::{Generation, GenerationConfig, Generator, LanguageModel, Reading};
+use burn_dragon::api::language::{Generation, GenerationConfig, Generator, LanguageModel, Prefix};
 use burn_dragon::api::train::Interrupt;
 use burn_dragon::api::train::expert::results;
 use serde_json::json;
@@ -58,7 +58,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
 
 fn summary(
     generation: &Generation,
-    reading: &Reading,
+    reading: &Prefix,
     extent: Extent,
     interrupt: &Interrupt,
 ) -> serde_json::Value {
@@ -134,7 +134,7 @@ impl Show<'_> {
 /// Continues what was read, shows it as it comes if it is to be, and says on standard error how fast it went.
 pub(super) fn speak(
     generator: &Generator<'_>,
-    reading: &mut Reading,
+    reading: &mut Prefix,
     show: Show<'_>,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Generation> {

@@ -4,13 +4,13 @@ use super::prompt::Extent;
 use crate::args::MemoryArgs;
 use crate::exit::Usage;
 use anyhow::bail;
-use burn_dragon::api::language::{Generator, Reading};
+use burn_dragon::api::language::{Generator, Prefix};
 use burn_dragon::api::train::Interrupt;
 use std::path::Path;
 
 /// What is read from: the memory in `--state-in`, or nothing read yet. Where `--state-out` cannot be written, that is
 /// said now.
-pub(super) fn open(generator: &Generator<'_>, args: &MemoryArgs) -> anyhow::Result<Reading> {
+pub(super) fn open(generator: &Generator<'_>, args: &MemoryArgs) -> anyhow::Result<Prefix> {
     if let Some(path) = &args.state_out {
         writable(path)?;
     }
@@ -23,7 +23,7 @@ pub(super) fn open(generator: &Generator<'_>, args: &MemoryArgs) -> anyhow::Resu
 }
 
 /// Keeps the memory in `--state-out`, if there is one.
-pub(super) fn close(generator: &Generator<'_>, args: &MemoryArgs, reading: &Reading) -> anyhow::Result<()> {
+pub(super) fn close(generator: &Generator<'_>, args: &MemoryArgs, reading: &Prefix) -> anyhow::Result<()> {
     let Some(path) = &args.state_out else {
         return Ok(());
     };

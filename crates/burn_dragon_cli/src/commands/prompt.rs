@@ -1,7 +1,7 @@
 //! A prompt: what is to be continued, as it was given and as tokens, and how it is read.
 
 use super::live::Line;
-use burn_dragon::api::language::{LanguageModel, Reading, TokenizerSpec};
+use burn_dragon::api::language::{LanguageModel, Prefix, TokenizerSpec};
 use burn_dragon::api::train::Interrupt;
 use std::ops::ControlFlow;
 
@@ -49,7 +49,7 @@ impl Extent {
 
 /// Reads a text piece by piece, says how far it is if that takes long, and breaks off between two pieces when someone
 /// asks to stop.
-pub(super) fn read(reading: &mut Reading, tokens: &[u32], interrupt: &Interrupt) -> anyhow::Result<Extent> {
+pub(super) fn read(reading: &mut Prefix, tokens: &[u32], interrupt: &Interrupt) -> anyhow::Result<Extent> {
     let (mut line, of) = (Line::new(), tokens.len());
     let read = reading.read_while(tokens, |read| {
         if read < of {

@@ -9,7 +9,7 @@ use burn_dragon::api::language::{
     Corpus, LanguageConfig, LanguageTask, Tokenizer, TokenizerSpec, kept, tokenizer_of,
 };
 use burn_dragon::api::train::{
-    ChangedData, ChangedSetting, DataPlace, Done, Layers, RunFolder, Standing, Task, TrainError,
+    ChangedData, ChangedSetting, DataPosition, Done, Layers, ResumePoint, RunFolder, Task, TrainError,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(super) struct Resumption {
     /// Its own settings.
     config: LanguageConfig,
     /// Where it goes on; absent where it died before its first checkpoint and begins again.
-    standing: Option<Standing>,
+    resume_point: Option<ResumePoint>,
     accepts_changed_data: bool,
     /// What has changed about its data, once that is known.
     changed_data: Option<ChangedData>,
@@ -33,7 +33,7 @@ impl Resumption {
         let run = RunFolder::open(path)?;
         Ok(Self {
             config: Layers::new().file(run.config())?.resolve()?.value,
-            standing: Standing::newest(&run)?,
+            resume_point: ResumePoint::newest(&run)?,
             run,
             accepts_changed_data,
             changed_data: None,
@@ -42,22 +42,22 @@ impl Resumption {
 
     /// What is behind it.
     pub(super) fn done(&self) -> Done {
-        self.standing
+        self.resume_point
             .as_ref()
-            .map_or_else(Done::default, |standing| standing.done)
+            .map_or_else(Done::default, |resume_point| resume_point.done)
     }
 
     /// Whether it goes on from one, and does not begin again.
     pub(super) fn has_checkpoint(&self) -> bool {
-        self.standing.is_some()
+        self.resume_point.is_some()
     }
 
     /// The tokenizer that its model was trained with; refuses another one in its place.
     pub(super) fn tokenizer(&self) -> anyhow::Result<Option<Arc<dyn Tokenizer>>> {
-        let Some(standing) = &self.standing else {
+        let Some(resume_point) = &self.resume_point else {
             return Ok(None);
         };
-        let (path, model) = (self.run.tokenizer(), standing.folder.join("model.bpk"));
+        let (path, model) = (self.run.tokenizer(), resume_point.folder.join("model.bpk"));
         let tokenizer = TokenizerSpec::load(&path)?;
         if tokenizer.spec() != tokenizer_of(&ModelFile::read(&model)?)?.spec() {
             let text = format!(
@@ -73,8 +73,8 @@ impl Resumption {
 
     /// Refuses settings that the run cannot change.
     pub(super) fn check_settings(&self, config: &LanguageConfig) -> anyhow::Result<()> {
-        match &self.standing {
-            Some(standing) => Ok(standing.identity.check_settings(&kept(config))?),
+        match &self.resume_point {
+            Some(resume_point) => Ok(resume_point.identity.check_settings(&kept(config))?),
             None => Ok(()),
         }
     }
@@ -89,10 +89,10 @@ impl Resumption {
 
     /// Refuses data that is not the run's, unless that is accepted.
     pub(super) fn check_data(&mut self, corpus: &Corpus, config: &LanguageConfig) -> anyhow::Result<()> {
-        let Some(standing) = &self.standing else {
+        let Some(resume_point) = &self.resume_point else {
             return Ok(());
         };
-        self.changed_data = standing.identity.changed_data(&corpus.hashes());
+        self.changed_data = resume_point.identity.changed_data(&corpus.hashes());
         let Some(changed) = self.changed_data.clone().filter(|_| !self.accepts_changed_data) else {
             return Ok(());
         };
@@ -121,7 +121,7 @@ impl Resumption {
         total_steps: u64,
     ) -> anyhow::Result<bool> {
         let done = self.done();
-        if self.standing.is_none() || done.steps < total_steps {
+        if self.resume_point.is_none() || done.steps < total_steps {
             return Ok(false);
         }
         let changed: Vec<String> = self
@@ -172,21 +172,21 @@ impl Resumption {
 
     /// The run's model as it was saved, and what it carries: refuses what its checkpoint does not fit.
     pub(super) fn restore(&self, task: &LanguageTask, start: Start) -> anyhow::Result<Start> {
-        let Some(standing) = &self.standing else {
+        let Some(resume_point) = &self.resume_point else {
             return Ok(start);
         };
-        let model = task.restore(start.model, &standing.folder)?;
+        let model = task.restore(start.model, &resume_point.folder)?;
         let mut carry = start.carry;
         if !self.changed_parts().contains(&"training") {
-            task.restore_carry(&model, &mut carry, &standing.folder)?;
+            task.restore_carry(&model, &mut carry, &resume_point.folder)?;
         }
         Ok(Start {
             model,
             carry,
-            done: standing.done,
-            place: DataPlace {
-                units: standing.done.units,
-                planned: standing.planned_units,
+            done: resume_point.done,
+            place: DataPosition {
+                units: resume_point.done.units,
+                planned: resume_point.planned_units,
             },
         })
     }
@@ -197,7 +197,7 @@ pub(super) struct Start {
     pub(super) model: Dragon,
     pub(super) carry: <LanguageTask as Task>::Carry,
     pub(super) done: Done,
-    pub(super) place: DataPlace,
+    pub(super) place: DataPosition,
 }
 
 impl Start {
@@ -208,7 +208,7 @@ impl Start {
             model,
             done: Done::default(),
             // One step leaves nothing out, however many were planned.
-            place: DataPlace {
+            place: DataPosition {
                 units: 0,
                 planned: u64::MAX,
             },

@@ -1,7 +1,7 @@
 //! The work on a chunk of neurons of one head.
 
+use super::prefilter::NeuronSlice;
 use super::row::dot;
-use super::screen::Part;
 use super::simd::{Kernel, LINE, Line, Shorts, Simd};
 use super::weights::Weights;
 use std::ops::Range;
@@ -16,7 +16,7 @@ const LEAST_SCALE: f64 = 1.0 / (1u64 << 40) as f64;
 /// a processor is slow with never come up.
 const LEAST: f32 = f32::EPSILON * f32::EPSILON * f32::EPSILON / 2048.0;
 
-/// Share of neurons that fire, in percent, below which they are screened before.
+/// Share of neurons that fire, in percent, below which the int8 prefilter runs first.
 const SPARSE: usize = 40;
 
 /// What all chunks see: the stream and what was read, lane by lane, each with a coarse copy.
@@ -56,7 +56,7 @@ pub(super) struct Lane {
     x: Vec<Line>,
     active: List<u32>,       // neurons with x > 0
     pairs: List<u32>,        // pairs with an active member
-    suspects: List<u32>,     // neurons that the screen let pass
+    suspects: List<u32>,     // neurons that the prefilter let pass
     fired: List<(u32, f32)>, // neurons with y > 0, and y
     pub(super) read: Vec<Line>,
     pub(super) u: Vec<Line>,
@@ -203,9 +203,15 @@ struct Scaled<'a> {
 }
 
 impl Lane {
-    /// `x = relu(v decoder_x)`, and who is active; with a coarse copy of v the neurons are screened before.
+    /// `x = relu(v decoder_x)`, and who is active; with a coarse copy of v the neurons are prefiltered first.
     #[inline(always)]
-    fn perceive<S: Simd>(&mut self, simd: S, decoder_x: Part<'_>, v: &[Line], coarse: Option<&[Shorts]>) {
+    fn perceive<S: Simd>(
+        &mut self,
+        simd: S,
+        decoder_x: NeuronSlice<'_>,
+        v: &[Line],
+        coarse: Option<&[Shorts]>,
+    ) {
         let size = v.len();
         match coarse {
             None => {
@@ -312,9 +318,9 @@ impl Kernel for SecondHalf<'_> {
 }
 
 impl Lane {
-    /// Lists the neurons with `y = relu(a decoder_y) x > 0`; with a coarse copy of a they are screened before.
+    /// Lists the neurons with `y = relu(a decoder_y) x > 0`; with a coarse copy of a they are prefiltered first.
     #[inline(always)]
-    fn fire<S: Simd>(&mut self, simd: S, decoder_y: Part<'_>, a: &[Line], coarse: Option<&[Shorts]>) {
+    fn fire<S: Simd>(&mut self, simd: S, decoder_y: NeuronSlice<'_>, a: &[Line], coarse: Option<&[Shorts]>) {
         let size = a.len();
         let mut candidates = self.active.entries();
         if let Some(z) = coarse {

@@ -1,12 +1,12 @@
-//! What goes in and out of a stage at rest: memory, and how many neurons fired.
+//! What goes in and out of a token's step at rest: memory, and how many neurons fired.
 
 use super::Activity;
 use super::cpu::Chunk;
 use super::simd::LINE;
-use super::stage::{Stage, lock};
+use super::token_step::{TokenStep, lock};
 use super::weights::Sizes;
 
-impl Stage {
+impl TokenStep {
     /// Activity of the last token, one entry per level.
     pub(super) fn activity(&self) -> Vec<Activity> {
         let sizes = self.weights().sizes();

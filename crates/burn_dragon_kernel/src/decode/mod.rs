@@ -12,39 +12,39 @@
 //! which a neuron is one contiguous row. Rows of `decoder_y` are read where x > 0, of `encoder` where y > 0, and
 //! those of the memory, read and written in one pass, where a pair of neurons has an active member. Where few neurons
 //! fire, most are ruled out by a copy of their row in single bytes, without changing a bit of the result
-//! (`screen.rs`).
+//! (`prefilter.rs`).
 //!
 //! Decay touches no row either: a memory is its rows times a scale that falls with every token, of which the rows
 //! written are told, and which all rows take over once it is small.
 //!
-//! `reference.rs` is the definition. `cpu.rs` is the work on a chunk of neurons, in the vectors of `simd.rs`; `stage.rs`
-//! puts chunks together, phase by phase, in an order that does not depend on how many threads help (`team.rs`,
-//! `turnstile.rs`). A step allocates nothing.
+//! `reference.rs` is the definition. `cpu.rs` is the work on a chunk of neurons, in the vectors of `simd.rs`; `token_step.rs`
+//! puts chunks together, phase by phase, in an order that does not depend on how many threads help (`workers.rs`,
+//! `work_queue.rs`). A step allocates nothing.
 
 mod angles;
 mod cpu;
 mod memory;
+mod prefilter;
 pub mod reference;
 mod row;
-mod screen;
 mod simd;
-mod stage;
-mod team;
 #[cfg(test)]
 mod tests;
-mod turnstile;
+mod token_step;
 mod weights;
+mod work_queue;
+mod workers;
 
 pub use weights::{Parameters, Sizes, Weights};
 
 use simd::Isa;
-use stage::Stage;
 use std::sync::Arc;
+use token_step::TokenStep;
 
 /// Streams of tokens through one model: its memory, and the positions reached.
 #[derive(Debug)]
 pub struct Decode {
-    stage: Arc<Stage>,
+    token_step: Arc<TokenStep>,
     positions: Vec<u64>,
     logits: Vec<f32>, // [B, V]
 }
@@ -73,7 +73,7 @@ impl Decode {
         assert!(lanes > 0, "decode: no lane");
         let logits = vec![0.0; lanes * weights.sizes().vocab];
         Self {
-            stage: Arc::new(Stage::new(weights, lanes, isa)),
+            token_step: Arc::new(TokenStep::new(weights, lanes, isa)),
             positions: vec![0; lanes],
             logits,
         }
@@ -81,12 +81,12 @@ impl Decode {
 
     /// As many streams of the same model at position 0 with an empty memory; the weights are shared.
     pub fn fresh(&self) -> Self {
-        Self::with(self.stage.weights().clone(), self.lanes(), Isa::best())
+        Self::with(self.token_step.weights().clone(), self.lanes(), Isa::best())
     }
 
     /// At most this many threads, the caller's included. The bits of the logits do not depend on it.
     pub fn limit_threads(&mut self, threads: usize) {
-        self.stage.limit_helpers(threads.saturating_sub(1));
+        self.token_step.limit_helpers(threads.saturating_sub(1));
     }
 
     /// Reads one token of each lane: the logits of what follows, `[B, V]`.
@@ -99,9 +99,9 @@ impl Decode {
         if let Some(token) = tokens.iter().find(|&&token| token as usize >= vocab) {
             panic!("decode: token {token} is outside the vocabulary of {vocab}");
         }
-        self.stage.begin(tokens, &self.positions);
-        team::conduct(&self.stage);
-        self.stage.logits(&mut self.logits);
+        self.token_step.begin(tokens, &self.positions);
+        workers::conduct(&self.token_step);
+        self.token_step.logits(&mut self.logits);
         self.positions.iter_mut().for_each(|position| *position += 1);
         &self.logits
     }
@@ -113,7 +113,7 @@ impl Decode {
 
     /// The model's sizes.
     pub fn sizes(&self) -> Sizes {
-        self.stage.weights().sizes()
+        self.token_step.weights().sizes()
     }
 
     /// Number of streams.
@@ -128,7 +128,7 @@ impl Decode {
 
     /// Activity of the last step, one entry per level.
     pub fn activity(&self) -> Vec<Activity> {
-        self.stage.activity()
+        self.token_step.activity()
     }
 
     /// The memory of a level, `[B, H, N, D]`.
@@ -136,7 +136,7 @@ impl Decode {
     /// # Panics
     /// If there is no such level.
     pub fn memory(&self, level: usize) -> Vec<f32> {
-        self.stage.memory(level)
+        self.token_step.memory(level)
     }
 
     /// Takes over the memory of a level, `[B, H, N, D]`.
@@ -144,7 +144,7 @@ impl Decode {
     /// # Panics
     /// If there is no such level, or the size is not that of this model and number of lanes.
     pub fn restore(&mut self, level: usize, rho: &[f32]) {
-        self.stage.restore(level, rho);
+        self.token_step.restore(level, rho);
     }
 
     /// Sets how many tokens each lane has read.
@@ -161,7 +161,7 @@ impl Decode {
 impl Clone for Decode {
     fn clone(&self) -> Self {
         Self {
-            stage: Arc::new(self.stage.fork()),
+            token_step: Arc::new(self.token_step.fork()),
             positions: self.positions.clone(),
             logits: self.logits.clone(),
         }

@@ -265,7 +265,7 @@ fn a_fork_and_a_restored_state_go_on_as_the_original() {
         width: 33,
         vocab: 9,
     };
-    // Half the neurons fire: the restored one, which does not know, screens them before, and the original does not.
+    // Half the neurons fire: the restored one, which does not know, prefilters them first, and the original does not.
     let weights = Model::new(sizes, 0.0, &mut draws).weights();
     let mut original = Decode::new(weights.clone(), 2);
     for token in 0..9 {

@@ -1,7 +1,7 @@
 //! The matrices of a model, laid out for one token at a time.
 
+use super::prefilter::Neurons;
 use super::row::norm;
-use super::screen::Neurons;
 use super::simd::{COARSE, Isa, LINE, Line};
 use crate::rotation::Frequencies;
 

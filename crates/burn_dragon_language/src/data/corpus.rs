@@ -9,7 +9,7 @@ use super::{
     text,
 };
 use burn_dragon_checkpoint::hash::sha256_of_pieces;
-use burn_dragon_core::{Memory, Need};
+use burn_dragon_core::{FreeMemory, Need};
 use burn_dragon_train::identity::{DataHash, DataHashes};
 
 use crate::{
@@ -109,7 +109,7 @@ impl Tokens {
     pub fn encode(documents: &Documents, tokenizer: &dyn Tokenizer) -> Result<Self, LanguageError> {
         // A token stands for a byte or more. While their list grows, it is there one and a half times.
         let need = Need::of("a text as tokens").with("tokens", (documents.bytes() as u64).saturating_mul(6));
-        Memory::room_for(&need, || "train on less text at a time".into())?;
+        FreeMemory::room_for(&need, || "train on less text at a time".into())?;
         let mut tokens = Self {
             bytes: documents.bytes(),
             ..Self::default()
@@ -533,7 +533,7 @@ mod tests {
                 panic!("{notes:?}")
             };
             assert_eq!(files.count, 1);
-            assert_eq!(note.level(), crate::data::Level::Warning);
+            assert_eq!(note.level(), crate::data::Severity::Warning);
             assert!(note.to_string().contains(names), "{note}");
         }
         assert_eq!(said(&["a.txt"], &["b.txt"], Some("<|>"), Some("<|>")), []);
@@ -550,7 +550,10 @@ mod tests {
         else {
             panic!("{notes:?}")
         };
-        assert_eq!((*share, note.level()), (3.0 / 7.0, crate::data::Level::Warning));
+        assert_eq!(
+            (*share, note.level()),
+            (3.0 / 7.0, crate::data::Severity::Warning)
+        );
         fs::write(
             folder.path().join("v.txt"),
             "two<|>".to_string() + &"five ".repeat(15),
@@ -559,7 +562,7 @@ mod tests {
         let notes = said(&["a.txt"], &["v.txt"], Some("<|>"), Some("<|>"));
         assert_eq!(
             notes[0].level(),
-            crate::data::Level::Note,
+            crate::data::Severity::Note,
             "3 of 78 bytes are little"
         );
         fs::write(

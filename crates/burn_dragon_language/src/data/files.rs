@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::entry::Entry;
 use super::note::{Listed, Note};
-use super::walk::{Found, Part, walk};
+use super::walk::{Component, Found, walk};
 use crate::error::LanguageError;
 
 /// Files to be read, in order, and what was passed over on the way.
@@ -56,7 +56,7 @@ fn find(typed: &str, entry: &Entry, base: &Path) -> Result<Found, LanguageError>
     let path = &entry.place;
     match fs::metadata(path) {
         Ok(kind) if kind.is_dir() => {
-            let found = walk(path, &[Part::Folders, Part::Text])?;
+            let found = walk(path, &[Component::Folders, Component::Text])?;
             match found.files.is_empty() {
                 true => Err(LanguageError::NoTextInFolder { path: path.clone() }),
                 false => Ok(found),
@@ -77,10 +77,10 @@ fn expand(typed: &str, entry: &Entry, base: &Path) -> Result<Found, LanguageErro
         base: base.into(),
         reason,
     };
-    let parts = entry.pattern.iter().map(|part| Part::of(part));
+    let parts = entry.pattern.iter().map(|part| Component::of(part));
     let mut parts = parts.collect::<Result<Vec<_>, _>>().map_err(refuse)?;
-    if let Some(Part::Folders) = parts.last() {
-        parts.push(Part::of("*").map_err(refuse)?); // all that is beneath
+    if let Some(Component::Folders) = parts.last() {
+        parts.push(Component::of("*").map_err(refuse)?); // all that is beneath
     }
     match fs::metadata(&entry.place) {
         Err(source) if is_absent(&source) => {

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     corpus::{Corpus, SplitKind, Tokens},
-    note::{Level, Listed, Note, Why},
+    note::{Listed, Note, Severity, Why},
     source::{Documents, SourceConfig, TextConfig},
     windows::{WindowPlan, WindowStart},
 };

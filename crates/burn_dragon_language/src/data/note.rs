@@ -105,40 +105,40 @@ impl Note {
     const MUCH: f64 = 0.1;
 
     /// How serious it is.
-    pub fn level(&self) -> Level {
+    pub fn level(&self) -> Severity {
         match self {
             Self::ByItsName { .. }
             | Self::LinkedFolders(_)
             | Self::Folders(_)
             | Self::Copies { .. }
-            | Self::DanglingLinks(_) => Level::Note,
-            Self::DocumentsInBoth { share, .. } if *share < Self::MUCH => Level::Note,
+            | Self::DanglingLinks(_) => Severity::Note,
+            Self::DocumentsInBoth { share, .. } if *share < Self::MUCH => Severity::Note,
             Self::Uncut {
                 files,
                 of,
                 why: Why::Absent,
                 ..
-            } if files.count < *of => Level::Note,
+            } if files.count < *of => Severity::Note,
             Self::Uncut { .. }
             | Self::OtherLineEnds { .. }
             | Self::OneDocument { .. }
             | Self::ValidationUncut { .. }
             | Self::DocumentsInBoth { .. }
-            | Self::ValidatedOnTraining { .. } => Level::Warning,
+            | Self::ValidatedOnTraining { .. } => Severity::Warning,
         }
     }
 }
 
 /// How serious a note is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
+pub enum Severity {
     /// What was done, where another might have been expected.
     Note,
     /// What is probably a mistake.
     Warning,
 }
 
-impl fmt::Display for Level {
+impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Note => "note",

@@ -13,7 +13,7 @@ use crate::error::LanguageError;
 
 /// One part of a path beneath the folder where the walk starts.
 #[derive(Debug, Clone)]
-pub(super) enum Part {
+pub(super) enum Component {
     /// `**`: any number of folders.
     Folders,
     /// A name as it stands.
@@ -24,7 +24,7 @@ pub(super) enum Part {
     Text,
 }
 
-impl Part {
+impl Component {
     /// What a part of a pattern means.
     ///
     /// # Errors
@@ -113,7 +113,7 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// [`LanguageError::Read`] if a folder cannot be listed.
-pub(super) fn walk(folder: &Path, parts: &[Part]) -> Result<Found, LanguageError> {
+pub(super) fn walk(folder: &Path, parts: &[Component]) -> Result<Found, LanguageError> {
     let mut walk = Walk {
         parts,
         found: Found::default(),
@@ -125,7 +125,7 @@ pub(super) fn walk(folder: &Path, parts: &[Part]) -> Result<Found, LanguageError
 /// A walk on its way. A place among the parts is the number of parts that a path has used; there may be several, for `**`
 /// is any number of folders.
 struct Walk<'a> {
-    parts: &'a [Part],
+    parts: &'a [Component],
     found: Found,
 }
 
@@ -212,7 +212,7 @@ impl Walk<'_> {
         for &at in places {
             match self.parts.get(at) {
                 Some(part) if !part.accepts(name) => {}
-                Some(Part::Folders) => after.push(at),
+                Some(Component::Folders) => after.push(at),
                 Some(_) => after.push(at + 1),
                 None => {}
             }
@@ -224,7 +224,7 @@ impl Walk<'_> {
     fn with_skipped(&self, mut places: Vec<usize>) -> Vec<usize> {
         let mut next = 0;
         while let Some(&at) = places.get(next) {
-            if matches!(self.parts.get(at), Some(Part::Folders)) {
+            if matches!(self.parts.get(at), Some(Component::Folders)) {
                 places.push(at + 1);
             }
             next += 1;
@@ -236,7 +236,7 @@ impl Walk<'_> {
 
     fn name_at(&self, place: usize) -> Option<String> {
         match self.parts.get(place) {
-            Some(Part::Name(name)) => Some(name.clone()),
+            Some(Component::Name(name)) => Some(name.clone()),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! Figures for a person.
 
-use super::{LanguageEvaluation, Memory, PositionScore, WindowReading};
+use super::{LanguageEvaluation, PositionScore, WindowMemory, WindowReading};
 use crate::tales::{NeedlePoint, NeedleScore, RecallScore};
 use burn_dragon_core::density::Density;
 
@@ -49,9 +49,9 @@ fn read_line(evaluation: &LanguageEvaluation, separator: Option<&str>) -> String
 /// `in windows of 256 tokens, memory emptied before each`.
 pub fn reading_in_words(reading: WindowReading) -> String {
     let memory = match reading.memory {
-        Memory::Reset => "memory emptied before each".into(),
-        Memory::Carried => "memory carried from window to window of a document".into(),
-        Memory::Sliding { window } => format!(
+        WindowMemory::Reset => "memory emptied before each".into(),
+        WindowMemory::Carried => "memory carried from window to window of a document".into(),
+        WindowMemory::Sliding { window } => format!(
             "memory of the last {window} to {} tokens",
             window.saturating_mul(2)
         ),
@@ -131,7 +131,7 @@ mod tests {
     fn evaluation() -> LanguageEvaluation {
         LanguageEvaluation {
             reading: WindowReading {
-                memory: Memory::Reset,
+                memory: WindowMemory::Reset,
                 block_size: 256,
             },
             documents: 12,
@@ -160,7 +160,7 @@ mod tests {
         );
         let mut one = evaluation();
         one.documents = 1;
-        one.reading.memory = Memory::Sliding { window: 64 };
+        one.reading.memory = WindowMemory::Sliding { window: 64 };
         let lines = evaluation_lines(&one, None);
         let read = "read           1 document, in windows of 256 tokens, memory of the last 64 to 128 tokens";
         assert_eq!(lines[2], read);

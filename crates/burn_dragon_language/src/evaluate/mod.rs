@@ -5,14 +5,14 @@
 //! document's first is predicted exactly once.
 
 mod lines;
-mod pieces;
 mod reading;
 mod recall;
 mod room;
+mod spans;
 mod sums;
 
 pub use lines::{evaluation_lines, needle_lines, reading_in_words, recall_lines};
-pub use reading::{Memory, WindowReading};
+pub use reading::{WindowMemory, WindowReading};
 pub use sums::PositionScore;
 
 use crate::data::Tokens;
@@ -22,8 +22,8 @@ use crate::tokenizer::Tokenizer;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_core::Dragon;
 use burn_dragon_core::density::{Density, DensityProbe};
-use pieces::{groups, pieces, sample};
 use serde::Serialize;
+use spans::{groups, sample, spans};
 use sums::{Ledger, Target};
 
 /// Figures of a model on a text.
@@ -91,29 +91,29 @@ impl<'a> Evaluator<'a> {
         windows: Option<usize>,
     ) -> Result<LanguageEvaluation, LanguageError> {
         reading.validate()?;
-        let mut pieces = pieces(tokens, reading);
+        let mut spans = spans(tokens, reading);
         if let Some(windows) = windows {
-            pieces = sample(pieces, reading, windows);
+            spans = sample(spans, reading, windows);
         }
-        if pieces.is_empty() {
+        if spans.is_empty() {
             return Err(LanguageError::NothingToPredict {
                 text: "the text",
                 documents: tokens.starts.len(),
             });
         }
         let mut ledger = Ledger::default();
-        let mut probe = (reading.memory == Memory::Reset).then(DensityProbe::default);
-        for group in groups(&mut pieces, reading.memory, self.side_by_side(dragon, reading)) {
+        let mut probe = (reading.memory == WindowMemory::Reset).then(DensityProbe::default);
+        for group in groups(&mut spans, reading.memory, self.side_by_side(dragon, reading)) {
             let ids: Vec<&[u32]> = group
                 .iter()
-                .map(|piece| &tokens.ids[piece.tokens.clone()])
+                .map(|span| &tokens.ids[span.tokens.clone()])
                 .collect();
             reading.read(dragon, &ids, probe.as_mut(), |window| {
                 let positions = window.all_positions();
-                for ((piece, positions), losses) in group.iter().zip(positions).zip(window.losses()) {
+                for ((span, positions), losses) in group.iter().zip(positions).zip(window.losses()) {
                     for (at, nats) in positions.zip(losses) {
-                        let target = self.target(tokens, piece.tokens.start + at + 1);
-                        ledger.add(piece.document, piece.skipped + at, nats, target);
+                        let target = self.target(tokens, span.tokens.start + at + 1);
+                        ledger.add(span.document, span.skipped + at, nats, target);
                     }
                 }
             })?;

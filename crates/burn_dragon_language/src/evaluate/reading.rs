@@ -1,4 +1,4 @@
-//! Reading documents a window at a time, with more or less memory of the windows before.
+//! Prefix documents a window at a time, with more or less memory of the windows before.
 
 use super::room;
 use crate::error::LanguageError;
@@ -13,7 +13,7 @@ use std::ops::Range;
 /// What a window still knows of the document's earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "memory", rename_all = "snake_case")]
-pub enum Memory {
+pub enum WindowMemory {
     /// Everything: the state goes from window to window.
     Carried,
     /// Nothing: each window starts from an empty memory.
@@ -27,7 +27,7 @@ pub enum Memory {
     },
 }
 
-impl Memory {
+impl WindowMemory {
     /// The first token that can matter to a prediction made at token `at`, where windows have `block_size` tokens.
     pub(super) fn earliest(self, at: usize, block_size: usize) -> usize {
         match self {
@@ -52,7 +52,7 @@ impl Memory {
 pub struct WindowReading {
     /// What is kept from window to window.
     #[serde(flatten)]
-    pub memory: Memory,
+    pub memory: WindowMemory,
     /// Tokens in a window.
     pub block_size: usize,
 }
@@ -62,8 +62,8 @@ impl From<&LearntReading> for WindowReading {
     fn from(learnt: &LearntReading) -> Self {
         Self {
             memory: match learnt.memory {
-                LearntMemory::Reset => Memory::Reset,
-                LearntMemory::Carried => Memory::Carried,
+                LearntMemory::Reset => WindowMemory::Reset,
+                LearntMemory::Carried => WindowMemory::Carried,
             },
             block_size: learnt.block_size.get(),
         }
@@ -82,7 +82,7 @@ impl WindowReading {
         };
         match (self.block_size, self.memory) {
             (0, _) => refuse("window length"),
-            (_, Memory::Sliding { window: 0 }) => refuse("context window"),
+            (_, WindowMemory::Sliding { window: 0 }) => refuse("context window"),
             _ => Ok(()),
         }
     }
@@ -189,15 +189,15 @@ fn matrix(documents: &[&[u32]], window: Range<usize>) -> TensorData {
 /// Streams that are read side by side, all at the same position.
 struct Lanes<'a> {
     dragon: &'a Dragon,
-    memory: Memory,
+    memory: WindowMemory,
     /// What is remembered: nothing, or one state that goes on, or two of which the elder answers.
     states: Vec<DragonState>,
     read: usize,
 }
 
 impl<'a> Lanes<'a> {
-    fn new(dragon: &'a Dragon, memory: Memory, lanes: usize) -> Self {
-        let remembers = memory != Memory::Reset;
+    fn new(dragon: &'a Dragon, memory: WindowMemory, lanes: usize) -> Self {
+        let remembers = memory != WindowMemory::Reset;
         Self {
             dragon,
             memory,
@@ -222,19 +222,19 @@ impl<'a> Lanes<'a> {
         density: Option<&mut DensityProbe>,
     ) -> Result<Tensor<3>, LanguageError> {
         match self.memory {
-            Memory::Reset => {
+            WindowMemory::Reset => {
                 let pass = Pass {
                     density,
                     ..Pass::default()
                 };
                 Ok(self.dragon.forward_pass(tokens, pass))
             }
-            Memory::Carried => advance(self.dragon, &mut self.states[0], tokens),
-            Memory::Sliding { window } => self.slide(&tokens, window),
+            WindowMemory::Carried => advance(self.dragon, &mut self.states[0], tokens),
+            WindowMemory::Sliding { window } => self.slide(&tokens, window),
         }
     }
 
-    /// Both states read on; no piece goes over an edge between two windows.
+    /// Both states read on; no span goes over an edge between two windows.
     fn slide(&mut self, tokens: &Tensor<2, Int>, window: usize) -> Result<Tensor<3>, LanguageError> {
         let [lanes, length] = tokens.dims();
         let (mut logits, mut from) = (Vec::new(), 0);
@@ -247,11 +247,11 @@ impl<'a> Lanes<'a> {
                 self.states.push(self.dragon.empty_state(lanes));
             }
             let size = (length - from).min(window - self.read % window);
-            let piece = tokens.clone().narrow(1, from, size);
+            let span = tokens.clone().narrow(1, from, size);
             for younger in &mut self.states[1..] {
-                advance(self.dragon, younger, piece.clone())?;
+                advance(self.dragon, younger, span.clone())?;
             }
-            logits.push(advance(self.dragon, &mut self.states[0], piece)?);
+            logits.push(advance(self.dragon, &mut self.states[0], span)?);
             self.read += size;
             from += size;
         }
@@ -283,7 +283,7 @@ mod tests {
     }
 
     /// Losses of one document, position by position.
-    fn losses(documents: &[&[u32]], memory: Memory, block_size: usize) -> Vec<Vec<f32>> {
+    fn losses(documents: &[&[u32]], memory: WindowMemory, block_size: usize) -> Vec<Vec<f32>> {
         let mut all = vec![Vec::new(); documents.len()];
         let reading = WindowReading { memory, block_size };
         let read = reading.read(&dragon(), documents, None, |window| {
@@ -303,10 +303,10 @@ mod tests {
     #[test]
     fn carried_memory_reads_as_one_long_window_however_it_is_cut() {
         let text = text(150, 3);
-        let whole = losses(&[&text], Memory::Reset, 1000);
+        let whole = losses(&[&text], WindowMemory::Reset, 1000);
         assert_eq!(whole[0].len(), 149);
         for block_size in [1, 7, 32, 149, 150] {
-            let carried = losses(&[&text], Memory::Carried, block_size);
+            let carried = losses(&[&text], WindowMemory::Carried, block_size);
             assert!(distance(&carried[0], &whole[0]) < 1e-4, "{block_size}");
         }
     }
@@ -315,7 +315,11 @@ mod tests {
     fn documents_side_by_side_read_as_they_do_alone() {
         let texts = [text(90, 1), text(61, 2), text(33, 5), text(2, 7), text(1, 8)];
         let documents: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
-        for memory in [Memory::Carried, Memory::Reset, Memory::Sliding { window: 12 }] {
+        for memory in [
+            WindowMemory::Carried,
+            WindowMemory::Reset,
+            WindowMemory::Sliding { window: 12 },
+        ] {
             let together = losses(&documents, memory, 16);
             for (document, together) in documents.iter().zip(&together) {
                 let alone = losses(&[document], memory, 16);
@@ -329,7 +333,11 @@ mod tests {
     #[test]
     fn a_memory_sees_as_far_as_it_says_and_no_further() {
         let (text, at) = (text(64, 3), 62);
-        for memory in [Memory::Carried, Memory::Reset, Memory::Sliding { window: 12 }] {
+        for memory in [
+            WindowMemory::Carried,
+            WindowMemory::Reset,
+            WindowMemory::Sliding { window: 12 },
+        ] {
             let of = |text: &[u32]| losses(&[text], memory, 8)[0][at];
             let seen = of(&text);
             let matters = |place: usize| {
@@ -344,13 +352,16 @@ mod tests {
             let trimmed = losses(&[&text[earliest..]], memory, 8)[0][at - earliest];
             assert!((trimmed - seen).abs() < 1e-4, "{memory:?}");
         }
-        let sliding = Memory::Sliding { window: 12 };
+        let sliding = WindowMemory::Sliding { window: 12 };
         assert!((0..1000).all(|at| at - sliding.earliest(at, 8) < 24));
     }
 
     #[test]
     fn windows_without_tokens_are_refused() {
-        for (memory, block_size) in [(Memory::Carried, 0), (Memory::Sliding { window: 0 }, 8)] {
+        for (memory, block_size) in [
+            (WindowMemory::Carried, 0),
+            (WindowMemory::Sliding { window: 0 }, 8),
+        ] {
             let error = WindowReading { memory, block_size }
                 .read(&dragon(), &[], None, |_| ())
                 .unwrap_err();

@@ -128,7 +128,7 @@ impl Question<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Memory;
+    use super::super::WindowMemory;
     use super::super::tests::{dragon, evaluator};
     use super::*;
     use crate::tales::{NeedleConfig, TalesConfig};
@@ -136,7 +136,7 @@ mod tests {
 
     /// A tale in one window.
     const WHOLE: WindowReading = WindowReading {
-        memory: Memory::Reset,
+        memory: WindowMemory::Reset,
         block_size: 1000,
     };
 
@@ -153,7 +153,11 @@ mod tests {
     #[test]
     fn a_needle_asked_of_a_model_that_has_learnt_nothing_is_lost() {
         let probe = NeedleProbe::new(&NeedleConfig::default(), &[100, 400], 6).unwrap();
-        for memory in [Memory::Carried, Memory::Reset, Memory::Sliding { window: 50 }] {
+        for memory in [
+            WindowMemory::Carried,
+            WindowMemory::Reset,
+            WindowMemory::Sliding { window: 50 },
+        ] {
             let reading = WindowReading {
                 memory,
                 block_size: 64,
@@ -195,7 +199,7 @@ mod tests {
             fortunate
                 .text
                 .replace_range(recall.range.clone(), &char::from(byte).to_string());
-            for (memory, block_size) in [(Memory::Reset, 1000), (Memory::Carried, 13)] {
+            for (memory, block_size) in [(WindowMemory::Reset, 1000), (WindowMemory::Carried, 13)] {
                 let reading = WindowReading { memory, block_size };
                 let recalls = std::slice::from_ref(&recall);
                 let answers = evaluator().answers(&dragon, &[(&fortunate, recalls)], reading);
@@ -243,13 +247,13 @@ mod tests {
             read.unwrap();
             guesses.concat()
         };
-        let whole = guesses(Memory::Reset, 1000);
+        let whole = guesses(WindowMemory::Reset, 1000);
         let differing = |other: Vec<i32>| {
             assert_eq!(other.len(), whole.len());
             other.iter().zip(&whole).filter(|(a, b)| a != b).count() as f64 / whole.len() as f64
         };
-        assert!(differing(guesses(Memory::Carried, 64)) < 0.002); // two logits may be as good as equal
-        assert!(differing(guesses(Memory::Carried, 9)) < 0.002);
-        assert!(differing(guesses(Memory::Reset, 9)) > 0.1);
+        assert!(differing(guesses(WindowMemory::Carried, 64)) < 0.002); // two logits may be as good as equal
+        assert!(differing(guesses(WindowMemory::Carried, 9)) < 0.002);
+        assert!(differing(guesses(WindowMemory::Reset, 9)) > 0.1);
     }
 }

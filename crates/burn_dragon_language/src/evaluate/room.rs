@@ -1,8 +1,8 @@
 //! The memory that reading a text takes, asked for before it is read.
 
-use super::{Memory as Keeps, WindowReading};
+use super::{WindowMemory, WindowReading};
 use burn::tensor::Device;
-use burn_dragon_core::{Dragon, Memory, MemoryError, Need};
+use burn_dragon_core::{Dragon, FreeMemory, MemoryError, Need};
 
 /// Memories that are alive for each stream at once: that of before a window and that after it.
 const CARRIED: usize = 2;
@@ -15,16 +15,16 @@ pub(super) fn check(
     predictions: usize,
 ) -> Result<(), MemoryError> {
     let memories = match reading.memory {
-        Keeps::Reset => 0,
-        Keeps::Carried => CARRIED,
-        Keeps::Sliding { .. } => CARRIED + 1,
+        WindowMemory::Reset => 0,
+        WindowMemory::Carried => CARRIED,
+        WindowMemory::Sliding { .. } => CARRIED + 1,
     };
     let window = (lanes, predictions.min(reading.block_size));
-    check_on(Memory::of_this_machine(), dragon, window, memories * lanes)
+    check_on(FreeMemory::of_this_machine(), dragon, window, memories * lanes)
 }
 
 fn check_on(
-    memory: Memory,
+    memory: FreeMemory,
     dragon: &Dragon,
     (lanes, tokens): (usize, usize),
     memories: usize,
@@ -55,7 +55,7 @@ mod tests {
     fn windows_that_do_not_fit_are_refused_with_those_that_do() {
         let dragon = dragon();
         let bytes = |tokens| dragon.config().cost().reading_bytes(4, tokens);
-        let memory = Memory::of(bytes(1000));
+        let memory = FreeMemory::of(bytes(1000));
         check_on(memory, &dragon, (4, 1000), 0).unwrap();
         let error = check_on(memory, &dragon, (4, 1_000_000), 0)
             .unwrap_err()
@@ -76,7 +76,7 @@ mod tests {
         // Memories take room too.
         let error = check_on(memory, &dragon, (4, 1000), 100).unwrap_err().to_string();
         assert!(error.contains("memories"), "{error}");
-        let error = check_on(Memory::of(10), &dragon, (4, 1), 0)
+        let error = check_on(FreeMemory::of(10), &dragon, (4, 1), 0)
             .unwrap_err()
             .to_string();
         assert!(error.contains("no window fits"), "{error}");

@@ -40,9 +40,13 @@ fn tokens(lengths: &[usize]) -> Tokens {
     tokens
 }
 
-const MEMORIES: [Memory; 3] = [Memory::Reset, Memory::Carried, Memory::Sliding { window: 12 }];
+const MEMORIES: [WindowMemory; 3] = [
+    WindowMemory::Reset,
+    WindowMemory::Carried,
+    WindowMemory::Sliding { window: 12 },
+];
 
-fn of(tokens: &Tokens, memory: Memory, block_size: usize) -> LanguageEvaluation {
+fn of(tokens: &Tokens, memory: WindowMemory, block_size: usize) -> LanguageEvaluation {
     let reading = WindowReading { memory, block_size };
     evaluator().evaluate(&dragon(), tokens, reading, None).unwrap()
 }
@@ -72,7 +76,7 @@ fn the_figures_are_those_of_the_definition() {
         .documents()
         .flat_map(|document| costs(&dragon, &tokens.ids[document], 16))
         .collect();
-    let figures = of(&tokens, Memory::Reset, 16);
+    let figures = of(&tokens, WindowMemory::Reset, 16);
     assert_eq!((figures.documents, figures.tokens), (4, 99 + 36 + 15 + 16));
     assert_eq!(
         (figures.tokens, figures.bytes),
@@ -127,23 +131,23 @@ fn a_text_costs_what_its_documents_cost_alone() {
 #[test]
 fn windows_as_long_as_the_documents_are_the_same_with_any_memory() {
     let tokens = tokens(&[60, 31]);
-    let whole = of(&tokens, Memory::Reset, 100);
+    let whole = of(&tokens, WindowMemory::Reset, 100);
     let others = [
-        of(&tokens, Memory::Carried, 100),
-        of(&tokens, Memory::Carried, 7),
-        of(&tokens, Memory::Sliding { window: 60 }, 9),
+        of(&tokens, WindowMemory::Carried, 100),
+        of(&tokens, WindowMemory::Carried, 7),
+        of(&tokens, WindowMemory::Sliding { window: 60 }, 9),
     ];
     for other in others {
         assert!((other.loss - whole.loss).abs() < 1e-5, "{:?}", other.reading);
     }
-    assert!((of(&tokens, Memory::Reset, 7).loss - whole.loss).abs() > 1e-3);
+    assert!((of(&tokens, WindowMemory::Reset, 7).loss - whole.loss).abs() > 1e-3);
 }
 
 /// What is padded, or read only for what comes after, is not counted.
 #[test]
 fn density_is_that_of_the_tokens_that_are_there() {
     let whole = tokens(&[70, 9, 23]);
-    let figures = of(&whole, Memory::Reset, 16);
+    let figures = of(&whole, WindowMemory::Reset, 16);
     let (mut active, mut inputs) = (0.0, 0.0);
     for document in whole.documents() {
         let ids = &whole.ids[document];
@@ -164,13 +168,13 @@ fn density_is_that_of_the_tokens_that_are_there() {
     let density = figures.density.unwrap();
     assert_eq!((density.x.len(), inputs), (2, 69.0 + 8.0 + 22.0));
     assert!((density.x[1] - active / inputs).abs() < 1e-9);
-    assert!(of(&whole, Memory::Carried, 16).density.is_none());
+    assert!(of(&whole, WindowMemory::Carried, 16).density.is_none());
 }
 
 #[test]
 fn the_buckets_sum_to_the_whole() {
     let tokens = tokens(&[30, 600, 1, 1100, 257]);
-    for memory in [Memory::Carried, Memory::Reset] {
+    for memory in [WindowMemory::Carried, WindowMemory::Reset] {
         let whole = of(&tokens, memory, 60);
         assert_eq!((whole.documents, whole.tokens), (4, 29 + 599 + 1099 + 256));
         let counts: Vec<_> = whole.by_position.iter().map(|bucket| bucket.tokens).collect();
@@ -231,14 +235,14 @@ fn tokens_of_which_nobody_knows_the_text_have_a_loss_alone() {
         lanes: 1,
     };
     let reading = WindowReading {
-        memory: Memory::Reset,
+        memory: WindowMemory::Reset,
         block_size: 8,
     };
     let figures = evaluator
         .evaluate(&dragon(), &tokens(&[20]), reading, None)
         .unwrap();
     assert_eq!((figures.bits_per_byte, figures.bytes), (None, 0));
-    assert_eq!(figures.loss, of(&tokens(&[20]), Memory::Reset, 8).loss);
+    assert_eq!(figures.loss, of(&tokens(&[20]), WindowMemory::Reset, 8).loss);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A reading as a file.
 
 use super::context::Context;
-use super::{ContextStrategy, Generator, Reading};
+use super::{ContextStrategy, Generator, Prefix};
 use crate::error::LanguageError;
 use crate::tokenizer::Tokenizer;
 use burn_dragon_checkpoint::CheckpointError;
@@ -16,7 +16,7 @@ impl Generator<'_> {
     /// If the file system refuses, or the memory is not finite; a file that was there is then as it was.
     pub fn save(
         &self,
-        reading: &Reading,
+        reading: &Prefix,
         path: &Path,
         precision: StoredPrecision,
     ) -> Result<(), LanguageError> {
@@ -48,7 +48,7 @@ impl Generator<'_> {
     ///
     /// # Errors
     /// If the file is damaged, or was written by another model, with another tokenizer, or for several streams.
-    pub fn load(&self, path: &Path) -> Result<Reading, LanguageError> {
+    pub fn load(&self, path: &Path) -> Result<Prefix, LanguageError> {
         let mut file = StateFile::read(path, &self.dragon.device().inner())?;
         let (model, tokenizer) = (model_hash(self.dragon), tokenizer_hash(&*self.tokenizer)?);
         file.check(
@@ -73,7 +73,7 @@ impl Generator<'_> {
             );
             CheckpointError::corrupt(path, reason)
         })?;
-        Ok(Reading::of(context, seen))
+        Ok(Prefix::of(context, seen))
     }
 }
 

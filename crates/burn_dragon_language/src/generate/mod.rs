@@ -1,24 +1,24 @@
 //! Generation with carried state: constant memory and constant time per token, whatever the length.
 //!
-//! A text that was read is a [`Reading`]: a value, from which any number of texts can be [continued](Generator), that
+//! A text that was read is a [`Prefix`]: a value, from which any number of texts can be [continued](Generator), that
 //! can be read further, and that can be kept as a file.
 
 mod config;
 mod context;
 mod memory;
-mod reading;
+mod prefix;
 mod sampler;
 mod written;
 
 pub use config::GenerationConfig;
 pub use context::ContextStrategy;
-pub use reading::Reading;
+pub use prefix::Prefix;
 pub use sampler::Sampler;
 
 use crate::error::LanguageError;
 use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
-use burn_dragon_core::{Dragon, Memory, Need};
+use burn_dragon_core::{Dragon, FreeMemory, Need};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -82,7 +82,7 @@ impl<'a> Generator<'a> {
     ) -> Result<Self, LanguageError> {
         config.validate()?;
         refuse_stops_of_ids(&*tokenizer, config)?;
-        check_memory(Memory::of_this_machine(), dragon, config.context)?;
+        check_memory(FreeMemory::of_this_machine(), dragon, config.context)?;
         Ok(Self {
             dragon,
             tokenizer,
@@ -114,15 +114,15 @@ impl<'a> Generator<'a> {
     }
 
     /// Nothing read yet, with the settings' context.
-    pub fn begin(&self) -> Reading {
-        Reading::new(self.dragon, self.config.context)
+    pub fn begin(&self) -> Prefix {
+        Prefix::new(self.dragon, self.config.context)
     }
 
     /// Reads a text, so that it can be continued any number of times without being read again.
     ///
     /// # Errors
     /// If there are no tokens, or one that the vocabulary does not have.
-    pub fn read(&self, prompt: &[u32]) -> Result<Reading, LanguageError> {
+    pub fn read(&self, prompt: &[u32]) -> Result<Prefix, LanguageError> {
         if prompt.is_empty() {
             return Err(LanguageError::EmptyPrompt);
         }
@@ -137,7 +137,7 @@ impl<'a> Generator<'a> {
     /// If nothing was read since the reading began or came from a file.
     pub fn continue_from(
         &self,
-        reading: &Reading,
+        reading: &Prefix,
         on_text: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generation, LanguageError> {
         Ok(self.speak(&mut reading.clone(), on_text)?.0)
@@ -149,7 +149,7 @@ impl<'a> Generator<'a> {
     /// If nothing was read since the reading began or came from a file.
     pub fn go_on(
         &self,
-        reading: &mut Reading,
+        reading: &mut Prefix,
         on_text: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generation, LanguageError> {
         let (generation, unread) = self.speak(reading, on_text)?;
@@ -162,7 +162,7 @@ impl<'a> Generator<'a> {
     /// Writes a text, and gives its last token if that was not read.
     fn speak(
         &self,
-        reading: &mut Reading,
+        reading: &mut Prefix,
         mut on_text: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<(Generation, Option<u32>), LanguageError> {
         let prefill_tokens_per_second = reading.tokens_per_second();
@@ -207,7 +207,7 @@ impl<'a> Generator<'a> {
 
 /// Refuses a model whose weights and memories the machine has no room for. Elsewhere than on the processor they are in
 /// the device's memory, of which nobody says how much there is.
-fn check_memory(memory: Memory, dragon: &Dragon, context: ContextStrategy) -> Result<(), LanguageError> {
+fn check_memory(memory: FreeMemory, dragon: &Dragon, context: ContextStrategy) -> Result<(), LanguageError> {
     if dragon.device().inner() != Device::flex() {
         return Ok(());
     }
@@ -291,7 +291,7 @@ mod tests {
             ContextStrategy::Infinite {},
             ContextStrategy::Sliding { window: 4 },
         );
-        let room = Memory::of(cost.generating_bytes(1));
+        let room = FreeMemory::of(cost.generating_bytes(1));
         check_memory(room, &dragon, infinite).unwrap();
         let refused = |room, context| check_memory(room, &dragon, context).unwrap_err().to_string();
         let error = refused(room, sliding);
@@ -299,8 +299,8 @@ mod tests {
             error.contains("infinite context") && error.contains("remembers"),
             "{error}"
         );
-        check_memory(Memory::of(cost.generating_bytes(2)), &dragon, sliding).unwrap();
-        let error = refused(Memory::of(cost.generating_bytes(1) - 1), infinite);
+        check_memory(FreeMemory::of(cost.generating_bytes(2)), &dragon, sliding).unwrap();
+        let error = refused(FreeMemory::of(cost.generating_bytes(1) - 1), infinite);
         assert!(error.contains("fewer levels"), "{error}");
     }
 

@@ -4,15 +4,15 @@ use burn_dragon_core::seed::Rng;
 
 use super::{
     Recall, Tale, Tier,
-    words::{Deck, KINDS, Kind, LATER, PREPOSITIONS, Piece, aside, pick, pieces, recalls_in, slot},
+    words::{Deck, KINDS, Kind, LATER, PREPOSITIONS, TemplatePart, aside, pick, pieces, recalls_in, slot},
 };
 
 /// About how many bytes a sentence takes with the space after it. It must not depend on the words: choosing tales by
 /// their true length would make some words likelier than others.
 fn typical_len(template: &'static str) -> usize {
     let len = |piece| match piece {
-        Piece::Text(text) => text.len(),
-        Piece::Cue(_) | Piece::Recall(_) => 5,
+        TemplatePart::Text(text) => text.len(),
+        TemplatePart::Cue(_) | TemplatePart::Recall(_) => 5,
     };
     1 + pieces(template).map(len).sum::<usize>()
 }
@@ -119,7 +119,7 @@ impl Fact {
     fn draw(kind: &Kind, deck: &mut Deck, rng: &mut Rng) -> Self {
         let mut words: Vec<(&str, &str)> = Vec::new();
         for piece in pieces(kind.statement) {
-            let Piece::Cue(role) = piece else {
+            let TemplatePart::Cue(role) = piece else {
                 continue;
             };
             let word = match (slot(role), role) {
@@ -164,8 +164,8 @@ impl Draft {
     fn write(&mut self, template: &'static str, fact: &mut Fact, rng: &mut Rng) {
         self.space();
         for piece in pieces(template) {
-            let (Piece::Cue(role) | Piece::Recall(role)) = piece else {
-                if let Piece::Text(text) = piece {
+            let (TemplatePart::Cue(role) | TemplatePart::Recall(role)) = piece else {
+                if let TemplatePart::Text(text) = piece {
                     self.text.push_str(text);
                 }
                 continue;
@@ -175,7 +175,9 @@ impl Draft {
                 continue;
             }
             let (word, at) = (fact.word(role), self.text.len());
-            if let (Piece::Recall(_), Some(slot), Some(mention)) = (piece, slot(role), fact.mentioned(role)) {
+            if let (TemplatePart::Recall(_), Some(slot), Some(mention)) =
+                (piece, slot(role), fact.mentioned(role))
+            {
                 self.recalls.push(Recall {
                     slot,
                     word: word.into(),

@@ -21,7 +21,7 @@ mod words;
 use std::{fmt, ops::Range};
 
 use burn_dragon_core::seed::{Rng, derive};
-use burn_dragon_core::{Memory, Need};
+use burn_dragon_core::{FreeMemory, Need};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -159,7 +159,7 @@ fn room_for(
     let need = Need::of(format!("the {split} text of the dataset"))
         .with("text", (bytes as u64).saturating_mul(2))
         .with("tokens", (bytes as u64).saturating_mul(4));
-    Ok(Memory::room_for(&need, || match split {
+    Ok(FreeMemory::room_for(&need, || match split {
         Split::Train => "use a smaller dataset.train_bytes".into(),
         Split::Validation => format!("use a smaller dataset.{key}"),
     })?)

@@ -201,24 +201,26 @@ pub(super) static KINDS: [Kind; 4] = [HIDE, COUNT, WEAR, GIVE];
 
 /// A piece of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Piece {
+pub(super) enum TemplatePart {
     Text(&'static str),
     Cue(&'static str),
     Recall(&'static str),
 }
 
 /// The pieces of a template in order.
-pub(super) fn pieces(template: &'static str) -> impl Iterator<Item = Piece> {
+pub(super) fn pieces(template: &'static str) -> impl Iterator<Item = TemplatePart> {
     let mut rest = template;
     std::iter::from_fn(move || {
         let (piece, len) = match rest.as_bytes().first()? {
-            b'{' => rest.find('}').map(|end| (Piece::Cue(&rest[1..end]), end + 1))?,
+            b'{' => rest
+                .find('}')
+                .map(|end| (TemplatePart::Cue(&rest[1..end]), end + 1))?,
             b'[' => rest
                 .find(']')
-                .map(|end| (Piece::Recall(&rest[1..end]), end + 1))?,
+                .map(|end| (TemplatePart::Recall(&rest[1..end]), end + 1))?,
             _ => {
                 let end = rest.find(['{', '[']).unwrap_or(rest.len());
-                (Piece::Text(&rest[..end]), end)
+                (TemplatePart::Text(&rest[..end]), end)
             }
         };
         rest = &rest[len..];
@@ -243,7 +245,7 @@ pub(super) fn slot(role: &str) -> Option<Slot> {
 /// Number of words a sentence recalls.
 pub(super) fn recalls_in(template: &'static str) -> usize {
     pieces(template)
-        .filter(|piece| matches!(piece, Piece::Recall(_)))
+        .filter(|piece| matches!(piece, TemplatePart::Recall(_)))
         .count()
 }
 
@@ -302,19 +304,19 @@ mod tests {
     }
 
     /// What a template writes besides its own text.
-    fn roles(template: &'static str) -> Vec<Piece> {
+    fn roles(template: &'static str) -> Vec<TemplatePart> {
         pieces(template)
-            .filter(|piece| !matches!(piece, Piece::Text(_)))
+            .filter(|piece| !matches!(piece, TemplatePart::Text(_)))
             .collect()
     }
 
     #[test]
     fn a_template_splits_into_text_cues_and_recalls() {
         let expected = [
-            Piece::Cue("name"),
-            Piece::Text(" saw the "),
-            Piece::Recall("animal"),
-            Piece::Text("."),
+            TemplatePart::Cue("name"),
+            TemplatePart::Text(" saw the "),
+            TemplatePart::Recall("animal"),
+            TemplatePart::Text("."),
         ];
         assert!(pieces("{name} saw the [animal].").eq(expected));
     }
@@ -326,12 +328,12 @@ mod tests {
             for recall in kind.recalls() {
                 let mut seen = HashSet::new();
                 for piece in roles(recall) {
-                    if let Piece::Recall(role) = piece {
-                        assert!(stated.contains(&Piece::Cue(role)), "{recall}");
+                    if let TemplatePart::Recall(role) = piece {
+                        assert!(stated.contains(&TemplatePart::Cue(role)), "{recall}");
                         assert!(seen.iter().any(|&role| slot(role).is_some()), "no cue: {recall}");
                         assert!(!seen.contains(role), "{recall}");
                     }
-                    let (Piece::Cue(role) | Piece::Recall(role)) = piece else {
+                    let (TemplatePart::Cue(role) | TemplatePart::Recall(role)) = piece else {
                         unreachable!()
                     };
                     seen.insert(role);
@@ -346,13 +348,15 @@ mod tests {
         for recall in KINDS.iter().flat_map(Kind::recalls) {
             let mut before = String::new();
             for piece in pieces(recall) {
-                if let Piece::Recall(role) = piece {
+                if let TemplatePart::Recall(role) = piece {
                     let known = slots.entry(before.clone()).or_insert(slot(role));
                     assert_eq!(*known, slot(role), "{before}");
                 }
                 match piece {
-                    Piece::Text(text) => before.push_str(text),
-                    Piece::Cue(role) | Piece::Recall(role) => before += &format!("<{:?}>", slot(role)),
+                    TemplatePart::Text(text) => before.push_str(text),
+                    TemplatePart::Cue(role) | TemplatePart::Recall(role) => {
+                        before += &format!("<{:?}>", slot(role))
+                    }
                 }
             }
         }

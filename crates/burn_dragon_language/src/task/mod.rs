@@ -1,6 +1,6 @@
 //! Language modelling as the trainer sees it.
 
-mod course;
+mod data_order;
 #[cfg(test)]
 mod place_tests;
 mod reader;
@@ -9,7 +9,7 @@ mod room;
 use crate::config::LanguageConfig;
 use crate::data::Corpus;
 use crate::error::LanguageError;
-use crate::evaluate::{Evaluator, Memory, WindowReading, inputs_and_targets, recall_lines};
+use crate::evaluate::{Evaluator, WindowMemory, WindowReading, inputs_and_targets, recall_lines};
 use crate::generate::Generator;
 use crate::resume;
 use crate::streams::{self, Batch, Streams};
@@ -18,11 +18,11 @@ use crate::tokenizer::TokenizerSpec;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::folder::Content;
 use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
-use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, MemoryError, Precision, memory, parameters};
+use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, FreeMemory, MemoryError, Precision, parameters};
 use burn_dragon_train::TrainError;
 use burn_dragon_train::identity::Identity;
-use burn_dragon_train::task::{DataPlace, Evaluation, Loss, LossContext, Metrics, Scope, Task};
-use course::Course;
+use burn_dragon_train::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task};
+use data_order::DataOrder;
 use reader::{Reader, density_of_a_lane};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,7 +36,7 @@ pub struct LanguageTask {
     config: LanguageConfig,
     model_config: DragonConfig,
     corpus: Corpus,
-    course: Course,
+    order: DataOrder,
     probes: Option<Probes>,
     device: Device,
 }
@@ -71,7 +71,7 @@ impl LanguageTask {
         let model_config = config.model.with_vocabulary(corpus.tokenizer.vocab_size())?;
         check_prompt(config, &corpus)?;
         check_precision(config, &model_config)?;
-        let course = Course::new(config, &corpus)?;
+        let order = DataOrder::new(config, &corpus)?;
         if corpus.validation.documents().all(|document| document.len() < 2) {
             return Err(LanguageError::NothingToPredict {
                 text: "the validation text",
@@ -83,7 +83,7 @@ impl LanguageTask {
         let probes = quick.zip(source.recall_probe(usize::MAX)?);
         let probes = probes.map(|(quick, full)| Probes { quick, full });
         Ok(Self {
-            course,
+            order,
             config: config.clone(),
             model_config,
             corpus,
@@ -97,7 +97,7 @@ impl LanguageTask {
     /// # Errors
     /// If the machine has no memory for it and its training.
     pub fn new_model(&self) -> Result<Dragon, LanguageError> {
-        self.check_memory(memory::Memory::of_this_machine())?;
+        self.check_memory(FreeMemory::of_this_machine())?;
         Ok(Dragon::new(
             &self.model_config,
             self.config.training.seed,
@@ -126,19 +126,19 @@ impl Task for LanguageTask {
     }
 
     fn carry(&self, model: &Dragon) -> Result<Self::Carry, TrainError> {
-        Ok(self.course.streams().map(|plan| plan.start(model)))
+        Ok(self.order.streams().map(|plan| plan.start(model)))
     }
 
-    fn batch(&self, place: DataPlace, carry: &mut Self::Carry) -> Result<Batch, TrainError> {
+    fn batch(&self, place: DataPosition, carry: &mut Self::Carry) -> Result<Batch, TrainError> {
         let training = &self.config.training;
-        match (&self.course, carry) {
-            (Course::Streams(plan), Some(streams)) => {
+        match (&self.order, carry) {
+            (DataOrder::Streams(plan), Some(streams)) => {
                 let batches = |units: u64| units.div_ceil(self.units_per_batch());
                 let index = (batches(place.units), batches(place.planned));
                 plan.batch(index, &self.corpus.train, streams, &self.device)
                     .map_err(TrainError::task)
             }
-            (Course::Windows(plan), _) => {
+            (DataOrder::Windows(plan), _) => {
                 let windows = |units: u64| units.div_ceil(training.block_size as u64);
                 let (first, planned) = (windows(place.units), windows(place.planned));
                 let rows: Vec<&[u32]> = (first..first + training.batch_size as u64)
@@ -147,7 +147,7 @@ impl Task for LanguageTask {
                 let (inputs, targets) = inputs_and_targets(&rows, &self.device);
                 Ok(Batch::of_window(inputs, targets))
             }
-            (Course::Streams(_), None) => unreachable!("a task on streams carries them from the start"),
+            (DataOrder::Streams(_), None) => unreachable!("a task on streams carries them from the start"),
         }
     }
 
@@ -171,7 +171,7 @@ impl Task for LanguageTask {
             seed: context.dropout_seed,
             training: &self.config.training,
         };
-        let value = match (self.course.streams(), carry) {
+        let value = match (self.order.streams(), carry) {
             (Some(plan), Some(streams)) => reader.streams(plan.window(), batch, streams)?,
             _ => reader.windows(batch),
         };
@@ -213,10 +213,10 @@ impl Task for LanguageTask {
             notes = recall_lines(&recall);
         }
         let mut density = figures.density;
-        if reading.memory != Memory::Reset {
+        if reading.memory != WindowMemory::Reset {
             // Judged as it reads. What it knows without memory is a figure beside it.
             let reset = judged(WindowReading {
-                memory: Memory::Reset,
+                memory: WindowMemory::Reset,
                 ..reading
             })?;
             if let (Some(carried), Some(reset)) = (figures.bits_per_byte, reset.bits_per_byte) {
@@ -254,22 +254,24 @@ impl Task for LanguageTask {
 
     fn units_per_batch(&self) -> u64 {
         let learning = self
-            .course
+            .order
             .streams()
             .map_or(1, |plan| plan.window().backprop_steps());
         (self.config.training.batch_size * self.config.training.block_size * learning) as u64
     }
 
     fn units_per_epoch(&self) -> u64 {
-        match &self.course {
-            Course::Streams(plan) => plan.tokens_per_epoch() as u64,
-            Course::Windows(plan) => plan.windows_per_epoch() as u64 * self.config.training.block_size as u64,
+        match &self.order {
+            DataOrder::Streams(plan) => plan.tokens_per_epoch() as u64,
+            DataOrder::Windows(plan) => {
+                plan.windows_per_epoch() as u64 * self.config.training.block_size as u64
+            }
         }
     }
 
     fn flops_per_unit(&self) -> u64 {
         let (cost, block) = (self.model_config.cost(), self.config.training.block_size);
-        let unlearnt = self.course.streams().map_or(0, |plan| {
+        let unlearnt = self.order.streams().map_or(0, |plan| {
             let window = plan.window();
             cost.forward_flops_per_token(block) * window.detach_prefix_steps() as u64
                 / window.backprop_steps() as u64
@@ -281,7 +283,7 @@ impl Task for LanguageTask {
         self.room().bytes()
     }
 
-    fn check_memory(&self, memory: memory::Memory) -> Result<(), MemoryError> {
+    fn check_memory(&self, memory: FreeMemory) -> Result<(), MemoryError> {
         self.room().check(memory)
     }
 

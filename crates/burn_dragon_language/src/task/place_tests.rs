@@ -87,7 +87,7 @@ impl Task for Witness {
     fn carry(&self, model: &Dragon) -> Result<Self::Carry, TrainError> {
         self.inner.carry(model)
     }
-    fn batch(&self, place: DataPlace, carry: &mut Self::Carry) -> Result<Batch, TrainError> {
+    fn batch(&self, place: DataPosition, carry: &mut Self::Carry) -> Result<Batch, TrainError> {
         let Some(left) = self.batches_to_live.get().checked_sub(1) else {
             return Err(TrainError::task(std::io::Error::other("dead")));
         };

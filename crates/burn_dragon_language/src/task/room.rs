@@ -3,7 +3,7 @@
 use super::LanguageTask;
 use crate::streams::StreamPlan;
 use burn::tensor::Device;
-use burn_dragon_core::{DragonConfig, Memory, MemoryError, Need};
+use burn_dragon_core::{DragonConfig, FreeMemory, MemoryError, Need};
 use burn_dragon_train::settings::TrainingConfig;
 
 /// A step of training: the model, what one batch holds, and on which kind of device.
@@ -25,7 +25,7 @@ impl LanguageTask {
             training,
             batch_size: training.batch_size,
             block_size: training.block_size,
-            streams: self.course.streams(),
+            streams: self.order.streams(),
             on_processor: self.device.clone().inner() == Device::flex(),
         }
     }
@@ -48,7 +48,7 @@ impl Room<'_> {
     }
 
     /// Refuses a step that there is no memory for.
-    pub(super) fn check(&self, memory: Memory) -> Result<(), MemoryError> {
+    pub(super) fn check(&self, memory: FreeMemory) -> Result<(), MemoryError> {
         let (all, model) = (self.bytes(), self.model.cost().trained_bytes());
         let need = Need::of("a training step")
             .with("weights, moments and gradients", model.min(all))
@@ -72,7 +72,7 @@ impl Room<'_> {
 
     /// The largest setting that fits where the others stay as they are: of the batch, then of its windows, then of the
     /// model.
-    fn way_out(&self, memory: Memory) -> String {
+    fn way_out(&self, memory: FreeMemory) -> String {
         let one = self.batches_of(1);
         if let Some(lanes) = memory.largest(self.batch_size as u64, |lanes| self.batches_of(lanes).bytes()) {
             return format!(
@@ -185,7 +185,7 @@ mod tests {
 
     /// The way out, and the number in it behind a key.
     fn said(room: &Room<'_>, memory: u64, key: &str) -> usize {
-        let error = room.check(Memory::of(memory)).unwrap_err().to_string();
+        let error = room.check(FreeMemory::of(memory)).unwrap_err().to_string();
         let (_, rest) = error
             .split_once(&format!("{key} = "))
             .unwrap_or_else(|| panic!("{error}"));
@@ -206,7 +206,7 @@ mod tests {
         let room = room(&training, DragonConfig::tiny());
         let bytes = |batch, block| room.batches_of(batch).windows_of(block).bytes();
         let fits = |room: &Room<'_>, memory| room.bytes() <= memory;
-        room.check(Memory::of(bytes(1000, 512))).unwrap();
+        room.check(FreeMemory::of(bytes(1000, 512))).unwrap();
 
         let memory = bytes(10, 512);
         let lanes = said(&room, memory, "training.batch_size") as u64;
@@ -222,13 +222,13 @@ mod tests {
         assert!(fits(&one.windows_of(tokens), memory) && !fits(&one.windows_of(tokens + 1), memory));
 
         let memory = bytes(1, 1) - 1;
-        let error = room.check(Memory::of(memory)).unwrap_err().to_string();
+        let error = room.check(FreeMemory::of(memory)).unwrap_err().to_string();
         assert!(
             error.contains("model.") && error.contains("training.batch_size = 1"),
             "{error}"
         );
         assert!(
-            room.check(Memory::of(1))
+            room.check(FreeMemory::of(1))
                 .unwrap_err()
                 .to_string()
                 .contains("use a smaller model")

@@ -5,7 +5,7 @@ use crate::commands::notes;
 use crate::exit::Usage;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon::api::checkpoint::{ModelFile, ModelPath, Which};
-use burn_dragon::api::core::{Dragon, DragonConfig, Memory, MemoryError, Need};
+use burn_dragon::api::core::{Dragon, DragonConfig, FreeMemory, MemoryError, Need};
 use burn_dragon::api::expert::core::{Activity, Rng, activity, derive, of_density};
 use burn_dragon::api::expert::language::{Split, Tokens};
 use burn_dragon::api::language::{LanguageModel, SourceConfig, TextConfig, Tokenizer, TokenizerConfig};
@@ -31,7 +31,7 @@ impl Room {
             .with("model and work", self.bytes)
             .with("tokens", (self.tokens as u64).saturating_mul(16));
         let way_out = || format!("use a smaller {}, or a smaller model", self.flags);
-        Memory::of_this_machine().check(&need, way_out)
+        FreeMemory::of_this_machine().check(&need, way_out)
     }
 }
 

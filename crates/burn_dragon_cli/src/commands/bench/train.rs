@@ -8,7 +8,7 @@ use anyhow::Context;
 use burn::module::Module;
 use burn_dragon::api::expert::core::{Activity, activity};
 use burn_dragon::api::expert::language::{SplitKind, Tokens};
-use burn_dragon::api::expert::train::Rehearsal;
+use burn_dragon::api::expert::train::BenchSteps;
 use burn_dragon::api::language::{
     Corpus, DatasetConfig, GenerationConfig, LanguageConfig, LanguageTask, SourceConfig, TextConfig,
     WindowStart,
@@ -37,10 +37,10 @@ pub(super) fn run(bench: &Bench, args: &BenchTrainArgs) -> anyhow::Result<Report
 
     let window = &tokens[..args.time.min(WINDOW)];
     let before = activity(&subject.dragon.valid(), window);
-    let mut rehearsal = Rehearsal::new(&task, config.plan(), &subject.dragon)?;
+    let mut bench_steps = BenchSteps::new(&task, config.plan(), &subject.dragon)?;
     let (mut dragon, mut losses) = (Some(subject.dragon), Vec::new());
     let timing = bench.time(WARM_UP, args.steps, || {
-        let (after, loss) = rehearsal.step(dragon.take().context("the step before failed")?)?;
+        let (after, loss) = bench_steps.step(dragon.take().context("the step before failed")?)?;
         dragon = Some(after);
         losses.push(loss);
         Ok(())

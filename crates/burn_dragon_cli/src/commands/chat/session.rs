@@ -4,7 +4,7 @@ use super::super::prompt::{self, Extent};
 use super::command::{Command, HELP};
 use burn_dragon::api::checkpoint::StoredPrecision;
 use burn_dragon::api::expert::core::derive;
-use burn_dragon::api::language::{GenerationConfig, Generator, LanguageModel, Reading};
+use burn_dragon::api::language::{GenerationConfig, Generator, LanguageModel, Prefix};
 use burn_dragon::api::train::Interrupt;
 use burn_dragon::api::train::expert::results;
 use std::collections::BTreeMap;
@@ -18,15 +18,15 @@ pub(super) struct Session<'a> {
     model: &'a LanguageModel,
     config: GenerationConfig,
     precision: StoredPrecision,
-    reading: Reading,
-    forks: BTreeMap<String, Reading>,
+    reading: Prefix,
+    forks: BTreeMap<String, Prefix>,
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(
         model: &'a LanguageModel,
         config: GenerationConfig,
-        reading: Reading,
+        reading: Prefix,
         precision: StoredPrecision,
     ) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl<'a> Session<'a> {
     }
 
     /// The memory.
-    pub(super) fn reading(&self) -> &Reading {
+    pub(super) fn reading(&self) -> &Prefix {
         &self.reading
     }
 

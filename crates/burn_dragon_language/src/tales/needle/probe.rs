@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use burn_dragon_core::seed::{Rng, derive};
-use burn_dragon_core::{Memory, Need};
+use burn_dragon_core::{FreeMemory, Need};
 use serde::Serialize;
 
 use super::{NeedleConfig, outline};
@@ -49,7 +49,7 @@ impl NeedleProbe {
             .fold(0, |sum, &distance| distance.saturating_add(sum));
         let bytes = (each as u64).saturating_mul(cases as u64);
         let need = Need::of("asking about facts").with("text", bytes.saturating_mul(2)); // and as tokens, case by case
-        Memory::room_for(&need, || {
+        FreeMemory::room_for(&need, || {
             "ask at shorter distances, or about fewer facts at each".into()
         })?;
         let all = distances

@@ -2,12 +2,12 @@
 
 use super::angles::Angles;
 use super::cpu::{Chunk, FirstHalf, Readout, SecondHalf, Stream};
+use super::prefilter::Coarsen;
 use super::row::{Join, add, norm};
-use super::screen::Coarsen;
 use super::simd::{Isa, LINE, Line, Shorts};
-use super::team;
-use super::turnstile::{End, MOST_PARTS, Part, Turnstile};
 use super::weights::{Sizes, Weights};
+use super::work_queue::{End, MOST_PARTS, WorkItem, WorkQueue};
+use super::workers;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -20,13 +20,13 @@ const PART: usize = 1 << 16;
 /// Chunks are cut by the model's sizes alone, and what they give is summed in their order: the bits do not depend on
 /// who did what.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct TokenStep {
     weights: Arc<Weights>,
     isa: Isa,
     stream: RwLock<Stream>,
     chunks: Vec<Mutex<Chunk>>,
     readouts: Vec<Mutex<Vocabulary>>,
-    turnstile: Turnstile,
+    queue: WorkQueue,
     helpers: AtomicUsize,
     most_helpers: AtomicUsize,
     broken: AtomicBool,
@@ -47,7 +47,7 @@ enum Phase {
     Rest,
 }
 
-impl Stage {
+impl TokenStep {
     pub(super) fn new(weights: Arc<Weights>, lanes: usize, isa: Isa) -> Self {
         let sizes = weights.sizes();
         let Sizes {
@@ -79,17 +79,17 @@ impl Stage {
                 cos: vec![0.0; lanes * neurons / 2],
                 sin: vec![0.0; lanes * neurons / 2],
             }),
-            turnstile: Turnstile::default(),
+            queue: WorkQueue::default(),
             helpers: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
-            most_helpers: AtomicUsize::new(team::helpers().min(chunks.len() - 1)),
+            most_helpers: AtomicUsize::new(workers::helpers().min(chunks.len() - 1)),
             chunks,
             readouts,
             weights,
         }
     }
 
-    /// A stage of its own with the same memory; at rest.
+    /// Another step with a copy of the memory, at rest.
     pub(super) fn fork(&self) -> Self {
         Self {
             weights: self.weights.clone(),
@@ -105,7 +105,7 @@ impl Stage {
                 .iter()
                 .map(|part| Mutex::new(lock(part).clone()))
                 .collect(),
-            turnstile: Turnstile::default(),
+            queue: WorkQueue::default(),
             helpers: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
             most_helpers: AtomicUsize::new(self.most_helpers.load(Ordering::Relaxed)),
@@ -144,22 +144,22 @@ impl Stage {
             });
         }
         drop(stream);
-        self.turnstile.open(0, self.chunks.len());
+        self.queue.open(0, self.chunks.len());
     }
 
     /// Whether no token is being worked on.
     pub(super) fn at_rest(&self) -> bool {
-        self.turnstile.at_rest()
+        self.queue.at_rest()
     }
 
     /// Works on one part, if there is one left; who does the last of a phase also does what follows it.
     pub(super) fn work(&self, end: End) -> bool {
-        let Some(Part { phase, index }) = self.turnstile.claim(end) else {
+        let Some(WorkItem { phase, index }) = self.queue.claim(end) else {
             return false;
         };
         let now = self.phase(phase);
         self.work_on(&now, index);
-        if self.turnstile.finish() {
+        if self.queue.finish() {
             match now {
                 Phase::First(_) => self.gather_reads(),
                 Phase::Second(_) => self.gather_speech(),
@@ -170,7 +170,7 @@ impl Stage {
                 Phase::Readout => self.readouts.len(),
                 Phase::Rest => 0,
             };
-            self.turnstile.open(phase + 1, parts);
+            self.queue.open(phase + 1, parts);
         }
         true
     }
@@ -300,7 +300,7 @@ impl Stage {
     /// At most this many threads beside the caller's.
     pub(super) fn limit_helpers(&self, most: usize) {
         self.most_helpers
-            .store(most.min(team::helpers()), Ordering::Relaxed);
+            .store(most.min(workers::helpers()), Ordering::Relaxed);
     }
 
     /// Whether more helpers may come than are here.
@@ -331,7 +331,7 @@ impl Stage {
     }
 }
 
-/// What a mutex guards, also after a panic: that is [`Stage::is_broken`]'s to tell.
+/// What a mutex guards, also after a panic: that is [`TokenStep::is_broken`]'s to tell.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,12 +2,12 @@
 //!
 //! What came is kept when the connection is cut or the process is killed, beside a note that says of what it is: the
 //! server's strong ETag. With that the rest is asked for (`Range`, `If-Range`); without it, or when the server says
-//! that there is something else now, the piece starts anew. Bytes of two versions never meet in one file.
+//! that there is something else now, the download starts anew. Bytes of two versions never meet in one file.
 
 use super::address::Address;
 use super::error::FetchError;
-use super::filling::{End, Filling, Note};
 use super::http::{Answer, Client, Linked};
+use super::partial_file::{End, Note, PartialFile};
 use super::progress::Meter;
 use super::retry::{Tries, unwelcome};
 use crate::error::CheckpointError;
@@ -17,7 +17,7 @@ use std::path::Path;
 use ureq::http::header::{self, HeaderName};
 
 /// What is to be fetched, and where to.
-pub(super) struct Piece<'a> {
+pub(super) struct RangedDownload<'a> {
     pub(super) address: &'a Address,
     /// The file that it is put into. What is in it already is kept if it is known of what it is: by the segment, or by
     /// the note beside it.
@@ -53,14 +53,14 @@ pub(super) struct Landed {
 }
 
 impl Client {
-    /// Fetches a piece, until it is there. `first` is an answer that was asked for already.
-    pub(super) fn piece(
+    /// Downloads until all bytes are there. `first` is an answer that was asked for already.
+    pub(super) fn download(
         &self,
-        piece: &Piece<'_>,
+        download: &RangedDownload<'_>,
         mut first: Option<Answer>,
         meter: &Meter<'_>,
     ) -> Result<Landed, FetchError> {
-        let mut under_way = UnderWay::new(self, piece, first.is_none(), meter)?;
+        let mut under_way = UnderWay::new(self, download, first.is_none(), meter)?;
         while !under_way.is_whole() {
             let answer = match first.take() {
                 Some(answer) => answer,
@@ -79,13 +79,13 @@ impl Client {
     }
 }
 
-/// A piece on its way.
+/// A download on its way.
 struct UnderWay<'a> {
     client: &'a Client,
-    piece: &'a Piece<'a>,
+    download: &'a RangedDownload<'a>,
     meter: &'a Meter<'a>,
     tries: Tries<'a>,
-    filling: Filling,
+    partial: PartialFile,
     /// Of what it is that came, where that is known.
     note: Option<Note>,
     /// The ETag of what comes, strong or weak.
@@ -99,27 +99,27 @@ impl<'a> UnderWay<'a> {
     /// With what came before, if it is known of what it is and `keep`.
     fn new(
         client: &'a Client,
-        piece: &'a Piece<'a>,
+        download: &'a RangedDownload<'a>,
         keep: bool,
         meter: &'a Meter<'a>,
     ) -> Result<Self, FetchError> {
-        let note = match piece.segment {
+        let note = match download.segment {
             Some(segment) => Some(Note {
                 etag: segment.etag.to_string(),
-                total: piece.total,
+                total: download.total,
             }),
-            None => Note::read(piece.into),
+            None => Note::read(download.into),
         };
-        let filling = Filling::open(piece.into, note.is_some() && keep)?;
-        meter.add(filling.have);
+        let partial = PartialFile::open(download.into, note.is_some() && keep)?;
+        meter.add(partial.have);
         Ok(Self {
             client,
-            piece,
+            download,
             meter,
-            tries: Tries::new(client.limits(), piece.address, meter),
-            filling,
+            tries: Tries::new(client.limits(), download.address, meter),
+            partial,
             etag: note.as_ref().map(|note| note.etag.clone()),
-            total: piece.total.or(note.as_ref().and_then(|note| note.total)),
+            total: download.total.or(note.as_ref().and_then(|note| note.total)),
             note,
             linked: None,
         })
@@ -127,35 +127,35 @@ impl<'a> UnderWay<'a> {
 
     /// The byte of the file that comes next.
     fn at(&self) -> u64 {
-        self.start() + self.filling.have
+        self.start() + self.partial.have
     }
 
     fn start(&self) -> u64 {
-        self.piece.segment.map_or(0, |segment| segment.start)
+        self.download.segment.map_or(0, |segment| segment.start)
     }
 
     /// The byte after the last, where that is known.
     fn end(&self) -> Option<u64> {
-        self.piece.segment.map(|segment| segment.end).or(self.total)
+        self.download.segment.map(|segment| segment.end).or(self.total)
     }
 
     fn is_whole(&self) -> bool {
-        self.filling.have > 0 && self.end().is_some_and(|end| self.at() >= end)
+        self.partial.have > 0 && self.end().is_some_and(|end| self.at() >= end)
     }
 
     /// Whether not all of the file is asked for.
     fn is_ranged(&self) -> bool {
-        self.piece.segment.is_some() || self.filling.have > 0
+        self.download.segment.is_some() || self.partial.have > 0
     }
 
     /// Asks for what is missing.
     fn ask(&mut self) -> Result<Answer, FetchError> {
         let headers = if self.is_ranged() {
-            range(self.at(), self.piece.segment, self.note.as_ref())
+            range(self.at(), self.download.segment, self.note.as_ref())
         } else {
             Vec::new()
         };
-        self.client.ask(self.piece.address, &headers, &mut self.tries)
+        self.client.ask(self.download.address, &headers, &mut self.tries)
     }
 
     /// Whether the body of an answer is what comes next; if it is not, but another one may be, why not.
@@ -164,15 +164,15 @@ impl<'a> UnderWay<'a> {
         match (answer.status, self.is_ranged()) {
             (206, true) => self.rest(answer),
             // Segments are of one version or of none.
-            (200 | 416, _) if self.piece.segment.is_some() => Err(self.changed()),
+            (200 | 416, _) if self.download.segment.is_some() => Err(self.changed()),
             (200, _) => self.anew(answer).map(|()| None),
             (416, true) => {
                 self.empty()?;
                 Ok(Some("the server has less than what came from it before".into()))
             }
             (status, _) => {
-                let has_token = self.client.bearer(self.piece.address).is_some();
-                Err(unwelcome(self.piece.address, status, has_token))
+                let has_token = self.client.bearer(self.download.address).is_some();
+                Err(unwelcome(self.download.address, status, has_token))
             }
         }
     }
@@ -180,11 +180,11 @@ impl<'a> UnderWay<'a> {
     /// 206: the rest of it, if it is of the same version.
     fn rest(&mut self, answer: &Answer) -> Result<Option<String>, FetchError> {
         if let Err(reason) = check_range(answer, self.at(), self.end(), self.total) {
-            return Err(self.filling.refuse(self.piece, self.meter, reason));
+            return Err(self.partial.refuse(self.download, self.meter, reason));
         }
         let etags = self.note.as_ref().zip(answer.strong_etag());
         if etags.is_some_and(|(note, etag)| note.etag != etag) {
-            if self.piece.segment.is_some() {
+            if self.download.segment.is_some() {
                 return Err(self.changed());
             }
             self.empty()?;
@@ -193,8 +193,8 @@ impl<'a> UnderWay<'a> {
         self.total = self
             .total
             .or_else(|| answer.range().and_then(|(_, _, whole)| whole));
-        if self.total.is_some_and(|total| total > self.piece.most) {
-            return Err(self.dropped(too_large(self.piece, "longer than that")));
+        if self.total.is_some_and(|total| total > self.download.most) {
+            return Err(self.dropped(too_large(self.download, "longer than that")));
         }
         Ok(None)
     }
@@ -203,11 +203,11 @@ impl<'a> UnderWay<'a> {
     fn anew(&mut self, answer: &Answer) -> Result<(), FetchError> {
         self.empty()?;
         self.etag = answer.etag();
-        self.total = declared(self.piece, answer).map_err(|error| self.dropped(error))?;
+        self.total = declared(self.download, answer).map_err(|error| self.dropped(error))?;
         if let Some(etag) = answer.strong_etag() {
             let total = self.total;
             let note = Note { etag, total };
-            note.write(self.piece.into)?;
+            note.write(self.download.into)?;
             self.note = Some(note);
         }
         Ok(())
@@ -215,12 +215,12 @@ impl<'a> UnderWay<'a> {
 
     /// Takes a body that comes next.
     fn pour(&mut self, answer: Answer) -> Result<End, FetchError> {
-        if let (None, None, Some(total)) = (self.piece.segment, self.piece.total, self.total) {
+        if let (None, None, Some(total)) = (self.download.segment, self.download.total, self.total) {
             self.meter.expect(total);
         }
         let whole = self.end().map(|end| end - self.start());
-        self.filling
-            .pour(answer, whole, self.piece, self.meter, self.client.limits())
+        self.partial
+            .pour(answer, whole, self.download, self.meter, self.client.limits())
     }
 
     /// Waits for the next try, or gives up.
@@ -233,32 +233,32 @@ impl<'a> UnderWay<'a> {
     }
 
     fn empty(&mut self) -> Result<(), FetchError> {
-        if self.piece.segment.is_none() {
-            Note::remove(self.piece.into);
+        if self.download.segment.is_none() {
+            Note::remove(self.download.into);
             self.note = None;
         }
-        self.filling.empty(self.piece, self.meter)
+        self.partial.empty(self.download, self.meter)
     }
 
     fn changed(&self) -> FetchError {
         self.dropped(FetchError::Changed {
-            address: self.piece.address.to_string(),
+            address: self.download.address.to_string(),
         })
     }
 
     fn dropped(&self, error: FetchError) -> FetchError {
-        self.filling.drop_with(self.piece, self.meter, error)
+        self.partial.drop_with(self.download, self.meter, error)
     }
 
     /// All of it is there.
     fn land(self) -> Result<Landed, FetchError> {
-        self.filling
+        self.partial
             .file
             .sync_all()
-            .map_err(CheckpointError::io("sync", self.piece.into))?;
+            .map_err(CheckpointError::io("sync", self.download.into))?;
         Ok(Landed {
-            bytes: self.filling.have,
-            sha256: hex(&self.filling.hash.finalize()),
+            bytes: self.partial.have,
+            sha256: hex(&self.partial.hash.finalize()),
             etag: self.etag,
             linked: self.linked,
         })
@@ -266,25 +266,25 @@ impl<'a> UnderWay<'a> {
 }
 
 /// The length of the whole that an answer declares, if it is the one that it must be, and not too much.
-fn declared(piece: &Piece<'_>, answer: &Answer) -> Result<Option<u64>, FetchError> {
+fn declared(download: &RangedDownload<'_>, answer: &Answer) -> Result<Option<u64>, FetchError> {
     let declared = answer.length();
-    if let (Some(declared), Some(total)) = (declared, piece.total)
+    if let (Some(declared), Some(total)) = (declared, download.total)
         && declared != total
     {
         let reason = format!("the server declares {declared} bytes, it must have {total}");
-        return Err(FetchError::refused(piece.address, reason));
+        return Err(FetchError::refused(download.address, reason));
     }
-    if let Some(declared) = declared.filter(|&declared| declared > piece.most) {
-        return Err(too_large(piece, &format!("{declared} bytes")));
+    if let Some(declared) = declared.filter(|&declared| declared > download.most) {
+        return Err(too_large(download, &format!("{declared} bytes")));
     }
-    Ok(piece.total.or(declared))
+    Ok(download.total.or(declared))
 }
 
-pub(super) fn too_large(piece: &Piece<'_>, given: &str) -> FetchError {
+pub(super) fn too_large(download: &RangedDownload<'_>, given: &str) -> FetchError {
     FetchError::TooLarge {
-        address: piece.address.to_string(),
+        address: download.address.to_string(),
         given: given.to_string(),
-        limit: piece.most,
+        limit: download.most,
     }
 }
 

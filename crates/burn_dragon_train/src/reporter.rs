@@ -37,7 +37,7 @@ struct Times {
 
 /// The voice of one run.
 #[derive(Debug)]
-pub(crate) struct Journal {
+pub(crate) struct Reporter {
     metrics: MetricsLog,
     progress: Progress,
     /// Evaluations that stand in the file: a run that goes on may repeat the one it stopped in.
@@ -50,8 +50,8 @@ pub(crate) struct Journal {
     peak_flops: Option<f64>,
 }
 
-impl Journal {
-    /// The journal of a new run, or of one that goes on from the checkpoint of `resumed`.
+impl Reporter {
+    /// The reporter of a new run, or of one that goes on from the checkpoint of `resumed`.
     pub(crate) fn open(
         run: &RunFolder,
         output: Output,

@@ -4,8 +4,8 @@ use super::error::FetchError;
 use super::http::Answer;
 use super::limits::Limits;
 use super::pace::Pace;
-use super::piece::{Piece, too_large};
 use super::progress::Meter;
+use super::ranged::{RangedDownload, too_large};
 use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
 use crate::plain;
@@ -46,7 +46,7 @@ impl Note {
 }
 
 /// The file that is being filled, and the hash of what is in it.
-pub(super) struct Filling {
+pub(super) struct PartialFile {
     pub(super) file: File,
     pub(super) hash: Sha256,
     pub(super) have: u64,
@@ -59,7 +59,7 @@ pub(super) enum End {
     Cut(String, u64),
 }
 
-impl Filling {
+impl PartialFile {
     /// Opens the file, with what is in it or emptied.
     pub(super) fn open(path: &Path, keep: bool) -> Result<Self, FetchError> {
         let io = |action| CheckpointError::io(action, path);
@@ -84,41 +84,55 @@ impl Filling {
         Ok(Self { file, hash, have })
     }
 
-    pub(super) fn empty(&mut self, piece: &Piece<'_>, meter: &Meter<'_>) -> Result<(), FetchError> {
+    pub(super) fn empty(
+        &mut self,
+        download: &RangedDownload<'_>,
+        meter: &Meter<'_>,
+    ) -> Result<(), FetchError> {
         meter.take_back(self.have);
         self.file
             .set_len(0)
-            .map_err(CheckpointError::io("empty", piece.into))?;
+            .map_err(CheckpointError::io("empty", download.into))?;
         self.file
             .seek(SeekFrom::Start(0))
-            .map_err(CheckpointError::io("empty", piece.into))?;
+            .map_err(CheckpointError::io("empty", download.into))?;
         (self.hash, self.have) = (Sha256::new(), 0);
         Ok(())
     }
 
     /// Throws away what came, since what comes is not what it should be.
-    pub(super) fn refuse(&self, piece: &Piece<'_>, meter: &Meter<'_>, reason: String) -> FetchError {
-        self.drop_with(piece, meter, FetchError::refused(piece.address, reason))
+    pub(super) fn refuse(
+        &self,
+        download: &RangedDownload<'_>,
+        meter: &Meter<'_>,
+        reason: String,
+    ) -> FetchError {
+        self.drop_with(download, meter, FetchError::refused(download.address, reason))
     }
 
-    pub(super) fn drop_with(&self, piece: &Piece<'_>, meter: &Meter<'_>, error: FetchError) -> FetchError {
-        Note::remove(piece.into);
-        let _ = std::fs::remove_file(piece.into); // the error that matters is the other one
+    pub(super) fn drop_with(
+        &self,
+        download: &RangedDownload<'_>,
+        meter: &Meter<'_>,
+        error: FetchError,
+    ) -> FetchError {
+        Note::remove(download.into);
+        let _ = std::fs::remove_file(download.into); // the error that matters is the other one
         meter.take_back(self.have);
         error
     }
 
-    /// Takes a body until it ends, is cut, or is more than it may be. `whole` is the length of the piece, where known.
+    /// Takes a body until it ends, is cut, or is more than it may be. `whole` is the length of the download, where known.
     pub(super) fn pour(
         &mut self,
         mut answer: Answer,
         whole: Option<u64>,
-        piece: &Piece<'_>,
+        download: &RangedDownload<'_>,
         meter: &Meter<'_>,
         limits: &Limits,
     ) -> Result<End, FetchError> {
         let before = self.have;
-        let most = whole.unwrap_or(piece.most);
+        let most = whole.unwrap_or(download.most);
         let mut buffer = vec![0; 1 << 16];
         let mut pace = Pace::new(limits);
         loop {
@@ -138,15 +152,15 @@ impl Filling {
             if self.have + read as u64 > most {
                 let error = match whole {
                     Some(whole) => {
-                        FetchError::refused(piece.address, format!("it is longer than its {whole} bytes"))
+                        FetchError::refused(download.address, format!("it is longer than its {whole} bytes"))
                     }
-                    None => too_large(piece, "without a declared end"),
+                    None => too_large(download, "without a declared end"),
                 };
-                return Err(self.drop_with(piece, meter, error));
+                return Err(self.drop_with(download, meter, error));
             }
             self.file
                 .write_all(&buffer[..read])
-                .map_err(CheckpointError::io("write", piece.into))?;
+                .map_err(CheckpointError::io("write", download.into))?;
             self.hash.update(&buffer[..read]);
             self.have += read as u64;
             meter.add(read as u64);

@@ -7,8 +7,8 @@ use super::source::HubId;
 use crate::names::is_plain_name;
 
 /// Where a model's files are asked for.
-pub(super) struct Place {
-    /// What tells it from every other place.
+pub(super) struct Location {
+    /// What tells it from every other location.
     pub(super) key: String,
     /// A word for it.
     pub(super) name: String,
@@ -52,7 +52,7 @@ impl Form {
     }
 }
 
-impl Place {
+impl Location {
     pub(super) fn address(address: &Address) -> Result<Self, FetchError> {
         let name = address.name();
         let ends = |ending| name.ends_with(ending);

@@ -12,13 +12,13 @@ use std::time::Instant;
 /// Its size depends on the model alone: memory, and the set of tokens that were read, for the repetition penalty.
 /// Cloning it forks the stream: the weights are shared, the memory is copied.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub struct Prefix {
     context: Context,
     seen: BTreeSet<u32>,
     lately: (usize, f64), // tokens of the last text read, and its seconds
 }
 
-impl Reading {
+impl Prefix {
     pub(super) fn new(dragon: &Dragon, strategy: ContextStrategy) -> Self {
         Self::of(Context::new(dragon, strategy), BTreeSet::new())
     }

@@ -4,12 +4,12 @@ use crate::error::TrainError;
 use crate::guard::Guard;
 use crate::optimizer::AdamW;
 use crate::plan::Plan;
-use crate::step::{Place, StepGradients};
-use crate::task::{DataPlace, Task};
+use crate::step::{StepGradients, StepInput};
+use crate::task::{DataPosition, Task};
 
 /// Takes a task's steps and keeps nothing of them: batch, loss, gradients, clip, AdamW at the full learning rate.
 #[derive(Debug)]
-pub struct Rehearsal<'a, T: Task> {
+pub struct BenchSteps<'a, T: Task> {
     task: &'a T,
     plan: Plan,
     optimizer: AdamW,
@@ -17,7 +17,7 @@ pub struct Rehearsal<'a, T: Task> {
     step: u64,
 }
 
-impl<'a, T: Task> Rehearsal<'a, T> {
+impl<'a, T: Task> BenchSteps<'a, T> {
     /// Before the first step of `model`.
     ///
     /// # Errors
@@ -43,11 +43,11 @@ impl<'a, T: Task> Rehearsal<'a, T> {
             last_good: None,
             skips: false,
         };
-        let data = DataPlace {
+        let data = DataPosition {
             units: step * training.units_per_step(self.task.units_per_batch()),
             planned: self.plan.planned_units(self.task),
         };
-        let place = Place {
+        let place = StepInput {
             model: &model,
             carry: &mut self.carry,
             step,

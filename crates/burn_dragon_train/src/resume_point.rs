@@ -1,16 +1,16 @@
 //! Where a run stands, read before it goes on.
 
+use crate::checkpointing::{self, TrainerState};
 use crate::error::TrainError;
 use crate::identity::Identity;
 use crate::run::RunFolder;
 use crate::settings::Done;
-use crate::vault::{self, TrainerState};
 use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints};
 use std::path::{Path, PathBuf};
 
 /// Where a run stands: what one of its checkpoints says.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
+pub struct ResumePoint {
     /// The checkpoint's folder.
     pub folder: PathBuf,
     /// Steps and units behind it.
@@ -23,13 +23,13 @@ pub struct Standing {
     pub identity: Identity,
 }
 
-impl Standing {
+impl ResumePoint {
     /// Where a run would go on: its newest checkpoint that verifies. Absent where it died before its first.
     ///
     /// # Errors
     /// If it has checkpoints and none of them verifies.
     pub fn newest(run: &RunFolder) -> Result<Option<Self>, TrainError> {
-        let (found, _) = vault::newest(&Checkpoints::new(run.checkpoints()))?;
+        let (found, _) = checkpointing::newest(&Checkpoints::new(run.checkpoints()))?;
         found.as_ref().map(Self::at).transpose()
     }
 
@@ -94,12 +94,15 @@ mod tests {
     #[test]
     fn a_checkpoint_says_where_its_run_stands() {
         let folder = tempfile::tempdir().unwrap();
-        let standing = Standing::at(&saved(folder.path(), &state())).unwrap();
-        assert_eq!(standing.done, Done { steps: 7, units: 70 });
-        assert_eq!((standing.planned_units, standing.total_steps), (100, 10));
-        let model = standing.folder.join("model.bpk");
-        assert_eq!(Standing::beside(&model).unwrap(), Some(standing));
-        assert_eq!(Standing::beside(&folder.path().join("model.bpk")).unwrap(), None);
+        let resume_point = ResumePoint::at(&saved(folder.path(), &state())).unwrap();
+        assert_eq!(resume_point.done, Done { steps: 7, units: 70 });
+        assert_eq!((resume_point.planned_units, resume_point.total_steps), (100, 10));
+        let model = resume_point.folder.join("model.bpk");
+        assert_eq!(ResumePoint::beside(&model).unwrap(), Some(resume_point));
+        assert_eq!(
+            ResumePoint::beside(&folder.path().join("model.bpk")).unwrap(),
+            None
+        );
     }
 
     #[test]
@@ -108,7 +111,9 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let mut old = state();
             old.as_object_mut().unwrap().remove(field);
-            let error = Standing::at(&saved(folder.path(), &old)).unwrap_err().to_string();
+            let error = ResumePoint::at(&saved(folder.path(), &old))
+                .unwrap_err()
+                .to_string();
             for says in [
                 &format!("missing field `{field}`"),
                 "earlier version",

@@ -11,7 +11,7 @@ pub(super) enum End {
 
 /// A part of a phase, to be worked on by who got it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct WorkItem {
     pub(super) phase: usize,
     pub(super) index: usize,
 }
@@ -21,7 +21,7 @@ pub(super) struct Part {
 /// One word says it all: phase, parts, and how many were taken from either end, sixteen bits each. A late claim is
 /// therefore good for whatever phase it meets.
 #[derive(Debug, Default)]
-pub(super) struct Turnstile {
+pub(super) struct WorkQueue {
     ticket: AtomicU64,
     done: AtomicUsize,
 }
@@ -29,7 +29,7 @@ pub(super) struct Turnstile {
 /// Parts that a phase can have; the rest of the sixteen bits is for claims that come too late.
 pub(super) const MOST_PARTS: usize = 1 << 15;
 
-impl Turnstile {
+impl WorkQueue {
     /// Begins a phase; called by who finished the phase before, or at rest.
     pub(super) fn open(&self, phase: usize, parts: usize) {
         debug_assert!(parts <= MOST_PARTS && phase <= usize::from(u16::MAX));
@@ -44,7 +44,7 @@ impl Turnstile {
     }
 
     /// A part that nobody has, if one is left.
-    pub(super) fn claim(&self, end: End) -> Option<Part> {
+    pub(super) fn claim(&self, end: End) -> Option<WorkItem> {
         let seen = self.ticket.load(Ordering::Relaxed);
         if field(seen, 0) + field(seen, 16) >= field(seen, 32) {
             return None;
@@ -55,7 +55,7 @@ impl Turnstile {
         };
         let ticket = self.ticket.fetch_add(step, Ordering::AcqRel);
         let (front, back, parts) = (field(ticket, 0), field(ticket, 16), field(ticket, 32));
-        (front + back < parts).then(|| Part {
+        (front + back < parts).then(|| WorkItem {
             phase: field(ticket, 48),
             index: if end == End::Front {
                 front
@@ -82,16 +82,16 @@ mod tests {
 
     #[test]
     fn every_part_is_handed_out_once_from_either_end() {
-        let turnstile = Turnstile::default();
-        assert!(turnstile.at_rest() && turnstile.claim(End::Front).is_none());
-        turnstile.open(3, 3);
-        let index = |end| turnstile.claim(end).map(|part| (part.phase, part.index));
+        let queue = WorkQueue::default();
+        assert!(queue.at_rest() && queue.claim(End::Front).is_none());
+        queue.open(3, 3);
+        let index = |end| queue.claim(end).map(|part| (part.phase, part.index));
         assert_eq!(index(End::Back), Some((3, 2)));
         assert_eq!(index(End::Front), Some((3, 0)));
         assert_eq!(index(End::Back), Some((3, 1)));
         assert_eq!((index(End::Back), index(End::Front)), (None, None));
         assert_eq!(
-            [turnstile.finish(), turnstile.finish(), turnstile.finish()],
+            [queue.finish(), queue.finish(), queue.finish()],
             [false, false, true]
         );
     }

@@ -26,13 +26,13 @@ pub(crate) struct Contents<'a, T: Task> {
 
 /// Where a run keeps its checkpoints, and who writes them.
 #[derive(Debug)]
-pub(crate) struct Vault {
+pub(crate) struct Checkpointing {
     checkpoints: Checkpoints,
     disk: Arc<dyn Disk>,
     writer: Writer,
 }
 
-impl Vault {
+impl Checkpointing {
     pub(crate) fn new(run: &RunFolder, keep: usize, disk: Arc<dyn Disk>) -> Result<Self, TrainError> {
         let checkpoints = Checkpoints::on(Arc::clone(&disk), run.checkpoints());
         Ok(Self {
@@ -103,7 +103,7 @@ impl Vault {
     }
 }
 
-/// See [`Vault::newest`].
+/// See [`Checkpointing::newest`].
 pub(crate) fn newest(
     checkpoints: &Checkpoints,
 ) -> Result<(Option<CheckpointFolder>, Vec<CheckpointError>), CheckpointError> {

@@ -1,11 +1,11 @@
 //! Threads that help whoever is decoding, for the length of a token.
 //!
 //! A token takes tens of microseconds to some milliseconds and has two phases a level: too short for a thread pool to be
-//! asked each time. Helpers stay with a stage from token to token, and go back to sleep when no next one comes. They
+//! asked each time. Helpers stay with a step from token to token, and go back to sleep when no next one comes. They
 //! are never waited for unless they hold a part: alone, the caller does everything.
 
-use super::stage::Stage;
-use super::turnstile::End;
+use super::token_step::TokenStep;
+use super::work_queue::End;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::thread;
@@ -15,17 +15,17 @@ const PATIENCE: usize = 4096;
 /// Looks for work between two offers of the processor to others.
 const POLITE: usize = 64;
 
-/// Does the stage's token with whatever help there is; returns when it is done.
-pub(super) fn conduct(stage: &Arc<Stage>) {
-    if stage.wants_help() {
-        team().call(stage);
+/// Computes the step's token with whatever help there is; returns when it is done.
+pub(super) fn conduct(token_step: &Arc<TokenStep>) {
+    if token_step.wants_help() {
+        workers().call(token_step);
     }
     let mut looks = 0;
-    while !stage.at_rest() {
-        if stage.work(End::Front) {
+    while !token_step.at_rest() {
+        if token_step.work(End::Front) {
             looks = 0;
         } else {
-            assert!(!stage.is_broken(), "decode: a helper panicked");
+            assert!(!token_step.is_broken(), "decode: a helper panicked");
             pause(&mut looks);
         }
     }
@@ -33,7 +33,7 @@ pub(super) fn conduct(stage: &Arc<Stage>) {
 
 /// How many helpers there are: one less than rayon has threads.
 pub(super) fn helpers() -> usize {
-    team().size
+    workers().size
 }
 
 fn pause(looks: &mut usize) {
@@ -46,7 +46,7 @@ fn pause(looks: &mut usize) {
 }
 
 #[derive(Default)]
-struct Team {
+struct Workers {
     size: usize,
     bell: Arc<Bell>,
 }
@@ -60,13 +60,13 @@ struct Bell {
 /// Who wants help; the number tells a call from the one before.
 #[derive(Default)]
 struct Call {
-    stage: Weak<Stage>,
+    token_step: Weak<TokenStep>,
     number: u64,
 }
 
-fn team() -> &'static Team {
-    static TEAM: OnceLock<Team> = OnceLock::new();
-    TEAM.get_or_init(|| {
+fn workers() -> &'static Workers {
+    static WORKERS: OnceLock<Workers> = OnceLock::new();
+    WORKERS.get_or_init(|| {
         let bell = Arc::new(Bell::default());
         let started = (1..rayon::current_num_threads()).map_while(|index| {
             let bell = bell.clone();
@@ -77,17 +77,17 @@ fn team() -> &'static Team {
                 .spawn(move || bell.answer(end))
                 .ok()
         });
-        Team {
+        Workers {
             size: started.count(),
             bell: bell.clone(),
         }
     })
 }
 
-impl Team {
-    fn call(&self, stage: &Arc<Stage>) {
+impl Workers {
+    fn call(&self, token_step: &Arc<TokenStep>) {
         let mut call = self.bell.call.lock().unwrap_or_else(PoisonError::into_inner);
-        call.stage = Arc::downgrade(stage);
+        call.token_step = Arc::downgrade(token_step);
         call.number += 1;
         drop(call);
         self.bell.rung.notify_all();
@@ -99,29 +99,29 @@ impl Bell {
     fn answer(&self, end: End) {
         let mut heard = 0;
         loop {
-            let stage = {
+            let token_step = {
                 let call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
                 let call = self.rung.wait_while(call, |call| call.number == heard);
                 let call = call.unwrap_or_else(PoisonError::into_inner);
                 heard = call.number;
-                call.stage.upgrade()
+                call.token_step.upgrade()
             };
-            if let Some(stage) = stage
-                && stage.admit()
+            if let Some(token_step) = token_step
+                && token_step.admit()
             {
-                if catch_unwind(AssertUnwindSafe(|| help(&stage, end))).is_err() {
-                    stage.give_up();
+                if catch_unwind(AssertUnwindSafe(|| help(&token_step, end))).is_err() {
+                    token_step.give_up();
                 }
-                stage.dismiss();
+                token_step.dismiss();
             }
         }
     }
 }
 
-fn help(stage: &Stage, end: End) {
+fn help(token_step: &TokenStep, end: End) {
     let mut looks = 0;
     while looks < PATIENCE {
-        if stage.work(end) {
+        if token_step.work(end) {
             looks = 0;
         } else {
             pause(&mut looks);

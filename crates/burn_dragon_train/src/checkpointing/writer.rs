@@ -28,19 +28,19 @@ pub(crate) struct Job {
 /// The thread, and what it shares with the one that trains. Dropped, it finishes what it was given.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    desk: Arc<Desk>,
+    queue: Arc<SaveQueue>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What is to be written, and what became of it.
 #[derive(Debug, Default)]
-struct Desk {
-    papers: Mutex<Papers>,
+struct SaveQueue {
+    state: Mutex<QueueState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Papers {
+struct QueueState {
     waiting: VecDeque<Job>,
     writing: bool,
     closed: bool,
@@ -55,68 +55,68 @@ impl Writer {
     /// # Errors
     /// If the system has no thread for it.
     pub(crate) fn new(checkpoints: Checkpoints, keep: usize) -> Result<Self, TrainError> {
-        let desk = Arc::new(Desk::default());
-        let (theirs, root) = (Arc::clone(&desk), checkpoints.root().to_path_buf());
+        let queue = Arc::new(SaveQueue::default());
+        let (theirs, root) = (Arc::clone(&queue), checkpoints.root().to_path_buf());
         let thread = Builder::new()
             .name("checkpoints".into())
             .spawn(move || theirs.work(&checkpoints, keep))
             .map_err(TrainError::file("start a thread that writes", &root))?;
         Ok(Self {
-            desk,
+            queue,
             thread: Some(thread),
         })
     }
 
     /// Gives a snapshot away.
     pub(crate) fn submit(&self, job: Job) {
-        let mut papers = self.desk.lock();
+        let mut state = self.queue.lock();
         let replaced = |waiting: &Job| !waiting.best || waiting.snapshot.step == job.snapshot.step;
-        papers.waiting.retain(|waiting| !replaced(waiting));
-        while papers.waiting.len() >= ROOM {
-            papers = self.desk.wait(papers);
+        state.waiting.retain(|waiting| !replaced(waiting));
+        while state.waiting.len() >= ROOM {
+            state = self.queue.wait(state);
         }
-        papers.waiting.push_back(job);
-        self.desk.changed.notify_all();
+        state.waiting.push_back(job);
+        self.queue.changed.notify_all();
     }
 
     /// What went wrong since this was last asked.
     pub(crate) fn check(&self) -> Result<(), TrainError> {
-        self.desk.lock().failed.take().map_or(Ok(()), Err)
+        self.queue.lock().failed.take().map_or(Ok(()), Err)
     }
 
     /// Waits until all is written, then as [`check`](Self::check).
     pub(crate) fn wait(&self) -> Result<(), TrainError> {
-        let mut papers = self.desk.lock();
-        while papers.writing || !papers.waiting.is_empty() {
-            papers = self.desk.wait(papers);
+        let mut state = self.queue.lock();
+        while state.writing || !state.waiting.is_empty() {
+            state = self.queue.wait(state);
         }
-        papers.failed.take().map_or(Ok(()), Err)
+        state.failed.take().map_or(Ok(()), Err)
     }
 
     /// Checkpoints written so far, and the seconds that took.
     pub(crate) fn written(&self) -> (u64, f64) {
-        let papers = self.desk.lock();
-        (papers.written, papers.seconds)
+        let state = self.queue.lock();
+        (state.written, state.seconds)
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.desk.lock().closed = true;
-        self.desk.changed.notify_all();
+        self.queue.lock().closed = true;
+        self.queue.changed.notify_all();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join(); // its panics were caught
         }
     }
 }
 
-impl Desk {
-    fn lock(&self) -> MutexGuard<'_, Papers> {
-        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+impl SaveQueue {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, papers: MutexGuard<'a, Papers>) -> MutexGuard<'a, Papers> {
-        self.changed.wait(papers).unwrap_or_else(PoisonError::into_inner)
+    fn wait<'a>(&self, state: MutexGuard<'a, QueueState>) -> MutexGuard<'a, QueueState> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes what comes, until nothing more can.
@@ -130,29 +130,29 @@ impl Desk {
                 Err(panic) => Err(panicked(checkpoints, &*panic).into()),
             };
             drop(job); // its memory is free before anyone goes on
-            let mut papers = self.lock();
-            papers.writing = false;
-            papers.seconds += started.elapsed().as_secs_f64();
+            let mut state = self.lock();
+            state.writing = false;
+            state.seconds += started.elapsed().as_secs_f64();
             match outcome {
-                Ok(()) => papers.written += 1,
-                Err(error) => papers.failed = papers.failed.take().or(Some(error)), // the first is the cause
+                Ok(()) => state.written += 1,
+                Err(error) => state.failed = state.failed.take().or(Some(error)), // the first is the cause
             }
             self.changed.notify_all();
         }
     }
 
     fn next(&self) -> Option<Job> {
-        let mut papers = self.lock();
+        let mut state = self.lock();
         loop {
-            if let Some(job) = papers.waiting.pop_front() {
-                papers.writing = true;
+            if let Some(job) = state.waiting.pop_front() {
+                state.writing = true;
                 self.changed.notify_all(); // there is room
                 return Some(job);
             }
-            if papers.closed {
+            if state.closed {
                 return None;
             }
-            papers = self.wait(papers);
+            state = self.wait(state);
         }
     }
 }

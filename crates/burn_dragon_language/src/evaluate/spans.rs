@@ -1,13 +1,13 @@
 //! What of a text is read in one go: windows where nothing is remembered of those before, else whole documents.
 
-use super::{Memory, WindowReading};
+use super::{WindowMemory, WindowReading};
 use crate::data::Tokens;
 use std::cmp::Reverse;
 use std::ops::Range;
 
 /// A part of a document that is read from an empty memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
+pub(super) struct EvaluationSpan {
     /// Which document, counted from 0.
     pub(super) document: usize,
     /// Tokens of the document before it.
@@ -16,62 +16,70 @@ pub(super) struct Piece {
     pub(super) tokens: Range<usize>,
 }
 
-impl Piece {
+impl EvaluationSpan {
     fn predictions(&self) -> usize {
         self.tokens.len() - 1
     }
 }
 
-/// The pieces of a text in its order; together they predict every token but the first of each document, once.
-pub(super) fn pieces(tokens: &Tokens, reading: WindowReading) -> Vec<Piece> {
+/// The spans of a text in its order; together they predict every token but the first of each document, once.
+pub(super) fn spans(tokens: &Tokens, reading: WindowReading) -> Vec<EvaluationSpan> {
     let longest = match reading.memory {
-        Memory::Reset => reading.block_size,
-        Memory::Carried | Memory::Sliding { .. } => usize::MAX,
+        WindowMemory::Reset => reading.block_size,
+        WindowMemory::Carried | WindowMemory::Sliding { .. } => usize::MAX,
     };
-    let mut pieces = Vec::new();
+    let mut spans = Vec::new();
     for (document, range) in tokens.documents().enumerate() {
         let predictions = range.len().saturating_sub(1);
-        pieces.extend((0..predictions).step_by(longest).map(|skipped| {
+        spans.extend((0..predictions).step_by(longest).map(|skipped| {
             let end = predictions.min(skipped.saturating_add(longest));
-            Piece {
+            EvaluationSpan {
                 document,
                 skipped,
                 tokens: range.start + skipped..range.start + end + 1,
             }
         }));
     }
-    pieces
+    spans
 }
 
-/// So many windows of the pieces: spread evenly where each begins with an empty memory, else from the start of the text,
+/// So many windows of the spans: spread evenly where each begins with an empty memory, else from the start of the text,
 /// since what is remembered has to be read.
-pub(super) fn sample(pieces: Vec<Piece>, reading: WindowReading, windows: usize) -> Vec<Piece> {
-    if reading.memory == Memory::Reset {
-        let (all, chosen) = (pieces.len(), windows.min(pieces.len()));
-        return (0..chosen).map(|i| pieces[i * all / chosen].clone()).collect();
+pub(super) fn sample(
+    spans: Vec<EvaluationSpan>,
+    reading: WindowReading,
+    windows: usize,
+) -> Vec<EvaluationSpan> {
+    if reading.memory == WindowMemory::Reset {
+        let (all, chosen) = (spans.len(), windows.min(spans.len()));
+        return (0..chosen).map(|i| spans[i * all / chosen].clone()).collect();
     }
     let mut left = windows.saturating_mul(reading.block_size);
     let mut chosen = Vec::new();
-    for mut piece in pieces {
-        piece.tokens.end -= piece.predictions().saturating_sub(left);
-        left -= piece.predictions();
-        if piece.predictions() == 0 {
+    for mut span in spans {
+        span.tokens.end -= span.predictions().saturating_sub(left);
+        left -= span.predictions();
+        if span.predictions() == 0 {
             break;
         }
-        chosen.push(piece);
+        chosen.push(span);
     }
     chosen
 }
 
-/// The pieces in groups of at most `size`, longest first, and the first of the text first among those of one length: a
+/// The spans in groups of at most `size`, longest first, and the first of the text first among those of one length: a
 /// document's are in its order. Where memory is emptied before each, those of a group have one length, so that
 /// nothing has to be padded.
-pub(super) fn groups(pieces: &mut [Piece], memory: Memory, size: usize) -> impl Iterator<Item = &[Piece]> {
-    pieces.sort_by_key(|piece| Reverse(piece.tokens.len()));
-    let together = move |a: &Piece, b: &Piece| memory != Memory::Reset || a.tokens.len() == b.tokens.len();
-    pieces
-        .chunk_by(together)
-        .flat_map(move |group| group.chunks(size))
+pub(super) fn groups(
+    spans: &mut [EvaluationSpan],
+    memory: WindowMemory,
+    size: usize,
+) -> impl Iterator<Item = &[EvaluationSpan]> {
+    spans.sort_by_key(|span| Reverse(span.tokens.len()));
+    let together = move |a: &EvaluationSpan, b: &EvaluationSpan| {
+        memory != WindowMemory::Reset || a.tokens.len() == b.tokens.len()
+    };
+    spans.chunk_by(together).flat_map(move |group| group.chunks(size))
 }
 
 #[cfg(test)]
@@ -88,7 +96,7 @@ mod tests {
         tokens
     }
 
-    fn reading(memory: Memory, block_size: usize) -> WindowReading {
+    fn reading(memory: WindowMemory, block_size: usize) -> WindowReading {
         WindowReading { memory, block_size }
     }
 
@@ -101,9 +109,13 @@ mod tests {
             let expected: Vec<usize> = (0..tokens.len())
                 .filter(|at| !tokens.starts.contains(at))
                 .collect();
-            for memory in [Memory::Reset, Memory::Carried, Memory::Sliding { window: 3 }] {
-                let pieces = pieces(&tokens, reading(memory, 1 + rng.below(15)));
-                let predicted = pieces.iter().flat_map(|piece| piece.tokens.clone().skip(1));
+            for memory in [
+                WindowMemory::Reset,
+                WindowMemory::Carried,
+                WindowMemory::Sliding { window: 3 },
+            ] {
+                let spans = spans(&tokens, reading(memory, 1 + rng.below(15)));
+                let predicted = spans.iter().flat_map(|span| span.tokens.clone().skip(1));
                 assert_eq!(predicted.collect::<Vec<_>>(), expected, "{lengths:?} {memory:?}");
             }
         }
@@ -111,10 +123,10 @@ mod tests {
 
     #[test]
     fn windows_begin_where_documents_do_and_a_window_later() {
-        let pieces = pieces(&text(&[7, 1, 4, 13]), reading(Memory::Reset, 6));
-        let seen: Vec<_> = pieces
+        let spans = spans(&text(&[7, 1, 4, 13]), reading(WindowMemory::Reset, 6));
+        let seen: Vec<_> = spans
             .iter()
-            .map(|piece| (piece.document, piece.skipped, piece.tokens.clone()))
+            .map(|span| (span.document, span.skipped, span.tokens.clone()))
             .collect();
         assert_eq!(
             seen,
@@ -124,11 +136,11 @@ mod tests {
 
     #[test]
     fn a_sample_is_spread_over_the_text_where_windows_stand_alone() {
-        let reading = reading(Memory::Reset, 10);
-        let all = pieces(&text(&[105]), reading); // 11 windows, the last of 4 predictions
+        let reading = reading(WindowMemory::Reset, 10);
+        let all = spans(&text(&[105]), reading); // 11 windows, the last of 4 predictions
         let starts = |windows| {
             let chosen = sample(all.clone(), reading, windows);
-            chosen.iter().map(|piece| piece.skipped).collect::<Vec<_>>()
+            chosen.iter().map(|span| span.skipped).collect::<Vec<_>>()
         };
         assert_eq!(starts(4), [0, 20, 50, 80]);
         assert_eq!(starts(11), (0..11).map(|window| 10 * window).collect::<Vec<_>>());
@@ -137,11 +149,11 @@ mod tests {
 
     #[test]
     fn a_sample_is_the_start_of_the_text_where_memory_is_carried() {
-        let reading = reading(Memory::Carried, 10);
-        let all = pieces(&text(&[16, 1, 9, 30]), reading);
+        let reading = reading(WindowMemory::Carried, 10);
+        let all = spans(&text(&[16, 1, 9, 30]), reading);
         let lengths = |windows| {
             let chosen = sample(all.clone(), reading, windows);
-            chosen.iter().map(Piece::predictions).collect::<Vec<_>>()
+            chosen.iter().map(EvaluationSpan::predictions).collect::<Vec<_>>()
         };
         assert_eq!(lengths(1), [10]);
         assert_eq!(lengths(3), [15, 8, 7]);
@@ -150,15 +162,12 @@ mod tests {
 
     #[test]
     fn windows_of_one_length_are_read_together_and_those_of_a_document_in_its_order() {
-        let mut all = pieces(&text(&[9, 5, 21, 5, 9]), reading(Memory::Reset, 8));
-        let groups: Vec<Vec<_>> = groups(&mut all, Memory::Reset, 3)
+        let mut all = spans(&text(&[9, 5, 21, 5, 9]), reading(WindowMemory::Reset, 8));
+        let groups: Vec<Vec<_>> = groups(&mut all, WindowMemory::Reset, 3)
             .map(|group| {
-                let lengths: Vec<_> = group.iter().map(Piece::predictions).collect();
+                let lengths: Vec<_> = group.iter().map(EvaluationSpan::predictions).collect();
                 assert!(lengths.windows(2).all(|pair| pair[0] == pair[1]), "{lengths:?}");
-                group
-                    .iter()
-                    .map(|piece| (piece.document, piece.skipped))
-                    .collect()
+                group.iter().map(|span| (span.document, span.skipped)).collect()
             })
             .collect();
         assert_eq!(

@@ -48,7 +48,7 @@ pub(super) struct Neurons {
 
 /// Some consecutive neurons of a matrix.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part<'a> {
+pub(super) struct NeuronSlice<'a> {
     /// One row of the model's width each.
     pub(super) rows: &'a [Line],
     coarse: &'a [Bytes],
@@ -73,10 +73,10 @@ impl Neurons {
     }
 
     /// The neurons of a range.
-    pub(super) fn part(&self, range: std::ops::Range<usize>) -> Part<'_> {
+    pub(super) fn part(&self, range: std::ops::Range<usize>) -> NeuronSlice<'_> {
         let count = self.limits.len();
         let (row, size) = (self.rows.len() / count, self.coarse.len() / count);
-        Part {
+        NeuronSlice {
             rows: &self.rows[range.start * row..range.end * row],
             coarse: &self.coarse[range.start * size..range.end * size],
             limits: &self.limits[range],
@@ -110,7 +110,7 @@ fn coarsen(row: &[Line], width: usize, coarse: &mut [Bytes]) -> i32 {
     (-doubt * 1.001 * unit / scale).floor() as i32
 }
 
-impl Part<'_> {
+impl NeuronSlice<'_> {
     /// Number of neurons.
     pub(super) fn len(&self) -> usize {
         self.limits.len()
@@ -167,7 +167,7 @@ mod tests {
     use crate::decode::simd::Isa;
 
     #[test]
-    fn no_positive_product_is_screened_out_and_most_negative_ones_are() {
+    fn no_positive_product_is_filtered_out_and_most_negative_ones_are() {
         for width in [1, 3, 16, 33, 128, 300] {
             let draw = |seed: usize| ((seed * 2_654_435_761) % 1_000_003) as f32 / 500_000.0 - 1.0;
             let count = 2000;
@@ -212,7 +212,7 @@ mod tests {
         lines
     }
 
-    /// Whether the screen lets a row pass for a stream, and their product in f32.
+    /// Whether the prefilter lets a row pass for a stream, and their product in f32.
     fn judged(isa: Isa, v: &[f32], w: &[f32]) -> (bool, f32) {
         struct Dot<'a>(&'a [Line], &'a [Line]);
         impl Kernel for Dot<'_> {

@@ -4,14 +4,14 @@ use super::address::Address;
 use super::cache::Record;
 use super::error::FetchError;
 use super::http::{Answer, Client, Linked};
+use super::location::Location;
 use super::pace::read_short;
-use super::place::Place;
 use super::progress::Meter;
 use super::retry::{Tries, unwelcome};
 use ureq::http::header;
 
 /// How what is in the cache compares with what the server has.
-pub(super) enum Standing {
+pub(super) enum Freshness {
     Same,
     Other,
     /// It cannot be asked.
@@ -20,8 +20,8 @@ pub(super) enum Standing {
 
 impl Client {
     /// Asks whether there is something else than what is in the cache.
-    pub(super) fn standing(&self, place: &Place, record: &Record, meter: &Meter<'_>) -> Standing {
-        let address = place.file(&record.probe, None);
+    pub(super) fn freshness(&self, location: &Location, record: &Record, meter: &Meter<'_>) -> Freshness {
+        let address = location.file(&record.probe, None);
         let known = record
             .etag
             .iter()
@@ -30,8 +30,8 @@ impl Client {
         let mut tries = Tries::few(self.limits(), &address, meter);
         let answer = match self.ask(&address, &known, &mut tries) {
             Ok(answer) => answer,
-            Err(FetchError::Network { reason, .. }) => return Standing::Unknown(reason),
-            Err(_) => return Standing::Other, // and so to the error that it is
+            Err(FetchError::Network { reason, .. }) => return Freshness::Unknown(reason),
+            Err(_) => return Freshness::Other, // and so to the error that it is
         };
         let same = |known: &Option<String>, now: Option<String>| known.is_some() && *known == now;
         let unchanged = answer.status == 304
@@ -40,9 +40,9 @@ impl Client {
                     || same(&record.commit, answer.linked.commit.clone())
                     || same(&record.linked, answer.linked.etag.clone()));
         if unchanged {
-            Standing::Same
+            Freshness::Same
         } else {
-            Standing::Other
+            Freshness::Other
         }
     }
 

@@ -1,7 +1,7 @@
 //! Memory of the machine: how much can be had, asked before it is taken.
 //!
 //! An allocation that fails ends a program in the middle of its work. What is about to be made is therefore described
-//! as a [`Need`], by the formulas of [`Cost`](crate::cost::Cost), and held against [`Memory`] before the first of it is
+//! as a [`Need`], by the formulas of [`Cost`](crate::cost::Cost), and held against [`FreeMemory`] before the first of it is
 //! made. The three numbers that a person wants to know are in the refusal: what it takes, what there is, what would fit.
 
 use std::fmt;
@@ -16,12 +16,12 @@ const NEGLIGIBLE: u64 = 16 << 20;
 
 /// Memory that this process can have, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Memory {
+pub struct FreeMemory {
     free: u64,
     held: u64,
 }
 
-impl Memory {
+impl FreeMemory {
     /// What the system says now: memory that is free or can be freed, within the limits of the process and of its
     /// control groups, and what the process holds already. Where nothing is said, all that can be addressed.
     pub fn of_this_machine() -> Self {
@@ -303,8 +303,8 @@ mod tests {
         root
     }
 
-    fn told(files: &[(&str, &str)]) -> Memory {
-        Memory::told_by(system(files).path())
+    fn told(files: &[(&str, &str)]) -> FreeMemory {
+        FreeMemory::told_by(system(files).path())
     }
 
     const MEMINFO: (&str, &str) = (
@@ -390,10 +390,10 @@ mod tests {
             .with("weights", 3 << 30)
             .with("a batch", 1 << 30);
         assert_eq!(need.bytes(), 4 << 30);
-        Memory::of(4 << 30)
+        FreeMemory::of(4 << 30)
             .check(&need, || unreachable!("it fits"))
             .unwrap();
-        let error = Memory::of((4 << 30) - 1)
+        let error = FreeMemory::of((4 << 30) - 1)
             .check(&need, || "use less".into())
             .unwrap_err();
         assert_eq!(
@@ -405,7 +405,7 @@ mod tests {
 
     #[test]
     fn what_is_held_counts_for_the_whole_and_not_for_more() {
-        let memory = Memory { free: 10, held: 5 };
+        let memory = FreeMemory { free: 10, held: 5 };
         let need = Need::of("it").with("all", 12);
         memory.check(&need, String::new).unwrap();
         memory.check_more(&need, String::new).unwrap_err();
@@ -415,13 +415,15 @@ mod tests {
     fn what_cannot_be_counted_is_too_much() {
         let need = Need::of("it").with("a", u64::MAX).with("b", 5);
         assert_eq!(need.bytes(), u64::MAX);
-        let error = Memory::of_this_machine().check(&need, String::new).unwrap_err();
+        let error = FreeMemory::of_this_machine()
+            .check(&need, String::new)
+            .unwrap_err();
         assert!(error.to_string().contains("more than 16 EiB"), "{error}");
     }
 
     #[test]
     fn the_largest_that_fits_is_found_exactly() {
-        let memory = Memory::of(1000);
+        let memory = FreeMemory::of(1000);
         assert_eq!(memory.largest(u64::MAX, |size| size.saturating_mul(7)), Some(142));
         assert_eq!(memory.largest(100, |size| size * 7), Some(100));
         assert_eq!(memory.largest(u64::MAX, |_| 1001), None);

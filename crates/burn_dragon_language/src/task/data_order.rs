@@ -7,14 +7,14 @@ use crate::streams::StreamPlan;
 
 /// What is read, step by step.
 #[derive(Debug)]
-pub(super) enum Course {
+pub(super) enum DataOrder {
     /// Windows that each begin with an empty memory.
     Windows(WindowPlan),
     /// Documents on lanes, whose memory goes on.
     Streams(StreamPlan),
 }
 
-impl Course {
+impl DataOrder {
     pub(super) fn new(config: &LanguageConfig, corpus: &Corpus) -> Result<Self, LanguageError> {
         let (training, windows) = (&config.training, config.dataset.windows);
         if let Some(streams) = &training.streams {

@@ -42,7 +42,7 @@ pub fn of_density(
     device: &Device,
 ) -> Result<Dragon, ConfigError> {
     let plain = Dragon::new(config, seed, &device.clone().inner())?;
-    let mut rng = Rng::new(derive(seed, "specimen.window", 0, 0));
+    let mut rng = Rng::new(derive(seed, "synthetic.window", 0, 0));
     let window: Vec<u32> = (0..WINDOW).map(|_| rng.below(config.vocab_size) as u32).collect();
     let [mut low, mut high] = RANGE;
     for _ in 0..STEPS {
