@@ -224,6 +224,10 @@ impl Trunk {
 
     /// What all levels of a pass share; takes the pass's resets.
     fn level(&self, rotation: Rotation, pass: &mut Pass<'_>) -> Level {
+        assert!(
+            self.config.read.is_ordered() || pass.resets.is_empty(),
+            "Trunk: a read without order cannot empty memory within a window"
+        );
         Level {
             weights: LevelWeights::new(self.decoder_x.val(), self.decoder_y.val(), self.encoder.val()),
             rotation,
