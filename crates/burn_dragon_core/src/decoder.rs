@@ -4,7 +4,7 @@ use crate::density::Density;
 use crate::dragon::Dragon;
 use crate::state::{DragonState, StateError};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_kernel::decode::{Activity, Decode, Parameters, Sizes, Weights};
+use burn_dragon_kernel::api::{Activity, Decode, Parameters, Sizes, Weights};
 use std::sync::Arc;
 
 /// Prompts of fewer tokens are read step by step: setting up a window would cost more than it saves.
