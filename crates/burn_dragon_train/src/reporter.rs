@@ -5,7 +5,7 @@ use crate::progress::{Output, Progress, StepReport, figure};
 use crate::run::{MetricsLog, RunFolder, STEP};
 use crate::task::{Evaluation, Metrics};
 use burn::tensor::{Device, Tensor};
-use burn_dragon_kernel::machine;
+use burn_dragon_kernel::api::machine;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
