@@ -18,6 +18,7 @@
 //! | decode | one token of each lane through a whole model, memory in place | [`decode`] |
 //! | dropout | keep a neuron where a hash of its index says so | [`dropout`] |
 //! | AdamW | one step of a parameter and its moments | [`adamw`] |
+//! | Newton-Schulz | a matrix made nearly semi-orthogonal, for Muon | [`newton_schulz`] |
 //! | sum of squares | of a gradient, for its norm | [`sum_of_squares`] |
 //!
 //! What the machine itself can do at best is measured by [`machine`].
@@ -39,6 +40,7 @@ pub mod level;
 pub mod machine;
 mod matrix;
 pub mod mix;
+pub mod newton_schulz;
 pub mod norm;
 pub mod projection;
 pub mod retention;
@@ -63,6 +65,7 @@ pub mod api {
     };
     pub use crate::machine;
     pub use crate::matrix::Precision;
+    pub use crate::newton_schulz::newton_schulz;
     pub use crate::norm::norm;
     pub use crate::projection::projection;
     pub use crate::retention::{Resets, Retention};
@@ -79,6 +82,7 @@ pub mod api {
         pub use crate::join::reference as join_reference;
         pub use crate::level::reference as level_reference;
         pub use crate::level::{chunk_length, level_in_chunks, level_with_memory_in_chunks};
+        pub use crate::newton_schulz::reference as newton_schulz_reference;
         pub use crate::norm::reference as norm_reference;
         pub use crate::projection::reference as projection_reference;
         pub use crate::retention::reference as retention_reference;

@@ -5,7 +5,7 @@ use crate::error::LanguageError;
 use crate::generate::GenerationConfig;
 use burn_dragon_checkpoint::model::{LearntMemory, LearntReading};
 use burn_dragon_core::{DecayConfig, DragonConfig};
-use burn_dragon_train::optimizer::OptimizerConfig;
+use burn_dragon_train::optimizer::{EmaConfig, OptimizerConfig};
 use burn_dragon_train::plan::Plan;
 use burn_dragon_train::schedule::Schedule;
 use burn_dragon_train::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
@@ -25,8 +25,11 @@ pub struct LanguageConfig {
     pub model: ModelConfig,
     /// Seed, batch, length.
     pub training: TrainingConfig,
-    /// AdamW.
+    /// How gradients move the weights.
     pub optimizer: OptimizerConfig,
+    /// An average of the weights, which is evaluated and saved; absent, they themselves are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<EmaConfig>,
     /// Learning rate over the steps.
     pub schedule: Schedule,
     /// When and how much is evaluated.
@@ -43,6 +46,7 @@ impl LanguageConfig {
         Plan {
             training: self.training.clone(),
             optimizer: self.optimizer.clone(),
+            ema: self.ema,
             schedule: self.schedule,
             evaluation: self.evaluation.clone(),
             checkpoint: self.checkpoint.clone(),

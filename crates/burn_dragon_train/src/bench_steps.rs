@@ -2,17 +2,17 @@
 
 use crate::error::TrainError;
 use crate::guard::Guard;
-use crate::optimizer::AdamW;
 use crate::plan::Plan;
-use crate::step::{StepGradients, StepInput};
+use crate::step::StepInput;
 use crate::task::{DataPosition, Task};
+use crate::update::{Backprop, Update};
 
-/// Takes a task's steps and keeps nothing of them: batch, loss, gradients, clip, AdamW at the full learning rate.
+/// Takes a task's steps and keeps nothing of them: the update is proposed and applied, at the full learning rate.
 #[derive(Debug)]
-pub struct BenchSteps<'a, T: Task> {
+pub struct BenchSteps<'a, T: Task, U: Update<T> = Backprop> {
     task: &'a T,
     plan: Plan,
-    optimizer: AdamW,
+    update: U,
     carry: T::Carry,
     step: u64,
 }
@@ -21,11 +21,21 @@ impl<'a, T: Task> BenchSteps<'a, T> {
     /// Before the first step of `model`.
     ///
     /// # Errors
-    /// If a setting of the optimiser is out of range, or the data cannot be had.
+    /// If a setting of the update is out of range, or the data cannot be had.
     pub fn new(task: &'a T, plan: Plan, model: &T::Model) -> Result<Self, TrainError> {
+        Self::with_update(task, plan, model)
+    }
+}
+
+impl<'a, T: Task, U: Update<T>> BenchSteps<'a, T, U> {
+    /// [`new`](BenchSteps::new) with updates made in another way.
+    ///
+    /// # Errors
+    /// As of [`new`](BenchSteps::new).
+    pub fn with_update(task: &'a T, plan: Plan, model: &T::Model) -> Result<Self, TrainError> {
         Ok(Self {
             task,
-            optimizer: AdamW::new(&plan.optimizer, model)?,
+            update: U::new(&plan, model)?,
             carry: task.carry(model)?,
             plan,
             step: 0,
@@ -52,10 +62,10 @@ impl<'a, T: Task> BenchSteps<'a, T> {
             carry: &mut self.carry,
             step,
             data,
+            watch: false,
         };
-        let StepGradients { gradients, loss, .. } =
-            StepGradients::new(self.task, training, place, &guard, false)?;
+        let (seen, proposal) = self.update.propose(self.task, place, &guard)?;
         self.step += 1;
-        Ok((self.optimizer.step(model, gradients, 1.0), loss))
+        Ok((self.update.apply(model, proposal, 1.0), seen.loss))
     }
 }

@@ -64,17 +64,34 @@ impl GradientSet {
 
     /// Takes the gradient of a parameter.
     pub fn take(&mut self, name: &str) -> Option<Tensor<1>> {
-        self.take_unscaled(name).map(|(sum, scale)| sum * scale)
+        self.take_unscaled(name).map(ScaledGradient::value)
     }
 
     /// Takes the gradient of a parameter as its sum over losses and what that is to be multiplied by.
-    pub(crate) fn take_unscaled(&mut self, name: &str) -> Option<(Tensor<1>, f64)> {
-        self.sums.remove(name).map(|sum| (sum, self.scale))
+    pub fn take_unscaled(&mut self, name: &str) -> Option<ScaledGradient> {
+        let scale = self.scale;
+        self.sums.remove(name).map(|sum| ScaledGradient { sum, scale })
     }
 
     /// The gradient of a parameter, flattened.
     pub fn get(&self, name: &str) -> Option<Tensor<1>> {
         self.sums.get(name).map(|sum| sum.clone() * self.scale)
+    }
+}
+
+/// The gradient of a parameter, `[P]`, and a factor on it that is still to be applied: that of a mean, of clipping.
+#[derive(Clone, Debug)]
+pub struct ScaledGradient {
+    /// Before the factor.
+    pub sum: Tensor<1>,
+    /// The factor.
+    pub scale: f64,
+}
+
+impl ScaledGradient {
+    /// The gradient itself.
+    pub fn value(self) -> Tensor<1> {
+        self.sum * self.scale
     }
 }
 

@@ -31,6 +31,7 @@ mod step;
 pub mod streams;
 pub mod task;
 pub mod trainer;
+pub mod update;
 
 pub use error::TrainError;
 pub use task::Task;
@@ -43,7 +44,10 @@ pub mod api {
     pub use crate::guard::{GuardConfig, GuardPolicy};
     pub use crate::identity::{ChangedData, ChangedPart, ChangedSetting, DataHash, DataHashes, Identity};
     pub use crate::interrupt::Interrupt;
-    pub use crate::optimizer::{AdamW, OptimizerConfig, ParameterGroup};
+    pub use crate::optimizer::{
+        AdamW, EmaConfig, Lion, Method, Muon, MuonScale, OptimizerConfig, ParameterGroup, ScheduleFreeAdamW,
+        Sgd,
+    };
     pub use crate::outcome::{Ending, Outcome, Saving};
     pub use crate::plan::Plan;
     pub use crate::progress::Output;
@@ -58,11 +62,14 @@ pub mod api {
     /// Parts of the loop, for loops of one's own.
     pub mod expert {
         pub use crate::bench_steps::BenchSteps;
-        pub use crate::gradients::GradientSet;
+        pub use crate::gradients::{GradientSet, ScaledGradient};
         pub use crate::guard::{Guard, Irregularity};
+        pub use crate::optimizer::{ModelOptimizer, Optimizer, Parameter, Rates, Scalars, Slots, StepAt};
         pub use crate::progress::{Progress, StepReport};
         pub use crate::results;
         pub use crate::resume::{KeyRule, OnResume, flatten, rule_of};
         pub use crate::run::{MetricsLog, without_time, write_atomic};
+        pub use crate::step::{Seen, StepInput};
+        pub use crate::update::{Backprop, Update};
     }
 }

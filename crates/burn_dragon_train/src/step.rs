@@ -1,4 +1,4 @@
-//! What a step knows before the optimiser takes it.
+//! The gradients of a step: what backpropagation proposes.
 
 use crate::error::TrainError;
 use crate::gradients::GradientSet;
@@ -8,22 +8,38 @@ use crate::task::{DataPosition, LossContext, Metrics, Task};
 use burn_dragon_core::seed::derive;
 
 /// Where a run is: what a step starts from.
-pub(crate) struct StepInput<'a, T: Task> {
-    pub(crate) model: &'a T::Model,
-    pub(crate) carry: &'a mut T::Carry,
-    pub(crate) step: u64,
-    pub(crate) data: DataPosition,
+#[derive(Debug)]
+pub struct StepInput<'a, T: Task> {
+    /// The model, with autodiff.
+    pub model: &'a T::Model,
+    /// What goes on from step to step beside it.
+    pub carry: &'a mut T::Carry,
+    /// The step, from 0.
+    pub step: u64,
+    /// Where in its data the run is.
+    pub data: DataPosition,
+    /// Whether the task should look at activities.
+    pub watch: bool,
+}
+
+/// What a step knows before anything is updated.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Mean loss of the step's batches; not finite only where the guard skips such a step.
+    pub loss: f64,
+    /// Norm of the whole update before it was limited, of the gradient in backpropagation; NaN where the loss is not
+    /// finite. With the loss, what a guard judges by.
+    pub norm: f64,
+    /// What the task measured.
+    pub metrics: Metrics,
 }
 
 /// The gradients of one step, averaged over its batches and clipped, and what was seen on the way.
 pub(crate) struct StepGradients {
     pub(crate) gradients: GradientSet,
-    /// Mean over the batches; not finite only where the guard skips such a step.
-    pub(crate) loss: f64,
-    /// Global norm of the mean gradient, before it was clipped; NaN where the loss is not finite.
-    pub(crate) norm: f64,
-    /// What the task measured; of the last batch.
-    pub(crate) metrics: Metrics,
+    /// Mean loss over the batches, global norm of the mean gradient before it was clipped, and what the task measured of the
+    /// last batch.
+    pub(crate) seen: Seen,
 }
 
 impl StepGradients {
@@ -36,13 +52,13 @@ impl StepGradients {
         training: &TrainingConfig,
         place: StepInput<'_, T>,
         guard: &Guard,
-        watch: bool,
     ) -> Result<Self, TrainError> {
         let StepInput {
             model,
             carry,
             step,
             data,
+            watch,
         } = place;
         let mut gradients = GradientSet::default();
         let (mut loss, mut metrics) = (0.0, Metrics::new());
@@ -74,11 +90,7 @@ impl StepGradients {
             Some(limit) => gradients.clip(norm, limit),
             None => gradients,
         };
-        Ok(Self {
-            gradients,
-            loss,
-            norm,
-            metrics,
-        })
+        let seen = Seen { loss, norm, metrics };
+        Ok(Self { gradients, seen })
     }
 }
