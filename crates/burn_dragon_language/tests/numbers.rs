@@ -5,7 +5,7 @@
 use burn_dragon_core::DecayConfig;
 use burn_dragon_language::api::LanguageConfig;
 use burn_dragon_train::api::{
-    AdamW, Done, GuardConfig, Method, OptimizerConfig, ParameterGroup, Schedule, StreamConfig,
+    AdamW, DecayShape, Done, GuardConfig, Method, OptimizerConfig, ParameterGroup, Schedule, StreamConfig,
 };
 use std::collections::BTreeSet;
 use toml::Value;
@@ -47,6 +47,7 @@ fn all() -> Vec<LanguageConfig> {
             warmup_steps,
             decay_steps: 2,
             final_factor,
+            shape: DecayShape::Sqrt,
         },
     ];
     let decays = [true, false]

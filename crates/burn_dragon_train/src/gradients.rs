@@ -2,6 +2,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
+use burn_dragon_core::api::expert::ParameterPath;
 use burn_dragon_kernel::api::sum_of_squares;
 use std::collections::BTreeMap;
 
@@ -29,7 +30,7 @@ impl GradientSet {
     /// Adds the gradients of one loss.
     pub fn add<M: Module>(&mut self, mut gradients: Gradients, module: &M) {
         module.visit(&mut Collect {
-            path: Vec::new(),
+            path: ParameterPath::default(),
             gradients: &mut gradients,
             sums: &mut self.sums,
         });
@@ -96,18 +97,18 @@ impl ScaledGradient {
 }
 
 struct Collect<'a> {
-    path: Vec<String>,
+    path: ParameterPath,
     gradients: &'a mut Gradients,
     sums: &'a mut BTreeMap<String, Tensor<1>>,
 }
 
 impl ModuleVisitor for Collect<'_> {
     fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
+        self.path.enter(name);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+        self.path.exit();
     }
 
     fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
@@ -120,7 +121,7 @@ impl ModuleVisitor for Collect<'_> {
         };
         let size = gradient.shape().num_elements();
         let flat: Tensor<1> = gradient.reshape([size]);
-        let name = self.path.join(".");
+        let name = self.path.name();
         let sum = match self.sums.remove(&name) {
             Some(sum) => sum + flat,
             None => flat,
@@ -164,6 +165,27 @@ mod tests {
         assert!((clipped.norm() - 1.0).abs() < 1e-5);
         let values = clipped.get("a").unwrap().to_data().try_to_vec::<f32>().unwrap();
         assert!((f64::from(values[0]) - 3.0 / norm).abs() < 1e-6);
+    }
+
+    #[test]
+    fn clipping_is_by_the_norm_of_all_not_of_each() {
+        let device = Device::flex().autodiff();
+        let two = Two {
+            a: Param::from_tensor(Tensor::from_data([0.0, 0.0], &device)),
+            b: Param::from_tensor(Tensor::from_data([[0.0], [0.0]], &device)),
+        };
+        let (a, b) = (two.a.val(), two.b.val());
+        let of_a = (a * Tensor::from_data([3.0, 4.0], &device)).sum();
+        let of_b = (b * Tensor::from_data([[12.0], [0.0]], &device)).sum();
+        let mut set = GradientSet::default();
+        set.add((of_a + of_b).backward(), &two);
+        let norm = set.norm();
+        let mut clipped = set.clip(norm, 1.0);
+        let mut values = |name| clipped.take(name).unwrap().to_data().try_to_vec::<f32>().unwrap();
+        let given = [values("a"), values("b")].concat();
+        for (given, expected) in given.iter().zip([0.230_769, 0.307_692, 0.923_077, 0.0]) {
+            assert!((given - expected).abs() < 1e-6, "{given}, expected {expected}");
+        }
     }
 
     #[test]

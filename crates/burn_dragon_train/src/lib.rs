@@ -53,7 +53,7 @@ pub mod api {
     pub use crate::progress::Output;
     pub use crate::resume_point::ResumePoint;
     pub use crate::run::{RunFolder, RunInfo};
-    pub use crate::schedule::Schedule;
+    pub use crate::schedule::{DecayShape, Schedule};
     pub use crate::settings::{CheckpointConfig, Done, EvaluationConfig, TrainingConfig};
     pub use crate::streams::{ScaleConfig, StreamConfig};
     pub use crate::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task};

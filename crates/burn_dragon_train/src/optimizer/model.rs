@@ -10,6 +10,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::tensors::TensorFile;
+use burn_dragon_core::api::expert::ParameterPath;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -50,7 +51,7 @@ impl ModelOptimizer {
         self.steps += 1;
         self.method.advance(self.steps, factor);
         module.map(&mut Step {
-            path: Vec::new(),
+            path: ParameterPath::default(),
             optimizer: self,
             gradients,
             factor,
@@ -146,7 +147,7 @@ impl ModelOptimizer {
 }
 
 struct Step<'a> {
-    path: Vec<String>,
+    path: ParameterPath,
     optimizer: &'a mut ModelOptimizer,
     gradients: GradientSet,
     factor: f64,
@@ -154,15 +155,15 @@ struct Step<'a> {
 
 impl ModuleMapper for Step<'_> {
     fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
+        self.path.enter(name);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+        self.path.exit();
     }
 
     fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
-        let name = self.path.join(".");
+        let name = self.path.name();
         let Some(gradient) = self.gradients.take_unscaled(&name) else {
             return param;
         };
