@@ -46,6 +46,7 @@ mod rotations;
 pub mod seed;
 pub mod state;
 pub mod synthetic;
+mod whole;
 
 pub use backend::Backend;
 pub use burn_dragon_kernel::api::{Credit, Precision, Resets};
@@ -74,6 +75,11 @@ pub mod api {
 
     /// What a model is made of, for those who build on it.
     pub mod expert {
+        /// Whole numbers up to 2^64 - 1, for `#[serde(with = "...")]`.
+        pub mod whole {
+            pub use crate::whole::{deserialize, serialize};
+        }
+
         pub use crate::density::{Activity, ActivityProbe, Watch};
         pub use crate::level::{Level, Watched};
         pub use crate::parameters::{load, named, snapshot};

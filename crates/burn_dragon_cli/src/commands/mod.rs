@@ -19,8 +19,6 @@ pub mod pull;
 #[cfg(feature = "fetch")]
 pub mod push;
 mod remote;
-mod resume;
-mod samples;
 pub mod state;
 pub mod train;
 pub mod verify;
@@ -32,8 +30,8 @@ use anyhow::Context;
 use burn_dragon::api::checkpoint::{LoadedModel, ModelPath};
 use burn_dragon::api::core::{Backend, SelectedBackend};
 use burn_dragon::api::expert::checkpoint::{Foreign, unmarked};
-use burn_dragon::api::language::{LanguageConfig, LanguageModel, Note};
-use burn_dragon::api::train::Layers;
+use burn_dragon::api::language::{Language, LanguageConfig, LanguageModel, Note};
+use burn_dragon::api::train::run_config as config_of_run;
 use serde::Serialize;
 use std::path::Path;
 
@@ -76,8 +74,7 @@ fn as_meant(loaded: LoadedModel, way_out: &str) -> Result<LoadedModel, BadInput>
 
 /// The configuration that a run folder keeps.
 fn run_config(run: &Path) -> anyhow::Result<LanguageConfig> {
-    let path = run.join("config.toml");
-    Ok(Layers::new().file(&path)?.resolve::<LanguageConfig>()?.value)
+    Ok(config_of_run::<Language>(run)?)
 }
 
 /// Says on standard error what should be known about how a text was read.
