@@ -1,5 +1,6 @@
 //! The gradients of a step: what backpropagation proposes.
 
+use crate::batches::Batches;
 use crate::error::TrainError;
 use crate::gradients::GradientSet;
 use crate::guard::Guard;
@@ -8,11 +9,10 @@ use crate::task::{DataPosition, LossContext, Metrics, Task};
 use burn_dragon_core::seed::derive;
 
 /// Where a run is: what a step starts from.
-#[derive(Debug)]
-pub struct StepInput<'a, T: Task> {
+pub struct StepInput<'a, 't, T: Task> {
     /// The model, with autodiff.
     pub model: &'a T::Model,
-    /// What goes on from step to step beside it.
+    /// What goes from step to step through the loss.
     pub carry: &'a mut T::Carry,
     /// The step, from 0.
     pub step: u64,
@@ -20,6 +20,22 @@ pub struct StepInput<'a, T: Task> {
     pub data: DataPosition,
     /// Whether the task should look at activities.
     pub watch: bool,
+    pub(crate) batches: &'a mut Batches<'t, T>,
+    pub(crate) cursor: &'a mut T::Cursor,
+}
+
+impl<T: Task> StepInput<'_, '_, T> {
+    /// The next batch of the step, after so many of its units.
+    ///
+    /// # Errors
+    /// If the data cannot be had.
+    pub fn batch(&mut self, drawn: u64) -> Result<T::Batch, TrainError> {
+        let position = DataPosition {
+            units: self.data.units + drawn,
+            ..self.data
+        };
+        self.batches.next(position, self.cursor)
+    }
 }
 
 /// What a step knows before anything is updated.
@@ -50,33 +66,22 @@ impl StepGradients {
     pub(crate) fn new<T: Task>(
         task: &T,
         training: &TrainingConfig,
-        place: StepInput<'_, T>,
+        mut input: StepInput<'_, '_, T>,
         guard: &Guard,
     ) -> Result<Self, TrainError> {
-        let StepInput {
-            model,
-            carry,
-            step,
-            data,
-            watch,
-        } = place;
+        let (step, watch) = (input.step, input.watch);
         let mut gradients = GradientSet::default();
         let (mut loss, mut metrics) = (0.0, Metrics::new());
         for micro in 0..training.accumulate {
-            let drawn = u64::from(micro) * task.units_per_batch();
-            let place = DataPosition {
-                units: data.units + drawn,
-                ..data
-            };
-            let batch = task.batch(place, carry)?;
+            let batch = input.batch(u64::from(micro) * task.units_per_batch())?;
             let dropout_seed = derive(training.seed, "dropout", step, u64::from(micro));
-            let out = task.loss(model, batch, carry, LossContext { dropout_seed, watch })?;
+            let out = task.loss(input.model, batch, input.carry, LossContext { dropout_seed, watch })?;
             let value = out.value.clone().into_scalar::<f64>();
             guard.check("loss", value)?;
             loss += value / f64::from(training.accumulate);
             metrics.extend(out.metrics);
             if loss.is_finite() {
-                gradients.add(out.value.backward(), model);
+                gradients.add(out.value.backward(), input.model);
             }
         }
         let gradients = gradients.mean();

@@ -5,6 +5,7 @@
 //!                 now and then: a line of metrics, an evaluation, a sample, a checkpoint
 //! ```
 
+use crate::batches::Batches;
 use crate::checkpointing::{Checkpointing, Contents, TrainerState};
 use crate::error::TrainError;
 use crate::guard::{Guard, GuardConfig, GuardPolicy, Irregularity};
@@ -25,6 +26,7 @@ use burn_dragon_checkpoint::hash::sha256;
 use burn_dragon_core::FreeMemory;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 /// Trains one task, by one way to make updates.
@@ -43,10 +45,12 @@ pub struct Trainer<'a, T: Task, U: Update<T> = Backprop> {
 }
 
 /// What changes from step to step.
-struct Session<T: Task, U: Update<T>> {
+struct Session<'t, T: Task, U: Update<T>> {
     /// Steps of the whole run.
     total_steps: u64,
     model: T::Model,
+    batches: Batches<'t, T>,
+    cursor: T::Cursor,
     carry: T::Carry,
     update: U,
     state: TrainerState,
@@ -126,7 +130,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
     /// checkpoint that is said after the step in which it was noticed. However the run ends, checkpoints that are
     /// being written then are finished first.
     pub fn fit(self, model: T::Model) -> Result<(T::Model, Outcome), TrainError> {
-        let ended = self.train(model);
+        let ended = thread::scope(|scope| self.train(model, Batches::of(self.task, scope)));
         match (ended, self.checkpointing.wait()) {
             (ended, Ok(())) => ended,
             (Ok(_), Err(unsaved)) => Err(unsaved),
@@ -137,9 +141,9 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         }
     }
 
-    fn train(&self, model: T::Model) -> Result<(T::Model, Outcome), TrainError> {
+    fn train(&self, model: T::Model, batches: Batches<'_, T>) -> Result<(T::Model, Outcome), TrainError> {
         self.task.check_memory(FreeMemory::of_this_machine())?;
-        let mut session = self.begin(model)?;
+        let mut session = self.begin(model, batches)?;
         let device = device_of(&session.model);
         session.reporter.measure_machine(&device);
         if session.state.step == 0 {
@@ -164,11 +168,11 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
     }
 
     /// A new session, from the newest checkpoint that verifies if there is one.
-    fn begin(&self, model: T::Model) -> Result<Session<T, U>, TrainError> {
+    fn begin<'t>(&self, model: T::Model, batches: Batches<'t, T>) -> Result<Session<'t, T, U>, TrainError> {
         self.checkpointing.sweep(self.run)?;
         let (found, passed_over) = self.checkpointing.newest()?;
         let mut update = U::new(&self.plan, &model)?;
-        let mut carry = self.task.carry(&model)?;
+        let (mut cursor, mut carry) = (self.task.cursor()?, self.task.carry(&model)?);
         let (mut model, mut state) = (model, self.first_state());
         let mut notes: Vec<String> = passed_over
             .into_iter()
@@ -179,7 +183,8 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             let changed = self.recognise(&mut state, &mut notes)?;
             model = self.task.restore(model, folder.path())?;
             if changed.is_none_or(|changed| !changed.training()) {
-                self.task.restore_carry(&model, &mut carry, folder.path())?;
+                self.task
+                    .restore_carried(&model, &mut cursor, &mut carry, folder.path())?;
             }
             let (trained, said) = update.restore(model, folder.path())?;
             model = trained;
@@ -202,12 +207,15 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         state.config_sha256 = std::fs::read(self.run.config()).ok().map(|text| sha256(&text));
         state.version = env!("CARGO_PKG_VERSION").into();
         let resumed = found.map(|folder| folder.step());
-        let reporter = Reporter::open(self.run, self.output, total_steps, resumed)?;
+        let reporter = Reporter::open(self.run, self.output, total_steps, resumed)?
+            .of_a_task(self.task.unit(), self.task.figures());
         notes.iter().for_each(|note| reporter.note(note));
         Ok(Session {
             total_steps,
             saved: resumed.map(|step| (step, state.best_step)),
             model,
+            batches,
+            cursor,
             carry,
             update,
             state,
@@ -237,7 +245,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         notes: &mut Vec<String>,
     ) -> Result<Option<ChangedData>, TrainError> {
         let now = self.task.identity();
-        state.identity.check_settings(&now.settings)?;
+        state.identity.check_settings(&now.settings, T::keys())?;
         let changed = state.identity.changed_data(&now.data);
         if let Some(changed) = &changed {
             if !self.accepts_changed_data {
@@ -263,7 +271,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         Ok(changed)
     }
 
-    fn ending(&self, session: &Session<T, U>) -> Option<Ending> {
+    fn ending(&self, session: &Session<'_, T, U>) -> Option<Ending> {
         let minutes = session.started.elapsed().as_secs_f64() / 60.0;
         if session.state.step >= session.total_steps {
             Some(Ending::Complete)
@@ -282,7 +290,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
     }
 
     /// One optimiser step.
-    fn step(&self, mut session: Session<T, U>) -> Result<Session<T, U>, TrainError> {
+    fn step<'t>(&self, mut session: Session<'t, T, U>) -> Result<Session<'t, T, U>, TrainError> {
         let (step, training) = (session.state.step, &self.plan.training);
         let started = Instant::now();
         let guard = Guard {
@@ -295,6 +303,8 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         let watch = (step + 1).is_multiple_of(training.log_every);
         let place = StepInput {
             model: &session.model,
+            batches: &mut session.batches,
+            cursor: &mut session.cursor,
             carry: &mut session.carry,
             step,
             data: DataPosition {
@@ -317,6 +327,8 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         } else {
             session.model = session.update.apply(session.model, proposal, factor);
             session.state.train_loss = loss;
+            self.task
+                .after_update(&session.model, &mut session.carry, step + 1)?;
         }
         let units = training.units_per_step(self.task.units_per_batch());
         session.state.step += 1;
@@ -331,8 +343,8 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         if let Some(memory) = &session.state.guard {
             metrics.insert("skipped".into(), memory.skipped as f64);
         }
-        if let Some((name, per_loss)) = self.task.derived() {
-            metrics.insert(name.into(), loss * per_loss);
+        for figure in self.task.figures() {
+            metrics.extend(figure.factor.map(|factor| (figure.key.into(), loss * factor)));
         }
         if watch || session.state.step == session.total_steps {
             let state = &session.state;
@@ -348,7 +360,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
     }
 
     /// A step without an update. Weights did not change, so memories that are sound go on as they are.
-    fn skip(&self, session: &mut Session<T, U>, step: u64, found: Irregularity) -> Result<(), TrainError> {
+    fn skip(&self, session: &mut Session<'_, T, U>, step: u64, found: Irregularity) -> Result<(), TrainError> {
         session
             .reporter
             .note(&format!("step {step} was skipped: {found}"));
@@ -367,7 +379,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
     }
 
     /// What is due after a step: evaluation, sample, checkpoint. The last step leaves them to the end.
-    fn after_step(&self, session: &mut Session<T, U>) -> Result<(), TrainError> {
+    fn after_step(&self, session: &mut Session<'_, T, U>) -> Result<(), TrainError> {
         let step = session.state.step;
         if step == session.total_steps {
             return Ok(());
@@ -376,9 +388,10 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             self.judge(session)?;
         }
         if step.is_multiple_of(self.plan.evaluation.sample_every)
-            && let Some(text) = self.task.sample(&evaluated(session), step)?
+            && let Some(sample) = self.task.sample(&evaluated(session), step)?
         {
-            session.reporter.sample(step, &text);
+            let files = sample.save(self.run, step)?;
+            session.reporter.sample(step, &sample, &files);
         }
         if step.is_multiple_of(self.plan.checkpoint.every) {
             self.save(session)?;
@@ -387,7 +400,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
     }
 
     /// Evaluates on the fixed sample and keeps the checkpoint if it is the best so far.
-    fn judge(&self, session: &mut Session<T, U>) -> Result<(), TrainError> {
+    fn judge(&self, session: &mut Session<'_, T, U>) -> Result<(), TrainError> {
         let evaluation = self.evaluate(
             session,
             Scope::Sample {
@@ -396,20 +409,21 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         )?;
         let step = session.state.step;
         session.reporter.evaluation("evaluation", step, &evaluation)?;
-        if session.state.best_loss.is_none_or(|best| evaluation.loss < best) {
-            session.state.best_loss = Some(evaluation.loss);
+        let score = self.task.score(&evaluation);
+        if session.state.best_score.is_none_or(|best| score < best) {
+            session.state.best_score = Some(score);
             session.state.best_step = Some(step);
             self.save(session)?;
         }
         Ok(())
     }
 
-    fn evaluate(&self, session: &Session<T, U>, scope: Scope) -> Result<Evaluation, TrainError> {
+    fn evaluate(&self, session: &Session<'_, T, U>, scope: Scope) -> Result<Evaluation, TrainError> {
         self.task.evaluate(&evaluated(session), scope)
     }
 
     /// Saves what was not saved yet. A checkpoint that turns out to be the best is saved again, to say so.
-    fn save(&self, session: &mut Session<T, U>) -> Result<(), TrainError> {
+    fn save(&self, session: &mut Session<'_, T, U>) -> Result<(), TrainError> {
         let started = Instant::now();
         let (step, best_step) = (session.state.step, session.state.best_step);
         if session.saved == Some((step, best_step)) {
@@ -417,6 +431,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         }
         let contents = Contents {
             model: &evaluated(session),
+            cursor: &session.cursor,
             carry: &session.carry,
             update: session.update.snapshot(&session.model)?,
             state: &session.state,
@@ -428,7 +443,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         Ok(())
     }
 
-    fn finish(&self, mut session: Session<T, U>, ending: Ending) -> Result<(T::Model, Outcome), TrainError> {
+    fn finish(&self, mut session: Session<'_, T, U>, ending: Ending) -> Result<(T::Model, Outcome), TrainError> {
         // The last checkpoint takes the place of none that waits.
         self.checkpointing.wait()?;
         let after = if ending == Ending::Interrupted {
@@ -453,6 +468,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             skipped: session.state.guard.map(|memory| memory.skipped),
             train_loss: session.state.train_loss,
             before: session.state.before,
+            score: after.as_ref().map(|after| self.task.score(after)),
             after,
             seconds: session.started.elapsed().as_secs_f64(),
             units_per_second: session.session_units as f64 / session.stepping_seconds.max(1e-9),
@@ -467,7 +483,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
 }
 
 /// The model that is evaluated, shown and saved, without autodiff.
-fn evaluated<T: Task, U: Update<T>>(session: &Session<T, U>) -> T::Model {
+fn evaluated<T: Task, U: Update<T>>(session: &Session<'_, T, U>) -> T::Model {
     session.update.evaluated(session.model.valid())
 }
 

@@ -10,16 +10,16 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_checkpoint::folder::Content;
 use burn_dragon_checkpoint::tensors::TensorFile;
-use burn_dragon_core::parameters;
+use burn_dragon_core::api::expert as parameters;
 use burn_dragon_train::api::{
     CheckpointConfig, DataPosition, EmaConfig, Evaluation, EvaluationConfig, GuardConfig, Identity,
     Interrupt, Loss, LossContext, Method, Metrics, OptimizerConfig, Outcome, Output, Plan, RunFolder,
-    Schedule, Scope, Task, TrainError, Trainer, TrainingConfig,
+    Schedule, Scope, Task, TaskState, TrainError, Trainer, TrainingConfig,
 };
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 
 #[derive(Module, Debug)]
 struct Net {
@@ -35,8 +35,8 @@ struct Toy {
     not_finite: Option<u64>,
     dies: Option<u64>,
     /// The weights that the last loss was of, and those that were evaluated last.
-    trained: RefCell<Weights>,
-    evaluated: RefCell<Weights>,
+    trained: Mutex<Weights>,
+    evaluated: Mutex<Weights>,
 }
 
 fn model() -> Net {
@@ -53,10 +53,14 @@ fn model() -> Net {
 impl Task for Toy {
     type Model = Net;
     type Batch = u64;
+    type Cursor = ();
     type Carry = ();
 
-    fn family(&self) -> &'static str {
-        "toy"
+    fn new_model(&self) -> Result<Net, TrainError> {
+        Ok(model())
+    }
+    fn cursor(&self) -> Result<(), TrainError> {
+        Ok(())
     }
     fn carry(&self, _: &Net) -> Result<(), TrainError> {
         Ok(())
@@ -68,7 +72,7 @@ impl Task for Toy {
         }
     }
     fn loss(&self, model: &Net, batch: u64, (): &mut (), _: LossContext) -> Result<Loss, TrainError> {
-        *self.trained.borrow_mut() = parameters::snapshot(model);
+        *self.trained.lock().unwrap() = parameters::snapshot(model);
         let target = 0.1 * (7 * batch % 5) as f64;
         let away = (model.heads.val() - target).powi_scalar(2).mean() * 2.0;
         let value = away + (model.embed.val() + target).powi_scalar(2).mean();
@@ -78,19 +82,13 @@ impl Task for Toy {
             metrics: Metrics::new(),
         })
     }
-    fn forget_damage(&self, (): &mut ()) -> Result<usize, TrainError> {
-        Ok(0)
-    }
     fn evaluate(&self, model: &Net, _: Scope) -> Result<Evaluation, TrainError> {
-        *self.evaluated.borrow_mut() = parameters::snapshot(model);
+        *self.evaluated.lock().unwrap() = parameters::snapshot(model);
         let loss = model.heads.val().powi_scalar(2).mean().into_scalar::<f64>();
         Ok(Evaluation {
             loss,
             ..Evaluation::default()
         })
-    }
-    fn sample(&self, _: &Net, _: u64) -> Result<Option<String>, TrainError> {
-        Ok(None)
     }
     fn identity(&self) -> Identity {
         Identity::default()
@@ -101,31 +99,16 @@ impl Task for Toy {
     fn units_per_epoch(&self) -> u64 {
         1
     }
-    fn flops_per_unit(&self) -> u64 {
-        1
-    }
-    fn bytes_per_step(&self) -> u64 {
-        1
-    }
-    fn derived(&self) -> Option<(&'static str, f64)> {
-        None
-    }
-    fn snapshot(
-        &self,
-        model: &Net,
-        (): &(),
-        _: u64,
-        _: u64,
-    ) -> Result<BTreeMap<String, Content>, TrainError> {
+    fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError> {
         let mut file = TensorFile::default();
-        file.tensors.extend(parameters::snapshot(model));
+        file.tensors.extend(parameters::snapshot(state.model));
         Ok([("model.bpk".to_string(), Content::Tensors(file))].into())
     }
     fn restore(&self, model: Net, folder: &Path) -> Result<Net, TrainError> {
         let mut file = TensorFile::read(&folder.join("model.bpk"))?;
         Ok(parameters::load(model, |name, _| file.tensors.remove(name)))
     }
-    fn restore_carry(&self, _: &Net, (): &mut (), _: &Path) -> Result<(), TrainError> {
+    fn restore_carried(&self, _: &Net, (): &mut (), (): &mut (), _: &Path) -> Result<(), TrainError> {
         Ok(())
     }
 }
@@ -242,12 +225,12 @@ fn what_is_saved_as_the_model_is_what_was_evaluated() {
         fit(&task, 9, method, &run).unwrap();
         assert_eq!(
             tensors(&run, 9, "model.bpk"),
-            *task.evaluated.borrow(),
+            *task.evaluated.lock().unwrap(),
             "{method:?}"
         );
         // The weights that step 9 began with are those after step 8.
         let averaged = method.1.is_some() || method.0.method.name() == "schedule_free_adamw";
-        let trained = task.trained.borrow();
+        let trained = task.trained.lock().unwrap();
         assert_eq!(tensors(&run, 8, "model.bpk") != *trained, averaged, "{method:?}");
         if method.1.is_some() {
             assert_eq!(tensors(&run, 8, "weights.bpk"), *trained, "{method:?}");
@@ -268,7 +251,7 @@ fn another_method_begins_anew_from_the_weights_that_were_evaluated() {
     fit(&Toy::default(), 8, &of("schedule_free_adamw"), run).unwrap();
     let task = Toy::default();
     fit(&task, 9, &of("lion"), run).unwrap();
-    assert_eq!(tensors(run, 8, "model.bpk"), *task.trained.borrow());
+    assert_eq!(tensors(run, 8, "model.bpk"), *task.trained.lock().unwrap());
     let file = TensorFile::read(&run.join("checkpoint/step-000009/optimizer.bpk")).unwrap();
     assert_eq!(file.metadata["steps"], "1");
 }
@@ -285,7 +268,7 @@ fn an_average_may_begin_and_end_when_a_run_goes_on() {
     assert_eq!(file.metadata["updates"], "2");
     let task = Toy::default();
     fit(&task, 8, &without, run).unwrap();
-    assert_eq!(file.tensors, *task.trained.borrow());
+    assert_eq!(file.tensors, *task.trained.lock().unwrap());
     // The same as if there had never been one.
     let whole = place.path().join("whole");
     fit(&Toy::default(), 8, &without, &whole).unwrap();

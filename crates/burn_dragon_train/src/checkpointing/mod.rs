@@ -8,7 +8,7 @@ pub(crate) use state::TrainerState;
 
 use crate::error::TrainError;
 use crate::run::RunFolder;
-use crate::task::Task;
+use crate::task::{Task, TaskState};
 use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::disk::{self, Disk};
 use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
@@ -20,6 +20,7 @@ use writer::{Job, Writer};
 pub(crate) struct Contents<'a, T: Task> {
     /// With the weights that are evaluated.
     pub(crate) model: &'a T::Model,
+    pub(crate) cursor: &'a T::Cursor,
     pub(crate) carry: &'a T::Carry,
     /// The files of the update.
     pub(crate) update: BTreeMap<String, Content>,
@@ -124,11 +125,18 @@ pub(crate) fn newest(
 fn snapshot<T: Task>(task: &T, contents: Contents<'_, T>) -> Result<Snapshot, TrainError> {
     let Contents {
         model,
+        cursor,
         carry,
         update,
         state,
     } = contents;
-    let mut files = task.snapshot(model, carry, state.step, state.units)?;
+    let mut files = task.snapshot(TaskState {
+        model,
+        cursor,
+        carry,
+        step: state.step,
+        units: state.units,
+    })?;
     files.extend(update);
     let text = serde_json::to_string_pretty(state).map_err(TrainError::Json)?;
     files.insert(state::FILE.into(), Content::Text(text));
