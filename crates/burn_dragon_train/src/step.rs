@@ -75,7 +75,12 @@ impl StepGradients {
         for micro in 0..training.accumulate {
             let batch = input.batch(u64::from(micro) * task.units_per_batch())?;
             let dropout_seed = derive(training.seed, "dropout", step, u64::from(micro));
-            let out = task.loss(input.model, batch, input.carry, LossContext { dropout_seed, watch })?;
+            let out = task.loss(
+                input.model,
+                batch,
+                input.carry,
+                LossContext { dropout_seed, watch },
+            )?;
             let value = out.value.clone().into_scalar::<f64>();
             guard.check("loss", value)?;
             loss += value / f64::from(training.accumulate);

@@ -360,7 +360,12 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
     }
 
     /// A step without an update. Weights did not change, so memories that are sound go on as they are.
-    fn skip(&self, session: &mut Session<'_, T, U>, step: u64, found: Irregularity) -> Result<(), TrainError> {
+    fn skip(
+        &self,
+        session: &mut Session<'_, T, U>,
+        step: u64,
+        found: Irregularity,
+    ) -> Result<(), TrainError> {
         session
             .reporter
             .note(&format!("step {step} was skipped: {found}"));
@@ -443,7 +448,11 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         Ok(())
     }
 
-    fn finish(&self, mut session: Session<'_, T, U>, ending: Ending) -> Result<(T::Model, Outcome), TrainError> {
+    fn finish(
+        &self,
+        mut session: Session<'_, T, U>,
+        ending: Ending,
+    ) -> Result<(T::Model, Outcome), TrainError> {
         // The last checkpoint takes the place of none that waits.
         self.checkpointing.wait()?;
         let after = if ending == Ending::Interrupted {

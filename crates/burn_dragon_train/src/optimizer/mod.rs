@@ -42,7 +42,7 @@ pub use schedule_free::ScheduleFreeAdamW;
 pub use sgd::Sgd;
 
 use crate::error::TrainError;
-pub use crate::gradients::ScaledGradient;
+use crate::gradients::ScaledGradient;
 use crate::settings::check;
 use burn::tensor::Tensor;
 use burn_dragon_core::Range;
