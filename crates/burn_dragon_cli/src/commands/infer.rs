@@ -6,7 +6,7 @@ use super::{backend, read, run_config};
 use crate::args::{ContextMode, InferArgs};
 use burn_dragon::api::checkpoint::{ModelPath, Which};
 use burn_dragon::api::language::{ContextStrategy, GenerationConfig, Generator, Language, LanguageModel};
-use burn_dragon::api::train::{Interrupt, Layers, resolve};
+use burn_dragon_train::api::{Interrupt, Layers, resolve};
 use std::process::ExitCode;
 
 /// Runs the verb.

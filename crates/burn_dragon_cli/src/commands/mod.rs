@@ -33,7 +33,7 @@ use burn_dragon::api::checkpoint::{LoadedModel, ModelPath};
 use burn_dragon::api::core::{Backend, SelectedBackend};
 use burn_dragon::api::expert::checkpoint::{Foreign, unmarked};
 use burn_dragon::api::language::{Language, LanguageConfig, LanguageModel, Note};
-use burn_dragon::api::train::run_config as config_of_run;
+use burn_dragon_train::api::run_config as config_of_run;
 use serde::Serialize;
 use std::path::Path;
 
