@@ -7,8 +7,8 @@ mod common;
 use burn::tensor::{Device, Int, Tensor};
 use burn_dragon::api::core::{Dragon, DragonConfig, cross_entropy};
 use burn_dragon::api::expert::train::BenchSteps;
-use burn_dragon::api::language::{LanguageConfig, LanguageTask};
-use burn_dragon::api::train::{OptimizerConfig, TrainingConfig};
+use burn_dragon::api::language::{LanguageConfig, LanguageTask, SequenceConfig};
+use burn_dragon::api::train::{AdamW, Method, TrainingConfig};
 use common::{DENSITIES, devices, dragon, large, tokens};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use std::hint::black_box;
@@ -57,16 +57,20 @@ fn step(
 ) {
     let mut config = LanguageConfig {
         model: shape.clone().into(),
+        sequence: SequenceConfig {
+            block_size: length,
+            ..SequenceConfig::default()
+        },
         training: TrainingConfig {
             batch_size: lanes,
-            block_size: length,
             clip_norm: Some(1.0),
             ..TrainingConfig::default()
         },
-        optimizer: OptimizerConfig {
+        optimizer: Method::AdamW(AdamW {
             learning_rate: 1e-7, // the density stays what it is
-            ..OptimizerConfig::default()
-        },
+            ..AdamW::default()
+        })
+        .into(),
         ..LanguageConfig::default()
     };
     if let burn_dragon::api::language::SourceConfig::Embedded(tales) = &mut config.dataset.source {

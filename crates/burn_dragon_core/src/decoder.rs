@@ -18,7 +18,7 @@ const WINDOW: usize = 16;
 ///
 /// ```
 /// use burn::tensor::Device;
-/// use burn_dragon_core::{Decoder, Dragon, DragonConfig};
+/// use burn_dragon_core::api::{Decoder, Dragon, DragonConfig};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = DragonConfig { n_neurons: 256, ..DragonConfig::tiny() };

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use burn_dragon_core::DecayConfig;
-use burn_dragon_language::api::LanguageConfig;
-use burn_dragon_train::api::{Done, GuardConfig, ParameterGroup, Schedule, StreamConfig};
+use burn_dragon_language::api::{LanguageConfig, StreamConfig};
+use burn_dragon_train::api::{
+    AdamW, DecayShape, Done, GuardConfig, Method, OptimizerConfig, ParameterGroup, Schedule,
+};
 use std::collections::BTreeSet;
 use toml::Value;
 
@@ -14,7 +16,7 @@ fn all() -> Vec<LanguageConfig> {
     config.training.epochs = Some(1.5);
     config.training.max_minutes = Some(3.5);
     config.training.clip_norm = Some(1.0);
-    config.training.streams = Some(StreamConfig::default());
+    config.sequence.streams = Some(StreamConfig::default());
     config.training.guard = Some(GuardConfig::default());
     config.optimizer.groups = vec![ParameterGroup {
         parameters: vec!["embed".into()],
@@ -45,6 +47,7 @@ fn all() -> Vec<LanguageConfig> {
             warmup_steps,
             decay_steps: 2,
             final_factor,
+            shape: DecayShape::Sqrt,
         },
     ];
     let decays = [true, false]
@@ -80,6 +83,7 @@ fn refusal(config: &LanguageConfig) -> Option<String> {
     model
         .and(config.optimizer.validate().map_err(|error| text(&error)))
         .and(config.generation.validate().map_err(|error| text(&error)))
+        .and(config.validate().map_err(|error| text(&error)))
         .and(steps.and_then(schedule))
         .err()
 }
@@ -183,12 +187,12 @@ fn no_number_that_vanishes_or_is_none_gets_past_its_key() {
         "optimizer.weight_decay",
         "schedule.final_factor",
         "schedule.gamma",
+        "sequence.streams.persistent",
         "training.clip_norm",
         "training.epochs",
         "training.guard.loss_z",
         "training.guard.norm_z",
         "training.max_minutes",
-        "training.streams.persistent",
     ];
     let expected = expected.map(String::from).into_iter().chain(groups).chain(slopes);
     assert_eq!(keys, expected.collect());
@@ -222,6 +226,12 @@ fn the_least_and_the_largest_number_of_a_refusal_are_taken() {
     }
 }
 
+fn adamw(change: impl FnOnce(&mut AdamW)) -> OptimizerConfig {
+    let mut adamw = AdamW::default();
+    change(&mut adamw);
+    Method::AdamW(adamw).into()
+}
+
 /// Numbers that f32 holds, but not what is made of them.
 #[test]
 fn a_number_whose_use_vanishes_or_overflows_is_refused_too() {
@@ -233,7 +243,7 @@ fn a_number_whose_use_vanishes_or_overflows_is_refused_too() {
     for (said, says) in [
         // A gradient whose square vanishes would be divided by less than itself.
         (
-            refused(&|config| config.optimizer.eps = 1e-20),
+            refused(&|config| config.optimizer = adamw(|adamw| adamw.eps = 1e-20)),
             ["optimizer.eps = 1e-20", "1.1e-19"],
         ),
         (
@@ -257,12 +267,12 @@ fn a_number_whose_use_vanishes_or_overflows_is_refused_too() {
             ["model.dropout = 1e-6", "16 bits"],
         ),
         (
-            refused(&|config| config.optimizer.beta_1 = 0.999_999_99),
+            refused(&|config| config.optimizer = adamw(|adamw| adamw.beta_1 = 0.999_999_99)),
             ["optimizer.beta_1", "0.9999999"],
         ),
         (
             refused(&|config| {
-                config.optimizer.learning_rate = 1e-30;
+                config.optimizer = adamw(|adamw| adamw.learning_rate = 1e-30);
                 config.optimizer.groups = vec![ParameterGroup {
                     parameters: vec!["embed".into()],
                     learning_rate_factor: 1e-30,
