@@ -7,8 +7,8 @@
 )]
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_core::parameters::{load, snapshot};
-use burn_dragon_core::{Dragon, DragonConfig, Pass};
+use burn_dragon_core::api::expert::{load, snapshot};
+use burn_dragon_core::api::{Dragon, DragonConfig, Pass};
 
 const NAMES: [&str; 5] = ["embed", "decoder_x", "decoder_y", "encoder", "lm_head"];
 
@@ -70,9 +70,9 @@ fn gradient(dragon: &Dragon, name: &str, form: Form) -> Vec<f64> {
     let gradients = loss(dragon, form).backward();
     let data = match name {
         "embed" => dragon.embed.val().grad(&gradients).unwrap().into_data(),
-        "decoder_x" => dragon.decoder_x.val().grad(&gradients).unwrap().into_data(),
-        "decoder_y" => dragon.decoder_y.val().grad(&gradients).unwrap().into_data(),
-        "encoder" => dragon.encoder.val().grad(&gradients).unwrap().into_data(),
+        "decoder_x" => dragon.trunk.decoder_x.val().grad(&gradients).unwrap().into_data(),
+        "decoder_y" => dragon.trunk.decoder_y.val().grad(&gradients).unwrap().into_data(),
+        "encoder" => dragon.trunk.encoder.val().grad(&gradients).unwrap().into_data(),
         _ => dragon.lm_head.val().grad(&gradients).unwrap().into_data(),
     };
     data.try_to_vec().unwrap()

@@ -3,10 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_core::loss::cross_entropy;
-use burn_dragon_core::parameters::{load, snapshot};
-use burn_dragon_core::seed::derive;
-use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, Pass};
+use burn_dragon_core::api::expert::{derive, load, snapshot};
+use burn_dragon_core::api::{DecayConfig, Dragon, DragonConfig, Pass, cross_entropy};
 use burn_dragon_kernel::api::Precision;
 use std::collections::BTreeMap;
 
@@ -63,17 +61,21 @@ fn losses(precision: Precision) -> Vec<f64> {
             ("embed", dragon.embed.val().grad(&found).unwrap().into_data()),
             (
                 "decoder_x",
-                dragon.decoder_x.val().grad(&found).unwrap().into_data(),
+                dragon.trunk.decoder_x.val().grad(&found).unwrap().into_data(),
             ),
             (
                 "decoder_y",
-                dragon.decoder_y.val().grad(&found).unwrap().into_data(),
+                dragon.trunk.decoder_y.val().grad(&found).unwrap().into_data(),
             ),
-            ("encoder", dragon.encoder.val().grad(&found).unwrap().into_data()),
+            (
+                "encoder",
+                dragon.trunk.encoder.val().grad(&found).unwrap().into_data(),
+            ),
             ("lm_head", dragon.lm_head.val().grad(&found).unwrap().into_data()),
             (
                 "decay",
                 dragon
+                    .trunk
                     .decay
                     .as_ref()
                     .unwrap()

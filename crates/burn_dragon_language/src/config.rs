@@ -1,7 +1,7 @@
 //! `[model]`: the shape of a language model, as a configuration has it.
 
 use crate::error::LanguageError;
-use burn_dragon_core::{DecayConfig, DragonConfig};
+use burn_dragon_core::api::{Connector, DecayConfig, DragonConfig, Positions};
 use serde::{Deserialize, Serialize};
 
 /// `[model]`: as [`DragonConfig`], but the vocabulary may be left to the tokenizer.
@@ -78,6 +78,8 @@ impl ModelConfig {
             norm_eps: self.norm_eps,
             init_std: self.init_std,
             decay: self.decay.clone(),
+            positions: Positions::Rotary,
+            connector: Connector::Plain,
         };
         config.validate()?;
         Ok(config)

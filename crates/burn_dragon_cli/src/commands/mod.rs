@@ -6,6 +6,7 @@ pub mod convert;
 pub mod diff;
 pub mod eval;
 pub mod export;
+pub mod export_burnpack;
 pub mod forward;
 pub mod generate;
 pub mod infer;
@@ -20,6 +21,7 @@ pub mod pull;
 pub mod push;
 mod remote;
 pub mod state;
+#[cfg(feature = "train")]
 pub mod train;
 pub mod verify;
 
@@ -30,8 +32,9 @@ use anyhow::Context;
 use burn_dragon::api::checkpoint::{LoadedModel, ModelPath};
 use burn_dragon::api::core::{Backend, SelectedBackend};
 use burn_dragon::api::expert::checkpoint::{Foreign, unmarked};
-use burn_dragon::api::language::{Language, LanguageConfig, LanguageModel, Note};
-use burn_dragon::api::train::run_config as config_of_run;
+use burn_dragon::api::language::{LanguageModel, Note};
+use burn_dragon_language::api::{Language, LanguageConfig};
+use burn_dragon_train::api::run_config as config_of_run;
 use serde::Serialize;
 use std::path::Path;
 
