@@ -158,7 +158,13 @@ const SHARED: &[KeyRule] = &[
     KeyRule {
         keys: &["optimizer.*", "schedule.*"],
         on_resume: OnResume::Changes,
-        why: "the moments go on; the factor of a step is a function of the step and the number of steps",
+        why: "moments go on, where `method` is another they begin anew; the factor of a step is a function of the step \
+              and the number of steps",
+    },
+    KeyRule {
+        keys: &["ema.*"],
+        on_resume: OnResume::Changes,
+        why: "the average goes on; a new one begins at the weights that there are",
     },
     KeyRule {
         keys: &["evaluation.*"],
