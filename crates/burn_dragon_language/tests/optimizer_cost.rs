@@ -8,9 +8,9 @@
 
 use burn::tensor::{Device, Int, Tensor};
 use burn_dragon_core::api::{Dragon, DragonConfig, cross_entropy};
-use burn_dragon_language::api::{LanguageConfig, LanguageTask};
+use burn_dragon_language::api::{BASE, Language, LanguageConfig, LanguageTask};
 use burn_dragon_train::api::expert::{BenchSteps, GradientSet, ModelOptimizer};
-use burn_dragon_train::api::{EmaConfig, Method, OptimizerConfig};
+use burn_dragon_train::api::{EmaConfig, Layers, Method, OptimizerConfig, Task, resolve};
 use std::path::Path;
 use std::time::Instant;
 
@@ -26,6 +26,12 @@ fn all() -> Vec<(String, OptimizerConfig, Option<EmaConfig>)> {
     all
 }
 
+/// The default run.
+fn base() -> LanguageConfig {
+    let layers = Layers::new().embedded("base.toml", BASE).unwrap();
+    resolve::<Language>(layers).unwrap().value
+}
+
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
@@ -35,7 +41,7 @@ fn median(mut times: Vec<f64>) -> f64 {
 #[ignore = "a measurement, for a release build on a quiet machine"]
 fn steps_of_the_default_run() {
     let device = Device::flex().autodiff();
-    let config: LanguageConfig = toml::from_str(burn_dragon_language::config::BASE).unwrap();
+    let config = base();
     let task = LanguageTask::new(&config, Path::new("."), &device).unwrap();
     let mut runs: Vec<_> = all()
         .into_iter()
@@ -75,8 +81,7 @@ fn steps_of_the_default_run() {
 #[ignore = "a measurement, for a release build on a quiet machine"]
 fn updates_alone_of_a_small_and_of_the_official_model() {
     let device = Device::flex().autodiff();
-    let base: LanguageConfig = toml::from_str(burn_dragon_language::config::BASE).unwrap();
-    let small = base.model.with_vocabulary(256).unwrap();
+    let small = base().model.with_vocabulary(256).unwrap();
     for (what, shape, rounds) in [("default", small, 50), ("official", DragonConfig::paper(), 5)] {
         println!(
             "an update alone, {what} model, {} weights",

@@ -31,6 +31,11 @@ struct Made<T: Task> {
 }
 
 impl<'t, T: Task> Batches<'t, T> {
+    /// Batches that are made when they are asked for.
+    pub(crate) fn at_once(task: &'t T) -> Self {
+        Self { task, ahead: None }
+    }
+
     /// As the task wants them, on a thread of `scope` where it wants them ahead and the system has one.
     pub(crate) fn of<'scope>(task: &'t T, scope: &'scope Scope<'scope, '_>) -> Self
     where

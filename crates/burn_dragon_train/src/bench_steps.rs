@@ -1,5 +1,6 @@
 //! Steps without a run around them: what is timed when training is.
 
+use crate::batches::Batches;
 use crate::error::TrainError;
 use crate::guard::Guard;
 use crate::plan::Plan;
@@ -53,10 +54,10 @@ impl<'a, T: Task, U: Update<T>> BenchSteps<'a, T, U> {
         })
     }
 
-    /// After what a run has behind it, with an update that remembers nothing; gives the model back.
+    /// After what a run has behind it, with an optimiser that remembers nothing; gives the model back.
     ///
     /// # Errors
-    /// If a setting of the update is out of range.
+    /// If a setting of the optimiser is out of range.
     pub fn after(task: &'a T, plan: Plan, start: Start<T>) -> Result<(Self, T::Model), TrainError> {
         let steps = Self {
             task,
@@ -84,10 +85,10 @@ impl<'a, T: Task, U: Update<T>> BenchSteps<'a, T, U> {
             last_good: None,
             skips: false,
         };
-        let (task, cursor) = (self.task, &mut self.cursor);
         let input = StepInput {
             model: &model,
-            draw: &mut |position| task.batch(position, cursor),
+            batches: &mut Batches::at_once(self.task),
+            cursor: &mut self.cursor,
             carry: &mut self.carry,
             step: self.step,
             data: self.position,

@@ -1,5 +1,6 @@
 //! The gradients of a step: what backpropagation proposes.
 
+use crate::batches::Batches;
 use crate::error::TrainError;
 use crate::gradients::GradientSet;
 use crate::guard::Guard;
@@ -8,12 +9,10 @@ use crate::task::{DataPosition, LossContext, Metrics, Task};
 use burn_dragon_core::seed::derive;
 
 /// Where a run is: what a step starts from.
-pub struct StepInput<'a, T: Task> {
+pub struct StepInput<'a, 't, T: Task> {
     /// The model, with autodiff.
     pub model: &'a T::Model,
-    /// Draws the batch of a position; positions follow each other by the units of a batch.
-    pub draw: &'a mut dyn FnMut(DataPosition) -> Result<T::Batch, TrainError>,
-    /// What goes through the loss from step to step.
+    /// What goes from step to step through the loss.
     pub carry: &'a mut T::Carry,
     /// The step, from 0.
     pub step: u64,
@@ -21,13 +20,21 @@ pub struct StepInput<'a, T: Task> {
     pub data: DataPosition,
     /// Whether the task should look at activities.
     pub watch: bool,
+    pub(crate) batches: &'a mut Batches<'t, T>,
+    pub(crate) cursor: &'a mut T::Cursor,
 }
 
-impl<T: Task> std::fmt::Debug for StepInput<'_, T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut shown = f.debug_struct("StepInput");
-        shown.field("step", &self.step).field("data", &self.data).field("watch", &self.watch);
-        shown.finish_non_exhaustive()
+impl<T: Task> StepInput<'_, '_, T> {
+    /// The next batch of the step, after so many of its units.
+    ///
+    /// # Errors
+    /// If the data cannot be had.
+    pub fn batch(&mut self, drawn: u64) -> Result<T::Batch, TrainError> {
+        let position = DataPosition {
+            units: self.data.units + drawn,
+            ..self.data
+        };
+        self.batches.next(position, self.cursor)
     }
 }
 
@@ -59,33 +66,27 @@ impl StepGradients {
     pub(crate) fn new<T: Task>(
         task: &T,
         training: &TrainingConfig,
-        input: StepInput<'_, T>,
+        mut input: StepInput<'_, '_, T>,
         guard: &Guard,
     ) -> Result<Self, TrainError> {
-        let StepInput {
-            model,
-            draw,
-            carry,
-            step,
-            data,
-            watch,
-        } = input;
+        let (step, watch) = (input.step, input.watch);
         let mut gradients = GradientSet::default();
         let (mut loss, mut metrics) = (0.0, Metrics::new());
         for micro in 0..training.accumulate {
-            let drawn = u64::from(micro) * task.units_per_batch();
-            let batch = draw(DataPosition {
-                units: data.units + drawn,
-                ..data
-            })?;
+            let batch = input.batch(u64::from(micro) * task.units_per_batch())?;
             let dropout_seed = derive(training.seed, "dropout", step, u64::from(micro));
-            let out = task.loss(model, batch, carry, LossContext { dropout_seed, watch })?;
+            let out = task.loss(
+                input.model,
+                batch,
+                input.carry,
+                LossContext { dropout_seed, watch },
+            )?;
             let value = out.value.clone().into_scalar::<f64>();
             guard.check("loss", value)?;
             loss += value / f64::from(training.accumulate);
             metrics.extend(out.metrics);
             if loss.is_finite() {
-                gradients.add(out.value.backward(), model);
+                gradients.add(out.value.backward(), input.model);
             }
         }
         let gradients = gradients.mean();

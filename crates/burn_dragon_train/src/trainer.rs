@@ -301,10 +301,10 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
                 .is_some_and(|config| config.policy == GuardPolicy::Skip),
         };
         let watch = (step + 1).is_multiple_of(training.log_every);
-        let (batches, cursor) = (&mut session.batches, &mut session.cursor);
         let place = StepInput {
             model: &session.model,
-            draw: &mut |position| batches.next(position, cursor),
+            batches: &mut session.batches,
+            cursor: &mut session.cursor,
             carry: &mut session.carry,
             step,
             data: DataPosition {

@@ -4,7 +4,7 @@
 //!
 //! Others fit in as files of their own, with the bounds that they need on their own `impl`:
 //!
-//! - **Evolution strategies** (`impl<T: Task> Update<T> for Evolution where T::Batch: Clone`). `propose` draws a batch, perturbs
+//! - **Evolution strategies** (`impl<T: Task> Update<T> for Evolution where T::Batch: Clone`). `propose` draws a batch (`input.batch`), perturbs
 //!   the weights of `input.model` without autodiff, member by member, from `derive(seed, "member", step, member)`, asks
 //!   `task.loss` of each for its value alone, and proposes the losses. `apply` draws the same perturbations again, weighs
 //!   them by the losses and moves the weights. [`Seen`] has the mean loss and the norm of the estimate, which the guard
@@ -48,7 +48,7 @@ pub trait Update<T: Task>: Debug + Sized {
     fn propose(
         &self,
         task: &T,
-        input: StepInput<'_, T>,
+        input: StepInput<'_, '_, T>,
         guard: &Guard,
     ) -> Result<(Seen, Self::Proposal), TrainError>;
 
@@ -98,7 +98,7 @@ impl<T: Task> Update<T> for Backprop {
     fn propose(
         &self,
         task: &T,
-        input: StepInput<'_, T>,
+        input: StepInput<'_, '_, T>,
         guard: &Guard,
     ) -> Result<(Seen, GradientSet), TrainError> {
         let StepGradients { gradients, seen } = StepGradients::new(task, &self.training, input, guard)?;

@@ -10,7 +10,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_checkpoint::folder::Content;
 use burn_dragon_checkpoint::tensors::TensorFile;
-use burn_dragon_core::parameters;
+use burn_dragon_core::api::expert as parameters;
 use burn_dragon_train::api::{
     CheckpointConfig, DataPosition, EmaConfig, Evaluation, EvaluationConfig, GuardConfig, Identity,
     Interrupt, Loss, LossContext, Method, Metrics, OptimizerConfig, Outcome, Output, Plan, RunFolder,
@@ -107,6 +107,9 @@ impl Task for Toy {
     fn restore(&self, model: Net, folder: &Path) -> Result<Net, TrainError> {
         let mut file = TensorFile::read(&folder.join("model.bpk"))?;
         Ok(parameters::load(model, |name, _| file.tensors.remove(name)))
+    }
+    fn restore_carried(&self, _: &Net, (): &mut (), (): &mut (), _: &Path) -> Result<(), TrainError> {
+        Ok(())
     }
 }
 

@@ -4,9 +4,9 @@ use super::{COEFFICIENTS, EPSILON};
 use crate::buffer::Buffer;
 use crate::flex::memory;
 use crate::matrix::{Matrix, Precision};
+use crate::parallel::*;
 use burn::backend::Flex;
 use burn::tensor::Tensor;
-use rayon::prelude::*;
 
 /// Rows of a product that one task computes: always so many, so that the bits do not depend on the threads.
 const ROWS: usize = 64;

@@ -24,7 +24,6 @@ use crate::run::{RunFolder, RunInfo, write_atomic};
 use crate::start::Start;
 use crate::task::Task;
 use crate::trainer::Trainer;
-use crate::update::Backprop;
 use burn::module::Module;
 use burn_dragon_core::api::SelectedBackend;
 use serde_json::{Value, json};
@@ -177,7 +176,8 @@ impl<F: Family> Prepared<F> {
     /// One step from where the run stands, timed; nothing is written.
     fn dry_run(self, json: bool) -> Result<Option<Value>, TrainError> {
         let done = self.start.done;
-        let (mut steps, model) = BenchSteps::<_, Backprop>::after(&self.task, F::plan(&self.config), self.start)?;
+        let (mut steps, model) =
+            <BenchSteps<'_, F::Task>>::after(&self.task, F::plan(&self.config), self.start)?;
         let started = Instant::now();
         let (_, loss) = steps.step(model)?;
         let seconds = started.elapsed().as_secs_f64();
