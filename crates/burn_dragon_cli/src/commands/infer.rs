@@ -5,7 +5,8 @@ use super::prompt::{self, Prompt};
 use super::{backend, read, run_config};
 use crate::args::{ContextMode, InferArgs};
 use burn_dragon::api::checkpoint::{ModelPath, Which};
-use burn_dragon::api::language::{ContextStrategy, GenerationConfig, Generator, Language, LanguageModel};
+use burn_dragon::api::language::{ContextStrategy, GenerationConfig, Generator, LanguageModel};
+use burn_dragon_language::api::Language;
 use burn_dragon_train::api::{Interrupt, Layers, resolve};
 use std::process::ExitCode;
 
