@@ -1,6 +1,6 @@
 //! What differs between two models.
 
-use crate::model::ModelFile;
+use burn_dragon_checkpoint::api::{ModelFile};
 use burn::tensor::TensorData;
 use serde::Serialize;
 use serde_json::Value;
@@ -145,7 +145,7 @@ fn change(a: Option<&TensorData>, b: Option<&TensorData>) -> Change {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ModelInfo;
+    use burn_dragon_checkpoint::api::{ModelInfo};
     use burn::tensor::Device;
     use burn_dragon_core::{Dragon, DragonConfig};
 

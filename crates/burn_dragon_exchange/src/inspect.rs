@@ -1,12 +1,8 @@
 //! What is in a file: tensors, shapes, types, statistics, and what it says of itself.
 
-use crate::bundle::PartsManifest;
-use crate::error::CheckpointError;
-use crate::folder::{CheckpointFolder, Checkpoints};
+use burn_dragon_checkpoint::api::{PartsManifest};
 use crate::official::{ForeignFile, is_torch};
-use crate::plain;
 use crate::resolve::follow_pointer_file;
-use crate::tensors::TensorFile;
 use burn::tensor::TensorData;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -233,8 +229,9 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_link_that_a_strangers_folder_names_is_not_followed() {
-        use crate::bundle::{ExportOptions, export};
-        use crate::folder::{Content, Snapshot};
+        use burn_dragon_checkpoint::api::{CheckpointError, CheckpointFolder, Checkpoints, ExportOptions, export};
+        use burn_dragon_checkpoint::api::expert::{TensorFile, plain};
+        use burn_dragon_checkpoint::api::{Content, Snapshot};
         let root = tempfile::tempdir().unwrap();
         let config = burn_dragon_core::DragonConfig::tiny();
         let dragon = burn_dragon_core::Dragon::new(&config, 1, &burn::tensor::Device::flex()).unwrap();

@@ -1,13 +1,12 @@
 //! What a person means by MODEL: a run folder, `runs/latest`, a checkpoint folder, a `.bpk`, its parts, or
 //! official `.safetensors` with their configuration.
 
-use crate::bundle::{manifest_of, read_parts};
-use crate::error::CheckpointError;
-use crate::folder::{CheckpointFolder, Checkpoints, MAX_POINTER, Pointer};
-use crate::model::ModelFile;
-use crate::names::is_plain_name;
+use burn_dragon_checkpoint::api::{read_parts};
+
+use burn_dragon_checkpoint::api::expert::{manifest_of};
+use burn_dragon_checkpoint::api::{CheckpointError, CheckpointFolder, Checkpoints, ModelFile, Pointer};
+use burn_dragon_checkpoint::api::expert::{MAX_POINTER, is_plain_name, plain};
 use crate::official::{OfficialConfig, is_torch, read_safetensors};
-use crate::plain;
 use std::path::{Path, PathBuf};
 
 /// Which checkpoint of a run.

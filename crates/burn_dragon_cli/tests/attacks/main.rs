@@ -54,9 +54,6 @@ mod model;
 mod parts;
 mod pickle;
 mod program;
-#[path = "../../../burn_dragon_checkpoint/tests/official/pt.rs"]
-#[allow(dead_code, reason = "its own tests use more of it")]
-mod pt;
 mod safetensors;
 mod state;
 mod table;

@@ -27,9 +27,6 @@ mod resume_data;
 mod resume_place;
 mod resume_settings;
 mod scripts;
-#[cfg(feature = "fetch")]
-#[path = "../../../burn_dragon_checkpoint/tests/server/mod.rs"]
-mod server;
 mod settings;
 mod state;
 mod strangers;

@@ -14,12 +14,11 @@
 use super::address::printable;
 use super::error::FetchError;
 use super::progress::{Event, Meter};
-use crate::disk::{Disk, Os, folder_of, write_atomic};
-use crate::error::CheckpointError;
+use burn_dragon_checkpoint::api::expert::{is_plain_name, plain};
 
-use crate::hash::{hex, sha256};
-use crate::names::is_plain_name;
-use crate::plain;
+use burn_dragon_checkpoint::api::{CheckpointError};
+
+use burn_dragon_checkpoint::api::expert::{Disk, Os, folder_of, hex, sha256, write_atomic};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@ use super::error::FetchError;
 use super::http::{Failed, allowed, failed};
 use super::retry::{Tries, is_passing, unwelcome};
 use super::upload::{Item, LFS_JSON, PATIENCE, Talk};
-use crate::error::CheckpointError;
+use burn_dragon_checkpoint::api::CheckpointError;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -4,7 +4,7 @@ use super::address::Address;
 use super::error::FetchError;
 use super::hub::Hub;
 use super::source::HubId;
-use crate::names::is_plain_name;
+use burn_dragon_checkpoint::api::expert::is_plain_name;
 
 /// Where a model's files are asked for.
 pub(super) struct Location {

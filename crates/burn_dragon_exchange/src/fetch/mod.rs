@@ -51,7 +51,7 @@ pub use progress::Event;
 pub use source::{HubId, MAIN, Source};
 pub use upload::{Upload, Uploaded, upload};
 
-use crate::error::CheckpointError;
+use burn_dragon_checkpoint::api::{CheckpointError};
 use cache::{CacheFolder, Record, label};
 use http::Client;
 use location::Location;

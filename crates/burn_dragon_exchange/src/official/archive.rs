@@ -4,7 +4,7 @@
 //! is a place in the file. A compressed entry is refused, so nothing in it can grow.
 
 use super::foreign::Source;
-use crate::error::CheckpointError;
+use burn_dragon_checkpoint::api::CheckpointError;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -3,9 +3,8 @@
 use super::config::{OFFICIAL_THETA, OfficialConfig};
 use super::foreign::{Element, ForeignFile};
 use super::{FREQUENCIES, NAMES, STRAY, frequencies, keys};
-use crate::error::CheckpointError;
-use crate::model::{ModelFile, ModelInfo, described, expected_tensors};
-use crate::text::listed;
+use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, ModelInfo};
+use burn_dragon_checkpoint::api::expert::{described, expected_tensors, listed};
 use burn::tensor::TensorData;
 use burn_dragon_core::DragonConfig;
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! A configuration by the official names, and which others are refused.
 
-use crate::bounded::Unique;
-use crate::error::CheckpointError;
-use crate::plain;
+use burn_dragon_checkpoint::api::expert::{Unique};
+use burn_dragon_checkpoint::api::CheckpointError;
+use burn_dragon_checkpoint::api::expert::plain;
 use burn_dragon_core::DragonConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -4,10 +4,8 @@
 use super::config::OfficialConfig;
 use super::safetensors::LONGEST_HEADER;
 use super::{FREQUENCIES, NAMES, frequencies, keys};
-use crate::disk::{Os, write_atomic};
-use crate::error::CheckpointError;
-use crate::hash::hex;
-use crate::model::ModelFile;
+use burn_dragon_checkpoint::api::{CheckpointError, ModelFile};
+use burn_dragon_checkpoint::api::expert::{Os, hex, write_atomic};
 use burn::tensor::TensorData;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};

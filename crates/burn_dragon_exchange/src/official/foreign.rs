@@ -3,9 +3,8 @@
 use super::assemble::{Imported, assemble, check_unconfigured};
 use super::config::OfficialConfig;
 use super::{archive, safetensors, torch};
-use crate::error::CheckpointError;
-use crate::plain;
-use crate::tensors::NO_ROOM;
+use burn_dragon_checkpoint::api::CheckpointError;
+use burn_dragon_checkpoint::api::expert::{NO_ROOM, plain};
 use burn::tensor::{TensorData, bf16, f16};
 use burn_dragon_core::{FreeMemory, Need};
 use std::collections::BTreeMap;

@@ -34,7 +34,7 @@ pub use config::OfficialConfig;
 pub use export::write_safetensors;
 pub use foreign::{Element, ForeignFile, ForeignTensor};
 
-use crate::error::CheckpointError;
+use burn_dragon_checkpoint::api::{CheckpointError};
 use burn_dragon_core::DragonConfig;
 use std::path::Path;
 

@@ -9,11 +9,8 @@
 
 use super::foreign::{Element, ForeignFile, ForeignTensor, Source};
 use super::keys;
-use crate::bounded::{List, Unique};
-use crate::burnpack::{MAX_AXES, MAX_INDEX, MAX_TENSORS, MAX_TEXTS, is_name};
-use crate::error::CheckpointError;
-use crate::hash::hex;
-use crate::text::shortened;
+use burn_dragon_checkpoint::api::CheckpointError;
+use burn_dragon_checkpoint::api::expert::{List, MAX_AXES, MAX_INDEX, MAX_TENSORS, MAX_TEXTS, Unique, hex, is_name, shortened};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

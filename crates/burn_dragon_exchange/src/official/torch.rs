@@ -10,9 +10,8 @@
 use super::archive::{Archive, Place};
 use super::foreign::{Element, ForeignFile, ForeignTensor, MOST_DIMENSIONS};
 use super::pickle::{self, Global, Object, Unpickled, Value};
-use crate::burnpack::is_name;
-use crate::error::CheckpointError;
-use crate::text::shortened;
+use burn_dragon_checkpoint::api::CheckpointError;
+use burn_dragon_checkpoint::api::expert::{is_name, shortened};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -1,15 +1,10 @@
 //! Checks of one file.
 
 use super::{Verdict, Verifier};
-use crate::bundle::{PART, PartEntry, PartsManifest, read_parts};
-use crate::error::CheckpointError;
-use crate::hash::Hashed;
+use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, PartsManifest, StateFile, read_parts};
+use burn_dragon_checkpoint::api::expert::{Hashed, PART, PartEntry, TensorFile, expected_tensors, model, plain, state, widened};
 use crate::inspect::Statistics;
-use crate::model::{self, ModelFile, expected_tensors, widened};
 use crate::official::{ForeignFile, is_torch};
-use crate::plain;
-use crate::state::{self, StateFile};
-use crate::tensors::TensorFile;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_core::DragonConfig;
 use serde::Deserialize;

@@ -1,12 +1,8 @@
 //! Checks of checkpoints, and of a run with all of them.
 
 use super::{Verdict, Verifier};
-use crate::error::CheckpointError;
-use crate::folder::{CheckpointFolder, Checkpoints, Pointer};
-use crate::hash::sha256;
-use crate::model::{ModelFile, expected_tensors};
-use crate::plain;
-use crate::tensors::TensorFile;
+use burn_dragon_checkpoint::api::{CheckpointError, CheckpointFolder, Checkpoints, ModelFile, Pointer};
+use burn_dragon_checkpoint::api::expert::{TensorFile, expected_tensors, plain, sha256};
 use burn::tensor::TensorData;
 use serde_json::Value;
 use std::collections::BTreeMap;

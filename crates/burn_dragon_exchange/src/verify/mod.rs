@@ -5,8 +5,8 @@
 mod files;
 mod folders;
 
-use crate::error::CheckpointError;
-use crate::model::ModelFile;
+use burn_dragon_checkpoint::api::{CheckpointError};
+use burn_dragon_checkpoint::api::ModelFile;
 use crate::official::OfficialConfig;
 use crate::resolve::follow_pointer_file;
 use serde::Serialize;
