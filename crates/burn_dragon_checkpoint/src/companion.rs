@@ -118,12 +118,8 @@ mod tests {
             .iter()
             .map(|(name, shape)| (name.as_str(), shape.as_slice()))
             .collect();
-        assert_eq!(
-            shapes,
-            [("a", &[7, 4][..]), ("b", &[7, 5]), ("w.first", &[6])]
-        );
-        file.tensors
-            .insert("c".into(), TensorData::zeros::<f32, _>([2]));
+        assert_eq!(shapes, [("a", &[7, 4][..]), ("b", &[7, 5]), ("w.first", &[6])]);
+        file.tensors.insert("c".into(), TensorData::zeros::<f32, _>([2]));
         assert_eq!(layout.expected(&file)["c"], [1]);
     }
 }

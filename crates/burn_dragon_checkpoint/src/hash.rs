@@ -1,7 +1,6 @@
 //! Hashes: of a file's contents, of a model, of a text.
 
 use crate::model::StoredConfig;
-use crate::precision::StoredPrecision;
 use crate::stored::StoredTensor;
 use burn::tensor::TensorData;
 use sha2::{Digest, Sha256};
@@ -34,15 +33,14 @@ pub(crate) fn of_model(config: &StoredConfig, tensors: &BTreeMap<String, StoredT
     parts.part(config.text().as_bytes());
     for (name, tensor) in tensors {
         parts.part(name.as_bytes());
-        match tensor {
-            StoredTensor::Float(data) if StoredPrecision::F32.holds(data) => parts.tensor(data),
-            StoredTensor::Float(data) => parts.tensor(&StoredPrecision::widen(data.clone())),
-            StoredTensor::Codes(codes) => {
-                parts.part(format!("codes of {} bits", codes.bits()).as_bytes());
-                parts.sizes(codes.shape());
-                parts.part(codes.scales().as_bytes());
-                parts.part(tensor.data().as_bytes());
-            }
+        if let Some(floats) = tensor.floats() {
+            parts.tensor(&floats);
+        }
+        if let StoredTensor::Codes(codes) = tensor {
+            parts.part(format!("codes of {} bits", codes.bits()).as_bytes());
+            parts.sizes(codes.shape());
+            parts.part(codes.scales().as_bytes());
+            parts.part(tensor.data().as_bytes());
         }
     }
     parts.finish()

@@ -232,7 +232,10 @@ mod tests {
         refused(with("family", "a b"), "plain name");
         refused(with("config", "7"), "object");
         refused(with("info", "{}"), "model");
-        refused(with("positions", "[1,2,3]"), "3 positions, and memories of 2 lanes");
+        refused(
+            with("positions", "[1,2,3]"),
+            "3 positions, and memories of 2 lanes",
+        );
         refused(with("positions", "[-1]"), "positions");
         refused(with("positions", "[9007199254740993]"), "the farthest is");
         for key in ["family", "config", "info", "positions"] {

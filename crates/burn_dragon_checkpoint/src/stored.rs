@@ -4,6 +4,7 @@ use crate::burnpack::MAX_AXES;
 use crate::precision::StoredPrecision;
 use burn::tensor::{DType, TensorData, bf16, f16};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// A tensor as it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +23,10 @@ impl StoredTensor {
     pub fn float(data: TensorData) -> Result<Self, String> {
         match StoredPrecision::of(data.dtype()) {
             Some(_) => Ok(Self::Float(data)),
-            None => Err(format!("it is {}; weights are f32, f16 or bf16", data.dtype().name())),
+            None => Err(format!(
+                "it is {}; weights are f32, f16 or bf16",
+                data.dtype().name()
+            )),
         }
     }
 
@@ -31,6 +35,15 @@ impl StoredTensor {
         match self {
             Self::Float(data) => data.shape().to_vec(),
             Self::Codes(codes) => codes.shape.clone(),
+        }
+    }
+
+    /// Numbers in f32, each as it is; nothing of codes.
+    pub fn floats(&self) -> Option<Cow<'_, TensorData>> {
+        match self {
+            Self::Float(data) if StoredPrecision::F32.holds(data) => Some(Cow::Borrowed(data)),
+            Self::Float(data) => Some(Cow::Owned(StoredPrecision::widen(data.clone()))),
+            Self::Codes(_) => None,
         }
     }
 
@@ -145,7 +158,11 @@ impl Codes {
         let mask = u8::MAX >> (8 - self.bits);
         let places = 0..8 / self.bits;
         let bytes = self.packed.as_bytes().iter();
-        let codes = bytes.flat_map(|byte| places.clone().map(move |place| byte >> (place * self.bits) & mask));
+        let codes = bytes.flat_map(|byte| {
+            places
+                .clone()
+                .map(move |place| byte >> (place * self.bits) & mask)
+        });
         codes.take(entries).collect()
     }
 
@@ -207,7 +224,9 @@ fn packed_length(bits: u8, shape: &[usize]) -> Result<usize, String> {
         .iter()
         .try_fold(usize::from(bits), |bits, &size| bits.checked_mul(size));
     match bits {
-        None => Err(format!("a tensor of shape {shape:?} is too large for this machine")),
+        None => Err(format!(
+            "a tensor of shape {shape:?} is too large for this machine"
+        )),
         Some(0) => Err(format!("a tensor of shape {shape:?} holds no code")),
         Some(bits) => Ok(bits.div_ceil(8)),
     }
@@ -243,7 +262,10 @@ mod tests {
             assert_eq!(packed.unpack(), codes, "{bits} bits");
             let again = Codes::from_file(packed.packed.clone(), packed.entry()).unwrap();
             assert_eq!(again, packed);
-            assert_eq!(packed.packed.as_bytes().len(), (15 * usize::from(bits)).div_ceil(8));
+            assert_eq!(
+                packed.packed.as_bytes().len(),
+                (15 * usize::from(bits)).div_ceil(8)
+            );
         }
         let packed = Codes::pack(&[1, 2, 3, 0, 2], 2, &[5], "s").unwrap();
         assert_eq!(packed.packed.as_bytes(), [0b0011_1001, 0b10]);

@@ -118,7 +118,10 @@ fn config(texts: &Texts, path: &Path) -> Result<StoredConfig, CheckpointError> {
 fn object(path: &Path, key: &str, text: &str) -> Result<Map<String, Value>, CheckpointError> {
     match described(path, key, text)? {
         Strict(Value::Object(object)) => Ok(object),
-        Strict(_) => Err(CheckpointError::corrupt(path, format!("{key}: it is not a JSON object"))),
+        Strict(_) => Err(CheckpointError::corrupt(
+            path,
+            format!("{key}: it is not a JSON object"),
+        )),
     }
 }
 

@@ -20,7 +20,9 @@ const PARTS: &str = "c83747a1676f036138721f072ea902a6aaac57dc5f96b70683a147a783e
 const TOKENIZER: &str = "38e8de7c5bdea3739e311587cea5737f97de73a7683088b61c4d5ba212377879";
 
 fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files_of_1").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/files_of_1")
+        .join(name)
 }
 
 fn is_of_the_run(model: &ModelFile) {
@@ -37,7 +39,10 @@ fn is_of_the_run(model: &ModelFile) {
     assert_eq!(names, ["tokenizer.json"]);
     assert!(model.assets["tokenizer.json"].contains("The dragonsp."));
     let names: Vec<&str> = model.tensors.keys().map(String::as_str).collect();
-    assert_eq!(names, ["decay", "decoder_x", "decoder_y", "embed", "encoder", "lm_head"]);
+    assert_eq!(
+        names,
+        ["decay", "decoder_x", "decoder_y", "embed", "encoder", "lm_head"]
+    );
     let ModelInfo {
         step,
         units,
@@ -129,6 +134,9 @@ fn a_file_of_then_that_was_changed_is_refused() {
         let mut file = sound.clone();
         file.metadata.insert(key.into(), text.into());
         let error = ModelFile::from_tensor_file(file, Path::new("whole.bpk")).unwrap_err();
-        assert!(error.is_bad_input() && error.to_string().contains(reason), "{error}");
+        assert!(
+            error.is_bad_input() && error.to_string().contains(reason),
+            "{error}"
+        );
     }
 }

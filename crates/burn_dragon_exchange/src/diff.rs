@@ -1,7 +1,7 @@
 //! What differs between two models.
 
-use burn_dragon_checkpoint::api::{ModelFile};
 use burn::tensor::TensorData;
+use burn_dragon_checkpoint::api::{Codes, ModelFile, StoredTensor};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -9,17 +9,28 @@ use std::collections::BTreeSet;
 /// What differs between two models, A and B.
 #[derive(Clone, Debug, Serialize)]
 pub struct ModelDiff {
-    /// Whether configuration, tokenizer and every bit of every tensor are the same. Where they come from is told, and
+    /// Whether family, configuration, assets and every bit of every tensor are the same. Where they come from is told, and
     /// does not count.
     pub equal: bool,
+    /// The families, where they differ.
+    pub family: Option<KeyDiff>,
     /// Keys of the configuration that differ.
     pub config: Vec<KeyDiff>,
-    /// Keys of where they come from (steps, tokens, ...) that differ.
+    /// Keys of where they come from (steps, units, ...) that differ.
     pub info: Vec<KeyDiff>,
-    /// Whether the tokenizers are the same, letter by letter; two that are absent are.
-    pub same_tokenizer: bool,
+    /// Every asset of either: tokenizer, labels.
+    pub assets: Vec<AssetDiff>,
     /// Every tensor of either.
     pub tensors: Vec<TensorDiff>,
+}
+
+/// Whether two assets of one name are the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AssetDiff {
+    /// Its name.
+    pub name: String,
+    /// Whether both have it, letter by letter.
+    pub same: bool,
 }
 
 /// A key with two values, each JSON; `null` where it is absent.
@@ -60,6 +71,13 @@ pub enum Change {
         /// In B.
         b: Vec<usize>,
     },
+    /// One holds numbers, the other codes, or codes of other bits or other scales.
+    Stored {
+        /// In A.
+        a: String,
+        /// In B.
+        b: String,
+    },
     /// Their values differ.
     Values {
         /// Entries whose bits differ.
@@ -73,7 +91,7 @@ pub enum Change {
     },
 }
 
-/// Compares two models.
+/// Compares two models, of whatever families.
 pub fn diff(a: &ModelFile, b: &ModelFile) -> ModelDiff {
     let names: BTreeSet<&String> = a.tensors.keys().chain(b.tensors.keys()).collect();
     let tensors: Vec<TensorDiff> = names
@@ -83,14 +101,27 @@ pub fn diff(a: &ModelFile, b: &ModelFile) -> ModelDiff {
             change: change(a.tensors.get(name), b.tensors.get(name)),
         })
         .collect();
-    let (config, info) = (keys(&a.config, &b.config), keys(&a.info, &b.info));
-    let same_tokenizer = a.tokenizer == b.tokenizer;
+    let names: BTreeSet<&String> = a.assets.keys().chain(b.assets.keys()).collect();
+    let assets: Vec<AssetDiff> = names
+        .into_iter()
+        .map(|name| AssetDiff {
+            name: name.clone(),
+            same: a.assets.get(name) == b.assets.get(name),
+        })
+        .collect();
+    let family = (a.family != b.family).then(|| KeyDiff {
+        key: "family".into(),
+        a: a.family.clone().into(),
+        b: b.family.clone().into(),
+    });
+    let config = keys(a.config.value(), b.config.value());
     let same_tensors = tensors.iter().all(|tensor| tensor.change == Change::Equal);
     ModelDiff {
-        equal: config.is_empty() && same_tokenizer && same_tensors,
+        equal: family.is_none() && config.is_empty() && assets.iter().all(|asset| asset.same) && same_tensors,
+        family,
         config,
-        info,
-        same_tokenizer,
+        info: keys(&a.info, &b.info),
+        assets,
         tensors,
     }
 }
@@ -110,7 +141,8 @@ fn keys(a: &impl Serialize, b: &impl Serialize) -> Vec<KeyDiff> {
     pairs.filter(|pair| pair.a != pair.b).collect()
 }
 
-fn change(a: Option<&TensorData>, b: Option<&TensorData>) -> Change {
+/// Of numbers in whatever precision, the numbers are compared; codes with codes, packed alike, code by code.
+fn change(a: Option<&StoredTensor>, b: Option<&StoredTensor>) -> Change {
     let (a, b) = match (a, b) {
         (Some(a), Some(b)) => (a, b),
         (Some(_), None) => return Change::OnlyInA,
@@ -118,10 +150,30 @@ fn change(a: Option<&TensorData>, b: Option<&TensorData>) -> Change {
     };
     if a.shape() != b.shape() {
         return Change::Shape {
-            a: a.shape().to_vec(),
-            b: b.shape().to_vec(),
+            a: a.shape(),
+            b: b.shape(),
         };
     }
+    if a == b {
+        return Change::Equal;
+    }
+    match (a, b) {
+        (StoredTensor::Float(a), StoredTensor::Float(b)) => values(a, b),
+        (StoredTensor::Codes(a), StoredTensor::Codes(b))
+            if a.bits() == b.bits() && a.scales() == b.scales() =>
+        {
+            let codes = |codes: &Codes| TensorData::new(codes.unpack(), codes.shape());
+            values(&codes(a), &codes(b))
+        }
+        _ => Change::Stored {
+            a: a.stored().to_string(),
+            b: b.stored().to_string(),
+        },
+    }
+}
+
+/// How the numbers of two tensors of one shape differ.
+fn values(a: &TensorData, b: &TensorData) -> Change {
     if a.dtype() == b.dtype() && a.as_bytes() == b.as_bytes() {
         return Change::Equal;
     }
@@ -132,6 +184,9 @@ fn change(a: Option<&TensorData>, b: Option<&TensorData>) -> Change {
         apart += (a - b).powi(2);
         norm_a += a * a;
         norm_b += b * b;
+    }
+    if differing == 0 {
+        return Change::Equal; // the same numbers in another precision
     }
     let size = norm_a.max(norm_b).sqrt();
     Change::Values {
@@ -145,18 +200,23 @@ fn change(a: Option<&TensorData>, b: Option<&TensorData>) -> Change {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn_dragon_checkpoint::api::{ModelInfo};
-    use burn::tensor::Device;
-    use burn_dragon_core::{Dragon, DragonConfig};
+    use burn_dragon_checkpoint::api::{ModelInfo, StoredConfig, StoredPrecision};
+    use serde_json::json;
+    use std::path::Path;
 
     fn model() -> ModelFile {
-        let config = DragonConfig {
-            n_neurons: 64,
-            d_model: 16,
-            ..DragonConfig::tiny()
+        let tensor = |name: &str| {
+            let values: Vec<f32> = (0..1024).map(|value| (value as f32).sin()).collect();
+            (name.to_string(), TensorData::new(values, [64, 16]))
         };
-        let dragon = Dragon::new(&config, 1, &Device::flex()).unwrap();
-        ModelFile::of(&dragon, ModelInfo::default(), None)
+        let tensors = ["encoder", "embed", "lm_head"].map(tensor);
+        let config = json!({"n_levels": 4});
+        ModelFile::new("language", &config, ModelInfo::default(), tensors.into()).unwrap()
+    }
+
+    fn change_of(diff: &ModelDiff, name: &str) -> Change {
+        let tensor = diff.tensors.iter().find(|tensor| tensor.name == name);
+        tensor.unwrap().change.clone()
     }
 
     #[test]
@@ -164,75 +224,106 @@ mod tests {
         let mut other = model();
         other.info.step = 7;
         let diff = diff(&model(), &other);
-        assert!(diff.equal && diff.tensors.len() == 5, "{diff:?}");
-        assert_eq!(diff.info.len(), 1);
-        assert_eq!(
-            (diff.info[0].a.clone(), diff.info[0].b.clone()),
-            (0.into(), 7.into())
-        );
+        assert!(diff.equal && diff.tensors.len() == 3, "{diff:?}");
+        let expected = KeyDiff {
+            key: "step".into(),
+            a: 0.into(),
+            b: 7.into(),
+        };
+        assert_eq!(diff.info, [expected]);
+    }
+
+    #[test]
+    fn a_precision_that_holds_the_same_numbers_is_no_difference() {
+        let half = model().rounded(StoredPrecision::F16, Path::new("a")).unwrap();
+        let whole = half
+            .clone()
+            .rounded(StoredPrecision::F32, Path::new("a"))
+            .unwrap();
+        assert!(diff(&half, &whole).equal);
+        assert_eq!(half.hash(), whole.hash());
+        assert!(!diff(&half, &model()).equal);
     }
 
     #[test]
     fn one_other_value_is_counted_and_measured() {
         let mut other = model();
-        let encoder = other.tensors.get_mut("encoder").unwrap();
+        let StoredTensor::Float(encoder) = other.tensors.get_mut("encoder").unwrap() else {
+            panic!("it is of floats");
+        };
         encoder.as_mut_slice::<f32>().unwrap()[5] += 0.5;
         let diff = diff(&model(), &other);
-        assert!(!diff.equal);
-        let changed: Vec<_> = diff
-            .tensors
-            .iter()
-            .filter(|tensor| tensor.change != Change::Equal)
-            .collect();
-        let [
-            TensorDiff {
-                name,
-                change:
-                    Change::Values {
-                        differing,
-                        entries,
-                        max_abs,
-                        relative,
-                    },
-            },
-        ] = changed[..]
+        assert!(!diff.equal && change_of(&diff, "embed") == Change::Equal);
+        let Change::Values {
+            differing,
+            entries,
+            max_abs,
+            relative,
+        } = change_of(&diff, "encoder")
         else {
-            panic!("{changed:?}");
+            panic!("{diff:?}");
         };
-        assert_eq!((name.as_str(), *differing, *entries), ("encoder", 1, 1024));
-        assert!(
-            (max_abs - 0.5).abs() < 1e-6 && *relative > 0.1,
-            "{max_abs} {relative}"
-        );
+        assert_eq!((differing, entries), (1, 1024));
+        let norm: f64 = (0..1024)
+            .map(|value| f64::from(value).sin().powi(2))
+            .sum::<f64>()
+            .sqrt();
+        assert!((max_abs - 0.5).abs() < 1e-6, "{max_abs}");
+        assert!((relative - 0.5 / norm).abs() < 1e-3, "{relative}");
     }
 
     #[test]
-    fn other_keys_other_shapes_and_other_tokenizers_are_told() {
+    fn codes_are_compared_code_by_code() {
+        let with = |codes: &[u8], bits: u8| {
+            let mut model = model();
+            let codes = Codes::pack(codes, bits, &[4], "embed").unwrap();
+            model.tensors.insert("codes".into(), StoredTensor::Codes(codes));
+            model
+        };
+        let a = with(&[0, 1, 2, 3], 2);
+        assert!(diff(&a, &with(&[0, 1, 2, 3], 2)).equal);
+        let changed = change_of(&diff(&a, &with(&[0, 3, 2, 3], 2)), "codes");
+        assert!(
+            matches!(
+                changed,
+                Change::Values {
+                    differing: 1,
+                    max_abs: 2.0,
+                    ..
+                }
+            ),
+            "{changed:?}"
+        );
+        let other = change_of(&diff(&a, &with(&[0, 1, 2, 3], 4)), "codes");
+        assert!(matches!(other, Change::Stored { .. }), "{other:?}");
+    }
+
+    #[test]
+    fn other_families_keys_shapes_and_assets_are_told() {
         let (mut a, mut b) = (model(), model());
-        b.config.n_levels = 9;
-        b.tokenizer = Some("{}".into());
-        b.tensors
-            .insert("embed".into(), TensorData::zeros::<f32, _>([1, 16]));
-        a.tensors.insert("decay".into(), TensorData::zeros::<f32, _>([4]));
+        b.family = "sudoku".into();
+        b.config = StoredConfig::of(&json!({"n_levels": 9})).unwrap();
+        (a, b) = (a.with_asset("x.txt", "1"), b.with_asset("tokenizer.json", "{}"));
+        (a, b) = (a.with_asset("same.txt", "1"), b.with_asset("same.txt", "1"));
+        let zeros = |shape: [usize; 2]| StoredTensor::Float(TensorData::zeros::<f32, _>(shape));
+        b.tensors.insert("embed".into(), zeros([1, 16]));
+        a.tensors.insert("decay".into(), zeros([1, 4]));
         b.tensors.remove("lm_head");
         let diff = diff(&a, &b);
-        assert!(!diff.equal && !diff.same_tokenizer);
+        assert!(!diff.equal && diff.family.is_some());
+        assert_eq!(diff.config.len(), 1);
+        assert_eq!(diff.config[0].key, "n_levels");
+        let same: Vec<(&str, bool)> = diff
+            .assets
+            .iter()
+            .map(|asset| (asset.name.as_str(), asset.same))
+            .collect();
         assert_eq!(
-            diff.config.iter().map(|key| key.key.as_str()).collect::<Vec<_>>(),
-            ["n_levels"]
+            same,
+            [("same.txt", true), ("tokenizer.json", false), ("x.txt", false)]
         );
-        let change = |name: &str| {
-            &diff
-                .tensors
-                .iter()
-                .find(|tensor| tensor.name == name)
-                .unwrap()
-                .change
-        };
-        assert_eq!(
-            (change("decay"), change("lm_head")),
-            (&Change::OnlyInA, &Change::OnlyInA)
-        );
-        assert!(matches!(change("embed"), Change::Shape { .. }));
+        assert_eq!(change_of(&diff, "decay"), Change::OnlyInA);
+        assert_eq!(change_of(&diff, "lm_head"), Change::OnlyInA);
+        assert!(matches!(change_of(&diff, "embed"), Change::Shape { .. }));
     }
 }

@@ -1,9 +1,10 @@
 //! What is in a file: tensors, shapes, types, statistics, and what it says of itself.
 
-use burn_dragon_checkpoint::api::{PartsManifest};
 use crate::official::{ForeignFile, is_torch};
 use crate::resolve::follow_pointer_file;
 use burn::tensor::TensorData;
+use burn_dragon_checkpoint::api::expert::{TensorFile, plain};
+use burn_dragon_checkpoint::api::{CheckpointError, CheckpointFolder, Checkpoints, PartsManifest};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -229,13 +230,11 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_link_that_a_strangers_folder_names_is_not_followed() {
-        use burn_dragon_checkpoint::api::{CheckpointError, CheckpointFolder, Checkpoints, ExportOptions, export};
-        use burn_dragon_checkpoint::api::expert::{TensorFile, plain};
-        use burn_dragon_checkpoint::api::{Content, Snapshot};
+        use burn_dragon_checkpoint::api::{Content, ExportOptions, ModelFile, ModelInfo, Snapshot, export};
         let root = tempfile::tempdir().unwrap();
-        let config = burn_dragon_core::DragonConfig::tiny();
-        let dragon = burn_dragon_core::Dragon::new(&config, 1, &burn::tensor::Device::flex()).unwrap();
-        let model = crate::model::ModelFile::of(&dragon, crate::model::ModelInfo::default(), None);
+        let tensors = ["a", "b"].map(|name| (name.to_string(), TensorData::zeros::<f32, _>([4])));
+        let config = serde_json::json!({});
+        let model = ModelFile::new("toy", &config, ModelInfo::default(), tensors.into()).unwrap();
         let secret = root.path().join("secret.bpk");
         model.write(&secret).unwrap();
         let checkpoint = Checkpoints::new(root.path().join("checkpoint"))

@@ -1,12 +1,12 @@
 //! What a person means by MODEL: a run folder, `runs/latest`, a checkpoint folder, a `.bpk`, its parts, or
 //! official `.safetensors` with their configuration.
 
-use burn_dragon_checkpoint::api::{read_parts};
+use burn_dragon_checkpoint::api::{
+    CheckpointError, CheckpointFolder, Checkpoints, Kinds, ModelFile, Pointer, read_parts,
+};
 
-use burn_dragon_checkpoint::api::expert::{manifest_of};
-use burn_dragon_checkpoint::api::{CheckpointError, CheckpointFolder, Checkpoints, ModelFile, Pointer};
-use burn_dragon_checkpoint::api::expert::{MAX_POINTER, is_plain_name, plain};
 use crate::official::{OfficialConfig, is_torch, read_safetensors};
+use burn_dragon_checkpoint::api::expert::{MAX_POINTER, is_plain_name, manifest_of, plain};
 use std::path::{Path, PathBuf};
 
 /// Which checkpoint of a run.
@@ -54,11 +54,18 @@ impl ModelPath {
         }
     }
 
-    /// Reads the model.
+    /// Reads the model, which is one of these families, and checks it against what its family says.
     ///
     /// # Errors
-    /// If there is none, or it is damaged, or its configuration is missing.
-    pub fn load(&self) -> Result<LoadedModel, CheckpointError> {
+    /// If there is none, or it is damaged or of another family, or its configuration is missing.
+    pub fn load(&self, kinds: &Kinds) -> Result<LoadedModel, CheckpointError> {
+        let loaded = self.read()?;
+        kinds.check(&loaded.model, &loaded.file)?;
+        Ok(loaded)
+    }
+
+    /// Reads the model, of whatever family.
+    fn read(&self) -> Result<LoadedModel, CheckpointError> {
         let path = follow_pointer_file(&self.path)?;
         if path.is_dir() {
             let run = path.join("checkpoint").is_dir().then(|| path.clone());
@@ -137,7 +144,7 @@ impl ModelPath {
     /// A model that says itself what it is, where the configuration that was given says nothing else.
     fn agreed(&self, mut model: ModelFile, file: &Path) -> Result<ModelFile, CheckpointError> {
         if let Some(given) = &self.official_config {
-            model.config = OfficialConfig::read(given)?.agreed(file, model.config)?;
+            model.config = OfficialConfig::read(given)?.agreed_with(&model, file)?;
         }
         Ok(model)
     }

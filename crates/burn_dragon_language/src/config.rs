@@ -3,7 +3,7 @@
 use crate::data::{DatasetConfig, SourceConfig};
 use crate::error::LanguageError;
 use crate::generate::GenerationConfig;
-use burn_dragon_checkpoint::model::{LearntMemory, LearntReading};
+use crate::learnt::{LearntMemory, LearntReading};
 use burn_dragon_core::api::{Connector, DecayConfig, DragonConfig, Positions};
 use burn_dragon_train::optimizer::OptimizerConfig;
 use burn_dragon_train::plan::Plan;

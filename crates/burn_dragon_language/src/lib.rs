@@ -11,15 +11,20 @@
 //! | what may change when a run goes on | [`resume`] |
 //! | evaluation: loss, bits per byte, density, recall | [`evaluate`] |
 //! | a model with its tokenizer | [`model`] |
+//! | language models as files: tensors, tokenizer, companions, words | [`export`] |
+//! | what was read, as a file | [`state`] |
 //! | generation with carried state | [`generate`] |
 
 pub mod config;
 pub mod data;
 pub mod error;
 pub mod evaluate;
+pub mod export;
 pub mod generate;
+pub mod learnt;
 pub mod model;
 pub mod resume;
+pub mod state;
 pub mod streams;
 pub mod tales;
 pub mod task;
@@ -37,9 +42,12 @@ pub mod api {
     pub use crate::error::LanguageError;
     pub use crate::evaluate::{Evaluator, LanguageEvaluation, PositionScore, WindowMemory, WindowReading};
     pub use crate::evaluate::{evaluation_lines, needle_lines, reading_in_words, recall_lines};
+    pub use crate::export::{LANGUAGE, LanguageKind, TOKENIZER, dragon, model_file, model_hash};
     pub use crate::generate::{ContextStrategy, Generation, GenerationConfig, Generator, Prefix};
+    pub use crate::learnt::{LearntMemory, LearntReading};
     pub use crate::model::{LanguageModel, tokenizer_of};
     pub use crate::resume::kept;
+    pub use crate::state::{LanguageState, LanguageStateInfo, Sliding, StateReader};
     pub use crate::tales::{NeedleConfig, NeedleProbe, NeedleScore, RecallProbe, RecallScore, TalesConfig};
     pub use crate::task::LanguageTask;
     pub use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerConfig, TokenizerSpec, Unknown};

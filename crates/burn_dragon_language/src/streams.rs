@@ -26,7 +26,7 @@ use std::path::Path;
 pub(crate) const FILE: &str = "streams.bpk";
 
 /// The value of its metadata key `format`.
-const FORMAT: &str = "burn_dragon.streams/1";
+pub(crate) const FORMAT: &str = "burn_dragon.streams/1";
 
 /// What lanes read in one step, and with what memory.
 #[derive(Debug)]
@@ -447,7 +447,7 @@ struct SavedPositions {
 }
 
 /// The name of a level's memory in the file.
-fn name(level: usize) -> String {
+pub(crate) fn name(level: usize) -> String {
     format!("level_{level}.rho")
 }
 

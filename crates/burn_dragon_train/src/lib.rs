@@ -10,6 +10,7 @@
 
 pub mod bench_steps;
 mod checkpointing;
+pub mod companions;
 pub mod config;
 pub mod error;
 pub mod gradients;

@@ -18,7 +18,9 @@ fn model(seed: u64) -> ModelFile {
         let values: Vec<f32> = (0..32 * 64).map(|_| value()).collect();
         (name.to_string(), TensorData::new(values, [32, 64]))
     };
-    let tensors = ["decoder_x", "decoder_y", "embed", "encoder"].into_iter().zip(0..);
+    let tensors = ["decoder_x", "decoder_y", "embed", "encoder"]
+        .into_iter()
+        .zip(0..);
     let info = ModelInfo {
         provenance: Some(Provenance {
             license: Some("MIT".into()),

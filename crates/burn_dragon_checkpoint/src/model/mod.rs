@@ -151,7 +151,9 @@ impl ModelFile {
     /// The tensors of the file.
     pub(crate) fn by_name(&self) -> Tensors<'_> {
         let tensors = self.tensors.iter();
-        tensors.map(|(name, tensor)| (name.as_str(), tensor.data())).collect()
+        tensors
+            .map(|(name, tensor)| (name.as_str(), tensor.data()))
+            .collect()
     }
 
     /// Refuses a description that would not be read again: the file at `path` would be one that nobody can read.
@@ -164,7 +166,10 @@ impl ModelFile {
         if let Some(name) = names.into_iter().find(|name| !is_plain_name(name)) {
             return refused(format!("`{}` is not a plain name", shortened(name)));
         }
-        let texts = [(key::CONFIG, self.config.text().to_string()), (key::INFO, json(&self.info))];
+        let texts = [
+            (key::CONFIG, self.config.text().to_string()),
+            (key::INFO, json(&self.info)),
+        ];
         match texts.into_iter().find(|(_, text)| text.len() > MAX_TEXT) {
             None => Ok(()),
             Some((key, text)) => refused(format!(

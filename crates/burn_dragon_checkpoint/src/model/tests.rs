@@ -93,7 +93,10 @@ fn what_the_family_does_not_ask_for_is_refused() {
     };
     check(&|_| {}).unwrap();
     let float = |shape: [usize; 2]| StoredTensor::Float(TensorData::zeros::<f32, _>(shape));
-    refused(check(&|model| drop(model.tensors.remove("w"))), "lacks the tensor `w`");
+    refused(
+        check(&|model| drop(model.tensors.remove("w"))),
+        "lacks the tensor `w`",
+    );
     refused(
         check(&|model| drop(model.tensors.insert("w".into(), float([2, 2])))),
         "[2, 2]",
@@ -131,9 +134,18 @@ fn a_text_that_does_not_describe_a_model_is_refused() {
     refused(with("config", Some("[]")), "object");
     refused(with("config", Some(r#"{"size":1,"size":2}"#)), "twice");
     refused(with("info", Some("{}")), "step");
-    refused(with("codes", Some(r#"{"w":{"bits":2,"shape":[3,2],"scales":"c"}}"#)), "u8");
-    refused(with("codes", Some(r#"{"z":{"bits":2,"shape":[1],"scales":"w"}}"#)), "not there");
-    refused(with("codes", Some(r#"{"c":{"bits":2,"shape":[3,2],"scales":"z"}}"#)), "scales");
+    refused(
+        with("codes", Some(r#"{"w":{"bits":2,"shape":[3,2],"scales":"c"}}"#)),
+        "u8",
+    );
+    refused(
+        with("codes", Some(r#"{"z":{"bits":2,"shape":[1],"scales":"w"}}"#)),
+        "not there",
+    );
+    refused(
+        with("codes", Some(r#"{"c":{"bits":2,"shape":[3,2],"scales":"z"}}"#)),
+        "scales",
+    );
     refused(with("codes", None), "u8");
     let long = format!(r#"{{"size":3,"x":"{}"}}"#, "a".repeat(MAX_TEXT));
     refused(with("config", Some(&long)), "at most");

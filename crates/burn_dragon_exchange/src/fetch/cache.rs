@@ -14,11 +14,12 @@
 use super::address::printable;
 use super::error::FetchError;
 use super::progress::{Event, Meter};
-use burn_dragon_checkpoint::api::expert::{is_plain_name, plain};
+use burn_dragon_checkpoint::api::expert::{
+    Disk, Os, folder_of, hex, is_plain_name, plain, sha256, write_atomic,
+};
 
-use burn_dragon_checkpoint::api::{CheckpointError};
+use burn_dragon_checkpoint::api::CheckpointError;
 
-use burn_dragon_checkpoint::api::expert::{Disk, Os, folder_of, hex, sha256, write_atomic};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

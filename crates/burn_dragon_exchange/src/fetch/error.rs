@@ -1,6 +1,6 @@
 //! What can go wrong on the way from a server to the cache.
 
-use burn_dragon_checkpoint::api::{CheckpointError};
+use burn_dragon_checkpoint::api::CheckpointError;
 
 /// A model that could not be fetched.
 #[derive(Debug, thiserror::Error)]

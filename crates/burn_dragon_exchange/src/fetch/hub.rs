@@ -4,6 +4,7 @@ use super::address::Address;
 use super::error::FetchError;
 use super::http::Token;
 use super::source::HubId;
+use burn_dragon_checkpoint::api::expert::plain;
 use std::env;
 use std::fmt;
 use std::path::PathBuf;
@@ -79,7 +80,7 @@ fn token() -> Option<String> {
         let path = of("HF_TOKEN_PATH")
             .map(PathBuf::from)
             .or_else(|| Some(home?.join("token")))?;
-        crate::plain::read_text(&path, 4096).ok()
+        plain::read_text(&path, 4096).ok()
     };
     let token = of("HF_TOKEN")
         .and_then(|token| token.into_string().ok())

@@ -1,7 +1,7 @@
 //! Models from a server or a hub, as verified local files.
 //!
 //! ```no_run
-//! use burn_dragon_checkpoint::fetch::{Fetcher, Source};
+//! use burn_dragon_exchange::api::fetch::{Fetcher, Source};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let source = Source::of("owner/name@v1".as_ref())?;
@@ -17,7 +17,7 @@
 //! | `cache.rs` | where files lie, when they become visible, who may write |
 //! | `http.rs`, `retry.rs`, `pace.rs` | one question and its redirects; asking again; letting go |
 //! | `requests.rs` | the questions before a file comes |
-//! | `ranged.rs`, `partial_file.rs`, `segments.rs` | a run of bytes that can be gone on with; several at once |
+//! | `download.rs`, `ranged.rs`, `partial_file.rs`, `segments.rs` | a run of bytes that can be gone on with; several at once |
 //! | `location.rs`, `models.rs` | which files a model is, and how they are checked |
 //! | `hub.rs`, `upload.rs`, `lfs.rs` | a hub's addresses and secrets; files to a hub |
 //!
@@ -25,6 +25,7 @@
 
 mod address;
 mod cache;
+mod download;
 mod error;
 mod http;
 mod hub;
@@ -51,7 +52,7 @@ pub use progress::Event;
 pub use source::{HubId, MAIN, Source};
 pub use upload::{Upload, Uploaded, upload};
 
-use burn_dragon_checkpoint::api::{CheckpointError};
+use burn_dragon_checkpoint::api::CheckpointError;
 use cache::{CacheFolder, Record, label};
 use http::Client;
 use location::Location;

@@ -2,16 +2,17 @@
 
 use super::address::Address;
 use super::cache::{Draft, Kept, Locked, Record, hash_of};
+use super::download::RangedDownload;
 use super::error::FetchError;
 use super::http::{Client, Linked};
 use super::location::{Form, Location};
 use super::partial_file::Note;
 use super::progress::{Event, Meter};
-use super::ranged::{Landed, RangedDownload};
+use super::ranged::Landed;
 use super::segments::at_once;
-use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, PartsManifest, read_parts};
-use burn_dragon_checkpoint::api::expert::{MAX_MANIFEST, Os, PartEntry, sha256, unmarked, write_atomic};
 use crate::official::ForeignFile;
+use burn_dragon_checkpoint::api::expert::{MAX_MANIFEST, Os, PartEntry, sha256, unmarked, write_atomic};
+use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, PartsManifest, read_parts};
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 use std::path::Path;

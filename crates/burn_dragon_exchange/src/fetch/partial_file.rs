@@ -1,11 +1,11 @@
 //! A file that is being filled, and the note of what it is of.
 
+use super::download::{RangedDownload, too_large};
 use super::error::FetchError;
 use super::http::Answer;
 use super::limits::Limits;
 use super::pace::Pace;
 use super::progress::Meter;
-use super::ranged::{RangedDownload, too_large};
 use burn_dragon_checkpoint::api::CheckpointError;
 use burn_dragon_checkpoint::api::expert::{Os, plain, write_atomic};
 use serde::{Deserialize, Serialize};

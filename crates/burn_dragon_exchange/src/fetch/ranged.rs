@@ -4,7 +4,7 @@
 //! server's strong ETag. With that the rest is asked for (`Range`, `If-Range`); without it, or when the server says
 //! that there is something else now, the download starts anew. Bytes of two versions never meet in one file.
 
-use super::address::Address;
+use super::download::{RangedDownload, Segment, too_large};
 use super::error::FetchError;
 use super::http::{Answer, Client, Linked};
 use super::partial_file::{End, Note, PartialFile};
@@ -13,33 +13,7 @@ use super::retry::{Tries, unwelcome};
 use burn_dragon_checkpoint::api::CheckpointError;
 use burn_dragon_checkpoint::api::expert::hex;
 use sha2::Digest;
-use std::path::Path;
 use ureq::http::header::{self, HeaderName};
-
-/// What is to be fetched, and where to.
-pub(super) struct RangedDownload<'a> {
-    pub(super) address: &'a Address,
-    /// The file that it is put into. What is in it already is kept if it is known of what it is: by the segment, or by
-    /// the note beside it.
-    pub(super) into: &'a Path,
-    /// `None` for a whole file.
-    pub(super) segment: Option<Segment<'a>>,
-    /// Bytes of the whole file, if somebody trusted has said it.
-    pub(super) total: Option<u64>,
-    /// Most bytes of the whole file.
-    pub(super) most: u64,
-}
-
-/// A segment of one version of a file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Segment<'a> {
-    /// The first byte.
-    pub(super) start: u64,
-    /// The byte after the last.
-    pub(super) end: u64,
-    /// The version's ETag, a strong one.
-    pub(super) etag: &'a str,
-}
 
 /// What came.
 #[derive(Debug)]
@@ -278,14 +252,6 @@ fn declared(download: &RangedDownload<'_>, answer: &Answer) -> Result<Option<u64
         return Err(too_large(download, &format!("{declared} bytes")));
     }
     Ok(download.total.or(declared))
-}
-
-pub(super) fn too_large(download: &RangedDownload<'_>, given: &str) -> FetchError {
-    FetchError::TooLarge {
-        address: download.address.to_string(),
-        given: given.to_string(),
-        limit: download.most,
-    }
 }
 
 /// The headers that ask for what is missing.

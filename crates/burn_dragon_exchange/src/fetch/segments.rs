@@ -1,11 +1,12 @@
 //! Several things at once, and one large file in segments at once.
 
 use super::address::Address;
+use super::download::{RangedDownload, Segment};
 use super::error::FetchError;
 use super::http::{Answer, Client};
 use super::partial_file::Note;
 use super::progress::Meter;
-use super::ranged::{Landed, RangedDownload, Segment};
+use super::ranged::Landed;
 use burn_dragon_checkpoint::api::CheckpointError;
 use burn_dragon_checkpoint::api::expert::{Os, hex, plain, write_atomic};
 use serde::{Deserialize, Serialize};

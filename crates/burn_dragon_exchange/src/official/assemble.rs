@@ -2,25 +2,15 @@
 
 use super::config::{OFFICIAL_THETA, OfficialConfig};
 use super::foreign::{Element, ForeignFile};
-use super::{FREQUENCIES, NAMES, STRAY, frequencies, keys};
-use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, ModelInfo};
-use burn_dragon_checkpoint::api::expert::{described, expected_tensors, listed};
+use super::{FAMILY, FREQUENCIES, NAMES, STRAY, TOKENIZER, frequencies, keys};
 use burn::tensor::TensorData;
-use burn_dragon_core::DragonConfig;
+use burn_dragon_checkpoint::api::expert::{described, listed, upgrade};
+use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, ModelInfo};
+use burn_dragon_core::api::DragonConfig;
 use std::collections::BTreeMap;
 
 /// The official name by which weights are known: no other model has a tensor that is called so.
 const MARK: &str = "encoder_v";
-
-/// The version of what no version of ours has trained.
-const IMPORTED: &str = "official";
-
-impl ModelInfo {
-    /// Whether the weights came from elsewhere: then how, and how long, they were trained is not known.
-    pub fn is_imported(&self) -> bool {
-        self.version == IMPORTED
-    }
-}
 
 /// A model from a foreign file.
 #[derive(Clone, Debug)]
@@ -31,10 +21,25 @@ pub struct Imported {
     pub notes: Vec<String>,
 }
 
-pub(super) fn assemble(
-    file: &ForeignFile,
-    given: Option<&OfficialConfig>,
-) -> Result<Imported, CheckpointError> {
+impl ForeignFile {
+    /// The model in it, under our names.
+    ///
+    /// # Errors
+    /// If no configuration says what weights cannot, or it does not fit them, or they are not finite.
+    pub fn model(&self, config: Option<&OfficialConfig>) -> Result<Imported, CheckpointError> {
+        assemble(self, config)
+    }
+
+    /// What can be said of weights without a configuration.
+    ///
+    /// # Errors
+    /// If they lack an official name or have another, or their shapes do not fit together, or they are not finite.
+    pub(crate) fn check_unconfigured(&self) -> Result<(), CheckpointError> {
+        check_unconfigured(self)
+    }
+}
+
+fn assemble(file: &ForeignFile, given: Option<&OfficialConfig>) -> Result<Imported, CheckpointError> {
     let path = file.path();
     let mut notes = file.notes.clone();
     let (named, wrapped) = named(file)?;
@@ -68,19 +73,16 @@ pub(super) fn assemble(
     }
     let tensors = weights(file, &named)?;
     let info = match file.metadata.get(keys::INFO) {
-        Some(text) => described(path, keys::INFO, text)?,
-        None => ModelInfo {
-            family: "language".into(),
-            version: IMPORTED.into(),
-            ..ModelInfo::default()
-        },
+        Some(text) => described(path, keys::INFO, &upgrade::info(text, path)?)?,
+        None => ModelInfo::imported(),
     };
-    let model = ModelFile {
-        config,
-        info,
-        tokenizer: file.metadata.get(keys::TOKENIZER).cloned(),
-        tensors,
-    };
+    let mut model = ModelFile::new(FAMILY, &config, info, tensors)
+        .map_err(|error| CheckpointError::corrupt(path, error))?;
+    let tokenizer = file.metadata.get(keys::TOKENIZER).cloned();
+    model.assets = tokenizer
+        .map(|text| (TOKENIZER.to_string(), text))
+        .into_iter()
+        .collect();
     Ok(Imported { model, notes })
 }
 
@@ -234,7 +236,11 @@ fn check_shapes(
     named: &BTreeMap<&str, &str>,
     config: &DragonConfig,
 ) -> Result<(), CheckpointError> {
-    let shapes = expected_tensors(config);
+    let shapes: BTreeMap<String, Vec<usize>> = config
+        .tensors()
+        .into_iter()
+        .map(|tensor| (tensor.name, tensor.shape))
+        .collect();
     for (official, ours) in NAMES {
         let (path, expected) = (file.path().to_path_buf(), shapes[ours].clone());
         let Some(theirs) = named.get(official) else {
@@ -263,7 +269,7 @@ fn check_shapes(
 
 /// What can be said of weights without a configuration: that each of the official names is there and no other, with
 /// shapes that fit together, and that all values are finite.
-pub(super) fn check_unconfigured(file: &ForeignFile) -> Result<(), CheckpointError> {
+fn check_unconfigured(file: &ForeignFile) -> Result<(), CheckpointError> {
     let corrupt = |reason: String| CheckpointError::corrupt(file.path(), reason);
     let (named, _) = named(file)?;
     check_names(file, &named)?;

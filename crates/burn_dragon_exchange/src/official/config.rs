@@ -1,10 +1,9 @@
 //! A configuration by the official names, and which others are refused.
 
-use burn_dragon_checkpoint::api::expert::{Unique};
-use burn_dragon_checkpoint::api::CheckpointError;
-use burn_dragon_checkpoint::api::expert::plain;
-use burn_dragon_core::DragonConfig;
-use burn_dragon_core::api::{Connector, Positions};
+use super::FAMILY;
+use burn_dragon_checkpoint::api::expert::{Unique, plain, shortened};
+use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, StoredConfig};
+use burn_dragon_core::api::{Connector, DragonConfig, Positions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -106,6 +105,27 @@ impl OfficialConfig {
             .validate()
             .map_err(|error| corrupt(error.to_string()))?;
         Ok(config)
+    }
+
+    /// The configuration of a model file that says itself what it is, where this one says the same of its function.
+    ///
+    /// # Errors
+    /// If it says something else, or the model is not of the official release's family; `path` is where it is.
+    pub(crate) fn agreed_with(
+        &self,
+        model: &ModelFile,
+        path: &Path,
+    ) -> Result<StoredConfig, CheckpointError> {
+        let corrupt = |error: String| CheckpointError::corrupt(path, error);
+        if model.family != FAMILY {
+            let reason = format!(
+                "it is a model of the family `{}`, of which --model-config says nothing: leave it out",
+                shortened(&model.family)
+            );
+            return Err(CheckpointError::refused(path, reason));
+        }
+        let own = model.config.read().map_err(corrupt)?;
+        StoredConfig::of(&self.agreed(path, own)?).map_err(corrupt)
     }
 
     /// The configuration of a model that says itself what it is, where this one says the same of its function.

@@ -3,12 +3,15 @@
 
 use super::config::OfficialConfig;
 use super::safetensors::LONGEST_HEADER;
-use super::{FREQUENCIES, NAMES, frequencies, keys};
-use burn_dragon_checkpoint::api::{CheckpointError, ModelFile};
-use burn_dragon_checkpoint::api::expert::{Os, hex, write_atomic};
+use super::{FAMILY, FREQUENCIES, NAMES, TOKENIZER, frequencies, keys};
 use burn::tensor::TensorData;
+use burn_dragon_checkpoint::api::expert::{Os, hex, shortened, write_atomic};
+use burn_dragon_checkpoint::api::{CheckpointError, ModelFile};
+use burn_dragon_core::api::{DragonConfig, TensorShape};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -18,17 +21,15 @@ use std::path::Path;
 /// # Errors
 /// If the official model cannot be this one, what it says of itself is longer than is read, or the file system refuses.
 pub fn write_safetensors(model: &ModelFile, path: &Path) -> Result<Vec<String>, CheckpointError> {
-    let official = OfficialConfig::of(&model.config).map_err(|reason| CheckpointError::Refused {
-        path: path.to_path_buf(),
-        reason: format!("the official model cannot be this one: {reason}; write a .bpk instead"),
-    })?;
-    model.check(path)?;
+    let config = dragon_config(model, path)?;
+    let official = OfficialConfig::of(&config).map_err(|reason| cannot_be(path, &reason))?;
     model.check_descriptions(path)?;
-    let buffer = TensorData::new(
-        frequencies(&model.config),
-        [1, 1, 1, model.config.neurons_per_head()],
-    );
-    let weights = NAMES.map(|(theirs, ours)| (theirs, &model.tensors[ours]));
+    let buffer = TensorData::new(frequencies(&config), [1, 1, 1, config.neurons_per_head()]);
+    let floats = model.tensors.iter();
+    let floats = floats.filter_map(|(name, tensor)| Some((name.as_str(), tensor.floats()?)));
+    let floats: BTreeMap<&str, Cow<'_, TensorData>> = floats.collect();
+    check_tensors(&config, &floats, path)?;
+    let weights = NAMES.map(|(theirs, ours)| (theirs, &*floats[ours]));
     let mut tensors: Vec<(&str, &TensorData)> = weights.into_iter().chain([(FREQUENCIES, &buffer)]).collect();
     tensors.sort_unstable_by_key(|(name, _)| *name);
     let header = header(path, model, &official, &tensors)?;
@@ -46,6 +47,67 @@ pub fn write_safetensors(model: &ModelFile, path: &Path) -> Result<Vec<String>, 
         values(&tensors, |bytes| file.write_all(bytes))
     })?;
     Ok(notes(&official))
+}
+
+/// The configuration of a model that the official release could hold, by its family.
+fn dragon_config(model: &ModelFile, path: &Path) -> Result<DragonConfig, CheckpointError> {
+    if model.family != FAMILY {
+        let reason = format!(
+            "it is of the family `{}`, not `{FAMILY}`",
+            shortened(&model.family)
+        );
+        return Err(cannot_be(path, &reason));
+    }
+    let config: DragonConfig = model
+        .config
+        .read()
+        .map_err(|error| CheckpointError::corrupt(path, error))?;
+    config
+        .validate()
+        .map_err(|error| CheckpointError::corrupt(path, error))?;
+    Ok(config)
+}
+
+/// Refuses tensors that are not the configuration's, in name or shape.
+fn check_tensors(
+    config: &DragonConfig,
+    given: &BTreeMap<&str, Cow<'_, TensorData>>,
+    path: &Path,
+) -> Result<(), CheckpointError> {
+    let expected = config.tensors();
+    for TensorShape { name, shape } in &expected {
+        let data = given
+            .get(name.as_str())
+            .ok_or_else(|| CheckpointError::MissingTensor {
+                path: path.to_path_buf(),
+                name: name.clone(),
+                expected: shape.clone(),
+            })?;
+        if data.shape().as_slice() != shape {
+            return Err(CheckpointError::Shape {
+                path: path.to_path_buf(),
+                name: name.clone(),
+                given: data.shape().to_vec(),
+                expected: shape.clone(),
+            });
+        }
+    }
+    let unknown = given
+        .keys()
+        .filter(|name| expected.iter().all(|tensor| tensor.name != **name));
+    let names: Vec<String> = unknown.map(|name| (*name).to_string()).collect();
+    match names.is_empty() {
+        true => Ok(()),
+        false => Err(CheckpointError::UnknownTensors {
+            path: path.to_path_buf(),
+            names,
+        }),
+    }
+}
+
+fn cannot_be(path: &Path, reason: &str) -> CheckpointError {
+    let reason = format!("the official model cannot be this one: {reason}; write a .bpk instead");
+    CheckpointError::refused(path, reason)
 }
 
 /// What differs from the constants of the official code.
@@ -78,10 +140,7 @@ fn header(
     let mut metadata = Map::from_iter([
         ("format".to_string(), Value::from("pt")), // what readers of other frameworks ask for
         (keys::SHA256.into(), Value::from("0".repeat(64))),
-        (
-            keys::CONFIG.into(),
-            text(serde_json::to_string(&model.config))?.into(),
-        ),
+        (keys::CONFIG.into(), model.config.text().into()),
         (
             keys::INFO.into(),
             text(serde_json::to_string(&model.info))?.into(),
@@ -91,7 +150,7 @@ fn header(
             text(serde_json::to_string(official))?.into(),
         ),
     ]);
-    if let Some(tokenizer) = &model.tokenizer {
+    if let Some(tokenizer) = model.assets.get(TOKENIZER) {
         metadata.insert(keys::TOKENIZER.into(), tokenizer.clone().into());
     }
     let mut header = Map::from_iter([("__metadata__".to_string(), Value::Object(metadata))]);

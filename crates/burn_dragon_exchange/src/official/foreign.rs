@@ -1,12 +1,9 @@
 //! A foreign file of tensors: what each is and where it lies. Values are read one tensor at a time.
 
-use super::assemble::{Imported, assemble, check_unconfigured};
-use super::config::OfficialConfig;
-use super::{archive, safetensors, torch};
+use burn::tensor::{TensorData, bf16, f16};
 use burn_dragon_checkpoint::api::CheckpointError;
 use burn_dragon_checkpoint::api::expert::{NO_ROOM, plain};
-use burn::tensor::{TensorData, bf16, f16};
-use burn_dragon_core::{FreeMemory, Need};
+use burn_dragon_core::api::{FreeMemory, Need};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -232,54 +229,6 @@ pub struct ForeignFile {
 }
 
 impl ForeignFile {
-    /// A `.safetensors` file.
-    ///
-    /// # Errors
-    /// If it is damaged.
-    pub fn safetensors(path: &Path) -> Result<Self, CheckpointError> {
-        safetensors::open(path, Source::open(path)?)
-    }
-
-    /// The bytes of a `.safetensors` file; `path` is what messages call it.
-    ///
-    /// # Errors
-    /// If it is damaged.
-    pub fn safetensors_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self, CheckpointError> {
-        safetensors::open(path, Source::Bytes(bytes))
-    }
-
-    /// A file that `torch.save` wrote.
-    ///
-    /// # Errors
-    /// If it is damaged, or holds anything but tensors in dictionaries.
-    pub fn torch(path: &Path) -> Result<Self, CheckpointError> {
-        torch::open(path, archive::Archive::open(path, Source::open(path)?)?)
-    }
-
-    /// The bytes of a file that `torch.save` wrote; `path` is what messages call it.
-    ///
-    /// # Errors
-    /// As [`torch`](Self::torch).
-    pub fn torch_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self, CheckpointError> {
-        torch::open(path, archive::Archive::open(path, Source::Bytes(bytes))?)
-    }
-
-    /// The model in it, under our names.
-    ///
-    /// # Errors
-    /// If no configuration says what weights cannot, or it does not fit them, or they are not finite.
-    pub fn model(&self, config: Option<&OfficialConfig>) -> Result<Imported, CheckpointError> {
-        assemble(self, config)
-    }
-
-    /// What can be said of weights without a configuration.
-    ///
-    /// # Errors
-    /// If they lack an official name or have another, or their shapes do not fit together, or they are not finite.
-    pub(crate) fn check_unconfigured(&self) -> Result<(), CheckpointError> {
-        check_unconfigured(self)
-    }
-
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -34,9 +34,16 @@ pub use config::OfficialConfig;
 pub use export::write_safetensors;
 pub use foreign::{Element, ForeignFile, ForeignTensor};
 
-use burn_dragon_checkpoint::api::{CheckpointError};
-use burn_dragon_core::DragonConfig;
+use burn_dragon_checkpoint::api::CheckpointError;
+use burn_dragon_checkpoint::api::expert::upgrade;
+use burn_dragon_core::api::DragonConfig;
 use std::path::Path;
+
+/// The family of the models that the official release defines.
+pub(crate) const FAMILY: &str = upgrade::LANGUAGE;
+
+/// The name of the tokenizer among a model's assets.
+pub(crate) const TOKENIZER: &str = upgrade::TOKENIZER;
 
 /// Official names and ours.
 pub const NAMES: [(&str, &str); 5] = [

@@ -7,7 +7,7 @@
 //! Objects are kept in one list and refer to each other by number, so that nothing is copied, nothing recurses, and the
 //! work is as long as the pickle.
 
-use burn_dragon_checkpoint::api::expert::{shortened};
+use burn_dragon_checkpoint::api::expert::shortened;
 use std::collections::HashMap;
 
 /// Marks that may be open at once: a state dict has four.

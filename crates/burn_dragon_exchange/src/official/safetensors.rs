@@ -10,7 +10,9 @@
 use super::foreign::{Element, ForeignFile, ForeignTensor, Source};
 use super::keys;
 use burn_dragon_checkpoint::api::CheckpointError;
-use burn_dragon_checkpoint::api::expert::{List, MAX_AXES, MAX_INDEX, MAX_TENSORS, MAX_TEXTS, Unique, hex, is_name, shortened};
+use burn_dragon_checkpoint::api::expert::{
+    List, MAX_AXES, MAX_INDEX, MAX_TENSORS, MAX_TEXTS, Unique, hex, is_name, shortened,
+};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -19,7 +21,25 @@ use std::path::Path;
 /// The longest header that is read; the format allows six times as much, which no model of ours needs.
 pub(super) const LONGEST_HEADER: u64 = MAX_INDEX;
 
-pub(super) fn open(path: &Path, source: Source) -> Result<ForeignFile, CheckpointError> {
+impl ForeignFile {
+    /// A `.safetensors` file.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn safetensors(path: &Path) -> Result<Self, CheckpointError> {
+        open(path, Source::open(path)?)
+    }
+
+    /// The bytes of a `.safetensors` file; `path` is what messages call it.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn safetensors_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self, CheckpointError> {
+        open(path, Source::Bytes(bytes))
+    }
+}
+
+fn open(path: &Path, source: Source) -> Result<ForeignFile, CheckpointError> {
     let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
     let io = || CheckpointError::io("read", path);
     let length = source.length();

@@ -8,7 +8,7 @@
 //! ```
 
 use super::archive::{Archive, Place};
-use super::foreign::{Element, ForeignFile, ForeignTensor, MOST_DIMENSIONS};
+use super::foreign::{Element, ForeignFile, ForeignTensor, MOST_DIMENSIONS, Source};
 use super::pickle::{self, Global, Object, Unpickled, Value};
 use burn_dragon_checkpoint::api::CheckpointError;
 use burn_dragon_checkpoint::api::expert::{is_name, shortened};
@@ -28,7 +28,25 @@ const NESTED: [&str; 3] = ["model", "model_state_dict", "state_dict"];
 /// How deep they keep it at most.
 const DEEPEST: usize = 4;
 
-pub(super) fn open(path: &Path, archive: Archive) -> Result<ForeignFile, CheckpointError> {
+impl ForeignFile {
+    /// A file that `torch.save` wrote.
+    ///
+    /// # Errors
+    /// If it is damaged, or holds anything but tensors in dictionaries.
+    pub fn torch(path: &Path) -> Result<Self, CheckpointError> {
+        open(path, Archive::open(path, Source::open(path)?)?)
+    }
+
+    /// The bytes of a file that `torch.save` wrote; `path` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`torch`](Self::torch).
+    pub fn torch_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self, CheckpointError> {
+        open(path, Archive::open(path, Source::Bytes(bytes))?)
+    }
+}
+
+fn open(path: &Path, archive: Archive) -> Result<ForeignFile, CheckpointError> {
     let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
     if archive.entries.contains_key("constants.pkl") {
         let reason = "it is TorchScript, which holds a program; save the weights: torch.save(model.state_dict(), PATH)";

@@ -1,19 +1,22 @@
 //! Checks of one file.
 
 use super::{Verdict, Verifier};
-use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, PartsManifest, StateFile, read_parts};
-use burn_dragon_checkpoint::api::expert::{Hashed, PART, PartEntry, TensorFile, expected_tensors, model, plain, state, widened};
 use crate::inspect::Statistics;
 use crate::official::{ForeignFile, is_torch};
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_core::DragonConfig;
+use burn::tensor::{Device, TensorData};
+use burn_dragon_checkpoint::api::expert::{
+    Described, Hashed, MODEL_FORMATS, PART, STATE_FORMATS, TensorFile, described, plain,
+};
+use burn_dragon_checkpoint::api::{
+    CheckpointError, ModelFile, ModelKind, PartsManifest, StateFile, TensorSpec, read_parts,
+};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-/// Tokens that a deep check reads.
-const DEEP: usize = 16;
+/// Shapes by name.
+pub(super) type Shapes = BTreeMap<String, Vec<usize>>;
 
 impl Verifier<'_> {
     pub(super) fn file(&mut self, path: &Path) -> Result<(), CheckpointError> {
@@ -43,25 +46,15 @@ impl Verifier<'_> {
         });
         self.note(path, "container", found.map_err(ToString::to_string));
         let file = read.ok()?;
-        match file.metadata.get("format").map(String::as_str) {
-            Some(model::FORMAT) => match file.metadata.get(PART) {
-                Some(part) => {
-                    let found = is_part(path, part);
-                    let words = found.as_ref().map_or_else(ToString::to_string, Clone::clone);
-                    let verdict = found.map_or(Verdict::Failed, |_| Verdict::Warning);
-                    self.say(path, super::PART, verdict, words);
-                    self.finite(path, &file.tensors);
-                }
+        let format = file.metadata.get("format").map(String::as_str);
+        match format {
+            Some(format) if format.starts_with(MODEL_FORMATS) => match file.metadata.get(PART) {
+                Some(part) => self.lone_part(path, part, &file),
                 None => return self.model(path, file),
             },
-            Some(format) if format.starts_with(state::FORMATS) => {
-                let read = StateFile::read(path, &Device::flex());
-                let found = read.map(|file| {
-                    let (lanes, tokens) = (file.lanes(), file.info.tokens);
-                    format!(
-                        "{lanes} streams, {tokens} tokens read, shapes as its configuration says, all finite"
-                    )
-                });
+            Some(format) if format.starts_with(STATE_FORMATS) => {
+                let found = StateFile::from_tensor_file(file, path)
+                    .and_then(|state| self.kinds.of(&state.family, path)?.state(state, path));
                 self.note(path, "memory", found);
             }
             format => {
@@ -73,44 +66,58 @@ impl Verifier<'_> {
         None
     }
 
+    /// A part that is looked at without its manifest.
+    fn lone_part(&mut self, path: &Path, part: &str, file: &TensorFile) {
+        let found = is_part(path, part);
+        let words = found.as_ref().map_or_else(ToString::to_string, Clone::clone);
+        let verdict = found.map_or(Verdict::Failed, |_| Verdict::Warning);
+        self.say(path, super::PART, verdict, words);
+        self.finite(path, &file.tensors);
+    }
+
     fn model(&mut self, path: &Path, file: TensorFile) -> Option<ModelFile> {
         let TensorFile { tensors, metadata } = file;
-        let described = ModelFile::described_by(metadata, path);
-        let found = described.as_ref().map(|model| in_words(&model.config));
+        let kinds = self.kinds;
+        let read = Described::of(metadata, path).and_then(|described| {
+            let (kind, expected) = expected(&described.model, path, |family| kinds.of(family, path))?;
+            Ok((described, kind, expected))
+        });
+        let found = read
+            .as_ref()
+            .map(|(described, kind, _)| kind.shape(described.model.config.value()));
         self.note(path, "description", found.map_err(ToString::to_string));
-        let mut model = described.ok()?;
-        let expected = expected_tensors(&model.config);
-        let expected = expected
-            .into_iter()
-            .map(|(name, shape)| (name.to_string(), shape));
-        let given = tensors
-            .iter()
-            .map(|(name, data)| (name.clone(), data.shape().to_vec()));
-        let fits = self.shapes(path, &expected.collect(), &given.collect());
-        let finite = self.finite(path, &tensors);
-        let tensors: Result<BTreeMap<_, _>, _> = tensors
-            .into_iter()
-            .map(|(name, data)| widened(path, &name, data).map(|data| (name, data)))
-            .collect();
-        match tensors {
-            Ok(tensors) if fits && finite => model.tensors = tensors,
-            Ok(_) => return None,
+        let (described, kind, expected) = read.ok()?;
+        let as_they_lie = shapes_of(&tensors);
+        let values = not_finite(&tensors);
+        let model = described.with_tensors(tensors, path);
+        let given = match &model {
+            Ok(model) => stored_shapes(model),
+            Err(_) => as_they_lie,
+        };
+        let fits = self.shapes(path, &expected, &given);
+        let finite = self.note(path, "values", values);
+        let model = model.and_then(|model| {
+            match fits && finite {
+                true => model.check(kind, path)?,
+                false => return Ok(None),
+            }
+            Ok(Some(model))
+        });
+        match model {
+            Ok(model) => {
+                let model = model?;
+                self.runs(path, kind, &model);
+                Some(model)
+            }
             Err(error) => {
                 self.note(path, "types", Err::<String, _>(error));
-                return None;
+                None
             }
         }
-        self.runs(path, &model);
-        Some(model)
     }
 
     /// Tensors against what must be there: missing, orphans, other shapes.
-    pub(super) fn shapes(
-        &mut self,
-        path: &Path,
-        expected: &BTreeMap<String, Vec<usize>>,
-        given: &BTreeMap<String, Vec<usize>>,
-    ) -> bool {
+    pub(super) fn shapes(&mut self, path: &Path, expected: &Shapes, given: &Shapes) -> bool {
         let mut wrong = Vec::new();
         for (name, shape) in expected {
             match given.get(name) {
@@ -132,33 +139,14 @@ impl Verifier<'_> {
     }
 
     pub(super) fn finite(&mut self, path: &Path, tensors: &BTreeMap<String, TensorData>) -> bool {
-        let wrong: Vec<String> = tensors
-            .iter()
-            .map(|(name, data)| (name, Statistics::of(data).non_finite))
-            .filter(|(_, count)| *count > 0)
-            .map(|(name, count)| format!("{count} values of `{name}` are not finite"))
-            .collect();
-        let found = match wrong.is_empty() {
-            true => Ok("all values are finite".to_string()),
-            false => Err(wrong.join("; ")),
-        };
-        self.note(path, "values", found)
+        self.note(path, "values", not_finite(tensors))
     }
 
-    /// What can only be seen of a model whose tensors are sound: its tokenizer, and, where it is asked for, its logits.
-    fn runs(&mut self, path: &Path, model: &ModelFile) {
-        match (&model.tokenizer, self.options.tokenizer) {
-            (_, Some(check)) => {
-                self.note(path, "tokenizer", check(model));
-            }
-            (Some(text), None) => {
-                let parsed = serde_json::from_str::<serde_json::Value>(text);
-                self.note(path, "tokenizer", parsed.map(|_| "it is JSON".to_string()));
-            }
-            (None, None) => {}
-        }
+    /// What can only be seen of a model whose tensors are sound: its assets, and, where it is asked for, what comes out.
+    fn runs(&mut self, path: &Path, kind: &dyn ModelKind, model: &ModelFile) {
+        self.note(path, "assets", kind.assets(model));
         if self.options.deep {
-            let found = forward(path, model.clone());
+            let found = kind.probe(model.clone(), path, &Device::flex());
             self.note(path, "forward", found);
         }
     }
@@ -181,8 +169,12 @@ impl Verifier<'_> {
         let Ok(file) = file else { return };
         match file.model(self.options.config) {
             Ok(imported) => {
-                let config = in_words(&imported.model.config);
-                self.say(path, "description", Verdict::Ok, config);
+                let found = self.kinds.check(&imported.model, path);
+                let shape = found
+                    .as_ref()
+                    .map(|kind| kind.shape(imported.model.config.value()));
+                self.note(path, "description", shape.map_err(ToString::to_string));
+                let Ok(kind) = found else { return };
                 self.say(
                     path,
                     "tensors",
@@ -192,7 +184,7 @@ impl Verifier<'_> {
                 for note in imported.notes {
                     self.say(path, "note", Verdict::Warning, note);
                 }
-                self.runs(path, &imported.model);
+                self.runs(path, kind, &imported.model);
             }
             // Without a configuration something can be said all the same.
             Err(error @ CheckpointError::NeedsConfig { .. }) => {
@@ -237,29 +229,69 @@ impl Verifier<'_> {
         if !sound {
             return;
         }
-        let model = read_parts(path, |_| {});
-        let found = model.as_ref().map(|model| {
-            let every: Vec<&PartEntry> = manifest.parts.iter().collect();
+        let model = read_parts(path, |_| {}).and_then(|model| Ok((self.kinds.check(&model, path)?, model)));
+        let found = model.as_ref().map(|(kind, model)| {
             format!(
                 "{}, every tensor once in {} parts, with the model's hash",
-                in_words(&model.config),
-                every.len()
+                kind.shape(model.config.value()),
+                manifest.parts.len()
             )
         });
         self.note(path, "model", found.map_err(ToString::to_string));
-        if let Ok(model) = model {
-            self.finite(path, &model.tensors);
-            self.runs(path, &model);
+        if let Ok((kind, model)) = model {
+            self.say(path, "values", Verdict::Ok, FINITE);
+            self.runs(path, kind, &model);
         }
+    }
+}
+
+/// Said of tensors without a value that is infinite or no number.
+const FINITE: &str = "all values are finite";
+
+/// A model's family and the shapes that it asks for.
+fn expected(
+    model: &ModelFile,
+    path: &Path,
+    kind: impl FnOnce(&str) -> Result<&'static dyn ModelKind, CheckpointError>,
+) -> Result<(&'static dyn ModelKind, Shapes), CheckpointError> {
+    let kind = kind(&model.family)?;
+    let tensors = kind.tensors(model.config.value());
+    let tensors = tensors.map_err(|error| CheckpointError::corrupt(path, error))?;
+    let shape = |TensorSpec { name, shape, .. }| (name, shape);
+    Ok((kind, tensors.into_iter().map(shape).collect()))
+}
+
+/// The shapes of tensors, as they lie in their file.
+pub(super) fn shapes_of(tensors: &BTreeMap<String, TensorData>) -> Shapes {
+    let shape = |(name, data): (&String, &TensorData)| (name.clone(), data.shape().to_vec());
+    tensors.iter().map(shape).collect()
+}
+
+/// The shapes of a model's tensors: of codes, of what they stand for.
+fn stored_shapes(model: &ModelFile) -> Shapes {
+    let tensors = model.tensors.iter();
+    tensors
+        .map(|(name, tensor)| (name.clone(), tensor.shape()))
+        .collect()
+}
+
+/// Whether all values are finite, or how many of which tensors are not, in words.
+fn not_finite(tensors: &BTreeMap<String, TensorData>) -> Result<String, String> {
+    let wrong: Vec<String> = tensors
+        .iter()
+        .map(|(name, data)| (name, Statistics::of(data).non_finite))
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{count} values of `{name}` are not finite"))
+        .collect();
+    match wrong.is_empty() {
+        true => Ok(FINITE.to_string()),
+        false => Err(wrong.join("; ")),
     }
 }
 
 /// Which part of how many a file says it is, in words.
 fn is_part(path: &Path, part: &str) -> Result<String, CheckpointError> {
-    model::check_length(path, PART, part)?;
-    let part: Part = serde_json::from_str(part)
-        .map_err(|error| CheckpointError::corrupt(path, format!("{PART}: {error}")))?;
-    let Part { index, of } = part;
+    let Part { index, of } = described(path, PART, part)?;
     Ok(format!(
         "it is part {} of {of}, not a model: its manifest, *.parts.json, stands for the model",
         index.saturating_add(1)
@@ -290,34 +322,4 @@ fn hash(path: &Path, bytes: u64, sha256: &str) -> Result<String, CheckpointError
         true => Ok(format!("{bytes} bytes, sha256 as its manifest says")),
         false => Err(wrong("its sha256", &given, &sha256)),
     }
-}
-
-/// Runs a model on some tokens, all at once and one by one.
-fn forward(path: &Path, model: ModelFile) -> Result<String, CheckpointError> {
-    let config = model.config.clone();
-    let device = Device::flex();
-    let dragon = model.into_dragon(path, &device)?;
-    let ids: Vec<i32> = (0..DEEP).map(|at| (at * 37 % config.vocab_size) as i32).collect();
-    let tokens = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, DEEP]), &device);
-    let logits = dragon.forward(tokens.clone()).into_data();
-    let (carried, _) = dragon
-        .forward_with_state(tokens, dragon.empty_state(1))
-        .map_err(|error| CheckpointError::corrupt(path, error))?;
-    let (mut largest, mut apart) = (0f64, 0f64);
-    for (a, b) in logits.iter::<f64>().zip(carried.into_data().iter::<f64>()) {
-        if !a.is_finite() || !b.is_finite() {
-            return Err(CheckpointError::corrupt(path, "its logits are not finite"));
-        }
-        (largest, apart) = (largest.max(a.abs()), apart.max((a - b).abs()));
-    }
-    Ok(format!(
-        "logits of {DEEP} tokens are finite, the largest {largest:.3}; with carried memory the same to {apart:.0e}"
-    ))
-}
-
-fn in_words(config: &DragonConfig) -> String {
-    format!(
-        "{} levels, width {}, {} heads, {} neurons, vocabulary {}",
-        config.n_levels, config.d_model, config.n_heads, config.n_neurons, config.vocab_size
-    )
 }

@@ -1,11 +1,12 @@
 //! Checks of checkpoints, and of a run with all of them.
 
+use super::files::shapes_of;
 use super::{Verdict, Verifier};
-use burn_dragon_checkpoint::api::{CheckpointError, CheckpointFolder, Checkpoints, ModelFile, Pointer};
-use burn_dragon_checkpoint::api::expert::{TensorFile, expected_tensors, plain, sha256};
-use burn::tensor::TensorData;
+use burn_dragon_checkpoint::api::expert::{TensorFile, plain, sha256};
+use burn_dragon_checkpoint::api::{
+    CheckpointError, CheckpointFolder, Checkpoints, Companion, ModelFile, Pointer,
+};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Bytes beyond which a text of a run is not read.
@@ -60,41 +61,33 @@ impl Verifier<'_> {
         let path = |name: &str| folder.path().join(name);
         let has = |name: &str| manifest.files.contains_key(name);
         let model = match has("model.bpk") {
-            true => {
-                let model = self.pack(&path("model.bpk"));
-                if model.is_none() {
-                    let words = "the checkpoint's model cannot be read from it";
-                    self.say(&path("model.bpk"), "model", Verdict::Failed, words);
-                }
-                model
-            }
+            true => self.model_of(&path("model.bpk")),
             false => {
-                self.say(
-                    &path("model.bpk"),
-                    "container",
-                    Verdict::Failed,
-                    "the checkpoint has no model",
-                );
+                let words = "the checkpoint has no model";
+                self.say(&path("model.bpk"), "container", Verdict::Failed, words);
                 None
             }
         };
         if let Some(model) = &model {
             self.is_of_step(folder, "model.bpk", Ok(model.info.step));
         }
-        for name in ["optimizer.bpk", "streams.bpk"] {
-            match (has(name), &model) {
-                (true, Some(model)) => self.beside_model(&path(name), model),
-                (true, None) => drop(self.pack(&path(name))),
-                (false, _) if name == "optimizer.bpk" => {
-                    self.say(
-                        &path(name),
-                        "container",
-                        Verdict::Warning,
-                        "none: a run cannot go on from here",
-                    );
-                }
-                (false, _) => {}
+        let companions = self.companions(model.as_ref());
+        for companion in &companions {
+            let path = path(companion.file);
+            match (has(companion.file), companion.absent) {
+                (true, _) => self.companion(&path, companion),
+                (false, Some(words)) => self.say(&path, "container", Verdict::Warning, words),
+                (false, None) => {}
             }
+        }
+        let known =
+            |name: &str| name == "model.bpk" || companions.iter().any(|companion| companion.file == name);
+        for name in manifest
+            .files
+            .keys()
+            .filter(|name| name.ends_with(".bpk") && !known(name))
+        {
+            self.pack(&path(name));
         }
         if has("trainer.json") {
             let text = plain::read_text_inside(&path("trainer.json"), LONGEST_TEXT)
@@ -117,38 +110,40 @@ impl Verifier<'_> {
         self.note(&folder.path().join(name), "step", found);
     }
 
-    /// Tensors that have the shapes of the model they lie beside: the moments of each weight, the memories of each level.
-    fn beside_model(&mut self, path: &Path, model: &ModelFile) {
-        let Ok(file) = TensorFile::read(path) else {
-            self.pack(path);
-            return;
-        };
+    fn model_of(&mut self, path: &Path) -> Option<ModelFile> {
+        let model = self.pack(path);
+        if model.is_none() {
+            let words = "the checkpoint's model cannot be read from it";
+            self.say(path, "model", Verdict::Failed, words);
+        }
+        model
+    }
+
+    /// What may lie beside a model, as its family says.
+    fn companions(&self, model: Option<&ModelFile>) -> Vec<Companion> {
+        let kind = model.and_then(|model| Some((self.kinds.get(&model.family)?, model)));
+        kind.map_or_else(Vec::new, |(kind, model)| kind.companions(model.config.value()))
+    }
+
+    /// A file with tensors of the shapes that the model it lies beside asks for: the moments of each weight, the memories of
+    /// each level.
+    fn companion(&mut self, path: &Path, companion: &Companion) {
         self.pack(path);
-        let config = &model.config;
-        let shape_of = |(name, data): (&String, &TensorData)| (name.clone(), data.shape().to_vec());
-        let mut given: BTreeMap<String, Vec<usize>> = file.tensors.iter().map(shape_of).collect();
-        let expected: BTreeMap<String, Vec<usize>> = match file.metadata.get("format").map(String::as_str) {
-            Some("burn_dragon.adamw/1") => {
-                // Moments are stored in a row.
-                let flat = |shape: &[usize]| vec![shape.iter().product()];
-                given.values_mut().for_each(|shape| *shape = flat(shape));
-                let both = |(name, shape): (&str, Vec<usize>)| {
-                    ["first", "second"].map(|which| (format!("{name}.{which}"), flat(&shape)))
-                };
-                expected_tensors(config).into_iter().flat_map(both).collect()
+        let Ok(file) = TensorFile::read(path) else { return };
+        let format = file.metadata.get("format").map_or("", String::as_str);
+        match companion.layouts.iter().find(|layout| layout.format == format) {
+            Some(layout) => {
+                self.shapes(path, &layout.expected(&file), &shapes_of(&file.tensors));
             }
-            Some("burn_dragon.streams/1") => {
-                let lanes = given.values().next().and_then(|shape| shape.first()).copied();
-                let shape = [config.n_heads, config.neurons_per_head(), config.d_model];
-                let shape: Vec<usize> = lanes.into_iter().chain(shape).collect();
-                let levels = 0..config.n_levels;
-                levels
-                    .map(|level| (format!("level_{level}.rho"), shape.clone()))
-                    .collect()
+            None => {
+                let known: Vec<&str> = companion.layouts.iter().map(|layout| layout.format).collect();
+                let words = format!(
+                    "its format is none of those that lie beside this model ({}): its tensors were not looked at",
+                    known.join(", ")
+                );
+                self.say(path, "tensors", Verdict::Warning, words);
             }
-            _ => return,
-        };
-        self.shapes(path, &expected, &given);
+        }
     }
 
     fn pointers(&mut self, checkpoints: &Checkpoints) {

@@ -5,10 +5,9 @@
 mod files;
 mod folders;
 
-use burn_dragon_checkpoint::api::{CheckpointError};
-use burn_dragon_checkpoint::api::ModelFile;
 use crate::official::OfficialConfig;
 use crate::resolve::follow_pointer_file;
+use burn_dragon_checkpoint::api::{CheckpointError, Kinds};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -67,32 +66,33 @@ impl Verification {
     }
 }
 
-/// Whether a model's tokenizer can be built and fits the model: in words what it is, or what is wrong.
-pub type TokenizerCheck<'a> = &'a dyn Fn(&ModelFile) -> Result<String, String>;
-
 /// How closely to look.
 #[derive(Clone, Copy, Default)]
 pub struct VerifyOptions<'a> {
-    /// Run each model on some tokens, and see that what comes out is finite.
+    /// Run each model on an input of its family's, and see that what comes out is finite.
     pub deep: bool,
     /// What official weights cannot say.
     pub config: Option<&'a OfficialConfig>,
-    /// How a tokenizer is checked; without it, that it is JSON.
-    pub tokenizer: Option<TokenizerCheck<'a>>,
 }
 
-/// Checks a run with all its checkpoints, a checkpoint, a model, its parts, a memory, or official `.safetensors`.
+/// Checks a run with all its checkpoints, a checkpoint, a model, its parts, a memory, or official `.safetensors`. What only a
+/// family can say, one of `kinds` says.
 ///
 /// # Errors
 /// If nothing is there, or it is a PyTorch pickle, which only the import reads. What is wrong with a file is no error: it
 /// is a check that failed.
-pub fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Verification, CheckpointError> {
+pub fn verify(
+    path: &Path,
+    kinds: &Kinds,
+    options: VerifyOptions<'_>,
+) -> Result<Verification, CheckpointError> {
     let path = follow_pointer_file(path)?;
     if !path.exists() {
         let reason = "nothing is there".to_string();
         return Err(CheckpointError::NoModel { path, reason });
     }
     let mut verifier = Verifier {
+        kinds,
         options,
         checks: Vec::new(),
     };
@@ -106,6 +106,7 @@ pub fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Verification, C
 }
 
 struct Verifier<'a> {
+    kinds: &'a Kinds,
     options: VerifyOptions<'a>,
     checks: Vec<Check>,
 }
