@@ -9,7 +9,7 @@
 //! | [`api::checkpoint`] | files of every family: models, bundles, checkpoint folders, memories |
 //! | [`api::exchange`] | official weights, hubs, and what the verbs on files do |
 //! | [`api::stream`] | continuing streams: lanes of documents, windows, carry policies, positions that resume |
-//! | [`api::train`] | the training loop and what a family implements for it |
+//! | `api::train` | the training loop and what a family implements for it (feature `train`, on by default) |
 //! | [`api::language`] | language models: data, training, evaluation, generation |
 //! | [`api::expert`] | the parts behind those, for builders |
 //!
@@ -37,6 +37,7 @@ pub mod api {
     pub use burn_dragon_kernel::api as kernel;
     pub use burn_dragon_language::api as language;
     pub use burn_dragon_stream::api as stream;
+    #[cfg(feature = "train")]
     pub use burn_dragon_train::api as train;
 
     /// The parts behind the curated surface.
@@ -47,6 +48,7 @@ pub mod api {
         pub use burn_dragon_kernel::api::expert as kernel;
         pub use burn_dragon_language::api::expert as language;
         pub use burn_dragon_stream::api::expert as stream;
+        #[cfg(feature = "train")]
         pub use burn_dragon_train::api::expert as train;
     }
 }

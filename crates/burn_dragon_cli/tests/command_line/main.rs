@@ -1,6 +1,6 @@
 //! The programs as a person meets them: run in a folder of their own, judged by exit code, output and files.
 
-#![cfg(test)]
+#![cfg(all(test, feature = "train"))]
 
 mod bench;
 mod chat;
