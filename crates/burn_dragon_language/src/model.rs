@@ -1,16 +1,16 @@
 //! A model with its tokenizer: what a language model file holds.
 
-use crate::data::Tokens;
 use crate::error::LanguageError;
-use crate::export::{self, TOKENIZER, kinds};
+#[cfg(feature = "exchange")]
+use crate::export::kinds;
+use crate::export::{self, TOKENIZER};
 use crate::learnt::LearntReading;
 use crate::tokenizer::{ByteTokenizer, IdTokenizer, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, ModelInfo};
 use burn_dragon_core::api::Dragon;
+#[cfg(feature = "exchange")]
 use burn_dragon_exchange::api::{LoadedModel, ModelPath};
-use burn_dragon_train::identity::ChangedPart;
-use burn_dragon_train::resume_point::ResumePoint;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -38,6 +38,7 @@ impl LanguageModel {
     ///
     /// # Errors
     /// If there is none, it is damaged or of another family, or its tokenizer does not fit it.
+    #[cfg(feature = "exchange")]
     pub fn load(path: &ModelPath, device: &Device) -> Result<Self, LanguageError> {
         let LoadedModel {
             file,
@@ -75,18 +76,6 @@ impl LanguageModel {
             run: None,
             passed_over: Vec::new(),
         })
-    }
-}
-
-impl LanguageModel {
-    /// What is different about the held-out text that there is now, where the model is a checkpoint that was judged on
-    /// another: figures on the two are not comparable.
-    ///
-    /// # Errors
-    /// If the checkpoint does not say what it was judged on.
-    pub fn changed_validation(&self, now: &Tokens) -> Result<Option<ChangedPart>, LanguageError> {
-        let resume_point = ResumePoint::beside(&self.file)?;
-        Ok(resume_point.and_then(|resume_point| resume_point.identity.changed_validation(&now.hash())))
     }
 }
 

@@ -3,11 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::api::expert::{TensorFile, sha256};
 use burn_dragon_checkpoint::api::{
-    ModelFile, ModelInfo, Sliding, StateFile, StateInfo, StateReader, StoredPrecision, VerifyOptions,
-    model_hash, verify,
+    CheckpointError, ModelFile, ModelInfo, Sliding, StateFile, StateInfo, StateReader, StoredPrecision,
+    VerifyOptions, model_hash, verify,
 };
 use burn_dragon_core::{Dragon, DragonConfig, DragonState};
 use std::path::{Path, PathBuf};

@@ -2,17 +2,19 @@
 
 mod card;
 
-use crate::data::DatasetConfig;
 use crate::evaluate::{WindowReading, reading_in_words};
 use crate::learnt::LearntReading;
 use crate::model::tokenizer_of;
 use crate::state::LanguageState;
+#[cfg(feature = "train")]
+use crate::training;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::api::expert::one_line;
 use burn_dragon_checkpoint::api::{
-    CardText, CheckpointError, Companion, CompanionTensor, Kinds, Layout, ModelFile, ModelInfo, ModelKind,
-    RunWords, StateFile, TensorSpec,
+    CardText, CheckpointError, Companion, Kinds, ModelFile, ModelInfo, ModelKind, RunWords, StateFile,
+    TensorSpec,
 };
+#[cfg(feature = "train")]
 use burn_dragon_core::api::expert::snapshot;
 use burn_dragon_core::api::{Dragon, DragonConfig};
 use serde_json::{Map, Value, json};
@@ -106,14 +108,12 @@ impl ModelKind for LanguageKind {
             .map_or_else(String::new, shape_in_words)
     }
 
+    #[cfg(feature = "train")]
     fn companions(&self, config: &Value) -> Vec<Companion> {
         let Some(config) = Self::config(config) else {
             return Vec::new();
         };
-        let specs = self.tensors(&json!(config)).unwrap_or_default();
-        let mut companions = burn_dragon_train::companions::of(&specs);
-        companions.push(streams(&config));
-        companions
+        training::companions(&config)
     }
 
     fn assets(&self, file: &ModelFile) -> Result<String, String> {
@@ -221,63 +221,13 @@ impl ModelKind for LanguageKind {
         figures
     }
 
+    #[cfg(feature = "train")]
     fn run(&self, folder: &Path) -> Option<RunWords> {
-        run_words(folder)
+        training::run_words(folder)
     }
 
     fn card(&self, file: &ModelFile, id: &str) -> CardText {
         card::text(file, Self::config(file.config.value()).as_ref(), id)
-    }
-}
-
-/// The memories of lanes, which a run carries from step to step.
-fn streams(config: &DragonConfig) -> Companion {
-    let shape = [config.n_heads, config.neurons_per_head(), config.d_model];
-    let rho = |level| CompanionTensor::of_lanes(crate::streams::name(level), &shape);
-    Companion {
-        file: crate::streams::FILE,
-        absent: None,
-        layouts: vec![Layout {
-            format: crate::streams::FORMAT,
-            tensors: (0..config.n_levels).map(rho).collect(),
-        }],
-    }
-}
-
-fn run_words(folder: &Path) -> Option<RunWords> {
-    let layers = burn_dragon_train::config::Layers::new()
-        .file(&folder.join("config.toml"))
-        .ok()?;
-    let config = layers.resolve::<crate::config::LanguageConfig>().ok()?.value;
-    let training = &config.training;
-    let batches = format!(
-        "Batches of {} windows of {} tokens, seed {}",
-        training.batch_size, training.block_size, training.seed
-    );
-    Some(RunWords {
-        data: config.dataset.in_words(),
-        config: public(&config),
-        lines: vec![batches],
-    })
-}
-
-/// A run's configuration without its folders: names of files are enough to know the data by.
-fn public(config: &crate::config::LanguageConfig) -> Option<String> {
-    let mut config = config.clone();
-    without_folders(&mut config.dataset);
-    toml::to_string_pretty(&config).ok()
-}
-
-fn without_folders(dataset: &mut DatasetConfig) {
-    use crate::data::SourceConfig;
-    let own = dataset.validation.as_deref_mut();
-    for source in [Some(&mut dataset.source), own].into_iter().flatten() {
-        if let SourceConfig::Text(text) = source {
-            for path in &mut text.paths {
-                let name = Path::new(path).file_name().unwrap_or_default();
-                *path = name.to_string_lossy().into_owned();
-            }
-        }
     }
 }
 
@@ -296,29 +246,6 @@ fn mega(number: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_configuration_is_given_away_without_the_folders_of_this_machine() {
-        for (text, names) in [
-            (
-                "[dataset]\ntype = \"text\"\npaths = [\"/home/me/secret/books.txt\", \"b/*.md\"]\n\
-                 [dataset.validation]\ntype = \"text\"\npaths = [\"/home/me/secret/held.txt\"]\n",
-                &["books.txt", "*.md", "held.txt"][..],
-            ),
-            (
-                "[dataset]\ntype = \"embedded\"\n\
-                 [dataset.validation]\ntype = \"text\"\npaths = [\"/home/me/secret/held.txt\", \"b/..\"]\n",
-                &["held.txt"],
-            ),
-        ] {
-            let config = toml::from_str(&format!("{text}[model]\nd_model = 8\n")).unwrap();
-            let public = public(&config).unwrap();
-            for name in names.iter().chain(&["d_model = 8"]) {
-                assert!(public.contains(name), "{public}");
-            }
-            assert!(!public.contains("secret") && !public.contains("b/"), "{public}");
-        }
-    }
 
     #[test]
     fn a_model_has_one_hash_in_memory_in_its_file_and_read_again() {
