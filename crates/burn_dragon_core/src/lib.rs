@@ -52,6 +52,7 @@ mod shapes;
 pub mod state;
 pub mod synthetic;
 mod trunk;
+mod whole;
 
 pub use backend::Backend;
 pub use burn_dragon_kernel::api::{Credit, Precision, Resets};
@@ -85,6 +86,11 @@ pub mod api {
 
     /// What a model is made of, for those who build on it.
     pub mod expert {
+        /// Whole numbers up to 2^64 - 1, for `#[serde(with = "...")]`.
+        pub mod whole {
+            pub use crate::whole::{deserialize, serialize};
+        }
+
         pub use crate::density::{Activity, ActivityProbe, Watch};
         pub use crate::initial::{Maker, initial};
         pub use crate::level::{Contribution, Level, Seen, View};

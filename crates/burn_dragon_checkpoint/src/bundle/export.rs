@@ -16,12 +16,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The metadata key of a part: which of how many, of which model.
-pub(crate) const PART: &str = "part";
+pub const PART: &str = "part";
 
 /// How a model is written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExportOptions {
-    /// How its numbers are stored.
+    /// How its numbers are stored; codes stay as they are.
     pub precision: StoredPrecision,
     /// Also in parts: each is filled with tensors up to so many bytes.
     pub max_part_bytes: Option<u64>,
@@ -107,18 +107,14 @@ pub fn export(model: ModelFile, output: &Path, options: ExportOptions) -> Result
     let name = check_output(output, options)?;
     model.check_descriptions(output)?;
     let model = model.rounded(options.precision, output)?;
-    let (hash, metadata) = (model.hash(), model.metadata());
-    let round = |(name, data)| (name, options.precision.round(data));
-    let whole = TensorFile {
-        tensors: model.tensors.into_iter().map(round).collect(),
-        metadata,
-    };
+    let hash = model.hash();
+    let whole = model.into_tensor_file();
     // Before anything is removed for it. A part holds all texts of the whole, and one more.
     let mut texts = whole.metadata.clone();
     if options.max_part_bytes.is_some() {
         texts.insert(PART.into(), part_text(MAX_TENSORS, MAX_TENSORS, &hash));
     }
-    tensors::check_writable(&whole.tensors, texts, output)?;
+    tensors::check_writable(tensors::by_name(&whole.tensors), texts, output)?;
     remove_parts(output)?;
     let (bytes, sha256) = write(&whole, output)?;
     let mut exported = Exported {

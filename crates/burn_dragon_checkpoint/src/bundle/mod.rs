@@ -14,10 +14,8 @@ mod assembly;
 mod export;
 mod manifest;
 
-pub(crate) use export::PART;
-
 pub use assembly::{Assembly, PartsProgress, read_parts};
-pub use export::{ExportOptions, Exported, export, export_name};
+pub use export::{ExportOptions, Exported, PART, export, export_name};
 pub use manifest::{MAX_MANIFEST, MAX_PARTS, PartEntry, PartsManifest, manifest_of, part_name};
 
 #[cfg(test)]

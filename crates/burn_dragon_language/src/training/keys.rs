@@ -1,0 +1,163 @@
+//! The keys of a language run: which may change when it goes on, and which have moved.
+
+use burn_dragon_train::api::{KeyRule, Keys, MovedKey, OnResume};
+
+/// The keys of a language run.
+pub(crate) const KEYS: Keys = Keys {
+    rules: OWN,
+    moved: &[
+        moved("training.block_size", "sequence.block_size"),
+        moved("training.credit", "sequence.credit"),
+        moved("training.streams", "sequence.streams"),
+    ],
+};
+
+const fn moved(from: &'static str, to: &'static str) -> MovedKey {
+    MovedKey { from, to }
+}
+
+/// The rules of the keys that a language run does not share with other families, or not in this way.
+const OWN: &[KeyRule] = &[
+    KeyRule {
+        keys: &[
+            "dataset.type",
+            "dataset.seed",
+            "dataset.train_bytes",
+            "dataset.validation_tales",
+            "dataset.sprouts_from",
+            "dataset.grown_from",
+            "dataset.mix.*",
+            "dataset.validation_documents",
+            "dataset.facts",
+            "dataset.distance",
+            "dataset.seedlings",
+            "dataset.longest_from",
+            "dataset.paths",
+            "dataset.document_separator",
+            "dataset.train_ratio",
+            "dataset.validation.*",
+        ],
+        on_resume: OnResume::ChangesWithSameData,
+        why: "files may move, but a run knows its tokens and documents again; other ones need `--accept-changed-data`",
+    },
+    KeyRule {
+        keys: &["dataset.windows"],
+        on_resume: OnResume::Stays,
+        why: "it decides which windows were read",
+    },
+    KeyRule {
+        keys: &["dataset.tokenizer.*"],
+        on_resume: OnResume::Stays,
+        why: "the model speaks these tokens; they are in `tokenizer.json`",
+    },
+    KeyRule {
+        keys: &["model.vocab_size"],
+        on_resume: OnResume::Changes,
+        why: "to the tokenizer's number, which it is anyway",
+    },
+    KeyRule {
+        keys: &["model.*"],
+        on_resume: OnResume::Stays,
+        why: "the weights are those of this model",
+    },
+    KeyRule {
+        keys: &["training.batch_size"],
+        on_resume: OnResume::ChangesWithout("sequence.streams"),
+        why: "the same; the fixed sample of evaluations grows or shrinks with it, so the best figure starts anew. On \
+              streams every row of a batch has a memory",
+    },
+    KeyRule {
+        keys: &["sequence.block_size", "sequence.streams.*"],
+        on_resume: OnResume::Stays,
+        why: "they decide what was read, and what is remembered of it",
+    },
+    KeyRule {
+        keys: &["sequence.credit"],
+        on_resume: OnResume::Changes,
+        why: "it says how the steps to come are taken",
+    },
+    KeyRule {
+        keys: &["generation.*"],
+        on_resume: OnResume::Changes,
+        why: "samples teach nothing",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::{BASE, Language};
+    use burn_dragon_train::api::expert::flatten;
+    use burn_dragon_train::api::{Layers, resolve};
+    use std::collections::BTreeSet;
+
+    /// Every key of the schema: those of the base file, those that it shows behind a `#`, and those of every `type`.
+    fn keys() -> BTreeSet<String> {
+        let shown: String = BASE
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(text) if text.contains(" = ") || text.starts_with('[') => format!("{text}\n"),
+                _ => format!("{line}\n"),
+            })
+            .filter(|line| line.parse::<toml::Table>().is_ok() || line.starts_with('['))
+            .collect();
+        let variants = [
+            "dataset={ type = \"text\", paths = [], document_separator = \"\\n\", validation = { type = \"needle\" } }",
+            "dataset={ type = \"needle\", tokenizer = { type = \"char\" } }",
+            "dataset={ type = \"embedded\", validation = { type = \"embedded\" } }",
+            "schedule={ type = \"wsd\", decay_steps = 1 }",
+            "schedule={ type = \"step\", step_size = 1, gamma = 0.5 }",
+            "model={ vocab_size = 256, decay = { type = \"custom\", slopes = [0.1, 0.1, 0.1, 0.1] } }",
+            "training={ epochs = 1.0, max_minutes = 1.0, clip_norm = 1.0 }",
+            "generation={ top_k = 1, top_p = 0.5, repetition_penalty = 1.1, stop = [\"a\"] }",
+            "generation.context={ type = \"sliding\", window = 4 }",
+        ];
+        let mut keys = BTreeSet::new();
+        for variant in variants {
+            let layers = Layers::new().embedded("shown.toml", &shown).unwrap();
+            let resolved = resolve::<Language>(layers.assignment(variant).unwrap());
+            keys.extend(flatten(&resolved.unwrap().value).into_keys());
+        }
+        keys
+    }
+
+    #[test]
+    fn every_key_of_the_schema_is_classified() {
+        let keys = keys();
+        for key in [
+            "training.guard.window",
+            "sequence.streams.scales",
+            "training.epochs",
+            "dataset.document_separator",
+            "dataset.validation.type",
+            "dataset.tokenizer.special_tokens",
+            "model.decay.slopes",
+        ] {
+            assert!(keys.contains(key), "{key} is not among the keys tried");
+        }
+        let unclassified: Vec<_> = keys.iter().filter(|key| KEYS.rule_of(key).is_none()).collect();
+        assert!(unclassified.is_empty(), "{unclassified:?}");
+    }
+
+    #[test]
+    fn every_rule_is_about_a_key_that_there_is() {
+        let keys = keys();
+        for pattern in KEYS.rules().flat_map(|rule| rule.keys) {
+            let fits = |key: &String| match pattern.strip_suffix('*') {
+                Some(table) => key.starts_with(table),
+                None => key == pattern,
+            };
+            assert!(keys.iter().any(fits), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_says_the_same() {
+        let page = std::fs::read_to_string("../../docs/configuration.md").unwrap();
+        for rule in KEYS.rules() {
+            let keys: Vec<String> = rule.keys.iter().map(|key| format!("`{key}`")).collect();
+            let row = format!("| {} | {} | {} |", keys.join(", "), rule.on_resume, rule.why);
+            assert!(page.contains(&row), "docs/configuration.md lacks\n{row}");
+        }
+    }
+}

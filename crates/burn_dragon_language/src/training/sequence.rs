@@ -1,0 +1,288 @@
+//! `[sequence]`: windows of text, and memory that goes on from step to step (truncated backpropagation through time).
+//!
+//! ```text
+//! lane 0   | document 7 .............|......|document 2 ....|........   each | is a step's window; memory goes on
+//! lane 1   |.....| document 3 .......|..............|document 9 .....   over it and is emptied where a document
+//!                                                                       begins, also inside a window
+//! ```
+//!
+//! Gradients end at the window's edge, or reach back over the last [`backprop`](StreamConfig::backprop) windows of a
+//! step. The paper trains so, on pieces of 2,048 bytes (arXiv:2509.26507, appendix B).
+
+use burn_dragon_core::{Credit, Range};
+use burn_dragon_stream::api::TbpttWindow;
+use burn_dragon_train::api::expert::{MOST_UNITS, at_least_one, check};
+use burn_dragon_train::api::{TrainError, TrainingConfig};
+use serde::{Deserialize, Serialize};
+
+/// Windows that a step may have: it is interrupted between steps only.
+const MOST_WINDOWS: usize = 1024;
+
+/// `[sequence]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SequenceConfig {
+    /// Tokens in a training window.
+    pub block_size: usize,
+    /// How gradients go back through memory.
+    #[serde(with = "CreditName")]
+    pub credit: Credit,
+    /// Memory that goes on from step to step; absent, each window begins with none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streams: Option<StreamConfig>,
+}
+
+/// [`Credit`] as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Credit", rename_all = "lowercase")]
+enum CreditName {
+    Full,
+    Queries,
+}
+
+impl Default for SequenceConfig {
+    fn default() -> Self {
+        Self {
+            block_size: 256,
+            credit: Credit::Full,
+            streams: None,
+        }
+    }
+}
+
+impl SequenceConfig {
+    /// Refuses what no run with these batches can be.
+    pub(crate) fn validate(&self, training: &TrainingConfig) -> Result<(), TrainError> {
+        at_least_one("sequence.block_size", self.block_size as u64)?;
+        self.check_step(training)?;
+        let tokens = training.batch_size * self.block_size;
+        let streams = self.streams.as_ref();
+        streams.map_or(Ok(()), |streams| streams.validate(tokens))
+    }
+
+    /// Refuses a step of more tokens than can be meant.
+    fn check_step(&self, training: &TrainingConfig) -> Result<(), TrainError> {
+        let sizes = [
+            ("training.batch_size", training.batch_size as u64),
+            ("sequence.block_size", self.block_size as u64),
+            ("training.accumulate", u64::from(training.accumulate)),
+        ];
+        let tokens = sizes
+            .iter()
+            .try_fold(1u64, |tokens, (_, size)| tokens.checked_mul(*size));
+        if tokens.is_some_and(|tokens| tokens <= MOST_UNITS) {
+            return Ok(());
+        }
+        // The one that is furthest from what anybody asks for.
+        let (key, given) = sizes
+            .into_iter()
+            .max_by_key(|(_, size)| *size)
+            .unwrap_or_default();
+        Err(TrainError::Setting {
+            key: key.into(),
+            given: given.to_string(),
+            expected: "fewer than 2^48 tokens a step (batch_size * block_size * accumulate)",
+        })
+    }
+}
+
+/// `[sequence.streams]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamConfig {
+    /// Share of the lanes whose memory goes on; the others read a fresh window each step. In `(0, 1]`.
+    pub persistent: f64,
+    /// Order in which the lanes come to documents.
+    pub order: DocumentOrder,
+    /// Tokens of a document after which its memory is emptied; absent, never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_context: Option<usize>,
+    /// Windows that a lane reads in one step, one after the other.
+    pub unroll: usize,
+    /// The last so many of them learn, with gradients through the memory between them; those before only fill it.
+    pub backprop: usize,
+    /// A mixture of window lengths, step by step, with as many tokens each; absent, all are `block_size` long.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scales: Vec<ScaleConfig>,
+}
+
+impl Default for StreamConfig {
+    fn default() -> Self {
+        Self {
+            persistent: 1.0,
+            order: DocumentOrder::Shuffled,
+            max_context: None,
+            unroll: 1,
+            backprop: 1,
+            scales: Vec::new(),
+        }
+    }
+}
+
+/// In which order documents are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentOrder {
+    /// In an order of its own each epoch.
+    #[default]
+    Shuffled,
+    /// As they stand.
+    InOrder,
+}
+
+/// One window length of a mixture.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScaleConfig {
+    /// Tokens in a window.
+    pub block_size: usize,
+    /// How often it comes, beside the others' weights.
+    pub weight: u32,
+}
+
+impl StreamConfig {
+    /// The windows of a step, of which the last learn.
+    ///
+    /// # Errors
+    /// If no window learns, or more learn than are read.
+    pub fn window(&self) -> Result<TbpttWindow, TrainError> {
+        at_least_one("sequence.streams.unroll", self.unroll as u64)?;
+        at_least_one("sequence.streams.backprop", self.backprop as u64)?;
+        TbpttWindow::try_new(self.unroll, self.backprop).map_err(|_| TrainError::Setting {
+            key: "sequence.streams.backprop".into(),
+            given: self.backprop.to_string(),
+            expected: "at most sequence.streams.unroll",
+        })
+    }
+
+    /// Lanes of so many whose memory goes on, at least one.
+    pub fn persistent_lanes(&self, lanes: usize) -> usize {
+        // A share that was written in decimals means whole lanes where it comes close to them.
+        ((self.persistent * lanes as f64 + 1e-9) as usize).clamp(1, lanes)
+    }
+
+    /// Refuses what no stream can be; a window of every lane has `tokens` tokens together.
+    pub(crate) fn validate(&self, tokens: usize) -> Result<(), TrainError> {
+        let refuse = |key: &str, given: String, expected| {
+            let key = format!("sequence.streams.{key}");
+            Err(TrainError::Setting { key, given, expected })
+        };
+        check(
+            "sequence.streams.persistent".into(),
+            self.persistent,
+            Range::SHARE,
+        )?;
+        if self.max_context == Some(0) {
+            return refuse(
+                "max_context",
+                "0".into(),
+                "at least 1, or no such key for no limit",
+            );
+        }
+        if self.unroll > MOST_WINDOWS {
+            return refuse("unroll", self.unroll.to_string(), "at most 1024");
+        }
+        self.window()?;
+        for scale in &self.scales {
+            if scale.block_size == 0 || !tokens.is_multiple_of(scale.block_size) {
+                return refuse(
+                    "scales",
+                    format!("block_size = {}", scale.block_size),
+                    "lengths that divide batch_size * block_size, so that every step has as many tokens",
+                );
+            }
+        }
+        if !self.scales.is_empty() && self.scales.iter().all(|scale| scale.weight == 0) {
+            return refuse("scales", "weights of 0 alone".into(), "a weight above 0");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_stream_can_be_is_refused_by_name() {
+        let scale = |block_size, weight| ScaleConfig { block_size, weight };
+        let base = StreamConfig::default;
+        let wrong = [
+            (
+                StreamConfig {
+                    persistent: 0.0,
+                    ..base()
+                },
+                "persistent = 0",
+            ),
+            (
+                StreamConfig {
+                    persistent: f64::NAN,
+                    ..base()
+                },
+                "persistent",
+            ),
+            (
+                StreamConfig {
+                    max_context: Some(0),
+                    ..base()
+                },
+                "max_context",
+            ),
+            (StreamConfig { unroll: 0, ..base() }, "unroll"),
+            (
+                StreamConfig {
+                    unroll: usize::MAX,
+                    ..base()
+                },
+                "at most 1024",
+            ),
+            (
+                StreamConfig {
+                    backprop: 2,
+                    ..base()
+                },
+                "backprop = 2",
+            ),
+            (
+                StreamConfig {
+                    scales: vec![scale(48, 1)],
+                    ..base()
+                },
+                "block_size = 48",
+            ),
+            (
+                StreamConfig {
+                    scales: vec![scale(64, 0)],
+                    ..base()
+                },
+                "scales",
+            ),
+        ];
+        for (config, said) in wrong {
+            let text = config.validate(1024).unwrap_err().to_string();
+            assert!(text.contains(said), "{text}");
+        }
+        let mixture = StreamConfig {
+            scales: vec![scale(64, 1), scale(512, 3)],
+            unroll: 3,
+            backprop: 2,
+            ..base()
+        };
+        assert!(mixture.validate(1024).is_ok());
+    }
+
+    #[test]
+    fn a_share_of_lanes_is_rounded_down_to_at_least_one() {
+        let config = StreamConfig {
+            persistent: 0.6,
+            ..StreamConfig::default()
+        };
+        assert_eq!([1, 2, 8].map(|lanes| config.persistent_lanes(lanes)), [1, 1, 4]);
+        let config = StreamConfig {
+            persistent: 0.29,
+            ..config
+        };
+        assert_eq!(config.persistent_lanes(100), 29);
+    }
+}

@@ -1,0 +1,599 @@
+//! Text as streams: what lanes read step by step, and what they carry from one step to the next.
+//!
+//! Windows of lanes are packed: where a document ends the next one begins, memory is emptied there, and nothing is
+//! predicted across. Where all windows have one length, all lanes share one clock, which runs on over documents: only
+//! differences of positions matter, and one table of angles serves the batch. In a mixture of lengths a step of long
+//! windows moves some of the lanes on, in turn.
+
+use super::config::LanguageConfig;
+use super::sequence::{DocumentOrder, StreamConfig};
+use crate::data::{Corpus, Tokens, WindowPlan};
+use crate::error::LanguageError;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_dragon_checkpoint::api::CheckpointError;
+use burn_dragon_checkpoint::api::expert::TensorFile;
+use burn_dragon_core::{Dragon, DragonState, Resets, StateError};
+use burn_dragon_stream::api::{
+    Documents, LanePosition, Lanes, Order, Scale, ScaleMixup, ScaleStep, TbpttWindow,
+};
+use burn_dragon_train::api::TrainError;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::path::Path;
+
+/// The file of a checkpoint that holds what is carried.
+pub(crate) const FILE: &str = "streams.bpk";
+
+/// The value of its metadata key `format`.
+pub(crate) const FORMAT: &str = "burn_dragon.streams/1";
+
+/// What lanes read in one step, and with what memory.
+#[derive(Debug)]
+pub struct StreamPlan {
+    window: TbpttWindow,
+    mixture: ScaleMixup,
+    scales: Vec<Rows>, // of each window length
+    lanes: Lanes,      // that persist, at their first documents
+    seed: u64,
+}
+
+/// The rows of a step.
+#[derive(Debug)]
+struct Rows {
+    /// Whose memory goes on.
+    persistent: usize,
+    /// That begin with an empty one.
+    fresh: usize,
+    /// What these read: the windows of one step, one after the other.
+    plan: Option<WindowPlan>,
+}
+
+/// What lanes remember from step to step.
+#[derive(Debug)]
+pub struct StreamMemory {
+    state: DragonState, // of the lanes that persist, then of those that do not
+}
+
+/// Windows of one step, read one after the other by the same lanes.
+#[derive(Debug)]
+pub struct Batch {
+    /// Which lanes of the state they are; none where no memory is carried.
+    pub(crate) lanes: Vec<usize>,
+    /// In the order they are read.
+    pub(crate) windows: Vec<Window>,
+}
+
+/// One window of each lane.
+#[derive(Debug)]
+pub(crate) struct Window {
+    /// `[B, T]`.
+    pub(crate) inputs: Tensor<2, Int>,
+    /// The next token of each, `[B, T]`.
+    pub(crate) targets: Tensor<2, Int>,
+    /// Where memory is emptied.
+    pub(crate) resets: Resets,
+}
+
+impl StreamPlan {
+    /// The streams of a run.
+    ///
+    /// # Errors
+    /// If the text has no document to predict a token of, or is too short for a window.
+    pub fn new(
+        streams: &StreamConfig,
+        config: &LanguageConfig,
+        corpus: &Corpus,
+    ) -> Result<Self, LanguageError> {
+        config.validate()?;
+        let (training, block_size) = (&config.training, config.sequence.block_size);
+        let (window, tokens) = (streams.window()?, training.batch_size * block_size);
+        let mixture = ScaleMixup::new(&scales(streams, block_size), tokens)?;
+        let documents = Documents::from_starts(&corpus.train.starts, corpus.train.len())?;
+        let lanes = streams.persistent_lanes(mixture.max_lanes());
+        let lanes = lanes_of(&documents, streams, training.seed, lanes)?;
+        let rows = |scale: &Scale| {
+            let all = tokens / scale.length;
+            let persistent = streams.persistent_lanes(all);
+            let fresh = all - persistent;
+            let plan = || {
+                let length = scale.length * window.unroll_steps();
+                WindowPlan::new(&corpus.train, length, config.dataset.windows)
+            };
+            Ok(Rows {
+                persistent,
+                fresh,
+                plan: (fresh > 0).then(plan).transpose()?,
+            })
+        };
+        Ok(Self {
+            window,
+            scales: mixture
+                .scales()
+                .iter()
+                .map(rows)
+                .collect::<Result<_, LanguageError>>()?,
+            mixture,
+            lanes,
+            seed: training.seed,
+        })
+    }
+
+    /// How many windows a step has, and how many of them learn.
+    pub fn window(&self) -> TbpttWindow {
+        self.window
+    }
+
+    /// Tokens in a window and windows in a step, of each length there is.
+    pub fn shapes(&self) -> impl Iterator<Item = (usize, usize)> {
+        let scales = self.mixture.scales().iter().zip(&self.scales);
+        scales.map(|(scale, rows)| (scale.length, rows.persistent + rows.fresh))
+    }
+
+    /// Lanes there is a memory of.
+    pub fn memories(&self) -> usize {
+        let fresh = self.scales.iter().map(|rows| rows.fresh).max();
+        self.lanes.count() + fresh.unwrap_or(0)
+    }
+
+    /// Tokens that one epoch predicts.
+    pub fn tokens_per_epoch(&self) -> usize {
+        self.lanes.documents().inputs()
+    }
+
+    /// Every lane at its first document.
+    pub fn cursor(&self) -> Lanes {
+        self.lanes.clone()
+    }
+
+    /// Lanes that remember nothing.
+    pub fn memory(&self, dragon: &Dragon) -> StreamMemory {
+        StreamMemory {
+            state: dragon.empty_state(self.memories()),
+        }
+    }
+
+    /// How often a window length comes in so many batches.
+    fn visits(&self, scale: usize, batches: u64) -> u64 {
+        let weight = |scale: &Scale| u128::from(scale.weight);
+        let scales = self.mixture.scales();
+        let weights: u128 = scales.iter().map(weight).sum();
+        (u128::from(batches) * weight(&scales[scale])).div_ceil(weights) as u64
+    }
+
+    /// The windows of batch `index`, from 0, of so many that the run was planned with; the lanes that are in it move on.
+    ///
+    /// # Errors
+    /// None that a plan which was made can give.
+    pub(crate) fn batch(
+        &self,
+        (index, planned): (u64, u64),
+        tokens: &Tokens,
+        lanes: &mut Lanes,
+        device: &Device,
+    ) -> Result<Batch, LanguageError> {
+        let chosen = self.mixture.scale_of_step(self.seed, index);
+        let rows = &self.scales[chosen.scale];
+        let planned = self
+            .visits(chosen.scale, planned)
+            .saturating_mul(rows.fresh as u64);
+        let persistent = ScaleStep {
+            lanes: rows.persistent,
+            ..chosen
+        };
+        let persistent = persistent.lanes_of(self.lanes.count())?;
+        let first_fresh = self.lanes.count();
+        let windows = (0..self.window.unroll_steps()).map(|place| {
+            let mut window = Packed::new(&tokens.ids, chosen.length);
+            for lane in lanes.next_of(&persistent, chosen.length)? {
+                let documents = lanes.documents();
+                let spans = lane.spans.iter().map(|span| documents.inputs_of(span));
+                window.push(spans, lane.resets());
+            }
+            if let Some(plan) = &rows.plan {
+                let first = chosen.visit * rows.fresh as u64;
+                for row in first..first + rows.fresh as u64 {
+                    let start = plan.window(self.seed, row, planned).start + place * chosen.length;
+                    let resets = if place == 0 { vec![0] } else { Vec::new() };
+                    window.push(std::iter::once(start..start + chosen.length), resets);
+                }
+            }
+            Ok(window.into_window(device))
+        });
+        let windows = windows.collect::<Result<_, LanguageError>>()?;
+        let fresh = first_fresh..first_fresh + rows.fresh;
+        Ok(Batch {
+            lanes: persistent.into_iter().chain(fresh).collect(),
+            windows,
+        })
+    }
+}
+
+impl Batch {
+    /// One window of each lane, `[B, T]`, that begins with an empty memory.
+    pub(crate) fn of_window(inputs: Tensor<2, Int>, targets: Tensor<2, Int>) -> Self {
+        let resets = Resets::default();
+        let window = Window {
+            inputs,
+            targets,
+            resets,
+        };
+        Self {
+            lanes: Vec::new(),
+            windows: vec![window],
+        }
+    }
+}
+
+fn scales(streams: &StreamConfig, block_size: usize) -> Vec<Scale> {
+    if streams.scales.is_empty() {
+        return vec![Scale {
+            length: block_size,
+            weight: 1,
+        }];
+    }
+    let scales = streams.scales.iter().filter(|scale| scale.weight > 0);
+    scales
+        .map(|scale| Scale {
+            length: scale.block_size,
+            weight: scale.weight,
+        })
+        .collect()
+}
+
+/// Lanes at their first documents. Where there are fewer documents than lanes, these are cut, so that each lane has
+/// text of its own.
+fn lanes_of(
+    documents: &Documents,
+    streams: &StreamConfig,
+    seed: u64,
+    lanes: usize,
+) -> Result<Lanes, LanguageError> {
+    let share = NonZeroUsize::new(documents.inputs().div_ceil(lanes));
+    let documents = match share.filter(|_| documents.chunks() < lanes) {
+        Some(share) => documents.cut(share),
+        None => documents.clone(),
+    };
+    let order = match streams.order {
+        DocumentOrder::Shuffled => Order::Shuffled { seed },
+        DocumentOrder::InOrder => Order::Given,
+    };
+    let longest = streams.max_context.and_then(NonZeroUsize::new);
+    Ok(Lanes::new(&documents, order, lanes)?.with_max_context(longest))
+}
+
+/// The rows of a window, token by token.
+struct Packed<'a> {
+    ids: &'a [u32],
+    length: usize,
+    inputs: Vec<i32>,
+    targets: Vec<i32>,
+    resets: Vec<Vec<usize>>,
+}
+
+impl<'a> Packed<'a> {
+    fn new(ids: &'a [u32], length: usize) -> Self {
+        Self {
+            ids,
+            length,
+            inputs: Vec::new(),
+            targets: Vec::new(),
+            resets: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, spans: impl IntoIterator<Item = Range<usize>>, resets: Vec<usize>) {
+        for span in spans {
+            let targets = &self.ids[span.start + 1..span.end + 1];
+            self.targets.extend(targets.iter().map(|&id| id as i32));
+            self.inputs.extend(self.ids[span].iter().map(|&id| id as i32));
+        }
+        self.resets.push(resets);
+    }
+
+    fn into_window(self, device: &Device) -> Window {
+        let shape = [self.resets.len(), self.length];
+        let matrix = |ids| Tensor::from_data(TensorData::new(ids, shape), device);
+        Window {
+            inputs: matrix(self.inputs),
+            targets: matrix(self.targets),
+            resets: Resets::new(self.resets),
+        }
+    }
+}
+
+impl StreamMemory {
+    /// The memory of some lanes, taken out if it is that of all; until it is [put back](Self::put_back) there may be
+    /// none.
+    pub(crate) fn take(&mut self, lanes: &[usize]) -> Result<DragonState, StateError> {
+        if lanes.iter().copied().eq(0..self.state.lanes()) {
+            return Ok(self.state.take());
+        }
+        self.state.select_lanes(lanes)
+    }
+
+    /// The memory of those lanes after a batch.
+    pub(crate) fn put_back(&mut self, lanes: &[usize], state: DragonState) -> Result<(), StateError> {
+        self.state = if self.state.lanes() == 0 {
+            state
+        } else {
+            self.state.take().replace_lanes(lanes, state)?
+        };
+        Ok(())
+    }
+
+    /// Empties the memories that hold a value which is not finite; gives how many.
+    ///
+    /// Nothing that is read afterwards would make such a memory finite, and no checkpoint may hold one. Their lanes read
+    /// on where they are, with nothing remembered, as where a document begins. The memory of an earlier step would be
+    /// that of a text with a hole, or of another document.
+    pub(crate) fn forget_damage(&mut self) -> Result<usize, StateError> {
+        let mut damaged = vec![false; self.state.lanes()];
+        for rho in self.state.rho() {
+            let sound = |lane| {
+                rho.clone()
+                    .narrow(0, lane, 1)
+                    .into_data()
+                    .iter::<f32>()
+                    .all(f32::is_finite)
+            };
+            damaged
+                .iter_mut()
+                .enumerate()
+                .for_each(|(lane, damaged)| *damaged |= !sound(lane));
+        }
+        let damaged: Vec<usize> = (0..damaged.len()).filter(|&lane| damaged[lane]).collect();
+        if !damaged.is_empty() {
+            let positions = self.state.positions().to_vec(); // one clock for all lanes, which runs on
+            self.state.reset_lanes(&damaged)?;
+            let (rho, _) = self.state.take().into_parts();
+            self.state = DragonState::from_parts(rho, positions);
+        }
+        Ok(damaged.len())
+    }
+
+    /// Places of `lanes` and memories, bit for bit, as they stand in a checkpoint.
+    ///
+    /// # Errors
+    /// If places have no form as text.
+    pub fn snapshot(&self, lanes: &Lanes) -> Result<TensorFile, TrainError> {
+        let place = SavedPositions {
+            lanes: lanes.positions(),
+            positions: self.state.positions().to_vec(),
+        };
+        let place = serde_json::to_string(&place).map_err(TrainError::Json)?;
+        let mut file = TensorFile::default();
+        file.metadata.insert("format".into(), FORMAT.into());
+        file.metadata.insert("place".into(), place);
+        for (level, rho) in self.state.rho().iter().enumerate() {
+            file.tensors.insert(name(level), rho.to_data());
+        }
+        Ok(file)
+    }
+
+    /// Goes on from places and memories that were written.
+    ///
+    /// # Errors
+    /// If the file is damaged, or the run was on other streams, or on none; nothing has changed then.
+    pub fn restore(&mut self, lanes: &mut Lanes, dragon: &Dragon, folder: &Path) -> Result<(), TrainError> {
+        let path = folder.join(FILE);
+        if !path.exists() {
+            return Err(other_streams(&"not on independent windows, as the run was"));
+        }
+        let refuse = |reason: String| CheckpointError::corrupt(&path, reason);
+        let mut file = TensorFile::read(&path)?;
+        match file.metadata.get("format").map(String::as_str) {
+            Some(FORMAT) => {}
+            other => return Err(refuse(format!("its format is {other:?}, expected `{FORMAT}`")).into()),
+        }
+        let place = file.metadata.get("place").map_or("", String::as_str);
+        let place: SavedPositions =
+            serde_json::from_str(place).map_err(|error| refuse(format!("place: {error}")))?;
+        let mut sought = lanes.clone();
+        sought.seek(&place.lanes).map_err(|error| other_streams(&error))?;
+        if place.positions.len() != self.state.lanes() {
+            let (given, expected) = (self.state.lanes(), place.positions.len());
+            return Err(other_streams(&format!(
+                "{given} memories, where the run has {expected}"
+            )));
+        }
+        let memory = |level| {
+            let name = name(level);
+            let data = file
+                .tensors
+                .remove(&name)
+                .ok_or_else(|| refuse(format!("no tensor `{name}`")))?;
+            memory(data, dragon).map_err(|reason| refuse(format!("`{name}` {reason}")))
+        };
+        let rho = (0..dragon.config().n_levels)
+            .map(memory)
+            .collect::<Result<_, CheckpointError>>()?;
+        let state = DragonState::from_parts(rho, place.positions);
+        state
+            .check(dragon.config(), self.state.lanes())
+            .map_err(|error| refuse(error.to_string()))?;
+        (*lanes, self.state) = (sought, state);
+        Ok(())
+    }
+}
+
+/// Settings that ask for other streams than a run is on.
+fn other_streams(reason: &dyn ToString) -> TrainError {
+    TrainError::Setting {
+        key: "sequence.streams".into(),
+        given: format!("other streams ({})", reason.to_string()),
+        expected: "those of the run: its text, seed, batch_size, block_size, order, persistent and scales; leave them \
+                   as they are, or start a new run (docs/configuration.md lists what can change)",
+    }
+}
+
+/// A memory that was written, on the model's device; or what is wrong with it.
+fn memory(data: TensorData, dragon: &Dragon) -> Result<Tensor<4>, String> {
+    let (given, expected) = (data.dtype(), dragon.embed.val().dtype());
+    if given != expected {
+        return Err(format!("is of {}, expected {}", given.name(), expected.name()));
+    }
+    if data.shape().to_vec().len() != 4 {
+        return Err(format!("has the shape {:?}, expected 4 axes", data.shape()));
+    }
+    if !data.iter::<f32>().all(f32::is_finite) {
+        return Err("holds values that are not finite".into());
+    }
+    Ok(Tensor::from_data(data, (&dragon.device().inner(), expected)))
+}
+
+/// Where lanes are.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedPositions {
+    /// In their documents.
+    lanes: Vec<LanePosition>,
+    /// Of their memories.
+    positions: Vec<u64>,
+}
+
+/// The name of a level's memory in the file.
+pub(crate) fn name(level: usize) -> String {
+    format!("level_{level}.rho")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::SplitKind;
+    use crate::data::WindowStart;
+    use crate::tokenizer::TokenizerConfig;
+    use crate::training::sequence::ScaleConfig;
+    use std::collections::BTreeMap;
+
+    /// Tokens that say where they are.
+    fn corpus(lengths: &[usize]) -> Corpus {
+        let starts = lengths.iter().scan(0, |end, length| {
+            *end += length;
+            Some(*end - length)
+        });
+        let total: usize = lengths.iter().sum();
+        let tokens = Tokens {
+            ids: (0..total as u32).collect(),
+            starts: starts.collect(),
+            bytes: total,
+            ..Tokens::default()
+        };
+        Corpus {
+            tokenizer: TokenizerConfig::default().train(&[]).unwrap(),
+            train: tokens.clone(),
+            validation: tokens,
+            split: SplitKind::OwnSource,
+            notes: Vec::new(),
+        }
+    }
+
+    /// So many lanes, whose windows start anywhere.
+    fn plan(streams: &StreamConfig, batch_size: usize, block_size: usize, corpus: &Corpus) -> StreamPlan {
+        let mut config = LanguageConfig::default();
+        config.training.batch_size = batch_size;
+        config.sequence.block_size = block_size;
+        config.dataset.windows = WindowStart::Anywhere;
+        StreamPlan::new(streams, &config, corpus).unwrap()
+    }
+
+    fn ids(matrix: Tensor<2, Int>) -> Vec<Vec<i32>> {
+        let width = matrix.dims()[1];
+        let ids: Vec<i32> = matrix.into_data().convert::<i32>().try_to_vec().unwrap();
+        ids.chunks(width).map(<[i32]>::to_vec).collect()
+    }
+
+    #[test]
+    fn a_mixture_reads_every_token_of_an_epoch_once_with_as_many_in_every_step() {
+        let lengths = [100, 33, 57, 20, 1, 91, 64, 10];
+        let corpus = corpus(&lengths);
+        let streams = StreamConfig {
+            scales: [(8, 3), (16, 2), (32, 1)]
+                .map(|(block_size, weight)| ScaleConfig { block_size, weight })
+                .to_vec(),
+            ..StreamConfig::default()
+        };
+        let plan = plan(&streams, 4, 16, &corpus);
+        let mut lanes = plan.cursor();
+        let mut read = BTreeMap::new();
+        let steps = 40;
+        for step in 0..steps {
+            let batch = plan
+                .batch((step, u64::MAX), &corpus.train, &mut lanes, &Device::flex())
+                .unwrap();
+            let [window] = &batch.windows[..] else { panic!() };
+            assert_eq!(window.inputs.dims().iter().product::<usize>(), 64);
+            assert_eq!(window.inputs.dims()[0], batch.lanes.len());
+            let rows = ids(window.inputs.clone())
+                .into_iter()
+                .zip(ids(window.targets.clone()));
+            for (input, target) in rows.flat_map(|(inputs, targets)| inputs.into_iter().zip(targets)) {
+                assert_eq!(target, input + 1);
+                *read.entry(input).or_insert(0) += 1;
+            }
+        }
+        // Lanes are at most one document apart from the same share of the row of all epochs.
+        let epochs = steps as usize * 64 / plan.tokens_per_epoch();
+        assert_eq!(read.len(), plan.tokens_per_epoch());
+        assert!(
+            read.values()
+                .all(|&times| times + 2 >= epochs && times <= epochs + 3),
+            "{read:?}"
+        );
+        assert_eq!(plan.memories(), 8);
+    }
+
+    #[test]
+    fn lanes_that_do_not_persist_begin_with_nothing_and_read_on_within_a_step() {
+        let corpus = corpus(&[400, 300]);
+        let streams = StreamConfig {
+            persistent: 0.5,
+            unroll: 3,
+            backprop: 1,
+            ..StreamConfig::default()
+        };
+        let plan = plan(&streams, 4, 8, &corpus);
+        let mut lanes = plan.cursor();
+        for step in 0..5 {
+            let batch = plan
+                .batch((step, u64::MAX), &corpus.train, &mut lanes, &Device::flex())
+                .unwrap();
+            assert_eq!(batch.lanes, [0, 1, 2, 3]);
+            let rows: Vec<_> = batch
+                .windows
+                .iter()
+                .map(|window| ids(window.inputs.clone()))
+                .collect();
+            for (place, window) in batch.windows.iter().enumerate() {
+                for (lane, row) in rows[place].iter().enumerate() {
+                    let begins = window.resets.of_lane(lane).first() == Some(&0);
+                    let fresh = place == 0 && (lane > 1 || step == 0);
+                    assert_eq!(begins, fresh, "{step} {place} {lane}");
+                    if let Some(before) = place.checked_sub(1) {
+                        assert_eq!(row[0], rows[before][lane][7] + 1);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_that_persist_go_on_from_step_to_step() {
+        let corpus = corpus(&[400, 300]);
+        let plan = plan(&StreamConfig::default(), 2, 8, &corpus);
+        let mut lanes = plan.cursor();
+        let mut last: Option<Vec<Vec<i32>>> = None;
+        for step in 0..20 {
+            let batch = plan
+                .batch((step, u64::MAX), &corpus.train, &mut lanes, &Device::flex())
+                .unwrap();
+            let rows = ids(batch.windows[0].inputs.clone());
+            if let Some(last) = last {
+                for (row, last) in rows.iter().zip(last) {
+                    assert_eq!(row[0], last[7] + 1);
+                }
+            }
+            last = Some(rows);
+        }
+    }
+}

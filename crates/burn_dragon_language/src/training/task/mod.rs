@@ -1,0 +1,413 @@
+//! Language modelling as the trainer sees it.
+
+mod data_order;
+#[cfg(test)]
+mod place_tests;
+mod reader;
+mod room;
+
+use super::Language;
+use super::config::LanguageConfig;
+use super::keys::KEYS;
+use super::streams::{self, Batch, StreamMemory, StreamPlan};
+use crate::data::Corpus;
+use crate::error::LanguageError;
+use crate::evaluate::{Evaluator, WindowMemory, WindowReading, inputs_and_targets, recall_lines};
+use crate::export::{TOKENIZER, kinds, model_file};
+use crate::generate::Generator;
+use crate::tales::RecallProbe;
+use crate::tokenizer::TokenizerSpec;
+use burn::tensor::Device;
+use burn_dragon_checkpoint::api::{CheckpointError, Content, ModelFile, ModelInfo};
+use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, FreeMemory, MemoryError, Precision, parameters};
+use burn_dragon_stream::api::Lanes;
+use burn_dragon_train::api::{
+    DataPosition, Evaluation, Family, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics,
+    Sample, Scope, Task, TaskState, TrainError, Unit,
+};
+use data_order::DataOrder;
+use reader::{Reader, density_of_a_lane};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Held-out tales of a quick look at recall, and of the final one.
+const PROBE_TALES: usize = 48;
+
+/// Next-token prediction on a corpus.
+#[derive(Debug)]
+pub struct LanguageTask {
+    config: LanguageConfig,
+    model_config: DragonConfig,
+    corpus: Corpus,
+    order: DataOrder,
+    probes: Option<Probes>,
+    device: Device,
+}
+
+/// The recall probe in two sizes.
+#[derive(Debug)]
+struct Probes {
+    quick: RecallProbe,
+    full: RecallProbe,
+}
+
+impl LanguageTask {
+    /// Reads the corpus; `device` is where batches are made, with autodiff.
+    ///
+    /// # Errors
+    /// If the data cannot be read, or does not fit the model.
+    pub fn new(config: &LanguageConfig, base_dir: &Path, device: &Device) -> Result<Self, LanguageError> {
+        let corpus = Corpus::load(&config.dataset, base_dir, None)?;
+        Self::with_corpus(config, corpus, device)
+    }
+
+    /// A task on a corpus that was read before.
+    ///
+    /// # Errors
+    /// If it does not fit the model, or is shorter than a window.
+    pub fn with_corpus(
+        config: &LanguageConfig,
+        corpus: Corpus,
+        device: &Device,
+    ) -> Result<Self, LanguageError> {
+        config.validate()?;
+        let model_config = config.model.with_vocabulary(corpus.tokenizer.vocab_size())?;
+        check_prompt(config, &corpus)?;
+        check_precision(config, &model_config)?;
+        let order = DataOrder::new(config, &corpus)?;
+        if corpus.validation.documents().all(|document| document.len() < 2) {
+            return Err(LanguageError::NothingToPredict {
+                text: "the validation text",
+                documents: corpus.validation.starts.len(),
+            });
+        }
+        let source = &config.dataset.source;
+        let quick = source.recall_probe(PROBE_TALES)?;
+        let probes = quick.zip(source.recall_probe(usize::MAX)?);
+        let probes = probes.map(|(quick, full)| Probes { quick, full });
+        Ok(Self {
+            order,
+            config: config.clone(),
+            model_config,
+            corpus,
+            probes,
+            device: device.clone(),
+        })
+    }
+
+    /// The configuration of the run.
+    pub fn config(&self) -> &LanguageConfig {
+        &self.config
+    }
+
+    /// The shape of the model, vocabulary included.
+    pub fn model_config(&self) -> &DragonConfig {
+        &self.model_config
+    }
+
+    /// The text, as tokens.
+    pub fn corpus(&self) -> &Corpus {
+        &self.corpus
+    }
+}
+
+impl Task for LanguageTask {
+    type Model = Dragon;
+    type Batch = Batch;
+    /// Where the lanes of streams are.
+    type Cursor = Option<Lanes>;
+    /// What they remember.
+    type Carry = Option<StreamMemory>;
+
+    fn keys() -> Keys {
+        KEYS
+    }
+
+    fn new_model(&self) -> Result<Dragon, TrainError> {
+        self.check_memory(FreeMemory::of_this_machine())?;
+        let model = Dragon::new(&self.model_config, self.config.training.seed, &self.device);
+        model.map_err(|error| TrainError::task(LanguageError::from(error)))
+    }
+
+    fn cursor(&self) -> Result<Self::Cursor, TrainError> {
+        Ok(self.order.streams().map(StreamPlan::cursor))
+    }
+
+    fn carry(&self, model: &Dragon) -> Result<Self::Carry, TrainError> {
+        Ok(self.order.streams().map(|plan| plan.memory(model)))
+    }
+
+    fn batch(&self, place: DataPosition, cursor: &mut Self::Cursor) -> Result<Batch, TrainError> {
+        let training = &self.config.training;
+        match (&self.order, cursor) {
+            (DataOrder::Streams(plan), Some(lanes)) => {
+                let batches = |units: u64| units.div_ceil(self.units_per_batch());
+                let index = (batches(place.units), batches(place.planned));
+                plan.batch(index, &self.corpus.train, lanes, &self.device)
+                    .map_err(TrainError::task)
+            }
+            (DataOrder::Windows(plan), _) => {
+                let windows = |units: u64| units.div_ceil(self.config.sequence.block_size as u64);
+                let (first, planned) = (windows(place.units), windows(place.planned));
+                let rows: Vec<&[u32]> = (first..first + training.batch_size as u64)
+                    .map(|index| &self.corpus.train.ids[plan.window(training.seed, index, planned)])
+                    .collect();
+                let (inputs, targets) = inputs_and_targets(&rows, &self.device);
+                Ok(Batch::of_window(inputs, targets))
+            }
+            (DataOrder::Streams(_), None) => unreachable!("a task on streams has lanes from the start"),
+        }
+    }
+
+    fn loss(
+        &self,
+        model: &Dragon,
+        batch: Batch,
+        carry: &mut Self::Carry,
+        context: LossContext,
+    ) -> Result<Loss, TrainError> {
+        let mut metrics = Metrics::new();
+        if context.watch
+            && let Some(window) = batch.windows.last()
+        {
+            let density = density_of_a_lane(model, window);
+            metrics.insert("x_density".into(), density.mean_x());
+            metrics.insert("y_density".into(), density.mean_y());
+        }
+        let reader = Reader {
+            model,
+            seed: context.dropout_seed,
+            precision: self.config.training.precision,
+            credit: self.config.sequence.credit,
+        };
+        let value = match (self.order.streams(), carry) {
+            (Some(plan), Some(memory)) => reader.streams(plan.window(), batch, memory)?,
+            _ => reader.windows(batch),
+        };
+        Ok(Loss { value, metrics })
+    }
+
+    fn forget_damage(&self, carry: &mut Self::Carry) -> Result<usize, TrainError> {
+        let emptied = carry.as_mut().map_or(Ok(0), StreamMemory::forget_damage);
+        emptied.map_err(TrainError::task)
+    }
+
+    fn evaluate(&self, model: &Dragon, scope: Scope) -> Result<Evaluation, TrainError> {
+        let (windows, probe) = match scope {
+            Scope::Sample { batches } => (
+                Some(batches.saturating_mul(self.config.training.batch_size)),
+                self.probes.as_ref().map(|probes| &probes.quick),
+            ),
+            Scope::Full => (None, self.probes.as_ref().map(|probes| &probes.full)),
+        };
+        let (evaluator, held_out) = (Evaluator::new(&*self.corpus.tokenizer), &self.corpus.validation);
+        let judged = |reading| {
+            let figures = evaluator.evaluate(model, held_out, reading, windows);
+            figures.map_err(TrainError::task)
+        };
+        let reading = WindowReading::from(&self.config.reading());
+        let figures = judged(reading)?;
+        let (mut metrics, mut notes) = (Metrics::new(), Vec::new());
+        metrics.extend(figures.bits_per_byte.map(|bits| ("bits_per_byte".into(), bits)));
+        if figures.unknown > 0 {
+            metrics.insert("unknown_share".into(), figures.unknown_share);
+        }
+        if let Some(probe) = probe
+            && let Some(recall) = evaluator
+                .recall(model, probe, reading)
+                .map_err(TrainError::task)?
+        {
+            metrics.insert("recall_accuracy".into(), recall.overall.accuracy);
+            metrics.insert("recall_chance".into(), recall.overall.chance);
+            notes = recall_lines(&recall);
+        }
+        let mut density = figures.density;
+        if reading.memory != WindowMemory::Reset {
+            // Judged as it reads. What it knows without memory is a figure beside it.
+            let reset = judged(WindowReading {
+                memory: WindowMemory::Reset,
+                ..reading
+            })?;
+            if let (Some(carried), Some(reset)) = (figures.bits_per_byte, reset.bits_per_byte) {
+                metrics.insert("reset_bits_per_byte".into(), reset);
+                notes.push(format!(
+                    "memory carried: {carried:.3} bits per byte; emptied before every window: {reset:.3}"
+                ));
+            }
+            density = reset.density;
+        }
+        if let Some(density) = density {
+            let (x, y) = (density.mean_x(), density.mean_y());
+            metrics.extend([("x_density".into(), x), ("y_density".into(), y)]);
+            let active = format!("active neurons x {:.1} %, y {:.1} %", 100.0 * x, 100.0 * y);
+            notes.insert(0, active);
+        }
+        let loss = figures.loss;
+        Ok(Evaluation { loss, metrics, notes })
+    }
+
+    fn sample(&self, model: &Dragon, _step: u64) -> Result<Option<Sample>, TrainError> {
+        let generation = Generator::new(model, self.corpus.tokenizer.clone(), &self.config.generation)
+            .and_then(|generator| generator.complete(&self.config.generation.prompt))
+            .map_err(TrainError::task)?;
+        let text = format!("{}{}", self.config.generation.prompt, generation.text);
+        Ok(Some(Sample::text(text)))
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            settings: KEYS.kept(&self.config),
+            data: self.corpus.hashes(),
+        }
+    }
+
+    fn units_per_batch(&self) -> u64 {
+        let learning = self
+            .order
+            .streams()
+            .map_or(1, |plan| plan.window().backprop_steps());
+        (self.config.training.batch_size * self.config.sequence.block_size * learning) as u64
+    }
+
+    fn units_per_epoch(&self) -> u64 {
+        match &self.order {
+            DataOrder::Streams(plan) => plan.tokens_per_epoch() as u64,
+            DataOrder::Windows(plan) => {
+                plan.windows_per_epoch() as u64 * self.config.sequence.block_size as u64
+            }
+        }
+    }
+
+    fn flops_per_unit(&self) -> u64 {
+        let (cost, block) = (self.model_config.cost(), self.config.sequence.block_size);
+        let unlearnt = self.order.streams().map_or(0, |plan| {
+            let window = plan.window();
+            cost.forward_flops_per_token(block) * window.detach_prefix_steps() as u64
+                / window.backprop_steps() as u64
+        });
+        cost.training_flops_per_token(block) + unlearnt
+    }
+
+    fn bytes_per_step(&self) -> u64 {
+        self.room().bytes()
+    }
+
+    fn check_memory(&self, memory: FreeMemory) -> Result<(), MemoryError> {
+        self.room().check(memory)
+    }
+
+    fn unit(&self) -> Unit {
+        Unit {
+            one: "token",
+            many: "tokens",
+            short: "tok",
+        }
+    }
+
+    fn loss_name(&self) -> &'static str {
+        "nats a token"
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        let tokens_per_byte = self.corpus.train.len() as f64 / self.corpus.train.bytes.max(1) as f64;
+        let density = |key, name, label| Figure {
+            key,
+            name,
+            label,
+            format: FigureFormat::Percent,
+            factor: None,
+        };
+        vec![
+            Figure {
+                key: "bits_per_byte",
+                name: "bits per byte",
+                label: "bpb",
+                format: FigureFormat::Number,
+                factor: Some(tokens_per_byte / std::f64::consts::LN_2),
+            },
+            density("x_density", "active neurons x", "x"),
+            density("y_density", "active neurons y", "y"),
+        ]
+    }
+
+    fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError> {
+        let info = ModelInfo {
+            step: state.step,
+            units: state.units,
+            version: env!("CARGO_PKG_VERSION").into(),
+            provenance: None,
+            details: self.config.reading().details(),
+        };
+        let tokenizer = serde_json::to_string(&self.corpus.tokenizer.spec()).map_err(TrainError::Json)?;
+        let model = model_file(state.model, info, Some(tokenizer)).into_tensor_file();
+        let mut files = BTreeMap::from([("model.bpk".to_string(), Content::Tensors(model))]);
+        if let (Some(lanes), Some(memory)) = (state.cursor, state.carry) {
+            let streams = memory.snapshot(lanes)?;
+            files.insert(streams::FILE.to_string(), Content::Tensors(streams));
+        }
+        Ok(files)
+    }
+
+    fn restore(&self, model: Dragon, folder: &Path) -> Result<Dragon, TrainError> {
+        let path = folder.join("model.bpk");
+        let file = ModelFile::read(&path)?;
+        kinds().check(&file, &path)?;
+        let refuse = |reason: String| Err(CheckpointError::corrupt(&path, reason).into());
+        let config: Result<DragonConfig, String> = file.config.read();
+        if config.as_ref() != Ok(&self.model_config) {
+            return refuse(format!(
+                "it holds {}, the run asks for {:?}",
+                file.config.text(),
+                self.model_config
+            ));
+        }
+        let speaks = file.assets.get(TOKENIZER);
+        let speaks = speaks.map(|json| serde_json::from_str::<TokenizerSpec>(json));
+        if !speaks.is_some_and(|spec| spec.is_ok_and(|spec| spec == self.corpus.tokenizer.spec())) {
+            return refuse("its tokenizer is not that of the run (tokenizer.json)".into());
+        }
+        let mut floats = file.into_floats();
+        Ok(parameters::load(model, |name, _| floats.remove(name)))
+    }
+
+    fn restore_carried(
+        &self,
+        model: &Dragon,
+        cursor: &mut Self::Cursor,
+        carry: &mut Self::Carry,
+        folder: &Path,
+    ) -> Result<(), TrainError> {
+        match (cursor, carry) {
+            (Some(lanes), Some(memory)) => memory.restore(lanes, model, folder),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The gradient of a slope is a small difference of large sums, which bf16 does not resolve.
+fn check_precision(config: &LanguageConfig, model: &DragonConfig) -> Result<(), LanguageError> {
+    let learnt = model.decay.as_ref().is_some_and(DecayConfig::learnable);
+    if learnt && config.training.precision == Precision::Bf16 {
+        return Err(LanguageError::Config {
+            key: "training.precision",
+            reason:
+                "is bf16, in which the slopes of model.decay cannot be learnt: use f32, or learnable = false"
+                    .into(),
+        });
+    }
+    Ok(())
+}
+
+/// A prompt that cannot be continued would end a run at its first sample: better before its first step.
+fn check_prompt(config: &LanguageConfig, corpus: &Corpus) -> Result<(), LanguageError> {
+    config.generation.validate()?;
+    let refuse = |reason: String| LanguageError::Config {
+        key: "generation.prompt",
+        reason,
+    };
+    match corpus.tokenizer.encode(config.generation.prompt.as_bytes()) {
+        Ok(ids) if ids.is_empty() => Err(refuse("is empty, but samples need a text to continue".into())),
+        Ok(_) => Ok(()),
+        Err(error) => Err(refuse(format!("samples cannot continue it: {error}"))),
+    }
+}

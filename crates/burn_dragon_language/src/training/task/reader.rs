@@ -1,0 +1,94 @@
+//! A model reading a batch: the loss it learns from, and what it remembers.
+
+use crate::training::streams::{Batch, StreamMemory, Window};
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn_dragon_core::density::{Density, DensityProbe};
+use burn_dragon_core::loss::cross_entropy;
+use burn_dragon_core::seed::derive;
+use burn_dragon_core::{Credit, Dragon, Pass, Precision};
+use burn_dragon_stream::api::TbpttWindow;
+use burn_dragon_train::api::TrainError;
+
+/// Shares of active neurons in one lane, without autodiff: a few per cent of a step, on the steps that are logged.
+pub(super) fn density_of_a_lane(model: &Dragon, window: &Window) -> Density {
+    let mut probe = DensityProbe::default();
+    let pass = Pass {
+        density: Some(&mut probe),
+        resets: window.resets.first_lane(),
+        ..Pass::default()
+    };
+    let lane = window.inputs.clone().narrow(0, 0, 1).inner();
+    model.valid().forward_pass(lane, pass);
+    probe.density()
+}
+
+/// A model about to read what it learns from.
+pub(super) struct Reader<'a> {
+    pub(super) model: &'a Dragon,
+    pub(super) seed: u64,
+    pub(super) precision: Precision,
+    pub(super) credit: Credit,
+}
+
+impl Reader<'_> {
+    /// The mean loss of windows that each begin with an empty memory.
+    pub(super) fn windows(&self, batch: Batch) -> Tensor<1> {
+        let losses = batch.windows.into_iter().enumerate().map(|(place, window)| {
+            let pass = self.pass(place, &window);
+            cross_entropy(self.model.forward_pass(window.inputs, pass), window.targets)
+        });
+        Tensor::cat(losses.collect(), 0).mean()
+    }
+
+    /// The mean loss of the windows that learn, after those that only fill the memory, which goes on to the next batch.
+    pub(super) fn streams(
+        &self,
+        window: TbpttWindow,
+        batch: Batch,
+        memory: &mut StreamMemory,
+    ) -> Result<Tensor<1>, TrainError> {
+        let mut state = memory.take(&batch.lanes).map_err(TrainError::task)?;
+        let mut windows = batch.windows.into_iter().enumerate();
+        if window.requires_detach() {
+            let model = self.model.valid();
+            for (place, read) in windows.by_ref().take(window.detach_prefix_steps()) {
+                let pass = self.pass(place, &read);
+                let after = model.forward_pass_with_state(read.inputs.inner(), state, pass);
+                (_, state) = after.map_err(TrainError::task)?;
+            }
+        }
+        // Gradients go through the memory between windows that learn together, and no further.
+        if window.backprop_steps() > 1 {
+            state = state.autodiff();
+        }
+        let mut losses = Vec::with_capacity(window.backprop_steps());
+        for (place, read) in windows {
+            let pass = self.pass(place, &read);
+            let (logits, after) = self
+                .model
+                .forward_pass_with_state(read.inputs, state, pass)
+                .map_err(TrainError::task)?;
+            losses.push(cross_entropy(logits, read.targets));
+            state = after;
+        }
+        memory
+            .put_back(&batch.lanes, state.inner())
+            .map_err(TrainError::task)?;
+        Ok(Tensor::cat(losses, 0).mean())
+    }
+
+    fn pass(&self, place: usize, window: &Window) -> Pass<'static> {
+        Pass {
+            // The first window's masks are those of a step of one window.
+            dropout_seed: Some(match place {
+                0 => self.seed,
+                _ => derive(self.seed, "window", 0, place as u64),
+            }),
+            precision: self.precision,
+            credit: self.credit,
+            resets: window.resets.clone(),
+            ..Pass::default()
+        }
+    }
+}
