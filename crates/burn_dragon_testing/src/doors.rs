@@ -9,7 +9,7 @@ use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, PartsManifest, Sta
 use burn_dragon_core::api::DragonConfig;
 use burn_dragon_exchange::api::OfficialConfig;
 use burn_dragon_exchange::api::expert::ForeignFile;
-use burn_dragon_language::api::{Language, TokenizerSpec};
+use burn_dragon_language::api::{LANGUAGE, Language, LanguageState, TokenizerSpec, dragon};
 use burn_dragon_train::api::{Layers, resolve};
 use std::path::Path;
 
@@ -72,7 +72,9 @@ pub fn model(bytes: &[u8]) -> Result<(), String> {
     let again = ModelFile::from_tensor_file(model.clone().into_tensor_file(), here());
     let again = again.expect("what was read can be written and read again");
     assert!(again.hash() == model.hash() && again.assets == model.assets);
-    model.check(&LANGUAGE, here()).map_err(|error| error.to_string())?;
+    model
+        .check(&LANGUAGE, here())
+        .map_err(|error| error.to_string())?;
     let config: DragonConfig = model.config.read().expect("a checked configuration is one");
     if config.n_neurons * config.n_levels < 1 << 12 {
         dragon(model, here(), &Device::flex()).expect("a checked model is one");
@@ -110,7 +112,10 @@ fn foreign(file: Result<ForeignFile, CheckpointError>) -> Result<(), String> {
         let _ = file.read(name);
     }
     let imported = file.model(Some(&config)).map_err(|error| error.to_string())?;
-    imported.model.check(&LANGUAGE, here()).expect("imported weights are a model");
+    imported
+        .model
+        .check(&LANGUAGE, here())
+        .expect("imported weights are a model");
     Ok(())
 }
 
