@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release --example train_language`
 
-use burn_dragon::api::checkpoint::ModelPath;
 use burn_dragon::api::core::Backend;
+use burn_dragon::api::exchange::ModelPath;
 use burn_dragon::api::language::{
     DatasetConfig, GenerationConfig, Generator, LanguageConfig, LanguageModel, LanguageTask, ModelConfig,
     SequenceConfig, SourceConfig, TextConfig,

@@ -75,10 +75,23 @@ pub mod api {
         pub use crate::hash::{Hashed, hex, sha256, sha256_of_pieces};
         pub use crate::model::{Described, FORMATS as MODEL_FORMATS, described};
         pub use crate::names::is_plain_name;
-        pub use crate::plain;
         pub use crate::state::FORMATS as STATE_FORMATS;
         pub use crate::tensors::{NO_ROOM, TensorFile};
         pub use crate::text::{is_obeyed, listed, one_line, printable, shortened, shortened_to};
-        pub use crate::upgrade;
+
+        /// A disk, and files that are written whole or not at all.
+        pub mod disk {
+            pub use crate::disk::{Disk, DiskFile, Os, beside, create_dirs, folder_of, sweep, write_atomic};
+        }
+
+        /// Files that may be a stranger's.
+        pub mod plain {
+            pub use crate::plain::{open, open_inside, read, read_text, read_text_inside, text, whole};
+        }
+
+        /// Files of earlier versions.
+        pub mod upgrade {
+            pub use crate::upgrade::{LANGUAGE, MODEL_1, STATE_2, TOKENIZER, info, model, state};
+        }
     }
 }

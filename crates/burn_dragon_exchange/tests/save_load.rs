@@ -4,11 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a measurement stops where it fails")]
 
 use burn::tensor::TensorData;
-use burn_dragon_checkpoint::api::{
-    ModelFile, ModelInfo, OfficialConfig, read_safetensors, read_torch, write_safetensors,
-};
-use burn_dragon_checkpoint::model::expected_tensors;
-use burn_dragon_core::DragonConfig;
+use burn_dragon_checkpoint::api::{ModelFile, ModelInfo};
+use burn_dragon_core::api::{DragonConfig, TensorShape};
+use burn_dragon_exchange::api::{OfficialConfig, read_safetensors, read_torch, write_safetensors};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -20,16 +18,12 @@ fn model() -> ModelFile {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 40) as f32 / (1 << 24) as f32 - 0.5
     };
-    let mut tensor = |(name, shape): (&str, Vec<usize>)| {
+    let mut tensor = |TensorShape { name, shape }| {
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| value()).collect();
-        (name.to_string(), TensorData::new(values, shape))
+        (name, TensorData::new(values, shape))
     };
-    ModelFile {
-        tensors: expected_tensors(&config).into_iter().map(&mut tensor).collect(),
-        config,
-        info: ModelInfo::default(),
-        tokenizer: None,
-    }
+    let tensors = config.tensors().into_iter().map(&mut tensor).collect();
+    ModelFile::new("language", &config, ModelInfo::default(), tensors).unwrap()
 }
 
 /// Resident memory now and at its highest since it was last reset, bytes; nothing where the system does not tell.

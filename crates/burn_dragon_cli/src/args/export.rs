@@ -1,7 +1,8 @@
 //! What was typed after `dragon export` and `export_burnpack`.
 
 use super::PlaceArgs;
-use burn_dragon::api::checkpoint::{ModelPath, StoredPrecision, Which};
+use burn_dragon::api::checkpoint::StoredPrecision;
+use burn_dragon::api::exchange::{ModelPath, Which};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
 

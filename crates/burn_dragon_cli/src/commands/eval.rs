@@ -3,13 +3,13 @@
 use super::{backend, load, notes, print_json, run_config, said};
 use crate::args::{EvalArgs, MemoryMode};
 use crate::exit::Usage;
-use burn_dragon::api::checkpoint::{LearntMemory, LearntReading};
 use burn_dragon::api::language::expert::{Split, Tokens};
 use burn_dragon::api::language::{
     Corpus, Evaluator, LanguageEvaluation, LanguageModel, NeedleConfig, NeedleProbe, NeedleScore,
     RecallProbe, SourceConfig, TextConfig, WindowMemory, WindowReading, evaluation_lines, needle_lines,
     reading_in_words,
 };
+use burn_dragon::api::language::{LearntMemory, LearntReading};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -54,7 +54,7 @@ fn show(args: &EvalArgs, figures: &impl Serialize, lines: &[String]) -> anyhow::
 /// How the model has learnt to read: as its file says, else its run, else as most have.
 fn learnt(model: &LanguageModel) -> LearntReading {
     let config = || run_config(model.run.as_deref()?).ok();
-    let said = model.info.reading.clone();
+    let said = model.reading.clone();
     said.or_else(|| Some(config()?.reading()))
         .unwrap_or(LearntReading {
             block_size: BLOCK_SIZE,

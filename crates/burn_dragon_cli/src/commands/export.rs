@@ -1,12 +1,11 @@
 //! `dragon export`, `export_burnpack`: a model as it is handed out, whole and in parts.
 
-use super::{as_meant, print_json, remote, run_config};
+use super::{as_meant, kinds, print_json, remote};
 use crate::args::BundleArgs;
 use crate::exit::Usage;
 use anyhow::Context;
-use burn_dragon::api::checkpoint::{
-    ExportOptions, Exported, LoadedModel, ModelPath, Provenance, export, export_name,
-};
+use burn_dragon::api::checkpoint::{ExportOptions, Exported, ModelKind, Provenance, export, export_name};
+use burn_dragon::api::exchange::{LoadedModel, ModelPath};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,7 +15,7 @@ use std::process::ExitCode;
 /// # Errors
 /// If the model cannot be read, or a file not written.
 pub fn run(path: &ModelPath, offline: bool, bundle: &BundleArgs) -> anyhow::Result<ExitCode> {
-    let loaded = remote::find(path, offline)?.load()?;
+    let loaded = remote::find(path, offline)?.load(&kinds())?;
     write(as_meant(loaded, "choose one with --step")?, bundle)
 }
 
@@ -26,10 +25,11 @@ pub(super) fn write(loaded: LoadedModel, bundle: &BundleArgs) -> anyhow::Result<
     if let Some(folder) = output.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
+    let kind = kinds().of(&loaded.model.family, &loaded.file)?;
     let mut model = loaded.model;
     let earlier = model.info.provenance.take();
-    model.info.provenance = provenance(loaded.run.as_deref(), bundle, earlier);
-    let (step, parameters) = (model.info.step, model.config.cost().parameters());
+    model.info.provenance = provenance(kind, loaded.run.as_deref(), bundle, earlier);
+    let (step, parameters) = (model.info.step, super::parameters(kind, &model));
     let options = ExportOptions {
         precision: bundle.precision,
         max_part_bytes: bundle.parts_mib.map(|mib| mib << 20),
@@ -62,13 +62,18 @@ fn output(loaded: &LoadedModel, bundle: &BundleArgs) -> Result<PathBuf, Usage> {
 }
 
 /// What is known of where a model comes from: what its file said, what its run says, what was typed.
-fn provenance(run: Option<&Path>, bundle: &BundleArgs, earlier: Option<Provenance>) -> Option<Provenance> {
+fn provenance(
+    kind: &dyn ModelKind,
+    run: Option<&Path>,
+    bundle: &BundleArgs,
+    earlier: Option<Provenance>,
+) -> Option<Provenance> {
     let mut provenance = earlier.unwrap_or_default();
     if let Some(run) = run {
         let name = run.canonicalize().unwrap_or_else(|_| run.to_path_buf());
         provenance.run = name.file_name().map(|name| name.to_string_lossy().into_owned());
         // A run whose configuration is lost can still be exported.
-        provenance.data = run_config(run).ok().map(|config| config.dataset.in_words());
+        provenance.data = kind.run(run).map(|said| said.data);
     }
     if bundle.license.is_some() {
         provenance.license.clone_from(&bundle.license);

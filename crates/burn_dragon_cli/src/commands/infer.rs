@@ -4,7 +4,7 @@ use super::generate::{Show, settings, speak};
 use super::prompt::{self, Prompt};
 use super::{backend, read, run_config};
 use crate::args::{ContextMode, InferArgs};
-use burn_dragon::api::checkpoint::{ModelPath, Which};
+use burn_dragon::api::exchange::{ModelPath, Which};
 use burn_dragon::api::language::{ContextStrategy, GenerationConfig, Generator, Language, LanguageModel};
 use burn_dragon::api::train::{Interrupt, Layers, resolve};
 use std::process::ExitCode;

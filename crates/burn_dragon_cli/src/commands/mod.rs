@@ -29,13 +29,28 @@ use crate::args::PlaceArgs;
 use crate::exit::BadInput;
 use crate::show::{as_it_is, json};
 use anyhow::Context;
-use burn_dragon::api::checkpoint::{LoadedModel, ModelPath};
+use burn_dragon::api::checkpoint::{Kinds, ModelFile, ModelKind, TensorSpec};
 use burn_dragon::api::core::{Backend, SelectedBackend};
+use burn_dragon::api::exchange::{LoadedModel, ModelPath};
 use burn_dragon::api::expert::checkpoint::{Foreign, unmarked};
-use burn_dragon::api::language::{Language, LanguageConfig, LanguageModel, Note};
+use burn_dragon::api::language::{LANGUAGE, Language, LanguageConfig, LanguageModel, Note};
 use burn_dragon::api::train::run_config as config_of_run;
 use serde::Serialize;
 use std::path::Path;
+
+/// The families whose files this program knows: a line for each.
+fn kinds() -> Kinds {
+    Kinds::new([&LANGUAGE as &dyn ModelKind])
+}
+
+/// Numbers in all tensors of a model.
+fn parameters(kind: &dyn ModelKind, model: &ModelFile) -> u64 {
+    let tensors = kind.tensors(model.config.value()).unwrap_or_default();
+    tensors
+        .iter()
+        .map(TensorSpec::entries)
+        .fold(0, u64::saturating_add)
+}
 
 /// Finds the device and says on standard error which and why.
 fn backend(asked: Backend) -> anyhow::Result<SelectedBackend> {

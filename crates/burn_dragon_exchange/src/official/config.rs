@@ -107,6 +107,22 @@ impl OfficialConfig {
         Ok(config)
     }
 
+    /// The official configuration of a model.
+    ///
+    /// # Errors
+    /// With the reason, if the official release cannot hold it.
+    pub fn of_model(model: &ModelFile) -> Result<Self, String> {
+        if model.family != FAMILY {
+            return Err(format!(
+                "it is of the family `{}`, not `{FAMILY}`",
+                shortened(&model.family)
+            ));
+        }
+        let config: DragonConfig = model.config.read()?;
+        config.validate().map_err(|error| error.to_string())?;
+        Self::of(&config)
+    }
+
     /// The configuration of a model file that says itself what it is, where this one says the same of its function.
     ///
     /// # Errors

@@ -25,6 +25,10 @@ pub fn write_safetensors(model: &ModelFile, path: &Path) -> Result<Vec<String>, 
     let official = OfficialConfig::of(&config).map_err(|reason| cannot_be(path, &reason))?;
     model.check_descriptions(path)?;
     let buffer = TensorData::new(frequencies(&config), [1, 1, 1, config.neurons_per_head()]);
+    if let Some((name, _)) = model.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
+        let reason = format!("tensor `{name}` holds values that are not finite");
+        return Err(CheckpointError::corrupt(path, reason));
+    }
     let floats = model.tensors.iter();
     let floats = floats.filter_map(|(name, tensor)| Some((name.as_str(), tensor.floats()?)));
     let floats: BTreeMap<&str, Cow<'_, TensorData>> = floats.collect();

@@ -1,7 +1,7 @@
 //! What is fetched once.
 
 use crate::support::{Model, Place};
-use burn_dragon_checkpoint::fetch::{Event, FetchError, Source};
+use burn_dragon_exchange::api::fetch::{Event, FetchError, Source};
 use burn_dragon_testing::server::{Files, Reply, Server};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};

@@ -1,8 +1,8 @@
 //! A hub's layout: revisions, commits, large files elsewhere, tokens.
 
-use crate::support::{Model, Place};
-use burn_dragon_checkpoint::fetch::FetchError;
-use burn_dragon_checkpoint::resolve::ModelPath;
+use crate::support::{Model, Place, kinds};
+use burn_dragon_exchange::api::ModelPath;
+use burn_dragon_exchange::api::fetch::FetchError;
 use burn_dragon_testing::server::{Files, Reply, Request, Server};
 use sha2::{Digest, Sha256};
 
@@ -213,7 +213,7 @@ fn official_weights_come_with_their_configuration() {
         official_config: fetched.config,
         ..ModelPath::default()
     };
-    assert_eq!(path.load().unwrap().model.hash(), model.hash);
+    assert_eq!(path.load(&kinds()).unwrap().model.hash(), model.hash);
     assert!(path.official_config.unwrap().ends_with("config.json"));
 }
 

@@ -1,17 +1,24 @@
 //! A cache of its own for each test, and models to give out.
 
 use burn::tensor::Device;
-use burn_dragon_checkpoint::bundle::{ExportOptions, PartsManifest, export};
-use burn_dragon_checkpoint::fetch::{Event, FetchError, Fetched, Fetcher, Hub, Limits, Source};
-use burn_dragon_checkpoint::hash::sha256;
-use burn_dragon_checkpoint::official::{OfficialConfig, write_safetensors};
-use burn_dragon_checkpoint::{model, resolve::ModelPath};
-use burn_dragon_core::{Dragon, DragonConfig};
+use burn_dragon_checkpoint::api::expert::sha256;
+use burn_dragon_checkpoint::api::{
+    ExportOptions, Kinds, ModelFile, ModelInfo, ModelKind, PartsManifest, export,
+};
+use burn_dragon_core::api::{Dragon, DragonConfig};
+use burn_dragon_exchange::api::fetch::{Event, FetchError, Fetched, Fetcher, Hub, Limits, Source};
+use burn_dragon_exchange::api::{ModelPath, OfficialConfig, write_safetensors};
+use burn_dragon_language::api::{LANGUAGE, model_file};
 use burn_dragon_testing::server::Files;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 use tempfile::TempDir;
+
+/// The families that are known.
+pub(crate) fn kinds() -> Kinds {
+    Kinds::new([&LANGUAGE as &dyn ModelKind])
+}
 
 /// A cache that is gone with the test, and what is asked of it.
 pub(crate) struct Place {
@@ -51,7 +58,7 @@ impl Place {
     pub(crate) fn gives(&self, given: &str, model: &Model) -> Fetched {
         let fetched = self.fetch(given).unwrap();
         assert_eq!(
-            ModelPath::new(&fetched.path).load().unwrap().model.hash(),
+            ModelPath::new(&fetched.path).load(&kinds()).unwrap().model.hash(),
             model.hash
         );
         fetched
@@ -146,11 +153,7 @@ impl Model {
             ..DragonConfig::tiny()
         };
         let dragon = Dragon::new(&config, seed, &Device::flex()).unwrap();
-        let file = model::ModelFile::of(
-            &dragon,
-            model::ModelInfo::default(),
-            Some(r#"{"type":"byte"}"#.into()),
-        );
+        let file = model_file(&dragon, ModelInfo::default(), Some(r#"{"type":"byte"}"#.into()));
         let folder = tempfile::tempdir().unwrap();
         let options = ExportOptions {
             max_part_bytes: Some(8 << 10),
@@ -175,9 +178,9 @@ impl Model {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("model.bpk"), &self.bytes).unwrap();
-        let file = model::ModelFile::read(&path("model.bpk")).unwrap();
+        let file = ModelFile::read(&path("model.bpk")).unwrap();
         write_safetensors(&file, &path("model.safetensors")).unwrap();
-        let config = serde_json::to_string(&OfficialConfig::of(&file.config).unwrap()).unwrap();
+        let config = serde_json::to_string(&OfficialConfig::of_model(&file).unwrap()).unwrap();
         (std::fs::read(path("model.safetensors")).unwrap(), config)
     }
 

@@ -1,7 +1,7 @@
 //! Files to a hub, as one commit.
 
 use crate::support::impatient;
-use burn_dragon_checkpoint::fetch::{FetchError, Hub, HubId, Upload, Uploaded, upload};
+use burn_dragon_exchange::api::fetch::{FetchError, Hub, HubId, Upload, Uploaded, upload};
 use burn_dragon_testing::server::{Reply, Request, Server};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

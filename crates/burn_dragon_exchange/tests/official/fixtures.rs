@@ -1,8 +1,10 @@
 //! The official model's own files, where `DRAGON_FIXTURES` says they are.
 
+use crate::support::kinds;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_checkpoint::api::{ModelFile, ModelPath};
-use burn_dragon_checkpoint::official::{OfficialConfig, read_safetensors, read_torch, write_safetensors};
+use burn_dragon_checkpoint::api::ModelFile;
+use burn_dragon_exchange::api::{ModelPath, OfficialConfig, read_safetensors, read_torch, write_safetensors};
+use burn_dragon_language::api::dragon;
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +27,11 @@ fn assert_same(a: &ModelFile, b: &ModelFile) {
     assert_eq!(a.tensors.len(), 5);
     for (name, data) in &a.tensors {
         assert_eq!(data.shape(), b.tensors[name].shape(), "{name}");
-        assert_eq!(data.as_bytes(), b.tensors[name].as_bytes(), "{name}");
+        assert_eq!(
+            data.data().as_bytes(),
+            b.tensors[name].data().as_bytes(),
+            "{name}"
+        );
     }
 }
 
@@ -50,7 +56,7 @@ fn the_imported_model_gives_the_official_logits() {
     each(|folder, config| {
         let path = folder.join("weights_compiled_legacy.pt");
         let model = read_torch(&path, Some(config)).unwrap().model;
-        let dragon = model.into_dragon(&path, &Device::flex()).unwrap();
+        let dragon = dragon(model, &path, &Device::flex()).unwrap();
         let expected = std::fs::read(folder.join("expected.safetensors")).unwrap();
         let expected = SafeTensors::deserialize(&expected).unwrap();
         let tokens = expected.tensor("tokens").unwrap();
@@ -121,7 +127,7 @@ fn what_is_written_is_what_the_official_code_writes() {
             assert_eq!(off, 0, "{name}");
         }
         // And back, without a configuration beside it.
-        let again = ModelPath::new(&path).load().unwrap().model;
+        let again = ModelPath::new(&path).load(&kinds()).unwrap().model;
         assert_same(&again, &model);
     });
 }

@@ -1,7 +1,7 @@
 //! Files that `torch.save` never writes: each refused with a reason, none of them run, none of them a panic.
 
 use crate::support::import;
-use burn_dragon_checkpoint::CheckpointError;
+use burn_dragon_checkpoint::api::CheckpointError;
 use burn_dragon_testing::pt::{Entry, Pickle, View, entries, sound, storages, views, zip};
 
 /// Refused as bad input, with these words.
@@ -626,7 +626,7 @@ fn a_tensor_without_entries_is_refused_whatever_its_other_sizes() {
     for sizes in [&[1 << 62, 4, 0][..], &[0], &[4, 0]] {
         assert_refused(&empty(sizes), &["tensor `encoder`", "no number"]);
         let path = std::path::Path::new("weights.pt");
-        assert!(burn_dragon_checkpoint::official::ForeignFile::torch_bytes(empty(sizes), path).is_err());
+        assert!(burn_dragon_exchange::api::expert::ForeignFile::torch_bytes(empty(sizes), path).is_err());
     }
 }
 
@@ -650,11 +650,11 @@ fn a_message_holds_no_more_of_a_file_than_a_person_reads() {
         let length = (header.len() as u64).to_le_bytes();
         let bytes = [&length[..], header.as_bytes(), &[0; 4]].concat();
         let path = std::path::Path::new("a.safetensors");
-        burn_dragon_checkpoint::official::ForeignFile::safetensors_bytes(bytes, path).unwrap_err()
+        burn_dragon_exchange::api::expert::ForeignFile::safetensors_bytes(bytes, path).unwrap_err()
     });
     let manifest = format!(r#"{{"format":"{long}","step":1,"files":{{}},"sha256":""}}"#);
     let path = std::path::Path::new("manifest.json");
-    let manifest = burn_dragon_checkpoint::folder::Manifest::parse(&manifest, path).unwrap_err();
+    let manifest = burn_dragon_checkpoint::api::expert::Manifest::parse(&manifest, path).unwrap_err();
     let torch = [
         zip(&entries(Pickle::of(&named), storages(&views()))),
         with_pickle(outer),

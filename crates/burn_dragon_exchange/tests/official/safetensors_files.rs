@@ -1,11 +1,15 @@
 //! `.safetensors` in and out.
 
 use crate::support::config;
+use crate::support::kinds;
 use burn::tensor::{Device, TensorData};
-use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::api::{ExportOptions, ModelFile, ModelInfo, ModelPath, export, read_parts};
-use burn_dragon_checkpoint::official::{NAMES, OfficialConfig, read_safetensors, write_safetensors};
-use burn_dragon_core::{DecayConfig, Dragon, DragonConfig};
+use burn_dragon_checkpoint::api::{
+    CheckpointError, ExportOptions, ModelFile, ModelInfo, StoredTensor, export, read_parts,
+};
+use burn_dragon_core::api::{DecayConfig, Dragon, DragonConfig};
+use burn_dragon_exchange::api::expert::NAMES;
+use burn_dragon_exchange::api::{ModelPath, OfficialConfig, read_safetensors, write_safetensors};
+use burn_dragon_language::api::{TOKENIZER, model_file};
 use burn_dragon_testing::pt::CONFIG;
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
@@ -26,14 +30,13 @@ fn dragon_config() -> DragonConfig {
 
 fn model(config: &DragonConfig) -> ModelFile {
     let info = ModelInfo {
-        family: "language".into(),
         step: 7,
-        tokens: 700,
+        units: 700,
         version: "test".into(),
         ..ModelInfo::default()
     };
     let tokenizer = r#"{"type":"byte","note":"é \"quoted\""}"#;
-    ModelFile::of(
+    model_file(
         &Dragon::new(config, 3, &Device::flex()).unwrap(),
         info,
         Some(tokenizer.into()),
@@ -52,10 +55,10 @@ fn written() -> (TempDir, PathBuf, ModelFile) {
 #[test]
 fn a_model_comes_back_whole_without_a_configuration_beside_it() {
     let (_folder, path, model) = written();
-    let again = ModelPath::new(&path).load().unwrap().model;
+    let again = ModelPath::new(&path).load(&kinds()).unwrap().model;
     assert_eq!(
-        (&again.config, &again.info, &again.tokenizer),
-        (&model.config, &model.info, &model.tokenizer)
+        (&again.config, &again.info, &again.assets),
+        (&model.config, &model.info, &model.assets)
     );
     assert_eq!(again.hash(), model.hash());
     let names: Vec<_> = path
@@ -90,7 +93,7 @@ fn the_formats_own_reader_finds_official_names_and_a_configuration_by_them() {
     for (theirs, ours) in NAMES {
         assert_eq!(
             file.tensor(theirs).unwrap().data(),
-            model.tensors[ours].as_bytes()
+            model.tensors[ours].data().as_bytes()
         );
     }
     assert_eq!(file.tensor("attn.freqs").unwrap().shape(), [1, 1, 1, 32]);
@@ -157,7 +160,7 @@ fn a_file_that_cannot_be_written_leaves_the_old_one() {
     let bytes = std::fs::read(&path).unwrap();
     model.tensors.insert(
         "encoder".into(),
-        TensorData::new(vec![f32::NAN; 64 * 16], [64, 16]),
+        StoredTensor::Float(TensorData::new(vec![f32::NAN; 64 * 16], [64, 16])),
     );
     assert!(write_safetensors(&model, &path).is_err());
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
@@ -176,7 +179,7 @@ fn every_byte_of_what_is_written_here_is_under_its_hash() {
         let mut bytes = whole.clone();
         bytes[place] ^= 1 << (place % 8);
         std::fs::write(&broken, bytes).unwrap();
-        match ModelPath::new(&broken).load() {
+        match ModelPath::new(&broken).load(&kinds()) {
             Err(_) => {}
             Ok(loaded) => panic!("byte {place}: {}", loaded.model.hash() == model.hash()),
         }
@@ -184,10 +187,10 @@ fn every_byte_of_what_is_written_here_is_under_its_hash() {
     }
     for length in (0..whole.len()).step_by(61) {
         std::fs::write(&broken, &whole[..length]).unwrap();
-        assert!(ModelPath::new(&broken).load().unwrap_err().is_bad_input());
+        assert!(ModelPath::new(&broken).load(&kinds()).unwrap_err().is_bad_input());
     }
     std::fs::write(&broken, [&whole[..], b"\0"].concat()).unwrap();
-    assert!(ModelPath::new(&broken).load().unwrap_err().is_bad_input());
+    assert!(ModelPath::new(&broken).load(&kinds()).unwrap_err().is_bad_input());
 }
 
 /// A file of a header and values; what is said of it, with [`CONFIG`].
@@ -348,7 +351,9 @@ fn without_theta_in_configuration_or_weights_nothing_is_guessed() {
     };
     write(&entries, &pairs(65536.0));
     let imported = read_safetensors(&file, Some(&silent)).unwrap();
-    assert!(imported.notes[0].contains("rope_theta") && imported.model.config.rope_theta == 65536.0);
+    assert!(
+        imported.notes[0].contains("rope_theta") && imported.model.config.value()["rope_theta"] == 65536.0
+    );
     write(&entries, &pairs(10000.0));
     let error = read_safetensors(&file, Some(&silent)).unwrap_err();
     assert!(matches!(error, CheckpointError::Frequencies { .. }), "{error}");
@@ -390,7 +395,7 @@ fn what_nobody_could_read_is_not_written() {
     let manifest = export(model.clone(), &output, options).unwrap().manifest.unwrap();
     refused(export(talkative(model.clone()), &output, options).unwrap_err());
     let mut long = model.clone();
-    long.tokenizer = Some("x".repeat(17 << 20));
+    long.assets.insert(TOKENIZER.into(), "x".repeat(17 << 20));
     for error in [
         export(long.clone(), &output, options).unwrap_err(),
         long.write(&folder.path().join("a.bpk")).unwrap_err(),
@@ -421,7 +426,7 @@ fn a_description_longer_than_any_is_not_read() {
             ]
             .concat()
         };
-        let hash = burn_dragon_checkpoint::hash::sha256(&with(&header));
+        let hash = burn_dragon_checkpoint::api::expert::sha256(&with(&header));
         std::fs::write(&path, with(&header.replace(&"0".repeat(64), &hash))).unwrap();
         let error = read_safetensors(&path, None).unwrap_err().to_string();
         assert!(error.contains(key) && error.contains("at most 32768"), "{error}");

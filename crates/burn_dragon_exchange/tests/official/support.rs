@@ -1,7 +1,9 @@
 //! The files of `burn_dragon_testing::pt`, read.
 
-use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::official::{ForeignFile, Imported, OfficialConfig};
+use burn_dragon_checkpoint::api::{CheckpointError, Kinds, ModelKind};
+use burn_dragon_exchange::api::expert::ForeignFile;
+use burn_dragon_exchange::api::{Imported, OfficialConfig};
+use burn_dragon_language::api::LANGUAGE;
 use burn_dragon_testing::pt::CONFIG;
 use std::path::Path;
 
@@ -15,4 +17,9 @@ pub(crate) fn config(folder: &Path) -> OfficialConfig {
     let path = folder.join("config.json");
     std::fs::write(&path, CONFIG).unwrap();
     OfficialConfig::read(&path).unwrap()
+}
+
+/// The family of official weights.
+pub(crate) fn kinds() -> Kinds {
+    Kinds::new([&LANGUAGE as &dyn ModelKind])
 }

@@ -1,12 +1,17 @@
 //! What `torch.save` writes in all its ways comes in as it is.
 
 use crate::support::import;
-use burn_dragon_checkpoint::official::{ForeignFile, Imported, NAMES, OfficialConfig};
+use burn_dragon_exchange::api::expert::{ForeignFile, NAMES};
+use burn_dragon_exchange::api::{Imported, OfficialConfig};
 use burn_dragon_testing::pt::{CONFIG, Entry, Pickle, View, entries, sound, storages, value, views, zip};
 use std::path::Path;
 
 fn values(imported: &Imported, ours: &str) -> Vec<f32> {
-    imported.model.tensors[ours].clone().try_into_vec().unwrap()
+    imported.model.tensors[ours]
+        .data()
+        .clone()
+        .try_into_vec()
+        .unwrap()
 }
 
 fn plain(key: &str, length: usize) -> Vec<f32> {

@@ -6,7 +6,6 @@ mod place_tests;
 mod reader;
 mod room;
 
-use super::Language;
 use super::config::LanguageConfig;
 use super::keys::KEYS;
 use super::streams::{self, Batch, StreamMemory, StreamPlan};
@@ -22,8 +21,8 @@ use burn_dragon_checkpoint::api::{CheckpointError, Content, ModelFile, ModelInfo
 use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, FreeMemory, MemoryError, Precision, parameters};
 use burn_dragon_stream::api::Lanes;
 use burn_dragon_train::api::{
-    DataPosition, Evaluation, Family, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics,
-    Sample, Scope, Task, TaskState, TrainError, Unit,
+    DataPosition, Evaluation, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics, Sample,
+    Scope, Task, TaskState, TrainError, Unit,
 };
 use data_order::DataOrder;
 use reader::{Reader, density_of_a_lane};
