@@ -17,7 +17,7 @@ use crate::error::CheckpointError;
 use crate::hash::sha256;
 use crate::model::{ModelFile, ModelInfo};
 use crate::precision::StoredPrecision;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -25,8 +25,7 @@ use std::path::{Path, PathBuf};
 const FORMAT: &str = "burn_dragon.page/1";
 
 /// Index of a model in parts for a web page.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PageIndex {
     /// `burn_dragon.page/1`.
     pub format: String,
@@ -49,8 +48,7 @@ pub struct PageIndex {
 }
 
 /// The manifest of the parts, as a page asks for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ManifestEntry {
     /// The name of its file, which lies beside the index.
     pub path: String,
@@ -91,13 +89,14 @@ impl PageHead {
         };
         let index = self.index(manifest)?;
         let path = page_of(&exported.file);
-        let text = serde_json::to_string_pretty(&index).map_err(|error| CheckpointError::refused(&path, error))?;
+        let text =
+            serde_json::to_string_pretty(&index).map_err(|error| CheckpointError::refused(&path, error))?;
         write_atomic(&Os, &path, |sink| sink.write_all(text.as_bytes()))?;
         Ok(Some(path))
     }
 
     fn index(self, path: &Path) -> Result<PageIndex, CheckpointError> {
-        let bytes = crate::plain::read(path, MAX_MANIFEST)?;
+        let bytes = crate::plain::read(path, MAX_MANIFEST).map_err(CheckpointError::io("read", path))?;
         let manifest = PartsManifest::parse(&bytes, path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Ok(PageIndex {
