@@ -8,7 +8,7 @@ use burn_dragon_checkpoint::api::{
     CheckpointError, ModelFile, ModelInfo, Sliding, StateFile, StateInfo, StateReader, StoredPrecision,
     VerifyOptions, model_hash, verify,
 };
-use burn_dragon_core::{Dragon, DragonConfig, DragonState};
+use burn_dragon_core::api::{Dragon, DragonConfig, DragonState};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 

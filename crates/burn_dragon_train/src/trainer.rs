@@ -22,7 +22,7 @@ use crate::update::{Backprop, Update};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::expert::{Disk, Os, sha256};
-use burn_dragon_core::FreeMemory;
+use burn_dragon_core::api::FreeMemory;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::thread;
