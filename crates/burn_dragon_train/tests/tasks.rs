@@ -12,9 +12,9 @@ use burn_dragon_checkpoint::folder::Content;
 use burn_dragon_checkpoint::tensors::TensorFile;
 use burn_dragon_core::api::expert::{load, snapshot};
 use burn_dragon_train::api::{
-    CheckpointConfig, DataPosition, EvaluationConfig, Evaluation, GuardConfig, Identity, Interrupt, Loss,
-    LossContext, Metrics, OptimizerConfig, Outcome, Output, Plan, RunFolder, Sample, SampleFile, Schedule, Scope,
-    Task, TaskState, TrainError, Trainer, TrainingConfig,
+    CheckpointConfig, DataPosition, Evaluation, EvaluationConfig, GuardConfig, Identity, Interrupt, Loss,
+    LossContext, Metrics, OptimizerConfig, Outcome, Output, Plan, RunFolder, Sample, SampleFile, Schedule,
+    Scope, Task, TaskState, TrainError, Trainer, TrainingConfig,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -62,11 +62,16 @@ impl Task for Follower {
         Ok(value(model))
     }
     fn batch(&self, position: DataPosition, cursor: &mut u64) -> Result<(f64, u64), TrainError> {
-        self.made.lock().unwrap().push((thread::current().id(), position.units));
+        self.made
+            .lock()
+            .unwrap()
+            .push((thread::current().id(), position.units));
         if self.dies_after.is_some_and(|last| position.units >= last) {
             return Err(TrainError::task(std::io::Error::other("dead")));
         }
-        *cursor = cursor.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *cursor = cursor
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         Ok(((*cursor >> 40) as f64 / f64::from(1 << 24), position.units / 2))
     }
     fn prefetches(&self) -> bool {
@@ -81,7 +86,11 @@ impl Task for Follower {
     ) -> Result<Loss, TrainError> {
         let place = model.place.val();
         let value = (place.clone() - target).powi_scalar(2) + (place - *teacher).powi_scalar(2);
-        let value = if self.spoilt == Some(step) { value * f64::NAN } else { value };
+        let value = if self.spoilt == Some(step) {
+            value * f64::NAN
+        } else {
+            value
+        };
         let metrics = Metrics::new();
         Ok(Loss { value, metrics })
     }
@@ -204,7 +213,10 @@ fn batches_made_ahead_leave_the_bits_of_those_made_at_once_also_where_a_run_dies
     assert_eq!(units, (12..=20).collect::<Vec<_>>());
     for step in 1..=10 {
         for name in ["model.bpk", "optimizer.bpk", "carried", "trainer.json"] {
-            assert!(file(&at_once, step, name) == file(&ahead, step, name), "{name} of step {step}");
+            assert!(
+                file(&at_once, step, name) == file(&ahead, step, name),
+                "{name} of step {step}"
+            );
         }
     }
 }
@@ -220,7 +232,9 @@ fn a_teacher_hears_of_every_update_once_and_of_no_step_that_was_skipped() {
     let updates = task.updates.lock().unwrap();
     let steps: Vec<u64> = updates.iter().map(|(step, _)| *step).collect();
     assert_eq!(steps, [1, 2, 3, 4, 6, 7, 8, 9, 10]);
-    let teacher = updates.iter().fold(1.0, |teacher, (_, value)| 0.5 * teacher + 0.5 * value);
+    let teacher = updates
+        .iter()
+        .fold(1.0, |teacher, (_, value)| 0.5 * teacher + 0.5 * value);
     let carried = String::from_utf8(file(folder.path(), 10, "carried")).unwrap();
     let (_, bits) = carried.split_once(' ').unwrap();
     assert_eq!(f64::from_bits(bits.parse().unwrap()), teacher);

@@ -6,7 +6,8 @@ use crate::data::{DatasetConfig, SourceConfig};
 use crate::generate::GenerationConfig;
 use burn_dragon_checkpoint::model::{LearntMemory, LearntReading};
 use burn_dragon_train::api::{
-    CheckpointConfig, EmaConfig, EvaluationConfig, OptimizerConfig, Plan, Schedule, TrainError, TrainingConfig,
+    CheckpointConfig, EmaConfig, EvaluationConfig, OptimizerConfig, Plan, Schedule, TrainError,
+    TrainingConfig,
 };
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
