@@ -9,9 +9,10 @@ pub(crate) use state::TrainerState;
 use crate::error::TrainError;
 use crate::run::RunFolder;
 use crate::task::{Task, TaskState};
-use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::disk::{self, Disk};
-use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
+use burn_dragon_checkpoint::api::expert::{Disk, disk};
+use burn_dragon_checkpoint::api::{
+    CheckpointError, CheckpointFolder, Checkpoints, Content, Pointer, Snapshot,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use writer::{Job, Writer};

@@ -23,7 +23,7 @@ use std::path::Path;
 pub(crate) const FILE: &str = "weights.bpk";
 
 /// The metadata key `format`.
-const FORMAT: &str = "burn_dragon.weights/1";
+pub(crate) const FORMAT: &str = "burn_dragon.weights/1";
 
 /// `[ema]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

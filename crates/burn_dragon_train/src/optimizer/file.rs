@@ -12,10 +12,10 @@ use std::path::Path;
 pub(crate) const FILE: &str = "optimizer.bpk";
 
 /// The metadata key `format` of AdamW: as it was before there were other methods.
-const ADAMW: &str = "burn_dragon.adamw/1";
+pub(crate) const ADAMW: &str = "burn_dragon.adamw/1";
 
 /// That of every other method; `method` says which.
-const ANY: &str = "burn_dragon.optimizer/1";
+pub(crate) const ANY: &str = "burn_dragon.optimizer/1";
 
 /// What stands before the name of a scalar.
 const SCALAR: &str = "scalar.";

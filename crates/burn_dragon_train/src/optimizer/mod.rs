@@ -17,8 +17,8 @@
 
 mod adamw;
 mod config;
-mod ema;
-mod file;
+pub(crate) mod ema;
+pub(crate) mod file;
 mod groups;
 mod lion;
 mod model;
