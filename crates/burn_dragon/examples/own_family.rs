@@ -1,5 +1,4 @@
 //! A family of one's own: it learns a curve, is saved, goes on, and is handed out in parts.
-//!
 //! `cargo run --release --example own_family`
 
 use burn::module::{Module, Param};
@@ -18,7 +17,6 @@ struct CurveConfig {
 
 const RUN: &str = "waves = 4\ntraining = {}\noptimizer = { learning_rate = 0.05, weight_decay = 0.0 }";
 
-/// The family, what it learns, and where.
 struct Curves;
 struct CurveTask(CurveConfig, Device);
 
