@@ -55,12 +55,22 @@ pub fn dragon(file: ModelFile, path: &Path, device: &Device) -> Result<Dragon, C
         .config
         .read()
         .map_err(|error| CheckpointError::corrupt(path, error))?;
+    of_checked(file, &config, path, device)
+}
+
+/// The model in a file that was checked.
+pub(crate) fn of_checked(
+    file: ModelFile,
+    config: &DragonConfig,
+    path: &Path,
+    device: &Device,
+) -> Result<Dragon, CheckpointError> {
     let mut floats = file.into_floats();
     let weights = |name: &str, _: &[usize]| match floats.remove(name) {
         Some(data) => data,
         None => unreachable!("`{name}` is one of the tensors that were checked"),
     };
-    Dragon::from_weights(&config, device, weights).map_err(|error| CheckpointError::corrupt(path, error))
+    Dragon::from_weights(config, device, weights).map_err(|error| CheckpointError::corrupt(path, error))
 }
 
 /// The family alone.
