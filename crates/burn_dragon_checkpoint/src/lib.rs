@@ -51,6 +51,8 @@ pub mod api {
     pub use crate::bundle::{
         Assembly, ExportOptions, Exported, PartsManifest, PartsProgress, export, export_name, read_parts,
     };
+    #[cfg(feature = "web")]
+    pub use crate::bundle::{ManifestEntry, PageHead, PageIndex};
     pub use crate::companion::{Companion, CompanionTensor, Extent, Layout};
     pub use crate::error::CheckpointError;
     pub use crate::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};

@@ -7,7 +7,7 @@ use crate::run::{MetricsLog, RunFolder, STEP};
 use crate::sample::Sample;
 use crate::task::{Evaluation, Metrics};
 use burn::tensor::{Device, Tensor};
-use burn_dragon_kernel::machine;
+use burn_dragon_kernel::api::machine;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! A model written as it is handed out.
 
-use super::manifest::{PartEntry, PartsManifest, appended, manifest_of, part_name};
+use super::manifest::{PartEntry, PartsManifest, appended, manifest_of, page_of, part_name};
 use crate::burnpack::MAX_TENSORS;
 use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
@@ -214,9 +214,13 @@ fn groups(tensors: BTreeMap<String, TensorData>, limit: u64) -> Vec<BTreeMap<Str
     groups
 }
 
-/// Removes the manifest of an earlier export, then the parts that are numbered like its own.
+/// Removes what an earlier export wrote beside the whole: the index for a page, the manifest, then the parts that are
+/// numbered like its own.
 fn remove_parts(output: &Path) -> Result<(), CheckpointError> {
-    let manifest = manifest_of(output);
+    let (page, manifest) = (page_of(output), manifest_of(output));
+    if page.exists() {
+        remove(&page)?;
+    }
     if !manifest.exists() {
         return Ok(());
     }

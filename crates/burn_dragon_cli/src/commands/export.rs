@@ -4,6 +4,8 @@ use super::{as_meant, kinds, print_json, remote};
 use crate::args::BundleArgs;
 use crate::exit::Usage;
 use anyhow::Context;
+#[cfg(feature = "web")]
+use burn_dragon::api::checkpoint::PageHead;
 use burn_dragon::api::checkpoint::{ExportOptions, Exported, ModelKind, Provenance, export, export_name};
 use burn_dragon::api::exchange::{LoadedModel, ModelPath};
 use serde_json::json;
@@ -35,7 +37,13 @@ pub(super) fn write(loaded: LoadedModel, bundle: &BundleArgs) -> anyhow::Result<
         max_part_bytes: bundle.parts_mib.map(|mib| mib << 20),
         overwrite: bundle.overwrite_parts,
     };
+    #[cfg(feature = "web")]
+    let head = PageHead::of(&model);
     let exported = export(model, &output, options)?;
+    #[cfg(feature = "web")]
+    let page = head.write(&exported)?;
+    #[cfg(not(feature = "web"))]
+    let page: Option<PathBuf> = None;
     show!(
         "{}: step {step}, {parameters} parameters, {}, {} bytes",
         exported.file.display(),
@@ -45,8 +53,11 @@ pub(super) fn write(loaded: LoadedModel, bundle: &BundleArgs) -> anyhow::Result<
     if let Some(manifest) = &exported.manifest {
         show!("{}: {} parts", manifest.display(), exported.parts);
     }
+    if let Some(page) = &page {
+        show!("{}: for a web page", page.display());
+    }
     if bundle.json {
-        print_json(&summary(&exported, step, parameters, bundle))?;
+        print_json(&summary(&exported, page.as_deref(), step, parameters, bundle))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -81,7 +92,13 @@ fn provenance(
     (provenance != Provenance::default()).then_some(provenance)
 }
 
-fn summary(exported: &Exported, step: u64, parameters: u64, bundle: &BundleArgs) -> serde_json::Value {
+fn summary(
+    exported: &Exported,
+    page: Option<&Path>,
+    step: u64,
+    parameters: u64,
+    bundle: &BundleArgs,
+) -> serde_json::Value {
     json!({
         "file": exported.file,
         "bytes": exported.bytes,
@@ -89,6 +106,7 @@ fn summary(exported: &Exported, step: u64, parameters: u64, bundle: &BundleArgs)
         "model": exported.model,
         "manifest": exported.manifest,
         "parts": exported.parts,
+        "page": page,
         "precision": bundle.precision,
         "step": step,
         "parameters": parameters,

@@ -1,13 +1,12 @@
 //! `export_burnpack`: `dragon export` of a checkpoint, held against the family and the configuration that were typed.
 
+use super::run_settings::RunSettings;
 use super::{as_meant, export, kinds, remote};
 use crate::args::{ExportBurnpackArgs, ExportFamily};
 use crate::exit::FamilyError;
 use burn_dragon::api::checkpoint::CheckpointError;
 use burn_dragon::api::core::DragonConfig;
 use burn_dragon::api::exchange::LoadedModel;
-use burn_dragon::api::language::Language;
-use burn_dragon_train::api::{Layers, resolve};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -48,10 +47,7 @@ fn absent(family: ExportFamily) -> FamilyError {
 
 /// The configuration of these files describes the model that was read.
 fn same_model(configs: &[PathBuf], loaded: &LoadedModel) -> anyhow::Result<()> {
-    let layers = configs
-        .iter()
-        .try_fold(Layers::new(), |layers, path| layers.file(path))?;
-    let config = resolve::<Language>(layers)?.value;
+    let config = RunSettings::of_files(configs)?;
     let model: DragonConfig = loaded
         .model
         .config

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 
 /// The default run: a small model on the embedded tales.
-pub const BASE: &str = include_str!("../../../../config/language/base.toml");
+pub const BASE: &str = include_str!("../../config/base.toml");
 
 /// All that a language run is made of.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
