@@ -15,8 +15,8 @@ use burn_dragon_core::parameters::{load, snapshot};
 use burn_dragon_core::{Decoder, Dragon, DragonConfig, Pass};
 use burn_dragon_exchange::api::expert::NAMES;
 use burn_dragon_exchange::api::{OfficialConfig, read_safetensors};
-use burn_dragon_train::api::expert::GradientSet;
-use burn_dragon_train::api::{AdamW, OptimizerConfig};
+use burn_dragon_train::api::OptimizerConfig;
+use burn_dragon_train::api::expert::{GradientSet, ModelOptimizer};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -58,11 +58,10 @@ impl Fixture {
     fn dragon(&self, device: &Device) -> Dragon {
         let config = OfficialConfig::read(&self.folder.join("meta.json")).unwrap();
         let path = self.folder.join("weights.safetensors");
-        read_safetensors(&path, Some(&config))
-            .unwrap()
-            .model
-            .into_dragon(&path, device)
-            .unwrap()
+        let model = read_safetensors(&path, Some(&config)).unwrap().model;
+        let config: DragonConfig = model.config.read().unwrap();
+        let mut weights = model.into_floats();
+        Dragon::from_weights(&config, device, |name, _| weights.remove(name).unwrap()).unwrap()
     }
 
     fn floats(&self, name: &str) -> Vec<f64> {
@@ -185,7 +184,7 @@ fn check_gradients_in_f64(fixture: &Fixture) {
 fn check_adamw(fixture: &Fixture, device: &Device) {
     let device = device.clone().autodiff();
     let mut dragon = fixture.dragon(&device);
-    let mut optimizer = AdamW::new(&OptimizerConfig::default(), &dragon).unwrap();
+    let mut optimizer = ModelOptimizer::new(&OptimizerConfig::default(), &dragon).unwrap();
     let loss = |dragon: &Dragon| {
         cross_entropy(
             dragon.forward(fixture.tokens("tokens", &device)),
