@@ -41,7 +41,7 @@ impl Default for AdamW {
 
 impl AdamW {
     /// Names of the two moments.
-    pub(crate) const SLOTS: &'static [&'static str] = &["first", "second"];
+    pub(super) const SLOTS: &'static [&'static str] = &["first", "second"];
 
     /// Refuses numbers that vanish in f32; `table` stands before each key.
     pub(super) fn validate(&self, table: &str) -> Result<(), TrainError> {

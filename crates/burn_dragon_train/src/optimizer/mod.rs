@@ -17,8 +17,8 @@
 
 mod adamw;
 mod config;
-mod ema;
-mod file;
+pub(crate) mod ema;
+pub(crate) mod file;
 mod groups;
 mod lion;
 mod model;
@@ -32,8 +32,8 @@ mod values;
 pub use adamw::AdamW;
 pub use config::{Method, OptimizerConfig};
 pub use ema::EmaConfig;
-pub(crate) use ema::{Ema, FILE as WEIGHTS, FORMAT as WEIGHTS_FORMAT, read as read_weights};
-pub(crate) use file::{ADAMW, ANY, FILE};
+pub(crate) use ema::{Ema, FILE as WEIGHTS, read as read_weights};
+pub(crate) use file::FILE;
 pub use groups::ParameterGroup;
 pub use lion::Lion;
 pub use model::ModelOptimizer;
