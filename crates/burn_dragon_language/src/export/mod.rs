@@ -11,10 +11,10 @@ use crate::training;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::api::expert::one_line;
 use burn_dragon_checkpoint::api::{
-    CardText, CheckpointError, Companion, Kinds, ModelFile, ModelInfo, ModelKind, RunWords, StateFile,
-    TensorSpec,
+    CardText, CheckpointError, Kinds, ModelFile, ModelInfo, ModelKind, StateFile, TensorSpec,
 };
 #[cfg(feature = "train")]
+use burn_dragon_checkpoint::api::{Companion, RunWords};
 use burn_dragon_core::api::expert::snapshot;
 use burn_dragon_core::api::{Dragon, DragonConfig};
 use serde_json::{Map, Value, json};
