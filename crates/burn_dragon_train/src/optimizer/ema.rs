@@ -12,7 +12,7 @@ use crate::error::TrainError;
 use crate::settings::check;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn_dragon_checkpoint::CheckpointError;
+use burn_dragon_checkpoint::api::CheckpointError;
 use burn_dragon_checkpoint::api::expert::TensorFile;
 use burn_dragon_core::{Range, parameters};
 use serde::{Deserialize, Serialize};

@@ -8,7 +8,7 @@ use crate::error::TrainError;
 use crate::gradients::GradientSet;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
-use burn_dragon_checkpoint::CheckpointError;
+use burn_dragon_checkpoint::api::CheckpointError;
 use burn_dragon_checkpoint::api::expert::TensorFile;
 use burn_dragon_core::api::expert::ParameterPath;
 use std::collections::BTreeMap;
