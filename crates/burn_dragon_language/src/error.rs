@@ -108,7 +108,7 @@ pub enum LanguageError {
     Decoder(#[from] burn_dragon_core::api::DecoderError),
     /// A model's file.
     #[error(transparent)]
-    Checkpoint(#[from] burn_dragon_checkpoint::CheckpointError),
+    Checkpoint(#[from] burn_dragon_checkpoint::api::CheckpointError),
     /// A value of the configuration that cannot be used.
     #[error("`{key}`: {reason}")]
     Config {

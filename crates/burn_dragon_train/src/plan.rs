@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use burn_dragon_core::api::FreeMemory;
 
 /// How to train: the shared tables of a configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// `[training]`.
     pub training: TrainingConfig,
@@ -28,6 +28,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Training with a method, everything else by default.
+    pub fn new(training: &TrainingConfig, optimizer: &OptimizerConfig) -> Self {
+        Self {
+            training: training.clone(),
+            optimizer: optimizer.clone(),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn validate(&self) -> Result<(), TrainError> {
         self.training.validate()?;
         self.evaluation.validate()?;

@@ -56,11 +56,10 @@ impl Fixture {
     fn dragon(&self, device: &Device) -> Dragon {
         let config = OfficialConfig::read(&self.folder.join("meta.json")).unwrap();
         let path = self.folder.join("weights.safetensors");
-        read_safetensors(&path, Some(&config))
-            .unwrap()
-            .model
-            .into_dragon(&path, device)
-            .unwrap()
+        let model = read_safetensors(&path, Some(&config)).unwrap().model;
+        let config: DragonConfig = model.config.read().unwrap();
+        let mut weights = model.into_floats();
+        Dragon::from_weights(&config, device, |name, _| weights.remove(name).unwrap()).unwrap()
     }
 
     fn floats(&self, name: &str) -> Vec<f64> {

@@ -84,7 +84,11 @@ impl Ground {
         let kept = Checkpoints::new(run.checkpoints());
         let files = Files {
             lines: MetricsLog::read(run.metrics()).unwrap(),
-            weights: weights(ModelFile::read(&checkpoint.join("model.bpk")).unwrap().tensors),
+            weights: weights(
+                ModelFile::read(&checkpoint.join("model.bpk"))
+                    .unwrap()
+                    .into_floats(),
+            ),
             moments: file("optimizer.bpk"),
             memories: match config.sequence.streams {
                 Some(_) => file("streams.bpk"),
