@@ -166,6 +166,7 @@ impl<'a> Evaluator<'a> {
 ///
 /// # Panics
 /// If the rows differ in length.
+#[cfg(any(test, feature = "train"))]
 pub(crate) fn inputs_and_targets(rows: &[&[u32]], device: &Device) -> (Tensor<2, Int>, Tensor<2, Int>) {
     let length = rows[0].len() - 1;
     let matrix = |skip: usize| {
