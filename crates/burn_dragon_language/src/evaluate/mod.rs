@@ -19,6 +19,7 @@ use crate::data::Tokens;
 use crate::error::LanguageError;
 use crate::tales::RecallScore;
 use crate::tokenizer::Tokenizer;
+#[cfg(any(test, feature = "train"))]
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_core::Dragon;
 use burn_dragon_core::density::{Density, DensityProbe};
