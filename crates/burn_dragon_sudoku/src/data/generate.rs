@@ -1,7 +1,7 @@
 //! The generator: puzzles with one solution, each a function of a seed and an index.
 
 use super::symmetry::shuffle;
-use super::{Pair, Split};
+use super::{Augment, Pair, Split};
 use crate::error::SudokuError;
 use crate::grid::Grid;
 use crate::solver::{Singles, fill_singles, solve_in_order};
@@ -46,6 +46,8 @@ pub struct GeneratorConfig {
     pub givens: [usize; 2],
     /// What solves every puzzle.
     pub solved_by: SolvedBy,
+    /// What is done to a puzzle each time it is shown.
+    pub augment: Augment,
 }
 
 impl Default for GeneratorConfig {
@@ -56,6 +58,7 @@ impl Default for GeneratorConfig {
             validation_puzzles: 1_000,
             givens: [36, 50],
             solved_by: SolvedBy::Singles,
+            augment: Augment::Symmetries,
         }
     }
 }

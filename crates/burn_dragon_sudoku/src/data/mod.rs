@@ -53,6 +53,17 @@ impl Split {
     }
 }
 
+/// What is done to a training puzzle each time it is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Augment {
+    /// Nothing: it is always the same.
+    None,
+    /// It is mapped by a [`Symmetry`] drawn anew.
+    #[default]
+    Symmetries,
+}
+
 /// What to learn from: the table `[dataset]`, whose other keys `type` decides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -83,6 +94,9 @@ pub struct ListsConfig {
     /// Puzzles read of each file at most; absent, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// What is done to a puzzle each time it is shown.
+    #[serde(default)]
+    pub augment: Augment,
 }
 
 /// The puzzles of a run.
@@ -113,6 +127,14 @@ impl DatasetConfig {
                 let names: Vec<String> = lists.paths.iter().filter_map(name).collect();
                 format!("lists of puzzles: {}", names.join(", "))
             }
+        }
+    }
+
+    /// What is done to a training puzzle each time it is shown.
+    pub fn augment(&self) -> Augment {
+        match self {
+            Self::Embedded(generator) => generator.augment,
+            Self::Lists(lists) => lists.augment,
         }
     }
 

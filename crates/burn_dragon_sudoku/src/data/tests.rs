@@ -152,6 +152,7 @@ fn a_list_is_divided_by_the_classes_of_its_solutions() {
         paths: vec![path.clone()],
         validation_paths: vec![],
         limit: None,
+        augment: Augment::None,
     };
     let puzzles = DatasetConfig::Lists(lists.clone()).load().unwrap();
     assert_eq!(
@@ -175,6 +176,7 @@ fn a_list_is_divided_by_the_classes_of_its_solutions() {
         paths: vec![path],
         validation_paths: vec![],
         limit: None,
+        augment: Augment::None,
     };
     let error = DatasetConfig::Lists(lists).load().unwrap_err().to_string();
     assert!(error.contains("validation (40 in all"), "{error}");
