@@ -12,8 +12,9 @@
 //! Sparsity is not subtracted from these: what a step does with it shows as speed. [`Cost::decode_flops_at`] and
 //! [`Cost::decode_bytes_at`] are what is left when only active neurons are touched.
 
-use crate::config::DragonConfig;
+use crate::config::{DragonConfig, TrunkConfig};
 use crate::density::Activity;
+use crate::shapes::TensorShape;
 use burn_dragon_kernel::api::expert::chunk_length;
 use std::num::Saturating;
 
@@ -36,32 +37,55 @@ const LEVEL_TILE: usize = 1 << 16;
 
 /// The cost of a model of one shape. Sizes are any: what cannot be counted is [`u64::MAX`].
 #[derive(Clone, Debug)]
-pub struct Cost<'a> {
-    config: &'a DragonConfig,
+pub struct Cost {
+    trunk: TrunkConfig,
+    vocab: usize,
+    numbers: Count,
 }
 
 impl DragonConfig {
     /// The cost of a model of this shape.
-    pub fn cost(&self) -> Cost<'_> {
-        Cost { config: self }
+    pub fn cost(&self) -> Cost {
+        Cost {
+            trunk: self.trunk(),
+            vocab: self.vocab_size,
+            numbers: counted(&self.tensors()),
+        }
     }
 }
 
-impl Cost<'_> {
-    /// Trained numbers: `3 n d + 2 V d`, and a slope for each head where it is learnt.
+impl TrunkConfig {
+    /// The cost of a trunk of this shape alone: a model has in addition what stands before and after it.
+    pub fn cost(&self) -> Cost {
+        Cost {
+            trunk: self.clone(),
+            vocab: 0,
+            numbers: counted(&self.tensors()),
+        }
+    }
+}
+
+/// The numbers of all tensors together.
+fn counted(tensors: &[TensorShape]) -> Count {
+    tensors.iter().fold(of(0), |sum, tensor| sum + tensor.numbers())
+}
+
+impl Cost {
+    /// Trained numbers: those of all [tensors](DragonConfig::tensors). With plain parts `3 n d + 2 V d`, and a slope for
+    /// each head where they are learnt.
     pub fn parameters(&self) -> u64 {
-        self.numbers().0
+        self.numbers.0
     }
 
     /// Bytes of the weights, f32.
     pub fn weight_bytes(&self) -> u64 {
-        (self.numbers() * F32).0
+        (self.numbers * F32).0
     }
 
     /// FLOPs of one token of a window of `tokens`, parallel form.
     pub fn forward_flops_per_token(&self, tokens: usize) -> u64 {
-        let c = self.config;
-        let read = of(tokens) * (of(c.n_neurons) + of(c.d_model) * of(c.n_heads));
+        let c = &self.trunk;
+        let read = c.read.mixer().flops(tokens, &c.memory());
         (of(c.n_levels) * (of(6) * self.block() + read) + of(2) * self.readout()).0
     }
 
@@ -72,7 +96,7 @@ impl Cost<'_> {
 
     /// FLOPs of one generated token, recurrent form: the same at any context length.
     pub fn decode_flops_per_token(&self) -> u64 {
-        (of(self.config.n_levels) * of(10) * self.block() + of(2) * self.readout()).0
+        (of(self.trunk.n_levels) * of(10) * self.block() + of(2) * self.readout()).0
     }
 
     /// FLOPs of one generated token that touches active neurons only.
@@ -82,7 +106,7 @@ impl Cost<'_> {
     pub fn decode_flops_at(&self, activity: Activity) -> f64 {
         let Activity { x, pairs, y } = activity;
         let block = 2.0 * self.block().0 as f64 * (1.0 + 2.0 * pairs + x + y);
-        self.config.n_levels as f64 * block + 2.0 * self.readout().0 as f64
+        self.trunk.n_levels as f64 * block + 2.0 * self.readout().0 as f64
     }
 
     /// FLOPs of one token of a prompt of `tokens`: the cheaper of parallel and recurrent form, whichever is run.
@@ -93,13 +117,13 @@ impl Cost<'_> {
 
     /// Bytes of carried state of one lane, f32.
     pub fn state_bytes(&self) -> u64 {
-        (of(self.config.n_levels) * self.block() * F32).0
+        (self.trunk.memory().numbers() * F32).0
     }
 
     /// Bytes moved for one generated token of one lane, all neurons active: each level reads the three matrices and
     /// reads and writes its memory; the readout is read once.
     pub fn decode_bytes_per_token(&self) -> u64 {
-        (of(self.config.n_levels) * of(5) * self.block() * F32 + self.readout() * F32).0
+        (of(self.trunk.n_levels) * of(5) * self.block() * F32 + self.readout() * F32).0
     }
 
     /// Bytes moved for one generated token of one lane that touches active neurons only, f32.
@@ -108,19 +132,19 @@ impl Cost<'_> {
     pub fn decode_bytes_at(&self, activity: Activity) -> f64 {
         let Activity { x, pairs, y } = activity;
         let block = self.block().0 as f64 * (1.0 + 2.0 * pairs + x + y);
-        (self.config.n_levels as f64 * block + self.readout().0 as f64) * F32.0 as f64
+        (self.trunk.n_levels as f64 * block + self.readout().0 as f64) * F32.0 as f64
     }
 
     /// Bytes that reading a prompt moves at least, f32: each level reads the three matrices and writes its memory
     /// once, and the readout is read once.
     pub fn prefill_bytes(&self) -> u64 {
-        ((of(self.config.n_levels) * of(4) * self.block() + self.readout()) * F32).0
+        ((of(self.trunk.n_levels) * of(4) * self.block() + self.readout()) * F32).0
     }
 
     /// Bytes that a training step moves at least, f32: each level reads the three matrices forward and backward and
     /// adds to their gradients; the optimiser reads weight, gradient and two moments and writes all but the gradient.
     pub fn training_bytes_moved(&self) -> u64 {
-        ((of(self.config.n_levels) * of(4 * 3) * self.block() + of(7) * self.numbers()) * F32).0
+        ((of(self.trunk.n_levels) * of(4 * 3) * self.block() + of(7) * self.numbers) * F32).0
     }
 
     /// Peak bytes of a training step on the processor in f32: nothing neuron-wide is kept.
@@ -137,7 +161,7 @@ impl Cost<'_> {
     /// | logits, which become their own gradient, and the window's angles | `B T V + T N` |
     /// | each thread's neuron-wide buffers, tiles, scores, packed factors and memories | see the code |
     pub fn training_bytes(&self, lanes: usize, tokens: usize) -> u64 {
-        let (c, chunk) = (self.config, self.chunk(tokens));
+        let (c, chunk) = (&self.trunk, self.chunk(tokens));
         let (d, heads, rows) = (of(c.d_model), of(c.n_heads), of(lanes) * of(tokens));
         let streams = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(chunk) + of(1)))
             + rows * (heads + of(5)) * d;
@@ -154,23 +178,23 @@ impl Cost<'_> {
 
     /// Weights, moments and gradients, in numbers.
     fn trained(&self, lanes: usize) -> Count {
-        let groups = LEVEL_TASKS.div_ceil(self.config.n_heads.max(1)).min(lanes);
-        of(3) * self.numbers() + (of(3) + of(groups)) * of(3) * self.block() + of(2) * self.readout()
+        let groups = LEVEL_TASKS.div_ceil(self.trunk.n_heads.max(1)).min(lanes);
+        of(3) * self.numbers + (of(3) + of(groups)) * of(3) * self.block() + of(2) * self.readout()
     }
 
     /// Logits and the window's angles, in numbers.
     fn once(&self, rows: Count, tokens: usize) -> Count {
-        rows * of(self.config.vocab_size) + of(tokens) * of(self.config.neurons_per_head())
+        rows * of(self.vocab) + of(tokens) * of(self.trunk.neurons_per_head())
     }
 
     /// Peak bytes of reading `lanes` windows of `tokens` on the processor in f32, without gradients and with what is
     /// held for it: weights, weights neuron by neuron, streams, what each head adds to the width, logits with what they
     /// cost and are judged by, and the threads' buffers.
     pub fn reading_bytes(&self, lanes: usize, tokens: usize) -> u64 {
-        let (c, chunk) = (self.config, self.chunk(tokens));
+        let (c, chunk) = (&self.trunk, self.chunk(tokens));
         let (d, heads, rows) = (of(c.d_model), of(c.n_heads), of(lanes) * of(tokens));
-        let logits = of(2) * rows * of(c.vocab_size);
-        let numbers = self.numbers() + of(3) * self.block() + rows * (heads + of(5)) * d + logits;
+        let logits = of(2) * rows * of(self.vocab);
+        let numbers = self.numbers + of(3) * self.block() + rows * (heads + of(5)) * d + logits;
         let buffers = self.once(rows, tokens) + self.buffers(lanes, tokens, chunk);
         allocated(numbers + buffers).0
     }
@@ -178,7 +202,7 @@ impl Cost<'_> {
     /// Bytes of generating on the processor in f32, with the weights: these once more neuron by neuron, with the bytes
     /// that rule neurons out, and the memories of so many streams.
     pub fn generating_bytes(&self, streams: usize) -> u64 {
-        let weights = of(2) * self.numbers() * F32 + self.numbers();
+        let weights = of(2) * self.numbers * F32 + self.numbers;
         (weights + of(streams) * Saturating(self.state_bytes())).0
     }
 
@@ -192,18 +216,18 @@ impl Cost<'_> {
 
     /// Tokens that a level reads at once of a window of so many.
     fn chunk(&self, tokens: usize) -> usize {
-        chunk_length(tokens, self.config.d_model.min(usize::MAX / 8), false)
+        chunk_length(tokens, self.trunk.d_model.min(usize::MAX / 8), false)
     }
 
     /// Numbers that all threads hold while they compute heads of lanes.
     fn buffers(&self, lanes: usize, tokens: usize, chunk: usize) -> Count {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        of(threads.min(lanes.saturating_mul(self.config.n_heads))) * self.thread_buffers(tokens, chunk)
+        of(threads.min(lanes.saturating_mul(self.trunk.n_heads))) * self.thread_buffers(tokens, chunk)
     }
 
     /// Numbers that a thread holds while it computes a head in windows of `chunk` tokens.
     fn thread_buffers(&self, tokens: usize, chunk: usize) -> Count {
-        let (d, neurons) = (of(self.config.d_model), self.config.neurons_per_head());
+        let (d, neurons) = (of(self.trunk.d_model), self.trunk.neurons_per_head());
         let tile = of(chunk) * of(neurons.min((LEVEL_TILE / chunk.max(1)).clamp(64, 512)));
         let memories = match tokens.div_ceil(chunk.max(1)) {
             0 | 1 => of(0),
@@ -221,25 +245,18 @@ impl Cost<'_> {
     ///
     /// Per level about ten neuron-wide tensors and two score matrices per head, and four copies of the weights.
     pub fn training_bytes_unfused(&self, lanes: usize, tokens: usize) -> u64 {
-        let (c, rows) = (self.config, of(lanes) * of(tokens));
+        let (c, rows) = (&self.trunk, of(lanes) * of(tokens));
         let per_level = of(10) * rows * of(c.n_neurons) + of(2) * rows * of(tokens) * of(c.n_heads);
-        let numbers = of(c.n_levels) * per_level + of(4) * self.numbers() + of(8) * rows * of(c.vocab_size);
+        let numbers = of(c.n_levels) * per_level + of(4) * self.numbers + of(8) * rows * of(self.vocab);
         (numbers * F32).0
     }
 
-    /// Trained numbers.
-    fn numbers(&self) -> Count {
-        let decay = self.config.decay.as_ref().filter(|decay| decay.learnable());
-        let slopes = decay.map_or(0, |_| self.config.n_heads);
-        of(3) * self.block() + of(2) * self.readout() + of(slopes)
-    }
-
     fn block(&self) -> Count {
-        of(self.config.n_neurons) * of(self.config.d_model)
+        of(self.trunk.n_neurons) * of(self.trunk.d_model)
     }
 
     fn readout(&self) -> Count {
-        of(self.config.vocab_size) * of(self.config.d_model)
+        of(self.vocab) * of(self.trunk.d_model)
     }
 }
 

@@ -171,15 +171,11 @@ impl Decoder {
                 read: Some(state), ..
             } => state.clone(),
             Streams::Processor { decode, read: None } => {
-                let (config, device) = (self.dragon.config(), self.dragon.device().inner());
-                let shape = [
-                    decode.lanes(),
-                    config.n_heads,
-                    config.neurons_per_head(),
-                    config.d_model,
-                ];
-                let rho = |level| Tensor::from_data(TensorData::new(decode.memory(level), shape), &device);
-                let rho = (0..config.n_levels).map(rho).collect();
+                let (trunk, device) = (&self.dragon.trunk, self.dragon.device().inner());
+                let shape = trunk.config().memory();
+                let of = |level| TensorData::new(decode.memory(level), shape.of(decode.lanes()));
+                let rho = (0..shape.levels).map(|level| Tensor::from_data(of(level), &device));
+                let rho = rho.collect();
                 DragonState::from_parts(rho, decode.positions().to_vec())
             }
         }
@@ -267,10 +263,10 @@ impl Decoder {
     }
 }
 
-/// The model laid out for single tokens, where it is on the processor in f32.
+/// The model laid out for single tokens, where it is on the processor in f32 and of the kinds that `decode` computes.
 fn weights(dragon: &Dragon) -> Option<Weights> {
-    let embed = dragon.embed.val();
-    if embed.device() != Device::flex() || embed.dtype() != DType::F32 {
+    let (embed, trunk) = (dragon.embed.val(), &dragon.trunk);
+    if embed.device() != Device::flex() || embed.dtype() != DType::F32 || !trunk.config().is_plain() {
         return None;
     }
     let config = dragon.config();
@@ -283,12 +279,12 @@ fn weights(dragon: &Dragon) -> Option<Weights> {
             vocab: config.vocab_size,
         },
         embed: &numbers(embed),
-        decoder_x: &numbers(dragon.decoder_x.val()),
-        decoder_y: &numbers(dragon.decoder_y.val()),
-        encoder: &numbers(dragon.encoder.val()),
+        decoder_x: &numbers(trunk.decoder_x.val()),
+        decoder_y: &numbers(trunk.decoder_y.val()),
+        encoder: &numbers(trunk.encoder.val()),
         lm_head: &numbers(dragon.lm_head.val()),
         frequencies: &config.frequencies(),
-        slopes: &dragon.slopes(),
+        slopes: &trunk.slopes(),
         eps: config.norm_eps,
     }))
 }

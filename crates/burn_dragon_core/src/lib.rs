@@ -32,51 +32,63 @@
 
 pub mod backend;
 pub mod config;
+mod connector;
 pub mod cost;
-pub mod decay;
 pub mod decoder;
 pub mod density;
 pub mod dragon;
 pub mod free_memory;
+mod initial;
 pub mod level;
 pub mod loss;
 pub mod parameters;
+mod pass;
+mod positions;
 pub mod range;
+mod read;
 mod rotations;
 pub mod seed;
+mod shapes;
 pub mod state;
 pub mod synthetic;
+mod trunk;
 
 pub use backend::Backend;
 pub use burn_dragon_kernel::api::{Credit, Precision, Resets};
-pub use config::{ConfigError, DragonConfig};
+pub use config::{ConfigError, DecayConfig, DragonConfig};
 pub use cost::Cost;
-pub use decay::DecayConfig;
 pub use decoder::{Decoder, DecoderError};
-pub use dragon::{Dragon, Pass};
+pub use dragon::Dragon;
 pub use free_memory::{FreeMemory, MemoryError, Need};
+pub use pass::Pass;
 pub use range::Range;
 pub use state::{DragonState, StateError};
 
 /// The curated names of this crate.
 pub mod api {
     pub use crate::backend::{Backend, BackendError, SelectedBackend};
-    pub use crate::config::{ConfigError, DragonConfig};
+    pub use crate::config::{ConfigError, DecayConfig, DragonConfig, TrunkConfig};
+    pub use crate::connector::Connector;
     pub use crate::cost::Cost;
-    pub use crate::decay::DecayConfig;
     pub use crate::decoder::{Decoder, DecoderError};
     pub use crate::density::{Density, DensityProbe};
-    pub use crate::dragon::{Dragon, Pass};
+    pub use crate::dragon::Dragon;
     pub use crate::free_memory::{FreeMemory, MemoryError, Need, Size};
     pub use crate::loss::{cross_entropy, token_losses};
+    pub use crate::pass::Pass;
+    pub use crate::positions::Positions;
+    pub use crate::read::Read;
+    pub use crate::shapes::{MemoryShape, TensorShape};
     pub use crate::state::{DragonState, StateError};
+    pub use crate::trunk::Trunk;
     pub use burn_dragon_kernel::api::{Credit, Precision, Resets};
 
     /// What a model is made of, for those who build on it.
     pub mod expert {
         pub use crate::density::{Activity, ActivityProbe, Watch};
-        pub use crate::level::{Level, Watched};
-        pub use crate::parameters::{load, named, snapshot};
+        pub use crate::initial::{Maker, initial};
+        pub use crate::level::{Contribution, Level, Seen, View};
+        pub use crate::parameters::{ParameterPath, load, named, snapshot};
         pub use crate::range::Range;
         pub use crate::seed::{Rng, derive};
         pub use crate::synthetic::{activity, of_density};

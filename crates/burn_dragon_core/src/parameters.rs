@@ -4,26 +4,52 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor, TensorData};
 use std::collections::BTreeMap;
 
+/// Where a visitor of a module is: the dotted name of a parameter, `head.weight`.
+///
+/// A field called `trunk` adds nothing to it: what is in a model's trunk has the same name whatever the model is, and the
+/// names of files are those of models that had no trunk.
+#[derive(Clone, Debug, Default)]
+pub struct ParameterPath(Vec<String>);
+
+impl ParameterPath {
+    /// Into a field.
+    pub fn enter(&mut self, field: &str) {
+        self.0.push(field.to_string());
+    }
+
+    /// Out of the field entered last.
+    pub fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    /// The name of the parameter that it leads to.
+    pub fn name(&self) -> String {
+        let fields = self.0.iter().map(String::as_str);
+        let named: Vec<&str> = fields.filter(|&field| field != "trunk").collect();
+        named.join(".")
+    }
+}
+
 /// Calls `visit` with the dotted name, shape and value of every float parameter, in the module's order.
 pub fn named<M: Module>(module: &M, visit: impl FnMut(&str, &[usize], TensorData)) {
     struct Named<F> {
-        path: Vec<String>,
+        path: ParameterPath,
         visit: F,
     }
     impl<F: FnMut(&str, &[usize], TensorData)> ModuleVisitor for Named<F> {
         fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_string());
+            self.path.enter(name);
         }
         fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
+            self.path.exit();
         }
         fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
             let value = param.val();
-            (self.visit)(&self.path.join("."), &value.dims(), value.into_data());
+            (self.visit)(&self.path.name(), &value.dims(), value.into_data());
         }
     }
     module.visit(&mut Named {
-        path: Vec::new(),
+        path: ParameterPath::default(),
         visit,
     });
 }
@@ -43,18 +69,18 @@ pub fn snapshot<M: Module>(module: &M) -> BTreeMap<String, TensorData> {
 /// If a value has another shape than its parameter; check shapes before.
 pub fn load<M: Module>(module: M, value: impl FnMut(&str, &[usize]) -> Option<TensorData>) -> M {
     struct Load<F> {
-        path: Vec<String>,
+        path: ParameterPath,
         value: F,
     }
     impl<F: FnMut(&str, &[usize]) -> Option<TensorData>> ModuleMapper for Load<F> {
         fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_string());
+            self.path.enter(name);
         }
         fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
+            self.path.exit();
         }
         fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
-            let Some(data) = (self.value)(&self.path.join("."), &param.val().dims()) else {
+            let Some(data) = (self.value)(&self.path.name(), &param.val().dims()) else {
                 return param;
             };
             let tracked = param.val().is_require_grad();
@@ -65,7 +91,7 @@ pub fn load<M: Module>(module: M, value: impl FnMut(&str, &[usize]) -> Option<Te
         }
     }
     module.map(&mut Load {
-        path: Vec::new(),
+        path: ParameterPath::default(),
         value,
     })
 }

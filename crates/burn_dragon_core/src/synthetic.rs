@@ -17,8 +17,9 @@
 
 use crate::config::{ConfigError, DragonConfig};
 use crate::density::{Activity, ActivityProbe};
-use crate::dragon::{Dragon, Pass};
+use crate::dragon::Dragon;
 use crate::parameters::{load, snapshot};
+use crate::pass::Pass;
 use crate::seed::{Rng, derive};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -86,11 +87,12 @@ fn with_threshold(mut dragon: Dragon, density: f64, threshold: f64) -> Dragon {
     let c = Tensor::<1>::from_data(TensorData::new(signs, [d_model]), &dragon.device()); // [D]
     let (row, column) = (c.clone().reshape([1, d_model]), c.reshape([1, d_model, 1]));
     dragon.embed = dragon.embed.map(|embed| embed + row.clone() * init_std);
-    dragon.encoder = dragon.encoder.map(|encoder| encoder + row * kept);
-    dragon.decoder_x = dragon
+    dragon.trunk.encoder = dragon.trunk.encoder.map(|encoder| encoder + row * kept);
+    dragon.trunk.decoder_x = dragon
+        .trunk
         .decoder_x
         .map(|decoder_x| decoder_x - column.clone() * held);
-    dragon.decoder_y = dragon.decoder_y.map(|decoder_y| {
+    dragon.trunk.decoder_y = dragon.trunk.decoder_y.map(|decoder_y| {
         let along = (decoder_y.clone() * column.clone()).sum_dim(1) / d_model as f64; // [H, 1, N]
         decoder_y - column * along
     });

@@ -153,9 +153,9 @@ fn a_model_of_another_precision_is_decoded_through_its_tensors() {
     let vocab = config().vocab_size;
     let mut precise = dragon();
     precise.embed = precise.embed.map(|w| w.cast(DType::F64));
-    precise.decoder_x = precise.decoder_x.map(|w| w.cast(DType::F64));
-    precise.decoder_y = precise.decoder_y.map(|w| w.cast(DType::F64));
-    precise.encoder = precise.encoder.map(|w| w.cast(DType::F64));
+    precise.trunk.decoder_x = precise.trunk.decoder_x.map(|w| w.cast(DType::F64));
+    precise.trunk.decoder_y = precise.trunk.decoder_y.map(|w| w.cast(DType::F64));
+    precise.trunk.encoder = precise.trunk.encoder.map(|w| w.cast(DType::F64));
     precise.lm_head = precise.lm_head.map(|w| w.cast(DType::F64));
     let tokens = tokens(1, 24);
     let expected = parallel(&precise, &tokens, 1);

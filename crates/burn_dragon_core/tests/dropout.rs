@@ -5,9 +5,10 @@
 mod subject;
 
 use burn::tensor::{DType, Device, Int, Tensor};
-use burn_dragon_core::api::expert::{Level, derive};
+use burn_dragon_core::api::Read;
+use burn_dragon_core::api::expert::{Level, View, derive};
 use burn_dragon_core::{Credit, Dragon, DragonConfig, Pass, Precision};
-use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Retention, norm};
+use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Retention, join, norm};
 use subject::{config, dragon, values};
 
 fn dropping() -> DragonConfig {
@@ -26,18 +27,20 @@ fn with_masks(dragon: &Dragon, tokens: Tensor<2, Int>, masks: &[DropoutMask]) ->
     let mut v = norm(rows, config.norm_eps).reshape([lanes, 1, length, config.d_model]);
     let level = Level {
         weights: LevelWeights::new(
-            dragon.decoder_x.val(),
-            dragon.decoder_y.val(),
-            dragon.encoder.val(),
+            dragon.trunk.decoder_x.val(),
+            dragon.trunk.decoder_y.val(),
+            dragon.trunk.encoder.val(),
         ),
         rotation: config.frequencies().rotation(&[0], length, DType::F64, &device),
+        read: Read::Causal,
         retention: Retention::default(),
         eps: config.norm_eps,
         precision: Precision::F32,
         credit: Credit::Full,
     };
     for mask in masks {
-        v = level.forward(v, Some(*mask));
+        let u = level.run(v.clone(), None, Some(*mask), View::Nothing).u;
+        v = join(v, u, config.norm_eps);
     }
     let logits = v
         .reshape([lanes * length, config.d_model])

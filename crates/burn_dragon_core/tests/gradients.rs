@@ -70,9 +70,9 @@ fn gradient(dragon: &Dragon, name: &str, form: Form) -> Vec<f64> {
     let gradients = loss(dragon, form).backward();
     let data = match name {
         "embed" => dragon.embed.val().grad(&gradients).unwrap().into_data(),
-        "decoder_x" => dragon.decoder_x.val().grad(&gradients).unwrap().into_data(),
-        "decoder_y" => dragon.decoder_y.val().grad(&gradients).unwrap().into_data(),
-        "encoder" => dragon.encoder.val().grad(&gradients).unwrap().into_data(),
+        "decoder_x" => dragon.trunk.decoder_x.val().grad(&gradients).unwrap().into_data(),
+        "decoder_y" => dragon.trunk.decoder_y.val().grad(&gradients).unwrap().into_data(),
+        "encoder" => dragon.trunk.encoder.val().grad(&gradients).unwrap().into_data(),
         _ => dragon.lm_head.val().grad(&gradients).unwrap().into_data(),
     };
     data.try_to_vec().unwrap()

@@ -10,12 +10,13 @@
 mod subject;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn_dragon_core::api::Read;
+use burn_dragon_core::api::expert::{Level, View};
 use burn_dragon_core::density::DensityProbe;
-use burn_dragon_core::level::Level;
 use burn_dragon_core::parameters::{load, snapshot};
 use burn_dragon_core::seed::Rng;
 use burn_dragon_core::{Dragon, DragonConfig, DragonState, Pass};
-use burn_dragon_kernel::api::{Credit, Frequencies, LevelWeights, Precision, Retention, norm};
+use burn_dragon_kernel::api::{Credit, Frequencies, LevelWeights, Precision, Retention, join, norm};
 use subject::values;
 
 const TOKENS: usize = 24;
@@ -189,14 +190,15 @@ fn invariant_10_a_forked_state_goes_its_own_way() {
 fn logits_with(dragon: &Dragon, turns: &[f64], rows: &[Vec<i32>]) -> Vec<f64> {
     let (config, device) = (dragon.config(), Device::flex());
     let weights = LevelWeights::new(
-        dragon.decoder_x.val(),
-        dragon.decoder_y.val(),
-        dragon.encoder.val(),
+        dragon.trunk.decoder_x.val(),
+        dragon.trunk.decoder_y.val(),
+        dragon.trunk.encoder.val(),
     );
     let rotation = Frequencies::from_turns(turns.to_vec()).rotation(&[0], TOKENS, DType::F64, &device);
     let level = Level {
         weights,
         rotation,
+        read: Read::Causal,
         eps: config.norm_eps,
         precision: Precision::F32,
         retention: Retention::default(),
@@ -206,7 +208,8 @@ fn logits_with(dragon: &Dragon, turns: &[f64], rows: &[Vec<i32>]) -> Vec<f64> {
     let v: Tensor<2> = norm(dragon.embed.val().select(0, rows), config.norm_eps);
     let mut v = v.reshape([1, 1, TOKENS, config.d_model]);
     for _ in 0..config.n_levels {
-        v = level.forward(v, None);
+        let u = level.run(v.clone(), None, None, View::Nothing).u;
+        v = join(v, u, config.norm_eps);
     }
     let v: Tensor<2> = v.reshape([TOKENS, config.d_model]);
     values(v.matmul(dragon.lm_head.val()).into_data())
@@ -376,9 +379,9 @@ fn invariant_31_the_stream_has_mean_zero_and_variance_one_after_every_level() {
     let dragon = dragon64(&config());
     let config = dragon.config();
     let weights = LevelWeights::new(
-        dragon.decoder_x.val(),
-        dragon.decoder_y.val(),
-        dragon.encoder.val(),
+        dragon.trunk.decoder_x.val(),
+        dragon.trunk.decoder_y.val(),
+        dragon.trunk.encoder.val(),
     );
     let rotation = config
         .frequencies()
@@ -386,6 +389,7 @@ fn invariant_31_the_stream_has_mean_zero_and_variance_one_after_every_level() {
     let level = Level {
         weights,
         rotation,
+        read: Read::Causal,
         eps: config.norm_eps,
         precision: Precision::F32,
         retention: Retention::default(),
@@ -397,7 +401,8 @@ fn invariant_31_the_stream_has_mean_zero_and_variance_one_after_every_level() {
         .select(0, batch(&tokens(1, 13)).reshape([TOKENS]));
     let mut v = norm(rows, config.norm_eps).reshape([1, 1, TOKENS, config.d_model]);
     for _ in 0..config.n_levels {
-        v = level.forward(v, None);
+        let u = level.run(v.clone(), None, None, View::Nothing).u;
+        v = join(v, u, config.norm_eps);
         for row in values(v.to_data()).chunks(config.d_model) {
             let mean = row.iter().sum::<f64>() / row.len() as f64;
             let variance = row.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / row.len() as f64;

@@ -63,17 +63,21 @@ fn losses(precision: Precision) -> Vec<f64> {
             ("embed", dragon.embed.val().grad(&found).unwrap().into_data()),
             (
                 "decoder_x",
-                dragon.decoder_x.val().grad(&found).unwrap().into_data(),
+                dragon.trunk.decoder_x.val().grad(&found).unwrap().into_data(),
             ),
             (
                 "decoder_y",
-                dragon.decoder_y.val().grad(&found).unwrap().into_data(),
+                dragon.trunk.decoder_y.val().grad(&found).unwrap().into_data(),
             ),
-            ("encoder", dragon.encoder.val().grad(&found).unwrap().into_data()),
+            (
+                "encoder",
+                dragon.trunk.encoder.val().grad(&found).unwrap().into_data(),
+            ),
             ("lm_head", dragon.lm_head.val().grad(&found).unwrap().into_data()),
             (
                 "decay",
                 dragon
+                    .trunk
                     .decay
                     .as_ref()
                     .unwrap()

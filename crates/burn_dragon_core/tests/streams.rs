@@ -122,11 +122,17 @@ fn of_loss(dragon: &Dragon, loss: &Tensor<1>) -> BTreeMap<String, Vec<f64>> {
         found.insert(name.to_string(), gradient.unwrap_or_default());
     };
     keep("embed", dragon.embed.val().grad(&gradients).map(values));
-    keep("decoder_x", dragon.decoder_x.val().grad(&gradients).map(values));
-    keep("decoder_y", dragon.decoder_y.val().grad(&gradients).map(values));
-    keep("encoder", dragon.encoder.val().grad(&gradients).map(values));
+    keep(
+        "decoder_x",
+        dragon.trunk.decoder_x.val().grad(&gradients).map(values),
+    );
+    keep(
+        "decoder_y",
+        dragon.trunk.decoder_y.val().grad(&gradients).map(values),
+    );
+    keep("encoder", dragon.trunk.encoder.val().grad(&gradients).map(values));
     keep("lm_head", dragon.lm_head.val().grad(&gradients).map(values));
-    if let Some(decay) = &dragon.decay {
+    if let Some(decay) = &dragon.trunk.decay {
         keep("decay", decay.val().grad(&gradients).map(values));
     }
     found

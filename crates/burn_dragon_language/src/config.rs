@@ -4,7 +4,7 @@ use crate::data::{DatasetConfig, SourceConfig};
 use crate::error::LanguageError;
 use crate::generate::GenerationConfig;
 use burn_dragon_checkpoint::model::{LearntMemory, LearntReading};
-use burn_dragon_core::{DecayConfig, DragonConfig};
+use burn_dragon_core::api::{Connector, DecayConfig, DragonConfig, Positions};
 use burn_dragon_train::optimizer::OptimizerConfig;
 use burn_dragon_train::plan::Plan;
 use burn_dragon_train::schedule::Schedule;
@@ -144,6 +144,8 @@ impl ModelConfig {
             norm_eps: self.norm_eps,
             init_std: self.init_std,
             decay: self.decay.clone(),
+            positions: Positions::Rotary,
+            connector: Connector::Plain,
         };
         config.validate()?;
         Ok(config)

@@ -317,8 +317,8 @@ fn windows_that_learn_together_have_the_gradients_of_one_long_window() {
         let of =
             |gradient: Option<Tensor<3>>| -> Vec<f32> { gradient.unwrap().into_data().try_to_vec().unwrap() };
         [
-            of(model.decoder_x.val().grad(&gradients)),
-            of(model.decoder_y.val().grad(&gradients)),
+            of(model.trunk.decoder_x.val().grad(&gradients)),
+            of(model.trunk.decoder_y.val().grad(&gradients)),
         ]
         .concat()
     };

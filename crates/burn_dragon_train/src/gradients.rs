@@ -2,6 +2,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
+use burn_dragon_core::api::expert::ParameterPath;
 use burn_dragon_kernel::api::sum_of_squares;
 use std::collections::BTreeMap;
 
@@ -29,7 +30,7 @@ impl GradientSet {
     /// Adds the gradients of one loss.
     pub fn add<M: Module>(&mut self, mut gradients: Gradients, module: &M) {
         module.visit(&mut Collect {
-            path: Vec::new(),
+            path: ParameterPath::default(),
             gradients: &mut gradients,
             sums: &mut self.sums,
         });
@@ -79,18 +80,18 @@ impl GradientSet {
 }
 
 struct Collect<'a> {
-    path: Vec<String>,
+    path: ParameterPath,
     gradients: &'a mut Gradients,
     sums: &'a mut BTreeMap<String, Tensor<1>>,
 }
 
 impl ModuleVisitor for Collect<'_> {
     fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
+        self.path.enter(name);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+        self.path.exit();
     }
 
     fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
@@ -103,7 +104,7 @@ impl ModuleVisitor for Collect<'_> {
         };
         let size = gradient.shape().num_elements();
         let flat: Tensor<1> = gradient.reshape([size]);
-        let name = self.path.join(".");
+        let name = self.path.name();
         let sum = match self.sums.remove(&name) {
             Some(sum) => sum + flat,
             None => flat,

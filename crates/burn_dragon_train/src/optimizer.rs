@@ -11,6 +11,7 @@ use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::tensors::TensorFile;
 use burn_dragon_core::Range;
+use burn_dragon_core::api::expert::ParameterPath;
 use burn_dragon_kernel::api::{AdamWStep, Moments, adamw};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -141,7 +142,7 @@ impl AdamW {
         self.steps += 1;
         let learning_rate = self.config.learning_rate * factor;
         module.map(&mut Update {
-            path: Vec::new(),
+            path: ParameterPath::default(),
             optimizer: self,
             gradients,
             learning_rate,
@@ -258,7 +259,7 @@ struct Rates {
 }
 
 struct Update<'a> {
-    path: Vec<String>,
+    path: ParameterPath,
     optimizer: &'a mut AdamW,
     gradients: GradientSet,
     learning_rate: f64,
@@ -266,15 +267,15 @@ struct Update<'a> {
 
 impl ModuleMapper for Update<'_> {
     fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
+        self.path.enter(name);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+        self.path.exit();
     }
 
     fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
-        let name = self.path.join(".");
+        let name = self.path.name();
         let Some(gradient) = self.gradients.take_unscaled(&name) else {
             return param;
         };

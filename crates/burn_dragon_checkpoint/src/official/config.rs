@@ -4,6 +4,7 @@ use crate::bounded::Unique;
 use crate::error::CheckpointError;
 use crate::plain;
 use burn_dragon_core::DragonConfig;
+use burn_dragon_core::api::{Connector, Positions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -144,6 +145,8 @@ impl OfficialConfig {
             norm_eps: self.layer_norm_eps,
             init_std: 0.02,
             decay: None,
+            positions: Positions::Rotary,
+            connector: Connector::Plain,
         }
     }
 
@@ -154,6 +157,9 @@ impl OfficialConfig {
     pub fn of(config: &DragonConfig) -> Result<Self, String> {
         if config.decay.is_some() {
             return Err("its memory fades (`decay`)".into());
+        }
+        if (config.positions, config.connector) != (Positions::Rotary, Connector::Plain) {
+            return Err("its parts are of other kinds (`positions`, `connector`)".into());
         }
         if !config.n_neurons.is_multiple_of(config.d_model) {
             return Err(format!(

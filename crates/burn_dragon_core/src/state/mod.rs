@@ -15,7 +15,7 @@ mod rebase;
 
 pub use error::StateError;
 
-use crate::config::DragonConfig;
+use crate::shapes::MemoryShape;
 use burn::tensor::{DType, Device, Tensor};
 
 /// The carried state of `B` lanes: the fast-weight memory of each level and each lane's position.
@@ -29,11 +29,11 @@ pub struct DragonState {
 }
 
 impl DragonState {
-    /// An empty memory at position 0 for `lanes` streams.
-    pub fn new(config: &DragonConfig, lanes: usize, device: &Device) -> Self {
-        let shape = [lanes, config.n_heads, config.neurons_per_head(), config.d_model];
+    /// An empty memory at position 0 for `lanes` streams, of the shape that a configuration gives.
+    pub fn new(shape: impl Into<MemoryShape>, lanes: usize, device: &Device) -> Self {
+        let shape = shape.into();
         Self {
-            rho: vec![Tensor::zeros(shape, device); config.n_levels],
+            rho: vec![Tensor::zeros(shape.of(lanes), device); shape.levels],
             positions: vec![0; lanes],
         }
     }
@@ -108,20 +108,21 @@ impl DragonState {
     ///
     /// # Errors
     /// With both shapes.
-    pub fn check(&self, config: &DragonConfig, lanes: usize) -> Result<(), StateError> {
+    pub fn check(&self, shape: impl Into<MemoryShape>, lanes: usize) -> Result<(), StateError> {
+        let shape = shape.into();
         if self.lanes() != lanes {
             return Err(StateError::Lanes {
                 state: self.lanes(),
                 tokens: lanes,
             });
         }
-        if self.rho.len() != config.n_levels {
+        if self.rho.len() != shape.levels {
             return Err(StateError::Levels {
                 state: self.rho.len(),
-                model: config.n_levels,
+                model: shape.levels,
             });
         }
-        let expected = [lanes, config.n_heads, config.neurons_per_head(), config.d_model];
+        let expected = shape.of(lanes);
         match self.rho.iter().position(|rho| rho.dims() != expected) {
             None => Ok(()),
             Some(level) => Err(StateError::Shape {

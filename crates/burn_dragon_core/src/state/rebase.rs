@@ -1,7 +1,7 @@
 //! Position 0 again, outputs unchanged.
 
 use super::{DragonState, StateError};
-use crate::config::DragonConfig;
+use crate::config::TrunkConfig;
 use burn::tensor::{DType, Tensor};
 
 impl DragonState {
@@ -18,13 +18,14 @@ impl DragonState {
     ///
     /// # Errors
     /// If the state is not of this model's shape.
-    pub fn rebase(self, config: &DragonConfig) -> Result<Self, StateError> {
-        self.check(config, self.lanes())?;
+    pub fn rebase(self, config: impl Into<TrunkConfig>) -> Result<Self, StateError> {
+        let config = config.into();
+        self.check(&config, self.lanes())?;
         if self.positions.iter().all(|&position| position == 0) {
             return Ok(self);
         }
         let (rho, positions) = self.into_parts();
-        let turned = rho.into_iter().map(|rho| turn_back(rho, config, &positions));
+        let turned = rho.into_iter().map(|rho| turn_back(rho, &config, &positions));
         Ok(Self {
             rho: turned.collect(),
             positions: vec![0; positions.len()],
@@ -33,7 +34,7 @@ impl DragonState {
 }
 
 /// Turns the neuron pairs of each lane by minus its position.
-fn turn_back(rho: Tensor<4>, config: &DragonConfig, positions: &[u64]) -> Tensor<4> {
+fn turn_back(rho: Tensor<4>, config: &TrunkConfig, positions: &[u64]) -> Tensor<4> {
     let ([lanes, heads, neurons, width], dtype) = (rho.dims(), rho.dtype());
     let working = if dtype == DType::F64 { dtype } else { DType::F32 };
     let device = rho.device().inner();

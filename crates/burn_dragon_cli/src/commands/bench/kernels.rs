@@ -99,9 +99,9 @@ fn level_input(dragon: &Dragon, v: Tensor<4>, device: &Device, precision: Precis
             .rotation(&[0], v.dims()[2], v.dtype(), device),
         v,
         weights: LevelWeights::new(
-            dragon.decoder_x.val(),
-            dragon.decoder_y.val(),
-            dragon.encoder.val(),
+            dragon.trunk.decoder_x.val(),
+            dragon.trunk.decoder_y.val(),
+            dragon.trunk.encoder.val(),
         ),
         eps: config.norm_eps,
         dropout: None,

@@ -1,0 +1,320 @@
+//! The shape of a model: [`DragonConfig`] of one that speaks, [`TrunkConfig`] of what any family builds on.
+//!
+//! | what | where |
+//! |---|---|
+//! | vocabulary and trunk; the presets; what stands in a model's file | here |
+//! | sizes, numbers and kinds of a trunk; what they may be; its tensors and its memory | `trunk.rs` |
+//! | slopes of a memory that fades | `decay.rs` |
+//! | shapes that no model can have | `error.rs` |
+
+mod decay;
+mod error;
+mod trunk;
+
+pub use decay::DecayConfig;
+pub use error::ConfigError;
+pub use trunk::TrunkConfig;
+
+use crate::connector::Connector;
+use crate::positions::Positions;
+use crate::read::Read;
+use crate::shapes::{MemoryShape, TensorShape};
+use burn_dragon_kernel::api::Frequencies;
+use serde::{Deserialize, Serialize};
+
+/// The shape of a Dragon Hatchling model: all that its weights cannot say by themselves.
+///
+/// Everything but the vocabulary is the [trunk](Self::trunk)'s. A model of next tokens reads [causally](Read::Causal); other
+/// reads are for families that build on a [`TrunkConfig`] themselves.
+///
+/// Its JSON stands in model files, and their hashes are made of it: a key that is added must be absent where it has its
+/// default.
+///
+/// [`validate`](Self::validate) is called wherever a model is made from one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DragonConfig {
+    /// Tokens in the vocabulary (V).
+    pub vocab_size: usize,
+    /// Model width (D).
+    pub d_model: usize,
+    /// Heads that the neurons are split into (H).
+    pub n_heads: usize,
+    /// Neurons in all heads together (n = H N).
+    pub n_neurons: usize,
+    /// Passes through the one shared block (L).
+    pub n_levels: usize,
+    /// Share of y that is dropped in training: 0, or 1.6e-5 to 0.99998.
+    pub dropout: f64,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// What the norms add to the variance.
+    pub norm_eps: f64,
+    /// Standard deviation of the initial weights.
+    pub init_std: f64,
+    /// How memory fades; absent, it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decay: Option<DecayConfig>,
+    /// How a query knows where a key stands; absent, by rotation.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub positions: Positions,
+    /// How what a level adds enters the stream; absent, `norm(v + norm(u))`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub connector: Connector,
+}
+
+/// Whether a value is what an absent key means.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl Default for DragonConfig {
+    fn default() -> Self {
+        Self::small()
+    }
+}
+
+impl DragonConfig {
+    fn preset(n_levels: usize, d_model: usize, n_neurons: usize) -> Self {
+        Self {
+            vocab_size: 256,
+            d_model,
+            n_heads: 4,
+            n_neurons,
+            n_levels,
+            dropout: 0.1,
+            rope_theta: 65536.0,
+            norm_eps: 1e-5,
+            init_std: 0.02,
+            decay: None,
+            positions: Positions::default(),
+            connector: Connector::default(),
+        }
+    }
+
+    /// 4 levels, D64, n2048: 0.4 M parameters, minutes on a laptop.
+    pub fn tiny() -> Self {
+        Self::preset(4, 64, 2048)
+    }
+
+    /// 4 levels, D128, n4096: 1.6 M parameters, an hour on a laptop.
+    pub fn small() -> Self {
+        Self::preset(4, 128, 4096)
+    }
+
+    /// 6 levels, D192, n12288: 7.2 M parameters.
+    pub fn base() -> Self {
+        Self::preset(6, 192, 12_288)
+    }
+
+    /// 6 levels, D256, n16384: 12.7 M parameters.
+    pub fn large() -> Self {
+        Self::preset(6, 256, 16_384)
+    }
+
+    /// The official release's default: 6 levels, D256, n32768, 25,296,896 parameters.
+    pub fn paper() -> Self {
+        Self::preset(6, 256, 32_768)
+    }
+
+    /// The preset of that name, if there is one: `tiny`, `small`, `base`, `large`, `paper`.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "tiny" => Self::tiny(),
+            "small" => Self::small(),
+            "base" => Self::base(),
+            "large" => Self::large(),
+            "paper" => Self::paper(),
+            _ => return None,
+        })
+    }
+
+    /// The shape of the trunk: all but the vocabulary.
+    pub fn trunk(&self) -> TrunkConfig {
+        let Self {
+            vocab_size: _,
+            d_model,
+            n_heads,
+            n_neurons,
+            n_levels,
+            dropout,
+            rope_theta,
+            norm_eps,
+            init_std,
+            decay,
+            positions,
+            connector,
+        } = self.clone();
+        TrunkConfig {
+            d_model,
+            n_heads,
+            n_neurons,
+            n_levels,
+            dropout,
+            rope_theta,
+            norm_eps,
+            init_std,
+            decay,
+            positions,
+            connector,
+            read: Read::Causal,
+        }
+    }
+
+    /// The tensors of a model, in the order of its modules: `embed`, the trunk's, `lm_head`.
+    pub fn tensors(&self) -> Vec<TensorShape> {
+        let (vocab, width) = (self.vocab_size, self.d_model);
+        let mut tensors = vec![TensorShape::new("embed", [vocab, width])];
+        tensors.extend(self.trunk().tensors());
+        tensors.push(TensorShape::new("lm_head", [width, vocab]));
+        tensors
+    }
+
+    /// Neurons per head (N).
+    pub fn neurons_per_head(&self) -> usize {
+        self.n_neurons / self.n_heads
+    }
+
+    /// Turns per token of the neuron pairs of a head.
+    pub fn frequencies(&self) -> Frequencies {
+        self.trunk().frequencies()
+    }
+
+    /// Refuses a shape that no model can have, with the values that are wrong.
+    ///
+    /// # Errors
+    /// Naming the key, the value, and what it may be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        trunk::check_size("vocab_size", self.vocab_size)?;
+        self.trunk().validate()
+    }
+}
+
+impl From<&DragonConfig> for TrunkConfig {
+    fn from(config: &DragonConfig) -> Self {
+        config.trunk()
+    }
+}
+
+impl From<&DragonConfig> for MemoryShape {
+    fn from(config: &DragonConfig) -> Self {
+        config.trunk().memory()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_valid() {
+        for name in ["tiny", "small", "base", "large", "paper"] {
+            DragonConfig::named(name).expect(name).validate().expect(name);
+        }
+    }
+
+    #[test]
+    fn an_error_shows_the_values() {
+        let config = DragonConfig {
+            n_neurons: 100,
+            n_heads: 3,
+            ..DragonConfig::tiny()
+        };
+        let text = config.validate().unwrap_err().to_string();
+        assert!(
+            text.contains("100") && text.contains('3') && text.contains("multiple of 6"),
+            "{text}"
+        );
+        let config = DragonConfig {
+            dropout: 1.0,
+            ..DragonConfig::tiny()
+        };
+        assert!(config.validate().unwrap_err().to_string().contains("dropout = 1"));
+        let config = DragonConfig {
+            d_model: 0,
+            ..DragonConfig::tiny()
+        };
+        assert!(config.validate().unwrap_err().to_string().contains("d_model"));
+        let config = DragonConfig {
+            n_heads: usize::MAX,
+            decay: Some(DecayConfig::Standard { learnable: false }),
+            ..DragonConfig::tiny()
+        };
+        assert!(
+            config
+                .validate()
+                .unwrap_err()
+                .to_string()
+                .contains("1024 at most")
+        );
+        let config = DragonConfig {
+            norm_eps: f64::NAN,
+            ..DragonConfig::tiny()
+        };
+        assert!(config.validate().is_err());
+    }
+
+    /// The texts are those of the files of 2026-11: hashes of models are made of them.
+    #[test]
+    fn the_json_of_a_plain_model_is_what_it_was_before_it_had_kinds_of_parts() {
+        let plain = r#"{"vocab_size":256,"d_model":64,"n_heads":4,"n_neurons":2048,"n_levels":4,"dropout":0.1,"rope_theta":65536.0,"norm_eps":0.00001,"init_std":0.02}"#;
+        assert_eq!(serde_json::to_string(&DragonConfig::tiny()).unwrap(), plain);
+        assert_eq!(
+            serde_json::from_str::<DragonConfig>(plain).unwrap(),
+            DragonConfig::tiny()
+        );
+        let fading = DragonConfig {
+            decay: Some(DecayConfig::Standard { learnable: true }),
+            ..DragonConfig::tiny()
+        };
+        let text = plain.replace('}', r#","decay":{"type":"standard","learnable":true}}"#);
+        assert_eq!(serde_json::to_string(&fading).unwrap(), text);
+    }
+
+    #[test]
+    fn other_kinds_of_parts_stand_in_the_json_and_unknown_ones_are_answered_with_those_there_are() {
+        let config = DragonConfig {
+            positions: Positions::None,
+            ..DragonConfig::tiny()
+        };
+        let text = serde_json::to_string(&config).unwrap();
+        assert!(text.ends_with(r#""positions":"none"}"#), "{text}");
+        assert_eq!(serde_json::from_str::<DragonConfig>(&text).unwrap(), config);
+        for (key, value, known) in [
+            ("positions", "spiral", "`rotary` or `none`"),
+            ("connector", "hyper", "`plain`"),
+            ("read", "full", "unknown field `read`"),
+        ] {
+            let text = text.replace(r#""positions":"none""#, &format!(r#""{key}":"{value}""#));
+            let error = serde_json::from_str::<DragonConfig>(&text)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(known), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_model_has_an_embedding_the_tensors_of_its_trunk_and_a_readout() {
+        let config = DragonConfig {
+            decay: Some(DecayConfig::Standard { learnable: true }),
+            ..DragonConfig::tiny()
+        };
+        let listed: Vec<(String, Vec<usize>)> = config
+            .tensors()
+            .into_iter()
+            .map(|tensor| (tensor.name, tensor.shape))
+            .collect();
+        let expected: [(&str, &[usize]); 6] = [
+            ("embed", &[256, 64]),
+            ("decoder_x", &[4, 64, 512]),
+            ("decoder_y", &[4, 64, 512]),
+            ("encoder", &[2048, 64]),
+            ("decay", &[4]),
+            ("lm_head", &[64, 256]),
+        ];
+        assert_eq!(
+            listed,
+            expected.map(|(name, shape)| (name.to_string(), shape.to_vec()))
+        );
+    }
+}

@@ -1,0 +1,249 @@
+//! The shape of a trunk.
+
+use super::decay::DecayConfig;
+use super::error::ConfigError;
+use crate::connector::Connector;
+use crate::positions::Positions;
+use crate::range::Range;
+use crate::read::Read;
+use crate::shapes::{MemoryShape, TensorShape};
+use burn_dragon_kernel::api::Frequencies;
+use serde::{Deserialize, Serialize};
+
+/// Largest vocabulary, width and number of neurons: what is computed with sizes that a file gives does not overflow.
+const MAX_SIZE: usize = 1 << 28;
+
+/// Most heads, and most levels: what is made one a head or a level is made at once.
+const MAX_COUNT: usize = 1024;
+
+/// What norms add to a variance: beside more than 1 nothing would be left of it.
+const NORM_EPS: Range = Range {
+    most: 1.0,
+    words: "a number from 1.2e-38 to 1: it is added to variances of about 1, and f32 holds none above 0 that is smaller",
+    ..Range::POSITIVE
+};
+
+/// Deviations of initial weights: what levels make of larger ones, products of four and their squares, f32 does not hold.
+const INIT_STD: Range = Range {
+    most: 1000.0,
+    words: "a number from 1.1e-19 to 1000: f32 does not hold the squares of smaller ones, nor what levels make of larger \
+            ones",
+    ..Range::SQUARED
+};
+
+/// Slopes of a decay: with more than 100 nothing is left after a token.
+const SLOPES: Range = Range {
+    most: 100.0,
+    words: "0, or a number from 1.2e-38 to 100",
+    ..Range::FROM_ZERO
+};
+
+/// Slopes of a decay that are learnt.
+const LEARNT_SLOPES: Range = Range {
+    least: 1e-30,
+    most: 100.0,
+    zero: false,
+    words: "a number from 1e-30 to 100, since its logarithm is learnt",
+};
+
+/// The shape of a [`Trunk`](crate::trunk::Trunk): sizes, numbers, and which kinds its parts are of.
+///
+/// What a part of another kind learns, and what a memory then holds, are said here and nowhere else: in
+/// [`tensors`](Self::tensors) and [`memory`](Self::memory). Weights, parameter counts, costs and files follow from them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrunkConfig {
+    /// Model width (D).
+    pub d_model: usize,
+    /// Heads that the neurons are split into (H).
+    pub n_heads: usize,
+    /// Neurons in all heads together (n = H N).
+    pub n_neurons: usize,
+    /// Passes through the one shared block (L).
+    pub n_levels: usize,
+    /// Share of y that is dropped in training: 0, or 1.6e-5 to 0.99998.
+    pub dropout: f64,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// What the norms add to the variance.
+    pub norm_eps: f64,
+    /// Standard deviation of the initial weights.
+    pub init_std: f64,
+    /// How memory fades; absent, it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decay: Option<DecayConfig>,
+    /// How a query knows where a key stands; absent, by rotation.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub positions: Positions,
+    /// How what a level adds enters the stream; absent, `norm(v + norm(u))`.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub connector: Connector,
+    /// Which tokens a token reads; absent, those before it.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub read: Read,
+}
+
+impl TrunkConfig {
+    /// Neurons per head (N).
+    pub fn neurons_per_head(&self) -> usize {
+        self.n_neurons / self.n_heads
+    }
+
+    /// Turns per token of the neuron pairs of a head.
+    pub fn frequencies(&self) -> Frequencies {
+        self.positions
+            .frequencies(self.rope_theta, self.neurons_per_head())
+    }
+
+    /// The tensors of a trunk, in the order of its fields.
+    pub fn tensors(&self) -> Vec<TensorShape> {
+        let (heads, width, neurons) = (self.n_heads, self.d_model, self.neurons_per_head());
+        let mut tensors = vec![
+            TensorShape::new("decoder_x", [heads, width, neurons]),
+            TensorShape::new("decoder_y", [heads, width, neurons]),
+            TensorShape::new("encoder", [heads * neurons, width]),
+        ];
+        if self.decay.as_ref().is_some_and(DecayConfig::learnable) {
+            tensors.push(TensorShape::new("decay", [heads]));
+        }
+        tensors
+    }
+
+    /// Whether a token adds to one stream, and reads those before it: what the operation `decode` computes, whatever turns.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.connector == Connector::Plain && self.read == Read::Causal
+    }
+
+    /// The shape of the memories that a trunk carries.
+    pub fn memory(&self) -> MemoryShape {
+        MemoryShape {
+            levels: self.n_levels,
+            heads: self.n_heads,
+            keys: self.neurons_per_head(),
+            width: self.d_model,
+        }
+    }
+
+    /// Refuses a shape that no trunk can have, with the values that are wrong.
+    ///
+    /// # Errors
+    /// Naming the key, the value, and what it may be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check_size("d_model", self.d_model)?;
+        check_count("n_heads", self.n_heads)?;
+        check_size("n_neurons", self.n_neurons)?;
+        check_count("n_levels", self.n_levels)?;
+        if !self.n_neurons.is_multiple_of(2 * self.n_heads) {
+            return Err(ConfigError::Heads {
+                n_neurons: self.n_neurons,
+                n_heads: self.n_heads,
+            });
+        }
+        self.check_numbers()?;
+        self.decay
+            .as_ref()
+            .map_or(Ok(()), |decay| self.check_decay(decay))
+    }
+
+    fn check_numbers(&self) -> Result<(), ConfigError> {
+        check_number("dropout", self.dropout, Range::DROPPED)?;
+        if !(self.rope_theta > 1.0 && self.rope_theta.is_finite()) {
+            return Err(ConfigError::Range {
+                name: "rope_theta",
+                value: self.rope_theta,
+                expected: "a finite number above 1",
+            });
+        }
+        check_number("norm_eps", self.norm_eps, NORM_EPS)?;
+        check_number("init_std", self.init_std, INIT_STD)
+    }
+
+    /// Refuses slopes that are not one a head, or that f32 cannot tell from nothing, or from everything at once; and any
+    /// with a read that has no order in which to fade.
+    fn check_decay(&self, decay: &DecayConfig) -> Result<(), ConfigError> {
+        if !self.read.is_ordered() {
+            return Err(ConfigError::DecayWithoutOrder);
+        }
+        let (slopes, n_heads) = (decay.slopes(self.n_heads), self.n_heads);
+        if slopes.len() != n_heads {
+            return Err(ConfigError::Slopes {
+                given: slopes.len(),
+                n_heads,
+            });
+        }
+        let range = if decay.learnable() { LEARNT_SLOPES } else { SLOPES };
+        slopes
+            .into_iter()
+            .try_for_each(|value| check_number("decay.slopes", value, range))
+    }
+}
+
+impl From<&Self> for TrunkConfig {
+    fn from(config: &Self) -> Self {
+        config.clone()
+    }
+}
+
+impl From<&TrunkConfig> for MemoryShape {
+    fn from(config: &TrunkConfig) -> Self {
+        config.memory()
+    }
+}
+
+/// Refuses a size of 0, and one that is larger than any.
+pub(super) fn check_size(name: &'static str, value: usize) -> Result<(), ConfigError> {
+    check_whole(name, value, MAX_SIZE)
+}
+
+/// Refuses 0 heads or levels, and more than any model has.
+fn check_count(name: &'static str, value: usize) -> Result<(), ConfigError> {
+    check_whole(name, value, MAX_COUNT)
+}
+
+fn check_whole(name: &'static str, value: usize, most: usize) -> Result<(), ConfigError> {
+    match value {
+        0 => Err(ConfigError::Zero { name }),
+        _ if value > most => Err(ConfigError::TooLarge { name, value, most }),
+        _ => Ok(()),
+    }
+}
+
+fn check_number(name: &'static str, value: f64, range: Range) -> Result<(), ConfigError> {
+    range.check(value).map_err(|expected| ConfigError::Range {
+        name,
+        value,
+        expected,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DragonConfig;
+
+    #[test]
+    fn a_read_without_order_has_nothing_to_fade_along() {
+        let mut config = DragonConfig::tiny().trunk();
+        config.read = Read::Full;
+        config.validate().unwrap();
+        config.decay = Some(DecayConfig::Standard { learnable: false });
+        let error = config.validate().unwrap_err().to_string();
+        assert!(
+            error.contains("model.decay") && error.contains("model.read = \"full\""),
+            "{error}"
+        );
+        config.read = Read::Causal;
+        config.validate().unwrap();
+    }
+
+    #[test]
+    fn a_trunk_says_in_json_what_kinds_its_parts_are_of_where_they_are_not_the_usual() {
+        let mut config = DragonConfig::tiny().trunk();
+        let text = serde_json::to_string(&config).unwrap();
+        assert!(!text.contains("read") && !text.contains("positions"), "{text}");
+        (config.read, config.positions) = (Read::Full, Positions::None);
+        let text = serde_json::to_string(&config).unwrap();
+        assert!(text.ends_with(r#""positions":"none","read":"full"}"#), "{text}");
+        assert_eq!(serde_json::from_str::<TrunkConfig>(&text).unwrap(), config);
+    }
+}

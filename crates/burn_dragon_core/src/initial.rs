@@ -1,0 +1,73 @@
+//! Weights by name: those that a model begins with, and parameters made of any.
+
+use crate::config::{DecayConfig, TrunkConfig};
+use crate::seed::{Rng, derive};
+use crate::shapes::TensorShape;
+use burn::module::Param;
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// Initial weights: drawn from N(0, `init_std`), each a function of `seed` and its name alone; slopes that are learnt begin
+/// where the configuration says.
+///
+/// For [`Trunk::from_weights`](crate::trunk::Trunk::from_weights), and for what a family has beside a trunk.
+pub fn initial(config: &TrunkConfig, seed: u64) -> impl FnMut(&str, &[usize]) -> TensorData + use<> {
+    let (std, decay) = (config.init_std, config.decay.clone());
+    move |name, shape| match (name, &decay) {
+        ("decay", Some(decay)) => logarithms(decay, shape),
+        _ => drawn(std, derive(seed, name, 0, 0), shape),
+    }
+}
+
+fn logarithms(decay: &DecayConfig, shape: &[usize]) -> TensorData {
+    let logarithms: Vec<f64> = decay.slopes(shape[0]).into_iter().map(f64::ln).collect();
+    TensorData::new(logarithms, shape).convert::<f32>()
+}
+
+fn drawn(std: f64, seed: u64, shape: &[usize]) -> TensorData {
+    let mut rng = Rng::new(seed);
+    let size = shape.iter().product::<usize>();
+    let values: Vec<f32> = (0..size).map(|_| (rng.normal() * std) as f32).collect();
+    TensorData::new(values, shape)
+}
+
+/// Makes a module's parameters, of the shapes that its configuration lists.
+pub struct Maker<'a, F> {
+    tensors: Vec<TensorShape>,
+    device: &'a Device,
+    weight: F,
+}
+
+impl<'a, F: FnMut(&str, &[usize]) -> TensorData> Maker<'a, F> {
+    /// Of the tensors listed, on a device; `weight` is asked for each by name and shape.
+    pub fn new(tensors: Vec<TensorShape>, device: &'a Device, weight: F) -> Self {
+        Self {
+            tensors,
+            device,
+            weight,
+        }
+    }
+
+    /// The parameter that is called so.
+    ///
+    /// # Panics
+    /// If none is listed, or its weight has another shape than was asked for.
+    pub fn parameter<const R: usize>(&mut self, name: &str) -> Param<Tensor<R>> {
+        self.optional(name)
+            .unwrap_or_else(|| panic!("the tensor `{name}` is not listed"))
+    }
+
+    /// The parameter that is called so, where one is listed.
+    ///
+    /// # Panics
+    /// If its weight has another shape than was asked for.
+    pub fn optional<const R: usize>(&mut self, name: &str) -> Option<Param<Tensor<R>>> {
+        let tensor = self.tensors.iter().find(|tensor| tensor.name == name)?;
+        let data = (self.weight)(name, &tensor.shape);
+        assert_eq!(
+            **data.shape(),
+            *tensor.shape,
+            "the weight `{name}` has another shape than was asked for"
+        );
+        Some(Param::from_data(data, self.device))
+    }
+}

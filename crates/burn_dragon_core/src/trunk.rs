@@ -1,0 +1,253 @@
+//! The trunk: levels of shared weights that a family puts its input before and its head behind.
+//!
+//! ```text
+//! stream = enter(v)                               connector.rs
+//! L times, with the same weights:
+//!     u = level(input(stream), rho)               level.rs: positions.rs, read.rs within it
+//!     stream = join(stream, u)                    connector.rs
+//! v = leave(stream)
+//! ```
+//!
+//! One loop, `Trunk::run`, serves every pass: from an empty memory or from a carried one, with or without something that
+//! looks at it.
+
+use crate::config::{ConfigError, DecayConfig, TrunkConfig};
+use crate::free_memory::{FreeMemory, Need};
+use crate::initial::{Maker, initial};
+use crate::level::{Contribution, Level};
+use crate::pass::Pass;
+use crate::rotations::Rotations;
+use crate::seed::derive;
+use crate::shapes::MemoryShape;
+use crate::state::{DragonState, StateError};
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Resets, Retention, Rotation};
+
+/// Three matrices, one set for all levels, and the slopes of a decay that is learnt.
+///
+/// Under a field called `trunk` its parameters have the plain names of the fields here, such as `decoder_x`; see
+/// [`ParameterPath`](crate::parameters::ParameterPath).
+#[derive(Module, Debug)]
+pub struct Trunk {
+    /// Model width to neurons, drives x, `[H, D, N]`.
+    pub decoder_x: Param<Tensor<3>>,
+    /// What was read to neurons, drives y, `[H, D, N]`.
+    pub decoder_y: Param<Tensor<3>>,
+    /// Neurons to model width, rows head by head, `[H*N, D]`.
+    pub encoder: Param<Tensor<2>>,
+    /// Logarithms of the slopes at which memory fades, `[H]`; only where they are learnt.
+    pub decay: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    config: TrunkConfig,
+    #[module(skip)]
+    rotations: Rotations,
+}
+
+/// What the levels of a pass read beside its tokens: nothing, or each a memory of its own.
+struct Memory {
+    rho: Vec<Option<Tensor<4>>>, // one a level
+    positions: Vec<u64>,
+}
+
+impl Memory {
+    /// Nothing, at position 0.
+    fn none(levels: usize, lanes: usize) -> Self {
+        Self {
+            rho: vec![None; levels],
+            positions: vec![0; lanes],
+        }
+    }
+}
+
+impl From<DragonState> for Memory {
+    fn from(state: DragonState) -> Self {
+        let (rho, positions) = state.into_parts();
+        Self {
+            rho: rho.into_iter().map(Some).collect(),
+            positions,
+        }
+    }
+}
+
+impl From<Memory> for DragonState {
+    fn from(memory: Memory) -> Self {
+        Self::from_parts(memory.rho.into_iter().flatten().collect(), memory.positions)
+    }
+}
+
+impl Trunk {
+    /// A trunk with [initial weights](initial), a function of `seed` alone.
+    ///
+    /// # Errors
+    /// If the configuration is not one a trunk can have, or the machine has no memory for it.
+    pub fn new(config: &TrunkConfig, seed: u64, device: &Device) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let need = Need::of("a trunk of this shape").with("weights", config.cost().weight_bytes());
+        FreeMemory::room_for(&need, || "use a smaller d_model or fewer neurons".into())?;
+        Self::from_weights(config, device, initial(config, seed))
+    }
+
+    /// A trunk with these weights: `weight` is asked for each of the [tensors](TrunkConfig::tensors) by name and shape,
+    /// f32.
+    ///
+    /// # Errors
+    /// If the configuration is not one a trunk can have.
+    ///
+    /// # Panics
+    /// If a weight has another shape than was asked for.
+    pub fn from_weights(
+        config: &TrunkConfig,
+        device: &Device,
+        weight: impl FnMut(&str, &[usize]) -> TensorData,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let mut make = Maker::new(config.tensors(), device, weight);
+        Ok(Self {
+            decoder_x: make.parameter("decoder_x"),
+            decoder_y: make.parameter("decoder_y"),
+            encoder: make.parameter("encoder"),
+            decay: make.optional("decay"),
+            config: config.clone(),
+            rotations: Rotations::default(),
+        })
+    }
+
+    /// The trunk's shape.
+    pub fn config(&self) -> &TrunkConfig {
+        &self.config
+    }
+
+    /// The device its weights are on.
+    pub fn device(&self) -> Device {
+        self.decoder_x.val().device()
+    }
+
+    /// An empty memory for `lanes` streams, on the trunk's device and of its precision.
+    pub fn empty_state(&self, lanes: usize) -> DragonState {
+        let dtype = self.decoder_x.val().dtype();
+        DragonState::new(&self.config, lanes, &self.device().inner()).cast(dtype)
+    }
+
+    /// A window that starts at position 0 with an empty memory.
+    ///
+    /// # Shapes
+    /// - `v`, output: `[B, 1, T, D]`
+    ///
+    /// # Panics
+    /// If `v` has another width than the trunk, or the pass empties memory within a window whose read has no order.
+    pub fn forward(&self, v: Tensor<4>, pass: Pass<'_>) -> Tensor<4> {
+        let memory = Memory::none(self.levels(&pass), v.dims()[0]);
+        self.run(v, memory, pass).0
+    }
+
+    /// `T` more tokens of each lane, and the state after them.
+    ///
+    /// With a causal read, any split of a stream into calls computes the same function as [`forward`](Self::forward) on
+    /// the whole.
+    ///
+    /// In training, gradients go through the state given and the state returned where it is with autodiff
+    /// ([`DragonState::autodiff`]); one without is a constant, and so is the one returned: truncated backpropagation.
+    ///
+    /// # Shapes
+    /// - `v`, output: `[B, 1, T, D]`
+    ///
+    /// # Errors
+    /// If the state was made for another shape, another number of lanes, or another number of levels than the pass has.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward).
+    pub fn forward_with_state(
+        &self,
+        v: Tensor<4>,
+        state: DragonState,
+        pass: Pass<'_>,
+    ) -> Result<(Tensor<4>, DragonState), StateError> {
+        let shape = MemoryShape {
+            levels: self.levels(&pass),
+            ..self.config.memory()
+        };
+        state.check(shape, v.dims()[0])?;
+        let (v, memory) = self.run(v, state.into(), pass);
+        Ok((v, memory.into()))
+    }
+
+    /// The loop over the levels: all there is.
+    fn run(&self, v: Tensor<4>, memory: Memory, mut pass: Pass<'_>) -> (Tensor<4>, Memory) {
+        let tokens = v.dims()[2];
+        let rotation = self.rotations.of_window(&self.config, &memory.positions, &v);
+        let (level, view) = (self.level(rotation, &mut pass), pass.view());
+        let connector = self.config.connector.wiring(self.config.norm_eps);
+        let mut next = Vec::with_capacity(memory.rho.len());
+        let mut stream = connector.enter(v);
+        for (l, rho) in memory.rho.into_iter().enumerate() {
+            let dropout = self.dropout(pass.dropout_seed, l);
+            let Contribution { u, rho, seen } = level.run(connector.input(&stream, l), rho, dropout, view);
+            stream = connector.join(stream, u, l);
+            pass.see(l, &seen, || connector.leave(stream.clone()));
+            next.push(rho);
+        }
+        let positions = memory.positions.into_iter();
+        let memory = Memory {
+            rho: next,
+            positions: positions.map(|position| position + tokens as u64).collect(),
+        };
+        (connector.leave(stream), memory)
+    }
+
+    /// The slopes at which memory fades, head by head, in 1/tokens; none where it does not.
+    pub fn slopes(&self) -> Vec<f64> {
+        match (&self.decay, &self.config.decay) {
+            (Some(logarithms), _) => {
+                let logarithms = logarithms.val().into_data().convert::<f64>();
+                logarithms.iter::<f64>().map(f64::exp).collect()
+            }
+            (None, Some(decay)) => decay.slopes(self.config.n_heads),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// What is left of memory from token to token.
+    fn retention(&self, resets: Resets) -> Retention {
+        let learnt = self.decay.as_ref().map(|logarithms| logarithms.val().exp());
+        let given = |decay: &DecayConfig| {
+            let slopes = decay.slopes(self.config.n_heads);
+            let (device, dtype) = (self.device().inner(), self.decoder_x.val().dtype());
+            let data = TensorData::new(slopes, [self.config.n_heads]).convert_dtype(dtype);
+            Tensor::from_data(data, (&device, dtype))
+        };
+        Retention {
+            decay: learnt.or_else(|| self.config.decay.as_ref().map(given)),
+            resets,
+        }
+    }
+
+    /// What all levels of a pass share; takes the pass's resets.
+    fn level(&self, rotation: Rotation, pass: &mut Pass<'_>) -> Level {
+        assert!(
+            self.config.read.is_ordered() || pass.resets.is_empty(),
+            "Trunk: a read without order cannot empty memory within a window"
+        );
+        Level {
+            weights: LevelWeights::new(self.decoder_x.val(), self.decoder_y.val(), self.encoder.val()),
+            rotation,
+            read: self.config.read,
+            retention: self.retention(std::mem::take(&mut pass.resets)),
+            eps: self.config.norm_eps,
+            precision: pass.precision,
+            credit: pass.credit,
+        }
+    }
+
+    fn levels(&self, pass: &Pass<'_>) -> usize {
+        pass.levels.unwrap_or(self.config.n_levels)
+    }
+
+    fn dropout(&self, seed: Option<u64>, level: usize) -> Option<DropoutMask> {
+        let seed = seed.filter(|_| self.config.dropout > 0.0)?;
+        Some(DropoutMask::new(
+            derive(seed, "level", 0, level as u64),
+            self.config.dropout,
+        ))
+    }
+}
