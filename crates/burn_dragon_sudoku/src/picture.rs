@@ -28,7 +28,11 @@ const RULE: &str = "---------+---------+---------";
 
 /// A row, its boxes divided.
 fn line(row: usize, cell: impl Fn(usize) -> String) -> String {
-    let boxes = [0, 3, 6].map(|first| (first..first + 3).map(|column| cell(row * 9 + column)).collect::<String>());
+    let boxes = [0, 3, 6].map(|first| {
+        (first..first + 3)
+            .map(|column| cell(row * 9 + column))
+            .collect::<String>()
+    });
     boxes.join("|")
 }
 
@@ -39,7 +43,9 @@ mod tests {
     #[test]
     fn a_wrong_digit_stands_in_parentheses_and_nothing_else_does() {
         let solution: Grid =
-            "534678912672195348198342567859761423426853791713924856961537284287419635345286179".parse().unwrap();
+            "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
+                .parse()
+                .unwrap();
         let answer = Answer {
             puzzle: solution.with(0, 0).with(80, 0),
             grid: solution.with(80, 1),
@@ -47,8 +53,14 @@ mod tests {
         let drawn = draw(&answer, &solution);
         let lines: Vec<&str> = drawn.lines().collect();
         assert_eq!(lines.len(), 11);
-        assert_eq!(lines[0], " .  3  4 | 6  7  8 | 9  1  2     5  3  4 | 6  7  8 | 9  1  2 ");
-        assert_eq!(lines[10], " 3  4  5 | 2  8  6 | 1  7  .     3  4  5 | 2  8  6 | 1  7 (1)");
+        assert_eq!(
+            lines[0],
+            " .  3  4 | 6  7  8 | 9  1  2     5  3  4 | 6  7  8 | 9  1  2 "
+        );
+        assert_eq!(
+            lines[10],
+            " 3  4  5 | 2  8  6 | 1  7  .     3  4  5 | 2  8  6 | 1  7 (1)"
+        );
         assert_eq!(drawn.matches('(').count(), 1);
         assert!(lines.iter().all(|line| line.len() == lines[0].len()));
     }

@@ -30,7 +30,10 @@ impl Report {
             ("control_candidates_cell_accuracy", controls.candidates),
             ("control_untrained_cell_accuracy", self.untrained.cell_accuracy),
             ("control_untrained_solved", self.untrained.solved),
-            ("control_naked_at_once_cell_accuracy", controls.naked_at_once.cell_accuracy),
+            (
+                "control_naked_at_once_cell_accuracy",
+                controls.naked_at_once.cell_accuracy,
+            ),
             ("control_naked_cell_accuracy", controls.naked.cell_accuracy),
             ("control_naked_solved", controls.naked.solved),
             ("control_singles_cell_accuracy", controls.singles.cell_accuracy),
@@ -50,11 +53,18 @@ impl Report {
     pub(crate) fn lines(&self) -> Vec<String> {
         let controls = &self.controls;
         let row = |name: &str, score: Score| {
-            format!("{name:<42} {:>6} {:>7}", percent(score.cell_accuracy), percent(score.solved))
+            format!(
+                "{name:<42} {:>6} {:>7}",
+                percent(score.cell_accuracy),
+                percent(score.solved)
+            )
         };
         let cells = |name: &str, share: f64| format!("{name:<42} {:>6} {:>7}", percent(share), "-");
         let mut lines = vec![
-            format!("{:<42} {:>6} {:>7}", "on held-out puzzles, share of", "cells", "solved"),
+            format!(
+                "{:<42} {:>6} {:>7}",
+                "on held-out puzzles, share of", "cells", "solved"
+            ),
             row("the model", self.curve[self.trained - 1]),
             row("the model before its first step", self.untrained),
             cells("a digit at random", controls.chance),
@@ -63,7 +73,10 @@ impl Report {
             row("naked singles to the end", controls.naked),
             row("naked and hidden singles to the end", controls.singles),
         ];
-        lines.push(format!("levels run (trained with {}), cells and solved", self.trained));
+        lines.push(format!(
+            "levels run (trained with {}), cells and solved",
+            self.trained
+        ));
         for (index, score) in self.curve.iter().enumerate() {
             lines.push(row(&format!("  {}", index + 1), *score));
         }
@@ -99,9 +112,14 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let score = |cell_accuracy, solved| Score { cell_accuracy, solved };
+        let score = |cell_accuracy, solved| Score {
+            cell_accuracy,
+            solved,
+        };
         Report {
-            curve: (1..=12).map(|level| score(f64::from(level) / 20.0, f64::from(level) / 40.0)).collect(),
+            curve: (1..=12)
+                .map(|level| score(f64::from(level) / 20.0, f64::from(level) / 40.0))
+                .collect(),
             trained: 6,
             untrained: score(0.11, 0.0),
             controls: Controls {
@@ -119,7 +137,10 @@ mod tests {
         let object = object(&report().metrics());
         let curve = object["cell_accuracy_by_levels"].as_array().unwrap();
         let expected: Vec<f64> = (1..=12).map(|level| f64::from(level) / 20.0).collect();
-        assert_eq!(curve.iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            curve.iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>(),
+            expected
+        );
         assert_eq!(object["solved_by_levels"][11], 0.3);
         assert_eq!(object["controls"]["naked_solved"], 0.75);
         assert_eq!(object["controls"].as_object().unwrap().len(), 9);
@@ -128,8 +149,13 @@ mod tests {
     #[test]
     fn lines_show_the_model_beside_every_control() {
         let lines = report().lines();
-        assert!(lines[1].starts_with("the model") && lines[1].contains("30.0%") && lines[1].contains("15.0%"));
+        assert!(
+            lines[1].starts_with("the model") && lines[1].contains("30.0%") && lines[1].contains("15.0%")
+        );
         assert_eq!(lines.len(), 8 + 1 + 12);
-        assert!(lines[3].contains("11.1%") && lines[6].contains("75.0%"), "{lines:#?}");
+        assert!(
+            lines[3].contains("11.1%") && lines[6].contains("75.0%"),
+            "{lines:#?}"
+        );
     }
 }
