@@ -177,7 +177,7 @@ impl LossConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    const BASE: &str = include_str!("../../../config/sudoku/base.toml");
+    const BASE: &str = include_str!("../config/base.toml");
     use burn_dragon_train::api::Layers;
 
     #[test]
