@@ -1,7 +1,5 @@
 #![no_main]
 
-#[path = "../doors.rs"]
-#[allow(dead_code)]
-mod doors;
+use burn_dragon_testing::doors;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| drop(doors::pickle(bytes)));

@@ -8,7 +8,7 @@
 //! | [`api::kernel`] | the numeric operations, each with its reference definition |
 //! | [`api::checkpoint`] | files: models, checkpoint folders, official weights |
 //! | [`api::stream`] | continuing streams: lanes of documents, windows, carry policies, positions that resume |
-//! | [`api::train`] | the training loop and what a family implements for it |
+//! | `api::train` | the training loop and what a family implements for it (feature `train`, on by default) |
 //! | [`api::language`] | language models: data, training, evaluation, generation |
 //! | [`api::expert`] | the parts behind those, for builders |
 //!
@@ -35,6 +35,7 @@ pub mod api {
     pub use burn_dragon_kernel::api as kernel;
     pub use burn_dragon_language::api as language;
     pub use burn_dragon_stream::api as stream;
+    #[cfg(feature = "train")]
     pub use burn_dragon_train::api as train;
 
     /// The parts behind the curated surface.
@@ -44,6 +45,7 @@ pub mod api {
         pub use burn_dragon_kernel::api::expert as kernel;
         pub use burn_dragon_language::api::expert as language;
         pub use burn_dragon_stream::api::expert as stream;
+        #[cfg(feature = "train")]
         pub use burn_dragon_train::api::expert as train;
     }
 }

@@ -16,7 +16,7 @@ pub use bench::{
     SettingArgs, SubjectArgs,
 };
 pub use eval::{EvalArgs, MemoryMode};
-pub use export::{BundleArgs, ExportArgs, ExportBurnpackArgs};
+pub use export::{BundleArgs, ExportArgs, ExportBurnpackArgs, ExportFamily};
 pub use files::{ConvertArgs, DiffArgs, InspectArgs, VerifyArgs};
 pub use forward::{Form, ForwardArgs};
 pub use generate::{ChatArgs, ContextMode, DrawingArgs, GenerateArgs, InferArgs, MemoryArgs};
@@ -42,6 +42,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Train a model; without arguments, the default one on embedded tales
+    #[cfg_attr(not(feature = "train"), command(hide = true))]
     Train(TrainArgs),
     /// Loss, bits per byte, density per level, and recall where it applies
     Eval(EvalArgs),

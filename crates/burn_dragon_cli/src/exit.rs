@@ -5,9 +5,10 @@ use burn_dragon::api::checkpoint::CheckpointError;
 use burn_dragon::api::checkpoint::fetch::FetchError;
 use burn_dragon::api::core::{BackendError, ConfigError as ShapeError};
 use burn_dragon::api::language::LanguageError;
-use burn_dragon::api::train::expert::results;
-use burn_dragon::api::train::{ConfigError, Interrupt, TrainError};
+use burn_dragon_train::api::expert::results;
+use burn_dragon_train::api::{ConfigError, Interrupt, TrainError};
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What was typed cannot be meant.
@@ -21,6 +22,68 @@ impl std::fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+/// Training was asked of a program that was built without it.
+#[cfg(not(feature = "train"))]
+pub fn without_training() -> Usage {
+    Usage(
+        "this program was built without training; build it with `cargo build --release -p burn_dragon_cli --features train`"
+            .into(),
+    )
+}
+
+/// The family, or the configuration, that was typed is not that of the model.
+#[derive(Debug, PartialEq, Eq)]
+pub enum FamilyError {
+    /// This version has no such family.
+    Absent {
+        /// The family that was typed.
+        asked: &'static str,
+        /// Those that are here.
+        here: Vec<&'static str>,
+    },
+    /// The model is of another family.
+    Other {
+        /// Its file.
+        file: PathBuf,
+        /// The family that was typed.
+        asked: &'static str,
+        /// The model's.
+        found: String,
+    },
+    /// The model has another shape.
+    Configuration {
+        /// Its file.
+        file: PathBuf,
+        /// What differs, in words.
+        differences: Vec<String>,
+    },
+}
+
+impl std::fmt::Display for FamilyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Absent { asked, here } => write!(
+                f,
+                "this version has no models of the family `{asked}`; it has {}",
+                here.join(", ")
+            ),
+            Self::Other { file, asked, found } => write!(
+                f,
+                "{} is a model of the family `{found}`, not `{asked}`; say --family {found}",
+                file.display()
+            ),
+            Self::Configuration { file, differences } => write!(
+                f,
+                "{} was not trained with this configuration: {}; give the run's own config.toml, or no -c",
+                file.display(),
+                differences.join("; ")
+            ),
+        }
+    }
+}
+
+impl std::error::Error for FamilyError {}
 
 /// A file that was given is not what it should be.
 #[derive(Debug)]
@@ -83,7 +146,11 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
 
 /// The code that a link of the chain asks for.
 fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
-    if error.is::<Usage>() || error.is::<ConfigError>() || error.is::<BackendError>() {
+    if error.is::<Usage>()
+        || error.is::<FamilyError>()
+        || error.is::<ConfigError>()
+        || error.is::<BackendError>()
+    {
         return Some(2);
     }
     if let Some(error) = error.downcast_ref::<ShapeError>() {

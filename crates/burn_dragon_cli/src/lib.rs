@@ -66,7 +66,10 @@ fn numbers_may_be_negative(command: Command) -> Command {
 
 fn run(verb: &Verb) -> ExitCode {
     let result = match verb {
+        #[cfg(feature = "train")]
         Verb::Train(args) => commands::train::run(args),
+        #[cfg(not(feature = "train"))]
+        Verb::Train(_) => Err(exit::without_training().into()),
         Verb::Eval(args) => commands::eval::run(args),
         Verb::Generate(args) => commands::generate::run(args),
         Verb::Chat(args) => commands::chat::run(args),
@@ -84,7 +87,7 @@ fn run(verb: &Verb) -> ExitCode {
         Verb::Diff(args) => commands::diff::run(args),
         Verb::Bench(args) => commands::bench::run(args),
         Verb::Export(args) => commands::export::run(&args.place.path(), args.place.offline, &args.bundle),
-        Verb::ExportBurnpack(args) => commands::export::run(&args.path(), false, &args.bundle),
+        Verb::ExportBurnpack(args) => commands::export_burnpack::run(args),
     };
     result.unwrap_or_else(|error| exit::failed(&error))
 }

@@ -1,7 +1,7 @@
 //! What reaches a terminal: lines that may hold text of a stranger's file, which must not command it.
 
 use burn_dragon::api::expert::checkpoint::{is_obeyed, printable};
-use burn_dragon::api::train::expert::results;
+use burn_dragon_train::api::expert::results;
 use std::fmt::Arguments;
 use std::io::Write;
 

@@ -44,8 +44,6 @@ mod model;
 mod parts;
 #[path = "attacks/pickle.rs"]
 mod pickle;
-#[path = "../../burn_dragon_checkpoint/tests/official/pt.rs"]
-mod pt;
 #[path = "attacks/safetensors.rs"]
 mod safetensors;
 #[path = "attacks/state.rs"]

@@ -1,7 +1,7 @@
 //! Everything that can go wrong with text, and what to do about it.
 
 use burn_dragon_checkpoint::encoding::Foreign;
-use burn_dragon_stream::StreamError;
+use burn_dragon_stream::api::StreamError;
 use burn_dragon_train::TrainError;
 use std::path::PathBuf;
 

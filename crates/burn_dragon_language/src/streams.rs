@@ -244,7 +244,7 @@ fn lanes_of(
     lanes: usize,
 ) -> Result<Lanes, LanguageError> {
     let share = NonZeroUsize::new(documents.inputs().div_ceil(lanes));
-    let documents = match share.filter(|_| documents.pieces() < lanes) {
+    let documents = match share.filter(|_| documents.chunks() < lanes) {
         Some(share) => documents.cut(share),
         None => documents.clone(),
     };

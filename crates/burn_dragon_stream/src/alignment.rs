@@ -31,8 +31,8 @@ pub struct WindowAlignment {
 /// `requested_horizon` is what [`TargetAlignmentPolicy::horizon`] makes of it.
 ///
 /// ```
-/// use burn_dragon_stream::TargetAlignmentPolicy::{SameStep, VariableFuture};
-/// use burn_dragon_stream::resolve_target_alignment;
+/// use burn_dragon_stream::api::TargetAlignmentPolicy::{SameStep, VariableFuture};
+/// use burn_dragon_stream::api::resolve_target_alignment;
 ///
 /// let target = |policy, horizon| Some(resolve_target_alignment(policy, 5, 8, horizon)?.target_index);
 /// assert_eq!(target(SameStep, None), Some(5));
@@ -61,8 +61,8 @@ pub fn resolve_target_alignment(
 /// target leaves its source or episode, goes back in time or passes the beginning of an episode.
 ///
 /// ```
-/// use burn_dragon_stream::TargetAlignmentPolicy::FixedFuture;
-/// use burn_dragon_stream::{StreamSampleId, StreamSegment, resolve_stream_target_alignment};
+/// use burn_dragon_stream::api::TargetAlignmentPolicy::FixedFuture;
+/// use burn_dragon_stream::api::{StreamSampleId, StreamSegment, resolve_stream_target_alignment};
 ///
 /// let metadata = StreamSegment::of_episode(StreamSampleId::new(0, 0, 0), 0..5).metadata();
 /// assert!(resolve_stream_target_alignment(FixedFuture, &metadata, 2, Some(2)).is_some());
@@ -92,8 +92,8 @@ pub fn resolve_stream_target_alignment(
 /// lies before its first step does not matter: a window may begin with an episode.
 ///
 /// ```
-/// use burn_dragon_stream::TargetAlignmentPolicy::FixedFuture;
-/// use burn_dragon_stream::{StreamSampleId, StreamSegment, resolve_stream_window_alignment};
+/// use burn_dragon_stream::api::TargetAlignmentPolicy::FixedFuture;
+/// use burn_dragon_stream::api::{StreamSampleId, StreamSegment, resolve_stream_window_alignment};
 ///
 /// let metadata = StreamSegment::of_episode(StreamSampleId::new(0, 0, 0), 0..5).metadata();
 /// let resolve = |len| resolve_stream_window_alignment(FixedFuture, &metadata, 2, len, None);

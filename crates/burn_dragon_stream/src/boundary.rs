@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What lies between a step and the one before it in its stream.
 ///
 /// ```
-/// use burn_dragon_stream::StreamBoundary;
+/// use burn_dragon_stream::api::StreamBoundary;
 ///
 /// assert!(!StreamBoundary::default().resets_episode());
 /// assert!(StreamBoundary::ResetEpisode.resets_episode());

@@ -12,7 +12,7 @@ use crate::{
 /// Numbers, text, `Vec` and `Arc` become a `Vec`, one entry a lane. A type of one's own chooses what it becomes:
 ///
 /// ```
-/// use burn_dragon_stream::{StreamCollatable, StreamSampleId, StreamSegment, collate_stream_segments};
+/// use burn_dragon_stream::api::{StreamCollatable, StreamSampleId, StreamSegment, collate_stream_segments};
 ///
 /// struct Frame([f32; 2]);
 ///
@@ -27,7 +27,7 @@ use crate::{
 /// let lane = |x| StreamSegment::of_episode(StreamSampleId::new(x as u64, 0, 0), [Frame([x, x + 0.5])]);
 /// let batch = collate_stream_segments(&[lane(1.0), lane(2.0)])?;
 /// assert_eq!(batch.payloads, [[1.0, 1.5, 2.0, 2.5]]);
-/// # Ok::<(), burn_dragon_stream::StreamError>(())
+/// # Ok::<(), burn_dragon_stream::api::StreamError>(())
 /// ```
 pub trait StreamCollatable: Sized {
     /// What the payloads of all lanes at one step become.
@@ -58,13 +58,13 @@ listed!(
 /// Puts segments side by side: lane `b` is segment `b`, step `t` of the batch holds step `t` of each.
 ///
 /// ```
-/// use burn_dragon_stream::{StreamSampleId, StreamSegment, collate_stream_segments};
+/// use burn_dragon_stream::api::{StreamSampleId, StreamSegment, collate_stream_segments};
 ///
 /// let lane = |source, tokens: [u32; 3]| StreamSegment::of_episode(StreamSampleId::new(source, 0, 0), tokens);
 /// let batch = collate_stream_segments(&[lane(0, [1, 2, 3]), lane(1, [4, 5, 6])])?;
 /// assert_eq!(batch.payloads, [[1, 4], [2, 5], [3, 6]]);
 /// assert_eq!(batch.metadata[2][1].sample_id.source_id, 1);
-/// # Ok::<(), burn_dragon_stream::StreamError>(())
+/// # Ok::<(), burn_dragon_stream::api::StreamError>(())
 /// ```
 ///
 /// # Errors

@@ -21,7 +21,7 @@ pub trait StreamCursor {
 /// Gives the segments of a list once, in its order.
 ///
 /// ```
-/// use burn_dragon_stream::{StreamCursor, StreamSampleId, StreamSegment, VecStreamCursor};
+/// use burn_dragon_stream::api::{StreamCursor, StreamSampleId, StreamSegment, VecStreamCursor};
 ///
 /// let segment = |episode| StreamSegment::of_episode(StreamSampleId::new(0, episode, 0), [episode; 4]);
 /// let mut cursor = VecStreamCursor::new(vec![segment(0), segment(1)]);
@@ -31,7 +31,7 @@ pub trait StreamCursor {
 /// assert_eq!(cursor.next_segment(), None);
 /// cursor.seek(1)?;
 /// assert_eq!(cursor.next_segment(), Some(segment(1)));
-/// # Ok::<(), burn_dragon_stream::StreamError>(())
+/// # Ok::<(), burn_dragon_stream::api::StreamError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VecStreamCursor<T> {
@@ -77,7 +77,7 @@ impl<T: Clone> StreamCursor for VecStreamCursor<T> {
 /// Gives the segments of a dataset epoch after epoch, without end: in any order, one shard's share, from any position.
 ///
 /// ```
-/// use burn_dragon_stream::{
+/// use burn_dragon_stream::api::{
 ///     DatasetCursor, InMemoryStreamDataset, Order, Shard, StreamCursor, StreamSampleId, StreamSegment,
 /// };
 ///
@@ -91,7 +91,7 @@ impl<T: Clone> StreamCursor for VecStreamCursor<T> {
 /// let mut resumed = new()?;
 /// resumed.seek(&position)?;
 /// assert_eq!(resumed.next_segment(), next);
-/// # Ok::<(), burn_dragon_stream::StreamError>(())
+/// # Ok::<(), burn_dragon_stream::api::StreamError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct DatasetCursor<D> {

@@ -34,7 +34,7 @@ impl<D: StreamDataset + ?Sized> StreamDataset for &D {
 /// Segments kept in memory; one that is asked for is a copy.
 ///
 /// ```
-/// use burn_dragon_stream::{InMemoryStreamDataset, StreamDataset, StreamSampleId, StreamSegment};
+/// use burn_dragon_stream::api::{InMemoryStreamDataset, StreamDataset, StreamSampleId, StreamSegment};
 ///
 /// let dataset = InMemoryStreamDataset::new(vec![
 ///     StreamSegment::of_episode(StreamSampleId::new(0, 0, 0), [1, 2, 3]),

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, ops::Range, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::StreamError, hash::fold};
+use crate::{error::StreamError, fingerprint::Fingerprint, hash::fold};
 
 /// Tokens of one document that are read in a row.
 ///
@@ -34,21 +34,9 @@ impl Span {
     }
 }
 
-/// What tells one corpus from another without its text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fingerprint {
-    /// Number of documents, those without an input too.
-    pub documents: usize,
-    /// Tokens of all documents.
-    pub tokens: usize,
-    /// Hash of every length in order, and of where long documents are cut.
-    pub digest: u64,
-}
-
-/// Inputs that are always read in a row: a document, or a piece of one.
+/// Inputs that are always read in a row: a document, or a part of one that was cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
+pub(crate) struct Chunk {
     pub(crate) document: usize,
     pub(crate) start: usize,
     pub(crate) inputs: usize,
@@ -57,19 +45,19 @@ pub(crate) struct Piece {
 /// The lengths of a corpus' documents; all that is known of it here. A clone shares them.
 ///
 /// ```
-/// use burn_dragon_stream::Documents;
+/// use burn_dragon_stream::api::Documents;
 ///
 /// let documents = Documents::from_lengths(&[5, 1, 9])?;
 /// assert_eq!(documents.count(), 3);
 /// assert_eq!(documents.inputs(), 4 + 8); // a document of one token has nothing to predict
-/// # Ok::<(), burn_dragon_stream::StreamError>(())
+/// # Ok::<(), burn_dragon_stream::api::StreamError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Documents {
     /// Where each document starts in the tokens of all, and where the last one ends.
     bounds: Arc<[usize]>,
     /// In the order of the text.
-    pieces: Arc<[Piece]>,
+    chunks: Arc<[Chunk]>,
     inputs: usize,
     fingerprint: Fingerprint,
 }
@@ -117,34 +105,34 @@ impl Documents {
             let documents = bounds.len() - 1;
             return Err(StreamError::NoDocument { documents });
         }
-        Ok(Self::with_pieces(bounds.into(), None))
+        Ok(Self::with_chunks(bounds.into(), None))
     }
 
-    /// The same documents, those with more than `inputs` inputs cut into even pieces of at most that many. A piece is
+    /// The same documents, those with more than `inputs` inputs cut into even chunks of at most that many. A chunk is
     /// then read as if it were a document of its own: memory is emptied before it, and other lanes may take the rest.
     /// For a few long documents on many lanes.
     ///
     /// ```
     /// use std::num::NonZeroUsize;
-    /// use burn_dragon_stream::Documents;
+    /// use burn_dragon_stream::api::Documents;
     ///
     /// let novels = Documents::from_lengths(&[1001, 301])?;
-    /// let pieces = novels.cut(NonZeroUsize::new(400).unwrap());
-    /// assert_eq!((novels.pieces(), pieces.pieces()), (2, 4)); // 334 + 333 + 333, and 300
-    /// assert_eq!(novels.inputs(), pieces.inputs());
-    /// # Ok::<(), burn_dragon_stream::StreamError>(())
+    /// let chunks = novels.cut(NonZeroUsize::new(400).unwrap());
+    /// assert_eq!((novels.chunks(), chunks.chunks()), (2, 4)); // 334 + 333 + 333, and 300
+    /// assert_eq!(novels.inputs(), chunks.inputs());
+    /// # Ok::<(), burn_dragon_stream::api::StreamError>(())
     /// ```
     pub fn cut(&self, inputs: NonZeroUsize) -> Self {
-        Self::with_pieces(self.bounds.clone(), Some(inputs.get()))
+        Self::with_chunks(self.bounds.clone(), Some(inputs.get()))
     }
 
-    fn with_pieces(bounds: Arc<[usize]>, longest: Option<usize>) -> Self {
+    fn with_chunks(bounds: Arc<[usize]>, longest: Option<usize>) -> Self {
         let lengths = || bounds.windows(2).map(|pair| pair[1] - pair[0]);
-        let mut pieces = Vec::new();
+        let mut chunks = Vec::new();
         for (document, length) in lengths().enumerate() {
             let inputs = length.saturating_sub(1);
             let parts = longest.map_or(inputs.min(1), |longest| inputs.div_ceil(longest));
-            pieces.extend((0..parts).map(|part| even(document, inputs, part, parts)));
+            chunks.extend((0..parts).map(|part| even(document, inputs, part, parts)));
         }
         let cut = longest.map_or(0, |longest| longest as u64);
         let fingerprint = Fingerprint {
@@ -152,10 +140,10 @@ impl Documents {
             tokens: bounds[bounds.len() - 1] - bounds[0],
             digest: lengths().fold(cut, |hash, length| fold(hash, length as u64)),
         };
-        let inputs = pieces.iter().map(|piece| piece.inputs).sum();
+        let inputs = chunks.iter().map(|chunk| chunk.inputs).sum();
         Self {
             bounds,
-            pieces: pieces.into(),
+            chunks: chunks.into(),
             inputs,
             fingerprint,
         }
@@ -166,9 +154,9 @@ impl Documents {
         self.bounds.len() - 1
     }
 
-    /// Number of documents with an input, or of the pieces they were cut into.
-    pub fn pieces(&self) -> usize {
-        self.pieces.len()
+    /// Number of documents with an input, or of the chunks they were cut into.
+    pub fn chunks(&self) -> usize {
+        self.chunks.len()
     }
 
     /// Inputs of one epoch.
@@ -184,13 +172,13 @@ impl Documents {
     /// Where a span's inputs are in the tokens of all documents.
     ///
     /// ```
-    /// use burn_dragon_stream::{Documents, Span};
+    /// use burn_dragon_stream::api::{Documents, Span};
     ///
     /// let documents = Documents::from_starts(&[0, 5, 6], 15)?;
     /// let span = Span { document: 2, start: 3, len: 2, begins: false };
     /// assert_eq!(documents.inputs_of(&span), 9..11);
     /// assert_eq!(documents.targets_of(&span), 10..12);
-    /// # Ok::<(), burn_dragon_stream::StreamError>(())
+    /// # Ok::<(), burn_dragon_stream::api::StreamError>(())
     /// ```
     ///
     /// # Panics
@@ -209,15 +197,15 @@ impl Documents {
         start + 1..end + 1
     }
 
-    pub(crate) fn piece(&self, index: usize) -> Piece {
-        self.pieces[index]
+    pub(crate) fn chunk(&self, index: usize) -> Chunk {
+        self.chunks[index]
     }
 }
 
 /// Part `part` of `parts` of a document's inputs; the first ones are longer by one where they do not divide evenly.
-fn even(document: usize, inputs: usize, part: usize, parts: usize) -> Piece {
+fn even(document: usize, inputs: usize, part: usize, parts: usize) -> Chunk {
     let (each, longer) = (inputs / parts, inputs % parts);
-    Piece {
+    Chunk {
         document,
         start: part * each + part.min(longer),
         inputs: each + usize::from(part < longer),
@@ -229,16 +217,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_cover_every_input_once_and_none_is_too_long() {
+    fn chunks_cover_every_input_once_and_none_is_too_long() {
         let lengths = [0, 1, 2, 3, 50, 101, 7];
         for longest in 1..60 {
             let documents = Documents::from_lengths(&lengths).unwrap();
             let documents = documents.cut(NonZeroUsize::new(longest).unwrap());
             let mut next = vec![0; lengths.len()];
-            for piece in documents.pieces.iter() {
-                assert_eq!(piece.start, next[piece.document]);
-                assert!((1..=longest).contains(&piece.inputs), "{piece:?}");
-                next[piece.document] += piece.inputs;
+            for chunk in documents.chunks.iter() {
+                assert_eq!(chunk.start, next[chunk.document]);
+                assert!((1..=longest).contains(&chunk.inputs), "{chunk:?}");
+                next[chunk.document] += chunk.inputs;
             }
             assert!(
                 next.iter()

@@ -1,6 +1,6 @@
 //! What can go wrong, with both values and what to do.
 
-use crate::{documents::Fingerprint, order::Order, shard::Shard};
+use crate::{fingerprint::Fingerprint, order::Order};
 
 /// Every error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -94,17 +94,21 @@ pub enum StreamError {
     },
     /// A position of another reader.
     #[error(
-        "the position is of shard {} of {}, but this one is {} of {}; resume with as many lanes as were saved",
-        given.index(), given.count(), expected.index(), expected.count()
+        "the position is of shard {given_index} of {given_count}, but this one is {index} of {count}; resume with as \
+         many lanes as were saved"
     )]
     OtherShard {
         /// The shard of the position.
-        given: Shard,
+        given_index: usize,
+        /// How many there are in the position.
+        given_count: usize,
         /// The shard at hand.
-        expected: Shard,
+        index: usize,
+        /// How many there are.
+        count: usize,
     },
     /// A position that a walk never reaches.
-    #[error("shard {} of {} never comes to place {index} of epoch {epoch} of {items} items", shard.index(), shard.count())]
+    #[error("shard {shard} of {shards} never comes to place {index} of epoch {epoch} of {items} items")]
     NoSuchPosition {
         /// The epoch.
         epoch: u64,
@@ -113,7 +117,9 @@ pub enum StreamError {
         /// Items of an epoch.
         items: u64,
         /// The shard.
-        shard: Shard,
+        shard: usize,
+        /// How many there are.
+        shards: usize,
     },
     /// A position behind the end of its document.
     #[error("input {offset} of a document of {inputs} inputs does not exist")]

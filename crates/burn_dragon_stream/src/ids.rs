@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Where a step comes from. Two steps belong together where source and episode are equal.
 ///
 /// ```
-/// use burn_dragon_stream::StreamSampleId;
+/// use burn_dragon_stream::api::StreamSampleId;
 ///
 /// let id = StreamSampleId::new(3, 0, 17);
 /// assert!(id.same_episode(StreamSampleId::new(3, 0, 18)));

@@ -5,8 +5,9 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    documents::{Documents, Fingerprint, Span},
+    documents::{Documents, Span},
     error::StreamError,
+    fingerprint::Fingerprint,
     order::Order,
     shard::Shard,
     walk::{Walk, WalkPosition},
@@ -18,7 +19,7 @@ use crate::{
 /// documents a shard reads, and when, is that of a [`Walk`].
 ///
 /// ```
-/// use burn_dragon_stream::{DocumentCursor, Documents, Order, Shard, Span};
+/// use burn_dragon_stream::api::{DocumentCursor, Documents, Order, Shard, Span};
 ///
 /// let documents = Documents::from_lengths(&[6, 4])?;
 /// let mut cursor = DocumentCursor::new(&documents, Order::Given, Shard::WHOLE)?;
@@ -35,13 +36,13 @@ use crate::{
 /// );
 /// cursor.seek(&position)?;
 /// assert_eq!(cursor.next(4), window);
-/// # Ok::<(), burn_dragon_stream::StreamError>(())
+/// # Ok::<(), burn_dragon_stream::api::StreamError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct DocumentCursor {
     documents: Documents,
     walk: Walk,
-    /// The next input, counted from the start of the piece.
+    /// The next input, counted from the start of the chunk.
     offset: usize,
     max_context: Option<NonZeroUsize>,
 }
@@ -52,7 +53,7 @@ pub struct DocumentCursor {
 pub struct LanePosition {
     /// The document, as a place in the order of an epoch.
     pub walk: WalkPosition,
-    /// The next input, counted from where the document, or the piece it was cut into, starts.
+    /// The next input, counted from where the document, or the chunk it was cut into, starts.
     pub offset: usize,
     /// The corpus this position belongs to.
     pub corpus: Fingerprint,
@@ -64,7 +65,7 @@ impl DocumentCursor {
     /// # Errors
     /// [`StreamError::TooManyShards`] beyond 2^62 shards.
     pub fn new(documents: &Documents, order: Order, shard: Shard) -> Result<Self, StreamError> {
-        let walk = Walk::new(documents.pieces(), order, shard)?;
+        let walk = Walk::new(documents.chunks(), order, shard)?;
         let documents = documents.clone();
         Ok(Self {
             documents,
@@ -97,19 +98,19 @@ impl DocumentCursor {
 
     /// The next span, of at most `longest` inputs.
     fn next_span(&mut self, longest: usize) -> Span {
-        let piece = self.documents.piece(self.walk.item());
+        let chunk = self.documents.chunk(self.walk.item());
         let (in_context, context) = match self.max_context {
             None => (self.offset, usize::MAX),
             Some(max) => ((self.offset + self.stagger(max)) % max, max.get()),
         };
         let span = Span {
-            document: piece.document,
-            start: piece.start + self.offset,
-            len: longest.min(piece.inputs - self.offset).min(context - in_context),
+            document: chunk.document,
+            start: chunk.start + self.offset,
+            len: longest.min(chunk.inputs - self.offset).min(context - in_context),
             begins: self.offset == 0 || in_context == 0,
         };
         self.offset += span.len;
-        if self.offset == piece.inputs {
+        if self.offset == chunk.inputs {
             self.offset = 0;
             self.walk.advance();
         }
@@ -156,7 +157,7 @@ impl DocumentCursor {
         }
         let mut walk = self.walk.clone();
         walk.seek(&position.walk)?;
-        let inputs = self.documents.piece(walk.item()).inputs;
+        let inputs = self.documents.chunk(walk.item()).inputs;
         if position.offset >= inputs {
             return Err(StreamError::NoSuchOffset {
                 offset: position.offset,

@@ -31,13 +31,13 @@ impl LaneWindow {
     /// The inputs before which memory is emptied, in tokens from the window's start, ascending.
     ///
     /// ```
-    /// use burn_dragon_stream::{Documents, Lanes, Order};
+    /// use burn_dragon_stream::api::{Documents, Lanes, Order};
     ///
     /// let documents = Documents::from_lengths(&[4, 3, 6])?; // 3, 2 and 5 inputs
     /// let mut lanes = Lanes::new(&documents, Order::Given, 1)?;
     /// assert_eq!(lanes.next(6)[0].resets(), [0, 3, 5]);
     /// assert_eq!(lanes.next(6)[0].resets(), [4]); // goes on in the third document
-    /// # Ok::<(), burn_dragon_stream::StreamError>(())
+    /// # Ok::<(), burn_dragon_stream::api::StreamError>(())
     /// ```
     pub fn resets(&self) -> Vec<usize> {
         let mut start = 0;
@@ -63,7 +63,7 @@ pub fn resets(windows: &[LaneWindow]) -> Vec<Vec<usize>> {
 /// is in epoch 3 another may still be in epoch 2.
 ///
 /// ```
-/// use burn_dragon_stream::{Documents, Lanes, Order};
+/// use burn_dragon_stream::api::{Documents, Lanes, Order};
 ///
 /// let documents = Documents::from_lengths(&[300, 20, 1000, 45])?;
 /// let mut lanes = Lanes::new(&documents, Order::Shuffled { seed: 1337 }, 2)?;
@@ -75,7 +75,7 @@ pub fn resets(windows: &[LaneWindow]) -> Vec<Vec<usize>> {
 /// let mut resumed = Lanes::new(&documents, Order::Shuffled { seed: 1337 }, 2)?;
 /// resumed.seek(&saved)?;
 /// assert_eq!(resumed.next(64), next);
-/// # Ok::<(), burn_dragon_stream::StreamError>(())
+/// # Ok::<(), burn_dragon_stream::api::StreamError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Lanes {

@@ -10,7 +10,7 @@ use crate::hash::derive;
 /// it falls inside (cycle walking), which takes fewer than four turns on average. No memory, any `count`.
 ///
 /// ```
-/// use burn_dragon_stream::permute;
+/// use burn_dragon_stream::api::permute;
 ///
 /// let mut order: Vec<u64> = (0..10).map(|index| permute(index, 10, 1337)).collect();
 /// order.sort_unstable();
@@ -40,7 +40,7 @@ pub fn permute(index: u64, count: u64, key: u64) -> u64 {
 /// One order of `0..count`, decided by a key: [`permute`] as a value.
 ///
 /// ```
-/// use burn_dragon_stream::Shuffle;
+/// use burn_dragon_stream::api::Shuffle;
 ///
 /// let shuffle = Shuffle::of_epoch(5, 1337, 0);
 /// assert_eq!(shuffle.iter().count(), 5);

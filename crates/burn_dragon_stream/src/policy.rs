@@ -7,7 +7,7 @@ use crate::boundary::StreamBoundary;
 /// Whether a model's memory outlives a boundary.
 ///
 /// ```
-/// use burn_dragon_stream::{StateCarryPolicy, StreamBoundary};
+/// use burn_dragon_stream::api::{StateCarryPolicy, StreamBoundary};
 ///
 /// let policy = StateCarryPolicy::default();
 /// assert!(policy.carries(StreamBoundary::Continue));
@@ -84,7 +84,7 @@ impl TargetAlignmentPolicy {
     /// and 1 where nothing is.
     ///
     /// ```
-    /// use burn_dragon_stream::TargetAlignmentPolicy::{FixedFuture, SameStep, VariableFuture};
+    /// use burn_dragon_stream::api::TargetAlignmentPolicy::{FixedFuture, SameStep, VariableFuture};
     ///
     /// assert_eq!(SameStep.horizon(Some(3)), 0);
     /// assert_eq!(FixedFuture.horizon(None), 1);

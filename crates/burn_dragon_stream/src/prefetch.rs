@@ -14,10 +14,10 @@ use crate::error::StreamError;
 ///
 /// The producer gets the number of the item to make. What counts is what was *taken*: [`Prefetch::position`] is the
 /// number of the next item to take, however many more are ready, and a new `Prefetch` from there goes on as if nothing
-/// had happened. A producer with a position of its own, such as [`Lanes`](crate::Lanes), hands it over inside the item:
+/// had happened. A producer with a position of its own, such as [`Lanes`](crate::api::Lanes), hands it over inside the item:
 ///
 /// ```
-/// use burn_dragon_stream::{Documents, Lanes, Order, Prefetch, StreamError};
+/// use burn_dragon_stream::api::{Documents, Lanes, Order, Prefetch, StreamError};
 ///
 /// let documents = Documents::from_lengths(&[100, 40, 7])?;
 /// let mut lanes = Lanes::new(&documents, Order::Given, 2)?;

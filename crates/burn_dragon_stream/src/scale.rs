@@ -20,7 +20,7 @@ pub struct Scale {
 /// scale as often as its weight says, shuffled, so the proportions are exact at the end of every block.
 ///
 /// ```
-/// use burn_dragon_stream::{Scale, ScaleMixup};
+/// use burn_dragon_stream::api::{Scale, ScaleMixup};
 ///
 /// let scales = [Scale { length: 512, weight: 3 }, Scale { length: 2048, weight: 1 }];
 /// let mixup = ScaleMixup::new(&scales, 8192)?;
@@ -28,10 +28,10 @@ pub struct Scale {
 /// assert_eq!(steps.iter().filter(|step| step.length == 2048).count(), 2);
 /// assert!(steps.iter().all(|step| step.length * step.lanes == 8192));
 /// assert_eq!(mixup.max_lanes(), 16);
-/// # Ok::<(), burn_dragon_stream::StreamError>(())
+/// # Ok::<(), burn_dragon_stream::api::StreamError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Parts", into = "Parts")]
+#[serde(try_from = "ScaleMixupFields", into = "ScaleMixupFields")]
 pub struct ScaleMixup {
     scales: Vec<Scale>,
     tokens_per_step: usize,
@@ -141,12 +141,12 @@ impl ScaleStep {
     /// reads as much as any other.
     ///
     /// ```
-    /// # use burn_dragon_stream::ScaleStep;
+    /// # use burn_dragon_stream::api::ScaleStep;
     /// let step = |visit| ScaleStep { scale: 0, length: 512, lanes: 4, visit };
     /// assert_eq!(step(0).lanes_of(6)?, [0, 1, 2, 3]);
     /// assert_eq!(step(1).lanes_of(6)?, [0, 1, 4, 5]);
     /// assert_eq!(step(2).lanes_of(6)?, [2, 3, 4, 5]);
-    /// # Ok::<(), burn_dragon_stream::StreamError>(())
+    /// # Ok::<(), burn_dragon_stream::api::StreamError>(())
     /// ```
     ///
     /// # Errors
@@ -176,20 +176,20 @@ fn greatest_common_divisor(a: u32, b: u32) -> u32 {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Parts {
+struct ScaleMixupFields {
     scales: Vec<Scale>,
     tokens_per_step: usize,
 }
 
-impl TryFrom<Parts> for ScaleMixup {
+impl TryFrom<ScaleMixupFields> for ScaleMixup {
     type Error = StreamError;
 
-    fn try_from(parts: Parts) -> Result<Self, StreamError> {
-        Self::new(&parts.scales, parts.tokens_per_step)
+    fn try_from(fields: ScaleMixupFields) -> Result<Self, StreamError> {
+        Self::new(&fields.scales, fields.tokens_per_step)
     }
 }
 
-impl From<ScaleMixup> for Parts {
+impl From<ScaleMixup> for ScaleMixupFields {
     fn from(
         ScaleMixup {
             scales,

@@ -21,7 +21,7 @@ impl StreamStepMetadata {
     /// Whether memory is emptied before this step: where an episode begins.
     ///
     /// ```
-    /// use burn_dragon_stream::{StreamBoundary, StreamStepMetadata};
+    /// use burn_dragon_stream::api::{StreamBoundary, StreamStepMetadata};
     ///
     /// let boundary = StreamBoundary::ResetEpisode;
     /// assert!(StreamStepMetadata { boundary, ..Default::default() }.should_reset_state());
@@ -44,7 +44,7 @@ pub struct StreamStep<T> {
 /// Steps that follow one another in one stream.
 ///
 /// ```
-/// use burn_dragon_stream::{StreamSampleId, StreamSegment};
+/// use burn_dragon_stream::api::{StreamSampleId, StreamSegment};
 ///
 /// let segment = StreamSegment::of_episode(StreamSampleId::new(0, 7, 0), "mira".bytes());
 /// assert_eq!(segment.len(), 4);
@@ -108,7 +108,7 @@ impl<T> FromIterator<StreamStep<T>> for StreamSegment<T> {
 }
 
 /// Segments of equal length side by side, step by step. `T` is what the payloads of all lanes at one step become:
-/// the `Batch` of [`StreamCollatable`](crate::StreamCollatable).
+/// the `Batch` of [`StreamCollatable`](crate::api::StreamCollatable).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CollatedStreamBatch<T> {
     /// The payloads of all lanes, one entry a step.

@@ -7,7 +7,7 @@ use crate::error::StreamError;
 /// Reader `index` of `count`. Together the readers visit every item of an epoch once.
 ///
 /// ```
-/// use burn_dragon_stream::{Shard, StreamError};
+/// use burn_dragon_stream::api::{Shard, StreamError};
 ///
 /// assert_eq!(Shard::new(1, 4)?.index(), 1);
 /// assert!(matches!(Shard::new(4, 4), Err(StreamError::ShardOutOfRange { index: 4, count: 4 })));
@@ -15,7 +15,7 @@ use crate::error::StreamError;
 /// # Ok::<(), StreamError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Parts", into = "Parts")]
+#[serde(try_from = "ShardFields", into = "ShardFields")]
 pub struct Shard {
     index: usize,
     count: usize,
@@ -71,20 +71,20 @@ impl Default for Shard {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Parts {
+struct ShardFields {
     index: usize,
     count: usize,
 }
 
-impl TryFrom<Parts> for Shard {
+impl TryFrom<ShardFields> for Shard {
     type Error = StreamError;
 
-    fn try_from(parts: Parts) -> Result<Self, StreamError> {
-        Self::new(parts.index, parts.count)
+    fn try_from(fields: ShardFields) -> Result<Self, StreamError> {
+        Self::new(fields.index, fields.count)
     }
 }
 
-impl From<Shard> for Parts {
+impl From<Shard> for ShardFields {
     fn from(Shard { index, count }: Shard) -> Self {
         Self { index, count }
     }

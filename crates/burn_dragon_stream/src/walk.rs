@@ -12,7 +12,7 @@ use crate::{error::StreamError, order::Order, shard::Shard};
 ///
 /// ```
 /// use burn_dragon_stream::api::expert::Walk;
-/// use burn_dragon_stream::{Order, Shard};
+/// use burn_dragon_stream::api::{Order, Shard};
 ///
 /// let mut walk = Walk::new(3, Order::Given, Shard::new(1, 2)?)?;
 /// let mut items = Vec::new();
@@ -22,7 +22,7 @@ use crate::{error::StreamError, order::Order, shard::Shard};
 /// }
 /// // The row is 0 1 2 | 0 1 2: every second place, from place 1.
 /// assert_eq!(items, [(0, 1), (1, 0), (1, 2)]);
-/// # Ok::<(), burn_dragon_stream::StreamError>(())
+/// # Ok::<(), burn_dragon_stream::api::StreamError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Walk {
@@ -144,8 +144,10 @@ impl Walk {
         }
         if shard != self.shard {
             return Err(StreamError::OtherShard {
-                given: shard,
-                expected: self.shard,
+                given_index: shard.index(),
+                given_count: shard.count(),
+                index: self.shard.index(),
+                count: self.shard.count(),
             });
         }
         let turn = u128::from(epoch) * u128::from(self.count) + u128::from(index);
@@ -156,7 +158,8 @@ impl Walk {
                 epoch,
                 index,
                 items,
-                shard,
+                shard: shard.index(),
+                shards: shard.count(),
             }),
         }
     }

@@ -9,7 +9,7 @@ use crate::error::StreamError;
 /// How many steps are read in a row, and through how many of them, the last ones, gradients flow back.
 ///
 /// ```
-/// use burn_dragon_stream::TbpttWindow;
+/// use burn_dragon_stream::api::TbpttWindow;
 ///
 /// let window = TbpttWindow::new(4, 2);
 /// assert_eq!(window.detach_prefix_steps(), 2);
@@ -18,7 +18,7 @@ use crate::error::StreamError;
 /// assert!(TbpttWindow::try_new(4, 5).is_err());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Parts", into = "Parts")]
+#[serde(try_from = "TbpttWindowFields", into = "TbpttWindowFields")]
 pub struct TbpttWindow {
     unroll_steps: usize,
     backprop_steps: usize,
@@ -86,7 +86,7 @@ impl TbpttWindow {
     /// is shorter, and has fewer detached steps before it has fewer tracked ones.
     ///
     /// ```
-    /// use burn_dragon_stream::{TbpttWindow, WindowSteps};
+    /// use burn_dragon_stream::api::{TbpttWindow, WindowSteps};
     ///
     /// let windows: Vec<_> = TbpttWindow::new(4, 3).split(6).collect();
     /// assert_eq!(windows[0], WindowSteps { detached: 0..1, tracked: 1..4 });
@@ -107,20 +107,20 @@ impl TbpttWindow {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Parts {
+struct TbpttWindowFields {
     unroll_steps: usize,
     backprop_steps: usize,
 }
 
-impl TryFrom<Parts> for TbpttWindow {
+impl TryFrom<TbpttWindowFields> for TbpttWindow {
     type Error = StreamError;
 
-    fn try_from(parts: Parts) -> Result<Self, StreamError> {
-        Self::try_new(parts.unroll_steps, parts.backprop_steps)
+    fn try_from(fields: TbpttWindowFields) -> Result<Self, StreamError> {
+        Self::try_new(fields.unroll_steps, fields.backprop_steps)
     }
 }
 
-impl From<TbpttWindow> for Parts {
+impl From<TbpttWindow> for TbpttWindowFields {
     fn from(
         TbpttWindow {
             unroll_steps,

@@ -6,7 +6,7 @@
     reason = "a test stops where it fails"
 )]
 
-use burn_dragon_stream::{
+use burn_dragon_stream::api::{
     DatasetCursor, InMemoryStreamDataset, Order, Shard, StreamCursor, StreamDataset, StreamError,
     StreamSampleId, StreamSegment, VecStreamCursor,
 };

@@ -8,7 +8,7 @@
 
 use std::{collections::HashMap, num::NonZeroUsize};
 
-use burn_dragon_stream::{
+use burn_dragon_stream::api::{
     DocumentCursor, Documents, LanePosition, Lanes, Order, Shard, Span, StreamError, permute, resets,
 };
 

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use burn_dragon_stream::{Documents, LanePosition, LaneWindow, Lanes, Order, Prefetch, StreamError};
+use burn_dragon_stream::api::{Documents, LanePosition, LaneWindow, Lanes, Order, Prefetch, StreamError};
 
 /// Fails a test that hangs.
 fn within_seconds(test: impl FnOnce() + Send + 'static) {

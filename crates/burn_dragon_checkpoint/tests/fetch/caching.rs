@@ -1,8 +1,8 @@
 //! What is fetched once.
 
-use crate::server::{Files, Reply, Server};
 use crate::support::{Model, Place};
 use burn_dragon_checkpoint::fetch::{Event, FetchError, Source};
+use burn_dragon_testing::server::{Files, Reply, Server};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! A good server, and connections that are not.
 
-use crate::server::{Files, Reply, Request, Server};
 use crate::support::{Model, Place};
 use burn_dragon_checkpoint::fetch::{Event, FetchError};
+use burn_dragon_testing::server::{Files, Reply, Request, Server};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! A hub's layout: revisions, commits, large files elsewhere, tokens.
 
-use crate::server::{Files, Reply, Request, Server};
 use crate::support::{Model, Place};
 use burn_dragon_checkpoint::fetch::FetchError;
 use burn_dragon_checkpoint::resolve::ModelPath;
+use burn_dragon_testing::server::{Files, Reply, Request, Server};
 use sha2::{Digest, Sha256};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";

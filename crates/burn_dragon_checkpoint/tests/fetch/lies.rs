@@ -1,8 +1,8 @@
 //! Servers that lie: each lie is refused, and nothing of what came can be seen.
 
-use crate::server::{Files, Reply, Request, Server};
 use crate::support::{Model, Place};
 use burn_dragon_checkpoint::fetch::FetchError;
+use burn_dragon_testing::server::{Files, Reply, Request, Server};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -11,7 +11,5 @@ mod downloads;
 mod hubs;
 mod lies;
 mod manifests;
-#[path = "../server/mod.rs"]
-mod server;
 mod support;
 mod uploads;

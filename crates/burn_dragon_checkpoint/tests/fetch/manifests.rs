@@ -1,7 +1,7 @@
 //! Manifests that reach for more than files beside them.
 
-use crate::server::{Files, Reply, Server};
 use crate::support::{Model, Place, sealed};
+use burn_dragon_testing::server::{Files, Reply, Server};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,5 @@
 //! A cache of its own for each test, and models to give out.
 
-use crate::server::Files;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::bundle::{ExportOptions, PartsManifest, export};
 use burn_dragon_checkpoint::fetch::{Event, FetchError, Fetched, Fetcher, Hub, Limits, Source};
@@ -8,6 +7,7 @@ use burn_dragon_checkpoint::hash::sha256;
 use burn_dragon_checkpoint::official::{OfficialConfig, write_safetensors};
 use burn_dragon_checkpoint::{model, resolve::ModelPath};
 use burn_dragon_core::{Dragon, DragonConfig};
+use burn_dragon_testing::server::Files;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;

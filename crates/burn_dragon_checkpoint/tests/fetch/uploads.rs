@@ -1,8 +1,8 @@
 //! Files to a hub, as one commit.
 
-use crate::server::{Reply, Request, Server};
 use crate::support::impatient;
 use burn_dragon_checkpoint::fetch::{FetchError, Hub, HubId, Upload, Uploaded, upload};
+use burn_dragon_testing::server::{Reply, Request, Server};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

@@ -1,7 +1,8 @@
 //! Files that `torch.save` never writes: each refused with a reason, none of them run, none of them a panic.
 
-use crate::pt::{Entry, Pickle, View, entries, import, sound, storages, views, zip};
+use crate::support::import;
 use burn_dragon_checkpoint::CheckpointError;
+use burn_dragon_testing::pt::{Entry, Pickle, View, entries, sound, storages, views, zip};
 
 /// Refused as bad input, with these words.
 #[track_caller]

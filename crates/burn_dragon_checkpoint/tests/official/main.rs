@@ -4,6 +4,6 @@
 
 mod fixtures;
 mod hostile;
-mod pt;
 mod safetensors_files;
+mod support;
 mod torch_files;

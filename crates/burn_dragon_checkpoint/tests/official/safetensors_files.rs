@@ -1,11 +1,12 @@
 //! `.safetensors` in and out.
 
-use crate::pt::{CONFIG, config};
+use crate::support::config;
 use burn::tensor::{Device, TensorData};
 use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::api::{ExportOptions, ModelFile, ModelInfo, ModelPath, export, read_parts};
 use burn_dragon_checkpoint::official::{NAMES, OfficialConfig, read_safetensors, write_safetensors};
 use burn_dragon_core::{DecayConfig, Dragon, DragonConfig};
+use burn_dragon_testing::pt::CONFIG;
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;

@@ -1,7 +1,8 @@
 //! What `torch.save` writes in all its ways comes in as it is.
 
-use crate::pt::{CONFIG, Entry, Pickle, View, entries, import, sound, storages, value, views, zip};
+use crate::support::import;
 use burn_dragon_checkpoint::official::{ForeignFile, Imported, NAMES, OfficialConfig};
+use burn_dragon_testing::pt::{CONFIG, Entry, Pickle, View, entries, sound, storages, value, views, zip};
 use std::path::Path;
 
 fn values(imported: &Imported, ours: &str) -> Vec<f32> {

@@ -17,6 +17,7 @@ pub struct BenchArgs {
 #[derive(Debug, Subcommand)]
 pub enum BenchVerb {
     /// Steps of training: batch, forward, loss, backward, clip, AdamW
+    #[cfg_attr(not(feature = "train"), command(hide = true))]
     Train(BenchTrainArgs),
     /// Prefix a prompt
     Prefill(BenchPrefillArgs),

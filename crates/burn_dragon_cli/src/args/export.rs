@@ -2,7 +2,7 @@
 
 use super::PlaceArgs;
 use burn_dragon::api::checkpoint::{ModelPath, StoredPrecision, Which};
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
 
 /// How a model is written.
@@ -43,17 +43,49 @@ pub struct ExportArgs {
 #[derive(Debug, ClapArgs)]
 pub struct ExportBurnpackArgs {
     /// The family of the model
-    #[arg(long, value_parser = ["language"], default_value = "language")]
-    pub family: String,
+    #[arg(long, value_enum, default_value = "language")]
+    pub family: ExportFamily,
     /// A run, its checkpoint/ folder, or one checkpoint
     #[arg(long, value_name = "MODEL", default_value = "runs/latest")]
     pub checkpoint: PathBuf,
     /// The checkpoint of this step; else the newest
     #[arg(long, value_name = "N")]
     pub epoch: Option<u64>,
+    /// The configuration that the model was trained with, to be held against it; may repeat, later ones win
+    #[arg(short, long = "config", value_name = "FILE")]
+    pub configs: Vec<PathBuf>,
     /// How it is written
     #[command(flatten)]
     pub bundle: BundleArgs,
+}
+
+/// Families that `export_burnpack` names. A name here is no promise that this version has the family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFamily {
+    /// Text
+    #[value(alias = "dragon")]
+    Language,
+    /// Nodes and edges
+    Graph,
+    /// Images to features
+    VisionEncoder,
+    /// Images and text, trained to predict one from the other
+    MultimodalVlJepa,
+    /// Puzzles of 81 cells
+    Sudoku,
+}
+
+impl ExportFamily {
+    /// The name, as it is typed and as it stands in a model's file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Language => "language",
+            Self::Graph => "graph",
+            Self::VisionEncoder => "vision-encoder",
+            Self::MultimodalVlJepa => "multimodal-vl-jepa",
+            Self::Sudoku => "sudoku",
+        }
+    }
 }
 
 impl ExportBurnpackArgs {

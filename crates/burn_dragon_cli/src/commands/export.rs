@@ -17,7 +17,11 @@ use std::process::ExitCode;
 /// If the model cannot be read, or a file not written.
 pub fn run(path: &ModelPath, offline: bool, bundle: &BundleArgs) -> anyhow::Result<ExitCode> {
     let loaded = remote::find(path, offline)?.load()?;
-    let loaded = as_meant(loaded, "choose one with --step (--epoch)")?;
+    write(as_meant(loaded, "choose one with --step")?, bundle)
+}
+
+/// Writes a model that was read.
+pub(super) fn write(loaded: LoadedModel, bundle: &BundleArgs) -> anyhow::Result<ExitCode> {
     let output = export_name(&output(&loaded, bundle)?).map_err(Usage)?;
     if let Some(folder) = output.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;

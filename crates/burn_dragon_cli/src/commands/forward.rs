@@ -6,7 +6,7 @@ use crate::exit::{BadInput, Usage};
 use anyhow::Context;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon::api::core::{Dragon, FreeMemory, MemoryError, Need};
-use burn_dragon::api::train::expert::write_atomic;
+use burn_dragon_train::api::expert::write_atomic;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;

@@ -8,7 +8,7 @@ use burn_dragon::api::checkpoint::{ModelPath, Which};
 use burn_dragon::api::language::{
     ContextStrategy, GenerationConfig, Generator, LanguageConfig, LanguageModel,
 };
-use burn_dragon::api::train::{Interrupt, Layers};
+use burn_dragon_train::api::{Interrupt, Layers};
 use std::process::ExitCode;
 
 /// Runs the verb.

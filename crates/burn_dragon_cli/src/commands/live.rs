@@ -1,7 +1,7 @@
 //! Progress on standard error: one live line on a terminal, else a line now and then.
 
 use burn_dragon::api::expert::checkpoint::printable;
-use burn_dragon::api::train::Output;
+use burn_dragon_train::api::Output;
 use std::time::{Duration, Instant};
 
 /// Between two looks of a person at a live line, and between two lines of a log.
@@ -44,6 +44,7 @@ impl Line {
     }
 
     /// Ends it; what it said last stays.
+    #[cfg(feature = "fetch")]
     pub(super) fn end(&mut self) {
         if std::mem::take(&mut self.open) {
             tell!("");

@@ -5,7 +5,7 @@ use crate::args::MemoryArgs;
 use crate::exit::Usage;
 use anyhow::bail;
 use burn_dragon::api::language::{Generator, Prefix};
-use burn_dragon::api::train::Interrupt;
+use burn_dragon_train::api::Interrupt;
 use std::path::Path;
 
 /// What is read from: the memory in `--state-in`, or nothing read yet. Where `--state-out` cannot be written, that is

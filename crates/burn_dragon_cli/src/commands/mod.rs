@@ -6,6 +6,7 @@ pub mod convert;
 pub mod diff;
 pub mod eval;
 pub mod export;
+pub mod export_burnpack;
 pub mod forward;
 pub mod generate;
 pub mod infer;
@@ -19,9 +20,12 @@ pub mod pull;
 #[cfg(feature = "fetch")]
 pub mod push;
 mod remote;
+#[cfg(feature = "train")]
 mod resume;
+#[cfg(feature = "train")]
 mod samples;
 pub mod state;
+#[cfg(feature = "train")]
 pub mod train;
 pub mod verify;
 
@@ -33,7 +37,7 @@ use burn_dragon::api::checkpoint::{LoadedModel, ModelPath};
 use burn_dragon::api::core::{Backend, SelectedBackend};
 use burn_dragon::api::expert::checkpoint::{Foreign, unmarked};
 use burn_dragon::api::language::{LanguageConfig, LanguageModel, Note};
-use burn_dragon::api::train::Layers;
+use burn_dragon_train::api::Layers;
 use serde::Serialize;
 use std::path::Path;
 

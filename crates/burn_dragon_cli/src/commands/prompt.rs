@@ -2,7 +2,7 @@
 
 use super::live::Line;
 use burn_dragon::api::language::{LanguageModel, Prefix, TokenizerSpec};
-use burn_dragon::api::train::Interrupt;
+use burn_dragon_train::api::Interrupt;
 use std::ops::ControlFlow;
 
 /// What is to be continued.

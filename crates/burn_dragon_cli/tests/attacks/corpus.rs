@@ -1,11 +1,9 @@
 //! What the fuzzers found worth keeping, through the same doors, on any compiler.
 
+use burn_dragon_testing::doors;
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
-
-#[path = "../../../../fuzz/doors.rs"]
-mod doors;
 
 #[test]
 fn every_file_of_the_corpus_is_answered() {

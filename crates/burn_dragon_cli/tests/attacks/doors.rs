@@ -89,7 +89,7 @@ impl Door {
         };
         match self {
             Self::Safetensors => fs::write(folder.join("config.json"), OFFICIAL).unwrap(),
-            Self::Pickle => fs::write(folder.join("config.json"), crate::pt::CONFIG).unwrap(),
+            Self::Pickle => fs::write(folder.join("config.json"), burn_dragon_testing::pt::CONFIG).unwrap(),
             _ => {}
         }
         fs::write(&path, bytes).unwrap();

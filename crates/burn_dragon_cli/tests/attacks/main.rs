@@ -2,7 +2,7 @@
 //!
 //! `DRAGON_ATTACKS=write cargo test -p burn_dragon_cli --test attacks the_folder` writes `attacks/` anew.
 
-#![cfg(test)]
+#![cfg(all(test, feature = "train"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -54,9 +54,6 @@ mod model;
 mod parts;
 mod pickle;
 mod program;
-#[path = "../../../burn_dragon_checkpoint/tests/official/pt.rs"]
-#[allow(dead_code, reason = "its own tests use more of it")]
-mod pt;
 mod safetensors;
 mod state;
 mod table;

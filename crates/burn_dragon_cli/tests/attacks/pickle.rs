@@ -1,6 +1,6 @@
 //! `.pt` files: pickles in zips, read only to be imported, and nothing of them is run.
 
-use crate::pt::{Entry, Pickle, entries, sound, storages, views, zip};
+use burn_dragon_testing::pt::{Entry, Pickle, entries, sound, storages, views, zip};
 
 /// A sound archive around another pickle.
 fn pickled(pickle: Pickle) -> Vec<u8> {
@@ -40,11 +40,11 @@ attacks! { Pickle, "pt":
     shape_overflows: "" = {
         let mut views = views();
         views[0].1.sizes = vec![1 << 40, 1 << 40];
-        zip(&entries(Pickle::of(&views), storages(&crate::pt::views())))
+        zip(&entries(Pickle::of(&views), storages(&burn_dragon_testing::pt::views())))
     };
     view_outside_its_storage: "" = {
         let mut views = views();
         views[0].1.offset = 1 << 40;
-        zip(&entries(Pickle::of(&views), storages(&crate::pt::views())))
+        zip(&entries(Pickle::of(&views), storages(&burn_dragon_testing::pt::views())))
     };
 }

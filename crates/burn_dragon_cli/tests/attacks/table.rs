@@ -88,7 +88,7 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("model", written(&sound_model())),
         ("state", written(&sound_state())),
         ("safetensors", crate::safetensors::sound()),
-        ("pickle", crate::pt::sound()),
+        ("pickle", burn_dragon_testing::pt::sound()),
         ("manifest", crate::manifest::sound().into()),
         ("parts", fs::read(parts).unwrap()),
         ("config", config.into()),

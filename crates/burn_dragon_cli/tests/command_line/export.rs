@@ -103,6 +103,49 @@ fn a_family_that_does_not_exist_is_refused_with_those_that_do() {
     assert!(!answer.stderr.contains("export-burnpack"), "{}", answer.stderr);
 }
 
+#[test]
+fn a_family_that_is_not_here_yet_says_so() {
+    let place = Place::new();
+    for family in ["graph", "vision-encoder", "multimodal-vl-jepa"] {
+        export(&place, &["--family", family]).refused(2, &[family, "has no models", "it has language"]);
+    }
+    export(&place, &["--family", "poetry"])
+        .refused(2, &["poetry", "vision-encoder", "multimodal-vl-jepa", "sudoku"]);
+}
+
+#[test]
+fn the_documented_command_writes_parts() {
+    let place = Place::trained();
+    std::fs::create_dir_all(place.path("runs/language")).unwrap();
+    std::fs::rename(place.path("run"), place.path("runs/language/first")).unwrap();
+    let checkpoint = [
+        "--family",
+        "language",
+        "--checkpoint",
+        "runs/language/first/checkpoint",
+        "--epoch",
+        "12",
+    ];
+    let config = ["-c", "runs/language/first/config.toml", "--parts-mib", "64"];
+    export(&place, &[&checkpoint[..], &config].concat()).done();
+    let deployed = place.path("runs/language/first/deploy");
+    for name in ["model.bpk", "model.bpk.parts.json", "model.bpk.part-00000.bpk"] {
+        assert!(deployed.join(name).is_file(), "{name}");
+    }
+}
+
+#[test]
+fn a_configuration_of_another_model_is_refused() {
+    let place = Place::trained();
+    let config = std::fs::read_to_string(place.path("run/config.toml")).unwrap();
+    place.write("other.toml", config.replace("d_model = 16", "d_model = 32"));
+    let arguments = ["--checkpoint", "run", "--output", "out.bpk", "-c"];
+    let difference = "d_model is 16 there, and 32 in the configuration";
+    export(&place, &[&arguments[..], &["other.toml"]].concat()).refused(2, &["model.bpk", difference]);
+    assert!(!place.path("out.bpk").exists());
+    export(&place, &[&arguments[..], &["run/config.toml"]].concat()).done();
+}
+
 /// `dragon export` with these arguments.
 fn dragon_export(place: &Place, arguments: &[&str]) -> Answer {
     place.dragon(&[&["export"], arguments].concat())

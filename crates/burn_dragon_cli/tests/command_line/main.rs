@@ -1,6 +1,6 @@
 //! The programs as a person meets them: run in a folder of their own, judged by exit code, output and files.
 
-#![cfg(test)]
+#![cfg(all(test, feature = "train"))]
 
 mod bench;
 mod chat;
@@ -27,9 +27,6 @@ mod resume_data;
 mod resume_place;
 mod resume_settings;
 mod scripts;
-#[cfg(feature = "fetch")]
-#[path = "../../../burn_dragon_checkpoint/tests/server/mod.rs"]
-mod server;
 mod settings;
 mod state;
 mod strangers;

@@ -1,7 +1,7 @@
 //! Models from elsewhere, and to elsewhere: over a server on this machine, with the layout of a hub.
 
-use crate::server::{Files, Reply, Request, Server};
 use crate::support::{Answer, Place, checkpoint, text};
+use burn_dragon_testing::server::{Files, Reply, Request, Server};
 use serde_json::{Value, json};
 use std::process::Command;
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn_dragon_core::seed::derive;
-use burn_dragon_stream::permute;
+use burn_dragon_stream::api::permute;
 use serde::{Deserialize, Serialize};
 
 use super::Tokens;

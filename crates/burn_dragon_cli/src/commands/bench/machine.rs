@@ -2,7 +2,7 @@
 
 use super::report::{bytes, rate};
 use burn_dragon::api::kernel::machine::{self, Peak};
-use burn_dragon::api::train::RunInfo;
+use burn_dragon_train::api::RunInfo;
 use serde::Serialize;
 use std::fmt;
 

@@ -7,13 +7,14 @@ mod memory;
 mod prefill;
 mod report;
 mod subject;
+#[cfg(feature = "train")]
 mod train;
 
 use super::{backend, print_json};
 use crate::args::{BenchArgs, BenchVerb, SettingArgs};
 use anyhow::{Context, bail};
 use burn_dragon::api::core::{Precision, SelectedBackend};
-use burn_dragon::api::train::Output;
+use burn_dragon_train::api::Output;
 use machine::Machine;
 use report::Timing;
 use std::process::ExitCode;
@@ -27,7 +28,10 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let settings = args.what.settings();
     let bench = Bench::begin(settings)?;
     let report = match &args.what {
+        #[cfg(feature = "train")]
         BenchVerb::Train(args) => train::run(&bench, args)?,
+        #[cfg(not(feature = "train"))]
+        BenchVerb::Train(_) => return Err(crate::exit::without_training().into()),
         BenchVerb::Prefill(_) | BenchVerb::Decode(_) if bench.precision == Precision::Bf16 => {
             bail!("--precision bf16 is of training: a prompt is read and text is written in f32")
         }

@@ -3,7 +3,7 @@
 use super::Bench;
 use burn_dragon::api::core::DragonConfig;
 use burn_dragon::api::expert::core::Activity;
-use burn_dragon::api::train::RunInfo;
+use burn_dragon_train::api::RunInfo;
 use serde_json::{Value, json};
 
 /// Seconds of each round, and the most memory that was held.

@@ -38,6 +38,7 @@ impl Room {
 /// A model and what it reads.
 pub(super) struct Subject {
     pub(super) dragon: Dragon,
+    #[cfg(feature = "train")]
     pub(super) tokenizer: Arc<dyn Tokenizer>,
     /// Where the weights came from, in words.
     pub(super) weights: String,
@@ -72,6 +73,7 @@ impl Subject {
         }
         Ok(Self {
             dragon,
+            #[cfg(feature = "train")]
             tokenizer,
             weights,
             text,
@@ -95,6 +97,7 @@ impl Subject {
     }
 
     /// The whole text, or random tokens; `least` of them or more.
+    #[cfg(feature = "train")]
     pub(super) fn corpus(&self, least: usize) -> Vec<u32> {
         let whole = self.text.as_ref().map_or(0, Vec::len);
         self.tokens(whole.max(least))

@@ -2,7 +2,7 @@
 
 use crate::show::mark;
 use burn_dragon::api::expert::checkpoint::unmarked;
-use burn_dragon::api::train::Interrupt;
+use burn_dragon_train::api::Interrupt;
 use std::io::{self, BufRead, IsTerminal};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;

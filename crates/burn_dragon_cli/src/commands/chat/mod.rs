@@ -11,7 +11,7 @@ use crate::args::ChatArgs;
 use crate::exit::{self, Usage};
 use anyhow::Context;
 use burn_dragon::api::language::{ContextStrategy, GenerationConfig, Generator, LanguageModel};
-use burn_dragon::api::train::Interrupt;
+use burn_dragon_train::api::Interrupt;
 use command::Said;
 use lines::Lines;
 use session::Session;

@@ -2,9 +2,9 @@
 
 use crate::commands::run_config;
 use burn_dragon::api::checkpoint::ModelFile;
-use burn_dragon::api::expert::train::MetricsLog;
 use burn_dragon::api::language::{LanguageConfig, SourceConfig};
-use burn_dragon::api::train::RunInfo;
+use burn_dragon_train::api::RunInfo;
+use burn_dragon_train::api::expert::MetricsLog;
 use serde_json::{Map, Value};
 use std::path::Path;
 

@@ -18,10 +18,10 @@ use burn_dragon_train::config::Layers;
 use std::path::Path;
 
 /// What opens bytes, or says why not.
-pub(crate) type Door = fn(&[u8]) -> Result<(), String>;
+pub type Door = fn(&[u8]) -> Result<(), String>;
 
 /// Every target by its name.
-pub(crate) const ALL: [(&str, Door); 9] = [
+pub const ALL: [(&str, Door); 9] = [
     ("burnpack", burnpack),
     ("model", model),
     ("state", state),
@@ -34,7 +34,7 @@ pub(crate) const ALL: [(&str, Door); 9] = [
 ];
 
 /// A container; one that is taken is written again as it was read, and read again as it was written.
-pub(crate) fn burnpack(bytes: &[u8]) -> Result<(), String> {
+pub fn burnpack(bytes: &[u8]) -> Result<(), String> {
     let _ = TensorFile::read_from(bytes, bytes.len() as u64);
     let file = unsealed(bytes)?;
     let mut again = Vec::new();
@@ -70,7 +70,7 @@ fn unsealed(bytes: &[u8]) -> Result<TensorFile, String> {
 }
 
 /// A model's file.
-pub(crate) fn model(bytes: &[u8]) -> Result<(), String> {
+pub fn model(bytes: &[u8]) -> Result<(), String> {
     let model = ModelFile::from_tensor_file(unsealed(bytes)?, here());
     let model = model.map_err(|error| error.to_string())?;
     if model.config.n_neurons * model.config.n_levels < 1 << 12 {
@@ -82,7 +82,7 @@ pub(crate) fn model(bytes: &[u8]) -> Result<(), String> {
 }
 
 /// A memory's file.
-pub(crate) fn state(bytes: &[u8]) -> Result<(), String> {
+pub fn state(bytes: &[u8]) -> Result<(), String> {
     let state = StateFile::from_tensor_file(unsealed(bytes)?, here(), &Device::flex());
     let state = state.map_err(|error| error.to_string())?;
     state
@@ -93,12 +93,12 @@ pub(crate) fn state(bytes: &[u8]) -> Result<(), String> {
 }
 
 /// Official weights.
-pub(crate) fn safetensors(bytes: &[u8]) -> Result<(), String> {
+pub fn safetensors(bytes: &[u8]) -> Result<(), String> {
     foreign(ForeignFile::safetensors_bytes(bytes.to_vec(), here()))
 }
 
 /// Official weights in a pickle in a zip.
-pub(crate) fn pickle(bytes: &[u8]) -> Result<(), String> {
+pub fn pickle(bytes: &[u8]) -> Result<(), String> {
     foreign(ForeignFile::torch_bytes(bytes.to_vec(), here()))
 }
 
@@ -118,7 +118,7 @@ fn foreign(file: Result<ForeignFile, CheckpointError>) -> Result<(), String> {
 const CONFIG: &str = r#"{"n_layer":1,"n_embd":4,"n_head":1,"mlp_internal_dim_multiplier":2,"vocab_size":4,"rope_theta":65536}"#;
 
 /// A checkpoint's manifest.
-pub(crate) fn manifest(bytes: &[u8]) -> Result<(), String> {
+pub fn manifest(bytes: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     Manifest::parse(text, here())
         .map(drop)
@@ -126,7 +126,7 @@ pub(crate) fn manifest(bytes: &[u8]) -> Result<(), String> {
 }
 
 /// The manifest of a model in parts.
-pub(crate) fn parts(bytes: &[u8]) -> Result<(), String> {
+pub fn parts(bytes: &[u8]) -> Result<(), String> {
     let manifest = PartsManifest::parse(bytes, here()).map_err(|error| error.to_string())?;
     for part in &manifest.parts {
         assert!(!part.path.contains(['/', '\\', ':', '\0']) && !part.path.starts_with('.'));
@@ -135,7 +135,7 @@ pub(crate) fn parts(bytes: &[u8]) -> Result<(), String> {
 }
 
 /// A configuration; one that is taken is written out and taken again.
-pub(crate) fn config(bytes: &[u8]) -> Result<(), String> {
+pub fn config(bytes: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     let read = |text: &str| {
         let layers = Layers::new()
@@ -157,7 +157,7 @@ pub(crate) fn config(bytes: &[u8]) -> Result<(), String> {
 }
 
 /// A tokenizer; one that is taken undoes what it does.
-pub(crate) fn tokenizer(bytes: &[u8]) -> Result<(), String> {
+pub fn tokenizer(bytes: &[u8]) -> Result<(), String> {
     let spec: TokenizerSpec = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     let tokenizer = spec.build().map_err(|error| error.to_string())?;
     assert!(tokenizer.spec() == spec);

@@ -1,40 +1,45 @@
-//! Writes what `torch.save` writes, and what it never would: a pickle, instruction by instruction, in a zip.
+//! Files as `torch.save` writes them, and as it never would: a pickle, instruction by instruction, in a zip.
 
-use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::official::{ForeignFile, Imported, OfficialConfig};
-use std::path::Path;
-
-/// A state dict's pickle.
+/// Pickle of a state dict, built instruction by instruction.
 #[derive(Clone, Default)]
-pub(crate) struct Pickle(pub(crate) Vec<u8>);
+pub struct Pickle(
+    /// The instructions so far.
+    pub Vec<u8>,
+);
 
 impl Pickle {
-    pub(crate) fn new() -> Self {
+    /// A pickle of protocol 2 without instructions.
+    pub fn new() -> Self {
         Self(vec![0x80, 2])
     }
 
-    pub(crate) fn raw(mut self, bytes: &[u8]) -> Self {
+    /// Adds bytes as they are.
+    pub fn raw(mut self, bytes: &[u8]) -> Self {
         self.0.extend_from_slice(bytes);
         self
     }
 
-    pub(crate) fn text(self, text: &str) -> Self {
+    /// Pushes a text.
+    pub fn text(self, text: &str) -> Self {
         let length = (text.len() as u32).to_le_bytes();
         self.raw(b"X").raw(&length).raw(text.as_bytes())
     }
 
-    pub(crate) fn int(self, value: i64) -> Self {
+    /// Pushes an integer.
+    pub fn int(self, value: i64) -> Self {
         match i32::try_from(value) {
             Ok(value) => self.raw(b"J").raw(&value.to_le_bytes()),
             Err(_) => self.raw(&[0x8a, 8]).raw(&value.to_le_bytes()),
         }
     }
 
-    pub(crate) fn global(self, module: &str, name: &str) -> Self {
+    /// Pushes a name that a loader would import.
+    pub fn global(self, module: &str, name: &str) -> Self {
         self.raw(format!("c{module}\n{name}\n").as_bytes())
     }
 
-    pub(crate) fn ints(self, values: &[i64]) -> Self {
+    /// Pushes a tuple of integers.
+    pub fn ints(self, values: &[i64]) -> Self {
         values
             .iter()
             .fold(self.raw(b"("), |pickle, &value| pickle.int(value))
@@ -42,7 +47,7 @@ impl Pickle {
     }
 
     /// `('storage', torch.FloatStorage, '0', 'cpu', 8)`, and the instruction that makes a storage of it.
-    pub(crate) fn storage(self, kind: &str, key: &str, entries: i64) -> Self {
+    pub fn storage(self, kind: &str, key: &str, entries: i64) -> Self {
         let tuple = self
             .raw(b"(")
             .text("storage")
@@ -52,7 +57,8 @@ impl Pickle {
         tuple.int(entries).raw(b"tQ")
     }
 
-    pub(crate) fn tensor(self, view: &View) -> Self {
+    /// Pushes a tensor.
+    pub fn tensor(self, view: &View) -> Self {
         self.global("torch._utils", "_rebuild_tensor_v2")
             .raw(b"(")
             .storage(view.kind, view.key, view.entries)
@@ -65,11 +71,12 @@ impl Pickle {
     }
 
     /// A whole pickle: a dictionary of tensors.
-    pub(crate) fn of(tensors: &[(String, View)]) -> Vec<u8> {
+    pub fn of(tensors: &[(String, View)]) -> Vec<u8> {
         Self::new().dictionary(tensors).raw(b".").0
     }
 
-    pub(crate) fn dictionary(self, tensors: &[(String, View)]) -> Self {
+    /// Pushes a dictionary of tensors.
+    pub fn dictionary(self, tensors: &[(String, View)]) -> Self {
         let items = tensors.iter().fold(self.raw(b"}("), |pickle, (name, view)| {
             pickle.text(name).tensor(view)
         });
@@ -77,19 +84,26 @@ impl Pickle {
     }
 }
 
-/// A tensor's description.
+/// Description of a tensor: a view of a storage.
 #[derive(Clone)]
-pub(crate) struct View {
-    pub(crate) kind: &'static str,
-    pub(crate) key: &'static str,
-    pub(crate) entries: i64,
-    pub(crate) offset: i64,
-    pub(crate) sizes: Vec<i64>,
-    pub(crate) strides: Vec<i64>,
+pub struct View {
+    /// The class of the storage, such as `FloatStorage`.
+    pub kind: &'static str,
+    /// The storage's name in the archive.
+    pub key: &'static str,
+    /// Numbers in the storage.
+    pub entries: i64,
+    /// The number that the view begins with.
+    pub offset: i64,
+    /// Its shape.
+    pub sizes: Vec<i64>,
+    /// Numbers of the storage from one entry of an axis to the next.
+    pub strides: Vec<i64>,
 }
 
 impl View {
-    pub(crate) fn new(key: &'static str, sizes: &[i64]) -> Self {
+    /// A whole storage of f32 as a tensor, rows last.
+    pub fn new(key: &'static str, sizes: &[i64]) -> Self {
         let mut strides = vec![1; sizes.len()];
         for at in (1..sizes.len()).rev() {
             strides[at - 1] = strides[at] * sizes[at];
@@ -107,21 +121,30 @@ impl View {
 
 /// An entry of a zip, with what its records say of it.
 #[derive(Clone)]
-pub(crate) struct Entry {
-    pub(crate) name: String,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) method: u16,
-    pub(crate) flags: u16,
-    pub(crate) crc: Option<u32>,
+pub struct Entry {
+    /// Its name in the directory.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its compression, 0 for none.
+    pub method: u16,
+    /// Its flags; bit 0 says that it is encrypted.
+    pub flags: u16,
+    /// Its checksum, where it lies.
+    pub crc: Option<u32>,
     /// What the directory says of the length, where it lies.
-    pub(crate) length: Option<u32>,
-    pub(crate) local_name: Option<String>,
-    pub(crate) header_at: Option<u32>,
-    pub(crate) extra: Vec<u8>,
+    pub length: Option<u32>,
+    /// The name before its bytes, where it is another.
+    pub local_name: Option<String>,
+    /// Where the directory says that it begins, where that lies.
+    pub header_at: Option<u32>,
+    /// Its extra field in the directory.
+    pub extra: Vec<u8>,
 }
 
 impl Entry {
-    pub(crate) fn new(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
+    /// An entry as it should be.
+    pub fn new(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         Self {
             name: name.into(),
             bytes: bytes.into(),
@@ -137,7 +160,7 @@ impl Entry {
 }
 
 /// A zip of these entries.
-pub(crate) fn zip(entries: &[Entry]) -> Vec<u8> {
+pub fn zip(entries: &[Entry]) -> Vec<u8> {
     let (mut file, mut directory) = (Vec::new(), Vec::new());
     for entry in entries {
         let crc = entry.crc.unwrap_or_else(|| crc(&entry.bytes));
@@ -177,7 +200,7 @@ pub(crate) fn zip(entries: &[Entry]) -> Vec<u8> {
 }
 
 /// The published polynomial, bit by bit.
-pub(crate) fn crc(bytes: &[u8]) -> u32 {
+pub fn crc(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| match crc & 1 {
             1 => (crc >> 1) ^ 0xedb8_8320,
@@ -187,10 +210,10 @@ pub(crate) fn crc(bytes: &[u8]) -> u32 {
 }
 
 /// One level, width 4, one head, eight neurons, four tokens.
-pub(crate) const CONFIG: &str = r#"{"n_layer":1,"n_embd":4,"n_head":1,"mlp_internal_dim_multiplier":2,"vocab_size":4,"rope_theta":65536}"#;
+pub const CONFIG: &str = r#"{"n_layer":1,"n_embd":4,"n_head":1,"mlp_internal_dim_multiplier":2,"vocab_size":4,"rope_theta":65536}"#;
 
 /// The official names and shapes of [`CONFIG`], each in a storage of its own.
-pub(crate) fn views() -> Vec<(String, View)> {
+pub fn views() -> Vec<(String, View)> {
     [
         ("embed.weight", "0", &[4, 4][..]),
         ("encoder", "1", &[1, 4, 8]),
@@ -203,11 +226,12 @@ pub(crate) fn views() -> Vec<(String, View)> {
 }
 
 /// The value at `place` of a storage.
-pub(crate) fn value(key: &str, place: usize) -> f32 {
+pub fn value(key: &str, place: usize) -> f32 {
     (key.parse::<f32>().unwrap() + 1.0) * 0.25 + place as f32 / 64.0
 }
 
-pub(crate) fn storages(tensors: &[(String, View)]) -> Vec<Entry> {
+/// The storages of these tensors, filled with [`value`].
+pub fn storages(tensors: &[(String, View)]) -> Vec<Entry> {
     let bytes = |view: &View| {
         (0..view.entries as usize)
             .flat_map(|place| value(view.key, place).to_le_bytes())
@@ -220,7 +244,7 @@ pub(crate) fn storages(tensors: &[(String, View)]) -> Vec<Entry> {
 }
 
 /// The entries of a state dict as PyTorch writes them.
-pub(crate) fn entries(pickle: Vec<u8>, storages: Vec<Entry>) -> Vec<Entry> {
+pub fn entries(pickle: Vec<u8>, storages: Vec<Entry>) -> Vec<Entry> {
     let mut entries = vec![
         Entry::new("weights/data.pkl", pickle),
         Entry::new("weights/byteorder", "little"),
@@ -231,18 +255,6 @@ pub(crate) fn entries(pickle: Vec<u8>, storages: Vec<Entry>) -> Vec<Entry> {
 }
 
 /// A sound file.
-pub(crate) fn sound() -> Vec<u8> {
+pub fn sound() -> Vec<u8> {
     zip(&entries(Pickle::of(&views()), storages(&views())))
-}
-
-/// A `.pt` file of these bytes, imported with [`CONFIG`].
-pub(crate) fn import(bytes: &[u8]) -> Result<Imported, CheckpointError> {
-    let config = OfficialConfig::parse(Path::new("config.json"), CONFIG).unwrap();
-    ForeignFile::torch_bytes(bytes.to_vec(), Path::new("weights.pt"))?.model(Some(&config))
-}
-
-pub(crate) fn config(folder: &Path) -> OfficialConfig {
-    let path = folder.join("config.json");
-    std::fs::write(&path, CONFIG).unwrap();
-    OfficialConfig::read(&path).unwrap()
 }

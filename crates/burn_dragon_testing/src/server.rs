@@ -1,6 +1,4 @@
-//! A server on this machine, for tests: it gives out files as a good server does, or does what a test tells it.
-
-#![allow(dead_code, reason = "those who use it need different parts of it")]
+//! HTTP server on this machine, for tests: it gives out files as a good server does, or does what a test tells it.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,40 +10,48 @@ use std::time::Duration;
 
 /// What was asked.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Request {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) body: Vec<u8>,
+pub struct Request {
+    /// The method, such as `GET`.
+    pub method: String,
+    /// The path, with its query.
+    pub path: String,
+    /// Headers by their names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: Vec<u8>,
     /// The number of this request, from 0.
-    pub(crate) number: usize,
+    pub number: usize,
 }
 
 impl Request {
     /// A header, by its name in lower case.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 }
 
 /// What is answered.
 #[derive(Clone, Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// Headers, as they are sent.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
     /// `Content-Length`, where it is not the length of the body; `Some(None)` leaves it out.
-    pub(crate) declared: Option<Option<u64>>,
+    pub declared: Option<Option<u64>>,
     /// Cut the connection after so many bytes of the body.
-    pub(crate) cut: Option<usize>,
+    pub cut: Option<usize>,
     /// The body again and again, without an end.
-    pub(crate) endless: bool,
+    pub endless: bool,
     /// A pause after the head and after each so many bytes of the body.
-    pub(crate) slow: Option<(Duration, usize)>,
+    pub slow: Option<(Duration, usize)>,
 }
 
 impl Reply {
-    pub(crate) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+    /// A reply of this status and body.
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
             headers: Vec::new(),
@@ -57,11 +63,13 @@ impl Reply {
         }
     }
 
-    pub(crate) fn redirect(to: impl Into<String>) -> Self {
+    /// A redirect (302).
+    pub fn redirect(to: impl Into<String>) -> Self {
         Self::new(302, "").with("Location", to)
     }
 
-    pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+    /// The reply with a header, in the place of one of the same name.
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers
             .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self.headers.push((name.to_string(), value.into()));
@@ -71,14 +79,14 @@ impl Reply {
 
 /// Files with their ETags, given out whole, in ranges, or not at all where they are known.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Files(Arc<Mutex<BTreeMap<String, Given>>>);
+pub struct Files(Arc<Mutex<BTreeMap<String, Given>>>);
 
 /// Bytes, and the ETag that stands for them.
 type Given = (Vec<u8>, String);
 
 impl Files {
     /// A file at a path, with an ETag of its own.
-    pub(crate) fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
+    pub fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let etag = format!("\"{}\"", NEXT.fetch_add(1, Ordering::Relaxed));
         self.0
@@ -87,11 +95,13 @@ impl Files {
             .insert(path.to_string(), (bytes.into(), etag));
     }
 
-    pub(crate) fn remove(&self, path: &str) {
+    /// Takes a file away.
+    pub fn remove(&self, path: &str) {
         self.0.lock().unwrap().remove(path);
     }
 
-    pub(crate) fn reply(&self, request: &Request) -> Reply {
+    /// What a good server answers.
+    pub fn reply(&self, request: &Request) -> Reply {
         let files = self.0.lock().unwrap();
         let Some((bytes, etag)) = files.get(&request.path) else {
             return Reply::new(404, "not found");
@@ -124,7 +134,7 @@ impl Files {
 }
 
 /// A server that answers until it is dropped.
-pub(crate) struct Server {
+pub struct Server {
     port: u16,
     asked: Arc<Mutex<Vec<Request>>>,
     sent: Arc<AtomicU64>,
@@ -133,13 +143,13 @@ pub(crate) struct Server {
 
 impl Server {
     /// A server that gives out files.
-    pub(crate) fn of(files: &Files) -> Self {
+    pub fn of(files: &Files) -> Self {
         let files = files.clone();
         Self::start(move |request| files.reply(request))
     }
 
     /// A server that answers as it is told.
-    pub(crate) fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             port: listener.local_addr().unwrap().port(),
@@ -174,17 +184,18 @@ impl Server {
         server
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
+    /// The address of a path on this server.
+    pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
     /// All that was asked so far.
-    pub(crate) fn asked(&self) -> Vec<Request> {
+    pub fn asked(&self) -> Vec<Request> {
         self.asked.lock().unwrap().clone()
     }
 
     /// Methods and paths of what was asked so far.
-    pub(crate) fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         self.asked()
             .iter()
             .map(|request| format!("{} {}", request.method, request.path))
@@ -192,12 +203,12 @@ impl Server {
     }
 
     /// How often a path was asked for.
-    pub(crate) fn count(&self, path: &str) -> usize {
+    pub fn count(&self, path: &str) -> usize {
         self.asked().iter().filter(|request| request.path == path).count()
     }
 
     /// Bytes of bodies that were sent.
-    pub(crate) fn sent(&self) -> u64 {
+    pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 }
