@@ -6,9 +6,9 @@ use burn_dragon::api::checkpoint::ModelPath;
 use burn_dragon::api::core::Backend;
 use burn_dragon::api::language::{
     DatasetConfig, GenerationConfig, Generator, LanguageConfig, LanguageModel, LanguageTask, ModelConfig,
-    SourceConfig, TextConfig,
+    SequenceConfig, SourceConfig, TextConfig,
 };
-use burn_dragon::api::train::{Interrupt, Output, RunFolder, Trainer, TrainingConfig};
+use burn_dragon::api::train::{Interrupt, Output, RunFolder, Task, Trainer, TrainingConfig};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::temp_dir().join(format!("burn_dragon_example_{}", std::process::id()));
@@ -33,9 +33,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             n_levels: 2,
             ..ModelConfig::default()
         },
+        sequence: SequenceConfig {
+            block_size: 64,
+            ..SequenceConfig::default()
+        },
         training: TrainingConfig {
             batch_size: 4,
-            block_size: 64,
             max_steps: 60,
             ..TrainingConfig::default()
         },

@@ -67,7 +67,7 @@ def trained(neurons, a):
     if not (run / "checkpoint/last").exists():
         print(f"training {run.name} on {TEXT}", file=sys.stderr)
         settings = [
-            "dataset.type=text", f"dataset.paths={json.dumps([os.path.abspath(TEXT)])}", "training.block_size=256",
+            "dataset.type=text", f"dataset.paths={json.dumps([os.path.abspath(TEXT)])}", "sequence.block_size=256",
             f"model.d_model={width}", f"model.n_neurons={neurons}", "model.n_levels=4", "model.dropout=0.1",
             "optimizer.learning_rate=1e-3", "schedule.type=constant", "evaluation.every=1000000",
             "evaluation.sample_every=0", f"--max-steps={steps}", f"--out={run}",

@@ -14,8 +14,8 @@ from pathlib import Path
 
 EVERY, STEPS = 20, 400
 SETTINGS = f"""model.d_model=32 model.n_neurons=256 model.n_levels=2 model.dropout=0.1
-    training.batch_size=2 training.block_size=64 training.max_steps={STEPS} training.log_every=1
-    training.streams.persistent=0.5 training.streams.max_context=200 schedule.warmup_steps=5
+    training.batch_size=2 sequence.block_size=64 training.max_steps={STEPS} training.log_every=1
+    sequence.streams.persistent=0.5 sequence.streams.max_context=200 schedule.warmup_steps=5
     evaluation.every=100 evaluation.batches=1 evaluation.sample_every=0 checkpoint.every={EVERY} checkpoint.keep=2
     dataset.train_bytes=60000 dataset.validation_tales=8 generation.max_tokens=8""".split()
 FILES = ["model.bpk", "optimizer.bpk", "streams.bpk", "trainer.json"]

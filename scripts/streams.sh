@@ -15,7 +15,7 @@
 #   STREAMS_NOVEL_BYTES   bytes of War and Peace to validate on (600000)
 #   STREAMS_DISTANCES     of the needles (100,200,500,1000,2000,5000,10000,20000)
 #   STREAMS_CASES         needles at each distance (64)
-#   STREAMS_CARRY         settings that carry memory in training ("training.streams.order=in_order")
+#   STREAMS_CARRY         settings that carry memory in training ("sequence.streams.order=in_order")
 #   STREAMS_DECAY         settings that let it fade ("model.decay.type=standard"); empty leaves those runs out
 #   STREAMS_DOCS          where to write (docs/results)
 #
@@ -33,7 +33,7 @@ needle_steps="${STREAMS_NEEDLE_STEPS:-10000}"
 tales_steps="${STREAMS_TALES_STEPS:-7000}"
 distances="${STREAMS_DISTANCES:-100,200,500,1000,2000,5000,10000,20000}"
 cases="${STREAMS_CASES:-64}"
-read -r -a carry <<<"${STREAMS_CARRY-training.streams.order=in_order}"
+read -r -a carry <<<"${STREAMS_CARRY-sequence.streams.order=in_order}"
 read -r -a decay <<<"${STREAMS_DECAY-model.decay.type=standard}"
 docs="${STREAMS_DOCS:-docs/results}"
 dragon="${DRAGON_STREAMS_DRAGON:-$(released dragon)}"
@@ -99,12 +99,12 @@ novel() { # KIND SEED
     settings=("dataset.paths=[\"$texts/don-quixote.txt\", \"$texts/moby-dick.txt\", \"$texts/pride-and-prejudice.txt\"]"
         "dataset.validation.type=text" "dataset.validation.paths=[\"$texts/war-and-peace.txt\"]" "training.seed=$2")
     case $1 in
-        reset) settings+=(training.streams.max_context=128) ;;
-        context) settings+=(training.streams.max_context=2048) ;;
-        carried) settings+=(training.streams.persistent=1.0) ;;
-        decay) settings+=(training.streams.persistent=1.0 "${decay[@]}") ;;
-        reset-decay) settings+=(training.streams.max_context=128 "${decay[@]}") ;;
-        long) settings+=(training.block_size=2048 training.batch_size=1) ;;
+        reset) settings+=(sequence.streams.max_context=128) ;;
+        context) settings+=(sequence.streams.max_context=2048) ;;
+        carried) settings+=(sequence.streams.persistent=1.0) ;;
+        decay) settings+=(sequence.streams.persistent=1.0 "${decay[@]}") ;;
+        reset-decay) settings+=(sequence.streams.max_context=128 "${decay[@]}") ;;
+        long) settings+=(sequence.block_size=2048 training.batch_size=1) ;;
     esac
     train "$name" streams_gutenberg.toml "$novel_steps" "${settings[@]}"
     for memory in carried reset; do
@@ -120,7 +120,7 @@ needle() {
         name="needle-$kind-$needle_steps"
         settings=(training.seed=1)
         case $kind in carried* | through*) settings+=("${carry[@]}") ;; esac
-        case $kind in through*) settings+=(training.batch_size=1 training.streams.unroll=4 training.streams.backprop=4) ;; esac
+        case $kind in through*) settings+=(training.batch_size=1 sequence.streams.unroll=4 sequence.streams.backprop=4) ;; esac
         case $kind in *-decay) settings+=("${decay[@]}") ;; esac
         train "$name" needle.toml "$needle_steps" "${settings[@]}"
         evaluate "$name.carried" "$name" "${ask[@]}" --memory carried
@@ -139,7 +139,7 @@ tales() {
         settings=(training.seed=1)
         case $kind in
             carried) settings+=("${carry[@]}") ;;
-            through) settings+=("${carry[@]}" training.batch_size=4 training.streams.unroll=4 training.streams.backprop=4) ;;
+            through) settings+=("${carry[@]}" training.batch_size=4 sequence.streams.unroll=4 sequence.streams.backprop=4) ;;
         esac
         train "$name" streams_tales.toml "$tales_steps" "${settings[@]}"
         for memory in carried reset; do

@@ -7,7 +7,7 @@ mod common;
 use burn::tensor::{Device, Int, Tensor};
 use burn_dragon::api::core::{Dragon, DragonConfig, cross_entropy};
 use burn_dragon::api::expert::train::BenchSteps;
-use burn_dragon::api::language::{LanguageConfig, LanguageTask};
+use burn_dragon::api::language::{LanguageConfig, LanguageTask, SequenceConfig};
 use burn_dragon::api::train::{OptimizerConfig, TrainingConfig};
 use common::{DENSITIES, devices, dragon, large, tokens};
 use criterion::{BenchmarkId, Criterion, Throughput};
@@ -57,9 +57,12 @@ fn step(
 ) {
     let mut config = LanguageConfig {
         model: shape.clone().into(),
+        sequence: SequenceConfig {
+            block_size: length,
+            ..SequenceConfig::default()
+        },
         training: TrainingConfig {
             batch_size: lanes,
-            block_size: length,
             clip_norm: Some(1.0),
             ..TrainingConfig::default()
         },

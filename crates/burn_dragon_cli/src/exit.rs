@@ -172,7 +172,8 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     ) {
         (Some(TrainError::Config(_) | TrainError::Schedule(_) | TrainError::Setting { .. }), _) => Some(2),
         (Some(TrainError::UnknownParameter { .. } | TrainError::ChangedSettings { .. }), _) => Some(2),
-        (Some(TrainError::ChangedData { .. }), _) => Some(3),
+        (Some(TrainError::Usage(_) | TrainError::Backend(_)), _) => Some(2),
+        (Some(TrainError::ChangedData { .. } | TrainError::BadInput(_)), _) => Some(3),
         (Some(TrainError::Checkpoint(error)), _) | (_, Some(LanguageError::Checkpoint(error))) => {
             checkpoint(error)
         }
@@ -214,10 +215,12 @@ fn language(error: &LanguageError) -> Option<u8> {
         | LanguageError::UnknownToken { .. }
         | LanguageError::NoTokenizer { .. }
         | LanguageError::EmptyPrompt
+        | LanguageError::Prompt { .. }
         | LanguageError::NothingNew { .. } => Some(2),
         LanguageError::Training(error) => code(error),
         LanguageError::InDocument { source, .. } => language(source),
-        LanguageError::TokenizerFile { .. }
+        LanguageError::OtherTokenizer { .. }
+        | LanguageError::TokenizerFile { .. }
         | LanguageError::TokenizerInvalid { .. }
         | LanguageError::BadGzip { .. }
         | LanguageError::Encoding { .. } => Some(3),

@@ -6,6 +6,7 @@ mod show;
 pub mod args;
 pub mod commands;
 pub mod exit;
+mod families;
 
 use args::{Args, Verb};
 use clap::{Arg, Command, CommandFactory, FromArgMatches};

@@ -9,6 +9,9 @@
 //! | read and write, recurrent form | `L * 4 n d` |
 //! | readout | `2 d V` |
 //!
+//! These are of plain parts. A [full read](crate::read::Read::Full) costs `L * 4 n d` at any T instead of the causal one; what is
+//! said of generation and of the bytes of a step holds for causal reads.
+//!
 //! Sparsity is not subtracted from these: what a step does with it shows as speed. [`Cost::decode_flops_at`] and
 //! [`Cost::decode_bytes_at`] are what is left when only active neurons are touched.
 
@@ -269,6 +272,7 @@ fn allocated(numbers: Count) -> Count {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::read::Read;
 
     #[test]
     fn the_paper_model_has_25_296_896_parameters() {
@@ -320,6 +324,25 @@ mod tests {
         assert_eq!(cost.prefill_bytes(), 4 * (4 * 8 + 6));
         // A level: 3 matrices of 8, read twice, their gradients read and written. Then 7 copies of 36 parameters.
         assert_eq!(cost.training_bytes_moved(), 4 * (4 * 24 + 7 * 36));
+    }
+
+    #[test]
+    fn a_trunk_costs_what_a_model_does_without_its_ends_and_a_full_read_the_same_at_any_length() {
+        let (model, trunk) = (small().cost(), small().trunk().cost());
+        assert_eq!(model.parameters() - trunk.parameters(), 2 * 6);
+        assert_eq!(
+            model.forward_flops_per_token(5) - trunk.forward_flops_per_token(5),
+            12
+        );
+        assert_eq!(model.state_bytes(), trunk.state_bytes());
+        let full = TrunkConfig {
+            read: Read::Full,
+            ..small().trunk()
+        };
+        // Three projections of a block of 8, 2 FLOPs an entry; a memory of 8 is written and read, 2 an entry each.
+        for tokens in [1, 5, 1000] {
+            assert_eq!(full.cost().forward_flops_per_token(tokens), 48 + 32);
+        }
     }
 
     /// V3 D2 H1 n4 L1 again: block 8, readout 6, 36 numbers.

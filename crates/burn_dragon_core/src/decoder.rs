@@ -4,7 +4,7 @@ use crate::density::Density;
 use crate::dragon::Dragon;
 use crate::state::{DragonState, StateError};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_kernel::decode::{Activity, Decode, Parameters, Sizes, Weights};
+use burn_dragon_kernel::api::{Activity, Decode, Parameters, Sizes, Weights};
 use std::sync::Arc;
 
 /// Prompts of fewer tokens are read step by step: setting up a window would cost more than it saves.
@@ -18,7 +18,7 @@ const WINDOW: usize = 16;
 ///
 /// ```
 /// use burn::tensor::Device;
-/// use burn_dragon_core::{Decoder, Dragon, DragonConfig};
+/// use burn_dragon_core::api::{Decoder, Dragon, DragonConfig};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = DragonConfig { n_neurons: 256, ..DragonConfig::tiny() };

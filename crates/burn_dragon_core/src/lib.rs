@@ -11,12 +11,17 @@
 //! ```
 //!
 //! The definition is that of the official release (arXiv:2509.26507, appendix E). Three entry points compute one
-//! function: [`Dragon::forward`] reads a window at once, [`Dragon::forward_with_state`] carries [`DragonState`], and
-//! [`Decoder`] reads one token at a time, for generation.
+//! function: [`forward`](api::Dragon::forward) reads a window at once,
+//! [`forward_with_state`](api::Dragon::forward_with_state) carries a [`DragonState`](api::DragonState), and
+//! [`Decoder`](api::Decoder) reads one token at a time, for generation.
+//!
+//! What stands between embedding and readout is a [`Trunk`](api::Trunk), which other families share. Its parts are of kinds that
+//! its [configuration](api::TrunkConfig) names: [`Positions`](api::Positions), [`Read`](api::Read),
+//! [`Connector`](api::Connector); each says in its file how another one plugs in.
 //!
 //! ```
 //! use burn::tensor::{Device, Int, Tensor};
-//! use burn_dragon_core::{Dragon, DragonConfig, DragonState};
+//! use burn_dragon_core::api::{Dragon, DragonConfig, DragonState};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let device = Device::flex();
@@ -52,6 +57,7 @@ mod shapes;
 pub mod state;
 pub mod synthetic;
 mod trunk;
+mod whole;
 
 pub use backend::Backend;
 pub use burn_dragon_kernel::api::{Credit, Precision, Resets};
@@ -85,6 +91,11 @@ pub mod api {
 
     /// What a model is made of, for those who build on it.
     pub mod expert {
+        /// Whole numbers up to 2^64 - 1, for `#[serde(with = "...")]`.
+        pub mod whole {
+            pub use crate::whole::{deserialize, serialize};
+        }
+
         pub use crate::density::{Activity, ActivityProbe, Watch};
         pub use crate::initial::{Maker, initial};
         pub use crate::level::{Contribution, Level, Seen, View};

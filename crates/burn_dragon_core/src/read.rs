@@ -2,7 +2,9 @@
 
 use crate::shapes::MemoryShape;
 use burn::tensor::Tensor;
-use burn_dragon_kernel::api::{Credit, Retention, causal_read, causal_read_with_memory};
+use burn_dragon_kernel::api::{
+    Credit, Reach, Retention, causal_read, causal_read_with_memory, full_read, full_read_with_memory,
+};
 use serde::{Deserialize, Serialize};
 use std::num::Saturating;
 
@@ -66,6 +68,10 @@ pub(crate) trait Mixer: Sync {
     /// is carried. A memory without autodiff is a constant, and so is the one returned.
     fn read(&self, operands: Operands<'_>) -> (Tensor<4>, Option<Tensor<4>>);
 
+    /// Which of the kernel's fused levels has this read; none: the level goes by halves, with [`read`](Self::read) between
+    /// them.
+    fn reach(&self) -> Option<Reach>;
+
     /// Whether tokens come one after the other.
     fn is_ordered(&self) -> bool;
 
@@ -98,6 +104,10 @@ impl Mixer for Causal {
         }
     }
 
+    fn reach(&self) -> Option<Reach> {
+        Some(Reach::Causal)
+    }
+
     fn is_ordered(&self) -> bool {
         true
     }
@@ -116,21 +126,17 @@ impl Mixer for Full {
         let Operands {
             q, v, rho, credit, ..
         } = operands;
-        let stored = |tensor: Tensor<4>| {
-            if credit == Credit::Queries {
-                tensor.detach()
-            } else {
-                tensor
+        match rho {
+            None => (full_read(q, v, credit), None),
+            Some(rho) => {
+                let (read, rho) = full_read_with_memory(q, v, rho, credit);
+                (read, Some(rho))
             }
-        };
-        let written = stored(q.clone()).swap_dims(2, 3).matmul(stored(v)); // [B, H, K, D]
-        let Some(rho) = rho else {
-            return (q.matmul(written), None);
-        };
-        let is_constant = !rho.is_autodiff();
-        let after = stored(rho) + written;
-        let read = q.matmul(after.clone());
-        (read, Some(if is_constant { after.inner() } else { after }))
+        }
+    }
+
+    fn reach(&self) -> Option<Reach> {
+        Some(Reach::Full)
     }
 
     fn is_ordered(&self) -> bool {

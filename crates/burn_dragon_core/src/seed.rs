@@ -1,7 +1,7 @@
 //! Randomness as a function: every draw is derived from (seed, purpose, step, lane), so nothing about it needs saving
 //! and a resumed run draws what the uninterrupted one would have drawn.
 
-use burn_dragon_kernel::mix::mix;
+use burn_dragon_kernel::api::expert::mix;
 
 /// The seed of one draw.
 pub fn derive(seed: u64, purpose: &str, step: u64, lane: u64) -> u64 {

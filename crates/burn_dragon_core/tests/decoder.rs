@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_core::{Decoder, DecoderError, Dragon, DragonConfig, DragonState};
+use burn_dragon_core::api::{Decoder, DecoderError, Dragon, DragonConfig, DragonState};
 
 const LENGTH: usize = 40;
 

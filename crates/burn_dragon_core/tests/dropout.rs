@@ -5,9 +5,8 @@
 mod subject;
 
 use burn::tensor::{DType, Device, Int, Tensor};
-use burn_dragon_core::api::Read;
 use burn_dragon_core::api::expert::{Level, View, derive};
-use burn_dragon_core::{Credit, Dragon, DragonConfig, Pass, Precision};
+use burn_dragon_core::api::{Credit, Dragon, DragonConfig, Pass, Precision, Read};
 use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Retention, join, norm};
 use subject::{config, dragon, values};
 

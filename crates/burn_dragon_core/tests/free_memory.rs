@@ -6,7 +6,7 @@ mod oracle;
 mod subject;
 
 use burn::tensor::{DType, Device, Tensor};
-use burn_dragon_core::{Dragon, DragonState};
+use burn_dragon_core::api::{Dragon, DragonState};
 use oracle::{Oracle, Turning, distance, lane};
 use subject::{config, dragon, values};
 

@@ -7,8 +7,8 @@
 )]
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_core::parameters::{load, snapshot};
-use burn_dragon_core::{Dragon, DragonConfig, Pass};
+use burn_dragon_core::api::expert::{load, snapshot};
+use burn_dragon_core::api::{Dragon, DragonConfig, Pass};
 
 const NAMES: [&str; 5] = ["embed", "decoder_x", "decoder_y", "encoder", "lm_head"];
 

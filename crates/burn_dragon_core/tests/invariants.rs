@@ -10,12 +10,8 @@
 mod subject;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_core::api::Read;
-use burn_dragon_core::api::expert::{Level, View};
-use burn_dragon_core::density::DensityProbe;
-use burn_dragon_core::parameters::{load, snapshot};
-use burn_dragon_core::seed::Rng;
-use burn_dragon_core::{Dragon, DragonConfig, DragonState, Pass};
+use burn_dragon_core::api::expert::{Level, Rng, View, load, snapshot};
+use burn_dragon_core::api::{DensityProbe, Dragon, DragonConfig, DragonState, Pass, Read};
 use burn_dragon_kernel::api::{Credit, Frequencies, LevelWeights, Precision, Retention, join, norm};
 use subject::values;
 
@@ -335,7 +331,7 @@ fn invariant_15_a_neuron_may_be_louder_in_and_quieter_out() {
 #[test]
 fn invariant_28_activity_is_non_negative_and_y_lives_within_x() {
     struct Check;
-    impl burn_dragon_core::density::Watch for Check {
+    impl burn_dragon_core::api::expert::Watch for Check {
         fn level(&mut self, _level: usize, x: &Tensor<4>, y: &Tensor<4>) {
             let (x, y) = (values(x.to_data()), values(y.to_data()));
             assert!(x.iter().chain(&y).all(|&activity| activity >= 0.0));

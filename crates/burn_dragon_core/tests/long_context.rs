@@ -6,7 +6,7 @@ mod oracle;
 mod subject;
 
 use burn::tensor::{DType, Device};
-use burn_dragon_core::{Decoder, Dragon, DragonConfig, DragonState};
+use burn_dragon_core::api::{Decoder, Dragon, DragonConfig, DragonState};
 use oracle::{Oracle, Turning, distance, lane};
 use subject::{dragon, values};
 

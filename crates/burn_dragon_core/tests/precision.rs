@@ -3,10 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_core::loss::cross_entropy;
-use burn_dragon_core::parameters::{load, snapshot};
-use burn_dragon_core::seed::derive;
-use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, Pass};
+use burn_dragon_core::api::expert::{derive, load, snapshot};
+use burn_dragon_core::api::{DecayConfig, Dragon, DragonConfig, Pass, cross_entropy};
 use burn_dragon_kernel::api::Precision;
 use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@
 mod subject;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_core::{Dragon, DragonConfig, DragonState, StateError};
+use burn_dragon_core::api::{Dragon, DragonConfig, DragonState, StateError};
 use subject::config;
 
 fn dragon(dtype: DType) -> Dragon {

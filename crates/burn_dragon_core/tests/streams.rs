@@ -11,10 +11,10 @@ mod subject;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_core::loss::token_losses;
-use burn_dragon_core::parameters::{load, named};
-use burn_dragon_core::seed::Rng;
-use burn_dragon_core::{Credit, DecayConfig, Decoder, Dragon, DragonConfig, DragonState, Pass, Resets};
+use burn_dragon_core::api::expert::{Rng, load, named};
+use burn_dragon_core::api::{
+    Credit, DecayConfig, Decoder, Dragon, DragonConfig, DragonState, Pass, Resets, token_losses,
+};
 use std::collections::BTreeMap;
 use subject::dragon;
 

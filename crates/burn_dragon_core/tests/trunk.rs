@@ -16,7 +16,7 @@ use burn_dragon_core::api::{
     Credit, DecayConfig, Decoder, DensityProbe, Dragon, DragonConfig, DragonState, Pass, Positions,
     Precision, Read, Resets, StateError, TensorShape, Trunk, TrunkConfig,
 };
-use burn_dragon_kernel::api::{LevelInput, LevelWeights, Retention, join, level, level_with_memory, norm};
+use burn_dragon_kernel::api::{LevelInput, LevelOutput, LevelWeights, Reach, Retention, join, level, norm};
 use subject::{config, dragon, values};
 
 const TOKENS: usize = 20;
@@ -76,6 +76,10 @@ fn input(dragon: &Dragon, weights: &LevelWeights, v: Tensor<4>, start: u64) -> L
         precision: Precision::F32,
         retention: Retention::default(),
         credit: Credit::Full,
+        reach: Reach::Causal,
+        memory: None,
+        chunk: None,
+        count: false,
     }
 }
 
@@ -107,7 +111,7 @@ fn a_plain_pass_is_level_and_join_bit_for_bit() {
     let (tokens, weights, eps) = (tokens(&Device::flex()), weights(&dragon), config().norm_eps);
     let mut v = embedded(&dragon, tokens.clone());
     for _ in 0..config().n_levels {
-        let u = level(input(&dragon, &weights, v.clone(), 0));
+        let u = level(input(&dragon, &weights, v.clone(), 0)).u;
         v = join(v, u, eps);
     }
     let expected = values(read_out(&dragon, v));
@@ -122,9 +126,11 @@ fn a_plain_pass_is_level_and_join_bit_for_bit() {
         let (logits, after) = dragon.forward_with_state(piece.clone(), state).unwrap();
         let mut v = embedded(&dragon, piece);
         for rho in &mut rho {
-            let input = input(&dragon, &weights, v.clone(), start as u64);
-            let (u, next) = level_with_memory(input, rho.clone());
-            (v, *rho) = (join(v, u, eps), next);
+            let LevelOutput { u, memory, .. } = level(LevelInput {
+                memory: Some(rho.clone()),
+                ..input(&dragon, &weights, v.clone(), start as u64)
+            });
+            (v, *rho) = (join(v, u, eps), memory.unwrap());
         }
         assert_eq!(values(logits.into_data()), values(read_out(&dragon, v)));
         for (given, expected) in after.rho().iter().zip(&rho) {

@@ -76,7 +76,8 @@ impl Instructions {
     /// The widest vectors that the processor has; tiles, where it may have them.
     #[cfg(target_arch = "x86_64")]
     fn of_processor() -> Self {
-        let avx512 = is_x86_feature_detected!("avx512f")
+        let avx512 = cfg!(feature = "x86-v4")
+            && is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")

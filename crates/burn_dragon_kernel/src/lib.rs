@@ -25,60 +25,75 @@
 //! Shapes use the project's letters: B lanes, T tokens, D model width, H heads, N neurons per head.
 //! Wrong shapes are a programmer's error here: the operations panic with the expected and the given shape.
 
-pub mod adamw;
+mod activity;
+mod adamw;
+mod backend;
 mod buffer;
-pub mod causal_read;
-pub mod cross_entropy;
-pub mod decode;
-pub mod dropout;
+mod causal_read;
+mod cross_entropy;
+mod decode;
+mod dropout;
 mod flex;
-pub mod gated_projection;
+mod full_read;
+mod gated_projection;
 mod instructions;
-pub mod join;
-pub mod level;
-pub mod machine;
+mod join;
+mod level;
+#[cfg(not(target_family = "wasm"))]
+mod machine;
 mod matrix;
-pub mod mix;
-pub mod norm;
-pub mod projection;
-pub mod retention;
-pub mod rotation;
+mod mix;
+mod norm;
+mod parallel;
+mod processor;
+mod projection;
+mod reach;
+mod retention;
+mod rotation;
 mod simd;
-pub mod sum_of_squares;
+mod sum_of_squares;
 #[cfg(test)]
 mod testing;
 
 /// The curated names of this crate.
 pub mod api {
+    pub use crate::activity::Activity;
     pub use crate::adamw::{AdamWStep, Moments, adamw};
     pub use crate::causal_read::{Credit, causal_read, causal_read_with_memory};
     pub use crate::cross_entropy::cross_entropy;
-    pub use crate::decode::{Activity, Decode, Parameters, Sizes, Weights};
+    pub use crate::decode::{Decode, Parameters, Sizes, Weights};
     pub use crate::dropout::DropoutMask;
+    pub use crate::full_read::{full_read, full_read_with_memory};
     pub use crate::gated_projection::gated_projection;
     pub use crate::instructions::{Instructions, UnknownInstructions};
     pub use crate::join::join;
-    pub use crate::level::{
-        LevelInput, LevelOutput, LevelWeights, level, level_with_activity, level_with_memory,
-    };
-    pub use crate::machine;
+    pub use crate::level::{LevelInput, LevelOutput, LevelWeights, SpeakInput, level, perceive, speak};
     pub use crate::matrix::Precision;
     pub use crate::norm::norm;
     pub use crate::projection::projection;
+    pub use crate::reach::Reach;
     pub use crate::retention::{Resets, Retention};
     pub use crate::rotation::{Frequencies, Rotation};
     pub use crate::sum_of_squares::sum_of_squares;
 
-    /// The definitions that every faster implementation is tested against, and forms of the caller's choice.
+    /// What the machine can do at best, measured; not in a browser, where there is no clock for it.
+    #[cfg(not(target_family = "wasm"))]
+    pub mod machine {
+        pub use crate::machine::{Peak, peak_bf16_flops, peak_flops, read_bandwidth, threads};
+    }
+
+    /// The definitions that every faster implementation is tested against, and what other crates build on.
     pub mod expert {
         pub use crate::adamw::reference as adamw_reference;
         pub use crate::causal_read::reference as causal_read_reference;
         pub use crate::cross_entropy::reference as cross_entropy_reference;
         pub use crate::decode::reference as decode_reference;
+        pub use crate::full_read::reference as full_read_reference;
         pub use crate::gated_projection::reference as gated_projection_reference;
         pub use crate::join::reference as join_reference;
+        pub use crate::level::chunk_length;
         pub use crate::level::reference as level_reference;
-        pub use crate::level::{chunk_length, level_in_chunks, level_with_memory_in_chunks};
+        pub use crate::mix::mix;
         pub use crate::norm::reference as norm_reference;
         pub use crate::projection::reference as projection_reference;
         pub use crate::retention::reference as retention_reference;

@@ -53,7 +53,7 @@ struct Arithmetic {
 
 /// Threads that the operations run on.
 pub fn threads() -> usize {
-    rayon::current_num_threads()
+    crate::parallel::threads()
 }
 
 /// FLOP/s of f32 multiply-adds on `threads` threads at once, in a twentieth of a second.

@@ -1,7 +1,6 @@
 //! A decoding step allocates nothing. Alone in its program, so that every allocation counted is its own.
 
-use burn_dragon_kernel::decode::{Decode, Parameters, Sizes, Weights};
-use burn_dragon_kernel::rotation::Frequencies;
+use burn_dragon_kernel::api::{Decode, Frequencies, Parameters, Sizes, Weights};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,8 +1,10 @@
 //! Everything that can go wrong with text, and what to do about it.
 
 use burn_dragon_checkpoint::encoding::Foreign;
+#[cfg(feature = "train")]
 use burn_dragon_stream::api::StreamError;
-use burn_dragon_train::TrainError;
+#[cfg(feature = "train")]
+use burn_dragon_train::api::TrainError;
 use std::path::PathBuf;
 
 /// An error of the language crate.
@@ -193,7 +195,7 @@ pub enum LanguageError {
     /// Less text to train on than one window needs.
     #[error(
         "the training text has {tokens} tokens, but one window needs {needed} (inputs and one more to predict); use more \
-         text, or shorter windows (`training.block_size`)"
+         text, or shorter windows (`sequence.block_size`)"
     )]
     TooShort {
         /// Tokens there are.
@@ -229,12 +231,41 @@ pub enum LanguageError {
         given: usize,
     },
     /// Text that cannot be read as streams.
+    #[cfg(feature = "train")]
     #[error("the training text cannot be read as streams: {0}")]
     Stream(#[from] StreamError),
     /// Something that the machine has no memory for.
     #[error(transparent)]
     Memory(#[from] burn_dragon_core::MemoryError),
+    /// A prompt that was chosen for the samples of a run, and that its tokenizer cannot read.
+    #[error(
+        "`generation.prompt` ({origin}) is {prompt:?}, which samples cannot continue: {reason}; give a text of the data's \
+         own letters, as in generation.prompt={example:?}"
+    )]
+    Prompt {
+        /// Where it is written.
+        origin: String,
+        /// The prompt.
+        prompt: String,
+        /// What the tokenizer does not know of it.
+        reason: String,
+        /// One that it can read.
+        example: String,
+    },
+    /// A run whose tokenizer is not that of its model.
+    #[error(
+        "{} is not the tokenizer that the run's model was trained with, which {} holds: it has been changed or exchanged; \
+         restore it",
+        tokenizer.display(), model.display()
+    )]
+    OtherTokenizer {
+        /// The run's tokenizer.
+        tokenizer: PathBuf,
+        /// The file of its model.
+        model: PathBuf,
+    },
     /// A setting of the training that is out of range.
+    #[cfg(feature = "train")]
     #[error(transparent)]
     Training(#[from] TrainError),
 }

@@ -2,54 +2,51 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | configuration of a run | [`config`] |
-//! | text to tokens and back | [`tokenizer`] |
-//! | sources, documents, windows | [`data`] |
-//! | the embedded tales and the recall probe | [`tales`] |
-//! | lanes of documents, and the memory carried between steps | [`streams`] |
-//! | what the trainer is told | [`task`] |
-//! | what may change when a run goes on | [`resume`] |
-//! | evaluation: loss, bits per byte, density, recall | [`evaluate`] |
-//! | a model with its tokenizer | [`model`] |
-//! | generation with carried state | [`generate`] |
+//! | text to tokens and back | `tokenizer` |
+//! | sources, documents, windows | `data` |
+//! | the embedded tales and the recall probe | `tales` |
+//! | evaluation: loss, bits per byte, density, recall | `evaluate` |
+//! | a model with its tokenizer | `model` |
+//! | generation with carried state | `generate` |
+//! | training: configuration of a run, task, streams (feature `train`) | `training` |
+//!
+//! Without the feature `train` the crate needs neither the trainer, nor signals, threads or a clock: what a browser takes.
 
-pub mod config;
-pub mod data;
-pub mod error;
-pub mod evaluate;
-pub mod generate;
-pub mod model;
-pub mod resume;
-pub mod streams;
-pub mod tales;
-pub mod task;
-pub mod tokenizer;
-
-pub use config::LanguageConfig;
-pub use error::LanguageError;
-pub use model::{LanguageModel, tokenizer_of};
-pub use task::LanguageTask;
+mod config;
+mod data;
+mod error;
+mod evaluate;
+mod generate;
+mod model;
+mod tales;
+mod tokenizer;
+#[cfg(feature = "train")]
+mod training;
 
 /// The curated names of this crate.
 pub mod api {
-    pub use crate::config::{BASE, LanguageConfig, ModelConfig};
+    pub use crate::config::ModelConfig;
     pub use crate::data::{Corpus, DatasetConfig, Note, SourceConfig, TextConfig, WindowStart};
     pub use crate::error::LanguageError;
     pub use crate::evaluate::{Evaluator, LanguageEvaluation, PositionScore, WindowMemory, WindowReading};
     pub use crate::evaluate::{evaluation_lines, needle_lines, reading_in_words, recall_lines};
     pub use crate::generate::{ContextStrategy, Generation, GenerationConfig, Generator, Prefix};
     pub use crate::model::{LanguageModel, tokenizer_of};
-    pub use crate::resume::kept;
     pub use crate::tales::{NeedleConfig, NeedleProbe, NeedleScore, RecallProbe, RecallScore, TalesConfig};
-    pub use crate::task::LanguageTask;
     pub use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerConfig, TokenizerSpec, Unknown};
+    #[cfg(feature = "train")]
+    pub use crate::training::{
+        BASE, DocumentOrder, Language, LanguageConfig, LanguageTask, ScaleConfig, SequenceConfig,
+        StreamConfig,
+    };
 
     /// Parts of evaluation and generation, for those who build on them.
     pub mod expert {
-        pub use crate::data::{Listed, Severity, Split, SplitKind, Tokens, Why, WindowPlan};
+        pub use crate::data::{Documents, Listed, Severity, Split, SplitKind, Tokens, Why, WindowPlan};
         pub use crate::generate::Sampler;
-        pub use crate::resume::rules;
-        pub use crate::streams::{Batch, StreamPlan, Streams};
-        pub use crate::tales::{Recall, Tale};
+        pub use crate::tales::{GroupScore, NeedlePoint, Prompt, Recall, Slot, Tale};
+        pub use crate::tokenizer::{ByteTokenizer, CharTokenizer, IdTokenizer};
+        #[cfg(feature = "train")]
+        pub use crate::training::{Batch, StreamMemory, StreamPlan};
     }
 }

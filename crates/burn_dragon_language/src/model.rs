@@ -1,6 +1,5 @@
 //! A model with its tokenizer: what a language model file holds.
 
-use crate::data::Tokens;
 use crate::error::LanguageError;
 use crate::tokenizer::{ByteTokenizer, IdTokenizer, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
@@ -8,8 +7,6 @@ use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
 use burn_dragon_checkpoint::resolve::{LoadedModel, ModelPath};
 use burn_dragon_core::Dragon;
-use burn_dragon_train::identity::ChangedPart;
-use burn_dragon_train::resume_point::ResumePoint;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -58,18 +55,6 @@ impl LanguageModel {
             run,
             passed_over,
         })
-    }
-}
-
-impl LanguageModel {
-    /// What is different about the held-out text that there is now, where the model is a checkpoint that was judged on
-    /// another: figures on the two are not comparable.
-    ///
-    /// # Errors
-    /// If the checkpoint does not say what it was judged on.
-    pub fn changed_validation(&self, now: &Tokens) -> Result<Option<ChangedPart>, LanguageError> {
-        let resume_point = ResumePoint::beside(&self.file)?;
-        Ok(resume_point.and_then(|resume_point| resume_point.identity.changed_validation(&now.hash())))
     }
 }
 

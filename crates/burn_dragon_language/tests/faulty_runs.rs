@@ -12,17 +12,15 @@ use burn_dragon_checkpoint::disk::{Disk, Os};
 use burn_dragon_checkpoint::faulty::{Fault, Faulty};
 use burn_dragon_checkpoint::folder::Checkpoints;
 use burn_dragon_core::DragonConfig;
-use burn_dragon_language::config::LanguageConfig;
-use burn_dragon_language::data::{Corpus, DatasetConfig, SourceConfig, SplitKind, TextConfig, Tokens};
-use burn_dragon_language::task::LanguageTask;
-use burn_dragon_language::tokenizer::TokenizerConfig;
-use burn_dragon_train::outcome::Outcome;
-use burn_dragon_train::progress::Output;
-use burn_dragon_train::run::RunFolder;
-use burn_dragon_train::schedule::Schedule;
-use burn_dragon_train::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
-use burn_dragon_train::streams::StreamConfig;
-use burn_dragon_train::{TrainError, Trainer, interrupt::Interrupt};
+use burn_dragon_language::api::expert::{SplitKind, Tokens};
+use burn_dragon_language::api::{
+    Corpus, DatasetConfig, LanguageConfig, LanguageTask, SequenceConfig, SourceConfig, StreamConfig,
+    TextConfig, TokenizerConfig,
+};
+use burn_dragon_train::api::{
+    CheckpointConfig, EvaluationConfig, Interrupt, Outcome, Output, RunFolder, Schedule, Task, TrainError,
+    Trainer, TrainingConfig,
+};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -39,11 +37,14 @@ fn task(shape: DragonConfig) -> (LanguageConfig, LanguageTask) {
             ..DatasetConfig::default()
         },
         model: shape.into(),
+        sequence: SequenceConfig {
+            block_size: 16,
+            streams: Some(StreamConfig::default()),
+            ..SequenceConfig::default()
+        },
         training: TrainingConfig {
             batch_size: 2,
-            block_size: 16,
             max_steps: 4,
-            streams: Some(StreamConfig::default()),
             ..TrainingConfig::default()
         },
         schedule: Schedule::Constant { warmup_steps: 0 },

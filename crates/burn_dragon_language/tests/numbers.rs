@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use burn_dragon_core::DecayConfig;
-use burn_dragon_language::api::LanguageConfig;
-use burn_dragon_train::api::{Done, GuardConfig, ParameterGroup, Schedule, StreamConfig};
+use burn_dragon_language::api::{LanguageConfig, StreamConfig};
+use burn_dragon_train::api::{Done, GuardConfig, ParameterGroup, Schedule};
 use std::collections::BTreeSet;
 use toml::Value;
 
@@ -14,7 +14,7 @@ fn all() -> Vec<LanguageConfig> {
     config.training.epochs = Some(1.5);
     config.training.max_minutes = Some(3.5);
     config.training.clip_norm = Some(1.0);
-    config.training.streams = Some(StreamConfig::default());
+    config.sequence.streams = Some(StreamConfig::default());
     config.training.guard = Some(GuardConfig::default());
     config.optimizer.groups = vec![ParameterGroup {
         parameters: vec!["embed".into()],
@@ -80,6 +80,7 @@ fn refusal(config: &LanguageConfig) -> Option<String> {
     model
         .and(config.optimizer.validate().map_err(|error| text(&error)))
         .and(config.generation.validate().map_err(|error| text(&error)))
+        .and(config.validate().map_err(|error| text(&error)))
         .and(steps.and_then(schedule))
         .err()
 }
@@ -183,12 +184,12 @@ fn no_number_that_vanishes_or_is_none_gets_past_its_key() {
         "optimizer.weight_decay",
         "schedule.final_factor",
         "schedule.gamma",
+        "sequence.streams.persistent",
         "training.clip_norm",
         "training.epochs",
         "training.guard.loss_z",
         "training.guard.norm_z",
         "training.max_minutes",
-        "training.streams.persistent",
     ];
     let expected = expected.map(String::from).into_iter().chain(groups).chain(slopes);
     assert_eq!(keys, expected.collect());

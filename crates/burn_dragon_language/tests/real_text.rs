@@ -6,7 +6,8 @@
     reason = "a test stops where it fails"
 )]
 
-use burn_dragon_language::data::{Corpus, DatasetConfig, SourceConfig, SplitKind, TextConfig, WindowStart};
+use burn_dragon_language::api::expert::SplitKind;
+use burn_dragon_language::api::{Corpus, DatasetConfig, SourceConfig, TextConfig, WindowStart};
 use std::path::{Path, PathBuf};
 
 fn data(file: &str) -> Option<PathBuf> {

@@ -8,17 +8,16 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_dragon_checkpoint::folder::Content;
 use burn_dragon_core::loss::token_losses;
 use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, Precision};
-use burn_dragon_language::config::LanguageConfig;
-use burn_dragon_language::data::{
-    Corpus, DatasetConfig, SourceConfig, SplitKind, TextConfig, Tokens, WindowStart,
+use burn_dragon_language::api::expert::{SplitKind, Tokens};
+use burn_dragon_language::api::{
+    Corpus, DatasetConfig, DocumentOrder, LanguageConfig, LanguageTask, ScaleConfig, SequenceConfig,
+    SourceConfig, StreamConfig, TextConfig, TokenizerConfig, WindowStart,
 };
-use burn_dragon_language::task::LanguageTask;
-use burn_dragon_language::tokenizer::TokenizerConfig;
-use burn_dragon_train::settings::TrainingConfig;
-use burn_dragon_train::streams::{DocumentOrder, ScaleConfig, StreamConfig};
-use burn_dragon_train::task::{DataPosition, LossContext, Task};
+use burn_dragon_train::api::{DataPosition, LossContext, Task, TaskState, TrainError, TrainingConfig};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -68,10 +67,13 @@ fn config(streams: StreamConfig) -> LanguageConfig {
             ..DatasetConfig::default()
         },
         model: shape.into(),
-        training: TrainingConfig {
-            batch_size: 2,
+        sequence: SequenceConfig {
             block_size: 16,
             streams: Some(streams),
+            ..SequenceConfig::default()
+        },
+        training: TrainingConfig {
+            batch_size: 2,
             ..TrainingConfig::default()
         },
         ..LanguageConfig::default()
@@ -105,17 +107,47 @@ fn place(task: &LanguageTask, batch: u64) -> DataPosition {
     }
 }
 
+/// What goes on from step to step: where lanes are, and what they remember.
+struct Carried {
+    cursor: <LanguageTask as Task>::Cursor,
+    carry: <LanguageTask as Task>::Carry,
+}
+
+impl Carried {
+    fn new(task: &LanguageTask, model: &Dragon) -> Self {
+        Self {
+            cursor: task.cursor().unwrap(),
+            carry: task.carry(model).unwrap(),
+        }
+    }
+
+    fn restore(&mut self, task: &LanguageTask, model: &Dragon, folder: &Path) -> Result<(), TrainError> {
+        task.restore_carried(model, &mut self.cursor, &mut self.carry, folder)
+    }
+
+    fn snapshot(&self, task: &LanguageTask, model: &Dragon) -> BTreeMap<String, Content> {
+        let state = TaskState {
+            model,
+            cursor: &self.cursor,
+            carry: &self.carry,
+            step: 7,
+            units: 0,
+        };
+        task.snapshot(state).unwrap()
+    }
+}
+
 /// The losses of steps `from..to`.
 fn losses_of(
     task: &LanguageTask,
     model: &Dragon,
-    carry: &mut <LanguageTask as Task>::Carry,
+    carried: &mut Carried,
     steps: std::ops::Range<u64>,
 ) -> Vec<f32> {
     steps
         .map(|step| {
-            let batch = task.batch(place(task, step), carry).unwrap();
-            let loss = task.loss(model, batch, carry, CONTEXT).unwrap();
+            let batch = task.batch(place(task, step), &mut carried.cursor).unwrap();
+            let loss = task.loss(model, batch, &mut carried.carry, CONTEXT).unwrap();
             loss.value.into_scalar::<f32>()
         })
         .collect()
@@ -125,7 +157,7 @@ fn losses_of(
 fn a_step_reads_on_where_the_last_one_ended_with_what_it_remembers() {
     let lengths = [49, 49];
     let (task, model) = task(in_order(), &lengths);
-    let mut carry = task.carry(&model).unwrap();
+    let mut carry = Carried::new(&task, &model);
     let read = losses_of(&task, &model, &mut carry, 0..3);
     // Each lane has a document of 48 predictions; three windows of 16 read it whole.
     let ids: Vec<i32> = corpus(&lengths).train.ids.iter().map(|&id| id as i32).collect();
@@ -144,9 +176,9 @@ fn a_step_reads_on_where_the_last_one_ended_with_what_it_remembers() {
         assert!((read - whole).abs() < 1e-4, "{step}: {read} {whole}");
     }
     let fresh = losses.narrow(1, 32, 16).mean().into_scalar::<f32>();
-    let mut forgotten = task.carry(&model).unwrap();
-    task.batch(place(&task, 0), &mut forgotten).unwrap();
-    task.batch(place(&task, 1), &mut forgotten).unwrap();
+    let mut forgotten = Carried::new(&task, &model);
+    task.batch(place(&task, 0), &mut forgotten.cursor).unwrap();
+    task.batch(place(&task, 1), &mut forgotten.cursor).unwrap();
     let alone = losses_of(&task, &model, &mut forgotten, 2..3)[0];
     assert!(
         (alone - fresh).abs() > 1e-4,
@@ -166,40 +198,40 @@ fn memories_that_are_not_finite_are_emptied_and_the_others_go_on() {
         let (task, model) = task(streams, &[500, 490, 480, 470]);
         let mut broken = task.new_model().unwrap();
         broken.embed = broken.embed.map(|embed| embed.mul_scalar(f64::NAN));
-        let bits = |carry: &_| {
-            let files = task.snapshot(&model, carry, 0, 0).unwrap();
+        let bits = |carry: &Carried| {
+            let files = Carried::snapshot(carry, &task, &model);
             let mut bytes = Vec::new();
             files["streams.bpk"].write_to(&mut bytes).unwrap();
             bytes
         };
         // Sound memories are left alone, whatever the loss.
-        let mut carry = task.carry(&model).unwrap();
+        let mut carry = Carried::new(&task, &model);
         losses_of(&task, &model, &mut carry, 0..4);
         let before = bits(&carry);
-        assert_eq!(task.forget_damage(&mut carry).unwrap(), 0);
+        assert_eq!(task.forget_damage(&mut carry.carry).unwrap(), 0);
         assert_eq!(bits(&carry), before);
         // A step that poisons the memories of its lanes.
         assert!(losses_of(&task, &broken, &mut carry, 4..5)[0].is_nan());
-        let emptied = task.forget_damage(&mut carry).unwrap();
+        let emptied = task.forget_damage(&mut carry.carry).unwrap();
         assert!(emptied > 0);
-        assert_eq!(task.forget_damage(&mut carry).unwrap(), 0);
+        assert_eq!(task.forget_damage(&mut carry.carry).unwrap(), 0);
         // The same places, with the memories of those lanes empty: what a run goes on from.
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("streams.bpk"), bits(&carry)).unwrap();
-        let mut again = task.carry(&model).unwrap();
-        task.restore_carry(&model, &mut again, folder.path()).unwrap();
+        let mut again = Carried::new(&task, &model);
+        again.restore(&task, &model, folder.path()).unwrap();
         let after = losses_of(&task, &model, &mut carry, 5..9);
         assert!(after.iter().all(|loss| loss.is_finite()), "{after:?}");
         assert_eq!(losses_of(&task, &model, &mut again, 5..9), after);
     }
     // All lanes were in that step: they read on as lanes that never read before it.
     let (task, model) = task(in_order(), &[500, 490]);
-    let (mut emptied, mut fresh) = (task.carry(&model).unwrap(), task.carry(&model).unwrap());
+    let (mut emptied, mut fresh) = (Carried::new(&task, &model), Carried::new(&task, &model));
     let mut broken = task.new_model().unwrap();
     broken.embed = broken.embed.map(|embed| embed.mul_scalar(f64::NAN));
     losses_of(&task, &broken, &mut emptied, 0..1);
-    assert_eq!(task.forget_damage(&mut emptied).unwrap(), 2);
-    task.batch(place(&task, 0), &mut fresh).unwrap();
+    assert_eq!(task.forget_damage(&mut emptied.carry).unwrap(), 2);
+    task.batch(place(&task, 0), &mut fresh.cursor).unwrap();
     let [on, fresh] = [emptied, fresh].map(|mut carry| losses_of(&task, &model, &mut carry, 1..3));
     let apart = on.iter().zip(&fresh).map(|(a, b)| (a - b).abs());
     assert!(apart.fold(0.0, f32::max) < 1e-4, "{on:?} {fresh:?}");
@@ -219,22 +251,22 @@ fn what_was_saved_goes_on_bit_for_bit_and_foreign_streams_are_refused() {
     };
     let lengths = [30, 2, 1, 90, 41, 17];
     let (task, model) = task(streams.clone(), &lengths);
-    let mut carry = task.carry(&model).unwrap();
+    let mut carry = Carried::new(&task, &model);
     losses_of(&task, &model, &mut carry, 0..7);
     let folder = tempfile::tempdir().unwrap();
-    for (name, content) in task.snapshot(&model, &carry, 7, 0).unwrap() {
+    for (name, content) in carry.snapshot(&task, &model) {
         let mut file = File::create(folder.path().join(name)).unwrap();
         content.write_to(&mut file).unwrap();
     }
     let on = losses_of(&task, &model, &mut carry, 7..20);
-    let mut again = task.carry(&model).unwrap();
-    task.restore_carry(&model, &mut again, folder.path()).unwrap();
+    let mut again = Carried::new(&task, &model);
+    again.restore(&task, &model, folder.path()).unwrap();
     assert_eq!(losses_of(&task, &model, &mut again, 7..20), on);
 
     let refused = |streams, lengths: &[usize], folder: &Path| {
         let (task, model) = self::task(streams, lengths);
-        let mut carry = task.carry(&model).unwrap();
-        let error = task.restore_carry(&model, &mut carry, folder);
+        let mut carry = Carried::new(&task, &model);
+        let error = carry.restore(&task, &model, folder);
         error.unwrap_err().to_string()
     };
     let here = folder.path();
@@ -267,7 +299,7 @@ fn what_was_saved_goes_on_bit_for_bit_and_foreign_streams_are_refused() {
     ] {
         let error = refused(other, lengths, here);
         assert!(
-            error.contains("training.streams") && error.contains(what),
+            error.contains("sequence.streams") && error.contains(what),
             "{error}"
         );
     }
@@ -285,13 +317,13 @@ fn windows_that_only_fill_the_memory_have_no_say_in_the_loss_but_are_remembered(
     };
     let lengths = [49, 49];
     let (one, model) = task(streams(1, 1), &lengths);
-    let each = losses_of(&one, &model, &mut one.carry(&model).unwrap(), 0..3);
+    let each = losses_of(&one, &model, &mut Carried::new(&one, &model), 0..3);
     let (burnt_in, _) = task(streams(3, 1), &lengths);
-    let last = losses_of(&burnt_in, &model, &mut burnt_in.carry(&model).unwrap(), 0..1);
+    let last = losses_of(&burnt_in, &model, &mut Carried::new(&burnt_in, &model), 0..1);
     assert!((last[0] - each[2]).abs() < 1e-5, "{last:?} {each:?}");
     assert_eq!(burnt_in.units_per_batch(), 32);
     let (all, _) = task(streams(3, 3), &lengths);
-    let mean = losses_of(&all, &model, &mut all.carry(&model).unwrap(), 0..1);
+    let mean = losses_of(&all, &model, &mut Carried::new(&all, &model), 0..1);
     assert!((mean[0] - each.iter().sum::<f32>() / 3.0).abs() < 1e-5);
     assert_eq!(all.units_per_batch(), 96);
 }
@@ -306,13 +338,13 @@ fn windows_that_learn_together_have_the_gradients_of_one_long_window() {
             ..in_order()
         };
         let mut config = config(streams);
-        config.training.block_size = block_size;
+        config.sequence.block_size = block_size;
         let device = Device::flex().autodiff();
         let task = LanguageTask::with_corpus(&config, corpus(&lengths), &device).unwrap();
         let model = task.new_model().unwrap();
-        let mut carry = task.carry(&model).unwrap();
-        let batch = task.batch(place(&task, 0), &mut carry).unwrap();
-        let loss = task.loss(&model, batch, &mut carry, CONTEXT).unwrap();
+        let mut carry = Carried::new(&task, &model);
+        let batch = task.batch(place(&task, 0), &mut carry.cursor).unwrap();
+        let loss = task.loss(&model, batch, &mut carry.carry, CONTEXT).unwrap();
         let gradients = loss.value.backward();
         let of =
             |gradient: Option<Tensor<3>>| -> Vec<f32> { gradient.unwrap().into_data().try_to_vec().unwrap() };

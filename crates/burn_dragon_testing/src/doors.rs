@@ -12,9 +12,8 @@ use burn_dragon_checkpoint::model::{ModelFile, expected_tensors};
 use burn_dragon_checkpoint::official::{ForeignFile, OfficialConfig};
 use burn_dragon_checkpoint::state::StateFile;
 use burn_dragon_checkpoint::tensors::TensorFile;
-use burn_dragon_language::LanguageConfig;
-use burn_dragon_language::tokenizer::TokenizerSpec;
-use burn_dragon_train::config::Layers;
+use burn_dragon_language::api::{Language, TokenizerSpec};
+use burn_dragon_train::api::{Layers, resolve};
 use std::path::Path;
 
 /// What opens bytes, or says why not.
@@ -137,17 +136,16 @@ pub fn parts(bytes: &[u8]) -> Result<(), String> {
 /// A configuration; one that is taken is written out and taken again.
 pub fn config(bytes: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    let read = |text: &str| {
+    let read = |name: &str, text: &str| {
         let layers = Layers::new()
-            .embedded("fuzz.toml", text)
+            .embedded(name, text)
             .map_err(|error| error.to_string())?;
-        layers
-            .resolve::<LanguageConfig>()
-            .map_err(|error| error.to_string())
+        resolve::<Language>(layers).map_err(|error| error.to_string())
     };
-    let config = read(text)?;
+    let json = text.trim_start().starts_with('{'); // of TOML nothing begins so
+    let config = read(if json { "fuzz.json" } else { "fuzz.toml" }, text)?;
     let _ = config.explain();
-    read(config.to_toml()).expect("a configuration that was written is one");
+    read("fuzz.toml", config.to_toml()).expect("a configuration that was written is one");
     config
         .value
         .model

@@ -1,20 +1,26 @@
 //! Steps without a run around them: what is timed when training is.
 
+use crate::batches::Batches;
 use crate::error::TrainError;
 use crate::guard::Guard;
 use crate::optimizer::AdamW;
 use crate::plan::Plan;
+use crate::start::Start;
 use crate::step::{StepGradients, StepInput};
 use crate::task::{DataPosition, Task};
 
 /// Takes a task's steps and keeps nothing of them: batch, loss, gradients, clip, AdamW at the full learning rate.
+///
+/// Batches are made when a step asks for them, whatever the task prefers: their time counts.
 #[derive(Debug)]
 pub struct BenchSteps<'a, T: Task> {
     task: &'a T,
     plan: Plan,
     optimizer: AdamW,
+    cursor: T::Cursor,
     carry: T::Carry,
     step: u64,
+    position: DataPosition,
 }
 
 impl<'a, T: Task> BenchSteps<'a, T> {
@@ -23,13 +29,39 @@ impl<'a, T: Task> BenchSteps<'a, T> {
     /// # Errors
     /// If a setting of the optimiser is out of range, or the data cannot be had.
     pub fn new(task: &'a T, plan: Plan, model: &T::Model) -> Result<Self, TrainError> {
+        let position = DataPosition {
+            units: 0,
+            planned: plan.planned_units(task),
+        };
         Ok(Self {
             task,
             optimizer: AdamW::new(&plan.optimizer, model)?,
-            carry: task.carry(model)?,
             plan,
+            cursor: task.cursor()?,
+            carry: task.carry(model)?,
             step: 0,
+            position,
         })
+    }
+
+    /// After what a run has behind it, with an optimiser that remembers nothing; gives the model back.
+    ///
+    /// # Errors
+    /// If a setting of the optimiser is out of range.
+    pub fn after(task: &'a T, plan: Plan, start: Start<T>) -> Result<(Self, T::Model), TrainError> {
+        let steps = Self {
+            task,
+            optimizer: AdamW::new(&plan.optimizer, &start.model)?,
+            plan,
+            cursor: start.cursor,
+            carry: start.carry,
+            step: start.done.steps,
+            position: DataPosition {
+                units: start.done.units,
+                planned: start.planned_units,
+            },
+        };
+        Ok((steps, start.model))
     }
 
     /// One step, each loss and gradient checked as in a run: the model after it, and the loss before.
@@ -37,25 +69,24 @@ impl<'a, T: Task> BenchSteps<'a, T> {
     /// # Errors
     /// If a loss or a gradient is not finite.
     pub fn step(&mut self, model: T::Model) -> Result<(T::Model, f64), TrainError> {
-        let (step, training) = (self.step, &self.plan.training);
+        let training = &self.plan.training;
         let guard = Guard {
-            step: step + 1,
+            step: self.step + 1,
             last_good: None,
             skips: false,
         };
-        let data = DataPosition {
-            units: step * training.units_per_step(self.task.units_per_batch()),
-            planned: self.plan.planned_units(self.task),
-        };
-        let place = StepInput {
+        let input = StepInput {
             model: &model,
+            batches: &mut Batches::at_once(self.task),
+            cursor: &mut self.cursor,
             carry: &mut self.carry,
-            step,
-            data,
+            step: self.step,
+            data: self.position,
         };
         let StepGradients { gradients, loss, .. } =
-            StepGradients::new(self.task, training, place, &guard, false)?;
+            StepGradients::new(self.task, training, input, &guard, false)?;
         self.step += 1;
+        self.position.units += training.units_per_step(self.task.units_per_batch());
         Ok((self.optimizer.step(model, gradients, 1.0), loss))
     }
 }

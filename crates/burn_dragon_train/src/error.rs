@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_core::MemoryError;
+use burn_dragon_core::api::{BackendError, MemoryError};
 
 use crate::config::ConfigError;
 use crate::guard::Irregularity;
@@ -82,7 +82,7 @@ pub enum TrainError {
     },
     /// A run that goes on was asked for settings that it cannot change.
     #[error(
-        "a run that goes on keeps its model, tokenizer, seed and windows, but the settings ask for {}; \
+        "a run that goes on keeps its model, its seed and how it reads its data, but the settings ask for {}; \
          leave them as they are, or start a new run (docs/configuration.md lists what can change)",
         listed(changed)
     )]
@@ -100,6 +100,18 @@ pub enum TrainError {
         /// Both parts, then and now.
         changed: Box<ChangedData>,
     },
+    /// What was asked of a run cannot be meant, such as settings that contradict each other.
+    #[error("{0}")]
+    Usage(String),
+    /// A file of a run, or one that a family reads, is not what it should be.
+    #[error("{0}")]
+    BadInput(String),
+    /// A sample has a file whose name is no plain file name.
+    #[error("a sample cannot be saved as {name:?}: the name of its file has to be a plain file name")]
+    SampleName {
+        /// The name.
+        name: String,
+    },
     /// A parameter group names a parameter that the model does not have.
     #[error("optimizer.groups names the parameter `{name}`, which the model does not have; it has {known}")]
     UnknownParameter {
@@ -108,6 +120,9 @@ pub enum TrainError {
         /// The model's parameters.
         known: String,
     },
+    /// The device that was asked for cannot be had.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
     /// A loss or a gradient is not a number any more.
     #[error(
         "the {quantity} of step {step} is {value}; nothing was saved after it; {last_good}, with a lower \

@@ -4,7 +4,7 @@
 //! another setting is refused by its name, other data by its size and hash.
 
 use crate::error::TrainError;
-use crate::resume::{OnResume, SHARED, rule_of};
+use crate::keys::{Keys, OnResume};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
@@ -184,16 +184,18 @@ fn changed(then: &DataHash, now: &DataHash) -> Option<ChangedPart> {
 }
 
 impl Identity {
-    /// Refuses settings that are not those of the run.
+    /// Refuses settings that are not those of the run. Those of a run of an earlier version are read under the `keys` of
+    /// today.
     ///
     /// # Errors
     /// [`TrainError::ChangedSettings`], which names each with both values.
-    pub fn check_settings(&self, now: &BTreeMap<String, String>) -> Result<(), TrainError> {
-        let mut changed = ChangedSetting::between(&self.settings, now);
-        // What a run keeps on streams alone differs where streams do, which are named themselves.
+    pub fn check_settings(&self, now: &BTreeMap<String, String>, keys: Keys) -> Result<(), TrainError> {
+        let mut changed = ChangedSetting::between(&keys.renamed(&self.settings), now);
+        // What a run keeps with a table alone differs where the table does, which is named itself.
         changed.retain(|setting| {
-            let rule = rule_of(SHARED, &setting.key).map(|rule| rule.on_resume);
-            rule != Some(OnResume::ChangesWithoutStreams) || (setting.then.is_some() && setting.now.is_some())
+            let rule = keys.rule_of(&setting.key).map(|rule| rule.on_resume);
+            let with_a_table = matches!(rule, Some(OnResume::ChangesWithout(_)));
+            !with_a_table || (setting.then.is_some() && setting.now.is_some())
         });
         if changed.is_empty() {
             Ok(())
@@ -219,6 +221,7 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::{KeyRule, MovedKey};
 
     fn hash(sha256: &str, tokens: u64, documents: u64) -> DataHash {
         let sizes = [("documents", documents), ("tokens", tokens)];
@@ -245,8 +248,9 @@ mod tests {
     fn every_setting_that_differs_is_named_once_with_both_values() {
         let run = identity(&[("model.d_model", "16"), ("training.seed", "1"), ("gone", "2")]);
         let asked = identity(&[("model.d_model", "32"), ("training.seed", "1"), ("new", "3")]);
-        assert!(run.check_settings(&run.settings).is_ok());
-        let error = run.check_settings(&asked.settings).unwrap_err();
+        let keys = Keys::default();
+        assert!(run.check_settings(&run.settings, keys).is_ok());
+        let error = run.check_settings(&asked.settings, keys).unwrap_err();
         let TrainError::ChangedSettings { changed } = &error else {
             panic!("{error}")
         };
@@ -265,22 +269,38 @@ mod tests {
     }
 
     #[test]
-    fn streams_that_are_new_are_named_and_not_the_batch_size_that_goes_with_them() {
-        let streams = [("training.batch_size", "2"), ("training.streams.unroll", "1")];
-        let said =
-            |run: &Identity, asked: &Identity| run.check_settings(&asked.settings).unwrap_err().to_string();
+    fn a_table_that_is_new_is_named_and_not_the_batch_size_that_is_kept_with_it() {
+        const KEYS: Keys = Keys {
+            rules: &[KeyRule {
+                keys: &["training.batch_size"],
+                on_resume: OnResume::ChangesWithout("streams"),
+                why: "",
+            }],
+            moved: &[MovedKey {
+                from: "training.streams",
+                to: "streams",
+            }],
+        };
+        let streams = [("training.batch_size", "2"), ("streams.unroll", "1")];
+        let said = |run: &Identity, asked: &Identity| {
+            let refused = run.check_settings(&asked.settings, KEYS);
+            refused.unwrap_err().to_string()
+        };
         let (windows, larger) = (identity(&[]), [("training.batch_size", "4"), streams[1]]);
         for text in [
             said(&windows, &identity(&streams)),
             said(&identity(&streams), &windows),
         ] {
             assert!(
-                text.contains("training.streams.unroll") && !text.contains("batch_size"),
+                text.contains("streams.unroll") && !text.contains("batch_size"),
                 "{text}"
             );
         }
         let text = said(&identity(&streams), &identity(&larger));
         assert!(text.contains("training.batch_size = 4 instead of 2"), "{text}");
+        // A run of before said the same of another key.
+        let before = identity(&[streams[0], ("training.streams.unroll", "1")]);
+        assert!(before.check_settings(&identity(&streams).settings, KEYS).is_ok());
     }
 
     #[test]

@@ -1,68 +1,79 @@
 //! One training loop for every family of Dragon Hatchling models.
 //!
-//! A family implements [`Task`]: the batch of a step, its loss, how to evaluate, how to be saved. The [`Trainer`] owns
-//! everything else: optimisation ([`optimizer`], [`schedule`], [`gradients`]), guards ([`guard`]), what is shown and
-//! written ([`progress`], [`run`]), checkpoints and resume, Ctrl-C ([`interrupt`]), and the layered configuration
-//! ([`config`]) that every family's schema is read through.
+//! A family implements [`Task`](api::Task): the batch of a step, its loss, how to evaluate, how to be saved. The
+//! [`Trainer`](api::Trainer) owns everything else: optimisation, schedules, guards, what is shown and written, checkpoints
+//! and resume, Ctrl-C. A [`Family`](api::Family) is a task with a configuration, which is read in
+//! [layers](api::Layers); [`run`](api::run) is `dragon train` for all of them.
 //!
-//! Randomness is a function of (seed, purpose, step, lane), and what a task carries from step to step ([`streams`]) is
-//! part of a checkpoint, so a resumed run equals an uninterrupted one bit for bit.
+//! Randomness is a function of (seed, purpose, step, lane), and what a task carries from step to step is part of a
+//! checkpoint, so a resumed run equals an uninterrupted one bit for bit.
 
-pub mod bench_steps;
+mod batches;
+mod bench_steps;
 mod checkpointing;
-pub mod config;
-pub mod error;
-pub mod gradients;
-pub mod guard;
-pub mod identity;
-pub mod interrupt;
-pub mod optimizer;
-pub mod outcome;
-pub mod plan;
-pub mod progress;
+mod config;
+mod error;
+mod family;
+mod figures;
+mod gradients;
+mod guard;
+mod identity;
+mod interrupt;
+mod keys;
+mod optimizer;
+mod outcome;
+mod plan;
+mod progress;
 mod reporter;
-pub mod results;
-pub mod resume;
-pub mod resume_point;
-pub mod run;
-pub mod schedule;
-pub mod settings;
+mod results;
+mod resume_point;
+mod run;
+mod sample;
+mod schedule;
+mod settings;
+mod start;
 mod step;
-pub mod streams;
-pub mod task;
-pub mod trainer;
-
-pub use error::TrainError;
-pub use task::Task;
-pub use trainer::Trainer;
+mod task;
+mod trainer;
+mod verb;
 
 /// The curated names of this crate.
 pub mod api {
     pub use crate::config::{ConfigError, Layers, Origin, Resolved};
     pub use crate::error::TrainError;
+    pub use crate::family::{At, Base, Family, config_text, resolve, run_config};
+    pub use crate::figures::{Figure, FigureFormat, Unit};
     pub use crate::guard::{GuardConfig, GuardPolicy};
     pub use crate::identity::{ChangedData, ChangedPart, ChangedSetting, DataHash, DataHashes, Identity};
     pub use crate::interrupt::Interrupt;
+    pub use crate::keys::{KeyRule, Keys, MovedKey, OnResume};
     pub use crate::optimizer::{AdamW, OptimizerConfig, ParameterGroup};
     pub use crate::outcome::{Ending, Outcome, Saving};
     pub use crate::plan::Plan;
     pub use crate::progress::Output;
     pub use crate::resume_point::ResumePoint;
     pub use crate::run::{RunFolder, RunInfo};
+    pub use crate::sample::{Sample, SampleFile};
     pub use crate::schedule::Schedule;
     pub use crate::settings::{CheckpointConfig, Done, EvaluationConfig, TrainingConfig};
-    pub use crate::streams::{ScaleConfig, StreamConfig};
-    pub use crate::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task};
+    pub use crate::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task, TaskState};
     pub use crate::trainer::Trainer;
+    pub use crate::verb::{Ran, RunRequest, run};
 
     /// Parts of the loop, for loops of one's own.
     pub mod expert {
         pub use crate::bench_steps::BenchSteps;
         pub use crate::gradients::GradientSet;
         pub use crate::guard::{Guard, Irregularity};
+        pub use crate::keys::flatten;
         pub use crate::progress::{Progress, StepReport};
-        pub use crate::results;
-        pub use crate::resume::{KeyRule, OnResume, flatten, rule_of};
-        pub use crate::run::{MetricsLog, without_time, write_atomic};
+        pub use crate::run::{Line, MetricsLog, without_time, write_atomic};
+        pub use crate::settings::{MOST_UNITS, at_least_one, check};
+        pub use crate::start::Start;
+
+        /// Standard output, and whether results arrive there.
+        pub mod results {
+            pub use crate::results::{lost, note, write};
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! AdamW over named parameters; the equation is the kernel's ([`burn_dragon_kernel::adamw`]).
+//! AdamW over named parameters; the equation is the kernel's ([`burn_dragon_kernel::api::adamw`]).
 //!
 //! Ours rather than Burn's because the moments are kept and saved under parameter names, which survive a change of
 //! the program, and because learning rate and decay differ by group.

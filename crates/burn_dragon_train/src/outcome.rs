@@ -32,6 +32,8 @@ pub struct Outcome {
     pub before: Evaluation,
     /// Held-out figures after the last step, on all held-out data; absent after an interruption.
     pub after: Option<Evaluation>,
+    /// The score of these figures, lower is better: by it the best checkpoint was chosen.
+    pub score: Option<f64>,
     /// Seconds of this session.
     pub seconds: f64,
     /// Units per second of this session's steps, evaluations apart.

@@ -6,31 +6,30 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
+use crate::figures::{Figure, Unit};
 use crate::results;
 use burn_dragon_checkpoint::text::printable;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// What one line tells. Rates and times are measured; everything else is a function of the seed.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StepReport {
     /// Steps done.
     pub step: u64,
     /// Training loss, in nats.
     pub loss: f64,
-    /// The same in bits per byte, where the task has bytes.
-    pub bits_per_byte: Option<f64>,
     /// Learning rate of the step.
     pub learning_rate: f64,
     /// Global norm of the gradient before clipping.
     pub gradient_norm: f64,
-    /// Tokens (or the task's items) per second.
-    pub tokens_per_second: f64,
+    /// What the task counts its data in.
+    pub unit: Unit,
+    /// Units per second.
+    pub units_per_second: f64,
     /// Share of the machine's peak FLOPs, 0 to 1, where the peak is known.
     pub utilisation: Option<f64>,
-    /// Share of neurons with x > 0, 0 to 1.
-    pub x_density: Option<f64>,
-    /// Share of neurons with y > 0, 0 to 1.
-    pub y_density: Option<f64>,
+    /// The task's figures that are known of this step, in its order.
+    pub figures: Vec<(Figure, f64)>,
     /// Seconds to the end of the run.
     pub eta_seconds: f64,
 }
@@ -83,6 +82,13 @@ impl Output {
             let _ = io::stderr().write_all(text.as_bytes()); // a closed one is nobody's loss
         } else {
             results::write(text.as_bytes());
+        }
+    }
+
+    /// Prints a line on standard error: what should be known, and is no result.
+    pub fn tell(self, text: &str) {
+        if !self.quiet {
+            let _ = writeln!(io::stderr(), "{}", printable(text)); // a closed one is nobody's loss
         }
     }
 
@@ -191,8 +197,19 @@ fn line(report: &StepReport, total_steps: u64) -> String {
         format!("{:>width$}/{total}", report.step, width = total.len()),
         format!("loss {}", figure(report.loss)),
     ];
-    parts.extend(report.bits_per_byte.map(|bits| format!("{} bpb", figure(bits))));
-    parts.push(format!("{} tok/s", rate(report.tokens_per_second)));
+    let of_the_loss = |of: bool| {
+        let figures = report
+            .figures
+            .iter()
+            .filter(move |(figure, _)| figure.factor.is_some() == of);
+        figures.map(|(figure, value)| figure.on_a_line(*value))
+    };
+    parts.extend(of_the_loss(true));
+    parts.push(format!(
+        "{} {}/s",
+        rate(report.units_per_second),
+        report.unit.short
+    ));
     parts.push(format!("{} left", duration(report.eta_seconds)));
     parts.push(format!("lr {}", learning_rate(report.learning_rate)));
     parts.push(format!("grad {}", figure(report.gradient_norm)));
@@ -201,8 +218,7 @@ fn line(report: &StepReport, total_steps: u64) -> String {
             .utilisation
             .map(|share| format!("flops {}", percent(share))),
     );
-    parts.extend(report.x_density.map(|share| format!("x {}", percent(share))));
-    parts.extend(report.y_density.map(|share| format!("y {}", percent(share))));
+    parts.extend(of_the_loss(false));
     while parts.iter().map(|part| part.len() + 2).sum::<usize>() > COLUMNS + 2 {
         parts.pop();
     }
@@ -210,7 +226,7 @@ fn line(report: &StepReport, total_steps: u64) -> String {
 }
 
 /// Five columns, or about four digits, of a loss or a norm: `2.314`, `0.081`, `12.31`, `1.2e6`.
-pub fn figure(value: f64) -> String {
+pub(crate) fn figure(value: f64) -> String {
     match value.abs() {
         size if size < 9.9995 => format!("{value:.3}"),
         size if size < 99.995 => format!("{value:.2}"),
@@ -221,7 +237,7 @@ pub fn figure(value: f64) -> String {
 }
 
 /// A rate: `950`, `1.2k`, `34k`, `1.2M`.
-pub fn rate(per_second: f64) -> String {
+pub(crate) fn rate(per_second: f64) -> String {
     if !per_second.is_finite() {
         return "-".into();
     }
@@ -243,7 +259,7 @@ pub fn rate(per_second: f64) -> String {
 }
 
 /// Seconds: `0s`, `42s`, `3m 05s`, `2h 07m`, `3d 04h`; `-` where unknown.
-pub fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "-".into();
     }
@@ -258,12 +274,12 @@ pub fn duration(seconds: f64) -> String {
 }
 
 /// A learning rate: `1.0e-3`.
-pub fn learning_rate(value: f64) -> String {
+pub(crate) fn learning_rate(value: f64) -> String {
     format!("{value:.1e}")
 }
 
 /// A share from 0 to 1: `0.42%`, `4.2%`, `42%`.
-pub fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     let hundredths = share * 100.0;
     match hundredths.abs() {
         0.0 => "0%".into(),
@@ -276,18 +292,38 @@ pub fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::FigureFormat;
 
+    fn named(label: &'static str, format: FigureFormat, factor: Option<f64>) -> Figure {
+        Figure {
+            key: label,
+            name: label,
+            label,
+            format,
+            factor,
+        }
+    }
+
+    /// As of a language model: shares of active neurons, and a figure of the loss that is listed behind them.
     fn report() -> StepReport {
+        let share = |label| named(label, FigureFormat::Percent, None);
         StepReport {
             step: 120,
             loss: 2.3141,
-            bits_per_byte: Some(3.3386),
             learning_rate: 1e-3,
             gradient_norm: 0.81,
-            tokens_per_second: 12_345.0,
+            unit: Unit {
+                one: "token",
+                many: "tokens",
+                short: "tok",
+            },
+            units_per_second: 12_345.0,
             utilisation: Some(0.41),
-            x_density: Some(0.047),
-            y_density: Some(0.0061),
+            figures: vec![
+                (share("x"), 0.047),
+                (share("y"), 0.0061),
+                (named("bpb", FigureFormat::Number, Some(1.44)), 3.3386),
+            ],
             eta_seconds: 185.0,
         }
     }
@@ -302,15 +338,14 @@ mod tests {
     #[test]
     fn what_is_unknown_is_left_out() {
         let bare = StepReport {
-            bits_per_byte: None,
+            unit: Unit::SAMPLE,
             utilisation: None,
-            x_density: None,
-            y_density: None,
+            figures: Vec::new(),
             ..report()
         };
         assert_eq!(
             line(&bare, 2000),
-            " 120/2000  loss 2.314  12k tok/s  3m 05s left  lr 1.0e-3  grad 0.810"
+            " 120/2000  loss 2.314  12k samples/s  3m 05s left  lr 1.0e-3  grad 0.810"
         );
     }
 
@@ -321,14 +356,14 @@ mod tests {
             eta_seconds: 99.0 * 86_400.0,
             ..report()
         };
-        let exploded = StepReport {
+        let mut exploded = StepReport {
             loss: 1e100,
             gradient_norm: 1e100,
-            bits_per_byte: Some(1e100),
-            ..long
+            ..long.clone()
         };
-        for report in [long, exploded] {
-            let text = line(&report, 200_000);
+        exploded.figures[2].1 = 1e100;
+        for report in [&long, &exploded] {
+            let text = line(report, 200_000);
             assert!(8 + text.chars().count() <= 120, "{text}");
             assert!(text.contains("grad"), "{text}");
         }

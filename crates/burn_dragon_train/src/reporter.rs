@@ -1,14 +1,17 @@
 //! What a run tells while it goes: lines for a person, and `metrics.jsonl` for a program.
 
 use crate::error::TrainError;
+use crate::figures::{Figure, Unit};
 use crate::progress::{Output, Progress, StepReport, figure};
 use crate::run::{MetricsLog, RunFolder, STEP};
+use crate::sample::Sample;
 use crate::task::{Evaluation, Metrics};
 use burn::tensor::{Device, Tensor};
-use burn_dragon_kernel::machine;
+use burn_dragon_kernel::api::machine;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -43,6 +46,8 @@ pub(crate) struct Reporter {
     /// Evaluations that stand in the file: a run that goes on may repeat the one it stopped in.
     told: BTreeSet<(u64, String)>,
     total_steps: u64,
+    unit: Unit,
+    figures: Vec<Figure>,
     started: Instant,
     /// Units and seconds of the steps since the last line.
     recent: (u64, f64),
@@ -70,11 +75,22 @@ impl Reporter {
             told: told.collect(),
             progress: Progress::new(total_steps, resumed.unwrap_or(0), output),
             total_steps,
+            unit: Unit::SAMPLE,
+            figures: Vec::new(),
             started: Instant::now(),
             recent: (0, 0.0),
             seconds_per_step: None,
             peak_flops: None,
         })
+    }
+
+    /// What a task counts its data in, and what it shows.
+    pub(crate) fn of_a_task(self, unit: Unit, figures: Vec<Figure>) -> Self {
+        Self {
+            unit,
+            figures,
+            ..self
+        }
     }
 
     /// Measures what the device can do, the yardstick of the utilisation that is shown.
@@ -106,18 +122,21 @@ impl Reporter {
         flops_per_unit: u64,
     ) -> Result<(), TrainError> {
         let rate = self.recent.0 as f64 / self.recent.1.max(1e-9);
-        let utilisation = self.peak_flops.map(|peak| rate * flops_per_unit as f64 / peak);
+        let utilisation = self
+            .peak_flops
+            .filter(|_| flops_per_unit > 0)
+            .map(|peak| rate * flops_per_unit as f64 / peak);
+        let known = |figure: &Figure| Some((*figure, *metrics.get(figure.key)?));
         self.recent = (0, 0.0);
         self.progress.update(&StepReport {
             step,
             loss,
-            bits_per_byte: metrics.get("bits_per_byte").copied(),
             learning_rate: metrics.get("learning_rate").copied().unwrap_or_default(),
             gradient_norm: metrics.get("gradient_norm").copied().unwrap_or_default(),
-            tokens_per_second: rate,
+            unit: self.unit,
+            units_per_second: rate,
             utilisation,
-            x_density: metrics.get("x_density").copied(),
-            y_density: metrics.get("y_density").copied(),
+            figures: self.figures.iter().filter_map(known).collect(),
             eta_seconds: self.seconds_per_step.unwrap_or_default() * (self.total_steps - step) as f64,
         });
         let time = Times {
@@ -171,9 +190,13 @@ impl Reporter {
         })
     }
 
-    pub(crate) fn sample(&self, step: u64, text: &str) {
-        let indented: Vec<String> = text.lines().map(|line| format!("  | {line}")).collect();
-        self.note(&format!("sample at step {step}:\n{}", indented.join("\n")));
+    /// A sample, and where its files are.
+    pub(crate) fn sample(&self, step: u64, sample: &Sample, files: &[PathBuf]) {
+        let mut told = vec![format!("sample at step {step}:")];
+        let text = sample.text.iter().flat_map(|text| text.lines());
+        told.extend(text.map(|line| format!("  | {line}")));
+        told.extend(files.iter().map(|path| format!("  {}", path.display())));
+        self.note(&told.join("\n"));
     }
 
     pub(crate) fn finish(&self) {

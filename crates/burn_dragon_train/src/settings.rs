@@ -2,24 +2,21 @@
 
 use crate::error::TrainError;
 use crate::guard::GuardConfig;
-use crate::streams::StreamConfig;
-use burn_dragon_core::{Credit, Precision, Range};
+use burn_dragon_core::{Precision, Range};
 use serde::{Deserialize, Serialize};
 
-/// Tokens that a step can have at most: what is counted in steps and tokens does not overflow.
-const MOST_TOKENS: u64 = 1 << 48;
+/// Samples that a step can have at most, and units: what is counted in steps and units does not overflow.
+pub const MOST_UNITS: u64 = 1 << 48;
 
 /// `[training]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
     /// Every random number derives from it.
-    #[serde(with = "crate::config::whole")]
+    #[serde(with = "burn_dragon_core::api::expert::whole")]
     pub seed: u64,
-    /// Sequences (or images) in a batch.
+    /// Samples (sequences, images) in a batch.
     pub batch_size: usize,
-    /// Tokens in a training window.
-    pub block_size: usize,
     /// Batches whose gradients are averaged into one step.
     pub accumulate: u32,
     /// Optimiser steps.
@@ -38,12 +35,6 @@ pub struct TrainingConfig {
     /// How factors enter the products of a training step; evaluations are in f32.
     #[serde(with = "PrecisionName")]
     pub precision: Precision,
-    /// How gradients go back through memory.
-    #[serde(with = "CreditName")]
-    pub credit: Credit,
-    /// Memory that goes on from step to step; absent, each window begins with none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub streams: Option<StreamConfig>,
     /// What becomes of outliers; absent, only a value that is not finite stops the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardConfig>,
@@ -66,20 +57,11 @@ enum PrecisionName {
     Bf16,
 }
 
-/// [`Credit`] as it is written.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Credit", rename_all = "lowercase")]
-enum CreditName {
-    Full,
-    Queries,
-}
-
 impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
             seed: 1337,
             batch_size: 8,
-            block_size: 256,
             accumulate: 1,
             max_steps: 1000,
             epochs: None,
@@ -87,8 +69,6 @@ impl Default for TrainingConfig {
             clip_norm: None,
             log_every: 10,
             precision: Precision::F32,
-            credit: Credit::Full,
-            streams: None,
             guard: None,
         }
     }
@@ -161,7 +141,6 @@ impl TrainingConfig {
     /// Naming the key.
     pub fn validate(&self) -> Result<(), TrainError> {
         at_least_one("training.batch_size", self.batch_size as u64)?;
-        at_least_one("training.block_size", self.block_size as u64)?;
         at_least_one("training.accumulate", u64::from(self.accumulate))?;
         at_least_one("training.max_steps", self.max_steps)?;
         at_least_one("training.log_every", self.log_every)?;
@@ -175,32 +154,30 @@ impl TrainingConfig {
             let range = if key == "clip_norm" { CLIP } else { Range::POSITIVE };
             value.map_or(Ok(()), |value| check(format!("training.{key}"), value, range))?;
         }
-        if let Some(streams) = &self.streams {
-            streams.validate(self.batch_size * self.block_size)?;
-        }
         self.guard.as_ref().map_or(Ok(()), GuardConfig::validate)
     }
 }
 
 impl TrainingConfig {
-    /// Refuses a step of more tokens than can be meant.
+    /// Refuses a step of more samples than can be meant.
     fn check_step(&self) -> Result<(), TrainError> {
-        let sizes = [
-            self.batch_size as u64,
-            self.block_size as u64,
-            u64::from(self.accumulate),
-        ];
-        let tokens = sizes.into_iter().try_fold(1, u64::checked_mul);
-        if tokens.is_some_and(|tokens| tokens <= MOST_TOKENS) {
+        let (size, count) = (self.batch_size as u64, u64::from(self.accumulate));
+        if size
+            .checked_mul(count)
+            .is_some_and(|samples| samples <= MOST_UNITS)
+        {
             return Ok(());
         }
-        // The one that is furthest from what anybody asks for.
-        let named = ["batch_size", "block_size", "accumulate"].into_iter().zip(sizes);
-        let (key, given) = named.max_by_key(|(_, size)| *size).unwrap_or_default();
+        // The one that is further from what anybody asks for.
+        let named = [("batch_size", size), ("accumulate", count)];
+        let (key, given) = named
+            .into_iter()
+            .max_by_key(|(_, given)| *given)
+            .unwrap_or_default();
         Err(TrainError::Setting {
             key: format!("training.{key}"),
             given: given.to_string(),
-            expected: "fewer than 2^48 tokens a step (batch_size * block_size * accumulate)",
+            expected: "fewer than 2^48 samples a step (batch_size * accumulate)",
         })
     }
 }
@@ -273,7 +250,10 @@ const CLIP: Range = Range {
 };
 
 /// Refuses a number that a key cannot have.
-pub(crate) fn check(key: String, value: f64, range: Range) -> Result<(), TrainError> {
+///
+/// # Errors
+/// Naming the key, its value and the range.
+pub fn check(key: String, value: f64, range: Range) -> Result<(), TrainError> {
     range.check(value).map_err(|expected| TrainError::Setting {
         key,
         given: format!("{value:?}"), // 1e-50 rather than fifty zeros
@@ -281,7 +261,11 @@ pub(crate) fn check(key: String, value: f64, range: Range) -> Result<(), TrainEr
     })
 }
 
-pub(crate) fn at_least_one(key: &str, value: u64) -> Result<(), TrainError> {
+/// Refuses a count of zero that has no meaning.
+///
+/// # Errors
+/// Naming the key.
+pub fn at_least_one(key: &str, value: u64) -> Result<(), TrainError> {
     if value == 0 {
         return Err(TrainError::Setting {
             key: key.into(),
@@ -360,43 +344,21 @@ mod tests {
     }
 
     #[test]
-    fn a_step_of_more_tokens_than_can_be_counted_is_refused_by_its_largest_key() {
+    fn a_step_of_more_samples_than_can_be_counted_is_refused_by_its_larger_key() {
         let refused = |config: TrainingConfig| config.validate().unwrap_err().to_string();
-        let base = TrainingConfig::default;
+        let sizes = |batch_size, accumulate| TrainingConfig {
+            batch_size,
+            accumulate,
+            ..TrainingConfig::default()
+        };
         for (key, config) in [
-            (
-                "training.batch_size = 4611686018427387904",
-                TrainingConfig {
-                    batch_size: 1 << 62,
-                    ..base()
-                },
-            ),
-            (
-                "training.block_size = 18446744073709551615",
-                TrainingConfig {
-                    block_size: usize::MAX,
-                    ..base()
-                },
-            ),
-            (
-                "training.accumulate = 4294967295",
-                TrainingConfig {
-                    accumulate: u32::MAX,
-                    batch_size: 1 << 20,
-                    block_size: 1 << 10,
-                    ..base()
-                },
-            ),
+            ("training.batch_size = 4611686018427387904", sizes(1 << 62, 1)),
+            ("training.accumulate = 4294967295", sizes(1 << 20, u32::MAX)),
         ] {
             let error = refused(config);
             assert!(error.contains(key) && error.contains("2^48"), "{error}");
         }
-        let most = TrainingConfig {
-            batch_size: 1 << 40,
-            block_size: 256,
-            ..base()
-        };
-        most.validate().unwrap();
+        sizes(1 << 40, 256).validate().unwrap();
     }
 
     #[test]

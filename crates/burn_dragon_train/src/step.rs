@@ -1,5 +1,6 @@
 //! What a step knows before the optimiser takes it.
 
+use crate::batches::Batches;
 use crate::error::TrainError;
 use crate::gradients::GradientSet;
 use crate::guard::Guard;
@@ -8,8 +9,10 @@ use crate::task::{DataPosition, LossContext, Metrics, Task};
 use burn_dragon_core::seed::derive;
 
 /// Where a run is: what a step starts from.
-pub(crate) struct StepInput<'a, T: Task> {
+pub(crate) struct StepInput<'a, 't, T: Task> {
     pub(crate) model: &'a T::Model,
+    pub(crate) batches: &'a mut Batches<'t, T>,
+    pub(crate) cursor: &'a mut T::Cursor,
     pub(crate) carry: &'a mut T::Carry,
     pub(crate) step: u64,
     pub(crate) data: DataPosition,
@@ -34,12 +37,14 @@ impl StepGradients {
     pub(crate) fn new<T: Task>(
         task: &T,
         training: &TrainingConfig,
-        place: StepInput<'_, T>,
+        place: StepInput<'_, '_, T>,
         guard: &Guard,
         watch: bool,
     ) -> Result<Self, TrainError> {
         let StepInput {
             model,
+            batches,
+            cursor,
             carry,
             step,
             data,
@@ -52,7 +57,7 @@ impl StepGradients {
                 units: data.units + drawn,
                 ..data
             };
-            let batch = task.batch(place, carry)?;
+            let batch = batches.next(place, cursor)?;
             let dropout_seed = derive(training.seed, "dropout", step, u64::from(micro));
             let out = task.loss(model, batch, carry, LossContext { dropout_seed, watch })?;
             let value = out.value.clone().into_scalar::<f64>();

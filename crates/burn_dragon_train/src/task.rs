@@ -1,7 +1,10 @@
 //! What a family tells the trainer: the batch of a step, its loss, how to evaluate, how to be saved.
 
 use crate::error::TrainError;
+use crate::figures::{Figure, Unit};
 use crate::identity::Identity;
+use crate::keys::Keys;
+use crate::sample::Sample;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_dragon_checkpoint::folder::Content;
@@ -14,32 +17,62 @@ use std::path::Path;
 pub type Metrics = BTreeMap<String, f64>;
 
 /// A thing to be learnt. The trainer knows nothing else about it.
-pub trait Task {
+///
+/// A step draws batches, computes their losses and updates the model:
+///
+/// ```text
+/// batch = task.batch(position, cursor)        the data: a function of the position and the cursor alone
+/// loss  = task.loss(model, batch, carry)      the model: memory in `carry` takes in what the batch held
+/// ```
+///
+/// Batches depend on no model, so a task may ask for them to be [made ahead](Self::prefetches) on a thread.
+pub trait Task: Sync {
     /// What is trained.
     type Model: Module;
     /// What one loss is computed from.
-    type Batch;
-    /// What goes on from step to step beside the model: places in streams of data and the memory of what was read
-    /// there. `()` for a task whose steps are independent.
+    type Batch: Send;
+    /// Places in streams of data, where a batch is no function of [`DataPosition`] alone; otherwise `()`.
+    type Cursor: Clone + Send;
+    /// What goes from step to step through the loss: memory of what was read, a teacher. `()` where steps are independent.
     type Carry;
 
-    /// `language`, or another family.
-    fn family(&self) -> &'static str;
+    /// The keys of the family's configuration: which may change when a run goes on, and which have moved.
+    fn keys() -> Keys {
+        Keys::default()
+    }
 
-    /// What a run begins with: the starts of all streams, and memories of nothing.
+    /// A new model of the run's shape and seed, on the device of the task.
+    ///
+    /// # Errors
+    /// If no model can have the shape, or the machine has no memory for it.
+    fn new_model(&self) -> Result<Self::Model, TrainError>;
+
+    /// The start of all streams of data.
     ///
     /// # Errors
     /// If the data cannot be had.
+    fn cursor(&self) -> Result<Self::Cursor, TrainError>;
+
+    /// What is carried before the first step: memory of nothing.
+    ///
+    /// # Errors
+    /// If the model has no such memory.
     fn carry(&self, model: &Self::Model) -> Result<Self::Carry, TrainError>;
 
-    /// The batch that comes after so much data: a function of the place and of what is carried, which moves on. Not of
-    /// the step: another size of batches goes on with the data that was not drawn yet.
+    /// The batch that comes after so much data: a function of the position and of the cursor, which moves on. Not of the
+    /// step: another size of batches goes on with the data that was not drawn yet.
     ///
     /// # Errors
     /// If the data cannot be had.
-    fn batch(&self, place: DataPosition, carry: &mut Self::Carry) -> Result<Self::Batch, TrainError>;
+    fn batch(&self, position: DataPosition, cursor: &mut Self::Cursor) -> Result<Self::Batch, TrainError>;
 
-    /// The mean loss of a batch, differentiable. Memories carried take in what the batch held.
+    /// Whether batches are made on a thread, one ahead of the step. The bits of a run are the same with and without; it
+    /// pays where a batch takes long to make.
+    fn prefetches(&self) -> bool {
+        false
+    }
+
+    /// The mean loss of a batch, differentiable. Memory in `carry` takes in what the batch held.
     ///
     /// # Errors
     /// If the batch and the model do not fit.
@@ -51,12 +84,28 @@ pub trait Task {
         context: LossContext,
     ) -> Result<Loss, TrainError>;
 
-    /// After a step that was skipped because a value was not finite: empties what is carried of memories that hold such
-    /// a value, as where a document begins. Places stay. Gives how many were emptied.
+    /// Called after the update of each step, counted from 1, with the new weights: a teacher follows its student. A step
+    /// that was skipped has no update.
+    ///
+    /// # Errors
+    /// If what is carried does not fit the model.
+    fn after_update(
+        &self,
+        _model: &Self::Model,
+        _carry: &mut Self::Carry,
+        _step: u64,
+    ) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// After a step that was skipped because a value was not finite: empties memories in `carry` that hold such a value,
+    /// as where a document begins. Gives how many were emptied.
     ///
     /// # Errors
     /// If they cannot be.
-    fn forget_damage(&self, carry: &mut Self::Carry) -> Result<usize, TrainError>;
+    fn forget_damage(&self, _carry: &mut Self::Carry) -> Result<usize, TrainError> {
+        Ok(0)
+    }
 
     /// The model's figures on held-out data. The model is without autodiff.
     ///
@@ -64,26 +113,52 @@ pub trait Task {
     /// If the data cannot be had.
     fn evaluate(&self, model: &Self::Model, scope: Scope) -> Result<Evaluation, TrainError>;
 
-    /// Something for a person to look at.
+    /// The number by which checkpoints are compared, lower is better: the best one is kept.
+    fn score(&self, evaluation: &Evaluation) -> f64 {
+        evaluation.loss
+    }
+
+    /// Something for a person to look at: text, files, or both.
     ///
     /// # Errors
     /// If it cannot be made.
-    fn sample(&self, model: &Self::Model, step: u64) -> Result<Option<String>, TrainError>;
+    fn sample(&self, _model: &Self::Model, _step: u64) -> Result<Option<Sample>, TrainError> {
+        Ok(None)
+    }
 
     /// What a run that goes on must find as it left it.
     fn identity(&self) -> Identity;
 
-    /// Units (tokens, images) that one batch holds.
+    /// What data is counted in.
+    fn unit(&self) -> Unit {
+        Unit::SAMPLE
+    }
+
+    /// The figures that are shown beside the loss, in their order on a line.
+    fn figures(&self) -> Vec<Figure> {
+        Vec::new()
+    }
+
+    /// What the loss is called at the end of a run, where no figure of the loss is known.
+    fn loss_name(&self) -> &'static str {
+        "loss"
+    }
+
+    /// Units that one batch holds.
     fn units_per_batch(&self) -> u64;
 
     /// Units in one pass over the training data.
     fn units_per_epoch(&self) -> u64;
 
-    /// Training FLOPs per unit, for the utilisation that is shown.
-    fn flops_per_unit(&self) -> u64;
+    /// Training FLOPs per unit, for the utilisation that is shown; 0 where they are not known, and none is shown.
+    fn flops_per_unit(&self) -> u64 {
+        0
+    }
 
-    /// Bytes that a training step needs, roughly, with the model and all that is kept for it.
-    fn bytes_per_step(&self) -> u64;
+    /// Bytes that a training step needs, roughly, with the model and all that is kept for it; 0 where that is not known.
+    fn bytes_per_step(&self) -> u64 {
+        0
+    }
 
     /// Refuses a step that there is no memory for; asked before the first one.
     ///
@@ -97,21 +172,12 @@ pub trait Task {
         })
     }
 
-    /// A figure that is proportional to the loss, and the factor: bits per byte, for text.
-    fn derived(&self) -> Option<(&'static str, f64)>;
-
-    /// The files of a checkpoint that are the task's own: the model, and what is carried, bit for bit, where anything
-    /// is. As values, because they are written while training goes on.
+    /// The files of a checkpoint that are the task's own: the model, and cursor and carry, bit for bit, where they hold
+    /// anything. As values, because they are written while training goes on.
     ///
     /// # Errors
     /// If a description has no form as text.
-    fn snapshot(
-        &self,
-        model: &Self::Model,
-        carry: &Self::Carry,
-        step: u64,
-        units: u64,
-    ) -> Result<BTreeMap<String, Content>, TrainError>;
+    fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError>;
 
     /// Reads the model's file from a checkpoint folder into `model`.
     ///
@@ -119,16 +185,34 @@ pub trait Task {
     /// If it is damaged or belongs to another model.
     fn restore(&self, model: Self::Model, folder: &Path) -> Result<Self::Model, TrainError>;
 
-    /// Goes on from what a checkpoint folder says was carried.
+    /// Goes on from what a checkpoint folder says of cursor and carry.
     ///
     /// # Errors
     /// If it is missing or damaged, or belongs to other data or another model.
-    fn restore_carry(
+    fn restore_carried(
         &self,
-        model: &Self::Model,
-        carry: &mut Self::Carry,
-        folder: &Path,
-    ) -> Result<(), TrainError>;
+        _model: &Self::Model,
+        _cursor: &mut Self::Cursor,
+        _carry: &mut Self::Carry,
+        _folder: &Path,
+    ) -> Result<(), TrainError> {
+        Ok(())
+    }
+}
+
+/// What a task writes into a checkpoint.
+#[derive(Debug)]
+pub struct TaskState<'a, T: Task + ?Sized> {
+    /// The model as it is evaluated.
+    pub model: &'a T::Model,
+    /// After the last batch that was learnt from.
+    pub cursor: &'a T::Cursor,
+    /// After the last step.
+    pub carry: &'a T::Carry,
+    /// Steps taken.
+    pub step: u64,
+    /// Units drawn.
+    pub units: u64,
 }
 
 /// Where in its data a run is.

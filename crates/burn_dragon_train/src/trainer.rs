@@ -5,6 +5,7 @@
 //!                 now and then: a line of metrics, an evaluation, a sample, a checkpoint
 //! ```
 
+use crate::batches::Batches;
 use crate::checkpointing::{Checkpointing, Contents, TrainerState};
 use crate::error::TrainError;
 use crate::guard::{Guard, GuardConfig, GuardPolicy, Irregularity};
@@ -24,6 +25,7 @@ use burn_dragon_checkpoint::disk::{Disk, Os};
 use burn_dragon_checkpoint::hash::sha256;
 use burn_dragon_core::FreeMemory;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 /// Trains one task.
@@ -40,10 +42,12 @@ pub struct Trainer<'a, T: Task> {
 }
 
 /// What changes from step to step.
-struct Session<T: Task> {
+struct Session<'t, T: Task> {
     /// Steps of the whole run.
     total_steps: u64,
     model: T::Model,
+    batches: Batches<'t, T>,
+    cursor: T::Cursor,
     carry: T::Carry,
     optimizer: AdamW,
     state: TrainerState,
@@ -106,7 +110,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     /// checkpoint that is said after the step in which it was noticed. However the run ends, checkpoints that are
     /// being written then are finished first.
     pub fn fit(self, model: T::Model) -> Result<(T::Model, Outcome), TrainError> {
-        let ended = self.train(model);
+        let ended = thread::scope(|scope| self.train(model, Batches::of(self.task, scope)));
         match (ended, self.checkpointing.wait()) {
             (ended, Ok(())) => ended,
             (Ok(_), Err(unsaved)) => Err(unsaved),
@@ -117,9 +121,9 @@ impl<'a, T: Task> Trainer<'a, T> {
         }
     }
 
-    fn train(&self, model: T::Model) -> Result<(T::Model, Outcome), TrainError> {
+    fn train(&self, model: T::Model, batches: Batches<'_, T>) -> Result<(T::Model, Outcome), TrainError> {
         self.task.check_memory(FreeMemory::of_this_machine())?;
-        let mut session = self.begin(model)?;
+        let mut session = self.begin(model, batches)?;
         let device = device_of(&session.model);
         session.reporter.measure_machine(&device);
         if session.state.step == 0 {
@@ -144,11 +148,11 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// A new session, from the newest checkpoint that verifies if there is one.
-    fn begin(&self, model: T::Model) -> Result<Session<T>, TrainError> {
+    fn begin<'t>(&self, model: T::Model, batches: Batches<'t, T>) -> Result<Session<'t, T>, TrainError> {
         self.checkpointing.sweep(self.run)?;
         let (found, passed_over) = self.checkpointing.newest()?;
         let mut optimizer = AdamW::new(&self.plan.optimizer, &model)?;
-        let mut carry = self.task.carry(&model)?;
+        let (mut cursor, mut carry) = (self.task.cursor()?, self.task.carry(&model)?);
         let (mut model, mut state) = (model, self.first_state());
         let mut notes: Vec<String> = passed_over
             .into_iter()
@@ -159,7 +163,8 @@ impl<'a, T: Task> Trainer<'a, T> {
             let changed = self.recognise(&mut state, &mut notes)?;
             model = self.task.restore(model, folder.path())?;
             if changed.is_none_or(|changed| !changed.training()) {
-                self.task.restore_carry(&model, &mut carry, folder.path())?;
+                self.task
+                    .restore_carried(&model, &mut cursor, &mut carry, folder.path())?;
             }
             optimizer.restore(&folder.path().join("optimizer.bpk"), &device_of(&model).inner())?;
             self.checkpointing.point_again(folder, state.best_step)?;
@@ -180,12 +185,15 @@ impl<'a, T: Task> Trainer<'a, T> {
         state.config_sha256 = std::fs::read(self.run.config()).ok().map(|text| sha256(&text));
         state.version = env!("CARGO_PKG_VERSION").into();
         let resumed = found.map(|folder| folder.step());
-        let reporter = Reporter::open(self.run, self.output, total_steps, resumed)?;
+        let reporter = Reporter::open(self.run, self.output, total_steps, resumed)?
+            .of_a_task(self.task.unit(), self.task.figures());
         notes.iter().for_each(|note| reporter.note(note));
         Ok(Session {
             total_steps,
             saved: resumed.map(|step| (step, state.best_step)),
             model,
+            batches,
+            cursor,
             carry,
             optimizer,
             state,
@@ -215,7 +223,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         notes: &mut Vec<String>,
     ) -> Result<Option<ChangedData>, TrainError> {
         let now = self.task.identity();
-        state.identity.check_settings(&now.settings)?;
+        state.identity.check_settings(&now.settings, T::keys())?;
         let changed = state.identity.changed_data(&now.data);
         if let Some(changed) = &changed {
             if !self.accepts_changed_data {
@@ -241,7 +249,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         Ok(changed)
     }
 
-    fn ending(&self, session: &Session<T>) -> Option<Ending> {
+    fn ending(&self, session: &Session<'_, T>) -> Option<Ending> {
         let minutes = session.started.elapsed().as_secs_f64() / 60.0;
         if session.state.step >= session.total_steps {
             Some(Ending::Complete)
@@ -260,7 +268,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// One optimiser step.
-    fn step(&self, mut session: Session<T>) -> Result<Session<T>, TrainError> {
+    fn step<'t>(&self, mut session: Session<'t, T>) -> Result<Session<'t, T>, TrainError> {
         let (step, training) = (session.state.step, &self.plan.training);
         let started = Instant::now();
         let guard = Guard {
@@ -273,6 +281,8 @@ impl<'a, T: Task> Trainer<'a, T> {
         let watch = (step + 1).is_multiple_of(training.log_every);
         let place = StepInput {
             model: &session.model,
+            batches: &mut session.batches,
+            cursor: &mut session.cursor,
             carry: &mut session.carry,
             step,
             data: DataPosition {
@@ -294,6 +304,8 @@ impl<'a, T: Task> Trainer<'a, T> {
         } else {
             session.model = session.optimizer.step(session.model, gradients, factor);
             session.state.train_loss = loss;
+            self.task
+                .after_update(&session.model, &mut session.carry, step + 1)?;
         }
         let units = training.units_per_step(self.task.units_per_batch());
         session.state.step += 1;
@@ -308,8 +320,8 @@ impl<'a, T: Task> Trainer<'a, T> {
         if let Some(memory) = &session.state.guard {
             metrics.insert("skipped".into(), memory.skipped as f64);
         }
-        if let Some((name, per_loss)) = self.task.derived() {
-            metrics.insert(name.into(), loss * per_loss);
+        for figure in self.task.figures() {
+            metrics.extend(figure.factor.map(|factor| (figure.key.into(), loss * factor)));
         }
         if watch || session.state.step == session.total_steps {
             let state = &session.state;
@@ -325,7 +337,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// A step without an update. Weights did not change, so memories that are sound go on as they are.
-    fn skip(&self, session: &mut Session<T>, step: u64, found: Irregularity) -> Result<(), TrainError> {
+    fn skip(&self, session: &mut Session<'_, T>, step: u64, found: Irregularity) -> Result<(), TrainError> {
         session
             .reporter
             .note(&format!("step {step} was skipped: {found}"));
@@ -344,7 +356,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// What is due after a step: evaluation, sample, checkpoint. The last step leaves them to the end.
-    fn after_step(&self, session: &mut Session<T>) -> Result<(), TrainError> {
+    fn after_step(&self, session: &mut Session<'_, T>) -> Result<(), TrainError> {
         let step = session.state.step;
         if step == session.total_steps {
             return Ok(());
@@ -353,9 +365,10 @@ impl<'a, T: Task> Trainer<'a, T> {
             self.judge(session)?;
         }
         if step.is_multiple_of(self.plan.evaluation.sample_every)
-            && let Some(text) = self.task.sample(&session.model.valid(), step)?
+            && let Some(sample) = self.task.sample(&session.model.valid(), step)?
         {
-            session.reporter.sample(step, &text);
+            let files = sample.save(self.run, step)?;
+            session.reporter.sample(step, &sample, &files);
         }
         if step.is_multiple_of(self.plan.checkpoint.every) {
             self.save(session)?;
@@ -364,7 +377,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// Evaluates on the fixed sample and keeps the checkpoint if it is the best so far.
-    fn judge(&self, session: &mut Session<T>) -> Result<(), TrainError> {
+    fn judge(&self, session: &mut Session<'_, T>) -> Result<(), TrainError> {
         let evaluation = self.evaluate(
             session,
             Scope::Sample {
@@ -373,20 +386,21 @@ impl<'a, T: Task> Trainer<'a, T> {
         )?;
         let step = session.state.step;
         session.reporter.evaluation("evaluation", step, &evaluation)?;
-        if session.state.best_loss.is_none_or(|best| evaluation.loss < best) {
-            session.state.best_loss = Some(evaluation.loss);
+        let score = self.task.score(&evaluation);
+        if session.state.best_score.is_none_or(|best| score < best) {
+            session.state.best_score = Some(score);
             session.state.best_step = Some(step);
             self.save(session)?;
         }
         Ok(())
     }
 
-    fn evaluate(&self, session: &Session<T>, scope: Scope) -> Result<Evaluation, TrainError> {
+    fn evaluate(&self, session: &Session<'_, T>, scope: Scope) -> Result<Evaluation, TrainError> {
         self.task.evaluate(&session.model.valid(), scope)
     }
 
     /// Saves what was not saved yet. A checkpoint that turns out to be the best is saved again, to say so.
-    fn save(&self, session: &mut Session<T>) -> Result<(), TrainError> {
+    fn save(&self, session: &mut Session<'_, T>) -> Result<(), TrainError> {
         let started = Instant::now();
         let (step, best_step) = (session.state.step, session.state.best_step);
         if session.saved == Some((step, best_step)) {
@@ -394,6 +408,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         }
         let Session {
             model,
+            cursor,
             carry,
             optimizer,
             state,
@@ -401,6 +416,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         } = &*session;
         let contents = Contents {
             model,
+            cursor,
             carry,
             optimizer,
             state,
@@ -412,7 +428,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         Ok(())
     }
 
-    fn finish(&self, mut session: Session<T>, ending: Ending) -> Result<(T::Model, Outcome), TrainError> {
+    fn finish(&self, mut session: Session<'_, T>, ending: Ending) -> Result<(T::Model, Outcome), TrainError> {
         // The last checkpoint takes the place of none that waits.
         self.checkpointing.wait()?;
         let after = if ending == Ending::Interrupted {
@@ -437,6 +453,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             skipped: session.state.guard.map(|memory| memory.skipped),
             train_loss: session.state.train_loss,
             before: session.state.before,
+            score: after.as_ref().map(|after| self.task.score(after)),
             after,
             seconds: session.started.elapsed().as_secs_f64(),
             units_per_second: session.session_units as f64 / session.stepping_seconds.max(1e-9),

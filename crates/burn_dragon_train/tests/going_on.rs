@@ -11,18 +11,11 @@ use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::folder::Content;
 use burn_dragon_checkpoint::tensors::TensorFile;
 use burn_dragon_core::parameters;
-use burn_dragon_train::identity::{DataHash, DataHashes, Identity};
-use burn_dragon_train::interrupt::Interrupt;
-use burn_dragon_train::optimizer::OptimizerConfig;
-use burn_dragon_train::outcome::Outcome;
-use burn_dragon_train::plan::Plan;
-use burn_dragon_train::progress::Output;
-use burn_dragon_train::resume_point::ResumePoint;
-use burn_dragon_train::run::RunFolder;
-use burn_dragon_train::schedule::Schedule;
-use burn_dragon_train::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
-use burn_dragon_train::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task};
-use burn_dragon_train::{TrainError, Trainer};
+use burn_dragon_train::api::{
+    CheckpointConfig, DataHash, DataHashes, DataPosition, Evaluation, EvaluationConfig, Identity, Interrupt,
+    Loss, LossContext, Metrics, OptimizerConfig, Outcome, Output, Plan, ResumePoint, RunFolder, Schedule,
+    Scope, Task, TaskState, TrainError, Trainer, TrainingConfig,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -68,35 +61,35 @@ impl Task for Toy {
     type Model = Point;
     type Batch = ();
     /// Batches since it began.
-    type Carry = u64;
+    type Cursor = u64;
+    type Carry = ();
 
-    fn family(&self) -> &'static str {
-        "toy"
+    fn new_model(&self) -> Result<Point, TrainError> {
+        let place = Tensor::from_floats([1.0, -2.0, 0.5], &Device::flex().autodiff());
+        let place = Param::from_tensor(place);
+        Ok(Point { place })
     }
-    fn carry(&self, _: &Point) -> Result<u64, TrainError> {
+    fn cursor(&self) -> Result<u64, TrainError> {
         Ok(0)
     }
-    fn batch(&self, _: DataPosition, carry: &mut u64) -> Result<(), TrainError> {
-        *carry += 1;
+    fn carry(&self, _: &Point) -> Result<(), TrainError> {
         Ok(())
     }
-    fn loss(&self, model: &Point, (): (), _: &mut u64, _: LossContext) -> Result<Loss, TrainError> {
+    fn batch(&self, _: DataPosition, cursor: &mut u64) -> Result<(), TrainError> {
+        *cursor += 1;
+        Ok(())
+    }
+    fn loss(&self, model: &Point, (): (), (): &mut (), _: LossContext) -> Result<Loss, TrainError> {
         Ok(Loss {
             value: model.place.val().powi_scalar(2).mean(),
             metrics: Metrics::new(),
         })
-    }
-    fn forget_damage(&self, _: &mut u64) -> Result<usize, TrainError> {
-        Ok(0)
     }
     fn evaluate(&self, _: &Point, _: Scope) -> Result<Evaluation, TrainError> {
         Ok(Evaluation {
             loss: self.held_out_loss,
             ..Evaluation::default()
         })
-    }
-    fn sample(&self, _: &Point, _: u64) -> Result<Option<String>, TrainError> {
-        Ok(None)
     }
     fn identity(&self) -> Identity {
         self.identity.clone()
@@ -107,35 +100,29 @@ impl Task for Toy {
     fn units_per_epoch(&self) -> u64 {
         10
     }
-    fn flops_per_unit(&self) -> u64 {
-        1
-    }
-    fn bytes_per_step(&self) -> u64 {
-        1
-    }
-    fn derived(&self) -> Option<(&'static str, f64)> {
-        None
-    }
-    fn snapshot(
-        &self,
-        model: &Point,
-        carry: &u64,
-        _: u64,
-        _: u64,
-    ) -> Result<BTreeMap<String, Content>, TrainError> {
+    fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError> {
         let mut file = TensorFile::default();
-        file.tensors.extend(parameters::snapshot(model));
+        file.tensors.extend(parameters::snapshot(state.model));
         Ok(BTreeMap::from([
             ("model.bpk".to_string(), Content::Tensors(file)),
-            ("carry".to_string(), Content::Text(carry.to_string())),
+            ("cursor".to_string(), Content::Text(state.cursor.to_string())),
         ]))
     }
     fn restore(&self, model: Point, folder: &Path) -> Result<Point, TrainError> {
         let mut file = TensorFile::read(&folder.join("model.bpk"))?;
         Ok(parameters::load(model, |name, _| file.tensors.remove(name)))
     }
-    fn restore_carry(&self, _: &Point, carry: &mut u64, folder: &Path) -> Result<(), TrainError> {
-        *carry = fs::read_to_string(folder.join("carry")).unwrap().parse().unwrap();
+    fn restore_carried(
+        &self,
+        _: &Point,
+        cursor: &mut u64,
+        (): &mut (),
+        folder: &Path,
+    ) -> Result<(), TrainError> {
+        *cursor = fs::read_to_string(folder.join("cursor"))
+            .unwrap()
+            .parse()
+            .unwrap();
         Ok(())
     }
 }
@@ -164,9 +151,7 @@ fn fit(task: &Toy, steps: u64, run: &Path, accepting: bool) -> Result<Outcome, T
     if accepting {
         trainer = trainer.accepting_changed_data();
     }
-    let place = Tensor::from_floats([1.0, -2.0, 0.5], &Device::flex().autodiff());
-    let place = Param::from_tensor(place);
-    Ok(trainer.fit(Point { place })?.1)
+    Ok(trainer.fit(task.new_model()?)?.1)
 }
 
 fn state(run: &Path, step: u64) -> Value {
@@ -176,7 +161,10 @@ fn state(run: &Path, step: u64) -> Value {
 
 fn carried(run: &Path, step: u64) -> u64 {
     let folder = run.join(format!("checkpoint/step-{step:06}"));
-    fs::read_to_string(folder.join("carry")).unwrap().parse().unwrap()
+    fs::read_to_string(folder.join("cursor"))
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 #[test]

@@ -11,23 +11,17 @@ use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::folder::Content;
 use burn_dragon_checkpoint::tensors::TensorFile;
 use burn_dragon_core::parameters;
-use burn_dragon_train::guard::{GuardConfig, GuardPolicy};
-use burn_dragon_train::identity::Identity;
-use burn_dragon_train::interrupt::Interrupt;
-use burn_dragon_train::optimizer::OptimizerConfig;
-use burn_dragon_train::outcome::Outcome;
-use burn_dragon_train::plan::Plan;
-use burn_dragon_train::progress::Output;
-use burn_dragon_train::run::{MetricsLog, RunFolder, without_time};
-use burn_dragon_train::schedule::Schedule;
-use burn_dragon_train::settings::{CheckpointConfig, EvaluationConfig, TrainingConfig};
-use burn_dragon_train::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task};
-use burn_dragon_train::{TrainError, Trainer};
+use burn_dragon_train::api::expert::{MetricsLog, without_time};
+use burn_dragon_train::api::{
+    CheckpointConfig, DataPosition, Evaluation, EvaluationConfig, GuardConfig, GuardPolicy, Identity,
+    Interrupt, Loss, LossContext, Metrics, OptimizerConfig, Outcome, Output, Plan, RunFolder, Schedule,
+    Scope, Task, TaskState, TrainError, Trainer, TrainingConfig,
+};
 use serde_json::Value;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 
 /// What goes wrong with a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,7 +48,7 @@ struct Point {
 struct Toy {
     mishaps: BTreeMap<u64, Mishap>,
     /// The weights that each step began with.
-    seen: RefCell<BTreeMap<u64, Vec<f32>>>,
+    seen: Mutex<BTreeMap<u64, Vec<f32>>>,
 }
 
 impl Toy {
@@ -78,14 +72,18 @@ impl Task for Toy {
     type Batch = (u64, u32);
     /// How often damage was to be forgotten.
     type Carry = u64;
+    type Cursor = ();
 
-    fn family(&self) -> &'static str {
-        "toy"
+    fn new_model(&self) -> Result<Point, TrainError> {
+        Ok(Self::model())
+    }
+    fn cursor(&self) -> Result<(), TrainError> {
+        Ok(())
     }
     fn carry(&self, _: &Point) -> Result<u64, TrainError> {
         Ok(0)
     }
-    fn batch(&self, place: DataPosition, _: &mut u64) -> Result<(u64, u32), TrainError> {
+    fn batch(&self, place: DataPosition, (): &mut ()) -> Result<(u64, u32), TrainError> {
         let (step, micro) = (place.units / 2, (place.units % 2) as u32);
         match self.mishaps.get(&step) {
             Some(Mishap::Death) => Err(TrainError::task(std::io::Error::other("dead"))),
@@ -100,7 +98,7 @@ impl Task for Toy {
         _: LossContext,
     ) -> Result<Loss, TrainError> {
         let place = model.place.val();
-        self.seen.borrow_mut().insert(step, bits(model));
+        self.seen.lock().unwrap().insert(step, bits(model));
         let target = 0.1 * f64::from((7 * step as u32 + 3 * micro) % 5);
         let distance = (place.clone() - target).powi_scalar(2).mean() + 1.0;
         let value = match (self.mishaps.get(&step), micro) {
@@ -124,9 +122,6 @@ impl Task for Toy {
             ..Evaluation::default()
         })
     }
-    fn sample(&self, _: &Point, _: u64) -> Result<Option<String>, TrainError> {
-        Ok(None)
-    }
     fn identity(&self) -> Identity {
         Identity::default()
     }
@@ -136,34 +131,25 @@ impl Task for Toy {
     fn units_per_epoch(&self) -> u64 {
         1
     }
-    fn flops_per_unit(&self) -> u64 {
-        1
-    }
-    fn bytes_per_step(&self) -> u64 {
-        1
-    }
-    fn derived(&self) -> Option<(&'static str, f64)> {
-        None
-    }
-    fn snapshot(
-        &self,
-        model: &Point,
-        carry: &u64,
-        _: u64,
-        _: u64,
-    ) -> Result<BTreeMap<String, Content>, TrainError> {
+    fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError> {
         let mut file = TensorFile::default();
-        file.tensors.extend(parameters::snapshot(model));
+        file.tensors.extend(parameters::snapshot(state.model));
         Ok(BTreeMap::from([
             ("model.bpk".to_string(), Content::Tensors(file)),
-            ("carry".to_string(), Content::Text(carry.to_string())),
+            ("carry".to_string(), Content::Text(state.carry.to_string())),
         ]))
     }
     fn restore(&self, model: Point, folder: &Path) -> Result<Point, TrainError> {
         let mut file = TensorFile::read(&folder.join("model.bpk"))?;
         Ok(parameters::load(model, |name, _| file.tensors.remove(name)))
     }
-    fn restore_carry(&self, _: &Point, carry: &mut u64, folder: &Path) -> Result<(), TrainError> {
+    fn restore_carried(
+        &self,
+        _: &Point,
+        (): &mut (),
+        carry: &mut u64,
+        folder: &Path,
+    ) -> Result<(), TrainError> {
         *carry = fs::read_to_string(folder.join("carry")).unwrap().parse().unwrap();
         Ok(())
     }
@@ -235,7 +221,7 @@ fn a_step_that_is_skipped_leaves_weights_and_moments_bit_for_bit_as_they_were() 
     let run = place.path().join("run");
     let outcome = fit(&task, 40, Some(guard()), &run).unwrap();
     assert_eq!((outcome.skipped, outcome.steps, outcome.units), (Some(5), 40, 80));
-    let seen = task.seen.borrow();
+    let seen = task.seen.lock().unwrap();
     for step in 0..39 {
         let skipped = MISHAPS.iter().any(|(at, _)| *at == step);
         assert_eq!(seen[&step] == seen[&(step + 1)], skipped, "step {step}");
@@ -280,7 +266,10 @@ fn a_guarded_run_that_died_goes_on_bit_for_bit() {
         fit(&dies, 40, Some(guard()), &run).unwrap_err();
         let resumed = Toy::new(MISHAPS);
         let outcome = fit(&resumed, 40, Some(guard()), &run).unwrap();
-        assert_eq!(resumed.seen.borrow().keys().next(), Some(&(death / 10 * 10)));
+        assert_eq!(
+            resumed.seen.lock().unwrap().keys().next(),
+            Some(&(death / 10 * 10))
+        );
         assert_eq!(outcome.skipped, Some(5), "in all");
         assert!(files(&run, 40) == files(&whole, 40), "{death}");
         assert_eq!(lines(&run), lines(&whole), "{death}");

@@ -107,7 +107,7 @@ pub struct BenchTrainArgs {
     /// Share of y that is dropped
     #[arg(long, value_name = "P", default_value_t = 0.1)]
     pub dropout: f64,
-    /// Carry each lane's memory from step to step (training.streams)
+    /// Carry each lane's memory from step to step (sequence.streams)
     #[arg(long)]
     pub streams: bool,
     /// How it is timed

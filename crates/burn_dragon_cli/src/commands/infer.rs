@@ -5,10 +5,8 @@ use super::prompt::{self, Prompt};
 use super::{backend, read, run_config};
 use crate::args::{ContextMode, InferArgs};
 use burn_dragon::api::checkpoint::{ModelPath, Which};
-use burn_dragon::api::language::{
-    ContextStrategy, GenerationConfig, Generator, LanguageConfig, LanguageModel,
-};
-use burn_dragon_train::api::{Interrupt, Layers};
+use burn_dragon::api::language::{ContextStrategy, GenerationConfig, Generator, Language, LanguageModel};
+use burn_dragon_train::api::{Interrupt, Layers, resolve};
 use std::process::ExitCode;
 
 /// Runs the verb.
@@ -46,7 +44,7 @@ fn config(args: &InferArgs, model: &LanguageModel) -> anyhow::Result<GenerationC
             .configs
             .iter()
             .try_fold(Layers::new(), |layers, path| layers.file(path))?;
-        config = layers.resolve::<LanguageConfig>()?.value.generation;
+        config = resolve::<Language>(layers)?.value.generation;
     }
     if let Some(prompt) = &args.prompt {
         config.prompt.clone_from(prompt);
@@ -61,7 +59,7 @@ fn config(args: &InferArgs, model: &LanguageModel) -> anyhow::Result<GenerationC
             .run
             .as_deref()
             .and_then(|run| run_config(run).ok())
-            .map(|run| run.training.block_size)
+            .map(|run| run.sequence.block_size)
     };
     config.context = match (args.context_mode, args.context_window) {
         (None, None) => config.context,

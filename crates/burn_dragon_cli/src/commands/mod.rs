@@ -20,10 +20,6 @@ pub mod pull;
 #[cfg(feature = "fetch")]
 pub mod push;
 mod remote;
-#[cfg(feature = "train")]
-mod resume;
-#[cfg(feature = "train")]
-mod samples;
 pub mod state;
 #[cfg(feature = "train")]
 pub mod train;
@@ -36,8 +32,8 @@ use anyhow::Context;
 use burn_dragon::api::checkpoint::{LoadedModel, ModelPath};
 use burn_dragon::api::core::{Backend, SelectedBackend};
 use burn_dragon::api::expert::checkpoint::{Foreign, unmarked};
-use burn_dragon::api::language::{LanguageConfig, LanguageModel, Note};
-use burn_dragon_train::api::Layers;
+use burn_dragon::api::language::{Language, LanguageConfig, LanguageModel, Note};
+use burn_dragon_train::api::run_config as config_of_run;
 use serde::Serialize;
 use std::path::Path;
 
@@ -80,8 +76,7 @@ fn as_meant(loaded: LoadedModel, way_out: &str) -> Result<LoadedModel, BadInput>
 
 /// The configuration that a run folder keeps.
 fn run_config(run: &Path) -> anyhow::Result<LanguageConfig> {
-    let path = run.join("config.toml");
-    Ok(Layers::new().file(&path)?.resolve::<LanguageConfig>()?.value)
+    Ok(config_of_run::<Language>(run)?)
 }
 
 /// Says on standard error what should be known about how a text was read.

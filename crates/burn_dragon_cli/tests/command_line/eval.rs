@@ -284,7 +284,7 @@ fn needles_are_learnt_from_and_asked_for_as_the_run_says() {
         "model.d_model=16",
         "model.n_neurons=64",
         "model.n_levels=2",
-        "training.block_size=64",
+        "sequence.block_size=64",
     ];
     let steps = [
         "training.batch_size=2",

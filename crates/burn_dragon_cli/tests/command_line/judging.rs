@@ -102,7 +102,7 @@ fn one_text_one_model_one_memory_is_one_figure_whichever_way_it_is_asked_for() {
 #[test]
 fn so_it_is_for_a_model_that_has_learnt_to_remember() {
     let place = place();
-    let streams = ["training.streams.order=in_order", "--out", "run", "--json"];
+    let streams = ["sequence.streams.order=in_order", "--out", "run", "--json"];
     let trained = place.train_on("text.txt", &[&[SEPARATOR][..], &streams].concat());
     let trained = trained.done().json();
     let expected = figures(&place, &["run"]);
@@ -248,13 +248,13 @@ fn a_text_of_which_no_byte_is_predicted_has_a_loss_alone() {
 fn a_text_too_short_to_train_on_is_called_the_training_text() {
     let place = Place::new();
     place.write("short.txt", "A dragon went away.\n".repeat(10)); // 180 bytes to train on, 20 to validate
-    let wide = ["training.block_size=180", "--out", "run"];
+    let wide = ["sequence.block_size=180", "--out", "run"];
     let answer = place.train_on("short.txt", &wide);
     answer.refused(
         1,
-        &["the training text has 180 tokens", "181", "training.block_size"],
+        &["the training text has 180 tokens", "181", "sequence.block_size"],
     );
-    let fits = ["training.block_size=179", "training.max_steps=1", "--out", "run"];
+    let fits = ["sequence.block_size=179", "training.max_steps=1", "--out", "run"];
     place.train_on("short.txt", &fits).done();
     assert_eq!(figures(&place, &["run"])["tokens"], 19);
 }

@@ -67,7 +67,7 @@ fn what_is_said_to_fit_fits() {
     let batch = |size: u64| {
         let batch = format!("training.batch_size={size}");
         let arguments =
-            Place::training(&["training.block_size=256", "model.d_model=64", &batch, "--dry-run"]);
+            Place::training(&["sequence.block_size=256", "model.d_model=64", &batch, "--dry-run"]);
         with_little_memory(&place, &arguments)
     };
     let answer = batch(100_000);
@@ -99,8 +99,8 @@ fn a_size_that_no_product_of_can_be_counted_is_refused_by_its_key() {
             "training.batch_size = 9223372036854775807",
         ),
         (
-            "training.block_size=9223372036854775807",
-            "training.block_size = 9223372036854775807",
+            "sequence.block_size=9223372036854775807",
+            "sequence.block_size = 9223372036854775807",
         ),
         ("training.batch_size=1000000000000000", "2^48"),
     ] {

@@ -38,7 +38,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("training.clip_norm", "1e-50", "1.1e-19"),
     ("training.clip_norm", "1e39", "inf"),
     ("training.max_minutes", "1e-50", "inf"),
-    ("training.streams.persistent", "1e-50", "1.2e-38"),
+    ("sequence.streams.persistent", "1e-50", "1.2e-38"),
     ("training.guard.loss_z", "1e39", "3.4e38"),
     ("training.guard.norm_z", "1e-50", "1.2e-38"),
     ("generation.temperature", "1e-50", "1.2e-38"),

@@ -110,10 +110,10 @@ fn sigterm_saves_and_a_resumed_run_is_the_uninterrupted_one_bit_for_bit() {
 #[test]
 fn a_run_on_streams_that_was_killed_goes_on_with_its_memory_bit_for_bit() {
     let streams = [
-        "training.streams.persistent=0.5",
-        "training.streams.max_context=100",
-        "training.streams.unroll=2",
-        "training.streams.scales=[{ block_size = 16, weight = 1 }, { block_size = 32, weight = 2 }]",
+        "sequence.streams.persistent=0.5",
+        "sequence.streams.max_context=100",
+        "sequence.streams.unroll=2",
+        "sequence.streams.scales=[{ block_size = 16, weight = 1 }, { block_size = 32, weight = 2 }]",
         "model.decay={ type = \"standard\", learnable = true }",
     ];
     let (place, mut running) = whole_and_running(&streams);
@@ -134,7 +134,7 @@ fn a_run_on_streams_that_was_killed_goes_on_with_its_memory_bit_for_bit() {
 #[test]
 fn a_guarded_run_that_was_killed_goes_on_with_its_window_bit_for_bit() {
     let guard = "training.guard={ window = 16, loss_z = 1.5, norm_z = 1.5, patience = 200 }";
-    let (place, mut running) = whole_and_running(&[guard, "training.streams={}"]);
+    let (place, mut running) = whole_and_running(&[guard, "sequence.streams={}"]);
     let (whole, run) = (place.path("whole"), place.path("run"));
     running.until("a checkpoint", || checkpoint(&run, 80).is_dir());
     running.0.kill().unwrap();
@@ -148,18 +148,18 @@ fn a_guarded_run_that_was_killed_goes_on_with_its_window_bit_for_bit() {
 fn settings_that_a_run_on_streams_cannot_go_on_with_are_refused_and_leave_it_as_it_was() {
     let place = Place::new();
     place
-        .train(&["training.streams.persistent=1.0", "--out", "run"])
+        .train(&["sequence.streams.persistent=1.0", "--out", "run"])
         .done();
     let config = std::fs::read(place.path("run/config.toml")).unwrap();
     for (setting, says) in [
         ("training.batch_size=4", "training.batch_size = 4 instead of 2"),
         (
-            "training.streams.order=in_order",
-            "training.streams.order = \"in_order\" instead of \"shuffled\"",
+            "sequence.streams.order=in_order",
+            "sequence.streams.order = \"in_order\" instead of \"shuffled\"",
         ),
         (
-            "training.streams.unroll=2",
-            "training.streams.unroll = 2 instead of 1",
+            "sequence.streams.unroll=2",
+            "sequence.streams.unroll = 2 instead of 1",
         ),
         ("training.seed=7", "training.seed = 7 instead of 1337"),
     ] {
@@ -181,11 +181,11 @@ fn a_run_on_windows_does_not_go_on_with_streams() {
         "run",
         "--max-steps",
         "16",
-        "training.streams={}",
+        "sequence.streams={}",
     ]);
     answer.refused(
         2,
-        &["training.streams.persistent = 1.0, which the run does not have"],
+        &["sequence.streams.persistent = 1.0, which the run does not have"],
     );
 }
 

@@ -202,7 +202,7 @@ fn the_best_figure_starts_anew_where_held_out_text_has_changed_and_only_there() 
 
 #[test]
 fn streams_begin_anew_in_a_text_that_has_changed() {
-    let place = trained(&["training.streams={}"]);
+    let place = trained(&["sequence.streams={}"]);
     place.write("text.txt", WORK.replace("dull", "tidy").repeat(100));
     resume(&place, &[]).refused(3, &["training data was", "--accept-changed-data"]);
     let answer = resume(&place, &["--accept-changed-data"]).done();

@@ -50,10 +50,10 @@ fn what_cannot_change_is_refused_by_name_with_both_values_and_nothing_is_written
             "model.decay.type = \"standard\", which the run does not have",
         ),
         ("training.seed=7", "training.seed = 7 instead of 1337"),
-        ("training.block_size=16", "training.block_size = 16 instead of 32"),
+        ("sequence.block_size=16", "sequence.block_size = 16 instead of 32"),
         (
-            "training.streams={}",
-            "training.streams.persistent = 1.0, which the run does not have",
+            "sequence.streams={}",
+            "sequence.streams.persistent = 1.0, which the run does not have",
         ),
     ];
     for (setting, says) in settings {
@@ -117,7 +117,7 @@ fn what_can_change_is_in_force_and_stands_in_the_configuration() {
         "training.clip_norm=0.5",
         "training.log_every=1",
         "training.max_minutes=5.0",
-        "training.credit=queries",
+        "sequence.credit=queries",
         "training.guard.window=16",
         "optimizer.learning_rate=0.002",
         "optimizer.beta_2=0.95",
@@ -155,7 +155,7 @@ fn a_value_that_the_run_has_already_may_be_typed() {
     let place = Place::trained();
     let same = [
         "training.seed=1337",
-        "training.block_size=32",
+        "sequence.block_size=32",
         "model.d_model=16",
         "model.dropout=0",
         "dataset.tokenizer.type=byte",

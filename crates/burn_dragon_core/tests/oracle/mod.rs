@@ -5,8 +5,8 @@
 
 use crate::subject::values;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_core::parameters::snapshot;
-use burn_dragon_core::{Dragon, DragonConfig};
+use burn_dragon_core::api::expert::snapshot;
+use burn_dragon_core::api::{Dragon, DragonConfig};
 
 /// How positions enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

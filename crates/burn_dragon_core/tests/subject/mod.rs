@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use burn::tensor::{DType, Device, TensorData};
-use burn_dragon_core::parameters::{load, snapshot};
-use burn_dragon_core::{Dragon, DragonConfig};
+use burn_dragon_core::api::expert::{load, snapshot};
+use burn_dragon_core::api::{Dragon, DragonConfig};
 
 pub(crate) fn config() -> DragonConfig {
     DragonConfig {

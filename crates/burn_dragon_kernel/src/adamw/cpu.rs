@@ -2,10 +2,10 @@
 
 use super::{AdamWStep, Moments};
 use crate::flex::memory;
+use crate::parallel::*;
 use crate::simd::vectorized;
 use burn::backend::Flex;
 use burn::tensor::Tensor;
-use rayon::prelude::*;
 
 /// Entries of a chunk: about 100 us of work, so that small parameters wake no thread.
 const CHUNK: usize = 1 << 16;

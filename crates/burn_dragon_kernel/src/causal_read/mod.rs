@@ -16,7 +16,7 @@ use crate::retention::Retention;
 use burn::tensor::Tensor;
 
 /// Tokens per block in [`causal_read_with_memory`]: scores are `block x block`, memory is used between blocks.
-pub const BLOCK: usize = 256;
+pub(crate) const BLOCK: usize = 256;
 
 /// Which uses of a neuron's activity gradients flow back through. The values are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Credit {
 
 impl Credit {
     /// A tensor where it is a key, a value or a memory.
-    fn stored(self, tensor: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn stored(self, tensor: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Full => tensor,
             Self::Queries => tensor.detach(),

@@ -1,41 +1,46 @@
-//! The gradient of the cross entropy, by hand: `d (softmax - one at the class)`, computed again from the logits.
+//! The cross entropy in the graph of gradients: `d (softmax - one at the class)`, computed again from the logits.
 
-use super::cpu::Rows;
-use crate::flex;
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
+use crate::backend::{DragonBackend, Operation, record};
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::{Autodiff, Flex};
-use burn::tensor::{Float, Tensor};
+use burn::backend::autodiff::ops::{Backward, Ops};
+use burn::tensor::{DType, Int, Tensor};
 
-/// The cross entropy of logits on the processor with autodiff; the logits again where they are others.
-pub(super) fn tracked(logits: Tensor<3>, classes: Vec<usize>) -> Result<Tensor<2>, Tensor<3>> {
-    let [lanes, tokens, _] = logits.dims();
-    let (logits, node) = flex::tracked(logits)?;
-    let rows = Rows::new(logits, classes);
-    let losses = flex::tensor(rows.losses(), [lanes, tokens]);
-    let output = match CrossEntropyBackward
-        .prepare::<NoCheckpointing>([node])
-        .compute_bound()
-        .stateful()
-    {
-        OpsKind::Tracked(prepared) => prepared.finish(rows, losses),
-        OpsKind::UnTracked(prepared) => prepared.finish(losses),
+type Input = (Tensor<3>, Tensor<2, Int>);
+
+/// The cross entropy of logits on a backend; the input again where they are not.
+pub(super) fn on_backend<B: DragonBackend>((logits, targets): Input) -> Result<Tensor<2>, Input> {
+    let is_taken = B::computes(Operation::CrossEntropy, logits.dtype());
+    if !is_taken || !matches!(targets.dtype(), DType::I32 | DType::I64) {
+        return Err((logits, targets));
+    }
+    let Some(classes) = B::take_int(targets.clone()) else {
+        return Err((logits, targets));
     };
-    Ok(Tensor::<2, Float>::from_primitive::<Autodiff<Flex>>(output))
+    let logits = B::take(logits).map_err(|logits| (logits, targets))?;
+    let (losses, kept) = B::cross_entropy(logits.numbers, classes);
+    Ok(match logits.node {
+        None => B::give(losses),
+        Some(node) => B::give_tracked(record::<B, _, 1>(CrossEntropyBackward, [node], kept, losses)),
+    })
 }
 
 #[derive(Debug)]
 struct CrossEntropyBackward;
 
-impl Backward<Flex, 1> for CrossEntropyBackward {
-    type State = Rows;
+impl<B: DragonBackend> Backward<B, 1> for CrossEntropyBackward {
+    type State = B::CrossEntropy;
 
-    fn backward(self, ops: Ops<Rows, 1>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
-        let d = gradients.consume::<Flex>(&ops.node).to_contiguous();
-        let logits = ops.state.back(d.storage());
-        for parent in ops.parents.into_iter().flatten() {
-            gradients.register::<Flex>(parent.id, logits.clone());
+    fn backward(
+        self,
+        ops: Ops<B::CrossEntropy, 1>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let d = gradients.consume::<B>(&ops.node);
+        let [parent] = ops.parents;
+        if let Some(node) = parent {
+            gradients.register::<B>(node.id, B::cross_entropy_back(ops.state, d));
         }
     }
 }

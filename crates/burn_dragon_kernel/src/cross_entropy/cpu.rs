@@ -1,15 +1,16 @@
 //! Cross entropy on the processor, row by row.
 
+use crate::parallel::*;
 use crate::simd::{LANES, exp, largest, vectorized};
+use burn::tensor::DType;
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
 
 /// Logits of the rows that one task takes: about 50 us of work, so that small tensors wake no thread.
 const CHUNK: usize = 1 << 16;
 
 /// Rows of logits, the class of each, and the logarithm of the sum of their exponentials.
 #[derive(Clone, Debug)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     logits: FlexTensor,
     classes: Vec<usize>,
     log_sums: Vec<f32>,
@@ -18,7 +19,11 @@ pub(super) struct Rows {
 
 impl Rows {
     /// Reads the rows once.
-    pub(super) fn new(logits: FlexTensor, classes: Vec<usize>) -> Self {
+    ///
+    /// # Panics
+    /// If a target is no class.
+    pub(crate) fn new(logits: FlexTensor, targets: &FlexTensor) -> Self {
+        let classes = classes(targets);
         let width = logits.layout().num_elements() / classes.len().max(1);
         if let Some(class) = classes.iter().find(|&&class| class >= width) {
             panic!("cross entropy: target {class} of {width} classes");
@@ -39,14 +44,14 @@ impl Rows {
     }
 
     /// The cross entropy of every row.
-    pub(super) fn losses(&self) -> Vec<f32> {
+    pub(crate) fn losses(&self) -> Vec<f32> {
         let logits = self.logits.storage::<f32>().chunks_exact(self.width);
         let rows = logits.zip(&self.classes).zip(&self.log_sums);
         rows.map(|((logits, &class), sum)| sum - logits[class]).collect()
     }
 
     /// The gradient of the logits from that of every row: `d (softmax - one at the class)`.
-    pub(super) fn back(mut self, d: &[f32]) -> FlexTensor {
+    pub(crate) fn back(mut self, d: &[f32]) -> FlexTensor {
         let (rows, width) = (rows_of_a_task(self.width), self.width);
         self.logits
             .storage_mut::<f32>()
@@ -61,6 +66,17 @@ impl Rows {
             });
         self.logits
     }
+}
+
+/// The targets; what is negative is no class.
+fn classes(targets: &FlexTensor) -> Vec<usize> {
+    let class = |target: i64| usize::try_from(target).unwrap_or(usize::MAX);
+    if targets.dtype() == DType::I32 {
+        let targets = targets.storage::<i32>();
+        return targets.iter().map(|&target| class(target.into())).collect();
+    }
+    let targets = targets.storage::<i64>();
+    targets.iter().map(|&target| class(target)).collect()
 }
 
 fn rows_of_a_task(width: usize) -> usize {

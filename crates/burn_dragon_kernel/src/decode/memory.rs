@@ -1,10 +1,10 @@
 //! What goes in and out of a token's step at rest: memory, and how many neurons fired.
 
-use super::Activity;
 use super::cpu::Chunk;
 use super::simd::LINE;
 use super::token_step::{TokenStep, lock};
 use super::weights::Sizes;
+use crate::activity::Activity;
 
 impl TokenStep {
     /// Activity of the last token, one entry per level.

@@ -37,6 +37,7 @@ mod workers;
 
 pub use weights::{Parameters, Sizes, Weights};
 
+use crate::activity::Activity;
 use simd::Isa;
 use std::sync::Arc;
 use token_step::TokenStep;
@@ -47,17 +48,6 @@ pub struct Decode {
     token_step: Arc<TokenStep>,
     positions: Vec<u64>,
     logits: Vec<f32>, // [B, V]
-}
-
-/// How many neurons fired in the last step of all lanes, level by level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Activity {
-    /// Entries of x above zero.
-    pub x: usize,
-    /// Entries of y above zero.
-    pub y: usize,
-    /// Entries there are of each: lanes times neurons.
-    pub entries: usize,
 }
 
 impl Decode {

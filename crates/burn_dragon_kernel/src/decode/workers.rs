@@ -68,7 +68,7 @@ fn workers() -> &'static Workers {
     static WORKERS: OnceLock<Workers> = OnceLock::new();
     WORKERS.get_or_init(|| {
         let bell = Arc::new(Bell::default());
-        let started = (1..rayon::current_num_threads()).map_while(|index| {
+        let started = (1..crate::parallel::threads()).map_while(|index| {
             let bell = bell.clone();
             let end = if index % 2 == 1 { End::Back } else { End::Front };
             // Where threads cannot be had, the caller works alone.

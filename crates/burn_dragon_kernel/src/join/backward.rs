@@ -1,45 +1,42 @@
-//! The gradient of the join, by hand: through the outer norm to v, and from there through the inner one to u.
+//! The join in the graph of gradients: through the outer norm to v, and from there through the inner one to u.
 
-use super::cpu::{Joined, join, join_back};
-use crate::flex;
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
+use crate::backend::{DragonBackend, Operation, record};
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::{Autodiff, Flex};
-use burn::tensor::{Float, Tensor};
+use burn::backend::autodiff::ops::{Backward, Ops};
+use burn::tensor::Tensor;
 
-/// The join of tensors on the processor with autodiff; the tensors again where they are others.
-pub(super) fn tracked(v: Tensor<4>, u: Tensor<4>, eps: f64) -> Result<Tensor<4>, (Tensor<4>, Tensor<4>)> {
-    let (kept_v, kept_u) = (v.clone(), u.clone());
-    let (Ok((v, v_node)), Ok((u, u_node))) = (flex::tracked(v), flex::tracked(u)) else {
-        return Err((kept_v, kept_u));
+type Input = (Tensor<4>, Tensor<4>, f64);
+
+/// The join of tensors on a backend, both with autodiff or both without; the input again where they are not.
+pub(super) fn on_backend<B: DragonBackend>((v, u, eps): Input) -> Result<Tensor<4>, Input> {
+    let is_taken = [&v, &u]
+        .into_iter()
+        .all(|tensor| B::computes(Operation::Join, tensor.dtype()));
+    if !is_taken || v.is_autodiff() != u.is_autodiff() || !B::has(&v) || !B::has(&u) {
+        return Err((v, u, eps));
+    }
+    let (Ok(v), Ok(u)) = (B::take(v), B::take(u)) else {
+        unreachable!("both are here");
     };
-    drop((kept_v, kept_u));
-    let joined = join(&v, u, eps);
-    let stream = joined.stream.clone();
-    let nodes = [v_node, u_node];
-    let output = match JoinBackward
-        .prepare::<NoCheckpointing>(nodes)
-        .compute_bound()
-        .stateful()
-    {
-        OpsKind::Tracked(prepared) => prepared.finish(joined, stream),
-        OpsKind::UnTracked(prepared) => prepared.finish(stream),
-    };
-    Ok(Tensor::<4, Float>::from_primitive::<Autodiff<Flex>>(output))
+    let (stream, kept) = B::join(v.numbers, u.numbers, eps);
+    Ok(match (v.node, u.node) {
+        (Some(v), Some(u)) => B::give_tracked(record::<B, _, 2>(JoinBackward, [v, u], kept, stream)),
+        _ => B::give(stream),
+    })
 }
 
 #[derive(Debug)]
 struct JoinBackward;
 
-impl Backward<Flex, 2> for JoinBackward {
-    type State = Joined;
+impl<B: DragonBackend> Backward<B, 2> for JoinBackward {
+    type State = B::Join;
 
-    fn backward(self, ops: Ops<Joined, 2>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
-        let d = gradients.consume::<Flex>(&ops.node).to_contiguous();
-        for (parent, gradient) in ops.parents.into_iter().zip(join_back(ops.state, d)) {
+    fn backward(self, ops: Ops<B::Join, 2>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let d = gradients.consume::<B>(&ops.node);
+        for (parent, gradient) in ops.parents.into_iter().zip(B::join_back(ops.state, d)) {
             if let Some(node) = parent {
-                gradients.register::<Flex>(node.id, gradient);
+                gradients.register::<B>(node.id, gradient);
             }
         }
     }

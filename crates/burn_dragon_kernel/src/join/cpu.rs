@@ -1,27 +1,26 @@
 //! The join and its gradient on the processor, row by row.
 
 use crate::norm::cpu::{norm_row, norm_row_back, rows_of_a_task, width};
+use crate::parallel::*;
 use crate::simd::vectorized;
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
 
 /// A join, and what its gradient needs.
 #[derive(Clone, Debug)]
-pub(super) struct Joined {
+pub(crate) struct Joined {
     /// `norm(v + norm(u))`.
-    pub(super) stream: FlexTensor,
+    pub(crate) stream: FlexTensor,
     /// `norm(u)`.
-    pub(super) normed: FlexTensor,
+    normed: FlexTensor,
     /// One over the deviation of each row of u, and of the sum.
-    pub(super) scales: Vec<[f32; 2]>,
+    scales: Vec<[f32; 2]>,
 }
 
-/// `norm(v + norm(u))`; the place of u takes its norm, where nobody else holds it.
-pub(super) fn join(v: &FlexTensor, mut u: FlexTensor, eps: f64) -> Joined {
-    let width = width(v);
+/// `norm(v + norm(u))`; the memory of v takes it, and that of u its norm, where nobody else holds them.
+pub(crate) fn join(mut stream: FlexTensor, mut u: FlexTensor, eps: f64) -> Joined {
+    let width = width(&stream);
     let rows = rows_of_a_task(width);
-    let mut stream = v.clone();
-    let mut scales = vec![[0.0; 2]; v.layout().num_elements() / width];
+    let mut scales = vec![[0.0; 2]; stream.layout().num_elements() / width];
     stream
         .storage_mut::<f32>()
         .par_chunks_mut(rows * width)
@@ -36,7 +35,7 @@ pub(super) fn join(v: &FlexTensor, mut u: FlexTensor, eps: f64) -> Joined {
 }
 
 /// The gradients of v and u from that of the joined stream.
-pub(super) fn join_back(joined: Joined, mut d: FlexTensor) -> [FlexTensor; 2] {
+pub(crate) fn join_back(joined: Joined, mut d: FlexTensor) -> [FlexTensor; 2] {
     let Joined {
         stream,
         mut normed,

@@ -1,14 +1,14 @@
 //! How a level's contribution joins the stream: `norm(v + norm(u))`.
 //!
-//! On the processor in f32 it is one pass over the rows (`cpu.rs`), with its gradient by hand (`backward.rs`);
-//! elsewhere tensor operations (`reference.rs`).
+//! On the processor in f32 it is one pass over the rows, in place where nobody else holds them (`cpu.rs`), with its
+//! gradient by hand; elsewhere tensor operations (`reference.rs`).
 
 mod backward;
-mod cpu;
+pub(crate) mod cpu;
 pub mod reference;
 
-use crate::flex::{is_plain, memory};
-use burn::backend::Flex;
+use crate::backend::on_backends;
+use backward::on_backend;
 use burn::tensor::Tensor;
 
 /// The stream after a level that contributes `u`.
@@ -20,11 +20,8 @@ use burn::tensor::Tensor;
 /// If the shapes differ.
 pub fn join(v: Tensor<4>, u: Tensor<4>, eps: f64) -> Tensor<4> {
     crate::assert_shape("join", "u", u.dims(), v.dims());
-    if is_plain(&v) && is_plain(&u) {
-        let joined = cpu::join(&memory(v), memory(u), eps);
-        return Tensor::from_primitive::<Flex>(joined.stream);
-    }
-    backward::tracked(v, u, eps).unwrap_or_else(|(v, u)| reference::join(v, u, eps))
+    on_backends!(B, input = (v, u, eps) => on_backend::<B>(input))
+        .unwrap_or_else(|(v, u, eps)| reference::join(v, u, eps))
 }
 
 #[cfg(test)]

@@ -14,85 +14,99 @@
 //! Where queries alone are credited, `M = dS` and dv is `dx decoder_x^T`. Decay is in `retention.rs`, as the gradient
 //! of its slopes.
 
-use super::chunked::{Around, CarriedBack, Felt, Through};
-use super::cpu::with_scratch;
+use super::between::{Around, Between, CarriedBack, Felt, Through};
+use super::cpu::Kept;
 use super::elementwise::{add, gate_back, gated, relu_back, transpose};
-use super::tile::{Head, Operands, Read, Scratch, Sizes};
+use super::head::{Head, Operands};
+use super::pattern::Pattern;
+use super::read::Read;
+use super::scratch::{Scratch, with_scratch};
+use super::shared::Shared;
+use crate::backend::level::Sizes;
 use crate::buffer::Buffer;
 use crate::causal_read::Credit;
+use crate::flex::tensor;
 use crate::matrix::Matrix;
-use rayon::prelude::*;
+use crate::parallel::*;
+use crate::reach::Reach;
+use burn_flex::FlexTensor;
 use std::ops::Range;
 
-/// The gradients of a level's inputs, each in its input's layout.
-pub(super) struct LevelGradients {
+/// The gradients of the inputs of a level, or of half of one, each in its input's layout.
+pub(super) struct Gradients {
     pub(super) v: Vec<f32>,
     pub(super) decoder_x: Vec<f32>,
     pub(super) decoder_y: Vec<f32>,
     pub(super) encoder: Vec<f32>,
-    /// `[B, H, N, D]`, where a memory was carried that is not a constant.
-    pub(super) rho: Vec<f32>,
+    /// Of what each head of each lane has for itself, `[B, H, ..]`: a memory that was carried and is no constant, or
+    /// what was read.
+    pub(super) own: Vec<f32>,
     /// Of the slopes, `[H]`.
     pub(super) slopes: Vec<f32>,
 }
 
 /// A memory that was carried, `[B, H, N, D]` each.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Carried<'a> {
+struct Carried<'a> {
     /// The memory before the stream.
-    pub(super) before: &'a [f32],
+    before: &'a [f32],
     /// The gradient of the memory after it; none where both are constants.
-    pub(super) gradient: Option<&'a [f32]>,
+    gradient: Option<&'a [f32]>,
 }
 
 /// The gradients that one head collects over some lanes.
-struct Part {
-    v: Vec<Buffer>,    // a [T, D] for each lane
-    rho: Vec<Buffer>,  // a [N, D] for each lane, where a memory was carried that is not a constant
-    decoder_x: Buffer, // [N, D]
-    decoder_y: Buffer, // [N, D]
-    encoder: Buffer,   // [N, D]
-    slope: f64,        // of ln lambda
+#[derive(Debug, Default)]
+pub(super) struct HeadGradients {
+    pub(super) v: Vec<Buffer>,    // a [T, D] for each lane
+    pub(super) own: Vec<Buffer>,  // what it has for itself, for each lane
+    pub(super) decoder_x: Buffer, // [N, D]
+    pub(super) decoder_y: Buffer, // [N, D]
+    pub(super) encoder: Buffer,   // [N, D]
+    slope: f64,                   // of ln lambda
+}
+
+impl HeadGradients {
+    pub(super) fn zeros(sizes: Sizes) -> Self {
+        let zeros = || Buffer::zeros(sizes.neurons * sizes.width);
+        Self {
+            decoder_x: zeros(),
+            decoder_y: zeros(),
+            encoder: zeros(),
+            ..Self::default()
+        }
+    }
 }
 
 /// Tasks that the gradients are split into, at least where there are lanes enough: a number of its own, not that of
 /// the threads, so that sums have one order on every machine.
 const TASKS: usize = 8;
 
-pub(super) fn backward(
-    operands: &Operands<'_>,
-    reads: &[Vec<Read>],
-    du: &[f32],
-    carried: Option<Carried<'_>>,
-) -> LevelGradients {
+/// The gradients of all heads, `collect` gives those of one over some lanes.
+pub(super) fn gather(
+    sizes: Sizes,
+    collect: impl Fn(usize, Range<usize>) -> HeadGradients + Sync + Send,
+) -> Gradients {
     let Sizes {
         lanes,
         heads,
         tokens,
         neurons,
         width,
-    } = operands.sizes;
+    } = sizes;
     let groups = TASKS.div_ceil(heads).min(lanes);
     let group_lanes = |group: usize| group * lanes / groups..(group + 1) * lanes / groups;
-    let parts: Vec<Part> = (0..heads * groups)
+    let parts: Vec<HeadGradients> = (0..heads * groups)
         .into_par_iter()
-        .map(|task| {
-            let (head, lanes) = (task / groups, group_lanes(task % groups));
-            collect(operands, reads, du, carried, head, lanes)
-        })
+        .map(|task| collect(task / groups, group_lanes(task % groups)))
         .collect();
-    let size = width * neurons;
-    let mut sum = LevelGradients {
+    let own = parts[0].own.first().map_or(0, |own| own.len());
+    let zeros = || vec![0.0; heads * width * neurons];
+    let mut sum = Gradients {
         v: vec![0.0; lanes * tokens * width],
-        decoder_x: vec![0.0; heads * width * neurons],
-        decoder_y: vec![0.0; heads * width * neurons],
-        encoder: vec![0.0; heads * width * neurons],
-        rho: vec![
-            0.0;
-            carried
-                .and_then(|carried| carried.gradient)
-                .map_or(0, <[f32]>::len)
-        ],
+        decoder_x: zeros(),
+        decoder_y: zeros(),
+        encoder: zeros(),
+        own: vec![0.0; lanes * heads * own],
         slopes: slopes(&parts, groups),
     };
     // Head after head, group after group: one order on every machine.
@@ -103,36 +117,71 @@ pub(super) fn backward(
                 part,
             );
         }
-        for (lane, part) in group_lanes(task % groups).zip(&part.rho) {
+        for (lane, part) in group_lanes(task % groups).zip(&part.own) {
             let index = lane * heads + task / groups;
-            sum.rho[index * size..(index + 1) * size].copy_from_slice(part);
+            sum.own[index * own..(index + 1) * own].copy_from_slice(part);
         }
     }
-    let heads = sum
-        .decoder_x
-        .par_chunks_exact_mut(size)
-        .zip(sum.decoder_y.par_chunks_exact_mut(size))
-        .zip(sum.encoder.par_chunks_exact_mut(size))
-        .zip(parts.into_par_iter().chunks(groups));
-    heads.for_each(|(((decoder_x, decoder_y), encoder), mut parts)| {
-        let (first, others) = parts
-            .split_first_mut()
-            .unwrap_or_else(|| unreachable!("a head has a group"));
-        for other in others {
-            add(&mut first.decoder_x, &other.decoder_x);
-            add(&mut first.decoder_y, &other.decoder_y);
-            add(&mut first.encoder, &other.encoder);
-        }
-        transpose(&first.decoder_x, width, width, decoder_x);
-        transpose(&first.decoder_y, width, width, decoder_y);
-        encoder.copy_from_slice(&first.encoder);
-    });
+    sum.sum_weights(parts, groups, sizes);
     sum
 }
 
+impl Gradients {
+    /// The gradients of the weights, summed over groups of lanes and laid out as the weights are.
+    fn sum_weights(&mut self, mut parts: Vec<HeadGradients>, groups: usize, sizes: Sizes) {
+        let (size, width) = (sizes.neurons * sizes.width, sizes.width);
+        let heads = self
+            .decoder_x
+            .par_chunks_exact_mut(size)
+            .zip(self.decoder_y.par_chunks_exact_mut(size))
+            .zip(self.encoder.par_chunks_exact_mut(size))
+            .zip(parts.par_chunks_exact_mut(groups));
+        heads.for_each(|(((decoder_x, decoder_y), encoder), parts)| {
+            let (first, others) = parts
+                .split_first_mut()
+                .unwrap_or_else(|| unreachable!("a head has a group"));
+            for other in others {
+                add(&mut first.decoder_x, &other.decoder_x);
+                add(&mut first.decoder_y, &other.decoder_y);
+                add(&mut first.encoder, &other.encoder);
+            }
+            transpose(&first.decoder_x, width, width, decoder_x);
+            transpose(&first.decoder_y, width, width, decoder_y);
+            encoder.copy_from_slice(&first.encoder);
+        });
+    }
+}
+
+/// The gradients of a level: of v, decoder_x, decoder_y, encoder, of the memory where gradients pass it, and of the
+/// slopes.
+pub(crate) fn level_back(kept: &Kept, d: &FlexTensor) -> Vec<FlexTensor> {
+    let (prepared, operands) = (&kept.prepared, kept.prepared.operands());
+    let sizes = prepared.sizes;
+    let (du, after) = d.storage::<f32>().split_at(sizes.stream().iter().product());
+    let carried = kept.rho.as_ref().map(|rho| Carried {
+        before: rho.storage(),
+        gradient: kept.passes.then_some(after),
+    });
+    let sum = gather(sizes, |head, lanes| match prepared.reach {
+        Reach::Causal => collect(&operands, &kept.reads, du, carried, head, lanes),
+        Reach::Full => collect_whole(&operands, &kept.reads, du, carried, head, lanes),
+    });
+    let mut tensors = vec![
+        tensor(sum.v, sizes.stream()),
+        tensor(sum.decoder_x, sizes.decoder()),
+        tensor(sum.decoder_y, sizes.decoder()),
+        tensor(sum.encoder, sizes.encoder()),
+    ];
+    if kept.passes {
+        tensors.push(tensor(sum.own, sizes.memory()));
+    }
+    tensors.push(tensor(sum.slopes, [sizes.heads]));
+    tensors
+}
+
 /// The gradients of the slopes, summed over groups of lanes: a slope is `-ln lambda`.
-fn slopes(parts: &[Part], groups: usize) -> Vec<f32> {
-    let sum = |parts: &[Part]| parts.iter().map(|part| part.slope).sum::<f64>();
+fn slopes(parts: &[HeadGradients], groups: usize) -> Vec<f32> {
+    let sum = |parts: &[HeadGradients]| parts.iter().map(|part| part.slope).sum::<f64>();
     parts
         .chunks_exact(groups)
         .map(|parts| -sum(parts) as f32)
@@ -147,30 +196,16 @@ fn collect(
     carried: Option<Carried<'_>>,
     head: usize,
     lanes: Range<usize>,
-) -> Part {
-    let Sizes {
-        heads,
-        tokens,
-        neurons,
-        width,
-        ..
-    } = operands.sizes;
-    let size = neurons * width;
-    let zeros = || Buffer::zeros(size);
-    let mut part = Part {
-        v: Vec::new(),
-        rho: Vec::new(),
-        decoder_x: zeros(),
-        decoder_y: zeros(),
-        encoder: zeros(),
-        slope: 0.0,
-    };
+) -> HeadGradients {
+    let sizes = operands.sizes;
+    let (size, stream) = (sizes.neurons * sizes.width, sizes.tokens * sizes.width);
+    let mut part = HeadGradients::zeros(sizes);
     for lane in lanes {
-        let index = lane * heads + head;
+        let index = lane * sizes.heads + head;
         let (reads, place) = (&reads[index], index * size..(index + 1) * size);
-        let du = &du[lane * tokens * width..(lane + 1) * tokens * width];
+        let du = &du[lane * stream..(lane + 1) * stream];
         let head = operands.head(lane, head);
-        let mut dv = Buffer::zeros(tokens * width);
+        let mut dv = Buffer::zeros(stream);
         let mut gradient = Buffer::default();
         let is_constant = carried.is_none_or(|carried| carried.gradient.is_none());
         let rho = carried.map(|carried| CarriedBack {
@@ -181,7 +216,7 @@ fn collect(
             }),
         });
         with_scratch(|scratch| {
-            let mut between = std::mem::take(&mut scratch.between);
+            let mut between = Between::take(scratch);
             between.walk_back(
                 &head,
                 operands.windows(lane),
@@ -194,18 +229,62 @@ fn collect(
                     through_read(&window, scratch, read, around, &mut dv[rows], &mut part);
                 },
             );
-            scratch.between = between;
+            between.give_back(scratch);
         });
         part.v.push(dv);
         if !is_constant {
-            part.rho.push(gradient);
+            part.own.push(gradient);
+        }
+    }
+    part
+}
+
+/// [`collect`] where every token reads every token.
+fn collect_whole(
+    operands: &Operands<'_>,
+    reads: &[Vec<Read>],
+    du: &[f32],
+    carried: Option<Carried<'_>>,
+    head: usize,
+    lanes: Range<usize>,
+) -> HeadGradients {
+    let sizes = operands.sizes;
+    let (size, stream) = (sizes.neurons * sizes.width, sizes.tokens * sizes.width);
+    let mut part = HeadGradients::zeros(sizes);
+    for lane in lanes {
+        let index = lane * sizes.heads + head;
+        let (read, place) = (&reads[index][0], index * size..(index + 1) * size);
+        let du = &du[lane * stream..(lane + 1) * stream];
+        let head = operands.head(lane, head);
+        let mut dv = Buffer::zeros(stream);
+        let mut gradient = Buffer::default();
+        let rho = carried.map(|carried| CarriedBack {
+            before: &carried.before[place.clone()],
+            gradient: carried.gradient.map(|after| {
+                gradient.copied(&after[place]);
+                &mut *gradient
+            }),
+        });
+        with_scratch(|scratch| {
+            through_gate(&head, scratch, read, du, &mut part);
+            through_whole_read(&head, scratch, read, rho, &mut dv, &mut part);
+        });
+        part.v.push(dv);
+        if carried.is_some_and(|carried| carried.gradient.is_some()) {
+            part.own.push(gradient);
         }
     }
     part
 }
 
 /// From du to da, and to what x feels through the gate.
-fn through_gate(head: &Head<'_>, scratch: &mut Scratch, read: &Read, du: &[f32], part: &mut Part) {
+pub(super) fn through_gate(
+    head: &Head<'_>,
+    scratch: &mut Scratch,
+    read: &Read,
+    du: &[f32],
+    part: &mut HeadGradients,
+) {
     let Sizes {
         tokens,
         neurons,
@@ -250,7 +329,7 @@ fn through_read(
     read: &Read,
     mut around: Around<'_, '_>,
     dv: &mut [f32],
-    part: &mut Part,
+    part: &mut HeadGradients,
 ) {
     let Sizes {
         tokens,
@@ -296,10 +375,15 @@ fn through_read(
         part.slope += around.add_gradients(head, &tile, q, through, into, &mut scratch.y);
         head.rotate(&tile, dq, turned, true);
         relu_back(dx, turned, x);
-        scratch.fired.mark(x, count);
-        let rows = tile.start * width..tile.end * width;
-        head.add_to_width(dx, &scratch.fired, head.rows(head.decoder_x, &tile), dv);
-        head.add_outer(dx, &scratch.fired, v, &mut part.decoder_x[rows]);
+        through_x(
+            head,
+            &tile,
+            [x, dx],
+            &mut scratch.fired,
+            v,
+            dv,
+            &mut part.decoder_x,
+        );
     }
     around.passed();
     if is_apart && head.remembers_back() {
@@ -312,4 +396,88 @@ fn through_read(
         head.add_read_back(&read.scores, dr, felt);
         add(dv, felt);
     }
+}
+
+/// From da through the norm, a read of the whole window and the rotation to v and to the memory.
+///
+/// With `S = rho + q^T v`, what is read is `q S`. S feels `R = q^T dr`, and what the memory after the window feels: then
+/// `dq = dr S^T + v R^T` and `dv = dx decoder_x^T + q R`, one tile of neurons at a time, and R is the gradient of rho.
+fn through_whole_read(
+    head: &Head<'_>,
+    scratch: &mut Scratch,
+    read: &Read,
+    mut rho: Option<CarriedBack<'_>>,
+    dv: &mut [f32],
+    part: &mut HeadGradients,
+) {
+    let Sizes {
+        tokens,
+        neurons,
+        width,
+        ..
+    } = head.sizes;
+    let precision = head.precision;
+    let v = scratch.v.share(precision, head.v, width);
+    let dr = scratch.da.sized(tokens * width);
+    head.norm_back(dr, &read.a, &read.scale);
+    let dr = scratch.du.share(precision, dr, width);
+    let (x, dx) = (
+        scratch.x.sized(tokens * neurons),
+        scratch.dx.sized(tokens * neurons),
+    );
+    for tile in head.sizes.tiles() {
+        let (count, place) = (tile.len(), head.place(&tile));
+        let (x, dx) = (&x[place.clone()], &mut dx[place]);
+        let q = scratch.q.sized(x.len());
+        let dq = scratch.tile.sized(x.len());
+        let turned = scratch.gate.sized(x.len());
+        let memory = scratch.y.sized(count * width); // [C, D]: S, then R
+        head.rotate(&tile, x, q, false);
+        let q = Matrix::new(q, tokens, count, count);
+        if let Some(rho) = &rho {
+            memory.copy_from_slice(head.rows(rho.before, &tile));
+        }
+        precision.multiply(memory, width, q.transposed(), v.right, rho.is_some());
+        let rows = Matrix::new(memory, count, width, width);
+        precision.multiply(dq, count, dr.left, rows.transposed(), false);
+        if head.credit == Credit::Full {
+            let own = rho.as_mut().and_then(|rho| rho.gradient.as_deref_mut());
+            let (felt, add) = match own {
+                None => (memory, false),
+                Some(own) => (&mut own[tile.start * width..tile.end * width], true),
+            };
+            precision.multiply(felt, width, q.transposed(), dr.right, add);
+            let rows = Matrix::new(felt, count, width, width);
+            precision.multiply(dq, count, v.left, rows.transposed(), true);
+            precision.multiply(dv, width, q, rows, true);
+        }
+        head.rotate(&tile, dq, turned, true);
+        relu_back(dx, turned, x);
+        through_x(
+            head,
+            &tile,
+            [x, dx],
+            &mut scratch.fired,
+            v,
+            dv,
+            &mut part.decoder_x,
+        );
+    }
+}
+
+/// From what the x of a tile feels to v and decoder_x.
+pub(super) fn through_x(
+    head: &Head<'_>,
+    tile: &Range<usize>,
+    [x, dx]: [&[f32]; 2],
+    fired: &mut Pattern,
+    v: Shared<'_>,
+    dv: &mut [f32],
+    decoder_x: &mut [f32],
+) {
+    let width = head.sizes.width;
+    fired.mark(x, tile.len());
+    head.add_to_width(dx, fired, head.rows(head.decoder_x, tile), dv);
+    let rows = tile.start * width..tile.end * width;
+    head.add_outer(dx, fired, v, &mut decoder_x[rows]);
 }

@@ -4,14 +4,14 @@
 //! only those that are gradients themselves differ: each by half a unit in the last place at most, 2^-9 of itself.
 
 use super::chunked_tests::close;
-use super::retention::{Before, Windows};
-use super::retention_tests::{Memory, cases, fast, in_f64, input, outcome};
-use super::sparse::Pattern;
+use super::pattern::Pattern;
+use super::retention_tests::{Carried, cases, fast, in_f64, input, outcome};
 use super::tests::Case;
-use super::tile::Sizes;
+use super::window::{Before, Windows};
 use super::*;
+use crate::backend::level::Sizes;
 use crate::norm::norm;
-use burn::tensor::{Device, TensorData};
+use burn::tensor::{DType, Device, TensorData};
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -298,10 +298,10 @@ fn neurons_are_close(what: &str, case: &Case, found: &[f32], expected: &[f32], d
 /// The level against the definition in all windows, with memory, decay, resets, dropout, either credit, and activities
 /// from none to all.
 #[track_caller]
-fn is_the_definition(memory: Memory, count: usize) {
+fn is_the_definition(memory: Carried, count: usize) {
     let device = Device::flex().autodiff();
     let (mut sure, mut rows) = (0, 0);
-    for (seed, case) in cases(count, memory != Memory::None) {
+    for (seed, case) in cases(count, memory != Carried::None) {
         let input = LevelInput {
             credit: [Credit::Full, Credit::Queries][(seed % 2) as usize],
             precision: Precision::Bf16,
@@ -331,15 +331,15 @@ fn is_the_definition(memory: Memory, count: usize) {
 
 #[test]
 fn values_and_every_gradient_are_those_of_the_definition_with_rounded_factors() {
-    is_the_definition(Memory::None, 16);
+    is_the_definition(Carried::None, 16);
 }
 
 #[test]
 fn with_a_memory_that_gradients_pass_too() {
-    is_the_definition(Memory::Tracked, 16);
+    is_the_definition(Carried::Tracked, 16);
 }
 
 #[test]
 fn with_a_memory_that_is_a_constant_too() {
-    is_the_definition(Memory::Constant, 16);
+    is_the_definition(Carried::Constant, 16);
 }

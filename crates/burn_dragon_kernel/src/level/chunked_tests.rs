@@ -1,15 +1,21 @@
 //! The chunked form against the parallel one and against the definition: any windows, any split, any start.
 
-use super::chunked::Rho;
-use super::cpu::{Form, Memory};
+use super::cpu::Prepared;
+use super::read::Read;
 use super::retention_tests::evenness;
-use super::tests::{Case, leaf, numbers, values};
-use super::tile::{Read, Scratch};
+use super::rho::Rho;
+use super::scratch::Scratch;
+use super::tests::{
+    Case, definition_with_memory, in_chunks, leaf, numbers, values, with_memory, with_memory_in_chunks,
+};
 use super::*;
+use crate::backend::Operation;
+use crate::backend::level::LevelOn;
 use crate::causal_read::{causal_read, causal_read_with_memory};
 use crate::norm::norm;
 use crate::rotation::{Frequencies, Rotation};
-use burn::tensor::{Device, TensorData};
+use burn::backend::Flex;
+use burn::tensor::{DType, Device, TensorData};
 
 /// Of the norm of what is expected, for a form against f64; twice that for a form against another.
 pub(super) const TOLERANCE: f64 = 1e-5;
@@ -142,12 +148,10 @@ fn same(case: &Case, given: &Outcome, expected: &Outcome, tolerance: f64) {
 #[test]
 fn windows_of_any_length_equal_one_window() {
     for case in cases(100) {
-        let whole = outcome(&case, false, |input, _| {
-            (level_in_chunks(input, case.tokens), None)
-        });
+        let whole = outcome(&case, false, |input, _| (in_chunks(input, case.tokens), None));
         let definition = outcome(&case, false, |input, _| (reference::level(input).u, None));
         for length in lengths(&case) {
-            let windows = outcome(&case, false, |input, _| (level_in_chunks(input, length), None));
+            let windows = outcome(&case, false, |input, _| (in_chunks(input, length), None));
             same(&case, &windows, &whole, 2.0 * TOLERANCE);
             same(&case, &windows, &definition, 2.0 * TOLERANCE);
         }
@@ -159,12 +163,12 @@ fn a_carried_memory_is_read_and_extended_as_defined() {
     for (index, case) in cases(60).enumerate() {
         let remember = index % 2 == 0;
         let definition = outcome(&case, remember, |input, rho| {
-            let (u, rho) = reference::level_with_memory(&input, rho);
+            let (u, rho) = definition_with_memory(&input, rho);
             (u, Some(rho))
         });
         for length in lengths(&case) {
             let fused = outcome(&case, remember, |input, rho| {
-                let (u, rho) = level_with_memory_in_chunks(input, rho, length);
+                let (u, rho) = with_memory_in_chunks(input, rho, length);
                 (u, Some(rho))
             });
             same(&case, &fused, &definition, 2.0 * TOLERANCE);
@@ -177,10 +181,9 @@ fn without_autodiff_the_memory_is_the_same() {
     for case in cases(30) {
         let device = Device::flex();
         let input = case.input(&device);
-        let (u, rho) = reference::level_with_memory(&input, memory_of(&case, &device));
+        let (u, rho) = definition_with_memory(&input, memory_of(&case, &device));
         for length in lengths(&case) {
-            let (fused, after) =
-                level_with_memory_in_chunks(input.clone(), memory_of(&case, &device), length);
+            let (fused, after) = with_memory_in_chunks(input.clone(), memory_of(&case, &device), length);
             close("u", &case, &values(fused), &values(u.clone()), 2.0 * TOLERANCE);
             close("rho", &case, &values(after), &values(rho.clone()), TOLERANCE);
         }
@@ -210,7 +213,7 @@ fn in_pieces(case: &Case, input: &LevelInput, start: u64, device: &Device) -> (T
             rotation: rotation(&[start + at as u64], case, length, device),
             ..input.clone()
         };
-        let (u, after) = level_with_memory(piece, rho);
+        let (u, after) = with_memory(piece, rho);
         parts.push(u);
         (rho, at) = (after, at + length);
         if at == case.tokens {
@@ -234,7 +237,7 @@ fn a_stream_in_pieces_is_the_whole_stream_values_and_gradients() {
         let input = starting(case.input(&device), &device);
         let (u, rho) = in_pieces(&case, &input, start, &device);
         let empty = Tensor::zeros(rho.dims(), &device);
-        let (whole, after) = level_with_memory(input, empty);
+        let (whole, after) = with_memory(input, empty);
         close("u", &case, &values(u), &values(whole), 3.0 * TOLERANCE);
         close("rho", &case, &values(rho), &values(after), TOLERANCE);
 
@@ -246,7 +249,7 @@ fn a_stream_in_pieces_is_the_whole_stream_values_and_gradients() {
             )
         });
         let whole = outcome(&case, false, |input, _| {
-            (level(starting(input, &Device::flex().autodiff())), None)
+            (level(starting(input, &Device::flex().autodiff())).u, None)
         });
         same(&case, &pieces, &whole, 3.0 * TOLERANCE);
     }
@@ -262,7 +265,7 @@ fn only_differences_of_positions_matter_far_away_too() {
                 rotation: rotation(&starts, &case, case.tokens, &device),
                 ..case.input(&device)
             };
-            values(level_in_chunks(input, 9))
+            values(in_chunks(input, 9))
         };
         let here = at(0);
         close("u", &case, &at(12_345), &here, 2e-5);
@@ -288,7 +291,7 @@ fn the_bits_do_not_depend_on_the_threads() {
             .unwrap();
         pool.install(|| {
             outcome(&case, true, |input, rho| {
-                let (u, rho) = level_with_memory_in_chunks(input, rho, 24);
+                let (u, rho) = with_memory_in_chunks(input, rho, 24);
                 (u, Some(rho))
             })
         })
@@ -303,15 +306,15 @@ fn the_bits_do_not_depend_on_the_threads() {
 fn a_memory_of_one_owner_is_extended_in_place_and_a_shared_one_is_not_touched() {
     let device = Device::flex();
     let case = Case::drawn(1);
-    let place = |rho: &Tensor<4>| crate::flex::plain(rho).unwrap().storage::<f32>().as_ptr();
+    let place = |rho: &Tensor<4>| crate::flex::memory(rho.clone()).storage::<f32>().as_ptr();
     let rho = memory_of(&case, &device);
     let (before, shared) = (values(rho.clone()), rho.clone());
-    let (_, copied) = level_with_memory(case.input(&device), rho);
+    let (_, copied) = with_memory(case.input(&device), rho);
     assert_ne!(place(&copied), place(&shared));
     assert_eq!(values(shared), before);
     let owned = memory_of(&case, &device);
     let place_before = place(&owned);
-    let (_, after) = level_with_memory(case.input(&device), owned);
+    let (_, after) = with_memory(case.input(&device), owned);
     assert_eq!(place(&after), place_before);
     assert_eq!(values(after), values(copied));
 }
@@ -347,13 +350,27 @@ fn five_tokens_by_hand_in_windows_of_two() {
         precision: Precision::F32,
         retention: Retention::default(),
         credit: Credit::Full,
+        reach: Reach::Causal,
+        memory: None,
+        chunk: None,
+        count: false,
     };
-    let form = Form {
+    let half = graph::half::<Flex>(Operation::Level, &input.v, &input.weights, input.precision);
+    let place = |table: Tensor<4>| crate::flex::memory(table);
+    let level = LevelOn {
+        half: half.unwrap().0,
+        angles: [place(input.rotation.cos), place(input.rotation.sin)],
+        eps: input.eps,
+        dropout: None,
+        slopes: None,
+        learns_slopes: false,
+        resets: input.retention.resets,
+        credit: Credit::Full,
+        reach: Reach::Causal,
         chunk: Some(2),
-        carried: true,
     };
-    let memory = Memory::untracked(&input, form).unwrap();
-    let (operands, mut rows) = (memory.operands(), vec![f32::NAN; 4 * WIDTH]);
+    let prepared = Prepared::level(level, true);
+    let (operands, mut rows) = (prepared.operands(), vec![f32::NAN; 4 * WIDTH]);
     let head = operands.head(0, 0);
     let mut rho = Rho::empty(&mut rows);
     for window in operands.windows(0) {

@@ -1,104 +1,98 @@
 //! The forward pass of a level on the processor.
 
-use super::chunked::{Carry, Rho};
 use super::elementwise::{add, gate};
-use super::retention::{Before, Powers, Window, Windows};
-use super::tile::{Head, Operands, Read, Scratch, Sizes};
+use super::head::{Angles, Head, Operands};
+use super::powers::Powers;
+use super::read::Read;
+use super::rho::{Carry, Rho};
+use super::scratch::{Scratch, with_scratch};
 use super::weights::NeuronRows;
-use super::{LevelInput, LevelOutput};
+use super::window::{Before, Window, Windows, chunk_length};
+use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes};
 use crate::buffer::Buffer;
 use crate::causal_read::Credit;
 use crate::dropout::DropoutMask;
-use crate::flex::{plain, tensor};
+use crate::flex::{contiguous, tensor};
 use crate::matrix::Precision;
+use crate::parallel::*;
+use crate::reach::Reach;
+use crate::retention::Resets;
 use burn::backend::Flex;
-use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
-use std::cell::RefCell;
 use std::sync::Arc;
 
-thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
-}
-
-/// Runs with this thread's buffers.
-pub(super) fn with_scratch<R>(work: impl FnOnce(&mut Scratch) -> R) -> R {
-    SCRATCH.with_borrow_mut(work)
-}
-
-/// A level in plain memory.
+/// A level, or half of one, in plain memory, and how its stream is cut.
 #[derive(Clone, Debug)]
-pub(super) struct Memory {
+pub(crate) struct Prepared {
     pub(super) sizes: Sizes,
     v: FlexTensor,
     rows: Arc<NeuronRows>,
-    cos: FlexTensor,
-    sin: FlexTensor,
+    /// Cosines and sines; none for halves, which turn nothing.
+    angles: Option<[FlexTensor; 2]>,
     eps: f32,
     dropout: Option<DropoutMask>,
     precision: Precision,
     windows: Arc<Windows>,
     powers: Option<Arc<Powers>>,
-    pub(super) credit: Credit,
-    slopes: bool,
+    credit: Credit,
+    pub(super) reach: Reach,
+    learns_slopes: bool,
 }
 
-/// How a stream is cut and what goes through it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Form {
-    /// Tokens of a window at most; None: as many as take least work.
-    pub(super) chunk: Option<usize>,
-    /// Whether a memory goes through.
-    pub(super) carried: bool,
-}
-
-impl Memory {
-    /// The level of an input, from its stream and its weights (decoder_x, decoder_y, encoder) on the processor.
-    pub(super) fn new(
-        input: &LevelInput,
-        v: FlexTensor,
-        weights: [&FlexTensor; 3],
-        form: Form,
-    ) -> Option<Self> {
-        let [lanes, _, tokens, width] = input.v.dims();
-        let [heads, _, neurons] = input.weights.decoder_x().dims();
-        let sizes = Sizes {
-            lanes,
-            heads,
-            tokens,
-            neurons,
-            width,
+impl Prepared {
+    /// The whole of a level; `carried` is whether a memory goes through its stream.
+    pub(super) fn level(input: LevelOn<Flex>, carried: bool) -> Self {
+        let sizes = input.half.sizes;
+        let chunk = match input.reach {
+            Reach::Causal => input.chunk,
+            Reach::Full => Some(sizes.tokens), // one window: all read all
         };
-        let windows = Windows::new(sizes, &input.retention.resets, form.chunk, form.carried);
-        Some(Self {
-            sizes,
-            v,
-            rows: input.weights.rows(weights),
-            cos: plain(&input.rotation.cos)?,
-            sin: plain(&input.rotation.sin)?,
+        let windows = Windows::new(sizes, &input.resets, chunk, carried);
+        let powers = input.slopes.as_ref().map(|slopes| Powers::new(slopes, &windows));
+        Self {
+            angles: Some(input.angles.map(contiguous)),
             eps: input.eps as f32,
             dropout: input.dropout,
-            precision: input.precision,
-            powers: Powers::new(&input.retention, &windows).map(Arc::new),
-            windows: Arc::new(windows),
+            powers: powers.map(Arc::new),
             credit: input.credit,
-            slopes: input.retention.is_learnt(),
-        })
+            reach: input.reach,
+            learns_slopes: input.learns_slopes,
+            ..Self::half(input.half, windows)
+        }
     }
 
-    /// The level of an input without autodiff.
-    pub(super) fn untracked(input: &LevelInput, form: Form) -> Option<Self> {
-        if input.retention.is_learnt() {
-            return None; // what is computed with slopes that have autodiff has it too
+    /// What is after the read.
+    pub(super) fn speak(half: HalfOn<Flex>, eps: f64, dropout: Option<DropoutMask>) -> Self {
+        Self {
+            eps: eps as f32,
+            dropout,
+            ..Self::perceive(half)
         }
-        let weights = &input.weights;
-        let weights = [
-            plain(weights.decoder_x())?,
-            plain(weights.decoder_y())?,
-            plain(weights.encoder())?,
-        ];
-        Self::new(input, plain(&input.v)?, weights.each_ref(), form)
+    }
+
+    /// What is before the read. Tokens know nothing of each other: windows only keep what is worked on in cache.
+    pub(super) fn perceive(half: HalfOn<Flex>) -> Self {
+        let sizes = half.sizes;
+        let chunk = chunk_length(sizes.tokens, sizes.width, true);
+        let windows = Windows::new(sizes, &Resets::default(), Some(chunk), false);
+        Self::half(half, windows)
+    }
+
+    fn half(half: HalfOn<Flex>, windows: Windows) -> Self {
+        Self {
+            sizes: half.sizes,
+            v: contiguous(half.v),
+            rows: NeuronRows::of(half.weights, half.sizes),
+            angles: None,
+            eps: 0.0,
+            dropout: None,
+            precision: half.precision,
+            windows: Arc::new(windows),
+            powers: None,
+            credit: Credit::Full,
+            reach: Reach::Causal,
+            learns_slopes: false,
+        }
     }
 
     /// Its sizes and slices.
@@ -107,57 +101,133 @@ impl Memory {
             sizes: self.sizes,
             v: self.v.storage(),
             rows: &self.rows,
-            cos: self.cos.storage(),
-            sin: self.sin.storage(),
+            angles: self.angles.as_ref().map(|[cos, sin]| Angles {
+                cos: cos.storage(),
+                sin: sin.storage(),
+            }),
             eps: self.eps,
             dropout: self.dropout,
             precision: self.precision,
             windows: &self.windows,
             powers: self.powers.as_deref(),
             credit: self.credit,
-            slopes: self.slopes,
+            slopes: self.learns_slopes,
         }
     }
 }
 
-/// The level, where its tensors are on the processor and without autodiff.
-pub(super) fn untracked(input: &LevelInput, chunk: Option<usize>) -> Option<LevelOutput> {
-    let form = Form {
-        chunk,
-        carried: false,
+/// What the gradient of a level needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(super) prepared: Prepared,
+    /// What was read, lane by lane and head by head, window by window each.
+    pub(super) reads: Arc<[Vec<Read>]>,
+    /// The memory before the stream.
+    pub(super) rho: Option<FlexTensor>,
+    /// Whether the memory after it is part of the output, behind u, and the one before it a parent.
+    pub(super) passes: bool,
+}
+
+/// A level on the processor.
+pub(crate) fn level(input: LevelOn<Flex>, memory: MemoryOn<Flex>, keep: bool) -> LevelRun<Flex, Kept> {
+    let prepared = Prepared::level(input, !matches!(memory, MemoryOn::None));
+    let operands = prepared.operands();
+    let (mut passes, mut memory_after, mut before) = (false, None, None);
+    let found = match memory {
+        MemoryOn::None => forward(&operands, prepared.reach, None, keep),
+        MemoryOn::Extended(rho) => {
+            let mut rho = contiguous(rho);
+            let carry = Carry {
+                before: None,
+                after: rho.storage_mut(),
+            };
+            let found = forward(&operands, prepared.reach, Some(carry), keep);
+            memory_after = Some(rho);
+            found
+        }
+        MemoryOn::Constant(rho) => {
+            let rho = contiguous(rho);
+            let (found, after) = beside(&prepared, &rho, keep);
+            memory_after = Some(tensor(after, rho.layout().shape().clone()));
+            before = Some(rho);
+            found
+        }
+        MemoryOn::Passed(rho) => {
+            let rho = contiguous(rho);
+            let (mut found, mut after) = beside(&prepared, &rho, keep);
+            found.u.append(&mut after);
+            (passes, before) = (true, Some(rho));
+            found
+        }
     };
-    let memory = Memory::untracked(input, form)?;
-    let Forward { u, active, .. } = forward(&memory.operands(), None, false);
-    let Sizes {
-        lanes,
-        heads,
-        tokens,
-        neurons,
-        ..
-    } = memory.sizes;
-    let entries = (lanes * heads * tokens * neurons) as f64;
-    Some(LevelOutput {
-        u: Tensor::from_primitive::<Flex>(tensor(u, input.v.dims())),
-        x_density: active[0] as f64 / entries,
-        y_density: active[1] as f64 / entries,
-    })
+    let Forward { u, reads, active } = found;
+    let shape = match passes {
+        true => vec![u.len()],
+        false => prepared.sizes.stream().to_vec(),
+    };
+    LevelRun {
+        u: tensor(u, shape),
+        memory: memory_after,
+        active,
+        kept: keep.then(|| Kept {
+            prepared,
+            reads: reads.into(),
+            rho: before,
+            passes,
+        }),
+    }
+}
+
+/// The forward pass with a memory that stays as it is, and the memory after it.
+fn beside(prepared: &Prepared, rho: &FlexTensor, keep: bool) -> (Forward, Vec<f32>) {
+    let before: &[f32] = rho.storage();
+    let mut after = vec![0.0; before.len()];
+    let carry = Carry {
+        before: Some(before),
+        after: &mut after,
+    };
+    let found = forward(&prepared.operands(), prepared.reach, Some(carry), keep);
+    (found, after)
 }
 
 /// What the forward pass gives.
 pub(super) struct Forward {
     /// `[B, T, D]`.
     pub(super) u: Vec<f32>,
-    /// What memory answered, lane by lane and head by head, window by window each: all that the gradient needs. None
-    /// unless it is kept.
+    /// What was read, lane by lane and head by head, window by window each: all that the gradient needs. Empty unless
+    /// it is kept.
     pub(super) reads: Vec<Vec<Read>>,
     /// Entries of x and of y above zero.
-    active: [u64; 2],
+    pub(super) active: [u64; 2],
 }
 
-/// All heads of all lanes, in parallel; heads are summed in their order, so the bits do not depend on the threads.
+/// What one head of one lane gives: its `[T, D]` part of u, what was read, and how many neurons were active.
+pub(super) type OfHead = (Buffer, Vec<Read>, [u64; 2]);
+
+impl Forward {
+    /// The sum of all heads of all lanes, in their order, so that the bits do not depend on the threads.
+    pub(super) fn sum(heads: Vec<OfHead>, sizes: Sizes) -> Self {
+        let size = sizes.tokens * sizes.width;
+        let mut forward = Self {
+            u: vec![0.0; sizes.lanes * size],
+            reads: Vec::new(),
+            active: [0; 2],
+        };
+        for (index, (u, reads, active)) in heads.into_iter().enumerate() {
+            let lane = index / sizes.heads;
+            add(&mut forward.u[lane * size..(lane + 1) * size], &u);
+            forward.reads.push(reads);
+            forward.active[0] += active[0];
+            forward.active[1] += active[1];
+        }
+        forward
+    }
+}
+
+/// All heads of all lanes, in parallel.
 ///
 /// `rho`, `[B, H, N, D]`, is read, and becomes the memory after the stream.
-pub(super) fn forward(operands: &Operands<'_>, rho: Option<Carry<'_>>, keep: bool) -> Forward {
+fn forward(operands: &Operands<'_>, reach: Reach, rho: Option<Carry<'_>>, keep: bool) -> Forward {
     let Sizes {
         lanes,
         heads,
@@ -165,36 +235,26 @@ pub(super) fn forward(operands: &Operands<'_>, rho: Option<Carry<'_>>, keep: boo
         neurons,
         width,
     } = operands.sizes;
-    let size = tokens * width;
     let memories: Vec<Option<Carry<'_>>> = match rho {
         Some(rho) => rho.split(neurons * width).map(Some).collect(),
         None => (0..lanes * heads).map(|_| None).collect(),
     };
-    let parts: Vec<(Buffer, Vec<Read>, [u64; 2])> = memories
+    let parts: Vec<OfHead> = memories
         .into_par_iter()
         .enumerate()
         .map(|(index, rho)| {
             let head = operands.head(index / heads, index % heads);
-            let (mut u, mut reads) = (Buffer::zeros(size), Vec::new());
+            let (mut u, mut reads) = (Buffer::zeros(tokens * width), Vec::new());
             let keep = keep.then_some(&mut reads);
             let windows = operands.windows(index / heads);
-            let active = with_scratch(|scratch| contribute(&head, windows, rho, scratch, keep, &mut u));
+            let active = with_scratch(|scratch| match reach {
+                Reach::Causal => contribute(&head, windows, rho, scratch, keep, &mut u),
+                Reach::Full => contribute_whole(&head, rho, scratch, keep, &mut u),
+            });
             (u, reads, active)
         })
         .collect();
-    let mut forward = Forward {
-        u: vec![0.0; lanes * size],
-        reads: Vec::new(),
-        active: [0; 2],
-    };
-    for (index, (u, reads, active)) in parts.into_iter().enumerate() {
-        let lane = index / heads;
-        add(&mut forward.u[lane * size..(lane + 1) * size], &u);
-        forward.reads.push(reads);
-        forward.active[0] += active[0];
-        forward.active[1] += active[1];
-    }
-    forward
+    Forward::sum(parts, operands.sizes)
 }
 
 /// One head of one lane, window by window: its `[T, D]` part of u, and how many neurons were active. What was read
@@ -231,8 +291,25 @@ fn contribute(
     active
 }
 
-/// From what was read to `[T, D]` of u, and how many neurons were active.
-fn second_half(head: &Head<'_>, scratch: &mut Scratch, read: &Read, u: &mut [f32]) -> [u64; 2] {
+/// [`contribute`] where every token reads every token.
+fn contribute_whole(
+    head: &Head<'_>,
+    carried: Option<Carry<'_>>,
+    scratch: &mut Scratch,
+    keep: Option<&mut Vec<Read>>,
+    u: &mut [f32],
+) -> [u64; 2] {
+    let mut read = Read::default();
+    head.read_whole(scratch, &mut read, carried);
+    let active = second_half(head, scratch, &read, u);
+    if let Some(reads) = keep {
+        reads.push(read);
+    }
+    active
+}
+
+/// From what was read to `[T, D]` of u, and how many neurons were active; x is in the buffers.
+pub(super) fn second_half(head: &Head<'_>, scratch: &mut Scratch, read: &Read, u: &mut [f32]) -> [u64; 2] {
     let Sizes { tokens, width, .. } = head.sizes;
     let a = scratch.a.share(head.precision, &read.a[..tokens * width], width);
     let mut active = [0; 2];

@@ -37,6 +37,13 @@ vectorized! {
         }
     }
 
+    /// `dx = dx` where x fired, else 0.
+    where_active(dx: &mut [f32], x: &[f32]) {
+        for (dx, x) in dx.iter_mut().zip(x) {
+            *dx = if *x > 0.0 { *dx } else { 0.0 };
+        }
+    }
+
     /// Turns the pairs of one row by their angles; `sign` -1 turns back.
     turn(from: &[f32], to: &mut [f32], cos: &[f32], sin: &[f32], sign: f32) {
         let (from, to) = (from.as_chunks::<2>().0, to.as_chunks_mut::<2>().0);
@@ -86,6 +93,24 @@ vectorized! {
     add(sum: &mut [f32], part: &[f32]) {
         sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
     }
+}
+
+/// The sum of the products of two arrays, in f64.
+pub(super) fn dot(left: &[f32], right: &[f32]) -> f64 {
+    weighted_dot(left, right, |_| 1.0)
+}
+
+/// The sum of the products of two arrays, times a weight each, in f64.
+#[inline(always)]
+pub(super) fn weighted_dot(left: &[f32], right: &[f32], weight: impl Fn(usize) -> f64) -> f64 {
+    const SUMS: usize = 8;
+    let term = |i: usize| weight(i) * f64::from(left[i]) * f64::from(right[i]);
+    let whole = left.len() / SUMS * SUMS;
+    let mut sums = [0.0; SUMS];
+    for first in (0..whole).step_by(SUMS) {
+        (0..SUMS).for_each(|i| sums[i] += term(first + i));
+    }
+    sums.iter().sum::<f64>() + (whole..left.len()).map(term).sum::<f64>()
 }
 
 /// Marks what is above zero: bit `i % 64` of word `[i / 64, t]` for entry `i` of row `t`. Gives how many there are.

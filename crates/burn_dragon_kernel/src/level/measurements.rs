@@ -60,10 +60,11 @@ fn what_retention_takes() {
     for round in 0..20 {
         for ((_, input, rho), times) in forms.iter().zip(&mut times) {
             let started = std::time::Instant::now();
-            let u = match rho {
-                None => level(input.clone()),
-                Some(rho) => level_with_memory(input.clone(), rho.clone()).0,
-            };
+            let u = level(LevelInput {
+                memory: rho.clone(),
+                ..input.clone()
+            })
+            .u;
             let found = u.sum().backward();
             values(input.v.grad(&found).unwrap());
             if round > 1 {

@@ -1,51 +1,71 @@
-//! The definition of a level: the composition of its operations.
+//! The definition of a level: perceive, read, speak.
 
-use super::LevelInput;
+use super::{LevelInput, LevelWeights};
+use crate::activity::Activity;
 use crate::causal_read::{causal_read, causal_read_with_memory};
-use crate::{gated_projection::gated_projection, norm::norm, projection::projection};
-use burn::tensor::Tensor;
+use crate::dropout::DropoutMask;
+use crate::full_read::{full_read, full_read_with_memory};
+use crate::gated_projection::gated_projection;
+use crate::norm::norm;
+use crate::projection::projection;
+use crate::reach::Reach;
+use burn::tensor::{Int, Tensor};
 
-/// A level's contribution and its activities.
+/// A level's contribution, its activities, and the memory after it.
 #[derive(Clone, Debug)]
-pub struct Level {
+pub struct Activations {
     /// The contribution, `[B, 1, T, D]`.
     pub u: Tensor<4>,
     /// Neuron activity driven by the stream, `[B, H, T, N]`.
     pub x: Tensor<4>,
     /// Neuron activity driven by memory and gated by x, before dropout, `[B, H, T, N]`.
     pub y: Tensor<4>,
+    /// The memory after the window, `[B, H, N, D]`, where one was given.
+    pub memory: Option<Tensor<4>>,
 }
 
-/// A level of a window that starts from an empty memory.
-pub fn level(input: LevelInput) -> Level {
-    let x = projection(input.v.clone(), input.weights.decoder_x().clone()); // [B, H, T, N]
+/// A level; inputs as of [`level`](super::level()).
+pub fn level(input: LevelInput) -> Activations {
+    let LevelInput { v, weights, .. } = input;
+    let x = perceive(v.clone(), &weights); // [B, H, T, N]
     let q = input.rotation.rotate(x.clone());
-    let read = causal_read(q, input.v.clone(), &input.retention, input.credit); // [B, H, T, D]
-    after_read(&input, x, read)
+    let (read, memory) = match (input.reach, input.memory) {
+        (Reach::Full, None) => (full_read(q, v, input.credit), None),
+        (Reach::Full, Some(rho)) => {
+            let (read, rho) = full_read_with_memory(q, v, rho, input.credit);
+            (read, Some(rho))
+        }
+        (Reach::Causal, None) => (causal_read(q, v, &input.retention, input.credit), None),
+        (Reach::Causal, Some(rho)) => {
+            let (read, rho) = causal_read_with_memory(q, v, rho, &input.retention, input.credit);
+            (read, Some(rho))
+        }
+    };
+    let (u, y) = speak(read, x.clone(), &weights, input.eps, input.dropout.as_ref());
+    Activations { u, x, y, memory }
 }
 
-/// A level of a window that reads and extends a memory, `[B, H, N, D]`: its contribution, and the memory after it.
-pub fn level_with_memory(input: &LevelInput, rho: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
-    let x = projection(input.v.clone(), input.weights.decoder_x().clone()); // [B, H, T, N]
-    let q = input.rotation.rotate(x.clone());
-    let v = input.v.clone();
-    let (read, rho) = causal_read_with_memory(q, v, rho, &input.retention, input.credit);
-    (after_read(input, x, read).u, rho)
+/// The first half, from the stream, `[B, 1, T, D]`: x, `[B, H, T, N]`.
+pub fn perceive(v: Tensor<4>, weights: &LevelWeights) -> Tensor<4> {
+    projection(v, weights.decoder_x().clone())
 }
 
-/// The second half of a level, from what was read: `[B, H, T, D]`.
-pub fn after_read(input: &LevelInput, x: Tensor<4>, read: Tensor<4>) -> Level {
-    let a = norm(read, input.eps);
-    let y = gated_projection(a, input.weights.decoder_y().clone(), x.clone()); // [B, H, T, N]
-    let kept = match &input.dropout {
+/// The second half, from what was read, `[B, H, T, D]`, and x, `[B, H, T, N]`: the contribution, `[B, 1, T, D]`, and y before dropout,
+/// `[B, H, T, N]`.
+pub fn speak(
+    read: Tensor<4>,
+    x: Tensor<4>,
+    weights: &LevelWeights,
+    eps: f64,
+    dropout: Option<&DropoutMask>,
+) -> (Tensor<4>, Tensor<4>) {
+    let a = norm(read, eps);
+    let y = gated_projection(a, weights.decoder_y().clone(), x); // [B, H, T, N]
+    let kept = match dropout {
         None => y.clone(),
         Some(mask) => mask.apply(y.clone()),
     };
-    Level {
-        u: to_width(kept, input.weights.encoder().clone()),
-        x,
-        y,
-    }
+    (to_width(kept, weights.encoder().clone()), y)
 }
 
 /// `y encoder`, summed over heads: `[B, H, T, N]` to `[B, 1, T, D]`.
@@ -56,4 +76,17 @@ fn to_width(y: Tensor<4>, encoder: Tensor<2>) -> Tensor<4> {
     let [_, width] = encoder.dims();
     let encoder: Tensor<4> = encoder.reshape([1, heads, neurons, width]);
     y.matmul(encoder).sum_dim(1)
+}
+
+/// How many neurons fired.
+pub(crate) fn activity(x: &Tensor<4>, y: &Tensor<4>) -> Activity {
+    let active = |activity: &Tensor<4>| {
+        let active: Tensor<4, Int> = activity.clone().inner().greater_scalar(0.0).int();
+        active.sum().into_scalar::<i64>() as usize
+    };
+    Activity {
+        x: active(x),
+        y: active(y),
+        entries: x.dims().iter().product(),
+    }
 }

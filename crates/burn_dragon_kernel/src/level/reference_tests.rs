@@ -1,9 +1,10 @@
 //! The definition of a level against finite differences.
 
+use super::tests::with_memory;
 use super::*;
 use crate::mix::mix;
 use crate::retention::Resets;
-use burn::tensor::{Device, TensorData};
+use burn::tensor::{DType, Device, TensorData};
 
 /// The definition in f64: along a direction drawn for each input, gradients are what differences of the loss say.
 #[test]
@@ -51,8 +52,12 @@ fn gradients_of_the_definition_are_differences_of_its_values() {
                 resets: resets.clone(),
             },
             credit: Credit::Full,
+            reach: Reach::Causal,
+            memory: None,
+            chunk: None,
+            count: false,
         };
-        let (u, after) = level_with_memory(input, rho.clone());
+        let (u, after) = with_memory(input, rho.clone());
         (u.clone() * draws(u.dims(), 40, 0.0)).sum() + (after.clone() * draws(after.dims(), 41, 0.0)).sum()
     };
     for resets in [Resets::default(), resets] {

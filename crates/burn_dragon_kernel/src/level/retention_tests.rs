@@ -1,12 +1,12 @@
 //! Decay, resets and credit against the definition, and what they say of each other.
 
 use super::chunked_tests::{close, is_on_an_edge, kept, memory_of, rotation};
-use super::tests::{Case, leaf, numbers, values};
+use super::tests::{Case, definition_with_memory, leaf, numbers, values, with_memory, with_memory_in_chunks};
 use super::*;
 use crate::causal_read::causal_read_with_memory;
 use crate::mix::mix;
 use crate::retention::Resets;
-use burn::tensor::{Device, TensorData};
+use burn::tensor::{DType, Device, TensorData};
 
 /// Of the norm of what is expected: sums of up to 140 tokens and 200 neurons in f32, in another order.
 const TOLERANCE: f64 = 1e-5;
@@ -115,7 +115,7 @@ fn most_drawn_cases_have_something_to_compare() {
 
 /// How a memory goes through a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Memory {
+pub(super) enum Carried {
     None,
     Tracked,
     Detached,
@@ -158,7 +158,7 @@ pub(super) fn in_f64(input: &LevelInput) -> LevelInput {
 /// Runs a form on an input; the loss weighs every entry of u, and of the memory after it where that has gradients.
 pub(super) fn outcome(
     input: LevelInput,
-    memory: Memory,
+    memory: Carried,
     case: &Case,
     form: impl Fn(LevelInput, Option<Tensor<4>>) -> (Tensor<4>, Option<Tensor<4>>),
 ) -> Outcome {
@@ -166,14 +166,14 @@ pub(super) fn outcome(
     let values = |tensor: Tensor<4>| entries(tensor);
     let rho = leaf(memory_of(case, &Device::flex()).cast(dtype).autodiff());
     let given = match memory {
-        Memory::None => None,
-        Memory::Tracked => Some(rho.clone()),
-        Memory::Detached => Some(rho.clone().detach()),
-        Memory::Constant => Some(rho.clone().inner()),
+        Carried::None => None,
+        Carried::Tracked => Some(rho.clone()),
+        Carried::Detached => Some(rho.clone().detach()),
+        Carried::Constant => Some(rho.clone().inner()),
     };
     let (u, after) = form(input.clone(), given);
     let mut loss = (u.clone() * numbers(u.dims(), 5, 2.0, &device).cast(dtype)).sum();
-    if memory == Memory::Tracked
+    if memory == Carried::Tracked
         && let Some(after) = &after
     {
         loss = loss + (after.clone() * numbers(after.dims(), 7, 2.0, &device).cast(dtype)).sum();
@@ -188,7 +188,7 @@ pub(super) fn outcome(
         ("d decoder_y", entries(weights.decoder_y().grad(&found).unwrap())),
         ("d encoder", entries(weights.encoder().grad(&found).unwrap())),
     ];
-    if memory == Memory::Constant {
+    if memory == Carried::Constant {
         assert!(!after.unwrap().is_autodiff());
     }
     let no_rho = || vec![0.0; values(rho.clone()).len()];
@@ -202,23 +202,19 @@ pub(super) fn outcome(
 pub(super) fn fast(
     chunk: Option<usize>,
 ) -> impl Fn(LevelInput, Option<Tensor<4>>) -> (Tensor<4>, Option<Tensor<4>>) {
-    move |input, rho| match rho {
-        None => (tracked::level(&input, chunk).expect("the fast path"), None),
-        Some(rho) => {
-            let (u, rho) = tracked::level_with_memory(&input, &rho, chunk).expect("the fast path");
-            (u, Some(rho))
-        }
+    move |input, memory| {
+        let output = tests::fast(LevelInput {
+            memory,
+            chunk,
+            ..input
+        });
+        (output.u, output.memory)
     }
 }
 
-fn slow(input: LevelInput, rho: Option<Tensor<4>>) -> (Tensor<4>, Option<Tensor<4>>) {
-    match rho {
-        None => (reference::level(input).u, None),
-        Some(rho) => {
-            let (u, rho) = reference::level_with_memory(&input, rho);
-            (u, Some(rho))
-        }
-    }
+fn slow(input: LevelInput, memory: Option<Tensor<4>>) -> (Tensor<4>, Option<Tensor<4>>) {
+    let defined = reference::level(LevelInput { memory, ..input });
+    (defined.u, defined.memory)
 }
 
 #[track_caller]
@@ -233,8 +229,8 @@ fn same(case: &Case, given: &Outcome, expected: &Outcome, tolerance: f64) {
 #[test]
 fn values_and_gradients_are_those_of_the_definition() {
     let device = Device::flex().autodiff();
-    for memory in [Memory::None, Memory::Tracked, Memory::Constant] {
-        for (seed, case) in cases(36, memory != Memory::None) {
+    for memory in [Carried::None, Carried::Tracked, Carried::Constant] {
+        for (seed, case) in cases(36, memory != Carried::None) {
             let credit = [Credit::Full, Credit::Queries][(seed % 2) as usize];
             let input = || LevelInput {
                 credit,
@@ -255,18 +251,12 @@ fn without_autodiff_values_are_the_same() {
     let device = Device::flex();
     for (seed, case) in cases(30, true) {
         let input = input(seed, &case, &device);
-        let (u, rho) = reference::level_with_memory(&input, memory_of(&case, &device));
-        let (fast, after) = level_with_memory(input.clone(), memory_of(&case, &device));
+        let (u, rho) = definition_with_memory(&input, memory_of(&case, &device));
+        let (fast, after) = with_memory(input.clone(), memory_of(&case, &device));
         close("u", &case, &values(fast), &values(u), TOLERANCE);
         close("rho", &case, &values(after), &values(rho), TOLERANCE);
         let expected = values(reference::level(input.clone()).u);
-        close(
-            "u",
-            &case,
-            &values(level_with_activity(input).u),
-            &expected,
-            TOLERANCE,
-        );
+        close("u", &case, &values(level(input).u), &expected, TOLERANCE);
     }
 }
 
@@ -275,7 +265,7 @@ fn a_constant_memory_is_a_detached_one() {
     let device = Device::flex().autodiff();
     for (seed, case) in cases(20, true) {
         let run = |memory| outcome(input(seed, &case, &device), memory, &case, fast(Some(40)));
-        same(&case, &run(Memory::Constant), &run(Memory::Detached), TOLERANCE);
+        same(&case, &run(Carried::Constant), &run(Carried::Detached), TOLERANCE);
     }
 }
 
@@ -294,8 +284,8 @@ fn a_slope_of_zero_is_no_decay() {
         if is_on_an_edge(&with(None), Some(&memory_of(&case, &device))) {
             continue;
         }
-        let plain = outcome(with(None), Memory::Tracked, &case, fast(Some(33)));
-        let flat = outcome(with(Some(leaf(flat))), Memory::Tracked, &case, fast(Some(33)));
+        let plain = outcome(with(None), Carried::Tracked, &case, fast(Some(33)));
+        let flat = outcome(with(Some(leaf(flat))), Carried::Tracked, &case, fast(Some(33)));
         same(&case, &flat[..plain.len()].to_vec(), &plain, TOLERANCE);
     }
 }
@@ -335,22 +325,23 @@ fn packed_documents_are_separate_documents() {
                         },
                         ..input.clone()
                     })
+                    .u
                 });
                 Tensor::cat(documents.collect(), 2)
             });
             (Tensor::cat(lanes.collect(), 0), None)
         };
-        let expected = outcome(input(), Memory::None, &case, separately);
+        let expected = outcome(input(), Carried::None, &case, separately);
         same(
             &case,
-            &outcome(input(), Memory::None, &case, fast(None)),
+            &outcome(input(), Carried::None, &case, fast(None)),
             &expected,
             TOLERANCE,
         );
         if !is_on_an_edge(&input(), None) {
             same(
                 &case,
-                &outcome(input(), Memory::None, &case, slow),
+                &outcome(input(), Carried::None, &case, slow),
                 &expected,
                 TOLERANCE,
             );
@@ -367,7 +358,7 @@ fn a_window_is_its_tokens_one_by_one() {
             rotation: rotation(&[9], &case, case.tokens, &device),
             ..input(seed, &case, &device)
         };
-        let (u, rho) = level_with_memory(whole.clone(), memory_of(&case, &device));
+        let (u, rho) = with_memory(whole.clone(), memory_of(&case, &device));
         let (mut memory, mut parts) = (memory_of(&case, &device), Vec::new());
         for t in 0..case.tokens {
             let token = LevelInput {
@@ -377,9 +368,9 @@ fn a_window_is_its_tokens_one_by_one() {
                 ..whole.clone()
             };
             let (part, after) = if t % 2 == 0 {
-                level_with_memory(token, memory)
+                with_memory(token, memory)
             } else {
-                reference::level_with_memory(&token, memory)
+                definition_with_memory(&token, memory)
             };
             parts.push(part);
             memory = after;
@@ -404,16 +395,16 @@ fn queries_alone_are_credited_for_the_same_values_and_no_token_for_later_reads()
             ..input(seed, &case, &device)
         };
         let rho = memory_of(&case, &device);
-        let run = |input: LevelInput| level_with_memory_in_chunks(input, rho.clone().inner(), 20);
+        let run = |input: LevelInput| with_memory_in_chunks(input, rho.clone().inner(), 20);
         let (full, queries) = (run(with(Credit::Full)), run(with(Credit::Queries)));
         assert_eq!(values(full.0), values(queries.0), "{case:?}");
         assert_eq!(values(full.1), values(queries.1), "{case:?}");
         // The loss of one token, in any of the three forms.
         let t = draw(seed, 77, case.tokens);
         let forms: [fn(LevelInput, Tensor<4>) -> Tensor<4>; 3] = [
-            |input, rho| level_with_memory_in_chunks(input, rho, 20).0,
-            |input, rho| reference::level_with_memory(&input, rho).0,
-            |input, _| level(input),
+            |input, rho| with_memory_in_chunks(input, rho, 20).0,
+            |input, rho| definition_with_memory(&input, rho).0,
+            |input, _| level(input).u,
         ];
         for form in forms {
             let input = with(Credit::Queries);

@@ -1,121 +1,12 @@
-//! Products with a tile of activities that skip its zeros: exact, and worth it where few neurons fire.
-//!
-//! A tile is `T` rows of `C` neurons. Its pattern is one bit an entry, 64 neurons of one token to a word; the work is
-//! done strip by strip of 64 neurons, whose 64 rows of weights then stay in the first-level cache.
+//! Products with a strip of a tile of activities, over the entries that a pattern marks: in the widest vectors there are.
 
-use super::elementwise::mark;
 #[cfg(target_arch = "x86_64")]
 use crate::instructions::Instructions;
-use crate::matrix::Precision;
 use pulp::{Arch, Simd, WithSimd};
-
-/// Neurons of a strip: the bits of a word.
-const STRIP: usize = 64;
-
-/// Density below which a product skips zeros, beside one in f32 that does not: measured, a little under where both take
-/// equally long (docs/LOG.md, 2026-11-21).
-///
-/// The three products differ in what they do for an entry: an update of a row held in registers, a sum over a
-/// register's numbers, an update of a row that changes with the neuron.
-const ROWS: f64 = 0.48;
-const DOTS: f64 = 0.32;
-const COLUMNS: f64 = 0.4;
-
-/// Where a tile is above zero.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Pattern {
-    words: Vec<u64>, // [strip, T]
-    tokens: usize,
-    columns: usize,
-    active: u64,
-}
-
-impl Pattern {
-    /// Marks what is above zero in rows of `columns` neurons.
-    pub(super) fn mark(&mut self, tile: &[f32], columns: usize) {
-        self.columns = columns;
-        self.tokens = tile.len() / columns;
-        self.words.resize(columns.div_ceil(STRIP) * self.tokens, 0);
-        self.active = mark(tile, columns, &mut self.words);
-    }
-
-    /// Entries above zero.
-    pub(super) fn active(&self) -> u64 {
-        self.active
-    }
-
-    /// Whether [`add_rows`](Self::add_rows) is faster than a product that skips nothing.
-    pub(super) fn rows_pay(&self, precision: Precision, width: usize) -> bool {
-        self.pays(ROWS, precision, width)
-    }
-
-    /// Whether [`dots`](Self::dots) is faster than a product that skips nothing.
-    pub(super) fn dots_pay(&self, precision: Precision, width: usize) -> bool {
-        self.pays(DOTS, precision, width)
-    }
-
-    /// Whether [`add_columns`](Self::add_columns) is faster than a product that skips nothing.
-    pub(super) fn columns_pay(&self, precision: Precision, width: usize) -> bool {
-        self.pays(COLUMNS, precision, width)
-    }
-
-    fn pays(&self, break_even: f64, precision: Precision, width: usize) -> bool {
-        let density = self.active as f64 / (self.tokens * self.columns) as f64;
-        density * precision.speed() < break_even && width.is_multiple_of(lanes())
-    }
-
-    /// `into += tile weights`: `[T, C]` times `[C, D]`.
-    pub(super) fn add_rows(&self, tile: &[f32], weights: &[f32], into: &mut [f32], width: usize) {
-        for (strip, words) in self.strips() {
-            vectors().dispatch(Rows {
-                words,
-                tile: &tile[strip..],
-                stride: self.columns,
-                weights: &weights[strip * width..],
-                into,
-                width,
-            });
-        }
-    }
-
-    /// `into = left weights^T` where the tile is active, untouched elsewhere: `[T, D]` times `[C, D]` transposed.
-    pub(super) fn dots(&self, left: &[f32], weights: &[f32], into: &mut [f32], width: usize) {
-        for (strip, words) in self.strips() {
-            vectors().dispatch(Dots {
-                words,
-                left,
-                weights: &weights[strip * width..],
-                into: &mut into[strip..],
-                stride: self.columns,
-                width,
-            });
-        }
-    }
-
-    /// `into += tile^T right`: `[T, C]` transposed times `[T, D]`.
-    pub(super) fn add_columns(&self, tile: &[f32], right: &[f32], into: &mut [f32], width: usize) {
-        for (strip, words) in self.strips() {
-            vectors().dispatch(Columns {
-                words,
-                tile: &tile[strip..],
-                stride: self.columns,
-                right,
-                into: &mut into[strip * width..],
-                width,
-            });
-        }
-    }
-
-    /// First neuron and words of each strip.
-    fn strips(&self) -> impl Iterator<Item = (usize, &[u64])> {
-        let words = self.words.chunks_exact(self.tokens.max(1));
-        words.enumerate().map(|(strip, words)| (strip * STRIP, words))
-    }
-}
 
 /// The widest vectors that may be used.
 #[cfg(target_arch = "x86_64")]
-fn vectors() -> Arch {
+pub(super) fn vectors() -> Arch {
     if Instructions::Avx512.usable() {
         return Arch::new();
     }
@@ -125,12 +16,12 @@ fn vectors() -> Arch {
 
 /// The vectors that every processor of this kind has.
 #[cfg(not(target_arch = "x86_64"))]
-fn vectors() -> Arch {
+pub(super) fn vectors() -> Arch {
     Arch::new()
 }
 
 /// Numbers in a vector of this processor.
-fn lanes() -> usize {
+pub(super) fn lanes() -> usize {
     struct Lanes;
     impl WithSimd for Lanes {
         type Output = usize;
@@ -217,13 +108,14 @@ macro_rules! by_blocks {
     }};
 }
 
-struct Rows<'a> {
-    words: &'a [u64],
-    tile: &'a [f32],
-    stride: usize,
-    weights: &'a [f32],
-    into: &'a mut [f32],
-    width: usize,
+/// `into += tile weights` in one strip.
+pub(super) struct Rows<'a> {
+    pub(super) words: &'a [u64],
+    pub(super) tile: &'a [f32],
+    pub(super) stride: usize,
+    pub(super) weights: &'a [f32],
+    pub(super) into: &'a mut [f32],
+    pub(super) width: usize,
 }
 
 impl WithSimd for Rows<'_> {
@@ -252,13 +144,14 @@ impl Rows<'_> {
     }
 }
 
-struct Dots<'a> {
-    words: &'a [u64],
-    left: &'a [f32],
-    weights: &'a [f32],
-    into: &'a mut [f32],
-    stride: usize,
-    width: usize,
+/// `into = left weights^T` in one strip, where the tile is active.
+pub(super) struct Dots<'a> {
+    pub(super) words: &'a [u64],
+    pub(super) left: &'a [f32],
+    pub(super) weights: &'a [f32],
+    pub(super) into: &'a mut [f32],
+    pub(super) stride: usize,
+    pub(super) width: usize,
 }
 
 impl WithSimd for Dots<'_> {
@@ -291,13 +184,14 @@ impl Dots<'_> {
     }
 }
 
-struct Columns<'a> {
-    words: &'a [u64],
-    tile: &'a [f32],
-    stride: usize,
-    right: &'a [f32],
-    into: &'a mut [f32],
-    width: usize,
+/// `into += tile^T right` in one strip.
+pub(super) struct Columns<'a> {
+    pub(super) words: &'a [u64],
+    pub(super) tile: &'a [f32],
+    pub(super) stride: usize,
+    pub(super) right: &'a [f32],
+    pub(super) into: &'a mut [f32],
+    pub(super) width: usize,
 }
 
 impl WithSimd for Columns<'_> {
@@ -350,166 +244,4 @@ fn columns_of(rows: &[u64]) -> [u64; 64] {
         low ^= low << half;
     }
     bits
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::buffer::Buffer;
-    use crate::matrix::Matrix;
-    use std::time::Instant;
-
-    fn numbers(count: usize, density: f64, seed: u64) -> Buffer {
-        let mut buffer = Buffer::zeros(count);
-        for (i, value) in buffer.iter_mut().enumerate() {
-            let word = crate::mix::mix(seed ^ (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            let share = (word >> 40) as f64 / f64::from(1 << 24);
-            let fires = (word & 0xFFFF) as f64 / 65536.0 < density;
-            *value = if fires { share as f32 + 0.01 } else { 0.0 };
-        }
-        buffer
-    }
-
-    /// The three products against sums in f64, over densities, ragged strips and every block of vectors.
-    #[test]
-    fn products_that_skip_zeros_equal_those_that_do_not() {
-        for (case, &(tokens, columns, width)) in [
-            (1, 1, 16),
-            (3, 64, 48),
-            (65, 70, 128),
-            (130, 130, 240),
-            (64, 128, 64),
-        ]
-        .iter()
-        .enumerate()
-        {
-            for density in [0.0, 0.03, 0.4, 1.0] {
-                let tile = numbers(tokens * columns, density, case as u64);
-                let weights = numbers(columns * width, 1.0, 77);
-                let right = numbers(tokens * width, 1.0, 99);
-                let mut pattern = Pattern::default();
-                pattern.mark(&tile, columns);
-                assert_eq!(pattern.active(), tile.iter().filter(|x| **x > 0.0).count() as u64);
-
-                let mut into = Buffer::zeros(tokens * width);
-                pattern.add_rows(&tile, &weights, &mut into, width);
-                assert_close(&into, |i| {
-                    let (t, d) = (i / width, i % width);
-                    (0..columns)
-                        .map(|n| f64::from(tile[t * columns + n]) * f64::from(weights[n * width + d]))
-                        .sum()
-                });
-
-                let mut into = Buffer::zeros(columns * width);
-                pattern.add_columns(&tile, &right, &mut into, width);
-                assert_close(&into, |i| {
-                    let (n, d) = (i / width, i % width);
-                    (0..tokens)
-                        .map(|t| f64::from(tile[t * columns + n]) * f64::from(right[t * width + d]))
-                        .sum()
-                });
-
-                let mut into = Buffer::zeros(tokens * columns);
-                into.fill(-1.0);
-                pattern.dots(&right, &weights, &mut into, width);
-                assert_close(&into, |i| {
-                    let (t, n) = (i / columns, i % columns);
-                    if tile[i] > 0.0 {
-                        (0..width)
-                            .map(|d| f64::from(right[t * width + d]) * f64::from(weights[n * width + d]))
-                            .sum()
-                    } else {
-                        -1.0
-                    }
-                });
-            }
-        }
-    }
-
-    fn assert_close(given: &[f32], expected: impl Fn(usize) -> f64) {
-        for (i, given) in given.iter().enumerate() {
-            let expected = expected(i);
-            assert!(
-                (f64::from(*given) - expected).abs() <= 1e-5 * expected.abs(),
-                "{i}: {given} {expected}"
-            );
-        }
-    }
-
-    /// Prints how long each product takes beside the one that skips nothing, for the constants of this file:
-    /// `cargo test --release -p burn_dragon_kernel --lib break_even -- --ignored --nocapture`
-    #[test]
-    #[ignore = "a measurement"]
-    fn break_even() {
-        const TOKENS: usize = 256;
-        const COLUMNS: usize = 256;
-        for width in [64, 128, 256] {
-            let matrix = |rows, seed| numbers(rows * width, 1.0, seed);
-            let (weights, right) = (matrix(COLUMNS, 77), matrix(TOKENS, 99));
-            let (mut wide, mut rows) = (matrix(TOKENS, 1), matrix(COLUMNS, 2));
-            for density in [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6] {
-                let tile = numbers(TOKENS * COLUMNS, density, 5);
-                let mut out = tile.clone();
-                let mut pattern = Pattern::default();
-                pattern.mark(&tile, COLUMNS);
-                let view = |data, rows, columns| Matrix::new(data, rows, columns, columns);
-                let ratios = [
-                    ratio(
-                        || pattern.add_rows(&tile, &weights, &mut wide, width),
-                        |into| {
-                            Precision::F32.multiply(
-                                into,
-                                width,
-                                view(&tile, TOKENS, COLUMNS),
-                                view(&weights, COLUMNS, width),
-                                true,
-                            )
-                        },
-                        TOKENS * width,
-                    ),
-                    ratio(
-                        || pattern.dots(&right, &weights, &mut out, width),
-                        |into| {
-                            let weights = view(&weights, COLUMNS, width).transposed();
-                            Precision::F32.multiply(
-                                into,
-                                COLUMNS,
-                                view(&right, TOKENS, width),
-                                weights,
-                                false,
-                            );
-                        },
-                        TOKENS * COLUMNS,
-                    ),
-                    ratio(
-                        || pattern.add_columns(&tile, &right, &mut rows, width),
-                        |into| {
-                            let tile = view(&tile, TOKENS, COLUMNS).transposed();
-                            Precision::F32.multiply(into, width, tile, view(&right, TOKENS, width), true);
-                        },
-                        COLUMNS * width,
-                    ),
-                ];
-                let [rows, dots, columns] = ratios;
-                println!(
-                    "width {width} density {density}: rows {rows:.2} dots {dots:.2} columns {columns:.2} of dense"
-                );
-            }
-        }
-    }
-
-    /// The best time of one product over that of another, measured in turn.
-    fn ratio(mut sparse: impl FnMut(), dense: impl Fn(&mut [f32]), size: usize) -> f64 {
-        let mut into = Buffer::zeros(size);
-        let (mut ours, mut theirs) = (f64::MAX, f64::MAX);
-        for _ in 0..30 {
-            let start = Instant::now();
-            sparse();
-            ours = ours.min(start.elapsed().as_secs_f64());
-            let start = Instant::now();
-            dense(&mut into);
-            theirs = theirs.min(start.elapsed().as_secs_f64());
-        }
-        ours / theirs
-    }
 }

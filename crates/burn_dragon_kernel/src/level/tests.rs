@@ -3,7 +3,46 @@
 use super::*;
 use crate::rotation::Frequencies;
 pub(super) use crate::testing::values;
-use burn::tensor::{Device, TensorData};
+use burn::backend::Flex;
+use burn::tensor::{DType, Device, TensorData};
+
+/// The level on the processor, which has to take it.
+pub(super) fn fast(mut input: LevelInput) -> LevelOutput {
+    graph::level::<Flex>(&mut input).expect("the processor takes f32")
+}
+
+/// The level in windows of `chunk` tokens.
+pub(super) fn in_chunks(input: LevelInput, chunk: usize) -> Tensor<4> {
+    let chunk = Some(chunk);
+    level(LevelInput { chunk, ..input }).u
+}
+
+/// The level of a window that reads and extends a memory.
+pub(super) fn with_memory(input: LevelInput, rho: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+    let memory = Some(rho);
+    let output = level(LevelInput { memory, ..input });
+    (output.u, output.memory.expect("a memory was given"))
+}
+
+/// [`with_memory`] in windows of `chunk` tokens.
+pub(super) fn with_memory_in_chunks(
+    input: LevelInput,
+    rho: Tensor<4>,
+    chunk: usize,
+) -> (Tensor<4>, Tensor<4>) {
+    let chunk = Some(chunk);
+    with_memory(LevelInput { chunk, ..input }, rho)
+}
+
+/// The definition of [`with_memory`].
+pub(super) fn definition_with_memory(input: &LevelInput, rho: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+    let input = LevelInput {
+        memory: Some(rho),
+        ..input.clone()
+    };
+    let defined = reference::level(input);
+    (defined.u, defined.memory.expect("a memory was given"))
+}
 
 /// A deterministic tensor of numbers around zero.
 pub(super) fn numbers<const R: usize>(
@@ -97,6 +136,10 @@ impl Case {
             precision: Precision::F32,
             retention: Retention::default(),
             credit: Credit::Full,
+            reach: Reach::Causal,
+            memory: None,
+            chunk: None,
+            count: false,
         }
     }
 
@@ -148,11 +191,13 @@ fn values_and_activity_are_those_of_the_definition() {
         let case = &case;
         let input = case.input(&Device::flex());
         let slow = reference::level(input.clone());
-        let fast = cpu::untracked(&input, None).expect("the fast path takes f32 on the processor");
-        close("u", case, &values(fast.u), &values(slow.u));
-        let share = |activity: Tensor<4>| activity.greater_scalar(0.0).float().mean().into_scalar::<f64>();
-        assert!((fast.x_density - share(slow.x)).abs() < 1e-5, "{case:?}");
-        assert!((fast.y_density - share(slow.y)).abs() < 2e-3, "{case:?}");
+        let output = fast(LevelInput { count: true, ..input });
+        close("u", case, &values(output.u), &values(slow.u));
+        let defined = reference::activity(&slow.x, &slow.y);
+        let (activity, [x, y]) = (output.activity.unwrap(), defined.shares());
+        assert_eq!(activity.entries, defined.entries);
+        assert!((activity.shares()[0] - x).abs() < 1e-5, "{case:?}");
+        assert!((activity.shares()[1] - y).abs() < 2e-3, "{case:?}");
     }
 }
 
@@ -182,8 +227,7 @@ fn gradients_are_those_of_the_definition() {
                 ),
             ]
         };
-        let fast =
-            gradients(&|input| tracked::level(&input, None).expect("the fast path takes f32 with autodiff"));
+        let fast = gradients(&|input| fast(input).u);
         let slow = gradients(&|input| reference::level(input).u);
         for ((what, fast), (_, slow)) in fast.iter().zip(&slow) {
             close(what, case, fast, slow);
@@ -196,7 +240,7 @@ fn the_same_input_gives_the_same_bits() {
     let device = Device::flex().autodiff();
     let once = || {
         let input = CASES[4].input(&device);
-        let u = level(input.clone());
+        let u = level(input.clone()).u;
         let gradients = u.clone().sum().backward();
         (
             values(u),

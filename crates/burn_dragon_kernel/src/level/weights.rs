@@ -1,11 +1,14 @@
 //! The weights of a level, and their copy for the processor.
 
 use super::elementwise::transpose;
+use crate::backend::level::{LaidOut, Sizes, WeightsOn};
 use crate::buffer::Buffer;
+use crate::flex::contiguous;
+use crate::parallel::*;
+use burn::backend::Flex;
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// The three weight matrices that all levels share.
 ///
@@ -15,7 +18,7 @@ pub struct LevelWeights {
     decoder_x: Tensor<3>,
     decoder_y: Tensor<3>,
     encoder: Tensor<2>,
-    rows: Arc<OnceLock<Arc<NeuronRows>>>,
+    laid_out: LaidOut,
 }
 
 impl LevelWeights {
@@ -36,7 +39,7 @@ impl LevelWeights {
             decoder_x,
             decoder_y,
             encoder,
-            rows: Arc::default(),
+            laid_out: LaidOut::default(),
         }
     }
 
@@ -55,11 +58,9 @@ impl LevelWeights {
         &self.encoder
     }
 
-    /// The weights neuron by neuron, laid out from the matrices on first use.
-    pub(super) fn rows(&self, matrices: [&FlexTensor; 3]) -> Arc<NeuronRows> {
-        let [heads, width, neurons] = self.decoder_x.dims();
-        let rows = || Arc::new(NeuronRows::new(matrices, heads, neurons, width));
-        Arc::clone(self.rows.get_or_init(rows))
+    /// What a backend laid out of them.
+    pub(super) fn laid_out(&self) -> LaidOut {
+        self.laid_out.clone()
     }
 }
 
@@ -72,12 +73,27 @@ pub(super) struct NeuronRows {
 }
 
 impl NeuronRows {
-    fn new(
-        [decoder_x, decoder_y, encoder]: [&FlexTensor; 3],
-        heads: usize,
-        neurons: usize,
-        width: usize,
-    ) -> Self {
+    /// Those of some weights, laid out on first use.
+    pub(super) fn of(weights: WeightsOn<Flex>, sizes: Sizes) -> Arc<Self> {
+        let WeightsOn {
+            decoder_x,
+            decoder_y,
+            encoder,
+            laid_out,
+        } = weights;
+        laid_out.get(|| {
+            let matrices = [decoder_x, decoder_y, encoder].map(contiguous);
+            Self::new(matrices.each_ref(), sizes)
+        })
+    }
+
+    fn new([decoder_x, decoder_y, encoder]: [&FlexTensor; 3], sizes: Sizes) -> Self {
+        let Sizes {
+            heads,
+            neurons,
+            width,
+            ..
+        } = sizes;
         let mut rows = Self {
             decoder_x: Buffer::zeros(heads * neurons * width),
             decoder_y: Buffer::zeros(heads * neurons * width),

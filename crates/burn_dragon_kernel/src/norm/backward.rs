@@ -1,41 +1,37 @@
-//! The gradient of the norm, by hand: `scale (d - mean(d) - a mean(d a))` with `a` the normed row.
+//! The norm in the graph of gradients: `scale (d - mean(d) - a mean(d a))` with `a` the normed row.
 
-use super::cpu;
-use crate::flex;
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
+use crate::backend::{DragonBackend, Operation, record};
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::{Autodiff, Flex};
-use burn::tensor::{Float, Tensor};
-use burn_flex::FlexTensor;
+use burn::backend::autodiff::ops::{Backward, Ops};
+use burn::tensor::Tensor;
 
-/// The norm of a tensor on the processor with autodiff; the tensor again where it is another one.
-pub(super) fn tracked<const R: usize>(v: Tensor<R>, eps: f64) -> Result<Tensor<R>, Tensor<R>> {
-    let (v, node) = flex::tracked(v)?;
-    let (a, scales) = cpu::norm(v, eps);
-    let output = match NormBackward
-        .prepare::<NoCheckpointing>([node])
-        .compute_bound()
-        .stateful()
-    {
-        OpsKind::Tracked(prepared) => prepared.finish((a.clone(), scales), a),
-        OpsKind::UnTracked(prepared) => prepared.finish(a),
-    };
-    Ok(Tensor::<R, Float>::from_primitive::<Autodiff<Flex>>(output))
+/// The norm of a tensor on a backend; the input again where it is not.
+pub(super) fn on_backend<B: DragonBackend, const R: usize>(
+    (v, eps): (Tensor<R>, f64),
+) -> Result<Tensor<R>, (Tensor<R>, f64)> {
+    if !B::computes(Operation::Norm, v.dtype()) {
+        return Err((v, eps));
+    }
+    let v = B::take(v).map_err(|v| (v, eps))?;
+    let (a, kept) = B::norm(v.numbers, eps);
+    Ok(match v.node {
+        None => B::give(a),
+        Some(node) => B::give_tracked(record::<B, _, 1>(NormBackward, [node], kept, a)),
+    })
 }
 
 #[derive(Debug)]
 struct NormBackward;
 
-impl Backward<Flex, 1> for NormBackward {
-    type State = (FlexTensor, Vec<f32>);
+impl<B: DragonBackend> Backward<B, 1> for NormBackward {
+    type State = B::Norm;
 
-    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
-        let (a, scales) = ops.state;
-        let d = gradients.consume::<Flex>(&ops.node).to_contiguous();
-        let dv = cpu::norm_back(d, &a, &scales);
-        for parent in ops.parents.into_iter().flatten() {
-            gradients.register::<Flex>(parent.id, dv.clone());
+    fn backward(self, ops: Ops<B::Norm, 1>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let d = gradients.consume::<B>(&ops.node);
+        let [parent] = ops.parents;
+        if let Some(node) = parent {
+            gradients.register::<B>(node.id, B::norm_back(ops.state, d));
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The norm and its gradient on the processor, row by row and in place.
 
+use crate::parallel::*;
 use crate::simd::{dot, sum, vectorized};
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
 
 /// Entries of the rows that one task takes: about 50 us of work, so that small tensors wake no thread.
 const CHUNK: usize = 1 << 17;
@@ -17,8 +17,15 @@ pub(crate) fn width(tensor: &FlexTensor) -> usize {
     tensor.layout().shape().last().copied().unwrap_or(1)
 }
 
-/// The normed rows, and one over each row's deviation.
-pub(super) fn norm(mut v: FlexTensor, eps: f64) -> (FlexTensor, Vec<f32>) {
+/// Normed rows, and one over each row's deviation: what the gradient needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Normed {
+    a: FlexTensor,
+    scales: Vec<f32>,
+}
+
+/// The normed rows.
+pub(crate) fn norm(mut v: FlexTensor, eps: f64) -> (FlexTensor, Normed) {
     let width = width(&v);
     let rows = rows_of_a_task(width);
     let v_rows = v.storage_mut::<f32>();
@@ -27,11 +34,11 @@ pub(super) fn norm(mut v: FlexTensor, eps: f64) -> (FlexTensor, Vec<f32>) {
         .par_chunks_mut(rows * width)
         .zip(scales.par_chunks_mut(rows))
         .for_each(|(v, scales)| norm_rows(v, scales, eps as f32));
-    (v, scales)
+    (v.clone(), Normed { a: v, scales })
 }
 
 /// The gradient before the norm from the gradient `d` after it.
-pub(super) fn norm_back(mut d: FlexTensor, a: &FlexTensor, scales: &[f32]) -> FlexTensor {
+pub(crate) fn norm_back(Normed { a, scales }: &Normed, mut d: FlexTensor) -> FlexTensor {
     let width = width(a);
     let rows = rows_of_a_task(width);
     d.storage_mut::<f32>()

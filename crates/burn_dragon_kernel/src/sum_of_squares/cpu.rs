@@ -1,9 +1,8 @@
 //! The sum of squares on the processor.
 
-use crate::flex::memory;
+use crate::parallel::*;
 use crate::simd::vectorized;
-use burn::tensor::Tensor;
-use rayon::prelude::*;
+use burn_flex::FlexTensor;
 
 /// Entries of a chunk: about 50 us of work, so that small tensors wake no thread.
 const CHUNK: usize = 1 << 17;
@@ -11,9 +10,8 @@ const CHUNK: usize = 1 << 17;
 /// Sums that run side by side within a chunk: enough for the widest vectors.
 const LANES: usize = 32;
 
-/// The sum over a plain tensor.
-pub(super) fn sum_of_squares(x: Tensor<1>) -> f64 {
-    let x = memory(x);
+/// The sum over contiguous numbers.
+pub(crate) fn sum_of_squares(x: &FlexTensor) -> f64 {
     let parts: Vec<f64> = x.storage().par_chunks(CHUNK).map(of_chunk).collect();
     parts.into_iter().sum()
 }

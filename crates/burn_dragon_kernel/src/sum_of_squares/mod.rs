@@ -3,19 +3,23 @@
 //! On the processor one pass in parallel over chunks of a fixed size, so that the sum has one order whatever the
 //! number of threads (`cpu.rs`); elsewhere tensor operations (`reference.rs`).
 
-mod cpu;
+pub(crate) mod cpu;
 pub mod reference;
 
-use crate::flex::is_plain;
+use crate::backend::{DragonBackend, Operation, on_backends};
 use burn::tensor::Tensor;
 
 /// `sum of x^2` over all entries, without autodiff.
 pub fn sum_of_squares(x: Tensor<1>) -> f64 {
-    if is_plain(&x) {
-        cpu::sum_of_squares(x)
-    } else {
-        reference::sum_of_squares(x)
+    on_backends!(B, x = x => on_backend::<B>(x)).unwrap_or_else(reference::sum_of_squares)
+}
+
+/// The sum over a tensor without autodiff on a backend; the tensor again where it is none.
+fn on_backend<B: DragonBackend>(x: Tensor<1>) -> Result<f64, Tensor<1>> {
+    if x.is_autodiff() || !B::computes(Operation::SumOfSquares, x.dtype()) {
+        return Err(x);
     }
+    Ok(B::sum_of_squares(B::take(x)?.numbers))
 }
 
 #[cfg(test)]

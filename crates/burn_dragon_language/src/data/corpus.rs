@@ -8,9 +8,7 @@ use super::{
     source::{Documents, SourceConfig},
     text,
 };
-use burn_dragon_checkpoint::hash::sha256_of_pieces;
 use burn_dragon_core::{FreeMemory, Need};
-use burn_dragon_train::identity::{DataHash, DataHashes};
 
 use crate::{
     error::LanguageError,
@@ -20,9 +18,6 @@ use crate::{
 
 /// A document boundary may be used for the split if it is off by at most one part in so many of the text (2 %).
 const BOUNDARY_TOLERANCE: usize = 50;
-
-/// Ids that are given to a hash at once.
-const HASHED_AT_ONCE: usize = 1 << 14;
 
 /// The text of a run as tokens.
 #[derive(Debug, Clone)]
@@ -144,26 +139,6 @@ impl Tokens {
         self.ids.is_empty()
     }
 
-    /// The hash of all that a model sees of them: ids, and where documents start.
-    pub fn hash(&self) -> DataHash {
-        let counts = [self.len(), self.starts.len()].map(|count| count as u64);
-        let numbers = counts
-            .into_iter()
-            .chain(self.starts.iter().map(|&start| start as u64));
-        let numbers: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
-        let ids = self.ids.chunks(HASHED_AT_ONCE);
-        let ids = ids.map(|ids| ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>());
-        let [tokens, documents] = counts;
-        DataHash {
-            sha256: sha256_of_pieces(std::iter::once(numbers).chain(ids)),
-            sizes: [
-                ("tokens".to_string(), tokens),
-                ("documents".to_string(), documents),
-            ]
-            .into(),
-        }
-    }
-
     /// The tokens of each document.
     pub fn documents(&self) -> impl Iterator<Item = Range<usize>> {
         let ends = self.starts.iter().skip(1).copied().chain([self.len()]);
@@ -241,16 +216,6 @@ fn refuse_empty(validation: &Documents) -> Result<(), LanguageError> {
     match validation.is_empty() {
         true => Err(LanguageError::EmptyValidation),
         false => Ok(()),
-    }
-}
-
-impl Corpus {
-    /// The hashes of both parts, by which a run knows its data again.
-    pub fn hashes(&self) -> DataHashes {
-        DataHashes {
-            training: self.train.hash(),
-            validation: self.validation.hash(),
-        }
     }
 }
 
@@ -645,37 +610,6 @@ mod tests {
                 unknown: vec![]
             }
         );
-    }
-
-    #[test]
-    fn the_hash_of_a_text_is_of_its_ids_and_of_where_documents_start() {
-        let hash = |ids: Vec<u32>, starts: Vec<usize>| {
-            let bytes = ids.len();
-            Tokens {
-                ids,
-                starts,
-                bytes,
-                ..Tokens::default()
-            }
-            .hash()
-        };
-        let short = hash(vec![1, 2], vec![0, 1]);
-        // By another implementation: of 2, 2, 0, 1 as 64 bits each, then 1, 2 as 32.
-        assert_eq!(
-            short.sha256,
-            "7d215c2d9586f6f1afed4ccf14ccc1a46086666f4f022c5d5e947327a104f53f"
-        );
-        assert_eq!((short.sizes["tokens"], short.sizes["documents"]), (2, 2));
-        let text = |last| (0..50_000).chain([last]).collect::<Vec<u32>>();
-        let whole = hash(text(7), vec![0, 100]);
-        assert_eq!(whole, hash(text(7), vec![0, 100]));
-        for other in [
-            hash(text(8), vec![0, 100]),
-            hash(text(7), vec![0, 101]),
-            hash(text(7), vec![0]),
-        ] {
-            assert_ne!(whole.sha256, other.sha256);
-        }
     }
 
     #[test]

@@ -153,7 +153,7 @@ enum Table {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct EmbeddedTable {
-    #[serde(with = "burn_dragon_train::config::whole")]
+    #[serde(with = "burn_dragon_core::api::expert::whole")]
     seed: u64,
     train_bytes: usize,
     validation_tales: usize,
@@ -169,7 +169,7 @@ struct EmbeddedTable {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct NeedleTable {
-    #[serde(with = "burn_dragon_train::config::whole")]
+    #[serde(with = "burn_dragon_core::api::expert::whole")]
     seed: u64,
     train_bytes: usize,
     validation_documents: usize,

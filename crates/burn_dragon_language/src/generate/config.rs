@@ -29,7 +29,7 @@ pub struct GenerationConfig {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
     /// Seed of the draws.
-    #[serde(with = "burn_dragon_train::config::whole")]
+    #[serde(with = "burn_dragon_core::api::expert::whole")]
     pub seed: u64,
     /// What the model can look back on.
     #[serde(skip_serializing_if = "ContextStrategy::is_infinite")]

@@ -52,7 +52,7 @@ impl fmt::Display for Split {
 }
 
 /// No tale has more bytes, so that a window of as many bytes shows every fact together with what recalls it.
-pub const MAX_BYTES: usize = 256;
+pub(crate) const MAX_BYTES: usize = 256;
 
 /// How hard a tale is to finish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ impl TierMix {
 #[serde(deny_unknown_fields, default)]
 pub struct TalesConfig {
     /// Everything is drawn from this. It belongs to the data: runs of different training seeds read the same tales.
-    #[serde(with = "burn_dragon_train::config::whole")]
+    #[serde(with = "burn_dragon_core::api::expert::whole")]
     pub seed: u64,
     /// Training text in bytes; the last tale is finished.
     pub train_bytes: usize,

@@ -34,8 +34,8 @@ mod streams;
 mod tape;
 mod trial;
 
-use burn_dragon_language::generate::{GenerationConfig, Generator};
-use burn_dragon_train::task::Task;
+use burn_dragon_language::api::{GenerationConfig, Generator};
+use burn_dragon_train::api::Task;
 use run::{Ground, documents};
 use settings::{Credit, Decay, Group, Precision, Schedule, Settings, Shape, Streaming, Windows};
 use trial::{Tolerance, Trial};
@@ -110,7 +110,7 @@ fn a_sample_during_training_is_what_generation_says() {
     let ground = Ground::new(&Settings::base(), &documents(11, 14), &documents(23, 5));
     let Ground { task, config, .. } = &ground;
     let model = task.new_model().unwrap();
-    let sample = |step| task.sample(&model, step).unwrap().unwrap();
+    let sample = |step| task.sample(&model, step).unwrap().unwrap().text.unwrap();
     let generated = |seed| {
         let settings = GenerationConfig {
             seed,

@@ -8,13 +8,9 @@ use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints, Pointer};
 use burn_dragon_checkpoint::model::ModelFile;
 use burn_dragon_checkpoint::tensors::TensorFile;
 use burn_dragon_core::parameters;
-use burn_dragon_language::config::LanguageConfig;
-use burn_dragon_language::task::LanguageTask;
-use burn_dragon_train::Trainer;
-use burn_dragon_train::config::Layers;
-use burn_dragon_train::interrupt::Interrupt;
-use burn_dragon_train::progress::Output;
-use burn_dragon_train::run::{Line, MetricsLog, RunFolder};
+use burn_dragon_language::api::{LanguageConfig, LanguageTask};
+use burn_dragon_train::api::expert::{Line, MetricsLog};
+use burn_dragon_train::api::{Interrupt, Layers, Output, RunFolder, Task, Trainer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use tempfile::TempDir;
@@ -90,7 +86,7 @@ impl Ground {
             lines: MetricsLog::read(run.metrics()).unwrap(),
             weights: weights(ModelFile::read(&checkpoint.join("model.bpk")).unwrap().tensors),
             moments: file("optimizer.bpk"),
-            memories: match config.training.streams {
+            memories: match config.sequence.streams {
                 Some(_) => file("streams.bpk"),
                 None => BTreeMap::new(),
             },

@@ -210,21 +210,24 @@ impl Settings {
             ));
         }
         add(format_args!(
-            "[training]\nseed = {}\nbatch_size = {}\nblock_size = {}\naccumulate = {}\nmax_steps = {}\nlog_every = {}\n\
-             precision = \"{}\"\ncredit = \"{}\"",
+            "[sequence]\nblock_size = {}\ncredit = \"{}\"",
+            self.block_size,
+            match self.credit {
+                Credit::Full => "full",
+                Credit::Queries => "queries",
+            },
+        ));
+        add(format_args!(
+            "[training]\nseed = {}\nbatch_size = {}\naccumulate = {}\nmax_steps = {}\nlog_every = {}\n\
+             precision = \"{}\"",
             self.seed,
             self.batch_size,
-            self.block_size,
             self.accumulate,
             self.steps,
             self.log_every,
             match self.precision {
                 Precision::F32 => "f32",
                 Precision::Bf16 => "bf16",
-            },
-            match self.credit {
-                Credit::Full => "full",
-                Credit::Queries => "queries",
             },
         ));
         if let Some(epochs) = self.epochs {
@@ -235,7 +238,7 @@ impl Settings {
         }
         if let Some(streams) = &self.streams {
             add(format_args!(
-                "[training.streams]\npersistent = {:?}\norder = \"{}\"\nunroll = {}\nbackprop = {}",
+                "[sequence.streams]\npersistent = {:?}\norder = \"{}\"\nunroll = {}\nbackprop = {}",
                 streams.persistent,
                 if streams.in_order { "in_order" } else { "shuffled" },
                 streams.unroll,

@@ -9,7 +9,7 @@ pub(crate) use state::TrainerState;
 use crate::error::TrainError;
 use crate::optimizer::AdamW;
 use crate::run::RunFolder;
-use crate::task::Task;
+use crate::task::{Task, TaskState};
 use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::disk::{self, Disk};
 use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
@@ -19,6 +19,7 @@ use writer::{Job, Writer};
 /// What a checkpoint is made of.
 pub(crate) struct Contents<'a, T: Task> {
     pub(crate) model: &'a T::Model,
+    pub(crate) cursor: &'a T::Cursor,
     pub(crate) carry: &'a T::Carry,
     pub(crate) optimizer: &'a AdamW,
     pub(crate) state: &'a TrainerState,
@@ -122,11 +123,18 @@ pub(crate) fn newest(
 fn snapshot<T: Task>(task: &T, contents: &Contents<'_, T>) -> Result<Snapshot, TrainError> {
     let Contents {
         model,
+        cursor,
         carry,
         optimizer,
         state,
     } = contents;
-    let mut files = task.snapshot(model, carry, state.step, state.units)?;
+    let mut files = task.snapshot(TaskState {
+        model,
+        cursor,
+        carry,
+        step: state.step,
+        units: state.units,
+    })?;
     files.insert("optimizer.bpk".into(), Content::Tensors(optimizer.snapshot()));
     let text = serde_json::to_string_pretty(state).map_err(TrainError::Json)?;
     files.insert(state::FILE.into(), Content::Text(text));

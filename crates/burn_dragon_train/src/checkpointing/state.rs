@@ -35,9 +35,10 @@ pub(crate) struct TrainerState {
     pub train_loss: f64,
     /// Held-out figures before the first step.
     pub before: Evaluation,
-    /// Lowest held-out loss so far, and its step.
-    pub best_loss: Option<f64>,
-    /// The step of the lowest held-out loss.
+    /// Lowest score so far, of the task's own kind.
+    #[serde(alias = "best_loss")]
+    pub best_score: Option<f64>,
+    /// The step of the lowest score.
     pub best_step: Option<u64>,
     /// Sequences in the fixed sample that it was measured on.
     pub sample: u64,
@@ -95,6 +96,6 @@ impl TrainerState {
 
     /// Forgets the best figure: the next one is measured on something else.
     pub(crate) fn forget_best(&mut self) {
-        (self.best_loss, self.best_step) = (None, None);
+        (self.best_score, self.best_step) = (None, None);
     }
 }

@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use toml::Value;
 
 use super::origin::{Kind, MAX_DEPTH, Node, Origin};
-use super::{ConfigError, Resolved, suggest};
+use super::{ConfigError, FAMILY, FIRST_FAMILY, Resolved, json, suggest};
+use crate::keys::MovedKey;
 
 /// Collects layers; each one overrides what the earlier ones say.
 ///
@@ -53,7 +54,7 @@ impl Layers {
     /// Adds a text compiled into the program; `name` stands for the file in messages. It cannot say
     /// `extends`, for it lies in no folder.
     pub fn embedded(self, name: &str, text: &str) -> Result<Self, ConfigError> {
-        let node = Node::parse(name, text)?;
+        let node = parse(name, text)?;
         if let Some(extends) = node.get("extends") {
             let problem = "an embedded configuration cannot extend a file";
             return Err(ConfigError::Extends {
@@ -68,6 +69,19 @@ impl Layers {
     pub fn file(self, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let mut reading = Reading::default();
         let node = reading.file(path.as_ref())?;
+        Ok(self.layer(node))
+    }
+
+    /// Adds the configuration that a run keeps. One of an earlier version, which says no family, is read with its keys
+    /// where they are today.
+    ///
+    /// # Errors
+    /// As for [`file`](Self::file).
+    pub fn run_file(self, path: impl AsRef<Path>, moved: &[MovedKey]) -> Result<Self, ConfigError> {
+        let mut node = Reading::default().file(path.as_ref())?;
+        if node.get(FAMILY).is_none() {
+            moved.iter().for_each(|key| node.rename(key.from, key.to));
+        }
         Ok(self.layer(node))
     }
 
@@ -119,10 +133,59 @@ impl Layers {
     /// `T` and every table inside it should carry `#[serde(deny_unknown_fields)]`: serde, not this
     /// function, knows which keys exist.
     pub fn resolve<T: DeserializeOwned + Serialize>(self) -> Result<Resolved<T>, ConfigError> {
+        read(self.flatten(), None)
+    }
+
+    /// The family that the layers so far say they are of, and where they say it.
+    ///
+    /// # Errors
+    /// If `family` is no text.
+    pub fn family(&self) -> Result<Option<(String, Origin)>, ConfigError> {
+        let tree = self.clone().flatten();
+        let Some(node) = tree.get(FAMILY) else {
+            return Ok(None);
+        };
+        match node.to_value() {
+            Value::String(name) => Ok(Some((name, node.origin.clone()))),
+            other => Err(ConfigError::WrongValue {
+                key: FAMILY.into(),
+                origin: node.origin.clone(),
+                expected: "the name of a family".into(),
+                given: other.type_str().into(),
+            }),
+        }
+    }
+
+    /// Reads the merged layers as the configuration of a family; where they say none, there was one when they were
+    /// written.
+    ///
+    /// # Errors
+    /// As for [`resolve`](Self::resolve); if the layers are of another family, or have a key that has moved.
+    pub(crate) fn resolve_as<T: DeserializeOwned + Serialize>(
+        self,
+        family: &'static str,
+        moved: &[MovedKey],
+    ) -> Result<Resolved<T>, ConfigError> {
+        if let Some((given, origin)) = self.family()?.filter(|(given, _)| given != family) {
+            let expected = family;
+            return Err(ConfigError::OtherFamily {
+                given,
+                origin,
+                expected,
+            });
+        }
         let tree = self.flatten();
-        let value = serde_path_to_error::deserialize(tree.to_value())
-            .map_err(|error| suggest::explain(&error, &tree))?;
-        Resolved::new(value, tree)
+        for key in moved {
+            let path: Vec<String> = key.from.split('.').map(str::to_owned).collect();
+            if let Some(node) = tree.at(&path) {
+                return Err(ConfigError::Moved {
+                    key: key.from,
+                    to: key.to,
+                    origin: node.origin.clone(),
+                });
+            }
+        }
+        read(tree, Some(family))
     }
 
     fn layer(self, node: Node) -> Self {
@@ -139,6 +202,29 @@ impl Layers {
         merged.overlay(self.assigned);
         merged
     }
+}
+
+/// Reads a tree as a configuration, of a family if it is one of a run.
+fn read<T: DeserializeOwned + Serialize>(
+    tree: Node,
+    family: Option<&str>,
+) -> Result<Resolved<T>, ConfigError> {
+    let mut schema = tree.clone();
+    if family.is_some() {
+        schema.remove(std::iter::once(FAMILY)); // says which schema, and is no key of it
+    }
+    let value = serde_path_to_error::deserialize(schema.to_value())
+        .map_err(|error| suggest::explain(&error, &schema))?;
+    Resolved::new(value, tree, family)
+}
+
+/// The family of the configuration that a run keeps.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(crate) fn family_of_run(path: &Path) -> Result<String, ConfigError> {
+    let said = Layers::new().file(path)?.family()?;
+    Ok(said.map_or_else(|| FIRST_FAMILY.into(), |(name, _)| name))
 }
 
 /// Bytes of the longest configuration file: more than any person writes, little enough to be read.
@@ -176,7 +262,7 @@ impl Reading {
         }
         self.files += 1;
         let text = text(path)?;
-        let mut node = Node::parse(&path.display().to_string(), &text)?;
+        let mut node = parse(&path.display().to_string(), &text)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut merged = Node::empty();
         let (parents, origin) = take_extends(&mut node)?;
@@ -192,6 +278,15 @@ impl Reading {
         merged.overlay(node);
         self.open.pop();
         Ok(merged)
+    }
+}
+
+/// The table that a text describes: in JSON where its name says so, otherwise in TOML.
+fn parse(name: &str, text: &str) -> Result<Node, ConfigError> {
+    let ending = Path::new(name).extension();
+    match ending.is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
+        true => json::parse(name, text),
+        false => Node::parse(name, text),
     }
 }
 

@@ -1,14 +1,16 @@
-//! Layered TOML configuration, generic over a family's schema.
+//! Layered configuration in TOML or JSON, generic over a family's schema.
 //!
-//! [`Layers`] collects an embedded base, files (`-c FILE`, which may `extends = "other.toml"`) and
-//! `key.path=value` arguments, later ones winning, and resolves them into a [`Resolved`] value that
+//! [`Layers`] collects an embedded base, files (`-c FILE`, TOML or, by the ending of its name, JSON, which may
+//! `extends = "other.toml"`) and `key.path=value` arguments, later ones winning, and resolves them into a [`Resolved`] value that
 //! knows where each of its values came from. Every refusal is a [`ConfigError`] that names the key, the
 //! place it was written, and what to write instead.
 
+mod json;
 mod layers;
 mod origin;
 mod suggest;
-pub mod whole;
+#[cfg(test)]
+mod whole_tests;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +21,7 @@ use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
 pub use layers::Layers;
+pub(crate) use layers::family_of_run;
 pub use origin::Origin;
 use origin::{Node, position};
 
@@ -45,9 +48,11 @@ pub enum ConfigError {
         /// What it is written in.
         encoding: Foreign,
     },
-    /// A text is not TOML.
-    #[error("{file}:{line}:{column}: not valid TOML: {message}")]
+    /// A text is not TOML, or not JSON.
+    #[error("{file}:{line}:{column}: not valid {format}: {message}")]
     Syntax {
+        /// What the text should be: `TOML` or `JSON`.
+        format: &'static str,
         /// The file's name.
         file: String,
         /// The line, from 1.
@@ -81,6 +86,26 @@ pub enum ConfigError {
         text: String,
         /// What is wrong with it.
         problem: String,
+    },
+    /// A key that an earlier version had elsewhere.
+    #[error("`{key}` moved to `{to}` ({origin}): write it there")]
+    Moved {
+        /// Where it was.
+        key: &'static str,
+        /// Where it is.
+        to: &'static str,
+        /// Where it is written.
+        origin: Origin,
+    },
+    /// A configuration of another family.
+    #[error("the configuration is of the family `{given}` ({origin}), not of `{expected}`")]
+    OtherFamily {
+        /// Its family.
+        given: String,
+        /// Where it says so.
+        origin: Origin,
+        /// The family that was asked for.
+        expected: &'static str,
     },
     /// A key that the schema does not have.
     #[error("unknown key `{key}` ({origin}); {}", suggest::hint(nearest.as_deref(), valid))]
@@ -149,6 +174,23 @@ pub enum ConfigError {
     },
 }
 
+/// A configuration as TOML, with its family above it.
+pub(crate) fn written(config: &impl Serialize, family: Option<&str>) -> Result<String, ConfigError> {
+    let text = toml::to_string(config).map_err(|error| ConfigError::Unwritable {
+        problem: error.to_string(),
+    })?;
+    Ok(match family {
+        Some(family) => format!("{FAMILY} = {}\n\n{text}", toml::Value::from(family)),
+        None => text,
+    })
+}
+
+/// The key above all tables that says which family's configuration it is; of no schema.
+pub(crate) const FAMILY: &str = "family";
+
+/// The family of a configuration that says none: once there was no other.
+pub(crate) const FIRST_FAMILY: &str = "language";
+
 /// A configuration read from layers.
 #[derive(Debug, Clone)]
 pub struct Resolved<T> {
@@ -159,9 +201,9 @@ pub struct Resolved<T> {
 }
 
 impl<T: Serialize> Resolved<T> {
-    fn new(value: T, tree: Node) -> Result<Self, ConfigError> {
+    fn new(value: T, tree: Node, family: Option<&str>) -> Result<Self, ConfigError> {
         let unwritable = |problem: String| ConfigError::Unwritable { problem };
-        let complete = toml::to_string(&value).map_err(|error| unwritable(error.to_string()))?;
+        let complete = written(&value, family)?;
         // The writer takes integers that the reader then refuses: a run that could not be resumed.
         complete
             .parse::<toml::Table>()

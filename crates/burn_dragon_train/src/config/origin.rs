@@ -75,6 +75,7 @@ impl Node {
         let syntax = |error: toml::de::Error| {
             let (line, column) = position(text, error.span().map_or(0, |span| span.start));
             ConfigError::Syntax {
+                format: "TOML",
                 file: name.into(),
                 line,
                 column,
@@ -153,16 +154,25 @@ impl Node {
         }
     }
 
-    /// Removes what is under a path of keys, if anything is.
-    pub(super) fn remove<'a>(&mut self, mut keys: impl Iterator<Item = &'a str>) {
+    /// Removes what is under a path of keys, if anything is, and gives it.
+    pub(super) fn remove<'a>(&mut self, mut keys: impl Iterator<Item = &'a str>) -> Option<Self> {
         let (Some(key), Kind::Table(entries)) = (keys.next(), &mut self.kind) else {
-            return;
+            return None;
         };
         let mut rest = keys.peekable();
         if rest.peek().is_none() {
-            entries.remove(key);
-        } else if let Some(below) = entries.get_mut(key) {
-            below.remove(&mut rest as &mut dyn Iterator<Item = &'a str>);
+            return entries.remove(key);
+        }
+        let below = entries.get_mut(key)?;
+        below.remove(&mut rest as &mut dyn Iterator<Item = &'a str>)
+    }
+
+    /// Puts what is under one dotted path under another, where it keeps its origins; what is there already wins.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        if let Some(moved) = self.remove(from.split('.')) {
+            let mut renamed = moved.under(to.split('.'));
+            std::mem::swap(self, &mut renamed);
+            self.overlay(renamed);
         }
     }
 
@@ -264,21 +274,21 @@ pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
 }
 
 /// Walks the two readings of one text side by side.
-struct Lines<'a> {
+pub(super) struct Lines<'a> {
     file: &'a str,
     /// Where the lines after the first begin.
     starts: Vec<usize>,
 }
 
 impl<'a> Lines<'a> {
-    fn of(file: &'a str, text: &str) -> Self {
+    pub(super) fn of(file: &'a str, text: &str) -> Self {
         let starts = text.match_indices('\n').map(|(end, _)| end + 1).collect();
         Self { file, starts }
     }
 }
 
 impl Lines<'_> {
-    fn at(&self, offset: usize) -> Origin {
+    pub(super) fn at(&self, offset: usize) -> Origin {
         Origin::Line {
             file: self.file.into(),
             line: 1 + self.starts.partition_point(|&start| start <= offset),

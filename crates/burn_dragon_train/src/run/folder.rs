@@ -95,9 +95,9 @@ impl RunFolder {
         self.path.join(METRICS)
     }
 
-    /// `tokenizer.json`, of language runs.
-    pub fn tokenizer(&self) -> PathBuf {
-        self.path.join("tokenizer.json")
+    /// `samples/`: the files of samples, a folder for each step that made some.
+    pub fn samples(&self) -> PathBuf {
+        self.path.join("samples")
     }
 
     /// `checkpoint/`: the folder of all checkpoints.
@@ -335,7 +335,7 @@ mod tests {
             run.config(),
             run.run_json(),
             run.metrics(),
-            run.tokenizer(),
+            run.samples(),
             run.checkpoint(200),
         ];
         let expected = [

@@ -19,9 +19,9 @@ use super::write_atomic;
 use crate::error::TrainError;
 
 /// The key of a line's step.
-pub const STEP: &str = "step";
+pub(crate) const STEP: &str = "step";
 /// The key of everything that differs between two runs of one seed.
-pub const TIME: &str = "time";
+pub(super) const TIME: &str = "time";
 
 /// A line, read back.
 pub type Line = Map<String, Value>;

@@ -22,14 +22,19 @@ use burn_dragon_checkpoint::encoding::unmarked;
 use serde::{Deserialize, Serialize};
 
 pub use folder::RunFolder;
-pub use lock::RunLock;
-pub use metrics::{Line, MetricsLog, STEP, TIME, without_time};
+pub(crate) use lock::RunLock;
+pub(crate) use metrics::STEP;
+pub use metrics::{Line, MetricsLog, without_time};
 
+use crate::config::FIRST_FAMILY;
 use crate::error::TrainError;
 
 /// What `run.json` tells about the run: enough to repeat it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunInfo {
+    /// The family of its model; a file that says none is of the time when there was one family.
+    #[serde(default = "first_family")]
+    pub family: String,
     /// The version of burn_dragon that started it.
     pub version: String,
     /// The backend: `cpu`, `wgpu`, `cuda`.
@@ -65,8 +70,9 @@ pub struct Resumed {
 
 impl RunInfo {
     /// Describes a run that starts now, in this process.
-    pub fn now(backend: &str, device: &str, seed: u64) -> Self {
+    pub fn now(family: &str, backend: &str, device: &str, seed: u64) -> Self {
         Self {
+            family: family.into(),
             version: env!("CARGO_PKG_VERSION").into(),
             backend: backend.into(),
             device: device.into(),
@@ -112,6 +118,10 @@ impl RunInfo {
     }
 }
 
+fn first_family() -> String {
+    FIRST_FAMILY.into()
+}
+
 fn cpu_model(cpuinfo: &str) -> Option<String> {
     let (_, name) = cpuinfo
         .lines()
@@ -126,7 +136,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 }
 
 /// A moment as RFC 3339 in UTC: `2026-11-20T23:18:46Z`.
-pub fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     let [year, month, day, hour, minute, second] = civil(time);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
@@ -193,10 +203,20 @@ mod tests {
     fn run_info_survives_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.json");
-        let mut info = RunInfo::now("cpu", "Flex", u64::MAX);
+        let mut info = RunInfo::now("toy", "cpu", "Flex", u64::MAX);
         info.resumed(200, &[]);
         info.save(&path).unwrap();
         assert_eq!(RunInfo::load(&path).unwrap(), info);
+    }
+
+    #[test]
+    fn a_file_of_the_time_when_there_was_one_family_is_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.json");
+        RunInfo::now("toy", "cpu", "Flex", 1).save(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("  \"family\": \"toy\",\n", "")).unwrap();
+        assert_eq!(RunInfo::load(&path).unwrap().family, "language");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::subject::{Room, Subject, batch};
 use crate::args::BenchKernelsArgs;
 use burn::tensor::{Device, Distribution, Tensor};
 use burn_dragon::api::core::{Dragon, DragonConfig, Precision};
-use burn_dragon::api::kernel::{Credit, LevelInput, LevelWeights, Retention, level, norm};
+use burn_dragon::api::kernel::{Credit, LevelInput, LevelWeights, Reach, Retention, level, norm};
 use serde_json::json;
 use std::time::Instant;
 
@@ -40,7 +40,7 @@ pub(super) fn run(bench: &Bench, args: &BenchKernelsArgs) -> anyhow::Result<Repo
 
     let input = level_input(&subject.dragon, stream.clone(), device, bench.precision);
     let forward = bench.time(WARM_UP, args.steps, || {
-        wait(level(input.clone()));
+        wait(level(input.clone()).u);
         Ok(())
     })?;
     let (both, backward) = tracked(bench, args.steps, &input)?;
@@ -108,6 +108,10 @@ fn level_input(dragon: &Dragon, v: Tensor<4>, device: &Device, precision: Precis
         precision,
         retention: Retention::default(),
         credit: Credit::default(),
+        reach: Reach::Causal,
+        memory: None,
+        chunk: None,
+        count: false,
     }
 }
 
@@ -125,7 +129,7 @@ fn tracked(bench: &Bench, rounds: usize, input: &LevelInput) -> anyhow::Result<(
     };
     let mut backward = Vec::new();
     let both = bench.time(WARM_UP, rounds, || {
-        let sum = level(input.clone()).sum();
+        let sum = level(input.clone()).u.sum();
         let started = Instant::now();
         let gradients = sum.backward();
         input.v.grad(&gradients).into_iter().for_each(wait);

@@ -38,7 +38,7 @@ impl Machine {
         } = machine::peak_flops(threads);
         let bf16 = machine::peak_bf16_flops(threads);
         Self {
-            cpu: RunInfo::now("cpu", "", 0).cpu,
+            cpu: RunInfo::now("language", "cpu", "", 0).cpu,
             threads,
             flops_per_second,
             instructions,

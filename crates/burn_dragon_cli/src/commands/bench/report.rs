@@ -156,7 +156,7 @@ impl Report {
     pub(super) fn json(&self, bench: &Bench, speeds: &Speeds) -> Value {
         let (c, work, timing) = (&self.config, &self.work, &self.timing);
         let (median, best) = (timing.median(), timing.best());
-        let about = RunInfo::now(bench.selected.name, "", 0);
+        let about = RunInfo::now("language", bench.selected.name, "", 0);
         let mut object = json!({
             "bench": self.bench,
             "levels": c.n_levels,

@@ -10,10 +10,10 @@ use burn_dragon::api::expert::core::{Activity, activity};
 use burn_dragon::api::expert::language::{SplitKind, Tokens};
 use burn_dragon::api::expert::train::BenchSteps;
 use burn_dragon::api::language::{
-    Corpus, DatasetConfig, GenerationConfig, LanguageConfig, LanguageTask, SourceConfig, TextConfig,
-    WindowStart,
+    Corpus, DatasetConfig, GenerationConfig, LanguageConfig, LanguageTask, SequenceConfig, SourceConfig,
+    StreamConfig, TextConfig, WindowStart,
 };
-use burn_dragon::api::train::{Done, StreamConfig, Task, TrainingConfig};
+use burn_dragon::api::train::{Done, Task, TrainingConfig};
 use serde_json::json;
 
 /// Steps before the clock runs: the first allocates, the second finds everything in its place.
@@ -109,13 +109,16 @@ fn task(
             ..DatasetConfig::default()
         },
         model: subject.config().clone().into(),
+        sequence: SequenceConfig {
+            block_size: args.time,
+            streams: args.streams.then(StreamConfig::default),
+            ..SequenceConfig::default()
+        },
         training: TrainingConfig {
             batch_size: args.batch,
-            block_size: args.time,
             max_steps: (WARM_UP + args.steps) as u64,
             clip_norm: Some(1.0),
             precision: bench.precision,
-            streams: args.streams.then(StreamConfig::default),
             ..TrainingConfig::default()
         },
         generation: GenerationConfig {

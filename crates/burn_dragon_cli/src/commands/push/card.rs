@@ -129,7 +129,7 @@ impl Card<'_> {
             writeln!(
                 f,
                 "- Batches of {} windows of {} tokens, seed {}; all settings are in `config.toml`",
-                training.batch_size, training.block_size, training.seed
+                training.batch_size, config.sequence.block_size, training.seed
             )?;
         }
         if let Some(info) = &self.known.info {

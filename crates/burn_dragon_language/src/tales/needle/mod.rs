@@ -25,7 +25,7 @@ use crate::error::LanguageError;
 #[serde(deny_unknown_fields, default)]
 pub struct NeedleConfig {
     /// Everything is drawn from this. It belongs to the data, not to the training.
-    #[serde(with = "burn_dragon_train::config::whole")]
+    #[serde(with = "burn_dragon_core::api::expert::whole")]
     pub seed: u64,
     /// Training text in bytes; the last document is finished.
     pub train_bytes: usize,

@@ -12,156 +12,19 @@
 //! one window is the parallel form. What a token costs to read it, forward and in FLOPs a head: `T (N + D)` in one
 //! window, `C (N + D) + 4 N D` in windows of `C`.
 
-use super::elementwise::{add, scale, scaled};
-use super::retention::{Before, Window, dot};
+use super::elementwise::{add, dot};
+use super::head::Head;
+use super::rho::{Carry, Rho};
+use super::scratch::Scratch;
 use super::shared::Shared;
-use super::tile::{Head, Scratch, Sizes};
+use super::window::{Before, Window};
+use crate::backend::level::Sizes;
 use crate::buffer::Buffer;
 use crate::causal_read::Credit;
-use crate::matrix::{Factor, Matrix};
+use crate::matrix::Matrix;
 use std::ops::Range;
 
-/// Tokens of a window, of a stream of `tokens`: all of them, or, where that is less work, fewer.
-///
-/// Windows are equally long, but for a shorter last one. With a `carried` memory each token reads and writes it
-/// anyway, so that shorter windows always pay.
-///
-/// By count, windows pay beyond 4 widths, and the shorter the better. Forward and backward as measured, one window is
-/// as fast at about 350, 510 and 850 tokens of widths 64, 128 and 256, and windows are fastest at about 170, 220 and
-/// 380 tokens, for shorter products are slower and memories are read and written once a window; half or twice that
-/// costs 5 to 10 %.
-pub fn chunk_length(tokens: usize, width: usize, carried: bool) -> usize {
-    let break_even = 192 + 5 * width / 2;
-    let window = 128 + width;
-    if tokens <= window || (!carried && tokens <= break_even) {
-        return tokens.max(1);
-    }
-    tokens.div_ceil(tokens.div_ceil(window))
-}
-
-/// A memory that goes through a stream.
-#[derive(Debug)]
-pub(super) struct Carry<'a> {
-    /// The memory before it; where there is none, that is what `after` holds.
-    pub(super) before: Option<&'a [f32]>,
-    /// Where the memory after it goes.
-    pub(super) after: &'a mut [f32],
-}
-
-impl<'a> Carry<'a> {
-    /// Pieces of `size` numbers.
-    pub(super) fn split(self, size: usize) -> impl Iterator<Item = Self> {
-        let mut before = self.before.map(|before| before.chunks_exact(size));
-        self.after.chunks_exact_mut(size).map(move |after| Carry {
-            before: before.as_mut().and_then(Iterator::next),
-            after,
-        })
-    }
-}
-
-/// The memory of one head of one lane, or the gradient of one: a sum over tokens of `q (outer) values`.
-#[derive(Debug)]
-pub(super) struct Rho<'a> {
-    source: Option<&'a [f32]>, // [N, D], where it is until it has been written
-    rows: &'a mut [f32],       // [N, D]
-    empty: bool,               // all zero, whatever the rows hold
-}
-
-impl<'a> Rho<'a> {
-    /// A memory that was carried here.
-    pub(super) fn carried(carry: Carry<'a>) -> Self {
-        let mut rho = Self {
-            source: carry.before,
-            rows: carry.after,
-            empty: false,
-        };
-        rho.empty = rho.numbers().iter().all(|entry| *entry == 0.0);
-        rho
-    }
-
-    /// A memory that nothing was written into, whatever the rows hold.
-    pub(super) fn empty(rows: &'a mut [f32]) -> Self {
-        Self {
-            source: None,
-            rows,
-            empty: true,
-        }
-    }
-
-    /// A memory that nothing is ever written into.
-    pub(super) fn none() -> Self {
-        Self::empty(&mut [])
-    }
-
-    /// Forgets all.
-    pub(super) fn clear(&mut self) {
-        self.empty = true;
-    }
-
-    /// Whether reading it gives zero.
-    pub(super) fn is_empty(&self) -> bool {
-        self.empty
-    }
-
-    /// All of it, if not all is zero.
-    fn numbers(&self) -> &[f32] {
-        self.source.unwrap_or(self.rows)
-    }
-
-    /// The rows of some neurons, unless all is zero.
-    pub(super) fn rows(&self, neurons: &Range<usize>, width: usize) -> Option<Matrix<'_>> {
-        let rows = (!self.empty).then(|| &self.numbers()[neurons.start * width..neurons.end * width])?;
-        Some(Matrix::new(rows, neurons.len(), width, width))
-    }
-
-    /// Lets the rows of some neurons decay by a window, and adds `q^T values` to them.
-    /// [`written`](Self::written) ends the writing of a window.
-    pub(super) fn write<'b>(
-        &mut self,
-        head: &Head<'_>,
-        neurons: &Range<usize>,
-        q: Matrix<'b>,
-        values: impl Into<Factor<'b>>,
-    ) {
-        let width = head.sizes.width;
-        let place = neurons.start * width..neurons.end * width;
-        let rows = &mut self.rows[place.clone()];
-        if !self.empty {
-            head.keep(self.source.map(|source| &source[place]), rows);
-        }
-        head.precision
-            .multiply(rows, width, q.transposed(), values, !self.empty);
-    }
-
-    /// All neurons have been written.
-    pub(super) fn written(&mut self) {
-        (self.empty, self.source) = (false, None);
-    }
-}
-
-impl Sizes {
-    /// Where some tokens lie in `[T, D]`.
-    pub(super) fn rows_of(&self, tokens: &Range<usize>) -> Range<usize> {
-        tokens.start * self.width..tokens.end * self.width
-    }
-}
-
 impl Head<'_> {
-    /// What is left after the window of rows that are in `source`, or in place.
-    fn keep(&self, source: Option<&[f32]>, rows: &mut [f32]) {
-        match (source, self.powers) {
-            (Some(source), None) => rows.copy_from_slice(source),
-            (Some(source), Some(_)) => scaled(rows, source, self.left_at_end(0)),
-            (None, None) => {}
-            (None, Some(_)) => scale(rows, self.left_at_end(0)),
-        }
-    }
-
-    /// Whether gradients of memories are of any use: to keys and values, or to slopes.
-    pub(super) fn remembers_back(&self) -> bool {
-        self.credit == Credit::Full || self.slopes
-    }
-
     /// The memory after the stream from the memory before it, `[N, D]` each.
     fn remember(&self, scratch: &mut Scratch, before: Option<&[f32]>, after: &mut [f32]) {
         let Sizes { tokens, width, .. } = self.sizes;
@@ -183,13 +46,6 @@ impl Head<'_> {
                 .multiply(&mut after[rows], width, q.transposed(), written.right, add);
         }
     }
-}
-
-/// What lies around the windows of a stream during the backward pass, used again and again by one thread.
-#[derive(Debug, Default)]
-pub(super) struct Between {
-    before: Buffer, // [windows with an earlier one, N, D], the memory before each
-    later: Buffer,  // [N, D], what later windows ask for
 }
 
 /// What a window finds around itself on the way back.
@@ -282,7 +138,25 @@ pub(super) struct CarriedBack<'a> {
     pub(super) gradient: Option<&'a mut [f32]>,
 }
 
+/// Room for what lies around the windows of a stream during the backward pass.
+pub(super) struct Between {
+    before: Buffer, // [windows with an earlier one, N, D], the memory before each
+    later: Buffer,  // [N, D], what later windows ask for
+}
+
 impl Between {
+    /// The room of a thread's buffers, to be given back.
+    pub(super) fn take(scratch: &mut Scratch) -> Self {
+        Self {
+            before: std::mem::take(&mut scratch.before),
+            later: std::mem::take(&mut scratch.later),
+        }
+    }
+
+    pub(super) fn give_back(self, scratch: &mut Scratch) {
+        (scratch.before, scratch.later) = (self.before, self.later);
+    }
+
     /// Calls `each(index, window, around)` for the windows of a stream, last first.
     pub(super) fn walk_back(
         &mut self,
@@ -345,7 +219,7 @@ impl Between {
             each(scratch, index, window, around);
         }
         if asks && windows[0].before == Before::Empty {
-            later.rows.fill(0.0); // a reset: nothing of the memory before it was ever read
+            later.forget(); // a reset: nothing of the memory before it was ever read
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What a run reads, step by step.
 
-use crate::config::LanguageConfig;
 use crate::data::{Corpus, WindowPlan};
 use crate::error::LanguageError;
-use crate::streams::StreamPlan;
+use crate::training::config::LanguageConfig;
+use crate::training::streams::StreamPlan;
 
 /// What is read, step by step.
 #[derive(Debug)]
@@ -16,15 +16,13 @@ pub(super) enum DataOrder {
 
 impl DataOrder {
     pub(super) fn new(config: &LanguageConfig, corpus: &Corpus) -> Result<Self, LanguageError> {
-        let (training, windows) = (&config.training, config.dataset.windows);
-        if let Some(streams) = &training.streams {
-            return Ok(Self::Streams(StreamPlan::new(
-                streams, training, corpus, windows,
-            )?));
+        if let Some(streams) = &config.sequence.streams {
+            return Ok(Self::Streams(StreamPlan::new(streams, config, corpus)?));
         }
+        let (block_size, windows) = (config.sequence.block_size, config.dataset.windows);
         Ok(Self::Windows(WindowPlan::new(
             &corpus.train,
-            training.block_size,
+            block_size,
             windows,
         )?))
     }

@@ -1,4 +1,4 @@
-//! Training on streams: memory that goes on from step to step (truncated backpropagation through time).
+//! `[sequence]`: windows of text, and memory that goes on from step to step (truncated backpropagation through time).
 //!
 //! ```text
 //! lane 0   | document 7 .............|......|document 2 ....|........   each | is a step's window; memory goes on
@@ -9,16 +9,84 @@
 //! Gradients end at the window's edge, or reach back over the last [`backprop`](StreamConfig::backprop) windows of a
 //! step. The paper trains so, on pieces of 2,048 bytes (arXiv:2509.26507, appendix B).
 
-use crate::error::TrainError;
-use crate::settings::{at_least_one, check};
-use burn_dragon_core::Range;
+use burn_dragon_core::{Credit, Range};
 use burn_dragon_stream::api::TbpttWindow;
+use burn_dragon_train::api::expert::{MOST_UNITS, at_least_one, check};
+use burn_dragon_train::api::{TrainError, TrainingConfig};
 use serde::{Deserialize, Serialize};
 
 /// Windows that a step may have: it is interrupted between steps only.
 const MOST_WINDOWS: usize = 1024;
 
-/// `[training.streams]`.
+/// `[sequence]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SequenceConfig {
+    /// Tokens in a training window.
+    pub block_size: usize,
+    /// How gradients go back through memory.
+    #[serde(with = "CreditName")]
+    pub credit: Credit,
+    /// Memory that goes on from step to step; absent, each window begins with none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streams: Option<StreamConfig>,
+}
+
+/// [`Credit`] as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Credit", rename_all = "lowercase")]
+enum CreditName {
+    Full,
+    Queries,
+}
+
+impl Default for SequenceConfig {
+    fn default() -> Self {
+        Self {
+            block_size: 256,
+            credit: Credit::Full,
+            streams: None,
+        }
+    }
+}
+
+impl SequenceConfig {
+    /// Refuses what no run with these batches can be.
+    pub(crate) fn validate(&self, training: &TrainingConfig) -> Result<(), TrainError> {
+        at_least_one("sequence.block_size", self.block_size as u64)?;
+        self.check_step(training)?;
+        let tokens = training.batch_size * self.block_size;
+        let streams = self.streams.as_ref();
+        streams.map_or(Ok(()), |streams| streams.validate(tokens))
+    }
+
+    /// Refuses a step of more tokens than can be meant.
+    fn check_step(&self, training: &TrainingConfig) -> Result<(), TrainError> {
+        let sizes = [
+            ("training.batch_size", training.batch_size as u64),
+            ("sequence.block_size", self.block_size as u64),
+            ("training.accumulate", u64::from(training.accumulate)),
+        ];
+        let tokens = sizes
+            .iter()
+            .try_fold(1u64, |tokens, (_, size)| tokens.checked_mul(*size));
+        if tokens.is_some_and(|tokens| tokens <= MOST_UNITS) {
+            return Ok(());
+        }
+        // The one that is furthest from what anybody asks for.
+        let (key, given) = sizes
+            .into_iter()
+            .max_by_key(|(_, size)| *size)
+            .unwrap_or_default();
+        Err(TrainError::Setting {
+            key: key.into(),
+            given: given.to_string(),
+            expected: "fewer than 2^48 tokens a step (batch_size * block_size * accumulate)",
+        })
+    }
+}
+
+/// `[sequence.streams]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamConfig {
@@ -78,12 +146,12 @@ impl StreamConfig {
     /// # Errors
     /// If no window learns, or more learn than are read.
     pub fn window(&self) -> Result<TbpttWindow, TrainError> {
-        at_least_one("training.streams.unroll", self.unroll as u64)?;
-        at_least_one("training.streams.backprop", self.backprop as u64)?;
+        at_least_one("sequence.streams.unroll", self.unroll as u64)?;
+        at_least_one("sequence.streams.backprop", self.backprop as u64)?;
         TbpttWindow::try_new(self.unroll, self.backprop).map_err(|_| TrainError::Setting {
-            key: "training.streams.backprop".into(),
+            key: "sequence.streams.backprop".into(),
             given: self.backprop.to_string(),
-            expected: "at most training.streams.unroll",
+            expected: "at most sequence.streams.unroll",
         })
     }
 
@@ -96,11 +164,11 @@ impl StreamConfig {
     /// Refuses what no stream can be; a window of every lane has `tokens` tokens together.
     pub(crate) fn validate(&self, tokens: usize) -> Result<(), TrainError> {
         let refuse = |key: &str, given: String, expected| {
-            let key = format!("training.streams.{key}");
+            let key = format!("sequence.streams.{key}");
             Err(TrainError::Setting { key, given, expected })
         };
         check(
-            "training.streams.persistent".into(),
+            "sequence.streams.persistent".into(),
             self.persistent,
             Range::SHARE,
         )?;

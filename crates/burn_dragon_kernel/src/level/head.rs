@@ -3,62 +3,26 @@
 //! A tile is `T` rows of at most `width` neurons, laid out by itself; tile `k` of a neuron-wide buffer starts at
 //! `k * T * width`. The elementwise work between the products happens while a tile is in cache.
 
-use super::chunked::{Between, Rho};
-use super::elementwise::{add, relu, turn};
-use super::retention::{Powers, Window, Windows, dot};
+use super::elementwise::{dot, relu, turn};
+use super::pattern::Pattern;
+use super::powers::Powers;
 use super::shared::{Room, Shared};
-use super::sparse::Pattern;
 use super::weights::NeuronRows;
-use crate::buffer::Buffer;
+use super::window::{Window, Windows};
+use crate::backend::level::Sizes;
 use crate::causal_read::Credit;
 use crate::dropout::DropoutMask;
 use crate::matrix::{Matrix, Packing, Precision};
 use std::ops::Range;
 
-/// Entries of a tile: 256 KiB of f32, a fraction of a core's second-level cache.
-const TILE_ENTRIES: usize = 1 << 16;
-
-/// Rows of a block of scores; blocks above the diagonal are never computed.
-const BLOCK: usize = 64;
-
-/// Sizes of a level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sizes {
-    pub(super) lanes: usize,
-    pub(super) heads: usize,
-    pub(super) tokens: usize,
-    pub(super) neurons: usize,
-    pub(super) width: usize,
-}
-
-impl Sizes {
-    /// Neurons of a full tile: whole strips of 64, so that pairs stay together.
-    fn tile_width(&self) -> usize {
-        let fitting = (TILE_ENTRIES / self.tokens.max(1)).clamp(64, 512) & !63;
-        fitting.min(self.neurons)
-    }
-
-    /// The tiles' neurons.
-    pub(super) fn tiles(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (width, neurons) = (self.tile_width(), self.neurons);
-        (0..neurons.div_ceil(width)).map(move |tile| tile * width..((tile + 1) * width).min(neurons))
-    }
-
-    /// The score blocks' rows.
-    fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let tokens = self.tokens;
-        (0..tokens.div_ceil(BLOCK)).map(move |block| block * BLOCK..((block + 1) * BLOCK).min(tokens))
-    }
-}
-
-/// The memory of a level, borrowed: everything that all heads and lanes share.
+/// Everything that all heads and lanes of a level share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Operands<'a> {
     pub(super) sizes: Sizes,
     pub(super) v: &'a [f32],
     pub(super) rows: &'a NeuronRows,
-    pub(super) cos: &'a [f32],
-    pub(super) sin: &'a [f32],
+    /// None: neurons are not turned.
+    pub(super) angles: Option<Angles<'a>>,
     pub(super) eps: f32,
     pub(super) dropout: Option<DropoutMask>,
     pub(super) precision: Precision,
@@ -84,20 +48,15 @@ impl<'a> Operands<'a> {
             ..
         } = self.sizes;
         let matrix = head * width * neurons..(head + 1) * width * neurons;
-        let table = tokens * (neurons / 2);
-        let table = if self.cos.len() > table {
-            lane * table..(lane + 1) * table
-        } else {
-            0..table
-        };
         Head {
             sizes: self.sizes,
             v: &self.v[lane * tokens * width..(lane + 1) * tokens * width],
             decoder_x: &self.rows.decoder_x[matrix.clone()],
             decoder_y: &self.rows.decoder_y[matrix.clone()],
             encoder: &self.rows.encoder[matrix],
-            cos: &self.cos[table.clone()],
-            sin: &self.sin[table],
+            angles: self
+                .angles
+                .map(|angles| angles.of_lane(lane, tokens * (neurons / 2))),
             eps: self.eps,
             precision: self.precision,
             powers: self.powers.map(|powers| powers.of_head(head)),
@@ -110,6 +69,28 @@ impl<'a> Operands<'a> {
     }
 }
 
+/// Cosines and sines of the pairs' angles, `[T, N/2]` each; `[B, T, N/2]` where lanes are at positions of their own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Angles<'a> {
+    pub(super) cos: &'a [f32],
+    pub(super) sin: &'a [f32],
+}
+
+impl Angles<'_> {
+    /// Those of a lane; `size` is the length of a lane's table.
+    fn of_lane(self, lane: usize, size: usize) -> Self {
+        let first = if self.cos.len() > size { lane * size } else { 0 };
+        self.part(first..first + size)
+    }
+
+    fn part(self, place: Range<usize>) -> Self {
+        Self {
+            cos: &self.cos[place.clone()],
+            sin: &self.sin[place],
+        }
+    }
+}
+
 /// One head of one lane; the weights are rows of the width, one a neuron.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head<'a> {
@@ -118,46 +99,13 @@ pub(super) struct Head<'a> {
     pub(super) decoder_x: &'a [f32], // [N, D]
     pub(super) decoder_y: &'a [f32], // [N, D]
     pub(super) encoder: &'a [f32],   // [N, D]
-    cos: &'a [f32],                  // [T, N/2]
-    sin: &'a [f32],                  // [T, N/2]
+    angles: Option<Angles<'a>>,
     eps: f32,
     pub(super) precision: Precision,
     pub(super) powers: Option<&'a [f32]>, // what is left after 0, 1, 2 ... tokens; all, where there is none
     pub(super) credit: Credit,
     pub(super) slopes: bool, // whether the gradient of the slope is wanted
     dropout: Option<(DropoutMask, u64)>,
-}
-
-/// Buffers of one head of one lane, used again and again by one thread.
-#[derive(Default)]
-pub(super) struct Scratch {
-    pub(super) x: Buffer,     // [T, N], tile by tile
-    pub(super) dx: Buffer,    // [T, N], tile by tile
-    pub(super) q: Buffer,     // a tile
-    pub(super) y: Buffer,     // a tile
-    pub(super) gate: Buffer,  // a tile
-    pub(super) tile: Buffer,  // a tile
-    pub(super) da: Buffer,    // [T, D]
-    pub(super) both: Buffer,  // [T, T]
-    pub(super) early: Buffer, // [T, D], what decays with the distance from a window's start
-    pub(super) felt: Buffer,  // [T, D], what values feel
-    pub(super) v: Room,
-    pub(super) late: Room, // v as it is left after a window, where it decays
-    pub(super) a: Room,
-    pub(super) du: Room,
-    pub(super) factor: Packing,
-    pub(super) fired: Pattern, // of a tile of x
-    pub(super) kept: Pattern,  // of a tile of y
-    pub(super) rho: Buffer,    // [N, D]
-    pub(super) between: Between,
-}
-
-/// What memory answered: the first half of a level, and all of it that the gradient needs.
-#[derive(Debug, Default)]
-pub(super) struct Read {
-    pub(super) a: Buffer,      // [T, D], normed
-    pub(super) scale: Buffer,  // [T], one over the deviation
-    pub(super) scores: Buffer, // [T, T], strictly causal; blocks above the diagonal are not written
 }
 
 impl<'a> Head<'a> {
@@ -172,8 +120,7 @@ impl<'a> Head<'a> {
                 ..self.sizes
             },
             v: &self.v[self.sizes.rows_of(tokens)],
-            cos: &self.cos[angles.clone()],
-            sin: &self.sin[angles],
+            angles: self.angles.map(|of_head| of_head.part(angles)),
             dropout: self.dropout.map(|(mask, first)| (mask, first + before)),
             ..*self
         }
@@ -252,6 +199,9 @@ impl<'a> Head<'a> {
     /// Turns a tile by the positions' angles; `back` turns the other way.
     pub(super) fn rotate(&self, neurons: &Range<usize>, x: &[f32], q: &mut [f32], back: bool) {
         let (count, pairs) = (neurons.len(), self.sizes.neurons / 2);
+        let Some(Angles { cos, sin }) = self.angles else {
+            return q.copy_from_slice(x);
+        };
         let sign = if back { -1.0 } else { 1.0 };
         for t in 0..self.sizes.tokens {
             let angles = t * pairs + neurons.start / 2..t * pairs + neurons.end / 2;
@@ -259,43 +209,10 @@ impl<'a> Head<'a> {
             turn(
                 &x[row.clone()],
                 &mut q[row],
-                &self.cos[angles.clone()],
-                &self.sin[angles],
+                &cos[angles.clone()],
+                &sin[angles],
                 sign,
             );
-        }
-    }
-
-    /// Adds a tile's part of the scores, blocks on and below the diagonal.
-    fn add_scores(&self, count: usize, q: &[f32], room: &mut Packing, scores: &mut [f32], first: bool) {
-        let tokens = self.sizes.tokens;
-        let keys = room.right(self.precision, Matrix::new(q, tokens, count, count).transposed());
-        for rows in self.sizes.blocks() {
-            let left = Matrix::new(&q[rows.start * count..], rows.len(), count, count);
-            let into = &mut scores[rows.start * tokens..];
-            self.precision
-                .multiply(into, tokens, left, keys.leading(count, rows.end), !first);
-        }
-    }
-
-    /// Clears the diagonal and what lies above it within the blocks: a token does not read itself.
-    fn make_strict(&self, scores: &mut [f32]) {
-        let tokens = self.sizes.tokens;
-        for rows in self.sizes.blocks() {
-            for t in rows.clone() {
-                scores[t * tokens + t..t * tokens + rows.end].fill(0.0);
-            }
-        }
-    }
-
-    /// Strict scores times the stream, into `[T, D]`.
-    fn read(&self, scores: &[f32], v: Shared<'_>, into: &mut [f32]) {
-        let Sizes { tokens, width, .. } = self.sizes;
-        for rows in self.sizes.blocks() {
-            let left = Matrix::new(&scores[rows.start * tokens..], rows.len(), rows.end, tokens);
-            let into = &mut into[rows.start * width..];
-            self.precision
-                .multiply(into, width, left, v.right.leading(rows.end, width), false);
         }
     }
 
@@ -396,47 +313,9 @@ impl<'a> Head<'a> {
         room.share_scaled(self.precision, self.v, self.sizes.width, |s| self.left_at_end(s))
     }
 
-    /// x, scores and what was read and normed: the first half of a level. The tokens read what is in `rho`, and
-    /// write to it after that.
-    pub(super) fn first_half(&self, scratch: &mut Scratch, read: &mut Read, rho: &mut Rho<'_>, write: bool) {
-        let Sizes {
-            tokens,
-            neurons,
-            width,
-            ..
-        } = self.sizes;
-        let x = scratch.x.sized(tokens * neurons);
-        let scores = read.scores.sized(tokens * tokens);
-        let recalled = scratch.da.sized(tokens * width);
-        let v = scratch.v.share(self.precision, self.v, width);
-        let written = self.written(v, &mut scratch.late);
-        for (index, tile) in self.sizes.tiles().enumerate() {
-            let x = &mut x[self.place(&tile)];
-            let q = scratch.q.sized(x.len());
-            self.project(&tile, v, x);
-            self.rotate(&tile, x, q, false);
-            self.add_scores(tile.len(), q, &mut scratch.factor, scores, index == 0);
-            let q = Matrix::new(q, tokens, tile.len(), tile.len());
-            if let Some(rows) = rho.rows(&tile, width) {
-                self.precision.multiply(recalled, width, q, rows, index > 0);
-            }
-            if write {
-                rho.write(self, &tile, q, written.right);
-            }
-        }
-        self.make_strict(scores);
-        self.fade_below_diagonal(scores);
-        let a = read.a.sized(tokens * width);
-        self.read(scores, v, a);
-        match (rho.is_empty(), self.powers) {
-            (true, _) => {}
-            (false, None) => add(a, recalled),
-            (false, Some(_)) => self.add_recalled(recalled, a),
-        }
-        if write {
-            rho.written();
-        }
-        self.norm(a, read.scale.sized(tokens));
+    /// Whether gradients of memories are of any use: to keys and values, or to slopes.
+    pub(super) fn remembers_back(&self) -> bool {
+        self.credit == Credit::Full || self.slopes
     }
 }
 

@@ -6,22 +6,25 @@ mod place_tests;
 mod reader;
 mod room;
 
-use crate::config::LanguageConfig;
+use super::Language;
+use super::config::LanguageConfig;
+use super::keys::KEYS;
+use super::streams::{self, Batch, StreamMemory, StreamPlan};
 use crate::data::Corpus;
 use crate::error::LanguageError;
 use crate::evaluate::{Evaluator, WindowMemory, WindowReading, inputs_and_targets, recall_lines};
 use crate::generate::Generator;
-use crate::resume;
-use crate::streams::{self, Batch, Streams};
 use crate::tales::RecallProbe;
 use crate::tokenizer::TokenizerSpec;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::folder::Content;
 use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
 use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, FreeMemory, MemoryError, Precision, parameters};
-use burn_dragon_train::TrainError;
-use burn_dragon_train::identity::Identity;
-use burn_dragon_train::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task};
+use burn_dragon_stream::api::Lanes;
+use burn_dragon_train::api::{
+    DataPosition, Evaluation, Family, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics,
+    Sample, Scope, Task, TaskState, TrainError, Unit,
+};
 use data_order::DataOrder;
 use reader::{Reader, density_of_a_lane};
 use std::collections::BTreeMap;
@@ -67,7 +70,7 @@ impl LanguageTask {
         corpus: Corpus,
         device: &Device,
     ) -> Result<Self, LanguageError> {
-        config.training.validate()?;
+        config.validate()?;
         let model_config = config.model.with_vocabulary(corpus.tokenizer.vocab_size())?;
         check_prompt(config, &corpus)?;
         check_precision(config, &model_config)?;
@@ -92,17 +95,9 @@ impl LanguageTask {
         })
     }
 
-    /// A new model of the run's shape and seed.
-    ///
-    /// # Errors
-    /// If the machine has no memory for it and its training.
-    pub fn new_model(&self) -> Result<Dragon, LanguageError> {
-        self.check_memory(FreeMemory::of_this_machine())?;
-        Ok(Dragon::new(
-            &self.model_config,
-            self.config.training.seed,
-            &self.device,
-        )?)
+    /// The configuration of the run.
+    pub fn config(&self) -> &LanguageConfig {
+        &self.config
     }
 
     /// The shape of the model, vocabulary included.
@@ -119,27 +114,40 @@ impl LanguageTask {
 impl Task for LanguageTask {
     type Model = Dragon;
     type Batch = Batch;
-    type Carry = Option<Streams>;
+    /// Where the lanes of streams are.
+    type Cursor = Option<Lanes>;
+    /// What they remember.
+    type Carry = Option<StreamMemory>;
 
-    fn family(&self) -> &'static str {
-        "language"
+    fn keys() -> Keys {
+        KEYS
+    }
+
+    fn new_model(&self) -> Result<Dragon, TrainError> {
+        self.check_memory(FreeMemory::of_this_machine())?;
+        let model = Dragon::new(&self.model_config, self.config.training.seed, &self.device);
+        model.map_err(|error| TrainError::task(LanguageError::from(error)))
+    }
+
+    fn cursor(&self) -> Result<Self::Cursor, TrainError> {
+        Ok(self.order.streams().map(StreamPlan::cursor))
     }
 
     fn carry(&self, model: &Dragon) -> Result<Self::Carry, TrainError> {
-        Ok(self.order.streams().map(|plan| plan.start(model)))
+        Ok(self.order.streams().map(|plan| plan.memory(model)))
     }
 
-    fn batch(&self, place: DataPosition, carry: &mut Self::Carry) -> Result<Batch, TrainError> {
+    fn batch(&self, place: DataPosition, cursor: &mut Self::Cursor) -> Result<Batch, TrainError> {
         let training = &self.config.training;
-        match (&self.order, carry) {
-            (DataOrder::Streams(plan), Some(streams)) => {
+        match (&self.order, cursor) {
+            (DataOrder::Streams(plan), Some(lanes)) => {
                 let batches = |units: u64| units.div_ceil(self.units_per_batch());
                 let index = (batches(place.units), batches(place.planned));
-                plan.batch(index, &self.corpus.train, streams, &self.device)
+                plan.batch(index, &self.corpus.train, lanes, &self.device)
                     .map_err(TrainError::task)
             }
             (DataOrder::Windows(plan), _) => {
-                let windows = |units: u64| units.div_ceil(training.block_size as u64);
+                let windows = |units: u64| units.div_ceil(self.config.sequence.block_size as u64);
                 let (first, planned) = (windows(place.units), windows(place.planned));
                 let rows: Vec<&[u32]> = (first..first + training.batch_size as u64)
                     .map(|index| &self.corpus.train.ids[plan.window(training.seed, index, planned)])
@@ -147,7 +155,7 @@ impl Task for LanguageTask {
                 let (inputs, targets) = inputs_and_targets(&rows, &self.device);
                 Ok(Batch::of_window(inputs, targets))
             }
-            (DataOrder::Streams(_), None) => unreachable!("a task on streams carries them from the start"),
+            (DataOrder::Streams(_), None) => unreachable!("a task on streams has lanes from the start"),
         }
     }
 
@@ -169,17 +177,18 @@ impl Task for LanguageTask {
         let reader = Reader {
             model,
             seed: context.dropout_seed,
-            training: &self.config.training,
+            precision: self.config.training.precision,
+            credit: self.config.sequence.credit,
         };
         let value = match (self.order.streams(), carry) {
-            (Some(plan), Some(streams)) => reader.streams(plan.window(), batch, streams)?,
+            (Some(plan), Some(memory)) => reader.streams(plan.window(), batch, memory)?,
             _ => reader.windows(batch),
         };
         Ok(Loss { value, metrics })
     }
 
     fn forget_damage(&self, carry: &mut Self::Carry) -> Result<usize, TrainError> {
-        let emptied = carry.as_mut().map_or(Ok(0), Streams::forget_damage);
+        let emptied = carry.as_mut().map_or(Ok(0), StreamMemory::forget_damage);
         emptied.map_err(TrainError::task)
     }
 
@@ -228,26 +237,26 @@ impl Task for LanguageTask {
             density = reset.density;
         }
         if let Some(density) = density {
-            metrics.insert("x_density".into(), density.mean_x());
-            metrics.insert("y_density".into(), density.mean_y());
+            let (x, y) = (density.mean_x(), density.mean_y());
+            metrics.extend([("x_density".into(), x), ("y_density".into(), y)]);
+            let active = format!("active neurons x {:.1} %, y {:.1} %", 100.0 * x, 100.0 * y);
+            notes.insert(0, active);
         }
         let loss = figures.loss;
         Ok(Evaluation { loss, metrics, notes })
     }
 
-    fn sample(&self, model: &Dragon, _step: u64) -> Result<Option<String>, TrainError> {
+    fn sample(&self, model: &Dragon, _step: u64) -> Result<Option<Sample>, TrainError> {
         let generation = Generator::new(model, self.corpus.tokenizer.clone(), &self.config.generation)
             .and_then(|generator| generator.complete(&self.config.generation.prompt))
             .map_err(TrainError::task)?;
-        Ok(Some(format!(
-            "{}{}",
-            self.config.generation.prompt, generation.text
-        )))
+        let text = format!("{}{}", self.config.generation.prompt, generation.text);
+        Ok(Some(Sample::text(text)))
     }
 
     fn identity(&self) -> Identity {
         Identity {
-            settings: resume::kept(&self.config),
+            settings: KEYS.kept(&self.config),
             data: self.corpus.hashes(),
         }
     }
@@ -257,20 +266,20 @@ impl Task for LanguageTask {
             .order
             .streams()
             .map_or(1, |plan| plan.window().backprop_steps());
-        (self.config.training.batch_size * self.config.training.block_size * learning) as u64
+        (self.config.training.batch_size * self.config.sequence.block_size * learning) as u64
     }
 
     fn units_per_epoch(&self) -> u64 {
         match &self.order {
             DataOrder::Streams(plan) => plan.tokens_per_epoch() as u64,
             DataOrder::Windows(plan) => {
-                plan.windows_per_epoch() as u64 * self.config.training.block_size as u64
+                plan.windows_per_epoch() as u64 * self.config.sequence.block_size as u64
             }
         }
     }
 
     fn flops_per_unit(&self) -> u64 {
-        let (cost, block) = (self.model_config.cost(), self.config.training.block_size);
+        let (cost, block) = (self.model_config.cost(), self.config.sequence.block_size);
         let unlearnt = self.order.streams().map_or(0, |plan| {
             let window = plan.window();
             cost.forward_flops_per_token(block) * window.detach_prefix_steps() as u64
@@ -287,31 +296,55 @@ impl Task for LanguageTask {
         self.room().check(memory)
     }
 
-    fn derived(&self) -> Option<(&'static str, f64)> {
-        let tokens_per_byte = self.corpus.train.len() as f64 / self.corpus.train.bytes.max(1) as f64;
-        Some(("bits_per_byte", tokens_per_byte / std::f64::consts::LN_2))
+    fn unit(&self) -> Unit {
+        Unit {
+            one: "token",
+            many: "tokens",
+            short: "tok",
+        }
     }
 
-    fn snapshot(
-        &self,
-        model: &Dragon,
-        carry: &Self::Carry,
-        step: u64,
-        units: u64,
-    ) -> Result<BTreeMap<String, Content>, TrainError> {
+    fn loss_name(&self) -> &'static str {
+        "nats a token"
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        let tokens_per_byte = self.corpus.train.len() as f64 / self.corpus.train.bytes.max(1) as f64;
+        let density = |key, name, label| Figure {
+            key,
+            name,
+            label,
+            format: FigureFormat::Percent,
+            factor: None,
+        };
+        vec![
+            Figure {
+                key: "bits_per_byte",
+                name: "bits per byte",
+                label: "bpb",
+                format: FigureFormat::Number,
+                factor: Some(tokens_per_byte / std::f64::consts::LN_2),
+            },
+            density("x_density", "active neurons x", "x"),
+            density("y_density", "active neurons y", "y"),
+        ]
+    }
+
+    fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError> {
         let info = ModelInfo {
-            family: self.family().into(),
-            step,
-            tokens: units,
+            family: Language::NAME.into(),
+            step: state.step,
+            tokens: state.units,
             version: env!("CARGO_PKG_VERSION").into(),
             reading: Some(self.config.reading()),
             provenance: None,
         };
         let tokenizer = serde_json::to_string(&self.corpus.tokenizer.spec()).map_err(TrainError::Json)?;
-        let model = ModelFile::of(model, info, Some(tokenizer)).into_tensor_file();
+        let model = ModelFile::of(state.model, info, Some(tokenizer)).into_tensor_file();
         let mut files = BTreeMap::from([("model.bpk".to_string(), Content::Tensors(model))]);
-        if let Some(streams) = carry {
-            files.insert(streams::FILE.to_string(), Content::Tensors(streams.snapshot()?));
+        if let (Some(lanes), Some(memory)) = (state.cursor, state.carry) {
+            let streams = memory.snapshot(lanes)?;
+            files.insert(streams::FILE.to_string(), Content::Tensors(streams));
         }
         Ok(files)
     }
@@ -337,15 +370,16 @@ impl Task for LanguageTask {
         Ok(parameters::load(model, |name, _| file.tensors.remove(name)))
     }
 
-    fn restore_carry(
+    fn restore_carried(
         &self,
         model: &Dragon,
+        cursor: &mut Self::Cursor,
         carry: &mut Self::Carry,
         folder: &Path,
     ) -> Result<(), TrainError> {
-        match carry {
-            Some(streams) => Ok(streams.restore(model, folder)?),
-            None => Ok(()),
+        match (cursor, carry) {
+            (Some(lanes), Some(memory)) => memory.restore(lanes, model, folder),
+            _ => Ok(()),
         }
     }
 }

@@ -1,10 +1,22 @@
-//! Which settings of a language run may change when it goes on.
+//! The keys of a language run: which may change when it goes on, and which have moved.
 
-use crate::config::LanguageConfig;
-use burn_dragon_train::resume::{self, KeyRule, OnResume, SHARED};
-use std::collections::BTreeMap;
+use burn_dragon_train::api::{KeyRule, Keys, MovedKey, OnResume};
 
-/// The rules of the tables that a language run does not share with other families.
+/// The keys of a language run.
+pub(crate) const KEYS: Keys = Keys {
+    rules: OWN,
+    moved: &[
+        moved("training.block_size", "sequence.block_size"),
+        moved("training.credit", "sequence.credit"),
+        moved("training.streams", "sequence.streams"),
+    ],
+};
+
+const fn moved(from: &'static str, to: &'static str) -> MovedKey {
+    MovedKey { from, to }
+}
+
+/// The rules of the keys that a language run does not share with other families, or not in this way.
 const OWN: &[KeyRule] = &[
     KeyRule {
         keys: &[
@@ -49,28 +61,34 @@ const OWN: &[KeyRule] = &[
         why: "the weights are those of this model",
     },
     KeyRule {
+        keys: &["training.batch_size"],
+        on_resume: OnResume::ChangesWithout("sequence.streams"),
+        why: "the same; the fixed sample of evaluations grows or shrinks with it, so the best figure starts anew. On \
+              streams every row of a batch has a memory",
+    },
+    KeyRule {
+        keys: &["sequence.block_size", "sequence.streams.*"],
+        on_resume: OnResume::Stays,
+        why: "they decide what was read, and what is remembered of it",
+    },
+    KeyRule {
+        keys: &["sequence.credit"],
+        on_resume: OnResume::Changes,
+        why: "it says how the steps to come are taken",
+    },
+    KeyRule {
         keys: &["generation.*"],
         on_resume: OnResume::Changes,
         why: "samples teach nothing",
     },
 ];
 
-/// All rules of a language run.
-pub fn rules() -> impl Iterator<Item = &'static KeyRule> {
-    OWN.iter().chain(SHARED)
-}
-
-/// The settings that a run keeps, by their full keys, as JSON text.
-pub fn kept(config: &LanguageConfig) -> BTreeMap<String, String> {
-    resume::kept(&rules().collect::<Vec<_>>(), config)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::BASE;
-    use burn_dragon_train::config::Layers;
-    use burn_dragon_train::resume::{flatten, rule_of};
+    use crate::training::{BASE, Language};
+    use burn_dragon_train::api::expert::flatten;
+    use burn_dragon_train::api::{Layers, resolve};
     use std::collections::BTreeSet;
 
     /// Every key of the schema: those of the base file, those that it shows behind a `#`, and those of every `type`.
@@ -97,7 +115,7 @@ mod tests {
         let mut keys = BTreeSet::new();
         for variant in variants {
             let layers = Layers::new().embedded("shown.toml", &shown).unwrap();
-            let resolved = layers.assignment(variant).unwrap().resolve::<LanguageConfig>();
+            let resolved = resolve::<Language>(layers.assignment(variant).unwrap());
             keys.extend(flatten(&resolved.unwrap().value).into_keys());
         }
         keys
@@ -108,7 +126,7 @@ mod tests {
         let keys = keys();
         for key in [
             "training.guard.window",
-            "training.streams.scales",
+            "sequence.streams.scales",
             "training.epochs",
             "dataset.document_separator",
             "dataset.validation.type",
@@ -117,17 +135,14 @@ mod tests {
         ] {
             assert!(keys.contains(key), "{key} is not among the keys tried");
         }
-        let unclassified: Vec<_> = keys
-            .iter()
-            .filter(|key| rule_of(rules(), key).is_none())
-            .collect();
+        let unclassified: Vec<_> = keys.iter().filter(|key| KEYS.rule_of(key).is_none()).collect();
         assert!(unclassified.is_empty(), "{unclassified:?}");
     }
 
     #[test]
     fn every_rule_is_about_a_key_that_there_is() {
         let keys = keys();
-        for pattern in rules().flat_map(|rule| rule.keys) {
+        for pattern in KEYS.rules().flat_map(|rule| rule.keys) {
             let fits = |key: &String| match pattern.strip_suffix('*') {
                 Some(table) => key.starts_with(table),
                 None => key == pattern,
@@ -139,7 +154,7 @@ mod tests {
     #[test]
     fn the_documentation_says_the_same() {
         let page = std::fs::read_to_string("../../docs/configuration.md").unwrap();
-        for rule in rules() {
+        for rule in KEYS.rules() {
             let keys: Vec<String> = rule.keys.iter().map(|key| format!("`{key}`")).collect();
             let row = format!("| {} | {} | {} |", keys.join(", "), rule.on_resume, rule.why);
             assert!(page.contains(&row), "docs/configuration.md lacks\n{row}");

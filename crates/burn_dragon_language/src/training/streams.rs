@@ -5,7 +5,9 @@
 //! differences of positions matter, and one table of angles serves the batch. In a mixture of lengths a step of long
 //! windows moves some of the lanes on, in turn.
 
-use crate::data::{Corpus, Tokens, WindowPlan, WindowStart};
+use super::config::LanguageConfig;
+use super::sequence::{DocumentOrder, StreamConfig};
+use crate::data::{Corpus, Tokens, WindowPlan};
 use crate::error::LanguageError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::CheckpointError;
@@ -14,9 +16,7 @@ use burn_dragon_core::{Dragon, DragonState, Resets, StateError};
 use burn_dragon_stream::api::{
     Documents, LanePosition, Lanes, Order, Scale, ScaleMixup, ScaleStep, TbpttWindow,
 };
-use burn_dragon_train::TrainError;
-use burn_dragon_train::settings::TrainingConfig;
-use burn_dragon_train::streams::{DocumentOrder, StreamConfig};
+use burn_dragon_train::api::TrainError;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -49,10 +49,9 @@ struct Rows {
     plan: Option<WindowPlan>,
 }
 
-/// What is carried: where lanes are, and what they remember.
+/// What lanes remember from step to step.
 #[derive(Debug)]
-pub struct Streams {
-    lanes: Lanes,
+pub struct StreamMemory {
     state: DragonState, // of the lanes that persist, then of those that do not
 }
 
@@ -83,13 +82,13 @@ impl StreamPlan {
     /// If the text has no document to predict a token of, or is too short for a window.
     pub fn new(
         streams: &StreamConfig,
-        training: &TrainingConfig,
+        config: &LanguageConfig,
         corpus: &Corpus,
-        windows: WindowStart,
     ) -> Result<Self, LanguageError> {
-        training.validate()?;
-        let (window, tokens) = (streams.window()?, training.batch_size * training.block_size);
-        let mixture = ScaleMixup::new(&scales(streams, training.block_size), tokens)?;
+        config.validate()?;
+        let (training, block_size) = (&config.training, config.sequence.block_size);
+        let (window, tokens) = (streams.window()?, training.batch_size * block_size);
+        let mixture = ScaleMixup::new(&scales(streams, block_size), tokens)?;
         let documents = Documents::from_starts(&corpus.train.starts, corpus.train.len())?;
         let lanes = streams.persistent_lanes(mixture.max_lanes());
         let lanes = lanes_of(&documents, streams, training.seed, lanes)?;
@@ -97,7 +96,10 @@ impl StreamPlan {
             let all = tokens / scale.length;
             let persistent = streams.persistent_lanes(all);
             let fresh = all - persistent;
-            let plan = || WindowPlan::new(&corpus.train, scale.length * window.unroll_steps(), windows);
+            let plan = || {
+                let length = scale.length * window.unroll_steps();
+                WindowPlan::new(&corpus.train, length, config.dataset.windows)
+            };
             Ok(Rows {
                 persistent,
                 fresh,
@@ -139,10 +141,14 @@ impl StreamPlan {
         self.lanes.documents().inputs()
     }
 
-    /// Every lane at its first document, with an empty memory.
-    pub fn start(&self, dragon: &Dragon) -> Streams {
-        Streams {
-            lanes: self.lanes.clone(),
+    /// Every lane at its first document.
+    pub fn cursor(&self) -> Lanes {
+        self.lanes.clone()
+    }
+
+    /// Lanes that remember nothing.
+    pub fn memory(&self, dragon: &Dragon) -> StreamMemory {
+        StreamMemory {
             state: dragon.empty_state(self.memories()),
         }
     }
@@ -163,7 +169,7 @@ impl StreamPlan {
         &self,
         (index, planned): (u64, u64),
         tokens: &Tokens,
-        streams: &mut Streams,
+        lanes: &mut Lanes,
         device: &Device,
     ) -> Result<Batch, LanguageError> {
         let chosen = self.mixture.scale_of_step(self.seed, index);
@@ -179,8 +185,8 @@ impl StreamPlan {
         let first_fresh = self.lanes.count();
         let windows = (0..self.window.unroll_steps()).map(|place| {
             let mut window = Packed::new(&tokens.ids, chosen.length);
-            for lane in streams.lanes.next_of(&persistent, chosen.length)? {
-                let documents = streams.lanes.documents();
+            for lane in lanes.next_of(&persistent, chosen.length)? {
+                let documents = lanes.documents();
                 let spans = lane.spans.iter().map(|span| documents.inputs_of(span));
                 window.push(spans, lane.resets());
             }
@@ -296,7 +302,7 @@ impl<'a> Packed<'a> {
     }
 }
 
-impl Streams {
+impl StreamMemory {
     /// The memory of some lanes, taken out if it is that of all; until it is [put back](Self::put_back) there may be
     /// none.
     pub(crate) fn take(&mut self, lanes: &[usize]) -> Result<DragonState, StateError> {
@@ -346,13 +352,13 @@ impl Streams {
         Ok(damaged.len())
     }
 
-    /// Places and memories, bit for bit, as they stand in a checkpoint.
+    /// Places of `lanes` and memories, bit for bit, as they stand in a checkpoint.
     ///
     /// # Errors
     /// If places have no form as text.
-    pub fn snapshot(&self) -> Result<TensorFile, TrainError> {
+    pub fn snapshot(&self, lanes: &Lanes) -> Result<TensorFile, TrainError> {
         let place = SavedPositions {
-            lanes: self.lanes.positions(),
+            lanes: lanes.positions(),
             positions: self.state.positions().to_vec(),
         };
         let place = serde_json::to_string(&place).map_err(TrainError::Json)?;
@@ -369,7 +375,7 @@ impl Streams {
     ///
     /// # Errors
     /// If the file is damaged, or the run was on other streams, or on none; nothing has changed then.
-    pub fn restore(&mut self, dragon: &Dragon, folder: &Path) -> Result<(), TrainError> {
+    pub fn restore(&mut self, lanes: &mut Lanes, dragon: &Dragon, folder: &Path) -> Result<(), TrainError> {
         let path = folder.join(FILE);
         if !path.exists() {
             return Err(other_streams(&"not on independent windows, as the run was"));
@@ -383,8 +389,8 @@ impl Streams {
         let place = file.metadata.get("place").map_or("", String::as_str);
         let place: SavedPositions =
             serde_json::from_str(place).map_err(|error| refuse(format!("place: {error}")))?;
-        let mut lanes = self.lanes.clone();
-        lanes.seek(&place.lanes).map_err(|error| other_streams(&error))?;
+        let mut sought = lanes.clone();
+        sought.seek(&place.lanes).map_err(|error| other_streams(&error))?;
         if place.positions.len() != self.state.lanes() {
             let (given, expected) = (self.state.lanes(), place.positions.len());
             return Err(other_streams(&format!(
@@ -406,7 +412,7 @@ impl Streams {
         state
             .check(dragon.config(), self.state.lanes())
             .map_err(|error| refuse(error.to_string()))?;
-        *self = Self { lanes, state };
+        (*lanes, self.state) = (sought, state);
         Ok(())
     }
 }
@@ -414,7 +420,7 @@ impl Streams {
 /// Settings that ask for other streams than a run is on.
 fn other_streams(reason: &dyn ToString) -> TrainError {
     TrainError::Setting {
-        key: "training.streams".into(),
+        key: "sequence.streams".into(),
         given: format!("other streams ({})", reason.to_string()),
         expected: "those of the run: its text, seed, batch_size, block_size, order, persistent and scales; leave them \
                    as they are, or start a new run (docs/configuration.md lists what can change)",
@@ -455,9 +461,9 @@ fn name(level: usize) -> String {
 mod tests {
     use super::*;
     use crate::data::SplitKind;
+    use crate::data::WindowStart;
     use crate::tokenizer::TokenizerConfig;
-    use burn_dragon_core::DragonConfig;
-    use burn_dragon_train::streams::ScaleConfig;
+    use crate::training::sequence::ScaleConfig;
     use std::collections::BTreeMap;
 
     /// Tokens that say where they are.
@@ -482,23 +488,13 @@ mod tests {
         }
     }
 
-    fn training(batch_size: usize, block_size: usize) -> TrainingConfig {
-        TrainingConfig {
-            batch_size,
-            block_size,
-            ..TrainingConfig::default()
-        }
-    }
-
-    fn dragon() -> Dragon {
-        let config = DragonConfig {
-            n_levels: 1,
-            d_model: 4,
-            n_heads: 1,
-            n_neurons: 8,
-            ..DragonConfig::tiny()
-        };
-        Dragon::new(&config, 1, &Device::flex()).unwrap()
+    /// So many lanes, whose windows start anywhere.
+    fn plan(streams: &StreamConfig, batch_size: usize, block_size: usize, corpus: &Corpus) -> StreamPlan {
+        let mut config = LanguageConfig::default();
+        config.training.batch_size = batch_size;
+        config.sequence.block_size = block_size;
+        config.dataset.windows = WindowStart::Anywhere;
+        StreamPlan::new(streams, &config, corpus).unwrap()
     }
 
     fn ids(matrix: Tensor<2, Int>) -> Vec<Vec<i32>> {
@@ -517,13 +513,13 @@ mod tests {
                 .to_vec(),
             ..StreamConfig::default()
         };
-        let plan = StreamPlan::new(&streams, &training(4, 16), &corpus, WindowStart::Anywhere).unwrap();
-        let mut carried = plan.start(&dragon());
+        let plan = plan(&streams, 4, 16, &corpus);
+        let mut lanes = plan.cursor();
         let mut read = BTreeMap::new();
         let steps = 40;
         for step in 0..steps {
             let batch = plan
-                .batch((step, u64::MAX), &corpus.train, &mut carried, &Device::flex())
+                .batch((step, u64::MAX), &corpus.train, &mut lanes, &Device::flex())
                 .unwrap();
             let [window] = &batch.windows[..] else { panic!() };
             assert_eq!(window.inputs.dims().iter().product::<usize>(), 64);
@@ -556,11 +552,11 @@ mod tests {
             backprop: 1,
             ..StreamConfig::default()
         };
-        let plan = StreamPlan::new(&streams, &training(4, 8), &corpus, WindowStart::Anywhere).unwrap();
-        let mut carried = plan.start(&dragon());
+        let plan = plan(&streams, 4, 8, &corpus);
+        let mut lanes = plan.cursor();
         for step in 0..5 {
             let batch = plan
-                .batch((step, u64::MAX), &corpus.train, &mut carried, &Device::flex())
+                .batch((step, u64::MAX), &corpus.train, &mut lanes, &Device::flex())
                 .unwrap();
             assert_eq!(batch.lanes, [0, 1, 2, 3]);
             let rows: Vec<_> = batch
@@ -584,18 +580,12 @@ mod tests {
     #[test]
     fn lanes_that_persist_go_on_from_step_to_step() {
         let corpus = corpus(&[400, 300]);
-        let plan = StreamPlan::new(
-            &StreamConfig::default(),
-            &training(2, 8),
-            &corpus,
-            WindowStart::Anywhere,
-        )
-        .unwrap();
-        let mut carried = plan.start(&dragon());
+        let plan = plan(&StreamConfig::default(), 2, 8, &corpus);
+        let mut lanes = plan.cursor();
         let mut last: Option<Vec<Vec<i32>>> = None;
         for step in 0..20 {
             let batch = plan
-                .batch((step, u64::MAX), &corpus.train, &mut carried, &Device::flex())
+                .batch((step, u64::MAX), &corpus.train, &mut lanes, &Device::flex())
                 .unwrap();
             let rows = ids(batch.windows[0].inputs.clone());
             if let Some(last) = last {

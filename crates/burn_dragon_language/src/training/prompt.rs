@@ -1,12 +1,14 @@
 //! The text that samples of a training continue, where the tokenizer of its data can read it.
 
-use crate::exit::Usage;
-use burn_dragon::api::language::{Corpus, GenerationConfig, LanguageConfig};
-use burn_dragon::api::train::{Origin, Output};
+use super::config::LanguageConfig;
+use crate::data::Corpus;
+use crate::error::LanguageError;
+use crate::generate::GenerationConfig;
+use burn_dragon_train::api::{Origin, Output};
 use std::path::Path;
 
 /// The key of the text.
-const KEY: &str = "generation.prompt";
+pub(super) const KEY: &str = "generation.prompt";
 
 /// Tokens of the validation text that stand in for a prompt.
 const BEGINNING: usize = 32;
@@ -22,7 +24,7 @@ pub(super) fn fit(
     corpus: &Corpus,
     origin: &Origin,
     output: Output,
-) -> Result<(), Usage> {
+) -> Result<(), LanguageError> {
     let tokenizer = &corpus.tokenizer;
     let prompt = &mut config.generation.prompt;
     let read = tokenizer.encode(prompt.as_bytes());
@@ -47,11 +49,12 @@ pub(super) fn fit(
             Ok(())
         }
         (_, Ok(_)) => Ok(()),
-        (beginning, Err(error)) => Err(Usage(format!(
-            "`{KEY}` ({origin}) is {prompt:?}, which samples cannot continue: {error}; give a text of the data's own \
-             letters, as in {KEY}={:?}",
-            beginning.unwrap_or_else(|| "TEXT".into())
-        ))),
+        (beginning, Err(error)) => Err(LanguageError::Prompt {
+            origin: origin.to_string(),
+            prompt: prompt.clone(),
+            reason: error.to_string(),
+            example: beginning.unwrap_or_else(|| "TEXT".into()),
+        }),
     }
 }
 

@@ -1,21 +1,19 @@
 //! What a run reads that is killed and goes on with other settings: every window once, counted.
 
 use super::*;
-use crate::LanguageModel;
 use crate::data::{SourceConfig, SplitKind, TextConfig, Tokens, WindowPlan, WindowStart};
+use crate::model::LanguageModel;
 use crate::tokenizer::IdTokenizer;
+use crate::training::sequence::{ScaleConfig, StreamConfig};
 use burn_dragon_checkpoint::resolve::ModelPath;
 use burn_dragon_core::DragonConfig;
 use burn_dragon_stream::api::{Scale, ScaleMixup};
-use burn_dragon_train::interrupt::Interrupt;
-use burn_dragon_train::progress::Output;
-use burn_dragon_train::run::RunFolder;
-use burn_dragon_train::settings::{CheckpointConfig, EvaluationConfig};
-use burn_dragon_train::streams::{ScaleConfig, StreamConfig};
-use burn_dragon_train::{Trainer, outcome::Outcome};
-use std::cell::{Cell, RefCell};
+use burn_dragon_train::api::{
+    CheckpointConfig, EvaluationConfig, Interrupt, Outcome, Output, RunFolder, Trainer,
+};
 use std::fs;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Tokens of the text, each its own place in it.
 const TOKENS: usize = 53;
@@ -64,41 +62,49 @@ fn config(windows: WindowStart, (batch_size, accumulate): (usize, u32)) -> Langu
     config.generation.prompt = "1".into();
     config.training.batch_size = batch_size;
     config.training.accumulate = accumulate;
-    config.training.block_size = TIME;
+    config.sequence.block_size = TIME;
     config
 }
 
 /// A language task that dies at a batch, and tells what it gave.
 struct Witness {
     inner: LanguageTask,
-    batches_to_live: Cell<usize>,
+    batches_to_live: AtomicUsize,
     /// The inputs of every row, by the units drawn before its batch.
-    read: RefCell<BTreeMap<u64, Vec<Vec<i32>>>>,
+    read: Mutex<BTreeMap<u64, Vec<Vec<i32>>>>,
 }
 
 impl Task for Witness {
     type Model = Dragon;
     type Batch = Batch;
-    type Carry = Option<Streams>;
+    type Cursor = Option<Lanes>;
+    type Carry = Option<StreamMemory>;
 
-    fn family(&self) -> &'static str {
-        self.inner.family()
+    fn keys() -> Keys {
+        KEYS
+    }
+    fn new_model(&self) -> Result<Dragon, TrainError> {
+        self.inner.new_model()
+    }
+    fn cursor(&self) -> Result<Self::Cursor, TrainError> {
+        self.inner.cursor()
     }
     fn carry(&self, model: &Dragon) -> Result<Self::Carry, TrainError> {
         self.inner.carry(model)
     }
-    fn batch(&self, place: DataPosition, carry: &mut Self::Carry) -> Result<Batch, TrainError> {
-        let Some(left) = self.batches_to_live.get().checked_sub(1) else {
+    fn batch(&self, place: DataPosition, cursor: &mut Self::Cursor) -> Result<Batch, TrainError> {
+        let live = |left: usize| left.checked_sub(1);
+        let order = Ordering::Relaxed;
+        if self.batches_to_live.fetch_update(order, order, live).is_err() {
             return Err(TrainError::task(std::io::Error::other("dead")));
-        };
-        self.batches_to_live.set(left);
-        let batch = self.inner.batch(place, carry)?;
+        }
+        let batch = self.inner.batch(place, cursor)?;
         let rows = batch.windows.iter().flat_map(|window| {
             let width = window.inputs.dims()[1];
             let ids: Vec<i32> = window.inputs.to_data().convert::<i32>().try_to_vec().unwrap();
             ids.chunks(width).map(<[i32]>::to_vec).collect::<Vec<_>>()
         });
-        self.read.borrow_mut().insert(place.units, rows.collect());
+        self.read.lock().unwrap().insert(place.units, rows.collect());
         Ok(batch)
     }
     fn loss(
@@ -116,9 +122,6 @@ impl Task for Witness {
     fn evaluate(&self, _: &Dragon, _: Scope) -> Result<Evaluation, TrainError> {
         Ok(Evaluation::default())
     }
-    fn sample(&self, _: &Dragon, _: u64) -> Result<Option<String>, TrainError> {
-        Ok(None)
-    }
     fn identity(&self) -> Identity {
         self.inner.identity()
     }
@@ -128,34 +131,26 @@ impl Task for Witness {
     fn units_per_epoch(&self) -> u64 {
         self.inner.units_per_epoch()
     }
-    fn flops_per_unit(&self) -> u64 {
-        self.inner.flops_per_unit()
-    }
-    fn bytes_per_step(&self) -> u64 {
-        self.inner.bytes_per_step()
-    }
-    fn derived(&self) -> Option<(&'static str, f64)> {
-        None
-    }
-    fn snapshot(
-        &self,
-        model: &Dragon,
-        carry: &Self::Carry,
-        step: u64,
-        units: u64,
-    ) -> Result<BTreeMap<String, Content>, TrainError> {
-        self.inner.snapshot(model, carry, step, units)
+    fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError> {
+        self.inner.snapshot(TaskState {
+            model: state.model,
+            cursor: state.cursor,
+            carry: state.carry,
+            step: state.step,
+            units: state.units,
+        })
     }
     fn restore(&self, model: Dragon, folder: &Path) -> Result<Dragon, TrainError> {
         self.inner.restore(model, folder)
     }
-    fn restore_carry(
+    fn restore_carried(
         &self,
         model: &Dragon,
+        cursor: &mut Self::Cursor,
         carry: &mut Self::Carry,
         folder: &Path,
     ) -> Result<(), TrainError> {
-        self.inner.restore_carry(model, carry, folder)
+        self.inner.restore_carried(model, cursor, carry, folder)
     }
 }
 
@@ -179,14 +174,14 @@ impl Run {
         let inner = LanguageTask::with_corpus(config, corpus(), &Device::flex().autodiff()).unwrap();
         let task = Witness {
             inner,
-            batches_to_live: Cell::new(batches),
-            read: RefCell::default(),
+            batches_to_live: AtomicUsize::new(batches),
+            read: Mutex::default(),
         };
         let run = RunFolder::open(self.folder.path()).unwrap();
         let model = task.inner.new_model().unwrap();
         let trainer = Trainer::new(&task, config.plan(), &run, Output::silent(), Interrupt::none())?;
         let ended = trainer.fit(model);
-        self.read.append(&mut task.read.borrow_mut());
+        self.read.append(&mut task.read.lock().unwrap());
         Ok(ended?.1)
     }
 
@@ -308,7 +303,7 @@ fn streams_go_on_batch_by_batch_whatever_accumulate_becomes() {
     let settings = |accumulate, steps| {
         let mut config = config(WindowStart::InOrder, (4, accumulate));
         config.training.max_steps = steps;
-        config.training.streams = Some(StreamConfig {
+        config.sequence.streams = Some(StreamConfig {
             persistent: 0.5,
             unroll: 2,
             scales: [(2, 1), (4, 2)]

@@ -1,15 +1,14 @@
 //! A model reading a batch: the loss it learns from, and what it remembers.
 
-use crate::streams::{Batch, Streams, Window};
+use crate::training::streams::{Batch, StreamMemory, Window};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_dragon_core::density::{Density, DensityProbe};
 use burn_dragon_core::loss::cross_entropy;
 use burn_dragon_core::seed::derive;
-use burn_dragon_core::{Dragon, Pass};
+use burn_dragon_core::{Credit, Dragon, Pass, Precision};
 use burn_dragon_stream::api::TbpttWindow;
-use burn_dragon_train::TrainError;
-use burn_dragon_train::settings::TrainingConfig;
+use burn_dragon_train::api::TrainError;
 
 /// Shares of active neurons in one lane, without autodiff: a few per cent of a step, on the steps that are logged.
 pub(super) fn density_of_a_lane(model: &Dragon, window: &Window) -> Density {
@@ -28,7 +27,8 @@ pub(super) fn density_of_a_lane(model: &Dragon, window: &Window) -> Density {
 pub(super) struct Reader<'a> {
     pub(super) model: &'a Dragon,
     pub(super) seed: u64,
-    pub(super) training: &'a TrainingConfig,
+    pub(super) precision: Precision,
+    pub(super) credit: Credit,
 }
 
 impl Reader<'_> {
@@ -46,9 +46,9 @@ impl Reader<'_> {
         &self,
         window: TbpttWindow,
         batch: Batch,
-        streams: &mut Streams,
+        memory: &mut StreamMemory,
     ) -> Result<Tensor<1>, TrainError> {
-        let mut state = streams.take(&batch.lanes).map_err(TrainError::task)?;
+        let mut state = memory.take(&batch.lanes).map_err(TrainError::task)?;
         let mut windows = batch.windows.into_iter().enumerate();
         if window.requires_detach() {
             let model = self.model.valid();
@@ -72,7 +72,7 @@ impl Reader<'_> {
             losses.push(cross_entropy(logits, read.targets));
             state = after;
         }
-        streams
+        memory
             .put_back(&batch.lanes, state.inner())
             .map_err(TrainError::task)?;
         Ok(Tensor::cat(losses, 0).mean())
@@ -85,8 +85,8 @@ impl Reader<'_> {
                 0 => self.seed,
                 _ => derive(self.seed, "window", 0, place as u64),
             }),
-            precision: self.training.precision,
-            credit: self.training.credit,
+            precision: self.precision,
+            credit: self.credit,
             resets: window.resets.clone(),
             ..Pass::default()
         }

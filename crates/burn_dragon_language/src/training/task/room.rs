@@ -1,16 +1,16 @@
 //! The memory that a step of training takes, and what would fit where there is too little.
 
 use super::LanguageTask;
-use crate::streams::StreamPlan;
+use crate::training::streams::StreamPlan;
 use burn::tensor::Device;
 use burn_dragon_core::{DragonConfig, FreeMemory, MemoryError, Need};
-use burn_dragon_train::settings::TrainingConfig;
 
 /// A step of training: the model, what one batch holds, and on which kind of device.
 #[derive(Clone)]
 pub(super) struct Room<'a> {
     model: DragonConfig,
-    training: &'a TrainingConfig,
+    /// Lanes of the run's batches.
+    lanes: usize,
     batch_size: usize,
     block_size: usize,
     streams: Option<&'a StreamPlan>,
@@ -22,9 +22,9 @@ impl LanguageTask {
         let training = &self.config.training;
         Room {
             model: self.model_config.clone(),
-            training,
+            lanes: training.batch_size,
             batch_size: training.batch_size,
-            block_size: training.block_size,
+            block_size: self.config.sequence.block_size,
             streams: self.order.streams(),
             on_processor: self.device.clone().inner() == Device::flex(),
         }
@@ -66,7 +66,7 @@ impl Room<'_> {
 
     /// Lanes of the run's batches as lanes of these.
     fn of_batch(&self, lanes: usize) -> usize {
-        let scaled = (lanes as u128 * self.batch_size as u128).div_ceil(self.training.batch_size as u128);
+        let scaled = (lanes as u128 * self.batch_size as u128).div_ceil(self.lanes as u128);
         usize::try_from(scaled).unwrap_or(usize::MAX)
     }
 
@@ -85,7 +85,7 @@ impl Room<'_> {
         {
             return format!(
                 "training.batch_size = 1 does not fit either (nor would training.accumulate help), \
-                 training.block_size = {tokens} with it does"
+                 sequence.block_size = {tokens} with it does"
             );
         }
         // Of the model's sizes the one that has to give up the smallest share of itself.
@@ -172,12 +172,12 @@ fn keys() -> String {
 mod tests {
     use super::*;
 
-    fn room<'a>(training: &'a TrainingConfig, model: DragonConfig) -> Room<'a> {
+    fn room(model: DragonConfig, batch_size: usize, block_size: usize) -> Room<'static> {
         Room {
             model,
-            training,
-            batch_size: training.batch_size,
-            block_size: training.block_size,
+            lanes: batch_size,
+            batch_size,
+            block_size,
             streams: None,
             on_processor: true,
         }
@@ -198,12 +198,7 @@ mod tests {
 
     #[test]
     fn the_largest_batch_that_fits_is_named_then_its_windows_then_a_size_of_the_model() {
-        let training = TrainingConfig {
-            batch_size: 1000,
-            block_size: 512,
-            ..TrainingConfig::default()
-        };
-        let room = room(&training, DragonConfig::tiny());
+        let room = room(DragonConfig::tiny(), 1000, 512);
         let bytes = |batch, block| room.batches_of(batch).windows_of(block).bytes();
         let fits = |room: &Room<'_>, memory| room.bytes() <= memory;
         room.check(FreeMemory::of(bytes(1000, 512))).unwrap();
@@ -217,7 +212,7 @@ mod tests {
         );
 
         let memory = bytes(1, 512) - 1;
-        let tokens = said(&room, memory, "training.block_size") as u64;
+        let tokens = said(&room, memory, "sequence.block_size") as u64;
         let one = room.batches_of(1);
         assert!(fits(&one.windows_of(tokens), memory) && !fits(&one.windows_of(tokens + 1), memory));
 
@@ -237,7 +232,6 @@ mod tests {
 
     #[test]
     fn of_a_models_sizes_the_one_that_is_out_of_all_proportion_is_named() {
-        let training = TrainingConfig::default();
         for (key, model) in [
             (
                 "model.d_model",
@@ -254,7 +248,7 @@ mod tests {
                 },
             ),
         ] {
-            assert!(said(&room(&training, model), 1 << 30, key) > 64, "{key}");
+            assert!(said(&room(model, 8, 256), 1 << 30, key) > 64, "{key}");
         }
     }
 }

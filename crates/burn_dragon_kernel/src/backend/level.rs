@@ -1,0 +1,145 @@
+//! A level and its halves as a backend is given them: its own tensors, and numbers.
+
+use crate::causal_read::Credit;
+use crate::dropout::DropoutMask;
+use crate::matrix::Precision;
+use crate::reach::Reach;
+use crate::retention::Resets;
+use burn::backend::Backend;
+use burn::backend::tensor::FloatTensor;
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
+/// Sizes of a level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub(crate) lanes: usize,
+    pub(crate) heads: usize,
+    pub(crate) tokens: usize,
+    pub(crate) neurons: usize,
+    pub(crate) width: usize,
+}
+
+impl Sizes {
+    /// The shape of the stream.
+    pub(crate) fn stream(&self) -> [usize; 4] {
+        [self.lanes, 1, self.tokens, self.width]
+    }
+
+    /// The shape of what heads read.
+    pub(crate) fn read(&self) -> [usize; 4] {
+        [self.lanes, self.heads, self.tokens, self.width]
+    }
+
+    /// The shape of activities.
+    pub(crate) fn activities(&self) -> [usize; 4] {
+        [self.lanes, self.heads, self.tokens, self.neurons]
+    }
+
+    /// The shape of a memory.
+    pub(crate) fn memory(&self) -> [usize; 4] {
+        [self.lanes, self.heads, self.neurons, self.width]
+    }
+
+    /// The shape of decoder_x and of decoder_y.
+    pub(crate) fn decoder(&self) -> [usize; 3] {
+        [self.heads, self.width, self.neurons]
+    }
+
+    /// The shape of the encoder.
+    pub(crate) fn encoder(&self) -> [usize; 2] {
+        [self.heads * self.neurons, self.width]
+    }
+}
+
+/// What a backend laid out of weights, once for all levels of a pass.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LaidOut(Arc<OnceLock<Arc<dyn Any + Send + Sync>>>);
+
+impl LaidOut {
+    /// What was laid out; by `make`, where nothing was.
+    pub(crate) fn get<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        let laid_out = self.0.get_or_init(|| Arc::new(make())).clone();
+        let Ok(laid_out) = laid_out.downcast::<T>() else {
+            unreachable!("weights are on one backend");
+        };
+        laid_out
+    }
+}
+
+/// The weights of a level.
+#[derive(Debug)]
+pub(crate) struct WeightsOn<B: Backend> {
+    /// `[H, D, N]`.
+    pub(crate) decoder_x: FloatTensor<B>,
+    /// `[H, D, N]`.
+    pub(crate) decoder_y: FloatTensor<B>,
+    /// `[H*N, D]`.
+    pub(crate) encoder: FloatTensor<B>,
+    /// What was laid out of them before, by this backend.
+    pub(crate) laid_out: LaidOut,
+}
+
+/// The stream and the weights: what x is computed from.
+#[derive(Debug)]
+pub(crate) struct HalfOn<B: Backend> {
+    pub(crate) sizes: Sizes,
+    /// `[B, 1, T, D]`.
+    pub(crate) v: FloatTensor<B>,
+    pub(crate) weights: WeightsOn<B>,
+    pub(crate) precision: Precision,
+}
+
+/// A level.
+#[derive(Debug)]
+pub(crate) struct LevelOn<B: Backend> {
+    pub(crate) half: HalfOn<B>,
+    /// Cosines and sines of the pairs' angles, `[1 or B, 1, T, N/2]`.
+    pub(crate) angles: [FloatTensor<B>; 2],
+    pub(crate) eps: f64,
+    pub(crate) dropout: Option<DropoutMask>,
+    /// Slopes of the heads, where memory decays.
+    pub(crate) slopes: Option<Vec<f64>>,
+    /// Whether gradients of the slopes are wanted.
+    pub(crate) learns_slopes: bool,
+    pub(crate) resets: Resets,
+    pub(crate) credit: Credit,
+    pub(crate) reach: Reach,
+    pub(crate) chunk: Option<usize>,
+}
+
+/// Everything after the read.
+#[derive(Debug)]
+pub(crate) struct SpeakOn<B: Backend> {
+    pub(crate) half: HalfOn<B>,
+    /// `[B, H, T, D]`.
+    pub(crate) read: FloatTensor<B>,
+    pub(crate) eps: f64,
+    pub(crate) dropout: Option<DropoutMask>,
+}
+
+/// The memory before a stream, `[B, H, N, D]`.
+#[derive(Debug)]
+pub(crate) enum MemoryOn<B: Backend> {
+    /// None is read, and none is left.
+    None,
+    /// Without gradients: extended in place, where nobody else holds it.
+    Extended(FloatTensor<B>),
+    /// No gradients pass it, but gradients of the stream need what it was.
+    Constant(FloatTensor<B>),
+    /// Gradients pass it: the memory after the stream is part of the output.
+    Passed(FloatTensor<B>),
+}
+
+/// What a level gives.
+#[derive(Debug)]
+pub(crate) struct LevelRun<B: Backend, K> {
+    /// `[B, 1, T, D]`; flat and with the memory after the stream behind it, where gradients pass that.
+    pub(crate) u: FloatTensor<B>,
+    /// The memory after the stream, where there is one and gradients do not pass it.
+    pub(crate) memory: Option<FloatTensor<B>>,
+    /// Entries of x and of y above zero.
+    pub(crate) active: [u64; 2],
+    /// What the gradient needs, if that was asked for.
+    pub(crate) kept: Option<K>,
+}

@@ -1,0 +1,208 @@
+//! What a backend computes by itself: the operations of this crate that have an implementation beside their definition,
+//! forward and backward, on the backend's own tensors.
+//!
+//! A backend with kernels of its own implements [`DragonBackend`] and gets a line in `on_backends`. The graph of
+//! gradients is written once for all of them, in the `backward.rs` or `graph.rs` of each operation. Where no backend
+//! takes an operation, it is its `reference.rs`.
+
+pub(crate) mod level;
+
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::ops::{Backward, NodeGuard, OpsKind};
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, Backend};
+use burn::tensor::{DType, Int, Tensor};
+use level::{HalfOn, LevelOn, LevelRun, MemoryOn, SpeakOn};
+use std::fmt::Debug;
+
+/// What the gradient of an operation needs.
+pub(crate) trait Kept: Clone + Send + Debug + 'static {}
+
+impl<T: Clone + Send + Debug + 'static> Kept for T {}
+
+/// The operations that a backend may compute by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// [`level`](crate::level::level()).
+    Level,
+    /// [`perceive`](crate::level::perceive()).
+    Perceive,
+    /// [`speak`](crate::level::speak()).
+    Speak,
+    /// [`norm`](crate::norm::norm()).
+    Norm,
+    /// [`join`](crate::join::join()).
+    Join,
+    /// [`cross_entropy`](crate::cross_entropy::cross_entropy()).
+    CrossEntropy,
+    /// [`sum_of_squares`](crate::sum_of_squares::sum_of_squares()).
+    SumOfSquares,
+}
+
+/// A tensor on a backend: its numbers, and its place in the graph of gradients, where it has autodiff.
+#[derive(Debug)]
+pub(crate) struct On<B: Backend> {
+    pub(crate) numbers: FloatTensor<B>,
+    pub(crate) node: Option<NodeGuard>,
+}
+
+/// A backend with implementations of its own. What `_back` functions return is in the order of the inputs.
+///
+/// Tensors are handed over: their memory may take the result, where nobody else holds it. Gradients may come in any
+/// layout of memory.
+pub(crate) trait DragonBackend: Backend {
+    /// What the gradient of a norm needs.
+    type Norm: Kept;
+    /// What the gradient of a join needs.
+    type Join: Kept;
+    /// What the gradient of a cross entropy needs.
+    type CrossEntropy: Kept;
+    /// What the gradient of a level needs; nothing neuron-wide.
+    type Level: Kept;
+    /// What the gradient of x needs; nothing neuron-wide.
+    type Perceive: Kept;
+    /// What the gradient of speech needs; nothing neuron-wide.
+    type Speak: Kept;
+
+    /// Whether it takes an operation on numbers of this type.
+    fn computes(operation: Operation, dtype: DType) -> bool;
+
+    /// A tensor that is here, with autodiff or without; the tensor again, if it is not. Nobody else holds the numbers
+    /// if nobody else held the tensor.
+    fn take<const R: usize>(tensor: Tensor<R>) -> Result<On<Self>, Tensor<R>>;
+
+    /// Whether a tensor is here.
+    fn has<const R: usize>(tensor: &Tensor<R>) -> bool {
+        Self::take(tensor.clone()).is_ok()
+    }
+
+    /// Whole numbers that are here.
+    fn take_int<const R: usize>(tensor: Tensor<R, Int>) -> Option<IntTensor<Self>>;
+
+    /// A tensor without autodiff.
+    fn give<const R: usize>(numbers: FloatTensor<Self>) -> Tensor<R>;
+
+    /// A tensor with autodiff.
+    fn give_tracked<const R: usize>(tensor: FloatTensor<Autodiff<Self>>) -> Tensor<R>;
+
+    /// `(v - mean) / sqrt(variance + eps)` of each row.
+    fn norm(v: FloatTensor<Self>, eps: f64) -> (FloatTensor<Self>, Self::Norm);
+
+    /// The gradient of v.
+    fn norm_back(kept: Self::Norm, d: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// `norm(v + norm(u))`.
+    fn join(v: FloatTensor<Self>, u: FloatTensor<Self>, eps: f64) -> (FloatTensor<Self>, Self::Join);
+
+    /// The gradients of v and u.
+    fn join_back(kept: Self::Join, d: FloatTensor<Self>) -> [FloatTensor<Self>; 2];
+
+    /// `[B, T]` from logits `[B, T, V]` and targets `[B, T]`, which are i32 or i64.
+    ///
+    /// # Panics
+    /// If a target is not below V.
+    fn cross_entropy(
+        logits: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> (FloatTensor<Self>, Self::CrossEntropy);
+
+    /// The gradient of the logits.
+    fn cross_entropy_back(kept: Self::CrossEntropy, d: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// A level; what its gradient needs, if that is to be kept.
+    fn level(input: LevelOn<Self>, memory: MemoryOn<Self>, keep: bool) -> LevelRun<Self, Self::Level>;
+
+    /// The gradients of v, decoder_x, decoder_y, encoder, then of the memory before the stream, where gradients pass
+    /// it, and last of the slopes. Where they do, d is flat: of u and then of the memory after the stream.
+    fn level_back(kept: Self::Level, d: FloatTensor<Self>) -> Vec<FloatTensor<Self>>;
+
+    /// x, `[B, H, T, N]`.
+    fn perceive(input: HalfOn<Self>) -> (FloatTensor<Self>, Self::Perceive);
+
+    /// The gradients of v and decoder_x.
+    fn perceive_back(kept: Self::Perceive, d: FloatTensor<Self>) -> [FloatTensor<Self>; 2];
+
+    /// What a level contributes, from what was read; what its gradient needs, if that is to be kept.
+    fn speak(input: SpeakOn<Self>, keep: bool) -> LevelRun<Self, Self::Speak>;
+
+    /// The gradients of the read, v, decoder_x, decoder_y and encoder.
+    fn speak_back(kept: Self::Speak, d: FloatTensor<Self>) -> [FloatTensor<Self>; 5];
+
+    /// The sum over all entries, in f64.
+    fn sum_of_squares(x: FloatTensor<Self>) -> f64;
+}
+
+/// The functions of a [`DragonBackend`] that pass its tensors from and to Burn's.
+macro_rules! conversions {
+    ($backend:ty) => {
+        fn take<const R: usize>(tensor: Tensor<R>) -> Result<$crate::backend::On<Self>, Tensor<R>> {
+            if tensor.is_autodiff() {
+                // The handle goes before the parts are used, so that the numbers have one owner, if there is no other.
+                let Ok(tracked) =
+                    Tensor::<R, Float>::try_into_primitive::<Autodiff<$backend>>(tensor.clone())
+                else {
+                    return Err(tensor);
+                };
+                let (numbers, node) = tracked.into_parts();
+                Ok($crate::backend::On {
+                    numbers,
+                    node: Some(node),
+                })
+            } else {
+                let numbers = Tensor::<R, Float>::try_into_primitive::<$backend>(tensor.clone());
+                let numbers = numbers.map_err(|_| tensor)?;
+                Ok($crate::backend::On {
+                    numbers,
+                    node: None,
+                })
+            }
+        }
+
+        fn take_int<const R: usize>(tensor: Tensor<R, Int>) -> Option<IntTensor<Self>> {
+            Tensor::<R, Int>::try_into_primitive::<$backend>(tensor.inner()).ok()
+        }
+
+        fn give<const R: usize>(numbers: FloatTensor<Self>) -> Tensor<R> {
+            Tensor::<R, Float>::from_primitive::<$backend>(numbers)
+        }
+
+        fn give_tracked<const R: usize>(tensor: FloatTensor<Autodiff<Self>>) -> Tensor<R> {
+            Tensor::<R, Float>::from_primitive::<Autodiff<$backend>>(tensor)
+        }
+    };
+}
+pub(crate) use conversions;
+
+/// Calls a function with each backend that has implementations of its own, until one takes the input; otherwise gives
+/// the error of the last, which is the input again.
+///
+/// A new backend is another `.or_else(|$input| { type $B = Backend; $call })` here.
+macro_rules! on_backends {
+    ($B:ident, $input:ident = $value:expr => $call:expr) => {{
+        let $input = $value;
+        type $B = burn::backend::Flex;
+        $call
+    }};
+}
+pub(crate) use on_backends;
+
+/// The output of an operation of some tensors, with what its gradient needs.
+pub(crate) fn record<B, O, const N: usize>(
+    backward: O,
+    nodes: [NodeGuard; N],
+    state: O::State,
+    output: FloatTensor<B>,
+) -> FloatTensor<Autodiff<B>>
+where
+    B: DragonBackend,
+    O: Backward<B, N>,
+{
+    match backward
+        .prepare::<NoCheckpointing>(nodes)
+        .compute_bound()
+        .stateful()
+    {
+        OpsKind::Tracked(prepared) => prepared.finish(state, output),
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    }
+}

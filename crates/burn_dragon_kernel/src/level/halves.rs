@@ -1,0 +1,259 @@
+//! The halves of a level on the processor, each an operation of its own with its gradient.
+//!
+//! Neither keeps anything neuron-wide: both compute x again from the stream. Windows only keep what is worked on in
+//! cache, for here tokens know nothing of each other.
+
+use super::backward::{Gradients, HeadGradients, gather, through_gate, through_x};
+use super::cpu::{Forward, OfHead, Prepared, second_half};
+use super::elementwise::where_active;
+use super::head::{Head, Operands};
+use super::read::Read;
+use super::scratch::{Scratch, with_scratch};
+use crate::backend::level::{HalfOn, LevelRun, Sizes, SpeakOn};
+use crate::buffer::Buffer;
+use crate::flex::{contiguous, tensor};
+use crate::parallel::*;
+use burn::backend::Flex;
+use burn_flex::FlexTensor;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What the gradient of x needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Perceived(Prepared);
+
+/// x, `[B, H, T, N]`.
+pub(crate) fn perceive(input: HalfOn<Flex>) -> (FlexTensor, Perceived) {
+    let prepared = Prepared::perceive(input);
+    let (sizes, operands) = (prepared.sizes, prepared.operands());
+    let size = sizes.tokens * sizes.neurons;
+    let mut x = vec![0.0; sizes.lanes * sizes.heads * size];
+    x.par_chunks_exact_mut(size).enumerate().for_each(|(index, x)| {
+        let (lane, head) = (index / sizes.heads, index % sizes.heads);
+        let head = operands.head(lane, head);
+        with_scratch(|scratch| {
+            for window in operands.windows(lane) {
+                let x = &mut x[window.tokens.start * sizes.neurons..window.tokens.end * sizes.neurons];
+                activate(&head.window(&window.tokens), scratch, x);
+            }
+        });
+    });
+    (tensor(x, sizes.activities()), Perceived(prepared))
+}
+
+/// The x of a window, `[T, N]`.
+fn activate(head: &Head<'_>, scratch: &mut Scratch, into: &mut [f32]) {
+    let Sizes {
+        tokens,
+        neurons,
+        width,
+        ..
+    } = head.sizes;
+    let v = scratch.v.share(head.precision, head.v, width);
+    for tile in head.sizes.tiles() {
+        let x = scratch.tile.sized(tokens * tile.len());
+        head.project(&tile, v, x);
+        for (from, into) in x.chunks_exact(tile.len()).zip(into.chunks_exact_mut(neurons)) {
+            into[tile.clone()].copy_from_slice(from);
+        }
+    }
+}
+
+/// The gradients of v and decoder_x from that of x.
+pub(crate) fn perceive_back(Perceived(prepared): &Perceived, d: &FlexTensor) -> [FlexTensor; 2] {
+    let (sizes, operands) = (prepared.sizes, prepared.operands());
+    let sum = gather(sizes, |head, lanes| {
+        collect_perceived(&operands, d.storage(), head, lanes)
+    });
+    [
+        tensor(sum.v, sizes.stream()),
+        tensor(sum.decoder_x, sizes.decoder()),
+    ]
+}
+
+fn collect_perceived(operands: &Operands<'_>, d: &[f32], head: usize, lanes: Range<usize>) -> HeadGradients {
+    let sizes = operands.sizes;
+    let mut part = HeadGradients::zeros(sizes);
+    for lane in lanes {
+        let first = (lane * sizes.heads + head) * sizes.tokens;
+        let head = operands.head(lane, head);
+        let mut dv = Buffer::zeros(sizes.tokens * sizes.width);
+        with_scratch(|scratch| {
+            for window in operands.windows(lane) {
+                let tokens = first + window.tokens.start..first + window.tokens.end;
+                let d = &d[tokens.start * sizes.neurons..tokens.end * sizes.neurons];
+                let dv = &mut dv[sizes.rows_of(&window.tokens)];
+                deactivate(&head.window(&window.tokens), scratch, d, dv, &mut part);
+            }
+        });
+        part.v.push(dv);
+    }
+    part
+}
+
+/// From what the x of a window feels, `[T, N]`, to v and decoder_x.
+fn deactivate(head: &Head<'_>, scratch: &mut Scratch, d: &[f32], dv: &mut [f32], part: &mut HeadGradients) {
+    let Sizes {
+        tokens,
+        neurons,
+        width,
+        ..
+    } = head.sizes;
+    let v = scratch.v.share(head.precision, head.v, width);
+    for tile in head.sizes.tiles() {
+        let x = scratch.tile.sized(tokens * tile.len());
+        let dx = scratch.gate.sized(tokens * tile.len());
+        head.project(&tile, v, x);
+        for (into, from) in dx.chunks_exact_mut(tile.len()).zip(d.chunks_exact(neurons)) {
+            into.copy_from_slice(&from[tile.clone()]);
+        }
+        where_active(dx, x);
+        through_x(
+            head,
+            &tile,
+            [x, dx],
+            &mut scratch.fired,
+            v,
+            dv,
+            &mut part.decoder_x,
+        );
+    }
+}
+
+/// What the gradient of speech needs: what was read and normed, lane by lane and head by head, window by window each.
+#[derive(Clone, Debug)]
+pub(crate) struct Spoken {
+    prepared: Prepared,
+    reads: Arc<[Vec<Read>]>,
+}
+
+/// What a level contributes, from what was read.
+pub(crate) fn speak(input: SpeakOn<Flex>, keep: bool) -> LevelRun<Flex, Spoken> {
+    let prepared = Prepared::speak(input.half, input.eps, input.dropout);
+    let (sizes, operands) = (prepared.sizes, prepared.operands());
+    let (read, size) = (contiguous(input.read), sizes.tokens * sizes.width);
+    let heads: Vec<OfHead> = read
+        .storage::<f32>()
+        .par_chunks_exact(size)
+        .enumerate()
+        .map(|(index, read)| contribute(&operands, index, read, keep))
+        .collect();
+    let Forward { u, reads, active } = Forward::sum(heads, sizes);
+    let reads = reads.into();
+    LevelRun {
+        u: tensor(u, sizes.stream()),
+        memory: None,
+        active,
+        kept: keep.then_some(Spoken { prepared, reads }),
+    }
+}
+
+/// One head of one lane, from its read, `[T, D]`.
+fn contribute(operands: &Operands<'_>, index: usize, read: &[f32], keep: bool) -> OfHead {
+    let (lane, sizes) = (index / operands.sizes.heads, operands.sizes);
+    let head = operands.head(lane, index % sizes.heads);
+    let (mut u, mut reads, mut active) = (Buffer::zeros(read.len()), Vec::new(), [0; 2]);
+    with_scratch(|scratch| {
+        for window in operands.windows(lane) {
+            let rows = sizes.rows_of(&window.tokens);
+            let head = head.window(&window.tokens);
+            let read = normed(&head, &read[rows.clone()]);
+            perceive_window(&head, scratch);
+            let counts = second_half(&head, scratch, &read, &mut u[rows]);
+            (0..2).for_each(|which| active[which] += counts[which]);
+            if keep {
+                reads.push(read);
+            }
+        }
+    });
+    (u, reads, active)
+}
+
+/// What a window read, normed.
+fn normed(head: &Head<'_>, rows: &[f32]) -> Read {
+    let mut read = Read::default();
+    read.a.copied(rows);
+    head.norm(&mut read.a, read.scale.sized(head.sizes.tokens));
+    read
+}
+
+/// The x of a window, into the buffers.
+fn perceive_window(head: &Head<'_>, scratch: &mut Scratch) {
+    let v = scratch.v.share(head.precision, head.v, head.sizes.width);
+    let x = scratch.x.sized(head.sizes.tokens * head.sizes.neurons);
+    for tile in head.sizes.tiles() {
+        head.project(&tile, v, &mut x[head.place(&tile)]);
+    }
+}
+
+/// The gradients of the read, v, decoder_x, decoder_y and encoder from that of the contribution.
+pub(crate) fn speak_back(kept: &Spoken, du: &FlexTensor) -> [FlexTensor; 5] {
+    let (sizes, operands) = (kept.prepared.sizes, kept.prepared.operands());
+    let sum = gather(sizes, |head, lanes| {
+        collect_spoken(&operands, &kept.reads, du.storage(), head, lanes)
+    });
+    let Gradients {
+        v,
+        decoder_x,
+        decoder_y,
+        encoder,
+        own,
+        ..
+    } = sum;
+    [
+        tensor(own, sizes.read()),
+        tensor(v, sizes.stream()),
+        tensor(decoder_x, sizes.decoder()),
+        tensor(decoder_y, sizes.decoder()),
+        tensor(encoder, sizes.encoder()),
+    ]
+}
+
+fn collect_spoken(
+    operands: &Operands<'_>,
+    reads: &[Vec<Read>],
+    du: &[f32],
+    head: usize,
+    lanes: Range<usize>,
+) -> HeadGradients {
+    let sizes = operands.sizes;
+    let stream = sizes.tokens * sizes.width;
+    let mut part = HeadGradients::zeros(sizes);
+    for lane in lanes {
+        let reads = &reads[lane * sizes.heads + head];
+        let du = &du[lane * stream..(lane + 1) * stream];
+        let head = operands.head(lane, head);
+        let (mut dv, mut dread) = (Buffer::zeros(stream), Buffer::zeros(stream));
+        with_scratch(|scratch| {
+            for (window, read) in operands.windows(lane).iter().zip(reads) {
+                let (rows, head) = (sizes.rows_of(&window.tokens), head.window(&window.tokens));
+                through_gate(&head, scratch, read, &du[rows.clone()], &mut part);
+                let dr = scratch.da.sized(rows.len());
+                head.norm_back(dr, &read.a, &read.scale);
+                dread[rows.clone()].copy_from_slice(dr);
+                through_activities(&head, scratch, &mut dv[rows], &mut part);
+            }
+        });
+        part.v.push(dv);
+        part.own.push(dread);
+    }
+    part
+}
+
+/// From what x felt through the gate, which is zero where x is, to v and decoder_x; both are in the buffers.
+fn through_activities(head: &Head<'_>, scratch: &mut Scratch, dv: &mut [f32], part: &mut HeadGradients) {
+    let v = scratch.v.share(head.precision, head.v, head.sizes.width);
+    for tile in head.sizes.tiles() {
+        let place = head.place(&tile);
+        let (x, dx) = (&scratch.x[place.clone()], &scratch.dx[place]);
+        through_x(
+            head,
+            &tile,
+            [x, dx],
+            &mut scratch.fired,
+            v,
+            dv,
+            &mut part.decoder_x,
+        );
+    }
+}

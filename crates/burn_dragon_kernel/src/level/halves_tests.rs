@@ -1,0 +1,242 @@
+//! A level is perceive, read, speak: values, gradients, odd shapes, dropout, in f32 and in bf16; and each half by itself
+//! against its definition.
+
+use super::chunked_tests::close;
+use super::tests::{Case, leaf, numbers, values};
+use super::*;
+use crate::causal_read::causal_read;
+use crate::full_read::full_read;
+use burn::tensor::{DType, Device};
+
+/// Of the norm of what is expected, in f32.
+const TOLERANCE: f64 = 2e-5;
+
+/// Drawn cases in which no neuron is near its threshold, as of causal reads.
+fn cases(count: usize) -> impl Iterator<Item = Case> {
+    let device = Device::flex();
+    let fair = move |case: &Case| {
+        let input = case.input(&device);
+        let rho = super::chunked_tests::memory_of(case, &device);
+        case.tokens > 1
+            && !super::chunked_tests::is_on_an_edge(&input, None)
+            && super::retention_tests::evenness(&input, &rho) > 3e-2
+    };
+    (7000..).map(Case::drawn).filter(fair).take(count)
+}
+
+/// The level by its halves, with one of our reads between them.
+fn by_halves(input: LevelInput) -> LevelOutput {
+    let x = perceive(input.v.clone(), &input.weights, input.precision);
+    let (q, v) = (input.rotation.rotate(x), input.v.clone());
+    let read = match input.reach {
+        Reach::Causal => causal_read(q, v, &input.retention, input.credit),
+        Reach::Full => full_read(q, v, input.credit),
+    };
+    speak(SpeakInput {
+        read,
+        v: input.v,
+        weights: input.weights,
+        eps: input.eps,
+        dropout: input.dropout,
+        precision: input.precision,
+        count: input.count,
+    })
+}
+
+/// What is computed, and the gradients of all inputs.
+fn outcome(input: &LevelInput, form: impl Fn(LevelInput) -> LevelOutput) -> Vec<(&'static str, Vec<f32>)> {
+    let output = form(input.clone());
+    let (u, device) = (output.u, Device::flex().autodiff());
+    let weights = &input.weights;
+    let loss = (u.clone() * numbers(u.dims(), 5, 2.0, &device).cast(u.dtype())).sum();
+    let found = loss.backward();
+    let entries = |tensor: Tensor<4>| tensor.into_data().convert::<f32>().try_to_vec().unwrap();
+    let of = |weight: &Tensor<3>| entries(weight.grad(&found).unwrap().unsqueeze());
+    vec![
+        ("u", entries(u)),
+        ("dv", entries(input.v.grad(&found).unwrap())),
+        ("d decoder_x", of(weights.decoder_x())),
+        ("d decoder_y", of(weights.decoder_y())),
+        (
+            "d encoder",
+            entries(weights.encoder().grad(&found).unwrap().unsqueeze()),
+        ),
+    ]
+}
+
+#[track_caller]
+fn same(case: &Case, found: &[(&str, Vec<f32>)], expected: &[(&str, Vec<f32>)], tolerance: f64) {
+    for ((what, found), (_, expected)) in found.iter().zip(expected) {
+        close(what, case, found, expected, tolerance);
+    }
+}
+
+#[test]
+fn a_level_is_perceive_read_speak() {
+    let device = Device::flex().autodiff();
+    for case in cases(60) {
+        for credit in [Credit::Full, Credit::Queries] {
+            let input = LevelInput {
+                credit,
+                ..case.input(&device)
+            };
+            let expected = outcome(&input, level);
+            same(&case, &outcome(&input, by_halves), &expected, TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn without_autodiff_and_counted_it_is_too() {
+    for case in cases(40) {
+        let input = LevelInput {
+            count: true,
+            ..case.input(&Device::flex())
+        };
+        let (found, expected) = (by_halves(input.clone()), level(input));
+        close("u", &case, &values(found.u), &values(expected.u), TOLERANCE);
+        let [found, expected] = [found.activity, expected.activity].map(Option::unwrap);
+        assert_eq!(
+            (found.x, found.entries),
+            (expected.x, expected.entries),
+            "{case:?}"
+        );
+        assert!(
+            found.y.abs_diff(expected.y) <= 1 + expected.entries / 1000,
+            "{case:?}"
+        );
+    }
+}
+
+#[test]
+fn long_streams_and_many_neurons_have_windows_and_tiles() {
+    let device = Device::flex().autodiff();
+    let case = Case {
+        lanes: 2,
+        heads: 2,
+        tokens: 401,
+        neurons: 1030,
+        width: 48,
+        dropout: Some(0.2),
+        apart: false,
+        quiet: 0.2,
+    };
+    let f64 = |input: &LevelInput| super::retention_tests::in_f64(input);
+    let input = case.input(&device);
+    let expected = outcome(&f64(&input), |input| in_reference(input));
+    for (what, found) in outcome(&input, by_halves) {
+        let (_, expected) = expected.iter().find(|(name, _)| *name == what).unwrap();
+        close(what, &case, &found, expected, 2e-3);
+    }
+}
+
+/// Another read than ours: what it makes of x and v goes through both halves. Here each token reads the one before it.
+#[test]
+fn any_read_can_stand_between_the_halves() {
+    let device = Device::flex().autodiff();
+    let shifted = |x: &Tensor<4>, v: &Tensor<4>| {
+        let [lanes, heads, tokens, _] = x.dims();
+        let weight = x.clone().mean_dim(3); // [B, H, T, 1]
+        let read = weight * v.clone(); // [B, H, T, D]
+        let before = read.clone().narrow(2, 0, tokens - 1);
+        let none = Tensor::zeros([lanes, heads, 1, v.dims()[3]], (&read.device(), read.dtype()));
+        Tensor::cat(vec![none, before], 2)
+    };
+    for case in cases(30) {
+        let input = case.input(&device);
+        let fused = |input: LevelInput| {
+            let x = perceive(input.v.clone(), &input.weights, Precision::F32);
+            speak(SpeakInput {
+                read: shifted(&x, &input.v),
+                v: input.v,
+                weights: input.weights,
+                eps: input.eps,
+                dropout: input.dropout,
+                precision: Precision::F32,
+                count: false,
+            })
+        };
+        let defined = |input: LevelInput| {
+            let x = reference::perceive(input.v.clone(), &input.weights);
+            let read = shifted(&x, &input.v);
+            let dropout = input.dropout.as_ref();
+            let (u, _) = reference::speak(read, x, &input.weights, input.eps, dropout);
+            LevelOutput {
+                u,
+                memory: None,
+                activity: None,
+            }
+        };
+        same(
+            &case,
+            &outcome(&input, fused),
+            &outcome(&input, defined),
+            5.0 * TOLERANCE,
+        );
+    }
+}
+
+/// Of a read that is a leaf of its own, too.
+#[test]
+fn the_gradient_of_what_was_read_is_that_of_the_definition() {
+    let device = Device::flex().autodiff();
+    for case in cases(40) {
+        let input = case.input(&device);
+        let shape = [case.lanes, case.heads, case.tokens, case.width];
+        let of = |fused: bool| {
+            let read = leaf(numbers(shape, 9, 3.0, &device));
+            let u = if fused {
+                speak(SpeakInput {
+                    read: read.clone(),
+                    v: input.v.clone(),
+                    weights: input.weights.clone(),
+                    eps: input.eps,
+                    dropout: input.dropout,
+                    precision: Precision::F32,
+                    count: false,
+                })
+                .u
+            } else {
+                let x = reference::perceive(input.v.clone(), &input.weights);
+                reference::speak(read.clone(), x, &input.weights, input.eps, input.dropout.as_ref()).0
+            };
+            let found = (u.clone() * numbers(u.dims(), 5, 2.0, &device)).sum().backward();
+            [values(u), values(read.grad(&found).unwrap())]
+        };
+        let (found, expected) = (of(true), of(false));
+        close("u", &case, &found[0], &expected[0], TOLERANCE);
+        // Where a neuron of a gate is near its threshold, rounding decides: few of them.
+        close("d read", &case, &found[1], &expected[1], 1e-3);
+    }
+}
+
+/// In bf16 the halves round the factors that the level rounds.
+#[test]
+fn in_bf16_the_halves_of_a_whole_read_are_near_the_level() {
+    let device = Device::flex().autodiff();
+    for case in cases(12) {
+        let input = LevelInput {
+            precision: Precision::Bf16,
+            reach: Reach::Full,
+            ..case.input(&device)
+        };
+        let exact = LevelInput {
+            precision: Precision::F32,
+            ..input.clone()
+        };
+        let (halves, whole) = (outcome(&input, by_halves), outcome(&input, level));
+        let exact = outcome(&exact, level);
+        close("u", &case, &halves[0].1, &exact[0].1, 0.06);
+        close("u", &case, &whole[0].1, &exact[0].1, 0.06);
+    }
+}
+
+#[test]
+fn other_precisions_take_the_definition() {
+    let device = Device::flex().autodiff();
+    let case = Case::drawn(3);
+    let input = super::retention_tests::in_f64(&case.input(&device));
+    let x = perceive(input.v.clone(), &input.weights, Precision::F32);
+    assert_eq!(x.dtype(), DType::F64);
+    assert_eq!(by_halves(input).u.dtype(), DType::F64);
+}

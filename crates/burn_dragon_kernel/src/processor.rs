@@ -1,0 +1,81 @@
+//! The processor: Burn's Flex backend, with the implementations of this crate in f32.
+
+use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, SpeakOn};
+use crate::backend::{DragonBackend, Operation, conversions};
+use crate::flex::{contiguous, tensor};
+use crate::level::{backward, cpu, halves};
+use crate::{cross_entropy, join, norm, sum_of_squares};
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::{DType, Float, Int, Tensor};
+use burn_flex::FlexTensor;
+
+impl DragonBackend for Flex {
+    type Norm = norm::cpu::Normed;
+    type Join = join::cpu::Joined;
+    type CrossEntropy = cross_entropy::cpu::Rows;
+    type Level = cpu::Kept;
+    type Perceive = halves::Perceived;
+    type Speak = halves::Spoken;
+
+    fn computes(_: Operation, dtype: DType) -> bool {
+        dtype == DType::F32
+    }
+
+    conversions!(Flex);
+
+    fn norm(v: FlexTensor, eps: f64) -> (FlexTensor, Self::Norm) {
+        norm::cpu::norm(contiguous(v), eps)
+    }
+
+    fn norm_back(kept: Self::Norm, d: FlexTensor) -> FlexTensor {
+        norm::cpu::norm_back(&kept, contiguous(d))
+    }
+
+    fn join(v: FlexTensor, u: FlexTensor, eps: f64) -> (FlexTensor, Self::Join) {
+        let joined = join::cpu::join(contiguous(v), contiguous(u), eps);
+        (joined.stream.clone(), joined)
+    }
+
+    fn join_back(kept: Self::Join, d: FlexTensor) -> [FlexTensor; 2] {
+        join::cpu::join_back(kept, contiguous(d))
+    }
+
+    fn cross_entropy(logits: FlexTensor, targets: FlexTensor) -> (FlexTensor, Self::CrossEntropy) {
+        let shape = targets.layout().shape().clone();
+        let rows = cross_entropy::cpu::Rows::new(contiguous(logits), &contiguous(targets));
+        (tensor(rows.losses(), shape), rows)
+    }
+
+    fn cross_entropy_back(kept: Self::CrossEntropy, d: FlexTensor) -> FlexTensor {
+        kept.back(contiguous(d).storage())
+    }
+
+    fn level(input: LevelOn<Self>, memory: MemoryOn<Self>, keep: bool) -> LevelRun<Self, Self::Level> {
+        cpu::level(input, memory, keep)
+    }
+
+    fn level_back(kept: Self::Level, d: FlexTensor) -> Vec<FlexTensor> {
+        backward::level_back(&kept, &contiguous(d))
+    }
+
+    fn perceive(input: HalfOn<Self>) -> (FlexTensor, Self::Perceive) {
+        halves::perceive(input)
+    }
+
+    fn perceive_back(kept: Self::Perceive, d: FlexTensor) -> [FlexTensor; 2] {
+        halves::perceive_back(&kept, &contiguous(d))
+    }
+
+    fn speak(input: SpeakOn<Self>, keep: bool) -> LevelRun<Self, Self::Speak> {
+        halves::speak(input, keep)
+    }
+
+    fn speak_back(kept: Self::Speak, d: FlexTensor) -> [FlexTensor; 5] {
+        halves::speak_back(&kept, &contiguous(d))
+    }
+
+    fn sum_of_squares(x: FlexTensor) -> f64 {
+        sum_of_squares::cpu::sum_of_squares(&contiguous(x))
+    }
+}

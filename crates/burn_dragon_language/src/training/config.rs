@@ -1,0 +1,256 @@
+//! The configuration of a language run; `config/language/base.toml` documents every key.
+
+use super::sequence::SequenceConfig;
+use crate::config::ModelConfig;
+use crate::data::{DatasetConfig, SourceConfig};
+use crate::generate::GenerationConfig;
+use burn_dragon_checkpoint::model::{LearntMemory, LearntReading};
+use burn_dragon_train::api::{
+    CheckpointConfig, EvaluationConfig, OptimizerConfig, Plan, Schedule, TrainError, TrainingConfig,
+};
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroUsize;
+
+/// The default run: a small model on the embedded tales.
+pub const BASE: &str = include_str!("../../../../config/language/base.toml");
+
+/// All that a language run is made of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LanguageConfig {
+    /// Text, tokenizer, split.
+    pub dataset: DatasetConfig,
+    /// The model's shape.
+    pub model: ModelConfig,
+    /// Windows of text, and what is remembered from one to the next.
+    pub sequence: SequenceConfig,
+    /// Seed, batch, steps.
+    pub training: TrainingConfig,
+    /// AdamW.
+    pub optimizer: OptimizerConfig,
+    /// Learning rate over the steps.
+    pub schedule: Schedule,
+    /// When and how much is evaluated.
+    pub evaluation: EvaluationConfig,
+    /// When a checkpoint is written.
+    pub checkpoint: CheckpointConfig,
+    /// Samples during training, and the defaults of `dragon generate`.
+    pub generation: GenerationConfig,
+}
+
+impl LanguageConfig {
+    /// The tables that the trainer reads.
+    pub fn plan(&self) -> Plan {
+        Plan {
+            training: self.training.clone(),
+            optimizer: self.optimizer.clone(),
+            schedule: self.schedule,
+            evaluation: self.evaluation.clone(),
+            checkpoint: self.checkpoint.clone(),
+        }
+    }
+
+    /// Refuses what no run can be, of the tables that say how text is read.
+    ///
+    /// # Errors
+    /// Naming the key.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        self.sequence.validate(&self.training)?;
+        self.training.validate()
+    }
+
+    /// How a model of the run learns to read, which its files say of it. Documents are divided as those it is judged by.
+    pub fn reading(&self) -> LearntReading {
+        let sources = self.dataset.validation.as_deref().into_iter();
+        let separator = sources
+            .chain([&self.dataset.source])
+            .find_map(|source| match source {
+                SourceConfig::Text(text) => Some(text.document_separator.clone()),
+                SourceConfig::Embedded(_) | SourceConfig::Needle(_) => None,
+            });
+        LearntReading {
+            // None is refused before anything is read.
+            block_size: NonZeroUsize::new(self.sequence.block_size).unwrap_or(NonZeroUsize::MIN),
+            memory: match self.sequence.streams {
+                Some(_) => LearntMemory::Carried,
+                None => LearntMemory::Reset,
+            },
+            document_separator: separator.flatten(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::Language;
+    use burn_dragon_core::Credit;
+    use burn_dragon_core::Precision;
+    use burn_dragon_train::api::{GuardConfig, Layers, resolve};
+
+    #[test]
+    fn the_base_file_says_every_key_there_is() {
+        let layers = Layers::new().embedded("base.toml", BASE).unwrap();
+        let resolved = resolve::<Language>(layers).unwrap();
+        let unsaid: Vec<_> = resolved
+            .explain()
+            .lines()
+            .filter(|line| line.ends_with("# default"))
+            .map(String::from)
+            .collect();
+        assert!(unsaid.is_empty(), "{unsaid:#?}");
+        resolved.value.model.with_vocabulary(256).unwrap();
+    }
+
+    /// What is left out of the base file, since its absence says something, stands there behind a `#`.
+    #[test]
+    fn the_base_file_shows_what_it_leaves_out() {
+        let is_key = |text: &str| {
+            let name = text.split(" = ").next().unwrap_or("");
+            text.contains(" = ") && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        };
+        let shown: String = BASE
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(text) if is_key(text) || text.starts_with('[') => format!("{text}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let resolved = Layers::new().embedded("shown.toml", &shown).unwrap();
+        let config = resolve::<Language>(resolved).unwrap().value;
+        let streams = config.sequence.streams.unwrap();
+        assert_eq!((streams.max_context, streams.scales.len()), (Some(4096), 2));
+        assert_eq!(config.training.guard, Some(GuardConfig::default()));
+        assert!(config.model.decay.is_some());
+    }
+
+    /// A fact that is further away than a window is long can never be learnt from.
+    #[test]
+    fn every_tale_fits_into_a_window_of_the_default_run() {
+        let resolved = Layers::new().embedded("base.toml", BASE).unwrap();
+        let config = resolve::<Language>(resolved).unwrap().value;
+        assert!(config.sequence.block_size >= crate::tales::MAX_BYTES);
+    }
+
+    #[test]
+    fn a_model_is_said_to_read_as_its_run_does_and_its_validation_text_is_divided() {
+        let reading = |text: &str| toml::from_str::<LanguageConfig>(text).unwrap().reading();
+        let text = "[dataset]\ntype = 'text'\npaths = ['a']\ndocument_separator = '#'\n";
+        let tales = "[dataset]\ntype = 'embedded'\n";
+        let own =
+            |separator: &str| format!("[dataset.validation]\ntype = 'text'\npaths = ['b']\n{separator}");
+        let streams = "[sequence]\nblock_size = 32\n[sequence.streams]\n";
+        for (text, separator) in [
+            (tales.to_string(), None),
+            (text.to_string(), Some("#")),
+            (format!("{text}{}", own("document_separator = '%'\n")), Some("%")),
+            (format!("{text}{}", own("")), None), // its files are documents
+            (format!("{tales}{}", own("document_separator = '%'\n")), Some("%")),
+            (
+                format!("{text}[dataset.validation]\ntype = 'embedded'\n"),
+                Some("#"),
+            ),
+        ] {
+            let learnt = reading(&format!("{text}{streams}"));
+            assert_eq!(learnt.document_separator.as_deref(), separator, "{text}");
+            assert_eq!(
+                (learnt.block_size.get(), learnt.memory),
+                (32, LearntMemory::Carried)
+            );
+            assert_eq!(reading(&text).memory, LearntMemory::Reset);
+        }
+    }
+
+    #[test]
+    fn a_step_of_more_tokens_than_can_be_counted_is_refused_by_its_largest_key() {
+        let refused = |batch_size, block_size, accumulate| {
+            let mut config = LanguageConfig::default();
+            (config.training.batch_size, config.training.accumulate) = (batch_size, accumulate);
+            config.sequence.block_size = block_size;
+            config.validate().map_err(|error| error.to_string())
+        };
+        for (key, (batch_size, block_size, accumulate)) in [
+            ("training.batch_size = 4611686018427387904", (1 << 62, 256, 1)),
+            ("sequence.block_size = 18446744073709551615", (8, usize::MAX, 1)),
+            ("training.accumulate = 4294967295", (1 << 20, 1 << 10, u32::MAX)),
+        ] {
+            let error = refused(batch_size, block_size, accumulate).unwrap_err();
+            assert!(error.contains(key) && error.contains("2^48"), "{error}");
+        }
+        refused(1 << 40, 256, 1).unwrap();
+        let error = refused(8, 0, 1).unwrap_err();
+        assert!(error.contains("sequence.block_size = 0"), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_has_moved_is_answered_with_its_new_place() {
+        let refused = |layers: Layers| resolve::<Language>(layers).unwrap_err().to_string();
+        for (key, value) in [
+            ("block_size", "64"),
+            ("credit", "'queries'"),
+            ("streams", "{ unroll = 2 }"),
+        ] {
+            let text = format!("[training]\nseed = 1\n{key} = {value}\n");
+            let said = refused(Layers::new().embedded("mine.toml", &text).unwrap());
+            let moved = format!("`training.{key}` moved to `sequence.{key}`");
+            assert!(said.contains(&moved) && said.contains("mine.toml:3"), "{said}");
+            let said = refused(
+                Layers::new()
+                    .assignment(&format!("training.{key}={value}"))
+                    .unwrap(),
+            );
+            assert!(said.contains(&moved) && said.contains("command line"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_run_of_an_earlier_version_is_read_with_its_keys_where_they_are_today() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |text: &str| std::fs::write(folder.path().join("config.toml"), text).unwrap();
+        let read = || burn_dragon_train::api::run_config::<Language>(folder.path());
+        write("[training]\nseed = 7\nblock_size = 32\ncredit = 'queries'\n[training.streams]\nunroll = 2\n");
+        let config = read().unwrap();
+        assert_eq!((config.training.seed, config.sequence.block_size), (7, 32));
+        assert_eq!(config.sequence.credit, Credit::Queries);
+        assert_eq!(config.sequence.streams.unwrap().unroll, 2);
+        write("family = 'language'\n[training]\nblock_size = 32\n");
+        assert!(
+            read()
+                .unwrap_err()
+                .to_string()
+                .contains("moved to `sequence.block_size`")
+        );
+        write("family = 'sudoku'\n");
+        let said = read().unwrap_err().to_string();
+        assert!(
+            said.contains("`sudoku`") && said.contains("config.toml:1"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_misspelt_key_is_answered_with_the_right_one() {
+        let layers = Layers::new().assignment("training.max_step=3").unwrap();
+        let error = resolve::<Language>(layers).unwrap_err().to_string();
+        assert!(
+            error.contains("training.max_step") && error.contains("max_steps"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_precision_is_one_of_two() {
+        let resolve = |value: &str| {
+            let layers = Layers::new()
+                .assignment(&format!("training.precision={value}"))
+                .unwrap();
+            resolve::<Language>(layers)
+        };
+        assert_eq!(resolve("bf16").unwrap().value.training.precision, Precision::Bf16);
+        assert_eq!(resolve("f32").unwrap().value.training.precision, Precision::F32);
+        let error = resolve("f16").err().unwrap().to_string();
+        for part in ["training.precision", "f16", "bf16"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Language as a family of models.
+
+use super::config::{BASE, LanguageConfig};
+use super::prompt;
+use super::task::LanguageTask;
+use crate::data::{Corpus, Note, Tokens};
+use crate::error::LanguageError;
+use crate::model::tokenizer_of;
+use crate::tokenizer::{Tokenizer, TokenizerSpec};
+use burn_dragon_checkpoint::model::ModelFile;
+use burn_dragon_train::api::{At, Base, Family, Outcome, Plan, RunFolder, Task, TrainError};
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Language models.
+#[derive(Clone, Copy, Debug)]
+pub struct Language;
+
+impl Family for Language {
+    const NAME: &'static str = "language";
+    const BASE: Base = Base {
+        path: "config/language/base.toml",
+        text: BASE,
+        minutes: 3.5,
+    };
+    const SAMPLE: &'static str = "in its own words";
+    type Config = LanguageConfig;
+    type Task = LanguageTask;
+
+    fn plan(config: &LanguageConfig) -> Plan {
+        config.plan()
+    }
+
+    /// A run that goes on keeps its tokenizer, and must find the text as it left it.
+    fn task(config: &mut LanguageConfig, at: &At<'_>) -> Result<LanguageTask, TrainError> {
+        make(config, at).map_err(|error| match error {
+            LanguageError::Training(error) => error,
+            error => TrainError::task(error),
+        })
+    }
+
+    fn introduce(task: &LanguageTask) -> Vec<String> {
+        let (shape, corpus, config) = (task.model_config(), task.corpus(), task.config());
+        let mut lines = vec![
+            format!(
+                "model  {} levels, width {}, {} heads, {} neurons: {} parameters",
+                shape.n_levels,
+                shape.d_model,
+                shape.n_heads,
+                shape.n_neurons,
+                shape.cost().parameters()
+            ),
+            format!(
+                "data   {} for training, {} for validation, {}",
+                amount(&corpus.train),
+                amount(&corpus.validation),
+                corpus.split
+            ),
+            format!(
+                "steps  {} x {} tokens a batch, {} a step, about {:.0} MB of memory a step",
+                config.training.batch_size,
+                config.sequence.block_size,
+                config.training.accumulate,
+                task.bytes_per_step() as f64 / 1e6
+            ),
+        ];
+        lines.extend(unknown_symbols(corpus));
+        lines
+    }
+
+    fn notes(task: &LanguageTask) -> Vec<String> {
+        said(&task.corpus().notes)
+    }
+
+    fn facts(task: &LanguageTask) -> Map<String, Value> {
+        let corpus = task.corpus();
+        object([
+            ("train_documents", json!(corpus.train.starts.len())),
+            ("validation_documents", json!(corpus.validation.starts.len())),
+            ("notes", json!(said(&corpus.notes))),
+        ])
+    }
+
+    fn write_files(task: &LanguageTask, run: &RunFolder) -> Result<(), TrainError> {
+        let spec = task.corpus().tokenizer.spec();
+        spec.save(&tokenizer_of_run(run.path())).map_err(TrainError::task)
+    }
+
+    fn summary(_: &LanguageTask, outcome: &Outcome) -> Map<String, Value> {
+        let after = outcome.after.as_ref();
+        let metric = |name: &str| after.and_then(|after| after.metrics.get(name).copied());
+        let unknown = after.map(|_| metric("unknown_share").unwrap_or(0.0));
+        object([
+            ("tokens", json!(outcome.units)),
+            ("tokens_per_second", json!(outcome.units_per_second)),
+            ("val_bits_per_byte", json!(metric("bits_per_byte"))),
+            ("val_bits_per_byte_reset", json!(metric("reset_bits_per_byte"))),
+            ("val_unknown_share", json!(unknown)),
+            ("recall_accuracy", json!(metric("recall_accuracy"))),
+            ("recall_chance", json!(metric("recall_chance"))),
+            ("x_density", json!(metric("x_density"))),
+            ("y_density", json!(metric("y_density"))),
+        ])
+    }
+
+    /// The tales have a question that only memory can answer.
+    fn next(outcome: &Outcome, run: &RunFolder) -> Option<String> {
+        let dragon = "cargo run --release -p burn_dragon_cli --bin dragon --";
+        let after = outcome.after.as_ref();
+        let tales = after.is_some_and(|after| after.metrics.contains_key("recall_accuracy"));
+        let prompt = match tales {
+            true => {
+                " --prompt \"Hugo hid the lilac key under the pine. Mira wore a tan cap. Later Hugo took the lilac key from the\""
+            }
+            false => "",
+        };
+        Some(format!("{dragon} generate {}{prompt}", run.path().display()))
+    }
+}
+
+/// The file of a run's tokenizer.
+fn tokenizer_of_run(run: &Path) -> PathBuf {
+    run.join("tokenizer.json")
+}
+
+fn make(config: &mut LanguageConfig, at: &At<'_>) -> Result<LanguageTask, LanguageError> {
+    let by_name = config.dataset.make_absolute(at.folder)?;
+    let mut corpus = Corpus::load(&config.dataset, at.folder, tokenizer(at)?)?;
+    at.check_data(config, &corpus.hashes())?;
+    corpus.notes.extend(by_name);
+    prompt::fit(config, &corpus, &at.origin(prompt::KEY), at.output)?;
+    LanguageTask::with_corpus(config, corpus, at.device)
+}
+
+/// The tokenizer that the model of a run that goes on was trained with; refuses another one in its place.
+fn tokenizer(at: &At<'_>) -> Result<Option<Arc<dyn Tokenizer>>, LanguageError> {
+    let Some((run, point)) = at.resumed() else {
+        return Ok(None);
+    };
+    let (path, model) = (tokenizer_of_run(run.path()), point.folder.join("model.bpk"));
+    let tokenizer = TokenizerSpec::load(&path)?;
+    if tokenizer.spec() == tokenizer_of(&ModelFile::read(&model)?)?.spec() {
+        return Ok(Some(tokenizer));
+    }
+    Err(LanguageError::OtherTokenizer {
+        tokenizer: path,
+        model,
+    })
+}
+
+fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
+    entries
+        .map(|(key, value)| (key.to_string(), value))
+        .into_iter()
+        .collect()
+}
+
+/// What should be known about how a text was read, a line each.
+fn said(notes: &[Note]) -> Vec<String> {
+    let line = |note: &Note| format!("{}: {note}", note.level());
+    notes.iter().map(line).collect()
+}
+
+/// How much text there is.
+fn amount(tokens: &Tokens) -> String {
+    let documents = tokens.starts.len();
+    let plural = if documents == 1 { "" } else { "s" };
+    format!("{} tokens in {documents} document{plural}", tokens.len())
+}
+
+/// What of the text the tokenizer does not know, and what that does to the figures.
+fn unknown_symbols(corpus: &Corpus) -> Option<String> {
+    let share = |tokens: &Tokens| 100.0 * tokens.unknown_share(&*corpus.tokenizer);
+    let (train, validation) = (&corpus.train, &corpus.validation);
+    let counts = [train, validation].map(|tokens| tokens.unknown.len());
+    (counts != [0, 0]).then(|| {
+        format!(
+            "{}: {:.2} % of the training symbols ({}) and {:.2} % of the validation symbols ({}) are unknown to the \
+             tokenizer; of these a model only has to say that they are unknown, so the text takes more bits than the \
+             figures say",
+            if share(train).max(share(validation)) < 1.0 { "note" } else { "warning" },
+            share(train),
+            counts[0],
+            share(validation),
+            counts[1]
+        )
+    })
+}

@@ -1,0 +1,90 @@
+//! By what a run knows its text again.
+
+use crate::data::{Corpus, Tokens};
+use crate::error::LanguageError;
+use crate::model::LanguageModel;
+use burn_dragon_checkpoint::hash::sha256_of_pieces;
+use burn_dragon_train::api::{ChangedPart, DataHash, DataHashes, ResumePoint};
+
+/// Ids that are given to a hash at once.
+const HASHED_AT_ONCE: usize = 1 << 14;
+
+impl Tokens {
+    /// The hash of all that a model sees of them: ids, and where documents start.
+    pub fn hash(&self) -> DataHash {
+        let counts = [self.len(), self.starts.len()].map(|count| count as u64);
+        let numbers = counts
+            .into_iter()
+            .chain(self.starts.iter().map(|&start| start as u64));
+        let numbers: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
+        let ids = self.ids.chunks(HASHED_AT_ONCE);
+        let ids = ids.map(|ids| ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>());
+        let [tokens, documents] = counts;
+        DataHash {
+            sha256: sha256_of_pieces(std::iter::once(numbers).chain(ids)),
+            sizes: [
+                ("tokens".to_string(), tokens),
+                ("documents".to_string(), documents),
+            ]
+            .into(),
+        }
+    }
+}
+
+impl Corpus {
+    /// The hashes of both parts, by which a run knows its data again.
+    pub fn hashes(&self) -> DataHashes {
+        DataHashes {
+            training: self.train.hash(),
+            validation: self.validation.hash(),
+        }
+    }
+}
+
+impl LanguageModel {
+    /// What is different about the held-out text that there is now, where the model is a checkpoint that was judged on
+    /// another: figures on the two are not comparable.
+    ///
+    /// # Errors
+    /// If the checkpoint does not say what it was judged on.
+    pub fn changed_validation(&self, now: &Tokens) -> Result<Option<ChangedPart>, LanguageError> {
+        let resume_point = ResumePoint::beside(&self.file)?;
+        Ok(resume_point.and_then(|resume_point| resume_point.identity.changed_validation(&now.hash())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_a_text_is_of_its_ids_and_of_where_documents_start() {
+        let hash = |ids: Vec<u32>, starts: Vec<usize>| {
+            let bytes = ids.len();
+            Tokens {
+                ids,
+                starts,
+                bytes,
+                ..Tokens::default()
+            }
+            .hash()
+        };
+        let short = hash(vec![1, 2], vec![0, 1]);
+        // By another implementation: of 2, 2, 0, 1 as 64 bits each, then 1, 2 as 32.
+        assert_eq!(
+            short.sha256,
+            "7d215c2d9586f6f1afed4ccf14ccc1a46086666f4f022c5d5e947327a104f53f"
+        );
+        assert_eq!((short.sizes["tokens"], short.sizes["documents"]), (2, 2));
+        let text = |last| (0..50_000).chain([last]).collect::<Vec<u32>>();
+        let whole = hash(text(7), vec![0, 100]);
+        assert_eq!(whole, hash(text(7), vec![0, 100]));
+        for other in [
+            hash(text(8), vec![0, 100]),
+            hash(text(7), vec![0, 101]),
+            hash(text(7), vec![0]),
+        ] {
+            assert_ne!(whole.sha256, other.sha256);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What a model made for a person to look at.
+
+use crate::error::TrainError;
+use crate::run::{RunFolder, write_atomic};
+use burn_dragon_checkpoint::disk::{Os, create_dirs};
+use std::path::{Component, Path, PathBuf};
+
+/// Something for a person to look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Shown as it is, line by line.
+    pub text: Option<String>,
+    /// Written into the run's folder `samples`.
+    pub files: Vec<SampleFile>,
+}
+
+/// A file of a sample: a picture, a sound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SampleFile {
+    /// A plain file name, unique in its sample: `digits.png`.
+    pub name: String,
+    /// The whole file.
+    pub bytes: Vec<u8>,
+}
+
+impl Sample {
+    /// A sample of text alone.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            text: Some(text.into()),
+            files: Vec::new(),
+        }
+    }
+
+    /// Writes the files into `RUN/samples/step-000200`; gives their paths.
+    ///
+    /// # Errors
+    /// If a name is no plain file name, or the disk refuses.
+    pub(crate) fn save(&self, run: &RunFolder, step: u64) -> Result<Vec<PathBuf>, TrainError> {
+        if self.files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let folder = run.samples().join(format!("step-{step:06}"));
+        create_dirs(&Os, &folder).map_err(TrainError::on_file)?;
+        let written = self.files.iter().map(|file| {
+            if !is_plain(&file.name) {
+                let name = file.name.clone();
+                return Err(TrainError::SampleName { name });
+            }
+            let path = folder.join(&file.name);
+            write_atomic(&path, &file.bytes)?;
+            Ok(path)
+        });
+        written.collect()
+    }
+}
+
+/// Whether a name leads to a file of its folder on any system.
+fn is_plain(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    let one = matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name);
+    one && !name.contains(['/', '\\', ':'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> Sample {
+        let bytes = vec![1, 2];
+        let name = name.into();
+        Sample {
+            text: None,
+            files: vec![SampleFile { name, bytes }],
+        }
+    }
+
+    #[test]
+    fn files_lie_in_a_folder_of_their_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::create(Some(&folder.path().join("run")), folder.path(), "toy").unwrap();
+        assert!(Sample::text("x").save(&run, 7).unwrap().is_empty());
+        assert!(!run.samples().exists());
+        let written = named("a.png").save(&run, 7).unwrap();
+        assert_eq!(written, [run.path().join("samples/step-000007/a.png")]);
+        assert_eq!(std::fs::read(&written[0]).unwrap(), [1, 2]);
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::create(Some(&folder.path().join("run")), folder.path(), "toy").unwrap();
+        for name in ["", ".", "..", "../a", "a/b", "/a", "a\\b", "C:a", "a/"] {
+            let error = named(name).save(&run, 1).unwrap_err();
+            assert!(matches!(error, TrainError::SampleName { .. }), "{name}: {error}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What `dragon train` does, for every family.
+//!
+//! ```text
+//! what was typed -> configuration -> task -> refusals -> [one step that is timed] -> run folder -> Trainer -> summary
+//! ```
+//!
+//! What can be refused is refused before anything is written: no half-made run stays behind.
+
+mod report;
+mod request;
+mod resumption;
+
+pub use request::RunRequest;
+pub(crate) use resumption::Resumption;
+
+use crate::bench_steps::BenchSteps;
+use crate::config::Resolved;
+use crate::error::TrainError;
+use crate::family::{At, Family, config_text};
+use crate::interrupt::Interrupt;
+use crate::outcome::Ending;
+use crate::progress::Output;
+use crate::run::{RunFolder, RunInfo, write_atomic};
+use crate::start::Start;
+use crate::task::Task;
+use crate::trainer::Trainer;
+use burn::module::Module;
+use burn_dragon_core::api::SelectedBackend;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::Instant;
+
+/// How the verb ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ran {
+    /// Whether someone asked the run to stop; everything is saved.
+    pub interrupted: bool,
+    /// What there is to say in JSON, where that was asked for and there is anything.
+    pub json: Option<Value>,
+}
+
+impl Ran {
+    fn to_its_end(json: Option<Value>) -> Self {
+        Self {
+            interrupted: false,
+            json,
+        }
+    }
+}
+
+/// Trains a model of a family, as it was asked.
+///
+/// Lines for a person go to standard output, or to standard error where standard output belongs to JSON; progress goes to
+/// standard error.
+///
+/// # Errors
+/// If the configuration, the data or the machine do not allow it, or as [`Trainer::fit`].
+pub fn run<F: Family>(request: &RunRequest) -> Result<Ran, TrainError> {
+    let output = Output::detect(false, request.json);
+    let resumption = match &request.resume {
+        Some(run) => Some(Resumption::open::<F>(run, request.accept_changed_data)?),
+        None => None,
+    };
+    let resolved = request.resolve::<F>(resumption.as_ref())?;
+    if let Some(resumption) = &resumption {
+        resumption.check_settings::<F>(&resolved.value)?;
+    }
+    if request.print_config {
+        Output {
+            json: false,
+            ..output
+        }
+        .say(resolved.explain().trim_end());
+        return Ok(Ran::to_its_end(None));
+    }
+    let selected = request.backend.select()?;
+    output.tell(&format!("backend {} ({})", selected.name, selected.why));
+    Prepared::<F>::new(resolved, resumption, selected, output)?.go(request)
+}
+
+/// A run before its first step: nothing is written yet, and nothing is left to refuse.
+struct Prepared<F: Family> {
+    config: F::Config,
+    task: F::Task,
+    start: Start<F::Task>,
+    resumption: Option<Resumption>,
+    selected: SelectedBackend,
+    total_steps: u64,
+    /// Whether all steps of the run are taken.
+    complete: bool,
+    output: Output,
+}
+
+impl<F: Family> Prepared<F> {
+    fn new(
+        resolved: Resolved<F::Config>,
+        mut resumption: Option<Resumption>,
+        selected: SelectedBackend,
+        output: Output,
+    ) -> Result<Self, TrainError> {
+        let here = std::env::current_dir().map_err(TrainError::file("find", Path::new(".")))?;
+        let device = selected.device.clone().autodiff();
+        let mut config = resolved.value.clone();
+        let task = F::task(
+            &mut config,
+            &At {
+                device: &device,
+                folder: &here,
+                output,
+                resumption: resumption.as_ref(),
+                origins: Some(&|key| resolved.origin(key)),
+            },
+        )?;
+        if let Some(resumption) = &mut resumption {
+            let data = task.identity().data;
+            resumption.check_data(&config, &data)?;
+            resumption.note_data(&data);
+        }
+        introduce::<F>(&task, output);
+        let plan = F::plan(&config);
+        let model = task.new_model()?;
+        let done = resumption.as_ref().map(Resumption::done).unwrap_or_default();
+        let total_steps = plan.check(&task, &model, done)?;
+        let mut start = Start::new(&task, &plan, model)?;
+        let mut complete = false;
+        if let Some(resumption) = &resumption {
+            complete = resumption.is_complete::<F>(&config, &task, total_steps)?;
+            start = resumption.restore(&task, start)?;
+        }
+        if complete {
+            output.say(&format!(
+                "done   all {total_steps} steps of the run are taken; more of them with --max-steps"
+            ));
+        }
+        Ok(Self {
+            config,
+            task,
+            start,
+            resumption,
+            selected,
+            total_steps,
+            complete,
+            output,
+        })
+    }
+
+    fn go(self, request: &RunRequest) -> Result<Ran, TrainError> {
+        if request.dry_run {
+            return Ok(Ran::to_its_end(self.dry_run(request.json)?));
+        }
+        let interrupt = Interrupt::install()?;
+        let run = match &self.resumption {
+            Some(resumption) => resumption.folder().clone(),
+            None => RunFolder::create(request.out.as_deref(), Path::new("runs"), F::NAME)?,
+        };
+        let (task, plan) = (&self.task, F::plan(&self.config));
+        let mut trainer = Trainer::new(task, plan, &run, self.output, interrupt)?;
+        if request.accept_changed_data {
+            trainer = trainer.accepting_changed_data();
+        }
+        if !self.complete {
+            self.describe(&run)?;
+        }
+        let (model, outcome) = trainer.fit(self.start.model)?;
+        let sample = match outcome.ending {
+            Ending::Interrupted => None, // who interrupts does not want to wait
+            Ending::Complete | Ending::TimeIsUp => task.sample(&model.valid(), outcome.steps)?,
+        };
+        report::show::<F>(task, &run, &outcome, self.total_steps, sample, self.output)?;
+        Ok(Ran {
+            interrupted: outcome.ending == Ending::Interrupted,
+            json: request.json.then(|| report::summary::<F>(task, &run, &outcome)),
+        })
+    }
+
+    /// One step from where the run stands, timed; nothing is written.
+    fn dry_run(self, json: bool) -> Result<Option<Value>, TrainError> {
+        let done = self.start.done;
+        let (mut steps, model) = BenchSteps::after(&self.task, F::plan(&self.config), self.start)?;
+        let started = Instant::now();
+        let (_, loss) = steps.step(model)?;
+        let seconds = started.elapsed().as_secs_f64();
+        let left = self.total_steps.saturating_sub(done.steps);
+        let more = if done.steps == 0 { "" } else { " more" };
+        self.output.say(&format!(
+            "one step: loss {loss:.3}, {seconds:.2} s; {left}{more} steps would take about {:.0} minutes",
+            seconds * left as f64 / 60.0
+        ));
+        let own = json!({
+            "family": F::NAME,
+            "train_loss": loss,
+            "steps": self.total_steps,
+            "steps_done": done.steps,
+            "seconds_per_step": seconds,
+            "bytes_per_step": self.task.bytes_per_step(),
+        });
+        Ok(json.then(|| report::with(own, F::facts(&self.task))))
+    }
+
+    /// Writes what the run is: configuration, the family's own files, machine.
+    fn describe(&self, run: &RunFolder) -> Result<(), TrainError> {
+        write_atomic(&run.config(), config_text::<F>(&self.config)?.as_bytes())?;
+        F::write_files(&self.task, run)?;
+        let seed = F::plan(&self.config).training.seed;
+        let mut info = match RunInfo::load(&run.run_json()) {
+            Ok(info) => info,
+            Err(_) => {
+                let device = format!("{:?}", self.selected.device);
+                RunInfo::now(F::NAME, self.selected.name, &device, seed)
+            }
+        };
+        if let Some(resumption) = self.resumption.as_ref().filter(|run| run.point().is_some()) {
+            info.resumed(resumption.done().steps, &resumption.changed_parts());
+        }
+        info.seed = seed; // a run that died before its first checkpoint may begin again with another
+        info.save(&run.run_json())
+    }
+}
+
+/// What a person should know before the first step.
+fn introduce<F: Family>(task: &F::Task, output: Output) {
+    F::introduce(task).iter().for_each(|line| output.say(line));
+    F::notes(task).iter().for_each(|line| output.tell(line));
+}

@@ -1,0 +1,161 @@
+//! A run that goes on: what it must agree with, before anything is written.
+
+use crate::error::TrainError;
+use crate::family::{Family, run_config};
+use crate::identity::{ChangedData, ChangedSetting, DataHashes};
+use crate::keys::{Keys, OnResume, flatten};
+use crate::resume_point::ResumePoint;
+use crate::run::RunFolder;
+use crate::settings::{Done, TrainingConfig};
+use crate::start::Start;
+use crate::task::Task;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A run that is to go on.
+#[derive(Clone, Debug)]
+pub(crate) struct Resumption {
+    run: RunFolder,
+    /// Its own settings, by their full keys.
+    settings: BTreeMap<String, String>,
+    training: TrainingConfig,
+    keys: Keys,
+    /// Where it goes on; absent where it died before its first checkpoint and begins again.
+    point: Option<ResumePoint>,
+    accepts_changed_data: bool,
+    /// What has changed about its data, once that is known.
+    changed_data: Option<ChangedData>,
+}
+
+impl Resumption {
+    /// Reads what the run's folder says.
+    pub(super) fn open<F: Family>(path: &Path, accepts_changed_data: bool) -> Result<Self, TrainError> {
+        let run = RunFolder::open(path)?;
+        let config = run_config::<F>(run.path())?;
+        Ok(Self {
+            settings: flatten(&config),
+            training: F::plan(&config).training,
+            keys: F::Task::keys(),
+            point: ResumePoint::newest(&run)?,
+            run,
+            accepts_changed_data,
+            changed_data: None,
+        })
+    }
+
+    pub(crate) fn folder(&self) -> &RunFolder {
+        &self.run
+    }
+
+    pub(crate) fn point(&self) -> Option<&ResumePoint> {
+        self.point.as_ref()
+    }
+
+    /// What is behind it.
+    pub(super) fn done(&self) -> Done {
+        self.point.as_ref().map_or_else(Done::default, |point| point.done)
+    }
+
+    /// Refuses settings that the run cannot change.
+    pub(super) fn check_settings<F: Family>(&self, config: &F::Config) -> Result<(), TrainError> {
+        match &self.point {
+            Some(point) => point.identity.check_settings(&self.keys.kept(config), self.keys),
+            None => Ok(()),
+        }
+    }
+
+    /// The parts of its data that have changed, which was accepted.
+    pub(super) fn changed_parts(&self) -> Vec<&'static str> {
+        self.changed_data
+            .as_ref()
+            .map(ChangedData::parts)
+            .unwrap_or_default()
+    }
+
+    /// Remembers what has changed about its data, which is accepted by now.
+    pub(super) fn note_data(&mut self, now: &DataHashes) {
+        let point = self.point.as_ref();
+        self.changed_data = point.and_then(|point| point.identity.changed_data(now));
+    }
+
+    /// Refuses data that is not the run's, unless that is accepted.
+    pub(crate) fn check_data(&self, config: &impl Serialize, now: &DataHashes) -> Result<(), TrainError> {
+        let point = self.point.as_ref().filter(|_| !self.accepts_changed_data);
+        let Some(changed) = point.and_then(|point| point.identity.changed_data(now)) else {
+            return Ok(());
+        };
+        let changed = Box::new(changed);
+        let error = TrainError::ChangedData { changed };
+        let of_the_data = |setting: &ChangedSetting| {
+            let rule = self.keys.rule_of(&setting.key).map(|rule| rule.on_resume);
+            rule == Some(OnResume::ChangesWithSameData)
+        };
+        let asked = self.changed_settings(config).into_iter().filter(of_the_data);
+        let asked: Vec<String> = asked.map(|setting| setting.to_string()).collect();
+        if asked.is_empty() {
+            return Err(error);
+        }
+        Err(TrainError::Usage(format!("{}: {error}", asked.join(", "))))
+    }
+
+    /// Refuses to be asked for what is done already; gives whether the run is complete, and nothing else is asked for.
+    pub(super) fn is_complete<F: Family>(
+        &self,
+        config: &F::Config,
+        task: &F::Task,
+        total_steps: u64,
+    ) -> Result<bool, TrainError> {
+        let done = self.done();
+        if self.point.is_none() || done.steps < total_steps {
+            return Ok(false);
+        }
+        let training = F::plan(config).training;
+        let taken = format!("nothing to do: the run has taken {} steps", done.steps);
+        let other_steps =
+            (self.training.max_steps, self.training.epochs) != (training.max_steps, training.epochs);
+        if done.steps > total_steps || other_steps {
+            let asked = asked_steps(&training, done, task.units_per_epoch());
+            let steps = done.steps;
+            let text = format!("{taken}, and {asked}; go on with --max-steps above {steps}");
+            return Err(TrainError::Usage(text));
+        }
+        let changed = self.changed_settings(config).into_iter();
+        let mut useless: Vec<String> = changed.map(|setting| setting.to_string()).collect();
+        if self.changed_data.is_some() {
+            useless.push("--accept-changed-data".into());
+        }
+        if useless.is_empty() {
+            return Ok(true);
+        }
+        Err(TrainError::Usage(format!(
+            "{taken}, which are all of them, so {} would change nothing; give it more steps as well: --max-steps \
+             above {}",
+            useless.join(", "),
+            done.steps
+        )))
+    }
+
+    fn changed_settings(&self, config: &impl Serialize) -> Vec<ChangedSetting> {
+        ChangedSetting::between(&self.settings, &flatten(config))
+    }
+
+    /// The run's model as it was saved, and what it carries: refuses what its checkpoint does not fit.
+    pub(super) fn restore<T: Task>(&self, task: &T, start: Start<T>) -> Result<Start<T>, TrainError> {
+        match &self.point {
+            Some(point) => start.resumed(task, point, self.changed_parts().contains(&"training")),
+            None => Ok(start),
+        }
+    }
+}
+
+/// The number of steps that was asked for, in words, of a run that has taken as many.
+fn asked_steps(training: &TrainingConfig, done: Done, units_per_epoch: u64) -> String {
+    match training.epochs {
+        Some(epochs) => format!(
+            "training.epochs = {epochs} asks for no more than the {:.2} epochs of them",
+            done.units as f64 / units_per_epoch.max(1) as f64
+        ),
+        None => format!("training.max_steps = {} asks for no more", training.max_steps),
+    }
+}
