@@ -177,15 +177,13 @@ impl LossConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    const BASE: &str = include_str!("../config/base.toml");
-    use burn_dragon_train::api::Layers;
+    use crate::family::{BASE, Sudoku};
+    use burn_dragon_train::api::{Layers, resolve};
 
     #[test]
     fn the_base_file_says_every_key_there_is() {
-        let layers = Layers::new()
-            .embedded("base.toml", &BASE.replace("family = \"sudoku\"", ""))
-            .unwrap();
-        let resolved = layers.resolve::<SudokuConfig>().unwrap();
+        let layers = Layers::new().embedded(BASE.path, BASE.text).unwrap();
+        let resolved = resolve::<Sudoku>(layers).unwrap();
         let explained = resolved.explain();
         let unsaid: Vec<_> = explained
             .lines()

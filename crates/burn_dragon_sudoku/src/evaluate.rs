@@ -46,7 +46,7 @@ pub fn answers(model: &SudokuModel, puzzles: &[Grid], levels: usize) -> Vec<Answ
 }
 
 /// The likeliest digit of each empty cell, beside the givens.
-fn likeliest(logits: Tensor<3>, puzzles: &[Grid]) -> Vec<Answer> {
+pub(crate) fn likeliest(logits: Tensor<3>, puzzles: &[Grid]) -> Vec<Answer> {
     let digits = logits.argmax(2).into_data().convert::<i64>();
     let digits: Vec<i64> = digits.iter::<i64>().collect();
     let answer = |(puzzle, digits): (&Grid, &[i64])| Answer {

@@ -4,11 +4,16 @@ mod config;
 mod data;
 mod error;
 mod evaluate;
+mod export;
+mod family;
 mod grid;
+mod keys;
 mod model;
 mod picture;
+mod predict;
 mod report;
 mod solver;
+mod task;
 mod units;
 
 /// The curated names of this crate.
@@ -19,10 +24,13 @@ pub mod api {
     };
     pub use crate::error::SudokuError;
     pub use crate::evaluate::{Answer, Controls, LevelScore, Score, answers, evaluate};
+    pub use crate::family::Sudoku;
     pub use crate::grid::{Conflict, Grid, ParseError};
     pub use crate::model::{SudokuModel, SudokuPass};
     pub use crate::picture::draw;
+    pub use crate::predict::Predicted;
     pub use crate::solver::{Singles, Solutions, candidates, fill_singles, solve};
+    pub use crate::task::SudokuTask;
 
     /// Parts of the data, for those who build on them.
     pub mod expert {

@@ -16,7 +16,9 @@ use crate::units::{CELLS, box_of, column_of, row_of};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_core::api::expert::{initial, norm};
-use burn_dragon_core::api::{ConfigError, FreeMemory, Need, Pass, Precision, TensorShape, Trunk};
+use burn_dragon_core::api::{
+    ConfigError, FreeMemory, Need, Pass, Precision, TensorShape, Trunk, TrunkConfig,
+};
 
 /// Digits of a readout.
 const DIGITS: usize = 9;
@@ -72,16 +74,32 @@ impl ModelConfig {
         numbers.fold(0, u64::saturating_add)
     }
 
-    /// FLOPs of a puzzle forward, `levels` deep: the three projections, scores and reads of every cell with every cell.
+    /// Peak bytes of a training step of so many puzzles, roughly: those of the trunk, and of every level its logits with
+    /// their gradients.
+    pub fn training_bytes(&self, puzzles: usize) -> u64 {
+        let logits = 4 * 3 * (CELLS * DIGITS) as u64;
+        let logits = logits
+            .saturating_mul(puzzles as u64)
+            .saturating_mul(self.n_levels as u64);
+        self.trunk()
+            .cost()
+            .training_bytes(puzzles, CELLS)
+            .saturating_add(logits)
+    }
+
+    /// FLOPs of a puzzle forward, `levels` deep, with a readout after each of them.
     pub fn forward_flops(&self, levels: usize) -> u64 {
-        let (d, n, h, t) = (
-            self.d_model as u64,
-            self.n_neurons as u64,
-            self.n_heads as u64,
-            CELLS as u64,
-        );
-        let level = 2 * (3 * n * d + t * (n + d * h));
-        t * (levels as u64 * (level + 2 * d * DIGITS as u64))
+        let trunk = TrunkConfig {
+            n_levels: levels,
+            ..self.trunk()
+        };
+        let readouts = (2 * self.d_model * DIGITS * levels) as u64;
+        (CELLS as u64).saturating_mul(
+            trunk
+                .cost()
+                .forward_flops_per_token(CELLS)
+                .saturating_add(readouts),
+        )
     }
 }
 

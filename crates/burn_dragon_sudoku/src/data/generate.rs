@@ -36,7 +36,7 @@ impl From<SolvedBy> for Singles {
 #[serde(default, deny_unknown_fields)]
 pub struct GeneratorConfig {
     /// Everything is drawn from this. It belongs to the data: runs of different training seeds read the same puzzles.
-    #[serde(with = "burn_dragon_train::config::whole")]
+    #[serde(with = "burn_dragon_core::api::expert::whole")]
     pub seed: u64,
     /// Puzzles to train on.
     pub puzzles: usize,
