@@ -6,7 +6,8 @@
 //! |---|---|
 //! | [`api::core`] | the model: configuration, forward, carried state, cost, backends |
 //! | [`api::kernel`] | the numeric operations, each with its reference definition |
-//! | [`api::checkpoint`] | files: models, checkpoint folders, official weights |
+//! | [`api::checkpoint`] | files of every family: models, bundles, checkpoint folders, memories |
+//! | [`api::exchange`] | official weights, hubs, and what the verbs on files do |
 //! | [`api::stream`] | continuing streams: lanes of documents, windows, carry policies, positions that resume |
 //! | `api::train` | the training loop and what a family implements for it (feature `train`, on by default) |
 //! | [`api::language`] | language models: data, training, evaluation, generation |
@@ -32,6 +33,7 @@
 pub mod api {
     pub use burn_dragon_checkpoint::api as checkpoint;
     pub use burn_dragon_core::api as core;
+    pub use burn_dragon_exchange::api as exchange;
     pub use burn_dragon_kernel::api as kernel;
     pub use burn_dragon_language::api as language;
     pub use burn_dragon_stream::api as stream;
@@ -42,6 +44,7 @@ pub mod api {
     pub mod expert {
         pub use burn_dragon_checkpoint::api::expert as checkpoint;
         pub use burn_dragon_core::api::expert as core;
+        pub use burn_dragon_exchange::api::expert as exchange;
         pub use burn_dragon_kernel::api::expert as kernel;
         pub use burn_dragon_language::api::expert as language;
         pub use burn_dragon_stream::api::expert as stream;

@@ -5,6 +5,7 @@
 
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,12 +13,18 @@ use std::marker::PhantomData;
 /// At most so many values.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct List<V, const MOST: usize>(pub Vec<V>);
+pub struct List<V, const MOST: usize>(
+    /// The values.
+    pub Vec<V>,
+);
 
 /// At most so many values by unique names: a second value of a name is refused, not taken instead of the first.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Unique<V, const MOST: usize>(pub BTreeMap<String, V>);
+pub struct Unique<V, const MOST: usize>(
+    /// The values by name.
+    pub BTreeMap<String, V>,
+);
 
 impl<V, const MOST: usize> Default for Unique<V, MOST> {
     fn default() -> Self {
@@ -27,7 +34,10 @@ impl<V, const MOST: usize> Default for Unique<V, MOST> {
 
 impl<V, const MOST: usize> Unique<V, MOST> {
     /// Adds what a map that is being read has next.
-    pub(crate) fn add<E: Error>(&mut self, name: String, value: V) -> Result<(), E> {
+    ///
+    /// # Errors
+    /// If there are as many as there may be, or there is a value of this name.
+    pub fn add<E: Error>(&mut self, name: String, value: V) -> Result<(), E> {
         if self.0.len() == MOST {
             return Err(E::custom(format!("a map holds more than {MOST} names")));
         }
@@ -96,6 +106,66 @@ impl<'de, V: Deserialize<'de>, const MOST: usize> Visitor<'de> for UniqueVisitor
             values.add(name, value)?;
         }
         Ok(values)
+    }
+}
+
+/// A JSON value in which no map says a key twice, on whatever level.
+pub(crate) struct Strict(pub Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Strict(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut values = Unique::<Value, { usize::MAX }>::default();
+        while let Some(name) = map.next_key()? {
+            let Strict(value) = map.next_value()?;
+            values.add(name, value)?;
+        }
+        Ok(Value::Object(values.0.into_iter().collect()))
     }
 }
 

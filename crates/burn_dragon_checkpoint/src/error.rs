@@ -72,6 +72,18 @@ pub enum CheckpointError {
         /// Their names.
         names: Vec<String>,
     },
+    /// A model of a family that the program does not know.
+    #[error(
+        "{} holds a model of the family `{family}`; here are read: {}", path.display(), known.join(", ")
+    )]
+    UnknownFamily {
+        /// Where.
+        path: PathBuf,
+        /// Its family.
+        family: String,
+        /// The families that are read.
+        known: Vec<&'static str>,
+    },
     /// A sound file that belongs to something else.
     #[error("{}: {what} is {given}, but here it must be {expected}; {remedy}", path.display())]
     Foreign {

@@ -1,7 +1,8 @@
 //! Hashes: of a file's contents, of a model, of a text.
 
+use crate::model::StoredConfig;
+use crate::stored::StoredTensor;
 use burn::tensor::TensorData;
-use burn_dragon_core::{Dragon, DragonConfig, parameters};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -18,39 +19,43 @@ pub fn sha256_of_pieces<P: AsRef<[u8]>>(pieces: impl IntoIterator<Item = P>) -> 
     hex(&sha256.finalize())
 }
 
-/// What tells a model from every other: the SHA-256 of its configuration and its weights by name.
-///
-/// The same from the model in memory and from its [file](crate::model::ModelFile::hash), whatever file that is: a checkpoint, an
-/// export, official weights.
-pub fn model_hash(dragon: &Dragon) -> String {
-    of_model(dragon.config(), &parameters::snapshot(dragon))
-}
-
 /// Bytes as lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-pub(crate) fn of_model(config: &DragonConfig, tensors: &BTreeMap<String, TensorData>) -> String {
-    let config = match serde_json::to_string(config) {
-        Ok(config) => config,
-        Err(error) => unreachable!("a configuration is plain numbers and names: {error}"),
-    };
+/// What tells a model from every other: the SHA-256 of its configuration and of its tensors by name.
+///
+/// Numbers count as the f32 that each of them is, so that a model has one hash in f32, f16 and bf16, and in whatever file
+/// it is; codes count as they are packed.
+pub(crate) fn of_model(config: &StoredConfig, tensors: &BTreeMap<String, StoredTensor>) -> String {
     let mut parts = Parts::default();
-    parts.part(config.as_bytes());
-    parts.tensors(tensors);
+    parts.part(config.text().as_bytes());
+    for (name, tensor) in tensors {
+        parts.part(name.as_bytes());
+        if let Some(floats) = tensor.floats() {
+            parts.tensor(&floats);
+        }
+        if let StoredTensor::Codes(codes) = tensor {
+            parts.part(format!("codes of {} bits", codes.bits()).as_bytes());
+            parts.sizes(codes.shape());
+            parts.part(codes.scales().as_bytes());
+            parts.part(tensor.data().as_bytes());
+        }
+    }
     parts.finish()
 }
 
 /// Counts and hashes the bytes that go through it, on their way to a sink or from a source.
-pub(crate) struct Hashed<T> {
+pub struct Hashed<T> {
     inner: T,
     sha256: Sha256,
     size: u64,
 }
 
 impl<T> Hashed<T> {
-    pub(crate) fn new(inner: T) -> Self {
+    /// Nothing went through yet.
+    pub fn new(inner: T) -> Self {
         Self {
             inner,
             sha256: Sha256::new(),
@@ -59,7 +64,7 @@ impl<T> Hashed<T> {
     }
 
     /// How many bytes went through, and their hash.
-    pub(crate) fn finish(self) -> (u64, String) {
+    pub fn finish(self) -> (u64, String) {
         (self.size, hex(&self.sha256.finalize()))
     }
 
@@ -91,27 +96,28 @@ impl<T: Read> Read for Hashed<T> {
 
 /// A hash of parts, each behind its length, so that no two lists of parts are the same bytes.
 #[derive(Default)]
-pub(crate) struct Parts(Sha256);
+struct Parts(Sha256);
 
 impl Parts {
-    pub(crate) fn part(&mut self, bytes: &[u8]) {
+    fn part(&mut self, bytes: &[u8]) {
         self.0.update((bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
     }
 
-    /// Names, types, shapes and values.
-    pub(crate) fn tensors(&mut self, tensors: &BTreeMap<String, TensorData>) {
-        for (name, data) in tensors {
-            self.part(name.as_bytes());
-            self.part(data.dtype().name().as_bytes());
-            for &size in data.shape().iter() {
-                self.part(&(size as u64).to_le_bytes());
-            }
-            self.part(data.as_bytes());
+    /// Type, shape and values.
+    fn tensor(&mut self, data: &TensorData) {
+        self.part(data.dtype().name().as_bytes());
+        self.sizes(data.shape().as_slice());
+        self.part(data.as_bytes());
+    }
+
+    fn sizes(&mut self, sizes: &[usize]) {
+        for &size in sizes {
+            self.part(&(size as u64).to_le_bytes());
         }
     }
 
-    pub(crate) fn finish(self) -> String {
+    fn finish(self) -> String {
         hex(&self.0.finalize())
     }
 }
@@ -119,47 +125,49 @@ impl Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::tests::toy;
     use crate::model::{ModelFile, ModelInfo};
-    use burn::tensor::Device;
-
-    fn dragon(seed: u64, dropout: f64) -> Dragon {
-        let config = DragonConfig {
-            n_neurons: 64,
-            d_model: 16,
-            dropout,
-            ..DragonConfig::tiny()
-        };
-        Dragon::new(&config, seed, &Device::flex()).unwrap()
-    }
+    use crate::stored::Codes;
 
     #[test]
-    fn a_model_has_one_hash_in_memory_in_its_file_and_read_again() {
+    fn a_model_has_one_hash_in_memory_and_in_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.bpk");
-        let dragon = dragon(1, 0.1);
-        let file = ModelFile::of(&dragon, ModelInfo::default(), None);
-        let hash = model_hash(&dragon);
-        assert_eq!(file.hash(), hash);
-        file.write(&path).unwrap();
-        let again = ModelFile::read(&path).unwrap();
-        assert_eq!(again.hash(), hash);
-        let again = again.into_dragon(&path, &Device::flex()).unwrap();
-        assert_eq!(model_hash(&again), hash);
+        let model = toy(1.0);
+        model.write(&path).unwrap();
+        assert_eq!(ModelFile::read(&path).unwrap().hash(), model.hash());
     }
 
     #[test]
-    fn one_other_bit_of_a_weight_or_another_configuration_is_another_hash() {
-        let hash = model_hash(&dragon(1, 0.1));
-        assert_ne!(model_hash(&dragon(2, 0.1)), hash);
-        assert_ne!(model_hash(&dragon(1, 0.2)), hash);
-        let mut file = ModelFile::of(&dragon(1, 0.1), ModelInfo::default(), None);
-        let encoder = file.tensors.remove("encoder").unwrap();
-        let shape = encoder.shape().clone();
-        let mut values = encoder.try_into_vec::<f32>().unwrap();
-        values[7] = f32::from_bits(values[7].to_bits() ^ 1);
-        file.tensors
-            .insert("encoder".into(), TensorData::new(values, shape));
-        assert_ne!(file.hash(), hash);
+    fn one_other_bit_another_configuration_or_another_packing_is_another_hash() {
+        let hash = toy(1.0).hash();
+        assert_ne!(toy(f32::from_bits(1f32.to_bits() ^ 1)).hash(), hash);
+        let mut other = toy(1.0);
+        other.config = StoredConfig::parse(r#"{"size":3,"more":1}"#).unwrap();
+        assert_ne!(other.hash(), hash);
+        let with = |codes: Codes| {
+            let mut model = toy(1.0);
+            model.tensors.insert("c".into(), StoredTensor::Codes(codes));
+            model.hash()
+        };
+        let codes = |values: &[u8], bits, scales| Codes::pack(values, bits, &[2], scales).unwrap();
+        let hashes = [
+            with(codes(&[1, 0], 2, "w")),
+            with(codes(&[0, 1], 2, "w")),
+            with(codes(&[1, 0], 4, "w")),
+            with(codes(&[1, 0], 2, "v")),
+        ];
+        for (place, hash) in hashes.iter().enumerate() {
+            assert!(!hashes[..place].contains(hash), "{place}");
+        }
+    }
+
+    #[test]
+    fn where_a_model_comes_from_and_its_assets_are_not_in_its_hash() {
+        let mut other = toy(1.0);
+        other.info = ModelInfo::imported();
+        other.assets.insert("labels.txt".into(), "a".into());
+        assert_eq!(other.hash(), toy(1.0).hash());
     }
 
     #[test]

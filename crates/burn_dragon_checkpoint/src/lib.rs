@@ -1,50 +1,48 @@
-//! Files of Dragon Hatchling models.
+//! Files of models of every family: what vision, the browser and a server carry.
 //!
 //! | what | where |
 //! |---|---|
-//! | the container of every file | [`burnpack`] |
-//! | named tensors in a burnpack file, under a hash | [`tensors`] |
-//! | what a save asks of a disk, and how a file is replaced whole | [`disk`] |
-//! | a model in one self-describing `.bpk` | [`model`] |
-//! | a model as it is handed out: whole, in parts, in half precision | [`bundle`] |
-//! | a memory in one `.state` | [`state`] |
-//! | what tells a model from every other | [`hash`] |
-//! | a checkpoint folder: written whole or not at all, verified before it is trusted | [`folder`] |
-//! | files that may be a stranger's: plain ones only | [`plain`] |
-//! | text that may be a stranger's, as a person is shown it | [`text`] |
-//! | how a text was written down: UTF-8, its mark, UTF-16 | [`encoding`] |
-//! | official PyTorch weights: `.safetensors` in and out, `.pt` in | [`official`] |
-//! | what is in a file, whether it is sound, what differs between two models | [`inspect`], [`verify`], [`diff`] |
-//! | what a person means by MODEL | [`resolve`] |
-//! | models from a server or a hub, with the feature `fetch` | `fetch` |
+//! | the container of every file | `burnpack` |
+//! | named tensors in a burnpack file, under a hash | `tensors` |
+//! | what a save asks of a disk, and how a file is replaced whole | `disk` |
+//! | a tensor as it is stored: numbers, or packed codes | `stored`, `precision` |
+//! | a model in one self-describing `.bpk` | `model` |
+//! | what a family tells the files about its models | `kind`, `companion` |
+//! | a model as it is handed out: whole, in parts, in half precision | `bundle` |
+//! | a memory in one `.state` | `state` |
+//! | files of earlier versions | `upgrade` |
+//! | what tells a model from every other | `hash` |
+//! | a checkpoint folder: written whole or not at all, verified before it is trusted | `folder` |
+//! | files that may be a stranger's: plain ones only | `plain` |
+//! | text that may be a stranger's, as a person is shown it | `text` |
+//! | how a text was written down: UTF-8, its mark, UTF-16 | `encoding` |
+//!
+//! Foreign weights, fetching, and what the verbs `verify`, `inspect`, `diff` do are in `burn_dragon_exchange`.
 //!
 //! Nothing in a file is executed, no path in a file is followed beyond a plain file name, and every length is checked
 //! against the file before anything is allocated for it.
 
-mod bounded;
+pub mod bounded;
 pub mod bundle;
 pub mod burnpack;
-pub mod diff;
+pub mod companion;
 pub mod disk;
 pub mod encoding;
 pub mod error;
-#[doc(hidden)]
+#[cfg(any(test, feature = "testing"))]
 pub mod faulty;
-#[cfg(feature = "fetch")]
-pub mod fetch;
 pub mod folder;
 pub mod hash;
-pub mod inspect;
+pub mod kind;
 pub mod model;
 pub mod names;
-pub mod official;
 pub mod plain;
 pub mod precision;
-pub mod resolve;
 pub mod state;
+pub mod stored;
 pub mod tensors;
 pub mod text;
-pub mod verify;
+pub mod upgrade;
 
 pub use error::CheckpointError;
 
@@ -53,36 +51,49 @@ pub mod api {
     pub use crate::bundle::{
         Assembly, ExportOptions, Exported, PartsManifest, PartsProgress, export, export_name, read_parts,
     };
-    pub use crate::diff::{Change, ModelDiff, TensorDiff, diff};
+    #[cfg(feature = "web")]
+    pub use crate::bundle::{ManifestEntry, PageHead, PageIndex};
+    pub use crate::companion::{Companion, CompanionTensor, Extent, Layout};
     pub use crate::error::CheckpointError;
     pub use crate::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
-    pub use crate::hash::model_hash;
-    pub use crate::inspect::{Inspection, Statistics, TensorReport, inspect};
-    pub use crate::model::{LearntMemory, LearntReading, ModelFile, ModelInfo, Provenance};
-    pub use crate::official::{
-        Imported, OfficialConfig, is_torch, read_safetensors, read_torch, write_safetensors,
-    };
+    pub use crate::kind::{CardText, Figure, Kinds, ModelKind, RunWords, TensorSpec};
+    pub use crate::model::{ModelFile, ModelInfo, Provenance, StoredConfig};
     pub use crate::precision::StoredPrecision;
-    pub use crate::resolve::{LoadedModel, ModelPath, Which};
-    pub use crate::state::{Sliding, StateFile, StateInfo, StateReader};
-    pub use crate::verify::{Check, Verdict, Verification, VerifyOptions, verify};
+    pub use crate::state::{StateFile, StateInfo};
+    pub use crate::stored::{Codes, Stored, StoredTensor};
 
-    /// Models from a server or a hub, and to a hub.
-    #[cfg(feature = "fetch")]
-    pub mod fetch {
-        pub use crate::fetch::{
-            Address, ENDPOINT, Event, FetchError, Fetched, Fetcher, Hub, HubId, Limits, MAIN, Source, Upload,
-            Uploaded, cache_root, upload,
-        };
-    }
-
-    /// The layer below: named tensors in a file.
+    /// The layer below: named tensors in a file, hashes, disks, and what reads a stranger's files.
     pub mod expert {
-        pub use crate::bundle::{manifest_of, part_name};
-        pub use crate::disk::{Disk, DiskFile, Os, write_atomic};
-        pub use crate::encoding::{Foreign, unmarked};
-        pub use crate::hash::sha256;
-        pub use crate::tensors::TensorFile;
-        pub use crate::text::{is_obeyed, one_line, printable, shortened, shortened_to};
+        pub use crate::bounded::{List, Unique};
+        pub use crate::bundle::{MAX_MANIFEST, PART, PartEntry, manifest_of, part_name};
+        pub use crate::burnpack::{
+            Contents, MAX_AXES, MAX_INDEX, MAX_TENSORS, MAX_TEXTS, PackError, Reader, is_name,
+        };
+        pub use crate::disk::{Disk, DiskFile, Os, beside, create_dirs, folder_of, sweep, write_atomic};
+        pub use crate::encoding::{Foreign, SAMPLE, unmarked};
+        #[cfg(any(test, feature = "testing"))]
+        pub use crate::faulty::{Fault, Faulty};
+        pub use crate::folder::{MAX_POINTER, Manifest};
+        pub use crate::hash::{Hashed, hex, sha256, sha256_of_pieces};
+        pub use crate::model::{Described, FORMATS as MODEL_FORMATS, described};
+        pub use crate::names::is_plain_name;
+        pub use crate::state::FORMATS as STATE_FORMATS;
+        pub use crate::tensors::{NO_ROOM, TensorFile};
+        pub use crate::text::{is_obeyed, listed, one_line, printable, shortened, shortened_to};
+
+        /// A disk, and files that are written whole or not at all.
+        pub mod disk {
+            pub use crate::disk::{Disk, DiskFile, Os, beside, create_dirs, folder_of, sweep, write_atomic};
+        }
+
+        /// Files that may be a stranger's.
+        pub mod plain {
+            pub use crate::plain::{open, open_inside, read, read_text, read_text_inside, text, whole};
+        }
+
+        /// Files of earlier versions.
+        pub mod upgrade {
+            pub use crate::upgrade::{LANGUAGE, MODEL_1, STATE_2, TOKENIZER, info, model, state};
+        }
     }
 }

@@ -35,12 +35,18 @@ impl StoredPrecision {
         Self::ALL.into_iter().find(|precision| precision.dtype() == dtype)
     }
 
-    pub(crate) fn dtype(self) -> DType {
+    /// The type of its numbers.
+    pub fn dtype(self) -> DType {
         match self {
             Self::F32 => DType::F32,
             Self::F16 => DType::F16,
             Self::Bf16 => DType::BF16,
         }
+    }
+
+    /// Whether a tensor's numbers are of this type.
+    pub(crate) fn holds(self, data: &TensorData) -> bool {
+        data.dtype() == self.dtype()
     }
 
     /// The numbers, rounded to this precision; as they are where they have it.
@@ -49,7 +55,7 @@ impl StoredPrecision {
     }
 
     /// The numbers in f32, each as it is.
-    pub(crate) fn widen(data: TensorData) -> TensorData {
+    pub fn widen(data: TensorData) -> TensorData {
         as_type(data, DType::F32)
     }
 }

@@ -22,7 +22,7 @@ use std::path::Path;
 const SHA256: &str = "file_sha256";
 
 /// What to do where a file is larger than memory.
-pub(crate) const NO_ROOM: &str = "a file is read whole: it takes a machine with more";
+pub const NO_ROOM: &str = "a file is read whole: it takes a machine with more";
 
 /// Characters of a hash.
 const DIGITS: usize = 64;
@@ -50,7 +50,7 @@ impl TensorFile {
     /// # Errors
     /// If the sink fails, or names and texts are longer than an index can be.
     pub fn write_to(&self, sink: &mut dyn Write) -> std::io::Result<()> {
-        write_to(&self.tensors, self.metadata.clone(), sink)
+        write_to(by_name(&self.tensors), self.metadata.clone(), sink)
     }
 
     /// Reads the file whole.
@@ -103,9 +103,17 @@ impl TensorFile {
     }
 }
 
+/// The tensors of a file that is written.
+pub(crate) type Tensors<'a> = BTreeMap<&'a str, &'a TensorData>;
+
+/// The tensors of a file.
+pub(crate) fn by_name(tensors: &BTreeMap<String, TensorData>) -> Tensors<'_> {
+    tensors.iter().map(|(name, data)| (name.as_str(), data)).collect()
+}
+
 /// Writes the bytes of a file that holds these tensors.
 pub(crate) fn write_to(
-    tensors: &BTreeMap<String, TensorData>,
+    tensors: Tensors<'_>,
     mut metadata: BTreeMap<String, String>,
     sink: &mut dyn Write,
 ) -> std::io::Result<()> {
@@ -118,7 +126,7 @@ pub(crate) fn write_to(
 
 /// Refuses what would not be read again, before anything is written for it.
 pub(crate) fn check_writable(
-    tensors: &BTreeMap<String, TensorData>,
+    tensors: Tensors<'_>,
     mut metadata: BTreeMap<String, String>,
     path: &Path,
 ) -> Result<(), CheckpointError> {
@@ -130,7 +138,7 @@ pub(crate) fn check_writable(
 
 /// A file whose hash is zeros, and where the hash goes.
 fn laid_out<'a>(
-    tensors: &'a BTreeMap<String, TensorData>,
+    tensors: Tensors<'a>,
     metadata: &mut BTreeMap<String, String>,
 ) -> std::io::Result<(Layout<'a>, Range<usize>)> {
     if let Some((name, _)) = tensors.iter().find(|(_, data)| data.as_bytes().is_empty()) {

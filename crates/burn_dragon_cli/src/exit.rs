@@ -1,9 +1,9 @@
 //! Exit codes: 0 done, 1 failed, 2 usage, 3 corrupt or foreign input, 130 interrupted and saved.
 
 use burn_dragon::api::checkpoint::CheckpointError;
-#[cfg(feature = "fetch")]
-use burn_dragon::api::checkpoint::fetch::FetchError;
 use burn_dragon::api::core::{BackendError, ConfigError as ShapeError};
+#[cfg(feature = "fetch")]
+use burn_dragon::api::exchange::fetch::FetchError;
 use burn_dragon::api::language::LanguageError;
 use burn_dragon_train::api::expert::results;
 use burn_dragon_train::api::{ConfigError, Interrupt, TrainError};

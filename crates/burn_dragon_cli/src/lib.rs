@@ -6,6 +6,7 @@ mod show;
 pub mod args;
 pub mod commands;
 pub mod exit;
+#[cfg(feature = "train")]
 mod families;
 
 use args::{Args, Verb};

@@ -1,6 +1,6 @@
 //! Everything that can go wrong with text, and what to do about it.
 
-use burn_dragon_checkpoint::encoding::Foreign;
+use burn_dragon_checkpoint::api::expert::Foreign;
 #[cfg(feature = "train")]
 use burn_dragon_stream::api::StreamError;
 #[cfg(feature = "train")]

@@ -7,6 +7,8 @@
 //! | the embedded tales and the recall probe | `tales` |
 //! | evaluation: loss, bits per byte, density, recall | `evaluate` |
 //! | a model with its tokenizer | `model` |
+//! | language models as files: tensors, tokenizer, companions, words | `export`, `learnt` |
+//! | what was read, as a file | `state` |
 //! | generation with carried state | `generate` |
 //! | training: configuration of a run, task, streams (feature `train`) | `training` |
 //!
@@ -16,8 +18,11 @@ mod config;
 mod data;
 mod error;
 mod evaluate;
+mod export;
 mod generate;
+mod learnt;
 mod model;
+mod state;
 mod tales;
 mod tokenizer;
 #[cfg(feature = "train")]
@@ -30,8 +35,11 @@ pub mod api {
     pub use crate::error::LanguageError;
     pub use crate::evaluate::{Evaluator, LanguageEvaluation, PositionScore, WindowMemory, WindowReading};
     pub use crate::evaluate::{evaluation_lines, needle_lines, reading_in_words, recall_lines};
+    pub use crate::export::{LANGUAGE, LanguageKind, TOKENIZER, dragon, model_file, model_hash};
     pub use crate::generate::{ContextStrategy, Generation, GenerationConfig, Generator, Prefix};
+    pub use crate::learnt::{LearntMemory, LearntReading};
     pub use crate::model::{LanguageModel, tokenizer_of};
+    pub use crate::state::{LanguageState, LanguageStateInfo, Sliding, StateReader};
     pub use crate::tales::{NeedleConfig, NeedleProbe, NeedleScore, RecallProbe, RecallScore, TalesConfig};
     pub use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerConfig, TokenizerSpec, Unknown};
     #[cfg(feature = "train")]

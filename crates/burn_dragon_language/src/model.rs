@@ -1,12 +1,16 @@
 //! A model with its tokenizer: what a language model file holds.
 
 use crate::error::LanguageError;
+#[cfg(feature = "exchange")]
+use crate::export::kinds;
+use crate::export::{self, TOKENIZER};
+use crate::learnt::LearntReading;
 use crate::tokenizer::{ByteTokenizer, IdTokenizer, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
-use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
-use burn_dragon_checkpoint::resolve::{LoadedModel, ModelPath};
-use burn_dragon_core::Dragon;
+use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, ModelInfo};
+use burn_dragon_core::api::Dragon;
+#[cfg(feature = "exchange")]
+use burn_dragon_exchange::api::{LoadedModel, ModelPath};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,6 +23,8 @@ pub struct LanguageModel {
     pub tokenizer: Arc<dyn Tokenizer>,
     /// Where it came from.
     pub info: ModelInfo,
+    /// How it has learnt to read, where its file says so.
+    pub reading: Option<LearntReading>,
     /// The file it was read from.
     pub file: PathBuf,
     /// Its run folder, where it was given as one.
@@ -31,29 +37,44 @@ impl LanguageModel {
     /// Reads a model onto `device`.
     ///
     /// # Errors
-    /// If there is none, it is damaged, or its tokenizer does not fit it.
+    /// If there is none, it is damaged or of another family, or its tokenizer does not fit it.
+    #[cfg(feature = "exchange")]
     pub fn load(path: &ModelPath, device: &Device) -> Result<Self, LanguageError> {
         let LoadedModel {
             file,
             run,
             model,
             passed_over,
-        } = path.load()?;
-        let tokenizer = tokenizer_of(&model)?;
-        let (expected, given) = (model.config.vocab_size, tokenizer.vocab_size());
+        } = path.load(&kinds())?;
+        Ok(Self {
+            run,
+            passed_over,
+            ..Self::of(model, file, device)?
+        })
+    }
+
+    /// The model that was read from `file`, on `device`.
+    ///
+    /// # Errors
+    /// If it is of another family, or its tensors or its tokenizer do not fit its configuration.
+    pub fn of(model: ModelFile, file: PathBuf, device: &Device) -> Result<Self, LanguageError> {
+        let corrupt = |reason: String| CheckpointError::corrupt(&file, reason);
+        let reading = LearntReading::of(&model.info).map_err(corrupt)?;
+        let (tokenizer, info) = (tokenizer_of(&model)?, model.info.clone());
+        let dragon = export::dragon(model, &file, device)?;
+        let (expected, given) = (dragon.config().vocab_size, tokenizer.vocab_size());
         if expected != given {
             let reason = format!("its model has a vocabulary of {expected} tokens, its tokenizer of {given}");
-            return Err(CheckpointError::corrupt(&file, reason).into());
+            return Err(corrupt(reason).into());
         }
-        let info = model.info.clone();
-        let dragon = model.into_dragon(&file, device)?;
         Ok(Self {
             dragon,
             tokenizer,
             info,
+            reading,
             file,
-            run,
-            passed_over,
+            run: None,
+            passed_over: Vec::new(),
         })
     }
 }
@@ -63,15 +84,18 @@ impl LanguageModel {
 /// # Errors
 /// If what the file says of it is no tokenizer.
 pub fn tokenizer_of(model: &ModelFile) -> Result<Arc<dyn Tokenizer>, LanguageError> {
-    match &model.tokenizer {
-        Some(json) => {
-            let spec: TokenizerSpec =
-                serde_json::from_str(json).map_err(|error| LanguageError::TokenizerInvalid {
-                    reason: error.to_string(),
-                })?;
-            spec.build()
-        }
-        None if model.config.vocab_size == 256 => Ok(Arc::new(ByteTokenizer)),
-        None => Ok(Arc::new(IdTokenizer::new(model.config.vocab_size))),
+    if let Some(json) = model.assets.get(TOKENIZER) {
+        let spec: TokenizerSpec =
+            serde_json::from_str(json).map_err(|error| LanguageError::TokenizerInvalid {
+                reason: error.to_string(),
+            })?;
+        return spec.build();
+    }
+    match model.config.value()["vocab_size"].as_u64().map(usize::try_from) {
+        Some(Ok(256)) => Ok(Arc::new(ByteTokenizer)),
+        Some(Ok(tokens)) => Ok(Arc::new(IdTokenizer::new(tokens))),
+        _ => Err(LanguageError::TokenizerInvalid {
+            reason: "the model's configuration has no `vocab_size`".into(),
+        }),
     }
 }

@@ -8,9 +8,8 @@
 )]
 
 use burn::tensor::Device;
-use burn_dragon_checkpoint::disk::{Disk, Os};
-use burn_dragon_checkpoint::faulty::{Fault, Faulty};
-use burn_dragon_checkpoint::folder::Checkpoints;
+use burn_dragon_checkpoint::api::Checkpoints;
+use burn_dragon_checkpoint::api::expert::{Disk, Fault, Faulty, Os};
 use burn_dragon_core::DragonConfig;
 use burn_dragon_language::api::expert::{SplitKind, Tokens};
 use burn_dragon_language::api::{

@@ -3,8 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use burn::tensor::Device;
-use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::api::{StateFile, StoredPrecision};
+use burn_dragon_checkpoint::api::{CheckpointError, StateFile, StoredPrecision};
 use burn_dragon_core::{DecayConfig, Decoder, Dragon, DragonConfig};
 use burn_dragon_language::api::{
     ContextStrategy, Generation, GenerationConfig, Generator, LanguageError, Prefix, Tokenizer,

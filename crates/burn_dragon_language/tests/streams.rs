@@ -8,7 +8,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_checkpoint::folder::Content;
+use burn_dragon_checkpoint::api::Content;
 use burn_dragon_core::loss::token_losses;
 use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, Precision};
 use burn_dragon_language::api::expert::{SplitKind, Tokens};

@@ -4,15 +4,12 @@
 //! mean what it says. Hashes are not asked for where they would keep everything out.
 
 use burn::tensor::Device;
-use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::bundle::PartsManifest;
-use burn_dragon_checkpoint::burnpack::{Contents, Reader};
-use burn_dragon_checkpoint::folder::Manifest;
-use burn_dragon_checkpoint::model::{ModelFile, expected_tensors};
-use burn_dragon_checkpoint::official::{ForeignFile, OfficialConfig};
-use burn_dragon_checkpoint::state::StateFile;
-use burn_dragon_checkpoint::tensors::TensorFile;
-use burn_dragon_language::api::{Language, TokenizerSpec};
+use burn_dragon_checkpoint::api::expert::{Contents, Manifest, Reader, TensorFile};
+use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, PartsManifest, StateFile};
+use burn_dragon_core::api::DragonConfig;
+use burn_dragon_exchange::api::OfficialConfig;
+use burn_dragon_exchange::api::expert::ForeignFile;
+use burn_dragon_language::api::{LANGUAGE, Language, LanguageState, TokenizerSpec, dragon};
 use burn_dragon_train::api::{Layers, resolve};
 use std::path::Path;
 
@@ -72,18 +69,24 @@ fn unsealed(bytes: &[u8]) -> Result<TensorFile, String> {
 pub fn model(bytes: &[u8]) -> Result<(), String> {
     let model = ModelFile::from_tensor_file(unsealed(bytes)?, here());
     let model = model.map_err(|error| error.to_string())?;
-    if model.config.n_neurons * model.config.n_levels < 1 << 12 {
-        model
-            .into_dragon(here(), &Device::flex())
-            .expect("a checked model is one");
+    let again = ModelFile::from_tensor_file(model.clone().into_tensor_file(), here());
+    let again = again.expect("what was read can be written and read again");
+    assert!(again.hash() == model.hash() && again.assets == model.assets);
+    model
+        .check(&LANGUAGE, here())
+        .map_err(|error| error.to_string())?;
+    let config: DragonConfig = model.config.read().expect("a checked configuration is one");
+    if config.n_neurons * config.n_levels < 1 << 12 {
+        dragon(model, here(), &Device::flex()).expect("a checked model is one");
     }
     Ok(())
 }
 
 /// A memory's file.
 pub fn state(bytes: &[u8]) -> Result<(), String> {
-    let state = StateFile::from_tensor_file(unsealed(bytes)?, here(), &Device::flex());
+    let state = StateFile::from_tensor_file(unsealed(bytes)?, here());
     let state = state.map_err(|error| error.to_string())?;
+    let state = LanguageState::of(state, here(), &Device::flex()).map_err(|error| error.to_string())?;
     state
         .state
         .check(&state.config, state.state.lanes())
@@ -109,7 +112,10 @@ fn foreign(file: Result<ForeignFile, CheckpointError>) -> Result<(), String> {
         let _ = file.read(name);
     }
     let imported = file.model(Some(&config)).map_err(|error| error.to_string())?;
-    assert!(expected_tensors(&imported.model.config).len() == imported.model.tensors.len());
+    imported
+        .model
+        .check(&LANGUAGE, here())
+        .expect("imported weights are a model");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use burn_dragon_checkpoint::CheckpointError;
+use burn_dragon_checkpoint::api::CheckpointError;
 use burn_dragon_core::api::{BackendError, MemoryError};
 
 use crate::config::ConfigError;

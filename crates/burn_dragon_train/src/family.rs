@@ -11,6 +11,7 @@ use crate::run::RunFolder;
 use crate::task::Task;
 use crate::verb::Resumption;
 use burn::tensor::Device;
+use burn_dragon_checkpoint::api::ModelKind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -18,7 +19,7 @@ use std::path::Path;
 
 /// A family of models: what [`run`](crate::verb::run) needs to know to train one.
 ///
-/// Only the first six items are its own to give; the others have defaults that say nothing.
+/// Only the first items are its own to give; the others have defaults that say nothing.
 pub trait Family {
     /// Its name: the word of `dragon train WORD`, `family` in `config.toml`, in `run.json` and in the files of its models.
     const NAME: &'static str;
@@ -30,6 +31,9 @@ pub trait Family {
     type Config: Clone + Serialize + DeserializeOwned;
     /// What it learns.
     type Task: Task;
+
+    /// What files need to know of its models.
+    fn kind() -> &'static dyn ModelKind;
 
     /// The tables that the trainer reads.
     fn plan(config: &Self::Config) -> Plan;

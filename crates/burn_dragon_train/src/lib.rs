@@ -11,6 +11,7 @@
 mod batches;
 mod bench_steps;
 mod checkpointing;
+mod companions;
 mod config;
 mod error;
 mod family;
@@ -63,6 +64,7 @@ pub mod api {
     /// Parts of the loop, for loops of one's own.
     pub mod expert {
         pub use crate::bench_steps::BenchSteps;
+        pub use crate::companions::of as companions;
         pub use crate::gradients::GradientSet;
         pub use crate::guard::{Guard, Irregularity};
         pub use crate::keys::flatten;

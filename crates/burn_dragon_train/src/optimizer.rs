@@ -97,7 +97,7 @@ fn one() -> f64 {
 }
 
 /// The value of the metadata key `format`.
-const FORMAT: &str = "burn_dragon.adamw/1";
+pub(crate) const FORMAT: &str = "burn_dragon.adamw/1";
 
 /// AdamW and its moments.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::figures::{Figure, Unit};
 use crate::results;
-use burn_dragon_checkpoint::text::printable;
+use burn_dragon_checkpoint::api::expert::printable;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// What one line tells. Rates and times are measured; everything else is a function of the seed.

@@ -5,7 +5,7 @@ use crate::error::TrainError;
 use crate::identity::Identity;
 use crate::run::RunFolder;
 use crate::settings::Done;
-use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints};
+use burn_dragon_checkpoint::api::{CheckpointFolder, Checkpoints};
 use std::path::{Path, PathBuf};
 
 /// Where a run stands: what one of its checkpoints says.
@@ -66,7 +66,7 @@ impl ResumePoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn_dragon_checkpoint::folder::{Content, Snapshot};
+    use burn_dragon_checkpoint::api::{Content, Snapshot};
     use serde_json::Value;
 
     /// A checkpoint with this `trainer.json`.

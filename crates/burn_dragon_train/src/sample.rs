@@ -2,7 +2,7 @@
 
 use crate::error::TrainError;
 use crate::run::{RunFolder, write_atomic};
-use burn_dragon_checkpoint::disk::{Os, create_dirs};
+use burn_dragon_checkpoint::api::expert::{Os, create_dirs};
 use std::path::{Component, Path, PathBuf};
 
 /// Something for a person to look at.

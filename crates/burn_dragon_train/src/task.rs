@@ -7,7 +7,7 @@ use crate::keys::Keys;
 use crate::sample::Sample;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn_dragon_checkpoint::folder::Content;
+use burn_dragon_checkpoint::api::Content;
 use burn_dragon_core::{FreeMemory, MemoryError, Need};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -8,8 +8,8 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use burn_dragon_checkpoint::folder::Content;
-use burn_dragon_checkpoint::tensors::TensorFile;
+use burn_dragon_checkpoint::api::Content;
+use burn_dragon_checkpoint::api::expert::TensorFile;
 use burn_dragon_core::parameters;
 use burn_dragon_train::api::expert::{MetricsLog, without_time};
 use burn_dragon_train::api::{

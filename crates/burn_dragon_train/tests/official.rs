@@ -9,11 +9,12 @@
 )]
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_checkpoint::official::{NAMES, OfficialConfig, read_safetensors};
 use burn_dragon_core::density::{Density, DensityProbe};
 use burn_dragon_core::loss::cross_entropy;
 use burn_dragon_core::parameters::{load, snapshot};
 use burn_dragon_core::{Decoder, Dragon, DragonConfig, Pass};
+use burn_dragon_exchange::api::expert::NAMES;
+use burn_dragon_exchange::api::{OfficialConfig, read_safetensors};
 use burn_dragon_train::api::expert::GradientSet;
 use burn_dragon_train::api::{AdamW, OptimizerConfig};
 use safetensors::SafeTensors;

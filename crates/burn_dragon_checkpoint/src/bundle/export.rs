@@ -1,6 +1,6 @@
 //! A model written as it is handed out.
 
-use super::manifest::{PartEntry, PartsManifest, appended, manifest_of, part_name};
+use super::manifest::{PartEntry, PartsManifest, appended, manifest_of, page_of, part_name};
 use crate::burnpack::MAX_TENSORS;
 use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
@@ -16,12 +16,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The metadata key of a part: which of how many, of which model.
-pub(crate) const PART: &str = "part";
+pub const PART: &str = "part";
 
 /// How a model is written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExportOptions {
-    /// How its numbers are stored.
+    /// How its numbers are stored; codes stay as they are.
     pub precision: StoredPrecision,
     /// Also in parts: each is filled with tensors up to so many bytes.
     pub max_part_bytes: Option<u64>,
@@ -107,18 +107,14 @@ pub fn export(model: ModelFile, output: &Path, options: ExportOptions) -> Result
     let name = check_output(output, options)?;
     model.check_descriptions(output)?;
     let model = model.rounded(options.precision, output)?;
-    let (hash, metadata) = (model.hash(), model.metadata());
-    let round = |(name, data)| (name, options.precision.round(data));
-    let whole = TensorFile {
-        tensors: model.tensors.into_iter().map(round).collect(),
-        metadata,
-    };
+    let hash = model.hash();
+    let whole = model.into_tensor_file();
     // Before anything is removed for it. A part holds all texts of the whole, and one more.
     let mut texts = whole.metadata.clone();
     if options.max_part_bytes.is_some() {
         texts.insert(PART.into(), part_text(MAX_TENSORS, MAX_TENSORS, &hash));
     }
-    tensors::check_writable(&whole.tensors, texts, output)?;
+    tensors::check_writable(tensors::by_name(&whole.tensors), texts, output)?;
     remove_parts(output)?;
     let (bytes, sha256) = write(&whole, output)?;
     let mut exported = Exported {
@@ -218,9 +214,13 @@ fn groups(tensors: BTreeMap<String, TensorData>, limit: u64) -> Vec<BTreeMap<Str
     groups
 }
 
-/// Removes the manifest of an earlier export, then the parts that are numbered like its own.
+/// Removes what an earlier export wrote beside the whole: the index for a page, the manifest, then the parts that are
+/// numbered like its own.
 fn remove_parts(output: &Path) -> Result<(), CheckpointError> {
-    let manifest = manifest_of(output);
+    let (page, manifest) = (page_of(output), manifest_of(output));
+    if page.exists() {
+        remove(&page)?;
+    }
     if !manifest.exists() {
         return Ok(());
     }

@@ -180,6 +180,11 @@ pub fn manifest_of(whole: &Path) -> PathBuf {
     appended(whole, ".parts.json")
 }
 
+/// The index for a web page that belongs to a whole: `model.bpk` has `model.bpk.page.json`.
+pub(super) fn page_of(whole: &Path) -> PathBuf {
+    appended(whole, ".page.json")
+}
+
 /// The name of a part, counted from 0.
 pub fn part_name(whole: &str, index: usize) -> String {
     format!("{whole}.part-{index:05}.bpk")

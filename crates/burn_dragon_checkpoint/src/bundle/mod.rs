@@ -3,6 +3,7 @@
 //! ```text
 //! model.bpk                  the whole
 //! model.bpk.parts.json       what the parts are: names, bytes, hashes, tensors
+//! model.bpk.page.json        for a web page: what the model is, before any of it is fetched (feature `web`)
 //! model.bpk.part-00000.bpk   each a complete burnpack: some whole tensors, and everything the model says of itself
 //! ```
 //!
@@ -13,12 +14,14 @@
 mod assembly;
 mod export;
 mod manifest;
-
-pub(crate) use export::PART;
+#[cfg(feature = "web")]
+mod page;
 
 pub use assembly::{Assembly, PartsProgress, read_parts};
-pub use export::{ExportOptions, Exported, export, export_name};
+pub use export::{ExportOptions, Exported, PART, export, export_name};
 pub use manifest::{MAX_MANIFEST, MAX_PARTS, PartEntry, PartsManifest, manifest_of, part_name};
+#[cfg(feature = "web")]
+pub use page::{ManifestEntry, PageHead, PageIndex};
 
 #[cfg(test)]
 mod tests;

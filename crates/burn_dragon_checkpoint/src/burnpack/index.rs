@@ -166,7 +166,7 @@ fn entry((name, descriptor): (String, Descriptor)) -> Result<Entry, PackError> {
 }
 
 /// Whether a tensor can be called so.
-pub(crate) fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && !name.contains(is_obeyed)
 }
 

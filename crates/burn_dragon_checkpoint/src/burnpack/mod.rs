@@ -24,8 +24,7 @@ use crate::error::CheckpointError;
 use burn_dragon_core::MemoryError;
 use std::path::Path;
 
-pub use index::Entry;
-pub(crate) use index::is_name;
+pub use index::{Entry, is_name};
 pub use read::{Contents, Reader};
 pub use write::Layout;
 

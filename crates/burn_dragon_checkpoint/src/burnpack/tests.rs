@@ -24,7 +24,9 @@ fn metadata() -> BTreeMap<String, String> {
 
 fn written() -> Vec<u8> {
     let mut bytes = Vec::new();
-    Layout::new(&tensors(), &metadata())
+    let tensors = tensors();
+    let by_name = tensors.iter().map(|(name, data)| (name.as_str(), data));
+    Layout::new(by_name.collect(), &metadata())
         .unwrap()
         .write_to(&mut bytes)
         .unwrap();

@@ -14,7 +14,7 @@ const ZEROS: [u8; ALIGNMENT as usize] = [0; ALIGNMENT as usize];
 pub struct Layout<'a> {
     /// Header, index and the padding behind them.
     head: Vec<u8>,
-    tensors: &'a BTreeMap<String, TensorData>,
+    tensors: BTreeMap<&'a str, &'a TensorData>,
 }
 
 impl<'a> Layout<'a> {
@@ -23,7 +23,7 @@ impl<'a> Layout<'a> {
     /// # Errors
     /// If the index is longer than is read, or there are more tensors or texts.
     pub fn new(
-        tensors: &'a BTreeMap<String, TensorData>,
+        tensors: BTreeMap<&'a str, &'a TensorData>,
         metadata: &BTreeMap<String, String>,
     ) -> Result<Self> {
         if tensors.len() > MAX_TENSORS || metadata.len() > MAX_TEXTS {
@@ -32,7 +32,7 @@ impl<'a> Layout<'a> {
         }
         let mut end = 0;
         let mut descriptors = BTreeMap::new();
-        for (name, data) in tensors {
+        for (&name, &data) in &tensors {
             if !is_name(name) || data.shape().len() > MAX_AXES {
                 let reason = format!("a tensor's name {name:?} or its shape is beyond what is read");
                 return Err(Error::new(ErrorKind::InvalidInput, reason));
@@ -45,7 +45,7 @@ impl<'a> Layout<'a> {
                 data_offsets: (start, end),
                 param_id: None,
             };
-            descriptors.insert(name.as_str(), descriptor);
+            descriptors.insert(name, descriptor);
         }
         let index = Index {
             tensors: descriptors,

@@ -377,7 +377,7 @@ impl CheckpointFolder {
 }
 
 /// Bytes beyond which a pointer is not read: it holds a folder's name.
-pub(crate) const MAX_POINTER: u64 = 256;
+pub const MAX_POINTER: u64 = 256;
 
 /// The end of a draft's name.
 const DRAFT: &str = ".tmp";

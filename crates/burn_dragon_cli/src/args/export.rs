@@ -1,7 +1,8 @@
 //! What was typed after `dragon export` and `export_burnpack`.
 
 use super::PlaceArgs;
-use burn_dragon::api::checkpoint::{ModelPath, StoredPrecision, Which};
+use burn_dragon::api::checkpoint::StoredPrecision;
+use burn_dragon::api::exchange::{ModelPath, Which};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
 
@@ -14,7 +15,7 @@ pub struct BundleArgs {
     /// How numbers are stored; f16 and bf16 halve the file and round them
     #[arg(long, value_name = "f32|f16|bf16", default_value = "f32")]
     pub precision: StoredPrecision,
-    /// Write the model in parts too, of so many MiB of tensors each
+    /// Write the model in parts too, of so many MiB of tensors each, and the index that a web page reads first
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pub parts_mib: Option<u64>,
     /// Take the place of an earlier export and its parts

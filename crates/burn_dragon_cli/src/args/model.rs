@@ -1,7 +1,7 @@
 //! The model that was typed.
 
 use super::BackendArgs;
-use burn_dragon::api::checkpoint::{ModelPath, Which};
+use burn_dragon::api::exchange::{ModelPath, Which};
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 

@@ -1,55 +1,40 @@
 //! `dragon convert`: any file of a model to a `.bpk` or to official `.safetensors`.
 
-use super::{as_meant, print_json};
+use super::{as_meant, kinds, parameters, print_json};
 use crate::args::ConvertArgs;
 use crate::exit::Usage;
 use anyhow::Context;
-use burn_dragon::api::checkpoint::{
-    CheckpointError, ModelFile, ModelPath, OfficialConfig, is_torch, read_safetensors, read_torch,
-    write_safetensors,
-};
+use burn_dragon::api::checkpoint::CheckpointError;
+use burn_dragon::api::exchange::{AnyModel, Form, LoadedModel, ModelPath, read_any};
 use serde_json::json;
-use std::path::Path;
 use std::process::ExitCode;
-
-/// What B can be.
-#[derive(Clone, Copy)]
-enum Form {
-    Burnpack,
-    Safetensors,
-}
-
-impl Form {
-    fn of(path: &Path) -> Result<Self, Usage> {
-        match path.extension().and_then(|ending| ending.to_str()) {
-            Some("bpk") => Ok(Self::Burnpack),
-            Some("safetensors") => Ok(Self::Safetensors),
-            _ => Err(Usage(format!(
-                "{}: its ending says what is written; use .bpk or .safetensors",
-                path.display()
-            ))),
-        }
-    }
-}
 
 /// Runs the verb.
 ///
 /// # Errors
 /// If A cannot be read, B is there already, or B cannot be written.
 pub fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
-    let form = Form::of(&args.to)?;
+    let form = Form::of(&args.to).ok_or_else(|| {
+        Usage(format!(
+            "{}: its ending says what is written; use .bpk or .safetensors",
+            args.to.display()
+        ))
+    })?;
     if args.to.exists() && !args.force {
         let reason = "it is there already; overwrite it with --force".to_string();
         let path = args.to.clone();
         return Err(CheckpointError::Refused { path, reason }.into());
     }
-    let (model, mut notes) = read(args)?;
+    let path = ModelPath {
+        path: args.from.clone(),
+        which: args.which.which(),
+        official_config: args.model_config.clone(),
+    };
+    let AnyModel { loaded, mut notes } = read_any(&path, &kinds())?;
+    let LoadedModel { file, model, .. } = as_meant(loaded, "choose one with --step")?;
     let (hash, step) = (model.hash(), model.info.step);
-    let parameters = model.config.cost().parameters();
-    match form {
-        Form::Burnpack => model.write(&args.to)?,
-        Form::Safetensors => notes.extend(write_safetensors(&model, &args.to)?),
-    }
+    let parameters = parameters(kinds().of(&model.family, &file)?, &model);
+    notes.extend(form.write(&model, &args.to)?);
     let bytes = std::fs::metadata(&args.to)
         .with_context(|| format!("cannot read {}", args.to.display()))?
         .len();
@@ -72,33 +57,4 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
         }))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The model in A, and what was passed over or assumed. Here alone a pickle becomes a model.
-fn read(args: &ConvertArgs) -> anyhow::Result<(ModelFile, Vec<String>)> {
-    let config = args
-        .model_config
-        .as_deref()
-        .map(OfficialConfig::read)
-        .transpose()?;
-    if args.from.is_file() && is_torch(&args.from) {
-        let imported = read_torch(&args.from, config.as_ref())?;
-        return Ok((imported.model, imported.notes));
-    }
-    if args
-        .from
-        .extension()
-        .is_some_and(|ending| ending == "safetensors")
-        && args.from.is_file()
-    {
-        let imported = read_safetensors(&args.from, config.as_ref())?;
-        return Ok((imported.model, imported.notes));
-    }
-    let path = ModelPath {
-        path: args.from.clone(),
-        which: args.which.which(),
-        official_config: args.model_config.clone(),
-    };
-    let loaded = as_meant(path.load()?, "choose one with --step")?;
-    Ok((loaded.model, Vec::new()))
 }

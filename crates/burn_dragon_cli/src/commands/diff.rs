@@ -1,8 +1,9 @@
 //! `dragon diff`: what differs between two models.
 
-use super::{as_meant, print_json};
+use super::{as_meant, kinds, print_json};
 use crate::args::DiffArgs;
-use burn_dragon::api::checkpoint::{Change, ModelDiff, ModelFile, ModelPath, TensorDiff, diff};
+use burn_dragon::api::checkpoint::ModelFile;
+use burn_dragon::api::exchange::{Change, ModelDiff, ModelPath, TensorDiff, diff};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,12 +32,18 @@ fn read(path: &Path, args: &DiffArgs) -> anyhow::Result<(ModelFile, PathBuf)> {
         official_config: args.model_config.clone().filter(|_| official),
         ..ModelPath::new(path)
     };
-    let loaded = as_meant(path.load()?, "name the folder of another, checkpoint/step-N")?;
+    let loaded = as_meant(
+        path.load(&kinds())?,
+        "name the folder of another, checkpoint/step-N",
+    )?;
     Ok((loaded.model, loaded.file))
 }
 
 fn show(difference: &ModelDiff, [a, b]: [&Path; 2]) {
     show!("A {}\nB {}", a.display(), b.display());
+    if let Some(family) = &difference.family {
+        show!("{:13}  {} and {}", "family", family.a, family.b);
+    }
     for (what, keys) in [
         ("configuration", &difference.config),
         ("origin", &difference.info),
@@ -48,18 +55,17 @@ fn show(difference: &ModelDiff, [a, b]: [&Path; 2]) {
             show!("{what:13}  {}: {} and {}", key.key, key.a, key.b);
         }
     }
-    let tokenizer = if difference.same_tokenizer {
-        "the same"
-    } else {
-        "different"
-    };
-    show!("tokenizer      {tokenizer}");
+    for asset in &difference.assets {
+        let words = if asset.same { "the same" } else { "different" };
+        show!("{:13}  {words}", asset.name);
+    }
     for TensorDiff { name, change } in &difference.tensors {
         let words = match change {
             Change::Equal => "the same".to_string(),
             Change::OnlyInA => "only in A".to_string(),
             Change::OnlyInB => "only in B".to_string(),
             Change::Shape { a, b } => format!("{a:?} and {b:?}"),
+            Change::Stored { a, b } => format!("{a} and {b}"),
             Change::Values {
                 differing,
                 entries,

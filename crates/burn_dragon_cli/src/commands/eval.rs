@@ -1,15 +1,16 @@
 //! `dragon eval`: a model's figures on held-out text.
 
-use super::{backend, load, notes, print_json, run_config, said};
+use super::run_settings::RunSettings;
+use super::{backend, load, notes, print_json, said};
 use crate::args::{EvalArgs, MemoryMode};
 use crate::exit::Usage;
-use burn_dragon::api::checkpoint::{LearntMemory, LearntReading};
 use burn_dragon::api::language::expert::{Split, Tokens};
 use burn_dragon::api::language::{
     Corpus, Evaluator, LanguageEvaluation, LanguageModel, NeedleConfig, NeedleProbe, NeedleScore,
     RecallProbe, SourceConfig, TextConfig, WindowMemory, WindowReading, evaluation_lines, needle_lines,
     reading_in_words,
 };
+use burn_dragon::api::language::{LearntMemory, LearntReading};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -53,14 +54,13 @@ fn show(args: &EvalArgs, figures: &impl Serialize, lines: &[String]) -> anyhow::
 
 /// How the model has learnt to read: as its file says, else its run, else as most have.
 fn learnt(model: &LanguageModel) -> LearntReading {
-    let config = || run_config(model.run.as_deref()?).ok();
-    let said = model.info.reading.clone();
-    said.or_else(|| Some(config()?.reading()))
-        .unwrap_or(LearntReading {
-            block_size: BLOCK_SIZE,
-            memory: LearntMemory::Reset,
-            document_separator: None,
-        })
+    let run = || RunSettings::of_run(model.run.as_deref()?).ok();
+    let said = model.reading.clone();
+    said.or_else(|| run()?.reading).unwrap_or(LearntReading {
+        block_size: BLOCK_SIZE,
+        memory: LearntMemory::Reset,
+        document_separator: None,
+    })
 }
 
 /// How documents are to be read: as was typed, else as the model has learnt to, with this memory.
@@ -140,7 +140,7 @@ fn of_files(
 
 /// The validation data of a run, by the model's own tokenizer: the text may have changed since.
 fn held_out(model: &LanguageModel, run: &Path) -> anyhow::Result<Text> {
-    let dataset = run_config(run)?.dataset;
+    let dataset = RunSettings::of_run(run)?.dataset;
     let separator = match dataset.validation.as_deref().unwrap_or(&dataset.source) {
         SourceConfig::Text(text) => text.document_separator.clone(),
         SourceConfig::Embedded(_) | SourceConfig::Needle(_) => None,
@@ -251,8 +251,8 @@ impl Needle {
 
 /// Facts asked about at exact distances: of the kind the model was trained on, else of the kind there is.
 fn on_needles(args: &EvalArgs, model: &LanguageModel, reading: WindowReading) -> anyhow::Result<Needle> {
-    let config = model.run.as_deref().map(run_config).transpose()?;
-    let config = match config.map(|config| config.dataset.source) {
+    let run = model.run.as_deref().map(RunSettings::of_run).transpose()?;
+    let config = match run.map(|run| run.dataset.source) {
         Some(SourceConfig::Needle(needle)) => needle,
         _ => NeedleConfig::default(),
     };

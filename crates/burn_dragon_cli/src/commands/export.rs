@@ -1,12 +1,13 @@
 //! `dragon export`, `export_burnpack`: a model as it is handed out, whole and in parts.
 
-use super::{as_meant, print_json, remote, run_config};
+use super::{as_meant, kinds, print_json, remote};
 use crate::args::BundleArgs;
 use crate::exit::Usage;
 use anyhow::Context;
-use burn_dragon::api::checkpoint::{
-    ExportOptions, Exported, LoadedModel, ModelPath, Provenance, export, export_name,
-};
+#[cfg(feature = "web")]
+use burn_dragon::api::checkpoint::PageHead;
+use burn_dragon::api::checkpoint::{ExportOptions, Exported, ModelKind, Provenance, export, export_name};
+use burn_dragon::api::exchange::{LoadedModel, ModelPath};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 /// # Errors
 /// If the model cannot be read, or a file not written.
 pub fn run(path: &ModelPath, offline: bool, bundle: &BundleArgs) -> anyhow::Result<ExitCode> {
-    let loaded = remote::find(path, offline)?.load()?;
+    let loaded = remote::find(path, offline)?.load(&kinds())?;
     write(as_meant(loaded, "choose one with --step")?, bundle)
 }
 
@@ -26,16 +27,23 @@ pub(super) fn write(loaded: LoadedModel, bundle: &BundleArgs) -> anyhow::Result<
     if let Some(folder) = output.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
+    let kind = kinds().of(&loaded.model.family, &loaded.file)?;
     let mut model = loaded.model;
     let earlier = model.info.provenance.take();
-    model.info.provenance = provenance(loaded.run.as_deref(), bundle, earlier);
-    let (step, parameters) = (model.info.step, model.config.cost().parameters());
+    model.info.provenance = provenance(kind, loaded.run.as_deref(), bundle, earlier);
+    let (step, parameters) = (model.info.step, super::parameters(kind, &model));
     let options = ExportOptions {
         precision: bundle.precision,
         max_part_bytes: bundle.parts_mib.map(|mib| mib << 20),
         overwrite: bundle.overwrite_parts,
     };
+    #[cfg(feature = "web")]
+    let head = PageHead::of(&model);
     let exported = export(model, &output, options)?;
+    #[cfg(feature = "web")]
+    let page = head.write(&exported)?;
+    #[cfg(not(feature = "web"))]
+    let page: Option<PathBuf> = None;
     show!(
         "{}: step {step}, {parameters} parameters, {}, {} bytes",
         exported.file.display(),
@@ -45,8 +53,11 @@ pub(super) fn write(loaded: LoadedModel, bundle: &BundleArgs) -> anyhow::Result<
     if let Some(manifest) = &exported.manifest {
         show!("{}: {} parts", manifest.display(), exported.parts);
     }
+    if let Some(page) = &page {
+        show!("{}: for a web page", page.display());
+    }
     if bundle.json {
-        print_json(&summary(&exported, step, parameters, bundle))?;
+        print_json(&summary(&exported, page.as_deref(), step, parameters, bundle))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -62,13 +73,18 @@ fn output(loaded: &LoadedModel, bundle: &BundleArgs) -> Result<PathBuf, Usage> {
 }
 
 /// What is known of where a model comes from: what its file said, what its run says, what was typed.
-fn provenance(run: Option<&Path>, bundle: &BundleArgs, earlier: Option<Provenance>) -> Option<Provenance> {
+fn provenance(
+    kind: &dyn ModelKind,
+    run: Option<&Path>,
+    bundle: &BundleArgs,
+    earlier: Option<Provenance>,
+) -> Option<Provenance> {
     let mut provenance = earlier.unwrap_or_default();
     if let Some(run) = run {
         let name = run.canonicalize().unwrap_or_else(|_| run.to_path_buf());
         provenance.run = name.file_name().map(|name| name.to_string_lossy().into_owned());
         // A run whose configuration is lost can still be exported.
-        provenance.data = run_config(run).ok().map(|config| config.dataset.in_words());
+        provenance.data = kind.run(run).map(|said| said.data);
     }
     if bundle.license.is_some() {
         provenance.license.clone_from(&bundle.license);
@@ -76,7 +92,13 @@ fn provenance(run: Option<&Path>, bundle: &BundleArgs, earlier: Option<Provenanc
     (provenance != Provenance::default()).then_some(provenance)
 }
 
-fn summary(exported: &Exported, step: u64, parameters: u64, bundle: &BundleArgs) -> serde_json::Value {
+fn summary(
+    exported: &Exported,
+    page: Option<&Path>,
+    step: u64,
+    parameters: u64,
+    bundle: &BundleArgs,
+) -> serde_json::Value {
     json!({
         "file": exported.file,
         "bytes": exported.bytes,
@@ -84,6 +106,7 @@ fn summary(exported: &Exported, step: u64, parameters: u64, bundle: &BundleArgs)
         "model": exported.model,
         "manifest": exported.manifest,
         "parts": exported.parts,
+        "page": page,
         "precision": bundle.precision,
         "step": step,
         "parameters": parameters,

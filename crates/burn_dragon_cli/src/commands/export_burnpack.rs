@@ -1,17 +1,14 @@
 //! `export_burnpack`: `dragon export` of a checkpoint, held against the family and the configuration that were typed.
 
-use super::{as_meant, export, remote};
+use super::run_settings::RunSettings;
+use super::{as_meant, export, kinds, remote};
 use crate::args::{ExportBurnpackArgs, ExportFamily};
 use crate::exit::FamilyError;
-use burn_dragon::api::checkpoint::LoadedModel;
+use burn_dragon::api::checkpoint::CheckpointError;
 use burn_dragon::api::core::DragonConfig;
-use burn_dragon::api::language::LanguageConfig;
-use burn_dragon_train::api::Layers;
+use burn_dragon::api::exchange::LoadedModel;
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// Families whose models this version has.
-const HERE: [ExportFamily; 1] = [ExportFamily::Language];
 
 /// Runs the verb.
 ///
@@ -19,14 +16,14 @@ const HERE: [ExportFamily; 1] = [ExportFamily::Language];
 /// If this version has no such family, the checkpoint is not of it or not of the configuration, the model cannot be read,
 /// or a file not written.
 pub fn run(args: &ExportBurnpackArgs) -> anyhow::Result<ExitCode> {
-    if !HERE.contains(&args.family) {
+    if kinds().get(args.family.name()).is_none() {
         return Err(absent(args.family).into());
     }
     let loaded = as_meant(
-        remote::find(&args.path(), false)?.load()?,
+        remote::find(&args.path(), false)?.load(&kinds())?,
         "choose one with --epoch",
     )?;
-    let found = &loaded.model.info.family;
+    let found = &loaded.model.family;
     if found != args.family.name() {
         return Err(FamilyError::Other {
             file: loaded.file.clone(),
@@ -35,7 +32,7 @@ pub fn run(args: &ExportBurnpackArgs) -> anyhow::Result<ExitCode> {
         }
         .into());
     }
-    if !args.configs.is_empty() {
+    if !args.configs.is_empty() && args.family == ExportFamily::Language {
         same_model(&args.configs, &loaded)?;
     }
     export::write(loaded, &args.bundle)
@@ -44,19 +41,20 @@ pub fn run(args: &ExportBurnpackArgs) -> anyhow::Result<ExitCode> {
 fn absent(family: ExportFamily) -> FamilyError {
     FamilyError::Absent {
         asked: family.name(),
-        here: HERE.map(ExportFamily::name).to_vec(),
+        here: kinds().families(),
     }
 }
 
 /// The configuration of these files describes the model that was read.
 fn same_model(configs: &[PathBuf], loaded: &LoadedModel) -> anyhow::Result<()> {
-    let layers = configs
-        .iter()
-        .try_fold(Layers::new(), |layers, path| layers.file(path))?;
-    let config = layers.resolve::<LanguageConfig>()?.value;
-    let model = &loaded.model.config;
+    let config = RunSettings::of_files(configs)?;
+    let model: DragonConfig = loaded
+        .model
+        .config
+        .read()
+        .map_err(|error| CheckpointError::corrupt(&loaded.file, error))?;
     let typed = config.model.with_vocabulary(model.vocab_size)?;
-    let differences = differences(&typed, model)?;
+    let differences = differences(&typed, &model)?;
     if differences.is_empty() {
         return Ok(());
     }

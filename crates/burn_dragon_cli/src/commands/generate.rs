@@ -1,7 +1,8 @@
 //! `dragon generate`: continue a text.
 
 use super::prompt::{self, Extent, Prompt};
-use super::{backend, from_stdin, load, memory, print_json, run_config};
+use super::run_settings::RunSettings;
+use super::{backend, from_stdin, load, memory, print_json};
 use crate::args::{DrawingArgs, GenerateArgs};
 use crate::exit::{self, Usage};
 use anyhow::Context;
@@ -95,8 +96,8 @@ fn prompt(args: &GenerateArgs, model: &LanguageModel, config: &GenerationConfig)
 
 /// The settings of the model's run, or the defaults.
 pub(super) fn settings(model: &LanguageModel) -> GenerationConfig {
-    let config = model.run.as_deref().and_then(|run| run_config(run).ok());
-    config.map(|config| config.generation).unwrap_or_default()
+    let run = model.run.as_deref().and_then(|run| RunSettings::of_run(run).ok());
+    run.map(|run| run.generation).unwrap_or_default()
 }
 
 /// What was typed wins over the run's settings.

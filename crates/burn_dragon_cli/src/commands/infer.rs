@@ -2,11 +2,12 @@
 
 use super::generate::{Show, settings, speak};
 use super::prompt::{self, Prompt};
-use super::{backend, read, run_config};
+use super::run_settings::RunSettings;
+use super::{backend, read};
 use crate::args::{ContextMode, InferArgs};
-use burn_dragon::api::checkpoint::{ModelPath, Which};
-use burn_dragon::api::language::{ContextStrategy, GenerationConfig, Generator, Language, LanguageModel};
-use burn_dragon_train::api::{Interrupt, Layers, resolve};
+use burn_dragon::api::exchange::{ModelPath, Which};
+use burn_dragon::api::language::{ContextStrategy, GenerationConfig, Generator, LanguageModel};
+use burn_dragon_train::api::Interrupt;
 use std::process::ExitCode;
 
 /// Runs the verb.
@@ -40,11 +41,7 @@ pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
 fn config(args: &InferArgs, model: &LanguageModel) -> anyhow::Result<GenerationConfig> {
     let mut config = settings(model);
     if !args.configs.is_empty() {
-        let layers = args
-            .configs
-            .iter()
-            .try_fold(Layers::new(), |layers, path| layers.file(path))?;
-        config = resolve::<Language>(layers)?.value.generation;
+        config = RunSettings::of_files(&args.configs)?.generation;
     }
     if let Some(prompt) = &args.prompt {
         config.prompt.clone_from(prompt);
@@ -55,11 +52,12 @@ fn config(args: &InferArgs, model: &LanguageModel) -> anyhow::Result<GenerationC
     config.temperature = args.temperature.unwrap_or(config.temperature);
     config.top_k = args.top_k.or(config.top_k);
     let trained = || {
+        let run = || RunSettings::of_run(model.run.as_deref()?).ok()?.reading;
         model
-            .run
-            .as_deref()
-            .and_then(|run| run_config(run).ok())
-            .map(|run| run.sequence.block_size)
+            .reading
+            .clone()
+            .or_else(run)
+            .map(|reading| reading.block_size.get())
     };
     config.context = match (args.context_mode, args.context_window) {
         (None, None) => config.context,

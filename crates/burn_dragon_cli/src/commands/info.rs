@@ -1,11 +1,11 @@
-//! `dragon info`: configuration, parameters, cost.
+//! `dragon info`: family, configuration, parameters, cost.
 
-use super::{load, print_json};
+use super::{kinds, parameters, passed_over, print_json, remote};
 use crate::args::InfoArgs;
-use burn_dragon::api::core::Backend;
+use burn_dragon::api::checkpoint::{CheckpointError, ModelFile, ModelKind};
+use burn_dragon::api::exchange::LoadedModel;
 use burn_dragon::api::expert::checkpoint::one_line;
-use burn_dragon::api::language::{WindowReading, reading_in_words};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 
 /// Runs the verb.
@@ -13,40 +13,58 @@ use std::process::ExitCode;
 /// # Errors
 /// If the model cannot be read.
 pub fn run(args: &InfoArgs) -> anyhow::Result<ExitCode> {
-    // Nothing is computed: the processor will do, whatever is present.
-    let model = load(&args.model.place, &Backend::Cpu.select()?)?;
-    let (config, info) = (model.dragon.config(), &model.info);
-    let cost = config.cost();
-    if args.json {
-        print_json(&json!({
-            "file": model.file,
-            "config": config,
-            "info": info,
-            "tokenizer": model.tokenizer.spec(),
-            "parameters": cost.parameters(),
-            "forward_flops_per_token": cost.forward_flops_per_token(256),
-            "training_flops_per_token": cost.training_flops_per_token(256),
-            "decode_flops_per_token": cost.decode_flops_per_token(),
-            "state_bytes": cost.state_bytes(),
-            "decode_bytes_per_token": cost.decode_bytes_per_token(),
-        }))?;
-        return Ok(ExitCode::SUCCESS);
+    let place = &args.model.place;
+    let loaded = remote::find(&place.path(), place.offline)?.load(&kinds())?;
+    passed_over(&loaded.passed_over);
+    tell!("model {}, step {}", loaded.file.display(), loaded.model.info.step);
+    let kind = kinds().of(&loaded.model.family, &loaded.file)?;
+    if let Err(reason) = kind.assets(&loaded.model) {
+        return Err(CheckpointError::corrupt(&loaded.file, reason).into());
     }
-    show!("{}", model.file.display());
-    show!(
-        "  family            {}, written by {}",
-        one_line(&info.family),
-        one_line(&info.version)
+    match args.json {
+        true => print_json(&summary(kind, &loaded)?)?,
+        false => show(kind, &loaded),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(kind: &dyn ModelKind, loaded: &LoadedModel) -> anyhow::Result<Map<String, Value>> {
+    let model = &loaded.model;
+    let mut summary = Map::from_iter([
+        ("file".to_string(), json!(loaded.file)),
+        ("family".into(), json!(model.family)),
+        ("config".into(), model.config.value().clone()),
+        ("info".into(), origin(kind, model)?),
+        ("parameters".into(), json!(parameters(kind, model))),
+    ]);
+    summary.extend(kind.figures(model));
+    Ok(summary)
+}
+
+/// Where a model came from, with its units under the family's word for them and the family's details beside the rest.
+fn origin(kind: &dyn ModelKind, model: &ModelFile) -> anyhow::Result<Value> {
+    let mut origin = serde_json::to_value(&model.info)?;
+    if let Some(object) = origin.as_object_mut() {
+        object.remove("details");
+        object.extend(model.info.details.clone());
+        object.insert("family".into(), json!(model.family));
+        object.insert(kind.unit().into(), json!(model.info.units));
+    }
+    Ok(origin)
+}
+
+fn show(kind: &dyn ModelKind, loaded: &LoadedModel) {
+    let (model, info) = (&loaded.model, &loaded.model.info);
+    show!("{}", loaded.file.display());
+    let row = |what: &str, said: &str| show!("  {what:17} {}", one_line(said));
+    row(
+        "family",
+        &format!("{}, written by {}", model.family, info.version),
     );
-    show!("  trained           {} steps, {} tokens", info.step, info.tokens);
-    if let Some(learnt) = &info.reading {
-        let divided = match &learnt.document_separator {
-            Some(separator) => format!("; documents divided at {separator:?}"),
-            None => String::new(),
-        };
-        let words = reading_in_words(WindowReading::from(learnt));
-        show!("  has learnt        {}", one_line(&format!("{words}{divided}")));
-    }
+    row(
+        "trained",
+        &format!("{} steps, {} {}", info.step, info.units, kind.unit()),
+    );
     let provenance = info.provenance.clone().unwrap_or_default();
     let told = [
         ("run", provenance.run),
@@ -54,34 +72,11 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<ExitCode> {
         ("licence", provenance.license),
     ];
     for (what, said) in told {
-        if let Some(said) = said {
-            show!("  {what:17} {}", one_line(&said));
-        }
+        said.iter().for_each(|said| row(what, said));
     }
-    show!(
-        "  shape             {} levels, width {}, {} heads, {} neurons, vocabulary {}",
-        config.n_levels,
-        config.d_model,
-        config.n_heads,
-        config.n_neurons,
-        config.vocab_size
-    );
-    show!("  parameters        {}", cost.parameters());
-    show!(
-        "  forward           {:.1} MFLOP a token (window of 256)",
-        mega(cost.forward_flops_per_token(256))
-    );
-    show!(
-        "  generation        {:.1} MFLOP a token, at any length",
-        mega(cost.decode_flops_per_token())
-    );
-    show!(
-        "  memory of a lane  {:.1} MB, at any length",
-        mega(cost.state_bytes())
-    );
-    Ok(ExitCode::SUCCESS)
-}
-
-fn mega(number: u64) -> f64 {
-    number as f64 / 1e6
+    row("shape", &kind.shape(model.config.value()));
+    row("parameters", &parameters(kind, model).to_string());
+    for (what, said) in kind.words(model) {
+        row(&one_line(&what), &said);
+    }
 }

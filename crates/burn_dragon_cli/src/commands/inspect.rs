@@ -2,7 +2,7 @@
 
 use super::print_json;
 use crate::args::InspectArgs;
-use burn_dragon::api::checkpoint::{Inspection, TensorReport, inspect};
+use burn_dragon::api::exchange::{Inspection, TensorReport, inspect};
 use burn_dragon::api::expert::checkpoint::{one_line, shortened, shortened_to};
 use serde_json::json;
 use std::process::ExitCode;

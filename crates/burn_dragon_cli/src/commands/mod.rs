@@ -20,6 +20,7 @@ pub mod pull;
 #[cfg(feature = "fetch")]
 pub mod push;
 mod remote;
+mod run_settings;
 pub mod state;
 #[cfg(feature = "train")]
 pub mod train;
@@ -29,13 +30,26 @@ use crate::args::PlaceArgs;
 use crate::exit::BadInput;
 use crate::show::{as_it_is, json};
 use anyhow::Context;
-use burn_dragon::api::checkpoint::{LoadedModel, ModelPath};
+use burn_dragon::api::checkpoint::{Kinds, ModelFile, ModelKind, TensorSpec};
 use burn_dragon::api::core::{Backend, SelectedBackend};
+use burn_dragon::api::exchange::{LoadedModel, ModelPath};
 use burn_dragon::api::expert::checkpoint::{Foreign, unmarked};
-use burn_dragon::api::language::{Language, LanguageConfig, LanguageModel, Note};
-use burn_dragon_train::api::run_config as config_of_run;
+use burn_dragon::api::language::{LANGUAGE, LanguageModel, Note};
 use serde::Serialize;
-use std::path::Path;
+
+/// The families whose files this program knows: a line for each.
+fn kinds() -> Kinds {
+    Kinds::new([&LANGUAGE as &dyn ModelKind])
+}
+
+/// Numbers in all tensors of a model.
+fn parameters(kind: &dyn ModelKind, model: &ModelFile) -> u64 {
+    let tensors = kind.tensors(model.config.value()).unwrap_or_default();
+    tensors
+        .iter()
+        .map(TensorSpec::entries)
+        .fold(0, u64::saturating_add)
+}
 
 /// Finds the device and says on standard error which and why.
 fn backend(asked: Backend) -> anyhow::Result<SelectedBackend> {
@@ -72,11 +86,6 @@ fn as_meant(loaded: LoadedModel, way_out: &str) -> Result<LoadedModel, BadInput>
         ))),
         None => Ok(loaded),
     }
-}
-
-/// The configuration that a run folder keeps.
-fn run_config(run: &Path) -> anyhow::Result<LanguageConfig> {
-    Ok(config_of_run::<Language>(run)?)
 }
 
 /// Says on standard error what should be known about how a text was read.

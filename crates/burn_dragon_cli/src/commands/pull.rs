@@ -2,7 +2,7 @@
 
 use super::{print_json, remote};
 use crate::args::PullArgs;
-use burn_dragon::api::checkpoint::fetch::Source;
+use burn_dragon::api::exchange::fetch::Source;
 use serde_json::json;
 use std::process::ExitCode;
 

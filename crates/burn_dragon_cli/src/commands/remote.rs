@@ -13,7 +13,7 @@ pub(super) use shown::Shown;
 #[cfg(not(feature = "fetch"))]
 mod without {
     use crate::exit::Usage;
-    use burn_dragon::api::checkpoint::ModelPath;
+    use burn_dragon::api::exchange::ModelPath;
 
     /// A model's place on this machine; nothing else is known here.
     pub(in crate::commands) fn find(path: &ModelPath, _offline: bool) -> Result<ModelPath, Usage> {

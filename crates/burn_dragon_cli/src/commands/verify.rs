@@ -1,10 +1,9 @@
 //! `dragon verify`: every check of a file or a folder, with its verdict.
 
-use super::print_json;
+use super::{kinds, print_json};
 use crate::args::VerifyArgs;
-use burn_dragon::api::checkpoint::{Check, ModelFile, OfficialConfig, Verdict, VerifyOptions, verify};
+use burn_dragon::api::exchange::{Check, OfficialConfig, Verdict, VerifyOptions, verify};
 use burn_dragon::api::expert::checkpoint::one_line;
-use burn_dragon::api::language::tokenizer_of;
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,9 +21,8 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let options = VerifyOptions {
         deep: args.deep,
         config: config.as_ref(),
-        tokenizer: Some(&tokenizer),
     };
-    let verification = verify(&args.path, options)?;
+    let verification = verify(&args.path, &kinds(), options)?;
     let sound = verification.sound(args.strict);
     let count = |verdict| verification.count(verdict);
     let (failed, warnings) = (count(Verdict::Failed), count(Verdict::Warning));
@@ -79,15 +77,4 @@ fn show(check: &Check, root: &Path) {
         check.what,
         one_line(&check.detail)
     );
-}
-
-/// Whether a model's tokenizer can be built, and has as many tokens as the model.
-fn tokenizer(model: &ModelFile) -> Result<String, String> {
-    let tokenizer = tokenizer_of(model).map_err(|error| error.to_string())?;
-    let (given, expected) = (tokenizer.vocab_size(), model.config.vocab_size);
-    match (given == expected, &model.tokenizer) {
-        (false, _) => Err(format!("it has {given} tokens, the model {expected}")),
-        (true, Some(_)) => Ok(format!("{given} tokens, as many as the model has")),
-        (true, None) => Ok("none, as with official weights: bytes, or bare ids".into()),
-    }
 }

@@ -1,9 +1,8 @@
 //! Where files come in: each door opens one kind of file, as the library does it for a person.
 
 use burn::tensor::Device;
-use burn_dragon::api::checkpoint::{
-    CheckpointError, CheckpointFolder, ModelPath, OfficialConfig, PartsManifest, StateFile,
-};
+use burn_dragon::api::checkpoint::{CheckpointError, CheckpointFolder, PartsManifest, StateFile};
+use burn_dragon::api::exchange::{ModelPath, OfficialConfig};
 use burn_dragon::api::expert::checkpoint::TensorFile;
 use burn_dragon::api::language::{LanguageConfig, LanguageError, LanguageModel, TokenizerSpec};
 use burn_dragon::api::train::Layers;

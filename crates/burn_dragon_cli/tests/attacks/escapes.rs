@@ -3,7 +3,8 @@
 use crate::craft::{replaced, sound_model, with_tensor, written};
 use crate::folders::{in_parts, model, run};
 use burn::tensor::TensorData;
-use burn_dragon::api::checkpoint::{CheckpointError, ModelFile, ModelPath, OfficialConfig, Which};
+use burn_dragon::api::checkpoint::{CheckpointError, ModelFile};
+use burn_dragon::api::exchange::{ModelPath, OfficialConfig, Which};
 use burn_dragon::api::expert::checkpoint::sha256;
 use burn_dragon_checkpoint::official::read_torch;
 use burn_dragon_testing::pt;

@@ -3,7 +3,8 @@
 use crate::craft::{sound_model, sound_state, written};
 use crate::folders::{in_parts, model, run};
 use burn::tensor::Device;
-use burn_dragon::api::checkpoint::{CheckpointFolder, ModelFile, ModelPath, StateFile, read_parts};
+use burn_dragon::api::checkpoint::{CheckpointFolder, ModelFile, StateFile, read_parts};
+use burn_dragon::api::exchange::ModelPath;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use burn_dragon_checkpoint::text::{one_line, shortened};
+use burn_dragon_checkpoint::api::expert::{one_line, shortened};
 
 /// Something about the data that may not be what was meant. Shown, it is one line without its [`level`](Self::level).
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use burn_dragon_checkpoint::encoding::{Foreign, SAMPLE, unmarked};
+use burn_dragon_checkpoint::api::expert::{Foreign, SAMPLE, unmarked};
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 

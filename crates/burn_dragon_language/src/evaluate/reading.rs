@@ -2,8 +2,8 @@
 
 use super::room;
 use crate::error::LanguageError;
+use crate::learnt::{LearntMemory, LearntReading};
 use burn::tensor::{Int, Tensor, TensorData};
-use burn_dragon_checkpoint::model::{LearntMemory, LearntReading};
 use burn_dragon_core::density::DensityProbe;
 use burn_dragon_core::loss::token_losses;
 use burn_dragon_core::{DecoderError, Dragon, DragonState, Pass};

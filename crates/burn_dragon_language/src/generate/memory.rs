@@ -3,10 +3,11 @@
 use super::context::Context;
 use super::{ContextStrategy, Generator, Prefix};
 use crate::error::LanguageError;
+use crate::export::model_hash;
+use crate::state::{LanguageState, LanguageStateInfo, Sliding, StateReader};
 use crate::tokenizer::Tokenizer;
-use burn_dragon_checkpoint::CheckpointError;
 use burn_dragon_checkpoint::api::expert::sha256;
-use burn_dragon_checkpoint::api::{Sliding, StateFile, StateInfo, StateReader, StoredPrecision, model_hash};
+use burn_dragon_checkpoint::api::{CheckpointError, StoredPrecision};
 use std::path::Path;
 
 impl Generator<'_> {
@@ -26,9 +27,9 @@ impl Generator<'_> {
         };
         let state = reading.state();
         let younger = state.lanes() == 2;
-        let file = StateFile {
+        let file = LanguageState {
             config: self.dragon.config().clone(),
-            info: StateInfo {
+            info: LanguageStateInfo {
                 model: model_hash(self.dragon),
                 tokenizer: Some(tokenizer_hash(&*self.tokenizer)?),
                 tokens: reading.tokens(),
@@ -49,7 +50,7 @@ impl Generator<'_> {
     /// # Errors
     /// If the file is damaged, or was written by another model, with another tokenizer, or for several streams.
     pub fn load(&self, path: &Path) -> Result<Prefix, LanguageError> {
-        let mut file = StateFile::read(path, &self.dragon.device().inner())?;
+        let mut file = LanguageState::read(path, &self.dragon.device().inner())?;
         let (model, tokenizer) = (model_hash(self.dragon), tokenizer_hash(&*self.tokenizer)?);
         file.check(
             path,

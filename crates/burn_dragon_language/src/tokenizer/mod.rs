@@ -11,9 +11,8 @@ mod stream;
 
 use std::{borrow::Cow, fmt::Debug, io::ErrorKind, path::Path, sync::Arc};
 
-use burn_dragon_checkpoint::disk::{Os, write_atomic};
-use burn_dragon_checkpoint::encoding::unmarked;
-use burn_dragon_checkpoint::{CheckpointError, plain};
+use burn_dragon_checkpoint::api::CheckpointError;
+use burn_dragon_checkpoint::api::expert::{Os, plain, unmarked, write_atomic};
 use serde::{Deserialize, Serialize};
 
 pub use self::{byte::ByteTokenizer, char::CharTokenizer, ids::IdTokenizer, stream::StreamDecoder};

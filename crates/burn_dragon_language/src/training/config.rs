@@ -4,7 +4,7 @@ use super::sequence::SequenceConfig;
 use crate::config::ModelConfig;
 use crate::data::{DatasetConfig, SourceConfig};
 use crate::generate::GenerationConfig;
-use burn_dragon_checkpoint::model::{LearntMemory, LearntReading};
+use crate::learnt::{LearntMemory, LearntReading};
 use burn_dragon_train::api::{
     CheckpointConfig, EvaluationConfig, OptimizerConfig, Plan, Schedule, TrainError, TrainingConfig,
 };
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 
 /// The default run: a small model on the embedded tales.
-pub const BASE: &str = include_str!("../../../../config/language/base.toml");
+pub const BASE: &str = include_str!("../../config/base.toml");
 
 /// All that a language run is made of.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

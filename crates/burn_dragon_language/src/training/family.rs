@@ -5,9 +5,10 @@ use super::prompt;
 use super::task::LanguageTask;
 use crate::data::{Corpus, Note, Tokens};
 use crate::error::LanguageError;
+use crate::export::LANGUAGE;
 use crate::model::tokenizer_of;
 use crate::tokenizer::{Tokenizer, TokenizerSpec};
-use burn_dragon_checkpoint::model::ModelFile;
+use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
 use burn_dragon_train::api::{At, Base, Family, Outcome, Plan, RunFolder, Task, TrainError};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,10 @@ impl Family for Language {
     const SAMPLE: &'static str = "in its own words";
     type Config = LanguageConfig;
     type Task = LanguageTask;
+
+    fn kind() -> &'static dyn ModelKind {
+        &LANGUAGE
+    }
 
     fn plan(config: &LanguageConfig) -> Plan {
         config.plan()

@@ -3,7 +3,7 @@
 use crate::data::{Corpus, Tokens};
 use crate::error::LanguageError;
 use crate::model::LanguageModel;
-use burn_dragon_checkpoint::hash::sha256_of_pieces;
+use burn_dragon_checkpoint::api::expert::sha256_of_pieces;
 use burn_dragon_train::api::{ChangedPart, DataHash, DataHashes, ResumePoint};
 
 /// Ids that are given to a hash at once.

@@ -10,8 +10,8 @@ use super::sequence::{DocumentOrder, StreamConfig};
 use crate::data::{Corpus, Tokens, WindowPlan};
 use crate::error::LanguageError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::tensors::TensorFile;
+use burn_dragon_checkpoint::api::CheckpointError;
+use burn_dragon_checkpoint::api::expert::TensorFile;
 use burn_dragon_core::{Dragon, DragonState, Resets, StateError};
 use burn_dragon_stream::api::{
     Documents, LanePosition, Lanes, Order, Scale, ScaleMixup, ScaleStep, TbpttWindow,
@@ -26,7 +26,7 @@ use std::path::Path;
 pub(crate) const FILE: &str = "streams.bpk";
 
 /// The value of its metadata key `format`.
-const FORMAT: &str = "burn_dragon.streams/1";
+pub(crate) const FORMAT: &str = "burn_dragon.streams/1";
 
 /// What lanes read in one step, and with what memory.
 #[derive(Debug)]
@@ -453,7 +453,7 @@ struct SavedPositions {
 }
 
 /// The name of a level's memory in the file.
-fn name(level: usize) -> String {
+pub(crate) fn name(level: usize) -> String {
     format!("level_{level}.rho")
 }
 

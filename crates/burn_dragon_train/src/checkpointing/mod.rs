@@ -10,9 +10,10 @@ use crate::error::TrainError;
 use crate::optimizer::AdamW;
 use crate::run::RunFolder;
 use crate::task::{Task, TaskState};
-use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::disk::{self, Disk};
-use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
+use burn_dragon_checkpoint::api::expert::{Disk, disk};
+use burn_dragon_checkpoint::api::{
+    CheckpointError, CheckpointFolder, Checkpoints, Content, Pointer, Snapshot,
+};
 use std::sync::Arc;
 use writer::{Job, Writer};
 

@@ -5,9 +5,8 @@ use crate::guard::GuardMemory;
 use crate::identity::Identity;
 use crate::settings::Done;
 use crate::task::Evaluation;
-use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::folder::CheckpointFolder;
-use burn_dragon_checkpoint::plain;
+use burn_dragon_checkpoint::api::expert::plain;
+use burn_dragon_checkpoint::api::{CheckpointError, CheckpointFolder};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

@@ -5,8 +5,7 @@
 //! asked for, by [`Writer::check`] after every step and by [`Writer::wait`] at the end.
 
 use crate::error::TrainError;
-use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::folder::{Checkpoints, Pointer, Snapshot};
+use burn_dragon_checkpoint::api::{CheckpointError, Checkpoints, Pointer, Snapshot};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -178,9 +177,9 @@ fn panicked(checkpoints: &Checkpoints, panic: &(dyn Any + Send)) -> CheckpointEr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn_dragon_checkpoint::disk::{Disk, DiskFile, Os};
-    use burn_dragon_checkpoint::faulty::{Fault, Faulty};
-    use burn_dragon_checkpoint::folder::{CheckpointFolder, Content};
+    use burn_dragon_checkpoint::api::expert::{Disk, DiskFile, Os};
+    use burn_dragon_checkpoint::api::expert::{Fault, Faulty};
+    use burn_dragon_checkpoint::api::{CheckpointFolder, Content};
     use std::io;
     use std::path::Path;
     use std::thread::{sleep, spawn};

@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn_dragon_checkpoint::encoding::Foreign;
-use burn_dragon_checkpoint::plain;
+use burn_dragon_checkpoint::api::expert::{Foreign, plain};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Value;

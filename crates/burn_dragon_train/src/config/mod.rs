@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-use burn_dragon_checkpoint::encoding::Foreign;
+use burn_dragon_checkpoint::api::expert::Foreign;
 use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
-use burn_dragon_checkpoint::disk::{Disk, Os, beside, create_dirs};
+use burn_dragon_checkpoint::api::expert::{Disk, Os, beside, create_dirs};
 
 use super::{stamp, write_atomic};
 use crate::error::TrainError;

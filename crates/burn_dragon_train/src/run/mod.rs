@@ -17,8 +17,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use burn_dragon_checkpoint::disk;
-use burn_dragon_checkpoint::encoding::unmarked;
+use burn_dragon_checkpoint::api::expert::{disk, unmarked};
 use serde::{Deserialize, Serialize};
 
 pub use folder::RunFolder;

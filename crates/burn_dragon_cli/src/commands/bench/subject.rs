@@ -4,9 +4,9 @@ use crate::args::SubjectArgs;
 use crate::commands::notes;
 use crate::exit::Usage;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon::api::checkpoint::{ModelFile, ModelPath, Which};
 use burn_dragon::api::core::{Dragon, DragonConfig, FreeMemory, MemoryError, Need};
-use burn_dragon::api::expert::core::{Activity, Rng, activity, derive, of_density};
+use burn_dragon::api::exchange::{ModelPath, Which};
+use burn_dragon::api::expert::core::{Activity, Rng, activity, derive, of_density, snapshot};
 use burn_dragon::api::expert::language::{Split, Tokens};
 use burn_dragon::api::language::{LanguageModel, SourceConfig, TextConfig, Tokenizer, TokenizerConfig};
 use std::sync::Arc;
@@ -138,7 +138,6 @@ fn trained(
         dragon,
         tokenizer,
         info,
-        file,
         passed_over,
         ..
     } = LanguageModel::load(
@@ -147,9 +146,16 @@ fn trained(
     )?;
     crate::commands::passed_over(&passed_over);
     let weights = format!("trained for {} steps", info.step);
-    let mut model = ModelFile::of(&dragon, info, None);
-    model.config.dropout = dropout;
-    Ok((model.into_dragon(&file, device)?, tokenizer, weights))
+    let config = DragonConfig {
+        dropout,
+        ..dragon.config().clone()
+    };
+    let mut values = snapshot(&dragon);
+    let value = |name: &str, _: &[usize]| match values.remove(name) {
+        Some(value) => value,
+        None => unreachable!("`{name}` is a tensor of the same model"),
+    };
+    Ok((Dragon::from_weights(&config, device, value)?, tokenizer, weights))
 }
 
 fn config_of(args: &SubjectArgs, dropout: f64) -> DragonConfig {

@@ -1,8 +1,7 @@
 //! The card of a model: what whoever finds it should know, and nothing that nobody knows.
 
 use super::known::Known;
-use burn_dragon::api::checkpoint::{Exported, ModelInfo, StoredPrecision};
-use burn_dragon::api::core::DragonConfig;
+use burn_dragon::api::checkpoint::{CardText, Exported, ModelInfo, StoredPrecision};
 use burn_dragon::api::expert::checkpoint::{is_obeyed, shortened_to};
 use std::fmt::{self, Display, Formatter};
 
@@ -10,9 +9,14 @@ use std::fmt::{self, Display, Formatter};
 pub(super) struct Card<'a> {
     pub(super) id: &'a str,
     pub(super) license: Option<&'a str>,
-    pub(super) config: &'a DragonConfig,
+    /// What the family says of the model.
+    pub(super) text: &'a CardText,
+    pub(super) parameters: u64,
+    /// What training counts.
+    pub(super) unit: &'a str,
     pub(super) info: &'a ModelInfo,
-    pub(super) tokenizer: Option<&'a str>,
+    /// The names of its assets, which are files beside the weights too.
+    pub(super) assets: &'a [String],
     pub(super) known: &'a Known,
     pub(super) weights: Weights<'a>,
 }
@@ -51,54 +55,30 @@ impl Card<'_> {
             let license = if is_license(license) { license } else { "other" };
             writeln!(f, "license: {license}")?;
         }
-        writeln!(f, "library_name: burn_dragon\npipeline_tag: text-generation")?;
+        writeln!(f, "library_name: burn_dragon")?;
+        if let Some(tag) = self.text.pipeline_tag {
+            writeln!(f, "pipeline_tag: {tag}")?;
+        }
         writeln!(f, "tags:\n- bdh\n- dragon-hatchling\n- burn\n- rust\n---\n")?;
         writeln!(f, "# {}\n", self.name())?;
         writeln!(
             f,
-            "A Dragon Hatchling (BDH, [arXiv:2509.26507](https://arxiv.org/abs/2509.26507)) language model, {}. \
-             Its state is of one size, however long the text; its activations are sparse and positive.\n",
+            "A Dragon Hatchling (BDH, [arXiv:2509.26507](https://arxiv.org/abs/2509.26507)) {}, {}. {}\n",
+            self.text.noun,
             match self.info.is_imported() {
                 true => "imported from weights under the names of the official PyTorch code".into(),
                 false => format!("trained with burn_dragon {}", plain(&self.info.version)),
-            }
+            },
+            self.text.about
         )
     }
 
-    /// What kind of tokens the model's tokenizer has, if it has one that says so.
-    fn kind(&self) -> Option<String> {
-        let json: serde_json::Value = serde_json::from_str(self.tokenizer?).ok()?;
-        Some(plain(json["type"].as_str()?))
-    }
-
-    /// Whether text is nothing to the model but a list of ids: of 256 tokens without a tokenizer, each is a byte.
-    fn reads_ids(&self) -> bool {
-        match self.tokenizer {
-            Some(_) => self.kind().as_deref() == Some("ids"),
-            None => self.config.vocab_size != 256,
-        }
-    }
-
     fn model(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let config = self.config;
         writeln!(f, "| | |\n|---|---|")?;
-        writeln!(f, "| parameters | {} |", config.cost().parameters())?;
-        writeln!(
-            f,
-            "| shape | {} levels of shared weights, width {}, {} heads, {} neurons |",
-            config.n_levels, config.d_model, config.n_heads, config.n_neurons
-        )?;
-        let kind = self.kind().map_or_else(
-            || "tokens; which, the model does not say".into(),
-            |kind| format!("tokens ({kind})"),
-        );
-        writeln!(f, "| vocabulary | {} {kind} |", config.vocab_size)?;
-        writeln!(f, "| rotary theta | {} |", config.rope_theta)?;
-        writeln!(
-            f,
-            "| decay of the memory | {} |",
-            if config.decay.is_some() { "yes" } else { "none" }
-        )?;
+        writeln!(f, "| parameters | {} |", self.parameters)?;
+        for (name, text) in &self.text.rows {
+            writeln!(f, "| {} | {} |", plain(name), plain(text))?;
+        }
         writeln!(
             f,
             "| licence | {} |\n",
@@ -117,20 +97,19 @@ impl Card<'_> {
             .map(plain);
         writeln!(f, "- Data: {}", data.as_deref().unwrap_or("not known"))?;
         match self.info.is_imported() {
-            true => writeln!(f, "- Optimiser steps and tokens: not known")?,
+            true => writeln!(f, "- Optimiser steps and {}: not known", self.unit)?,
             false => writeln!(
                 f,
-                "- {} optimiser steps, {} tokens",
-                self.info.step, self.info.tokens
+                "- {} optimiser steps, {} {}",
+                self.info.step, self.info.units, self.unit
             )?,
         }
-        if let Some(config) = &self.known.config {
-            let training = &config.training;
-            writeln!(
-                f,
-                "- Batches of {} windows of {} tokens, seed {}; all settings are in `config.toml`",
-                training.batch_size, config.sequence.block_size, training.seed
-            )?;
+        if let Some(said) = &self.known.said {
+            let mut lines: Vec<String> = said.lines.iter().map(|line| plain(line)).collect();
+            if said.config.is_some() {
+                lines.push("all settings are in `config.toml`".into());
+            }
+            writeln!(f, "- {}", lines.join("; "))?;
         }
         if let Some(info) = &self.known.info {
             let cpu = info
@@ -153,7 +132,7 @@ impl Card<'_> {
                 "- With which settings and data is not known: the configuration beside the run is not the one that this \
                  model was trained with, by its SHA-256, and was left out"
             )?;
-        } else if self.known.config.is_none() {
+        } else if self.known.said.is_none() {
             writeln!(
                 f,
                 "- How it was trained is not known: the run's configuration was not beside the model"
@@ -181,17 +160,9 @@ impl Card<'_> {
             Some(value) => writeln!(f, "| {name} | {value:.digits$} |"),
             None => Ok(()),
         };
-        row("loss, nats a token", "loss", 4)?;
-        row("bits a byte", "bits_per_byte", 4)?;
-        row(
-            "share of its symbols that are unknown to the model",
-            "unknown_share",
-            4,
-        )?;
-        row("recall of stated facts", "recall_accuracy", 3)?;
-        row("recall by chance", "recall_chance", 3)?;
-        row("density of x: share of neurons above 0", "x_density", 4)?;
-        row("density of y", "y_density", 4)?;
+        for figure in &self.text.figures {
+            row(figure.label, figure.key, figure.digits)?;
+        }
         let precision = self.weights.precision;
         if precision != StoredPrecision::F32 {
             writeln!(
@@ -207,8 +178,9 @@ impl Card<'_> {
         writeln!(f, "## Files\n\n| file | what |\n|---|---|")?;
         writeln!(
             f,
-            "| `model.bpk` | weights ({}), shape and tokenizer, under a SHA-256 over every byte |",
-            weights.precision
+            "| `model.bpk` | weights ({}), shape{}, under a SHA-256 over every byte |",
+            weights.precision,
+            self.and_assets()
         )?;
         if weights.exported.manifest.is_some() {
             writeln!(
@@ -228,17 +200,15 @@ impl Card<'_> {
                  code, and the configuration to load them with |"
             )?;
         }
-        if self.known.config_toml.is_some() {
+        if self.known.config().is_some() {
             writeln!(
                 f,
                 "| `config.toml` | how it was trained; folders of the machine left out |"
             )?;
         }
-        if self.tokenizer.is_some() {
-            writeln!(
-                f,
-                "| `tokenizer.json` | the tokenizer, which `model.bpk` holds too |"
-            )?;
+        for name in self.assets {
+            let what = name.split('.').next().unwrap_or(name);
+            writeln!(f, "| `{name}` | the {what}, which `model.bpk` holds too |")?;
         }
         writeln!(
             f,
@@ -254,70 +224,26 @@ impl Card<'_> {
         Ok(())
     }
 
-    fn how_to_run(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let id = self.id;
-        let (prompt, data, text) = match self.reads_ids() {
-            true => ("--prompt-tokens 1,2,3", "ids.txt", "1 2 3"),
-            false => ("--prompt \"Once upon a time\"", "text.txt", "Once upon a time"),
-        };
-        writeln!(f, "## How to run it\n")?;
-        if self.reads_ids() {
-            writeln!(
-                f,
-                "There is no tokenizer: the model reads and writes token ids, in a text as `{text}`.\n"
-            )?;
+    /// What `model.bpk` holds beside weights and shape.
+    fn and_assets(&self) -> String {
+        let names = self.assets.iter();
+        let stems: Vec<&str> = names.filter_map(|name| name.split('.').next()).collect();
+        match stems.is_empty() {
+            true => String::new(),
+            false => format!(" and {}", stems.join(", ")),
         }
-        writeln!(f, "```sh")?;
-        writeln!(f, "dragon generate {id} {prompt} --max-tokens 64")?;
-        writeln!(f, "dragon eval {id} {data}\n```\n")?;
-        writeln!(
-            f,
-            "In Rust, with the features `fetch` of `burn_dragon`:\n\n```rust"
-        )?;
-        writeln!(f, "use burn_dragon::api::checkpoint::ModelPath;")?;
-        writeln!(f, "use burn_dragon::api::checkpoint::fetch::{{Fetcher, Source}};")?;
-        writeln!(f, "use burn_dragon::api::core::Backend;")?;
-        writeln!(
-            f,
-            "use burn_dragon::api::language::{{GenerationConfig, Generator, LanguageModel}};\n"
-        )?;
-        writeln!(
-            f,
-            "let fetched = Fetcher::from_env()?.fetch(&Source::remote(\"{id}\", None)?, &|_| {{}})?;"
-        )?;
-        writeln!(f, "let device = Backend::Cpu.select()?.device;")?;
-        writeln!(
-            f,
-            "let model = LanguageModel::load(&ModelPath::new(fetched.path), &device)?;"
-        )?;
-        writeln!(
-            f,
-            "let settings = GenerationConfig {{ max_tokens: Some(64), ..GenerationConfig::default() }};"
-        )?;
-        writeln!(
-            f,
-            "let generator = Generator::new(&model.dragon, model.tokenizer.clone(), &settings)?;"
-        )?;
-        writeln!(
-            f,
-            "println!(\"{{}}\", generator.complete(\"{text}\")?.text);\n```\n"
-        )
+    }
+
+    fn how_to_run(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "## How to run it\n\n{}\n", self.text.usage)
     }
 
     fn limits(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "## What is not known\n")?;
-        if self.info.is_imported() {
-            return writeln!(
-                f,
-                "How it was trained, whether it was tuned to follow instructions or to refuse any, and what it gets wrong: \
-                 its weights do not say."
-            );
-        }
-        writeln!(
-            f,
-            "It was not tuned to follow instructions or to refuse any, and nobody measured what it gets wrong. It writes \
-             what its data makes likely."
-        )
+        let limits = match self.info.is_imported() {
+            true => &self.text.imported_limits,
+            false => &self.text.limits,
+        };
+        writeln!(f, "## What is not known\n\n{limits}")
     }
 }
 

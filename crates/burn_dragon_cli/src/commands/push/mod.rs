@@ -3,16 +3,16 @@
 mod card;
 mod known;
 
-use super::{as_meant, print_json, remote};
+use super::{as_meant, kinds, parameters, print_json, remote};
 use crate::args::PushArgs;
 use crate::exit::Usage;
 use anyhow::Context;
-use burn_dragon::api::checkpoint::expert::sha256;
-use burn_dragon::api::checkpoint::fetch::{Event, Hub, HubId, Limits, MAIN, Upload, Uploaded, upload};
 use burn_dragon::api::checkpoint::{
-    CheckpointError, CheckpointFolder, ExportOptions, LoadedModel, ModelFile, OfficialConfig, Provenance,
-    export, write_safetensors,
+    CheckpointError, CheckpointFolder, ExportOptions, ModelFile, Provenance, StoredTensor, export,
 };
+use burn_dragon::api::exchange::fetch::{Event, Hub, HubId, Limits, MAIN, Upload, Uploaded, upload};
+use burn_dragon::api::exchange::{LoadedModel, OfficialConfig, write_safetensors};
+use burn_dragon::api::expert::checkpoint::sha256;
 use card::{Card, Weights, is_license};
 use known::Known;
 use serde_json::json;
@@ -43,7 +43,7 @@ pub fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
         let text = format!("--license {license:?}: give it as the hub calls it, for example apache-2.0");
         return Err(Usage(text).into());
     }
-    let loaded = remote::find(&args.place.path(), args.place.offline)?.load()?;
+    let loaded = remote::find(&args.place.path(), args.place.offline)?.load(&kinds())?;
     let loaded = as_meant(loaded, "choose one with --step")?;
     let info = &loaded.model.info;
     let step = (!info.is_imported()).then_some(info.step);
@@ -96,12 +96,13 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
     let LoadedModel { file, run, model, .. } = loaded;
     // Before anything is written, so that what is under either name is one model, of one hash.
     let mut model = model.rounded(args.precision, &folder.join("model.bpk"))?;
-    let mut known = Known::of(run.as_deref(), &model);
+    let kind = kinds().of(&model.family, &file)?;
+    kind.assets(&model)
+        .map_err(|reason| CheckpointError::corrupt(&file, reason))?;
+    let mut known = Known::of(run.as_deref(), kind, &model);
     if run.is_some_and(|run| is_other_config(&run, &file)) {
         known = Known {
-            config: None,
-            config_toml: None,
-            data: None,
+            said: None,
             other_config: true,
             ..known
         };
@@ -110,7 +111,7 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
     let license = args.license.clone().or(provenance.license);
     model.info.provenance = Some(Provenance {
         run: known.run.clone().or(provenance.run),
-        data: known.data.clone().or(provenance.data),
+        data: known.data().or(provenance.data),
         license: license.clone(),
     });
     let mut notes = Vec::new();
@@ -119,21 +120,18 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
         let path = folder.join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     };
-    if official && let Ok(config) = OfficialConfig::of(&model.config) {
+    if official && let Ok(config) = OfficialConfig::of_model(&model) {
         put("config.json", &serde_json::to_string_pretty(&config)?)?;
     }
-    if let Some(config) = &known.config_toml {
+    if let Some(config) = known.config() {
         put("config.toml", config)?;
     }
-    if let Some(tokenizer) = &model.tokenizer {
-        put("tokenizer.json", tokenizer)?;
+    for (name, text) in &model.assets {
+        put(name, text)?;
     }
-    let bytes: u64 = model
-        .tensors
-        .values()
-        .map(|data| data.as_bytes().len() as u64)
-        .sum();
-    let (config, info, tokenizer) = (model.config.clone(), model.info.clone(), model.tokenizer.clone());
+    let (text, info) = (kind.card(&model, &id.repo), model.info.clone());
+    let assets: Vec<String> = model.assets.keys().cloned().collect();
+    let (parameters, bytes) = (parameters(kind, &model), f32_bytes(&model));
     let options = ExportOptions {
         precision: args.precision,
         max_part_bytes: (bytes > LARGE).then_some(PART),
@@ -143,9 +141,11 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
     let card = Card {
         id: &id.repo,
         license: license.as_deref(),
-        config: &config,
+        text: &text,
+        parameters,
+        unit: kind.unit(),
         info: &info,
-        tokenizer: tokenizer.as_deref(),
+        assets: &assets,
         known: &known,
         weights: Weights {
             precision: args.precision,
@@ -161,6 +161,15 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
         .collect::<std::io::Result<_>>()?;
     files.sort();
     Ok(files)
+}
+
+/// Bytes of the numbers in f32, whatever they are stored as, and of the codes.
+fn f32_bytes(model: &ModelFile) -> u64 {
+    let bytes = |tensor: &StoredTensor| match tensor {
+        StoredTensor::Float(data) => 4 * data.num_elements() as u64,
+        StoredTensor::Codes(_) => tensor.data().as_bytes().len() as u64,
+    };
+    model.tensors.values().map(bytes).sum()
 }
 
 /// Writes the weights under the official names; whether they can have them. What is to be said of it goes to the notes.

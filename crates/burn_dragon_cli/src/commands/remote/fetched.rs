@@ -1,8 +1,8 @@
 //! Models that are fetched.
 
 use super::Shown;
-use burn_dragon::api::checkpoint::ModelPath;
-use burn_dragon::api::checkpoint::fetch::{FetchError, Fetched, Fetcher, Source};
+use burn_dragon::api::exchange::ModelPath;
+use burn_dragon::api::exchange::fetch::{FetchError, Fetched, Fetcher, Source};
 
 /// A model's place on this machine: where MODEL is an address or an id of a hub, after it was fetched.
 pub(in crate::commands) fn find(path: &ModelPath, offline: bool) -> Result<ModelPath, FetchError> {

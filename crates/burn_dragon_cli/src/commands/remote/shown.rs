@@ -1,7 +1,7 @@
 //! What a person sees while bytes come or go.
 
 use super::super::live::Line;
-use burn_dragon::api::checkpoint::fetch::Event;
+use burn_dragon::api::exchange::fetch::Event;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Progress of one transfer.

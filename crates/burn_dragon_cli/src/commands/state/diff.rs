@@ -4,7 +4,7 @@ use super::super::print_json;
 use super::{counts, listed, read};
 use crate::args::StateDiffArgs;
 use crate::exit::BadInput;
-use burn_dragon::api::checkpoint::StateFile;
+use burn_dragon::api::language::LanguageState;
 use serde_json::json;
 
 /// Memories at different positions lie differently turned. As they lie, what both have read at the same positions is the
@@ -65,7 +65,7 @@ pub(super) fn run(args: &StateDiffArgs) -> anyhow::Result<()> {
 }
 
 /// What goes on with the same text: the same bits at the same positions, the same context, the same tokens seen.
-fn same(a: &StateFile, b: &StateFile) -> bool {
+fn same(a: &LanguageState, b: &LanguageState) -> bool {
     let pairs = || a.state.rho().iter().zip(b.state.rho());
     a.state.positions() == b.state.positions()
         && a.info.sliding == b.info.sliding
@@ -76,7 +76,7 @@ fn same(a: &StateFile, b: &StateFile) -> bool {
 }
 
 /// Tokens that the streams of each have seen and those of the other have not.
-fn unshared(a: &StateFile, b: &StateFile) -> (usize, usize) {
+fn unshared(a: &LanguageState, b: &LanguageState) -> (usize, usize) {
     let pairs = || a.seen.iter().zip(&b.seen);
     (
         pairs().map(|(a, b)| a.difference(b).count()).sum(),

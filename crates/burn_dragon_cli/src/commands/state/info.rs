@@ -3,7 +3,8 @@
 use super::super::print_json;
 use super::{counts, listed, read};
 use crate::args::StateInfoArgs;
-use burn_dragon::api::checkpoint::{Sliding, StateFile};
+use burn_dragon::api::language::LanguageState;
+use burn_dragon::api::language::Sliding;
 use serde_json::json;
 
 pub(super) fn run(args: &StateInfoArgs) -> anyhow::Result<()> {
@@ -41,7 +42,7 @@ pub(super) fn run(args: &StateInfoArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn describe(file: &StateFile) {
+fn describe(file: &LanguageState) {
     let (config, info) = (&file.config, &file.info);
     show!("  model         sha256 {}", info.model);
     show!(

@@ -4,8 +4,8 @@ mod diff;
 mod info;
 
 use crate::args::{StateArgs, StateRebaseArgs, StateVerb};
-use burn_dragon::api::checkpoint::StateFile;
 use burn_dragon::api::core::Backend;
+use burn_dragon::api::language::LanguageState;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -32,12 +32,12 @@ fn rebase(args: &StateRebaseArgs) -> anyhow::Result<()> {
 }
 
 /// A memory, on the processor.
-fn read(path: &Path) -> anyhow::Result<StateFile> {
-    Ok(StateFile::read(path, &Backend::Cpu.select()?.device)?)
+fn read(path: &Path) -> anyhow::Result<LanguageState> {
+    Ok(LanguageState::read(path, &Backend::Cpu.select()?.device)?)
 }
 
 /// Different tokens that each stream has seen.
-fn counts(file: &StateFile) -> Vec<u64> {
+fn counts(file: &LanguageState) -> Vec<u64> {
     file.seen.iter().map(|seen| seen.len() as u64).collect()
 }
 

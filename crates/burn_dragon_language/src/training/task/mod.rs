@@ -6,24 +6,23 @@ mod place_tests;
 mod reader;
 mod room;
 
-use super::Language;
 use super::config::LanguageConfig;
 use super::keys::KEYS;
 use super::streams::{self, Batch, StreamMemory, StreamPlan};
 use crate::data::Corpus;
 use crate::error::LanguageError;
 use crate::evaluate::{Evaluator, WindowMemory, WindowReading, inputs_and_targets, recall_lines};
+use crate::export::{TOKENIZER, kinds, model_file};
 use crate::generate::Generator;
 use crate::tales::RecallProbe;
 use crate::tokenizer::TokenizerSpec;
 use burn::tensor::Device;
-use burn_dragon_checkpoint::folder::Content;
-use burn_dragon_checkpoint::model::{ModelFile, ModelInfo};
+use burn_dragon_checkpoint::api::{CheckpointError, Content, ModelFile, ModelInfo};
 use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, FreeMemory, MemoryError, Precision, parameters};
 use burn_dragon_stream::api::Lanes;
 use burn_dragon_train::api::{
-    DataPosition, Evaluation, Family, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics,
-    Sample, Scope, Task, TaskState, TrainError, Unit,
+    DataPosition, Evaluation, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics, Sample,
+    Scope, Task, TaskState, TrainError, Unit,
 };
 use data_order::DataOrder;
 use reader::{Reader, density_of_a_lane};
@@ -332,15 +331,14 @@ impl Task for LanguageTask {
 
     fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError> {
         let info = ModelInfo {
-            family: Language::NAME.into(),
             step: state.step,
-            tokens: state.units,
+            units: state.units,
             version: env!("CARGO_PKG_VERSION").into(),
-            reading: Some(self.config.reading()),
             provenance: None,
+            details: self.config.reading().details(),
         };
         let tokenizer = serde_json::to_string(&self.corpus.tokenizer.spec()).map_err(TrainError::Json)?;
-        let model = ModelFile::of(state.model, info, Some(tokenizer)).into_tensor_file();
+        let model = model_file(state.model, info, Some(tokenizer)).into_tensor_file();
         let mut files = BTreeMap::from([("model.bpk".to_string(), Content::Tensors(model))]);
         if let (Some(lanes), Some(memory)) = (state.cursor, state.carry) {
             let streams = memory.snapshot(lanes)?;
@@ -351,23 +349,24 @@ impl Task for LanguageTask {
 
     fn restore(&self, model: Dragon, folder: &Path) -> Result<Dragon, TrainError> {
         let path = folder.join("model.bpk");
-        let mut file = ModelFile::read(&path)?;
-        if file.config != self.model_config {
-            let reason = format!(
-                "it holds {:?}, the run asks for {:?}",
-                file.config, self.model_config
-            );
-            return Err(burn_dragon_checkpoint::CheckpointError::corrupt(&path, reason).into());
+        let file = ModelFile::read(&path)?;
+        kinds().check(&file, &path)?;
+        let refuse = |reason: String| Err(CheckpointError::corrupt(&path, reason).into());
+        let config: Result<DragonConfig, String> = file.config.read();
+        if config.as_ref() != Ok(&self.model_config) {
+            return refuse(format!(
+                "it holds {}, the run asks for {:?}",
+                file.config.text(),
+                self.model_config
+            ));
         }
-        let speaks = file
-            .tokenizer
-            .as_deref()
-            .map(serde_json::from_str::<TokenizerSpec>);
+        let speaks = file.assets.get(TOKENIZER);
+        let speaks = speaks.map(|json| serde_json::from_str::<TokenizerSpec>(json));
         if !speaks.is_some_and(|spec| spec.is_ok_and(|spec| spec == self.corpus.tokenizer.spec())) {
-            let reason = "its tokenizer is not that of the run (tokenizer.json)";
-            return Err(burn_dragon_checkpoint::CheckpointError::corrupt(&path, reason).into());
+            return refuse("its tokenizer is not that of the run (tokenizer.json)".into());
         }
-        Ok(parameters::load(model, |name, _| file.tensors.remove(name)))
+        let mut floats = file.into_floats();
+        Ok(parameters::load(model, |name, _| floats.remove(name)))
     }
 
     fn restore_carried(

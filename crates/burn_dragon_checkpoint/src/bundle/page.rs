@@ -1,0 +1,118 @@
+//! Index of a model in parts for a web page: what a page reads before it fetches any of them.
+//!
+//! A manifest of parts says what to fetch, and each part says what the model is. A page has to know the second before the
+//! first: which program runs this family, whether the browser has the memory, how long the download takes, what the
+//! licence is.
+//!
+//! ```text
+//! model.bpk.page.json   family, configuration, assets, licence, bytes
+//!   -> model.bpk.parts.json, by its hash
+//!     -> model.bpk.part-00000.bpk, ..., each by its hash, in any order (Assembly)
+//! ```
+
+use super::export::Exported;
+use super::manifest::{MAX_MANIFEST, PartsManifest, page_of};
+use crate::disk::{Os, write_atomic};
+use crate::error::CheckpointError;
+use crate::hash::sha256;
+use crate::model::{ModelFile, ModelInfo};
+use crate::precision::StoredPrecision;
+use serde::Serialize;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// The value of `format`.
+const FORMAT: &str = "burn_dragon.page/1";
+
+/// Index of a model in parts for a web page.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PageIndex {
+    /// `burn_dragon.page/1`.
+    pub format: String,
+    /// The family's name.
+    pub family: String,
+    /// The family's configuration.
+    pub config: Value,
+    /// Names of the texts that every part holds, such as `tokenizer.json`.
+    pub assets: Vec<String>,
+    /// Where the model came from, its licence included.
+    pub info: ModelInfo,
+    /// The model's hash.
+    pub model: String,
+    /// How its numbers are stored.
+    pub precision: StoredPrecision,
+    /// Bytes of all parts together: what a page fetches.
+    pub bytes: u64,
+    /// The manifest of the parts.
+    pub manifest: ManifestEntry,
+}
+
+/// The manifest of the parts, as a page asks for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ManifestEntry {
+    /// The name of its file, which lies beside the index.
+    pub path: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// The SHA-256 of its bytes, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// What an index says of a model beside its parts; an export consumes the model, and this outlives it.
+#[derive(Clone, Debug)]
+pub struct PageHead {
+    family: String,
+    config: Value,
+    assets: Vec<String>,
+    info: ModelInfo,
+}
+
+impl PageHead {
+    /// The head of a model's index.
+    pub fn of(model: &ModelFile) -> Self {
+        Self {
+            family: model.family.clone(),
+            config: model.config.value().clone(),
+            assets: model.assets.keys().cloned().collect(),
+            info: model.info.clone(),
+        }
+    }
+
+    /// Writes the index of a model that was exported in parts, as `NAME.bpk.page.json`, and says where it is; `None` where
+    /// there are no parts.
+    ///
+    /// # Errors
+    /// If the manifest of the parts cannot be read, or the file system refuses.
+    pub fn write(self, exported: &Exported) -> Result<Option<PathBuf>, CheckpointError> {
+        let Some(manifest) = &exported.manifest else {
+            return Ok(None);
+        };
+        let index = self.index(manifest)?;
+        let path = page_of(&exported.file);
+        let text =
+            serde_json::to_string_pretty(&index).map_err(|error| CheckpointError::refused(&path, error))?;
+        write_atomic(&Os, &path, |sink| sink.write_all(text.as_bytes()))?;
+        Ok(Some(path))
+    }
+
+    fn index(self, path: &Path) -> Result<PageIndex, CheckpointError> {
+        let bytes = crate::plain::read(path, MAX_MANIFEST).map_err(CheckpointError::io("read", path))?;
+        let manifest = PartsManifest::parse(&bytes, path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Ok(PageIndex {
+            format: FORMAT.into(),
+            family: self.family,
+            config: self.config,
+            assets: self.assets,
+            info: self.info,
+            model: manifest.model,
+            precision: manifest.precision,
+            bytes: manifest.parts.iter().map(|part| part.bytes).sum(),
+            manifest: ManifestEntry {
+                path: name.into_owned(),
+                bytes: bytes.len() as u64,
+                sha256: sha256(&bytes),
+            },
+        })
+    }
+}

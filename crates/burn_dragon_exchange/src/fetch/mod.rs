@@ -1,0 +1,208 @@
+//! Models from a server or a hub, as verified local files.
+//!
+//! ```no_run
+//! use burn_dragon_exchange::api::fetch::{Fetcher, Source};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let source = Source::of("owner/name@v1".as_ref())?;
+//! let fetched = Fetcher::from_env()?.fetch(&source, &|event| eprintln!("{event:?}"))?;
+//! println!("{}", fetched.path.display());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `source.rs`, `address.rs` | what a person means, and which addresses are followed |
+//! | `cache.rs` | where files lie, when they become visible, who may write |
+//! | `http.rs`, `retry.rs`, `pace.rs` | one question and its redirects; asking again; letting go |
+//! | `requests.rs` | the questions before a file comes |
+//! | `download.rs`, `ranged.rs`, `partial_file.rs`, `segments.rs` | a run of bytes that can be gone on with; several at once |
+//! | `location.rs`, `models.rs` | which files a model is, and how they are checked |
+//! | `hub.rs`, `upload.rs`, `lfs.rs` | a hub's addresses and secrets; files to a hub |
+//!
+//! A server decides no name, no length and no location here. See `docs/fetching.md`.
+
+mod address;
+mod cache;
+mod download;
+mod error;
+mod http;
+mod hub;
+mod lfs;
+mod limits;
+mod location;
+mod models;
+mod pace;
+mod partial_file;
+mod progress;
+mod ranged;
+mod requests;
+mod retry;
+mod segments;
+mod source;
+mod upload;
+
+pub use address::Address;
+pub use cache::root as cache_root;
+pub use error::FetchError;
+pub use hub::{ENDPOINT, Hub};
+pub use limits::Limits;
+pub use progress::Event;
+pub use source::{HubId, MAIN, Source};
+pub use upload::{Upload, Uploaded, upload};
+
+use burn_dragon_checkpoint::api::CheckpointError;
+use cache::{CacheFolder, Record, label};
+use http::Client;
+use location::Location;
+use progress::Meter;
+use requests::Freshness;
+use std::env;
+use std::path::PathBuf;
+
+/// Fetches models into a cache.
+#[derive(Clone, Debug)]
+pub struct Fetcher {
+    /// The folder of the cache.
+    pub cache: PathBuf,
+    /// The hub that ids belong to.
+    pub hub: Hub,
+    /// Use what is in the cache, and ask nobody.
+    pub offline: bool,
+    /// How long, how much, how often.
+    pub limits: Limits,
+}
+
+/// A model's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// What a loader is given: a `.bpk`, the manifest of parts, or `.safetensors`.
+    pub path: PathBuf,
+    /// The configuration beside official weights.
+    pub config: Option<PathBuf>,
+    /// All the files.
+    pub files: Vec<PathBuf>,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The commit, where a hub told it.
+    pub commit: Option<String>,
+    /// Whether they were in the cache before.
+    pub cached: bool,
+}
+
+impl Fetcher {
+    /// As the environment says: `BURN_DRAGON_CACHE_DIR`, `BURN_DRAGON_OFFLINE`, `BURN_DRAGON_MAX_BYTES`, `HF_ENDPOINT`,
+    /// `HF_TOKEN`.
+    ///
+    /// # Errors
+    /// If one of them cannot be meant.
+    pub fn from_env() -> Result<Self, FetchError> {
+        let of = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let offline = of("BURN_DRAGON_OFFLINE").is_some_and(|value| !matches!(value.as_str(), "0" | "false"));
+        let mut limits = Limits::default();
+        if let Some(bytes) = of("BURN_DRAGON_MAX_BYTES") {
+            limits.bytes = bytes.parse().map_err(|_| FetchError::Source {
+                given: format!("BURN_DRAGON_MAX_BYTES={bytes}"),
+                reason: "it is no number of bytes".into(),
+            })?;
+        }
+        Ok(Self {
+            cache: cache_root()?,
+            hub: Hub::from_env()?,
+            offline,
+            limits,
+        })
+    }
+
+    /// The files of a model, verified: from the cache where the server says that they are still the newest or it is not
+    /// asked, else fetched. What is local is given back as it is. `tell` hears what happens, from several threads.
+    ///
+    /// # Errors
+    /// If there is no such model, the server is not to be reached, or what it gives is not what it should be; of that
+    /// nothing is kept.
+    pub fn fetch(&self, source: &Source, tell: &(dyn Fn(Event) + Sync)) -> Result<Fetched, FetchError> {
+        let location = match source {
+            Source::Local(path) => {
+                return Ok(Fetched {
+                    path: path.clone(),
+                    config: None,
+                    files: vec![path.clone()],
+                    bytes: 0,
+                    commit: None,
+                    cached: true,
+                });
+            }
+            Source::Address(address) => Location::address(address)?,
+            Source::Hub(id) => Location::hub(&self.hub, id),
+        };
+        let meter = Meter::new(tell);
+        let folder = CacheFolder::new(
+            &self.cache,
+            &location.key,
+            location.site.host(),
+            &label(&location.name),
+        );
+        if self.offline {
+            return self.cached(source, &folder);
+        }
+        let lock = folder.lock(&meter)?;
+        let record = folder.record();
+        let kept = record.and_then(|record| folder.verified(&record).map(|folder| (record, folder)));
+        if let Some((record, folder)) = kept.as_ref().filter(|_| location.pinned) {
+            return Ok(Fetched::of(record, folder, true));
+        }
+        let client = Client::new(&self.limits, location.hub.as_ref().and_then(Hub::token));
+        if let Some((record, folder)) = &kept {
+            match client.freshness(&location, record, &meter) {
+                Freshness::Same => return Ok(Fetched::of(record, folder, true)),
+                Freshness::Unknown(reason) => {
+                    meter.tell(Event::Unasked { reason });
+                    return Ok(Fetched::of(record, folder, true));
+                }
+                Freshness::Other => {}
+            }
+        }
+        let record = client.obtain(&location, &lock, kept.as_ref().map(|(record, _)| record), &meter);
+        let record = record.map_err(|error| match (error, &kept) {
+            (FetchError::NotFound { address, reason }, Some(_)) => FetchError::NotFound {
+                address,
+                reason: format!("{reason}; --offline uses what is in the cache"),
+            },
+            (error, _) => error,
+        })?;
+        let committed = lock.commit(&record)?;
+        let record = folder.record().unwrap_or(record);
+        Ok(Fetched::of(&record, &committed, false))
+    }
+
+    fn cached(&self, source: &Source, folder: &CacheFolder) -> Result<Fetched, FetchError> {
+        let Some(record) = folder.record() else {
+            return Err(FetchError::Offline {
+                what: source.to_string(),
+                cache: self.cache.display().to_string(),
+            });
+        };
+        match folder.verified(&record) {
+            Some(folder) => Ok(Fetched::of(&record, &folder, true)),
+            None => {
+                let reason = "files of it are damaged or gone; fetch it again, without --offline";
+                Err(CheckpointError::corrupt(folder.path(), reason).into())
+            }
+        }
+    }
+}
+
+impl Fetched {
+    fn of(record: &Record, folder: &std::path::Path, cached: bool) -> Self {
+        let config = record.probe.ends_with(".safetensors") && record.files.contains_key(models::CONFIG);
+        Self {
+            path: folder.join(&record.probe),
+            config: config.then(|| folder.join(models::CONFIG)),
+            files: record.files.keys().map(|name| folder.join(name)).collect(),
+            bytes: record.files.values().map(|kept| kept.bytes).sum(),
+            commit: record.commit.clone(),
+            cached,
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! What a person means by MODEL: a run folder, `runs/latest`, a checkpoint folder, a `.bpk`, its parts, or
+//! official `.safetensors` with their configuration.
+
+use burn_dragon_checkpoint::api::{
+    CheckpointError, CheckpointFolder, Checkpoints, Kinds, ModelFile, Pointer, read_parts,
+};
+
+use crate::official::{OfficialConfig, is_torch, read_safetensors};
+use burn_dragon_checkpoint::api::expert::{MAX_POINTER, is_plain_name, manifest_of, plain};
+use std::path::{Path, PathBuf};
+
+/// Which checkpoint of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    /// The one with the lowest validation loss, else the newest.
+    Best,
+    /// The newest.
+    #[default]
+    Last,
+    /// The one of this step.
+    Step(u64),
+}
+
+/// A model's place, and what it needs to be read.
+#[derive(Clone, Debug, Default)]
+pub struct ModelPath {
+    /// What was given as MODEL.
+    pub path: PathBuf,
+    /// Which checkpoint, where MODEL is a run.
+    pub which: Which,
+    /// The configuration of official weights.
+    pub official_config: Option<PathBuf>,
+}
+
+/// A model that was read and checked.
+#[derive(Clone, Debug)]
+pub struct LoadedModel {
+    /// The file it came from.
+    pub file: PathBuf,
+    /// The run it belongs to, where MODEL was a run.
+    pub run: Option<PathBuf>,
+    /// What the file holds.
+    pub model: ModelFile,
+    /// What is wrong with checkpoints that were to be read before it: not for silence.
+    pub passed_over: Vec<String>,
+}
+
+impl ModelPath {
+    /// The newest checkpoint of a run, or the file or checkpoint folder itself.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Reads the model, which is one of these families, and checks it against what its family says.
+    ///
+    /// # Errors
+    /// If there is none, or it is damaged or of another family, or its configuration is missing.
+    pub fn load(&self, kinds: &Kinds) -> Result<LoadedModel, CheckpointError> {
+        let loaded = self.read()?;
+        kinds.check(&loaded.model, &loaded.file)?;
+        Ok(loaded)
+    }
+
+    /// Reads the model, of whatever family.
+    fn read(&self) -> Result<LoadedModel, CheckpointError> {
+        let path = follow_pointer_file(&self.path)?;
+        if path.is_dir() {
+            let run = path.join("checkpoint").is_dir().then(|| path.clone());
+            let within = run_around(&path);
+            let (folder, passed_over) = match &run {
+                Some(run) => self.choose(&Checkpoints::new(run.join("checkpoint")))?,
+                None if path.join("manifest.json").is_file() => {
+                    let folder = verified(CheckpointFolder::open(&path)?)?;
+                    self.refuse_choice()?;
+                    (folder, vec![])
+                }
+                None if let Some(file) = exported(&path) => return self.of_file(file),
+                None if path.join("last").is_file() => self.choose(&Checkpoints::new(&path))?,
+                None => return Err(self.none("the folder holds no checkpoint/, no model.bpk, no parts of one, and no model.safetensors")),
+            };
+            let file = folder.path().join("model.bpk");
+            return Ok(LoadedModel {
+                model: self.agreed(ModelFile::read(&file)?, &file)?,
+                file,
+                run: run.or(within),
+                passed_over,
+            });
+        }
+        self.of_file(path)
+    }
+
+    fn of_file(&self, path: PathBuf) -> Result<LoadedModel, CheckpointError> {
+        let (model, file) = self.read_file(path)?; // what is wrong with the file comes first
+        self.refuse_choice()?;
+        Ok(LoadedModel {
+            file,
+            run: None,
+            model,
+            passed_over: Vec::new(),
+        })
+    }
+
+    /// Refuses to be asked for one checkpoint of many where there is one model.
+    fn refuse_choice(&self) -> Result<(), CheckpointError> {
+        let asked = match self.which {
+            Which::Last => return Ok(()),
+            Which::Best => "the best checkpoint".to_string(),
+            Which::Step(step) => format!("the checkpoint of step {step}"),
+        };
+        Err(self.none(&format!(
+            "{asked} was asked for, but this is one model; a checkpoint is chosen of a run folder, or of its checkpoint/"
+        )))
+    }
+
+    /// A model that is no run: a file, by its ending, or its parts where the whole is not there.
+    fn read_file(&self, path: PathBuf) -> Result<(ModelFile, PathBuf), CheckpointError> {
+        let manifest = manifest_of(&path);
+        if !path.exists() && !manifest.exists() {
+            let address = path.to_string_lossy().contains("://");
+            return Err(self.none(match address {
+                true => "this verb looks at files that are here; `dragon pull` fetches a model, and says where it is",
+                false => "nothing is there; `dragon train` writes runs/latest",
+            }));
+        }
+        let ends_with = |ending: &str| path.to_string_lossy().ends_with(ending);
+        let model = if ends_with(".parts.json") {
+            self.agreed(read_parts(&path, |_| {})?, &path)?
+        } else if !path.exists() {
+            return Ok((self.agreed(read_parts(&manifest, |_| {})?, &manifest)?, manifest));
+        } else if ends_with(".safetensors") {
+            let config = self.official_config.as_deref().map(OfficialConfig::read);
+            read_safetensors(&path, config.transpose()?.as_ref())?.model
+        } else if is_torch(&path) {
+            return Err(CheckpointError::Pickle { path });
+        } else {
+            self.agreed(ModelFile::read(&path)?, &path)?
+        };
+        Ok((model, path))
+    }
+
+    /// A model that says itself what it is, where the configuration that was given says nothing else.
+    fn agreed(&self, mut model: ModelFile, file: &Path) -> Result<ModelFile, CheckpointError> {
+        if let Some(given) = &self.official_config {
+            model.config = OfficialConfig::read(given)?.agreed_with(&model, file)?;
+        }
+        Ok(model)
+    }
+
+    /// The checkpoint that is meant. Where no step was asked for and it does not verify, the newest that does, with
+    /// what is wrong with those before it.
+    fn choose(&self, checkpoints: &Checkpoints) -> Result<(CheckpointFolder, Vec<String>), CheckpointError> {
+        let pointer = match self.which {
+            Which::Best => Pointer::Best,
+            Which::Last => Pointer::Last,
+            Which::Step(step) => return Ok((verified(self.of_step(checkpoints, step)?)?, Vec::new())),
+        };
+        let mut reasons = Vec::new();
+        let pointed = match checkpoints.pointed(pointer) {
+            Err(error) if error.is_bad_input() => {
+                reasons.push(error.to_string());
+                None
+            }
+            pointed => pointed?,
+        };
+        // The newest is the newest that is there, as for a run that goes on: whoever wrote it may have died before it
+        // was pointed at.
+        let best = pointed.filter(|_| self.which == Which::Best);
+        let others = checkpoints.all()?.into_iter().rev();
+        let others = others.filter(|folder| Some(folder) != best.as_ref());
+        let mut first = None;
+        for folder in best.iter().cloned().chain(others) {
+            match folder.verify() {
+                Ok(()) => return Ok((folder, reasons)),
+                Err(error) => {
+                    reasons.push(error.to_string());
+                    first = first.or(Some((folder, error)));
+                }
+            }
+        }
+        Err(first.map_or_else(
+            || self.none("the run has no checkpoint yet"),
+            |(folder, error)| with_other_steps(error, &folder),
+        ))
+    }
+
+    fn of_step(&self, checkpoints: &Checkpoints, step: u64) -> Result<CheckpointFolder, CheckpointError> {
+        let all = checkpoints.all()?;
+        checkpoints.step(step).ok_or_else(|| {
+            let steps: Vec<String> = all.iter().map(|folder| folder.step().to_string()).collect();
+            match steps.is_empty() {
+                true => self.none("the run has no checkpoint yet"),
+                false => self.none(&format!(
+                    "the run has no checkpoint of step {step}; it has {}",
+                    steps.join(", ")
+                )),
+            }
+        })
+    }
+
+    fn none(&self, reason: &str) -> CheckpointError {
+        CheckpointError::NoModel {
+            path: self.path.clone(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// The model in a folder that was handed out: an export, a copy of a hub's repository.
+fn exported(folder: &Path) -> Option<PathBuf> {
+    let whole = folder.join("model.bpk");
+    if whole.is_file() || manifest_of(&whole).is_file() {
+        return Some(whole);
+    }
+    let official = folder.join("model.safetensors");
+    official.is_file().then_some(official)
+}
+
+/// A checkpoint that was asked for by its name: that one or none.
+fn verified(folder: CheckpointFolder) -> Result<CheckpointFolder, CheckpointError> {
+    match folder.verify() {
+        Ok(()) => Ok(folder),
+        Err(error) => Err(with_other_steps(error, &folder)),
+    }
+}
+
+/// A damaged checkpoint, and the steps of those beside it that are sound.
+fn with_other_steps(error: CheckpointError, folder: &CheckpointFolder) -> CheckpointError {
+    let CheckpointError::Corrupt { path, reason } = error else {
+        return error;
+    };
+    let beside = folder.path().parent().map(Checkpoints::new);
+    let sound = beside.iter().filter_map(|beside| beside.all().ok()).flatten();
+    let steps: Vec<String> = sound
+        .filter(|other| other.verify().is_ok())
+        .map(|other| other.step().to_string())
+        .collect();
+    let way_out = match steps.is_empty() {
+        true => "there is no sound checkpoint beside it".to_string(),
+        false => format!("sound ones beside it, by step: {}", steps.join(", ")),
+    };
+    CheckpointError::corrupt(&path, format!("{reason}; {way_out}"))
+}
+
+/// The run that a checkpoint, or the folder of all of them, is in.
+fn run_around(path: &Path) -> Option<PathBuf> {
+    let mut folders = path.ancestors();
+    let all = folders.find(|folder| folder.file_name().is_some_and(|name| name == "checkpoint"))?;
+    let run = match all.parent()? {
+        here if here.as_os_str().is_empty() => Path::new("."),
+        run => run,
+    };
+    let near = path.ancestors().take(2).any(|folder| folder == all);
+    (near && run.join("config.toml").is_file()).then(|| run.to_path_buf())
+}
+
+/// What a text file that holds a folder's name points at: `last` and `best` beside checkpoints, and `runs/latest` where
+/// the system has no links. Any other path is itself.
+pub(crate) fn follow_pointer_file(path: &Path) -> Result<PathBuf, CheckpointError> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let is_pointer = name.is_some_and(|name| ["latest", "last", "best"].contains(&name));
+    let short = || {
+        path.metadata()
+            .is_ok_and(|file| file.is_file() && file.len() <= MAX_POINTER)
+    };
+    if !(is_pointer && short()) {
+        return Ok(path.to_path_buf()); // a model may be called so
+    }
+    let name = plain::read_text(path, MAX_POINTER).map_err(CheckpointError::unread(path))?;
+    let corrupt = |reason: &str| Err(CheckpointError::corrupt(path, reason));
+    if !is_plain_name(name.trim()) {
+        return corrupt("it should hold a plain folder name");
+    }
+    let folder = path.with_file_name(name.trim());
+    match folder.exists() {
+        true => Ok(folder),
+        false => corrupt(&format!("it names {}, which is not there", folder.display())),
+    }
+}

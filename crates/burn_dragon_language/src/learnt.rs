@@ -1,0 +1,83 @@
+//! How a model has learnt to read text: so it is judged, wherever its file is, unless told otherwise.
+
+use burn_dragon_checkpoint::api::ModelInfo;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::num::NonZeroUsize;
+
+/// The key among the details of a model's file.
+const KEY: &str = "reading";
+
+/// How a model has learnt to read text; not known of weights that came from elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LearntReading {
+    /// Tokens in a window.
+    pub block_size: NonZeroUsize,
+    /// What it knows in a window of the document's earlier ones.
+    pub memory: LearntMemory,
+    /// What separates the documents of a file; without it a file is a document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_separator: Option<String>,
+}
+
+/// What a model knows in a window of the document's earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LearntMemory {
+    /// Nothing.
+    Reset,
+    /// Everything.
+    Carried,
+}
+
+impl LearntReading {
+    /// What the file of a model says.
+    ///
+    /// # Errors
+    /// If it says something that is no way to read.
+    pub fn of(info: &ModelInfo) -> Result<Option<Self>, String> {
+        let Some(said) = info.details.get(KEY) else {
+            return Ok(None);
+        };
+        let read = serde_json::from_value(said.clone());
+        read.map(Some).map_err(|error| format!("{KEY}: {error}"))
+    }
+
+    /// As the details of a model's file.
+    pub fn details(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(value) => Map::from_iter([(KEY.to_string(), value)]),
+            Err(error) => unreachable!("a number, a name and a text are JSON: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn how_a_model_reads_comes_back_and_is_not_known_of_every_model() {
+        let reading = LearntReading {
+            block_size: NonZeroUsize::new(256).unwrap(),
+            memory: LearntMemory::Carried,
+            document_separator: Some("\n\n".into()),
+        };
+        let mut info = ModelInfo::default();
+        assert_eq!(LearntReading::of(&info), Ok(None));
+        info.details = reading.details();
+        assert_eq!(LearntReading::of(&info), Ok(Some(reading)));
+    }
+
+    #[test]
+    fn windows_without_tokens_are_no_way_to_read() {
+        let said = json!({"block_size": 0, "memory": "reset"});
+        let info = ModelInfo {
+            details: Map::from_iter([(KEY.to_string(), said)]),
+            ..ModelInfo::default()
+        };
+        let error = LearntReading::of(&info).unwrap_err();
+        assert!(error.contains("nonzero"), "{error}");
+    }
+}

@@ -1,0 +1,440 @@
+//! What a language model has read, in one file, to go on from.
+//!
+//! A [`StateFile`] whose memories are `rho.0`, `rho.1`, ... one a level, `[B, H, N, D]`, in f32 or bf16; the tensor `seen`,
+//! `[streams, V]` of bytes, has a 1 where a stream has read a token. Its details hold `sliding`, where the context slides.
+
+use crate::export::{LANGUAGE, TOKENIZER, kinds, shape_in_words};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_dragon_checkpoint::api::{
+    CheckpointError, ModelKind, StateFile, StateInfo, StoredConfig, StoredPrecision,
+};
+use burn_dragon_core::api::{DragonConfig, DragonState};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// The tensor of the tokens that were seen.
+const SEEN: &str = "seen";
+
+/// The key of a sliding context among the details.
+const SLIDING: &str = "sliding";
+
+/// Whose memory it is, and of what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LanguageStateInfo {
+    /// The [hash](crate::export::model_hash) of the model that wrote it.
+    pub model: String,
+    /// SHA-256 of the tokenizer's JSON, where there is one.
+    pub tokenizer: Option<String>,
+    /// Tokens read so far. The positions can be less: a rebased memory is at 0, a sliding one forgets.
+    pub tokens: u64,
+    /// The sliding context it was read with, if it was.
+    pub sliding: Option<Sliding>,
+    /// Version of the software that wrote it.
+    pub version: String,
+}
+
+/// A context of two staggered memories, in two groups of lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sliding {
+    /// Tokens in a window.
+    pub window: usize,
+    /// Whether the second half of the lanes are the younger memories; in the first window there are none.
+    pub younger: bool,
+}
+
+/// What a language model has read.
+#[derive(Clone, Debug)]
+pub struct LanguageState {
+    /// The shape of its model.
+    pub config: DragonConfig,
+    /// Whose memory it is, and of what.
+    pub info: LanguageStateInfo,
+    /// How it is stored.
+    pub precision: StoredPrecision,
+    /// The memories and positions. With a sliding context the first half of the lanes are the elder memories, which
+    /// answer, and the second half the younger ones.
+    pub state: DragonState,
+    /// The tokens that each stream has read, each once, whether it still remembers them or not: a repetition penalty
+    /// goes on from them.
+    pub seen: Vec<BTreeSet<u32>>,
+}
+
+/// Who wants to go on from a state.
+#[derive(Clone, Copy, Debug)]
+pub struct StateReader<'a> {
+    /// The shape of the model.
+    pub config: &'a DragonConfig,
+    /// The [hash](crate::export::model_hash) of the model.
+    pub model: &'a str,
+    /// SHA-256 of the tokenizer's JSON, where there is one.
+    pub tokenizer: Option<&'a str>,
+    /// Streams that are to go on.
+    pub lanes: usize,
+}
+
+impl LanguageState {
+    /// Streams in the file; each has two memories where the context is sliding and in its second window or later.
+    pub fn lanes(&self) -> usize {
+        self.state.lanes() / groups(self.info.sliding)
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// If the state is not of the configuration's shape or not finite, or what was seen cannot be what was read, or the
+    /// precision is f16, whose largest number a memory outgrows, or the file system refuses.
+    pub fn write(self, path: &Path) -> Result<(), CheckpointError> {
+        self.into_state_file(path)?.write(path)
+    }
+
+    /// The file that is written at `path`.
+    ///
+    /// # Errors
+    /// If the state is not of the configuration's shape, or what was seen cannot be what was read, or the precision is f16.
+    pub fn into_state_file(self, path: &Path) -> Result<StateFile, CheckpointError> {
+        let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
+        check_precision(path, self.precision)?;
+        let lanes = self.state.lanes();
+        self.state
+            .check(&self.config, lanes)
+            .map_err(|error| corrupt(error.to_string()))?;
+        let mut tensors = BTreeMap::from([(SEEN.to_string(), self.seen_tensor(path)?)]);
+        let positions = self.state.positions().to_vec();
+        let (rho, _) = self.state.into_parts();
+        for (level, rho) in rho.into_iter().enumerate() {
+            let data = rho.inner().cast(self.precision.dtype()).into_data();
+            tensors.insert(name(level), data);
+        }
+        Ok(StateFile {
+            family: LANGUAGE.family().into(),
+            config: StoredConfig::of(&self.config).map_err(corrupt)?,
+            info: self.info.into_info(),
+            positions,
+            tensors,
+        })
+    }
+
+    /// What was seen, `[streams, V]`: 1 where a token was read.
+    fn seen_tensor(&self, path: &Path) -> Result<TensorData, CheckpointError> {
+        let (streams, vocab_size) = (self.lanes(), self.config.vocab_size);
+        if self.seen.len() != streams {
+            let reason = format!(
+                "it says what {} streams have seen, and has {streams}",
+                self.seen.len()
+            );
+            return Err(CheckpointError::corrupt(path, reason));
+        }
+        let mut marks = vec![0u8; streams * vocab_size];
+        for (seen, marks) in self.seen.iter().zip(marks.chunks_exact_mut(vocab_size)) {
+            for &id in seen {
+                *marks.get_mut(id as usize).ok_or_else(|| {
+                    let reason = format!("it has seen token {id} of a vocabulary of {vocab_size}");
+                    CheckpointError::corrupt(path, reason)
+                })? = 1;
+            }
+            check_seen(path, seen, self.info.tokens)?;
+        }
+        Ok(TensorData::new(marks, [streams, vocab_size]))
+    }
+
+    /// Reads and checks a file: hash, format, configuration, names, shapes, finite values. The memory is f32, on
+    /// `device`.
+    ///
+    /// # Errors
+    /// If it is damaged or is not a language model's state.
+    pub fn read(path: &Path, device: &Device) -> Result<Self, CheckpointError> {
+        Self::of(StateFile::read(path)?, path, device)
+    }
+
+    /// Checks a state that was read from `path`.
+    ///
+    /// # Errors
+    /// If it is not a language model's.
+    pub fn of(file: StateFile, path: &Path, device: &Device) -> Result<Self, CheckpointError> {
+        kinds().of(&file.family, path)?;
+        let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
+        let StateFile {
+            config,
+            info,
+            positions,
+            mut tensors,
+            ..
+        } = file;
+        let config: DragonConfig = config
+            .read()
+            .map_err(|error| corrupt(format!("config: {error}")))?;
+        config.validate().map_err(|error| corrupt(error.to_string()))?;
+        let info = LanguageStateInfo::of(info).map_err(corrupt)?;
+        let groups = groups(info.sliding);
+        if positions.is_empty() || !positions.len().is_multiple_of(groups) {
+            return Err(corrupt(format!(
+                "{} lanes are not a number of streams with {groups} memories each",
+                positions.len()
+            )));
+        }
+        let description = Description {
+            config,
+            positions,
+            precision: precision(path, tensors.get(&name(0)))?,
+            tokens: info.tokens,
+            groups,
+        };
+        let seen = description.seen(path, tensors.remove(SEEN))?;
+        let state = description.state(path, tensors, device)?;
+        Ok(Self {
+            config: description.config,
+            info,
+            precision: description.precision,
+            state,
+            seen,
+        })
+    }
+
+    /// Refuses what another model or another tokenizer has read, or another number of streams.
+    ///
+    /// # Errors
+    /// With what the file says and what was expected.
+    pub fn check(&self, path: &Path, reader: &StateReader<'_>) -> Result<(), CheckpointError> {
+        let foreign = |what, given: &str, expected: &str, remedy| {
+            Err(CheckpointError::Foreign {
+                path: path.to_path_buf(),
+                what,
+                given: given.to_string(),
+                expected: expected.to_string(),
+                remedy,
+            })
+        };
+        let (given, expected) = (shape_in_words(&self.config), shape_in_words(reader.config));
+        if given != expected {
+            return foreign(
+                "the shape of its model",
+                &given,
+                &expected,
+                "a memory is one of its own model's neurons: take the model that wrote it",
+            );
+        }
+        if self.info.model != reader.model {
+            return foreign(
+                "the model that wrote it (sha256)",
+                &self.info.model,
+                reader.model,
+                "a memory means nothing to other weights, not even to another checkpoint of the same run: take the \
+                 model that wrote it, or read the text again",
+            );
+        }
+        if self.info.tokenizer.as_deref() != reader.tokenizer {
+            let name = |hash: Option<&str>| hash.unwrap_or("none").to_string();
+            return foreign(
+                "the tokenizer it was read with (sha256)",
+                &name(self.info.tokenizer.as_deref()),
+                &name(reader.tokenizer),
+                "its tokens would mean other texts: take the tokenizer that it was read with, or read the text again",
+            );
+        }
+        if self.lanes() != reader.lanes {
+            return foreign(
+                "the number of its streams",
+                &self.lanes().to_string(),
+                &reader.lanes.to_string(),
+                "choose lanes with DragonState::select_lanes and write them to a file of their own",
+            );
+        }
+        Ok(())
+    }
+}
+
+impl LanguageStateInfo {
+    fn into_info(self) -> StateInfo {
+        let tokenizer = self.tokenizer.map(|hash| (TOKENIZER.to_string(), hash));
+        let sliding = self
+            .sliding
+            .and_then(|sliding| serde_json::to_value(sliding).ok());
+        StateInfo {
+            model: self.model,
+            assets: tokenizer.into_iter().collect(),
+            units: self.tokens,
+            version: self.version,
+            details: sliding
+                .map(|value| (SLIDING.to_string(), value))
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    fn of(mut info: StateInfo) -> Result<Self, String> {
+        let sliding = sliding(&info.details)?;
+        Ok(Self {
+            model: info.model,
+            tokenizer: info.assets.remove(TOKENIZER),
+            tokens: info.units,
+            sliding,
+            version: info.version,
+        })
+    }
+}
+
+fn sliding(details: &Map<String, Value>) -> Result<Option<Sliding>, String> {
+    let Some(value) = details.get(SLIDING) else {
+        return Ok(None);
+    };
+    let sliding: Sliding =
+        serde_json::from_value(value.clone()).map_err(|error| format!("{SLIDING}: {error}"))?;
+    match sliding.window {
+        0 => Err("its context is a window of 0 tokens".into()),
+        _ => Ok(Some(sliding)),
+    }
+}
+
+/// What is said of the memories.
+struct Description {
+    config: DragonConfig,
+    positions: Vec<u64>,
+    precision: StoredPrecision,
+    tokens: u64,
+    groups: usize,
+}
+
+impl Description {
+    /// The tokens that each stream has read.
+    fn seen(&self, path: &Path, data: Option<TensorData>) -> Result<Vec<BTreeSet<u32>>, CheckpointError> {
+        let streams = self.positions.len() / self.groups;
+        let expected = vec![streams, self.config.vocab_size];
+        let data = of_shape(path, SEEN, data, expected)?;
+        let marks = data.as_slice::<u8>().ok();
+        let marks = marks.filter(|marks| marks.iter().all(|mark| *mark <= 1));
+        let marks = marks.ok_or_else(|| {
+            let reason = format!(
+                "tensor `{SEEN}` is {}, and not bytes of 0 and 1 alone",
+                data.dtype().name()
+            );
+            CheckpointError::corrupt(path, reason)
+        })?;
+        let streams = marks.chunks_exact(self.config.vocab_size).map(|marks| {
+            let ids = (0..).zip(marks).filter(|(_, mark)| **mark == 1);
+            let seen = ids.map(|(id, _)| id).collect();
+            check_seen(path, &seen, self.tokens).map(|()| seen)
+        });
+        streams.collect()
+    }
+
+    /// The state, of exactly the expected tensors.
+    fn state(
+        &self,
+        path: &Path,
+        mut tensors: BTreeMap<String, TensorData>,
+        device: &Device,
+    ) -> Result<DragonState, CheckpointError> {
+        let rho: Result<Vec<_>, _> = (0..self.config.n_levels)
+            .map(|level| self.memory(path, level, tensors.remove(&name(level)), device))
+            .collect();
+        let rho = rho?;
+        if !tensors.is_empty() {
+            return Err(CheckpointError::UnknownTensors {
+                path: path.to_path_buf(),
+                names: tensors.into_keys().collect(),
+            });
+        }
+        Ok(DragonState::from_parts(rho, self.positions.clone()))
+    }
+
+    fn memory(
+        &self,
+        path: &Path,
+        level: usize,
+        data: Option<TensorData>,
+        device: &Device,
+    ) -> Result<Tensor<4>, CheckpointError> {
+        let config = &self.config;
+        let lanes = self.positions.len();
+        let expected = vec![lanes, config.n_heads, config.neurons_per_head(), config.d_model];
+        let name = name(level);
+        let data = of_shape(path, &name, data, expected)?;
+        if data.dtype() != self.precision.dtype() {
+            let reason = format!(
+                "tensor `{name}` is {}, the first memory {}",
+                data.dtype().name(),
+                self.precision
+            );
+            return Err(CheckpointError::corrupt(path, reason));
+        }
+        Ok(Tensor::from_data(
+            StoredPrecision::widen(data),
+            (device, DType::F32),
+        ))
+    }
+}
+
+/// The type of the memories: that of the first.
+fn precision(path: &Path, first: Option<&TensorData>) -> Result<StoredPrecision, CheckpointError> {
+    let Some(data) = first else {
+        return Ok(StoredPrecision::F32); // that it is missing, is said with its shape
+    };
+    let precision = StoredPrecision::of(data.dtype()).ok_or_else(|| {
+        let reason = format!(
+            "tensor `{}` is {}; memories are f32 or bf16",
+            name(0),
+            data.dtype().name()
+        );
+        CheckpointError::corrupt(path, reason)
+    })?;
+    check_precision(path, precision)?;
+    Ok(precision)
+}
+
+/// A tensor that is there, and of this shape.
+fn of_shape(
+    path: &Path,
+    name: &str,
+    data: Option<TensorData>,
+    expected: Vec<usize>,
+) -> Result<TensorData, CheckpointError> {
+    let (path, name) = (path.to_path_buf(), name.to_string());
+    let Some(data) = data else {
+        return Err(CheckpointError::MissingTensor { path, name, expected });
+    };
+    let given = data.shape().to_vec();
+    if given != expected {
+        return Err(CheckpointError::Shape {
+            path,
+            name,
+            given,
+            expected,
+        });
+    }
+    Ok(data)
+}
+
+/// Memories grow with what is read, beyond the largest number of f16.
+fn check_precision(path: &Path, precision: StoredPrecision) -> Result<(), CheckpointError> {
+    match precision {
+        StoredPrecision::F32 | StoredPrecision::Bf16 => Ok(()),
+        StoredPrecision::F16 => Err(CheckpointError::corrupt(
+            path,
+            "memories are stored as f32 or bf16, not f16: they grow beyond its largest number, 65504",
+        )),
+    }
+}
+
+/// Who has read tokens has seen some, and no more than these.
+fn check_seen(path: &Path, seen: &BTreeSet<u32>, tokens: u64) -> Result<(), CheckpointError> {
+    let count = seen.len() as u64;
+    if count <= tokens && (count > 0 || tokens == 0) {
+        return Ok(());
+    }
+    let reason = format!("a stream has seen {count} different tokens of the {tokens} that it has read");
+    Err(CheckpointError::corrupt(path, reason))
+}
+
+/// Memories of each stream.
+fn groups(sliding: Option<Sliding>) -> usize {
+    match sliding {
+        Some(Sliding { younger: true, .. }) => 2,
+        _ => 1,
+    }
+}
+
+fn name(level: usize) -> String {
+    format!("rho.{level}")
+}

@@ -1,0 +1,87 @@
+//! What training leaves in files: beside a model in a checkpoint, and in the folder of a run.
+
+use super::config::LanguageConfig;
+use super::family::Language;
+use super::streams;
+use crate::data::SourceConfig;
+use crate::export::LANGUAGE;
+use burn_dragon_checkpoint::api::{Companion, CompanionTensor, Layout, ModelKind, RunWords};
+use burn_dragon_core::api::DragonConfig;
+use burn_dragon_train::api::{expert, run_config};
+use serde_json::json;
+use std::path::Path;
+
+/// The files beside a model of this configuration: the trainer's, and the memories of lanes that go on from step to step.
+pub(crate) fn companions(config: &DragonConfig) -> Vec<Companion> {
+    let tensors = LANGUAGE.tensors(&json!(config)).unwrap_or_default();
+    let mut companions = expert::companions(&tensors);
+    let shape = [config.n_heads, config.neurons_per_head(), config.d_model];
+    let rho = |level| CompanionTensor::of_lanes(streams::name(level), &shape);
+    companions.push(Companion {
+        file: streams::FILE,
+        absent: None,
+        layouts: vec![Layout {
+            format: streams::FORMAT,
+            tensors: (0..config.n_levels).map(rho).collect(),
+        }],
+    });
+    companions
+}
+
+/// What a run folder says of how its model was trained.
+pub(crate) fn run_words(folder: &Path) -> Option<RunWords> {
+    let config = run_config::<Language>(folder).ok()?;
+    let batches = format!(
+        "Batches of {} windows of {} tokens, seed {}",
+        config.training.batch_size, config.sequence.block_size, config.training.seed
+    );
+    Some(RunWords {
+        data: config.dataset.in_words(),
+        config: public(&config),
+        lines: vec![batches],
+    })
+}
+
+/// A run's configuration without its folders: names of files are enough to know the data by.
+fn public(config: &LanguageConfig) -> Option<String> {
+    let mut config = config.clone();
+    let dataset = &mut config.dataset;
+    let own = dataset.validation.as_deref_mut();
+    for source in [Some(&mut dataset.source), own].into_iter().flatten() {
+        if let SourceConfig::Text(text) = source {
+            for path in &mut text.paths {
+                let name = Path::new(path).file_name().unwrap_or_default();
+                *path = name.to_string_lossy().into_owned();
+            }
+        }
+    }
+    burn_dragon_train::api::config_text::<Language>(&config).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_is_given_away_without_the_folders_of_this_machine() {
+        for (text, names) in [
+            (
+                "[dataset]\ntype = \"text\"\npaths = [\"/home/me/secret/books.txt\", \"b/*.md\"]\n\
+                 [dataset.validation]\ntype = \"text\"\npaths = [\"/home/me/secret/held.txt\"]\n",
+                &["books.txt", "*.md", "held.txt"][..],
+            ),
+            (
+                "[dataset]\ntype = \"embedded\"\n\
+                 [dataset.validation]\ntype = \"text\"\npaths = [\"/home/me/secret/held.txt\", \"b/..\"]\n",
+                &["held.txt"],
+            ),
+        ] {
+            let config = toml::from_str(&format!("{text}[model]\nd_model = 8\n")).unwrap();
+            let public = public(&config).unwrap();
+            for name in names.iter().chain(&["d_model = 8"]) {
+                assert!(public.contains(name), "{public}");
+            }
+            assert!(!public.contains("secret") && !public.contains("b/"), "{public}");
+        }
+    }
+}
