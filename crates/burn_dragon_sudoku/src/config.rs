@@ -45,6 +45,13 @@ impl SudokuConfig {
         }
     }
 
+    /// The configuration without the places of this machine: of files their names alone.
+    pub(crate) fn without_places(&self) -> Self {
+        let mut config = self.clone();
+        config.dataset.name_files_only();
+        config
+    }
+
     /// Refuses what no run can be.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use crate::data::LineError;
 use burn_dragon_core::api::{ConfigError, MemoryError};
+use burn_dragon_train::api::TrainError;
 use std::path::PathBuf;
 
 /// An error of the sudoku crate.
@@ -49,4 +50,17 @@ pub enum SudokuError {
     /// Something that the machine has no memory for.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+}
+
+impl From<SudokuError> for TrainError {
+    /// Who is at fault decides: a setting that was typed, a file that was given, or the machine.
+    fn from(error: SudokuError) -> Self {
+        match error {
+            SudokuError::Config { .. } | SudokuError::Model(_) => Self::Usage(error.to_string()),
+            SudokuError::Read { .. } | SudokuError::Line { .. } | SudokuError::NoPuzzles { .. } => {
+                Self::BadInput(error.to_string())
+            }
+            SudokuError::Memory(error) => Self::Memory(error),
+        }
+    }
 }

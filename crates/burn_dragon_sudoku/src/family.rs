@@ -1,9 +1,14 @@
 //! The family as the trainer and the command line know it.
 
 use crate::config::SudokuConfig;
+use crate::export::SUDOKU;
+use crate::predict;
 use crate::report;
 use crate::task::SudokuTask;
-use burn_dragon_train::api::{At, Base, Family, Outcome, Plan, RunFolder, Task, TrainError};
+use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
+use burn_dragon_train::api::{
+    At, Base, Family, Outcome, Plan, PredictRequest, Predictions, RunFolder, Task, TrainError,
+};
 use serde_json::{Map, Value, json};
 
 /// The default run.
@@ -28,13 +33,17 @@ impl Family for Sudoku {
     type Config = SudokuConfig;
     type Task = SudokuTask;
 
+    fn kind() -> &'static dyn ModelKind {
+        &SUDOKU
+    }
+
     fn plan(config: &SudokuConfig) -> Plan {
         config.plan()
     }
 
     fn task(config: &mut SudokuConfig, at: &At<'_>) -> Result<SudokuTask, TrainError> {
         config.dataset.make_absolute(at.folder);
-        SudokuTask::new(config, at.device).map_err(TrainError::task)
+        Ok(SudokuTask::new(config, at.device)?)
     }
 
     fn introduce(task: &SudokuTask) -> Vec<String> {
@@ -93,6 +102,10 @@ impl Family for Sudoku {
             summary.insert(key.into(), json!(value(key)));
         }
         summary
+    }
+
+    fn predict(file: ModelFile, request: &PredictRequest) -> Result<Predictions, TrainError> {
+        predict::predict(file, request)
     }
 
     fn next(_outcome: &Outcome, run: &RunFolder) -> Option<String> {

@@ -24,6 +24,7 @@ pub mod api {
     };
     pub use crate::error::SudokuError;
     pub use crate::evaluate::{Answer, Controls, LevelScore, Score, answers, evaluate};
+    pub use crate::export::{SUDOKU, SudokuKind, model_of};
     pub use crate::family::Sudoku;
     pub use crate::grid::{Conflict, Grid, ParseError};
     pub use crate::model::{SudokuModel, SudokuPass};

@@ -12,7 +12,7 @@ use crate::picture::draw;
 use crate::report;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use burn_dragon_checkpoint::folder::Content;
+use burn_dragon_checkpoint::api::Content;
 use burn_dragon_core::api::FreeMemory;
 use burn_dragon_core::api::expert::{Rng, derive};
 use burn_dragon_stream::api::Shuffle;
@@ -118,7 +118,7 @@ impl Task for SudokuTask {
     fn new_model(&self) -> Result<SudokuModel, TrainError> {
         self.check_memory(FreeMemory::of_this_machine())?;
         let model = SudokuModel::new(&self.config.model, self.config.training.seed, &self.device);
-        Ok(model.map_err(SudokuError::from).map_err(TrainError::task)?)
+        Ok(model.map_err(SudokuError::from)?)
     }
 
     fn cursor(&self) -> Result<(), TrainError> {
@@ -257,7 +257,7 @@ impl Task for SudokuTask {
     }
 
     fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError> {
-        let file = export::model_file(state.model);
+        let file = export::model_file(state.model, state.step, state.units).into_tensor_file();
         Ok([("model.bpk".to_string(), Content::Tensors(file))].into())
     }
 

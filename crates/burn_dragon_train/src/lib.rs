@@ -24,6 +24,7 @@ mod keys;
 mod optimizer;
 mod outcome;
 mod plan;
+mod predict;
 mod progress;
 mod reporter;
 mod results;
@@ -51,6 +52,7 @@ pub mod api {
     pub use crate::optimizer::{AdamW, OptimizerConfig, ParameterGroup};
     pub use crate::outcome::{Ending, Outcome, Saving};
     pub use crate::plan::Plan;
+    pub use crate::predict::{PredictRequest, Predictions};
     pub use crate::progress::Output;
     pub use crate::resume_point::ResumePoint;
     pub use crate::run::{RunFolder, RunInfo};

@@ -30,6 +30,8 @@ mod scripts;
 mod settings;
 mod state;
 mod strangers;
+#[cfg(feature = "train")]
+mod sudoku;
 mod support;
 mod texts;
 mod train;

@@ -37,7 +37,12 @@ fn trained() -> Place {
 }
 
 fn shares(value: &Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(|share| share.as_f64().unwrap()).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|share| share.as_f64().unwrap())
+        .collect()
 }
 
 #[test]
@@ -47,15 +52,34 @@ fn a_run_says_what_it_learnt_beside_its_controls() {
     let json = answer.json();
     assert_eq!(json["family"], "sudoku");
     assert_eq!((&json["steps"], &json["units"]), (&12.into(), &48.into()));
-    assert_eq!((&json["train_puzzles"], &json["validation_puzzles"]), (&40.into(), &10.into()));
-    for key in ["train_loss", "val_loss", "score", "seconds", "units_per_second", "cell_accuracy"] {
+    assert_eq!(
+        (&json["train_puzzles"], &json["validation_puzzles"]),
+        (&40.into(), &10.into())
+    );
+    for key in [
+        "train_loss",
+        "val_loss",
+        "score",
+        "seconds",
+        "units_per_second",
+        "cell_accuracy",
+    ] {
         assert!(json[key].is_number(), "{key}: {json}");
     }
     // Recurrent in depth: twice as many levels are run as were trained.
-    let (cells, solved) = (shares(&json["cell_accuracy_by_levels"]), shares(&json["solved_by_levels"]));
+    let (cells, solved) = (
+        shares(&json["cell_accuracy_by_levels"]),
+        shares(&json["solved_by_levels"]),
+    );
     assert_eq!((cells.len(), solved.len()), (4, 4));
-    assert_eq!((json["cell_accuracy"].as_f64(), json["solved"].as_f64()), (Some(cells[1]), Some(solved[1])));
-    assert!((json["score"].as_f64().unwrap() - (1.0 - cells[1])).abs() < 1e-12, "{json}");
+    assert_eq!(
+        (json["cell_accuracy"].as_f64(), json["solved"].as_f64()),
+        (Some(cells[1]), Some(solved[1]))
+    );
+    assert!(
+        (json["score"].as_f64().unwrap() - (1.0 - cells[1])).abs() < 1e-12,
+        "{json}"
+    );
     let controls = &json["controls"];
     assert_eq!(controls["singles_solved"], 1.0);
     let chance = controls["chance_cell_accuracy"].as_f64().unwrap();
@@ -63,7 +87,12 @@ fn a_run_says_what_it_learnt_beside_its_controls() {
     assert!(controls["candidates_cell_accuracy"].as_f64().unwrap() > chance);
 
     let said = answer.stdout + &answer.stderr;
-    for words in ["40 puzzles for training", "naked singles to the end", "levels run (trained with 2)", "predict run"] {
+    for words in [
+        "40 puzzles for training",
+        "naked singles to the end",
+        "levels run (trained with 2)",
+        "predict run",
+    ] {
         assert!(said.contains(words), "`{words}` is not in: {said}");
     }
     let config = std::fs::read_to_string(place.path("run/config.toml")).unwrap();
@@ -75,7 +104,12 @@ fn a_run_says_what_it_learnt_beside_its_controls() {
 #[test]
 fn more_steps_on_few_puzzles_lower_the_loss() {
     let place = Place::new();
-    let more = ["training.max_steps=60", "optimizer.learning_rate=0.01", "--out", "run"];
+    let more = [
+        "training.max_steps=60",
+        "optimizer.learning_rate=0.01",
+        "--out",
+        "run",
+    ];
     train(&place, &more).done();
     let losses = losses(&place.path("run"), "evaluation");
     let (first, last) = (losses[0].1, losses[losses.len() - 1].1);
@@ -98,7 +132,11 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn a_resumed_run_is_the_uninterrupted_one_bit_for_bit() {
     let place = Place::new();
-    train(&place, &["model.dropout=0.1", "training.accumulate=2", "--out", "whole"]).done();
+    train(
+        &place,
+        &["model.dropout=0.1", "training.accumulate=2", "--out", "whole"],
+    )
+    .done();
     let (whole, run) = (place.path("whole"), place.path("run"));
     copy(&whole, &run);
     flip_a_byte(&checkpoint(&run, 12).join("model.bpk"));
@@ -129,7 +167,11 @@ fn settings_that_no_run_can_have_are_refused_by_their_key() {
     ] {
         train(&place, &[setting]).refused(2, &[says]);
     }
-    assert!(place.names().is_empty(), "nothing was written: {:?}", place.names());
+    assert!(
+        place.names().is_empty(),
+        "nothing was written: {:?}",
+        place.names()
+    );
 }
 
 #[test]
@@ -150,18 +192,32 @@ fn a_model_predicts_from_the_command_line_a_file_and_standard_input() {
     let typed = place.dragon(&["predict", "run", PUZZLE]).done().stdout;
     let grid = typed.split_whitespace().next().unwrap();
     assert_eq!((typed.lines().count(), grid.len()), (1, 81));
-    let kept = grid.chars().zip(PUZZLE.chars()).all(|(here, given)| given == '0' || here == given);
+    let kept = grid
+        .chars()
+        .zip(PUZZLE.chars())
+        .all(|(here, given)| given == '0' || here == given);
     assert!(kept, "{typed}");
     assert!(typed.contains("solved"), "{typed}");
 
     place.write("puzzles.txt", format!("# two\n{PUZZLE}\n{SOLUTION}\n"));
     let listed = place.dragon(&["predict", "run", "puzzles.txt"]).done().stdout;
     assert_eq!(listed.lines().next(), typed.lines().next());
-    assert_eq!(listed.lines().nth(1), Some(format!("{SOLUTION}  solved").as_str()));
-    let read = place.dragon_reads(&["predict", "run", "-"], PUZZLE.as_bytes()).done().stdout;
+    assert_eq!(
+        listed.lines().nth(1),
+        Some(format!("{SOLUTION}  solved").as_str())
+    );
+    let read = place
+        .dragon_reads(&["predict", "run", "-"], PUZZLE.as_bytes())
+        .done()
+        .stdout;
     assert_eq!(read, typed);
-    place.dragon(&["predict", "run", "puzzles.txt", "--out", "answers.txt"]).done();
-    assert_eq!(std::fs::read_to_string(place.path("answers.txt")).unwrap(), listed);
+    place
+        .dragon(&["predict", "run", "puzzles.txt", "--out", "answers.txt"])
+        .done();
+    assert_eq!(
+        std::fs::read_to_string(place.path("answers.txt")).unwrap(),
+        listed
+    );
 }
 
 #[test]
@@ -176,29 +232,55 @@ fn predictions_as_json_say_what_is_solved_and_what_was_no_puzzle() {
     let json = answer.json();
     assert_eq!((&json["family"], &json["of"]), (&"sudoku".into(), &2.into()));
     let solutions = json["solutions"].as_array().unwrap();
-    assert_eq!((&solutions[1]["grid"], &solutions[1]["line"]), (&SOLUTION.into(), &3.into()));
-    assert_eq!((&solutions[1]["solved"], &solutions[1]["steps"]), (&true.into(), &2.into()));
-    let count = solutions.iter().filter(|solution| solution["solved"] == true).count();
+    assert_eq!(
+        (&solutions[1]["grid"], &solutions[1]["line"]),
+        (&SOLUTION.into(), &3.into())
+    );
+    assert_eq!(
+        (&solutions[1]["solved"], &solutions[1]["steps"]),
+        (&true.into(), &2.into())
+    );
+    let count = solutions
+        .iter()
+        .filter(|solution| solution["solved"] == true)
+        .count();
     assert_eq!(json["solved"], count);
     assert_eq!(json["refused"][0]["line"], 2);
-    let deeper = place.dragon(&["predict", "run", PUZZLE, "--steps", "7", "--json"]).done().json();
+    let deeper = place
+        .dragon(&["predict", "run", PUZZLE, "--steps", "7", "--json"])
+        .done()
+        .json();
     assert_eq!(deeper["solutions"][0]["steps"], 7);
-    place.dragon(&["predict", "run", PUZZLE, "--steps", "0"]).refused(2, &["--steps"]);
+    place
+        .dragon(&["predict", "run", PUZZLE, "--steps", "0"])
+        .refused(2, &["--steps"]);
 }
 
 #[test]
 fn what_cannot_be_predicted_is_said() {
     let place = trained();
-    place.dragon(&["predict", "run", "no_such_file.txt"]).refused(3, &["no_such_file.txt", "81"]);
+    place
+        .dragon(&["predict", "run", "no_such_file.txt"])
+        .refused(3, &["no_such_file.txt", "81"]);
     let tales = Place::trained();
-    tales.dragon(&["predict", "run", PUZZLE]).refused(2, &["language", "dragon generate"]);
+    tales
+        .dragon(&["predict", "run", PUZZLE])
+        .refused(2, &["language", "dragon generate"]);
 }
 
 #[test]
 fn a_model_goes_out_in_parts_and_is_the_same_model() {
     let place = trained();
     let typed = place.dragon(&["predict", "run", PUZZLE]).done().stdout;
-    let export = ["export_burnpack", "run", "--output", "out/model.bpk", "--parts-mib", "1", "--json"];
+    let export = [
+        "export_burnpack",
+        "run",
+        "--output",
+        "out/model.bpk",
+        "--parts-mib",
+        "1",
+        "--json",
+    ];
     let json = place.dragon(&export).done().json();
     assert_eq!(json["parts"], 1);
     let parts = "out/model.bpk.parts.json";
@@ -207,8 +289,17 @@ fn a_model_goes_out_in_parts_and_is_the_same_model() {
     place.dragon(&["verify", "run", "--deep"]).done();
     place.dragon(&["diff", "run", parts]).done();
     let info = place.dragon(&["info", parts, "--json"]).done().json();
-    assert_eq!((&info["family"], &info["parameters"]), (&"sudoku".into(), &2272.into()));
-    assert!(place.dragon(&["inspect", parts]).done().stdout.contains("columns"));
+    assert_eq!(
+        (&info["family"], &info["parameters"]),
+        (&"sudoku".into(), &2272.into())
+    );
+    assert!(
+        place
+            .dragon(&["inspect", parts])
+            .done()
+            .stdout
+            .contains("columns")
+    );
     flip_a_byte(&checkpoint(&place.path("run"), 12).join("model.bpk"));
     assert_eq!(place.dragon(&["verify", "run"]).code, Some(3));
 }
@@ -217,7 +308,9 @@ fn a_model_goes_out_in_parts_and_is_the_same_model() {
 #[test]
 fn a_card_says_that_it_is_a_sudoku_model() {
     let place = trained();
-    place.dragon(&["push", "run", "--repo", "me/sudoku", "--dry-run", "out"]).done();
+    place
+        .dragon(&["push", "run", "--repo", "me/sudoku", "--dry-run", "out"])
+        .done();
     let card = std::fs::read_to_string(place.path("out/README.md")).unwrap();
     for words in ["sudoku", "dragon predict", "cells right"] {
         assert!(card.contains(words), "`{words}` is not in: {card}");

@@ -131,18 +131,7 @@ pub fn entries(text: impl BufRead) -> impl Iterator<Item = Result<Entry, LineErr
 /// [`SudokuError::Read`] if the file cannot be read; [`SudokuError::Line`] at the first line that is no puzzle with one
 /// solution.
 pub fn read_pairs(path: &Path, limit: usize) -> Result<Vec<Pair>, SudokuError> {
-    let file = File::open(path).map_err(|source| SudokuError::Read {
-        path: path.into(),
-        source,
-    })?;
-    let packed = path
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-    let text: Box<dyn Read> = if packed {
-        Box::new(MultiGzDecoder::new(file))
-    } else {
-        Box::new(file)
-    };
+    let text = open(path)?;
     let pairs = entries(BufReader::new(text))
         .take(limit)
         .map(|entry| entry.and_then(Entry::solved));
@@ -152,6 +141,25 @@ pub fn read_pairs(path: &Path, limit: usize) -> Result<Vec<Pair>, SudokuError> {
             path: path.into(),
             error,
         })
+}
+
+/// A file, unpacked where its name ends in `.gz`.
+///
+/// # Errors
+/// [`SudokuError::Read`] if it cannot be opened.
+pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, SudokuError> {
+    let file = File::open(path).map_err(|source| SudokuError::Read {
+        path: path.into(),
+        source,
+    })?;
+    let packed = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+    Ok(if packed {
+        Box::new(MultiGzDecoder::new(file))
+    } else {
+        Box::new(file)
+    })
 }
 
 impl Entry {

@@ -8,6 +8,7 @@ mod list;
 mod symmetry;
 
 pub use self::generate::{GeneratorConfig, SolvedBy};
+pub(crate) use self::list::open;
 pub use self::list::{Entry, LineError, Problem, entries, read_pairs};
 pub use self::symmetry::Symmetry;
 use crate::error::SudokuError;
@@ -143,6 +144,15 @@ impl DatasetConfig {
         if let Self::Lists(lists) = self {
             let paths = lists.paths.iter_mut().chain(&mut lists.validation_paths);
             paths.for_each(|path| *path = folder.join(&path));
+        }
+    }
+
+    /// Leaves of every path its last name.
+    pub(crate) fn name_files_only(&mut self) {
+        if let Self::Lists(lists) = self {
+            for path in lists.paths.iter_mut().chain(&mut lists.validation_paths) {
+                *path = path.file_name().map(PathBuf::from).unwrap_or_default();
+            }
         }
     }
 
