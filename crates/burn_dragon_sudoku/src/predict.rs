@@ -116,3 +116,78 @@ impl Predicted {
         .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ModelConfig;
+    use crate::export::model_file;
+    use burn::tensor::Device;
+
+    const PUZZLE: &str = "530070000600195000098000060800060003400803001700020006060000280000419005000080079";
+    const SOLUTION: &str =
+        "534678912672195348198342567859761423426853791713924856961537284287419635345286179";
+
+    fn model() -> SudokuModel {
+        let config = ModelConfig {
+            d_model: 16,
+            n_neurons: 32,
+            n_levels: 2,
+            ..ModelConfig::default()
+        };
+        SudokuModel::new(&config, 1, &Device::flex()).unwrap()
+    }
+
+    fn asked(input: &str, steps: Option<usize>) -> Result<Predictions, TrainError> {
+        let request = PredictRequest {
+            model: "model.bpk".into(),
+            input: input.into(),
+            steps,
+            device: Device::flex(),
+        };
+        predict(model_file(&model(), 1, 4), &request)
+    }
+
+    #[test]
+    fn answers_come_in_the_order_of_the_puzzles_and_bad_lines_beside_them() {
+        let text = format!("{SOLUTION}\nno puzzle\n\n{PUZZLE}\n");
+        let predicted = Predicted::of(&model(), text.as_bytes(), 2);
+        let lines: Vec<usize> = predicted.answers.iter().map(|(line, _)| *line).collect();
+        assert_eq!((lines, predicted.refused[0].line), (vec![1, 4], 2));
+        assert_eq!(predicted.lines()[0], format!("{SOLUTION}  solved"));
+        let (answer, line) = (predicted.answers[1].1, &predicted.lines()[1]);
+        assert!(
+            answer.grid.keeps(&answer.puzzle) && !answer.is_solved(),
+            "an untrained model solves nothing"
+        );
+        assert!(
+            line.contains("not solved: digit") && line.contains("stands twice"),
+            "{line}"
+        );
+        let object = predicted.object();
+        assert_eq!((&object["solved"], &object["of"]), (&json!(1), &json!(2)));
+        assert_eq!(object["solutions"][1]["solved"], false);
+        assert_eq!(object["refused"][0]["line"], 2);
+    }
+
+    #[test]
+    fn input_is_a_puzzle_a_file_or_an_error_that_says_both() {
+        let typed = asked(PUZZLE, None).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("puzzles.txt");
+        std::fs::write(&path, PUZZLE).unwrap();
+        assert_eq!(asked(path.to_str().unwrap(), None).unwrap(), typed);
+        let error = asked("nothing.txt", None).unwrap_err();
+        assert!(matches!(error, TrainError::BadInput(_)), "{error}");
+        assert!(error.to_string().contains("no file nothing.txt") && error.to_string().contains("column 1"));
+    }
+
+    #[test]
+    fn more_steps_run_more_levels_and_none_is_refused() {
+        let typed = asked(PUZZLE, None).unwrap();
+        assert_eq!(typed.object["solutions"][0]["steps"], 2);
+        assert_eq!(asked(PUZZLE, Some(9)).unwrap().object["solutions"][0]["steps"], 9);
+        let error = asked(PUZZLE, Some(0)).unwrap_err();
+        assert!(matches!(error, TrainError::Usage(_)), "{error}");
+    }
+}
