@@ -1,4 +1,4 @@
-"""The storm of kill_storm.sh: kill_storm.py DRAGON KILLS SEED."""
+"""The storm of kill_storm.sh: kill_storm.py DRAGON KILLS SEED METHOD."""
 
 import hashlib
 import json
@@ -20,7 +20,13 @@ SETTINGS = f"""model.d_model=32 model.n_neurons=256 model.n_levels=2 model.dropo
     dataset.train_bytes=60000 dataset.validation_tales=8 generation.max_tokens=8""".split()
 FILES = ["model.bpk", "optimizer.bpk", "streams.bpk", "trainer.json"]
 
-dragon, kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+dragon, kills, seed, method = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+method, _, ema = method.partition("+")
+SETTINGS.append(f"optimizer.method={method}")
+if ema:
+    assert ema == "ema", f"a method, or METHOD+ema; not +{ema}"
+    SETTINGS.append("ema.decay=0.99")
+    FILES.append("weights.bpk")
 draw = random.Random(seed)
 place = Path(tempfile.mkdtemp(prefix="kill_storm_", dir=os.environ.get("STORM_DIR")))
 
@@ -159,6 +165,7 @@ def storm():
             break
         runs, resume = runs + 1, False
     for what, figure in [
+        ("method", method + " and an average of weights" * bool(ema)),
         ("kills", done),
         ("  of them inside a save", inside),
         ("resumes from a verified checkpoint", resumes),

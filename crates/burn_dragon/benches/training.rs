@@ -8,7 +8,7 @@ use burn::tensor::{Device, Int, Tensor};
 use burn_dragon::api::core::{Dragon, DragonConfig, cross_entropy};
 use burn_dragon::api::expert::train::BenchSteps;
 use burn_dragon::api::language::{LanguageConfig, LanguageTask, SequenceConfig};
-use burn_dragon::api::train::{OptimizerConfig, TrainingConfig};
+use burn_dragon::api::train::{AdamW, Method, TrainingConfig};
 use common::{DENSITIES, devices, dragon, large, tokens};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use std::hint::black_box;
@@ -66,10 +66,11 @@ fn step(
             clip_norm: Some(1.0),
             ..TrainingConfig::default()
         },
-        optimizer: OptimizerConfig {
+        optimizer: Method::AdamW(AdamW {
             learning_rate: 1e-7, // the density stays what it is
-            ..OptimizerConfig::default()
-        },
+            ..AdamW::default()
+        })
+        .into(),
         ..LanguageConfig::default()
     };
     if let burn_dragon::api::language::SourceConfig::Embedded(tales) = &mut config.dataset.source {

@@ -2,7 +2,7 @@
 
 use crate::config::{ConfigError, DragonConfig};
 use crate::free_memory::{FreeMemory, Need};
-use crate::initial::{Maker, initial};
+use crate::initial::{ParameterBuilder, initial};
 use crate::pass::Pass;
 use crate::state::{DragonState, StateError};
 use crate::trunk::Trunk;
@@ -52,11 +52,11 @@ impl Dragon {
     ) -> Result<Self, ConfigError> {
         config.validate()?;
         let trunk = Trunk::from_weights(&config.trunk(), device, &mut weight)?;
-        let mut make = Maker::new(config.tensors(), device, weight);
+        let mut build = ParameterBuilder::new(config.tensors(), device, weight);
         Ok(Self {
-            embed: make.parameter("embed"),
+            embed: build.parameter("embed"),
             trunk,
-            lm_head: make.parameter("lm_head"),
+            lm_head: build.parameter("lm_head"),
             config: config.clone(),
         })
     }

@@ -31,13 +31,13 @@ fn drawn(std: f64, seed: u64, shape: &[usize]) -> TensorData {
 }
 
 /// Makes a module's parameters, of the shapes that its configuration lists.
-pub struct Maker<'a, F> {
+pub struct ParameterBuilder<'a, F> {
     tensors: Vec<TensorShape>,
     device: &'a Device,
     weight: F,
 }
 
-impl<'a, F: FnMut(&str, &[usize]) -> TensorData> Maker<'a, F> {
+impl<'a, F: FnMut(&str, &[usize]) -> TensorData> ParameterBuilder<'a, F> {
     /// Of the tensors listed, on a device; `weight` is asked for each by name and shape.
     pub fn new(tensors: Vec<TensorShape>, device: &'a Device, weight: F) -> Self {
         Self {

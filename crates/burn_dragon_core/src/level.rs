@@ -48,6 +48,7 @@ pub enum View {
 
 /// What was seen of a level.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time is alive")]
 pub enum Seen {
     /// Nothing.
     Nothing,

@@ -97,7 +97,7 @@ pub mod api {
         }
 
         pub use crate::density::{Activity, ActivityProbe, Watch};
-        pub use crate::initial::{Maker, initial};
+        pub use crate::initial::{ParameterBuilder, initial};
         pub use crate::level::{Contribution, Level, Seen, View};
         pub use crate::parameters::{ParameterPath, load, named, snapshot};
         pub use crate::range::Range;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// this file's one `match`, and its keys in the configuration. Positions that make other keys (PoPE: `[mu cos, mu sin]`, two
 /// numbers a neuron) also say how many rows a memory then has, in [`TrunkConfig::memory`](crate::config::TrunkConfig::memory),
 /// list what they learn in [`TrunkConfig::tensors`](crate::config::TrunkConfig::tensors), and need the kernel's `rotation`
-/// operation to make keys of that width. Positions that are learnt and added to the input stand before the trunk, in the
+/// operation to make keys of that width; until its `decode` makes them too, `TrunkConfig::is_plain` is to say that it does not. Positions that are learnt and added to the input stand before the trunk, in the
 /// family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -22,7 +22,11 @@ use std::num::Saturating;
 ///
 /// **To add one** (a grid's neighbours, a pyramid, a graph's edges, another sequence mixer): a variant, its `Mixer` (here
 /// or in a file beside this), and its arm in this file's one `match`. What stands around the read (x before it, norm, y and
-/// encoder after it) is the [`Level`](crate::level::Level)'s and stays.
+/// encoder after it) is the [`Level`](crate::level::Level)'s and stays, gradients and memory cost included: a mixer that the
+/// kernel has no fused level for stands between its `perceive` and `speak`. A memory for each place of a picture is a lane
+/// for each place. What a mixer is given with every pass, such as a graph's edges, is a field of
+/// [`Pass`](crate::pass::Pass) and of `Operands`; what it learns is listed in
+/// [`TrunkConfig::tensors`](crate::config::TrunkConfig::tensors), and the mixer is made of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Read {

@@ -13,7 +13,7 @@
 
 use crate::config::{ConfigError, DecayConfig, TrunkConfig};
 use crate::free_memory::{FreeMemory, Need};
-use crate::initial::{Maker, initial};
+use crate::initial::{ParameterBuilder, initial};
 use crate::level::{Contribution, Level};
 use crate::pass::Pass;
 use crate::rotations::Rotations;
@@ -102,12 +102,12 @@ impl Trunk {
         weight: impl FnMut(&str, &[usize]) -> TensorData,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
-        let mut make = Maker::new(config.tensors(), device, weight);
+        let mut build = ParameterBuilder::new(config.tensors(), device, weight);
         Ok(Self {
-            decoder_x: make.parameter("decoder_x"),
-            decoder_y: make.parameter("decoder_y"),
-            encoder: make.parameter("encoder"),
-            decay: make.optional("decay"),
+            decoder_x: build.parameter("decoder_x"),
+            decoder_y: build.parameter("decoder_y"),
+            encoder: build.parameter("encoder"),
+            decay: build.optional("decay"),
             config: config.clone(),
             rotations: Rotations::default(),
         })

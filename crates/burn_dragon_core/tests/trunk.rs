@@ -472,19 +472,23 @@ struct Family {
     trunk: Trunk,
 }
 
+/// A module's parameters, in its order.
+fn listed<M: Module>(module: &M) -> Vec<TensorShape> {
+    let mut tensors = Vec::new();
+    named(module, |name, shape, _| {
+        tensors.push(TensorShape::new(name, shape));
+    });
+    tensors
+}
+
 #[test]
 fn a_model_has_the_tensors_that_its_configuration_lists_by_their_plain_names() {
     let config = DragonConfig {
         decay: Some(DecayConfig::Standard { learnable: true }),
         ..config()
     };
-    let listed = |module: &dyn Fn(&mut dyn FnMut(&str, &[usize]))| {
-        let mut tensors = Vec::new();
-        module(&mut |name, shape| tensors.push(TensorShape::new(name, shape)));
-        tensors
-    };
     let dragon = Dragon::new(&config, 1, &Device::flex()).unwrap();
-    let given = listed(&|visit| named(&dragon, |name, shape, _| visit(name, shape)));
+    let given = listed(&dragon);
     assert_eq!(given, config.tensors());
     let numbers: u64 = given.iter().map(|tensor| tensor.numbers().0).sum();
     assert_eq!(numbers, config.cost().parameters());
@@ -492,7 +496,7 @@ fn a_model_has_the_tensors_that_its_configuration_lists_by_their_plain_names() {
         patches: Param::from_tensor(Tensor::zeros([2, 3], &Device::flex())),
         trunk: dragon.trunk,
     };
-    let given = listed(&|visit| named(&family, |name, shape, _| visit(name, shape)));
+    let given = listed(&family);
     let mut expected = vec![TensorShape::new("patches", [2, 3])];
     expected.extend(config.trunk().tensors());
     assert_eq!(given, expected);

@@ -18,6 +18,7 @@
 //! | decode | one token of each lane through a whole model, memory in place | [`decode`] |
 //! | dropout | keep a neuron where a hash of its index says so | [`dropout`] |
 //! | AdamW | one step of a parameter and its moments | [`adamw`] |
+//! | Newton-Schulz | a matrix made nearly semi-orthogonal, for Muon | [`newton_schulz`] |
 //! | sum of squares | of a gradient, for its norm | [`sum_of_squares`] |
 //!
 //! What the machine itself can do at best is measured by [`machine`].
@@ -43,6 +44,7 @@ mod level;
 mod machine;
 mod matrix;
 mod mix;
+mod newton_schulz;
 mod norm;
 mod parallel;
 mod processor;
@@ -69,6 +71,7 @@ pub mod api {
     pub use crate::join::join;
     pub use crate::level::{LevelInput, LevelOutput, LevelWeights, SpeakInput, level, perceive, speak};
     pub use crate::matrix::Precision;
+    pub use crate::newton_schulz::newton_schulz;
     pub use crate::norm::norm;
     pub use crate::projection::projection;
     pub use crate::reach::Reach;
@@ -94,6 +97,7 @@ pub mod api {
         pub use crate::level::chunk_length;
         pub use crate::level::reference as level_reference;
         pub use crate::mix::mix;
+        pub use crate::newton_schulz::reference as newton_schulz_reference;
         pub use crate::norm::reference as norm_reference;
         pub use crate::projection::reference as projection_reference;
         pub use crate::retention::reference as retention_reference;

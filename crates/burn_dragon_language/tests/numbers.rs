@@ -4,7 +4,9 @@
 
 use burn_dragon_core::DecayConfig;
 use burn_dragon_language::api::{LanguageConfig, StreamConfig};
-use burn_dragon_train::api::{Done, GuardConfig, ParameterGroup, Schedule};
+use burn_dragon_train::api::{
+    AdamW, DecayShape, Done, GuardConfig, Method, OptimizerConfig, ParameterGroup, Schedule,
+};
 use std::collections::BTreeSet;
 use toml::Value;
 
@@ -45,6 +47,7 @@ fn all() -> Vec<LanguageConfig> {
             warmup_steps,
             decay_steps: 2,
             final_factor,
+            shape: DecayShape::Sqrt,
         },
     ];
     let decays = [true, false]
@@ -223,6 +226,12 @@ fn the_least_and_the_largest_number_of_a_refusal_are_taken() {
     }
 }
 
+fn adamw(change: impl FnOnce(&mut AdamW)) -> OptimizerConfig {
+    let mut adamw = AdamW::default();
+    change(&mut adamw);
+    Method::AdamW(adamw).into()
+}
+
 /// Numbers that f32 holds, but not what is made of them.
 #[test]
 fn a_number_whose_use_vanishes_or_overflows_is_refused_too() {
@@ -234,7 +243,7 @@ fn a_number_whose_use_vanishes_or_overflows_is_refused_too() {
     for (said, says) in [
         // A gradient whose square vanishes would be divided by less than itself.
         (
-            refused(&|config| config.optimizer.eps = 1e-20),
+            refused(&|config| config.optimizer = adamw(|adamw| adamw.eps = 1e-20)),
             ["optimizer.eps = 1e-20", "1.1e-19"],
         ),
         (
@@ -258,12 +267,12 @@ fn a_number_whose_use_vanishes_or_overflows_is_refused_too() {
             ["model.dropout = 1e-6", "16 bits"],
         ),
         (
-            refused(&|config| config.optimizer.beta_1 = 0.999_999_99),
+            refused(&|config| config.optimizer = adamw(|adamw| adamw.beta_1 = 0.999_999_99)),
             ["optimizer.beta_1", "0.9999999"],
         ),
         (
             refused(&|config| {
-                config.optimizer.learning_rate = 1e-30;
+                config.optimizer = adamw(|adamw| adamw.learning_rate = 1e-30);
                 config.optimizer.groups = vec![ParameterGroup {
                     parameters: vec!["embed".into()],
                     learning_rate_factor: 1e-30,

@@ -3,20 +3,20 @@
 use crate::batches::Batches;
 use crate::error::TrainError;
 use crate::guard::Guard;
-use crate::optimizer::AdamW;
 use crate::plan::Plan;
 use crate::start::Start;
-use crate::step::{StepGradients, StepInput};
+use crate::step::StepInput;
 use crate::task::{DataPosition, Task};
+use crate::update::{Backprop, Update};
 
-/// Takes a task's steps and keeps nothing of them: batch, loss, gradients, clip, AdamW at the full learning rate.
+/// Takes a task's steps and keeps nothing of them: the update is proposed and applied, at the full learning rate.
 ///
 /// Batches are made when a step asks for them, whatever the task prefers: their time counts.
 #[derive(Debug)]
-pub struct BenchSteps<'a, T: Task> {
+pub struct BenchSteps<'a, T: Task, U: Update<T> = Backprop> {
     task: &'a T,
     plan: Plan,
-    optimizer: AdamW,
+    update: U,
     cursor: T::Cursor,
     carry: T::Carry,
     step: u64,
@@ -27,15 +27,25 @@ impl<'a, T: Task> BenchSteps<'a, T> {
     /// Before the first step of `model`.
     ///
     /// # Errors
-    /// If a setting of the optimiser is out of range, or the data cannot be had.
+    /// If a setting of the update is out of range, or the data cannot be had.
     pub fn new(task: &'a T, plan: Plan, model: &T::Model) -> Result<Self, TrainError> {
+        Self::with_update(task, plan, model)
+    }
+}
+
+impl<'a, T: Task, U: Update<T>> BenchSteps<'a, T, U> {
+    /// [`new`](BenchSteps::new) with updates made in another way.
+    ///
+    /// # Errors
+    /// As of [`new`](BenchSteps::new).
+    pub fn with_update(task: &'a T, plan: Plan, model: &T::Model) -> Result<Self, TrainError> {
         let position = DataPosition {
             units: 0,
             planned: plan.planned_units(task),
         };
         Ok(Self {
             task,
-            optimizer: AdamW::new(&plan.optimizer, model)?,
+            update: U::new(&plan, model)?,
             plan,
             cursor: task.cursor()?,
             carry: task.carry(model)?,
@@ -51,7 +61,7 @@ impl<'a, T: Task> BenchSteps<'a, T> {
     pub fn after(task: &'a T, plan: Plan, start: Start<T>) -> Result<(Self, T::Model), TrainError> {
         let steps = Self {
             task,
-            optimizer: AdamW::new(&plan.optimizer, &start.model)?,
+            update: U::new(&plan, &start.model)?,
             plan,
             cursor: start.cursor,
             carry: start.carry,
@@ -82,11 +92,11 @@ impl<'a, T: Task> BenchSteps<'a, T> {
             carry: &mut self.carry,
             step: self.step,
             data: self.position,
+            watch: false,
         };
-        let StepGradients { gradients, loss, .. } =
-            StepGradients::new(self.task, training, input, &guard, false)?;
+        let (seen, proposal) = self.update.propose(self.task, input, &guard)?;
         self.step += 1;
         self.position.units += training.units_per_step(self.task.units_per_batch());
-        Ok((self.optimizer.step(model, gradients, 1.0), loss))
+        Ok((self.update.apply(model, proposal, 1.0), seen.loss))
     }
 }

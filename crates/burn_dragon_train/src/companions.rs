@@ -1,18 +1,47 @@
 //! What the trainer writes beside a model in a checkpoint, as `verify` needs to know it.
 
-use crate::optimizer;
+use crate::optimizer::{ema, file};
 use burn_dragon_checkpoint::api::{Companion, CompanionTensor, Layout, TensorSpec};
 
-/// The trainer's files beside a model of these tensors, whatever its family: the optimiser's state.
+/// What an optimiser other than AdamW may remember of a parameter.
+const SLOTS: [&str; 5] = ["average", "base", "first", "momentum", "second"];
+
+/// The trainer's files beside a model of these tensors, whatever its family: the optimiser's state, and the weights that
+/// are trained where the model's file holds their average.
 pub fn of(tensors: &[TensorSpec]) -> Vec<Companion> {
     let moments = |spec: &TensorSpec| ["first", "second"].map(|which| CompanionTensor::row_of(spec, which));
-    let adamw = Layout {
-        format: optimizer::FORMAT,
-        tensors: tensors.iter().flat_map(moments).collect(),
+    let slots = |spec: &TensorSpec| {
+        SLOTS.map(|slot| CompanionTensor {
+            optional: true,
+            ..CompanionTensor::row_of(spec, slot)
+        })
     };
-    vec![Companion {
-        file: "optimizer.bpk",
-        absent: Some("none: a run cannot go on from here"),
-        layouts: vec![adamw],
-    }]
+    let weights = tensors
+        .iter()
+        .map(|spec| CompanionTensor::of(spec.name.as_str(), &spec.shape));
+    let optimizer = vec![
+        Layout {
+            format: file::ADAMW,
+            tensors: tensors.iter().flat_map(moments).collect(),
+        },
+        Layout {
+            format: file::ANY,
+            tensors: tensors.iter().flat_map(slots).collect(),
+        },
+    ];
+    vec![
+        Companion {
+            file: file::FILE,
+            absent: Some("none: a run cannot go on from here"),
+            layouts: optimizer,
+        },
+        Companion {
+            file: ema::FILE,
+            absent: None,
+            layouts: vec![Layout {
+                format: ema::FORMAT,
+                tensors: weights.collect(),
+            }],
+        },
+    ]
 }

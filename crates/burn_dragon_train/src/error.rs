@@ -112,9 +112,11 @@ pub enum TrainError {
         /// The name.
         name: String,
     },
-    /// A parameter group names a parameter that the model does not have.
-    #[error("optimizer.groups names the parameter `{name}`, which the model does not have; it has {known}")]
+    /// A key of `[optimizer]` names a parameter that the model does not have.
+    #[error("optimizer.{key} names the parameter `{name}`, which the model does not have; it has {known}")]
     UnknownParameter {
+        /// The key: `groups`, or one of the method's.
+        key: &'static str,
         /// The name given.
         name: String,
         /// The model's parameters.

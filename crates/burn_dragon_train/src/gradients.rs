@@ -65,17 +65,34 @@ impl GradientSet {
 
     /// Takes the gradient of a parameter.
     pub fn take(&mut self, name: &str) -> Option<Tensor<1>> {
-        self.take_unscaled(name).map(|(sum, scale)| sum * scale)
+        self.take_unscaled(name).map(ScaledGradient::value)
     }
 
     /// Takes the gradient of a parameter as its sum over losses and what that is to be multiplied by.
-    pub(crate) fn take_unscaled(&mut self, name: &str) -> Option<(Tensor<1>, f64)> {
-        self.sums.remove(name).map(|sum| (sum, self.scale))
+    pub fn take_unscaled(&mut self, name: &str) -> Option<ScaledGradient> {
+        let scale = self.scale;
+        self.sums.remove(name).map(|sum| ScaledGradient { sum, scale })
     }
 
     /// The gradient of a parameter, flattened.
     pub fn get(&self, name: &str) -> Option<Tensor<1>> {
         self.sums.get(name).map(|sum| sum.clone() * self.scale)
+    }
+}
+
+/// The gradient of a parameter, `[P]`, and a factor on it that is still to be applied: that of a mean, of clipping.
+#[derive(Clone, Debug)]
+pub struct ScaledGradient {
+    /// Before the factor.
+    pub sum: Tensor<1>,
+    /// The factor.
+    pub scale: f64,
+}
+
+impl ScaledGradient {
+    /// The gradient itself.
+    pub fn value(self) -> Tensor<1> {
+        self.sum * self.scale
     }
 }
 
@@ -148,6 +165,27 @@ mod tests {
         assert!((clipped.norm() - 1.0).abs() < 1e-5);
         let values = clipped.get("a").unwrap().to_data().try_to_vec::<f32>().unwrap();
         assert!((f64::from(values[0]) - 3.0 / norm).abs() < 1e-6);
+    }
+
+    #[test]
+    fn clipping_is_by_the_norm_of_all_not_of_each() {
+        let device = Device::flex().autodiff();
+        let two = Two {
+            a: Param::from_tensor(Tensor::from_data([0.0, 0.0], &device)),
+            b: Param::from_tensor(Tensor::from_data([[0.0], [0.0]], &device)),
+        };
+        let (a, b) = (two.a.val(), two.b.val());
+        let of_a = (a * Tensor::from_data([3.0, 4.0], &device)).sum();
+        let of_b = (b * Tensor::from_data([[12.0], [0.0]], &device)).sum();
+        let mut set = GradientSet::default();
+        set.add((of_a + of_b).backward(), &two);
+        let norm = set.norm();
+        let mut clipped = set.clip(norm, 1.0);
+        let mut values = |name| clipped.take(name).unwrap().to_data().try_to_vec::<f32>().unwrap();
+        let given = [values("a"), values("b")].concat();
+        for (given, expected) in given.iter().zip([0.230_769, 0.307_692, 0.923_077, 0.0]) {
+            assert!((given - expected).abs() < 1e-6, "{given}, expected {expected}");
+        }
     }
 
     #[test]

@@ -91,10 +91,11 @@ impl Keys {
     pub fn kept(self, config: &impl Serialize) -> BTreeMap<String, String> {
         let flat = flatten(config);
         let has = |table: &str| flat.keys().any(|key| is_in(key, table));
-        let stays = |key: &String| match self.rule_of(key).map(|rule| rule.on_resume) {
-            None | Some(OnResume::Stays) => true,
-            Some(OnResume::ChangesWithout(table)) => has(table),
-            Some(OnResume::Changes | OnResume::ChangesWithSameData) => false,
+        let rule = |key: &str| self.rule_of(key).map(|rule| rule.on_resume);
+        let stays = |key: &str| match rule(key).unwrap_or(OnResume::Stays) {
+            OnResume::Stays => true,
+            OnResume::ChangesWithout(table) => has(table),
+            OnResume::Changes | OnResume::ChangesWithSameData => false,
         };
         let kept = flat.iter().filter(|(key, _)| stays(key));
         kept.map(|(key, value)| (key.clone(), value.clone())).collect()
@@ -157,7 +158,13 @@ const SHARED: &[KeyRule] = &[
     KeyRule {
         keys: &["optimizer.*", "schedule.*"],
         on_resume: OnResume::Changes,
-        why: "the moments go on; the factor of a step is a function of the step and the number of steps",
+        why: "moments go on, where `method` is another they begin anew; the factor of a step is a function of the step \
+              and the number of steps",
+    },
+    KeyRule {
+        keys: &["ema.*"],
+        on_resume: OnResume::Changes,
+        why: "the average goes on; a new one begins at the weights that there are",
     },
     KeyRule {
         keys: &["evaluation.*"],

@@ -37,6 +37,7 @@ mod start;
 mod step;
 mod task;
 mod trainer;
+mod update;
 mod verb;
 
 /// The curated names of this crate.
@@ -49,7 +50,10 @@ pub mod api {
     pub use crate::identity::{ChangedData, ChangedPart, ChangedSetting, DataHash, DataHashes, Identity};
     pub use crate::interrupt::Interrupt;
     pub use crate::keys::{KeyRule, Keys, MovedKey, OnResume};
-    pub use crate::optimizer::{AdamW, OptimizerConfig, ParameterGroup};
+    pub use crate::optimizer::{
+        AdamW, EmaConfig, Lion, Method, Muon, MuonScale, OptimizerConfig, ParameterGroup, ScheduleFreeAdamW,
+        Sgd,
+    };
     pub use crate::outcome::{Ending, Outcome, Saving};
     pub use crate::plan::Plan;
     pub use crate::predict::{PredictRequest, Predictions};
@@ -57,7 +61,7 @@ pub mod api {
     pub use crate::resume_point::ResumePoint;
     pub use crate::run::{RunFolder, RunInfo};
     pub use crate::sample::{Sample, SampleFile};
-    pub use crate::schedule::Schedule;
+    pub use crate::schedule::{DecayShape, Schedule};
     pub use crate::settings::{CheckpointConfig, Done, EvaluationConfig, TrainingConfig};
     pub use crate::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task, TaskState};
     pub use crate::trainer::Trainer;
@@ -67,13 +71,16 @@ pub mod api {
     pub mod expert {
         pub use crate::bench_steps::BenchSteps;
         pub use crate::companions::of as companions;
-        pub use crate::gradients::GradientSet;
+        pub use crate::gradients::{GradientSet, ScaledGradient};
         pub use crate::guard::{Guard, Irregularity};
         pub use crate::keys::flatten;
+        pub use crate::optimizer::{ModelOptimizer, Optimizer, Parameter, Rates, Scalars, Slots, StepAt};
         pub use crate::progress::{Progress, StepReport};
         pub use crate::run::{Line, MetricsLog, without_time, write_atomic};
         pub use crate::settings::{MOST_UNITS, at_least_one, check};
         pub use crate::start::Start;
+        pub use crate::step::{Seen, StepInput};
+        pub use crate::update::{Backprop, Update};
 
         /// Standard output, and whether results arrive there.
         pub mod results {

@@ -1,10 +1,11 @@
 //! How to train: what a trainer reads of a configuration.
 
 use crate::error::TrainError;
-use crate::optimizer::{AdamW, OptimizerConfig};
+use crate::optimizer::{EmaConfig, OptimizerConfig};
 use crate::schedule::Schedule;
 use crate::settings::{CheckpointConfig, Done, EvaluationConfig, TrainingConfig};
 use crate::task::Task;
+use crate::update::{Backprop, Update};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_dragon_core::FreeMemory;
@@ -16,6 +17,8 @@ pub struct Plan {
     pub training: TrainingConfig,
     /// `[optimizer]`.
     pub optimizer: OptimizerConfig,
+    /// `[ema]`; absent, the weights themselves are evaluated.
+    pub ema: Option<EmaConfig>,
     /// `[schedule]`.
     pub schedule: Schedule,
     /// `[evaluation]`.
@@ -54,7 +57,7 @@ impl Plan {
             .into_iter()
             .all(|device| device.inner() == Device::flex());
         self.training.check_precision(on_processor)?;
-        AdamW::new(&self.optimizer, model)?;
+        <Backprop as Update<T>>::new(self, model)?;
         task.check_memory(FreeMemory::of_this_machine())?;
         Ok(total_steps)
     }

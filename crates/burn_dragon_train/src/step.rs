@@ -1,4 +1,4 @@
-//! What a step knows before the optimiser takes it.
+//! The gradients of a step: what backpropagation proposes.
 
 use crate::batches::Batches;
 use crate::error::TrainError;
@@ -9,24 +9,53 @@ use crate::task::{DataPosition, LossContext, Metrics, Task};
 use burn_dragon_core::seed::derive;
 
 /// Where a run is: what a step starts from.
-pub(crate) struct StepInput<'a, 't, T: Task> {
-    pub(crate) model: &'a T::Model,
+pub struct StepInput<'a, 't, T: Task> {
+    /// The model, with autodiff.
+    pub model: &'a T::Model,
+    /// What goes from step to step through the loss.
+    pub carry: &'a mut T::Carry,
+    /// The step, from 0.
+    pub step: u64,
+    /// Where in its data the run is.
+    pub data: DataPosition,
+    /// Whether the task should look at activities.
+    pub watch: bool,
     pub(crate) batches: &'a mut Batches<'t, T>,
     pub(crate) cursor: &'a mut T::Cursor,
-    pub(crate) carry: &'a mut T::Carry,
-    pub(crate) step: u64,
-    pub(crate) data: DataPosition,
+}
+
+impl<T: Task> StepInput<'_, '_, T> {
+    /// The next batch of the step, after so many of its units.
+    ///
+    /// # Errors
+    /// If the data cannot be had.
+    pub fn batch(&mut self, drawn: u64) -> Result<T::Batch, TrainError> {
+        let position = DataPosition {
+            units: self.data.units + drawn,
+            ..self.data
+        };
+        self.batches.next(position, self.cursor)
+    }
+}
+
+/// What a step knows before anything is updated.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Mean loss of the step's batches; not finite only where the guard skips such a step.
+    pub loss: f64,
+    /// Norm of the whole update before it was limited, of the gradient in backpropagation; NaN where the loss is not
+    /// finite. With the loss, what a guard judges by.
+    pub norm: f64,
+    /// What the task measured.
+    pub metrics: Metrics,
 }
 
 /// The gradients of one step, averaged over its batches and clipped, and what was seen on the way.
 pub(crate) struct StepGradients {
     pub(crate) gradients: GradientSet,
-    /// Mean over the batches; not finite only where the guard skips such a step.
-    pub(crate) loss: f64,
-    /// Global norm of the mean gradient, before it was clipped; NaN where the loss is not finite.
-    pub(crate) norm: f64,
-    /// What the task measured; of the last batch.
-    pub(crate) metrics: Metrics,
+    /// Mean loss over the batches, global norm of the mean gradient before it was clipped, and what the task measured of the
+    /// last batch.
+    pub(crate) seen: Seen,
 }
 
 impl StepGradients {
@@ -37,35 +66,27 @@ impl StepGradients {
     pub(crate) fn new<T: Task>(
         task: &T,
         training: &TrainingConfig,
-        place: StepInput<'_, '_, T>,
+        mut input: StepInput<'_, '_, T>,
         guard: &Guard,
-        watch: bool,
     ) -> Result<Self, TrainError> {
-        let StepInput {
-            model,
-            batches,
-            cursor,
-            carry,
-            step,
-            data,
-        } = place;
+        let (step, watch) = (input.step, input.watch);
         let mut gradients = GradientSet::default();
         let (mut loss, mut metrics) = (0.0, Metrics::new());
         for micro in 0..training.accumulate {
-            let drawn = u64::from(micro) * task.units_per_batch();
-            let place = DataPosition {
-                units: data.units + drawn,
-                ..data
-            };
-            let batch = batches.next(place, cursor)?;
+            let batch = input.batch(u64::from(micro) * task.units_per_batch())?;
             let dropout_seed = derive(training.seed, "dropout", step, u64::from(micro));
-            let out = task.loss(model, batch, carry, LossContext { dropout_seed, watch })?;
+            let out = task.loss(
+                input.model,
+                batch,
+                input.carry,
+                LossContext { dropout_seed, watch },
+            )?;
             let value = out.value.clone().into_scalar::<f64>();
             guard.check("loss", value)?;
             loss += value / f64::from(training.accumulate);
             metrics.extend(out.metrics);
             if loss.is_finite() {
-                gradients.add(out.value.backward(), model);
+                gradients.add(out.value.backward(), input.model);
             }
         }
         let gradients = gradients.mean();
@@ -79,11 +100,7 @@ impl StepGradients {
             Some(limit) => gradients.clip(norm, limit),
             None => gradients,
         };
-        Ok(Self {
-            gradients,
-            loss,
-            norm,
-            metrics,
-        })
+        let seen = Seen { loss, norm, metrics };
+        Ok(Self { gradients, seen })
     }
 }

@@ -1,7 +1,7 @@
 //! The training loop, the same for every family.
 //!
 //! ```text
-//! for each step:  batch -> loss -> gradients (mean over micro-steps) -> guard -> clip -> AdamW, or no update
+//! for each step:  an update is proposed -> guard -> it is applied, or dropped
 //!                 now and then: a line of metrics, an evaluation, a sample, a checkpoint
 //! ```
 
@@ -11,24 +11,25 @@ use crate::error::TrainError;
 use crate::guard::{Guard, GuardConfig, GuardPolicy, Irregularity};
 use crate::identity::ChangedData;
 use crate::interrupt::Interrupt;
-use crate::optimizer::AdamW;
 use crate::outcome::{Ending, Outcome, Saving};
 use crate::plan::Plan;
 use crate::progress::Output;
 use crate::reporter::Reporter;
 use crate::run::{RunFolder, RunLock};
-use crate::step::{StepGradients, StepInput};
+use crate::step::{Seen, StepInput};
 use crate::task::{DataPosition, Evaluation, Scope, Task};
+use crate::update::{Backprop, Update};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::expert::{Disk, Os, sha256};
 use burn_dragon_core::FreeMemory;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-/// Trains one task.
-pub struct Trainer<'a, T: Task> {
+/// Trains one task, by one way to make updates.
+pub struct Trainer<'a, T: Task, U: Update<T> = Backprop> {
     task: &'a T,
     plan: Plan,
     run: &'a RunFolder,
@@ -38,17 +39,19 @@ pub struct Trainer<'a, T: Task> {
     output: Output,
     interrupt: Interrupt,
     accepts_changed_data: bool,
+    /// Made in [`fit`](Self::fit), of the model that is given there.
+    _update: PhantomData<U>,
 }
 
 /// What changes from step to step.
-struct Session<'t, T: Task> {
+struct Session<'t, T: Task, U: Update<T>> {
     /// Steps of the whole run.
     total_steps: u64,
     model: T::Model,
     batches: Batches<'t, T>,
     cursor: T::Cursor,
     carry: T::Carry,
-    optimizer: AdamW,
+    update: U,
     state: TrainerState,
     reporter: Reporter,
     started: Instant,
@@ -72,6 +75,22 @@ impl<'a, T: Task> Trainer<'a, T> {
         output: Output,
         interrupt: Interrupt,
     ) -> Result<Self, TrainError> {
+        Self::with_update(task, plan, run, output, interrupt)
+    }
+}
+
+impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
+    /// [`new`](Trainer::new) with updates made in another way: `Trainer::<_, Evolution>::with_update(...)`.
+    ///
+    /// # Errors
+    /// As of [`new`](Trainer::new).
+    pub fn with_update(
+        task: &'a T,
+        plan: Plan,
+        run: &'a RunFolder,
+        output: Output,
+        interrupt: Interrupt,
+    ) -> Result<Self, TrainError> {
         plan.validate()?;
         let checkpointing = Checkpointing::new(run, plan.checkpoint.keep, Arc::new(Os))?;
         Ok(Self {
@@ -83,6 +102,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             output,
             interrupt,
             accepts_changed_data: false,
+            _update: PhantomData,
         })
     }
 
@@ -147,10 +167,10 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// A new session, from the newest checkpoint that verifies if there is one.
-    fn begin<'t>(&self, model: T::Model, batches: Batches<'t, T>) -> Result<Session<'t, T>, TrainError> {
+    fn begin<'t>(&self, model: T::Model, batches: Batches<'t, T>) -> Result<Session<'t, T, U>, TrainError> {
         self.checkpointing.sweep(self.run)?;
         let (found, passed_over) = self.checkpointing.newest()?;
-        let mut optimizer = AdamW::new(&self.plan.optimizer, &model)?;
+        let mut update = U::new(&self.plan, &model)?;
         let (mut cursor, mut carry) = (self.task.cursor()?, self.task.carry(&model)?);
         let (mut model, mut state) = (model, self.first_state());
         let mut notes: Vec<String> = passed_over
@@ -165,7 +185,9 @@ impl<'a, T: Task> Trainer<'a, T> {
                 self.task
                     .restore_carried(&model, &mut cursor, &mut carry, folder.path())?;
             }
-            optimizer.restore(&folder.path().join("optimizer.bpk"), &device_of(&model).inner())?;
+            let (trained, said) = update.restore(model, folder.path())?;
+            model = trained;
+            notes.extend(said);
             self.checkpointing.point_again(folder, state.best_step)?;
         }
         let total_steps = self.plan.total_steps(self.task, state.done())?;
@@ -194,7 +216,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             batches,
             cursor,
             carry,
-            optimizer,
+            update,
             state,
             reporter,
             started: Instant::now(),
@@ -248,7 +270,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         Ok(changed)
     }
 
-    fn ending(&self, session: &Session<'_, T>) -> Option<Ending> {
+    fn ending(&self, session: &Session<'_, T, U>) -> Option<Ending> {
         let minutes = session.started.elapsed().as_secs_f64() / 60.0;
         if session.state.step >= session.total_steps {
             Some(Ending::Complete)
@@ -267,7 +289,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// One optimiser step.
-    fn step<'t>(&self, mut session: Session<'t, T>) -> Result<Session<'t, T>, TrainError> {
+    fn step<'t>(&self, mut session: Session<'t, T, U>) -> Result<Session<'t, T, U>, TrainError> {
         let (step, training) = (session.state.step, &self.plan.training);
         let started = Instant::now();
         let guard = Guard {
@@ -288,20 +310,21 @@ impl<'a, T: Task> Trainer<'a, T> {
                 units: session.state.units,
                 planned: session.state.planned_units,
             },
+            watch,
         };
-        let StepGradients {
-            gradients,
+        let (seen, proposal) = session.update.propose(self.task, place, &guard)?;
+        let Seen {
             loss,
             norm,
             mut metrics,
-        } = StepGradients::new(self.task, training, place, &guard, watch)?;
+        } = seen;
         let factor = self.plan.schedule.factor(step, session.total_steps);
         let judged = self.guard().zip(session.state.guard.as_mut());
         let judged = judged.map(|(config, memory)| guard.judge(config, memory, (loss, norm)));
         if let Some(found) = judged.transpose()?.flatten() {
             self.skip(&mut session, step + 1, found)?;
         } else {
-            session.model = session.optimizer.step(session.model, gradients, factor);
+            session.model = session.update.apply(session.model, proposal, factor);
             session.state.train_loss = loss;
             self.task
                 .after_update(&session.model, &mut session.carry, step + 1)?;
@@ -314,7 +337,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         session
             .reporter
             .record_step(units, started.elapsed().as_secs_f64());
-        metrics.insert("learning_rate".into(), self.plan.optimizer.learning_rate * factor);
+        metrics.insert("learning_rate".into(), session.update.learning_rate() * factor);
         metrics.insert("gradient_norm".into(), norm);
         if let Some(memory) = &session.state.guard {
             metrics.insert("skipped".into(), memory.skipped as f64);
@@ -336,7 +359,12 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// A step without an update. Weights did not change, so memories that are sound go on as they are.
-    fn skip(&self, session: &mut Session<'_, T>, step: u64, found: Irregularity) -> Result<(), TrainError> {
+    fn skip(
+        &self,
+        session: &mut Session<'_, T, U>,
+        step: u64,
+        found: Irregularity,
+    ) -> Result<(), TrainError> {
         session
             .reporter
             .note(&format!("step {step} was skipped: {found}"));
@@ -355,7 +383,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// What is due after a step: evaluation, sample, checkpoint. The last step leaves them to the end.
-    fn after_step(&self, session: &mut Session<'_, T>) -> Result<(), TrainError> {
+    fn after_step(&self, session: &mut Session<'_, T, U>) -> Result<(), TrainError> {
         let step = session.state.step;
         if step == session.total_steps {
             return Ok(());
@@ -364,7 +392,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             self.judge(session)?;
         }
         if step.is_multiple_of(self.plan.evaluation.sample_every)
-            && let Some(sample) = self.task.sample(&session.model.valid(), step)?
+            && let Some(sample) = self.task.sample(&evaluated(session), step)?
         {
             let files = sample.save(self.run, step)?;
             session.reporter.sample(step, &sample, &files);
@@ -376,7 +404,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// Evaluates on the fixed sample and keeps the checkpoint if it is the best so far.
-    fn judge(&self, session: &mut Session<'_, T>) -> Result<(), TrainError> {
+    fn judge(&self, session: &mut Session<'_, T, U>) -> Result<(), TrainError> {
         let evaluation = self.evaluate(
             session,
             Scope::Sample {
@@ -394,40 +422,36 @@ impl<'a, T: Task> Trainer<'a, T> {
         Ok(())
     }
 
-    fn evaluate(&self, session: &Session<'_, T>, scope: Scope) -> Result<Evaluation, TrainError> {
-        self.task.evaluate(&session.model.valid(), scope)
+    fn evaluate(&self, session: &Session<'_, T, U>, scope: Scope) -> Result<Evaluation, TrainError> {
+        self.task.evaluate(&evaluated(session), scope)
     }
 
     /// Saves what was not saved yet. A checkpoint that turns out to be the best is saved again, to say so.
-    fn save(&self, session: &mut Session<'_, T>) -> Result<(), TrainError> {
+    fn save(&self, session: &mut Session<'_, T, U>) -> Result<(), TrainError> {
         let started = Instant::now();
         let (step, best_step) = (session.state.step, session.state.best_step);
         if session.saved == Some((step, best_step)) {
             return Ok(());
         }
-        let Session {
-            model,
-            cursor,
-            carry,
-            optimizer,
-            state,
-            ..
-        } = &*session;
         let contents = Contents {
-            model,
-            cursor,
-            carry,
-            optimizer,
-            state,
+            model: &evaluated(session),
+            cursor: &session.cursor,
+            carry: &session.carry,
+            update: session.update.snapshot(&session.model)?,
+            state: &session.state,
         };
         self.checkpointing
-            .save(self.task, &contents, best_step == Some(step))?;
+            .save(self.task, contents, best_step == Some(step))?;
         session.saved = Some((step, best_step));
         session.blocked_seconds += started.elapsed().as_secs_f64();
         Ok(())
     }
 
-    fn finish(&self, mut session: Session<'_, T>, ending: Ending) -> Result<(T::Model, Outcome), TrainError> {
+    fn finish(
+        &self,
+        mut session: Session<'_, T, U>,
+        ending: Ending,
+    ) -> Result<(T::Model, Outcome), TrainError> {
         // The last checkpoint takes the place of none that waits.
         self.checkpointing.wait()?;
         let after = if ending == Ending::Interrupted {
@@ -462,8 +486,13 @@ impl<'a, T: Task> Trainer<'a, T> {
                 writing_seconds,
             },
         };
-        Ok((session.model, outcome))
+        Ok((session.update.evaluated(session.model), outcome))
     }
+}
+
+/// The model that is evaluated, shown and saved, without autodiff.
+fn evaluated<T: Task, U: Update<T>>(session: &Session<'_, T, U>) -> T::Model {
+    session.update.evaluated(session.model.valid())
 }
 
 /// The device of a module's first parameter.

@@ -139,6 +139,7 @@ fn fit(task: &Toy, steps: u64, run: &Path, accepting: bool) -> Result<Outcome, T
             ..TrainingConfig::default()
         },
         optimizer: OptimizerConfig::default(),
+        ema: None,
         schedule: Schedule::default(),
         evaluation: EvaluationConfig {
             every: 0,

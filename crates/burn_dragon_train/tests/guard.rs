@@ -181,6 +181,7 @@ fn fit(task: &Toy, steps: u64, guard: Option<GuardConfig>, run: &Path) -> Result
             ..TrainingConfig::default()
         },
         optimizer: OptimizerConfig::default(),
+        ema: None,
         schedule: Schedule::default(),
         evaluation: EvaluationConfig {
             every: 0,

@@ -15,8 +15,8 @@ use burn_dragon_core::parameters::{load, snapshot};
 use burn_dragon_core::{Decoder, Dragon, DragonConfig, Pass};
 use burn_dragon_exchange::api::expert::NAMES;
 use burn_dragon_exchange::api::{OfficialConfig, read_safetensors};
-use burn_dragon_train::api::expert::GradientSet;
-use burn_dragon_train::api::{AdamW, OptimizerConfig};
+use burn_dragon_train::api::OptimizerConfig;
+use burn_dragon_train::api::expert::{GradientSet, ModelOptimizer};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -185,7 +185,7 @@ fn check_gradients_in_f64(fixture: &Fixture) {
 fn check_adamw(fixture: &Fixture, device: &Device) {
     let device = device.clone().autodiff();
     let mut dragon = fixture.dragon(&device);
-    let mut optimizer = AdamW::new(&OptimizerConfig::default(), &dragon).unwrap();
+    let mut optimizer = ModelOptimizer::new(&OptimizerConfig::default(), &dragon).unwrap();
     let loss = |dragon: &Dragon| {
         cross_entropy(
             dragon.forward(fixture.tokens("tokens", &device)),

@@ -41,6 +41,7 @@ use crate::activity::Activity;
 use simd::Isa;
 use std::sync::Arc;
 use token_step::TokenStep;
+use workers::Work;
 
 /// Streams of tokens through one model: its memory, and the positions reached.
 #[derive(Debug)]
@@ -76,7 +77,7 @@ impl Decode {
 
     /// At most this many threads, the caller's included. The bits of the logits do not depend on it.
     pub fn limit_threads(&mut self, threads: usize) {
-        self.token_step.limit_helpers(threads.saturating_sub(1));
+        self.token_step.help().limit(threads.saturating_sub(1));
     }
 
     /// Reads one token of each lane: the logits of what follows, `[B, V]`.

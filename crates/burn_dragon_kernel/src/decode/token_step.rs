@@ -7,9 +7,8 @@ use super::row::{Join, add, norm};
 use super::simd::{Isa, LINE, Line, Shorts};
 use super::weights::{Sizes, Weights};
 use super::work_queue::{End, MOST_PARTS, WorkItem, WorkQueue};
-use super::workers;
+use super::workers::{Help, Work};
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Numbers of a matrix that a part works on, about: 256 KiB, which leaves room in a core's own cache.
@@ -27,9 +26,7 @@ pub(super) struct TokenStep {
     chunks: Vec<Mutex<Chunk>>,
     readouts: Vec<Mutex<Vocabulary>>,
     queue: WorkQueue,
-    helpers: AtomicUsize,
-    most_helpers: AtomicUsize,
-    broken: AtomicBool,
+    help: Help,
 }
 
 /// A range of the vocabulary and its logits.
@@ -80,9 +77,7 @@ impl TokenStep {
                 sin: vec![0.0; lanes * neurons / 2],
             }),
             queue: WorkQueue::default(),
-            helpers: AtomicUsize::new(0),
-            broken: AtomicBool::new(false),
-            most_helpers: AtomicUsize::new(workers::helpers().min(chunks.len() - 1)),
+            help: Help::at_most(chunks.len() - 1),
             chunks,
             readouts,
             weights,
@@ -106,9 +101,7 @@ impl TokenStep {
                 .map(|part| Mutex::new(lock(part).clone()))
                 .collect(),
             queue: WorkQueue::default(),
-            helpers: AtomicUsize::new(0),
-            broken: AtomicBool::new(false),
-            most_helpers: AtomicUsize::new(self.most_helpers.load(Ordering::Relaxed)),
+            help: self.help.fork(),
         }
     }
 
@@ -145,34 +138,6 @@ impl TokenStep {
         }
         drop(stream);
         self.queue.open(0, self.chunks.len());
-    }
-
-    /// Whether no token is being worked on.
-    pub(super) fn at_rest(&self) -> bool {
-        self.queue.at_rest()
-    }
-
-    /// Works on one part, if there is one left; who does the last of a phase also does what follows it.
-    pub(super) fn work(&self, end: End) -> bool {
-        let Some(WorkItem { phase, index }) = self.queue.claim(end) else {
-            return false;
-        };
-        let now = self.phase(phase);
-        self.work_on(&now, index);
-        if self.queue.finish() {
-            match now {
-                Phase::First(_) => self.gather_reads(),
-                Phase::Second(_) => self.gather_speech(),
-                Phase::Readout | Phase::Rest => {}
-            }
-            let parts = match self.phase(phase + 1) {
-                Phase::First(_) | Phase::Second(_) => self.chunks.len(),
-                Phase::Readout => self.readouts.len(),
-                Phase::Rest => 0,
-            };
-            self.queue.open(phase + 1, parts);
-        }
-        true
     }
 
     fn work_on(&self, phase: &Phase, index: usize) {
@@ -287,41 +252,6 @@ impl TokenStep {
         }
     }
 
-    /// Notes that a helper panicked: its part will never be done.
-    pub(super) fn give_up(&self) {
-        self.broken.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether a helper panicked.
-    pub(super) fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Relaxed)
-    }
-
-    /// At most this many threads beside the caller's.
-    pub(super) fn limit_helpers(&self, most: usize) {
-        self.most_helpers
-            .store(most.min(workers::helpers()), Ordering::Relaxed);
-    }
-
-    /// Whether more helpers may come than are here.
-    pub(super) fn wants_help(&self) -> bool {
-        self.helpers.load(Ordering::Relaxed) < self.most_helpers.load(Ordering::Relaxed)
-    }
-
-    /// A helper comes; false if it is not needed.
-    pub(super) fn admit(&self) -> bool {
-        let most = self.most_helpers.load(Ordering::Relaxed);
-        let come = |here| (here < most).then_some(here + 1);
-        self.helpers
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, come)
-            .is_ok()
-    }
-
-    /// A helper goes.
-    pub(super) fn dismiss(&self) {
-        self.helpers.fetch_sub(1, Ordering::Relaxed);
-    }
-
     fn read(&self) -> RwLockReadGuard<'_, Stream> {
         self.stream.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -331,7 +261,41 @@ impl TokenStep {
     }
 }
 
-/// What a mutex guards, also after a panic: that is [`TokenStep::is_broken`]'s to tell.
+impl Work for TokenStep {
+    /// Whether no token is being worked on.
+    fn at_rest(&self) -> bool {
+        self.queue.at_rest()
+    }
+
+    /// Works on one part, if there is one left; who does the last of a phase also does what follows it.
+    fn work(&self, end: End) -> bool {
+        let Some(WorkItem { phase, index }) = self.queue.claim(end) else {
+            return false;
+        };
+        let now = self.phase(phase);
+        self.work_on(&now, index);
+        if self.queue.finish() {
+            match now {
+                Phase::First(_) => self.gather_reads(),
+                Phase::Second(_) => self.gather_speech(),
+                Phase::Readout | Phase::Rest => {}
+            }
+            let parts = match self.phase(phase + 1) {
+                Phase::First(_) | Phase::Second(_) => self.chunks.len(),
+                Phase::Readout => self.readouts.len(),
+                Phase::Rest => 0,
+            };
+            self.queue.open(phase + 1, parts);
+        }
+        true
+    }
+
+    fn help(&self) -> &Help {
+        &self.help
+    }
+}
+
+/// What a mutex guards, also after a panic: that is [`Help`]'s to tell.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,12 @@
 //! Threads that help whoever is decoding, for the length of a token.
 //!
 //! A token takes tens of microseconds to some milliseconds and has two phases a level: too short for a thread pool to be
-//! asked each time. Helpers stay with a step from token to token, and go back to sleep when no next one comes. They
-//! are never waited for unless they hold a part: alone, the caller does everything.
+//! asked each time. Helpers stay with their work from token to token, and go back to sleep when none comes. They are
+//! never waited for unless they hold a part: alone, the caller does everything.
 
-use super::token_step::TokenStep;
 use super::work_queue::End;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::thread;
 
@@ -15,25 +15,87 @@ const PATIENCE: usize = 4096;
 /// Looks for work between two offers of the processor to others.
 const POLITE: usize = 64;
 
-/// Computes the step's token with whatever help there is; returns when it is done.
-pub(super) fn conduct(token_step: &Arc<TokenStep>) {
-    if token_step.wants_help() {
-        workers().call(token_step);
-    }
-    let mut looks = 0;
-    while !token_step.at_rest() {
-        if token_step.work(End::Front) {
-            looks = 0;
-        } else {
-            assert!(!token_step.is_broken(), "decode: a helper panicked");
-            pause(&mut looks);
+/// What helpers help with.
+pub(super) trait Work: Send + Sync + 'static {
+    /// Works on one part, if there is one left.
+    fn work(&self, end: End) -> bool;
+
+    /// Whether nothing is being worked on.
+    fn at_rest(&self) -> bool;
+
+    /// Who helps.
+    fn help(&self) -> &Help;
+}
+
+/// Who helps with some work.
+#[derive(Debug)]
+pub(super) struct Help {
+    here: AtomicUsize,
+    most: AtomicUsize,
+    broken: AtomicBool,
+}
+
+impl Help {
+    /// Nobody yet, and at most so many.
+    pub(super) fn at_most(most: usize) -> Self {
+        Self {
+            here: AtomicUsize::new(0),
+            most: AtomicUsize::new(most.min(workers().size)),
+            broken: AtomicBool::new(false),
         }
+    }
+
+    /// As many at most.
+    pub(super) fn fork(&self) -> Self {
+        Self::at_most(self.most.load(Ordering::Relaxed))
+    }
+
+    /// At most this many threads beside the caller's.
+    pub(super) fn limit(&self, most: usize) {
+        self.most.store(most.min(workers().size), Ordering::Relaxed);
+    }
+
+    /// Whether more may come than are here.
+    fn is_wanted(&self) -> bool {
+        self.here.load(Ordering::Relaxed) < self.most.load(Ordering::Relaxed)
+    }
+
+    /// A helper comes; false if it is not needed.
+    fn admit(&self) -> bool {
+        let most = self.most.load(Ordering::Relaxed);
+        let come = |here| (here < most).then_some(here + 1);
+        self.here
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, come)
+            .is_ok()
+    }
+
+    /// A helper goes.
+    fn dismiss(&self) {
+        self.here.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a helper panicked: its part will never be done.
+    fn give_up(&self) {
+        self.broken.store(true, Ordering::Relaxed);
     }
 }
 
-/// How many helpers there are: one less than rayon has threads.
-pub(super) fn helpers() -> usize {
-    workers().size
+/// Does the work with whatever help there is; returns when it is done.
+pub(super) fn conduct<W: Work>(work: &Arc<W>) {
+    if work.help().is_wanted() {
+        let work: Arc<dyn Work> = work.clone();
+        workers().call(&work);
+    }
+    let mut looks = 0;
+    while !work.at_rest() {
+        if work.work(End::Front) {
+            looks = 0;
+        } else {
+            let is_broken = work.help().broken.load(Ordering::Relaxed);
+            assert!(!is_broken, "decode: a helper panicked");
+            pause(&mut looks);
+        }
+    }
 }
 
 fn pause(looks: &mut usize) {
@@ -60,7 +122,7 @@ struct Bell {
 /// Who wants help; the number tells a call from the one before.
 #[derive(Default)]
 struct Call {
-    token_step: Weak<TokenStep>,
+    work: Option<Weak<dyn Work>>,
     number: u64,
 }
 
@@ -85,9 +147,9 @@ fn workers() -> &'static Workers {
 }
 
 impl Workers {
-    fn call(&self, token_step: &Arc<TokenStep>) {
+    fn call(&self, work: &Arc<dyn Work>) {
         let mut call = self.bell.call.lock().unwrap_or_else(PoisonError::into_inner);
-        call.token_step = Arc::downgrade(token_step);
+        call.work = Some(Arc::downgrade(work));
         call.number += 1;
         drop(call);
         self.bell.rung.notify_all();
@@ -99,29 +161,29 @@ impl Bell {
     fn answer(&self, end: End) {
         let mut heard = 0;
         loop {
-            let token_step = {
+            let work = {
                 let call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
                 let call = self.rung.wait_while(call, |call| call.number == heard);
                 let call = call.unwrap_or_else(PoisonError::into_inner);
                 heard = call.number;
-                call.token_step.upgrade()
+                call.work.as_ref().and_then(Weak::upgrade)
             };
-            if let Some(token_step) = token_step
-                && token_step.admit()
+            if let Some(work) = work
+                && work.help().admit()
             {
-                if catch_unwind(AssertUnwindSafe(|| help(&token_step, end))).is_err() {
-                    token_step.give_up();
+                if catch_unwind(AssertUnwindSafe(|| help(&*work, end))).is_err() {
+                    work.help().give_up();
                 }
-                token_step.dismiss();
+                work.help().dismiss();
             }
         }
     }
 }
 
-fn help(token_step: &TokenStep, end: End) {
+fn help(work: &dyn Work, end: End) {
     let mut looks = 0;
     while looks < PATIENCE {
-        if token_step.work(end) {
+        if work.work(end) {
             looks = 0;
         } else {
             pause(&mut looks);

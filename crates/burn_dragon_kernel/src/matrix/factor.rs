@@ -1,11 +1,7 @@
 //! Factors of products: where they lie, and laid out for a unit.
 
-use super::native::Layout;
-use super::{Precision, Unit};
-use crate::buffer::{Buffer, Line};
-
-/// What is summed over may be cut at multiples of this where a factor is packed.
-pub(crate) const STEP: usize = 32;
+use super::layout::{Layout, STEP, Side};
+use crate::buffer::Line;
 
 /// A matrix within a slice: entry `(i, j)` is `data[i * row_stride + j * column_stride]`.
 ///
@@ -55,15 +51,6 @@ impl<'a> Matrix<'a> {
         }
         (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride + 1
     }
-}
-
-/// Which factor of a product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    /// The first: its columns are summed over.
-    Left,
-    /// The second: its rows are summed over.
-    Right,
 }
 
 impl Side {
@@ -148,54 +135,38 @@ impl Factor<'_> {
 /// A factor laid out for a unit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packed<'a> {
-    #[cfg_attr(
-        not(target_arch = "x86_64"),
-        expect(dead_code, reason = "there is no unit to read it")
-    )]
-    pub(crate) lines: &'a [Line],
+    lines: &'a [Line],
     pub(crate) layout: Layout,
     size: [usize; 2],
 }
 
-/// Room for a factor that several products share, laid out for them once.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Packing {
-    buffer: Buffer,
-    layout: Option<Layout>,
-}
-
-impl Packing {
-    /// Lays out a left factor.
-    pub(crate) fn left<'a>(&'a mut self, precision: Precision, factor: Matrix<'a>) -> Factor<'a> {
-        self.pack(Unit::of(precision), Side::Left, factor)
-    }
-
-    /// Lays out a right factor.
-    pub(crate) fn right<'a>(&'a mut self, precision: Precision, factor: Matrix<'a>) -> Factor<'a> {
-        self.pack(Unit::of(precision), Side::Right, factor)
-    }
-
-    /// What was laid out last, which was `factor`; or `factor` itself, where nothing needs to be laid out.
-    pub(crate) fn factor<'a>(&'a self, factor: Matrix<'a>) -> Factor<'a> {
-        let Some(layout) = self.layout else {
-            return Factor::Plain(factor);
-        };
+impl<'a> Packed<'a> {
+    /// All of a factor, laid out in `lines`.
+    pub(super) fn new(factor: Matrix<'_>, layout: Layout, lines: &'a [Line]) -> Self {
         let by_outer = layout.side().by_outer(factor);
         let size = [by_outer.rows, by_outer.columns];
         assert_eq!(size, layout.size(), "the factor that was packed");
-        Factor::Packed(Packed {
-            lines: self.buffer.as_lines(),
+        Self {
+            lines,
             layout,
             size: [factor.rows, factor.columns],
-        })
+        }
     }
 
-    pub(super) fn pack<'a>(&'a mut self, unit: Unit, side: Side, factor: Matrix<'a>) -> Factor<'a> {
-        let by_outer = side.by_outer(factor);
-        self.layout = unit.layout(side, by_outer.rows, by_outer.columns);
-        if let Some(layout) = &self.layout {
-            layout.pack(by_outer, self.buffer.lines(layout.lines()));
-        }
-        self.factor(factor)
+    /// From where the panel with this outer row starts, in the block with this inner entry.
+    ///
+    /// # Panics
+    /// If the factor was packed for another kind of unit, or for the other side.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "there is no unit to read it")
+    )]
+    pub(crate) fn panel(self, step_lines: usize, side: Side, outer: usize, inner: usize) -> &'a [Line] {
+        let layout = &self.layout;
+        assert!(
+            layout.step_lines() == step_lines && layout.side() == side,
+            "a factor packed for another product: {layout:?}"
+        );
+        &self.lines[layout.panel(outer, inner)..]
     }
 }

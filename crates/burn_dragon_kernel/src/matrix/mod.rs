@@ -8,37 +8,19 @@
 //! costs a tenth of the speed in f32 and a third in bf16.
 
 mod factor;
+mod layout;
 #[cfg_attr(target_arch = "x86_64", path = "x86/mod.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "other.rs")]
 pub(crate) mod native;
+mod packing;
 mod portable;
+mod precision;
 mod unit;
 
-pub(crate) use factor::{Factor, Matrix, Packing};
+pub(crate) use factor::{Factor, Matrix};
+pub(crate) use packing::Packing;
+pub use precision::Precision;
 use unit::Unit;
-
-/// How the factors of the products of training enter them. Sums are f32 in either case.
-///
-/// `Bf16` rounds each factor to the nearest number of 8 significant bits, ties to even, while it is laid out for the
-/// product, so its relative error is 2^-8 at most; numbers below 2^-126 in magnitude may count as zero. The same
-/// machine gives the same bits; machines with different units order their sums differently, as they do in f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// Factors as they are.
-    #[default]
-    F32,
-    /// Factors rounded to bf16.
-    Bf16,
-}
-
-impl std::fmt::Display for Precision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-        })
-    }
-}
 
 impl Precision {
     /// How many times as fast as in f32 a product of the sizes of a tile is, about.

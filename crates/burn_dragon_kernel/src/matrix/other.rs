@@ -1,7 +1,8 @@
 //! What processors have of their own that is not x86-64: nothing yet.
 
-use super::Precision;
-use super::factor::{Factor, Matrix, Side};
+use super::factor::{Factor, Matrix};
+use super::layout::{Layout, Side};
+use super::precision::Precision;
 use crate::buffer::Line;
 
 /// No unit.
@@ -29,34 +30,13 @@ impl Unit {
         match self {}
     }
 
+    /// No unit, no factor laid out.
+    pub(crate) fn pack(self, _: &Layout, _: Matrix<'_>, _: &mut [Line]) {
+        match self {}
+    }
+
     /// No unit, no product.
     pub(crate) fn multiply(self, _: &mut [f32], _: usize, _: Factor<'_>, _: Factor<'_>, _: bool) {
         match self {}
-    }
-}
-
-/// No layout.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Layout {}
-
-impl Layout {
-    /// Which factor it is of.
-    pub(crate) fn side(&self) -> Side {
-        match *self {}
-    }
-
-    /// Outer rows and inner entries.
-    pub(crate) fn size(&self) -> [usize; 2] {
-        match *self {}
-    }
-
-    /// Lines of the whole factor.
-    pub(crate) fn lines(&self) -> usize {
-        match *self {}
-    }
-
-    /// Lays the factor out.
-    pub(crate) fn pack(&self, _: Matrix<'_>, _: &mut [Line]) {
-        match *self {}
     }
 }

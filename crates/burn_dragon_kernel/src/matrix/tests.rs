@@ -1,4 +1,4 @@
-use super::factor::{STEP, Side};
+use super::layout::{STEP, Side};
 use super::portable::nearest;
 use super::*;
 

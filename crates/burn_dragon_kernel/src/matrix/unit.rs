@@ -1,8 +1,10 @@
 //! What a machine computes products with.
 
-use super::factor::{Factor, Side};
-use super::native::{self, Layout};
-use super::{Precision, portable};
+use super::factor::{Factor, Matrix};
+use super::layout::{Layout, Side};
+use super::precision::Precision;
+use super::{native, portable};
+use crate::buffer::Line;
 
 /// A way to compute products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,15 @@ impl Unit {
         match self {
             Self::Gemm | Self::Rounded => None,
             Self::Native(native) => native.layout(side, outer, inner),
+        }
+    }
+
+    /// Lays a factor out; `by_outer` has what is summed over in its columns.
+    pub(crate) fn pack(self, layout: &Layout, by_outer: Matrix<'_>, into: &mut [Line]) {
+        assert_eq!([by_outer.rows, by_outer.columns], layout.size());
+        match self {
+            Self::Gemm | Self::Rounded => unreachable!("these take factors as they are"),
+            Self::Native(native) => native.pack(layout, by_outer, into),
         }
     }
 

@@ -6,7 +6,8 @@ use crate::data::{DatasetConfig, SourceConfig};
 use crate::generate::GenerationConfig;
 use crate::learnt::{LearntMemory, LearntReading};
 use burn_dragon_train::api::{
-    CheckpointConfig, EvaluationConfig, OptimizerConfig, Plan, Schedule, TrainError, TrainingConfig,
+    CheckpointConfig, EmaConfig, EvaluationConfig, OptimizerConfig, Plan, Schedule, TrainError,
+    TrainingConfig,
 };
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
@@ -26,8 +27,11 @@ pub struct LanguageConfig {
     pub sequence: SequenceConfig,
     /// Seed, batch, steps.
     pub training: TrainingConfig,
-    /// AdamW.
+    /// How gradients move the weights.
     pub optimizer: OptimizerConfig,
+    /// An average of the weights, which is evaluated and saved; absent, they themselves are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<EmaConfig>,
     /// Learning rate over the steps.
     pub schedule: Schedule,
     /// When and how much is evaluated.
@@ -44,6 +48,7 @@ impl LanguageConfig {
         Plan {
             training: self.training.clone(),
             optimizer: self.optimizer.clone(),
+            ema: self.ema,
             schedule: self.schedule,
             evaluation: self.evaluation.clone(),
             checkpoint: self.checkpoint.clone(),

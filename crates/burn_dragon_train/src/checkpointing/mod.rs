@@ -7,22 +7,24 @@ mod writer;
 pub(crate) use state::TrainerState;
 
 use crate::error::TrainError;
-use crate::optimizer::AdamW;
 use crate::run::RunFolder;
 use crate::task::{Task, TaskState};
 use burn_dragon_checkpoint::api::expert::{Disk, disk};
 use burn_dragon_checkpoint::api::{
     CheckpointError, CheckpointFolder, Checkpoints, Content, Pointer, Snapshot,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use writer::{Job, Writer};
 
 /// What a checkpoint is made of.
 pub(crate) struct Contents<'a, T: Task> {
+    /// With the weights that are evaluated.
     pub(crate) model: &'a T::Model,
     pub(crate) cursor: &'a T::Cursor,
     pub(crate) carry: &'a T::Carry,
-    pub(crate) optimizer: &'a AdamW,
+    /// The files of the update.
+    pub(crate) update: BTreeMap<String, Content>,
     pub(crate) state: &'a TrainerState,
 }
 
@@ -81,7 +83,7 @@ impl Checkpointing {
     pub(crate) fn save<T: Task>(
         &self,
         task: &T,
-        contents: &Contents<'_, T>,
+        contents: Contents<'_, T>,
         best: bool,
     ) -> Result<(), TrainError> {
         let snapshot = snapshot(task, contents)?;
@@ -121,12 +123,12 @@ pub(crate) fn newest(
     Err(CheckpointError::corrupt(checkpoints.root(), reason))
 }
 
-fn snapshot<T: Task>(task: &T, contents: &Contents<'_, T>) -> Result<Snapshot, TrainError> {
+fn snapshot<T: Task>(task: &T, contents: Contents<'_, T>) -> Result<Snapshot, TrainError> {
     let Contents {
         model,
         cursor,
         carry,
-        optimizer,
+        update,
         state,
     } = contents;
     let mut files = task.snapshot(TaskState {
@@ -136,7 +138,7 @@ fn snapshot<T: Task>(task: &T, contents: &Contents<'_, T>) -> Result<Snapshot, T
         step: state.step,
         units: state.units,
     })?;
-    files.insert("optimizer.bpk".into(), Content::Tensors(optimizer.snapshot()));
+    files.extend(update);
     let text = serde_json::to_string_pretty(state).map_err(TrainError::Json)?;
     files.insert(state::FILE.into(), Content::Text(text));
     Ok(Snapshot {

@@ -14,8 +14,8 @@ use crate::keys::MovedKey;
 
 /// Collects layers; each one overrides what the earlier ones say.
 ///
-/// Tables merge key by key; scalars and arrays are replaced; a table whose `type` changes replaces the
-/// earlier one whole.
+/// Tables merge key by key; scalars and arrays are replaced; a table whose `type` (or `method`)
+/// changes replaces the earlier one whole.
 ///
 /// ```
 /// use burn_dragon_train::config::Layers;

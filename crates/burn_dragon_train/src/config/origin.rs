@@ -177,7 +177,7 @@ impl Node {
     }
 
     fn type_name(&self) -> Option<&str> {
-        match &self.get("type")?.kind {
+        match &self.get("type").or_else(|| self.get("method"))?.kind {
             Kind::Scalar(Value::String(name)) => Some(name),
             _ => None,
         }

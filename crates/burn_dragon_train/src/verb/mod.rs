@@ -176,7 +176,8 @@ impl<F: Family> Prepared<F> {
     /// One step from where the run stands, timed; nothing is written.
     fn dry_run(self, json: bool) -> Result<Option<Value>, TrainError> {
         let done = self.start.done;
-        let (mut steps, model) = BenchSteps::after(&self.task, F::plan(&self.config), self.start)?;
+        let (mut steps, model) =
+            <BenchSteps<'_, F::Task>>::after(&self.task, F::plan(&self.config), self.start)?;
         let started = Instant::now();
         let (_, loss) = steps.step(model)?;
         let seconds = started.elapsed().as_secs_f64();

@@ -1,7 +1,7 @@
 //! Blocks by Intel's matrix unit (AMX).
 
+use super::super::layout::PANEL;
 use super::bf16::{Blocks, STEP_LINES};
-use super::layout::PANEL;
 use super::pack;
 use crate::buffer::Line;
 use crate::instructions::Instructions;

@@ -1,7 +1,7 @@
 //! Products of bf16 factors, in blocks of 32 x 32.
 
-use super::super::factor::{Factor, Matrix, STEP, Side};
-use super::layout::{DEPTH, PANEL};
+use super::super::factor::{Factor, Matrix};
+use super::super::layout::{DEPTH, PANEL, STEP, Side};
 use super::pack;
 use crate::buffer::{Buffer, Line};
 use std::cell::RefCell;

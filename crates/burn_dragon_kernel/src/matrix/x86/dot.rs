@@ -1,7 +1,7 @@
 //! Blocks by the dot products of AVX-512 (`vdpbf16ps`).
 
+use super::super::layout::PANEL;
 use super::bf16::{Blocks, STEP_LINES};
-use super::layout::PANEL;
 use super::pack;
 use crate::buffer::{LINE, Line};
 use std::arch::x86_64::*;

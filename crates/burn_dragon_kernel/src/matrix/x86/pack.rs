@@ -5,9 +5,9 @@
 //! pairs; a pair is two neighbours along what is summed over. A line runs along the pairs of one outer row in a left
 //! factor, along the outer rows of one pair in a right one. What a factor lacks of whole panels and steps is zero.
 
-use super::super::factor::{Matrix, STEP, Side};
-use super::layout::PANEL;
-use super::transposed;
+use super::super::factor::Matrix;
+use super::super::layout::{PANEL, STEP, Side};
+use super::transpose::transposed;
 use crate::buffer::{LINE, Line};
 use crate::instructions::Instructions;
 use std::arch::x86_64::*;

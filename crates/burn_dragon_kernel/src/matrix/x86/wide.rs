@@ -3,9 +3,9 @@
 //! The right factor is cut into panels of 32 columns, each copied so that what is read together lies together: an
 //! entry of what is summed over is two lines. The left factor is read where it lies, one number at a time.
 
-use super::super::factor::{Factor, Matrix, STEP, Side};
-use super::layout::{DEPTH, PANEL};
-use super::transposed;
+use super::super::factor::{Factor, Matrix};
+use super::super::layout::{DEPTH, PANEL, STEP, Side};
+use super::transpose::transposed;
 use crate::buffer::{Buffer, LINE, Line};
 use crate::instructions::Instructions;
 use std::arch::x86_64::*;
@@ -135,25 +135,25 @@ impl Strip<'_> {
     fn multiply<const BY_ROWS: bool>(&self, into: &mut [f32], stride: usize, width: usize, add: bool) {
         let mut row = 0;
         while row < self.left.rows {
-            let place = Place {
+            let target = Target {
                 into: &mut into[row * stride..],
                 stride,
                 width,
                 add,
             };
             row += match self.left.rows - row {
-                12.. => self.rows::<12, BY_ROWS>(row, place),
-                8.. => self.rows::<8, BY_ROWS>(row, place),
-                4.. => self.rows::<4, BY_ROWS>(row, place),
-                2.. => self.rows::<2, BY_ROWS>(row, place),
-                _ => self.rows::<1, BY_ROWS>(row, place),
+                12.. => self.rows::<12, BY_ROWS>(row, target),
+                8.. => self.rows::<8, BY_ROWS>(row, target),
+                4.. => self.rows::<4, BY_ROWS>(row, target),
+                2.. => self.rows::<2, BY_ROWS>(row, target),
+                _ => self.rows::<1, BY_ROWS>(row, target),
             };
         }
     }
 
     /// `R` rows from `row` on; returns `R`.
     #[target_feature(enable = "avx512f")]
-    fn rows<const R: usize, const BY_ROWS: bool>(&self, row: usize, mut place: Place<'_>) -> usize {
+    fn rows<const R: usize, const BY_ROWS: bool>(&self, row: usize, mut target: Target<'_>) -> usize {
         let (along, across) = match BY_ROWS {
             true => (1, self.left.row_stride),
             false => (self.left.column_stride, 1),
@@ -172,7 +172,7 @@ impl Strip<'_> {
             }
         }
         for (row, sums) in sums.into_iter().enumerate() {
-            place.row(row, sums);
+            target.row(row, sums);
         }
         R
     }
@@ -186,14 +186,14 @@ fn load(line: &Line) -> __m512 {
 }
 
 /// Where sums go: rows of at most 32.
-struct Place<'a> {
+struct Target<'a> {
     into: &'a mut [f32],
     stride: usize,
     width: usize,
     add: bool,
 }
 
-impl Place<'_> {
+impl Target<'_> {
     #[inline]
     #[target_feature(enable = "avx512f")]
     fn row(&mut self, row: usize, sums: [__m512; 2]) {

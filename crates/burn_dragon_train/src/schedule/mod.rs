@@ -79,8 +79,7 @@ pub enum Schedule {
         /// Steps of linear warm-up, at least 1: they set the speed of the decay too.
         warmup_steps: u64,
     },
-    /// Warm-up, stable, decay (Hu et al. 2024): 1 until the last `decay_steps`, then a straight line to
-    /// `final_factor`.
+    /// Warm-up, stable, decay (Hu et al. 2024): 1 until the last `decay_steps`, then down to `final_factor`.
     Wsd {
         /// Steps of linear warm-up.
         #[serde(default)]
@@ -90,7 +89,21 @@ pub enum Schedule {
         /// Factor at the end of the run, 0 to 1.
         #[serde(default = "tenth")]
         final_factor: f64,
+        /// Form of the decay.
+        #[serde(default)]
+        shape: DecayShape,
     },
+}
+
+/// How a decay of fixed length goes down, with p the share of it that is over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecayShape {
+    /// `1 - p`.
+    #[default]
+    Linear,
+    /// `1 - sqrt(p)` (Haegele et al. 2024): steep at first.
+    Sqrt,
 }
 
 fn tenth() -> f64 {
@@ -177,13 +190,12 @@ impl Schedule {
             Self::Wsd {
                 decay_steps,
                 final_factor,
+                shape,
                 ..
             } => {
                 let start = total_steps.saturating_sub(decay_steps);
-                between(
-                    1.0 - fraction(step.saturating_sub(start), decay_steps),
-                    final_factor,
-                )
+                let over = fraction(step.saturating_sub(start), decay_steps);
+                between(shape.height(over), final_factor)
             }
         }
     }
@@ -257,6 +269,16 @@ impl Schedule {
     }
 }
 
+impl DecayShape {
+    /// What is left when a share of the decay is over.
+    fn height(self, over: f64) -> f64 {
+        match self {
+            Self::Linear => 1.0 - over,
+            Self::Sqrt => 1.0 - over.sqrt(),
+        }
+    }
+}
+
 /// `part / whole`, at most 1; an empty whole is done once anything of it is.
 fn fraction(part: u64, whole: u64) -> f64 {
     if part >= whole {
@@ -290,247 +312,4 @@ fn at_least_one(schedule: &'static str, key: &'static str, given: u64) -> Result
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TOTAL: u64 = 110;
-
-    /// One of each, with 10 steps of warm-up.
-    fn all() -> [Schedule; 7] {
-        let warmup_steps = 10;
-        [
-            Schedule::Constant { warmup_steps },
-            Schedule::Linear {
-                warmup_steps,
-                final_factor: 0.2,
-            },
-            Schedule::Cosine {
-                warmup_steps,
-                final_factor: 0.0,
-            },
-            Schedule::Exponential {
-                warmup_steps,
-                gamma: 0.99,
-            },
-            Schedule::Step {
-                warmup_steps,
-                step_size: 20,
-                gamma: 0.5,
-            },
-            Schedule::Noam { warmup_steps },
-            Schedule::Wsd {
-                warmup_steps,
-                decay_steps: 50,
-                final_factor: 0.0,
-            },
-        ]
-    }
-
-    #[test]
-    fn factors_equal_hand_computed_values() {
-        let [constant, linear, cosine, exponential, step, noam, wsd] = all();
-        let cases = [
-            (constant, 109, 1.0),
-            (linear, 35, 0.8),          // a quarter of the way from 1 to 0.2
-            (linear, 109, 0.208),       // 99 of 100 steps
-            (cosine, 35, 0.853_553_39), // (1 + cos 45 deg) / 2
-            (cosine, 60, 0.5),
-            (exponential, 12, 0.9801),
-            (step, 29, 1.0),
-            (step, 30, 0.5),
-            (step, 109, 0.0625), // four stairs down
-            (noam, 39, 0.5),     // sqrt(10 / 40)
-            (wsd, 60, 1.0),
-            (wsd, 85, 0.5),
-            (wsd, 109, 0.02),
-        ];
-        for (schedule, at, expected) in cases {
-            let factor = schedule.factor(at, TOTAL);
-            assert!(
-                (factor - expected).abs() < 1e-8,
-                "{schedule:?} at {at}: {factor}, not {expected}"
-            );
-        }
-    }
-
-    #[test]
-    fn warm_up_is_a_line_from_one_over_its_length_to_one() {
-        for schedule in all() {
-            for step in 0..10 {
-                assert_eq!(
-                    schedule.factor(step, TOTAL),
-                    (step + 1) as f64 / 10.0,
-                    "{schedule:?}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn the_edge_of_the_warm_up_has_no_jump() {
-        for schedule in all() {
-            let (before, after) = (schedule.factor(9, TOTAL), schedule.factor(10, TOTAL));
-            assert_eq!(before, 1.0);
-            assert!((before - after).abs() < 0.05, "{schedule:?}: {before} {after}");
-        }
-    }
-
-    #[test]
-    fn factors_never_rise_after_the_warm_up_and_stay_in_their_bounds() {
-        for schedule in all() {
-            for step in 0..TOTAL {
-                let factor = schedule.factor(step, TOTAL);
-                assert!(factor > 0.0 && factor <= 1.0, "{schedule:?} at {step}: {factor}");
-                assert!(
-                    step < 10 || schedule.factor(step + 1, TOTAL) <= factor,
-                    "{schedule:?} at {step}"
-                );
-            }
-        }
-        assert!(
-            Schedule::Exponential {
-                warmup_steps: 0,
-                gamma: 0.5
-            }
-            .factor(1_000_000, 1_000_001)
-                > 0.0
-        );
-    }
-
-    #[test]
-    fn decays_end_at_the_final_factor_and_stay_there() {
-        for schedule in [
-            Schedule::Linear {
-                warmup_steps: 10,
-                final_factor: 0.3,
-            },
-            Schedule::Cosine {
-                warmup_steps: 10,
-                final_factor: 0.3,
-            },
-            Schedule::Wsd {
-                warmup_steps: 10,
-                decay_steps: 20,
-                final_factor: 0.3,
-            },
-        ] {
-            for step in [TOTAL, TOTAL + 1, 10 * TOTAL] {
-                assert!((schedule.factor(step, TOTAL) - 0.3).abs() < 1e-12, "{schedule:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_run_that_is_all_warm_up_has_no_decay() {
-        let schedule = Schedule::Cosine {
-            warmup_steps: 5,
-            final_factor: 0.1,
-        };
-        assert_eq!(schedule.validate(5), Ok(()));
-        assert_eq!(schedule.factor(4, 5), 1.0);
-        assert_eq!(schedule.factor(5, 5), 1.0);
-    }
-
-    #[test]
-    fn a_run_may_end_within_its_warm_up_but_a_decay_must_fit() {
-        assert!(Schedule::Constant { warmup_steps: 200 }.validate(100).is_ok());
-        let wsd = Schedule::Wsd {
-            warmup_steps: 60,
-            decay_steps: 50,
-            final_factor: 0.0,
-        };
-        assert!(wsd.validate(110).is_ok());
-        assert!(
-            wsd.validate(109)
-                .unwrap_err()
-                .to_string()
-                .contains("needs 110 steps")
-        );
-    }
-
-    #[test]
-    fn a_count_of_zero_is_refused() {
-        let zero = |schedule: Schedule| matches!(schedule.validate(10), Err(ScheduleError::Zero { .. }));
-        assert!(zero(Schedule::Noam { warmup_steps: 0 }));
-        assert!(zero(Schedule::Step {
-            warmup_steps: 0,
-            step_size: 0,
-            gamma: 0.5
-        }));
-    }
-
-    #[test]
-    fn a_factor_out_of_range_is_refused() {
-        for given in [-0.1, 1.5, f64::NAN] {
-            let linear = Schedule::Linear {
-                warmup_steps: 0,
-                final_factor: given,
-            };
-            assert!(matches!(
-                linear.validate(10),
-                Err(ScheduleError::OutOfRange {
-                    key: "final_factor",
-                    ..
-                })
-            ));
-        }
-        for given in [0.0, 1.5, f64::NAN] {
-            let exponential = Schedule::Exponential {
-                warmup_steps: 0,
-                gamma: given,
-            };
-            assert!(matches!(
-                exponential.validate(10),
-                Err(ScheduleError::OutOfRange { key: "gamma", .. })
-            ));
-        }
-    }
-
-    #[test]
-    fn toml_gives_a_type_and_its_keys_only() {
-        let read = |text: &str| toml::from_str::<Schedule>(text);
-        assert_eq!(
-            read("type = 'linear'").unwrap(),
-            Schedule::Linear {
-                warmup_steps: 0,
-                final_factor: 0.1
-            }
-        );
-        assert!(
-            read("type = 'constant'\ngamma = 0.5")
-                .unwrap_err()
-                .message()
-                .contains("unknown field `gamma`")
-        );
-        for schedule in all() {
-            assert_eq!(read(&toml::to_string(&schedule).unwrap()).unwrap(), schedule);
-        }
-    }
-
-    #[test]
-    fn a_gamma_that_leaves_nothing_is_refused_with_the_least_that_leaves_some() {
-        let warmup_steps = 10;
-        let exponential = |gamma| Schedule::Exponential { warmup_steps, gamma };
-        let stairs = |gamma| Schedule::Step {
-            warmup_steps,
-            step_size: 5,
-            gamma,
-        };
-        // 9 steps after the warm-up leave 1e-36, a tenth 1e-40; so do stairs of 5 steps at the 10th of them.
-        for (schedule, longest) in [(exponential(1e-4), 20), (stairs(1e-4), 60)] {
-            assert_eq!(schedule.validate(longest), Ok(()));
-            assert!((schedule.factor(longest - 1, longest) as f32).is_normal());
-            let Err(ScheduleError::Vanishes { times, least, .. }) = schedule.validate(longest + 1) else {
-                panic!("{schedule:?}");
-            };
-            assert_eq!(times, 10);
-            let text = schedule.validate(longest + 1).unwrap_err().to_string();
-            assert!(text.contains("`gamma`") && text.contains("0.0001"), "{text}");
-            let right = match schedule {
-                Schedule::Step { .. } => stairs(least),
-                _ => exponential(least),
-            };
-            assert_eq!(right.validate(longest + 1), Ok(()), "{least}");
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,97 @@
+//! Where the parts of a packed factor lie.
+
+/// What is summed over may be cut at multiples of this where a factor is packed.
+pub(crate) const STEP: usize = 32;
+
+/// Outer rows of a panel: rows of a left factor, columns of a right one.
+pub(crate) const PANEL: usize = 32;
+
+/// Inner entries of a block: a panel then takes 32 KiB in f32, two thirds of a first-level cache, and half of that in
+/// bf16, where panels of both factors have to be there.
+pub(crate) const DEPTH: usize = 256;
+
+/// Which factor of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The first: its columns are summed over.
+    Left,
+    /// The second: its rows are summed over.
+    Right,
+}
+
+/// A packed factor in memory: blocks of inner entries, in a block panels of 32 outer rows, in a panel steps of 32
+/// inner entries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    step_lines: usize,
+    side: Side,
+    outer: usize,
+    inner: usize,
+}
+
+/// A part of a factor that is laid out together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Panel {
+    /// Its first outer row.
+    pub(crate) outer: usize,
+    /// Its first inner entry.
+    pub(crate) inner: usize,
+    /// Its inner entries.
+    pub(crate) depth: usize,
+    /// Its first line.
+    pub(crate) line: usize,
+}
+
+impl Layout {
+    /// Of a factor whose steps take so many lines.
+    pub(crate) fn new(step_lines: usize, side: Side, outer: usize, inner: usize) -> Self {
+        Self {
+            step_lines,
+            side,
+            outer,
+            inner,
+        }
+    }
+
+    /// Which factor it is of.
+    pub(crate) fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Outer rows and inner entries.
+    pub(crate) fn size(&self) -> [usize; 2] {
+        [self.outer, self.inner]
+    }
+
+    /// Lines of a step of a panel.
+    pub(crate) fn step_lines(&self) -> usize {
+        self.step_lines
+    }
+
+    /// Lines of the whole factor.
+    pub(crate) fn lines(&self) -> usize {
+        self.outer.div_ceil(PANEL) * self.inner.div_ceil(STEP) * self.step_lines
+    }
+
+    /// All panels, block after block.
+    pub(crate) fn panels(&self) -> impl Iterator<Item = Panel> + use<> {
+        let layout = *self;
+        (0..self.inner).step_by(DEPTH).flat_map(move |inner| {
+            let depth = DEPTH.min(layout.inner - inner);
+            let outer = (0..layout.outer).step_by(PANEL);
+            outer.map(move |outer| Panel {
+                outer,
+                inner,
+                depth,
+                line: layout.panel(outer, inner),
+            })
+        })
+    }
+
+    /// Where the panel with this outer row starts, in the block with this inner entry.
+    pub(crate) fn panel(&self, outer: usize, inner: usize) -> usize {
+        let (block, panels) = (inner / DEPTH * DEPTH, self.outer.div_ceil(PANEL));
+        let steps = DEPTH.min(self.inner - block).div_ceil(STEP);
+        (block / STEP * panels + outer / PANEL * steps) * self.step_lines
+    }
+}

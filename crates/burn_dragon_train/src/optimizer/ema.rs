@@ -1,0 +1,149 @@
+//! `[ema]`: an exponential moving average of the weights, which is evaluated and saved in their place.
+//!
+//! ```text
+//! e = e + (1 - d_t) (w - e)           d_t = min(decay, (1 + t) / (10 + t)), t updates before this one
+//! ```
+//!
+//! The average begins at the first weights; while it is young it forgets them faster. What is averaged are the weights that the
+//! method would have evaluated: of schedule-free AdamW, its own average.
+
+use super::values::{replace, visit};
+use crate::error::TrainError;
+use crate::settings::check;
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn_dragon_checkpoint::CheckpointError;
+use burn_dragon_checkpoint::tensors::TensorFile;
+use burn_dragon_core::{Range, parameters};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The file in which a checkpoint keeps the weights that are trained, where `model.bpk` holds their average.
+pub(crate) const FILE: &str = "weights.bpk";
+
+/// The metadata key `format`.
+pub(crate) const FORMAT: &str = "burn_dragon.weights/1";
+
+/// `[ema]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EmaConfig {
+    /// What is left of the average after a step, once it is old.
+    pub decay: f64,
+}
+
+impl Default for EmaConfig {
+    fn default() -> Self {
+        Self { decay: 0.999 }
+    }
+}
+
+impl EmaConfig {
+    /// Refuses a decay that leaves nothing to the new weights.
+    ///
+    /// # Errors
+    /// Naming the key, the value, and what it may be.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        check("ema.decay".into(), self.decay, Range::BELOW_ONE)
+    }
+}
+
+/// The average of a model's weights.
+#[derive(Debug)]
+pub(crate) struct Ema {
+    decay: f64,
+    updates: u64,
+    weights: BTreeMap<String, Tensor<1>>,
+}
+
+impl Ema {
+    /// An average that begins at these weights.
+    pub(crate) fn new<M: Module>(config: EmaConfig, model: &M) -> Result<Self, TrainError> {
+        config.validate()?;
+        let mut ema = Self {
+            decay: config.decay,
+            updates: 0,
+            weights: BTreeMap::new(),
+        };
+        ema.begin(0, model);
+        Ok(ema)
+    }
+
+    /// Goes on from an average of so many updates.
+    pub(crate) fn begin<M: Module>(&mut self, updates: u64, average: &M) {
+        self.updates = updates;
+        visit(average, |name, value| {
+            self.weights.insert(name.into(), value);
+        });
+    }
+
+    /// Takes in the weights after a step.
+    pub(crate) fn update<M: Module>(&mut self, model: &M) {
+        let young = (1.0 + self.updates as f64) / (10.0 + self.updates as f64);
+        let taken = 1.0 - self.decay.min(young);
+        self.updates += 1;
+        visit(model, |name, value| {
+            if let Some(average) = self.weights.remove(name) {
+                let average = average.clone() + (value - average) * taken;
+                self.weights.insert(name.into(), average);
+            }
+        });
+    }
+
+    /// The model with the averages for its weights.
+    pub(crate) fn averaged<M: Module>(&self, model: M) -> M {
+        replace(model, |name| self.weights.get(name).cloned())
+    }
+
+    /// The file that holds the weights that are trained.
+    pub(crate) fn snapshot<M: Module>(&self, trained: &M) -> TensorFile {
+        let mut file = TensorFile::default();
+        file.metadata.insert("format".into(), FORMAT.into());
+        file.metadata.insert("updates".into(), self.updates.to_string());
+        file.tensors = parameters::snapshot(trained);
+        file
+    }
+}
+
+/// Reads the weights that are trained into a model, and how many updates its average has.
+///
+/// # Errors
+/// If the file is damaged, or is another model's.
+pub(crate) fn read<M: Module>(path: &Path, model: M) -> Result<(M, u64), TrainError> {
+    let TensorFile {
+        mut tensors,
+        metadata,
+    } = TensorFile::read(path)?;
+    let refuse = |reason: String| TrainError::from(CheckpointError::corrupt(path, reason));
+    let text = |key: &str| metadata.get(key).map(String::as_str);
+    if text("format") != Some(FORMAT) {
+        return Err(refuse(format!(
+            "its format is {:?}, expected `{FORMAT}`",
+            text("format")
+        )));
+    }
+    let updates = text("updates").and_then(|updates| updates.parse().ok());
+    let updates = updates.ok_or_else(|| refuse("it does not say how many updates its average has".into()))?;
+    let mut wrong = None;
+    parameters::named(&model, |name, shape, _| {
+        let sound = tensors.get(name).is_some_and(|data| {
+            let values = data.as_slice::<f32>();
+            data.shape().to_vec() == shape
+                && values.is_ok_and(|values| values.iter().all(|value| value.is_finite()))
+        });
+        if !sound {
+            wrong = wrong
+                .take()
+                .or_else(|| Some(format!("`{name}` is not finite f32 of {shape:?}")));
+        }
+    });
+    let model = match wrong {
+        Some(wrong) => return Err(refuse(wrong)),
+        None => parameters::load(model, |name, _| tensors.remove(name)),
+    };
+    match tensors.keys().next() {
+        Some(name) => Err(refuse(format!("`{name}` is no parameter of the model"))),
+        None => Ok((model, updates)),
+    }
+}
