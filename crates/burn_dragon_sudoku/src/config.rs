@@ -4,7 +4,7 @@ use crate::data::DatasetConfig;
 use crate::error::SudokuError;
 use burn_dragon_core::api::{Connector, Positions, Read, TrunkConfig};
 use burn_dragon_train::api::{
-    CheckpointConfig, EvaluationConfig, OptimizerConfig, Plan, Schedule, TrainingConfig,
+    CheckpointConfig, EmaConfig, EvaluationConfig, OptimizerConfig, Plan, Schedule, TrainingConfig,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +23,11 @@ pub struct SudokuConfig {
     pub loss: LossConfig,
     /// Seed, batch, length.
     pub training: TrainingConfig,
-    /// The optimiser.
+    /// How gradients move the weights.
     pub optimizer: OptimizerConfig,
+    /// An average of the weights, which is evaluated and saved; absent, they themselves are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<EmaConfig>,
     /// Learning rate over the steps.
     pub schedule: Schedule,
     /// When and how much is evaluated.
@@ -39,6 +42,7 @@ impl SudokuConfig {
         Plan {
             training: self.training.clone(),
             optimizer: self.optimizer.clone(),
+            ema: self.ema,
             schedule: self.schedule,
             evaluation: self.evaluation.clone(),
             checkpoint: self.checkpoint.clone(),

@@ -41,8 +41,9 @@ mod tests {
     fn keys() -> BTreeSet<String> {
         let lists = "dataset={ type = \"lists\", paths = [\"a\"], validation_paths = [\"b\"], limit = 3 }";
         let optional = "training={ epochs = 1.0, max_minutes = 1.0, guard = {} }";
+        let ema = "ema={ decay = 0.9 }";
         let mut keys = BTreeSet::new();
-        for variant in ["dataset.seed=1", lists, optional] {
+        for variant in ["dataset.seed=1", lists, optional, ema] {
             let base = crate::family::BASE;
             let layers = Layers::new().embedded(base.path, base.text).unwrap();
             let resolved = resolve::<Sudoku>(layers.assignment(variant).unwrap()).unwrap();
