@@ -5,13 +5,14 @@ use crate::error::TrainError;
 use crate::identity::DataHashes;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
+use crate::predict::{PredictRequest, Predictions};
 use crate::progress::Output;
 use crate::resume_point::ResumePoint;
 use crate::run::RunFolder;
 use crate::task::Task;
 use crate::verb::Resumption;
 use burn::tensor::Device;
-use burn_dragon_checkpoint::api::ModelKind;
+use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -27,6 +28,8 @@ pub trait Family {
     const BASE: Base;
     /// What a sample of it is called at the end of a run.
     const SAMPLE: &'static str = "a sample";
+    /// What to do with a model of a family without [`predict`](Self::predict).
+    const INSTEAD_OF_PREDICT: &'static str = "evaluate it with `dragon eval`";
     /// Its schema. Every table should refuse unknown fields; `family` is no field of it.
     type Config: Clone + Serialize + DeserializeOwned;
     /// What it learns.
@@ -77,6 +80,17 @@ pub trait Family {
         figures
             .map(|figure| (figure.key.to_string(), value(figure.key)))
             .collect()
+    }
+
+    /// What a model makes of inputs: `dragon predict`.
+    ///
+    /// # Errors
+    /// If the file is no model of the family, or the input cannot be read; by default, since the family predicts nothing.
+    fn predict(_file: ModelFile, _request: &PredictRequest) -> Result<Predictions, TrainError> {
+        let (name, instead) = (Self::NAME, Self::INSTEAD_OF_PREDICT);
+        Err(TrainError::Usage(format!(
+            "a model of the family `{name}` predicts nothing: {instead}"
+        )))
     }
 
     /// The command to type next.

@@ -25,6 +25,7 @@ mod model_file;
 mod optimizer;
 mod outcome;
 mod plan;
+mod predict;
 mod progress;
 mod reporter;
 mod results;
@@ -57,6 +58,7 @@ pub mod api {
     };
     pub use crate::outcome::{Ending, Outcome, Saving};
     pub use crate::plan::Plan;
+    pub use crate::predict::{PredictRequest, Predictions};
     pub use crate::progress::Output;
     pub use crate::resume_point::ResumePoint;
     pub use crate::run::{RunFolder, RunInfo};

@@ -8,7 +8,7 @@ use crate::task::Task;
 use crate::update::{Backprop, Update};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_dragon_core::FreeMemory;
+use burn_dragon_core::api::FreeMemory;
 
 /// How to train: the shared tables of a configuration.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use crate::sample::Sample;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_dragon_checkpoint::api::Content;
-use burn_dragon_core::{FreeMemory, MemoryError, Need};
+use burn_dragon_core::api::{FreeMemory, MemoryError, Need};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;

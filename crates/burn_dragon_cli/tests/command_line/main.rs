@@ -31,6 +31,8 @@ mod scripts;
 mod settings;
 mod state;
 mod strangers;
+#[cfg(feature = "train")]
+mod sudoku;
 mod support;
 mod texts;
 mod train;
