@@ -11,7 +11,7 @@ use crate::bounded::Strict;
 use crate::error::CheckpointError;
 use crate::model::{self, StoredConfig, described};
 use crate::state;
-use burn_dragon_core::DragonConfig;
+use burn_dragon_core::api::DragonConfig;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -4,7 +4,7 @@
 
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{CheckpointError, StoredPrecision};
-use burn_dragon_core::{DecayConfig, Decoder, Dragon, DragonConfig};
+use burn_dragon_core::api::{DecayConfig, Decoder, Dragon, DragonConfig};
 use burn_dragon_language::api::LanguageState;
 use burn_dragon_language::api::{
     ContextStrategy, Generation, GenerationConfig, Generator, LanguageError, Prefix, Tokenizer,
