@@ -63,19 +63,22 @@ pub mod api {
     /// The layer below: named tensors in a file, hashes, disks, and what reads a stranger's files.
     pub mod expert {
         pub use crate::bounded::{List, Unique};
-        pub use crate::bundle::{MAX_MANIFEST, PART, PartEntry, manifest_of, part_name};
+        pub use crate::bundle::{MAX_MANIFEST, MAX_PARTS, PART, PartEntry, manifest_of, part_name};
         pub use crate::burnpack::{
-            Contents, MAX_AXES, MAX_INDEX, MAX_TENSORS, MAX_TEXTS, PackError, Reader, is_name,
+            ALIGNMENT, Contents, Entry, Layout, MAX_AXES, MAX_INDEX, MAX_NAME, MAX_TENSORS, MAX_TEXTS,
+            PackError, Reader, is_name,
         };
         pub use crate::disk::{Disk, DiskFile, Os, beside, create_dirs, folder_of, sweep, write_atomic};
         pub use crate::encoding::{Foreign, SAMPLE, unmarked};
         #[cfg(any(test, feature = "testing"))]
         pub use crate::faulty::{Fault, Faulty};
-        pub use crate::folder::{MAX_POINTER, Manifest};
+        pub use crate::folder::{FileEntry, MAX_POINTER, Manifest};
         pub use crate::hash::{Hashed, hex, sha256, sha256_of_pieces};
-        pub use crate::model::{Described, FORMATS as MODEL_FORMATS, described};
+        pub use crate::model::{
+            Described, FORMAT as MODEL_FORMAT, FORMATS as MODEL_FORMATS, MAX_TEXT, described,
+        };
         pub use crate::names::is_plain_name;
-        pub use crate::state::FORMATS as STATE_FORMATS;
+        pub use crate::state::{FORMAT as STATE_FORMAT, FORMATS as STATE_FORMATS};
         pub use crate::tensors::{NO_ROOM, TensorFile};
         pub use crate::text::{is_obeyed, listed, one_line, printable, shortened, shortened_to};
 
