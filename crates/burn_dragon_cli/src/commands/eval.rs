@@ -138,6 +138,25 @@ fn of_files(
     ))
 }
 
+/// What is to be said where the held-out text of a model's run is not what it was.
+#[cfg(feature = "train")]
+fn changed(model: &LanguageModel, tokens: &Tokens) -> anyhow::Result<Option<String>> {
+    Ok(model.changed_validation(tokens)?.map(|changed| {
+        format!(
+            "warning: the held-out text of the run {changed}: these figures are not of the text that training was judged by, \
+             and some of it may have been trained on"
+        )
+    }))
+}
+
+/// A program without training does not know what a run was trained on.
+#[cfg(not(feature = "train"))]
+fn changed(_: &LanguageModel, _: &Tokens) -> anyhow::Result<Option<String>> {
+    Ok(Some(
+        "note: built without training, this program does not check whether the held-out text is what training was judged by".into(),
+    ))
+}
+
 /// The validation data of a run, by the model's own tokenizer: the text may have changed since.
 fn held_out(model: &LanguageModel, run: &Path) -> anyhow::Result<Text> {
     let dataset = RunSettings::of_run(run)?.dataset;
@@ -146,12 +165,7 @@ fn held_out(model: &LanguageModel, run: &Path) -> anyhow::Result<Text> {
         SourceConfig::Embedded(_) | SourceConfig::Needle(_) => None,
     };
     let tokens = Corpus::held_out(&dataset, &std::env::current_dir()?, &*model.tokenizer)?;
-    let changed = model.changed_validation(&tokens)?.map(|changed| {
-        format!(
-            "warning: the held-out text of the run {changed}: these figures are not of the text that training was judged by, \
-             and some of it may have been trained on"
-        )
-    });
+    let changed = changed(model, &tokens)?;
     changed.iter().for_each(|note| tell!("{note}"));
     Ok(Text {
         tokens,
