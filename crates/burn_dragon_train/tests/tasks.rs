@@ -211,13 +211,11 @@ fn batches_made_ahead_leave_the_bits_of_those_made_at_once_also_where_a_run_dies
     // Six steps were whole; each batch after them is made once, in order, and one more that nobody takes.
     let units: Vec<u64> = made.iter().map(|(_, units)| *units).collect();
     assert_eq!(units, (12..=20).collect::<Vec<_>>());
-    for step in 1..=10 {
-        for name in ["model.bpk", "optimizer.bpk", "carried", "trainer.json"] {
-            assert!(
-                file(&at_once, step, name) == file(&ahead, step, name),
-                "{name} of step {step}"
-            );
-        }
+    for name in ["model.bpk", "optimizer.bpk", "carried", "trainer.json"] {
+        assert!(
+            file(&at_once, 10, name) == file(&ahead, 10, name),
+            "{name} differs"
+        );
     }
 }
 
