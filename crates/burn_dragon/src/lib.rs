@@ -11,6 +11,7 @@
 //! | [`api::stream`] | continuing streams: lanes of documents, windows, carry policies, positions that resume |
 //! | `api::train` | the training loop and what a family implements for it (feature `train`, on by default) |
 //! | [`api::language`] | language models: data, training, evaluation, generation |
+//! | [`api::sudoku`] | sudoku models: puzzles, exact solver, training, solving (feature `train`) |
 //! | [`api::expert`] | the parts behind those, for builders |
 //!
 //! ```
@@ -38,6 +39,8 @@ pub mod api {
     pub use burn_dragon_language::api as language;
     pub use burn_dragon_stream::api as stream;
     #[cfg(feature = "train")]
+    pub use burn_dragon_sudoku::api as sudoku;
+    #[cfg(feature = "train")]
     pub use burn_dragon_train::api as train;
 
     /// The parts behind the curated surface.
@@ -48,6 +51,8 @@ pub mod api {
         pub use burn_dragon_kernel::api::expert as kernel;
         pub use burn_dragon_language::api::expert as language;
         pub use burn_dragon_stream::api::expert as stream;
+        #[cfg(feature = "train")]
+        pub use burn_dragon_sudoku::api::expert as sudoku;
         #[cfg(feature = "train")]
         pub use burn_dragon_train::api::expert as train;
     }

@@ -9,6 +9,8 @@ mod generate;
 #[cfg(feature = "fetch")]
 mod hub;
 mod model;
+#[cfg(feature = "train")]
+mod predict;
 mod state;
 
 pub use bench::{
@@ -23,6 +25,8 @@ pub use generate::{ChatArgs, ContextMode, DrawingArgs, GenerateArgs, InferArgs, 
 #[cfg(feature = "fetch")]
 pub use hub::{PullArgs, PushArgs};
 pub use model::{ModelArgs, PlaceArgs, WhichArgs};
+#[cfg(feature = "train")]
+pub use predict::PredictArgs;
 pub use state::{StateArgs, StateDiffArgs, StateInfoArgs, StateRebaseArgs, StateVerb};
 
 use burn_dragon::api::core::Backend;
@@ -46,6 +50,9 @@ pub enum Verb {
     Train(TrainArgs),
     /// Loss, bits per byte, density per level, and recall where it applies
     Eval(EvalArgs),
+    /// What a model makes of inputs: the solutions of sudoku puzzles
+    #[cfg(feature = "train")]
+    Predict(PredictArgs),
     /// Continue a text
     Generate(GenerateArgs),
     /// Talk to a model that keeps its memory between lines

@@ -1,11 +1,13 @@
 //! The families of models that this program knows: a line for each.
 
 use crate::exit::Usage;
+use burn_dragon::api::checkpoint::ModelFile;
 use burn_dragon::api::language::Language;
-use burn_dragon::api::train::{Family, Ran, RunRequest, TrainError, run};
+use burn_dragon::api::sudoku::Sudoku;
+use burn_dragon::api::train::{Family, PredictRequest, Predictions, Ran, RunRequest, TrainError, run};
 
 /// The families, the first one where nothing says which.
-const FAMILIES: &[Entry] = &[Entry::of::<Language>()];
+const FAMILIES: &[Entry] = &[Entry::of::<Language>(), Entry::of::<Sudoku>()];
 
 /// What the verbs do for a family.
 pub(crate) struct Entry {
@@ -13,6 +15,8 @@ pub(crate) struct Entry {
     pub(crate) name: &'static str,
     /// `dragon train`.
     pub(crate) train: fn(&RunRequest) -> Result<Ran, TrainError>,
+    /// `dragon predict`.
+    pub(crate) predict: fn(ModelFile, &PredictRequest) -> Result<Predictions, TrainError>,
 }
 
 impl Entry {
@@ -20,6 +24,7 @@ impl Entry {
         Self {
             name: F::NAME,
             train: run::<F>,
+            predict: F::predict,
         }
     }
 }

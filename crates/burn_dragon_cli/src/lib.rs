@@ -73,6 +73,8 @@ fn run(verb: &Verb) -> ExitCode {
         #[cfg(not(feature = "train"))]
         Verb::Train(_) => Err(exit::without_training().into()),
         Verb::Eval(args) => commands::eval::run(args),
+        #[cfg(feature = "train")]
+        Verb::Predict(args) => commands::predict::run(args),
         Verb::Generate(args) => commands::generate::run(args),
         Verb::Chat(args) => commands::chat::run(args),
         Verb::State(args) => commands::state::run(args),

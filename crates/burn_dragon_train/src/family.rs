@@ -5,13 +5,14 @@ use crate::error::TrainError;
 use crate::identity::DataHashes;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
+use crate::predict::{PredictRequest, Predictions};
 use crate::progress::Output;
 use crate::resume_point::ResumePoint;
 use crate::run::RunFolder;
 use crate::task::Task;
 use crate::verb::Resumption;
 use burn::tensor::Device;
-use burn_dragon_checkpoint::api::ModelKind;
+use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -27,6 +28,8 @@ pub trait Family {
     const BASE: Base;
     /// What a sample of it is called at the end of a run.
     const SAMPLE: &'static str = "a sample";
+    /// What to do with a model of a family without [`predict`](Self::predict).
+    const INSTEAD_OF_PREDICT: &'static str = "evaluate it with `dragon eval`";
     /// Its schema. Every table should refuse unknown fields; `family` is no field of it.
     type Config: Clone + Serialize + DeserializeOwned;
     /// What it learns.
@@ -79,6 +82,17 @@ pub trait Family {
             .collect()
     }
 
+    /// What a model makes of inputs: `dragon predict`.
+    ///
+    /// # Errors
+    /// If the file is no model of the family, or the input cannot be read; by default, since the family predicts nothing.
+    fn predict(_file: ModelFile, _request: &PredictRequest) -> Result<Predictions, TrainError> {
+        let (name, instead) = (Self::NAME, Self::INSTEAD_OF_PREDICT);
+        Err(TrainError::Usage(format!(
+            "a model of the family `{name}` predicts nothing: {instead}"
+        )))
+    }
+
     /// The command to type next.
     fn next(_outcome: &Outcome, _run: &RunFolder) -> Option<String> {
         None
@@ -94,6 +108,13 @@ pub struct Base {
     pub text: &'static str,
     /// Minutes after which it ends where nothing else was asked for, so that a first look never takes long.
     pub minutes: f64,
+}
+
+impl Base {
+    /// A default run: the path of its file, its text, the minutes that it may take.
+    pub const fn new(path: &'static str, text: &'static str, minutes: f64) -> Self {
+        Self { path, text, minutes }
+    }
 }
 
 /// Where a task is made: the machine, and the run that it is part of.

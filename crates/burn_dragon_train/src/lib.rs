@@ -21,9 +21,11 @@ mod guard;
 mod identity;
 mod interrupt;
 mod keys;
+mod model_file;
 mod optimizer;
 mod outcome;
 mod plan;
+mod predict;
 mod progress;
 mod reporter;
 mod results;
@@ -49,12 +51,14 @@ pub mod api {
     pub use crate::identity::{ChangedData, ChangedPart, ChangedSetting, DataHash, DataHashes, Identity};
     pub use crate::interrupt::Interrupt;
     pub use crate::keys::{KeyRule, Keys, MovedKey, OnResume};
+    pub use crate::model_file::{read_model, save_model};
     pub use crate::optimizer::{
         AdamW, EmaConfig, Lion, Method, Muon, MuonScale, OptimizerConfig, ParameterGroup, ScheduleFreeAdamW,
         Sgd,
     };
     pub use crate::outcome::{Ending, Outcome, Saving};
     pub use crate::plan::Plan;
+    pub use crate::predict::{PredictRequest, Predictions};
     pub use crate::progress::Output;
     pub use crate::resume_point::ResumePoint;
     pub use crate::run::{RunFolder, RunInfo};

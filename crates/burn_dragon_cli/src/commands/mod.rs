@@ -14,6 +14,8 @@ pub mod info;
 pub mod inspect;
 mod live;
 mod memory;
+#[cfg(feature = "train")]
+pub mod predict;
 mod prompt;
 #[cfg(feature = "fetch")]
 pub mod pull;
@@ -35,11 +37,17 @@ use burn_dragon::api::core::{Backend, SelectedBackend};
 use burn_dragon::api::exchange::{LoadedModel, ModelPath};
 use burn_dragon::api::expert::checkpoint::{Foreign, unmarked};
 use burn_dragon::api::language::{LANGUAGE, LanguageModel, Note};
+#[cfg(feature = "train")]
+use burn_dragon::api::sudoku::SUDOKU;
 use serde::Serialize;
 
 /// The families whose files this program knows: a line for each.
 fn kinds() -> Kinds {
-    Kinds::new([&LANGUAGE as &dyn ModelKind])
+    Kinds::new([
+        &LANGUAGE as &dyn ModelKind,
+        #[cfg(feature = "train")]
+        &SUDOKU,
+    ])
 }
 
 /// Numbers in all tensors of a model.

@@ -7,6 +7,7 @@ mod chat;
 mod errors;
 mod eval;
 mod export;
+mod families;
 mod files;
 mod forward;
 #[cfg(target_os = "linux")]
@@ -30,6 +31,8 @@ mod scripts;
 mod settings;
 mod state;
 mod strangers;
+#[cfg(feature = "train")]
+mod sudoku;
 mod support;
 mod texts;
 mod train;

@@ -26,6 +26,7 @@ impl Family for Language {
         minutes: 3.5,
     };
     const SAMPLE: &'static str = "in its own words";
+    const INSTEAD_OF_PREDICT: &'static str = "`dragon generate` continues a text with it";
     type Config = LanguageConfig;
     type Task = LanguageTask;
 

@@ -1,0 +1,59 @@
+//! `dragon predict`: what a model of any family makes of inputs.
+
+use super::{backend, kinds, passed_over, print_json, remote};
+use crate::args::PredictArgs;
+use crate::exit::{BadInput, complain};
+use crate::families;
+use burn_dragon_train::api::expert::write_atomic;
+use burn_dragon_train::api::{PredictRequest, Predictions};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Runs the verb. Where some inputs cannot be read, the others are predicted all the same, and the exit code is 3.
+///
+/// # Errors
+/// If the model cannot be read, its family predicts nothing, or the results cannot be written.
+pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
+    let selected = backend(args.model.backend.backend)?;
+    let place = &args.model.place;
+    let loaded = remote::find(&place.path(), place.offline)?.load(&kinds())?;
+    passed_over(&loaded.passed_over);
+    tell!("model {}, step {}", loaded.file.display(), loaded.model.info.step);
+    let family = families::named(Some(&loaded.model.family))?;
+    let request = PredictRequest {
+        model: loaded.file,
+        input: args.input.clone(),
+        steps: args.steps,
+        device: selected.device,
+    };
+    let predictions = (family.predict)(loaded.model, &request)?;
+    show(args, family.name, &predictions)?;
+    let refused = &predictions.refused;
+    refused
+        .iter()
+        .for_each(|reason| complain(&BadInput(reason.clone()).into()));
+    Ok(if refused.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(3)
+    })
+}
+
+/// Lines, into a file or onto standard output; and one object, where that was asked for.
+fn show(args: &PredictArgs, family: &str, predictions: &Predictions) -> anyhow::Result<()> {
+    let lines = &predictions.lines;
+    match &args.out {
+        Some(path) => {
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            write_atomic(path, text.as_bytes())?;
+        }
+        None if args.json => {}
+        None => lines.iter().for_each(|line| show!("{line}")),
+    }
+    if args.json {
+        let mut object = predictions.object.clone();
+        object.insert("family".into(), json!(family));
+        print_json(&Value::Object(object))?;
+    }
+    Ok(())
+}

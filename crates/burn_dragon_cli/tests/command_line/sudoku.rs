@@ -1,0 +1,318 @@
+//! The sudoku family through every verb, on a model that trains in a second.
+
+use crate::support::{Answer, Place, assert_same_run, checkpoint, flip_a_byte, losses};
+use serde_json::Value;
+use std::path::Path;
+
+/// 2,272 parameters, 12 steps of 4 puzzles with few empty cells.
+const SMALL: &[&str] = &[
+    "train",
+    "sudoku",
+    "dataset.puzzles=40",
+    "dataset.validation_puzzles=10",
+    "dataset.givens=[60, 70]",
+    "model.d_model=16",
+    "model.n_neurons=32",
+    "model.n_levels=2",
+    "training.batch_size=4",
+    "training.max_steps=12",
+    "training.log_every=2",
+    "schedule.warmup_steps=2",
+    "evaluation.every=5",
+    "evaluation.batches=1",
+    "checkpoint.every=4",
+];
+
+const PUZZLE: &str = "530070000600195000098000060800060003400803001700020006060000280000419005000080079";
+const SOLUTION: &str = "534678912672195348198342567859761423426853791713924856961537284287419635345286179";
+
+fn train(place: &Place, more: &[&str]) -> Answer {
+    place.dragon(&[SMALL, more].concat())
+}
+
+fn trained() -> Place {
+    let place = Place::new();
+    train(&place, &["--out", "run"]).done();
+    place
+}
+
+fn shares(value: &Value) -> Vec<f64> {
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|share| share.as_f64().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_run_says_what_it_learnt_beside_its_controls() {
+    let place = Place::new();
+    let answer = train(&place, &["--out", "run", "--json"]).done();
+    let json = answer.json();
+    assert_eq!(json["family"], "sudoku");
+    assert_eq!((&json["steps"], &json["units"]), (&12.into(), &48.into()));
+    assert_eq!(
+        (&json["train_puzzles"], &json["validation_puzzles"]),
+        (&40.into(), &10.into())
+    );
+    for key in [
+        "train_loss",
+        "val_loss",
+        "score",
+        "seconds",
+        "units_per_second",
+        "cell_accuracy",
+    ] {
+        assert!(json[key].is_number(), "{key}: {json}");
+    }
+    // Recurrent in depth: twice as many levels are run as were trained.
+    let (cells, solved) = (
+        shares(&json["cell_accuracy_by_levels"]),
+        shares(&json["solved_by_levels"]),
+    );
+    assert_eq!((cells.len(), solved.len()), (4, 4));
+    assert_eq!(
+        (json["cell_accuracy"].as_f64(), json["solved"].as_f64()),
+        (Some(cells[1]), Some(solved[1]))
+    );
+    assert!(
+        (json["score"].as_f64().unwrap() - (1.0 - cells[1])).abs() < 1e-12,
+        "{json}"
+    );
+    let controls = &json["controls"];
+    assert_eq!(controls["singles_solved"], 1.0);
+    let chance = controls["chance_cell_accuracy"].as_f64().unwrap();
+    assert!((chance - 1.0 / 9.0).abs() < 1e-12);
+    assert!(controls["candidates_cell_accuracy"].as_f64().unwrap() > chance);
+
+    let said = answer.stdout + &answer.stderr;
+    for words in [
+        "40 puzzles for training",
+        "naked singles to the end",
+        "levels run (trained with 2)",
+        "predict run",
+    ] {
+        assert!(said.contains(words), "`{words}` is not in: {said}");
+    }
+    let config = std::fs::read_to_string(place.path("run/config.toml")).unwrap();
+    assert!(config.contains("family = \"sudoku\""), "{config}");
+    let info = std::fs::read_to_string(place.path("run/run.json")).unwrap();
+    assert!(info.contains("\"sudoku\""), "{info}");
+}
+
+#[test]
+fn more_steps_on_few_puzzles_lower_the_loss() {
+    let place = Place::new();
+    let more = [
+        "training.max_steps=60",
+        "optimizer.learning_rate=0.01",
+        "--out",
+        "run",
+    ];
+    train(&place, &more).done();
+    let losses = losses(&place.path("run"), "evaluation");
+    let (first, last) = (losses[0].1, losses[losses.len() - 1].1);
+    assert!(last < first, "{losses:?}");
+}
+
+/// Copies a folder with everything in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_resumed_run_is_the_uninterrupted_one_bit_for_bit() {
+    let place = Place::new();
+    train(
+        &place,
+        &["model.dropout=0.1", "training.accumulate=2", "--out", "whole"],
+    )
+    .done();
+    let (whole, run) = (place.path("whole"), place.path("run"));
+    copy(&whole, &run);
+    flip_a_byte(&checkpoint(&run, 12).join("model.bpk"));
+    let answer = place.dragon(&["train", "--resume", "run"]).done();
+    assert!(answer.stderr.contains("passed over"), "{}", answer.stderr);
+    assert_same_run(&whole, &run, 12);
+}
+
+#[test]
+fn a_run_that_goes_on_keeps_its_puzzles_and_its_model() {
+    let place = trained();
+    let resume = |setting: &str| place.dragon(&["train", "--resume", "run", "--max-steps", "14", setting]);
+    resume("model.d_model=32").refused(2, &["model.d_model = 32 instead of 16"]);
+    resume("loss.levels=last").refused(2, &["loss.levels"]);
+    resume("dataset.seed=1").refused(3, &["training data", "40 puzzles", "--accept-changed-data"]);
+    resume("training.batch_size=2").done();
+}
+
+#[test]
+fn settings_that_no_run_can_have_are_refused_by_their_key() {
+    let place = Place::new();
+    for (setting, says) in [
+        ("dataset.givens=[20, 30]", "dataset.givens"),
+        ("dataset.puzzles=0", "dataset.puzzles"),
+        ("loss.levels=[3]", "loss.levels"),
+        ("model.n_neurons=33", "33"),
+        ("model.n_neuron=32", "n_neurons"),
+    ] {
+        train(&place, &[setting]).refused(2, &[says]);
+    }
+    assert!(
+        place.names().is_empty(),
+        "nothing was written: {:?}",
+        place.names()
+    );
+}
+
+#[test]
+fn puzzles_come_from_files_too_and_a_bad_line_is_named() {
+    let place = Place::new();
+    place.write("easy.txt", format!("{SOLUTION}\n{PUZZLE}\n"));
+    let paths = ["dataset={ type = \"lists\", paths = [\"easy.txt\"], validation_paths = [\"own.csv\"] }"];
+    place.write("own.csv", "puzzle,solution\nx,y\n");
+    train(&place, &paths).refused(3, &["own.csv", "line 2", "column 1", "'x'"]);
+    place.write("own.csv", format!("puzzle,solution\n{PUZZLE},{SOLUTION}\n"));
+    // What is held out is left out of training, and nothing is left.
+    train(&place, &paths).refused(3, &["training"]);
+}
+
+#[test]
+fn a_model_predicts_from_the_command_line_a_file_and_standard_input() {
+    let place = trained();
+    let typed = place.dragon(&["predict", "run", PUZZLE]).done().stdout;
+    let grid = typed.split_whitespace().next().unwrap();
+    assert_eq!((typed.lines().count(), grid.len()), (1, 81));
+    let kept = grid
+        .chars()
+        .zip(PUZZLE.chars())
+        .all(|(here, given)| given == '0' || here == given);
+    assert!(kept, "{typed}");
+    assert!(typed.contains("solved"), "{typed}");
+
+    place.write("puzzles.txt", format!("# two\n{PUZZLE}\n{SOLUTION}\n"));
+    let listed = place.dragon(&["predict", "run", "puzzles.txt"]).done().stdout;
+    assert_eq!(listed.lines().next(), typed.lines().next());
+    assert_eq!(
+        listed.lines().nth(1),
+        Some(format!("{SOLUTION}  solved").as_str())
+    );
+    let read = place
+        .dragon_reads(&["predict", "run", "-"], PUZZLE.as_bytes())
+        .done()
+        .stdout;
+    assert_eq!(read, typed);
+    place
+        .dragon(&["predict", "run", "puzzles.txt", "--out", "answers.txt"])
+        .done();
+    assert_eq!(
+        std::fs::read_to_string(place.path("answers.txt")).unwrap(),
+        listed
+    );
+}
+
+#[test]
+fn predictions_as_json_say_what_is_solved_and_what_was_no_puzzle() {
+    let place = trained();
+    let text = format!("{PUZZLE}\n12\n{SOLUTION}\n11{}\n", "0".repeat(79));
+    let answer = place.dragon_reads(&["predict", "run", "-", "--json"], text.as_bytes());
+    assert_eq!(answer.code, Some(3), "{}", answer.stderr);
+    for words in ["line 2", "line 4", "digit 1 stands twice"] {
+        assert!(answer.stderr.contains(words), "{}", answer.stderr);
+    }
+    let json = answer.json();
+    assert_eq!((&json["family"], &json["of"]), (&"sudoku".into(), &2.into()));
+    let solutions = json["solutions"].as_array().unwrap();
+    assert_eq!(
+        (&solutions[1]["grid"], &solutions[1]["line"]),
+        (&SOLUTION.into(), &3.into())
+    );
+    assert_eq!(
+        (&solutions[1]["solved"], &solutions[1]["steps"]),
+        (&true.into(), &2.into())
+    );
+    let count = solutions
+        .iter()
+        .filter(|solution| solution["solved"] == true)
+        .count();
+    assert_eq!(json["solved"], count);
+    assert_eq!(json["refused"][0]["line"], 2);
+    let deeper = place
+        .dragon(&["predict", "run", PUZZLE, "--steps", "7", "--json"])
+        .done()
+        .json();
+    assert_eq!(deeper["solutions"][0]["steps"], 7);
+    place
+        .dragon(&["predict", "run", PUZZLE, "--steps", "0"])
+        .refused(2, &["--steps"]);
+}
+
+#[test]
+fn what_cannot_be_predicted_is_said() {
+    let place = trained();
+    place
+        .dragon(&["predict", "run", "no_such_file.txt"])
+        .refused(3, &["no_such_file.txt", "81"]);
+    let tales = Place::trained();
+    tales
+        .dragon(&["predict", "run", PUZZLE])
+        .refused(2, &["language", "dragon generate"]);
+}
+
+#[test]
+fn a_model_goes_out_in_parts_and_is_the_same_model() {
+    let place = trained();
+    let typed = place.dragon(&["predict", "run", PUZZLE]).done().stdout;
+    let export = [
+        "export_burnpack",
+        "run",
+        "--output",
+        "out/model.bpk",
+        "--parts-mib",
+        "1",
+        "--json",
+    ];
+    let json = place.dragon(&export).done().json();
+    assert_eq!(json["parts"], 1);
+    let parts = "out/model.bpk.parts.json";
+    assert_eq!(place.dragon(&["predict", parts, PUZZLE]).done().stdout, typed);
+    place.dragon(&["verify", parts]).done();
+    place.dragon(&["verify", "run", "--deep"]).done();
+    place.dragon(&["diff", "run", parts]).done();
+    let info = place.dragon(&["info", parts, "--json"]).done().json();
+    assert_eq!(
+        (&info["family"], &info["parameters"]),
+        (&"sudoku".into(), &2272.into())
+    );
+    assert!(
+        place
+            .dragon(&["inspect", parts])
+            .done()
+            .stdout
+            .contains("columns")
+    );
+    flip_a_byte(&checkpoint(&place.path("run"), 12).join("model.bpk"));
+    assert_eq!(place.dragon(&["verify", "run"]).code, Some(3));
+}
+
+#[cfg(feature = "fetch")]
+#[test]
+fn a_card_says_that_it_is_a_sudoku_model() {
+    let place = trained();
+    place
+        .dragon(&["push", "run", "--repo", "me/sudoku", "--dry-run", "out"])
+        .done();
+    let card = std::fs::read_to_string(place.path("out/README.md")).unwrap();
+    for words in ["sudoku", "dragon predict", "cells right"] {
+        assert!(card.contains(words), "`{words}` is not in: {card}");
+    }
+}

@@ -1,0 +1,358 @@
+//! How well a model solves puzzles, after each number of levels, and what solves them without one.
+
+use crate::data::Pair;
+use crate::grid::{Conflict, Grid};
+use crate::model::{SudokuModel, SudokuPass};
+use crate::solver::{Singles, candidates, fill_singles};
+use crate::units::CELLS;
+use burn::tensor::Tensor;
+use serde::Serialize;
+
+/// Puzzles that are read at once.
+const BATCH: usize = 64;
+
+/// What a model makes of a puzzle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The puzzle.
+    pub puzzle: Grid,
+    /// Its givens, and in every other cell the likeliest digit.
+    pub grid: Grid,
+}
+
+impl Answer {
+    /// Whether it is a solution of the puzzle: complete, legal, with its givens.
+    pub fn is_solved(&self) -> bool {
+        self.grid.solves(&self.puzzle)
+    }
+
+    /// The rule that it breaks, if it breaks one.
+    pub fn conflict(&self) -> Option<Conflict> {
+        self.grid.conflict()
+    }
+}
+
+/// The answers of a model after so many levels. All cells are filled at once, from the logits of the last level.
+pub fn answers(model: &SudokuModel, puzzles: &[Grid], levels: usize) -> Vec<Answer> {
+    let pass = SudokuPass {
+        levels: Some(levels),
+        ..SudokuPass::default()
+    };
+    let batches = puzzles.chunks(BATCH).flat_map(|batch| {
+        let last = model.logits_by_level(batch, pass).pop();
+        last.map(|logits| likeliest(logits, batch)).unwrap_or_default()
+    });
+    batches.collect()
+}
+
+/// The likeliest digit of each empty cell, beside the givens.
+pub(crate) fn likeliest(logits: Tensor<3>, puzzles: &[Grid]) -> Vec<Answer> {
+    let digits = logits.argmax(2).into_data().convert::<i64>();
+    let digits: Vec<i64> = digits.iter::<i64>().collect();
+    let answer = |(puzzle, digits): (&Grid, &[i64])| Answer {
+        puzzle: *puzzle,
+        grid: puzzle
+            .empty_cells()
+            .fold(*puzzle, |grid, cell| grid.with(cell, digits[cell] as u8 + 1)),
+    };
+    puzzles.iter().zip(digits.chunks(CELLS)).map(answer).collect()
+}
+
+/// How much of some puzzles is right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Score {
+    /// Share of the empty cells that hold the digit of the solution.
+    pub cell_accuracy: f64,
+    /// Share of the puzzles that are solved whole.
+    pub solved: f64,
+}
+
+impl Score {
+    /// The score of these grids, one for each pair.
+    pub fn of(pairs: &[Pair], grids: impl IntoIterator<Item = Grid>) -> Self {
+        let (mut right, mut cells, mut solved) = (0, 0, 0);
+        for (pair, grid) in pairs.iter().zip(grids) {
+            let empty = pair.puzzle.empty_cells();
+            let here = empty
+                .filter(|&cell| grid.cells()[cell] == pair.solution.cells()[cell])
+                .count();
+            let count = CELLS - pair.puzzle.filled();
+            (right, cells) = (right + here, cells + count);
+            solved += usize::from(here == count);
+        }
+        Self {
+            cell_accuracy: right as f64 / cells.max(1) as f64,
+            solved: solved as f64 / pairs.len().max(1) as f64,
+        }
+    }
+}
+
+/// A model's figures after one number of levels.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LevelScore {
+    /// Mean cross-entropy of the empty cells, in nats.
+    pub loss: f64,
+    /// What is right of the likeliest digits.
+    #[serde(flatten)]
+    pub score: Score,
+}
+
+/// A model's figures on puzzles, after 1, 2, ... `levels` levels.
+pub fn evaluate(model: &SudokuModel, pairs: &[Pair], levels: usize) -> Vec<LevelScore> {
+    let pass = SudokuPass {
+        levels: Some(levels),
+        ..SudokuPass::default()
+    };
+    let mut grids = vec![Vec::with_capacity(pairs.len()); levels];
+    let mut losses = vec![0.0; levels];
+    for batch in pairs.chunks(BATCH) {
+        let puzzles: Vec<Grid> = batch.iter().map(|pair| pair.puzzle).collect();
+        let open = OpenCells::of(batch);
+        for (level, logits) in model.logits_by_level(&puzzles, pass).into_iter().enumerate() {
+            losses[level] += open.losses(logits.clone()).sum().into_scalar::<f64>();
+            grids[level].extend(likeliest(logits, &puzzles).into_iter().map(|answer| answer.grid));
+        }
+    }
+    let cells = pairs
+        .iter()
+        .map(|pair| CELLS - pair.puzzle.filled())
+        .sum::<usize>()
+        .max(1);
+    let scored = losses.into_iter().zip(grids);
+    scored
+        .map(|(loss, grids)| LevelScore {
+            loss: loss / cells as f64,
+            score: Score::of(pairs, grids),
+        })
+        .collect()
+}
+
+/// The cells that a loss is taken of: those that are empty in the puzzle. A given is an input and nothing to learn.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenCells {
+    /// Places among the cells of all puzzles.
+    places: Vec<i32>,
+    /// Digits there, counted from 0.
+    digits: Vec<i32>,
+}
+
+impl OpenCells {
+    pub(crate) fn of(pairs: &[Pair]) -> Self {
+        let (mut places, mut digits) = (Vec::new(), Vec::new());
+        for (index, pair) in pairs.iter().enumerate() {
+            for cell in pair.puzzle.empty_cells() {
+                places.push((index * CELLS + cell) as i32);
+                digits.push(i32::from(pair.solution.cells()[cell]) - 1);
+            }
+        }
+        Self { places, digits }
+    }
+
+    /// Cross-entropy of each, in nats: `[1, E]` of logits `[B, 81, 9]`.
+    pub(crate) fn losses(&self, logits: Tensor<3>) -> Tensor<2> {
+        use burn::tensor::{Int, TensorData};
+        let ([lanes, cells, digits], count) = (logits.dims(), self.places.len());
+        let device = logits.device();
+        let places = TensorData::new(self.places.clone(), [count]);
+        let places = Tensor::<1, Int>::from_data(places, &device);
+        let targets = TensorData::new(self.digits.clone(), [1, count]);
+        let targets = Tensor::<2, Int>::from_data(targets, &device);
+        let logits = logits.reshape([lanes * cells, digits]).select(0, places); // [E, 9]
+        burn_dragon_core::api::token_losses(logits.reshape([1, count, digits]), targets)
+    }
+}
+
+/// What the same puzzles come to without a model.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Controls {
+    /// Share of cells that a digit at random gets right: 1/9.
+    pub chance: f64,
+    /// Share of cells that a digit at random among those that the givens leave to the cell gets right, expected.
+    pub candidates: f64,
+    /// Naked singles that the givens show at once, filled; nothing else.
+    pub naked_at_once: Score,
+    /// Naked singles, filled one from another to the end.
+    pub naked: Score,
+    /// Naked and hidden singles, filled one from another to the end.
+    pub singles: Score,
+}
+
+impl Controls {
+    /// Of these puzzles.
+    pub fn of(pairs: &[Pair]) -> Self {
+        let filled = |singles| {
+            Score::of(
+                pairs,
+                pairs.iter().map(|pair| fill_singles(&pair.puzzle, singles)),
+            )
+        };
+        Self {
+            chance: 1.0 / 9.0,
+            candidates: by_candidates(pairs),
+            naked_at_once: Score::of(pairs, pairs.iter().map(|pair| at_once(&pair.puzzle))),
+            naked: filled(Singles::Naked),
+            singles: filled(Singles::NakedAndHidden),
+        }
+    }
+}
+
+/// The expected share of cells that a random candidate gets right.
+fn by_candidates(pairs: &[Pair]) -> f64 {
+    let chances: Vec<f64> = pairs
+        .iter()
+        .flat_map(|pair| {
+            let left = candidates(&pair.puzzle);
+            pair.puzzle
+                .empty_cells()
+                .map(move |cell| 1.0 / f64::from(left[cell].count_ones().max(1)))
+        })
+        .collect();
+    chances.iter().sum::<f64>() / chances.len().max(1) as f64
+}
+
+/// The puzzle with the naked singles that its givens show.
+fn at_once(puzzle: &Grid) -> Grid {
+    let left = candidates(puzzle);
+    let naked = puzzle.empty_cells().filter(|&cell| left[cell].is_power_of_two());
+    naked.fold(*puzzle, |grid, cell| {
+        grid.with(cell, left[cell].trailing_zeros() as u8 + 1)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ModelConfig;
+    use crate::data::{GeneratorConfig, SolvedBy, Split};
+    use burn::tensor::{Device, TensorData};
+
+    fn pairs(count: u64, solved_by: SolvedBy) -> Vec<Pair> {
+        let generator = GeneratorConfig {
+            givens: [30, 40],
+            solved_by,
+            ..GeneratorConfig::default()
+        };
+        (0..count)
+            .map(|index| generator.puzzle(Split::Validation, index))
+            .collect()
+    }
+
+    fn model() -> SudokuModel {
+        let config = ModelConfig {
+            d_model: 16,
+            n_heads: 2,
+            n_neurons: 32,
+            n_levels: 2,
+            init_std: 0.3,
+            ..ModelConfig::default()
+        };
+        SudokuModel::new(&config, 1, &Device::flex()).unwrap()
+    }
+
+    #[test]
+    fn a_score_counts_empty_cells_and_whole_puzzles() {
+        let pairs = pairs(4, SolvedBy::Singles);
+        let solutions: Vec<Grid> = pairs.iter().map(|pair| pair.solution).collect();
+        let all = Score {
+            cell_accuracy: 1.0,
+            solved: 1.0,
+        };
+        assert_eq!(Score::of(&pairs, solutions.clone()), all);
+        let puzzles = pairs.iter().map(|pair| pair.puzzle);
+        assert_eq!(Score::of(&pairs, puzzles), Score::default());
+        // One wrong cell in one of four.
+        let cell = pairs[1].puzzle.empty_cells().next().unwrap();
+        let mut wrong = solutions;
+        wrong[1] = wrong[1].with(cell, wrong[1].cells()[cell] % 9 + 1);
+        let empty: usize = pairs.iter().map(|pair| pair.puzzle.empty_cells().count()).sum();
+        let score = Score::of(&pairs, wrong);
+        assert_eq!(score.solved, 0.75);
+        assert!((score.cell_accuracy - (1.0 - 1.0 / empty as f64)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn logits_of_the_solution_are_an_answer_that_solves_and_a_loss_of_nothing() {
+        let pairs = pairs(3, SolvedBy::Singles);
+        let puzzles: Vec<Grid> = pairs.iter().map(|pair| pair.puzzle).collect();
+        let sure = pairs.iter().flat_map(|pair| pair.solution.cells().to_vec());
+        let sure: Vec<f32> = sure
+            .flat_map(|digit| (1..=9).map(move |d| if d == digit { 40.0 } else { 0.0 }))
+            .collect();
+        let logits = Tensor::<3>::from_data(TensorData::new(sure, [3, 81, 9]), &Device::flex());
+        let answers = likeliest(logits.clone(), &puzzles);
+        assert!(
+            answers
+                .iter()
+                .all(|answer| answer.is_solved() && answer.conflict().is_none())
+        );
+        let losses = OpenCells::of(&pairs).losses(logits.clone());
+        let empty: usize = puzzles.iter().map(|puzzle| puzzle.empty_cells().count()).sum();
+        assert_eq!(losses.dims(), [1, empty]);
+        assert!(losses.sum().into_scalar::<f64>() < 1e-6);
+        // What the readout says of a given is never asked.
+        let none = likeliest(logits.zeros_like(), &puzzles);
+        assert!(
+            none.iter()
+                .all(|answer| answer.grid.keeps(&answer.puzzle) && !answer.is_solved())
+        );
+        assert!(none.iter().all(|answer| answer.conflict().is_some()));
+    }
+
+    #[test]
+    fn the_figures_of_a_level_are_those_of_its_answers() {
+        let (model, pairs) = (model(), pairs(70, SolvedBy::Singles));
+        let figures = evaluate(&model, &pairs, 4);
+        assert_eq!(figures.len(), 4);
+        let puzzles: Vec<Grid> = pairs.iter().map(|pair| pair.puzzle).collect();
+        for levels in [1, 4] {
+            let grids = answers(&model, &puzzles, levels)
+                .into_iter()
+                .map(|answer| answer.grid);
+            assert_eq!(Score::of(&pairs, grids), figures[levels - 1].score);
+        }
+        let nats = (9f64).ln();
+        assert!(
+            figures
+                .iter()
+                .all(|level| (0.5 * nats..3.0 * nats).contains(&level.loss)),
+            "{figures:?}"
+        );
+    }
+
+    #[test]
+    fn controls_are_ordered_and_reach_what_the_puzzles_allow() {
+        let of = |solved_by| Controls::of(&pairs(40, solved_by));
+        let easy = of(SolvedBy::NakedSingles);
+        let all = Score {
+            cell_accuracy: 1.0,
+            solved: 1.0,
+        };
+        assert_eq!((easy.naked, easy.singles), (all, all));
+        let hard = of(SolvedBy::Singles);
+        assert_eq!(hard.singles, all);
+        assert!(hard.naked.solved < 1.0 && hard.naked_at_once.cell_accuracy < hard.naked.cell_accuracy);
+        for controls in [easy, hard] {
+            assert!(
+                controls.chance < controls.candidates && controls.candidates < 1.0,
+                "{controls:?}"
+            );
+            assert!(controls.naked_at_once.cell_accuracy > 0.0);
+        }
+    }
+
+    #[test]
+    fn a_random_candidate_is_right_as_often_as_there_are_few() {
+        let pair = pairs(1, SolvedBy::Singles)[0];
+        let cell = pair.puzzle.empty_cells().next().unwrap();
+        let one = Pair {
+            puzzle: pair.solution.with(cell, 0),
+            ..pair
+        };
+        assert_eq!(by_candidates(&[one]), 1.0);
+        let none = Pair {
+            puzzle: Grid::EMPTY,
+            ..pair
+        };
+        assert!((by_candidates(&[none]) - 1.0 / 9.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,115 @@
+//! The family as the trainer and the command line know it.
+
+use crate::config::SudokuConfig;
+use crate::export::SUDOKU;
+use crate::predict;
+use crate::report;
+use crate::task::SudokuTask;
+use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
+use burn_dragon_train::api::{
+    At, Base, Family, Outcome, Plan, PredictRequest, Predictions, RunFolder, Task, TrainError,
+};
+use serde_json::{Map, Value, json};
+
+/// The default run.
+pub(crate) const BASE: Base = Base {
+    path: "config/sudoku/base.toml",
+    text: include_str!("../config/base.toml"),
+    minutes: 3.5,
+};
+
+/// A puzzle to try a model on.
+const EXAMPLE: &str = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
+
+/// Sudoku models.
+#[derive(Clone, Copy, Debug)]
+pub struct Sudoku;
+
+impl Family for Sudoku {
+    const NAME: &'static str = "sudoku";
+    const BASE: Base = BASE;
+    const SAMPLE: &'static str =
+        "a held-out puzzle, and what the model makes of it (wrong digits in parentheses)";
+    type Config = SudokuConfig;
+    type Task = SudokuTask;
+
+    fn kind() -> &'static dyn ModelKind {
+        &SUDOKU
+    }
+
+    fn plan(config: &SudokuConfig) -> Plan {
+        config.plan()
+    }
+
+    fn task(config: &mut SudokuConfig, at: &At<'_>) -> Result<SudokuTask, TrainError> {
+        config.dataset.make_absolute(at.folder);
+        Ok(SudokuTask::new(config, at.device)?)
+    }
+
+    fn introduce(task: &SudokuTask) -> Vec<String> {
+        let (config, puzzles) = (task.config(), task.puzzles());
+        let (model, training) = (&config.model, &config.training);
+        vec![
+            format!(
+                "model  {} levels, width {}, {} heads, {} neurons: {} parameters",
+                model.n_levels,
+                model.d_model,
+                model.n_heads,
+                model.n_neurons,
+                model.parameters()
+            ),
+            format!(
+                "data   {} puzzles for training, {} for validation: {}",
+                puzzles.train.len(),
+                puzzles.validation.len(),
+                config.dataset.in_words()
+            ),
+            format!(
+                "steps  {} puzzles a batch, {} a step, about {:.0} MB of memory a step",
+                training.batch_size,
+                training.accumulate,
+                task.bytes_per_step() as f64 / 1e6
+            ),
+        ]
+    }
+
+    fn notes(task: &SudokuTask) -> Vec<String> {
+        match task.puzzles().left_out {
+            0 => Vec::new(),
+            count => vec![format!(
+                "note: {count} training puzzles are left out: a symmetry may map their solutions to held-out ones"
+            )],
+        }
+    }
+
+    fn facts(task: &SudokuTask) -> Map<String, Value> {
+        let puzzles = task.puzzles();
+        [
+            ("train_puzzles", puzzles.train.len()),
+            ("validation_puzzles", puzzles.validation.len()),
+            ("left_out_puzzles", puzzles.left_out),
+        ]
+        .map(|(key, count)| (key.to_string(), json!(count)))
+        .into_iter()
+        .collect()
+    }
+
+    fn summary(_task: &SudokuTask, outcome: &Outcome) -> Map<String, Value> {
+        let metrics = outcome.after.as_ref().map(|after| &after.metrics);
+        let value = |key: &str| metrics.and_then(|metrics| metrics.get(key).copied());
+        let mut summary = metrics.map(report::object).unwrap_or_default();
+        for key in ["cell_accuracy", "solved"] {
+            summary.insert(key.into(), json!(value(key)));
+        }
+        summary
+    }
+
+    fn predict(file: ModelFile, request: &PredictRequest) -> Result<Predictions, TrainError> {
+        predict::predict(file, request)
+    }
+
+    fn next(_outcome: &Outcome, run: &RunFolder) -> Option<String> {
+        let dragon = "cargo run --release -p burn_dragon_cli --bin dragon --";
+        Some(format!("{dragon} predict {} {EXAMPLE}", run.path().display()))
+    }
+}

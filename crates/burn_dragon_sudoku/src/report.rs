@@ -1,0 +1,161 @@
+//! The figures of a finished run, beside their controls.
+
+use crate::evaluate::{Controls, Score};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// What is measured once, at the end.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Report {
+    /// Scores after 1, 2, ... levels.
+    pub(crate) curve: Vec<Score>,
+    /// Levels that the model was trained with.
+    pub(crate) trained: usize,
+    /// Score of the model before its first step.
+    pub(crate) untrained: Score,
+    /// The same puzzles without a model.
+    pub(crate) controls: Controls,
+}
+
+/// Metrics of the curve, before the number of levels.
+const CURVE: [&str; 2] = ["cell_accuracy_at_", "solved_at_"];
+
+impl Report {
+    /// As metrics by name.
+    pub(crate) fn metrics(&self) -> BTreeMap<String, f64> {
+        let named = |(name, value): (&str, f64)| (name.to_string(), value);
+        let controls = &self.controls;
+        let mut metrics: BTreeMap<String, f64> = [
+            ("control_chance_cell_accuracy", controls.chance),
+            ("control_candidates_cell_accuracy", controls.candidates),
+            ("control_untrained_cell_accuracy", self.untrained.cell_accuracy),
+            ("control_untrained_solved", self.untrained.solved),
+            (
+                "control_naked_at_once_cell_accuracy",
+                controls.naked_at_once.cell_accuracy,
+            ),
+            ("control_naked_cell_accuracy", controls.naked.cell_accuracy),
+            ("control_naked_solved", controls.naked.solved),
+            ("control_singles_cell_accuracy", controls.singles.cell_accuracy),
+            ("control_singles_solved", controls.singles.solved),
+        ]
+        .map(named)
+        .into();
+        for (index, score) in self.curve.iter().enumerate() {
+            for (name, value) in CURVE.into_iter().zip([score.cell_accuracy, score.solved]) {
+                metrics.insert(format!("{name}{:02}", index + 1), value);
+            }
+        }
+        metrics
+    }
+
+    /// As lines for a person.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let controls = &self.controls;
+        let row = |name: &str, score: Score| {
+            format!(
+                "{name:<42} {:>6} {:>7}",
+                percent(score.cell_accuracy),
+                percent(score.solved)
+            )
+        };
+        let cells = |name: &str, share: f64| format!("{name:<42} {:>6} {:>7}", percent(share), "-");
+        let mut lines = vec![
+            format!(
+                "{:<42} {:>6} {:>7}",
+                "on held-out puzzles, share of", "cells", "solved"
+            ),
+            row("the model", self.curve[self.trained - 1]),
+            row("the model before its first step", self.untrained),
+            cells("a digit at random", controls.chance),
+            cells("a digit at random that the givens allow", controls.candidates),
+            row("naked singles that the givens show", controls.naked_at_once),
+            row("naked singles to the end", controls.naked),
+            row("naked and hidden singles to the end", controls.singles),
+        ];
+        lines.push(format!(
+            "levels run (trained with {}), cells and solved",
+            self.trained
+        ));
+        for (index, score) in self.curve.iter().enumerate() {
+            lines.push(row(&format!("  {}", index + 1), *score));
+        }
+        lines
+    }
+}
+
+/// The metrics of a report as an object: the curve as lists, the controls under their names.
+pub(crate) fn object(metrics: &BTreeMap<String, f64>) -> Map<String, Value> {
+    let curve = |prefix: &str| -> Vec<f64> {
+        let values = metrics.iter().filter(|(name, _)| name.starts_with(prefix));
+        values.map(|(_, value)| *value).collect()
+    };
+    let controls: Map<String, Value> = metrics
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix("control_")?.to_string(), json!(value))))
+        .collect();
+    [
+        ("cell_accuracy_by_levels".to_string(), json!(curve(CURVE[0]))),
+        ("solved_by_levels".to_string(), json!(curve(CURVE[1]))),
+        ("controls".to_string(), Value::Object(controls)),
+    ]
+    .into_iter()
+    .collect()
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}%", 100.0 * share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let score = |cell_accuracy, solved| Score {
+            cell_accuracy,
+            solved,
+        };
+        Report {
+            curve: (1..=12)
+                .map(|level| score(f64::from(level) / 20.0, f64::from(level) / 40.0))
+                .collect(),
+            trained: 6,
+            untrained: score(0.11, 0.0),
+            controls: Controls {
+                chance: 1.0 / 9.0,
+                candidates: 0.4,
+                naked_at_once: score(0.25, 0.01),
+                naked: score(0.9, 0.75),
+                singles: score(1.0, 1.0),
+            },
+        }
+    }
+
+    #[test]
+    fn the_curve_is_in_the_order_of_its_levels() {
+        let object = object(&report().metrics());
+        let curve = object["cell_accuracy_by_levels"].as_array().unwrap();
+        let expected: Vec<f64> = (1..=12).map(|level| f64::from(level) / 20.0).collect();
+        assert_eq!(
+            curve.iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>(),
+            expected
+        );
+        assert_eq!(object["solved_by_levels"][11], 0.3);
+        assert_eq!(object["controls"]["naked_solved"], 0.75);
+        assert_eq!(object["controls"].as_object().unwrap().len(), 9);
+    }
+
+    #[test]
+    fn lines_show_the_model_beside_every_control() {
+        let lines = report().lines();
+        assert!(
+            lines[1].starts_with("the model") && lines[1].contains("30.0%") && lines[1].contains("15.0%")
+        );
+        assert_eq!(lines.len(), 8 + 1 + 12);
+        assert!(
+            lines[3].contains("11.1%") && lines[6].contains("75.0%"),
+            "{lines:#?}"
+        );
+    }
+}
