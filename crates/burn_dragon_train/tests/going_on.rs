@@ -6,26 +6,19 @@
     reason = "a test stops where it fails"
 )]
 
-use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
-use burn_dragon_checkpoint::api::Content;
-use burn_dragon_checkpoint::api::expert::TensorFile;
-use burn_dragon_core::api::expert::{load, snapshot};
+mod point;
 
+use burn_dragon_checkpoint::api::Content;
 use burn_dragon_train::api::{
     CheckpointConfig, DataHash, DataHashes, DataPosition, Evaluation, EvaluationConfig, Identity, Interrupt,
     Loss, LossContext, Metrics, OptimizerConfig, Outcome, Output, Plan, ResumePoint, RunFolder, Schedule,
     Scope, Task, TaskState, TrainError, Trainer, TrainingConfig,
 };
+use point::{Point, run_folder};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-
-#[derive(Module, Debug)]
-struct Point {
-    place: Param<Tensor<1>>,
-}
 
 /// A point that comes closer to 0, judged as it is told to be.
 #[derive(Clone, Debug)]
@@ -66,9 +59,7 @@ impl Task for Toy {
     type Carry = ();
 
     fn new_model(&self) -> Result<Point, TrainError> {
-        let place = Tensor::from_floats([1.0, -2.0, 0.5], &Device::flex().autodiff());
-        let place = Param::from_tensor(place);
-        Ok(Point { place })
+        Ok(Point::at([1.0, -2.0, 0.5]))
     }
     fn cursor(&self) -> Result<u64, TrainError> {
         Ok(0)
@@ -102,16 +93,10 @@ impl Task for Toy {
         10
     }
     fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError> {
-        let mut file = TensorFile::default();
-        file.tensors.extend(snapshot(state.model));
-        Ok(BTreeMap::from([
-            ("model.bpk".to_string(), Content::Tensors(file)),
-            ("cursor".to_string(), Content::Text(state.cursor.to_string())),
-        ]))
+        Ok(state.model.files("cursor", state.cursor.to_string()))
     }
     fn restore(&self, model: Point, folder: &Path) -> Result<Point, TrainError> {
-        let mut file = TensorFile::read(&folder.join("model.bpk"))?;
-        Ok(load(model, |name, _| file.tensors.remove(name)))
+        model.of(folder)
     }
     fn restore_carried(
         &self,
@@ -130,9 +115,7 @@ impl Task for Toy {
 
 /// Trains to a step. Accepting, it goes on though data has changed.
 fn fit(task: &Toy, steps: u64, run: &Path, accepting: bool) -> Result<Outcome, TrainError> {
-    fs::create_dir_all(run).unwrap();
-    fs::write(run.join("config.toml"), "").unwrap();
-    let run = RunFolder::open(run).unwrap();
+    let run = run_folder(run);
     let plan = Plan {
         training: TrainingConfig {
             batch_size: task.batch_size,

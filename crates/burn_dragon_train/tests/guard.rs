@@ -6,18 +6,16 @@
     reason = "a test stops where it fails"
 )]
 
-use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
-use burn_dragon_checkpoint::api::Content;
-use burn_dragon_checkpoint::api::expert::TensorFile;
-use burn_dragon_core::api::expert::{load, snapshot};
+mod point;
 
+use burn_dragon_checkpoint::api::Content;
 use burn_dragon_train::api::expert::{MetricsLog, without_time};
 use burn_dragon_train::api::{
     CheckpointConfig, DataPosition, Evaluation, EvaluationConfig, GuardConfig, GuardPolicy, Identity,
-    Interrupt, Loss, LossContext, Metrics, OptimizerConfig, Outcome, Output, Plan, RunFolder, Schedule,
-    Scope, Task, TaskState, TrainError, Trainer, TrainingConfig,
+    Interrupt, Loss, LossContext, Metrics, OptimizerConfig, Outcome, Output, Plan, Schedule, Scope, Task,
+    TaskState, TrainError, Trainer, TrainingConfig,
 };
+use point::{Point, run_folder};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,11 +37,6 @@ enum Mishap {
     Death,
 }
 
-#[derive(Module, Debug)]
-struct Point {
-    place: Param<Tensor<1>>,
-}
-
 /// Comes closer to a target that moves about a little.
 #[derive(Debug, Default)]
 struct Toy {
@@ -61,10 +54,7 @@ impl Toy {
     }
 
     fn model() -> Point {
-        let place = Tensor::from_floats([1.0, -2.0, 0.5], &Device::flex().autodiff());
-        Point {
-            place: Param::from_tensor(place),
-        }
+        Point::at([1.0, -2.0, 0.5])
     }
 }
 
@@ -133,16 +123,10 @@ impl Task for Toy {
         1
     }
     fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError> {
-        let mut file = TensorFile::default();
-        file.tensors.extend(snapshot(state.model));
-        Ok(BTreeMap::from([
-            ("model.bpk".to_string(), Content::Tensors(file)),
-            ("carry".to_string(), Content::Text(state.carry.to_string())),
-        ]))
+        Ok(state.model.files("carry", state.carry.to_string()))
     }
     fn restore(&self, model: Point, folder: &Path) -> Result<Point, TrainError> {
-        let mut file = TensorFile::read(&folder.join("model.bpk"))?;
-        Ok(load(model, |name, _| file.tensors.remove(name)))
+        model.of(folder)
     }
     fn restore_carried(
         &self,
@@ -169,9 +153,7 @@ fn guard() -> GuardConfig {
 }
 
 fn fit(task: &Toy, steps: u64, guard: Option<GuardConfig>, run: &Path) -> Result<Outcome, TrainError> {
-    fs::create_dir_all(run).unwrap();
-    fs::write(run.join("config.toml"), "").unwrap();
-    let run = RunFolder::open(run).unwrap();
+    let run = run_folder(run);
     let plan = Plan {
         training: TrainingConfig {
             accumulate: 2,

@@ -6,26 +6,20 @@
     reason = "a test stops where it fails"
 )]
 
-use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+mod point;
+
 use burn_dragon_checkpoint::api::Content;
-use burn_dragon_checkpoint::api::expert::TensorFile;
-use burn_dragon_core::api::expert::{load, snapshot};
 use burn_dragon_train::api::{
     CheckpointConfig, DataPosition, Evaluation, EvaluationConfig, GuardConfig, Identity, Interrupt, Loss,
-    LossContext, Metrics, OptimizerConfig, Outcome, Output, Plan, RunFolder, Sample, SampleFile, Schedule,
-    Scope, Task, TaskState, TrainError, Trainer, TrainingConfig,
+    LossContext, Metrics, OptimizerConfig, Outcome, Output, Plan, Sample, SampleFile, Schedule, Scope, Task,
+    TaskState, TrainError, Trainer, TrainingConfig,
 };
+use point::{Point, run_folder};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread::{self, ThreadId};
-
-#[derive(Module, Debug)]
-struct Point {
-    place: Param<Tensor<1>>,
-}
 
 /// Comes closer to numbers that a stream gives, one after the other.
 #[derive(Debug, Default)]
@@ -51,9 +45,7 @@ impl Task for Follower {
     type Carry = f64;
 
     fn new_model(&self) -> Result<Point, TrainError> {
-        let place = Tensor::from_floats([1.0], &Device::flex().autodiff());
-        let place = Param::from_tensor(place);
-        Ok(Point { place })
+        Ok(Point::at([1.0]))
     }
     fn cursor(&self) -> Result<u64, TrainError> {
         Ok(17)
@@ -127,17 +119,11 @@ impl Task for Follower {
         100
     }
     fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError> {
-        let mut file = TensorFile::default();
-        file.tensors.extend(snapshot(state.model));
         let carried = format!("{} {}", state.cursor, state.carry.to_bits());
-        Ok(BTreeMap::from([
-            ("model.bpk".to_string(), Content::Tensors(file)),
-            ("carried".to_string(), Content::Text(carried)),
-        ]))
+        Ok(state.model.files("carried", carried))
     }
     fn restore(&self, model: Point, folder: &Path) -> Result<Point, TrainError> {
-        let mut file = TensorFile::read(&folder.join("model.bpk"))?;
-        Ok(load(model, |name, _| file.tensors.remove(name)))
+        model.of(folder)
     }
     fn restore_carried(
         &self,
@@ -159,9 +145,7 @@ fn value(model: &Point) -> f64 {
 
 /// Ten steps of two batches, saved after each, with a sample after every fourth.
 fn fit(task: &Follower, run: &Path) -> Result<Outcome, TrainError> {
-    fs::create_dir_all(run).unwrap();
-    fs::write(run.join("config.toml"), "").unwrap();
-    let run = RunFolder::open(run).unwrap();
+    let run = run_folder(run);
     let plan = Plan {
         training: TrainingConfig {
             batch_size: 1,

@@ -7,8 +7,13 @@ use crate::exit::FamilyError;
 use burn_dragon::api::checkpoint::CheckpointError;
 use burn_dragon::api::core::DragonConfig;
 use burn_dragon::api::exchange::LoadedModel;
+use burn_dragon_train::api::Layers;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+type Object = Map<String, Value>;
 
 /// Runs the verb.
 ///
@@ -32,8 +37,8 @@ pub fn run(args: &ExportBurnpackArgs) -> anyhow::Result<ExitCode> {
         }
         .into());
     }
-    if !args.configs.is_empty() && args.family == ExportFamily::Language {
-        same_model(&args.configs, &loaded)?;
+    if !args.configs.is_empty() {
+        same_model(args, &loaded)?;
     }
     export::write(loaded, &args.bundle)
 }
@@ -46,15 +51,12 @@ fn absent(family: ExportFamily) -> FamilyError {
 }
 
 /// The configuration of these files describes the model that was read.
-fn same_model(configs: &[PathBuf], loaded: &LoadedModel) -> anyhow::Result<()> {
-    let config = RunSettings::of_files(configs)?;
-    let model: DragonConfig = loaded
-        .model
-        .config
-        .read()
-        .map_err(|error| CheckpointError::corrupt(&loaded.file, error))?;
-    let typed = config.model.with_vocabulary(model.vocab_size)?;
-    let differences = differences(&typed, &model)?;
+fn same_model(args: &ExportBurnpackArgs, loaded: &LoadedModel) -> anyhow::Result<()> {
+    let (typed, model) = match args.family {
+        ExportFamily::Language => language(&args.configs, loaded)?,
+        _ => (tables(&args.configs)?, described(loaded)),
+    };
+    let differences = differences(&typed, &model);
     if differences.is_empty() {
         return Ok(());
     }
@@ -65,24 +67,66 @@ fn same_model(configs: &[PathBuf], loaded: &LoadedModel) -> anyhow::Result<()> {
     .into())
 }
 
-/// The keys that two shapes differ in, with both values.
-fn differences(typed: &DragonConfig, model: &DragonConfig) -> anyhow::Result<Vec<String>> {
-    let [typed, model] = [serde_json::to_value(typed)?, serde_json::to_value(model)?];
-    let (Some(typed), Some(model)) = (typed.as_object(), model.as_object()) else {
-        return Ok(Vec::new());
-    };
-    let keys = typed
-        .keys()
-        .chain(model.keys().filter(|key| !typed.contains_key(*key)));
-    let shown = |value: Option<&serde_json::Value>| value.map_or("absent".into(), ToString::to_string);
-    Ok(keys
-        .filter(|&key| typed.get(key) != model.get(key))
-        .map(|key| {
+/// The shape that a language run of this configuration has, `null` for what the model has and it has not; and the model's.
+fn language(configs: &[PathBuf], loaded: &LoadedModel) -> anyhow::Result<(Object, Object)> {
+    let model: DragonConfig = loaded
+        .model
+        .config
+        .read()
+        .map_err(|error| CheckpointError::corrupt(&loaded.file, error))?;
+    let config = RunSettings::of_files(configs)?;
+    let same_vocabulary = config.model.with_vocabulary(model.vocab_size)?;
+    let model = object(&model)?;
+    let mut typed: Object = model.keys().map(|key| (key.clone(), Value::Null)).collect();
+    typed.extend(object(&same_vocabulary)?);
+    Ok((typed, model))
+}
+
+/// What the model's file says of its family and of its shape.
+fn described(loaded: &LoadedModel) -> Object {
+    let config = loaded.model.config.value().as_object();
+    let mut model = config.cloned().unwrap_or_default();
+    model.insert("family".into(), loaded.model.family.clone().into());
+    model
+}
+
+fn object(value: &impl Serialize) -> anyhow::Result<Object> {
+    let value = serde_json::to_value(value)?;
+    Ok(value.as_object().cloned().unwrap_or_default())
+}
+
+/// What the configuration of any family says of its family and of the model's shape.
+fn tables(configs: &[PathBuf]) -> anyhow::Result<Object> {
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(default)]
+    struct Tables {
+        family: Option<String>,
+        model: Object,
+    }
+    let layers = configs
+        .iter()
+        .try_fold(Layers::new(), |layers, path| layers.file(path))?;
+    let Tables { family, mut model } = layers.resolve::<Tables>()?.value;
+    model.extend(family.map(|family| ("family".to_string(), family.into())));
+    Ok(model)
+}
+
+/// The keys that are typed and are another's in the model, with both values.
+fn differences(typed: &Object, model: &Object) -> Vec<String> {
+    let shown = |value: Option<&Value>| value.map_or("absent".into(), ToString::to_string);
+    typed
+        .iter()
+        .filter(|(key, value)| !model.get(*key).is_some_and(|there| same(there, value)))
+        .map(|(key, value)| {
             format!(
-                "{key} is {} there, and {} in the configuration",
-                shown(model.get(key)),
-                shown(typed.get(key))
+                "{key} is {} there, and {value} in the configuration",
+                shown(model.get(key))
             )
         })
-        .collect())
+        .collect()
+}
+
+/// Equal, a whole number as a fraction too.
+fn same(a: &Value, b: &Value) -> bool {
+    a == b || a.as_f64().is_some_and(|number| Some(number) == b.as_f64())
 }

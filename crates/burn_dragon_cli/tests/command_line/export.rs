@@ -141,6 +141,14 @@ fn the_documented_command_writes_parts() {
 }
 
 #[test]
+fn a_checkpoint_of_another_family_is_refused() {
+    let place = Place::trained();
+    let arguments = ["--family", "sudoku", "--checkpoint", "run", "--output", "out.bpk"];
+    export(&place, &arguments).refused(2, &["family `language`, not `sudoku`", "--family language"]);
+    assert!(!place.path("out.bpk").exists());
+}
+
+#[test]
 fn a_configuration_of_another_model_is_refused() {
     let place = Place::trained();
     let config = std::fs::read_to_string(place.path("run/config.toml")).unwrap();

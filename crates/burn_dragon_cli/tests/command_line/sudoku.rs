@@ -316,3 +316,27 @@ fn a_card_says_that_it_is_a_sudoku_model() {
         assert!(card.contains(words), "`{words}` is not in: {card}");
     }
 }
+
+#[test]
+fn an_export_is_held_against_the_configuration_that_is_typed() {
+    let place = trained();
+    let export = |config: &str| {
+        let words = [
+            "--family",
+            "sudoku",
+            "--checkpoint",
+            "run",
+            "--output",
+            "out.bpk",
+            "-c",
+            config,
+        ];
+        Answer::of(place.program("export_burnpack").args(words))
+    };
+    place.write("wider.toml", "family = \"sudoku\"\n[model]\nd_model = 32\n");
+    export("wider.toml").refused(2, &["d_model is 16 there, and 32 in the configuration"]);
+    place.write("other.toml", "family = \"language\"\n");
+    export("other.toml").refused(2, &["family is \"sudoku\" there, and \"language\""]);
+    assert!(!place.path("out.bpk").exists());
+    export("run/config.toml").done();
+}
