@@ -99,7 +99,7 @@ def burn_dragon(folder):
     with open(os.path.join(folder, "config.json"), "w") as file:
         json.dump(config, file)
     profile = [] if "--debug" in sys.argv else ["--release"]
-    command = ["cargo", "test", *profile, "-p", "burn_dragon_checkpoint", "-p", "burn_dragon_cli"]
+    command = ["cargo", "test", *profile, "-p", "burn_dragon_exchange", "-p", "burn_dragon_cli"]
     command += ["--test", "save_load", "--", "--ignored", "--nocapture"]
     environment = dict(os.environ, DRAGON_SAVED_PT=os.path.join(folder, "weights.pt"))
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)

@@ -1,7 +1,7 @@
 //! What can be wrong with a file.
 
 use crate::text::listed;
-use burn_dragon_core::MemoryError;
+use burn_dragon_core::api::MemoryError;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 

@@ -22,29 +22,27 @@
 //! Nothing in a file is executed, no path in a file is followed beyond a plain file name, and every length is checked
 //! against the file before anything is allocated for it.
 
-pub mod bounded;
-pub mod bundle;
-pub mod burnpack;
-pub mod companion;
-pub mod disk;
-pub mod encoding;
-pub mod error;
+mod bounded;
+mod bundle;
+mod burnpack;
+mod companion;
+mod disk;
+mod encoding;
+mod error;
 #[cfg(any(test, feature = "testing"))]
-pub mod faulty;
-pub mod folder;
-pub mod hash;
-pub mod kind;
-pub mod model;
-pub mod names;
-pub mod plain;
-pub mod precision;
-pub mod state;
-pub mod stored;
-pub mod tensors;
-pub mod text;
-pub mod upgrade;
-
-pub use error::CheckpointError;
+mod faulty;
+mod folder;
+mod hash;
+mod kind;
+mod model;
+mod names;
+mod plain;
+mod precision;
+mod state;
+mod stored;
+mod tensors;
+mod text;
+mod upgrade;
 
 /// The curated names of this crate.
 pub mod api {

@@ -10,7 +10,7 @@ use crate::error::CheckpointError;
 use crate::hash::hex;
 use crate::plain;
 use burn::tensor::TensorData;
-use burn_dragon_core::{FreeMemory, Need};
+use burn_dragon_core::api::{FreeMemory, Need};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@ use crate::bounded::Strict;
 use crate::error::CheckpointError;
 use crate::model::{self, StoredConfig, described};
 use crate::state;
-use burn_dragon_core::DragonConfig;
+use burn_dragon_core::api::DragonConfig;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -91,9 +91,12 @@ pub fn state(texts: Texts, path: &Path) -> Result<Texts, CheckpointError> {
     if let Some(tokenizer) = info.remove("tokenizer") {
         renamed.insert("assets".into(), json!({ TOKENIZER: tokenizer }));
     }
-    if let Some(sliding) = info.remove("sliding") {
-        renamed.insert("details".into(), json!({ "sliding": sliding }));
-    }
+    let precision = texts
+        .remove("precision")
+        .map(|text| ("precision".to_string(), json!(text)));
+    let sliding = info.remove("sliding").map(|value| ("sliding".to_string(), value));
+    let details: Map<String, Value> = precision.into_iter().chain(sliding).collect();
+    renamed.insert("details".into(), details.into());
     info.append(&mut renamed);
     let changed = [
         (state::key::FORMAT, state::FORMAT.to_string()),
@@ -102,7 +105,6 @@ pub fn state(texts: Texts, path: &Path) -> Result<Texts, CheckpointError> {
         (state::key::INFO, Value::Object(info).to_string()),
     ];
     texts.extend(changed.map(|(key, text)| (key.to_string(), text)));
-    texts.remove("precision"); // the tensors say it
     Ok(texts)
 }
 

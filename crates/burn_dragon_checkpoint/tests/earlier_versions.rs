@@ -105,12 +105,15 @@ fn what_was_of_format_1_is_the_same_once_it_is_written_again() {
 
 #[test]
 fn memories_of_format_2_are_those_that_were_kept() {
-    for (name, dtype) in [("memory.state", DType::F32), ("rounded.state", DType::BF16)] {
+    for (name, dtype, said) in [
+        ("memory.state", DType::F32, "f32"),
+        ("rounded.state", DType::BF16, "bf16"),
+    ] {
         let state = StateFile::read(&file(name)).unwrap();
         assert_eq!((state.family.as_str(), &state.positions), ("language", &vec![36]));
         assert_eq!((state.info.model.as_str(), state.info.units), (WHOLE, 36));
         assert_eq!(state.info.assets["tokenizer.json"], TOKENIZER);
-        assert!(state.info.details.is_empty());
+        assert_eq!(json!(state.info.details), json!({"precision": said}));
         for level in ["rho.0", "rho.1"] {
             let data = &state.tensors[level];
             assert_eq!((data.dtype(), data.shape().to_vec()), (dtype, vec![1, 2, 16, 8]));

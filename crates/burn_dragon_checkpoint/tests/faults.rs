@@ -4,11 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use burn::tensor::TensorData;
-use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::disk::{Disk, Os};
-use burn_dragon_checkpoint::faulty::{Fault, Faulty};
-use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
-use burn_dragon_checkpoint::tensors::TensorFile;
+use burn_dragon_checkpoint::api::expert::{Disk, Fault, Faulty, Os, TensorFile};
+use burn_dragon_checkpoint::api::{
+    CheckpointError, CheckpointFolder, Checkpoints, Content, Pointer, Snapshot,
+};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

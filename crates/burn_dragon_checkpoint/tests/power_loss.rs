@@ -7,8 +7,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use burn_dragon_checkpoint::disk::{Disk, DiskFile, Os};
-use burn_dragon_checkpoint::folder::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
+use burn_dragon_checkpoint::api::expert::{Disk, DiskFile, Os};
+use burn_dragon_checkpoint::api::{CheckpointFolder, Checkpoints, Content, Pointer, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};

@@ -1,6 +1,6 @@
 //! A program that was built without training: it uses models, and says what it lacks.
 //!
-//! `cargo test -p burn_dragon_cli --no-default-features --test without_training`
+//! `cargo test -p burn_dragon_cli --no-default-features --features rayon,x86-v4 --test without_training`
 
 #![cfg(not(feature = "train"))]
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]

@@ -35,40 +35,29 @@
 //! # }
 //! ```
 
-pub mod backend;
-pub mod config;
+mod backend;
+mod config;
 mod connector;
-pub mod cost;
-pub mod decoder;
-pub mod density;
-pub mod dragon;
-pub mod free_memory;
+mod cost;
+mod decoder;
+mod density;
+mod dragon;
+mod free_memory;
 mod initial;
-pub mod level;
-pub mod loss;
-pub mod parameters;
+mod level;
+mod loss;
+mod parameters;
 mod pass;
 mod positions;
-pub mod range;
+mod range;
 mod read;
 mod rotations;
-pub mod seed;
+mod seed;
 mod shapes;
-pub mod state;
-pub mod synthetic;
+mod state;
+mod synthetic;
 mod trunk;
 mod whole;
-
-pub use backend::Backend;
-pub use burn_dragon_kernel::api::{Credit, Precision, Resets};
-pub use config::{ConfigError, DecayConfig, DragonConfig};
-pub use cost::Cost;
-pub use decoder::{Decoder, DecoderError};
-pub use dragon::Dragon;
-pub use free_memory::{FreeMemory, MemoryError, Need};
-pub use pass::Pass;
-pub use range::Range;
-pub use state::{DragonState, StateError};
 
 /// The curated names of this crate.
 pub mod api {

@@ -1,64 +1,25 @@
-//! The one loop over the levels: the same function with and without a memory, with and without something that looks at it,
-//! and with each kind of part.
+//! The one loop over the levels: the same function with and without a memory, with and without something that looks at it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops where it fails"
-)]
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod subject;
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_core::api::expert::{Rng, Watch, initial, load, named};
+use burn_dragon_core::api::expert::{Rng, Watch, load, named};
 use burn_dragon_core::api::{
-    Credit, DecayConfig, Decoder, DensityProbe, Dragon, DragonConfig, DragonState, Pass, Positions,
-    Precision, Read, Resets, StateError, TensorShape, Trunk, TrunkConfig,
+    Credit, DecayConfig, DensityProbe, Dragon, DragonConfig, DragonState, Pass, Precision, Resets,
+    StateError, TensorShape, Trunk, TrunkConfig,
 };
 use burn_dragon_kernel::api::{LevelInput, LevelOutput, LevelWeights, Reach, Retention, join, level, norm};
-use subject::{config, dragon, values};
+use subject::{TOKENS, config, dragon, of, same, stream, trunk, values};
 
-const TOKENS: usize = 20;
 const LANES: usize = 2;
 
 fn tokens(device: &Device) -> Tensor<2, Int> {
     let mut rng = Rng::new(3);
     let ids: Vec<i32> = (0..LANES * TOKENS).map(|_| rng.below(32) as i32).collect();
     Tensor::from_data(TensorData::new(ids, [LANES, TOKENS]), device)
-}
-
-/// A stream as one that enters a trunk.
-fn stream(config: &TrunkConfig, lanes: usize, seed: u64) -> Tensor<4> {
-    let mut rng = Rng::new(seed);
-    let shape = [lanes, 1, TOKENS, config.d_model];
-    let numbers: Vec<f64> = (0..shape.iter().product()).map(|_| rng.normal()).collect();
-    let v = Tensor::from_data(TensorData::new(numbers, shape), (&Device::flex(), DType::F64));
-    norm(v, config.norm_eps)
-}
-
-fn trunk(config: &TrunkConfig) -> Trunk {
-    let trunk = Trunk::new(config, 9, &Device::flex()).unwrap();
-    let mut found = std::collections::BTreeMap::new();
-    named(&trunk, |name, _, data| {
-        found.insert(name.to_string(), data.convert_dtype(DType::F64));
-    });
-    load(trunk, |name, _| found.remove(name))
-}
-
-fn of(tensor: Tensor<4>) -> Vec<f64> {
-    values(tensor.into_data())
-}
-
-fn apart(a: &[f64], b: &[f64]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
-}
-
-#[track_caller]
-fn same(a: &[f64], b: &[f64], tolerance: f64) {
-    let apart = apart(a, b);
-    assert!(apart <= tolerance, "differ by {apart:e}, tolerance {tolerance:e}");
 }
 
 /// What a level of a model is computed from.
@@ -141,7 +102,7 @@ fn a_plain_pass_is_level_and_join_bit_for_bit() {
 }
 
 /// Keeps what it sees.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Album(Vec<[Tensor<4>; 2]>);
 
 impl Watch for Album {
@@ -189,12 +150,6 @@ fn what_is_watched_with_a_carried_memory_is_what_is_watched_of_the_whole() {
                 assert!(pieces.iter().any(|&activity| activity > 0.0));
             }
         }
-    }
-}
-
-impl Clone for Album {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
     }
 }
 
@@ -287,184 +242,6 @@ fn a_state_has_a_memory_for_each_level_that_is_passed() {
     same(&of(given), &of(trunk.forward(v, pass())), 1e-11);
 }
 
-/// One level of a full read with scores of all pairs of tokens.
-fn full_by_scores(trunk: &Trunk, v: &Tensor<4>) -> Tensor<4> {
-    let (config, rows) = (trunk.config(), v.dims()[2]);
-    let [heads, width, neurons] = trunk.decoder_x.val().dims();
-    let x = v
-        .clone()
-        .matmul(trunk.decoder_x.val().reshape([1, heads, width, neurons]));
-    let x: Tensor<4> = x.clamp_min(0.0);
-    let rotation = config.frequencies().rotation(&[0], rows, v.dtype(), &v.device());
-    let q = rotation.rotate(x.clone());
-    let scores = q.clone().matmul(q.swap_dims(2, 3)); // [B, H, T, T]: no mask, no scale
-    let a = norm(scores.matmul(v.clone()), config.norm_eps);
-    let y = a.matmul(trunk.decoder_y.val().reshape([1, heads, width, neurons]));
-    let y: Tensor<4> = y.clamp_min(0.0) * x;
-    let encoder: Tensor<4> = trunk.encoder.val().reshape([1, heads, neurons, width]);
-    let u = y.matmul(encoder).sum_dim(1);
-    norm(v.clone() + norm(u, config.norm_eps), config.norm_eps)
-}
-
-fn full(positions: Positions) -> TrunkConfig {
-    TrunkConfig {
-        read: Read::Full,
-        positions,
-        ..config().trunk()
-    }
-}
-
-#[test]
-fn a_full_read_is_the_scores_of_all_pairs_of_tokens() {
-    for positions in [Positions::None, Positions::Rotary] {
-        let config = full(positions);
-        let (trunk, v) = (trunk(&config), stream(&config, LANES, 4));
-        let mut expected = v.clone();
-        for _ in 0..config.n_levels {
-            expected = full_by_scores(&trunk, &expected);
-        }
-        let given = of(trunk.forward(v.clone(), Pass::default()));
-        same(&given, &of(expected), 1e-10);
-        let causal = Trunk::from_weights(
-            &TrunkConfig {
-                read: Read::Causal,
-                ..config.clone()
-            },
-            &Device::flex(),
-            initial(&config, 9),
-        );
-        let causal = causal.unwrap().forward(v.cast(DType::F32), Pass::default());
-        assert!(apart(&of(causal), &given) > 0.1, "the read makes no difference");
-    }
-}
-
-/// The tokens of a stream in another order.
-fn reordered(v: &Tensor<4>, order: &[i64]) -> Tensor<4> {
-    let order = Tensor::<1, Int>::from_data(TensorData::new(order.to_vec(), [order.len()]), &v.device());
-    v.clone().select(2, order)
-}
-
-#[test]
-fn tokens_of_a_full_read_without_positions_have_no_order() {
-    let order: Vec<i64> = (0..TOKENS as i64)
-        .map(|token| token * 7 % TOKENS as i64)
-        .collect();
-    let difference = |config: TrunkConfig| {
-        let (trunk, v) = (trunk(&config), stream(&config, LANES, 5));
-        let after = trunk.forward(reordered(&v, &order), Pass::default());
-        let before = reordered(&trunk.forward(v, Pass::default()), &order);
-        apart(&of(after), &of(before))
-    };
-    assert!(difference(full(Positions::None)) < 1e-10);
-    assert!(difference(full(Positions::Rotary)) > 1e-3);
-    let causal = TrunkConfig {
-        read: Read::Causal,
-        ..full(Positions::None)
-    };
-    assert!(difference(causal) > 1e-3);
-}
-
-#[test]
-fn without_positions_a_causal_read_is_the_same_wherever_it_stands_and_whatever_came_first() {
-    let config = TrunkConfig {
-        positions: Positions::None,
-        n_levels: 1, // with more, what a token adds depends on what it has read itself
-        ..config().trunk()
-    };
-    let (trunk, v) = (trunk(&config), stream(&config, 1, 6));
-    let base = of(trunk.forward(v.clone(), Pass::default()));
-    let (rho, _) = trunk.empty_state(1).into_parts();
-    let state = DragonState::from_parts(rho, vec![1_000_003]);
-    let (shifted, _) = trunk
-        .forward_with_state(v.clone(), state, Pass::default())
-        .unwrap();
-    same(&of(shifted), &base, 1e-12);
-    let last = TOKENS as i64 - 1;
-    let order: Vec<i64> = (0..last).rev().chain([last]).collect();
-    let turned = of(trunk.forward(reordered(&v, &order), Pass::default()));
-    let end = (TOKENS - 1) * config.d_model;
-    same(&turned[end..], &base[end..], 1e-10);
-}
-
-#[test]
-fn a_full_read_reads_what_was_carried_and_all_of_its_window() {
-    let config = full(Positions::None);
-    let trunk = trunk(&config);
-    let (first, second) = (stream(&config, LANES, 7), stream(&config, LANES, 8));
-    let (_, between) = trunk
-        .forward_with_state(first.clone(), trunk.empty_state(LANES), Pass::default())
-        .unwrap();
-    let (given, after) = trunk
-        .forward_with_state(second.clone(), between.clone(), Pass::default())
-        .unwrap();
-    // With an empty memory: as without one.
-    let (alone, _) = trunk
-        .forward_with_state(first.clone(), trunk.empty_state(LANES), Pass::default())
-        .unwrap();
-    same(
-        &of(alone),
-        &of(trunk.forward(first.clone(), Pass::default())),
-        1e-11,
-    );
-    let forgetful = of(trunk.forward(second.clone(), Pass::default()));
-    assert!(
-        apart(&of(given), &forgetful) > 1e-2,
-        "what was carried makes no difference"
-    );
-    // At the first level what is written depends on the tokens alone, so that memories add.
-    let (_, both) = trunk
-        .forward_with_state(
-            Tensor::cat(vec![first, second], 2),
-            trunk.empty_state(LANES),
-            Pass::default(),
-        )
-        .unwrap();
-    same(&of(after.rho()[0].clone()), &of(both.rho()[0].clone()), 1e-10);
-    assert!(apart(&of(after.rho()[0].clone()), &of(between.rho()[0].clone())) > 1e-2);
-    assert_eq!(after.positions(), [2 * TOKENS as u64; LANES]);
-}
-
-#[test]
-fn credit_of_a_full_read_stops_at_what_others_wrote() {
-    let config = full(Positions::None);
-    let device = Device::flex().autodiff();
-    let trunk = Trunk::from_weights(&config, &device, initial(&config, 9)).unwrap();
-    let of_credit = |credit| {
-        let v = stream(&config, 1, 2).cast(DType::F32).autodiff().require_grad();
-        let pass = Pass {
-            credit,
-            levels: Some(1),
-            ..Pass::default()
-        };
-        let out = trunk.forward(v.clone(), pass).narrow(2, 0, 1);
-        let weights = Tensor::<1, Int>::arange(0..config.d_model as i64, &device).float();
-        let loss = (out.reshape([config.d_model]) * weights).sum();
-        let gradient = v.grad(&loss.backward()).unwrap();
-        let [own, others] =
-            [(0, 1), (1, TOKENS - 1)].map(|(start, length)| of(gradient.clone().narrow(2, start, length)));
-        let size = |values: Vec<f64>| values.iter().fold(0.0f64, |most, value| most.max(value.abs()));
-        (loss.into_scalar::<f32>(), size(own), size(others))
-    };
-    let (full, queries) = (of_credit(Credit::Full), of_credit(Credit::Queries));
-    assert_eq!(full.0, queries.0);
-    assert!(
-        full.1 > 1e-3 && queries.1 > 1e-3 && full.2 > 1e-3,
-        "{full:?} {queries:?}"
-    );
-    assert_eq!(queries.2, 0.0);
-}
-
-#[test]
-#[should_panic(expected = "a read without order cannot empty memory within a window")]
-fn a_full_read_refuses_resets() {
-    let config = full(Positions::None);
-    let pass = Pass {
-        resets: Resets::new(vec![vec![3]]),
-        ..Pass::default()
-    };
-    trunk(&config).forward(stream(&config, 1, 2), pass);
-}
-
 /// A model of some family.
 #[derive(Module, Debug)]
 struct Family {
@@ -520,26 +297,4 @@ fn a_trunk_alone_begins_with_the_weights_that_it_has_in_a_model() {
         trunk.encoder.val().to_data(),
         dragon.trunk.encoder.val().to_data()
     );
-}
-
-#[test]
-fn a_decoder_speaks_without_positions_as_the_model_does() {
-    let config = DragonConfig {
-        positions: Positions::None,
-        ..config()
-    };
-    let rotary = dragon(&subject::config(), DType::F32, &Device::flex());
-    let dragon = dragon(&config, DType::F32, &Device::flex());
-    let ids: Vec<u32> = vec![3, 1, 4, 1, 5, 9, 2, 6];
-    let window = TensorData::new(ids.iter().map(|&id| id as i32).collect(), [1, ids.len()]);
-    let window = Tensor::<2, Int>::from_data(window, &Device::flex());
-    let last = |logits: Tensor<3>| values(logits.narrow(1, ids.len() - 1, 1).into_data());
-    let expected = last(dragon.forward(window.clone()));
-    let mut decoder = Decoder::new(&dragon, 1);
-    for &id in &ids {
-        decoder.step(&[id]).unwrap();
-    }
-    let given: Vec<f64> = decoder.logits().iter().copied().map(f64::from).collect();
-    same(&given, &expected, 2e-4);
-    assert!(apart(&last(rotary.forward(window)), &expected) > 1e-2);
 }

@@ -309,6 +309,11 @@ mod tests {
         b.tensors.insert("embed".into(), zeros([1, 16]));
         a.tensors.insert("decay".into(), zeros([1, 4]));
         b.tensors.remove("lm_head");
+        let other = ModelFile {
+            family: "sudoku".into(),
+            ..model()
+        };
+        assert!(!super::diff(&model(), &other).equal);
         let diff = diff(&a, &b);
         assert!(!diff.equal && diff.family.is_some());
         assert_eq!(diff.config.len(), 1);

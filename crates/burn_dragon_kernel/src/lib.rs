@@ -4,24 +4,27 @@
 //! implementation, `reference.rs` is the definition in plain tensor operations, slow and obvious. Whatever is added
 //! beside a `reference.rs` must equal it, values and gradients.
 //!
-//! | operation | equation | folder |
-//! |---|---|---|
-//! | projection | `x = relu(v W)` | [`projection`] |
-//! | rotation | pairs `(2i, 2i+1)` turned by `position * frequency_i` | [`rotation`] |
-//! | causal read | `read_t = q_t rho + sum over s < t of (q_t . q_s) v_s` | [`causal_read`] |
-//! | retention | what is left of that: `exp(-slope (t - s))`, and nothing across a reset | [`retention`] |
-//! | gated projection | `y = relu(a W) * x` | [`gated_projection`] |
-//! | norm | `(v - mean) / sqrt(variance + eps)` | [`norm`] |
-//! | level | the four above in one: what a level adds to the stream, before its norm | [`level`] |
-//! | join | `norm(v + norm(u))`: a contribution enters the stream | [`join`] |
-//! | cross entropy | `-log softmax(logits)[target]` | [`cross_entropy`] |
-//! | decode | one token of each lane through a whole model, memory in place | [`decode`] |
-//! | dropout | keep a neuron where a hash of its index says so | [`dropout`] |
-//! | AdamW | one step of a parameter and its moments | [`adamw`] |
-//! | Newton-Schulz | a matrix made nearly semi-orthogonal, for Muon | [`newton_schulz`] |
-//! | sum of squares | of a gradient, for its norm | [`sum_of_squares`] |
+//! | operation | equation |
+//! |---|---|
+//! | [`projection`](api::projection) | `x = relu(v W)` |
+//! | [`Rotation`](api::Rotation) | pairs `(2i, 2i+1)` turned by `position * frequency_i` |
+//! | [`causal_read`](api::causal_read) | `read_t = q_t rho + sum over s < t of (q_t . q_s) v_s` |
+//! | [`full_read`](api::full_read) | the same over all s |
+//! | [`Retention`](api::Retention) | what is left of that: `exp(-slope (t - s))`, and nothing across a reset |
+//! | [`gated_projection`](api::gated_projection) | `y = relu(a W) * x` |
+//! | [`norm`](api::norm) | `(v - mean) / sqrt(variance + eps)` |
+//! | [`level`](api::level) | all of these in one: what a level adds to the stream, before its norm |
+//! | [`perceive`](api::perceive), [`speak`](api::speak) | its halves, before and after the read |
+//! | [`join`](api::join) | `norm(v + norm(u))`: a contribution enters the stream |
+//! | [`cross_entropy`](api::cross_entropy) | `-log softmax(logits)[target]` |
+//! | [`Decode`](api::Decode) | one token of each lane through a whole model, memory in place |
+//! | [`DropoutMask`](api::DropoutMask) | keep a neuron where a hash of its index says so |
+//! | [`adamw`](api::adamw) | one step of a parameter and its moments |
+//! | [`newton_schulz`](api::newton_schulz) | a matrix made nearly semi-orthogonal |
+//! | [`sum_of_squares`](api::sum_of_squares) | of a gradient, for its norm |
 //!
-//! What the machine itself can do at best is measured by [`machine`].
+//! Implementations are in one trait that a backend implements (`backend/`); the processor's is `processor.rs`. What the
+//! machine itself can do at best is measured by [`machine`](api::machine).
 //!
 //! Shapes use the project's letters: B lanes, T tokens, D model width, H heads, N neurons per head.
 //! Wrong shapes are a programmer's error here: the operations panic with the expected and the given shape.

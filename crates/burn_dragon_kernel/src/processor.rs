@@ -1,10 +1,11 @@
 //! The processor: Burn's Flex backend, with the implementations of this crate in f32.
 
+use crate::backend::adamw::AdamWStep;
 use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, SpeakOn};
 use crate::backend::{DragonBackend, Operation, conversions};
 use crate::flex::{contiguous, tensor};
 use crate::level::{backward, cpu, halves};
-use crate::{cross_entropy, join, norm, sum_of_squares};
+use crate::{adamw, cross_entropy, join, newton_schulz, norm, sum_of_squares};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{DType, Float, Int, Tensor};
@@ -77,5 +78,13 @@ impl DragonBackend for Flex {
 
     fn sum_of_squares(x: FlexTensor) -> f64 {
         sum_of_squares::cpu::sum_of_squares(&contiguous(x))
+    }
+
+    fn adamw(tensors: [FlexTensor; 4], step: &AdamWStep) -> [FlexTensor; 3] {
+        adamw::cpu::adamw(tensors.map(contiguous), step)
+    }
+
+    fn newton_schulz(matrices: FlexTensor, iterations: usize) -> FlexTensor {
+        newton_schulz::cpu::newton_schulz(contiguous(matrices), iterations)
     }
 }

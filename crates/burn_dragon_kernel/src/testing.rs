@@ -1,6 +1,8 @@
 //! What the tests of several operations need.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::backend::Flex;
+use burn::tensor::{Device, Float, Tensor, TensorData};
+use burn_flex::FlexTensor;
 
 /// A deterministic tensor of numbers around zero.
 pub(crate) fn numbers<const R: usize>(
@@ -38,4 +40,13 @@ pub(crate) fn close(what: &str, fast: &[f32], slow: &[f32]) {
         "{what} of {} entries: off by {error:e} of {size:e}",
         slow.len()
     );
+}
+
+/// The contiguous memory of a tensor on the processor without autodiff. Nobody else holds it if nobody else held the tensor.
+///
+/// # Panics
+/// If the tensor is another one.
+pub(crate) fn memory<const R: usize>(tensor: Tensor<R>) -> FlexTensor {
+    let memory = Tensor::<R, Float>::try_into_primitive::<Flex>(tensor);
+    memory.expect("a plain tensor").to_contiguous()
 }

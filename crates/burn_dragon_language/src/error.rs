@@ -102,13 +102,13 @@ pub enum LanguageError {
     },
     /// A shape that no model can have.
     #[error(transparent)]
-    Model(#[from] burn_dragon_core::ConfigError),
+    Model(#[from] burn_dragon_core::api::ConfigError),
     /// Tokens that the model cannot read.
     #[error(transparent)]
-    Decoder(#[from] burn_dragon_core::DecoderError),
+    Decoder(#[from] burn_dragon_core::api::DecoderError),
     /// A model's file.
     #[error(transparent)]
-    Checkpoint(#[from] burn_dragon_checkpoint::CheckpointError),
+    Checkpoint(#[from] burn_dragon_checkpoint::api::CheckpointError),
     /// A value of the configuration that cannot be used.
     #[error("`{key}`: {reason}")]
     Config {
@@ -236,7 +236,7 @@ pub enum LanguageError {
     Stream(#[from] StreamError),
     /// Something that the machine has no memory for.
     #[error(transparent)]
-    Memory(#[from] burn_dragon_core::MemoryError),
+    Memory(#[from] burn_dragon_core::api::MemoryError),
     /// A prompt that was chosen for the samples of a run, and that its tokenizer cannot read.
     #[error(
         "`generation.prompt` ({origin}) is {prompt:?}, which samples cannot continue: {reason}; give a text of the data's \

@@ -1,14 +1,12 @@
 //! A model with its tokenizer: what a language model file holds.
 
 use crate::error::LanguageError;
-#[cfg(feature = "exchange")]
-use crate::export::kinds;
-use crate::export::{self, TOKENIZER};
+use crate::export::{self, TOKENIZER, kinds};
 use crate::learnt::LearntReading;
 use crate::tokenizer::{ByteTokenizer, IdTokenizer, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, ModelInfo};
-use burn_dragon_core::api::Dragon;
+use burn_dragon_core::api::{Dragon, DragonConfig};
 #[cfg(feature = "exchange")]
 use burn_dragon_exchange::api::{LoadedModel, ModelPath};
 use std::path::PathBuf;
@@ -59,14 +57,17 @@ impl LanguageModel {
     /// If it is of another family, or its tensors or its tokenizer do not fit its configuration.
     pub fn of(model: ModelFile, file: PathBuf, device: &Device) -> Result<Self, LanguageError> {
         let corrupt = |reason: String| CheckpointError::corrupt(&file, reason);
+        kinds().check(&model, &file)?;
         let reading = LearntReading::of(&model.info).map_err(corrupt)?;
-        let (tokenizer, info) = (tokenizer_of(&model)?, model.info.clone());
-        let dragon = export::dragon(model, &file, device)?;
-        let (expected, given) = (dragon.config().vocab_size, tokenizer.vocab_size());
+        let config: DragonConfig = model.config.read().map_err(corrupt)?;
+        let tokenizer = tokenizer_of(&model)?;
+        let (expected, given) = (config.vocab_size, tokenizer.vocab_size());
         if expected != given {
             let reason = format!("its model has a vocabulary of {expected} tokens, its tokenizer of {given}");
             return Err(corrupt(reason).into());
         }
+        let info = model.info.clone();
+        let dragon = export::of_checked(model, &config, &file, device)?;
         Ok(Self {
             dragon,
             tokenizer,

@@ -1,7 +1,8 @@
 //! What a language model has read, in one file, to go on from.
 //!
 //! A [`StateFile`] whose memories are `rho.0`, `rho.1`, ... one a level, `[B, H, N, D]`, in f32 or bf16; the tensor `seen`,
-//! `[streams, V]` of bytes, has a 1 where a stream has read a token. Its details hold `sliding`, where the context slides.
+//! `[streams, V]` of bytes, has a 1 where a stream has read a token. Its details hold `precision`, that of the memories, and
+//! `sliding`, where the context slides.
 
 use crate::export::{LANGUAGE, TOKENIZER, kinds, shape_in_words};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -19,6 +20,9 @@ const SEEN: &str = "seen";
 
 /// The key of a sliding context among the details.
 const SLIDING: &str = "sliding";
+
+/// The key of the memories' precision among the details.
+const PRECISION: &str = "precision";
 
 /// Whose memory it is, and of what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,7 +114,7 @@ impl LanguageState {
         Ok(StateFile {
             family: LANGUAGE.family().into(),
             config: StoredConfig::of(&self.config).map_err(corrupt)?,
-            info: self.info.into_info(),
+            info: self.info.into_info(self.precision),
             positions,
             tensors,
         })
@@ -166,6 +170,8 @@ impl LanguageState {
             .read()
             .map_err(|error| corrupt(format!("config: {error}")))?;
         config.validate().map_err(|error| corrupt(error.to_string()))?;
+        let precision = precision(&info.details).map_err(corrupt)?;
+        check_precision(path, precision)?;
         let info = LanguageStateInfo::of(info).map_err(corrupt)?;
         let groups = groups(info.sliding);
         if positions.is_empty() || !positions.len().is_multiple_of(groups) {
@@ -177,7 +183,7 @@ impl LanguageState {
         let description = Description {
             config,
             positions,
-            precision: precision(path, tensors.get(&name(0)))?,
+            precision,
             tokens: info.tokens,
             groups,
         };
@@ -246,20 +252,19 @@ impl LanguageState {
 }
 
 impl LanguageStateInfo {
-    fn into_info(self) -> StateInfo {
+    fn into_info(self, precision: StoredPrecision) -> StateInfo {
         let tokenizer = self.tokenizer.map(|hash| (TOKENIZER.to_string(), hash));
         let sliding = self
             .sliding
             .and_then(|sliding| serde_json::to_value(sliding).ok());
+        let sliding = sliding.map(|value| (SLIDING.to_string(), value));
+        let precision = (PRECISION.to_string(), Value::from(precision.name()));
         StateInfo {
             model: self.model,
             assets: tokenizer.into_iter().collect(),
             units: self.tokens,
             version: self.version,
-            details: sliding
-                .map(|value| (SLIDING.to_string(), value))
-                .into_iter()
-                .collect(),
+            details: std::iter::once(precision).chain(sliding).collect(),
         }
     }
 
@@ -353,7 +358,7 @@ impl Description {
         let data = of_shape(path, &name, data, expected)?;
         if data.dtype() != self.precision.dtype() {
             let reason = format!(
-                "tensor `{name}` is {}, the first memory {}",
+                "tensor `{name}` is {}, it says {}",
                 data.dtype().name(),
                 self.precision
             );
@@ -366,21 +371,11 @@ impl Description {
     }
 }
 
-/// The type of the memories: that of the first.
-fn precision(path: &Path, first: Option<&TensorData>) -> Result<StoredPrecision, CheckpointError> {
-    let Some(data) = first else {
-        return Ok(StoredPrecision::F32); // that it is missing, is said with its shape
-    };
-    let precision = StoredPrecision::of(data.dtype()).ok_or_else(|| {
-        let reason = format!(
-            "tensor `{}` is {}; memories are f32 or bf16",
-            name(0),
-            data.dtype().name()
-        );
-        CheckpointError::corrupt(path, reason)
-    })?;
-    check_precision(path, precision)?;
-    Ok(precision)
+/// How the memories are said to be stored.
+fn precision(details: &Map<String, Value>) -> Result<StoredPrecision, String> {
+    let said = details.get(PRECISION).and_then(Value::as_str);
+    let said = said.ok_or_else(|| format!("no `{PRECISION}`"))?;
+    said.parse().map_err(|error| format!("{PRECISION}: {error}"))
 }
 
 /// A tensor that is there, and of this shape.

@@ -10,7 +10,7 @@
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::Checkpoints;
 use burn_dragon_checkpoint::api::expert::{Disk, Fault, Faulty, Os};
-use burn_dragon_core::DragonConfig;
+use burn_dragon_core::api::DragonConfig;
 use burn_dragon_language::api::expert::{SplitKind, Tokens};
 use burn_dragon_language::api::{
     Corpus, DatasetConfig, LanguageConfig, LanguageTask, SequenceConfig, SourceConfig, StreamConfig,

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
-use burn_dragon_core::DecayConfig;
+use burn_dragon_core::api::DecayConfig;
 use burn_dragon_language::api::{LanguageConfig, StreamConfig};
 use burn_dragon_train::api::{
     AdamW, DecayShape, Done, GuardConfig, Method, OptimizerConfig, ParameterGroup, Schedule,

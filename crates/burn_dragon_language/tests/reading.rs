@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use burn::tensor::Device;
-use burn_dragon_checkpoint::api::{CheckpointError, StateFile, StoredPrecision};
-use burn_dragon_core::{DecayConfig, Decoder, Dragon, DragonConfig};
+use burn_dragon_checkpoint::api::{CheckpointError, StoredPrecision};
+use burn_dragon_core::api::{DecayConfig, Decoder, Dragon, DragonConfig};
+use burn_dragon_language::api::LanguageState;
 use burn_dragon_language::api::{
     ContextStrategy, Generation, GenerationConfig, Generator, LanguageError, Prefix, Tokenizer,
     TokenizerConfig,
@@ -385,8 +386,8 @@ fn a_memory_of_another_model_tokenizer_or_number_of_streams_is_refused() {
         Generator::new(&ours, chars, &config).unwrap().load(&path),
         &["tokenizer it was read with"],
     );
-    let rewrite = |change: &dyn Fn(&mut StateFile)| {
-        let mut file = StateFile::read(&path, &Device::flex()).unwrap();
+    let rewrite = |change: &dyn Fn(&mut LanguageState)| {
+        let mut file = LanguageState::read(&path, &Device::flex()).unwrap();
         change(&mut file);
         file.write(&path).unwrap();
     };
@@ -399,7 +400,7 @@ fn a_memory_of_another_model_tokenizer_or_number_of_streams_is_refused() {
         &["streams is 3", "must be 1"],
     );
     let (_folder, path, _) = kept(&ours, ContextStrategy::Sliding { window: WINDOW }, 12);
-    let mut file = StateFile::read(&path, &Device::flex()).unwrap();
+    let mut file = LanguageState::read(&path, &Device::flex()).unwrap();
     file.info.tokens = 100; // by then there would be a younger memory
     file.write(&path).unwrap();
     refused(

@@ -4,11 +4,12 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::api::expert::{TensorFile, sha256};
-use burn_dragon_checkpoint::api::{
-    CheckpointError, ModelFile, ModelInfo, Sliding, StateFile, StateInfo, StateReader, StoredPrecision,
-    VerifyOptions, model_hash, verify,
+use burn_dragon_checkpoint::api::{CheckpointError, Kinds, ModelFile, ModelInfo, ModelKind, StoredPrecision};
+use burn_dragon_core::api::{Dragon, DragonConfig, DragonState};
+use burn_dragon_exchange::api::{VerifyOptions, verify};
+use burn_dragon_language::api::{
+    LANGUAGE, LanguageState, LanguageStateInfo, Sliding, StateReader, model_file, model_hash,
 };
-use burn_dragon_core::{Dragon, DragonConfig, DragonState};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -44,10 +45,10 @@ fn state(dragon: &Dragon, lanes: usize) -> DragonState {
     dragon.forward_with_state(tokens(lanes, 20), empty).unwrap().1
 }
 
-fn file(dragon: &Dragon, state: DragonState, precision: StoredPrecision) -> StateFile {
-    StateFile {
+fn file(dragon: &Dragon, state: DragonState, precision: StoredPrecision) -> LanguageState {
+    LanguageState {
         config: dragon.config().clone(),
-        info: StateInfo {
+        info: LanguageStateInfo {
             model: model_hash(dragon),
             tokenizer: Some(sha256(TOKENIZER.as_bytes())),
             tokens: 20,
@@ -71,8 +72,8 @@ fn written() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-fn read(path: &Path) -> Result<StateFile, CheckpointError> {
-    StateFile::read(path, &Device::flex())
+fn read(path: &Path) -> Result<LanguageState, CheckpointError> {
+    LanguageState::read(path, &Device::flex())
 }
 
 fn values(state: &DragonState) -> Vec<Vec<f32>> {
@@ -282,16 +283,16 @@ fn not_a_state_file() {
     let (_folder, path) = written();
     std::fs::write(&path, "Once upon a time there was a file.\n".repeat(20)).unwrap();
     refused(read(&path), &["not what it should be"]);
-    let model = ModelFile::of(&dragon(), ModelInfo::default(), None);
+    let model = model_file(&dragon(), ModelInfo::default(), None);
     model.write(&path).unwrap();
-    refused(read(&path), &["burn_dragon.model/1", "burn_dragon.state/2"]);
+    refused(read(&path), &["burn_dragon.model/2", "burn_dragon.state/3"]);
     TensorFile::default().write(&path).unwrap();
     refused(read(&path), &["without a state's description"]);
     // And a state is no model.
     let (_folder, path) = written();
     refused(
         ModelFile::read(&path),
-        &["burn_dragon.state/2", "burn_dragon.model/1"],
+        &["burn_dragon.state/3", "burn_dragon.model/2"],
     );
     // Nothing there is not the input's fault.
     let error = read(Path::new("nowhere/memory.state")).unwrap_err();
@@ -413,11 +414,16 @@ fn a_state_from_before_it_kept_what_was_seen_is_refused_with_the_way_out() {
     old.tensors.remove("seen");
     old.write(&path).unwrap();
     refused(read(&path), &["burn_dragon.state/1", "read the text again"]);
-    let verified = verify(&path, VerifyOptions::default()).unwrap();
+    let verified = verify(
+        &path,
+        &Kinds::new([&LANGUAGE as &dyn ModelKind]),
+        VerifyOptions::default(),
+    )
+    .unwrap();
     assert!(!verified.sound(false), "{verified:?}");
 }
 
-/// `cargo test --release -p burn_dragon_checkpoint -p burn_dragon_cli --test state -- --ignored --nocapture`
+/// `cargo test --release -p burn_dragon_language -p burn_dragon_cli --test state -- --ignored --nocapture`
 #[test]
 #[ignore = "200 MB on the disk; prints seconds"]
 fn saving_and_loading_200_mb_takes_less_than_two_seconds() {
@@ -433,9 +439,9 @@ fn saving_and_loading_200_mb_takes_less_than_two_seconds() {
     let state = DragonState::from_parts(rho.collect(), vec![1]);
     println!("{:.1} MB", state.bytes() as f64 / 1e6);
     for precision in [StoredPrecision::F32, StoredPrecision::Bf16] {
-        let file = StateFile {
+        let file = LanguageState {
             config: config.clone(),
-            info: StateInfo::default(),
+            info: LanguageStateInfo::default(),
             precision,
             state: state.clone(),
             seen: vec![std::collections::BTreeSet::new()],

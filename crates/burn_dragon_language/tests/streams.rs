@@ -9,8 +9,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::api::Content;
-use burn_dragon_core::loss::token_losses;
-use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, Precision};
+use burn_dragon_core::api::{DecayConfig, Dragon, DragonConfig, Precision, token_losses};
 use burn_dragon_language::api::expert::{SplitKind, Tokens};
 use burn_dragon_language::api::{
     Corpus, DatasetConfig, DocumentOrder, LanguageConfig, LanguageTask, ScaleConfig, SequenceConfig,

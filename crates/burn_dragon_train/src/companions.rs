@@ -45,3 +45,21 @@ pub fn of(tensors: &[TensorSpec]) -> Vec<Companion> {
         },
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optimizer::{Method, OptimizerConfig};
+
+    #[test]
+    fn whatever_a_method_remembers_is_known_here() {
+        for name in Method::NAMES {
+            let config: OptimizerConfig = toml::from_str(&format!("method = '{name}'")).unwrap();
+            for (parameter, shape) in [("w", &[2, 3][..]), ("embed", &[2, 3]), ("v", &[3])] {
+                for slot in config.slots(parameter, shape) {
+                    assert!(SLOTS.contains(slot), "{slot} of {name}");
+                }
+            }
+        }
+    }
+}

@@ -110,6 +110,13 @@ pub struct Base {
     pub minutes: f64,
 }
 
+impl Base {
+    /// A default run: the path of its file, its text, the minutes that it may take.
+    pub const fn new(path: &'static str, text: &'static str, minutes: f64) -> Self {
+        Self { path, text, minutes }
+    }
+}
+
 /// Where a task is made: the machine, and the run that it is part of.
 #[derive(Clone, Copy)]
 pub struct At<'a> {

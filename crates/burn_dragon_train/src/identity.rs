@@ -184,6 +184,14 @@ fn changed(then: &DataHash, now: &DataHash) -> Option<ChangedPart> {
 }
 
 impl Identity {
+    /// These settings, and data of this family's making that has no hash: a function of the settings.
+    pub fn of_settings(settings: BTreeMap<String, String>) -> Self {
+        Self {
+            settings,
+            ..Self::default()
+        }
+    }
+
     /// Refuses settings that are not those of the run. Those of a run of an earlier version are read under the `keys` of
     /// today.
     ///

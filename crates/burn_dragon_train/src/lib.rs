@@ -21,6 +21,7 @@ mod guard;
 mod identity;
 mod interrupt;
 mod keys;
+mod model_file;
 mod optimizer;
 mod outcome;
 mod plan;
@@ -50,6 +51,7 @@ pub mod api {
     pub use crate::identity::{ChangedData, ChangedPart, ChangedSetting, DataHash, DataHashes, Identity};
     pub use crate::interrupt::Interrupt;
     pub use crate::keys::{KeyRule, Keys, MovedKey, OnResume};
+    pub use crate::model_file::{read_model, save_model};
     pub use crate::optimizer::{
         AdamW, EmaConfig, Lion, Method, Muon, MuonScale, OptimizerConfig, ParameterGroup, ScheduleFreeAdamW,
         Sgd,

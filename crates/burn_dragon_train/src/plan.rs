@@ -8,10 +8,10 @@ use crate::task::Task;
 use crate::update::{Backprop, Update};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_dragon_core::FreeMemory;
+use burn_dragon_core::api::FreeMemory;
 
 /// How to train: the shared tables of a configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// `[training]`.
     pub training: TrainingConfig,
@@ -28,6 +28,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Training with a method, everything else by default.
+    pub fn new(training: &TrainingConfig, optimizer: &OptimizerConfig) -> Self {
+        Self {
+            training: training.clone(),
+            optimizer: optimizer.clone(),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn validate(&self) -> Result<(), TrainError> {
         self.training.validate()?;
         self.evaluation.validate()?;

@@ -2,7 +2,8 @@
 
 use crate::error::TrainError;
 use crate::guard::GuardConfig;
-use burn_dragon_core::{Precision, Range};
+use burn_dragon_core::api::Precision;
+use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 
 /// Samples that a step can have at most, and units: what is counted in steps and units does not overflow.

@@ -6,7 +6,7 @@ use crate::gradients::GradientSet;
 use crate::guard::Guard;
 use crate::settings::TrainingConfig;
 use crate::task::{DataPosition, LossContext, Metrics, Task};
-use burn_dragon_core::seed::derive;
+use burn_dragon_core::api::expert::derive;
 
 /// Where a run is: what a step starts from.
 pub struct StepInput<'a, 't, T: Task> {

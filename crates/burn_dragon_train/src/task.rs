@@ -8,7 +8,7 @@ use crate::sample::Sample;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_dragon_checkpoint::api::Content;
-use burn_dragon_core::{FreeMemory, MemoryError, Need};
+use burn_dragon_core::api::{FreeMemory, MemoryError, Need};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -147,8 +147,10 @@ pub trait Task: Sync {
     /// Units that one batch holds.
     fn units_per_batch(&self) -> u64;
 
-    /// Units in one pass over the training data.
-    fn units_per_epoch(&self) -> u64;
+    /// Units in one pass over the training data; without end where data is made as it is drawn, and there are no epochs.
+    fn units_per_epoch(&self) -> u64 {
+        u64::MAX
+    }
 
     /// Training FLOPs per unit, for the utilisation that is shown; 0 where they are not known, and none is shown.
     fn flops_per_unit(&self) -> u64 {
@@ -241,6 +243,24 @@ pub struct Loss {
     pub value: Tensor<1>,
     /// Figures seen on the way, where the context asked for them.
     pub metrics: Metrics,
+}
+
+impl Loss {
+    /// A loss, with nothing seen on the way.
+    pub fn of(value: Tensor<1>) -> Self {
+        let metrics = Metrics::new();
+        Self { value, metrics }
+    }
+}
+
+impl Evaluation {
+    /// A mean loss, and no other figure.
+    pub fn of(loss: f64) -> Self {
+        Self {
+            loss,
+            ..Self::default()
+        }
+    }
 }
 
 /// How much is evaluated.

@@ -22,7 +22,7 @@ use crate::update::{Backprop, Update};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::expert::{Disk, Os, sha256};
-use burn_dragon_core::FreeMemory;
+use burn_dragon_core::api::FreeMemory;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::thread;
@@ -33,14 +33,12 @@ pub struct Trainer<'a, T: Task, U: Update<T> = Backprop> {
     task: &'a T,
     plan: Plan,
     run: &'a RunFolder,
-    /// Nobody else trains here meanwhile.
-    _ours: RunLock,
+    _ours: RunLock, // nobody else trains here meanwhile
     checkpointing: Checkpointing,
     output: Output,
     interrupt: Interrupt,
     accepts_changed_data: bool,
-    /// Made in [`fit`](Self::fit), of the model that is given there.
-    _update: PhantomData<U>,
+    _update: PhantomData<U>, // made in `fit`, of the model that is given there
 }
 
 /// What changes from step to step.

@@ -23,7 +23,7 @@ use crate::step::{Seen, StepGradients, StepInput};
 use crate::task::Task;
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_dragon_checkpoint::folder::Content;
+use burn_dragon_checkpoint::api::Content;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::Path;

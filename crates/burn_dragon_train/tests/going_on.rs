@@ -10,7 +10,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::api::Content;
 use burn_dragon_checkpoint::api::expert::TensorFile;
-use burn_dragon_core::parameters;
+use burn_dragon_core::api::expert::{load, snapshot};
+
 use burn_dragon_train::api::{
     CheckpointConfig, DataHash, DataHashes, DataPosition, Evaluation, EvaluationConfig, Identity, Interrupt,
     Loss, LossContext, Metrics, OptimizerConfig, Outcome, Output, Plan, ResumePoint, RunFolder, Schedule,
@@ -102,7 +103,7 @@ impl Task for Toy {
     }
     fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError> {
         let mut file = TensorFile::default();
-        file.tensors.extend(parameters::snapshot(state.model));
+        file.tensors.extend(snapshot(state.model));
         Ok(BTreeMap::from([
             ("model.bpk".to_string(), Content::Tensors(file)),
             ("cursor".to_string(), Content::Text(state.cursor.to_string())),
@@ -110,7 +111,7 @@ impl Task for Toy {
     }
     fn restore(&self, model: Point, folder: &Path) -> Result<Point, TrainError> {
         let mut file = TensorFile::read(&folder.join("model.bpk"))?;
-        Ok(parameters::load(model, |name, _| file.tensors.remove(name)))
+        Ok(load(model, |name, _| file.tensors.remove(name)))
     }
     fn restore_carried(
         &self,

@@ -9,10 +9,8 @@
 )]
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_core::density::{Density, DensityProbe};
-use burn_dragon_core::loss::cross_entropy;
-use burn_dragon_core::parameters::{load, snapshot};
-use burn_dragon_core::{Decoder, Dragon, DragonConfig, Pass};
+use burn_dragon_core::api::expert::{load, snapshot};
+use burn_dragon_core::api::{Decoder, Density, DensityProbe, Dragon, DragonConfig, Pass, cross_entropy};
 use burn_dragon_exchange::api::expert::NAMES;
 use burn_dragon_exchange::api::{OfficialConfig, read_safetensors};
 use burn_dragon_train::api::OptimizerConfig;
@@ -58,11 +56,10 @@ impl Fixture {
     fn dragon(&self, device: &Device) -> Dragon {
         let config = OfficialConfig::read(&self.folder.join("meta.json")).unwrap();
         let path = self.folder.join("weights.safetensors");
-        read_safetensors(&path, Some(&config))
-            .unwrap()
-            .model
-            .into_dragon(&path, device)
-            .unwrap()
+        let model = read_safetensors(&path, Some(&config)).unwrap().model;
+        let config: DragonConfig = model.config.read().unwrap();
+        let mut weights = model.into_floats();
+        Dragon::from_weights(&config, device, |name, _| weights.remove(name).unwrap()).unwrap()
     }
 
     fn floats(&self, name: &str) -> Vec<f64> {
@@ -356,18 +353,18 @@ fn the_official_configuration_reads_as_ours() {
 #[cfg(feature = "wgpu")]
 #[test]
 fn small_on_wgpu() {
-    check_small_on(burn_dragon_core::Backend::Wgpu);
+    check_small_on(burn_dragon_core::api::Backend::Wgpu);
 }
 
 /// The same numbers on an NVIDIA GPU: `cargo test --features cuda`.
 #[cfg(feature = "cuda")]
 #[test]
 fn small_on_cuda() {
-    check_small_on(burn_dragon_core::Backend::Cuda);
+    check_small_on(burn_dragon_core::api::Backend::Cuda);
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-fn check_small_on(backend: burn_dragon_core::Backend) {
+fn check_small_on(backend: burn_dragon_core::api::Backend) {
     let device = backend.select().expect("a device of the backend").device;
     let Some(fixture) = Fixture::find("small") else {
         return;

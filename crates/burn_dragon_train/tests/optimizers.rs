@@ -8,8 +8,8 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use burn_dragon_checkpoint::folder::Content;
-use burn_dragon_checkpoint::tensors::TensorFile;
+use burn_dragon_checkpoint::api::Content;
+use burn_dragon_checkpoint::api::expert::TensorFile;
 use burn_dragon_core::api::expert as parameters;
 use burn_dragon_train::api::{
     CheckpointConfig, DataPosition, EmaConfig, Evaluation, EvaluationConfig, GuardConfig, Identity,

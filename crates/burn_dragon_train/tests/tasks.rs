@@ -8,8 +8,8 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use burn_dragon_checkpoint::folder::Content;
-use burn_dragon_checkpoint::tensors::TensorFile;
+use burn_dragon_checkpoint::api::Content;
+use burn_dragon_checkpoint::api::expert::TensorFile;
 use burn_dragon_core::api::expert::{load, snapshot};
 use burn_dragon_train::api::{
     CheckpointConfig, DataPosition, Evaluation, EvaluationConfig, GuardConfig, Identity, Interrupt, Loss,

@@ -38,7 +38,7 @@ pub struct Exported {
     pub bytes: u64,
     /// The SHA-256 of its bytes.
     pub sha256: String,
-    /// The [hash](crate::hash::model_hash) of the model in it.
+    /// The [hash](crate::model::ModelFile::hash) of the model in it.
     pub model: String,
     /// The manifest of its parts, where there are parts.
     pub manifest: Option<PathBuf>,

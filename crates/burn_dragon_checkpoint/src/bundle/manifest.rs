@@ -50,7 +50,7 @@ pub struct PartsManifest {
     pub total_bytes: u64,
     /// The SHA-256 of its bytes.
     pub sha256: String,
-    /// The [hash](crate::hash::model_hash) of the model in it: what must come out when the parts are put together.
+    /// The [hash](crate::model::ModelFile::hash) of the model in it: what must come out when the parts are put together.
     pub model: String,
     /// How the numbers are stored.
     pub precision: StoredPrecision,

@@ -9,7 +9,7 @@
 //!
 //! Parts are for those who fetch: several at once, each checked by itself, and none of them twice after a cut. They are
 //! taken in any order ([`Assembly`]); a model comes out only when every tensor came exactly once and the model is, by
-//! its [hash](crate::hash::model_hash), the one that was taken apart.
+//! its [hash](crate::model::ModelFile::hash), the one that was taken apart.
 
 mod assembly;
 mod export;

@@ -116,3 +116,59 @@ impl PageHead {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{IN_PARTS, model};
+    use super::super::{ExportOptions, export};
+    use super::*;
+
+    fn exported(folder: &Path, options: ExportOptions) -> (Exported, Option<PathBuf>) {
+        let head = PageHead::of(&model(7));
+        let exported = export(model(7), &folder.join("model.bpk"), options).unwrap();
+        let page = head.write(&exported).unwrap();
+        (exported, page)
+    }
+
+    #[test]
+    fn a_page_knows_the_model_and_finds_its_parts_by_hashes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (exported, page) = exported(folder.path(), IN_PARTS);
+        let text = std::fs::read(page.unwrap()).unwrap();
+        let index: Value = serde_json::from_slice(&text).unwrap();
+        let model = model(7);
+        assert_eq!(index["format"], FORMAT);
+        assert_eq!(
+            (&index["family"], &index["config"]),
+            (&model.family.clone().into(), model.config.value())
+        );
+        assert_eq!(index["assets"], serde_json::json!(["tokenizer.json"]));
+        assert_eq!(index["info"]["provenance"]["license"], "MIT");
+        assert_eq!(index["model"], exported.model);
+        let manifest = folder.path().join(index["manifest"]["path"].as_str().unwrap());
+        let bytes = std::fs::read(&manifest).unwrap();
+        assert_eq!(
+            (&index["manifest"]["sha256"], &index["manifest"]["bytes"]),
+            (&sha256(&bytes).into(), &bytes.len().into())
+        );
+        let parts = PartsManifest::parse(&bytes, &manifest).unwrap().parts;
+        let length = |path: &str| folder.path().join(path).metadata().unwrap().len();
+        let fetched: u64 = parts.iter().map(|part| length(&part.path)).sum();
+        assert_eq!(index["bytes"], fetched);
+    }
+
+    #[test]
+    fn without_parts_there_is_no_index_and_an_earlier_one_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, page) = exported(folder.path(), IN_PARTS);
+        let earlier = page.unwrap();
+        assert!(earlier.is_file());
+        let whole = ExportOptions {
+            max_part_bytes: None,
+            overwrite: true,
+            ..IN_PARTS
+        };
+        assert_eq!(exported(folder.path(), whole).1, None);
+        assert!(!earlier.exists());
+    }
+}

@@ -8,7 +8,7 @@ use serde_json::json;
 use std::path::Path;
 
 /// Four matrices, each a part of its own.
-fn model(seed: u64) -> ModelFile {
+pub(super) fn model(seed: u64) -> ModelFile {
     let matrix = |(name, place): (&str, u64)| {
         let mut state = seed.wrapping_mul(31).wrapping_add(place);
         let mut value = || {
@@ -32,7 +32,7 @@ fn model(seed: u64) -> ModelFile {
     model.with_asset("tokenizer.json", r#"{"type":"byte"}"#)
 }
 
-const IN_PARTS: ExportOptions = ExportOptions {
+pub(super) const IN_PARTS: ExportOptions = ExportOptions {
     precision: StoredPrecision::F32,
     max_part_bytes: Some(8 << 10),
     overwrite: false,

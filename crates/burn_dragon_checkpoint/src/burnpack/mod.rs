@@ -21,7 +21,7 @@ mod read;
 mod write;
 
 use crate::error::CheckpointError;
-use burn_dragon_core::MemoryError;
+use burn_dragon_core::api::MemoryError;
 use std::path::Path;
 
 pub use index::{Entry, is_name};

@@ -166,10 +166,11 @@ impl ModelFile {
         if let Some(name) = names.into_iter().find(|name| !is_plain_name(name)) {
             return refused(format!("`{}` is not a plain name", shortened(name)));
         }
-        let texts = [
-            (key::CONFIG, self.config.text().to_string()),
-            (key::INFO, json(&self.info)),
+        let described = [
+            (key::CONFIG.to_string(), self.config.text().to_string()),
+            (key::INFO.to_string(), json(&self.info)),
         ];
+        let texts = described.into_iter().chain(self.codes());
         match texts.into_iter().find(|(_, text)| text.len() > MAX_TEXT) {
             None => Ok(()),
             Some((key, text)) => refused(format!(

@@ -149,6 +149,38 @@ pub(crate) fn sound_model() -> TensorFile {
     )
 }
 
+/// A sound model as it is written now.
+pub(crate) fn sound_model_2() -> TensorFile {
+    let mut model = sound_model();
+    let texts = [
+        ("format", "burn_dragon.model/2"),
+        ("family", "language"),
+        ("info", r#"{"step":1,"units":1,"version":"0"}"#),
+    ];
+    model
+        .metadata
+        .extend(texts.map(|(key, text)| (key.to_string(), text.to_string())));
+    model
+}
+
+/// A sound memory as it is written now.
+pub(crate) fn sound_state_3() -> TensorFile {
+    let mut state = sound_state();
+    state.metadata.remove("precision");
+    let texts = [
+        ("format", "burn_dragon.state/3"),
+        ("family", "language"),
+        (
+            "info",
+            r#"{"model":"","units":3,"version":"0","details":{"precision":"f32"}}"#,
+        ),
+    ];
+    state
+        .metadata
+        .extend(texts.map(|(key, text)| (key.to_string(), text.to_string())));
+    state
+}
+
 /// A sound memory of one lane, which has read three tokens and seen two.
 pub(crate) fn sound_state() -> TensorFile {
     let mut state = file(

@@ -1,12 +1,13 @@
 //! Where files come in: each door opens one kind of file, as the library does it for a person.
 
 use burn::tensor::Device;
-use burn_dragon::api::checkpoint::{CheckpointError, CheckpointFolder, PartsManifest, StateFile};
-use burn_dragon::api::exchange::{ModelPath, OfficialConfig};
+use burn_dragon::api::checkpoint::{CheckpointError, CheckpointFolder, Kinds, ModelKind, PartsManifest};
+use burn_dragon::api::exchange::{ModelPath, OfficialConfig, read_torch};
 use burn_dragon::api::expert::checkpoint::TensorFile;
-use burn_dragon::api::language::{LanguageConfig, LanguageError, LanguageModel, TokenizerSpec};
+use burn_dragon::api::language::{
+    LANGUAGE, LanguageConfig, LanguageError, LanguageModel, LanguageState, TokenizerSpec,
+};
 use burn_dragon::api::train::Layers;
-use burn_dragon_checkpoint::official::read_torch;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,11 @@ pub(crate) enum Door {
     Parts,
     Config,
     Tokenizer,
+}
+
+/// The families that are known.
+pub(crate) fn kinds() -> Kinds {
+    Kinds::new([&LANGUAGE as &dyn ModelKind])
 }
 
 /// A folder that is gone with its owner; in memory where the system has such a place, since thousands are made.
@@ -107,12 +113,15 @@ impl Door {
             Self::Model => LanguageModel::load(&model(None), &Device::flex())
                 .map(drop)
                 .map_err(Refusal::from),
-            Self::State => StateFile::read(path, &Device::flex())
+            Self::State => LanguageState::read(path, &Device::flex())
                 .map(drop)
                 .map_err(Refusal::from),
             Self::Safetensors => {
                 let config = path.with_file_name("config.json");
-                model(Some(config)).load().map(drop).map_err(Refusal::from)
+                model(Some(config))
+                    .load(&kinds())
+                    .map(drop)
+                    .map_err(Refusal::from)
             }
             Self::Pickle => {
                 let config = OfficialConfig::read(&path.with_file_name("config.json"))?;

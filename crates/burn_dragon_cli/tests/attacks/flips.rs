@@ -1,10 +1,12 @@
 //! Every bit of small files, changed once; every length, cut off once.
 
 use crate::craft::{sound_model, sound_state, written};
+use crate::doors::kinds;
 use crate::folders::{in_parts, model, run};
 use burn::tensor::Device;
-use burn_dragon::api::checkpoint::{CheckpointFolder, ModelFile, StateFile, read_parts};
+use burn_dragon::api::checkpoint::{CheckpointFolder, ModelFile, read_parts};
 use burn_dragon::api::exchange::ModelPath;
+use burn_dragon::api::language::LanguageState;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -85,12 +87,12 @@ fn all_refused(count: &Count) {
 type Loaded = (String, BTreeMap<String, Vec<u8>>);
 
 fn content(model: &ModelFile) -> Loaded {
-    let described = format!("{:?} {:?} {:?}", model.config, model.info, model.tokenizer);
+    let described = format!("{:?} {:?} {:?}", model.config, model.info, model.assets);
     let tensors = model.tensors.iter();
     (
         described,
         tensors
-            .map(|(name, data)| (name.clone(), data.as_bytes().to_vec()))
+            .map(|(name, data)| (name.clone(), data.data().as_bytes().to_vec()))
             .collect(),
     )
 }
@@ -111,7 +113,7 @@ fn of_a_memory() {
     let path = folder.path().join("memory.state");
     fs::write(&path, written(&sound_state())).unwrap();
     all_refused(&count(&path, Bits::All, || {
-        let state = StateFile::read(&path, &Device::flex()).ok()?;
+        let state = LanguageState::read(&path, &Device::flex()).ok()?;
         Some(state.state.rho()[0].to_data().as_bytes().to_vec())
     }));
 }
@@ -123,7 +125,7 @@ fn of_a_checkpoint() {
     let open = || {
         CheckpointFolder::open(checkpoint.path()).ok()?.verify().ok()?;
         ModelPath::new(checkpoint.path())
-            .load()
+            .load(&kinds())
             .ok()
             .map(|loaded| content(&loaded.model))
     };
@@ -152,7 +154,7 @@ fn of_a_pointer() {
     run(folder.path());
     let open = || {
         ModelPath::new(folder.path())
-            .load()
+            .load(&kinds())
             .ok()
             .map(|loaded| content(&loaded.model))
     };

@@ -4,7 +4,7 @@ use crate::craft::{sound_model, written};
 use crate::doors::{Door, Refusal};
 use burn_dragon::api::checkpoint::{
     CheckpointFolder, Checkpoints, Content, ExportOptions, ModelFile, PartsManifest, Snapshot,
-    StoredPrecision, export, read_parts,
+    StoredPrecision, StoredTensor, export, read_parts,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -124,7 +124,7 @@ fn a_part_of_another_model_is_refused() {
         let mut model = model();
         model.tensors.insert(
             "embed".into(),
-            burn::tensor::TensorData::new(vec![0.5f32; 8], [4, 2]),
+            StoredTensor::Float(burn::tensor::TensorData::new(vec![0.5f32; 8], [4, 2])),
         );
         model
     };

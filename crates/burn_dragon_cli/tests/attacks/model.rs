@@ -8,6 +8,20 @@ fn config(part: &str, with: &str) -> Vec<u8> {
     with_text(sound_model(), "config", &replaced(CONFIG, part, with))
 }
 
+/// The model of now with its readout as codes: two of four bits a byte, of which a text says this.
+fn codes(said: &str) -> Vec<u8> {
+    let packed = TensorData::new(vec![0x21u8, 0x43, 0x65, 0x87], [4]);
+    edited(sound_model_2(), |file| {
+        file.tensors.insert("lm_head".into(), packed);
+        file.metadata.insert("codes".into(), said.into());
+    })
+}
+
+/// The model of now with another configuration.
+fn config_2(part: &str, with: &str) -> Vec<u8> {
+    with_text(sound_model_2(), "config", &replaced(CONFIG, part, with))
+}
+
 attacks! { Model, "bpk":
     without_a_format: "without a model's description" = without_text(sound_model(), "format");
     of_another_format: "its format is `burn_dragon.model/9`" = with_text(sound_model(), "format", "burn_dragon.model/9");
@@ -66,4 +80,41 @@ attacks! { Model, "bpk":
     tokenizer_with_a_character_twice: "listed twice" = {
         with_text(sound_model(), "tokenizer", r#"{"type":"char","special_tokens":false,"symbols":"abca"}"#)
     };
+    family_missing: "no `family`" = without_text(sound_model_2(), "family");
+    family_named_like_a_path: "not a plain name" = with_text(sound_model_2(), "family", "../language");
+    family_that_a_terminal_obeys: "not a plain name" = with_text(sound_model_2(), "family", "language\u{1b}[2J");
+    family_of_another_house: "of the family `sudoku`" = with_text(sound_model_2(), "family", "sudoku");
+    family_config_not_an_object: "not a JSON object" = with_text(sound_model_2(), "config", "[1]");
+    family_config_with_a_key_twice: "`d_model` is there twice" = config_2(r#""n_levels""#, r#""d_model":2,"n_levels""#);
+    family_config_with_an_unknown_key: "unknown field" = config_2(r#""n_levels""#, r#""run":"me","n_levels""#);
+    family_config_nested_deeply: "config: " = with_text(sound_model_2(), "config", &"{\"a\":".repeat(3000));
+    family_config_too_long: "at most 32768" = with_text(sound_model_2(), "config", &" ".repeat(1 << 20));
+    family_config_of_another_model: "configuration asks for [8, 2]" = config_2(r#""vocab_size":4"#, r#""vocab_size":8"#);
+    family_units_negative: "info: " = with_text(sound_model_2(), "info", r#"{"step":1,"units":-1,"version":"0"}"#);
+    family_reading_of_no_tokens: "reading: " = {
+        let info = r#"{"step":1,"units":1,"version":"0","details":{"reading":{"block_size":0,"memory":"reset"}}}"#;
+        with_text(sound_model_2(), "info", info)
+    };
+    asset_named_like_a_path: "not a plain name" = with_text(sound_model_2(), "asset.../../x", "y");
+    asset_without_a_name: "not a plain name" = with_text(sound_model_2(), "asset.", "y");
+    asset_of_another_vocabulary: "its tokenizer of 256" = {
+        with_text(sound_model_2(), "asset.tokenizer.json", r#"{"type":"byte"}"#)
+    };
+    codes_for_floats: "holds codes of 4 bits, expected floats" = codes(r#"{"lm_head":{"bits":4,"shape":[2,4],"scales":"embed"}}"#);
+    codes_not_described: "weights are f32" = codes("{}");
+    codes_not_json: "codes: " = codes("[");
+    codes_of_odd_bits: "1, 2, 4 or 8 bits" = codes(r#"{"lm_head":{"bits":3,"shape":[2,4],"scales":"embed"}}"#);
+    codes_of_another_length: "are u8 [2]" = codes(r#"{"lm_head":{"bits":2,"shape":[2,4],"scales":"embed"}}"#);
+    codes_without_end: "too large for this machine" = {
+        codes(r#"{"lm_head":{"bits":4,"shape":[4611686018427387904,4],"scales":"embed"}}"#)
+    };
+    codes_of_many_axes: "codes: " = codes(r#"{"lm_head":{"bits":4,"shape":[1,1,1,1,1,1,1,2,4],"scales":"embed"}}"#);
+    codes_of_nothing: "holds no code" = codes(r#"{"lm_head":{"bits":4,"shape":[0],"scales":"embed"}}"#);
+    codes_without_scales: "its scales, `nothing`" = codes(r#"{"lm_head":{"bits":4,"shape":[2,4],"scales":"nothing"}}"#);
+    codes_that_are_not_there: "its codes are not there" = codes(r#"{"x":{"bits":4,"shape":[2,4],"scales":"embed"}}"#);
+    codes_described_twice: "is there twice" = {
+        let one = r#""lm_head":{"bits":4,"shape":[2,4],"scales":"embed"}"#;
+        codes(&format!("{{{one},{one}}}"))
+    };
+    codes_behind_the_last: "not zero" = codes(r#"{"lm_head":{"bits":4,"shape":[7],"scales":"embed"}}"#);
 }

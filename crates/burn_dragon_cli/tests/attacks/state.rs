@@ -46,10 +46,10 @@ attacks! { State, "state":
     position_negative: "positions: " = with_text(sound_state(), "positions", "[-1]");
     precision_unknown: "precision: " = with_text(sound_state(), "precision", "f8");
     precision_of_other_values: "it says bf16" = with_text(sound_state(), "precision", "bf16");
-    memory_missing: "memories of 0 lanes" = without_tensor(sound_state(), "rho.0");
+    memory_missing: "lacks the tensor `rho.0`" = without_tensor(sound_state(), "rho.0");
     memory_too_many: "does not have: rho.1" = with_tensor(sound_state(), "rho.1", ones(&[1, 1, 2, 2]));
     memory_of_other_axes: "shape [1, 2, 2]" = with_tensor(sound_state(), "rho.0", ones(&[1, 2, 2]));
-    memory_of_no_axes: "memories of 0 lanes" = with_tensor(sound_state(), "rho.0", ones(&[]));
+    memory_of_no_axes: "shape []" = with_tensor(sound_state(), "rho.0", ones(&[]));
     memory_not_numbers: "not finite" = {
         with_tensor(sound_state(), "rho.0", TensorData::new(vec![f32::NAN; 4], [1, 1, 2, 2]))
     };
@@ -59,5 +59,24 @@ attacks! { State, "state":
     };
     window_of_half_a_stream: "2 memories each" = {
         with_text(sound_state(), "info", r#"{"model":"","tokens":3,"version":"0","sliding":{"window":4,"younger":true}}"#)
+    };
+    family_missing: "no `family`" = without_text(sound_state_3(), "family");
+    family_named_like_a_path: "not a plain name" = with_text(sound_state_3(), "family", "a/b");
+    family_of_another_house: "of the family `sudoku`" = with_text(sound_state_3(), "family", "sudoku");
+    family_config_not_an_object: "not a JSON object" = with_text(sound_state_3(), "config", "7");
+    family_positions_without_end: "memories of 1 lanes" = {
+        with_text(sound_state_3(), "positions", &format!("[0{}]", ",0".repeat(500_000)))
+    };
+    family_details_without_precision: "no `precision`" = {
+        with_text(sound_state_3(), "info", r#"{"model":"","units":3,"version":"0"}"#)
+    };
+    family_details_of_another_precision: "it says bf16" = {
+        with_text(sound_state_3(), "info", r#"{"model":"","units":3,"version":"0","details":{"precision":"bf16"}}"#)
+    };
+    family_units_negative: "info: " = {
+        with_text(sound_state_3(), "info", r#"{"model":"","units":-3,"version":"0","details":{"precision":"f32"}}"#)
+    };
+    family_memory_of_integers: "it says f32" = {
+        with_tensor(sound_state_3(), "rho.0", TensorData::new(vec![1i32; 4], [1, 1, 2, 2]))
     };
 }

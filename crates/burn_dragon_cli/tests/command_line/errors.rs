@@ -2,8 +2,9 @@
 
 use crate::support::{Place, checkpoint, flip_a_byte};
 use burn::tensor::Device;
-use burn_dragon::api::checkpoint::{ModelFile, ModelInfo};
+use burn_dragon::api::checkpoint::{ModelInfo, StoredTensor};
 use burn_dragon::api::core::{Dragon, DragonConfig};
+use burn_dragon::api::language::model_file;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -297,7 +298,7 @@ fn a_model_whose_tokenizer_has_another_vocabulary_is_noticed() {
         ..DragonConfig::tiny()
     };
     let dragon = Dragon::new(&config, 1, &Device::flex()).unwrap();
-    let file = ModelFile::of(&dragon, ModelInfo::default(), Some(r#"{"type":"byte"}"#.into()));
+    let file = model_file(&dragon, ModelInfo::default(), Some(r#"{"type":"byte"}"#.into()));
     file.write(&place.path("odd.bpk")).unwrap();
     place
         .dragon(&["info", "odd.bpk"])
@@ -313,10 +314,12 @@ fn weights_that_are_not_numbers_are_noticed() {
         ..DragonConfig::tiny()
     };
     let dragon = Dragon::new(&config, 1, &Device::flex()).unwrap();
-    let mut file = ModelFile::of(&dragon, ModelInfo::default(), None);
+    let mut file = model_file(&dragon, ModelInfo::default(), None);
     let values = vec![f32::NAN; 64 * 16];
-    file.tensors
-        .insert("encoder".into(), burn::tensor::TensorData::new(values, [64, 16]));
+    file.tensors.insert(
+        "encoder".into(),
+        StoredTensor::Float(burn::tensor::TensorData::new(values, [64, 16])),
+    );
     file.write(&place.path("nan.bpk")).unwrap();
     place
         .dragon(&["info", "nan.bpk"])

@@ -129,7 +129,13 @@ fn the_documented_command_writes_parts() {
     let config = ["-c", "runs/language/first/config.toml", "--parts-mib", "64"];
     export(&place, &[&checkpoint[..], &config].concat()).done();
     let deployed = place.path("runs/language/first/deploy");
-    for name in ["model.bpk", "model.bpk.parts.json", "model.bpk.part-00000.bpk"] {
+    for name in [
+        "model.bpk",
+        "model.bpk.parts.json",
+        "model.bpk.part-00000.bpk",
+        #[cfg(feature = "web")]
+        "model.bpk.page.json",
+    ] {
         assert!(deployed.join(name).is_file(), "{name}");
     }
 }

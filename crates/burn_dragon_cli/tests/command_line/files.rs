@@ -418,7 +418,7 @@ fn diff_ends_with_1_where_models_differ_and_says_where() {
         "0.3",
         "encoder",
         "values differ",
-        "tokenizer      the same",
+        "tokenizer.json  the same",
     ] {
         assert!(
             answer.stdout.contains(part),

@@ -35,8 +35,21 @@ fn parameters_and_cost_follow_from_the_shape() {
         (&info["info"]["tokens"], &info["tokenizer"]["type"]),
         (&(12 * 64).into(), &"byte".into())
     );
+    assert_eq!(
+        (&info["family"], &info["info"]["family"]),
+        (&"language".into(), &"language".into())
+    );
+    assert_eq!(info["info"]["units"], info["info"]["tokens"]);
     let person = place.dragon(&["info", "run"]).done().stdout;
-    for part in ["11264", "2 levels", "width 16", "64 neurons", "12 steps"] {
+    for part in [
+        "11264",
+        "family            language",
+        "768 tokens",
+        "2 levels",
+        "width 16",
+        "64 neurons",
+        "12 steps",
+    ] {
         assert!(person.contains(part), "`{part}` is not in: {person}");
     }
 }

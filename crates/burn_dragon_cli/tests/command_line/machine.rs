@@ -207,12 +207,8 @@ fn forgetful(place: &Place) {
         ("encoder", zeros(&[n, d])),
         ("lm_head", zeros(&[d, v])),
     ];
-    let model = ModelFile {
-        config,
-        info: ModelInfo::default(),
-        tokenizer: None,
-        tensors: tensors.map(|(name, data)| (name.to_string(), data)).into(),
-    };
+    let tensors = tensors.map(|(name, data)| (name.to_string(), data)).into();
+    let model = ModelFile::new("language", &config, ModelInfo::default(), tensors).unwrap();
     model.write(&place.path("large.bpk")).unwrap();
 }
 

@@ -7,6 +7,7 @@ mod chat;
 mod errors;
 mod eval;
 mod export;
+mod families;
 mod files;
 mod forward;
 #[cfg(target_os = "linux")]

@@ -2,8 +2,8 @@
 
 use crate::support::{Place, flip_a_byte};
 use burn::tensor::Device;
-use burn_dragon::api::checkpoint::StateFile;
 use burn_dragon::api::expert::checkpoint::TensorFile;
+use burn_dragon::api::language::LanguageState;
 use serde_json::Value;
 
 const GREEDY: &[&str] = &["--temperature", "0", "--max-tokens", "6", "--json"];
@@ -116,7 +116,7 @@ fn a_memory_knows_which_tokens_it_has_seen() {
         Value::from(vec![vec![distinct.len()], vec![distinct.len() + 1]])
     );
     // The same memory of which something else was seen goes on with another text: it is not the same.
-    let mut file = StateFile::read(&place.path("novel.state"), &Device::flex()).unwrap();
+    let mut file = LanguageState::read(&place.path("novel.state"), &Device::flex()).unwrap();
     file.seen[0].insert(b'X'.into());
     file.write(&place.path("other.state")).unwrap();
     let other = diff("novel.state", "other.state");
@@ -371,7 +371,7 @@ fn a_memory_that_is_damaged_or_foreign_is_refused_with_the_reason() {
         place.path("model.state"),
     )
     .unwrap();
-    let mut three = StateFile::read(&place.path("novel.state"), &Device::flex()).unwrap();
+    let mut three = LanguageState::read(&place.path("novel.state"), &Device::flex()).unwrap();
     three.state = three.state.select_lanes(&[0, 0, 0]).unwrap();
     three.seen = vec![three.seen[0].clone(); 3];
     three.write(&place.path("three.state")).unwrap();

@@ -7,7 +7,6 @@ use burn_dragon::api::checkpoint::{ModelFile, Provenance};
 fn place(said: &str) -> Place {
     let place = Place::trained();
     let mut model = ModelFile::read(&checkpoint(&place.path("run"), 12).join("model.bpk")).unwrap();
-    model.info.family = said.into();
     model.info.version = said.into();
     model.info.provenance = Some(Provenance {
         run: Some(said.into()),
@@ -47,7 +46,7 @@ fn a_strangers_text_does_not_command_the_terminal() {
         }
     }
     let json = place.dragon(&["info", "evil.bpk", "--json"]).done().json();
-    assert_eq!(json["info"]["family"], said);
+    assert_eq!(json["info"]["version"], said);
 }
 
 #[test]

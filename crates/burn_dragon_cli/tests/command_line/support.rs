@@ -223,7 +223,7 @@ pub(crate) fn weights(run: &Path, step: u64) -> BTreeMap<String, Vec<u8>> {
     let file = ModelFile::read(&checkpoint(run, step).join("model.bpk")).unwrap();
     let tensors = file.tensors.into_iter();
     tensors
-        .map(|(name, data)| (name, data.as_bytes().to_vec()))
+        .map(|(name, data)| (name, data.data().as_bytes().to_vec()))
         .collect()
 }
 

@@ -1,24 +1,18 @@
 //! A step of AdamW on the processor: one pass, in parallel over chunks.
 
-use super::{AdamWStep, Moments};
-use crate::flex::memory;
+use super::AdamWStep;
 use crate::parallel::*;
 use crate::simd::vectorized;
-use burn::backend::Flex;
-use burn::tensor::Tensor;
+use burn_flex::FlexTensor;
 
 /// Entries of a chunk: about 100 us of work, so that small parameters wake no thread.
 const CHUNK: usize = 1 << 16;
 
-/// The step on tensors that are all plain.
-pub(super) fn adamw(
-    value: Tensor<1>,
-    gradient: Tensor<1>,
-    moments: Moments,
+/// The step on contiguous numbers: value, gradient and moments to value and moments.
+pub(crate) fn adamw(
+    [mut value, gradient, mut first, mut second]: [FlexTensor; 4],
     step: &AdamWStep,
-) -> (Tensor<1>, Moments) {
-    let (mut value, gradient) = (memory(value), memory(gradient));
-    let (mut first, mut second) = (memory(moments.first), memory(moments.second));
+) -> [FlexTensor; 3] {
     let numbers = Numbers::of(step);
     value
         .storage_mut()
@@ -27,16 +21,11 @@ pub(super) fn adamw(
         .zip(second.storage_mut().par_chunks_mut(CHUNK))
         .zip(gradient.storage().par_chunks(CHUNK))
         .for_each(|(((value, first), second), gradient)| update(value, first, second, gradient, &numbers));
-    let wrap = Tensor::from_primitive::<Flex>;
-    let moments = Moments {
-        first: wrap(first),
-        second: wrap(second),
-    };
-    (wrap(value), moments)
+    [value, first, second]
 }
 
 /// The factors of a step, rounded as tensor operations round them.
-pub(super) struct Numbers {
+pub(crate) struct Numbers {
     scale: f32,
     keep_1: f32,
     take_1: f32,

@@ -9,30 +9,13 @@
 //! On the processor in f32 it is one pass over the four arrays, in place where nobody else holds them (`cpu.rs`);
 //! elsewhere a composition of tensor operations (`reference.rs`). Both round alike: their results are equal.
 
-mod cpu;
+pub(crate) mod cpu;
 pub mod reference;
 
-use crate::flex::is_plain;
-use burn::tensor::Tensor;
+pub use crate::backend::adamw::AdamWStep;
 
-/// The numbers of one step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamWStep {
-    /// How many steps were taken, this one included: 1 for the first.
-    pub count: i32,
-    /// Step size.
-    pub rate: f64,
-    /// Memory of the first moment, in `[0, 1)`.
-    pub beta_1: f64,
-    /// Memory of the second moment, in `[0, 1)`.
-    pub beta_2: f64,
-    /// What is added to the root of the second moment.
-    pub eps: f64,
-    /// Decoupled weight decay.
-    pub decay: f64,
-    /// Factor on the gradient: that of a mean, of clipping.
-    pub scale: f64,
-}
+use crate::backend::{DragonBackend, Operation, on_backends};
+use burn::tensor::Tensor;
 
 /// What AdamW remembers of a parameter, `[P]` each.
 #[derive(Clone, Debug)]
@@ -70,14 +53,30 @@ pub fn adamw(
     crate::assert_shape("adamw", "the gradient", gradient.dims(), size);
     crate::assert_shape("adamw", "the first moment", moments.first.dims(), size);
     crate::assert_shape("adamw", "the second moment", moments.second.dims(), size);
-    if [&value, &gradient, &moments.first, &moments.second]
-        .into_iter()
-        .all(is_plain)
-    {
-        cpu::adamw(value, gradient, moments, step)
-    } else {
-        reference::adamw(value, gradient, moments, step)
+    on_backends!(B, input = (value, gradient, moments) => on_backend::<B>(input, step))
+        .unwrap_or_else(|(value, gradient, moments)| reference::adamw(value, gradient, moments, step))
+}
+
+type Input = (Tensor<1>, Tensor<1>, Moments);
+
+/// The step of tensors without autodiff on a backend; the input again where they are not.
+fn on_backend<B: DragonBackend>(
+    (value, gradient, moments): Input,
+    step: &AdamWStep,
+) -> Result<(Tensor<1>, Moments), Input> {
+    let takes = |tensor: &Tensor<1>| {
+        !tensor.is_autodiff() && B::computes(Operation::AdamW, tensor.dtype()) && B::has(tensor)
+    };
+    let all = [&value, &gradient, &moments.first, &moments.second];
+    if !all.into_iter().all(takes) {
+        return Err((value, gradient, moments));
     }
+    let tensors = [value, gradient, moments.first, moments.second].map(|tensor| match B::take(tensor) {
+        Ok(tensor) => tensor.numbers,
+        Err(_) => unreachable!("all are here"),
+    });
+    let [value, first, second] = B::adamw(tensors, step).map(B::give::<1>);
+    Ok((value, Moments { first, second }))
 }
 
 #[cfg(test)]

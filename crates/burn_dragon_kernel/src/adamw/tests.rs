@@ -72,7 +72,7 @@ fn what_others_hold_stays_as_it_was() {
 #[test]
 fn what_nobody_else_holds_is_changed_in_place() {
     let (value, gradient, moments) = case(1000, 1.0);
-    let place = |tensor: &Tensor<1>| crate::flex::memory(tensor.clone()).bytes().as_ptr();
+    let place = |tensor: &Tensor<1>| crate::testing::memory(tensor.clone()).bytes().as_ptr();
     let before = [&value, &moments.first, &moments.second].map(place);
     let (value, moments) = adamw(value, gradient, moments, &STEP);
     assert_eq!([&value, &moments.first, &moments.second].map(place), before);

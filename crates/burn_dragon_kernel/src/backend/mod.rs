@@ -5,8 +5,10 @@
 //! gradients is written once for all of them, in the `backward.rs` or `graph.rs` of each operation. Where no backend
 //! takes an operation, it is its `reference.rs`.
 
+pub(crate) mod adamw;
 pub(crate) mod level;
 
+use adamw::AdamWStep;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -37,6 +39,10 @@ pub(crate) enum Operation {
     CrossEntropy,
     /// [`sum_of_squares`](crate::sum_of_squares::sum_of_squares()).
     SumOfSquares,
+    /// [`adamw`](crate::adamw::adamw()).
+    AdamW,
+    /// [`newton_schulz`](crate::newton_schulz::newton_schulz()).
+    NewtonSchulz,
 }
 
 /// A tensor on a backend: its numbers, and its place in the graph of gradients, where it has autodiff.
@@ -130,6 +136,12 @@ pub(crate) trait DragonBackend: Backend {
 
     /// The sum over all entries, in f64.
     fn sum_of_squares(x: FloatTensor<Self>) -> f64;
+
+    /// A step of AdamW: value, gradient, first and second moment to value and moments.
+    fn adamw(tensors: [FloatTensor<Self>; 4], step: &AdamWStep) -> [FloatTensor<Self>; 3];
+
+    /// Newton-Schulz iterations on each of `[M, R, C]`.
+    fn newton_schulz(matrices: FloatTensor<Self>, iterations: usize) -> FloatTensor<Self>;
 }
 
 /// The functions of a [`DragonBackend`] that pass its tensors from and to Burn's.

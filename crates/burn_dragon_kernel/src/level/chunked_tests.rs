@@ -306,7 +306,7 @@ fn the_bits_do_not_depend_on_the_threads() {
 fn a_memory_of_one_owner_is_extended_in_place_and_a_shared_one_is_not_touched() {
     let device = Device::flex();
     let case = Case::drawn(1);
-    let place = |rho: &Tensor<4>| crate::flex::memory(rho.clone()).storage::<f32>().as_ptr();
+    let place = |rho: &Tensor<4>| crate::testing::memory(rho.clone()).storage::<f32>().as_ptr();
     let rho = memory_of(&case, &device);
     let (before, shared) = (values(rho.clone()), rho.clone());
     let (_, copied) = with_memory(case.input(&device), rho);
@@ -356,7 +356,7 @@ fn five_tokens_by_hand_in_windows_of_two() {
         count: false,
     };
     let half = graph::half::<Flex>(Operation::Level, &input.v, &input.weights, input.precision);
-    let place = |table: Tensor<4>| crate::flex::memory(table);
+    let place = |table: Tensor<4>| crate::testing::memory(table);
     let level = LevelOn {
         half: half.unwrap().0,
         angles: [place(input.rotation.cos), place(input.rotation.sin)],

@@ -155,7 +155,7 @@ fn a_memory_is_written_then_read_as_defined() {
 #[test]
 fn a_memory_of_one_owner_is_extended_in_place() {
     let (case, device) = (Case::drawn(1), Device::flex());
-    let place = |rho: &Tensor<4>| crate::flex::memory(rho.clone()).storage::<f32>().as_ptr();
+    let place = |rho: &Tensor<4>| crate::testing::memory(rho.clone()).storage::<f32>().as_ptr();
     let rho = memory_of(&case, &device);
     let before = place(&rho);
     let output = level(LevelInput {

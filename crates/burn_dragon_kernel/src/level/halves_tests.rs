@@ -123,7 +123,7 @@ fn long_streams_and_many_neurons_have_windows_and_tiles() {
     };
     let f64 = |input: &LevelInput| super::retention_tests::in_f64(input);
     let input = case.input(&device);
-    let expected = outcome(&f64(&input), |input| in_reference(input));
+    let expected = outcome(&f64(&input), in_reference);
     for (what, found) in outcome(&input, by_halves) {
         let (_, expected) = expected.iter().find(|(name, _)| *name == what).unwrap();
         close(what, &case, &found, expected, 2e-3);

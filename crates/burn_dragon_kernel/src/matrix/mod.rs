@@ -20,30 +20,6 @@ mod unit;
 pub(crate) use factor::{Factor, Matrix};
 pub(crate) use packing::Packing;
 pub use precision::Precision;
-use unit::Unit;
-
-impl Precision {
-    /// How many times as fast as in f32 a product of the sizes of a tile is, about.
-    pub(crate) fn speed(self) -> f64 {
-        Unit::of(self).speed()
-    }
-
-    /// `into = left right`, or `into += left right`; rows of `into` are `stride` apart.
-    ///
-    /// # Panics
-    /// If sizes do not fit together, or a factor was packed for something else.
-    pub(crate) fn multiply<'a>(
-        self,
-        into: &mut [f32],
-        stride: usize,
-        left: impl Into<Factor<'a>>,
-        right: impl Into<Factor<'a>>,
-        add: bool,
-    ) {
-        let right = right.into();
-        Unit::for_product(self, &right).multiply(into, stride, left.into(), right, add);
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 use super::layout::{STEP, Side};
 use super::portable::nearest;
+use super::unit::Unit;
 use super::*;
 
 /// The units that this machine has, and whether they round.

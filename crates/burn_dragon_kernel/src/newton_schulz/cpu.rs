@@ -2,26 +2,23 @@
 
 use super::{COEFFICIENTS, EPSILON};
 use crate::buffer::Buffer;
-use crate::flex::memory;
 use crate::matrix::{Matrix, Precision};
 use crate::parallel::*;
-use burn::backend::Flex;
-use burn::tensor::Tensor;
+use burn_flex::FlexTensor;
 
 /// Rows of a product that one task computes: always so many, so that the bits do not depend on the threads.
 const ROWS: usize = 64;
 
-/// The iterations on a plain tensor.
-pub(super) fn newton_schulz(matrices: Tensor<3>, iterations: usize) -> Tensor<3> {
-    let [_, rows, columns] = matrices.dims();
-    let mut matrices = memory(matrices);
+/// The iterations on contiguous numbers, `[M, R, C]`.
+pub(crate) fn newton_schulz(mut matrices: FlexTensor, iterations: usize) -> FlexTensor {
+    let [rows, columns] = [1, 2].map(|axis| matrices.layout().shape()[axis]);
     if rows * columns > 0 {
         matrices
             .storage_mut()
             .par_chunks_mut(rows * columns)
             .for_each(|matrix| iterate(matrix, [rows, columns], iterations));
     }
-    Tensor::from_primitive::<Flex>(matrices)
+    matrices
 }
 
 /// The iterations on one matrix, in place.

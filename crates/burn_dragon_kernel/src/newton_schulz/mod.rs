@@ -10,10 +10,10 @@
 //! On the processor in f32 matrices and blocks of their rows run in parallel (`cpu.rs`); elsewhere a composition of tensor
 //! operations (`reference.rs`). Both sum in orders of their own: their results differ by rounding.
 
-mod cpu;
+pub(crate) mod cpu;
 pub mod reference;
 
-use crate::flex::is_plain;
+use crate::backend::{DragonBackend, Operation, on_backends};
 use burn::tensor::Tensor;
 
 /// Coefficients of the polynomial `a X + b X X^T X + c (X X^T)^2 X`.
@@ -27,11 +27,17 @@ const EPSILON: f64 = 1e-7;
 /// # Shapes
 /// - `matrices`, output: `[M, R, C]`, M matrices, without autodiff
 pub fn newton_schulz(matrices: Tensor<3>, iterations: usize) -> Tensor<3> {
-    if is_plain(&matrices) {
-        cpu::newton_schulz(matrices, iterations)
-    } else {
-        reference::newton_schulz(matrices, iterations)
+    on_backends!(B, matrices = matrices => on_backend::<B>(matrices, iterations))
+        .unwrap_or_else(|matrices| reference::newton_schulz(matrices, iterations))
+}
+
+/// The iterations on a tensor without autodiff on a backend; the tensor again where it is none.
+fn on_backend<B: DragonBackend>(matrices: Tensor<3>, iterations: usize) -> Result<Tensor<3>, Tensor<3>> {
+    if matrices.is_autodiff() || !B::computes(Operation::NewtonSchulz, matrices.dtype()) {
+        return Err(matrices);
     }
+    let matrices = B::take(matrices)?.numbers;
+    Ok(B::give(B::newton_schulz(matrices, iterations)))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::{
     source::{Documents, SourceConfig},
     text,
 };
-use burn_dragon_core::{FreeMemory, Need};
+use burn_dragon_core::api::{FreeMemory, Need};
 
 use crate::{
     error::LanguageError,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use burn_dragon_core::seed::derive;
+use burn_dragon_core::api::expert::derive;
 use burn_dragon_stream::api::permute;
 use serde::{Deserialize, Serialize};
 
@@ -163,7 +163,7 @@ fn document_starts(documents: &[usize], time: usize, last: usize) -> Vec<usize> 
 mod tests {
     use std::collections::HashSet;
 
-    use burn_dragon_core::seed::Rng;
+    use burn_dragon_core::api::expert::Rng;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use super::{LanguageEvaluation, PositionScore, WindowMemory, WindowReading};
 use crate::tales::{NeedlePoint, NeedleScore, RecallScore};
-use burn_dragon_core::density::Density;
+use burn_dragon_core::api::Density;
 
 /// The figures of a text, which may have been divided into documents at a separator.
 pub fn evaluation_lines(evaluation: &LanguageEvaluation, separator: Option<&str>) -> Vec<String> {

@@ -19,9 +19,9 @@ use crate::data::Tokens;
 use crate::error::LanguageError;
 use crate::tales::RecallScore;
 use crate::tokenizer::Tokenizer;
+#[cfg(any(test, feature = "train"))]
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_core::Dragon;
-use burn_dragon_core::density::{Density, DensityProbe};
+use burn_dragon_core::api::{Density, DensityProbe, Dragon};
 use serde::Serialize;
 use spans::{groups, sample, spans};
 use sums::{Ledger, Target};
@@ -166,6 +166,7 @@ impl<'a> Evaluator<'a> {
 ///
 /// # Panics
 /// If the rows differ in length.
+#[cfg(any(test, feature = "train"))]
 pub(crate) fn inputs_and_targets(rows: &[&[u32]], device: &Device) -> (Tensor<2, Int>, Tensor<2, Int>) {
     let length = rows[0].len() - 1;
     let matrix = |skip: usize| {

@@ -4,9 +4,7 @@ use super::room;
 use crate::error::LanguageError;
 use crate::learnt::{LearntMemory, LearntReading};
 use burn::tensor::{Int, Tensor, TensorData};
-use burn_dragon_core::density::DensityProbe;
-use burn_dragon_core::loss::token_losses;
-use burn_dragon_core::{DecoderError, Dragon, DragonState, Pass};
+use burn_dragon_core::api::{DecoderError, DensityProbe, Dragon, DragonState, Pass, token_losses};
 use serde::Serialize;
 use std::ops::Range;
 

@@ -4,7 +4,7 @@ use super::{Evaluator, WindowReading};
 use crate::error::LanguageError;
 use crate::tales::{NeedleProbe, NeedleScore, Recall, RecallProbe, RecallScore, Tale};
 use crate::tokenizer::Unknown;
-use burn_dragon_core::Dragon;
+use burn_dragon_core::api::Dragon;
 use std::cmp::Reverse;
 
 impl Evaluator<'_> {

@@ -2,7 +2,7 @@
 
 use super::{WindowMemory, WindowReading};
 use burn::tensor::Device;
-use burn_dragon_core::{Dragon, FreeMemory, MemoryError, Need};
+use burn_dragon_core::api::{Dragon, FreeMemory, MemoryError, Need};
 
 /// Memories that are alive for each stream at once: that of before a window and that after it.
 const CARRIED: usize = 2;

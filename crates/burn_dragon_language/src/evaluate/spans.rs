@@ -85,7 +85,7 @@ pub(super) fn groups(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn_dragon_core::seed::Rng;
+    use burn_dragon_core::api::expert::Rng;
 
     fn text(lengths: &[usize]) -> Tokens {
         let mut tokens = Tokens::default();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::data::Documents;
 use crate::tokenizer::{ByteTokenizer, CharTokenizer, IdTokenizer};
-use burn_dragon_core::DragonConfig;
+use burn_dragon_core::api::DragonConfig;
 use std::f64::consts::LN_2;
 
 pub(super) fn dragon() -> Dragon {
@@ -155,7 +155,7 @@ fn density_is_that_of_the_tokens_that_are_there() {
             let window = &ids[start..ids.len().min(start + 17)];
             let (tokens, _) = inputs_and_targets(&[window], &Device::flex());
             let mut probe = DensityProbe::default();
-            let pass = burn_dragon_core::Pass {
+            let pass = burn_dragon_core::api::Pass {
                 density: Some(&mut probe),
                 ..Default::default()
             };

@@ -11,10 +11,10 @@ use crate::training;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::api::expert::one_line;
 use burn_dragon_checkpoint::api::{
-    CardText, CheckpointError, Companion, Kinds, ModelFile, ModelInfo, ModelKind, RunWords, StateFile,
-    TensorSpec,
+    CardText, CheckpointError, Kinds, ModelFile, ModelInfo, ModelKind, StateFile, TensorSpec,
 };
 #[cfg(feature = "train")]
+use burn_dragon_checkpoint::api::{Companion, RunWords};
 use burn_dragon_core::api::expert::snapshot;
 use burn_dragon_core::api::{Dragon, DragonConfig};
 use serde_json::{Map, Value, json};
@@ -55,12 +55,22 @@ pub fn dragon(file: ModelFile, path: &Path, device: &Device) -> Result<Dragon, C
         .config
         .read()
         .map_err(|error| CheckpointError::corrupt(path, error))?;
+    of_checked(file, &config, path, device)
+}
+
+/// The model in a file that was checked.
+pub(crate) fn of_checked(
+    file: ModelFile,
+    config: &DragonConfig,
+    path: &Path,
+    device: &Device,
+) -> Result<Dragon, CheckpointError> {
     let mut floats = file.into_floats();
     let weights = |name: &str, _: &[usize]| match floats.remove(name) {
         Some(data) => data,
         None => unreachable!("`{name}` is one of the tensors that were checked"),
     };
-    Dragon::from_weights(&config, device, weights).map_err(|error| CheckpointError::corrupt(path, error))
+    Dragon::from_weights(config, device, weights).map_err(|error| CheckpointError::corrupt(path, error))
 }
 
 /// The family alone.

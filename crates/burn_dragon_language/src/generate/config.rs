@@ -2,7 +2,7 @@
 
 use super::ContextStrategy;
 use crate::error::LanguageError;
-use burn_dragon_core::Range;
+use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 
 /// `[generation]`: how text is drawn.

@@ -1,7 +1,7 @@
 //! What a model looks back on while it speaks: everything, or a window that truly forgets.
 
 use crate::error::LanguageError;
-use burn_dragon_core::{Decoder, DecoderError, Dragon, DragonState};
+use burn_dragon_core::api::{Decoder, DecoderError, Dragon, DragonState};
 use serde::{Deserialize, Serialize};
 
 /// How far back the memory reaches.
@@ -183,7 +183,7 @@ fn feed(decoder: &mut Decoder, tokens: &[u32]) -> Result<(), DecoderError> {
 mod tests {
     use super::*;
     use burn::tensor::Device;
-    use burn_dragon_core::DragonConfig;
+    use burn_dragon_core::api::DragonConfig;
 
     fn dragon() -> Dragon {
         let config = DragonConfig {

@@ -18,7 +18,7 @@ pub use sampler::Sampler;
 use crate::error::LanguageError;
 use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
-use burn_dragon_core::{Dragon, FreeMemory, Need};
+use burn_dragon_core::api::{Dragon, FreeMemory, Need};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,7 +43,7 @@ pub struct Generation {
 ///
 /// ```
 /// # use burn::tensor::Device;
-/// # use burn_dragon_core::{Dragon, DragonConfig};
+/// # use burn_dragon_core::api::{Dragon, DragonConfig};
 /// # use burn_dragon_language::generate::{GenerationConfig, Generator};
 /// # use burn_dragon_language::tokenizer::{ByteTokenizer, Tokenizer};
 /// # use std::{ops::ControlFlow, sync::Arc};
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
     use crate::tokenizer::ByteTokenizer;
     use burn::tensor::{Device, Int, Tensor, TensorData};
-    use burn_dragon_core::DragonConfig;
+    use burn_dragon_core::api::DragonConfig;
 
     fn dragon() -> Dragon {
         let config = DragonConfig {

@@ -2,7 +2,7 @@
 
 use super::context::{Context, ContextStrategy};
 use crate::error::LanguageError;
-use burn_dragon_core::{DecoderError, Dragon, DragonState};
+use burn_dragon_core::api::{DecoderError, Dragon, DragonState};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Instant;

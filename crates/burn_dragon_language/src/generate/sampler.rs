@@ -2,7 +2,7 @@
 
 use super::GenerationConfig;
 use crate::error::LanguageError;
-use burn_dragon_core::seed::{Rng, derive};
+use burn_dragon_core::api::expert::{Rng, derive};
 use std::collections::HashSet;
 
 /// Draws tokens: repetition penalty, then temperature, then top-k, then top-p.
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn the_least_and_the_largest_settings_do_what_they_say() {
-        use burn_dragon_core::Range;
+        use burn_dragon_core::api::expert::Range;
         let logits = [f32::MAX, 1.0, -2.0, f32::MIN, 0.5];
         let Range { least, most, .. } = Range::POSITIVE;
         for temperature in [least, 1.0, most] {

@@ -1,6 +1,6 @@
 //! Text about nothing, as long as it is wanted.
 
-use burn_dragon_core::seed::Rng;
+use burn_dragon_core::api::expert::Rng;
 
 use super::words::{LANDSCAPE, WEATHER, WHILE, pick};
 

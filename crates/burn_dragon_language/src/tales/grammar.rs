@@ -1,6 +1,6 @@
 //! How a tale is put together.
 
-use burn_dragon_core::seed::Rng;
+use burn_dragon_core::api::expert::Rng;
 
 use super::{
     Recall, Tale, Tier,

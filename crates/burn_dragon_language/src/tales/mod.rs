@@ -20,8 +20,8 @@ mod words;
 
 use std::{fmt, ops::Range};
 
-use burn_dragon_core::seed::{Rng, derive};
-use burn_dragon_core::{FreeMemory, Need};
+use burn_dragon_core::api::expert::{Rng, derive};
+use burn_dragon_core::api::{FreeMemory, Need};
 use serde::{Deserialize, Serialize};
 
 pub use self::{

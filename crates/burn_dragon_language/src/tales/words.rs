@@ -4,7 +4,7 @@
 //! recall. In every recall sentence a word of the same fact (the cue) comes first, so that the text says which fact is
 //! meant, and the wording before a `[role]` fixes which slot comes, so that only the word itself is in question.
 
-use burn_dragon_core::seed::Rng;
+use burn_dragon_core::api::expert::Rng;
 use serde::{Deserialize, Serialize};
 
 /// A kind of word that a tale states once and asks for later.

@@ -71,7 +71,7 @@ fn is_unfinished(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use burn_dragon_core::seed::Rng;
+    use burn_dragon_core::api::expert::Rng;
 
     use super::*;
     use crate::tokenizer::{ByteTokenizer, CharTokenizer};

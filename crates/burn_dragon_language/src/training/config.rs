@@ -89,8 +89,7 @@ impl LanguageConfig {
 mod tests {
     use super::*;
     use crate::training::Language;
-    use burn_dragon_core::Credit;
-    use burn_dragon_core::Precision;
+    use burn_dragon_core::api::{Credit, Precision};
     use burn_dragon_train::api::{GuardConfig, Layers, resolve};
 
     #[test]

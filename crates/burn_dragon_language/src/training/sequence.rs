@@ -9,7 +9,8 @@
 //! Gradients end at the window's edge, or reach back over the last [`backprop`](StreamConfig::backprop) windows of a
 //! step. The paper trains so, on pieces of 2,048 bytes (arXiv:2509.26507, appendix B).
 
-use burn_dragon_core::{Credit, Range};
+use burn_dragon_core::api::Credit;
+use burn_dragon_core::api::expert::Range;
 use burn_dragon_stream::api::TbpttWindow;
 use burn_dragon_train::api::expert::{MOST_UNITS, at_least_one, check};
 use burn_dragon_train::api::{TrainError, TrainingConfig};

@@ -12,7 +12,7 @@ use crate::error::LanguageError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::api::CheckpointError;
 use burn_dragon_checkpoint::api::expert::TensorFile;
-use burn_dragon_core::{Dragon, DragonState, Resets, StateError};
+use burn_dragon_core::api::{Dragon, DragonState, Resets, StateError};
 use burn_dragon_stream::api::{
     Documents, LanePosition, Lanes, Order, Scale, ScaleMixup, ScaleStep, TbpttWindow,
 };

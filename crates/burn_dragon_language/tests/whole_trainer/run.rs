@@ -6,7 +6,8 @@ use crate::settings::Settings;
 use burn::tensor::{Device, TensorData};
 use burn_dragon_checkpoint::api::expert::TensorFile;
 use burn_dragon_checkpoint::api::{CheckpointFolder, Checkpoints, ModelFile, Pointer};
-use burn_dragon_core::parameters;
+use burn_dragon_core::api::expert::snapshot;
+
 use burn_dragon_language::api::{LanguageConfig, LanguageTask};
 use burn_dragon_train::api::expert::{Line, MetricsLog};
 use burn_dragon_train::api::{Interrupt, Layers, Output, RunFolder, Task, Trainer};
@@ -70,7 +71,7 @@ impl Ground {
             run, config, task, ..
         } = self;
         let model = task.new_model().unwrap();
-        let initial = weights(parameters::snapshot(&model));
+        let initial = weights(snapshot(&model));
         let trainer = Trainer::new(task, config.plan(), run, Output::silent(), Interrupt::none());
         let (_, outcome) = trainer.unwrap().fit(model).unwrap();
 
@@ -83,7 +84,11 @@ impl Ground {
         let kept = Checkpoints::new(run.checkpoints());
         let files = Files {
             lines: MetricsLog::read(run.metrics()).unwrap(),
-            weights: weights(ModelFile::read(&checkpoint.join("model.bpk")).unwrap().tensors),
+            weights: weights(
+                ModelFile::read(&checkpoint.join("model.bpk"))
+                    .unwrap()
+                    .into_floats(),
+            ),
             moments: file("optimizer.bpk"),
             memories: match config.sequence.streams {
                 Some(_) => file("streams.bpk"),

@@ -18,7 +18,7 @@
 
 use crate::error::TrainError;
 use crate::settings::check;
-use burn_dragon_core::Range;
+use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt::{self, Display, Formatter};

@@ -6,7 +6,7 @@
 use super::{Optimizer, Parameter, Rates, ScaledGradient, Slots, StepAt, exactly, within};
 use crate::error::TrainError;
 use burn::tensor::Tensor;
-use burn_dragon_core::Range;
+use burn_dragon_core::api::expert::Range;
 use burn_dragon_kernel::api::{AdamWStep, Moments, adamw};
 use serde::{Deserialize, Serialize};
 

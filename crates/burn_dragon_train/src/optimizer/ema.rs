@@ -12,9 +12,9 @@ use crate::error::TrainError;
 use crate::settings::check;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::tensors::TensorFile;
-use burn_dragon_core::{Range, parameters};
+use burn_dragon_checkpoint::api::CheckpointError;
+use burn_dragon_checkpoint::api::expert::TensorFile;
+use burn_dragon_core::api::expert::{Range, load, named, snapshot};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -101,7 +101,7 @@ impl Ema {
         let mut file = TensorFile::default();
         file.metadata.insert("format".into(), FORMAT.into());
         file.metadata.insert("updates".into(), self.updates.to_string());
-        file.tensors = parameters::snapshot(trained);
+        file.tensors = snapshot(trained);
         file
     }
 }
@@ -126,7 +126,7 @@ pub(crate) fn read<M: Module>(path: &Path, model: M) -> Result<(M, u64), TrainEr
     let updates = text("updates").and_then(|updates| updates.parse().ok());
     let updates = updates.ok_or_else(|| refuse("it does not say how many updates its average has".into()))?;
     let mut wrong = None;
-    parameters::named(&model, |name, shape, _| {
+    named(&model, |name, shape, _| {
         let sound = tensors.get(name).is_some_and(|data| {
             let values = data.as_slice::<f32>();
             data.shape().to_vec() == shape
@@ -140,7 +140,7 @@ pub(crate) fn read<M: Module>(path: &Path, model: M) -> Result<(M, u64), TrainEr
     });
     let model = match wrong {
         Some(wrong) => return Err(refuse(wrong)),
-        None => parameters::load(model, |name, _| tensors.remove(name)),
+        None => load(model, |name, _| tensors.remove(name)),
     };
     match tensors.keys().next() {
         Some(name) => Err(refuse(format!("`{name}` is no parameter of the model"))),

@@ -3,8 +3,8 @@
 use super::{Method, Scalars, Slots};
 use crate::error::TrainError;
 use burn::tensor::{Device, Tensor, TensorData};
-use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::tensors::TensorFile;
+use burn_dragon_checkpoint::api::CheckpointError;
+use burn_dragon_checkpoint::api::expert::TensorFile;
 use std::collections::BTreeMap;
 use std::path::Path;
 

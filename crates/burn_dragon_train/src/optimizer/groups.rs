@@ -2,7 +2,7 @@
 
 use super::{Rates, within};
 use crate::error::TrainError;
-use burn_dragon_core::Range;
+use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 
 /// `[[optimizer.groups]]`: some parameters by name.

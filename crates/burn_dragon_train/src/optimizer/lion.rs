@@ -10,7 +10,7 @@
 use super::{Optimizer, Parameter, Rates, ScaledGradient, Slots, StepAt, exactly, within};
 use crate::error::TrainError;
 use burn::tensor::Tensor;
-use burn_dragon_core::Range;
+use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 
 /// `method = "lion"`. A learning rate of a third to a tenth of AdamW's, and as many times its decay, are usual.

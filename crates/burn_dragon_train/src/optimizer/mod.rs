@@ -45,7 +45,7 @@ use crate::error::TrainError;
 use crate::gradients::ScaledGradient;
 use crate::settings::check;
 use burn::tensor::Tensor;
-use burn_dragon_core::Range;
+use burn_dragon_core::api::expert::Range;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 

@@ -8,8 +8,8 @@ use crate::error::TrainError;
 use crate::gradients::GradientSet;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
-use burn_dragon_checkpoint::CheckpointError;
-use burn_dragon_checkpoint::tensors::TensorFile;
+use burn_dragon_checkpoint::api::CheckpointError;
+use burn_dragon_checkpoint::api::expert::TensorFile;
 use burn_dragon_core::api::expert::ParameterPath;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,7 +33,7 @@ impl ModelOptimizer {
     pub fn new<M: Module>(config: &OptimizerConfig, module: &M) -> Result<Self, TrainError> {
         config.validate()?;
         let mut shapes = BTreeMap::new();
-        burn_dragon_core::parameters::named(module, |name, shape, _| {
+        burn_dragon_core::api::expert::named(module, |name, shape, _| {
             shapes.insert(name.to_string(), shape.to_vec());
         });
         config.check_names(&shapes.keys().map(String::as_str).collect::<Vec<_>>())?;
@@ -180,7 +180,7 @@ impl ModuleMapper for Step<'_> {
 mod tests {
     use super::*;
     use burn::tensor::TensorData;
-    use burn_dragon_core::{Dragon, DragonConfig};
+    use burn_dragon_core::api::{Dragon, DragonConfig};
 
     /// A file after an edit, and whether it is taken by the optimiser of a small model.
     fn restored(edit: impl FnOnce(&mut TensorFile)) -> Result<Option<String>, TrainError> {

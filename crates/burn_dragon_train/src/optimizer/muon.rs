@@ -21,7 +21,7 @@ use super::{AdamW, Optimizer, Parameter, Rates, ScaledGradient, Slots, StepAt, e
 use crate::error::TrainError;
 use crate::settings::at_least_one;
 use burn::tensor::Tensor;
-use burn_dragon_core::Range;
+use burn_dragon_core::api::expert::Range;
 use burn_dragon_kernel::api::newton_schulz;
 use serde::{Deserialize, Serialize};
 

@@ -13,7 +13,7 @@
 use super::{Optimizer, Parameter, Rates, Scalars, ScaledGradient, Slots, StepAt, exactly, within};
 use crate::error::TrainError;
 use burn::tensor::Tensor;
-use burn_dragon_core::Range;
+use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 
 /// `method = "schedule_free_adamw"`.

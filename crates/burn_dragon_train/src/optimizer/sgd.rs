@@ -11,7 +11,7 @@
 use super::{Optimizer, Parameter, Rates, ScaledGradient, Slots, StepAt, within};
 use crate::error::TrainError;
 use burn::tensor::Tensor;
-use burn_dragon_core::Range;
+use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 
 /// `method = "sgd"`.

@@ -4,7 +4,7 @@ use super::*;
 use crate::gradients::GradientSet;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, TensorData};
-use burn_dragon_core::parameters::snapshot;
+use burn_dragon_core::api::expert::snapshot;
 use std::collections::BTreeMap;
 
 /// One matrix `[1, 2]`.

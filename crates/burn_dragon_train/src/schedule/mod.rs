@@ -21,7 +21,7 @@
 
 use std::f64::consts::PI;
 
-use burn_dragon_core::Range;
+use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 
 /// How the learning rate changes during a run. In TOML: `type = "cosine"` and the variant's keys.

@@ -8,7 +8,7 @@ use crate::args::PushArgs;
 use crate::exit::Usage;
 use anyhow::Context;
 use burn_dragon::api::checkpoint::{
-    CheckpointError, CheckpointFolder, ExportOptions, ModelFile, Provenance, StoredTensor, export,
+    CheckpointError, CheckpointFolder, ExportOptions, ModelFile, ModelKind, Provenance, StoredTensor, export,
 };
 use burn_dragon::api::exchange::fetch::{Event, Hub, HubId, Limits, MAIN, Upload, Uploaded, upload};
 use burn_dragon::api::exchange::{LoadedModel, OfficialConfig, write_safetensors};
@@ -99,14 +99,7 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
     let kind = kinds().of(&model.family, &file)?;
     kind.assets(&model)
         .map_err(|reason| CheckpointError::corrupt(&file, reason))?;
-    let mut known = Known::of(run.as_deref(), kind, &model);
-    if run.is_some_and(|run| is_other_config(&run, &file)) {
-        known = Known {
-            said: None,
-            other_config: true,
-            ..known
-        };
-    }
+    let known = known(run.as_deref(), &file, kind, &model);
     let provenance = model.info.provenance.take().unwrap_or_default();
     let license = args.license.clone().or(provenance.license);
     model.info.provenance = Some(Provenance {
@@ -116,19 +109,7 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
     });
     let mut notes = Vec::new();
     let official = write_official(&model, folder, &mut notes)?;
-    let put = |name: &str, text: &str| {
-        let path = folder.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
-    };
-    if official && let Ok(config) = OfficialConfig::of_model(&model) {
-        put("config.json", &serde_json::to_string_pretty(&config)?)?;
-    }
-    if let Some(config) = known.config() {
-        put("config.toml", config)?;
-    }
-    for (name, text) in &model.assets {
-        put(name, text)?;
-    }
+    write_texts(&model, &known, official, folder)?;
     let (text, info) = (kind.card(&model, &id.repo), model.info.clone());
     let assets: Vec<String> = model.assets.keys().cloned().collect();
     let (parameters, bytes) = (parameters(kind, &model), f32_bytes(&model));
@@ -154,13 +135,43 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
             notes: &notes,
         },
     };
-    put("README.md", &card.to_string())?;
+    put(folder, "README.md", &card.to_string())?;
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .with_context(|| format!("cannot list {}", folder.display()))?
         .map(|entry| Ok(entry?.path()))
         .collect::<std::io::Result<_>>()?;
     files.sort();
     Ok(files)
+}
+
+/// What a run knows of a model; nothing of how it was trained, where the run's configuration is not the model's.
+fn known(run: Option<&Path>, file: &Path, kind: &dyn ModelKind, model: &ModelFile) -> Known {
+    let known = Known::of(run, kind, model);
+    match run.is_some_and(|run| is_other_config(run, file)) {
+        true => Known {
+            said: None,
+            other_config: true,
+            ..known
+        },
+        false => known,
+    }
+}
+
+/// Writes what is beside the weights: configurations, and the assets under their names.
+fn write_texts(model: &ModelFile, known: &Known, official: bool, folder: &Path) -> anyhow::Result<()> {
+    if official && let Ok(config) = OfficialConfig::of_model(model) {
+        put(folder, "config.json", &serde_json::to_string_pretty(&config)?)?;
+    }
+    if let Some(config) = known.config() {
+        put(folder, "config.toml", config)?;
+    }
+    let assets = model.assets.iter();
+    assets.map(|(name, text)| put(folder, name, text)).collect()
+}
+
+fn put(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+    let path = folder.join(name);
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Bytes of the numbers in f32, whatever they are stored as, and of the codes.

@@ -8,7 +8,7 @@
 
 mod probe;
 
-use burn_dragon_core::seed::{Rng, derive};
+use burn_dragon_core::api::expert::{Rng, derive};
 use serde::{Deserialize, Serialize};
 
 pub use self::probe::{NeedlePoint, NeedleProbe, NeedleScore};

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use burn_dragon_core::seed::{Rng, derive};
-use burn_dragon_core::{FreeMemory, Need};
+use burn_dragon_core::api::expert::{Rng, derive};
+use burn_dragon_core::api::{FreeMemory, Need};
 use serde::Serialize;
 
 use super::{NeedleConfig, outline};

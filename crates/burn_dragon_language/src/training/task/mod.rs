@@ -18,7 +18,8 @@ use crate::tales::RecallProbe;
 use crate::tokenizer::TokenizerSpec;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{CheckpointError, Content, ModelFile, ModelInfo};
-use burn_dragon_core::{DecayConfig, Dragon, DragonConfig, FreeMemory, MemoryError, Precision, parameters};
+use burn_dragon_core::api::expert::load;
+use burn_dragon_core::api::{DecayConfig, Dragon, DragonConfig, FreeMemory, MemoryError, Precision};
 use burn_dragon_stream::api::Lanes;
 use burn_dragon_train::api::{
     DataPosition, Evaluation, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics, Sample,
@@ -366,7 +367,7 @@ impl Task for LanguageTask {
             return refuse("its tokenizer is not that of the run (tokenizer.json)".into());
         }
         let mut floats = file.into_floats();
-        Ok(parameters::load(model, |name, _| floats.remove(name)))
+        Ok(load(model, |name, _| floats.remove(name)))
     }
 
     fn restore_carried(

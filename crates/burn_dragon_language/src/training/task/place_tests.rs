@@ -5,7 +5,7 @@ use crate::data::{SourceConfig, SplitKind, TextConfig, Tokens, WindowPlan, Windo
 use crate::model::LanguageModel;
 use crate::tokenizer::IdTokenizer;
 use crate::training::sequence::{ScaleConfig, StreamConfig};
-use burn_dragon_core::DragonConfig;
+use burn_dragon_core::api::DragonConfig;
 use burn_dragon_exchange::api::ModelPath;
 use burn_dragon_stream::api::{Scale, ScaleMixup};
 use burn_dragon_train::api::{

@@ -3,10 +3,8 @@
 use crate::training::streams::{Batch, StreamMemory, Window};
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn_dragon_core::density::{Density, DensityProbe};
-use burn_dragon_core::loss::cross_entropy;
-use burn_dragon_core::seed::derive;
-use burn_dragon_core::{Credit, Dragon, Pass, Precision};
+use burn_dragon_core::api::expert::derive;
+use burn_dragon_core::api::{Credit, Density, DensityProbe, Dragon, Pass, Precision, cross_entropy};
 use burn_dragon_stream::api::TbpttWindow;
 use burn_dragon_train::api::TrainError;
 

@@ -3,7 +3,7 @@
 use super::LanguageTask;
 use crate::training::streams::StreamPlan;
 use burn::tensor::Device;
-use burn_dragon_core::{DragonConfig, FreeMemory, MemoryError, Need};
+use burn_dragon_core::api::{DragonConfig, FreeMemory, MemoryError, Need};
 
 /// A step of training: the model, what one batch holds, and on which kind of device.
 #[derive(Clone)]
