@@ -5,9 +5,10 @@
 use burn::tensor::Device;
 use burn_dragon::api::checkpoint::{
     Assembly, CheckpointError, ExportOptions, ModelFile, ModelInfo, PartsManifest, Provenance,
-    StoredPrecision, export, model_hash, read_parts,
+    StoredPrecision, export, read_parts,
 };
 use burn_dragon::api::core::{Dragon, DragonConfig};
+use burn_dragon::api::language::{self, model_file, model_hash};
 use std::fs::File;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,7 +24,6 @@ fn show(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
     let device = Device::flex();
     let dragon = Dragon::new(&DragonConfig::small(), 1337, &device)?;
     let info = ModelInfo {
-        family: "language".into(),
         provenance: Some(Provenance {
             data: Some("nothing: these are initial weights".into()),
             license: Some("CC0-1.0".into()),
@@ -31,7 +31,7 @@ fn show(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
         }),
         ..ModelInfo::default()
     };
-    let model = ModelFile::of(&dragon, info, Some(r#"{"type":"byte"}"#.into()));
+    let model = model_file(&dragon, info, Some(r#"{"type":"byte"}"#.into()));
 
     // One file, and the same in parts of at most 256 KiB of tensors; numbers in bf16.
     let options = ExportOptions {
@@ -62,7 +62,7 @@ fn show(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
             came.parts, came.of, came.bytes, came.total
         );
     }
-    let dragon = assembly.finish()?.into_dragon(&manifest_path, &device)?;
+    let dragon = language::dragon(assembly.finish()?, &manifest_path, &device)?;
     println!(
         "the parts are the model: {}",
         model_hash(&dragon) == exported.model
