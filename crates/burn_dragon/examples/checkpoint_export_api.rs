@@ -8,7 +8,7 @@ use burn_dragon::api::checkpoint::{
     StoredPrecision, export, read_parts,
 };
 use burn_dragon::api::core::{Dragon, DragonConfig};
-use burn_dragon::api::language::{dragon, model_file, model_hash};
+use burn_dragon::api::language::{self, model_file, model_hash};
 use std::fs::File;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn show(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
     // A model with what it says of itself: shape, steps, tokenizer, where it comes from, its licence.
     let device = Device::flex();
-    let initial = Dragon::new(&DragonConfig::small(), 1337, &device)?;
+    let dragon = Dragon::new(&DragonConfig::small(), 1337, &device)?;
     let info = ModelInfo {
         provenance: Some(Provenance {
             data: Some("nothing: these are initial weights".into()),
@@ -31,7 +31,7 @@ fn show(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
         }),
         ..ModelInfo::default()
     };
-    let model = model_file(&initial, info, Some(r#"{"type":"byte"}"#.into()));
+    let model = model_file(&dragon, info, Some(r#"{"type":"byte"}"#.into()));
 
     // One file, and the same in parts of at most 256 KiB of tensors; numbers in bf16.
     let options = ExportOptions {
@@ -62,10 +62,10 @@ fn show(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
             came.parts, came.of, came.bytes, came.total
         );
     }
-    let arrived = dragon(assembly.finish()?, &manifest_path, &device)?;
+    let dragon = language::dragon(assembly.finish()?, &manifest_path, &device)?;
     println!(
         "the parts are the model: {}",
-        model_hash(&arrived) == exported.model
+        model_hash(&dragon) == exported.model
     );
 
     // One bit of one part, and it is not taken.

@@ -31,6 +31,10 @@ pub(crate) struct Layout {
 
 /// A part of a factor that is laid out together.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "there is no unit to lay anything out for")
+)]
 pub(crate) struct Panel {
     /// Its first outer row.
     pub(crate) outer: usize,
@@ -44,6 +48,10 @@ pub(crate) struct Panel {
 
 impl Layout {
     /// Of a factor whose steps take so many lines.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "there is no unit to lay anything out for")
+    )]
     pub(crate) fn new(step_lines: usize, side: Side, outer: usize, inner: usize) -> Self {
         Self {
             step_lines,
@@ -74,6 +82,10 @@ impl Layout {
     }
 
     /// All panels, block after block.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "there is no unit to lay anything out for")
+    )]
     pub(crate) fn panels(&self) -> impl Iterator<Item = Panel> + use<> {
         let layout = *self;
         (0..self.inner).step_by(DEPTH).flat_map(move |inner| {
