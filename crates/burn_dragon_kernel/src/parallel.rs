@@ -1,6 +1,6 @@
-//! Work on several threads, by rayon; without the feature `rayon` the same work in the same order on one.
+//! Work on several threads with rayon; without the feature `rayon`, the same work in the same order on one thread.
 //!
-//! What is computed never depends on how many threads there are: work is cut by its own sizes, and sums have an order.
+//! Results do not depend on the number of threads: work is cut by its own sizes, and sums have a fixed order.
 
 #[cfg(feature = "rayon")]
 pub(crate) use rayon::prelude::{

@@ -163,7 +163,7 @@ impl Lanes {
         self.cursors.iter().map(DocumentCursor::position).collect()
     }
 
-    /// Moves each lane to a position that [`positions`](Self::positions) returned for the same corpus and order.
+    /// Moves each lane to a position that [`positions`](Self::positions()) returned for the same corpus and order.
     ///
     /// # Errors
     /// [`StreamError::LaneCount`] and those of [`DocumentCursor::seek`]; then no lane has moved.

@@ -70,7 +70,7 @@ impl TbpttWindow {
         self.unroll_steps
     }
 
-    /// Number of last steps through which gradients flow, from 1 to [`unroll_steps`](Self::unroll_steps).
+    /// Number of last steps through which gradients flow, from 1 to [`unroll_steps`](Self::unroll_steps()).
     pub fn backprop_steps(&self) -> usize {
         self.backprop_steps
     }

@@ -1,4 +1,4 @@
-//! A level and its halves as a backend is given them: its own tensors, and numbers.
+//! Input and output of a level and its halves for a backend: its own tensors, and numbers.
 
 use crate::causal_read::Credit;
 use crate::dropout::DropoutMask;

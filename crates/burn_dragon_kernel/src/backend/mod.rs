@@ -1,9 +1,8 @@
-//! What a backend computes by itself: the operations of this crate that have an implementation beside their definition,
-//! forward and backward, on the backend's own tensors.
+//! Backends with their own implementations: operations of this crate, forward and backward, on a backend's own tensors.
 //!
-//! A backend with kernels of its own implements [`DragonBackend`] and gets a line in `on_backends`. The graph of
-//! gradients is written once for all of them, in the `backward.rs` or `graph.rs` of each operation. Where no backend
-//! takes an operation, it is its `reference.rs`.
+//! A backend with its own kernels implements [`DragonBackend`] and gets a line in `on_backends`. The autodiff graph is
+//! written once for all backends, in the `backward.rs` or `graph.rs` of each operation. An operation that no backend
+//! takes is computed by its `reference.rs`.
 
 pub(crate) mod adamw;
 pub(crate) mod level;
@@ -17,12 +16,12 @@ use burn::tensor::{DType, Int, Tensor};
 use level::{HalfOn, LevelOn, LevelRun, MemoryOn, SpeakOn};
 use std::fmt::Debug;
 
-/// What the gradient of an operation needs.
+/// Data that the gradient of an operation needs.
 pub(crate) trait Kept: Clone + Send + Debug + 'static {}
 
 impl<T: Clone + Send + Debug + 'static> Kept for T {}
 
-/// The operations that a backend may compute by itself.
+/// Operations that a backend may implement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     /// [`level`](crate::level::level()).
@@ -52,10 +51,10 @@ pub(crate) struct On<B: Backend> {
     pub(crate) node: Option<NodeGuard>,
 }
 
-/// A backend with implementations of its own. What `_back` functions return is in the order of the inputs.
+/// Backend with its own implementations. The results of `_back` functions are in the order of the inputs.
 ///
-/// Tensors are handed over: their memory may take the result, where nobody else holds it. Gradients may come in any
-/// layout of memory.
+/// Tensors are passed by value: their memory may be reused for the result, unless another tensor shares it. Gradients
+/// may have any memory layout.
 pub(crate) trait DragonBackend: Backend {
     /// What the gradient of a norm needs.
     type Norm: Kept;

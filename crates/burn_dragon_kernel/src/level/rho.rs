@@ -71,12 +71,12 @@ impl<'a> Rho<'a> {
         Self::empty(&mut [])
     }
 
-    /// Empties the memory.
+    /// Marks the memory as empty, whatever the rows hold.
     pub(super) fn clear(&mut self) {
         self.empty = true;
     }
 
-    /// Empties the memory and sets the rows to zero.
+    /// Sets the rows to zero.
     pub(super) fn forget(&mut self) {
         self.rows.fill(0.0);
     }
@@ -86,7 +86,7 @@ impl<'a> Rho<'a> {
         self.empty
     }
 
-    /// All rows, unless all are zero.
+    /// All rows; not valid if the memory is empty.
     fn numbers(&self) -> &[f32] {
         self.source.unwrap_or(self.rows)
     }

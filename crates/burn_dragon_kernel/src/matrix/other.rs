@@ -1,4 +1,4 @@
-//! What processors have of their own that is not x86-64: nothing yet.
+//! Units of processors other than x86-64: none yet.
 
 use super::factor::{Factor, Matrix};
 use super::layout::{Layout, Side};

@@ -1,4 +1,4 @@
-//! What a machine computes products with.
+//! Units: implementations of matrix products.
 
 use super::factor::{Factor, Matrix};
 use super::layout::{Layout, Side};
@@ -6,14 +6,14 @@ use super::precision::Precision;
 use super::{native, portable};
 use crate::buffer::Line;
 
-/// A way to compute products.
+/// Implementation of matrix products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// f32, by the `gemm` crate.
     Gemm,
     /// bf16, by rounding the factors for an f32 product.
     Rounded,
-    /// What this kind of processor has beside.
+    /// A unit of this processor architecture.
     Native(native::Unit),
 }
 

@@ -1,7 +1,7 @@
 //! Newton-Schulz iterations, which make a matrix nearly semi-orthogonal, as Muon does with its updates (Jordan, 2024).
 //!
 //! ```text
-//! X = G / (|G| + 1e-7)                      |G| the Frobenius norm; the transpose of G if it has more rows than columns
+//! X = G / (|G| + 1e-7)                      |G| the Frobenius norm; G transposed if it has more rows than columns
 //! A = X X^T;  X = a X + (b A + c A^2) X     `iterations` times, with a, b, c = 3.4445, -4.7750, 2.0315
 //! ```
 //!
