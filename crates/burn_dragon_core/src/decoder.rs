@@ -71,7 +71,7 @@ impl Decoder {
     /// # Panics
     /// If `lanes` is 0.
     pub fn new(dragon: &Dragon, lanes: usize) -> Self {
-        assert!(lanes > 0, "Decoder::new: no lane");
+        assert!(lanes > 0, "Decoder::new: 0 lanes, expected at least 1");
         let streams = match weights(dragon) {
             Some(weights) => processor(Decode::new(Arc::new(weights), lanes)),
             None => Streams::Tensors(dragon.empty_state(lanes)),

@@ -53,7 +53,7 @@ impl<'a, F: FnMut(&str, &[usize]) -> TensorData> ParameterBuilder<'a, F> {
     /// If no such tensor is listed, or its weight has another shape.
     pub fn parameter<const R: usize>(&mut self, name: &str) -> Param<Tensor<R>> {
         self.optional(name)
-            .unwrap_or_else(|| panic!("the tensor `{name}` is not listed"))
+            .unwrap_or_else(|| panic!("ParameterBuilder: the configuration lists no tensor `{name}`"))
     }
 
     /// Parameter called `name`; `None` if no such tensor is listed.
@@ -66,7 +66,7 @@ impl<'a, F: FnMut(&str, &[usize]) -> TensorData> ParameterBuilder<'a, F> {
         assert_eq!(
             **data.shape(),
             *tensor.shape,
-            "the weight `{name}` does not have the shape that the configuration lists"
+            "ParameterBuilder: the weight `{name}` does not have the listed shape"
         );
         Some(Param::from_data(data, self.device))
     }

@@ -45,7 +45,7 @@ impl Rng {
     /// # Panics
     /// If `n` is 0.
     pub fn below(&mut self, n: usize) -> usize {
-        assert!(n > 0, "Rng::below(0)");
+        assert!(n > 0, "Rng::below: n is 0, expected at least 1");
         // The high half of a product: its bias is below n / 2^64.
         ((u128::from(self.next_u64()) * n as u128) >> 64) as usize
     }

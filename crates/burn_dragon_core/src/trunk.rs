@@ -225,7 +225,7 @@ impl Trunk {
     fn level(&self, rotation: Rotation, pass: &mut Pass<'_>) -> Level {
         assert!(
             self.config.read.is_ordered() || pass.resets.is_empty(),
-            "Trunk: a read without order cannot empty memory within a window"
+            "Trunk: a read without order cannot empty memory within a window; use Read::Causal with resets"
         );
         Level {
             weights: LevelWeights::new(self.decoder_x.val(), self.decoder_y.val(), self.encoder.val()),

@@ -47,7 +47,7 @@ struct Arithmetic {
     chains: u64,
     /// FLOPs of one operation of one chain.
     flops: u64,
-    /// Runs so many rounds, each an operation of every chain, and gives the sum of all chains.
+    /// Runs `rounds` rounds, each one operation of every chain, and returns the sum of all chains.
     run: fn(rounds: u32) -> f32,
 }
 
@@ -120,7 +120,7 @@ fn bf16_arithmetic() -> Option<Arithmetic> {
     None
 }
 
-/// What any processor can do: a multiplication and an addition, on vectors where the compiler finds them.
+/// Arithmetic of any processor: a multiplication and an addition, in vectors if the compiler uses them.
 const PORTABLE: Arithmetic = Arithmetic {
     instructions: "portable",
     chains: 8,
@@ -132,7 +132,7 @@ const PORTABLE: Arithmetic = Arithmetic {
 const FACTOR: f32 = 0.999;
 const TERM: f32 = 1.0 - FACTOR;
 
-/// Where so many chains start: apart, in `[0, 1)`, and where the compiler cannot know, lest it make one of them.
+/// Start values of the chains: different ones, in `[0, 1)`, unknown to the compiler, so that it cannot merge chains.
 fn starts<const N: usize>() -> [f32; N] {
     std::array::from_fn(|chain| black_box(chain as f32 / N as f32))
 }
@@ -148,7 +148,7 @@ fn portable(rounds: u32) -> f32 {
     sums.iter().flatten().sum()
 }
 
-/// The sum of some words, modulo 2^32, at the speed at which they arrive.
+/// Sum of some words, modulo 2^32, at the speed of memory.
 fn sum(words: &[u32]) -> u32 {
     #[cfg(target_arch = "x86_64")]
     if let Some(sum) = x86::sum(words) {
@@ -173,7 +173,7 @@ fn sum_in_lanes(words: &[u32]) -> u32 {
         .fold(0, |sum, word| sum.wrapping_add(*word))
 }
 
-/// What one thread did in one window.
+/// Work of one thread in one window.
 #[derive(Clone, Copy)]
 struct Span {
     start: Instant,
@@ -182,7 +182,7 @@ struct Span {
 }
 
 /// Amount per second of all threads together, in the best window. `work(thread, n)` does the thread's n-th piece and
-/// gives its amount.
+/// returns its amount.
 fn best_rate(threads: usize, work: impl Fn(usize, u64) -> u64 + Sync) -> f64 {
     let barrier = Barrier::new(threads.max(1));
     let spans = parallel(threads, |thread| {
@@ -214,7 +214,7 @@ fn rate(spans: impl Iterator<Item = Span> + Clone) -> Option<f64> {
     Some(amount as f64 / (end - start).as_secs_f64())
 }
 
-/// What `work` gives on each of so many threads, all at once.
+/// Results of `work` on each of `threads` threads, all at once.
 fn parallel<R: Send>(threads: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
     let mut results: Vec<Option<R>> = (0..threads.max(1)).map(|_| None).collect();
     thread::scope(|scope| {

@@ -18,7 +18,7 @@ pub(crate) fn threads() -> usize {
     return 1;
 }
 
-/// Rayon's names for what the standard library does on one thread.
+/// Serial versions of rayon's methods, by the standard library, on one thread.
 #[cfg(not(feature = "rayon"))]
 mod serial {
     use std::slice::{Chunks, ChunksExact, ChunksExactMut, ChunksMut};
@@ -59,7 +59,7 @@ mod serial {
         }
     }
 
-    /// What can be gone through.
+    /// Values that can be iterated over.
     pub(crate) trait IntoParallelIterator: IntoIterator + Sized {
         /// [`into_iter`](IntoIterator::into_iter).
         fn into_par_iter(self) -> Self::IntoIter {

@@ -119,7 +119,7 @@ impl<D: StreamDataset> DatasetCursor<D> {
         self.walk.position()
     }
 
-    /// Moves to a position of a cursor over as many segments, in the same order and of the same shard.
+    /// Moves to a position of a cursor over the same number of segments, in the same order and of the same shard.
     ///
     /// # Errors
     /// [`StreamError::OtherCount`], [`StreamError::OtherOrder`], [`StreamError::OtherShard`] and

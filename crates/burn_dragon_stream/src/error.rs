@@ -39,7 +39,7 @@ pub enum StreamError {
     /// A shard that does not exist.
     #[error("shard {index} of {count} does not exist; the shards are 0 to {}", count.saturating_sub(1))]
     ShardOutOfRange {
-        /// The shard asked for.
+        /// The shard given, from 0.
         index: usize,
         /// Number of shards.
         count: usize,
@@ -55,7 +55,7 @@ pub enum StreamError {
     /// A lane that does not exist.
     #[error("lane {lane} does not exist; there are {lanes} lanes, counted from 0")]
     LaneOutOfRange {
-        /// The lane asked for, from 0.
+        /// The lane given, from 0.
         lane: usize,
         /// Number of lanes.
         lanes: usize,

@@ -111,7 +111,7 @@ impl Walk {
         }
     }
 
-    /// Moves to a position of a walk over as many items, in the same order and of the same shard.
+    /// Moves to a position of a walk over the same number of items, in the same order and of the same shard.
     ///
     /// # Errors
     /// [`StreamError::OtherCount`], [`StreamError::OtherOrder`], [`StreamError::OtherShard`] and

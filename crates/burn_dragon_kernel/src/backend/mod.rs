@@ -56,32 +56,32 @@ pub(crate) struct On<B: Backend> {
 /// Tensors are passed by value: their memory may be reused for the result, unless another tensor shares it. Gradients
 /// may have any memory layout.
 pub(crate) trait DragonBackend: Backend {
-    /// What the gradient of a norm needs.
+    /// Data that the gradient of a norm needs.
     type Norm: Kept;
-    /// What the gradient of a join needs.
+    /// Data that the gradient of a join needs.
     type Join: Kept;
-    /// What the gradient of a cross entropy needs.
+    /// Data that the gradient of a cross entropy needs.
     type CrossEntropy: Kept;
-    /// What the gradient of a level needs; nothing neuron-wide.
+    /// Data that the gradient of a level needs; nothing neuron-wide.
     type Level: Kept;
-    /// What the gradient of x needs; nothing neuron-wide.
+    /// Data that the gradient of x needs; nothing neuron-wide.
     type Perceive: Kept;
-    /// What the gradient of speech needs; nothing neuron-wide.
+    /// Data that the gradient of the second half of a level needs; nothing neuron-wide.
     type Speak: Kept;
 
-    /// Whether it takes an operation on numbers of this type.
+    /// Whether the backend implements an operation on numbers of this type.
     fn computes(operation: Operation, dtype: DType) -> bool;
 
-    /// A tensor that is here, with autodiff or without; the tensor again, if it is not. Nobody else holds the numbers
-    /// if nobody else held the tensor.
+    /// The backend's form of a tensor, with autodiff or without; the tensor again if it is on another backend. The
+    /// numbers are shared only if the tensor was.
     fn take<const R: usize>(tensor: Tensor<R>) -> Result<On<Self>, Tensor<R>>;
 
-    /// Whether a tensor is here.
+    /// Whether a tensor is on this backend.
     fn has<const R: usize>(tensor: &Tensor<R>) -> bool {
         Self::take(tensor.clone()).is_ok()
     }
 
-    /// Whole numbers that are here.
+    /// The backend's form of an integer tensor, if it is on this backend.
     fn take_int<const R: usize>(tensor: Tensor<R, Int>) -> Option<IntTensor<Self>>;
 
     /// A tensor without autodiff.
@@ -114,7 +114,7 @@ pub(crate) trait DragonBackend: Backend {
     /// The gradient of the logits.
     fn cross_entropy_back(kept: Self::CrossEntropy, d: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// A level; what its gradient needs, if that is to be kept.
+    /// Output of a level, and the data that its gradient needs, if `keep`.
     fn level(input: LevelOn<Self>, memory: MemoryOn<Self>, keep: bool) -> LevelRun<Self, Self::Level>;
 
     /// The gradients of v, decoder_x, decoder_y, encoder, then of the memory before the stream, where gradients pass
@@ -127,7 +127,7 @@ pub(crate) trait DragonBackend: Backend {
     /// The gradients of v and decoder_x.
     fn perceive_back(kept: Self::Perceive, d: FloatTensor<Self>) -> [FloatTensor<Self>; 2];
 
-    /// What a level contributes, from what was read; what its gradient needs, if that is to be kept.
+    /// Contribution of a level, from its read, and the data that its gradient needs, if `keep`.
     fn speak(input: SpeakOn<Self>, keep: bool) -> LevelRun<Self, Self::Speak>;
 
     /// The gradients of the read, v, decoder_x, decoder_y and encoder.
@@ -197,7 +197,7 @@ macro_rules! on_backends {
 }
 pub(crate) use on_backends;
 
-/// The output of an operation of some tensors, with what its gradient needs.
+/// Output of an operation on some tensors, recorded with the data that its gradient needs.
 pub(crate) fn record<B, O, const N: usize>(
     backward: O,
     nodes: [NodeGuard; N],

@@ -86,7 +86,10 @@ impl TokenStep {
             width,
             ..
         } = self.weights().sizes();
-        assert!(level < levels, "decode: level {level} of {levels}");
+        assert!(
+            level < levels,
+            "decode: level {level} does not exist; there are {levels}, counted from 0"
+        );
         for chunk in self.chunks() {
             let mut chunk = lock(chunk);
             for lane in 0..chunk.lanes.len() {

@@ -61,7 +61,7 @@ impl Decode {
     }
 
     fn with(weights: Arc<Weights>, lanes: usize, isa: Isa) -> Self {
-        assert!(lanes > 0, "decode: no lane");
+        assert!(lanes > 0, "decode: 0 lanes, expected at least 1");
         let logits = vec![0.0; lanes * weights.sizes().vocab];
         Self {
             token_step: Arc::new(TokenStep::new(weights, lanes, isa)),

@@ -67,12 +67,12 @@ impl Parameters<'_> {
         } = self.sizes;
         assert!(
             levels > 0 && heads > 0 && neurons > 0 && width > 0 && vocab > 0,
-            "decode: a size is 0: {:?}",
+            "decode: a size is 0, expected at least 1: {:?}",
             self.sizes
         );
         assert!(
             neurons.is_multiple_of(2),
-            "decode: {neurons} neurons a head do not form pairs"
+            "decode: {neurons} neurons per head do not form pairs, expected an even number"
         );
         for (what, given, expected) in [
             ("embed", self.embed, vocab * width),

@@ -55,16 +55,16 @@ pub(super) struct Around<'a, 'b> {
     pub(super) before: Option<&'a [f32]>,
     /// The gradient of the memory after the window.
     pub(super) later: &'a mut Rho<'b>,
-    /// Whether the gradient of the memory before it is wanted.
+    /// Whether the gradient of the memory before the window is needed.
     pub(super) ask: bool,
 }
 
 /// Inputs of the gradients through both memories, `[T, D]` each, decayed to either.
 #[derive(Clone, Copy)]
 pub(super) struct Through<'a> {
-    /// The stream, to the memory after the window.
+    /// Stream, decayed to the memory after the window.
     pub(super) v: Shared<'a>,
-    /// The gradient of what was read, to the memory before it.
+    /// Gradient of the read, decayed to the memory before the window.
     pub(super) dr: &'a [f32],
 }
 

@@ -61,7 +61,7 @@ impl Prepared {
         }
     }
 
-    /// What is after the read.
+    /// Part of a level after the read.
     pub(super) fn speak(half: HalfOn<Flex>, eps: f64, dropout: Option<DropoutMask>) -> Self {
         Self {
             eps: eps as f32,
@@ -70,7 +70,8 @@ impl Prepared {
         }
     }
 
-    /// What is before the read. Tokens know nothing of each other: windows only keep what is worked on in cache.
+    /// Part of a level before the read. Here tokens do not depend on each other; windows only keep the working set in
+    /// cache.
     pub(super) fn perceive(half: HalfOn<Flex>) -> Self {
         let sizes = half.sizes;
         let chunk = chunk_length(sizes.tokens, sizes.width, true);
@@ -116,15 +117,16 @@ impl Prepared {
     }
 }
 
-/// What the gradient of a level needs.
+/// Data that the gradient of a level needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(super) prepared: Prepared,
-    /// What was read, lane by lane and head by head, window by window each.
+    /// Reads, lane by lane and head by head, each window by window.
     pub(super) reads: Arc<[Vec<Read>]>,
     /// The memory before the stream.
     pub(super) rho: Option<FlexTensor>,
-    /// Whether the memory after it is part of the output, behind u, and the one before it a parent.
+    /// Whether the memory after the stream is part of the output, behind u, and the one before it a parent in the
+    /// graph.
     pub(super) passes: bool,
 }
 

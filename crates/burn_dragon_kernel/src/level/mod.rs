@@ -126,8 +126,8 @@ fn in_reference(input: LevelInput) -> LevelOutput {
 fn check(input: &LevelInput) {
     let [lanes, _, tokens, _] = input.v.dims();
     let [heads, width, neurons] = input.weights.decoder_x().dims();
-    assert!(tokens > 0, "level: no token");
-    assert!(input.chunk != Some(0), "level: windows of no tokens");
+    assert!(tokens > 0, "level: 0 tokens, expected at least 1");
+    assert!(input.chunk != Some(0), "level: chunk is 0, expected at least 1");
     input.retention.check("level", lanes, heads, tokens);
     crate::assert_shape("level", "v", input.v.dims(), [lanes, 1, tokens, width]);
     let tables = input.rotation.cos.dims()[0];
@@ -139,7 +139,7 @@ fn check(input: &LevelInput) {
     );
     assert!(
         tables == 1 || tables == lanes,
-        "level: {tables} rotations for {lanes} lanes"
+        "level: {tables} rotations for {lanes} lanes, expected 1 or one for each lane"
     );
     if let Some(memory) = &input.memory {
         crate::assert_shape(

@@ -23,7 +23,7 @@ use burn::tensor::Tensor;
 pub fn perceive(v: Tensor<4>, weights: &LevelWeights, precision: Precision) -> Tensor<4> {
     let [lanes, _, tokens, _] = v.dims();
     let [_, width, _] = weights.decoder_x().dims();
-    assert!(tokens > 0, "perceive: no token");
+    assert!(tokens > 0, "perceive: 0 tokens, expected at least 1");
     crate::assert_shape("perceive", "v", v.dims(), [lanes, 1, tokens, width]);
     let computed = on_backends!(B, v = v => on_backend::<B>(&v, weights, precision).ok_or(v));
     computed.unwrap_or_else(|v| reference::perceive(v, weights))

@@ -50,7 +50,7 @@ pub struct SpeakInput {
 pub fn speak(input: SpeakInput) -> LevelOutput {
     let [lanes, _, tokens, _] = input.v.dims();
     let [heads, width, _] = input.weights.decoder_x().dims();
-    assert!(tokens > 0, "speak: no token");
+    assert!(tokens > 0, "speak: 0 tokens, expected at least 1");
     crate::assert_shape("speak", "v", input.v.dims(), [lanes, 1, tokens, width]);
     crate::assert_shape(
         "speak",

@@ -47,7 +47,8 @@ pub(super) struct Window {
 pub(super) struct Windows(Vec<Vec<Window>>);
 
 impl Windows {
-    /// Windows of `chunk` tokens at most, or of as many as take least work; `carried` is whether a memory goes through.
+    /// Windows of at most `chunk` tokens, or of the number with the least work; `carried` is whether a memory is
+    /// carried.
     pub(super) fn new(sizes: Sizes, resets: &Resets, chunk: Option<usize>, carried: bool) -> Self {
         let lanes = if resets.is_empty() { 1 } else { sizes.lanes };
         let of_lane = |lane| {

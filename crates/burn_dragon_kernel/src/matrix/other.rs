@@ -30,7 +30,7 @@ impl Unit {
         match self {}
     }
 
-    /// No unit, no factor laid out.
+    /// No unit, no packed factor.
     pub(crate) fn pack(self, _: &Layout, _: Matrix<'_>, _: &mut [Line]) {
         match self {}
     }

@@ -30,7 +30,7 @@ impl Frequencies {
     pub fn new(theta: f64, neurons: usize) -> Self {
         assert!(
             neurons.is_multiple_of(2),
-            "rotation: {neurons} neurons a head do not form pairs"
+            "rotation: {neurons} neurons per head do not form pairs, expected an even number"
         );
         let pairs = neurons / 2;
         let turns = (0..pairs)
@@ -65,7 +65,7 @@ impl Frequencies {
     /// # Panics
     /// If `starts` is empty.
     pub fn rotation(&self, starts: &[u64], tokens: usize, dtype: DType, device: &Device) -> Rotation {
-        assert!(!starts.is_empty(), "rotation: no lane");
+        assert!(!starts.is_empty(), "rotation: 0 lanes, expected at least 1");
         let together = starts.iter().all(|&start| start == starts[0]);
         let starts = if together { &starts[..1] } else { starts };
         let size = starts.len() * tokens * self.turns.len();
