@@ -43,7 +43,7 @@ impl Backend {
             Self::Cpu => Ok(SelectedBackend {
                 name: "cpu",
                 device: Device::flex(),
-                why: "asked for".into(),
+                why: "requested".into(),
             }),
             Self::Wgpu => Self::asked("wgpu", wgpu()),
             Self::Cuda => Self::asked("cuda", cuda()),
@@ -57,7 +57,7 @@ impl Backend {
         found.map(|device| SelectedBackend {
             name,
             device,
-            why: "asked for".into(),
+            why: "requested".into(),
         })
     }
 

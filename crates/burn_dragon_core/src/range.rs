@@ -29,14 +29,13 @@ impl Range {
         least: LEAST,
         most: MOST,
         zero: false,
-        words: "a number from 1.2e-38 to 3.4e38: these are about the smallest and the largest number above 0 in f32",
+        words: "a number from 1.2e-38 to 3.4e38: these are about the smallest normal and the largest number in f32",
     };
 
     /// 0, and numbers above 0 that f32 represents.
     pub const FROM_ZERO: Self = Self {
         zero: true,
-        words: "0, or a number from 1.2e-38 to 3.4e38: these are about the smallest and the largest number above 0 in \
-                f32",
+        words: "0, or a number from 1.2e-38 to 3.4e38: these are about the smallest normal and the largest number in f32",
         ..Self::POSITIVE
     };
 
@@ -53,13 +52,13 @@ impl Range {
         least: LEAST,
         most: 1.0,
         zero: false,
-        words: "a number from 1.2e-38 to 1: 1.2e-38 is about the smallest number above 0 in f32",
+        words: "a number from 1.2e-38 to 1: 1.2e-38 is about the smallest normal number in f32",
     };
 
     /// Shares from 0 to 1.
     pub const SHARE_OR_NONE: Self = Self {
         zero: true,
-        words: "0, or a number from 1.2e-38 to 1: 1.2e-38 is about the smallest number above 0 in f32",
+        words: "0, or a number from 1.2e-38 to 1: 1.2e-38 is about the smallest normal number in f32",
         ..Self::SHARE
     };
 

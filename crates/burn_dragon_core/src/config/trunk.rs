@@ -20,8 +20,8 @@ const MAX_COUNT: usize = 1024;
 /// Range of the epsilon of norms: a value above 1 would outweigh the variance.
 const NORM_EPS: Range = Range {
     most: 1.0,
-    words: "a number from 1.2e-38 to 1: it is added to variances of about 1, and 1.2e-38 is about the smallest number \
-            above 0 in f32",
+    words: "a number from 1.2e-38 to 1: it is added to variances of about 1, and 1.2e-38 is about the smallest normal \
+            number in f32",
     ..Range::POSITIVE
 };
 
