@@ -95,7 +95,7 @@ fn a_file_is_written_as_its_ending_says_and_no_other_way() {
         .train(&["model.decay={type=\"standard\"}", "--out", "fading"])
         .done();
     let fading = place.dragon(&["convert", "fading", "fading.safetensors"]);
-    fading.refused(1, &["fading.safetensors", "fades", ".bpk"]);
+    fading.refused(1, &["fading.safetensors", "decays", ".bpk"]);
     assert!(!place.path("fading.safetensors").exists());
     place.dragon(&["convert", "fading", "fading.bpk"]).done();
 }
