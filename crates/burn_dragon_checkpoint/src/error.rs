@@ -137,7 +137,7 @@ pub enum CheckpointError {
     },
     /// The rotary frequencies in a file differ from those of the configuration.
     #[error(
-        "{}: `{name}` is {given:e} turns a token at neuron {neuron}, where theta {theta} asks for {expected:e}: \
+        "{}: `{name}` is {given:e} turns per token at neuron {neuron}, expected {expected:e} for theta {theta}: \
          the weights were trained with another `rope_theta`, or turn other pairs of neurons", path.display()
     )]
     Frequencies {

@@ -205,7 +205,7 @@ impl Codes {
         let used = shape.iter().product::<usize>() * usize::from(bits) % 8; // of the last byte; 0 is all
         let last = packed.as_bytes().last().copied().unwrap_or_default();
         if used > 0 && last >> used != 0 {
-            return Err("the bits behind its last code are not zero".into());
+            return Err("the unused bits after its last code are not zero".into());
         }
         Ok(Self {
             bits,

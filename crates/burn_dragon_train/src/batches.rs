@@ -80,7 +80,7 @@ impl<T: Task> Ahead<T> {
             for Request { position, mut cursor } in asked {
                 let batch = task.batch(position, &mut cursor);
                 if send.send(batch.map(|batch| Made { batch, cursor })).is_err() {
-                    break; // nobody wants it
+                    break; // there is no receiver
                 }
             }
         };
@@ -95,7 +95,7 @@ impl<T: Task> Ahead<T> {
     /// Batch at a position, and the cursor after it; `None` if the thread has ended.
     fn next(&mut self, position: DataPosition, cursor: &T::Cursor) -> Option<Result<Made<T>, TrainError>> {
         if self.pending.is_some_and(|pending| pending != position) {
-            self.made.recv().ok().map(drop)?; // of another position: not what is learnt from
+            self.made.recv().ok().map(drop)?; // a batch of another position is not used
             self.pending = None;
         }
         if self.pending.is_none() {

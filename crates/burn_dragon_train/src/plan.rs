@@ -43,8 +43,8 @@ impl Plan {
         self.checkpoint.validate()
     }
 
-    /// Number of steps of a run of `task` that has `done` behind it. All settings except those of the optimiser are
-    /// checked first.
+    /// Number of steps of a run of `task`, of which `done` are already taken. All settings except those of the
+    /// optimiser are checked first.
     pub(crate) fn total_steps<T: Task>(&self, task: &T, done: Done) -> Result<u64, TrainError> {
         self.validate()?;
         let total_steps = self
@@ -55,7 +55,7 @@ impl Plan {
     }
 
     /// Checks everything that can be refused before a step is taken or a file is written. Returns the number of steps
-    /// of the run, which has `done` behind it.
+    /// of the run, of which `done` are already taken.
     ///
     /// # Errors
     /// If a setting is out of range, the machine has too little memory for a step, or the device does not support the

@@ -33,7 +33,7 @@ pub struct Trainer<'a, T: Task, U: Update<T> = Backprop> {
     task: &'a T,
     plan: Plan,
     run: &'a RunFolder,
-    _ours: RunLock, // nobody else trains here meanwhile
+    _ours: RunLock, // keeps other processes out
     checkpointing: Checkpointing,
     output: Output,
     interrupt: Interrupt,

@@ -104,7 +104,7 @@ impl Assembly {
         if !tensors.keys().eq(entry.tensors.iter().collect::<BTreeSet<_>>()) {
             let names: Vec<&String> = tensors.keys().collect();
             return refuse(format!(
-                "it holds {names:?}, its manifest says {:?}",
+                "it holds the tensors {names:?}, expected {:?}, as its manifest says",
                 entry.tensors
             ));
         }

@@ -4,7 +4,7 @@
 //! model.bpk                  the whole
 //! model.bpk.parts.json       what the parts are: names, bytes, hashes, tensors
 //! model.bpk.page.json        for a web page: what the model is, before any of it is fetched (feature `web`)
-//! model.bpk.part-00000.bpk   each a complete burnpack: some whole tensors, and everything the model says of itself
+//! model.bpk.part-00000.bpk   each a complete burnpack: some whole tensors, and all metadata of the model
 //! ```
 //!
 //! Parts are made for downloads. Several are fetched at once, each is checked by itself, and after an interruption no

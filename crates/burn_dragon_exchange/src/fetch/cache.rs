@@ -3,12 +3,12 @@
 //! ```text
 //! <cache>/models/<host>-<name>-<hash of the address>/
 //!     lock                  held by the process that fetches
-//!     record.json           which version is in use, and what the server said of it
+//!     record.json           the current version, and the headers of the server
 //!     <hash of the bytes>/  a version: files that never change
-//!     draft/                what is being fetched, one version at a time:
-//!         of                of what it is
-//!         coming/           what is not whole yet, numbered
-//!         files/            what is whole and checked: the next version
+//!     draft/                download in progress, one version at a time:
+//!         of                identity of the version
+//!         coming/           incomplete files, numbered
+//!         files/            complete and checked files: the next version
 //! ```
 
 use super::address::printable;

@@ -143,7 +143,7 @@ impl Machine<'_> {
         let [code] = self.array()?;
         match code {
             0x80 => self.protocol()?,
-            0x95 => drop(self.array::<8>()?), // a frame, which says how much could be read ahead
+            0x95 => drop(self.array::<8>()?), // a frame: the number of bytes that could be read ahead
             b'.' => return self.stop().map(Some),
             b'(' => self.mark()?,
             b'N' => self.stack.push(Value::None),

@@ -128,7 +128,7 @@ impl SaveQueue {
                 Ok(outcome) => outcome.map_err(TrainError::from),
                 Err(panic) => Err(panicked(checkpoints, &*panic).into()),
             };
-            drop(job); // its memory is free before anyone goes on
+            drop(job); // its memory is freed before a waiting thread continues
             let mut state = self.lock();
             state.writing = false;
             state.seconds += started.elapsed().as_secs_f64();

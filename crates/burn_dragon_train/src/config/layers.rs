@@ -210,7 +210,7 @@ fn read<T: DeserializeOwned + Serialize>(
 ) -> Result<Resolved<T>, ConfigError> {
     let mut schema = tree.clone();
     if family.is_some() {
-        schema.remove(std::iter::once(FAMILY)); // says which schema, and is no key of it
+        schema.remove(std::iter::once(FAMILY)); // chooses the schema, and is not a key of it
     }
     let value = serde_path_to_error::deserialize(schema.to_value())
         .map_err(|error| suggest::explain(&error, &schema))?;

@@ -1,7 +1,7 @@
 //! `[training.guard]`: steps whose loss or gradient is not like that of the steps before them.
 //!
 //! ```text
-//! outlier:  value > mean + z * deviation      mean and deviation of the last `window` values, once there are so many
+//! outlier:  value > mean + z * deviation      mean and deviation of the last `window` values, once the window is full
 //! ```
 //!
 //! A value is compared before it enters the window. The rules for the window:

@@ -1,7 +1,7 @@
 //! Implementation of `dragon train`, for every family.
 //!
 //! ```text
-//! what was typed -> configuration -> task -> refusals -> [one step that is timed] -> run folder -> Trainer -> summary
+//! request -> configuration -> task -> refusals -> [one step that is timed] -> run folder -> Trainer -> summary
 //! ```
 //!
 //! Everything that can be refused is refused before anything is written, so no incomplete run remains.

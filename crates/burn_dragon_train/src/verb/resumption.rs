@@ -153,9 +153,9 @@ impl Resumption {
 fn asked_steps(training: &TrainingConfig, done: Done, units_per_epoch: u64) -> String {
     match training.epochs {
         Some(epochs) => format!(
-            "training.epochs = {epochs} asks for no more than the {:.2} epochs of them",
+            "training.epochs = {epochs} is no more than the {:.2} epochs that these steps took",
             done.units as f64 / units_per_epoch.max(1) as f64
         ),
-        None => format!("training.max_steps = {} asks for no more", training.max_steps),
+        None => format!("training.max_steps = {} is no more than that", training.max_steps),
     }
 }
