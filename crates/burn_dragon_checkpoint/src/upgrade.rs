@@ -3,11 +3,9 @@
 //!
 //! | format | what changed | function |
 //! |---|---|---|
-//! | `burn_dragon.model/1` | held only language models: the family was in `info`, the tokenizer under its own key |
-//! [`model`] |
-//! | `burn_dragon.state/2` | held only memories of language models | [`state`] |
-//! | `burn_dragon.checkpoint/1`, `burn_dragon.parts/1` | unchanged: they hold names and hashes of files, for every
-//! family | - |
+//! | `burn_dragon.model/1` | language models only: the family was in `info`, the tokenizer had its own key | [`model`] |
+//! | `burn_dragon.state/2` | memories of language models only | [`state`] |
+//! | `burn_dragon.checkpoint/1`, `burn_dragon.parts/1` | unchanged: names and hashes of files, for every family | - |
 
 use crate::bounded::Strict;
 use crate::error::CheckpointError;

@@ -148,8 +148,8 @@ pub trait Task: Sync {
     /// Number of units in a batch.
     fn units_per_batch(&self) -> u64;
 
-    /// Number of units in one pass over the training data; infinite if data is generated as it is drawn, and then there
-    /// are no epochs.
+    /// Number of units in one pass over the training data. `u64::MAX` if data is generated as it is drawn: then there are
+    /// no epochs.
     fn units_per_epoch(&self) -> u64 {
         u64::MAX
     }

@@ -120,7 +120,8 @@ impl Manifest {
             // Hidden files of a desktop, such as `.DS_Store`, are ignored.
             let known = name == MANIFEST || name.starts_with('.') || self.files.contains_key(name.as_ref());
             if !known {
-                let reason = "its manifest does not list it, so its content cannot be verified; move it out of the checkpoint";
+                let reason = "its manifest does not list it, so its content cannot be verified; \
+                              move it out of the checkpoint";
                 return Err(CheckpointError::corrupt(&folder.join(name.as_ref()), reason));
             }
         }

@@ -39,7 +39,8 @@ pub fn write_safetensors(model: &ModelFile, path: &Path) -> Result<Vec<String>, 
     let header = header(path, model, &official, &tensors)?;
     if header.len() as u64 > LONGEST_HEADER {
         let reason = format!(
-            "its header would have {} bytes, at most {LONGEST_HEADER} are read; the tokenizer is too long: write a .bpk instead",
+            "its header would have {} bytes, at most {LONGEST_HEADER} are read; \
+             the tokenizer is too long: write a .bpk instead",
             header.len()
         );
         return Err(CheckpointError::refused(path, reason));

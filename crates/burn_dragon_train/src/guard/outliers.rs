@@ -8,11 +8,11 @@
 //!
 //! - A value that is not finite never enters: it would make the mean undefined.
 //! - The first outlier after a step that was taken does not enter. A single spike would raise the deviation, and the
-//! guard would accept too much for a whole window.
+//!   guard would accept too much for a whole window.
 //! - An outlier after a skipped step enters: two in a row may be a lasting change of data or model. If `k` of the
-//! window's `n` values lie on a new level, it is at most `sqrt(n / k - 1)` deviations above the mean, however high it
-//! is. So it is accepted after `1 + n / (z^2 + 1)` skipped steps, rounded up: five with the defaults. `patience` should
-//! not be less. If no outlier entered, a new level would be an outlier forever.
+//!   window's `n` values lie on a new level, it is at most `sqrt(n / k - 1)` deviations above the mean, however high it
+//!   is. So it is accepted after `1 + n / (z^2 + 1)` skipped steps, rounded up: five with the defaults. `patience`
+//!   should not be less. If no outlier entered, a new level would be an outlier forever.
 //!
 //! Both values of a step enter, or none. The idea is from llm.c, where the third outlier in a row is the first to
 //! enter.
