@@ -164,7 +164,7 @@ pub enum CheckpointError {
     },
     /// The file is a pickle, where a model file was expected.
     #[error(
-        "{} is a PyTorch pickle, which only `dragon convert` reads; convert it with \
+        "{} is a PyTorch pickle, which only `dragon convert` reads as a model; convert it with \
          dragon convert {} MODEL.bpk --model-config FILE.json, then take MODEL.bpk", path.display(), path.display()
     )]
     Pickle {

@@ -143,7 +143,7 @@ fn a_pointer_to_nothing_says_so() {
     place.write("run/checkpoint/last", "step-000099\n");
     place
         .dragon(&["info", "run/checkpoint/last"])
-        .refused(3, &["step-000099", "not there"]);
+        .refused(3, &["step-000099", "does not exist"]);
     place.write("run/checkpoint/last", "../../etc\n");
     place
         .dragon(&["info", "run/checkpoint/last"])
