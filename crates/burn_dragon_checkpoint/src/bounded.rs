@@ -1,7 +1,7 @@
-//! Maps and lists that a file may hold only so much of.
+//! Lists and maps with a limit on the number of entries.
 //!
-//! Text is read as values that take many times its memory, and a list can say that it is long before it comes. Here
-//! reading stops at the first entry too many, and what a file says of lengths is not believed.
+//! Text that is parsed into values takes many times its memory, and a list can claim any length. A type of this module
+//! stops reading at the first entry beyond its limit, and does not trust a length that the file states.
 
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// At most so many values.
+/// List of at most `MOST` values.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct List<V, const MOST: usize>(
@@ -18,7 +18,7 @@ pub struct List<V, const MOST: usize>(
     pub Vec<V>,
 );
 
-/// At most so many values by unique names: a second value of a name is refused, not taken instead of the first.
+/// Map of at most `MOST` values by unique names. A repeated name is refused: it does not replace the first value.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Unique<V, const MOST: usize>(
@@ -33,13 +33,15 @@ impl<V, const MOST: usize> Default for Unique<V, MOST> {
 }
 
 impl<V, const MOST: usize> Unique<V, MOST> {
-    /// Adds what a map that is being read has next.
+    /// Adds the next entry of a map that is being read.
     ///
     /// # Errors
-    /// If there are as many as there may be, or there is a value of this name.
+    /// If the map is full, or already has a value of this name.
     pub fn add<E: Error>(&mut self, name: String, value: V) -> Result<(), E> {
         if self.0.len() == MOST {
-            return Err(E::custom(format!("a map holds more than {MOST} names")));
+            return Err(E::custom(format!(
+                "a map holds more than {MOST} names, the limit"
+            )));
         }
         if self.0.contains_key(&name) {
             let start: String = name.chars().take(80).collect();
@@ -50,7 +52,7 @@ impl<V, const MOST: usize> Unique<V, MOST> {
     }
 }
 
-/// For `deserialize_with`: a list of at most so many values.
+/// For `deserialize_with`: a list of at most `MOST` values.
 pub(crate) fn list<'de, V: Deserialize<'de>, D: Deserializer<'de>, const MOST: usize>(
     deserializer: D,
 ) -> Result<Vec<V>, D::Error> {
@@ -109,7 +111,7 @@ impl<'de, V: Deserialize<'de>, const MOST: usize> Visitor<'de> for UniqueVisitor
     }
 }
 
-/// A JSON value in which no map says a key twice, on whatever level.
+/// JSON value in which every map, at every depth, has unique keys.
 pub(crate) struct Strict(pub Value);
 
 impl<'de> Deserialize<'de> for Strict {

@@ -1,51 +1,51 @@
-//! A file beside a model in a checkpoint, as `verify` needs to know it.
+//! Companion files: burnpacks beside a model in a checkpoint, described for `verify`.
 
 use crate::kind::TensorSpec;
 use crate::tensors::TensorFile;
 use std::collections::BTreeMap;
 
-/// A burnpack beside a model in a checkpoint: the optimiser's state, carried memory, an EMA teacher.
+/// Burnpack beside a model in a checkpoint: optimiser state, carried memory, or an EMA teacher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Companion {
-    /// Its name in the checkpoint's folder.
+    /// Name of the file in the checkpoint folder.
     pub file: &'static str,
-    /// What it means that it is not there, where that is odd.
+    /// Meaning of a missing file, for the report of `verify`. `None` if the file may be missing without a remark.
     pub absent: Option<&'static str>,
-    /// What it holds, by the format that it says it has.
+    /// Layouts of the file, one for each format.
     pub layouts: Vec<Layout>,
 }
 
-/// The tensors of one format.
+/// Tensors of one format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// The value of the metadata key `format`.
+    /// Value of the metadata key `format`.
     pub format: &'static str,
-    /// Its tensors.
+    /// Tensors of the file.
     pub tensors: Vec<CompanionTensor>,
 }
 
-/// A tensor of a companion.
+/// Description of a tensor in a companion file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompanionTensor {
-    /// Its name.
+    /// Name of the tensor.
     pub name: String,
-    /// Its shape.
+    /// Shape of the tensor.
     pub shape: Vec<Extent>,
-    /// Whether the file may be without it.
+    /// Whether the file may lack the tensor.
     pub optional: bool,
 }
 
-/// One size of a companion's tensor.
+/// Size of one axis of a tensor in a companion file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// This one.
+    /// Fixed size.
     Of(usize),
-    /// The number of lanes, which the configuration does not say and all tensors of the file share.
+    /// Number of lanes: not in the configuration, and the same for all tensors of the file.
     Lanes,
 }
 
 impl CompanionTensor {
-    /// A tensor of exactly this shape, which must be there.
+    /// A required tensor of exactly this shape.
     pub fn of(name: impl Into<String>, shape: &[usize]) -> Self {
         Self {
             name: name.into(),
@@ -54,13 +54,13 @@ impl CompanionTensor {
         }
     }
 
-    /// A value for each entry of a weight, in a row.
+    /// A required tensor of one axis, with one value for each entry of a weight.
     pub fn row_of(spec: &TensorSpec, suffix: &str) -> Self {
         let entries = usize::try_from(spec.entries()).unwrap_or(usize::MAX);
         Self::of(format!("{}.{suffix}", spec.name), &[entries])
     }
 
-    /// A tensor of this shape for each lane, which must be there.
+    /// A required tensor with this shape for each lane.
     pub fn of_lanes(name: impl Into<String>, shape: &[usize]) -> Self {
         let mut tensor = Self::of(name, shape);
         tensor.shape.insert(0, Extent::Lanes);
@@ -69,8 +69,8 @@ impl CompanionTensor {
 }
 
 impl Layout {
-    /// The shapes that the tensors of a file must have, by name: those that it must hold, and of the optional ones those
-    /// that it does.
+    /// Expected shapes of the tensors of a file, by name: all required tensors, and the optional ones that the file
+    /// has.
     pub fn expected(&self, file: &TensorFile) -> BTreeMap<String, Vec<usize>> {
         let with_lanes = self.tensors.iter().find_map(|tensor| {
             let place = tensor.shape.iter().position(|extent| *extent == Extent::Lanes)?;

@@ -1,7 +1,7 @@
-//! What a save asks of a file system, so that a test can let any of it fail, and the one way to replace a file.
+//! File system operations of a save, behind a trait so that a test can make any of them fail; and atomic replacement of
+//! a file.
 //!
-//! A change is there after a power cut only once what holds it was synced: the bytes of a file by the file, its name
-//! by the folder.
+//! A change survives a power cut only after a sync: of the file for its bytes, of the folder for its names.
 
 use crate::error::CheckpointError;
 use std::fmt::Debug;
@@ -11,27 +11,28 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The changes that a save makes. Reading is not among them: what is read is checked, wherever it comes from.
+/// File system operations that change something. Reading is not among them: data is checked after it is read, wherever
+/// it comes from.
 pub trait Disk: Debug + Send + Sync {
-    /// Makes a folder and those above it, where they are missing.
+    /// Creates a folder and its missing parents.
     ///
     /// # Errors
     /// Whatever the system says.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes one folder.
+    /// Creates one folder.
     ///
     /// # Errors
-    /// If something is there, or whatever the system says.
+    /// If the path exists, or the file system refuses.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// A file to write, new or emptied.
+    /// Creates a file to write; an existing file is emptied.
     ///
     /// # Errors
     /// Whatever the system says.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Gives a file or a folder another name on the same disk, at once.
+    /// Renames a file or a folder on the same disk, atomically.
     ///
     /// # Errors
     /// Whatever the system says.
@@ -43,22 +44,22 @@ pub trait Disk: Debug + Send + Sync {
     /// Whatever the system says.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
 
-    /// Removes a folder with all that it holds.
+    /// Removes a folder with all its contents.
     ///
     /// # Errors
     /// Whatever the system says.
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes the names in a folder last.
+    /// Syncs a folder: its names survive a power cut afterwards.
     ///
     /// # Errors
     /// Whatever the system says.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 }
 
-/// A file that is being written.
+/// Open file that is being written.
 pub trait DiskFile: Write + Send {
-    /// Makes its bytes last.
+    /// Syncs the file: its bytes survive a power cut afterwards.
     ///
     /// # Errors
     /// Whatever the system says.
@@ -94,7 +95,7 @@ impl Disk for Os {
         fs::remove_dir_all(path)
     }
 
-    /// On unix a folder is synced like a file; elsewhere it cannot be opened, and need not be.
+    /// On Unix a folder is synced like a file. On other systems a folder cannot be opened and needs no sync.
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         if cfg!(unix) {
             File::open(path)?.sync_all()
@@ -110,7 +111,7 @@ impl DiskFile for File {
     }
 }
 
-/// Makes a folder and those above it, where they are missing, and makes the names of the new ones last.
+/// Creates a folder and its missing parents, and syncs the names of the new ones.
 ///
 /// # Errors
 /// If the disk refuses.
@@ -131,18 +132,19 @@ pub fn create_dirs(disk: &dyn Disk, path: &Path) -> Result<(), CheckpointError> 
     Ok(())
 }
 
-/// Replaces a file whole or not at all: after a crash or a power cut it holds the old bytes or the new ones.
+/// Replaces a file atomically: after a crash or a power cut it holds the old bytes or the new ones.
 ///
 /// # Errors
-/// If `fill` fails or the disk refuses; the file is then the old one, and no temporary is left, where the disk still
-/// allows that. Only where the very last step fails, the sync of the folder, it is the new one already.
+/// If `fill` fails or the disk refuses. The old file is then unchanged, and the temporary file is removed if the disk
+/// still allows it. One exception: if the last step, the sync of the folder, fails, the new file is already in place.
 pub fn write_atomic(
     disk: &dyn Disk,
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), CheckpointError> {
     if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        let reason = "what is there is no plain file, and is not replaced by one".to_string();
+        let reason =
+            "the path exists and is no plain file, so it is not replaced; choose another path".to_string();
         let path = path.to_path_buf();
         return Err(CheckpointError::Refused { path, reason });
     }
@@ -156,7 +158,7 @@ pub fn write_atomic(
         .map_err(CheckpointError::io("write", path))
 }
 
-/// Writes a file that nobody reads yet, and makes its bytes last.
+/// Writes and syncs a file that no reader knows yet.
 pub(crate) fn write_synced(
     disk: &dyn Disk,
     path: &Path,
@@ -168,13 +170,13 @@ pub(crate) fn write_synced(
     file.get_mut().sync()
 }
 
-/// The folder that a path lies in.
+/// Folder that contains a path.
 pub fn folder_of(path: &Path) -> &Path {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     folder.unwrap_or(Path::new("."))
 }
 
-/// A name in the same folder, hence on the same disk, that no other writer uses.
+/// Unique name for a temporary file in the same folder, hence on the same disk.
 pub fn beside(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -182,9 +184,9 @@ pub fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{}-{count}.tmp", process::id()))
 }
 
-/// Removes the temporaries that killed processes left in a folder, of files that [`write_atomic`] was replacing.
+/// Removes temporary files of [`write_atomic`] that killed processes left in a folder.
 ///
-/// Only for a folder that nobody else writes into.
+/// Only for a folder that no other process writes into.
 ///
 /// # Errors
 /// If the disk refuses.
@@ -200,7 +202,7 @@ pub fn sweep(disk: &dyn Disk, folder: &Path) -> Result<(), CheckpointError> {
     Ok(())
 }
 
-/// Whether a name is one of [`beside`]'s.
+/// Whether a name was made by [`beside`].
 fn is_temporary(name: &str) -> bool {
     let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
     let number = inner.and_then(|inner| inner.rsplit_once('.')?.1.split_once('-'));

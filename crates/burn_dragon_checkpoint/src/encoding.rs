@@ -1,21 +1,22 @@
-//! How a text was written down: what is read here is UTF-8, with or without a mark; UTF-16 and UTF-32 are recognised.
+//! Text encodings. Text is read as UTF-8, with or without a byte-order mark; UTF-16 and UTF-32 are recognised and
+//! refused.
 //!
-//! Editors on Windows put a mark (U+FEFF) before a text, and its shells write UTF-16. The mark is no symbol of the text.
-//! UTF-16 read as bytes would be a text of another language, every other symbol of which is NUL.
+//! Editors on Windows write a byte-order mark (U+FEFF) before a text, and its shells write UTF-16. The mark is not part
+//! of the text. UTF-16 read as bytes would be another text, in which every second symbol is NUL.
 
 use std::fmt;
 use std::path::Path;
 
-/// How a text begins that says of itself that it is UTF-8.
+/// Byte-order mark of UTF-8.
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Bytes at the start of a text that tell how it was written down.
+/// Number of bytes at the start of a text that are examined for its encoding.
 pub const SAMPLE: usize = 64 << 10;
 
-/// Units that a text without a mark has at least, before it is called something else than UTF-8.
+/// Minimum number of units in a text without a mark before it can be recognised as another encoding than UTF-8.
 const FEWEST: usize = 4;
 
-/// A text without the mark before it.
+/// Text without its byte-order mark.
 pub fn unmarked(mut text: &[u8]) -> &[u8] {
     while let Some(rest) = text.strip_prefix(MARK) {
         text = rest;
@@ -23,12 +24,12 @@ pub fn unmarked(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// A way to write text down that is not UTF-8.
+/// Text encoding other than UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Foreign {
     units: Units,
     order: Order,
-    /// Whether the text begins with its mark.
+    /// Whether the text begins with a byte-order mark.
     marked: bool,
 }
 
@@ -45,7 +46,7 @@ enum Order {
 }
 
 impl fmt::Display for Foreign {
-    /// The name that `iconv` knows it by: without its byte order, where the mark says that.
+    /// Name of the encoding for `iconv`. Without the byte order if the mark gives it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.units {
             Units::Of16Bits => "UTF-16",
@@ -60,10 +61,10 @@ impl fmt::Display for Foreign {
 }
 
 impl Foreign {
-    /// What a text is written in, told by its first [`SAMPLE`] bytes: by its mark, or else, for text mostly of ASCII, by
-    /// the zeros beside the letters. `None` for UTF-8, and for bytes that are no text.
+    /// Encoding of a text, recognised from its first [`SAMPLE`] bytes: by the byte-order mark, or, for text that is
+    /// mostly ASCII, by the zero bytes beside the letters. `None` for UTF-8, and for bytes that are not text.
     pub fn of(start: &[u8]) -> Option<Self> {
-        // UTF-32 first: its little-endian mark begins with that of UTF-16.
+        // UTF-32 first: its little-endian mark begins with the mark of UTF-16.
         let forms = [
             (Units::Of32Bits, Order::Little),
             (Units::Of32Bits, Order::Big),
@@ -75,7 +76,7 @@ impl Foreign {
         forms.into_iter().flatten().find(|form| form.fits(start))
     }
 
-    /// The command that writes a file of it in UTF-8.
+    /// Shell command that converts a file from this encoding to UTF-8.
     pub fn conversion(self, path: &Path) -> String {
         let file = quoted(&path.to_string_lossy());
         let packed = path
@@ -87,8 +88,8 @@ impl Foreign {
         }
     }
 
-    /// Whether this is how such bytes were written down. A file of numbers may begin as a mark does, but what follows
-    /// then makes no characters.
+    /// Whether bytes are text in this encoding. A file of numbers can begin with the bytes of a mark, but the bytes
+    /// after it are then no valid characters.
     fn fits(self, start: &[u8]) -> bool {
         let text = match self.marked {
             true => start.strip_prefix(self.mark()),
@@ -104,7 +105,8 @@ impl Foreign {
         of_text && (self.marked || (total >= FEWEST && plain * 4 >= total * 3))
     }
 
-    /// The characters of bytes written this way, or `None` if they are none. What was cut off at the end does not count.
+    /// Characters of bytes in this encoding; `None` if they are not valid. An incomplete character at the end is
+    /// ignored.
     fn characters(self, text: &[u8]) -> Option<Vec<char>> {
         match self.units {
             Units::Of32Bits => {
@@ -136,7 +138,7 @@ impl Foreign {
     }
 }
 
-/// A name as a shell reads it whole.
+/// Name quoted for a shell.
 fn quoted(name: &str) -> String {
     let needs_none = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
     match name.chars().all(needs_none) {
@@ -145,7 +147,7 @@ fn quoted(name: &str) -> String {
     }
 }
 
-/// Whether a character is one of those that most text has: printable ASCII, and what ends lines and columns.
+/// Whether a character is common in text: printable ASCII, a line end or a tab.
 fn is_plain(c: char) -> bool {
     matches!(c, ' '..='~' | '\t' | '\n' | '\r')
 }

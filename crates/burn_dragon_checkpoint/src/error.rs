@@ -1,179 +1,179 @@
-//! What can be wrong with a file.
+//! Errors of reading, writing and checking a file.
 
 use crate::text::listed;
 use burn_dragon_core::api::MemoryError;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// A file that could not be read, written or trusted.
+/// Error of reading, writing or checking a file.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The file system refused.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// Operation that failed, as a verb.
         action: &'static str,
-        /// Where.
+        /// Path of the file.
         path: PathBuf,
-        /// Why not.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// There is no model at this place.
     #[error("no model at {}: {reason}", path.display())]
     NoModel {
-        /// Where.
+        /// Path that was given.
         path: PathBuf,
-        /// What was found instead, and what to do.
+        /// Description of what was found there, and what to do.
         reason: String,
     },
-    /// What was asked for is not done, since it would harm or make no sense.
+    /// The operation is refused: it would do harm, or makes no sense.
     #[error("{}: {reason}", path.display())]
     Refused {
-        /// Where.
+        /// Path of the file.
         path: PathBuf,
-        /// Why not, and what to do.
+        /// Reason, and what to do.
         reason: String,
     },
     /// The file is damaged, or is something else.
     #[error("{} is corrupt or not what it should be: {reason}", path.display())]
     Corrupt {
-        /// Where.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// Description of the damage.
         reason: String,
     },
     /// A tensor is missing.
     #[error("{} lacks the tensor `{name}` with shape {expected:?}", path.display())]
     MissingTensor {
-        /// Where.
+        /// Path of the file.
         path: PathBuf,
-        /// Its name.
+        /// Name of the tensor.
         name: String,
-        /// The shape the configuration asks for.
+        /// Shape by the configuration.
         expected: Vec<usize>,
     },
-    /// A tensor has another shape than the configuration says.
+    /// A tensor has another shape than the configuration requires.
     #[error("{}: tensor `{name}` has shape {given:?}, the configuration asks for {expected:?}", path.display())]
     Shape {
-        /// Where.
+        /// Path of the file.
         path: PathBuf,
-        /// Its name.
+        /// Name of the tensor.
         name: String,
-        /// The shape in the file.
+        /// Shape in the file.
         given: Vec<usize>,
-        /// The shape the configuration asks for.
+        /// Shape by the configuration.
         expected: Vec<usize>,
     },
-    /// A tensor that no model has.
+    /// The file has tensors that the model does not have.
     #[error("{} holds tensors that this model does not have: {}", path.display(), listed(names))]
     UnknownTensors {
-        /// Where.
+        /// Path of the file.
         path: PathBuf,
-        /// Their names.
+        /// Names of these tensors.
         names: Vec<String>,
     },
-    /// A model of a family that the program does not know.
+    /// The family of the model is not known to the program.
     #[error(
-        "{} holds a model of the family `{family}`; here are read: {}", path.display(), known.join(", ")
+        "{} holds a model of the family `{family}`; this program reads: {}", path.display(), known.join(", ")
     )]
     UnknownFamily {
-        /// Where.
+        /// Path of the file.
         path: PathBuf,
-        /// Its family.
+        /// Family of the model.
         family: String,
-        /// The families that are read.
+        /// Families that the program reads.
         known: Vec<&'static str>,
     },
-    /// A sound file that belongs to something else.
+    /// The file is valid, but belongs to something else.
     #[error("{}: {what} is {given}, but here it must be {expected}; {remedy}", path.display())]
     Foreign {
-        /// Where.
+        /// Path of the file.
         path: PathBuf,
-        /// What does not fit.
+        /// Property that does not match.
         what: &'static str,
-        /// What the file says.
+        /// Its value in the file.
         given: String,
-        /// What was expected.
+        /// Its expected value.
         expected: String,
         /// What to do.
         remedy: &'static str,
     },
-    /// Weights cannot say how many levels and heads they were trained with.
+    /// Weights without a configuration: the numbers of levels and heads cannot be read from weights.
     #[error(
         "{} holds weights without a configuration: levels, heads and theta cannot be read from weights; \
          give them with --model-config FILE.json", path.display()
     )]
     NeedsConfig {
-        /// Where.
+        /// Path of the weights.
         path: PathBuf,
     },
 
     // Foreign weights.
-    /// A configuration lacks what weights cannot say.
+    /// The configuration lacks keys that cannot be read from weights.
     #[error(
         "{} does not say what weights cannot: {}; add it to FILE.json of --model-config FILE.json",
         path.display(), keys.join(", ")
     )]
     ConfigKeys {
-        /// The configuration, or the weights that would have borne it out.
+        /// Path of the configuration, or of the weights if there is no configuration.
         path: PathBuf,
-        /// Keys that are missing.
+        /// Missing keys.
         keys: Vec<&'static str>,
     },
-    /// A configuration of weights that mean something else here.
+    /// The configuration follows another convention, under which the weights have another meaning.
     #[error(
         "{}: `{what}` is {given}, expected {expected}; with another convention the same weights are another model",
         path.display()
     )]
     Convention {
-        /// The configuration.
+        /// Path of the configuration.
         path: PathBuf,
-        /// Its key.
+        /// Key of the configuration.
         what: String,
-        /// What it says.
+        /// Value of the key.
         given: String,
-        /// What is read.
+        /// Expected value.
         expected: String,
     },
-    /// Rotary frequencies that are not those of the configuration.
+    /// The rotary frequencies in a file differ from those of the configuration.
     #[error(
-        "{}: `{name}` is {given:e} turns a token at neuron {neuron}, where theta {theta} asks for {expected:e}: \
+        "{}: `{name}` is {given:e} turns per token at neuron {neuron}, expected {expected:e} for theta {theta}: \
          the weights were trained with another `rope_theta`, or turn other pairs of neurons", path.display()
     )]
     Frequencies {
-        /// Where.
+        /// Path of the file.
         path: PathBuf,
-        /// The buffer.
+        /// Name of the buffer.
         name: String,
-        /// The first neuron of a head that is off.
+        /// First neuron of a head whose frequency differs.
         neuron: usize,
-        /// In the file, turns per token.
+        /// Frequency in the file, in turns per token.
         given: f64,
-        /// By the configuration.
+        /// Frequency by the configuration, in turns per token.
         expected: f64,
-        /// The configuration's.
+        /// Theta of the configuration.
         theta: f64,
     },
-    /// A file whose tensors the machine has no memory for.
+    /// The machine does not have the memory for the tensors of a file.
     #[error("{}: {error}", path.display())]
     Memory {
-        /// Where.
+        /// Path of the file.
         path: PathBuf,
-        /// What it takes, and what there is.
+        /// Memory needed, and memory available.
         error: MemoryError,
     },
-    /// A pickle where weights were to be loaded.
+    /// The file is a pickle, where a model file was expected.
     #[error(
-        "{} is a PyTorch pickle, which only the import reads: \
+        "{} is a PyTorch pickle, which only `dragon convert` reads as a model; convert it with \
          dragon convert {} MODEL.bpk --model-config FILE.json, then take MODEL.bpk", path.display(), path.display()
     )]
     Pickle {
-        /// Where.
+        /// Path of the file.
         path: PathBuf,
     },
 }
 
-/// Characters of the longest reason.
+/// Limit on the length of a reason, in characters.
 const LONGEST: usize = 2000;
 
 fn bounded(reason: String) -> String {
@@ -190,13 +190,13 @@ impl CheckpointError {
         move |source| Self::Io { action, path, source }
     }
 
-    /// The error of a file that [`plain`](crate::plain) does not open: damaged or foreign where its contents or its kind is
-    /// at fault, else the system's.
+    /// Error of opening a file with [`plain`](crate::plain): [`Corrupt`](Self::Corrupt) where the contents or the kind
+    /// of the file is at fault, else [`Io`](Self::Io).
     pub fn unread(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| match source.kind() {
             ErrorKind::InvalidData => Self::corrupt(&path, source),
-            ErrorKind::UnexpectedEof => Self::corrupt(&path, "it is shorter than it was said to be"),
+            ErrorKind::UnexpectedEof => Self::corrupt(&path, "it ends before the length that it states"),
             _ => Self::Io {
                 action: "read",
                 path,
@@ -205,7 +205,7 @@ impl CheckpointError {
         }
     }
 
-    /// A [`Corrupt`](Self::Corrupt) error. Of a reason as much as a person reads: it may hold text of the file.
+    /// A [`Corrupt`](Self::Corrupt) error. A long reason is shortened, since it can hold text of the file.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "errors and texts are given away here"
@@ -223,7 +223,7 @@ impl CheckpointError {
         Self::Memory { path, error }
     }
 
-    /// A [`Refused`](Self::Refused) error.
+    /// A [`Refused`](Self::Refused) error. A long reason is shortened.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "errors and texts are given away here"
@@ -235,7 +235,7 @@ impl CheckpointError {
         }
     }
 
-    /// Whether the input, not the program or the machine, is at fault.
+    /// Whether the input is at fault, not the program or the machine.
     pub fn is_bad_input(&self) -> bool {
         !matches!(
             self,

@@ -1,4 +1,4 @@
-//! A disk that fails, for tests of what a save does then.
+//! Disk with injected faults, to test how a save handles them.
 
 use crate::disk::{Disk, DiskFile, Os};
 use std::io::{self, ErrorKind, Write};
@@ -6,27 +6,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a disk can do wrong.
+/// Injected fault of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing more fits: no new file, no new folder, no bytes.
+    /// The disk is full: no new file, no new folder, no bytes.
     NoSpace,
-    /// Bytes are refused.
+    /// Writes of bytes fail.
     WriteError,
-    /// Half of the bytes are taken, then no more.
+    /// Half of the bytes are written, then writes fail.
     ShortWrite,
-    /// Bytes or names do not reach the disk.
+    /// Syncs of files and folders fail.
     SyncError,
-    /// Nothing can be changed any more.
+    /// Every change fails.
     ReadOnly,
-    /// No file or folder gets another name.
+    /// Renames fail.
     RenameError,
-    /// Nothing is removed.
+    /// Removals fail.
     RemoveError,
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: [Self; 7] = [
         Self::NoSpace,
         Self::WriteError,
@@ -69,7 +69,7 @@ enum Operation {
     Remove,
 }
 
-/// The machine's disk, until it fails.
+/// Disk of the machine with an injected fault.
 #[derive(Clone, Debug)]
 pub struct Faulty {
     fault: Fault,
@@ -79,8 +79,8 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    /// A disk that fails at the operation `at`, from 0, of those that the fault can hit; from there on always, if it is
-    /// `lasting`.
+    /// Disk that fails at operation number `at`, counted from 0 among the operations that the fault can hit. If
+    /// `lasting`, all later ones fail too.
     pub fn new(fault: Fault, at: u64, lasting: bool) -> Self {
         Self {
             fault,
@@ -90,12 +90,12 @@ impl Faulty {
         }
     }
 
-    /// A disk that only counts.
+    /// Disk without a fault, which counts the operations that the fault could hit.
     pub fn counting(fault: Fault) -> Self {
         Self::new(fault, u64::MAX, false)
     }
 
-    /// Operations so far that the fault could have hit.
+    /// Number of operations so far that the fault could hit.
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! Hashes: of a file's contents, of a model, of a text.
+//! SHA-256 hashes of bytes, of models and of texts.
 
 use crate::model::StoredConfig;
 use crate::stored::StoredTensor;
@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
-/// The SHA-256 of bytes, lower-case hexadecimal.
+/// SHA-256 of bytes, as lower-case hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// The SHA-256 of bytes that come in pieces, as of all of them in a row.
+/// SHA-256 of the concatenation of several byte slices, as lower-case hexadecimal.
 pub fn sha256_of_pieces<P: AsRef<[u8]>>(pieces: impl IntoIterator<Item = P>) -> String {
     let mut sha256 = Sha256::new();
     pieces.into_iter().for_each(|piece| sha256.update(piece));
@@ -24,10 +24,10 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What tells a model from every other: the SHA-256 of its configuration and of its tensors by name.
+/// Hash of a model: the SHA-256 of its configuration and of its tensors by name.
 ///
-/// Numbers count as the f32 that each of them is, so that a model has one hash in f32, f16 and bf16, and in whatever file
-/// it is; codes count as they are packed.
+/// Numbers are hashed as f32, so a model has the same hash in f32, f16 and bf16, and in every file. Packed codes are
+/// hashed as they are packed.
 pub(crate) fn of_model(config: &StoredConfig, tensors: &BTreeMap<String, StoredTensor>) -> String {
     let mut parts = Parts::default();
     parts.part(config.text().as_bytes());
@@ -46,7 +46,7 @@ pub(crate) fn of_model(config: &StoredConfig, tensors: &BTreeMap<String, StoredT
     parts.finish()
 }
 
-/// Counts and hashes the bytes that go through it, on their way to a sink or from a source.
+/// Adapter that counts and hashes the bytes on their way to a sink or from a source.
 pub struct Hashed<T> {
     inner: T,
     sha256: Sha256,
@@ -54,7 +54,7 @@ pub struct Hashed<T> {
 }
 
 impl<T> Hashed<T> {
-    /// Nothing went through yet.
+    /// An adapter of `inner`, with no bytes counted yet.
     pub fn new(inner: T) -> Self {
         Self {
             inner,
@@ -63,7 +63,7 @@ impl<T> Hashed<T> {
         }
     }
 
-    /// How many bytes went through, and their hash.
+    /// Number of bytes so far, and their hash.
     pub fn finish(self) -> (u64, String) {
         (self.size, hex(&self.sha256.finalize()))
     }
@@ -94,7 +94,8 @@ impl<T: Read> Read for Hashed<T> {
     }
 }
 
-/// A hash of parts, each behind its length, so that no two lists of parts are the same bytes.
+/// Hash of a list of parts. The length of each part is hashed before it, so that two different lists never give the
+/// same bytes.
 #[derive(Default)]
 struct Parts(Sha256);
 
@@ -104,7 +105,7 @@ impl Parts {
         self.0.update(bytes);
     }
 
-    /// Type, shape and values.
+    /// Adds a tensor: type, shape and values.
     fn tensor(&mut self, data: &TensorData) {
         self.part(data.dtype().name().as_bytes());
         self.sizes(data.shape().as_slice());

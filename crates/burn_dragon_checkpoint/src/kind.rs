@@ -1,4 +1,5 @@
-//! What a family tells the files about its models: handed in by the family, so that nothing here knows one.
+//! Description of a family's models for the functions that handle files. The family passes it in; this crate knows no
+//! family.
 
 use crate::companion::Companion;
 use crate::error::CheckpointError;
@@ -9,14 +10,14 @@ use burn::tensor::Device;
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// A tensor that a model must have.
+/// Description of a tensor that a model must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorSpec {
-    /// Its name.
+    /// Name of the tensor.
     pub name: String,
-    /// Its shape: of codes, the shape of what they stand for.
+    /// Shape of the tensor; for codes, the shape of the decoded tensor.
     pub shape: Vec<usize>,
-    /// How its entries are stored.
+    /// Storage of its entries.
     pub stored: Stored,
 }
 
@@ -30,7 +31,7 @@ impl TensorSpec {
         }
     }
 
-    /// A tensor of codes of so many bits.
+    /// A tensor of codes with `bits` bits each.
     pub fn codes(name: impl Into<String>, shape: impl Into<Vec<usize>>, bits: u8) -> Self {
         Self {
             stored: Stored::Codes { bits },
@@ -38,46 +39,45 @@ impl TensorSpec {
         }
     }
 
-    /// Entries of the tensor.
+    /// Number of entries in the tensor.
     pub fn entries(&self) -> u64 {
         let sizes = self.shape.iter().map(|&size| size as u64);
         sizes.fold(1, u64::saturating_mul)
     }
 }
 
-/// A family's models, as files need to know them.
+/// Description of a family's models, for the functions that handle files.
 ///
-/// Reading, hashing, exporting and comparing need none of it. `verify` asks for tensors, companions, assets and the probe;
-/// `info` and the model card ask for words. What is asked for a configuration gets the JSON object of a file, which may be
-/// a stranger's: it says what is wrong with it, and never panics.
+/// Reading, hashing, exporting and comparing need no description. `verify` uses the tensors, companions, assets and
+/// probe; `info` and the model card use the texts. A method with a configuration gets the JSON object of a file, which
+/// may be untrusted: an implementation returns an error for a bad one, and never panics.
 pub trait ModelKind: Sync {
-    /// The family's name, as it stands in files: `language`, `sudoku`, `vision-encoder`.
+    /// Name of the family, as in files: `language`, `sudoku`, `vision-encoder`.
     fn family(&self) -> &'static str;
 
-    /// What training counts, in the plural: `tokens`, `puzzles`.
+    /// Unit that training counts, in the plural: `tokens`, `puzzles`.
     fn unit(&self) -> &'static str;
 
-    /// Every tensor of a model of this configuration, in any order.
+    /// All tensors of a model with this configuration, in any order.
     ///
     /// # Errors
-    /// If it is no configuration of the family, in words.
+    /// A message, if it is not a configuration of the family.
     fn tensors(&self, config: &Value) -> Result<Vec<TensorSpec>, String>;
 
-    /// The shape of a model in one line: levels, width, heads. The configuration is one that [`tensors`](Self::tensors)
-    /// takes.
+    /// Shape of a model in one line: levels, width, heads. [`tensors`](Self::tensors) must accept the configuration.
     fn shape(&self, config: &Value) -> String;
 
-    /// The files that may lie beside a model in a checkpoint: the optimiser's state, carried memory, an EMA teacher. The
-    /// configuration is one that [`tensors`](Self::tensors) takes.
+    /// Files that may lie beside a model in a checkpoint: optimiser state, carried memory, an EMA teacher.
+    /// [`tensors`](Self::tensors) must accept the configuration.
     fn companions(&self, config: &Value) -> Vec<Companion> {
         let _ = config;
         Vec::new()
     }
 
-    /// Whether the assets (tokenizer, labels, topology) can be used and fit the model: in words what they are.
+    /// Checks that the assets (tokenizer, labels, topology) are valid and fit the model. Returns a description of them.
     ///
     /// # Errors
-    /// If they do not, in words.
+    /// A message, if they are not valid or do not fit.
     fn assets(&self, file: &ModelFile) -> Result<String, String> {
         match file.assets.is_empty() {
             true => Ok("none, and none is needed".into()),
@@ -88,87 +88,87 @@ pub trait ModelKind: Sync {
         }
     }
 
-    /// Runs a model that was checked on an input of its own, and says what came out.
+    /// Runs a checked model on an input of the family's choice, and returns a description of the result.
     ///
     /// # Errors
-    /// If what comes out is not finite, or not what every form of the model agrees on.
+    /// If an output is not finite, or the forms of the model give different outputs.
     fn probe(&self, file: ModelFile, path: &Path, device: &Device) -> Result<String, CheckpointError>;
 
-    /// What a state file of the family holds, in words.
+    /// Description of a state file of the family.
     ///
     /// # Errors
-    /// If it is not a sound one, or the family keeps no state.
+    /// If the file is not valid, or the family has no state.
     fn state(&self, file: StateFile, path: &Path) -> Result<String, CheckpointError> {
-        let reason = format!("models of the family `{}` keep no state", file.family);
+        let reason = format!("models of the family `{}` have no state files", file.family);
         Err(CheckpointError::corrupt(path, reason))
     }
 
-    /// Rows of `dragon info` and of the card beside shape and parameters: a name and what is said.
+    /// Rows of `dragon info` and of the model card, beside shape and parameters: a label and a text.
     fn words(&self, file: &ModelFile) -> Vec<(String, String)> {
         let _ = file;
         Vec::new()
     }
 
-    /// What `dragon info --json` gives beside configuration, origin and parameters: cost, sizes, by key.
+    /// Values of `dragon info --json` by key, beside configuration, origin and parameters: cost and sizes.
     fn figures(&self, file: &ModelFile) -> Map<String, Value> {
         let _ = file;
         Map::new()
     }
 
-    /// What a run folder says of how its model was trained, where it can be read.
+    /// Description of the training in a run folder; `None` if it cannot be read.
     fn run(&self, folder: &Path) -> Option<RunWords> {
         let _ = folder;
         None
     }
 
-    /// The parts of a model card that only the family can write. `id` is the repository's, `owner/name`.
+    /// Parts of a model card that only the family can write. `id` is the repository, `owner/name`.
     fn card(&self, file: &ModelFile, id: &str) -> CardText;
 }
 
-/// What a run folder says of how its model was trained, for those who get the model.
+/// Description of a training, from its run folder, for the model card.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunWords {
-    /// What it was trained on.
+    /// Training data.
     pub data: String,
-    /// The run's configuration without the places of this machine, TOML.
+    /// Configuration of the run in TOML, without paths of this machine.
     pub config: Option<String>,
-    /// How: batches, seed.
+    /// Further lines: batches, seed.
     pub lines: Vec<String>,
 }
 
 /// The parts of a model card that only the family can write, in Markdown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CardText {
-    /// What a hub calls the task: `text-generation`.
+    /// Task of the model, as a hub calls it: `text-generation`.
     pub pipeline_tag: Option<&'static str>,
-    /// What the model is, as in `language model`.
+    /// Noun for the model, such as `language model`.
     pub noun: String,
-    /// Sentences about it, after the first.
+    /// Sentences about the model, after the first one.
     pub about: String,
-    /// Rows of the table of the model, beside its parameters.
+    /// Further rows in the table of the model, beside its parameters.
     pub rows: Vec<(String, String)>,
-    /// The figures of an evaluation that are told, in their order.
+    /// Figures of an evaluation to show, in order.
     pub figures: Vec<Figure>,
-    /// How to run it.
+    /// Instructions to run the model.
     pub usage: String,
-    /// What is not known of a model that was trained here.
+    /// Limitations of a model that was trained with this software.
     pub limits: String,
-    /// What is not known of one that came from elsewhere.
+    /// Limitations of an imported model.
     pub imported_limits: String,
 }
 
-/// A figure of an evaluation, as a card tells it.
+/// Figure of an evaluation, as a model card shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figure {
-    /// Its key in `metrics.jsonl`.
+    /// Key in `metrics.jsonl`.
     pub key: &'static str,
-    /// What it is.
+    /// Label of the figure.
     pub label: &'static str,
-    /// Digits behind the point.
+    /// Number of digits after the decimal point.
     pub digits: usize,
 }
 
-/// The families that a program knows.
+/// Families that a program knows.
 #[derive(Clone)]
 pub struct Kinds(Vec<&'static dyn ModelKind>);
 
@@ -179,25 +179,25 @@ impl std::fmt::Debug for Kinds {
 }
 
 impl Kinds {
-    /// These families.
+    /// A set of these families.
     pub fn new(kinds: impl IntoIterator<Item = &'static dyn ModelKind>) -> Self {
         Self(kinds.into_iter().collect())
     }
 
-    /// Their names.
+    /// Names of the families.
     pub fn families(&self) -> Vec<&'static str> {
         self.0.iter().map(|kind| kind.family()).collect()
     }
 
-    /// The family of this name, if it is known.
+    /// Family with this name; `None` if it is not known.
     pub fn get(&self, family: &str) -> Option<&'static dyn ModelKind> {
         self.0.iter().copied().find(|kind| kind.family() == family)
     }
 
-    /// The family of a file at `path`.
+    /// Family of a file. `path` is the file, for the error.
     ///
     /// # Errors
-    /// If it is not known.
+    /// If the family is not known.
     pub fn of(&self, family: &str, path: &Path) -> Result<&'static dyn ModelKind, CheckpointError> {
         self.get(family).ok_or_else(|| CheckpointError::UnknownFamily {
             path: path.to_path_buf(),
@@ -206,10 +206,10 @@ impl Kinds {
         })
     }
 
-    /// Checks a model against what its family says of it: names, shapes, types, finite values.
+    /// Checks a model against the description of its family: names, shapes, types, finite values.
     ///
     /// # Errors
-    /// If its family is not known, or it is not one of its models.
+    /// If the family is not known, or the model does not match its description.
     pub fn check(&self, model: &ModelFile, path: &Path) -> Result<&'static dyn ModelKind, CheckpointError> {
         let kind = self.of(&model.family, path)?;
         model.check(kind, path)?;

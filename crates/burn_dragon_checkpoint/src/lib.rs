@@ -1,26 +1,26 @@
-//! Files of models of every family: what vision, the browser and a server carry.
+//! Files for models of every family: models, exports, memories and checkpoints.
 //!
 //! | what | where |
 //! |---|---|
-//! | the container of every file | `burnpack` |
-//! | named tensors in a burnpack file, under a hash | `tensors` |
-//! | what a save asks of a disk, and how a file is replaced whole | `disk` |
-//! | a tensor as it is stored: numbers, or packed codes | `stored`, `precision` |
-//! | a model in one self-describing `.bpk` | `model` |
-//! | what a family tells the files about its models | `kind`, `companion` |
-//! | a model as it is handed out: whole, in parts, in half precision | `bundle` |
-//! | a memory in one `.state` | `state` |
+//! | container of every file | `burnpack` |
+//! | named tensors in a burnpack file, with a hash | `tensors` |
+//! | file system operations of a save, atomic replacement of a file | `disk` |
+//! | stored form of a tensor: numbers, or packed codes | `stored`, `precision` |
+//! | model in one self-describing `.bpk` | `model` |
+//! | description of a family's models | `kind`, `companion` |
+//! | export of a model: whole, in parts, in half precision | `bundle` |
+//! | memory in one `.state` file | `state` |
 //! | files of earlier versions | `upgrade` |
-//! | what tells a model from every other | `hash` |
-//! | a checkpoint folder: written whole or not at all, verified before it is trusted | `folder` |
-//! | files that may be a stranger's: plain ones only | `plain` |
-//! | text that may be a stranger's, as a person is shown it | `text` |
-//! | how a text was written down: UTF-8, its mark, UTF-16 | `encoding` |
+//! | hash of a model | `hash` |
+//! | checkpoint folder: written atomically, verified before use | `folder` |
+//! | opening of untrusted files: plain files only | `plain` |
+//! | untrusted text in messages | `text` |
+//! | text encodings: UTF-8, byte-order mark, UTF-16 | `encoding` |
 //!
-//! Foreign weights, fetching, and what the verbs `verify`, `inspect`, `diff` do are in `burn_dragon_exchange`.
+//! Foreign weights, downloads, and the verbs `verify`, `inspect` and `diff` are in `burn_dragon_exchange`.
 //!
-//! Nothing in a file is executed, no path in a file is followed beyond a plain file name, and every length is checked
-//! against the file before anything is allocated for it.
+//! Nothing in a file is executed. Only plain file names are followed, never paths. Every length is checked against the
+//! size of the file before memory is allocated.
 
 mod bounded;
 mod bundle;
@@ -44,7 +44,7 @@ mod tensors;
 mod text;
 mod upgrade;
 
-/// The curated names of this crate.
+/// Curated names of this crate.
 pub mod api {
     pub use crate::bundle::{
         Assembly, ExportOptions, Exported, PartsManifest, PartsProgress, export, export_name, read_parts,
@@ -60,7 +60,7 @@ pub mod api {
     pub use crate::state::{StateFile, StateInfo};
     pub use crate::stored::{Codes, Stored, StoredTensor};
 
-    /// The layer below: named tensors in a file, hashes, disks, and what reads a stranger's files.
+    /// Lower layer: named tensors in a file, hashes, disks, and readers of untrusted files.
     pub mod expert {
         pub use crate::bounded::{List, Unique};
         pub use crate::bundle::{MAX_MANIFEST, MAX_PARTS, PART, PartEntry, manifest_of, part_name};
@@ -82,17 +82,17 @@ pub mod api {
         pub use crate::tensors::{NO_ROOM, TensorFile};
         pub use crate::text::{is_obeyed, listed, one_line, printable, shortened, shortened_to};
 
-        /// A disk, and files that are written whole or not at all.
+        /// Disk trait, and atomic writing of files.
         pub mod disk {
             pub use crate::disk::{Disk, DiskFile, Os, beside, create_dirs, folder_of, sweep, write_atomic};
         }
 
-        /// Files that may be a stranger's.
+        /// Readers of untrusted files.
         pub mod plain {
             pub use crate::plain::{open, open_inside, read, read_text, read_text_inside, text, whole};
         }
 
-        /// Files of earlier versions.
+        /// Upgrades of files from earlier versions.
         pub mod upgrade {
             pub use crate::upgrade::{LANGUAGE, MODEL_1, STATE_2, TOKENIZER, info, model, state};
         }

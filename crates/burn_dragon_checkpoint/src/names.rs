@@ -1,7 +1,7 @@
-//! Names that come from files and servers.
+//! Names from files and servers.
 
-/// Whether a name that a file or a server gives is the name of a file in the folder at hand, on every system, and
-/// nothing else: no path, no drive, no device, nothing hidden, nothing that a shell or a terminal could take for more.
+/// Whether an untrusted name is a plain file name on every system: no path, no drive, no device, not hidden, and no
+/// character that is special in a shell or a terminal.
 pub fn is_plain_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');
     let stem = name.split('.').next().unwrap_or_default().to_ascii_uppercase();

@@ -1,17 +1,18 @@
-//! Opening files that may come from a stranger: plain ones, and no longer than they should be.
+//! Opening of untrusted files: only plain files, with a limit on their size.
 //!
-//! A pipe would be waited for and a device read without end; a link inside a folder leads out of it. None of them is
-//! opened. What is refused here, and not by the system, is [`InvalidData`](ErrorKind::InvalidData).
+//! A pipe would block, a device can be endless, and a link inside a folder can lead out of it. None of them is opened.
+//! A refusal of this module, not of the system, is [`InvalidData`](ErrorKind::InvalidData).
 
 use crate::encoding::unmarked;
 use std::fs::{self, File, Metadata};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::path::Path;
 
-/// Opens a plain file, and tells its bytes. A link to one is followed: the path is the caller's own.
+/// Opens a plain file. Returns it with its size in bytes. A link to a plain file is followed, since the path is the
+/// caller's own.
 ///
 /// # Errors
-/// If the system refuses, or it is a folder, a pipe, a socket or a device.
+/// If the system refuses, or the path is a folder, a pipe, a socket or a device.
 pub fn open(path: &Path) -> Result<(File, u64)> {
     length(&fs::metadata(path)?)?; // before it is opened, since a pipe without a writer would never open
     let file = File::open(path)?;
@@ -19,7 +20,7 @@ pub fn open(path: &Path) -> Result<(File, u64)> {
     Ok((file, length))
 }
 
-/// Opens a plain file in a folder that may be a stranger's, and tells its bytes. A link is not followed.
+/// Opens a plain file in an untrusted folder. Returns it with its size in bytes. A link is not followed.
 ///
 /// # Errors
 /// As [`open`], or if it is a link.
@@ -28,7 +29,7 @@ pub fn open_inside(path: &Path) -> Result<(File, u64)> {
     open(path)
 }
 
-/// A plain file whole, as [`open`], if it has at most `most` bytes.
+/// Content of a plain file of at most `most` bytes, opened like [`open`].
 ///
 /// # Errors
 /// As [`open`], or if it is longer.
@@ -36,7 +37,7 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
     whole(open(path)?, most)
 }
 
-/// The text of a plain file, as [`read`], without a byte-order mark.
+/// Text of a plain file, like [`read`], without a byte-order mark.
 ///
 /// # Errors
 /// As [`read`], or if it is not UTF-8.
@@ -44,7 +45,7 @@ pub fn read_text(path: &Path, most: u64) -> Result<String> {
     text(read(path, most)?)
 }
 
-/// The text of a plain file in a folder that may be a stranger's, as [`open_inside`] and [`read_text`].
+/// Text of a plain file in an untrusted folder, like [`open_inside`] and [`read_text`].
 ///
 /// # Errors
 /// As both.
@@ -52,7 +53,7 @@ pub fn read_text_inside(path: &Path, most: u64) -> Result<String> {
     text(whole(open_inside(path)?, most)?)
 }
 
-/// The text that bytes are, without a byte-order mark.
+/// Text of UTF-8 bytes, without a byte-order mark.
 ///
 /// # Errors
 /// If they are not UTF-8.
@@ -62,7 +63,7 @@ pub fn text(mut bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| refused(format!("it is not UTF-8: {}", error.utf8_error())))
 }
 
-/// An open file whole, if it has at most `most` bytes.
+/// Content of an open file of at most `most` bytes.
 ///
 /// # Errors
 /// If it is longer, or the system refuses.

@@ -1,27 +1,27 @@
-//! How numbers are stored in a file. In memory they are f32.
+//! Precision of the numbers in a file. In memory they are f32.
 
 use burn::tensor::{DType, TensorData};
 use serde::{Deserialize, Serialize};
 
-/// The type of the numbers in a file.
+/// Type of the numbers in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StoredPrecision {
-    /// As they are: what is read has the same bits.
+    /// 32 bits: values are stored exactly.
     #[default]
     F32,
-    /// Half the bytes, 11 significant bits: a relative error of at most 2^-11 for numbers of at least 2^-14, nothing
-    /// above 65504.
+    /// 16 bits, 11 of them significant. Relative error at most 2^-11 for numbers of at least 2^-14; no number above
+    /// 65504.
     F16,
-    /// Half the bytes, 8 significant bits: a relative error of at most 2^-8, over the range of f32.
+    /// 16 bits, 8 of them significant. Relative error at most 2^-8, over the range of f32.
     Bf16,
 }
 
 impl StoredPrecision {
-    /// Every one.
+    /// All precisions.
     pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
 
-    /// Its name, as it is typed.
+    /// Name of the precision, as in options.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -30,12 +30,12 @@ impl StoredPrecision {
         }
     }
 
-    /// The precision whose numbers are of this type.
+    /// Precision with this type of numbers.
     pub fn of(dtype: DType) -> Option<Self> {
         Self::ALL.into_iter().find(|precision| precision.dtype() == dtype)
     }
 
-    /// The type of its numbers.
+    /// Type of the numbers.
     pub fn dtype(self) -> DType {
         match self {
             Self::F32 => DType::F32,
@@ -49,12 +49,12 @@ impl StoredPrecision {
         data.dtype() == self.dtype()
     }
 
-    /// The numbers, rounded to this precision; as they are where they have it.
+    /// Numbers rounded to this precision; unchanged if they already have it.
     pub(crate) fn round(self, data: TensorData) -> TensorData {
         as_type(data, self.dtype())
     }
 
-    /// The numbers in f32, each as it is.
+    /// Numbers in f32, with exact values.
     pub fn widen(data: TensorData) -> TensorData {
         as_type(data, DType::F32)
     }

@@ -1,7 +1,7 @@
-//! A model's memory in one file: what it has read, to go on from. Of any family.
+//! Memory of a model in one file, of any family, from which it continues.
 //!
-//! The memories are burnpack tensors under the family's names. The metadata holds, beside the hash that [`TensorFile`]
-//! keeps:
+//! The memories are burnpack tensors under the names of the family. Beside the hash of a [`TensorFile`] the metadata
+//! holds:
 //!
 //! | key | |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | `positions` | the position of each lane, JSON |
 //! | `info` | whose memory it is, and of what, JSON ([`StateInfo`]) |
 //!
-//! Outputs are not stored: a state holds what was read, and going on takes at least one new unit.
+//! Outputs are not stored. A state holds what was read, so a continuation needs at least one new unit.
 
 use crate::error::CheckpointError;
 use crate::model::{StoredConfig, config_of, described, json};
@@ -26,13 +26,13 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The value of the metadata key `format`.
+/// Value of the metadata key `format`.
 pub const FORMAT: &str = "burn_dragon.state/3";
 
-/// How the formats of all states begin.
+/// Prefix of the formats of all state files.
 pub const FORMATS: &str = "burn_dragon.state/";
 
-/// The keys of the metadata.
+/// Keys of the metadata.
 pub(crate) mod key {
     pub(crate) const FORMAT: &str = "format";
     pub(crate) const FAMILY: &str = "family";
@@ -41,43 +41,43 @@ pub(crate) mod key {
     pub(crate) const INFO: &str = "info";
 }
 
-/// The last position: from there on f64 does not tell one from the next.
+/// Limit on positions. Above it f64 cannot tell one position from the next.
 const FARTHEST: u64 = 1 << 53;
 
-/// Whose memory it is, and of what.
+/// Origin of a memory: the model, the assets, and the number of units read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StateInfo {
     /// The [hash](crate::model::ModelFile::hash) of the model that wrote it.
     pub model: String,
-    /// SHA-256 of the assets that it was read with, by name.
+    /// SHA-256 of each asset that was used to read, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub assets: BTreeMap<String, String>,
-    /// Units read so far. The positions can be less.
+    /// Number of units read so far. A position can be less.
     pub units: u64,
-    /// Version of the software that wrote it.
+    /// Version of the software that wrote the file.
     pub version: String,
-    /// What the family keeps beside, by its own keys.
+    /// Further values of the family, by its own keys.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub details: Map<String, Value>,
 }
 
-/// A memory as it stands in a file.
+/// Memory as it is stored in a file.
 #[derive(Clone, Debug)]
 pub struct StateFile {
-    /// The family's name.
+    /// Name of the family.
     pub family: String,
-    /// The configuration of its model.
+    /// Configuration of the model.
     pub config: StoredConfig,
-    /// Whose memory it is, and of what.
+    /// Origin of the memory.
     pub info: StateInfo,
-    /// The position of each lane.
+    /// Position of each lane.
     pub positions: Vec<u64>,
-    /// Memories by name; each that has lanes has them first.
+    /// Memories by name. If a memory has lanes, they are its first axis.
     pub tensors: BTreeMap<String, TensorData>,
 }
 
 impl StateFile {
-    /// Writes the file, whole or not at all.
+    /// Writes the file atomically.
     ///
     /// # Errors
     /// If a memory is not finite, or the file system refuses.
@@ -86,7 +86,7 @@ impl StateFile {
         self.into_tensor_file().write(path)
     }
 
-    /// What the file holds.
+    /// Content of the file.
     pub fn into_tensor_file(self) -> TensorFile {
         let metadata = [
             (key::FORMAT, FORMAT.to_string()),
@@ -101,8 +101,8 @@ impl StateFile {
         }
     }
 
-    /// Reads and checks a file: hash, format, description, positions, finite values. Whether it is a memory of its family is
-    /// the family's to say.
+    /// Reads and checks a file: hash, format, description, positions, finite values. The family checks whether the
+    /// memory is one of its own.
     ///
     /// # Errors
     /// If it is damaged or is not a state.
@@ -110,7 +110,7 @@ impl StateFile {
         Self::from_tensor_file(TensorFile::read(path)?, path)
     }
 
-    /// Checks what was read from `path`, as [`read`](Self::read).
+    /// Checks the content of a file, like [`read`](Self::read). `path` is the file, for the error.
     ///
     /// # Errors
     /// If it is not a state.
@@ -132,14 +132,16 @@ impl StateFile {
         Ok(state)
     }
 
-    /// What holds of a memory of any family.
+    /// Checks what holds for memories of every family.
     fn check(&self, path: &Path) -> Result<(), CheckpointError> {
         let refuse = |reason: String| Err(CheckpointError::corrupt(path, reason));
         if !is_plain_name(&self.family) {
             return refuse(format!("{:?} is not a plain name", shortened(&self.family)));
         }
         if let Some(far) = self.positions.iter().find(|position| **position > FARTHEST) {
-            return refuse(format!("a lane is at position {far}, the farthest is {FARTHEST}"));
+            return refuse(format!(
+                "a lane is at position {far}, the farthest is {FARTHEST}, the limit of exact positions"
+            ));
         }
         let wrong = self.tensors.iter().find(|(_, data)| !is_finite(data));
         match wrong {
@@ -149,7 +151,7 @@ impl StateFile {
     }
 }
 
-/// Refuses what is not a state of a format that is read.
+/// Refuses a format that is not a supported state.
 fn check_format(metadata: &BTreeMap<String, String>, path: &Path) -> Result<(), CheckpointError> {
     let refuse = |reason: String| Err(CheckpointError::corrupt(path, reason));
     match metadata.get(key::FORMAT).map(String::as_str) {
@@ -163,8 +165,8 @@ fn check_format(metadata: &BTreeMap<String, String>, path: &Path) -> Result<(), 
     }
 }
 
-/// The positions of lanes that have a memory. They are counted before they are read: as text a position takes two bytes, as a
-/// number eight.
+/// Positions of lanes that have a memory. Their number is checked before they are parsed: a position takes two bytes as
+/// text and eight as a number.
 fn positions(text: &str, tensors: &BTreeMap<String, TensorData>) -> Result<Vec<u64>, String> {
     let given = text.bytes().filter(|byte| *byte == b',').count() + 1;
     let lanes = tensors

@@ -1,4 +1,4 @@
-//! A tensor of a model as it stands in a file: numbers of a float type, or packed integer codes.
+//! Stored form of a tensor of a model: numbers of a float type, or packed integer codes.
 
 use crate::burnpack::MAX_AXES;
 use crate::precision::StoredPrecision;
@@ -6,7 +6,7 @@ use burn::tensor::{DType, TensorData, bf16, f16};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// A tensor as it is stored.
+/// Stored form of a tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StoredTensor {
     /// Numbers in f32, f16 or bf16.
@@ -16,10 +16,10 @@ pub enum StoredTensor {
 }
 
 impl StoredTensor {
-    /// Numbers of a float type, as they are.
+    /// A tensor of numbers of a float type, unchanged.
     ///
     /// # Errors
-    /// With the type, if it is another than f32, f16 or bf16.
+    /// A message with the type, if it is not f32, f16 or bf16.
     pub fn float(data: TensorData) -> Result<Self, String> {
         match StoredPrecision::of(data.dtype()) {
             Some(_) => Ok(Self::Float(data)),
@@ -30,7 +30,7 @@ impl StoredTensor {
         }
     }
 
-    /// Its shape: of codes, the shape of what they stand for.
+    /// Shape of the tensor; for codes, the shape of the decoded tensor.
     pub fn shape(&self) -> Vec<usize> {
         match self {
             Self::Float(data) => data.shape().to_vec(),
@@ -38,7 +38,7 @@ impl StoredTensor {
         }
     }
 
-    /// Numbers in f32, each as it is; nothing of codes.
+    /// Numbers in f32, with exact values; `None` for codes.
     pub fn floats(&self) -> Option<Cow<'_, TensorData>> {
         match self {
             Self::Float(data) if StoredPrecision::F32.holds(data) => Some(Cow::Borrowed(data)),
@@ -47,7 +47,7 @@ impl StoredTensor {
         }
     }
 
-    /// The tensor of the file.
+    /// Tensor as it lies in the file.
     pub fn data(&self) -> &TensorData {
         match self {
             Self::Float(data) => data,
@@ -55,7 +55,7 @@ impl StoredTensor {
         }
     }
 
-    /// The tensor of the file, given away.
+    /// Tensor as it lies in the file, by value.
     pub fn into_data(self) -> TensorData {
         match self {
             Self::Float(data) => data,
@@ -63,7 +63,7 @@ impl StoredTensor {
         }
     }
 
-    /// How its entries are stored.
+    /// Storage of the entries.
     pub fn stored(&self) -> Stored {
         match self {
             Self::Float(_) => Stored::Float,
@@ -71,7 +71,7 @@ impl StoredTensor {
         }
     }
 
-    /// Whether every number is finite; codes are.
+    /// Whether all numbers are finite. Codes always are.
     pub fn is_finite(&self) -> bool {
         match self {
             Self::Float(data) => is_finite(data),
@@ -80,14 +80,14 @@ impl StoredTensor {
     }
 }
 
-/// How the entries of a tensor are stored.
+/// Storage of the entries of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// As numbers, in any of the three float types.
+    /// Numbers in one of the three float types.
     Float,
-    /// As codes of so many bits.
+    /// Packed codes.
     Codes {
-        /// Bits of a code: 1, 2, 4 or 8.
+        /// Number of bits of a code: 1, 2, 4 or 8.
         bits: u8,
     },
 }
@@ -101,10 +101,10 @@ impl std::fmt::Display for Stored {
     }
 }
 
-/// Integer codes from 0 to `2^bits - 1`, packed into bytes, and the name of the tensor that scales them.
+/// Integer codes from 0 to `2^bits - 1`, packed into bytes, with the name of the tensor that holds their scales.
 ///
-/// Codes lie row after row, the first in the lowest bits of the first byte; the bits behind the last code are zero. What a
-/// code stands for is the family's to say, by the code and the scales.
+/// Codes are in row-major order. The first is in the lowest bits of the first byte, and the bits after the last code
+/// are zero. The family defines the value of a code, from the code and the scales.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Codes {
     bits: u8,
@@ -114,7 +114,7 @@ pub struct Codes {
     packed: TensorData,
 }
 
-/// What a file says of packed codes.
+/// Metadata of packed codes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CodesEntry {
@@ -125,10 +125,11 @@ pub(crate) struct CodesEntry {
 }
 
 impl Codes {
-    /// Packs codes, one a byte of `codes`, that stand for a tensor of `shape`; `scales` names the tensor beside them.
+    /// Packs codes, given one in each byte of `codes`, for a tensor of `shape`. `scales` is the name of the tensor with
+    /// their scales.
     ///
     /// # Errors
-    /// If `bits` is not 1, 2, 4 or 8, there is no code, their number is not the shape's, or one has more bits.
+    /// If `bits` is not 1, 2, 4 or 8, there is no code, their number does not match the shape, or a code has more bits.
     pub fn pack(codes: &[u8], bits: u8, shape: &[usize], scales: &str) -> Result<Self, String> {
         let bytes = packed_length(bits, shape)?;
         let entries: usize = shape.iter().product(); // no overflow, as the length has none
@@ -152,7 +153,7 @@ impl Codes {
         })
     }
 
-    /// The codes, one a byte.
+    /// Unpacked codes, one in each byte.
     pub fn unpack(&self) -> Vec<u8> {
         let entries: usize = self.shape.iter().product();
         let mask = u8::MAX >> (8 - self.bits);
@@ -166,22 +167,22 @@ impl Codes {
         codes.take(entries).collect()
     }
 
-    /// Bits of a code.
+    /// Number of bits of a code.
     pub fn bits(&self) -> u8 {
         self.bits
     }
 
-    /// The shape of what the codes stand for.
+    /// Shape of the decoded tensor.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The name of the tensor that scales them.
+    /// Name of the tensor with the scales.
     pub fn scales(&self) -> &str {
         &self.scales
     }
 
-    /// What a file says of them.
+    /// Metadata of these codes.
     pub(crate) fn entry(&self) -> CodesEntry {
         CodesEntry {
             bits: self.bits,
@@ -190,7 +191,7 @@ impl Codes {
         }
     }
 
-    /// What a file holds, by what it says of it.
+    /// Codes from the tensor of a file and their metadata.
     pub(crate) fn from_file(packed: TensorData, entry: CodesEntry) -> Result<Self, String> {
         let CodesEntry { bits, shape, scales } = entry;
         let bytes = packed_length(bits, &shape)?;
@@ -204,7 +205,7 @@ impl Codes {
         let used = shape.iter().product::<usize>() * usize::from(bits) % 8; // of the last byte; 0 is all
         let last = packed.as_bytes().last().copied().unwrap_or_default();
         if used > 0 && last >> used != 0 {
-            return Err("the bits behind its last code are not zero".into());
+            return Err("the unused bits after its last code are not zero".into());
         }
         Ok(Self {
             bits,
@@ -215,7 +216,7 @@ impl Codes {
     }
 }
 
-/// Bytes that the codes of a tensor take.
+/// Number of bytes of the packed codes of a tensor.
 fn packed_length(bits: u8, shape: &[usize]) -> Result<usize, String> {
     if !matches!(bits, 1 | 2 | 4 | 8) {
         return Err(format!("codes have 1, 2, 4 or 8 bits, not {bits}"));
@@ -232,7 +233,7 @@ fn packed_length(bits: u8, shape: &[usize]) -> Result<usize, String> {
     }
 }
 
-/// Whether every number of a float tensor is finite.
+/// Whether all numbers of a float tensor are finite.
 pub(crate) fn is_finite(data: &TensorData) -> bool {
     match data.dtype() {
         DType::F32 => data

@@ -1,8 +1,8 @@
-//! Named tensors and text in one file, with a hash over every byte of it.
+//! Named tensors and texts in one file, with a hash of all its bytes.
 //!
-//! A [burnpack](crate::burnpack) alone notices damage to its structure, not to its values: a flipped bit would be another
-//! weight. The metadata key `file_sha256` holds the SHA-256 of the whole file, read with these 64 characters as zeros:
-//! of header, index, padding, values, and that nothing follows them.
+//! A [burnpack](crate::burnpack) alone detects damage to its structure, not to its values: a flipped bit would give
+//! another weight. The metadata key `file_sha256` holds the SHA-256 of the whole file (header, index, padding, values),
+//! computed with these 64 characters as zeros. Nothing may follow the last value.
 
 use crate::burnpack::{Contents, Entry, Layout, PackError, Reader};
 use crate::disk::{Os, write_atomic};
@@ -18,26 +18,27 @@ use std::io::{Error, ErrorKind, Read, Write};
 use std::ops::Range;
 use std::path::Path;
 
-/// The metadata key of the hash.
+/// Metadata key of the hash.
 const SHA256: &str = "file_sha256";
 
-/// What to do where a file is larger than memory.
+/// Advice where a file is larger than memory.
 pub const NO_ROOM: &str = "a file is read whole: it takes a machine with more";
 
-/// Characters of a hash.
+/// Number of characters of a hash.
 const DIGITS: usize = 64;
 
-/// What a file holds: tensors by name, and text by key.
+/// Content of a file: tensors and texts by name.
 #[derive(Clone, Debug, Default)]
 pub struct TensorFile {
     /// Tensors by name.
     pub tensors: BTreeMap<String, TensorData>,
-    /// Text by key.
+    /// Texts by key.
     pub metadata: BTreeMap<String, String>,
 }
 
 impl TensorFile {
-    /// Writes the file: a temporary beside it, synced, then renamed, so that a reader sees the old or the new whole.
+    /// Writes the file: first to a temporary file, which is synced and then renamed. A reader sees the old or the new
+    /// file, complete.
     ///
     /// # Errors
     /// If the file system refuses.
@@ -48,24 +49,24 @@ impl TensorFile {
     /// Writes the bytes of the file.
     ///
     /// # Errors
-    /// If the sink fails, or names and texts are longer than an index can be.
+    /// If the sink fails, or names and texts are above the limit of an index.
     pub fn write_to(&self, sink: &mut dyn Write) -> std::io::Result<()> {
         write_to(by_name(&self.tensors), self.metadata.clone(), sink)
     }
 
-    /// Reads the file whole.
+    /// Reads the file.
     ///
     /// # Errors
-    /// If it cannot be opened, is not a sound burnpack, carries no hash, or is damaged.
+    /// If it cannot be opened, is not a valid burnpack, has no hash, or is damaged.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
         let (file, length) = plain::open(path).map_err(CheckpointError::unread(path))?;
         Self::read_from(file, length).map_err(|error| error.at(path))
     }
 
-    /// Reads the bytes of a file: exactly `length` of them.
+    /// Reads a file of exactly `length` bytes from a source.
     ///
     /// # Errors
-    /// If the source fails, or what it holds is not a sound burnpack, carries no hash, or is damaged.
+    /// If the source fails, or its bytes are not a valid burnpack, have no hash, or are damaged.
     pub fn read_from(source: impl Read, length: u64) -> Result<Self, PackError> {
         let hash = RefCell::new(Sha256::new());
         let reader = Reader::open(source, length, |bytes| hash.borrow_mut().update(bytes))?;
@@ -103,15 +104,15 @@ impl TensorFile {
     }
 }
 
-/// The tensors of a file that is written.
+/// Tensors of a file to be written.
 pub(crate) type Tensors<'a> = BTreeMap<&'a str, &'a TensorData>;
 
-/// The tensors of a file.
+/// Tensors of a file, by reference.
 pub(crate) fn by_name(tensors: &BTreeMap<String, TensorData>) -> Tensors<'_> {
     tensors.iter().map(|(name, data)| (name.as_str(), data)).collect()
 }
 
-/// Writes the bytes of a file that holds these tensors.
+/// Writes a file with these tensors.
 pub(crate) fn write_to(
     tensors: Tensors<'_>,
     mut metadata: BTreeMap<String, String>,
@@ -124,7 +125,7 @@ pub(crate) fn write_to(
     layout.write_to(sink)
 }
 
-/// Refuses what would not be read again, before anything is written for it.
+/// Checks that a reader would accept the file, before anything is written.
 pub(crate) fn check_writable(
     tensors: Tensors<'_>,
     mut metadata: BTreeMap<String, String>,
@@ -136,7 +137,7 @@ pub(crate) fn check_writable(
     }
 }
 
-/// A file whose hash is zeros, and where the hash goes.
+/// Layout of a file with zeros as its hash, and the place of the hash.
 fn laid_out<'a>(
     tensors: Tensors<'a>,
     metadata: &mut BTreeMap<String, String>,
@@ -154,8 +155,8 @@ fn laid_out<'a>(
     Ok((layout, digits))
 }
 
-/// Where the digits of the hash are in an index: behind their key, as CBOR writes both. There is exactly one such place,
-/// or none that can be trusted.
+/// Place of the hash digits in an index: after their key, as CBOR encodes both. `None` unless there is exactly one such
+/// place.
 fn digits_in(index: &[u8]) -> Option<Range<usize>> {
     let key = [
         &[0x60 + SHA256.len() as u8],

@@ -1,34 +1,34 @@
-//! Text of a stranger's, as a person may be shown it.
+//! Untrusted text in a form that is safe to show.
 //!
-//! Names and texts in a file can hold what a terminal obeys (escape sequences, the bell) and what turns a line around
-//! before a reader's eyes. Here they are shown by their number instead.
+//! Names and texts in a file can hold control characters for a terminal (escape sequences, the bell) and characters
+//! that reverse the direction of a line. Here such a character is shown as its number.
 
-/// Characters of a text that a message needs at most.
+/// Number of characters of a text that a message shows at most.
 const SHORT: usize = 80;
 
-/// Whether a terminal acts on a character, or shows others in another order for its sake: controls, C1 too, and those of
-/// direction. Ends of lines and tabs are among them.
+/// Whether a character controls a terminal: control characters, C1 included, and characters of text direction. Line
+/// ends and tabs are among them.
 pub fn is_obeyed(c: char) -> bool {
     let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || turns || c == '\u{61c}'
 }
 
-/// A text without what a terminal would obey; its lines and tabs stay.
+/// Text with its control characters escaped; line ends and tabs are kept.
 pub fn printable(text: &str) -> String {
     escaped(text.chars(), |c| is_obeyed(c) && c != '\n' && c != '\t')
 }
 
-/// A text in one line, without what a terminal would obey.
+/// Text in one line, with its control characters escaped.
 pub fn one_line(text: &str) -> String {
     escaped(text.chars(), is_obeyed)
 }
 
-/// Of a text that may be of any length and hold anything, as much as a message needs, in one line.
+/// Beginning of a text, short enough for a message, in one line with its control characters escaped.
 pub fn shortened(text: &str) -> String {
     shortened_to(SHORT, text)
 }
 
-/// As [`shortened`], to so many characters.
+/// Like [`shortened`], to at most `most` characters.
 pub fn shortened_to(most: usize, text: &str) -> String {
     let mut clean = escaped(text.chars().take(most), is_obeyed);
     if text.chars().nth(most).is_some() {
@@ -37,7 +37,7 @@ pub fn shortened_to(most: usize, text: &str) -> String {
     clean
 }
 
-/// The first of these names, and how many more there are.
+/// First names of a list, and the number of the others.
 pub fn listed(names: &[String]) -> String {
     const FIRST: usize = 8;
     let shown: Vec<String> = names.iter().take(FIRST).map(|name| shortened(name)).collect();

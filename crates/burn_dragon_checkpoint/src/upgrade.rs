@@ -1,11 +1,11 @@
-//! Files of earlier versions: one function for each format that changed, from the text of an old file to that of a new
-//! one. Tensors are named and stored as they were.
+//! Upgrade of files from earlier versions: for each format that changed, a function from the old metadata to the new.
+//! The names and the storage of tensors did not change.
 //!
 //! | format | what changed | function |
 //! |---|---|---|
-//! | `burn_dragon.model/1` | held language models alone: the family stood in `info`, the tokenizer under a key of its own | [`model`] |
-//! | `burn_dragon.state/2` | held memories of language models alone | [`state`] |
-//! | `burn_dragon.checkpoint/1`, `burn_dragon.parts/1` | nothing: they name files and hashes, of any family | - |
+//! | `burn_dragon.model/1` | language models only: the family was in `info`, the tokenizer had its own key | [`model`] |
+//! | `burn_dragon.state/2` | memories of language models only | [`state`] |
+//! | `burn_dragon.checkpoint/1`, `burn_dragon.parts/1` | unchanged: names and hashes of files, for every family | - |
 
 use crate::bounded::Strict;
 use crate::error::CheckpointError;
@@ -16,24 +16,24 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The format of models before there were families.
+/// Format of models before there were families.
 pub const MODEL_1: &str = "burn_dragon.model/1";
 
-/// The format of memories before there were families.
+/// Format of memories before there were families.
 pub const STATE_2: &str = "burn_dragon.state/2";
 
-/// The only family of those formats.
+/// Only family of these formats.
 pub const LANGUAGE: &str = "language";
 
-/// The name of a language model's tokenizer among its assets.
+/// Name of the tokenizer among the assets of a language model.
 pub const TOKENIZER: &str = "tokenizer.json";
 
 type Texts = BTreeMap<String, String>;
 
-/// The text of a model of format 1, as format 2 has it. Any other text stays as it is.
+/// Upgrades the metadata of a model from format 1 to format 2. Other metadata is unchanged.
 ///
 /// # Errors
-/// If a description does not read.
+/// If a description does not deserialise.
 pub fn model(texts: Texts, path: &Path) -> Result<Texts, CheckpointError> {
     if texts.get(model::key::FORMAT).map(String::as_str) != Some(MODEL_1) {
         return Ok(texts);
@@ -55,11 +55,11 @@ pub fn model(texts: Texts, path: &Path) -> Result<Texts, CheckpointError> {
     Ok(texts)
 }
 
-/// What a model of format 1, or a `.safetensors` of its time, says of its origin, as it is said now: `tokens` are `units`,
-/// and how it reads is a detail of its family. Where it is said so already, it stays.
+/// Upgrades the origin of a model of format 1, or of a `.safetensors` file of that time: `tokens` becomes `units`, and
+/// the settings of reading become a detail of the family. A text in the new form is unchanged.
 ///
 /// # Errors
-/// If it does not read.
+/// If it does not deserialise.
 pub fn info(text: &str, path: &Path) -> Result<String, CheckpointError> {
     let mut info = object(path, model::key::INFO, text)?;
     let Some(tokens) = info.remove("tokens") else {
@@ -73,10 +73,10 @@ pub fn info(text: &str, path: &Path) -> Result<String, CheckpointError> {
     Ok(Value::Object(info).to_string())
 }
 
-/// The text of a memory of format 2, as format 3 has it. Any other text stays as it is.
+/// Upgrades the metadata of a memory from format 2 to format 3. Other metadata is unchanged.
 ///
 /// # Errors
-/// If a description does not read.
+/// If a description does not deserialise.
 pub fn state(texts: Texts, path: &Path) -> Result<Texts, CheckpointError> {
     if texts.get(state::key::FORMAT).map(String::as_str) != Some(STATE_2) {
         return Ok(texts);

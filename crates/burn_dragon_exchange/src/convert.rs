@@ -1,21 +1,21 @@
-//! A model from one form to another.
+//! Conversion of a model between file formats.
 
 use crate::official::{OfficialConfig, is_torch, read_safetensors, read_torch, write_safetensors};
 use crate::resolve::{LoadedModel, ModelPath};
 use burn_dragon_checkpoint::api::{CheckpointError, Kinds, ModelFile};
 use std::path::Path;
 
-/// The form of a file that is written.
+/// File format of a converted model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// `.bpk`, of any family.
+    /// `.bpk`, for models of every family.
     Burnpack,
-    /// Official `.safetensors`, of what the official release can hold.
+    /// Official `.safetensors`, for models that the official release can hold.
     Safetensors,
 }
 
 impl Form {
-    /// The form that the ending of a name means, if it means one.
+    /// Format by the ending of a name; `None` if the ending is not that of a format.
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()? {
             "bpk" => Some(Self::Burnpack),
@@ -24,10 +24,10 @@ impl Form {
         }
     }
 
-    /// Writes a model, and returns what is to be told of it, in words.
+    /// Writes a model. Returns notes for the user.
     ///
     /// # Errors
-    /// If the form cannot hold the model, or the file system refuses.
+    /// If the format cannot hold the model, or the file system refuses.
     pub fn write(self, model: &ModelFile, to: &Path) -> Result<Vec<String>, CheckpointError> {
         match self {
             Self::Burnpack => model.write(to).map(|()| Vec::new()),
@@ -36,19 +36,19 @@ impl Form {
     }
 }
 
-/// A model that was read, of whatever form it was.
+/// Model that was read from any format.
 #[derive(Clone, Debug)]
 pub struct AnyModel {
-    /// The model, and what is known of where it was.
+    /// The model, and the place where it was found.
     pub loaded: LoadedModel,
-    /// What was passed over or assumed, in words.
+    /// Notes for the user: data that was ignored, values that were assumed.
     pub notes: Vec<String>,
 }
 
-/// Reads a model of any form. Here alone a pickle becomes a model.
+/// Reads a model of any format. This is the only function that reads a pickle as a model.
 ///
 /// # Errors
-/// If there is none, it is damaged or of a family that is not among `kinds`, or weights need a configuration.
+/// If there is no model, it is damaged, its family is not among `kinds`, or weights need a configuration.
 pub fn read_any(from: &ModelPath, kinds: &Kinds) -> Result<AnyModel, CheckpointError> {
     let path = &from.path;
     let torch = path.is_file() && is_torch(path);

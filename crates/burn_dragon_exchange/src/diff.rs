@@ -1,4 +1,4 @@
-//! What differs between two models.
+//! Difference of two models.
 
 use burn::tensor::TensorData;
 use burn_dragon_checkpoint::api::{Codes, ModelFile, StoredTensor};
@@ -6,92 +6,91 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What differs between two models, A and B.
+/// Difference of two models, A and B.
 #[derive(Clone, Debug, Serialize)]
 pub struct ModelDiff {
-    /// Whether family, configuration, assets and every bit of every tensor are the same. Where they come from is told, and
-    /// does not count.
+    /// Whether family, configuration, assets and every bit of every tensor are the same. The origin may differ.
     pub equal: bool,
-    /// The families, where they differ.
+    /// Families of A and B, if they differ.
     pub family: Option<KeyDiff>,
     /// Keys of the configuration that differ.
     pub config: Vec<KeyDiff>,
-    /// Keys of where they come from (steps, units, ...) that differ.
+    /// Keys of the origin (steps, units, ...) that differ.
     pub info: Vec<KeyDiff>,
-    /// Every asset of either: tokenizer, labels.
+    /// All assets of A and of B: tokenizer, labels.
     pub assets: Vec<AssetDiff>,
-    /// Every tensor of either.
+    /// All tensors of A and of B.
     pub tensors: Vec<TensorDiff>,
 }
 
-/// Whether two assets of one name are the same.
+/// Comparison of two assets with the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AssetDiff {
-    /// Its name.
+    /// Name of the asset.
     pub name: String,
-    /// Whether both have it, letter by letter.
+    /// Whether both models have it, with the same text.
     pub same: bool,
 }
 
-/// A key with two values, each JSON; `null` where it is absent.
+/// Key with two JSON values; `null` where a key is absent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct KeyDiff {
-    /// The key.
+    /// Name of the key.
     pub key: String,
-    /// In A.
+    /// Value in A.
     pub a: Value,
-    /// In B.
+    /// Value in B.
     pub b: Value,
 }
 
-/// What differs between two tensors of one name.
+/// Comparison of two tensors with the same name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TensorDiff {
-    /// Its name.
+    /// Name of the tensor.
     pub name: String,
-    /// How they differ.
+    /// Result of the comparison.
     #[serde(flatten)]
     pub change: Change,
 }
 
-/// How two tensors differ.
+/// Result of the comparison of two tensors.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum Change {
-    /// Not at all: every bit is the same.
+    /// Every bit is the same.
     Equal,
-    /// Only A has it.
+    /// Only A has the tensor.
     OnlyInA,
-    /// Only B has it.
+    /// Only B has the tensor.
     OnlyInB,
-    /// Their shapes differ.
+    /// The shapes differ.
     Shape {
-        /// In A.
+        /// Shape in A.
         a: Vec<usize>,
-        /// In B.
+        /// Shape in B.
         b: Vec<usize>,
     },
-    /// One holds numbers, the other codes, or codes of other bits or other scales.
+    /// The storage differs: numbers in one and codes in the other, or codes with other bits or other scales.
     Stored {
-        /// In A.
+        /// Storage in A.
         a: String,
-        /// In B.
+        /// Storage in B.
         b: String,
     },
-    /// Their values differ.
+    /// The values differ.
     Values {
-        /// Entries whose bits differ.
+        /// Number of entries whose bits differ.
         differing: usize,
-        /// Entries.
+        /// Number of all entries.
         entries: usize,
-        /// The largest difference of two entries.
+        /// Largest absolute difference of two entries.
         max_abs: f64,
-        /// The norm of the difference over the larger of the two norms.
+        /// Norm of the difference, divided by the larger of the two norms.
         relative: f64,
     },
 }
 
-/// Compares two models, of whatever families.
+/// Compares two models, of any families.
 pub fn diff(a: &ModelFile, b: &ModelFile) -> ModelDiff {
     let names: BTreeSet<&String> = a.tensors.keys().chain(b.tensors.keys()).collect();
     let tensors: Vec<TensorDiff> = names
@@ -141,7 +140,7 @@ fn keys(a: &impl Serialize, b: &impl Serialize) -> Vec<KeyDiff> {
     pairs.filter(|pair| pair.a != pair.b).collect()
 }
 
-/// Of numbers in whatever precision, the numbers are compared; codes with codes, packed alike, code by code.
+/// Numbers are compared by value, whatever their precisions. Codes of the same packing are compared code by code.
 fn change(a: Option<&StoredTensor>, b: Option<&StoredTensor>) -> Change {
     let (a, b) = match (a, b) {
         (Some(a), Some(b)) => (a, b),
@@ -172,7 +171,7 @@ fn change(a: Option<&StoredTensor>, b: Option<&StoredTensor>) -> Change {
     }
 }
 
-/// How the numbers of two tensors of one shape differ.
+/// Comparison of the numbers of two tensors of the same shape.
 fn values(a: &TensorData, b: &TensorData) -> Change {
     if a.dtype() == b.dtype() && a.as_bytes() == b.as_bytes() {
         return Change::Equal;

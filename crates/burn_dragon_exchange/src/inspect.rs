@@ -1,4 +1,4 @@
-//! What is in a file: tensors, shapes, types, statistics, and what it says of itself.
+//! Inspection of a file: tensors, shapes, types, statistics and metadata.
 
 use crate::official::{ForeignFile, is_torch};
 use crate::resolve::follow_pointer_file;
@@ -10,57 +10,57 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// What is in a file.
+/// Result of the inspection of one file.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
-    /// The file.
+    /// Path of the file.
     pub file: PathBuf,
-    /// Its bytes.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// Text by key: all that it says of itself.
+    /// Metadata: texts by key.
     pub metadata: BTreeMap<String, String>,
-    /// Its tensors, by name.
+    /// Tensors by name.
     pub tensors: Vec<TensorReport>,
-    /// What is odd about it, in words.
+    /// Notes on unusual properties, for the user.
     pub notes: Vec<String>,
 }
 
-/// What a tensor is, and what its values are like.
+/// Description of a tensor, with statistics of its values.
 #[derive(Clone, Debug, Serialize)]
 pub struct TensorReport {
-    /// Its name.
+    /// Name of the tensor.
     pub name: String,
-    /// What it is made of.
+    /// Type of its entries.
     pub dtype: &'static str,
-    /// Its shape.
+    /// Shape of the tensor.
     pub shape: Vec<usize>,
-    /// Bytes of its values.
+    /// Size of its values in bytes.
     pub bytes: u64,
-    /// Of its values, where they are numbers that are read.
+    /// Statistics of its values; `None` if the type is not supported.
     pub statistics: Option<Statistics>,
 }
 
-/// What values are like. Those that are not finite are counted, and in none of the others.
+/// Statistics of values. Values that are not finite are counted, and left out of all other figures.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Statistics {
-    /// Values.
+    /// Number of values.
     pub entries: u64,
-    /// The least.
+    /// Smallest value.
     pub min: f64,
-    /// The largest.
+    /// Largest value.
     pub max: f64,
-    /// The mean.
+    /// Mean of the values.
     pub mean: f64,
-    /// The standard deviation.
+    /// Standard deviation of the values.
     pub std: f64,
-    /// The share that is zero.
+    /// Share of zeros.
     pub zeros: f64,
-    /// How many are infinite or no numbers.
+    /// Number of values that are infinite or NaN.
     pub non_finite: u64,
 }
 
 impl Statistics {
-    /// What these values are like; zeros, where there is none that is finite.
+    /// Statistics of the values of a tensor. All figures are zero if no value is finite.
     pub fn of(data: &TensorData) -> Self {
         let finite = || data.iter::<f64>().filter(|value| value.is_finite());
         let entries = data.num_elements() as u64;
@@ -91,15 +91,15 @@ impl Statistics {
     }
 }
 
-/// Looks into a model, a memory, weights of others, the parts of a model, a checkpoint or the newest sound one of a run:
-/// one inspection for each file that holds tensors.
+/// Inspects a model, a memory, foreign weights, the parts of a model, a checkpoint, or the newest valid checkpoint of a
+/// run. Returns one inspection for each file with tensors.
 ///
 /// # Errors
-/// If there is nothing, or a file is damaged.
+/// If nothing is there, or a file is damaged.
 pub fn inspect(path: &Path) -> Result<Vec<Inspection>, CheckpointError> {
     let path = follow_pointer_file(path)?;
     if !path.exists() {
-        let reason = "nothing is there".to_string();
+        let reason = "there is no file or folder at this path".to_string();
         return Err(CheckpointError::NoModel { path, reason });
     }
     if path.is_dir() {
@@ -142,7 +142,7 @@ fn in_folder(path: &Path) -> Result<Vec<Inspection>, CheckpointError> {
     Ok(files)
 }
 
-/// A file that a stranger's folder names: tensors of ours, and no link.
+/// Inspects a file that an untrusted folder names. It must be one of our tensor files, and no link.
 fn inside(path: &Path) -> Result<Inspection, CheckpointError> {
     in_burnpack(
         path,
@@ -150,7 +150,7 @@ fn inside(path: &Path) -> Result<Inspection, CheckpointError> {
     )
 }
 
-/// A file that a person names: what it is, its ending says, and only where that is none of ours its first bytes.
+/// Inspects a file that the user names. The ending says what it is; if the ending is unknown, the first bytes do.
 fn in_file(path: &Path) -> Result<Inspection, CheckpointError> {
     let (file, bytes) = plain::open(path).map_err(CheckpointError::unread(path))?;
     if path
@@ -187,7 +187,7 @@ fn in_burnpack(path: &Path, (file, bytes): (File, u64)) -> Result<Inspection, Ch
     })
 }
 
-/// One tensor at a time, so that no more than the largest is in memory.
+/// Reads one tensor at a time, so that at most the largest one is in memory.
 fn in_foreign(file: &ForeignFile, bytes: u64) -> Result<Inspection, CheckpointError> {
     let mut tensors = Vec::new();
     for (name, tensor) in &file.tensors {

@@ -1,16 +1,16 @@
-//! Models from and to elsewhere: weights of the official release, servers and hubs, and what the verbs on files do.
+//! Exchange of models with the outside: weights of the official release, servers and hubs, and the verbs on files.
 //!
 //! | what | where |
 //! |---|---|
 //! | official PyTorch weights: `.safetensors` in and out, `.pt` in | `official` |
-//! | models from a server or a hub, and to a hub, with the feature `fetch` | `fetch` |
-//! | what a person means by MODEL | `resolve` |
-//! | what is in a file, whether it is sound, what differs between two models | `inspect`, `verify`, `diff` |
-//! | a model from one form to another | `convert` |
+//! | downloads of models from a server or a hub, and uploads to a hub, with the feature `fetch` | `fetch` |
+//! | meaning of a given MODEL | `resolve` |
+//! | inspection of a file, its checks, difference of two models | `inspect`, `verify`, `diff` |
+//! | conversion between file formats | `convert` |
 //!
-//! None of them knows a family: what is a family's to say, its [`ModelKind`](burn_dragon_checkpoint::api::ModelKind) says,
-//! and a caller hands in the [`Kinds`](burn_dragon_checkpoint::api::Kinds) that it knows. The official release defines language
-//! models, so that its weights are models of that family.
+//! This crate knows no family. The [`ModelKind`](burn_dragon_checkpoint::api::ModelKind) of a family describes its
+//! models, and a caller passes in the [`Kinds`](burn_dragon_checkpoint::api::Kinds) that it knows. The official release
+//! defines language models, so its weights are models of that family.
 
 mod convert;
 mod diff;
@@ -21,7 +21,7 @@ mod official;
 mod resolve;
 mod verify;
 
-/// The curated names of this crate.
+/// Curated names of this crate.
 pub mod api {
     pub use crate::convert::{AnyModel, Form, read_any};
     pub use crate::diff::{AssetDiff, Change, KeyDiff, ModelDiff, TensorDiff, diff};
@@ -32,7 +32,7 @@ pub mod api {
     pub use crate::resolve::{LoadedModel, ModelPath, Which};
     pub use crate::verify::{Check, Verdict, Verification, VerifyOptions, verify};
 
-    /// Models from a server or a hub, and to a hub.
+    /// Downloads of models from a server or a hub, and uploads to a hub.
     #[cfg(feature = "fetch")]
     pub mod fetch {
         pub use crate::fetch::{
@@ -41,7 +41,7 @@ pub mod api {
         };
     }
 
-    /// The layer below: foreign files, tensor by tensor.
+    /// Lower layer: foreign files, tensor by tensor.
     pub mod expert {
         pub use crate::official::{Element, FREQUENCIES, ForeignFile, ForeignTensor, NAMES, STRAY, keys};
     }

@@ -1,5 +1,5 @@
-//! What a person means by MODEL: a run folder, `runs/latest`, a checkpoint folder, a `.bpk`, its parts, or
-//! official `.safetensors` with their configuration.
+//! Meaning of a given MODEL: a run folder, `runs/latest`, a checkpoint folder, a `.bpk`, its parts, or official
+//! `.safetensors` with their configuration.
 
 use burn_dragon_checkpoint::api::{
     CheckpointError, CheckpointFolder, Checkpoints, Kinds, ModelFile, Pointer, read_parts,
@@ -9,44 +9,44 @@ use crate::official::{OfficialConfig, is_torch, read_safetensors};
 use burn_dragon_checkpoint::api::expert::{MAX_POINTER, is_plain_name, manifest_of, plain};
 use std::path::{Path, PathBuf};
 
-/// Which checkpoint of a run.
+/// Choice of a checkpoint in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Which {
-    /// The one with the lowest validation loss, else the newest.
+    /// Checkpoint with the lowest validation loss, else the newest.
     Best,
-    /// The newest.
+    /// Newest checkpoint.
     #[default]
     Last,
-    /// The one of this step.
+    /// Checkpoint of a step.
     Step(u64),
 }
 
-/// A model's place, and what it needs to be read.
+/// Path of a model, with what is needed to read it.
 #[derive(Clone, Debug, Default)]
 pub struct ModelPath {
-    /// What was given as MODEL.
+    /// Path that was given as MODEL.
     pub path: PathBuf,
-    /// Which checkpoint, where MODEL is a run.
+    /// Choice of a checkpoint, if MODEL is a run.
     pub which: Which,
-    /// The configuration of official weights.
+    /// Configuration of official weights.
     pub official_config: Option<PathBuf>,
 }
 
-/// A model that was read and checked.
+/// Model that was read and checked.
 #[derive(Clone, Debug)]
 pub struct LoadedModel {
-    /// The file it came from.
+    /// File that the model was read from.
     pub file: PathBuf,
-    /// The run it belongs to, where MODEL was a run.
+    /// Run of the model, if MODEL was a run.
     pub run: Option<PathBuf>,
-    /// What the file holds.
+    /// The model.
     pub model: ModelFile,
-    /// What is wrong with checkpoints that were to be read before it: not for silence.
+    /// Errors of checkpoints that were preferred but are damaged. A caller must show them.
     pub passed_over: Vec<String>,
 }
 
 impl ModelPath {
-    /// The newest checkpoint of a run, or the file or checkpoint folder itself.
+    /// Path of a model: with the newest checkpoint if it is a run, else the file or the checkpoint folder itself.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
@@ -54,17 +54,17 @@ impl ModelPath {
         }
     }
 
-    /// Reads the model, which is one of these families, and checks it against what its family says.
+    /// Reads the model and checks it against the description of its family, which must be one of `kinds`.
     ///
     /// # Errors
-    /// If there is none, or it is damaged or of another family, or its configuration is missing.
+    /// If there is no model, it is damaged or of another family, or its configuration is missing.
     pub fn load(&self, kinds: &Kinds) -> Result<LoadedModel, CheckpointError> {
         let loaded = self.read()?;
         kinds.check(&loaded.model, &loaded.file)?;
         Ok(loaded)
     }
 
-    /// Reads the model, of whatever family.
+    /// Reads the model, of any family.
     fn read(&self) -> Result<LoadedModel, CheckpointError> {
         let path = follow_pointer_file(&self.path)?;
         if path.is_dir() {
@@ -103,7 +103,7 @@ impl ModelPath {
         })
     }
 
-    /// Refuses to be asked for one checkpoint of many where there is one model.
+    /// Refuses the choice of a checkpoint if the path is a single model.
     fn refuse_choice(&self) -> Result<(), CheckpointError> {
         let asked = match self.which {
             Which::Last => return Ok(()),
@@ -111,18 +111,18 @@ impl ModelPath {
             Which::Step(step) => format!("the checkpoint of step {step}"),
         };
         Err(self.none(&format!(
-            "{asked} was asked for, but this is one model; a checkpoint is chosen of a run folder, or of its checkpoint/"
+            "{asked} was asked for, but this is a single model; to choose a checkpoint, give a run folder or its checkpoint/"
         )))
     }
 
-    /// A model that is no run: a file, by its ending, or its parts where the whole is not there.
+    /// Reads a model that is not a run: a file, by its ending, or its parts if the whole file does not exist.
     fn read_file(&self, path: PathBuf) -> Result<(ModelFile, PathBuf), CheckpointError> {
         let manifest = manifest_of(&path);
         if !path.exists() && !manifest.exists() {
             let address = path.to_string_lossy().contains("://");
             return Err(self.none(match address {
-                true => "this verb looks at files that are here; `dragon pull` fetches a model, and says where it is",
-                false => "nothing is there; `dragon train` writes runs/latest",
+                true => "this verb reads local files only; `dragon pull` fetches a model and prints its path",
+                false => "there is no file or folder at this path; `dragon train` writes runs/latest",
             }));
         }
         let ends_with = |ending: &str| path.to_string_lossy().ends_with(ending);
@@ -141,7 +141,7 @@ impl ModelPath {
         Ok((model, path))
     }
 
-    /// A model that says itself what it is, where the configuration that was given says nothing else.
+    /// The model, after a check that a given configuration agrees with its own.
     fn agreed(&self, mut model: ModelFile, file: &Path) -> Result<ModelFile, CheckpointError> {
         if let Some(given) = &self.official_config {
             model.config = OfficialConfig::read(given)?.agreed_with(&model, file)?;
@@ -149,8 +149,8 @@ impl ModelPath {
         Ok(model)
     }
 
-    /// The checkpoint that is meant. Where no step was asked for and it does not verify, the newest that does, with
-    /// what is wrong with those before it.
+    /// Chosen checkpoint. If no step was asked for and the checkpoint does not verify, the newest that does, with the
+    /// errors of the damaged ones.
     fn choose(&self, checkpoints: &Checkpoints) -> Result<(CheckpointFolder, Vec<String>), CheckpointError> {
         let pointer = match self.which {
             Which::Best => Pointer::Best,
@@ -165,8 +165,8 @@ impl ModelPath {
             }
             pointed => pointed?,
         };
-        // The newest is the newest that is there, as for a run that goes on: whoever wrote it may have died before it
-        // was pointed at.
+        // "Newest" means the newest folder, as for a run that is resumed. The process that wrote it may have ended
+        // before it set the pointer.
         let best = pointed.filter(|_| self.which == Which::Best);
         let others = checkpoints.all()?.into_iter().rev();
         let others = others.filter(|folder| Some(folder) != best.as_ref());
@@ -208,7 +208,7 @@ impl ModelPath {
     }
 }
 
-/// The model in a folder that was handed out: an export, a copy of a hub's repository.
+/// Model in a folder that was exported, or copied from the repository of a hub.
 fn exported(folder: &Path) -> Option<PathBuf> {
     let whole = folder.join("model.bpk");
     if whole.is_file() || manifest_of(&whole).is_file() {
@@ -218,7 +218,7 @@ fn exported(folder: &Path) -> Option<PathBuf> {
     official.is_file().then_some(official)
 }
 
-/// A checkpoint that was asked for by its name: that one or none.
+/// Verified checkpoint, if it was asked for by name. No other one is taken instead.
 fn verified(folder: CheckpointFolder) -> Result<CheckpointFolder, CheckpointError> {
     match folder.verify() {
         Ok(()) => Ok(folder),
@@ -226,7 +226,7 @@ fn verified(folder: CheckpointFolder) -> Result<CheckpointFolder, CheckpointErro
     }
 }
 
-/// A damaged checkpoint, and the steps of those beside it that are sound.
+/// Error of a damaged checkpoint, with the steps of the valid ones beside it.
 fn with_other_steps(error: CheckpointError, folder: &CheckpointFolder) -> CheckpointError {
     let CheckpointError::Corrupt { path, reason } = error else {
         return error;
@@ -238,13 +238,13 @@ fn with_other_steps(error: CheckpointError, folder: &CheckpointFolder) -> Checkp
         .map(|other| other.step().to_string())
         .collect();
     let way_out = match steps.is_empty() {
-        true => "there is no sound checkpoint beside it".to_string(),
-        false => format!("sound ones beside it, by step: {}", steps.join(", ")),
+        true => "there is no valid checkpoint beside it".to_string(),
+        false => format!("valid checkpoints beside it, by step: {}", steps.join(", ")),
     };
     CheckpointError::corrupt(&path, format!("{reason}; {way_out}"))
 }
 
-/// The run that a checkpoint, or the folder of all of them, is in.
+/// Run that contains a checkpoint, or the folder of all checkpoints.
 fn run_around(path: &Path) -> Option<PathBuf> {
     let mut folders = path.ancestors();
     let all = folders.find(|folder| folder.file_name().is_some_and(|name| name == "checkpoint"))?;
@@ -256,8 +256,8 @@ fn run_around(path: &Path) -> Option<PathBuf> {
     (near && run.join("config.toml").is_file()).then(|| run.to_path_buf())
 }
 
-/// What a text file that holds a folder's name points at: `last` and `best` beside checkpoints, and `runs/latest` where
-/// the system has no links. Any other path is itself.
+/// Target of a pointer file, which holds the name of a folder: `last` and `best` beside checkpoints, and `runs/latest`
+/// where the system has no links. Any other path is returned unchanged.
 pub(crate) fn follow_pointer_file(path: &Path) -> Result<PathBuf, CheckpointError> {
     let name = path.file_name().and_then(|name| name.to_str());
     let is_pointer = name.is_some_and(|name| ["latest", "last", "best"].contains(&name));
@@ -271,11 +271,11 @@ pub(crate) fn follow_pointer_file(path: &Path) -> Result<PathBuf, CheckpointErro
     let name = plain::read_text(path, MAX_POINTER).map_err(CheckpointError::unread(path))?;
     let corrupt = |reason: &str| Err(CheckpointError::corrupt(path, reason));
     if !is_plain_name(name.trim()) {
-        return corrupt("it should hold a plain folder name");
+        return corrupt("it must hold a plain folder name");
     }
     let folder = path.with_file_name(name.trim());
     match folder.exists() {
         true => Ok(folder),
-        false => corrupt(&format!("it names {}, which is not there", folder.display())),
+        false => corrupt(&format!("it names {}, which does not exist", folder.display())),
     }
 }

@@ -1,42 +1,43 @@
-//! The batches of a run, in the order of its steps: made when a step asks for one, or one ahead on a thread.
+//! Batches of a run, in the order of its steps: made on request, or one ahead on a thread.
 
 use crate::error::TrainError;
 use crate::task::{DataPosition, Task};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, Scope};
 
-/// Where batches come from.
+/// Source of batches.
 pub(crate) struct Batches<'t, T: Task> {
     task: &'t T,
     ahead: Option<Ahead<T>>,
 }
 
-/// A thread that makes batches, and the one that it is making.
+/// Thread that makes batches, and the batch in progress.
 struct Ahead<T: Task> {
     requests: Sender<Request<T>>,
     made: Receiver<Result<Made<T>, TrainError>>,
     pending: Option<DataPosition>,
 }
 
-/// A batch that is to be made.
+/// Request for a batch.
 struct Request<T: Task> {
     position: DataPosition,
     cursor: T::Cursor,
 }
 
-/// A batch, and the cursor after it.
+/// Batch, and the cursor after it.
 struct Made<T: Task> {
     batch: T::Batch,
     cursor: T::Cursor,
 }
 
 impl<'t, T: Task> Batches<'t, T> {
-    /// Batches that are made when they are asked for.
+    /// Batches that are made on request.
     pub(crate) fn at_once(task: &'t T) -> Self {
         Self { task, ahead: None }
     }
 
-    /// As the task wants them, on a thread of `scope` where it wants them ahead and the system has one.
+    /// Batches as the task prefers: one ahead on a thread of `scope` if the task prefetches and the system can start
+    /// one.
     pub(crate) fn of<'scope>(task: &'t T, scope: &'scope Scope<'scope, '_>) -> Self
     where
         't: 'scope,
@@ -46,10 +47,10 @@ impl<'t, T: Task> Batches<'t, T> {
         Self { task, ahead }
     }
 
-    /// The batch of a position. The cursor moves on with the batch that is given, not with one that is made ahead.
+    /// Batch at a position. The cursor moves with the returned batch, not with one that is made ahead.
     ///
     /// # Errors
-    /// If the data cannot be had.
+    /// If the data cannot be read.
     pub(crate) fn next(
         &mut self,
         position: DataPosition,
@@ -79,7 +80,7 @@ impl<T: Task> Ahead<T> {
             for Request { position, mut cursor } in asked {
                 let batch = task.batch(position, &mut cursor);
                 if send.send(batch.map(|batch| Made { batch, cursor })).is_err() {
-                    break; // nobody wants it
+                    break; // there is no receiver
                 }
             }
         };
@@ -91,10 +92,10 @@ impl<T: Task> Ahead<T> {
         })
     }
 
-    /// The batch of a position, and the cursor after it; absent where the thread is gone.
+    /// Batch at a position, and the cursor after it; `None` if the thread has ended.
     fn next(&mut self, position: DataPosition, cursor: &T::Cursor) -> Option<Result<Made<T>, TrainError>> {
         if self.pending.is_some_and(|pending| pending != position) {
-            self.made.recv().ok().map(drop)?; // of another position: not what is learnt from
+            self.made.recv().ok().map(drop)?; // a batch of another position is not used
             self.pending = None;
         }
         if self.pending.is_none() {
@@ -106,7 +107,7 @@ impl<T: Task> Ahead<T> {
 
     fn request(&mut self, position: DataPosition, cursor: &T::Cursor) {
         let cursor = cursor.clone();
-        // Where the thread is gone, whoever waits for the batch learns it.
+        // If the thread has ended, the receiver of the batch reports it.
         let _ = self.requests.send(Request { position, cursor });
         self.pending = Some(position);
     }

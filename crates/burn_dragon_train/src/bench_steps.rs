@@ -1,4 +1,4 @@
-//! Steps without a run around them: what is timed when training is.
+//! Training steps without a run, for benchmarks.
 
 use crate::batches::Batches;
 use crate::error::TrainError;
@@ -9,9 +9,10 @@ use crate::step::StepInput;
 use crate::task::{DataPosition, Task};
 use crate::update::{Backprop, Update};
 
-/// Takes a task's steps and keeps nothing of them: the update is proposed and applied, at the full learning rate.
+/// Training steps of a task without a run: each update is proposed and applied, at the full learning rate, and nothing
+/// is saved.
 ///
-/// Batches are made when a step asks for them, whatever the task prefers: their time counts.
+/// Batches are made on request, whatever the task prefers, so their time counts.
 #[derive(Debug)]
 pub struct BenchSteps<'a, T: Task, U: Update<T> = Backprop> {
     task: &'a T,
@@ -24,20 +25,20 @@ pub struct BenchSteps<'a, T: Task, U: Update<T> = Backprop> {
 }
 
 impl<'a, T: Task> BenchSteps<'a, T> {
-    /// Before the first step of `model`.
+    /// Steps from the beginning of `model`.
     ///
     /// # Errors
-    /// If a setting of the update is out of range, or the data cannot be had.
+    /// If a setting of the update is out of range, or the data cannot be read.
     pub fn new(task: &'a T, plan: Plan, model: &T::Model) -> Result<Self, TrainError> {
         Self::with_update(task, plan, model)
     }
 }
 
 impl<'a, T: Task, U: Update<T>> BenchSteps<'a, T, U> {
-    /// [`new`](BenchSteps::new) with updates made in another way.
+    /// Like [`new`](BenchSteps::new), with another [`Update`].
     ///
     /// # Errors
-    /// As of [`new`](BenchSteps::new).
+    /// As for [`new`](BenchSteps::new).
     pub fn with_update(task: &'a T, plan: Plan, model: &T::Model) -> Result<Self, TrainError> {
         let position = DataPosition {
             units: 0,
@@ -54,7 +55,7 @@ impl<'a, T: Task, U: Update<T>> BenchSteps<'a, T, U> {
         })
     }
 
-    /// After what a run has behind it, with an optimiser that remembers nothing; gives the model back.
+    /// Steps from the point that a run has reached, with a fresh optimiser. Returns the model too.
     ///
     /// # Errors
     /// If a setting of the optimiser is out of range.
@@ -74,7 +75,8 @@ impl<'a, T: Task, U: Update<T>> BenchSteps<'a, T, U> {
         Ok((steps, start.model))
     }
 
-    /// One step, each loss and gradient checked as in a run: the model after it, and the loss before.
+    /// Takes one step, with every loss and gradient checked as in a run. Returns the model after it, and the loss
+    /// before it.
     ///
     /// # Errors
     /// If a loss or a gradient is not finite.

@@ -1,13 +1,13 @@
-//! What the trainer writes beside a model in a checkpoint, as `verify` needs to know it.
+//! Files that the trainer writes beside a model in a checkpoint, described for `verify`.
 
 use crate::optimizer::{ema, file};
 use burn_dragon_checkpoint::api::{Companion, CompanionTensor, Layout, TensorSpec};
 
-/// What an optimiser other than AdamW may remember of a parameter.
+/// Tensors that an optimiser other than AdamW may store for a parameter.
 const SLOTS: [&str; 5] = ["average", "base", "first", "momentum", "second"];
 
-/// The trainer's files beside a model of these tensors, whatever its family: the optimiser's state, and the weights that
-/// are trained where the model's file holds their average.
+/// Trainer files beside a model with these tensors, for every family: the state of the optimiser, and the trained
+/// weights if the model file holds their average.
 pub fn of(tensors: &[TensorSpec]) -> Vec<Companion> {
     let moments = |spec: &TensorSpec| ["first", "second"].map(|which| CompanionTensor::row_of(spec, which));
     let slots = |spec: &TensorSpec| {

@@ -1,4 +1,4 @@
-//! What can go wrong in this crate.
+//! Errors of the training crate.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,24 +11,24 @@ use crate::guard::Irregularity;
 use crate::identity::{ChangedData, ChangedSetting};
 use crate::schedule::ScheduleError;
 
-/// An error of the training crate.
+/// Error of the training crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// A configuration that cannot be used.
+    /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A learning-rate schedule that cannot be used.
+    /// The learning-rate schedule cannot be used.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// A file or folder could not be read or written.
+    /// A file or folder cannot be read or written.
     #[error("cannot {action} {path}: {source}", path = path.display())]
     File {
-        /// What was tried, as a verb: "read", "create".
+        /// Operation that failed, as a verb: "read", "create".
         action: &'static str,
-        /// The file or folder.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// What the system answered.
+        /// Error of the system.
         source: io::Error,
     },
     /// A new run would overwrite another one.
@@ -37,95 +37,95 @@ pub enum TrainError {
         path = path.display()
     )]
     RunExists {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
     },
     /// Another process trains in this run.
     #[error("another process is training in {path}; wait for it, or stop it", path = path.display())]
     RunBusy {
-        /// The run's folder.
+        /// Path of the run's folder.
         path: PathBuf,
     },
-    /// A folder that holds no run was given as one.
+    /// The given folder is not a run.
     #[error("{path} is not a run folder: {problem}", path = path.display())]
     NotARun {
-        /// The folder as it was named.
+        /// Path of the folder, as given.
         path: PathBuf,
-        /// What it lacks.
+        /// Description of the fault.
         problem: String,
     },
-    /// A line of a run's JSON files is not what it should be.
+    /// A line in a JSON file of a run is not valid.
     #[error("{path}:{line}: {problem}", path = path.display())]
     Record {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// Description of the fault.
         problem: String,
     },
-    /// A record of ours has no JSON form, such as a map with keys that are not text.
+    /// A record cannot be written as JSON, for example because a map has keys that are not text.
     #[error("cannot write the record as JSON: {0}")]
     Json(serde_json::Error),
-    /// A checkpoint could not be read, written or trusted.
+    /// A checkpoint cannot be read, written or verified.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A setting is out of its range.
+    /// A setting is out of range.
     #[error("{key} = {given}; expected {expected}")]
     Setting {
-        /// The key.
+        /// Name of the key.
         key: String,
-        /// The value given.
+        /// Value that was given.
         given: String,
-        /// What it must be.
+        /// Allowed values.
         expected: &'static str,
     },
-    /// A run that goes on was asked for settings that it cannot change.
+    /// A resumed run was given settings that it cannot change.
     #[error(
-        "a run that goes on keeps its model, its seed and how it reads its data, but the settings ask for {}; \
+        "a resumed run keeps its model, its seed and how it reads its data, but the settings ask for {}; \
          leave them as they are, or start a new run (docs/configuration.md lists what can change)",
         listed(changed)
     )]
     ChangedSettings {
-        /// Each of them, with both values.
+        /// Changed settings, each with both values.
         changed: Vec<ChangedSetting>,
     },
-    /// The data of a run that goes on is not what it was.
+    /// The data of a resumed run has changed.
     #[error(
-        "the data of the run has changed: {changed}; restore it, start a new run, or go on with \
+        "the data of the run has changed: {changed}; restore it, start a new run, or continue with \
          --accept-changed-data: {}",
         changed.consequences()
     )]
     ChangedData {
-        /// Both parts, then and now.
+        /// Both parts of the data, before and now.
         changed: Box<ChangedData>,
     },
-    /// What was asked of a run cannot be meant, such as settings that contradict each other.
+    /// The request makes no sense, for example because its settings contradict each other.
     #[error("{0}")]
     Usage(String),
-    /// A file of a run, or one that a family reads, is not what it should be.
+    /// A file of a run, or one that a family reads, is not valid.
     #[error("{0}")]
     BadInput(String),
-    /// A sample has a file whose name is no plain file name.
-    #[error("a sample cannot be saved as {name:?}: the name of its file has to be a plain file name")]
+    /// A sample has a file whose name is not a plain file name.
+    #[error("a sample cannot be saved as {name:?}; expected a plain file name")]
     SampleName {
-        /// The name.
+        /// Name of the file.
         name: String,
     },
     /// A key of `[optimizer]` names a parameter that the model does not have.
     #[error("optimizer.{key} names the parameter `{name}`, which the model does not have; it has {known}")]
     UnknownParameter {
-        /// The key: `groups`, or one of the method's.
+        /// Key: `groups`, or a key of the method.
         key: &'static str,
-        /// The name given.
+        /// Name that was given.
         name: String,
-        /// The model's parameters.
+        /// Parameters of the model.
         known: String,
     },
-    /// The device that was asked for cannot be had.
+    /// The requested device is not available.
     #[error(transparent)]
     Backend(#[from] BackendError),
-    /// A loss or a gradient is not a number any more.
+    /// A loss or a gradient is not finite.
     #[error(
         "the {quantity} of step {step} is {value}; nothing was saved after it; {last_good}, with a lower \
          optimizer.learning_rate or a training.clip_norm"
@@ -133,57 +133,57 @@ pub enum TrainError {
     NotFinite {
         /// `loss` or `gradient norm`.
         quantity: &'static str,
-        /// Its value.
+        /// Value of the quantity.
         value: f64,
-        /// The step, from 1.
+        /// Step, from 1.
         step: u64,
-        /// Where to go on from.
+        /// Point from which to resume.
         last_good: String,
     },
-    /// A loss or a gradient is an outlier, and `training.guard.policy` is to stop.
+    /// A loss or a gradient is an outlier, and `training.guard.policy` is `stop`.
     #[error(
         "step {step} is an outlier: {found}; nothing was saved after it; {last_good}, with a lower \
          optimizer.learning_rate, a training.clip_norm, or training.guard.policy = \"skip\""
     )]
     Outlier {
-        /// The step, from 1.
+        /// Step, from 1.
         step: u64,
-        /// What is wrong with it: quantity, value, limit, mean and deviation.
+        /// Description of the outlier: quantity, value, limit, mean and deviation.
         found: Irregularity,
-        /// Where to go on from.
+        /// Point from which to resume.
         last_good: String,
     },
-    /// More steps in a row were skipped than `training.guard.patience`.
+    /// More consecutive steps were skipped than `training.guard.patience` allows.
     #[error(
         "{count} steps in a row were skipped, more than training.guard.patience; in step {step} {found}; \
          {last_good}, with a lower optimizer.learning_rate, or more patience if this is what the data is like"
     )]
     Skipped {
-        /// Steps skipped in a row.
+        /// Number of consecutive skipped steps.
         count: u64,
-        /// The last of them, from 1.
+        /// Last skipped step, from 1.
         step: u64,
-        /// What is wrong with it.
+        /// Description of the outlier.
         found: Irregularity,
-        /// Where to go on from.
+        /// Point from which to resume.
         last_good: String,
     },
-    /// A run ended with an error, and a checkpoint that was being written then could not be.
-    #[error("{error}; moreover the last checkpoint was not written: {unsaved}")]
+    /// A run ended with an error, and a checkpoint that was being written at that time failed too.
+    #[error("{error}; also, the last checkpoint was not written: {unsaved}")]
     Unsaved {
-        /// Why the run ended.
+        /// Error that ended the run.
         #[source]
         error: Box<Self>,
-        /// Why there is no checkpoint.
+        /// Error of the checkpoint.
         unsaved: Box<Self>,
     },
     /// The machine has too little memory for a step.
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// A family's own error: its data, its model.
+    /// Error of a family: its data or its model.
     #[error("{0}")]
     Task(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The handler for Ctrl-C could not be installed.
+    /// The handler for Ctrl-C cannot be installed.
     #[error("cannot listen for Ctrl-C (does another part of the program handle it?): {0}")]
     Interrupt(ctrlc::Error),
 }
@@ -194,12 +194,12 @@ fn listed(changed: &[ChangedSetting]) -> String {
 }
 
 impl TrainError {
-    /// For `map_err`: a family's own error.
+    /// For `map_err`: an error of a family.
     pub fn task(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Task(Box::new(error))
     }
 
-    /// For `map_err`: what a disk refused to a file that is no checkpoint.
+    /// For `map_err`: an error of the disk for a file that is not a checkpoint.
     pub fn on_file(error: CheckpointError) -> Self {
         match error {
             CheckpointError::Io { action, path, source } => Self::File { action, path, source },
@@ -207,7 +207,7 @@ impl TrainError {
         }
     }
 
-    /// For `map_err`: an I/O error with what was being done, and to which file.
+    /// For `map_err`: an I/O error with the operation and the file.
     pub fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::File { action, path, source }

@@ -1,4 +1,4 @@
-//! A family of models: its configuration, the task made of it, and what a run of it says.
+//! Family of models: its configuration, its task, and the texts of a run.
 
 use crate::config::{ConfigError, Layers, Origin, Resolved, written};
 use crate::error::TrainError;
@@ -18,52 +18,53 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// A family of models: what [`run`](crate::verb::run) needs to know to train one.
+/// Family of models, as [`run`](crate::verb::run) needs it to train one.
 ///
-/// Only the first items are its own to give; the others have defaults that say nothing.
+/// The items without a default must be given; the defaults of the others are empty.
 pub trait Family {
-    /// Its name: the word of `dragon train WORD`, `family` in `config.toml`, in `run.json` and in the files of its models.
+    /// Name of the family: the WORD of `dragon train WORD`, and `family` in `config.toml`, in `run.json` and in model
+    /// files.
     const NAME: &'static str;
-    /// Its default run.
+    /// Default run of the family.
     const BASE: Base;
-    /// What a sample of it is called at the end of a run.
+    /// Heading of a sample at the end of a run.
     const SAMPLE: &'static str = "a sample";
-    /// What to do with a model of a family without [`predict`](Self::predict).
+    /// Advice for a family without [`predict`](Self::predict).
     const INSTEAD_OF_PREDICT: &'static str = "evaluate it with `dragon eval`";
-    /// Its schema. Every table should refuse unknown fields; `family` is no field of it.
+    /// Schema of the configuration. Every table should refuse unknown fields. `family` is not a field of it.
     type Config: Clone + Serialize + DeserializeOwned;
-    /// What it learns.
+    /// Task of the family.
     type Task: Task;
 
-    /// What files need to know of its models.
+    /// Description of the family's models, for files.
     fn kind() -> &'static dyn ModelKind;
 
-    /// The tables that the trainer reads.
+    /// Tables of the configuration that the trainer reads.
     fn plan(config: &Self::Config) -> Plan;
 
-    /// The task that a configuration describes, with its data read. What the configuration leaves open may be settled in
-    /// it, such as relative paths: the run keeps it as it is then.
+    /// Creates the task of a configuration and reads its data. It may settle values that the configuration leaves open,
+    /// such as relative paths. The run saves the configuration after this call.
     ///
     /// # Errors
-    /// If the data cannot be had, or does not fit the configuration, or is not that of the run that goes on.
+    /// If the data cannot be read, does not fit the configuration, or is not that of the resumed run.
     fn task(config: &mut Self::Config, at: &At<'_>) -> Result<Self::Task, TrainError>;
 
-    /// Lines about model, data and steps, before the first step.
+    /// Lines about model, data and steps, printed before the first step.
     fn introduce(_task: &Self::Task) -> Vec<String> {
         Vec::new()
     }
 
-    /// Lines about how the data was read that a person should know.
+    /// Notes for the user on how the data was read.
     fn notes(_task: &Self::Task) -> Vec<String> {
         Vec::new()
     }
 
-    /// What is known of the data, for `--json`.
+    /// Values about the data, for `--json`.
     fn facts(_task: &Self::Task) -> Map<String, Value> {
         Map::new()
     }
 
-    /// Writes the family's own files into the folder of a run, such as a tokenizer.
+    /// Writes the family's own files, such as a tokenizer, into the folder of a run.
     ///
     /// # Errors
     /// If the disk refuses.
@@ -71,8 +72,7 @@ pub trait Family {
         Ok(())
     }
 
-    /// What `--json` says of an outcome beside what it says for every family: the task's figures by their keys, `null`
-    /// where they are not known.
+    /// Values of an outcome for `--json`, beside those of every family: the task's figures by key, `null` if not known.
     fn summary(task: &Self::Task, outcome: &Outcome) -> Map<String, Value> {
         let metrics = outcome.after.as_ref().map(|after| &after.metrics);
         let value = |key: &str| Value::from(metrics.and_then(|metrics| metrics.get(key).copied()));
@@ -82,56 +82,57 @@ pub trait Family {
             .collect()
     }
 
-    /// What a model makes of inputs: `dragon predict`.
+    /// Predictions of a model for inputs, for `dragon predict`.
     ///
     /// # Errors
-    /// If the file is no model of the family, or the input cannot be read; by default, since the family predicts nothing.
+    /// If the file is not a model of the family, or the input cannot be read. The default always fails: the family has
+    /// no predictions.
     fn predict(_file: ModelFile, _request: &PredictRequest) -> Result<Predictions, TrainError> {
         let (name, instead) = (Self::NAME, Self::INSTEAD_OF_PREDICT);
         Err(TrainError::Usage(format!(
-            "a model of the family `{name}` predicts nothing: {instead}"
+            "a model of the family `{name}` has no predictions; {instead}"
         )))
     }
 
-    /// The command to type next.
+    /// Command to run next.
     fn next(_outcome: &Outcome, _run: &RunFolder) -> Option<String> {
         None
     }
 }
 
-/// The default run of a family.
+/// Default run of a family.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Base {
-    /// Where its file is in the repository, for messages: `config/language/base.toml`.
+    /// Path of its file in the repository, for messages: `config/language/base.toml`.
     pub path: &'static str,
-    /// Its text, compiled in.
+    /// Text of the file, compiled in.
     pub text: &'static str,
-    /// Minutes after which it ends where nothing else was asked for, so that a first look never takes long.
+    /// Time limit in minutes if no other setting is given, so that a first run is short.
     pub minutes: f64,
 }
 
 impl Base {
-    /// A default run: the path of its file, its text, the minutes that it may take.
+    /// A default run: the path of its file, its text, and its time limit in minutes.
     pub const fn new(path: &'static str, text: &'static str, minutes: f64) -> Self {
         Self { path, text, minutes }
     }
 }
 
-/// Where a task is made: the machine, and the run that it is part of.
+/// Environment in which a task is created: the machine, and the run.
 #[derive(Clone, Copy)]
 pub struct At<'a> {
-    /// Where tensors are made, with autodiff.
+    /// Device of the tensors, with autodiff.
     pub device: &'a Device,
-    /// Where relative paths of the configuration start.
+    /// Base folder of relative paths in the configuration.
     pub folder: &'a Path,
-    /// Where lines for a person go.
+    /// Output for lines to the user.
     pub output: Output,
     pub(crate) resumption: Option<&'a Resumption>,
     pub(crate) origins: Option<&'a dyn Fn(&str) -> Origin>,
 }
 
 impl<'a> At<'a> {
-    /// A place without a run: for tests, benches, and loops of one's own.
+    /// An environment without a run: for tests, benchmarks and custom loops.
     pub fn new(device: &'a Device, folder: &'a Path) -> Self {
         Self {
             device,
@@ -142,22 +143,22 @@ impl<'a> At<'a> {
         }
     }
 
-    /// The run that goes on, and where; absent where a run begins, also one that died before its first checkpoint.
+    /// Resumed run and its resume point; `None` for a new run, and for one that ended before its first checkpoint.
     pub fn resumed(&self) -> Option<(&'a RunFolder, &'a ResumePoint)> {
         let resumption = self.resumption?;
         Some((resumption.folder(), resumption.point()?))
     }
 
-    /// Where the value of a dotted key was set.
+    /// Origin of the value at a dotted key.
     pub fn origin(&self, key: &str) -> Origin {
         self.origins.map_or(Origin::Default, |origins| origins(key))
     }
 
-    /// Refuses data that is not what the run that goes on was trained on, unless that is accepted. It is checked anyway
-    /// when the task is made; a family asks as soon as its data is read, where another error could come before.
+    /// Refuses data that differs from that of the resumed run, unless the change is accepted. The check is made after
+    /// the task is created anyway. A family calls it as soon as its data is read, if another error could come first.
     ///
     /// # Errors
-    /// If the data has changed, with both sizes and what to do.
+    /// If the data has changed. The error has both sizes and says what to do.
     pub fn check_data(&self, config: &impl Serialize, data: &DataHashes) -> Result<(), TrainError> {
         self.resumption
             .map_or(Ok(()), |resumption| resumption.check_data(config, data))
@@ -172,7 +173,7 @@ impl std::fmt::Debug for At<'_> {
     }
 }
 
-/// Reads layers as a configuration of a family.
+/// Resolves layers into a configuration of a family.
 ///
 /// # Errors
 /// If they are of another family, have a key that has moved, or do not fit the schema.
@@ -180,19 +181,19 @@ pub fn resolve<F: Family>(layers: Layers) -> Result<Resolved<F::Config>, ConfigE
     layers.resolve_as(F::NAME, F::Task::keys().moved)
 }
 
-/// The configuration that a run folder keeps, also one of an earlier version.
+/// Configuration in a run folder, also of an earlier version.
 ///
 /// # Errors
-/// As [`resolve`], or if the file cannot be read.
+/// As for [`resolve`], or if the file cannot be read.
 pub fn run_config<F: Family>(run: &Path) -> Result<F::Config, ConfigError> {
     let layers = Layers::new().run_file(run.join("config.toml"), F::Task::keys().moved)?;
     Ok(resolve::<F>(layers)?.value)
 }
 
-/// A configuration as the text that a run keeps.
+/// Text of a configuration, as a run saves it.
 ///
 /// # Errors
-/// If it has no form as TOML.
+/// If it cannot be written as TOML.
 pub fn config_text<F: Family>(config: &F::Config) -> Result<String, ConfigError> {
     written(config, Some(F::NAME))
 }

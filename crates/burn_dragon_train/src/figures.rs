@@ -1,20 +1,20 @@
-//! What a task's progress is counted in, and the figures that are shown of it.
+//! Unit of a task's data, and the figures that are shown.
 
 use crate::progress::{figure, percent};
 
-/// What data is counted in.
+/// Unit in which data is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unit {
-    /// One of them: `token`.
+    /// Singular: `token`.
     pub one: &'static str,
-    /// Several: `tokens`.
+    /// Plural: `tokens`.
     pub many: &'static str,
-    /// In a rate, before `/s`: `tok`.
+    /// Short form in a rate, before `/s`: `tok`.
     pub short: &'static str,
 }
 
 impl Unit {
-    /// For a task that names no other.
+    /// Default unit.
     pub const SAMPLE: Self = Self {
         one: "sample",
         many: "samples",
@@ -22,30 +22,30 @@ impl Unit {
     };
 }
 
-/// A figure beside the loss.
+/// Figure shown beside the loss.
 ///
-/// One with a `factor` is proportional to the loss: the trainer computes it, and a line of progress has it behind the loss
-/// (`3.339 bpb`). Others are metrics of the task's loss or evaluation, and stand at the end of the line (`x 4.7%`).
+/// A figure with a `factor` is proportional to the loss: the trainer computes it, and shows it after the loss (`3.339
+/// bpb`). Other figures are metrics of the task's loss or evaluation, shown at the end of a line (`x 4.7%`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figure {
-    /// Its name among the metrics: `bits_per_byte`.
+    /// Name among the metrics: `bits_per_byte`.
     pub key: &'static str,
-    /// Its name in a sentence: `bits per byte`.
+    /// Name in a sentence: `bits per byte`.
     pub name: &'static str,
-    /// Its name on a line: `bpb`.
+    /// Short name on a line: `bpb`.
     pub label: &'static str,
-    /// How its value is written.
+    /// Format of the value.
     pub format: FigureFormat,
-    /// What the loss is multiplied by to give it.
+    /// Factor from the loss to this figure; `None` for other figures.
     pub factor: Option<f64>,
 }
 
-/// How the value of a figure is written.
+/// Format of the value of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FigureFormat {
-    /// Four digits or so: `2.314`, `12.31`.
+    /// Number with about four digits: `2.314`, `12.31`.
     Number,
-    /// A share from 0 to 1 as a percentage: `4.7%`.
+    /// Share from 0 to 1 as a percentage: `4.7%`.
     Percent,
 }
 
@@ -60,7 +60,7 @@ impl FigureFormat {
 }
 
 impl Figure {
-    /// As it stands on a line of progress.
+    /// Figure as text on a line of progress.
     pub(crate) fn on_a_line(&self, value: f64) -> String {
         let (value, label) = (self.format.write(value), self.label);
         match self.factor {

@@ -1,4 +1,4 @@
-//! Gradients by parameter name: summed over micro-steps, averaged, clipped by their global norm.
+//! Gradients by parameter name: summed over micro-batches, averaged, clipped by their global norm.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
@@ -6,17 +6,17 @@ use burn_dragon_core::api::expert::ParameterPath;
 use burn_dragon_kernel::api::sum_of_squares;
 use std::collections::BTreeMap;
 
-/// The gradient of every parameter, flattened, under the parameter's dotted name.
+/// Gradients of all parameters, flattened, by dotted parameter name.
 #[derive(Clone, Debug)]
 pub struct GradientSet {
     sums: BTreeMap<String, Tensor<1>>,
     losses: u32,
-    /// What the sums are still to be multiplied by: the optimiser does it in its own pass over them.
+    /// Factor that is not yet applied to the sums. The optimiser applies it in its own pass over them.
     scale: f64,
 }
 
 impl Default for GradientSet {
-    /// No gradient of any loss.
+    /// No gradients yet.
     fn default() -> Self {
         Self {
             sums: BTreeMap::new(),
@@ -68,29 +68,29 @@ impl GradientSet {
         self.take_unscaled(name).map(ScaledGradient::value)
     }
 
-    /// Takes the gradient of a parameter as its sum over losses and what that is to be multiplied by.
+    /// Takes the gradient of a parameter as a sum over losses, with the factor that is not yet applied.
     pub fn take_unscaled(&mut self, name: &str) -> Option<ScaledGradient> {
         let scale = self.scale;
         self.sums.remove(name).map(|sum| ScaledGradient { sum, scale })
     }
 
-    /// The gradient of a parameter, flattened.
+    /// Gradient of a parameter, flattened.
     pub fn get(&self, name: &str) -> Option<Tensor<1>> {
         self.sums.get(name).map(|sum| sum.clone() * self.scale)
     }
 }
 
-/// The gradient of a parameter, `[P]`, and a factor on it that is still to be applied: that of a mean, of clipping.
+/// Gradient of a parameter, `[P]`, with a factor that is not yet applied: for the mean, and for clipping.
 #[derive(Clone, Debug)]
 pub struct ScaledGradient {
-    /// Before the factor.
+    /// Sum before the factor.
     pub sum: Tensor<1>,
-    /// The factor.
+    /// Factor.
     pub scale: f64,
 }
 
 impl ScaledGradient {
-    /// The gradient itself.
+    /// Gradient with the factor applied.
     pub fn value(self) -> Tensor<1> {
         self.sum * self.scale
     }

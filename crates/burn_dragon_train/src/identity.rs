@@ -1,7 +1,7 @@
-//! What makes a run the run it is: settings that it keeps, and the data that it reads.
+//! Identity of a run: the settings that it must keep, and its data.
 //!
-//! Both are part of every checkpoint. A run that goes on is compared with its checkpoint before anything is written:
-//! another setting is refused by its name, other data by its size and hash.
+//! Both are part of every checkpoint. A resumed run is compared with its checkpoint before anything is written. A
+//! changed setting is refused by its key, changed data by its size and hash.
 
 use crate::error::TrainError;
 use crate::keys::{Keys, OnResume};
@@ -9,37 +9,37 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 
-/// What a run that goes on must find as it left it.
+/// Identity of a run: settings and data that must not change when it resumes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The settings that cannot change, by their full keys, each as JSON text.
+    /// Settings that cannot change, by full key, each as JSON text.
     pub settings: BTreeMap<String, String>,
-    /// What it is trained and judged on.
+    /// Data for training and validation.
     pub data: DataHashes,
 }
 
-/// The data of a run, in two parts.
+/// Hashes of the data of a run, in two parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataHashes {
-    /// What is trained on.
+    /// Training data.
     pub training: DataHash,
-    /// What is held out.
+    /// Held-out data.
     pub validation: DataHash,
 }
 
-/// One part of the data of a run.
+/// Hash and size of one part of the data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataHash {
-    /// SHA-256 of everything that the model sees of it, as 64 hexadecimal digits.
+    /// SHA-256 of everything that the model sees of this part, as 64 hexadecimal digits.
     pub sha256: String,
-    /// How much it is, by unit: `tokens`, `documents`.
+    /// Size by unit: `tokens`, `documents`.
     pub sizes: BTreeMap<String, u64>,
 }
 
 impl Display for DataHash {
     /// `1200 tokens in 3 documents`, and the first digits of the hash.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        // The largest count first: tokens before the documents that they are in.
+        // Largest count first: tokens before the documents that contain them.
         let mut sizes: Vec<_> = self.sizes.iter().collect();
         sizes.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
         for (place, (name, count)) in sizes.into_iter().enumerate() {
@@ -58,14 +58,14 @@ impl Display for DataHash {
     }
 }
 
-/// A setting that a run keeps, and was asked to change.
+/// Setting that a run must keep, and that was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedSetting {
-    /// The full key.
+    /// Full key.
     pub key: String,
-    /// The run's value, as JSON text; absent where the run has none.
+    /// Value of the run, as JSON text; `None` if the run has none.
     pub then: Option<String>,
-    /// The value asked for.
+    /// Value that was asked for.
     pub now: Option<String>,
 }
 
@@ -81,7 +81,7 @@ impl Display for ChangedSetting {
 }
 
 impl ChangedSetting {
-    /// What differs between two sets of settings, by key.
+    /// Differences between two sets of settings, by key.
     pub fn between(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<Self> {
         let keys: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
         let differing = keys.into_iter().filter(|&key| then.get(key) != now.get(key));
@@ -94,21 +94,21 @@ impl ChangedSetting {
     }
 }
 
-/// Data that is not what it was.
+/// Data that has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedData {
-    /// What the checkpoint says of it.
+    /// Data by the checkpoint.
     pub then: DataHashes,
-    /// What there is.
+    /// Data now.
     pub now: DataHashes,
 }
 
-/// Held-out data that is not what a model was judged on.
+/// Held-out data that has changed since a model was evaluated on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedPart {
-    /// What its checkpoint says of it.
+    /// Data by the checkpoint.
     pub then: DataHash,
-    /// What there is.
+    /// Data now.
     pub now: DataHash,
 }
 
@@ -120,37 +120,37 @@ impl Display for ChangedPart {
 }
 
 impl ChangedData {
-    /// Whether what is trained on is another.
+    /// Whether the training data has changed.
     pub fn training(&self) -> bool {
         self.then.training != self.now.training
     }
 
-    /// Whether what is held out is another.
+    /// Whether the held-out data has changed.
     pub fn validation(&self) -> bool {
         self.then.validation != self.now.validation
     }
 
-    /// The parts that are another: `training`, `validation`.
+    /// Changed parts: `training`, `validation`.
     pub fn parts(&self) -> Vec<&'static str> {
         let parts = [("training", self.training()), ("validation", self.validation())];
         let changed = parts.into_iter().filter(|(_, changed)| *changed);
         changed.map(|(name, _)| name).collect()
     }
 
-    /// What becomes of a run that goes on with it.
+    /// Consequences for a run that continues with the changed data.
     pub fn consequences(&self) -> String {
         let mut said = Vec::new();
         if self.training() {
             said.push(
-                "the run goes on after as much of the changed training data as it has read, and what it carries from \
-                 step to step begins anew (on streams, every lane with an empty memory): what it has read may come again, \
-                 and what it has not may not come",
+                "the run continues after as much of the changed training data as it has read, and what it carries from \
+                 step to step starts anew (on streams, every lane with an empty memory): some data may be read again, \
+                 and some may never be read",
             );
         }
         if self.validation() {
             said.push(
-                "held-out data is another: figures before and after are not comparable, so the best one starts anew, and \
-                 where it is a share of the data, some of what was trained on may be held out now",
+                "held-out data has changed: figures before and after are not comparable, so the best one starts anew, and \
+                 if it is a share of the data, some of the training data may be held out now",
             );
         } else {
             said.push("held-out data is the same, so figures before and after are comparable");
@@ -184,7 +184,7 @@ fn changed(then: &DataHash, now: &DataHash) -> Option<ChangedPart> {
 }
 
 impl Identity {
-    /// These settings, and data of this family's making that has no hash: a function of the settings.
+    /// An identity of these settings, for data that a family generates from its settings and that has no hash.
     pub fn of_settings(settings: BTreeMap<String, String>) -> Self {
         Self {
             settings,
@@ -192,14 +192,14 @@ impl Identity {
         }
     }
 
-    /// Refuses settings that are not those of the run. Those of a run of an earlier version are read under the `keys` of
-    /// today.
+    /// Refuses settings that differ from those of the run. Settings of an earlier version are renamed with the current
+    /// `keys` first.
     ///
     /// # Errors
-    /// [`TrainError::ChangedSettings`], which names each with both values.
+    /// [`TrainError::ChangedSettings`], with each changed setting and both values.
     pub fn check_settings(&self, now: &BTreeMap<String, String>, keys: Keys) -> Result<(), TrainError> {
         let mut changed = ChangedSetting::between(&keys.renamed(&self.settings), now);
-        // What a run keeps with a table alone differs where the table does, which is named itself.
+        // A key that is kept only because of a table differs where the table does, and the table is reported itself.
         changed.retain(|setting| {
             let rule = keys.rule_of(&setting.key).map(|rule| rule.on_resume);
             let with_a_table = matches!(rule, Some(OnResume::ChangesWithout(_)));
@@ -212,12 +212,12 @@ impl Identity {
         }
     }
 
-    /// What is different about the held-out data that there is now, if anything.
+    /// Change of the held-out data, if there is one.
     pub fn changed_validation(&self, now: &DataHash) -> Option<ChangedPart> {
         changed(&self.data.validation, now)
     }
 
-    /// What is different about the data that there is now, if anything.
+    /// Change of the data, if there is one.
     pub fn changed_data(&self, now: &DataHashes) -> Option<ChangedData> {
         (self.data != *now).then(|| ChangedData {
             then: self.data.clone(),

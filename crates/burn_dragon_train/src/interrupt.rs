@@ -8,27 +8,27 @@ use std::time::{Duration, Instant};
 
 use crate::error::TrainError;
 
-/// The handler belongs to the process, and so does this flag; `None` until it is installed.
+/// Flag of the process, like the handler; `None` until it is installed.
 static INSTALLED: Mutex<Option<Interrupt>> = Mutex::new(None);
 
-/// A request to stop, read by the trainer after each step. Clones share the request.
+/// Request to stop, which the trainer reads after each step. Clones share the request.
 #[derive(Debug, Clone)]
 pub struct Interrupt {
     requested: Arc<AtomicBool>,
-    /// When the first signal came.
+    /// Time of the first signal.
     heard: Arc<OnceLock<Instant>>,
 }
 
-/// A signal that comes so soon after the first is the same one, sent to a process and to its group.
+/// Time within which a second signal counts as the first one, which was sent to a process and to its group.
 const SAME: Duration = Duration::from_millis(300);
 
 impl Interrupt {
-    /// Exit status of a program that was interrupted and saved: 128 and the number of SIGINT.
+    /// Exit status of a program that was interrupted and has saved: 128 plus the number of SIGINT.
     pub const EXIT_CODE: i32 = 130;
 
-    /// Listens for Ctrl-C, SIGTERM and SIGHUP. The first one makes [`requested`](Self::requested) true; the
-    /// second one, unless it comes within 0.3 s, ends the process at once, with [`EXIT_CODE`](Self::EXIT_CODE). Further
-    /// calls return the same request.
+    /// Listens for Ctrl-C, SIGTERM and SIGHUP. The first signal makes [`requested`](Self::requested) true. The second
+    /// one, unless it comes within 0.3 s, ends the process at once with [`EXIT_CODE`](Self::EXIT_CODE). Further calls
+    /// return the same request.
     ///
     /// # Errors
     ///
@@ -40,14 +40,14 @@ impl Interrupt {
         }
         let interrupt = Self::none();
         let heard = interrupt.clone();
-        // Not `try_set_handler`, which takes a signal that is ignored for one that is handled: `nohup` and the `&` of a
-        // script start programs so, and they train too.
+        // Not `try_set_handler`, which treats an ignored signal as a handled one. `nohup` and the `&` of a script start
+        // programs with ignored signals, and those programs train too.
         ctrlc::set_handler(move || heard.signal()).map_err(TrainError::Interrupt)?;
         *installed = Some(interrupt.clone());
         Ok(interrupt)
     }
 
-    /// Listens to no signal: only [`request`](Self::request) interrupts. For tests, and for programs that
+    /// A request without signals: only [`request`](Self::request) stops the run. For tests, and for programs that
     /// handle signals themselves.
     pub fn none() -> Self {
         Self {
@@ -56,12 +56,12 @@ impl Interrupt {
         }
     }
 
-    /// Asks the trainer to stop after the step it is in.
+    /// Asks the trainer to stop after the current step.
     pub fn request(&self) {
         self.requested.store(true, Ordering::SeqCst);
     }
 
-    /// Whether anyone asked to stop.
+    /// Whether a stop was requested.
     pub fn requested(&self) -> bool {
         self.requested.load(Ordering::SeqCst)
     }
@@ -75,7 +75,7 @@ impl Interrupt {
             }
             process::exit(Self::EXIT_CODE);
         }
-        // Not `eprintln`, which panics when standard error is closed; a new line, since the progress line is live.
+        // Not `eprintln`, which panics when standard error is closed. The new line ends the live progress line.
         let _ = writeln!(
             io::stderr(),
             "\nfinishing the step and saving; press again to stop at once"

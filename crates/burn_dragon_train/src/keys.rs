@@ -1,5 +1,5 @@
-//! What holds for the keys of a configuration: which a run that goes on may change, and which have moved. The one place that
-//! says it, for code and documentation.
+//! Rules for the keys of a configuration: which may change when a run resumes, and which have moved. Code and
+//! documentation both come from here.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -7,16 +7,16 @@ use std::fmt::{self, Display, Formatter};
 use serde::Serialize;
 use serde_json::Value;
 
-/// Whether a run that goes on may take another value of some keys.
+/// Rule for a change of some keys when a run resumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnResume {
-    /// From its next step on.
+    /// May change, from the next step on.
     Changes,
-    /// As long as the data comes out the same, or where it is accepted that it does not.
+    /// May change if the data stays the same, or if its change is accepted.
     ChangesWithSameData,
-    /// Where the configuration does not have this table.
+    /// May change if the configuration does not have this table.
     ChangesWithout(&'static str),
-    /// Never.
+    /// Must not change.
     Stays,
 }
 
@@ -31,37 +31,37 @@ impl Display for OnResume {
     }
 }
 
-/// What holds for some keys of a configuration, and why.
+/// Rule for some keys of a configuration, with its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyRule {
-    /// Full keys; `table.*` is every key of a table that no rule names.
+    /// Full keys; `table.*` is every key of a table without a rule of its own.
     pub keys: &'static [&'static str],
-    /// Whether they may change.
+    /// Rule for a change when a run resumes.
     pub on_resume: OnResume,
-    /// Why, for a person.
+    /// Reason, for the user.
     pub why: &'static str,
 }
 
-/// A key, or a table with all its keys, that an earlier version had elsewhere.
+/// Key, or table with all its keys, that has moved since an earlier version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MovedKey {
-    /// Where it was: `training.block_size`.
+    /// Old path: `training.block_size`.
     pub from: &'static str,
-    /// Where it is: `sequence.block_size`.
+    /// New path: `sequence.block_size`.
     pub to: &'static str,
 }
 
-/// The keys of a family's configuration.
+/// Rules for the keys of a family's configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
-    /// Of its own tables; a rule for a shared key takes the place of the shared rule.
+    /// Rules of the family's own tables. A rule for a shared key replaces the shared rule.
     pub rules: &'static [KeyRule],
-    /// Those of earlier versions.
+    /// Keys of earlier versions.
     pub moved: &'static [MovedKey],
 }
 
 impl Keys {
-    /// The rules that hold, the family's first.
+    /// Rules in force, the family's first.
     pub fn rules(self) -> impl Iterator<Item = &'static KeyRule> {
         let own = move |key: &&str| self.rules.iter().any(|rule| rule.keys.contains(key));
         let shared = SHARED
@@ -70,7 +70,7 @@ impl Keys {
         self.rules.iter().chain(shared)
     }
 
-    /// The rule of a full key: of those that name it, or else the closest table that it is in.
+    /// Rule of a full key: one that names it, else one of the closest table that contains it.
     pub fn rule_of(self, key: &str) -> Option<&'static KeyRule> {
         let fits = |pattern: &str| match pattern.strip_suffix('*') {
             Some(table) => key.starts_with(table).then_some(table.len()),
@@ -87,7 +87,7 @@ impl Keys {
         best.map(|(_, rule)| rule)
     }
 
-    /// The values that a run keeps. A key without a rule is kept: nobody has said that it may change.
+    /// Values that a run must keep. A key without a rule is kept.
     pub fn kept(self, config: &impl Serialize) -> BTreeMap<String, String> {
         let flat = flatten(config);
         let has = |table: &str| flat.keys().any(|key| is_in(key, table));
@@ -101,7 +101,7 @@ impl Keys {
         kept.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
-    /// Settings of a run of an earlier version, under the keys of today.
+    /// Settings of a run of an earlier version, under their current keys.
     pub fn renamed(self, settings: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let settings = settings.iter();
         settings
@@ -115,13 +115,13 @@ impl Keys {
     }
 }
 
-/// Whether a key is this one, or one of this table.
+/// Whether a key is this one, or is in this table.
 fn is_in(key: &str, table: &str) -> bool {
     key.strip_prefix(table)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// The rules of the tables that every family shares.
+/// Rules of the tables that every family shares.
 const SHARED: &[KeyRule] = &[
     KeyRule {
         keys: &["training.max_steps", "training.epochs"],
@@ -178,10 +178,10 @@ const SHARED: &[KeyRule] = &[
     },
 ];
 
-/// The values of a configuration by their full keys, as JSON text. A list is one value.
+/// Values of a configuration by full key, as JSON text. A list is one value.
 pub fn flatten(config: &impl Serialize) -> BTreeMap<String, String> {
     let mut flat = BTreeMap::new();
-    // What has no JSON has no keys.
+    // A value that JSON cannot represent has no keys.
     walk(serde_json::to_value(config).unwrap_or_default(), "", &mut flat);
     flat
 }

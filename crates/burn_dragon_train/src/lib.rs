@@ -1,9 +1,9 @@
 //! One training loop for every family of Dragon Hatchling models.
 //!
-//! A family implements [`Task`](api::Task): the batch of a step, its loss, how to evaluate, how to be saved. The
-//! [`Trainer`](api::Trainer) owns everything else: optimisation, schedules, guards, what is shown and written, checkpoints
-//! and resume, Ctrl-C. A [`Family`](api::Family) is a task with a configuration, which is read in
-//! [layers](api::Layers); [`run`](api::run) is `dragon train` for all of them.
+//! A family implements [`Task`](api::Task): batches, loss, evaluation and files. The [`Trainer`](api::Trainer) does
+//! everything else: optimisation, schedules, guards, output, checkpoints and resume, Ctrl-C. A [`Family`](api::Family)
+//! is a task with a configuration, which is read in [layers](api::Layers); [`run`](api::run) is `dragon train` for all
+//! of them.
 //!
 //! Randomness is a function of (seed, purpose, step, lane), and what a task carries from step to step is part of a
 //! checkpoint, so a resumed run equals an uninterrupted one bit for bit.
@@ -41,7 +41,7 @@ mod trainer;
 mod update;
 mod verb;
 
-/// The curated names of this crate.
+/// Curated names of this crate.
 pub mod api {
     pub use crate::config::{ConfigError, Layers, Origin, Resolved};
     pub use crate::error::TrainError;
@@ -69,7 +69,7 @@ pub mod api {
     pub use crate::trainer::Trainer;
     pub use crate::verb::{Ran, RunRequest, run};
 
-    /// Parts of the loop, for loops of one's own.
+    /// Parts of the training loop, for custom loops.
     pub mod expert {
         pub use crate::bench_steps::BenchSteps;
         pub use crate::companions::of as companions;

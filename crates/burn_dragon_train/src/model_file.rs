@@ -1,4 +1,4 @@
-//! The model's file of a checkpoint, for families whose models are their parameters and nothing beside.
+//! Model file of a checkpoint, for families whose models are only their parameters.
 
 use crate::error::TrainError;
 use burn::module::Module;
@@ -8,14 +8,14 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Its name.
+/// File name of the model.
 const FILE: &str = "model.bpk";
 
-/// A model as a checkpoint keeps it, what [`Task::snapshot`](crate::task::Task::snapshot) gives; `config` is what the family
-/// describes a model by.
+/// Model file for a checkpoint, as [`Task::snapshot`](crate::task::Task::snapshot) returns it. `config` is the family's
+/// description of the model.
 ///
 /// # Errors
-/// If the configuration is no object, or a parameter is not of a float type.
+/// If the configuration is not a JSON object, or a parameter is not of a float type.
 pub fn save_model<M: Module>(
     kind: &dyn ModelKind,
     config: &impl Serialize,
@@ -35,10 +35,10 @@ pub fn save_model<M: Module>(
     )]))
 }
 
-/// A model with the parameters that a checkpoint folder keeps, for [`Task::restore`](crate::task::Task::restore).
+/// The model with the parameters from a checkpoint folder, for [`Task::restore`](crate::task::Task::restore).
 ///
 /// # Errors
-/// If the file is damaged, or of another family, or of a model that is described otherwise.
+/// If the file is damaged, or of another family, or has another configuration.
 pub fn read_model<M: Module>(
     kind: &dyn ModelKind,
     config: &impl Serialize,
@@ -57,7 +57,7 @@ pub fn read_model<M: Module>(
     let asked = StoredConfig::of(config).map_err(TrainError::BadInput)?;
     if file.config.value() != asked.value() {
         let (given, asked) = (file.config.text(), asked.text());
-        return refuse(format!("it holds {given}, the run asks for {asked}"));
+        return refuse(format!("it holds {given}, but the run expects {asked}"));
     }
     file.check(kind, &path)?;
     let mut parameters = file.into_floats();

@@ -1,54 +1,54 @@
-//! What a run came to.
+//! Result of a run.
 
 use crate::task::Evaluation;
 
-/// Why a run ended.
+/// Reason for the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// All steps were taken.
     Complete,
-    /// `max_minutes` were over.
+    /// The time limit `max_minutes` was reached.
     TimeIsUp,
-    /// Ctrl-C or SIGTERM; everything is saved.
+    /// Ctrl-C or SIGTERM; the state is saved.
     Interrupted,
 }
 
-/// What a run came to.
+/// Result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Why it ended.
+    /// Reason for the end.
     pub ending: Ending,
-    /// Optimiser steps taken in all.
+    /// Number of optimiser steps taken in all.
     pub steps: u64,
-    /// Units (tokens) trained on in all.
+    /// Number of units (tokens) trained on in all.
     pub units: u64,
-    /// Units trained on in this session; fewer where a run was resumed.
+    /// Number of units trained on in this session; less than `units` in a resumed run.
     pub session_units: u64,
-    /// Updates that the guard did not let be made, in all; absent without a guard.
+    /// Number of steps that the guard skipped in all; `None` without a guard.
     pub skipped: Option<u64>,
     /// Loss of the last step that was not skipped.
     pub train_loss: f64,
     /// Held-out figures before the first step.
     pub before: Evaluation,
-    /// Held-out figures after the last step, on all held-out data; absent after an interruption.
+    /// Held-out figures after the last step, on all held-out data; `None` after an interruption.
     pub after: Option<Evaluation>,
-    /// The score of these figures, lower is better: by it the best checkpoint was chosen.
+    /// Score of `after`; lower is better. The best checkpoint is chosen by this kind of score.
     pub score: Option<f64>,
-    /// Seconds of this session.
+    /// Duration of this session in seconds.
     pub seconds: f64,
-    /// Units per second of this session's steps, evaluations apart.
+    /// Units per second in the steps of this session, without evaluations.
     pub units_per_second: f64,
-    /// What this session's checkpoints cost.
+    /// Cost of the checkpoints in this session.
     pub saving: Saving,
 }
 
-/// What checkpoints cost.
+/// Cost of checkpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Saving {
-    /// Checkpoints written.
+    /// Number of checkpoints written.
     pub checkpoints: u64,
-    /// Seconds that training stood still for them: for the copies, and where too many were waiting to be written.
+    /// Seconds for which training was blocked: by copies, and by waiting for a place in the queue.
     pub blocked_seconds: f64,
-    /// Seconds that writing them took on a thread of its own.
+    /// Seconds of writing on the writer thread.
     pub writing_seconds: f64,
 }

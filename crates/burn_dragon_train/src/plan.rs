@@ -1,4 +1,4 @@
-//! How to train: what a trainer reads of a configuration.
+//! Plan of a training: the tables of a configuration that a trainer reads.
 
 use crate::error::TrainError;
 use crate::optimizer::{EmaConfig, OptimizerConfig};
@@ -10,25 +10,25 @@ use burn::module::Module;
 use burn::tensor::Device;
 use burn_dragon_core::api::FreeMemory;
 
-/// How to train: the shared tables of a configuration.
+/// Plan of a training: the shared tables of a configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
-    /// `[training]`.
+    /// Table `[training]`.
     pub training: TrainingConfig,
-    /// `[optimizer]`.
+    /// Table `[optimizer]`.
     pub optimizer: OptimizerConfig,
-    /// `[ema]`; absent, the weights themselves are evaluated.
+    /// Table `[ema]`. Without it the trained weights are evaluated.
     pub ema: Option<EmaConfig>,
-    /// `[schedule]`.
+    /// Table `[schedule]`.
     pub schedule: Schedule,
-    /// `[evaluation]`.
+    /// Table `[evaluation]`.
     pub evaluation: EvaluationConfig,
-    /// `[checkpoint]`.
+    /// Table `[checkpoint]`.
     pub checkpoint: CheckpointConfig,
 }
 
 impl Plan {
-    /// Training with a method, everything else by default.
+    /// A plan with this method, and defaults for everything else.
     pub fn new(training: &TrainingConfig, optimizer: &OptimizerConfig) -> Self {
         Self {
             training: training.clone(),
@@ -43,8 +43,8 @@ impl Plan {
         self.checkpoint.validate()
     }
 
-    /// The steps of a run of `task` that has so much behind it, once every setting but the optimiser's is known to be in
-    /// range.
+    /// Number of steps of a run of `task`, of which `done` are already taken. All settings except those of the
+    /// optimiser are checked first.
     pub(crate) fn total_steps<T: Task>(&self, task: &T, done: Done) -> Result<u64, TrainError> {
         self.validate()?;
         let total_steps = self
@@ -54,11 +54,12 @@ impl Plan {
         Ok(total_steps)
     }
 
-    /// Everything that can be refused before a step is taken and a file is written; gives the steps of the run, which has
-    /// so much behind it.
+    /// Checks everything that can be refused before a step is taken or a file is written. Returns the number of steps
+    /// of the run, of which `done` are already taken.
     ///
     /// # Errors
-    /// If a setting is out of range, or the machine has too little memory for a step, or not the precision.
+    /// If a setting is out of range, the machine has too little memory for a step, or the device does not support the
+    /// precision.
     pub fn check<T: Task>(&self, task: &T, model: &T::Model, done: Done) -> Result<u64, TrainError> {
         let total_steps = self.total_steps(task, done)?;
         let on_processor = model
@@ -71,13 +72,13 @@ impl Plan {
         Ok(total_steps)
     }
 
-    /// The units that a run of `task` is to draw when it begins.
+    /// Number of units that a new run of `task` plans to draw.
     pub(crate) fn planned_units<T: Task>(&self, task: &T) -> u64 {
         self.training
             .planned_units(task.units_per_epoch(), task.units_per_batch())
     }
 
-    /// Sequences of the fixed sample that the best figure is measured on.
+    /// Number of sequences in the fixed sample for the best score.
     pub(crate) fn sample(&self) -> u64 {
         self.evaluation.batches as u64 * self.training.batch_size as u64
     }

@@ -1,29 +1,29 @@
-//! Using a trained model: what `dragon predict` asks of a family.
+//! Prediction with a trained model: the request to a family, and its result.
 
 use burn::tensor::Device;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 
-/// What was typed of a prediction.
+/// Request for predictions.
 #[derive(Clone, Debug)]
 pub struct PredictRequest {
-    /// Where the model was read, for messages.
+    /// Path of the model, for messages.
     pub model: PathBuf,
-    /// What to predict from: a file, `-` for standard input, or the input itself.
+    /// Input: a file, `-` for standard input, or the input itself.
     pub input: String,
-    /// Steps of a model that may take more or fewer of them than it was trained with, such as passes through its block.
+    /// Number of steps, for a model that can take more or fewer than in training, such as passes through its block.
     pub steps: Option<usize>,
-    /// Where to run.
+    /// Device to run on.
     pub device: Device,
 }
 
-/// What a model makes of its inputs.
+/// Predictions of a model for its inputs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Predictions {
-    /// A line for each input, in their order.
+    /// Lines of text, one for each input, in order.
     pub lines: Vec<String>,
-    /// The same as an object, for `--json`.
+    /// The same as a JSON object, for `--json`.
     pub object: Map<String, Value>,
-    /// Inputs that cannot be read, each with its place and what is wrong with it. The others are predicted all the same.
+    /// Inputs that cannot be read, each with its place and the fault. The other inputs are predicted.
     pub refused: Vec<String>,
 }

@@ -1,7 +1,7 @@
-//! What a person sees while a model trains.
+//! Progress of a training, as shown to the user.
 //!
-//! Progress goes to standard error, always; standard output carries results only, and with `--json` nothing
-//! but the one JSON object. On a terminal the progress is one live line, elsewhere a plain line per report.
+//! Progress always goes to standard error. Standard output carries only results; with `--json` only the one JSON
+//! object. On a terminal the progress is one live line, elsewhere one plain line per report.
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
@@ -11,45 +11,45 @@ use crate::results;
 use burn_dragon_checkpoint::api::expert::printable;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// What one line tells. Rates and times are measured; everything else is a function of the seed.
+/// Values of one progress line. Rates and times are measured; everything else is a function of the seed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepReport {
-    /// Steps done.
+    /// Number of steps taken.
     pub step: u64,
-    /// Training loss, in nats.
+    /// Training loss in nats.
     pub loss: f64,
     /// Learning rate of the step.
     pub learning_rate: f64,
     /// Global norm of the gradient before clipping.
     pub gradient_norm: f64,
-    /// What the task counts its data in.
+    /// Unit in which the task counts its data.
     pub unit: Unit,
     /// Units per second.
     pub units_per_second: f64,
-    /// Share of the machine's peak FLOPs, 0 to 1, where the peak is known.
+    /// Share of the machine's peak FLOPs, 0 to 1; `None` if the peak is not known.
     pub utilisation: Option<f64>,
-    /// The task's figures that are known of this step, in its order.
+    /// Known figures of the task for this step, in the task's order.
     pub figures: Vec<(Figure, f64)>,
-    /// Seconds to the end of the run.
+    /// Estimated seconds to the end of the run.
     pub eta_seconds: f64,
 }
 
-/// How much is shown, and how.
+/// Amount and form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Output {
-    /// One live line instead of many.
+    /// Use one live line instead of many.
     pub terminal: bool,
-    /// Colours and bold.
+    /// Use colours and bold.
     pub color: bool,
-    /// No progress, no notes.
+    /// Print no progress and no notes.
     pub quiet: bool,
-    /// Standard output belongs to JSON: what [`say`](Self::say) prints goes to standard error.
+    /// Reserve standard output for JSON. Then [`say`](Self::say) prints to standard error.
     pub json: bool,
 }
 
 impl Output {
-    /// What suits this process: a live line where standard error is a terminal, in colour unless
-    /// `NO_COLOR` is set (<https://no-color.org>) or `TERM` is `dumb`.
+    /// Output for this process: a live line if standard error is a terminal, in colour unless `NO_COLOR` is set
+    /// (<https://no-color.org>) or `TERM` is `dumb`.
     pub fn detect(quiet: bool, json: bool) -> Self {
         let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
         let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -66,7 +66,7 @@ impl Output {
         }
     }
 
-    /// Nothing at all, for libraries and tests.
+    /// No output at all, for libraries and tests.
     pub fn silent() -> Self {
         Self {
             quiet: true,
@@ -74,8 +74,8 @@ impl Output {
         }
     }
 
-    /// Prints a result for a person: on standard output, unless that belongs to JSON. That it did not arrive there is no
-    /// reason to stop a run; [`results::lost`] knows it when the run is over.
+    /// Prints a result for the user: on standard output, unless that is reserved for JSON. A failed write does not stop
+    /// a run; [`results::lost`] reports it when the run is over.
     pub fn say(self, text: &str) {
         let text = format!("{}\n", printable(text));
         if self.json {
@@ -85,7 +85,7 @@ impl Output {
         }
     }
 
-    /// Prints a line on standard error: what should be known, and is no result.
+    /// Prints a message for the user, which is not a result, on standard error.
     pub fn tell(self, text: &str) {
         if !self.quiet {
             let _ = writeln!(io::stderr(), "{}", printable(text)); // a closed one is nobody's loss
@@ -103,7 +103,7 @@ impl Output {
     }
 }
 
-/// The progress of one run.
+/// Progress display of one run.
 #[derive(Debug)]
 pub struct Progress {
     total_steps: u64,
@@ -127,7 +127,7 @@ impl Progress {
         }
     }
 
-    /// Shows a report. Off a terminal each one is a line, so the caller decides how often.
+    /// Shows a report. Without a terminal each report is a line, so the caller decides how often.
     pub fn update(&self, report: &StepReport) {
         let text = line(report, self.total_steps);
         match &self.bar {
@@ -139,7 +139,7 @@ impl Progress {
         }
     }
 
-    /// Prints text that stays, above the live line: an evaluation, a sample, a checkpoint.
+    /// Prints text that stays above the live line: an evaluation, a sample, a checkpoint.
     pub fn note(&self, text: &str) {
         let text = printable(text);
         match &self.bar {
@@ -148,14 +148,14 @@ impl Progress {
         }
     }
 
-    /// Ends the live line; what it last said stays on the screen. Dropping does the same.
+    /// Ends the live line; its last text stays on the screen. Dropping does the same.
     pub fn finish(&self) {
         let Some(bar) = self.bar.as_ref().filter(|bar| !bar.is_finished()) else {
             return;
         };
         let last = bar.message();
         bar.finish_and_clear();
-        // indicatif would leave the cursor at the end of its line, where the next text would stick.
+        // indicatif would leave the cursor at the end of its line, directly before the next text.
         if !last.is_empty() {
             self.print(&last);
         }
@@ -163,20 +163,21 @@ impl Progress {
 
     fn print(&self, text: &str) {
         if !self.output.quiet {
-            // Standard error may be closed; training goes on without a witness.
+            // Standard error may be closed; training continues.
             let _ = writeln!(io::stderr(), "{text}");
         }
     }
 }
 
 impl Drop for Progress {
-    /// Clears the screen for the error message, where one ended the run.
+    /// Clears the live line before an error message, if an error ended the run.
     fn drop(&mut self) {
         self.finish();
     }
 }
 
-/// A short bar, then the line, cut where the terminal ends: hence its most important figures come first.
+/// Style with a short bar and the line, which is cut at the width of the terminal. So the most important figures come
+/// first.
 fn style(color: bool) -> ProgressStyle {
     let template = if color {
         "{bar:7.cyan/dim} {wide_msg}"
@@ -187,10 +188,10 @@ fn style(color: bool) -> ProgressStyle {
     style.progress_chars("━━─")
 }
 
-/// Columns of a line; with the bar's 8, 120 in all.
+/// Width of a line in columns; with the 8 of the bar, 120 in all.
 const COLUMNS: usize = 112;
 
-/// One line, most important first: what does not fit is left out from the end.
+/// Text of a line, most important figures first. Figures that do not fit are left out from the end.
 fn line(report: &StepReport, total_steps: u64) -> String {
     let total = total_steps.to_string();
     let mut parts = vec![
@@ -225,7 +226,7 @@ fn line(report: &StepReport, total_steps: u64) -> String {
     parts.join("  ")
 }
 
-/// Five columns, or about four digits, of a loss or a norm: `2.314`, `0.081`, `12.31`, `1.2e6`.
+/// Loss or norm in five columns, with about four digits: `2.314`, `0.081`, `12.31`, `1.2e6`.
 pub(crate) fn figure(value: f64) -> String {
     match value.abs() {
         size if size < 9.9995 => format!("{value:.3}"),
@@ -236,12 +237,12 @@ pub(crate) fn figure(value: f64) -> String {
     }
 }
 
-/// A rate: `950`, `1.2k`, `34k`, `1.2M`.
+/// Rate as text: `950`, `1.2k`, `34k`, `1.2M`.
 pub(crate) fn rate(per_second: f64) -> String {
     if !per_second.is_finite() {
         return "-".into();
     }
-    // Each limit is where rounding would give one digit more.
+    // Limits at which rounding would give one more digit.
     let units = [
         (999.5, 1.0, ""),
         (999.5e3, 1e3, "k"),
@@ -258,7 +259,7 @@ pub(crate) fn rate(per_second: f64) -> String {
     }
 }
 
-/// Seconds: `0s`, `42s`, `3m 05s`, `2h 07m`, `3d 04h`; `-` where unknown.
+/// Duration as text: `0s`, `42s`, `3m 05s`, `2h 07m`, `3d 04h`; `-` if unknown.
 pub(crate) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "-".into();
@@ -273,12 +274,12 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// A learning rate: `1.0e-3`.
+/// Learning rate as text: `1.0e-3`.
 pub(crate) fn learning_rate(value: f64) -> String {
     format!("{value:.1e}")
 }
 
-/// A share from 0 to 1: `0.42%`, `4.2%`, `42%`.
+/// Share from 0 to 1 as text: `0.42%`, `4.2%`, `42%`.
 pub(crate) fn percent(share: f64) -> String {
     let hundredths = share * 100.0;
     match hundredths.abs() {

@@ -1,4 +1,4 @@
-//! What a run tells while it goes: lines for a person, and `metrics.jsonl` for a program.
+//! Reports of a run: lines for the user, and `metrics.jsonl` for programs.
 
 use crate::error::TrainError;
 use crate::figures::{Figure, Unit};
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-/// A line of `metrics.jsonl`. Everything but `time` is a function of configuration, data and seed.
+/// Line of `metrics.jsonl`. Everything but `time` is a function of configuration, data and seed.
 #[derive(Serialize)]
 struct Line<'a> {
     step: u64,
@@ -28,7 +28,7 @@ struct Line<'a> {
     time: Times,
 }
 
-/// What two runs of one seed do not share.
+/// Values that differ between two runs of one seed.
 #[derive(Serialize)]
 struct Times {
     seconds: f64,
@@ -38,12 +38,12 @@ struct Times {
     utilisation: Option<f64>,
 }
 
-/// The voice of one run.
+/// Reporter of one run.
 #[derive(Debug)]
 pub(crate) struct Reporter {
     metrics: MetricsLog,
     progress: Progress,
-    /// Evaluations that stand in the file: a run that goes on may repeat the one it stopped in.
+    /// Evaluations that are in the file. A resumed run may repeat the one during which it stopped.
     told: BTreeSet<(u64, String)>,
     total_steps: u64,
     unit: Unit,
@@ -56,14 +56,14 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// The reporter of a new run, or of one that goes on from the checkpoint of `resumed`.
+    /// A reporter for a new run, or for one that resumes from the checkpoint of step `resumed`.
     pub(crate) fn open(
         run: &RunFolder,
         output: Output,
         total_steps: u64,
         resumed: Option<u64>,
     ) -> Result<Self, TrainError> {
-        // A run that died before its first checkpoint starts again, and so does its file.
+        // A run that ended before its first checkpoint starts again, and so does its file.
         let metrics = MetricsLog::resume(run.metrics(), resumed.unwrap_or(0))?;
         let lines = MetricsLog::read(run.metrics())?;
         let told = lines.iter().filter_map(|line| {
@@ -84,7 +84,7 @@ impl Reporter {
         })
     }
 
-    /// What a task counts its data in, and what it shows.
+    /// Sets the unit and the figures of a task.
     pub(crate) fn of_a_task(self, unit: Unit, figures: Vec<Figure>) -> Self {
         Self {
             unit,
@@ -93,7 +93,7 @@ impl Reporter {
         }
     }
 
-    /// Measures what the device can do, the yardstick of the utilisation that is shown.
+    /// Measures the peak FLOP/s of the device, for the utilisation that is shown.
     pub(crate) fn measure_machine(&mut self, device: &Device) {
         self.peak_flops = peak_flops(&device.clone().inner());
     }
@@ -102,7 +102,7 @@ impl Reporter {
         self.progress.note(text);
     }
 
-    /// Counts a step towards the rates of the next line.
+    /// Counts a step for the rates of the next line.
     pub(crate) fn record_step(&mut self, units: u64, seconds: f64) {
         self.recent.0 += units;
         self.recent.1 += seconds;
@@ -112,7 +112,7 @@ impl Reporter {
         self.seconds_per_step = Some(smooth);
     }
 
-    /// A line of training figures.
+    /// Reports training figures.
     pub(crate) fn step(
         &mut self,
         step: u64,
@@ -154,7 +154,7 @@ impl Reporter {
         })
     }
 
-    /// A line of held-out figures.
+    /// Reports held-out figures.
     pub(crate) fn evaluation(
         &mut self,
         kind: &'static str,
@@ -190,7 +190,7 @@ impl Reporter {
         })
     }
 
-    /// A sample, and where its files are.
+    /// Shows a sample, and the paths of its files.
     pub(crate) fn sample(&self, step: u64, sample: &Sample, files: &[PathBuf]) {
         let mut told = vec![format!("sample at step {step}:")];
         let text = sample.text.iter().flat_map(|text| text.lines());
@@ -208,7 +208,7 @@ impl Reporter {
     }
 }
 
-/// FLOP/s that `device` can do at best: of the processor its multiply-adds, of another what a square product reaches.
+/// Peak FLOP/s of a device: for the processor its multiply-adds, for another device the rate of a square product.
 fn peak_flops(device: &Device) -> Option<f64> {
     if *device == Device::flex() {
         static MEASURED: OnceLock<f64> = OnceLock::new(); // a machine does not become another

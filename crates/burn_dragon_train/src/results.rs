@@ -1,15 +1,15 @@
-//! The results of a program: standard output, and whether they arrive there.
+//! Results of a program on standard output, and detection of lost results.
 //!
-//! A run is not stopped when nobody reads its results any more, nor when the disk that they go to is full. But a program
-//! whose results are lost has failed, and says so when it ends: what failed first is kept until then.
+//! A run does not stop because standard output is closed, or because its disk is full. But a program whose results are
+//! lost has failed, and reports that when it ends. The first error is kept until then.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::OnceLock;
 
-/// What standard output said when it took no more. It belongs to the process, and so does this.
+/// First error of standard output. It belongs to the process, like standard output itself.
 static FAILED: OnceLock<io::Error> = OnceLock::new();
 
-/// Writes to standard output at once. Whether all that was written so far has arrived there: after a failure nothing
+/// Writes to standard output at once. Returns whether everything written so far has arrived. After a failure nothing
 /// more is written.
 pub fn write(bytes: &[u8]) -> bool {
     note(|| {
@@ -18,7 +18,7 @@ pub fn write(bytes: &[u8]) -> bool {
     })
 }
 
-/// Lets somebody else write to standard output, as [`write()`] does.
+/// Runs a function that writes to standard output, and handles its errors as [`write()`] does.
 pub fn note(written: impl FnOnce() -> io::Result<()>) -> bool {
     if FAILED.get().is_some() {
         return false;
@@ -32,7 +32,7 @@ pub fn note(written: impl FnOnce() -> io::Result<()>) -> bool {
     }
 }
 
-/// Why results are lost, if they are. A closed pipe is no reason: whoever closed it has read enough.
+/// Error because of which results are lost. A closed pipe is not an error: the reader has read enough.
 pub fn lost() -> Option<&'static io::Error> {
     FAILED.get().filter(|error| error.kind() != ErrorKind::BrokenPipe)
 }

@@ -1,4 +1,4 @@
-//! Where a run stands, read before it goes on.
+//! Resume point of a run, read before the run continues.
 
 use crate::checkpointing::{self, TrainerState};
 use crate::error::TrainError;
@@ -8,23 +8,23 @@ use crate::settings::Done;
 use burn_dragon_checkpoint::api::{CheckpointFolder, Checkpoints};
 use std::path::{Path, PathBuf};
 
-/// Where a run stands: what one of its checkpoints says.
+/// Resume point: the state of a run in one of its checkpoints.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResumePoint {
-    /// The checkpoint's folder.
+    /// Folder of the checkpoint.
     pub folder: PathBuf,
-    /// Steps and units behind it.
+    /// Steps and units so far.
     pub done: Done,
-    /// Units that the run was to draw when it began.
+    /// Number of units that the run planned to draw when it began.
     pub planned_units: u64,
-    /// Steps that the run was to take, by the settings it had then.
+    /// Number of steps that the run planned to take, by its settings at that time.
     pub total_steps: u64,
-    /// Settings and data that it keeps.
+    /// Settings and data that the run must keep.
     pub identity: Identity,
 }
 
 impl ResumePoint {
-    /// Where a run would go on: its newest checkpoint that verifies. Absent where it died before its first.
+    /// Resume point of a run: its newest checkpoint that verifies. `None` if it ended before its first checkpoint.
     ///
     /// # Errors
     /// If it has checkpoints and none of them verifies.
@@ -33,7 +33,7 @@ impl ResumePoint {
         found.as_ref().map(Self::at).transpose()
     }
 
-    /// What the checkpoint in a folder says.
+    /// Resume point in a checkpoint folder.
     ///
     /// # Errors
     /// If it is of another format, or damaged.
@@ -41,10 +41,10 @@ impl ResumePoint {
         Ok(Self::of(TrainerState::read(folder)?, folder.path()))
     }
 
-    /// What the checkpoint says that a model's file is part of; absent where the file lies elsewhere.
+    /// Resume point in the checkpoint that contains a model file; `None` if the file is not in a checkpoint.
     ///
     /// # Errors
-    /// As [`at`](Self::at).
+    /// As for [`at`](Self::at).
     pub fn beside(model: &Path) -> Result<Option<Self>, TrainError> {
         let Some(folder) = model.parent().filter(|folder| TrainerState::is_in(folder)) else {
             return Ok(None);

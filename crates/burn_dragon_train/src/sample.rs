@@ -1,30 +1,30 @@
-//! What a model made for a person to look at.
+//! Sample of a model, for the user to look at.
 
 use crate::error::TrainError;
 use crate::run::{RunFolder, write_atomic};
 use burn_dragon_checkpoint::api::expert::{Os, create_dirs};
 use std::path::{Component, Path, PathBuf};
 
-/// Something for a person to look at.
+/// Sample of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// Shown as it is, line by line.
+    /// Text, shown line by line.
     pub text: Option<String>,
-    /// Written into the run's folder `samples`.
+    /// Files, written into the folder `samples` of the run.
     pub files: Vec<SampleFile>,
 }
 
-/// A file of a sample: a picture, a sound.
+/// File of a sample: an image or a sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SampleFile {
-    /// A plain file name, unique in its sample: `digits.png`.
+    /// Plain file name, unique in the sample: `digits.png`.
     pub name: String,
-    /// The whole file.
+    /// Content of the file.
     pub bytes: Vec<u8>,
 }
 
 impl Sample {
-    /// A sample of text alone.
+    /// A sample of text only.
     pub fn text(text: impl Into<String>) -> Self {
         Self {
             text: Some(text.into()),
@@ -32,10 +32,10 @@ impl Sample {
         }
     }
 
-    /// Writes the files into `RUN/samples/step-000200`; gives their paths.
+    /// Writes the files into `RUN/samples/step-000200`. Returns their paths.
     ///
     /// # Errors
-    /// If a name is no plain file name, or the disk refuses.
+    /// If a name is not a plain file name, or the disk refuses.
     pub(crate) fn save(&self, run: &RunFolder, step: u64) -> Result<Vec<PathBuf>, TrainError> {
         if self.files.is_empty() {
             return Ok(Vec::new());
@@ -55,7 +55,7 @@ impl Sample {
     }
 }
 
-/// Whether a name leads to a file of its folder on any system.
+/// Whether a name is that of a file directly in its folder, on every system.
 fn is_plain(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     let one = matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name);

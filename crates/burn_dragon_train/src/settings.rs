@@ -1,4 +1,4 @@
-//! The parts of a configuration that every family shares.
+//! Shared tables of a configuration, the same for every family.
 
 use crate::error::TrainError;
 use crate::guard::GuardConfig;
@@ -6,51 +6,51 @@ use burn_dragon_core::api::Precision;
 use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 
-/// Samples that a step can have at most, and units: what is counted in steps and units does not overflow.
+/// Upper limit of samples and units in a step, so that no count of steps and units overflows.
 pub const MOST_UNITS: u64 = 1 << 48;
 
-/// `[training]`.
+/// Table `[training]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// Every random number derives from it.
+    /// Seed of all random numbers.
     #[serde(with = "burn_dragon_core::api::expert::whole")]
     pub seed: u64,
-    /// Samples (sequences, images) in a batch.
+    /// Number of samples (sequences, images) in a batch.
     pub batch_size: usize,
-    /// Batches whose gradients are averaged into one step.
+    /// Number of micro-batches whose gradients are averaged into one step.
     pub accumulate: u32,
-    /// Optimiser steps.
+    /// Number of optimiser steps.
     pub max_steps: u64,
-    /// Passes over the data; where given, they set the number of steps instead of `max_steps`.
+    /// Number of passes over the data. If given, it sets the number of steps instead of `max_steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<f64>,
-    /// Stop after this many minutes, evaluate and save as at the end.
+    /// Time limit in minutes. The run then evaluates and saves as at its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_minutes: Option<f64>,
-    /// Largest global norm of the gradients; larger ones are scaled down.
+    /// Limit on the global norm of the gradients. Larger gradients are scaled down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
-    /// Steps between two lines of metrics.
+    /// Number of steps between two lines of metrics.
     pub log_every: u64,
-    /// How factors enter the products of a training step; evaluations are in f32.
+    /// Precision of the factors in the products of a training step. Evaluations are in f32.
     #[serde(with = "PrecisionName")]
     pub precision: Precision,
-    /// What becomes of outliers; absent, only a value that is not finite stops the run.
+    /// Guard against outliers. Without it, only a value that is not finite stops the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardConfig>,
 }
 
-/// What is behind a run: nothing, or what its checkpoint says.
+/// Steps and units that a run has taken so far; zero for a new run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// Optimiser steps taken.
+    /// Number of optimiser steps taken.
     pub steps: u64,
-    /// Units (tokens) drawn.
+    /// Number of units (tokens) drawn.
     pub units: u64,
 }
 
-/// [`Precision`] as it is written.
+/// Name of a [`Precision`] in a configuration.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Precision", rename_all = "lowercase")]
 enum PrecisionName {
@@ -76,8 +76,8 @@ impl Default for TrainingConfig {
 }
 
 impl TrainingConfig {
-    /// The steps of a whole run, of which `done` are behind it: `max_steps`, or those behind it and as many more as the
-    /// units left of `epochs` take. At least 1.
+    /// Number of steps of a whole run, of which `done` are taken: `max_steps`, or the steps taken plus those for the
+    /// units left of `epochs`. At least 1.
     ///
     /// # Errors
     /// If a setting is out of range.
@@ -100,13 +100,13 @@ impl TrainingConfig {
             return Err(TrainError::Setting {
                 key: "training.epochs".into(),
                 given: format!("{:?}", self.epochs.unwrap_or_default()),
-                expected: "passes of 1e9 steps in all at most",
+                expected: "passes with at most 1e9 steps in all",
             });
         }
         Ok(steps)
     }
 
-    /// The units that a run with these settings draws from its start: those of its passes, or of its steps.
+    /// Number of units that a run with these settings draws from its start: those of its passes, or of its steps.
     pub fn planned_units(&self, units_per_epoch: u64, units_per_batch: u64) -> u64 {
         match self.epochs {
             Some(epochs) => (epochs * units_per_epoch as f64).ceil() as u64,
@@ -116,15 +116,15 @@ impl TrainingConfig {
         }
     }
 
-    /// The units of a step of batches of so many.
+    /// Number of units in a step, from the number in a batch.
     pub fn units_per_step(&self, units_per_batch: u64) -> u64 {
         units_per_batch.saturating_mul(u64::from(self.accumulate)).max(1)
     }
 
-    /// Refuses a precision that only the processor has.
+    /// Refuses a precision that only the processor supports.
     ///
     /// # Errors
-    /// Naming the key.
+    /// If the device does not support the precision; with the key.
     pub(crate) fn check_precision(&self, on_processor: bool) -> Result<(), TrainError> {
         if self.precision == Precision::Bf16 && !on_processor {
             return Err(TrainError::Setting {
@@ -136,10 +136,10 @@ impl TrainingConfig {
         Ok(())
     }
 
-    /// Refuses what no run can be.
+    /// Refuses settings out of range.
     ///
     /// # Errors
-    /// Naming the key.
+    /// If a setting is out of range; with the key.
     pub fn validate(&self) -> Result<(), TrainError> {
         at_least_one("training.batch_size", self.batch_size as u64)?;
         at_least_one("training.accumulate", u64::from(self.accumulate))?;
@@ -160,7 +160,7 @@ impl TrainingConfig {
 }
 
 impl TrainingConfig {
-    /// Refuses a step of more samples than can be meant.
+    /// Refuses a step of too many samples.
     fn check_step(&self) -> Result<(), TrainError> {
         let (size, count) = (self.batch_size as u64, u64::from(self.accumulate));
         if size
@@ -169,7 +169,7 @@ impl TrainingConfig {
         {
             return Ok(());
         }
-        // The one that is further from what anybody asks for.
+        // The larger of the two is reported.
         let named = [("batch_size", size), ("accumulate", count)];
         let (key, given) = named
             .into_iter()
@@ -183,23 +183,23 @@ impl TrainingConfig {
     }
 }
 
-/// `[evaluation]`.
+/// Table `[evaluation]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluationConfig {
-    /// Steps between two evaluations; 0 for none but the first and the last.
+    /// Number of steps between two evaluations; with 0 only the first and the last.
     pub every: u64,
-    /// Batches of each evaluation but the last, which takes all.
+    /// Number of batches in each evaluation but the last, which uses all held-out data.
     pub batches: usize,
-    /// Steps between two samples for a person; 0 for none.
+    /// Number of steps between two samples for the user; 0 for none.
     pub sample_every: u64,
 }
 
 impl EvaluationConfig {
-    /// Refuses a count of zero that has no meaning.
+    /// Refuses a count of zero that makes no sense.
     ///
     /// # Errors
-    /// Naming the key.
+    /// If a count is zero; with the key.
     pub fn validate(&self) -> Result<(), TrainError> {
         at_least_one("evaluation.batches", self.batches as u64)
     }
@@ -215,21 +215,21 @@ impl Default for EvaluationConfig {
     }
 }
 
-/// `[checkpoint]`.
+/// Table `[checkpoint]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {
-    /// Steps between two checkpoints; 0 for none but the best and the last.
+    /// Number of steps between two checkpoints; with 0 only the best and the last.
     pub every: u64,
-    /// Checkpoints kept beside the best one.
+    /// Number of checkpoints that are kept beside the best one.
     pub keep: usize,
 }
 
 impl CheckpointConfig {
-    /// Refuses a count of zero that has no meaning.
+    /// Refuses a count of zero that makes no sense.
     ///
     /// # Errors
-    /// Naming the key.
+    /// If a count is zero; with the key.
     pub fn validate(&self) -> Result<(), TrainError> {
         at_least_one("checkpoint.keep", self.keep as u64)
     }
@@ -241,19 +241,19 @@ impl Default for CheckpointConfig {
     }
 }
 
-/// Steps of the longest run: AdamW counts its steps in 31 bits.
+/// Limit on the steps of a run: AdamW counts its steps in 31 bits.
 const MOST_STEPS: f64 = 1e9;
 
-/// Norms that gradients are clipped to.
+/// Range of norms for clipping.
 const CLIP: Range = Range {
     words: "a number from 1.1e-19 to 1.8e19, whose square f32 can hold, or inf for no limit",
     ..Range::SQUARED
 };
 
-/// Refuses a number that a key cannot have.
+/// Refuses a number out of range for a key.
 ///
 /// # Errors
-/// Naming the key, its value and the range.
+/// If the number is out of range; with the key, the value and the range.
 pub fn check(key: String, value: f64, range: Range) -> Result<(), TrainError> {
     range.check(value).map_err(|expected| TrainError::Setting {
         key,
@@ -262,10 +262,10 @@ pub fn check(key: String, value: f64, range: Range) -> Result<(), TrainError> {
     })
 }
 
-/// Refuses a count of zero that has no meaning.
+/// Refuses a count of zero that makes no sense.
 ///
 /// # Errors
-/// Naming the key.
+/// If the count is zero; with the key.
 pub fn at_least_one(key: &str, value: u64) -> Result<(), TrainError> {
     if value == 0 {
         return Err(TrainError::Setting {

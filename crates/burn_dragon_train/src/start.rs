@@ -1,4 +1,4 @@
-//! What the next step of a run starts from.
+//! State from which the next step of a run starts.
 
 use crate::error::TrainError;
 use crate::plan::Plan;
@@ -6,26 +6,26 @@ use crate::resume_point::ResumePoint;
 use crate::settings::Done;
 use crate::task::Task;
 
-/// What the next step of a run starts from.
+/// State from which the next step of a run starts.
 #[derive(Debug)]
 pub struct Start<T: Task> {
     /// The model.
     pub model: T::Model,
-    /// Places in the data.
+    /// Position in the streams of data.
     pub cursor: T::Cursor,
-    /// What goes through the loss.
+    /// State that the loss carries from step to step.
     pub carry: T::Carry,
-    /// What is behind the run.
+    /// Steps and units so far.
     pub done: Done,
-    /// Units that the run was to draw when it began.
+    /// Number of units that the run planned to draw when it began.
     pub planned_units: u64,
 }
 
 impl<T: Task> Start<T> {
-    /// Before the first step.
+    /// State before the first step.
     ///
     /// # Errors
-    /// If the data cannot be had.
+    /// If the data cannot be read.
     pub fn new(task: &T, plan: &Plan, model: T::Model) -> Result<Self, TrainError> {
         Ok(Self {
             cursor: task.cursor()?,
@@ -36,10 +36,10 @@ impl<T: Task> Start<T> {
         })
     }
 
-    /// The same after a checkpoint; where the training data has changed, cursor and carry stay as they are.
+    /// The state after a checkpoint. If the training data has changed, cursor and carry of `self` are kept.
     ///
     /// # Errors
-    /// If what the checkpoint holds does not fit the task.
+    /// If the content of the checkpoint does not fit the task.
     pub fn resumed(mut self, task: &T, point: &ResumePoint, changed_data: bool) -> Result<Self, TrainError> {
         self.model = task.restore(self.model, &point.folder)?;
         if !changed_data {

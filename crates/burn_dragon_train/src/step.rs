@@ -1,4 +1,4 @@
-//! The gradients of a step: what backpropagation proposes.
+//! Gradients of a step, proposed by backpropagation.
 
 use crate::batches::Batches;
 use crate::error::TrainError;
@@ -8,27 +8,27 @@ use crate::settings::TrainingConfig;
 use crate::task::{DataPosition, LossContext, Metrics, Task};
 use burn_dragon_core::api::expert::derive;
 
-/// Where a run is: what a step starts from.
+/// Input of a step: the state of a run.
 pub struct StepInput<'a, 't, T: Task> {
     /// The model, with autodiff.
     pub model: &'a T::Model,
-    /// What goes from step to step through the loss.
+    /// State that the loss carries from step to step.
     pub carry: &'a mut T::Carry,
-    /// The step, from 0.
+    /// Number of the step, from 0.
     pub step: u64,
-    /// Where in its data the run is.
+    /// Position of the run in its data.
     pub data: DataPosition,
-    /// Whether the task should look at activities.
+    /// Whether the task should measure activities.
     pub watch: bool,
     pub(crate) batches: &'a mut Batches<'t, T>,
     pub(crate) cursor: &'a mut T::Cursor,
 }
 
 impl<T: Task> StepInput<'_, '_, T> {
-    /// The next batch of the step, after so many of its units.
+    /// Next batch of the step, after `drawn` of its units.
     ///
     /// # Errors
-    /// If the data cannot be had.
+    /// If the data cannot be read.
     pub fn batch(&mut self, drawn: u64) -> Result<T::Batch, TrainError> {
         let position = DataPosition {
             units: self.data.units + drawn,
@@ -38,28 +38,28 @@ impl<T: Task> StepInput<'_, '_, T> {
     }
 }
 
-/// What a step knows before anything is updated.
+/// Values of a step before the update.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// Mean loss of the step's batches; not finite only where the guard skips such a step.
+    /// Mean loss of the step's batches. It may be not finite only if the guard skips such a step.
     pub loss: f64,
-    /// Norm of the whole update before it was limited, of the gradient in backpropagation; NaN where the loss is not
-    /// finite. With the loss, what a guard judges by.
+    /// Norm of the whole update before it was limited; in backpropagation that of the gradient. NaN if the loss is not
+    /// finite. A guard judges a step by loss and norm.
     pub norm: f64,
-    /// What the task measured.
+    /// Metrics of the task.
     pub metrics: Metrics,
 }
 
-/// The gradients of one step, averaged over its batches and clipped, and what was seen on the way.
+/// Gradients of one step, averaged over its batches and clipped, with the values measured on the way.
 pub(crate) struct StepGradients {
     pub(crate) gradients: GradientSet,
-    /// Mean loss over the batches, global norm of the mean gradient before it was clipped, and what the task measured of the
-    /// last batch.
+    /// Mean loss over the batches, global norm of the mean gradient before clipping, and the task's metrics of the last
+    /// batch.
     pub(crate) seen: Seen,
 }
 
 impl StepGradients {
-    /// Draws the batches of a step and goes through them forward and backward.
+    /// Draws the batches of a step and runs them forward and backward.
     ///
     /// # Errors
     /// If a batch cannot be drawn, or a loss or the norm is not finite and the guard does not skip such a step.

@@ -1,4 +1,4 @@
-//! What a family tells the trainer: the batch of a step, its loss, how to evaluate, how to be saved.
+//! Task of a family, for the trainer: batches, loss, evaluation and files.
 
 use crate::error::TrainError;
 use crate::figures::{Figure, Unit};
@@ -16,7 +16,7 @@ use std::path::Path;
 /// Numbers by name, in a stable order.
 pub type Metrics = BTreeMap<String, f64>;
 
-/// A thing to be learnt. The trainer knows nothing else about it.
+/// Training task. The trainer knows a family only through this trait.
 ///
 /// A step draws batches, computes their losses and updates the model:
 ///
@@ -25,54 +25,55 @@ pub type Metrics = BTreeMap<String, f64>;
 /// loss  = task.loss(model, batch, carry)      the model: memory in `carry` takes in what the batch held
 /// ```
 ///
-/// Batches depend on no model, so a task may ask for them to be [made ahead](Self::prefetches) on a thread.
+/// Batches do not depend on the model, so a task may have them [made ahead](Self::prefetches) on a thread.
 pub trait Task: Sync {
-    /// What is trained.
+    /// Model that is trained.
     type Model: Module;
-    /// What one loss is computed from.
+    /// Data of one loss.
     type Batch: Send;
-    /// Places in streams of data, where a batch is no function of [`DataPosition`] alone; otherwise `()`.
+    /// Positions in streams of data, if a batch is not a function of [`DataPosition`] alone; otherwise `()`.
     type Cursor: Clone + Send;
-    /// What goes from step to step through the loss: memory of what was read, a teacher. `()` where steps are independent.
+    /// State that the loss carries from step to step: a memory of what was read, or a teacher. `()` if steps are
+    /// independent.
     type Carry;
 
-    /// The keys of the family's configuration: which may change when a run goes on, and which have moved.
+    /// Rules for the keys of the family's configuration: which may change when a run resumes, and which have moved.
     fn keys() -> Keys {
         Keys::default()
     }
 
-    /// A new model of the run's shape and seed, on the device of the task.
+    /// Creates a model with the run's shape and seed, on the device of the task.
     ///
     /// # Errors
-    /// If no model can have the shape, or the machine has no memory for it.
+    /// If the shape is not valid, or the machine does not have the memory for it.
     fn new_model(&self) -> Result<Self::Model, TrainError>;
 
-    /// The start of all streams of data.
+    /// Cursor at the start of all streams of data.
     ///
     /// # Errors
-    /// If the data cannot be had.
+    /// If the data cannot be read.
     fn cursor(&self) -> Result<Self::Cursor, TrainError>;
 
-    /// What is carried before the first step: memory of nothing.
+    /// Carry before the first step: empty memories.
     ///
     /// # Errors
     /// If the model has no such memory.
     fn carry(&self, model: &Self::Model) -> Result<Self::Carry, TrainError>;
 
-    /// The batch that comes after so much data: a function of the position and of the cursor, which moves on. Not of the
-    /// step: another size of batches goes on with the data that was not drawn yet.
+    /// Batch at a position: a function of the position and of the cursor, which moves on. It is not a function of the
+    /// step, so a run with another batch size continues with the data that was not drawn yet.
     ///
     /// # Errors
-    /// If the data cannot be had.
+    /// If the data cannot be read.
     fn batch(&self, position: DataPosition, cursor: &mut Self::Cursor) -> Result<Self::Batch, TrainError>;
 
-    /// Whether batches are made on a thread, one ahead of the step. The bits of a run are the same with and without; it
-    /// pays where a batch takes long to make.
+    /// Whether batches are made on a thread, one ahead of the step. The results of a run are the same bit for bit.
+    /// Useful if a batch takes long to make.
     fn prefetches(&self) -> bool {
         false
     }
 
-    /// The mean loss of a batch, differentiable. Memory in `carry` takes in what the batch held.
+    /// Mean loss of a batch, differentiable. Memories in `carry` are updated with the batch.
     ///
     /// # Errors
     /// If the batch and the model do not fit.
@@ -84,11 +85,11 @@ pub trait Task: Sync {
         context: LossContext,
     ) -> Result<Loss, TrainError>;
 
-    /// Called after the update of each step, counted from 1, with the new weights: a teacher follows its student. A step
-    /// that was skipped has no update.
+    /// Called after the update of each step, counted from 1, with the new weights, for example to update a teacher. A
+    /// skipped step has no update.
     ///
     /// # Errors
-    /// If what is carried does not fit the model.
+    /// If the carry does not fit the model.
     fn after_update(
         &self,
         _model: &Self::Model,
@@ -98,27 +99,27 @@ pub trait Task: Sync {
         Ok(())
     }
 
-    /// After a step that was skipped because a value was not finite: empties memories in `carry` that hold such a value,
-    /// as where a document begins. Gives how many were emptied.
+    /// Called after a step that was skipped because a value was not finite. Empties the memories in `carry` that hold
+    /// such a value, as at the start of a document. Returns their number.
     ///
     /// # Errors
-    /// If they cannot be.
+    /// If they cannot be emptied.
     fn forget_damage(&self, _carry: &mut Self::Carry) -> Result<usize, TrainError> {
         Ok(0)
     }
 
-    /// The model's figures on held-out data. The model is without autodiff.
+    /// Figures of the model on held-out data. The model is without autodiff.
     ///
     /// # Errors
-    /// If the data cannot be had.
+    /// If the data cannot be read.
     fn evaluate(&self, model: &Self::Model, scope: Scope) -> Result<Evaluation, TrainError>;
 
-    /// The number by which checkpoints are compared, lower is better: the best one is kept.
+    /// Score by which checkpoints are compared; lower is better. The best checkpoint is kept.
     fn score(&self, evaluation: &Evaluation) -> f64 {
         evaluation.loss
     }
 
-    /// Something for a person to look at: text, files, or both.
+    /// Sample for the user: text, files, or both.
     ///
     /// # Errors
     /// If it cannot be made.
@@ -126,46 +127,47 @@ pub trait Task: Sync {
         Ok(None)
     }
 
-    /// What a run that goes on must find as it left it.
+    /// Settings and data that must not change when the run resumes.
     fn identity(&self) -> Identity;
 
-    /// What data is counted in.
+    /// Unit in which data is counted.
     fn unit(&self) -> Unit {
         Unit::SAMPLE
     }
 
-    /// The figures that are shown beside the loss, in their order on a line.
+    /// Figures that are shown beside the loss, in their order on a line.
     fn figures(&self) -> Vec<Figure> {
         Vec::new()
     }
 
-    /// What the loss is called at the end of a run, where no figure of the loss is known.
+    /// Name of the loss at the end of a run, if no figure of the loss is known.
     fn loss_name(&self) -> &'static str {
         "loss"
     }
 
-    /// Units that one batch holds.
+    /// Number of units in a batch.
     fn units_per_batch(&self) -> u64;
 
-    /// Units in one pass over the training data; without end where data is made as it is drawn, and there are no epochs.
+    /// Number of units in one pass over the training data. `u64::MAX` if data is generated as it is drawn: then there are
+    /// no epochs.
     fn units_per_epoch(&self) -> u64 {
         u64::MAX
     }
 
-    /// Training FLOPs per unit, for the utilisation that is shown; 0 where they are not known, and none is shown.
+    /// Training FLOPs per unit, for the utilisation that is shown. If 0 (not known), none is shown.
     fn flops_per_unit(&self) -> u64 {
         0
     }
 
-    /// Bytes that a training step needs, roughly, with the model and all that is kept for it; 0 where that is not known.
+    /// Approximate memory of a training step in bytes, with the model and all that is kept for it; 0 if not known.
     fn bytes_per_step(&self) -> u64 {
         0
     }
 
-    /// Refuses a step that there is no memory for; asked before the first one.
+    /// Refuses a step for which the machine does not have the memory. Called before the first step.
     ///
     /// # Errors
-    /// With what a step needs, what there is, and what to make smaller.
+    /// If the memory is too small; with the memory needed, the memory available, and what to make smaller.
     fn check_memory(&self, memory: FreeMemory) -> Result<(), MemoryError> {
         let need = Need::of("a training step").with("in all", self.bytes_per_step());
         memory.check(&need, || {
@@ -174,11 +176,11 @@ pub trait Task: Sync {
         })
     }
 
-    /// The files of a checkpoint that are the task's own: the model, and cursor and carry, bit for bit, where they hold
-    /// anything. As values, because they are written while training goes on.
+    /// Files of the task in a checkpoint: the model, and cursor and carry if they are not empty, bit for bit. They are
+    /// values, because they are written while training continues.
     ///
     /// # Errors
-    /// If a description has no form as text.
+    /// If a description cannot be written as text.
     fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError>;
 
     /// Reads the model's file from a checkpoint folder into `model`.
@@ -187,10 +189,10 @@ pub trait Task: Sync {
     /// If it is damaged or belongs to another model.
     fn restore(&self, model: Self::Model, folder: &Path) -> Result<Self::Model, TrainError>;
 
-    /// Goes on from what a checkpoint folder says of cursor and carry.
+    /// Restores cursor and carry from a checkpoint folder.
     ///
     /// # Errors
-    /// If it is missing or damaged, or belongs to other data or another model.
+    /// If a file is missing or damaged, or belongs to other data or another model.
     fn restore_carried(
         &self,
         _model: &Self::Model,
@@ -202,51 +204,51 @@ pub trait Task: Sync {
     }
 }
 
-/// What a task writes into a checkpoint.
+/// State of a task, for a checkpoint.
 #[derive(Debug)]
 pub struct TaskState<'a, T: Task + ?Sized> {
-    /// The model as it is evaluated.
+    /// Model with the evaluated weights.
     pub model: &'a T::Model,
-    /// After the last batch that was learnt from.
+    /// Cursor after the last batch that was used.
     pub cursor: &'a T::Cursor,
-    /// After the last step.
+    /// Carry after the last step.
     pub carry: &'a T::Carry,
-    /// Steps taken.
+    /// Number of steps taken.
     pub step: u64,
-    /// Units drawn.
+    /// Number of units drawn.
     pub units: u64,
 }
 
-/// Where in its data a run is.
+/// Position of a run in its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataPosition {
-    /// Units drawn before this batch, of all epochs together.
+    /// Number of units drawn before this batch, in all epochs together.
     pub units: u64,
-    /// Units that the run was to draw when it began. They decide what a run too short for all of its data leaves out; a
-    /// run that goes on keeps them.
+    /// Number of units that the run planned to draw when it began. It decides which data a run leaves out if it is too
+    /// short for all of it; a resumed run keeps it.
     pub planned: u64,
 }
 
-/// What a loss may depend on beside the batch.
+/// Context of a loss, beside the batch.
 #[derive(Clone, Copy, Debug)]
 pub struct LossContext {
     /// Seed of the step's dropout.
     pub dropout_seed: u64,
-    /// Whether activations should be looked at (it costs a few per cent).
+    /// Whether to measure activities (costs a few per cent).
     pub watch: bool,
 }
 
-/// The loss of one batch.
+/// Loss of one batch.
 #[derive(Debug)]
 pub struct Loss {
-    /// The mean loss, `[1]`, differentiable.
+    /// Mean loss, `[1]`, differentiable.
     pub value: Tensor<1>,
-    /// Figures seen on the way, where the context asked for them.
+    /// Figures measured on the way, if the context asked for them.
     pub metrics: Metrics,
 }
 
 impl Loss {
-    /// A loss, with nothing seen on the way.
+    /// A loss without metrics.
     pub fn of(value: Tensor<1>) -> Self {
         let metrics = Metrics::new();
         Self { value, metrics }
@@ -254,7 +256,7 @@ impl Loss {
 }
 
 impl Evaluation {
-    /// A mean loss, and no other figure.
+    /// An evaluation with a mean loss and no other figure.
     pub fn of(loss: f64) -> Self {
         Self {
             loss,
@@ -263,15 +265,15 @@ impl Evaluation {
     }
 }
 
-/// How much is evaluated.
+/// Scope of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// A fixed, bounded sample: the same batches every time.
     Sample {
-        /// Batches.
+        /// Number of batches.
         batches: usize,
     },
-    /// All held-out data, and whatever the family measures once.
+    /// All held-out data, and everything that the family measures once.
     Full,
 }
 
@@ -282,7 +284,7 @@ pub struct Evaluation {
     pub loss: f64,
     /// Other figures by name.
     pub metrics: Metrics,
-    /// Lines for a person, shown at the end of a run.
+    /// Lines for the user, shown at the end of a run.
     #[serde(skip)]
     pub notes: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! The training loop, the same for every family.
+//! Training loop, the same for every family.
 //!
 //! ```text
 //! for each step:  an update is proposed -> guard -> it is applied, or dropped
@@ -28,12 +28,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-/// Trains one task, by one way to make updates.
+/// Trainer of one task, with one kind of [`Update`].
 pub struct Trainer<'a, T: Task, U: Update<T> = Backprop> {
     task: &'a T,
     plan: Plan,
     run: &'a RunFolder,
-    _ours: RunLock, // nobody else trains here meanwhile
+    _ours: RunLock, // keeps other processes out
     checkpointing: Checkpointing,
     output: Output,
     interrupt: Interrupt,
@@ -41,9 +41,9 @@ pub struct Trainer<'a, T: Task, U: Update<T> = Backprop> {
     _update: PhantomData<U>, // made in `fit`, of the model that is given there
 }
 
-/// What changes from step to step.
+/// State that changes from step to step.
 struct Session<'t, T: Task, U: Update<T>> {
-    /// Steps of the whole run.
+    /// Number of steps of the whole run.
     total_steps: u64,
     model: T::Model,
     batches: Batches<'t, T>,
@@ -57,12 +57,12 @@ struct Session<'t, T: Task, U: Update<T>> {
     session_units: u64,
     /// Step and best step of the last checkpoint.
     saved: Option<(u64, Option<u64>)>,
-    /// Seconds that steps waited for saves.
+    /// Seconds for which steps waited for saves.
     blocked_seconds: f64,
 }
 
 impl<'a, T: Task> Trainer<'a, T> {
-    /// A trainer that writes into `run`, which is its own from now on.
+    /// A trainer that writes into `run`, which it locks.
     ///
     /// # Errors
     /// If a setting is out of range, or another process trains in this run.
@@ -78,10 +78,10 @@ impl<'a, T: Task> Trainer<'a, T> {
 }
 
 impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
-    /// [`new`](Trainer::new) with updates made in another way: `Trainer::<_, Evolution>::with_update(...)`.
+    /// Like [`new`](Trainer::new), with another [`Update`]: `Trainer::<_, Evolution>::with_update(...)`.
     ///
     /// # Errors
-    /// As of [`new`](Trainer::new).
+    /// As for [`new`](Trainer::new).
     pub fn with_update(
         task: &'a T,
         plan: Plan,
@@ -104,28 +104,28 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         })
     }
 
-    /// Writes checkpoints through `disk` instead of the machine's own: one that fails, in a test.
+    /// Writes checkpoints through `disk` instead of the machine's own, for example one that fails, in a test.
     ///
     /// # Errors
-    /// If the system has no thread for it.
+    /// If the system cannot start a thread.
     pub fn on_disk(mut self, disk: Arc<dyn Disk>) -> Result<Self, TrainError> {
         self.checkpointing = Checkpointing::new(self.run, self.plan.checkpoint.keep, disk)?;
         Ok(self)
     }
 
-    /// Goes on though the data is not what it was: with the same place in it, streams from their starts, and the best
-    /// figure anew where the held-out part has changed.
+    /// Accepts changed data: the run continues at the same position in it, streams start again, and the best score is
+    /// reset if the held-out part has changed.
     pub fn accepting_changed_data(mut self) -> Self {
         self.accepts_changed_data = true;
         self
     }
 
-    /// Trains from the start, or from the run's newest verified checkpoint if it has one.
+    /// Trains from the start, or from the run's newest verified checkpoint if there is one.
     ///
     /// # Errors
-    /// If a loss or gradient is not finite, if the machine has too little memory, or if a file cannot be written: of a
-    /// checkpoint that is said after the step in which it was noticed. However the run ends, checkpoints that are
-    /// being written then are finished first.
+    /// If a loss or gradient is not finite, the machine has too little memory, or a file cannot be written. The error
+    /// of a checkpoint is returned after the step in which it was noticed. However the run ends, checkpoints that are
+    /// being written are finished first.
     pub fn fit(self, model: T::Model) -> Result<(T::Model, Outcome), TrainError> {
         let ended = thread::scope(|scope| self.train(model, Batches::of(self.task, scope)));
         match (ended, self.checkpointing.wait()) {
@@ -164,7 +164,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         self.finish(session, ending.unwrap_or(Ending::Complete))
     }
 
-    /// A new session, from the newest checkpoint that verifies if there is one.
+    /// New session, from the newest checkpoint that verifies if there is one.
     fn begin<'t>(&self, model: T::Model, batches: Batches<'t, T>) -> Result<Session<'t, T, U>, TrainError> {
         self.checkpointing.sweep(self.run)?;
         let (found, passed_over) = self.checkpointing.newest()?;
@@ -173,7 +173,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         let (mut model, mut state) = (model, self.first_state());
         let mut notes: Vec<String> = passed_over
             .into_iter()
-            .map(|error| format!("passed over a checkpoint that does not verify: {error}"))
+            .map(|error| format!("passed over a checkpoint that cannot be verified: {error}"))
             .collect();
         if let Some(folder) = &found {
             state = self.checkpointing.read_state(folder)?;
@@ -192,7 +192,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         if found.is_some() && state.schedule_steps != total_steps {
             let factor = |steps| self.plan.schedule.factor(state.step, steps);
             notes.push(format!(
-                "the run has {total_steps} steps now, not {}: the schedule stretches over them, so its factor goes on \
+                "the run has {total_steps} steps now, not {}: the schedule stretches over them, so its factor continues \
                  at {:.3}, not {:.3}",
                 state.schedule_steps,
                 factor(total_steps),
@@ -224,7 +224,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         })
     }
 
-    /// What there is to remember before the first step.
+    /// State before the first step.
     fn first_state(&self) -> TrainerState {
         TrainerState {
             planned_units: self.plan.planned_units(self.task),
@@ -234,8 +234,8 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         }
     }
 
-    /// Makes sure that the run which goes on is the one that was saved, and that its best figure still counts. Gives what
-    /// has changed about its data, where that is accepted.
+    /// Checks that the resumed run is the one that was saved, and whether its best score is still valid. Returns the
+    /// changes of its data, if they are accepted.
     fn recognise(
         &self,
         state: &mut TrainerState,
@@ -356,7 +356,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         Ok(session)
     }
 
-    /// A step without an update. Weights did not change, so memories that are sound go on as they are.
+    /// Ends a step without an update. Weights did not change, so valid memories are kept.
     fn skip(
         &self,
         session: &mut Session<'_, T, U>,
@@ -369,7 +369,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         if !found.is_finite() {
             let emptied = self.task.forget_damage(&mut session.carry)?;
             if emptied > 0 {
-                let text = format!("memories that were not finite, and are empty now: {emptied}");
+                let text = format!("memories that were not finite and were emptied: {emptied}");
                 session.reporter.note(&text);
             }
         }
@@ -380,7 +380,8 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         self.plan.training.guard.as_ref()
     }
 
-    /// What is due after a step: evaluation, sample, checkpoint. The last step leaves them to the end.
+    /// Actions that are due after a step: evaluation, sample, checkpoint. After the last step they are left to the end
+    /// of the run.
     fn after_step(&self, session: &mut Session<'_, T, U>) -> Result<(), TrainError> {
         let step = session.state.step;
         if step == session.total_steps {
@@ -401,7 +402,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         Ok(())
     }
 
-    /// Evaluates on the fixed sample and keeps the checkpoint if it is the best so far.
+    /// Evaluates on the fixed sample, and saves the checkpoint if it is the best so far.
     fn judge(&self, session: &mut Session<'_, T, U>) -> Result<(), TrainError> {
         let evaluation = self.evaluate(
             session,
@@ -424,7 +425,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         self.task.evaluate(&evaluated(session), scope)
     }
 
-    /// Saves what was not saved yet. A checkpoint that turns out to be the best is saved again, to say so.
+    /// Saves a state that is not saved yet. A checkpoint that turns out to be the best is saved again, with this mark.
     fn save(&self, session: &mut Session<'_, T, U>) -> Result<(), TrainError> {
         let started = Instant::now();
         let (step, best_step) = (session.state.step, session.state.best_step);
@@ -450,7 +451,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         mut session: Session<'_, T, U>,
         ending: Ending,
     ) -> Result<(T::Model, Outcome), TrainError> {
-        // The last checkpoint takes the place of none that waits.
+        // The last checkpoint must not replace a waiting one.
         self.checkpointing.wait()?;
         let after = if ending == Ending::Interrupted {
             None
@@ -488,12 +489,12 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
     }
 }
 
-/// The model that is evaluated, shown and saved, without autodiff.
+/// Model with the evaluated weights, without autodiff.
 fn evaluated<T: Task, U: Update<T>>(session: &Session<'_, T, U>) -> T::Model {
     session.update.evaluated(session.model.valid())
 }
 
-/// The device of a module's first parameter.
+/// Device of a module's first parameter.
 fn device_of<M: Module>(module: &M) -> Device {
     module.devices().into_iter().next().unwrap_or_else(Device::flex)
 }

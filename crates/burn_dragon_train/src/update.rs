@@ -1,6 +1,7 @@
-//! How an update of the weights is made.
+//! Update of the weights.
 //!
-//! [`Update`] is what the loop, the bench steps and the checkpoints know of learning. [`Backprop`] is the one that there is.
+//! The loop, the benchmarks and the checkpoints know learning only as [`Update`]. [`Backprop`] is the only
+//! implementation so far.
 //!
 //! Others fit in as files of their own, with the bounds that they need on their own `impl`:
 //!
@@ -28,23 +29,23 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::Path;
 
-/// How an update is made: it is proposed, judged by the guard, then applied or dropped.
+/// Kind of update: it is proposed, judged by the guard, then applied or dropped.
 ///
-/// An update that is proposed and dropped leaves no trace: `propose` may not change what the next one is made of.
+/// A dropped proposal must leave no trace: `propose` must not change the state from which the next one is made.
 pub trait Update<T: Task>: Debug + Sized {
-    /// What [`apply`](Self::apply) needs: gradients, or losses of perturbed weights.
+    /// Input of [`apply`](Self::apply): gradients, or losses of perturbed weights.
     type Proposal;
 
-    /// Before the first step of `model`.
+    /// An update before the first step of `model`.
     ///
     /// # Errors
     /// If a setting is out of range, or does not fit the model.
     fn new(plan: &Plan, model: &T::Model) -> Result<Self, TrainError>;
 
-    /// Draws the data of a step and finds out what to do.
+    /// Draws the data of a step and computes the proposal.
     ///
     /// # Errors
-    /// If the data cannot be had, or a loss or the norm is not finite and the guard does not skip such a step.
+    /// If the data cannot be read, or a loss or the norm is not finite and the guard does not skip such a step.
     fn propose(
         &self,
         task: &T,
@@ -52,31 +53,31 @@ pub trait Update<T: Task>: Debug + Sized {
         guard: &Guard,
     ) -> Result<(Seen, Self::Proposal), TrainError>;
 
-    /// The model after the update; `factor` is the schedule's.
+    /// The model after the update. `factor` is that of the schedule.
     fn apply(&mut self, model: T::Model, proposal: Self::Proposal, factor: f64) -> T::Model;
 
-    /// The step size before the schedule's factor.
+    /// Learning rate before the schedule's factor.
     fn learning_rate(&self) -> f64;
 
-    /// The model with the weights that are evaluated, shown and saved as `model.bpk`, where they are others than those that
-    /// are trained: an average. Tracked by autodiff if the given one is.
+    /// The model with the weights that are evaluated, shown and saved as `model.bpk`, if they differ from the trained
+    /// weights, as an average does. It is tracked by autodiff if the given model is.
     fn evaluated(&self, model: T::Model) -> T::Model;
 
-    /// The files of a checkpoint beside the task's: all that [`restore`](Self::restore) needs.
+    /// Files of a checkpoint beside those of the task: everything that [`restore`](Self::restore) needs.
     ///
     /// # Errors
-    /// If something has no form as a file.
+    /// If a state cannot be represented as a file.
     fn snapshot(&self, model: &T::Model) -> Result<BTreeMap<String, Content>, TrainError>;
 
-    /// Goes on from a checkpoint, whose `model.bpk` the given model holds: the model with the weights that are trained, and
-    /// notes for whoever reads the log.
+    /// Restores the state from a checkpoint, whose `model.bpk` was loaded into the given model. Returns the model with
+    /// the trained weights, and notes for the log.
     ///
     /// # Errors
-    /// If a file is missing or damaged, or another model's.
+    /// If a file is missing or damaged, or is of another model.
     fn restore(&mut self, model: T::Model, folder: &Path) -> Result<(T::Model, Vec<String>), TrainError>;
 }
 
-/// Gradients by backpropagation, averaged and clipped, and an optimiser; with `[ema]`, an average of the weights.
+/// Backpropagation: averaged and clipped gradients, and an optimiser; with `[ema]` also an average of the weights.
 #[derive(Debug)]
 pub struct Backprop {
     training: TrainingConfig,
@@ -153,7 +154,10 @@ impl<T: Task> Update<T> for Backprop {
         match &mut self.ema {
             Some(ema) => ema.begin(updates, &model),
             None if path.exists() => {
-                notes.push("there is no [ema] any more: what is evaluated and saved from now on are the weights themselves".into());
+                notes.push(
+                    "there is no [ema] any more: from now on the weights themselves are evaluated and saved"
+                        .into(),
+                );
             }
             None => {}
         }

@@ -1,4 +1,4 @@
-//! A model put together from its parts.
+//! Assembly of a model from its parts.
 
 use super::export::{PART, part_text};
 use super::manifest::{PartEntry, PartsManifest};
@@ -12,33 +12,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// How far the parts have come.
+/// Progress of an assembly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartsProgress {
-    /// Parts that came.
+    /// Number of parts received.
     pub parts: usize,
-    /// Of so many.
+    /// Number of parts in all.
     pub of: usize,
-    /// Bytes that came.
+    /// Number of bytes received.
     pub bytes: u64,
-    /// Of so many.
+    /// Number of bytes in all.
     pub total: u64,
 }
 
-/// Parts of a model, as they come: in any order, each once.
+/// Parts of a model, received in any order, each once.
 #[derive(Debug)]
 pub struct Assembly {
     pub(super) manifest: PartsManifest,
-    /// Where the manifest was, for messages.
+    /// Path or address of the manifest, for error texts.
     path: PathBuf,
     came: BTreeSet<usize>,
-    /// What the first part that came says of the model.
+    /// Metadata of the model, from the first part received.
     metadata: Option<BTreeMap<String, String>>,
     tensors: BTreeMap<String, TensorData>,
 }
 
 impl Assembly {
-    /// Nothing yet of the parts that a manifest at `path` names.
+    /// An assembly without any part yet. `path` says where the manifest came from.
     pub fn new(manifest: PartsManifest, path: impl Into<PathBuf>) -> Self {
         Self {
             manifest,
@@ -49,12 +49,12 @@ impl Assembly {
         }
     }
 
-    /// What the parts are.
+    /// Manifest of the parts.
     pub fn manifest(&self) -> &PartsManifest {
         &self.manifest
     }
 
-    /// How far they have come.
+    /// Progress so far.
     pub fn progress(&self) -> PartsProgress {
         let parts = &self.manifest.parts;
         PartsProgress {
@@ -65,20 +65,23 @@ impl Assembly {
         }
     }
 
-    /// Reads the part at `index` of the manifest's list from a source that holds it and nothing else. A part that is
-    /// refused leaves everything as it was, and can come again.
+    /// Reads the part at `index` of the manifest's list from `source`, which holds this part and nothing else. If a
+    /// part is refused, the assembly is unchanged, and the part can be added again.
     ///
     /// # Errors
-    /// If the source fails, or does not hold that part, or the part came before.
+    /// If the source fails, does not hold that part, or the part was added before.
     pub fn add(&mut self, index: usize, source: impl Read) -> Result<PartsProgress, CheckpointError> {
         let path = self.path.clone();
         let Some(entry) = self.manifest.parts.get(index) else {
-            let reason = format!("there is no part {index}, it names {}", self.manifest.parts.len());
+            let reason = format!(
+                "there is no part {index}, the manifest lists {} parts",
+                self.manifest.parts.len()
+            );
             return Err(CheckpointError::corrupt(&path, reason));
         };
         let path = path.with_file_name(&entry.path);
         if self.came.contains(&index) {
-            return Err(CheckpointError::corrupt(&path, "this part came before"));
+            return Err(CheckpointError::corrupt(&path, "this part was already added"));
         }
         let TensorFile {
             tensors,
@@ -89,15 +92,19 @@ impl Assembly {
         let given = metadata.remove(PART);
         if given.as_deref() != Some(expected.as_str()) {
             let given = given.unwrap_or("no part".into());
-            return refuse(format!("it is {given}, its manifest says {expected}"));
+            return refuse(format!(
+                "it is {given}, expected {expected}, as its manifest says"
+            ));
         }
         if self.metadata.as_ref().is_some_and(|first| *first != metadata) {
-            return refuse("it describes another model than the parts before it".into());
+            return refuse(
+                "it describes another model than the parts before it; fetch all parts of one export".into(),
+            );
         }
         if !tensors.keys().eq(entry.tensors.iter().collect::<BTreeSet<_>>()) {
             let names: Vec<&String> = tensors.keys().collect();
             return refuse(format!(
-                "it holds {names:?}, its manifest says {:?}",
+                "it holds the tensors {names:?}, expected {:?}, as its manifest says",
                 entry.tensors
             ));
         }
@@ -107,16 +114,16 @@ impl Assembly {
         Ok(self.progress())
     }
 
-    /// The model, now that every part has come.
+    /// The model, after all parts were added.
     ///
     /// # Errors
-    /// If one is missing, or what they hold is not the model of the manifest.
+    /// If a part is missing, or the parts hold another model than the manifest names.
     pub fn finish(self) -> Result<ModelFile, CheckpointError> {
         let path = &self.path;
         let parts = self.manifest.parts.iter().enumerate();
         let mut missing = parts.filter(|(index, _)| !self.came.contains(index));
         if let Some((_, part)) = missing.next() {
-            let reason = format!("part `{}` and {} others did not come", part.path, missing.count());
+            let reason = format!("part `{}` and {} others are missing", part.path, missing.count());
             return Err(CheckpointError::corrupt(path, reason));
         }
         let file = TensorFile {
@@ -126,7 +133,10 @@ impl Assembly {
         let model = ModelFile::from_tensor_file(file, path)?;
         let hash = model.hash();
         if hash != self.manifest.model {
-            let reason = format!("its parts make the model {hash}, it says {}", self.manifest.model);
+            let reason = format!(
+                "the hash of the model in its parts is {hash}, the manifest says {}",
+                self.manifest.model
+            );
             return Err(CheckpointError::corrupt(path, reason));
         }
         Ok(model)
@@ -144,7 +154,7 @@ fn read_part(source: impl Read, entry: &PartEntry, path: &Path) -> Result<Tensor
     Ok(file)
 }
 
-/// Reads the model whose parts lie beside their manifest, and says after each part how far it has come.
+/// Reads a model from the parts beside their manifest. `progress` is called after each part.
 ///
 /// # Errors
 /// If the manifest or a part is missing, damaged, a link, or of another model.

@@ -1,4 +1,4 @@
-//! A model written as it is handed out.
+//! Export of a model to a file, and to parts.
 
 use super::manifest::{PartEntry, PartsManifest, appended, manifest_of, page_of, part_name};
 use crate::burnpack::MAX_TENSORS;
@@ -15,38 +15,38 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The metadata key of a part: which of how many, of which model.
+/// Metadata key of a part: its index, the number of parts, and the hash of the model.
 pub const PART: &str = "part";
 
-/// How a model is written.
+/// Options of an export.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExportOptions {
-    /// How its numbers are stored; codes stay as they are.
+    /// Precision of the stored numbers. Packed codes are stored unchanged.
     pub precision: StoredPrecision,
-    /// Also in parts: each is filled with tensors up to so many bytes.
+    /// Limit on the bytes of tensors in a part. `None` writes no parts.
     pub max_part_bytes: Option<u64>,
-    /// Take the place of an export that is already there, and of its parts.
+    /// Replace an existing export and its parts.
     pub overwrite: bool,
 }
 
-/// What was written.
+/// Result of an export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Exported {
-    /// The whole.
+    /// Path of the whole file.
     pub file: PathBuf,
-    /// Its bytes.
+    /// Size of the whole file in bytes.
     pub bytes: u64,
-    /// The SHA-256 of its bytes.
+    /// SHA-256 of the whole file, lower-case hexadecimal.
     pub sha256: String,
-    /// The [hash](crate::model::ModelFile::hash) of the model in it.
+    /// [Hash](crate::model::ModelFile::hash) of the model in the file.
     pub model: String,
-    /// The manifest of its parts, where there are parts.
+    /// Path of the manifest of the parts; `None` if no parts were written.
     pub manifest: Option<PathBuf>,
-    /// How many.
+    /// Number of parts written.
     pub parts: usize,
 }
 
-/// Endings of files that hold something else: who asks for one does not mean an export.
+/// Endings of other file formats: an output with one of them is not meant as an export.
 const FOREIGN: [&str; 11] = [
     "safetensors",
     "pt",
@@ -61,11 +61,11 @@ const FOREIGN: [&str; 11] = [
     "txt",
 ];
 
-/// The file that is meant by what was given as the output of an export: itself, or with the ending `.bpk` where that is
-/// left out. What follows a dot is a part of the name, as in `model.v1`, unless it is the ending of another format.
+/// Output file of an export: the path as given, or with the ending `.bpk` if it has none. A dot inside a name is part
+/// of the name, as in `model.v1`, unless the ending after it is that of another format.
 ///
 /// # Errors
-/// If it names no file, a folder, or a file of another format.
+/// If the path names no file, a folder, or a file of another format.
 pub fn export_name(output: &Path) -> Result<PathBuf, String> {
     let shown = output.display();
     let written = output.to_string_lossy();
@@ -97,19 +97,20 @@ pub fn export_name(output: &Path) -> Result<PathBuf, String> {
     }
 }
 
-/// Writes a model as `output`, and in parts beside it if that is asked for.
+/// Writes a model to `output`, and its parts beside it if `options` ask for parts.
 ///
-/// The manifest is written last and removed first, so that where one is, its parts are.
+/// The manifest is removed first and written last: if there is a manifest, its parts are there too.
 ///
 /// # Errors
-/// If a weight is beyond the precision, a description longer than is read, or parts are there and must not be overwritten, or the file system refuses.
+/// If a weight is out of range for the precision, a description is longer than the limit, parts exist and `overwrite`
+/// is not set, or the file system refuses.
 pub fn export(model: ModelFile, output: &Path, options: ExportOptions) -> Result<Exported, CheckpointError> {
     let name = check_output(output, options)?;
     model.check_descriptions(output)?;
     let model = model.rounded(options.precision, output)?;
     let hash = model.hash();
     let whole = model.into_tensor_file();
-    // Before anything is removed for it. A part holds all texts of the whole, and one more.
+    // Checked before an old export is removed. A part holds all texts of the whole file, and one more.
     let mut texts = whole.metadata.clone();
     if options.max_part_bytes.is_some() {
         texts.insert(PART.into(), part_text(MAX_TENSORS, MAX_TENSORS, &hash));
@@ -137,7 +138,7 @@ pub fn export(model: ModelFile, output: &Path, options: ExportOptions) -> Result
     Ok(exported)
 }
 
-/// The name of the file, once it and its parts may be written.
+/// Name of the output file, after a check that the file and its parts may be written.
 fn check_output(output: &Path, options: ExportOptions) -> Result<String, CheckpointError> {
     let refused = |path: &Path, reason: &str| {
         let (path, reason) = (path.to_path_buf(), reason.to_string());
@@ -148,19 +149,22 @@ fn check_output(output: &Path, options: ExportOptions) -> Result<String, Checkpo
         .and_then(|name| name.to_str())
         .unwrap_or_default();
     if options.max_part_bytes.is_some() && !is_plain_name(name) {
-        let reason =
-            "parts are fetched by the name of their file: letters, digits, `.`, `-`, `_` and `+` only";
+        let reason = "parts are fetched by the name of the file, which may have letters, digits, `.`, `-`, `_` \
+                      and `+` only; choose another name";
         return refused(output, reason);
     }
     let folder = output.parent().unwrap_or(output);
     if folder.join("manifest.json").is_file() && CheckpointFolder::open(folder).is_ok() {
-        return refused(output, "it is in a checkpoint, which nothing else may be in");
+        return refused(
+            output,
+            "it is in a checkpoint folder, which may hold no other files; choose another folder",
+        );
     }
     for path in [output.to_path_buf(), manifest_of(output)] {
         if path.exists() && !options.overwrite {
             return refused(
                 &path,
-                "it is there already; to replace an export and its parts: --overwrite-parts",
+                "it is there already; to replace the export and its parts, add --overwrite-parts",
             );
         }
     }
@@ -189,7 +193,7 @@ fn take_apart(whole: TensorFile, output: &Path, manifest: &mut PartsManifest) ->
     write_atomic(&Os, &path, |sink| sink.write_all(manifest.sealed().as_bytes()))
 }
 
-/// What a part says of itself.
+/// Text of a part: its index, the number of parts, and the hash of the model.
 pub(super) fn part_text(index: usize, of: usize, model: &str) -> String {
     serde_json::json!({ "index": index, "of": of, "model": model }).to_string()
 }
@@ -214,8 +218,8 @@ fn groups(tensors: BTreeMap<String, TensorData>, limit: u64) -> Vec<BTreeMap<Str
     groups
 }
 
-/// Removes what an earlier export wrote beside the whole: the index for a page, the manifest, then the parts that are
-/// numbered like its own.
+/// Removes the files that an earlier export wrote beside the whole file: the index for a page, the manifest, then the
+/// numbered parts.
 fn remove_parts(output: &Path) -> Result<(), CheckpointError> {
     let (page, manifest) = (page_of(output), manifest_of(output));
     if page.exists() {
@@ -240,7 +244,7 @@ fn remove(path: &Path) -> Result<(), CheckpointError> {
     std::fs::remove_file(path).map_err(CheckpointError::io("remove", path))
 }
 
-/// Writes a file, and gives its bytes and their hash.
+/// Writes a file. Returns its size in bytes and its SHA-256.
 fn write(file: &TensorFile, path: &Path) -> Result<(u64, String), CheckpointError> {
     let mut written = None;
     write_atomic(&Os, path, |sink| {

@@ -1,4 +1,4 @@
-//! What the parts of a model are.
+//! Manifest of the parts of a model.
 
 use crate::bounded;
 use crate::burnpack::MAX_TENSORS;
@@ -12,54 +12,54 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The value of `format`.
+/// Value of the field `format`.
 const FORMAT: &str = "burn_dragon.parts/1";
 
-/// Bytes of the longest manifest.
+/// Limit on the size of a manifest in bytes.
 pub const MAX_MANIFEST: u64 = 4 << 20;
 
-/// Most parts of a model.
+/// Limit on the number of parts of a model.
 pub const MAX_PARTS: usize = 4096;
 
-/// One part.
+/// Manifest entry of one part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartEntry {
-    /// The name of its file, which lies beside the manifest: a plain name, no path.
+    /// File name of the part, beside the manifest: a plain name, not a path.
     pub path: String,
-    /// Its bytes.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// The SHA-256 of its bytes, lower-case hexadecimal.
+    /// SHA-256 of the file, lower-case hexadecimal.
     pub sha256: String,
-    /// The names of its tensors.
+    /// Names of the tensors in the part.
     #[serde(deserialize_with = "bounded::list::<_, _, MAX_TENSORS>")]
     pub tensors: Vec<String>,
 }
 
-/// What `model.bpk.parts.json` says.
+/// Manifest of the parts of a model, `model.bpk.parts.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartsManifest {
-    /// 1.
+    /// Version of the format: 1.
     pub version: u32,
-    /// `burn_dragon.parts/1`.
+    /// Name of the format: `burn_dragon.parts/1`.
     pub format: String,
-    /// The name of the file that was taken apart.
+    /// Name of the whole file.
     pub source_file: String,
-    /// Its bytes.
+    /// Size of the whole file in bytes.
     pub total_bytes: u64,
-    /// The SHA-256 of its bytes.
+    /// SHA-256 of the whole file.
     pub sha256: String,
-    /// The [hash](crate::model::ModelFile::hash) of the model in it: what must come out when the parts are put together.
+    /// [Hash](crate::model::ModelFile::hash) of the model. The model assembled from the parts must have it.
     pub model: String,
-    /// How the numbers are stored.
+    /// Precision of the stored numbers.
     pub precision: StoredPrecision,
-    /// Bytes of tensors that a part was filled up to; a tensor that is larger has a part of its own.
+    /// Limit on the bytes of tensors in a part. A larger tensor has a part of its own.
     pub max_part_bytes: u64,
-    /// The parts.
+    /// Entries of the parts.
     #[serde(deserialize_with = "bounded::list::<_, _, MAX_PARTS>")]
     pub parts: Vec<PartEntry>,
-    /// The SHA-256 of this manifest as it is written, read with these 64 characters as zeros.
+    /// SHA-256 of the text of this manifest, computed with these 64 characters as zeros.
     pub manifest_sha256: String,
 }
 
@@ -79,7 +79,7 @@ impl PartsManifest {
         }
     }
 
-    /// As it is written, under the hash of its own text.
+    /// Text of the manifest, with the hash of that text.
     pub(super) fn sealed(&self) -> String {
         let mut sealed = self.clone();
         sealed.manifest_sha256 = "0".repeat(64);
@@ -97,29 +97,29 @@ impl PartsManifest {
     /// Reads and checks a manifest.
     ///
     /// # Errors
-    /// If it cannot be opened, or is not sound.
+    /// If it cannot be opened, or is not valid.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
         let text = plain::read(path, MAX_MANIFEST).map_err(CheckpointError::unread(path))?;
         Self::parse(&text, path)
     }
 
-    /// Checks a manifest that came from `path`, which may be an address: names, hashes, sizes, and that no part and no
-    /// tensor is there twice. A name that is no plain file name is refused, not followed.
+    /// Checks a manifest: names, hashes, sizes, and that no part and no tensor is listed twice. `path` says where it
+    /// came from, and may be an address. A name that is not a plain file name is refused.
     ///
     /// # Errors
-    /// If it is not sound.
+    /// If it is not valid.
     pub fn parse(text: &[u8], path: &Path) -> Result<Self, CheckpointError> {
         let refuse = |reason: String| CheckpointError::corrupt(path, reason);
         if text.len() as u64 > MAX_MANIFEST {
             return Err(refuse(format!(
-                "it is longer than the {MAX_MANIFEST} bytes that are read"
+                "it is longer than {MAX_MANIFEST} bytes, the limit for a manifest"
             )));
         }
         let manifest: Self = serde_json::from_slice(text).map_err(|error| refuse(error.to_string()))?;
         manifest.check().map_err(refuse)?;
         if manifest.sealed().as_bytes() != text {
             return Err(refuse(
-                "its `manifest_sha256` is not that of its text: it was changed, or damaged".into(),
+                "its `manifest_sha256` does not match its text: it was changed or damaged".into(),
             ));
         }
         Ok(manifest)
@@ -128,7 +128,7 @@ impl PartsManifest {
     fn check(&self) -> Result<(), String> {
         if self.version != 1 || self.format != FORMAT {
             return Err(format!(
-                "it is version {} of `{}`, read is version 1 of `{FORMAT}`",
+                "it is version {} of `{}`, expected version 1 of `{FORMAT}`",
                 self.version,
                 shortened(&self.format)
             ));
@@ -154,7 +154,7 @@ impl PartsManifest {
             }
             if let Some(twice) = part.tensors.iter().find(|name| !tensors.insert(name.as_str())) {
                 return Err(format!(
-                    "tensor `{twice}` is there twice, again in `{}`",
+                    "tensor `{twice}` is there twice, the second time in part `{}`",
                     part.path
                 ));
             }
@@ -162,12 +162,12 @@ impl PartsManifest {
         Ok(())
     }
 
-    /// The place in the list of the part with this name.
+    /// Index in the list of the part with this name.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.parts.iter().position(|part| part.path == name)
     }
 
-    /// Bytes of all parts.
+    /// Size of all parts in bytes.
     pub fn bytes(&self) -> u64 {
         self.parts
             .iter()
@@ -175,17 +175,17 @@ impl PartsManifest {
     }
 }
 
-/// The manifest that belongs to a whole: `model.bpk` has `model.bpk.parts.json`.
+/// Path of the manifest for a whole file: `model.bpk.parts.json` for `model.bpk`.
 pub fn manifest_of(whole: &Path) -> PathBuf {
     appended(whole, ".parts.json")
 }
 
-/// The index for a web page that belongs to a whole: `model.bpk` has `model.bpk.page.json`.
+/// Path of the index for a web page: `model.bpk.page.json` for `model.bpk`.
 pub(super) fn page_of(whole: &Path) -> PathBuf {
     appended(whole, ".page.json")
 }
 
-/// The name of a part, counted from 0.
+/// File name of the part with an index, counted from 0.
 pub fn part_name(whole: &str, index: usize) -> String {
     format!("{whole}.part-{index:05}.bpk")
 }
@@ -196,7 +196,7 @@ fn check_name(name: &str) -> Result<(), String> {
     }
     let start = shortened(name);
     Err(format!(
-        "`{start}` is not a plain file name (letters, digits, `.`, `-`, `_`, `+`), and paths are not followed"
+        "`{start}` is not a plain file name (letters, digits, `.`, `-`, `_`, `+`); paths are not followed"
     ))
 }
 

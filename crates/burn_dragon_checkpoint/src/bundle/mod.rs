@@ -1,15 +1,15 @@
-//! A model as it is handed out: one self-describing file, and that file in parts.
+//! Export of a model: one self-describing file, and the same model in parts.
 //!
 //! ```text
 //! model.bpk                  the whole
 //! model.bpk.parts.json       what the parts are: names, bytes, hashes, tensors
 //! model.bpk.page.json        for a web page: what the model is, before any of it is fetched (feature `web`)
-//! model.bpk.part-00000.bpk   each a complete burnpack: some whole tensors, and everything the model says of itself
+//! model.bpk.part-00000.bpk   each a complete burnpack: some whole tensors, and all metadata of the model
 //! ```
 //!
-//! Parts are for those who fetch: several at once, each checked by itself, and none of them twice after a cut. They are
-//! taken in any order ([`Assembly`]); a model comes out only when every tensor came exactly once and the model is, by
-//! its [hash](crate::model::ModelFile::hash), the one that was taken apart.
+//! Parts are made for downloads. Several are fetched at once, each is checked by itself, and after an interruption no
+//! part is fetched twice. They are added in any order ([`Assembly`]). The assembly returns a model only when every
+//! tensor came exactly once and the [hash](crate::model::ModelFile::hash) of the model is that in the manifest.
 
 mod assembly;
 mod export;

@@ -1,8 +1,7 @@
-//! Index of a model in parts for a web page: what a page reads before it fetches any of them.
+//! Index of a model in parts for a web page, read before any part is fetched.
 //!
-//! A manifest of parts says what to fetch, and each part says what the model is. A page has to know the second before the
-//! first: which program runs this family, whether the browser has the memory, how long the download takes, what the
-//! licence is.
+//! The manifest says which files to fetch, and each part describes the model. A page must know the model first: which
+//! program runs this family, whether the browser has enough memory, how long the download takes, and the licence.
 //!
 //! ```text
 //! model.bpk.page.json   family, configuration, assets, licence, bytes
@@ -21,7 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// The value of `format`.
+/// Value of the field `format`.
 const FORMAT: &str = "burn_dragon.page/1";
 
 /// Index of a model in parts for a web page.
@@ -29,36 +28,36 @@ const FORMAT: &str = "burn_dragon.page/1";
 pub struct PageIndex {
     /// `burn_dragon.page/1`.
     pub format: String,
-    /// The family's name.
+    /// Name of the family.
     pub family: String,
-    /// The family's configuration.
+    /// Configuration of the model.
     pub config: Value,
-    /// Names of the texts that every part holds, such as `tokenizer.json`.
+    /// Names of the texts in every part, such as `tokenizer.json`.
     pub assets: Vec<String>,
-    /// Where the model came from, its licence included.
+    /// Origin of the model, with its licence.
     pub info: ModelInfo,
-    /// The model's hash.
+    /// [Hash](ModelFile::hash) of the model.
     pub model: String,
-    /// How its numbers are stored.
+    /// Precision of the stored numbers.
     pub precision: StoredPrecision,
-    /// Bytes of all parts together: what a page fetches.
+    /// Size of all parts in bytes: the size of the download.
     pub bytes: u64,
-    /// The manifest of the parts.
+    /// Entry of the manifest of the parts.
     pub manifest: ManifestEntry,
 }
 
-/// The manifest of the parts, as a page asks for it.
+/// Index entry of the manifest of the parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ManifestEntry {
-    /// The name of its file, which lies beside the index.
+    /// File name of the manifest, beside the index.
     pub path: String,
-    /// Its bytes.
+    /// Size of the manifest in bytes.
     pub bytes: u64,
-    /// The SHA-256 of its bytes, lower-case hexadecimal.
+    /// SHA-256 of the manifest, lower-case hexadecimal.
     pub sha256: String,
 }
 
-/// What an index says of a model beside its parts; an export consumes the model, and this outlives it.
+/// Fields of an index that come from the model. They are taken before the export, which consumes the model.
 #[derive(Clone, Debug)]
 pub struct PageHead {
     family: String,
@@ -68,7 +67,7 @@ pub struct PageHead {
 }
 
 impl PageHead {
-    /// The head of a model's index.
+    /// Takes these fields from a model.
     pub fn of(model: &ModelFile) -> Self {
         Self {
             family: model.family.clone(),
@@ -78,7 +77,7 @@ impl PageHead {
         }
     }
 
-    /// Writes the index of a model that was exported in parts, as `NAME.bpk.page.json`, and says where it is; `None` where
+    /// Writes the index of a model that was exported in parts, as `NAME.bpk.page.json`. Returns its path; `None` if
     /// there are no parts.
     ///
     /// # Errors

@@ -95,9 +95,9 @@ fn every_part_comes_once() {
     let exported = exported(folder.path(), 1);
     let mut parts = assembly(&exported);
     parts.add(0, &part(&exported, 0)[..]).unwrap();
-    refused(parts.add(0, &part(&exported, 0)[..]), "came before");
+    refused(parts.add(0, &part(&exported, 0)[..]), "already added");
     refused(parts.add(99, &[][..]), "no part 99");
-    refused(parts.finish(), "did not come");
+    refused(parts.finish(), "are missing");
 }
 
 #[test]

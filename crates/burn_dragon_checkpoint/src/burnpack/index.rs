@@ -1,4 +1,4 @@
-//! The index: what a container says it holds, before it is believed.
+//! Index of a container, checked before it is trusted.
 
 use super::{ALIGNMENT, MAX_AXES, MAX_NAME, MAX_TENSORS, MAX_TEXTS, PackError, malformed};
 use crate::bounded::{List, Unique};
@@ -10,34 +10,34 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-/// A tensor as the index describes it.
+/// Entry of the index: one tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name.
+    /// Name of the tensor.
     pub name: String,
-    /// The type of its values.
+    /// Type of its values.
     pub dtype: DType,
-    /// Its shape; none for a single value.
+    /// Shape of the tensor; empty for a single value.
     pub shape: Vec<usize>,
-    /// Its bytes, counted from the beginning of the data.
+    /// Byte range of its values, counted from the beginning of the data.
     pub range: Range<u64>,
 }
 
 impl Entry {
-    /// Bytes of its values.
+    /// Number of bytes of its values.
     pub fn size(&self) -> u64 {
         self.range.end - self.range.start
     }
 }
 
-/// The index as CBOR holds it, to be written.
+/// Index to be written as CBOR.
 #[derive(Serialize)]
 pub(super) struct Index<'a> {
     pub tensors: BTreeMap<&'a str, Descriptor>,
     pub metadata: &'a BTreeMap<String, String>,
 }
 
-/// The index as it is read.
+/// Index as read from CBOR.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Read {
@@ -45,22 +45,21 @@ pub(super) struct Read {
     pub metadata: Unique<String, MAX_TEXTS>,
 }
 
-/// A tensor as CBOR describes it.
+/// CBOR description of a tensor.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Descriptor {
     pub dtype: DType,
     pub shape: List<u64, MAX_AXES>,
     pub data_offsets: (u64, u64),
-    /// Burn writes one where a module is saved; nothing here needs it.
+    /// Written by Burn when a module is saved; not used here.
     #[serde(default, skip_serializing)]
     #[allow(dead_code, reason = "named so that it is not an unknown field")]
     pub param_id: Option<u64>,
 }
 
 impl Read {
-    /// The tensors in the order of their places, once they are known to lie side by side and to fill exactly `data`
-    /// bytes.
+    /// Tensors in the order of their positions. Checked first: they lie side by side and fill exactly `data` bytes.
     pub(super) fn entries(&mut self, data: u64) -> Result<Vec<Entry>, PackError> {
         let mut entries = std::mem::take(&mut self.tensors.0);
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -90,7 +89,7 @@ impl Read {
     }
 }
 
-/// Tensors as they come, each checked before the next is read: there is nothing else of them in memory.
+/// Tensors of the index. Each is checked before the next is read, so no unchecked list is held in memory.
 struct Entries(Vec<Entry>);
 
 impl<'de> Deserialize<'de> for Entries {
@@ -122,7 +121,7 @@ impl<'de> Visitor<'de> for EntriesVisitor {
     }
 }
 
-/// One tensor, whose name is a name and whose bytes are those that its shape and type need.
+/// Entry of one tensor, with a valid name and exactly the bytes that its shape and type need.
 fn entry((name, descriptor): (String, Descriptor)) -> Result<Entry, PackError> {
     if !is_name(&name) {
         let start: String = name.chars().take(40).collect();
@@ -165,12 +164,12 @@ fn entry((name, descriptor): (String, Descriptor)) -> Result<Entry, PackError> {
     })
 }
 
-/// Whether a tensor can be called so.
+/// Whether a text is a valid name of a tensor.
 pub fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && !name.contains(is_obeyed)
 }
 
-/// Types whose bytes are their values one after the other; quantised ones carry scales between them.
+/// Whether a type stores its values one after another. Quantised types also store scales between them.
 fn is_plain(dtype: DType) -> bool {
     use DType::{BF16, F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64};
     matches!(
@@ -179,7 +178,7 @@ fn is_plain(dtype: DType) -> bool {
     )
 }
 
-/// The next place that data may begin at.
+/// Next multiple of the alignment, where data can begin.
 pub(super) fn aligned(end: u64) -> Option<u64> {
     end.checked_next_multiple_of(ALIGNMENT)
 }

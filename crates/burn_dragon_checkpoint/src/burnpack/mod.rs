@@ -1,4 +1,4 @@
-//! The container: named tensors and text in one file, in Burn's burnpack layout, read and written strictly.
+//! Container: named tensors and texts in one file, in Burn's burnpack layout, with a strict reader and writer.
 //!
 //! ```text
 //! 10 bytes        magic "NRUB", version u16, length of the index u32, little-endian
@@ -7,10 +7,10 @@
 //! tensor, zeros   each at a multiple of 256, one after the other, without holes; the file ends with the last
 //! ```
 //!
-//! Burn's own reader takes more than that: ranges that overlap, holes, bytes behind the end. Here a file has one
-//! reading, or none: names are unique, tensors follow each other in the order of their places, padding is zero, and
-//! nothing comes after. Every length is compared with the length of the file before memory is asked for, so what a
-//! reader allocates is bounded by what it was given. Both read each other's files.
+//! Burn's own reader also accepts overlapping ranges, holes, and bytes after the last tensor. This reader accepts
+//! exactly one form: names are unique, tensors follow each other in the order of their positions, padding is zero, and
+//! nothing follows the last tensor. Every length is compared with the length of the file before memory is allocated, so
+//! the size of the input bounds the memory of the reader. Burn and this crate can read each other's files.
 //!
 //! # Limits
 //!
@@ -28,44 +28,44 @@ pub use index::{Entry, is_name};
 pub use read::{Contents, Reader};
 pub use write::Layout;
 
-/// Bytes of the longest index: a tokenizer is the largest text in one, and none comes near.
+/// Limit on the size of an index in bytes. The largest text in an index is a tokenizer, which is far smaller.
 pub const MAX_INDEX: u64 = 16 << 20;
 
-/// Most tensors of a file.
+/// Limit on the number of tensors in a file.
 pub const MAX_TENSORS: usize = 1024;
 
-/// Most texts of a file. Without a limit, many short ones take ten times the memory that they take in the file.
+/// Limit on the number of texts in a file. Many short texts take ten times the memory that they take in the file.
 pub const MAX_TEXTS: usize = 64;
 
-/// Bytes of the longest name of a tensor, which is a dotted path.
+/// Limit on the length in bytes of the name of a tensor, which is a dotted path.
 pub const MAX_NAME: usize = 256;
 
-/// Most axes of a tensor.
+/// Limit on the number of axes of a tensor.
 pub const MAX_AXES: usize = 8;
 
-/// Where the data begins, and each tensor in it: a multiple of this many bytes.
+/// Alignment in bytes of the data and of each tensor in it.
 pub const ALIGNMENT: u64 = 256;
 
 const MAGIC: [u8; 4] = *b"NRUB";
 const VERSION: u16 = 1;
 const HEADER: usize = 10;
 
-/// Why a container does not read.
+/// Error of reading or writing a container.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
-    /// The source of its bytes failed.
+    /// The source of the bytes failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// It is not a container, or not a sound one.
+    /// The bytes are not a container, or not a valid one.
     #[error("{0}")]
     Malformed(String),
-    /// The machine has no memory for what it holds.
+    /// The machine does not have the memory for the contents.
     #[error(transparent)]
     Memory(#[from] MemoryError),
 }
 
 impl PackError {
-    /// The error of a file.
+    /// The error with the path of the file.
     pub fn at(self, path: &Path) -> CheckpointError {
         match self {
             Self::Io(source) => CheckpointError::unread(path)(source),

@@ -1,4 +1,4 @@
-//! Reading: from first byte to last, each looked at once.
+//! Reader of a container, in one pass over its bytes.
 
 use super::index::{Entry, Read as Index, aligned};
 use super::{ALIGNMENT, HEADER, MAGIC, MAX_INDEX, PackError, VERSION, malformed};
@@ -6,40 +6,40 @@ use burn::tensor::TensorData;
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Read};
 
-/// Deepest nesting of the index; a sound one has four levels.
+/// Limit on the nesting depth of the index. A valid index has four levels.
 const MAX_DEPTH: usize = 16;
 
-/// Bytes that are read and given to the observer at a time.
+/// Number of bytes that are read and passed to the observer at a time.
 const CHUNK: usize = 1 << 20;
 
-/// A container whose index was read and checked, and whose tensors were not read yet.
+/// Container with a checked index; its tensors are not read yet.
 ///
-/// Every byte that is read, of padding too, is shown to `observe` in the order of the file: it is where a hash is
-/// taken.
+/// Every byte that is read, padding included, is passed to `observe` in the order of the file. A hash is computed
+/// there.
 pub struct Reader<R, O> {
     source: R,
     observe: O,
-    /// Tensors in the order of their places.
+    /// Tensors in the order of their positions.
     entries: Vec<Entry>,
     metadata: BTreeMap<String, String>,
     index: Vec<u8>,
 }
 
-/// What a container holds.
+/// Contents of a container.
 #[derive(Debug, Default)]
 pub struct Contents {
     /// Tensors by name.
     pub tensors: BTreeMap<String, TensorData>,
-    /// Text by key.
+    /// Texts by key.
     pub metadata: BTreeMap<String, String>,
 }
 
 impl<R: Read, O: FnMut(&[u8])> Reader<R, O> {
-    /// Reads header and index from a `source` of exactly `length` bytes. `observe` is shown nothing of them yet: what it
-    /// should see of the index may depend on what the index says.
+    /// Reads the header and the index from a `source` of exactly `length` bytes. They are not passed to `observe` yet:
+    /// the observer may need the index to decide which bytes of it to observe.
     ///
     /// # Errors
-    /// If the source fails, or the index is not sound or does not agree with the length.
+    /// If the source fails, or the index is not valid or does not match the length.
     pub fn open(mut source: R, length: u64, observe: O) -> Result<Self, PackError> {
         if length < HEADER as u64 {
             return malformed(format!("it has {length} bytes; a burnpack begins with {HEADER}"));
@@ -48,12 +48,12 @@ impl<R: Read, O: FnMut(&[u8])> Reader<R, O> {
         source.read_exact(&mut header)?;
         let [m0, m1, m2, m3, v0, v1, l0, l1, l2, l3] = header;
         if [m0, m1, m2, m3] != MAGIC {
-            return malformed("it does not begin like a burnpack");
+            return malformed("it does not begin like a burnpack: the first four bytes must be `NRUB`");
         }
         let version = u16::from_le_bytes([v0, v1]);
         if version != VERSION {
             return malformed(format!(
-                "it is a burnpack of version {version}, read is version {VERSION}"
+                "it is a burnpack of version {version}, expected version {VERSION}"
             ));
         }
         let size = u64::from(u32::from_le_bytes([l0, l1, l2, l3]));
@@ -68,7 +68,7 @@ impl<R: Read, O: FnMut(&[u8])> Reader<R, O> {
                 "its index has {size} bytes, at most {MAX_INDEX} are read"
             ));
         }
-        // No longer than the source, and no longer than an index.
+        // At most the length of the source, and at most the limit of an index.
         let mut index = Vec::with_capacity(usize::try_from(index_end).unwrap_or(HEADER));
         index.extend_from_slice(&header);
         (&mut source).take(size).read_to_end(&mut index)?;
@@ -79,12 +79,12 @@ impl<R: Read, O: FnMut(&[u8])> Reader<R, O> {
         let parsed: Result<Index, _> = ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_DEPTH);
         let mut parsed = match parsed {
             Ok(parsed) => parsed,
-            Err(error) => return malformed(format!("its index does not read: {error}")),
+            Err(error) => return malformed(format!("its index does not read as CBOR: {error}")),
         };
         if !rest.is_empty() {
             return malformed(format!("{} bytes follow the end of its index", rest.len()));
         }
-        // A container without tensors ends with its index, or with the padding behind it.
+        // Without tensors a container ends with its index, or with the padding after it.
         let data_start = aligned(index_end).unwrap_or(u64::MAX);
         let data = match length.checked_sub(data_start) {
             Some(data) => data,
@@ -105,22 +105,22 @@ impl<R: Read, O: FnMut(&[u8])> Reader<R, O> {
         })
     }
 
-    /// The tensors, in the order of their places.
+    /// Tensors in the order of their positions.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The text.
+    /// Texts by key.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
 
-    /// Header and index, byte for byte.
+    /// Bytes of the header and the index.
     pub fn index(&self) -> &[u8] {
         &self.index
     }
 
-    /// Reads the tensors, one by one, to the end of the source.
+    /// Reads the tensors one by one, to the end of the source.
     ///
     /// # Errors
     /// If the source fails or ends early, or padding is not zero.
@@ -151,8 +151,8 @@ impl<R: Read, O: FnMut(&[u8])> Reader<R, O> {
         })
     }
 
-    /// A tensor's bytes. Memory is asked for as they come, twice as much each time: what a source without an end of its
-    /// own was said to hold need not be there.
+    /// Bytes of a tensor. The buffer doubles as bytes arrive: the length that a source without a known end states need
+    /// not be true.
     fn values(&mut self, entry: &Entry) -> Result<Vec<u8>, PackError> {
         let Ok(size) = usize::try_from(entry.size()) else {
             return malformed(format!("tensor `{}` is too large for this machine", entry.name));

@@ -1,4 +1,4 @@
-//! Writing: the layout first, then the bytes in their order.
+//! Writer of a container: the layout first, then the bytes in order.
 
 use super::index::{Descriptor, Index, aligned, is_name};
 use super::{ALIGNMENT, HEADER, MAGIC, MAX_AXES, MAX_INDEX, MAX_TENSORS, MAX_TEXTS, VERSION};
@@ -7,21 +7,21 @@ use burn::tensor::TensorData;
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Result, Write};
 
-/// Zeros for padding.
+/// Zeros for the padding.
 const ZEROS: [u8; ALIGNMENT as usize] = [0; ALIGNMENT as usize];
 
-/// A container, laid out: what is written before its tensors, and the tensors in their order.
+/// Layout of a container: the bytes before the tensors, and the tensors in order.
 pub struct Layout<'a> {
-    /// Header, index and the padding behind them.
+    /// Header, index, and the padding after them.
     head: Vec<u8>,
     tensors: BTreeMap<&'a str, &'a TensorData>,
 }
 
 impl<'a> Layout<'a> {
-    /// Lays out tensors, in the order of their names, and text.
+    /// Lays out tensors, in the order of their names, and texts.
     ///
     /// # Errors
-    /// If the index is longer than is read, or there are more tensors or texts.
+    /// If the index, the number of tensors or the number of texts is above its limit.
     pub fn new(
         tensors: BTreeMap<&'a str, &'a TensorData>,
         metadata: &BTreeMap<String, String>,
@@ -34,7 +34,8 @@ impl<'a> Layout<'a> {
         let mut descriptors = BTreeMap::new();
         for (&name, &data) in &tensors {
             if !is_name(name) || data.shape().len() > MAX_AXES {
-                let reason = format!("a tensor's name {name:?} or its shape is beyond what is read");
+                let reason =
+                    format!("the name {name:?} of a tensor, or its shape, is above the limits of a reader");
                 return Err(Error::new(ErrorKind::InvalidInput, reason));
             }
             let start = aligned(end).ok_or_else(too_large)?;
@@ -64,7 +65,7 @@ impl<'a> Layout<'a> {
         Ok(Self { head, tensors })
     }
 
-    /// Header, index and the padding behind them, to be looked at or changed without changing their length.
+    /// Header, index, and the padding after them. The bytes may be changed, but not their number.
     pub fn head_mut(&mut self) -> &mut [u8] {
         &mut self.head
     }
@@ -87,6 +88,6 @@ impl<'a> Layout<'a> {
 }
 
 fn too_large() -> Error {
-    let reason = format!("names and texts take more than the {MAX_INDEX} bytes that an index can have");
+    let reason = format!("names and texts take more than {MAX_INDEX} bytes, the limit for an index");
     Error::new(ErrorKind::InvalidInput, reason)
 }

@@ -1,4 +1,4 @@
-//! `manifest.json`: what a checkpoint's files must be.
+//! Manifest of a checkpoint, `manifest.json`: its files, with sizes and hashes.
 
 use crate::error::CheckpointError;
 use crate::hash::{Hashed, sha256};
@@ -10,45 +10,45 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// The manifest's name.
+/// File name of the manifest.
 pub(super) const MANIFEST: &str = "manifest.json";
-/// The value of `format`.
+/// Value of the field `format`.
 pub(super) const FORMAT: &str = "burn_dragon.checkpoint/1";
-/// Bytes beyond which a manifest is not read: five files take about one thousand.
+/// Limit on the size of a manifest in bytes. Five files take about one thousand.
 const LARGEST: u64 = 1 << 20;
 
-/// What a manifest says of one file.
+/// Manifest entry of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileEntry {
-    /// Bytes.
+    /// Size of the file in bytes.
     pub size: u64,
-    /// SHA-256, lower-case hexadecimal.
+    /// SHA-256 of the file, lower-case hexadecimal.
     pub sha256: String,
 }
 
-/// What a checkpoint says of itself.
+/// Manifest of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// `burn_dragon.checkpoint/1`.
+    /// Name of the format: `burn_dragon.checkpoint/1`.
     pub format: String,
-    /// Optimiser steps taken.
+    /// Number of optimiser steps taken.
     pub step: u64,
-    /// SHA-256 of the run's `config.toml` when it was written.
+    /// SHA-256 of the run's `config.toml` at the time of writing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_sha256: Option<String>,
-    /// Version of the software that wrote it.
+    /// Version of the software that wrote the checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Every file beside the manifest, by name.
+    /// Files beside the manifest, by name.
     pub files: BTreeMap<String, FileEntry>,
-    /// SHA-256 of this manifest as it is written, read with these 64 characters as zeros.
+    /// SHA-256 of the text of this manifest, computed with these 64 characters as zeros.
     pub sha256: String,
 }
 
 impl Manifest {
-    /// The manifest of a checkpoint folder; its files are not looked at.
+    /// Reads the manifest of a checkpoint folder. The files of the folder are not checked.
     ///
     /// # Errors
     /// If it is missing, too large, not JSON of this format, or names a file outside the folder.
@@ -58,10 +58,11 @@ impl Manifest {
         Self::parse(&text, &path)
     }
 
-    /// Checks a manifest that was read from `path`. It has one writing: another, if it says the same, is refused too.
+    /// Checks a manifest that was read from `path`. Only one text of a manifest is valid: the same content in another
+    /// layout is refused too.
     ///
     /// # Errors
-    /// If it is not JSON of this format, names a file outside the folder, or is not as it was written.
+    /// If it is not JSON of this format, names a file outside the folder, or is not in the written layout.
     pub fn parse(text: &str, path: &Path) -> Result<Self, CheckpointError> {
         let refuse = |reason: String| Err(CheckpointError::corrupt(path, reason));
         let manifest: Self =
@@ -76,22 +77,24 @@ impl Manifest {
         let sealed = manifest.clone().sealed();
         if manifest.sha256 != sealed.sha256 {
             let (given, expected) = (manifest.sha256, sealed.sha256);
-            return refuse(format!("the sha256 of its text is {expected}, it says {given}"));
+            return refuse(format!(
+                "the sha256 of its text is {expected}, it says {given}: it was changed or damaged"
+            ));
         }
         if text != sealed.text() {
-            return refuse("it is not written as manifests are: another hand changed it".into());
+            return refuse("its layout is not that of a written manifest: another program changed it".into());
         }
         Ok(manifest)
     }
 
-    /// With the hash of its own text.
+    /// The manifest with the hash of its own text.
     pub(super) fn sealed(mut self) -> Self {
         self.sha256 = "0".repeat(64);
         self.sha256 = sha256(self.text().as_bytes());
         self
     }
 
-    /// As it is written.
+    /// Text of the manifest.
     pub(super) fn text(&self) -> String {
         match serde_json::to_string_pretty(self) {
             Ok(text) => text,
@@ -99,7 +102,7 @@ impl Manifest {
         }
     }
 
-    /// Checks that a folder holds these files and no others: size, then hash.
+    /// Checks that a folder holds these files and no others: first the sizes, then the hashes.
     pub(super) fn check(&self, folder: &Path) -> Result<(), CheckpointError> {
         if self.files.is_empty() {
             return Err(CheckpointError::corrupt(
@@ -114,10 +117,11 @@ impl Manifest {
         for entry in entries {
             let name = entry.map_err(CheckpointError::io("list", folder))?.file_name();
             let name = name.to_string_lossy();
-            // What a desktop leaves behind, `.DS_Store`, is read by nobody.
+            // Hidden files of a desktop, such as `.DS_Store`, are ignored.
             let known = name == MANIFEST || name.starts_with('.') || self.files.contains_key(name.as_ref());
             if !known {
-                let reason = "its manifest does not list it: nothing vouches for it";
+                let reason = "its manifest does not list it, so its content cannot be verified; \
+                              move it out of the checkpoint";
                 return Err(CheckpointError::corrupt(&folder.join(name.as_ref()), reason));
             }
         }
@@ -141,11 +145,13 @@ fn check_file(path: &Path, expected: &FileEntry) -> Result<(), CheckpointError> 
     Ok(())
 }
 
-/// For `map_err`: a file that a checkpoint must have, and has not, is the checkpoint's fault, not the system's.
+/// For `map_err`: a missing file that a checkpoint must have is an error of the checkpoint, not of the system.
 fn missing(path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
     let path = path.to_path_buf();
     move |error| match error.kind() {
-        ErrorKind::NotFound => CheckpointError::corrupt(&path, "a checkpoint has it, and it is not there"),
+        ErrorKind::NotFound => {
+            CheckpointError::corrupt(&path, "a checkpoint must have this file, but it is not there")
+        }
         _ => CheckpointError::unread(&path)(error),
     }
 }

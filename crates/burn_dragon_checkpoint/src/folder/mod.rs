@@ -1,4 +1,4 @@
-//! A checkpoint folder: several files that become visible together, and are trusted only when every hash agrees.
+//! Checkpoint folder: several files that become visible together and are used only if every hash matches.
 //!
 //! ```text
 //! checkpoint/step-000200.tmp/    written here, each file synced, then manifest.json, then the folder
@@ -7,7 +7,7 @@
 //! checkpoint/last, best          text files that hold a folder's name, replaced by a rename as well
 //! ```
 //!
-//! What is removed is first given the name of a draft, so that what is called `step-N` was whole when it got its name.
+//! Before a removal a checkpoint is renamed to a draft, so a folder with the name `step-N` is always complete.
 
 mod manifest;
 mod snapshot;
@@ -24,12 +24,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A name that points at a checkpoint.
+/// Pointer: a name for one of the checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pointer {
-    /// The newest.
+    /// The newest checkpoint.
     Last,
-    /// The one with the lowest validation loss.
+    /// The checkpoint with the lowest validation loss.
     Best,
 }
 
@@ -42,12 +42,12 @@ impl Pointer {
     }
 }
 
-/// The checkpoints of a run: the folder `checkpoint/`.
+/// Checkpoints of a run, in its folder `checkpoint/`.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     root: PathBuf,
     disk: Arc<dyn Disk>,
-    /// Steps that this process wrote or verified: they need not be read to be kept.
+    /// Steps that this process wrote or verified. They are not read again before others are removed.
     trusted: Arc<Mutex<BTreeSet<u64>>>,
 }
 
@@ -66,18 +66,19 @@ impl Checkpoints {
         }
     }
 
-    /// Where they are.
+    /// Path of the folder.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Writes a checkpoint; all of it becomes visible at once, and lasts when this returns.
+    /// Writes a checkpoint. It becomes visible as a whole, and is durable when this function returns.
     ///
-    /// A checkpoint of the same step is replaced, and there is one of that step at every moment.
+    /// A checkpoint of the same step is replaced; at every moment one of the two is there.
     ///
     /// # Errors
-    /// If the disk refuses. Older checkpoints are then untouched, and the new one is not visible; only where what
-    /// failed came after the rename (the sync of `checkpoint/`, the removal of the one replaced) it is, whole.
+    /// If the disk refuses. Older checkpoints are then unchanged, and the new one is not visible. One exception: if the
+    /// failure came after the rename (sync of `checkpoint/`, removal of the replaced one), the new checkpoint is
+    /// visible and complete.
     pub fn commit(&self, snapshot: &Snapshot) -> Result<CheckpointFolder, CheckpointError> {
         let step = snapshot.step;
         let draft = self.draft(step);
@@ -113,7 +114,7 @@ impl Checkpoints {
         self.remove_if_any(&aside)
     }
 
-    /// Lets a pointer name a checkpoint.
+    /// Sets a pointer to the checkpoint of a step.
     ///
     /// # Errors
     /// If the disk refuses.
@@ -122,10 +123,10 @@ impl Checkpoints {
         write_atomic(&*self.disk, &path, |sink| writeln!(sink, "{}", folder_name(step)))
     }
 
-    /// The checkpoint that a pointer names, if there is a pointer.
+    /// Checkpoint of a pointer; `None` without a pointer.
     ///
     /// # Errors
-    /// If it cannot be read, or names no checkpoint that is here.
+    /// If the pointer cannot be read, or names a checkpoint that does not exist.
     pub fn pointed(&self, pointer: Pointer) -> Result<Option<CheckpointFolder>, CheckpointError> {
         let path = self.root.join(pointer.file_name());
         let name = match plain::read_text_inside(&path, MAX_POINTER) {
@@ -136,12 +137,12 @@ impl Checkpoints {
             Some(folder) => Ok(Some(folder)),
             None => Err(CheckpointError::corrupt(
                 &path,
-                "it names no checkpoint that is here",
+                "it names no checkpoint in this folder",
             )),
         }
     }
 
-    /// The checkpoint of a step, if there is one. Between two renames it is aside.
+    /// Checkpoint of a step; `None` if there is none. During a replacement it is found under its `.aside` name.
     pub fn step(&self, step: u64) -> Option<CheckpointFolder> {
         let path = [self.place(step), self.aside(step)]
             .into_iter()
@@ -149,10 +150,10 @@ impl Checkpoints {
         Some(CheckpointFolder { path, step })
     }
 
-    /// All checkpoints, by step.
+    /// All checkpoints, in the order of their steps.
     ///
     /// # Errors
-    /// If the folder is there and cannot be listed: what cannot be seen is not taken for nothing.
+    /// If the folder exists and cannot be listed. An unreadable folder does not count as empty.
     pub fn all(&self) -> Result<Vec<CheckpointFolder>, CheckpointError> {
         let steps: BTreeSet<u64> = self
             .names()?
@@ -162,7 +163,7 @@ impl Checkpoints {
         Ok(steps.into_iter().filter_map(|step| self.step(step)).collect())
     }
 
-    /// The newest checkpoint that verifies, and what was wrong with newer ones.
+    /// Newest checkpoint that verifies, and the errors of the newer ones.
     ///
     /// # Errors
     /// As [`all`](Self::all).
@@ -180,16 +181,16 @@ impl Checkpoints {
             }
         }
         for pointer in [Pointer::Last, Pointer::Best] {
-            // Where a checkpoint is named that is not here, there were some.
+            // A pointer to a missing checkpoint shows that there were checkpoints.
             refused.extend(self.pointed(pointer).err());
         }
         Ok((None, refused))
     }
 
-    /// Removes all but the newest `keep` checkpoints, the pointed ones, and the newest that verifies.
+    /// Removes checkpoints. Kept are the newest `keep`, those with a pointer, and the newest that verifies.
     ///
     /// # Errors
-    /// If the disk refuses, or does not say what is pointed at: then nothing is removed.
+    /// If the disk refuses, or a pointer cannot be read. With an unreadable pointer nothing is removed.
     pub fn retain(&self, keep: usize) -> Result<(), CheckpointError> {
         let all = self.all()?;
         let mut kept: BTreeSet<u64> = all
@@ -216,10 +217,10 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Takes away what a killed process left: drafts, and temporaries of pointers. A checkpoint that was set aside
-    /// to be replaced, and was not, comes back.
+    /// Removes what a killed process left: drafts, and temporary files of pointers. A checkpoint that was set aside but
+    /// not replaced gets its name back.
     ///
-    /// Only for whoever writes into this folder, and alone does.
+    /// Only for the one process that writes into this folder.
     ///
     /// # Errors
     /// If the disk refuses.
@@ -253,7 +254,7 @@ impl Checkpoints {
         self.root.join(format!("{}{ASIDE}", folder_name(step)))
     }
 
-    /// Names in the folder; none where there is no folder yet.
+    /// Names in the folder; empty if there is no folder.
     fn names(&self) -> Result<Vec<String>, CheckpointError> {
         let entries = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -306,7 +307,7 @@ impl Checkpoints {
     }
 }
 
-/// One committed checkpoint.
+/// A complete checkpoint folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointFolder {
     path: PathBuf,
@@ -314,16 +315,16 @@ pub struct CheckpointFolder {
 }
 
 impl CheckpointFolder {
-    /// The folder at `path`, whose name must be `step-N`.
+    /// Checkpoint folder at `path`, whose name must be `step-N`.
     ///
     /// # Errors
-    /// If its name is another.
+    /// If the folder has another name.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let name = path
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        let reason = || "a checkpoint folder is called step-N".to_string();
+        let reason = || "the name of a checkpoint folder must be step-N, such as step-000200".to_string();
         let step =
             step_of(name.strip_suffix(ASIDE).unwrap_or(name)).ok_or_else(|| CheckpointError::NoModel {
                 path: path.to_path_buf(),
@@ -335,24 +336,24 @@ impl CheckpointFolder {
         })
     }
 
-    /// Where it is.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Optimiser steps taken.
+    /// Number of optimiser steps taken.
     pub fn step(&self) -> u64 {
         self.step
     }
 
-    /// What it says of itself; its files are not looked at.
+    /// Manifest of the checkpoint. The files are not checked.
     ///
     /// # Errors
-    /// If the manifest is missing, or is none, or is another step's.
+    /// If the manifest is missing, not valid, or of another step.
     pub fn manifest(&self) -> Result<Manifest, CheckpointError> {
         let here = fs::symlink_metadata(&self.path).map_err(CheckpointError::io("read", &self.path))?;
         if !here.is_dir() {
-            let reason = "it is a link or no folder; a checkpoint is a folder of its own, in its run";
+            let reason = "it is a link or no folder; a checkpoint must be a real folder inside its run";
             return Err(CheckpointError::corrupt(&self.path, reason));
         }
         let manifest = Manifest::read(&self.path)?;
@@ -360,35 +361,35 @@ impl CheckpointFolder {
             return Ok(manifest);
         }
         let (given, expected) = (manifest.step, self.step);
-        let reason = format!("it is of step {given}, the folder of step {expected}");
+        let reason = format!("it is of step {given}, but its folder is named for step {expected}");
         Err(CheckpointError::corrupt(
             &self.path.join(manifest::MANIFEST),
             reason,
         ))
     }
 
-    /// Checks every file against the manifest: size, then hash.
+    /// Checks every file against the manifest: first its size, then its hash.
     ///
     /// # Errors
-    /// Naming the first file that is missing, damaged, or not listed.
+    /// The first file that is missing, damaged, or not listed.
     pub fn verify(&self) -> Result<(), CheckpointError> {
         self.manifest()?.check(&self.path)
     }
 }
 
-/// Bytes beyond which a pointer is not read: it holds a folder's name.
+/// Limit on the size of a pointer in bytes. It holds the name of a folder.
 pub const MAX_POINTER: u64 = 256;
 
-/// The end of a draft's name.
+/// Suffix of the name of a draft.
 const DRAFT: &str = ".tmp";
-/// The end of the name of a checkpoint that is being replaced.
+/// Suffix of the name of a checkpoint that is being replaced.
 const ASIDE: &str = ".aside";
 
 fn folder_name(step: u64) -> String {
     format!("step-{step:06}")
 }
 
-/// The step of a committed folder's name; a draft or a stranger has none.
+/// Step in the name of a checkpoint folder; `None` for a draft or another name.
 fn step_of(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("step-")?;
     let step = digits.parse().ok()?;

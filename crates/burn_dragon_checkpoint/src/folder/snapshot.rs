@@ -1,4 +1,4 @@
-//! A checkpoint before it is written: named files, as values that another thread can have.
+//! Checkpoint in memory: named files as values, which another thread can write.
 
 use crate::disk::{Disk, write_synced};
 use crate::error::CheckpointError;
@@ -10,20 +10,20 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// What one file of a checkpoint holds.
+/// Content of one file of a checkpoint.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// Tensors and metadata, in a burnpack.
+    /// Tensors and metadata, written as a burnpack.
     Tensors(TensorFile),
-    /// Text, as it is.
+    /// Text, written unchanged.
     Text(String),
 }
 
 impl Content {
-    /// The bytes of the file.
+    /// Writes the bytes of the file.
     ///
     /// # Errors
-    /// If the sink refuses them.
+    /// If the sink fails.
     pub fn write_to(&self, sink: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Tensors(file) => file.write_to(sink),
@@ -32,29 +32,30 @@ impl Content {
     }
 }
 
-/// What a checkpoint is made of.
+/// Checkpoint in memory.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// Optimiser steps taken.
+    /// Number of optimiser steps taken.
     pub step: u64,
-    /// Its files by name: `model.bpk`, `optimizer.bpk`, `trainer.json`, and `streams.bpk` where memory is carried.
+    /// Files by name: `model.bpk`, `optimizer.bpk`, `trainer.json`, and `streams.bpk` if memory is carried.
     pub files: BTreeMap<String, Content>,
-    /// SHA-256 of the run's `config.toml`, where there is one.
+    /// SHA-256 of the run's `config.toml`; `None` without one.
     pub config_sha256: Option<String>,
-    /// Version of the software that trained it, where that is known.
+    /// Version of the software that trained the model, if known.
     pub version: Option<String>,
 }
 
 impl Snapshot {
-    /// Writes the files into an empty folder, the manifest last, each of them synced, then the folder.
+    /// Writes the files into an empty folder and syncs each of them. The manifest is written last; then the folder is
+    /// synced.
     ///
-    /// Hashes are of the bytes on their way to the disk, so nothing is read back.
+    /// Hashes are computed while the bytes are written, so nothing is read back.
     pub(super) fn write(&self, disk: &dyn Disk, folder: &Path) -> Result<(), CheckpointError> {
         let mut files = BTreeMap::new();
         for (name, content) in &self.files {
             let path = folder.join(name);
             if !is_plain_name(name) || name == MANIFEST {
-                let reason = format!("a file of a checkpoint cannot be called `{name}`");
+                let reason = format!("`{name}` is no valid name for a file of a checkpoint");
                 return Err(CheckpointError::corrupt(folder, reason));
             }
             let mut entry = None;

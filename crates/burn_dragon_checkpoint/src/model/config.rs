@@ -1,14 +1,14 @@
-//! A model's configuration as it stands in a file.
+//! Configuration of a model, as it is stored in a file.
 
 use crate::bounded::Strict;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A model's configuration: a JSON object, with the text that it was written as.
+/// Configuration of a model: a JSON object, and the text that it was parsed from.
 ///
-/// The bytes of the text are a part of the model's [hash](crate::model::ModelFile::hash), so the text is kept as it is;
-/// two texts of one object are two configurations to the hash, and equal to everybody else.
+/// The bytes of the text are part of the model's [hash](crate::model::ModelFile::hash), so the text is kept unchanged.
+/// Two texts of one object give two hashes, but compare as equal.
 #[derive(Clone, Debug)]
 pub struct StoredConfig {
     text: String,
@@ -22,16 +22,16 @@ impl PartialEq for StoredConfig {
 }
 
 impl StoredConfig {
-    /// A family's configuration, as it is written.
+    /// Serialises a family's configuration.
     ///
     /// # Errors
-    /// If it is not a JSON object, or has keys that are no texts or numbers that JSON does not have.
+    /// If it is not a JSON object, has keys that are not text, or has numbers that JSON cannot represent.
     pub fn of(config: &impl Serialize) -> Result<Self, String> {
         let text = serde_json::to_string(config).map_err(|error| error.to_string())?;
         Self::parse(text)
     }
 
-    /// The configuration that a text is. A key that occurs twice is refused, wherever it is.
+    /// Parses the text of a configuration. A key that occurs twice is refused, at every depth.
     ///
     /// # Errors
     /// If it is not a JSON object.
@@ -44,20 +44,20 @@ impl StoredConfig {
         }
     }
 
-    /// The object.
+    /// JSON object of the configuration.
     pub fn value(&self) -> &Value {
         &self.value
     }
 
-    /// The text, byte for byte.
+    /// Text of the configuration, unchanged.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The configuration as a family's own type.
+    /// Configuration as the family's own type.
     ///
     /// # Errors
-    /// If it is another's.
+    /// If it does not deserialise to this type.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, String> {
         serde_json::from_str(&self.text).map_err(|error| error.to_string())
     }

@@ -1,30 +1,30 @@
-//! Where a model came from.
+//! Origin of a model.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The version of weights that no version of this software has trained.
+/// Version of imported weights, which no version of this software trained.
 const IMPORTED: &str = "official";
 
-/// Where a model came from.
+/// Origin of a model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelInfo {
-    /// Optimiser steps taken.
+    /// Number of optimiser steps taken.
     pub step: u64,
-    /// Units trained on, as the [family](crate::kind::ModelKind::unit) counts them: tokens, puzzles, images.
+    /// Number of units trained on, in the [unit of the family](crate::kind::ModelKind::unit): tokens, puzzles, images.
     pub units: u64,
-    /// Version of the software that wrote it.
+    /// Version of the software that wrote the model.
     pub version: String,
-    /// What is said of an exported model beside its numbers.
+    /// Provenance of an exported model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
-    /// What the family keeps beside, by its own keys.
+    /// Further values of the family, by its own keys.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub details: Map<String, Value>,
 }
 
 impl ModelInfo {
-    /// Of weights that came from elsewhere: how, and how long, they were trained is not known.
+    /// Origin of imported weights: the training is not known.
     pub fn imported() -> Self {
         Self {
             version: IMPORTED.into(),
@@ -32,22 +32,22 @@ impl ModelInfo {
         }
     }
 
-    /// Whether the weights came from elsewhere.
+    /// Whether the weights were imported.
     pub fn is_imported(&self) -> bool {
         self.version == IMPORTED
     }
 }
 
-/// What whoever gets a model should know of it, in words.
+/// Provenance of a model: run, training data and licence, for its users.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The name of the run that trained it.
+    /// Name of the run that trained the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// What it was trained on.
+    /// Training data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// The licence of its weights; what nobody said is not made up.
+    /// Licence of the weights; `None` if it was not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
 }

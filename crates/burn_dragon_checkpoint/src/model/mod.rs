@@ -1,7 +1,7 @@
-//! A model in one self-describing file: tensors as stored, configuration, assets, where it came from. Of any family.
+//! Model in one self-describing file, of any family: stored tensors, configuration, assets, origin.
 //!
-//! The tensors are burnpack tensors: numbers in f32, f16 or bf16, or packed integer codes. The metadata holds, beside the
-//! hash that [`TensorFile`] keeps:
+//! The tensors are burnpack tensors: numbers in f32, f16 or bf16, or packed integer codes. Beside the hash of a
+//! [`TensorFile`] the metadata holds:
 //!
 //! | key | |
 //! |---|---|
@@ -35,13 +35,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The value of the metadata key `format`.
+/// Value of the metadata key `format`.
 pub const FORMAT: &str = "burn_dragon.model/2";
 
-/// How the formats of all models begin.
+/// Prefix of the formats of all model files.
 pub const FORMATS: &str = "burn_dragon.model/";
 
-/// The keys of the metadata.
+/// Keys of the metadata.
 pub(crate) mod key {
     pub(crate) const FORMAT: &str = "format";
     pub(crate) const FAMILY: &str = "family";
@@ -51,31 +51,31 @@ pub(crate) mod key {
     pub(crate) const ASSET: &str = "asset.";
 }
 
-/// The metadata key of an asset.
+/// Metadata key of an asset.
 pub(crate) fn asset_key(name: &str) -> String {
     format!("{}{name}", key::ASSET)
 }
 
-/// A model as it stands in a file.
+/// Model as it is stored in a file.
 #[derive(Clone, Debug)]
 pub struct ModelFile {
-    /// The family's name.
+    /// Name of the family.
     pub family: String,
-    /// The family's configuration.
+    /// Configuration of the model.
     pub config: StoredConfig,
-    /// Where it came from.
+    /// Origin of the model.
     pub info: ModelInfo,
-    /// Texts that it needs, by a plain file name: `tokenizer.json`.
+    /// Assets: texts that the model needs, by a plain file name such as `tokenizer.json`.
     pub assets: BTreeMap<String, String>,
     /// Tensors by name.
     pub tensors: BTreeMap<String, StoredTensor>,
 }
 
 impl ModelFile {
-    /// A model as it would be written, of float tensors.
+    /// A model of float tensors, as it would be written.
     ///
     /// # Errors
-    /// If the configuration is no JSON object, or a tensor is not of a float type.
+    /// If the configuration is not a JSON object, or a tensor is not of a float type.
     pub fn new(
         family: &str,
         config: &impl Serialize,
@@ -95,23 +95,23 @@ impl ModelFile {
         })
     }
 
-    /// With a text that it needs, by a plain file name.
+    /// The model with a further asset, under a plain file name.
     #[must_use]
     pub fn with_asset(mut self, name: &str, text: impl Into<String>) -> Self {
         self.assets.insert(name.into(), text.into());
         self
     }
 
-    /// What tells this model from every other: the SHA-256 of its configuration and its tensors by name, numbers as the f32
-    /// that each of them is. The same in memory and in whatever file.
+    /// Hash of the model: the SHA-256 of its configuration and of its tensors by name, with numbers as f32. It is the
+    /// same in memory and in every file.
     pub fn hash(&self) -> String {
         of_model(&self.config, &self.tensors)
     }
 
-    /// The model with its numbers stored in `precision`; codes stay.
+    /// The model with its numbers stored in `precision`. Packed codes are unchanged.
     ///
     /// # Errors
-    /// If a number is beyond what the precision can hold; `path` is where it was to go.
+    /// If a number is out of range for the precision. `path` is the file to be written, for the error.
     pub fn rounded(mut self, precision: StoredPrecision, path: &Path) -> Result<Self, CheckpointError> {
         let round = |(name, tensor)| match tensor {
             StoredTensor::Float(data) => (name, StoredTensor::Float(precision.round(data))),
@@ -122,24 +122,23 @@ impl ModelFile {
         match lost {
             None => Ok(self),
             Some((name, _)) => {
-                let reason = format!(
-                    "tensor `{name}` holds numbers beyond what {precision} can hold; use bf16 or f32"
-                );
+                let reason =
+                    format!("tensor `{name}` holds numbers out of the range of {precision}; use bf16 or f32");
                 Err(CheckpointError::refused(path, reason))
             }
         }
     }
 
-    /// Bytes of its tensors, as they are stored.
+    /// Size of the stored tensors in bytes.
     pub fn bytes(&self) -> u64 {
         let tensors = self.tensors.values();
         tensors.map(|tensor| tensor.data().as_bytes().len() as u64).sum()
     }
 
-    /// Writes the file, whole or not at all.
+    /// Writes the file atomically.
     ///
     /// # Errors
-    /// If its description is longer than is read, or the file system refuses.
+    /// If a description is longer than the limit, or the file system refuses.
     pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
         self.check_descriptions(path)?;
         tensors::check_writable(self.by_name(), self.metadata(), path)?;
@@ -148,7 +147,7 @@ impl ModelFile {
         })
     }
 
-    /// The tensors of the file.
+    /// Tensors of the file, by name.
     pub(crate) fn by_name(&self) -> Tensors<'_> {
         let tensors = self.tensors.iter();
         tensors
@@ -156,10 +155,10 @@ impl ModelFile {
             .collect()
     }
 
-    /// Refuses a description that would not be read again: the file at `path` would be one that nobody can read.
+    /// Checks that a reader would accept the descriptions. `path` is the file to be written, for the error.
     ///
     /// # Errors
-    /// If a text is too long, or the family or an asset has no plain name.
+    /// If a text is too long, or the name of the family or of an asset is not plain.
     pub fn check_descriptions(&self, path: &Path) -> Result<(), CheckpointError> {
         let refused = |reason: String| Err(CheckpointError::refused(path, reason));
         let names = self.assets.keys().chain([&self.family]);
@@ -174,13 +173,13 @@ impl ModelFile {
         match texts.into_iter().find(|(_, text)| text.len() > MAX_TEXT) {
             None => Ok(()),
             Some((key, text)) => refused(format!(
-                "its `{key}` would have {} bytes, at most {MAX_TEXT} are read; of a licence the name is enough",
+                "its `{key}` would have {} bytes, at most {MAX_TEXT} are read; of a licence give only the name",
                 text.len()
             )),
         }
     }
 
-    /// What the file holds.
+    /// Content of the file.
     pub fn into_tensor_file(self) -> TensorFile {
         let metadata = self.metadata();
         let tensors = self.tensors.into_iter();
@@ -190,7 +189,7 @@ impl ModelFile {
         }
     }
 
-    /// Everything but the tensors, as it stands in a file.
+    /// Metadata of the file: everything but the tensors.
     pub(crate) fn metadata(&self) -> BTreeMap<String, String> {
         let described = [
             (key::FORMAT, FORMAT.to_string()),
@@ -204,7 +203,7 @@ impl ModelFile {
         described.into_iter().chain(self.codes()).chain(assets).collect()
     }
 
-    /// What a file says of packed codes, where there are any.
+    /// Metadata entry of the packed codes; `None` without packed codes.
     fn codes(&self) -> Option<(String, String)> {
         let of = |(name, tensor): (&String, &StoredTensor)| match tensor {
             StoredTensor::Codes(codes) => Some((name.clone(), codes.entry())),
@@ -214,8 +213,8 @@ impl ModelFile {
         (!codes.is_empty()).then(|| (key::CODES.to_string(), json(&codes)))
     }
 
-    /// Reads and checks a file: hash, format, description, types, finite values. Whether it is a model of its family is
-    /// [`check`](Self::check)'s to say.
+    /// Reads and checks a file: hash, format, description, types, finite values. [`check`](Self::check) compares it
+    /// with its family.
     ///
     /// # Errors
     /// If it is damaged or is not a model.
@@ -223,7 +222,7 @@ impl ModelFile {
         Self::from_tensor_file(TensorFile::read(path)?, path)
     }
 
-    /// Checks what was read from `path`, as [`read`](Self::read).
+    /// Checks the content of a file, like [`read`](Self::read). `path` is the file, for the error.
     ///
     /// # Errors
     /// If it is not a model.
@@ -239,10 +238,10 @@ impl ModelFile {
         }
     }
 
-    /// Refuses tensors that are not the family's for this configuration, in name, shape, type or value.
+    /// Checks that the tensors are those of the family for this configuration: name, shape, type and value.
     ///
     /// # Errors
-    /// Naming the first that is wrong.
+    /// The first tensor that is wrong.
     pub fn check(&self, kind: &dyn ModelKind, path: &Path) -> Result<(), CheckpointError> {
         let expected = kind
             .tensors(self.config.value())
@@ -265,7 +264,7 @@ impl ModelFile {
         }
     }
 
-    /// The float tensors in f32, each number as it is.
+    /// Float tensors in f32, with exact values.
     pub fn into_floats(self) -> BTreeMap<String, TensorData> {
         let widened = |(name, tensor)| match tensor {
             StoredTensor::Float(data) => Some((name, StoredPrecision::widen(data))),
@@ -275,7 +274,7 @@ impl ModelFile {
     }
 }
 
-/// A tensor that is there, of this shape and type, all finite.
+/// Checks that a tensor exists, has this shape and type, and is finite.
 fn check_tensor(
     path: &Path,
     name: &str,
@@ -310,19 +309,19 @@ fn check_tensor(
     Ok(())
 }
 
-/// A model without its tensors, from the text of its file.
+/// Model without its tensors, from the metadata of its file.
 #[derive(Debug)]
 pub struct Described {
-    /// What the text says of the model.
+    /// Description of the model.
     pub model: ModelFile,
     codes: BTreeMap<String, CodesEntry>,
 }
 
 impl Described {
-    /// What the text of a file at `path` says; of an earlier format, as it is said now.
+    /// Description in the metadata of a file. An earlier format is upgraded. `path` is the file, for the error.
     ///
     /// # Errors
-    /// If it is not a model's, or a description is not sound.
+    /// If the metadata is not that of a model, or a description is not valid.
     pub fn of(metadata: BTreeMap<String, String>, path: &Path) -> Result<Self, CheckpointError> {
         let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
         let mut metadata = upgrade::model(metadata, path)?;
@@ -331,7 +330,7 @@ impl Described {
             Some(other) => {
                 let other = shortened(other);
                 return Err(corrupt(format!(
-                    "its format is `{other}`, this version reads `{FORMAT}` and those before it"
+                    "its format is `{other}`, this version reads `{FORMAT}` and earlier formats"
                 )));
             }
             None => return Err(corrupt("it is a burnpack without a model's description".into())),
@@ -366,7 +365,7 @@ impl Described {
     /// The model with the tensors of its file.
     ///
     /// # Errors
-    /// If one is neither of a float type nor the codes that the text says it is.
+    /// If a tensor is neither of a float type nor the packed codes that the metadata describes.
     pub fn with_tensors(
         self,
         mut tensors: BTreeMap<String, TensorData>,
@@ -394,7 +393,7 @@ impl Described {
     }
 }
 
-/// The configuration in the text of a file.
+/// Configuration in the metadata of a file.
 pub(crate) fn config_of(
     metadata: &BTreeMap<String, String>,
     path: &Path,
@@ -425,10 +424,10 @@ pub(crate) fn parsed<T: for<'a> Deserialize<'a>>(
     described(path, key, text)
 }
 
-/// What a text of a file describes, if it is no longer than [`MAX_TEXT`].
+/// Value of a description in the metadata, if its text is no longer than [`MAX_TEXT`].
 ///
 /// # Errors
-/// If it is longer, or does not read.
+/// If it is longer, or does not deserialise.
 pub fn described<T: for<'a> Deserialize<'a>>(
     path: &Path,
     key: &str,
@@ -438,7 +437,7 @@ pub fn described<T: for<'a> Deserialize<'a>>(
     serde_json::from_str(text).map_err(|error| CheckpointError::corrupt(path, format!("{key}: {error}")))
 }
 
-/// Bytes of the longest description: read as values, a list takes many times the memory of its text.
+/// Limit on the length of a description in bytes. Parsed into values, a list takes many times the memory of its text.
 pub const MAX_TEXT: usize = 32 << 10;
 
 /// Refuses a description that is longer than [`MAX_TEXT`].

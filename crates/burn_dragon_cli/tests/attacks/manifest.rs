@@ -66,12 +66,12 @@ attacks! { Manifest, "json":
     of_a_negative_step: "invalid value" = replaced(&sound(), "\"step\": 1", "\"step\": -1");
     with_an_unknown_key: "unknown field" = replaced(&sound(), "\"step\"", "\"run\": \"me\", \"step\"");
     with_a_key_twice: "duplicate field" = replaced(&sound(), "\"step\"", "\"step\": 1, \"step\"");
-    with_a_file_twice: "another hand" = {
+    with_a_file_twice: "another program changed it" = {
         let model = r#""model.bpk": {"size": 7, "sha256": ""}, "model.bpk""#;
         replaced(&sound(), "\"model.bpk\"", model)
     };
-    with_more_white_space: "another hand" = replaced(&sound(), "\"step\": 1", "\"step\":  1");
-    with_a_line_at_its_end: "another hand" = sound() + "\n";
+    with_more_white_space: "another program changed it" = replaced(&sound(), "\"step\": 1", "\"step\":  1");
+    with_a_line_at_its_end: "another program changed it" = sound() + "\n";
     with_another_version: "sha256 of its text" = replaced(&sound(), "\"files\"", "\"version\": \"9\",\n  \"files\"");
     of_no_files: "it lists no file" = listing(&[]);
     hash_missing: "missing field `sha256`" = {
@@ -87,7 +87,7 @@ attacks! { Manifest, "json":
     size_of_a_file_wrong: "its manifest says 8" = listing(&[("model.bpk", 8, &hash())]);
     size_of_a_file_huge: "its manifest says 18446744073709551615" = listing(&[("model.bpk", u64::MAX, &hash())]);
     file_missing: "it is not there" = naming("optimizer.bpk");
-    file_not_listed: "nothing vouches for it" = listing(&[("stray", 0, &sha256(b""))]);
+    file_not_listed: "cannot be verified" = listing(&[("stray", 0, &sha256(b""))]);
     name_absolute: "not a plain file name" = naming("/etc/passwd");
     name_upwards: "not a plain file name" = naming("../model.bpk");
     name_is_the_folder: "not a plain file name" = naming(".");

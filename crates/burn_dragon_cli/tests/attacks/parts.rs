@@ -46,7 +46,7 @@ attacks! { Parts, "json":
     of_endless_tensors: "more than 1024" = {
         replaced(&sound(), r#"["embed"]"#, &format!("[\"\"{}]", ",\"\"".repeat(1_000_000)))
     };
-    changed: "`manifest_sha256` is not that of its text" = sound();
+    changed: "`manifest_sha256` does not match its text" = sound();
     part_twice: "there twice" = listing(&[("a.bpk", "embed"), ("a.bpk", "lm_head")]);
     part_is_the_whole: "there twice" = naming("model.bpk");
     tensor_twice: "`embed` is there twice" = listing(&[("a.bpk", "embed"), ("b.bpk", "embed")]);

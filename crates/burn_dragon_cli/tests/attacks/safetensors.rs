@@ -90,7 +90,7 @@ attacks! { Safetensors, "safetensors":
     offsets_past_the_end: "lm_head" = file(&last("lm_head", "F32", "[2, 1000]", (80, 8080)), DATA);
     offsets_overlap: "should begin at" = file(&last("lm_head", "F32", "[2, 4]", (72, 104)), DATA);
     offsets_leave_a_hole: "should begin at 80" = file(&last("lm_head", "F32", "[2, 4]", (84, 116)), DATA + 4);
-    bytes_follow_the_end: "behind the header it has" = file(&header(|_| ()), DATA + 7);
+    bytes_follow_the_end: "follow the header" = file(&header(|_| ()), DATA + 7);
     data_cut_off: "lm_head" = file(&header(|_| ()), DATA - 1);
     entry_with_an_unknown_key: "unknown field" = {
         file(&header(|entries| entries[0].1 = entries[0].1.replace("\"shape\"", "\"run\":1,\"shape\"")), DATA)

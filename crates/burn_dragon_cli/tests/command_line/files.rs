@@ -95,7 +95,7 @@ fn a_file_is_written_as_its_ending_says_and_no_other_way() {
         .train(&["model.decay={type=\"standard\"}", "--out", "fading"])
         .done();
     let fading = place.dragon(&["convert", "fading", "fading.safetensors"]);
-    fading.refused(1, &["fading.safetensors", "fades", ".bpk"]);
+    fading.refused(1, &["fading.safetensors", "decays", ".bpk"]);
     assert!(!place.path("fading.safetensors").exists());
     place.dragon(&["convert", "fading", "fading.bpk"]).done();
 }
@@ -474,7 +474,7 @@ fn weights_without_a_configuration_are_looked_at_all_the_same() {
 
     tensors.remove("lm_head");
     write("less.safetensors", &tensors);
-    assert_unsound(&place, &["less.safetensors"], &["no model", "`lm_head`"]);
+    assert_unsound(&place, &["less.safetensors"], &["not a model", "`lm_head`"]);
 
     write(
         "none.safetensors",
@@ -482,7 +482,7 @@ fn weights_without_a_configuration_are_looked_at_all_the_same() {
     );
     assert_unsound(&place, &["none.safetensors"], &["logits"]);
     write("empty.safetensors", &BTreeMap::new());
-    assert_unsound(&place, &["empty.safetensors"], &["no model"]);
+    assert_unsound(&place, &["empty.safetensors"], &["not a model"]);
     if let Some(folder) = fixtures("tiny") {
         assert_unsound(
             &place,

@@ -143,7 +143,7 @@ fn a_pointer_to_nothing_says_so() {
     place.write("run/checkpoint/last", "step-000099\n");
     place
         .dragon(&["info", "run/checkpoint/last"])
-        .refused(3, &["step-000099", "not there"]);
+        .refused(3, &["step-000099", "does not exist"]);
     place.write("run/checkpoint/last", "../../etc\n");
     place
         .dragon(&["info", "run/checkpoint/last"])
@@ -159,7 +159,7 @@ fn a_choice_among_checkpoints_is_refused_where_there_is_one_model() {
         for choice in [&["--step", "10"][..], &["--best"]] {
             for verb in [&["info", model][..], &["generate", model, "--max-tokens", "1"]] {
                 let answer = place.dragon(&[verb, choice].concat());
-                answer.refused(1, &[model, "was asked for, but this is one model"]);
+                answer.refused(1, &[model, "was asked for, but this is a single model"]);
             }
         }
     }

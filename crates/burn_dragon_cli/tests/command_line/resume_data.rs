@@ -137,7 +137,7 @@ fn changed_data_that_is_accepted_says_what_becomes_of_validation_and_of_the_best
     place.write("text.txt", easy.repeat(100));
     let accepted = resume(&place, &["--accept-changed-data"]).done();
     for says in [
-        "held-out data is another",
+        "held-out data has changed",
         "not comparable",
         "best one starts anew",
     ] {

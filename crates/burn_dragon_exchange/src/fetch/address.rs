@@ -1,28 +1,28 @@
-//! Addresses: `http` and `https`, a host, a path, and nothing that could be taken for more.
+//! Addresses: `http` or `https`, a host and a path, checked strictly.
 
 use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Longest address, bytes.
+/// Limit on the length of an address in bytes.
 const LONGEST: usize = 8192;
 
-/// An address that was taken apart and checked.
+/// Parsed and checked address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     https: bool,
-    /// In lower case; an IPv6 address in brackets.
+    /// Host in lower case; an IPv6 address is in brackets.
     host: String,
     port: u16,
-    /// Begins with a slash.
+    /// Path, which begins with a slash.
     path: String,
     query: Option<String>,
 }
 
 impl Address {
-    /// Takes an address apart.
+    /// Parses an address.
     ///
     /// # Errors
-    /// Saying what is wrong with it.
+    /// A message, if the address is not valid.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.len() > LONGEST {
             return Err(format!("it is longer than {LONGEST} bytes"));
@@ -55,7 +55,7 @@ impl Address {
         })
     }
 
-    /// Where a redirect from here leads.
+    /// Target of a redirect from this address.
     pub(super) fn follow(&self, location: &str) -> Result<Self, String> {
         let scheme = if self.https { "https" } else { "http" };
         let (before, _) = location.split_once(['/', '?', '#']).unwrap_or((location, ""));
@@ -73,7 +73,7 @@ impl Address {
         Self::parse(&format!("{origin}{folder}/{location}"))
     }
 
-    /// Scheme, host and port: what a secret belongs to.
+    /// Scheme, host and port. A secret is sent only to its own origin.
     pub fn origin(&self) -> String {
         let scheme = if self.https { "https" } else { "http" };
         let standard = self.port == if self.https { 443 } else { 80 };
@@ -83,27 +83,27 @@ impl Address {
         }
     }
 
-    /// The host.
+    /// Host of the address.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The path, from its first slash.
+    /// Path, from its first slash.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whether something was asked beside the path.
+    /// Whether the address has a query.
     pub(super) fn has_query(&self) -> bool {
         self.query.is_some()
     }
 
-    /// Whether nobody between can read or change what comes.
+    /// Whether the address uses https.
     pub fn is_https(&self) -> bool {
         self.https
     }
 
-    /// Whether it is this machine.
+    /// Whether the host is this machine.
     pub fn is_loopback(&self) -> bool {
         let ip = self.host.trim_start_matches('[').trim_end_matches(']');
         self.host == "localhost"
@@ -118,23 +118,23 @@ impl Address {
             })
     }
 
-    /// The last segment of the path; empty for a folder.
+    /// Last segment of the path; empty for a folder.
     pub(super) fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The folder that this one lies in.
+    /// Address of the folder that contains this one.
     pub(super) fn folder(&self) -> Self {
         let (folder, _) = self.path.rsplit_once('/').unwrap_or_default();
         self.with_path(format!("{folder}/"))
     }
 
-    /// The same, read as a folder.
+    /// The same address as a folder.
     pub(super) fn as_folder(&self) -> Self {
         self.with_path(format!("{}/", self.path.trim_end_matches('/')))
     }
 
-    /// A file in this folder; `name` is percent-encoded or plain already.
+    /// Address of a file in this folder. `name` is percent-encoded or plain.
     pub(super) fn file(&self, name: &str) -> Self {
         self.with_path(format!("{}{name}", self.path))
     }
@@ -148,7 +148,7 @@ impl Address {
     }
 }
 
-/// Without the query, which may hold a signature.
+/// The address without its query, which may hold a signature.
 impl Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.origin(), self.path)
@@ -156,7 +156,7 @@ impl Display for Address {
 }
 
 impl Address {
-    /// All of it, as a request needs it.
+    /// The whole address, for a request.
     pub(super) fn whole(&self) -> String {
         match &self.query {
             Some(query) => format!("{self}?{query}"),
@@ -167,13 +167,13 @@ impl Address {
 
 fn authority_of(text: &str) -> Result<(String, Option<u16>), String> {
     if text.contains('@') {
-        return Err("it holds a user name, and secrets do not belong into addresses".into());
+        return Err("it holds a user name; an address must not hold secrets".into());
     }
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((inner, rest)) => {
             inner
                 .parse::<Ipv6Addr>()
-                .map_err(|_| "its host is no IPv6 address")?;
+                .map_err(|_| "its host is not a valid IPv6 address")?;
             (
                 format!("[{}]", inner.to_ascii_lowercase()),
                 rest.strip_prefix(':').or((!rest.is_empty()).then_some("?")),
@@ -187,13 +187,13 @@ fn authority_of(text: &str) -> Result<(String, Option<u16>), String> {
     let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     let named = !host.is_empty() && host.len() <= 253 && host.chars().all(letter);
     if !named && !host.starts_with('[') {
-        return Err("its host is not the name of one (letters, digits, `-`, `.`)".into());
+        return Err("its host is not a valid host name (letters, digits, `-`, `.`)".into());
     }
     let digits = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     let port = match port {
         None => None,
         Some(port) if digits(port) => Some(port.parse().map_err(|_| "its port is above 65535")?),
-        Some(_) => return Err("its port is no number".into()),
+        Some(_) => return Err("its port is not a number".into()),
     };
     Ok((host, port))
 }
@@ -206,7 +206,7 @@ fn check_path(path: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What an address may consist of (RFC 3986), with percent signs that mean something.
+/// Checks the characters of an address (RFC 3986), and its percent encoding.
 fn check_characters(text: &str) -> Result<(), String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte);
     if let Some(byte) = text.bytes().find(|&byte| !allowed(byte)) {
@@ -223,7 +223,7 @@ fn check_characters(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A stranger's text, short and without what a terminal would act on.
+/// Untrusted text, shortened, with its control characters escaped.
 pub(super) fn printable(text: &str) -> String {
     text.chars()
         .take(200)

@@ -1,14 +1,14 @@
-//! The cache: what was fetched, whole and checked, one folder for each thing that was asked for.
+//! Cache of complete, checked downloads, with one folder for each location.
 //!
 //! ```text
 //! <cache>/models/<host>-<name>-<hash of the address>/
 //!     lock                  held by the process that fetches
-//!     record.json           which version is in use, and what the server said of it
+//!     record.json           the current version, and the headers of the server
 //!     <hash of the bytes>/  a version: files that never change
-//!     draft/                what is being fetched, one version at a time:
-//!         of                of what it is
-//!         coming/           what is not whole yet, numbered
-//!         files/            what is whole and checked: the next version
+//!     draft/                download in progress, one version at a time:
+//!         of                identity of the version
+//!         coming/           incomplete files, numbered
+//!         files/            complete and checked files: the next version
 //! ```
 
 use super::address::printable;
@@ -28,10 +28,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::{env, ffi::OsString};
 
-/// The folder of the cache: `BURN_DRAGON_CACHE_DIR`, else `burn_dragon` where the system keeps caches.
+/// Folder of the cache: `BURN_DRAGON_CACHE_DIR`, else `burn_dragon` in the cache folder of the system.
 ///
 /// # Errors
-/// If the environment tells of no home.
+/// If neither this variable nor a home folder is set.
 pub fn root() -> Result<PathBuf, FetchError> {
     let of = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     root_of(of, env::home_dir(), std::env::consts::OS).ok_or_else(|| FetchError::Source {
@@ -47,7 +47,7 @@ fn root_of(of: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>, system:
     let caches = match system {
         "windows" => of("LOCALAPPDATA").map(PathBuf::from),
         "macos" => home.map(|home| home.join("Library/Caches")),
-        // The convention asks to ignore a relative one.
+        // The XDG convention says that a relative path must be ignored.
         _ => of("XDG_CACHE_HOME")
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
@@ -56,27 +56,27 @@ fn root_of(of: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>, system:
     Some(caches?.join("burn_dragon"))
 }
 
-/// What is kept of one thing that was asked for.
+/// Record of one location in the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Record {
-    /// What was asked for, in words.
+    /// Location, as text.
     pub(super) source: String,
-    /// The file that is asked about when it is asked for again.
+    /// File whose ETag is requested again to see whether the location has changed.
     pub(super) probe: String,
-    /// Its ETag.
+    /// ETag of that file.
     pub(super) etag: Option<String>,
-    /// The ETag that a hub gave before it sent elsewhere.
+    /// ETag that a hub gave before its redirect.
     pub(super) linked: Option<String>,
-    /// The commit, where a hub told it.
+    /// Commit; `None` if the hub did not give one.
     pub(super) commit: Option<String>,
-    /// The folder with the files.
+    /// Folder of the files.
     pub(super) version: String,
-    /// The files.
+    /// Files of the version.
     pub(super) files: BTreeMap<String, Kept>,
 }
 
-/// A file of a version.
+/// File of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Kept {
@@ -84,16 +84,16 @@ pub(super) struct Kept {
     pub(super) sha256: String,
 }
 
-/// The folder of one thing that is asked for.
+/// Folder of one location in the cache.
 #[derive(Debug)]
 pub(super) struct CacheFolder {
     path: PathBuf,
 }
 
-/// A folder that no other process changes meanwhile.
+/// Cache folder that is locked by this process.
 pub(super) struct Locked<'a> {
     folder: &'a CacheFolder,
-    /// Unlocked when it is dropped, or when the process ends in whatever way.
+    /// Released when it is dropped, or when the process ends for any reason.
     _lock: File,
 }
 
@@ -120,7 +120,7 @@ impl CacheFolder {
         &self.path
     }
 
-    /// The record, if there is one that can be trusted.
+    /// Record of the folder; `None` if there is no valid one.
     pub(super) fn record(&self) -> Option<Record> {
         let text = plain::read(&self.path.join("record.json"), 8 << 20).ok()?;
         let record: Record = serde_json::from_slice(&text).ok()?;
@@ -129,7 +129,7 @@ impl CacheFolder {
             .then_some(record)
     }
 
-    /// The folder of a record's files, if every one of them is what it was.
+    /// Folder with the files of a record, if all of them are unchanged.
     pub(super) fn verified(&self, record: &Record) -> Option<PathBuf> {
         let folder = self.path.join(&record.version);
         let sound = |(name, kept): (&String, &Kept)| {
@@ -139,7 +139,7 @@ impl CacheFolder {
         record.files.iter().all(sound).then_some(folder)
     }
 
-    /// Waits until no other process fetches the same.
+    /// Waits until no other process fetches the same location.
     pub(super) fn lock(&self, meter: &Meter<'_>) -> Result<Locked<'_>, FetchError> {
         fs::create_dir_all(&self.path).map_err(CheckpointError::io("create", &self.path))?;
         let path = self.path.join("lock");
@@ -165,7 +165,7 @@ impl CacheFolder {
 }
 
 impl Locked<'_> {
-    /// Where to fetch into. What is there is kept if it is of the same thing, else thrown away.
+    /// Draft to download into. An existing draft of the same content is kept; another one is removed.
     pub(super) fn draft(&self, of: &str) -> Result<Draft, FetchError> {
         let path = self.folder.path.join("draft");
         let note = path.join("of");
@@ -183,12 +183,12 @@ impl Locked<'_> {
         Ok(Draft { path })
     }
 
-    /// Throws away what was being fetched.
+    /// Removes the draft.
     pub(super) fn discard(&self) -> Result<(), FetchError> {
         remove_all(&self.folder.path.join("draft"))
     }
 
-    /// Makes what was fetched and checked the version in use, and gives its folder.
+    /// Makes the draft the current version. Returns its folder.
     pub(super) fn commit(&self, record: &Record) -> Result<PathBuf, FetchError> {
         let mut record = record.clone();
         let mut hash = Sha256::new();
@@ -211,7 +211,7 @@ impl Locked<'_> {
         Ok(folder)
     }
 
-    /// Writes what the server says of the version in use.
+    /// Writes the record of the current version.
     pub(super) fn note(&self, record: &Record) -> Result<(), FetchError> {
         let path = self.folder.path.join("record.json");
         let text =
@@ -220,23 +220,23 @@ impl Locked<'_> {
     }
 }
 
-/// Where something is fetched into.
+/// Folder of a download in progress.
 pub(super) struct Draft {
     path: PathBuf,
 }
 
 impl Draft {
-    /// A file that is not whole yet. It is numbered, so that no name of a stranger's meets one of ours.
+    /// Path of an incomplete file. It is numbered, so that an untrusted name cannot collide with one of our files.
     pub(super) fn coming(&self, number: usize) -> PathBuf {
         self.path.join("coming").join(number.to_string())
     }
 
-    /// A file that is whole.
+    /// Path of a complete file.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join("files").join(name)
     }
 
-    /// Gives a file that is whole and was checked its name.
+    /// Renames a complete, checked file to its final name.
     pub(super) fn settle(&self, number: usize, name: &str) -> Result<(), CheckpointError> {
         let (from, to) = (self.coming(number), self.file(name));
         fs::rename(&from, &to).map_err(CheckpointError::io("rename", &from))?;
@@ -245,7 +245,7 @@ impl Draft {
     }
 }
 
-/// Leaves nothing in a folder but the files of the record.
+/// Removes everything from a folder except the files of the record.
 fn tidy(folder: &Path, record: &Record) -> Result<(), FetchError> {
     for entry in fs::read_dir(folder)
         .map_err(CheckpointError::io("list", folder))?
@@ -269,7 +269,7 @@ fn remove_all(folder: &Path) -> Result<(), FetchError> {
     }
 }
 
-/// The bytes of a file, and their SHA-256.
+/// Size of a file in bytes, and its SHA-256.
 pub(super) fn hash_of(path: &Path) -> Result<(u64, String), CheckpointError> {
     let io = |error| CheckpointError::io("read", path)(error);
     let (mut file, _) = plain::open_inside(path).map_err(io)?;
@@ -289,7 +289,7 @@ pub(super) fn hash_of(path: &Path) -> Result<(u64, String), CheckpointError> {
     }
 }
 
-/// A name for a folder from the last segment of an address.
+/// Name for a folder, from the last segment of an address.
 pub(super) fn label(path: &str) -> String {
     let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     printable(last)

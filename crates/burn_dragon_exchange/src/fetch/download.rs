@@ -1,35 +1,35 @@
-//! What is downloaded: a file, or a segment of one version of it.
+//! Description of a download: a whole file, or a segment of one version of it.
 
 use super::address::Address;
 use super::error::FetchError;
 use std::path::Path;
 
-/// What is to be fetched, and where to.
+/// Description of a download.
 pub(super) struct RangedDownload<'a> {
     pub(super) address: &'a Address,
-    /// The file that it is put into. What is in it already is kept if it is known of what it is: by the segment, or by
-    /// the note beside it.
+    /// Target file. Its existing content is kept if its version is known: from the segment, or from the note beside the
+    /// file.
     pub(super) into: &'a Path,
-    /// `None` for a whole file.
+    /// Segment to download; `None` for the whole file.
     pub(super) segment: Option<Segment<'a>>,
-    /// Bytes of the whole file, if somebody trusted has said it.
+    /// Size of the whole file in bytes, if a trusted source gave it.
     pub(super) total: Option<u64>,
-    /// Most bytes of the whole file.
+    /// Limit on the size of the whole file in bytes.
     pub(super) most: u64,
 }
 
-/// A segment of one version of a file.
+/// Segment of one version of a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment<'a> {
-    /// The first byte.
+    /// Offset of the first byte.
     pub(super) start: u64,
-    /// The byte after the last.
+    /// Offset after the last byte.
     pub(super) end: u64,
-    /// The version's ETag, a strong one.
+    /// Strong ETag of the version.
     pub(super) etag: &'a str,
 }
 
-/// The error of a file that is longer than it may be.
+/// Error of a file above the size limit.
 pub(super) fn too_large(download: &RangedDownload<'_>, given: &str) -> FetchError {
     FetchError::TooLarge {
         address: download.address.to_string(),

@@ -1,85 +1,85 @@
-//! What can go wrong on the way from a server to the cache.
+//! Errors of fetching a model.
 
 use burn_dragon_checkpoint::api::CheckpointError;
 
-/// A model that could not be fetched.
+/// Error of fetching a model.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// What was given is no address of a model.
+    /// The given text is not the location of a model.
     #[error("`{given}` is not the location of a model: {reason}")]
     Source {
-        /// What was given.
+        /// Text that was given.
         given: String,
-        /// Why not.
+        /// Reason.
         reason: String,
     },
-    /// The server has no such thing.
+    /// The server does not have the file.
     #[error("nothing at {address}: {reason}")]
     NotFound {
-        /// What was asked for.
+        /// Address of the request.
         address: String,
-        /// What was answered, and what to do.
+        /// Answer of the server, and what to do.
         reason: String,
     },
-    /// The server does not give it to whoever asks.
-    #[error("{address} is not given out (status {status}): {remedy}")]
+    /// The server denies access.
+    #[error("{address} cannot be read: the server denies access (status {status}): {remedy}")]
     Denied {
-        /// What was asked for.
+        /// Address of the request.
         address: String,
-        /// The status of the answer.
+        /// HTTP status of the answer.
         status: u16,
         /// What to do.
         remedy: String,
     },
-    /// The server did not answer, or not to the end, however often it was asked.
+    /// The server did not answer completely, after the last try.
     #[error(
-        "cannot fetch {address}: {reason}, after {tries} tries; try again later: what came is kept and not fetched twice"
+        "cannot fetch {address}: {reason}, after {tries} tries; try again later; received bytes are kept and not fetched twice"
     )]
     Network {
-        /// What was asked for.
+        /// Address of the request.
         address: String,
-        /// What went wrong last.
+        /// Reason of the last failure.
         reason: String,
-        /// How often it was asked for.
+        /// Number of tries.
         tries: u32,
     },
-    /// It would have to be fetched, and that was forbidden.
+    /// The model is not in the cache, and `offline` forbids downloads.
     #[error(
-        "{what} is not in the cache {cache}, and offline nothing is fetched; fetch it once without --offline and BURN_DRAGON_OFFLINE"
+        "{what} is not in the cache {cache}, and downloads are off; fetch it once without --offline and BURN_DRAGON_OFFLINE"
     )]
     Offline {
-        /// What was asked for.
+        /// Model that was asked for.
         what: String,
-        /// Where it was looked for.
+        /// Folder of the cache.
         cache: String,
     },
-    /// What the server answers is not what it should be. Nothing of it was kept.
+    /// The answer of the server is not valid. Nothing of it is kept.
     #[error("{address} is refused: {reason}")]
     Refused {
-        /// What was asked for.
+        /// Address of the request.
         address: String,
-        /// What is wrong with the answer.
+        /// Description of the fault.
         reason: String,
     },
-    /// There is another version of it now than when it was begun.
+    /// The file changed on the server during the download.
     #[error("{address} changed on the server while it was fetched; try again")]
     Changed {
-        /// What was asked for.
+        /// Address of the request.
         address: String,
     },
-    /// It is longer than what is fetched.
+    /// The file is above the size limit.
     #[error(
-        "{address} is {given}, and at most {limit} bytes are fetched; BURN_DRAGON_MAX_BYTES=N allows more"
+        "{address} is {given}, at most {limit} bytes are allowed; to allow more, set BURN_DRAGON_MAX_BYTES=N"
     )]
     TooLarge {
-        /// What was asked for.
+        /// Address of the request.
         address: String,
-        /// How long it is said to be, or that it does not end.
+        /// Size that the server declares, or that it declares none.
         given: String,
-        /// The limit.
+        /// Limit in bytes.
         limit: u64,
     },
-    /// The cache, or what lies in it.
+    /// Error of the cache, or of a file in it.
     #[error(transparent)]
     Cache(#[from] CheckpointError),
 }
@@ -94,7 +94,7 @@ impl FetchError {
         Self::Refused { address, reason }
     }
 
-    /// Whether what was fetched is at fault, not the network, the machine or what was typed.
+    /// Whether the fetched data is at fault, not the network, the machine or the input of the user.
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Refused { .. } | Self::TooLarge { .. } => true,

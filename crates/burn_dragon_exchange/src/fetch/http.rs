@@ -1,4 +1,4 @@
-//! One question to a server: its redirects, its secrets, its answer's head.
+//! One HTTP request: its redirects, its token, and the head of the answer.
 
 use super::address::{Address, printable};
 use super::error::FetchError;
@@ -8,17 +8,17 @@ use std::time::Duration;
 use ureq::http::header::{self, HeaderMap, HeaderName};
 use ureq::{Agent, BodyReader, Error};
 
-/// What asks.
+/// HTTP client.
 pub(super) struct Client {
-    /// Through the proxy of the environment, where there is one.
+    /// Agent that uses the proxy of the environment, if there is one.
     agent: Agent,
-    /// To this machine, past any proxy.
+    /// Agent for this machine, without a proxy.
     near: Agent,
     token: Option<Token>,
     limits: Limits,
 }
 
-/// A secret, and the only origin it is told to.
+/// Secret, and the only origin that it is sent to.
 pub(super) struct Token {
     pub(super) origin: String,
     pub(super) secret: String,
@@ -30,7 +30,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// An answer whose body was not read yet.
+/// Answer whose body is not read yet.
 pub(super) struct Answer {
     pub(super) status: u16,
     headers: HeaderMap,
@@ -38,20 +38,20 @@ pub(super) struct Answer {
     pub(super) body: BodyReader<'static>,
 }
 
-/// What a hub says of a file before it sends elsewhere for its bytes.
+/// Headers of a hub's answer before it redirects to the bytes of a file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Linked {
-    /// The commit of the repository.
+    /// Commit of the repository.
     pub(super) commit: Option<String>,
-    /// Of the file: for large ones, the SHA-256 of its bytes.
+    /// ETag of the file; for large files the SHA-256 of its bytes.
     pub(super) etag: Option<String>,
 }
 
-/// Why there is no answer.
+/// Failure of a request.
 pub(super) enum Failed {
-    /// It may be there next time.
+    /// Temporary failure, with its reason: another try can succeed.
     Again(String),
-    /// It will not.
+    /// Permanent failure.
     For(FetchError),
 }
 
@@ -82,7 +82,7 @@ impl Client {
         &self.limits
     }
 
-    /// The agent for an address.
+    /// Agent for an address.
     pub(super) fn agent(&self, address: &Address) -> &Agent {
         if address.is_loopback() {
             &self.near
@@ -91,7 +91,7 @@ impl Client {
         }
     }
 
-    /// The token, if it may be told to this address.
+    /// Authorization header, if the token may be sent to this address.
     pub(super) fn bearer(&self, address: &Address) -> Option<String> {
         let token = self
             .token
@@ -100,7 +100,7 @@ impl Client {
         token.map(|token| format!("Bearer {}", token.secret))
     }
 
-    /// Asks for an address, with these headers.
+    /// Sends a GET request with these headers, and follows redirects.
     pub(super) fn get(&self, asked: &Address, headers: &[(HeaderName, String)]) -> Result<Answer, Failed> {
         let mut address = asked.clone();
         let mut linked = Linked::default();
@@ -120,7 +120,8 @@ impl Client {
             let status = head.status.as_u16();
             if matches!(status, 301 | 302 | 303 | 307 | 308) {
                 let location = text(&head.headers, header::LOCATION);
-                let location = location.ok_or_else(|| refused(asked, "it redirects to nowhere"))?;
+                let location = location
+                    .ok_or_else(|| refused(asked, "it redirects without a target (no `Location` header)"))?;
                 address = next(&address, location).map_err(|reason| {
                     let location = printable(location.split('?').next().unwrap_or_default());
                     refused(
@@ -147,7 +148,7 @@ fn answer(
     let encoding = text(&headers, header::CONTENT_ENCODING).filter(|&encoding| encoding != "identity");
     if let Some(encoding) = encoding.filter(|_| matches!(status, 200 | 206)) {
         let encoding = printable(encoding);
-        let reason = format!("it comes packed as `{encoding}`, and nothing that is fetched is unpacked");
+        let reason = format!("the answer is compressed as `{encoding}`, expected uncompressed bytes");
         return Err(refused(asked, reason));
     }
     Ok(Answer {
@@ -158,7 +159,7 @@ fn answer(
     })
 }
 
-/// Where a redirect leads, if it is followed there.
+/// Target of a redirect, if it may be followed.
 fn next(from: &Address, location: &str) -> Result<Address, String> {
     let to = from.follow(location)?;
     if from.is_https() && !to.is_https() {
@@ -168,46 +169,46 @@ fn next(from: &Address, location: &str) -> Result<Address, String> {
     Ok(to)
 }
 
-/// Whether a server may send to another one: over https, or on the machine that it is itself on.
+/// Whether a server may redirect to another address: over https, or within the server's own machine.
 pub(super) fn allowed(from: &Address, to: &Address) -> Result<(), String> {
     if from.origin() == to.origin() {
         return Ok(());
     }
     match (from.is_loopback(), to.is_loopback()) {
         (true, true) => Ok(()),
-        (false, true) => Err("it leads to this machine".into()),
+        (false, true) => Err("it leads to this machine (a loopback address)".into()),
         (_, false) if to.is_https() => Ok(()),
         (_, false) => Err("it leads to another host without https".into()),
     }
 }
 
 impl Answer {
-    /// The length that the body is said to have.
+    /// Declared length of the body.
     pub(super) fn length(&self) -> Option<u64> {
         text(&self.headers, header::CONTENT_LENGTH)?.parse().ok()
     }
 
-    /// The ETag as it stands.
+    /// ETag of the answer, unchanged.
     pub(super) fn etag(&self) -> Option<String> {
         text(&self.headers, header::ETAG).map(str::to_string)
     }
 
-    /// The ETag, if it stands for the very bytes.
+    /// ETag of the answer, if it is a strong one.
     pub(super) fn strong_etag(&self) -> Option<String> {
         self.etag().filter(|etag| etag.starts_with('"'))
     }
 
-    /// Whether it says that there is still what this strong ETag stands for.
+    /// Whether the answer confirms that the version with this strong ETag is unchanged.
     pub(super) fn is_still(&self, known: Option<&str>) -> bool {
         known.is_some() && (self.status == 304 || self.strong_etag().as_deref() == known)
     }
 
-    /// Whether it can be asked for in ranges.
+    /// Whether the server supports ranges for the file.
     pub(super) fn has_ranges(&self) -> bool {
         text(&self.headers, header::ACCEPT_RANGES).is_some_and(|unit| unit == "bytes")
     }
 
-    /// First byte, last byte and length of the whole, as `Content-Range` has them.
+    /// First byte, last byte and length of the whole file, from `Content-Range`.
     pub(super) fn range(&self) -> Option<(u64, u64, Option<u64>)> {
         let range = text(&self.headers, header::CONTENT_RANGE)?.strip_prefix("bytes ")?;
         let (range, total) = range.split_once('/')?;
@@ -216,7 +217,7 @@ impl Answer {
         Some((first.parse().ok()?, last.parse().ok()?, total))
     }
 
-    /// How long to wait, in seconds; a date is not read.
+    /// Waiting time from `Retry-After` in seconds. A date is ignored.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         let seconds = text(&self.headers, header::RETRY_AFTER)?.trim().parse().ok()?;
         Some(Duration::from_secs(seconds))
@@ -234,7 +235,7 @@ impl Linked {
             .or_else(|| self.etag.take());
     }
 
-    /// The SHA-256 of the bytes, where the ETag is one.
+    /// SHA-256 of the bytes, if the ETag is one.
     pub(super) fn sha256(&self) -> Option<String> {
         let etag = self.etag.as_deref()?.trim_matches('"');
         let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -250,7 +251,7 @@ fn refused(address: &Address, reason: impl ToString) -> Failed {
     Failed::For(FetchError::refused(address, reason))
 }
 
-/// Whether it is worth another try.
+/// Failure of a request: temporary or permanent.
 pub(super) fn failed(address: &Address, error: Error) -> Failed {
     match error {
         Error::Timeout(which) => Failed::Again(format!("the server does not answer in time ({which})")),

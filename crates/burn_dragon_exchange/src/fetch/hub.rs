@@ -1,4 +1,4 @@
-//! A hub: where it is, who asks, and the addresses of a repository's files.
+//! Hub: its endpoint, its token, and the addresses of the files in a repository.
 
 use super::address::Address;
 use super::error::FetchError;
@@ -9,10 +9,10 @@ use std::env;
 use std::fmt;
 use std::path::PathBuf;
 
-/// The hub that is asked where no other is named.
+/// Endpoint of the default hub.
 pub const ENDPOINT: &str = "https://huggingface.co";
 
-/// A hub with the layout of huggingface.co.
+/// Hub with the interface of huggingface.co.
 #[derive(Clone)]
 pub struct Hub {
     pub(super) endpoint: Address,
@@ -30,10 +30,10 @@ impl fmt::Debug for Hub {
 }
 
 impl Hub {
-    /// A hub, and the token that it knows the person by.
+    /// A hub with its endpoint and the user's token.
     ///
     /// # Errors
-    /// If the endpoint is no address.
+    /// If the endpoint is not a valid address.
     pub fn new(endpoint: &str, token: Option<String>) -> Result<Self, FetchError> {
         let refuse = |reason: String| FetchError::Source {
             given: endpoint.to_string(),
@@ -43,10 +43,10 @@ impl Hub {
         Ok(Self { endpoint, token })
     }
 
-    /// The hub of `HF_ENDPOINT`, with the token of `HF_TOKEN`, or else the one that the hub's own tools keep.
+    /// The hub of `HF_ENDPOINT`, with the token of `HF_TOKEN`, or else the token that the tools of the hub have stored.
     ///
     /// # Errors
-    /// If `HF_ENDPOINT` is no address.
+    /// If `HF_ENDPOINT` is not a valid address.
     pub fn from_env() -> Result<Self, FetchError> {
         let endpoint = env::var("HF_ENDPOINT")
             .ok()
@@ -54,7 +54,7 @@ impl Hub {
         Self::new(endpoint.as_deref().unwrap_or(ENDPOINT), token())
     }
 
-    /// The token and the origin that alone is told it; none where it would go through the net unprotected.
+    /// Token, and the only origin that it is sent to. `None` if it would be sent unencrypted over the network.
     pub(super) fn token(&self) -> Option<Token> {
         let safe = self.endpoint.is_https() || self.endpoint.is_loopback();
         let secret = self.token.clone().filter(|_| safe)?;
@@ -64,7 +64,7 @@ impl Hub {
         })
     }
 
-    /// The folder in which a repository's files are asked for.
+    /// Address of the folder with the files of a repository.
     pub(super) fn files(&self, id: &HubId) -> Address {
         let revision = id.revision.replace('/', "%2F");
         self.endpoint.file(&format!("{}/resolve/{revision}/", id.repo))
@@ -86,7 +86,7 @@ fn token() -> Option<String> {
         .and_then(|token| token.into_string().ok())
         .or_else(kept)?;
     let token = token.trim();
-    // What a header cannot hold is no token.
+    // A text that an HTTP header cannot hold is not a token.
     (!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())).then(|| token.to_string())
 }
 

@@ -1,4 +1,4 @@
-//! Large files to a hub, by the protocol of git-lfs: whole, or in chunks.
+//! Upload of large files to a hub with the git-lfs protocol, whole or in chunks.
 
 use super::address::{Address, printable};
 use super::error::FetchError;
@@ -14,7 +14,7 @@ use ureq::SendBody;
 use ureq::http::header::{self, HeaderName, HeaderValue};
 
 impl Talk<'_> {
-    /// Sends the large files that the hub lacks.
+    /// Uploads the large files that the hub does not have yet.
     pub(super) fn send_large(&self, items: &[Item]) -> Result<(), FetchError> {
         let mut large: Vec<&Item> = items.iter().filter(|item| item.large).collect();
         large.sort_by_key(|item| &item.sha256);
@@ -44,10 +44,11 @@ impl Talk<'_> {
             let object = objects
                 .into_iter()
                 .find(|object| object["oid"] == item.sha256.as_str());
-            let object = object
-                .ok_or_else(|| FetchError::refused(&address, format!("it says nothing of {}", item.name)))?;
+            let object = object.ok_or_else(|| {
+                FetchError::refused(&address, format!("its answer has no entry for {}", item.name))
+            })?;
             if let Some(message) = object["error"]["message"].as_str() {
-                let reason = format!("{} is not taken: {}", item.name, printable(message));
+                let reason = format!("the hub refuses {}: {}", item.name, printable(message));
                 return Err(FetchError::refused(&address, reason));
             }
             if let Some(upload) = object["actions"]["upload"].as_object() {
@@ -99,7 +100,10 @@ impl Talk<'_> {
         if !places.keys().copied().eq(1..=count) || count == 0 {
             return Err(FetchError::refused(
                 batch,
-                format!("its places for the chunks of {} do not fit", item.name),
+                format!(
+                    "its list of chunk addresses for {} does not match the size of the file",
+                    item.name
+                ),
             ));
         }
         let mut parts = Vec::new();
@@ -112,21 +116,21 @@ impl Talk<'_> {
             .map(drop)
     }
 
-    /// Where the hub wants bytes sent, if they may go there.
+    /// Address that the hub gives for an upload, if an upload to it is allowed.
     fn location(&self, from: &Address, text: &str) -> Result<Address, FetchError> {
         let location = Address::parse(text).and_then(|to| allowed(from, &to).map(|()| to));
         location.map_err(|reason| {
             FetchError::refused(
                 from,
                 format!(
-                    "it wants bytes sent to {}: {reason}",
+                    "it names {} as the address for an upload: {reason}",
                     printable(text.split('?').next().unwrap_or_default())
                 ),
             )
         })
     }
 
-    /// Sends a run of bytes of a file, and gives the ETag of the answer.
+    /// Uploads a range of bytes of a file. Returns the ETag of the answer.
     fn put(
         &self,
         item: &Item,

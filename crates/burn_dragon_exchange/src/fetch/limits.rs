@@ -1,41 +1,42 @@
-//! How long, how much, how often.
+//! Limits on time, size and number of tries.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
-/// Bounds of every fetch. A server decides none of them.
+/// Limits of a fetch. A server cannot change them.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// To connect.
+    /// Time to connect.
     pub connect: Duration,
-    /// Without a byte; and in so long at least [`SLOWEST`](Self::SLOWEST) bytes come.
+    /// Longest time without a byte. In this time at least [`SLOWEST`](Self::SLOWEST) bytes must come.
     pub silence: Duration,
-    /// Bytes of a model in all.
+    /// Size of a model in bytes.
     pub bytes: u64,
-    /// Redirects from one address.
+    /// Number of redirects from one address.
     pub redirects: u32,
-    /// Tries that bring nothing, one after the other.
+    /// Number of consecutive tries that bring no data.
     pub tries: u32,
-    /// Before the second try; twice as long before each further one, and up to half of it more, by chance.
+    /// Pause before the second try. It doubles before each further try, and up to half of it is added at random.
     pub pause: Duration,
-    /// What a server may ask to wait.
+    /// Longest pause that a server may ask for.
     pub longest_pause: Duration,
-    /// Files, or segments of a file, at a time.
+    /// Number of files, or segments of a file, that are fetched in parallel.
     pub at_once: usize,
-    /// Bytes of a segment: a file of twice as much is fetched in segments, where the server can do that.
+    /// Size of a segment in bytes. A file of at least twice this size is fetched in segments, if the server supports
+    /// ranges.
     pub segment: u64,
 }
 
 impl Limits {
-    /// Bytes in [`silence`](Self::silence): fewer is a server that holds on to its clients.
+    /// Minimum number of bytes in [`silence`](Self::silence). A slower server is dropped.
     pub const SLOWEST: u64 = 1024;
-    /// Bytes that make a try one that brought something.
+    /// Minimum number of bytes for a try that counts as progress.
     pub const PROGRESS: u64 = 64 * 1024;
-    /// Connections for one file, however much each of them brings.
+    /// Limit on the connections for one file, however many bytes they bring.
     pub const CONNECTIONS: u32 = 200;
 
-    /// How long to wait before try `next` (2 is the second), where a server may have said how long.
+    /// Pause before try number `next` (2 is the second). `asked` is the pause that the server asked for.
     pub(super) fn pause_before(&self, next: u32, asked: Option<Duration>) -> Duration {
         let doubled = self.pause.saturating_mul(1 << next.saturating_sub(2).min(16));
         let chance = f64::from(RandomState::new().build_hasher().finish() as u32) / f64::from(u32::MAX);

@@ -1,4 +1,4 @@
-//! Where a model's files are asked for, and which they may be.
+//! Location of a model's files, and the forms that a model can have there.
 
 use super::address::Address;
 use super::error::FetchError;
@@ -6,25 +6,25 @@ use super::hub::Hub;
 use super::source::HubId;
 use burn_dragon_checkpoint::api::expert::is_plain_name;
 
-/// Where a model's files are asked for.
+/// Location of a model's files.
 pub(super) struct Location {
-    /// What tells it from every other location.
+    /// Unique key of the location.
     pub(super) key: String,
-    /// A word for it.
+    /// Short name of the location.
     pub(super) name: String,
-    /// The folder of the files.
+    /// Address of the folder of the files.
     pub(super) site: Address,
-    /// The hub, where it is one's.
+    /// Hub; `None` for another server.
     pub(super) hub: Option<Hub>,
-    /// The repository, where it is a hub's.
+    /// Repository; `None` for another server.
     pub(super) id: Option<HubId>,
-    /// Whether it never changes.
+    /// Whether the content can never change.
     pub(super) pinned: bool,
-    /// The forms that a model may have, the first that is there being taken.
+    /// Possible forms of the model. The first that exists is used.
     pub(super) forms: Vec<Form>,
 }
 
-/// The form of a model on a server, with the name of its first file.
+/// Form of a model on a server, with the name of its first file.
 pub(super) enum Form {
     Parts(String),
     Whole(String),
@@ -37,7 +37,7 @@ impl Form {
         name
     }
 
-    /// A `.bpk` on a server: in parts if it is there so, else whole.
+    /// Forms of a `.bpk` on a server: in parts, else whole.
     fn of_bpk(name: &str) -> Vec<Self> {
         vec![
             Self::Parts(format!("{name}.parts.json")),
@@ -45,7 +45,7 @@ impl Form {
         ]
     }
 
-    /// A folder on a server.
+    /// Forms of a folder on a server.
     fn of_folder() -> Vec<Self> {
         let official = Self::Official("model.safetensors".into());
         Self::of_bpk("model.bpk").into_iter().chain([official]).collect()
@@ -60,8 +60,7 @@ impl Location {
         if is_file && !is_plain_name(name) {
             return Err(FetchError::Source {
                 given: address.to_string(),
-                reason: "the name of its file is not a plain one (letters, digits, `.`, `-`, `_`, `+`)"
-                    .into(),
+                reason: "its file name is not a plain one (letters, digits, `.`, `-`, `_`, `+`)".into(),
             });
         }
         let forms = match name {
@@ -98,7 +97,7 @@ impl Location {
         }
     }
 
-    /// A file, at the commit that the hub told, so that all the files are of one.
+    /// Address of a file. On a hub it names the commit, so that all files come from the same one.
     pub(super) fn file(&self, name: &str, commit: Option<&str>) -> Address {
         let site = match (&self.hub, &self.id, commit) {
             (Some(hub), Some(id), Some(commit)) => {

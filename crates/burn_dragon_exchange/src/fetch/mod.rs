@@ -13,15 +13,15 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `source.rs`, `address.rs` | what a person means, and which addresses are followed |
-//! | `cache.rs` | where files lie, when they become visible, who may write |
-//! | `http.rs`, `retry.rs`, `pace.rs` | one question and its redirects; asking again; letting go |
-//! | `requests.rs` | the questions before a file comes |
-//! | `download.rs`, `ranged.rs`, `partial_file.rs`, `segments.rs` | a run of bytes that can be gone on with; several at once |
-//! | `location.rs`, `models.rs` | which files a model is, and how they are checked |
-//! | `hub.rs`, `upload.rs`, `lfs.rs` | a hub's addresses and secrets; files to a hub |
+//! | `source.rs`, `address.rs` | meaning of a given MODEL, and the addresses that are allowed |
+//! | `cache.rs` | places of the files, their commit, the lock of the writer |
+//! | `http.rs`, `retry.rs`, `pace.rs` | one request and its redirects; retries; slow servers |
+//! | `requests.rs` | requests before the download of a file |
+//! | `download.rs`, `ranged.rs`, `partial_file.rs`, `segments.rs` | resumable download of a range; parallel segments |
+//! | `location.rs`, `models.rs` | files of a model, and their checks |
+//! | `hub.rs`, `upload.rs`, `lfs.rs` | addresses and token of a hub; upload of files |
 //!
-//! A server decides no name, no length and no location here. See `docs/fetching.md`.
+//! A server cannot choose a name, a length or a location. See `docs/fetching.md`.
 
 mod address;
 mod cache;
@@ -61,42 +61,42 @@ use requests::Freshness;
 use std::env;
 use std::path::PathBuf;
 
-/// Fetches models into a cache.
+/// Downloader of models into a cache.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
-    /// The folder of the cache.
+    /// Folder of the cache.
     pub cache: PathBuf,
-    /// The hub that ids belong to.
+    /// Hub of the repository ids.
     pub hub: Hub,
-    /// Use what is in the cache, and ask nobody.
+    /// Use the cache only, without any request.
     pub offline: bool,
-    /// How long, how much, how often.
+    /// Limits on time, size and number of tries.
     pub limits: Limits,
 }
 
-/// A model's files.
+/// Files of a fetched model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
-    /// What a loader is given: a `.bpk`, the manifest of parts, or `.safetensors`.
+    /// File for a loader: a `.bpk`, the manifest of parts, or `.safetensors`.
     pub path: PathBuf,
-    /// The configuration beside official weights.
+    /// Configuration beside official weights.
     pub config: Option<PathBuf>,
-    /// All the files.
+    /// All files.
     pub files: Vec<PathBuf>,
-    /// Their bytes.
+    /// Size of all files in bytes.
     pub bytes: u64,
-    /// The commit, where a hub told it.
+    /// Commit; `None` if the hub did not give one.
     pub commit: Option<String>,
-    /// Whether they were in the cache before.
+    /// Whether the files were in the cache already.
     pub cached: bool,
 }
 
 impl Fetcher {
-    /// As the environment says: `BURN_DRAGON_CACHE_DIR`, `BURN_DRAGON_OFFLINE`, `BURN_DRAGON_MAX_BYTES`, `HF_ENDPOINT`,
-    /// `HF_TOKEN`.
+    /// A fetcher configured by the environment: `BURN_DRAGON_CACHE_DIR`, `BURN_DRAGON_OFFLINE`,
+    /// `BURN_DRAGON_MAX_BYTES`, `HF_ENDPOINT`, `HF_TOKEN`.
     ///
     /// # Errors
-    /// If one of them cannot be meant.
+    /// If one of them has no valid value.
     pub fn from_env() -> Result<Self, FetchError> {
         let of = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let offline = of("BURN_DRAGON_OFFLINE").is_some_and(|value| !matches!(value.as_str(), "0" | "false"));
@@ -104,7 +104,7 @@ impl Fetcher {
         if let Some(bytes) = of("BURN_DRAGON_MAX_BYTES") {
             limits.bytes = bytes.parse().map_err(|_| FetchError::Source {
                 given: format!("BURN_DRAGON_MAX_BYTES={bytes}"),
-                reason: "it is no number of bytes".into(),
+                reason: "it is not a number of bytes".into(),
             })?;
         }
         Ok(Self {
@@ -115,12 +115,13 @@ impl Fetcher {
         })
     }
 
-    /// The files of a model, verified: from the cache where the server says that they are still the newest or it is not
-    /// asked, else fetched. What is local is given back as it is. `tell` hears what happens, from several threads.
+    /// Fetches a model and returns its verified files. They come from the cache if the server confirms that they are
+    /// current, or if no server is asked; otherwise they are downloaded. A local source is returned unchanged. `tell`
+    /// receives the events, from several threads.
     ///
     /// # Errors
-    /// If there is no such model, the server is not to be reached, or what it gives is not what it should be; of that
-    /// nothing is kept.
+    /// If there is no such model, the server cannot be reached, or its answer is not valid. Nothing of an invalid
+    /// answer is kept.
     pub fn fetch(&self, source: &Source, tell: &(dyn Fn(Event) + Sync)) -> Result<Fetched, FetchError> {
         let location = match source {
             Source::Local(path) => {
@@ -167,7 +168,7 @@ impl Fetcher {
         let record = record.map_err(|error| match (error, &kept) {
             (FetchError::NotFound { address, reason }, Some(_)) => FetchError::NotFound {
                 address,
-                reason: format!("{reason}; --offline uses what is in the cache"),
+                reason: format!("{reason}; to use the model in the cache, add --offline"),
             },
             (error, _) => error,
         })?;

@@ -1,4 +1,4 @@
-//! Which files a model is on a server, and how they are checked before anybody sees them.
+//! Files of a model on a server, and their checks before they become visible.
 
 use super::address::Address;
 use super::cache::{Draft, Kept, Locked, Record, hash_of};
@@ -17,14 +17,14 @@ use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The configuration beside official weights.
+/// File name of the configuration beside official weights.
 pub(super) const CONFIG: &str = "config.json";
 
-/// Bytes of the longest configuration.
+/// Limit on the size of a configuration in bytes.
 const MAX_CONFIG: u64 = 1 << 20;
 
 impl Client {
-    /// Fetches a model in the first of the forms that is there, into the draft.
+    /// Fetches a model into the draft, in the first form that exists.
     pub(super) fn obtain(
         &self,
         location: &Location,
@@ -42,7 +42,7 @@ impl Client {
             match got {
                 Ok(record) => return Ok(record),
                 Err(FetchError::NotFound { .. }) => {}
-                // Where lists are forbidden, what is not there is forbidden too.
+                // A server that forbids listing also answers "forbidden" for a missing file.
                 Err(error @ FetchError::Denied { .. }) => denied = Some(error),
                 Err(error) => return Err(error),
             }
@@ -50,7 +50,7 @@ impl Client {
         let names: Vec<&str> = location.forms.iter().map(Form::name).collect();
         let what = match names.as_slice() {
             [name] => format!("there is no {name}"),
-            [.., _] | [] => format!("there is none of {}", names.join(", ")),
+            [.., _] | [] => format!("there is no file with one of the names {}", names.join(", ")),
         };
         let hint = match location.id {
             Some(_) => "; the id of a hub's repository is OWNER/NAME, and no such path exists here either",
@@ -80,7 +80,10 @@ impl Client {
         }
         let manifest = PartsManifest::parse(&text, Path::new(&address.to_string()))?;
         if manifest.position(name).is_some() {
-            return Err(FetchError::refused(address, "it names itself as a part"));
+            return Err(FetchError::refused(
+                address,
+                "the manifest lists itself as a part",
+            ));
         }
         let (bytes, limit) = (manifest.bytes(), self.limits().bytes);
         if bytes > limit {
@@ -126,7 +129,7 @@ impl Client {
         meter: &Meter<'_>,
     ) -> Result<(), FetchError> {
         let file = draft.file(&part.path);
-        // One that came whole in an earlier try; its bytes are checked once more with all the others.
+        // A part that was complete in an earlier try is checked again with all the others.
         if file
             .symlink_metadata()
             .is_ok_and(|found| found.is_file() && found.len() == part.bytes)
@@ -148,13 +151,13 @@ impl Client {
                 FetchError::NotFound { address, reason } => {
                     FetchError::refused(address, format!("the manifest names it as a part, but {reason}"))
                 }
-                // Who gives out the manifest means the parts too: no other form is looked for.
+                // A manifest without its parts is an error: no other form is tried.
                 FetchError::Denied {
                     address,
                     status,
                     remedy,
                 } => {
-                    let but = format!("it is not given out (status {status}): {remedy}");
+                    let but = format!("the server denies access to it (status {status}): {remedy}");
                     FetchError::refused(address, format!("the manifest names it as a part, but {but}"))
                 }
                 error => error,
@@ -164,7 +167,7 @@ impl Client {
         Ok(draft.settle(index, &part.path)?)
     }
 
-    /// A model in one file, official weights with their configuration.
+    /// Fetches a model in one file: a `.bpk`, or official weights with their configuration.
     fn one(
         &self,
         location: &Location,
@@ -199,7 +202,8 @@ impl Client {
         Ok(record)
     }
 
-    /// The configuration beside official weights, if there is one; who loads them can give another.
+    /// Fetches the configuration beside official weights, if there is one. A caller can load the weights with another
+    /// one.
     fn config(
         &self,
         location: &Location,
@@ -213,7 +217,8 @@ impl Client {
             Err(FetchError::NotFound { .. } | FetchError::Denied { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
-        // Only whether it is an object: what it must hold is judged where it is used, or another one is given.
+        // Only checked to be a JSON object. Its keys are checked when it is used; the user may give another
+        // configuration.
         serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(unmarked(&text)).map_err(|error| {
             FetchError::refused(&address, format!("it does not read as a JSON object: {error}"))
         })?;
@@ -248,11 +253,11 @@ fn check_hash(address: &Address, landed: &Landed, expected: &str, file: &Path) -
     let given = &landed.sha256;
     Err(FetchError::refused(
         address,
-        format!("its sha256 is {given}, it must be {expected}"),
+        format!("its sha256 is {given}, expected {expected}"),
     ))
 }
 
-/// Throws away what came whole and is no model.
+/// Removes a complete download that is not a model.
 fn unsound(lock: &Locked<'_>, address: &Address, error: &CheckpointError) -> FetchError {
     let _ = lock.discard(); // the error that matters is the other one
     let reason = match error {

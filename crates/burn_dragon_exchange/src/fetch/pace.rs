@@ -1,13 +1,13 @@
-//! A server that holds on to its clients, a byte now and then, is let go.
+//! Minimum speed of a server. A slower one is dropped.
 
 use super::limits::Limits;
 use std::io::Read;
 use std::time::Instant;
 
-/// A short text is there in so many times the longest silence, or it is given up.
+/// Time limit of a short text, as a multiple of the longest silence.
 const LONGEST: u32 = 10;
 
-/// How fast something comes.
+/// Speed of a download.
 pub(super) struct Pace<'a> {
     limits: &'a Limits,
     since: Instant,
@@ -24,10 +24,10 @@ impl<'a> Pace<'a> {
         }
     }
 
-    /// So many bytes came.
+    /// Counts received bytes.
     ///
     /// # Errors
-    /// Saying how few came in how long, if that is no pace.
+    /// A message with the number of bytes and the time, if the speed is too low.
     pub(super) fn came(&mut self, bytes: u64) -> Result<(), String> {
         self.came += bytes;
         let passed = self.since.elapsed();
@@ -46,10 +46,10 @@ impl<'a> Pace<'a> {
     }
 }
 
-/// Reads a short text, at most `most` bytes of it, at the pace of everything else and within some minutes.
+/// Reads a short text of at most `most` bytes, with the same minimum speed and a time limit.
 ///
 /// # Errors
-/// Saying why not all of it came; what came is in `text`.
+/// The reason why the text is incomplete. The received part is in `text`.
 pub(super) fn read_short(
     mut body: impl Read,
     most: u64,
@@ -71,7 +71,9 @@ pub(super) fn read_short(
         pace.came(read as u64)?;
         if start.elapsed() >= longest {
             let (bytes, seconds) = (text.len(), longest.as_secs());
-            return Err(format!("{bytes} bytes came in {seconds} s, and that is not all"));
+            return Err(format!(
+                "only {bytes} bytes came in {seconds} s, which is not the whole text"
+            ));
         }
     }
 }

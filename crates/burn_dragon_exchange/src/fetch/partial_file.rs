@@ -1,4 +1,4 @@
-//! A file that is being filled, and the note of what it is of.
+//! Incomplete file, and the note of its version.
 
 use super::download::{RangedDownload, too_large};
 use super::error::FetchError;
@@ -14,7 +14,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// What a file that is not whole yet is of.
+/// Note beside an incomplete file: the version of its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Note {
     pub(super) etag: String,
@@ -44,22 +44,22 @@ impl Note {
     }
 }
 
-/// The file that is being filled, and the hash of what is in it.
+/// Incomplete file, and the hash of its content.
 pub(super) struct PartialFile {
     pub(super) file: File,
     pub(super) hash: Sha256,
     pub(super) have: u64,
 }
 
-/// How one try ended.
+/// End of one try.
 pub(super) enum End {
     Whole,
-    /// Cut, with this many bytes more than before.
+    /// The connection was cut after this number of new bytes.
     Cut(String, u64),
 }
 
 impl PartialFile {
-    /// Opens the file, with what is in it or emptied.
+    /// Opens the file. Its content is kept or removed.
     pub(super) fn open(path: &Path, keep: bool) -> Result<Self, FetchError> {
         let io = |action| CheckpointError::io(action, path);
         let mut file = OpenOptions::new()
@@ -99,7 +99,7 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Throws away what came, since what comes is not what it should be.
+    /// Removes the content, since the answer is not valid.
     pub(super) fn refuse(
         &self,
         download: &RangedDownload<'_>,
@@ -121,7 +121,8 @@ impl PartialFile {
         error
     }
 
-    /// Takes a body until it ends, is cut, or is more than it may be. `whole` is the length of the download, where known.
+    /// Writes a body to the file until it ends, is cut, or is too long. `whole` is the length of the download, if
+    /// known.
     pub(super) fn pour(
         &mut self,
         mut answer: Answer,
@@ -136,7 +137,10 @@ impl PartialFile {
         let mut pace = Pace::new(limits);
         loop {
             if meter.is_stopped() {
-                return Ok(End::Cut("another part of it failed".into(), self.have - before));
+                return Ok(End::Cut(
+                    "another segment of it failed".into(),
+                    self.have - before,
+                ));
             }
             let read = match answer.body.read(&mut buffer) {
                 Ok(0) => break,

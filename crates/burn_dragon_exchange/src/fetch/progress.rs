@@ -1,51 +1,51 @@
-//! What is told while a model comes.
+//! Progress events of a fetch.
 
 use super::error::FetchError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// What happens.
+/// Event of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Another process fetches the same.
+    /// Waiting for another process that fetches the same model.
     Waiting,
-    /// Bytes have come.
+    /// Bytes were received.
     Bytes {
-        /// So many, with those of earlier, interrupted fetches.
+        /// Number of bytes so far, with those of earlier, interrupted fetches.
         done: u64,
-        /// Of so many, where that is known.
+        /// Number of bytes in all, if known.
         total: Option<u64>,
     },
-    /// A try failed, and there will be another.
+    /// A try failed, and another one will follow.
     Again {
-        /// Why it failed.
+        /// Reason of the failure.
         reason: String,
-        /// After which pause.
+        /// Pause before the next try.
         pause: Duration,
     },
-    /// All is there and is checked.
+    /// All files are complete and are being checked.
     Checking,
-    /// The server cannot be asked whether the cached model is still the newest: it is used.
+    /// The server cannot be asked for a newer version, so the cached model is used.
     Unasked {
-        /// Why not.
+        /// Reason.
         reason: String,
     },
 }
 
-/// Counts what all threads of a fetch bring, and stops those that work at one thing where one of them has failed.
+/// Byte counter of all threads of a fetch. It also stops the threads of one job when one of them fails.
 pub(super) struct Meter<'a> {
     tell: &'a (dyn Fn(Event) + Sync),
     counts: Arc<Counts>,
-    /// The first failure. That it is there is what stops the others: none of them can fail of being stopped before it
-    /// is told.
+    /// First failure. Its presence stops the other threads, so none of them can report that it was stopped before this
+    /// one is stored.
     failed: OnceLock<FetchError>,
 }
 
 #[derive(Default)]
 struct Counts {
     done: AtomicU64,
-    /// 0 where it is not known.
+    /// Number of bytes in all; 0 if it is not known.
     total: AtomicU64,
 }
 
@@ -58,8 +58,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// One for several threads that work at one thing: what they bring counts here too; that they
-    /// are stopped stays among them.
+    /// Meter for several threads of one job. Their bytes also count here. A stop stays among them.
     pub(super) fn together(&self) -> Self {
         Self {
             tell: self.tell,
@@ -85,12 +84,12 @@ impl<'a> Meter<'a> {
         });
     }
 
-    /// Bytes that were counted and are thrown away.
+    /// Subtracts bytes that were counted and are thrown away.
     pub(super) fn take_back(&self, bytes: u64) {
         self.counts.done.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Stops all that work together. What fails later fails of that, and is not kept.
+    /// Stops the whole job. Later failures are consequences of the stop, and are not kept.
     pub(super) fn fail(&self, error: FetchError) {
         let _ = self.failed.set(error);
     }
@@ -99,7 +98,7 @@ impl<'a> Meter<'a> {
         self.failed.get().is_some()
     }
 
-    /// The first failure, if there was one.
+    /// First failure, if there was one.
     pub(super) fn outcome(self) -> Result<(), FetchError> {
         self.failed.into_inner().map_or(Ok(()), Err)
     }

@@ -1,8 +1,8 @@
-//! A run of bytes of one file on a server, into a file here: the whole of it, or a segment.
+//! Download of a range of bytes of one file on a server: the whole file, or a segment.
 //!
-//! What came is kept when the connection is cut or the process is killed, beside a note that says of what it is: the
-//! server's strong ETag. With that the rest is asked for (`Range`, `If-Range`); without it, or when the server says
-//! that there is something else now, the download starts anew. Bytes of two versions never meet in one file.
+//! Received bytes are kept when the connection is cut or the process is killed. A note beside them holds the strong
+//! ETag of the server. With it the rest is requested (`Range`, `If-Range`). Without it, or when the server has another
+//! version, the download starts again. Bytes of two versions are never mixed in one file.
 
 use super::download::{RangedDownload, Segment, too_large};
 use super::error::FetchError;
@@ -15,19 +15,19 @@ use burn_dragon_checkpoint::api::expert::hex;
 use sha2::Digest;
 use ureq::http::header::{self, HeaderName};
 
-/// What came.
+/// Result of a complete download.
 #[derive(Debug)]
 pub(super) struct Landed {
     pub(super) bytes: u64,
     pub(super) sha256: String,
-    /// The ETag of the answer, strong or weak.
+    /// ETag of the answer, strong or weak.
     pub(super) etag: Option<String>,
-    /// What a hub said before it sent elsewhere; `None` where all was there and nobody was asked.
+    /// Headers that a hub sent before its redirect; `None` if the file was complete and no request was made.
     pub(super) linked: Option<Linked>,
 }
 
 impl Client {
-    /// Downloads until all bytes are there. `first` is an answer that was asked for already.
+    /// Downloads until all bytes are there. `first` is an answer to an earlier request, which is used first.
     pub(super) fn download(
         &self,
         download: &RangedDownload<'_>,
@@ -53,24 +53,24 @@ impl Client {
     }
 }
 
-/// A download on its way.
+/// Download in progress.
 struct UnderWay<'a> {
     client: &'a Client,
     download: &'a RangedDownload<'a>,
     meter: &'a Meter<'a>,
     tries: Tries<'a>,
     partial: PartialFile,
-    /// Of what it is that came, where that is known.
+    /// Version of the received bytes, if known.
     note: Option<Note>,
-    /// The ETag of what comes, strong or weak.
+    /// ETag of the current answer, strong or weak.
     etag: Option<String>,
-    /// Bytes of the whole file, where somebody has said it.
+    /// Size of the whole file in bytes, if known.
     total: Option<u64>,
     linked: Option<Linked>,
 }
 
 impl<'a> UnderWay<'a> {
-    /// With what came before, if it is known of what it is and `keep`.
+    /// A download that keeps the existing bytes if `keep` is set and their version is known.
     fn new(
         client: &'a Client,
         download: &'a RangedDownload<'a>,
@@ -99,7 +99,7 @@ impl<'a> UnderWay<'a> {
         })
     }
 
-    /// The byte of the file that comes next.
+    /// Offset of the next byte in the file.
     fn at(&self) -> u64 {
         self.start() + self.partial.have
     }
@@ -108,7 +108,7 @@ impl<'a> UnderWay<'a> {
         self.download.segment.map_or(0, |segment| segment.start)
     }
 
-    /// The byte after the last, where that is known.
+    /// Offset after the last byte, if known.
     fn end(&self) -> Option<u64> {
         self.download.segment.map(|segment| segment.end).or(self.total)
     }
@@ -117,12 +117,12 @@ impl<'a> UnderWay<'a> {
         self.partial.have > 0 && self.end().is_some_and(|end| self.at() >= end)
     }
 
-    /// Whether not all of the file is asked for.
+    /// Whether only a range of the file is requested.
     fn is_ranged(&self) -> bool {
         self.download.segment.is_some() || self.partial.have > 0
     }
 
-    /// Asks for what is missing.
+    /// Requests the missing bytes.
     fn ask(&mut self) -> Result<Answer, FetchError> {
         let headers = if self.is_ranged() {
             range(self.at(), self.download.segment, self.note.as_ref())
@@ -132,17 +132,17 @@ impl<'a> UnderWay<'a> {
         self.client.ask(self.download.address, &headers, &mut self.tries)
     }
 
-    /// Whether the body of an answer is what comes next; if it is not, but another one may be, why not.
+    /// Whether the body of an answer continues the download. If not, but another answer may, the reason.
     fn judge(&mut self, answer: &Answer) -> Result<Option<String>, FetchError> {
         self.linked = Some(answer.linked.clone());
         match (answer.status, self.is_ranged()) {
             (206, true) => self.rest(answer),
-            // Segments are of one version or of none.
+            // Segments must all be of the same version.
             (200 | 416, _) if self.download.segment.is_some() => Err(self.changed()),
             (200, _) => self.anew(answer).map(|()| None),
             (416, true) => {
                 self.empty()?;
-                Ok(Some("the server has less than what came from it before".into()))
+                Ok(Some("the server has fewer bytes than it sent before".into()))
             }
             (status, _) => {
                 let has_token = self.client.bearer(self.download.address).is_some();
@@ -151,7 +151,7 @@ impl<'a> UnderWay<'a> {
         }
     }
 
-    /// 206: the rest of it, if it is of the same version.
+    /// Status 206: the rest of the file, if it is of the same version.
     fn rest(&mut self, answer: &Answer) -> Result<Option<String>, FetchError> {
         if let Err(reason) = check_range(answer, self.at(), self.end(), self.total) {
             return Err(self.partial.refuse(self.download, self.meter, reason));
@@ -173,7 +173,7 @@ impl<'a> UnderWay<'a> {
         Ok(None)
     }
 
-    /// 200: all of it, whatever came before.
+    /// Status 200: the whole file; earlier bytes are removed.
     fn anew(&mut self, answer: &Answer) -> Result<(), FetchError> {
         self.empty()?;
         self.etag = answer.etag();
@@ -187,7 +187,7 @@ impl<'a> UnderWay<'a> {
         Ok(())
     }
 
-    /// Takes a body that comes next.
+    /// Writes the next body to the file.
     fn pour(&mut self, answer: Answer) -> Result<End, FetchError> {
         if let (None, None, Some(total)) = (self.download.segment, self.download.total, self.total) {
             self.meter.expect(total);
@@ -224,7 +224,7 @@ impl<'a> UnderWay<'a> {
         self.partial.drop_with(self.download, self.meter, error)
     }
 
-    /// All of it is there.
+    /// Result, when all bytes are there.
     fn land(self) -> Result<Landed, FetchError> {
         self.partial
             .file
@@ -239,7 +239,7 @@ impl<'a> UnderWay<'a> {
     }
 }
 
-/// The length of the whole that an answer declares, if it is the one that it must be, and not too much.
+/// Declared length of the whole file, if it has the expected value and is within the limit.
 fn declared(download: &RangedDownload<'_>, answer: &Answer) -> Result<Option<u64>, FetchError> {
     let declared = answer.length();
     if let (Some(declared), Some(total)) = (declared, download.total)
@@ -254,7 +254,7 @@ fn declared(download: &RangedDownload<'_>, answer: &Answer) -> Result<Option<u64
     Ok(download.total.or(declared))
 }
 
-/// The headers that ask for what is missing.
+/// Headers that request the missing bytes.
 fn range(from: u64, segment: Option<Segment<'_>>, note: Option<&Note>) -> Vec<(HeaderName, String)> {
     let last = segment.map_or(String::new(), |segment| (segment.end - 1).to_string());
     let if_range = note.map(|note| (header::IF_RANGE, note.etag.clone()));
@@ -263,18 +263,18 @@ fn range(from: u64, segment: Option<Segment<'_>>, note: Option<&Note>) -> Vec<(H
         .collect()
 }
 
-/// Whether a 206 is of what was asked for.
+/// Whether a 206 answer has the requested range.
 fn check_range(answer: &Answer, from: u64, end: Option<u64>, total: Option<u64>) -> Result<(), String> {
     let (first, last, whole) = answer
         .range()
-        .ok_or("a part of it comes without a readable Content-Range")?;
+        .ok_or("the answer to a range request has no readable Content-Range")?;
     if first != from || last < first || end.is_some_and(|end| last >= end) {
         return Err(format!(
-            "bytes {first} to {last} come where those from {from} were asked for"
+            "the answer holds bytes {first} to {last}, but those from {from} were asked for"
         ));
     }
     if whole.zip(total).is_some_and(|(whole, total)| whole != total) {
-        return Err("the length of the whole in its Content-Range is another than before".into());
+        return Err("the length of the whole file in its Content-Range has changed".into());
     }
     if answer.length().is_some_and(|length| length != last - first + 1) {
         return Err("its Content-Length and its Content-Range disagree".into());

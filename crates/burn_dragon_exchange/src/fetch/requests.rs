@@ -1,4 +1,4 @@
-//! What a server is asked before a file comes: whether there is another one, what it says of it, or a short text.
+//! Requests before the download of a file: its version, its head, or a short text.
 
 use super::address::Address;
 use super::cache::Record;
@@ -10,16 +10,16 @@ use super::progress::Meter;
 use super::retry::{Tries, unwelcome};
 use ureq::http::header;
 
-/// How what is in the cache compares with what the server has.
+/// Comparison of the cached version with the server's.
 pub(super) enum Freshness {
     Same,
     Other,
-    /// It cannot be asked.
+    /// The server cannot be asked, with the reason.
     Unknown(String),
 }
 
 impl Client {
-    /// Asks whether there is something else than what is in the cache.
+    /// Asks the server whether the cached version is current.
     pub(super) fn freshness(&self, location: &Location, record: &Record, meter: &Meter<'_>) -> Freshness {
         let address = location.file(&record.probe, None);
         let known = record
@@ -46,7 +46,7 @@ impl Client {
         }
     }
 
-    /// An answer with a body that is not read yet, or that there is still what this strong ETag stands for.
+    /// Answer with an unread body, or the confirmation that the version with this strong ETag is unchanged.
     pub(super) fn first(
         &self,
         address: &Address,
@@ -66,7 +66,7 @@ impl Client {
         }
     }
 
-    /// A short file, whole, in memory.
+    /// Content of a short file.
     pub(super) fn text(
         &self,
         address: &Address,
@@ -86,7 +86,7 @@ impl Client {
             if bytes > most || declared.is_some_and(|declared| declared > most) {
                 return Err(FetchError::refused(
                     address,
-                    format!("it is longer than the {most} bytes that are read"),
+                    format!("it is longer than {most} bytes, the limit for this file"),
                 ));
             }
             match read {

@@ -1,4 +1,4 @@
-//! Asking again, with pauses, a bounded number of times.
+//! Retries of a request, with pauses and a limit.
 
 use super::address::Address;
 use super::error::FetchError;
@@ -8,14 +8,14 @@ use super::progress::{Event, Meter};
 use std::time::Duration;
 use ureq::http::header::HeaderName;
 
-/// The tries at one thing.
+/// Counter of the tries of one request.
 pub(super) struct Tries<'a> {
     limits: &'a Limits,
     address: &'a Address,
     meter: &'a Meter<'a>,
-    /// All of them.
+    /// Number of all tries.
     made: u32,
-    /// Those since something came.
+    /// Number of tries since the last progress.
     barren: u32,
 }
 
@@ -30,7 +30,7 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// Two tries at most, for what can be done without.
+    /// At most two tries, for an optional request.
     pub(super) fn few(limits: &'a Limits, address: &'a Address, meter: &'a Meter<'a>) -> Self {
         let barren = limits.tries.saturating_sub(1).max(1);
         Self {
@@ -39,7 +39,7 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// The last try brought so many bytes.
+    /// Records the number of bytes that the last try brought.
     pub(super) fn brought(&mut self, bytes: u64) {
         if bytes >= Limits::PROGRESS {
             self.barren = 0;
@@ -65,7 +65,7 @@ impl<'a> Tries<'a> {
 }
 
 impl Client {
-    /// Asks until there is an answer that is one: not a busy or broken server's.
+    /// Repeats a request until the answer is not that of a busy or broken server.
     pub(super) fn ask(
         &self,
         address: &Address,
@@ -87,12 +87,12 @@ impl Client {
     }
 }
 
-/// Whether a status may be another one soon.
+/// Whether a status can be temporary.
 pub(super) fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 425 | 429) || (500..600).contains(&status)
 }
 
-/// What a status means that is not an answer.
+/// Error for a status that is not a success.
 pub(super) fn unwelcome(address: &Address, status: u16, has_token: bool) -> FetchError {
     let address = address.to_string();
     match status {
@@ -101,7 +101,7 @@ pub(super) fn unwelcome(address: &Address, status: u16, has_token: bool) -> Fetc
             status,
             remedy: match has_token {
                 true => "the token in HF_TOKEN is not allowed to read it".into(),
-                false => "if it is a private or gated repository of a hub, put a token that may read it into HF_TOKEN"
+                false => "if it is a private or gated repository of a hub, set HF_TOKEN to a token that may read it"
                     .into(),
             },
         },

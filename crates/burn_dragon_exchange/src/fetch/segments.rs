@@ -1,4 +1,4 @@
-//! Several things at once, and one large file in segments at once.
+//! Parallel downloads, and the download of one large file in parallel segments.
 
 use super::address::Address;
 use super::download::{RangedDownload, Segment};
@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Runs jobs on a few threads. The first that fails stops them all, by the meter that they are given, and is what is
-/// told; else there is a result of each, in their order.
+/// Runs jobs on a few threads. The first failure stops all jobs through their meter, and is returned; else the results
+/// are returned in order.
 pub(super) fn at_once<T: Sync, R: Send>(
     threads: usize,
     meter: &Meter<'_>,
@@ -53,7 +53,7 @@ pub(super) fn at_once<T: Sync, R: Send>(
     Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
-/// How a file was cut into segments.
+/// Plan of a file in segments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Plan {
     etag: String,
@@ -71,7 +71,7 @@ impl Plan {
         (plan.segment > 0 && plan.total / plan.segment < 1 << 16).then_some(plan)
     }
 
-    /// Of an answer that can be had in segments, and is worth it.
+    /// Plan for the file of an answer, if the server supports segments and the file is large enough.
     fn of(answer: &Answer, segment: u64, most: u64) -> Option<Self> {
         let total = answer.length().filter(|&total| total <= most)?;
         let worth =
@@ -83,7 +83,7 @@ impl Plan {
         })
     }
 
-    /// All of it, in order.
+    /// All segments, in order.
     fn segments(&self) -> Vec<Segment<'_>> {
         let starts = (0..self.total).step_by(usize::try_from(self.segment).unwrap_or(usize::MAX));
         starts
@@ -97,8 +97,8 @@ impl Plan {
 }
 
 impl Client {
-    /// Fetches a file whose length only the server knows: in segments where it is large and the server can do that.
-    /// What came of it before is gone on with if the server says that it still has the same.
+    /// Fetches a file whose length only the server knows, in segments if it is large and the server supports them.
+    /// Earlier segments are kept if the server confirms that the version is unchanged.
     pub(super) fn whole(
         &self,
         address: &Address,
@@ -182,7 +182,7 @@ impl Client {
     }
 }
 
-/// Notes how a file is cut, and with that of what every segment is: beside a plan lies no segment of another one.
+/// Writes the plan of a file, which gives the version of its segments. Segments of another plan are removed first.
 fn begin(plan: &Plan, into: &Path) -> Result<(), FetchError> {
     forget(plan, into);
     Note::remove(into); // of another version, which the joined one is not
@@ -202,7 +202,7 @@ fn segment_path(into: &Path, index: usize) -> PathBuf {
     into.with_extension(format!("segment-{index:05}"))
 }
 
-/// Puts the segments together, and gives the hash of the whole.
+/// Joins the segments. Returns the hash of the whole file.
 fn join(into: &Path, segments: usize) -> Result<String, CheckpointError> {
     let mut whole = File::create(into).map_err(CheckpointError::io("create", into))?;
     let mut hash = Sha256::new();
@@ -247,7 +247,7 @@ mod tests {
                             std::thread::yield_now();
                         }
                     }
-                    // Both without an allocation, so that who is slow is not slow by that.
+                    // Both without an allocation, whose time would be measured too.
                     let address = String::new();
                     Err(match first {
                         true => FetchError::Changed { address },

@@ -1,38 +1,38 @@
-//! What a person means by MODEL: a path, an address, or the id of a repository on a hub.
+//! Meaning of a given MODEL: a path, an address, or the id of a repository on a hub.
 
 use super::address::{Address, printable};
 use super::error::FetchError;
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
-/// Where a model is to come from.
+/// Source of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A file or folder of this machine, which need not exist.
+    /// File or folder of this machine, which need not exist.
     Local(PathBuf),
-    /// A file on a server, or a folder that holds `model.bpk` or `model.safetensors`.
+    /// File on a server, or a folder with `model.bpk` or `model.safetensors`.
     Address(Address),
-    /// A repository on the hub.
+    /// Repository on the hub.
     Hub(HubId),
 }
 
-/// A repository on a hub, at a revision.
+/// Repository on a hub, at a revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubId {
     /// `owner/name`.
     pub repo: String,
-    /// A branch, a tag or a commit.
+    /// Branch, tag or commit.
     pub revision: String,
 }
 
-/// The revision of a hub's repository, where none is given.
+/// Default revision of a repository.
 pub const MAIN: &str = "main";
 
 impl Source {
-    /// What is meant: what exists here is meant before anything elsewhere, and what looks like a path is one.
+    /// Source that a given text means. An existing path comes first, and a text that looks like a path is a path.
     ///
     /// # Errors
-    /// If it is an address that is not followed.
+    /// If it is an address that is not allowed.
     pub fn of(given: &Path) -> Result<Self, FetchError> {
         let local = || Self::Local(given.to_path_buf());
         let Some(text) = given.to_str() else {
@@ -41,14 +41,14 @@ impl Source {
         if text.contains("://") {
             return Ok(Self::Address(address(text)?));
         }
-        // `symlink_metadata`, so that a dangling link gives the error of a path.
+        // `symlink_metadata` finds a dangling link too, which then gives the error of a path.
         if given.symlink_metadata().is_ok() || is_path(text) {
             return Ok(local());
         }
         Ok(HubId::parse(text).map_or_else(local, Self::Hub))
     }
 
-    /// What is meant where only something elsewhere can be: an address or an id.
+    /// Source that a given text means if it cannot be local: an address or an id.
     ///
     /// # Errors
     /// If it is neither.
@@ -60,7 +60,9 @@ impl Source {
         if given.contains("://") {
             return match revision {
                 None => Ok(Self::Address(address(given)?)),
-                Some(_) => Err(refuse("an address has no --revision; a hub's repository has")),
+                Some(_) => Err(refuse(
+                    "--revision is only for the repository of a hub, not for an address",
+                )),
             };
         }
         let mut id = HubId::parse(given)
@@ -92,7 +94,7 @@ impl Display for Source {
 }
 
 impl HubId {
-    /// `owner/name` or `owner/name@revision`, if it is one.
+    /// Parses `owner/name` or `owner/name@revision`; `None` for another text.
     pub fn parse(text: &str) -> Option<Self> {
         let (repo, revision) = text.split_once('@').unwrap_or((text, MAIN));
         let (owner, name) = repo.split_once('/')?;
@@ -115,7 +117,8 @@ fn address(text: &str) -> Result<Address, FetchError> {
     };
     let address = Address::parse(text).map_err(refuse)?;
     if address.has_query() || text.contains('#') {
-        let reason = "it has a query or a fragment; give the address of a file or of a folder".to_string();
+        let reason = "it has a query or a fragment; give the address of a file or of a folder without them"
+            .to_string();
         return Err(refuse(reason));
     }
     let lower = text.to_ascii_lowercase();
@@ -124,14 +127,14 @@ fn address(text: &str) -> Result<Address, FetchError> {
         .any(|hidden| lower.contains(hidden))
     {
         return Err(refuse(
-            "it hides a dot, a slash or a NUL behind a percent sign".to_string(),
+            "it has a percent-encoded dot, slash or NUL; give these characters unencoded".to_string(),
         ));
     }
     Ok(address)
 }
 
-/// Whether a text that could be an id is rather a path that does not exist: it begins like one, or ends like a file, or
-/// lies in a folder that exists or that our own programs make.
+/// Whether a text that could be an id is a path that does not exist: it begins like a path, ends like a file, or lies
+/// in a folder that exists or that our programs create.
 fn is_path(text: &str) -> bool {
     let begins = text.starts_with(['.', '/', '~']) || text.contains('\\') || text.contains(':');
     let (first, _) = text.split_once('/').unwrap_or((text, ""));
@@ -155,7 +158,7 @@ fn is_path(text: &str) -> bool {
     begins || is_file || ["runs", "checkpoint", "deploy"].contains(&first) || Path::new(first).is_dir()
 }
 
-/// A name of an owner or a repository: what a hub allows, and nothing that could climb.
+/// Whether a name is valid for an owner or a repository: the characters of a hub, and no path.
 fn is_name(name: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     (1..=96).contains(&name.len())
@@ -165,7 +168,7 @@ fn is_name(name: &str) -> bool {
         && !name.contains("..")
 }
 
-/// A branch, a tag or a commit.
+/// Whether a name is valid for a branch, a tag or a commit.
 fn is_revision(name: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/+".contains(&byte);
     (1..=200).contains(&name.len())

@@ -1,5 +1,5 @@
-//! Files to a repository of a hub, as one commit: small ones in the commit itself, large ones before it, by the
-//! protocol of git-lfs that such hubs speak.
+//! Upload of files to a repository of a hub as one commit: small files in the commit itself, large files before it with
+//! the git-lfs protocol.
 //!
 //! | request | what |
 //! |---|---|
@@ -30,43 +30,43 @@ use std::path::PathBuf;
 use std::time::Duration;
 use ureq::http::header;
 
-/// What the hub answers at most, bytes.
+/// Limit on the size of an answer in bytes.
 const LONGEST_ANSWER: u64 = 4 << 20;
 
-/// Bytes of a file by which a hub judges what it is.
+/// Number of bytes at the start of a file that a hub examines.
 const SAMPLE: u64 = 512;
 
-/// Bytes of a file that goes into the commit itself.
+/// Limit on the size in bytes of a file in the commit itself.
 const INLINE: u64 = 10 << 20;
 
-/// How long a hub may think about a commit.
+/// Time limit of a hub for a commit.
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(super) const LFS_JSON: &str = "application/vnd.git-lfs+json";
 
-/// What is to be put into a repository.
+/// Description of an upload.
 #[derive(Clone, Debug)]
 pub struct Upload {
-    /// The repository and the branch.
+    /// Repository and branch.
     pub id: HubId,
-    /// Whether the repository is to be private, if it is made.
+    /// Whether the repository is private, if it is created.
     pub private: bool,
-    /// The message of the commit.
+    /// Message of the commit.
     pub message: String,
-    /// The files, which get the names that they have here.
+    /// Paths of the files. Their names are kept.
     pub files: Vec<PathBuf>,
 }
 
-/// What was put there.
+/// Result of an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uploaded {
-    /// The address of the repository.
+    /// Address of the repository.
     pub address: String,
-    /// The commit.
+    /// Commit.
     pub commit: String,
 }
 
-/// A file that is to be put there.
+/// File to upload.
 pub(super) struct Item {
     pub(super) name: String,
     pub(super) path: PathBuf,
@@ -75,11 +75,11 @@ pub(super) struct Item {
     pub(super) large: bool,
 }
 
-/// Puts files into a repository of a hub, which is made if it is not there. Large files that the hub has already are
-/// not sent again. `tell` hears how much was sent.
+/// Uploads files to a repository of a hub, which is created if it does not exist. Large files that the hub already has
+/// are not sent. `tell` receives the number of bytes sent.
 ///
 /// # Errors
-/// If a file cannot be read, there is no token, or the hub refuses or is not to be reached; then nothing is committed.
+/// If a file cannot be read, there is no token, or the hub refuses or cannot be reached. Nothing is committed then.
 pub fn upload(
     hub: &Hub,
     limits: &Limits,
@@ -92,9 +92,9 @@ pub fn upload(
             status: 401,
             remedy: match hub.token {
                 Some(_) => {
-                    "the token in HF_TOKEN is not sent over http; let HF_ENDPOINT begin with https".into()
+                    "the token in HF_TOKEN is not sent over http; set HF_ENDPOINT to an https address".into()
                 }
-                None => "put a token that may write into HF_TOKEN".into(),
+                None => "set HF_TOKEN to a token that may write to the repository".into(),
             },
         });
     };
@@ -135,7 +135,7 @@ pub fn upload(
     hubs.commit(&items, &upload.message)
 }
 
-/// The talk with a hub about one repository.
+/// Connection to a hub, for one repository.
 pub(super) struct Talk<'a> {
     pub(super) client: &'a Client,
     pub(super) hub: &'a Hub,
@@ -151,7 +151,7 @@ impl Talk<'_> {
             .file(&format!("api/models/{}/{what}/{revision}", self.id.repo))
     }
 
-    /// Makes the repository; that it is there already is fine.
+    /// Creates the repository. An existing one is no error.
     fn create(&self, private: bool) -> Result<(), FetchError> {
         let (owner, name) = self.id.repo.split_once('/').unwrap_or_default();
         let address = self.hub.endpoint.file("api/repos/create");
@@ -163,7 +163,7 @@ impl Talk<'_> {
         }
     }
 
-    /// Learns which files are large.
+    /// Asks the hub which files are large.
     fn sort(&self, items: &mut [Item]) -> Result<(), FetchError> {
         let address = self.api("preupload");
         let mut files = Vec::new();
@@ -183,12 +183,12 @@ impl Talk<'_> {
             .filter_map(|file| Some((file["path"].as_str()?, file["uploadMode"].as_str()?)))
             .collect();
         for item in items {
-            // What nothing was said of is large by its size; what is empty is never.
+            // Without an answer for a file, its size decides. An empty file is never large.
             let said = modes.get(item.name.as_str()).map(|&mode| mode == "lfs");
             item.large = item.bytes > 0 && said.unwrap_or(item.bytes > INLINE);
             if !item.large && item.bytes > INLINE {
                 let reason = format!(
-                    "the hub wants {} in the commit itself, which holds {INLINE} bytes",
+                    "the hub wants {} in the commit itself, where the limit is {INLINE} bytes",
                     item.name
                 );
                 return Err(FetchError::refused(address, reason));
@@ -224,15 +224,15 @@ impl Talk<'_> {
         })
     }
 
-    /// Posts JSON, and gives the answer of a success.
+    /// Posts JSON. Returns the JSON of a successful answer.
     pub(super) fn told(&self, address: &Address, value: &Value, kind: &str) -> Result<Value, FetchError> {
         let (status, answer) = self.post(address, &value.to_string(), kind)?;
         check(address, status, &answer)?;
         Ok(answer)
     }
 
-    /// Posts a text, with the token where it belongs; a redirect is not followed. A server that is busy is asked again,
-    /// one that is cut off is not: it may have done what it was told.
+    /// Posts a text, with the token if the origin matches. A redirect is not followed. A busy server is tried again. A
+    /// cut connection is not: the server may have processed the request.
     fn post(&self, address: &Address, text: &str, kind: &str) -> Result<(u16, Value), FetchError> {
         let mut tries = Tries::new(self.client.limits(), address, self.meter);
         loop {
@@ -263,7 +263,7 @@ impl Talk<'_> {
             })?;
             let status = response.status().as_u16();
             let mut text = Vec::new();
-            // A failed reading leaves no JSON, and the status is what matters then.
+            // An unreadable body gives no JSON; the status then decides.
             let body = response.into_body().into_reader();
             let _ = read_short(body, LONGEST_ANSWER, self.client.limits(), &mut text);
             if matches!(status, 429 | 503) {
@@ -278,7 +278,7 @@ impl Talk<'_> {
     }
 }
 
-/// What a status that is no success means, in the hub's own words where it has some.
+/// Error for a status that is not a success, with the message of the hub if it has one.
 fn check(address: &Address, status: u16, answer: &Value) -> Result<(), FetchError> {
     if (200..300).contains(&status) {
         return Ok(());
@@ -292,7 +292,7 @@ fn check(address: &Address, status: u16, answer: &Value) -> Result<(), FetchErro
             address: address.to_string(),
             status,
             remedy: format!(
-                "put a token that may write there into HF_TOKEN{}",
+                "set HF_TOKEN to a token that may write to the repository{}",
                 said.map(|said| format!(" (the hub says: {said})"))
                     .unwrap_or_default()
             ),

@@ -1,7 +1,8 @@
-//! The zip that `torch.save` writes: entries as they are, uncompressed, and nothing else.
+//! Reader of the zip archive that `torch.save` writes: uncompressed entries only.
 //!
-//! The directory at its end says what is in it; the header before each entry must agree. Nothing is unpacked: an entry
-//! is a place in the file. A compressed entry is refused, so nothing in it can grow.
+//! The directory at the end lists the entries, and the header before each entry must agree with it. Nothing is
+//! unpacked: an entry is a range of bytes in the file. A compressed entry is refused, so no data can grow while it is
+//! read.
 
 use super::foreign::Source;
 use burn_dragon_checkpoint::api::CheckpointError;
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The longest directory that is read, bytes: some ten thousand entries.
+/// Limit on the size of the directory in bytes, for about ten thousand entries.
 const LONGEST_DIRECTORY: u64 = 4 << 20;
 
 const LOCAL: u32 = 0x0403_4b50;
@@ -18,7 +19,7 @@ const END: u32 = 0x0605_4b50;
 const END_64: u32 = 0x0606_4b50;
 const LOCATOR_64: u32 = 0x0706_4b50;
 
-/// Where an entry's bytes lie, and what their CRC-32 is.
+/// Byte range of an entry, and its CRC-32.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) at: u64,
@@ -26,7 +27,7 @@ pub(super) struct Place {
     crc: u32,
 }
 
-/// A zip file and its entries, by the name behind the folder that all of them are in.
+/// Zip archive with its entries. Their names are relative to the folder that contains all of them.
 #[derive(Debug)]
 pub(super) struct Archive {
     path: PathBuf,
@@ -53,7 +54,7 @@ impl Archive {
         })
     }
 
-    /// All of an entry of at most `most` bytes.
+    /// Content of an entry of at most `most` bytes.
     pub(super) fn bytes(&self, name: &str, most: u64) -> Result<Vec<u8>, CheckpointError> {
         let place = self.entry(name)?;
         if place.length > most {
@@ -65,7 +66,7 @@ impl Archive {
         Ok(bytes)
     }
 
-    /// That an entry's bytes have the CRC-32 that the directory gives.
+    /// Checks an entry against the CRC-32 in the directory.
     pub(super) fn check(&self, name: &str) -> Result<Place, CheckpointError> {
         let place = self.entry(name)?;
         self.each(name, place, |_| ())?;
@@ -119,7 +120,7 @@ fn wrong<T>(reason: impl Into<String>) -> Result<T, Fault> {
     Err(Fault::Wrong(reason.into()))
 }
 
-/// What the end of the file says of the directory.
+/// Record at the end of the file: size and place of the directory.
 struct Directory {
     entries: u64,
     at: u64,
@@ -161,7 +162,7 @@ impl Reading<'_> {
         }
         if !at.0.is_empty() {
             return wrong(format!(
-                "its directory has {} bytes behind the last entry",
+                "its directory has {} bytes after the last entry",
                 at.0.len()
             ));
         }
@@ -172,7 +173,7 @@ impl Reading<'_> {
         }
     }
 
-    /// The record at the very end, and the longer one before it, where there is one; they must agree.
+    /// Reads the record at the very end, and the zip64 record before it if there is one. Both must agree.
     fn directory(&self) -> Result<Directory, Fault> {
         let Some(end_at) = self.0.length().checked_sub(22) else {
             return wrong(format!("it has {} bytes, too few for a zip", self.0.length()));
@@ -180,7 +181,7 @@ impl Reading<'_> {
         let end = self.read(end_at, 22)?;
         let mut end = Cursor(&end);
         if end.u32()? != END {
-            return wrong("it does not end as a zip does");
+            return wrong("it does not end like a zip: there is no end record");
         }
         let [disk, start_disk, here, entries] = [end.u16()?, end.u16()?, end.u16()?, end.u16()?];
         let (length, at, comment) = (end.u32()?, end.u32()?, end.u16()?);
@@ -216,7 +217,7 @@ impl Reading<'_> {
         Ok(directory)
     }
 
-    /// The zip64 record, and where it lies: right before its locator, which lies right before the end record.
+    /// Reads the zip64 record, and its place: directly before its locator, which lies directly before the end record.
     fn directory_64(&self, end_at: u64) -> Result<Option<(Directory, u64)>, Fault> {
         let Some(locator_at) = end_at.checked_sub(20) else {
             return Ok(None);
@@ -247,7 +248,7 @@ impl Reading<'_> {
         Ok(Some((directory, at)))
     }
 
-    /// Where an entry begins and its bytes lie, if the header before them agrees with the directory.
+    /// Start of an entry and the place of its bytes, if the header before them agrees with the directory.
     fn place(&self, central: &Central, directory_at: u64) -> Result<(u64, Place), Fault> {
         let (name, start) = (&central.name, central.header_at);
         let outside = || Fault::Wrong(format!("its entry `{name}` lies outside of it"));
@@ -266,7 +267,7 @@ impl Reading<'_> {
             || usize::from(name_length) != name.len()
         {
             return wrong(format!(
-                "the header of its entry `{name}` is not what its directory says"
+                "the header of its entry `{name}` is not what its directory says: the file is damaged"
             ));
         }
         let at = start + 30 + u64::from(name_length) + u64::from(extra);
@@ -277,14 +278,14 @@ impl Reading<'_> {
         if self.read(start + 30, name_length.into())? != name.as_bytes() {
             return wrong(format!("the header of its entry `{name}` has another name"));
         }
-        // Zeros where the numbers follow the bytes, all ones where they are in the extra field.
+        // Zeros if the numbers follow the bytes; all ones if they are in the extra field.
         let later = |given: u32, expected: u64| [0, u64::from(u32::MAX), expected].contains(&given.into());
         if !later(packed, central.length)
             || !later(length, central.length)
             || !(crc == 0 || crc == central.crc)
         {
             return wrong(format!(
-                "the header of its entry `{name}` is not what its directory says"
+                "the header of its entry `{name}` is not what its directory says: the file is damaged"
             ));
         }
         let place = Place {
@@ -295,7 +296,7 @@ impl Reading<'_> {
         Ok((start, place))
     }
 
-    /// Bytes that are in the file.
+    /// Reads bytes of the file.
     fn read(&self, at: u64, length: u64) -> Result<Vec<u8>, Fault> {
         if at.checked_add(length).is_none_or(|end| end > self.0.length()) {
             return wrong("it is shorter than it says");
@@ -306,7 +307,7 @@ impl Reading<'_> {
     }
 }
 
-/// What the directory says of an entry.
+/// Directory record of an entry.
 struct Central {
     name: String,
     flags: u16,
@@ -328,7 +329,7 @@ impl Central {
         let name = plain_name(name)?;
         let extra = at.take(extra.into())?;
         at.take(comment.into())?;
-        // The numbers that did not fit, in this order, each only where the short one is all ones.
+        // Numbers that did not fit, in this order. Each exists only if the short one is all ones.
         let mut long = Cursor(extra_64(extra)?);
         let mut number = |short: u32| match short {
             u32::MAX => long.u64(),
@@ -355,8 +356,8 @@ impl Central {
     }
 }
 
-/// A name of folders and a file, none of them a way out. Nothing is ever written under it; a file that has another was
-/// not made by `torch.save`.
+/// Name of folders and a file without a way out of them. Nothing is ever written under this name; a file with another
+/// one was not made by `torch.save`.
 fn plain_name(bytes: &[u8]) -> Result<String, Fault> {
     let name =
         String::from_utf8(bytes.to_vec()).map_err(|_| "the name of an entry is not UTF-8".to_string())?;
@@ -368,7 +369,7 @@ fn plain_name(bytes: &[u8]) -> Result<String, Fault> {
     }
 }
 
-/// The zip64 field among the extra ones.
+/// Zip64 field of the extra fields.
 fn extra_64(extra: &[u8]) -> Result<&[u8], Fault> {
     let mut at = Cursor(extra);
     while at.0.len() >= 4 {
@@ -381,7 +382,7 @@ fn extra_64(extra: &[u8]) -> Result<&[u8], Fault> {
     Ok(&[])
 }
 
-/// Bytes that are read from the front.
+/// Cursor over bytes.
 struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {

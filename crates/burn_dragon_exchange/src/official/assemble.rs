@@ -1,4 +1,4 @@
-//! Foreign tensors and a configuration to a model.
+//! Assembly of a model from foreign tensors and a configuration.
 
 use super::config::{OFFICIAL_THETA, OfficialConfig};
 use super::foreign::{Element, ForeignFile};
@@ -9,31 +9,32 @@ use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, ModelInfo};
 use burn_dragon_core::api::DragonConfig;
 use std::collections::BTreeMap;
 
-/// The official name by which weights are known: no other model has a tensor that is called so.
+/// Official tensor name that identifies these weights: no other model has a tensor with this name.
 const MARK: &str = "encoder_v";
 
-/// A model from a foreign file.
+/// Model from a foreign file.
 #[derive(Clone, Debug)]
 pub struct Imported {
     /// The model.
     pub model: ModelFile,
-    /// What was passed over or assumed, in words.
+    /// Notes for the user: data that was ignored, values that were assumed.
     pub notes: Vec<String>,
 }
 
 impl ForeignFile {
-    /// The model in it, under our names.
+    /// The model in the file, under our names.
     ///
     /// # Errors
-    /// If no configuration says what weights cannot, or it does not fit them, or they are not finite.
+    /// If the configuration is missing or does not fit the weights, or a weight is not finite.
     pub fn model(&self, config: Option<&OfficialConfig>) -> Result<Imported, CheckpointError> {
         assemble(self, config)
     }
 
-    /// What can be said of weights without a configuration.
+    /// Checks weights without a configuration.
     ///
     /// # Errors
-    /// If they lack an official name or have another, or their shapes do not fit together, or they are not finite.
+    /// If an official name is missing or there is another name, the shapes do not fit together, or a weight is not
+    /// finite.
     pub(crate) fn check_unconfigured(&self) -> Result<(), CheckpointError> {
         check_unconfigured(self)
     }
@@ -45,7 +46,7 @@ fn assemble(file: &ForeignFile, given: Option<&OfficialConfig>) -> Result<Import
     let (named, wrapped) = named(file)?;
     check_names(file, &named)?; // before anything is asked for that other weights would not need
     if let Some(prefix) = wrapped {
-        notes.push(format!("names begin with `{prefix}`, which is left out"));
+        notes.push(format!("the names begin with `{prefix}`, which was removed"));
     }
     let own = own_config(file)?;
     let unsaid = own.is_none() && given.is_some_and(|given| given.rope_theta.is_none());
@@ -86,7 +87,7 @@ fn assemble(file: &ForeignFile, given: Option<&OfficialConfig>) -> Result<Import
     Ok(Imported { model, notes })
 }
 
-/// That the official code's theta is meant where none is given: its frequencies are beside the weights.
+/// Checks that theta is that of the official code, if none is given: the frequencies beside the weights must match it.
 fn borne_out(file: &ForeignFile, named: &BTreeMap<&str, &str>) -> Result<String, CheckpointError> {
     if !named.contains_key(FREQUENCIES) {
         return Err(CheckpointError::ConfigKeys {
@@ -95,11 +96,11 @@ fn borne_out(file: &ForeignFile, named: &BTreeMap<&str, &str>) -> Result<String,
         });
     }
     Ok(format!(
-        "no `rope_theta` was given; `{FREQUENCIES}` bears out that of the official code, {OFFICIAL_THETA}"
+        "no `rope_theta` was given; `{FREQUENCIES}` matches that of the official code, {OFFICIAL_THETA}"
     ))
 }
 
-/// A name without what wrappers of PyTorch put before it.
+/// Name without the prefixes that PyTorch wrappers add.
 fn unwrapped(theirs: &str) -> &str {
     let mut name = theirs;
     let wrappers = ["_orig_mod.", "module."];
@@ -109,10 +110,10 @@ fn unwrapped(theirs: &str) -> &str {
     name
 }
 
-/// What a script has put before all names, such as `model.`: what is before the only `encoder_v` there is.
+/// Prefix that a script added to all names, such as `model.`: the text before the only `encoder_v`.
 ///
 /// # Errors
-/// If there is more than one, or a tensor without it.
+/// If there is more than one prefix, or a tensor without it.
 fn prefix(file: &ForeignFile) -> Result<&str, CheckpointError> {
     let names = || file.tensors.keys().map(|theirs| unwrapped(theirs));
     let before = |name: &'static str| names().filter_map(move |theirs| theirs.strip_suffix(name));
@@ -136,7 +137,7 @@ fn prefix(file: &ForeignFile) -> Result<&str, CheckpointError> {
         _ => {
             let prefixes: Vec<String> = found.iter().map(|prefix| format!("`{prefix}`")).collect();
             let reason = format!(
-                "it holds more than one model, with names that begin with {}; save the one that is meant by itself",
+                "it holds more than one model, with names that begin with {}; save the wanted one in a file of its own",
                 listed(&prefixes)
             );
             Err(CheckpointError::corrupt(file.path(), reason))
@@ -144,7 +145,7 @@ fn prefix(file: &ForeignFile) -> Result<&str, CheckpointError> {
     }
 }
 
-/// The file's names by the official ones, and the prefix that wrappers and scripts have put before them.
+/// Names in the file by official name, and the prefix that wrappers and scripts added.
 fn named(file: &ForeignFile) -> Result<(BTreeMap<&str, &str>, Option<String>), CheckpointError> {
     let (mut named, prefix) = (BTreeMap::new(), prefix(file)?);
     let mut wrapped = None;
@@ -176,7 +177,7 @@ fn check_names(file: &ForeignFile, named: &BTreeMap<&str, &str>) -> Result<(), C
     })
 }
 
-/// The configuration in the metadata of a file that was written here.
+/// Configuration in the metadata of a file that this software wrote.
 fn own_config(file: &ForeignFile) -> Result<Option<DragonConfig>, CheckpointError> {
     let Some(text) = file.metadata.get(keys::CONFIG) else {
         return Ok(None);
@@ -184,11 +185,11 @@ fn own_config(file: &ForeignFile) -> Result<Option<DragonConfig>, CheckpointErro
     described(file.path(), keys::CONFIG, text).map(Some)
 }
 
-/// Frequencies of another theta, or laid out in another way, are of another model.
+/// Checks the frequencies. Another theta or another layout means another model.
 fn check_frequencies(file: &ForeignFile, theirs: &str, config: &DragonConfig) -> Result<(), CheckpointError> {
     let (path, name) = (file.path().to_path_buf(), theirs.to_string());
     let (tensor, expected) = (&file.tensors[theirs], vec![1, 1, 1, config.neurons_per_head()]);
-    // Old files have it without the dimensions of size 1.
+    // Old files lack the dimensions of size 1.
     let longer = |shape: &[usize]| {
         shape
             .iter()
@@ -204,7 +205,7 @@ fn check_frequencies(file: &ForeignFile, theirs: &str, config: &DragonConfig) ->
             expected,
         });
     }
-    // What was rounded on the way to the file is off by that much.
+    // Tolerance for a rounding in the file.
     let (relative, absolute) = match tensor.element {
         Element::Bf16 => (1.0 / 128.0, 0.0),
         Element::F16 => (1.0 / 1024.0, 6e-8),
@@ -229,8 +230,9 @@ fn check_frequencies(file: &ForeignFile, theirs: &str, config: &DragonConfig) ->
     Ok(())
 }
 
-/// That the five matrices are there, of the configuration's shapes and of numbers that f32 holds. Here, and not of the
-/// model, since here a message can call a tensor as the file does: their `encoder` is not ours.
+/// Checks that the five matrices exist, with the shapes of the configuration and numbers that f32 holds. This is
+/// checked here and not in the model, so that a message can use the tensor names of the file: their `encoder` is not
+/// ours.
 fn check_shapes(
     file: &ForeignFile,
     named: &BTreeMap<&str, &str>,
@@ -258,7 +260,7 @@ fn check_shapes(
         }
         if matches!(tensor.element, Element::F64 | Element::Other { .. }) {
             let reason = format!(
-                "tensor `{theirs}` is {}; weights are read from f32, f16 and bf16, which f32 holds exactly",
+                "tensor `{theirs}` is {}; expected f32, f16 or bf16",
                 tensor.element.name()
             );
             return Err(CheckpointError::corrupt(&path, reason));
@@ -267,17 +269,19 @@ fn check_shapes(
     Ok(())
 }
 
-/// What can be said of weights without a configuration: that each of the official names is there and no other, with
-/// shapes that fit together, and that all values are finite.
+/// Checks weights without a configuration: each official name exists and no other, the shapes fit together, and all
+/// values are finite.
 fn check_unconfigured(file: &ForeignFile) -> Result<(), CheckpointError> {
     let corrupt = |reason: String| CheckpointError::corrupt(file.path(), reason);
     let (named, _) = named(file)?;
     check_names(file, &named)?;
     let absent = NAMES.iter().find(|(official, _)| !named.contains_key(official));
     if let Some((official, _)) = absent {
-        return Err(corrupt(format!("it is no model: there is no `{official}`")));
+        return Err(corrupt(format!(
+            "it is not a model: there is no tensor `{official}`"
+        )));
     }
-    // Levels, theta and epsilon are in no shape; all else is.
+    // Levels, theta and epsilon are not in any shape; all other sizes are.
     let shape = |official: &str| file.tensors[named[official]].shape.as_slice();
     let (&[vocab_size, d_model], &[n_heads @ 1..=usize::MAX, _, neurons]) =
         (shape("embed.weight"), shape("encoder"))
@@ -322,7 +326,7 @@ fn weights(
     NAMES.into_iter().map(read).collect()
 }
 
-/// A tensor's values, all finite.
+/// Values of a tensor, all finite.
 fn finite(file: &ForeignFile, theirs: &str) -> Result<TensorData, CheckpointError> {
     let data = file.read(theirs)?;
     if data.iter::<f32>().all(f32::is_finite) {

@@ -1,4 +1,4 @@
-//! A configuration by the official names, and which others are refused.
+//! Configuration with the official keys, and the checks that refuse other models.
 
 use super::FAMILY;
 use burn_dragon_checkpoint::api::expert::{Unique, plain, shortened};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// The keys without which nothing can be said of weights.
+/// Required keys.
 const NEEDED: [&str; 5] = [
     "n_layer",
     "n_embd",
@@ -17,40 +17,40 @@ const NEEDED: [&str; 5] = [
     "vocab_size",
 ];
 
-/// Larger than any size of a model: beyond it is a mistake, or malice.
+/// Upper limit of a size. A larger value is a mistake or an attack.
 const LARGEST: u64 = 1 << 31;
 
-/// More keys than any configuration has.
+/// Limit on the number of keys.
 const MOST_KEYS: usize = 4096;
 
-/// The longest file that is read as a configuration, bytes.
+/// Limit on the size of a configuration file in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// The base of the rotary frequencies in the official code, which has no key for it.
+/// Base of the rotary frequencies in the official code, which has no key for it.
 pub(crate) const OFFICIAL_THETA: f64 = 65536.0;
 
-/// A configuration by the official names; keys it does not know are ignored, since such files hold more, but for those
-/// by which another model makes itself known.
+/// Configuration with the official keys. Unknown keys are ignored, since such files hold more of them. Exceptions are
+/// keys that show that the model is another one; they are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OfficialConfig {
-    /// Levels.
+    /// Number of levels.
     pub n_layer: usize,
     /// Model width.
     pub n_embd: usize,
-    /// Heads.
+    /// Number of heads.
     pub n_head: usize,
-    /// Neurons in all, as a multiple of the width.
+    /// Number of all neurons, as a multiple of the model width.
     pub mlp_internal_dim_multiplier: usize,
-    /// Tokens in the vocabulary.
+    /// Number of tokens in the vocabulary.
     pub vocab_size: usize,
-    /// Share of y dropped in training.
+    /// Dropout rate of y in training.
     #[serde(default)]
     pub dropout: f64,
-    /// Base of the rotary frequencies. Without it, that of the official code, where `attn.freqs` beside the weights
-    /// bears it out.
+    /// Base of the rotary frequencies. If it is absent, the base of the official code is used, provided that
+    /// `attn.freqs` beside the weights matches it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_theta: Option<f64>,
-    /// What the norms add to the variance; the official code has no key for it.
+    /// Epsilon of the norms, added to the variance. The official code has no key for it.
     #[serde(default = "official_eps")]
     pub layer_norm_eps: f64,
 }
@@ -63,21 +63,24 @@ impl OfficialConfig {
     /// Reads a JSON file with the official keys.
     ///
     /// # Errors
-    /// If it cannot be read, lacks a key, or is of a model that computes something else.
+    /// If it cannot be read, lacks a key, or describes a model that computes something else.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
         let text = plain::read_text(path, LONGEST).map_err(CheckpointError::unread(path))?;
         Self::parse(path, &text)
     }
 
-    /// The configuration in a text; `path` is what messages call it.
+    /// Parses the text of a configuration. `path` is the name of the file in errors.
     ///
     /// # Errors
     /// As [`read`](Self::read).
     pub fn parse(path: &Path, text: &str) -> Result<Self, CheckpointError> {
         let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
-        // A key that is there twice is refused: which of the two is meant, nobody knows.
-        let keys: Unique<Value, MOST_KEYS> = serde_json::from_str(text)
-            .map_err(|error| corrupt(format!("it is no JSON object with each key once: {error}")))?;
+        // A repeated key is refused: its two values could differ.
+        let keys: Unique<Value, MOST_KEYS> = serde_json::from_str(text).map_err(|error| {
+            corrupt(format!(
+                "it is not a JSON object in which each key occurs once: {error}"
+            ))
+        })?;
         let keys = Map::from_iter(keys.0);
         if let Some((what, given, expected)) = other_model(&keys) {
             return Err(CheckpointError::Convention {
@@ -107,10 +110,10 @@ impl OfficialConfig {
         Ok(config)
     }
 
-    /// The official configuration of a model.
+    /// Official configuration of a model.
     ///
     /// # Errors
-    /// With the reason, if the official release cannot hold it.
+    /// The reason, if the official release cannot hold the model.
     pub fn of_model(model: &ModelFile) -> Result<Self, String> {
         if model.family != FAMILY {
             return Err(format!(
@@ -123,10 +126,10 @@ impl OfficialConfig {
         Self::of(&config)
     }
 
-    /// The configuration of a model file that says itself what it is, where this one says the same of its function.
+    /// Configuration of a model file that contains its own, after a check that this one describes the same function.
     ///
     /// # Errors
-    /// If it says something else, or the model is not of the official release's family; `path` is where it is.
+    /// If the two differ, or the model is not of the family of the official release. `path` is the file, for the error.
     pub(crate) fn agreed_with(
         &self,
         model: &ModelFile,
@@ -135,7 +138,7 @@ impl OfficialConfig {
         let corrupt = |error: String| CheckpointError::corrupt(path, error);
         if model.family != FAMILY {
             let reason = format!(
-                "it is a model of the family `{}`, of which --model-config says nothing: leave it out",
+                "it is a model of the family `{}`, to which --model-config does not apply; leave out --model-config",
                 shortened(&model.family)
             );
             return Err(CheckpointError::refused(path, reason));
@@ -144,10 +147,10 @@ impl OfficialConfig {
         StoredConfig::of(&self.agreed(path, own)?).map_err(corrupt)
     }
 
-    /// The configuration of a model that says itself what it is, where this one says the same of its function.
+    /// Configuration of a model that contains its own, after a check that this one describes the same function.
     ///
     /// # Errors
-    /// If it says something else; `path` is where the model is.
+    /// If the two differ. `path` is the model, for the error.
     pub(crate) fn agreed(&self, path: &Path, own: DragonConfig) -> Result<DragonConfig, CheckpointError> {
         let same = DragonConfig {
             dropout: own.dropout,
@@ -164,11 +167,11 @@ impl OfficialConfig {
             what: "the configuration in its metadata",
             given: json(&own),
             expected: json(&same),
-            remedy: "leave out --model-config: the file says by itself what it is",
+            remedy: "leave out --model-config: the file contains its own configuration",
         })
     }
 
-    /// The same shape by our names.
+    /// The same configuration under our names.
     pub fn to_dragon(&self) -> DragonConfig {
         DragonConfig {
             vocab_size: self.vocab_size,
@@ -186,16 +189,19 @@ impl OfficialConfig {
         }
     }
 
-    /// A shape of ours by the official names.
+    /// The same configuration under the official names.
     ///
     /// # Errors
-    /// With what the official model cannot be.
+    /// The property that the official model cannot have.
     pub fn of(config: &DragonConfig) -> Result<Self, String> {
         if config.decay.is_some() {
-            return Err("its memory fades (`decay`)".into());
+            return Err("its memory decays (`decay`), which the official model has no setting for".into());
         }
         if (config.positions, config.connector) != (Positions::Rotary, Connector::Plain) {
-            return Err("its parts are of other kinds (`positions`, `connector`)".into());
+            return Err(
+                "its `positions` or its `connector` is of a kind that the official model does not have"
+                    .into(),
+            );
         }
         if !config.n_neurons.is_multiple_of(config.d_model) {
             return Err(format!(
@@ -216,7 +222,8 @@ impl OfficialConfig {
     }
 }
 
-/// That sizes are sizes and the others numbers; by hand, so that what is wrong is named.
+/// Checks that sizes are positive whole numbers and the other values are numbers. Written by hand, so that an error
+/// names the key.
 fn check_numbers(keys: &Map<String, Value>) -> Result<(), String> {
     let wrong = |key: &str, expected: &str| {
         let given: String = keys[key].to_string().chars().take(80).collect();
@@ -238,9 +245,9 @@ fn check_numbers(keys: &Map<String, Value>) -> Result<(), String> {
     Ok(())
 }
 
-/// The key by which a configuration says that its model computes something else, its value, and what it would have to
-/// be. Others turn the two halves of a head instead of neighbours, turn a part of it, or read without a causal mask:
-/// weights of the same names and shapes, of another function.
+/// Key with which a configuration shows that its model computes something else, with the value and the expected value.
+/// Other models turn the two halves of a head instead of neighbours, turn only a part of it, or read without a causal
+/// mask. Their weights have the same names and shapes, but another function.
 fn other_model(keys: &Map<String, Value>) -> Option<(String, String, String)> {
     let refused = |key: &str, expected: &str| {
         let given = keys[key].to_string();

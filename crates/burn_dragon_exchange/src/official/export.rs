@@ -1,5 +1,5 @@
-//! `.safetensors`, out: the official names and shapes, so that the official code loads it, and in the metadata, which
-//! that code does not read, all that a model of ours knows of itself.
+//! Writer of `.safetensors` with the official names and shapes, for the official code. The metadata, which that code
+//! ignores, holds everything else of our model.
 
 use super::config::OfficialConfig;
 use super::safetensors::LONGEST_HEADER;
@@ -15,11 +15,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-/// Writes a model as official weights, f32, whole or not at all. What is read back is the same, bit by bit, with
-/// configuration, tokenizer and origin. Returns what the official code has to be told, in words.
+/// Writes a model as official weights in f32, atomically. Reading the file gives the same model bit for bit, with
+/// configuration, tokenizer and origin. Returns notes on what the official code must be told.
 ///
 /// # Errors
-/// If the official model cannot be this one, what it says of itself is longer than is read, or the file system refuses.
+/// If the official model cannot represent this one, the metadata is above its limit, or the file system refuses.
 pub fn write_safetensors(model: &ModelFile, path: &Path) -> Result<Vec<String>, CheckpointError> {
     let config = dragon_config(model, path)?;
     let official = OfficialConfig::of(&config).map_err(|reason| cannot_be(path, &reason))?;
@@ -39,7 +39,8 @@ pub fn write_safetensors(model: &ModelFile, path: &Path) -> Result<Vec<String>, 
     let header = header(path, model, &official, &tensors)?;
     if header.len() as u64 > LONGEST_HEADER {
         let reason = format!(
-            "its header would have {} bytes, at most {LONGEST_HEADER} are read: the tokenizer is too long",
+            "its header would have {} bytes, at most {LONGEST_HEADER} are read; \
+             the tokenizer is too long: write a .bpk instead",
             header.len()
         );
         return Err(CheckpointError::refused(path, reason));
@@ -53,7 +54,7 @@ pub fn write_safetensors(model: &ModelFile, path: &Path) -> Result<Vec<String>, 
     Ok(notes(&official))
 }
 
-/// The configuration of a model that the official release could hold, by its family.
+/// Configuration of a model that the official release can hold, by its family.
 fn dragon_config(model: &ModelFile, path: &Path) -> Result<DragonConfig, CheckpointError> {
     if model.family != FAMILY {
         let reason = format!(
@@ -72,7 +73,7 @@ fn dragon_config(model: &ModelFile, path: &Path) -> Result<DragonConfig, Checkpo
     Ok(config)
 }
 
-/// Refuses tensors that are not the configuration's, in name or shape.
+/// Checks that the names and shapes of the tensors are those of the configuration.
 fn check_tensors(
     config: &DragonConfig,
     given: &BTreeMap<&str, Cow<'_, TensorData>>,
@@ -110,11 +111,11 @@ fn check_tensors(
 }
 
 fn cannot_be(path: &Path, reason: &str) -> CheckpointError {
-    let reason = format!("the official model cannot be this one: {reason}; write a .bpk instead");
+    let reason = format!("the official model cannot represent this one: {reason}; write a .bpk instead");
     CheckpointError::refused(path, reason)
 }
 
-/// What differs from the constants of the official code.
+/// Notes on differences from the constants of the official code.
 fn notes(official: &OfficialConfig) -> Vec<String> {
     let mut notes = Vec::new();
     if official.layer_norm_eps != 1e-5 {
@@ -132,7 +133,7 @@ fn notes(official: &OfficialConfig) -> Vec<String> {
     notes
 }
 
-/// The header with a hash of zeros, padded so that the values lie at a multiple of 8.
+/// Header with zeros as its hash, padded so that the values begin at a multiple of 8.
 fn header(
     path: &Path,
     model: &ModelFile,
@@ -171,7 +172,7 @@ fn header(
     Ok(header)
 }
 
-/// The header with the hash of the file it makes.
+/// Header with the hash of the file.
 fn sealed(header: &str, tensors: &[(&str, &TensorData)]) -> String {
     let mut hasher = Sha256::new();
     hasher.update((header.len() as u64).to_le_bytes());
@@ -185,7 +186,7 @@ fn sealed(header: &str, tensors: &[(&str, &TensorData)]) -> String {
     header.replacen(&entry(&"0".repeat(64)), &entry(&hex(&hasher.finalize())), 1)
 }
 
-/// All values, little-endian, in pieces.
+/// All values in little-endian order, chunk by chunk.
 fn values(tensors: &[(&str, &TensorData)], mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     for (_, data) in tensors {
         let values = data

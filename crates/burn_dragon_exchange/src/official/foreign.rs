@@ -1,4 +1,4 @@
-//! A foreign file of tensors: what each is and where it lies. Values are read one tensor at a time.
+//! Foreign file of tensors: the type and the place of each. Values are read one tensor at a time.
 
 use burn::tensor::{TensorData, bf16, f16};
 use burn_dragon_checkpoint::api::CheckpointError;
@@ -9,10 +9,10 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// Dimensions beyond which a shape is no model's.
+/// Limit on the number of dimensions of a tensor.
 pub(super) const MOST_DIMENSIONS: usize = 8;
 
-/// What a tensor is made of.
+/// Type of the entries of a foreign tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
     /// 32 bits.
@@ -23,17 +23,17 @@ pub enum Element {
     Bf16,
     /// 64 bits.
     F64,
-    /// What no weight is made of; its values are not read.
+    /// Type that weights do not have. Its values are not read.
     Other {
-        /// As the file calls it.
+        /// Name of the type in the file.
         name: &'static str,
-        /// Bytes.
+        /// Size of an entry in bytes.
         size: u64,
     },
 }
 
 impl Element {
-    /// Bytes of one.
+    /// Size of an entry in bytes.
     pub fn size(self) -> u64 {
         match self {
             Self::F32 => 4,
@@ -43,12 +43,12 @@ impl Element {
         }
     }
 
-    /// Whether it is a number with a fraction, of a type that is read.
+    /// Whether it is a float type that can be read.
     pub fn is_float(self) -> bool {
         !matches!(self, Self::Other { .. })
     }
 
-    /// Its name, as `burnpack` has it where it has one.
+    /// Name of the type; that of `burnpack` where it has one.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -60,25 +60,25 @@ impl Element {
     }
 }
 
-/// A tensor of a foreign file. No two of its entries lie in one place, and all of them lie in the file.
+/// Tensor of a foreign file. Its entries do not overlap, and all of them lie in the file.
 #[derive(Clone, Debug)]
 pub struct ForeignTensor {
-    /// What it is made of.
+    /// Type of its entries.
     pub element: Element,
-    /// Its shape.
+    /// Shape of the tensor.
     pub shape: Vec<usize>,
     strides: Vec<usize>,
-    /// The byte of the file at which the first entry lies.
+    /// Offset of the first entry in the file, in bytes.
     at: u64,
-    /// Entries from the first to the last, with those between that are not the tensor's.
+    /// Number of entries from the first to the last, with those between that are not part of the tensor.
     span: usize,
 }
 
 impl ForeignTensor {
-    /// A tensor whose first entry lies at byte `at`, of a file that has `room` entries from there on.
+    /// A tensor whose first entry lies at byte `at` of a file that has `room` entries from there on.
     ///
     /// # Errors
-    /// With the reason, if its entries overlap or do not fit.
+    /// The reason, if its entries overlap or do not fit.
     pub(super) fn new(
         element: Element,
         shape: Vec<usize>,
@@ -100,11 +100,11 @@ impl ForeignTensor {
                 "its shape {shape:?} and its strides {strides:?} do not fit"
             ));
         }
-        // Beside a 0 the other sizes would be bounded by nothing; no weight is without an entry.
+        // With a size of 0, the other sizes would be unbounded. No weight is empty.
         if shape.contains(&0) {
             return Err(format!("it holds no number: its shape is {shape:?}"));
         }
-        // No two entries lie in one place, so that their number, too, is at most the span, and the room.
+        // Entries do not overlap, so their number is at most the span, and at most the room.
         let span = span(&shape, &strides)?;
         if span as u64 > room {
             return Err(format!(
@@ -120,19 +120,19 @@ impl ForeignTensor {
         })
     }
 
-    /// Bytes from its first entry to its last.
+    /// Number of bytes from its first entry to its last.
     pub(super) fn reach(&self) -> u64 {
         self.span as u64 * self.element.size()
     }
 
-    /// Bytes of its entries.
+    /// Size of its entries in bytes.
     pub fn bytes(&self) -> u64 {
         let entries: usize = self.shape.iter().product(); // at most the span
         entries as u64 * self.element.size()
     }
 }
 
-/// Row after row.
+/// Strides of a row-major tensor.
 fn contiguous(shape: &[usize]) -> Option<Vec<usize>> {
     let mut strides = vec![1; shape.len()];
     let mut size = 1usize;
@@ -143,8 +143,8 @@ fn contiguous(shape: &[usize]) -> Option<Vec<usize>> {
     Some(strides)
 }
 
-/// Entries from the first to the last, of a shape without a 0; that no two lie in one place is seen by each stride being longer than all that
-/// the shorter ones reach.
+/// Number of entries from the first to the last, for a shape without a 0. Entries do not overlap if each stride is
+/// longer than the reach of all shorter ones.
 fn span(shape: &[usize], strides: &[usize]) -> Result<usize, String> {
     let mut dimensions: Vec<(usize, usize)> = strides.iter().copied().zip(shape.iter().copied()).collect();
     dimensions.retain(|&(_, size)| size > 1);
@@ -164,7 +164,7 @@ fn span(shape: &[usize], strides: &[usize]) -> Result<usize, String> {
     Ok(reach)
 }
 
-/// Where the bytes of a foreign file are.
+/// Source of the bytes of a foreign file.
 #[derive(Debug)]
 pub(super) enum Source {
     File(File, u64),
@@ -185,7 +185,7 @@ impl Source {
         }
     }
 
-    /// Fills `buffer` with the bytes from `at` on.
+    /// Fills `buffer` with the bytes from offset `at` on.
     pub(super) fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
         match self {
             Self::File(file, _) => {
@@ -202,7 +202,7 @@ impl Source {
         }
     }
 
-    /// Gives `length` bytes from `at` on, piece by piece.
+    /// Passes `length` bytes from offset `at` on to `piece`, chunk by chunk.
     pub(super) fn each(&self, mut at: u64, length: u64, mut piece: impl FnMut(&[u8])) -> io::Result<()> {
         let (mut buffer, end) = ([0; 1 << 15], at.saturating_add(length));
         while at < end {
@@ -215,29 +215,29 @@ impl Source {
     }
 }
 
-/// A foreign file that was checked: every tensor lies in it, and what hashes it carries agree.
+/// Checked foreign file: every tensor lies in it, and the hashes that it contains match.
 #[derive(Debug)]
 pub struct ForeignFile {
     pub(super) path: PathBuf,
     pub(super) source: Source,
-    /// Tensors by the file's names.
+    /// Tensors by their names in the file.
     pub tensors: BTreeMap<String, ForeignTensor>,
-    /// Text by key, where the format has it.
+    /// Texts by key, if the format has them.
     pub metadata: BTreeMap<String, String>,
-    /// What was passed over, in words.
+    /// Notes for the user on data that was ignored.
     pub notes: Vec<String>,
 }
 
 impl ForeignFile {
-    /// Where it is.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The values of a tensor: f64 as they are, f32, f16 and bf16 as f32, which holds each of them exactly.
+    /// Values of a tensor: f64 unchanged; f32, f16 and bf16 as f32, which holds them exactly.
     ///
     /// # Errors
-    /// If there is no such tensor, it is not made of floats, or the file cannot be read.
+    /// If there is no such tensor, its type is not a float type, or the file cannot be read.
     pub fn read(&self, name: &str) -> Result<TensorData, CheckpointError> {
         let corrupt = |reason: String| CheckpointError::corrupt(&self.path, reason);
         let tensor = self
@@ -250,14 +250,14 @@ impl ForeignFile {
             Element::Bf16 => self.values(tensor, |two: [u8; 2]| bf16::from_le_bytes(two).to_f32()),
             Element::F64 => self.values(tensor, |eight: [u8; 8]| f64::from_le_bytes(eight)),
             Element::Other { name: element, .. } => {
-                let reason = format!("tensor `{name}` is made of {element}; floats are read");
+                let reason = format!("tensor `{name}` has the type {element}; only float types are read");
                 Err(corrupt(reason))
             }
         }
     }
 
-    /// Read in pieces, so that the bytes of a large tensor are not in memory beside its values. A view that is not row
-    /// after row is there twice for a moment: as it lies, and as it is looked at.
+    /// Reads in chunks, so that the bytes of a large tensor and its values are not in memory together. A view that is
+    /// not row-major is in memory twice for a moment: as it lies, and as it is viewed.
     fn values<E: burn::tensor::Element, const SIZE: usize>(
         &self,
         tensor: &ForeignTensor,
@@ -279,7 +279,7 @@ impl ForeignFile {
     }
 }
 
-/// The entries of a view, row after row.
+/// Entries of a view, in row-major order.
 fn gathered<E: Copy>(values: &[E], shape: &[usize], strides: &[usize]) -> Vec<E> {
     let mut starts = vec![0];
     for (&size, &stride) in shape.iter().zip(strides) {

@@ -1,4 +1,4 @@
-//! Weights of the official PyTorch release: `.safetensors` in and out, `.pt` in.
+//! Weights of the official PyTorch release: reading and writing of `.safetensors`, reading of `.pt`.
 //!
 //! | official | here | shape |
 //! |---|---|---|
@@ -8,17 +8,17 @@
 //! | `decoder` | `encoder` | `[H*N, D]`, rows head by head |
 //! | `lm_head` | `lm_head` | `[D, V]` |
 //!
-//! Nothing is transposed. `attn.freqs`, `[1, 1, 1, N]`, follows from theta: it is written, and where a file has it, it
-//! must be that of the configuration. Levels, heads, theta and epsilon cannot be trusted to weights: they come from a
-//! configuration beside them, or from the metadata of a file that was [written here](write_safetensors).
+//! Nothing is transposed. `attn.freqs`, `[1, 1, 1, N]`, follows from theta: it is written, and if a file has it, it
+//! must match the configuration. Levels, heads, theta and epsilon cannot be read from weights. They come from a
+//! configuration beside the weights, or from the metadata of a file that [this software wrote](write_safetensors).
 //!
 //! | file | what |
 //! |---|---|
-//! | `foreign.rs` | where each tensor of a foreign file lies, and its values |
-//! | `safetensors.rs`, `export.rs` | `.safetensors`, in and out |
-//! | `archive.rs`, `pickle.rs`, `torch.rs` | `.pt`: the zip, the pickle, the tensors they describe |
-//! | `config.rs` | a configuration by the official names, and which others are refused |
-//! | `assemble.rs` | foreign tensors and a configuration to a model |
+//! | `foreign.rs` | place of each tensor in a foreign file, and its values |
+//! | `safetensors.rs`, `export.rs` | reading and writing of `.safetensors` |
+//! | `archive.rs`, `pickle.rs`, `torch.rs` | `.pt`: the zip, the pickle, the tensors that they describe |
+//! | `config.rs` | configuration with the official keys, and the checks that refuse other models |
+//! | `assemble.rs` | assembly of a model from foreign tensors and a configuration |
 
 mod archive;
 mod assemble;
@@ -39,13 +39,13 @@ use burn_dragon_checkpoint::api::expert::upgrade;
 use burn_dragon_core::api::DragonConfig;
 use std::path::Path;
 
-/// The family of the models that the official release defines.
+/// Family of the models that the official release defines.
 pub(crate) const FAMILY: &str = upgrade::LANGUAGE;
 
-/// The name of the tokenizer among a model's assets.
+/// Name of the tokenizer among the assets of a model.
 pub(crate) const TOKENIZER: &str = upgrade::TOKENIZER;
 
-/// Official names and ours.
+/// Pairs of the official name and ours.
 pub const NAMES: [(&str, &str); 5] = [
     ("embed.weight", "embed"),
     ("encoder", "decoder_x"),
@@ -54,44 +54,45 @@ pub const NAMES: [(&str, &str); 5] = [
     ("lm_head", "lm_head"),
 ];
 
-/// The official buffer of rotary frequencies, in turns per token, each of them twice: once for either neuron of a pair.
+/// Official buffer of the rotary frequencies in turns per token. Each value occurs twice, once for each neuron of a
+/// pair.
 pub const FREQUENCIES: &str = "attn.freqs";
 
-/// A parameter of an unpublished relative of the model, left over in old files; nothing reads it.
+/// Parameter of an unpublished relative of the model, found in old files. It is not used.
 pub const STRAY: &str = "lm_gate";
 
-/// Metadata keys of the `.safetensors` files that are written here.
+/// Metadata keys of the `.safetensors` files that this software writes.
 pub mod keys {
-    /// The configuration by our names, JSON.
+    /// Configuration under our names, JSON.
     pub const CONFIG: &str = "burn_dragon.config";
-    /// Where the model came from, JSON.
+    /// Origin of the model, JSON.
     pub const INFO: &str = "burn_dragon.info";
-    /// The tokenizer, JSON as in `tokenizer.json`.
+    /// Tokenizer, JSON as in `tokenizer.json`.
     pub const TOKENIZER: &str = "burn_dragon.tokenizer";
-    /// SHA-256 of the whole file, with these 64 characters read as zeros.
+    /// SHA-256 of the whole file, computed with these 64 characters as zeros.
     pub const SHA256: &str = "burn_dragon.file_sha256";
-    /// The configuration by the official names, JSON: what `--model-config` takes.
+    /// Configuration with the official keys, JSON, as `--model-config` takes it.
     pub const OFFICIAL: &str = "bdh.config";
 }
 
-/// Reads official weights, or what was exported as such, under our names.
+/// Reads official weights, or an export in that form, as a model under our names.
 ///
 /// # Errors
-/// If the file is damaged, no configuration says what weights cannot, or it does not fit them.
+/// If the file is damaged, or the configuration is missing or does not fit the weights.
 pub fn read_safetensors(path: &Path, config: Option<&OfficialConfig>) -> Result<Imported, CheckpointError> {
     ForeignFile::safetensors(path)?.model(config)
 }
 
-/// Reads a state dict that `torch.save` wrote, under our names. The pickle in it is not run: it is read by a machine
-/// that knows tensors and dictionaries and refuses everything else by name.
+/// Reads a state dict that `torch.save` wrote, as a model under our names. The pickle in it is not executed: its reader
+/// knows tensors and dictionaries, and refuses everything else.
 ///
 /// # Errors
-/// If the file is damaged, holds anything but a state dict, or the configuration does not fit it.
+/// If the file is damaged, holds anything but a state dict, or the configuration does not fit the weights.
 pub fn read_torch(path: &Path, config: Option<&OfficialConfig>) -> Result<Imported, CheckpointError> {
     ForeignFile::torch(path)?.model(config)
 }
 
-/// Whether a file is one that `torch.save` writes, by its name or its first bytes.
+/// Whether a file was written by `torch.save`, by its name or its first bytes.
 pub fn is_torch(path: &Path) -> bool {
     let named = path
         .extension()
@@ -102,8 +103,8 @@ pub fn is_torch(path: &Path) -> bool {
     named || (read && start == *b"PK\x03\x04")
 }
 
-/// The official buffer of a configuration, `[N]`: `1 / theta^(2 floor(i / 2) / N) / (2 pi)`, each operation in f32, as
-/// the official code has it.
+/// Official frequency buffer of a configuration, `[N]`: `1 / theta^(2 floor(i / 2) / N) / (2 pi)`, with each operation
+/// in f32, as in the official code.
 pub(crate) fn frequencies(config: &DragonConfig) -> Vec<f32> {
     let neurons = config.neurons_per_head();
     let of = |neuron: usize| {

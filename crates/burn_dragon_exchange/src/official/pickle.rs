@@ -1,19 +1,19 @@
-//! A pickle, read by a machine that cannot do anything.
+//! Pickle reader that executes nothing.
 //!
-//! A pickle is a program. This machine knows the instructions with which dictionaries, lists, tuples, texts and numbers
-//! are built, and a list of names that a state dict needs; what these names mean is said in `torch.rs`, by which a call
-//! becomes a description of a tensor, not a call. Every other instruction and every other name is refused by name.
+//! A pickle is a program. This reader knows the instructions that build dictionaries, lists, tuples, texts and numbers,
+//! and a list of the names that a state dict needs. `torch.rs` gives these names their meaning: a call becomes the
+//! description of a tensor. Every other instruction and every other name is refused, and the error names it.
 //!
-//! Objects are kept in one list and refer to each other by number, so that nothing is copied, nothing recurses, and the
-//! work is as long as the pickle.
+//! Objects are kept in one list and refer to each other by number. So nothing is copied, nothing recurses, and the work
+//! is proportional to the length of the pickle.
 
 use burn_dragon_checkpoint::api::expert::shortened;
 use std::collections::HashMap;
 
-/// Marks that may be open at once: a state dict has four.
+/// Limit on the number of open marks. A state dict has four.
 const DEEPEST: usize = 64;
 
-/// A value, small enough to be copied; what is larger is an object.
+/// Small value, cheap to copy. Larger values are objects.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value {
     None,
@@ -24,26 +24,26 @@ pub(super) enum Value {
     Object(usize),
 }
 
-/// What values refer to.
+/// Object that values refer to.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Object {
     Text(String),
     Tuple(Vec<Value>),
     List(Vec<Value>),
     Dict(Vec<(Value, Value)>),
-    /// What a persistent identity stands for: its tuple.
+    /// Persistent identity, with its tuple.
     Persistent(Value),
-    /// A tensor, by the tuple of arguments it is rebuilt from.
+    /// Tensor, with the tuple of arguments that it is rebuilt from.
     Tensor(Value),
 }
 
-/// The names that are known, and what each stands for.
+/// Known names, and their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Global {
     OrderedDict,
     RebuildTensor,
     RebuildParameter,
-    /// A storage of values of a type, by the type's name.
+    /// Storage of values of a type, with the name of the type.
     Storage(&'static str),
 }
 
@@ -74,7 +74,7 @@ impl Global {
     }
 }
 
-/// All that a pickle holds: its objects, and the value it stands for.
+/// Content of a pickle: its objects, and the root value.
 #[derive(Debug)]
 pub(super) struct Unpickled {
     pub(super) objects: Vec<Object>,
@@ -82,7 +82,7 @@ pub(super) struct Unpickled {
 }
 
 impl Unpickled {
-    /// The object that a value refers to.
+    /// Object that a value refers to.
     pub(super) fn object(&self, value: Value) -> Option<&Object> {
         match value {
             Value::Object(index) => self.objects.get(index),
@@ -101,7 +101,7 @@ impl Unpickled {
 /// Reads a pickle of protocol 2 to 5, to its end.
 ///
 /// # Errors
-/// With what is not known or not right, and at which byte.
+/// The reason, with the byte offset, if an instruction or a name is not known or not valid.
 pub(super) fn read(pickle: &[u8]) -> Result<Unpickled, String> {
     let mut machine = Machine {
         rest: pickle,
@@ -125,7 +125,7 @@ pub(super) fn read(pickle: &[u8]) -> Result<Unpickled, String> {
             objects: machine.objects,
             root,
         }),
-        more => Err(format!("its pickle has {more} bytes behind its end")),
+        more => Err(format!("its pickle has {more} bytes after its end")),
     }
 }
 
@@ -138,12 +138,12 @@ struct Machine<'a> {
 }
 
 impl Machine<'_> {
-    /// Obeys one instruction; the value of the whole at the end.
+    /// Executes one instruction. Returns the root value at the end.
     fn step(&mut self) -> Result<Option<Value>, String> {
         let [code] = self.array()?;
         match code {
             0x80 => self.protocol()?,
-            0x95 => drop(self.array::<8>()?), // a frame, which says how much could be read ahead
+            0x95 => drop(self.array::<8>()?), // a frame: the number of bytes that could be read ahead
             b'.' => return self.stop().map(Some),
             b'(' => self.mark()?,
             b'N' => self.stack.push(Value::None),
@@ -213,7 +213,7 @@ impl Machine<'_> {
         let root = self.pop()?;
         match self.stack.is_empty() && self.marks.is_empty() {
             true => Ok(root),
-            false => Err("it ends with values that belong to nothing".into()),
+            false => Err("it ends with unused values on its stack".into()),
         }
     }
 
@@ -265,7 +265,11 @@ impl Machine<'_> {
             Object::Dict(items) if odd.is_empty() => {
                 items.extend(pairs.iter().map(|&[key, value]| (key, value)));
             }
-            _ => return Err("items are set in what is no dictionary, or a key has no value".into()),
+            _ => {
+                return Err(
+                    "items are set in an object that is not a dictionary, or a key has no value".into(),
+                );
+            }
         }
         Ok(())
     }
@@ -273,7 +277,7 @@ impl Machine<'_> {
     fn append(&mut self, values: &[Value]) -> Result<(), String> {
         match self.top()? {
             Object::List(list) => list.extend_from_slice(values),
-            _ => return Err("values are appended to what is no list".into()),
+            _ => return Err("values are appended to an object that is not a list".into()),
         }
         Ok(())
     }
@@ -326,8 +330,8 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// What would be a call is a description of what it would make. Arguments are pointed at, not copied: a pickle can
-    /// call a hundred thousand times with the same long tuple.
+    /// Turns a call into the description of its result. Arguments are referenced, not copied: a pickle can call a
+    /// hundred thousand times with the same long tuple.
     fn reduce(&mut self) -> Result<(), String> {
         let [function, arguments] = self.pop_many(2)?[..] else {
             return Err("a call without arguments".into());
@@ -343,22 +347,22 @@ impl Machine<'_> {
                 let is_tensor = |value: &Value| matches!(self.object(*value), Some(Object::Tensor(_)));
                 let tensor = tensor
                     .filter(is_tensor)
-                    .ok_or("a parameter is made of what is no tensor")?;
+                    .ok_or("a parameter is made of an object that is not a tensor")?;
                 self.stack.push(tensor);
             }
-            _ => return Err("a call of what is not to be called".into()),
+            _ => return Err("a call of an object that is not a known function".into()),
         }
         Ok(())
     }
 
-    /// Attributes of a dictionary, as `state_dict()` gives its own: versions of modules, which say nothing here.
+    /// Ignores attributes of a dictionary. `state_dict()` sets its own: versions of modules.
     fn build(&mut self) -> Result<(), String> {
         let attributes = self.pop()?;
         let dictionary = |value: Value| matches!(self.object(value), Some(Object::Dict(_)));
         let target = *self.stack.last().ok_or("attributes of nothing")?;
         match dictionary(attributes) && dictionary(target) {
             true => Ok(()),
-            false => Err("attributes are given to what is no dictionary".into()),
+            false => Err("attributes are given to an object that is not a dictionary".into()),
         }
     }
 
@@ -374,7 +378,7 @@ impl Machine<'_> {
         self.objects.push(object);
     }
 
-    /// The lowest place of the stack that is not below an open mark.
+    /// Lowest position of the stack above the open mark.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -404,14 +408,14 @@ impl Machine<'_> {
         Ok(self.stack.split_off(mark))
     }
 
-    /// The object on top of the stack.
+    /// Object on top of the stack.
     fn top(&mut self) -> Result<&mut Object, String> {
         if self.stack.len() <= self.floor() {
             return Err("an object is filled where there is none".into());
         }
         match self.stack.last() {
             Some(Value::Object(index)) => Ok(&mut self.objects[*index]),
-            _ => Err("what is filled is no object".into()),
+            _ => Err("the value to be filled is not an object".into()),
         }
     }
 
@@ -447,7 +451,7 @@ impl Machine<'_> {
     }
 }
 
-/// An instruction as Python's `pickletools` calls it, where a hostile or a very old file could have it.
+/// Name of an instruction in Python's `pickletools`, for instructions of hostile or very old files.
 fn instruction(code: u8) -> String {
     let name = match code {
         b'i' => "INST",

@@ -1,11 +1,11 @@
-//! `.safetensors`, in: the length of a header, the header, the values.
+//! Reader of `.safetensors`: the length of the header, the header, the values.
 //!
 //! ```text
 //! u64 n | n bytes of JSON: {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {text: text}} | values
 //! ```
 //!
-//! Read more strictly than the format's own reader does: a key that occurs twice is refused wherever it is. As there,
-//! the values of all tensors together are all of the rest of the file, without a hole.
+//! The reader is stricter than that of the format: a repeated key is refused everywhere. As in the format, the values
+//! of all tensors fill the rest of the file without a hole.
 
 use super::foreign::{Element, ForeignFile, ForeignTensor, Source};
 use super::keys;
@@ -18,11 +18,11 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The longest header that is read; the format allows six times as much, which no model of ours needs.
+/// Limit on the size of a header in bytes. The format allows six times as much.
 pub(super) const LONGEST_HEADER: u64 = MAX_INDEX;
 
 impl ForeignFile {
-    /// A `.safetensors` file.
+    /// Opens a `.safetensors` file.
     ///
     /// # Errors
     /// If it is damaged.
@@ -30,7 +30,7 @@ impl ForeignFile {
         open(path, Source::open(path)?)
     }
 
-    /// The bytes of a `.safetensors` file; `path` is what messages call it.
+    /// Opens the bytes of a `.safetensors` file. `path` is the name of the file in errors.
     ///
     /// # Errors
     /// If it is damaged.
@@ -64,10 +64,10 @@ fn open(path: &Path, source: Source) -> Result<ForeignFile, CheckpointError> {
     let tensors = place(&parsed.tensors, start, length).map_err(corrupt)?;
     match parsed.metadata.get(keys::SHA256) {
         Some(expected) => check_hash(path, &source, &header, expected)?,
-        // Else a flipped bit in the key would take the hash away.
+        // Otherwise a flipped bit in the key would remove the check of the hash.
         None if parsed.metadata.keys().any(|key| key.starts_with("burn_dragon.")) => {
             let reason = format!(
-                "its metadata is that of a file with a `{}`, which it has not",
+                "its metadata should have the key `{}`, which is missing: the file is damaged",
                 keys::SHA256
             );
             return Err(corrupt(reason));
@@ -83,7 +83,7 @@ fn open(path: &Path, source: Source) -> Result<ForeignFile, CheckpointError> {
     })
 }
 
-/// Every tensor behind the one before, up to the end of the file.
+/// Places the tensors one after another, up to the end of the file.
 fn place(
     entries: &BTreeMap<String, Entry>,
     start: u64,
@@ -124,7 +124,7 @@ fn place(
     }
     if end != length - start {
         return Err(format!(
-            "its tensors take {end} bytes, behind the header it has {}",
+            "its tensors take {end} bytes, but {} follow the header",
             length - start
         ));
     }
@@ -155,7 +155,7 @@ fn element(dtype: &str) -> Option<Element> {
     })
 }
 
-/// The hash of the whole file, its own 64 characters read as zeros.
+/// Checks the hash of the whole file, computed with its own 64 characters as zeros.
 fn check_hash(path: &Path, source: &Source, header: &[u8], expected: &str) -> Result<(), CheckpointError> {
     let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
     let entry = format!("\"{}\":\"{expected}\"", keys::SHA256);
@@ -187,7 +187,7 @@ struct Header {
     tensors: BTreeMap<String, Entry>,
 }
 
-/// A tensor of the header.
+/// Header entry of a tensor.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {

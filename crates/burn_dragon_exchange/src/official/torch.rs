@@ -1,4 +1,4 @@
-//! What `torch.save` writes: a zip with a pickle that describes tensors, and the bytes they lie in.
+//! Reader of `torch.save` files: a zip with a pickle that describes tensors, and with the bytes of their storages.
 //!
 //! ```text
 //! NAME/data.pkl        the state dict, or a dictionary that holds it
@@ -15,21 +15,21 @@ use burn_dragon_checkpoint::api::expert::{is_name, shortened};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The longest pickle that is read, bytes. That of a state dict has a few hundred.
+/// Limit on the size of a pickle in bytes. That of a state dict has a few hundred.
 const LONGEST_PICKLE: u64 = 1 << 20;
 
-/// How often the bytes of a file may be looked at by its tensors: weights that are tied are looked at twice. Without a
-/// bound, a small pickle could describe a large file ten thousand times.
+/// Limit on the number of times that the tensors view the bytes of a file. Tied weights are viewed twice. Without a
+/// limit, a small pickle could describe a large file ten thousand times.
 const MOST_VIEWS: u64 = 16;
 
-/// The keys under which training scripts keep the state dict among other things, the likeliest first.
+/// Keys under which training scripts store the state dict among other data, the most likely first.
 const NESTED: [&str; 3] = ["model", "model_state_dict", "state_dict"];
 
-/// How deep they keep it at most.
+/// Limit on the depth of such dictionaries.
 const DEEPEST: usize = 4;
 
 impl ForeignFile {
-    /// A file that `torch.save` wrote.
+    /// Opens a file that `torch.save` wrote.
     ///
     /// # Errors
     /// If it is damaged, or holds anything but tensors in dictionaries.
@@ -37,7 +37,7 @@ impl ForeignFile {
         open(path, Archive::open(path, Source::open(path)?)?)
     }
 
-    /// The bytes of a file that `torch.save` wrote; `path` is what messages call it.
+    /// Opens the bytes of a file that `torch.save` wrote. `path` is the name of the file in errors.
     ///
     /// # Errors
     /// As [`torch`](Self::torch).
@@ -57,11 +57,11 @@ fn open(path: &Path, archive: Archive) -> Result<ForeignFile, CheckpointError> {
         if order != b"little" {
             let order = String::from_utf8_lossy(&order).into_owned();
             return Err(corrupt(format!(
-                "its values are in byte order `{order}`; `little` is read"
+                "its values are in byte order `{order}`, expected `little`"
             )));
         }
     }
-    // Older files have no such entry: little-endian machines wrote them.
+    // Older files lack this entry. They come from little-endian machines.
     let pickle = pickle::read(&archive.bytes("data.pkl", LONGEST_PICKLE)?).map_err(corrupt)?;
     let mut notes = Vec::new();
     let tensors = State {
@@ -84,7 +84,7 @@ struct State<'a> {
     path: &'a Path,
     archive: &'a Archive,
     pickle: &'a Unpickled,
-    /// Storages whose CRC was found right.
+    /// Storages with a verified CRC-32.
     checked: BTreeMap<&'a str, Place>,
 }
 
@@ -93,7 +93,7 @@ impl<'a> State<'a> {
         CheckpointError::corrupt(self.path, reason.into())
     }
 
-    /// The tensors of the state dict, by name.
+    /// Tensors of the state dict, by name.
     fn tensors(
         mut self,
         notes: &mut Vec<String>,
@@ -109,12 +109,12 @@ impl<'a> State<'a> {
                 _ => None,
             };
             let Some(Object::Tuple(arguments)) = arguments else {
-                return Err(self.corrupt(format!("its `{}` is no tensor", shortened(name))));
+                return Err(self.corrupt(format!("its `{}` is not a tensor", shortened(name))));
             };
             let tensor = self.tensor(name, arguments)?;
             room = room.checked_sub(tensor.reach()).ok_or_else(|| {
                 self.corrupt(format!(
-                    "its tensors look at the same bytes more than {MOST_VIEWS} times"
+                    "its tensors view the same bytes more than {MOST_VIEWS} times"
                 ))
             })?;
             tensors.insert(name.to_string(), tensor);
@@ -122,7 +122,7 @@ impl<'a> State<'a> {
         Ok(tensors)
     }
 
-    /// The innermost dictionary: scripts keep the state dict among other things, and some keep that in another.
+    /// Innermost dictionary: a script can store the state dict in a dictionary, and that one in another.
     fn state_dict(&self, notes: &mut Vec<String>) -> Result<Vec<(&'a str, Value)>, CheckpointError> {
         let mut found = self.dictionary(self.pickle.root, "what it holds")?;
         for _ in 0..DEEPEST {
@@ -134,7 +134,7 @@ impl<'a> State<'a> {
         Ok(found)
     }
 
-    /// The state dict in a dictionary that holds it among other things.
+    /// State dict in a dictionary with other data.
     fn nested(
         &self,
         outer: &[(&'a str, Value)],
@@ -147,7 +147,7 @@ impl<'a> State<'a> {
         let Some((key, value)) = nested else {
             return Ok(None);
         };
-        notes.push(format!("the weights are those under `{key}`"));
+        notes.push(format!("the weights were read from `{key}`"));
         let beside: Vec<String> = outer
             .iter()
             .filter(|(name, _)| *name != key)
@@ -155,13 +155,15 @@ impl<'a> State<'a> {
             .take(9)
             .collect();
         if !beside.is_empty() {
-            notes.push(format!("beside them, not read: {}", beside.join(", ")));
+            notes.push(format!(
+                "entries beside them were not read: {}",
+                beside.join(", ")
+            ));
         }
         self.dictionary(value, key).map(Some)
     }
 
-    /// The entries of a dictionary by their names; none is there twice, of which one reader takes the first, another the
-    /// last.
+    /// Entries of a dictionary by name. A repeated name is refused: some readers take the first value, others the last.
     fn dictionary(&self, value: Value, what: &str) -> Result<Vec<(&'a str, Value)>, CheckpointError> {
         let Some(Object::Dict(items)) = self.pickle.object(value) else {
             return Err(self.corrupt(format!("{what} is no dictionary of tensors")));
@@ -179,7 +181,7 @@ impl<'a> State<'a> {
         }
     }
 
-    /// The view that a tensor's arguments describe: a storage, where it begins, sizes, strides, and three of no concern.
+    /// View that the arguments of a tensor describe: storage, offset, sizes, strides, and three ignored values.
     fn tensor(&mut self, name: &str, arguments: &[Value]) -> Result<ForeignTensor, CheckpointError> {
         let odd = |what: &str| CheckpointError::corrupt(self.path, format!("tensor `{name}`: {what}"));
         let (&[storage, Value::Int(offset), sizes, strides], 6..=7) = (
@@ -247,7 +249,7 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Where a storage lies; its bytes are read once, to see that they are what was written.
+    /// Place of a storage. Its bytes are read once to check the CRC-32.
     fn storage(&mut self, key: &'a str) -> Result<Place, CheckpointError> {
         if let Some(place) = self.checked.get(key) {
             return Ok(*place);

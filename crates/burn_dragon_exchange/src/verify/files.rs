@@ -34,7 +34,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// A burnpack, by what it says it is; the model in it, where there is a sound one.
+    /// Checks a burnpack by the format in its metadata. Returns the model in it, if it is valid.
     pub(super) fn pack(&mut self, path: &Path) -> Option<ModelFile> {
         let read = TensorFile::read(path);
         let found = read.as_ref().map(|file| {
@@ -58,7 +58,9 @@ impl Verifier<'_> {
                 self.note(path, "memory", found);
             }
             format => {
-                let found = format.map_or(Err("it does not say what it is"), |format| Ok(format.to_string()));
+                let found = format.map_or(Err("its metadata has no `format`"), |format| {
+                    Ok(format.to_string())
+                });
                 self.note(path, "description", found);
                 self.finite(path, &file.tensors);
             }
@@ -66,7 +68,7 @@ impl Verifier<'_> {
         None
     }
 
-    /// A part that is looked at without its manifest.
+    /// Checks a part without its manifest.
     fn lone_part(&mut self, path: &Path, part: &str, file: &TensorFile) {
         let found = is_part(path, part);
         let words = found.as_ref().map_or_else(ToString::to_string, Clone::clone);
@@ -116,7 +118,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// Tensors against what must be there: missing, orphans, other shapes.
+    /// Checks tensors against the expected ones: missing tensors, orphans, other shapes.
     pub(super) fn shapes(&mut self, path: &Path, expected: &Shapes, given: &Shapes) -> bool {
         let mut wrong = Vec::new();
         for (name, shape) in expected {
@@ -142,7 +144,7 @@ impl Verifier<'_> {
         self.note(path, "values", not_finite(tensors))
     }
 
-    /// What can only be seen of a model whose tensors are sound: its assets, and, where it is asked for, what comes out.
+    /// Checks that need a model with valid tensors: its assets, and its outputs if they are asked for.
     fn runs(&mut self, path: &Path, kind: &dyn ModelKind, model: &ModelFile) {
         self.note(path, "assets", kind.assets(model));
         if self.options.deep {
@@ -186,11 +188,11 @@ impl Verifier<'_> {
                 }
                 self.runs(path, kind, &imported.model);
             }
-            // Without a configuration something can be said all the same.
+            // Without a configuration the names and shapes can still be checked.
             Err(error @ CheckpointError::NeedsConfig { .. }) => {
                 self.say(path, "description", Verdict::Warning, error.to_string());
                 let found = file.check_unconfigured().map(|()| {
-                    "official names, shapes that fit together, all finite; levels, theta and epsilon are in none".into()
+                    "official names, shapes that fit together, all finite; levels, theta and epsilon are not in the weights".into()
                 });
                 self.note(path, "tensors", found);
             }
@@ -245,10 +247,10 @@ impl Verifier<'_> {
     }
 }
 
-/// Said of tensors without a value that is infinite or no number.
+/// Result for tensors in which all values are finite.
 const FINITE: &str = "all values are finite";
 
-/// A model's family and the shapes that it asks for.
+/// Family of a model, and the expected shapes.
 fn expected(
     model: &ModelFile,
     path: &Path,
@@ -261,13 +263,13 @@ fn expected(
     Ok((kind, tensors.into_iter().map(shape).collect()))
 }
 
-/// The shapes of tensors, as they lie in their file.
+/// Shapes of tensors, as stored in their file.
 pub(super) fn shapes_of(tensors: &BTreeMap<String, TensorData>) -> Shapes {
     let shape = |(name, data): (&String, &TensorData)| (name.clone(), data.shape().to_vec());
     tensors.iter().map(shape).collect()
 }
 
-/// The shapes of a model's tensors: of codes, of what they stand for.
+/// Shapes of the tensors of a model; for codes, of the decoded tensors.
 fn stored_shapes(model: &ModelFile) -> Shapes {
     let tensors = model.tensors.iter();
     tensors
@@ -275,7 +277,7 @@ fn stored_shapes(model: &ModelFile) -> Shapes {
         .collect()
 }
 
-/// Whether all values are finite, or how many of which tensors are not, in words.
+/// Checks that all values are finite. The error gives the tensors, and the number of such values in each.
 fn not_finite(tensors: &BTreeMap<String, TensorData>) -> Result<String, String> {
     let wrong: Vec<String> = tensors
         .iter()
@@ -289,7 +291,7 @@ fn not_finite(tensors: &BTreeMap<String, TensorData>) -> Result<String, String> 
     }
 }
 
-/// Which part of how many a file says it is, in words.
+/// Index of a part, and the number of parts, as text.
 fn is_part(path: &Path, part: &str) -> Result<String, CheckpointError> {
     let Part { index, of } = described(path, PART, part)?;
     Ok(format!(
@@ -298,14 +300,14 @@ fn is_part(path: &Path, part: &str) -> Result<String, CheckpointError> {
     ))
 }
 
-/// What a part says of itself.
+/// Metadata of a part.
 #[derive(Deserialize)]
 struct Part {
     index: u64,
     of: u64,
 }
 
-/// The bytes of a file and their hash, against what was said of them.
+/// Checks the size of a file and its hash against the expected ones.
 fn hash(path: &Path, bytes: u64, sha256: &str) -> Result<String, CheckpointError> {
     let (file, length) = plain::open_inside(path).map_err(CheckpointError::unread(path))?;
     let wrong = |what: &str, given: &dyn ToString, expected: &dyn ToString| {

@@ -9,7 +9,7 @@ use burn_dragon_checkpoint::api::{
 use serde_json::Value;
 use std::path::Path;
 
-/// Bytes beyond which a text of a run is not read.
+/// Limit on the size of a text file of a run in bytes.
 const LONGEST_TEXT: u64 = 1 << 24;
 
 impl Verifier<'_> {
@@ -113,20 +113,20 @@ impl Verifier<'_> {
     fn model_of(&mut self, path: &Path) -> Option<ModelFile> {
         let model = self.pack(path);
         if model.is_none() {
-            let words = "the checkpoint's model cannot be read from it";
+            let words = "the model of the checkpoint cannot be read";
             self.say(path, "model", Verdict::Failed, words);
         }
         model
     }
 
-    /// What may lie beside a model, as its family says.
+    /// Companion files that may lie beside a model, by its family.
     fn companions(&self, model: Option<&ModelFile>) -> Vec<Companion> {
         let kind = model.and_then(|model| Some((self.kinds.get(&model.family)?, model)));
         kind.map_or_else(Vec::new, |(kind, model)| kind.companions(model.config.value()))
     }
 
-    /// A file with tensors of the shapes that the model it lies beside asks for: the moments of each weight, the memories of
-    /// each level.
+    /// Checks a file whose tensors have shapes that follow from the model beside it: the moments of each weight, the
+    /// memories of each level.
     fn companion(&mut self, path: &Path, companion: &Companion) {
         self.pack(path);
         let Ok(file) = TensorFile::read(path) else { return };
@@ -138,7 +138,7 @@ impl Verifier<'_> {
             None => {
                 let known: Vec<&str> = companion.layouts.iter().map(|layout| layout.format).collect();
                 let words = format!(
-                    "its format is none of those that lie beside this model ({}): its tensors were not looked at",
+                    "its format is none of those that may lie beside this model ({}); its tensors were not checked",
                     known.join(", ")
                 );
                 self.say(path, "tensors", Verdict::Warning, words);
@@ -155,14 +155,19 @@ impl Verifier<'_> {
                 }
                 Err(error) => self.say(&path, "pointer", Verdict::Failed, error.to_string()),
                 Ok(None) if pointer == Pointer::Last => {
-                    self.say(&path, "pointer", Verdict::Warning, "none: the newest is taken");
+                    self.say(
+                        &path,
+                        "pointer",
+                        Verdict::Warning,
+                        "none: the newest checkpoint is used",
+                    );
                 }
                 Ok(None) => {}
             }
         }
     }
 
-    /// What a killed process left.
+    /// Reports files that a killed process left.
     fn leftovers(&mut self, root: &Path) {
         let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
         let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
@@ -170,14 +175,13 @@ impl Verifier<'_> {
         for name in names {
             let text = name.to_string_lossy();
             if text.ends_with(".tmp") || text.ends_with(".aside") {
-                let words =
-                    "left by a process that was killed while it saved; the next --resume takes it away";
+                let words = "left by a process that was killed during a save; the next --resume removes it";
                 self.say(&root.join(&name), "leftover", Verdict::Warning, words);
             }
         }
     }
 
-    /// The configuration that the newest checkpoint was trained with, against the run's.
+    /// Compares the configuration of the newest checkpoint with that of the run.
     fn configuration(&mut self, run: &Path, newest: &CheckpointFolder) {
         let path = run.join("config.toml");
         let Some(expected) = newest.manifest().ok().and_then(|manifest| manifest.config_sha256) else {

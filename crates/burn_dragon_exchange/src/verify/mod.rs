@@ -1,6 +1,6 @@
-//! Whether files are what they should be: every check, with its verdict.
+//! Verification of files: all checks, each with its verdict.
 //!
-//! A loader stops at the first fault. This goes on, so that one reading tells all that is wrong.
+//! A loader stops at the first fault. The verification continues, so that one pass reports all faults.
 
 mod files;
 mod folders;
@@ -11,35 +11,35 @@ use burn_dragon_checkpoint::api::{CheckpointError, Kinds};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// The check of a lone part.
+/// Name of the check of a single part.
 const PART: &str = "part";
 
-/// What a check came to.
+/// Verdict of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// It is as it should be.
+    /// The file is valid.
     Ok,
-    /// It can be used, and something is odd.
+    /// The file can be used, but something is unusual.
     Warning,
-    /// It is not to be used.
+    /// The file must not be used.
     Failed,
 }
 
-/// A check, and what it came to.
+/// Check of a file, with its verdict.
 #[derive(Clone, Debug, Serialize)]
 pub struct Check {
-    /// What was looked at.
+    /// File or folder that was checked.
     pub file: PathBuf,
-    /// For what.
+    /// Name of the check.
     pub what: &'static str,
-    /// With which result.
+    /// Verdict of the check.
     pub verdict: Verdict,
-    /// What was found.
+    /// Finding, as text.
     pub detail: String,
 }
 
-/// Every check, in the order in which they were made.
+/// All checks, in the order in which they were made.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Verification {
     /// The checks.
@@ -47,7 +47,7 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// How many came to this.
+    /// Number of checks with this verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
         self.checks
             .iter()
@@ -55,32 +55,32 @@ impl Verification {
             .count()
     }
 
-    /// Whether what was looked at is one part of a model, which alone is none.
+    /// Whether the file is a single part of a model, which is not a model itself.
     pub fn is_part(&self) -> bool {
         self.checks.iter().any(|check| check.what == PART)
     }
 
-    /// Whether nothing failed, and, where it is taken strictly, nothing is odd.
+    /// Whether no check failed. With `strict`, a warning also counts as a failure.
     pub fn sound(&self, strict: bool) -> bool {
         self.count(Verdict::Failed) == 0 && !(strict && self.count(Verdict::Warning) > 0)
     }
 }
 
-/// How closely to look.
+/// Options of a verification.
 #[derive(Clone, Copy, Default)]
 pub struct VerifyOptions<'a> {
-    /// Run each model on an input of its family's, and see that what comes out is finite.
+    /// Run each model on an input of its family, and check that the outputs are finite.
     pub deep: bool,
-    /// What official weights cannot say.
+    /// Configuration of official weights.
     pub config: Option<&'a OfficialConfig>,
 }
 
-/// Checks a run with all its checkpoints, a checkpoint, a model, its parts, a memory, or official `.safetensors`. What only a
-/// family can say, one of `kinds` says.
+/// Checks a run with all its checkpoints, a checkpoint, a model, its parts, a memory, or official `.safetensors`. The
+/// checks of a family come from `kinds`.
 ///
 /// # Errors
-/// If nothing is there, or it is a PyTorch pickle, which only the import reads. What is wrong with a file is no error: it
-/// is a check that failed.
+/// If nothing is at the path, or it is a PyTorch pickle, which only a conversion reads. A faulty file is not an error,
+/// but a failed check.
 pub fn verify(
     path: &Path,
     kinds: &Kinds,
@@ -88,7 +88,7 @@ pub fn verify(
 ) -> Result<Verification, CheckpointError> {
     let path = follow_pointer_file(path)?;
     if !path.exists() {
-        let reason = "nothing is there".to_string();
+        let reason = "there is no file or folder at this path".to_string();
         return Err(CheckpointError::NoModel { path, reason });
     }
     let mut verifier = Verifier {
@@ -121,7 +121,7 @@ impl Verifier<'_> {
         });
     }
 
-    /// Notes what a check found, or what is wrong; whether it was fine.
+    /// Records a check: its finding, or its error. Returns whether it succeeded.
     fn note<E: ToString>(&mut self, file: &Path, what: &'static str, found: Result<String, E>) -> bool {
         match found {
             Ok(detail) => {

@@ -164,7 +164,7 @@ fn a_gzip_bomb_is_not_unpacked() {
         });
         assert!(
             place
-                .refuses(&server.url(BPK), &[encoding, "unpacked"])
+                .refuses(&server.url(BPK), &[encoding, "compressed"])
                 .is_bad_input()
         );
     }
@@ -206,7 +206,7 @@ fn a_redirect_to_a_file_another_scheme_another_host_or_nowhere_is_not_followed()
     }
     let (place, model) = (Place::new(), Model::new(1));
     let server = changed(&model, false, |_, _| Reply::new(302, ""));
-    place.refuses(&server.url(BPK), &["nowhere"]);
+    place.refuses(&server.url(BPK), &["without a target"]);
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn a_manifest_that_was_changed_on_its_way_is_refused() {
     let server = Server::of(&files);
     assert!(
         place
-            .refuses(&server.url(BPK), &["parts.json", "changed, or damaged"])
+            .refuses(&server.url(BPK), &["parts.json", "changed or damaged"])
             .is_bad_input()
     );
 }

@@ -142,12 +142,12 @@ fn a_pickle_that_would_grow_beyond_any_memory_stays_small() {
         pickle = pickle.raw(&[b']', b'q', level, b'(', b'h', level - 1, b'h', level - 1, b'e']);
     }
     // Below it the stack keeps what belongs to nothing, which is refused at the end.
-    assert_refused(&with_pickle(pickle.raw(b".")), &["belong to nothing"]);
+    assert_refused(&with_pickle(pickle.raw(b".")), &["unused values"]);
     // A long tuple, and as many calls with it as fit.
     let tuple = Pickle::new().raw(b"(").raw(&b"N".repeat(200_000)).raw(b"tq\x00");
     let call = tuple.global("torch._utils", "_rebuild_tensor_v2").raw(b"q\x01");
     let calls = call.raw(&b"h\x01h\x00R".repeat(100_000)).raw(b".");
-    assert_refused(&with_pickle(calls), &["belong to nothing"]);
+    assert_refused(&with_pickle(calls), &["unused values"]);
     // Places in the memo far apart.
     let mut pickle = Pickle::new().raw(b"}");
     for place in 0..50_000u32 {
@@ -490,7 +490,7 @@ fn the_end_of_a_zip_must_be_its_end() {
     assert_refused(&changed(end + 4, &[1, 0]), &["parts"]);
     assert_refused(&changed(end + 8, &[0xff; 4]), &["cannot hold 65535 entries"]);
     assert_refused(&changed(end + 8, &[9, 0, 9, 0]), &["record"]);
-    assert_refused(&changed(end + 8, &[7, 0, 7, 0]), &["behind the last entry"]);
+    assert_refused(&changed(end + 8, &[7, 0, 7, 0]), &["after the last entry"]);
     assert_refused(&changed(end + 12, &[0xff; 4]), &["directory"]);
     assert_refused(&changed(end + 16, &[0xff; 4]), &["directory"]);
 }

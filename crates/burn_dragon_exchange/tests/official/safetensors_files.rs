@@ -135,7 +135,7 @@ fn what_the_official_model_cannot_be_is_refused_and_what_it_must_be_told_is_told
         n_neurons: 68,
         ..dragon_config()
     };
-    for (config, says) in [(fading, "fades"), (odd, "68 neurons")] {
+    for (config, says) in [(fading, "decays"), (odd, "68 neurons")] {
         let error = write_safetensors(&model(&config), &path).unwrap_err();
         assert!(
             error.to_string().contains(says) && error.to_string().contains(".bpk"),
@@ -268,7 +268,7 @@ fn headers_that_lie_are_refused() {
         (
             r#"{"__metadata__":{"burn_dragon.config":"{}"}}"#.into(),
             0,
-            "which it has not",
+            "is missing",
         ),
         (format!(r#"{{"a\u001b[2J":{plain}}}"#), 64, "plain"),
         (format!(r#"{{"other":{plain}}}"#), 64, "other"),

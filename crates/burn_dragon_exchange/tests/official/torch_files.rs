@@ -77,7 +77,7 @@ fn a_prefix_that_all_names_have_is_left_out_and_named() {
     ] {
         let imported = import(&file_of(&renamed(|name| format!("{prefix}{name}")))).unwrap();
         assert_is_the_model(&imported);
-        let note = format!("names begin with `{prefix}`, which is left out");
+        let note = format!("the names begin with `{prefix}`, which was removed");
         assert_eq!(imported.notes, [note]);
     }
 }

@@ -1,5 +1,5 @@
-//! A run's checkpoints: model, optimiser, what is carried, and the trainer's own state, written together while training
-//! goes on.
+//! Checkpoints of a run: model, optimiser, carry, and the trainer's own state, written together while training
+//! continues.
 
 mod state;
 mod writer;
@@ -17,18 +17,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use writer::{Job, Writer};
 
-/// What a checkpoint is made of.
+/// Content of a checkpoint.
 pub(crate) struct Contents<'a, T: Task> {
-    /// With the weights that are evaluated.
+    /// Model with the weights that are evaluated.
     pub(crate) model: &'a T::Model,
     pub(crate) cursor: &'a T::Cursor,
     pub(crate) carry: &'a T::Carry,
-    /// The files of the update.
+    /// Files of the update.
     pub(crate) update: BTreeMap<String, Content>,
     pub(crate) state: &'a TrainerState,
 }
 
-/// Where a run keeps its checkpoints, and who writes them.
+/// Checkpoints of a run, and their writer.
 #[derive(Debug)]
 pub(crate) struct Checkpointing {
     checkpoints: Checkpoints,
@@ -46,23 +46,23 @@ impl Checkpointing {
         })
     }
 
-    /// Takes away what a process that was killed in this run left half-written.
+    /// Removes incomplete files that a killed process left in this run.
     pub(crate) fn sweep(&self, run: &RunFolder) -> Result<(), TrainError> {
         self.checkpoints.sweep()?;
         Ok(disk::sweep(&*self.disk, run.path())?)
     }
 
-    /// The newest checkpoint that verifies, if there is any, and why newer ones were passed over.
+    /// Newest checkpoint that verifies, if there is one, and the errors of the newer ones.
     ///
     /// # Errors
-    /// If there are checkpoints of which none verifies: steps were taken and are lost, and to start again without a word
-    /// would overwrite what is left of them.
+    /// If there are checkpoints and none of them verifies. Steps would be lost, and a silent restart would overwrite
+    /// the files that remain.
     pub(crate) fn newest(&self) -> Result<(Option<CheckpointFolder>, Vec<CheckpointError>), CheckpointError> {
         newest(&self.checkpoints)
     }
 
-    /// Lets the pointers agree with the checkpoint that a run goes on from: the process may have died between writing
-    /// it and pointing at it, or a newer one may have been passed over.
+    /// Sets the pointers to match the checkpoint from which a run resumes. A process may have ended between writing a
+    /// checkpoint and setting a pointer, or a newer checkpoint may be damaged.
     pub(crate) fn point_again(&self, folder: &CheckpointFolder, best: Option<u64>) -> Result<(), TrainError> {
         self.checkpoints.point(Pointer::Last, folder.step())?;
         if let Some(best) = best.and_then(|step| self.checkpoints.step(step)) {
@@ -75,11 +75,11 @@ impl Checkpointing {
         TrainerState::read(folder)
     }
 
-    /// Copies what is to be saved, and lets it be written while training goes on.
+    /// Copies the state to be saved and queues it. It is written while training continues.
     ///
     /// # Errors
-    /// If the copy has no form as a file. Whether it was written is for [`check`](Self::check) and
-    /// [`wait`](Self::wait) to say.
+    /// If the state cannot be represented as a file. Errors of writing are returned by [`check`](Self::check) and
+    /// [`wait`](Self::wait).
     pub(crate) fn save<T: Task>(
         &self,
         task: &T,
@@ -91,17 +91,17 @@ impl Checkpointing {
         Ok(())
     }
 
-    /// What went wrong with a save since this was last asked.
+    /// Returns the error of a save since the last call, if there is one.
     pub(crate) fn check(&self) -> Result<(), TrainError> {
         self.writer.check()
     }
 
-    /// Waits until all that was saved is on the disk, or why it is not.
+    /// Waits until all saves are on the disk. Returns the error of a save.
     pub(crate) fn wait(&self) -> Result<(), TrainError> {
         self.writer.wait()
     }
 
-    /// Checkpoints written so far, and the seconds that took on the other thread.
+    /// Number of checkpoints written so far, and the seconds spent on the writer thread.
     pub(crate) fn written(&self) -> (u64, f64) {
         self.writer.written()
     }
@@ -117,7 +117,7 @@ pub(crate) fn newest(
     }
     let reasons: Vec<String> = refused.iter().map(ToString::to_string).collect();
     let reason = format!(
-        "none of the run's checkpoints verifies; start a new run in another folder ({})",
+        "none of the run's checkpoints can be verified; start a new run in another folder ({})",
         reasons.join("; ")
     );
     Err(CheckpointError::corrupt(checkpoints.root(), reason))

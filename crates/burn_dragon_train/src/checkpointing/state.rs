@@ -1,4 +1,4 @@
-//! What the trainer remembers beside model and optimiser.
+//! State of the trainer in a checkpoint, beside model and optimiser.
 
 use crate::error::TrainError;
 use crate::guard::GuardMemory;
@@ -10,25 +10,25 @@ use burn_dragon_checkpoint::api::{CheckpointError, CheckpointFolder};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The file's name.
+/// File name of the state.
 pub(super) const FILE: &str = "trainer.json";
 
-/// Bytes beyond which it is not read.
+/// Limit on the size of the file in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// `trainer.json`.
+/// Content of `trainer.json`.
 ///
-/// There is no generator state: it is a function of the step. The place in the data is the number of units drawn; places
-/// in streams of data are the task's to carry.
+/// There is no state of a random generator: random numbers are a function of the step. The position in the data is the
+/// number of units drawn. Positions in streams are part of what the task carries.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TrainerState {
-    /// Optimiser steps taken.
+    /// Number of optimiser steps taken.
     pub step: u64,
-    /// Units (tokens) trained on: the place in the data.
+    /// Number of units (tokens) trained on: the position in the data.
     pub units: u64,
-    /// Units that the run was to draw when it began.
+    /// Number of units that the run planned to draw when it began.
     pub planned_units: u64,
-    /// Steps that the schedule stretches over: with `step`, where it stands.
+    /// Number of steps of the schedule. Together with `step` it gives the factor.
     pub schedule_steps: u64,
     /// Loss of the last step that was not skipped.
     pub train_loss: f64,
@@ -37,16 +37,16 @@ pub(crate) struct TrainerState {
     /// Lowest score so far, of the task's own kind.
     #[serde(alias = "best_loss")]
     pub best_score: Option<f64>,
-    /// The step of the lowest score.
+    /// Step of the lowest score.
     pub best_step: Option<u64>,
-    /// Sequences in the fixed sample that it was measured on.
+    /// Number of sequences in the fixed sample that gave this score.
     pub sample: u64,
-    /// Settings and data that the run keeps.
+    /// Settings and data that a run must keep.
     pub identity: Identity,
-    /// What the guard remembers, where one is configured.
+    /// State of the guard, if one is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardMemory>,
-    /// SHA-256 of the run's `config.toml` as it was then, where there is one.
+    /// SHA-256 of the run's `config.toml` at the time of the checkpoint; `None` without one.
     pub config_sha256: Option<String>,
     /// Version of the software that trained.
     pub version: String,
@@ -59,11 +59,11 @@ impl TrainerState {
             return Ok(state);
         }
         let (given, expected) = (state.step, folder.step());
-        let reason = format!("it is of step {given}, the checkpoint of step {expected}");
+        let reason = format!("it is of step {given}, but the checkpoint is of step {expected}");
         Err(CheckpointError::corrupt(&folder.path().join(FILE), reason).into())
     }
 
-    /// Whether a folder has the file.
+    /// Whether a folder contains the file.
     pub(crate) fn is_in(folder: &Path) -> bool {
         folder.join(FILE).is_file()
     }
@@ -73,9 +73,9 @@ impl TrainerState {
         let text = plain::read_text_inside(&path, LARGEST).map_err(CheckpointError::unread(&path))?;
         let state = serde_json::from_str(&text).map_err(|error| {
             let reason = match error.to_string() {
-                // Not damaged, but old.
+                // A missing field means an old file, not a damaged one.
                 lacks if lacks.starts_with("missing field") => format!(
-                    "{lacks}: an earlier version of this software wrote it, which did not say what data it was \
+                    "{lacks}: an earlier version of this software wrote it, which did not record the data that it was \
                      trained on; start a new run"
                 ),
                 other => other,
@@ -85,7 +85,7 @@ impl TrainerState {
         Ok(state?)
     }
 
-    /// What is behind the run.
+    /// Steps and units so far.
     pub(crate) fn done(&self) -> Done {
         Done {
             steps: self.step,
@@ -93,7 +93,7 @@ impl TrainerState {
         }
     }
 
-    /// Forgets the best figure: the next one is measured on something else.
+    /// Removes the best score: later scores are measured on other data.
     pub(crate) fn forget_best(&mut self) {
         (self.best_score, self.best_step) = (None, None);
     }

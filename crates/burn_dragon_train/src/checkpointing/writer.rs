@@ -1,8 +1,8 @@
-//! Saves on a thread of their own: a step waits for the copy of what is saved, not for the disk.
+//! Writer thread for checkpoints. A step waits for a copy of the state, not for the disk.
 //!
-//! One snapshot is written at a time and at most [`ROOM`] wait. A newer one takes the place of one that waits, unless
-//! that is a best one; where all that wait are, whoever brings another waits too. What goes wrong is kept until it is
-//! asked for, by [`Writer::check`] after every step and by [`Writer::wait`] at the end.
+//! One snapshot is written at a time, and at most [`ROOM`] wait. A newer one replaces a waiting one, unless that is a
+//! best one. If all waiting ones are best ones, the caller waits too. An error is kept until [`Writer::check`] returns
+//! it after a step, or [`Writer::wait`] at the end.
 
 use crate::error::TrainError;
 use burn_dragon_checkpoint::api::{CheckpointError, Checkpoints, Pointer, Snapshot};
@@ -13,10 +13,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
-/// Snapshots that can wait beside the one that is written.
+/// Number of snapshots that can wait beside the one that is written.
 const ROOM: usize = 2;
 
-/// A snapshot to be written.
+/// Snapshot to be written.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) snapshot: Snapshot,
@@ -24,14 +24,14 @@ pub(crate) struct Job {
     pub(crate) best: bool,
 }
 
-/// The thread, and what it shares with the one that trains. Dropped, it finishes what it was given.
+/// Writer thread, and the state that it shares with the training thread. On drop it finishes the queued saves.
 #[derive(Debug)]
 pub(crate) struct Writer {
     queue: Arc<SaveQueue>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What is to be written, and what became of it.
+/// Queue of saves, and their results.
 #[derive(Debug, Default)]
 struct SaveQueue {
     state: Mutex<QueueState>,
@@ -49,10 +49,10 @@ struct QueueState {
 }
 
 impl Writer {
-    /// A writer of these checkpoints that keeps so many of them.
+    /// A writer for these checkpoints, of which `keep` are kept.
     ///
     /// # Errors
-    /// If the system has no thread for it.
+    /// If the system cannot start a thread.
     pub(crate) fn new(checkpoints: Checkpoints, keep: usize) -> Result<Self, TrainError> {
         let queue = Arc::new(SaveQueue::default());
         let (theirs, root) = (Arc::clone(&queue), checkpoints.root().to_path_buf());
@@ -66,7 +66,7 @@ impl Writer {
         })
     }
 
-    /// Gives a snapshot away.
+    /// Queues a snapshot.
     pub(crate) fn submit(&self, job: Job) {
         let mut state = self.queue.lock();
         let replaced = |waiting: &Job| !waiting.best || waiting.snapshot.step == job.snapshot.step;
@@ -78,12 +78,12 @@ impl Writer {
         self.queue.changed.notify_all();
     }
 
-    /// What went wrong since this was last asked.
+    /// Returns the error of a save since the last call, if there is one.
     pub(crate) fn check(&self) -> Result<(), TrainError> {
         self.queue.lock().failed.take().map_or(Ok(()), Err)
     }
 
-    /// Waits until all is written, then as [`check`](Self::check).
+    /// Waits until all saves are written, then returns like [`check`](Self::check).
     pub(crate) fn wait(&self) -> Result<(), TrainError> {
         let mut state = self.queue.lock();
         while state.writing || !state.waiting.is_empty() {
@@ -92,7 +92,7 @@ impl Writer {
         state.failed.take().map_or(Ok(()), Err)
     }
 
-    /// Checkpoints written so far, and the seconds that took.
+    /// Number of checkpoints written so far, and the seconds spent on them.
     pub(crate) fn written(&self) -> (u64, f64) {
         let state = self.queue.lock();
         (state.written, state.seconds)
@@ -118,17 +118,17 @@ impl SaveQueue {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what comes, until nothing more can.
+    /// Writes snapshots until the queue is closed and empty.
     fn work(&self, checkpoints: &Checkpoints, keep: usize) {
         while let Some(job) = self.next() {
             let started = Instant::now();
-            // A panic would let whoever waits wait forever.
+            // After an uncaught panic, a waiting thread would wait forever.
             let written = catch_unwind(AssertUnwindSafe(|| write(checkpoints, keep, &job)));
             let outcome = match written {
                 Ok(outcome) => outcome.map_err(TrainError::from),
                 Err(panic) => Err(panicked(checkpoints, &*panic).into()),
             };
-            drop(job); // its memory is free before anyone goes on
+            drop(job); // its memory is freed before a waiting thread continues
             let mut state = self.lock();
             state.writing = false;
             state.seconds += started.elapsed().as_secs_f64();
@@ -156,7 +156,7 @@ impl SaveQueue {
     }
 }
 
-/// One save: the checkpoint, what points at it, and the end of older ones.
+/// Writes one save: the checkpoint, its pointers, and the removal of older ones.
 fn write(checkpoints: &Checkpoints, keep: usize, job: &Job) -> Result<(), CheckpointError> {
     let step = job.snapshot.step;
     checkpoints.commit(&job.snapshot)?;
@@ -185,7 +185,7 @@ mod tests {
     use std::thread::{sleep, spawn};
     use std::time::Duration;
 
-    /// A disk that makes no folder until it may, and says when it was asked to.
+    /// Disk that blocks before it makes a folder, and reports the request.
     #[derive(Clone, Debug, Default)]
     struct Gate(Arc<(Mutex<(u32, bool)>, Condvar)>);
 

@@ -1,4 +1,4 @@
-//! A configuration file in JSON: the same values as in TOML, each with the line that it stands on.
+//! Reader of a configuration file in JSON: the same values as in TOML, each with its line.
 
 use super::ConfigError;
 use super::origin::{Kind, Lines, Node, position};
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use toml::Value;
 
-/// The table that a JSON object describes; `name` is the file's name in origins and errors.
+/// Table of a JSON object. `name` is the name of the file in origins and errors.
 ///
 /// # Errors
-/// If the text is no JSON object, has a key twice, or a `null`, which no setting has.
+/// If the text is not a JSON object, repeats a key, or has a `null`, which is no value of a setting.
 pub(super) fn parse(name: &str, text: &str) -> Result<Node, ConfigError> {
     let file = File {
         name,
@@ -30,7 +30,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Node, ConfigError> {
     }
 }
 
-/// A file while it is read.
+/// File that is being read.
 struct File<'a> {
     name: &'a str,
     text: &'a str,
@@ -38,7 +38,7 @@ struct File<'a> {
 }
 
 impl<'a> File<'a> {
-    /// A value and all that is in it. Its own part of the text is where it stands.
+    /// A value with all values inside it. Its slice of the text gives its position.
     fn node(&self, value: &'a RawValue) -> Result<Node, ConfigError> {
         let text = value.get();
         let kind = match text.as_bytes().first() {
@@ -69,19 +69,19 @@ impl<'a> File<'a> {
                 Err(self.error(self.offset(text), problem))
             }
             _ if text.contains(['.', 'e', 'E']) => self.read(text).map(Value::Float),
-            // A whole number that TOML does not have is a text of its digits: who wants one can read it.
+            // A whole number out of TOML's range is kept as the text of its digits, for a schema that can read it.
             _ => Ok(text
                 .parse()
                 .map_or_else(|_| Value::String(text.into()), Value::Integer)),
         }
     }
 
-    /// Reads a part of the text.
+    /// Deserialises a slice of the text.
     fn read<T: Deserialize<'a>>(&self, part: &'a str) -> Result<T, ConfigError> {
         serde_json::from_str(part).map_err(|error| self.refuse(part, &error))
     }
 
-    /// What the parser says of a part of the text, with its place in all of it.
+    /// Error of the parser in a slice of the text, with the position in the whole text.
     fn refuse(&self, part: &str, error: &serde_json::Error) -> ConfigError {
         let before = part.split_inclusive('\n').take(error.line().saturating_sub(1));
         let line_start: usize = before.map(str::len).sum();
@@ -102,13 +102,13 @@ impl<'a> File<'a> {
         }
     }
 
-    /// Where a part of the text begins in it.
+    /// Offset of a slice in the text.
     fn offset(&self, part: &str) -> usize {
         (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize)
     }
 }
 
-/// The entries of an object, each key once.
+/// Entries of an object with unique keys.
 struct Entries<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {

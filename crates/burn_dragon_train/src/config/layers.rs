@@ -1,4 +1,4 @@
-//! The layers of a configuration, from the first and weakest to the last and strongest.
+//! Layers of a configuration, from the weakest to the strongest.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::origin::{Kind, MAX_DEPTH, Node, Origin};
 use super::{ConfigError, FAMILY, FIRST_FAMILY, Resolved, json, suggest};
 use crate::keys::MovedKey;
 
-/// Collects layers; each one overrides what the earlier ones say.
+/// Collection of layers. A later layer overrides the earlier ones.
 ///
 /// Tables merge key by key; scalars and arrays are replaced; a table whose `type` (or `method`)
 /// changes replaces the earlier one whole.
@@ -30,8 +30,8 @@ use crate::keys::MovedKey;
 #[derive(Debug, Clone)]
 pub struct Layers {
     merged: Node,
-    /// Assignments that follow each other act as one layer: otherwise `s.gamma=0.5 s.type=step` would
-    /// lose the first when the second replaces the table.
+    /// Consecutive assignments form one layer. Otherwise `s.gamma=0.5 s.type=step` would lose the first value when the
+    /// second replaces the table.
     assigned: Node,
 }
 
@@ -45,13 +45,13 @@ impl Default for Layers {
 }
 
 impl Layers {
-    /// No layers: every value is the schema's default.
+    /// An empty collection: every value is the default of the schema.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a text compiled into the program; `name` stands for the file in messages. It cannot say
-    /// `extends`, for it lies in no folder.
+    /// Adds a text compiled into the program. `name` stands for the file in errors. The text cannot use `extends`,
+    /// since it is in no folder.
     pub fn embedded(self, name: &str, text: &str) -> Result<Self, ConfigError> {
         let node = parse(name, text)?;
         if let Some(extends) = node.get("extends") {
@@ -71,8 +71,8 @@ impl Layers {
         Ok(self.layer(node))
     }
 
-    /// Adds the configuration that a run keeps. One of an earlier version, which says no family, is read with its keys
-    /// where they are today.
+    /// Adds the configuration of a run. A file of an earlier version, which has no `family`, is read with its keys
+    /// renamed to the current ones.
     ///
     /// # Errors
     /// As for [`file`](Self::file).
@@ -84,8 +84,8 @@ impl Layers {
         Ok(self.layer(node))
     }
 
-    /// Adds one `key.path=value` from the command line. The value is read as TOML; what is not TOML is
-    /// taken as a string as it stands, white space and all, so that `dataset.type=text` needs no quotes.
+    /// Adds one `key.path=value` from the command line. The value is read as TOML. A text that is not TOML is taken as
+    /// a string unchanged, white space included, so `dataset.type=text` needs no quotes.
     pub fn assignment(mut self, text: &str) -> Result<Self, ConfigError> {
         let problem = |problem: &str| ConfigError::Assignment {
             text: text.into(),
@@ -104,8 +104,8 @@ impl Layers {
         Ok(self)
     }
 
-    /// Adds one value from elsewhere in the program: `origin` names the place, such as `--max-steps`;
-    /// `key` is a dotted path.
+    /// Adds one value from another place in the program. `origin` names the place, such as `--max-steps`; `key` is a
+    /// dotted path.
     pub fn value(self, origin: &str, key: &str, value: impl Into<Value>) -> Self {
         let node = Node::uniform(value.into(), &Origin::Named(origin.into()));
         self.layer(node.under(key.split('.')))
@@ -117,7 +117,7 @@ impl Layers {
         self.assigned.at(&path).is_some()
     }
 
-    /// Forgets what the layers so far say of a key, given as a dotted path: its default counts again.
+    /// Removes a key, given as a dotted path, from the layers so far: its default applies again.
     pub fn without(self, key: &str) -> Self {
         let mut merged = self.flatten();
         merged.remove(key.split('.'));
@@ -135,10 +135,10 @@ impl Layers {
         read(self.flatten(), None)
     }
 
-    /// The family that the layers so far say they are of, and where they say it.
+    /// Family of the layers so far, and the place where it is set.
     ///
     /// # Errors
-    /// If `family` is no text.
+    /// If `family` is not text.
     pub fn family(&self) -> Result<Option<(String, Origin)>, ConfigError> {
         let tree = self.clone().flatten();
         let Some(node) = tree.get(FAMILY) else {
@@ -155,8 +155,8 @@ impl Layers {
         }
     }
 
-    /// Reads the merged layers as the configuration of a family; where they say none, there was one when they were
-    /// written.
+    /// Reads the merged layers as the configuration of a family. Layers without `family` are from the time when there
+    /// was only one.
     ///
     /// # Errors
     /// As for [`resolve`](Self::resolve); if the layers are of another family, or have a key that has moved.
@@ -203,21 +203,21 @@ impl Layers {
     }
 }
 
-/// Reads a tree as a configuration, of a family if it is one of a run.
+/// Reads a tree as a configuration: of a family, if it is that of a run.
 fn read<T: DeserializeOwned + Serialize>(
     tree: Node,
     family: Option<&str>,
 ) -> Result<Resolved<T>, ConfigError> {
     let mut schema = tree.clone();
     if family.is_some() {
-        schema.remove(std::iter::once(FAMILY)); // says which schema, and is no key of it
+        schema.remove(std::iter::once(FAMILY)); // chooses the schema, and is not a key of it
     }
     let value = serde_path_to_error::deserialize(schema.to_value())
         .map_err(|error| suggest::explain(&error, &schema))?;
     Resolved::new(value, tree, family)
 }
 
-/// The family of the configuration that a run keeps.
+/// Family of the configuration in a run.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -226,23 +226,24 @@ pub(crate) fn family_of_run(path: &Path) -> Result<String, ConfigError> {
     Ok(said.map_or_else(|| FIRST_FAMILY.into(), |(name, _)| name))
 }
 
-/// Bytes of the longest configuration file: more than any person writes, little enough to be read.
+/// Limit on the size of a configuration file in bytes, far above any hand-written one.
 const MAX_FILE: u64 = 256 << 10;
 
-/// Most files of a layer, each counted as often as it is extended: a few that name each other twice are a great many.
+/// Limit on the number of files in a layer. A file counts each time that it is extended: two files that name each other
+/// twice would give a huge number.
 const MAX_FILES: usize = 256;
 
-/// A file and what it extends, while they are read.
+/// Files that are being read.
 #[derive(Default)]
 struct Reading {
-    /// The files being read now, outermost first: who they are, and how they were named.
+    /// Files that are open now, outermost first: the real path of each, and the path as it was written.
     open: Vec<(PathBuf, PathBuf)>,
-    /// Files read so far.
+    /// Number of files read so far.
     files: usize,
 }
 
 impl Reading {
-    /// Reads a file over what it extends.
+    /// Reads a file on top of the files that it extends.
     fn file(&mut self, path: &Path) -> Result<Node, ConfigError> {
         let unreadable = |source| ConfigError::Read {
             path: path.into(),
@@ -268,7 +269,7 @@ impl Reading {
         for parent in parents {
             if self.files == MAX_FILES || self.open.len() == MAX_DEPTH {
                 let problem = format!(
-                    "a configuration extends at most {MAX_FILES} files in all, at most {MAX_DEPTH} deep"
+                    "a configuration can extend at most {MAX_FILES} files in all, at most {MAX_DEPTH} deep"
                 );
                 return Err(ConfigError::Extends { origin, problem });
             }
@@ -280,7 +281,7 @@ impl Reading {
     }
 }
 
-/// The table that a text describes: in JSON where its name says so, otherwise in TOML.
+/// Table of a text: JSON if the name ends so, else TOML.
 fn parse(name: &str, text: &str) -> Result<Node, ConfigError> {
     let ending = Path::new(name).extension();
     match ending.is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
@@ -289,7 +290,7 @@ fn parse(name: &str, text: &str) -> Result<Node, ConfigError> {
     }
 }
 
-/// The text of a file, without a mark before it.
+/// Text of a file, without a byte-order mark.
 fn text(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |source| ConfigError::Read {
         path: path.into(),
@@ -305,7 +306,7 @@ fn text(path: &Path) -> Result<String, ConfigError> {
     plain::text(bytes).map_err(unreadable)
 }
 
-/// Removes the key `extends` and returns the files it names, and where.
+/// Removes the key `extends`. Returns the files that it names, and its origin.
 fn take_extends(node: &mut Node) -> Result<(Vec<String>, Origin), ConfigError> {
     let extends = match &mut node.kind {
         Kind::Table(entries) => entries.remove("extends"),
@@ -337,7 +338,7 @@ fn assigned_value(text: &str) -> Value {
         .filter(|table| table.len() == 1)
         .and_then(|mut table| table.remove("value"))
     {
-        // No schema of ours has dates; a bare 2026-11-20 is a name.
+        // Our schemas have no dates; a bare 2026-11-20 is a name.
         Some(Value::Datetime(_)) | None => Value::String(text.into()),
         Some(value) => value,
     }

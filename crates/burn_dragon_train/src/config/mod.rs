@@ -1,9 +1,9 @@
 //! Layered configuration in TOML or JSON, generic over a family's schema.
 //!
-//! [`Layers`] collects an embedded base, files (`-c FILE`, TOML or, by the ending of its name, JSON, which may
-//! `extends = "other.toml"`) and `key.path=value` arguments, later ones winning, and resolves them into a [`Resolved`] value that
-//! knows where each of its values came from. Every refusal is a [`ConfigError`] that names the key, the
-//! place it was written, and what to write instead.
+//! [`Layers`] collects an embedded base, files (`-c FILE`) and `key.path=value` arguments; later ones win. A file is
+//! TOML, or JSON by the ending of its name, and may have `extends = "other.toml"`. The layers are resolved into a
+//! [`Resolved`] value, which records the origin of each value. Every refusal is a [`ConfigError`] with the key, the
+//! place where it is set, and the values that are allowed.
 
 mod json;
 mod layers;
@@ -25,41 +25,41 @@ pub(crate) use layers::family_of_run;
 pub use origin::Origin;
 use origin::{Node, position};
 
-/// A configuration that cannot be used, and why.
+/// Error of a configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A file could not be read.
     #[error("cannot read the configuration file {path}: {source}", path = path.display())]
     Read {
-        /// The file as it was named.
+        /// Path of the file, as given.
         path: PathBuf,
-        /// What the system answered.
+        /// Error of the system.
         source: io::Error,
     },
-    /// A file is not written in UTF-8.
+    /// A file is not UTF-8.
     #[error(
         "the configuration file {path} is {encoding} text, and only UTF-8 is read; convert it with `{}`",
         encoding.conversion(path), path = path.display()
     )]
     Encoding {
-        /// The file as it was named.
+        /// Path of the file, as given.
         path: PathBuf,
-        /// What it is written in.
+        /// Encoding of the file.
         encoding: Foreign,
     },
-    /// A text is not TOML, or not JSON.
+    /// A text is not valid TOML, or not valid JSON.
     #[error("{file}:{line}:{column}: not valid {format}: {message}")]
     Syntax {
-        /// What the text should be: `TOML` or `JSON`.
+        /// Expected format: `TOML` or `JSON`.
         format: &'static str,
-        /// The file's name.
+        /// Name of the file.
         file: String,
-        /// The line, from 1.
+        /// Line, from 1.
         line: usize,
-        /// The column in characters, from 1.
+        /// Column in characters, from 1.
         column: usize,
-        /// What the parser expected.
+        /// Message of the parser.
         message: String,
     },
     /// Files extend each other in a circle.
@@ -68,113 +68,113 @@ pub enum ConfigError {
         suggest::chain(chain)
     )]
     Cycle {
-        /// The files in order; the last one is the first one again.
+        /// Files in order; the last one is the first one again.
         chain: Vec<PathBuf>,
     },
-    /// `extends` does not name files.
+    /// The value of `extends` is not valid.
     #[error("{origin}: {problem}")]
     Extends {
-        /// Where it says so.
+        /// Place where it is set.
         origin: Origin,
-        /// What is wrong with it.
+        /// Description of the fault.
         problem: String,
     },
-    /// A command-line argument is no assignment.
+    /// A command-line argument is not an assignment.
     #[error("`{text}` is not of the form key.path=value: {problem}")]
     Assignment {
-        /// The argument.
+        /// Text of the argument.
         text: String,
-        /// What is wrong with it.
+        /// Description of the fault.
         problem: String,
     },
-    /// A key that an earlier version had elsewhere.
+    /// A key has moved since an earlier version.
     #[error("`{key}` moved to `{to}` ({origin}): write it there")]
     Moved {
-        /// Where it was.
+        /// Old key.
         key: &'static str,
-        /// Where it is.
+        /// New key.
         to: &'static str,
-        /// Where it is written.
+        /// Place where it is set.
         origin: Origin,
     },
-    /// A configuration of another family.
+    /// The configuration is of another family.
     #[error("the configuration is of the family `{given}` ({origin}), not of `{expected}`")]
     OtherFamily {
-        /// Its family.
+        /// Family of the configuration.
         given: String,
-        /// Where it says so.
+        /// Place where it is set.
         origin: Origin,
-        /// The family that was asked for.
+        /// Expected family.
         expected: &'static str,
     },
-    /// A key that the schema does not have.
+    /// The schema does not have the key.
     #[error("unknown key `{key}` ({origin}); {}", suggest::hint(nearest.as_deref(), valid))]
     UnknownKey {
-        /// The key's full path.
+        /// Full path of the key.
         key: String,
-        /// Where it is written.
+        /// Place where it is set.
         origin: Origin,
-        /// The full path of the most similar valid key, if one is similar.
+        /// Full path of the most similar valid key, if one is similar.
         nearest: Option<String>,
-        /// The keys that its table may hold.
+        /// Valid keys of its table.
         valid: Box<[String]>,
     },
-    /// A name that is none of the possible ones, such as a misspelt `type`.
+    /// A name is not one of the allowed ones, such as a misspelt `type`.
     #[error("`{key}` cannot be \"{given}\" ({origin}); {}", suggest::hint(nearest.as_deref(), valid))]
     UnknownName {
-        /// The key's full path.
+        /// Full path of the key.
         key: String,
-        /// Where it is written.
+        /// Place where it is set.
         origin: Origin,
-        /// The name it was given.
+        /// Name that was given.
         given: Box<str>,
-        /// The most similar valid name, if one is similar.
+        /// Most similar valid name, if one is similar.
         nearest: Option<String>,
         /// All valid names.
         valid: Box<[String]>,
     },
-    /// A value of the wrong type, or outside of what its type can hold.
+    /// A value has the wrong type, or is out of the range of its type.
     #[error(
         "`{key}` should be {expected}, but is {given} ({origin}){}",
         suggest::requoted(key, origin, expected, given)
     )]
     WrongValue {
-        /// The key's full path.
+        /// Full path of the key.
         key: String,
-        /// Where it is written.
+        /// Place where it is set.
         origin: Origin,
-        /// What the schema asks for.
+        /// Expected value.
         expected: String,
-        /// What was given.
+        /// Given value.
         given: String,
     },
-    /// A key without default that no layer sets.
+    /// A key without a default is not set by any layer.
     #[error("`{key}` is required and nothing sets it{}", suggest::in_table(table))]
     Missing {
-        /// The key's full path.
+        /// Full path of the key.
         key: String,
-        /// Where the table that lacks it is written.
+        /// Place of the table that lacks the key.
         table: Origin,
     },
-    /// The schema refused a value for a reason of its own.
+    /// The schema refuses a value for another reason.
     #[error("`{key}`: {problem} ({origin})")]
     Refused {
-        /// The key's full path; empty for the whole configuration.
+        /// Full path of the key; empty for the whole configuration.
         key: String,
-        /// Where it is written.
+        /// Place where it is set.
         origin: Origin,
-        /// The schema's reason.
+        /// Reason of the schema.
         problem: String,
     },
-    /// The resolved configuration has no TOML form, such as an integer above 2^63.
+    /// The resolved configuration cannot be written as TOML, for example because of an integer above 2^63.
     #[error("the resolved configuration cannot be written as TOML: {problem}")]
     Unwritable {
-        /// The writer's reason.
+        /// Reason of the TOML writer.
         problem: String,
     },
 }
 
-/// A configuration as TOML, with its family above it.
+/// Configuration as TOML, with its family on top.
 pub(crate) fn written(config: &impl Serialize, family: Option<&str>) -> Result<String, ConfigError> {
     let text = toml::to_string(config).map_err(|error| ConfigError::Unwritable {
         problem: error.to_string(),
@@ -185,13 +185,13 @@ pub(crate) fn written(config: &impl Serialize, family: Option<&str>) -> Result<S
     })
 }
 
-/// The key above all tables that says which family's configuration it is; of no schema.
+/// Top-level key with the family of a configuration. It is not part of any schema.
 pub(crate) const FAMILY: &str = "family";
 
-/// The family of a configuration that says none: once there was no other.
+/// Family of a configuration without `family`, from the time when there was only one.
 pub(crate) const FIRST_FAMILY: &str = "language";
 
-/// A configuration read from layers.
+/// Configuration that was resolved from layers.
 #[derive(Debug, Clone)]
 pub struct Resolved<T> {
     /// The configuration.
@@ -204,7 +204,7 @@ impl<T: Serialize> Resolved<T> {
     fn new(value: T, tree: Node, family: Option<&str>) -> Result<Self, ConfigError> {
         let unwritable = |problem: String| ConfigError::Unwritable { problem };
         let complete = written(&value, family)?;
-        // The writer takes integers that the reader then refuses: a run that could not be resumed.
+        // The TOML writer accepts integers that the reader refuses; a run with one could not be resumed.
         complete
             .parse::<toml::Table>()
             .map_err(|error| unwritable(error.to_string()))?;
@@ -217,14 +217,14 @@ impl<T: Serialize> Resolved<T> {
 }
 
 impl<T> Resolved<T> {
-    /// The complete configuration as TOML: every value, those the schema filled in too. TOML has no null,
-    /// so an optional value that is absent is absent here.
+    /// Complete configuration as TOML, with the defaults of the schema. TOML has no null, so an absent optional value
+    /// is absent here too.
     pub fn to_toml(&self) -> &str {
         &self.complete
     }
 
-    /// The complete configuration with the origin of every value, for `--print-config`: the lines of
-    /// [`to_toml`](Self::to_toml), each value followed by `# origin`. It is TOML still.
+    /// Complete configuration with the origin of every value, for `--print-config`: the lines of
+    /// [`to_toml`](Self::to_toml), each value followed by `# origin`. The text is valid TOML.
     pub fn explain(&self) -> String {
         let origins = self.origins_by_line();
         let width = |line: &str| line.chars().count();
@@ -247,13 +247,13 @@ impl<T> Resolved<T> {
         explained
     }
 
-    /// Where the value at a dotted path was last set.
+    /// Origin of the value at a dotted path.
     pub fn origin(&self, key: &str) -> Origin {
         let path: Vec<String> = key.split('.').map(str::to_owned).collect();
         self.tree.origin_of(&path)
     }
 
-    /// The origin of the value that ends on each line of the complete configuration.
+    /// Origin of the value that ends on each line of the complete configuration.
     fn origins_by_line(&self) -> BTreeMap<usize, Origin> {
         let mut origins = BTreeMap::new();
         // What the TOML writer wrote, the TOML reader reads.

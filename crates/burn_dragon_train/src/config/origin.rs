@@ -1,7 +1,7 @@
-//! Configuration values that remember where they were written.
+//! Configuration values with their origins.
 //!
-//! A [`Node`] is a TOML value with an [`Origin`] at every key, so that an error can point at the line that
-//! caused it, and `--print-config` can say who set what, after any number of layers were merged.
+//! A [`Node`] is a TOML value with an [`Origin`] at every key. So an error can point at the line that caused it, and
+//! `--print-config` can show the origin of each value, after any number of layers were merged.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,24 +13,24 @@ use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
 
-/// Deepest nesting of tables and lists, and of files that extend each other; no schema of ours has more than five levels.
+/// Limit on the depth of tables and lists, and of files that extend each other. Our schemas have at most five levels.
 pub(super) const MAX_DEPTH: usize = 32;
 
-/// Where a configuration value was set.
+/// Origin of a configuration value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nowhere: it is the schema's default.
+    /// Default of the schema.
     Default,
-    /// In a file, or in a text compiled into the program under a file's name.
+    /// Line of a file, or of a text compiled into the program under the name of a file.
     Line {
-        /// The file as it was named.
+        /// Path of the file, as given.
         file: String,
-        /// The line of the key, from 1.
+        /// Line of the key, from 1.
         line: usize,
     },
-    /// In a `key=value` argument.
+    /// Argument `key=value`.
     CommandLine,
-    /// In something else that has a name, such as the flag `--max-steps`.
+    /// Named place, such as the flag `--max-steps`.
     Named(String),
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value of the merged configuration and where it was last set.
+/// Value of the merged configuration, and its origin.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) origin: Origin,
@@ -54,15 +54,15 @@ pub(super) struct Node {
 
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
-    /// Neither table nor array.
+    /// Value other than a table or an array.
     Scalar(Value),
-    /// Kept as nodes, because an array of tables can hold a wrong key too.
+    /// Array. Its items are nodes, because an array of tables can hold a wrong key too.
     Array(Vec<Node>),
     Table(BTreeMap<String, Node>),
 }
 
 impl Node {
-    /// A table without keys.
+    /// An empty table.
     pub(super) fn empty() -> Self {
         Self {
             origin: Origin::Default,
@@ -70,7 +70,7 @@ impl Node {
         }
     }
 
-    /// The table that a TOML text describes; `name` is the file's name in origins and errors.
+    /// Table of a TOML text. `name` is the name of the file in origins and errors.
     pub(super) fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         let syntax = |error: toml::de::Error| {
             let (line, column) = position(text, error.span().map_or(0, |span| span.start));
@@ -82,7 +82,7 @@ impl Node {
                 message: error.message().into(),
             }
         };
-        // Two readings: one yields plain values, the other the place of every key.
+        // The text is read twice: once for plain values, once for the position of every key.
         let text = with_numbers_in_quotes(text);
         let values: toml::Table = toml::from_str(&text).map_err(syntax)?;
         let places = DeTable::parse(&text).map_err(syntax)?.into_inner();
@@ -93,7 +93,7 @@ impl Node {
         })
     }
 
-    /// A value with one origin throughout.
+    /// A value with the same origin everywhere.
     pub(super) fn uniform(value: Value, origin: &Origin) -> Self {
         let kind = match value {
             Value::Table(table) => Kind::Table(
@@ -124,8 +124,8 @@ impl Node {
         })
     }
 
-    /// Lays `upper` over this node: tables merge key by key, anything else is replaced, and so is a table
-    /// whose `type` changes, since the old type's keys mean nothing to the new one.
+    /// Overlays `upper` on this node. Tables are merged key by key; anything else is replaced. A table whose `type`
+    /// changes is replaced too, since the keys of the old type do not apply to the new one.
     pub(super) fn overlay(&mut self, upper: Self) {
         if self
             .type_name()
@@ -154,7 +154,7 @@ impl Node {
         }
     }
 
-    /// Removes what is under a path of keys, if anything is, and gives it.
+    /// Removes the node at a path of keys, and returns it.
     pub(super) fn remove<'a>(&mut self, mut keys: impl Iterator<Item = &'a str>) -> Option<Self> {
         let (Some(key), Kind::Table(entries)) = (keys.next(), &mut self.kind) else {
             return None;
@@ -167,7 +167,7 @@ impl Node {
         below.remove(&mut rest as &mut dyn Iterator<Item = &'a str>)
     }
 
-    /// Puts what is under one dotted path under another, where it keeps its origins; what is there already wins.
+    /// Moves the node at one dotted path to another, with its origins. A node that is already there wins.
     pub(super) fn rename(&mut self, from: &str, to: &str) {
         if let Some(moved) = self.remove(from.split('.')) {
             let mut renamed = moved.under(to.split('.'));
@@ -183,7 +183,7 @@ impl Node {
         }
     }
 
-    /// The child of a table by key, or of an array by index.
+    /// Child of a table by key, or of an array by index.
     pub(super) fn get(&self, key: &str) -> Option<&Self> {
         match &self.kind {
             Kind::Table(entries) => entries.get(key),
@@ -192,12 +192,12 @@ impl Node {
         }
     }
 
-    /// The node at a path of keys.
+    /// Node at a path of keys.
     pub(super) fn at(&self, path: &[String]) -> Option<&Self> {
         path.iter().try_fold(self, |node, key| node.get(key))
     }
 
-    /// Who set the value at `path`: an array that was set whole answers for its items.
+    /// Origin of the value at `path`. Items of an array that was set as a whole have the origin of the array.
     pub(super) fn origin_of(&self, path: &[String]) -> Origin {
         let mut node = self;
         for key in path {
@@ -223,7 +223,7 @@ impl Node {
         }
     }
 
-    /// The plain value, without origins.
+    /// Plain value, without origins.
     pub(super) fn to_value(&self) -> Value {
         match &self.kind {
             Kind::Scalar(value) => value.clone(),
@@ -238,11 +238,10 @@ impl Node {
     }
 }
 
-/// Numbers beyond TOML's that a text is searched for; each takes a reading of all of it.
+/// Limit on the number of integers out of TOML's range in a text. Each of them takes one parse of the whole text.
 const MOST_NUMBERS: usize = 64;
 
-/// A text in which whole numbers beyond those that TOML has are texts of their digits: who wants one can read it. Lines
-/// stay where they are.
+/// Text in which integers out of TOML's range are quoted, for a schema that can read them. Line numbers do not change.
 fn with_numbers_in_quotes(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     for _ in 0..MOST_NUMBERS {
@@ -255,7 +254,7 @@ fn with_numbers_in_quotes(text: &str) -> Cow<'_, str> {
     text
 }
 
-/// The text with the number at this place in quotes, if there is one that TOML does not have.
+/// Text with the number at this place in quotes, if it is an integer out of TOML's range.
 fn in_quotes(text: &str, place: Range<usize>) -> Option<String> {
     let number = text.get(place.clone())?.trim();
     let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -263,7 +262,7 @@ fn in_quotes(text: &str, place: Range<usize>) -> Option<String> {
         .then(|| format!("{}\"{number}\"{}", &text[..place.start], &text[place.end..]))
 }
 
-/// Line and column, both from 1, of a byte offset; columns count characters.
+/// Line and column of a byte offset, both from 1. Columns count characters.
 pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset.min(text.len())).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -273,10 +272,10 @@ pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     )
 }
 
-/// Walks the two readings of one text side by side.
+/// Walks the values and the positions of one text in parallel.
 pub(super) struct Lines<'a> {
     file: &'a str,
-    /// Where the lines after the first begin.
+    /// Offsets at which the lines after the first begin.
     starts: Vec<usize>,
 }
 

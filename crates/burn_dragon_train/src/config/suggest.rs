@@ -1,8 +1,7 @@
-//! From serde's complaint to an error a newcomer can act on.
+//! Errors for users, from the errors of serde.
 //!
-//! serde says what is wrong and, by way of `serde_path_to_error`, where; the merged tree says who wrote
-//! it. Tables with a `type` are buffered by serde, which shortens the path to that table: the rest of the
-//! path is then searched for in the tree.
+//! serde says what is wrong and, through `serde_path_to_error`, where. The merged tree gives the origin. serde buffers
+//! a table with a `type`, so the path ends at that table. The rest of the path is then searched for in the tree.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -14,7 +13,7 @@ use toml::Value;
 use super::ConfigError;
 use super::origin::{Kind, Node, Origin};
 
-/// Turns a refusal of the merged `tree` into our own error.
+/// Turns an error of serde for the merged `tree` into our own error.
 pub(super) fn explain(error: &Error<toml::de::Error>, tree: &Node) -> ConfigError {
     let path: Vec<String> = error.path().iter().filter_map(step).collect();
     let message = error.inner().message();
@@ -67,7 +66,7 @@ fn step(segment: &Segment) -> Option<String> {
 }
 
 fn unknown_key(tree: &Node, path: &[String], name: &str, valid: Box<[String]>) -> ConfigError {
-    // The path may or may not end in the key itself; buffered, it ends at a table somewhere above it.
+    // The path may or may not end with the key itself. For a buffered table it ends at a table above the key.
     let table = match path.split_last() {
         Some((last, above)) if last == name => above,
         _ => path,
@@ -77,7 +76,7 @@ fn unknown_key(tree: &Node, path: &[String], name: &str, valid: Box<[String]>) -
     let (origin, table) = (tree.origin_of(&path), &path[..path.len() - 1]);
     let misspelt = || nearest(name, &valid).map(|key| join(table, key));
     let misplaced = || find_below(tree, &[], |key, at| key == name && at != path).map(|at| at.join("."));
-    // At the top, a right name without its table is likelier than a misspelling that equals a right name.
+    // At the top level, a valid name without its table is likelier than a misspelling.
     let nearest = if table.is_empty() {
         misplaced().or_else(misspelt)
     } else {
@@ -103,7 +102,7 @@ fn unknown_name(tree: &Node, path: Vec<String>, given: String, valid: Box<[Strin
     }
 }
 
-/// Splits "PREFIX `name`, expected one of `a`, `b`" into the name and the valid ones.
+/// Splits "PREFIX `name`, expected one of `a`, `b`" into the name and the valid names.
 fn complaint(message: &str, prefix: &str) -> Option<(String, Box<[String]>)> {
     let rest = message.strip_prefix(prefix)?.trim_start().strip_prefix('`')?;
     let (name, rest) = rest.split_once("`, ")?;
@@ -111,7 +110,7 @@ fn complaint(message: &str, prefix: &str) -> Option<(String, Box<[String]>)> {
     Some((name.into(), valid))
 }
 
-/// Splits "invalid type: GIVEN, expected EXPECTED". The last ", expected " counts: a string may hold one.
+/// Splits "invalid type: GIVEN, expected EXPECTED" at the last ", expected ", since a string may contain one.
 fn wrong_value(message: &str) -> Option<(&str, &str)> {
     let rest = ["invalid type: ", "invalid value: ", "invalid length "]
         .iter()
@@ -119,17 +118,17 @@ fn wrong_value(message: &str) -> Option<(&str, &str)> {
     rest.rsplit_once(", expected ")
 }
 
-/// What sizes and counts are.
+/// Expected value of a size or a count.
 const WHOLE: &str = "a whole number, 0 or more";
 
-/// The digits of a whole number that TOML does not have, and that was therefore read as a text.
+/// Digits of a whole number out of TOML's range, which was therefore read as text.
 fn digits(given: &str) -> Option<&str> {
     let text = given.strip_prefix("string \"")?.strip_suffix('"')?;
     let number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     (number && text.parse::<i64>().is_err()).then_some(text)
 }
 
-/// Rust's names of types, in words.
+/// Plain words for a Rust type.
 fn plain(expected: &str) -> String {
     match expected {
         "u8" | "u16" | "u32" | "u64" | "usize" => WHOLE.into(),
@@ -145,8 +144,8 @@ fn plain(expected: &str) -> String {
     }
 }
 
-/// The path of the one value under `path` that serde would describe as `given`; `path` itself if it is
-/// none or not the only one.
+/// Path of the only value under `path` that serde would describe as `given`; `path` itself if there is none or more
+/// than one.
 fn path_of_value(tree: &Node, path: Vec<String>, given: &str) -> Vec<String> {
     let mut found = Vec::new();
     visit_below(tree, &path, |_, at, node| {
@@ -157,7 +156,7 @@ fn path_of_value(tree: &Node, path: Vec<String>, given: &str) -> Vec<String> {
     <[Vec<String>; 1]>::try_from(found).map_or(path, |[only]| only)
 }
 
-/// How serde words a scalar in an error.
+/// Description of a scalar in an error of serde.
 fn describe(node: &Node) -> Option<String> {
     let Kind::Scalar(value) = &node.kind else {
         return None;
@@ -172,7 +171,7 @@ fn describe(node: &Node) -> Option<String> {
     .map(|unexpected| unexpected.to_string())
 }
 
-/// The path of the shallowest node under `path` that `wanted(key, path)` accepts.
+/// Path of the shallowest node under `path` that `wanted(key, path)` accepts.
 fn find_below(tree: &Node, path: &[String], wanted: impl Fn(&str, &[String]) -> bool) -> Option<Vec<String>> {
     let mut found = None;
     visit_below(tree, path, |key, at, _| {
@@ -199,11 +198,12 @@ fn visit_below(tree: &Node, path: &[String], mut visit: impl FnMut(&str, &[Strin
     }
 }
 
-/// The valid name closest to what was written, if one is close enough to have been meant.
+/// Valid name closest to the written one, if it is close enough.
 fn nearest<'a>(written: &str, valid: &'a [String]) -> Option<&'a str> {
     let close = |name: &&String| strsim::damerau_levenshtein(written, name);
     let best = valid.iter().min_by_key(close)?;
-    // A third of the letters wrong is a misspelling; `steps` for `max_steps` is meant too.
+    // At most a third of the letters differ in a misspelling. A missing part, such as `steps` for `max_steps`, is
+    // accepted too.
     let misspelt = close(&best) * 3 <= written.chars().count().max(best.chars().count());
     let holds = |long: &str, short: &str| short.len() > 2 && long.contains(short);
     let partial = || {
@@ -222,7 +222,7 @@ fn join(table: &[String], key: &str) -> String {
     [table, &[key.to_owned()]].concat().join(".")
 }
 
-/// The end of a message about a wrong name: the nearest valid one, or all of them.
+/// End of a message about a wrong name: the nearest valid name, or all of them.
 pub(super) fn hint(nearest: Option<&str>, valid: &[String]) -> String {
     match (nearest, valid) {
         (Some(name), _) => format!("did you mean `{name}`?"),
@@ -231,7 +231,7 @@ pub(super) fn hint(nearest: Option<&str>, valid: &[String]) -> String {
     }
 }
 
-/// The end of a message about a missing key.
+/// End of a message about a missing key.
 pub(super) fn in_table(table: &Origin) -> String {
     match table {
         Origin::Default => String::new(),
@@ -239,8 +239,8 @@ pub(super) fn in_table(table: &Origin) -> String {
     }
 }
 
-/// The end of a message about a list or table of the command line that is a string to TOML: for one quotes are missing,
-/// which a shell takes away, and for the other brackets.
+/// End of a message about a list or table of the command line that TOML reads as a string. Often quotes are missing,
+/// which the shell removed, or brackets.
 pub(super) fn requoted(key: &str, origin: &Origin, expected: &str, given: &str) -> String {
     let text = given
         .strip_prefix("string ")
@@ -258,7 +258,7 @@ pub(super) fn requoted(key: &str, origin: &Origin, expected: &str, given: &str) 
     }
 }
 
-/// The TOML that a text may have been meant to be: its words in quotes; a name alone as a list.
+/// TOML text that was probably meant: words in quotes; a single name as a list.
 fn meant(expected: &str, text: &str) -> Option<String> {
     let (open, close) = match expected {
         "a list" => ('[', ']'),
@@ -273,13 +273,13 @@ fn meant(expected: &str, text: &str) -> Option<String> {
     (value(&meant).is_some() && meant.ends_with(close)).then_some(meant)
 }
 
-/// What a text is as TOML.
+/// Value of a text as TOML.
 fn value(text: &str) -> Option<Value> {
     let table = toml::from_str::<toml::Table>(&format!("value = {text}"));
     table.ok()?.remove("value")
 }
 
-/// A text in which each word where TOML expects a value, and which is none, is in quotes.
+/// Text with quotes around each word that stands where TOML expects a value and that is none.
 fn with_quotes(text: &str) -> String {
     let mut quoted = String::new();
     let mut rest = text;

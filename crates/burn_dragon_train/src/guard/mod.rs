@@ -1,4 +1,4 @@
-//! Stops a run that has gone wrong before it spoils its weights, or has it pass over a step.
+//! Guard: stops a run before bad values spoil its weights, or skips a step.
 
 mod outliers;
 
@@ -7,12 +7,12 @@ pub use outliers::{GuardConfig, GuardPolicy, Irregularity};
 
 use crate::error::TrainError;
 
-/// What is checked after each loss and each gradient.
+/// Checks after each loss and each gradient.
 #[derive(Clone, Copy, Debug)]
 pub struct Guard {
-    /// The step being taken, from 0.
+    /// Current step, from 0.
     pub step: u64,
-    /// The last checkpoint, if there is one.
+    /// Step of the last checkpoint, if there is one.
     pub last_good: Option<u64>,
     /// Whether a step with a value that is not finite is skipped, instead of ending the run.
     pub skips: bool,
@@ -22,7 +22,7 @@ impl Guard {
     /// Refuses a value that is not finite, unless such a step is skipped.
     ///
     /// # Errors
-    /// Naming the step, the quantity and the last good checkpoint.
+    /// If the value is not finite; with the step, the quantity and the last good checkpoint.
     pub fn check(&self, quantity: &'static str, value: f64) -> Result<(), TrainError> {
         if value.is_finite() || self.skips {
             return Ok(());
@@ -35,10 +35,10 @@ impl Guard {
         })
     }
 
-    /// Judges a step by those before it: why it is to be skipped, if it is.
+    /// Compares a step with those before it. Returns the reason if the step is to be skipped.
     ///
     /// # Errors
-    /// If the run is to end.
+    /// If the run must end.
     pub(crate) fn judge(
         &self,
         config: &GuardConfig,

@@ -1,20 +1,21 @@
 //! `[training.guard]`: steps whose loss or gradient is not like that of the steps before them.
 //!
 //! ```text
-//! outlier:  value > mean + z * deviation      mean and deviation of the last `window` values, once there are so many
+//! outlier:  value > mean + z * deviation      mean and deviation of the last `window` values, once the window is full
 //! ```
 //!
-//! A value is judged before it enters the window. Which values enter decides what becomes of the guard:
+//! A value is compared before it enters the window. The rules for the window:
 //!
-//! - One that is not finite never does: there would be no mean any more.
-//! - The first outlier after a step that was taken does not: a lone spike would raise the deviation, and the guard
-//!   would let pass what it should not for a whole window.
-//! - An outlier after a step that was skipped does: two in a row may be what data or model are like from now on. When
-//!   `k` of the window's `n` values lie on a new level, it is `sqrt(n / k - 1)` deviations above the mean or less,
-//!   however high it is, so it is accepted after `1 + n / (z^2 + 1)` skipped steps, rounded up: five, with the
-//!   defaults, and `patience` should not be less. Were no outlier to enter, a new level would be an outlier forever.
+//! - A value that is not finite never enters: it would make the mean undefined.
+//! - The first outlier after a step that was taken does not enter. A single spike would raise the deviation, and the
+//!   guard would accept too much for a whole window.
+//! - An outlier after a skipped step enters: two in a row may be a lasting change of data or model. If `k` of the
+//!   window's `n` values lie on a new level, it is at most `sqrt(n / k - 1)` deviations above the mean, however high it
+//!   is. So it is accepted after `1 + n / (z^2 + 1)` skipped steps, rounded up: five with the defaults. `patience`
+//!   should not be less. If no outlier entered, a new level would be an outlier forever.
 //!
-//! Both values of a step enter, or none. The idea is llm.c's; there the third in a row is the first to enter.
+//! Both values of a step enter, or none. The idea is from llm.c, where the third outlier in a row is the first to
+//! enter.
 
 use crate::error::TrainError;
 use crate::settings::check;
@@ -23,37 +24,37 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt::{self, Display, Formatter};
 
-/// The shortest and the longest window: fewer values have no deviation worth the name, and all of them are in every
-/// checkpoint.
+/// Range of window lengths. Fewer values have no meaningful deviation, and every checkpoint holds all of them.
 const WINDOWS: std::ops::RangeInclusive<usize> = 8..=10_000;
 
-/// The least deviation as a share of the mean: losses are summed in f32, and values that differ by less are equal.
+/// Least deviation, as a share of the mean. Losses are summed in f32, so values that differ by less count as equal.
 const ROUNDING: f64 = 1e-6;
 
-/// `[training.guard]`.
+/// Table `[training.guard]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GuardConfig {
-    /// Losses and gradient norms remembered; nothing is judged before there are so many.
+    /// Number of losses and gradient norms in the window. No step is judged before it is full.
     pub window: usize,
-    /// Deviations above the mean beyond which a loss is an outlier.
+    /// Number of deviations above the mean beyond which a loss is an outlier.
     pub loss_z: f64,
-    /// The same of the gradient norm, before it is clipped.
+    /// Number of deviations above the mean beyond which a gradient norm, before clipping, is an outlier.
     pub norm_z: f64,
-    /// What becomes of a step with an outlier.
+    /// Treatment of a step with an outlier.
     pub policy: GuardPolicy,
-    /// More steps than so many skipped in a row stop the run.
+    /// Number of consecutive skipped steps that the run tolerates; one more stops it.
     pub patience: u64,
 }
 
-/// What becomes of a step with an outlier.
+/// Treatment of a step with an outlier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GuardPolicy {
-    /// Weights and moments stay as they are; the step and its data are spent. So too where a value is not finite.
+    /// Skip the step: weights and moments do not change, and its data is not used again. This applies to values that
+    /// are not finite too.
     #[default]
     Skip,
-    /// The run ends with an error.
+    /// End the run with an error.
     Stop,
 }
 
@@ -70,7 +71,7 @@ impl Default for GuardConfig {
 }
 
 impl GuardConfig {
-    /// Refuses what no guard can be.
+    /// Refuses values that a guard cannot have.
     pub(crate) fn validate(&self) -> Result<(), TrainError> {
         let refuse = |key: &str, given: String, expected| {
             let key = format!("training.guard.{key}");
@@ -89,19 +90,19 @@ impl GuardConfig {
     }
 }
 
-/// What a guard remembers: part of a checkpoint.
+/// State of the guard, part of a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct GuardMemory {
     losses: VecDeque<f64>,
     norms: VecDeque<f64>,
-    /// Steps skipped in all.
+    /// Number of skipped steps in all.
     pub(crate) skipped: u64,
-    /// Steps skipped since the last one that was taken.
+    /// Number of skipped steps since the last step that was taken.
     pub(crate) in_a_row: u64,
 }
 
 impl GuardMemory {
-    /// Judges a step by what was before it, and remembers it.
+    /// Compares a step with those before it, and updates the state.
     pub(super) fn judge(&mut self, config: &GuardConfig, loss: f64, norm: f64) -> Option<Irregularity> {
         let named = [
             ("loss", loss, config.loss_z),
@@ -141,7 +142,7 @@ impl GuardMemory {
     }
 }
 
-/// What a step was not to exceed.
+/// Upper limit of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Limit {
     window: usize,
@@ -151,7 +152,7 @@ pub(super) struct Limit {
 }
 
 impl Limit {
-    /// Of the newest values of `recent`; none where there are too few. Two passes, always in the same order.
+    /// Limit from the newest values of `recent`; `None` if there are too few. Two passes, always in the same order.
     fn of(recent: &VecDeque<f64>, window: usize, z: f64) -> Option<Self> {
         let newest = || recent.iter().skip(recent.len() - window);
         if recent.len() < window {
@@ -173,17 +174,17 @@ impl Limit {
     }
 }
 
-/// What is wrong with a step, in words: "the loss is 8.312, above 4.2: ...".
+/// Description of an irregular step: "the loss is 8.312, above 4.2: ...".
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Irregularity {
     quantity: &'static str,
     value: f64,
-    /// None where the value is not finite.
+    /// Limit that was exceeded; `None` if the value is not finite.
     beyond: Option<Limit>,
 }
 
 impl Irregularity {
-    /// Whether the value is finite, and merely high.
+    /// Whether the value is finite, and only too high.
     pub fn is_finite(&self) -> bool {
         self.beyond.is_some()
     }

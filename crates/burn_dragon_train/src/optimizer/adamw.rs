@@ -1,7 +1,7 @@
-//! AdamW (Loshchilov and Hutter, 2019); the equation is the kernel's ([`burn_dragon_kernel::api::adamw`]).
+//! AdamW (Loshchilov and Hutter, 2019). The equation is in the kernel ([`burn_dragon_kernel::api::adamw`]).
 //!
-//! Ours rather than Burn's because the moments are kept and saved under parameter names, which survive a change of
-//! the program, and because learning rate and decay differ by group.
+//! It is our own and not Burn's for two reasons: the moments are kept and saved under parameter names, which do not
+//! depend on the program's structure; and learning rate and decay differ by group.
 
 use super::{Optimizer, Parameter, Rates, ScaledGradient, Slots, StepAt, exactly, within};
 use crate::error::TrainError;
@@ -10,20 +10,20 @@ use burn_dragon_core::api::expert::Range;
 use burn_dragon_kernel::api::{AdamWStep, Moments, adamw};
 use serde::{Deserialize, Serialize};
 
-/// `method = "adamw"`.
+/// Settings of `method = "adamw"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamW {
-    /// Step size before the schedule's factor.
+    /// Learning rate before the schedule's factor.
     pub learning_rate: f64,
-    /// Memory of the first moment.
+    /// Decay rate of the first moment.
     pub beta_1: f64,
-    /// Memory of the second moment.
+    /// Decay rate of the second moment.
     pub beta_2: f64,
-    /// What is added to the root of the second moment.
+    /// Epsilon, added to the root of the second moment.
     pub eps: f64,
-    /// Decoupled weight decay of matrices; vectors, for which zero means nothing special, have none unless a group
-    /// says so.
+    /// Decoupled weight decay of matrices. Vectors have none unless a group sets it, since zero is no natural value for
+    /// them.
     pub weight_decay: f64,
 }
 
@@ -43,18 +43,18 @@ impl AdamW {
     /// Names of the two moments.
     pub(super) const SLOTS: &'static [&'static str] = &["first", "second"];
 
-    /// Refuses numbers that vanish in f32; `table` stands before each key.
+    /// Refuses numbers that vanish in f32. `table` is the prefix of each key.
     pub(super) fn validate(&self, table: &str) -> Result<(), TrainError> {
         let within = |key: &str, value, range| within(&format!("{table}{key}"), value, range);
         within("learning_rate", self.learning_rate, Range::POSITIVE)?;
         within("beta_1", self.beta_1, Range::BELOW_ONE)?;
         within("beta_2", self.beta_2, Range::BELOW_ONE)?;
-        // Below, a gradient whose square vanishes would be divided by less than itself.
+        // With a smaller value, a gradient whose square vanishes would be divided by less than itself.
         within("eps", self.eps, Range::SQUARED)?;
         within("weight_decay", self.weight_decay, Range::FROM_ZERO)
     }
 
-    /// The rates before the schedule.
+    /// Rates before the schedule's factor.
     pub(super) fn usual(&self) -> Rates {
         Rates {
             learning: self.learning_rate,

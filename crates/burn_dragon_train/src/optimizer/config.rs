@@ -1,4 +1,4 @@
-//! `[optimizer]`: which method, and its keys.
+//! Table `[optimizer]`: the method, its keys, and groups.
 
 use super::{AdamW, Lion, Muon, Optimizer, Parameter, ParameterGroup, ScheduleFreeAdamW, Sgd, schedule_free};
 use crate::error::TrainError;
@@ -7,31 +7,31 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt::{self, Formatter};
 use toml::{Table, Value};
 
-/// `[optimizer]`: `method` (AdamW where it is absent), the method's keys, and groups.
+/// Table `[optimizer]`: `method` (AdamW by default), the keys of the method, and groups.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct OptimizerConfig {
-    /// The method and its keys.
+    /// Method with its keys.
     #[serde(flatten)]
     pub method: Method,
-    /// Parameters that are treated otherwise; the last group that names a parameter counts.
+    /// Groups of parameters with other rates. If several groups name a parameter, the last one counts.
     pub groups: Vec<ParameterGroup>,
 }
 
-/// What moves the parameters. In TOML: `method = "adamw"` and the variant's keys.
+/// Method of optimisation. In TOML: `method = "adamw"` and the keys of the variant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "snake_case")]
 pub enum Method {
-    /// Moments of the gradient and its square, decoupled decay.
+    /// AdamW: moments of the gradient and of its square, decoupled decay.
     #[serde(rename = "adamw")]
     AdamW(AdamW),
-    /// Orthogonalised momentum for matrices.
+    /// Muon: orthogonalised momentum for matrices.
     Muon(Muon),
-    /// AdamW whose average of weights replaces a schedule.
+    /// Schedule-free AdamW: an average of the weights replaces a schedule.
     #[serde(rename = "schedule_free_adamw")]
     ScheduleFreeAdamW(ScheduleFreeAdamW),
-    /// The sign of a momentum.
+    /// Lion: the sign of an interpolated momentum.
     Lion(Lion),
-    /// The gradient, or its momentum.
+    /// Stochastic gradient descent, with or without momentum.
     Sgd(Sgd),
 }
 
@@ -42,10 +42,10 @@ impl Default for Method {
 }
 
 impl Method {
-    /// Every name, in the order of the variants.
+    /// Names of all methods, in the order of the variants.
     pub const NAMES: [&'static str; 5] = ["adamw", "muon", "schedule_free_adamw", "lion", "sgd"];
 
-    /// The name, as it is written.
+    /// Name of the method in a configuration.
     pub fn name(&self) -> &'static str {
         let place = match self {
             Self::AdamW(_) => 0,
@@ -57,7 +57,7 @@ impl Method {
         Self::NAMES[place]
     }
 
-    /// The method itself, before its first step.
+    /// Optimiser of this method, before its first step.
     pub fn build(&self) -> Box<dyn Optimizer> {
         match self.clone() {
             Self::AdamW(method) => Box::new(method),
@@ -78,7 +78,7 @@ impl Method {
         }
     }
 
-    /// The step size before the schedule's factor: of Muon, that of matrices.
+    /// Learning rate before the schedule's factor; for Muon, that of matrices.
     pub fn learning_rate(&self) -> f64 {
         match self {
             Self::AdamW(method) => method.learning_rate,
@@ -100,10 +100,10 @@ impl From<Method> for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// Refuses numbers that vanish in f32, or are none there.
+    /// Refuses numbers that vanish or overflow in f32.
     ///
     /// # Errors
-    /// Naming the key, the value, and what it may be.
+    /// If a value is out of range; with the key, the value, and the allowed range.
     pub fn validate(&self) -> Result<(), TrainError> {
         self.method.validate()?;
         let learning_rate = self.method.learning_rate();
@@ -131,7 +131,7 @@ impl OptimizerConfig {
         Ok(())
     }
 
-    /// The tensors that a checkpoint may hold of a parameter.
+    /// Names of the tensors that a checkpoint may store for a parameter.
     pub fn slots(&self, name: &str, shape: &[usize]) -> &'static [&'static str] {
         self.method.build().slots(Parameter { name, shape })
     }
@@ -143,8 +143,8 @@ impl<'de> Deserialize<'de> for OptimizerConfig {
     }
 }
 
-/// Reads the keys of the table. Groups are read where they stand, so that what is wrong with one is told by its path; the
-/// method decides what the others are, wherever it stands.
+/// Deserialiser of the table. Groups are read directly, so that an error has their path. The method defines the other
+/// keys, at whatever place it stands.
 struct Keys;
 
 impl<'de> Visitor<'de> for Keys {
@@ -164,7 +164,9 @@ impl<'de> Visitor<'de> for Keys {
         }
         let name = table.entry("method").or_insert_with(|| Method::NAMES[0].into());
         if !name.is_str() {
-            return Err(A::Error::custom("`method` should be the name of one, in quotes"));
+            return Err(A::Error::custom(
+                "`method` should be the name of a method, in quotes",
+            ));
         }
         let method = table.try_into().map_err(|error: toml::de::Error| {
             let complaint = error.message();

@@ -1,11 +1,11 @@
-//! `[ema]`: an exponential moving average of the weights, which is evaluated and saved in their place.
+//! Table `[ema]`: an exponential moving average of the weights, which is evaluated and saved instead of them.
 //!
 //! ```text
 //! e = e + (1 - d_t) (w - e)           d_t = min(decay, (1 + t) / (10 + t)), t updates before this one
 //! ```
 //!
-//! The average begins at the first weights; while it is young it forgets them faster. What is averaged are the weights that the
-//! method would have evaluated: of schedule-free AdamW, its own average.
+//! The average starts at the first weights, and adapts faster while it is young. It averages the weights that the
+//! method would evaluate: for schedule-free AdamW, the method's own average.
 
 use super::values::{replace, visit};
 use crate::error::TrainError;
@@ -19,17 +19,17 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The file in which a checkpoint keeps the weights that are trained, where `model.bpk` holds their average.
+/// File of a checkpoint with the trained weights, if `model.bpk` holds their average.
 pub(crate) const FILE: &str = "weights.bpk";
 
-/// The metadata key `format`.
+/// Value of the metadata key `format`.
 pub(crate) const FORMAT: &str = "burn_dragon.weights/1";
 
-/// `[ema]`.
+/// Table `[ema]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EmaConfig {
-    /// What is left of the average after a step, once it is old.
+    /// Share of the average that remains after a step, once it is old.
     pub decay: f64,
 }
 
@@ -40,16 +40,16 @@ impl Default for EmaConfig {
 }
 
 impl EmaConfig {
-    /// Refuses a decay that leaves nothing to the new weights.
+    /// Refuses a decay with which new weights have no effect.
     ///
     /// # Errors
-    /// Naming the key, the value, and what it may be.
+    /// If the decay is out of range; with the key, the value, and the allowed range.
     pub fn validate(&self) -> Result<(), TrainError> {
         check("ema.decay".into(), self.decay, Range::BELOW_ONE)
     }
 }
 
-/// The average of a model's weights.
+/// Moving average of a model's weights.
 #[derive(Debug)]
 pub(crate) struct Ema {
     decay: f64,
@@ -58,7 +58,7 @@ pub(crate) struct Ema {
 }
 
 impl Ema {
-    /// An average that begins at these weights.
+    /// An average that starts at these weights.
     pub(crate) fn new<M: Module>(config: EmaConfig, model: &M) -> Result<Self, TrainError> {
         config.validate()?;
         let mut ema = Self {
@@ -70,7 +70,7 @@ impl Ema {
         Ok(ema)
     }
 
-    /// Goes on from an average of so many updates.
+    /// Continues from an average of `updates` updates.
     pub(crate) fn begin<M: Module>(&mut self, updates: u64, average: &M) {
         self.updates = updates;
         visit(average, |name, value| {
@@ -78,7 +78,7 @@ impl Ema {
         });
     }
 
-    /// Takes in the weights after a step.
+    /// Updates the average with the weights after a step.
     pub(crate) fn update<M: Module>(&mut self, model: &M) {
         let young = (1.0 + self.updates as f64) / (10.0 + self.updates as f64);
         let taken = 1.0 - self.decay.min(young);
@@ -91,12 +91,12 @@ impl Ema {
         });
     }
 
-    /// The model with the averages for its weights.
+    /// The model with the averaged weights.
     pub(crate) fn averaged<M: Module>(&self, model: M) -> M {
         replace(model, |name| self.weights.get(name).cloned())
     }
 
-    /// The file that holds the weights that are trained.
+    /// File with the trained weights.
     pub(crate) fn snapshot<M: Module>(&self, trained: &M) -> TensorFile {
         let mut file = TensorFile::default();
         file.metadata.insert("format".into(), FORMAT.into());
@@ -106,10 +106,10 @@ impl Ema {
     }
 }
 
-/// Reads the weights that are trained into a model, and how many updates its average has.
+/// Reads the trained weights into a model. Returns it with the number of updates of its average.
 ///
 /// # Errors
-/// If the file is damaged, or is another model's.
+/// If the file is damaged, or of another model.
 pub(crate) fn read<M: Module>(path: &Path, model: M) -> Result<(M, u64), TrainError> {
     let TensorFile {
         mut tensors,
@@ -124,7 +124,8 @@ pub(crate) fn read<M: Module>(path: &Path, model: M) -> Result<(M, u64), TrainEr
         )));
     }
     let updates = text("updates").and_then(|updates| updates.parse().ok());
-    let updates = updates.ok_or_else(|| refuse("it does not say how many updates its average has".into()))?;
+    let updates =
+        updates.ok_or_else(|| refuse("it lacks a valid number of updates of its average".into()))?;
     let mut wrong = None;
     named(&model, |name, shape, _| {
         let sound = tensors.get(name).is_some_and(|data| {
@@ -143,7 +144,7 @@ pub(crate) fn read<M: Module>(path: &Path, model: M) -> Result<(M, u64), TrainEr
         None => load(model, |name, _| tensors.remove(name)),
     };
     match tensors.keys().next() {
-        Some(name) => Err(refuse(format!("`{name}` is no parameter of the model"))),
+        Some(name) => Err(refuse(format!("`{name}` is not a parameter of the model"))),
         None => Ok((model, updates)),
     }
 }

@@ -1,4 +1,4 @@
-//! `optimizer.bpk`: states of parameters, as a checkpoint keeps them.
+//! File `optimizer.bpk`: the optimiser states of parameters in a checkpoint.
 
 use super::{Method, Scalars, Slots};
 use crate::error::TrainError;
@@ -8,19 +8,19 @@ use burn_dragon_checkpoint::api::expert::TensorFile;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The file's name.
+/// File name.
 pub(crate) const FILE: &str = "optimizer.bpk";
 
-/// The metadata key `format` of AdamW: as it was before there were other methods.
+/// Value of the metadata key `format` for AdamW, from the time when it was the only method.
 pub(crate) const ADAMW: &str = "burn_dragon.adamw/1";
 
-/// That of every other method; `method` says which.
+/// Value of `format` for every other method; the key `method` names it.
 pub(crate) const ANY: &str = "burn_dragon.optimizer/1";
 
-/// What stands before the name of a scalar.
+/// Prefix of the name of a scalar.
 const SCALAR: &str = "scalar.";
 
-/// What the file of a method says.
+/// Content of the file.
 #[derive(Debug, Default)]
 pub(super) struct Saved {
     pub(super) method: String,
@@ -30,7 +30,7 @@ pub(super) struct Saved {
 }
 
 impl Saved {
-    /// What a method holds, its tensors copied.
+    /// State of a method, with its tensors copied.
     pub(super) fn of<'a>(
         method: &str,
         steps: i32,
@@ -66,7 +66,7 @@ impl Saved {
         file
     }
 
-    /// Reads a file, whatever its method.
+    /// Reads a file of any method.
     pub(super) fn read(path: &Path) -> Result<Self, TrainError> {
         let TensorFile { tensors, metadata } = TensorFile::read(path)?;
         let refuse = |reason: String| CheckpointError::corrupt(path, reason);
@@ -102,10 +102,10 @@ impl Saved {
         })
     }
 
-    /// Takes the state of a parameter of so many numbers; none where there is nothing of it.
+    /// Takes the state of a parameter with `count` tensors of `size` numbers; `None` if the file has none for it.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// A message, if the state is not valid.
     pub(super) fn take(
         &mut self,
         name: &str,
@@ -136,7 +136,7 @@ impl Saved {
         })
     }
 
-    /// The name of a tensor that nobody took.
+    /// Name of a tensor that was not taken.
     pub(super) fn left(&self) -> Option<&String> {
         self.tensors.keys().next()
     }

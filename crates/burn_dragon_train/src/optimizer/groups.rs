@@ -1,20 +1,20 @@
-//! Parameters that are treated otherwise than the rest.
+//! Groups of parameters with other rates.
 
 use super::{Rates, within};
 use crate::error::TrainError;
 use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 
-/// `[[optimizer.groups]]`: some parameters by name.
+/// Table `[[optimizer.groups]]`: some parameters by name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ParameterGroup {
-    /// Names: `embed`, `decoder_x`, `decoder_y`, `encoder`, `lm_head`, and `decay` where it is learnt.
+    /// Names of the parameters: `embed`, `decoder_x`, `decoder_y`, `encoder`, `lm_head`, and `decay` if it is learnt.
     pub parameters: Vec<String>,
-    /// Factor on the learning rate; 0 freezes, decay included.
+    /// Factor on the learning rate. With 0 the parameters do not change, not even by decay.
     #[serde(default = "one")]
     pub learning_rate_factor: f64,
-    /// Weight decay of the group, where it differs.
+    /// Weight decay of the group, if it differs.
     #[serde(default)]
     pub weight_decay: Option<f64>,
 }
@@ -24,8 +24,8 @@ fn one() -> f64 {
 }
 
 impl ParameterGroup {
-    /// Refuses numbers that vanish in f32, or are none there; `index` is its place in the list, `learning_rate` the
-    /// optimiser's.
+    /// Refuses numbers that vanish or overflow in f32. `index` is the place of the group in the list, `learning_rate`
+    /// that of the optimiser.
     pub(super) fn validate(&self, index: usize, learning_rate: f64) -> Result<(), TrainError> {
         let factor = self.learning_rate_factor;
         within(
@@ -42,8 +42,8 @@ impl ParameterGroup {
     }
 }
 
-/// The rates of a parameter of so many axes, of what they usually are: vectors do not decay, for zero means nothing special
-/// to them, and the last group that names the parameter has the last word.
+/// Rates of a parameter with `axes` axes, from the usual rates. Vectors do not decay by default, since zero is no
+/// natural value for them. If several groups name the parameter, the last one counts.
 pub(super) fn rates(groups: &[ParameterGroup], name: &str, axes: usize, usual: Rates) -> Rates {
     let decay = if axes > 1 { usual.decay } else { 0.0 };
     let group = groups

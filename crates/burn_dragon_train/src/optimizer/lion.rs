@@ -5,7 +5,8 @@
 //! m = beta_2 m + (1 - beta_2) g
 //! ```
 //!
-//! Every entry moves by the rate, whatever its gradient's size; an entry whose momentum and gradient are 0 only decays.
+//! Every entry moves by the learning rate, whatever the size of its gradient. An entry with momentum 0 and gradient 0
+//! only decays.
 
 use super::{Optimizer, Parameter, Rates, ScaledGradient, Slots, StepAt, exactly, within};
 use crate::error::TrainError;
@@ -13,15 +14,16 @@ use burn::tensor::Tensor;
 use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 
-/// `method = "lion"`. A learning rate of a third to a tenth of AdamW's, and as many times its decay, are usual.
+/// Settings of `method = "lion"`. Usual are a third to a tenth of AdamW's learning rate, and three to ten times its
+/// decay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lion {
-    /// Step size before the schedule's factor.
+    /// Learning rate before the schedule's factor.
     pub learning_rate: f64,
     /// Share of the momentum in the direction of a step.
     pub beta_1: f64,
-    /// Memory of the momentum.
+    /// Decay rate of the momentum.
     pub beta_2: f64,
     /// Decoupled weight decay of matrices.
     pub weight_decay: f64,

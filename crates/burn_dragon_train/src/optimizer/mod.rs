@@ -1,6 +1,6 @@
-//! Optimisers: how a gradient moves a parameter.
+//! Optimisers: updates of parameters from gradients.
 //!
-//! [`Optimizer`] is one method, a file each:
+//! An [`Optimizer`] is one method, in a file of its own:
 //!
 //! | `method` | file | state of a parameter |
 //! |---|---|---|
@@ -10,10 +10,10 @@
 //! | `lion` | `lion.rs` | momentum |
 //! | `sgd` | `sgd.rs` | momentum, where there is any |
 //!
-//! [`ModelOptimizer`] applies a method to a model: it holds the state of every parameter under the parameter's name, knows
-//! the groups, and is saved and restored. [`Ema`] averages the weights that any method leaves.
+//! [`ModelOptimizer`] applies a method to a model. It holds the state of every parameter under the name of the
+//! parameter, applies the groups, and is saved and restored. [`Ema`] averages the weights of any method.
 //!
-//! A new method is a file with its table of keys and its [`Optimizer`], an arm of [`Method`] and an arm of its `build`.
+//! A new method is a file with its keys and its [`Optimizer`], a variant of [`Method`], and an arm in its `build`.
 
 mod adamw;
 mod config;
@@ -49,52 +49,52 @@ use burn_dragon_core::api::expert::Range;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-/// A parameter, as a method sees it.
+/// Parameter, as a method sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter<'a> {
-    /// Its dotted name.
+    /// Dotted name of the parameter.
     pub name: &'a str,
-    /// Its sizes; values, gradients and states come flattened.
+    /// Shape of the parameter. Values, gradients and states are flattened.
     pub shape: &'a [usize],
 }
 
-/// How far a parameter moves in a step, and how fast it decays.
+/// Rates of a parameter in a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rates {
-    /// Step size.
+    /// Learning rate.
     pub learning: f64,
     /// Decoupled weight decay: a step multiplies the value by `1 - learning * decay`.
     pub decay: f64,
 }
 
-/// The tensors that a method remembers of a parameter, `[P]` each, in the order of its [`slots`](Optimizer::slots).
+/// State of a parameter: tensors `[P]`, in the order of its [`slots`](Optimizer::slots).
 pub type Slots = Vec<Tensor<1>>;
 
-/// Numbers that a method remembers beside those of parameters, by name.
+/// Numbers by name that a method keeps beside the states of parameters.
 pub type Scalars = BTreeMap<String, f64>;
 
-/// A method of moving parameters along their gradients.
+/// Method of updating parameters from gradients.
 ///
-/// Everything is flat, f32 and without autodiff. A step of a parameter depends on that parameter alone, and on the number
-/// of the step.
+/// All tensors are flat, f32 and without autodiff. A step of a parameter depends only on that parameter and on the
+/// number of the step.
 pub trait Optimizer: Debug {
-    /// Rates of a parameter before the schedule, and before groups have their say.
+    /// Rates of a parameter, before the schedule's factor and before groups.
     fn rates(&self, parameter: Parameter<'_>) -> Rates;
 
-    /// Names of the tensors that are remembered of a parameter: what a checkpoint calls them.
+    /// Names of the tensors in the state of a parameter, as in a checkpoint.
     fn slots(&self, parameter: Parameter<'_>) -> &'static [&'static str];
 
-    /// What is remembered of a parameter before its first step: zeros, or copies of its value.
+    /// State of a parameter before its first step: zeros, or copies of its value.
     fn initial(&self, parameter: Parameter<'_>, value: &Tensor<1>) -> Slots {
         let slots = self.slots(parameter).iter();
         slots.map(|_| value.zeros_like()).collect()
     }
 
-    /// Begins step `count` (1 for the first), at this factor of the schedule; before the first parameter's
-    /// [`step`](Self::step).
+    /// Begins step `count` (1 for the first) with the schedule's factor. It is called before [`step`](Self::step) of
+    /// the first parameter.
     fn advance(&mut self, _count: i32, _factor: f64) {}
 
-    /// The new value of a parameter, and what is remembered of it from now on.
+    /// New value of a parameter, and its new state.
     fn step(
         &self,
         parameter: Parameter<'_>,
@@ -104,51 +104,51 @@ pub trait Optimizer: Debug {
         at: StepAt,
     ) -> (Tensor<1>, Slots);
 
-    /// Whether the weights that are evaluated are others than those that are trained.
+    /// Whether the evaluated weights differ from the trained weights.
     fn averages(&self) -> bool {
         false
     }
 
-    /// The value that is evaluated and saved, where it is another than the one that is trained.
+    /// Value for evaluation and saving, if it differs from the trained value.
     fn evaluated(&self, _state: &[Tensor<1>]) -> Option<Tensor<1>> {
         None
     }
 
-    /// The value that is trained, where it is another than the one that is evaluated.
+    /// Trained value, if it differs from the evaluated value.
     fn trained(&self, _state: &[Tensor<1>]) -> Option<Tensor<1>> {
         None
     }
 
-    /// What is remembered beside parameters.
+    /// Numbers that are kept beside the states of parameters.
     fn scalars(&self) -> Scalars {
         Scalars::new()
     }
 
-    /// Takes back what [`scalars`](Self::scalars) gave; `None` if it is not that.
+    /// Restores the numbers of [`scalars`](Self::scalars); `None` if they are not those of the method.
     fn recall(&mut self, scalars: &Scalars) -> Option<()> {
         scalars.is_empty().then_some(())
     }
 }
 
-/// Where in a run a parameter's step is, and its rates.
+/// Number of a step, and the rates of a parameter in it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepAt {
-    /// Steps taken, this one included: 1 for the first.
+    /// Number of steps taken, this one included: 1 for the first.
     pub count: i32,
-    /// The parameter's rates, with the schedule's factor in them.
+    /// Rates of the parameter, with the schedule's factor applied.
     pub rates: Rates,
 }
 
-/// Refuses a number that a key of `[optimizer]` cannot have.
+/// Refuses a number out of range for a key of `[optimizer]`.
 fn within(key: &str, value: f64, range: Range) -> Result<(), TrainError> {
     check(format!("optimizer.{key}"), value, range)
 }
 
-/// The state of a parameter as so many tensors.
+/// State of a parameter as an array of `N` tensors.
 ///
 /// # Panics
-/// If it is another number: states are made by [`initial`](Optimizer::initial), or checked against the slots when they are
-/// read.
+/// If the number of tensors differs. States are made by [`initial`](Optimizer::initial), or checked against the slots
+/// when they are read.
 #[allow(clippy::expect_used)]
 fn exactly<const N: usize>(state: Slots) -> [Tensor<1>; N] {
     state.try_into().expect("as many tensors as slots")

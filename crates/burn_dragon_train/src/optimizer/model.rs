@@ -1,4 +1,4 @@
-//! The optimiser of a whole model: a method, and what it remembers of each parameter by name.
+//! Optimiser of a whole model: a method, and the state of each parameter by name.
 
 use super::file::Saved;
 use super::groups::rates;
@@ -14,14 +14,14 @@ use burn_dragon_core::api::expert::ParameterPath;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A method, and the states of a model's parameters.
+/// Optimiser of a whole model.
 #[derive(Debug)]
 pub struct ModelOptimizer {
     config: OptimizerConfig,
     method: Box<dyn Optimizer>,
     steps: i32,
     states: BTreeMap<String, Slots>,
-    /// Sizes of each parameter.
+    /// Shape of each parameter.
     shapes: BTreeMap<String, Vec<usize>>,
 }
 
@@ -29,7 +29,7 @@ impl ModelOptimizer {
     /// A fresh optimiser.
     ///
     /// # Errors
-    /// If a value is out of range, or a name belongs to no parameter of the model.
+    /// If a value is out of range, or a name is not that of a parameter of the model.
     pub fn new<M: Module>(config: &OptimizerConfig, module: &M) -> Result<Self, TrainError> {
         config.validate()?;
         let mut shapes = BTreeMap::new();
@@ -46,7 +46,7 @@ impl ModelOptimizer {
         })
     }
 
-    /// One update of every parameter that has a gradient; `factor` is the schedule's.
+    /// Updates every parameter that has a gradient. `factor` is that of the schedule.
     pub fn step<M: Module>(&mut self, module: M, gradients: GradientSet, factor: f64) -> M {
         self.steps += 1;
         self.method.advance(self.steps, factor);
@@ -58,12 +58,12 @@ impl ModelOptimizer {
         })
     }
 
-    /// The step size before the schedule's factor.
+    /// Learning rate before the schedule's factor.
     pub fn learning_rate(&self) -> f64 {
         self.config.method.learning_rate()
     }
 
-    /// The model with the weights that are evaluated, where they are others than those that are trained.
+    /// The model with the evaluated weights, if they differ from the trained weights.
     pub fn evaluated<M: Module>(&self, module: M) -> M {
         if !self.method.averages() {
             return module;
@@ -71,7 +71,7 @@ impl ModelOptimizer {
         replace(module, |name| self.method.evaluated(self.states.get(name)?))
     }
 
-    /// The model with the weights that are trained, where they are others than those that are evaluated.
+    /// The model with the trained weights, if they differ from the evaluated weights.
     pub fn trained<M: Module>(&self, module: M) -> M {
         if !self.method.averages() {
             return module;
@@ -79,7 +79,7 @@ impl ModelOptimizer {
         replace(module, |name| self.method.trained(self.states.get(name)?))
     }
 
-    /// States and the count of steps, as they stand in a checkpoint.
+    /// States and the number of steps, as a file for a checkpoint.
     pub fn snapshot(&self) -> TensorFile {
         let states = self.states.iter().map(|(name, state)| {
             let slots = self.method.slots(self.parameter(name));
@@ -89,16 +89,16 @@ impl ModelOptimizer {
         Saved::of(method, self.steps, self.method.scalars(), states).into_file()
     }
 
-    /// Reads states back. Those of another method are left where they are, and a note says that the method begins anew.
+    /// Reads states. Those of another method are ignored, and a note says that the method starts anew.
     ///
     /// # Errors
-    /// If the file is damaged, or is no optimiser's, or is that of another model; nothing has changed then.
+    /// If the file is damaged, is not that of an optimiser, or is of another model. The optimiser is then unchanged.
     pub fn restore(&mut self, path: &Path, device: &Device) -> Result<Option<String>, TrainError> {
         let mut saved = Saved::read(path)?;
         let method = self.config.method.name();
         if saved.method != method {
             return Ok(Some(format!(
-                "the optimiser is {method} now, not {}: it begins without anything remembered of earlier steps",
+                "the optimiser is {method} now, not {}: it starts without a state of earlier steps",
                 saved.method
             )));
         }
@@ -112,7 +112,7 @@ impl ModelOptimizer {
             }
         }
         if let Some(name) = saved.left() {
-            let reason = format!("`{name}` belongs to no parameter of the model that {method} moves so");
+            let reason = format!("`{name}` belongs to no parameter of the model for which {method} keeps it");
             return Err(refuse(reason));
         }
         let recalled = self.method.recall(&saved.scalars);
@@ -126,7 +126,7 @@ impl ModelOptimizer {
         Parameter { name, shape }
     }
 
-    /// The new value of one parameter, flattened.
+    /// New value of one parameter, flattened.
     fn update(&mut self, name: &str, value: Tensor<1>, gradient: ScaledGradient, factor: f64) -> Tensor<1> {
         let state = self.states.remove(name);
         let parameter = self.parameter(name);

@@ -14,8 +14,9 @@
 //! | `[R, C]` | one matrix |
 //! | vectors, and what [`others`](Muon::others) names | left to AdamW |
 //!
-//! Both scales are published ones. Keller's is written for weights `[out, in]`; ours are `[in, out]`, so its ratio of sizes
-//! is turned round here. Moonshot's (Liu et al., 2025) gives updates the size of AdamW's, whose rates then fit.
+//! Both scales are published. Keller's is written for weights `[out, in]`; ours are `[in, out]`, so the ratio of sizes
+//! is inverted here. Moonshot's (Liu et al., 2025) gives updates of the same size as AdamW's, so its learning rates can
+//! be used.
 
 use super::{AdamW, Optimizer, Parameter, Rates, ScaledGradient, Slots, StepAt, exactly, within};
 use crate::error::TrainError;
@@ -25,33 +26,33 @@ use burn_dragon_core::api::expert::Range;
 use burn_dragon_kernel::api::newton_schulz;
 use serde::{Deserialize, Serialize};
 
-/// What AdamW moves unless [`Muon::others`] says so: embeddings and readouts are tables of vectors, not maps.
+/// Matrices that AdamW updates by default: embeddings and readouts are tables of vectors, not linear maps.
 const OTHERS: [&str; 2] = ["embed", "lm_head"];
 
-/// `method = "muon"`.
+/// Settings of `method = "muon"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Muon {
-    /// Step size of matrices before the schedule's factor; with the scale `keller`, 0.02 is usual.
+    /// Learning rate of matrices before the schedule's factor; 0.02 is usual with the scale `keller`.
     pub learning_rate: f64,
-    /// Memory of past gradients.
+    /// Decay rate of the momentum.
     pub momentum: f64,
-    /// Whether a step looks ahead along the momentum.
+    /// Whether to use Nesterov's look-ahead along the momentum.
     pub nesterov: bool,
-    /// Newton-Schulz iterations.
+    /// Number of Newton-Schulz iterations.
     pub iterations: u32,
-    /// How large the update of a matrix is.
+    /// Scale of the update of a matrix.
     pub scale: MuonScale,
     /// Decoupled weight decay of matrices.
     pub weight_decay: f64,
-    /// Names of matrices that AdamW moves; absent, `embed` and `lm_head`, where the model has them.
+    /// Names of matrices that AdamW updates; by default `embed` and `lm_head`, if the model has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub others: Option<Vec<String>>,
-    /// `[optimizer.adamw]`: how the other parameters move, their own learning rate included.
+    /// Table `[optimizer.adamw]`: AdamW for the other parameters, with its own learning rate.
     pub adamw: AdamW,
 }
 
-/// How large the update of a matrix is.
+/// Scale of the update of a matrix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MuonScale {
@@ -63,7 +64,7 @@ pub enum MuonScale {
 }
 
 impl MuonScale {
-    /// The factor on the orthogonalised momentum of a matrix `[R, C]` that maps R to C.
+    /// Factor on the orthogonalised momentum of a matrix `[R, C]` that maps R to C.
     pub fn factor(self, [rows, columns]: [usize; 2]) -> f64 {
         match self {
             Self::Keller => (columns as f64 / rows as f64).max(1.0).sqrt(),
@@ -96,7 +97,7 @@ impl Muon {
         self.adamw.validate("adamw.")
     }
 
-    /// A parameter as matrices `[M, R, C]`; none where AdamW moves it.
+    /// Shape `[M, R, C]` of a parameter as matrices; `None` if AdamW updates it.
     fn matrices(&self, parameter: Parameter<'_>) -> Option<[usize; 3]> {
         let last = parameter.name.rsplit('.').next().unwrap_or_default();
         let other = match &self.others {

@@ -1,4 +1,4 @@
-//! Schedule-free AdamW (Defazio et al., 2024): an average of weights in the place of a decaying learning rate.
+//! Schedule-free AdamW (Defazio et al., 2024): an average of the weights instead of a decaying learning rate.
 //!
 //! ```text
 //! y = x + (1 - beta_1) (z - x)            where gradients are taken: the weights of the model in training
@@ -16,21 +16,21 @@ use burn::tensor::Tensor;
 use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 
-/// `method = "schedule_free_adamw"`.
+/// Settings of `method = "schedule_free_adamw"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleFreeAdamW {
-    /// Step size before the schedule's factor: 1 to 10 times AdamW's.
+    /// Learning rate before the schedule's factor: 1 to 10 times that of AdamW.
     pub learning_rate: f64,
-    /// Share of the average in the point where gradients are taken; 0.95 to 0.98 for long runs.
+    /// Share of the average in the point at which gradients are taken; 0.95 to 0.98 for long runs.
     pub beta_1: f64,
-    /// Memory of the second moment.
+    /// Decay rate of the second moment.
     pub beta_2: f64,
-    /// What is added to the root of the second moment.
+    /// Epsilon, added to the root of the second moment.
     pub eps: f64,
-    /// Decoupled weight decay of matrices, of the point where gradients are taken.
+    /// Decoupled weight decay of matrices, at the point at which gradients are taken.
     pub weight_decay: f64,
-    /// Power of a step's number in its weight in the average; 0 for the plain mean.
+    /// Exponent of the step number in the weight of the average; 0 for the plain mean.
     pub power: f64,
 }
 
@@ -47,7 +47,7 @@ impl Default for ScheduleFreeAdamW {
     }
 }
 
-/// Powers whose weights f64 can sum over any run.
+/// Range of exponents whose weights f64 can sum over any run.
 const POWERS: Range = Range {
     most: 16.0,
     words: "0, or a number up to 16",
@@ -65,15 +65,15 @@ impl ScheduleFreeAdamW {
     }
 }
 
-/// The method and the weights of its average so far.
+/// Optimiser, with the weights of its average so far.
 #[derive(Clone, Debug)]
 pub(super) struct Running {
     config: ScheduleFreeAdamW,
-    /// The largest factor of the schedule so far.
+    /// Largest factor of the schedule so far.
     largest: f64,
-    /// The weights of all steps so far.
+    /// Sum of the weights of all steps so far.
     sum: f64,
-    /// The share of this step's point in the average.
+    /// Share of the point of this step in the average.
     share: f64,
 }
 
@@ -87,7 +87,7 @@ impl Running {
         }
     }
 
-    /// The point where gradients are taken.
+    /// Point at which gradients are taken.
     fn between(&self, average: Tensor<1>, base: Tensor<1>) -> Tensor<1> {
         average.clone() + (base - average) * (1.0 - self.config.beta_1)
     }

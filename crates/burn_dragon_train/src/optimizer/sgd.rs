@@ -1,4 +1,4 @@
-//! Stochastic gradient descent, with momentum (Polyak, 1964) and Nesterov's look ahead (as in Sutskever et al., 2013).
+//! Stochastic gradient descent, with momentum (Polyak, 1964) and Nesterov's look-ahead (as in Sutskever et al., 2013).
 //!
 //! ```text
 //! b = momentum b + g                      b = g before any
@@ -14,15 +14,15 @@ use burn::tensor::Tensor;
 use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 
-/// `method = "sgd"`.
+/// Settings of `method = "sgd"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sgd {
-    /// Step size before the schedule's factor.
+    /// Learning rate before the schedule's factor.
     pub learning_rate: f64,
-    /// Memory of past gradients; 0 for none.
+    /// Decay rate of the momentum; 0 for no momentum.
     pub momentum: f64,
-    /// Whether a step looks ahead along the momentum.
+    /// Whether to use Nesterov's look-ahead along the momentum.
     pub nesterov: bool,
     /// Decoupled weight decay of matrices.
     pub weight_decay: f64,
@@ -48,7 +48,7 @@ impl Sgd {
             return Err(TrainError::Setting {
                 key: "optimizer.nesterov".into(),
                 given: "true".into(),
-                expected: "false where optimizer.momentum is 0: there is nothing to look ahead along",
+                expected: "false, since optimizer.momentum is 0 and Nesterov's look-ahead needs momentum",
             });
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The values of a module's parameters by name, flattened and without autodiff.
+//! Values of a module's parameters by name, flattened and without autodiff.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
@@ -12,7 +12,7 @@ pub(super) fn visit<M: Module>(module: &M, visit: impl FnMut(&str, Tensor<1>)) {
     });
 }
 
-/// The module with other values where `value` has one; what was tracked by autodiff still is.
+/// The module with new values where `value` returns one. Parameters tracked by autodiff remain so.
 pub(super) fn replace<M: Module>(module: M, value: impl FnMut(&str) -> Option<Tensor<1>>) -> M {
     module.map(&mut Replace {
         path: ParameterPath::default(),

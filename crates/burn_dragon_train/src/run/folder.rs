@@ -1,4 +1,4 @@
-//! The folder of a run: made once, never shared, found again through `runs/latest`.
+//! Folder of a run: created once, never shared, found again through `runs/latest`.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -16,22 +16,22 @@ const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoint";
 const LATEST: &str = "latest";
 
-/// A run's folder and the names of what lies in it.
+/// Folder of a run, and the names of the files in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
 }
 
 impl RunFolder {
-    /// Makes the folder of a new run.
+    /// Creates the folder of a new run.
     ///
-    /// With `out`, that folder: it may exist, but may not hold a run. Without, `<runs_root>/<label>-<UTC
-    /// date-time>`, with `-2`, `-3`... where runs start in the same second. `<runs_root>/latest` then names
-    /// the run, unless `out` lies elsewhere.
+    /// With `out`, this folder is used; it may exist, but must not contain a run. Without `out`, it is
+    /// `<runs_root>/<label>-<UTC date-time>`, with `-2`, `-3`... if runs start in the same second. Then
+    /// `<runs_root>/latest` names the run, unless `out` is elsewhere.
     ///
     /// # Errors
     ///
-    /// [`TrainError::RunExists`] if `out` holds a run; [`TrainError::File`] if the disk refuses.
+    /// [`TrainError::RunExists`] if `out` contains a run; [`TrainError::File`] if the disk refuses.
     pub fn create(out: Option<&Path>, runs_root: &Path, label: &str) -> Result<Self, TrainError> {
         let path = match out {
             Some(out) => claim(out)?,
@@ -46,8 +46,8 @@ impl RunFolder {
         Ok(Self { path })
     }
 
-    /// The folder of an existing run. `runs/latest` is followed, so that the path stays the same run's
-    /// when a newer one starts.
+    /// Opens the folder of an existing run. `runs/latest` is resolved, so the path remains that of the same run when a
+    /// newer one starts.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl RunFolder {
         if let Some(run) = run_around(given) {
             let run = run.display();
             return Err(not_a_run(format!(
-                "it is a part of the run {run}: `--resume {run}`"
+                "it is a part of the run {run}; use `--resume {run}`"
             )));
         }
         let shown = path.display();
@@ -70,50 +70,50 @@ impl RunFolder {
             return Err(not_a_run(format!("there is no folder {shown}")));
         }
         if !path.join(CONFIG).is_file() {
-            return Err(not_a_run(format!("{shown} holds no {CONFIG}")));
+            return Err(not_a_run(format!("{shown} contains no {CONFIG}")));
         }
         Ok(Self { path })
     }
 
-    /// The folder itself.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// `config.toml`: the resolved configuration.
+    /// Path of `config.toml`, the resolved configuration.
     pub fn config(&self) -> PathBuf {
         self.path.join(CONFIG)
     }
 
-    /// `run.json`: [`RunInfo`](super::RunInfo).
+    /// Path of `run.json`, a [`RunInfo`](super::RunInfo).
     pub fn run_json(&self) -> PathBuf {
         self.path.join(RUN_JSON)
     }
 
-    /// `metrics.jsonl`: [`MetricsLog`](super::MetricsLog).
+    /// Path of `metrics.jsonl`, a [`MetricsLog`](super::MetricsLog).
     pub fn metrics(&self) -> PathBuf {
         self.path.join(METRICS)
     }
 
-    /// `samples/`: the files of samples, a folder for each step that made some.
+    /// Path of `samples/`: the files of samples, in a folder for each step with samples.
     pub fn samples(&self) -> PathBuf {
         self.path.join("samples")
     }
 
-    /// `checkpoint/`: the folder of all checkpoints.
+    /// Path of `checkpoint/`, the folder of all checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join(CHECKPOINTS)
     }
 
-    /// `checkpoint/step-000200`: the checkpoint after 200 steps.
+    /// Path of `checkpoint/step-000200`, the checkpoint after 200 steps.
     pub fn checkpoint(&self, step: u64) -> PathBuf {
         self.checkpoints().join(format!("step-{step:06}"))
     }
 }
 
-/// Makes `out` a run's folder.
+/// Makes `out` the folder of a run.
 fn claim(out: &Path) -> Result<PathBuf, TrainError> {
-    // Not only a complete run: a folder with a stray config.toml would lose it.
+    // Not only a complete run is refused: a folder with an unrelated config.toml would lose it.
     if [CONFIG, RUN_JSON, METRICS, CHECKPOINTS]
         .iter()
         .any(|name| out.join(name).exists())
@@ -124,7 +124,7 @@ fn claim(out: &Path) -> Result<PathBuf, TrainError> {
     Ok(out.into())
 }
 
-/// Makes a folder that no other process made: creation fails if it exists, so there is no race.
+/// Creates a new folder. Creation fails if it exists, so there is no race with another process.
 fn fresh(runs_root: &Path, name: &str) -> Result<PathBuf, TrainError> {
     create_dirs(&Os, runs_root).map_err(TrainError::on_file)?;
     let mut path = runs_root.join(name);
@@ -144,7 +144,7 @@ fn fresh(runs_root: &Path, name: &str) -> Result<PathBuf, TrainError> {
     Ok(path)
 }
 
-/// A label as part of a file name on any system.
+/// Label as part of a file name that is valid on every system.
 fn plain(label: &str) -> String {
     let safe = |c: char| {
         if c.is_ascii_alphanumeric() || "._-".contains(c) {
@@ -169,17 +169,17 @@ fn lies_in(path: &Path, folder: &Path) -> bool {
     path.parent() == Some(&folder)
 }
 
-/// Makes `latest`, beside the run, name it.
+/// Sets `latest`, beside the run, to its name.
 fn point_latest(run: &Path) -> Result<(), TrainError> {
-    // Canonical, since `--out runs/.` or `x/..` has no last name; the run exists by now.
+    // Canonical, since `--out runs/.` or `x/..` has no last component; the run exists by now.
     let run = fs::canonicalize(run).map_err(TrainError::file("find", run))?;
     let (latest, name) = (run.with_file_name(LATEST), run.file_name().unwrap_or_default());
-    // Some disks have no links; the text file works on all of them.
+    // Some disks do not support links; the text file works on all of them.
     symlink(Path::new(name), &latest)
         .or_else(|_| write_atomic(&latest, format!("{}\n", name.display()).as_bytes()))
 }
 
-/// Puts a link in place by a rename, so that a reader sees the old one or the new one.
+/// Replaces a link by a rename, so that a reader sees the old one or the new one.
 #[cfg(unix)]
 fn symlink(target: &Path, link: &Path) -> io::Result<()> {
     let temporary = beside(link);
@@ -192,7 +192,7 @@ fn symlink(_target: &Path, _link: &Path) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
-/// The run whose checkpoints a path leads into.
+/// Run that contains a path inside its checkpoints.
 fn run_around(path: &Path) -> Option<&Path> {
     let all = path.ancestors().take(2);
     let all = all.filter(|folder| folder.file_name().is_some_and(|name| name == CHECKPOINTS));
@@ -200,9 +200,9 @@ fn run_around(path: &Path) -> Option<&Path> {
         .find(|run| run.join(CONFIG).is_file())
 }
 
-/// The folder that a path names: itself, or what the link or the text file `latest` names.
+/// Folder of a path: itself, or the target of the link or text file `latest`.
 fn follow(path: &Path) -> io::Result<PathBuf> {
-    // Rebuilt without a trailing slash, with which the system would look behind the link.
+    // Rebuilt without a trailing slash, which would make the system resolve the link.
     let path: PathBuf = path.components().collect();
     let Ok(metadata) = fs::symlink_metadata(&path) else {
         return Ok(path);

@@ -1,23 +1,23 @@
-//! One process trains in a run at a time.
+//! Lock of a run: only one process trains in it at a time.
 
 use super::RunFolder;
 use crate::error::TrainError;
 use std::fs::{File, TryLockError};
 
-/// A run that is this process's to train in, until this is dropped or the process ends in whatever way.
+/// Lock of a run. It is held until this value is dropped, or the process ends for any reason.
 #[derive(Debug)]
 pub struct RunLock {
     _folder: Option<File>,
 }
 
 impl RunFolder {
-    /// Keeps other processes from training in this run: two would take each other's drafts away.
+    /// Locks the run against training by other processes. Two of them would remove each other's drafts.
     ///
-    /// The folder itself is locked, so there is no file that a killed process could leave. Where the system cannot lock
-    /// folders (other than unix, some network disks), nothing is kept out.
+    /// The folder itself is locked, so a killed process leaves no lock file. Where the system cannot lock folders
+    /// (systems other than Unix, some network disks), the lock has no effect.
     ///
     /// # Errors
-    /// [`TrainError::RunBusy`] if another process has it.
+    /// [`TrainError::RunBusy`] if another process holds the lock.
     pub fn lock(&self) -> Result<RunLock, TrainError> {
         let folder = cfg!(unix).then(|| File::open(self.path()).ok()).flatten();
         match folder.as_ref().map(File::try_lock) {

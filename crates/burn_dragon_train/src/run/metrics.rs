@@ -1,8 +1,8 @@
-//! `metrics.jsonl`: one JSON object a line, appended as the run goes.
+//! File `metrics.jsonl`: one JSON object per line, appended during the run.
 //!
-//! Two conventions. A line that belongs to a step has it under [`STEP`], so that a resumed run can drop what
-//! came after its checkpoint. Whatever depends on the clock (seconds, tokens per second, utilisation) lies in
-//! one object under [`TIME`], so that two runs of one seed have equal lines [`without_time`].
+//! There are two conventions. A line of a step has the step under [`STEP`], so that a resumed run can drop the lines
+//! after its checkpoint. Everything that depends on the clock (seconds, tokens per second, utilisation) is in one
+//! object under [`TIME`], so that two runs of one seed have equal lines [`without_time`].
 //!
 //! ```json
 //! {"step":20,"loss":2.31,"gradient_norm":0.8,"time":{"seconds":3.1,"tokens_per_second":13200.0}}
@@ -18,15 +18,15 @@ use serde_json::{Map, Value};
 use super::write_atomic;
 use crate::error::TrainError;
 
-/// The key of a line's step.
+/// Key of the step in a line.
 pub(crate) const STEP: &str = "step";
-/// The key of everything that differs between two runs of one seed.
+/// Key of everything that differs between two runs of one seed.
 pub(super) const TIME: &str = "time";
 
-/// A line, read back.
+/// Line that was read from the file.
 pub type Line = Map<String, Value>;
 
-/// The file, open for appending.
+/// Metrics file, open for appending.
 #[derive(Debug)]
 pub struct MetricsLog {
     file: File,
@@ -34,22 +34,22 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Starts the file of a new run.
+    /// Creates the file of a new run.
     ///
     /// # Errors
     ///
-    /// If the file exists: only [`resume`](Self::resume) touches lines that are there.
+    /// If the file exists. Only [`resume`](Self::resume) changes existing lines.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, TrainError> {
         let path = path.as_ref();
         Self::open(path, OpenOptions::new().append(true).create_new(true))
     }
 
-    /// Continues the file of a run from a checkpoint of `step`: lines of later steps are dropped, for they
-    /// will be written again, and so is a last line that was cut off.
+    /// Opens the file of a run that resumes from the checkpoint of `step`. Lines of later steps are dropped, since they
+    /// will be written again. A last line that was cut off is dropped too.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Record`] if a line other than the last is no JSON object: the file is left as it is.
+    /// [`TrainError::Record`] if a line other than the last is not a JSON object. The file is then unchanged.
     pub fn resume(path: impl AsRef<Path>, step: u64) -> Result<Self, TrainError> {
         let path = path.as_ref();
         if path.exists() {
@@ -57,7 +57,7 @@ impl MetricsLog {
             let mut kept = Vec::with_capacity(bytes.len());
             for (text, line) in lines(path, &bytes)? {
                 if line.get(STEP).and_then(Value::as_u64).is_none_or(|at| at <= step) {
-                    // The bytes as they were: reading and writing a float again could change it.
+                    // The original bytes: parsing and writing a float could change it.
                     kept.extend_from_slice(text);
                     kept.push(b'\n');
                 }
@@ -67,17 +67,18 @@ impl MetricsLog {
         Self::open(path, OpenOptions::new().append(true).create(true))
     }
 
-    /// Adds a line: a struct or a map. Numbers that are not finite become null, as JSON has none.
+    /// Appends a line from a struct or a map. Numbers that are not finite become null, since JSON cannot represent
+    /// them.
     pub fn append(&mut self, line: &impl Serialize) -> Result<(), TrainError> {
         let mut text = serde_json::to_vec(line).map_err(TrainError::Json)?;
         text.push(b'\n');
-        // One unbuffered write: a reader that follows the file sees whole lines.
+        // One unbuffered write, so that a reader that follows the file sees whole lines.
         self.file
             .write_all(&text)
             .map_err(TrainError::file("write", &self.path))
     }
 
-    /// The lines of a file. A last line that was cut off is left out.
+    /// Lines of a file. A last line that was cut off is left out.
     pub fn read(path: impl AsRef<Path>) -> Result<Vec<Line>, TrainError> {
         let path = path.as_ref();
         let bytes = fs::read(path).map_err(TrainError::file("read", path))?;
@@ -93,7 +94,7 @@ impl MetricsLog {
     }
 }
 
-/// Each line's bytes and object.
+/// Bytes and object of each line.
 fn lines<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Line)>, TrainError> {
     let mut found = Vec::new();
     for (number, text) in (1..).zip(bytes.split_inclusive(|&byte| byte == b'\n')) {
@@ -101,10 +102,10 @@ fn lines<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Line)>, Trai
         let text = whole.unwrap_or(text);
         match serde_json::from_slice(text) {
             Ok(line) => found.push((text, line)),
-            // Only the last line can lack its end; an object cut short is no JSON.
+            // Only the last line can be incomplete; a cut object is not valid JSON.
             Err(_) if whole.is_none() => {}
             Err(error) => {
-                let problem = format!("not a JSON object ({error}); remove the line to go on");
+                let problem = format!("not a JSON object ({error}); remove the line to continue");
                 return Err(TrainError::Record {
                     path: path.into(),
                     line: number,
@@ -116,7 +117,7 @@ fn lines<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Line)>, Trai
     Ok(found)
 }
 
-/// A line without what depends on the clock: equal in two runs of one seed.
+/// Line without the values that depend on the clock: equal in two runs of one seed.
 pub fn without_time(mut line: Line) -> Line {
     line.remove(TIME);
     line

@@ -1,4 +1,4 @@
-//! A run on disk: its folder, what it says about itself, and its metrics.
+//! Run on disk: its folder, its description, and its metrics.
 //!
 //! ```text
 //! runs/<label>-<UTC date-time>/  config.toml     the resolved configuration, complete
@@ -28,47 +28,47 @@ pub use metrics::{Line, MetricsLog, without_time};
 use crate::config::FIRST_FAMILY;
 use crate::error::TrainError;
 
-/// What `run.json` tells about the run: enough to repeat it.
+/// Content of `run.json`: description of a run, sufficient to repeat it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunInfo {
-    /// The family of its model; a file that says none is of the time when there was one family.
+    /// Family of the model. A file without it is from the time when there was only one family.
     #[serde(default = "first_family")]
     pub family: String,
-    /// The version of burn_dragon that started it.
+    /// Version of burn_dragon that started the run.
     pub version: String,
-    /// The backend: `cpu`, `wgpu`, `cuda`.
+    /// Name of the backend: `cpu`, `wgpu`, `cuda`.
     pub backend: String,
-    /// The device, as its backend describes it.
+    /// Description of the device by its backend.
     pub device: String,
-    /// The processor's name, where the system tells it.
+    /// Name of the processor, if the system provides it.
     pub cpu: Option<String>,
-    /// Threads that the process may use.
+    /// Number of threads that the process may use.
     pub threads: usize,
-    /// The seed from which every random number of the run derives.
+    /// Seed of all random numbers of the run.
     pub seed: u64,
-    /// The program and its arguments.
+    /// Program and its arguments.
     pub command_line: Vec<String>,
-    /// When it started, RFC 3339 in UTC.
+    /// Start time, RFC 3339 in UTC.
     pub started: String,
-    /// Each time it was resumed.
+    /// Resumptions of the run.
     #[serde(default)]
     pub resumed_at: Vec<Resumed>,
 }
 
-/// A continuation of a run.
+/// Resumption of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resumed {
-    /// The step of the checkpoint it continued from.
+    /// Step of the checkpoint from which the run resumed.
     pub step: u64,
-    /// When, RFC 3339 in UTC.
+    /// Time of the resumption, RFC 3339 in UTC.
     pub time: String,
-    /// The parts of the data that were not what they had been, which was accepted: `training`, `validation`.
+    /// Parts of the data whose change was accepted: `training`, `validation`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed_data: Vec<String>,
 }
 
 impl RunInfo {
-    /// Describes a run that starts now, in this process.
+    /// Description of a run that starts now, in this process.
     pub fn now(family: &str, backend: &str, device: &str, seed: u64) -> Self {
         Self {
             family: family.into(),
@@ -90,7 +90,7 @@ impl RunInfo {
         }
     }
 
-    /// Notes that the run continues now, from the checkpoint of `step`, with these parts of its data changed.
+    /// Records a resumption from the checkpoint of `step`, with these changed parts of the data.
     pub fn resumed(&mut self, step: u64, changed_data: &[&str]) {
         self.resumed_at.push(Resumed {
             step,
@@ -99,7 +99,7 @@ impl RunInfo {
         });
     }
 
-    /// Writes the file, [`RunFolder::run_json`].
+    /// Writes the file [`RunFolder::run_json`].
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
         let mut text = serde_json::to_string_pretty(self).map_err(TrainError::Json)?;
         text.push('\n');
@@ -129,24 +129,24 @@ fn cpu_model(cpuinfo: &str) -> Option<String> {
     Some(name.trim().into())
 }
 
-/// Replaces a file whole or not at all, as [`disk::write_atomic`] does.
+/// Replaces a file atomically, like [`disk::write_atomic`].
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     disk::write_atomic(&disk::Os, path, |sink| sink.write_all(bytes)).map_err(TrainError::on_file)
 }
 
-/// A moment as RFC 3339 in UTC: `2026-11-20T23:18:46Z`.
+/// Time as RFC 3339 in UTC: `2026-11-20T23:18:46Z`.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     let [year, month, day, hour, minute, second] = civil(time);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// A moment as it stands in a run's name: `20261120-231846`, UTC.
+/// Time in the name of a run: `20261120-231846`, UTC.
 fn stamp(time: SystemTime) -> String {
     let [year, month, day, hour, minute, second] = civil(time);
     format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
 }
 
-/// Year, month, day, hour, minute and second in UTC; moments before 1970 count as its first one.
+/// Year, month, day, hour, minute and second in UTC. A time before 1970 counts as the beginning of 1970.
 ///
 /// Days become a date as in Howard Hinnant's `civil_from_days`: years start in March, so that the leap day
 /// is the last of its year, and 400 years (an era) always have 146,097 days.

@@ -24,50 +24,50 @@ use std::f64::consts::PI;
 use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate changes during a run. In TOML: `type = "cosine"` and the variant's keys.
+/// Learning-rate schedule. In TOML: `type = "cosine"` and the keys of the variant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
-    /// Always 1 after the warm-up.
+    /// Constant: factor 1 after the warm-up.
     Constant {
-        /// Steps of linear warm-up.
+        /// Number of steps of linear warm-up.
         #[serde(default)]
         warmup_steps: u64,
     },
-    /// A straight line from 1 to `final_factor`.
+    /// Linear: a straight line from 1 to `final_factor`.
     Linear {
-        /// Steps of linear warm-up.
+        /// Number of steps of linear warm-up.
         #[serde(default)]
         warmup_steps: u64,
         /// Factor at the end of the run, 0 to 1.
         #[serde(default = "tenth")]
         final_factor: f64,
     },
-    /// Half a cosine wave from 1 to `final_factor` (Loshchilov and Hutter 2017, without restarts).
+    /// Cosine: half a wave from 1 to `final_factor` (Loshchilov and Hutter 2017, without restarts).
     Cosine {
-        /// Steps of linear warm-up.
+        /// Number of steps of linear warm-up.
         #[serde(default)]
         warmup_steps: u64,
         /// Factor at the end of the run, 0 to 1.
         #[serde(default = "tenth")]
         final_factor: f64,
     },
-    /// `gamma^t`, t steps after the warm-up.
+    /// Exponential: `gamma^t`, t steps after the warm-up.
     Exponential {
-        /// Steps of linear warm-up.
+        /// Number of steps of linear warm-up.
         #[serde(default)]
         warmup_steps: u64,
         /// Factor from one step to the next, above 0 and at most 1.
         gamma: f64,
     },
-    /// `gamma^floor(t / step_size)`, t steps after the warm-up: a staircase.
+    /// Step: `gamma^floor(t / step_size)`, t steps after the warm-up.
     Step {
-        /// Steps of linear warm-up.
+        /// Number of steps of linear warm-up.
         #[serde(default)]
         warmup_steps: u64,
-        /// Length of a stair in steps, at least 1.
+        /// Number of steps with the same factor, at least 1.
         step_size: u64,
-        /// Factor from one stair to the next, above 0 and at most 1.
+        /// Factor from one such group of steps to the next, above 0 and at most 1.
         gamma: f64,
     },
     /// Inverse square root: `sqrt(w / (s + 1))` after the warm-up (Vaswani et al. 2017, section 5.3).
@@ -76,26 +76,26 @@ pub enum Schedule {
     /// warm-up, is `(d_model * w)^-0.5`. Here it is divided by that peak, which makes the base learning rate
     /// the peak, as in every other schedule; `d_model` cancels and is therefore no key.
     Noam {
-        /// Steps of linear warm-up, at least 1: they set the speed of the decay too.
+        /// Number of steps of linear warm-up, at least 1. It also sets the speed of the decay.
         warmup_steps: u64,
     },
     /// Warm-up, stable, decay (Hu et al. 2024): 1 until the last `decay_steps`, then down to `final_factor`.
     Wsd {
-        /// Steps of linear warm-up.
+        /// Number of steps of linear warm-up.
         #[serde(default)]
         warmup_steps: u64,
-        /// Length of the decay in steps.
+        /// Number of steps of the decay.
         decay_steps: u64,
         /// Factor at the end of the run, 0 to 1.
         #[serde(default = "tenth")]
         final_factor: f64,
-        /// Form of the decay.
+        /// Shape of the decay.
         #[serde(default)]
         shape: DecayShape,
     },
 }
 
-/// How a decay of fixed length goes down, with p the share of it that is over.
+/// Shape of a decay of fixed length, with p the share that is completed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecayShape {
@@ -110,7 +110,7 @@ fn tenth() -> f64 {
     0.1
 }
 
-/// A schedule that cannot be followed.
+/// Error of a learning-rate schedule.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScheduleError {
@@ -120,46 +120,46 @@ pub enum ScheduleError {
          has {total_steps}: shorten them or train for longer"
     )]
     LongerThanRun {
-        /// Their sum.
+        /// Number of steps of both together.
         needed: u64,
-        /// Steps of warm-up.
+        /// Number of steps of the warm-up.
         warmup_steps: u64,
-        /// Steps of decay, 0 for schedules without this key.
+        /// Number of steps of the decay; 0 for schedules without it.
         decay_steps: u64,
-        /// Steps of the run.
+        /// Number of steps of the run.
         total_steps: u64,
     },
     /// A count that must be at least 1 is 0.
     #[error("`{key}` of the {schedule} schedule must be at least 1, but is 0")]
     Zero {
-        /// The schedule's `type`.
+        /// Value of `type`.
         schedule: &'static str,
-        /// The key.
+        /// Name of the key.
         key: &'static str,
     },
-    /// A factor is not in its range.
+    /// A factor is out of range.
     #[error("`{key}` of the learning-rate schedule is {given:?}; expected {range}")]
     OutOfRange {
-        /// The key.
+        /// Name of the key.
         key: &'static str,
-        /// What it may be.
+        /// Allowed range.
         range: &'static str,
-        /// What it is.
+        /// Given value.
         given: f64,
     },
-    /// The learning rate falls to nothing before the run is over.
+    /// The learning rate vanishes in f32 before the end of the run.
     #[error(
         "`gamma` of the learning-rate schedule is {gamma:?}: {times} times over it leaves less of the learning rate than \
          f32 can hold before step {total_steps}, the last; use at least {least:.6}"
     )]
     Vanishes {
-        /// The key's value.
+        /// Value of the key.
         gamma: f64,
-        /// How often it is multiplied by until the last step.
+        /// Number of multiplications by it up to the last step.
         times: u64,
-        /// Steps of the run.
+        /// Number of steps of the run.
         total_steps: u64,
-        /// The least that leaves some.
+        /// Least value with which the learning rate does not vanish.
         least: f64,
     },
 }
@@ -172,7 +172,7 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// The factor on the base learning rate at `step` (from 0) of a run of `total_steps`.
+    /// Factor on the base learning rate at `step` (from 0) of a run of `total_steps`.
     pub fn factor(&self, step: u64, total_steps: u64) -> f64 {
         let warmup = self.warmup_steps();
         if step < warmup {
@@ -200,7 +200,7 @@ impl Schedule {
         }
     }
 
-    /// Steps of linear warm-up.
+    /// Number of steps of linear warm-up.
     pub fn warmup_steps(&self) -> u64 {
         match *self {
             Self::Constant { warmup_steps }
@@ -213,7 +213,7 @@ impl Schedule {
         }
     }
 
-    /// Refuses keys outside their range, and a decay that does not fit into `total_steps`.
+    /// Refuses keys out of range, and a decay that does not fit into `total_steps`.
     pub fn validate(&self, total_steps: u64) -> Result<(), ScheduleError> {
         let mut decay = 0;
         match *self {
@@ -238,7 +238,7 @@ impl Schedule {
         }
         let warmup_steps = self.warmup_steps();
         let needed = warmup_steps.saturating_add(decay);
-        // A run that ends within its warm-up is a short look; a decay that does not fit is a mistake.
+        // A run that ends within its warm-up is a short test; a decay that does not fit is a mistake.
         if decay > 0 && needed > total_steps {
             return Err(ScheduleError::LongerThanRun {
                 needed,
@@ -250,7 +250,8 @@ impl Schedule {
         Ok(())
     }
 
-    /// Refuses a factor that is none, or that leaves nothing by the last step when it comes every `step_size` steps.
+    /// Refuses a factor out of range, and one with which the learning rate vanishes by the last step if it is applied
+    /// every `step_size` steps.
     fn valid_gamma(&self, gamma: f64, step_size: u64, total_steps: u64) -> Result<(), ScheduleError> {
         in_range("gamma", gamma, Range::SHARE)?;
         let last = total_steps.saturating_sub(1);
@@ -270,7 +271,7 @@ impl Schedule {
 }
 
 impl DecayShape {
-    /// What is left when a share of the decay is over.
+    /// Height of the decay, from 1 to 0, after a share of it.
     fn height(self, over: f64) -> f64 {
         match self {
             Self::Linear => 1.0 - over,
@@ -279,7 +280,7 @@ impl DecayShape {
     }
 }
 
-/// `part / whole`, at most 1; an empty whole is done once anything of it is.
+/// Fraction `part / whole`, at most 1. With an empty whole it is 1 as soon as `part` is above 0.
 fn fraction(part: u64, whole: u64) -> f64 {
     if part >= whole {
         f64::from(u8::from(part > 0))
@@ -288,12 +289,12 @@ fn fraction(part: u64, whole: u64) -> f64 {
     }
 }
 
-/// From `floor` where `height` is 0 to 1 where it is 1.
+/// Interpolation from `floor` at height 0 to 1 at height 1.
 fn between(height: f64, floor: f64) -> f64 {
     floor + (1.0 - floor) * height
 }
 
-/// A power that underflowed, beyond the run that was asked for, still is a learning rate.
+/// The factor, or the smallest valid one if the power underflowed. That happens only beyond the planned run.
 fn positive(factor: f64) -> f64 {
     factor.max(Range::SHARE.least)
 }

@@ -1,10 +1,10 @@
-//! What `dragon train` does, for every family.
+//! Implementation of `dragon train`, for every family.
 //!
 //! ```text
-//! what was typed -> configuration -> task -> refusals -> [one step that is timed] -> run folder -> Trainer -> summary
+//! request -> configuration -> task -> refusals -> [one step that is timed] -> run folder -> Trainer -> summary
 //! ```
 //!
-//! What can be refused is refused before anything is written: no half-made run stays behind.
+//! Everything that can be refused is refused before anything is written, so no incomplete run remains.
 
 mod report;
 mod request;
@@ -30,12 +30,12 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Instant;
 
-/// How the verb ended.
+/// Result of the verb.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ran {
-    /// Whether someone asked the run to stop; everything is saved.
+    /// Whether the run was interrupted; its state is saved.
     pub interrupted: bool,
-    /// What there is to say in JSON, where that was asked for and there is anything.
+    /// JSON result, if it was asked for and there is one.
     pub json: Option<Value>,
 }
 
@@ -48,13 +48,13 @@ impl Ran {
     }
 }
 
-/// Trains a model of a family, as it was asked.
+/// Trains a model of a family.
 ///
-/// Lines for a person go to standard output, or to standard error where standard output belongs to JSON; progress goes to
-/// standard error.
+/// Lines for the user go to standard output, or to standard error if standard output is reserved for JSON. Progress
+/// goes to standard error.
 ///
 /// # Errors
-/// If the configuration, the data or the machine do not allow it, or as [`Trainer::fit`].
+/// If the configuration, the data or the machine do not allow it, and as for [`Trainer::fit`].
 pub fn run<F: Family>(request: &RunRequest) -> Result<Ran, TrainError> {
     let output = Output::detect(false, request.json);
     let resumption = match &request.resume {
@@ -78,7 +78,7 @@ pub fn run<F: Family>(request: &RunRequest) -> Result<Ran, TrainError> {
     Prepared::<F>::new(resolved, resumption, selected, output)?.go(request)
 }
 
-/// A run before its first step: nothing is written yet, and nothing is left to refuse.
+/// Run before its first step: all checks are made, and nothing is written yet.
 struct Prepared<F: Family> {
     config: F::Config,
     task: F::Task,
@@ -173,7 +173,7 @@ impl<F: Family> Prepared<F> {
         })
     }
 
-    /// One step from where the run stands, timed; nothing is written.
+    /// Takes one timed step from the current state of the run; nothing is written.
     fn dry_run(self, json: bool) -> Result<Option<Value>, TrainError> {
         let done = self.start.done;
         let (mut steps, model) =
@@ -198,7 +198,7 @@ impl<F: Family> Prepared<F> {
         Ok(json.then(|| report::with(own, F::facts(&self.task))))
     }
 
-    /// Writes what the run is: configuration, the family's own files, machine.
+    /// Writes the description of the run: configuration, the family's own files, machine.
     fn describe(&self, run: &RunFolder) -> Result<(), TrainError> {
         write_atomic(&run.config(), config_text::<F>(&self.config)?.as_bytes())?;
         F::write_files(&self.task, run)?;
@@ -218,7 +218,7 @@ impl<F: Family> Prepared<F> {
     }
 }
 
-/// What a person should know before the first step.
+/// Prints the notes for the user before the first step.
 fn introduce<F: Family>(task: &F::Task, output: Output) {
     F::introduce(task).iter().for_each(|line| output.say(line));
     F::notes(task).iter().for_each(|line| output.tell(line));

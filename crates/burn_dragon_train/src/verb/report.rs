@@ -1,4 +1,4 @@
-//! What a run came to: lines for a person, an object for a program.
+//! Report of a run: lines for the user, an object for a program.
 
 use crate::error::TrainError;
 use crate::family::Family;
@@ -9,7 +9,7 @@ use crate::sample::Sample;
 use crate::task::{Evaluation, Task};
 use serde_json::{Map, Value, json};
 
-/// What the run came to, for a person.
+/// Prints the result of a run.
 pub(super) fn show<F: Family>(
     task: &F::Task,
     run: &RunFolder,
@@ -63,7 +63,8 @@ fn show_sample<F: Family>(
     Ok(())
 }
 
-/// The first figure of the loss that both evaluations have, or the loss itself; how much was learnt from, how fast.
+/// Text of the first loss figure that both evaluations have, or of the loss itself; with the amount of data and the
+/// speed.
 fn learnt<T: Task>(task: &T, outcome: &Outcome, after: &Evaluation) -> String {
     let figures: Vec<_> = task
         .figures()
@@ -87,7 +88,7 @@ fn learnt<T: Task>(task: &T, outcome: &Outcome, after: &Evaluation) -> String {
     )
 }
 
-/// The object of `--json`: what is said of every run, then the family's own.
+/// Object of `--json`: the values of every run, then those of the family.
 pub(super) fn summary<F: Family>(task: &F::Task, run: &RunFolder, outcome: &Outcome) -> Value {
     let mut summary = json!({
         "run_dir": run.path(),
@@ -114,7 +115,7 @@ pub(super) fn summary<F: Family>(task: &F::Task, run: &RunFolder, outcome: &Outc
     with(with(summary, F::facts(task)), F::summary(task, outcome))
 }
 
-/// An object with the entries of another.
+/// Object with the entries of another one added.
 pub(super) fn with(mut object: Value, more: Map<String, Value>) -> Value {
     if let Some(entries) = object.as_object_mut() {
         entries.extend(more);

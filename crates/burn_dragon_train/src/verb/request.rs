@@ -1,4 +1,4 @@
-//! What was typed of a run, and the configuration that follows from it.
+//! Request for a run from the command line, and its configuration.
 
 use super::Resumption;
 use crate::config::{Layers, Resolved, family_of_run};
@@ -9,36 +9,36 @@ use crate::task::Task;
 use burn_dragon_core::api::Backend;
 use std::path::PathBuf;
 
-/// What was typed of a run.
+/// Request for a run.
 #[derive(Clone, Debug, Default)]
 pub struct RunRequest {
-    /// The family that was named.
+    /// Family that was named.
     pub family: Option<String>,
-    /// `KEY=VALUE`, in order.
+    /// Assignments `KEY=VALUE`, in order.
     pub assignments: Vec<String>,
-    /// Configuration files, later ones win.
+    /// Configuration files; later ones win.
     pub configs: Vec<PathBuf>,
-    /// Where to run.
+    /// Backend to run on.
     pub backend: Backend,
-    /// The folder of the run, instead of one under `runs`.
+    /// Folder of the run, instead of one under `runs`.
     pub out: Option<PathBuf>,
-    /// The number of steps.
+    /// Number of steps.
     pub max_steps: Option<u64>,
-    /// The run that is to go on.
+    /// Run to resume.
     pub resume: Option<PathBuf>,
-    /// Go on though the data is not what it was.
+    /// Continue although the data has changed.
     pub accept_changed_data: bool,
-    /// Print every value and where it came from, and do nothing else.
+    /// Print every value with its origin, and do nothing else.
     pub print_config: bool,
-    /// Take one step, say what the run would cost, and write nothing.
+    /// Take one step, print the cost of the run, and write nothing.
     pub dry_run: bool,
-    /// Standard output belongs to one JSON object.
+    /// Print one JSON object on standard output, and nothing else there.
     pub json: bool,
 }
 
 impl RunRequest {
-    /// The family that is asked for: the one that was named, or that of the run that goes on, or that of the
-    /// configuration files; absent where nothing says one.
+    /// Family of the request: the one that was named, or that of the resumed run, or that of the configuration files;
+    /// `None` if none of them gives one.
     ///
     /// # Errors
     /// If a file cannot be read.
@@ -58,7 +58,7 @@ impl RunRequest {
         Ok(files.fold(Ok(layers), |layers, path| layers?.file(path))?)
     }
 
-    /// The configuration: the run's own, or the files, or the default run; then what was typed.
+    /// Configuration: that of the resumed run, or the files, or the default run; then the command line on top.
     pub(super) fn resolve<F: Family>(
         &self,
         resumed: Option<&Resumption>,
@@ -85,12 +85,12 @@ impl RunRequest {
         Ok(layers)
     }
 
-    /// A run has one number of steps: what is typed wins over a file's epochs.
+    /// Makes the number of steps unique: the command line wins over the epochs of a file.
     fn number_of_steps(&self, mut layers: Layers) -> Result<Layers, TrainError> {
         let epochs = layers.assigns("training.epochs");
         let max_steps = layers.assigns("training.max_steps") || self.max_steps.is_some();
         if epochs && max_steps {
-            let text = "training.epochs and training.max_steps (or --max-steps) were typed together, and a run has one \
+            let text = "training.epochs and training.max_steps (or --max-steps) were given together, but a run has one \
                         number of steps: leave one of them out";
             return Err(TrainError::Usage(text.into()));
         }

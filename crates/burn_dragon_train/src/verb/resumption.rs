@@ -1,4 +1,4 @@
-//! A run that goes on: what it must agree with, before anything is written.
+//! Resumption of a run: the checks before anything is written.
 
 use crate::error::TrainError;
 use crate::family::{Family, run_config};
@@ -13,23 +13,23 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A run that is to go on.
+/// Run that is to be resumed.
 #[derive(Clone, Debug)]
 pub(crate) struct Resumption {
     run: RunFolder,
-    /// Its own settings, by their full keys.
+    /// Settings of the run, by full key.
     settings: BTreeMap<String, String>,
     training: TrainingConfig,
     keys: Keys,
-    /// Where it goes on; absent where it died before its first checkpoint and begins again.
+    /// Resume point; `None` if the run ended before its first checkpoint and starts again.
     point: Option<ResumePoint>,
     accepts_changed_data: bool,
-    /// What has changed about its data, once that is known.
+    /// Changes of the data, once they are known.
     changed_data: Option<ChangedData>,
 }
 
 impl Resumption {
-    /// Reads what the run's folder says.
+    /// Reads the folder of the run.
     pub(super) fn open<F: Family>(path: &Path, accepts_changed_data: bool) -> Result<Self, TrainError> {
         let run = RunFolder::open(path)?;
         let config = run_config::<F>(run.path())?;
@@ -52,12 +52,12 @@ impl Resumption {
         self.point.as_ref()
     }
 
-    /// What is behind it.
+    /// Steps and units so far.
     pub(super) fn done(&self) -> Done {
         self.point.as_ref().map_or_else(Done::default, |point| point.done)
     }
 
-    /// Refuses settings that the run cannot change.
+    /// Refuses changes of settings that the run must keep.
     pub(super) fn check_settings<F: Family>(&self, config: &F::Config) -> Result<(), TrainError> {
         match &self.point {
             Some(point) => point.identity.check_settings(&self.keys.kept(config), self.keys),
@@ -65,7 +65,7 @@ impl Resumption {
         }
     }
 
-    /// The parts of its data that have changed, which was accepted.
+    /// Changed and accepted parts of the data.
     pub(super) fn changed_parts(&self) -> Vec<&'static str> {
         self.changed_data
             .as_ref()
@@ -73,13 +73,13 @@ impl Resumption {
             .unwrap_or_default()
     }
 
-    /// Remembers what has changed about its data, which is accepted by now.
+    /// Records the changes of the data, which are accepted by now.
     pub(super) fn note_data(&mut self, now: &DataHashes) {
         let point = self.point.as_ref();
         self.changed_data = point.and_then(|point| point.identity.changed_data(now));
     }
 
-    /// Refuses data that is not the run's, unless that is accepted.
+    /// Refuses data that differs from that of the run, unless the change is accepted.
     pub(crate) fn check_data(&self, config: &impl Serialize, now: &DataHashes) -> Result<(), TrainError> {
         let point = self.point.as_ref().filter(|_| !self.accepts_changed_data);
         let Some(changed) = point.and_then(|point| point.identity.changed_data(now)) else {
@@ -99,7 +99,7 @@ impl Resumption {
         Err(TrainError::Usage(format!("{}: {error}", asked.join(", "))))
     }
 
-    /// Refuses to be asked for what is done already; gives whether the run is complete, and nothing else is asked for.
+    /// Whether the run is complete. Requests that would do nothing are refused.
     pub(super) fn is_complete<F: Family>(
         &self,
         config: &F::Config,
@@ -117,7 +117,7 @@ impl Resumption {
         if done.steps > total_steps || other_steps {
             let asked = asked_steps(&training, done, task.units_per_epoch());
             let steps = done.steps;
-            let text = format!("{taken}, and {asked}; go on with --max-steps above {steps}");
+            let text = format!("{taken}, and {asked}; to continue, give --max-steps above {steps}");
             return Err(TrainError::Usage(text));
         }
         let changed = self.changed_settings(config).into_iter();
@@ -140,7 +140,7 @@ impl Resumption {
         ChangedSetting::between(&self.settings, &flatten(config))
     }
 
-    /// The run's model as it was saved, and what it carries: refuses what its checkpoint does not fit.
+    /// Restores the model of the run and its carry. Refuses a task that does not fit the checkpoint.
     pub(super) fn restore<T: Task>(&self, task: &T, start: Start<T>) -> Result<Start<T>, TrainError> {
         match &self.point {
             Some(point) => start.resumed(task, point, self.changed_parts().contains(&"training")),
@@ -149,13 +149,13 @@ impl Resumption {
     }
 }
 
-/// The number of steps that was asked for, in words, of a run that has taken as many.
+/// Requested number of steps, as text, for a run that has already taken as many.
 fn asked_steps(training: &TrainingConfig, done: Done, units_per_epoch: u64) -> String {
     match training.epochs {
         Some(epochs) => format!(
-            "training.epochs = {epochs} asks for no more than the {:.2} epochs of them",
+            "training.epochs = {epochs} is no more than the {:.2} epochs that these steps took",
             done.units as f64 / units_per_epoch.max(1) as f64
         ),
-        None => format!("training.max_steps = {} asks for no more", training.max_steps),
+        None => format!("training.max_steps = {} is no more than that", training.max_steps),
     }
 }
