@@ -1,13 +1,14 @@
-//! The memory that reading a text takes, asked for before it is read.
+//! Check of free memory before a text is read.
 
 use super::{WindowMemory, WindowReading};
 use burn::tensor::Device;
 use burn_dragon_core::api::{Dragon, FreeMemory, MemoryError, Need};
 
-/// Memories that are alive for each stream at once: that of before a window and that after it.
+/// Number of memories alive per stream at once: the one before a window and the one after it.
 const CARRIED: usize = 2;
 
-/// Refuses documents side by side that there is no memory for; the longest predicts so many tokens.
+/// Refuses to read documents side by side if there is too little memory. The longest document predicts `predictions`
+/// tokens.
 pub(super) fn check(
     dragon: &Dragon,
     reading: WindowReading,

@@ -1,4 +1,4 @@
-//! What of a text is read in one go: windows where nothing is remembered of those before, else whole documents.
+//! Spans of a text that are read at once: windows if each begins with an empty memory, else whole documents.
 
 use super::{WindowMemory, WindowReading};
 use crate::data::Tokens;

@@ -1,4 +1,4 @@
-//! What the card of a language model says.
+//! Text of a language model's card.
 
 use super::TOKENIZER;
 use burn_dragon_checkpoint::api::expert::shortened;

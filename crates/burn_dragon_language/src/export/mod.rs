@@ -1,4 +1,4 @@
-//! Language models as files: their tensors, tokenizer and companions, and what is said of them.
+//! Language models as files: tensors, tokenizer, companion files and descriptions.
 
 mod card;
 
@@ -20,16 +20,16 @@ use burn_dragon_core::api::{Dragon, DragonConfig};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// The name of a model's tokenizer among its assets.
+/// Name of the tokenizer among the assets of a model file.
 pub const TOKENIZER: &str = "tokenizer.json";
 
-/// The language family, as files need to know it.
+/// The language family, as the file formats use it.
 pub static LANGUAGE: LanguageKind = LanguageKind;
 
-/// Tokens that a probe reads.
+/// Number of tokens that a probe reads.
 const PROBED: usize = 16;
 
-/// A language model as it would be written; `tokenizer` is the JSON of one.
+/// Model file of a language model. `tokenizer` is the tokenizer's JSON.
 pub fn model_file(dragon: &Dragon, info: ModelInfo, tokenizer: Option<String>) -> ModelFile {
     match ModelFile::new(LANGUAGE.family(), dragon.config(), info, snapshot(dragon)) {
         Ok(file) => match tokenizer {
@@ -40,15 +40,15 @@ pub fn model_file(dragon: &Dragon, info: ModelInfo, tokenizer: Option<String>) -
     }
 }
 
-/// What tells a model from every other, as [`ModelFile::hash`].
+/// SHA-256 of a model: of its configuration and its tensors, as [`ModelFile::hash`].
 pub fn model_hash(dragon: &Dragon) -> String {
     model_file(dragon, ModelInfo::default(), None).hash()
 }
 
-/// The model in a file, on `device`.
+/// Builds the model of a file on `device`.
 ///
 /// # Errors
-/// If it is of another family, or its tensors are not those of its configuration.
+/// If the file is of another family, or its tensors do not match its configuration.
 pub fn dragon(file: ModelFile, path: &Path, device: &Device) -> Result<Dragon, CheckpointError> {
     kinds().check(&file, path)?;
     let config: DragonConfig = file
@@ -73,12 +73,12 @@ pub(crate) fn of_checked(
     Dragon::from_weights(config, device, weights).map_err(|error| CheckpointError::corrupt(path, error))
 }
 
-/// The family alone.
+/// The language family alone, as a list of kinds.
 pub(crate) fn kinds() -> Kinds {
     Kinds::new([&LANGUAGE as &dyn ModelKind])
 }
 
-/// The language family.
+/// Model kind of the language family.
 #[derive(Clone, Copy, Debug)]
 pub struct LanguageKind;
 

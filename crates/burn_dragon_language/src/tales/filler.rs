@@ -1,4 +1,4 @@
-//! Text about nothing, as long as it is wanted.
+//! Filler text: sentences about the weather, of an exact total length.
 
 use burn_dragon_core::api::expert::Rng;
 

@@ -1,4 +1,4 @@
-//! The keys of a language run: which may change when it goes on, and which have moved.
+//! Keys of a language run: those that may change on resume, and those that have moved.
 
 use burn_dragon_train::api::{KeyRule, Keys, MovedKey, OnResume};
 
@@ -16,7 +16,7 @@ const fn moved(from: &'static str, to: &'static str) -> MovedKey {
     MovedKey { from, to }
 }
 
-/// The rules of the keys that a language run does not share with other families, or not in this way.
+/// Rules of the keys that are specific to the language family.
 const OWN: &[KeyRule] = &[
     KeyRule {
         keys: &[

@@ -1,4 +1,4 @@
-//! A model reading a batch: the loss it learns from, and what it remembers.
+//! Loss of a model on a batch, and the memory after it.
 
 use crate::training::streams::{Batch, StreamMemory, Window};
 use burn::module::Module;
@@ -21,7 +21,7 @@ pub(super) fn density_of_a_lane(model: &Dragon, window: &Window) -> Density {
     probe.density()
 }
 
-/// A model about to read what it learns from.
+/// Reader of batches with a loss.
 pub(super) struct Reader<'a> {
     pub(super) model: &'a Dragon,
     pub(super) seed: u64,

@@ -1,11 +1,11 @@
-//! The memory that a step of training takes, and what would fit where there is too little.
+//! Memory needed by a training step, and the largest settings that fit.
 
 use super::LanguageTask;
 use crate::training::streams::StreamPlan;
 use burn::tensor::Device;
 use burn_dragon_core::api::{DragonConfig, FreeMemory, MemoryError, Need};
 
-/// A step of training: the model, what one batch holds, and on which kind of device.
+/// Size of a training step: model, batch, and kind of device.
 #[derive(Clone)]
 pub(super) struct Room<'a> {
     model: DragonConfig,
