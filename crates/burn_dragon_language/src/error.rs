@@ -80,8 +80,8 @@ pub enum LanguageError {
     EmptyPrompt,
     /// A memory from a file, with no new token after it to predict from.
     #[error(
-        "there is no token to predict from: the memory has read {tokens} tokens, but a state file does not hold the \
-         logits after them; give a prompt of at least one token"
+        "there is no new token: the memory has read {tokens} tokens, but a state holds what was read and not the \
+         logits after it; give a prompt of at least one token"
     )]
     NothingNew {
         /// Number of tokens that the memory has read.

@@ -63,7 +63,7 @@ impl LanguageModel {
         let tokenizer = tokenizer_of(&model)?;
         let (expected, given) = (config.vocab_size, tokenizer.vocab_size());
         if expected != given {
-            let reason = format!("its model has a vocabulary of {expected} tokens, its tokenizer of {given}");
+            let reason = format!("its model has a vocabulary of {expected} tokens, but its tokenizer has {given}");
             return Err(corrupt(reason).into());
         }
         let info = model.info.clone();

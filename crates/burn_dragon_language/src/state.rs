@@ -126,7 +126,7 @@ impl LanguageState {
         let (streams, vocab_size) = (self.lanes(), self.config.vocab_size);
         if self.seen.len() != streams {
             let reason = format!(
-                "it says what {} streams have seen, and has {streams}",
+                "it has the tokens seen by {} streams, but {streams} streams",
                 self.seen.len()
             );
             return Err(CheckpointError::corrupt(path, reason));
@@ -177,7 +177,7 @@ impl LanguageState {
         let groups = groups(info.sliding);
         if positions.is_empty() || !positions.len().is_multiple_of(groups) {
             return Err(corrupt(format!(
-                "{} lanes are not a number of streams with {groups} memories each",
+                "it has {} lanes, which is not a multiple of the {groups} memories per stream",
                 positions.len()
             )));
         }
@@ -219,7 +219,7 @@ impl LanguageState {
                 "the shape of its model",
                 &given,
                 &expected,
-                "a memory is one of its own model's neurons: take the model that wrote it",
+                "a memory belongs to the neurons of one model: use the model that wrote it",
             );
         }
         if self.info.model != reader.model {
@@ -227,8 +227,8 @@ impl LanguageState {
                 "the model that wrote it (sha256)",
                 &self.info.model,
                 reader.model,
-                "a memory means nothing to other weights, not even to another checkpoint of the same run: take the \
-                 model that wrote it, or read the text again",
+                "a memory is valid only for the weights that wrote it, not for another checkpoint of the same run: use \
+                 the model that wrote it, or read the text again",
             );
         }
         if self.info.tokenizer.as_deref() != reader.tokenizer {
@@ -237,7 +237,7 @@ impl LanguageState {
                 "the tokenizer it was read with (sha256)",
                 &name(self.info.tokenizer.as_deref()),
                 &name(reader.tokenizer),
-                "its tokens would mean other texts: take the tokenizer that it was read with, or read the text again",
+                "the same ids stand for other text: use the tokenizer that it was read with, or read the text again",
             );
         }
         if self.lanes() != reader.lanes {
@@ -288,12 +288,12 @@ fn sliding(details: &Map<String, Value>) -> Result<Option<Sliding>, String> {
     let sliding: Sliding =
         serde_json::from_value(value.clone()).map_err(|error| format!("{SLIDING}: {error}"))?;
     match sliding.window {
-        0 => Err("its context is a window of 0 tokens".into()),
+        0 => Err("its sliding context has a window of 0 tokens; expected at least 1".into()),
         _ => Ok(Some(sliding)),
     }
 }
 
-/// What is said of the memories.
+/// Description of the memories.
 struct Description {
     config: DragonConfig,
     positions: Vec<u64>,
@@ -312,7 +312,7 @@ impl Description {
         let marks = marks.filter(|marks| marks.iter().all(|mark| *mark <= 1));
         let marks = marks.ok_or_else(|| {
             let reason = format!(
-                "tensor `{SEEN}` is {}, and not bytes of 0 and 1 alone",
+                "tensor `{SEEN}` is {}; expected bytes of 0 and 1 alone",
                 data.dtype().name()
             );
             CheckpointError::corrupt(path, reason)
@@ -359,7 +359,7 @@ impl Description {
         let data = of_shape(path, &name, data, expected)?;
         if data.dtype() != self.precision.dtype() {
             let reason = format!(
-                "tensor `{name}` is {}, it says {}",
+                "tensor `{name}` is {}, but its details say {}",
                 data.dtype().name(),
                 self.precision
             );
@@ -419,7 +419,7 @@ fn check_seen(path: &Path, seen: &BTreeSet<u32>, tokens: u64) -> Result<(), Chec
     if count <= tokens && (count > 0 || tokens == 0) {
         return Ok(());
     }
-    let reason = format!("a stream has seen {count} different tokens of the {tokens} that it has read");
+    let reason = format!("a stream has seen {count} different tokens, but has read {tokens} tokens");
     Err(CheckpointError::corrupt(path, reason))
 }
 

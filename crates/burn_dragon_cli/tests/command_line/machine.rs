@@ -164,7 +164,7 @@ fn evaluation_of_any_window_ends_in_figures_or_a_refusal() {
         "--distances",
         "100,1000",
     ];
-    place.dragon(&arguments).refused(1, &["available", "fewer facts"]);
+    place.dragon(&arguments).refused(1, &["available", "fewer cases"]);
     let arguments = [
         "eval",
         "run",

@@ -99,13 +99,13 @@ fn expand(typed: &str, entry: &Entry, base: &Path) -> Result<Found, LanguageErro
     let only = |what: &str, paths: &[PathBuf]| format!("matches no file, only {what} {}", Listed::of(paths));
     Err(refuse(match &found {
         Found { folders, .. } if !folders.is_empty() => {
-            only("the folder", folders) + "; add /**/*.txt for what is in it"
+            only("the folder", folders) + "; add /**/*.txt to read its files"
         }
         Found { linked, .. } if !linked.is_empty() => {
-            only("what is behind the link", linked) + "; links to folders are followed where they are named"
+            only("files behind the link", linked) + "; a link to a folder is followed only if it is named"
         }
-        Found { dangling, .. } if !dangling.is_empty() => only("a link that leads to nothing:", dangling),
-        _ => "matches no file; hidden files and what editors leave behind (.a, a~, a.swp, #a#) are left out"
+        Found { dangling, .. } if !dangling.is_empty() => only("a broken link:", dangling),
+        _ => "matches no file; hidden files and editor backups (.a, a~, a.swp, #a#) are left out"
             .into(),
     }))
 }

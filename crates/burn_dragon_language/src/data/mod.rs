@@ -108,7 +108,7 @@ impl DatasetConfig {
         Ok(notes)
     }
 
-    /// Checks the values that need no file to check.
+    /// Checks the values, without reading a file.
     ///
     /// # Errors
     /// [`LanguageError::TrainRatio`] and [`LanguageError::Config`].
@@ -126,7 +126,7 @@ impl DatasetConfig {
     }
 }
 
-/// A model's files say what separates documents, and they say nothing that is long.
+/// Checks the length of the separator, which is also stored in model files.
 fn check_separator(source: &SourceConfig) -> Result<(), LanguageError> {
     let SourceConfig::Text(text) = source else {
         return Ok(());

@@ -159,23 +159,25 @@ impl fmt::Display for Note {
             Self::LinkedFolders(links) => {
                 write!(
                     f,
-                    "links to folders are not followed, name what is to be read: {links}"
+                    "links to folders are not followed; to read their files, name the folders: {links}"
                 )
             }
-            Self::DanglingLinks(links) => write!(f, "links that lead to nothing are left out: {links}"),
+            Self::DanglingLinks(links) => write!(f, "broken links are left out: {links}"),
             Self::Folders(folders) => write!(
                 f,
-                "a pattern takes files, so folders that it matches are left out: {folders}; add /**/*.txt for what is in them"
+                "a pattern takes only files, so folders that it matches are left out: {folders}; add /**/*.txt to read \
+                 their files"
             ),
             Self::Copies { files } => write!(f, "files with the same text are read once: {files}"),
             Self::ValidatedOnTraining { files } => write!(
                 f,
-                "the validation text is trained on, so its figures do not tell what was learnt from what was memorised: {files}"
+                "the validation text is also training text, so its figures do not separate learning from memorisation: \
+                 {files}"
             ),
             Self::DocumentsInBoth { documents, of, share } => write!(
                 f,
-                "{documents} of {of} validation documents ({:.0} % of the text) are word for word trained on too, so the \
-                 figures do not tell what was learnt from what was memorised",
+                "{documents} of {of} validation documents ({:.0} % of the text) are also training documents, word for word, \
+                 so the figures do not separate learning from memorisation",
                 100.0 * share
             ),
             Self::Uncut {
@@ -201,15 +203,15 @@ impl fmt::Display for Note {
                 files,
             } => write!(
                 f,
-                "some line ends are others than those of the document separator {}, so it cuts nothing where there is {}, \
-                 {}: {files}",
+                "some line ends differ from those of the document separator {}, so it does not divide the text at {}, which \
+                 occurs {}: {files}",
                 shown(separator),
                 shown(other),
                 often(*times)
             ),
             Self::OneDocument { separator } => write!(
                 f,
-                "the document separator {} occurs, but all text is on one side of it, which makes one document",
+                "the document separator {} occurs, but all text is on one side of it, so there is one document",
                 shown(separator)
             ),
             Self::ValidationUncut { separator, times } => write!(
@@ -228,7 +230,7 @@ impl fmt::Display for Why {
         match self {
             Self::LineEnds { other, times } => write!(
                 f,
-                "; its lines end in {}, and {} occurs {}: make that the separator",
+                "; its lines end in {}, and {} occurs {}: use that as the separator",
                 if other.contains('\r') {
                     "CRLF (\\r\\n)"
                 } else {
@@ -239,7 +241,7 @@ impl fmt::Display for Why {
             ),
             Self::Escape { meant } => write!(
                 f,
-                "; it holds a backslash and a letter: TOML reads {} as what it means in double quotes alone",
+                "; it contains a backslash and a letter: TOML reads the escape {} only in double quotes",
                 shown(meant)
             ),
             Self::Absent => Ok(()),

@@ -46,7 +46,7 @@ impl SourceConfig {
         match self {
             Self::Embedded(_) => "tales made from a seed, in which facts are recalled".into(),
             Self::Needle(_) => {
-                "needles made from a seed: facts that are recalled after a long filling".into()
+                "needles made from a seed: facts that are recalled after a long stretch of filler".into()
             }
             Self::Text(text) => {
                 let name = |path: &String| {
@@ -241,8 +241,8 @@ impl TextConfig {
     /// Makes relative paths absolute, so that a saved configuration means the same from any folder. Returns notes on
     /// the entries that look like patterns.
     ///
+    /// # Errors
     /// [`LanguageError::Config`] if the name of the folder is not UTF-8.
-    /// [`LanguageError::Config`] if that cannot be written down, for the folder's name is not UTF-8.
     pub(super) fn make_absolute(&mut self, base_dir: &Path) -> Result<Vec<Note>, LanguageError> {
         let mut notes = Vec::new();
         for path in &mut self.paths {
@@ -251,8 +251,8 @@ impl TextConfig {
             *path = entry.absolute().ok_or_else(|| LanguageError::Config {
                 key: "paths",
                 reason: format!(
-                    "{path:?} starts from a folder whose name is not UTF-8, {}, which a configuration cannot hold; give \
-                     its full path, or work in another folder",
+                    "{path:?} starts from the folder {}, whose name is not UTF-8 and cannot be stored in a configuration; \
+                     give a full path, or work in another folder",
                     base_dir.display()
                 ),
             })?;

@@ -460,7 +460,7 @@ fn a_link_that_leads_to_nothing_is_called_that_and_suggested_to_nobody() {
         assert_eq!(load(&[entry], folder.path()).unwrap(), ["a"]);
         let said = said(&[entry], folder.path());
         assert!(
-            said[0].contains("lead to nothing") && said[0].contains("b.txt"),
+            said[0].contains("broken links") && said[0].contains("b.txt"),
             "{said:?}"
         );
     }

@@ -26,8 +26,8 @@ pub fn evaluation_lines(evaluation: &LanguageEvaluation, separator: Option<&str>
 fn unknown_line(evaluation: &LanguageEvaluation) -> Option<String> {
     (evaluation.unknown > 0).then(|| {
         format!(
-            "unknown        {} of the symbols ({}): of these the model only has to say that they are unknown, so the text \
-             takes more bits than the figure says",
+            "unknown        {} of the symbols ({}): the model predicts only that they are unknown, so the text takes more \
+             bits than the figure says",
             percent(evaluation.unknown_share),
             evaluation.unknown
         )

@@ -31,7 +31,7 @@ fn check_on(
     memories: usize,
 ) -> Result<(), MemoryError> {
     if dragon.device().inner() != Device::flex() {
-        return Ok(()); // of a device's own memory nobody says how much there is
+        return Ok(()); // the free memory of other devices is not known
     }
     let cost = dragon.config().cost();
     let carried = cost.state_bytes().saturating_mul(memories as u64);
@@ -42,7 +42,7 @@ fn check_on(
         let bytes = |tokens: u64| cost.reading_bytes(lanes, tokens as usize).saturating_add(carried);
         match memory.largest(tokens as u64, bytes) {
             Some(fits) => format!("windows of {fits} tokens fit (--block-size, training.block_size)"),
-            None => "no window fits beside the model: fewer at once may (training.batch_size)".into(),
+            None => "no window fits beside the model; try a smaller training.batch_size".into(),
         }
     })
 }

@@ -131,16 +131,16 @@ impl ModelKind for LanguageKind {
         let other = file.assets.keys().find(|name| *name != TOKENIZER);
         if let Some(other) = other {
             return Err(format!(
-                "{other}: a language model has a {TOKENIZER} and nothing else"
+                "unexpected asset {other}: a language model has only {TOKENIZER}"
             ));
         }
         let config = read_config(file.config.value())?;
         let tokenizer = tokenizer_of(file).map_err(|error| error.to_string())?;
         let (given, expected) = (tokenizer.vocab_size(), config.vocab_size);
         match (given == expected, file.assets.contains_key(TOKENIZER)) {
-            (false, _) => Err(format!("its tokenizer has {given} tokens, the model {expected}")),
+            (false, _) => Err(format!("its tokenizer has {given} tokens, but its model has {expected}")),
             (true, true) => Ok(format!("a tokenizer of {given} tokens, as many as the model has")),
-            (true, false) => Ok("no tokenizer, as with official weights: bytes, or bare ids".into()),
+            (true, false) => Ok("no tokenizer, as in official weights: tokens are bytes, or bare ids".into()),
         }
     }
 
@@ -161,14 +161,14 @@ impl ModelKind for LanguageKind {
             (largest, apart) = (largest.max(a.abs()), apart.max((a - b).abs()));
         }
         Ok(format!(
-            "logits of {PROBED} tokens are finite, the largest {largest:.3}; with carried memory the same to {apart:.0e}"
+            "logits of {PROBED} tokens are finite, at most {largest:.3}; with carried memory they differ by at most {apart:.0e}"
         ))
     }
 
     fn state(&self, file: StateFile, path: &Path) -> Result<String, CheckpointError> {
         let state = LanguageState::of(file, path, &Device::flex())?;
         Ok(format!(
-            "{} streams, {} tokens read, shapes as its configuration says, all finite",
+            "{} streams, {} tokens read, shapes match its configuration, all values finite",
             state.lanes(),
             state.info.tokens
         ))

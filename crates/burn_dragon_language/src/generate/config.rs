@@ -70,17 +70,17 @@ impl GenerationConfig {
         ] {
             let Some(value) = value else { continue };
             if let Err(expected) = range.check(value) {
-                return refuse(key, format!("it is {value:?}; expected {expected}"));
+                return refuse(key, format!("is {value:?}; expected {expected}"));
             }
         }
         if self.top_k == Some(0) {
             return refuse(
                 "generation.top_k",
-                "0 leaves no token; leave it out to draw among all".into(),
+                "is 0, but at least 1 token is needed; leave it out to sample from all tokens".into(),
             );
         }
         if self.stop.iter().any(String::is_empty) {
-            return refuse("generation.stop", "an empty text would stop at once".into());
+            return refuse("generation.stop", "has an empty text, which would stop at once; leave it out".into());
         }
         self.context.validate()
     }

@@ -43,7 +43,7 @@ impl ContextStrategy {
         match self {
             Self::Sliding { window: 0 } => Err(LanguageError::Config {
                 key: "generation.context.window",
-                reason: "a window of 0 tokens remembers nothing; use at least 1".into(),
+                reason: "is 0, but a window needs at least 1 token".into(),
             }),
             _ => Ok(()),
         }

@@ -69,7 +69,7 @@ impl Generator<'_> {
         let context = Context::resume(self.dragon, strategy, file.state, file.info.tokens)?;
         let context = context.ok_or_else(|| {
             let reason = format!(
-                "after {} tokens its context should have another number of memories",
+                "its number of memories does not match its context after {} tokens",
                 file.info.tokens
             );
             CheckpointError::corrupt(path, reason)

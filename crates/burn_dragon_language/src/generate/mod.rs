@@ -214,11 +214,11 @@ fn check_memory(memory: FreeMemory, dragon: &Dragon, context: ContextStrategy) -
     let (cost, streams) = (dragon.config().cost(), context.memories());
     let memories = cost.state_bytes().saturating_mul(streams as u64);
     let need = Need::of("generation")
-        .with("weights as they are read", cost.generating_bytes(0))
-        .with("what the model remembers", memories);
+        .with("weights and their copy for decoding", cost.generating_bytes(0))
+        .with("memories", memories);
     let way_out = || match (streams, cost.generating_bytes(1) <= memory.whole()) {
-        (2, true) => "an infinite context has one memory instead of two, and fits".into(),
-        _ => "a model of fewer levels or neurons, or of a smaller width, needs less".into(),
+        (2, true) => "an infinite context needs one memory instead of two, and fits".into(),
+        _ => "use a model with fewer levels or neurons, or a smaller width".into(),
     };
     Ok(memory.check(&need, way_out)?)
 }
@@ -296,7 +296,7 @@ mod tests {
         let refused = |room, context| check_memory(room, &dragon, context).unwrap_err().to_string();
         let error = refused(room, sliding);
         assert!(
-            error.contains("infinite context") && error.contains("remembers"),
+            error.contains("infinite context") && error.contains("memories"),
             "{error}"
         );
         check_memory(FreeMemory::of(cost.generating_bytes(2)), &dragon, sliding).unwrap();

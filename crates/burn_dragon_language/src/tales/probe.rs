@@ -37,7 +37,7 @@ impl RecallProbe {
     /// [`LanguageError::Config`] if there are none.
     pub fn of(tales: Vec<Tale>) -> Result<Self, LanguageError> {
         if tales.is_empty() {
-            let reason = "is 0, but a probe needs a tale".into();
+            let reason = "are 0, but a probe needs at least one tale".into();
             return Err(LanguageError::Config {
                 key: "recall tales",
                 reason,

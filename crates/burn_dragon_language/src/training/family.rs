@@ -183,8 +183,7 @@ fn unknown_symbols(corpus: &Corpus) -> Option<String> {
     (counts != [0, 0]).then(|| {
         format!(
             "{}: {:.2} % of the training symbols ({}) and {:.2} % of the validation symbols ({}) are unknown to the \
-             tokenizer; of these a model only has to say that they are unknown, so the text takes more bits than the \
-             figures say",
+             tokenizer; a model predicts only that they are unknown, so the text takes more bits than the figures say",
             if share(train).max(share(validation)) < 1.0 { "note" } else { "warning" },
             share(train),
             counts[0],

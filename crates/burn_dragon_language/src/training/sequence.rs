@@ -52,7 +52,7 @@ impl Default for SequenceConfig {
 }
 
 impl SequenceConfig {
-    /// Refuses what no run with these batches can be.
+    /// Checks the values together with the batch size.
     pub(crate) fn validate(&self, training: &TrainingConfig) -> Result<(), TrainError> {
         at_least_one("sequence.block_size", self.block_size as u64)?;
         self.check_step(training)?;
@@ -61,7 +61,7 @@ impl SequenceConfig {
         streams.map_or(Ok(()), |streams| streams.validate(tokens))
     }
 
-    /// Refuses a step of more tokens than can be meant.
+    /// Refuses a step of too many tokens.
     fn check_step(&self, training: &TrainingConfig) -> Result<(), TrainError> {
         let sizes = [
             ("training.batch_size", training.batch_size as u64),
@@ -74,7 +74,7 @@ impl SequenceConfig {
         if tokens.is_some_and(|tokens| tokens <= MOST_UNITS) {
             return Ok(());
         }
-        // The one that is furthest from what anybody asks for.
+        // The largest size is the likeliest mistake.
         let (key, given) = sizes
             .into_iter()
             .max_by_key(|(_, size)| *size)
@@ -180,7 +180,7 @@ impl StreamConfig {
             return refuse(
                 "max_context",
                 "0".into(),
-                "at least 1, or no such key for no limit",
+                "at least 1; leave the key out for no limit",
             );
         }
         if self.unroll > MOST_WINDOWS {
@@ -192,12 +192,12 @@ impl StreamConfig {
                 return refuse(
                     "scales",
                     format!("block_size = {}", scale.block_size),
-                    "lengths that divide batch_size * block_size, so that every step has as many tokens",
+                    "lengths that divide batch_size * block_size, so that every step has the same number of tokens",
                 );
             }
         }
         if !self.scales.is_empty() && self.scales.iter().all(|scale| scale.weight == 0) {
-            return refuse("scales", "weights of 0 alone".into(), "a weight above 0");
+            return refuse("scales", "only weights of 0".into(), "at least one weight above 0");
         }
         Ok(())
     }

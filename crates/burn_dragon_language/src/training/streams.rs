@@ -378,7 +378,7 @@ impl StreamMemory {
     pub fn restore(&mut self, lanes: &mut Lanes, dragon: &Dragon, folder: &Path) -> Result<(), TrainError> {
         let path = folder.join(FILE);
         if !path.exists() {
-            return Err(other_streams(&"not on independent windows, as the run was"));
+            return Err(other_streams(&"the run was on independent windows"));
         }
         let refuse = |reason: String| CheckpointError::corrupt(&path, reason);
         let mut file = TensorFile::read(&path)?;
@@ -394,7 +394,7 @@ impl StreamMemory {
         if place.positions.len() != self.state.lanes() {
             let (given, expected) = (self.state.lanes(), place.positions.len());
             return Err(other_streams(&format!(
-                "{given} memories, where the run has {expected}"
+                "{given} memories, but the run has {expected}"
             )));
         }
         let memory = |level| {
@@ -427,11 +427,11 @@ fn other_streams(reason: &dyn ToString) -> TrainError {
     }
 }
 
-/// A memory that was written, on the model's device; or what is wrong with it.
+/// Memory of a file, on the model's device.
 fn memory(data: TensorData, dragon: &Dragon) -> Result<Tensor<4>, String> {
     let (given, expected) = (data.dtype(), dragon.embed.val().dtype());
     if given != expected {
-        return Err(format!("is of {}, expected {}", given.name(), expected.name()));
+        return Err(format!("is {}, expected {}", given.name(), expected.name()));
     }
     if data.shape().to_vec().len() != 4 {
         return Err(format!("has the shape {:?}, expected 4 axes", data.shape()));

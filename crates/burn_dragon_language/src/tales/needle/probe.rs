@@ -36,7 +36,7 @@ impl NeedleProbe {
         config.validate()?;
         let refuse = |key, reason: String| Err(LanguageError::Config { key, reason });
         if cases == 0 || distances.is_empty() {
-            return refuse("needle cases", "are none, but a probe needs one".into());
+            return refuse("needle cases", "are 0, but a probe needs at least one".into());
         }
         if let Some(short) = distances.iter().find(|&&distance| distance < SHORTEST_CASE) {
             let reason = format!(
@@ -48,9 +48,9 @@ impl NeedleProbe {
             .iter()
             .fold(0, |sum, &distance| distance.saturating_add(sum));
         let bytes = (each as u64).saturating_mul(cases as u64);
-        let need = Need::of("asking about facts").with("text", bytes.saturating_mul(2)); // and as tokens, case by case
+        let need = Need::of("the needle probe").with("text", bytes.saturating_mul(2)); // and as tokens, case by case
         FreeMemory::room_for(&need, || {
-            "ask at shorter distances, or about fewer facts at each".into()
+            "use shorter distances, or fewer cases at each (--cases)".into()
         })?;
         let all = distances
             .iter()

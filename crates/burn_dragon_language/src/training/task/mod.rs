@@ -356,7 +356,7 @@ impl Task for LanguageTask {
         let config: Result<DragonConfig, String> = file.config.read();
         if config.as_ref() != Ok(&self.model_config) {
             return refuse(format!(
-                "it holds {}, the run asks for {:?}",
+                "it holds a model of {}, but the run has {:?}",
                 file.config.text(),
                 self.model_config
             ));
@@ -364,7 +364,7 @@ impl Task for LanguageTask {
         let speaks = file.assets.get(TOKENIZER);
         let speaks = speaks.map(|json| serde_json::from_str::<TokenizerSpec>(json));
         if !speaks.is_some_and(|spec| spec.is_ok_and(|spec| spec == self.corpus.tokenizer.spec())) {
-            return refuse("its tokenizer is not that of the run (tokenizer.json)".into());
+            return refuse("its tokenizer differs from that of the run (tokenizer.json)".into());
         }
         let mut floats = file.into_floats();
         Ok(load(model, |name, _| floats.remove(name)))
