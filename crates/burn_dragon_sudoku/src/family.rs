@@ -1,4 +1,4 @@
-//! The family as the trainer and the command line know it.
+//! The sudoku family as a family of models.
 
 use crate::config::SudokuConfig;
 use crate::export::SUDOKU;
@@ -11,14 +11,14 @@ use burn_dragon_train::api::{
 };
 use serde_json::{Map, Value, json};
 
-/// The default run.
+/// Default run.
 pub(crate) const BASE: Base = Base {
     path: "config/sudoku/base.toml",
     text: include_str!("../config/base.toml"),
     minutes: 3.5,
 };
 
-/// A puzzle to try a model on.
+/// Example puzzle for the first prediction.
 const EXAMPLE: &str = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
 
 /// Sudoku models.
@@ -29,7 +29,7 @@ impl Family for Sudoku {
     const NAME: &'static str = "sudoku";
     const BASE: Base = BASE;
     const SAMPLE: &'static str =
-        "a held-out puzzle, and what the model makes of it (wrong digits in parentheses)";
+        "a held-out puzzle, and the answer of the model (wrong digits in parentheses)";
     type Config = SudokuConfig;
     type Task = SudokuTask;
 
