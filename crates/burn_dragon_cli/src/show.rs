@@ -1,4 +1,4 @@
-//! What reaches a terminal: lines that may hold text of a stranger's file, which must not command it.
+//! Output to a terminal. Lines may contain text from untrusted files, so control characters are removed.
 
 use burn_dragon::api::expert::checkpoint::{is_obeyed, printable};
 use burn_dragon_train::api::expert::results;
@@ -37,8 +37,8 @@ pub(crate) fn as_it_is(text: &str) {
     results::write(format!("{text}\n").as_bytes());
 }
 
-/// JSON that says the same without what a terminal would obey. JSON itself has none of it outside of its texts, and in
-/// them escapes what is below a space alone.
+/// The same JSON without characters that a terminal obeys. JSON has them only inside its strings, and itself escapes
+/// only those below the space.
 pub(crate) fn json(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {

@@ -63,7 +63,8 @@ impl LanguageModel {
         let tokenizer = tokenizer_of(&model)?;
         let (expected, given) = (config.vocab_size, tokenizer.vocab_size());
         if expected != given {
-            let reason = format!("its model has a vocabulary of {expected} tokens, but its tokenizer has {given}");
+            let reason =
+                format!("its model has a vocabulary of {expected} tokens, but its tokenizer has {given}");
             return Err(corrupt(reason).into());
         }
         let info = model.info.clone();

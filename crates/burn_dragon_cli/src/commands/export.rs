@@ -1,4 +1,4 @@
-//! `dragon export`, `export_burnpack`: a model as it is handed out, whole and in parts.
+//! `dragon export`, `export_burnpack`: a model for distribution, whole and in parts.
 
 use super::{as_meant, kinds, print_json, remote};
 use crate::args::BundleArgs;
@@ -72,7 +72,7 @@ fn output(loaded: &LoadedModel, bundle: &BundleArgs) -> Result<PathBuf, Usage> {
     }
 }
 
-/// What is known of where a model comes from: what its file said, what its run says, what was typed.
+/// Origin of a model: from its file, its run, and the command line.
 fn provenance(
     kind: &dyn ModelKind,
     run: Option<&Path>,

@@ -30,7 +30,7 @@ pub fn run(args: &ForwardArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tokens that are read at once with carried state; `None` reads all at once without.
+/// Number of tokens that are read at once with carried state; `None` for all at once without state.
 fn chunk(form: Form, asked: Option<usize>) -> Result<Option<usize>, Usage> {
     match (form, asked) {
         (Form::Chunked, Some(0)) => Err(Usage("--chunk 0 reads nothing; use at least 1".into())),
@@ -41,7 +41,8 @@ fn chunk(form: Form, asked: Option<usize>) -> Result<Option<usize>, Usage> {
     }
 }
 
-/// Refuses logits, and memories, that this machine has no room for. Logits are there as values, as bytes and in a file.
+/// Refuses logits and memories that this machine has too little memory for. Logits are held as values, as bytes and in
+/// the file.
 fn room_for(dragon: &Dragon, [lanes, length]: [usize; 2], chunk: Option<usize>) -> Result<(), MemoryError> {
     let (config, cost) = (dragon.config(), dragon.config().cost());
     let rows = (lanes as u64).saturating_mul(length as u64);
@@ -73,7 +74,7 @@ fn in_chunks(dragon: &Dragon, tokens: &Tensor<2, Int>, chunk: usize) -> anyhow::
     Ok(Tensor::cat(logits, 1))
 }
 
-/// `tokens`, i32 `[B, T]`, each in the vocabulary.
+/// Reads the tensor `tokens`, i32 `[B, T]`, with all ids in the vocabulary.
 fn read_tokens(path: &Path, vocab_size: usize, device: &Device) -> anyhow::Result<Tensor<2, Int>> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let bad = |reason: String| BadInput(format!("{}: {reason}", path.display()));

@@ -1,4 +1,4 @@
-//! MODEL, wherever it is: what is elsewhere is fetched into the cache first.
+//! Location of MODEL: a remote one is downloaded into the cache first.
 
 #[cfg(feature = "fetch")]
 mod fetched;
@@ -15,7 +15,7 @@ mod without {
     use crate::exit::Usage;
     use burn_dragon::api::exchange::ModelPath;
 
-    /// A model's place on this machine; nothing else is known here.
+    /// Path of a model on this machine; this build knows no other.
     pub(in crate::commands) fn find(path: &ModelPath, _offline: bool) -> Result<ModelPath, Usage> {
         match path.path.to_string_lossy().contains("://") {
             true => Err(Usage(without("an address cannot be fetched"))),

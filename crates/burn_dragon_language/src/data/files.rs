@@ -105,8 +105,7 @@ fn expand(typed: &str, entry: &Entry, base: &Path) -> Result<Found, LanguageErro
             only("files behind the link", linked) + "; a link to a folder is followed only if it is named"
         }
         Found { dangling, .. } if !dangling.is_empty() => only("a broken link:", dangling),
-        _ => "matches no file; hidden files and editor backups (.a, a~, a.swp, #a#) are left out"
-            .into(),
+        _ => "matches no file; hidden files and editor backups (.a, a~, a.swp, #a#) are left out".into(),
     }))
 }
 

@@ -138,7 +138,9 @@ impl ModelKind for LanguageKind {
         let tokenizer = tokenizer_of(file).map_err(|error| error.to_string())?;
         let (given, expected) = (tokenizer.vocab_size(), config.vocab_size);
         match (given == expected, file.assets.contains_key(TOKENIZER)) {
-            (false, _) => Err(format!("its tokenizer has {given} tokens, but its model has {expected}")),
+            (false, _) => Err(format!(
+                "its tokenizer has {given} tokens, but its model has {expected}"
+            )),
             (true, true) => Ok(format!("a tokenizer of {given} tokens, as many as the model has")),
             (true, false) => Ok("no tokenizer, as in official weights: tokens are bytes, or bare ids".into()),
         }

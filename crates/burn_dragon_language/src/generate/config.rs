@@ -80,7 +80,10 @@ impl GenerationConfig {
             );
         }
         if self.stop.iter().any(String::is_empty) {
-            return refuse("generation.stop", "has an empty text, which would stop at once; leave it out".into());
+            return refuse(
+                "generation.stop",
+                "has an empty text, which would stop at once; leave it out".into(),
+            );
         }
         self.context.validate()
     }

@@ -197,7 +197,11 @@ impl StreamConfig {
             }
         }
         if !self.scales.is_empty() && self.scales.iter().all(|scale| scale.weight == 0) {
-            return refuse("scales", "only weights of 0".into(), "at least one weight above 0");
+            return refuse(
+                "scales",
+                "only weights of 0".into(),
+                "at least one weight above 0",
+            );
         }
         Ok(())
     }

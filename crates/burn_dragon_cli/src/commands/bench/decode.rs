@@ -9,10 +9,10 @@ use burn_dragon::api::core::{Decoder, DragonState};
 use serde_json::json;
 use std::hint::black_box;
 
-/// Tokens before the clock runs.
+/// Number of warm-up tokens.
 const WARM_UP: usize = 4;
 
-/// Tokens at most that are read before; time does not depend on how many were, only on the model.
+/// Maximum number of tokens read before the measurement. Time depends on the model alone, not on the number of tokens.
 const READ: u64 = 2048;
 
 pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Report> {

@@ -1,4 +1,4 @@
-//! `dragon bench`: how fast, beside what the machine can do at best.
+//! `dragon bench`: speed, compared with the peak of the machine.
 
 mod decode;
 mod kernels;
@@ -47,7 +47,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where it is timed, and how.
+/// Device and settings of the measurement.
 struct Bench {
     selected: SelectedBackend,
     machine: Machine,
@@ -78,13 +78,13 @@ impl Bench {
         })
     }
 
-    /// Whether the machine's own figures are a yardstick: they are the processor's.
+    /// Whether the peak of the machine is comparable: it is measured on the processor.
     fn on_processor(&self) -> bool {
         self.selected.name == "cpu"
     }
 
-    /// Runs `work` some times to warm up, then `rounds` times against the clock, and tells about each. The peak of
-    /// memory is that of all of these.
+    /// Runs `work` for the warm-up rounds, then `rounds` times with the clock, and reports each. The peak of memory
+    /// covers all of them.
     fn time(
         &self,
         warm_up: usize,

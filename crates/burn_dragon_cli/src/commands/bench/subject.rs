@@ -1,4 +1,4 @@
-//! The model that is timed, and the tokens it reads.
+//! Model and tokens of a benchmark.
 
 use crate::args::SubjectArgs;
 use crate::commands::notes;
@@ -11,13 +11,13 @@ use burn_dragon::api::expert::language::{Split, Tokens};
 use burn_dragon::api::language::{LanguageModel, SourceConfig, TextConfig, Tokenizer, TokenizerConfig};
 use std::sync::Arc;
 
-/// Every random number derives from it.
+/// Seed of all random numbers.
 const SEED: u64 = 1337;
 
-/// Tokens at most that densities are measured on, of which the second half counts.
+/// Maximum number of tokens on which densities are measured. The second half counts.
 pub(super) const WINDOW: usize = 512;
 
-/// What a bench will hold with its model, and what it grows with.
+/// Memory that a benchmark needs with its model, and the flags it depends on.
 pub(super) struct Room {
     pub(super) bytes: u64,
     pub(super) tokens: usize,
@@ -35,12 +35,12 @@ impl Room {
     }
 }
 
-/// A model and what it reads.
+/// Model and input of a benchmark.
 pub(super) struct Subject {
     pub(super) dragon: Dragon,
     #[cfg(feature = "train")]
     pub(super) tokenizer: Arc<dyn Tokenizer>,
-    /// Where the weights came from, in words.
+    /// Description of the weights' origin.
     pub(super) weights: String,
     text: Option<Vec<u32>>,
 }

@@ -1,9 +1,9 @@
-//! What a line of a chat means.
+//! Lines of a chat: text for the model, or a command.
 
 use crate::exit::Usage;
 use std::path::Path;
 
-/// The commands, for a person.
+/// Help text of the commands.
 pub(super) const HELP: &str = "\
 Every line is added to one text, with a newline, and the model continues it up to a newline (or --stop, --max-tokens),
 where the text gets one if it has none. The model is not trained to follow instructions.
@@ -17,16 +17,16 @@ where the text gets one if it has none. The model is not trained to follow instr
   /quit         end, as Ctrl-D does
 A line that begins with // is said with one of them.";
 
-/// What was said.
+/// Content of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Said<'a> {
-    /// To the model.
+    /// Text for the model.
     Text(&'a [u8]),
-    /// To the program.
+    /// Command for the program.
     Command(Command<'a>),
 }
 
-/// What the program is asked to do.
+/// Commands of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command<'a> {
     Help,
@@ -38,7 +38,7 @@ pub(super) enum Command<'a> {
     Fork(Option<&'a str>),
 }
 
-/// Tells commands from text.
+/// Parses a line.
 pub(super) fn parse(line: &[u8]) -> Result<Said<'_>, Usage> {
     if line.starts_with(b"//") {
         return Ok(Said::Text(&line[1..]));

@@ -1,4 +1,4 @@
-//! A chat: its memory, and the copies kept on the way.
+//! State of a chat: its memory and named copies.
 
 use super::super::prompt::{self, Extent};
 use super::command::{Command, HELP};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-/// Whether the chat goes on, and if not, how far its last line was read where that is not to its end.
+/// Whether the chat continues; if not, how far its last line was read, if not completely.
 type Next = anyhow::Result<ControlFlow<Option<Extent>>>;
 
 pub(super) struct Session<'a> {
@@ -43,14 +43,14 @@ impl<'a> Session<'a> {
         &self.reading
     }
 
-    /// Adds a line, and shows how the model continues it: by the seed and the text so far, whatever became of it between.
+    /// Adds a line and shows the model's continuation. It is a function of the seed and the text so far.
     pub(super) fn answer(&mut self, line: &[u8], interrupt: &Interrupt) -> Next {
         let tokens = self.model.tokenizer.encode(&[line, b"\n"].concat())?;
         let extent = prompt::read(&mut self.reading, &tokens, interrupt)?;
         if !extent.is_whole() {
             return Ok(ControlFlow::Break(Some(extent)));
         }
-        // Each place in the text draws by a seed of its own, or all answers would draw the same numbers.
+        // Each position in the text has a seed of its own. Otherwise all answers would draw the same numbers.
         let seed = derive(self.config.seed, "chat", self.reading.tokens(), 0);
         let config = GenerationConfig {
             seed,
@@ -75,7 +75,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// What the model wrote is a line too, also where it was broken off.
+    /// Ends the model's text with a newline, also if it was interrupted.
     fn end_line(&mut self, last: Option<&u32>) -> anyhow::Result<()> {
         let tokenizer = &self.model.tokenizer;
         let Some(&last) = last else { return Ok(()) };
@@ -85,7 +85,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Does what was asked, and says on standard error what it did.
+    /// Runs a command and reports it on standard error.
     pub(super) fn obey(&mut self, command: Command<'_>) -> Next {
         match command {
             Command::Quit => return Ok(ControlFlow::Break(None)),

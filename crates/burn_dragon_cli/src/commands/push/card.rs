@@ -1,33 +1,33 @@
-//! The card of a model: what whoever finds it should know, and nothing that nobody knows.
+//! Card of a model: facts for its users, and what is not known.
 
 use super::known::Known;
 use burn_dragon::api::checkpoint::{CardText, Exported, ModelInfo, StoredPrecision};
 use burn_dragon::api::expert::checkpoint::{is_obeyed, shortened_to};
 use std::fmt::{self, Display, Formatter};
 
-/// A README in Markdown, with a header that hubs read.
+/// Card: a README in Markdown, with a header that hubs read.
 pub(super) struct Card<'a> {
     pub(super) id: &'a str,
     pub(super) license: Option<&'a str>,
-    /// What the family says of the model.
+    /// Description of the model by its family.
     pub(super) text: &'a CardText,
     pub(super) parameters: u64,
-    /// What training counts.
+    /// Unit of the training data.
     pub(super) unit: &'a str,
     pub(super) info: &'a ModelInfo,
-    /// The names of its assets, which are files beside the weights too.
+    /// Names of the assets, which are also files beside the weights.
     pub(super) assets: &'a [String],
     pub(super) known: &'a Known,
     pub(super) weights: Weights<'a>,
 }
 
-/// The files of the weights.
+/// Files of the weights.
 pub(super) struct Weights<'a> {
     pub(super) precision: StoredPrecision,
     pub(super) exported: &'a Exported,
-    /// Whether they are there under the official names too.
+    /// Whether there is also a file with the official names.
     pub(super) official: bool,
-    /// What is to be told of them.
+    /// Notes about the files.
     pub(super) notes: &'a [String],
 }
 

@@ -1,4 +1,4 @@
-//! `dragon push`: a model with all that belongs to it, to a repository of a hub.
+//! `dragon push`: upload of a model with all its files to a repository of a hub.
 
 mod card;
 mod known;
@@ -21,10 +21,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tempfile::TempDir;
 
-/// From so many bytes on, weights are put there in parts too.
+/// Size in bytes from which weights are also uploaded in parts.
 const LARGE: u64 = 256 << 20;
 
-/// Bytes of a part.
+/// Size of a part in bytes.
 const PART: u64 = 64 << 20;
 
 /// Runs the verb.
@@ -74,7 +74,7 @@ pub fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the files are written: the folder that was asked for, which must be new or empty, else one that is gone after.
+/// Folder of the written files: the given one, which must be new or empty, else a temporary one.
 fn folder(args: &PushArgs) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
     let Some(folder) = &args.dry_run else {
         let folder = tempfile::Builder::new()
@@ -91,7 +91,7 @@ fn folder(args: &PushArgs) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
     }
 }
 
-/// Writes all that belongs to a model: weights in our form and the official one, configuration, tokenizer, card.
+/// Writes all files of a model: weights in our format and the official one, configuration, tokenizer, card.
 fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let LoadedModel { file, run, model, .. } = loaded;
     // Before anything is written, so that what is under either name is one model, of one hash.
@@ -144,7 +144,7 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
     Ok(files)
 }
 
-/// What a run knows of a model; nothing of how it was trained, where the run's configuration is not the model's.
+/// Facts about a model from its run. Training facts are left out if the run's configuration is not that of the model.
 fn known(run: Option<&Path>, file: &Path, kind: &dyn ModelKind, model: &ModelFile) -> Known {
     let known = Known::of(run, kind, model);
     match run.is_some_and(|run| is_other_config(run, file)) {
@@ -174,7 +174,7 @@ fn put(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Bytes of the numbers in f32, whatever they are stored as, and of the codes.
+/// Number of bytes of the tensors in f32, whatever their stored precision, and of the codes.
 fn f32_bytes(model: &ModelFile) -> u64 {
     let bytes = |tensor: &StoredTensor| match tensor {
         StoredTensor::Float(data) => 4 * data.num_elements() as u64,
@@ -183,7 +183,7 @@ fn f32_bytes(model: &ModelFile) -> u64 {
     model.tensors.values().map(bytes).sum()
 }
 
-/// Writes the weights under the official names; whether they can have them. What is to be said of it goes to the notes.
+/// Writes the weights under the official names and returns whether that is possible. Notes say why not.
 fn write_official(model: &ModelFile, folder: &Path, notes: &mut Vec<String>) -> anyhow::Result<bool> {
     match write_safetensors(model, &folder.join("model.safetensors")) {
         Ok(told) => {
@@ -198,7 +198,7 @@ fn write_official(model: &ModelFile, folder: &Path, notes: &mut Vec<String>) -> 
     }
 }
 
-/// Whether a run's configuration is known not to be the one that a checkpoint of it was trained with.
+/// Whether a run's configuration is known to differ from that of the checkpoint's training.
 fn is_other_config(run: &Path, model: &Path) -> bool {
     let folder = model.parent().and_then(|path| CheckpointFolder::open(path).ok());
     let manifest = folder.and_then(|folder| folder.manifest().ok());

@@ -1,4 +1,4 @@
-//! What a person sees while bytes come or go.
+//! Progress of a transfer on the terminal.
 
 use super::super::live::Line;
 use burn_dragon::api::exchange::fetch::Event;

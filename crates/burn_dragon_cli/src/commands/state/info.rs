@@ -1,4 +1,4 @@
-//! `dragon state info`: what is in a memory, and whose it is.
+//! `dragon state info`: content and origin of a memory.
 
 use super::super::print_json;
 use super::{counts, listed, read};
