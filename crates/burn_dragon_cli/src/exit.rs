@@ -65,12 +65,12 @@ impl std::fmt::Display for FamilyError {
         match self {
             Self::Absent { asked, here } => write!(
                 f,
-                "this version has no models of the family `{asked}`; it has {}",
+                "this version does not have the family `{asked}`; it has {}",
                 here.join(", ")
             ),
             Self::Other { file, asked, found } => write!(
                 f,
-                "{} is a model of the family `{found}`, not `{asked}`; say --family {found}",
+                "{} is a model of the family `{found}`, not `{asked}`; use --family {found}",
                 file.display()
             ),
             Self::Configuration { file, differences } => write!(

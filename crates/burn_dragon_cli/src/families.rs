@@ -41,7 +41,7 @@ pub(crate) fn named(name: Option<&str>) -> Result<&'static Entry, Usage> {
         let known: Vec<&str> = FAMILIES.iter().map(|family| family.name).collect();
         let known = known.join(", ");
         Usage(format!(
-            "unknown family `{name}`; there is: {known} (and settings are KEY=VALUE)"
+            "unknown family `{name}`; known families: {known} (settings are written as KEY=VALUE)"
         ))
     })
 }

@@ -35,7 +35,7 @@ fn read(path: &Path, args: &DiffArgs) -> anyhow::Result<(ModelFile, PathBuf)> {
     };
     let loaded = as_meant(
         path.load(&kinds())?,
-        "name the folder of another, checkpoint/step-N",
+        "give the folder of another checkpoint, checkpoint/step-N",
     )?;
     Ok((loaded.model, loaded.file))
 }

@@ -74,7 +74,7 @@ fn reading(args: &EvalArgs, learnt: &LearntReading, memory: WindowMemory) -> any
             window: window.unwrap_or(block_size),
         },
         (_, Some(_)) => {
-            let text = "--context-window is the window of --memory sliding; the others have none";
+            let text = "--context-window needs --memory sliding";
             return Err(Usage(text.into()).into());
         }
     };
@@ -113,8 +113,7 @@ fn text(args: &EvalArgs, model: &LanguageModel, learnt: LearntReading) -> anyhow
         }
         (None, Some(run)) => held_out(model, run),
         (None, None) => {
-            let text =
-                "MODEL is no run folder, so there is no validation data to take: give DATA, a text file";
+            let text = "MODEL is not a run folder, so it has no validation data: give DATA, a text file";
             Err(Usage(text.into()).into())
         }
     }
@@ -148,8 +147,8 @@ fn held_out(model: &LanguageModel, run: &Path) -> anyhow::Result<Text> {
     let tokens = Corpus::held_out(&dataset, &std::env::current_dir()?, &*model.tokenizer)?;
     let changed = model.changed_validation(&tokens)?.map(|changed| {
         format!(
-            "warning: the held-out text of the run {changed}: these figures are not of the text that training was judged by, \
-             and some of it may have been trained on"
+            "warning: the held-out text of the run {changed}: these figures are not comparable with those of the training, \
+             and parts of the text may be training text"
         )
     });
     changed.iter().for_each(|note| tell!("{note}"));
@@ -185,7 +184,8 @@ fn judge(
     let mut figures = on(reading)?;
     anyhow::ensure!(
         figures.loss.is_finite(),
-        "the loss is {}: the model's numbers go beyond f32 on this text, so it has no figures",
+        "the loss is {}: numbers of the model exceed the range of f32 on this text, so there are no figures; check the \
+         model with `dragon verify MODEL --deep`",
         figures.loss
     );
     let mut reset_bits_per_byte = None;
@@ -224,8 +224,8 @@ impl Judged {
 fn warn(figures: &LanguageEvaluation) {
     if figures.unknown_share >= LOUD {
         tell!(
-            "warning: {:.1} % of the symbols are unknown to the model, which only has to say that they are: the figures do \
-             not say how well it predicts this text",
+            "warning: {:.1} % of the symbols are unknown to the model, which predicts only that they are unknown: the figures \
+             do not show how well it predicts this text",
             100.0 * figures.unknown_share
         );
     }
@@ -259,8 +259,7 @@ fn on_needles(args: &EvalArgs, model: &LanguageModel, reading: WindowReading) ->
     let probe = NeedleProbe::new(&config, &args.distances, args.cases)?;
     let score = Evaluator::new(&*model.tokenizer).needle(&model.dragon, &probe, reading)?;
     let Some(score) = score else {
-        let text =
-            "the tokens of MODEL are not single bytes or letters, so a word cannot be asked for one by one";
+        let text = "the tokens of MODEL are not single bytes or characters, as --needle needs";
         return Err(Usage(text.into()).into());
     };
     Ok(Needle { reading, score })

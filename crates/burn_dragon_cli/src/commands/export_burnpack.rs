@@ -26,7 +26,7 @@ pub fn run(args: &ExportBurnpackArgs) -> anyhow::Result<ExitCode> {
     }
     let loaded = as_meant(
         remote::find(&args.path(), false)?.load(&kinds())?,
-        "choose one with --epoch",
+        "choose another with --epoch",
     )?;
     let found = &loaded.model.family;
     if found != args.family.name() {
@@ -67,7 +67,7 @@ fn same_model(args: &ExportBurnpackArgs, loaded: &LoadedModel) -> anyhow::Result
     .into())
 }
 
-/// The shape that a language run of this configuration has, `null` for what the model has and it has not; and the model's.
+/// Sizes of a language run with this configuration, with `null` for keys that only the model has; and those of the model.
 fn language(configs: &[PathBuf], loaded: &LoadedModel) -> anyhow::Result<(Object, Object)> {
     let model: DragonConfig = loaded
         .model
@@ -119,7 +119,7 @@ fn differences(typed: &Object, model: &Object) -> Vec<String> {
         .filter(|(key, value)| !model.get(*key).is_some_and(|there| same(there, value)))
         .map(|(key, value)| {
             format!(
-                "{key} is {} there, and {value} in the configuration",
+                "{key} is {} in the model, but {value} in the configuration",
                 shown(model.get(key))
             )
         })

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 /// If the model cannot be read, or a setting is out of range.
 pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     if args.memory.state_precision.is_some() && args.memory.state_out.is_none() {
-        return Err(Usage("--state-precision says how --state-out is stored; give that too".into()).into());
+        return Err(Usage("--state-precision needs --state-out".into()).into());
     }
     let selected = backend(args.model.backend.backend)?;
     let model = load(&args.model.place, &selected)?;
@@ -154,7 +154,7 @@ pub(super) fn speak(
         results::write(b"\n");
     }
     tell!(
-        "{} tokens at {:.0} a second, prompt read at {:.0} a second",
+        "{} tokens at {:.0} tokens/s, prompt read at {:.0} tokens/s",
         generation.token_ids.len(),
         generation.tokens_per_second,
         generation.prefill_tokens_per_second

@@ -27,7 +27,11 @@ pub(super) fn close(generator: &Generator<'_>, args: &MemoryArgs, reading: &Pref
         return Ok(());
     };
     generator.save(reading, path, args.state_precision.unwrap_or_default())?;
-    tell!("memory of {} tokens kept in {}", reading.tokens(), path.display());
+    tell!(
+        "memory of {} tokens saved to {}",
+        reading.tokens(),
+        path.display()
+    );
     Ok(())
 }
 
@@ -36,7 +40,7 @@ pub(super) fn broken_off(args: &MemoryArgs, what: &str, Extent { read, of }: Ext
     let Some(path) = &args.state_out else { return };
     let path = path.display();
     tell!(
-        "interrupted: {read} of the {of} tokens of the {what} were read; --state-in {path} goes on with the next one"
+        "interrupted: {read} of the {of} tokens of the {what} were read; --state-in {path} continues with the next one"
     );
 }
 

@@ -81,7 +81,7 @@ fn read(path: &ModelPath, offline: bool, selected: &SelectedBackend) -> anyhow::
 /// Reports checkpoints that were skipped.
 fn passed_over(reasons: &[String]) {
     for reason in reasons {
-        tell!("passed over a checkpoint that does not verify: {reason}");
+        tell!("skipped a checkpoint that does not verify: {reason}");
     }
 }
 
@@ -90,7 +90,7 @@ fn passed_over(reasons: &[String]) {
 fn as_meant(loaded: LoadedModel, way_out: &str) -> Result<LoadedModel, BadInput> {
     match loaded.passed_over.first() {
         Some(reason) => Err(BadInput(format!(
-            "the newest checkpoint is not sound: {reason}; {way_out}"
+            "the newest checkpoint is not valid: {reason}; {way_out}"
         ))),
         None => Ok(loaded),
     }

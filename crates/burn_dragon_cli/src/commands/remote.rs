@@ -18,15 +18,15 @@ mod without {
     /// Path of a model on this machine; this build knows no other.
     pub(in crate::commands) fn find(path: &ModelPath, _offline: bool) -> Result<ModelPath, Usage> {
         match path.path.to_string_lossy().contains("://") {
-            true => Err(Usage(without("an address cannot be fetched"))),
+            true => Err(Usage(without("a remote model cannot be downloaded"))),
             false => Ok(path.clone()),
         }
     }
 
-    /// What is missing, and how to get it.
+    /// Message about the missing feature.
     fn without(what: &str) -> String {
         format!(
-            "{what}: this program was built without `fetch`; cargo build --release -p burn_dragon_cli has it"
+            "{what}: this program was built without the feature `fetch`; build it with `cargo build --release -p burn_dragon_cli`"
         )
     }
 }

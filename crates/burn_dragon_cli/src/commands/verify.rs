@@ -43,7 +43,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         show!(
             "{}: {} checks, {failed} failed, {warnings} warnings",
             match (sound, verification.is_part()) {
-                (true, true) => "sound, but one part only, which is no model",
+                (true, true) => "sound, but only one part of a model",
                 (true, false) => "sound",
                 (false, _) => "not sound",
             },

@@ -245,15 +245,14 @@ fn what_a_model_remembers_is_asked_for_before_it_is_made() {
     // What needs no memory of the text works.
     with_little_memory(&place, &["info", "large.bpk"]).done();
     let arguments = ["bench", "decode", "--weights", "large.bpk", "--tokens", "1"];
-    with_little_memory(&place, &arguments).refused(1, &["what is to be timed", "available", "--batch"]);
+    with_little_memory(&place, &arguments).refused(1, &["the benchmark", "available", "--batch"]);
 }
 
 #[test]
 fn a_bench_of_any_size_ends_in_figures_or_a_refusal() {
     let place = Place::new();
     let bench = |arguments: &[&str]| place.dragon(&[&["bench"], arguments].concat());
-    bench(&["train", "--d-model", "100000000"])
-        .refused(1, &["what is to be timed", "available", "smaller model"]);
+    bench(&["train", "--d-model", "100000000"]).refused(1, &["the benchmark", "available", "smaller model"]);
     let small = ["--levels", "1", "--d-model", "16", "--neurons", "64"];
     for (verb, flags) in [
         ("train", ["--batch", "1000000", "--time", "1000000"]),

@@ -33,7 +33,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         #[cfg(not(feature = "train"))]
         BenchVerb::Train(_) => return Err(crate::exit::without_training().into()),
         BenchVerb::Prefill(_) | BenchVerb::Decode(_) if bench.precision == Precision::Bf16 => {
-            bail!("--precision bf16 is of training: a prompt is read and text is written in f32")
+            bail!("--precision bf16 is only for training: prefill and decode compute in f32")
         }
         BenchVerb::Prefill(args) => prefill::run(&bench, args)?,
         BenchVerb::Decode(args) => decode::run(&bench, args)?,
@@ -66,7 +66,7 @@ impl Bench {
         }
         let selected = backend(settings.backend.backend)?;
         if settings.precision == Precision::Bf16 && selected.name != "cpu" {
-            bail!("--precision bf16 is the processor's; give --backend cpu");
+            bail!("--precision bf16 works only on the processor; give --backend cpu");
         }
         let machine = Machine::measure();
         tell!("{machine}");

@@ -27,7 +27,7 @@ pub(super) struct Room {
 impl Room {
     /// Refuses what this machine has no memory for.
     fn check(&self) -> Result<(), MemoryError> {
-        let need = Need::of("what is to be timed")
+        let need = Need::of("the benchmark")
             .with("model and work", self.bytes)
             .with("tokens", (self.tokens as u64).saturating_mul(16));
         let way_out = || format!("use a smaller {}, or a smaller model", self.flags);
@@ -69,7 +69,7 @@ impl Subject {
             None => None,
         };
         if args.weights.is_some() && text.is_none() {
-            tell!("note: random tokens; a trained model is sparser on text, which --text FILE gives it");
+            tell!("note: random tokens; a trained model is sparser on text, which --text FILE reads");
         }
         Ok(Self {
             dragon,

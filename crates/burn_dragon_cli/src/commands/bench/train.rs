@@ -69,8 +69,9 @@ pub(super) fn run(bench: &Bench, args: &BenchTrainArgs) -> anyhow::Result<Report
             "stated   {} of memory a step, by formula",
             bytes(task.bytes_per_step())
         ),
-        "FLOPs are the model's: forward once and backward twice as much; what is computed again is not counted".into(),
-        "densities are those on one window, before the first and after the last step, in the mean".into(),
+        "FLOPs are those of the model: forward, and twice as many backward; recomputation is not counted"
+            .into(),
+        "densities are means over one window before the first and one after the last step".into(),
     ];
     Ok(Report {
         bench: "train",

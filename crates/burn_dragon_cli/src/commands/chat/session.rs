@@ -92,11 +92,11 @@ impl<'a> Session<'a> {
             Command::Help => tell!("{HELP}"),
             Command::Reset => {
                 self.reading = self.reading.fresh();
-                tell!("everything is forgotten");
+                tell!("memory emptied");
             }
             Command::Seed(seed) => {
                 self.config.seed = seed;
-                tell!("answers are drawn by seed {seed}");
+                tell!("answers now use seed {seed}");
             }
             Command::Save(path) => self.save(path)?,
             Command::Load(path) => self.load(path)?,
@@ -114,7 +114,11 @@ impl<'a> Session<'a> {
     fn save(&self, path: &Path) -> anyhow::Result<()> {
         let reading = &self.reading;
         self.generator()?.save(reading, path, self.precision)?;
-        tell!("memory of {} tokens kept in {}", reading.tokens(), path.display());
+        tell!(
+            "memory of {} tokens saved to {}",
+            reading.tokens(),
+            path.display()
+        );
         Ok(())
     }
 
@@ -122,7 +126,9 @@ impl<'a> Session<'a> {
         let reading = self.generator()?.load(path)?;
         tell!("memory {}, {} tokens", path.display(), reading.tokens());
         if reading.strategy() != self.reading.strategy() {
-            tell!("note: it was read with another context than the chat's, which the chat goes on with");
+            tell!(
+                "note: the memory was read with another context than that of the chat; the chat now uses the context of the memory"
+            );
         }
         self.reading = reading;
         Ok(())
@@ -140,7 +146,7 @@ impl<'a> Session<'a> {
 
     fn list(&self) {
         if self.forks.is_empty() {
-            tell!("no copies yet; /fork NAME keeps one");
+            tell!("no copies yet; /fork NAME saves one");
         }
         for (name, fork) in &self.forks {
             tell!("{name}, {} tokens", fork.tokens());

@@ -83,7 +83,7 @@ impl Card<'_> {
             f,
             "| licence | {} |\n",
             self.license
-                .map_or("not stated: ask whoever published it".into(), |license| {
+                .map_or("not stated: ask the publisher".into(), |license| {
                     plain(&shortened_to(400, license))
                 })
         )
@@ -124,18 +124,18 @@ impl Card<'_> {
             )?;
         }
         if let Some(seconds) = self.known.seconds {
-            writeln!(f, "- {seconds:.0} s, as the run's own clock says")?;
+            writeln!(f, "- {seconds:.0} s by the clock of the run")?;
         }
         if self.known.other_config {
             writeln!(
                 f,
-                "- With which settings and data is not known: the configuration beside the run is not the one that this \
-                 model was trained with, by its SHA-256, and was left out"
+                "- Settings and data are not known: by its SHA-256, the configuration in the run is not the one that this \
+                 model was trained with, so it was left out"
             )?;
         } else if self.known.said.is_none() {
             writeln!(
                 f,
-                "- How it was trained is not known: the run's configuration was not beside the model"
+                "- Settings and data are not known: there was no run configuration beside the model"
             )?;
         }
         writeln!(f)
@@ -144,10 +144,7 @@ impl Card<'_> {
     fn measured(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "## Measured\n")?;
         if self.known.measured.is_none() {
-            return writeln!(
-                f,
-                "Nothing is known to have been measured of the model at this step.\n"
-            );
+            return writeln!(f, "No measurement of the model at this step is known.\n");
         }
         writeln!(
             f,
@@ -167,10 +164,10 @@ impl Card<'_> {
         if precision != StoredPrecision::F32 {
             writeln!(
                 f,
-                "\nMeasured before the weights were rounded to {precision}; nobody measured them after."
+                "\nMeasured before the weights were rounded to {precision}; there is no measurement after it."
             )?;
         }
-        writeln!(f, "\nNo benchmark beyond that was run by this card.\n")
+        writeln!(f, "\nNo other benchmark was run for this card.\n")
     }
 
     fn files(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -192,7 +189,7 @@ impl Card<'_> {
         if weights.official {
             let rounded = match weights.precision {
                 StoredPrecision::F32 => String::new(),
-                precision => format!(", the numbers that {precision} holds"),
+                precision => format!(", rounded to {precision}"),
             };
             writeln!(
                 f,
@@ -203,7 +200,7 @@ impl Card<'_> {
         if self.known.config().is_some() {
             writeln!(
                 f,
-                "| `config.toml` | how it was trained; folders of the machine left out |"
+                "| `config.toml` | configuration of the training, without folders of the machine |"
             )?;
         }
         for name in self.assets {
@@ -212,7 +209,7 @@ impl Card<'_> {
         }
         writeln!(
             f,
-            "\nThe hash of the model, whatever file it is in: `{}`\n",
+            "\nHash of the model, the same in every file format: `{}`\n",
             weights.exported.model
         )?;
         for note in weights.notes {

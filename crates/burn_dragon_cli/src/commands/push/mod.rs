@@ -35,16 +35,17 @@ pub fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
     let id = HubId::parse(&args.repo).filter(|id| id.revision == MAIN);
     let id = id.ok_or_else(|| {
         Usage(format!(
-            "--repo {}: the id of a repository is OWNER/NAME",
+            "--repo {}: expected the id of a repository, OWNER/NAME",
             args.repo
         ))
     })?;
     if let Some(license) = args.license.as_ref().filter(|license| !is_license(license)) {
-        let text = format!("--license {license:?}: give it as the hub calls it, for example apache-2.0");
+        let text =
+            format!("--license {license:?}: expected a name that the hub uses, for example apache-2.0");
         return Err(Usage(text).into());
     }
     let loaded = remote::find(&args.place.path(), args.place.offline)?.load(&kinds())?;
-    let loaded = as_meant(loaded, "choose one with --step")?;
+    let loaded = as_meant(loaded, "choose another with --step")?;
     let info = &loaded.model.info;
     let step = (!info.is_imported()).then_some(info.step);
     let (folder, _gone) = folder(args)?;
@@ -86,7 +87,11 @@ fn folder(args: &PushArgs) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     match entries.next() {
-        Some(_) => Err(Usage(format!("--dry-run {}: the folder is not empty", folder.display())).into()),
+        Some(_) => Err(Usage(format!(
+            "--dry-run {}: the folder is not empty; give a new or an empty one",
+            folder.display()
+        ))
+        .into()),
         None => Ok((folder.clone(), None)),
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn run(args: &StateDiffArgs) -> anyhow::Result<()> {
     );
     show!("context    {}", yes(context));
     show!(
-        "seen       {} and {} different tokens, {} and {} of them not by the other",
+        "seen       {} and {} different tokens, of which the other has not seen {} and {}",
         listed(&seen[0]),
         listed(&seen[1]),
         unshared.0,

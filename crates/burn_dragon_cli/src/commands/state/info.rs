@@ -74,7 +74,7 @@ fn describe(file: &LanguageState) {
                 younger: false,
             }) => format!("sliding, {window} tokens, in its first window"),
             Some(Sliding { window, .. }) => format!(
-                "sliding, {window} tokens: of the lanes the first half answers, the second is younger"
+                "sliding, {window} tokens: the first half of the lanes gives the logits, the second half is younger"
             ),
         }
     );
