@@ -1,4 +1,4 @@
-//! Which files a list of paths means, each of them once.
+//! Files that a list of paths means, each once.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -10,15 +10,15 @@ use super::note::{Listed, Note};
 use super::walk::{Component, Found, walk};
 use crate::error::LanguageError;
 
-/// Files to be read, in order, and what was passed over on the way.
+/// Files to read, in order, with notes about what was left out.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    /// Each file once, by the first of its names.
+    /// Paths, one for each file: the first of its names.
     pub(super) paths: Vec<PathBuf>,
     pub(super) notes: Vec<Note>,
 }
 
-/// The files that some entries of `paths` mean; relative ones start from `base`.
+/// Files of some entries of `paths`. Relative entries start from `base`.
 ///
 /// # Errors
 /// [`LanguageError::MissingPath`], [`LanguageError::DanglingLink`], [`LanguageError::Glob`],
@@ -48,7 +48,7 @@ pub(super) fn list(entries: &[String], base: &Path) -> Result<Files, LanguageErr
     Ok(files)
 }
 
-/// What one entry means.
+/// Files of one entry.
 fn find(typed: &str, entry: &Entry, base: &Path) -> Result<Found, LanguageError> {
     if !entry.pattern.is_empty() {
         return expand(typed, entry, base);
@@ -70,7 +70,7 @@ fn find(typed: &str, entry: &Entry, base: &Path) -> Result<Found, LanguageError>
     }
 }
 
-/// The files that a pattern matches.
+/// Files that match a pattern.
 fn expand(typed: &str, entry: &Entry, base: &Path) -> Result<Found, LanguageError> {
     let refuse = |reason: String| LanguageError::Glob {
         pattern: typed.into(),

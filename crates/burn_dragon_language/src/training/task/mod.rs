@@ -30,7 +30,7 @@ use reader::{Reader, density_of_a_lane};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Number of held-out tales in the quick recall probe, and in the final one.
+/// Number of held-out tales in the quick recall probe. The final one uses all.
 const PROBE_TALES: usize = 48;
 
 /// Task of next-token prediction on a corpus.
