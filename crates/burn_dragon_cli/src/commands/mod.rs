@@ -81,7 +81,7 @@ fn read(path: &ModelPath, offline: bool, selected: &SelectedBackend) -> anyhow::
 /// Reports checkpoints that were skipped.
 fn passed_over(reasons: &[String]) {
     for reason in reasons {
-        tell!("skipped a checkpoint that does not verify: {reason}");
+        tell!("passed over a checkpoint that does not verify: {reason}");
     }
 }
 

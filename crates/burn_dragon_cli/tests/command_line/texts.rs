@@ -91,7 +91,7 @@ fn linked_folders_and_copies_are_read_once_and_said() {
     let validation = [r#"dataset.validation={type="text",paths=["d/copy.txt"]}"#];
     let answer = place.train_on("d/sub", &validation).done();
     assert!(
-        said(&answer, "warning")[0].contains("trained on"),
+        said(&answer, "warning")[0].contains("training text"),
         "{}",
         answer.stderr
     );
