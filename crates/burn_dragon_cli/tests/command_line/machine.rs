@@ -232,11 +232,7 @@ fn what_a_model_remembers_is_asked_for_before_it_is_made() {
         let answer = with_little_memory(&place, arguments);
         answer.refused(
             1,
-            &[
-                "generation needs about 4.0 GiB",
-                "what the model remembers 4.0 GiB",
-                "available",
-            ],
+            &["generation needs about 4.0 GiB", "memories 4.0 GiB", "available"],
         );
     }
     place.write("text.txt", "one two three four");
@@ -260,7 +256,7 @@ fn a_bench_of_any_size_ends_in_figures_or_a_refusal() {
         ("prefill", ["--batch", "1000000", "--tokens", "1000000"]),
         ("decode", ["--batch", "1000000000", "--tokens", "1000000"]),
     ] {
-        bench(&[&[verb], &small[..], &flags].concat()).refused(1, &["timed", "available", "--batch"]);
+        bench(&[&[verb], &small[..], &flags].concat()).refused(1, &["the benchmark", "available", "--batch"]);
     }
     // Before weights are drawn that would have no memory beside them.
     let large = [
@@ -274,7 +270,7 @@ fn a_bench_of_any_size_ends_in_figures_or_a_refusal() {
         "--tokens",
         "4",
     ];
-    bench(&large).refused(1, &["timed", "available"]);
+    bench(&large).refused(1, &["the benchmark", "available"]);
     bench(&["train", "--batch", "18446744073709551615"]).refused(2, &[]);
     bench(&["decode", "--context", "18446744073709551615"]).refused(2, &[]);
 }

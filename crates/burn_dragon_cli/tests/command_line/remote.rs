@@ -348,7 +348,7 @@ fn what_is_pushed_rounded_is_one_model_under_either_name_and_the_card_says_when_
     for says in [
         hash,
         "before the weights were rounded to bf16",
-        "(f32, the numbers that bf16 holds)",
+        "(f32, rounded to bf16)",
     ] {
         assert!(card.contains(says), "`{says}` is not in: {card}");
     }

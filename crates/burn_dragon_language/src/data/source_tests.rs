@@ -566,7 +566,10 @@ fn a_separator_that_never_occurs_is_said_with_the_reason() {
             &["mixed.txt"],
             "\n\n",
             "warning",
-            &["does not divide the text at \"\\r\\n\\r\\n\", which occurs once", "mixed.txt"],
+            &[
+                "does not divide the text at \"\\r\\n\\r\\n\", which occurs once",
+                "mixed.txt",
+            ],
         ),
         (&["end.txt"], "---\n", "warning", &["all text is on one side"]),
     ] {
