@@ -31,7 +31,7 @@ pub(crate) fn mark(text: &str) {
     let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush()); // as above
 }
 
-/// Writes a line as it is: what a model says is what was asked for. What does not arrive is told at the end, by
+/// Writes a line unchanged: the output of a model is what the user requested. A failed write is reported at the end, by
 /// [`exit::ended`](crate::exit::ended).
 pub(crate) fn as_it_is(text: &str) {
     results::write(format!("{text}\n").as_bytes());

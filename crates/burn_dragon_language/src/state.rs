@@ -121,7 +121,7 @@ impl LanguageState {
         })
     }
 
-    /// What was seen, `[streams, V]`: 1 where a token was read.
+    /// Tokens seen, `[streams, V]`: 1 for each token that was read.
     fn seen_tensor(&self, path: &Path) -> Result<TensorData, CheckpointError> {
         let (streams, vocab_size) = (self.lanes(), self.config.vocab_size);
         if self.seen.len() != streams {
@@ -372,7 +372,7 @@ impl Description {
     }
 }
 
-/// How the memories are said to be stored.
+/// Stored precision of the memories.
 fn precision(details: &Map<String, Value>) -> Result<StoredPrecision, String> {
     let said = details.get(PRECISION).and_then(Value::as_str);
     let said = said.ok_or_else(|| format!("no `{PRECISION}`"))?;

@@ -43,7 +43,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One JSON object, or lines for a person.
+/// Shows one JSON object, or lines of text.
 fn show(args: &EvalArgs, figures: &impl Serialize, lines: &[String]) -> anyhow::Result<()> {
     if args.json {
         return print_json(figures);

@@ -210,7 +210,7 @@ fn similar_names(path: &Path) -> Vec<String> {
         .collect()
 }
 
-/// How many letters to insert, drop or change to turn one name into the other.
+/// Edit distance of two names: number of letters to insert, delete or replace.
 fn edits(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -168,7 +168,7 @@ impl Window<'_> {
     }
 }
 
-/// Rows of a matrix without what was padded behind.
+/// Rows of a matrix without their padding.
 fn rows<T: Copy>(values: &[T], length: usize, ranges: &[Range<usize>]) -> Vec<Vec<T>> {
     let rows = values.chunks(length).zip(ranges);
     rows.map(|(row, range)| row[..range.len()].to_vec()).collect()

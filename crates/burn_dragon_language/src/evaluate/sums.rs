@@ -32,7 +32,7 @@ pub(super) struct Target {
     pub(super) unknown: bool,
 }
 
-/// What predictions cost, document by document.
+/// Losses of the predictions, document by document.
 #[derive(Debug, Default)]
 pub(super) struct Ledger(Vec<Vec<Sum>>);
 
@@ -92,7 +92,7 @@ impl ByPosition {
     }
 }
 
-/// What some predictions cost, and of what.
+/// Sum of the losses of some predictions, with the counts of their targets.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sum {
     nats: f64,

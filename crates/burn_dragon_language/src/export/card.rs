@@ -47,7 +47,7 @@ pub(super) fn text(file: &ModelFile, config: Option<&DragonConfig>, id: &str) ->
     }
 }
 
-/// What kind of tokens the model's tokenizer has, if it has one that says so.
+/// Kind of the model's tokenizer, if it has one with a kind.
 fn token_kind(file: &ModelFile) -> Option<String> {
     let json: serde_json::Value = serde_json::from_str(file.assets.get(TOKENIZER)?).ok()?;
     Some(shortened(json["type"].as_str()?))

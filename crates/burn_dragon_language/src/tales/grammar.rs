@@ -89,7 +89,7 @@ impl Plan {
     }
 }
 
-/// What follows the one fact of a seedling: an action, and a question where the action recalls little.
+/// Sentences after the one fact of a seedling: an action, and a question if the action recalls little.
 fn seedling_sequel(kind: &Kind, rng: &mut Rng) -> Vec<(usize, &'static str)> {
     let action = pick(rng, kind.actions);
     let question = (recalls_in(action) < 3).then(|| pick(rng, kind.questions));
@@ -142,7 +142,7 @@ impl Fact {
             .map_or("", |&(_, word)| word)
     }
 
-    /// Where the word was mentioned last.
+    /// Position of the last mention of the word.
     fn mentioned(&self, role: &str) -> Option<usize> {
         self.mentions
             .iter()
@@ -241,8 +241,8 @@ impl Outline {
         Self::of(&kinds, false, rng)
     }
 
-    /// The same with facts of one kind, so that nothing but the cue says which is meant; where `last_first`, the fact
-    /// stated last is recalled first, which makes the distance between the two the shortest there is.
+    /// As [`draw`](Self::draw), with facts of one kind, so that only the cue says which is meant. With `last_first` the
+    /// fact stated last is recalled first, which makes the distance between the two as short as possible.
     pub(super) fn alike(facts: usize, last_first: bool, rng: &mut Rng) -> Self {
         let kind = &KINDS[rng.below(KINDS.len())];
         Self::of(&vec![kind; facts], last_first, rng)

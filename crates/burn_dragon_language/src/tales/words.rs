@@ -72,7 +72,7 @@ impl Slot {
 /// Prepositions. Each fits every place, so the preposition gives no hint of the place.
 pub(super) const PREPOSITIONS: [&str; 4] = ["under", "behind", "beside", "near"];
 
-/// How a later sentence may begin.
+/// Beginnings of a later sentence.
 pub(super) const LATER: [&str; 4] = ["Later", "Then", "Soon", "At noon"];
 
 pub(super) const WEATHER: [&str; 10] = [
@@ -92,7 +92,7 @@ pub(super) const LANDSCAPE: [&str; 8] = [
     "hill", "valley", "river", "town", "fields", "forest", "lake", "roofs",
 ];
 
-/// How long the weather lasts, where a text has to be of a certain length.
+/// Durations of the weather, for texts of an exact length.
 pub(super) const WHILE: [&str; 6] = [
     "",
     " again",
@@ -138,9 +138,9 @@ impl Deck {
 pub(super) struct Kind {
     pub(super) statement: &'static str,
     pub(super) verbs: &'static [&'static str],
-    /// How the tale goes on; the more words a sentence recalls, the more there is to learn from a tale.
+    /// Continuations of the tale. The more words a sentence recalls, the more there is to learn from a tale.
     pub(super) actions: &'static [&'static str],
-    /// How the tale is asked about.
+    /// Questions about the fact.
     pub(super) questions: &'static [&'static str],
 }
 

@@ -442,13 +442,13 @@ fn memory(data: TensorData, dragon: &Dragon) -> Result<Tensor<4>, String> {
     Ok(Tensor::from_data(data, (&dragon.device().inner(), expected)))
 }
 
-/// Where lanes are.
+/// Positions of the lanes, as saved.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SavedPositions {
-    /// In their documents.
+    /// Positions in their documents.
     lanes: Vec<LanePosition>,
-    /// Of their memories.
+    /// Positions of their memories.
     positions: Vec<u64>,
 }
 

@@ -85,7 +85,7 @@ impl Report {
         }
     }
 
-    /// The lines for a person.
+    /// Report as lines of text.
     pub(super) fn table(&self, bench: &Bench, speeds: &Speeds) -> String {
         let (c, work, timing) = (&self.config, &self.work, &self.timing);
         let (median, best) = (timing.median(), timing.best());

@@ -103,7 +103,7 @@ impl Subject {
         self.tokens(whole.max(least))
     }
 
-    /// What is read, in words.
+    /// Description of the input.
     pub(super) fn reads(&self, amount: &str) -> String {
         let kind = if self.text.is_some() { "text" } else { "random" };
         format!("{amount} {kind} tokens")

@@ -221,7 +221,7 @@ impl Card<'_> {
         Ok(())
     }
 
-    /// What `model.bpk` holds beside weights and shape.
+    /// Content of `model.bpk` beside weights and configuration.
     fn and_assets(&self) -> String {
         let names = self.assets.iter();
         let stems: Vec<&str> = names.filter_map(|name| name.split('.').next()).collect();

@@ -10,7 +10,7 @@ use crate::training::streams::StreamPlan;
 pub(super) enum DataOrder {
     /// Windows that each begin with an empty memory.
     Windows(WindowPlan),
-    /// Documents on lanes, whose memory goes on.
+    /// Documents on lanes with carried memory.
     Streams(StreamPlan),
 }
 

@@ -39,7 +39,8 @@ impl Reader<'_> {
         Tensor::cat(losses.collect(), 0).mean()
     }
 
-    /// The mean loss of the windows that learn, after those that only fill the memory, which goes on to the next batch.
+    /// Mean loss of the windows with a loss, after the windows that only fill the memory. The memory is carried to the
+    /// next batch.
     pub(super) fn streams(
         &self,
         window: TbpttWindow,

@@ -134,7 +134,7 @@ struct Size {
     key: &'static str,
     of: fn(&DragonConfig) -> usize,
     set: fn(&mut DragonConfig, usize),
-    /// What it is a multiple of.
+    /// Divisor of the size: it must be a multiple of this number.
     step: fn(&DragonConfig) -> usize,
 }
 
