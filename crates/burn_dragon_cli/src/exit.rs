@@ -217,6 +217,7 @@ fn language(error: &LanguageError) -> Option<u8> {
         | LanguageError::EmptyPrompt
         | LanguageError::Prompt { .. }
         | LanguageError::NothingNew { .. } => Some(2),
+        #[cfg(feature = "train")]
         LanguageError::Training(error) => code(error),
         LanguageError::InDocument { source, .. } => language(source),
         LanguageError::OtherTokenizer { .. }

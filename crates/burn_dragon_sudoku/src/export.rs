@@ -78,6 +78,9 @@ pub(crate) fn restore(model: SudokuModel, path: &Path) -> Result<SudokuModel, Ch
 
 /// A configuration of this family.
 fn config_of(config: &Value) -> Result<ModelConfig, String> {
+    if !config.is_object() {
+        return Err("config: expected an object".into()); // of which serde would take a list, too
+    }
     let config: ModelConfig = serde_json::from_value(config.clone()).map_err(|error| error.to_string())?;
     config.trunk().validate().map_err(|error| error.to_string())?;
     Ok(config)

@@ -18,8 +18,8 @@ pub(crate) const BASE: Base = Base {
     minutes: 3.5,
 };
 
-/// Example puzzle for the first prediction.
-const EXAMPLE: &str = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
+/// Example puzzle for the first prediction: the first held-out puzzle of the default run.
+const EXAMPLE: &str = "7.4.6.92.21...46.8.63.2971.3.567.189621.9.47..9714.25.95.41736247.23...11..98.547";
 
 /// Sudoku models.
 #[derive(Clone, Copy, Debug)]
@@ -111,5 +111,23 @@ impl Family for Sudoku {
     fn next(_outcome: &Outcome, run: &RunFolder) -> Option<String> {
         let dragon = "cargo run --release -p burn_dragon_cli --bin dragon --";
         Some(format!("{dragon} predict {} {EXAMPLE}", run.path().display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{DatasetConfig, Split};
+    use burn_dragon_train::api::{Layers, resolve};
+
+    #[test]
+    fn the_puzzle_to_try_is_held_out_by_the_default_run() {
+        let layers = Layers::new().embedded(BASE.path, BASE.text).unwrap();
+        let config = resolve::<Sudoku>(layers).unwrap().value;
+        let DatasetConfig::Embedded(generator) = config.dataset else {
+            panic!("the default run makes its puzzles")
+        };
+        let pair = generator.puzzle(Split::Validation, 0);
+        assert_eq!(format!("{:#}", pair.puzzle), EXAMPLE);
     }
 }

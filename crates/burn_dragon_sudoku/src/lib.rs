@@ -1,4 +1,27 @@
-//! Sudoku models of the Dragon Hatchling family.
+//! Sudoku models of the Dragon Hatchling family: 81 cells as tokens that all read each other, a digit for each empty one.
+//!
+//! ```text
+//! v = norm(digits[cell] + rows[row] + columns[column] + boxes[box])      an empty cell is digit 0
+//! L times, with the same weights:
+//!     x = relu(v decoder_x)
+//!     a = norm(sum over all cells s of (x . x_s) v_s)
+//!     y = relu(a decoder_y) * x
+//!     v = norm(v + norm(y encoder))
+//!     logits = v readout                                                 after every level, with one readout
+//! ```
+//!
+//! The loss is the cross-entropy of the empty cells after every level: a model that is recurrent in depth is judged at
+//! every depth, and may be run deeper than it was trained. Puzzles come from a seed or from files, and an exact solver
+//! ([`api::solve`]) says what each of them comes to.
+//!
+//! | what | where |
+//! |---|---|
+//! | grids as text and as digits | [`api::Grid`] |
+//! | the exact solver; what singles alone fill | [`api::solve`], [`api::fill_singles`] |
+//! | puzzles from a seed or from files, in two parts | [`api::DatasetConfig`], [`api::GeneratorConfig`], [`api::Split`] |
+//! | the model | [`api::SudokuModel`] |
+//! | figures by number of levels, and controls | [`api::evaluate`], [`api::Controls`] |
+//! | the family, for the trainer and the command line | [`api::Sudoku`], [`api::SudokuTask`] |
 
 mod config;
 mod data;

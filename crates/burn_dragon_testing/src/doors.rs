@@ -5,7 +5,7 @@
 
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::expert::{Contents, Manifest, Reader, TensorFile};
-use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, PartsManifest, StateFile};
+use burn_dragon_checkpoint::api::{CheckpointError, Kinds, ModelFile, ModelKind, PartsManifest, StateFile};
 use burn_dragon_core::api::DragonConfig;
 use burn_dragon_exchange::api::OfficialConfig;
 use burn_dragon_exchange::api::expert::ForeignFile;
@@ -72,8 +72,8 @@ pub fn model(bytes: &[u8]) -> Result<(), String> {
     let again = ModelFile::from_tensor_file(model.clone().into_tensor_file(), here());
     let again = again.expect("what was read can be written and read again");
     assert!(again.hash() == model.hash() && again.assets == model.assets);
-    model
-        .check(&LANGUAGE, here())
+    Kinds::new([&LANGUAGE as &dyn ModelKind])
+        .check(&model, here())
         .map_err(|error| error.to_string())?;
     let config: DragonConfig = model.config.read().expect("a checked configuration is one");
     if config.n_neurons * config.n_levels < 1 << 12 {

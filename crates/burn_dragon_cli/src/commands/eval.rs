@@ -137,6 +137,25 @@ fn of_files(
     ))
 }
 
+/// Message about a held-out text that differs from the one of the model's run.
+#[cfg(feature = "train")]
+fn changed(model: &LanguageModel, tokens: &Tokens) -> anyhow::Result<Option<String>> {
+    Ok(model.changed_validation(tokens)?.map(|changed| {
+        format!(
+            "warning: the held-out text of the run {changed}: these figures are not comparable with those of the training, \
+             and parts of the text may be training text"
+        )
+    }))
+}
+
+/// Note that a program without training does not know the held-out text of the run.
+#[cfg(not(feature = "train"))]
+fn changed(_: &LanguageModel, _: &Tokens) -> anyhow::Result<Option<String>> {
+    Ok(Some(
+        "note: built without training, this program does not check whether the held-out text is that of the run".into(),
+    ))
+}
+
 /// Validation data of a run, tokenized by the model's own tokenizer. The text may have changed since.
 fn held_out(model: &LanguageModel, run: &Path) -> anyhow::Result<Text> {
     let dataset = RunSettings::of_run(run)?.dataset;
@@ -145,12 +164,7 @@ fn held_out(model: &LanguageModel, run: &Path) -> anyhow::Result<Text> {
         SourceConfig::Embedded(_) | SourceConfig::Needle(_) => None,
     };
     let tokens = Corpus::held_out(&dataset, &std::env::current_dir()?, &*model.tokenizer)?;
-    let changed = model.changed_validation(&tokens)?.map(|changed| {
-        format!(
-            "warning: the held-out text of the run {changed}: these figures are not comparable with those of the training, \
-             and parts of the text may be training text"
-        )
-    });
+    let changed = changed(model, &tokens)?;
     changed.iter().for_each(|note| tell!("{note}"));
     Ok(Text {
         tokens,

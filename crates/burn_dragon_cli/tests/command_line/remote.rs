@@ -167,7 +167,7 @@ fn what_is_corrupt_is_3_what_is_not_there_is_1_and_what_cannot_be_meant_is_2() {
     for given in ["ftp://h/model.bpk", "http://user@h/x", "http://h/../x"] {
         world
             .dragon(&["generate", given])
-            .refused(2, &["not the place of a model"]);
+            .refused(2, &["not the location of a model"]);
     }
     world.dragon(&["pull", "just-a-name"]).refused(2, &["OWNER/NAME"]);
     let none = world.dragon(&["info", "runs/latest"]);

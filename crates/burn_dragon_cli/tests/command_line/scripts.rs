@@ -88,7 +88,10 @@ fn a_storm_kills_the_program_that_was_built_elsewhere() {
                 .env("PATH", &path)
                 .env("CARGO_TARGET_DIR", target),
         );
-        assert_eq!(said, format!("scripts/kill_storm.py {} 3 7", program.display()));
+        assert_eq!(
+            said,
+            format!("scripts/kill_storm.py {} 3 7 adamw", program.display())
+        );
     }
 }
 

@@ -382,7 +382,7 @@ fn a_memory_that_is_damaged_or_foreign_is_refused_with_the_reason() {
         (
             "run",
             "model.state",
-            &["burn_dragon.model/1", "burn_dragon.state/2"],
+            &["burn_dragon.model/2", "burn_dragon.state/3"],
         ),
         ("run", "three.state", &["number of its streams is 3", "must be 1"]),
         (

@@ -409,7 +409,8 @@ fn what_nobody_could_read_is_not_written() {
 
 #[test]
 fn a_description_longer_than_any_is_not_read() {
-    for key in ["burn_dragon.info", "burn_dragon.config"] {
+    for name in ["info", "config"] {
+        let key = &*format!("burn_dragon.{name}");
         let (_folder, path, _) = written();
         let bytes = std::fs::read(&path).unwrap();
         let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -429,6 +430,9 @@ fn a_description_longer_than_any_is_not_read() {
         let hash = burn_dragon_checkpoint::api::expert::sha256(&with(&header));
         std::fs::write(&path, with(&header.replace(&"0".repeat(64), &hash))).unwrap();
         let error = read_safetensors(&path, None).unwrap_err().to_string();
-        assert!(error.contains(key) && error.contains("at most 32768"), "{error}");
+        assert!(
+            error.contains(&format!("`{name}`")) && error.contains("at most 32768"),
+            "{error}"
+        );
     }
 }

@@ -342,7 +342,7 @@ mod tests {
             "config.toml",
             "run.json",
             "metrics.jsonl",
-            "tokenizer.json",
+            "samples",
             "checkpoint/step-000200",
         ];
         assert_eq!(names, expected.map(|name| Path::new("r").join(name)));
