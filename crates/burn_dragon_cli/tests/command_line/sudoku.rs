@@ -271,7 +271,7 @@ fn what_cannot_be_predicted_is_said() {
     let place = trained();
     place
         .dragon(&["predict", "run", "no_such_file.txt"])
-        .refused(3, &["no_such_file.txt", "no puzzle either"]);
+        .refused(3, &["no_such_file.txt", "neither a file nor a puzzle"]);
     let tales = Place::trained();
     tales
         .dragon(&["predict", "run", PUZZLE])
