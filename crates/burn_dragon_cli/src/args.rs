@@ -1,4 +1,4 @@
-//! What was typed. Nothing here does anything but describe it.
+//! Command-line arguments. These types only describe what was typed.
 
 mod bench;
 mod eval;
@@ -37,7 +37,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "dragon", version, propagate_version = true, max_term_width = 100)]
 pub struct Args {
-    /// What to do.
+    /// The verb.
     #[command(subcommand)]
     pub verb: Verb,
 }
@@ -48,38 +48,38 @@ pub enum Verb {
     /// Train a model; without arguments, the default one on embedded tales
     #[cfg_attr(not(feature = "train"), command(hide = true))]
     Train(TrainArgs),
-    /// Loss, bits per byte, density per level, and recall where it applies
+    /// Evaluate a model: loss, bits per byte, density per level, and recall where it applies
     Eval(EvalArgs),
-    /// What a model makes of inputs: the solutions of sudoku puzzles
+    /// Predict outputs from inputs: solve sudoku puzzles
     #[cfg(feature = "train")]
     Predict(PredictArgs),
     /// Continue a text
     Generate(GenerateArgs),
     /// Talk to a model that keeps its memory between lines
     Chat(ChatArgs),
-    /// Look at a memory that was kept as a file, turn it to position 0, compare two
+    /// Inspect a saved memory, rebase it to position 0, or compare two
     State(StateArgs),
-    /// Logits of given tokens, through any form of the model
+    /// Compute the logits of given tokens with any form of the model
     Forward(ForwardArgs),
-    /// Fetch a model from a hub or a server into the cache, and print where it is
+    /// Download a model from a hub or a server into the cache, and print its path
     #[cfg(feature = "fetch")]
     Pull(PullArgs),
-    /// Put a model with its configuration, tokenizer and card into a repository of a hub
+    /// Upload a model with its configuration, tokenizer and card to a repository of a hub
     #[cfg(feature = "fetch")]
     Push(PushArgs),
-    /// Configuration, parameters and cost of a model
+    /// Show the configuration, parameters and cost of a model
     Info(InfoArgs),
-    /// Write a model as one file to hand out, whole or in parts, in f32 or half precision
+    /// Write a model for distribution: one file, also in parts, in f32 or half precision
     Export(ExportArgs),
-    /// Write any file of a model as .bpk or as official .safetensors; import official .pt
+    /// Convert a model file to .bpk or to official .safetensors, also from official .pt
     Convert(ConvertArgs),
-    /// Tensors, shapes, types and statistics of a file, and what it says of itself
+    /// Show tensors, shapes, types, statistics and metadata of a file
     Inspect(InspectArgs),
     /// Check hashes, shapes and values of a file, a checkpoint or a run; exit code 3 if anything is wrong
     Verify(VerifyArgs),
-    /// What differs between two models; exit code 1 if anything does
+    /// Compare two models; exit code 1 if they differ
     Diff(DiffArgs),
-    /// How fast, beside what the machine can do at best
+    /// Measure speed, compared with the peak of the machine
     Bench(BenchArgs),
     /// Continue a text, with the flags of the program `infer`
     #[command(hide = true)]
@@ -89,10 +89,10 @@ pub enum Verb {
     ExportBurnpack(ExportBurnpackArgs),
 }
 
-/// Where to run.
+/// Backend to run on.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub struct BackendArgs {
-    /// auto takes the best that is compiled in and present
+    /// Backend; auto takes the best one that is compiled in and available
     #[arg(long, value_name = "auto|cpu|wgpu|cuda", default_value = "auto")]
     pub backend: Backend,
 }
@@ -100,31 +100,31 @@ pub struct BackendArgs {
 /// `dragon train`.
 #[derive(Debug, ClapArgs)]
 pub struct TrainArgs {
-    /// The family (language), then settings as KEY=VALUE, for example training.batch_size=4
+    /// The family (default: language), then settings as KEY=VALUE, for example training.batch_size=4
     #[arg(value_name = "language|KEY=VALUE")]
     pub words: Vec<String>,
-    /// A configuration file; may repeat, later ones win
+    /// Configuration file; may be repeated, later files win
     #[arg(short, long = "config", value_name = "FILE")]
     pub configs: Vec<PathBuf>,
-    /// Where to run
+    /// Backend to run on
     #[command(flatten)]
     pub backend: BackendArgs,
-    /// Make DIR the run folder, instead of one under runs/
+    /// Run folder to create, instead of one under runs/
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Optimiser steps
+    /// Number of optimiser steps
     #[arg(long, value_name = "N")]
     pub max_steps: Option<u64>,
-    /// Go on with a run from its newest checkpoint that verifies
+    /// Resume a run from its newest valid checkpoint
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "configs"])]
     pub resume: Option<PathBuf>,
-    /// Go on though the data is not what it was; figures before and after are not comparable
+    /// Resume although the data has changed; figures before and after are not comparable
     #[arg(long, requires = "resume")]
     pub accept_changed_data: bool,
-    /// Print every value and where it came from, and do nothing else
+    /// Print every value with its origin, and do nothing else
     #[arg(long)]
     pub print_config: bool,
-    /// Take one step, say what the run would cost, and write nothing
+    /// Take one step, print the cost of the run, and write nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Print one JSON object as the last line of standard output

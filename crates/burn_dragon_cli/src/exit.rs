@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What was typed cannot be meant.
+/// Error of usage: an invalid argument.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Usage(pub String);
 
@@ -23,7 +23,7 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// Training was asked of a program that was built without it.
+/// Error for a request to train, in a program built without training.
 #[cfg(not(feature = "train"))]
 pub fn without_training() -> Usage {
     Usage(
@@ -32,30 +32,30 @@ pub fn without_training() -> Usage {
     )
 }
 
-/// The family, or the configuration, that was typed is not that of the model.
+/// Mismatch between a model and the family or configuration that was typed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FamilyError {
-    /// This version has no such family.
+    /// This version does not have the family.
     Absent {
-        /// The family that was typed.
+        /// Family that was typed.
         asked: &'static str,
-        /// Those that are here.
+        /// Families of this version.
         here: Vec<&'static str>,
     },
     /// The model is of another family.
     Other {
-        /// Its file.
+        /// File of the model.
         file: PathBuf,
-        /// The family that was typed.
+        /// Family that was typed.
         asked: &'static str,
-        /// The model's.
+        /// Family of the model.
         found: String,
     },
-    /// The model has another shape.
+    /// The model has another configuration.
     Configuration {
-        /// Its file.
+        /// File of the model.
         file: PathBuf,
-        /// What differs, in words.
+        /// Differences, in words.
         differences: Vec<String>,
     },
 }
@@ -65,12 +65,12 @@ impl std::fmt::Display for FamilyError {
         match self {
             Self::Absent { asked, here } => write!(
                 f,
-                "this version has no models of the family `{asked}`; it has {}",
+                "this version does not have the family `{asked}`; it has {}",
                 here.join(", ")
             ),
             Self::Other { file, asked, found } => write!(
                 f,
-                "{} is a model of the family `{found}`, not `{asked}`; say --family {found}",
+                "{} is a model of the family `{found}`, not `{asked}`; use --family {found}",
                 file.display()
             ),
             Self::Configuration { file, differences } => write!(
@@ -85,7 +85,7 @@ impl std::fmt::Display for FamilyError {
 
 impl std::error::Error for FamilyError {}
 
-/// A file that was given is not what it should be.
+/// Error of input: an invalid file.
 #[derive(Debug)]
 pub struct BadInput(pub String);
 
@@ -97,12 +97,12 @@ impl std::fmt::Display for BadInput {
 
 impl std::error::Error for BadInput {}
 
-/// The exit code of a run that was interrupted and saved.
+/// Exit code of a run that was interrupted and saved.
 pub fn interrupted() -> ExitCode {
     ExitCode::from(u8::try_from(Interrupt::EXIT_CODE).unwrap_or(1))
 }
 
-/// Prints what clap has to say: help on standard output, an error on standard error.
+/// Prints the message of clap: help on standard output, an error on standard error.
 pub fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
         let _ = error.print(); // a closed one is nobody's loss
@@ -112,7 +112,7 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// The code that a program ends with: where its results are lost, that is an error, whatever it would have ended with.
+/// Final exit code. If results could not be written, it is an error, whatever `code` is.
 pub fn ended(code: ExitCode) -> ExitCode {
     let Some(error) = results::lost() else {
         return code;
@@ -138,13 +138,13 @@ pub fn complain(error: &anyhow::Error) {
     tell!("error: {text}");
 }
 
-/// Prints an error and its causes, and gives the code that says whose fault it was.
+/// Prints an error and its causes, and returns the exit code of its kind.
 pub fn failed(error: &anyhow::Error) -> ExitCode {
     complain(error);
     ExitCode::from(error.chain().find_map(code).unwrap_or(1))
 }
 
-/// The code that a link of the chain asks for.
+/// Exit code for an error in the chain of causes.
 fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if error.is::<Usage>()
         || error.is::<FamilyError>()
@@ -182,7 +182,7 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
 }
 
-/// A shape that no model can have was typed; one that this machine is too small for fails here, and not elsewhere.
+/// Exit code for an invalid shape: usage error if no model can have it, failure if this machine has too little memory.
 fn shape(error: &ShapeError) -> Option<u8> {
     match error {
         ShapeError::Memory(_) => None,

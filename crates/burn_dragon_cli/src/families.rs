@@ -1,4 +1,4 @@
-//! The families of models that this program knows: a line for each.
+//! Families of this program, one line each.
 
 use crate::exit::Usage;
 use burn_dragon::api::checkpoint::ModelFile;
@@ -6,12 +6,12 @@ use burn_dragon::api::language::Language;
 use burn_dragon::api::sudoku::Sudoku;
 use burn_dragon::api::train::{Family, PredictRequest, Predictions, Ran, RunRequest, TrainError, run};
 
-/// The families, the first one where nothing says which.
+/// Families. The first one is the default.
 const FAMILIES: &[Entry] = &[Entry::of::<Language>(), Entry::of::<Sudoku>()];
 
-/// What the verbs do for a family.
+/// Functions of the verbs for a family.
 pub(crate) struct Entry {
-    /// Its name.
+    /// Name of the family.
     pub(crate) name: &'static str,
     /// `dragon train`.
     pub(crate) train: fn(&RunRequest) -> Result<Ran, TrainError>,
@@ -29,10 +29,10 @@ impl Entry {
     }
 }
 
-/// The family of a name; the first one where there is none.
+/// Family of this name; the first one if there is no name.
 ///
 /// # Errors
-/// If there is no such family, with those that there are.
+/// If there is no such family, with the names of the existing ones.
 pub(crate) fn named(name: Option<&str>) -> Result<&'static Entry, Usage> {
     let Some(name) = name else {
         return Ok(&FAMILIES[0]);
@@ -41,7 +41,7 @@ pub(crate) fn named(name: Option<&str>) -> Result<&'static Entry, Usage> {
         let known: Vec<&str> = FAMILIES.iter().map(|family| family.name).collect();
         let known = known.join(", ");
         Usage(format!(
-            "unknown family `{name}`; there is: {known} (and settings are KEY=VALUE)"
+            "unknown family `{name}`; known families: {known} (settings are written as KEY=VALUE)"
         ))
     })
 }

@@ -15,7 +15,7 @@ use std::any::TypeId;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Runs `dragon` with the process's arguments.
+/// Runs `dragon` with the arguments of the process.
 pub fn dragon(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     parse(Args::command(), arguments)
 }
@@ -40,8 +40,8 @@ fn parse(command: Command, arguments: impl IntoIterator<Item = OsString>) -> Exi
     )
 }
 
-/// What begins with a hyphen after an option that takes a number is a number, and refused as one: the way out is another
-/// number, not `--`.
+/// A value that starts with a hyphen, after an option that takes a number, is read as a number and refused as one. So
+/// the error asks for another number, not for `--`.
 fn numbers_may_be_negative(command: Command) -> Command {
     let numbers = [
         TypeId::of::<f64>(),

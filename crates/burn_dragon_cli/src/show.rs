@@ -1,4 +1,4 @@
-//! What reaches a terminal: lines that may hold text of a stranger's file, which must not command it.
+//! Output to a terminal. Lines may contain text from untrusted files, so control characters are removed.
 
 use burn_dragon::api::expert::checkpoint::{is_obeyed, printable};
 use burn_dragon_train::api::expert::results;
@@ -31,14 +31,14 @@ pub(crate) fn mark(text: &str) {
     let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush()); // as above
 }
 
-/// Writes a line as it is: what a model says is what was asked for. What does not arrive is told at the end, by
+/// Writes a line unchanged: the output of a model is what the user requested. A failed write is reported at the end, by
 /// [`exit::ended`](crate::exit::ended).
 pub(crate) fn as_it_is(text: &str) {
     results::write(format!("{text}\n").as_bytes());
 }
 
-/// JSON that says the same without what a terminal would obey. JSON itself has none of it outside of its texts, and in
-/// them escapes what is below a space alone.
+/// The same JSON without characters that a terminal obeys. JSON has them only inside its strings, and itself escapes
+/// only those below the space.
 pub(crate) fn json(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,33 +1,33 @@
-//! `[model]`: the shape of a language model, as a configuration has it.
+//! Table `[model]` of a configuration: the sizes of a language model.
 
 use crate::error::LanguageError;
 use burn_dragon_core::api::{Connector, DecayConfig, DragonConfig, Positions};
 use serde::{Deserialize, Serialize};
 
-/// `[model]`: as [`DragonConfig`], but the vocabulary may be left to the tokenizer.
+/// Table `[model]`: the fields of [`DragonConfig`], with an optional vocabulary size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Tokens in the vocabulary; absent, the tokenizer's.
+    /// Number of tokens in the vocabulary (V). If absent, that of the tokenizer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vocab_size: Option<usize>,
     /// Model width (D).
     pub d_model: usize,
-    /// Heads (H).
+    /// Number of heads (H).
     pub n_heads: usize,
-    /// Neurons in all heads together (n).
+    /// Number of neurons in all heads together (n).
     pub n_neurons: usize,
-    /// Passes through the shared block (L).
+    /// Number of levels (L): passes through the shared block.
     pub n_levels: usize,
-    /// Share of y that is dropped in training.
+    /// Dropout rate of y in training.
     pub dropout: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// What the norms add to the variance.
+    /// Constant that the norms add to the variance.
     pub norm_eps: f64,
     /// Standard deviation of the initial weights.
     pub init_std: f64,
-    /// How memory fades; absent, it does not.
+    /// Decay of the memory. If absent, the memory does not decay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decay: Option<DecayConfig>,
 }
@@ -56,10 +56,10 @@ impl Default for ModelConfig {
 }
 
 impl ModelConfig {
-    /// The model's shape for a tokenizer of `tokens` tokens.
+    /// Configuration of the model for a tokenizer of `tokens` tokens.
     ///
     /// # Errors
-    /// If the table asks for another vocabulary, or for a shape that no model can have.
+    /// If the table sets another vocabulary size, or sizes that no model can have.
     pub fn with_vocabulary(&self, tokens: usize) -> Result<DragonConfig, LanguageError> {
         if let Some(asked) = self.vocab_size.filter(|&asked| asked != tokens) {
             return Err(LanguageError::Vocabulary {

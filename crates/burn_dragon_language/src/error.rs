@@ -1,4 +1,4 @@
-//! Everything that can go wrong with text, and what to do about it.
+//! Errors of the language crate.
 
 use burn_dragon_checkpoint::api::expert::Foreign;
 #[cfg(feature = "train")]
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 /// An error of the language crate.
 ///
-/// Each message names the thing at fault, the values involved and the way out.
+/// Each message says what is wrong, with the values, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LanguageError {
@@ -22,7 +22,7 @@ pub enum LanguageError {
     UnknownChar {
         /// The character.
         ch: char,
-        /// Its first byte, counted from the start of the text.
+        /// Position of its first byte, counted from the start of the text.
         offset: usize,
     },
     /// A `char` tokenizer was given bytes that are not UTF-8.
@@ -30,38 +30,38 @@ pub enum LanguageError {
         "the text is not UTF-8 at byte {offset}, and a char tokenizer reads characters; use the `byte` tokenizer"
     )]
     NotUtf8 {
-        /// The first byte that is not UTF-8, counted from the start of the text.
+        /// Position of the first byte that is not UTF-8, counted from the start of the text.
         offset: usize,
     },
-    /// A token id that the vocabulary does not have.
+    /// A token id outside the vocabulary.
     #[error("token id {id} is outside the vocabulary of {vocab_size} (ids 0 to {})", vocab_size.saturating_sub(1))]
     UnknownToken {
         /// The id given.
         id: u32,
-        /// Number of ids there are.
+        /// Number of ids in the vocabulary.
         vocab_size: usize,
     },
-    /// A tokenizer file that is not the JSON a tokenizer is saved as.
+    /// A tokenizer file that is not the JSON of a tokenizer.
     #[error("{} is not a tokenizer: {source}", path.display())]
     TokenizerFile {
         /// The file.
         path: PathBuf,
-        /// What the parser met.
+        /// Error of the parser.
         source: serde_json::Error,
     },
     /// A tokenizer whose description parses but contradicts itself.
     #[error("the tokenizer is not valid: {reason}")]
     TokenizerInvalid {
-        /// What contradicts what.
+        /// The contradiction.
         reason: String,
     },
-    /// Words for weights that came without a tokenizer.
+    /// Text that is not a list of token ids, for weights without a tokenizer.
     #[error(
-        "these weights have no tokenizer, so text is a list of token ids, and {word:?} is none: give a prompt as \
-         --prompt-tokens 1,2,3, and data as a text of ids, `1 2 3`"
+        "{word:?} is not a token id: these weights have no tokenizer, so text must be a list of token ids; give a prompt \
+         as --prompt-tokens 1,2,3, and data as a text of ids, `1 2 3`"
     )]
     NoTokenizer {
-        /// What is no id.
+        /// The word that is not a token id.
         word: String,
     },
     /// A model and a tokenizer with different vocabularies.
@@ -70,51 +70,51 @@ pub enum LanguageError {
          take the tokenizer's, or use the tokenizer that the model was trained with"
     )]
     Vocabulary {
-        /// Tokens of the model.
+        /// Vocabulary size of the model.
         model: usize,
-        /// Tokens of the tokenizer.
+        /// Vocabulary size of the tokenizer.
         tokenizer: usize,
     },
-    /// Nothing to continue.
+    /// An empty prompt.
     #[error("the prompt is empty, and a model needs at least one token to start from")]
     EmptyPrompt,
-    /// A memory from a file, and nothing that follows what it has read.
+    /// A memory from a file, with no new token after it to predict from.
     #[error(
-        "the memory has read {tokens} tokens, but a state holds what was read, not what may follow: give a prompt of at \
-         least one token to go on from"
+        "there is no new token: the memory has read {tokens} tokens, but a state holds what was read and not the \
+         logits after it; give a prompt of at least one token"
     )]
     NothingNew {
-        /// Tokens the memory has read.
+        /// Number of tokens that the memory has read.
         tokens: u64,
     },
-    /// Nothing to choose the next token by.
+    /// A number that is not finite where the next token is chosen.
     #[error(
-        "the {what} of token {id} is {value}, so there is nothing to choose the next token by; see whether the model is \
-         sound with `dragon verify MODEL --deep`"
+        "the {what} of token {id} is {value}, so the next token cannot be chosen; check the model with `dragon verify \
+         MODEL --deep`"
     )]
     NothingToDraw {
-        /// `logit`, `penalised logit` or `weight`.
+        /// Kind of the number: `logit`, `penalised logit` or `weight`.
         what: &'static str,
-        /// The first token it is so for.
+        /// First token with such a number.
         id: u32,
-        /// The number that is none.
+        /// The number: infinite or NaN.
         value: f64,
     },
-    /// A shape that no model can have.
+    /// Sizes that no model can have.
     #[error(transparent)]
     Model(#[from] burn_dragon_core::api::ConfigError),
-    /// Tokens that the model cannot read.
+    /// Tokens that the decoder cannot read.
     #[error(transparent)]
     Decoder(#[from] burn_dragon_core::api::DecoderError),
-    /// A model's file.
+    /// A model file that cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] burn_dragon_checkpoint::api::CheckpointError),
-    /// A value of the configuration that cannot be used.
+    /// An invalid value of the configuration.
     #[error("`{key}`: {reason}")]
     Config {
         /// The key.
         key: &'static str,
-        /// What is wrong with its value, and what would be right.
+        /// Why the value is invalid, and what is expected.
         reason: String,
     },
     /// `train_ratio` leaves nothing to train on, or nothing to validate on.
@@ -133,12 +133,12 @@ pub enum LanguageError {
         /// Names beside it that look alike.
         similar: Vec<String>,
     },
-    /// A link of the configuration that leads to nothing.
-    #[error("{} is a link to {}, where there is nothing", path.display(), target.display())]
+    /// A path of the configuration that is a broken link.
+    #[error("{} is a link to {}, which does not exist", path.display(), target.display())]
     DanglingLink {
         /// The link.
         path: PathBuf,
-        /// What it names.
+        /// Target of the link, which does not exist.
         target: PathBuf,
     },
     /// A text that is not written in UTF-8.
@@ -149,7 +149,7 @@ pub enum LanguageError {
     Encoding {
         /// The file.
         path: PathBuf,
-        /// What it is written in.
+        /// Encoding of the file.
         encoding: Foreign,
     },
     /// A glob that matches nothing, or that is not a glob.
@@ -157,9 +157,9 @@ pub enum LanguageError {
     Glob {
         /// The pattern, as configured.
         pattern: String,
-        /// The folder relative patterns start from.
+        /// The folder from which relative patterns start.
         base: PathBuf,
-        /// What is wrong.
+        /// Why the pattern is refused, beginning with a verb.
         reason: String,
     },
     /// A folder without a single text file.
@@ -173,98 +173,98 @@ pub enum LanguageError {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// The system's reason.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// A `.gz` file that does not unpack.
-    #[error("{} is not a sound gzip file: {source}", path.display())]
+    /// A `.gz` file that cannot be unpacked.
+    #[error("{} is not a valid gzip file: {source}", path.display())]
     BadGzip {
         /// The file.
         path: PathBuf,
-        /// The unpacker's reason.
+        /// Error of the decompressor.
         source: std::io::Error,
     },
-    /// Nothing to train on.
+    /// An empty training text.
     #[error("the training text is empty: all its documents are blank; check `paths` of the dataset")]
     EmptyCorpus,
-    /// Nothing to validate on.
+    /// An empty validation text.
     #[error(
         "the validation text is empty: give the dataset more text, a smaller `train_ratio`, or a `[dataset.validation]` source of its own"
     )]
     EmptyValidation,
-    /// Less text to train on than one window needs.
+    /// A training text that is shorter than one window.
     #[error(
         "the training text has {tokens} tokens, but one window needs {needed} (inputs and one more to predict); use more \
          text, or shorter windows (`sequence.block_size`)"
     )]
     TooShort {
-        /// Tokens there are.
+        /// Number of tokens in the text.
         tokens: usize,
-        /// Tokens of one window: its length and one.
+        /// Number of tokens in one window: its length plus one.
         needed: usize,
     },
-    /// A text to judge a model by, of which nothing can be predicted.
+    /// An evaluation text in which no token can be predicted.
     #[error(
-        "no document of {text} ({documents} in all) has two tokens, one to read and one to predict, so there is nothing \
-         to judge by; give it more text"
+        "nothing can be predicted: no document of {text} ({documents} in all) has two tokens, one to read and one to \
+         predict; use a text with longer documents"
     )]
     NothingToPredict {
-        /// Which text.
+        /// Name of the text.
         text: &'static str,
-        /// Documents there are.
+        /// Number of documents in the text.
         documents: usize,
     },
-    /// An error in one document of many.
+    /// An error in one document.
     #[error("in document {index} (counted from 0): {source}")]
     InDocument {
-        /// Which document, counted from 0.
+        /// Index of the document, counted from 0.
         index: usize,
-        /// What is wrong with it.
+        /// The error.
         source: Box<Self>,
     },
-    /// A score was asked for with the wrong number of answers.
+    /// A wrong number of answers for the score of a recall probe.
     #[error("the recall probe has {expected} recalled words, but {given} answers were given")]
     AnswerCount {
-        /// Recalled words of the probe.
+        /// Number of recalled words in the probe.
         expected: usize,
-        /// Answers given.
+        /// Number of answers given.
         given: usize,
     },
     /// Text that cannot be read as streams.
     #[cfg(feature = "train")]
     #[error("the training text cannot be read as streams: {0}")]
     Stream(#[from] StreamError),
-    /// Something that the machine has no memory for.
+    /// Work that needs more memory than the machine has free.
     #[error(transparent)]
     Memory(#[from] burn_dragon_core::api::MemoryError),
-    /// A prompt that was chosen for the samples of a run, and that its tokenizer cannot read.
+    /// A configured prompt for the samples of a run that its tokenizer cannot read.
     #[error(
-        "`generation.prompt` ({origin}) is {prompt:?}, which samples cannot continue: {reason}; give a text of the data's \
-         own letters, as in generation.prompt={example:?}"
+        "`generation.prompt` ({origin}) is {prompt:?}, which the tokenizer cannot read: {reason}; use only characters of \
+         the training text, for example generation.prompt={example:?}"
     )]
     Prompt {
-        /// Where it is written.
+        /// Origin of the setting.
         origin: String,
         /// The prompt.
         prompt: String,
-        /// What the tokenizer does not know of it.
+        /// Error of the tokenizer.
         reason: String,
-        /// One that it can read.
+        /// Example of a prompt that it can read.
         example: String,
     },
-    /// A run whose tokenizer is not that of its model.
+    /// A run folder whose tokenizer is not the one its model was trained with.
     #[error(
-        "{} is not the tokenizer that the run's model was trained with, which {} holds: it has been changed or exchanged; \
-         restore it",
+        "{} is not the tokenizer that the run's model was trained with: it was changed or replaced; restore the tokenizer \
+         that {} holds",
         tokenizer.display(), model.display()
     )]
     OtherTokenizer {
-        /// The run's tokenizer.
+        /// Tokenizer file of the run.
         tokenizer: PathBuf,
-        /// The file of its model.
+        /// Model file of the run.
         model: PathBuf,
     },
-    /// A setting of the training that is out of range.
+    /// A training setting that is out of range.
     #[cfg(feature = "train")]
     #[error(transparent)]
     Training(#[from] TrainError),

@@ -1,4 +1,4 @@
-//! How a model has learnt to read text: so it is judged, wherever its file is, unless told otherwise.
+//! The reading that a model was trained with. Evaluation uses it by default, wherever the file is.
 
 use burn_dragon_checkpoint::api::ModelInfo;
 use serde::{Deserialize, Serialize};
@@ -8,33 +8,33 @@ use std::num::NonZeroUsize;
 /// The key among the details of a model's file.
 const KEY: &str = "reading";
 
-/// How a model has learnt to read text; not known of weights that came from elsewhere.
+/// Reading that a model was trained with. It is not known of imported weights.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LearntReading {
-    /// Tokens in a window.
+    /// Number of tokens in a window.
     pub block_size: NonZeroUsize,
-    /// What it knows in a window of the document's earlier ones.
+    /// Memory of the earlier windows of a document.
     pub memory: LearntMemory,
-    /// What separates the documents of a file; without it a file is a document.
+    /// Text between the documents of a file. If absent, each file is one document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_separator: Option<String>,
 }
 
-/// What a model knows in a window of the document's earlier ones.
+/// Memory of the earlier windows of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LearntMemory {
-    /// Nothing.
+    /// None: each window starts from an empty memory.
     Reset,
-    /// Everything.
+    /// All of it: the memory is carried from window to window.
     Carried,
 }
 
 impl LearntReading {
-    /// What the file of a model says.
+    /// Reads the reading from the details of a model file; `None` if they have none.
     ///
     /// # Errors
-    /// If it says something that is no way to read.
+    /// If the details hold an invalid reading.
     pub fn of(info: &ModelInfo) -> Result<Option<Self>, String> {
         let Some(said) = info.details.get(KEY) else {
             return Ok(None);
@@ -43,7 +43,7 @@ impl LearntReading {
         read.map(Some).map_err(|error| format!("{KEY}: {error}"))
     }
 
-    /// As the details of a model's file.
+    /// The reading as details of a model file.
     pub fn details(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {
             Ok(value) => Map::from_iter([(KEY.to_string(), value)]),

@@ -7,12 +7,13 @@
 //! | the embedded tales and the recall probe | `tales` |
 //! | evaluation: loss, bits per byte, density, recall | `evaluate` |
 //! | a model with its tokenizer | `model` |
-//! | language models as files: tensors, tokenizer, companions, words | `export`, `learnt` |
-//! | what was read, as a file | `state` |
+//! | language models as files: tensors, tokenizer, companion files, descriptions | `export`, `learnt` |
+//! | memory of a text, as a file | `state` |
 //! | generation with carried state | `generate` |
 //! | training: configuration of a run, task, streams (feature `train`) | `training` |
 //!
-//! Without the feature `train` the crate needs neither the trainer, nor signals, threads or a clock: what a browser takes.
+//! Without the feature `train` the crate needs no trainer, no signals, no threads and no clock, so it runs in a
+//! browser.
 
 mod config;
 mod data;
@@ -28,7 +29,7 @@ mod tokenizer;
 #[cfg(feature = "train")]
 mod training;
 
-/// The curated names of this crate.
+/// Main items of this crate.
 pub mod api {
     pub use crate::config::ModelConfig;
     pub use crate::data::{Corpus, DatasetConfig, Note, SourceConfig, TextConfig, WindowStart};
@@ -48,7 +49,7 @@ pub mod api {
         StreamConfig,
     };
 
-    /// Parts of evaluation and generation, for those who build on them.
+    /// Parts of evaluation, generation and data, to build on.
     pub mod expert {
         pub use crate::data::{Documents, Listed, Severity, Split, SplitKind, Tokens, Why, WindowPlan};
         pub use crate::generate::Sampler;

@@ -1,4 +1,4 @@
-//! A model with its tokenizer: what a language model file holds.
+//! A model with its tokenizer: the content of a language model file.
 
 use crate::error::LanguageError;
 use crate::export::{self, TOKENIZER, kinds};
@@ -12,22 +12,22 @@ use burn_dragon_exchange::api::{LoadedModel, ModelPath};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A language model, ready to be evaluated or to speak.
+/// A language model, ready for evaluation and generation.
 #[derive(Clone, Debug)]
 pub struct LanguageModel {
-    /// The weights.
+    /// Weights.
     pub dragon: Dragon,
-    /// Text to tokens and back.
+    /// Tokenizer.
     pub tokenizer: Arc<dyn Tokenizer>,
-    /// Where it came from.
+    /// Origin of the model.
     pub info: ModelInfo,
-    /// How it has learnt to read, where its file says so.
+    /// Reading that it was trained with, if its file has one.
     pub reading: Option<LearntReading>,
-    /// The file it was read from.
+    /// File that it was read from.
     pub file: PathBuf,
-    /// Its run folder, where it was given as one.
+    /// Run folder, if the model was given as one.
     pub run: Option<PathBuf>,
-    /// What is wrong with checkpoints that were to be read before it: not for silence.
+    /// Errors of newer checkpoints that were skipped because they do not verify. Show them to the user.
     pub passed_over: Vec<String>,
 }
 
@@ -35,7 +35,7 @@ impl LanguageModel {
     /// Reads a model onto `device`.
     ///
     /// # Errors
-    /// If there is none, it is damaged or of another family, or its tokenizer does not fit it.
+    /// If there is no model, it is damaged or of another family, or its tokenizer does not match it.
     #[cfg(feature = "exchange")]
     pub fn load(path: &ModelPath, device: &Device) -> Result<Self, LanguageError> {
         let LoadedModel {
@@ -51,10 +51,10 @@ impl LanguageModel {
         })
     }
 
-    /// The model that was read from `file`, on `device`.
+    /// Builds the model that was read from `file` on `device`.
     ///
     /// # Errors
-    /// If it is of another family, or its tensors or its tokenizer do not fit its configuration.
+    /// If it is of another family, or its tensors or its tokenizer do not match its configuration.
     pub fn of(model: ModelFile, file: PathBuf, device: &Device) -> Result<Self, LanguageError> {
         let corrupt = |reason: String| CheckpointError::corrupt(&file, reason);
         kinds().check(&model, &file)?;
@@ -63,7 +63,8 @@ impl LanguageModel {
         let tokenizer = tokenizer_of(&model)?;
         let (expected, given) = (config.vocab_size, tokenizer.vocab_size());
         if expected != given {
-            let reason = format!("its model has a vocabulary of {expected} tokens, its tokenizer of {given}");
+            let reason =
+                format!("its model has a vocabulary of {expected} tokens, but its tokenizer has {given}");
             return Err(corrupt(reason).into());
         }
         let info = model.info.clone();
@@ -80,10 +81,10 @@ impl LanguageModel {
     }
 }
 
-/// The tokenizer in the file. Official weights have none: with 256 tokens they speak bytes, else bare ids.
+/// Tokenizer of a model file. Official weights have none: with 256 tokens they get the byte tokenizer, else bare ids.
 ///
 /// # Errors
-/// If what the file says of it is no tokenizer.
+/// If the tokenizer in the file is invalid.
 pub fn tokenizer_of(model: &ModelFile) -> Result<Arc<dyn Tokenizer>, LanguageError> {
     if let Some(json) = model.assets.get(TOKENIZER) {
         let spec: TokenizerSpec =

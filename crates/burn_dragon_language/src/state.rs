@@ -1,8 +1,8 @@
-//! What a language model has read, in one file, to go on from.
+//! State files of language models: the memory of a text that was read, to continue from.
 //!
-//! A [`StateFile`] whose memories are `rho.0`, `rho.1`, ... one a level, `[B, H, N, D]`, in f32 or bf16; the tensor `seen`,
-//! `[streams, V]` of bytes, has a 1 where a stream has read a token. Its details hold `precision`, that of the memories, and
-//! `sliding`, where the context slides.
+//! A [`StateFile`] with one memory per level, `rho.0`, `rho.1`, ..., `[B, H, N, D]`, in f32 or bf16. The tensor `seen`,
+//! `[streams, V]`, bytes, has a 1 for each token that a stream has read. The details have `precision`, that of the
+//! memories, and `sliding`, if the context slides.
 
 use crate::export::{LANGUAGE, TOKENIZER, kinds, shape_in_words};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The tensor of the tokens that were seen.
+/// Name of the tensor of tokens read.
 const SEEN: &str = "seen";
 
 /// The key of a sliding context among the details.
@@ -24,79 +24,80 @@ const SLIDING: &str = "sliding";
 /// The key of the memories' precision among the details.
 const PRECISION: &str = "precision";
 
-/// Whose memory it is, and of what.
+/// Description of a state: model, tokenizer and amount of text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LanguageStateInfo {
-    /// The [hash](crate::export::model_hash) of the model that wrote it.
+    /// The [hash](crate::export::model_hash) of the model that wrote the state.
     pub model: String,
-    /// SHA-256 of the tokenizer's JSON, where there is one.
+    /// SHA-256 of the tokenizer's JSON, if there is a tokenizer.
     pub tokenizer: Option<String>,
-    /// Tokens read so far. The positions can be less: a rebased memory is at 0, a sliding one forgets.
+    /// Number of tokens read so far. Positions can be smaller: a rebased memory is at position 0, and a sliding one
+    /// forgets.
     pub tokens: u64,
-    /// The sliding context it was read with, if it was.
+    /// Sliding context that the text was read with, if any.
     pub sliding: Option<Sliding>,
-    /// Version of the software that wrote it.
+    /// Version of the software that wrote the state.
     pub version: String,
 }
 
-/// A context of two staggered memories, in two groups of lanes.
+/// Sliding context: two memories a window apart, in two groups of lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sliding {
-    /// Tokens in a window.
+    /// Number of tokens in a window.
     pub window: usize,
-    /// Whether the second half of the lanes are the younger memories; in the first window there are none.
+    /// Whether the second half of the lanes are the younger memories. In the first window there are none.
     pub younger: bool,
 }
 
-/// What a language model has read.
+/// State of a language model: the memory of the text that it has read.
 #[derive(Clone, Debug)]
 pub struct LanguageState {
-    /// The shape of its model.
+    /// Configuration of the model.
     pub config: DragonConfig,
-    /// Whose memory it is, and of what.
+    /// Description of the state.
     pub info: LanguageStateInfo,
-    /// How it is stored.
+    /// Precision of the stored memories.
     pub precision: StoredPrecision,
-    /// The memories and positions. With a sliding context the first half of the lanes are the elder memories, which
-    /// answer, and the second half the younger ones.
+    /// Memories and positions. In a sliding context the first half of the lanes are the older memories, which give the
+    /// logits, and the second half the younger ones.
     pub state: DragonState,
-    /// The tokens that each stream has read, each once, whether it still remembers them or not: a repetition penalty
-    /// goes on from them.
+    /// Distinct tokens that each stream has read, including forgotten ones. The repetition penalty continues from them.
     pub seen: Vec<BTreeSet<u32>>,
 }
 
-/// Who wants to go on from a state.
+/// Expectations of the model that continues from a state.
 #[derive(Clone, Copy, Debug)]
 pub struct StateReader<'a> {
-    /// The shape of the model.
+    /// Configuration of the model.
     pub config: &'a DragonConfig,
     /// The [hash](crate::export::model_hash) of the model.
     pub model: &'a str,
-    /// SHA-256 of the tokenizer's JSON, where there is one.
+    /// SHA-256 of the tokenizer's JSON, if there is a tokenizer.
     pub tokenizer: Option<&'a str>,
-    /// Streams that are to go on.
+    /// Number of streams to continue.
     pub lanes: usize,
 }
 
 impl LanguageState {
-    /// Streams in the file; each has two memories where the context is sliding and in its second window or later.
+    /// Number of streams. Each has two memories if the context slides and is past its first window.
     pub fn lanes(&self) -> usize {
         self.state.lanes() / groups(self.info.sliding)
     }
 
-    /// Writes the file, whole or not at all.
+    /// Writes the file atomically: it is complete or not there.
     ///
     /// # Errors
-    /// If the state is not of the configuration's shape or not finite, or what was seen cannot be what was read, or the
-    /// precision is f16, whose largest number a memory outgrows, or the file system refuses.
+    /// If the state does not match the configuration or is not finite, the tokens of `seen` do not match the number of
+    /// tokens read, the precision is f16 (memories grow beyond its largest number), or the file cannot be written.
     pub fn write(self, path: &Path) -> Result<(), CheckpointError> {
         self.into_state_file(path)?.write(path)
     }
 
-    /// The file that is written at `path`.
+    /// Builds the file that is to be written at `path`.
     ///
     /// # Errors
-    /// If the state is not of the configuration's shape, or what was seen cannot be what was read, or the precision is f16.
+    /// If the state does not match the configuration, the tokens of `seen` do not match the number of tokens read, or
+    /// the precision is f16.
     pub fn into_state_file(self, path: &Path) -> Result<StateFile, CheckpointError> {
         let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
         check_precision(path, self.precision)?;
@@ -120,12 +121,12 @@ impl LanguageState {
         })
     }
 
-    /// What was seen, `[streams, V]`: 1 where a token was read.
+    /// Tokens seen, `[streams, V]`: 1 for each token that was read.
     fn seen_tensor(&self, path: &Path) -> Result<TensorData, CheckpointError> {
         let (streams, vocab_size) = (self.lanes(), self.config.vocab_size);
         if self.seen.len() != streams {
             let reason = format!(
-                "it says what {} streams have seen, and has {streams}",
+                "it has the tokens seen by {} streams, but {streams} streams",
                 self.seen.len()
             );
             return Err(CheckpointError::corrupt(path, reason));
@@ -147,15 +148,15 @@ impl LanguageState {
     /// `device`.
     ///
     /// # Errors
-    /// If it is damaged or is not a language model's state.
+    /// If the file is damaged or is not the state of a language model.
     pub fn read(path: &Path, device: &Device) -> Result<Self, CheckpointError> {
         Self::of(StateFile::read(path)?, path, device)
     }
 
-    /// Checks a state that was read from `path`.
+    /// Checks a state file that was read from `path`.
     ///
     /// # Errors
-    /// If it is not a language model's.
+    /// If it is not the state of a language model.
     pub fn of(file: StateFile, path: &Path, device: &Device) -> Result<Self, CheckpointError> {
         kinds().of(&file.family, path)?;
         let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
@@ -176,7 +177,7 @@ impl LanguageState {
         let groups = groups(info.sliding);
         if positions.is_empty() || !positions.len().is_multiple_of(groups) {
             return Err(corrupt(format!(
-                "{} lanes are not a number of streams with {groups} memories each",
+                "it has {} lanes, which is not a multiple of the {groups} memories per stream",
                 positions.len()
             )));
         }
@@ -198,10 +199,10 @@ impl LanguageState {
         })
     }
 
-    /// Refuses what another model or another tokenizer has read, or another number of streams.
+    /// Checks that the state was written by this model with this tokenizer, for this number of streams.
     ///
     /// # Errors
-    /// With what the file says and what was expected.
+    /// With the value in the file and the expected one.
     pub fn check(&self, path: &Path, reader: &StateReader<'_>) -> Result<(), CheckpointError> {
         let foreign = |what, given: &str, expected: &str, remedy| {
             Err(CheckpointError::Foreign {
@@ -218,7 +219,7 @@ impl LanguageState {
                 "the shape of its model",
                 &given,
                 &expected,
-                "a memory is one of its own model's neurons: take the model that wrote it",
+                "a memory belongs to the neurons of one model: use the model that wrote it",
             );
         }
         if self.info.model != reader.model {
@@ -226,8 +227,8 @@ impl LanguageState {
                 "the model that wrote it (sha256)",
                 &self.info.model,
                 reader.model,
-                "a memory means nothing to other weights, not even to another checkpoint of the same run: take the \
-                 model that wrote it, or read the text again",
+                "a memory is valid only for the weights that wrote it, not for another checkpoint of the same run: use \
+                 the model that wrote it, or read the text again",
             );
         }
         if self.info.tokenizer.as_deref() != reader.tokenizer {
@@ -236,7 +237,7 @@ impl LanguageState {
                 "the tokenizer it was read with (sha256)",
                 &name(self.info.tokenizer.as_deref()),
                 &name(reader.tokenizer),
-                "its tokens would mean other texts: take the tokenizer that it was read with, or read the text again",
+                "the same ids stand for other text: use the tokenizer that it was read with, or read the text again",
             );
         }
         if self.lanes() != reader.lanes {
@@ -287,12 +288,12 @@ fn sliding(details: &Map<String, Value>) -> Result<Option<Sliding>, String> {
     let sliding: Sliding =
         serde_json::from_value(value.clone()).map_err(|error| format!("{SLIDING}: {error}"))?;
     match sliding.window {
-        0 => Err("its context is a window of 0 tokens".into()),
+        0 => Err("its sliding context has a window of 0 tokens; expected at least 1".into()),
         _ => Ok(Some(sliding)),
     }
 }
 
-/// What is said of the memories.
+/// Description of the memories.
 struct Description {
     config: DragonConfig,
     positions: Vec<u64>,
@@ -311,7 +312,7 @@ impl Description {
         let marks = marks.filter(|marks| marks.iter().all(|mark| *mark <= 1));
         let marks = marks.ok_or_else(|| {
             let reason = format!(
-                "tensor `{SEEN}` is {}, and not bytes of 0 and 1 alone",
+                "tensor `{SEEN}` is {}; expected bytes of 0 and 1 alone",
                 data.dtype().name()
             );
             CheckpointError::corrupt(path, reason)
@@ -358,7 +359,7 @@ impl Description {
         let data = of_shape(path, &name, data, expected)?;
         if data.dtype() != self.precision.dtype() {
             let reason = format!(
-                "tensor `{name}` is {}, it says {}",
+                "tensor `{name}` is {}, but its details say {}",
                 data.dtype().name(),
                 self.precision
             );
@@ -371,7 +372,7 @@ impl Description {
     }
 }
 
-/// How the memories are said to be stored.
+/// Stored precision of the memories.
 fn precision(details: &Map<String, Value>) -> Result<StoredPrecision, String> {
     let said = details.get(PRECISION).and_then(Value::as_str);
     let said = said.ok_or_else(|| format!("no `{PRECISION}`"))?;
@@ -401,7 +402,7 @@ fn of_shape(
     Ok(data)
 }
 
-/// Memories grow with what is read, beyond the largest number of f16.
+/// Refuses f16: memories grow with the text that is read, beyond the largest number of f16.
 fn check_precision(path: &Path, precision: StoredPrecision) -> Result<(), CheckpointError> {
     match precision {
         StoredPrecision::F32 | StoredPrecision::Bf16 => Ok(()),
@@ -412,13 +413,13 @@ fn check_precision(path: &Path, precision: StoredPrecision) -> Result<(), Checkp
     }
 }
 
-/// Who has read tokens has seen some, and no more than these.
+/// Checks the number of distinct tokens: at least 1 if tokens were read, at most the number of tokens read.
 fn check_seen(path: &Path, seen: &BTreeSet<u32>, tokens: u64) -> Result<(), CheckpointError> {
     let count = seen.len() as u64;
     if count <= tokens && (count > 0 || tokens == 0) {
         return Ok(());
     }
-    let reason = format!("a stream has seen {count} different tokens of the {tokens} that it has read");
+    let reason = format!("a stream has seen {count} different tokens, but has read {tokens} tokens");
     Err(CheckpointError::corrupt(path, reason))
 }
 

@@ -1,4 +1,4 @@
-//! The configuration of a sudoku run; `config/sudoku/base.toml` documents every key.
+//! Configuration of a sudoku run. `config/sudoku/base.toml` documents every key.
 
 use crate::data::DatasetConfig;
 use crate::error::SudokuError;
@@ -8,36 +8,36 @@ use burn_dragon_train::api::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Base of rotary frequencies, which a model without rotation does not read.
+/// Base of the rotary frequencies. Unused, because the model has no rotation.
 const ROPE_THETA: f64 = 65536.0;
 
-/// All that a sudoku run is made of.
+/// Configuration of a sudoku run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SudokuConfig {
-    /// Puzzles, and how they are shown.
+    /// Table `[dataset]`: puzzles, and their augmentation.
     pub dataset: DatasetConfig,
-    /// The model's shape.
+    /// Table `[model]`: sizes of the model.
     pub model: ModelConfig,
-    /// What is learnt from.
+    /// Table `[loss]`: levels with a loss.
     pub loss: LossConfig,
-    /// Seed, batch, length.
+    /// Table `[training]`: seed, batch, steps.
     pub training: TrainingConfig,
-    /// How gradients move the weights.
+    /// Table `[optimizer]`: updates of the weights.
     pub optimizer: OptimizerConfig,
-    /// An average of the weights, which is evaluated and saved; absent, they themselves are.
+    /// Table `[ema]`: average of the weights, which is evaluated and saved. If absent, the weights themselves are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<EmaConfig>,
-    /// Learning rate over the steps.
+    /// Table `[schedule]`: learning rate over the steps.
     pub schedule: Schedule,
-    /// When and how much is evaluated.
+    /// Table `[evaluation]`: frequency and amount of evaluation.
     pub evaluation: EvaluationConfig,
-    /// When a checkpoint is written.
+    /// Table `[checkpoint]`: frequency of checkpoints.
     pub checkpoint: CheckpointConfig,
 }
 
 impl SudokuConfig {
-    /// The tables that the trainer reads.
+    /// Tables that the trainer reads.
     pub fn plan(&self) -> Plan {
         Plan {
             training: self.training.clone(),
@@ -49,17 +49,17 @@ impl SudokuConfig {
         }
     }
 
-    /// The configuration without the places of this machine: of files their names alone.
+    /// The configuration without the folders of this machine: paths are reduced to file names.
     pub(crate) fn without_places(&self) -> Self {
         let mut config = self.clone();
         config.dataset.name_files_only();
         config
     }
 
-    /// Refuses what no run can be.
+    /// Checks the values.
     ///
     /// # Errors
-    /// Naming the key.
+    /// [`SudokuError::Config`] or [`SudokuError::Model`], with the key.
     pub fn validate(&self) -> Result<(), SudokuError> {
         self.model.trunk().validate()?;
         self.loss.supervised(self.model.n_levels)?;
@@ -67,21 +67,21 @@ impl SudokuConfig {
     }
 }
 
-/// `[model]`: the shape of a sudoku model, all that its weights cannot say by themselves.
+/// Table `[model]`: the sizes of a sudoku model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
     /// Model width (D).
     pub d_model: usize,
-    /// Heads that the neurons are split into (H).
+    /// Number of heads (H).
     pub n_heads: usize,
-    /// Neurons in all heads together (n).
+    /// Number of neurons in all heads together (n).
     pub n_neurons: usize,
-    /// Passes through the one shared block (L) in training; more of them may be run afterwards.
+    /// Number of levels (L) in training: passes through the shared block. More can be run in prediction.
     pub n_levels: usize,
-    /// Share of y that is dropped in training.
+    /// Dropout rate of y in training.
     pub dropout: f64,
-    /// What the norms add to the variance.
+    /// Constant that the norms add to the variance.
     pub norm_eps: f64,
     /// Standard deviation of the initial weights.
     pub init_std: f64,
@@ -102,7 +102,8 @@ impl Default for ModelConfig {
 }
 
 impl ModelConfig {
-    /// The trunk: every cell reads every cell, and where a cell stands is in its embedding.
+    /// Configuration of the trunk: full reads, in which every cell reads every cell, without rotation. The position of
+    /// a cell is in its embedding.
     pub fn trunk(&self) -> TrunkConfig {
         TrunkConfig {
             d_model: self.d_model,
@@ -121,28 +122,28 @@ impl ModelConfig {
     }
 }
 
-/// `[loss]`.
+/// Table `[loss]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossConfig {
-    /// Levels after which the digits are read and judged; the loss is the mean over them.
+    /// Levels with a loss. The total loss is the mean over them.
     pub levels: Supervised,
 }
 
-/// Levels with a loss.
+/// Choice of the levels with a loss.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     untagged,
     expecting = "expected \"all\", \"last\", or a list of levels counted from 1"
 )]
 pub enum Supervised {
-    /// Those that a word names.
+    /// Levels by a name.
     Named(NamedLevels),
-    /// These, counted from 1.
+    /// Levels by number, counted from 1.
     Listed(Vec<usize>),
 }
 
-/// Levels by a word.
+/// Name of a choice of levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedLevels {
@@ -159,10 +160,10 @@ impl Default for Supervised {
 }
 
 impl LossConfig {
-    /// The supervised levels of a model of so many, counted from 0.
+    /// Levels with a loss, in a model of `n_levels` levels, counted from 0.
     ///
     /// # Errors
-    /// [`SudokuError::Config`] if there is none, or one that the model does not have, or one twice.
+    /// [`SudokuError::Config`] if there are none, if one does not exist in the model, or if one is listed twice.
     pub fn supervised(&self, n_levels: usize) -> Result<Vec<usize>, SudokuError> {
         match &self.levels {
             Supervised::Named(NamedLevels::All) => Ok((0..n_levels).collect()),

@@ -1,4 +1,4 @@
-//! Everything that can go wrong with puzzles and their models, and what to do about it.
+//! Errors of the sudoku crate.
 
 use crate::data::LineError;
 use burn_dragon_core::api::{ConfigError, MemoryError};
@@ -9,15 +9,15 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SudokuError {
-    /// A setting that no run can have.
+    /// An invalid setting.
     #[error("{key} {reason}")]
     Config {
-        /// The full key.
+        /// Full name of the key.
         key: &'static str,
-        /// What is wrong with it, beginning with a verb.
+        /// Why it is invalid, beginning with a verb.
         reason: String,
     },
-    /// A model of a shape that there is not.
+    /// Sizes that no model can have.
     #[error(transparent)]
     Model(#[from] ConfigError),
     /// A file that cannot be read.
@@ -25,35 +25,35 @@ pub enum SudokuError {
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// A line of a list that is no puzzle to learn from.
+    /// A line of a list that is not a valid training puzzle.
     #[error("{}: {error}", path.display())]
     Line {
         /// The file.
         path: PathBuf,
-        /// The line, and what is wrong with it.
+        /// The line and its problem.
         error: LineError,
     },
-    /// A part of the data without a puzzle.
+    /// A part of the data without puzzles.
     #[error(
-        "no puzzle of `dataset.paths` is for {part} ({puzzles} in all; one in 16 classes of solutions is held out): give \
-         more puzzles, or lists of their own under `dataset.validation_paths`"
+        "no puzzle of `dataset.paths` belongs to the {part} part ({puzzles} puzzles in all; one in 16 classes of solutions \
+         is held out): give more puzzles, or separate lists in `dataset.validation_paths`"
     )]
     NoPuzzles {
-        /// The part: training, validation.
+        /// Name of the part: `training` or `validation`.
         part: &'static str,
-        /// Puzzles there are.
+        /// Number of puzzles in all.
         puzzles: usize,
     },
-    /// Something that the machine has no memory for.
+    /// Work that needs more memory than the machine has free.
     #[error(transparent)]
     Memory(#[from] MemoryError),
 }
 
 impl From<SudokuError> for TrainError {
-    /// Who is at fault decides: a setting that was typed, a file that was given, or the machine.
+    /// Maps the error by its cause: a setting, a file, or the memory of the machine.
     fn from(error: SudokuError) -> Self {
         match error {
             SudokuError::Config { .. } | SudokuError::Model(_) => Self::Usage(error.to_string()),

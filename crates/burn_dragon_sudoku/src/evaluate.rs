@@ -1,4 +1,4 @@
-//! How well a model solves puzzles, after each number of levels, and what solves them without one.
+//! Evaluation of models on puzzles, after each number of levels, with controls that need no model.
 
 use crate::data::Pair;
 use crate::grid::{Conflict, Grid};
@@ -8,31 +8,31 @@ use crate::units::CELLS;
 use burn::tensor::Tensor;
 use serde::Serialize;
 
-/// Puzzles that are read at once.
+/// Number of puzzles that are read at once.
 const BATCH: usize = 64;
 
-/// What a model makes of a puzzle.
+/// Answer of a model to a puzzle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The puzzle.
     pub puzzle: Grid,
-    /// Its givens, and in every other cell the likeliest digit.
+    /// The givens, and the likeliest digit in every other cell.
     pub grid: Grid,
 }
 
 impl Answer {
-    /// Whether it is a solution of the puzzle: complete, legal, with its givens.
+    /// Whether the answer solves the puzzle: complete, no rule broken, all givens kept.
     pub fn is_solved(&self) -> bool {
         self.grid.solves(&self.puzzle)
     }
 
-    /// The rule that it breaks, if it breaks one.
+    /// First broken rule, if any.
     pub fn conflict(&self) -> Option<Conflict> {
         self.grid.conflict()
     }
 }
 
-/// The answers of a model after so many levels. All cells are filled at once, from the logits of the last level.
+/// Answers of a model after `levels` levels. All cells are filled at once, from the logits of the last level.
 pub fn answers(model: &SudokuModel, puzzles: &[Grid], levels: usize) -> Vec<Answer> {
     let pass = SudokuPass {
         levels: Some(levels),
@@ -45,7 +45,7 @@ pub fn answers(model: &SudokuModel, puzzles: &[Grid], levels: usize) -> Vec<Answ
     batches.collect()
 }
 
-/// The likeliest digit of each empty cell, beside the givens.
+/// Answers with the likeliest digit in each empty cell.
 pub(crate) fn likeliest(logits: Tensor<3>, puzzles: &[Grid]) -> Vec<Answer> {
     let digits = logits.argmax(2).into_data().convert::<i64>();
     let digits: Vec<i64> = digits.iter::<i64>().collect();
@@ -58,17 +58,17 @@ pub(crate) fn likeliest(logits: Tensor<3>, puzzles: &[Grid]) -> Vec<Answer> {
     puzzles.iter().zip(digits.chunks(CELLS)).map(answer).collect()
 }
 
-/// How much of some puzzles is right.
+/// Score on some puzzles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Score {
-    /// Share of the empty cells that hold the digit of the solution.
+    /// Share of the empty cells with the right digit.
     pub cell_accuracy: f64,
-    /// Share of the puzzles that are solved whole.
+    /// Share of the puzzles that are completely solved.
     pub solved: f64,
 }
 
 impl Score {
-    /// The score of these grids, one for each pair.
+    /// Score of the given grids, one per pair.
     pub fn of(pairs: &[Pair], grids: impl IntoIterator<Item = Grid>) -> Self {
         let (mut right, mut cells, mut solved) = (0, 0, 0);
         for (pair, grid) in pairs.iter().zip(grids) {
@@ -87,17 +87,17 @@ impl Score {
     }
 }
 
-/// A model's figures after one number of levels.
+/// Figures of a model after one number of levels.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct LevelScore {
     /// Mean cross-entropy of the empty cells, in nats.
     pub loss: f64,
-    /// What is right of the likeliest digits.
+    /// Score of the likeliest digits.
     #[serde(flatten)]
     pub score: Score,
 }
 
-/// A model's figures on puzzles, after 1, 2, ... `levels` levels.
+/// Figures of a model on puzzles after 1, 2, ... `levels` levels.
 pub fn evaluate(model: &SudokuModel, pairs: &[Pair], levels: usize) -> Vec<LevelScore> {
     let pass = SudokuPass {
         levels: Some(levels),
@@ -127,12 +127,12 @@ pub fn evaluate(model: &SudokuModel, pairs: &[Pair], levels: usize) -> Vec<Level
         .collect()
 }
 
-/// The cells that a loss is taken of: those that are empty in the puzzle. A given is an input and nothing to learn.
+/// Cells with a loss: the empty cells of the puzzles. Givens are only inputs.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenCells {
-    /// Places among the cells of all puzzles.
+    /// Indices among the cells of all puzzles.
     places: Vec<i32>,
-    /// Digits there, counted from 0.
+    /// Right digits, counted from 0.
     digits: Vec<i32>,
 }
 
@@ -148,7 +148,7 @@ impl OpenCells {
         Self { places, digits }
     }
 
-    /// Cross-entropy of each, in nats: `[1, E]` of logits `[B, 81, 9]`.
+    /// Cross-entropy of each cell in nats, `[1, E]`, from logits `[B, 81, 9]`.
     pub(crate) fn losses(&self, logits: Tensor<3>) -> Tensor<2> {
         use burn::tensor::{Int, TensorData};
         let ([lanes, cells, digits], count) = (logits.dims(), self.places.len());
@@ -162,23 +162,23 @@ impl OpenCells {
     }
 }
 
-/// What the same puzzles come to without a model.
+/// Controls: scores on the same puzzles without a model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Controls {
-    /// Share of cells that a digit at random gets right: 1/9.
+    /// Cell accuracy of a random digit: 1/9.
     pub chance: f64,
-    /// Share of cells that a digit at random among those that the givens leave to the cell gets right, expected.
+    /// Expected cell accuracy of a random digit among those that the givens allow in the cell.
     pub candidates: f64,
-    /// Naked singles that the givens show at once, filled; nothing else.
+    /// Score of the naked singles that the givens show at once.
     pub naked_at_once: Score,
-    /// Naked singles, filled one from another to the end.
+    /// Score of naked singles, filled repeatedly until none is left.
     pub naked: Score,
-    /// Naked and hidden singles, filled one from another to the end.
+    /// Score of naked and hidden singles, filled repeatedly until none is left.
     pub singles: Score,
 }
 
 impl Controls {
-    /// Of these puzzles.
+    /// Controls on these puzzles.
     pub fn of(pairs: &[Pair]) -> Self {
         let filled = |singles| {
             Score::of(
@@ -196,7 +196,7 @@ impl Controls {
     }
 }
 
-/// The expected share of cells that a random candidate gets right.
+/// Expected share of cells that a random candidate gets right.
 fn by_candidates(pairs: &[Pair]) -> f64 {
     let chances: Vec<f64> = pairs
         .iter()

@@ -1,4 +1,4 @@
-//! What files need to know of a sudoku model: its tensors, its companions, its probe, its words.
+//! Sudoku models as files: tensors, companion files, probe and descriptions.
 
 use crate::config::ModelConfig;
 use crate::data::{GeneratorConfig, Split};
@@ -19,14 +19,14 @@ use std::path::Path;
 /// The family's name in files.
 pub(crate) const FAMILY: &str = "sudoku";
 
-/// The kind of model that this crate makes.
+/// Model kind of sudoku models.
 pub static SUDOKU: SudokuKind = SudokuKind;
 
-/// What files need to know of sudoku models.
+/// Model kind of the sudoku family.
 #[derive(Clone, Copy, Debug)]
 pub struct SudokuKind;
 
-/// A model as it stands in a file.
+/// Model file of a model.
 pub(crate) fn model_file(model: &SudokuModel, step: u64, units: u64) -> ModelFile {
     let info = ModelInfo {
         step,
@@ -40,10 +40,10 @@ pub(crate) fn model_file(model: &SudokuModel, step: u64, units: u64) -> ModelFil
     }
 }
 
-/// The model that a file holds. `path` is where it was read.
+/// Builds the model of a file that was read from `path`.
 ///
 /// # Errors
-/// If it is of another family, or not one of this one's models.
+/// If the file is of another family, or its tensors do not match its configuration.
 pub fn model_of(file: ModelFile, path: &Path, device: &Device) -> Result<SudokuModel, CheckpointError> {
     let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
     Kinds::new([&SUDOKU as &dyn ModelKind]).check(&file, path)?;
@@ -56,7 +56,7 @@ pub fn model_of(file: ModelFile, path: &Path, device: &Device) -> Result<SudokuM
     SudokuModel::from_weights(&config, device, weight).map_err(|error| corrupt(error.to_string()))
 }
 
-/// The model with the weights of a file, which must be of its shape.
+/// Loads the weights of a file into a model of the same shape.
 ///
 /// # Errors
 /// If the file is damaged or holds another model.
@@ -66,7 +66,7 @@ pub(crate) fn restore(model: SudokuModel, path: &Path) -> Result<SudokuModel, Ch
     if file.family != FAMILY || !same {
         let (family, given) = (&file.family, file.config.text());
         let reason = format!(
-            "it holds {family} {given}, the run asks for {FAMILY} {:?}",
+            "it holds a model of {family} {given}, but the run has {FAMILY} {:?}",
             model.config()
         );
         return Err(CheckpointError::corrupt(path, reason));
@@ -116,7 +116,7 @@ impl ModelKind for SudokuKind {
         companions(&self.tensors(config).unwrap_or_default())
     }
 
-    /// A held-out puzzle of the generator, read alone and in a batch.
+    /// Probe: a held-out puzzle of the generator must get the same answer alone and in a batch.
     fn probe(&self, file: ModelFile, path: &Path, device: &Device) -> Result<String, CheckpointError> {
         let model = model_of(file, path, device)?;
         let generator = GeneratorConfig::default();
@@ -140,7 +140,7 @@ impl ModelKind for SudokuKind {
             answers(&model, &puzzles, levels),
         );
         if alone[0] != together[1] {
-            let reason = "it answers a puzzle otherwise alone than beside another".to_string();
+            let reason = "its answer to a puzzle changes when another puzzle is in the batch".to_string();
             return Err(CheckpointError::corrupt(path, reason));
         }
         let answer = alone[0];
@@ -203,8 +203,8 @@ impl ModelKind for SudokuKind {
             pipeline_tag: None,
             noun: "sudoku model".into(),
             about: format!(
-                "It fills the empty cells of a puzzle all at once: {levels} times every cell reads every cell, with the \
-                 same weights."
+                "It fills all empty cells of a puzzle at once. In each of {levels} levels with shared weights, every cell \
+                 reads every cell."
             ),
             rows: vec![("levels".into(), levels.to_string())],
             figures: vec![
@@ -213,8 +213,8 @@ impl ModelKind for SudokuKind {
                 share("control_naked_solved", "share that naked singles solve"),
             ],
             usage: format!("```sh\ndragon pull {id}\ndragon predict {id} puzzles.txt\n```"),
-            limits: "Measured on puzzles like those it was trained on, which an exact solver all solves; not on harder \
-                     ones."
+            limits: "Measured only on puzzles like the training puzzles, all of which an exact solver solves; not on \
+                     harder ones."
                 .into(),
             imported_limits: "Nothing is known of how it was trained.".into(),
         }

@@ -1,4 +1,4 @@
-//! The family as the trainer and the command line know it.
+//! The sudoku family as a family of models.
 
 use crate::config::SudokuConfig;
 use crate::export::SUDOKU;
@@ -11,14 +11,14 @@ use burn_dragon_train::api::{
 };
 use serde_json::{Map, Value, json};
 
-/// The default run.
+/// Default run.
 pub(crate) const BASE: Base = Base {
     path: "config/sudoku/base.toml",
     text: include_str!("../config/base.toml"),
     minutes: 3.5,
 };
 
-/// A puzzle to try a model on: the first that the default run holds out.
+/// Example puzzle for the first prediction: the first held-out puzzle of the default run.
 const EXAMPLE: &str = "7.4.6.92.21...46.8.63.2971.3.567.189621.9.47..9714.25.95.41736247.23...11..98.547";
 
 /// Sudoku models.
@@ -29,7 +29,7 @@ impl Family for Sudoku {
     const NAME: &'static str = "sudoku";
     const BASE: Base = BASE;
     const SAMPLE: &'static str =
-        "a held-out puzzle, and what the model makes of it (wrong digits in parentheses)";
+        "a held-out puzzle, and the answer of the model (wrong digits in parentheses)";
     type Config = SudokuConfig;
     type Task = SudokuTask;
 

@@ -1,13 +1,13 @@
-//! A sudoku grid: a puzzle, a solution, or anything between.
+//! Sudoku grid: a puzzle, a solution, or a partly filled grid.
 
 use crate::units::{CELLS, UNITS};
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
-/// 81 cells, row by row from the top left; each holds a digit from 1 to 9, or 0 where it is empty.
+/// Grid of 81 cells, row by row from the top left. Each cell has a digit from 1 to 9, or 0 if it is empty.
 ///
-/// The text form is 81 characters: digits, and `0`, `.` or `_` for an empty cell. 81 fields between commas are read
-/// too. [`Display`] writes `0` for an empty cell; the alternate form (`{:#}`) writes `.`.
+/// The text form is 81 characters: digits, and `0`, `.` or `_` for an empty cell. 81 comma-separated fields can be
+/// parsed too. [`Display`] writes `0` for an empty cell; the alternate form (`{:#}`) writes `.`.
 ///
 /// ```
 /// use burn_dragon_sudoku::api::Grid;
@@ -23,19 +23,19 @@ pub struct Grid {
     cells: [u8; CELLS],
 }
 
-/// A text that is no grid.
+/// Error of a text that is not a grid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("column {column}: expected {expected}, found {given}")]
 pub struct ParseError {
-    /// Character at which it shows, counted from 1.
+    /// Position of the character at fault, counted from 1.
     pub column: usize,
-    /// What a grid has there.
+    /// Expected content at that position.
     pub expected: &'static str,
-    /// What is there.
+    /// Content at that position.
     pub given: String,
 }
 
-/// Two equal digits in one unit.
+/// Conflict: two equal digits in one unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "digit {digit} stands twice in a row, column or box: in {} and in {}",
@@ -45,33 +45,33 @@ pub struct ParseError {
 pub struct Conflict {
     /// The digit, 1 to 9.
     pub digit: u8,
-    /// The two cells, the earlier one first.
+    /// Both cells, the smaller index first.
     pub cells: [usize; 2],
 }
 
-/// Name of a cell for a person: row and column, counted from 1.
+/// Name of a cell in messages: row and column, counted from 1.
 pub(crate) fn place(cell: usize) -> String {
     format!("row {} column {}", cell / 9 + 1, cell % 9 + 1)
 }
 
 impl Grid {
-    /// The grid without a digit.
+    /// Grid without digits.
     pub const EMPTY: Self = Self { cells: [0; CELLS] };
 
-    /// A grid of these cells; none where one holds more than 9.
+    /// Creates a grid; `None` if a cell is above 9.
     pub fn new(cells: [u8; CELLS]) -> Option<Self> {
         cells.iter().all(|&digit| digit <= 9).then_some(Self { cells })
     }
 
-    /// The cells, 0 where they are empty.
+    /// Cells; 0 is an empty cell.
     pub fn cells(&self) -> &[u8; CELLS] {
         &self.cells
     }
 
-    /// The same grid with a digit in a cell.
+    /// The same grid with `digit` in `cell`.
     ///
     /// # Panics
-    /// If `cell` is not below 81, or `digit` is above 9.
+    /// If `cell` is 81 or more, or `digit` is above 9.
     #[must_use]
     pub fn with(mut self, cell: usize, digit: u8) -> Self {
         assert!(digit <= 9, "a digit is at most 9, and {digit} was given");
@@ -79,7 +79,7 @@ impl Grid {
         self
     }
 
-    /// Number of cells that hold a digit: the givens of a puzzle.
+    /// Number of cells with a digit. For a puzzle, the number of givens.
     pub fn filled(&self) -> usize {
         self.cells.iter().filter(|&&digit| digit != 0).count()
     }
@@ -89,7 +89,7 @@ impl Grid {
         (0..CELLS).filter(|&cell| self.cells[cell] == 0)
     }
 
-    /// The first two equal digits in one unit, if there are any.
+    /// First conflict, if any.
     pub fn conflict(&self) -> Option<Conflict> {
         UNITS.iter().find_map(|unit| {
             let mut seen = [None; 10];
@@ -104,18 +104,18 @@ impl Grid {
         })
     }
 
-    /// Whether every cell holds a digit and no rule is broken.
+    /// Whether every cell has a digit and no rule is broken.
     pub fn is_solution(&self) -> bool {
         self.filled() == CELLS && self.conflict().is_none()
     }
 
-    /// Whether every digit of `puzzle` stands here too.
+    /// Whether the grid keeps all digits of `puzzle`.
     pub fn keeps(&self, puzzle: &Self) -> bool {
         let mut pairs = puzzle.cells.iter().zip(&self.cells);
         pairs.all(|(&given, &here)| given == 0 || given == here)
     }
 
-    /// Whether this is a solution of `puzzle`: complete, legal, with its givens.
+    /// Whether the grid is a solution of `puzzle`: complete, no rule broken, all givens kept.
     pub fn solves(&self, puzzle: &Self) -> bool {
         self.keeps(puzzle) && self.is_solution()
     }
@@ -165,7 +165,7 @@ impl FromStr for Grid {
     }
 }
 
-/// A grid of 81 fields; an empty field is an empty cell.
+/// Parses 81 comma-separated fields; an empty field is an empty cell.
 fn between_commas(text: &str) -> Result<Grid, ParseError> {
     let mut cells = [0; CELLS];
     let (mut column, mut fields) = (1, 0);

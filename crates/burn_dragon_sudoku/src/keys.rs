@@ -1,29 +1,29 @@
-//! Which settings of a sudoku run may change when it goes on.
+//! Keys of a sudoku run: those that may change on resume.
 
 use burn_dragon_train::api::{KeyRule, Keys, OnResume};
 
-/// The rules of the tables that a sudoku run does not share with other families.
+/// Rules of the keys that are specific to the sudoku family.
 pub(crate) const KEYS: Keys = Keys {
     rules: &[
         KeyRule {
             keys: &["dataset.augment"],
             on_resume: OnResume::Stays,
-            why: "it decides how puzzles were shown",
+            why: "the run has read puzzles with this augmentation",
         },
         KeyRule {
             keys: &["dataset.*"],
             on_resume: OnResume::ChangesWithSameData,
-            why: "files may move, but a run knows its puzzles again; other ones need `--accept-changed-data`",
+            why: "files may move, but a run recognises its puzzles; other ones need `--accept-changed-data`",
         },
         KeyRule {
             keys: &["model.*"],
             on_resume: OnResume::Stays,
-            why: "the weights are those of this model",
+            why: "the weights have the shapes of this model",
         },
         KeyRule {
             keys: &["loss.*"],
             on_resume: OnResume::Stays,
-            why: "it decides what was learnt from",
+            why: "the weights were trained with this loss",
         },
     ],
     moved: &[],

@@ -39,7 +39,7 @@ mod solver;
 mod task;
 mod units;
 
-/// The curated names of this crate.
+/// Main items of this crate.
 pub mod api {
     pub use crate::config::{LossConfig, ModelConfig, NamedLevels, SudokuConfig, Supervised};
     pub use crate::data::{
@@ -56,7 +56,7 @@ pub mod api {
     pub use crate::solver::{Singles, Solutions, candidates, fill_singles, solve};
     pub use crate::task::SudokuTask;
 
-    /// Parts of the data, for those who build on them.
+    /// Parts of the data, to build on.
     pub mod expert {
         pub use crate::data::{Entry, LineError, Problem, Symmetry, entries, read_pairs};
         pub use crate::units::{CELLS, box_of, column_of, row_of};

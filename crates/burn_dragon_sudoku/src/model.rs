@@ -1,4 +1,4 @@
-//! The model: cells in, a digit for each cell out, after every level.
+//! Sudoku model: cells in, a digit for each cell out, after every level.
 //!
 //! ```text
 //! v = norm(digits[cell] + rows[row] + columns[column] + boxes[box])      an empty cell is digit 0
@@ -20,13 +20,13 @@ use burn_dragon_core::api::{
     ConfigError, FreeMemory, Need, Pass, Precision, TensorShape, Trunk, TrunkConfig,
 };
 
-/// Digits of a readout.
+/// Number of digits in a readout.
 const DIGITS: usize = 9;
 
-/// A model that fills the empty cells of sudoku grids.
+/// Model that fills the empty cells of sudoku grids.
 #[derive(Module, Debug)]
 pub struct SudokuModel {
-    /// Embedding of what a cell holds, 0 for an empty one, `[10, D]`.
+    /// Embedding of a cell's digit, 0 for an empty cell, `[10, D]`.
     pub digits: Param<Tensor<2>>,
     /// Embedding of a cell's row, `[9, D]`.
     pub rows: Param<Tensor<2>>,
@@ -34,28 +34,27 @@ pub struct SudokuModel {
     pub columns: Param<Tensor<2>>,
     /// Embedding of a cell's box, `[9, D]`.
     pub boxes: Param<Tensor<2>>,
-    /// The levels.
+    /// Levels.
     pub trunk: Trunk,
-    /// Model width to the digits 1 to 9, `[D, 9]`.
+    /// Readout: model width to the digits 1 to 9, `[D, 9]`.
     pub readout: Param<Tensor<2>>,
     #[module(skip)]
     config: ModelConfig,
 }
 
-/// What a pass does beside computing logits. The default runs as many levels as the configuration says, and drops
-/// nothing.
+/// Options of a forward pass. The default runs the number of levels of the configuration, without dropout.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SudokuPass {
-    /// Levels to run, where they are not as many as the configuration says.
+    /// Number of levels to run. If absent, that of the configuration.
     pub levels: Option<usize>,
-    /// Seed of the dropout masks; without one nothing is dropped.
+    /// Seed of the dropout masks. If absent, there is no dropout.
     pub dropout_seed: Option<u64>,
-    /// How factors enter the products of the levels, on the processor.
+    /// Precision of the factors in the products of the levels, on the processor.
     pub precision: Precision,
 }
 
 impl ModelConfig {
-    /// The tensors of a model, in the order of its fields.
+    /// Tensors of a model, in the order of its fields.
     pub fn tensors(&self) -> Vec<TensorShape> {
         let d = self.d_model;
         let embeddings = [("digits", DIGITS + 1), ("rows", 9), ("columns", 9), ("boxes", 9)];
@@ -68,14 +67,14 @@ impl ModelConfig {
         tensors
     }
 
-    /// Trained numbers.
+    /// Number of parameters.
     pub fn parameters(&self) -> u64 {
         let numbers = self.tensors().into_iter().map(|tensor| tensor.numbers().0);
         numbers.fold(0, u64::saturating_add)
     }
 
-    /// Peak bytes of a training step of so many puzzles, roughly: those of the trunk, and of every level its logits with
-    /// their gradients.
+    /// Approximate peak memory in bytes of a training step of `puzzles` puzzles: that of the trunk, and the logits of
+    /// every level with their gradients.
     pub fn training_bytes(&self, puzzles: usize) -> u64 {
         let logits = 4 * 3 * (CELLS * DIGITS) as u64;
         let logits = logits
@@ -87,7 +86,7 @@ impl ModelConfig {
             .saturating_add(logits)
     }
 
-    /// FLOPs of a puzzle forward, `levels` deep, with a readout after each of them.
+    /// FLOPs of a forward pass per puzzle with `levels` levels and a readout after each.
     pub fn forward_flops(&self, levels: usize) -> u64 {
         let trunk = TrunkConfig {
             n_levels: levels,
@@ -104,10 +103,10 @@ impl ModelConfig {
 }
 
 impl SudokuModel {
-    /// A model with weights drawn from N(0, `init_std`), a function of `seed` alone.
+    /// Creates a model with weights drawn from N(0, `init_std`), a function of `seed` alone.
     ///
     /// # Errors
-    /// If the configuration is not one a model can have, or the machine has no memory for it.
+    /// If the configuration is invalid, or the machine has too little memory.
     pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, ConfigError> {
         config.trunk().validate()?;
         let need = Need::of("a model of this shape").with("weights", config.parameters().saturating_mul(4));
@@ -115,13 +114,13 @@ impl SudokuModel {
         Self::from_weights(config, device, initial(&config.trunk(), seed))
     }
 
-    /// A model with these weights: `weight` is asked for each by name and shape, f32.
+    /// Creates a model from given weights: `weight` returns each one, f32, by name and shape.
     ///
     /// # Errors
-    /// If the configuration is not one a model can have.
+    /// If the configuration is invalid.
     ///
     /// # Panics
-    /// If a weight has another shape than was asked for.
+    /// If a weight has not the requested shape.
     pub fn from_weights(
         config: &ModelConfig,
         device: &Device,
@@ -151,17 +150,17 @@ impl SudokuModel {
         })
     }
 
-    /// The model's shape.
+    /// Configuration of the model.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    /// The device its weights are on.
+    /// Device of the weights.
     pub fn device(&self) -> Device {
         self.digits.val().device()
     }
 
-    /// Logits of the digits 1 to 9 of every cell after each level, with gradients where the weights have them.
+    /// Logits of the digits 1 to 9 for every cell after each level, with gradients if the weights have them.
     ///
     /// # Shapes
     /// - output: for each level `[B, 81, 9]`
@@ -178,7 +177,7 @@ impl SudokuModel {
         streams.into_iter().map(|v| self.read_out(v)).collect()
     }
 
-    /// `[B, 1, 81, D]`
+    /// Embedded puzzles, `[B, 1, 81, D]`.
     fn embedded(&self, puzzles: &[Grid]) -> Tensor<4> {
         let (device, d) = (self.device(), self.config.d_model);
         let index = |values: Vec<i32>| {

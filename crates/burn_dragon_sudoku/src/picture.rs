@@ -1,9 +1,9 @@
-//! A puzzle and what a model makes of it, drawn for a person.
+//! Text drawing of a puzzle and a model's answer.
 
 use crate::evaluate::Answer;
 use crate::grid::Grid;
 
-/// The puzzle, and beside it the answer, with digits that are not those of the solution in parentheses.
+/// Draws the puzzle and the answer side by side. Digits that differ from the solution are in parentheses.
 pub fn draw(answer: &Answer, solution: &Grid) -> String {
     let puzzle = |cell: usize| match answer.puzzle.cells()[cell] {
         0 => " . ".to_string(),
@@ -23,10 +23,10 @@ pub fn draw(answer: &Answer, solution: &Grid) -> String {
     lines.join("\n")
 }
 
-/// What stands between two bands.
+/// Line between two bands.
 const RULE: &str = "---------+---------+---------";
 
-/// A row, its boxes divided.
+/// Row with its boxes divided.
 fn line(row: usize, cell: impl Fn(usize) -> String) -> String {
     let boxes = [0, 3, 6].map(|first| {
         (first..first + 3)

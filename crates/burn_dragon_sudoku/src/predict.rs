@@ -1,4 +1,4 @@
-//! Puzzles in, solutions out: what `dragon predict` does with a sudoku model.
+//! Prediction: solutions of given puzzles, for `dragon predict`.
 
 use crate::data::{Entry, LineError, entries, open};
 use crate::evaluate::{Answer, answers};
@@ -11,18 +11,19 @@ use serde_json::{Map, Value, json};
 use std::io::{BufRead, BufReader, stdin};
 use std::path::Path;
 
-/// Most levels that a model is run: what is more would only take longer.
+/// Maximum number of levels to run.
 const MOST_LEVELS: usize = 1 << 16;
 
 /// Fills the puzzles of a request with the model of a file.
 ///
 /// # Errors
-/// If the file is no sudoku model, the input neither a file nor a puzzle, or the number of levels none.
+/// If the file is not a sudoku model, the input is neither a file nor a puzzle, or the number of levels is out of
+/// range.
 pub(crate) fn predict(file: ModelFile, request: &PredictRequest) -> Result<Predictions, TrainError> {
     let model = model_of(file, &request.model, &request.device)?;
     let levels = request.steps.unwrap_or(model.config().n_levels);
     if !(1..=MOST_LEVELS).contains(&levels) {
-        let text = format!("--steps {levels} is no number of levels to run; expected 1 to {MOST_LEVELS}");
+        let text = format!("--steps {levels}: expected a number of levels from 1 to {MOST_LEVELS}");
         return Err(TrainError::Usage(text));
     }
     let predicted = Predicted::of(&model, input(&request.input)?, levels);
@@ -33,7 +34,7 @@ pub(crate) fn predict(file: ModelFile, request: &PredictRequest) -> Result<Predi
     })
 }
 
-/// Standard input, a file, or the text itself, which then is one puzzle.
+/// Input: standard input, a file, or the text itself as one puzzle.
 fn input(text: &str) -> Result<Box<dyn BufRead>, TrainError> {
     if text == "-" {
         return Ok(Box::new(BufReader::new(stdin())));
@@ -45,19 +46,19 @@ fn input(text: &str) -> Result<Box<dyn BufRead>, TrainError> {
     match text.parse::<Grid>() {
         Ok(_) => Ok(Box::new(std::io::Cursor::new(text.to_string()))),
         Err(error) => Err(TrainError::BadInput(format!(
-            "there is no file {text}, and it is no puzzle either: {error}"
+            "{text} is neither a file nor a puzzle: {error}"
         ))),
     }
 }
 
-/// What a model makes of the puzzles of a text, in their order.
+/// Predictions for the puzzles of a text, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Predicted {
-    /// Levels that were run.
+    /// Number of levels that were run.
     pub levels: usize,
-    /// Answers, each with the line of its puzzle.
+    /// Answers, each with the line number of its puzzle.
     pub answers: Vec<(usize, Answer)>,
-    /// Lines that are no puzzles.
+    /// Errors of lines that are not puzzles.
     pub refused: Vec<LineError>,
 }
 
@@ -75,7 +76,7 @@ impl Predicted {
         }
     }
 
-    /// Answers that solve their puzzle.
+    /// Number of answers that solve their puzzle.
     pub fn solved(&self) -> usize {
         self.answers
             .iter()
@@ -83,7 +84,7 @@ impl Predicted {
             .count()
     }
 
-    /// An answer a line: the grid, and whether it is a solution or which rule it breaks.
+    /// Lines with one answer each: the grid, and whether it is a solution or which rule it breaks.
     pub fn lines(&self) -> Vec<String> {
         let line = |(_, answer): &(usize, Answer)| match answer.conflict() {
             None => format!("{}  solved", answer.grid),
@@ -92,7 +93,7 @@ impl Predicted {
         self.answers.iter().map(line).collect()
     }
 
-    /// The answers as an object.
+    /// Answers as a JSON object.
     pub fn object(&self) -> Map<String, Value> {
         let answer = |(line, answer): &(usize, Answer)| {
             json!({

@@ -1,27 +1,27 @@
-//! The figures of a finished run, beside their controls.
+//! Report of a finished run: figures beside their controls.
 
 use crate::evaluate::{Controls, Score};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// What is measured once, at the end.
+/// Report: figures that are measured once, at the end.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Report {
     /// Scores after 1, 2, ... levels.
     pub(crate) curve: Vec<Score>,
-    /// Levels that the model was trained with.
+    /// Number of levels in training.
     pub(crate) trained: usize,
     /// Score of the model before its first step.
     pub(crate) untrained: Score,
-    /// The same puzzles without a model.
+    /// Scores of the controls.
     pub(crate) controls: Controls,
 }
 
-/// Metrics of the curve, before the number of levels.
+/// Names of the metrics of the curve, without the number of levels.
 const CURVE: [&str; 2] = ["cell_accuracy_at_", "solved_at_"];
 
 impl Report {
-    /// As metrics by name.
+    /// Metrics by name.
     pub(crate) fn metrics(&self) -> BTreeMap<String, f64> {
         let named = |(name, value): (&str, f64)| (name.to_string(), value);
         let controls = &self.controls;
@@ -49,7 +49,7 @@ impl Report {
         metrics
     }
 
-    /// As lines for a person.
+    /// Report as lines of text.
     pub(crate) fn lines(&self) -> Vec<String> {
         let controls = &self.controls;
         let row = |name: &str, score: Score| {
@@ -84,7 +84,7 @@ impl Report {
     }
 }
 
-/// The metrics of a report as an object: the curve as lists, the controls under their names.
+/// Metrics of a report as a JSON object: the curve as lists, the controls by name.
 pub(crate) fn object(metrics: &BTreeMap<String, f64>) -> Map<String, Value> {
     let curve = |prefix: &str| -> Vec<f64> {
         let values = metrics.iter().filter(|(name, _)| name.starts_with(prefix));

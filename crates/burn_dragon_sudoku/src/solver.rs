@@ -1,7 +1,7 @@
-//! The exact solver: candidates as bits, constraint propagation, search; and what singles alone can fill.
+//! Exact solver: candidates as bits, constraint propagation and search; and the solution by singles alone.
 //!
-//! A cell is a *naked single* where its row, column and box leave one digit. A digit is a *hidden single* of a unit
-//! where one cell of the unit is left for it. Both are deductions: a puzzle that they fill has one solution.
+//! A cell is a *naked single* if its row, column and box leave one digit for it. A digit is a *hidden single* of a unit
+//! if one cell of the unit is left for it. Both are deductions, so a puzzle that they fill has one solution.
 
 use crate::grid::Grid;
 use crate::units::{CELLS, PEERS, UNITS};
@@ -9,18 +9,18 @@ use crate::units::{CELLS, PEERS, UNITS};
 /// All nine digits, digit `d` as bit `d - 1`.
 const ALL: u16 = 0x1FF;
 
-/// The solutions of a puzzle, as far as they matter.
+/// Solutions of a puzzle, at most two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Solutions {
-    /// There is none.
+    /// No solution.
     None,
-    /// There is exactly one.
+    /// Exactly one solution.
     One(Grid),
-    /// There are at least these two.
+    /// At least these two solutions.
     Many([Grid; 2]),
 }
 
-/// What a person without a pencil fills in.
+/// Deductions that fill cells without a guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Singles {
     /// Naked singles.
@@ -29,7 +29,7 @@ pub enum Singles {
     NakedAndHidden,
 }
 
-/// Every solution of a puzzle, up to the second.
+/// Solves a puzzle. The search stops at the second solution.
 pub fn solve(puzzle: &Grid) -> Solutions {
     let mut found = Vec::with_capacity(2);
     if let Some(board) = Board::of(puzzle) {
@@ -42,8 +42,8 @@ pub fn solve(puzzle: &Grid) -> Solutions {
     }
 }
 
-/// A solution found by trying, in each cell, first the candidate that `first` picks among them (as bits). It is random
-/// where `first` is.
+/// Solution found by a search that tries, in each cell, the candidate chosen by `first` (from bits) before the others.
+/// It is random if `first` is.
 pub(crate) fn solve_in_order(puzzle: &Grid, mut first: impl FnMut(u16) -> u16) -> Option<Grid> {
     let mut found = Vec::with_capacity(1);
     Board::of(puzzle)?.search(1, &mut first, &mut found);
@@ -55,8 +55,7 @@ fn lowest(candidates: u16) -> u16 {
     candidates & candidates.wrapping_neg()
 }
 
-/// The puzzle with every cell filled that follows by singles, one from another. A puzzle that contradicts itself is
-/// filled until that shows.
+/// Fills all cells that follow by repeated singles. A contradictory puzzle is filled until the contradiction shows.
 pub fn fill_singles(puzzle: &Grid, singles: Singles) -> Grid {
     match Board::of(puzzle) {
         Some(mut board) => {
@@ -68,8 +67,8 @@ pub fn fill_singles(puzzle: &Grid, singles: Singles) -> Grid {
     }
 }
 
-/// The digits that the rules leave to each cell, digit `d` as bit `d - 1`: of an empty cell those that no peer holds,
-/// of a filled one its own.
+/// Candidates of each cell, digit `d` as bit `d - 1`: for an empty cell the digits that no peer has, for a filled cell
+/// its own digit.
 pub fn candidates(puzzle: &Grid) -> [u16; CELLS] {
     let cells = puzzle.cells();
     std::array::from_fn(|cell| match cells[cell] {
@@ -83,7 +82,7 @@ pub fn candidates(puzzle: &Grid) -> [u16; CELLS] {
     })
 }
 
-/// Bit of a digit; none for an empty cell.
+/// Bit of a digit; 0 for an empty cell.
 const fn bit(digit: u8) -> u16 {
     (1 << digit) >> 1
 }
@@ -93,17 +92,17 @@ const fn digit(bit: u16) -> u8 {
     bit.trailing_zeros() as u8 + 1
 }
 
-/// A position of the search.
+/// State of the search.
 #[derive(Clone)]
 struct Board {
-    /// Digits left to each cell; of a filled cell its own.
+    /// Candidates of each cell; for a filled cell its own digit.
     candidates: [u16; CELLS],
     /// Cells whose digit is filled in and removed from their peers, cell `c` as bit `c`.
     filled: u128,
 }
 
 impl Board {
-    /// The givens, filled in; none where they contradict each other.
+    /// The givens, filled in; `None` if they contradict each other.
     fn of(puzzle: &Grid) -> Option<Self> {
         let mut board = Self {
             candidates: [ALL; CELLS],
@@ -134,7 +133,7 @@ impl Board {
         self.filled == (1 << CELLS) - 1
     }
 
-    /// Fills a cell and removes the digit from its peers; none where that leaves a cell without candidates.
+    /// Fills a cell and removes the digit from its peers; `None` if a cell then has no candidate.
     fn fill(&mut self, cell: usize, bit: u16) -> Option<()> {
         if self.candidates[cell] & bit == 0 {
             return None;
@@ -150,7 +149,7 @@ impl Board {
         Some(())
     }
 
-    /// Fills singles until there are no more; none where that leads to a contradiction.
+    /// Fills singles until there are none; `None` for a contradiction.
     fn propagate(&mut self, singles: Singles) -> Option<()> {
         loop {
             if self.naked()? {
@@ -162,7 +161,7 @@ impl Board {
         }
     }
 
-    /// Fills the naked singles that there are; whether there was one.
+    /// Fills the naked singles. Returns whether there was one; `None` for a contradiction.
     fn naked(&mut self) -> Option<bool> {
         let mut found = false;
         for cell in 0..CELLS {
@@ -174,7 +173,7 @@ impl Board {
         Some(found)
     }
 
-    /// Fills the hidden singles of each unit; whether there was one.
+    /// Fills the hidden singles of each unit. Returns whether there was one; `None` for a contradiction.
     fn hidden(&mut self) -> Option<bool> {
         let mut found = false;
         for unit in &UNITS {
@@ -199,7 +198,8 @@ impl Board {
         Some(found)
     }
 
-    /// Adds solutions to those found, up to a number of them in all; depth first, in the cell with the fewest candidates.
+    /// Depth-first search for solutions, in the cell with the fewest candidates. It stops when `limit` solutions are
+    /// found in all.
     fn search(mut self, limit: usize, first: &mut impl FnMut(u16) -> u16, found: &mut Vec<Grid>) {
         if self.propagate(Singles::NakedAndHidden).is_none() {
             return;
@@ -220,7 +220,7 @@ impl Board {
         }
     }
 
-    /// The open cell with the fewest candidates.
+    /// The empty cell with the fewest candidates.
     fn branching_cell(&self) -> usize {
         let open = (0..CELLS).filter(|&cell| !self.is_filled(cell));
         open.min_by_key(|&cell| self.candidates[cell].count_ones())

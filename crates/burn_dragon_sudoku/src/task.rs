@@ -1,4 +1,4 @@
-//! Filling puzzles as the trainer sees it.
+//! Sudoku as a task of the trainer.
 
 use crate::config::SudokuConfig;
 use crate::data::{Augment, Pair, Puzzles, Symmetry};
@@ -23,24 +23,23 @@ use burn_dragon_train::api::{
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Cross-entropy of the empty cells of puzzles, after every supervised level.
+/// Task of the sudoku family: cross-entropy of the empty cells of puzzles, after every supervised level.
 ///
-/// Givens are inputs: the loss asks for empty cells alone. Its value is the mean over the levels of the mean over the
-/// empty cells of a batch.
+/// Givens are inputs without a loss. The loss is the mean over the levels of the mean over the empty cells of a batch.
 #[derive(Debug)]
 pub struct SudokuTask {
     config: SudokuConfig,
     puzzles: Puzzles,
-    /// Supervised levels, counted from 0, rising.
+    /// Supervised levels, counted from 0, ascending.
     supervised: Vec<usize>,
     device: Device,
 }
 
 impl SudokuTask {
-    /// Makes or reads the puzzles; `device` is where tensors are made, with autodiff.
+    /// Generates or reads the puzzles. `device` is the device of the batches, with autodiff.
     ///
     /// # Errors
-    /// If a setting is out of range, or the puzzles cannot be had.
+    /// If a setting is out of range, or the puzzles cannot be loaded.
     pub fn new(config: &SudokuConfig, device: &Device) -> Result<Self, SudokuError> {
         config.validate()?;
         Ok(Self {
@@ -51,23 +50,23 @@ impl SudokuTask {
         })
     }
 
-    /// The configuration.
+    /// Configuration of the run.
     pub fn config(&self) -> &SudokuConfig {
         &self.config
     }
 
-    /// The puzzles.
+    /// Puzzles of the run.
     pub fn puzzles(&self) -> &Puzzles {
         &self.puzzles
     }
 
-    /// Levels that a step runs: none after the last supervised one.
+    /// Number of levels that a step runs: up to the last supervised one.
     fn depth(&self) -> usize {
         self.supervised.last().map_or(0, |level| level + 1)
     }
 
-    /// The puzzle that is drawn after so many, of all epochs together: each comes once an epoch, in an order of the epoch's
-    /// own, under a symmetry of its own.
+    /// Puzzle number `unit` over all epochs. Each epoch shows each puzzle once, in an order of its own, under a new
+    /// random symmetry.
     fn drawn(&self, unit: u64) -> Pair {
         let (seed, count) = (self.config.training.seed, self.puzzles.train.len() as u64);
         let order = Shuffle::of_epoch(count, seed, unit / count);
@@ -83,13 +82,13 @@ impl SudokuTask {
         }
     }
 
-    /// The mean over the supervised levels.
+    /// Mean loss over the supervised levels.
     fn mean_loss(&self, levels: &[LevelScore]) -> f64 {
         let losses = self.supervised.iter().map(|&level| levels[level].loss);
         losses.sum::<f64>() / self.supervised.len() as f64
     }
 
-    /// Everything that is measured once: the curve over levels, and the controls.
+    /// Measurements at the end of a run: the curve over levels, and the controls.
     fn full(&self, model: &SudokuModel, metrics: &mut Metrics) -> Result<Vec<String>, TrainError> {
         let (pairs, trained) = (&self.puzzles.validation, self.config.model.n_levels);
         let curve = evaluate(model, pairs, 2 * trained);
@@ -190,7 +189,7 @@ impl Task for SudokuTask {
         Ok(Evaluation { loss, metrics, notes })
     }
 
-    /// The share of empty cells that are wrong.
+    /// Share of the empty cells that are wrong.
     fn score(&self, evaluation: &Evaluation) -> f64 {
         1.0 - evaluation
             .metrics

@@ -1,12 +1,13 @@
-//! Geometry of the board: cells, and the 27 units (9 rows, 9 columns, 9 boxes) in which every digit stands once.
+//! Geometry of the grid: cells, and the 27 units (9 rows, 9 columns, 9 boxes), in each of which every digit occurs
+//! once.
 
-/// Cells of a grid, counted row by row from the top left.
+/// Number of cells in a grid. Cells are counted row by row from the top left.
 pub const CELLS: usize = 81;
 
-/// Units: rows 0 to 8, then columns, then boxes, each with its cells in order.
+/// Cells of each unit, in order: rows 0 to 8, then columns, then boxes.
 pub(crate) const UNITS: [[usize; 9]; 27] = units();
 
-/// The 20 other cells that share a unit with a cell.
+/// For each cell, the 20 other cells that share a unit with it.
 pub(crate) const PEERS: [[usize; 20]; CELLS] = peers();
 
 /// Row of a cell, 0 to 8.

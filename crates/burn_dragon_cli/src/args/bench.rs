@@ -1,4 +1,4 @@
-//! What was typed after `dragon bench`.
+//! Arguments of `dragon bench`.
 
 use super::BackendArgs;
 use burn_dragon::api::core::Precision;
@@ -8,27 +8,27 @@ use std::path::PathBuf;
 /// `dragon bench`.
 #[derive(Debug, ClapArgs)]
 pub struct BenchArgs {
-    /// What is timed.
+    /// The benchmark.
     #[command(subcommand)]
     pub what: BenchVerb,
 }
 
-/// What can be timed.
+/// Benchmarks.
 #[derive(Debug, Subcommand)]
 pub enum BenchVerb {
-    /// Steps of training: batch, forward, loss, backward, clip, AdamW
+    /// Time training steps: batch, forward, loss, backward, clip, AdamW
     #[cfg_attr(not(feature = "train"), command(hide = true))]
     Train(BenchTrainArgs),
-    /// Prefix a prompt
+    /// Time the reading of a prompt (prefill)
     Prefill(BenchPrefillArgs),
-    /// One token after another, with carried state
+    /// Time generation token by token, with carried state
     Decode(BenchDecodeArgs),
-    /// The parts of a training step, each by itself
+    /// Time the parts of a training step separately
     Kernels(BenchKernelsArgs),
 }
 
 impl BenchVerb {
-    /// How it is timed.
+    /// Settings of the measurement.
     pub fn settings(&self) -> &SettingArgs {
         match self {
             Self::Train(args) => &args.settings,
@@ -39,49 +39,49 @@ impl BenchVerb {
     }
 }
 
-/// The model that is timed, and what it reads.
+/// Model to time, and the text it reads.
 #[derive(Debug, ClapArgs)]
 pub struct SubjectArgs {
-    /// Passes through the shared block
+    /// Number of levels (passes through the shared block)
     #[arg(long, value_name = "L", default_value_t = 4)]
     pub levels: usize,
     /// Model width
     #[arg(long, value_name = "D", default_value_t = 128)]
     pub d_model: usize,
-    /// Heads
+    /// Number of heads
     #[arg(long, value_name = "H", default_value_t = 4)]
     pub heads: usize,
-    /// Neurons in all heads together
+    /// Number of neurons in all heads together
     #[arg(long, value_name = "N", default_value_t = 4096)]
     pub neurons: usize,
-    /// Random weights with this share of active x, by thresholds; else plain ones, about a half
+    /// Share of active x, for random weights with thresholds; without it, plain random weights (about a half)
     #[arg(long, value_name = "X")]
     pub density: Option<f64>,
-    /// A trained model instead: a run, a checkpoint folder, a .bpk, or official .safetensors
+    /// Trained model to time instead: a run, a checkpoint folder, a .bpk, or official .safetensors
     #[arg(
         long,
         value_name = "MODEL",
         conflicts_with_all = ["levels", "d_model", "heads", "neurons", "density"]
     )]
     pub weights: Option<PathBuf>,
-    /// The configuration of official .safetensors
+    /// Configuration of official .safetensors
     #[arg(long, value_name = "FILE.json", requires = "weights")]
     pub model_config: Option<PathBuf>,
-    /// A text to read; else random tokens
+    /// Text to read (default: random tokens)
     #[arg(long, value_name = "FILE")]
     pub text: Option<String>,
 }
 
-/// How it is timed.
+/// Settings of the measurement.
 #[derive(Debug, ClapArgs)]
 pub struct SettingArgs {
-    /// How factors enter the products of training: as they are or rounded to bf16; the rest is f32
+    /// Precision of the factors in the products of training, f32 or bf16; everything else is f32
     #[arg(long, value_name = "f32|bf16", value_parser = precision, default_value = "f32")]
     pub precision: Precision,
-    /// Threads; else as many as the machine has
+    /// Number of threads (default: all of the machine)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
-    /// Where to run
+    /// Backend to run on
     #[command(flatten)]
     pub backend: BackendArgs,
     /// Print one JSON object as the last line of standard output
@@ -95,27 +95,27 @@ pub struct BenchTrainArgs {
     /// The model
     #[command(flatten)]
     pub subject: SubjectArgs,
-    /// Sequences in a batch
+    /// Number of sequences in a batch
     #[arg(long, value_name = "B", default_value_t = 8, value_parser = count)]
     pub batch: usize,
-    /// Tokens in a sequence
+    /// Number of tokens in a sequence
     #[arg(long, value_name = "T", default_value_t = 256, value_parser = count)]
     pub time: usize,
-    /// Steps that are timed, after two to warm up
+    /// Number of timed steps, after two warm-up steps
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = count)]
     pub steps: usize,
-    /// Share of y that is dropped
+    /// Dropout rate of y
     #[arg(long, value_name = "P", default_value_t = 0.1)]
     pub dropout: f64,
     /// Carry each lane's memory from step to step (sequence.streams)
     #[arg(long)]
     pub streams: bool,
-    /// How it is timed
+    /// Settings of the measurement
     #[command(flatten)]
     pub settings: SettingArgs,
 }
 
-/// A way to read a prompt.
+/// Form of the model that reads a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PrefillForm {
     /// The whole prompt at once: scores of every token with every earlier one
@@ -130,19 +130,19 @@ pub struct BenchPrefillArgs {
     /// The model
     #[command(flatten)]
     pub subject: SubjectArgs,
-    /// Prompts at once
+    /// Number of prompts in a batch
     #[arg(long, value_name = "B", default_value_t = 1, value_parser = count)]
     pub batch: usize,
-    /// Tokens in a prompt
+    /// Number of tokens in a prompt
     #[arg(long, value_name = "T", default_value_t = 2048, value_parser = count)]
     pub tokens: usize,
-    /// Which form reads it
+    /// Form of the model that reads the prompt
     #[arg(long, value_enum, default_value = "chunked")]
     pub form: PrefillForm,
-    /// Times that it is read, after one to warm up
+    /// Number of timed readings, after one warm-up reading
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = count)]
     pub steps: usize,
-    /// How it is timed
+    /// Settings of the measurement
     #[command(flatten)]
     pub settings: SettingArgs,
 }
@@ -153,16 +153,16 @@ pub struct BenchDecodeArgs {
     /// The model
     #[command(flatten)]
     pub subject: SubjectArgs,
-    /// Streams at once
+    /// Number of streams decoded together
     #[arg(long, value_name = "B", default_value_t = 1, value_parser = count)]
     pub batch: usize,
-    /// The position to start from; of a long context the last 2,048 tokens are read
+    /// Position to start from; only the last 2,048 tokens of a longer context are read
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(..=1 << 52))]
     pub context: u64,
-    /// Tokens that are timed, after four to warm up
+    /// Number of timed tokens, after four warm-up tokens
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = count)]
     pub tokens: usize,
-    /// How it is timed
+    /// Settings of the measurement
     #[command(flatten)]
     pub settings: SettingArgs,
 }
@@ -173,21 +173,21 @@ pub struct BenchKernelsArgs {
     /// The model
     #[command(flatten)]
     pub subject: SubjectArgs,
-    /// Sequences in a batch
+    /// Number of sequences in a batch
     #[arg(long, value_name = "B", default_value_t = 8, value_parser = count)]
     pub batch: usize,
-    /// Tokens in a sequence
+    /// Number of tokens in a sequence
     #[arg(long, value_name = "T", default_value_t = 256, value_parser = count)]
     pub time: usize,
-    /// Times that each is run, after one to warm up
+    /// Number of timed rounds of each part, after one warm-up round
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = count)]
     pub steps: usize,
-    /// How it is timed
+    /// Settings of the measurement
     #[command(flatten)]
     pub settings: SettingArgs,
 }
 
-/// Of anything that is counted, the most: products of two do not overflow.
+/// Maximum of every count. The product of two counts does not overflow.
 const MOST: usize = 1 << 30;
 
 fn count(text: &str) -> Result<usize, String> {

@@ -1,4 +1,4 @@
-//! What was typed after `dragon eval`.
+//! Arguments of `dragon eval`.
 
 use super::ModelArgs;
 use clap::{Args as ClapArgs, ValueEnum};
@@ -9,28 +9,28 @@ pub struct EvalArgs {
     /// The model
     #[command(flatten)]
     pub model: ModelArgs,
-    /// A text file, folder or pattern; else the validation data of the model's run
+    /// Text file, folder or pattern (default: the validation data of the model's run)
     #[arg(value_name = "DATA")]
     pub data: Option<String>,
-    /// What separates the documents of DATA ($'\n\n', '' for nothing); else what the model's own text was divided at
+    /// Separator of the documents in DATA, for example $'\n\n', or '' for none (default: that of the training text)
     #[arg(long, value_name = "TEXT", requires = "data")]
     pub document_separator: Option<String>,
-    /// Tokens in a window; else as many as the model has learnt with, or 256
+    /// Number of tokens in a window (default: that of the training, or 256 if it is not known)
     #[arg(long, value_name = "N")]
     pub block_size: Option<usize>,
-    /// What is remembered from window to window of a document; else what the model has learnt with
+    /// Memory between the windows of a document (default: that of the training)
     #[arg(long, value_enum, value_name = "MEMORY")]
     pub memory: Option<MemoryMode>,
-    /// Tokens in a window of sliding memory; else as many as in a window that is read
+    /// Number of tokens in a window of sliding memory (default: the block size)
     #[arg(long, value_name = "N", requires = "memory")]
     pub context_window: Option<usize>,
-    /// Bits per byte by position in the document
+    /// Show bits per byte by position in the document
     #[arg(long)]
     pub by_position: bool,
-    /// Ask about facts stated long ago, with carried memory unless said
+    /// Ask for facts at exact distances; memory is carried unless --memory is given
     #[arg(long, conflicts_with_all = ["data", "by_position"])]
     pub needle: bool,
-    /// How many bytes ago
+    /// Distances in bytes between a fact and its recall
     #[arg(
         long,
         value_name = "BYTES",
@@ -39,7 +39,7 @@ pub struct EvalArgs {
         requires = "needle"
     )]
     pub distances: Vec<usize>,
-    /// Facts asked about at each distance
+    /// Number of facts at each distance
     #[arg(long, value_name = "N", default_value_t = 32, requires = "needle")]
     pub cases: usize,
     /// Print one JSON object as the last line of standard output
@@ -47,13 +47,13 @@ pub struct EvalArgs {
     pub json: bool,
 }
 
-/// What a window still knows of the document's earlier ones.
+/// Memory of the earlier windows of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum MemoryMode {
-    /// Everything: the state goes from window to window
+    /// All of it: the state is carried from window to window
     Carried,
-    /// Nothing: each window starts from an empty memory
+    /// None: each window starts from an empty memory
     Reset,
-    /// Between one and two windows of memory; older tokens have no influence
+    /// The last one to two windows of memory; older tokens have no influence
     Sliding,
 }

@@ -1,4 +1,4 @@
-//! What was typed after `dragon export` and `export_burnpack`.
+//! Arguments of `dragon export` and `export_burnpack`.
 
 use super::PlaceArgs;
 use burn_dragon::api::checkpoint::StoredPrecision;
@@ -6,22 +6,22 @@ use burn_dragon::api::exchange::{ModelPath, Which};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
 
-/// How a model is written.
+/// Settings of the written files.
 #[derive(Debug, ClapArgs)]
 pub struct BundleArgs {
-    /// The file to write, NAME.bpk or NAME alone; else deploy/model.bpk in the run
+    /// File to write, NAME.bpk or just NAME (default: deploy/model.bpk in the run)
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// How numbers are stored; f16 and bf16 halve the file and round them
+    /// Stored precision; f16 and bf16 halve the file and round the weights
     #[arg(long, value_name = "f32|f16|bf16", default_value = "f32")]
     pub precision: StoredPrecision,
-    /// Write the model in parts too, of so many MiB of tensors each, and the index that a web page reads first
+    /// Also write the model in parts of N MiB of tensors each, with the index that a web page reads first
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pub parts_mib: Option<u64>,
-    /// Take the place of an earlier export and its parts
+    /// Replace an earlier export and its parts
     #[arg(long, visible_alias = "force")]
     pub overwrite_parts: bool,
-    /// The licence of the weights, for those who get them
+    /// Licence of the weights, for their users
     #[arg(long, value_name = "TEXT")]
     pub license: Option<String>,
     /// Print one JSON object as the last line of standard output
@@ -35,7 +35,7 @@ pub struct ExportArgs {
     /// The model
     #[command(flatten)]
     pub place: PlaceArgs,
-    /// How it is written
+    /// Settings of the written files
     #[command(flatten)]
     pub bundle: BundleArgs,
 }
@@ -43,24 +43,24 @@ pub struct ExportArgs {
 /// `export_burnpack`.
 #[derive(Debug, ClapArgs)]
 pub struct ExportBurnpackArgs {
-    /// The family of the model
+    /// Family of the model
     #[arg(long, value_enum, default_value = "language")]
     pub family: ExportFamily,
     /// A run, its checkpoint/ folder, or one checkpoint
     #[arg(long, value_name = "MODEL", default_value = "runs/latest")]
     pub checkpoint: PathBuf,
-    /// The checkpoint of this step; else the newest
+    /// Checkpoint of this step (default: the newest)
     #[arg(long, value_name = "N")]
     pub epoch: Option<u64>,
-    /// The configuration that the model was trained with, to be held against it; may repeat, later ones win
+    /// Configuration of the training, to compare with the model; may be repeated, later files win
     #[arg(short, long = "config", value_name = "FILE")]
     pub configs: Vec<PathBuf>,
-    /// How it is written
+    /// Settings of the written files
     #[command(flatten)]
     pub bundle: BundleArgs,
 }
 
-/// Families that `export_burnpack` names. A name here is no promise that this version has the family.
+/// Families that `export_burnpack` accepts by name. This version may not have all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportFamily {
     /// Text
@@ -77,7 +77,7 @@ pub enum ExportFamily {
 }
 
 impl ExportFamily {
-    /// The name, as it is typed and as it stands in a model's file.
+    /// Name of the family, as typed and as stored in model files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Language => "language",
@@ -90,7 +90,7 @@ impl ExportFamily {
 }
 
 impl ExportBurnpackArgs {
-    /// The model's place.
+    /// Path of the model.
     pub fn path(&self) -> ModelPath {
         ModelPath {
             path: self.checkpoint.clone(),

@@ -1,4 +1,4 @@
-//! What was typed after `dragon convert`, `dragon inspect`, `dragon verify` and `dragon diff`.
+//! Arguments of `dragon convert`, `dragon inspect`, `dragon verify` and `dragon diff`.
 
 use super::WhichArgs;
 use clap::Args as ClapArgs;
@@ -10,16 +10,16 @@ pub struct ConvertArgs {
     /// A run, a checkpoint, a .bpk or its .parts.json, .safetensors, or a .pt
     #[arg(value_name = "A")]
     pub from: PathBuf,
-    /// The file to write: a .bpk, or official weights as .safetensors
+    /// File to write: a .bpk, or official weights as .safetensors
     #[arg(value_name = "B")]
     pub to: PathBuf,
-    /// The configuration of official weights (JSON with n_layer, n_embd, n_head, ...)
+    /// Configuration of official weights (JSON with n_layer, n_embd, n_head, ...)
     #[arg(long, value_name = "FILE.json")]
     pub model_config: Option<PathBuf>,
-    /// Which checkpoint
+    /// Checkpoint to read
     #[command(flatten)]
     pub which: WhichArgs,
-    /// Take the place of B
+    /// Overwrite B if it exists
     #[arg(long)]
     pub force: bool,
     /// Print one JSON object as the last line of standard output
@@ -44,13 +44,13 @@ pub struct VerifyArgs {
     /// A run with all its checkpoints, a checkpoint, a .bpk, a .parts.json, a .state, or .safetensors
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
-    /// Run each model on some tokens, and see that what comes out is finite
+    /// Also run each model on example inputs, and check that its outputs are finite
     #[arg(long)]
     pub deep: bool,
-    /// Take what is odd for wrong
+    /// Treat warnings as errors
     #[arg(long)]
     pub strict: bool,
-    /// The configuration of official .safetensors (JSON with n_layer, n_embd, n_head, ...)
+    /// Configuration of official .safetensors (JSON with n_layer, n_embd, n_head, ...)
     #[arg(long, value_name = "FILE.json")]
     pub model_config: Option<PathBuf>,
     /// Print one JSON object as the last line of standard output
@@ -67,7 +67,7 @@ pub struct DiffArgs {
     /// Another model
     #[arg(value_name = "B")]
     pub b: PathBuf,
-    /// The configuration of official .safetensors, for whichever of the two needs one
+    /// Configuration of official .safetensors, for the model that needs one
     #[arg(long, value_name = "FILE.json")]
     pub model_config: Option<PathBuf>,
     /// Print one JSON object as the last line of standard output

@@ -1,15 +1,15 @@
-//! What was typed after `dragon forward`.
+//! Arguments of `dragon forward`.
 
 use super::ModelArgs;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
 
-/// A form of the model.
+/// Form of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Form {
     /// The whole window at once
     Parallel,
-    /// In pieces of --chunk tokens, with carried state
+    /// In chunks of --chunk tokens, with carried state
     Chunked,
     /// Token by token, with carried state
     Recurrent,
@@ -21,16 +21,16 @@ pub struct ForwardArgs {
     /// The model
     #[command(flatten)]
     pub model: ModelArgs,
-    /// A file with `tokens`, i32 [B, T]
+    /// File with the tensor `tokens`, i32 [B, T]
     #[arg(value_name = "TOKENS.safetensors")]
     pub tokens: PathBuf,
-    /// Which form computes the logits
+    /// Form of the model that computes the logits
     #[arg(long, value_enum, default_value = "parallel")]
     pub form: Form,
-    /// Tokens in a piece of the chunked form; else 64
+    /// Number of tokens in a chunk of the chunked form (default: 64)
     #[arg(long, value_name = "N")]
     pub chunk: Option<usize>,
-    /// The file to write `logits`, f32 [B, T, V], into
+    /// File to write, with the tensor `logits`, f32 [B, T, V]
     #[arg(long, value_name = "LOGITS.safetensors")]
     pub out: PathBuf,
 }

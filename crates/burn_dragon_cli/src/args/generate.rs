@@ -1,4 +1,4 @@
-//! What was typed after the verbs that speak: `dragon generate`, `dragon chat`, `infer`.
+//! Arguments of the verbs that generate text: `dragon generate`, `dragon chat`, `infer`.
 
 use super::{BackendArgs, ModelArgs};
 use burn_dragon::api::checkpoint::StoredPrecision;
@@ -14,22 +14,22 @@ pub struct GenerateArgs {
     /// `-` reads the prompt from standard input
     #[arg(value_name = "-", value_parser = ["-"], conflicts_with_all = ["prompt", "prompt_tokens"])]
     pub stdin: Option<String>,
-    /// The text to continue
+    /// Text to continue
     #[arg(long, value_name = "TEXT", conflicts_with = "prompt_tokens")]
     pub prompt: Option<String>,
-    /// The token ids to continue
+    /// Token ids to continue
     #[arg(long, value_name = "1,2,3", value_delimiter = ',')]
     pub prompt_tokens: Option<Vec<u32>>,
-    /// New tokens at most
+    /// Maximum number of new tokens
     #[arg(long, value_name = "N")]
     pub max_tokens: Option<usize>,
-    /// How the tokens are drawn
+    /// Settings of the sampling
     #[command(flatten)]
     pub drawing: DrawingArgs,
-    /// The memory before and after
+    /// Memory files
     #[command(flatten)]
     pub memory: MemoryArgs,
-    /// Show the text as it is written
+    /// Show the text while it is generated
     #[arg(long)]
     pub streaming: bool,
     /// Print one JSON object as the last line of standard output
@@ -37,39 +37,39 @@ pub struct GenerateArgs {
     pub json: bool,
 }
 
-/// How tokens are drawn; what is not given is the run's, or plain sampling.
+/// Settings of the sampling. Defaults are those of the run, or plain sampling.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct DrawingArgs {
-    /// 0 takes the likeliest token each time
+    /// Sampling temperature; 0 always takes the likeliest token
     #[arg(long, value_name = "T")]
     pub temperature: Option<f64>,
-    /// Draw among the K likeliest tokens
+    /// Sample from the K likeliest tokens
     #[arg(long, value_name = "K")]
     pub top_k: Option<usize>,
-    /// Draw among the likeliest tokens that together have probability P
+    /// Sample from the likeliest tokens that together have probability P
     #[arg(long, value_name = "P")]
     pub top_p: Option<f64>,
-    /// Above 1 makes tokens that were seen less likely
+    /// Penalty on tokens already read or generated; above 1 makes them less likely
     #[arg(long, value_name = "R")]
     pub repetition_penalty: Option<f64>,
-    /// End at this text; may repeat
+    /// Text that ends the generation; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,
-    /// Seed of the draws
+    /// Seed of the sampling
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
 }
 
-/// Memory as a file.
+/// Memory files.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct MemoryArgs {
-    /// Go on from the memory in this file; the prompt is what comes next
+    /// Continue from the memory in this file; the prompt follows it
     #[arg(long, value_name = "FILE")]
     pub state_in: Option<PathBuf>,
-    /// Keep the memory in this file at the end, also after Ctrl-C
+    /// Save the memory to this file at the end, also after Ctrl-C
     #[arg(long, value_name = "FILE")]
     pub state_out: Option<PathBuf>,
-    /// How memory is stored: as it is, or rounded to half the bytes; else f32
+    /// Stored precision of the memory: f32 (default), or bf16, which rounds it to half the size
     #[arg(long, value_name = "f32|bf16", value_parser = precision)]
     pub state_precision: Option<StoredPrecision>,
 }
@@ -91,63 +91,63 @@ pub struct ChatArgs {
     /// The model
     #[command(flatten)]
     pub model: ModelArgs,
-    /// The memory before and after
+    /// Memory files
     #[command(flatten)]
     pub memory: MemoryArgs,
-    /// How the tokens are drawn; an answer ends at a newline, unless --stop says otherwise
+    /// Settings of the sampling; an answer ends at a newline, unless --stop is given
     #[command(flatten)]
     pub drawing: DrawingArgs,
-    /// Tokens in an answer at most
+    /// Maximum number of tokens in an answer
     #[arg(long, value_name = "N")]
     pub max_tokens: Option<usize>,
-    /// Look back between one and two windows of N tokens, and forget what is older
+    /// Remember between one and two windows of N tokens, and forget older ones
     #[arg(long, value_name = "N")]
     pub context_window: Option<usize>,
 }
 
-/// What the model looks back on.
+/// Context of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ContextMode {
-    /// Everything, at constant cost
+    /// The whole text, at constant cost
     Infinite,
-    /// Between one and two windows; older tokens have no influence
+    /// The last one to two windows; older tokens have no influence
     Sliding,
 }
 
 /// `infer`.
 #[derive(Debug, ClapArgs)]
 pub struct InferArgs {
-    /// A run, a checkpoint folder or a .bpk
+    /// Run, checkpoint folder or .bpk
     #[arg(long, value_name = "MODEL", default_value = "runs/latest")]
     pub checkpoint: PathBuf,
-    /// The checkpoint of this step; else the newest
+    /// Checkpoint of this step (default: the newest)
     #[arg(long, value_name = "N")]
     pub epoch: Option<u64>,
-    /// A configuration file whose table `generation` is used; may repeat, later ones win
+    /// Configuration file whose table `generation` is used; may be repeated, later files win
     #[arg(short, long = "config", value_name = "FILE")]
     pub configs: Vec<PathBuf>,
-    /// The text to continue
+    /// Text to continue
     #[arg(long, value_name = "TEXT")]
     pub prompt: Option<String>,
-    /// New tokens at most; negative for no end
+    /// Maximum number of new tokens; negative for no limit
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub max_tokens: Option<i64>,
-    /// 0 takes the likeliest token each time
+    /// Sampling temperature; 0 always takes the likeliest token
     #[arg(long, value_name = "T")]
     pub temperature: Option<f64>,
-    /// Draw among the K likeliest tokens
+    /// Sample from the K likeliest tokens
     #[arg(long, value_name = "K")]
     pub top_k: Option<usize>,
-    /// What the model looks back on
+    /// Context of the model
     #[arg(long, value_enum)]
     pub context_mode: Option<ContextMode>,
-    /// Tokens in a sliding window; else the run's block_size
+    /// Number of tokens in a sliding window (default: the run's block_size)
     #[arg(long, value_name = "N")]
     pub context_window: Option<usize>,
-    /// Show the text as it is written
+    /// Show the text while it is generated
     #[arg(long)]
     pub streaming: bool,
-    /// Where to run
+    /// Backend to run on
     #[command(flatten)]
     pub backend: BackendArgs,
 }

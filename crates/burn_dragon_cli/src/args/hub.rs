@@ -1,4 +1,4 @@
-//! What was typed after `dragon pull` and `dragon push`.
+//! Arguments of `dragon pull` and `dragon push`.
 
 use super::PlaceArgs;
 use burn_dragon::api::checkpoint::StoredPrecision;
@@ -8,13 +8,13 @@ use std::path::PathBuf;
 /// `dragon pull`.
 #[derive(Debug, ClapArgs)]
 pub struct PullArgs {
-    /// The id of a hub's repository (OWNER/NAME), or an address (https://...)
+    /// Id of a repository on the hub (OWNER/NAME), or an address (https://...)
     #[arg(value_name = "ID")]
     pub id: String,
-    /// A branch, a tag or a commit; else main
+    /// Branch, tag or commit (default: main)
     #[arg(long, value_name = "R")]
     pub revision: Option<String>,
-    /// Use what is in the cache, and ask nobody
+    /// Use only the cache, without network access
     #[arg(long)]
     pub offline: bool,
     /// Print one JSON object as the last line of standard output
@@ -28,22 +28,22 @@ pub struct PushArgs {
     /// The model
     #[command(flatten)]
     pub place: PlaceArgs,
-    /// The repository on the hub; it is made if it is not there
+    /// Repository on the hub; it is created if it does not exist
     #[arg(long, value_name = "OWNER/NAME")]
     pub repo: String,
-    /// Make the repository private, if it is made
+    /// Create the repository as private, if it does not exist
     #[arg(long)]
     pub private: bool,
-    /// The message of the commit
+    /// Message of the commit
     #[arg(long, value_name = "TEXT")]
     pub message: Option<String>,
-    /// Write what would be uploaded into DIR, and upload nothing
+    /// Write the files into DIR instead of uploading them
     #[arg(long, value_name = "DIR")]
     pub dry_run: Option<PathBuf>,
-    /// How numbers are stored in the .bpk; f16 and bf16 halve the file and round them
+    /// Stored precision of the .bpk; f16 and bf16 halve the file and round the weights
     #[arg(long, value_name = "f32|f16|bf16", default_value = "f32")]
     pub precision: StoredPrecision,
-    /// The licence of the weights, as the hub calls it (mit, apache-2.0, cc-by-4.0, ...)
+    /// Licence of the weights, as the hub names it (mit, apache-2.0, cc-by-4.0, ...)
     #[arg(long, value_name = "L")]
     pub license: Option<String>,
     /// Print one JSON object as the last line of standard output

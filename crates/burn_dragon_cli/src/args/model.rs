@@ -1,48 +1,48 @@
-//! The model that was typed.
+//! Arguments that choose a model.
 
 use super::BackendArgs;
 use burn_dragon::api::exchange::{ModelPath, Which};
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 
-/// A model, wherever it is, and where to run it.
+/// Model, and the backend to run it on.
 #[derive(Debug, ClapArgs)]
 pub struct ModelArgs {
     /// The model
     #[command(flatten)]
     pub place: PlaceArgs,
-    /// Where to run
+    /// Backend to run on
     #[command(flatten)]
     pub backend: BackendArgs,
 }
 
 impl ModelArgs {
-    /// The model's place.
+    /// Path of the model.
     pub fn path(&self) -> ModelPath {
         self.place.path()
     }
 }
 
-/// A model, wherever it is.
+/// Location of a model.
 #[derive(Debug, ClapArgs)]
 pub struct PlaceArgs {
     /// A run folder, a checkpoint folder, a .bpk or its .parts.json, official .safetensors, an address (https://...), or
     /// OWNER/NAME of a hub
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
-    /// The configuration of official .safetensors (JSON with n_layer, n_embd, n_head, ...)
+    /// Configuration of official .safetensors (JSON with n_layer, n_embd, n_head, ...)
     #[arg(long, value_name = "FILE.json")]
     pub model_config: Option<PathBuf>,
-    /// Which checkpoint
+    /// Checkpoint to read
     #[command(flatten)]
     pub which: WhichArgs,
-    /// Where MODEL is elsewhere, use what is in the cache, and ask nobody
+    /// For a remote MODEL, use only the cache, without network access
     #[arg(long)]
     pub offline: bool,
 }
 
 impl PlaceArgs {
-    /// The model's place.
+    /// Path of the model.
     pub fn path(&self) -> ModelPath {
         ModelPath {
             path: self.model.clone(),
@@ -52,19 +52,19 @@ impl PlaceArgs {
     }
 }
 
-/// Which checkpoint of a run.
+/// Choice among the checkpoints of a run.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub struct WhichArgs {
-    /// The checkpoint of this step, where the model is a run; else the newest
+    /// Checkpoint of this step, if the model is a run (default: the newest)
     #[arg(long, value_name = "N")]
     pub step: Option<u64>,
-    /// The checkpoint with the lowest validation loss, where the model is a run
+    /// Checkpoint with the lowest validation loss, if the model is a run
     #[arg(long, conflicts_with = "step")]
     pub best: bool,
 }
 
 impl WhichArgs {
-    /// The checkpoint that is meant.
+    /// The chosen checkpoint.
     pub fn which(self) -> Which {
         match (self.step, self.best) {
             (Some(step), _) => Which::Step(step),

@@ -1,4 +1,4 @@
-//! What was typed after `dragon state`.
+//! Arguments of `dragon state`.
 
 use clap::{Args as ClapArgs, Subcommand};
 use std::path::PathBuf;
@@ -6,26 +6,26 @@ use std::path::PathBuf;
 /// `dragon state`.
 #[derive(Debug, ClapArgs)]
 pub struct StateArgs {
-    /// What to do with it.
+    /// The operation.
     #[command(subcommand)]
     pub what: StateVerb,
 }
 
-/// What can be done with a memory.
+/// Operations on a memory.
 #[derive(Debug, Subcommand)]
 pub enum StateVerb {
-    /// Positions, shape, bytes, norms, effective ranks, whose memory it is
+    /// Show positions, shape, size, norms, effective ranks and the model of a memory
     Info(StateInfoArgs),
-    /// Turn a memory so that it is at position 0; what follows is answered as before
+    /// Rebase a memory to position 0; later predictions stay the same
     Rebase(StateRebaseArgs),
-    /// How far two memories are apart, level by level; that they differ is no failure, the exit code is 0
+    /// Measure the distance between two memories, level by level; the exit code is 0 even if they differ
     Diff(StateDiffArgs),
 }
 
 /// `dragon state info`.
 #[derive(Debug, ClapArgs)]
 pub struct StateInfoArgs {
-    /// A memory, as --state-out writes it
+    /// Memory file, as --state-out writes it
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Print one JSON object as the last line of standard output
@@ -36,10 +36,10 @@ pub struct StateInfoArgs {
 /// `dragon state rebase`.
 #[derive(Debug, ClapArgs)]
 pub struct StateRebaseArgs {
-    /// A memory, as --state-out writes it
+    /// Memory file, as --state-out writes it
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The file to write
+    /// File to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
@@ -47,10 +47,10 @@ pub struct StateRebaseArgs {
 /// `dragon state diff`.
 #[derive(Debug, ClapArgs)]
 pub struct StateDiffArgs {
-    /// A memory
+    /// Memory file
     #[arg(value_name = "A")]
     pub a: PathBuf,
-    /// Another memory
+    /// Other memory file
     #[arg(value_name = "B")]
     pub b: PathBuf,
     /// Print one JSON object as the last line of standard output

@@ -16,12 +16,12 @@ use std::process::ExitCode;
 pub fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     let form = Form::of(&args.to).ok_or_else(|| {
         Usage(format!(
-            "{}: its ending says what is written; use .bpk or .safetensors",
+            "{}: the extension sets the format to write; use .bpk or .safetensors",
             args.to.display()
         ))
     })?;
     if args.to.exists() && !args.force {
-        let reason = "it is there already; overwrite it with --force".to_string();
+        let reason = "it exists already; overwrite it with --force".to_string();
         let path = args.to.clone();
         return Err(CheckpointError::Refused { path, reason }.into());
     }
@@ -31,7 +31,7 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
         official_config: args.model_config.clone(),
     };
     let AnyModel { loaded, mut notes } = read_any(&path, &kinds())?;
-    let LoadedModel { file, model, .. } = as_meant(loaded, "choose one with --step")?;
+    let LoadedModel { file, model, .. } = as_meant(loaded, "choose another with --step")?;
     let (hash, step) = (model.hash(), model.info.step);
     let parameters = parameters(kinds().of(&model.family, &file)?, &model);
     notes.extend(form.write(&model, &args.to)?);

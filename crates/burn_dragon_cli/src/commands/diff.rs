@@ -1,4 +1,4 @@
-//! `dragon diff`: what differs between two models.
+//! `dragon diff`: differences between two models.
 
 use super::{as_meant, kinds, print_json};
 use crate::args::DiffArgs;
@@ -8,8 +8,9 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Runs the verb: exit code 0 where the models are equal, 1 where they differ, as `diff` and `cmp` have it, so that a
-/// script can ask. (`dragon state diff` measures how far two memories are apart, which always differ, and ends with 0.)
+/// Runs the verb. The exit code is 0 if the models are equal and 1 if they differ, as with `diff` and `cmp`, so a
+/// script can use it. (`dragon state diff` measures the distance of two memories, which always differ, and ends with
+/// 0.)
 ///
 /// # Errors
 /// If a model cannot be read.
@@ -26,7 +27,7 @@ pub fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn read(path: &Path, args: &DiffArgs) -> anyhow::Result<(ModelFile, PathBuf)> {
-    // For whichever of the two needs one: the other says itself what it is.
+    // Used for the model that needs one. The other file has a configuration of its own.
     let official = path.extension().is_some_and(|ending| ending == "safetensors");
     let path = ModelPath {
         official_config: args.model_config.clone().filter(|_| official),
@@ -34,7 +35,7 @@ fn read(path: &Path, args: &DiffArgs) -> anyhow::Result<(ModelFile, PathBuf)> {
     };
     let loaded = as_meant(
         path.load(&kinds())?,
-        "name the folder of another, checkpoint/step-N",
+        "give the folder of another checkpoint, checkpoint/step-N",
     )?;
     Ok((loaded.model, loaded.file))
 }

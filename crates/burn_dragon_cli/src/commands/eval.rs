@@ -16,10 +16,10 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Tokens in a window of a model of which nobody knows how it has learnt to read.
+/// Number of tokens in a window, for a model whose reading is not known.
 const BLOCK_SIZE: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
-/// From this share of unknown symbols on, figures say too little to be shown without a warning.
+/// Share of unknown symbols from which the figures are shown with a warning.
 const LOUD: f64 = 0.01;
 
 /// Runs the verb.
@@ -43,7 +43,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One JSON object, or lines for a person.
+/// Shows one JSON object, or lines of text.
 fn show(args: &EvalArgs, figures: &impl Serialize, lines: &[String]) -> anyhow::Result<()> {
     if args.json {
         return print_json(figures);
@@ -52,7 +52,7 @@ fn show(args: &EvalArgs, figures: &impl Serialize, lines: &[String]) -> anyhow::
     Ok(())
 }
 
-/// How the model has learnt to read: as its file says, else its run, else as most have.
+/// Reading that the model was trained with: that of its file, else of its run, else the default.
 fn learnt(model: &LanguageModel) -> LearntReading {
     let run = || RunSettings::of_run(model.run.as_deref()?).ok();
     let said = model.reading.clone();
@@ -63,7 +63,7 @@ fn learnt(model: &LanguageModel) -> LearntReading {
     })
 }
 
-/// How documents are to be read: as was typed, else as the model has learnt to, with this memory.
+/// Reading of the documents: the typed settings, else those of the training, with this memory.
 fn reading(args: &EvalArgs, learnt: &LearntReading, memory: WindowMemory) -> anyhow::Result<WindowReading> {
     let block_size = args.block_size.unwrap_or(learnt.block_size.get());
     let memory = match (args.memory, args.context_window) {
@@ -74,7 +74,7 @@ fn reading(args: &EvalArgs, learnt: &LearntReading, memory: WindowMemory) -> any
             window: window.unwrap_or(block_size),
         },
         (_, Some(_)) => {
-            let text = "--context-window is the window of --memory sliding; the others have none";
+            let text = "--context-window needs --memory sliding";
             return Err(Usage(text.into()).into());
         }
     };
@@ -83,19 +83,19 @@ fn reading(args: &EvalArgs, learnt: &LearntReading, memory: WindowMemory) -> any
     Ok(reading)
 }
 
-/// A text to judge a model by.
+/// Text to evaluate a model on.
 struct Text {
     tokens: Tokens,
-    /// What its documents were divided at.
+    /// Separator of its documents.
     separator: Option<String>,
-    /// The words that are recalled in it.
+    /// Recalled words in it.
     probe: Option<RecallProbe>,
-    /// What should be known about how it was read.
+    /// Notes about how it was read.
     notes: Vec<String>,
 }
 
-/// The text that was typed, divided into documents as those the model has learnt from unless told otherwise; else the
-/// validation data of the model's own run.
+/// The text that was typed, else the validation data of the model's run. A typed text is divided into documents like
+/// the training text, unless a separator is given.
 fn text(args: &EvalArgs, model: &LanguageModel, learnt: LearntReading) -> anyhow::Result<Text> {
     match (&args.data, &model.run) {
         (Some(data), _) => {
@@ -113,14 +113,13 @@ fn text(args: &EvalArgs, model: &LanguageModel, learnt: LearntReading) -> anyhow
         }
         (None, Some(run)) => held_out(model, run),
         (None, None) => {
-            let text =
-                "MODEL is no run folder, so there is no validation data to take: give DATA, a text file";
+            let text = "MODEL is not a run folder, so it has no validation data: give DATA, a text file";
             Err(Usage(text.into()).into())
         }
     }
 }
 
-/// The documents of a text file, folder or pattern, and what should be known about how they were read.
+/// Documents of a text file, folder or pattern, with the notes about how they were read.
 fn of_files(
     model: &LanguageModel,
     data: &str,
@@ -138,26 +137,26 @@ fn of_files(
     ))
 }
 
-/// What is to be said where the held-out text of a model's run is not what it was.
+/// Message about a held-out text that differs from the one of the model's run.
 #[cfg(feature = "train")]
 fn changed(model: &LanguageModel, tokens: &Tokens) -> anyhow::Result<Option<String>> {
     Ok(model.changed_validation(tokens)?.map(|changed| {
         format!(
-            "warning: the held-out text of the run {changed}: these figures are not of the text that training was judged by, \
-             and some of it may have been trained on"
+            "warning: the held-out text of the run {changed}: these figures are not comparable with those of the training, \
+             and parts of the text may be training text"
         )
     }))
 }
 
-/// A program without training does not know what a run was trained on.
+/// Note that a program without training does not know the held-out text of the run.
 #[cfg(not(feature = "train"))]
 fn changed(_: &LanguageModel, _: &Tokens) -> anyhow::Result<Option<String>> {
     Ok(Some(
-        "note: built without training, this program does not check whether the held-out text is what training was judged by".into(),
+        "note: built without training, this program does not check whether the held-out text is that of the run".into(),
     ))
 }
 
-/// The validation data of a run, by the model's own tokenizer: the text may have changed since.
+/// Validation data of a run, tokenized by the model's own tokenizer. The text may have changed since.
 fn held_out(model: &LanguageModel, run: &Path) -> anyhow::Result<Text> {
     let dataset = RunSettings::of_run(run)?.dataset;
     let separator = match dataset.validation.as_deref().unwrap_or(&dataset.source) {
@@ -175,16 +174,16 @@ fn held_out(model: &LanguageModel, run: &Path) -> anyhow::Result<Text> {
     })
 }
 
-/// What the model was found to be on a text.
+/// Result of an evaluation.
 #[derive(Serialize)]
 struct Judged {
     #[serde(flatten)]
     figures: LanguageEvaluation,
     document_separator: Option<String>,
-    /// Bits per byte without what it remembers, where it has learnt to remember and nothing else was asked for.
+    /// Bits per byte without memory, if the model was trained with memory and no other reading was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     reset_bits_per_byte: Option<f64>,
-    /// What should be known about how the text was read.
+    /// Notes about how the text was read.
     notes: Vec<String>,
 }
 
@@ -199,7 +198,8 @@ fn judge(
     let mut figures = on(reading)?;
     anyhow::ensure!(
         figures.loss.is_finite(),
-        "the loss is {}: the model's numbers go beyond f32 on this text, so it has no figures",
+        "the loss is {}: numbers of the model exceed the range of f32 on this text, so there are no figures; check the \
+         model with `dragon verify MODEL --deep`",
         figures.loss
     );
     let mut reset_bits_per_byte = None;
@@ -223,7 +223,7 @@ fn judge(
 }
 
 impl Judged {
-    /// The figures for a person.
+    /// Figures as lines of text.
     fn lines(&self) -> Vec<String> {
         let reset = self.reset_bits_per_byte.iter();
         let reset = reset.map(|bits| {
@@ -234,18 +234,18 @@ impl Judged {
     }
 }
 
-/// Says aloud that the figures say little, where they do.
+/// Warns if the figures are not meaningful.
 fn warn(figures: &LanguageEvaluation) {
     if figures.unknown_share >= LOUD {
         tell!(
-            "warning: {:.1} % of the symbols are unknown to the model, which only has to say that they are: the figures do \
-             not say how well it predicts this text",
+            "warning: {:.1} % of the symbols are unknown to the model, which predicts only that they are unknown: the figures \
+             do not show how well it predicts this text",
             100.0 * figures.unknown_share
         );
     }
 }
 
-/// What a needle probe came to.
+/// Result of a needle probe.
 #[derive(Serialize)]
 struct Needle {
     #[serde(flatten)]
@@ -255,7 +255,7 @@ struct Needle {
 }
 
 impl Needle {
-    /// The score for a person.
+    /// Score as lines of text.
     fn lines(&self) -> Vec<String> {
         let mut lines = needle_lines(&self.score);
         lines.push(format!("  read {}", reading_in_words(self.reading)));
@@ -263,7 +263,7 @@ impl Needle {
     }
 }
 
-/// Facts asked about at exact distances: of the kind the model was trained on, else of the kind there is.
+/// Needle probe of the kind the model was trained on, else of the default kind.
 fn on_needles(args: &EvalArgs, model: &LanguageModel, reading: WindowReading) -> anyhow::Result<Needle> {
     let run = model.run.as_deref().map(RunSettings::of_run).transpose()?;
     let config = match run.map(|run| run.dataset.source) {
@@ -273,8 +273,7 @@ fn on_needles(args: &EvalArgs, model: &LanguageModel, reading: WindowReading) ->
     let probe = NeedleProbe::new(&config, &args.distances, args.cases)?;
     let score = Evaluator::new(&*model.tokenizer).needle(&model.dragon, &probe, reading)?;
     let Some(score) = score else {
-        let text =
-            "the tokens of MODEL are not single bytes or letters, so a word cannot be asked for one by one";
+        let text = "the tokens of MODEL are not single bytes or characters, as --needle needs";
         return Err(Usage(text.into()).into());
     };
     Ok(Needle { reading, score })

@@ -1,4 +1,4 @@
-//! `dragon export`, `export_burnpack`: a model as it is handed out, whole and in parts.
+//! `dragon export`, `export_burnpack`: a model for distribution, whole and in parts.
 
 use super::{as_meant, kinds, print_json, remote};
 use crate::args::BundleArgs;
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 /// If the model cannot be read, or a file not written.
 pub fn run(path: &ModelPath, offline: bool, bundle: &BundleArgs) -> anyhow::Result<ExitCode> {
     let loaded = remote::find(path, offline)?.load(&kinds())?;
-    write(as_meant(loaded, "choose one with --step")?, bundle)
+    write(as_meant(loaded, "choose another with --step")?, bundle)
 }
 
 /// Writes a model that was read.
@@ -54,7 +54,7 @@ pub(super) fn write(loaded: LoadedModel, bundle: &BundleArgs) -> anyhow::Result<
         show!("{}: {} parts", manifest.display(), exported.parts);
     }
     if let Some(page) = &page {
-        show!("{}: for a web page", page.display());
+        show!("{}: index for a web page", page.display());
     }
     if bundle.json {
         print_json(&summary(&exported, page.as_deref(), step, parameters, bundle))?;
@@ -67,12 +67,13 @@ fn output(loaded: &LoadedModel, bundle: &BundleArgs) -> Result<PathBuf, Usage> {
         (Some(output), _) => Ok(output.clone()),
         (None, Some(run)) => Ok(run.join("deploy").join("model.bpk")),
         (None, None) => Err(Usage(
-            "the checkpoint is not in a run: say where with --output FILE".into(),
+            "the checkpoint is not in a run, so there is no default for the output: give --output FILE"
+                .into(),
         )),
     }
 }
 
-/// What is known of where a model comes from: what its file said, what its run says, what was typed.
+/// Origin of a model: from its file, its run, and the command line.
 fn provenance(
     kind: &dyn ModelKind,
     run: Option<&Path>,

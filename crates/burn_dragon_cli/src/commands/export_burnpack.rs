@@ -1,4 +1,4 @@
-//! `export_burnpack`: `dragon export` of a checkpoint, held against the family and the configuration that were typed.
+//! `export_burnpack`: `dragon export` of a checkpoint, after a check of its family and configuration.
 
 use super::run_settings::RunSettings;
 use super::{as_meant, export, kinds, remote};
@@ -26,7 +26,7 @@ pub fn run(args: &ExportBurnpackArgs) -> anyhow::Result<ExitCode> {
     }
     let loaded = as_meant(
         remote::find(&args.path(), false)?.load(&kinds())?,
-        "choose one with --epoch",
+        "choose another with --epoch",
     )?;
     let found = &loaded.model.family;
     if found != args.family.name() {
@@ -50,7 +50,7 @@ fn absent(family: ExportFamily) -> FamilyError {
     }
 }
 
-/// The configuration of these files describes the model that was read.
+/// Checks that the configuration of these files describes the model.
 fn same_model(args: &ExportBurnpackArgs, loaded: &LoadedModel) -> anyhow::Result<()> {
     let (typed, model) = match args.family {
         ExportFamily::Language => language(&args.configs, loaded)?,
@@ -67,7 +67,7 @@ fn same_model(args: &ExportBurnpackArgs, loaded: &LoadedModel) -> anyhow::Result
     .into())
 }
 
-/// The shape that a language run of this configuration has, `null` for what the model has and it has not; and the model's.
+/// Sizes of a language run with this configuration, with `null` for keys that only the model has; and those of the model.
 fn language(configs: &[PathBuf], loaded: &LoadedModel) -> anyhow::Result<(Object, Object)> {
     let model: DragonConfig = loaded
         .model
@@ -82,7 +82,7 @@ fn language(configs: &[PathBuf], loaded: &LoadedModel) -> anyhow::Result<(Object
     Ok((typed, model))
 }
 
-/// What the model's file says of its family and of its shape.
+/// Family and sizes in the file of the model.
 fn described(loaded: &LoadedModel) -> Object {
     let config = loaded.model.config.value().as_object();
     let mut model = config.cloned().unwrap_or_default();
@@ -95,7 +95,7 @@ fn object(value: &impl Serialize) -> anyhow::Result<Object> {
     Ok(value.as_object().cloned().unwrap_or_default())
 }
 
-/// What the configuration of any family says of its family and of the model's shape.
+/// Family and sizes in the configuration of any family.
 fn tables(configs: &[PathBuf]) -> anyhow::Result<Object> {
     #[derive(Default, Serialize, Deserialize)]
     #[serde(default)]
@@ -111,7 +111,7 @@ fn tables(configs: &[PathBuf]) -> anyhow::Result<Object> {
     Ok(model)
 }
 
-/// The keys that are typed and are another's in the model, with both values.
+/// Keys with different values in the configuration and the model, with both values.
 fn differences(typed: &Object, model: &Object) -> Vec<String> {
     let shown = |value: Option<&Value>| value.map_or("absent".into(), ToString::to_string);
     typed
@@ -119,14 +119,14 @@ fn differences(typed: &Object, model: &Object) -> Vec<String> {
         .filter(|(key, value)| !model.get(*key).is_some_and(|there| same(there, value)))
         .map(|(key, value)| {
             format!(
-                "{key} is {} there, and {value} in the configuration",
+                "{key} is {} in the model, but {value} in the configuration",
                 shown(model.get(key))
             )
         })
         .collect()
 }
 
-/// Equal, a whole number as a fraction too.
+/// Whether two values are equal; a whole number equals the same number with a fraction.
 fn same(a: &Value, b: &Value) -> bool {
     a == b || a.as_f64().is_some_and(|number| Some(number) == b.as_f64())
 }

@@ -30,18 +30,19 @@ pub fn run(args: &ForwardArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tokens that are read at once with carried state; `None` reads all at once without.
+/// Number of tokens that are read at once with carried state; `None` for all at once without state.
 fn chunk(form: Form, asked: Option<usize>) -> Result<Option<usize>, Usage> {
     match (form, asked) {
-        (Form::Chunked, Some(0)) => Err(Usage("--chunk 0 reads nothing; use at least 1".into())),
+        (Form::Chunked, Some(0)) => Err(Usage("--chunk 0: expected at least 1".into())),
         (Form::Chunked, asked) => Ok(Some(asked.unwrap_or(64))),
-        (_, Some(_)) => Err(Usage("--chunk belongs to --form chunked".into())),
+        (_, Some(_)) => Err(Usage("--chunk needs --form chunked".into())),
         (Form::Parallel, None) => Ok(None),
         (Form::Recurrent, None) => Ok(Some(1)),
     }
 }
 
-/// Refuses logits, and memories, that this machine has no room for. Logits are there as values, as bytes and in a file.
+/// Refuses logits and memories that this machine has too little memory for. Logits are held as values, as bytes and in
+/// the file.
 fn room_for(dragon: &Dragon, [lanes, length]: [usize; 2], chunk: Option<usize>) -> Result<(), MemoryError> {
     let (config, cost) = (dragon.config(), dragon.config().cost());
     let rows = (lanes as u64).saturating_mul(length as u64);
@@ -56,8 +57,7 @@ fn room_for(dragon: &Dragon, [lanes, length]: [usize; 2], chunk: Option<usize>) 
         )
         .with("logits", logits)
         .with("memories", memories);
-    let way_out =
-        || format!("give fewer tokens at once than {lanes} x {length}, or read them in smaller chunks");
+    let way_out = || format!("give fewer tokens than {lanes} x {length} at once, or use a smaller --chunk");
     FreeMemory::of_this_machine().check(&need, way_out)
 }
 
@@ -73,14 +73,14 @@ fn in_chunks(dragon: &Dragon, tokens: &Tensor<2, Int>, chunk: usize) -> anyhow::
     Ok(Tensor::cat(logits, 1))
 }
 
-/// `tokens`, i32 `[B, T]`, each in the vocabulary.
+/// Reads the tensor `tokens`, i32 `[B, T]`, with all ids in the vocabulary.
 fn read_tokens(path: &Path, vocab_size: usize, device: &Device) -> anyhow::Result<Tensor<2, Int>> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let bad = |reason: String| BadInput(format!("{}: {reason}", path.display()));
     let file = SafeTensors::deserialize(&bytes).map_err(|error| bad(error.to_string()))?;
     let view = file
         .tensor("tokens")
-        .map_err(|_| bad("it holds no tensor `tokens`".into()))?;
+        .map_err(|_| bad("it has no tensor `tokens`".into()))?;
     let (&[lanes, length], Dtype::I32) = (view.shape(), view.dtype()) else {
         let reason = format!(
             "`tokens` is {:?} {:?}, expected I32 [B, T]",

@@ -1,4 +1,4 @@
-//! `dragon generate`: continue a text.
+//! `dragon generate`: continuation of a text.
 
 use super::prompt::{self, Extent, Prompt};
 use super::run_settings::RunSettings;
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 /// If the model cannot be read, or a setting is out of range.
 pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     if args.memory.state_precision.is_some() && args.memory.state_out.is_none() {
-        return Err(Usage("--state-precision says how --state-out is stored; give that too".into()).into());
+        return Err(Usage("--state-precision needs --state-out".into()).into());
     }
     let selected = backend(args.model.backend.backend)?;
     let model = load(&args.model.place, &selected)?;
@@ -76,7 +76,7 @@ fn summary(
     })
 }
 
-/// What to continue: what was typed, or else, where nothing was read before, what the settings say.
+/// Prompt: the typed one, else that of the settings if no memory was loaded.
 fn prompt(args: &GenerateArgs, model: &LanguageModel, config: &GenerationConfig) -> anyhow::Result<Prompt> {
     let text = match (&args.prompt_tokens, &args.stdin, &args.prompt) {
         (Some(ids), _, _) => return Prompt::of_tokens(ids.clone(), model),
@@ -94,13 +94,13 @@ fn prompt(args: &GenerateArgs, model: &LanguageModel, config: &GenerationConfig)
     Prompt::of_text(text, model)
 }
 
-/// The settings of the model's run, or the defaults.
+/// Settings of the model's run, or the defaults.
 pub(super) fn settings(model: &LanguageModel) -> GenerationConfig {
     let run = model.run.as_deref().and_then(|run| RunSettings::of_run(run).ok());
     run.map(|run| run.generation).unwrap_or_default()
 }
 
-/// What was typed wins over the run's settings.
+/// Overwrites the run's settings with the typed ones.
 pub(super) fn apply(args: &DrawingArgs, config: &mut GenerationConfig) {
     config.temperature = args.temperature.unwrap_or(config.temperature);
     config.top_k = args.top_k.or(config.top_k);
@@ -112,19 +112,19 @@ pub(super) fn apply(args: &DrawingArgs, config: &mut GenerationConfig) {
     }
 }
 
-/// What reaches standard output.
+/// Output to standard output.
 #[derive(Clone, Copy)]
 pub(super) struct Show<'a> {
-    /// The prompt, before its continuation.
+    /// Prompt, shown before its continuation.
     pub(super) prompt: &'a [u8],
-    /// Pieces as they come, not the text at the end.
+    /// Whether pieces are shown as they come, not the text at the end.
     pub(super) streaming: bool,
-    /// Nothing: the result is printed otherwise.
+    /// Whether nothing is shown, because the result is printed in another form.
     pub(super) quiet: bool,
 }
 
 impl Show<'_> {
-    /// Shows the text, unless it was shown as it came.
+    /// Shows the text, unless it was shown while it was generated.
     pub(super) fn end(&self, generation: &Generation) {
         if !self.streaming && !self.quiet {
             results::write(&[self.prompt, generation.text.as_bytes(), b"\n"].concat());
@@ -132,7 +132,7 @@ impl Show<'_> {
     }
 }
 
-/// Continues what was read, shows it as it comes if it is to be, and says on standard error how fast it went.
+/// Continues a prefix, shows the text if requested, and reports the speed on standard error.
 pub(super) fn speak(
     generator: &Generator<'_>,
     reading: &mut Prefix,
@@ -140,7 +140,7 @@ pub(super) fn speak(
     interrupt: &Interrupt,
 ) -> anyhow::Result<Generation> {
     let live = show.streaming && !show.quiet;
-    // Where nothing arrives any more, nothing more is written.
+    // After a failed write to standard output, nothing more is written.
     let mut heard = !live || results::write(show.prompt);
     let generation = generator.go_on(reading, |piece| {
         heard = heard && (!live || results::write(piece.as_bytes()));
@@ -154,7 +154,7 @@ pub(super) fn speak(
         results::write(b"\n");
     }
     tell!(
-        "{} tokens at {:.0} a second, prompt read at {:.0} a second",
+        "{} tokens at {:.0} tokens/s, prompt read at {:.0} tokens/s",
         generation.token_ids.len(),
         generation.tokens_per_second,
         generation.prefill_tokens_per_second

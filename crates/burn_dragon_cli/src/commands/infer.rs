@@ -30,7 +30,7 @@ pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
     prompt::read(&mut reading, &prompt.tokens, &interrupt)?;
     let show = Show {
         prompt: &prompt.text,
-        // Text without an end would never be shown at its end.
+        // Text without a limit would never be shown at its end.
         streaming: args.streaming || config.max_tokens.is_none(),
         quiet: false,
     };

@@ -41,7 +41,7 @@ fn summary(kind: &dyn ModelKind, loaded: &LoadedModel) -> anyhow::Result<Map<Str
     Ok(summary)
 }
 
-/// Where a model came from, with its units under the family's word for them and the family's details beside the rest.
+/// Origin of a model, with its units under the family's name for them, and the family's details.
 fn origin(kind: &dyn ModelKind, model: &ModelFile) -> anyhow::Result<Value> {
     let mut origin = serde_json::to_value(&model.info)?;
     if let Some(object) = origin.as_object_mut() {

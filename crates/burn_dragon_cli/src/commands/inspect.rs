@@ -1,4 +1,4 @@
-//! `dragon inspect`: tensors, shapes, types, statistics, and what a file says of itself.
+//! `dragon inspect`: tensors, shapes, types, statistics and metadata of a file.
 
 use super::print_json;
 use crate::args::InspectArgs;
@@ -7,7 +7,7 @@ use burn_dragon::api::expert::checkpoint::{one_line, shortened, shortened_to};
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Characters of a text that a person is shown.
+/// Maximum number of characters of a text that are shown.
 const SHOWN: usize = 120;
 
 /// Runs the verb.

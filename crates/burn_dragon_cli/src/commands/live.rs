@@ -4,21 +4,21 @@ use burn_dragon::api::expert::checkpoint::printable;
 use burn_dragon_train::api::Output;
 use std::time::{Duration, Instant};
 
-/// Between two looks of a person at a live line, and between two lines of a log.
+/// Interval between two updates of a live line, and between two lines of a log.
 const LIVE: Duration = Duration::from_millis(200);
 const LOGGED: Duration = Duration::from_secs(5);
 
-/// A line that is shown again and again, but not more often than somebody can read it.
+/// Progress line that is updated repeatedly, at most at a readable rate.
 #[derive(Debug)]
 pub(super) struct Line {
     live: bool,
     next: Instant,
-    /// Whether it is on the screen.
+    /// Whether it is on the terminal.
     open: bool,
 }
 
 impl Line {
-    /// A line that is not shown before there was time to read one.
+    /// A line that is not shown before the first interval is over.
     pub(super) fn new() -> Self {
         let live = Output::detect(false, false).terminal;
         Self {
@@ -28,7 +28,7 @@ impl Line {
         }
     }
 
-    /// Shows what is the case now, if it is time for it or `at_once`.
+    /// Shows the current state, if the interval is over or with `at_once`.
     pub(super) fn show(&mut self, at_once: bool, text: impl FnOnce() -> String) {
         let now = Instant::now();
         if now < self.next && !at_once {
@@ -43,7 +43,7 @@ impl Line {
         }
     }
 
-    /// Ends it; what it said last stays.
+    /// Ends the line; its last text stays.
     #[cfg(feature = "fetch")]
     pub(super) fn end(&mut self) {
         if std::mem::take(&mut self.open) {
@@ -51,7 +51,7 @@ impl Line {
         }
     }
 
-    /// Ends it, and leaves no trace of it on the screen.
+    /// Ends the line and removes it from the terminal.
     pub(super) fn erase(&mut self) {
         if std::mem::take(&mut self.open) {
             crate::show::mark("\r\x1b[K");

@@ -1,4 +1,4 @@
-//! Memory as a file, for the verbs that speak.
+//! Memory files of the verbs that generate text.
 
 use super::prompt::Extent;
 use crate::args::MemoryArgs;
@@ -8,8 +8,7 @@ use burn_dragon::api::language::{Generator, Prefix};
 use burn_dragon_train::api::Interrupt;
 use std::path::Path;
 
-/// What is read from: the memory in `--state-in`, or nothing read yet. Where `--state-out` cannot be written, that is
-/// said now.
+/// Prefix to continue: the memory in `--state-in`, or an empty one. Checks now that `--state-out` can be written.
 pub(super) fn open(generator: &Generator<'_>, args: &MemoryArgs) -> anyhow::Result<Prefix> {
     if let Some(path) = &args.state_out {
         writable(path)?;
@@ -22,26 +21,30 @@ pub(super) fn open(generator: &Generator<'_>, args: &MemoryArgs) -> anyhow::Resu
     Ok(reading)
 }
 
-/// Keeps the memory in `--state-out`, if there is one.
+/// Saves the memory to `--state-out`, if given.
 pub(super) fn close(generator: &Generator<'_>, args: &MemoryArgs, reading: &Prefix) -> anyhow::Result<()> {
     let Some(path) = &args.state_out else {
         return Ok(());
     };
     generator.save(reading, path, args.state_precision.unwrap_or_default())?;
-    tell!("memory of {} tokens kept in {}", reading.tokens(), path.display());
+    tell!(
+        "memory of {} tokens saved to {}",
+        reading.tokens(),
+        path.display()
+    );
     Ok(())
 }
 
-/// Says how to go on with a text that was broken off.
+/// Reports how to continue a text whose reading was interrupted.
 pub(super) fn broken_off(args: &MemoryArgs, what: &str, Extent { read, of }: Extent) {
     let Some(path) = &args.state_out else { return };
     let path = path.display();
     tell!(
-        "interrupted: {read} of the {of} tokens of the {what} were read; --state-in {path} goes on with the next one"
+        "interrupted: {read} of the {of} tokens of the {what} were read; --state-in {path} continues with the next one"
     );
 }
 
-/// Ctrl-C is heard where there is something to save.
+/// Handles Ctrl-C if there is something to save.
 pub(super) fn interrupt(args: &MemoryArgs) -> anyhow::Result<Interrupt> {
     Ok(match args.state_out {
         Some(_) => Interrupt::install()?,

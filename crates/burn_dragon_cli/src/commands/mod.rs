@@ -41,7 +41,7 @@ use burn_dragon::api::language::{LANGUAGE, LanguageModel, Note};
 use burn_dragon::api::sudoku::SUDOKU;
 use serde::Serialize;
 
-/// The families whose files this program knows: a line for each.
+/// Families whose files this program knows, one line each.
 fn kinds() -> Kinds {
     Kinds::new([
         &LANGUAGE as &dyn ModelKind,
@@ -50,7 +50,7 @@ fn kinds() -> Kinds {
     ])
 }
 
-/// Numbers in all tensors of a model.
+/// Number of parameters in all tensors of a model.
 fn parameters(kind: &dyn ModelKind, model: &ModelFile) -> u64 {
     let tensors = kind.tensors(model.config.value()).unwrap_or_default();
     tensors
@@ -59,14 +59,14 @@ fn parameters(kind: &dyn ModelKind, model: &ModelFile) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// Finds the device and says on standard error which and why.
+/// Selects the device and reports it with the reason on standard error.
 fn backend(asked: Backend) -> anyhow::Result<SelectedBackend> {
     let selected = asked.select()?;
     tell!("backend {} ({})", selected.name, selected.why);
     Ok(selected)
 }
 
-/// Reads a model, wherever it is, and says on standard error which file it is.
+/// Loads a model and reports its file on standard error.
 fn load(place: &PlaceArgs, selected: &SelectedBackend) -> anyhow::Result<LanguageModel> {
     read(&place.path(), place.offline, selected)
 }
@@ -78,30 +78,30 @@ fn read(path: &ModelPath, offline: bool, selected: &SelectedBackend) -> anyhow::
     Ok(model)
 }
 
-/// Says which checkpoints were not read though they were meant.
+/// Reports checkpoints that were skipped.
 fn passed_over(reasons: &[String]) {
     for reason in reasons {
         tell!("passed over a checkpoint that does not verify: {reason}");
     }
 }
 
-/// A model that is the one that was meant: who changes, compares or gives away a model wants no older one instead, or
-/// says which.
+/// Refuses a model if the newest checkpoint was skipped: changing, comparing or publishing an older one must be an
+/// explicit choice.
 fn as_meant(loaded: LoadedModel, way_out: &str) -> Result<LoadedModel, BadInput> {
     match loaded.passed_over.first() {
         Some(reason) => Err(BadInput(format!(
-            "the newest checkpoint is not sound: {reason}; {way_out}"
+            "the newest checkpoint is not valid: {reason}; {way_out}"
         ))),
         None => Ok(loaded),
     }
 }
 
-/// Says on standard error what should be known about how a text was read.
+/// Prints notes about how a text was read on standard error.
 fn notes(notes: &[Note]) {
     said(notes).iter().for_each(|line| tell!("{line}"));
 }
 
-/// What should be known about how a text was read, a line each.
+/// Notes about how a text was read, one line each.
 fn said(notes: &[Note]) -> Vec<String> {
     notes
         .iter()
@@ -109,7 +109,7 @@ fn said(notes: &[Note]) -> Vec<String> {
         .collect()
 }
 
-/// A text from standard input as it is read: without a mark before it.
+/// Text from standard input, without a byte order mark.
 fn from_stdin(text: &[u8]) -> Result<&[u8], BadInput> {
     match Foreign::of(text) {
         Some(encoding) => Err(BadInput(format!(

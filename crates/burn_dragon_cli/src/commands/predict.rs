@@ -1,4 +1,4 @@
-//! `dragon predict`: what a model of any family makes of inputs.
+//! `dragon predict`: predictions of a model of any family.
 
 use super::{backend, kinds, passed_over, print_json, remote};
 use crate::args::PredictArgs;
@@ -9,7 +9,7 @@ use burn_dragon_train::api::{PredictRequest, Predictions};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
-/// Runs the verb. Where some inputs cannot be read, the others are predicted all the same, and the exit code is 3.
+/// Runs the verb. If some inputs cannot be read, the others are predicted, and the exit code is 3.
 ///
 /// # Errors
 /// If the model cannot be read, its family predicts nothing, or the results cannot be written.
@@ -39,7 +39,7 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Lines, into a file or onto standard output; and one object, where that was asked for.
+/// Writes lines to a file or to standard output, and one JSON object if requested.
 fn show(args: &PredictArgs, family: &str, predictions: &Predictions) -> anyhow::Result<()> {
     let lines = &predictions.lines;
     match &args.out {

@@ -1,21 +1,21 @@
-//! A prompt: what is to be continued, as it was given and as tokens, and how it is read.
+//! Prompt: the text to continue, as bytes and as tokens.
 
 use super::live::Line;
 use burn_dragon::api::language::{LanguageModel, Prefix, TokenizerSpec};
 use burn_dragon_train::api::Interrupt;
 use std::ops::ControlFlow;
 
-/// What is to be continued.
+/// Prompt: the text to continue.
 #[derive(Debug)]
 pub(super) struct Prompt {
-    /// As it is shown before its continuation: as it was given.
+    /// Text as it was given; it is shown before the continuation.
     pub(super) text: Vec<u8>,
-    /// As the model reads it.
+    /// Tokens of the text.
     pub(super) tokens: Vec<u32>,
 }
 
 impl Prompt {
-    /// A text. A list of bare ids is written as the model's own are, so that its continuation stands apart.
+    /// Prompt of a text. A list of bare ids is rewritten in the format of the model's own output.
     pub(super) fn of_text(text: Vec<u8>, model: &LanguageModel) -> anyhow::Result<Self> {
         let tokens = model.tokenizer.encode(&text)?;
         match model.tokenizer.spec() {
@@ -24,31 +24,31 @@ impl Prompt {
         }
     }
 
-    /// Tokens, whose text is what they stand for.
+    /// Prompt of token ids, whose text is decoded.
     pub(super) fn of_tokens(tokens: Vec<u32>, model: &LanguageModel) -> anyhow::Result<Self> {
         let text = model.tokenizer.decode(&tokens)?.into_bytes();
         Ok(Self { text, tokens })
     }
 }
 
-/// How far a text was read.
+/// Extent of a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// Tokens read.
+    /// Number of tokens read.
     pub(super) read: usize,
-    /// Tokens there are.
+    /// Number of tokens in all.
     pub(super) of: usize,
 }
 
 impl Extent {
-    /// Whether nothing is left.
+    /// Whether all tokens were read.
     pub(super) fn is_whole(self) -> bool {
         self.read == self.of
     }
 }
 
-/// Reads a text piece by piece, says how far it is if that takes long, and breaks off between two pieces when someone
-/// asks to stop.
+/// Reads a text piece by piece and shows the progress if it takes long. Stops between two pieces if the user
+/// interrupts.
 pub(super) fn read(reading: &mut Prefix, tokens: &[u32], interrupt: &Interrupt) -> anyhow::Result<Extent> {
     let (mut line, of) = (Line::new(), tokens.len());
     let read = reading.read_while(tokens, |read| {

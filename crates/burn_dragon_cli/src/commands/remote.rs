@@ -1,4 +1,4 @@
-//! MODEL, wherever it is: what is elsewhere is fetched into the cache first.
+//! Location of MODEL: a remote one is downloaded into the cache first.
 
 #[cfg(feature = "fetch")]
 mod fetched;
@@ -15,18 +15,18 @@ mod without {
     use crate::exit::Usage;
     use burn_dragon::api::exchange::ModelPath;
 
-    /// A model's place on this machine; nothing else is known here.
+    /// Path of a model on this machine; this build knows no other.
     pub(in crate::commands) fn find(path: &ModelPath, _offline: bool) -> Result<ModelPath, Usage> {
         match path.path.to_string_lossy().contains("://") {
-            true => Err(Usage(without("an address cannot be fetched"))),
+            true => Err(Usage(without("a remote model cannot be downloaded"))),
             false => Ok(path.clone()),
         }
     }
 
-    /// What is missing, and how to get it.
+    /// Message about the missing feature.
     fn without(what: &str) -> String {
         format!(
-            "{what}: this program was built without `fetch`; cargo build --release -p burn_dragon_cli has it"
+            "{what}: this program was built without the feature `fetch`; build it with `cargo build --release -p burn_dragon_cli`"
         )
     }
 }

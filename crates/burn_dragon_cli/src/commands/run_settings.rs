@@ -1,7 +1,7 @@
-//! What the verbs that use a language model ask of the configuration that it was trained with.
+//! Settings of a language run that other verbs use.
 //!
-//! With training compiled in, that is the schema of a run. Without it the three tables that are used are read, and other
-//! tables are left unread: nobody is told of a misspelt key in them.
+//! With training compiled in, they are read by the schema of a run. Without it, only the three tables that are used are
+//! read; errors in other tables are not reported.
 
 use burn_dragon::api::language::{DatasetConfig, GenerationConfig, LearntReading, ModelConfig};
 use burn_dragon_train::api::{ConfigError, Layers};
@@ -15,23 +15,23 @@ pub(super) struct RunSettings {
     pub(super) model: ModelConfig,
     /// `[generation]`.
     pub(super) generation: GenerationConfig,
-    /// How a model of the run learns to read; `None` where training is not compiled in, and only the model's file says it.
+    /// Reading of the run's models; `None` if training is not compiled in. Then only the model file has it.
     pub(super) reading: Option<LearntReading>,
 }
 
 impl RunSettings {
-    /// The configuration that a run folder keeps.
+    /// Configuration in a run folder.
     ///
     /// # Errors
-    /// If there is none, or it is not one.
+    /// If there is none, or it is invalid.
     pub(super) fn of_run(run: &Path) -> Result<Self, ConfigError> {
         schema::of_run(run)
     }
 
-    /// The configuration of these files, later ones winning.
+    /// Configuration of these files; later ones win.
     ///
     /// # Errors
-    /// If one cannot be read, or they are no configuration of a language run.
+    /// If a file cannot be read, or they are not the configuration of a language run.
     pub(super) fn of_files(files: &[PathBuf]) -> Result<Self, ConfigError> {
         let layers = files
             .iter()

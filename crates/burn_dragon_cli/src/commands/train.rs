@@ -25,7 +25,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What was typed: the first word names a family, unless it is a setting.
+/// Request for a run. The first word is a family, unless it is a setting.
 fn request(args: &TrainArgs) -> RunRequest {
     let (family, assignments) = match args.words.split_first() {
         Some((word, rest)) if !word.contains('=') => (Some(word.clone()), rest),

@@ -1,4 +1,4 @@
-//! `dragon verify`: every check of a file or a folder, with its verdict.
+//! `dragon verify`: all checks of a file or a folder, with their verdicts.
 
 use super::{kinds, print_json};
 use crate::args::VerifyArgs;
@@ -8,7 +8,7 @@ use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Runs the verb. What is not sound ends with exit code 3, like every other corrupt input.
+/// Runs the verb. A failed check ends with exit code 3, like any other corrupt input.
 ///
 /// # Errors
 /// If nothing is there, or it is a pickle.
@@ -43,7 +43,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         show!(
             "{}: {} checks, {failed} failed, {warnings} warnings",
             match (sound, verification.is_part()) {
-                (true, true) => "sound, but one part only, which is no model",
+                (true, true) => "sound, but only one part of a model",
                 (true, false) => "sound",
                 (false, _) => "not sound",
             },

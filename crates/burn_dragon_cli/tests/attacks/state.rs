@@ -45,7 +45,7 @@ attacks! { State, "state":
     position_beyond_counting: "the farthest is" = with_text(sound_state(), "positions", "[18446744073709551615]");
     position_negative: "positions: " = with_text(sound_state(), "positions", "[-1]");
     precision_unknown: "precision: " = with_text(sound_state(), "precision", "f8");
-    precision_of_other_values: "it says bf16" = with_text(sound_state(), "precision", "bf16");
+    precision_of_other_values: "its details say bf16" = with_text(sound_state(), "precision", "bf16");
     memory_missing: "lacks the tensor `rho.0`" = without_tensor(sound_state(), "rho.0");
     memory_too_many: "does not have: rho.1" = with_tensor(sound_state(), "rho.1", ones(&[1, 1, 2, 2]));
     memory_of_other_axes: "shape [1, 2, 2]" = with_tensor(sound_state(), "rho.0", ones(&[1, 2, 2]));
@@ -53,11 +53,11 @@ attacks! { State, "state":
     memory_not_numbers: "not finite" = {
         with_tensor(sound_state(), "rho.0", TensorData::new(vec![f32::NAN; 4], [1, 1, 2, 2]))
     };
-    memory_of_integers: "it says f32" = with_tensor(sound_state(), "rho.0", TensorData::new(vec![1i32; 4], [1, 1, 2, 2]));
+    memory_of_integers: "its details say f32" = with_tensor(sound_state(), "rho.0", TensorData::new(vec![1i32; 4], [1, 1, 2, 2]));
     window_of_no_tokens: "a window of 0 tokens" = {
         with_text(sound_state(), "info", r#"{"model":"","tokens":3,"version":"0","sliding":{"window":0,"younger":false}}"#)
     };
-    window_of_half_a_stream: "2 memories each" = {
+    window_of_half_a_stream: "2 memories per stream" = {
         with_text(sound_state(), "info", r#"{"model":"","tokens":3,"version":"0","sliding":{"window":4,"younger":true}}"#)
     };
     family_missing: "no `family`" = without_text(sound_state_3(), "family");
@@ -70,13 +70,13 @@ attacks! { State, "state":
     family_details_without_precision: "no `precision`" = {
         with_text(sound_state_3(), "info", r#"{"model":"","units":3,"version":"0"}"#)
     };
-    family_details_of_another_precision: "it says bf16" = {
+    family_details_of_another_precision: "its details say bf16" = {
         with_text(sound_state_3(), "info", r#"{"model":"","units":3,"version":"0","details":{"precision":"bf16"}}"#)
     };
     family_units_negative: "info: " = {
         with_text(sound_state_3(), "info", r#"{"model":"","units":-3,"version":"0","details":{"precision":"f32"}}"#)
     };
-    family_memory_of_integers: "it says f32" = {
+    family_memory_of_integers: "its details say f32" = {
         with_tensor(sound_state_3(), "rho.0", TensorData::new(vec![1i32; 4], [1, 1, 2, 2]))
     };
 }

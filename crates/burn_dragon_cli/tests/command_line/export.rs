@@ -107,7 +107,7 @@ fn a_family_that_does_not_exist_is_refused_with_those_that_do() {
 fn a_family_that_is_not_here_yet_says_so() {
     let place = Place::new();
     for family in ["graph", "vision-encoder", "multimodal-vl-jepa"] {
-        export(&place, &["--family", family]).refused(2, &[family, "has no models", "it has language"]);
+        export(&place, &["--family", family]).refused(2, &[family, "does not have", "it has language"]);
     }
     export(&place, &["--family", "poetry"])
         .refused(2, &["poetry", "vision-encoder", "multimodal-vl-jepa", "sudoku"]);
@@ -154,7 +154,7 @@ fn a_configuration_of_another_model_is_refused() {
     let config = std::fs::read_to_string(place.path("run/config.toml")).unwrap();
     place.write("other.toml", config.replace("d_model = 16", "d_model = 32"));
     let arguments = ["--checkpoint", "run", "--output", "out.bpk", "-c"];
-    let difference = "d_model is 16 there, and 32 in the configuration";
+    let difference = "d_model is 16 in the model, but 32 in the configuration";
     export(&place, &[&arguments[..], &["other.toml"]].concat()).refused(2, &["model.bpk", difference]);
     assert!(!place.path("out.bpk").exists());
     export(&place, &[&arguments[..], &["run/config.toml"]].concat()).done();

@@ -382,7 +382,10 @@ fn verify_takes_states_parts_and_official_weights() {
     assert_eq!((code, &report["part"]), (Some(0), &true.into()), "{report}");
     let alone = place.dragon(&["verify", part]).done().stdout;
     assert!(alone.contains("part 1 of 1, not a model"), "{alone}");
-    assert!(alone.lines().last().unwrap().contains("no model"), "{alone}");
+    assert!(
+        alone.lines().last().unwrap().contains("only one part of a model"),
+        "{alone}"
+    );
     assert_eq!(verify(&place, &[part, "--strict"]).0, Some(3));
     flip_a_byte(&place.path(part));
     assert_unsound(

@@ -164,7 +164,7 @@ fn evaluation_of_any_window_ends_in_figures_or_a_refusal() {
         "--distances",
         "100,1000",
     ];
-    place.dragon(&arguments).refused(1, &["available", "fewer facts"]);
+    place.dragon(&arguments).refused(1, &["available", "fewer cases"]);
     let arguments = [
         "eval",
         "run",
@@ -232,11 +232,7 @@ fn what_a_model_remembers_is_asked_for_before_it_is_made() {
         let answer = with_little_memory(&place, arguments);
         answer.refused(
             1,
-            &[
-                "generation needs about 4.0 GiB",
-                "what the model remembers 4.0 GiB",
-                "available",
-            ],
+            &["generation needs about 4.0 GiB", "memories 4.0 GiB", "available"],
         );
     }
     place.write("text.txt", "one two three four");
@@ -245,15 +241,14 @@ fn what_a_model_remembers_is_asked_for_before_it_is_made() {
     // What needs no memory of the text works.
     with_little_memory(&place, &["info", "large.bpk"]).done();
     let arguments = ["bench", "decode", "--weights", "large.bpk", "--tokens", "1"];
-    with_little_memory(&place, &arguments).refused(1, &["what is to be timed", "available", "--batch"]);
+    with_little_memory(&place, &arguments).refused(1, &["the benchmark", "available", "--batch"]);
 }
 
 #[test]
 fn a_bench_of_any_size_ends_in_figures_or_a_refusal() {
     let place = Place::new();
     let bench = |arguments: &[&str]| place.dragon(&[&["bench"], arguments].concat());
-    bench(&["train", "--d-model", "100000000"])
-        .refused(1, &["what is to be timed", "available", "smaller model"]);
+    bench(&["train", "--d-model", "100000000"]).refused(1, &["the benchmark", "available", "smaller model"]);
     let small = ["--levels", "1", "--d-model", "16", "--neurons", "64"];
     for (verb, flags) in [
         ("train", ["--batch", "1000000", "--time", "1000000"]),
@@ -261,7 +256,7 @@ fn a_bench_of_any_size_ends_in_figures_or_a_refusal() {
         ("prefill", ["--batch", "1000000", "--tokens", "1000000"]),
         ("decode", ["--batch", "1000000000", "--tokens", "1000000"]),
     ] {
-        bench(&[&[verb], &small[..], &flags].concat()).refused(1, &["timed", "available", "--batch"]);
+        bench(&[&[verb], &small[..], &flags].concat()).refused(1, &["the benchmark", "available", "--batch"]);
     }
     // Before weights are drawn that would have no memory beside them.
     let large = [
@@ -275,7 +270,7 @@ fn a_bench_of_any_size_ends_in_figures_or_a_refusal() {
         "--tokens",
         "4",
     ];
-    bench(&large).refused(1, &["timed", "available"]);
+    bench(&large).refused(1, &["the benchmark", "available"]);
     bench(&["train", "--batch", "18446744073709551615"]).refused(2, &[]);
     bench(&["decode", "--context", "18446744073709551615"]).refused(2, &[]);
 }

@@ -308,8 +308,8 @@ fn push_without_uploading_writes_all_that_would_go_and_the_card_says_what_is_kno
     world.dragon(&alone).done();
     let card = std::fs::read_to_string(world.place.path("alone/README.md")).unwrap();
     assert!(
-        card.contains("How it was trained is not known")
-            && card.contains("Nothing is known to have been measured"),
+        card.contains("Settings and data are not known")
+            && card.contains("No measurement of the model at this step is known"),
         "{card}"
     );
     world.dragon(&push).refused(2, &["out", "not empty"]);
@@ -348,7 +348,7 @@ fn what_is_pushed_rounded_is_one_model_under_either_name_and_the_card_says_when_
     for says in [
         hash,
         "before the weights were rounded to bf16",
-        "(f32, the numbers that bf16 holds)",
+        "(f32, rounded to bf16)",
     ] {
         assert!(card.contains(says), "`{says}` is not in: {card}");
     }

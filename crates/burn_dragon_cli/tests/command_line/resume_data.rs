@@ -268,6 +268,6 @@ fn a_tokenizer_that_was_exchanged_is_named_and_not_taken_for_changed_data() {
     tokenizer["symbols"] = symbols.into();
     std::fs::write(&path, tokenizer.to_string()).unwrap();
     for more in [&[][..], &["--accept-changed-data"]] {
-        resume(&place, more).refused(3, &["tokenizer.json", "model.bpk", "restore it"]);
+        resume(&place, more).refused(3, &["tokenizer.json", "model.bpk", "restore the tokenizer"]);
     }
 }

@@ -271,7 +271,7 @@ fn what_cannot_be_predicted_is_said() {
     let place = trained();
     place
         .dragon(&["predict", "run", "no_such_file.txt"])
-        .refused(3, &["no_such_file.txt", "no puzzle either"]);
+        .refused(3, &["no_such_file.txt", "neither a file nor a puzzle"]);
     let tales = Place::trained();
     tales
         .dragon(&["predict", "run", PUZZLE])
@@ -344,9 +344,9 @@ fn an_export_is_held_against_the_configuration_that_is_typed() {
         Answer::of(place.program("export_burnpack").args(words))
     };
     place.write("wider.toml", "family = \"sudoku\"\n[model]\nd_model = 32\n");
-    export("wider.toml").refused(2, &["d_model is 16 there, and 32 in the configuration"]);
+    export("wider.toml").refused(2, &["d_model is 16 in the model, but 32 in the configuration"]);
     place.write("other.toml", "family = \"language\"\n");
-    export("other.toml").refused(2, &["family is \"sudoku\" there, and \"language\""]);
+    export("other.toml").refused(2, &["family is \"sudoku\" in the model, but \"language\""]);
     assert!(!place.path("out.bpk").exists());
     export("run/config.toml").done();
 }

@@ -1,4 +1,4 @@
-//! Documents as tokens, in two parts: one to train on, one to validate on.
+//! Corpus of a run: documents as tokens, divided into a training part and a validation part.
 
 use std::{collections::HashSet, fmt, ops::Range, path::Path, sync::Arc};
 
@@ -16,43 +16,43 @@ use crate::{
     tokenizer::{Tokenizer, Unknown},
 };
 
-/// A document boundary may be used for the split if it is off by at most one part in so many of the text (2 %).
+/// Tolerance of the split: a document boundary is used if it lies within 1/50 (2 %) of the text from the exact ratio.
 const BOUNDARY_TOLERANCE: usize = 50;
 
 /// The text of a run as tokens.
 #[derive(Debug, Clone)]
 pub struct Corpus {
-    /// What turned the text into tokens.
+    /// Tokenizer that made the tokens.
     pub tokenizer: Arc<dyn Tokenizer>,
-    /// To train on.
+    /// Training tokens.
     pub train: Tokens,
-    /// To validate on.
+    /// Validation tokens.
     pub validation: Tokens,
-    /// How the two were separated.
+    /// Kind of split between the two parts.
     pub split: SplitKind,
-    /// What should be known about how the text was read.
+    /// Notes and warnings about how the text was read.
     pub notes: Vec<Note>,
 }
 
-/// How training and validation text were separated.
+/// Kind of split between training and validation text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SplitKind {
-    /// Made by this crate: generated apart, none in both.
+    /// Documents that this crate generated, separately for each part. No document is in both.
     Generated,
-    /// Validation has a source of its own.
+    /// The validation text has a source of its own.
     OwnSource,
-    /// Whole documents: the first so many are for training.
+    /// Split between two documents: the first `train_documents` are for training.
     AtDocument {
         /// Number of training documents.
         train_documents: usize,
     },
-    /// The cut goes through a document, since no boundary between documents is near the ratio.
+    /// Split inside a document, because no boundary between documents is near the ratio.
     InsideDocument {
-        /// Which document, counted from 0.
+        /// Index of the document, counted from 0.
         document: usize,
-        /// Bytes of it that are for training.
+        /// Number of its bytes that are for training.
         offset: usize,
-        /// Whether the cut follows a line end, as it does wherever the document has lines.
+        /// Whether the cut follows a line end. It does wherever the document has lines.
         at_line_end: bool,
     },
 }
@@ -86,23 +86,23 @@ impl fmt::Display for SplitKind {
 /// A sequence of documents as one sequence of token ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tokens {
-    /// The ids; each document is followed by the tokenizer's end of text, where it has one.
+    /// Token ids. If the tokenizer has an end-of-text token, it follows each document.
     pub ids: Vec<u32>,
-    /// Where each document starts, ascending, the first at 0.
+    /// Index of the first token of each document, ascending; the first is 0.
     pub starts: Vec<usize>,
-    /// Number of bytes of text they stand for.
+    /// Number of bytes of text that the ids stand for.
     pub bytes: usize,
-    /// Those of symbols that the tokenizer does not know, in the order of the text.
+    /// Symbols that the tokenizer does not know, in the order of the text.
     pub unknown: Vec<Unknown>,
 }
 
 impl Tokens {
-    /// The tokens of some documents.
+    /// Encodes documents.
     ///
     /// # Errors
     /// Those of [`Tokenizer::encode`], inside [`LanguageError::InDocument`]; [`LanguageError::Memory`].
     pub fn encode(documents: &Documents, tokenizer: &dyn Tokenizer) -> Result<Self, LanguageError> {
-        // A token stands for a byte or more. While their list grows, it is there one and a half times.
+        // A token stands for at least one byte. While the list of tokens grows, it is held one and a half times.
         let need = Need::of("a text as tokens").with("tokens", (documents.bytes() as u64).saturating_mul(6));
         FreeMemory::room_for(&need, || "train on less text at a time".into())?;
         let mut tokens = Self {
@@ -139,13 +139,13 @@ impl Tokens {
         self.ids.is_empty()
     }
 
-    /// The tokens of each document.
+    /// Range of token indices of each document.
     pub fn documents(&self) -> impl Iterator<Item = Range<usize>> {
         let ends = self.starts.iter().skip(1).copied().chain([self.len()]);
         self.starts.iter().zip(ends).map(|(&start, end)| start..end)
     }
 
-    /// The symbol that token `at` stands for, where the tokenizer does not know it.
+    /// Unknown symbol at token `at`; `None` if the tokenizer knows the symbol there.
     pub fn unknown_at(&self, at: usize) -> Option<Unknown> {
         let place = self.unknown.binary_search_by_key(&at, |symbol| symbol.at).ok()?;
         Some(self.unknown[place])
@@ -159,8 +159,8 @@ impl Tokens {
 }
 
 impl Corpus {
-    /// Loads the text, splits it and makes tokens of it. Relative paths start from `base_dir`. Without a `tokenizer` of
-    /// an earlier run, one is trained, on the training part alone.
+    /// Loads, splits and tokenizes the text. Relative paths start from `base_dir`. If `tokenizer` is `None`, one is
+    /// trained on the training part alone; a resumed run passes its own.
     ///
     /// # Errors
     /// Those of [`SourceConfig::load`] and [`Tokenizer::encode`]; [`LanguageError::TrainRatio`],
@@ -188,10 +188,10 @@ impl Corpus {
         })
     }
 
-    /// The validation part alone, as [`load`](Self::load) has it.
+    /// Loads the validation part alone: the tokens that [`load`](Self::load) gives for it.
     ///
     /// # Errors
-    /// Those of [`load`](Self::load) that have to do with it.
+    /// Those of [`load`](Self::load) that concern the validation part.
     pub fn held_out(
         config: &DatasetConfig,
         base_dir: &Path,
@@ -250,7 +250,7 @@ fn split_documents(
     }
 }
 
-/// Files that are validated on and trained on too.
+/// Note about files that are in both the validation and the training text.
 fn files_in_both(validation: &Documents, train: &Documents) -> Option<Note> {
     let both = validation.also_in(train);
     (!both.is_empty()).then(|| Note::ValidatedOnTraining {
@@ -258,7 +258,7 @@ fn files_in_both(validation: &Documents, train: &Documents) -> Option<Note> {
     })
 }
 
-/// Documents that are validated on and trained on too, whatever the files they are in.
+/// Note about documents that are in both the validation and the training text, whatever their files are.
 fn documents_in_both(validation: &Documents, train: &Documents) -> Option<Note> {
     let known: HashSet<&[u8]> = train.as_slice().iter().map(Vec::as_slice).collect();
     let documents = validation.as_slice().iter();
@@ -274,7 +274,7 @@ fn documents_in_both(validation: &Documents, train: &Documents) -> Option<Note> 
     })
 }
 
-/// Whether documents to validate on are whole files where those to train on are parts of files.
+/// Note about validation documents that are whole files, where training documents are parts of files.
 fn uncut(own: &SourceConfig, validation: &Documents, source: &SourceConfig) -> Option<Note> {
     let (SourceConfig::Text(own), SourceConfig::Text(source)) = (own, source) else {
         return None;

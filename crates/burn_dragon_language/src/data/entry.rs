@@ -1,4 +1,4 @@
-//! What one entry of `paths` means: a file or folder by its name, or a pattern that starts in a folder.
+//! Meaning of an entry of `paths`: the name of a file or folder, or a pattern that starts in a folder.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -7,24 +7,24 @@ use glob::Pattern;
 
 use super::note::Note;
 
-/// An entry of `paths`, read part by part.
+/// Entry of `paths`, read part by part.
 ///
-/// What stands under its very name is meant by it, even if the name looks like a pattern; the first part that neither
-/// is plain nor names something begins the pattern. A part in which every special character is alone in brackets
-/// (`a[[]1[]]` for `a[1]`) stands for that name and for nothing else: so can a configuration that is saved be read again
-/// anywhere, at any time.
+/// If a file or folder has exactly the name of a part, the part means it, even if it looks like a pattern. The pattern
+/// begins at the first part that is not plain and has no such file or folder. A part in which every special character
+/// is alone in brackets (`a[[]1[]]` for `a[1]`) always means that name. So a saved configuration means the same from
+/// any folder and at any time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// The leading parts, taken as they stand, from the folder that relative entries start from.
+    /// Leading parts that are plain names, from the folder in which relative entries start.
     pub(super) place: PathBuf,
-    /// The parts of the pattern, as they were typed; none if the entry is a name.
+    /// Parts of the pattern, as typed; empty if the entry is a name.
     pub(super) pattern: Vec<String>,
-    /// What has the very name of a part that looks like a pattern.
+    /// File or folder whose name is exactly a part that looks like a pattern.
     by_its_name: Option<PathBuf>,
 }
 
 impl Entry {
-    /// What an entry means, where relative ones start from `base`, which is no part of a pattern whatever its name.
+    /// Parses an entry. Relative ones start from `base`, whose own name is never a pattern.
     pub(super) fn of(typed: &str, base: &Path) -> Self {
         let mut entry = Self {
             place: base.to_path_buf(),
@@ -46,7 +46,7 @@ impl Entry {
         entry
     }
 
-    /// One more part after those that are taken as they stand.
+    /// Adds a part after the leading parts.
     fn name(&mut self, part: &str) {
         if let Some(name) = plain(part) {
             self.place.push(name);
@@ -61,7 +61,7 @@ impl Entry {
         }
     }
 
-    /// That it is no pattern, as it was `typed`, though it looks like one.
+    /// Note that the entry, as it was `typed`, is read as a name, although it looks like a pattern.
     pub(super) fn note(&self, typed: &str) -> Option<Note> {
         self.by_its_name.clone().map(|path| Note::ByItsName {
             entry: typed.into(),
@@ -69,7 +69,7 @@ impl Entry {
         })
     }
 
-    /// The entry in such a form that it means the same from anywhere; `None` if its folder's name is not UTF-8.
+    /// The entry in a form that means the same from any folder; `None` if the name of its folder is not UTF-8.
     pub(super) fn absolute(&self) -> Option<String> {
         let mut path = PathBuf::new();
         for component in self.place.components() {
@@ -83,7 +83,7 @@ impl Entry {
     }
 }
 
-/// The name that a part of a path stands for, with what is alone in brackets set free; `None` if it is a pattern.
+/// The plain name that a part of a path means, without brackets around special characters; `None` for a pattern.
 pub(super) fn plain(part: &str) -> Option<String> {
     let mut name = String::new();
     let mut rest = part;

@@ -1,4 +1,4 @@
-//! Which files a list of paths means, each of them once.
+//! Files that a list of paths means, each once.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -10,15 +10,15 @@ use super::note::{Listed, Note};
 use super::walk::{Component, Found, walk};
 use crate::error::LanguageError;
 
-/// Files to be read, in order, and what was passed over on the way.
+/// Files to read, in order, with notes about what was left out.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    /// Each file once, by the first of its names.
+    /// Paths, one for each file: the first of its names.
     pub(super) paths: Vec<PathBuf>,
     pub(super) notes: Vec<Note>,
 }
 
-/// The files that some entries of `paths` mean; relative ones start from `base`.
+/// Files of some entries of `paths`. Relative entries start from `base`.
 ///
 /// # Errors
 /// [`LanguageError::MissingPath`], [`LanguageError::DanglingLink`], [`LanguageError::Glob`],
@@ -48,7 +48,7 @@ pub(super) fn list(entries: &[String], base: &Path) -> Result<Files, LanguageErr
     Ok(files)
 }
 
-/// What one entry means.
+/// Files of one entry.
 fn find(typed: &str, entry: &Entry, base: &Path) -> Result<Found, LanguageError> {
     if !entry.pattern.is_empty() {
         return expand(typed, entry, base);
@@ -70,7 +70,7 @@ fn find(typed: &str, entry: &Entry, base: &Path) -> Result<Found, LanguageError>
     }
 }
 
-/// The files that a pattern matches.
+/// Files that match a pattern.
 fn expand(typed: &str, entry: &Entry, base: &Path) -> Result<Found, LanguageError> {
     let refuse = |reason: String| LanguageError::Glob {
         pattern: typed.into(),
@@ -99,14 +99,13 @@ fn expand(typed: &str, entry: &Entry, base: &Path) -> Result<Found, LanguageErro
     let only = |what: &str, paths: &[PathBuf]| format!("matches no file, only {what} {}", Listed::of(paths));
     Err(refuse(match &found {
         Found { folders, .. } if !folders.is_empty() => {
-            only("the folder", folders) + "; add /**/*.txt for what is in it"
+            only("the folder", folders) + "; add /**/*.txt to read its files"
         }
         Found { linked, .. } if !linked.is_empty() => {
-            only("what is behind the link", linked) + "; links to folders are followed where they are named"
+            only("files behind the link", linked) + "; a link to a folder is followed only if it is named"
         }
-        Found { dangling, .. } if !dangling.is_empty() => only("a link that leads to nothing:", dangling),
-        _ => "matches no file; hidden files and what editors leave behind (.a, a~, a.swp, #a#) are left out"
-            .into(),
+        Found { dangling, .. } if !dangling.is_empty() => only("a broken link:", dangling),
+        _ => "matches no file; hidden files and editor backups (.a, a~, a.swp, #a#) are left out".into(),
     }))
 }
 
@@ -211,7 +210,7 @@ fn similar_names(path: &Path) -> Vec<String> {
         .collect()
 }
 
-/// How many letters to insert, drop or change to turn one name into the other.
+/// Edit distance of two names: number of letters to insert, delete or replace.
 fn edits(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

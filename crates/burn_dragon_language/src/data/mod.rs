@@ -1,7 +1,7 @@
-//! From a source of text to windows of tokens.
+//! Data of a run: from sources of text to windows of tokens.
 //!
-//! A [`SourceConfig`] gives documents, a [`Corpus`] is the documents as tokens, split in two, and a [`WindowPlan`]
-//! cuts the tokens into the windows of training.
+//! A [`SourceConfig`] gives documents. A [`Corpus`] is the documents as tokens, split in two. A [`WindowPlan`] cuts the
+//! tokens into training windows.
 
 mod corpus;
 mod entry;
@@ -32,7 +32,7 @@ use crate::{
     tokenizer::TokenizerConfig,
 };
 
-/// What to learn from: the table `[dataset]`.
+/// Table `[dataset]`: source of the text, split and tokenizer.
 ///
 /// ```toml
 /// [dataset]
@@ -46,22 +46,22 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Table", into = "Table")]
 pub struct DatasetConfig {
-    /// Where the text comes from; its keys stand beside the others in the table.
+    /// Source of the text. Its keys are in the same table.
     pub source: SourceConfig,
-    /// Share of the text to train on, between 0 and 1. Only a `text` source has this key: the others make their own
-    /// validation documents. Not read where `validation` is given.
+    /// Share of the text for training, between 0 and 1. Only a `text` source has this key; the others generate their
+    /// own validation documents. It is ignored if `validation` is given.
     pub train_ratio: f64,
-    /// Where training windows start: with a document for the tales, anywhere for text, unless said.
+    /// Start positions of training windows. If absent: at documents for tales, anywhere for text.
     pub windows: WindowStart,
-    /// A source of its own to validate on.
+    /// Separate source for validation.
     pub validation: Option<Box<SourceConfig>>,
-    /// The tokenizer to train.
+    /// Kind of tokenizer to train.
     pub tokenizer: TokenizerConfig,
 }
 
 const TRAIN_RATIO: f64 = 0.9;
 
-/// Bytes of the longest separator of documents.
+/// Maximum length of a document separator, in bytes.
 const LONGEST_SEPARATOR: usize = 1 << 10;
 
 fn anywhere() -> WindowStart {
@@ -73,7 +73,7 @@ fn train_ratio() -> f64 {
 }
 
 impl Default for DatasetConfig {
-    /// The tales, as bytes.
+    /// Tales as bytes.
     fn default() -> Self {
         Self {
             source: SourceConfig::default(),
@@ -86,13 +86,14 @@ impl Default for DatasetConfig {
 }
 
 impl DatasetConfig {
-    /// What it is, for those who get a model that was trained on it: of files their names, not where they were.
+    /// Description of the data for the users of a model that was trained on it. Files are given by name, without
+    /// folders.
     pub fn in_words(&self) -> String {
         self.source.in_words()
     }
 
-    /// Makes relative paths absolute, so that a saved configuration means the same from anywhere and at any time: what
-    /// is no pattern now never becomes one. What looked like one is told.
+    /// Makes relative paths absolute, so that a saved configuration means the same from any folder and at any time.
+    /// Names that are not patterns now never become patterns. Returns notes on entries that look like patterns.
     ///
     /// # Errors
     /// Those of [`validate`](Self::validate); [`LanguageError::Config`] if a folder's name is not UTF-8.
@@ -108,7 +109,7 @@ impl DatasetConfig {
         Ok(notes)
     }
 
-    /// Checks the values that need no file to check.
+    /// Checks the values, without reading a file.
     ///
     /// # Errors
     /// [`LanguageError::TrainRatio`] and [`LanguageError::Config`].
@@ -126,7 +127,7 @@ impl DatasetConfig {
     }
 }
 
-/// A model's files say what separates documents, and they say nothing that is long.
+/// Checks the length of the separator, which is also stored in model files.
 fn check_separator(source: &SourceConfig) -> Result<(), LanguageError> {
     let SourceConfig::Text(text) = source else {
         return Ok(());
@@ -140,8 +141,8 @@ fn check_separator(source: &SourceConfig) -> Result<(), LanguageError> {
     }
 }
 
-/// The table as it is written: the keys of the source and those of the dataset side by side. (serde's `flatten` would
-/// spare this second list, but it cannot refuse unknown keys.)
+/// The table as written: keys of the source and of the dataset together. (serde's `flatten` would avoid this second
+/// list, but it cannot refuse unknown keys.)
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Table {

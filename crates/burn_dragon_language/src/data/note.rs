@@ -1,47 +1,48 @@
-//! What a reader of the data should know, though it stops nothing.
+//! Notes about the data: facts that do not stop a run, but that its user should know.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use burn_dragon_checkpoint::api::expert::{one_line, shortened};
 
-/// Something about the data that may not be what was meant. Shown, it is one line without its [`level`](Self::level).
+/// Something about the data that may not be intended. [`Display`](fmt::Display) gives one line without the
+/// [`level`](Self::level).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Note {
-    /// An entry of `paths` looks like a pattern, and something has that very name.
+    /// An entry of `paths` looks like a pattern, but a file or folder has exactly this name and is read instead.
     ByItsName {
-        /// The entry.
+        /// The entry of `paths`.
         entry: String,
-        /// What has its name, or that of a part of it.
+        /// File or folder whose name is the entry, or the leading part of it.
         path: PathBuf,
     },
-    /// Links to folders, which are not followed.
+    /// Links to folders. They are not followed.
     LinkedFolders(Listed),
-    /// Links that lead to nothing.
+    /// Broken links.
     DanglingLinks(Listed),
-    /// Folders that a pattern matches; it takes files.
+    /// Folders that a pattern matches. Patterns take only files.
     Folders(Listed),
-    /// Files whose text another file has too: read once.
+    /// Files with the same text as another file. The text is read once.
     Copies {
-        /// The files that were not read, each with the file that has its text.
+        /// Files that were not read, each with the file that has the same text.
         files: Listed,
     },
-    /// Text to validate on that is also trained on.
+    /// Validation text that is also training text.
     ValidatedOnTraining {
-        /// The files of the validation source, each with the file of the training source that has its text.
+        /// Files of the validation source, each with the file of the training source that has the same text.
         files: Listed,
     },
-    /// Documents to validate on that are also trained on, so much that it shows in the figures.
+    /// Validation documents that are also training documents, so many that figures are affected.
     DocumentsInBoth {
-        /// How many documents.
+        /// Number of such documents.
         documents: usize,
-        /// Of how many to validate on.
+        /// Number of validation documents in all.
         of: usize,
-        /// Which share of the bytes to validate on they have, 0 to 1.
+        /// Share of the validation bytes in such documents, 0 to 1.
         share: f64,
     },
-    /// The separator never occurs in files.
+    /// A separator that never occurs in some files.
     Uncut {
         /// The separator.
         separator: String,
@@ -49,51 +50,51 @@ pub enum Note {
         files: Listed,
         /// Number of files with text in all.
         of: usize,
-        /// Why, as far as can be told.
+        /// The likely reason.
         why: Why,
     },
-    /// The separator occurs, and also with other ends of lines, where it cuts nothing.
+    /// A separator that also occurs with other line ends, where it does not divide the text.
     OtherLineEnds {
         /// The separator.
         separator: String,
-        /// The same with the other ends of lines.
+        /// The separator with the other line ends.
         other: String,
-        /// How often that occurs.
+        /// Number of times that it occurs with the other line ends.
         times: usize,
         /// The files.
         files: Listed,
     },
-    /// The separator occurs, but there is no text on the other side of it.
+    /// A separator that occurs only at the start or the end of the text, so there is one document.
     OneDocument {
         /// The separator.
         separator: String,
     },
-    /// The training text has a separator that occurs in the validation text too, whose source has none.
+    /// A validation source without a separator, whose text contains the separator of the training source.
     ValidationUncut {
         /// The separator.
         separator: String,
-        /// How often it occurs.
+        /// Number of times that it occurs.
         times: usize,
     },
 }
 
-/// Why a separator does not occur in a text.
+/// Reason why a separator does not occur in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Why {
-    /// The text ends its lines otherwise.
+    /// The text has other line ends.
     LineEnds {
         /// The separator with the line ends of the text.
         other: String,
-        /// How often that occurs.
+        /// Number of times that it occurs so.
         times: usize,
     },
-    /// The separator holds a backslash and a letter, where one character was meant.
+    /// The separator contains a backslash and a letter, where one character was probably meant.
     Escape {
-        /// What was meant.
+        /// The separator that was probably meant.
         meant: String,
     },
-    /// It is not there.
+    /// The text does not contain it.
     Absent,
 }
 
@@ -104,7 +105,7 @@ impl Note {
     /// Share of it that makes the figures another matter.
     const MUCH: f64 = 0.1;
 
-    /// How serious it is.
+    /// Severity of the note.
     pub fn level(&self) -> Severity {
         match self {
             Self::ByItsName { .. }
@@ -129,12 +130,12 @@ impl Note {
     }
 }
 
-/// How serious a note is.
+/// Severity of a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// What was done, where another might have been expected.
+    /// Information about a choice that may be unexpected.
     Note,
-    /// What is probably a mistake.
+    /// A probable mistake.
     Warning,
 }
 
@@ -158,23 +159,25 @@ impl fmt::Display for Note {
             Self::LinkedFolders(links) => {
                 write!(
                     f,
-                    "links to folders are not followed, name what is to be read: {links}"
+                    "links to folders are not followed; to read their files, name the folders: {links}"
                 )
             }
-            Self::DanglingLinks(links) => write!(f, "links that lead to nothing are left out: {links}"),
+            Self::DanglingLinks(links) => write!(f, "broken links are left out: {links}"),
             Self::Folders(folders) => write!(
                 f,
-                "a pattern takes files, so folders that it matches are left out: {folders}; add /**/*.txt for what is in them"
+                "a pattern takes only files, so folders that it matches are left out: {folders}; add /**/*.txt to read \
+                 their files"
             ),
             Self::Copies { files } => write!(f, "files with the same text are read once: {files}"),
             Self::ValidatedOnTraining { files } => write!(
                 f,
-                "the validation text is trained on, so its figures do not tell what was learnt from what was memorised: {files}"
+                "the validation text is also training text, so its figures do not separate learning from memorisation: \
+                 {files}"
             ),
             Self::DocumentsInBoth { documents, of, share } => write!(
                 f,
-                "{documents} of {of} validation documents ({:.0} % of the text) are word for word trained on too, so the \
-                 figures do not tell what was learnt from what was memorised",
+                "{documents} of {of} validation documents ({:.0} % of the text) are also training documents, word for word, \
+                 so the figures do not separate learning from memorisation",
                 100.0 * share
             ),
             Self::Uncut {
@@ -200,15 +203,15 @@ impl fmt::Display for Note {
                 files,
             } => write!(
                 f,
-                "some line ends are others than those of the document separator {}, so it cuts nothing where there is {}, \
-                 {}: {files}",
+                "some line ends differ from those of the document separator {}, so it does not divide the text at {}, which \
+                 occurs {}: {files}",
                 shown(separator),
                 shown(other),
                 often(*times)
             ),
             Self::OneDocument { separator } => write!(
                 f,
-                "the document separator {} occurs, but all text is on one side of it, which makes one document",
+                "the document separator {} occurs, but all text is on one side of it, so there is one document",
                 shown(separator)
             ),
             Self::ValidationUncut { separator, times } => write!(
@@ -227,7 +230,7 @@ impl fmt::Display for Why {
         match self {
             Self::LineEnds { other, times } => write!(
                 f,
-                "; its lines end in {}, and {} occurs {}: make that the separator",
+                "; its lines end in {}, and {} occurs {}: use that as the separator",
                 if other.contains('\r') {
                     "CRLF (\\r\\n)"
                 } else {
@@ -238,7 +241,7 @@ impl fmt::Display for Why {
             ),
             Self::Escape { meant } => write!(
                 f,
-                "; it holds a backslash and a letter: TOML reads {} as what it means in double quotes alone",
+                "; it contains a backslash and a letter: TOML reads the escape {} only in double quotes",
                 shown(meant)
             ),
             Self::Absent => Ok(()),
@@ -269,17 +272,17 @@ fn shown(separator: &str) -> String {
     shortened(&text)
 }
 
-/// The first of some files, and how many there are.
+/// The first of some files, and their number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// The first few, each as it is shown.
+    /// The first files, each as it is displayed.
     pub first: Vec<String>,
-    /// How many there are.
+    /// Number of files.
     pub count: usize,
 }
 
 impl Listed {
-    /// Files that are named to a person.
+    /// Number of files that a message names.
     const NAMED: usize = 3;
 
     pub(super) fn of<P: AsRef<Path>>(paths: &[P]) -> Self {
@@ -290,7 +293,7 @@ impl Listed {
         }
     }
 
-    /// Files, each with another that has the same text.
+    /// Pairs of files with the same text.
     pub(super) fn of_pairs(pairs: &[(PathBuf, PathBuf)]) -> Self {
         let name =
             |(path, as_in): &(PathBuf, PathBuf)| format!("{} as in {}", path.display(), as_in.display());

@@ -1,21 +1,21 @@
-//! Whether a separator separates: what it came to, file by file, and why it may have come to nothing.
+//! Effect of a document separator, file by file, and the likely reason if it has none.
 
 use std::path::{Path, PathBuf};
 
 use super::note::{Listed, Note, Why};
 use super::text::{Text, count};
 
-/// What a separator did to the files of a source.
+/// Effect of a separator on the files of a source.
 #[derive(Debug)]
 pub(super) struct Separation<'a> {
     separator: &'a str,
-    /// The same with other ends of lines, where it holds one.
+    /// The separator with the other line ends, if it contains a line end.
     other: Option<String>,
     /// Number of files.
     files: usize,
-    /// Those in which it does not occur, with how often the other does.
+    /// Files in which it does not occur, with the number of times that the other form does.
     uncut: Vec<(PathBuf, usize)>,
-    /// Those in which both occur.
+    /// Files in which both forms occur, with that number.
     mixed: Vec<(PathBuf, usize)>,
 }
 
@@ -34,7 +34,7 @@ impl<'a> Separation<'a> {
         }
     }
 
-    /// Takes note of one more file that is not blank.
+    /// Adds a file that is not blank.
     pub(super) fn saw(&mut self, path: &Path, text: &Text) {
         self.files += 1;
         let others = |other: &String| -> usize {
@@ -54,7 +54,7 @@ impl<'a> Separation<'a> {
         }
     }
 
-    /// What should be known, where the files came to so many documents.
+    /// Notes, if the files gave `documents` documents in all.
     pub(super) fn notes(self, documents: usize) -> Vec<Note> {
         let separator = self.separator.to_owned();
         let listed =

@@ -460,7 +460,7 @@ fn a_link_that_leads_to_nothing_is_called_that_and_suggested_to_nobody() {
         assert_eq!(load(&[entry], folder.path()).unwrap(), ["a"]);
         let said = said(&[entry], folder.path());
         assert!(
-            said[0].contains("lead to nothing") && said[0].contains("b.txt"),
+            said[0].contains("broken links") && said[0].contains("b.txt"),
             "{said:?}"
         );
     }
@@ -566,7 +566,10 @@ fn a_separator_that_never_occurs_is_said_with_the_reason() {
             &["mixed.txt"],
             "\n\n",
             "warning",
-            &["cuts nothing where there is \"\\r\\n\\r\\n\", once", "mixed.txt"],
+            &[
+                "does not divide the text at \"\\r\\n\\r\\n\", which occurs once",
+                "mixed.txt",
+            ],
         ),
         (&["end.txt"], "---\n", "warning", &["all text is on one side"]),
     ] {

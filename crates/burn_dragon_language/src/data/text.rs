@@ -1,4 +1,4 @@
-//! From the bytes of a file to documents: unpacked, without a mark, cut while they are read.
+//! Reading of a file into documents: unpacked, without a byte order mark, cut while it is read.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -10,28 +10,28 @@ use sha2::{Digest, Sha256};
 
 use crate::error::LanguageError;
 
-/// Bytes that are read at once.
+/// Number of bytes read at once.
 const PIECE: usize = 1 << 20;
 
 /// The SHA-256 of a text.
 pub(super) type TextHash = [u8; 32];
 
-/// What one file holds.
+/// Content of one file.
 #[derive(Debug)]
 pub(super) struct Text {
-    /// Its documents in order; none is blank.
+    /// Documents in order. None is blank.
     pub(super) documents: Vec<Vec<u8>>,
-    /// How often the separator occurs.
+    /// Number of times that the separator occurs.
     pub(super) cuts: usize,
-    /// Of the whole text, unpacked and without a mark.
+    /// Hash of the whole text, unpacked and without a byte order mark.
     pub(super) hash: TextHash,
 }
 
-/// What separates documents, as bytes.
+/// Document separator as bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Separator {
     bytes: Vec<u8>,
-    /// Bytes of it that stay with the document before: all, if it is white space.
+    /// Number of its bytes that stay with the document before: all, if it is white space.
     kept: usize,
 }
 
@@ -46,8 +46,8 @@ impl Separator {
     }
 }
 
-/// Reads a file, unpacked if its name ends in `.gz`, into documents. No more of the text is held twice than was read
-/// last, except while a document outgrows its memory.
+/// Reads a file into documents; it is unpacked if its name ends in `.gz`. At most the bytes of one read are held twice,
+/// except while the buffer of a document grows.
 ///
 /// # Errors
 /// [`LanguageError::Read`], [`LanguageError::BadGzip`], [`LanguageError::Encoding`].
@@ -73,7 +73,7 @@ pub(super) fn read(path: &Path, separator: Option<&Separator>) -> Result<Text, L
         .map_err(|error| error.with_source(unread))
 }
 
-/// What ends the reading of a text.
+/// Reasons to stop reading a text.
 enum Stop {
     Source(std::io::Error),
     Text(LanguageError),
@@ -119,12 +119,12 @@ fn cut(
     }
 }
 
-/// Cuts a text that comes piece by piece.
+/// Cuts a text into documents while it is read.
 struct Cutter<'a> {
     separator: Option<&'a Separator>,
-    /// The text after the last cut.
+    /// Text after the last cut.
     rest: Vec<u8>,
-    /// Bytes of it in which no separator begins.
+    /// Number of its bytes in which no separator begins.
     searched: usize,
     documents: Vec<Vec<u8>>,
     cuts: usize,
@@ -132,7 +132,7 @@ struct Cutter<'a> {
 }
 
 impl<'a> Cutter<'a> {
-    /// A cutter of a text of about so many bytes.
+    /// Creates a cutter for a text of about `length` bytes.
     fn new(separator: Option<&'a Separator>, length: usize) -> Self {
         let mut rest = Vec::new();
         if separator.is_none() {
@@ -187,7 +187,7 @@ impl<'a> Cutter<'a> {
     }
 }
 
-/// How often a part occurs in a text, side by side.
+/// Number of occurrences of a part in a text, without overlap.
 pub(super) fn count(text: &[u8], part: &[u8]) -> usize {
     let (mut from, mut times) = (0, 0);
     while let Some(step) = find(&text[from..], part) {
@@ -197,7 +197,7 @@ pub(super) fn count(text: &[u8], part: &[u8]) -> usize {
     times
 }
 
-/// Where a part begins in a text.
+/// Position of a part in a text.
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     // Most positions are ruled out by the first byte alone.
     let first = *part.first()?;

@@ -1,7 +1,7 @@
-//! The files beneath a folder: those that a pattern matches, or those that are text.
+//! Search for the files below a folder: those that match a pattern, or text files.
 //!
-//! One walk and one rule for both. Hidden names and what editors leave behind are passed over unless the pattern says so
-//! itself, and linked folders are not entered: a link may lead in a circle, or back to what was read already.
+//! Both use the same rules. Hidden files and editor backups are left out unless the pattern asks for them. Linked
+//! folders are not entered, because a link may form a cycle or lead to files that were already read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,24 +11,24 @@ use glob::{MatchOptions, Pattern};
 use super::entry::plain;
 use crate::error::LanguageError;
 
-/// One part of a path beneath the folder where the walk starts.
+/// Part of a path below the folder where the search starts.
 #[derive(Debug, Clone)]
 pub(super) enum Component {
     /// `**`: any number of folders.
     Folders,
-    /// A name as it stands.
+    /// An exact name.
     Name(String),
-    /// Names like this.
+    /// Names that match a pattern.
     Like(Pattern),
-    /// Names that text files have.
+    /// Names of text files.
     Text,
 }
 
 impl Component {
-    /// What a part of a pattern means.
+    /// Parses a part of a pattern.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The problem of the pattern, beginning with a verb.
     pub(super) fn of(typed: &str) -> Result<Self, String> {
         match (typed, plain(typed)) {
             ("**", _) => Ok(Self::Folders),
@@ -57,14 +57,14 @@ impl Component {
     }
 }
 
-/// What a name has about it that says it is not for everyone to read.
+/// Properties of a name that usually mean "not for reading".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Traits {
     /// `.a`: hidden.
     dot: bool,
-    /// `a~`: what a text was before it was edited.
+    /// `a~`: backup made by an editor.
     backup: bool,
-    /// `.a.swp`, `a.swo`, `#a#`: a text while it is edited.
+    /// `.a.swp`, `a.swo`, `#a#`: temporary file of an editor.
     swap: bool,
 }
 
@@ -81,7 +81,7 @@ impl Traits {
         }
     }
 
-    /// Whether those who asked for `wanted` want such a name too.
+    /// Whether a pattern with the properties `wanted` asks for such a name.
     fn are_among(self, wanted: Self) -> bool {
         (wanted.dot || !self.dot) && (wanted.backup || !self.backup) && (wanted.swap || !self.swap)
     }
@@ -96,20 +96,20 @@ fn is_text(name: &str) -> bool {
         .any(|ending| name.ends_with(ending))
 }
 
-/// What a walk came to.
+/// Result of a search.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Files, by name, folder after folder.
+    /// Files by name, folder by folder.
     pub(super) files: Vec<PathBuf>,
-    /// Links to folders that would have been entered.
+    /// Links to folders that were not entered.
     pub(super) linked: Vec<PathBuf>,
-    /// Links to nothing that would have been read.
+    /// Broken links with a matching name.
     pub(super) dangling: Vec<PathBuf>,
-    /// Folders that a pattern for files matches.
+    /// Folders whose name matches a pattern for files.
     pub(super) folders: Vec<PathBuf>,
 }
 
-/// The files beneath `folder` whose path from there is made of such parts. The last part names the file.
+/// Files below `folder` whose path matches the parts. The last part is the name of the file.
 ///
 /// # Errors
 /// [`LanguageError::Read`] if a folder cannot be listed.
@@ -122,8 +122,8 @@ pub(super) fn walk(folder: &Path, parts: &[Component]) -> Result<Found, Language
     Ok(walk.found)
 }
 
-/// A walk on its way. A place among the parts is the number of parts that a path has used; there may be several, for `**`
-/// is any number of folders.
+/// State of a search. A place among the parts is the number of parts that a path has matched. There may be several,
+/// because `**` matches any number of folders.
 struct Walk<'a> {
     parts: &'a [Component],
     found: Found,
@@ -131,7 +131,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn folder(&mut self, folder: &Path, places: &[usize]) -> Result<(), LanguageError> {
-        // Names that are known need no list of all others, which may be long, or not for us to see.
+        // Exact names need no listing of the folder, which may be long or not readable.
         if let Some(names) = places
             .iter()
             .map(|&at| self.name_at(at))
@@ -171,7 +171,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What a pattern calls by its name: a link too is what it leads to.
+    /// Handles a path that the pattern names exactly: a link means its target.
     fn named(&mut self, path: &Path, after: &[usize]) -> Result<(), LanguageError> {
         match fs::metadata(path) {
             Ok(kind) if kind.is_dir() => return self.enter(path, after),
@@ -206,7 +206,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The places after one more name.
+    /// Places after one more name.
     fn after(&self, places: &[usize], name: &str) -> Vec<usize> {
         let mut after = Vec::new();
         for &at in places {
@@ -220,7 +220,7 @@ impl Walk<'_> {
         self.with_skipped(after)
     }
 
-    /// These places and those that `**` lets be reached from them, for it may be no folder at all; each once.
+    /// These places and those reached by skipping `**`, which may match no folder; each once.
     fn with_skipped(&self, mut places: Vec<usize>) -> Vec<usize> {
         let mut next = 0;
         while let Some(&at) = places.get(next) {

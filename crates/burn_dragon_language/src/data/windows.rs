@@ -1,4 +1,4 @@
-//! Which tokens are seen together, and when.
+//! Windows of training: the tokens that are read at once, and their order.
 
 use std::ops::Range;
 
@@ -9,25 +9,25 @@ use serde::{Deserialize, Serialize};
 use super::Tokens;
 use crate::error::LanguageError;
 
-/// Where training windows may start.
+/// Start positions of training windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowStart {
-    /// At a document wherever one starts within a window's length; right for text whose documents are short.
+    /// A window starts at a document wherever one starts within a window's length. Suits text of short documents.
     #[default]
     Document,
-    /// As `document`, in the order of the text; right for text that begins with what is easy. A run too short for all of
-    /// it leaves windows out, evenly, so that it still ends where the text does.
+    /// As `document`, but in the order of the text. Suits text that begins with easy documents. A run too short for the
+    /// whole text skips windows evenly, so that it still ends at the end of the text.
     InOrder,
-    /// Anywhere, shifted from epoch to epoch; right for long text.
+    /// Windows start anywhere, shifted from epoch to epoch. Suits long text.
     Anywhere,
 }
 
-/// The windows of `time + 1` tokens (inputs, and the next token of each) that one epoch of training sees. (Evaluation
-/// reads documents: see [`Evaluator`](crate::evaluate::Evaluator).)
+/// Plan of the training windows of one epoch, each of `time + 1` tokens: inputs, and the next token of each.
+/// (Evaluation reads documents: see [`Evaluator`](crate::evaluate::Evaluator).)
 ///
-/// Every token is in at least one window of every epoch. Which window comes when is a function of seed and index:
-/// nothing is stored, and a resumed run goes on where it stopped.
+/// Every token is in at least one window of every epoch. The order is a function of seed and index. Nothing is stored,
+/// and a resumed run continues where it stopped.
 #[derive(Debug, Clone)]
 pub struct WindowPlan {
     tokens: usize,
@@ -38,14 +38,14 @@ pub struct WindowPlan {
 
 #[derive(Debug, Clone)]
 enum Starts {
-    /// Listed.
+    /// Start of each window.
     Fixed(Vec<usize>),
-    /// This many, at multiples of `time` minus a shift.
+    /// Number of windows, which start at multiples of `time` minus a shift.
     Shifted(usize),
 }
 
 impl WindowPlan {
-    /// Plans windows of `time` inputs over these tokens.
+    /// Plans windows of `time` inputs over `tokens`.
     ///
     /// # Errors
     /// [`LanguageError::TooShort`] if there are fewer than `time + 1` tokens; [`LanguageError::Config`] if `time` is 0.
@@ -88,11 +88,12 @@ impl WindowPlan {
         }
     }
 
-    /// The `index`-th window of a training that was planned to see so many, counted over all steps and lanes: `time + 1`
-    /// tokens. Each epoch visits every window once, in an order of its own unless the windows are read in order.
+    /// Range of tokens of window `index`, counted over all steps and lanes of a run that was planned with `planned`
+    /// windows: `time + 1` tokens. Each epoch reads every window once. Unless the windows are read in order, each epoch
+    /// has an order of its own.
     ///
-    /// Only windows in order depend on how many were planned: see [`WindowStart::InOrder`]. Should such a run go on after
-    /// all that was planned, it reads the windows that were left out, and then all of it again.
+    /// Only [`WindowStart::InOrder`] depends on `planned`. If such a run continues after all planned windows, it reads
+    /// the windows that were skipped, and then all windows again.
     pub fn window(&self, seed: u64, index: u64, planned: u64) -> Range<usize> {
         let count = self.windows_per_epoch() as u64;
         let (epoch, place) = (index / count, index % count);

@@ -1,10 +1,10 @@
-//! Figures for a person.
+//! Evaluation figures as lines of text.
 
 use super::{LanguageEvaluation, PositionScore, WindowMemory, WindowReading};
 use crate::tales::{NeedlePoint, NeedleScore, RecallScore};
 use burn_dragon_core::api::Density;
 
-/// The figures of a text, which may have been divided into documents at a separator.
+/// Lines with the figures of a text. `separator` is the document separator, if the text was divided at one.
 pub fn evaluation_lines(evaluation: &LanguageEvaluation, separator: Option<&str>) -> Vec<String> {
     let mut lines = vec![format!(
         "loss           {:.4} nats a token, over {} tokens",
@@ -22,12 +22,12 @@ pub fn evaluation_lines(evaluation: &LanguageEvaluation, separator: Option<&str>
     lines
 }
 
-/// What of the text the model cannot say, and what that makes of the figures.
+/// Line about unknown symbols and their effect on the figures.
 fn unknown_line(evaluation: &LanguageEvaluation) -> Option<String> {
     (evaluation.unknown > 0).then(|| {
         format!(
-            "unknown        {} of the symbols ({}): of these the model only has to say that they are unknown, so the text \
-             takes more bits than the figure says",
+            "unknown        {} of the symbols ({}): the model predicts only that they are unknown, so the text takes more \
+             bits than the figure says",
             percent(evaluation.unknown_share),
             evaluation.unknown
         )
@@ -46,7 +46,7 @@ fn read_line(evaluation: &LanguageEvaluation, separator: Option<&str>) -> String
     )
 }
 
-/// `in windows of 256 tokens, memory emptied before each`.
+/// A reading as a phrase, for example `in windows of 256 tokens, memory emptied before each`.
 pub fn reading_in_words(reading: WindowReading) -> String {
     let memory = match reading.memory {
         WindowMemory::Reset => "memory emptied before each".into(),
@@ -78,7 +78,7 @@ fn position_line(bucket: &PositionScore) -> String {
     format!("  {range:<14} {figure}  ({} tokens)", bucket.tokens)
 }
 
-/// A share in per cent: never 0 for what is not nothing.
+/// A share in per cent. A share above 0 is never shown as 0.
 fn percent(share: f64) -> String {
     let percent = 100.0 * share;
     match percent {
@@ -87,7 +87,7 @@ fn percent(share: f64) -> String {
     }
 }
 
-/// Recall for a person: overall, then by tier and by distance.
+/// Lines with the recall score: overall, by tier and by distance.
 pub fn recall_lines(recall: &RecallScore) -> Vec<String> {
     let overall = &recall.overall;
     let mut lines = vec![format!(
@@ -107,7 +107,7 @@ pub fn recall_lines(recall: &RecallScore) -> Vec<String> {
     lines
 }
 
-/// A needle's score for a person, a line a distance.
+/// Lines with the score of a needle probe, one per distance.
 pub fn needle_lines(score: &NeedleScore) -> Vec<String> {
     let line = |point: &NeedlePoint| {
         format!(

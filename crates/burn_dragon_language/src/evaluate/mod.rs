@@ -1,8 +1,8 @@
-//! A model's figures on a text: loss, bits per byte, density, and recall where the text has any.
+//! Evaluation of a model on a text: loss, bits per byte, density, and recall where the text has recalled words.
 //!
-//! There is one way to judge a text, [`Evaluator::evaluate`], whoever asks: documents are read one by one, each from an
-//! empty memory, window by window, with a [`Memory`] of one's choice of the windows before. Every token but a
-//! document's first is predicted exactly once.
+//! There is one way to evaluate a text, [`Evaluator::evaluate`], for training and for `dragon eval`. Documents are read
+//! one by one, each from an empty memory, window by window. [`WindowMemory`] sets what is remembered from window to
+//! window. Every token but the first of a document is predicted exactly once.
 
 mod lines;
 mod reading;
@@ -29,45 +29,45 @@ use sums::{Ledger, Target};
 /// Figures of a model on a text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LanguageEvaluation {
-    /// How its documents were read.
+    /// Reading of the documents: windows, and the memory between them.
     #[serde(flatten)]
     pub reading: WindowReading,
-    /// Documents of which something was predicted: those of two tokens or more.
+    /// Number of documents with predictions: those of two tokens or more.
     pub documents: usize,
-    /// Mean cross entropy per token, nats.
+    /// Mean cross-entropy per token, in nats.
     pub loss: f64,
-    /// Bits per byte of text; absent where the tokens stand for no bytes.
+    /// Bits per byte of text. Absent if the tokens stand for no bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bits_per_byte: Option<f64>,
-    /// Tokens predicted: all but the first of each document.
+    /// Number of predicted tokens: all but the first of each document.
     pub tokens: u64,
-    /// Bytes of the text that they stand for.
+    /// Number of bytes of text that the predicted tokens stand for.
     pub bytes: u64,
-    /// How many of them are of symbols that the model does not know.
+    /// Number of predicted tokens for symbols that the model does not know.
     pub unknown: u64,
-    /// The same as a share of the symbols predicted, in `[0, 1]`.
+    /// Share of unknown symbols among the predicted symbols, in `[0, 1]`.
     pub unknown_share: f64,
-    /// Share of active neurons, level by level; counted where windows begin with an empty memory.
+    /// Share of active neurons, level by level. Measured only if each window begins with an empty memory.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub density: Option<Density>,
-    /// Figures by position in the document, first positions first.
+    /// Figures by position in the document, in order of position.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by_position: Vec<PositionScore>,
-    /// Accuracy on the recalled words, where the text has any.
+    /// Accuracy on recalled words, if the text has any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recall: Option<RecallScore>,
 }
 
-/// Evaluates a model on text and on tales.
+/// Evaluator of language models, on text and on tales.
 #[derive(Clone, Copy, Debug)]
 pub struct Evaluator<'a> {
     tokenizer: &'a dyn Tokenizer,
-    /// Windows, or documents, that are read side by side at most.
+    /// Maximum number of windows, or documents, that are read side by side.
     lanes: usize,
 }
 
 impl<'a> Evaluator<'a> {
-    /// An evaluator of a model with this tokenizer.
+    /// Creates an evaluator for models with this tokenizer.
     pub fn new(tokenizer: &'a dyn Tokenizer) -> Self {
         const LANES: usize = 16;
         Self {
@@ -76,13 +76,13 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The figures of all documents of `tokens`, read as `reading` says; or of a sample of so many windows.
+    /// Figures of all documents of `tokens`, read as `reading` says. With `windows`, only that many windows are read.
     ///
-    /// Sums are taken document by document in the order of the text, so that they do not depend on what was read side by
-    /// side.
+    /// Sums are taken document by document in the order of the text, so they do not depend on which documents are read
+    /// side by side.
     ///
     /// # Errors
-    /// If no document has two tokens.
+    /// If no document has two tokens, a window has no tokens, or there is too little memory.
     pub fn evaluate(
         &self,
         dragon: &Dragon,
@@ -135,7 +135,7 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    /// What token `at` of the text is when it is predicted.
+    /// Target of the prediction of token `at`.
     fn target(&self, tokens: &Tokens, at: usize) -> Target {
         match tokens.unknown_at(at) {
             Some(symbol) => Target {
@@ -149,8 +149,8 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// How much is read side by side: as much as there is room for, in memory and in what is computed with. A function
-    /// of the model and the reading alone, so that whoever asks gets the same bits.
+    /// Number of windows or documents to read side by side: as many as memory and computation suit. It is a function of
+    /// the model and the reading alone, so every caller gets the same bits.
     fn side_by_side(&self, dragon: &Dragon, reading: WindowReading) -> usize {
         const ROOM: u64 = 1 << 30;
         let config = dragon.config();

@@ -1,4 +1,4 @@
-//! Prefix documents a window at a time, with more or less memory of the windows before.
+//! Reading of documents a window at a time, with the memory of earlier windows or without.
 
 use super::room;
 use crate::error::LanguageError;
@@ -8,25 +8,25 @@ use burn_dragon_core::api::{DecoderError, DensityProbe, Dragon, DragonState, Pas
 use serde::Serialize;
 use std::ops::Range;
 
-/// What a window still knows of the document's earlier ones.
+/// Memory of the earlier windows of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "memory", rename_all = "snake_case")]
 pub enum WindowMemory {
-    /// Everything: the state goes from window to window.
+    /// All of it: the state is carried from window to window.
     Carried,
-    /// Nothing: each window starts from an empty memory.
+    /// None: each window starts from an empty memory.
     Reset,
-    /// What lies at most two of its windows back: two states that start a window apart and are cleared every two
-    /// windows, of which the older answers.
+    /// At most two memory windows: two states start a window apart and are cleared every two windows. The older state
+    /// gives the logits.
     Sliding {
-        /// Tokens in a window of the memory, whatever the length of the windows that are read.
+        /// Number of tokens in a window of the memory, independent of the length of the windows that are read.
         #[serde(rename = "context_window")]
         window: usize,
     },
 }
 
 impl WindowMemory {
-    /// The first token that can matter to a prediction made at token `at`, where windows have `block_size` tokens.
+    /// Index of the first token that can affect a prediction made at token `at`, for windows of `block_size` tokens.
     pub(super) fn earliest(self, at: usize, block_size: usize) -> usize {
         match self {
             Self::Carried => 0,
@@ -35,7 +35,7 @@ impl WindowMemory {
         }
     }
 
-    /// Memories that are kept of a document while it is read.
+    /// Number of memories that are held per document while it is read.
     pub(super) fn states(self) -> u64 {
         match self {
             Self::Reset => 0,
@@ -45,17 +45,17 @@ impl WindowMemory {
     }
 }
 
-/// How documents are read.
+/// Reading of documents: windows, and the memory between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct WindowReading {
-    /// What is kept from window to window.
+    /// Memory from window to window.
     #[serde(flatten)]
     pub memory: WindowMemory,
-    /// Tokens in a window.
+    /// Number of tokens in a window.
     pub block_size: usize,
 }
 
-/// As the model has learnt to read.
+/// The reading that the model was trained with.
 impl From<&LearntReading> for WindowReading {
     fn from(learnt: &LearntReading) -> Self {
         Self {
@@ -69,10 +69,10 @@ impl From<&LearntReading> for WindowReading {
 }
 
 impl WindowReading {
-    /// Refuses windows without tokens.
+    /// Checks that windows have tokens.
     ///
     /// # Errors
-    /// Naming the length.
+    /// [`LanguageError::Config`] if a length is 0.
     pub fn validate(self) -> Result<(), LanguageError> {
         let refuse = |key| {
             let reason = "is 0, but a window needs at least one token".into();
@@ -85,9 +85,9 @@ impl WindowReading {
         }
     }
 
-    /// Reads documents side by side, each from an empty memory, and shows every window that was read. A document's
-    /// last token is only predicted, so one of fewer than two tokens shows nothing. Those that have ended fall away.
-    /// Active neurons are counted where memory is emptied before each window, those of what is padded too.
+    /// Reads documents side by side, each from an empty memory, and gives every window to a callback. The last token of
+    /// a document is only predicted, so a document of fewer than two tokens gives nothing. Documents that have ended
+    /// leave the batch. Active neurons are counted if memory is emptied before each window; padding is counted too.
     ///
     /// # Panics
     /// If the documents are not ordered by length, longest first.
@@ -168,7 +168,7 @@ impl Window<'_> {
     }
 }
 
-/// Rows of a matrix without what was padded behind.
+/// Rows of a matrix without their padding.
 fn rows<T: Copy>(values: &[T], length: usize, ranges: &[Range<usize>]) -> Vec<Vec<T>> {
     let rows = values.chunks(length).zip(ranges);
     rows.map(|(row, range)| row[..range.len()].to_vec()).collect()
@@ -184,11 +184,11 @@ fn matrix(documents: &[&[u32]], window: Range<usize>) -> TensorData {
     TensorData::new(ids, [documents.len(), window.len()])
 }
 
-/// Streams that are read side by side, all at the same position.
+/// Documents that are read side by side, all at the same position.
 struct Lanes<'a> {
     dragon: &'a Dragon,
     memory: WindowMemory,
-    /// What is remembered: nothing, or one state that goes on, or two of which the elder answers.
+    /// Memories: none, one carried state, or two states of which the older gives the logits.
     states: Vec<DragonState>,
     read: usize,
 }
@@ -204,7 +204,7 @@ impl<'a> Lanes<'a> {
         }
     }
 
-    /// Lets go of all but the first `lanes`.
+    /// Keeps only the first `lanes` lanes.
     fn keep(&mut self, lanes: usize) -> Result<(), LanguageError> {
         let first: Vec<usize> = (0..lanes).collect();
         for state in self.states.iter_mut().filter(|state| lanes < state.lanes()) {
@@ -237,7 +237,7 @@ impl<'a> Lanes<'a> {
         let [lanes, length] = tokens.dims();
         let (mut logits, mut from) = (Vec::new(), 0);
         while from < length {
-            // At every edge the elder retires and the younger, by now a window old, takes its place.
+            // At every edge the older state is dropped, and the younger, now a window old, replaces it.
             if self.read > 0 && self.read.is_multiple_of(window) {
                 if self.states.len() > 1 {
                     self.states.remove(0);

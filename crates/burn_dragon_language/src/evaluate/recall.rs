@@ -1,4 +1,4 @@
-//! Accuracy on recalled words: of tales, and of needles at exact distances.
+//! Accuracy on recalled words: of tales, and of needle probes at exact distances.
 
 use super::{Evaluator, WindowReading};
 use crate::error::LanguageError;
@@ -8,10 +8,10 @@ use burn_dragon_core::api::Dragon;
 use std::cmp::Reverse;
 
 impl Evaluator<'_> {
-    /// Accuracy on the recalled words of tales read as `reading` says: a word is right when each of its bytes is the
-    /// likeliest, given what precedes it.
+    /// Accuracy on the recalled words of tales, read as `reading` says. A word is right if each of its bytes is the
+    /// likeliest one after the true text before it.
     ///
-    /// `None` where tokens are not bytes, so that a word's bytes cannot be asked for one by one.
+    /// `None` if tokens are not single bytes or characters, so that the bytes of a word cannot be predicted one by one.
     ///
     /// # Errors
     /// If a tale cannot be tokenized.
@@ -30,7 +30,7 @@ impl Evaluator<'_> {
         answers.map(|answers| probe.score(&answers)).transpose()
     }
 
-    /// Accuracy on facts stated exact distances ago; `None` where tokens are not bytes.
+    /// Accuracy on facts at exact distances; `None` as in [`recall`](Self::recall).
     ///
     /// # Errors
     /// If a document cannot be tokenized.
@@ -45,7 +45,7 @@ impl Evaluator<'_> {
         answers.map(|answers| probe.score(&answers)).transpose()
     }
 
-    /// Whether each of the recalls of each tale is right, tale by tale.
+    /// For each tale, which of its recalls are right.
     fn answers(
         &self,
         dragon: &Dragon,
@@ -79,7 +79,7 @@ impl Evaluator<'_> {
         ))
     }
 
-    /// What has to be read of a tale to answer these; `None` where tokens are not bytes.
+    /// The part of a tale that must be read for these recalls; `None` if tokens are not bytes.
     fn question<'a>(
         &self,
         tale: &Tale,
@@ -109,15 +109,15 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// Whether these guesses, one a token that was read, have each of the recalls right. A word with a symbol that the
-    /// model does not know never is: that it is unknown is not what was asked.
+    /// Which of the recalls are right, given one guess for each token that was read. A word with an unknown symbol is
+    /// never right, because the model can only say that the symbol is unknown.
     fn right(&self, guesses: &[i32]) -> Vec<bool> {
         let known = |at: usize| {
             self.unknown
                 .binary_search_by_key(&at, |symbol| symbol.at)
                 .is_err()
         };
-        // The guess made at a token is about the next.
+        // The guess made at a token predicts the next token.
         let right = |at: usize| guesses[at - 1] == self.ids[at] as i32 && known(at);
         let ranges = self.recalls.iter().map(|recall| &recall.range);
         ranges

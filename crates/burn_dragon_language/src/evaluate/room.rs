@@ -1,13 +1,14 @@
-//! The memory that reading a text takes, asked for before it is read.
+//! Check of free memory before a text is read.
 
 use super::{WindowMemory, WindowReading};
 use burn::tensor::Device;
 use burn_dragon_core::api::{Dragon, FreeMemory, MemoryError, Need};
 
-/// Memories that are alive for each stream at once: that of before a window and that after it.
+/// Number of memories alive per stream at once: the one before a window and the one after it.
 const CARRIED: usize = 2;
 
-/// Refuses documents side by side that there is no memory for; the longest predicts so many tokens.
+/// Refuses to read documents side by side if there is too little memory. The longest document predicts `predictions`
+/// tokens.
 pub(super) fn check(
     dragon: &Dragon,
     reading: WindowReading,
@@ -30,7 +31,7 @@ fn check_on(
     memories: usize,
 ) -> Result<(), MemoryError> {
     if dragon.device().inner() != Device::flex() {
-        return Ok(()); // of a device's own memory nobody says how much there is
+        return Ok(()); // the free memory of other devices is not known
     }
     let cost = dragon.config().cost();
     let carried = cost.state_bytes().saturating_mul(memories as u64);
@@ -41,7 +42,7 @@ fn check_on(
         let bytes = |tokens: u64| cost.reading_bytes(lanes, tokens as usize).saturating_add(carried);
         match memory.largest(tokens as u64, bytes) {
             Some(fits) => format!("windows of {fits} tokens fit (--block-size, training.block_size)"),
-            None => "no window fits beside the model: fewer at once may (training.batch_size)".into(),
+            None => "no window fits beside the model; try a smaller training.batch_size".into(),
         }
     })
 }

@@ -1,4 +1,4 @@
-//! What of a text is read in one go: windows where nothing is remembered of those before, else whole documents.
+//! Spans of a text that are read at once: windows if each begins with an empty memory, else whole documents.
 
 use super::{WindowMemory, WindowReading};
 use crate::data::Tokens;
@@ -8,7 +8,7 @@ use std::ops::Range;
 /// A part of a document that is read from an empty memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EvaluationSpan {
-    /// Which document, counted from 0.
+    /// Index of the document, counted from 0.
     pub(super) document: usize,
     /// Tokens of the document before it.
     pub(super) skipped: usize,
@@ -43,8 +43,8 @@ pub(super) fn spans(tokens: &Tokens, reading: WindowReading) -> Vec<EvaluationSp
     spans
 }
 
-/// So many windows of the spans: spread evenly where each begins with an empty memory, else from the start of the text,
-/// since what is remembered has to be read.
+/// Sample of `windows` windows of the spans. If each window begins with an empty memory, they are spread evenly; else
+/// they are the first ones of the text, because memory needs the windows before.
 pub(super) fn sample(
     spans: Vec<EvaluationSpan>,
     reading: WindowReading,
@@ -67,9 +67,9 @@ pub(super) fn sample(
     chosen
 }
 
-/// The spans in groups of at most `size`, longest first, and the first of the text first among those of one length: a
-/// document's are in its order. Where memory is emptied before each, those of a group have one length, so that
-/// nothing has to be padded.
+/// The spans in groups of at most `size`, longest first; spans of one length keep the order of the text, so those of a
+/// document are in order. If memory is emptied before each span, a group has spans of one length only, so no padding is
+/// needed.
 pub(super) fn groups(
     spans: &mut [EvaluationSpan],
     memory: WindowMemory,

@@ -6,33 +6,33 @@ use std::f64::consts::LN_2;
 /// Positions in the first bucket; each further one ends at twice the position of the one before.
 const FIRST_BUCKET: usize = 256;
 
-/// Figures of the predictions made between two positions of a document. A prediction's position is that of the token
-/// it is made at, counted from 0: so many tokens of the document come before.
+/// Figures of the predictions between two positions of a document. The position of a prediction is that of the token at
+/// which it is made, counted from 0: the number of tokens of the document before that token.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PositionScore {
     /// First position.
     pub from: usize,
     /// Last position.
     pub to: usize,
-    /// Tokens predicted.
+    /// Number of predicted tokens.
     pub tokens: u64,
-    /// Mean cross entropy per token, nats.
+    /// Mean cross-entropy per token, in nats.
     pub loss: f64,
-    /// Bits per byte of text; absent where the tokens stand for no bytes.
+    /// Bits per byte of text. Absent if the tokens stand for no bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bits_per_byte: Option<f64>,
 }
 
-/// What is predicted.
+/// Target of a prediction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target {
-    /// Bytes of the text that it stands for.
+    /// Number of bytes of text that it stands for.
     pub(super) bytes: usize,
     /// Whether the model does not know the symbol.
     pub(super) unknown: bool,
 }
 
-/// What predictions cost, document by document.
+/// Losses of the predictions, document by document.
 #[derive(Debug, Default)]
 pub(super) struct Ledger(Vec<Vec<Sum>>);
 
@@ -92,7 +92,7 @@ impl ByPosition {
     }
 }
 
-/// What some predictions cost, and of what.
+/// Sum of the losses of some predictions, with the counts of their targets.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sum {
     nats: f64,

@@ -1,4 +1,4 @@
-//! What the card of a language model says.
+//! Text of a language model's card.
 
 use super::TOKENIZER;
 use burn_dragon_checkpoint::api::expert::shortened;
@@ -34,20 +34,20 @@ pub(super) fn text(file: &ModelFile, config: Option<&DragonConfig>, id: &str) ->
     CardText {
         pipeline_tag: Some("text-generation"),
         noun: "language model".into(),
-        about: "Its state is of one size, however long the text; its activations are sparse and positive.".into(),
+        about: "Its state has a constant size, however long the text; its activations are sparse and positive.".into(),
         rows: config.map_or_else(Vec::new, |config| rows(config, kind.as_deref())),
         figures: FIGURES.to_vec(),
         usage: usage(id, reads_ids),
-        limits: "It was not tuned to follow instructions or to refuse any, and nobody measured what it gets wrong. It \
-                 writes what its data makes likely."
+        limits: "It was not tuned to follow instructions or to refuse any, and its errors were not measured. It writes \
+                 what is likely in its training data."
             .into(),
-        imported_limits: "How it was trained, whether it was tuned to follow instructions or to refuse any, and what it \
-                          gets wrong: its weights do not say."
+        imported_limits: "It is not known how it was trained, whether it was tuned to follow instructions or to refuse \
+                          any, and what it gets wrong: the weights have no such information."
             .into(),
     }
 }
 
-/// What kind of tokens the model's tokenizer has, if it has one that says so.
+/// Kind of the model's tokenizer, if it has one with a kind.
 fn token_kind(file: &ModelFile) -> Option<String> {
     let json: serde_json::Value = serde_json::from_str(file.assets.get(TOKENIZER)?).ok()?;
     Some(shortened(json["type"].as_str()?))
@@ -55,7 +55,7 @@ fn token_kind(file: &ModelFile) -> Option<String> {
 
 fn rows(config: &DragonConfig, kind: Option<&str>) -> Vec<(String, String)> {
     let kind = kind.map_or_else(
-        || "tokens; which, the model does not say".into(),
+        || "tokens of an unknown kind".into(),
         |kind| format!("tokens ({kind})"),
     );
     let fades = if config.decay.is_some() { "yes" } else { "none" };

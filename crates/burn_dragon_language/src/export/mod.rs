@@ -1,4 +1,4 @@
-//! Language models as files: their tensors, tokenizer and companions, and what is said of them.
+//! Language models as files: tensors, tokenizer, companion files and descriptions.
 
 mod card;
 
@@ -20,16 +20,16 @@ use burn_dragon_core::api::{Dragon, DragonConfig};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// The name of a model's tokenizer among its assets.
+/// Name of the tokenizer among the assets of a model file.
 pub const TOKENIZER: &str = "tokenizer.json";
 
-/// The language family, as files need to know it.
+/// The language family, as the file formats use it.
 pub static LANGUAGE: LanguageKind = LanguageKind;
 
-/// Tokens that a probe reads.
+/// Number of tokens that a probe reads.
 const PROBED: usize = 16;
 
-/// A language model as it would be written; `tokenizer` is the JSON of one.
+/// Model file of a language model. `tokenizer` is the tokenizer's JSON.
 pub fn model_file(dragon: &Dragon, info: ModelInfo, tokenizer: Option<String>) -> ModelFile {
     match ModelFile::new(LANGUAGE.family(), dragon.config(), info, snapshot(dragon)) {
         Ok(file) => match tokenizer {
@@ -40,15 +40,15 @@ pub fn model_file(dragon: &Dragon, info: ModelInfo, tokenizer: Option<String>) -
     }
 }
 
-/// What tells a model from every other, as [`ModelFile::hash`].
+/// SHA-256 of a model: of its configuration and its tensors, as [`ModelFile::hash`].
 pub fn model_hash(dragon: &Dragon) -> String {
     model_file(dragon, ModelInfo::default(), None).hash()
 }
 
-/// The model in a file, on `device`.
+/// Builds the model of a file on `device`.
 ///
 /// # Errors
-/// If it is of another family, or its tensors are not those of its configuration.
+/// If the file is of another family, or its tensors do not match its configuration.
 pub fn dragon(file: ModelFile, path: &Path, device: &Device) -> Result<Dragon, CheckpointError> {
     kinds().check(&file, path)?;
     let config: DragonConfig = file
@@ -73,12 +73,12 @@ pub(crate) fn of_checked(
     Dragon::from_weights(config, device, weights).map_err(|error| CheckpointError::corrupt(path, error))
 }
 
-/// The family alone.
+/// The language family alone, as a list of kinds.
 pub(crate) fn kinds() -> Kinds {
     Kinds::new([&LANGUAGE as &dyn ModelKind])
 }
 
-/// The language family.
+/// Model kind of the language family.
 #[derive(Clone, Copy, Debug)]
 pub struct LanguageKind;
 
@@ -131,16 +131,18 @@ impl ModelKind for LanguageKind {
         let other = file.assets.keys().find(|name| *name != TOKENIZER);
         if let Some(other) = other {
             return Err(format!(
-                "{other}: a language model has a {TOKENIZER} and nothing else"
+                "unexpected asset {other}: a language model has only {TOKENIZER}"
             ));
         }
         let config = read_config(file.config.value())?;
         let tokenizer = tokenizer_of(file).map_err(|error| error.to_string())?;
         let (given, expected) = (tokenizer.vocab_size(), config.vocab_size);
         match (given == expected, file.assets.contains_key(TOKENIZER)) {
-            (false, _) => Err(format!("its tokenizer has {given} tokens, the model {expected}")),
+            (false, _) => Err(format!(
+                "its tokenizer has {given} tokens, but its model has {expected}"
+            )),
             (true, true) => Ok(format!("a tokenizer of {given} tokens, as many as the model has")),
-            (true, false) => Ok("no tokenizer, as with official weights: bytes, or bare ids".into()),
+            (true, false) => Ok("no tokenizer, as in official weights: tokens are bytes, or bare ids".into()),
         }
     }
 
@@ -161,14 +163,14 @@ impl ModelKind for LanguageKind {
             (largest, apart) = (largest.max(a.abs()), apart.max((a - b).abs()));
         }
         Ok(format!(
-            "logits of {PROBED} tokens are finite, the largest {largest:.3}; with carried memory the same to {apart:.0e}"
+            "logits of {PROBED} tokens are finite, at most {largest:.3}; with carried memory they differ by at most {apart:.0e}"
         ))
     }
 
     fn state(&self, file: StateFile, path: &Path) -> Result<String, CheckpointError> {
         let state = LanguageState::of(file, path, &Device::flex())?;
         Ok(format!(
-            "{} streams, {} tokens read, shapes as its configuration says, all finite",
+            "{} streams, {} tokens read, shapes match its configuration, all values finite",
             state.lanes(),
             state.info.tokens
         ))

@@ -1,37 +1,37 @@
-//! How text is drawn: `[generation]`.
+//! Settings of generation: `[generation]`.
 
 use super::ContextStrategy;
 use crate::error::LanguageError;
 use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 
-/// `[generation]`: how text is drawn.
+/// Table `[generation]`: settings of generation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GenerationConfig {
-    /// What is continued.
+    /// Text to continue.
     pub prompt: String,
-    /// New tokens at most, 256 unless said; `None`, in code, goes on until a stop text or forever.
+    /// Maximum number of new tokens; 256 in a file that does not set it. `None`, possible in code only, means no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<usize>,
-    /// Below 1 sharpens, above 1 flattens; 0 takes the likeliest token each time.
+    /// Temperature: below 1 sharpens the distribution, above 1 flattens it. At 0 the likeliest token is always taken.
     pub temperature: f64,
-    /// Draw among this many likeliest tokens.
+    /// Number of likeliest tokens to sample from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_k: Option<usize>,
-    /// Draw among the likeliest tokens that together have this probability.
+    /// Probability mass of the likeliest tokens to sample from (nucleus sampling).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
-    /// Above 1 makes tokens that were read or written less likely.
+    /// Repetition penalty: above 1 makes tokens that were read or written less likely.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repetition_penalty: Option<f64>,
-    /// Texts that end the generation, themselves left out.
+    /// Texts that end the generation. They are left out of the result.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
-    /// Seed of the draws.
+    /// Seed of the sampling.
     #[serde(with = "burn_dragon_core::api::expert::whole")]
     pub seed: u64,
-    /// What the model can look back on.
+    /// Context of the model: how far back its memory reaches.
     #[serde(skip_serializing_if = "ContextStrategy::is_infinite")]
     pub context: ContextStrategy,
 }
@@ -53,10 +53,10 @@ impl Default for GenerationConfig {
 }
 
 impl GenerationConfig {
-    /// Refuses values that nothing can be drawn with, numbers that f32 does not hold among them.
+    /// Checks the values, also that f32 can hold them.
     ///
     /// # Errors
-    /// Naming the key and the value.
+    /// [`LanguageError::Config`] with the key and the value.
     pub fn validate(&self) -> Result<(), LanguageError> {
         let refuse = |key, reason: String| Err(LanguageError::Config { key, reason });
         for (key, value, range) in [
@@ -70,17 +70,20 @@ impl GenerationConfig {
         ] {
             let Some(value) = value else { continue };
             if let Err(expected) = range.check(value) {
-                return refuse(key, format!("it is {value:?}; expected {expected}"));
+                return refuse(key, format!("is {value:?}; expected {expected}"));
             }
         }
         if self.top_k == Some(0) {
             return refuse(
                 "generation.top_k",
-                "0 leaves no token; leave it out to draw among all".into(),
+                "is 0, but at least 1 token is needed; leave it out to sample from all tokens".into(),
             );
         }
         if self.stop.iter().any(String::is_empty) {
-            return refuse("generation.stop", "an empty text would stop at once".into());
+            return refuse(
+                "generation.stop",
+                "has an empty text, which would stop at once; leave it out".into(),
+            );
         }
         self.context.validate()
     }

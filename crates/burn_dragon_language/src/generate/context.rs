@@ -1,20 +1,21 @@
-//! What a model looks back on while it speaks: everything, or a window that truly forgets.
+//! Context of generation: unlimited memory, or a window beyond which tokens are forgotten exactly.
 
 use crate::error::LanguageError;
 use burn_dragon_core::api::{Decoder, DecoderError, Dragon, DragonState};
 use serde::{Deserialize, Serialize};
 
-/// How far back the memory reaches.
+/// Strategy for the context: how far back the memory reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ContextStrategy {
-    /// One state, never cleared.
+    /// One state that is never cleared.
     Infinite {},
-    /// Two states that start a window apart and are cleared every two windows. The older one answers, so an answer
-    /// rests on at least one and at most two windows of tokens, and a token older than two windows has no influence
-    /// at all, but for the repetition penalty, which lasts. Costs twice the time per token, at every length the same, and twice the memory.
+    /// Two states that start a window apart and are cleared every two windows. The older state gives the logits. So a
+    /// prediction depends on at least one and at most two windows of tokens, and tokens further back have no influence.
+    /// Only the repetition penalty lasts. It costs twice the time per token, constant at every length, and twice the
+    /// memory.
     Sliding {
-        /// Tokens in a window.
+        /// Number of tokens in a window.
         window: usize,
     },
 }
@@ -30,7 +31,7 @@ impl ContextStrategy {
         matches!(self, Self::Infinite {})
     }
 
-    /// Memories that it keeps at most.
+    /// Maximum number of memories.
     pub(super) fn memories(self) -> usize {
         match self {
             Self::Infinite {} => 1,
@@ -42,7 +43,7 @@ impl ContextStrategy {
         match self {
             Self::Sliding { window: 0 } => Err(LanguageError::Config {
                 key: "generation.context.window",
-                reason: "a window of 0 tokens remembers nothing; use at least 1".into(),
+                reason: "is 0, but a window needs at least 1 token".into(),
             }),
             _ => Ok(()),
         }
@@ -124,8 +125,8 @@ impl Context {
         Ok(())
     }
 
-    /// At a window's edge the elder retires, and the younger, by now a window old, takes its place. Gives the number of
-    /// tokens until the next edge.
+    /// At the edge of a window the older state is dropped, and the younger, now a window old, replaces it. Returns the
+    /// number of tokens until the next edge.
     fn turn(&mut self) -> usize {
         let ContextStrategy::Sliding { window } = self.strategy else {
             return usize::MAX;
@@ -140,7 +141,7 @@ impl Context {
         window - into
     }
 
-    /// Logits `[V]` after the last token; none if it was read by another context.
+    /// Logits `[V]` after the last token; `None` if another context read that token.
     pub(super) fn logits(&self) -> Option<&[f32]> {
         self.answers.then(|| self.elder.logits())
     }
@@ -157,7 +158,7 @@ impl Context {
         self.elder.dragon().config().vocab_size
     }
 
-    /// A copy of the memories: the elder, then the younger.
+    /// Copy of the memories: the older one, then the younger one.
     pub(super) fn state(&self) -> DragonState {
         let elder = self.elder.state();
         let Some(younger) = &self.younger else {

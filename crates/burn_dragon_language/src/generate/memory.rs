@@ -1,4 +1,4 @@
-//! A reading as a file.
+//! A prefix as a `.state` file.
 
 use super::context::Context;
 use super::{ContextStrategy, Generator, Prefix};
@@ -11,10 +11,10 @@ use burn_dragon_checkpoint::api::{CheckpointError, StoredPrecision};
 use std::path::Path;
 
 impl Generator<'_> {
-    /// Keeps what was read as a `.state` file, with the set of tokens that were seen and the hashes of model and tokenizer.
+    /// Saves the prefix as a `.state` file, with the set of tokens read and the hashes of model and tokenizer.
     ///
     /// # Errors
-    /// If the file system refuses, or the memory is not finite; a file that was there is then as it was.
+    /// If the file cannot be written, or the memory is not finite. An existing file is then unchanged.
     pub fn save(
         &self,
         reading: &Prefix,
@@ -43,9 +43,9 @@ impl Generator<'_> {
         Ok(file.write(path)?)
     }
 
-    /// Goes on from a `.state` file, with the context that it was read with, as the stream that was kept would have:
-    /// in f32 with the same bits, and with the repetition penalty on what that had seen. To be continued, it has to read
-    /// at least one more token.
+    /// Loads a prefix from a `.state` file, with the context that it was read with. It continues as the saved stream
+    /// would: in f32 with the same bits, and with the repetition penalty on the same tokens. At least one more token
+    /// must be read before it can be continued.
     ///
     /// # Errors
     /// If the file is damaged, or was written by another model, with another tokenizer, or for several streams.
@@ -69,7 +69,7 @@ impl Generator<'_> {
         let context = Context::resume(self.dragon, strategy, file.state, file.info.tokens)?;
         let context = context.ok_or_else(|| {
             let reason = format!(
-                "after {} tokens its context should have another number of memories",
+                "its number of memories does not match its context after {} tokens",
                 file.info.tokens
             );
             CheckpointError::corrupt(path, reason)

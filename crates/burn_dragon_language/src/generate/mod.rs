@@ -1,7 +1,7 @@
-//! Generation with carried state: constant memory and constant time per token, whatever the length.
+//! Generation with carried state: constant memory and constant time per token, at any length.
 //!
-//! A text that was read is a [`Prefix`]: a value, from which any number of texts can be [continued](Generator), that
-//! can be read further, and that can be kept as a file.
+//! A text that was read is a [`Prefix`]. It is a value: any number of texts can [continue](Generator) it, it can read
+//! more tokens, and it can be saved as a file.
 
 mod config;
 mod context;
@@ -24,22 +24,22 @@ use std::sync::Arc;
 use std::time::Instant;
 use written::Written;
 
-/// What was generated; nothing by default.
+/// Result of a generation; empty by default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Generation {
-    /// The new text, stop text left out.
+    /// New text, without the stop text.
     pub text: String,
-    /// The new tokens.
+    /// New tokens.
     pub token_ids: Vec<u32>,
     /// New tokens per second.
     pub tokens_per_second: f64,
     /// Prompt tokens read per second.
     pub prefill_tokens_per_second: f64,
-    /// Whether a stop text, or the end of text, ended it.
+    /// Whether a stop text or the end-of-text token ended the generation.
     pub stopped: bool,
 }
 
-/// A model about to speak.
+/// Generator of text with one model and its settings.
 ///
 /// ```
 /// # use burn::tensor::Device;
@@ -71,10 +71,10 @@ pub struct Generator<'a> {
 }
 
 impl<'a> Generator<'a> {
-    /// A generator; the model is without autodiff.
+    /// Creates a generator. The model must be without autodiff.
     ///
     /// # Errors
-    /// If a setting is out of range, or there is too little memory for the model and what it remembers.
+    /// If a setting is out of range, or there is too little memory for the model and its state.
     pub fn new(
         dragon: &'a Dragon,
         tokenizer: Arc<dyn Tokenizer>,
@@ -93,17 +93,17 @@ impl<'a> Generator<'a> {
     /// Continues a text.
     ///
     /// # Errors
-    /// If the prompt is empty or cannot be tokenized.
+    /// If the prompt is empty or cannot be tokenized, or a logit is not finite.
     pub fn complete(&self, prompt: &str) -> Result<Generation, LanguageError> {
         self.run(&self.tokenizer.encode(prompt.as_bytes())?, |_| {
             ControlFlow::Continue(())
         })
     }
 
-    /// Continues tokens; `on_text` sees each new piece of text, whole characters only, and may break off.
+    /// Continues tokens. `on_text` gets each new piece of text, in whole characters, and may stop the generation.
     ///
     /// # Errors
-    /// If the prompt is empty, or holds a token that the vocabulary does not have.
+    /// If the prompt is empty or contains a token outside the vocabulary, or a logit is not finite.
     pub fn run(
         &self,
         prompt: &[u32],
@@ -113,15 +113,15 @@ impl<'a> Generator<'a> {
         Ok(self.speak(&mut reading, on_text)?.0)
     }
 
-    /// Nothing read yet, with the settings' context.
+    /// An empty prefix with the context of the settings.
     pub fn begin(&self) -> Prefix {
         Prefix::new(self.dragon, self.config.context)
     }
 
-    /// Reads a text, so that it can be continued any number of times without being read again.
+    /// Reads a text into a prefix, which can be continued any number of times without being read again.
     ///
     /// # Errors
-    /// If there are no tokens, or one that the vocabulary does not have.
+    /// If there are no tokens, or one is outside the vocabulary.
     pub fn read(&self, prompt: &[u32]) -> Result<Prefix, LanguageError> {
         if prompt.is_empty() {
             return Err(LanguageError::EmptyPrompt);
@@ -131,10 +131,10 @@ impl<'a> Generator<'a> {
         Ok(reading)
     }
 
-    /// Continues what was read, which stays as it is; otherwise as [`run`](Self::run).
+    /// Continues a prefix and leaves it unchanged; otherwise as [`run`](Self::run).
     ///
     /// # Errors
-    /// If nothing was read since the reading began or came from a file.
+    /// If no token was read since the prefix began or was loaded from a file, or a logit is not finite.
     pub fn continue_from(
         &self,
         reading: &Prefix,
@@ -143,10 +143,10 @@ impl<'a> Generator<'a> {
         Ok(self.speak(&mut reading.clone(), on_text)?.0)
     }
 
-    /// Continues what was read; then all that was written is read too, but for an end of text.
+    /// Continues a prefix and adds the new tokens to it, except an end-of-text token.
     ///
     /// # Errors
-    /// If nothing was read since the reading began or came from a file.
+    /// If no token was read since the prefix began or was loaded from a file, or a logit is not finite.
     pub fn go_on(
         &self,
         reading: &mut Prefix,
@@ -159,7 +159,7 @@ impl<'a> Generator<'a> {
         Ok(generation)
     }
 
-    /// Writes a text, and gives its last token if that was not read.
+    /// Generates text. Also returns the last token if it was not read.
     fn speak(
         &self,
         reading: &mut Prefix,
@@ -205,8 +205,8 @@ impl<'a> Generator<'a> {
     }
 }
 
-/// Refuses a model whose weights and memories the machine has no room for. Elsewhere than on the processor they are in
-/// the device's memory, of which nobody says how much there is.
+/// Refuses a model if the machine has too little memory for its weights and states. On other devices than the processor
+/// they are in the memory of the device, whose free size is not known.
 fn check_memory(memory: FreeMemory, dragon: &Dragon, context: ContextStrategy) -> Result<(), LanguageError> {
     if dragon.device().inner() != Device::flex() {
         return Ok(());
@@ -214,16 +214,16 @@ fn check_memory(memory: FreeMemory, dragon: &Dragon, context: ContextStrategy) -
     let (cost, streams) = (dragon.config().cost(), context.memories());
     let memories = cost.state_bytes().saturating_mul(streams as u64);
     let need = Need::of("generation")
-        .with("weights as they are read", cost.generating_bytes(0))
-        .with("what the model remembers", memories);
+        .with("weights and their copy for decoding", cost.generating_bytes(0))
+        .with("memories", memories);
     let way_out = || match (streams, cost.generating_bytes(1) <= memory.whole()) {
-        (2, true) => "an infinite context has one memory instead of two, and fits".into(),
-        _ => "a model of fewer levels or neurons, or of a smaller width, needs less".into(),
+        (2, true) => "an infinite context needs one memory instead of two, and fits".into(),
+        _ => "use a model with fewer levels or neurons, or a smaller width".into(),
     };
     Ok(memory.check(&need, way_out)?)
 }
 
-/// Bare ids have no text that a stop could be a part of: the digits of one are not those of another.
+/// Refuses stop texts for bare token ids: ids have no text, and the digits of one id are not those of another.
 fn refuse_stops_of_ids(tokenizer: &dyn Tokenizer, config: &GenerationConfig) -> Result<(), LanguageError> {
     if config.stop.is_empty() || !matches!(tokenizer.spec(), TokenizerSpec::Ids { .. }) {
         return Ok(());
@@ -296,7 +296,7 @@ mod tests {
         let refused = |room, context| check_memory(room, &dragon, context).unwrap_err().to_string();
         let error = refused(room, sliding);
         assert!(
-            error.contains("infinite context") && error.contains("remembers"),
+            error.contains("infinite context") && error.contains("memories"),
             "{error}"
         );
         check_memory(FreeMemory::of(cost.generating_bytes(2)), &dragon, sliding).unwrap();

@@ -1,4 +1,4 @@
-//! A text that was read.
+//! Prefixes: texts that were read.
 
 use super::context::{Context, ContextStrategy};
 use crate::error::LanguageError;
@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-/// A text that was read: what is remembered of it, and what could follow.
+/// Prefix of a text: the memory after the tokens read so far, and the logits of the next one.
 ///
-/// Its size depends on the model alone: memory, and the set of tokens that were read, for the repetition penalty.
-/// Cloning it forks the stream: the weights are shared, the memory is copied.
+/// Its size depends on the model alone: the memory, and the set of tokens read for the repetition penalty. Cloning
+/// forks the stream: the weights are shared, the memory is copied.
 #[derive(Clone, Debug)]
 pub struct Prefix {
     context: Context,
@@ -23,7 +23,7 @@ impl Prefix {
         Self::of(Context::new(dragon, strategy), BTreeSet::new())
     }
 
-    /// What `context` remembers, of these tokens and no others.
+    /// Prefix with the memory of `context`, which has read the tokens of `seen` and no others.
     pub(super) fn of(context: Context, seen: BTreeSet<u32>) -> Self {
         Self {
             context,
@@ -32,25 +32,26 @@ impl Prefix {
         }
     }
 
-    /// A reading of the same model and context that has read nothing; the weights are shared.
+    /// An empty prefix of the same model and context. The weights are shared.
     pub fn fresh(&self) -> Self {
         Self::of(self.context.fresh(), BTreeSet::new())
     }
 
-    /// Reads more tokens. Any split of a text into pieces is the same text: the same function, and, where the splits are
-    /// [`PIECE`](Self::PIECE) tokens of the stream apart, the same bits.
+    /// Reads more tokens. Reading a text in pieces is the same function as reading it at once. It gives the same bits
+    /// if pieces end at multiples of [`PIECE`](Self::PIECE) tokens of the stream.
     ///
     /// # Errors
-    /// If one is outside the vocabulary; then none was read.
+    /// If a token is outside the vocabulary. Then no token is read.
     pub fn read(&mut self, tokens: &[u32]) -> Result<(), LanguageError> {
         self.read_while(tokens, |_| ControlFlow::Continue(())).map(|_| ())
     }
 
-    /// [`read`](Self::read)s tokens piece by piece, and gives how many were read. `go_on` is told so after each piece,
-    /// and may break off; a text that is gone on with where it was broken off is read with the same bits as at once.
+    /// [Reads](Self::read) tokens piece by piece and returns the number of tokens read. `go_on` gets that number after
+    /// each piece and may stop the reading. A reading that was stopped and continued gives the same bits as one without
+    /// a stop.
     ///
     /// # Errors
-    /// If a token is outside the vocabulary; then none was read.
+    /// If a token is outside the vocabulary. Then no token is read.
     pub fn read_while(
         &mut self,
         tokens: &[u32],
@@ -76,38 +77,38 @@ impl Prefix {
         Ok(read)
     }
 
-    /// Tokens of a piece: a text is read piece by piece, and pieces end at multiples of it.
+    /// Number of tokens in a piece. Pieces end at multiples of it.
     pub const PIECE: usize = 1024;
 
-    /// Tokens until the end of the piece that is being read.
+    /// Number of tokens until the end of the current piece.
     fn room(&self) -> usize {
         Self::PIECE - (self.tokens() % Self::PIECE as u64) as usize
     }
 
-    /// Reads a token that was written.
+    /// Reads a token that was generated.
     pub(super) fn read_own(&mut self, id: u32) -> Result<(), DecoderError> {
         self.context.read(&[id])?;
         self.seen.insert(id);
         Ok(())
     }
 
-    /// Tokens read so far, forgotten ones included.
+    /// Number of tokens read so far, including forgotten ones.
     pub fn tokens(&self) -> u64 {
         self.context.tokens()
     }
 
-    /// How far back the memory reaches.
+    /// Strategy of the context.
     pub fn strategy(&self) -> ContextStrategy {
         self.context.strategy()
     }
 
-    /// A copy of the memory: one lane that answers, and, in a sliding context after its first window, a second that is
-    /// younger.
+    /// Copy of the memory: one lane, which gives the logits. A sliding context after its first window has a second
+    /// lane, the younger one.
     pub fn state(&self) -> DragonState {
         self.context.state()
     }
 
-    /// Logits `[V]` of what follows.
+    /// Logits `[V]` of the next token.
     pub(super) fn logits(&self) -> Result<&[f32], LanguageError> {
         match (self.context.logits(), self.tokens()) {
             (Some(logits), _) => Ok(logits),
@@ -116,12 +117,12 @@ impl Prefix {
         }
     }
 
-    /// The tokens that were read since the stream began, each once, forgotten ones included.
+    /// Distinct tokens read since the stream began, including forgotten ones.
     pub fn seen(&self) -> &BTreeSet<u32> {
         &self.seen
     }
 
-    /// How fast the last text was read.
+    /// Speed of the last read, in tokens per second.
     pub(super) fn tokens_per_second(&self) -> f64 {
         let (tokens, seconds) = self.lately;
         tokens as f64 / seconds.max(1e-9)

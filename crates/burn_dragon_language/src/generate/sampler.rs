@@ -1,11 +1,11 @@
-//! From logits to one token.
+//! Sampling of a token from logits.
 
 use super::GenerationConfig;
 use crate::error::LanguageError;
 use burn_dragon_core::api::expert::{Rng, derive};
 use std::collections::HashSet;
 
-/// Draws tokens: repetition penalty, then temperature, then top-k, then top-p.
+/// Sampler of tokens: repetition penalty, then temperature, then top-k, then top-p.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     temperature: f64,
@@ -17,7 +17,7 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler with the settings' seed.
+    /// Creates a sampler with the seed of the settings.
     pub fn new(config: &GenerationConfig) -> Self {
         Self {
             temperature: config.temperature,
@@ -29,20 +29,20 @@ impl Sampler {
         }
     }
 
-    /// Notes a token that was read or written, for the repetition penalty.
+    /// Records a token that was read or generated, for the repetition penalty.
     pub fn observe(&mut self, id: u32) {
         if self.penalty.is_some() {
             self.seen.insert(id);
         }
     }
 
-    /// Draws one token from logits `[V]`.
+    /// Draws a token from logits `[V]`.
     ///
     /// # Errors
-    /// If a logit, or what the settings make of the logits, is not finite.
+    /// [`LanguageError::NothingToDraw`] if a logit, or a value computed from it, is not finite.
     ///
     /// # Panics
-    /// If there are no logits.
+    /// If `logits` is empty.
     pub fn draw(&mut self, logits: &[f32]) -> Result<u32, LanguageError> {
         assert!(!logits.is_empty(), "Sampler::draw: no logits");
         let mut logits: Vec<f64> = logits.iter().map(|&logit| f64::from(logit)).collect();
@@ -70,7 +70,7 @@ impl Sampler {
         Ok(ranked[ranked.len() - 1].0) // rounding left a crumb
     }
 
-    /// A positive logit is divided by the penalty, a negative one multiplied: both become less likely.
+    /// Divides positive logits by the penalty and multiplies negative ones: both become less likely.
     fn penalise(&self, logits: &mut [f64]) {
         let Some(penalty) = self.penalty else { return };
         for &id in &self.seen {
@@ -84,7 +84,7 @@ impl Sampler {
         }
     }
 
-    /// The `top_k` likeliest tokens, likeliest first; equals by id, so that the order is one.
+    /// The `top_k` likeliest tokens, likeliest first; equal ones in the order of their ids.
     fn ranked(&self, logits: &[f64]) -> Vec<(u32, f64)> {
         let mut ranked: Vec<(u32, f64)> = (0..).zip(logits.iter().copied()).collect();
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -93,7 +93,7 @@ impl Sampler {
     }
 }
 
-/// Refuses to choose where there is nothing to choose by.
+/// Refuses values that are not finite.
 fn finite(values: &[f64], what: &'static str) -> Result<(), LanguageError> {
     match (0..).zip(values).find(|(_, value)| !value.is_finite()) {
         None => Ok(()),

@@ -1,9 +1,9 @@
-//! What has been written, and how much of it may be shown.
+//! Generated text, and the part of it that may be shown.
 
 use crate::error::LanguageError;
 use crate::tokenizer::StreamDecoder;
 
-/// The text so far. What could be the beginning of a stop text is held back until it is not.
+/// Text generated so far. Text that may be the beginning of a stop text is held back.
 pub(super) struct Written<'a> {
     decoder: Option<StreamDecoder>,
     stops: &'a [String],
@@ -23,7 +23,7 @@ impl<'a> Written<'a> {
         }
     }
 
-    /// The text that became certain with this token.
+    /// Text that became certain with this token.
     pub(super) fn push(&mut self, id: u32) -> Result<String, LanguageError> {
         let piece = match &mut self.decoder {
             Some(decoder) => decoder.push(id)?,
@@ -53,7 +53,7 @@ impl<'a> Written<'a> {
         Ok(self.show_to(certain))
     }
 
-    /// How far the text cannot be part of a stop text any more.
+    /// Length of the text that cannot be part of a stop text.
     fn certain(&self) -> usize {
         let held = self.stops.iter().flat_map(|stop| {
             let prefixes = stop

@@ -1,4 +1,4 @@
-//! Text about nothing, as long as it is wanted.
+//! Filler text: sentences about the weather, of an exact total length.
 
 use burn_dragon_core::api::expert::Rng;
 
@@ -7,7 +7,7 @@ use super::words::{LANDSCAPE, WEATHER, WHILE, pick};
 /// Bytes of the shortest sentence, with the space before it.
 pub(super) const SHORTEST: usize = 24;
 
-/// Sentences of weather, a space before each, of exactly so many bytes in all.
+/// Sentences about the weather, each with a space before it, of exactly `bytes` bytes in all.
 ///
 /// # Panics
 /// If that is between 0 and [`SHORTEST`].
@@ -36,7 +36,7 @@ fn any(rng: &mut Rng) -> String {
     sentence(pick(rng, &WEATHER), pick(rng, &LANDSCAPE), pick(rng, &WHILE))
 }
 
-/// One of the sentences of so many bytes; there is one for every length from [`SHORTEST`] to twice that.
+/// Sentence of exactly `bytes` bytes. There is one for every length from [`SHORTEST`] to twice that.
 fn last(bytes: usize, rng: &mut Rng) -> String {
     let all = WEATHER.iter().flat_map(|weather| {
         LANDSCAPE

@@ -1,4 +1,4 @@
-//! How a tale is put together.
+//! Composition of a tale: facts, then the sentences that recall them.
 
 use burn_dragon_core::api::expert::Rng;
 
@@ -23,8 +23,8 @@ const ASIDE: usize = 35;
 /// Most typical bytes of a tale. With the longest words they are no more than [`MAX_BYTES`](super::MAX_BYTES).
 const LONGEST: usize = 252;
 
-/// A tale without its words: its facts, after which of them an aside comes, and the later sentences in order, each
-/// with the fact that it recalls.
+/// Plan of a tale without its words: its facts, the fact after which an aside comes, and the later sentences in order,
+/// each with the fact that it recalls.
 #[derive(Debug)]
 struct Plan {
     facts: Vec<&'static Kind>,
@@ -89,7 +89,7 @@ impl Plan {
     }
 }
 
-/// What follows the one fact of a seedling: an action, and a question where the action recalls little.
+/// Sentences after the one fact of a seedling: an action, and a question if the action recalls little.
 fn seedling_sequel(kind: &Kind, rng: &mut Rng) -> Vec<(usize, &'static str)> {
     let action = pick(rng, kind.actions);
     let question = (recalls_in(action) < 3).then(|| pick(rng, kind.questions));
@@ -107,7 +107,7 @@ fn shuffled(n: usize, rng: &mut Rng) -> Vec<usize> {
     items
 }
 
-/// The words of one fact by their roles, and where in the text it mentions them.
+/// Words of one fact by role, and the positions in the text where they are mentioned.
 #[derive(Debug)]
 struct Fact {
     words: Vec<(&'static str, &'static str)>,
@@ -142,7 +142,7 @@ impl Fact {
             .map_or("", |&(_, word)| word)
     }
 
-    /// Where the word was mentioned last.
+    /// Position of the last mention of the word.
     fn mentioned(&self, role: &str) -> Option<usize> {
         self.mentions
             .iter()
@@ -152,7 +152,7 @@ impl Fact {
     }
 }
 
-/// A text in the making.
+/// Draft of a text.
 #[derive(Debug, Default)]
 struct Draft {
     text: String,
@@ -225,24 +225,24 @@ pub(super) fn tell(tier: Tier, rng: &mut Rng) -> Tale {
     }
 }
 
-/// Facts, and what recalls them, with a place between where anything may happen.
+/// Facts and the sentences that recall them, with a gap between where other text can be inserted.
 #[derive(Debug)]
 pub(super) struct Outline {
     tier: Tier,
     draft: Draft,
-    /// Bytes of the sentences that state the facts.
+    /// Position of the gap: number of bytes of the sentences that state the facts.
     gap: usize,
 }
 
 impl Outline {
-    /// So many facts, then each recalled as in a seedling, in an order of their own.
+    /// Draws `facts` facts, then a recall of each as in a seedling, in a random order.
     pub(super) fn draw(facts: usize, rng: &mut Rng) -> Self {
         let kinds: Vec<_> = (0..facts).map(|_| &KINDS[rng.below(KINDS.len())]).collect();
         Self::of(&kinds, false, rng)
     }
 
-    /// The same with facts of one kind, so that nothing but the cue says which is meant; where `last_first`, the fact
-    /// stated last is recalled first, which makes the distance between the two the shortest there is.
+    /// As [`draw`](Self::draw), with facts of one kind, so that only the cue says which is meant. With `last_first` the
+    /// fact stated last is recalled first, which makes the distance between the two as short as possible.
     pub(super) fn alike(facts: usize, last_first: bool, rng: &mut Rng) -> Self {
         let kind = &KINDS[rng.below(KINDS.len())];
         Self::of(&vec![kind; facts], last_first, rng)
@@ -272,17 +272,17 @@ impl Outline {
         Self { tier, draft, gap }
     }
 
-    /// The text without anything between.
+    /// Text without an insertion in the gap.
     pub(super) fn text(&self) -> &str {
         &self.draft.text
     }
 
-    /// Bytes from where the first recalled word was stated to where it is recalled, with nothing between.
+    /// Distance in bytes from the statement of the first recalled word to its recall, with an empty gap.
     pub(super) fn distance(&self) -> usize {
         self.draft.recalls.first().map_or(0, |recall| recall.distance)
     }
 
-    /// The tale with this between the facts and what recalls them.
+    /// The tale with `filling` in the gap.
     pub(super) fn with(self, filling: &str) -> Tale {
         let Self { tier, draft, gap } = self;
         let Draft {

@@ -1,12 +1,12 @@
-//! Short tales that only memory can finish.
+//! Short tales whose last words can only be predicted from memory.
 //!
 //! > Mira hid the red key under the mill. Hugo sold Dora a tan jug. Soon Dora thanked Hugo for the tan jug. Then Mira
 //! > went to the mill for the red key.
 //!
-//! The facts of a tale are drawn afresh for each, every candidate as likely as the next, so that no knowledge of the
-//! language tells *mill* from *tent* in the last sentence, and with two colours in the tale only *Mira* tells *red* from
-//! *tan*: a model that gets them right has kept in mind who, what and where. The tales are the default corpus, and the
-//! recalled words are its measure ([`RecallProbe`]).
+//! The facts of each tale are drawn at random, with equal probability for every candidate. So knowledge of the language
+//! does not tell *mill* from *tent* in the last sentence, and with two colours in the tale only *Mira* tells *red* from
+//! *tan*. A model that predicts them has kept the facts in memory. The tales are the default corpus, and accuracy on
+//! the recalled words is measured with [`RecallProbe`].
 //!
 //! There are about 5 x 10^7 different seedlings, more than 10^14 sprouts and more than 10^21 grown tales, so that
 //! what is generated in training or held out is practically always new; no training tale is ever a validation tale,
@@ -31,13 +31,13 @@ pub use self::{
 };
 use crate::error::LanguageError;
 
-/// Which part of the data.
+/// Part of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
-    /// What is learnt from.
+    /// Training part.
     Train,
-    /// What is held out.
+    /// Validation part, held out from training.
     Validation,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for Split {
 /// No tale has more bytes, so that a window of as many bytes shows every fact together with what recalls it.
 pub(crate) const MAX_BYTES: usize = 256;
 
-/// How hard a tale is to finish.
+/// Difficulty of a tale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
@@ -71,7 +71,7 @@ impl Tier {
     pub const ALL: [Self; 3] = [Self::Seedling, Self::Sprout, Self::Grown];
 }
 
-/// How often each tier comes, as relative weights: `{ seedling = 2, sprout = 1, grown = 0 }` makes two thirds seedlings.
+/// Relative weights of the tiers: `{ seedling = 2, sprout = 1, grown = 0 }` makes two thirds seedlings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TierMix {
@@ -84,7 +84,7 @@ pub struct TierMix {
 }
 
 impl Default for TierMix {
-    /// By bytes, about a third of the text each.
+    /// Weights with which each tier has about a third of the bytes.
     fn default() -> Self {
         Self {
             seedling: 3,
@@ -112,22 +112,22 @@ impl TierMix {
     }
 }
 
-/// Which tales, and how many: the keys of `[dataset]` where `type = "embedded"`.
+/// Embedded tales: the keys of `[dataset]` where `type = "embedded"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TalesConfig {
-    /// Everything is drawn from this. It belongs to the data: runs of different training seeds read the same tales.
+    /// Seed of the tales. It belongs to the data: runs with different training seeds read the same tales.
     #[serde(with = "burn_dragon_core::api::expert::whole")]
     pub seed: u64,
-    /// Training text in bytes; the last tale is finished.
+    /// Size of the training text in bytes. The last tale is completed.
     pub train_bytes: usize,
     /// Number of held-out tales.
     pub validation_tales: usize,
-    /// Number of training tales before the first sprout may come: a curriculum, where windows are read in order.
+    /// Number of training tales before the first sprout may come: a curriculum if windows are read in order.
     pub sprouts_from: u64,
-    /// Number of training tales before the first grown one may come.
+    /// Number of training tales before the first grown tale may come.
     pub grown_from: u64,
-    /// How often each tier comes.
+    /// Relative weights of the tiers.
     pub mix: TierMix,
 }
 
@@ -144,8 +144,8 @@ impl Default for TalesConfig {
     }
 }
 
-/// Refuses generated text that the machine has no room for: as text, in pieces that each take some more, and as tokens
-/// of four bytes.
+/// Refuses generated text if the machine has too little memory for it: as text, in pieces with some overhead each, and
+/// as tokens of four bytes.
 fn room_for(
     split: Split,
     train_bytes: usize,
@@ -191,7 +191,7 @@ impl TalesConfig {
         }
     }
 
-    /// Tale `index` of a split: a pure function of the configuration, split and index.
+    /// Tale `index` of a split: a pure function of configuration, split and index.
     pub fn tale(&self, split: Split, index: u64) -> Tale {
         let purpose = if split == Split::Train {
             "tale.train"
@@ -268,36 +268,36 @@ fn is_held_out(text: &str) -> bool {
     derive(0, text, 0, 0).is_multiple_of(8)
 }
 
-/// A tale with the places where it has to be remembered.
+/// A tale, with the words that must be recalled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tale {
-    /// How hard it is.
+    /// Difficulty.
     pub tier: Tier,
-    /// ASCII, ends with a line end.
+    /// Text: ASCII, ending with a line end.
     pub text: String,
-    /// The recalled words in the order of the text, at least two.
+    /// Recalled words in the order of the text; at least two.
     pub recalls: Vec<Recall>,
 }
 
-/// A word that was stated earlier in the tale and that nothing else gives away.
+/// A word that was stated earlier in the tale and cannot be derived from anything else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recall {
-    /// What kind of word.
+    /// Kind of the word.
     pub slot: Slot,
     /// The word.
     pub word: String,
-    /// Its bytes in the text.
+    /// Range of its bytes in the text.
     pub range: Range<usize>,
-    /// The byte after its last earlier mention.
+    /// End of its last earlier mention: the position of the byte after it.
     pub fact_end: usize,
-    /// Bytes from the start of that mention to the start of the recalled word.
+    /// Distance in bytes from the start of that mention to the start of the recalled word.
     pub distance: usize,
-    /// Number of words it could have been: guessing is right once in so many times.
+    /// Number of candidates for the word. A random guess is right with probability `1 / candidates`.
     pub candidates: usize,
 }
 
 impl Recall {
-    /// Probability that a guess is right.
+    /// Probability that a random guess is right.
     pub fn chance(&self) -> f64 {
         1.0 / self.candidates as f64
     }

@@ -1,24 +1,24 @@
-//! How much of a tale a model remembers.
+//! Recall probe: accuracy of recall on tales.
 
 use serde::Serialize;
 
 use super::{Recall, Split, Tale, TalesConfig, Tier};
 use crate::error::LanguageError;
 
-/// Upper ends of the distance groups in bytes; what lies further is the last group.
+/// Upper ends of the distance groups in bytes. The last group has no upper end.
 const DISTANCES: [usize; 10] = [32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384];
 
 /// Held-out tales whose recalled words are to be predicted.
 ///
-/// A recalled word is right when every byte of [`Recall::range`] is the most likely one given the true text before it.
-/// The answers are given to [`score`](Self::score) in the order of [`recalls`](Self::recalls).
+/// A recalled word is right if every byte of [`Recall::range`] is the likeliest one after the true text before it.
+/// [`score`](Self::score) takes the answers in the order of [`recalls`](Self::recalls).
 #[derive(Debug, Clone)]
 pub struct RecallProbe {
     tales: Vec<Tale>,
 }
 
 impl RecallProbe {
-    /// A probe of the first `n_tales` validation tales: of those the validation text is made of.
+    /// Creates a probe of the first `n_tales` validation tales, which are also in the validation text.
     ///
     /// # Errors
     /// Those of [`TalesConfig::validate`]; [`LanguageError::Config`] if `n_tales` is 0.
@@ -31,13 +31,13 @@ impl RecallProbe {
         )
     }
 
-    /// A probe of these tales.
+    /// Creates a probe of the given tales.
     ///
     /// # Errors
-    /// [`LanguageError::Config`] if there is none.
+    /// [`LanguageError::Config`] if there are none.
     pub fn of(tales: Vec<Tale>) -> Result<Self, LanguageError> {
         if tales.is_empty() {
-            let reason = "is 0, but a probe needs a tale".into();
+            let reason = "are 0, but a probe needs at least one tale".into();
             return Err(LanguageError::Config {
                 key: "recall tales",
                 reason,
@@ -46,22 +46,22 @@ impl RecallProbe {
         Ok(Self { tales })
     }
 
-    /// The tales, to be run through the model.
+    /// Tales to be read by the model.
     pub fn tales(&self) -> &[Tale] {
         &self.tales
     }
 
-    /// Every recalled word with its tale, tale by tale, in the order of the text.
+    /// All recalled words with their tales, tale by tale, in the order of the text.
     pub fn recalls(&self) -> impl Iterator<Item = (&Tale, &Recall)> {
         self.tales
             .iter()
             .flat_map(|tale| tale.recalls.iter().map(move |recall| (tale, recall)))
     }
 
-    /// The score of one answer per recalled word: `true` where the model was right.
+    /// Score of the answers, one per recalled word: `true` if the model was right.
     ///
     /// # Errors
-    /// [`LanguageError::AnswerCount`] if there are more or fewer answers than [`recalls`](Self::recalls).
+    /// [`LanguageError::AnswerCount`] if the number of answers is not that of [`recalls`](Self::recalls).
     pub fn score(&self, answers: &[bool]) -> Result<RecallScore, LanguageError> {
         let expected = self.recalls().count();
         if answers.len() != expected {
@@ -97,7 +97,7 @@ impl RecallProbe {
         })
     }
 
-    /// Up to `n` cases to show a person, from tales spread over the probe.
+    /// Up to `n` prompts as examples, from tales spread over the probe.
     pub fn prompts(&self, n: usize) -> Vec<Prompt> {
         let n = n.min(self.tales.len());
         let tales = (0..n).map(|i| &self.tales[i * self.tales.len() / n]);
@@ -107,21 +107,21 @@ impl RecallProbe {
     }
 }
 
-/// A tale that stops before a word that has to be remembered.
+/// Prompt: a tale that stops before a recalled word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
-    /// The tale up to the word, the space before it included.
+    /// Text up to the word, including the space before it.
     pub text: String,
     /// The word.
     pub answer: String,
-    /// How hard the tale is.
+    /// Difficulty of the tale.
     pub tier: Tier,
-    /// Bytes back to where the word was stated.
+    /// Distance in bytes to the statement of the word.
     pub distance: usize,
 }
 
 impl Prompt {
-    /// The prompt that one recalled word of a tale makes.
+    /// Creates the prompt for one recalled word of a tale.
     pub fn new(tale: &Tale, recall: &Recall) -> Self {
         let text = tale.text[..recall.range.start].to_owned();
         Self {
@@ -132,7 +132,7 @@ impl Prompt {
         }
     }
 
-    /// The last sentence with a gap: `Later Mira looked under the old ___`.
+    /// Last sentence with a gap: `Later Mira looked under the old ___`.
     pub fn question(&self) -> String {
         // A question and its answer ("Who hid the key? It was ") belong together, so only a full stop separates.
         let start = self.text.rfind(". ").map_or(0, |stop| stop + 2);
@@ -140,25 +140,25 @@ impl Prompt {
     }
 }
 
-/// Accuracy on the recalled words.
+/// Score of a recall probe.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RecallScore {
-    /// All of them.
+    /// Score of all recalled words.
     pub overall: GroupScore,
-    /// Nearest first; only groups that have members.
+    /// Scores by distance, nearest first; only groups with words.
     pub by_distance: Vec<GroupScore>,
-    /// Easiest first; only tiers that have members.
+    /// Scores by tier, easiest first; only tiers with words.
     pub by_tier: Vec<GroupScore>,
 }
 
-/// Accuracy on a group of recalled words.
+/// Score of a group of recalled words.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GroupScore {
-    /// What the group has in common: `33-64` (bytes), `sprout`.
+    /// Name of the group: a range of distances in bytes (`33-64`), or a tier (`sprout`).
     pub name: String,
     /// Share of right answers, 0 to 1; 0 for an empty group.
     pub accuracy: f64,
-    /// What guessing among the candidates gives on average.
+    /// Mean accuracy of a random guess among the candidates.
     pub chance: f64,
     /// Number of recalled words.
     pub count: usize,

@@ -1,30 +1,30 @@
-//! The words and sentences of the tales.
+//! Vocabulary of the tales: words and sentence templates.
 //!
-//! A sentence is a template. `{role}` writes a word of the fact, `[role]` writes a word that has to be remembered: a
-//! recall. In every recall sentence a word of the same fact (the cue) comes first, so that the text says which fact is
-//! meant, and the wording before a `[role]` fixes which slot comes, so that only the word itself is in question.
+//! A sentence is a template. `{role}` writes a word of the fact. `[role]` writes a word that must be recalled: a
+//! recall. In every recall sentence a word of the same fact (the cue) comes first, so the text says which fact is
+//! meant. The wording before a `[role]` determines the slot, so only the word itself is open.
 
 use burn_dragon_core::api::expert::Rng;
 use serde::{Deserialize, Serialize};
 
-/// A kind of word that a tale states once and asks for later.
+/// Slot: a kind of word that a tale states once and recalls later.
 ///
-/// The candidates of a slot begin with different letters, so that the first letter of a recalled word already decides
-/// it, and all but the names begin with a consonant, so that "a" before a word says nothing about it.
+/// The candidates of a slot begin with different letters, so the first letter of a recalled word decides it. All but
+/// the names begin with a consonant, so "a" before a word gives no hint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Slot {
-    /// Who.
+    /// Name of a person.
     Name,
-    /// A thing one can carry.
+    /// Object that can be carried.
     Object,
-    /// Its colour or material.
+    /// Colour or material of an object.
     Colour,
-    /// Something a thing can be under, behind, beside and near.
+    /// Place that a thing can be under, behind, beside or near.
     Place,
     /// A piece of clothing.
     Garment,
-    /// How many.
+    /// Number of things.
     Count,
     /// Animals, in the plural.
     Animal,
@@ -42,7 +42,7 @@ impl Slot {
         Self::Animal,
     ];
 
-    /// The words that can fill it, each as likely as the others.
+    /// Words of the slot, all equally likely.
     pub const fn candidates(self) -> &'static [&'static str] {
         match self {
             Self::Name => &[
@@ -69,10 +69,10 @@ impl Slot {
     }
 }
 
-/// Any of these goes with any place, so that the preposition does not give the place away.
+/// Prepositions. Each fits every place, so the preposition gives no hint of the place.
 pub(super) const PREPOSITIONS: [&str; 4] = ["under", "behind", "beside", "near"];
 
-/// How a later sentence may begin.
+/// Beginnings of a later sentence.
 pub(super) const LATER: [&str; 4] = ["Later", "Then", "Soon", "At noon"];
 
 pub(super) const WEATHER: [&str; 10] = [
@@ -92,7 +92,7 @@ pub(super) const LANDSCAPE: [&str; 8] = [
     "hill", "valley", "river", "town", "fields", "forest", "lake", "roofs",
 ];
 
-/// How long the weather lasts, where a text has to be of a certain length.
+/// Durations of the weather, for texts of an exact length.
 pub(super) const WHILE: [&str; 6] = [
     "",
     " again",
@@ -138,9 +138,9 @@ impl Deck {
 pub(super) struct Kind {
     pub(super) statement: &'static str,
     pub(super) verbs: &'static [&'static str],
-    /// How the tale goes on; the more words a sentence recalls, the more there is to learn from a tale.
+    /// Continuations of the tale. The more words a sentence recalls, the more there is to learn from a tale.
     pub(super) actions: &'static [&'static str],
-    /// How the tale is asked about.
+    /// Questions about the fact.
     pub(super) questions: &'static [&'static str],
 }
 

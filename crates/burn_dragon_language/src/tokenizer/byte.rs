@@ -1,11 +1,11 @@
-//! One token per byte: no training, no unknowns, 256 ids.
+//! Byte tokenizer: one token per byte, 256 ids, no training, no unknown symbols.
 
 use std::borrow::Cow;
 
 use super::{Tokenizer, TokenizerSpec};
 use crate::error::LanguageError;
 
-/// The tokenizer whose id is the byte.
+/// Tokenizer whose ids are the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteTokenizer;
 

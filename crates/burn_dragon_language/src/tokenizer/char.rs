@@ -1,30 +1,30 @@
-//! One token per character of the training text.
+//! Character tokenizer: one token per character of the training text.
 
 use std::{borrow::Cow, collections::HashMap};
 
 use super::{Tokenizer, TokenizerSpec, Unknown};
 use crate::error::LanguageError;
 
-/// Special tokens, if there are any, take the first ids in this order.
+/// Number of special tokens. If there are any, they have the first ids.
 const SPECIALS: usize = 4;
 const EOS: u32 = 2;
 const UNK: u32 = 3;
 
-/// A tokenizer of characters: `<pad>` 0, `<bos>` 1, `<eos>` 2, `<unk>` 3 if wanted, then the characters in order of
-/// first sight.
+/// Tokenizer of characters. With special tokens, `<pad>` is 0, `<bos>` 1, `<eos>` 2 and `<unk>` 3. The characters
+/// follow in the order of their first occurrence.
 #[derive(Debug, Clone)]
 pub struct CharTokenizer {
     special_tokens: bool,
-    /// UTF-8 of each id; empty for the special ones.
+    /// UTF-8 of each id; empty for special tokens.
     bytes: Vec<Box<[u8]>>,
     ids: HashMap<char, u32>,
 }
 
 impl CharTokenizer {
-    /// A tokenizer of these characters, ids in their order after the special ones.
+    /// Creates a tokenizer of these characters. Their ids follow those of the special tokens, in the given order.
     ///
     /// # Errors
-    /// [`LanguageError::TokenizerInvalid`] if a character comes twice, or there is none.
+    /// [`LanguageError::TokenizerInvalid`] if a character occurs twice, or there are none.
     pub fn new(symbols: Vec<char>, special_tokens: bool) -> Result<Self, LanguageError> {
         if symbols.is_empty() {
             return Err(LanguageError::TokenizerInvalid {
@@ -48,7 +48,7 @@ impl CharTokenizer {
         })
     }
 
-    /// A tokenizer of the characters of a training text.
+    /// Creates a tokenizer of the characters of a training text.
     ///
     /// # Errors
     /// [`LanguageError::NotUtf8`] inside [`LanguageError::InDocument`]; [`LanguageError::TokenizerInvalid`] for an

@@ -1,17 +1,17 @@
-//! Tokens that stand for nothing but themselves: for weights that came without a tokenizer.
+//! Id tokenizer: text is a list of token ids. For weights without a tokenizer.
 
 use super::{Tokenizer, TokenizerSpec};
 use crate::error::LanguageError;
 use std::borrow::Cow;
 
-/// Text is a list of numbers, `"12 7 63"`.
+/// Tokenizer of token ids written as numbers, `"12 7 63"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdTokenizer {
     vocab_size: usize,
 }
 
 impl IdTokenizer {
-    /// The ids `0..vocab_size`.
+    /// Creates a tokenizer of the ids `0..vocab_size`.
     pub fn new(vocab_size: usize) -> Self {
         Self { vocab_size }
     }
@@ -54,7 +54,7 @@ impl Tokenizer for IdTokenizer {
         Ok(Cow::Owned(format!("{} ", self.check(id)?).into_bytes()))
     }
 
-    /// None: how a text writes a number says nothing of what the token stands for.
+    /// 0: the digits of an id are not the text of its token.
     fn byte_len(&self, _id: u32) -> usize {
         0
     }

@@ -1,8 +1,8 @@
-//! From text to token ids and back.
+//! Tokenizers: text to token ids and back.
 //!
-//! A [`TokenizerConfig`] says which kind is wanted; [`TokenizerConfig::train`] makes one from the training text; its
-//! [`TokenizerSpec`] is saved with the run and brings the same tokenizer back. Every kind is a file of this folder, an
-//! arm of the two enums, and an implementation of [`Tokenizer`]; nothing else in the crate knows the kinds apart.
+//! A [`TokenizerConfig`] chooses the kind. [`TokenizerConfig::train`] makes a tokenizer of the training text. Its
+//! [`TokenizerSpec`] is saved with the run, and builds the same tokenizer again. A new kind is a file in this folder, a
+//! variant of both enums, and an implementation of [`Tokenizer`]; the rest of the crate does not depend on the kind.
 
 mod byte;
 mod char;
@@ -23,31 +23,31 @@ pub trait Tokenizer: Send + Sync + Debug {
     /// Number of ids.
     fn vocab_size(&self) -> usize;
 
-    /// The ids of a text, nothing added before or after.
+    /// Encodes a text. Nothing is added before or after.
     ///
     /// # Errors
-    /// [`LanguageError::NotUtf8`] and [`LanguageError::UnknownChar`], where the kind cannot express the text.
+    /// [`LanguageError::NotUtf8`] and [`LanguageError::UnknownChar`], if the kind cannot encode the text.
     fn encode(&self, text: &[u8]) -> Result<Vec<u32>, LanguageError>;
 
-    /// The bytes one id stands for; none for a special token. They need not be UTF-8 on their own.
+    /// Bytes that one id stands for; empty for a special token. They may be part of a UTF-8 character.
     ///
     /// # Errors
     /// [`LanguageError::UnknownToken`].
     fn token_bytes(&self, id: u32) -> Result<Cow<'_, [u8]>, LanguageError>;
 
-    /// The symbols of a text that have no id of their own, where `ids` is what [`encode`](Self::encode) makes of it: each
-    /// is a token of no bytes, and as many bytes of the text. Kinds that know every symbol have none.
+    /// Symbols of a text without an id of their own. `ids` is the result of [`encode`](Self::encode). Each such symbol
+    /// is one token that stands for no bytes, but has bytes in the text. Kinds that know every symbol return none.
     fn unknown(&self, _text: &[u8], _ids: &[u32]) -> Vec<Unknown> {
         Vec::new()
     }
 
-    /// The id that closes a document, where the vocabulary has one.
+    /// Id that ends a document, if the vocabulary has one.
     fn end_of_text(&self) -> Option<u32>;
 
-    /// All that is needed to build this tokenizer again.
+    /// Description from which this tokenizer can be built again.
     fn spec(&self) -> TokenizerSpec;
 
-    /// The text of some ids; bytes that are not UTF-8 become U+FFFD.
+    /// Decodes ids to text. Bytes that are not UTF-8 become U+FFFD.
     ///
     /// # Errors
     /// [`LanguageError::UnknownToken`].
@@ -59,31 +59,32 @@ pub trait Tokenizer: Send + Sync + Debug {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Number of bytes an id stands for: 0 for special tokens, for ids outside the vocabulary, and for ids of which
-    /// nobody knows what they stand for.
+    /// Number of bytes that an id stands for: 0 for special tokens, for ids outside the vocabulary, and for ids whose
+    /// text is not known.
     fn byte_len(&self, id: u32) -> usize {
         self.token_bytes(id).map_or(0, |bytes| bytes.len())
     }
 }
 
-/// A symbol of a text for which the vocabulary has no id of its own.
+/// Unknown symbol: a symbol of a text for which the vocabulary has no id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unknown {
-    /// Its place among the tokens.
+    /// Index of its token.
     pub at: usize,
-    /// Its bytes in the text.
+    /// Number of its bytes in the text.
     pub bytes: usize,
 }
 
-/// Which tokenizer to train: the table `[dataset.tokenizer]`.
+/// Kind of tokenizer to train: the table `[dataset.tokenizer]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum TokenizerConfig {
-    /// One id per byte, 256 in all; any text, nothing to train.
+    /// One id per byte, 256 in all. Reads any text and needs no training.
     Byte {},
-    /// One id per character of the training text, in the order of first sight.
+    /// One id per character of the training text, in the order of first occurrence.
     Char {
-        /// Whether ids 0 to 3 are `<pad>`, `<bos>`, `<eos>` and `<unk>`. Without them an unseen character is an error.
+        /// Whether ids 0 to 3 are `<pad>`, `<bos>`, `<eos>` and `<unk>`. Without them, a character that is not in the
+        /// training text is an error.
         #[serde(default = "yes")]
         special_tokens: bool,
     },
@@ -100,11 +101,11 @@ impl Default for TokenizerConfig {
 }
 
 impl TokenizerConfig {
-    /// Makes the tokenizer of a training text, given as documents.
+    /// Trains a tokenizer on a text, given as documents.
     ///
     /// # Errors
     /// For `char`: [`LanguageError::NotUtf8`] inside [`LanguageError::InDocument`], or
-    /// [`LanguageError::TokenizerInvalid`] if there is not one character.
+    /// [`LanguageError::TokenizerInvalid`] if the text has no character.
     pub fn train(&self, training_text: &[&[u8]]) -> Result<Arc<dyn Tokenizer>, LanguageError> {
         match self {
             Self::Byte {} => Ok(Arc::new(ByteTokenizer)),
@@ -115,7 +116,7 @@ impl TokenizerConfig {
     }
 }
 
-/// A trained tokenizer as a value: what `tokenizer.json` holds.
+/// Description of a trained tokenizer: the content of `tokenizer.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum TokenizerSpec {
@@ -123,12 +124,12 @@ pub enum TokenizerSpec {
     Byte {},
     /// One id per character.
     Char {
-        /// Whether ids 0 to 3 are special.
+        /// Whether ids 0 to 3 are the special tokens.
         special_tokens: bool,
-        /// The characters in the order of their ids, each once.
+        /// Characters in the order of their ids, each once.
         symbols: String,
     },
-    /// Ids that stand for themselves.
+    /// Bare token ids.
     Ids {
         /// Number of ids.
         vocab_size: usize,
@@ -136,7 +137,7 @@ pub enum TokenizerSpec {
 }
 
 impl TokenizerSpec {
-    /// Builds the tokenizer described.
+    /// Builds the tokenizer.
     ///
     /// # Errors
     /// [`LanguageError::TokenizerInvalid`] if the description contradicts itself.
@@ -154,10 +155,10 @@ impl TokenizerSpec {
         }
     }
 
-    /// Writes the file, whole or not at all: a reader never sees half a tokenizer, even after a power cut.
+    /// Writes the file atomically: a reader never sees an incomplete tokenizer, even after a power failure.
     ///
     /// # Errors
-    /// [`LanguageError::Checkpoint`] if the disk refuses.
+    /// [`LanguageError::Checkpoint`] if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), LanguageError> {
         write_atomic(&Os, path, |sink| {
             serde_json::to_writer_pretty(&mut *sink, self)?;
@@ -188,7 +189,7 @@ impl TokenizerSpec {
     }
 }
 
-/// Bytes of the longest file: every character there is takes a quarter of them.
+/// Maximum size of the file in bytes. A tokenizer of all characters takes a quarter of it.
 const MAX_FILE: u64 = 16 << 20;
 
 #[cfg(test)]

@@ -1,26 +1,26 @@
-//! Text as it is generated, one token at a time.
+//! Incremental decoding of generated tokens.
 
 use std::sync::Arc;
 
 use super::Tokenizer;
 use crate::error::LanguageError;
 
-/// What stands for bytes that are not UTF-8.
+/// Replacement for bytes that are not UTF-8.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// Turns a stream of token ids into text, each byte looked at once or twice, never the whole again.
+/// Decoder of a stream of token ids. Each byte is processed once or twice, however long the text.
 ///
-/// A character whose bytes have not all come is held back (three bytes at most). What has been returned, together with
-/// [`finish`](Self::finish), equals [`String::from_utf8_lossy`] of all the bytes.
+/// An incomplete character is held back (three bytes at most). The returned pieces, followed by the result of
+/// [`finish`](Self::finish), equal [`String::from_utf8_lossy`] of all bytes.
 #[derive(Debug, Clone)]
 pub struct StreamDecoder {
     tokenizer: Arc<dyn Tokenizer>,
-    /// The beginning of a character.
+    /// Bytes of an incomplete character.
     pending: Vec<u8>,
 }
 
 impl StreamDecoder {
-    /// A decoder at the start of a text.
+    /// Creates a decoder at the start of a text.
     pub fn new(tokenizer: Arc<dyn Tokenizer>) -> Self {
         Self {
             tokenizer,
@@ -28,16 +28,16 @@ impl StreamDecoder {
         }
     }
 
-    /// Takes the next id; returns the text that is now certain, which may be empty.
+    /// Adds an id and returns the text that became certain. It may be empty.
     ///
     /// # Errors
-    /// [`LanguageError::UnknownToken`]; the decoder is then as it was before.
+    /// [`LanguageError::UnknownToken`]. The decoder is then unchanged.
     pub fn push(&mut self, id: u32) -> Result<String, LanguageError> {
         self.pending.extend_from_slice(&self.tokenizer.token_bytes(id)?);
         Ok(self.drain())
     }
 
-    /// Ends the text: a character that never became whole is one U+FFFD.
+    /// Ends the text. An incomplete character becomes one U+FFFD.
     pub fn finish(mut self) -> String {
         let mut text = self.drain();
         if !self.pending.is_empty() {
@@ -64,7 +64,7 @@ impl StreamDecoder {
     }
 }
 
-/// Whether more bytes could still make a character of these: they are not wrong, only too few.
+/// Whether the bytes are the beginning of a valid character.
 fn is_unfinished(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
 }

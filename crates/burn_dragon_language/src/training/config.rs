@@ -1,4 +1,4 @@
-//! The configuration of a language run; `config/language/base.toml` documents every key.
+//! Configuration of a language run. `config/language/base.toml` documents every key.
 
 use super::sequence::SequenceConfig;
 use crate::config::ModelConfig;
@@ -12,38 +12,38 @@ use burn_dragon_train::api::{
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 
-/// The default run: a small model on the embedded tales.
+/// Default run: a small model on the embedded tales.
 pub const BASE: &str = include_str!("../../config/base.toml");
 
-/// All that a language run is made of.
+/// Configuration of a language run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LanguageConfig {
-    /// Text, tokenizer, split.
+    /// Table `[dataset]`: text, tokenizer, split.
     pub dataset: DatasetConfig,
-    /// The model's shape.
+    /// Table `[model]`: sizes of the model.
     pub model: ModelConfig,
-    /// Windows of text, and what is remembered from one to the next.
+    /// Table `[sequence]`: windows of text, and memory from one window to the next.
     pub sequence: SequenceConfig,
-    /// Seed, batch, steps.
+    /// Table `[training]`: seed, batch, steps.
     pub training: TrainingConfig,
-    /// How gradients move the weights.
+    /// Table `[optimizer]`: updates of the weights.
     pub optimizer: OptimizerConfig,
-    /// An average of the weights, which is evaluated and saved; absent, they themselves are.
+    /// Table `[ema]`: average of the weights, which is evaluated and saved. If absent, the weights themselves are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<EmaConfig>,
-    /// Learning rate over the steps.
+    /// Table `[schedule]`: learning rate over the steps.
     pub schedule: Schedule,
-    /// When and how much is evaluated.
+    /// Table `[evaluation]`: frequency and amount of evaluation.
     pub evaluation: EvaluationConfig,
-    /// When a checkpoint is written.
+    /// Table `[checkpoint]`: frequency of checkpoints.
     pub checkpoint: CheckpointConfig,
-    /// Samples during training, and the defaults of `dragon generate`.
+    /// Table `[generation]`: samples during training, and the defaults of `dragon generate`.
     pub generation: GenerationConfig,
 }
 
 impl LanguageConfig {
-    /// The tables that the trainer reads.
+    /// Tables that the trainer reads.
     pub fn plan(&self) -> Plan {
         Plan {
             training: self.training.clone(),
@@ -55,16 +55,17 @@ impl LanguageConfig {
         }
     }
 
-    /// Refuses what no run can be, of the tables that say how text is read.
+    /// Checks the tables that set how text is read.
     ///
     /// # Errors
-    /// Naming the key.
+    /// The key at fault, with its value and the expected one.
     pub fn validate(&self) -> Result<(), TrainError> {
         self.sequence.validate(&self.training)?;
         self.training.validate()
     }
 
-    /// How a model of the run learns to read, which its files say of it. Documents are divided as those it is judged by.
+    /// Reading that a model of this run is trained with. It is stored in the model file. Documents are divided as those
+    /// of the validation text.
     pub fn reading(&self) -> LearntReading {
         let sources = self.dataset.validation.as_deref().into_iter();
         let separator = sources
@@ -74,7 +75,7 @@ impl LanguageConfig {
                 SourceConfig::Embedded(_) | SourceConfig::Needle(_) => None,
             });
         LearntReading {
-            // None is refused before anything is read.
+            // A block size of 0 is refused before any text is read.
             block_size: NonZeroUsize::new(self.sequence.block_size).unwrap_or(NonZeroUsize::MIN),
             memory: match self.sequence.streams {
                 Some(_) => LearntMemory::Carried,

@@ -1,4 +1,4 @@
-//! Language as a family of models.
+//! The language family as a family of models.
 
 use super::config::{BASE, LanguageConfig};
 use super::prompt;
@@ -38,7 +38,7 @@ impl Family for Language {
         config.plan()
     }
 
-    /// A run that goes on keeps its tokenizer, and must find the text as it left it.
+    /// A resumed run keeps its tokenizer, and its text must be unchanged.
     fn task(config: &mut LanguageConfig, at: &At<'_>) -> Result<LanguageTask, TrainError> {
         make(config, at).map_err(|error| match error {
             LanguageError::Training(error) => error,
@@ -110,7 +110,7 @@ impl Family for Language {
         ])
     }
 
-    /// The tales have a question that only memory can answer.
+    /// The tales have a question that can only be answered from memory.
     fn next(outcome: &Outcome, run: &RunFolder) -> Option<String> {
         let dragon = "cargo run --release -p burn_dragon_cli --bin dragon --";
         let after = outcome.after.as_ref();
@@ -125,7 +125,7 @@ impl Family for Language {
     }
 }
 
-/// The file of a run's tokenizer.
+/// Tokenizer file of a run.
 fn tokenizer_of_run(run: &Path) -> PathBuf {
     run.join("tokenizer.json")
 }
@@ -139,7 +139,7 @@ fn make(config: &mut LanguageConfig, at: &At<'_>) -> Result<LanguageTask, Langua
     LanguageTask::with_corpus(config, corpus, at.device)
 }
 
-/// The tokenizer that the model of a run that goes on was trained with; refuses another one in its place.
+/// Tokenizer that the model of a resumed run was trained with. Refuses a run folder with another tokenizer.
 fn tokenizer(at: &At<'_>) -> Result<Option<Arc<dyn Tokenizer>>, LanguageError> {
     let Some((run, point)) = at.resumed() else {
         return Ok(None);
@@ -162,20 +162,20 @@ fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
         .collect()
 }
 
-/// What should be known about how a text was read, a line each.
+/// Notes about how a text was read, one line each.
 fn said(notes: &[Note]) -> Vec<String> {
     let line = |note: &Note| format!("{}: {note}", note.level());
     notes.iter().map(line).collect()
 }
 
-/// How much text there is.
+/// Amount of text, in tokens and documents.
 fn amount(tokens: &Tokens) -> String {
     let documents = tokens.starts.len();
     let plural = if documents == 1 { "" } else { "s" };
     format!("{} tokens in {documents} document{plural}", tokens.len())
 }
 
-/// What of the text the tokenizer does not know, and what that does to the figures.
+/// Message about unknown symbols, and their effect on the figures.
 fn unknown_symbols(corpus: &Corpus) -> Option<String> {
     let share = |tokens: &Tokens| 100.0 * tokens.unknown_share(&*corpus.tokenizer);
     let (train, validation) = (&corpus.train, &corpus.validation);
@@ -183,8 +183,7 @@ fn unknown_symbols(corpus: &Corpus) -> Option<String> {
     (counts != [0, 0]).then(|| {
         format!(
             "{}: {:.2} % of the training symbols ({}) and {:.2} % of the validation symbols ({}) are unknown to the \
-             tokenizer; of these a model only has to say that they are unknown, so the text takes more bits than the \
-             figures say",
+             tokenizer; a model predicts only that they are unknown, so the text takes more bits than the figures say",
             if share(train).max(share(validation)) < 1.0 { "note" } else { "warning" },
             share(train),
             counts[0],

@@ -1,4 +1,4 @@
-//! What training leaves in files: beside a model in a checkpoint, and in the folder of a run.
+//! Files of training: beside the model in a checkpoint, and in the run folder.
 
 use super::config::LanguageConfig;
 use super::family::Language;
@@ -11,7 +11,7 @@ use burn_dragon_train::api::{expert, run_config};
 use serde_json::json;
 use std::path::Path;
 
-/// The files beside a model of this configuration: the trainer's, and the memories of lanes that go on from step to step.
+/// Companion files of a model: those of the trainer, and the memories of lanes carried from step to step.
 pub(crate) fn companions(config: &DragonConfig) -> Vec<Companion> {
     let tensors = LANGUAGE.tensors(&json!(config)).unwrap_or_default();
     let mut companions = expert::companions(&tensors);
@@ -28,7 +28,7 @@ pub(crate) fn companions(config: &DragonConfig) -> Vec<Companion> {
     companions
 }
 
-/// What a run folder says of how its model was trained.
+/// Description of the training, from a run folder.
 pub(crate) fn run_words(folder: &Path) -> Option<RunWords> {
     let config = run_config::<Language>(folder).ok()?;
     let batches = format!(
@@ -42,7 +42,7 @@ pub(crate) fn run_words(folder: &Path) -> Option<RunWords> {
     })
 }
 
-/// A run's configuration without its folders: names of files are enough to know the data by.
+/// Configuration of a run without its folders: the names of the files identify the data well enough.
 fn public(config: &LanguageConfig) -> Option<String> {
     let mut config = config.clone();
     let dataset = &mut config.dataset;

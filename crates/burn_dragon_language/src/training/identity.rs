@@ -1,4 +1,4 @@
-//! By what a run knows its text again.
+//! Identity of a run's text: hashes by which a resumed run recognises it.
 
 use crate::data::{Corpus, Tokens};
 use crate::error::LanguageError;
@@ -6,11 +6,11 @@ use crate::model::LanguageModel;
 use burn_dragon_checkpoint::api::expert::sha256_of_pieces;
 use burn_dragon_train::api::{ChangedPart, DataHash, DataHashes, ResumePoint};
 
-/// Ids that are given to a hash at once.
+/// Number of ids that are given to the hash at once.
 const HASHED_AT_ONCE: usize = 1 << 14;
 
 impl Tokens {
-    /// The hash of all that a model sees of them: ids, and where documents start.
+    /// Hash of the tokens as a model reads them: ids and starts of documents.
     pub fn hash(&self) -> DataHash {
         let counts = [self.len(), self.starts.len()].map(|count| count as u64);
         let numbers = counts
@@ -32,7 +32,7 @@ impl Tokens {
 }
 
 impl Corpus {
-    /// The hashes of both parts, by which a run knows its data again.
+    /// Hashes of both parts. A resumed run compares them with those of its checkpoint.
     pub fn hashes(&self) -> DataHashes {
         DataHashes {
             training: self.train.hash(),
@@ -42,11 +42,11 @@ impl Corpus {
 }
 
 impl LanguageModel {
-    /// What is different about the held-out text that there is now, where the model is a checkpoint that was judged on
-    /// another: figures on the two are not comparable.
+    /// Difference between the validation text `now` and the one that a checkpoint was evaluated on; `None` if they are
+    /// equal. Figures on different texts are not comparable.
     ///
     /// # Errors
-    /// If the checkpoint does not say what it was judged on.
+    /// If the checkpoint does not have the hash of its validation text.
     pub fn changed_validation(&self, now: &Tokens) -> Result<Option<ChangedPart>, LanguageError> {
         let resume_point = ResumePoint::beside(&self.file)?;
         Ok(resume_point.and_then(|resume_point| resume_point.identity.changed_validation(&now.hash())))

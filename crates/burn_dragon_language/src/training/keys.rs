@@ -1,4 +1,4 @@
-//! The keys of a language run: which may change when it goes on, and which have moved.
+//! Keys of a language run: those that may change on resume, and those that have moved.
 
 use burn_dragon_train::api::{KeyRule, Keys, MovedKey, OnResume};
 
@@ -16,7 +16,7 @@ const fn moved(from: &'static str, to: &'static str) -> MovedKey {
     MovedKey { from, to }
 }
 
-/// The rules of the keys that a language run does not share with other families, or not in this way.
+/// Rules of the keys that are specific to the language family.
 const OWN: &[KeyRule] = &[
     KeyRule {
         keys: &[
@@ -38,48 +38,48 @@ const OWN: &[KeyRule] = &[
             "dataset.validation.*",
         ],
         on_resume: OnResume::ChangesWithSameData,
-        why: "files may move, but a run knows its tokens and documents again; other ones need `--accept-changed-data`",
+        why: "files may move, but a run recognises its tokens and documents; other ones need `--accept-changed-data`",
     },
     KeyRule {
         keys: &["dataset.windows"],
         on_resume: OnResume::Stays,
-        why: "it decides which windows were read",
+        why: "the run has read windows in this order",
     },
     KeyRule {
         keys: &["dataset.tokenizer.*"],
         on_resume: OnResume::Stays,
-        why: "the model speaks these tokens; they are in `tokenizer.json`",
+        why: "the model was trained with this tokenizer, which is in `tokenizer.json`",
     },
     KeyRule {
         keys: &["model.vocab_size"],
         on_resume: OnResume::Changes,
-        why: "to the tokenizer's number, which it is anyway",
+        why: "only to the size of the tokenizer, which it already has",
     },
     KeyRule {
         keys: &["model.*"],
         on_resume: OnResume::Stays,
-        why: "the weights are those of this model",
+        why: "the weights have the shapes of this model",
     },
     KeyRule {
         keys: &["training.batch_size"],
         on_resume: OnResume::ChangesWithout("sequence.streams"),
-        why: "the same; the fixed sample of evaluations grows or shrinks with it, so the best figure starts anew. On \
-              streams every row of a batch has a memory",
+        why: "the position in the data is a number of units; the fixed sample of evaluations grows or shrinks with it, \
+              so the best figure starts anew. On streams every row of a batch has a memory",
     },
     KeyRule {
         keys: &["sequence.block_size", "sequence.streams.*"],
         on_resume: OnResume::Stays,
-        why: "they decide what was read, and what is remembered of it",
+        why: "they determine the windows and memories of the run",
     },
     KeyRule {
         keys: &["sequence.credit"],
         on_resume: OnResume::Changes,
-        why: "it says how the steps to come are taken",
+        why: "it affects only the steps to come",
     },
     KeyRule {
         keys: &["generation.*"],
         on_resume: OnResume::Changes,
-        why: "samples teach nothing",
+        why: "samples do not affect the training",
     },
 ];
 

@@ -1,13 +1,13 @@
-//! Training of a language model: the configuration of a run, the task, what is carried from step to step.
+//! Training of language models: configuration of a run, task, and state carried from step to step.
 //!
 //! | what | where |
 //! |---|---|
-//! | the family, as `dragon train` knows it | `family` |
+//! | the family for `dragon train` | `family` |
 //! | configuration of a run | `config`, `sequence`, `keys` |
-//! | what the trainer is told | `task` |
+//! | the task for the trainer | `task` |
 //! | lanes of documents, and the memory carried between steps | `streams` |
-//! | files beside a model, and what a run folder says | `files` |
-//! | by what a run knows its text again | `identity` |
+//! | files beside a model, and the description of a run | `files` |
+//! | identity of a run's text | `identity` |
 //! | the text that samples continue | `prompt` |
 
 mod config;

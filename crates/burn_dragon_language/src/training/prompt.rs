@@ -1,4 +1,4 @@
-//! The text that samples of a training continue, where the tokenizer of its data can read it.
+//! Prompt of the samples during training, checked against the tokenizer.
 
 use super::config::LanguageConfig;
 use crate::data::Corpus;
@@ -10,15 +10,15 @@ use std::path::Path;
 /// The key of the text.
 pub(super) const KEY: &str = "generation.prompt";
 
-/// Tokens of the validation text that stand in for a prompt.
+/// Number of tokens of the validation text that replace the default prompt.
 const BEGINNING: usize = 32;
 
-/// Sees that samples can continue the prompt. One that nobody chose, that of `base.toml`, makes way for the beginning of
-/// the validation text where a `char` tokenizer does not know all of its letters; one that somebody chose is refused with
-/// the place where it stands if it cannot be read, be it with `<unk>` in it.
+/// Checks that the samples can continue the prompt. The default prompt of `base.toml` is replaced by the beginning of
+/// the validation text if a `char` tokenizer does not know all of its characters. A prompt set by the user is refused
+/// only if the tokenizer cannot read it at all; `<unk>` in it is allowed.
 ///
 /// # Errors
-/// If a prompt that was chosen cannot be continued.
+/// [`LanguageError::Prompt`] with the origin of the prompt.
 pub(super) fn fit(
     config: &mut LanguageConfig,
     corpus: &Corpus,
@@ -58,7 +58,7 @@ pub(super) fn fit(
     }
 }
 
-/// Whether it is a default: of the program, or of the file that holds the defaults of the language family.
+/// Whether the prompt is a default: of the program, or of the base file of the language family.
 fn is_nobodys(origin: &Origin, prompt: &str) -> bool {
     match origin {
         Origin::Default => prompt == GenerationConfig::default().prompt,

@@ -1,4 +1,4 @@
-//! `[sequence]`: windows of text, and memory that goes on from step to step (truncated backpropagation through time).
+//! Table `[sequence]`: windows of text, and memory carried from step to step (truncated backpropagation through time).
 //!
 //! ```text
 //! lane 0   | document 7 .............|......|document 2 ....|........   each | is a step's window; memory goes on
@@ -6,8 +6,8 @@
 //!                                                                       begins, also inside a window
 //! ```
 //!
-//! Gradients end at the window's edge, or reach back over the last [`backprop`](StreamConfig::backprop) windows of a
-//! step. The paper trains so, on pieces of 2,048 bytes (arXiv:2509.26507, appendix B).
+//! Gradients end at the edge of the window, or reach back over the last [`backprop`](StreamConfig::backprop) windows of
+//! a step. The paper trains so, on pieces of 2,048 bytes (arXiv:2509.26507, appendix B).
 
 use burn_dragon_core::api::Credit;
 use burn_dragon_core::api::expert::Range;
@@ -16,19 +16,19 @@ use burn_dragon_train::api::expert::{MOST_UNITS, at_least_one, check};
 use burn_dragon_train::api::{TrainError, TrainingConfig};
 use serde::{Deserialize, Serialize};
 
-/// Windows that a step may have: it is interrupted between steps only.
+/// Maximum number of windows in a step. A run can be interrupted between steps only.
 const MOST_WINDOWS: usize = 1024;
 
-/// `[sequence]`.
+/// Table `[sequence]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SequenceConfig {
-    /// Tokens in a training window.
+    /// Number of tokens in a training window.
     pub block_size: usize,
-    /// How gradients go back through memory.
+    /// Credit: paths of the gradients through memory.
     #[serde(with = "CreditName")]
     pub credit: Credit,
-    /// Memory that goes on from step to step; absent, each window begins with none.
+    /// Memory carried from step to step. If absent, each window begins with an empty memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub streams: Option<StreamConfig>,
 }
@@ -52,7 +52,7 @@ impl Default for SequenceConfig {
 }
 
 impl SequenceConfig {
-    /// Refuses what no run with these batches can be.
+    /// Checks the values together with the batch size.
     pub(crate) fn validate(&self, training: &TrainingConfig) -> Result<(), TrainError> {
         at_least_one("sequence.block_size", self.block_size as u64)?;
         self.check_step(training)?;
@@ -61,7 +61,7 @@ impl SequenceConfig {
         streams.map_or(Ok(()), |streams| streams.validate(tokens))
     }
 
-    /// Refuses a step of more tokens than can be meant.
+    /// Refuses a step of too many tokens.
     fn check_step(&self, training: &TrainingConfig) -> Result<(), TrainError> {
         let sizes = [
             ("training.batch_size", training.batch_size as u64),
@@ -74,7 +74,7 @@ impl SequenceConfig {
         if tokens.is_some_and(|tokens| tokens <= MOST_UNITS) {
             return Ok(());
         }
-        // The one that is furthest from what anybody asks for.
+        // The largest size is the likeliest mistake.
         let (key, given) = sizes
             .into_iter()
             .max_by_key(|(_, size)| *size)
@@ -87,22 +87,25 @@ impl SequenceConfig {
     }
 }
 
-/// `[sequence.streams]`.
+/// Table `[sequence.streams]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamConfig {
-    /// Share of the lanes whose memory goes on; the others read a fresh window each step. In `(0, 1]`.
+    /// Share of the lanes whose memory is carried, in `(0, 1]`. The other lanes read a new window with an empty memory
+    /// each step.
     pub persistent: f64,
-    /// Order in which the lanes come to documents.
+    /// Order in which the lanes read documents.
     pub order: DocumentOrder,
-    /// Tokens of a document after which its memory is emptied; absent, never.
+    /// Number of tokens of a document after which its memory is emptied. If absent, never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_context: Option<usize>,
-    /// Windows that a lane reads in one step, one after the other.
+    /// Number of windows that a lane reads in one step, one after the other.
     pub unroll: usize,
-    /// The last so many of them learn, with gradients through the memory between them; those before only fill it.
+    /// Number of last windows of a step with a loss. Gradients pass through the memory between them. Earlier windows
+    /// only fill the memory.
     pub backprop: usize,
-    /// A mixture of window lengths, step by step, with as many tokens each; absent, all are `block_size` long.
+    /// Mixture of window lengths. Each step has one length, and the same number of tokens. If absent, all windows have
+    /// `block_size` tokens.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scales: Vec<ScaleConfig>,
 }
@@ -120,32 +123,32 @@ impl Default for StreamConfig {
     }
 }
 
-/// In which order documents are read.
+/// Order of documents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentOrder {
-    /// In an order of its own each epoch.
+    /// Shuffled, differently in each epoch.
     #[default]
     Shuffled,
-    /// As they stand.
+    /// In the order of the text.
     InOrder,
 }
 
-/// One window length of a mixture.
+/// Window length of a mixture.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScaleConfig {
-    /// Tokens in a window.
+    /// Number of tokens in a window.
     pub block_size: usize,
-    /// How often it comes, beside the others' weights.
+    /// Relative weight: how often the length comes.
     pub weight: u32,
 }
 
 impl StreamConfig {
-    /// The windows of a step, of which the last learn.
+    /// Windows of a step, of which the last have a loss.
     ///
     /// # Errors
-    /// If no window learns, or more learn than are read.
+    /// If no window has a loss, or more windows have one than are read.
     pub fn window(&self) -> Result<TbpttWindow, TrainError> {
         at_least_one("sequence.streams.unroll", self.unroll as u64)?;
         at_least_one("sequence.streams.backprop", self.backprop as u64)?;
@@ -156,13 +159,13 @@ impl StreamConfig {
         })
     }
 
-    /// Lanes of so many whose memory goes on, at least one.
+    /// Number of lanes, out of `lanes`, whose memory is carried; at least one.
     pub fn persistent_lanes(&self, lanes: usize) -> usize {
-        // A share that was written in decimals means whole lanes where it comes close to them.
+        // A decimal share that is close to a whole number of lanes means that number.
         ((self.persistent * lanes as f64 + 1e-9) as usize).clamp(1, lanes)
     }
 
-    /// Refuses what no stream can be; a window of every lane has `tokens` tokens together.
+    /// Checks the values. The windows of all lanes have `tokens` tokens together.
     pub(crate) fn validate(&self, tokens: usize) -> Result<(), TrainError> {
         let refuse = |key: &str, given: String, expected| {
             let key = format!("sequence.streams.{key}");
@@ -177,7 +180,7 @@ impl StreamConfig {
             return refuse(
                 "max_context",
                 "0".into(),
-                "at least 1, or no such key for no limit",
+                "at least 1; leave the key out for no limit",
             );
         }
         if self.unroll > MOST_WINDOWS {
@@ -189,12 +192,16 @@ impl StreamConfig {
                 return refuse(
                     "scales",
                     format!("block_size = {}", scale.block_size),
-                    "lengths that divide batch_size * block_size, so that every step has as many tokens",
+                    "lengths that divide batch_size * block_size, so that every step has the same number of tokens",
                 );
             }
         }
         if !self.scales.is_empty() && self.scales.iter().all(|scale| scale.weight == 0) {
-            return refuse("scales", "weights of 0 alone".into(), "a weight above 0");
+            return refuse(
+                "scales",
+                "only weights of 0".into(),
+                "at least one weight above 0",
+            );
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
-//! Text as streams: what lanes read step by step, and what they carry from one step to the next.
+//! Streams: documents that lanes read step by step, and the memory that they carry between steps.
 //!
-//! Windows of lanes are packed: where a document ends the next one begins, memory is emptied there, and nothing is
-//! predicted across. Where all windows have one length, all lanes share one clock, which runs on over documents: only
-//! differences of positions matter, and one table of angles serves the batch. In a mixture of lengths a step of long
-//! windows moves some of the lanes on, in turn.
+//! Windows are packed: where a document ends the next one begins. Memory is emptied there, and no token is predicted
+//! across the boundary. If all windows have one length, all lanes share one clock that runs on over documents: only
+//! differences of positions matter, so one table of angles serves the batch. In a mixture of lengths, a step with long
+//! windows reads only some of the lanes, in turn.
 
 use super::config::LanguageConfig;
 use super::sequence::{DocumentOrder, StreamConfig};
@@ -22,13 +22,13 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
 
-/// The file of a checkpoint that holds what is carried.
+/// Name of the checkpoint file with the carried memories and positions.
 pub(crate) const FILE: &str = "streams.bpk";
 
 /// The value of its metadata key `format`.
 pub(crate) const FORMAT: &str = "burn_dragon.streams/1";
 
-/// What lanes read in one step, and with what memory.
+/// Plan of the streams of a run: what lanes read in each step, and which memory they carry.
 #[derive(Debug)]
 pub struct StreamPlan {
     window: TbpttWindow,
@@ -38,48 +38,48 @@ pub struct StreamPlan {
     seed: u64,
 }
 
-/// The rows of a step.
+/// Rows of a batch.
 #[derive(Debug)]
 struct Rows {
-    /// Whose memory goes on.
+    /// Number of rows whose memory is carried.
     persistent: usize,
-    /// That begin with an empty one.
+    /// Number of rows that begin with an empty memory.
     fresh: usize,
-    /// What these read: the windows of one step, one after the other.
+    /// Windows that the latter read: those of one step, one after the other.
     plan: Option<WindowPlan>,
 }
 
-/// What lanes remember from step to step.
+/// Memory that lanes carry from step to step.
 #[derive(Debug)]
 pub struct StreamMemory {
     state: DragonState, // of the lanes that persist, then of those that do not
 }
 
-/// Windows of one step, read one after the other by the same lanes.
+/// Batch: the windows of one step, read one after the other by the same lanes.
 #[derive(Debug)]
 pub struct Batch {
-    /// Which lanes of the state they are; none where no memory is carried.
+    /// Lanes of the state that are in the batch; empty if no memory is carried.
     pub(crate) lanes: Vec<usize>,
-    /// In the order they are read.
+    /// Windows in the order of reading.
     pub(crate) windows: Vec<Window>,
 }
 
 /// One window of each lane.
 #[derive(Debug)]
 pub(crate) struct Window {
-    /// `[B, T]`.
+    /// Token ids, `[B, T]`.
     pub(crate) inputs: Tensor<2, Int>,
     /// The next token of each, `[B, T]`.
     pub(crate) targets: Tensor<2, Int>,
-    /// Where memory is emptied.
+    /// Tokens before which memory is emptied.
     pub(crate) resets: Resets,
 }
 
 impl StreamPlan {
-    /// The streams of a run.
+    /// Plans the streams of a run.
     ///
     /// # Errors
-    /// If the text has no document to predict a token of, or is too short for a window.
+    /// If no document has two tokens, or the text is too short for a window.
     pub fn new(
         streams: &StreamConfig,
         config: &LanguageConfig,
@@ -119,41 +119,41 @@ impl StreamPlan {
         })
     }
 
-    /// How many windows a step has, and how many of them learn.
+    /// Number of windows in a step, and number of them with a loss.
     pub fn window(&self) -> TbpttWindow {
         self.window
     }
 
-    /// Tokens in a window and windows in a step, of each length there is.
+    /// Tokens in a window and windows in a step, for each window length.
     pub fn shapes(&self) -> impl Iterator<Item = (usize, usize)> {
         let scales = self.mixture.scales().iter().zip(&self.scales);
         scales.map(|(scale, rows)| (scale.length, rows.persistent + rows.fresh))
     }
 
-    /// Lanes there is a memory of.
+    /// Number of lanes with a memory.
     pub fn memories(&self) -> usize {
         let fresh = self.scales.iter().map(|rows| rows.fresh).max();
         self.lanes.count() + fresh.unwrap_or(0)
     }
 
-    /// Tokens that one epoch predicts.
+    /// Number of tokens that one epoch predicts.
     pub fn tokens_per_epoch(&self) -> usize {
         self.lanes.documents().inputs()
     }
 
-    /// Every lane at its first document.
+    /// Lanes at the start of their first documents.
     pub fn cursor(&self) -> Lanes {
         self.lanes.clone()
     }
 
-    /// Lanes that remember nothing.
+    /// Empty memories of all lanes.
     pub fn memory(&self, dragon: &Dragon) -> StreamMemory {
         StreamMemory {
             state: dragon.empty_state(self.memories()),
         }
     }
 
-    /// How often a window length comes in so many batches.
+    /// Number of batches, among the first `batches`, with the window length `scale`.
     fn visits(&self, scale: usize, batches: u64) -> u64 {
         let weight = |scale: &Scale| u128::from(scale.weight);
         let scales = self.mixture.scales();
@@ -161,10 +161,10 @@ impl StreamPlan {
         (u128::from(batches) * weight(&scales[scale])).div_ceil(weights) as u64
     }
 
-    /// The windows of batch `index`, from 0, of so many that the run was planned with; the lanes that are in it move on.
+    /// Windows of batch `index`, counted from 0, of a run that was planned with `planned` batches. Its lanes move on.
     ///
     /// # Errors
-    /// None that a plan which was made can give.
+    /// None for a plan that was built.
     pub(crate) fn batch(
         &self,
         (index, planned): (u64, u64),
@@ -322,11 +322,11 @@ impl StreamMemory {
         Ok(())
     }
 
-    /// Empties the memories that hold a value which is not finite; gives how many.
+    /// Empties the memories that hold values that are not finite, and returns their number.
     ///
-    /// Nothing that is read afterwards would make such a memory finite, and no checkpoint may hold one. Their lanes read
-    /// on where they are, with nothing remembered, as where a document begins. The memory of an earlier step would be
-    /// that of a text with a hole, or of another document.
+    /// Such a memory never becomes finite again, and a checkpoint must not hold one. The lanes read on at their
+    /// positions with an empty memory, as at the start of a document. A memory of an earlier step would be that of a
+    /// text with a gap, or of another document.
     pub(crate) fn forget_damage(&mut self) -> Result<usize, StateError> {
         let mut damaged = vec![false; self.state.lanes()];
         for rho in self.state.rho() {
@@ -352,10 +352,10 @@ impl StreamMemory {
         Ok(damaged.len())
     }
 
-    /// Places of `lanes` and memories, bit for bit, as they stand in a checkpoint.
+    /// Positions of `lanes` and memories as a checkpoint file, bit for bit.
     ///
     /// # Errors
-    /// If places have no form as text.
+    /// If the positions cannot be written as text.
     pub fn snapshot(&self, lanes: &Lanes) -> Result<TensorFile, TrainError> {
         let place = SavedPositions {
             lanes: lanes.positions(),
@@ -371,14 +371,14 @@ impl StreamMemory {
         Ok(file)
     }
 
-    /// Goes on from places and memories that were written.
+    /// Restores positions and memories from a checkpoint folder.
     ///
     /// # Errors
-    /// If the file is damaged, or the run was on other streams, or on none; nothing has changed then.
+    /// If the file is damaged, or the run had other streams or none. Nothing has changed then.
     pub fn restore(&mut self, lanes: &mut Lanes, dragon: &Dragon, folder: &Path) -> Result<(), TrainError> {
         let path = folder.join(FILE);
         if !path.exists() {
-            return Err(other_streams(&"not on independent windows, as the run was"));
+            return Err(other_streams(&"the run was on independent windows"));
         }
         let refuse = |reason: String| CheckpointError::corrupt(&path, reason);
         let mut file = TensorFile::read(&path)?;
@@ -394,7 +394,7 @@ impl StreamMemory {
         if place.positions.len() != self.state.lanes() {
             let (given, expected) = (self.state.lanes(), place.positions.len());
             return Err(other_streams(&format!(
-                "{given} memories, where the run has {expected}"
+                "{given} memories, but the run has {expected}"
             )));
         }
         let memory = |level| {
@@ -417,7 +417,7 @@ impl StreamMemory {
     }
 }
 
-/// Settings that ask for other streams than a run is on.
+/// Error: the settings require other streams than those of the run.
 fn other_streams(reason: &dyn ToString) -> TrainError {
     TrainError::Setting {
         key: "sequence.streams".into(),
@@ -427,11 +427,11 @@ fn other_streams(reason: &dyn ToString) -> TrainError {
     }
 }
 
-/// A memory that was written, on the model's device; or what is wrong with it.
+/// Memory of a file, on the model's device.
 fn memory(data: TensorData, dragon: &Dragon) -> Result<Tensor<4>, String> {
     let (given, expected) = (data.dtype(), dragon.embed.val().dtype());
     if given != expected {
-        return Err(format!("is of {}, expected {}", given.name(), expected.name()));
+        return Err(format!("is {}, expected {}", given.name(), expected.name()));
     }
     if data.shape().to_vec().len() != 4 {
         return Err(format!("has the shape {:?}, expected 4 axes", data.shape()));
@@ -442,13 +442,13 @@ fn memory(data: TensorData, dragon: &Dragon) -> Result<Tensor<4>, String> {
     Ok(Tensor::from_data(data, (&dragon.device().inner(), expected)))
 }
 
-/// Where lanes are.
+/// Positions of the lanes, as saved.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SavedPositions {
-    /// In their documents.
+    /// Positions in their documents.
     lanes: Vec<LanePosition>,
-    /// Of their memories.
+    /// Positions of their memories.
     positions: Vec<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! The generator: puzzles with one solution, each a function of a seed and an index.
+//! Puzzle generator: puzzles with one solution, each a function of seed and index.
 
 use super::symmetry::shuffle;
 use super::{Augment, Pair, Split};
@@ -9,10 +9,10 @@ use crate::units::CELLS;
 use burn_dragon_core::api::expert::{Rng, derive};
 use serde::{Deserialize, Serialize};
 
-/// Fewest givens that the generator is asked for: below, few grids have a puzzle that singles solve.
+/// Minimum number of givens. With fewer, few grids have a puzzle that singles solve.
 const FEWEST_GIVENS: usize = 26;
 
-/// How hard a generated puzzle is: what it takes to solve it without a guess.
+/// Difficulty of a generated puzzle: the deductions that solve it without a guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SolvedBy {
@@ -31,22 +31,22 @@ impl From<SolvedBy> for Singles {
     }
 }
 
-/// Puzzles made by this crate: the keys of `[dataset]` where `type = "embedded"`.
+/// Generated puzzles: the keys of `[dataset]` where `type = "embedded"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeneratorConfig {
-    /// Everything is drawn from this. It belongs to the data: runs of different training seeds read the same puzzles.
+    /// Seed of the puzzles. It belongs to the data: runs with different training seeds read the same puzzles.
     #[serde(with = "burn_dragon_core::api::expert::whole")]
     pub seed: u64,
-    /// Puzzles to train on.
+    /// Number of training puzzles.
     pub puzzles: usize,
-    /// Puzzles held out.
+    /// Number of held-out puzzles.
     pub validation_puzzles: usize,
-    /// Givens of a puzzle, fewest and most: every number between is as likely.
+    /// Minimum and maximum number of givens. Each number between them is equally likely.
     pub givens: [usize; 2],
-    /// What solves every puzzle.
+    /// Deductions that solve every puzzle.
     pub solved_by: SolvedBy,
-    /// What is done to a puzzle each time it is shown.
+    /// Augmentation of training puzzles.
     pub augment: Augment,
 }
 
@@ -64,10 +64,10 @@ impl Default for GeneratorConfig {
 }
 
 impl GeneratorConfig {
-    /// Refuses what no puzzles can be made of.
+    /// Checks the values.
     ///
     /// # Errors
-    /// [`SudokuError::Config`], which names the key.
+    /// [`SudokuError::Config`] with the key.
     pub fn validate(&self) -> Result<(), SudokuError> {
         let refuse = |key, reason: String| Err(SudokuError::Config { key, reason });
         let [fewest, most] = self.givens;
@@ -92,9 +92,9 @@ impl GeneratorConfig {
         }
     }
 
-    /// Puzzle `index` of a part of the data: a pure function of the configuration, part and index.
+    /// Puzzle `index` of a split: a pure function of configuration, split and index.
     ///
-    /// Its solution is uniform over the order in which a search finds grids, not over all grids.
+    /// Solutions are drawn by a randomised search, so they are not uniform over all grids.
     pub fn puzzle(&self, split: Split, index: u64) -> Pair {
         let purpose = match split {
             Split::Train => "puzzle.train",
@@ -114,7 +114,7 @@ impl GeneratorConfig {
         }
     }
 
-    /// All puzzles of a part of the data.
+    /// All puzzles of a split.
     pub(super) fn puzzles(&self, split: Split) -> Vec<Pair> {
         let count = match split {
             Split::Train => self.puzzles,
@@ -124,7 +124,7 @@ impl GeneratorConfig {
     }
 }
 
-/// A complete grid, by search with random digits.
+/// Complete grid, found by search with random digits.
 fn random_solution(rng: &mut Rng) -> Grid {
     let pick = |candidates: u16| {
         let mut bits = candidates;
@@ -135,8 +135,8 @@ fn random_solution(rng: &mut Rng) -> Grid {
     solve_in_order(&Grid::EMPTY, pick).unwrap_or(Grid::EMPTY)
 }
 
-/// The solution without as many cells as leave so many givens, emptied in random order, each only where singles still
-/// solve what is left (which therefore has one solution); none where that does not get so far.
+/// Puzzle of `givens` givens for a solution. Cells are emptied in random order, each only if singles still solve the
+/// puzzle, which therefore has one solution. `None` if fewer cells can be emptied.
 fn dig(solution: &Grid, givens: usize, singles: Singles, rng: &mut Rng) -> Option<Grid> {
     let mut order: [usize; CELLS] = std::array::from_fn(|cell| cell);
     shuffle(&mut order, rng);

@@ -1,11 +1,12 @@
-//! Lists of puzzles: a grid a line, or tables of puzzles with their solutions.
+//! Lists of puzzles: one grid per line, or tables of puzzles with their solutions.
 //!
 //! | line | is |
 //! |---|---|
-//! | 81 characters, or 81 fields between commas | a puzzle |
-//! | two grids of 81 characters between a comma | a puzzle and its solution |
-//! | `puzzle,solution`, `question,answer`, `quizzes,solutions`, with other columns or without | a header, as first line |
-//! | nothing, or `#` and anything | nothing |
+//! | 81 characters, or 81 comma-separated fields | a puzzle |
+//! | two grids of 81 characters with a comma between | a puzzle and its solution |
+//! | `puzzle,solution`, `question,answer`, `quizzes,solutions`, possibly among other columns | a header, in the first
+//! line only |
+//! | empty, or starting with `#` | skipped |
 
 use super::Pair;
 use crate::error::SudokuError;
@@ -17,57 +18,57 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-/// Bytes of the longest line of a list.
+/// Maximum length of a line, in bytes.
 const LONGEST_LINE: usize = 4096;
 
-/// Names of the column of puzzles.
+/// Names of the column with puzzles.
 const PUZZLE: [&str; 5] = ["puzzle", "puzzles", "question", "quiz", "quizzes"];
 
-/// Names of the column of solutions.
+/// Names of the column with solutions.
 const SOLUTION: [&str; 4] = ["solution", "solutions", "answer", "answers"];
 
-/// A line of a list.
+/// Entry of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Line it stands in, counted from 1.
+    /// Number of the line, counted from 1.
     pub line: usize,
     /// The puzzle.
     pub puzzle: Grid,
-    /// Its solution, where the list gives one.
+    /// Its solution, if the list has one.
     pub solution: Option<Grid>,
 }
 
-/// A line that is no puzzle, or one that contradicts itself.
+/// Error in a line: no puzzle, or a solution that does not match it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct LineError {
-    /// The line, counted from 1.
+    /// Number of the line, counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// What is wrong with a line.
+/// Problem of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// It is no grid.
+    /// The text is not a grid.
     Grid(ParseError),
-    /// Its givens break a rule.
+    /// The givens break a rule.
     Conflict(crate::grid::Conflict),
-    /// It has another number of columns than the header.
+    /// The number of columns differs from that of the header.
     Columns {
-        /// Columns that the header says.
+        /// Number of columns in the header.
         expected: usize,
-        /// Columns there are.
+        /// Number of columns in the line.
         given: usize,
     },
-    /// It cannot be read: too long, or not text.
+    /// The line cannot be read: it is too long, or not text.
     Unreadable(String),
-    /// The solution given breaks a rule, or is not one of the puzzle.
+    /// The given solution breaks a rule, or does not solve the puzzle.
     NotItsSolution,
     /// The puzzle has no solution.
     NoSolution,
-    /// The puzzle has several solutions, and a puzzle to learn from has one.
+    /// The puzzle has several solutions. A puzzle for training must have exactly one.
     SeveralSolutions,
 }
 
@@ -81,17 +82,17 @@ impl Display for Problem {
             }
             Self::Unreadable(reason) => f.write_str(reason),
             Self::NotItsSolution => {
-                f.write_str("expected a solution of the puzzle, found a grid that is none")
+                f.write_str("expected a solution of the puzzle, found a grid that does not solve it")
             }
-            Self::NoSolution => f.write_str("expected a puzzle with one solution, found one without"),
+            Self::NoSolution => f.write_str("expected a puzzle with exactly one solution, found none"),
             Self::SeveralSolutions => {
-                f.write_str("expected a puzzle with one solution, found one with several")
+                f.write_str("expected a puzzle with exactly one solution, found several")
             }
         }
     }
 }
 
-/// The puzzles of a text, line by line. A line that is none is an error, and those after it are read all the same.
+/// Entries of a text, line by line. An invalid line gives an error, and reading continues after it.
 pub fn entries(text: impl BufRead) -> impl Iterator<Item = Result<Entry, LineError>> {
     let mut lines = Lines {
         text,
@@ -124,12 +125,12 @@ pub fn entries(text: impl BufRead) -> impl Iterator<Item = Result<Entry, LineErr
     })
 }
 
-/// The puzzles of a file with their solutions, those that it does not give computed. A name that ends in `.gz` is
-/// unpacked. At most `limit` puzzles are read.
+/// Reads at most `limit` puzzles of a file with their solutions. Missing solutions are computed. A file whose name ends
+/// in `.gz` is unpacked.
 ///
 /// # Errors
-/// [`SudokuError::Read`] if the file cannot be read; [`SudokuError::Line`] at the first line that is no puzzle with one
-/// solution.
+/// [`SudokuError::Read`] if the file cannot be read; [`SudokuError::Line`] for the first invalid line, or the first
+/// puzzle without exactly one solution.
 pub fn read_pairs(path: &Path, limit: usize) -> Result<Vec<Pair>, SudokuError> {
     let text = open(path)?;
     let pairs = entries(BufReader::new(text))
@@ -143,7 +144,7 @@ pub fn read_pairs(path: &Path, limit: usize) -> Result<Vec<Pair>, SudokuError> {
         })
 }
 
-/// A file, unpacked where its name ends in `.gz`.
+/// Opens a file; it is unpacked if its name ends in `.gz`.
 ///
 /// # Errors
 /// [`SudokuError::Read`] if it cannot be opened.
@@ -163,10 +164,10 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, SudokuError> {
 }
 
 impl Entry {
-    /// The puzzle with its solution, which is checked, or computed.
+    /// The puzzle with its solution, checked or computed.
     ///
     /// # Errors
-    /// If it has none, or several.
+    /// If there is no solution, or more than one.
     fn solved(self) -> Result<Pair, LineError> {
         let Self {
             line,
@@ -183,7 +184,7 @@ impl Entry {
     }
 }
 
-/// Lines of a text with their numbers; none is kept that is longer than any puzzle.
+/// Lines of a text with their numbers. No line longer than the maximum is kept in memory.
 struct Lines<R> {
     text: R,
     line: usize,
@@ -222,11 +223,11 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Where puzzle and solution stand in a line.
+/// Positions of puzzle and solution in a line.
 enum Columns {
-    /// A puzzle, or a puzzle and its solution.
+    /// No header: a puzzle, or a puzzle and its solution.
     Plain,
-    /// As a header says.
+    /// Columns named by a header.
     Named {
         puzzle: usize,
         solution: Option<usize>,
@@ -235,7 +236,7 @@ enum Columns {
 }
 
 impl Columns {
-    /// What a first line says, if it is a header.
+    /// Columns of a header; `None` if the text is not a header.
     fn of_header(text: &str) -> Option<Self> {
         let names: Vec<String> = text
             .split(',')
@@ -279,7 +280,7 @@ impl Columns {
     }
 }
 
-/// The grid in a field; its columns are counted from the start of the line.
+/// Grid in a field. Errors count columns from the start of the line.
 fn field(fields: &[&str], column: usize) -> Result<Grid, Problem> {
     let before: usize = fields[..column]
         .iter()

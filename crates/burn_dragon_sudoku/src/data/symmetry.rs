@@ -1,22 +1,22 @@
-//! Symmetries of sudoku: what turns a puzzle into another one with the same reasoning behind it.
+//! Symmetries of sudoku: maps between puzzles of equal logic.
 
 use crate::grid::Grid;
 use crate::units::CELLS;
 use burn_dragon_core::api::expert::Rng;
 
-/// A symmetry: digits are renamed; bands, rows within a band, stacks and columns within a stack change places; rows and
-/// columns may be exchanged. There are `9! * 2 * 6^8`, about 1.2e12. A puzzle and its solution stay a puzzle and its
-/// solution where both are mapped by the same symmetry.
+/// Symmetry of the grid: a permutation of the digits, of the bands, of the rows in each band, of the stacks, of the
+/// columns in each stack, and possibly a transpose. There are `9! * 2 * 6^8`, about 1.2e12. A symmetry that is applied
+/// to a puzzle and its solution gives a puzzle and its solution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Symmetry {
-    /// New name of each digit; an empty cell stays empty.
+    /// New digit for each digit; 0 (empty) stays 0.
     digits: [u8; 10],
-    /// Old cell that comes to each cell.
+    /// Source cell for each cell.
     sources: [usize; CELLS],
 }
 
 impl Symmetry {
-    /// A symmetry drawn uniformly.
+    /// Draws a symmetry uniformly.
     pub fn draw(rng: &mut Rng) -> Self {
         let mut names: [u8; 9] = std::array::from_fn(|i| i as u8 + 1);
         shuffle(&mut names, rng);
@@ -34,7 +34,7 @@ impl Symmetry {
         Self { digits, sources }
     }
 
-    /// The grid that a grid becomes.
+    /// The image of a grid.
     #[must_use]
     pub fn apply(&self, grid: &Grid) -> Grid {
         let cells = self.sources.map(|source| (source, grid.cells()[source]));
@@ -45,7 +45,7 @@ impl Symmetry {
     }
 }
 
-/// An order of the nine rows, or columns, that keeps bands together.
+/// Permutation of the nine rows or columns that keeps bands together.
 fn lines(rng: &mut Rng) -> [usize; 9] {
     let mut bands = [0, 1, 2];
     shuffle(&mut bands, rng);
@@ -60,18 +60,18 @@ fn lines(rng: &mut Rng) -> [usize; 9] {
     lines
 }
 
-/// A uniform order (Fisher and Yates).
+/// Uniform shuffle (Fisher and Yates).
 pub(super) fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
     for last in (1..items.len()).rev() {
         items.swap(last, rng.below(last + 1));
     }
 }
 
-/// A number that symmetric solutions share, and most others do not: of every two rows of a band, and every two columns
-/// of a stack, the lengths of the cycles of the permutation that takes one to the other.
+/// Invariant of a solution under all symmetries. Most other solutions have another value. For every two rows of a band,
+/// and every two columns of a stack, it takes the cycle lengths of the permutation that maps one to the other.
 ///
-/// Renaming digits conjugates such a permutation, exchanging columns renames its places, and exchanging the two rows
-/// inverts it: the lengths stay. Bands, rows and the transpose only reorder what is sorted here.
+/// The cycle lengths do not change: renaming digits conjugates the permutation, exchanging columns renames its
+/// positions, and exchanging the two rows inverts it. Other symmetries only reorder values that are sorted here.
 ///
 /// # Panics
 /// If the grid is not complete.
@@ -99,7 +99,7 @@ pub(super) fn class_of(solution: &Grid) -> u64 {
     })
 }
 
-/// The lengths of the cycles of a permutation of the digits, as a number: of each length, how many cycles have it.
+/// Cycle lengths of a permutation of the digits, as a number: the count of each length.
 fn cycles(pairs: [(u8, u8); 9]) -> u32 {
     let mut next = [0; 10];
     for (from, to) in pairs {

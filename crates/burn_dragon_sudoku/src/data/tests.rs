@@ -97,7 +97,7 @@ fn a_file_gives_pairs_and_refuses_puzzles_that_teach_nothing() {
     );
     assert_eq!(read_pairs(&path, 1).unwrap().len(), 1);
     let several = format!("{}{}", &PUZZLE[..9], "0".repeat(72));
-    for (line, words) in [(several, "several"), (PUZZLE.replacen('0', "1", 1), "without")] {
+    for (line, words) in [(several, "several"), (PUZZLE.replacen('0', "1", 1), "found none")] {
         let path = list(folder.path(), "bad.txt", &[PUZZLE.into(), line]);
         let error = read_pairs(&path, usize::MAX).unwrap_err().to_string();
         assert!(

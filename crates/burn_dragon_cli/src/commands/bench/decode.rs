@@ -9,10 +9,10 @@ use burn_dragon::api::core::{Decoder, DragonState};
 use serde_json::json;
 use std::hint::black_box;
 
-/// Tokens before the clock runs.
+/// Number of warm-up tokens.
 const WARM_UP: usize = 4;
 
-/// Tokens at most that are read before; time does not depend on how many were, only on the model.
+/// Maximum number of tokens read before the measurement. Time depends on the model alone, not on the number of tokens.
 const READ: u64 = 2048;
 
 pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Report> {
@@ -55,10 +55,10 @@ pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Repor
             + (lanes - 1.0) * 2.0 * activity.pairs * cost.state_bytes() as f64,
         working_set: 4 * cost.parameters() + state,
     };
-    let mut notes = vec!["FLOPs and bytes are those of active neurons alone".into()];
+    let mut notes = vec!["FLOPs and bytes count only active neurons".into()];
     if args.context > READ {
         notes.push(format!(
-            "of the context the last {READ} tokens were read: the state has its size and position whatever was read"
+            "only the last {READ} tokens of the context were read: size and position of the state are those of the whole"
         ));
     }
     Ok(Report {

@@ -1,4 +1,4 @@
-//! `dragon bench kernels`: the parts of a training step, each by itself.
+//! `dragon bench kernels`: the parts of a training step, separately.
 
 use super::Bench;
 use super::report::{Report, Timing, Work, percent, rate, seconds};
@@ -10,7 +10,7 @@ use burn_dragon::api::kernel::{Credit, LevelInput, LevelWeights, Reach, Retentio
 use serde_json::json;
 use std::time::Instant;
 
-/// Rounds before the clock runs.
+/// Number of warm-up rounds.
 const WARM_UP: usize = 1;
 
 /// One part of the work.

@@ -1,4 +1,4 @@
-//! The machine that a figure was measured on, and what it can do at best.
+//! Peak speed of the machine that a figure was measured on.
 
 use super::report::{bytes, rate};
 use burn_dragon::api::kernel::machine::{self, Peak};

@@ -1,11 +1,11 @@
-//! The most memory that the process has held, where the system tells it (Linux).
+//! Peak memory of the process, if the system reports it (Linux).
 
-/// Forgets what was held before; says whether that is possible.
+/// Resets the peak; returns whether that is possible.
 pub(super) fn forget_peak() -> bool {
     std::fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// The most that was held since, in bytes.
+/// Peak memory since the reset, in bytes.
 pub(super) fn peak() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

@@ -1,4 +1,4 @@
-//! `dragon bench`: how fast, beside what the machine can do at best.
+//! `dragon bench`: speed, compared with the peak of the machine.
 
 mod decode;
 mod kernels;
@@ -33,7 +33,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         #[cfg(not(feature = "train"))]
         BenchVerb::Train(_) => return Err(crate::exit::without_training().into()),
         BenchVerb::Prefill(_) | BenchVerb::Decode(_) if bench.precision == Precision::Bf16 => {
-            bail!("--precision bf16 is of training: a prompt is read and text is written in f32")
+            bail!("--precision bf16 is only for training: prefill and decode compute in f32")
         }
         BenchVerb::Prefill(args) => prefill::run(&bench, args)?,
         BenchVerb::Decode(args) => decode::run(&bench, args)?,
@@ -47,7 +47,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where it is timed, and how.
+/// Device and settings of the measurement.
 struct Bench {
     selected: SelectedBackend,
     machine: Machine,
@@ -66,7 +66,7 @@ impl Bench {
         }
         let selected = backend(settings.backend.backend)?;
         if settings.precision == Precision::Bf16 && selected.name != "cpu" {
-            bail!("--precision bf16 is the processor's; give --backend cpu");
+            bail!("--precision bf16 works only on the processor; give --backend cpu");
         }
         let machine = Machine::measure();
         tell!("{machine}");
@@ -78,13 +78,13 @@ impl Bench {
         })
     }
 
-    /// Whether the machine's own figures are a yardstick: they are the processor's.
+    /// Whether the peak of the machine is comparable: it is measured on the processor.
     fn on_processor(&self) -> bool {
         self.selected.name == "cpu"
     }
 
-    /// Runs `work` some times to warm up, then `rounds` times against the clock, and tells about each. The peak of
-    /// memory is that of all of these.
+    /// Runs `work` for the warm-up rounds, then `rounds` times with the clock, and reports each. The peak of memory
+    /// covers all of them.
     fn time(
         &self,
         warm_up: usize,

@@ -8,7 +8,7 @@ use burn::tensor::{Int, Tensor};
 use burn_dragon::api::core::Dragon;
 use serde_json::json;
 
-/// Prompts before the clock runs.
+/// Number of warm-up prompts.
 const WARM_UP: usize = 1;
 
 pub(super) fn run(bench: &Bench, args: &BenchPrefillArgs) -> anyhow::Result<Report> {

@@ -1,4 +1,4 @@
-//! What was measured, for a person and for a program.
+//! Results of a benchmark, as text and as JSON.
 
 use super::Bench;
 use burn_dragon::api::core::DragonConfig;
@@ -6,7 +6,7 @@ use burn_dragon::api::expert::core::Activity;
 use burn_dragon_train::api::RunInfo;
 use serde_json::{Value, json};
 
-/// Seconds of each round, and the most memory that was held.
+/// Seconds of each round, and the peak of memory.
 #[derive(Default)]
 pub(super) struct Timing {
     pub(super) seconds: Vec<f64>,
@@ -31,36 +31,36 @@ impl Timing {
     }
 }
 
-/// What one round does.
+/// Work of one round.
 pub(super) struct Work {
     /// `step`, `prompt` or `token`.
     pub(super) unit: &'static str,
     pub(super) tokens: f64,
     pub(super) flops: f64,
-    /// Bytes that it has to move.
+    /// Number of bytes that must be moved.
     pub(super) bytes: f64,
-    /// Bytes that it comes back to, round after round: whether they fit a cache decides how fast they arrive.
+    /// Number of bytes that are used again in every round. Their speed depends on whether they fit into a cache.
     pub(super) working_set: u64,
 }
 
-/// What was measured.
+/// Results of a benchmark.
 pub(super) struct Report {
     pub(super) bench: &'static str,
     pub(super) config: DragonConfig,
-    /// Where the weights came from.
+    /// Origin of the weights.
     pub(super) weights: String,
-    /// What was read.
+    /// Description of the input.
     pub(super) reads: String,
     pub(super) activity: Activity,
     pub(super) work: Work,
     pub(super) timing: Timing,
-    /// What this bench alone tells.
+    /// JSON value that only this benchmark has.
     pub(super) own: Value,
-    /// Lines that this bench alone adds to the table.
+    /// Lines that only this benchmark adds to the table.
     pub(super) notes: Vec<String>,
 }
 
-/// The speeds that follow, beside the machine's.
+/// Speeds computed from the results, beside the peak of the machine.
 pub(super) struct Speeds {
     flops: f64,
     peak_share: Option<f64>,
@@ -85,7 +85,7 @@ impl Report {
         }
     }
 
-    /// The lines for a person.
+    /// Report as lines of text.
     pub(super) fn table(&self, bench: &Bench, speeds: &Speeds) -> String {
         let (c, work, timing) = (&self.config, &self.work, &self.timing);
         let (median, best) = (timing.median(), timing.best());

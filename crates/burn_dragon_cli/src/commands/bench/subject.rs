@@ -1,4 +1,4 @@
-//! The model that is timed, and the tokens it reads.
+//! Model and tokens of a benchmark.
 
 use crate::args::SubjectArgs;
 use crate::commands::notes;
@@ -11,13 +11,13 @@ use burn_dragon::api::expert::language::{Split, Tokens};
 use burn_dragon::api::language::{LanguageModel, SourceConfig, TextConfig, Tokenizer, TokenizerConfig};
 use std::sync::Arc;
 
-/// Every random number derives from it.
+/// Seed of all random numbers.
 const SEED: u64 = 1337;
 
-/// Tokens at most that densities are measured on, of which the second half counts.
+/// Maximum number of tokens on which densities are measured. The second half counts.
 pub(super) const WINDOW: usize = 512;
 
-/// What a bench will hold with its model, and what it grows with.
+/// Memory that a benchmark needs with its model, and the flags it depends on.
 pub(super) struct Room {
     pub(super) bytes: u64,
     pub(super) tokens: usize,
@@ -27,7 +27,7 @@ pub(super) struct Room {
 impl Room {
     /// Refuses what this machine has no memory for.
     fn check(&self) -> Result<(), MemoryError> {
-        let need = Need::of("what is to be timed")
+        let need = Need::of("the benchmark")
             .with("model and work", self.bytes)
             .with("tokens", (self.tokens as u64).saturating_mul(16));
         let way_out = || format!("use a smaller {}, or a smaller model", self.flags);
@@ -35,12 +35,12 @@ impl Room {
     }
 }
 
-/// A model and what it reads.
+/// Model and input of a benchmark.
 pub(super) struct Subject {
     pub(super) dragon: Dragon,
     #[cfg(feature = "train")]
     pub(super) tokenizer: Arc<dyn Tokenizer>,
-    /// Where the weights came from, in words.
+    /// Description of the weights' origin.
     pub(super) weights: String,
     text: Option<Vec<u32>>,
 }
@@ -69,7 +69,7 @@ impl Subject {
             None => None,
         };
         if args.weights.is_some() && text.is_none() {
-            tell!("note: random tokens; a trained model is sparser on text, which --text FILE gives it");
+            tell!("note: random tokens; a trained model is sparser on text, which --text FILE reads");
         }
         Ok(Self {
             dragon,
@@ -103,7 +103,7 @@ impl Subject {
         self.tokens(whole.max(least))
     }
 
-    /// What is read, in words.
+    /// Description of the input.
     pub(super) fn reads(&self, amount: &str) -> String {
         let kind = if self.text.is_some() { "text" } else { "random" };
         format!("{amount} {kind} tokens")

@@ -1,4 +1,4 @@
-//! `dragon bench train`: steps as a run takes them.
+//! `dragon bench train`: training steps as in a run.
 
 use super::Bench;
 use super::report::{Report, Work, bytes};
@@ -16,7 +16,7 @@ use burn_dragon::api::language::{
 use burn_dragon::api::train::{Done, Task, TrainingConfig};
 use serde_json::json;
 
-/// Steps before the clock runs: the first allocates, the second finds everything in its place.
+/// Number of warm-up steps: the first one allocates, the second one finds everything allocated.
 const WARM_UP: usize = 2;
 
 pub(super) fn run(bench: &Bench, args: &BenchTrainArgs) -> anyhow::Result<Report> {
@@ -69,8 +69,9 @@ pub(super) fn run(bench: &Bench, args: &BenchTrainArgs) -> anyhow::Result<Report
             "stated   {} of memory a step, by formula",
             bytes(task.bytes_per_step())
         ),
-        "FLOPs are the model's: forward once and backward twice as much; what is computed again is not counted".into(),
-        "densities are those on one window, before the first and after the last step, in the mean".into(),
+        "FLOPs are those of the model: forward, and twice as many backward; recomputation is not counted"
+            .into(),
+        "densities are means over one window before the first and one after the last step".into(),
     ];
     Ok(Report {
         bench: "train",

@@ -1,32 +1,32 @@
-//! What a line of a chat means.
+//! Lines of a chat: text for the model, or a command.
 
 use crate::exit::Usage;
 use std::path::Path;
 
-/// The commands, for a person.
+/// Help text of the commands.
 pub(super) const HELP: &str = "\
 Every line is added to one text, with a newline, and the model continues it up to a newline (or --stop, --max-tokens),
 where the text gets one if it has none. The model is not trained to follow instructions.
-  /save FILE    keep the memory in a file
-  /load FILE    go on from the memory in a file
-  /fork NAME    keep a copy of the memory under a name and go on; if there is one of that name, go back to it
+  /save FILE    save the memory to a file
+  /load FILE    continue from the memory in a file
+  /fork NAME    save a copy of the memory under a name; if the name exists, go back to that copy
   /fork         list the copies
-  /reset        forget everything
-  /seed S       draw by another seed: the same line after the same text is answered anew
-  /help         this
-  /quit         end, as Ctrl-D does
-A line that begins with // is said with one of them.";
+  /reset        forget the whole text
+  /seed S       use another seed: the same line after the same text gets another answer
+  /help         show this help
+  /quit         end the chat, as Ctrl-D does
+A line that begins with // goes to the model with one slash.";
 
-/// What was said.
+/// Content of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Said<'a> {
-    /// To the model.
+    /// Text for the model.
     Text(&'a [u8]),
-    /// To the program.
+    /// Command for the program.
     Command(Command<'a>),
 }
 
-/// What the program is asked to do.
+/// Commands of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command<'a> {
     Help,
@@ -38,7 +38,7 @@ pub(super) enum Command<'a> {
     Fork(Option<&'a str>),
 }
 
-/// Tells commands from text.
+/// Parses a line.
 pub(super) fn parse(line: &[u8]) -> Result<Said<'_>, Usage> {
     if line.starts_with(b"//") {
         return Ok(Said::Text(&line[1..]));
@@ -46,8 +46,9 @@ pub(super) fn parse(line: &[u8]) -> Result<Said<'_>, Usage> {
     if !line.starts_with(b"/") {
         return Ok(Said::Text(line));
     }
-    let line = std::str::from_utf8(line)
-        .map_err(|_| Usage("a command is UTF-8; a line that begins with // is said to the model".into()))?;
+    let line = std::str::from_utf8(line).map_err(|_| {
+        Usage("a command must be UTF-8; to send a line with a slash to the model, begin it with //".into())
+    })?;
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
     let file = || match rest {
@@ -71,8 +72,9 @@ pub(super) fn parse(line: &[u8]) -> Result<Said<'_>, Usage> {
         "/load" => Command::Load(file()?),
         "/fork" => Command::Fork(Some(rest).filter(|name| !name.is_empty())),
         _ => {
-            let text =
-                format!("there is no command {word}; /help lists them, and // begins a line with a slash");
+            let text = format!(
+                "there is no command {word}; /help lists the commands, and // sends a line with one slash to the model"
+            );
             return Err(Usage(text));
         }
     }))

@@ -1,4 +1,4 @@
-//! Lines of standard input, while Ctrl-C is heard.
+//! Lines of standard input that Ctrl-C can interrupt.
 
 use crate::show::mark;
 use burn_dragon::api::expert::checkpoint::unmarked;
@@ -8,10 +8,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-/// How often someone who waits for a line looks whether it still should.
+/// Interval at which a reader that waits for a line checks for an interruption.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// Lines as they come, read by a thread of their own: a signal does not wake a thread that waits for input.
+/// Lines of standard input, read by a thread of their own: a signal does not wake a thread that waits for input.
 pub(super) struct Lines {
     receiver: Receiver<io::Result<Vec<u8>>>,
     person: bool,
@@ -27,12 +27,12 @@ impl Lines {
         }
     }
 
-    /// Whether a person types them.
+    /// Whether the input is a terminal.
     pub(super) fn a_person_types(&self) -> bool {
         self.person
     }
 
-    /// The next line without its end; `None` at the end of the input, or when someone asked to stop.
+    /// The next line without its line end; `None` at the end of the input or after an interruption.
     pub(super) fn next(&self, interrupt: &Interrupt) -> io::Result<Option<Vec<u8>>> {
         if self.person {
             mark("> ");

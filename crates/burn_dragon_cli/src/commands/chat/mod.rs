@@ -1,4 +1,4 @@
-//! `dragon chat`: one text, to which a person and the model add in turn.
+//! `dragon chat`: one text, to which the user and the model add in turn.
 
 mod command;
 mod lines;
@@ -47,8 +47,8 @@ pub fn run(args: &ChatArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Line after line until there is no more, or someone asks to stop; then how far the last line was read, if not to its
-/// end. What goes wrong with a line does not end it.
+/// Reads lines until the input ends or the user interrupts. Returns how far the last line was read, if not completely.
+/// An error in a line does not end the chat.
 fn talk(session: &mut Session<'_>, interrupt: &Interrupt) -> anyhow::Result<Option<Extent>> {
     let lines = Lines::listen();
     if lines.a_person_types() {

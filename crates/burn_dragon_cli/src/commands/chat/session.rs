@@ -1,4 +1,4 @@
-//! A chat: its memory, and the copies kept on the way.
+//! State of a chat: its memory and named copies.
 
 use super::super::prompt::{self, Extent};
 use super::command::{Command, HELP};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-/// Whether the chat goes on, and if not, how far its last line was read where that is not to its end.
+/// Whether the chat continues; if not, how far its last line was read, if not completely.
 type Next = anyhow::Result<ControlFlow<Option<Extent>>>;
 
 pub(super) struct Session<'a> {
@@ -43,14 +43,14 @@ impl<'a> Session<'a> {
         &self.reading
     }
 
-    /// Adds a line, and shows how the model continues it: by the seed and the text so far, whatever became of it between.
+    /// Adds a line and shows the model's continuation. It is a function of the seed and the text so far.
     pub(super) fn answer(&mut self, line: &[u8], interrupt: &Interrupt) -> Next {
         let tokens = self.model.tokenizer.encode(&[line, b"\n"].concat())?;
         let extent = prompt::read(&mut self.reading, &tokens, interrupt)?;
         if !extent.is_whole() {
             return Ok(ControlFlow::Break(Some(extent)));
         }
-        // Each place in the text draws by a seed of its own, or all answers would draw the same numbers.
+        // Each position in the text has a seed of its own. Otherwise all answers would draw the same numbers.
         let seed = derive(self.config.seed, "chat", self.reading.tokens(), 0);
         let config = GenerationConfig {
             seed,
@@ -75,7 +75,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// What the model wrote is a line too, also where it was broken off.
+    /// Ends the model's text with a newline, also if it was interrupted.
     fn end_line(&mut self, last: Option<&u32>) -> anyhow::Result<()> {
         let tokenizer = &self.model.tokenizer;
         let Some(&last) = last else { return Ok(()) };
@@ -85,18 +85,18 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Does what was asked, and says on standard error what it did.
+    /// Runs a command and reports it on standard error.
     pub(super) fn obey(&mut self, command: Command<'_>) -> Next {
         match command {
             Command::Quit => return Ok(ControlFlow::Break(None)),
             Command::Help => tell!("{HELP}"),
             Command::Reset => {
                 self.reading = self.reading.fresh();
-                tell!("everything is forgotten");
+                tell!("memory emptied");
             }
             Command::Seed(seed) => {
                 self.config.seed = seed;
-                tell!("answers are drawn by seed {seed}");
+                tell!("answers now use seed {seed}");
             }
             Command::Save(path) => self.save(path)?,
             Command::Load(path) => self.load(path)?,
@@ -114,7 +114,11 @@ impl<'a> Session<'a> {
     fn save(&self, path: &Path) -> anyhow::Result<()> {
         let reading = &self.reading;
         self.generator()?.save(reading, path, self.precision)?;
-        tell!("memory of {} tokens kept in {}", reading.tokens(), path.display());
+        tell!(
+            "memory of {} tokens saved to {}",
+            reading.tokens(),
+            path.display()
+        );
         Ok(())
     }
 
@@ -122,7 +126,9 @@ impl<'a> Session<'a> {
         let reading = self.generator()?.load(path)?;
         tell!("memory {}, {} tokens", path.display(), reading.tokens());
         if reading.strategy() != self.reading.strategy() {
-            tell!("note: it was read with another context than the chat's, which the chat goes on with");
+            tell!(
+                "note: the memory was read with another context than that of the chat; the chat now uses the context of the memory"
+            );
         }
         self.reading = reading;
         Ok(())
@@ -140,7 +146,7 @@ impl<'a> Session<'a> {
 
     fn list(&self) {
         if self.forks.is_empty() {
-            tell!("no copies yet; /fork NAME keeps one");
+            tell!("no copies yet; /fork NAME saves one");
         }
         for (name, fork) in &self.forks {
             tell!("{name}, {} tokens", fork.tokens());

@@ -1,33 +1,33 @@
-//! The card of a model: what whoever finds it should know, and nothing that nobody knows.
+//! Card of a model: facts for its users, and what is not known.
 
 use super::known::Known;
 use burn_dragon::api::checkpoint::{CardText, Exported, ModelInfo, StoredPrecision};
 use burn_dragon::api::expert::checkpoint::{is_obeyed, shortened_to};
 use std::fmt::{self, Display, Formatter};
 
-/// A README in Markdown, with a header that hubs read.
+/// Card: a README in Markdown, with a header that hubs read.
 pub(super) struct Card<'a> {
     pub(super) id: &'a str,
     pub(super) license: Option<&'a str>,
-    /// What the family says of the model.
+    /// Description of the model by its family.
     pub(super) text: &'a CardText,
     pub(super) parameters: u64,
-    /// What training counts.
+    /// Unit of the training data.
     pub(super) unit: &'a str,
     pub(super) info: &'a ModelInfo,
-    /// The names of its assets, which are files beside the weights too.
+    /// Names of the assets, which are also files beside the weights.
     pub(super) assets: &'a [String],
     pub(super) known: &'a Known,
     pub(super) weights: Weights<'a>,
 }
 
-/// The files of the weights.
+/// Files of the weights.
 pub(super) struct Weights<'a> {
     pub(super) precision: StoredPrecision,
     pub(super) exported: &'a Exported,
-    /// Whether they are there under the official names too.
+    /// Whether there is also a file with the official names.
     pub(super) official: bool,
-    /// What is to be told of them.
+    /// Notes about the files.
     pub(super) notes: &'a [String],
 }
 
@@ -83,7 +83,7 @@ impl Card<'_> {
             f,
             "| licence | {} |\n",
             self.license
-                .map_or("not stated: ask whoever published it".into(), |license| {
+                .map_or("not stated: ask the publisher".into(), |license| {
                     plain(&shortened_to(400, license))
                 })
         )
@@ -124,18 +124,18 @@ impl Card<'_> {
             )?;
         }
         if let Some(seconds) = self.known.seconds {
-            writeln!(f, "- {seconds:.0} s, as the run's own clock says")?;
+            writeln!(f, "- {seconds:.0} s by the clock of the run")?;
         }
         if self.known.other_config {
             writeln!(
                 f,
-                "- With which settings and data is not known: the configuration beside the run is not the one that this \
-                 model was trained with, by its SHA-256, and was left out"
+                "- Settings and data are not known: by its SHA-256, the configuration in the run is not the one that this \
+                 model was trained with, so it was left out"
             )?;
         } else if self.known.said.is_none() {
             writeln!(
                 f,
-                "- How it was trained is not known: the run's configuration was not beside the model"
+                "- Settings and data are not known: there was no run configuration beside the model"
             )?;
         }
         writeln!(f)
@@ -144,10 +144,7 @@ impl Card<'_> {
     fn measured(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "## Measured\n")?;
         if self.known.measured.is_none() {
-            return writeln!(
-                f,
-                "Nothing is known to have been measured of the model at this step.\n"
-            );
+            return writeln!(f, "No measurement of the model at this step is known.\n");
         }
         writeln!(
             f,
@@ -167,10 +164,10 @@ impl Card<'_> {
         if precision != StoredPrecision::F32 {
             writeln!(
                 f,
-                "\nMeasured before the weights were rounded to {precision}; nobody measured them after."
+                "\nMeasured before the weights were rounded to {precision}; there is no measurement after it."
             )?;
         }
-        writeln!(f, "\nNo benchmark beyond that was run by this card.\n")
+        writeln!(f, "\nNo other benchmark was run for this card.\n")
     }
 
     fn files(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -192,7 +189,7 @@ impl Card<'_> {
         if weights.official {
             let rounded = match weights.precision {
                 StoredPrecision::F32 => String::new(),
-                precision => format!(", the numbers that {precision} holds"),
+                precision => format!(", rounded to {precision}"),
             };
             writeln!(
                 f,
@@ -203,7 +200,7 @@ impl Card<'_> {
         if self.known.config().is_some() {
             writeln!(
                 f,
-                "| `config.toml` | how it was trained; folders of the machine left out |"
+                "| `config.toml` | configuration of the training, without folders of the machine |"
             )?;
         }
         for name in self.assets {
@@ -212,7 +209,7 @@ impl Card<'_> {
         }
         writeln!(
             f,
-            "\nThe hash of the model, whatever file it is in: `{}`\n",
+            "\nHash of the model, the same in every file format: `{}`\n",
             weights.exported.model
         )?;
         for note in weights.notes {
@@ -224,7 +221,7 @@ impl Card<'_> {
         Ok(())
     }
 
-    /// What `model.bpk` holds beside weights and shape.
+    /// Content of `model.bpk` beside weights and configuration.
     fn and_assets(&self) -> String {
         let names = self.assets.iter();
         let stems: Vec<&str> = names.filter_map(|name| name.split('.').next()).collect();

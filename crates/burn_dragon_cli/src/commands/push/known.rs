@@ -1,4 +1,4 @@
-//! What a run knows of its model, for those who get it.
+//! Facts about a model from its run, for its users.
 
 use burn_dragon::api::checkpoint::{ModelFile, ModelKind, RunWords};
 use burn_dragon_train::api::RunInfo;
@@ -8,20 +8,20 @@ use std::path::Path;
 
 type Line = Map<String, Value>;
 
-/// All of it may be missing: a model need not come from a run, and a run may have lost its files.
+/// Facts about a model. Each may be missing: a model need not come from a run, and a run may have lost files.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// The name of the run.
+    /// Name of the run.
     pub(super) run: Option<String>,
-    /// What its configuration says, in the family's words.
+    /// Description of the run's configuration by its family.
     pub(super) said: Option<RunWords>,
-    /// Where it ran, and by what.
+    /// Machine and program of the run.
     pub(super) info: Option<RunInfo>,
-    /// What was measured of this very model: the line of `metrics.jsonl` of its step.
+    /// Measurements of exactly this model: the line of `metrics.jsonl` of its step.
     pub(super) measured: Option<Line>,
-    /// Seconds of training until then.
+    /// Seconds of training up to this step.
     pub(super) seconds: Option<f64>,
-    /// Whether the run's configuration was left out since the model was trained with another.
+    /// Whether the run's configuration was left out, because the model was trained with another one.
     pub(super) other_config: bool,
 }
 
@@ -52,17 +52,17 @@ impl Known {
         }
     }
 
-    /// What the model was trained on.
+    /// Training data of the model.
     pub(super) fn data(&self) -> Option<String> {
         self.said.as_ref().map(|said| said.data.clone())
     }
 
-    /// The run's configuration as it may be given away.
+    /// The run's configuration without private folders.
     pub(super) fn config(&self) -> Option<&str> {
         self.said.as_ref()?.config.as_deref()
     }
 
-    /// A number that was measured.
+    /// A measured number.
     pub(super) fn number(&self, key: &str) -> Option<f64> {
         self.measured.as_ref()?.get(key)?.as_f64()
     }

@@ -1,4 +1,4 @@
-//! `dragon push`: a model with all that belongs to it, to a repository of a hub.
+//! `dragon push`: upload of a model with all its files to a repository of a hub.
 
 mod card;
 mod known;
@@ -21,10 +21,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tempfile::TempDir;
 
-/// From so many bytes on, weights are put there in parts too.
+/// Size in bytes from which weights are also uploaded in parts.
 const LARGE: u64 = 256 << 20;
 
-/// Bytes of a part.
+/// Size of a part in bytes.
 const PART: u64 = 64 << 20;
 
 /// Runs the verb.
@@ -35,16 +35,17 @@ pub fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
     let id = HubId::parse(&args.repo).filter(|id| id.revision == MAIN);
     let id = id.ok_or_else(|| {
         Usage(format!(
-            "--repo {}: the id of a repository is OWNER/NAME",
+            "--repo {}: expected the id of a repository, OWNER/NAME",
             args.repo
         ))
     })?;
     if let Some(license) = args.license.as_ref().filter(|license| !is_license(license)) {
-        let text = format!("--license {license:?}: give it as the hub calls it, for example apache-2.0");
+        let text =
+            format!("--license {license:?}: expected a name that the hub uses, for example apache-2.0");
         return Err(Usage(text).into());
     }
     let loaded = remote::find(&args.place.path(), args.place.offline)?.load(&kinds())?;
-    let loaded = as_meant(loaded, "choose one with --step")?;
+    let loaded = as_meant(loaded, "choose another with --step")?;
     let info = &loaded.model.info;
     let step = (!info.is_imported()).then_some(info.step);
     let (folder, _gone) = folder(args)?;
@@ -74,7 +75,7 @@ pub fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the files are written: the folder that was asked for, which must be new or empty, else one that is gone after.
+/// Folder of the written files: the given one, which must be new or empty, else a temporary one.
 fn folder(args: &PushArgs) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
     let Some(folder) = &args.dry_run else {
         let folder = tempfile::Builder::new()
@@ -86,12 +87,16 @@ fn folder(args: &PushArgs) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     match entries.next() {
-        Some(_) => Err(Usage(format!("--dry-run {}: the folder is not empty", folder.display())).into()),
+        Some(_) => Err(Usage(format!(
+            "--dry-run {}: the folder is not empty; give a new or an empty one",
+            folder.display()
+        ))
+        .into()),
         None => Ok((folder.clone(), None)),
     }
 }
 
-/// Writes all that belongs to a model: weights in our form and the official one, configuration, tokenizer, card.
+/// Writes all files of a model: weights in our format and the official one, configuration, tokenizer, card.
 fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let LoadedModel { file, run, model, .. } = loaded;
     // Before anything is written, so that what is under either name is one model, of one hash.
@@ -144,7 +149,7 @@ fn write(args: &PushArgs, id: &HubId, loaded: LoadedModel, folder: &Path) -> any
     Ok(files)
 }
 
-/// What a run knows of a model; nothing of how it was trained, where the run's configuration is not the model's.
+/// Facts about a model from its run. Training facts are left out if the run's configuration is not that of the model.
 fn known(run: Option<&Path>, file: &Path, kind: &dyn ModelKind, model: &ModelFile) -> Known {
     let known = Known::of(run, kind, model);
     match run.is_some_and(|run| is_other_config(run, file)) {
@@ -174,7 +179,7 @@ fn put(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Bytes of the numbers in f32, whatever they are stored as, and of the codes.
+/// Number of bytes of the tensors in f32, whatever their stored precision, and of the codes.
 fn f32_bytes(model: &ModelFile) -> u64 {
     let bytes = |tensor: &StoredTensor| match tensor {
         StoredTensor::Float(data) => 4 * data.num_elements() as u64,
@@ -183,7 +188,7 @@ fn f32_bytes(model: &ModelFile) -> u64 {
     model.tensors.values().map(bytes).sum()
 }
 
-/// Writes the weights under the official names; whether they can have them. What is to be said of it goes to the notes.
+/// Writes the weights under the official names and returns whether that is possible. Notes say why not.
 fn write_official(model: &ModelFile, folder: &Path, notes: &mut Vec<String>) -> anyhow::Result<bool> {
     match write_safetensors(model, &folder.join("model.safetensors")) {
         Ok(told) => {
@@ -198,7 +203,7 @@ fn write_official(model: &ModelFile, folder: &Path, notes: &mut Vec<String>) -> 
     }
 }
 
-/// Whether a run's configuration is known not to be the one that a checkpoint of it was trained with.
+/// Whether a run's configuration is known to differ from that of the checkpoint's training.
 fn is_other_config(run: &Path, model: &Path) -> bool {
     let folder = model.parent().and_then(|path| CheckpointFolder::open(path).ok());
     let manifest = folder.and_then(|folder| folder.manifest().ok());

@@ -1,10 +1,10 @@
-//! Models that are fetched.
+//! Download of models.
 
 use super::Shown;
 use burn_dragon::api::exchange::ModelPath;
 use burn_dragon::api::exchange::fetch::{FetchError, Fetched, Fetcher, Source};
 
-/// A model's place on this machine: where MODEL is an address or an id of a hub, after it was fetched.
+/// Path of a model on this machine, after a download if MODEL is an address or an id of a hub.
 pub(in crate::commands) fn find(path: &ModelPath, offline: bool) -> Result<ModelPath, FetchError> {
     let source = Source::of(&path.path)?;
     if let Source::Local(_) = source {
@@ -18,7 +18,7 @@ pub(in crate::commands) fn find(path: &ModelPath, offline: bool) -> Result<Model
     })
 }
 
-/// The files of a model, fetched if need be; progress on standard error.
+/// Files of a model, downloaded if necessary; progress on standard error.
 pub(in crate::commands) fn fetch(source: &Source, offline: bool) -> Result<Fetched, FetchError> {
     let mut fetcher = Fetcher::from_env()?;
     fetcher.offline |= offline;

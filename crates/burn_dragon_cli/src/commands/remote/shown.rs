@@ -1,4 +1,4 @@
-//! What a person sees while bytes come or go.
+//! Progress of a transfer on the terminal.
 
 use super::super::live::Line;
 use burn_dragon::api::exchange::fetch::Event;
@@ -23,13 +23,13 @@ impl Shown {
         let what = &self.what;
         let text = match event {
             Event::Bytes { done, total } => return self.bytes(done, total),
-            Event::Waiting => format!("{what}: another process does the same, waiting for it"),
+            Event::Waiting => format!("{what}: waiting for another process that does the same"),
             Event::Again { reason, pause } => {
                 format!("{what}: {reason}; again in {:.1} s", pause.as_secs_f64())
             }
-            Event::Checking => format!("{what}: all is there, checking it"),
+            Event::Checking => format!("{what}: complete, checking it"),
             Event::Unasked { reason } => {
-                format!("{what}: the server cannot be asked ({reason}); using what is in the cache")
+                format!("{what}: the server does not answer ({reason}); using the cache")
             }
         };
         self.line().end();

@@ -1,4 +1,4 @@
-//! `dragon state diff`: how far two memories are apart.
+//! `dragon state diff`: distance between two memories.
 
 use super::super::print_json;
 use super::{counts, listed, read};
@@ -7,9 +7,9 @@ use crate::exit::BadInput;
 use burn_dragon::api::language::LanguageState;
 use serde_json::json;
 
-/// Memories at different positions lie differently turned. As they lie, what both have read at the same positions is the
-/// same; at position 0, what gives the same answers. Both distances are told. That memories differ is a result, not a
-/// failure: the exit code is 0 either way.
+/// Memories at different positions have different rotations. As stored, entries written at the same positions are
+/// equal. At position 0, memories with the same answers are equal. Both distances are reported. A difference is a
+/// result, not a failure: the exit code is 0 in any case.
 pub(super) fn run(args: &StateDiffArgs) -> anyhow::Result<()> {
     let (a, b) = (read(&args.a)?, read(&args.b)?);
     let foreign = |reason: &dyn ToString| {
@@ -48,7 +48,7 @@ pub(super) fn run(args: &StateDiffArgs) -> anyhow::Result<()> {
     );
     show!("context    {}", yes(context));
     show!(
-        "seen       {} and {} different tokens, {} and {} of them not by the other",
+        "seen       {} and {} different tokens, of which the other has not seen {} and {}",
         listed(&seen[0]),
         listed(&seen[1]),
         unshared.0,
@@ -64,7 +64,8 @@ pub(super) fn run(args: &StateDiffArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What goes on with the same text: the same bits at the same positions, the same context, the same tokens seen.
+/// Whether both continue identically with the same text: same bits at the same positions, same context, same tokens
+/// seen.
 fn same(a: &LanguageState, b: &LanguageState) -> bool {
     let pairs = || a.state.rho().iter().zip(b.state.rho());
     a.state.positions() == b.state.positions()
@@ -75,7 +76,7 @@ fn same(a: &LanguageState, b: &LanguageState) -> bool {
         && pairs().all(|(a, b)| a.to_data().as_bytes() == b.to_data().as_bytes())
 }
 
-/// Tokens that the streams of each have seen and those of the other have not.
+/// Number of tokens that the streams of each have seen and those of the other have not.
 fn unshared(a: &LanguageState, b: &LanguageState) -> (usize, usize) {
     let pairs = || a.seen.iter().zip(&b.seen);
     (

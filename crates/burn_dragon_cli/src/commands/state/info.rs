@@ -1,4 +1,4 @@
-//! `dragon state info`: what is in a memory, and whose it is.
+//! `dragon state info`: content and origin of a memory.
 
 use super::super::print_json;
 use super::{counts, listed, read};
@@ -74,7 +74,7 @@ fn describe(file: &LanguageState) {
                 younger: false,
             }) => format!("sliding, {window} tokens, in its first window"),
             Some(Sliding { window, .. }) => format!(
-                "sliding, {window} tokens: of the lanes the first half answers, the second is younger"
+                "sliding, {window} tokens: the first half of the lanes gives the logits, the second half is younger"
             ),
         }
     );

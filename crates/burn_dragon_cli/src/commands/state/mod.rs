@@ -1,4 +1,4 @@
-//! `dragon state`: memories as files.
+//! `dragon state`: memory files.
 
 mod diff;
 mod info;
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 /// Runs the verb.
 ///
 /// # Errors
-/// If a file cannot be read or written, or is no memory.
+/// If a file cannot be read or written, or is not a memory.
 pub fn run(args: &StateArgs) -> anyhow::Result<ExitCode> {
     match &args.what {
         StateVerb::Info(args) => info::run(args)?,
@@ -31,12 +31,12 @@ fn rebase(args: &StateRebaseArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A memory, on the processor.
+/// Reads a memory, on the processor.
 fn read(path: &Path) -> anyhow::Result<LanguageState> {
     Ok(LanguageState::read(path, &Backend::Cpu.select()?.device)?)
 }
 
-/// Different tokens that each stream has seen.
+/// Number of different tokens that each stream has seen.
 fn counts(file: &LanguageState) -> Vec<u64> {
     file.seen.iter().map(|seen| seen.len() as u64).collect()
 }

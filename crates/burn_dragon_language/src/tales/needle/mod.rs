@@ -1,10 +1,10 @@
-//! Facts that are asked about after a long stretch of weather.
+//! Needle documents: facts that are recalled after a long stretch of sentences about the weather.
 //!
 //! > Mira hid the red key under the mill. Rain fell over the hill. Stars shone over the lake all day. [...] Mist lay
 //! > over the town. Then Mira went to the mill for the red key.
 //!
-//! A document is a tale with nothing but filling between its facts and what recalls them; without filling it is a
-//! seedling, so that the skill of recalling can be found where it is easy and stretched from there.
+//! A document is a tale with filler between its facts and the sentences that recall them. Without filler it is a
+//! seedling, so that recall can be learnt at a short distance first.
 
 mod probe;
 
@@ -20,29 +20,29 @@ use super::{
 };
 use crate::error::LanguageError;
 
-/// Which documents, and how many: the keys of `[dataset]` where `type = "needle"`.
+/// Needle documents: the keys of `[dataset]` where `type = "needle"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NeedleConfig {
-    /// Everything is drawn from this. It belongs to the data, not to the training.
+    /// Seed of the documents. It belongs to the data: it is independent of the training seed.
     #[serde(with = "burn_dragon_core::api::expert::whole")]
     pub seed: u64,
-    /// Training text in bytes; the last document is finished.
+    /// Size of the training text in bytes. The last document is completed.
     pub train_bytes: usize,
     /// Number of held-out documents.
     pub validation_documents: usize,
-    /// Most facts of a document, 1 to 3: seedlings, sprouts and grown ones by their number of facts. Each number up
-    /// to it is as likely as the others.
+    /// Maximum number of facts in a document, 1 to 3 (as in seedlings, sprouts and grown tales). Each number up to it
+    /// is equally likely.
     pub facts: usize,
-    /// Shortest and longest distance in bytes between where the first recalled word is stated and where it is recalled;
-    /// every doubling between them is as likely as the others. What is shorter than a document can be is taken as short
-    /// as it can be.
+    /// Shortest and longest distance in bytes between the statement of the first recalled word and its recall. Each
+    /// doubling between them is equally likely. A distance that is too short for a document is raised to the shortest
+    /// possible one.
     pub distance: [usize; 2],
-    /// Number of training documents that are seedlings, one fact recalled at once, before anything else may come: a
-    /// curriculum, where windows are read in order.
+    /// Number of training documents at the start that are seedlings, with one fact recalled at once: a curriculum if
+    /// windows are read in order.
     pub seedlings: u64,
-    /// Number of training documents before the longest distance may come: from the seedlings until then the longest
-    /// grows, each doubling in the same number of documents.
+    /// Number of training documents before the longest distance may come. Between the seedlings and then the maximum
+    /// distance grows, each doubling over the same number of documents.
     pub longest_from: u64,
 }
 
@@ -64,7 +64,7 @@ impl NeedleConfig {
     /// Checks the values.
     ///
     /// # Errors
-    /// [`LanguageError::Config`] with the key and what would be right.
+    /// [`LanguageError::Config`] with the key and the expected values.
     pub fn validate(&self) -> Result<(), LanguageError> {
         let refuse = |key, reason: String| Err(LanguageError::Config { key, reason });
         let [shortest, longest] = self.distance;
@@ -90,7 +90,7 @@ impl NeedleConfig {
         }
     }
 
-    /// Document `index` of a split: a pure function of the configuration, split and index.
+    /// Document `index` of a split: a pure function of configuration, split and index.
     pub fn document(&self, split: Split, index: u64) -> Tale {
         let purpose = match split {
             Split::Train => "needle.train",
@@ -114,7 +114,7 @@ impl NeedleConfig {
         outline.with(&filler(filling, &mut rng))
     }
 
-    /// How far the longest distance has grown when training document `index` is drawn, 0 to 1; `None` for a seedling.
+    /// Growth of the maximum distance when training document `index` is drawn, 0 to 1; `None` for a seedling.
     fn reached(&self, index: u64) -> Option<f64> {
         let grown = index.checked_sub(self.seedlings)? as f64;
         let growth = self.longest_from.saturating_sub(self.seedlings) as f64;
@@ -129,7 +129,7 @@ impl NeedleConfig {
             .round() as usize
     }
 
-    /// The documents of a split.
+    /// Documents of a split.
     ///
     /// # Errors
     /// Those of [`validate`](Self::validate).
@@ -156,10 +156,10 @@ impl NeedleConfig {
         Ok(wanted.collect())
     }
 
-    /// A probe of the first `documents` held-out documents, at the distances that are trained on.
+    /// Recall probe on the first `documents` held-out documents, at the distances of the training.
     ///
     /// # Errors
-    /// Those of [`validate`](Self::validate); [`LanguageError::Config`] if there is no document.
+    /// Those of [`validate`](Self::validate); [`LanguageError::Config`] if `documents` is 0.
     pub fn recall_probe(&self, documents: usize) -> Result<RecallProbe, LanguageError> {
         self.validate()?;
         RecallProbe::of(

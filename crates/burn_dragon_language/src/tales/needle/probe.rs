@@ -1,4 +1,4 @@
-//! How much of what was said long ago a model remembers.
+//! Needle probe: accuracy of recall at exact distances.
 
 use std::collections::HashSet;
 
@@ -10,15 +10,15 @@ use super::{NeedleConfig, outline};
 use crate::error::LanguageError;
 use crate::tales::{Slot, Split, Tale, filler::filler, grammar::Outline};
 
-/// The shortest distance that a case of the probe can have exactly, whatever its words.
+/// Shortest distance in bytes that every case of the probe can have exactly.
 const SHORTEST_CASE: usize = 85;
 
-/// Below this a case recalls the fact stated last, for the others are too far away.
+/// Distance in bytes below which a case recalls the fact stated last, because the other facts are further away.
 const ANY_FACT: usize = 200;
 
-/// Held-out facts, each asked about at an exact distance: the first recalled word of each case begins so many bytes
-/// after the start of its last earlier mention, and is right when every byte of it is the likeliest. The facts of a
-/// case are of one kind, so that a model has to keep apart what belongs to which.
+/// Held-out facts, each recalled at an exact distance. The first recalled word of a case starts `distance` bytes after
+/// the start of its last earlier mention. It is right if each of its bytes is the likeliest one. The facts of a case
+/// are of one kind, so a model must remember which words belong together.
 #[derive(Debug, Clone)]
 pub struct NeedleProbe {
     facts: usize,
@@ -27,16 +27,16 @@ pub struct NeedleProbe {
 }
 
 impl NeedleProbe {
-    /// So many cases at each distance in bytes.
+    /// Creates a probe with `cases` cases at each distance in bytes.
     ///
     /// # Errors
-    /// Those of [`NeedleConfig::validate`]; [`LanguageError::Config`] if there is no case, or a distance is shorter than
-    /// two sentences need.
+    /// Those of [`NeedleConfig::validate`]; [`LanguageError::Config`] if there are no cases, or a distance is too short
+    /// for two sentences; [`LanguageError::Memory`].
     pub fn new(config: &NeedleConfig, distances: &[usize], cases: usize) -> Result<Self, LanguageError> {
         config.validate()?;
         let refuse = |key, reason: String| Err(LanguageError::Config { key, reason });
         if cases == 0 || distances.is_empty() {
-            return refuse("needle cases", "are none, but a probe needs one".into());
+            return refuse("needle cases", "are 0, but a probe needs at least one".into());
         }
         if let Some(short) = distances.iter().find(|&&distance| distance < SHORTEST_CASE) {
             let reason = format!(
@@ -48,9 +48,9 @@ impl NeedleProbe {
             .iter()
             .fold(0, |sum, &distance| distance.saturating_add(sum));
         let bytes = (each as u64).saturating_mul(cases as u64);
-        let need = Need::of("asking about facts").with("text", bytes.saturating_mul(2)); // and as tokens, case by case
+        let need = Need::of("the needle probe").with("text", bytes.saturating_mul(2)); // and as tokens, case by case
         FreeMemory::room_for(&need, || {
-            "ask at shorter distances, or about fewer facts at each".into()
+            "use shorter distances, or fewer cases at each (--cases)".into()
         })?;
         let all = distances
             .iter()
@@ -62,15 +62,15 @@ impl NeedleProbe {
         })
     }
 
-    /// The cases, distance by distance; [`Tale::recalls`]`[0]` is what is asked.
+    /// Cases, distance by distance. [`Tale::recalls`]`[0]` is the word to predict.
     pub fn cases(&self) -> impl Iterator<Item = &Tale> {
         self.cases.iter()
     }
 
-    /// The score of one answer per case, in the order of [`cases`](Self::cases): `true` where the model was right.
+    /// Score of the answers, one per case in the order of [`cases`](Self::cases): `true` if the model was right.
     ///
     /// # Errors
-    /// [`LanguageError::AnswerCount`] if there are more or fewer answers than cases.
+    /// [`LanguageError::AnswerCount`] if the number of answers is not the number of cases.
     pub fn score(&self, answers: &[bool]) -> Result<NeedleScore, LanguageError> {
         let (expected, given) = (self.cases.len(), answers.len());
         if expected != given {
@@ -107,7 +107,7 @@ impl NeedleConfig {
     }
 }
 
-/// Probability that a guess among the words of the kind that were stated is right.
+/// Probability that a random guess is right among the words of its kind in the document.
 fn chance_among_stated(case: &Tale) -> f64 {
     let recall = &case.recalls[0];
     let stated = stated(&case.text[..recall.range.start], recall.slot);
@@ -123,26 +123,26 @@ fn stated(text: &str, slot: Slot) -> usize {
         .count()
 }
 
-/// Accuracy at each distance.
+/// Score of a needle probe: accuracy at each distance.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NeedleScore {
-    /// Facts of a case, one of which is asked about.
+    /// Number of facts in a case. One of them is recalled.
     pub facts: usize,
-    /// In the order that was asked for.
+    /// Accuracy at each distance, in the order of the request.
     pub by_distance: Vec<NeedlePoint>,
 }
 
 /// Accuracy at one distance.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NeedlePoint {
-    /// Bytes from where the word was stated to where it is recalled.
+    /// Distance in bytes from the statement of the word to its recall.
     pub distance: usize,
     /// Share of right answers, 0 to 1.
     pub accuracy: f64,
-    /// What guessing among all words of the kind gives on average.
+    /// Mean accuracy of a random guess among all words of the kind.
     pub chance: f64,
-    /// What guessing among those words of the kind that stand in the document gives: a model that knows what was
-    /// mentioned, but not by which fact.
+    /// Mean accuracy of a random guess among the words of the kind in the document: that of a model which knows the
+    /// words mentioned, but not to which fact they belong.
     pub chance_among_stated: f64,
     /// Number of cases.
     pub count: usize,

@@ -1,16 +1,16 @@
-//! What a run reads, step by step.
+//! Order of a run's data, step by step.
 
 use crate::data::{Corpus, WindowPlan};
 use crate::error::LanguageError;
 use crate::training::config::LanguageConfig;
 use crate::training::streams::StreamPlan;
 
-/// What is read, step by step.
+/// Order of the data.
 #[derive(Debug)]
 pub(super) enum DataOrder {
     /// Windows that each begin with an empty memory.
     Windows(WindowPlan),
-    /// Documents on lanes, whose memory goes on.
+    /// Documents on lanes with carried memory.
     Streams(StreamPlan),
 }
 

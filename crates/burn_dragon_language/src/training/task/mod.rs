@@ -1,4 +1,4 @@
-//! Language modelling as the trainer sees it.
+//! Language modelling as a task of the trainer.
 
 mod data_order;
 #[cfg(test)]
@@ -30,10 +30,10 @@ use reader::{Reader, density_of_a_lane};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Held-out tales of a quick look at recall, and of the final one.
+/// Number of held-out tales in the quick recall probe. The final one uses all.
 const PROBE_TALES: usize = 48;
 
-/// Next-token prediction on a corpus.
+/// Task of next-token prediction on a corpus.
 #[derive(Debug)]
 pub struct LanguageTask {
     config: LanguageConfig,
@@ -52,19 +52,19 @@ struct Probes {
 }
 
 impl LanguageTask {
-    /// Reads the corpus; `device` is where batches are made, with autodiff.
+    /// Reads the corpus. `device` is the device of the batches, with autodiff.
     ///
     /// # Errors
-    /// If the data cannot be read, or does not fit the model.
+    /// If the data cannot be read, or does not match the model.
     pub fn new(config: &LanguageConfig, base_dir: &Path, device: &Device) -> Result<Self, LanguageError> {
         let corpus = Corpus::load(&config.dataset, base_dir, None)?;
         Self::with_corpus(config, corpus, device)
     }
 
-    /// A task on a corpus that was read before.
+    /// Creates a task on a corpus that was already read.
     ///
     /// # Errors
-    /// If it does not fit the model, or is shorter than a window.
+    /// If it does not match the model, or is shorter than a window.
     pub fn with_corpus(
         config: &LanguageConfig,
         corpus: Corpus,
@@ -95,17 +95,17 @@ impl LanguageTask {
         })
     }
 
-    /// The configuration of the run.
+    /// Configuration of the run.
     pub fn config(&self) -> &LanguageConfig {
         &self.config
     }
 
-    /// The shape of the model, vocabulary included.
+    /// Configuration of the model, including the vocabulary.
     pub fn model_config(&self) -> &DragonConfig {
         &self.model_config
     }
 
-    /// The text, as tokens.
+    /// Corpus: the text as tokens.
     pub fn corpus(&self) -> &Corpus {
         &self.corpus
     }
@@ -114,9 +114,9 @@ impl LanguageTask {
 impl Task for LanguageTask {
     type Model = Dragon;
     type Batch = Batch;
-    /// Where the lanes of streams are.
+    /// Positions of the lanes, if the run reads streams.
     type Cursor = Option<Lanes>;
-    /// What they remember.
+    /// Memories of the lanes, if the run reads streams.
     type Carry = Option<StreamMemory>;
 
     fn keys() -> Keys {
@@ -356,7 +356,7 @@ impl Task for LanguageTask {
         let config: Result<DragonConfig, String> = file.config.read();
         if config.as_ref() != Ok(&self.model_config) {
             return refuse(format!(
-                "it holds {}, the run asks for {:?}",
+                "it holds a model of {}, but the run has {:?}",
                 file.config.text(),
                 self.model_config
             ));
@@ -364,7 +364,7 @@ impl Task for LanguageTask {
         let speaks = file.assets.get(TOKENIZER);
         let speaks = speaks.map(|json| serde_json::from_str::<TokenizerSpec>(json));
         if !speaks.is_some_and(|spec| spec.is_ok_and(|spec| spec == self.corpus.tokenizer.spec())) {
-            return refuse("its tokenizer is not that of the run (tokenizer.json)".into());
+            return refuse("its tokenizer differs from that of the run (tokenizer.json)".into());
         }
         let mut floats = file.into_floats();
         Ok(load(model, |name, _| floats.remove(name)))
@@ -398,7 +398,7 @@ fn check_precision(config: &LanguageConfig, model: &DragonConfig) -> Result<(), 
     Ok(())
 }
 
-/// A prompt that cannot be continued would end a run at its first sample: better before its first step.
+/// Refuses a prompt that samples cannot continue, before the first step instead of at the first sample.
 fn check_prompt(config: &LanguageConfig, corpus: &Corpus) -> Result<(), LanguageError> {
     config.generation.validate()?;
     let refuse = |reason: String| LanguageError::Config {

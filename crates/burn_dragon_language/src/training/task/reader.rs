@@ -1,4 +1,4 @@
-//! A model reading a batch: the loss it learns from, and what it remembers.
+//! Loss of a model on a batch, and the memory after it.
 
 use crate::training::streams::{Batch, StreamMemory, Window};
 use burn::module::Module;
@@ -21,7 +21,7 @@ pub(super) fn density_of_a_lane(model: &Dragon, window: &Window) -> Density {
     probe.density()
 }
 
-/// A model about to read what it learns from.
+/// Reader of batches with a loss.
 pub(super) struct Reader<'a> {
     pub(super) model: &'a Dragon,
     pub(super) seed: u64,
@@ -39,7 +39,8 @@ impl Reader<'_> {
         Tensor::cat(losses.collect(), 0).mean()
     }
 
-    /// The mean loss of the windows that learn, after those that only fill the memory, which goes on to the next batch.
+    /// Mean loss of the windows with a loss, after the windows that only fill the memory. The memory is carried to the
+    /// next batch.
     pub(super) fn streams(
         &self,
         window: TbpttWindow,

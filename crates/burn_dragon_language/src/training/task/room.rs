@@ -1,11 +1,11 @@
-//! The memory that a step of training takes, and what would fit where there is too little.
+//! Memory needed by a training step, and the largest settings that fit.
 
 use super::LanguageTask;
 use crate::training::streams::StreamPlan;
 use burn::tensor::Device;
 use burn_dragon_core::api::{DragonConfig, FreeMemory, MemoryError, Need};
 
-/// A step of training: the model, what one batch holds, and on which kind of device.
+/// Size of a training step: model, batch, and kind of device.
 #[derive(Clone)]
 pub(super) struct Room<'a> {
     model: DragonConfig,
@@ -76,7 +76,7 @@ impl Room<'_> {
         let one = self.batches_of(1);
         if let Some(lanes) = memory.largest(self.batch_size as u64, |lanes| self.batches_of(lanes).bytes()) {
             return format!(
-                "training.batch_size = {lanes} fits (with training.accumulate to keep the product)"
+                "training.batch_size = {lanes} fits (a larger training.accumulate keeps the size of a step)"
             );
         }
         if self.streams.is_none()
@@ -84,11 +84,11 @@ impl Room<'_> {
                 memory.largest(self.block_size as u64, |tokens| one.windows_of(tokens).bytes())
         {
             return format!(
-                "training.batch_size = 1 does not fit either (nor would training.accumulate help), \
-                 sequence.block_size = {tokens} with it does"
+                "training.batch_size = 1 does not fit either, and training.accumulate does not help; with it, \
+                 sequence.block_size = {tokens} fits"
             );
         }
-        // Of the model's sizes the one that has to give up the smallest share of itself.
+        // The size of the model that must shrink by the smallest share.
         let smaller = SIZES.iter().filter_map(|size| {
             let (asked, step) = ((size.of)(&self.model), (size.step)(&self.model));
             let steps = memory.largest((asked / step) as u64, |steps| {
@@ -134,7 +134,7 @@ struct Size {
     key: &'static str,
     of: fn(&DragonConfig) -> usize,
     set: fn(&mut DragonConfig, usize),
-    /// What it is a multiple of.
+    /// Divisor of the size: it must be a multiple of this number.
     step: fn(&DragonConfig) -> usize,
 }
 
