@@ -1,4 +1,4 @@
-//! A decoded token by density, and a prompt by form. `cargo bench -p burn_dragon --features benchmark`
+//! Time of a decoded token by density, and of a prompt by form. `cargo bench -p burn_dragon --features benchmark`
 
 #![allow(clippy::unwrap_used, reason = "a bench stops where it fails")]
 
@@ -10,7 +10,7 @@ use common::{DENSITIES, devices, dragon, large, tokens};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use std::hint::black_box;
 
-/// Tokens that are read before the clock runs.
+/// Number of tokens that are read before the measurement.
 const CONTEXT: usize = 64;
 
 fn main() {
@@ -38,7 +38,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// One more token with the state carried.
+/// One more token with carried state.
 fn token(
     criterion: &mut Criterion,
     backend: &str,
@@ -67,7 +67,7 @@ fn token(
 /// Reads a prompt.
 type Form = fn(&Dragon, Tensor<2, Int>);
 
-/// A prompt, read through each form; token by token a shorter one.
+/// A prompt, read in each form; a shorter one is read token by token.
 fn prompt(criterion: &mut Criterion, backend: &str, device: &Device) {
     let dragon = dragon(&DragonConfig::small(), 0.2, device);
     let mut group = criterion.benchmark_group(format!("decoding/prompt/{backend}"));

@@ -1,4 +1,5 @@
-//! A training step by density, and its gradient by form. `cargo bench -p burn_dragon --features train,benchmark`
+//! Time of a training step by density, and of its gradient by form.
+//! `cargo bench -p burn_dragon --features train,benchmark`
 
 #![allow(clippy::unwrap_used, reason = "a bench stops where it fails")]
 
@@ -67,7 +68,7 @@ fn step(
             ..TrainingConfig::default()
         },
         optimizer: Method::AdamW(AdamW {
-            learning_rate: 1e-7, // the density stays what it is
+            learning_rate: 1e-7, // the density does not change
             ..AdamW::default()
         })
         .into(),

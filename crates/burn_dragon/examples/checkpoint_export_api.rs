@@ -1,4 +1,4 @@
-//! A model handed out and taken in: written whole and in parts, put together from parts as they arrive, verified.
+//! Export and import of a model: written as a whole and in parts, assembled from parts as they arrive, verified.
 //!
 //! `cargo run --release --example checkpoint_export_api`
 
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn show(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
-    // A model with what it says of itself: shape, steps, tokenizer, where it comes from, its licence.
+    // A model with its metadata: shape, steps, tokenizer, origin, licence.
     let device = Device::flex();
     let dragon = Dragon::new(&DragonConfig::small(), 1337, &device)?;
     let info = ModelInfo {
@@ -33,7 +33,7 @@ fn show(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
     };
     let model = model_file(&dragon, info, Some(r#"{"type":"byte"}"#.into()));
 
-    // One file, and the same in parts of at most 256 KiB of tensors; numbers in bf16.
+    // One file, and the same model in parts of at most 256 KiB of tensors; both stored in bf16.
     let options = ExportOptions {
         precision: StoredPrecision::Bf16,
         max_part_bytes: Some(256 << 10),
@@ -47,11 +47,11 @@ fn show(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
         &exported.model[..12]
     );
 
-    // The whole, checked by the hash it carries.
+    // The whole file, verified by the hash in it.
     let whole = ModelFile::read(&exported.file)?;
     println!("the whole is the model: {}", whole.hash() == exported.model);
 
-    // The parts as they would arrive from a network: here the last comes first.
+    // The parts, in any order in which they may arrive from a network: here the last comes first.
     let manifest_path = exported.manifest.ok_or("no parts were written")?;
     let mut assembly = Assembly::new(PartsManifest::read(&manifest_path)?, &manifest_path);
     for index in (0..exported.parts).rev() {
@@ -68,7 +68,7 @@ fn show(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
         model_hash(&dragon) == exported.model
     );
 
-    // One bit of one part, and it is not taken.
+    // A part with one changed bit is refused.
     let part = folder.join(burn_dragon::api::expert::checkpoint::part_name("model.bpk", 0));
     let mut bytes = std::fs::read(&part)?;
     bytes[1000] ^= 1;

@@ -1,4 +1,4 @@
-//! The model as a library: one function, two forms.
+//! The model as a library: one function in two forms, parallel and recurrent.
 //!
 //! `cargo run --release --example core_bdh_api`
 
@@ -23,10 +23,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let tokens = Tensor::<2, Int>::from_data([[77, 105, 114, 97, 32, 104, 105, 100]], &backend.device);
 
-    // A window at once.
+    // The parallel form: a window at once.
     let whole = dragon.forward(tokens.clone()); // [1, 8, 256]
 
-    // The same tokens in two pieces, with memory carried between them as a value.
+    // The recurrent form: the same tokens in two pieces, with the state carried between them as a value.
     let (first, state) = dragon.forward_with_state(tokens.clone().narrow(1, 0, 3), dragon.empty_state(1))?;
     let (second, state) = dragon.forward_with_state(tokens.narrow(1, 3, 5), state)?;
     let pieces = Tensor::cat(vec![first, second], 1);

@@ -1,4 +1,4 @@
-//! A family of one's own: it learns a curve, is saved, goes on, and is handed out in parts.
+//! Your own family: a model that learns a curve, is saved, resumed, and exported in parts.
 //! `cargo run --release --example own_family`
 
 use burn::module::{Module, Param};
@@ -27,7 +27,7 @@ struct Curve {
 }
 
 impl Curve {
-    /// Mean squared distance to the curve that is to be learnt, `sin x + sin(3 x) / 2`.
+    /// Mean squared distance to the target curve, `sin x + sin(3 x) / 2`.
     fn loss(&self, x: &[f64]) -> Tensor<1> {
         let (weights, waves) = (self.weights.val(), self.weights.dims()[0]);
         let losses = x.iter().map(|x| {

@@ -1,4 +1,4 @@
-//! Streams: where data comes from, where memory is emptied, how far back is learnt, and how a run goes on.
+//! Streams: cursors over data, resets of memory, windows of truncated backpropagation, and resumed runs.
 //!
 //! `cargo run --release --example stream_api`
 
@@ -14,7 +14,7 @@ fn main() -> Result<(), StreamError> {
     corpus()
 }
 
-/// Steps that carry anything: here bytes, with one memory a lane that stands in for a model's.
+/// Steps of any payload: here bytes, with one memory for each lane in place of a model's.
 fn segments(episodes: &[&str]) -> Result<(), StreamError> {
     let whole = |(episode, text): (u64, &&str)| {
         StreamSegment::of_episode(StreamSampleId::new(0, episode, 0), text.bytes())
@@ -57,7 +57,7 @@ fn segments(episodes: &[&str]) -> Result<(), StreamError> {
             steps.detached, steps.tracked
         );
     }
-    // Carried over the windows and emptied at the episode: as if each episode had been read at once.
+    // Memory is carried over the windows and emptied at each episode: the result is that of each episode read at once.
     for (memory, lane) in memory.iter().zip(&lanes) {
         assert_eq!(
             *memory,
@@ -65,7 +65,7 @@ fn segments(episodes: &[&str]) -> Result<(), StreamError> {
         );
     }
 
-    // Which step is the target of another.
+    // Targets of observations.
     let steps = lanes[0].metadata();
     let target =
         |step| resolve_stream_target_alignment(TargetAlignmentPolicy::FixedFuture, &steps, step, Some(4));
@@ -74,7 +74,7 @@ fn segments(episodes: &[&str]) -> Result<(), StreamError> {
     Ok(())
 }
 
-/// A corpus of documents on lanes, packed, in windows of several lengths.
+/// A corpus of documents, packed on lanes, in windows of several lengths.
 fn corpus() -> Result<(), StreamError> {
     let documents = Documents::from_lengths(&[900, 17, 1, 350, 64, 1200])?;
     println!(
@@ -97,7 +97,7 @@ fn corpus() -> Result<(), StreamError> {
         256, // tokens a step
     )?;
 
-    // A run that never stops, and one that stops before every step.
+    // A run that never stops, compared with one that stops and resumes before every step.
     let (mut lanes, mut saved) = (new_lanes()?, new_lanes()?.positions());
     for number in 0..12 {
         let step = mixup.scale_of_step(1337, number);

@@ -1,4 +1,4 @@
-//! Training as a library: a small dragon on a text of one's own, then a few words from it.
+//! Training as a library: a small model on your own text, and a short generated text.
 //!
 //! `cargo run --release --example train_language`
 

@@ -1,18 +1,18 @@
 //! Train, study and deploy Dragon Hatchling (BDH) models in Rust, on Burn.
 //!
-//! This crate is the facade: everything under [`api`] is the curated surface of the crates below it.
+//! This crate is the facade: [`api`] has the curated names of the crates below it.
 //!
 //! | module | what |
 //! |---|---|
-//! | [`api::core`] | the model: configuration, forward, carried state, cost, backends |
-//! | [`api::kernel`] | the numeric operations, each with its reference definition |
+//! | [`api::core`] | models: configuration, forward, carried state, cost, backends |
+//! | [`api::kernel`] | numeric operations, each with its reference definition |
 //! | [`api::checkpoint`] | files of every family: models, bundles, checkpoint folders, memories |
-//! | [`api::exchange`] | official weights, hubs, and what the verbs on files do |
-//! | [`api::stream`] | continuing streams: lanes of documents, windows, carry policies, positions that resume |
-//! | `api::train` | the training loop and what a family implements for it (feature `train`, on by default) |
+//! | [`api::exchange`] | official weights, hubs, and the commands on files: verify, inspect, diff, convert |
+//! | [`api::stream`] | continuing streams: lanes of documents, windows, carry policies, resumable positions |
+//! | `api::train` | the training loop, and the traits that a family implements (feature `train`, on by default) |
 //! | [`api::language`] | language models: data, training, evaluation, generation |
 //! | [`api::sudoku`] | sudoku models: puzzles, exact solver, training, solving (feature `train`) |
-//! | [`api::expert`] | the parts behind those, for builders |
+//! | [`api::expert`] | parts behind those, for those who build on them |
 //!
 //! ```
 //! use burn_dragon::api::core::{Backend, Dragon, DragonConfig};
@@ -30,7 +30,7 @@
 //! # }
 //! ```
 
-/// The curated surface.
+/// Curated names of all crates.
 pub mod api {
     pub use burn_dragon_checkpoint::api as checkpoint;
     pub use burn_dragon_core::api as core;
@@ -43,7 +43,7 @@ pub mod api {
     #[cfg(feature = "train")]
     pub use burn_dragon_train::api as train;
 
-    /// The parts behind the curated surface.
+    /// Parts behind the curated names, crate by crate.
     pub mod expert {
         pub use burn_dragon_checkpoint::api::expert as checkpoint;
         pub use burn_dragon_core::api::expert as core;

@@ -1,14 +1,14 @@
-//! Where a model runs: the backends that are compiled in, and which of them are present.
+//! Backends: the choice of the device on which a model runs.
 
 use burn::tensor::Device;
 use burn_dragon_kernel::api::{Instructions, UnknownInstructions};
 use serde::{Deserialize, Serialize};
 
-/// A backend, as a person asks for it.
+/// Backend that a user requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
-    /// The best that is compiled in and present: cuda, then wgpu, then cpu.
+    /// The first that is compiled in and present: cuda, wgpu, cpu.
     #[default]
     Auto,
     /// The processor.
@@ -19,23 +19,23 @@ pub enum Backend {
     Cuda,
 }
 
-/// A device, and why it was chosen.
+/// Device that was selected, with the reason.
 #[derive(Clone, Debug)]
 pub struct SelectedBackend {
-    /// `cpu`, `wgpu` or `cuda`.
+    /// Name of the backend: `cpu`, `wgpu` or `cuda`.
     pub name: &'static str,
-    /// The device, without autodiff.
+    /// Device, without autodiff.
     pub device: Device,
-    /// Why this one, in words.
+    /// Reason for this device, in words.
     pub why: String,
 }
 
 impl Backend {
-    /// Finds the device.
+    /// Selects the device.
     ///
     /// # Errors
-    /// If the backend asked for is not compiled in, or no such device is present; the error says how to get it. If the
-    /// environment limits the processor's instructions to a kind that there is not.
+    /// - The requested backend is not compiled in, or has no device on this machine; the error says how to get it.
+    /// - The environment limits the processor's instructions to a kind that does not exist.
     pub fn select(self) -> Result<SelectedBackend, BackendError> {
         Instructions::limit()?;
         match self {
@@ -43,7 +43,7 @@ impl Backend {
             Self::Cpu => Ok(SelectedBackend {
                 name: "cpu",
                 device: Device::flex(),
-                why: "asked for".into(),
+                why: "requested".into(),
             }),
             Self::Wgpu => Self::asked("wgpu", wgpu()),
             Self::Cuda => Self::asked("cuda", cuda()),
@@ -57,7 +57,7 @@ impl Backend {
         found.map(|device| SelectedBackend {
             name,
             device,
-            why: "asked for".into(),
+            why: "requested".into(),
         })
     }
 
@@ -123,7 +123,7 @@ fn cuda() -> Result<Device, BackendError> {
     Err(BackendError::NotCompiled { name: "cuda" })
 }
 
-/// The first device of a kind. A missing driver makes some runtimes panic while they look; that means "not present".
+/// First device of a kind. Some runtimes panic if a driver is missing; such a panic counts as "not present".
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn first_present(name: &'static str, kind: burn::tensor::DeviceType) -> Result<Device, BackendError> {
     let found = std::panic::catch_unwind(|| Device::enumerate(kind).into_vec());
@@ -133,10 +133,10 @@ fn first_present(name: &'static str, kind: burn::tensor::DeviceType) -> Result<D
         .ok_or(BackendError::NotPresent { name })
 }
 
-/// A backend that cannot be had.
+/// Error of a backend that is not available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackendError {
-    /// The feature is off.
+    /// The backend's feature is off.
     #[error(
         "backend `{name}` is not compiled in; build with it: \
          cargo run --release -p burn_dragon_cli --features {name} -- --backend {name}"
@@ -145,7 +145,7 @@ pub enum BackendError {
         /// The backend.
         name: &'static str,
     },
-    /// No device or driver.
+    /// The backend has no device or driver on this machine.
     #[error(
         "backend `{name}` is compiled in but no device was found; install its driver \
          (Debian, without a GPU: apt-get install mesa-vulkan-drivers libvulkan1) or use --backend cpu"
@@ -154,7 +154,7 @@ pub enum BackendError {
         /// The backend.
         name: &'static str,
     },
-    /// The environment limits the processor's instructions to a kind that there is not.
+    /// The environment limits the processor's instructions to a kind that does not exist.
     #[error(transparent)]
     Instructions(#[from] UnknownInstructions),
 }

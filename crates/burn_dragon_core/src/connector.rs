@@ -1,28 +1,30 @@
-//! Connectors: how what a level adds enters the stream.
+//! Kinds of connector: how the output of a level enters the stream.
 
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::join;
 use serde::{Deserialize, Serialize};
 
-/// The kind of connector, `model.connector`.
+/// Kind of connector between levels, `model.connector`.
 ///
-/// Between levels runs a stream of one or more tensors of the model's width, `[B, S, T, D]`. A connector makes it of what
-/// enters the trunk, says what of it each level sees, what becomes of what the level adds, and what leaves the trunk.
+/// The stream between levels has one or more tensors of the model's width, `[B, S, T, D]`. A connector makes it from
+/// the trunk's input, gives each level its input, adds the output of each level to it, and makes the trunk's output
+/// from it.
 ///
-/// **To add one** (hyper-connections: S streams that are mixed before and after each level; attention residuals: S grows by
-/// one a level, and a level sees a weighted sum of them): a variant, a `Wiring` in this file or one beside it, and its arm in
-/// this file's one `match`. What it learns is listed in [`TrunkConfig::tensors`](crate::config::TrunkConfig::tensors), held by
-/// the [`Trunk`](crate::trunk::Trunk), and given to the wiring when a pass makes it.
+/// **To add one** (hyper-connections: S streams that are mixed before and after each level; attention residuals: S
+/// grows by one a level, and a level sees a weighted sum of them): a variant, a `Wiring` in this file or one beside it,
+/// and its arm in this file's one `match`. The tensors that it learns are listed in
+/// [`TrunkConfig::tensors`](crate::config::TrunkConfig::tensors), are fields of the [`Trunk`](crate::trunk::Trunk), and
+/// are given to the wiring when a pass makes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Connector {
-    /// One stream, `norm(v + norm(u))` after each level: the paper's.
+    /// The paper's connector: one stream, `norm(v + norm(u))` after each level.
     #[default]
     Plain,
 }
 
 impl Connector {
-    /// The wiring of a pass: the one place that tells the kinds apart. `eps` is what norms add to the variance.
+    /// Wiring of a pass: the one place that distinguishes the kinds. `eps` is the epsilon of the norms.
     pub(crate) fn wiring(self, eps: f64) -> Box<dyn Wiring> {
         match self {
             Self::Plain => Box::new(Plain { eps }),
@@ -30,20 +32,20 @@ impl Connector {
     }
 }
 
-/// What runs between the levels of a pass.
+/// Connections between the levels of a pass.
 ///
 /// `v`, `u`: `[B, 1, T, D]`; `stream`: `[B, S, T, D]`.
 pub(crate) trait Wiring {
-    /// The stream before the first level, of what enters the trunk.
+    /// Stream before the first level, made from the trunk's input.
     fn enter(&self, v: Tensor<4>) -> Tensor<4>;
 
-    /// What a level sees of the stream.
+    /// Input of a level, made from the stream.
     fn input(&self, stream: &Tensor<4>, level: usize) -> Tensor<4>;
 
-    /// The stream after a level that adds `u`.
+    /// Stream after a level whose output is `u`.
     fn join(&self, stream: Tensor<4>, u: Tensor<4>, level: usize) -> Tensor<4>;
 
-    /// What leaves the trunk, or is looked at between levels.
+    /// Output of the trunk, made from the stream; also computed between levels for probes.
     fn leave(&self, stream: Tensor<4>) -> Tensor<4>;
 }
 

@@ -1,4 +1,4 @@
-//! What a model costs: parameters, arithmetic, bytes. Formulas, tested against hand counts.
+//! Cost of a model: parameters, FLOPs, bytes. The formulas are tested against hand counts.
 //!
 //! A multiply-add counts as two FLOPs. `n` is all neurons, `d` the width, `T` the window, `L` the levels.
 //!
@@ -9,11 +9,11 @@
 //! | read and write, recurrent form | `L * 4 n d` |
 //! | readout | `2 d V` |
 //!
-//! These are of plain parts. A [full read](crate::read::Read::Full) costs `L * 4 n d` at any T instead of the causal one; what is
-//! said of generation and of the bytes of a step holds for causal reads.
+//! These hold for plain parts. A [full read](crate::read::Read::Full) costs `L * 4 n d` at any T, in place of the
+//! causal read. The formulas for generation and for the bytes of a step hold for causal reads.
 //!
-//! Sparsity is not subtracted from these: what a step does with it shows as speed. [`Cost::decode_flops_at`] and
-//! [`Cost::decode_bytes_at`] are what is left when only active neurons are touched.
+//! They count all neurons, active or not; where code skips inactive ones, it is faster than the counts suggest.
+//! [`Cost::decode_flops_at`] and [`Cost::decode_bytes_at`] count active neurons only.
 
 use crate::config::{DragonConfig, TrunkConfig};
 use crate::density::Activity;
@@ -21,10 +21,10 @@ use crate::shapes::TensorShape;
 use burn_dragon_kernel::api::expert::chunk_length;
 use std::num::Saturating;
 
-/// A number that no sum or product overflows: what is too much to be counted is [`u64::MAX`], more than any machine has.
+/// Count that saturates at [`u64::MAX`] where a sum or product would overflow.
 type Count = Saturating<u64>;
 
-/// A size as a number of that kind.
+/// A size as a [`Count`].
 fn of(size: usize) -> Count {
     Saturating(size as u64)
 }
@@ -32,13 +32,13 @@ fn of(size: usize) -> Count {
 /// Bytes of one f32.
 const F32: Count = Saturating(4);
 
-/// Tasks that the gradient of a level is split into, at least where there are lanes enough.
+/// Smallest number of tasks that the gradient of a level is split into, if there are enough lanes.
 const LEVEL_TASKS: usize = 8;
 
-/// Entries of a level's tile of neurons.
+/// Number of entries of a level's tile of neurons.
 const LEVEL_TILE: usize = 1 << 16;
 
-/// The cost of a model of one shape. Sizes are any: what cannot be counted is [`u64::MAX`].
+/// Cost of a model of one shape. Sizes may be of any value; a count that overflows is [`u64::MAX`].
 #[derive(Clone, Debug)]
 pub struct Cost {
     trunk: TrunkConfig,
@@ -47,7 +47,7 @@ pub struct Cost {
 }
 
 impl DragonConfig {
-    /// The cost of a model of this shape.
+    /// Cost of a model of this shape.
     pub fn cost(&self) -> Cost {
         Cost {
             trunk: self.trunk(),
@@ -58,7 +58,7 @@ impl DragonConfig {
 }
 
 impl TrunkConfig {
-    /// The cost of a trunk of this shape alone: a model has in addition what stands before and after it.
+    /// Cost of a trunk of this shape alone, without the parts of a model before and after it.
     pub fn cost(&self) -> Cost {
         Cost {
             trunk: self.clone(),
@@ -68,14 +68,14 @@ impl TrunkConfig {
     }
 }
 
-/// The numbers of all tensors together.
+/// Number of values of all tensors together.
 fn counted(tensors: &[TensorShape]) -> Count {
     tensors.iter().fold(of(0), |sum, tensor| sum + tensor.numbers())
 }
 
 impl Cost {
-    /// Trained numbers: those of all [tensors](DragonConfig::tensors). With plain parts `3 n d + 2 V d`, and a slope for
-    /// each head where they are learnt.
+    /// Number of trained parameters: the values of all [tensors](DragonConfig::tensors). With plain parts
+    /// `3 n d + 2 V d`, and one slope for each head if they are learnt.
     pub fn parameters(&self) -> u64 {
         self.numbers.0
     }
@@ -104,21 +104,23 @@ impl Cost {
 
     /// FLOPs of one generated token that touches active neurons only.
     ///
-    /// Per level the first projection is whole; memory is read and written in the rows of active pairs; the second
-    /// projection is needed where x is active, and the way back to the width where y is.
+    /// In each level the first projection is over all neurons. Memory is read and written in the rows of active pairs.
+    /// The second projection is over the neurons with active x, and the projection back to the width over those with
+    /// active y.
     pub fn decode_flops_at(&self, activity: Activity) -> f64 {
         let Activity { x, pairs, y } = activity;
         let block = 2.0 * self.block().0 as f64 * (1.0 + 2.0 * pairs + x + y);
         self.trunk.n_levels as f64 * block + 2.0 * self.readout().0 as f64
     }
 
-    /// FLOPs of one token of a prompt of `tokens`: the cheaper of parallel and recurrent form, whichever is run.
+    /// FLOPs of one token of a prompt of `tokens`: those of the parallel or the recurrent form, whichever is fewer, no
+    /// matter which one runs.
     pub fn prefill_flops_per_token(&self, tokens: usize) -> u64 {
         self.forward_flops_per_token(tokens)
             .min(self.decode_flops_per_token())
     }
 
-    /// Bytes of carried state of one lane, f32.
+    /// Bytes of the carried state of one lane, f32.
     pub fn state_bytes(&self) -> u64 {
         (self.trunk.memory().numbers() * F32).0
     }
@@ -131,29 +133,29 @@ impl Cost {
 
     /// Bytes moved for one generated token of one lane that touches active neurons only, f32.
     ///
-    /// As in [`decode_flops_at`](Self::decode_flops_at); rows of memory are read and written.
+    /// The same neurons as in [`decode_flops_at`](Self::decode_flops_at); active rows of memory are read and written.
     pub fn decode_bytes_at(&self, activity: Activity) -> f64 {
         let Activity { x, pairs, y } = activity;
         let block = self.block().0 as f64 * (1.0 + 2.0 * pairs + x + y);
         (self.trunk.n_levels as f64 * block + self.readout().0 as f64) * F32.0 as f64
     }
 
-    /// Bytes that reading a prompt moves at least, f32: each level reads the three matrices and writes its memory
+    /// Least bytes moved to read a prompt, f32: each level reads the three matrices and writes its memory
     /// once, and the readout is read once.
     pub fn prefill_bytes(&self) -> u64 {
         ((of(self.trunk.n_levels) * of(4) * self.block() + self.readout()) * F32).0
     }
 
-    /// Bytes that a training step moves at least, f32: each level reads the three matrices forward and backward and
+    /// Least bytes moved by a training step, f32: each level reads the three matrices forward and backward and
     /// adds to their gradients; the optimiser reads weight, gradient and two moments and writes all but the gradient.
     pub fn training_bytes_moved(&self) -> u64 {
         ((of(self.trunk.n_levels) * of(4 * 3) * self.block() + of(7) * self.numbers) * F32).0
     }
 
-    /// Peak bytes of a training step on the processor in f32: nothing neuron-wide is kept.
+    /// Peak bytes of a training step on the processor in f32, where no neuron-wide tensor is kept.
     ///
-    /// What is alive at once, in numbers, with windows of `C` tokens, and an eighth for what an allocator loses
-    /// between blocks:
+    /// The sum of these, in f32 values, with windows of `C` tokens, and an eighth more for fragmentation in the
+    /// allocator:
     ///
     /// | | |
     /// |---|---|
@@ -179,20 +181,20 @@ impl Cost {
         allocated(self.trained(1)).0
     }
 
-    /// Weights, moments and gradients, in numbers.
+    /// Weights, moments and gradients, in f32 values.
     fn trained(&self, lanes: usize) -> Count {
         let groups = LEVEL_TASKS.div_ceil(self.trunk.n_heads.max(1)).min(lanes);
         of(3) * self.numbers + (of(3) + of(groups)) * of(3) * self.block() + of(2) * self.readout()
     }
 
-    /// Logits and the window's angles, in numbers.
+    /// Logits and the window's angles, in f32 values.
     fn once(&self, rows: Count, tokens: usize) -> Count {
         rows * of(self.vocab) + of(tokens) * of(self.trunk.neurons_per_head())
     }
 
-    /// Peak bytes of reading `lanes` windows of `tokens` on the processor in f32, without gradients and with what is
-    /// held for it: weights, weights neuron by neuron, streams, what each head adds to the width, logits with what they
-    /// cost and are judged by, and the threads' buffers.
+    /// Peak bytes of a forward pass over `lanes` windows of `tokens` on the processor in f32, without gradients:
+    /// weights, weights neuron by neuron, streams, the output of each head in model width, logits with their losses,
+    /// and the threads' buffers.
     pub fn reading_bytes(&self, lanes: usize, tokens: usize) -> u64 {
         let (c, chunk) = (&self.trunk, self.chunk(tokens));
         let (d, heads, rows) = (of(c.d_model), of(c.n_heads), of(lanes) * of(tokens));
@@ -202,33 +204,34 @@ impl Cost {
         allocated(numbers + buffers).0
     }
 
-    /// Bytes of generating on the processor in f32, with the weights: these once more neuron by neuron, with the bytes
-    /// that rule neurons out, and the memories of so many streams.
+    /// Bytes of generation on the processor in f32: the weights, a copy of them neuron by neuron, the int8 weights of
+    /// the prefilter, and the memories of `streams` streams.
     pub fn generating_bytes(&self, streams: usize) -> u64 {
         let weights = of(2) * self.numbers * F32 + self.numbers;
         (weights + of(streams) * Saturating(self.state_bytes())).0
     }
 
-    /// Bytes that training on carried memory needs beside [`training_bytes`](Self::training_bytes), f32: the memory of
-    /// `lanes` lanes at rest, and of those that `read` the one after each of the windows that learn together, twice
-    /// where it passes gradients.
+    /// Bytes that training on carried memory needs in addition to [`training_bytes`](Self::training_bytes), f32: the
+    /// stored memory of `lanes` lanes, and for each of the `read` lanes of a step the memory after each of the
+    /// `windows` windows that gradients pass through together. The latter counts twice if there are several windows,
+    /// since it then passes gradients.
     pub fn carried_bytes(&self, lanes: usize, read: usize, windows: usize) -> u64 {
         let after = if windows > 1 { of(2) * of(windows) } else { of(1) };
         (Saturating(self.state_bytes()) * (of(lanes) + of(read) * after)).0
     }
 
-    /// Tokens that a level reads at once of a window of so many.
+    /// Number of tokens that a level reads at once, of a window of `tokens`.
     fn chunk(&self, tokens: usize) -> usize {
         chunk_length(tokens, self.trunk.d_model.min(usize::MAX / 8), false)
     }
 
-    /// Numbers that all threads hold while they compute heads of lanes.
+    /// Buffers of all threads that compute heads of lanes, in f32 values.
     fn buffers(&self, lanes: usize, tokens: usize, chunk: usize) -> Count {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         of(threads.min(lanes.saturating_mul(self.trunk.n_heads))) * self.thread_buffers(tokens, chunk)
     }
 
-    /// Numbers that a thread holds while it computes a head in windows of `chunk` tokens.
+    /// Buffers of a thread that computes a head in windows of `chunk` tokens, in f32 values.
     fn thread_buffers(&self, tokens: usize, chunk: usize) -> Count {
         let (d, neurons) = (of(self.trunk.d_model), self.trunk.neurons_per_head());
         let tile = of(chunk) * of(neurons.min((LEVEL_TILE / chunk.max(1)).clamp(64, 512)));
@@ -244,9 +247,9 @@ impl Cost {
             + memories * neurons * d
     }
 
-    /// Peak bytes of a training step of plain tensor operations, roughly: what other backends keep.
+    /// Approximate peak bytes of a training step with plain tensor operations, as on other backends.
     ///
-    /// Per level about ten neuron-wide tensors and two score matrices per head, and four copies of the weights.
+    /// In each level about ten neuron-wide tensors and two score matrices per head, and four copies of the weights.
     pub fn training_bytes_unfused(&self, lanes: usize, tokens: usize) -> u64 {
         let (c, rows) = (&self.trunk, of(lanes) * of(tokens));
         let per_level = of(10) * rows * of(c.n_neurons) + of(2) * rows * of(tokens) * of(c.n_heads);
@@ -263,7 +266,7 @@ impl Cost {
     }
 }
 
-/// Bytes of so many f32, and an eighth for what an allocator loses between blocks.
+/// Bytes of `numbers` f32 values, and an eighth more for fragmentation in the allocator.
 fn allocated(numbers: Count) -> Count {
     let bytes = numbers * F32;
     bytes + bytes / of(8)

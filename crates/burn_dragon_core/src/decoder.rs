@@ -1,4 +1,4 @@
-//! Generation: one token at a time, as fast as the memory allows.
+//! Decoder for generation, one token at a time; its speed is bounded by memory bandwidth.
 
 use crate::density::Density;
 use crate::dragon::Dragon;
@@ -7,14 +7,15 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_dragon_kernel::api::{Activity, Decode, Parameters, Sizes, Weights};
 use std::sync::Arc;
 
-/// Prompts of fewer tokens are read step by step: setting up a window would cost more than it saves.
+/// Smallest number of tokens read as a window. Fewer are read step by step, since the set-up of a window costs more
+/// than it saves.
 const WINDOW: usize = 16;
 
-/// Streams of tokens through a model: the recurrent form of [`Dragon::forward_with_state`], with the state inside.
+/// Decoder of token streams: the recurrent form of [`Dragon::forward_with_state`], with the state inside.
 ///
-/// On the processor in f32 it has a copy of the weights and the memory laid out for single tokens, touches only what
-/// active neurons need, and a [`step`](Self::step) allocates nothing. Elsewhere it is `forward_with_state`, and gives
-/// the same. Cloning it forks the streams; the weights are shared.
+/// On the processor in f32 it has a copy of the weights and of the memory in a layout for single tokens. It touches
+/// only the weights and memory of active neurons, and a [`step`](Self::step) allocates nothing. Elsewhere it calls
+/// `forward_with_state`, which computes the same function. A clone forks the streams and shares the weights.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -39,23 +40,23 @@ pub struct Decoder {
     logits: Vec<f32>, // [B, V]
 }
 
-/// Where memory and positions are.
+/// Memory and positions of the streams.
 #[derive(Clone, Debug)]
 enum Streams {
     Processor {
         decode: Decode,
-        /// The memory after windows, which is laid out for single tokens before the next of these.
+        /// Memory after windows; it is converted to the layout for single tokens before the next single token.
         read: Option<DragonState>,
     },
     Tensors(DragonState),
 }
 
-/// Streams that nothing was read by in windows, or that have gone on from it token by token.
+/// Streams whose memory is in the layout for single tokens.
 fn processor(decode: Decode) -> Streams {
     Streams::Processor { decode, read: None }
 }
 
-/// Lays a state out for single tokens.
+/// Converts a state to the layout for single tokens.
 fn restore(decode: &mut Decode, state: DragonState) {
     let (rho, positions) = state.into_parts();
     for (level, rho) in rho.into_iter().enumerate() {
@@ -68,9 +69,9 @@ impl Decoder {
     /// `lanes` streams at position 0 with an empty memory.
     ///
     /// # Panics
-    /// If there is no lane.
+    /// If `lanes` is 0.
     pub fn new(dragon: &Dragon, lanes: usize) -> Self {
-        assert!(lanes > 0, "Decoder::new: no lane");
+        assert!(lanes > 0, "Decoder::new: 0 lanes, expected at least 1");
         let streams = match weights(dragon) {
             Some(weights) => processor(Decode::new(Arc::new(weights), lanes)),
             None => Streams::Tensors(dragon.empty_state(lanes)),
@@ -82,17 +83,17 @@ impl Decoder {
         }
     }
 
-    /// Streams that go on from a state.
+    /// Streams that continue from a state.
     ///
     /// # Errors
-    /// If the state was made for another shape.
+    /// If the state has another shape.
     pub fn from_state(dragon: &Dragon, state: DragonState) -> Result<Self, DecoderError> {
         let mut decoder = Self::new(dragon, state.lanes().max(1));
         decoder.resume(state)?;
         Ok(decoder)
     }
 
-    /// As many streams of the same model, at position 0 with an empty memory; the weights are shared.
+    /// The same number of streams of the same model, at position 0 with an empty memory; the weights are shared.
     pub fn fresh(&self) -> Self {
         let streams = match &self.streams {
             Streams::Processor { decode, .. } => processor(decode.fresh()),
@@ -105,10 +106,10 @@ impl Decoder {
         }
     }
 
-    /// Goes on from another state, of as many lanes.
+    /// Replaces the state by another one of the same number of lanes.
     ///
     /// # Errors
-    /// If the state was made for another shape or another number of lanes; the streams are as before.
+    /// If the state has another shape or another number of lanes; the streams then stay as before.
     pub fn resume(&mut self, state: DragonState) -> Result<(), DecoderError> {
         state.check(self.dragon.config(), self.lanes())?;
         match &mut self.streams {
@@ -121,10 +122,10 @@ impl Decoder {
         Ok(())
     }
 
-    /// Reads one token of each lane: the logits of what follows, `[B, V]`.
+    /// Reads one token of each lane and returns the logits of the next token, `[B, V]`.
     ///
     /// # Errors
-    /// If there is not one token for each lane, or a token is outside the vocabulary; the streams are as before.
+    /// If there is not one token for each lane, or a token is outside the vocabulary; the streams then stay as before.
     pub fn step(&mut self, tokens: &[u32]) -> Result<&[f32], DecoderError> {
         self.check(tokens, tokens.len() == self.lanes())?;
         match &mut self.streams {
@@ -139,11 +140,11 @@ impl Decoder {
         Ok(&self.logits)
     }
 
-    /// Reads T tokens of each lane, `[B, T]`: the logits of what follows the last, `[B, V]`.
+    /// Reads T tokens of each lane, `[B, T]`, and returns the logits of the token after the last, `[B, V]`.
     ///
     /// # Errors
-    /// If there are no tokens or not as many for each lane, or a token is outside the vocabulary; the streams are as
-    /// before.
+    /// If there are no tokens, their number is not a multiple of the lanes, or a token is outside the vocabulary; the
+    /// streams then stay as before.
     pub fn read(&mut self, tokens: &[u32]) -> Result<&[f32], DecoderError> {
         let lanes = self.lanes();
         self.check(tokens, !tokens.is_empty() && tokens.len().is_multiple_of(lanes))?;
@@ -163,7 +164,7 @@ impl Decoder {
         Ok(&self.logits)
     }
 
-    /// The state of the streams, a copy.
+    /// Copy of the state of the streams.
     pub fn state(&self) -> DragonState {
         match &self.streams {
             Streams::Tensors(state)
@@ -181,7 +182,7 @@ impl Decoder {
         }
     }
 
-    /// Tokens each lane has read.
+    /// Position of each lane: the number of tokens it has read.
     pub fn positions(&self) -> &[u64] {
         match &self.streams {
             Streams::Processor { decode, read: None } => decode.positions(),
@@ -197,7 +198,7 @@ impl Decoder {
         self.positions().len()
     }
 
-    /// What the last [`step`](Self::step) or [`read`](Self::read) gave, `[B, V]`; zeros before the first.
+    /// Logits of the last [`step`](Self::step) or [`read`](Self::read), `[B, V]`; zeros before the first.
     pub fn logits(&self) -> &[f32] {
         &self.logits
     }
@@ -207,7 +208,7 @@ impl Decoder {
         &self.dragon
     }
 
-    /// Shares of active neurons in the last [`step`](Self::step), over all lanes; `None` where they are not counted.
+    /// Shares of active neurons in the last [`step`](Self::step), over all lanes; `None` if they are not counted.
     pub fn density(&self) -> Option<Density> {
         let Streams::Processor { decode, .. } = &self.streams else {
             return None;
@@ -225,8 +226,8 @@ impl Decoder {
         })
     }
 
-    /// At most this many threads, the caller's included; as many as are worth it unless said. The logits do not depend
-    /// on it.
+    /// Limits the number of threads, including the caller's. Without a limit, the decoder uses as many as speed it up.
+    /// The logits do not depend on it.
     pub fn limit_threads(&mut self, threads: usize) {
         if let Streams::Processor { decode, .. } = &mut self.streams {
             decode.limit_threads(threads);
@@ -247,7 +248,7 @@ impl Decoder {
         }
     }
 
-    /// Tokens `[B, T]` through the model's own form for windows.
+    /// Reads tokens `[B, T]` with the model's form for windows.
     fn read_window(&mut self, tokens: &[u32]) -> Result<(), DecoderError> {
         let (lanes, length) = (self.lanes(), tokens.len() / self.lanes());
         let ids: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
@@ -263,7 +264,8 @@ impl Decoder {
     }
 }
 
-/// The model laid out for single tokens, where it is on the processor in f32 and of the kinds that `decode` computes.
+/// Weights in the layout for single tokens; `None` unless the model is on the processor, in f32 and of the kinds that
+/// `decode` computes.
 fn weights(dragon: &Dragon) -> Option<Weights> {
     let (embed, trunk) = (dragon.embed.val(), &dragon.trunk);
     if embed.device() != Device::flex() || embed.dtype() != DType::F32 || !trunk.config().is_plain() {
@@ -289,7 +291,7 @@ fn weights(dragon: &Dragon) -> Option<Weights> {
     }))
 }
 
-/// A tensor's numbers.
+/// Values of a tensor.
 fn numbers<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
     match tensor.into_data().convert::<f32>().try_into_vec() {
         Ok(values) => values,
@@ -297,28 +299,29 @@ fn numbers<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
     }
 }
 
-/// Tokens or a state that a decoder cannot take.
+/// Error of a decoder: tokens or a state that it cannot take.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecoderError {
-    /// Not as many tokens for each lane.
+    /// A number of tokens that does not fit the lanes.
     #[error(
-        "{given} tokens were given for {lanes} lanes; a step takes one for each lane, a window as many for each"
+        "{given} tokens were given for {lanes} lanes; give one token a lane for a step, or the same number above 0 \
+         for every lane of a window"
     )]
     Tokens {
-        /// Tokens given.
+        /// Number of tokens given.
         given: usize,
-        /// Lanes of the decoder.
+        /// Number of lanes of the decoder.
         lanes: usize,
     },
-    /// A token that the model does not know.
+    /// A token outside the vocabulary.
     #[error("token {token} is outside the model's vocabulary of {vocab_size} (0 to {})", vocab_size - 1)]
     Vocabulary {
         /// The token.
         token: u32,
-        /// Tokens there are.
+        /// Number of tokens in the vocabulary.
         vocab_size: usize,
     },
-    /// A state that does not belong to the model or the lanes.
+    /// A state that does not fit the model or the lanes.
     #[error(transparent)]
     State(#[from] StateError),
 }

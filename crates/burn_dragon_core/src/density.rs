@@ -1,9 +1,9 @@
-//! How many neurons are active: the share of non-zero x and y, level by level.
+//! Density of active neurons: the share of non-zero x and y, level by level.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Something that looks at the activations of each level during a pass.
+/// Probe of the activations of each level during a pass.
 pub trait Watch {
     /// Called once per level, in order; `x` and `y` are `[B, H, T, N]`, `y` before dropout.
     fn level(&mut self, level: usize, x: &Tensor<4>, y: &Tensor<4>);
@@ -48,7 +48,7 @@ pub struct DensityProbe {
 }
 
 impl DensityProbe {
-    /// The shares seen so far.
+    /// Shares counted so far.
     pub fn density(&self) -> Density {
         let share = |which: usize| {
             self.active
@@ -63,7 +63,7 @@ impl DensityProbe {
         }
     }
 
-    /// Adds a pass over a level: how many entries x and y have each, and the shares that are active.
+    /// Adds a pass over a level: the number of entries of x, and of y, and the shares of x and y that are active.
     pub fn add(&mut self, level: usize, entries: f64, shares: [f64; 2]) {
         if level >= self.total.len() {
             self.total.resize(level + 1, 0.0);
@@ -81,22 +81,23 @@ impl Watch for DensityProbe {
     }
 }
 
-/// Shares of the neurons that a token touches, in `[0, 1]`, over all levels.
+/// Shares of neurons that a token touches, in `[0, 1]`, over all levels.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Activity {
-    /// Active x.
+    /// Share of neurons with active x.
     #[serde(rename = "x_density")]
     pub x: f64,
-    /// Neurons whose pair has an active x: the rotation spreads it over both, so these rows of memory are touched.
+    /// Share of neurons whose pair has an active x: the rotation spreads x over both, so their rows of memory are
+    /// touched.
     #[serde(rename = "pair_density")]
     pub pairs: f64,
-    /// Active y.
+    /// Share of neurons with active y.
     #[serde(rename = "y_density")]
     pub y: f64,
 }
 
 impl Activity {
-    /// All neurons.
+    /// Activity of all neurons.
     pub const FULL: Self = Self {
         x: 1.0,
         pairs: 1.0,
@@ -104,7 +105,7 @@ impl Activity {
     };
 }
 
-/// Measures the [`Activity`] of the last tokens of a window, which have a context.
+/// Probe of the [`Activity`] of the last tokens of a window, which have a context.
 #[derive(Clone, Debug)]
 pub struct ActivityProbe {
     last: usize,
@@ -113,7 +114,7 @@ pub struct ActivityProbe {
 }
 
 impl ActivityProbe {
-    /// A probe of the last so many tokens.
+    /// A probe of the last `tokens` tokens.
     pub fn last(tokens: usize) -> Self {
         Self {
             last: tokens,
@@ -122,7 +123,7 @@ impl ActivityProbe {
         }
     }
 
-    /// The mean over the levels seen so far; nothing is active if there was none.
+    /// Mean over the levels counted so far; zero if there are none.
     pub fn activity(&self) -> Activity {
         let [x, pairs, y] = self.sums.map(|sum| sum / self.levels.max(1.0));
         Activity { x, pairs, y }

@@ -1,4 +1,4 @@
-//! The model: an embedding, a trunk, a readout.
+//! Language model: an embedding, a trunk and a readout.
 
 use crate::config::{ConfigError, DragonConfig};
 use crate::free_memory::{FreeMemory, Need};
@@ -10,14 +10,14 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_kernel::api::norm;
 
-/// A Dragon Hatchling model of next tokens.
+/// Dragon Hatchling model of next tokens.
 ///
-/// Its parameters are called `embed`, as the [`Trunk`]'s, and `lm_head`.
+/// Its parameters are named `embed`, the names of the [`Trunk`]'s fields, and `lm_head`.
 #[derive(Module, Debug)]
 pub struct Dragon {
     /// Token embedding, `[V, D]`.
     pub embed: Param<Tensor<2>>,
-    /// The levels.
+    /// Trunk: the levels and their shared weights.
     pub trunk: Trunk,
     /// Readout, `[D, V]`.
     pub lm_head: Param<Tensor<2>>,
@@ -29,7 +29,7 @@ impl Dragon {
     /// A model with [initial weights](initial), a function of `seed` alone.
     ///
     /// # Errors
-    /// If the configuration is not one a model can have, or the machine has no memory for it.
+    /// If the configuration is not valid, or the machine has too little memory for the model.
     pub fn new(config: &DragonConfig, seed: u64, device: &Device) -> Result<Self, ConfigError> {
         config.validate()?;
         let need = Need::of("a model of this shape").with("weights", config.cost().weight_bytes());
@@ -37,14 +37,14 @@ impl Dragon {
         Self::from_weights(config, device, initial(&config.trunk(), seed))
     }
 
-    /// A model with these weights: `weight` is asked for each of the [tensors](DragonConfig::tensors) by name and shape,
-    /// f32.
+    /// A model with given weights: `weight` is called with the name and shape of each of the
+    /// [tensors](DragonConfig::tensors) and returns its values, f32.
     ///
     /// # Errors
-    /// If the configuration is not one a model can have.
+    /// If the configuration is not valid.
     ///
     /// # Panics
-    /// If a weight has another shape than was asked for.
+    /// If a returned weight has another shape.
     pub fn from_weights(
         config: &DragonConfig,
         device: &Device,
@@ -61,22 +61,22 @@ impl Dragon {
         })
     }
 
-    /// The model's shape.
+    /// Configuration of the model.
     pub fn config(&self) -> &DragonConfig {
         &self.config
     }
 
-    /// The device its weights are on.
+    /// Device of the weights.
     pub fn device(&self) -> Device {
         self.embed.val().device()
     }
 
-    /// An empty memory for `lanes` streams, on the model's device and of its precision.
+    /// Empty state for `lanes` lanes, on the model's device and in its precision.
     pub fn empty_state(&self, lanes: usize) -> DragonState {
         self.trunk.empty_state(lanes)
     }
 
-    /// The parallel form: logits of every position of a window that starts at position 0 with an empty memory.
+    /// Logits of every position of a window that starts at position 0 with an empty memory: the parallel form.
     ///
     /// # Shapes
     /// - `tokens`: `[B, T]`, each below `vocab_size`
@@ -85,21 +85,21 @@ impl Dragon {
         self.forward_pass(tokens, Pass::default())
     }
 
-    /// [`forward`](Self::forward) with dropout, documents packed into the window, or looked at.
+    /// [`forward`](Self::forward) with the options of a [`Pass`]: dropout, packed documents, probes.
     pub fn forward_pass(&self, tokens: Tensor<2, Int>, pass: Pass<'_>) -> Tensor<3> {
         self.read_out(self.trunk.forward(self.embedded(tokens), pass))
     }
 
-    /// The recurrent form: logits of `T` more tokens of each lane, and the state after them.
+    /// Logits of `T` more tokens of each lane, and the state after them: the recurrent form.
     ///
-    /// Any split of a stream into calls computes the same function as [`forward`](Self::forward) on the whole.
+    /// Any split of a stream into calls computes the same function as [`forward`](Self::forward) on the whole stream.
     ///
     /// # Shapes
     /// - `tokens`: `[B, T]`, each below `vocab_size`
     /// - output: `[B, T, V]`
     ///
     /// # Errors
-    /// If the state was made for another shape or another number of lanes.
+    /// If the state has another shape or another number of lanes.
     pub fn forward_with_state(
         &self,
         tokens: Tensor<2, Int>,
@@ -108,13 +108,14 @@ impl Dragon {
         self.forward_pass_with_state(tokens, state, Pass::default())
     }
 
-    /// [`forward_with_state`](Self::forward_with_state) with dropout, documents packed into the window, or looked at.
+    /// [`forward_with_state`](Self::forward_with_state) with the options of a [`Pass`]: dropout, packed documents,
+    /// probes.
     ///
-    /// In training, gradients go through the state given and the state returned where it is with autodiff
-    /// ([`DragonState::autodiff`]); one without is a constant, and so is the one returned: truncated backpropagation.
+    /// In training, if the given state is with autodiff ([`DragonState::autodiff`]), gradients flow through it and
+    /// through the returned state. If it is without, both are constants: truncated backpropagation.
     ///
     /// # Errors
-    /// If the state was made for another shape, another number of lanes, or another number of levels than the pass has.
+    /// If the state has another shape, another number of lanes, or another number of levels than the pass has.
     pub fn forward_pass_with_state(
         &self,
         tokens: Tensor<2, Int>,
@@ -126,7 +127,7 @@ impl Dragon {
         Ok((self.read_out(v), state))
     }
 
-    /// The slopes at which memory fades, head by head, in 1/tokens; none where it does not.
+    /// Slopes of the decay of memory, head by head, in 1/tokens; empty if memory does not fade.
     pub fn slopes(&self) -> Vec<f64> {
         self.trunk.slopes()
     }

@@ -1,20 +1,20 @@
-//! Memory of the machine: how much can be had, asked before it is taken.
+//! Free memory of the machine, checked before memory is allocated.
 //!
-//! An allocation that fails ends a program in the middle of its work. What is about to be made is therefore described
-//! as a [`Need`], by the formulas of [`Cost`](crate::cost::Cost), and held against [`FreeMemory`] before the first of it is
-//! made. The three numbers that a person wants to know are in the refusal: what it takes, what there is, what would fit.
+//! A failed allocation ends a program in the middle of its work. So the memory of a piece of work is first computed as
+//! a [`Need`], with the formulas of [`Cost`](crate::cost::Cost), and compared with [`FreeMemory`] before any of it is
+//! allocated. The error gives three facts: the memory needed, the memory available, and a size that would fit.
 
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// More than a processor can address: what is available where the system does not say.
+/// Bytes that count as free if the system does not tell: more than a processor can address.
 const ADDRESSABLE: u64 = 1 << 47;
 
-/// So little that it is not worth a question.
+/// Bytes up to which a need is not checked.
 const NEGLIGIBLE: u64 = 16 << 20;
 
-/// Memory that this process can have, in bytes.
+/// Memory available to this process, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FreeMemory {
     free: u64,
@@ -22,18 +22,19 @@ pub struct FreeMemory {
 }
 
 impl FreeMemory {
-    /// What the system says now: memory that is free or can be freed, within the limits of the process and of its
-    /// control groups, and what the process holds already. Where nothing is said, all that can be addressed.
+    /// Memory available now according to the system: memory that is free or can be freed, within the limits of the
+    /// process and of its control groups, and the memory that the process holds already. If the system does not tell,
+    /// 2^47 bytes count as free.
     pub fn of_this_machine() -> Self {
         Self::told_by(Path::new("/"))
     }
 
-    /// So much, of which nothing is held yet.
+    /// `bytes` free bytes, with none held yet.
     pub fn of(bytes: u64) -> Self {
         Self { free: bytes, held: 0 }
     }
 
-    /// What the files of a Linux system say that begins at `root`.
+    /// Memory available according to the files of a Linux system, below `root`.
     fn told_by(root: &Path) -> Self {
         let system = System { root };
         let free = [
@@ -47,8 +48,8 @@ impl FreeMemory {
         }
     }
 
-    /// Refuses what this machine has no room for beside all that the process holds; a few MiB are had without a
-    /// question.
+    /// Checks that this machine has free memory for a need in addition to all that the process holds. A need of at most
+    /// 16 MiB always passes.
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -59,26 +60,26 @@ impl FreeMemory {
         }
     }
 
-    /// Bytes that the process can have in all: what is free, and what it holds already.
+    /// Bytes that the process can have in all: free bytes, and those that it holds already.
     pub fn whole(self) -> u64 {
         self.free.saturating_add(self.held)
     }
 
-    /// Bytes that it can have beside what it holds.
+    /// Bytes that the process can have in addition to those that it holds.
     pub fn free(self) -> u64 {
         self.free
     }
 
-    /// Refuses all that a piece of work will hold, with what it holds already, where that is more than there is.
-    /// `way_out` says what would fit.
+    /// Checks a need that includes all that the process holds already, against all that it can have.
+    /// `way_out` returns the advice of the error: what would fit.
     ///
     /// # Errors
-    /// With what is needed and for what, and what there is.
+    /// The need and the bytes available, if the need is larger.
     pub fn check(self, need: &Need, way_out: impl FnOnce() -> String) -> Result<(), MemoryError> {
         refuse_beyond(self.whole(), need, way_out)
     }
 
-    /// Refuses what is to be held beside all that is held already, where that is more than is free.
+    /// Checks a need in addition to all that the process holds already, against the free bytes.
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -86,8 +87,8 @@ impl FreeMemory {
         refuse_beyond(self.free, need, way_out)
     }
 
-    /// The largest of the sizes from 1 to `most` for which so many bytes in all are not too many; `needed` grows with
-    /// the size.
+    /// Largest size from 1 to `most` whose `needed` bytes fit into all that the process can have; `None` if none fits.
+    /// `needed` must not decrease with the size.
     pub fn largest(self, most: u64, needed: impl Fn(u64) -> u64) -> Option<u64> {
         let (mut fits, mut beyond) = (0, most.saturating_add(1));
         while beyond - fits > 1 {
@@ -113,7 +114,7 @@ fn refuse_beyond(available: u64, need: &Need, way_out: impl FnOnce() -> String) 
     })
 }
 
-/// What a piece of work will hold at once, part by part.
+/// Memory that a piece of work needs at once, part by part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
     work: String,
@@ -129,14 +130,14 @@ impl Need {
         }
     }
 
-    /// With so many bytes more, for something that has a name, such as `weights`.
+    /// The same need with one more part: its name, such as `weights`, and its bytes.
     #[must_use]
     pub fn with(mut self, part: impl Into<String>, bytes: u64) -> Self {
         self.parts.push((part.into(), bytes));
         self
     }
 
-    /// Bytes of all parts; [`u64::MAX`] where they are more than can be counted.
+    /// Bytes of all parts; [`u64::MAX`] if the sum overflows.
     pub fn bytes(&self) -> u64 {
         self.parts
             .iter()
@@ -158,19 +159,19 @@ impl fmt::Display for Need {
     }
 }
 
-/// A machine with too little memory for what was asked of it.
+/// Error of a need that is larger than the memory available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{need}, and {} are available; {way_out}", Size(*available))]
+#[error("{need}, but {} are available; {way_out}", Size(*available))]
 pub struct MemoryError {
-    /// What it takes.
+    /// The memory needed.
     pub need: Need,
-    /// Bytes there are.
+    /// Bytes available.
     pub available: u64,
-    /// What would fit.
+    /// Advice: what would fit.
     pub way_out: String,
 }
 
-/// A number of bytes as a person reads it.
+/// Number of bytes, displayed with a unit.
 #[derive(Clone, Copy, Debug)]
 pub struct Size(pub u64);
 
@@ -185,18 +186,18 @@ impl fmt::Display for Size {
     }
 }
 
-/// The files in which a Linux system says what there is.
+/// Files in which a Linux system reports its memory.
 struct System<'a> {
     root: &'a Path,
 }
 
 impl System<'_> {
-    /// What the kernel thinks that can be had without swapping.
+    /// Bytes that the kernel reports as available without swapping.
     fn available(&self) -> Option<u64> {
         self.field("proc/meminfo", "MemAvailable:")
     }
 
-    /// What is left of the address space that the process may have (`ulimit -v`).
+    /// Free bytes of the address space that the process may have (`ulimit -v`).
     fn within_addresses(&self) -> Option<u64> {
         let limits = self.text(Path::new("proc/self/limits"))?;
         let line = limits
@@ -211,8 +212,8 @@ impl System<'_> {
         )
     }
 
-    /// Addresses that the threads which are still to start will take: a stack, and what the allocator sets aside for each,
-    /// used or not.
+    /// Address space of the threads that have not started yet: a stack, and the area that the allocator reserves for
+    /// each, used or not.
     fn addresses_of_threads(&self) -> u64 {
         const EACH: u64 = 72 << 20;
         const BESIDE: u64 = 3; // who writes checkpoints, hears signals, shows progress
@@ -221,7 +222,7 @@ impl System<'_> {
         started.map_or(0, |started| (workers + BESIDE).saturating_sub(started) * EACH)
     }
 
-    /// The least that a control group of the process, or one that this is in, leaves.
+    /// Smallest number of free bytes of the process's control groups and their parents.
     fn within_control_groups(&self) -> Option<u64> {
         let groups = self.text(Path::new("proc/self/cgroup"))?;
         groups.lines().filter_map(|line| self.within(line)).min()
@@ -236,13 +237,13 @@ impl System<'_> {
             _ if controllers.split(',').any(|name| name == "memory") => ("sys/fs/cgroup/memory", &OLD),
             _ => return None,
         };
-        // Inside a container the path is that of the host: what is not there is passed over.
+        // Inside a container the path is that of the host; folders that do not exist are skipped.
         let own = Path::new(path.trim_start_matches('/'));
         let folders = own.ancestors().map(|group| Path::new(mount).join(group));
         folders.filter_map(|folder| self.left(&folder, files)).min()
     }
 
-    /// What one control group leaves: its limit without what is used and cannot be freed.
+    /// Free bytes of one control group: its limit minus the bytes that are used and cannot be freed.
     fn left(&self, folder: &Path, files: &GroupFiles) -> Option<u64> {
         let number = |name: &str| self.text(&folder.join(name))?.trim().parse::<u64>().ok();
         let (limit, used) = (number(files.limit)?, number(files.used)?);
@@ -268,7 +269,7 @@ impl System<'_> {
     }
 }
 
-/// How the files of a control group are called.
+/// Names of the files of a control group.
 struct GroupFiles {
     limit: &'static str,
     used: &'static str,

@@ -1,4 +1,4 @@
-//! Weights by name: those that a model begins with, and parameters made of any.
+//! Initial weights, and a builder of parameters from weights by name.
 
 use crate::config::{DecayConfig, TrunkConfig};
 use crate::seed::{Rng, derive};
@@ -6,10 +6,10 @@ use crate::shapes::TensorShape;
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Initial weights: drawn from N(0, `init_std`), each a function of `seed` and its name alone; slopes that are learnt begin
-/// where the configuration says.
+/// Initial weights: drawn from a normal distribution with mean 0 and standard deviation `init_std`. Each tensor is a
+/// function of `seed` and its name alone. Slopes that are learnt start at those of the configuration.
 ///
-/// For [`Trunk::from_weights`](crate::trunk::Trunk::from_weights), and for what a family has beside a trunk.
+/// For [`Trunk::from_weights`](crate::trunk::Trunk::from_weights), and for the other tensors of a family.
 pub fn initial(config: &TrunkConfig, seed: u64) -> impl FnMut(&str, &[usize]) -> TensorData + use<> {
     let (std, decay) = (config.init_std, config.decay.clone());
     move |name, shape| match (name, &decay) {
@@ -30,7 +30,7 @@ fn drawn(std: f64, seed: u64, shape: &[usize]) -> TensorData {
     TensorData::new(values, shape)
 }
 
-/// Makes a module's parameters, of the shapes that its configuration lists.
+/// Builder of a module's parameters, in the shapes that its configuration lists.
 pub struct ParameterBuilder<'a, F> {
     tensors: Vec<TensorShape>,
     device: &'a Device,
@@ -38,7 +38,7 @@ pub struct ParameterBuilder<'a, F> {
 }
 
 impl<'a, F: FnMut(&str, &[usize]) -> TensorData> ParameterBuilder<'a, F> {
-    /// Of the tensors listed, on a device; `weight` is asked for each by name and shape.
+    /// A builder of the listed tensors on a device. `weight` is called with the name and shape of each.
     pub fn new(tensors: Vec<TensorShape>, device: &'a Device, weight: F) -> Self {
         Self {
             tensors,
@@ -47,26 +47,26 @@ impl<'a, F: FnMut(&str, &[usize]) -> TensorData> ParameterBuilder<'a, F> {
         }
     }
 
-    /// The parameter that is called so.
+    /// Parameter called `name`.
     ///
     /// # Panics
-    /// If none is listed, or its weight has another shape than was asked for.
+    /// If no such tensor is listed, or its weight has another shape.
     pub fn parameter<const R: usize>(&mut self, name: &str) -> Param<Tensor<R>> {
         self.optional(name)
-            .unwrap_or_else(|| panic!("the tensor `{name}` is not listed"))
+            .unwrap_or_else(|| panic!("ParameterBuilder: the configuration lists no tensor `{name}`"))
     }
 
-    /// The parameter that is called so, where one is listed.
+    /// Parameter called `name`; `None` if no such tensor is listed.
     ///
     /// # Panics
-    /// If its weight has another shape than was asked for.
+    /// If its weight has another shape.
     pub fn optional<const R: usize>(&mut self, name: &str) -> Option<Param<Tensor<R>>> {
         let tensor = self.tensors.iter().find(|tensor| tensor.name == name)?;
         let data = (self.weight)(name, &tensor.shape);
         assert_eq!(
             **data.shape(),
             *tensor.shape,
-            "the weight `{name}` has another shape than was asked for"
+            "ParameterBuilder: the weight `{name}` does not have the listed shape"
         );
         Some(Param::from_data(data, self.device))
     }

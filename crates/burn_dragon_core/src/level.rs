@@ -1,10 +1,10 @@
-//! One pass through the shared block: what a level adds to the stream.
+//! Level: one pass through the shared block.
 //!
 //! ```text
 //! x = relu(v decoder_x);  q = rotate(x)
-//! a = norm(what q reads)                      the read is read.rs's
+//! a = norm(read of q)                         the read: read.rs
 //! y = relu(a decoder_y) * x
-//! u = dropout(y) encoder                      how u enters the stream is connector.rs's
+//! u = dropout(y) encoder                      added to the stream: connector.rs
 //! ```
 
 use crate::read::{Operands, Read};
@@ -15,48 +15,48 @@ use burn_dragon_kernel::api::{
     Rotation, SpeakInput, level, perceive, speak,
 };
 
-/// What all levels of a pass share.
+/// Level of a pass: the weights and settings that all its levels share.
 #[derive(Clone, Debug)]
 pub struct Level {
     /// The shared weights.
     pub weights: LevelWeights,
     /// Angles of the window's positions.
     pub rotation: Rotation,
-    /// Which tokens a token reads.
+    /// Kind of read.
     pub read: Read,
-    /// What is left of memory from token to token.
+    /// Decay and resets of memory.
     pub retention: Retention,
-    /// What the norms add to the variance.
+    /// Epsilon that the norms add to the variance.
     pub eps: f64,
-    /// How factors enter the products, on the processor.
+    /// Precision of the factors in matrix products, on the processor.
     pub precision: Precision,
-    /// How gradients go back.
+    /// Paths of the gradients through the read.
     pub credit: Credit,
 }
 
-/// What is to be seen of a level.
+/// Data of a level that probes need.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum View {
     /// Nothing.
     #[default]
     Nothing,
-    /// How many neurons are active.
+    /// Shares of active neurons.
     Shares,
-    /// All activities, through the definition, which lays them out.
+    /// All activities. The level then runs by its definition in plain tensor operations, which makes them as tensors.
     Activities,
 }
 
-/// What was seen of a level.
+/// Data of a level for probes.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "one at a time is alive")]
 pub enum Seen {
     /// Nothing.
     Nothing,
-    /// How many neurons are active.
+    /// Shares of active neurons.
     Shares {
-        /// Entries that x and y have each.
+        /// Number of entries of x, and of y.
         entries: f64,
-        /// Shares of these that are above zero, of x and of y, in `[0, 1]`.
+        /// Shares of the entries above zero, of x and of y, in `[0, 1]`.
         active: [f64; 2],
     },
     /// All activities.
@@ -68,26 +68,26 @@ pub enum Seen {
     },
 }
 
-/// What a level adds.
+/// Output of a level.
 #[derive(Clone, Debug)]
 pub struct Contribution {
-    /// What is added to the stream, `[B, 1, T, D]`.
+    /// Tensor to add to the stream, `[B, 1, T, D]`.
     pub u: Tensor<4>,
-    /// The memory after the window, `[B, H, K, D]`, where one was given.
+    /// Memory after the window, `[B, H, K, D]`, if one was given.
     pub rho: Option<Tensor<4>>,
-    /// What was seen.
+    /// Data for probes.
     pub seen: Seen,
 }
 
 impl Level {
-    /// One pass over a window: from an empty memory, or from `rho`, which it extends.
+    /// Output of the level for a window: from an empty memory, or from `rho`, to which the window is added.
     ///
     /// # Shapes
     /// - `v`: `[B, 1, T, D]`
     /// - `rho`: `[B, H, K, D]`
     ///
     /// # Panics
-    /// If the shapes do not fit together, or memory is emptied within a window whose read has no order.
+    /// If the shapes do not fit together, or there are resets and the read has no order.
     pub fn run(
         &self,
         v: Tensor<4>,
@@ -103,7 +103,7 @@ impl Level {
         }
     }
 
-    /// A level by its definition.
+    /// Output of the level by its definition.
     fn defined(&self, v: Tensor<4>, rho: Option<Tensor<4>>, dropout: Option<DropoutMask>) -> Contribution {
         let x = level_reference::perceive(v.clone(), &self.weights); // [B, H, T, N]
         let (read, rho) = self.read_between(x.clone(), v, rho);
@@ -115,8 +115,8 @@ impl Level {
         }
     }
 
-    /// A level whose read is no kernel's: what is before and after the read are operations of their own, which keep nothing
-    /// neuron-wide.
+    /// Output of a level whose read has no fused level in the kernel. The parts before and after the read are separate
+    /// operations, which keep no neuron-wide tensor.
     fn by_halves(
         &self,
         v: Tensor<4>,
@@ -138,7 +138,7 @@ impl Level {
         Contribution { rho, ..seen(output) }
     }
 
-    /// What is read, `[B, H, T, D]`, by the read's own definition, and the memory after it.
+    /// Result of the read, `[B, H, T, D]`, by its own definition, and the memory after it.
     fn read_between(
         &self,
         x: Tensor<4>,
@@ -179,7 +179,7 @@ impl Level {
     }
 }
 
-/// What the kernel's operations gave, and counted.
+/// Output of a level from the output of the kernel's operation.
 fn seen(output: LevelOutput) -> Contribution {
     let shares = |activity: Activity| Seen::Shares {
         entries: activity.entries as f64,

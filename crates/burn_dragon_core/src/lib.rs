@@ -3,9 +3,9 @@
 //! ```text
 //! v = norm(embed[token])
 //! L times, with the same weights:
-//!     x = relu(v decoder_x)                          what the neurons say
-//!     a = norm(sum over s < t of (q_t . q_s) v_s)    what memory answers, q = rotate(x)
-//!     y = relu(a decoder_y) * x                      thought, gated by perception
+//!     x = relu(v decoder_x)                          activity of the neurons
+//!     a = norm(sum over s < t of (q_t . q_s) v_s)    read from memory, q = rotate(x)
+//!     y = relu(a decoder_y) * x                      activity driven by memory, gated by x
 //!     v = norm(v + norm(dropout(y) encoder))
 //! logits = v lm_head
 //! ```
@@ -15,9 +15,9 @@
 //! [`forward_with_state`](api::Dragon::forward_with_state) carries a [`DragonState`](api::DragonState), and
 //! [`Decoder`](api::Decoder) reads one token at a time, for generation.
 //!
-//! What stands between embedding and readout is a [`Trunk`](api::Trunk), which other families share. Its parts are of kinds that
-//! its [configuration](api::TrunkConfig) names: [`Positions`](api::Positions), [`Read`](api::Read),
-//! [`Connector`](api::Connector); each says in its file how another one plugs in.
+//! The part between embedding and readout is a [`Trunk`](api::Trunk), which other families share. Its
+//! [configuration](api::TrunkConfig) sets the kinds of its parts: [`Positions`](api::Positions), [`Read`](api::Read)
+//! and [`Connector`](api::Connector). The file of each explains how to add another kind.
 //!
 //! ```
 //! use burn::tensor::{Device, Int, Tensor};
@@ -59,7 +59,7 @@ mod synthetic;
 mod trunk;
 mod whole;
 
-/// The curated names of this crate.
+/// Curated names of this crate.
 pub mod api {
     pub use crate::backend::{Backend, BackendError, SelectedBackend};
     pub use crate::config::{ConfigError, DecayConfig, DragonConfig, TrunkConfig};
@@ -78,7 +78,7 @@ pub mod api {
     pub use crate::trunk::Trunk;
     pub use burn_dragon_kernel::api::{Credit, Precision, Resets};
 
-    /// What a model is made of, for those who build on it.
+    /// Parts of a model, for those who build on it.
     pub mod expert {
         /// Whole numbers up to 2^64 - 1, for `#[serde(with = "...")]`.
         pub mod whole {

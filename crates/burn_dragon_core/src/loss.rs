@@ -1,4 +1,4 @@
-//! The loss of a next-token model.
+//! Losses of a next-token model.
 
 use burn::tensor::{Int, Tensor};
 

@@ -1,28 +1,28 @@
-//! Parameters by name: the one way in which files, optimisers and tests reach a module's weights.
+//! Parameters of a module by name, for files, optimisers and tests.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor, TensorData};
 use std::collections::BTreeMap;
 
-/// Where a visitor of a module is: the dotted name of a parameter, `head.weight`.
+/// Path of a parameter in a module; its name is dotted, such as `head.weight`.
 ///
-/// A field called `trunk` adds nothing to it: what is in a model's trunk has the same name whatever the model is, and the
-/// names of files are those of models that had no trunk.
+/// A field called `trunk` adds nothing to the name. So the tensors of a trunk have the same names in every family, and
+/// the names in files from before there was a trunk stay valid.
 #[derive(Clone, Debug, Default)]
 pub struct ParameterPath(Vec<String>);
 
 impl ParameterPath {
-    /// Into a field.
+    /// Enters a field.
     pub fn enter(&mut self, field: &str) {
         self.0.push(field.to_string());
     }
 
-    /// Out of the field entered last.
+    /// Leaves the field entered last.
     pub fn exit(&mut self) {
         self.0.pop();
     }
 
-    /// The name of the parameter that it leads to.
+    /// Dotted name of the parameter at this path.
     pub fn name(&self) -> String {
         let fields = self.0.iter().map(String::as_str);
         let named: Vec<&str> = fields.filter(|&field| field != "trunk").collect();
@@ -54,7 +54,7 @@ pub fn named<M: Module>(module: &M, visit: impl FnMut(&str, &[usize], TensorData
     });
 }
 
-/// Every float parameter by dotted name.
+/// Values of all float parameters, by dotted name.
 pub fn snapshot<M: Module>(module: &M) -> BTreeMap<String, TensorData> {
     let mut values = BTreeMap::new();
     named(module, |name, _, value| {
@@ -63,10 +63,10 @@ pub fn snapshot<M: Module>(module: &M) -> BTreeMap<String, TensorData> {
     values
 }
 
-/// Replaces every float parameter by `value(name, shape)`; where that is `None` the parameter stays.
+/// Replaces every float parameter by `value(name, shape)`; a parameter stays if that is `None`.
 ///
 /// # Panics
-/// If a value has another shape than its parameter; check shapes before.
+/// If a value has another shape than its parameter; check shapes before the call.
 pub fn load<M: Module>(module: M, value: impl FnMut(&str, &[usize]) -> Option<TensorData>) -> M {
     struct Load<F> {
         path: ParameterPath,

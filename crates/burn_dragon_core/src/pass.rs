@@ -1,34 +1,35 @@
-//! What a pass does beside computing: masks, precision, credit, what is looked at.
+//! Options of a forward pass: dropout, precision, resets, credit, probes.
 
 use crate::density::{DensityProbe, Watch};
 use crate::level::{Seen, View};
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::{Credit, Precision, Resets};
 
-/// What a pass does beside computing its output. The default does nothing.
+/// Options of a forward pass. The default has no dropout, no resets and no probes.
 #[derive(Default)]
 pub struct Pass<'a> {
-    /// Seed of the dropout masks; without one nothing is dropped.
+    /// Seed of the dropout masks; `None` for no dropout.
     pub dropout_seed: Option<u64>,
-    /// How factors enter the products of the levels, where these run on the processor.
+    /// Precision of the factors in the levels' matrix products, on the processor.
     pub precision: Precision,
-    /// Tokens before which a lane's memory is emptied: where its documents begin.
+    /// Tokens before which a lane's memory is emptied: the first tokens of its documents.
     pub resets: Resets,
-    /// How gradients go back: through keys and values too, or through queries alone.
+    /// Paths of the gradients through the read: queries, keys and values, or queries alone.
     pub credit: Credit,
-    /// Passes through the shared block, where they are not as many as the configuration says: a model that thinks longer
-    /// at some times than at others. A carried state has a memory for each of them.
+    /// Number of levels of this pass, if not that of the configuration: a pass may go through the shared block more or
+    /// fewer times. A carried state has a memory for each of them.
     pub levels: Option<usize>,
-    /// Takes the stream after each level, `[B, 1, T, D]`, in order and with its gradients: for a loss at every level.
+    /// Receives the stream after each level, `[B, 1, T, D]`, in order and with gradients: for a loss at every level.
     pub streams: Option<&'a mut Vec<Tensor<4>>>,
-    /// Counts active neurons; for a model without autodiff.
+    /// Probe that counts active neurons; for a model without autodiff.
     pub density: Option<&'a mut DensityProbe>,
-    /// Looks at the activations of each level, which have to be laid out for it: slow, and for a model's students.
+    /// Probe that receives the activations of each level. This is slow, since it needs x and y as whole tensors; use it
+    /// for analysis.
     pub watch: Option<&'a mut dyn Watch>,
 }
 
 impl Pass<'_> {
-    /// What a level has to show.
+    /// Data that a level has to give to the probes.
     pub(crate) fn view(&self) -> View {
         if self.watch.is_some() {
             View::Activities
@@ -39,7 +40,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Takes note of what a level showed, and of the stream after it.
+    /// Passes the data of a level, and the stream after it, to the probes.
     pub(crate) fn see(&mut self, level: usize, seen: &Seen, stream: impl FnOnce() -> Tensor<4>) {
         if let Some(streams) = &mut self.streams {
             streams.push(stream());

@@ -1,91 +1,92 @@
-//! What a number of a configuration may be: one that does not vanish, and is not infinite, where it is used.
+//! Ranges of the numbers of a configuration: those that neither vanish nor become infinite in the precision that uses
+//! them.
 //!
-//! Configurations are read as f64, models and optimisers compute in f32. There 1e-50 is 0 and 1e39 infinite, so that what
-//! is divided by the one or multiplied by the other is no number, steps later and in another place.
+//! Configurations are read as f64, but models and optimisers compute in f32. In f32, 1e-50 is 0 and 1e39 is infinite. A
+//! division by the one or a product with the other would give NaN or infinity many steps later, far from the key.
 
-/// The least number above 0 that f32 holds with all its digits, rounded up.
+/// Smallest normal f32, rounded up.
 const LEAST: f64 = 1.2e-38;
 
-/// The largest number that f32 holds, rounded down.
+/// Largest finite f32, rounded down.
 const MOST: f64 = 3.4e38;
 
-/// Numbers that a key may have.
+/// Range of the numbers that a key may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
-    /// The least number above 0.
+    /// Smallest number above 0.
     pub least: f64,
-    /// The largest.
+    /// Largest number.
     pub most: f64,
-    /// Whether 0 is one of them, and says that something is absent.
+    /// Whether 0 is allowed too, which turns something off.
     pub zero: bool,
-    /// All this in words, which say where it comes from.
+    /// The range in words, with its reason; errors show it after "expected".
     pub words: &'static str,
 }
 
 impl Range {
-    /// Numbers above 0 in f32.
+    /// Numbers above 0 that f32 represents.
     pub const POSITIVE: Self = Self {
         least: LEAST,
         most: MOST,
         zero: false,
-        words: "a number from 1.2e-38 to 3.4e38: f32 holds none above 0 that is smaller, and none that is larger",
+        words: "a number from 1.2e-38 to 3.4e38: these are about the smallest normal and the largest number in f32",
     };
 
-    /// Numbers from 0 on in f32.
+    /// 0, and numbers above 0 that f32 represents.
     pub const FROM_ZERO: Self = Self {
         zero: true,
-        words: "0, or a number from 1.2e-38 to 3.4e38: f32 holds none above 0 that is smaller, and none that is larger",
+        words: "0, or a number from 1.2e-38 to 3.4e38: these are about the smallest normal and the largest number in f32",
         ..Self::POSITIVE
     };
 
-    /// Numbers above 0 whose squares are numbers of f32 too.
+    /// Numbers above 0 whose squares f32 represents too.
     pub const SQUARED: Self = Self {
         least: 1.1e-19,
         most: 1.8e19,
         zero: false,
-        words: "a number from 1.1e-19 to 1.8e19: f32 does not hold the squares of smaller or larger ones",
+        words: "a number from 1.1e-19 to 1.8e19: f32 cannot represent the squares of smaller or larger ones",
     };
 
-    /// Shares that are more than nothing.
+    /// Shares above 0, up to 1.
     pub const SHARE: Self = Self {
         least: LEAST,
         most: 1.0,
         zero: false,
-        words: "a number from 1.2e-38 to 1: f32 holds none above 0 that is smaller",
+        words: "a number from 1.2e-38 to 1: 1.2e-38 is about the smallest normal number in f32",
     };
 
-    /// Shares, nothing among them.
+    /// Shares from 0 to 1.
     pub const SHARE_OR_NONE: Self = Self {
         zero: true,
-        words: "0, or a number from 1.2e-38 to 1: f32 holds none above 0 that is smaller",
+        words: "0, or a number from 1.2e-38 to 1: 1.2e-38 is about the smallest normal number in f32",
         ..Self::SHARE
     };
 
-    /// What is kept from step to step: less than all of it.
+    /// Shares from 0 to below 1, such as the share of a moment that is kept from step to step.
     pub const BELOW_ONE: Self = Self {
         least: LEAST,
         most: 0.999_999_9,
         zero: true,
-        words: "0, or a number from 1.2e-38 to 0.9999999: f32 does not tell what is larger from 1",
+        words: "0, or a number from 1.2e-38 to 0.9999999: f32 rounds larger ones to 1",
     };
 
-    /// Shares of entries that a mask of 16 bits drops.
+    /// Dropout rates that a mask drawn with 16 bits can have.
     pub const DROPPED: Self = Self {
         least: 1.6e-5,
         most: 0.999_98,
         zero: true,
-        words: "0, or a number from 1.6e-5 to 0.99998: what is dropped is drawn with 16 bits",
+        words: "0, or a number from 1.6e-5 to 0.99998: dropout masks are drawn with 16 bits",
     };
 
-    /// Whether a number is one of them.
+    /// Whether a number is in the range.
     pub fn holds(&self, value: f64) -> bool {
         (self.least..=self.most).contains(&value) || (self.zero && value == 0.0)
     }
 
-    /// Refuses a number that is none of them, with those that are in words.
+    /// Checks that a number is in the range.
     ///
     /// # Errors
-    /// The words.
+    /// The [`words`](Self::words) of the range, if it is not.
     pub fn check(&self, value: f64) -> Result<(), &'static str> {
         if self.holds(value) {
             Ok(())

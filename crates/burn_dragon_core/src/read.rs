@@ -1,4 +1,4 @@
-//! Reads: which tokens a token reads.
+//! Kinds of read: the tokens that a token reads.
 
 use crate::shapes::MemoryShape;
 use burn::tensor::Tensor;
@@ -8,37 +8,39 @@ use burn_dragon_kernel::api::{
 use serde::{Deserialize, Serialize};
 use std::num::Saturating;
 
-/// The kind of read, `model.read`.
+/// Kind of read: the tokens that a token reads, `model.read`.
 ///
 /// ```text
 /// causal   read_t = q_t rho + sum over s < t of left(t, s) (q_t . q_s) v_s     rho is read, then written
 /// full     read_t = q_t (rho + sum over all s of q_s (outer) v_s)              rho is written, then read
 /// ```
 ///
-/// With both, `rho` afterwards is what it was (or what is left of it) and all that the window's tokens wrote. A full read
-/// includes the token itself: what a cell of a puzzle or a patch of a picture reads is one sum, the same for all of them, so
-/// that a window of T tokens costs 2 T N D multiply-adds a head and no T x T scores. In a full read tokens have no order:
-/// memory neither fades nor is emptied within a window.
+/// With both, `rho` after the window is `rho` before it, faded where memory fades, plus all that the window's tokens
+/// wrote.
 ///
-/// **To add one** (a grid's neighbours, a pyramid, a graph's edges, another sequence mixer): a variant, its `Mixer` (here
-/// or in a file beside this), and its arm in this file's one `match`. What stands around the read (x before it, norm, y and
-/// encoder after it) is the [`Level`](crate::level::Level)'s and stays, gradients and memory cost included: a mixer that the
-/// kernel has no fused level for stands between its `perceive` and `speak`. A memory for each place of a picture is a lane
-/// for each place. What a mixer is given with every pass, such as a graph's edges, is a field of
-/// [`Pass`](crate::pass::Pass) and of `Operands`; what it learns is listed in
-/// [`TrunkConfig::tensors`](crate::config::TrunkConfig::tensors), and the mixer is made of it.
+/// A full read includes the token itself. All tokens, such as the cells of a puzzle or the patches of a picture, read
+/// the same sum. So a window of T tokens costs 2 T N D multiply-adds a head, without T x T scores. In a full read
+/// tokens have no order: memory neither fades nor is emptied within a window.
+///
+/// **To add one** (a grid's neighbours, a pyramid, a graph's edges, another sequence mixer): a variant, its `Mixer`
+/// (here or in a file beside this), and its arm in this file's one `match`. The [`Level`](crate::level::Level) computes
+/// the rest (x before the read; norm, y and encoder after it) and does not change, nor do its gradients and its cost in
+/// memory. A mixer without a fused level in the kernel runs between the kernel's `perceive` and `speak`. For a memory
+/// at each place of a picture, use a lane for each place. An input of every pass, such as a graph's edges, is a field
+/// of [`Pass`](crate::pass::Pass) and of `Operands`. A tensor that is learnt is listed in
+/// [`TrunkConfig::tensors`](crate::config::TrunkConfig::tensors), and the mixer is made with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Read {
-    /// Each token reads those before it, and not itself.
+    /// Each token reads the tokens before it, not itself.
     #[default]
     Causal,
-    /// Each token reads all of its window, itself included.
+    /// Each token reads all tokens of its window, including itself.
     Full,
 }
 
 impl Read {
-    /// How tokens are mixed: the one place that tells the kinds apart.
+    /// Mixer of this kind: the one place that distinguishes the kinds.
     pub(crate) fn mixer(self) -> &'static dyn Mixer {
         match self {
             Self::Causal => &Causal,
@@ -46,40 +48,40 @@ impl Read {
         }
     }
 
-    /// Whether tokens come one after the other: what fades and what is emptied needs an order.
+    /// Whether tokens have an order, which decay and resets need.
     pub(crate) fn is_ordered(self) -> bool {
         self.mixer().is_ordered()
     }
 }
 
-/// The operands of a read.
+/// Operands of a read.
 pub(crate) struct Operands<'a> {
-    /// Queries, which are the keys too, `[B, H, T, K]`.
+    /// Queries, which are also the keys, `[B, H, T, K]`.
     pub q: Tensor<4>,
     /// Values, `[B, 1, T, D]`.
     pub v: Tensor<4>,
-    /// The memory before the window, `[B, H, K, D]`, where one is carried.
+    /// Memory before the window, `[B, H, K, D]`, if one is carried.
     pub rho: Option<Tensor<4>>,
-    /// What is left of memory from token to token.
+    /// Decay and resets of memory.
     pub retention: &'a Retention,
-    /// How gradients go back.
+    /// Paths of the gradients through the read.
     pub credit: Credit,
 }
 
-/// How tokens are mixed.
+/// Sequence mixer of a level.
 pub(crate) trait Mixer: Sync {
-    /// The definition in plain tensor operations: what is read, `[B, H, T, D]`, and the memory after the window, where one
-    /// is carried. A memory without autodiff is a constant, and so is the one returned.
+    /// Definition in plain tensor operations: the result of the read, `[B, H, T, D]`, and the memory after the window,
+    /// if one is carried. If the given memory is without autodiff, it is a constant, and so is the returned one.
     fn read(&self, operands: Operands<'_>) -> (Tensor<4>, Option<Tensor<4>>);
 
-    /// Which of the kernel's fused levels has this read; none: the level goes by halves, with [`read`](Self::read) between
-    /// them.
+    /// Fused level of the kernel that has this read. If there is none, the level runs in two halves, with
+    /// [`read`](Self::read) between them.
     fn reach(&self) -> Option<Reach>;
 
-    /// Whether tokens come one after the other.
+    /// Whether tokens have an order.
     fn is_ordered(&self) -> bool;
 
-    /// FLOPs of one token of a window of so many, in all heads of a level.
+    /// FLOPs of one token of a window of `tokens`, in all heads of a level.
     fn flops(&self, tokens: usize, memory: &MemoryShape) -> Saturating<u64>;
 }
 
@@ -116,7 +118,7 @@ impl Mixer for Causal {
         true
     }
 
-    /// Scores and what they weigh, without the masked half.
+    /// Scores and the weighted sum of values, without the masked half.
     fn flops(&self, tokens: usize, memory: &MemoryShape) -> Saturating<u64> {
         of(tokens) * of(memory.heads) * (of(memory.keys) + of(memory.width))
     }
@@ -147,7 +149,7 @@ impl Mixer for Full {
         false
     }
 
-    /// A row of the memory for each key, written once and read once.
+    /// Write and read of each row of the memory, once a token.
     fn flops(&self, _tokens: usize, memory: &MemoryShape) -> Saturating<u64> {
         of(4) * of(memory.heads) * of(memory.keys) * of(memory.width)
     }

@@ -1,11 +1,11 @@
-//! The rotation of windows, kept from step to step: its sines and cosines cost more than they look.
+//! Rotations of windows, cached from step to step, since their sines and cosines are expensive.
 
 use crate::config::TrunkConfig;
 use burn::tensor::{DType, Device, Tensor};
 use burn_dragon_kernel::api::Rotation;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The rotation of the last window that began at position 0 in all lanes. Clones of a model share it.
+/// Cache of the rotation of the last window that began at position 0 in all lanes. Clones of a model share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rotations(Arc<Mutex<Option<Kept>>>);
 
@@ -18,7 +18,7 @@ struct Kept {
 }
 
 impl Rotations {
-    /// The rotation of a window `v`, `[B, 1, T, D]`, that begins at these positions, one a lane: constants, without
+    /// Rotation of a window `v`, `[B, 1, T, D]`, that begins at these positions, one for each lane: constants, without
     /// autodiff.
     pub(crate) fn of_window(&self, config: &TrunkConfig, positions: &[u64], v: &Tensor<4>) -> Rotation {
         let (tokens, dtype, device) = (v.dims()[2], v.dtype(), v.device().inner());

@@ -1,11 +1,11 @@
-//! Randomness as a function: every draw is derived from (seed, purpose, step, lane), so nothing about it needs saving
-//! and a resumed run draws what the uninterrupted one would have drawn.
+//! Seeds of random draws. Every draw is a function of (seed, purpose, step, lane), so no state of a generator has to be
+//! saved, and a resumed run draws the same numbers as an uninterrupted one.
 
 use burn_dragon_kernel::api::expert::mix;
 
-/// The seed of one draw.
+/// Seed of one draw.
 pub fn derive(seed: u64, purpose: &str, step: u64, lane: u64) -> u64 {
-    // FNV-1a names the purpose; splitmix64 spreads each part over all bits.
+    // FNV-1a hashes the purpose; splitmix64 spreads each part over all bits.
     let purpose = purpose.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3)
     });
@@ -17,7 +17,7 @@ pub fn derive(seed: u64, purpose: &str, step: u64, lane: u64) -> u64 {
 
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// A small generator (splitmix64) for host-side draws; its stream depends on the seed alone.
+/// Small random generator (splitmix64) for draws on the host; its numbers depend on the seed alone.
 #[derive(Clone, Debug)]
 pub struct Rng {
     state: u64,
@@ -35,22 +35,22 @@ impl Rng {
         mix(self.state)
     }
 
-    /// Uniform in `[0, 1)`.
+    /// Uniform number in `[0, 1)`.
     pub fn uniform(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Uniform in `0..n`.
+    /// Uniform integer in `0..n`.
     ///
     /// # Panics
     /// If `n` is 0.
     pub fn below(&mut self, n: usize) -> usize {
-        assert!(n > 0, "Rng::below(0)");
+        assert!(n > 0, "Rng::below: n is 0, expected at least 1");
         // The high half of a product: its bias is below n / 2^64.
         ((u128::from(self.next_u64()) * n as u128) >> 64) as usize
     }
 
-    /// Standard normal (Box and Muller).
+    /// Standard normal number (Box-Muller transform).
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()

@@ -1,18 +1,18 @@
-//! What a model is made of and what it carries, by shape.
+//! Shapes of a model's tensors and of the memories that it carries.
 
 use std::num::Saturating;
 
-/// A tensor that a model has: its name in files, in the optimiser's state and in errors, and its shape.
+/// Name and shape of a tensor of a model. Files, the optimiser's state and errors use the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorShape {
-    /// The name; see [`ParameterPath`](crate::parameters::ParameterPath) for how a field's place gives it.
+    /// Name; [`ParameterPath`](crate::parameters::ParameterPath) makes it from the field.
     pub name: String,
-    /// The axes.
+    /// Sizes of the axes.
     pub shape: Vec<usize>,
 }
 
 impl TensorShape {
-    /// A tensor of that name and shape.
+    /// The name and shape of a tensor.
     pub fn new(name: impl Into<String>, shape: impl Into<Vec<usize>>) -> Self {
         Self {
             name: name.into(),
@@ -20,7 +20,7 @@ impl TensorShape {
         }
     }
 
-    /// How many numbers it has; [`u64::MAX`] where they cannot be counted.
+    /// Number of values; [`u64::MAX`] if it overflows.
     pub fn numbers(&self) -> Saturating<u64> {
         self.shape
             .iter()
@@ -28,26 +28,27 @@ impl TensorShape {
     }
 }
 
-/// The memories that are carried from token to token: one `[B, H, K, D]` a level.
+/// Shape of the memories that are carried from token to token: one `[B, H, K, D]` for each level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryShape {
-    /// Levels (L).
+    /// Number of levels (L).
     pub levels: usize,
-    /// Heads (H).
+    /// Number of heads (H).
     pub heads: usize,
-    /// Rows of a head's memory (K): the neurons of a head, or as many numbers as positions make keys of.
+    /// Number of rows of a head's memory (K): the width of a key, which is the number of neurons of a head unless the
+    /// positions make wider keys.
     pub keys: usize,
-    /// Columns (D).
+    /// Number of columns (D).
     pub width: usize,
 }
 
 impl MemoryShape {
-    /// The shape of a level's memory for so many lanes.
+    /// Shape of a level's memory for `lanes` lanes.
     pub fn of(&self, lanes: usize) -> [usize; 4] {
         [lanes, self.heads, self.keys, self.width]
     }
 
-    /// Numbers of a lane, all levels together; [`u64::MAX`] where they cannot be counted.
+    /// Number of values of a lane in all levels together; [`u64::MAX`] if it overflows.
     pub fn numbers(&self) -> Saturating<u64> {
         let level = TensorShape::new("rho", self.of(1));
         Saturating(self.levels as u64) * level.numbers()

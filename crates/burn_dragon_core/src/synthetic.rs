@@ -1,19 +1,19 @@
-//! Models to measure with: random weights whose neurons are as active as asked.
+//! Synthetic models for measurements: random weights with a given density of active neurons.
 //!
-//! A trained model is sparse, and what exploits that is measured on sparse models. [`of_density`] makes one without
-//! training. All tokens share a direction `c = (1, -1, 1, ...)`, which the norm leaves alone, and every neuron has a
-//! threshold along it:
+//! A trained model is sparse, and code that exploits sparsity has to be measured on sparse models. [`of_density`] makes
+//! one without training. All tokens share a direction `c = (1, -1, 1, ...)`, which the norm leaves alone, and every
+//! neuron has a threshold along it:
 //!
 //! ```text
 //! embed      + init_std c                         half of a token's stream is c
-//! encoder    + init_std c / sqrt(density n)       and so is much of what y adds to it, level after level
-//! decoder_x  - threshold init_std c / sqrt(D)     x = relu(v decoder_x) is active the less the higher the threshold
-//! decoder_y  - its part along c                   what all tokens share must not choose the y of all tokens
+//! encoder    + init_std c / sqrt(density n)       and so is much of the output of every level
+//! decoder_x  - threshold init_std c / sqrt(D)     a higher threshold makes x = relu(v decoder_x) less active
+//! decoder_y  - its part along c                   so that c, shared by all tokens, does not select the same y for all
 //! ```
 //!
-//! Which neurons are active still differs from token to token, as in a trained model. The threshold is found by
-//! bisection on a fixed window, so the model is a function of configuration, density and seed alone. Density of y
-//! follows: about half that of x, where a trained model has a fifth.
+//! The set of active neurons still differs from token to token, as in a trained model. The threshold is found by
+//! bisection on a fixed window, so the model is a function of configuration, density and seed alone. The density of y
+//! is then about half that of x; in a trained model it is about a fifth.
 
 use crate::config::{ConfigError, DragonConfig};
 use crate::density::{Activity, ActivityProbe};
@@ -23,19 +23,23 @@ use crate::pass::Pass;
 use crate::seed::{Rng, derive};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-/// Tokens of the window that densities are judged on, of which the second half counts.
+/// Number of tokens of the window on which densities are measured; the second half counts.
 const WINDOW: usize = 64;
 
-/// Steps of the bisection: the threshold is then known to 0.004 deviations, a density to about 0.002.
+/// Number of steps of the bisection: the threshold is then exact to 0.004 standard deviations, the density to about
+/// 0.002.
 const STEPS: usize = 11;
 
-/// Thresholds between which one is sought, in deviations of what arrives at a neuron.
+/// Range of thresholds of the bisection, in standard deviations of a neuron's input.
 const RANGE: [f64; 2] = [-4.0, 4.0];
 
-/// A model of random weights whose share of active x is about `density`; see the module for how.
+/// Model of random weights whose share of active x is about `density`.
+///
+/// All tokens share a direction of the stream, and every neuron has a threshold along it, found by bisection. The model
+/// is a function of `config`, `density` and `seed` alone.
 ///
 /// # Errors
-/// If the configuration is not one a model can have.
+/// If the configuration is not valid.
 pub fn of_density(
     config: &DragonConfig,
     density: f64,

@@ -1,4 +1,4 @@
-//! The trunk: levels of shared weights that a family puts its input before and its head behind.
+//! Trunk: the levels and their shared weights. A family puts its input before it and its head behind it.
 //!
 //! ```text
 //! stream = enter(v)                               connector.rs
@@ -8,8 +8,7 @@
 //! v = leave(stream)
 //! ```
 //!
-//! One loop, `Trunk::run`, serves every pass: from an empty memory or from a carried one, with or without something that
-//! looks at it.
+//! One loop, `Trunk::run`, computes every pass: from an empty memory or from a carried one, with or without probes.
 
 use crate::config::{ConfigError, DecayConfig, TrunkConfig};
 use crate::free_memory::{FreeMemory, Need};
@@ -24,19 +23,19 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Resets, Retention, Rotation};
 
-/// Three matrices, one set for all levels, and the slopes of a decay that is learnt.
+/// Trunk of a model: three matrices that all levels share, and the slopes of the decay if they are learnt.
 ///
-/// Under a field called `trunk` its parameters have the plain names of the fields here, such as `decoder_x`; see
+/// In a model's field called `trunk`, its parameters have the plain names of the fields here, such as `decoder_x`; see
 /// [`ParameterPath`](crate::parameters::ParameterPath).
 #[derive(Module, Debug)]
 pub struct Trunk {
-    /// Model width to neurons, drives x, `[H, D, N]`.
+    /// Matrix from model width to neurons that gives x, `[H, D, N]`.
     pub decoder_x: Param<Tensor<3>>,
-    /// What was read to neurons, drives y, `[H, D, N]`.
+    /// Matrix from the read to neurons that gives y, `[H, D, N]`.
     pub decoder_y: Param<Tensor<3>>,
-    /// Neurons to model width, rows head by head, `[H*N, D]`.
+    /// Matrix from neurons to model width, rows head by head, `[H*N, D]`.
     pub encoder: Param<Tensor<2>>,
-    /// Logarithms of the slopes at which memory fades, `[H]`; only where they are learnt.
+    /// Logarithms of the slopes of the decay, `[H]`; `None` unless they are learnt.
     pub decay: Option<Param<Tensor<1>>>,
     #[module(skip)]
     config: TrunkConfig,
@@ -44,14 +43,14 @@ pub struct Trunk {
     rotations: Rotations,
 }
 
-/// What the levels of a pass read beside its tokens: nothing, or each a memory of its own.
+/// Memories that the levels of a pass carry, one for each level or none, and the positions of the lanes.
 struct Memory {
     rho: Vec<Option<Tensor<4>>>, // one a level
     positions: Vec<u64>,
 }
 
 impl Memory {
-    /// Nothing, at position 0.
+    /// No memory, at position 0.
     fn none(levels: usize, lanes: usize) -> Self {
         Self {
             rho: vec![None; levels],
@@ -80,7 +79,7 @@ impl Trunk {
     /// A trunk with [initial weights](initial), a function of `seed` alone.
     ///
     /// # Errors
-    /// If the configuration is not one a trunk can have, or the machine has no memory for it.
+    /// If the configuration is not valid, or the machine has too little memory for the trunk.
     pub fn new(config: &TrunkConfig, seed: u64, device: &Device) -> Result<Self, ConfigError> {
         config.validate()?;
         let need = Need::of("a trunk of this shape").with("weights", config.cost().weight_bytes());
@@ -88,14 +87,14 @@ impl Trunk {
         Self::from_weights(config, device, initial(config, seed))
     }
 
-    /// A trunk with these weights: `weight` is asked for each of the [tensors](TrunkConfig::tensors) by name and shape,
-    /// f32.
+    /// A trunk with given weights: `weight` is called with the name and shape of each of the
+    /// [tensors](TrunkConfig::tensors) and returns its values, f32.
     ///
     /// # Errors
-    /// If the configuration is not one a trunk can have.
+    /// If the configuration is not valid.
     ///
     /// # Panics
-    /// If a weight has another shape than was asked for.
+    /// If a returned weight has another shape.
     pub fn from_weights(
         config: &TrunkConfig,
         device: &Device,
@@ -113,47 +112,47 @@ impl Trunk {
         })
     }
 
-    /// The trunk's shape.
+    /// Configuration of the trunk.
     pub fn config(&self) -> &TrunkConfig {
         &self.config
     }
 
-    /// The device its weights are on.
+    /// Device of the weights.
     pub fn device(&self) -> Device {
         self.decoder_x.val().device()
     }
 
-    /// An empty memory for `lanes` streams, on the trunk's device and of its precision.
+    /// Empty state for `lanes` lanes, on the trunk's device and in its precision.
     pub fn empty_state(&self, lanes: usize) -> DragonState {
         let dtype = self.decoder_x.val().dtype();
         DragonState::new(&self.config, lanes, &self.device().inner()).cast(dtype)
     }
 
-    /// A window that starts at position 0 with an empty memory.
+    /// Output of the trunk for a window that starts at position 0 with an empty memory.
     ///
     /// # Shapes
     /// - `v`, output: `[B, 1, T, D]`
     ///
     /// # Panics
-    /// If `v` has another width than the trunk, or the pass empties memory within a window whose read has no order.
+    /// If `v` has another width than the trunk, or the pass has resets and the read has no order.
     pub fn forward(&self, v: Tensor<4>, pass: Pass<'_>) -> Tensor<4> {
         let memory = Memory::none(self.levels(&pass), v.dims()[0]);
         self.run(v, memory, pass).0
     }
 
-    /// `T` more tokens of each lane, and the state after them.
+    /// Output of the trunk for `T` more tokens of each lane, and the state after them.
     ///
     /// With a causal read, any split of a stream into calls computes the same function as [`forward`](Self::forward) on
-    /// the whole.
+    /// the whole stream.
     ///
-    /// In training, gradients go through the state given and the state returned where it is with autodiff
-    /// ([`DragonState::autodiff`]); one without is a constant, and so is the one returned: truncated backpropagation.
+    /// In training, if the given state is with autodiff ([`DragonState::autodiff`]), gradients flow through it and
+    /// through the returned state. If it is without, both are constants: truncated backpropagation.
     ///
     /// # Shapes
     /// - `v`, output: `[B, 1, T, D]`
     ///
     /// # Errors
-    /// If the state was made for another shape, another number of lanes, or another number of levels than the pass has.
+    /// If the state has another shape, another number of lanes, or another number of levels than the pass has.
     ///
     /// # Panics
     /// As [`forward`](Self::forward).
@@ -172,7 +171,7 @@ impl Trunk {
         Ok((v, memory.into()))
     }
 
-    /// The loop over the levels: all there is.
+    /// Loop over the levels, the only one.
     fn run(&self, v: Tensor<4>, memory: Memory, mut pass: Pass<'_>) -> (Tensor<4>, Memory) {
         let tokens = v.dims()[2];
         let rotation = self.rotations.of_window(&self.config, &memory.positions, &v);
@@ -195,7 +194,7 @@ impl Trunk {
         (connector.leave(stream), memory)
     }
 
-    /// The slopes at which memory fades, head by head, in 1/tokens; none where it does not.
+    /// Slopes of the decay of memory, head by head, in 1/tokens; empty if memory does not fade.
     pub fn slopes(&self) -> Vec<f64> {
         match (&self.decay, &self.config.decay) {
             (Some(logarithms), _) => {
@@ -207,7 +206,7 @@ impl Trunk {
         }
     }
 
-    /// What is left of memory from token to token.
+    /// Decay and resets of memory.
     fn retention(&self, resets: Resets) -> Retention {
         let learnt = self.decay.as_ref().map(|logarithms| logarithms.val().exp());
         let given = |decay: &DecayConfig| {
@@ -222,11 +221,11 @@ impl Trunk {
         }
     }
 
-    /// What all levels of a pass share; takes the pass's resets.
+    /// Level of a pass, which all its levels share; takes the resets out of the pass.
     fn level(&self, rotation: Rotation, pass: &mut Pass<'_>) -> Level {
         assert!(
             self.config.read.is_ordered() || pass.resets.is_empty(),
-            "Trunk: a read without order cannot empty memory within a window"
+            "Trunk: a read without order cannot empty memory within a window; use Read::Causal with resets"
         );
         Level {
             weights: LevelWeights::new(self.decoder_x.val(), self.decoder_y.val(), self.encoder.val()),

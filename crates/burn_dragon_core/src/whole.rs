@@ -1,12 +1,12 @@
-//! Whole numbers from 0 to 2^64 - 1, such as seeds, for `#[serde(with = "...")]`.
+//! Integers from 0 to 2^64 - 1, such as seeds, for `#[serde(with = "...")]`.
 //!
-//! TOML has whole numbers up to 2^63 - 1. A larger one is written as a text of its digits, and read from one.
+//! TOML has integers up to 2^63 - 1. A larger one is written as a string of its digits, and read from one.
 
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserializer, Serializer};
 use std::fmt;
 
-/// Writes the number, as digits in quotes where TOML has no such number.
+/// Writes the number; above 2^63 - 1, as a string of its digits.
 ///
 /// # Errors
 /// Those of the format.
@@ -17,7 +17,7 @@ pub fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S:
     }
 }
 
-/// Reads a number, or its digits in quotes.
+/// Reads a number, or a string of its digits.
 ///
 /// # Errors
 /// If it is neither.

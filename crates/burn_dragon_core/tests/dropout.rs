@@ -1,4 +1,4 @@
-//! The masks of a pass: what is dropped is a function of the pass's seed and of the level.
+//! Dropout masks of a pass: functions of the pass's seed and of the level.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 

@@ -1,5 +1,5 @@
-//! What is true of the model whatever its weights, by the numbers of `docs/invariants.md`. In f64, where rounding hides
-//! nothing.
+//! Invariants of the model for any weights, by the numbers of `docs/invariants.md`. They are tested in f64, so that
+//! rounding hides no error.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Contexts without end: positions far out, streams far on, a memory that does not grow.
+//! Long contexts: large positions, long streams, a memory that does not grow.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 

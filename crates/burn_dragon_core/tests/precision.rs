@@ -1,4 +1,4 @@
-//! A small training in bf16 beside the same one in f32.
+//! A small training in bf16, compared with the same one in f32.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 

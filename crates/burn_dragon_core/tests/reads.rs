@@ -1,4 +1,4 @@
-//! Kinds of reads and of positions: full reads, and tokens that stand nowhere.
+//! Kinds of reads and of positions: full reads, and tokens without positions.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 

@@ -1,4 +1,4 @@
-//! A state is a value: lanes are emptied, chosen and joined, it moves, it is measured, it starts again from position 0.
+//! State as a value: lanes are reset, selected and merged; the state is moved, measured, and rebased to position 0.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 

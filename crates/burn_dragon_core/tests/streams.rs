@@ -1,5 +1,5 @@
-//! What is true of memory that is carried, faded and emptied, by the numbers of `docs/invariants.md`: by definition in
-//! f64, and through the fast kernels in f32.
+//! Invariants of carried memory, decay and resets, by the numbers of `docs/invariants.md`: by the definition in f64,
+//! and with the fast kernels in f32.
 
 #![allow(
     clippy::unwrap_used,

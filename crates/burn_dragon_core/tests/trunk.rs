@@ -1,4 +1,4 @@
-//! The one loop over the levels: the same function with and without a memory, with and without something that looks at it.
+//! The one loop over the levels: the same function with and without a memory, with and without probes.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 

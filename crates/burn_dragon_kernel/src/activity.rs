@@ -1,13 +1,13 @@
-//! How many neurons fired.
+//! Counts of active neurons.
 
-/// Entries of x and of y above zero, of those there are.
+/// Counts of active neurons: entries of x and of y above zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
-    /// Entries of x above zero.
+    /// Number of entries of x above zero.
     pub x: usize,
-    /// Entries of y above zero, before dropout.
+    /// Number of entries of y above zero, before dropout.
     pub y: usize,
-    /// Entries there are of each: lanes times tokens times neurons.
+    /// Number of all entries of x, and of y: lanes times tokens times neurons.
     pub entries: usize,
 }
 

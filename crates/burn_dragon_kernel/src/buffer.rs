@@ -1,4 +1,4 @@
-//! Memory that starts at a cache line, so that no vector is read across two.
+//! Memory aligned to cache lines, so that no vector crosses two of them.
 
 use std::ops::{Deref, DerefMut};
 

@@ -1,9 +1,9 @@
-//! Tensors of the processor as plain memory, and back.
+//! Conversion between tensors of the processor and plain memory.
 
 use burn::tensor::{Shape, TensorData};
 use burn_flex::FlexTensor;
 
-/// Contiguous memory; nobody else holds it if nobody else held the tensor.
+/// Contiguous memory of a tensor; it is shared only if the tensor was.
 pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     tensor.to_contiguous()
 }

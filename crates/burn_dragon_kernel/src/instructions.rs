@@ -1,26 +1,27 @@
-//! Which instructions of the processor are used: all that it has, or fewer, where the environment says so.
+//! Instruction sets of the processor: all that it has are used, or fewer if the environment limits them.
 //!
-//! The variable `BURN_DRAGON_INSTRUCTIONS` is `portable`, `avx2`, `avx512` or `amx`: these, and those before them, as on a
-//! processor that has no others. It is read once. It is for tests, and for whoever asks why two machines differ.
+//! The variable `BURN_DRAGON_INSTRUCTIONS` is `portable`, `avx2`, `avx512` or `amx`. Then only this set and those
+//! before it are used, as on a processor that has no others. The variable is read once. It is for tests, and to find
+//! out why two machines give different results.
 //!
-//! It holds for all that this crate chooses. The `gemm` crate, for products in f32 that no unit of ours is faster at,
-//! and Burn's own operations choose for themselves.
+//! The limit holds for all instructions that this crate selects. The `gemm` crate, which computes some products in f32,
+//! and Burn's own operations select theirs themselves.
 
 use std::sync::LazyLock;
 
-/// The name of the variable.
+/// Name of the environment variable.
 const VARIABLE: &str = "BURN_DRAGON_INSTRUCTIONS";
 
-/// Vectors and tiles, each kind with all that those before it have.
+/// Instruction set of the processor; each one includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Instructions {
-    /// What every processor of its kind has.
+    /// The instructions that every processor of the architecture has.
     Portable,
     /// AVX2 with fused multiply-adds; on 64-bit ARM, NEON.
     Avx2,
-    /// AVX-512 (F, BW, DQ and VL), and its dot products of bf16 where there are any.
+    /// AVX-512 (F, BW, DQ and VL), and its dot products of bf16 if the processor has them.
     Avx512,
-    /// Intel's matrix unit.
+    /// AMX, Intel's matrix unit.
     Amx,
 }
 
@@ -28,10 +29,10 @@ impl Instructions {
     /// All kinds, the narrowest first.
     pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Amx];
 
-    /// The widest that the environment allows; all where it says nothing.
+    /// Widest set that the environment allows: [`Amx`](Self::Amx) if the variable is not set.
     ///
     /// # Errors
-    /// If it says something else than the name of a kind.
+    /// If the variable is not the name of a set.
     pub fn limit() -> Result<Self, UnknownInstructions> {
         static LIMIT: LazyLock<Result<Instructions, UnknownInstructions>> =
             LazyLock::new(|| match std::env::var_os(VARIABLE) {
@@ -41,7 +42,7 @@ impl Instructions {
         LIMIT.clone()
     }
 
-    /// As the variable calls it.
+    /// Name of the set, as in the variable.
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
@@ -56,8 +57,9 @@ impl Instructions {
         named.ok_or_else(|| UnknownInstructions { given: given.into() })
     }
 
-    /// Whether the processor has these vectors and they may be used. Of tiles it says whether they may be: whether
-    /// there are any is the matrix unit's to find out, for it has to ask the system.
+    /// Whether the processor has this set and the limit allows it. For [`Amx`](Self::Amx), whether the limit allows it
+    /// and the processor has AVX-512: the matrix unit itself finds out whether there is AMX, since it has to ask the
+    /// system.
     ///
     /// # Panics
     /// If [`limit`](Self::limit) fails.
@@ -73,7 +75,7 @@ impl Instructions {
         self <= *WIDEST
     }
 
-    /// The widest vectors that the processor has; tiles, where it may have them.
+    /// Widest vectors that the processor has; AMX, if it may have them.
     #[cfg(target_arch = "x86_64")]
     fn of_processor() -> Self {
         let avx512 = cfg!(feature = "x86-v4")
@@ -101,10 +103,10 @@ impl Instructions {
     }
 }
 
-/// `BURN_DRAGON_INSTRUCTIONS` is not the name of a kind.
+/// Error of the variable `BURN_DRAGON_INSTRUCTIONS`, which is not the name of an instruction set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownInstructions {
-    /// What it is.
+    /// Value of the variable.
     pub given: String,
 }
 

@@ -1,8 +1,8 @@
 //! Numeric operations of Dragon Hatchling models.
 //!
-//! One folder per operation, the same file names in each: `mod.rs` is the contract (equation, shapes) and picks an
-//! implementation, `reference.rs` is the definition in plain tensor operations, slow and obvious. Whatever is added
-//! beside a `reference.rs` must equal it, values and gradients.
+//! Each operation has a folder with the same file names. `mod.rs` is the contract (equation, shapes) and selects an
+//! implementation. `reference.rs` is the definition in plain tensor operations, slow and simple. Every other
+//! implementation must equal `reference.rs`, in values and gradients.
 //!
 //! | operation | equation |
 //! |---|---|
@@ -10,24 +10,24 @@
 //! | [`Rotation`](api::Rotation) | pairs `(2i, 2i+1)` turned by `position * frequency_i` |
 //! | [`causal_read`](api::causal_read) | `read_t = q_t rho + sum over s < t of (q_t . q_s) v_s` |
 //! | [`full_read`](api::full_read) | the same over all s |
-//! | [`Retention`](api::Retention) | what is left of that: `exp(-slope (t - s))`, and nothing across a reset |
+//! | [`Retention`](api::Retention) | factor on each term of a read: `exp(-slope (t - s))`, and 0 across a reset |
 //! | [`gated_projection`](api::gated_projection) | `y = relu(a W) * x` |
 //! | [`norm`](api::norm) | `(v - mean) / sqrt(variance + eps)` |
-//! | [`level`](api::level) | all of these in one: what a level adds to the stream, before its norm |
+//! | [`level`](api::level) | all of these in one: the contribution of a level to the stream, before its norm |
 //! | [`perceive`](api::perceive), [`speak`](api::speak) | its halves, before and after the read |
-//! | [`join`](api::join) | `norm(v + norm(u))`: a contribution enters the stream |
+//! | [`join`](api::join) | `norm(v + norm(u))`: the stream after a contribution u |
 //! | [`cross_entropy`](api::cross_entropy) | `-log softmax(logits)[target]` |
 //! | [`Decode`](api::Decode) | one token of each lane through a whole model, memory in place |
-//! | [`DropoutMask`](api::DropoutMask) | keep a neuron where a hash of its index says so |
-//! | [`adamw`](api::adamw) | one step of a parameter and its moments |
-//! | [`newton_schulz`](api::newton_schulz) | a matrix made nearly semi-orthogonal |
-//! | [`sum_of_squares`](api::sum_of_squares) | of a gradient, for its norm |
+//! | [`DropoutMask`](api::DropoutMask) | a neuron is kept if a hash of its index is below a threshold |
+//! | [`adamw`](api::adamw) | one optimiser step of a parameter and its moments |
+//! | [`newton_schulz`](api::newton_schulz) | nearly semi-orthogonal form of a matrix |
+//! | [`sum_of_squares`](api::sum_of_squares) | sum of the squares of a gradient, for its norm |
 //!
-//! Implementations are in one trait that a backend implements (`backend/`); the processor's is `processor.rs`. What the
-//! machine itself can do at best is measured by [`machine`](api::machine).
+//! A backend implements its operations in one trait (`backend/`); `processor.rs` is the implementation for the
+//! processor. [`machine`](api::machine) measures the peak speed of the machine.
 //!
 //! Shapes use the project's letters: B lanes, T tokens, D model width, H heads, N neurons per head.
-//! Wrong shapes are a programmer's error here: the operations panic with the expected and the given shape.
+//! Wrong shapes are errors of the programmer: the operations panic with the expected and the given shape.
 
 mod activity;
 mod adamw;
@@ -60,7 +60,7 @@ mod sum_of_squares;
 #[cfg(test)]
 mod testing;
 
-/// The curated names of this crate.
+/// Curated names of this crate.
 pub mod api {
     pub use crate::activity::Activity;
     pub use crate::adamw::{AdamWStep, Moments, adamw};
@@ -82,13 +82,13 @@ pub mod api {
     pub use crate::rotation::{Frequencies, Rotation};
     pub use crate::sum_of_squares::sum_of_squares;
 
-    /// What the machine can do at best, measured; not in a browser, where there is no clock for it.
+    /// Measured peak speed of the machine; not available in a browser, which has no clock for it.
     #[cfg(not(target_family = "wasm"))]
     pub mod machine {
         pub use crate::machine::{Peak, peak_bf16_flops, peak_flops, read_bandwidth, threads};
     }
 
-    /// The definitions that every faster implementation is tested against, and what other crates build on.
+    /// Reference definitions, against which faster implementations are tested, and parts that other crates build on.
     pub mod expert {
         pub use crate::adamw::reference as adamw_reference;
         pub use crate::causal_read::reference as causal_read_reference;

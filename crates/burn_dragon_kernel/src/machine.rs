@@ -1,13 +1,13 @@
-//! What the machine can do at best, measured: the yardstick that every speed is quoted against.
+//! Measured peak speed of the machine, with which the speed of other code is compared.
 //!
-//! | figure | what runs |
+//! | figure | what is measured |
 //! |---|---|
-//! | [`peak_flops`] | multiply-adds in f32 that wait for nothing but the arithmetic units |
+//! | [`peak_flops`] | multiply-adds in f32, limited by the arithmetic units alone |
 //! | [`peak_bf16_flops`] | products of bf16 summed in f32: tiles (AMX), else vectors (AVX-512) |
-//! | [`read_bandwidth`] | each thread sums its own part of a buffer, again and again |
+//! | [`read_bandwidth`] | each thread repeatedly sums its own part of a buffer |
 //!
-//! Each takes the best of some short windows, so that other work on the machine disturbs it little. A multiply-add
-//! counts as two FLOPs.
+//! Each is the best of some short windows, so that other work on the machine has little effect. A multiply-add counts
+//! as two FLOPs.
 
 #[cfg(target_arch = "aarch64")]
 mod arm;
@@ -19,24 +19,24 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a window lasts: less than the time slice that a busy machine gives.
+/// Length of a window: less than the time slice of a process on a busy machine.
 const WINDOW: Duration = Duration::from_millis(1);
 
-/// Windows of a measurement.
+/// Number of windows of a measurement.
 const WINDOWS: usize = 40;
 
-/// Rounds between two looks at the clock: about ten microseconds.
+/// Number of rounds between two readings of the clock: about ten microseconds.
 const ROUNDS: u32 = 2048;
 
-/// Words that are summed between two looks at the clock: 256 KiB.
+/// Number of words that are summed between two readings of the clock: 256 KiB.
 const BLOCK: usize = 1 << 16;
 
-/// The arithmetic peak of some threads.
+/// Arithmetic peak of some threads.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Peak {
     /// FLOP/s of all threads together.
     pub flops_per_second: f64,
-    /// The instructions that reach it.
+    /// Name of the instructions that reach it.
     pub instructions: &'static str,
 }
 
@@ -47,29 +47,30 @@ struct Arithmetic {
     chains: u64,
     /// FLOPs of one operation of one chain.
     flops: u64,
-    /// Runs so many rounds, each an operation of every chain, and gives the sum of all chains.
+    /// Runs `rounds` rounds, each one operation of every chain, and returns the sum of all chains.
     run: fn(rounds: u32) -> f32,
 }
 
-/// Threads that the operations run on.
+/// Number of threads that the operations run on.
 pub fn threads() -> usize {
     crate::parallel::threads()
 }
 
-/// FLOP/s of f32 multiply-adds on `threads` threads at once, in a twentieth of a second.
+/// Peak of f32 multiply-adds on `threads` threads at once; the measurement takes a twentieth of a second.
 pub fn peak_flops(threads: usize) -> Peak {
     peak(threads, f32_arithmetic())
 }
 
-/// FLOP/s of bf16 products summed in f32 on `threads` threads at once, where the processor has instructions for them.
+/// Peak of bf16 products summed in f32 on `threads` threads at once; `None` if the processor has no instructions for
+/// them.
 pub fn peak_bf16_flops(threads: usize) -> Option<Peak> {
     Some(peak(threads, bf16_arithmetic()?))
 }
 
-/// Bytes a second that `threads` threads read from a buffer of `bytes`, each its own part.
+/// Read bandwidth in bytes a second of `threads` threads, each on its own part of a buffer of `bytes`.
 ///
-/// A buffer that fits a cache gives the cache's bandwidth; to see memory, ask for more than the last cache holds. The
-/// buffer is allocated and written first.
+/// A buffer that fits a cache gives the cache's bandwidth. For that of main memory, use a buffer larger than the
+/// last-level cache. The buffer is allocated and written before the measurement.
 pub fn read_bandwidth(bytes: usize, threads: usize) -> f64 {
     let part = (bytes / size_of::<u32>() / threads.max(1)).max(1);
     let parts: Vec<Vec<u32>> = parallel(threads, |_| vec![black_box(1); part]);
@@ -119,7 +120,7 @@ fn bf16_arithmetic() -> Option<Arithmetic> {
     None
 }
 
-/// What any processor can do: a multiplication and an addition, on vectors where the compiler finds them.
+/// Arithmetic of any processor: a multiplication and an addition, in vectors if the compiler uses them.
 const PORTABLE: Arithmetic = Arithmetic {
     instructions: "portable",
     chains: 8,
@@ -131,7 +132,7 @@ const PORTABLE: Arithmetic = Arithmetic {
 const FACTOR: f32 = 0.999;
 const TERM: f32 = 1.0 - FACTOR;
 
-/// Where so many chains start: apart, in `[0, 1)`, and where the compiler cannot know, lest it make one of them.
+/// Start values of the chains: different ones, in `[0, 1)`, unknown to the compiler, so that it cannot merge chains.
 fn starts<const N: usize>() -> [f32; N] {
     std::array::from_fn(|chain| black_box(chain as f32 / N as f32))
 }
@@ -147,7 +148,7 @@ fn portable(rounds: u32) -> f32 {
     sums.iter().flatten().sum()
 }
 
-/// The sum of some words, modulo 2^32, at the speed at which they arrive.
+/// Sum of some words, modulo 2^32, at the speed of memory.
 fn sum(words: &[u32]) -> u32 {
     #[cfg(target_arch = "x86_64")]
     if let Some(sum) = x86::sum(words) {
@@ -172,7 +173,7 @@ fn sum_in_lanes(words: &[u32]) -> u32 {
         .fold(0, |sum, word| sum.wrapping_add(*word))
 }
 
-/// What one thread did in one window.
+/// Work of one thread in one window.
 #[derive(Clone, Copy)]
 struct Span {
     start: Instant,
@@ -181,7 +182,7 @@ struct Span {
 }
 
 /// Amount per second of all threads together, in the best window. `work(thread, n)` does the thread's n-th piece and
-/// gives its amount.
+/// returns its amount.
 fn best_rate(threads: usize, work: impl Fn(usize, u64) -> u64 + Sync) -> f64 {
     let barrier = Barrier::new(threads.max(1));
     let spans = parallel(threads, |thread| {
@@ -213,7 +214,7 @@ fn rate(spans: impl Iterator<Item = Span> + Clone) -> Option<f64> {
     Some(amount as f64 / (end - start).as_secs_f64())
 }
 
-/// What `work` gives on each of so many threads, all at once.
+/// Results of `work` on each of `threads` threads, all at once.
 fn parallel<R: Send>(threads: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
     let mut results: Vec<Option<R>> = (0..threads.max(1)).map(|_| None).collect();
     thread::scope(|scope| {

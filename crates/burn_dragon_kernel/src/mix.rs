@@ -1,4 +1,4 @@
-//! The one hash behind every random number of the project.
+//! Hash behind every random number of the project.
 
 /// The finaliser of splitmix64: every input bit reaches every output bit.
 #[inline]

@@ -1,6 +1,6 @@
-//! Work on several threads, by rayon; without the feature `rayon` the same work in the same order on one.
+//! Work on several threads with rayon; without the feature `rayon`, the same work in the same order on one thread.
 //!
-//! What is computed never depends on how many threads there are: work is cut by its own sizes, and sums have an order.
+//! Results do not depend on the number of threads: work is cut by its own sizes, and sums have a fixed order.
 
 #[cfg(feature = "rayon")]
 pub(crate) use rayon::prelude::{
@@ -18,7 +18,7 @@ pub(crate) fn threads() -> usize {
     return 1;
 }
 
-/// Rayon's names for what the standard library does on one thread.
+/// Serial versions of rayon's methods, by the standard library, on one thread.
 #[cfg(not(feature = "rayon"))]
 mod serial {
     use std::slice::{Chunks, ChunksExact, ChunksExactMut, ChunksMut};
@@ -59,7 +59,7 @@ mod serial {
         }
     }
 
-    /// What can be gone through.
+    /// Values that can be iterated over.
     pub(crate) trait IntoParallelIterator: IntoIterator + Sized {
         /// [`into_iter`](IntoIterator::into_iter).
         fn into_par_iter(self) -> Self::IntoIter {

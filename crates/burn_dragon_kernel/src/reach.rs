@@ -1,12 +1,12 @@
-//! Which tokens a token reads.
+//! Reach of a read: the tokens that a token reads.
 
-/// Which tokens a token reads.
+/// Reach of a read: the tokens that a token reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reach {
-    /// Those before it.
+    /// The tokens before it, not itself.
     #[default]
     Causal,
-    /// All of the window, itself included: for inputs that are whole from the start. Memory is written before it is read.
-    /// Tokens have no order: nothing decays or is emptied.
+    /// All tokens of the window, including itself: for inputs that are known as a whole. Memory is written before it is
+    /// read. Tokens have no order: there is neither decay nor a reset.
     Full,
 }

@@ -1,8 +1,8 @@
-//! One source, compiled for every width of vectors, chosen when it runs.
+//! Functions compiled for every vector width and selected at run time.
 //!
-//! Nothing is contracted or reordered: the bits do not depend on the width.
+//! No operation is contracted or reordered, so the bits do not depend on the width.
 
-/// A function that is compiled for AVX-512, for AVX2 and portably, and picks one when it runs.
+/// Defines a function that is compiled for AVX-512, for AVX2 and portably, and selects one at run time.
 macro_rules! vectorized {
     ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)? $body:block)*) => {$(
         $(#[$doc])*
@@ -37,7 +37,7 @@ macro_rules! vectorized {
 }
 pub(crate) use vectorized;
 
-/// Sums and maxima run side by side in as many places, whatever the vectors, so that they have one order everywhere.
+/// Number of sums or maxima that run side by side, with any vectors, so that they have the same order everywhere.
 pub(crate) const LANES: usize = 16;
 
 /// The sum of a row.
@@ -88,7 +88,7 @@ fn fold(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
     lanes[0]
 }
 
-/// `e^x` for `x <= 0` within two units in the last place, 0 below -87.7; made of what every vector unit has.
+/// `e^x` for `x <= 0` within two units in the last place, 0 below -87.7; from operations that every vector unit has.
 ///
 /// `x = k ln 2 + r` with `|r| <= ln 2 / 2`; Taylor's series of `e^r` to the seventh power errs by 5e-9; `2^k` is put
 /// together from its bits.

@@ -1,4 +1,4 @@
-//! What the tests of several operations need.
+//! Helpers for the tests of several operations.
 
 use burn::backend::Flex;
 use burn::tensor::{Device, Float, Tensor, TensorData};
@@ -42,7 +42,7 @@ pub(crate) fn close(what: &str, fast: &[f32], slow: &[f32]) {
     );
 }
 
-/// The contiguous memory of a tensor on the processor without autodiff. Nobody else holds it if nobody else held the tensor.
+/// Contiguous memory of a tensor on the processor without autodiff. It is shared only if the tensor was.
 ///
 /// # Panics
 /// If the tensor is another one.

@@ -1,4 +1,4 @@
-//! Which step an observation's target is, and whether there is one.
+//! Alignment of targets: the step that is the target of an observation, if there is one.
 
 use std::ops::Range;
 
@@ -9,26 +9,26 @@ use crate::{boundary::StreamBoundary, policy::TargetAlignmentPolicy, segment::St
 /// An observation and its target, as indices of steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TargetAlignment {
-    /// The step observed.
+    /// Index of the observed step.
     pub observation_index: usize,
-    /// The step to predict; never before the one observed.
+    /// Index of the step to predict; never before the observed one.
     pub target_index: usize,
-    /// Steps between them.
+    /// Number of steps from the observation to the target.
     pub horizon: usize,
 }
 
-/// A window of observations up to one step, and the target of that step.
+/// A window of observations that ends with one step, and the target of that step.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WindowAlignment {
-    /// The steps observed; the last of them is [`TargetAlignment::observation_index`].
+    /// Indices of the observed steps; the last is [`TargetAlignment::observation_index`].
     pub window: Range<usize>,
-    /// The step to predict.
+    /// The target of the last observed step.
     pub target: TargetAlignment,
 }
 
-/// The target of an observation among steps `0..=max_index`; `None` where observation or target lie outside.
+/// The target of an observation among steps `0..=max_index`; `None` if the observation or the target lies outside.
 ///
-/// `requested_horizon` is what [`TargetAlignmentPolicy::horizon`] makes of it.
+/// [`TargetAlignmentPolicy::horizon`] turns `requested_horizon` into the distance in steps.
 ///
 /// ```
 /// use burn_dragon_stream::api::TargetAlignmentPolicy::{SameStep, VariableFuture};
@@ -55,10 +55,10 @@ pub fn resolve_target_alignment(
     (target_index <= max_index).then_some(target)
 }
 
-/// The target of an observation in a stream.
+/// The target of an observation among the steps of a stream.
 ///
-/// As [`resolve_target_alignment`] over the steps given, and `None` also where the way from the observation to the
-/// target leaves its source or episode, goes back in time or passes the beginning of an episode.
+/// As [`resolve_target_alignment`] over the given steps. Also `None` if a step between the observation and the target,
+/// or the target itself, belongs to another source or episode, goes back in time, or begins an episode.
 ///
 /// ```
 /// use burn_dragon_stream::api::TargetAlignmentPolicy::FixedFuture;
@@ -87,9 +87,9 @@ pub fn resolve_stream_target_alignment(
 
 /// The target of a window of `window_len` observations that ends with the one at `observation_index`.
 ///
-/// As [`resolve_stream_target_alignment`], and `None` also where the window is empty, begins before the first step,
-/// holds steps of several episodes, or anything but [`StreamBoundary::Continue`] lies between two of its steps. What
-/// lies before its first step does not matter: a window may begin with an episode.
+/// As [`resolve_stream_target_alignment`]. Also `None` if the window is empty, begins before the first step, holds
+/// steps of several episodes, or has a boundary other than [`StreamBoundary::Continue`] between two of its steps. The
+/// boundary before its first step may be of any kind: a window may begin with an episode.
 ///
 /// ```
 /// use burn_dragon_stream::api::TargetAlignmentPolicy::FixedFuture;
@@ -118,7 +118,7 @@ pub fn resolve_stream_window_alignment(
     whole.then_some(WindowAlignment { window, target })
 }
 
-/// Each step with the one before it.
+/// Pairs of each step and the next one.
 fn pairs(steps: &[StreamStepMetadata]) -> impl Iterator<Item = [&StreamStepMetadata; 2]> {
     steps
         .iter()

@@ -1,8 +1,8 @@
-//! What lies between a step and the one before it.
+//! Boundaries between the steps of a stream.
 
 use serde::{Deserialize, Serialize};
 
-/// What lies between a step and the one before it in its stream.
+/// Boundary between a step and the one before it in its stream.
 ///
 /// ```
 /// use burn_dragon_stream::api::StreamBoundary;
@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamBoundary {
-    /// Nothing: the stream goes on.
+    /// No boundary: the stream continues.
     #[default]
     Continue,
-    /// A new episode begins: what was remembered of the last one is forgotten.
+    /// A new episode begins: the memory of the last one is emptied.
     ResetEpisode,
-    /// Everything begins anew: also what outlives an episode, such as statistics of the source.
+    /// Full reset: memory is emptied, and so is all that is kept between episodes, such as statistics of the source.
     ResetAll,
 }
 
@@ -29,7 +29,7 @@ impl StreamBoundary {
         self != Self::Continue
     }
 
-    /// Whether what outlives an episode is forgotten too.
+    /// Whether all that is kept between episodes is reset too.
     pub fn resets_all(self) -> bool {
         self == Self::ResetAll
     }

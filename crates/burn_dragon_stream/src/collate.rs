@@ -1,4 +1,4 @@
-//! From segments to a batch.
+//! Collation of segments into a batch.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use crate::{
     segment::{CollatedStreamBatch, StreamSegment},
 };
 
-/// A payload that can stand beside those of other lanes.
+/// A payload that can be batched with those of other lanes.
 ///
-/// Numbers, text, `Vec` and `Arc` become a `Vec`, one entry a lane. A type of one's own chooses what it becomes:
+/// Numbers, text, `Option`, `Vec` and `Arc` become a `Vec`, one entry a lane. Your own type chooses its batch:
 ///
 /// ```
 /// use burn_dragon_stream::api::{StreamCollatable, StreamSampleId, StreamSegment, collate_stream_segments};
@@ -30,14 +30,14 @@ use crate::{
 /// # Ok::<(), burn_dragon_stream::api::StreamError>(())
 /// ```
 pub trait StreamCollatable: Sized {
-    /// What the payloads of all lanes at one step become.
+    /// Batch of the payloads of all lanes at one step.
     type Batch;
 
     /// Joins the payloads of one step, lane 0 first.
     fn collate(lanes: &[&Self]) -> Self::Batch;
 }
 
-/// A batch that is a list of clones.
+/// Implementation whose batch is a list of clones.
 macro_rules! listed {
     ($($payload:ty $(where $generic:ident)?),* $(,)?) => {
         $(impl$(<$generic: Clone>)? StreamCollatable for $payload {
@@ -55,7 +55,7 @@ listed!(
     Vec<T> where T, Option<T> where T, Arc<T> where T,
 );
 
-/// Puts segments side by side: lane `b` is segment `b`, step `t` of the batch holds step `t` of each.
+/// Batch of segments side by side: lane `b` is segment `b`, and step `t` of the batch holds step `t` of each.
 ///
 /// ```
 /// use burn_dragon_stream::api::{StreamSampleId, StreamSegment, collate_stream_segments};
@@ -68,7 +68,7 @@ listed!(
 /// ```
 ///
 /// # Errors
-/// [`StreamError::NoSegments`] if there are none, [`StreamError::UnequalSegments`] unless all have as many steps.
+/// [`StreamError::NoSegments`] if there are none, [`StreamError::UnequalSegments`] if their numbers of steps differ.
 pub fn collate_stream_segments<T: StreamCollatable>(
     segments: &[StreamSegment<T>],
 ) -> Result<CollatedStreamBatch<T::Batch>, StreamError> {

@@ -1,4 +1,4 @@
-//! Segments one after another.
+//! Cursors: segments one after another.
 
 use crate::{
     dataset::StreamDataset,
@@ -9,16 +9,16 @@ use crate::{
     walk::{Walk, WalkPosition},
 };
 
-/// Gives segments one after another.
+/// Source of segments, one after another.
 pub trait StreamCursor {
-    /// What a step carries.
+    /// Payload of a step.
     type Payload;
 
-    /// The next segment; `None` at the end.
+    /// Next segment; `None` at the end.
     fn next_segment(&mut self) -> Option<StreamSegment<Self::Payload>>;
 }
 
-/// Gives the segments of a list once, in its order.
+/// Cursor over a list of segments: each once, in the order of the list.
 ///
 /// ```
 /// use burn_dragon_stream::api::{StreamCursor, StreamSampleId, StreamSegment, VecStreamCursor};
@@ -50,10 +50,10 @@ impl<T> VecStreamCursor<T> {
         self.next
     }
 
-    /// Goes to before this segment, or to the end.
+    /// Moves to before segment `position`, from 0, or to the end.
     ///
     /// # Errors
-    /// [`StreamError::NoSuchSegment`] behind the end.
+    /// [`StreamError::NoSuchSegment`] past the end.
     pub fn seek(&mut self, position: usize) -> Result<(), StreamError> {
         let segments = self.segments.len();
         if position > segments {
@@ -74,7 +74,7 @@ impl<T: Clone> StreamCursor for VecStreamCursor<T> {
     }
 }
 
-/// Gives the segments of a dataset epoch after epoch, without end: in any order, one shard's share, from any position.
+/// Endless cursor over one shard of a dataset, epoch after epoch, in any [`Order`] and from any position.
 ///
 /// ```
 /// use burn_dragon_stream::api::{
@@ -109,17 +109,17 @@ impl<D: StreamDataset> DatasetCursor<D> {
         Ok(Self { dataset, walk })
     }
 
-    /// The epoch of the next segment, from 0.
+    /// Epoch of the next segment, from 0.
     pub fn epoch(&self) -> u64 {
         self.walk.epoch()
     }
 
-    /// Which segment comes next, as a value.
+    /// Current position, as a value.
     pub fn position(&self) -> WalkPosition {
         self.walk.position()
     }
 
-    /// Goes to a position of a cursor like this one.
+    /// Moves to a position of a cursor over the same number of segments, in the same order and of the same shard.
     ///
     /// # Errors
     /// [`StreamError::OtherCount`], [`StreamError::OtherOrder`], [`StreamError::OtherShard`] and
@@ -132,7 +132,7 @@ impl<D: StreamDataset> DatasetCursor<D> {
 impl<D: StreamDataset> StreamCursor for DatasetCursor<D> {
     type Payload = D::Payload;
 
-    /// `None` only if the dataset does not have a segment that its length promises.
+    /// `None` only if the dataset has no segment at an index below its length.
     fn next_segment(&mut self) -> Option<StreamSegment<D::Payload>> {
         let segment = self.dataset.get(self.walk.item())?;
         self.walk.advance();

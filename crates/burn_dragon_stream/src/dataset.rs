@@ -1,16 +1,16 @@
-//! Segments that can be asked for by number.
+//! Datasets: segments by index.
 
 use crate::segment::{StreamSegment, StreamStep};
 
-/// Segments that can be asked for by number, from wherever they are kept.
+/// Segments by index, from any storage.
 pub trait StreamDataset {
-    /// What a step carries.
+    /// Payload of a step.
     type Payload;
 
     /// Number of segments.
     fn len(&self) -> usize;
 
-    /// The segment of this number; `None` from [`len`](StreamDataset::len) on.
+    /// Segment `index`, from 0; `None` unless it is below [`len`](StreamDataset::len).
     fn get(&self, index: usize) -> Option<StreamSegment<Self::Payload>>;
 
     /// Whether there is no segment.
@@ -31,7 +31,7 @@ impl<D: StreamDataset + ?Sized> StreamDataset for &D {
     }
 }
 
-/// Segments kept in memory; one that is asked for is a copy.
+/// Segments kept in memory; [`get`](StreamDataset::get) returns a copy.
 ///
 /// ```
 /// use burn_dragon_stream::api::{InMemoryStreamDataset, StreamDataset, StreamSampleId, StreamSegment};
@@ -55,12 +55,12 @@ impl<T> InMemoryStreamDataset<T> {
         Self { segments }
     }
 
-    /// The segments, without a copy.
+    /// Segments, borrowed.
     pub fn segments(&self) -> &[StreamSegment<T>] {
         &self.segments
     }
 
-    /// The steps of all segments, one after another.
+    /// Steps of all segments, one after another.
     pub fn steps(&self) -> impl Iterator<Item = &StreamStep<T>> {
         self.segments.iter().flat_map(|segment| &segment.steps)
     }

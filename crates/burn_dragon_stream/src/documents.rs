@@ -8,33 +8,33 @@ use crate::{error::StreamError, fingerprint::Fingerprint, hash::fold};
 
 /// Tokens of one document that are read in a row.
 ///
-/// They are *inputs*: the target of each is the next token of the same document, so a document of `n` tokens offers
-/// `n - 1` inputs, and nothing is ever predicted across documents.
+/// They are *inputs*: the target of each is the next token of the same document. So a document of `n` tokens has
+/// `n - 1` inputs, and no prediction crosses documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Span {
-    /// Which document, from 0.
+    /// Number of the document, from 0.
     pub document: usize,
-    /// Its first input, in tokens from the document's start.
+    /// First input, in tokens from the document's start.
     pub start: usize,
-    /// How many inputs, at least 1.
+    /// Number of inputs, at least 1.
     pub len: usize,
-    /// Memory is emptied before the first input is read.
+    /// Whether memory is emptied before the first input.
     pub begins: bool,
 }
 
 impl Span {
-    /// The inputs, in tokens from the document's start.
+    /// Range of the inputs, in tokens from the document's start.
     pub fn inputs(&self) -> Range<usize> {
         self.start..self.start + self.len
     }
 
-    /// The targets of the inputs: the same range one token on.
+    /// Range of the targets: that of the inputs, one token later.
     pub fn targets(&self) -> Range<usize> {
         self.start + 1..self.start + self.len + 1
     }
 }
 
-/// Inputs that are always read in a row: a document, or a part of one that was cut.
+/// Inputs that are always read in a row: a document, or one part of a document that is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
     pub(crate) document: usize,
@@ -42,7 +42,7 @@ pub(crate) struct Chunk {
     pub(crate) inputs: usize,
 }
 
-/// The lengths of a corpus' documents; all that is known of it here. A clone shares them.
+/// Corpus, as the lengths of its documents. Clones share the lengths.
 ///
 /// ```
 /// use burn_dragon_stream::api::Documents;
@@ -54,16 +54,16 @@ pub(crate) struct Chunk {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Documents {
-    /// Where each document starts in the tokens of all, and where the last one ends.
+    /// Start of each document in the tokens of the corpus, and the end of the last one.
     bounds: Arc<[usize]>,
-    /// In the order of the text.
+    /// Chunks, in the order of the text.
     chunks: Arc<[Chunk]>,
     inputs: usize,
     fingerprint: Fingerprint,
 }
 
 impl Documents {
-    /// Documents of these many tokens, laid one after another.
+    /// Documents of these lengths in tokens, one after another.
     ///
     /// # Errors
     /// [`StreamError::NoDocument`] if none has 2 tokens or more, [`StreamError::TooLong`] if a `usize` cannot count
@@ -79,12 +79,12 @@ impl Documents {
         Self::from_bounds(bounds)
     }
 
-    /// Documents that start at these tokens of a text of `tokens` tokens; each ends where the next one starts. Text
-    /// before the first start belongs to no document.
+    /// Documents that start at these tokens of a text of `tokens` tokens; each ends where the next one starts. Tokens
+    /// before the first start belong to no document.
     ///
     /// # Errors
-    /// [`StreamError::NoDocument`] if none has 2 tokens or more, [`StreamError::Starts`] if a start is before the one
-    /// before it or behind the end.
+    /// [`StreamError::NoDocument`] if none has 2 tokens or more, [`StreamError::Starts`] if a start is below the one
+    /// before it or past the end.
     pub fn from_starts(starts: &[usize], tokens: usize) -> Result<Self, StreamError> {
         let bounds: Vec<usize> = starts.iter().copied().chain([tokens]).collect();
         match bounds.windows(2).position(|pair| pair[0] > pair[1]) {
@@ -108,9 +108,10 @@ impl Documents {
         Ok(Self::with_chunks(bounds.into(), None))
     }
 
-    /// The same documents, those with more than `inputs` inputs cut into even chunks of at most that many. A chunk is
-    /// then read as if it were a document of its own: memory is emptied before it, and other lanes may take the rest.
-    /// For a few long documents on many lanes.
+    /// The same documents, with each of more than `inputs` inputs cut into even chunks of at most that many.
+    ///
+    /// A chunk is read as a document of its own: memory is emptied before it, and other lanes may read the other
+    /// chunks. Use this for a few long documents on many lanes.
     ///
     /// ```
     /// use std::num::NonZeroUsize;
@@ -149,27 +150,27 @@ impl Documents {
         }
     }
 
-    /// Number of documents, those without an input too.
+    /// Number of documents, including those without an input.
     pub fn count(&self) -> usize {
         self.bounds.len() - 1
     }
 
-    /// Number of documents with an input, or of the chunks they were cut into.
+    /// Number of chunks; a document with inputs that is not cut counts as one.
     pub fn chunks(&self) -> usize {
         self.chunks.len()
     }
 
-    /// Inputs of one epoch.
+    /// Number of inputs in one epoch.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// What tells this corpus from another.
+    /// Fingerprint of this corpus.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// Where a span's inputs are in the tokens of all documents.
+    /// Range of a span's inputs in the tokens of the corpus.
     ///
     /// ```
     /// use burn_dragon_stream::api::{Documents, Span};
@@ -188,7 +189,7 @@ impl Documents {
         start..start + span.len
     }
 
-    /// Where a span's targets are in the tokens of all documents: see [`Documents::inputs_of`].
+    /// Range of a span's targets in the tokens of the corpus; see [`Documents::inputs_of`].
     ///
     /// # Panics
     /// If the corpus has no such document.
@@ -202,7 +203,7 @@ impl Documents {
     }
 }
 
-/// Part `part` of `parts` of a document's inputs; the first ones are longer by one where they do not divide evenly.
+/// Part `part` of `parts` of a document's inputs; the first ones are longer by one if they do not divide evenly.
 fn even(document: usize, inputs: usize, part: usize, parts: usize) -> Chunk {
     let (each, longer) = (inputs / parts, inputs % parts);
     Chunk {

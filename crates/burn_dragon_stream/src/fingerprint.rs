@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Fingerprint of a corpus: what tells it from another without its text.
+/// Fingerprint of a corpus: it identifies the corpus by the lengths of its documents, without their text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fingerprint {
-    /// Number of documents, those without an input too.
+    /// Number of documents, including those without an input.
     pub documents: usize,
-    /// Tokens of all documents.
+    /// Number of tokens of all documents.
     pub tokens: usize,
-    /// Hash of every length in order, and of where long documents are cut.
+    /// Hash of every length in order, and of the length at which long documents are cut.
     pub digest: u64,
 }

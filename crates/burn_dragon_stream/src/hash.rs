@@ -1,4 +1,4 @@
-//! The hash behind every order: a function of its parts, so that nothing about randomness needs saving.
+//! Hash behind every order: a function of its parts, so no state of a random generator has to be saved.
 
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -9,12 +9,12 @@ pub(crate) fn mix(mut word: u64) -> u64 {
     word ^ (word >> 31)
 }
 
-/// Takes one more part into a hash.
+/// The hash `state` extended by one part.
 pub(crate) fn fold(state: u64, part: u64) -> u64 {
     mix(state ^ mix(part.wrapping_add(GAMMA)))
 }
 
-/// The hash of a draw: its seed, what it is for, and two numbers.
+/// Hash of a draw: its seed, its purpose, and two numbers.
 pub(crate) fn derive(seed: u64, purpose: &str, first: u64, second: u64) -> u64 {
     // FNV-1a names the purpose.
     let purpose = purpose.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {

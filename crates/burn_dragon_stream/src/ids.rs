@@ -1,8 +1,8 @@
-//! Names of samples.
+//! Identifiers of samples.
 
 use serde::{Deserialize, Serialize};
 
-/// Where a step comes from. Two steps belong together where source and episode are equal.
+/// Identifier of a step's source, episode and segment. Two steps are of one episode if source and episode are equal.
 ///
 /// ```
 /// use burn_dragon_stream::api::StreamSampleId;
@@ -15,14 +15,14 @@ use serde::{Deserialize, Serialize};
 pub struct StreamSampleId {
     /// The recording, file or environment.
     pub source_id: u64,
-    /// What happens in one go within a source: a document, a clip, a game.
+    /// An uninterrupted part of a source: a document, a clip, a game.
     pub episode_id: u64,
     /// A part of an episode.
     pub segment_id: u64,
 }
 
 impl StreamSampleId {
-    /// The segment of an episode of a source.
+    /// Identifier of a segment of an episode of a source.
     pub fn new(source_id: u64, episode_id: u64, segment_id: u64) -> Self {
         Self {
             source_id,

@@ -1,4 +1,4 @@
-//! One lane: a stream of tokens without end over the documents of a corpus.
+//! One lane: an endless stream of tokens over the documents of a corpus.
 
 use std::num::NonZeroUsize;
 
@@ -13,10 +13,11 @@ use crate::{
     walk::{Walk, WalkPosition},
 };
 
-/// Reads one shard of a corpus, document after document and epoch after epoch, as [`Span`]s without padding.
+/// Cursor over one shard of a corpus, document after document and epoch after epoch. It gives [`Span`]s without
+/// padding.
 ///
-/// Where a document ends inside a request, the next one goes on in the same window and its span `begins`. Which
-/// documents a shard reads, and when, is that of a [`Walk`].
+/// Where a document ends inside a window, the next one begins in the same window, and its span has `begins` set. A
+/// [`Walk`] decides which documents a shard reads, and in what order.
 ///
 /// ```
 /// use burn_dragon_stream::api::{DocumentCursor, Documents, Order, Shard, Span};
@@ -42,25 +43,26 @@ use crate::{
 pub struct DocumentCursor {
     documents: Documents,
     walk: Walk,
-    /// The next input, counted from the start of the chunk.
+    /// Next input, counted from the start of the chunk.
     offset: usize,
     max_context: Option<NonZeroUsize>,
 }
 
-/// Where a [`DocumentCursor`] is: which input comes next. Going on from it equals never having stopped.
+/// Position of a [`DocumentCursor`]: its next input. A cursor that resumes from it gives the same spans as one that
+/// never stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LanePosition {
-    /// The document, as a place in the order of an epoch.
+    /// Document, as a place in the order of an epoch.
     pub walk: WalkPosition,
-    /// The next input, counted from where the document, or the chunk it was cut into, starts.
+    /// Next input, counted from the start of the document, or of the chunk if the document is cut.
     pub offset: usize,
-    /// The corpus this position belongs to.
+    /// Corpus that this position belongs to.
     pub corpus: Fingerprint,
 }
 
 impl DocumentCursor {
-    /// A cursor that stands at the first document of its shard.
+    /// A cursor at the first document of its shard.
     ///
     /// # Errors
     /// [`StreamError::TooManyShards`] beyond 2^62 shards.
@@ -75,16 +77,18 @@ impl DocumentCursor {
         })
     }
 
-    /// Empties memory within a document too, after every so many of its inputs; `None`: at documents alone.
+    /// Maximum context: memory is emptied also within a document, after every `max_context` of its inputs. With `None`
+    /// it is emptied between documents only.
     ///
-    /// Shards are staggered: shard `k` of `n` counts from `k / n` of the context at a document's start, so that lanes
-    /// which begin documents together do not empty their memories together, and memories of every age are in a batch.
+    /// Shards are staggered: at a document's start, shard `k` of `n` has already counted `k / n` of the context. So
+    /// lanes that begin documents together empty their memories at different steps, and a batch has memories of every
+    /// age.
     pub fn with_max_context(self, max_context: Option<NonZeroUsize>) -> Self {
         Self { max_context, ..self }
     }
 
-    /// The next so many inputs: exactly `tokens` of them, in spans that do not cross a document's end. All spans but
-    /// the first begin a document or, with a maximum context, a new memory.
+    /// Spans of exactly the next `tokens` inputs; no span crosses a document's end. Every span but the first begins a
+    /// document or, with a maximum context, a new memory.
     pub fn next(&mut self, tokens: usize) -> Vec<Span> {
         let mut spans = Vec::new();
         let mut left = tokens;
@@ -96,7 +100,7 @@ impl DocumentCursor {
         spans
     }
 
-    /// The next span, of at most `longest` inputs.
+    /// Next span, of at most `longest` inputs.
     fn next_span(&mut self, longest: usize) -> Span {
         let chunk = self.documents.chunk(self.walk.item());
         let (in_context, context) = match self.max_context {
@@ -117,23 +121,23 @@ impl DocumentCursor {
         span
     }
 
-    /// Where in a context each document begins.
+    /// Inputs of the context that count as read at the start of each document.
     fn stagger(&self, max: NonZeroUsize) -> usize {
         let shard = self.walk.shard();
         (max.get() as u128 * shard.index() as u128 / shard.count() as u128) as usize
     }
 
-    /// The documents it reads.
+    /// Documents that the cursor reads.
     pub fn documents(&self) -> &Documents {
         &self.documents
     }
 
-    /// The epoch of the next input, from 0. Lanes whose documents are long are in earlier epochs than others.
+    /// Epoch of the next input, from 0. Lanes with longer documents are in earlier epochs than others.
     pub fn epoch(&self) -> u64 {
         self.walk.epoch()
     }
 
-    /// Where it is, as a value.
+    /// Current position, as a value.
     pub fn position(&self) -> LanePosition {
         LanePosition {
             walk: self.walk.position(),
@@ -142,7 +146,7 @@ impl DocumentCursor {
         }
     }
 
-    /// Goes to a position of a cursor over the same corpus in the same order, of the same shard.
+    /// Moves to a position of a cursor over the same corpus, in the same order and of the same shard.
     ///
     /// # Errors
     /// [`StreamError::OtherCorpus`], [`StreamError::OtherOrder`], [`StreamError::OtherShard`],

@@ -1,4 +1,4 @@
-//! Lanes that move together: the rows of a batch, each a stream of its own.
+//! Lanes: the rows of a batch, each a stream of its own.
 
 use std::num::NonZeroUsize;
 
@@ -10,10 +10,10 @@ use crate::{
     shard::Shard,
 };
 
-/// What one lane reads in one step.
+/// Window that one lane reads in one step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LaneWindow {
-    /// In the order they are read.
+    /// Spans, in the order in which they are read.
     pub spans: Vec<Span>,
 }
 
@@ -23,12 +23,12 @@ impl LaneWindow {
         self.spans.iter().map(|span| span.len).sum()
     }
 
-    /// Whether there is none.
+    /// Whether there is no input.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
 
-    /// The inputs before which memory is emptied, in tokens from the window's start, ascending.
+    /// Inputs before which memory is emptied, in tokens from the window's start, ascending.
     ///
     /// ```
     /// use burn_dragon_stream::api::{Documents, Lanes, Order};
@@ -52,15 +52,15 @@ impl LaneWindow {
     }
 }
 
-/// The resets of every lane of a step: [`LaneWindow::resets`] of each.
+/// Resets of every lane of a step: [`LaneWindow::resets`] of each.
 pub fn resets(windows: &[LaneWindow]) -> Vec<Vec<usize>> {
     windows.iter().map(LaneWindow::resets).collect()
 }
 
 /// Continuing streams over one corpus; lane `b` of `B` is shard `b` of `B`.
 ///
-/// Together the lanes visit every input of an epoch once; each goes at its own pace through its documents, so while one
-/// is in epoch 3 another may still be in epoch 2.
+/// Together the lanes visit every input of an epoch once. Each advances through its own documents, so one lane may be
+/// in epoch 3 while another is in epoch 2.
 ///
 /// ```
 /// use burn_dragon_stream::api::{Documents, Lanes, Order};
@@ -83,7 +83,7 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// So many lanes, each at its first document.
+    /// `lanes` lanes, each at its first document.
     ///
     /// # Errors
     /// [`StreamError::NoLanes`] if `lanes` is 0.
@@ -91,11 +91,12 @@ impl Lanes {
         Self::of_shard(documents, order, lanes, Shard::WHOLE)
     }
 
-    /// So many lanes in each of several processes: the shard says which process this is. All lanes of all processes
-    /// partition the epochs.
+    /// `lanes` lanes of one of several processes, which `shard` names. All lanes of all processes together partition
+    /// the epochs.
     ///
     /// # Errors
-    /// [`StreamError::NoLanes`] if `lanes` is 0, [`StreamError::TooManyShards`] if they cannot be counted.
+    /// [`StreamError::NoLanes`] if `lanes` is 0, [`StreamError::TooManyShards`] if all lanes together cannot be
+    /// counted.
     pub fn of_shard(
         documents: &Documents,
         order: Order,
@@ -110,8 +111,8 @@ impl Lanes {
         Ok(Self { cursors })
     }
 
-    /// Empties memory within a document too, after every so many of its inputs, lane after lane; `None`: at documents
-    /// alone. See [`DocumentCursor::with_max_context`].
+    /// Maximum context: memory is emptied also within a document, after every `max_context` of its inputs. With `None`
+    /// it is emptied between documents only. See [`DocumentCursor::with_max_context`].
     pub fn with_max_context(self, max_context: Option<NonZeroUsize>) -> Self {
         let cursors = self.cursors.into_iter();
         let cursors = cursors
@@ -125,21 +126,21 @@ impl Lanes {
         self.cursors.len()
     }
 
-    /// The documents they read.
+    /// Documents that the lanes read.
     pub fn documents(&self) -> &Documents {
         self.cursors[0].documents()
     }
 
-    /// The next window of every lane: exactly `tokens` inputs each.
+    /// Next window of every lane, of exactly `tokens` inputs each.
     pub fn next(&mut self, tokens: usize) -> Vec<LaneWindow> {
         let windows = self.cursors.iter_mut().map(|cursor| cursor.next(tokens));
         windows.map(|spans| LaneWindow { spans }).collect()
     }
 
-    /// The next window of these lanes, in this order; the others stay where they are.
+    /// Next window of these lanes, in this order; the other lanes do not advance.
     ///
     /// # Errors
-    /// [`StreamError::LaneOutOfRange`] and [`StreamError::LaneTwice`]; no lane has moved then.
+    /// [`StreamError::LaneOutOfRange`] and [`StreamError::LaneTwice`]; then no lane has advanced.
     pub fn next_of(&mut self, lanes: &[usize], tokens: usize) -> Result<Vec<LaneWindow>, StreamError> {
         let mut asked = vec![false; self.count()];
         for &lane in lanes {
@@ -157,15 +158,15 @@ impl Lanes {
         Ok(windows.map(|spans| LaneWindow { spans }).collect())
     }
 
-    /// Where every lane is.
+    /// Position of every lane.
     pub fn positions(&self) -> Vec<LanePosition> {
         self.cursors.iter().map(DocumentCursor::position).collect()
     }
 
-    /// Goes to the positions of lanes like these.
+    /// Moves each lane to a position that [`positions`](Self::positions()) returned for the same corpus and order.
     ///
     /// # Errors
-    /// [`StreamError::LaneCount`] and those of [`DocumentCursor::seek`]; no lane has moved then.
+    /// [`StreamError::LaneCount`] and those of [`DocumentCursor::seek`]; then no lane has moved.
     pub fn seek(&mut self, positions: &[LanePosition]) -> Result<(), StreamError> {
         let (given, expected) = (positions.len(), self.count());
         if given != expected {

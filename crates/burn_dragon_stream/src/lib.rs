@@ -1,8 +1,8 @@
-//! Streams without end, whatever they carry: where the data of each step comes from, where memory is emptied, and how
-//! far gradients flow back. No tensors.
+//! Endless streams of any payload for models with memory: the data of each step, the resets of memory, and the length
+//! of truncated backpropagation through time (TBPTT). No tensors.
 //!
-//! A model with a memory is trained on streams: each row of a batch, a *lane*, goes on where it stopped the step
-//! before, and the memory is carried along. What has to be decided for that is here; moving tensors is left to others.
+//! A model with a memory is trained on streams: each row of a batch, a *lane*, goes on where it stopped in the step
+//! before, and its memory is carried along. This crate makes the decisions for that; other crates move the tensors.
 //!
 //! # From a corpus to the windows of a step
 //!
@@ -12,12 +12,13 @@
 //! seed, step -> ScaleMixup -> window length, lanes that take part
 //! ```
 //!
-//! A corpus is known by the lengths of its documents. [`Lanes`](api::Lanes) read it packed, without padding: a window of `T` inputs
-//! is a list of [`Span`](api::Span)s, and where a document ends the next one goes on in the same window, with the memory emptied
-//! in between ([`LaneWindow::resets`](api::LaneWindow::resets)). An input's target is the next token of the same document, so nothing is
-//! predicted across documents. Together the lanes read every input of an epoch once.
+//! A corpus is given as the lengths of its documents. [`Lanes`](api::Lanes) read it packed, without padding. A window
+//! of `T` inputs is a list of [`Span`](api::Span)s. Where a document ends, the next one begins in the same window, and
+//! memory is emptied in between ([`LaneWindow::resets`](api::LaneWindow::resets)). The target of an input is the next
+//! token of the same document, so no prediction crosses documents. Together the lanes read every input of an epoch
+//! once.
 //!
-//! # Steps that carry anything
+//! # Steps with any payload
 //!
 //! ```text
 //! StreamDataset -> StreamCursor -> StreamSegment ... -> collate -> CollatedStreamBatch -> TbpttWindow
@@ -25,14 +26,19 @@
 //! ```
 //!
 //! Video, games and other recordings come as [`StreamSegment`](api::StreamSegment)s of any payload, each step with its
-//! [`StreamStepMetadata`](api::StreamStepMetadata). [`StateCarryPolicy`](api::StateCarryPolicy) decides what outlives a [`StreamBoundary`](api::StreamBoundary),
-//! [`resolve_stream_target_alignment`](api::resolve_stream_target_alignment) which step is an observation's target, [`TbpttWindow`](api::TbpttWindow) how far back is learnt.
+//! [`StreamStepMetadata`](api::StreamStepMetadata).
+//!
+//! - [`StateCarryPolicy`](api::StateCarryPolicy) decides whether memory is kept over a
+//!   [`StreamBoundary`](api::StreamBoundary).
+//! - [`resolve_stream_target_alignment`](api::resolve_stream_target_alignment) finds the target step of an observation.
+//! - [`TbpttWindow`](api::TbpttWindow) sets how many steps back gradients flow.
 //!
 //! # Resuming
 //!
-//! Every order is a function of seed, epoch and place ([`permute`](api::permute)), and every cursor has a small position that serde
-//! can write. Going on from a position equals never having stopped; a position that belongs to other data, another
-//! order or another number of lanes is refused. [`Prefetch`](api::Prefetch) makes items ahead of time and counts those taken.
+//! Every order is a function of seed, epoch and place ([`permute`](api::permute)). Every cursor has a small position
+//! that serde can write. A cursor that resumes from a position gives the same items as one that never stopped. A
+//! position of other data, another order or another number of lanes is refused. [`Prefetch`](api::Prefetch) makes items
+//! ahead of time and counts those that were taken.
 //!
 //! ```
 //! use burn_dragon_stream::api::{Documents, Lanes, Order};
@@ -68,14 +74,14 @@ mod shard;
 mod walk;
 mod window;
 
-/// The curated names of this crate, flat and by the module that they are in.
+/// Curated names of this crate, flat and by module.
 pub mod api {
     pub use self::{
         alignment::*, boundary::*, collate::*, cursor::*, dataset::*, documents::*, error::*, ids::*,
         lane::*, lanes::*, order::*, policy::*, prefetch::*, scale::*, segment::*, shard::*, window::*,
     };
 
-    /// Which step is the target of an observation.
+    /// Targets of observations.
     pub mod alignment {
         pub use crate::alignment::{
             TargetAlignment, WindowAlignment, resolve_stream_target_alignment,
@@ -83,47 +89,47 @@ pub mod api {
         };
     }
 
-    /// Where a stream breaks.
+    /// Boundaries between the steps of a stream.
     pub mod boundary {
         pub use crate::boundary::StreamBoundary;
     }
 
-    /// Segments side by side: a batch.
+    /// Batches: segments side by side.
     pub mod collate {
         pub use crate::collate::{StreamCollatable, collate_stream_segments};
     }
 
-    /// Segments one after another, from any position.
+    /// Cursors: segments one after another, from any position.
     pub mod cursor {
         pub use crate::cursor::{DatasetCursor, StreamCursor, VecStreamCursor};
     }
 
-    /// Segments by number.
+    /// Datasets: segments by index.
     pub mod dataset {
         pub use crate::dataset::{InMemoryStreamDataset, StreamDataset};
     }
 
-    /// A corpus as the lengths of its documents.
+    /// Corpora, as the lengths of their documents.
     pub mod documents {
         pub use crate::documents::{Documents, Span};
     }
 
-    /// What can go wrong.
+    /// Errors.
     pub mod error {
         pub use crate::error::StreamError;
     }
 
-    /// Whose step a step is.
+    /// Identifiers of samples.
     pub mod ids {
         pub use crate::ids::StreamSampleId;
     }
 
-    /// One reader of documents, and its position.
+    /// Cursor of one lane over documents, and its position.
     pub mod lane {
         pub use crate::lane::{DocumentCursor, LanePosition};
     }
 
-    /// All readers of a batch.
+    /// All lanes of a batch.
     pub mod lanes {
         pub use crate::lanes::{LaneWindow, Lanes, resets};
     }
@@ -133,12 +139,12 @@ pub mod api {
         pub use crate::order::{Order, Shuffle, permute};
     }
 
-    /// What outlives a boundary, and how far ahead a target is.
+    /// Policies of carried state and of targets.
     pub mod policy {
         pub use crate::policy::{FusionCarryPolicy, StateCarryPolicy, TargetAlignmentPolicy};
     }
 
-    /// Items made ahead of time.
+    /// Prefetch: items made ahead of time.
     pub mod prefetch {
         pub use crate::prefetch::Prefetch;
     }
@@ -148,12 +154,12 @@ pub mod api {
         pub use crate::scale::{Scale, ScaleMixup, ScaleStep};
     }
 
-    /// Steps that carry anything.
+    /// Steps and segments of any payload.
     pub mod segment {
         pub use crate::segment::{CollatedStreamBatch, StreamSegment, StreamStep, StreamStepMetadata};
     }
 
-    /// One of several readers of the same items.
+    /// Shards: disjoint shares of the same items.
     pub mod shard {
         pub use crate::shard::Shard;
     }
@@ -163,7 +169,7 @@ pub mod api {
         pub use crate::window::{TbpttWindow, WindowSteps};
     }
 
-    /// The parts behind those: how an epoch is walked, and what tells corpora apart.
+    /// Parts behind those: the walk over epochs, and fingerprints of corpora.
     pub mod expert {
         pub use crate::{
             fingerprint::Fingerprint,

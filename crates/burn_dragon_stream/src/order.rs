@@ -1,13 +1,15 @@
-//! Orders as functions: where an item comes is computed, never stored, so an order needs no memory and resumes anywhere.
+//! Orders as functions. The item at a place is computed, never stored, so an order takes no memory and can be resumed
+//! at any place.
 
 use serde::{Deserialize, Serialize};
 
 use crate::hash::derive;
 
-/// Sends `0..count` to itself one to one, in an order that the key decides.
+/// Value at `index` of the pseudorandom permutation of `0..count` that `key` selects.
 ///
-/// Four Feistel rounds permute the smallest power of four that holds `count`; a value outside is permuted again until
-/// it falls inside (cycle walking), which takes fewer than four turns on average. No memory, any `count`.
+/// Four Feistel rounds permute the range up to the smallest power of four that is at least `count`. A value outside
+/// `0..count` is permuted again until it falls inside (cycle walking), fewer than four times on average. It takes no
+/// memory, at any `count`.
 ///
 /// ```
 /// use burn_dragon_stream::api::permute;
@@ -37,7 +39,7 @@ pub fn permute(index: u64, count: u64, key: u64) -> u64 {
     }
 }
 
-/// One order of `0..count`, decided by a key: [`permute`] as a value.
+/// Permutation of `0..count` that a key selects: [`permute`] as a value.
 ///
 /// ```
 /// use burn_dragon_stream::api::Shuffle;
@@ -49,20 +51,20 @@ pub fn permute(index: u64, count: u64, key: u64) -> u64 {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shuffle {
-    /// How many items there are.
+    /// Number of items.
     pub count: u64,
-    /// Decides the order.
+    /// Key that selects the order.
     pub key: u64,
 }
 
 impl Shuffle {
-    /// The order of one epoch, of its own for each epoch and seed.
+    /// The order of one epoch; each epoch and each seed has its own.
     pub fn of_epoch(count: u64, seed: u64, epoch: u64) -> Self {
         let key = derive(seed, "stream.order", epoch, 0);
         Self { count, key }
     }
 
-    /// The item that comes at this place, from 0; `None` past the end.
+    /// Item at this place, from 0; `None` past the end.
     pub fn get(&self, place: u64) -> Option<u64> {
         (place < self.count).then(|| permute(place, self.count, self.key))
     }
@@ -74,15 +76,15 @@ impl Shuffle {
     }
 }
 
-/// The order in which each epoch visits the items.
+/// Order in which each epoch visits the items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Order {
-    /// As they are given, the same in every epoch.
+    /// The given order, the same in every epoch.
     Given,
-    /// Shuffled, anew in every epoch.
+    /// A new shuffle in every epoch.
     Shuffled {
-        /// Decides the orders of all epochs.
+        /// Seed of the orders of all epochs.
         seed: u64,
     },
 }

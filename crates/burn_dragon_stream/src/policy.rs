@@ -1,10 +1,10 @@
-//! What is carried over a boundary, and which step a target is taken from.
+//! Policies: the state carried over a boundary, and the step that is a target.
 
 use serde::{Deserialize, Serialize};
 
 use crate::boundary::StreamBoundary;
 
-/// Whether a model's memory outlives a boundary.
+/// Policy of a model's memory at a boundary: carried or emptied.
 ///
 /// ```
 /// use burn_dragon_stream::api::{StateCarryPolicy, StreamBoundary};
@@ -36,7 +36,7 @@ impl StateCarryPolicy {
     }
 }
 
-/// Whether what several modalities were fused into outlives a boundary. As [`StateCarryPolicy`], and set apart from it.
+/// Policy of the fused state of several modalities at a boundary. Same choices as [`StateCarryPolicy`], set separately.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FusionCarryPolicy {
@@ -50,7 +50,7 @@ pub enum FusionCarryPolicy {
 }
 
 impl FusionCarryPolicy {
-    /// Whether it is carried over this boundary; if not, it is emptied.
+    /// Whether the fused state is carried over this boundary; if not, it is emptied.
     pub fn carries(self, boundary: StreamBoundary) -> bool {
         StateCarryPolicy::from(self).carries(boundary)
     }
@@ -66,22 +66,22 @@ impl From<FusionCarryPolicy> for StateCarryPolicy {
     }
 }
 
-/// Which step the target of an observation is taken from.
+/// Step from which the target of an observation is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetAlignmentPolicy {
     /// The step of the observation itself.
     #[default]
     SameStep,
-    /// A later step, as far ahead for every observation.
+    /// A later step, at the same distance for every observation.
     FixedFuture,
-    /// A later step, each observation as far ahead as it asks.
+    /// A later step, at a distance that each observation sets.
     VariableFuture,
 }
 
 impl TargetAlignmentPolicy {
-    /// How many steps after the observation the target is: 0 for the same step; else what is asked for, at least 1,
-    /// and 1 where nothing is.
+    /// Number of steps from the observation to the target: 0 for [`SameStep`](Self::SameStep), else the requested
+    /// number, at least 1; 1 if none is requested.
     ///
     /// ```
     /// use burn_dragon_stream::api::TargetAlignmentPolicy::{FixedFuture, SameStep, VariableFuture};

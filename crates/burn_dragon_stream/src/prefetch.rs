@@ -1,4 +1,4 @@
-//! The next items made ready on a thread of their own.
+//! Prefetch: items made ahead of time on a thread.
 
 use std::{
     any::Any,
@@ -10,11 +10,11 @@ use std::{
 
 use crate::error::StreamError;
 
-/// An iterator whose items are made ahead of time, on a thread of their own, and come in order.
+/// Iterator whose items are made ahead of time, on a separate thread, in order.
 ///
-/// The producer gets the number of the item to make. What counts is what was *taken*: [`Prefetch::position`] is the
-/// number of the next item to take, however many more are ready, and a new `Prefetch` from there goes on as if nothing
-/// had happened. A producer with a position of its own, such as [`Lanes`](crate::api::Lanes), hands it over inside the item:
+/// The producer gets the number of the item to make. [`Prefetch::position`] is the number of the next item to *take*,
+/// however many more are ready. A new `Prefetch` from that position gives the same items as one that never stopped. A
+/// producer with a position of its own, such as [`Lanes`](crate::api::Lanes), puts it into the item:
 ///
 /// ```
 /// use burn_dragon_stream::api::{Documents, Lanes, Order, Prefetch, StreamError};
@@ -32,17 +32,16 @@ use crate::error::StreamError;
 /// # Ok::<(), StreamError>(())
 /// ```
 ///
-/// After an error or a panic of the producer, which come in their turn behind the items made before them, there are no
-/// more items. Dropping it stops the thread and waits for it: for as long as the producer needs to finish the item in
-/// hand, and no longer.
+/// An error or a panic of the producer is returned after the items made before it; there are no more items after it.
+/// Dropping a `Prefetch` stops the thread and waits until the producer has finished its current item.
 pub struct Prefetch<T> {
     position: u64,
-    /// `None` when nothing more comes.
+    /// `None` if there are no more items.
     items: Option<Receiver<Made<T>>>,
     producer: Option<JoinHandle<()>>,
 }
 
-/// What the producer answers: an item, its end, or an error.
+/// Result of the producer: an item, the end, or an error.
 enum Made<T> {
     Item(T),
     End,
@@ -50,11 +49,13 @@ enum Made<T> {
 }
 
 impl<T: Send + 'static> Prefetch<T> {
-    /// Starts a thread that makes the items from number `position` on, up to `depth` of them ahead, besides the one in
-    /// hand. The producer answers `None` at the end.
+    /// Starts a thread that makes the items from number `position` on.
+    ///
+    /// Up to `depth` items are ready ahead of time, beside the one that is being made. The producer returns `None` at
+    /// the end.
     ///
     /// # Errors
-    /// [`StreamError::Thread`] if the system gives no thread.
+    /// [`StreamError::Thread`] if the system cannot start a thread.
     pub fn new<F, E>(position: u64, depth: usize, mut producer: F) -> Result<Self, StreamError>
     where
         F: FnMut(u64) -> Result<Option<T>, E> + Send + 'static,
@@ -69,7 +70,7 @@ impl<T: Send + 'static> Prefetch<T> {
                     Err(error) => Made::Failed(error.into()),
                 };
                 let last = !matches!(made, Made::Item(_));
-                // Nobody listens any more once the consumer is dropped.
+                // Sending fails once the consumer is dropped.
                 if sender.send(made).is_err() || last {
                     break;
                 }
@@ -88,14 +89,14 @@ impl<T: Send + 'static> Prefetch<T> {
 }
 
 impl<T> Prefetch<T> {
-    /// The number of the next item to take.
+    /// Number of the next item to take.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// Ends the thread; the message of its panic, if that was its end.
+    /// Ends the thread; returns the message of its panic, if it panicked.
     fn stop(&mut self) -> Option<String> {
-        // Without a receiver a producer that waits to hand over an item gives up.
+        // Without a receiver, a producer that waits to send an item stops.
         self.items = None;
         let panic = self.producer.take()?.join().err()?;
         Some(message(&*panic))
@@ -139,7 +140,7 @@ impl<T> fmt::Debug for Prefetch<T> {
     }
 }
 
-/// What a panic said.
+/// Message of a panic.
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

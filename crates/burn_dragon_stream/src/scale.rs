@@ -1,23 +1,24 @@
-//! Windows of several lengths in one run, with the same tokens a step.
+//! Mixtures of window lengths in one run, with the same number of tokens in every step.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{error::StreamError, hash::derive, order::permute};
 
-/// A window length, and how often it comes.
+/// A window length and its share of the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
     /// Window length in tokens.
     pub length: usize,
-    /// Steps of this scale out of the sum of all weights.
+    /// Weight of this scale: its share of the steps is this divided by the sum of all weights.
     pub weight: u32,
 }
 
-/// A mixture of window lengths: a step has few long windows or many short ones.
+/// Mixture of window lengths: a step has few long windows or many short ones.
 ///
-/// Steps come in blocks of as many as the weights sum to (divided by what they have in common). Each block holds every
-/// scale as often as its weight says, shuffled, so the proportions are exact at the end of every block.
+/// Steps form blocks. The weights are divided by their greatest common divisor; a block has as many steps as they then
+/// sum to. Each block holds every scale as often as its weight says, in shuffled order, so the proportions are exact at
+/// the end of every block.
 ///
 /// ```
 /// use burn_dragon_stream::api::{Scale, ScaleMixup};
@@ -37,17 +38,17 @@ pub struct ScaleMixup {
     tokens_per_step: usize,
 }
 
-/// The windows of one step.
+/// Windows of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ScaleStep {
-    /// Which scale, from 0.
+    /// Number of the scale, from 0.
     pub scale: usize,
     /// Window length in tokens.
     pub length: usize,
     /// Number of windows.
     pub lanes: usize,
-    /// A number of this step among all steps of its scale: over whole blocks each number from 0 comes once, within a
-    /// block in any order.
+    /// Number of this step among all steps of its scale, from 0. Each number comes once; within a block they come in
+    /// any order.
     pub visit: u64,
 }
 
@@ -87,18 +88,18 @@ impl ScaleMixup {
         &self.scales
     }
 
-    /// Tokens of every step.
+    /// Number of tokens in every step.
     pub fn tokens_per_step(&self) -> usize {
         self.tokens_per_step
     }
 
-    /// The most lanes that a step uses: those of the shortest windows.
+    /// Largest number of lanes that a step uses: that of the shortest windows.
     pub fn max_lanes(&self) -> usize {
         let shortest = self.scales.iter().map(|scale| scale.length).min();
         shortest.map_or(0, |length| self.tokens_per_step / length)
     }
 
-    /// Steps after which the proportions are exact again.
+    /// Number of steps in a block, at whose end the proportions are exact.
     pub fn block(&self) -> u64 {
         let common = self.common();
         self.scales
@@ -107,7 +108,7 @@ impl ScaleMixup {
             .sum()
     }
 
-    /// What all weights are multiples of.
+    /// Greatest common divisor of all weights.
     fn common(&self) -> u32 {
         self.scales
             .iter()
@@ -115,7 +116,7 @@ impl ScaleMixup {
             .fold(0, greatest_common_divisor)
     }
 
-    /// The windows of step `step`, from 0; a function of nothing but the mixture, the seed and the step.
+    /// Windows of step `step`, from 0: a function of the mixture, the seed and the step alone.
     pub fn scale_of_step(&self, seed: u64, step: u64) -> ScaleStep {
         let (block, common) = (self.block(), self.common());
         let (turn, place) = (step / block, step % block);
@@ -137,8 +138,9 @@ impl ScaleMixup {
 }
 
 impl ScaleStep {
-    /// Which of `pool` lanes take part: the steps of a scale go round the pool, so that in the long run every lane
-    /// reads as much as any other.
+    /// Lanes out of a pool of `pool` lanes that read in this step, ascending.
+    ///
+    /// The steps of a scale take the lanes in turn, so that in the long run every lane reads the same number of tokens.
     ///
     /// ```
     /// # use burn_dragon_stream::api::ScaleStep;

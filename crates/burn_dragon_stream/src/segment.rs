@@ -1,24 +1,24 @@
-//! Steps with what is known about them, alone and side by side.
+//! Steps with their metadata: segments of one stream, and batches of segments.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{boundary::StreamBoundary, ids::StreamSampleId, policy::StateCarryPolicy};
 
-/// What is known about one step of a stream, whatever its payload.
+/// Metadata of one step of a stream, independent of the payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StreamStepMetadata {
-    /// Where the step comes from.
+    /// Source, episode and segment of the step.
     pub sample_id: StreamSampleId,
-    /// What lies between this step and the one before it.
+    /// Boundary between this step and the one before it.
     pub boundary: StreamBoundary,
     /// Number of the step in its stream, from 0.
     pub step_index: u64,
-    /// When the step happened, in the clock of its source: tokens, frames or milliseconds, as the source counts.
+    /// Time of the step by the clock of its source, in the unit of the source: tokens, frames or milliseconds.
     pub absolute_time: u64,
 }
 
 impl StreamStepMetadata {
-    /// Whether memory is emptied before this step: where an episode begins.
+    /// Whether an episode begins here, so that memory is emptied before this step.
     ///
     /// ```
     /// use burn_dragon_stream::api::{StreamBoundary, StreamStepMetadata};
@@ -32,12 +32,12 @@ impl StreamStepMetadata {
     }
 }
 
-/// One step: a payload and what is known about it.
+/// One step: a payload and its metadata.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StreamStep<T> {
-    /// What is known about it.
+    /// Metadata of the step.
     pub metadata: StreamStepMetadata,
-    /// What it carries: a token, a frame, an observation.
+    /// Payload: a token, a frame, an observation.
     pub payload: T,
 }
 
@@ -54,12 +54,12 @@ pub struct StreamStep<T> {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StreamSegment<T> {
-    /// In the order they happened.
+    /// The steps, in order of time.
     pub steps: Vec<StreamStep<T>>,
 }
 
 impl<T> StreamSegment<T> {
-    /// A whole episode: its first step resets, the others continue, and time is counted in steps from 0.
+    /// A whole episode. Its first step resets, the others continue, and time counts steps from 0.
     pub fn of_episode(sample_id: StreamSampleId, payloads: impl IntoIterator<Item = T>) -> Self {
         let step = |(index, payload)| {
             let boundary = match index {
@@ -82,12 +82,12 @@ impl<T> StreamSegment<T> {
         self.steps.len()
     }
 
-    /// Whether it has no step.
+    /// Whether there is no step.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// What is known about each step, in order.
+    /// Metadata of each step, in order.
     pub fn metadata(&self) -> Vec<StreamStepMetadata> {
         self.steps.iter().map(|step| step.metadata).collect()
     }
@@ -107,13 +107,15 @@ impl<T> FromIterator<StreamStep<T>> for StreamSegment<T> {
     }
 }
 
-/// Segments of equal length side by side, step by step. `T` is what the payloads of all lanes at one step become:
-/// the `Batch` of [`StreamCollatable`](crate::api::StreamCollatable).
+/// Batch of segments of equal length, step by step.
+///
+/// `T` holds the payloads of all lanes at one step: it is the `Batch` of
+/// [`StreamCollatable`](crate::api::StreamCollatable).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CollatedStreamBatch<T> {
-    /// The payloads of all lanes, one entry a step.
+    /// Payloads of all lanes, one entry a step.
     pub payloads: Vec<T>,
-    /// What is known about each step of each lane: `metadata[step][lane]`.
+    /// Metadata of each step of each lane: `metadata[step][lane]`.
     pub metadata: Vec<Vec<StreamStepMetadata>>,
 }
 
@@ -128,7 +130,7 @@ impl<T> CollatedStreamBatch<T> {
         self.metadata.first().map_or(0, Vec::len)
     }
 
-    /// The lanes whose memory is emptied before step `step`, ascending; none past the end.
+    /// Lanes whose memory is emptied before step `step`, ascending; empty if there is no such step.
     pub fn resets(&self, step: usize, policy: StateCarryPolicy) -> Vec<usize> {
         let lanes = self.metadata.get(step).into_iter().flatten().enumerate();
         lanes

@@ -1,10 +1,10 @@
-//! One of several readers of the same items.
+//! Shards: disjoint shares of the same items.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::StreamError;
 
-/// Reader `index` of `count`. Together the readers visit every item of an epoch once.
+/// Shard `index` of `count`. Together the shards visit every item of an epoch once.
 ///
 /// ```
 /// use burn_dragon_stream::api::{Shard, StreamError};
@@ -22,10 +22,10 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// The only reader.
+    /// The only shard.
     pub const WHOLE: Self = Self { index: 0, count: 1 };
 
-    /// Reader `index` of `count`, from 0.
+    /// Shard `index` of `count`, from 0.
     ///
     /// # Errors
     /// [`StreamError::NoLanes`] if `count` is 0, [`StreamError::ShardOutOfRange`] unless `index < count`.
@@ -37,17 +37,17 @@ impl Shard {
         }
     }
 
-    /// Which reader, from 0.
+    /// Number of the shard, from 0.
     pub fn index(self) -> usize {
         self.index
     }
 
-    /// How many readers there are, at least 1.
+    /// Number of shards, at least 1.
     pub fn count(self) -> usize {
         self.count
     }
 
-    /// Part `index` of `count` of this shard: shards of shards partition as shards do.
+    /// Part `index` of `count` of this shard. The parts of all shards partition the items, as shards do.
     ///
     /// # Errors
     /// As [`Shard::new`]; [`StreamError::TooManyShards`] if their number does not fit a `usize`.

@@ -1,14 +1,14 @@
-//! The endless walk over the items of all epochs, shared between shards.
+//! Endless walk over the items of all epochs, shared between shards.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{error::StreamError, order::Order, shard::Shard};
 
-/// Walks over `0..count` epoch after epoch, one shard's share of them.
+/// Walk of one shard over `0..count`, epoch after epoch.
 ///
-/// The epochs, each in its order, form one endless row; shard `k` of `n` takes places `k`, `k + n`, `k + 2n` ... of the
-/// row. So the shards partition every epoch, none of them is ever without an item, however few there are, and the odd
-/// item of an epoch goes to another shard each time.
+/// The epochs, each in its order, form one endless row. Shard `k` of `n` takes places `k`, `k + n`, `k + 2n` ... of the
+/// row. So the shards partition every epoch. Every shard always has a next item, however few items there are. If the
+/// items do not divide evenly, the extra items of an epoch go to other shards each time.
 ///
 /// ```
 /// use burn_dragon_stream::api::expert::Walk;
@@ -29,31 +29,31 @@ pub struct Walk {
     count: u64,
     order: Order,
     shard: Shard,
-    /// Place in the row of all epochs.
+    /// Place in the row of all epochs, from 0.
     turn: u64,
 }
 
-/// Where a [`Walk`] is: which item comes next.
+/// Position of a [`Walk`]: its next item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WalkPosition {
-    /// The epoch, from 0.
+    /// Epoch, from 0.
     pub epoch: u64,
-    /// The place in this epoch's order, from 0.
+    /// Place in the order of this epoch, from 0.
     pub index: u64,
-    /// How many items an epoch has.
+    /// Number of items in an epoch.
     pub items: u64,
-    /// The order walked in.
+    /// Order of the walk.
     pub order: Order,
-    /// Whose walk it is.
+    /// Shard that walks.
     pub shard: Shard,
 }
 
-/// Farther than anyone walks, and far from overflow.
+/// Place at which a walk ends: beyond any real walk, and far from overflow.
 const END: u64 = u64::MAX / 4;
 
 impl Walk {
-    /// A walk that stands at its first item.
+    /// A walk at its first item.
     ///
     /// # Errors
     /// [`StreamError::NoItems`] if `count` is 0, [`StreamError::TooManyShards`] beyond 2^62 shards.
@@ -75,32 +75,32 @@ impl Walk {
         })
     }
 
-    /// The item it stands at.
+    /// Current item.
     pub fn item(&self) -> usize {
         self.order.item(self.epoch(), self.index(), self.count) as usize
     }
 
-    /// Goes on to its next item.
+    /// Advances to the next item.
     pub fn advance(&mut self) {
         self.turn += self.shard.count() as u64;
     }
 
-    /// The epoch it is in, from 0.
+    /// Current epoch, from 0.
     pub fn epoch(&self) -> u64 {
         self.turn / self.count
     }
 
-    /// Its place in this epoch's order, from 0.
+    /// Current place in the order of this epoch, from 0.
     pub fn index(&self) -> u64 {
         self.turn % self.count
     }
 
-    /// Whose walk it is.
+    /// Shard that walks.
     pub fn shard(&self) -> Shard {
         self.shard
     }
 
-    /// Where it is, as a value.
+    /// Current position, as a value.
     pub fn position(&self) -> WalkPosition {
         WalkPosition {
             epoch: self.epoch(),
@@ -111,7 +111,7 @@ impl Walk {
         }
     }
 
-    /// Goes to a position of a walk like this one.
+    /// Moves to a position of a walk over the same number of items, in the same order and of the same shard.
     ///
     /// # Errors
     /// [`StreamError::OtherCount`], [`StreamError::OtherOrder`], [`StreamError::OtherShard`] and
@@ -121,7 +121,7 @@ impl Walk {
         Ok(())
     }
 
-    /// The place in the row of all epochs that a position names.
+    /// Place in the row of all epochs of a position.
     fn turn_of(&self, position: &WalkPosition) -> Result<u64, StreamError> {
         let WalkPosition {
             epoch,

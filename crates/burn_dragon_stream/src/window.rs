@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::StreamError;
 
-/// How many steps are read in a row, and through how many of them, the last ones, gradients flow back.
+/// Window of truncated backpropagation through time: the number of steps read in a row, and the number of last steps
+/// through which gradients flow back.
 ///
 /// ```
 /// use burn_dragon_stream::api::TbpttWindow;
@@ -24,18 +25,20 @@ pub struct TbpttWindow {
     backprop_steps: usize,
 }
 
-/// The steps of one window: first those that only fill memory, then those that are learnt from.
+/// Steps of one window: first those that only fill memory, then those with gradients.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WindowSteps {
-    /// Read without gradients.
+    /// Steps read without gradients.
     pub detached: Range<usize>,
-    /// Gradients flow back through these, and no farther.
+    /// Steps through which gradients flow back, and no farther.
     pub tracked: Range<usize>,
 }
 
 impl TbpttWindow {
-    /// A window of `unroll_steps`, at least 1, with gradients through `backprop_steps` of them, at least 1 and at most
-    /// all. Values outside are moved to the nearest one inside; [`TbpttWindow::try_new`] refuses them.
+    /// A window of `unroll_steps`, with gradients through the last `backprop_steps` of them.
+    ///
+    /// Values are clamped to `unroll_steps >= 1` and `1 <= backprop_steps <= unroll_steps`; [`TbpttWindow::try_new`]
+    /// refuses others.
     pub fn new(unroll_steps: usize, backprop_steps: usize) -> Self {
         let unroll_steps = unroll_steps.max(1);
         let backprop_steps = backprop_steps.clamp(1, unroll_steps);
@@ -45,7 +48,7 @@ impl TbpttWindow {
         }
     }
 
-    /// A window of `unroll_steps` with gradients through `backprop_steps` of them.
+    /// A window of `unroll_steps`, with gradients through the last `backprop_steps` of them.
     ///
     /// # Errors
     /// [`StreamError::Window`] unless `1 <= backprop_steps <= unroll_steps`.
@@ -62,28 +65,29 @@ impl TbpttWindow {
         })
     }
 
-    /// Steps read in a row, at least 1.
+    /// Number of steps read in a row, at least 1.
     pub fn unroll_steps(&self) -> usize {
         self.unroll_steps
     }
 
-    /// The last steps of a window, through which gradients flow: at least 1, at most all.
+    /// Number of last steps through which gradients flow, from 1 to [`unroll_steps`](Self::unroll_steps()).
     pub fn backprop_steps(&self) -> usize {
         self.backprop_steps
     }
 
-    /// The first steps of a window, through which no gradients flow.
+    /// Number of first steps through which no gradients flow.
     pub fn detach_prefix_steps(&self) -> usize {
         self.unroll_steps - self.backprop_steps
     }
 
-    /// Whether there are any such steps.
+    /// Whether [`detach_prefix_steps`](Self::detach_prefix_steps) is above 0.
     pub fn requires_detach(&self) -> bool {
         self.detach_prefix_steps() > 0
     }
 
-    /// Cuts a stream of so many steps into windows, one after another. Where they do not divide evenly the last window
-    /// is shorter, and has fewer detached steps before it has fewer tracked ones.
+    /// Windows of a stream of `steps` steps, one after another.
+    ///
+    /// If the steps do not divide evenly, the last window is shorter: it first loses detached steps, then tracked ones.
     ///
     /// ```
     /// use burn_dragon_stream::api::{TbpttWindow, WindowSteps};

@@ -1,4 +1,4 @@
-//! The names that others build on, where they look for them.
+//! Names of the public API, at their public paths.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What is true of lanes over any corpus.
+//! Invariants of lanes over any corpus.
 
 #![allow(
     clippy::unwrap_used,

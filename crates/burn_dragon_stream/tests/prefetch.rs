@@ -1,4 +1,4 @@
-//! What a prefetched stream promises to the one who takes from it.
+//! Contract of a prefetched stream with its consumer.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What both benches measure with: the backends that are here, models of a density, tokens.
+//! Shared parts of the benches: the backends present, models of a given density, tokens.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon::api::core::{Backend, BackendError, Dragon, DragonConfig};
@@ -6,10 +6,10 @@ use burn_dragon::api::expert::core::{Rng, of_density};
 use criterion::Criterion;
 use std::time::Duration;
 
-/// Shares of active x: random weights, and models that are trained a little and well.
+/// Densities of x: of random weights, of a model trained a little, and of one trained well.
 pub(crate) const DENSITIES: [f64; 3] = [0.5, 0.2, 0.05];
 
-/// Few samples: the work is long and steady.
+/// Few samples, since the work is long and its time varies little.
 pub(crate) fn criterion() -> Criterion {
     Criterion::default()
         .sample_size(10)
@@ -31,7 +31,7 @@ pub(crate) fn devices() -> Vec<(&'static str, Device)> {
     devices
 }
 
-/// Whether the paper's size is measured too: minutes, and gigabytes.
+/// Whether the paper's size is measured too, which takes minutes and gigabytes.
 pub(crate) fn large() -> bool {
     std::env::var_os("DRAGON_BENCH_LARGE").is_some()
 }

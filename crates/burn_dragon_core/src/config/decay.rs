@@ -1,21 +1,22 @@
-//! Memory that fades: what token s wrote reaches token t weakened by `exp(-slope_h (t - s))`, head by head.
+//! Decay of memory: what token s wrote reaches token t multiplied by `exp(-slope_h (t - s))`, head by head.
 //!
-//! This is the multiplicative form of ALiBi that a linear read asks for: a constant factor on the memory after every
+//! This is the multiplicative form of ALiBi for a linear read: a constant factor on the memory after every
 //! token (arXiv:2509.26507, section 6.1 and equation 6, `U` diagonal).
 
 use serde::{Deserialize, Serialize};
 
-/// `[model.decay]`: the slopes, and whether they are learnt.
+/// Decay of memory, `[model.decay]`: the slopes, and whether they are learnt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum DecayConfig {
-    /// `2^(-8 h / H)` for the heads h = 1 ..= H, as in ALiBi: halved every 3 tokens to every 180.
+    /// Slopes `2^(-8 h / H)` for the heads h = 1 ..= H, as in ALiBi. With 4 heads, memory halves every 3 tokens in the
+    /// first head and every 180 tokens in the last.
     Standard {
         /// Whether training changes them.
         #[serde(default)]
         learnable: bool,
     },
-    /// One slope a head, in 1/tokens, at most 100; 0 never fades.
+    /// One slope for each head, in 1/tokens, at most 100; memory with slope 0 does not fade.
     Custom {
         /// The slopes.
         slopes: Vec<f64>,
@@ -26,7 +27,7 @@ pub enum DecayConfig {
 }
 
 impl DecayConfig {
-    /// The slopes of `n_heads` heads, in 1/tokens, before training.
+    /// Slopes of `n_heads` heads, in 1/tokens, before training.
     pub fn slopes(&self, n_heads: usize) -> Vec<f64> {
         match self {
             Self::Standard { .. } => (1..=n_heads)

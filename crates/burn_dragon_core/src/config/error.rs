@@ -1,24 +1,24 @@
-//! Shapes that no model can have.
+//! Errors of a model's configuration.
 
 use crate::free_memory::MemoryError;
 
-/// A shape that no model can have.
+/// Error of a model's configuration.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ConfigError {
     /// A size is zero.
-    #[error("model.{name} is 0; every size of a model is at least 1")]
+    #[error("model.{name} is 0; use at least 1")]
     Zero {
         /// The key.
         name: &'static str,
     },
-    /// A size is beyond what any model has.
-    #[error("model.{name} = {value}; it can be {most} at most")]
+    /// A size is above its limit.
+    #[error("model.{name} = {value} is too large; use at most {most}")]
     TooLarge {
         /// The key.
         name: &'static str,
         /// The value given.
         value: usize,
-        /// The largest.
+        /// The largest value allowed.
         most: usize,
     },
     /// The neurons cannot be split into heads of pairs.
@@ -27,9 +27,9 @@ pub enum ConfigError {
          use a multiple of {}", 2 * n_heads
     )]
     Heads {
-        /// Neurons in all.
+        /// Number of neurons in all heads together.
         n_neurons: usize,
-        /// Heads.
+        /// Number of heads.
         n_heads: usize,
     },
     /// A number is out of its range.
@@ -39,21 +39,21 @@ pub enum ConfigError {
         name: &'static str,
         /// The value given.
         value: f64,
-        /// What it must be.
+        /// Description of the values allowed.
         expected: &'static str,
     },
-    /// A model that the machine has no memory for.
+    /// The model is too large for the machine's free memory.
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// Not as many slopes as heads.
-    #[error("model.decay.slopes has {given} slopes, expected one for each of model.n_heads = {n_heads}")]
+    /// The numbers of slopes and of heads differ.
+    #[error("model.decay.slopes has {given} slopes; expected {n_heads}, one for each head (model.n_heads)")]
     Slopes {
-        /// Slopes given.
+        /// Number of slopes given.
         given: usize,
         /// Heads.
         n_heads: usize,
     },
-    /// Slopes with a read that has no order.
+    /// A decay is combined with a read without order.
     #[error(
         "model.decay makes memory fade from token to token, but with model.read = \"full\" tokens have no order; \
          leave model.decay out, or use model.read = \"causal\""

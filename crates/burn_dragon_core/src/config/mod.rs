@@ -1,11 +1,12 @@
-//! The shape of a model: [`DragonConfig`] of one that speaks, [`TrunkConfig`] of what any family builds on.
+//! Configuration of a model's shape: [`DragonConfig`] of a language model, [`TrunkConfig`] of the part that every
+//! family shares.
 //!
 //! | what | where |
 //! |---|---|
-//! | vocabulary and trunk; the presets; what stands in a model's file | here |
-//! | sizes, numbers and kinds of a trunk; what they may be; its tensors and its memory | `trunk.rs` |
+//! | vocabulary and trunk; presets; the form in model files | here |
+//! | sizes, numbers and kinds of a trunk; their ranges; its tensors and its memory | `trunk.rs` |
 //! | slopes of a memory that fades | `decay.rs` |
-//! | shapes that no model can have | `error.rs` |
+//! | errors of a shape | `error.rs` |
 
 mod decay;
 mod error;
@@ -22,48 +23,48 @@ use crate::shapes::{MemoryShape, TensorShape};
 use burn_dragon_kernel::api::Frequencies;
 use serde::{Deserialize, Serialize};
 
-/// The shape of a Dragon Hatchling model: all that its weights cannot say by themselves.
+/// Configuration of a Dragon Hatchling model: every setting that its weights do not hold.
 ///
-/// Everything but the vocabulary is the [trunk](Self::trunk)'s. A model of next tokens reads [causally](Read::Causal); other
-/// reads are for families that build on a [`TrunkConfig`] themselves.
+/// All keys but the vocabulary belong to the [trunk](Self::trunk). A next-token model reads [causally](Read::Causal);
+/// other reads are for families that build on a [`TrunkConfig`] themselves.
 ///
-/// Its JSON stands in model files, and their hashes are made of it: a key that is added must be absent where it has its
-/// default.
+/// Model files contain it as JSON, and hashes of models include that text. So a key that is added must be absent from
+/// the JSON where it has its default.
 ///
-/// [`validate`](Self::validate) is called wherever a model is made from one.
+/// Every function that makes a model from a configuration calls [`validate`](Self::validate).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DragonConfig {
-    /// Tokens in the vocabulary (V).
+    /// Number of tokens in the vocabulary (V).
     pub vocab_size: usize,
     /// Model width (D).
     pub d_model: usize,
-    /// Heads that the neurons are split into (H).
+    /// Number of heads that the neurons are split into (H).
     pub n_heads: usize,
-    /// Neurons in all heads together (n = H N).
+    /// Number of neurons in all heads together (n = H N).
     pub n_neurons: usize,
-    /// Passes through the one shared block (L).
+    /// Number of levels (L): passes through the one shared block.
     pub n_levels: usize,
     /// Share of y that is dropped in training: 0, or 1.6e-5 to 0.99998.
     pub dropout: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// What the norms add to the variance.
+    /// Epsilon that the norms add to the variance.
     pub norm_eps: f64,
     /// Standard deviation of the initial weights.
     pub init_std: f64,
-    /// How memory fades; absent, it does not.
+    /// Decay of memory; if absent, memory does not fade.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decay: Option<DecayConfig>,
-    /// How a query knows where a key stands; absent, by rotation.
+    /// Kind of position encoding; rotary if absent.
     #[serde(default, skip_serializing_if = "is_default")]
     pub positions: Positions,
-    /// How what a level adds enters the stream; absent, `norm(v + norm(u))`.
+    /// Kind of connector between levels; `norm(v + norm(u))` if absent.
     #[serde(default, skip_serializing_if = "is_default")]
     pub connector: Connector,
 }
 
-/// Whether a value is what an absent key means.
+/// Whether a value is the default, which an absent key stands for.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -112,12 +113,12 @@ impl DragonConfig {
         Self::preset(6, 256, 16_384)
     }
 
-    /// The official release's default: 6 levels, D256, n32768, 25,296,896 parameters.
+    /// The default of the official release: 6 levels, D256, n32768, 25,296,896 parameters.
     pub fn paper() -> Self {
         Self::preset(6, 256, 32_768)
     }
 
-    /// The preset of that name, if there is one: `tiny`, `small`, `base`, `large`, `paper`.
+    /// The preset called `name`, if there is one: `tiny`, `small`, `base`, `large`, `paper`.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "tiny" => Self::tiny(),
@@ -129,7 +130,7 @@ impl DragonConfig {
         })
     }
 
-    /// The shape of the trunk: all but the vocabulary.
+    /// Configuration of the trunk: all keys but the vocabulary.
     pub fn trunk(&self) -> TrunkConfig {
         let Self {
             vocab_size: _,
@@ -161,7 +162,7 @@ impl DragonConfig {
         }
     }
 
-    /// The tensors of a model, in the order of its modules: `embed`, the trunk's, `lm_head`.
+    /// Tensors of the model, in the order of its modules: `embed`, those of the trunk, `lm_head`.
     pub fn tensors(&self) -> Vec<TensorShape> {
         let (vocab, width) = (self.vocab_size, self.d_model);
         let mut tensors = vec![TensorShape::new("embed", [vocab, width])];
@@ -170,20 +171,20 @@ impl DragonConfig {
         tensors
     }
 
-    /// Neurons per head (N).
+    /// Number of neurons per head (N).
     pub fn neurons_per_head(&self) -> usize {
         self.n_neurons / self.n_heads
     }
 
-    /// Turns per token of the neuron pairs of a head.
+    /// Frequencies of the neuron pairs of a head, in turns per token.
     pub fn frequencies(&self) -> Frequencies {
         self.trunk().frequencies()
     }
 
-    /// Refuses a shape that no model can have, with the values that are wrong.
+    /// Checks that a model of this shape can exist.
     ///
     /// # Errors
-    /// Naming the key, the value, and what it may be.
+    /// The first key that is wrong, with its value and the values that it may have.
     pub fn validate(&self) -> Result<(), ConfigError> {
         trunk::check_size("vocab_size", self.vocab_size)?;
         self.trunk().validate()

@@ -1,4 +1,4 @@
-//! The shape of a trunk.
+//! Configuration of a trunk.
 
 use super::decay::DecayConfig;
 use super::error::ConfigError;
@@ -10,35 +10,38 @@ use crate::shapes::{MemoryShape, TensorShape};
 use burn_dragon_kernel::api::Frequencies;
 use serde::{Deserialize, Serialize};
 
-/// Largest vocabulary, width and number of neurons: what is computed with sizes that a file gives does not overflow.
+/// Largest vocabulary, width and number of neurons: up to it, nothing that is computed with sizes from a file
+/// overflows.
 const MAX_SIZE: usize = 1 << 28;
 
-/// Most heads, and most levels: what is made one a head or a level is made at once.
+/// Largest number of heads, and of levels: lists with one entry for each head or level are allocated at once.
 const MAX_COUNT: usize = 1024;
 
-/// What norms add to a variance: beside more than 1 nothing would be left of it.
+/// Range of the epsilon of norms: a value above 1 would outweigh the variance.
 const NORM_EPS: Range = Range {
     most: 1.0,
-    words: "a number from 1.2e-38 to 1: it is added to variances of about 1, and f32 holds none above 0 that is smaller",
+    words: "a number from 1.2e-38 to 1: it is added to variances of about 1, and 1.2e-38 is about the smallest normal \
+            number in f32",
     ..Range::POSITIVE
 };
 
-/// Deviations of initial weights: what levels make of larger ones, products of four and their squares, f32 does not hold.
+/// Range of the standard deviation of initial weights: with larger ones, the levels' products of four weights, and the
+/// squares of these, overflow f32.
 const INIT_STD: Range = Range {
     most: 1000.0,
-    words: "a number from 1.1e-19 to 1000: f32 does not hold the squares of smaller ones, nor what levels make of larger \
-            ones",
+    words: "a number from 1.1e-19 to 1000: with a smaller one its square underflows f32, with a larger one \
+            products of weights in the levels overflow it",
     ..Range::SQUARED
 };
 
-/// Slopes of a decay: with more than 100 nothing is left after a token.
+/// Range of the slopes of a decay: above 100, nothing remains of a memory after one token.
 const SLOPES: Range = Range {
     most: 100.0,
     words: "0, or a number from 1.2e-38 to 100",
     ..Range::FROM_ZERO
 };
 
-/// Slopes of a decay that are learnt.
+/// Range of the slopes of a decay that are learnt.
 const LEARNT_SLOPES: Range = Range {
     least: 1e-30,
     most: 100.0,
@@ -46,56 +49,56 @@ const LEARNT_SLOPES: Range = Range {
     words: "a number from 1e-30 to 100, since its logarithm is learnt",
 };
 
-/// The shape of a [`Trunk`](crate::trunk::Trunk): sizes, numbers, and which kinds its parts are of.
+/// Configuration of a [`Trunk`](crate::trunk::Trunk): sizes, numbers, and the kinds of its parts.
 ///
-/// What a part of another kind learns, and what a memory then holds, are said here and nowhere else: in
-/// [`tensors`](Self::tensors) and [`memory`](Self::memory). Weights, parameter counts, costs and files follow from them.
+/// [`tensors`](Self::tensors) is the one list of what the parts learn, and [`memory`](Self::memory) the one shape of
+/// what they carry. Weights, parameter counts, costs and files follow from them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrunkConfig {
     /// Model width (D).
     pub d_model: usize,
-    /// Heads that the neurons are split into (H).
+    /// Number of heads that the neurons are split into (H).
     pub n_heads: usize,
-    /// Neurons in all heads together (n = H N).
+    /// Number of neurons in all heads together (n = H N).
     pub n_neurons: usize,
-    /// Passes through the one shared block (L).
+    /// Number of levels (L): passes through the one shared block.
     pub n_levels: usize,
     /// Share of y that is dropped in training: 0, or 1.6e-5 to 0.99998.
     pub dropout: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// What the norms add to the variance.
+    /// Epsilon that the norms add to the variance.
     pub norm_eps: f64,
     /// Standard deviation of the initial weights.
     pub init_std: f64,
-    /// How memory fades; absent, it does not.
+    /// Decay of memory; if absent, memory does not fade.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decay: Option<DecayConfig>,
-    /// How a query knows where a key stands; absent, by rotation.
+    /// Kind of position encoding; rotary if absent.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub positions: Positions,
-    /// How what a level adds enters the stream; absent, `norm(v + norm(u))`.
+    /// Kind of connector between levels; `norm(v + norm(u))` if absent.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub connector: Connector,
-    /// Which tokens a token reads; absent, those before it.
+    /// Kind of read: the tokens that a token reads; those before it if absent.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub read: Read,
 }
 
 impl TrunkConfig {
-    /// Neurons per head (N).
+    /// Number of neurons per head (N).
     pub fn neurons_per_head(&self) -> usize {
         self.n_neurons / self.n_heads
     }
 
-    /// Turns per token of the neuron pairs of a head.
+    /// Frequencies of the neuron pairs of a head, in turns per token.
     pub fn frequencies(&self) -> Frequencies {
         self.positions
             .frequencies(self.rope_theta, self.neurons_per_head())
     }
 
-    /// The tensors of a trunk, in the order of its fields.
+    /// Tensors of the trunk, in the order of its fields.
     pub fn tensors(&self) -> Vec<TensorShape> {
         let (heads, width, neurons) = (self.n_heads, self.d_model, self.neurons_per_head());
         let mut tensors = vec![
@@ -109,12 +112,12 @@ impl TrunkConfig {
         tensors
     }
 
-    /// Whether a token adds to one stream, and reads those before it: what the operation `decode` computes, whatever turns.
+    /// Whether the operation `decode` can compute this trunk: one stream and a causal read, with any positions.
     pub(crate) fn is_plain(&self) -> bool {
         self.connector == Connector::Plain && self.read == Read::Causal
     }
 
-    /// The shape of the memories that a trunk carries.
+    /// Shape of the memories that the trunk carries.
     pub fn memory(&self) -> MemoryShape {
         MemoryShape {
             levels: self.n_levels,
@@ -124,10 +127,10 @@ impl TrunkConfig {
         }
     }
 
-    /// Refuses a shape that no trunk can have, with the values that are wrong.
+    /// Checks that a trunk of this shape can exist.
     ///
     /// # Errors
-    /// Naming the key, the value, and what it may be.
+    /// The first key that is wrong, with its value and the values that it may have.
     pub fn validate(&self) -> Result<(), ConfigError> {
         check_size("d_model", self.d_model)?;
         check_count("n_heads", self.n_heads)?;
@@ -158,8 +161,8 @@ impl TrunkConfig {
         check_number("init_std", self.init_std, INIT_STD)
     }
 
-    /// Refuses slopes that are not one a head, or that f32 cannot tell from nothing, or from everything at once; and any
-    /// with a read that has no order in which to fade.
+    /// Refuses any decay with a read without order, a number of slopes that is not the number of heads, and slopes
+    /// outside their range.
     fn check_decay(&self, decay: &DecayConfig) -> Result<(), ConfigError> {
         if !self.read.is_ordered() {
             return Err(ConfigError::DecayWithoutOrder);
@@ -190,12 +193,12 @@ impl From<&TrunkConfig> for MemoryShape {
     }
 }
 
-/// Refuses a size of 0, and one that is larger than any.
+/// Refuses a size of 0 and one above [`MAX_SIZE`].
 pub(super) fn check_size(name: &'static str, value: usize) -> Result<(), ConfigError> {
     check_whole(name, value, MAX_SIZE)
 }
 
-/// Refuses 0 heads or levels, and more than any model has.
+/// Refuses 0 heads or levels, and more than [`MAX_COUNT`].
 fn check_count(name: &'static str, value: usize) -> Result<(), ConfigError> {
     check_whole(name, value, MAX_COUNT)
 }

@@ -1,63 +1,63 @@
-//! States that do not fit.
+//! Errors of states.
 
-/// A state that does not belong to the model, the batch or another state.
+/// Error of a state that does not fit the model, the batch or another state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
-    /// Another number of streams.
+    /// The numbers of lanes of the state and of the tokens differ.
     #[error(
-        "the state carries {state} lanes but {tokens} lanes of tokens were given; make one state per batch"
+        "the state has {state} lanes but {tokens} lanes of tokens were given; give as many lanes of tokens as the state has"
     )]
     Lanes {
-        /// Lanes of the state.
+        /// Number of lanes of the state.
         state: usize,
-        /// Lanes of the tokens.
+        /// Number of lanes of the tokens.
         tokens: usize,
     },
-    /// Another number of levels.
+    /// The numbers of levels of the state and of the model differ.
     #[error(
-        "the state has {state} levels but the model has {model}; a state belongs to the model that wrote it"
+        "the state has {state} levels but the model has {model}; use the state with the model that made it"
     )]
     Levels {
-        /// Levels of the state.
+        /// Number of levels of the state.
         state: usize,
-        /// Levels of the model.
+        /// Number of levels of the model.
         model: usize,
     },
-    /// Another shape of memory.
+    /// A memory has another shape than the model's.
     #[error(
         "the memory of level {level} has shape {given:?}, expected {expected:?} [lanes, heads, neurons, width]; \
-         a state belongs to the model that wrote it"
+         use the state with the model that made it"
     )]
     Shape {
-        /// The level.
+        /// Number of the level, from 0.
         level: usize,
-        /// The shape it has.
+        /// The shape given.
         given: [usize; 4],
-        /// The shape it should have.
+        /// The shape expected.
         expected: [usize; 4],
     },
-    /// A lane that the state does not have.
-    #[error("lane {lane} was asked for, but the state has {lanes} lanes, counted from 0")]
+    /// A lane does not exist.
+    #[error("lane {lane} does not exist; the state has {lanes} lanes, counted from 0")]
     NoSuchLane {
-        /// The lane asked for.
+        /// The lane given, from 0.
         lane: usize,
-        /// Lanes of the state.
+        /// Number of lanes of the state.
         lanes: usize,
     },
-    /// No lane is left.
-    #[error("no lanes were given; a state has at least one")]
+    /// No lanes were given.
+    #[error("no lanes were given; give at least one")]
     NoLanes,
-    /// States that cannot be merged or compared.
+    /// States differ in form, so that they cannot be merged or compared.
     #[error(
-        "state {index}, counted from 0, holds {given}, but state 0 holds {expected}; only states of the same model go \
-         together"
+        "state {index}, counted from 0, has {given}, but state 0 has {expected}; give states of the same model, in the same \
+         precision and on the same device"
     )]
     Unlike {
-        /// Which state, counted from 0.
+        /// Number of the state, from 0.
         index: usize,
-        /// What it holds.
+        /// Form of this state: levels, shape, precision and device.
         given: String,
-        /// What the first one holds.
+        /// Form of state 0.
         expected: String,
     },
 }

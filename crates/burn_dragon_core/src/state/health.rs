@@ -1,32 +1,34 @@
-//! How a memory is doing: how much is in it, in how many directions, and how far two of them are apart.
+//! Measurements of memories: norms, effective ranks, distances.
 
 use super::{DragonState, StateError};
 use burn::tensor::{DType, Tensor};
 
 impl DragonState {
-    /// Frobenius norm of each memory: one list per level, one number per lane.
+    /// Frobenius norms of the memories: one list for each level, one number for each lane.
     pub fn norms(&self) -> Vec<Vec<f64>> {
         self.rho.iter().map(norms).collect()
     }
 
-    /// In how many directions of the width each head's memory is spread: per level, lane and head.
+    /// Effective rank of each head's memory, by level, lane and head: the number of directions of the width over which
+    /// it is spread.
     ///
-    /// The participation ratio of the spectrum of `G = rho^T rho`, `[D, D]`, of the head's block `rho`, `[N, D]`:
+    /// It is the participation ratio of the spectrum of `G = rho^T rho`, `[D, D]`, of the head's block `rho`, `[N, D]`:
     ///
     /// ```text
     /// effective rank = tr(G)^2 / tr(G^2) = (sum of s_i^2)^2 / (sum of s_i^4)     s_i the singular values of rho
     /// ```
     ///
-    /// 1 where all of it lies in one direction, `min(N, D)` where it lies in all of them evenly, 0 where it is empty.
+    /// It is 1 if all of the memory is in one direction, `min(N, D)` if it is spread evenly over all, and 0 if it is
+    /// empty.
     pub fn effective_ranks(&self) -> Vec<Vec<Vec<f64>>> {
         self.rho.iter().map(effective_ranks).collect()
     }
 
-    /// How far the memories of two states are apart: per level and lane, `|a - b| / max(|a|, |b|)` in Frobenius norm,
-    /// 0 where both are empty.
+    /// Distances between the memories of two states, by level and lane: `|a - b| / max(|a|, |b|)` in Frobenius norm, 0
+    /// if both are empty.
     ///
-    /// Memories are compared as they lie, each turned by its own position. States at different positions are to be
-    /// [rebased](Self::rebase) first.
+    /// Memories are compared as they are, each rotated by its own position. [Rebase](Self::rebase) states at different
+    /// positions first.
     ///
     /// # Errors
     /// If the states differ in shape or number of lanes.
@@ -84,11 +86,11 @@ fn participation_ratio(gram: &[f64], width: usize) -> f64 {
     if trace == 0.0 {
         return 0.0;
     }
-    // Divided first: the fourth power of a large norm is beyond f32, and might be beyond f64.
+    // Divided first: the fourth power of a large norm overflows f32, and could overflow f64.
     1.0 / gram.iter().map(|entry| (entry / trace).powi(2)).sum::<f64>()
 }
 
-/// The same numbers in f32 at least, without autodiff.
+/// The same values in f32 or more, without autodiff.
 fn precise(rho: &Tensor<4>) -> Tensor<4> {
     let rho = rho.clone().inner();
     match rho.dtype() {

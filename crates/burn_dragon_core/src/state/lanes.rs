@@ -1,10 +1,10 @@
-//! Lanes of a state: emptied, chosen, put side by side.
+//! Lanes of a state: resets, selection, replacement, merging.
 
 use super::{DragonState, StateError};
 use burn::tensor::{Int, Tensor, TensorData};
 
 impl DragonState {
-    /// Empties all lanes: nothing remembered, position 0.
+    /// Resets all lanes: empty memory, position 0.
     pub fn reset(&mut self) {
         for rho in &mut self.rho {
             *rho = rho.zeros_like();
@@ -12,10 +12,10 @@ impl DragonState {
         self.positions.fill(0);
     }
 
-    /// Empties these lanes: nothing remembered, position 0. The others stay as they are.
+    /// Resets these lanes: empty memory, position 0. The other lanes do not change.
     ///
     /// # Errors
-    /// If there is no such lane; nothing is emptied then.
+    /// If a lane does not exist; then no lane is reset.
     pub fn reset_lanes(&mut self, lanes: &[usize]) -> Result<(), StateError> {
         self.check_lanes(lanes)?;
         if (0..self.lanes()).all(|lane| lanes.contains(&lane)) {
@@ -35,10 +35,10 @@ impl DragonState {
         Ok(())
     }
 
-    /// A state of these lanes, in this order; a lane that is named twice is forked.
+    /// A state of these lanes, in this order; a lane that is listed twice is forked.
     ///
     /// # Errors
-    /// If none is named, or one that there is not.
+    /// If no lane is listed, or a lane does not exist.
     pub fn select_lanes(&self, lanes: &[usize]) -> Result<Self, StateError> {
         self.check_lanes(lanes)?;
         if lanes.is_empty() {
@@ -56,10 +56,11 @@ impl DragonState {
         })
     }
 
-    /// The same lanes, but those named have the memory and the position of `others`, one each, in this order.
+    /// The same state, with the listed lanes replaced by those of `others`, in this order.
     ///
     /// # Errors
-    /// If there is no such lane, if not as many are named as `others` has, or if these are of another form.
+    /// If a lane does not exist, if `others` has another number of lanes than are listed, or if it differs in shape,
+    /// precision or device.
     pub fn replace_lanes(self, lanes: &[usize], others: Self) -> Result<Self, StateError> {
         self.check_lanes(lanes)?;
         if lanes.len() != others.lanes() {
@@ -81,10 +82,10 @@ impl DragonState {
         both.select_lanes(&chosen)
     }
 
-    /// The lanes of all states side by side, in their order.
+    /// A state of the lanes of all states, in their order.
     ///
     /// # Errors
-    /// If there is no state, or the states are of different shapes, precisions or devices.
+    /// If there is no state, or the states differ in shape, precision or device.
     pub fn merge(states: Vec<Self>) -> Result<Self, StateError> {
         let expected = states.first().ok_or(StateError::NoLanes)?.form();
         if let Some(index) = states.iter().position(|state| state.form() != expected) {
@@ -106,7 +107,7 @@ impl DragonState {
         })
     }
 
-    /// What lanes that are put side by side must have in common, in words.
+    /// Description of the state's form, which must be the same for lanes in one state.
     fn form(&self) -> String {
         let level = |rho: &Tensor<4>| {
             let [_, heads, neurons, width] = rho.dims();

@@ -1,12 +1,12 @@
-//! Memory as a value: what a model carries from one token to the next.
+//! State of a model: the memories and positions that it carries from token to token, as a value.
 //!
 //! | what | where |
 //! |---|---|
-//! | the value itself; between devices, precisions, training and inference | here |
-//! | emptying, choosing and joining lanes | `lanes.rs` |
+//! | the value; changes of device, precision and autodiff | here |
+//! | resets, selection and merging of lanes | `lanes.rs` |
 //! | norms, effective ranks, distances | `health.rs` |
-//! | position 0 again, outputs unchanged | `rebase.rs` |
-//! | what does not fit | `error.rs` |
+//! | rebase to position 0, outputs unchanged | `rebase.rs` |
+//! | errors | `error.rs` |
 
 mod error;
 mod health;
@@ -18,10 +18,10 @@ pub use error::StateError;
 use crate::shapes::MemoryShape;
 use burn::tensor::{DType, Device, Tensor};
 
-/// The carried state of `B` lanes: the fast-weight memory of each level and each lane's position.
+/// Carried state of `B` lanes: the fast-weight memory of each level and the position of each lane.
 ///
-/// Its size depends on the model alone, never on how much has been read. Cloning it forks the stream, without a copy
-/// until one of both goes on.
+/// Its size depends on the model alone, not on the number of tokens read. A clone forks the stream; data is copied only
+/// when one of the two continues.
 #[derive(Clone, Debug)]
 pub struct DragonState {
     rho: Vec<Tensor<4>>, // one [B, H, N, D] a level
@@ -29,7 +29,7 @@ pub struct DragonState {
 }
 
 impl DragonState {
-    /// An empty memory at position 0 for `lanes` streams, of the shape that a configuration gives.
+    /// An empty state at position 0 for `lanes` lanes, of the shape that a configuration gives.
     pub fn new(shape: impl Into<MemoryShape>, lanes: usize, device: &Device) -> Self {
         let shape = shape.into();
         Self {
@@ -38,63 +38,63 @@ impl DragonState {
         }
     }
 
-    /// A state from its parts: one `[B, H, N, D]` per level, one position per lane.
+    /// A state of given memories, one `[B, H, N, D]` for each level, and positions, one for each lane.
     pub fn from_parts(rho: Vec<Tensor<4>>, positions: Vec<u64>) -> Self {
         Self { rho, positions }
     }
 
-    /// The memories, one `[B, H, N, D]` per level, and the positions, one per lane.
+    /// Memories, one `[B, H, N, D]` for each level, and positions, one for each lane.
     pub fn into_parts(self) -> (Vec<Tensor<4>>, Vec<u64>) {
         (self.rho, self.positions)
     }
 
-    /// The memories, one `[B, H, N, D]` per level.
+    /// Memories, one `[B, H, N, D]` for each level.
     pub fn rho(&self) -> &[Tensor<4>] {
         &self.rho
     }
 
-    /// Tokens each lane has read.
+    /// Position of each lane: the number of tokens it has read.
     pub fn positions(&self) -> &[u64] {
         &self.positions
     }
 
-    /// Takes the state out; a state of nothing is left, which no model accepts.
+    /// Takes the state out and leaves one without levels and lanes, which no model accepts.
     pub fn take(&mut self) -> Self {
         std::mem::replace(self, Self::from_parts(Vec::new(), Vec::new()))
     }
 
-    /// Number of streams.
+    /// Number of lanes.
     pub fn lanes(&self) -> usize {
         self.positions.len()
     }
 
-    /// Bytes of the memories. They do not grow with what is read.
+    /// Bytes of the memories. They do not grow with the number of tokens read.
     pub fn bytes(&self) -> u64 {
         let of = |rho: &Tensor<4>| (rho.shape().num_elements() * rho.dtype().size()) as u64;
         self.rho.iter().map(of).sum()
     }
 
-    /// The same memory as a constant: gradients end here, as at the edge of a window of truncated backpropagation.
+    /// The same state, detached: gradients end here, as at the start of a window of truncated backpropagation.
     pub fn detach(self) -> Self {
         self.map(Tensor::detach)
     }
 
-    /// The same memory without autodiff, for inference.
+    /// The same state without autodiff, for inference.
     pub fn inner(self) -> Self {
         self.map(Tensor::inner)
     }
 
-    /// The same memory with autodiff, for training: a constant until something that is tracked writes to it.
+    /// The same state with autodiff, for training: a constant until a tracked tensor is written to it.
     pub fn autodiff(self) -> Self {
         self.map(Tensor::autodiff)
     }
 
-    /// The same memory on another device.
+    /// The same state on another device.
     pub fn to_device(self, device: &Device) -> Self {
         self.map(|rho| rho.to_device(device))
     }
 
-    /// The same memory in another precision of floats.
+    /// The same state in another float precision.
     pub fn cast(self, dtype: DType) -> Self {
         self.map(|rho| rho.cast(dtype))
     }
@@ -104,10 +104,10 @@ impl DragonState {
         self
     }
 
-    /// Refuses a state that does not belong to a model of this shape and this number of lanes.
+    /// Checks that the state fits a model of this shape and this number of lanes.
     ///
     /// # Errors
-    /// With both shapes.
+    /// The number of lanes or levels, or the shape of a memory, that differs, with the expected one.
     pub fn check(&self, shape: impl Into<MemoryShape>, lanes: usize) -> Result<(), StateError> {
         let shape = shape.into();
         if self.lanes() != lanes {

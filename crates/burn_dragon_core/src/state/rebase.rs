@@ -1,15 +1,15 @@
-//! Position 0 again, outputs unchanged.
+//! Rebase of a memory to position 0, with unchanged outputs.
 
 use super::{DragonState, StateError};
 use crate::config::TrunkConfig;
 use burn::tensor::{DType, Tensor};
 
 impl DragonState {
-    /// The same memory at position 0: what follows gets the outputs that it would have got.
+    /// The same memory at position 0: the outputs for the tokens that follow are unchanged.
     ///
-    /// Only differences of positions matter, so that keys and queries may turn together. What was written at position s
-    /// was turned by `s` times its pair's frequency; turning the rows of the memory back by the lane's position p makes
-    /// that `s - p`, and the next query, at position 0 instead of p, meets it at the angle it would have met it at:
+    /// Reads depend on differences of positions only. A key written at position s was rotated by `s` times the
+    /// frequency of its pair. Rotation of the memory's rows back by the lane's position p makes that `s - p`. The next
+    /// query, at position 0 instead of p, then has the same angle to it as before:
     ///
     /// ```text
     /// rho[2i]     <-  cos rho[2i]   + sin rho[2i+1]        cos, sin of 2 pi frac(p frequency_i), in f64
@@ -17,7 +17,7 @@ impl DragonState {
     /// ```
     ///
     /// # Errors
-    /// If the state is not of this model's shape.
+    /// If the state has another shape than the model's memory.
     pub fn rebase(self, config: impl Into<TrunkConfig>) -> Result<Self, StateError> {
         let config = config.into();
         self.check(&config, self.lanes())?;
@@ -33,7 +33,7 @@ impl DragonState {
     }
 }
 
-/// Turns the neuron pairs of each lane by minus its position.
+/// Rotates the neuron pairs of each lane by minus its position.
 fn turn_back(rho: Tensor<4>, config: &TrunkConfig, positions: &[u64]) -> Tensor<4> {
     let ([lanes, heads, neurons, width], dtype) = (rho.dims(), rho.dtype());
     let working = if dtype == DType::F64 { dtype } else { DType::F32 };

@@ -6,8 +6,9 @@
 //! w = w (1 - rate decay) - rate (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + eps)
 //! ```
 //!
-//! On the processor in f32 it is one pass over the four arrays, in place where nobody else holds them (`cpu.rs`);
-//! elsewhere a composition of tensor operations (`reference.rs`). Both round alike: their results are equal.
+//! On the processor in f32 it is one pass over the four arrays, in place unless another tensor shares them (`cpu.rs`).
+//! Elsewhere it is a composition of tensor operations (`reference.rs`). Both round in the same way: their results are
+//! equal.
 
 pub(crate) mod cpu;
 pub mod reference;
@@ -17,7 +18,7 @@ pub use crate::backend::adamw::AdamWStep;
 use crate::backend::{DragonBackend, Operation, on_backends};
 use burn::tensor::Tensor;
 
-/// What AdamW remembers of a parameter, `[P]` each.
+/// Moments of a parameter, the state of AdamW, `[P]` each.
 #[derive(Clone, Debug)]
 pub struct Moments {
     /// Running mean of the gradient.
@@ -27,7 +28,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Moments of a parameter that never had a gradient.
+    /// Zero moments, for a parameter before its first step.
     pub fn zeros_like(value: &Tensor<1>) -> Self {
         Self {
             first: value.zeros_like(),
@@ -36,7 +37,7 @@ impl Moments {
     }
 }
 
-/// One step: the new value of a parameter, and its new moments.
+/// One AdamW step: the new value of a parameter, and its new moments.
 ///
 /// # Shapes
 /// - `value`, `gradient`, moments, outputs: `[P]`, without autodiff

@@ -1,4 +1,4 @@
-//! The definition of a step of AdamW.
+//! Definition of a step of AdamW.
 
 use super::{AdamWStep, Moments};
 use burn::tensor::Tensor;
@@ -21,7 +21,7 @@ pub fn adamw(
 }
 
 impl AdamWStep {
-    /// What makes up for a moment that began at zero: `1 / (1 - beta^t)`.
+    /// Bias correction of a moment that started at zero: `1 / (1 - beta^t)`.
     pub(super) fn unbias(&self, beta: f64) -> f64 {
         1.0 / (1.0 - beta.powi(self.count))
     }

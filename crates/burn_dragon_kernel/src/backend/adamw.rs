@@ -1,20 +1,20 @@
-//! A step of AdamW as a backend is given it.
+//! Input of a step of AdamW for a backend.
 
-/// The numbers of one step.
+/// Numbers of one AdamW step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamWStep {
-    /// How many steps were taken, this one included: 1 for the first.
+    /// Number of the step, from 1.
     pub count: i32,
-    /// Step size.
+    /// Learning rate.
     pub rate: f64,
-    /// Memory of the first moment, in `[0, 1)`.
+    /// Decay rate of the first moment, in `[0, 1)`.
     pub beta_1: f64,
-    /// Memory of the second moment, in `[0, 1)`.
+    /// Decay rate of the second moment, in `[0, 1)`.
     pub beta_2: f64,
-    /// What is added to the root of the second moment.
+    /// Epsilon that is added to the root of the second moment.
     pub eps: f64,
     /// Decoupled weight decay.
     pub decay: f64,
-    /// Factor on the gradient: that of a mean, of clipping.
+    /// Factor on the gradient, such as that of a mean or of clipping.
     pub scale: f64,
 }

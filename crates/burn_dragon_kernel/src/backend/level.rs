@@ -1,4 +1,4 @@
-//! A level and its halves as a backend is given them: its own tensors, and numbers.
+//! Input and output of a level and its halves for a backend: its own tensors, and numbers.
 
 use crate::causal_read::Credit;
 use crate::dropout::DropoutMask;
@@ -52,12 +52,12 @@ impl Sizes {
     }
 }
 
-/// What a backend laid out of weights, once for all levels of a pass.
+/// Packed weights of a backend, made once for all levels of a pass.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LaidOut(Arc<OnceLock<Arc<dyn Any + Send + Sync>>>);
 
 impl LaidOut {
-    /// What was laid out; by `make`, where nothing was.
+    /// Packed weights; made by `make` on first use.
     pub(crate) fn get<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
         let laid_out = self.0.get_or_init(|| Arc::new(make())).clone();
         let Ok(laid_out) = laid_out.downcast::<T>() else {
@@ -76,11 +76,11 @@ pub(crate) struct WeightsOn<B: Backend> {
     pub(crate) decoder_y: FloatTensor<B>,
     /// `[H*N, D]`.
     pub(crate) encoder: FloatTensor<B>,
-    /// What was laid out of them before, by this backend.
+    /// Packed weights of this backend, if they were made before.
     pub(crate) laid_out: LaidOut,
 }
 
-/// The stream and the weights: what x is computed from.
+/// Stream and weights, from which x is computed.
 #[derive(Debug)]
 pub(crate) struct HalfOn<B: Backend> {
     pub(crate) sizes: Sizes,
@@ -98,9 +98,9 @@ pub(crate) struct LevelOn<B: Backend> {
     pub(crate) angles: [FloatTensor<B>; 2],
     pub(crate) eps: f64,
     pub(crate) dropout: Option<DropoutMask>,
-    /// Slopes of the heads, where memory decays.
+    /// Slopes of the heads, if memory decays.
     pub(crate) slopes: Option<Vec<f64>>,
-    /// Whether gradients of the slopes are wanted.
+    /// Whether gradients of the slopes are needed.
     pub(crate) learns_slopes: bool,
     pub(crate) resets: Resets,
     pub(crate) credit: Credit,
@@ -108,7 +108,7 @@ pub(crate) struct LevelOn<B: Backend> {
     pub(crate) chunk: Option<usize>,
 }
 
-/// Everything after the read.
+/// Input of the part after the read.
 #[derive(Debug)]
 pub(crate) struct SpeakOn<B: Backend> {
     pub(crate) half: HalfOn<B>,
@@ -121,25 +121,25 @@ pub(crate) struct SpeakOn<B: Backend> {
 /// The memory before a stream, `[B, H, N, D]`.
 #[derive(Debug)]
 pub(crate) enum MemoryOn<B: Backend> {
-    /// None is read, and none is left.
+    /// No memory, before or after the stream.
     None,
-    /// Without gradients: extended in place, where nobody else holds it.
+    /// Without gradients: extended in place, unless another tensor shares it.
     Extended(FloatTensor<B>),
-    /// No gradients pass it, but gradients of the stream need what it was.
+    /// No gradients pass through it, but gradients of the stream need its value before the stream.
     Constant(FloatTensor<B>),
-    /// Gradients pass it: the memory after the stream is part of the output.
+    /// Gradients pass through it: the memory after the stream is part of the output.
     Passed(FloatTensor<B>),
 }
 
-/// What a level gives.
+/// Output of a level.
 #[derive(Debug)]
 pub(crate) struct LevelRun<B: Backend, K> {
-    /// `[B, 1, T, D]`; flat and with the memory after the stream behind it, where gradients pass that.
+    /// Contribution, `[B, 1, T, D]`; flat and followed by the memory after the stream, if gradients pass through that.
     pub(crate) u: FloatTensor<B>,
-    /// The memory after the stream, where there is one and gradients do not pass it.
+    /// Memory after the stream, if there is one and gradients do not pass through it.
     pub(crate) memory: Option<FloatTensor<B>>,
-    /// Entries of x and of y above zero.
+    /// Numbers of entries of x and of y above zero.
     pub(crate) active: [u64; 2],
-    /// What the gradient needs, if that was asked for.
+    /// Data that the gradient needs, if requested.
     pub(crate) kept: Option<K>,
 }

@@ -1,9 +1,8 @@
-//! What a backend computes by itself: the operations of this crate that have an implementation beside their definition,
-//! forward and backward, on the backend's own tensors.
+//! Backends with their own implementations: operations of this crate, forward and backward, on a backend's own tensors.
 //!
-//! A backend with kernels of its own implements [`DragonBackend`] and gets a line in `on_backends`. The graph of
-//! gradients is written once for all of them, in the `backward.rs` or `graph.rs` of each operation. Where no backend
-//! takes an operation, it is its `reference.rs`.
+//! A backend with its own kernels implements [`DragonBackend`] and gets a line in `on_backends`. The autodiff graph is
+//! written once for all backends, in the `backward.rs` or `graph.rs` of each operation. An operation that no backend
+//! takes is computed by its `reference.rs`.
 
 pub(crate) mod adamw;
 pub(crate) mod level;
@@ -17,12 +16,12 @@ use burn::tensor::{DType, Int, Tensor};
 use level::{HalfOn, LevelOn, LevelRun, MemoryOn, SpeakOn};
 use std::fmt::Debug;
 
-/// What the gradient of an operation needs.
+/// Data that the gradient of an operation needs.
 pub(crate) trait Kept: Clone + Send + Debug + 'static {}
 
 impl<T: Clone + Send + Debug + 'static> Kept for T {}
 
-/// The operations that a backend may compute by itself.
+/// Operations that a backend may implement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     /// [`level`](crate::level::level()).
@@ -52,37 +51,37 @@ pub(crate) struct On<B: Backend> {
     pub(crate) node: Option<NodeGuard>,
 }
 
-/// A backend with implementations of its own. What `_back` functions return is in the order of the inputs.
+/// Backend with its own implementations. The results of `_back` functions are in the order of the inputs.
 ///
-/// Tensors are handed over: their memory may take the result, where nobody else holds it. Gradients may come in any
-/// layout of memory.
+/// Tensors are passed by value: their memory may be reused for the result, unless another tensor shares it. Gradients
+/// may have any memory layout.
 pub(crate) trait DragonBackend: Backend {
-    /// What the gradient of a norm needs.
+    /// Data that the gradient of a norm needs.
     type Norm: Kept;
-    /// What the gradient of a join needs.
+    /// Data that the gradient of a join needs.
     type Join: Kept;
-    /// What the gradient of a cross entropy needs.
+    /// Data that the gradient of a cross entropy needs.
     type CrossEntropy: Kept;
-    /// What the gradient of a level needs; nothing neuron-wide.
+    /// Data that the gradient of a level needs; nothing neuron-wide.
     type Level: Kept;
-    /// What the gradient of x needs; nothing neuron-wide.
+    /// Data that the gradient of x needs; nothing neuron-wide.
     type Perceive: Kept;
-    /// What the gradient of speech needs; nothing neuron-wide.
+    /// Data that the gradient of the second half of a level needs; nothing neuron-wide.
     type Speak: Kept;
 
-    /// Whether it takes an operation on numbers of this type.
+    /// Whether the backend implements an operation on numbers of this type.
     fn computes(operation: Operation, dtype: DType) -> bool;
 
-    /// A tensor that is here, with autodiff or without; the tensor again, if it is not. Nobody else holds the numbers
-    /// if nobody else held the tensor.
+    /// The backend's form of a tensor, with autodiff or without; the tensor again if it is on another backend. The
+    /// numbers are shared only if the tensor was.
     fn take<const R: usize>(tensor: Tensor<R>) -> Result<On<Self>, Tensor<R>>;
 
-    /// Whether a tensor is here.
+    /// Whether a tensor is on this backend.
     fn has<const R: usize>(tensor: &Tensor<R>) -> bool {
         Self::take(tensor.clone()).is_ok()
     }
 
-    /// Whole numbers that are here.
+    /// The backend's form of an integer tensor, if it is on this backend.
     fn take_int<const R: usize>(tensor: Tensor<R, Int>) -> Option<IntTensor<Self>>;
 
     /// A tensor without autodiff.
@@ -115,7 +114,7 @@ pub(crate) trait DragonBackend: Backend {
     /// The gradient of the logits.
     fn cross_entropy_back(kept: Self::CrossEntropy, d: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// A level; what its gradient needs, if that is to be kept.
+    /// Output of a level, and the data that its gradient needs, if `keep`.
     fn level(input: LevelOn<Self>, memory: MemoryOn<Self>, keep: bool) -> LevelRun<Self, Self::Level>;
 
     /// The gradients of v, decoder_x, decoder_y, encoder, then of the memory before the stream, where gradients pass
@@ -128,7 +127,7 @@ pub(crate) trait DragonBackend: Backend {
     /// The gradients of v and decoder_x.
     fn perceive_back(kept: Self::Perceive, d: FloatTensor<Self>) -> [FloatTensor<Self>; 2];
 
-    /// What a level contributes, from what was read; what its gradient needs, if that is to be kept.
+    /// Contribution of a level, from its read, and the data that its gradient needs, if `keep`.
     fn speak(input: SpeakOn<Self>, keep: bool) -> LevelRun<Self, Self::Speak>;
 
     /// The gradients of the read, v, decoder_x, decoder_y and encoder.
@@ -198,7 +197,7 @@ macro_rules! on_backends {
 }
 pub(crate) use on_backends;
 
-/// The output of an operation of some tensors, with what its gradient needs.
+/// Output of an operation on some tensors, recorded with the data that its gradient needs.
 pub(crate) fn record<B, O, const N: usize>(
     backward: O,
     nodes: [NodeGuard; N],

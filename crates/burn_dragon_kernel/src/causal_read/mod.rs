@@ -1,4 +1,4 @@
-//! The read of the fast-weight memory: what earlier tokens, and only earlier tokens, left for this one.
+//! Causal read of the fast-weight memory: each token reads what earlier tokens wrote.
 //!
 //! ```text
 //! read_t = left(t, 0) q_t rho_0 + sum over s < t of left(t, s) (q_t . q_s) v_s
@@ -7,30 +7,30 @@
 //!
 //! Keys are the queries (`Q = K`), values are the model stream itself, shared by all heads. There is no softmax and no
 //! scale. The read is strict: token t does not see itself, and the first token of an empty memory reads zero.
-//! (arXiv:2509.26507, appendix E; equation 8 with rotated keys.) What is left of what was written is
-//! [`Retention`]'s to say: by default all of it.
+//! (arXiv:2509.26507, appendix E; equation 8 with rotated keys.) `left` is the factor of [`Retention`], 1 by default.
 
 pub mod reference;
 
 use crate::retention::Retention;
 use burn::tensor::Tensor;
 
-/// Tokens per block in [`causal_read_with_memory`]: scores are `block x block`, memory is used between blocks.
+/// Number of tokens in a block of [`causal_read_with_memory`]: scores are `block x block`, memory is used between
+/// blocks.
 pub(crate) const BLOCK: usize = 256;
 
-/// Which uses of a neuron's activity gradients flow back through. The values are the same.
+/// Paths of the gradients through a read. The values of the read do not depend on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Credit {
-    /// All of them: what a token asks with, and what it writes.
+    /// Queries, keys, values and carried memories.
     #[default]
     Full,
-    /// What a token asks with: keys, values and a memory carried in or out are constants, so that no gradient reaches
-    /// a token through the reads of later ones (paper section 7.2).
+    /// Queries alone. Keys, values and carried memories are constants, so that no gradient reaches a token through the
+    /// reads of later ones (paper section 7.2).
     Queries,
 }
 
 impl Credit {
-    /// A tensor where it is a key, a value or a memory.
+    /// A tensor in its use as key, value or memory: detached unless it is credited.
     pub(crate) fn stored(self, tensor: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Full => tensor,
@@ -39,7 +39,7 @@ impl Credit {
     }
 }
 
-/// The read of a whole window from an empty memory (the parallel form).
+/// Causal read of a whole window from an empty memory (the parallel form).
 ///
 /// # Shapes
 /// - `q`: `[B, H, T, N]`, rotated
@@ -57,9 +57,9 @@ pub fn causal_read(q: Tensor<4>, v: Tensor<4>, retention: &Retention, credit: Cr
     reference::causal_read(q, keys, credit.stored(v), retention)
 }
 
-/// The read of `T` more tokens, and the memory after them (the recurrent form for one token, chunked for more).
+/// Causal read of `T` more tokens, and the memory after them (the recurrent form for one token, chunked for more).
 ///
-/// A `rho` without autodiff is a constant: so is the memory returned, whatever it was written from.
+/// If `rho` is without autodiff, it and the returned memory are constants.
 ///
 /// # Shapes
 /// - `q`: `[B, H, T, N]`, rotated by absolute position

@@ -1,16 +1,17 @@
-//! The definition of the causal read, in both forms.
+//! Definition of the causal read, in both forms.
 
 use crate::retention::Retention;
 use crate::retention::reference::{Factors, factors};
 use burn::tensor::Tensor;
 
-/// `tril(q keys^T, -1) v`, each score times what is left for it; shapes as in [`causal_read`](super::causal_read()).
+/// `tril(q keys^T, -1) v`, each score times its factor of retention; shapes as in
+/// [`causal_read`](super::causal_read()).
 pub fn causal_read(q: Tensor<4>, keys: Tensor<4>, v: Tensor<4>, retention: &Retention) -> Tensor<4> {
     let factors = (!retention.keeps_all()).then(|| factors(retention, q.dims()[2], &q));
     read(q, keys, v, factors.map(|factors| factors.between))
 }
 
-/// Read before write: `q rho + tril(q keys^T, -1) v`, then `rho + keys^T v`, each term times what is left of it;
+/// Read before write: `q rho + tril(q keys^T, -1) v`, then `rho + keys^T v`, each term times its factor of retention;
 /// shapes as in [`causal_read_with_memory`](super::causal_read_with_memory()).
 pub fn causal_read_with_memory(
     q: Tensor<4>,
@@ -43,7 +44,7 @@ pub fn causal_read_with_memory(
     (read, after)
 }
 
-/// Scores below the diagonal, times what is left between their tokens if not all is, times `v`.
+/// Scores below the diagonal, times the factors of retention between their tokens (if any), times `v`.
 fn read(q: Tensor<4>, keys: Tensor<4>, v: Tensor<4>, between: Option<Tensor<4>>) -> Tensor<4> {
     let scores = q.matmul(keys.swap_dims(2, 3)); // [B, H, T, T]
     let scores = match between {

@@ -21,7 +21,7 @@ impl Rows {
     /// Reads the rows once.
     ///
     /// # Panics
-    /// If a target is no class.
+    /// If a target is not a class.
     pub(crate) fn new(logits: FlexTensor, targets: &FlexTensor) -> Self {
         let classes = classes(targets);
         let width = logits.layout().num_elements() / classes.len().max(1);
@@ -68,7 +68,7 @@ impl Rows {
     }
 }
 
-/// The targets; what is negative is no class.
+/// Targets as classes; a negative one becomes a class that does not exist.
 fn classes(targets: &FlexTensor) -> Vec<usize> {
     let class = |target: i64| usize::try_from(target).unwrap_or(usize::MAX);
     if targets.dtype() == DType::I32 {

@@ -1,7 +1,7 @@
-//! The cross entropy of a softmax with a class, in nats: `-log softmax(logits)[target]`.
+//! Cross entropy of a softmax with a class, in nats: `-log softmax(logits)[target]`.
 //!
-//! On the processor in f32 it is one pass over the rows, with its gradient by hand in the place of the logits where
-//! nobody else holds them (`cpu.rs`); elsewhere tensor operations (`reference.rs`).
+//! On the processor in f32 it is one pass over the rows (`cpu.rs`). Its gradient is written by hand, and overwrites the
+//! logits if no other tensor shares them. Elsewhere it is tensor operations (`reference.rs`).
 
 mod backward;
 pub(crate) mod cpu;
@@ -11,7 +11,7 @@ use crate::backend::on_backends;
 use backward::on_backend;
 use burn::tensor::{Int, Tensor};
 
-/// The cross entropy of every token.
+/// Cross entropy of every token, in nats.
 ///
 /// # Shapes
 /// - `logits`: `[B, T, V]`

@@ -1,4 +1,4 @@
-//! The work on a chunk of neurons of one head.
+//! Work on a chunk of neurons of one head.
 
 use super::prefilter::NeuronSlice;
 use super::row::dot;
@@ -6,20 +6,20 @@ use super::simd::{Kernel, LINE, Line, Shorts, Simd};
 use super::weights::Weights;
 use std::ops::Range;
 
-/// Rows that are asked for ahead of the one in hand.
+/// Number of rows that are prefetched ahead of the current one.
 const AHEAD: usize = 4;
 
-/// The least scale of a memory: below it the rows are multiplied by it, once in 40 tokens at a slope of 0.7.
+/// Smallest scale of a memory: below it, the rows are multiplied by the scale, once in 40 tokens at a slope of 0.7.
 const LEAST_SCALE: f64 = 1.0 / (1u64 << 40) as f64;
 
-/// What is left of less than this, 2^-80, is nothing: beside what the norm adds to the variance it is, and numbers that
-/// a processor is slow with never come up.
+/// Threshold below which an entry is flushed to zero (2^-80). Smaller ones cannot change the normalised read, beside
+/// the epsilon of the norm, and could lead to subnormal numbers, which are slow on some processors.
 const LEAST: f32 = f32::EPSILON * f32::EPSILON * f32::EPSILON / 2048.0;
 
-/// Share of neurons that fire, in percent, below which the int8 prefilter runs first.
+/// Share of active neurons, in percent, below which the int8 prefilter runs first.
 const SPARSE: usize = 40;
 
-/// What all chunks see: the stream and what was read, lane by lane, each with a coarse copy.
+/// Input of all chunks: the stream and the read, lane by lane, each with a coarse copy.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
     pub(super) v: Vec<Line>,          // [B] rows
@@ -39,7 +39,7 @@ impl Stream {
     }
 }
 
-/// A range of a head's neurons, with the memory of all levels and lanes, and what it makes of the token in hand.
+/// Range of a head's neurons, with the memory of all levels and lanes, and its results for the current token.
 #[derive(Clone, Debug)]
 pub(super) struct Chunk {
     pub(super) head: usize,
@@ -50,7 +50,7 @@ pub(super) struct Chunk {
     pub(super) active: Vec<[usize; 2]>, // of x and y, per level, all lanes
 }
 
-/// What a chunk makes of one lane. Neurons and pairs are counted from the chunk's first.
+/// Results of a chunk for one lane. Neurons and pairs are counted from the chunk's first.
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
     x: Vec<Line>,
@@ -62,7 +62,8 @@ pub(super) struct Lane {
     pub(super) u: Vec<Line>,
 }
 
-/// A list with room for all, so that an entry is written first and counted or not: no branch, no allocation.
+/// List with room for all entries. An entry is written first and then counted or not, without a branch or an
+/// allocation.
 #[derive(Clone, Debug)]
 struct List<T> {
     room: Vec<T>,
@@ -124,8 +125,8 @@ impl Chunk {
         level * self.lanes.len() + lane
     }
 
-    /// Lets a level's memory of one lane decay: its scale falls, and the rows stay as they are until it is so small
-    /// that they take it over.
+    /// Decays a level's memory of one lane: its scale decreases. The rows do not change until the scale is below
+    /// [`LEAST_SCALE`]; then they are multiplied by it.
     #[inline(always)]
     fn fade(&mut self, level: usize, lane: usize, left: f64) {
         let (place, scale) = (self.memory(level, lane), self.scale(level, lane));
@@ -147,7 +148,7 @@ impl Chunk {
     }
 }
 
-/// From the stream to what this chunk's memory answers, and the write: x, `read`, `rho += q v`, and what is left of it.
+/// First half of a level: from the stream to x, the read of this chunk's memory, the write `rho += q v`, and decay.
 pub(super) struct FirstHalf<'a> {
     pub(super) weights: &'a Weights,
     pub(super) stream: &'a Stream,
@@ -168,7 +169,7 @@ impl Kernel for FirstHalf<'_> {
         } = self;
         let sizes = weights.sizes();
         let decoder_x = weights.decoder_x.part(chunk.place(sizes.neurons));
-        // What fired at this level for the token before tells what is cheaper now; the result is the same.
+        // The activity at this level for the token before tells which way is faster now; the result is the same.
         let entries = chunk.lanes.len() * chunk.neurons.len();
         let sparse = chunk.active[level][0] * 100 < entries * SPARSE;
         let (pairs, own) = (sizes.neurons / 2, chunk.neurons.start / 2..chunk.neurons.end / 2);
@@ -203,7 +204,8 @@ struct Scaled<'a> {
 }
 
 impl Lane {
-    /// `x = relu(v decoder_x)`, and who is active; with a coarse copy of v the neurons are prefiltered first.
+    /// `x = relu(v decoder_x)`, and the list of active neurons; with a coarse copy of v the neurons are prefiltered
+    /// first.
     #[inline(always)]
     fn perceive<S: Simd>(
         &mut self,
@@ -278,7 +280,7 @@ impl Lane {
     }
 }
 
-/// From what was read to what this chunk says: y, and its part of `u = y encoder`.
+/// Second half of a level: from the read to y, and this chunk's part of `u = y encoder`.
 pub(super) struct SecondHalf<'a> {
     pub(super) weights: &'a Weights,
     pub(super) stream: &'a Stream,
@@ -341,7 +343,7 @@ impl Lane {
         }
     }
 
-    /// `u = sum of y encoder` over the neurons that fired.
+    /// `u = sum of y encoder` over the neurons with active y.
     #[inline(always)]
     fn speak<S: Simd>(&mut self, simd: S, encoder: &[Line]) {
         let size = self.u.len();
@@ -388,7 +390,7 @@ impl Kernel for Readout<'_> {
     }
 }
 
-/// Asks for every line of a row.
+/// Prefetches every line of a row.
 #[inline(always)]
 fn fetch<S: Simd>(simd: S, row: &[Line]) {
     row.iter().for_each(|line| simd.prefetch(line));

@@ -1,4 +1,4 @@
-//! What goes in and out of a token's step at rest: memory, and how many neurons fired.
+//! Data read and written between the steps of tokens: memory, and counts of active neurons.
 
 use super::cpu::Chunk;
 use super::simd::LINE;
@@ -7,7 +7,7 @@ use super::weights::Sizes;
 use crate::activity::Activity;
 
 impl TokenStep {
-    /// Activity of the last token, one entry per level.
+    /// Counts of active neurons of the last token, one entry for each level.
     pub(super) fn activity(&self) -> Vec<Activity> {
         let sizes = self.weights().sizes();
         let mut levels = vec![
@@ -54,7 +54,7 @@ impl TokenStep {
         rho
     }
 
-    /// Takes over the memory of a level, `[B, H, N, D]`.
+    /// Replaces the memory of a level by `rho`, `[B, H, N, D]`.
     pub(super) fn restore(&self, level: usize, rho: &[f32]) {
         let Sizes {
             heads,
@@ -86,7 +86,10 @@ impl TokenStep {
             width,
             ..
         } = self.weights().sizes();
-        assert!(level < levels, "decode: level {level} of {levels}");
+        assert!(
+            level < levels,
+            "decode: level {level} does not exist; there are {levels}, counted from 0"
+        );
         for chunk in self.chunks() {
             let mut chunk = lock(chunk);
             for lane in 0..chunk.lanes.len() {

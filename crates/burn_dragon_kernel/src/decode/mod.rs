@@ -1,4 +1,4 @@
-//! One token of each lane through the whole model, with carried memory: generation.
+//! Decoding: one token of each lane through the whole model, with carried memory.
 //!
 //! ```text
 //! v = norm(embed[token])
@@ -8,18 +8,18 @@
 //! logits = v lm_head
 //! ```
 //!
-//! Exact in f32, and bound by the bytes that it touches, so it touches few. [`Weights`] holds a copy of the matrices in
-//! which a neuron is one contiguous row. Rows of `decoder_y` are read where x > 0, of `encoder` where y > 0, and
-//! those of the memory, read and written in one pass, where a pair of neurons has an active member. Where few neurons
-//! fire, most are ruled out by a copy of their row in single bytes, without changing a bit of the result
-//! (`prefilter.rs`).
+//! It is exact in f32. Its speed is bounded by memory bandwidth, so it touches few bytes. [`Weights`] holds a copy of
+//! the matrices in which a neuron is one contiguous row. Rows of `decoder_y` are read only where x > 0, and rows of
+//! `encoder` only where y > 0. Rows of the memory are read and written, in one pass, only where a pair of neurons has
+//! an active member. If few neurons are active, products with an int8 copy of the rows rule most of the inactive ones
+//! out, without a change in any bit of the result (`prefilter.rs`).
 //!
-//! Decay touches no row either: a memory is its rows times a scale that falls with every token, of which the rows
-//! written are told, and which all rows take over once it is small.
+//! Decay does not touch all rows either. A memory is its rows times a scale, which decreases with every token. A write
+//! is divided by the scale. Once the scale is small, all rows are multiplied by it.
 //!
-//! `reference.rs` is the definition. `cpu.rs` is the work on a chunk of neurons, in the vectors of `simd.rs`; `token_step.rs`
-//! puts chunks together, phase by phase, in an order that does not depend on how many threads help (`workers.rs`,
-//! `work_queue.rs`). A step allocates nothing.
+//! `reference.rs` is the definition. `cpu.rs` is the work on a chunk of neurons, with the vectors of `simd/`.
+//! `token_step.rs` combines the chunks, phase by phase, in an order that does not depend on the number of threads
+//! (`workers.rs`, `work_queue.rs`). A step allocates nothing.
 
 mod angles;
 mod cpu;
@@ -43,7 +43,7 @@ use std::sync::Arc;
 use token_step::TokenStep;
 use workers::Work;
 
-/// Streams of tokens through one model: its memory, and the positions reached.
+/// Decoder state of some streams through one model: their memories and positions.
 #[derive(Debug)]
 pub struct Decode {
     token_step: Arc<TokenStep>,
@@ -52,16 +52,16 @@ pub struct Decode {
 }
 
 impl Decode {
-    /// `lanes` streams at position 0 with an empty memory, on as many threads as are worth it.
+    /// `lanes` streams at position 0 with an empty memory, on as many threads as speed it up.
     ///
     /// # Panics
-    /// If there is no lane.
+    /// If `lanes` is 0.
     pub fn new(weights: Arc<Weights>, lanes: usize) -> Self {
         Self::with(weights, lanes, Isa::best())
     }
 
     fn with(weights: Arc<Weights>, lanes: usize, isa: Isa) -> Self {
-        assert!(lanes > 0, "decode: no lane");
+        assert!(lanes > 0, "decode: 0 lanes, expected at least 1");
         let logits = vec![0.0; lanes * weights.sizes().vocab];
         Self {
             token_step: Arc::new(TokenStep::new(weights, lanes, isa)),
@@ -70,17 +70,17 @@ impl Decode {
         }
     }
 
-    /// As many streams of the same model at position 0 with an empty memory; the weights are shared.
+    /// The same number of streams of the same model at position 0 with an empty memory; the weights are shared.
     pub fn fresh(&self) -> Self {
         Self::with(self.token_step.weights().clone(), self.lanes(), Isa::best())
     }
 
-    /// At most this many threads, the caller's included. The bits of the logits do not depend on it.
+    /// Limits the number of threads, including the caller's. The bits of the logits do not depend on it.
     pub fn limit_threads(&mut self, threads: usize) {
         self.token_step.help().limit(threads.saturating_sub(1));
     }
 
-    /// Reads one token of each lane: the logits of what follows, `[B, V]`.
+    /// Reads one token of each lane and returns the logits of the next token, `[B, V]`.
     ///
     /// # Panics
     /// If there is not one token for each lane, or a token is outside the vocabulary.
@@ -97,12 +97,12 @@ impl Decode {
         &self.logits
     }
 
-    /// What the last step gave, `[B, V]`; zeros before the first.
+    /// Logits of the last step, `[B, V]`; zeros before the first.
     pub fn logits(&self) -> &[f32] {
         &self.logits
     }
 
-    /// The model's sizes.
+    /// Sizes of the model.
     pub fn sizes(&self) -> Sizes {
         self.token_step.weights().sizes()
     }
@@ -112,17 +112,17 @@ impl Decode {
         self.positions.len()
     }
 
-    /// Tokens each lane has read.
+    /// Position of each lane: the number of tokens it has read.
     pub fn positions(&self) -> &[u64] {
         &self.positions
     }
 
-    /// Activity of the last step, one entry per level.
+    /// Counts of active neurons in the last step, one entry for each level.
     pub fn activity(&self) -> Vec<Activity> {
         self.token_step.activity()
     }
 
-    /// The memory of a level, `[B, H, N, D]`.
+    /// Copy of the memory of a level, `[B, H, N, D]`.
     ///
     /// # Panics
     /// If there is no such level.
@@ -130,7 +130,7 @@ impl Decode {
         self.token_step.memory(level)
     }
 
-    /// Takes over the memory of a level, `[B, H, N, D]`.
+    /// Replaces the memory of a level by `rho`, `[B, H, N, D]`.
     ///
     /// # Panics
     /// If there is no such level, or the size is not that of this model and number of lanes.
@@ -138,7 +138,7 @@ impl Decode {
         self.token_step.restore(level, rho);
     }
 
-    /// Sets how many tokens each lane has read.
+    /// Sets the position of each lane.
     ///
     /// # Panics
     /// If there is not one position for each lane.
@@ -148,7 +148,7 @@ impl Decode {
     }
 }
 
-/// A fork: the copy goes its own way. Weights are shared, memory is not.
+/// A fork of the streams: weights are shared, memory is copied.
 impl Clone for Decode {
     fn clone(&self) -> Self {
         Self {

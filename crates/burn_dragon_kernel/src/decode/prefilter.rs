@@ -1,8 +1,8 @@
-//! Most neurons stay silent, and a quarter of the bytes is enough to know it.
+//! Prefilter of inactive neurons: int8 products, with a quarter of the bytes, rule most of them out.
 //!
-//! A matrix of neurons has a coarse copy, one byte a number, and for each neuron a limit: where the coarse product is
-//! not above it, the product in f32 cannot be positive, however it is rounded. Only the others are computed, so what
-//! comes out is the same to the last bit.
+//! A matrix of neurons has a coarse copy, one byte a number, and a limit for each neuron. If the coarse product is not
+//! above the limit, the product in f32 cannot be positive, however it is rounded. Only the other products are computed,
+//! so the result is the same to the last bit.
 //!
 //! ```text
 //! w = s c + r, c whole within 127;   v = t z + e, z whole, t = |v| / 32767
@@ -10,32 +10,33 @@
 //!      <= |v| ( s (z . c) / 32767  +  s |c|_1 / 32767  +  |r| )                    as |e_d| < t
 //! ```
 //!
-//! `z . c` is exact in i32 up to [`WIDEST`]: at most `127 sqrt(D) 32767` and a little for the rounding of z. To the last
-//! two terms, which make the limit, is added what a sum of D products in f32 can be off: `(D + 16) 2^-23 |v| |w|`, twice
-//! what D roundings of partial sums within `|v| |w|` come to. (Of rows of less than some 4,000 numbers the roundings
-//! are less than what `|e_d| < t` has to spare, for z is the nearest whole number; wider ones need it.)
+//! `z . c` is exact in i32 up to [`WIDEST`]: it is at most `127 sqrt(D) 32767` and a little for the rounding of z. The
+//! last two terms make the limit. To these is added a bound on the error of a sum of D products in f32,
+//! `(D + 16) 2^-23 |v| |w|`: twice the bound on D roundings of partial sums within `|v| |w|`. (For rows of less than
+//! some 4,000 numbers, the margin of `|e_d| < t` would be enough for the roundings, since z is the nearest whole
+//! number; wider rows need the addition.)
 //!
-//! All of this holds for numbers whose products and sums f32 can tell from zero and from infinity. So no row with a length
-//! outside [`LENGTHS`] is ruled out, and by no stream with squares that sum to less than [`LEAST_SQUARES`]: of such a
-//! one z is zero, as it is where they overflow, and every limit is below zero. Between these bounds `|v| |w|` is within
-//! 2^-100 and 2^124: no partial sum overflows, and what underflow takes, 2^-150 of a product, is far less than what is
-//! added. t is computed from a sum of squares in f32, which is off by less than the thousandth that the limit is
-//! enlarged by; where that makes t too small for the largest entry, which z then cuts off, what is lost is less than half
-//! of what is added.
+//! This holds for numbers whose products and sums neither underflow nor overflow in f32. So no row with a length
+//! outside [`LENGTHS`] is ruled out. Nor does a stream rule out any row if its squares sum to less than
+//! [`LEAST_SQUARES`] or overflow: its z is then zero, and every limit is below zero. Between these bounds `|v| |w|` is
+//! within 2^-100 and 2^124. There no partial sum overflows, and the loss by underflow, 2^-150 of a product, is far less
+//! than the addition. t is computed from a sum of squares in f32, whose error is less than the thousandth by which the
+//! limit is enlarged. If that makes t too small for the largest entry, which z then clips, the loss is less than half
+//! of the addition.
 
 use super::simd::{Bytes, COARSE, Kernel, LINE, Line, Shorts, Simd};
 use std::ops::RangeInclusive;
 
-/// The largest whole number that the coarse copy of a stream has.
+/// Largest whole number in the coarse copy of a stream.
 const UNIT: f32 = 32767.0;
 
-/// The widest row of which a coarse product fits i32.
+/// Largest width of a row whose coarse product fits i32.
 const WIDEST: usize = 1 << 17;
 
 /// Lengths of rows that can be ruled out.
 const LENGTHS: RangeInclusive<f64> = 1.0 / (1u64 << 60) as f64..=(1u64 << 60) as f64;
 
-/// The least sum of a stream's squares that can rule out a row: 2^-80.
+/// Smallest sum of a stream's squares with which it can rule out a row: 2^-80.
 const LEAST_SQUARES: f32 = 1.0 / (1u128 << 80) as f32;
 
 /// A matrix of neurons, `[count, D]`, with its coarse copy.
@@ -84,7 +85,7 @@ impl Neurons {
     }
 }
 
-/// Fills the coarse copy of a row, and gives its limit.
+/// Fills the coarse copy of a row, and returns its limit.
 fn coarsen(row: &[Line], width: usize, coarse: &mut [Bytes]) -> i32 {
     let weights = || row.iter().flat_map(|line| line.0).take(width).map(f64::from);
     let scale = weights().fold(0.0, |most: f64, w| most.max(w.abs())) / 127.0;

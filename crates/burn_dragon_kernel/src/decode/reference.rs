@@ -1,13 +1,13 @@
-//! The definition of a decoding step, in plain loops and in f64.
+//! Definition of a decoding step, in plain loops and in f64.
 
 use super::weights::{Parameters, Sizes};
 
-/// The state of `B` lanes.
+/// State of `B` lanes.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// One `[B, H, N, D]` per level.
+    /// Memories, one `[B, H, N, D]` for each level.
     pub rho: Vec<Vec<f64>>,
-    /// Tokens each lane has read.
+    /// Position of each lane: the number of tokens it has read.
     pub positions: Vec<u64>,
 }
 
@@ -21,7 +21,7 @@ impl State {
     }
 }
 
-/// Reads one token of each lane: logits `[B, V]`.
+/// Reads one token of each lane and returns the logits of the next token, `[B, V]`.
 pub fn step(model: &Parameters<'_>, state: &mut State, tokens: &[u32]) -> Vec<f64> {
     let Sizes {
         heads,
@@ -57,7 +57,7 @@ pub fn step(model: &Parameters<'_>, state: &mut State, tokens: &[u32]) -> Vec<f6
     logits
 }
 
-/// What a level adds to the stream of one lane, `[D]`, and its write to `rho`, `[H, N, D]`.
+/// Contribution of a level to the stream of one lane, `[D]`; writes to `rho`, `[H, N, D]`.
 fn level(model: &Parameters<'_>, v: &[f64], rho: &mut [f64], position: u64) -> Vec<f64> {
     let Sizes {
         heads,

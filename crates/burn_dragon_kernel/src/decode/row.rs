@@ -1,8 +1,8 @@
-//! What is done with single rows of the model's width.
+//! Operations on single rows of the model's width.
 
 use super::simd::{Kernel, LINE, Line, Simd};
 
-/// What the stream is after a level: `norm(v + norm(u))`, u summed over the chunks before.
+/// Stream after a level: `norm(v + norm(u))`, with u already summed over the chunks.
 pub(super) struct Join<'a> {
     pub(super) v: &'a mut [Line],
     pub(super) u: &'a mut [Line],

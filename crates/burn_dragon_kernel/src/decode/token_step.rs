@@ -1,4 +1,4 @@
-//! A token, phase by phase: what is shared, and the sums between the phases.
+//! Step of a token, phase by phase: the shared data, and the sums between the phases.
 
 use super::angles::Angles;
 use super::cpu::{Chunk, FirstHalf, Readout, SecondHalf, Stream};
@@ -11,13 +11,13 @@ use super::workers::{Help, Work};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Numbers of a matrix that a part works on, about: 256 KiB, which leaves room in a core's own cache.
+/// Approximate number of matrix entries that a part works on: 256 KiB, which leaves room in a core's own cache.
 const PART: usize = 1 << 16;
 
-/// All that a token needs, for whoever works on it.
+/// Data of the step of a token, shared by all threads that work on it.
 ///
-/// Chunks are cut by the model's sizes alone, and what they give is summed in their order: the bits do not depend on
-/// who did what.
+/// Chunks depend on the model's sizes alone, and their results are summed in their order. So the bits do not depend on
+/// which thread did which chunk.
 #[derive(Debug)]
 pub(super) struct TokenStep {
     weights: Arc<Weights>,
@@ -36,7 +36,7 @@ struct Vocabulary {
     logits: Vec<f32>, // [B, tokens]
 }
 
-/// What a phase does. Phase 2l is the first half of level l, 2l + 1 the second, 2L the readout, 2L + 1 nothing.
+/// Work of a phase. Phase 2l is the first half of level l, 2l + 1 the second, 2L the readout, 2L + 1 nothing.
 enum Phase {
     First(usize),
     Second(usize),
@@ -262,12 +262,12 @@ impl TokenStep {
 }
 
 impl Work for TokenStep {
-    /// Whether no token is being worked on.
+    /// Whether no token is in progress.
     fn at_rest(&self) -> bool {
         self.queue.at_rest()
     }
 
-    /// Works on one part, if there is one left; who does the last of a phase also does what follows it.
+    /// Works on one part, if one is left; the thread that does the last part of a phase also does the sums after it.
     fn work(&self, end: End) -> bool {
         let Some(WorkItem { phase, index }) = self.queue.claim(end) else {
             return false;
@@ -295,7 +295,7 @@ impl Work for TokenStep {
     }
 }
 
-/// What a mutex guards, also after a panic: that is [`Help`]'s to tell.
+/// Locks a mutex, also after a panic; [`Help`] reports panics.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

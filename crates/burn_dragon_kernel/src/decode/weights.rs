@@ -1,22 +1,22 @@
-//! The matrices of a model, laid out for one token at a time.
+//! Matrices of a model, in the layout for one token at a time.
 
 use super::prefilter::Neurons;
 use super::row::norm;
 use super::simd::{COARSE, Isa, LINE, Line};
 use crate::rotation::Frequencies;
 
-/// The sizes of a model.
+/// Sizes of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// Passes through the shared block (L).
+    /// Number of levels (L): passes through the shared block.
     pub levels: usize,
-    /// Heads (H).
+    /// Number of heads (H).
     pub heads: usize,
-    /// Neurons per head (N), even.
+    /// Number of neurons per head (N), even.
     pub neurons: usize,
     /// Model width (D).
     pub width: usize,
-    /// Tokens in the vocabulary (V).
+    /// Number of tokens in the vocabulary (V).
     pub vocab: usize,
 }
 
@@ -32,31 +32,31 @@ impl Sizes {
     }
 }
 
-/// A model in plain memory, as it is trained and stored.
+/// Parameters of a model in plain memory, in the layout of training and of files.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameters<'a> {
-    /// The sizes that the slices have.
+    /// Sizes of the model, which the slices have.
     pub sizes: Sizes,
-    /// `[V, D]`
+    /// Token embedding, `[V, D]`.
     pub embed: &'a [f32],
-    /// `[H, D, N]`
+    /// Matrix from model width to neurons, for x, `[H, D, N]`.
     pub decoder_x: &'a [f32],
-    /// `[H, D, N]`
+    /// Matrix from the read to neurons, for y, `[H, D, N]`.
     pub decoder_y: &'a [f32],
-    /// `[H*N, D]`
+    /// Matrix from neurons to model width, rows head by head, `[H*N, D]`.
     pub encoder: &'a [f32],
-    /// `[D, V]`
+    /// Readout, `[D, V]`.
     pub lm_head: &'a [f32],
-    /// Turns per token of the `N/2` pairs of a head.
+    /// Frequencies of the `N/2` pairs of a head, in turns per token.
     pub frequencies: &'a Frequencies,
-    /// Slopes of the heads' decay, `[H]`, at least 0; empty where nothing is lost.
+    /// Slopes of the heads' decay, `[H]`, in 1/tokens, at least 0; empty if memory does not fade.
     pub slopes: &'a [f64],
-    /// What the norms add to the variance.
+    /// Epsilon that the norms add to the variance.
     pub eps: f64,
 }
 
 impl Parameters<'_> {
-    /// Panics unless every slice has the size it should have.
+    /// Panics unless every slice has its expected size.
     fn check(&self) {
         let Sizes {
             levels,
@@ -67,12 +67,12 @@ impl Parameters<'_> {
         } = self.sizes;
         assert!(
             levels > 0 && heads > 0 && neurons > 0 && width > 0 && vocab > 0,
-            "decode: a size is 0: {:?}",
+            "decode: a size is 0, expected at least 1: {:?}",
             self.sizes
         );
         assert!(
             neurons.is_multiple_of(2),
-            "decode: {neurons} neurons a head do not form pairs"
+            "decode: {neurons} neurons per head do not form pairs, expected an even number"
         );
         for (what, given, expected) in [
             ("embed", self.embed, vocab * width),
@@ -92,14 +92,15 @@ impl Parameters<'_> {
         let slopes = if self.slopes.is_empty() { 0 } else { heads };
         crate::assert_shape("decode", "the slopes", [self.slopes.len()], [slopes]);
         if let Some(slope) = self.slopes.iter().find(|&&slope| slope.is_nan() || slope < 0.0) {
-            panic!("decode: a slope of {slope}, which is not at least 0");
+            panic!("decode: a slope is {slope}, expected at least 0");
         }
     }
 }
 
-/// A model's matrices as decoding reads them; a copy, made once, that any number of [`Decode`](super::Decode) share.
+/// Weights of a model in the layout for decoding: a copy, made once, that any number of [`Decode`](super::Decode)
+/// share.
 ///
-/// Every row is of the model's width, and filled with zeros to whole cache lines.
+/// Every row has the model's width, padded with zeros to whole cache lines.
 #[derive(Debug)]
 pub struct Weights {
     sizes: Sizes,
@@ -114,10 +115,10 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Lays out a model.
+    /// Copy of a model's parameters in this layout.
     ///
     /// # Panics
-    /// If a slice has not the size it should have, or a slope is not at least 0.
+    /// If a size is 0, the neurons per head are odd, a slice has another size, or a slope is negative or NaN.
     pub fn new(parameters: &Parameters<'_>) -> Self {
         parameters.check();
         let sizes = parameters.sizes;
@@ -149,7 +150,7 @@ impl Weights {
         }
     }
 
-    /// The model's sizes.
+    /// Sizes of the model.
     pub fn sizes(&self) -> Sizes {
         self.sizes
     }

@@ -1,36 +1,37 @@
-//! Hands out the parts of a phase to whoever asks, and knows when all are done.
+//! Work queue: gives the parts of a phase to threads, and detects when all are done.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// Which end parts are taken from. Who keeps to an end gets nearly the same parts each time: they stay in its cache.
+/// End of the queue from which parts are taken. A thread that always uses the same end gets nearly the same parts each
+/// time, so they stay in its cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Front,
     Back,
 }
 
-/// A part of a phase, to be worked on by who got it.
+/// Part of a phase, for the thread that claimed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WorkItem {
     pub(super) phase: usize,
     pub(super) index: usize,
 }
 
-/// One phase at a time. A phase without parts is rest.
+/// Work queue of one phase at a time. A phase without parts is rest.
 ///
-/// One word says it all: phase, parts, and how many were taken from either end, sixteen bits each. A late claim is
-/// therefore good for whatever phase it meets.
+/// One word holds the phase, the number of parts, and the numbers taken from either end, sixteen bits each. So a late
+/// claim is valid for the phase that it meets, whichever that is.
 #[derive(Debug, Default)]
 pub(super) struct WorkQueue {
     ticket: AtomicU64,
     done: AtomicUsize,
 }
 
-/// Parts that a phase can have; the rest of the sixteen bits is for claims that come too late.
+/// Largest number of parts of a phase; the rest of the sixteen bits is for claims after the last part.
 pub(super) const MOST_PARTS: usize = 1 << 15;
 
 impl WorkQueue {
-    /// Begins a phase; called by who finished the phase before, or at rest.
+    /// Begins a phase; called by the thread that finished the phase before, or at rest.
     pub(super) fn open(&self, phase: usize, parts: usize) {
         debug_assert!(parts <= MOST_PARTS && phase <= usize::from(u16::MAX));
         self.done.store(0, Ordering::Relaxed);
@@ -43,7 +44,7 @@ impl WorkQueue {
         field(self.ticket.load(Ordering::Acquire), 32) == 0
     }
 
-    /// A part that nobody has, if one is left.
+    /// Claims a part that no thread has, if one is left.
     pub(super) fn claim(&self, end: End) -> Option<WorkItem> {
         let seen = self.ticket.load(Ordering::Relaxed);
         if field(seen, 0) + field(seen, 16) >= field(seen, 32) {
@@ -65,7 +66,7 @@ impl WorkQueue {
         })
     }
 
-    /// Notes that one of the phase's parts is done; true for the last, whose doer opens the next phase.
+    /// Records that one of the phase's parts is done; true for the last part, whose thread opens the next phase.
     pub(super) fn finish(&self) -> bool {
         let parts = field(self.ticket.load(Ordering::Relaxed), 32);
         self.done.fetch_add(1, Ordering::AcqRel) + 1 == parts

@@ -1,8 +1,8 @@
-//! Threads that help whoever is decoding, for the length of a token.
+//! Worker threads that help a decoder with its tokens.
 //!
-//! A token takes tens of microseconds to some milliseconds and has two phases a level: too short for a thread pool to be
-//! asked each time. Helpers stay with their work from token to token, and go back to sleep when none comes. They are
-//! never waited for unless they hold a part: alone, the caller does everything.
+//! A token takes tens of microseconds to some milliseconds and has two phases a level. These are too short to use a
+//! thread pool for each. Helper threads stay with their work from token to token, and sleep when there is none. The
+//! caller waits for them only while they hold a part; without helpers, it does all the work.
 
 use super::work_queue::End;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,24 +10,24 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::thread;
 
-/// Looks for work that a helper takes before it goes back to sleep: some 100 microseconds.
+/// Number of polls for work before a helper goes back to sleep: some 100 microseconds.
 const PATIENCE: usize = 4096;
-/// Looks for work between two offers of the processor to others.
+/// Number of polls between two yields of the processor to other threads.
 const POLITE: usize = 64;
 
-/// What helpers help with.
+/// Work that helpers share.
 pub(super) trait Work: Send + Sync + 'static {
-    /// Works on one part, if there is one left.
+    /// Works on one part, if one is left; returns whether there was one.
     fn work(&self, end: End) -> bool;
 
-    /// Whether nothing is being worked on.
+    /// Whether no work is in progress.
     fn at_rest(&self) -> bool;
 
-    /// Who helps.
+    /// Helpers of this work.
     fn help(&self) -> &Help;
 }
 
-/// Who helps with some work.
+/// Helpers of some work, and their limit.
 #[derive(Debug)]
 pub(super) struct Help {
     here: AtomicUsize,
@@ -36,7 +36,7 @@ pub(super) struct Help {
 }
 
 impl Help {
-    /// Nobody yet, and at most so many.
+    /// No helpers yet, and at most `most`.
     pub(super) fn at_most(most: usize) -> Self {
         Self {
             here: AtomicUsize::new(0),
@@ -45,22 +45,22 @@ impl Help {
         }
     }
 
-    /// As many at most.
+    /// No helpers yet, with the same limit.
     pub(super) fn fork(&self) -> Self {
         Self::at_most(self.most.load(Ordering::Relaxed))
     }
 
-    /// At most this many threads beside the caller's.
+    /// Limits the number of helpers, without the caller's thread.
     pub(super) fn limit(&self, most: usize) {
         self.most.store(most.min(workers().size), Ordering::Relaxed);
     }
 
-    /// Whether more may come than are here.
+    /// Whether there are fewer helpers than the limit.
     fn is_wanted(&self) -> bool {
         self.here.load(Ordering::Relaxed) < self.most.load(Ordering::Relaxed)
     }
 
-    /// A helper comes; false if it is not needed.
+    /// Registers a helper; false if it is not needed.
     fn admit(&self) -> bool {
         let most = self.most.load(Ordering::Relaxed);
         let come = |here| (here < most).then_some(here + 1);
@@ -69,18 +69,18 @@ impl Help {
             .is_ok()
     }
 
-    /// A helper goes.
+    /// Removes a helper.
     fn dismiss(&self) {
         self.here.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Notes that a helper panicked: its part will never be done.
+    /// Records that a helper panicked, so that its part will never be done.
     fn give_up(&self) {
         self.broken.store(true, Ordering::Relaxed);
     }
 }
 
-/// Does the work with whatever help there is; returns when it is done.
+/// Does the work, together with the helpers; returns when it is done.
 pub(super) fn conduct<W: Work>(work: &Arc<W>) {
     if work.help().is_wanted() {
         let work: Arc<dyn Work> = work.clone();
@@ -119,7 +119,7 @@ struct Bell {
     rung: Condvar,
 }
 
-/// Who wants help; the number tells a call from the one before.
+/// Request for helpers; the number distinguishes it from the request before.
 #[derive(Default)]
 struct Call {
     work: Option<Weak<dyn Work>>,
@@ -133,7 +133,7 @@ fn workers() -> &'static Workers {
         let started = (1..crate::parallel::threads()).map_while(|index| {
             let bell = bell.clone();
             let end = if index % 2 == 1 { End::Back } else { End::Front };
-            // Where threads cannot be had, the caller works alone.
+            // If no thread can be started, the caller works alone.
             thread::Builder::new()
                 .name(format!("decode-{index}"))
                 .spawn(move || bell.answer(end))
@@ -157,7 +157,7 @@ impl Workers {
 }
 
 impl Bell {
-    /// The life of a helper.
+    /// Main loop of a helper.
     fn answer(&self, end: End) {
         let mut heard = 0;
         loop {

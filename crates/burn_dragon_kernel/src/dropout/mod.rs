@@ -1,11 +1,12 @@
-//! Dropout whose mask is a function, not a state: neuron `i` of a draw is kept where a hash of `(seed, i)` is small
-//! enough. The same seed gives the same mask on every backend, in any order of evaluation; nothing needs saving.
+//! Dropout whose mask is a function, not a state: neuron `i` of a draw is kept if a hash of `(seed, i)` is below a
+//! threshold. The same seed gives the same mask on every backend, in any order of evaluation, and no state has to be
+//! saved.
 
 use crate::mix::mix;
 use crate::simd::vectorized;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-/// The hash that serves four entries.
+/// Hash of four entries.
 #[inline(always)]
 fn word(seed: u64, four: u64) -> u64 {
     mix(seed ^ four.wrapping_mul(0x9E37_79B9_7F4A_7C15))
@@ -24,17 +25,17 @@ vectorized! {
     }
 }
 
-/// The mask of one draw: kept entries hold `1 / (1 - probability)`, dropped ones 0.
+/// Dropout mask of one draw: the factor of kept entries is `1 / (1 - probability)`, that of dropped ones 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DropoutMask {
     seed: u64,
-    /// An entry is kept where 16 bits of its hash are below this.
+    /// Threshold of the 16 bits of an entry's hash: the entry is kept if they are below it.
     threshold: u32,
     scale: f64,
 }
 
 impl DropoutMask {
-    /// A mask that drops each entry with `probability` (resolved to 1/65536).
+    /// A mask that drops each entry with `probability`, rounded to a multiple of 1/65536.
     ///
     /// # Panics
     /// If `probability` is outside `[0, 1)`.
@@ -57,19 +58,19 @@ impl DropoutMask {
         bits < self.threshold
     }
 
-    /// The factor of entry `index`: 0, or what keeps the mean.
+    /// Factor of entry `index` (row-major): 0, or [`scale`](Self::scale()), which keeps the mean.
     pub fn factor(&self, index: u64) -> f64 {
         if self.keeps(index) { self.scale } else { 0.0 }
     }
 
-    /// What a kept entry is multiplied by, `1 / (1 - probability)`.
+    /// Factor of a kept entry, `1 / (1 - probability)`.
     pub fn scale(&self) -> f64 {
         self.scale
     }
 
     /// Multiplies entries `first..` by their factors.
     pub(crate) fn scale_entries(&self, first: u64, entries: &mut [f32]) {
-        // One hash serves four entries; those before the first whole four go one by one.
+        // One hash is for four entries; those before the first whole four are done one by one.
         let ragged = (first.wrapping_neg() & 3).min(entries.len() as u64) as usize;
         let (head, fours) = entries.split_at_mut(ragged);
         let (fours, tail) = fours.as_chunks_mut::<4>();

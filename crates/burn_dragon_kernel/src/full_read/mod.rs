@@ -1,4 +1,4 @@
-//! The read of a window that is whole from the start: what every token left for every one, itself included.
+//! Full read: every token reads all tokens of the window, including itself.
 //!
 //! ```text
 //! read_t = q_t rho_0 + sum over all s of (q_t . q_s) v_s
@@ -6,14 +6,14 @@
 //! ```
 //!
 //! As in the [causal read](crate::causal_read), keys are the queries and values are the stream, without a softmax or a
-//! scale; but memory is written before it is read.
+//! scale. But memory is written before it is read.
 
 pub mod reference;
 
 use crate::causal_read::Credit;
 use burn::tensor::Tensor;
 
-/// What every token reads of every token.
+/// Full read of a window from an empty memory.
 ///
 /// # Shapes
 /// - `q`: `[B, H, T, N]`, rotated
@@ -30,9 +30,9 @@ pub fn full_read(q: Tensor<4>, v: Tensor<4>, credit: Credit) -> Tensor<4> {
     reference::full_read(q, keys, credit.stored(v))
 }
 
-/// [`full_read`] beside what is in `rho`, `[B, H, N, D]`, and the memory after the window.
+/// Full read of a window that also reads the memory `rho`, `[B, H, N, D]`, and the memory after the window.
 ///
-/// A `rho` without autodiff is a constant: so is the memory returned, whatever it was written from.
+/// If `rho` is without autodiff, it and the returned memory are constants.
 ///
 /// # Panics
 /// If the shapes do not fit together.

@@ -1,4 +1,4 @@
-//! The definition of the read of a whole window.
+//! Definition of the full read.
 
 use burn::tensor::Tensor;
 

@@ -1,12 +1,12 @@
-//! What was read, to neurons, gated by x: `y = relu(a W) * x` (`W` is `decoder_y`).
+//! Projection of the read to neurons, gated by x: `y = relu(a W) * x` (`W` is `decoder_y`).
 //!
-//! The gate is the unrotated x, so a neuron that is silent in x is silent in y: `supp(y)` lies within `supp(x)`.
+//! The gate is the unrotated x, so a neuron that is 0 in x is 0 in y: `supp(y)` lies within `supp(x)`.
 
 pub mod reference;
 
 use burn::tensor::Tensor;
 
-/// `relu(a W) * x` for every head.
+/// Gated projection `relu(a W) * x` for every head.
 ///
 /// # Shapes
 /// - `a`: `[B, H, T, D]`

@@ -5,18 +5,18 @@ use crate::parallel::*;
 use crate::simd::vectorized;
 use burn_flex::FlexTensor;
 
-/// A join, and what its gradient needs.
+/// Result of a join, with the data that its gradient needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Joined {
     /// `norm(v + norm(u))`.
     pub(crate) stream: FlexTensor,
     /// `norm(u)`.
     normed: FlexTensor,
-    /// One over the deviation of each row of u, and of the sum.
+    /// One over the standard deviation of each row of u, and of the sum.
     scales: Vec<[f32; 2]>,
 }
 
-/// `norm(v + norm(u))`; the memory of v takes it, and that of u its norm, where nobody else holds them.
+/// `norm(v + norm(u))`, stored in the memory of v, and the norm of u in that of u, unless another tensor shares them.
 pub(crate) fn join(mut stream: FlexTensor, mut u: FlexTensor, eps: f64) -> Joined {
     let width = width(&stream);
     let rows = rows_of_a_task(width);
@@ -53,7 +53,7 @@ pub(crate) fn join_back(joined: Joined, mut d: FlexTensor) -> [FlexTensor; 2] {
 }
 
 vectorized! {
-    /// From v and u to the stream and the normed u, for as many rows as there are scales.
+    /// From v and u to the stream and the normed u, one row for each scale.
     join_rows(v: &mut [f32], u: &mut [f32], scales: &mut [[f32; 2]], eps: f32) {
         let width = v.len() / scales.len();
         let rows = v.chunks_exact_mut(width).zip(u.chunks_exact_mut(width)).zip(scales);
@@ -64,7 +64,7 @@ vectorized! {
         }
     }
 
-    /// From the gradient of the stream to those of v and u: d becomes the one, the place of the normed u the other.
+    /// From the gradient of the stream to those of v and u: d becomes that of v, the memory of the normed u that of u.
     join_rows_back(d: &mut [f32], normed: &mut [f32], stream: &[f32], scales: &[[f32; 2]]) {
         let width = d.len() / scales.len();
         let mut turned = vec![0.0; width];

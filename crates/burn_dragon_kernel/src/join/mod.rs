@@ -1,7 +1,7 @@
-//! How a level's contribution joins the stream: `norm(v + norm(u))`.
+//! Join of a level's contribution with the stream: `norm(v + norm(u))`.
 //!
-//! On the processor in f32 it is one pass over the rows, in place where nobody else holds them (`cpu.rs`), with its
-//! gradient by hand; elsewhere tensor operations (`reference.rs`).
+//! On the processor in f32 it is one pass over the rows, in place unless another tensor shares them (`cpu.rs`), and its
+//! gradient is written by hand; elsewhere it is tensor operations (`reference.rs`).
 
 mod backward;
 pub(crate) mod cpu;
@@ -11,7 +11,7 @@ use crate::backend::on_backends;
 use backward::on_backend;
 use burn::tensor::Tensor;
 
-/// The stream after a level that contributes `u`.
+/// Stream after a level whose contribution is `u`: `norm(v + norm(u))`.
 ///
 /// # Shapes
 /// - `v`, `u`, output: `[B, 1, T, D]`

@@ -1,4 +1,4 @@
-//! The definition of how a contribution joins the stream.
+//! Definition of the join.
 
 use crate::norm::reference::norm;
 use burn::tensor::Tensor;

@@ -1,6 +1,6 @@
-//! The gradient of a level, by hand.
+//! Gradient of a level, written by hand.
 //!
-//! Nothing neuron-wide survives the forward pass: x, scores and the read are computed again, tile by tile.
+//! The forward pass keeps no neuron-wide tensor: x, scores and the read are computed again, tile by tile.
 //! With `M = dS + dS^T` (`Q = K`, so both uses of q meet in one symmetric matrix):
 //!
 //! ```text
@@ -11,7 +11,7 @@
 //! dv = dx decoder_x^T + S^T dr
 //! ```
 //!
-//! Where queries alone are credited, `M = dS` and dv is `dx decoder_x^T`. Decay is in `retention.rs`, as the gradient
+//! If only queries are credited, `M = dS` and dv is `dx decoder_x^T`. Decay is in `retention.rs`, as the gradient
 //! of its slopes.
 
 use super::between::{Around, Between, CarriedBack, Felt, Through};
@@ -38,10 +38,10 @@ pub(super) struct Gradients {
     pub(super) decoder_x: Vec<f32>,
     pub(super) decoder_y: Vec<f32>,
     pub(super) encoder: Vec<f32>,
-    /// Of what each head of each lane has for itself, `[B, H, ..]`: a memory that was carried and is no constant, or
-    /// what was read.
+    /// Gradients of the input that each head of each lane has of its own, `[B, H, ..]`: a carried memory that is not a
+    /// constant, or the read.
     pub(super) own: Vec<f32>,
-    /// Of the slopes, `[H]`.
+    /// Gradients of the slopes, `[H]`.
     pub(super) slopes: Vec<f32>,
 }
 
@@ -77,8 +77,8 @@ impl HeadGradients {
     }
 }
 
-/// Tasks that the gradients are split into, at least where there are lanes enough: a number of its own, not that of
-/// the threads, so that sums have one order on every machine.
+/// Smallest number of tasks that the gradients are split into, if there are enough lanes. It does not depend on the
+/// number of threads, so that sums have the same order on every machine.
 const TASKS: usize = 8;
 
 /// The gradients of all heads, `collect` gives those of one over some lanes.
@@ -277,7 +277,7 @@ fn collect_whole(
     part
 }
 
-/// From du to da, and to what x feels through the gate.
+/// Gradients from du to da, and to x through the gate.
 pub(super) fn through_gate(
     head: &Head<'_>,
     scratch: &mut Scratch,
@@ -315,7 +315,7 @@ pub(super) fn through_gate(
         let rows = tile.start * width..tile.end * width;
         head.add_outer(y, &scratch.kept, du, &mut part.encoder[rows.clone()]);
         head.multiply_rows(du, head.rows(head.encoder, &tile), dy, Some(&scratch.kept));
-        // The gate's place takes its own gradient, dx what x feels through it.
+        // The gate's buffer takes its own gradient, dx the gradient of x through it.
         gate_back(gate, x, y, dy, head.kept_scale(), dx);
         head.add_outer(gate, &scratch.kept, a, &mut part.decoder_y[rows]);
         head.add_to_width(gate, &scratch.kept, head.rows(head.decoder_y, &tile), da);
@@ -352,7 +352,7 @@ fn through_read(
         scratch.x.sized(tokens * neurons),
         scratch.dx.sized(tokens * neurons),
     );
-    // What values feel has a place of its own where it decays, or is not credited.
+    // The gradient of values has its own buffer if it decays, or is not credited.
     let is_apart = head.powers.is_some() || head.credit == Credit::Queries;
     let felt = scratch.felt.sized(if is_apart { tokens * width } else { 0 });
     felt.fill(0.0);
@@ -400,8 +400,9 @@ fn through_read(
 
 /// From da through the norm, a read of the whole window and the rotation to v and to the memory.
 ///
-/// With `S = rho + q^T v`, what is read is `q S`. S feels `R = q^T dr`, and what the memory after the window feels: then
-/// `dq = dr S^T + v R^T` and `dv = dx decoder_x^T + q R`, one tile of neurons at a time, and R is the gradient of rho.
+/// With `S = rho + q^T v`, the read is `q S`. The gradient of S is `R = q^T dr` plus that of the memory after the
+/// window. Then `dq = dr S^T + v R^T` and `dv = dx decoder_x^T + q R`, one tile of neurons at a time, and R is the
+/// gradient of rho.
 fn through_whole_read(
     head: &Head<'_>,
     scratch: &mut Scratch,
@@ -465,7 +466,7 @@ fn through_whole_read(
     }
 }
 
-/// From what the x of a tile feels to v and decoder_x.
+/// Gradients from the x of a tile to v and decoder_x.
 pub(super) fn through_x(
     head: &Head<'_>,
     tile: &Range<usize>,

@@ -1,6 +1,7 @@
-//! The chunked form: a stream in windows of tokens, each read in the parallel form, with a memory in between.
+//! Chunked form: a stream in windows of tokens, each read in the parallel form, with a memory in between.
 //!
-//! With `S` what earlier windows wrote and `R` what later windows ask for, in each window
+//! `S` is the memory that earlier windows wrote, and `R` the gradient of the memory that later windows read. In each
+//! window
 //!
 //! ```text
 //! read = q S + strict(q q^T) v                      then  S += q^T v
@@ -9,8 +10,8 @@
 //! ```
 //!
 //! `S` and `R` are `[N, D]`, and empty on either side of a reset; how they decay is in `retention.rs`. A stream of
-//! one window is the parallel form. What a token costs to read it, forward and in FLOPs a head: `T (N + D)` in one
-//! window, `C (N + D) + 4 N D` in windows of `C`.
+//! one window is the parallel form. The read of a token costs, forward and in FLOPs a head, `T (N + D)` in one
+//! window and `C (N + D) + 4 N D` in windows of `C`.
 
 use super::elementwise::{add, dot};
 use super::head::Head;
@@ -48,35 +49,35 @@ impl Head<'_> {
     }
 }
 
-/// What a window finds around itself on the way back.
+/// Memories around a window in the backward pass.
 pub(super) struct Around<'a, 'b> {
     /// The memory before the window, `[N, D]`; none where it is all zero.
     pub(super) before: Option<&'a [f32]>,
     /// The gradient of the memory after the window.
     pub(super) later: &'a mut Rho<'b>,
-    /// Whether the gradient of the memory before it is wanted.
+    /// Whether the gradient of the memory before the window is needed.
     pub(super) ask: bool,
 }
 
-/// What goes into the gradients through both memories, `[T, D]` each, decayed on its way to either.
+/// Inputs of the gradients through both memories, `[T, D]` each, decayed to either.
 #[derive(Clone, Copy)]
 pub(super) struct Through<'a> {
-    /// The stream, to the memory after the window.
+    /// Stream, decayed to the memory after the window.
     pub(super) v: Shared<'a>,
-    /// The gradient of what was read, to the memory before it.
+    /// Gradient of the read, decayed to the memory before the window.
     pub(super) dr: &'a [f32],
 }
 
-/// Where the gradients of a tile's q, `[T, C]`, and of values, `[T, D]`, are summed up.
+/// Sums of the gradients of a tile's q, `[T, C]`, and of values, `[T, D]`.
 pub(super) struct Felt<'a> {
     pub(super) dq: &'a mut [f32],
     pub(super) dv: &'a mut [f32],
 }
 
 impl Around<'_, '_> {
-    /// Adds what a tile's q and the values feel through both memories, and what the gradient of the one before it
-    /// feels through q, `[T, C]`. Gives the memory's part in the gradient of `ln lambda` but for what values feel, if
-    /// that is wanted; `room` is for a tile.
+    /// Adds the gradients of a tile's q and of the values through both memories, and the gradient of the memory before
+    /// the window through q, `[T, C]`. Returns the memories' part in the gradient of `ln lambda`, without that of the
+    /// values, if requested; `room` holds a tile.
     pub(super) fn add_gradients(
         &mut self,
         head: &Head<'_>,
@@ -114,15 +115,15 @@ impl Around<'_, '_> {
         slope
     }
 
-    /// The part in the gradient of `ln lambda` of what goes through the window in memory, some neurons' rows of which
-    /// are `before`.
+    /// Part in the gradient of `ln lambda` of the memory that passes through the window; `before` has the rows of some
+    /// of its neurons.
     fn slope_of_memories(&self, head: &Head<'_>, neurons: &Range<usize>, before: &[f32]) -> f64 {
         let later = self.later.rows(neurons, head.sizes.width);
         let weight = head.sizes.tokens as f64 * f64::from(head.left_at_end(0));
         later.map_or(0.0, |later| weight * dot(before, later.data))
     }
 
-    /// All neurons have added their gradients.
+    /// Ends the window, after all neurons have added their gradients.
     pub(super) fn passed(self) {
         if self.ask {
             self.later.written();
@@ -130,22 +131,22 @@ impl Around<'_, '_> {
     }
 }
 
-/// The memory that goes through a stream on the way back.
+/// Memory carried through a stream, in the backward pass.
 pub(super) struct CarriedBack<'a> {
     /// The memory before the stream.
     pub(super) before: &'a [f32],
-    /// The gradient of the memory after it, and in its place of the one before it; none where that is a constant.
+    /// Gradient of the memory after the stream, replaced by that of the memory before it; `None` if that is a constant.
     pub(super) gradient: Option<&'a mut [f32]>,
 }
 
-/// Room for what lies around the windows of a stream during the backward pass.
+/// Buffers for the memories around the windows of a stream in the backward pass.
 pub(super) struct Between {
     before: Buffer, // [windows with an earlier one, N, D], the memory before each
     later: Buffer,  // [N, D], what later windows ask for
 }
 
 impl Between {
-    /// The room of a thread's buffers, to be given back.
+    /// Takes the buffers out of a thread's scratch, to be given back later.
     pub(super) fn take(scratch: &mut Scratch) -> Self {
         Self {
             before: std::mem::take(&mut scratch.before),

@@ -61,7 +61,7 @@ impl Prepared {
         }
     }
 
-    /// What is after the read.
+    /// Part of a level after the read.
     pub(super) fn speak(half: HalfOn<Flex>, eps: f64, dropout: Option<DropoutMask>) -> Self {
         Self {
             eps: eps as f32,
@@ -70,7 +70,8 @@ impl Prepared {
         }
     }
 
-    /// What is before the read. Tokens know nothing of each other: windows only keep what is worked on in cache.
+    /// Part of a level before the read. Here tokens do not depend on each other; windows only keep the working set in
+    /// cache.
     pub(super) fn perceive(half: HalfOn<Flex>) -> Self {
         let sizes = half.sizes;
         let chunk = chunk_length(sizes.tokens, sizes.width, true);
@@ -116,15 +117,16 @@ impl Prepared {
     }
 }
 
-/// What the gradient of a level needs.
+/// Data that the gradient of a level needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(super) prepared: Prepared,
-    /// What was read, lane by lane and head by head, window by window each.
+    /// Reads, lane by lane and head by head, each window by window.
     pub(super) reads: Arc<[Vec<Read>]>,
     /// The memory before the stream.
     pub(super) rho: Option<FlexTensor>,
-    /// Whether the memory after it is part of the output, behind u, and the one before it a parent.
+    /// Whether the memory after the stream is part of the output, behind u, and the one before it a parent in the
+    /// graph.
     pub(super) passes: bool,
 }
 
@@ -190,18 +192,17 @@ fn beside(prepared: &Prepared, rho: &FlexTensor, keep: bool) -> (Forward, Vec<f3
     (found, after)
 }
 
-/// What the forward pass gives.
+/// Output of the forward pass.
 pub(super) struct Forward {
     /// `[B, T, D]`.
     pub(super) u: Vec<f32>,
-    /// What was read, lane by lane and head by head, window by window each: all that the gradient needs. Empty unless
-    /// it is kept.
+    /// Reads, lane by lane and head by head, each window by window: all that the gradient needs. Empty unless kept.
     pub(super) reads: Vec<Vec<Read>>,
     /// Entries of x and of y above zero.
     pub(super) active: [u64; 2],
 }
 
-/// What one head of one lane gives: its `[T, D]` part of u, what was read, and how many neurons were active.
+/// Output of one head of one lane: its `[T, D]` part of u, its reads, and the numbers of active x and y.
 pub(super) type OfHead = (Buffer, Vec<Read>, [u64; 2]);
 
 impl Forward {
@@ -257,8 +258,8 @@ fn forward(operands: &Operands<'_>, reach: Reach, rho: Option<Carry<'_>>, keep: 
     Forward::sum(parts, operands.sizes)
 }
 
-/// One head of one lane, window by window: its `[T, D]` part of u, and how many neurons were active. What was read
-/// goes to `keep`.
+/// One head of one lane, window by window: its `[T, D]` part of u, and the numbers of active x and y. The reads go to
+/// `keep`.
 fn contribute(
     head: &Head<'_>,
     windows: &[Window],
@@ -291,7 +292,7 @@ fn contribute(
     active
 }
 
-/// [`contribute`] where every token reads every token.
+/// [`contribute`] for full reach.
 fn contribute_whole(
     head: &Head<'_>,
     carried: Option<Carry<'_>>,
@@ -308,7 +309,7 @@ fn contribute_whole(
     active
 }
 
-/// From what was read to `[T, D]` of u, and how many neurons were active; x is in the buffers.
+/// From the read to `[T, D]` of u, and the numbers of active x and y; x is in the buffers.
 pub(super) fn second_half(head: &Head<'_>, scratch: &mut Scratch, read: &Read, u: &mut [f32]) -> [u64; 2] {
     let Sizes { tokens, width, .. } = head.sizes;
     let a = scratch.a.share(head.precision, &read.a[..tokens * width], width);

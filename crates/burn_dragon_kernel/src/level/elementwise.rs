@@ -1,4 +1,4 @@
-//! The work between the products, entry by entry, compiled for the widest vectors the processor has.
+//! Elementwise work between the products, compiled for the widest vectors that the processor has.
 
 #[cfg(target_arch = "x86_64")]
 use crate::instructions::Instructions;
@@ -20,8 +20,8 @@ vectorized! {
         gate.iter().zip(x).zip(y).for_each(|((gate, x), y)| *y = gate.max(0.0) * x);
     }
 
-    /// From the gate and what `y = gate x` feels, `scale dy`: `dx = scale dy gate`, and the gate's place takes its own
-    /// gradient, `scale dy x`; both 0 where y is, whatever dy holds there.
+    /// Gradients of `y = gate x`, whose own gradient is `scale dy`: `dx = scale dy gate`, and the gate's buffer takes
+    /// its gradient, `scale dy x`. Both are 0 where y is 0, for any dy there.
     gate_back(gate: &mut [f32], x: &[f32], y: &[f32], dy: &[f32], scale: f32, dx: &mut [f32]) {
         for ((((gate, x), y), dy), dx) in gate.iter_mut().zip(x).zip(y).zip(dy).zip(dx) {
             let dy = if *y > 0.0 { scale * dy } else { 0.0 };
@@ -30,14 +30,14 @@ vectorized! {
         }
     }
 
-    /// `dx = dx + more` where x fired, else 0.
+    /// `dx = dx + more` where x is active, else 0.
     relu_back(dx: &mut [f32], more: &[f32], x: &[f32]) {
         for ((dx, more), x) in dx.iter_mut().zip(more).zip(x) {
             *dx = if *x > 0.0 { *dx + more } else { 0.0 };
         }
     }
 
-    /// `dx = dx` where x fired, else 0.
+    /// `dx = dx` where x is active, else 0.
     where_active(dx: &mut [f32], x: &[f32]) {
         for (dx, x) in dx.iter_mut().zip(x) {
             *dx = if *x > 0.0 { *dx } else { 0.0 };
@@ -113,7 +113,7 @@ pub(super) fn weighted_dot(left: &[f32], right: &[f32], weight: impl Fn(usize) -
     sums.iter().sum::<f64>() + (whole..left.len()).map(term).sum::<f64>()
 }
 
-/// Marks what is above zero: bit `i % 64` of word `[i / 64, t]` for entry `i` of row `t`. Gives how many there are.
+/// Marks the entries above zero: bit `i % 64` of word `[i / 64, t]` for entry `i` of row `t`. Returns their number.
 pub(super) fn mark(tile: &[f32], columns: usize, words: &mut [u64]) -> u64 {
     #[cfg(target_arch = "x86_64")]
     if Instructions::Avx512.usable() {

@@ -1,5 +1,5 @@
-//! A level on the backend that computes it, and in its graph of gradients: one operation, of as many tensors as there
-//! are gradients.
+//! Level on the backend that computes it, and in that backend's autodiff graph: one operation, with one parent for each
+//! gradient.
 
 use super::{LevelInput, LevelOutput, LevelWeights};
 use crate::activity::Activity;
@@ -123,7 +123,7 @@ pub(super) fn level<B: DragonBackend>(input: &mut LevelInput) -> Option<LevelOut
 /// The contribution, the memory after the stream, and active entries of x and y.
 type Outcome = (Tensor<4>, Option<Tensor<4>>, [u64; 2]);
 
-/// Without autodiff: the memory is extended in place, where nobody else holds it.
+/// Without autodiff: the memory is extended in place, unless another tensor shares it.
 fn untracked<B: DragonBackend>(level: LevelOn<B>, input: &mut LevelInput) -> Option<Outcome> {
     if !takes_memory::<B>(input) || input.memory.as_ref().is_some_and(Tensor::is_autodiff) {
         return None;
@@ -250,7 +250,7 @@ impl<B: DragonBackend, const N: usize> Backward<B, N> for LevelBackward {
     }
 }
 
-/// Hands gradients to the parents that want them, in their order.
+/// Registers the gradients of the parents that need them, in their order.
 pub(super) fn register<B: DragonBackend, const N: usize>(
     parents: [Option<NodeId>; N],
     found: impl IntoIterator<Item = FloatTensor<B>>,

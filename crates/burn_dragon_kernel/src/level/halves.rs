@@ -1,7 +1,7 @@
-//! The halves of a level on the processor, each an operation of its own with its gradient.
+//! Halves of a level on the processor, each a separate operation with its gradient.
 //!
-//! Neither keeps anything neuron-wide: both compute x again from the stream. Windows only keep what is worked on in
-//! cache, for here tokens know nothing of each other.
+//! Neither keeps a neuron-wide tensor: both compute x again from the stream. Here tokens do not depend on each other;
+//! windows only keep the working set in cache.
 
 use super::backward::{Gradients, HeadGradients, gather, through_gate, through_x};
 use super::cpu::{Forward, OfHead, Prepared, second_half};
@@ -18,7 +18,7 @@ use burn_flex::FlexTensor;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What the gradient of x needs.
+/// Data that the gradient of x needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Perceived(Prepared);
 
@@ -91,7 +91,7 @@ fn collect_perceived(operands: &Operands<'_>, d: &[f32], head: usize, lanes: Ran
     part
 }
 
-/// From what the x of a window feels, `[T, N]`, to v and decoder_x.
+/// Gradients from the x of a window, `[T, N]`, to v and decoder_x.
 fn deactivate(head: &Head<'_>, scratch: &mut Scratch, d: &[f32], dv: &mut [f32], part: &mut HeadGradients) {
     let Sizes {
         tokens,
@@ -120,14 +120,15 @@ fn deactivate(head: &Head<'_>, scratch: &mut Scratch, d: &[f32], dv: &mut [f32],
     }
 }
 
-/// What the gradient of speech needs: what was read and normed, lane by lane and head by head, window by window each.
+/// Data that the gradient of the second half needs: the normed reads, lane by lane and head by head, each window by
+/// window.
 #[derive(Clone, Debug)]
 pub(crate) struct Spoken {
     prepared: Prepared,
     reads: Arc<[Vec<Read>]>,
 }
 
-/// What a level contributes, from what was read.
+/// Contribution of a level, from its read.
 pub(crate) fn speak(input: SpeakOn<Flex>, keep: bool) -> LevelRun<Flex, Spoken> {
     let prepared = Prepared::speak(input.half, input.eps, input.dropout);
     let (sizes, operands) = (prepared.sizes, prepared.operands());
@@ -169,7 +170,7 @@ fn contribute(operands: &Operands<'_>, index: usize, read: &[f32], keep: bool) -
     (u, reads, active)
 }
 
-/// What a window read, normed.
+/// Normed read of a window.
 fn normed(head: &Head<'_>, rows: &[f32]) -> Read {
     let mut read = Read::default();
     read.a.copied(rows);
@@ -240,7 +241,8 @@ fn collect_spoken(
     part
 }
 
-/// From what x felt through the gate, which is zero where x is, to v and decoder_x; both are in the buffers.
+/// Gradients from x, through the gate, to v and decoder_x. x and its gradient are in the buffers; the gradient is zero
+/// where x is.
 fn through_activities(head: &Head<'_>, scratch: &mut Scratch, dv: &mut [f32], part: &mut HeadGradients) {
     let v = scratch.v.share(head.precision, head.v, head.sizes.width);
     for tile in head.sizes.tiles() {

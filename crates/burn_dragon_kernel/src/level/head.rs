@@ -21,7 +21,7 @@ pub(super) struct Operands<'a> {
     pub(super) sizes: Sizes,
     pub(super) v: &'a [f32],
     pub(super) rows: &'a NeuronRows,
-    /// None: neurons are not turned.
+    /// `None`: no rotation.
     pub(super) angles: Option<Angles<'a>>,
     pub(super) eps: f32,
     pub(super) dropout: Option<DropoutMask>,
@@ -147,7 +147,7 @@ impl<'a> Head<'a> {
         relu(x);
     }
 
-    /// `a decoder_y` of some neurons: where x fired at least, or everywhere.
+    /// `a decoder_y` of some neurons: at least those with active x, or all.
     pub(super) fn open(&self, neurons: &Range<usize>, a: Shared<'_>, fired: &Pattern, gate: &mut [f32]) {
         self.multiply_rows(a, self.rows(self.decoder_y, neurons), gate, Some(fired));
     }
@@ -227,9 +227,9 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// How what reads feel of scores reaches q: `left stream^T` below the diagonal, as much as is left of it. Where
-    /// keys are credited too it is added to its own transpose: a symmetric matrix without a diagonal. Gives the scores'
-    /// part in the gradient of `ln lambda`, if that is wanted.
+    /// Matrix M through which the gradient of the scores reaches q: `left stream^T` below the diagonal, decayed. If
+    /// keys are credited too, it is added to its own transpose: a symmetric matrix without a diagonal. Returns the part
+    /// of the scores in the gradient of `ln lambda`, if requested.
     pub(super) fn outer_of_reads(
         &self,
         left: &[f32],
@@ -258,8 +258,8 @@ impl<'a> Head<'a> {
         slope
     }
 
-    /// Norms the rows of `[T, D]` in place and keeps one over each row's deviation. Sums are f64: where a read is nearly
-    /// the same in all columns, what they are off stays in each of them.
+    /// Norms the rows of `[T, D]` in place and keeps one over each row's standard deviation. Sums are in f64: if a read
+    /// is nearly the same in all columns, an error of the mean would remain in each of them.
     pub(super) fn norm(&self, rows: &mut [f32], scale: &mut [f32]) {
         let width = self.sizes.width as f64;
         for (row, scale) in rows.chunks_exact_mut(self.sizes.width).zip(scale) {
@@ -272,8 +272,8 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The gradient before the norm from the gradient after it, in place: `scale (d - mean(d) - a mean(d a))`; in f64,
-    /// for what rounding leaves of it along its mean is multiplied by all that values have in common.
+    /// The gradient before the norm from the gradient after it, in place: `scale (d - mean(d) - a mean(d a))`. Sums
+    /// are in f64: a rounding error along the mean would be multiplied by all that the values have in common.
     pub(super) fn norm_back(&self, gradient: &mut [f32], a: &[f32], scale: &[f32]) {
         let width = self.sizes.width;
         let rows = gradient
@@ -289,7 +289,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Multiplies a tile by its dropout factors, if there are any; gives whether there are.
+    /// Multiplies a tile by its dropout factors, if there are any; returns whether there are.
     pub(super) fn drop_out(&self, tile: &Range<usize>, y: &mut [f32]) -> bool {
         let Some((mask, first)) = &self.dropout else {
             return false;
@@ -300,12 +300,12 @@ impl<'a> Head<'a> {
         true
     }
 
-    /// What an entry that dropout kept is multiplied by.
+    /// Factor of an entry that dropout kept.
     pub(super) fn kept_scale(&self) -> f32 {
         self.dropout.map_or(1.0, |(mask, _)| mask.scale() as f32)
     }
 
-    /// The stream as it is left after the window, in `room` if it decays.
+    /// Stream with each token decayed to the end of the window; in `room` if there is decay.
     pub(super) fn written<'b>(&self, v: Shared<'b>, room: &'b mut Room) -> Shared<'b> {
         if self.powers.is_none() {
             return v;
@@ -313,7 +313,7 @@ impl<'a> Head<'a> {
         room.share_scaled(self.precision, self.v, self.sizes.width, |s| self.left_at_end(s))
     }
 
-    /// Whether gradients of memories are of any use: to keys and values, or to slopes.
+    /// Whether gradients of memories are needed: for keys and values, or for slopes.
     pub(super) fn remembers_back(&self) -> bool {
         self.credit == Credit::Full || self.slopes
     }

@@ -1,4 +1,4 @@
-//! What levels take, by their retention, credit and memory: `cargo test --release -- --ignored what_retention_takes`.
+//! Time of levels, by their retention, credit and memory: `cargo test --release -- --ignored what_retention_takes`.
 
 use super::chunked_tests::memory_of;
 use super::tests::{Case, leaf, values};
@@ -6,7 +6,7 @@ use super::*;
 use crate::retention::Resets;
 use burn::tensor::Device;
 
-/// What a level takes forward and backward, in milliseconds: the least of runs that take turns.
+/// Time of a level, forward and backward, in milliseconds: the least of several runs, which alternate with the others.
 #[test]
 #[ignore = "a measurement"]
 fn what_retention_takes() {

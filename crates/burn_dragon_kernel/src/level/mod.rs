@@ -1,18 +1,18 @@
-//! A level's contribution to the stream, before its norm: everything that is neuron-wide, in one operation.
+//! Contribution of a level to the stream, before its norm: all neuron-wide work in one operation.
 //!
 //! ```text
 //! x = relu(v decoder_x);  q = rotate(x)                             perceive
-//! a = norm(sum over s < t of left(t, s) (q_t . q_s) v_s)            read; all is left by default (retention)
+//! a = norm(sum over s < t of left(t, s) (q_t . q_s) v_s)            read; left = 1 by default (retention)
 //! y = relu(a decoder_y) * x                                         speak
 //! u = sum over heads of dropout(y) encoder
 //! ```
 //!
-//! With [`Reach::Full`] the sum is over all s, and memory is written before it is read. [`perceive`] and [`speak`] are the two halves as operations of their own
-//! (`perceive.rs`, `speak.rs`), for other reads.
+//! With [`Reach::Full`] the sum is over all s, and memory is written before it is read. [`perceive`] and [`speak`] are
+//! the two halves as separate operations (`perceive.rs`, `speak.rs`), for other reads.
 //!
-//! On the processor in f32 it runs as tiles that stay in cache, keeps nothing neuron-wide for the backward pass, and
-//! has its gradient written by hand (`cpu.rs`, `backward.rs`, `halves.rs`); elsewhere it is the composition of the operations it is
-//! made of (`reference.rs`). `graph.rs` takes it to the backend that computes it.
+//! On the processor in f32 it runs as tiles that stay in cache. It keeps no neuron-wide tensor for the backward pass,
+//! and its gradient is written by hand (`cpu.rs`, `backward.rs`, `halves.rs`). Elsewhere it is a composition of the
+//! other operations (`reference.rs`). `graph.rs` passes it to the backend that computes it.
 
 pub(crate) mod backward;
 mod between;
@@ -51,60 +51,62 @@ use crate::retention::Retention;
 use crate::rotation::Rotation;
 use burn::tensor::Tensor;
 
-/// What a level is computed from.
+/// Input of a level.
 #[derive(Clone, Debug)]
 pub struct LevelInput {
-    /// The stream, `[B, 1, T, D]`.
+    /// Stream, `[B, 1, T, D]`.
     pub v: Tensor<4>,
-    /// The weights, shared by all levels.
+    /// Weights, shared by all levels.
     pub weights: LevelWeights,
     /// Angles of the window's positions, for heads of N neurons.
     pub rotation: Rotation,
-    /// What the norm adds to the variance.
+    /// Epsilon that the norm adds to the variance.
     pub eps: f64,
-    /// Which entries of y are dropped.
+    /// Dropout mask of y; `None` for no dropout.
     pub dropout: Option<DropoutMask>,
-    /// How factors enter the products, where the level runs as tiles on the processor; elsewhere they are the tensors'.
+    /// Precision of the factors in matrix products, if the level runs as tiles on the processor; elsewhere it is that
+    /// of the tensors.
     pub precision: Precision,
-    /// How long what tokens write is kept.
+    /// Decay and resets of memory.
     pub retention: Retention,
-    /// What gradients flow back through.
+    /// Paths of the gradients through the read.
     pub credit: Credit,
-    /// Which tokens a token reads.
+    /// Tokens that a token reads.
     pub reach: Reach,
-    /// The memory before the window, `[B, H, N, D]`, to be read and extended; none: an empty one, that is not kept.
+    /// Memory before the window, `[B, H, N, D]`, which is read and extended. `None`: the memory is empty before the
+    /// window, and is not returned.
     pub memory: Option<Tensor<4>>,
-    /// Tokens of a window at most, where the form matters at all: on the processor in f32. None: as many as take least
-    /// work.
+    /// Largest number of tokens in a window of the chunked form, on the processor in f32; it has no effect elsewhere.
+    /// `None`: the number with the least work.
     pub chunk: Option<usize>,
     /// Whether to count active neurons.
     pub count: bool,
 }
 
-/// What a level contributes, and what it leaves.
+/// Output of a level.
 #[derive(Clone, Debug)]
 pub struct LevelOutput {
-    /// The contribution, `[B, 1, T, D]`.
+    /// Contribution to the stream, `[B, 1, T, D]`.
     pub u: Tensor<4>,
-    /// The memory after the window, `[B, H, N, D]`, where one was given.
+    /// Memory after the window, `[B, H, N, D]`, if one was given.
     pub memory: Option<Tensor<4>>,
-    /// How many neurons fired, where that was to be counted.
+    /// Counts of active neurons, if requested.
     pub activity: Option<Activity>,
 }
 
-/// The contribution of a level to the stream.
+/// Contribution of a level to the stream.
 ///
-/// With causal reads any split of a stream into calls with the memory carried between them gives what one call gives for the whole, and
-/// so do the gradients, which reach `memory` and pass through the one returned. Where they should end, give a memory
-/// without autodiff: it is a constant then, and the one returned is without autodiff too. On the processor in f32
-/// without autodiff the memory is extended in place, unless another tensor shares it.
+/// With causal reads, a stream may be split into calls with the memory carried between them: outputs and gradients
+/// equal those of one call for the whole stream. Gradients flow to `memory` and through the returned memory. To end
+/// them, give a memory without autodiff: it is then a constant, and the returned memory is without autodiff too. On the
+/// processor in f32 without autodiff, the memory is extended in place, unless another tensor shares it.
 ///
 /// # Shapes
 /// - `u`: `[B, 1, T, D]`
 /// - `memory`: `[B, H, N, D]`
 ///
 /// # Panics
-/// If the shapes do not fit together, `chunk` is 0, or reads of the whole window are given decay or resets.
+/// If the shapes do not fit together, `chunk` is 0, or a read of the whole window is given decay or resets.
 pub fn level(mut input: LevelInput) -> LevelOutput {
     check(&input);
     let computed = on_backends!(B, input = &mut input => graph::level::<B>(input).ok_or(input));
@@ -124,8 +126,8 @@ fn in_reference(input: LevelInput) -> LevelOutput {
 fn check(input: &LevelInput) {
     let [lanes, _, tokens, _] = input.v.dims();
     let [heads, width, neurons] = input.weights.decoder_x().dims();
-    assert!(tokens > 0, "level: no token");
-    assert!(input.chunk != Some(0), "level: windows of no tokens");
+    assert!(tokens > 0, "level: 0 tokens, expected at least 1");
+    assert!(input.chunk != Some(0), "level: chunk is 0, expected at least 1");
     input.retention.check("level", lanes, heads, tokens);
     crate::assert_shape("level", "v", input.v.dims(), [lanes, 1, tokens, width]);
     let tables = input.rotation.cos.dims()[0];
@@ -137,7 +139,7 @@ fn check(input: &LevelInput) {
     );
     assert!(
         tables == 1 || tables == lanes,
-        "level: {tables} rotations for {lanes} lanes"
+        "level: {tables} rotations for {lanes} lanes, expected 1 or one for each lane"
     );
     if let Some(memory) = &input.memory {
         crate::assert_shape(

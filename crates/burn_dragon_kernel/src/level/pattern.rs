@@ -1,4 +1,4 @@
-//! Products with a tile of activities that skip its zeros: exact, and worth it where few neurons fire.
+//! Products with a tile of activities that skip its zeros: exact, and faster if few neurons are active.
 //!
 //! A tile is `T` rows of `C` neurons. Its pattern is one bit an entry, 64 neurons of one token to a word; the work is
 //! done strip by strip of 64 neurons, whose 64 rows of weights then stay in the first-level cache.
@@ -10,16 +10,16 @@ use crate::matrix::Precision;
 /// Neurons of a strip: the bits of a word.
 const STRIP: usize = 64;
 
-/// Density below which a product skips zeros, beside one in f32 that does not: measured, a little under where both take
-/// equally long (docs/LOG.md, 2026-11-21).
+/// Density below which a product skips zeros, compared with one in f32 that does not. It is a little below the measured
+/// density at which both take the same time (docs/LOG.md, 2026-11-21).
 ///
-/// The three products differ in what they do for an entry: an update of a row held in registers, a sum over a
+/// The three products differ in their work for an entry: an update of a row held in registers, a sum over a
 /// register's numbers, an update of a row that changes with the neuron.
 const ROWS: f64 = 0.48;
 const DOTS: f64 = 0.32;
 const COLUMNS: f64 = 0.4;
 
-/// Where a tile is above zero.
+/// Bit mask of the entries of a tile that are above zero.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pattern {
     words: Vec<u64>, // [strip, T]
@@ -29,7 +29,7 @@ pub(super) struct Pattern {
 }
 
 impl Pattern {
-    /// Marks what is above zero in rows of `columns` neurons.
+    /// Marks the entries above zero, in rows of `columns` neurons.
     pub(super) fn mark(&mut self, tile: &[f32], columns: usize) {
         self.columns = columns;
         self.tokens = tile.len() / columns;
@@ -37,7 +37,7 @@ impl Pattern {
         self.active = mark(tile, columns, &mut self.words);
     }
 
-    /// Entries above zero.
+    /// Number of entries above zero.
     pub(super) fn active(&self) -> u64 {
         self.active
     }

@@ -1,7 +1,7 @@
-//! The first half of a level, from the stream to its neurons: `x = relu(v decoder_x)`.
+//! First half of a level, from the stream to its neurons: `x = relu(v decoder_x)`.
 //!
-//! On the processor in f32 its gradient is by hand, with x computed again, so that nothing neuron-wide is kept but what
-//! the caller keeps (`halves.rs`); elsewhere tensor operations (`reference.rs`).
+//! On the processor in f32 its gradient is written by hand and computes x again, so that the operation itself keeps no
+//! neuron-wide tensor (`halves.rs`); elsewhere it is tensor operations (`reference.rs`).
 
 use super::graph::{half, register};
 use super::{LevelWeights, reference};
@@ -12,7 +12,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::tensor::Tensor;
 
-/// Neuron activity driven by the stream.
+/// Neuron activity x, driven by the stream.
 ///
 /// # Shapes
 /// - `v`: `[B, 1, T, D]`
@@ -23,7 +23,7 @@ use burn::tensor::Tensor;
 pub fn perceive(v: Tensor<4>, weights: &LevelWeights, precision: Precision) -> Tensor<4> {
     let [lanes, _, tokens, _] = v.dims();
     let [_, width, _] = weights.decoder_x().dims();
-    assert!(tokens > 0, "perceive: no token");
+    assert!(tokens > 0, "perceive: 0 tokens, expected at least 1");
     crate::assert_shape("perceive", "v", v.dims(), [lanes, 1, tokens, width]);
     let computed = on_backends!(B, v = v => on_backend::<B>(&v, weights, precision).ok_or(v));
     computed.unwrap_or_else(|v| reference::perceive(v, weights))

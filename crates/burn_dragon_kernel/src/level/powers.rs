@@ -1,8 +1,8 @@
-//! Powers of what a token leaves of memory, head by head.
+//! Powers of the decay factor of a token, head by head.
 
 use super::window::Windows;
 
-/// What is left after 0, 1, 2 ... tokens, head by head, as far as any window goes.
+/// Decay factors of 0, 1, 2 ... tokens, head by head, up to the longest window.
 #[derive(Clone, Debug)]
 pub(super) struct Powers {
     powers: Vec<f32>, // [H, longest window + 1]
@@ -10,7 +10,7 @@ pub(super) struct Powers {
 }
 
 impl Powers {
-    /// The powers of the heads' slopes.
+    /// Decay factors of the heads' slopes.
     pub(super) fn new(slopes: &[f64], windows: &Windows) -> Self {
         let tokens = 0..=windows.longest();
         let powers = slopes
@@ -22,17 +22,18 @@ impl Powers {
         }
     }
 
-    /// Those of a head.
+    /// Decay factors of a head.
     pub(super) fn of_head(&self, head: usize) -> &[f32] {
         let length = self.powers.len() / self.heads;
         &self.powers[head * length..(head + 1) * length]
     }
 }
 
-/// `exp(-slope k)`, or nothing where that is less than 2^-80, which no norm shows and some processors are slow with.
+/// Decay factor `exp(-slope k)`, flushed to 0 below 2^-80: smaller ones cannot change a normalised read, and lead to
+/// subnormal numbers, which are slow on some processors.
 fn power(slope: f64, k: usize) -> f32 {
     const LEAST: f64 = 1.0 / (1u128 << 80) as f64;
-    // Of an infinite slope the first power would be no number.
+    // With an infinite slope, the power 0 would be NaN.
     let power = if k == 0 { 1.0 } else { (-slope * k as f64).exp() };
     if power < LEAST { 0.0 } else { power as f32 }
 }

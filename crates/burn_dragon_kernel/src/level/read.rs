@@ -1,7 +1,7 @@
-//! The first half of a level: x, and what its tokens read of each other.
+//! Level up to the read: x, and the read of its tokens.
 //!
-//! Causal reads go through scores, `[T, T]`, and a memory beside them; reads of the whole window through the window's
-//! memory alone, `q (q^T v)`, which is there one tile of neurons at a time.
+//! A causal read uses scores, `[T, T]`, and a memory beside them. A read of the whole window uses the window's memory
+//! alone, `q (q^T v)`, which is computed one tile of neurons at a time.
 
 use super::elementwise::add;
 use super::head::Head;
@@ -12,7 +12,7 @@ use crate::backend::level::Sizes;
 use crate::buffer::Buffer;
 use crate::matrix::{Matrix, Packing};
 
-/// What memory answered: the first half of a level, and all of it that the gradient needs.
+/// Result of the read of a head: all that the gradient needs of the level up to the read.
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub(super) a: Buffer,      // [T, D], normed
@@ -21,8 +21,7 @@ pub(super) struct Read {
 }
 
 impl Head<'_> {
-    /// x, scores and what was read and normed: the first half of a level. The tokens read what is in `rho`, and
-    /// write to it after that.
+    /// Computes x, scores and the normed read. The tokens read `rho`, and write to it after that.
     pub(super) fn first_half(&self, scratch: &mut Scratch, read: &mut Read, rho: &mut Rho<'_>, write: bool) {
         let Sizes {
             tokens,
@@ -64,8 +63,8 @@ impl Head<'_> {
         self.norm(a, read.scale.sized(tokens));
     }
 
-    /// x, and what every token reads of every token, normed: the first half of a level whose reads have full reach. The
-    /// tokens write to `rho`, if there is one, and read it after that.
+    /// Computes x and the normed read of the whole window, for full reach. The tokens write to `rho`, if there is one,
+    /// and read it after that.
     pub(super) fn read_whole(&self, scratch: &mut Scratch, read: &mut Read, mut rho: Option<Carry<'_>>) {
         let Sizes {
             tokens,

@@ -1,4 +1,4 @@
-//! The definition of a level: perceive, read, speak.
+//! Definition of a level: perceive, read, speak.
 
 use super::{LevelInput, LevelWeights};
 use crate::activity::Activity;
@@ -11,20 +11,20 @@ use crate::projection::projection;
 use crate::reach::Reach;
 use burn::tensor::{Int, Tensor};
 
-/// A level's contribution, its activities, and the memory after it.
+/// Contribution of a level, its activities, and the memory after it.
 #[derive(Clone, Debug)]
 pub struct Activations {
-    /// The contribution, `[B, 1, T, D]`.
+    /// Contribution to the stream, `[B, 1, T, D]`.
     pub u: Tensor<4>,
     /// Neuron activity driven by the stream, `[B, H, T, N]`.
     pub x: Tensor<4>,
     /// Neuron activity driven by memory and gated by x, before dropout, `[B, H, T, N]`.
     pub y: Tensor<4>,
-    /// The memory after the window, `[B, H, N, D]`, where one was given.
+    /// Memory after the window, `[B, H, N, D]`, if one was given.
     pub memory: Option<Tensor<4>>,
 }
 
-/// A level; inputs as of [`level`](super::level()).
+/// Level with its activities; the input is that of [`level`](super::level()).
 pub fn level(input: LevelInput) -> Activations {
     let LevelInput { v, weights, .. } = input;
     let x = perceive(v.clone(), &weights); // [B, H, T, N]
@@ -45,13 +45,13 @@ pub fn level(input: LevelInput) -> Activations {
     Activations { u, x, y, memory }
 }
 
-/// The first half, from the stream, `[B, 1, T, D]`: x, `[B, H, T, N]`.
+/// First half of a level, from the stream, `[B, 1, T, D]`, to x, `[B, H, T, N]`.
 pub fn perceive(v: Tensor<4>, weights: &LevelWeights) -> Tensor<4> {
     projection(v, weights.decoder_x().clone())
 }
 
-/// The second half, from what was read, `[B, H, T, D]`, and x, `[B, H, T, N]`: the contribution, `[B, 1, T, D]`, and y before dropout,
-/// `[B, H, T, N]`.
+/// Second half of a level, from the read, `[B, H, T, D]`, and x, `[B, H, T, N]`, to the contribution, `[B, 1, T, D]`,
+/// and y before dropout, `[B, H, T, N]`.
 pub fn speak(
     read: Tensor<4>,
     x: Tensor<4>,
@@ -70,7 +70,7 @@ pub fn speak(
 
 /// `y encoder`, summed over heads: `[B, H, T, N]` to `[B, 1, T, D]`.
 ///
-/// Head by head and then summed, so that nothing neuron-wide is laid out anew.
+/// Head by head and then summed, so that no neuron-wide tensor is copied.
 fn to_width(y: Tensor<4>, encoder: Tensor<2>) -> Tensor<4> {
     let [_, heads, _, neurons] = y.dims();
     let [_, width] = encoder.dims();
@@ -78,7 +78,7 @@ fn to_width(y: Tensor<4>, encoder: Tensor<2>) -> Tensor<4> {
     y.matmul(encoder).sum_dim(1)
 }
 
-/// How many neurons fired.
+/// Counts of active neurons.
 pub(crate) fn activity(x: &Tensor<4>, y: &Tensor<4>) -> Activity {
     let active = |activity: &Tensor<4>| {
         let active: Tensor<4, Int> = activity.clone().inner().greater_scalar(0.0).int();

@@ -1,8 +1,7 @@
-//! What is kept from token to token, on the processor: windows that no reset falls into, and powers of what a token
-//! leaves.
+//! Retention on the processor: windows without a reset inside, and powers of the decay factor `lambda` of a token.
 //!
-//! Within a window of C tokens, counted from 0, a head's `lambda^k` comes in four places (`S` is the memory before the
-//! window, `R` the gradient of the one after it):
+//! Within a window of C tokens, counted from 0, a head's `lambda^k` appears in four places (`S` is the memory before
+//! the window, `R` the gradient of the one after it):
 //!
 //! ```text
 //! read_t = lambda^t q_t S + sum over s < t of lambda^(t-s) (q_t . q_s) v_s        S <- lambda^C S + q^T v'
@@ -10,8 +9,8 @@
 //! dv_s  += lambda^(C-s) q_s R + ...     with  v'_s = lambda^(C-s) v_s  and  dr'_t = lambda^t dr_t
 //! ```
 //!
-//! A term written at s and read at t has `lambda^(t-s)`, and `t - s` times itself in the gradient of `ln lambda`. Its
-//! sum needs no product of its own, for all that is multiplied is at hand:
+//! A term written at s and read at t has the factor `lambda^(t-s)`; its part in the gradient of `ln lambda` is `t - s`
+//! times the term. The sum of these needs no further matrix products, since all factors are already computed:
 //!
 //! ```text
 //! d/d ln lambda = sum over s < t of (t-s) score(t, s) <dr_t, v_s>         from token to token
@@ -20,26 +19,26 @@
 //!               + C lambda^C <S, R>                                       from the one to the other
 //! ```
 //!
-//! No term is larger than what it says of the gradient. (With `sum of t <dr_t, read_t> - sum of s <v_s, dv_s>`, which is
-//! the same in exact arithmetic, terms far apart cancel that decay has made nothing of: a steep slope's gradient drowns
-//! in what rounding left of them.)
+//! No term is larger than its part in the gradient. The sum `sum of t <dr_t, read_t> - sum of s <v_s, dv_s>` is the
+//! same in exact arithmetic, but it has large terms that cancel, for tokens far apart, whose influence has decayed to
+//! nothing. With a steep slope their rounding errors would be larger than the gradient.
 
 use super::elementwise::{add_scaled, dot, fade, scale, scaled, weighted_dot};
 use super::head::Head;
 use crate::buffer::Buffer;
 
 impl Head<'_> {
-    /// What is left after k tokens.
+    /// Decay factor of k tokens.
     pub(super) fn left(&self, k: usize) -> f32 {
         self.powers.map_or(1.0, |powers| powers[k])
     }
 
-    /// What is left of a token's write after the window.
+    /// Decay factor from a token to the end of the window.
     pub(super) fn left_at_end(&self, token: usize) -> f32 {
         self.left(self.sizes.tokens - token)
     }
 
-    /// Lets what lies below the diagonal of `[T, T]` decay with the distance from it.
+    /// Multiplies the entries below the diagonal of `[T, T]` by the decay factor of their distance from it.
     pub(super) fn fade_below_diagonal(&self, square: &mut [f32]) {
         let Some(powers) = self.powers else { return };
         let tokens = self.sizes.tokens;
@@ -48,7 +47,7 @@ impl Head<'_> {
         }
     }
 
-    /// Adds what was recalled from the memory before the window to what was read, `[T, D]` each.
+    /// Adds the read from the memory before the window, decayed, to the read within it, `[T, D]` each.
     pub(super) fn add_recalled(&self, recalled: &[f32], a: &mut [f32]) {
         let width = self.sizes.width;
         let rows = a.chunks_exact_mut(width).zip(recalled.chunks_exact(width));
@@ -57,7 +56,8 @@ impl Head<'_> {
         }
     }
 
-    /// What reads feel as it is left before the window, `[T, D]`, in `room` if it decays.
+    /// Gradient of the reads, decayed from each token back to the start of the window, `[T, D]`; in `room` if there is
+    /// decay.
     pub(super) fn asked<'b>(&self, dr: &'b [f32], room: &'b mut Buffer) -> &'b [f32] {
         if self.powers.is_none() {
             return dr;
@@ -69,14 +69,14 @@ impl Head<'_> {
         to
     }
 
-    /// Multiplies each token's row of `[T, D]` by what is left of it after the window.
+    /// Multiplies each token's row of `[T, D]` by the decay factor to the end of the window.
     pub(super) fn fade_to_end(&self, rows: &mut [f32]) {
         for (s, row) in rows.chunks_exact_mut(self.sizes.width).enumerate() {
             scale(row, self.left_at_end(s));
         }
     }
 
-    /// The scores' part in the gradient of `ln lambda`; `felt`, `[T, T]`, is what they feel, `<dr_t, v_s>` below the
+    /// Part of the scores in the gradient of `ln lambda`; `felt`, `[T, T]`, is their gradient, `<dr_t, v_s>` below the
     /// diagonal.
     pub(super) fn slope_of_scores(&self, scores: &[f32], felt: &[f32]) -> f64 {
         let tokens = self.sizes.tokens;

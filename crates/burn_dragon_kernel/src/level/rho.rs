@@ -1,16 +1,16 @@
-//! The memory of one head of one lane while a stream goes through it.
+//! Memory of one head of one lane during the pass over a stream.
 
 use super::elementwise::{scale, scaled};
 use super::head::Head;
 use crate::matrix::{Factor, Matrix};
 use std::ops::Range;
 
-/// A memory that goes through a stream.
+/// Memory carried through a stream.
 #[derive(Debug)]
 pub(super) struct Carry<'a> {
-    /// The memory before it; where there is none, that is what `after` holds.
+    /// Memory before the stream; if `None`, `after` holds it.
     pub(super) before: Option<&'a [f32]>,
-    /// Where the memory after it goes.
+    /// Buffer for the memory after the stream.
     pub(super) after: &'a mut [f32],
 }
 
@@ -57,7 +57,7 @@ impl<'a> Rho<'a> {
         rho
     }
 
-    /// A memory that nothing was written into, whatever the rows hold.
+    /// An empty memory; the contents of the rows are ignored.
     pub(super) fn empty(rows: &'a mut [f32]) -> Self {
         Self {
             source: None,
@@ -66,17 +66,17 @@ impl<'a> Rho<'a> {
         }
     }
 
-    /// A memory that nothing is ever written into.
+    /// An empty memory without rows, which is never written.
     pub(super) fn none() -> Self {
         Self::empty(&mut [])
     }
 
-    /// Forgets all.
+    /// Marks the memory as empty, whatever the rows hold.
     pub(super) fn clear(&mut self) {
         self.empty = true;
     }
 
-    /// Forgets all, in the rows too.
+    /// Sets the rows to zero.
     pub(super) fn forget(&mut self) {
         self.rows.fill(0.0);
     }
@@ -86,7 +86,7 @@ impl<'a> Rho<'a> {
         self.empty
     }
 
-    /// All of it, if not all is zero.
+    /// All rows; not valid if the memory is empty.
     fn numbers(&self) -> &[f32] {
         self.source.unwrap_or(self.rows)
     }
@@ -116,14 +116,14 @@ impl<'a> Rho<'a> {
             .multiply(rows, width, q.transposed(), values, !self.empty);
     }
 
-    /// All neurons have been written.
+    /// Ends the writing of a window, after all neurons were written.
     pub(super) fn written(&mut self) {
         (self.empty, self.source) = (false, None);
     }
 }
 
 impl Head<'_> {
-    /// What is left after the window of rows that are in `source`, or in place.
+    /// Decays rows by the window: those of `source`, or in place.
     pub(super) fn keep(&self, source: Option<&[f32]>, rows: &mut [f32]) {
         match (source, self.powers) {
             (Some(source), None) => rows.copy_from_slice(source),

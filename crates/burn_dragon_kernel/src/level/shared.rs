@@ -1,10 +1,10 @@
-//! A matrix of a head that many of its products share, laid out for them once.
+//! Matrix of a head that many of its products share, packed for them once.
 
 use super::elementwise::scaled;
 use crate::buffer::Buffer;
 use crate::matrix::{Factor, Matrix, Packing, Precision};
 
-/// Room for a `[T, D]` matrix that products share, used again and again.
+/// Reused buffers for a `[T, D]` matrix that products share.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     numbers: Buffer,
@@ -23,7 +23,7 @@ pub(super) struct Shared<'a> {
 }
 
 impl Room {
-    /// Copies a matrix of rows of `width` numbers and lays it out.
+    /// Copies a matrix with rows of `width` numbers and packs it.
     pub(super) fn share(&mut self, precision: Precision, numbers: &[f32], width: usize) -> Shared<'_> {
         self.numbers.copied(numbers);
         self.lay_out(precision, numbers.len(), width)

@@ -1,4 +1,4 @@
-//! The second half of a level, from what was read to its contribution: x is computed again from the stream.
+//! Second half of a level, from the read to its contribution; x is computed again from the stream.
 //!
 //! ```text
 //! a = norm(read);  x = relu(v decoder_x)
@@ -6,9 +6,9 @@
 //! u = sum over heads of dropout(y) encoder
 //! ```
 //!
-//! On the processor in f32 it runs as tiles, as [`level`](crate::level) does, with its gradient by hand, and keeps
-//! nothing neuron-wide in between (`halves.rs`); elsewhere tensor operations (`reference.rs`). Any read can stand
-//! before it: one that is [causal](crate::causal_read), [full](crate::full_read), or the caller's own.
+//! On the processor in f32 it runs as tiles, as [`level`](crate::level) does. Its gradient is written by hand, and it
+//! keeps no neuron-wide tensor (`halves.rs`). Elsewhere it is tensor operations (`reference.rs`). Any read can come
+//! before it: a [causal](crate::causal_read) one, a [full](crate::full_read) one, or the caller's own.
 
 use super::graph::{half, register};
 use super::{LevelOutput, LevelWeights, reference};
@@ -21,26 +21,26 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::tensor::Tensor;
 
-/// What a level's contribution is computed from, once its tokens have read.
+/// Input of the second half of a level.
 #[derive(Clone, Debug)]
 pub struct SpeakInput {
-    /// What was read, `[B, H, T, D]`, before its norm.
+    /// Result of the read, `[B, H, T, D]`, before its norm.
     pub read: Tensor<4>,
-    /// The stream, `[B, 1, T, D]`.
+    /// Stream, `[B, 1, T, D]`.
     pub v: Tensor<4>,
-    /// The weights, shared by all levels.
+    /// Weights, shared by all levels.
     pub weights: LevelWeights,
-    /// What the norm adds to the variance.
+    /// Epsilon that the norm adds to the variance.
     pub eps: f64,
-    /// Which entries of y are dropped.
+    /// Dropout mask of y; `None` for no dropout.
     pub dropout: Option<DropoutMask>,
-    /// How factors enter the products, as in a level.
+    /// Precision of the factors in matrix products, as in [`LevelInput`](crate::level::LevelInput).
     pub precision: Precision,
     /// Whether to count active neurons.
     pub count: bool,
 }
 
-/// The contribution of a level to the stream, from what its tokens read; there is no memory in the output.
+/// Contribution of a level to the stream, from the result of its read; the output has no memory.
 ///
 /// # Shapes
 /// - `u`: `[B, 1, T, D]`
@@ -50,7 +50,7 @@ pub struct SpeakInput {
 pub fn speak(input: SpeakInput) -> LevelOutput {
     let [lanes, _, tokens, _] = input.v.dims();
     let [heads, width, _] = input.weights.decoder_x().dims();
-    assert!(tokens > 0, "speak: no token");
+    assert!(tokens > 0, "speak: 0 tokens, expected at least 1");
     crate::assert_shape("speak", "v", input.v.dims(), [lanes, 1, tokens, width]);
     crate::assert_shape(
         "speak",

@@ -1,4 +1,4 @@
-//! The weights of a level, and their copy for the processor.
+//! Weights of a level, and their copy for the processor.
 
 use super::elementwise::transpose;
 use crate::backend::level::{LaidOut, Sizes, WeightsOn};
@@ -10,9 +10,9 @@ use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 use std::sync::Arc;
 
-/// The three weight matrices that all levels share.
+/// Three weight matrices that all levels share.
 ///
-/// Make it once for all levels of a pass: what the processor needs laid out anew is laid out once.
+/// Make it once for all levels of a pass, so that the processor's copy of the weights is made once.
 #[derive(Clone, Debug)]
 pub struct LevelWeights {
     decoder_x: Tensor<3>,
@@ -25,9 +25,9 @@ impl LevelWeights {
     /// The matrices of a level.
     ///
     /// # Shapes
-    /// - `decoder_x`: `[H, D, N]`, model width to neurons, drives x
-    /// - `decoder_y`: `[H, D, N]`, what was read to neurons, drives y
-    /// - `encoder`: `[H*N, D]`, neurons to model width, rows head by head
+    /// - `decoder_x`: `[H, D, N]`, from model width to neurons, for x
+    /// - `decoder_y`: `[H, D, N]`, from the read to neurons, for y
+    /// - `encoder`: `[H*N, D]`, from neurons to model width, rows head by head
     ///
     /// # Panics
     /// If the shapes do not fit together.
@@ -43,28 +43,28 @@ impl LevelWeights {
         }
     }
 
-    /// `[H, D, N]`: model width to neurons, drives x.
+    /// Matrix from model width to neurons, for x, `[H, D, N]`.
     pub fn decoder_x(&self) -> &Tensor<3> {
         &self.decoder_x
     }
 
-    /// `[H, D, N]`: what was read to neurons, drives y.
+    /// Matrix from the read to neurons, for y, `[H, D, N]`.
     pub fn decoder_y(&self) -> &Tensor<3> {
         &self.decoder_y
     }
 
-    /// `[H*N, D]`: neurons to model width.
+    /// Matrix from neurons to model width, `[H*N, D]`.
     pub fn encoder(&self) -> &Tensor<2> {
         &self.encoder
     }
 
-    /// What a backend laid out of them.
+    /// Copy of the weights in a backend's layout.
     pub(super) fn laid_out(&self) -> LaidOut {
         self.laid_out.clone()
     }
 }
 
-/// The weights neuron by neuron, `[H, N, D]` each: a neuron's numbers lie together, at cache lines where D allows.
+/// Weights neuron by neuron, `[H, N, D]` each: a neuron's numbers are contiguous, and start at cache lines if D allows.
 #[derive(Debug)]
 pub(super) struct NeuronRows {
     pub(super) decoder_x: Buffer,
@@ -73,7 +73,7 @@ pub(super) struct NeuronRows {
 }
 
 impl NeuronRows {
-    /// Those of some weights, laid out on first use.
+    /// Rows of the given weights, copied on first use.
     pub(super) fn of(weights: WeightsOn<Flex>, sizes: Sizes) -> Arc<Self> {
         let WeightsOn {
             decoder_x,

@@ -1,18 +1,18 @@
-//! Windows: tokens of a lane that are read together, cut so that no reset falls into one.
+//! Windows: tokens of a lane that are read together, cut so that no window has a reset inside.
 
 use crate::backend::level::Sizes;
 use crate::retention::Resets;
 use std::ops::Range;
 
-/// Tokens of a window, of a stream of `tokens`: all of them, or, where that is less work, fewer.
+/// Number of tokens in a window of a stream of `tokens`: all of them, or fewer if that is less work.
 ///
-/// Windows are equally long, but for a shorter last one. With a `carried` memory each token reads and writes it
-/// anyway, so that shorter windows always pay.
+/// Windows have the same length, but the last one may be shorter. With a `carried` memory, each token reads and writes
+/// it anyway, so windows always reduce the work.
 ///
-/// By count, windows pay beyond 4 widths, and the shorter the better. Forward and backward as measured, one window is
-/// as fast at about 350, 510 and 850 tokens of widths 64, 128 and 256, and windows are fastest at about 170, 220 and
-/// 380 tokens, for shorter products are slower and memories are read and written once a window; half or twice that
-/// costs 5 to 10 %.
+/// By operation count, windows reduce the work beyond 4 widths, the more the shorter they are. As measured (forward and
+/// backward), one window takes the same time as several at about 350, 510 and 850 tokens, for widths 64, 128 and 256.
+/// Windows of about 170, 220 and 380 tokens are the fastest: products of shorter ones are slower, and memories are read
+/// and written once a window. Windows of half or twice that length take 5 to 10 % more time.
 pub fn chunk_length(tokens: usize, width: usize, carried: bool) -> usize {
     let break_even = 192 + 5 * width / 2;
     let window = 128 + width;
@@ -22,18 +22,18 @@ pub fn chunk_length(tokens: usize, width: usize, carried: bool) -> usize {
     tokens.div_ceil(tokens.div_ceil(window))
 }
 
-/// What a window finds in memory.
+/// Memory before a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Before {
-    /// Nothing.
+    /// An empty memory.
     Empty,
-    /// What was carried to the stream.
+    /// The memory that was given with the stream.
     Carried,
-    /// What the window before it left.
+    /// The memory after the window before it.
     Earlier,
 }
 
-/// Tokens of a lane that are read in the parallel form, and what is around them.
+/// Tokens of a lane that are read in the parallel form, with the memory before and after them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Window {
     pub(super) tokens: Range<usize>,
@@ -47,7 +47,8 @@ pub(super) struct Window {
 pub(super) struct Windows(Vec<Vec<Window>>);
 
 impl Windows {
-    /// Windows of `chunk` tokens at most, or of as many as take least work; `carried` is whether a memory goes through.
+    /// Windows of at most `chunk` tokens, or of the number with the least work; `carried` is whether a memory is
+    /// carried.
     pub(super) fn new(sizes: Sizes, resets: &Resets, chunk: Option<usize>, carried: bool) -> Self {
         let lanes = if resets.is_empty() { 1 } else { sizes.lanes };
         let of_lane = |lane| {

@@ -1,4 +1,4 @@
-//! Factors of products: where they lie, and laid out for a unit.
+//! Factors of products, plain in memory or packed for a unit.
 
 use super::layout::{Layout, STEP, Side};
 use crate::buffer::Line;
@@ -54,7 +54,7 @@ impl<'a> Matrix<'a> {
 }
 
 impl Side {
-    /// The factor with what is summed over in its columns.
+    /// The factor, transposed if necessary, with the inner axis in its columns.
     pub(crate) fn by_outer(self, factor: Matrix<'_>) -> Matrix<'_> {
         match self {
             Self::Left => factor,
@@ -66,9 +66,9 @@ impl Side {
 /// A factor of a product.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Factor<'a> {
-    /// As it lies in memory.
+    /// Plain, in its own memory.
     Plain(Matrix<'a>),
-    /// Laid out by [`Packing`].
+    /// Packed by [`Packing`].
     Packed(Packed<'a>),
 }
 
@@ -87,10 +87,10 @@ impl Factor<'_> {
         }
     }
 
-    /// As it lies in memory.
+    /// The plain factor.
     ///
     /// # Panics
-    /// If it is packed, for another unit than the one that asks.
+    /// If it is packed, so for a unit that takes packed factors.
     pub(crate) fn plain(&self) -> Matrix<'_> {
         match self {
             Self::Plain(matrix) => *matrix,
@@ -101,7 +101,7 @@ impl Factor<'_> {
     /// Its first rows and columns.
     ///
     /// # Panics
-    /// If it has fewer; or if it is packed and what is summed over is cut at no multiple of 32.
+    /// If it has fewer, or if it is packed and cut along the inner axis at another place than a multiple of 32.
     pub(crate) fn leading(self, rows: usize, columns: usize) -> Self {
         let [all_rows, all_columns] = self.size();
         assert!(
@@ -132,7 +132,7 @@ impl Factor<'_> {
     }
 }
 
-/// A factor laid out for a unit.
+/// Factor packed for a unit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packed<'a> {
     lines: &'a [Line],
@@ -141,7 +141,7 @@ pub(crate) struct Packed<'a> {
 }
 
 impl<'a> Packed<'a> {
-    /// All of a factor, laid out in `lines`.
+    /// All of a factor, packed in `lines`.
     pub(super) fn new(factor: Matrix<'_>, layout: Layout, lines: &'a [Line]) -> Self {
         let by_outer = layout.side().by_outer(factor);
         let size = [by_outer.rows, by_outer.columns];
@@ -153,7 +153,7 @@ impl<'a> Packed<'a> {
         }
     }
 
-    /// From where the panel with this outer row starts, in the block with this inner entry.
+    /// Lines from the start of the panel with this outer row, in the block with this inner entry.
     ///
     /// # Panics
     /// If the factor was packed for another kind of unit, or for the other side.

@@ -1,16 +1,18 @@
-//! Where the parts of a packed factor lie.
+//! Layout of a packed factor in memory.
+//!
+//! The inner axis of a factor is the one over which is summed; the outer axis is the other.
 
-/// What is summed over may be cut at multiples of this where a factor is packed.
+/// Number of inner entries of a step; a packed factor may be cut at its multiples along the inner axis.
 pub(crate) const STEP: usize = 32;
 
-/// Outer rows of a panel: rows of a left factor, columns of a right one.
+/// Number of outer rows of a panel: rows of a left factor, columns of a right one.
 pub(crate) const PANEL: usize = 32;
 
-/// Inner entries of a block: a panel then takes 32 KiB in f32, two thirds of a first-level cache, and half of that in
-/// bf16, where panels of both factors have to be there.
+/// Number of inner entries of a block: a panel then takes 32 KiB in f32, two thirds of a first-level cache, and half of
+/// that in bf16, where panels of both factors have to be there.
 pub(crate) const DEPTH: usize = 256;
 
-/// Which factor of a product.
+/// Side of a factor in a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     /// The first: its columns are summed over.
@@ -19,8 +21,8 @@ pub(crate) enum Side {
     Right,
 }
 
-/// A packed factor in memory: blocks of inner entries, in a block panels of 32 outer rows, in a panel steps of 32
-/// inner entries.
+/// Layout of a packed factor in memory: blocks of inner entries, in a block panels of 32 outer rows, in a panel steps
+/// of 32 inner entries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     step_lines: usize,
@@ -29,7 +31,7 @@ pub(crate) struct Layout {
     inner: usize,
 }
 
-/// A part of a factor that is laid out together.
+/// Part of a factor that is packed together.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(target_arch = "x86_64"),
@@ -47,7 +49,7 @@ pub(crate) struct Panel {
 }
 
 impl Layout {
-    /// Of a factor whose steps take so many lines.
+    /// Layout of a factor whose steps take `step_lines` lines.
     #[cfg_attr(
         not(target_arch = "x86_64"),
         allow(dead_code, reason = "there is no unit to lay anything out for")
@@ -61,7 +63,7 @@ impl Layout {
         }
     }
 
-    /// Which factor it is of.
+    /// Side of the factor.
     pub(crate) fn side(&self) -> Side {
         self.side
     }
@@ -100,7 +102,7 @@ impl Layout {
         })
     }
 
-    /// Where the panel with this outer row starts, in the block with this inner entry.
+    /// First line of the panel with this outer row, in the block with this inner entry.
     pub(crate) fn panel(&self, outer: usize, inner: usize) -> usize {
         let (block, panels) = (inner / DEPTH * DEPTH, self.outer.div_ceil(PANEL));
         let steps = DEPTH.min(self.inner - block).div_ceil(STEP);

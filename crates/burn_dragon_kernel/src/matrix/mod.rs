@@ -1,11 +1,11 @@
 //! Products of matrices in plain memory, on one thread.
 //!
-//! [`Precision`] says how factors enter a product: as they are, or rounded to bf16. [`Unit`] is what computes it: of
-//! those that the machine has, the one that was measured to be the fastest. A factor that several products share may
-//! be laid out once for all of them ([`Packing`]).
+//! [`Precision`] is the precision of the factors: f32, or rounded to bf16. [`Unit`] is the implementation: of those
+//! that the machine has, the one that was measured to be the fastest. A factor that several products share may be
+//! packed once for all of them ([`Packing`]).
 //!
-//! Numbers should start on a boundary of 64 bytes ([`Buffer`](crate::buffer::Buffer)): otherwise every vector touches two cache lines, which
-//! costs a tenth of the speed in f32 and a third in bf16.
+//! Numbers should start on a boundary of 64 bytes ([`Buffer`](crate::buffer::Buffer)): otherwise every vector touches
+//! two cache lines, which costs a tenth of the speed in f32 and a third in bf16.
 
 mod factor;
 mod layout;

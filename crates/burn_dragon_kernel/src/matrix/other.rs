@@ -1,4 +1,4 @@
-//! What processors have of their own that is not x86-64: nothing yet.
+//! Units of processors other than x86-64: none yet.
 
 use super::factor::{Factor, Matrix};
 use super::layout::{Layout, Side};
@@ -30,7 +30,7 @@ impl Unit {
         match self {}
     }
 
-    /// No unit, no factor laid out.
+    /// No unit, no packed factor.
     pub(crate) fn pack(self, _: &Layout, _: Matrix<'_>, _: &mut [Line]) {
         match self {}
     }

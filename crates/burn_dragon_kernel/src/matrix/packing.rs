@@ -1,4 +1,4 @@
-//! Factors that several products share, laid out for them once.
+//! Packing of factors that several products share.
 
 use super::factor::{Factor, Matrix, Packed};
 use super::layout::{Layout, Side};
@@ -6,7 +6,7 @@ use super::precision::Precision;
 use super::unit::Unit;
 use crate::buffer::Buffer;
 
-/// Room for a factor that several products share, laid out for them once.
+/// Reused buffer for a factor that several products share, packed for them once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Packing {
     buffer: Buffer,
@@ -14,17 +14,17 @@ pub(crate) struct Packing {
 }
 
 impl Packing {
-    /// Lays out a left factor.
+    /// Packs a left factor.
     pub(crate) fn left<'a>(&'a mut self, precision: Precision, factor: Matrix<'a>) -> Factor<'a> {
         self.pack(Unit::of(precision), Side::Left, factor)
     }
 
-    /// Lays out a right factor.
+    /// Packs a right factor.
     pub(crate) fn right<'a>(&'a mut self, precision: Precision, factor: Matrix<'a>) -> Factor<'a> {
         self.pack(Unit::of(precision), Side::Right, factor)
     }
 
-    /// What was laid out last, which was `factor`; or `factor` itself, where nothing needs to be laid out.
+    /// The factor that was packed last, which must be `factor`; `factor` itself, if the unit takes plain factors.
     pub(crate) fn factor<'a>(&'a self, factor: Matrix<'a>) -> Factor<'a> {
         let Some(layout) = self.layout else {
             return Factor::Plain(factor);

@@ -1,13 +1,13 @@
-//! How factors enter products.
+//! Precision of the factors of matrix products.
 
-/// How the factors of the products of training enter them. Sums are f32 in either case.
+/// Precision of the factors of the matrix products in a level. Sums are f32 in either case.
 ///
-/// `Bf16` rounds each factor to the nearest number of 8 significant bits, ties to even, while it is laid out for the
-/// product, so its relative error is 2^-8 at most; numbers below 2^-126 in magnitude may count as zero. The same
-/// machine gives the same bits; machines with different units order their sums differently, as they do in f32.
+/// `Bf16` rounds each factor to the nearest number with 8 significant bits, ties to even, when it is packed for the
+/// product. Its relative error is at most 2^-8; numbers below 2^-126 in magnitude may count as zero. The same machine
+/// always gives the same bits. Machines with different units sum in different orders, as they do in f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// Factors as they are.
+    /// Factors in f32, not rounded.
     #[default]
     F32,
     /// Factors rounded to bf16.

@@ -1,4 +1,4 @@
-//! What a machine computes products with.
+//! Units: implementations of matrix products.
 
 use super::factor::{Factor, Matrix};
 use super::layout::{Layout, Side};
@@ -6,14 +6,14 @@ use super::precision::Precision;
 use super::{native, portable};
 use crate::buffer::Line;
 
-/// A way to compute products.
+/// Implementation of matrix products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// f32, by the `gemm` crate.
     Gemm,
     /// bf16, by rounding the factors for an f32 product.
     Rounded,
-    /// What this kind of processor has beside.
+    /// A unit of this processor architecture.
     Native(native::Unit),
 }
 
@@ -37,7 +37,7 @@ impl Unit {
         }
     }
 
-    /// How many times as fast as f32 it is, about.
+    /// Approximate speed, relative to f32.
     pub(crate) fn speed(self) -> f64 {
         match self {
             Self::Gemm | Self::Rounded => 1.0,
@@ -45,7 +45,7 @@ impl Unit {
         }
     }
 
-    /// How this unit wants a factor; `None`: as it is.
+    /// Layout of a packed factor for this unit; `None` if it takes plain factors.
     pub(crate) fn layout(self, side: Side, outer: usize, inner: usize) -> Option<Layout> {
         match self {
             Self::Gemm | Self::Rounded => None,
@@ -53,7 +53,7 @@ impl Unit {
         }
     }
 
-    /// Lays a factor out; `by_outer` has what is summed over in its columns.
+    /// Packs a factor; `by_outer` has the inner axis, over which is summed, in its columns.
     pub(crate) fn pack(self, layout: &Layout, by_outer: Matrix<'_>, into: &mut [Line]) {
         assert_eq!([by_outer.rows, by_outer.columns], layout.size());
         match self {
@@ -98,7 +98,7 @@ impl Unit {
 }
 
 impl Precision {
-    /// How many times as fast as in f32 a product of the sizes of a tile is, about.
+    /// Approximate speed of a product of the sizes of a tile, relative to f32.
     pub(crate) fn speed(self) -> f64 {
         Unit::of(self).speed()
     }

@@ -6,7 +6,7 @@ use crate::matrix::{Matrix, Precision};
 use crate::parallel::*;
 use burn_flex::FlexTensor;
 
-/// Rows of a product that one task computes: always so many, so that the bits do not depend on the threads.
+/// Number of rows of a product that one task computes: fixed, so that the bits do not depend on the threads.
 const ROWS: usize = 64;
 
 /// The iterations on contiguous numbers, `[M, R, C]`.
@@ -80,7 +80,7 @@ fn turn(from: &[f32], into: &mut [f32], [rows, columns]: [usize; 2]) {
     }
 }
 
-/// What [`turn`] copied, as it was.
+/// Inverse of [`turn`].
 fn turn_back(from: &[f32], into: &mut [f32], [rows, columns]: [usize; 2]) {
     if rows <= columns {
         into.copy_from_slice(from);

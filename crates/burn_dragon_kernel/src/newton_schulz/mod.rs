@@ -1,14 +1,15 @@
-//! Newton-Schulz iterations: a matrix made nearly semi-orthogonal, as Muon does with its updates (Jordan, 2024).
+//! Newton-Schulz iterations, which make a matrix nearly semi-orthogonal, as Muon does with its updates (Jordan, 2024).
 //!
 //! ```text
-//! X = G / (|G| + 1e-7)                      |G| the Frobenius norm; the transpose of G where it has more rows than columns
+//! X = G / (|G| + 1e-7)                      |G| the Frobenius norm; G transposed if it has more rows than columns
 //! A = X X^T;  X = a X + (b A + c A^2) X     `iterations` times, with a, b, c = 3.4445, -4.7750, 2.0315
 //! ```
 //!
-//! Singular vectors stay. After five iterations singular values are in about `[0.7, 1.2]`; they do not converge to 1.
+//! Singular vectors do not change. After five iterations singular values are in about `[0.7, 1.2]`; they do not
+//! converge to 1.
 //!
-//! On the processor in f32 matrices and blocks of their rows run in parallel (`cpu.rs`); elsewhere a composition of tensor
-//! operations (`reference.rs`). Both sum in orders of their own: their results differ by rounding.
+//! On the processor in f32, matrices and blocks of their rows run in parallel (`cpu.rs`); elsewhere it is a composition
+//! of tensor operations (`reference.rs`). The two sum in different orders, so their results differ by rounding.
 
 pub(crate) mod cpu;
 pub mod reference;
@@ -19,10 +20,10 @@ use burn::tensor::Tensor;
 /// Coefficients of the polynomial `a X + b X X^T X + c (X X^T)^2 X`.
 const COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
 
-/// What is added to a matrix's norm before it is divided by.
+/// Epsilon that is added to a matrix's norm before the division by it.
 const EPSILON: f64 = 1e-7;
 
-/// Each matrix after so many iterations.
+/// Each matrix after `iterations` Newton-Schulz iterations.
 ///
 /// # Shapes
 /// - `matrices`, output: `[M, R, C]`, M matrices, without autodiff

@@ -17,7 +17,7 @@ pub(crate) fn width(tensor: &FlexTensor) -> usize {
     tensor.layout().shape().last().copied().unwrap_or(1)
 }
 
-/// Normed rows, and one over each row's deviation: what the gradient needs.
+/// Data that the gradient needs: normed rows, and one over each row's standard deviation.
 #[derive(Clone, Debug)]
 pub(crate) struct Normed {
     a: FlexTensor,
@@ -49,7 +49,7 @@ pub(crate) fn norm_back(Normed { a, scales }: &Normed, mut d: FlexTensor) -> Fle
     d
 }
 
-/// Norms a row in place and gives one over its deviation.
+/// Norms a row in place and returns one over its standard deviation.
 #[inline(always)]
 pub(crate) fn norm_row(row: &mut [f32], eps: f32) -> f32 {
     let width = row.len() as f32;
@@ -71,13 +71,13 @@ pub(crate) fn norm_row_back(d: &mut [f32], a: &[f32], scale: f32) {
 }
 
 vectorized! {
-    /// Norms as many rows as there are scales.
+    /// Norms rows in place, one for each scale.
     norm_rows(v: &mut [f32], scales: &mut [f32], eps: f32) {
         let width = v.len() / scales.len();
         v.chunks_exact_mut(width).zip(scales).for_each(|(row, scale)| *scale = norm_row(row, eps));
     }
 
-    /// [`norm_row_back`] for as many rows as there are scales.
+    /// [`norm_row_back`] for rows, one for each scale.
     norm_rows_back(d: &mut [f32], a: &[f32], scales: &[f32]) {
         let width = d.len() / scales.len();
         let rows = d.chunks_exact_mut(width).zip(a.chunks_exact(width)).zip(scales);

@@ -1,9 +1,9 @@
-//! Layer norm without parameters: the only nonlinearity per token beside relu.
+//! Layer norm without parameters, the only nonlinearity per token besides relu.
 //!
 //! `(v - mean) / sqrt(variance + eps)` over the last axis, with the biased variance.
 //!
-//! On the processor in f32 it is one pass over the rows, in place where nobody else holds them (`cpu.rs`), with its
-//! gradient by hand; elsewhere tensor operations (`reference.rs`).
+//! On the processor in f32 it is one pass over the rows, in place unless another tensor shares them (`cpu.rs`), and its
+//! gradient is written by hand; elsewhere it is tensor operations (`reference.rs`).
 
 mod backward;
 pub(crate) mod cpu;
@@ -13,7 +13,7 @@ use crate::backend::on_backends;
 use backward::on_backend;
 use burn::tensor::Tensor;
 
-/// Layer norm over the last axis.
+/// Layer norm over the last axis, with `eps` added to the variance.
 ///
 /// # Shapes
 /// - `v`, output: `[..., D]`

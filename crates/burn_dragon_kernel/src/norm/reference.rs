@@ -1,11 +1,11 @@
-//! The definition of the norm.
+//! Definition of the norm.
 
 use burn::tensor::Tensor;
 
-/// `(v - mean) / sqrt(variance + eps)` over the last axis, with the biased variance.
+/// Layer norm `(v - mean) / sqrt(variance + eps)` over the last axis, with the biased variance.
 ///
-/// One reciprocal a row and a product, as every implementation of layer norm does: a division rounds otherwise, and
-/// near a relu that is the difference between a neuron that fires and one that does not.
+/// It multiplies by one reciprocal for each row, as every implementation of layer norm does. A division would round
+/// differently, and near the threshold of a relu that can make a neuron active or inactive.
 ///
 /// # Shapes
 /// - `v`, output: `[..., D]`

@@ -1,10 +1,10 @@
-//! Model width to neurons: `x = relu(v W)`, the drive of x (`W` is `decoder_x`).
+//! Projection from model width to neurons: `x = relu(v W)` (`W` is `decoder_x`).
 
 pub mod reference;
 
 use burn::tensor::Tensor;
 
-/// `relu(v W)` for every head.
+/// Projection `relu(v W)` for every head.
 ///
 /// # Shapes
 /// - `v`: `[B, 1, T, D]` (shared by the heads) or `[B, H, T, D]`

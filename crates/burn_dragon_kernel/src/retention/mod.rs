@@ -1,12 +1,14 @@
-//! What is left for token t of what token s wrote: decay with distance, and resets, which nothing crosses.
+//! Retention of memory from token to token: decay with distance, and resets, which nothing crosses.
+//!
+//! What token s wrote has this factor when token t reads it:
 //!
 //! ```text
 //! left(t, s) = exp(-slope_h (t - s)), and 0 where a reset lies in s+1 ..= t
 //! ```
 //!
 //! Tokens of a window are counted from 0. A reset at r empties memory before token r is read. The memory that a window
-//! begins with counts as written at 0 and not reset there: for token t there is `exp(-slope_h t)` of it, and nothing
-//! after a reset in `0 ..= t`. The memory of T tokens is what would be left for token T.
+//! begins with counts as written at 0 and not reset there: its factor for token t is `exp(-slope_h t)`, and 0 after a
+//! reset in `0 ..= t`. The memory after T tokens is the one that token T would read.
 //!
 //! Decay multiplies the scores of a linear read: it is ALiBi, `U = lambda I`, of the paper's section 6.1, where
 //! `lambda_h = exp(-slope_h)`.
@@ -17,18 +19,18 @@ use burn::tensor::Tensor;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// How long what was written is kept; by default for good.
+/// Decay and resets of memory; by default memory is kept forever.
 #[derive(Clone, Debug, Default)]
 pub struct Retention {
-    /// Slopes of the heads, `[H]`, finite and at least 0, on the device of the stream: a token leaves `exp(-slope)` of
-    /// what it finds. Gradients flow to them where they are tracked. None: nothing is lost.
+    /// Slopes of the heads, `[H]`, in 1/tokens, finite and at least 0, on the device of the stream. Memory is
+    /// multiplied by `exp(-slope)` at every token. Gradients flow to tracked slopes. `None`: no decay.
     pub decay: Option<Tensor<1>>,
-    /// Where memory is emptied.
+    /// Tokens before which memory is emptied.
     pub resets: Resets,
 }
 
 impl Retention {
-    /// Whether all that was written is kept for good.
+    /// Whether there is neither decay nor a reset.
     pub fn keeps_all(&self) -> bool {
         self.decay.is_none() && self.resets.is_empty()
     }
@@ -38,7 +40,7 @@ impl Retention {
         self.decay.as_ref().is_some_and(Tensor::is_tracked)
     }
 
-    /// The retention within some of a window's tokens, counted from the first of them.
+    /// Retention within a range of a window's tokens, counted from the first of them.
     pub fn window(&self, tokens: Range<usize>) -> Self {
         Self {
             decay: self.decay.clone(),
@@ -46,8 +48,8 @@ impl Retention {
         }
     }
 
-    /// Panics unless there is a slope for each head, and, if there are any, a list of resets for each lane, all of
-    /// them before the window's end.
+    /// Panics unless there is a slope for each head (if there is decay) and a list of resets for each lane (if there
+    /// are resets), all of them before the window's end.
     #[track_caller]
     pub(crate) fn check(&self, operation: &str, lanes: usize, heads: usize, tokens: usize) {
         if let Some(slopes) = &self.decay {
@@ -68,7 +70,7 @@ impl Retention {
 pub struct Resets(Option<Arc<[Vec<usize>]>>);
 
 impl Resets {
-    /// The resets of each lane, ascending; the first token of a window is 0.
+    /// Resets of each lane, ascending; the first token of a window is 0.
     ///
     /// # Panics
     /// If a list is not strictly ascending.
@@ -88,15 +90,15 @@ impl Resets {
         self.0.is_none()
     }
 
-    /// The resets of a lane.
+    /// Resets of a lane.
     ///
     /// # Panics
-    /// If there are resets, but not of that lane.
+    /// If there are lists of resets, but none of that lane.
     pub fn of_lane(&self, lane: usize) -> &[usize] {
         self.0.as_ref().map_or(&[], |lists| &lists[lane])
     }
 
-    /// The resets of the first lane alone.
+    /// Resets of the first lane alone.
     pub fn first_lane(&self) -> Self {
         match &self.0 {
             Some(lists) => Self::new(lists[..1].to_vec()),
@@ -104,7 +106,7 @@ impl Resets {
         }
     }
 
-    /// The resets within some of a window's tokens, counted from the first of them.
+    /// Resets within a range of a window's tokens, counted from the first of them.
     pub fn window(&self, tokens: Range<usize>) -> Self {
         let Some(lists) = &self.0 else {
             return Self::default();
@@ -116,7 +118,7 @@ impl Resets {
         Self::new(lists.iter().map(within).collect())
     }
 
-    /// A window of `tokens` of a lane, cut before each reset, so that no piece loses anything within itself.
+    /// A window of `tokens` of a lane, cut before each reset, so that no piece has a reset inside.
     pub(crate) fn pieces(&self, lane: usize, tokens: usize) -> impl Iterator<Item = Range<usize>> {
         let inner = self.of_lane(lane).iter().filter(|&&reset| reset > 0).copied();
         let ends = inner.clone().chain([tokens]);

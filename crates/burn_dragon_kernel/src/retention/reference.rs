@@ -1,27 +1,27 @@
-//! The definition of retention: factors that what is read and written is multiplied by, in plain tensor operations.
+//! Definition of retention: factors of reads and writes, in plain tensor operations.
 
 use super::Retention;
 use burn::tensor::{DType, Tensor, TensorData};
 
-/// What is left of one thing for another; a dimension of lanes or heads is 1 where all have the same.
+/// Factors of retention within a window; an axis of lanes or heads has size 1 if all have the same factors.
 #[derive(Clone, Debug)]
 pub struct Factors {
-    /// For token t, row by row, of what token s wrote, column by column: `[B or 1, H or 1, T, T]`, strictly lower.
+    /// Factor for token t (row) of the write of token s (column): `[B or 1, H or 1, T, T]`, strictly lower triangular.
     pub between: Tensor<4>,
-    /// For each token, of the memory before the window: `[B or 1, H or 1, T, 1]`.
+    /// Factor for each token of the memory before the window: `[B or 1, H or 1, T, 1]`.
     pub recalled: Tensor<4>,
-    /// In the memory after the window, of what each token wrote: `[B or 1, H or 1, T, 1]`.
+    /// Factor in the memory after the window of the write of each token: `[B or 1, H or 1, T, 1]`.
     pub written: Tensor<4>,
-    /// In the memory after the window, of the memory before it: `[B or 1, H or 1, 1, 1]`.
+    /// Factor in the memory after the window of the memory before it: `[B or 1, H or 1, 1, 1]`.
     pub kept: Tensor<4>,
 }
 
-/// The factors of a window of `tokens`, of the type and on the device of `like`; differentiable in the slopes.
+/// Factors of a window of `tokens`, in the type and on the device of `like`; differentiable in the slopes.
 pub fn factors(retention: &Retention, tokens: usize, like: &Tensor<4>) -> Factors {
     let all = 0..tokens;
     let left = |reader: &[usize], writer: &[Option<usize>]| left(retention, reader, writer, like);
     let (readers, writers): (Vec<_>, Vec<_>) = all.map(|token| (token, Some(token))).unzip();
-    // The memory after the window is what a token T would read.
+    // The memory after the window is the one that token T would read.
     Factors {
         between: left(&readers, &writers).tril(-1),
         recalled: left(&readers, &[None]),
@@ -30,8 +30,8 @@ pub fn factors(retention: &Retention, tokens: usize, like: &Tensor<4>) -> Factor
     }
 }
 
-/// What is left for readers of what writers wrote: `[B or 1, H or 1, R, W]`. A writer None is the memory before the
-/// window. Where a reader is no later than the writer, there is all of it.
+/// Factors for readers of the writes of writers: `[B or 1, H or 1, R, W]`. The writer `None` is the memory before the
+/// window. The decay factor is 1 where a reader is not later than the writer.
 fn left(retention: &Retention, readers: &[usize], writers: &[Option<usize>], like: &Tensor<4>) -> Tensor<4> {
     let pairs = || readers.iter().flat_map(|&t| writers.iter().map(move |&s| (t, s)));
     let (rows, columns) = (readers.len(), writers.len());

@@ -6,31 +6,31 @@
 //! (a, b)     -> (a cos - b sin, b cos + a sin)
 //! ```
 //!
-//! Only differences of positions matter to the read. The phase is reduced modulo one turn in f64 before it becomes an
-//! angle, so that a long stream does not drift: at position 10^9 it is exact to about 1e-7 of a turn.
+//! The read depends on differences of positions only. The phase is reduced modulo one turn in f64 before it becomes an
+//! angle, so that it stays exact in a long stream: at position 10^9 to about 1e-7 of a turn.
 
 pub mod reference;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-/// Positions that share the sines and cosines of the first of them.
+/// Number of positions that share the sines and cosines of the first of them.
 const BLOCK: u64 = 64;
 
-/// Turns per token of each neuron pair of a head; the same for every head.
+/// Frequencies of the neuron pairs of a head, in turns per token; the same for every head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frequencies {
     turns: Vec<f64>,
 }
 
 impl Frequencies {
-    /// `theta^(-2i/N) / (2 pi)` for the `N/2` pairs of a head of `neurons` neurons.
+    /// Frequencies `theta^(-2i/N) / (2 pi)` of the `N/2` pairs of a head of `neurons` neurons.
     ///
     /// # Panics
     /// If `neurons` is odd.
     pub fn new(theta: f64, neurons: usize) -> Self {
         assert!(
             neurons.is_multiple_of(2),
-            "rotation: {neurons} neurons a head do not form pairs"
+            "rotation: {neurons} neurons per head do not form pairs, expected an even number"
         );
         let pairs = neurons / 2;
         let turns = (0..pairs)
@@ -39,12 +39,12 @@ impl Frequencies {
         Self { turns }
     }
 
-    /// Frequencies given pair by pair, in turns per token.
+    /// Given frequencies, pair by pair, in turns per token.
     pub fn from_turns(turns: Vec<f64>) -> Self {
         Self { turns }
     }
 
-    /// Turns per token, pair by pair.
+    /// Frequencies, pair by pair, in turns per token.
     pub fn turns(&self) -> &[f64] {
         &self.turns
     }
@@ -58,19 +58,20 @@ impl Frequencies {
         self.turns.iter().map(unit).collect()
     }
 
-    /// Cosines and sines for `tokens` positions of each lane, lane b starting at `starts[b]`.
+    /// Rotation of `tokens` positions of each lane; lane b starts at `starts[b]`.
     ///
-    /// One table serves all lanes where they start at the same position.
+    /// If all lanes start at the same position, they share one table.
     ///
     /// # Panics
     /// If `starts` is empty.
     pub fn rotation(&self, starts: &[u64], tokens: usize, dtype: DType, device: &Device) -> Rotation {
-        assert!(!starts.is_empty(), "rotation: no lane");
+        assert!(!starts.is_empty(), "rotation: 0 lanes, expected at least 1");
         let together = starts.iter().all(|&start| start == starts[0]);
         let starts = if together { &starts[..1] } else { starts };
         let size = starts.len() * tokens * self.turns.len();
         let (mut cos, mut sin) = (Vec::with_capacity(size), Vec::with_capacity(size));
-        // The angle of a position is that of its block and that of its place there: one table serves all blocks.
+        // The angle of a position is the sum of that of its block and that of its place there: all blocks share one
+        // table.
         let mut places = vec![Vec::new(); BLOCK as usize];
         for &start in starts {
             let mut block = Vec::new();
@@ -100,7 +101,7 @@ impl Frequencies {
     }
 }
 
-/// Cosines and sines of one window, `[1 or B, 1, T, N/2]` each.
+/// Rotation of one window: cosines and sines, `[1 or B, 1, T, N/2]` each.
 #[derive(Clone, Debug)]
 pub struct Rotation {
     /// Cosines of the pairs' angles.
@@ -110,7 +111,7 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// The same angles without autodiff.
+    /// The same rotation without autodiff.
     pub fn inner(self) -> Self {
         let inner = |table: Tensor<4>| if table.is_autodiff() { table.inner() } else { table };
         Self {
@@ -119,7 +120,7 @@ impl Rotation {
         }
     }
 
-    /// Turns the pairs of `x` by their angles.
+    /// Rotates the pairs of `x` by their angles.
     ///
     /// # Shapes
     /// - `x`, output: `[B, H, T, N]`

@@ -1,4 +1,4 @@
-//! The definition of the rotation.
+//! Definition of the rotation.
 
 use super::Rotation;
 use burn::tensor::Tensor;

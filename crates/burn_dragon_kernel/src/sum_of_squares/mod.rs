@@ -1,7 +1,7 @@
-//! The sum of the squares of a tensor's entries, in f64: what the norm of a gradient is made of.
+//! Sum of the squares of a tensor's entries, in f64, for the norm of a gradient.
 //!
-//! On the processor one pass in parallel over chunks of a fixed size, so that the sum has one order whatever the
-//! number of threads (`cpu.rs`); elsewhere tensor operations (`reference.rs`).
+//! On the processor it is one pass in parallel over chunks of a fixed size, so that the order of the sum does not
+//! depend on the number of threads (`cpu.rs`); elsewhere it is tensor operations (`reference.rs`).
 
 pub(crate) mod cpu;
 pub mod reference;
@@ -9,7 +9,7 @@ pub mod reference;
 use crate::backend::{DragonBackend, Operation, on_backends};
 use burn::tensor::Tensor;
 
-/// `sum of x^2` over all entries, without autodiff.
+/// Sum of `x^2` over all entries, without autodiff.
 pub fn sum_of_squares(x: Tensor<1>) -> f64 {
     on_backends!(B, x = x => on_backend::<B>(x)).unwrap_or_else(reference::sum_of_squares)
 }

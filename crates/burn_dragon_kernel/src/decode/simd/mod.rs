@@ -1,6 +1,6 @@
-//! Sixteen numbers at a time, with the widest vectors that the processor has.
+//! Vectors of sixteen numbers, on the widest instructions that the processor has.
 //!
-//! A [`Line`] is one cache line. All that decoding does is written once, over lines, generic in [`Simd`]; an
+//! A [`Line`] is one cache line. All work of decoding is written once, over lines, generic in [`Simd`]; an
 //! [`Isa`] is chosen when the program runs. Where there is a fused multiply-add (all but [`Portable`]) the bits are the
 //! same on every processor, because each of the sixteen lanes is summed in the same order.
 
@@ -49,7 +49,7 @@ pub(super) trait Simd: Copy {
         self.store(&mut line, v);
         sum_by_halves(line)
     }
-    /// The scalar product of whole numbers; the caller knows that it fits.
+    /// Scalar product of whole numbers; the caller must ensure that it fits i32.
     fn coarse_dot(self, a: &[Bytes], b: &[Shorts]) -> i32 {
         let product = |(a, b): (&i8, &i16)| i32::from(*a) * i32::from(*b);
         a.iter()
@@ -58,7 +58,7 @@ pub(super) trait Simd: Copy {
             .map(product)
             .sum()
     }
-    /// Asks for memory that will be needed soon.
+    /// Prefetches memory that will be needed soon.
     fn prefetch<T>(self, _memory: &T) {}
 }
 
@@ -86,11 +86,11 @@ fn relu_by_lane(Line(lanes): &mut Line) -> u16 {
 pub(super) trait Kernel {
     type Output;
 
-    /// Does it; must be `#[inline(always)]`, as must be all that it calls.
+    /// Runs the work. It must be `#[inline(always)]`, and so must all that it calls.
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
-/// A kind of processor, known to be this one.
+/// Instruction set that this processor is known to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Isa {
     #[cfg(target_arch = "x86_64")]

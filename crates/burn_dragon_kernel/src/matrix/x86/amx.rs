@@ -58,7 +58,7 @@ fn permitted() -> bool {
     status == 0
 }
 
-/// Other systems have other ways to grant it, which nobody has tried.
+/// Other systems grant it in other ways, which are not implemented.
 #[cfg(not(target_os = "linux"))]
 fn permitted() -> bool {
     false

@@ -11,12 +11,12 @@ pub(super) use pack::STEP_LINES;
 /// Columns for which the right factor's panels are kept at a time: 512 KiB.
 const WIDTH: usize = 1024;
 
-/// What computes a block.
+/// Implementation of the product of a block.
 pub(super) trait Blocks {
-    /// Gets ready.
+    /// Prepares this thread.
     ///
     /// # Panics
-    /// If the machine does not have it.
+    /// If the machine does not have the instructions.
     fn new() -> Self;
 
     /// `into = left right`, or `into += left right`: 32 x 32, rows of `into` are `stride` apart, and both factors have

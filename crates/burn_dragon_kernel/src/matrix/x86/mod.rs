@@ -13,7 +13,7 @@ use super::precision::Precision;
 use crate::buffer::Line;
 use std::arch::x86_64::__cpuid;
 
-/// A way to compute products.
+/// Implementation of matrix products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// f32, by AVX-512; for right factors whose columns are contiguous, or that are packed.
@@ -25,7 +25,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// The fastest one that this machine has, where it has one that is worth it.
+    /// Fastest unit that this machine has, if one is worth its use.
     pub(crate) fn of(precision: Precision) -> Option<Self> {
         match precision {
             Precision::F32 => wide::available().then_some(Self::Wide),
@@ -35,7 +35,7 @@ impl Unit {
         }
     }
 
-    /// How many times as fast as f32 it is on tiles, about.
+    /// Approximate speed on tiles, relative to f32.
     pub(crate) fn speed(self) -> f64 {
         match self {
             Self::Wide => 1.0,
@@ -53,7 +53,7 @@ impl Unit {
         }
     }
 
-    /// How this unit wants a factor; `None`: as it is.
+    /// Layout of a packed factor for this unit; `None` if it takes plain factors.
     pub(crate) fn layout(self, side: Side, outer: usize, inner: usize) -> Option<Layout> {
         let step_lines = match self {
             Self::Wide if side == Side::Left => return None,
@@ -63,7 +63,7 @@ impl Unit {
         Some(Layout::new(step_lines, side, outer, inner))
     }
 
-    /// Lays a factor out.
+    /// Packs a factor.
     pub(crate) fn pack(self, layout: &Layout, by_outer: Matrix<'_>, into: &mut [Line]) {
         for panel in layout.panels() {
             let Panel {

@@ -1,9 +1,10 @@
-//! Factors rounded to bf16 and laid out for the kernels.
+//! Packing of factors for the kernels, rounded to bf16.
 //!
 //! A factor is cut into panels of 32 of its outer rows (rows of the left factor, columns of the right one), a panel
-//! into steps of 32 entries along what is summed over. A step is two tiles of 16 x 32 numbers, each of 16 lines of 16
-//! pairs; a pair is two neighbours along what is summed over. A line runs along the pairs of one outer row in a left
-//! factor, along the outer rows of one pair in a right one. What a factor lacks of whole panels and steps is zero.
+//! into steps of 32 entries along the inner axis, over which is summed. A step is two tiles of 16 x 32 numbers, each of
+//! 16 lines of 16 pairs; a pair is two neighbours along the inner axis. A line runs along the pairs of one outer row in
+//! a left factor, along the outer rows of one pair in a right one. Panels and steps that a factor does not fill are
+//! padded with zeros.
 
 use super::super::factor::Matrix;
 use super::super::layout::{PANEL, STEP, Side};

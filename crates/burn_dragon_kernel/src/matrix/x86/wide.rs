@@ -1,7 +1,8 @@
 //! f32 products by AVX-512.
 //!
-//! The right factor is cut into panels of 32 columns, each copied so that what is read together lies together: an
-//! entry of what is summed over is two lines. The left factor is read where it lies, one number at a time.
+//! The right factor is cut into panels of 32 columns, each copied so that entries that are read together are
+//! contiguous: an entry of the inner axis, over which is summed, is two lines. The left factor is read in its own
+//! memory, one number at a time.
 
 use super::super::factor::{Factor, Matrix};
 use super::super::layout::{DEPTH, PANEL, STEP, Side};
