@@ -37,10 +37,9 @@ impl Symmetry {
     /// The image of a grid.
     #[must_use]
     pub fn apply(&self, grid: &Grid) -> Grid {
-        let cells = self.sources.map(|source| (source, grid.cells()[source]));
-        let renamed = cells.into_iter().enumerate();
-        renamed.fold(Grid::EMPTY, |grid, (cell, (_, digit))| {
-            grid.with(cell, self.digits[usize::from(digit)])
+        let cells = self.sources.iter().enumerate();
+        cells.fold(Grid::EMPTY, |image, (cell, &source)| {
+            image.with(cell, self.digits[usize::from(grid.cells()[source])])
         })
     }
 }
