@@ -399,7 +399,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "a training step needs about 4.0 GiB of memory (weights 3.0 GiB, a batch 1.0 GiB), and 4.0 GiB are \
+            "a training step needs about 4.0 GiB of memory (weights 3.0 GiB, a batch 1.0 GiB), but 4.0 GiB are \
              available; use less"
         );
     }

@@ -126,7 +126,7 @@ impl LanguageState {
         let (streams, vocab_size) = (self.lanes(), self.config.vocab_size);
         if self.seen.len() != streams {
             let reason = format!(
-                "it has the tokens seen by {} streams, but {streams} streams",
+                "the number of its streams is {streams}, but it lists the tokens seen by {}",
                 self.seen.len()
             );
             return Err(CheckpointError::corrupt(path, reason));

@@ -331,7 +331,7 @@ fn a_sliding_context_is_two_groups_of_lanes() {
     let mut pair = file(&dragon, state(&dragon, 2), StoredPrecision::F32);
     let younger = |younger| Some(Sliding { window: 16, younger });
     pair.info.sliding = younger(true);
-    refused(pair.clone().write(&path), &["2 streams", "has 1"]);
+    refused(pair.clone().write(&path), &["streams is 1", "seen by 2"]);
     let both = std::mem::replace(&mut pair.seen, vec![SEEN.into()]); // both memories are of one stream
     pair.clone().write(&path).unwrap();
     assert_eq!(read(&path).unwrap().info, pair.info);
@@ -369,7 +369,7 @@ fn what_was_seen_is_some_of_what_was_read() {
     let whole = TensorFile::read(&path).unwrap();
     let file = read(&path).unwrap();
     for (seen, tokens, says) in [
-        (vec![[0].into()], 20, &["1 streams", "has 2"][..]),
+        (vec![[0].into()], 20, &["streams is 2", "seen by 1"][..]),
         (
             vec![[0].into(), [32].into()],
             20,

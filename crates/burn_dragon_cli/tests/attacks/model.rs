@@ -75,7 +75,7 @@ attacks! { Model, "bpk":
         with_tensor(sound_model(), "lm_head", data)
     };
     weights_are_integers: "weights are f32" = with_tensor(sound_model(), "lm_head", TensorData::new(vec![1i32; 8], [2, 4]));
-    tokenizer_of_another_vocabulary: "its tokenizer of 256" = with_text(sound_model(), "tokenizer", r#"{"type":"byte"}"#);
+    tokenizer_of_another_vocabulary: "its tokenizer has 256" = with_text(sound_model(), "tokenizer", r#"{"type":"byte"}"#);
     tokenizer_not_json: "tokenizer" = with_text(sound_model(), "tokenizer", "abcd");
     tokenizer_with_a_character_twice: "listed twice" = {
         with_text(sound_model(), "tokenizer", r#"{"type":"char","special_tokens":false,"symbols":"abca"}"#)
@@ -97,7 +97,7 @@ attacks! { Model, "bpk":
     };
     asset_named_like_a_path: "not a plain name" = with_text(sound_model_2(), "asset.../../x", "y");
     asset_without_a_name: "not a plain name" = with_text(sound_model_2(), "asset.", "y");
-    asset_of_another_vocabulary: "its tokenizer of 256" = {
+    asset_of_another_vocabulary: "its tokenizer has 256" = {
         with_text(sound_model_2(), "asset.tokenizer.json", r#"{"type":"byte"}"#)
     };
     codes_for_floats: "holds codes of 4 bits, expected floats" = codes(r#"{"lm_head":{"bits":4,"shape":[2,4],"scales":"embed"}}"#);

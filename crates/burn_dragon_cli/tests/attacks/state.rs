@@ -21,7 +21,7 @@ attacks! { State, "state":
     seen_twice: "bytes of 0 and 1 alone" = with_tensor(sound_state(), "seen", TensorData::new(vec![2u8, 0, 0, 0], [1, 4]));
     seen_in_numbers: "bytes of 0 and 1 alone" = with_tensor(sound_state(), "seen", ones(&[1, 4]));
     seen_nothing: "0 different tokens" = with_tensor(sound_state(), "seen", TensorData::new(vec![0u8; 4], [1, 4]));
-    seen_more_than_was_read: "4 different tokens of the 3" = {
+    seen_more_than_was_read: "4 different tokens, but has read 3" = {
         with_tensor(sound_state(), "seen", TensorData::new(vec![1u8; 4], [1, 4]))
     };
     value_changed: "the sha256 of its bytes" = changed(written(&sound_state()), 1);
@@ -32,7 +32,7 @@ attacks! { State, "state":
     config_of_more_levels: "lacks the tensor `rho.1`" = {
         with_text(sound_state(), "config", &replaced(CONFIG, r#""n_levels":1"#, r#""n_levels":2"#))
     };
-    config_of_endless_levels: "1024 at most" = {
+    config_of_endless_levels: "at most 1024" = {
         with_text(sound_state(), "config", &replaced(CONFIG, r#""n_levels":1"#, r#""n_levels":18446744073709551615"#))
     };
     config_nested_deeply: "config: " = with_text(sound_state(), "config", &"{\"a\":".repeat(1000));

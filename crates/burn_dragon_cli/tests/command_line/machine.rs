@@ -84,15 +84,15 @@ fn a_size_that_no_product_of_can_be_counted_is_refused_by_its_key() {
     for (setting, says) in [
         (
             "model.d_model=1099511627776",
-            "model.d_model = 1099511627776; it can be",
+            "model.d_model = 1099511627776 is too large",
         ),
         (
             "model.n_levels=4611686018427387904",
-            "model.n_levels = 4611686018427387904; it can be",
+            "model.n_levels = 4611686018427387904 is too large",
         ),
         (
             "model.n_heads=9223372036854775807",
-            "model.n_heads = 9223372036854775807; it can be",
+            "model.n_heads = 9223372036854775807 is too large",
         ),
         (
             "training.batch_size=9223372036854775807",

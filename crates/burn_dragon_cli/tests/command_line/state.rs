@@ -136,7 +136,7 @@ fn a_memory_knows_which_tokens_it_has_seen() {
         .done()
         .stdout;
     let said = format!(
-        "{} and {} different tokens, 0 and 1",
+        "{} and {} different tokens, of which the other has not seen 0 and 1",
         distinct.len(),
         distinct.len() + 1
     );

@@ -246,7 +246,7 @@ mod tests {
                 .validate()
                 .unwrap_err()
                 .to_string()
-                .contains("1024 at most")
+                .contains("at most 1024")
         );
         let config = DragonConfig {
             norm_eps: f64::NAN,

@@ -215,7 +215,7 @@ fn headers_that_lie_are_refused() {
     let plain = r#"{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}"#;
     let cases = [
         (entry("F32", "[4,4]", "[0,64]"), 63, "within 63"),
-        (entry("F32", "[4,4]", "[0,64]"), 65, "it has 65"),
+        (entry("F32", "[4,4]", "[0,64]"), 65, "but 65 follow"),
         (entry("F32", "[4,4]", "[4,68]"), 68, "begin at 0"),
         (entry("F32", "[4,4]", "[64,0]"), 64, "begin at 0"),
         (entry("F32", "[4,5]", "[0,64]"), 64, "[4, 5]"),
@@ -431,7 +431,7 @@ fn a_description_longer_than_any_is_not_read() {
         std::fs::write(&path, with(&header.replace(&"0".repeat(64), &hash))).unwrap();
         let error = read_safetensors(&path, None).unwrap_err().to_string();
         assert!(
-            error.contains(&format!("`{name}`")) && error.contains("at most 32768"),
+            error.contains(&format!("{name}` has")) && error.contains("at most 32768"),
             "{error}"
         );
     }
