@@ -110,7 +110,7 @@ impl Family for Curves {
     type Task = CurveTask;
 
     fn kind() -> &'static dyn ModelKind {
-        &Curves
+        &Self
     }
     fn plan(config: &CurveConfig) -> Plan {
         Plan::new(&config.training, &config.optimizer)
@@ -133,13 +133,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     train(Some(&again), None, 100)?;
     train(None, Some(&again), 200)?;
     let model = |run: &Path| ModelFile::read(&run.join("checkpoint/step-000200/model.bpk"));
-    assert_eq!(
-        model(&whole)?.hash(),
-        model(&again)?.hash(),
-        "it went on as if it had not stopped"
-    );
-    let mut options = ExportOptions::default();
-    options.max_part_bytes = Some(8);
+    let [uninterrupted, resumed] = [model(&whole)?.hash(), model(&again)?.hash()];
+    assert_eq!(uninterrupted, resumed, "a resumed run ends in other weights");
+    let max_part_bytes = Some(8);
+    let options = ExportOptions {
+        max_part_bytes,
+        ..Default::default()
+    };
     let exported = export(model(&whole)?, &folder.join("curve.bpk"), options)?;
     let parts = read_parts(&exported.manifest.ok_or("no parts were written")?, |_| {})?;
     parts.check(Curves::kind(), &exported.file)?;

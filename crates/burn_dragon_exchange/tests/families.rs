@@ -98,7 +98,7 @@ fn model() -> ModelFile {
 }
 
 /// Checks by what was looked at, of one kind of verdict.
-fn checks<'a>(checks: &'a [Check], verdict: Verdict) -> Vec<(&'static str, &'a str)> {
+fn checks(checks: &[Check], verdict: Verdict) -> Vec<(&'static str, &str)> {
     let of = checks.iter().filter(|check| check.verdict == verdict);
     of.map(|check| (check.what, check.detail.as_str())).collect()
 }

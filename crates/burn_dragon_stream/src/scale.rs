@@ -304,6 +304,6 @@ mod tests {
         assert_eq!(serde_json::from_str::<ScaleMixup>(&text).unwrap(), mixture);
         let text = text.replace("64", "65");
         let error = serde_json::from_str::<ScaleMixup>(&text).unwrap_err();
-        assert!(error.to_string().contains("65 tokens a step"), "{error}");
+        assert!(error.to_string().contains("tokens_per_step is 65"), "{error}");
     }
 }

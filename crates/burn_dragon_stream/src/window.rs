@@ -192,6 +192,6 @@ mod tests {
         assert_eq!(text, r#"{"unroll_steps":4,"backprop_steps":2}"#);
         assert_eq!(serde_json::from_str::<TbpttWindow>(&text).unwrap(), window);
         let error = serde_json::from_str::<TbpttWindow>(&text.replace('2', "5")).unwrap_err();
-        assert!(error.to_string().contains("5 of 4 steps"), "{error}");
+        assert!(error.to_string().contains("backprop_steps is 5"), "{error}");
     }
 }

@@ -180,7 +180,12 @@ mod tests {
         assert_eq!(asked(path.to_str().unwrap(), None).unwrap(), typed);
         let error = asked("nothing.txt", None).unwrap_err();
         assert!(matches!(error, TrainError::BadInput(_)), "{error}");
-        assert!(error.to_string().contains("no file nothing.txt") && error.to_string().contains("column 1"));
+        assert!(
+            error
+                .to_string()
+                .contains("nothing.txt is neither a file nor a puzzle")
+                && error.to_string().contains("column 1")
+        );
     }
 
     #[test]

@@ -64,9 +64,7 @@ impl Keys {
     /// Rules in force, the family's first.
     pub fn rules(self) -> impl Iterator<Item = &'static KeyRule> {
         let own = move |key: &&str| self.rules.iter().any(|rule| rule.keys.contains(key));
-        let shared = SHARED
-            .iter()
-            .filter(move |rule| !rule.keys.iter().all(|key| own(&key)));
+        let shared = SHARED.iter().filter(move |rule| !rule.keys.iter().all(own));
         self.rules.iter().chain(shared)
     }
 

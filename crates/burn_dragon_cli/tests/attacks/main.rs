@@ -2,7 +2,8 @@
 //!
 //! `DRAGON_ATTACKS=write cargo test -p burn_dragon_cli --test attacks the_folder` writes `attacks/` anew.
 
-#![cfg(all(test, feature = "train"))]
+#![cfg(test)]
+#![cfg(feature = "train")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

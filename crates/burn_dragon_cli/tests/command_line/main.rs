@@ -1,6 +1,7 @@
 //! The programs as a person meets them: run in a folder of their own, judged by exit code, output and files.
 
-#![cfg(all(test, feature = "train"))]
+#![cfg(test)]
+#![cfg(feature = "train")]
 
 mod bench;
 mod chat;

@@ -179,7 +179,7 @@ fn a_list_is_divided_by_the_classes_of_its_solutions() {
         augment: Augment::None,
     };
     let error = DatasetConfig::Lists(lists).load().unwrap_err().to_string();
-    assert!(error.contains("validation (40 in all"), "{error}");
+    assert!(error.contains("validation part (40 puzzles in all"), "{error}");
 }
 
 #[test]

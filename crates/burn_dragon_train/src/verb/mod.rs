@@ -75,7 +75,7 @@ pub fn run<F: Family>(request: &RunRequest) -> Result<Ran, TrainError> {
     }
     let selected = request.backend.select()?;
     output.tell(&format!("backend {} ({})", selected.name, selected.why));
-    Prepared::<F>::new(resolved, resumption, selected, output)?.go(request)
+    Prepared::<F>::new(&resolved, resumption, selected, output)?.go(request)
 }
 
 /// Run before its first step: all checks are made, and nothing is written yet.
@@ -93,7 +93,7 @@ struct Prepared<F: Family> {
 
 impl<F: Family> Prepared<F> {
     fn new(
-        resolved: Resolved<F::Config>,
+        resolved: &Resolved<F::Config>,
         mut resumption: Option<Resumption>,
         selected: SelectedBackend,
         output: Output,

@@ -54,8 +54,8 @@ impl RunRequest {
     }
 
     fn files(&self, layers: Layers) -> Result<Layers, TrainError> {
-        let files = self.configs.iter();
-        Ok(files.fold(Ok(layers), |layers, path| layers?.file(path))?)
+        let mut files = self.configs.iter();
+        Ok(files.try_fold(layers, |layers, path| layers.file(path))?)
     }
 
     /// Configuration: that of the resumed run, or the files, or the default run; then the command line on top.

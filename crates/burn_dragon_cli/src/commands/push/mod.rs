@@ -170,8 +170,8 @@ fn write_texts(model: &ModelFile, known: &Known, official: bool, folder: &Path) 
     if let Some(config) = known.config() {
         put(folder, "config.toml", config)?;
     }
-    let assets = model.assets.iter();
-    assets.map(|(name, text)| put(folder, name, text)).collect()
+    let mut assets = model.assets.iter();
+    assets.try_for_each(|(name, text)| put(folder, name, text))
 }
 
 fn put(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
