@@ -76,8 +76,8 @@ mod tests {
 
     #[test]
     fn a_cell_has_twenty_peers_that_see_it_too() {
-        for cell in 0..CELLS {
-            let mut peers = PEERS[cell].to_vec();
+        for (cell, peers) in PEERS.iter().enumerate() {
+            let mut peers = peers.to_vec();
             peers.dedup();
             assert_eq!(peers.len(), 20);
             assert!(

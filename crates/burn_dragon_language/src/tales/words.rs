@@ -355,7 +355,7 @@ mod tests {
                 match piece {
                     TemplatePart::Text(text) => before.push_str(text),
                     TemplatePart::Cue(role) | TemplatePart::Recall(role) => {
-                        before += &format!("<{:?}>", slot(role))
+                        before += &format!("<{:?}>", slot(role));
                     }
                 }
             }
