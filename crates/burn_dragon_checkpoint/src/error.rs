@@ -190,7 +190,7 @@ impl CheckpointError {
         move |source| Self::Io { action, path, source }
     }
 
-    /// Error of opening a file with [`plain`](crate::plain): [`Corrupt`](Self::Corrupt) where the contents or the kind
+    /// Error of opening a file with `plain`: [`Corrupt`](Self::Corrupt) where the contents or the kind
     /// of the file is at fault, else [`Io`](Self::Io).
     pub fn unread(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
