@@ -377,7 +377,7 @@ fn what_was_seen_is_some_of_what_was_read() {
         ),
         (vec![[0].into(), (0..21).collect()], 20, &["21 different", "20"]),
         (vec![[0].into(), [].into()], 20, &["0 different", "20"]),
-        (vec![[].into(), [3].into()], 0, &["1 different", "the 0"]),
+        (vec![[].into(), [3].into()], 0, &["1 different", "read 0"]),
     ] {
         let mut file = file.clone();
         (file.seen, file.info.tokens) = (seen, tokens);

@@ -44,8 +44,7 @@ pub struct Generation {
 /// ```
 /// # use burn::tensor::Device;
 /// # use burn_dragon_core::api::{Dragon, DragonConfig};
-/// # use burn_dragon_language::generate::{GenerationConfig, Generator};
-/// # use burn_dragon_language::tokenizer::{ByteTokenizer, Tokenizer};
+/// # use burn_dragon_language::api::{GenerationConfig, Generator, Tokenizer, expert::ByteTokenizer};
 /// # use std::{ops::ControlFlow, sync::Arc};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let config = DragonConfig { n_neurons: 64, d_model: 16, n_levels: 2, ..DragonConfig::tiny() };

@@ -18,14 +18,14 @@ use crate::keys::MovedKey;
 /// changes replaces the earlier one whole.
 ///
 /// ```
-/// use burn_dragon_train::config::Layers;
+/// use burn_dragon_train::api::Layers;
 ///
 /// let resolved = Layers::new()
 ///     .embedded("config/language/base.toml", "[training]\nmax_steps = 1000\n")?
 ///     .assignment("training.max_steps=100")?
 ///     .resolve::<toml::Table>()?;
 /// assert_eq!(resolved.value["training"]["max_steps"].as_integer(), Some(100));
-/// # Ok::<(), burn_dragon_train::config::ConfigError>(())
+/// # Ok::<(), burn_dragon_train::api::ConfigError>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Layers {

@@ -11,7 +11,7 @@
 //! `final_factor` at step `n`, the first one after the run, and no step is spent at a learning rate of 0.
 //!
 //! ```
-//! use burn_dragon_train::schedule::Schedule;
+//! use burn_dragon_train::api::Schedule;
 //!
 //! let schedule = Schedule::Cosine { warmup_steps: 10, final_factor: 0.1 };
 //! assert_eq!(schedule.factor(0, 110), 0.1);
