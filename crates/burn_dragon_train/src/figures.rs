@@ -1,7 +1,5 @@
 //! Unit of a task's data, and the figures that are shown.
 
-use crate::progress::{figure, percent};
-
 /// Unit in which data is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unit {
@@ -67,5 +65,27 @@ impl Figure {
             Some(_) => format!("{value} {label}"),
             None => format!("{label} {value}"),
         }
+    }
+}
+
+/// Loss or norm in five columns, with about four digits: `2.314`, `0.081`, `12.31`, `1.2e6`.
+pub(crate) fn figure(value: f64) -> String {
+    match value.abs() {
+        size if size < 9.9995 => format!("{value:.3}"),
+        size if size < 99.995 => format!("{value:.2}"),
+        size if size < 999.95 => format!("{value:.1}"),
+        _ if value.is_finite() => format!("{value:.1e}"),
+        _ => value.to_string(),
+    }
+}
+
+/// Share from 0 to 1 as text: `0.42%`, `4.2%`, `42%`.
+pub(crate) fn percent(share: f64) -> String {
+    let hundredths = share * 100.0;
+    match hundredths.abs() {
+        0.0 => "0%".into(),
+        size if size < 0.995 => format!("{hundredths:.2}%"),
+        size if size < 9.95 => format!("{hundredths:.1}%"),
+        _ => format!("{hundredths:.0}%"),
     }
 }

@@ -6,7 +6,7 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
-use crate::figures::{Figure, Unit};
+use crate::figures::{Figure, Unit, figure, percent};
 use crate::results;
 use burn_dragon_checkpoint::api::expert::printable;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -226,17 +226,6 @@ fn line(report: &StepReport, total_steps: u64) -> String {
     parts.join("  ")
 }
 
-/// Loss or norm in five columns, with about four digits: `2.314`, `0.081`, `12.31`, `1.2e6`.
-pub(crate) fn figure(value: f64) -> String {
-    match value.abs() {
-        size if size < 9.9995 => format!("{value:.3}"),
-        size if size < 99.995 => format!("{value:.2}"),
-        size if size < 999.95 => format!("{value:.1}"),
-        _ if value.is_finite() => format!("{value:.1e}"),
-        _ => value.to_string(),
-    }
-}
-
 /// Rate as text: `950`, `1.2k`, `34k`, `1.2M`.
 pub(crate) fn rate(per_second: f64) -> String {
     if !per_second.is_finite() {
@@ -277,17 +266,6 @@ pub(crate) fn duration(seconds: f64) -> String {
 /// Learning rate as text: `1.0e-3`.
 pub(crate) fn learning_rate(value: f64) -> String {
     format!("{value:.1e}")
-}
-
-/// Share from 0 to 1 as text: `0.42%`, `4.2%`, `42%`.
-pub(crate) fn percent(share: f64) -> String {
-    let hundredths = share * 100.0;
-    match hundredths.abs() {
-        0.0 => "0%".into(),
-        size if size < 0.995 => format!("{hundredths:.2}%"),
-        size if size < 9.95 => format!("{hundredths:.1}%"),
-        _ => format!("{hundredths:.0}%"),
-    }
 }
 
 #[cfg(test)]

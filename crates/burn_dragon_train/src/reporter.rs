@@ -1,8 +1,9 @@
 //! Reports of a run: lines for the user, and `metrics.jsonl` for programs.
 
 use crate::error::TrainError;
+use crate::figures::figure;
 use crate::figures::{Figure, Unit};
-use crate::progress::{Output, Progress, StepReport, figure};
+use crate::progress::{Output, Progress, StepReport};
 use crate::run::{MetricsLog, RunFolder, STEP};
 use crate::sample::Sample;
 use crate::task::{Evaluation, Metrics};

@@ -190,14 +190,15 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         }
         let total_steps = self.plan.total_steps(self.task, state.done())?;
         if found.is_some() && state.schedule_steps != total_steps {
-            let factor = |steps| self.plan.schedule.factor(state.step, steps);
-            notes.push(format!(
-                "the run has {total_steps} steps now, not {}: the schedule stretches over them, so its factor continues \
-                 at {:.3}, not {:.3}",
-                state.schedule_steps,
-                factor(total_steps),
-                factor(state.schedule_steps)
-            ));
+            let factor = |steps| format!("{:.3}", self.plan.schedule.factor(state.step, steps));
+            let (now, before) = (factor(total_steps), factor(state.schedule_steps));
+            if now != before {
+                notes.push(format!(
+                    "the run has {total_steps} steps now, not {}: the schedule stretches over them, so its factor \
+                     continues at {now}, not {before}",
+                    state.schedule_steps
+                ));
+            }
         }
         state.guard = self.guard().map(|_| state.guard.take().unwrap_or_default());
         state.schedule_steps = total_steps;
