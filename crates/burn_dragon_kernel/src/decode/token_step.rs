@@ -1,6 +1,7 @@
 //! Step of a token, phase by phase: the shared data, and the sums between the phases.
 
 use super::angles::Angles;
+use super::carried::{Form, Recent};
 use super::cpu::{Chunk, FirstHalf, Readout, SecondHalf, Stream};
 use super::prefilter::Coarsen;
 use super::row::{Join, add, norm};
@@ -45,7 +46,7 @@ enum Phase {
 }
 
 impl TokenStep {
-    pub(super) fn new(weights: Arc<Weights>, lanes: usize, isa: Isa) -> Self {
+    pub(super) fn new(weights: Arc<Weights>, lanes: usize, form: Form, isa: Isa) -> Self {
         let sizes = weights.sizes();
         let Sizes {
             heads,
@@ -56,7 +57,8 @@ impl TokenStep {
         } = sizes;
         let chunks: Vec<_> = (0..heads)
             .flat_map(|head| ranges(neurons, part(neurons, width, heads)).map(move |range| (head, range)))
-            .map(|(head, range)| Mutex::new(Chunk::new(&weights, lanes, head, range)))
+            .enumerate()
+            .map(|(index, place)| Mutex::new(Chunk::new(&weights, lanes, form, index, place)))
             .collect();
         let readouts = ranges(vocab, part(vocab, width, 1))
             .map(|tokens| Vocabulary {
@@ -75,6 +77,8 @@ impl TokenStep {
                 coarse_a: vec![coarse; lanes * heads * sizes.coarse_row()],
                 cos: vec![0.0; lanes * neurons / 2],
                 sin: vec![0.0; lanes * neurons / 2],
+                positions: vec![0; lanes],
+                recent: Recent::new(sizes, lanes, form),
             }),
             queue: WorkQueue::default(),
             help: Help::at_most(chunks.len() - 1),
@@ -120,6 +124,10 @@ impl TokenStep {
         for (v, &token) in stream.v.chunks_exact_mut(row).zip(tokens) {
             v.copy_from_slice(&self.weights.embed[token as usize * row..][..row]);
         }
+        stream.positions.copy_from_slice(positions);
+        let Stream { v, recent, .. } = &mut *stream;
+        recent.begin();
+        recent.record(0, v);
         let pairs = self.weights.turns.len();
         let together = positions.iter().all(|&position| position == positions[0]);
         let positions = if together { &positions[..1] } else { positions };
@@ -207,8 +215,8 @@ impl TokenStep {
         }
     }
 
-    /// `v = norm(v + norm(sum of the chunks' u))` of each lane.
-    fn gather_speech(&self) {
+    /// `v = norm(v + norm(sum of the chunks' u))` of each lane, after a level.
+    fn gather_speech(&self, level: usize) {
         let sizes = self.weights.sizes();
         let (row, mut stream) = (sizes.row(), self.write());
         let Stream { v, a, .. } = &mut *stream;
@@ -228,6 +236,10 @@ impl TokenStep {
             });
         }
         self.coarsen_stream(&mut stream);
+        if level + 1 < sizes.levels {
+            let Stream { v, recent, .. } = &mut *stream;
+            recent.record(level + 1, v);
+        }
     }
 
     /// The coarse copies of the stream.
@@ -252,11 +264,11 @@ impl TokenStep {
         }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Stream> {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Stream> {
         self.stream.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Stream> {
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Stream> {
         self.stream.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -277,7 +289,7 @@ impl Work for TokenStep {
         if self.queue.finish() {
             match now {
                 Phase::First(_) => self.gather_reads(),
-                Phase::Second(_) => self.gather_speech(),
+                Phase::Second(level) => self.gather_speech(level),
                 Phase::Readout | Phase::Rest => {}
             }
             let parts = match self.phase(phase + 1) {
