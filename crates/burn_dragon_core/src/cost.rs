@@ -155,13 +155,13 @@ impl Cost {
         (self.trunk.n_levels as f64 * block + self.readout().0 as f64) * bytes(precision.weights)
     }
 
-    /// Least bytes of carried memory that one token of a lane reads and writes. In f32 with f32 weights the rows of
-    /// active pairs are read and written; otherwise they are read, and once in 16 tokens all rows are read and written.
+    /// Least bytes of carried memory that one token of a lane reads and writes. In f32 the rows of active pairs are read
+    /// and written; in bf16 they are read, and once in 16 tokens all rows are read and written.
     pub fn decode_memory_bytes(&self, activity: Activity, precision: InferencePrecision) -> f64 {
         let block = (self.trunk.n_levels as f64) * self.block().0 as f64;
-        let passes = match precision == InferencePrecision::default() {
-            true => 2.0 * activity.pairs,
-            false => activity.pairs + 2.0 / 16.0,
+        let passes = match precision.memory {
+            Precision::F32 => 2.0 * activity.pairs,
+            Precision::Bf16 => activity.pairs + 2.0 / 16.0,
         };
         block * passes * bytes(precision.memory)
     }
@@ -477,6 +477,18 @@ mod tests {
         assert_eq!(
             cost.decode_bytes_at(one),
             4.0 * (8.0 + 2.0 * 4.0 + 2.0 + 2.0 + 6.0)
+        );
+        let rounded = InferencePrecision {
+            weights: Precision::Bf16,
+            memory: Precision::Bf16,
+        };
+        assert_eq!(
+            cost.decode_weight_bytes(one, rounded),
+            2.0 * (8.0 + 2.0 + 2.0 + 6.0)
+        );
+        assert_eq!(
+            cost.decode_memory_bytes(one, rounded),
+            2.0 * (0.5 + 0.125) * 8.0
         );
         assert_eq!(
             cost.decode_flops_at(one),

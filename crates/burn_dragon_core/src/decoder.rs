@@ -190,8 +190,8 @@ impl Decoder {
         Ok(&self.logits)
     }
 
-    /// Copy of the state of the streams, in f32. A decoder that continues from it goes on with the same bits if it
-    /// decodes in f32, and within rounding otherwise.
+    /// Copy of the state of the streams, in f32. A decoder that continues from it goes on with the same bits if the
+    /// memory is in f32, and within rounding otherwise.
     pub fn state(&self) -> DragonState {
         match &self.streams {
             Streams::Tensors(state)

@@ -1,7 +1,6 @@
 //! Carried memory of a chunk of neurons.
 //!
-//! In f32 with f32 weights, a token reads the rows of its active pairs and writes them in the same pass. Otherwise
-//! writes are deferred, for rows that are written need twice the bandwidth:
+//! In f32 a token reads the rows of its active pairs and writes them in the same pass. In bf16, writes are deferred:
 //!
 //! ```text
 //! read = q rho + sum over the last tokens s of (q . q_s) v_s        pending: q_s, not yet part of rho
@@ -10,8 +9,9 @@
 //!
 //! `pending` has a line for each neuron: its q in the last 16 tokens. It is read like a continuation of the row, by
 //! 16 numbers. The vectors `v_s` are in [`Recent`], for all chunks. This is the same function; only the order of the
-//! sums is another. Rows in bf16 are rounded when they are written, so 16 times less often than the tokens are. Their
-//! rounding is stochastic: to the nearest, a sum would stop to grow once its terms are below a 512th of it.
+//! sums is another. It has two uses. Rows are read and not written, so fewer bytes move. And they are rounded 16 times
+//! less often. Their rounding is stochastic: to the nearest, a sum would stop to grow once its terms are below a 512th
+//! of it.
 
 use super::cpu::{AHEAD, fetch};
 use super::simd::{LINE, Line, Simd};
@@ -19,7 +19,6 @@ use super::stored::{Halves, Stored};
 use super::weights::Sizes;
 use crate::matrix::Precision;
 use crate::mix::mix;
-use std::ops::Range;
 
 /// Smallest scale of a memory: below it, the rows are multiplied by the scale, once in 40 tokens at a slope of 0.7.
 const LEAST_SCALE: f64 = 1.0 / (1u64 << 40) as f64;
@@ -28,16 +27,7 @@ const LEAST_SCALE: f64 = 1.0 / (1u64 << 40) as f64;
 /// the epsilon of the norm, and could lead to subnormal numbers, which are slow on some processors.
 const LEAST: f32 = f32::EPSILON * f32::EPSILON * f32::EPSILON / 2048.0;
 
-/// Form of the carried memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// Rows in f32, written at every token.
-    Direct,
-    /// Rows of this precision, with deferred writes.
-    Deferred(Precision),
-}
-
-/// The stream at the beginning of a level, in the last 16 tokens; empty if writes are not deferred.
+/// The stream at the beginning of a level, in the last 16 tokens; empty unless writes are deferred.
 #[derive(Clone, Debug)]
 pub(super) struct Recent {
     rows: Vec<Line>,         // [L, B, 16] rows
@@ -47,8 +37,8 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    pub(super) fn new(sizes: Sizes, lanes: usize, form: Form) -> Self {
-        let kept = if form == Form::Direct { 0 } else { LINE };
+    pub(super) fn new(sizes: Sizes, lanes: usize, memory: Precision) -> Self {
+        let kept = if memory == Precision::F32 { 0 } else { LINE };
         Self {
             rows: vec![Line::default(); sizes.levels * lanes * kept * sizes.row()],
             newest: vec![LINE - 1; sizes.levels],
@@ -100,24 +90,15 @@ pub(super) struct Memory {
 /// Rows of a memory, `[L, B, neurons]`.
 #[derive(Clone, Debug)]
 enum Rows {
-    Direct(Vec<Line>),
-    F32(Deferred<Line>),
-    Bf16(Deferred<Halves>),
+    F32(Vec<Line>),
+    Bf16(Deferred),
 }
 
+/// Rows in bf16, with deferred writes.
 #[derive(Clone, Debug)]
-struct Deferred<R> {
-    rows: Vec<R>,
+struct Deferred {
+    rows: Vec<Halves>,
     pending: Vec<Line>, // [L, B, neurons], divided by the scale
-}
-
-impl<R: Stored> Deferred<R> {
-    fn new(count: usize, row: usize) -> Self {
-        Self {
-            rows: vec![R::default(); count * R::size(row)],
-            pending: vec![Line::default(); count],
-        }
-    }
 }
 
 /// Part of a memory, by index: one of `of`.
@@ -155,12 +136,20 @@ impl Query<'_> {
 
 impl Memory {
     /// An empty memory. Chunks write what is pending at different tokens, by their index.
-    pub(super) fn new(form: Form, sizes: Sizes, lanes: usize, neurons: usize, index: usize) -> Self {
+    pub(super) fn new(
+        precision: Precision,
+        sizes: Sizes,
+        lanes: usize,
+        neurons: usize,
+        index: usize,
+    ) -> Self {
         let (count, row) = (sizes.levels * lanes * neurons, sizes.row());
-        let rows = match form {
-            Form::Direct => Rows::Direct(vec![Line::default(); count * row]),
-            Form::Deferred(Precision::F32) => Rows::F32(Deferred::new(count, row)),
-            Form::Deferred(Precision::Bf16) => Rows::Bf16(Deferred::new(count, row)),
+        let rows = match precision {
+            Precision::F32 => Rows::F32(vec![Line::default(); count * row]),
+            Precision::Bf16 => Rows::Bf16(Deferred {
+                rows: vec![Halves::default(); count * Halves::size(row)],
+                pending: vec![Line::default(); count],
+            }),
         };
         Self {
             rows,
@@ -184,17 +173,14 @@ impl Memory {
         let scale = self.scales[index];
         // Both exactly 1 where nothing decays.
         let factors = [scale as f32, scale.recip() as f32];
-        let (recent, newest) = recent.of(level, lane);
-        let last = newest == self.last;
         match &mut self.rows {
-            Rows::Direct(rows) => recall_directly(simd, part_mut(rows, index, of), factors, query, read),
-            Rows::F32(memory) => {
-                let tokens = Tokens { recent, newest, last };
-                memory.recall(simd, [index, of], factors, query, &tokens, read);
-            }
+            Rows::F32(rows) => recall_f32(simd, part_mut(rows, index, of), factors, query, read),
             Rows::Bf16(memory) => {
-                let tokens = Tokens { recent, newest, last };
-                memory.recall(simd, [index, of], factors, query, &tokens, read);
+                let (recent, newest) = recent.of(level, lane);
+                memory.recall(simd, [index, of], factors, query, (recent, newest), read);
+                if newest == self.last {
+                    memory.write(simd, [index, of], recent, query.seed);
+                }
             }
         }
     }
@@ -209,8 +195,7 @@ impl Memory {
         if *scale < LEAST_SCALE {
             let factor = std::mem::replace(scale, 1.0) as f32;
             match &mut self.rows {
-                Rows::Direct(rows) => Line::scale(part_mut(rows, index, of), factor, LEAST),
-                Rows::F32(memory) => memory.scale([index, of], factor),
+                Rows::F32(rows) => scale_lines(part_mut(rows, index, of), factor),
                 Rows::Bf16(memory) => memory.scale([index, of], factor),
             }
         }
@@ -222,8 +207,7 @@ impl Memory {
         let (scale, row) = (self.scales[index] as f32, recent.row);
         let (recent, _) = recent.of(level, lane);
         match &self.rows {
-            Rows::Direct(rows) => copy_rows(part(rows, index, of), row, into),
-            Rows::F32(memory) => memory.copy([index, of], recent, row, into),
+            Rows::F32(rows) => copy_rows(part(rows, index, of), row, into),
             Rows::Bf16(memory) => memory.copy([index, of], recent, row, into),
         }
         into.iter_mut().for_each(|to| *to *= scale);
@@ -234,8 +218,7 @@ impl Memory {
         let (index, of) = (level * self.lanes + lane, self.scales.len());
         self.scales[index] = 1.0;
         match &mut self.rows {
-            Rows::Direct(rows) => replace_rows(part_mut(rows, index, of), width, from),
-            Rows::F32(memory) => memory.replace([index, of], width, from),
+            Rows::F32(rows) => replace_rows(part_mut(rows, index, of), width, from),
             Rows::Bf16(memory) => memory.replace([index, of], width, from),
         }
     }
@@ -243,7 +226,7 @@ impl Memory {
 
 /// `read = q rho`, then `rho += q v`, in one pass over the rows of the listed pairs.
 #[inline(always)]
-fn recall_directly<S: Simd>(
+fn recall_f32<S: Simd>(
     simd: S,
     rows: &mut [Line],
     [ask, write]: [f32; 2],
@@ -270,14 +253,17 @@ fn recall_directly<S: Simd>(
     }
 }
 
-/// The last 16 tokens of a level and lane.
-struct Tokens<'a> {
-    recent: &'a [Line], // 16 rows
-    newest: usize,
-    last: bool, // whether what is pending is written after this token
+/// Multiplies numbers by a factor; what is less than [`LEAST`] then is zero.
+#[inline(always)]
+fn scale_lines(lines: &mut [Line], factor: f32) {
+    for entry in lines.iter_mut().flat_map(|line| &mut line.0) {
+        let scaled = *entry * factor;
+        *entry = if scaled.abs() < LEAST { 0.0 } else { scaled };
+    }
 }
 
-impl<R: Stored> Deferred<R> {
+impl Deferred {
+    /// `read = q rho` with what is pending, of which q becomes the newest.
     #[inline(always)]
     fn recall<S: Simd>(
         &mut self,
@@ -285,43 +271,62 @@ impl<R: Stored> Deferred<R> {
         [index, of]: [usize; 2],
         [ask, write]: [f32; 2],
         query: &Query<'_>,
-        tokens: &Tokens<'_>,
+        (recent, newest): (&[Line], usize),
         read: &mut [Line],
     ) {
         let (rows, pending) = (
-            part_mut(&mut self.rows, index, of),
+            part(&self.rows, index, of),
             part_mut(&mut self.pending, index, of),
         );
-        let size = R::size(query.v.len());
+        let size = Halves::size(query.v.len());
         let mut scores = simd.splat(0.0);
         for (k, &pair) in query.pairs.iter().enumerate() {
             let pair = pair as usize;
-            if let Some(&next) = query.pairs.get(k + AHEAD) {
+            if let Some(&next) = query.pairs.get(k + 2 * AHEAD) {
                 fetch(simd, &rows[next as usize * 2 * size..][..2 * size]);
                 fetch(simd, &pending[next as usize * 2..][..2]);
             }
-            let q = query.pair(pair);
-            let by = q.map(|q| simd.splat(ask * q));
+            let [q0, q1] = query.pair(pair);
+            let [ask0, ask1] = [simd.splat(ask * q0), simd.splat(ask * q1)];
             let (first, second) = rows[pair * 2 * size..][..2 * size].split_at(size);
-            R::add_rows(simd, by, [first, second], read);
-            for (member, pending) in pending[2 * pair..][..2].iter_mut().enumerate() {
-                scores = simd.fma(by[member], simd.load(pending), scores);
-                pending.0[tokens.newest] = write * q[member];
-            }
+            Halves::add_two(simd, [ask0, ask1], [first, second], read);
+            let [first, second] = [2 * pair, 2 * pair + 1];
+            scores = simd.fma(ask0, simd.load(&pending[first]), scores);
+            scores = simd.fma(ask1, simd.load(&pending[second]), scores);
+            pending[first].0[newest] = write * q0;
+            pending[second].0[newest] = write * q1;
         }
         let mut line = Line::default();
         simd.store(&mut line, scores);
-        for (score, v) in line.0.into_iter().zip(tokens.recent.chunks_exact(read.len())) {
-            Line::add_rows(simd, [simd.splat(score)], [v], read);
+        for (score, v) in line.0.iter().zip(recent.chunks_exact(read.len())) {
+            Line::add(simd, simd.splat(*score), v, read);
         }
-        if tokens.last {
-            write_pending(simd, rows, pending, tokens.recent, query.seed);
+    }
+
+    /// Adds what is pending to the rows, pair by pair.
+    #[inline(always)]
+    fn write<S: Simd>(&mut self, simd: S, [index, of]: [usize; 2], recent: &[Line], seed: u64) {
+        let row = recent.len() / LINE;
+        let rows = part_mut(&mut self.rows, index, of).chunks_exact_mut(2 * Halves::size(row));
+        let pending = part_mut(&mut self.pending, index, of).chunks_exact_mut(2);
+        for (pair, (rows, pending)) in rows.zip(pending).enumerate() {
+            let mut writes = Writes::default();
+            for token in 0..LINE {
+                let q = [pending[0].0[token], pending[1].0[token]];
+                (writes.starts[writes.count], writes.q[writes.count]) = (token * row, q);
+                writes.count += usize::from(q != [0.0; 2]);
+            }
+            if writes.count > 0 {
+                writes.add(simd, rows, recent, mix(seed.wrapping_add(pair as u64)));
+                pending.fill(Line::default());
+            }
         }
     }
 
     fn scale(&mut self, [index, of]: [usize; 2], factor: f32) {
-        R::scale(part_mut(&mut self.rows, index, of), factor, LEAST);
-        Line::scale(part_mut(&mut self.pending, index, of), factor, LEAST);
+        let rows = part_mut(&mut self.rows, index, of);
+        rows.iter_mut().for_each(|halves| halves.scale(factor, LEAST));
+        scale_lines(part_mut(&mut self.pending, index, of), factor);
     }
 
     fn copy(&self, [index, of]: [usize; 2], recent: &[Line], row: usize, into: &mut [f32]) {
@@ -343,57 +348,40 @@ impl<R: Stored> Deferred<R> {
     }
 }
 
-/// Adds what is pending to the rows, pair by pair.
-#[inline(always)]
-fn write_pending<S: Simd, R: Stored>(
-    simd: S,
-    rows: &mut [R],
-    pending: &mut [Line],
-    recent: &[Line],
-    seed: u64,
-) {
-    let row = recent.len() / LINE;
-    let size = R::size(row);
-    let pairs = rows.chunks_exact_mut(2 * size).zip(pending.chunks_exact_mut(2));
-    for (pair, (rows, pending)) in pairs.enumerate() {
-        if pending.iter().all(|line| line.0 == [0.0; LINE]) {
-            continue;
-        }
-        let seeds = mix(seed.wrapping_add(pair as u64));
-        let (first, second) = rows.split_at_mut(size);
-        for i in 0..row.div_ceil(2) {
-            let lines = 2 * i..row.min(2 * i + 2);
-            let rows = [R::pair(simd, first, i), R::pair(simd, second, i)];
-            let [one, two] = add_tokens(simd, rows, pending, recent, row, lines);
-            R::set_pair(simd, first, i, one, seeds as u32);
-            R::set_pair(simd, second, i, two, (seeds >> 32) as u32);
-        }
-        pending.fill(Line::default());
-    }
+/// Pending writes of a pair: of the tokens at which it was active.
+#[derive(Default)]
+struct Writes {
+    starts: [usize; LINE + 1], // of the token's row, in lines
+    q: [[f32; 2]; LINE + 1],
+    count: usize,
 }
 
-/// Two rows' pairs of lines plus the pending writes of 16 tokens to them.
-#[inline(always)]
-fn add_tokens<S: Simd>(
-    simd: S,
-    mut rows: [[S::V; 2]; 2],
-    pending: &[Line],
-    recent: &[Line],
-    row: usize,
-    lines: Range<usize>,
-) -> [[S::V; 2]; 2] {
-    for token in 0..LINE {
-        let v = &recent[token * row..][lines.clone()];
-        let v = [
-            simd.load(&v[0]),
-            v.get(1).map_or(simd.splat(0.0), |v| simd.load(v)),
-        ];
-        for (row, pending) in rows.iter_mut().zip(pending) {
-            let q = simd.splat(pending.0[token]);
-            *row = [simd.fma(q, v[0], row[0]), simd.fma(q, v[1], row[1])];
+impl Writes {
+    /// Adds the writes to both rows of the pair.
+    #[inline(always)]
+    fn add<S: Simd>(&self, simd: S, rows: &mut [Halves], recent: &[Line], seeds: u64) {
+        let row = recent.len() / LINE;
+        let (first, second) = rows.split_at_mut(rows.len() / 2);
+        for (i, (first, second)) in first.iter_mut().zip(second).enumerate() {
+            let (mut one, mut two) = (simd.widen(first), simd.widen(second));
+            let last = 2 * i + 1 == row; // the second line is only padding
+            for (q, start) in self.q[..self.count].iter().zip(&self.starts) {
+                let lines = &recent[start + 2 * i..];
+                let v0 = simd.load(&lines[0]);
+                let v1 = if last {
+                    simd.splat(0.0)
+                } else {
+                    simd.load(&lines[1])
+                };
+                let (q0, q1) = (simd.splat(q[0]), simd.splat(q[1]));
+                one = [simd.fma(q0, v0, one[0]), simd.fma(q0, v1, one[1])];
+                two = [simd.fma(q1, v0, two[0]), simd.fma(q1, v1, two[1])];
+            }
+            let seed = (seeds as u32).wrapping_add(2 * i as u32);
+            *first = Halves::stochastic(simd, one, seed ^ (seeds >> 32) as u32);
+            *second = Halves::stochastic(simd, two, seed.wrapping_add(1) ^ (seeds >> 32) as u32);
         }
     }
-    rows
 }
 
 /// Copies rows of `row` lines into `[neurons, D]`.

@@ -1,10 +1,11 @@
 //! Work on a chunk of neurons of one head.
 
-use super::carried::{Form, Memory, Query, Recent};
+use super::carried::{Memory, Query, Recent};
 use super::prefilter::{NeuronSlice, Neurons};
 use super::simd::{Kernel, LINE, Line, Shorts, Simd};
 use super::stored::Stored;
 use super::weights::{Matrices, Stacks, Weights};
+use crate::matrix::Precision;
 use crate::mix::mix;
 use std::ops::Range;
 
@@ -88,7 +89,7 @@ impl Chunk {
     pub(super) fn new(
         weights: &Weights,
         lanes: usize,
-        form: Form,
+        memory: Precision,
         index: usize,
         (head, neurons): (usize, Range<usize>),
     ) -> Self {
@@ -106,7 +107,7 @@ impl Chunk {
         Self {
             head,
             neurons,
-            memory: Memory::new(form, sizes, lanes, count, index),
+            memory: Memory::new(memory, sizes, lanes, count, index),
             lanes: (0..lanes).map(|_| lane()).collect(),
             active: vec![[0; 2]; sizes.levels],
         }
@@ -199,6 +200,9 @@ impl Lane {
         match coarse {
             None => {
                 for (n, row) in decoder_x.rows.chunks_exact(size).enumerate() {
+                    if R::AHEAD > 0 && n + R::AHEAD < decoder_x.len() {
+                        fetch(simd, decoder_x.row(n + R::AHEAD, size));
+                    }
                     self.x[n / LINE].0[n % LINE] = R::dot(simd, v, row);
                 }
             }
@@ -323,7 +327,7 @@ impl Lane {
                 fetch(simd, &encoder[next as usize * size..][..size]);
             }
             let row = &encoder[neuron as usize * size..][..size];
-            R::add_rows(simd, [simd.splat(y)], [row], &mut self.u);
+            R::add(simd, simd.splat(y), row, &mut self.u);
         }
     }
 }

@@ -8,13 +8,13 @@
 //! logits = v lm_head
 //! ```
 //!
-//! It is exact in f32. Its speed is bounded by memory bandwidth, so it touches few bytes. [`Weights`] holds a copy of
+//! It is exact in f32. With weights in bf16 it has the bits of f32 weights of the rounded values. Its speed is bounded by memory bandwidth, so it touches few bytes. [`Weights`] holds a copy of
 //! the matrices in which a neuron is one contiguous row. Rows of `decoder_y` are read only where x > 0, and rows of
 //! `encoder` only where y > 0. Rows of the memory are read and written, in one pass, only where a pair of neurons has
 //! an active member. If few neurons are active, products with an int8 copy of the rows rule most of the inactive ones
 //! out, without a change in any bit of the result (`prefilter.rs`).
 //!
-//! Weights and memory may be in bf16, with arithmetic in f32 (`stored.rs`). Then memory is written once in 16 tokens
+//! Weights and memory may be in bf16, with arithmetic in f32 (`stored.rs`). Memory in bf16 is written once in 16 tokens
 //! (`carried.rs`).
 //!
 //! Decay does not touch all rows either. A memory is its rows times a scale, which decreases with every token. A write
@@ -46,7 +46,6 @@ pub use weights::{Parameters, Sizes, Weights};
 
 use crate::activity::Activity;
 use crate::matrix::Precision;
-use carried::Form;
 use simd::Isa;
 use std::sync::Arc;
 use token_step::TokenStep;
@@ -74,13 +73,9 @@ impl Decode {
 
     fn with(weights: Arc<Weights>, lanes: usize, memory: Precision, isa: Isa) -> Self {
         assert!(lanes > 0, "decode: 0 lanes, expected at least 1");
-        let form = match [weights.precision(), memory] {
-            [Precision::F32, Precision::F32] => Form::Direct,
-            [_, memory] => Form::Deferred(memory),
-        };
         let logits = vec![0.0; lanes * weights.sizes().vocab];
         Self {
-            token_step: Arc::new(TokenStep::new(weights, lanes, form, isa)),
+            token_step: Arc::new(TokenStep::new(weights, lanes, memory, isa)),
             memory,
             positions: vec![0; lanes],
             logits,

@@ -40,7 +40,24 @@ fn error(given: &[f32], expected: &[f64]) -> f64 {
 }
 
 #[test]
-fn weights_in_bf16_are_the_definition_for_the_rounded_model_and_so_is_a_deferred_memory() {
+fn weights_in_bf16_give_the_bits_of_the_rounded_model_in_f32() {
+    let mut draws = Draws(20);
+    for isa in Isa::all() {
+        for silent in [0.0, 0.5, 0.9] {
+            let model = Model::new(random_sizes(&mut draws), silent, &mut draws);
+            let mut stored = Decode::with(model.weights_in(Precision::Bf16), 1, Precision::F32, isa);
+            let rounded = model.rounded(Precision::Bf16);
+            let mut rounded = Decode::with(rounded.weights(), 1, Precision::F32, isa);
+            for _ in 0..10 {
+                let token = [draws.below(stored.sizes().vocab) as u32];
+                assert_eq!(bits(stored.step(&token)), bits(rounded.step(&token)), "{isa:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_precision_is_near_the_definition_for_the_rounded_model() {
     let mut draws = Draws(21);
     let kinds = Isa::all();
     for case in 0..120 {
@@ -54,22 +71,21 @@ fn weights_in_bf16_are_the_definition_for_the_rounded_model_and_so_is_a_deferred
         let mut fast = Decode::with(model.weights_in(weights), lanes, memory, isa);
         let model = model.rounded(weights);
         let mut slow = State::new(model.sizes, lanes);
-        // Entries are off by 2^-8 at most in each of two or three writes; small random models amplify that.
-        let [logits_within, memory_within] = match memory {
-            Precision::F32 => [2e-5; 2],
-            Precision::Bf16 => [0.2, 0.05],
-        };
         for step in 0..40 {
             let tokens: Vec<u32> = (0..lanes)
                 .map(|_| draws.below(model.sizes.vocab) as u32)
                 .collect();
             let expected = reference::step(&model.parameters(), &mut slow, &tokens);
             let what = format!("{:?}, {weights} {memory}, {isa:?}, step {step}", model.sizes);
-            let off = error(fast.step(&tokens), &expected);
-            assert!(off < logits_within, "{what}: logits are off by {off:e}");
-            for (level, rho) in slow.rho.iter().enumerate().filter(|_| step % 3 == 0) {
+            let logits = error(fast.step(&tokens), &expected);
+            let exact = memory == Precision::F32;
+            assert!(logits < 2e-5 || !exact, "{what}: logits are off by {logits:e}");
+            // What the first level writes does not depend on a memory. Norms of a read near zero amplify errors later.
+            let levels = if exact { model.sizes.levels } else { 1 };
+            for (level, rho) in slow.rho.iter().enumerate().take(levels) {
                 let off = error(&fast.memory(level), rho);
-                assert!(off < memory_within, "{what}: memory {level} is off by {off:e}");
+                let within = if exact { 2e-5 } else { 0.01 };
+                assert!(off < within, "{what}: memory {level} is off by {off:e}");
             }
         }
     }
@@ -153,8 +169,25 @@ fn a_fork_goes_on_with_the_same_bits_and_a_restored_state_within_rounding() {
             assert_eq!(bits(fork.step(&[token])), bits(expected));
             let expected: Vec<f64> = expected.iter().map(|&v| f64::from(v)).collect();
             let off = error(restored.step(&[token]), &expected);
-            let within = if memory == Precision::F32 { 1e-5 } else { 0.05 };
-            assert!(off < within, "token {token}, memory {memory}: off by {off:e}");
+            let within = if memory == Precision::F32 { 0.0 } else { 0.05 };
+            assert!(off <= within, "token {token}, memory {memory}: off by {off:e}");
+        }
+    }
+}
+
+#[test]
+fn a_memory_in_bf16_gives_nearly_the_logits_of_one_in_f32_at_every_token() {
+    let mut model = Model::new(SEVERAL_CHUNKS, 0.3, &mut Draws(27));
+    for slopes in [vec![], vec![0.0, 0.02, 1.5]] {
+        model.slopes = slopes;
+        let weights = model.weights();
+        let mut exact = Decode::new(weights.clone(), 1, Precision::F32);
+        let mut rounded = Decode::new(weights, 1, Precision::Bf16);
+        for step in 0..80 {
+            let token = [step * 29 % 77];
+            let expected: Vec<f64> = exact.step(&token).iter().map(|&v| f64::from(v)).collect();
+            let off = error(rounded.step(&token), &expected);
+            assert!(off < 0.02, "step {step}: logits are off by {off:e}");
         }
     }
 }
@@ -199,9 +232,7 @@ fn rounding_is_to_the_nearest_for_weights_and_on_average_exact_for_sums() {
     impl simd::Kernel for Set {
         type Output = [Line; 2];
         fn run<S: simd::Simd>(self, simd: S) -> [Line; 2] {
-            let mut row = [Halves::default()];
-            Halves::set_pair(simd, &mut row, 0, [simd.load(&self.1); 2], self.0);
-            row[0].widened()
+            Halves::stochastic(simd, [simd.load(&self.1); 2], self.0).widened()
         }
     }
     for isa in Isa::all() {

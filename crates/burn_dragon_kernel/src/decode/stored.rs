@@ -41,16 +41,47 @@ impl Halves {
     }
 
     /// Two lines, each number rounded up or down in magnitude at random, with a probability that makes the expected
-    /// value exact.
+    /// value exact. The seed chooses the rounding.
     #[inline(always)]
-    fn stochastic([first, second]: [Line; 2], seed: u32) -> Self {
+    pub(super) fn stochastic<S: Simd>(simd: S, pair: [S::V; 2], seed: u32) -> Self {
+        let mut lines = [Line::default(); 2];
+        simd.store(&mut lines[0], pair[0]);
+        simd.store(&mut lines[1], pair[1]);
         let mut words = [0; LINE];
         for (i, word) in words.iter_mut().enumerate() {
-            let noise = scramble(seed ^ i as u32);
+            let noise = scramble(scramble(seed).wrapping_add(i as u32));
             let [low, high] = [noise & !UPPER, noise >> 16];
-            *word = rounded(first.0[i].to_bits(), low) >> 16 | rounded(second.0[i].to_bits(), high);
+            *word = rounded(lines[0].0[i].to_bits(), low) >> 16 | rounded(lines[1].0[i].to_bits(), high);
         }
         Self(words)
+    }
+
+    /// Multiplies the numbers by a factor, and sets what is less than `least` to zero. Rounding is to the nearest.
+    #[inline(always)]
+    pub(super) fn scale(&mut self, factor: f32, least: f32) {
+        let scaled = |number: f32| {
+            let scaled = number * factor;
+            if scaled.abs() < least { 0.0 } else { scaled }
+        };
+        *self = Self::nearest(self.widened().map(|line| Line(line.0.map(scaled))));
+    }
+
+    /// `sum += by[0] rows[0] + by[1] rows[1]`, in this order.
+    #[inline(always)]
+    pub(super) fn add_two<S: Simd>(simd: S, by: [S::V; 2], rows: [&[Self]; 2], sum: &mut [Line]) {
+        let (sums, last) = sum.as_chunks_mut::<2>();
+        for ((sum, first), second) in sums.iter_mut().zip(rows[0]).zip(rows[1]) {
+            let (first, second) = (simd.widen(first), simd.widen(second));
+            for i in 0..2 {
+                let total = simd.fma(by[0], first[i], simd.load(&sum[i]));
+                simd.store(&mut sum[i], simd.fma(by[1], second[i], total));
+            }
+        }
+        for sum in last {
+            let [first, second] = [simd.widen(&rows[0][sums.len()]), simd.widen(&rows[1][sums.len()])];
+            let total = simd.fma(by[0], first[0], simd.load(sum));
+            simd.store(sum, simd.fma(by[1], second[0], total));
+        }
     }
 }
 
@@ -74,6 +105,8 @@ fn scramble(mut word: u32) -> u32 {
 pub(super) trait Stored: Copy + Default + Debug + Send + Sync {
     /// Share of active neurons, in percent, below which the int8 prefilter runs first.
     const SPARSE: usize;
+    /// Number of rows that are prefetched ahead of the current one where all rows are read; 0 for none.
+    const AHEAD: usize;
 
     /// Number of cache lines of a row of `lines` lines.
     fn size(lines: usize) -> usize;
@@ -87,33 +120,13 @@ pub(super) trait Stored: Copy + Default + Debug + Send + Sync {
     /// The scalar product of two rows.
     fn dot<S: Simd>(simd: S, a: &[Line], row: &[Self]) -> f32;
 
-    /// Lines `2 i` and `2 i + 1` of a row; zeros after its end.
-    fn pair<S: Simd>(simd: S, row: &[Self], i: usize) -> [S::V; 2];
-
-    /// Replaces lines `2 i` and `2 i + 1` of a row. Rounding is stochastic; `seed` chooses it.
-    fn set_pair<S: Simd>(simd: S, row: &mut [Self], i: usize, pair: [S::V; 2], seed: u32);
-
-    /// Multiplies numbers by a factor, and sets what is less than `least` to zero. Rounding is to the nearest.
-    fn scale(rows: &mut [Self], factor: f32, least: f32);
-
-    /// `sum += by[0] rows[0] + ...`, row by row.
-    #[inline(always)]
-    fn add_rows<S: Simd, const R: usize>(simd: S, by: [S::V; R], rows: [&[Self]; R], sum: &mut [Line]) {
-        for (i, sum) in sum.chunks_mut(2).enumerate() {
-            let rows = rows.map(|row| Self::pair(simd, row, i));
-            for (line, sum) in sum.iter_mut().enumerate() {
-                let mut total = simd.load(sum);
-                for r in 0..R {
-                    total = simd.fma(by[r], rows[r][line], total);
-                }
-                simd.store(sum, total);
-            }
-        }
-    }
+    /// `sum += by row`.
+    fn add<S: Simd>(simd: S, by: S::V, row: &[Self], sum: &mut [Line]);
 }
 
 impl Stored for Line {
     const SPARSE: usize = 40;
+    const AHEAD: usize = 0;
 
     fn size(lines: usize) -> usize {
         lines
@@ -133,28 +146,17 @@ impl Stored for Line {
     }
 
     #[inline(always)]
-    fn pair<S: Simd>(simd: S, row: &[Self], i: usize) -> [S::V; 2] {
-        let second = row.get(2 * i + 1).map_or(simd.splat(0.0), |line| simd.load(line));
-        [simd.load(&row[2 * i]), second]
-    }
-
-    #[inline(always)]
-    fn set_pair<S: Simd>(simd: S, row: &mut [Self], i: usize, pair: [S::V; 2], _seed: u32) {
-        for (line, v) in row[2 * i..].iter_mut().zip(pair) {
-            simd.store(line, v);
-        }
-    }
-
-    #[inline(always)]
-    fn scale(rows: &mut [Self], factor: f32, least: f32) {
-        for entry in rows.iter_mut().flat_map(|line| &mut line.0) {
-            *entry = scaled(*entry, factor, least);
+    fn add<S: Simd>(simd: S, by: S::V, row: &[Self], sum: &mut [Line]) {
+        for (sum, line) in sum.iter_mut().zip(row) {
+            let total = simd.fma(by, simd.load(line), simd.load(sum));
+            simd.store(sum, total);
         }
     }
 }
 
 impl Stored for Halves {
-    const SPARSE: usize = 40;
+    const SPARSE: usize = 20;
+    const AHEAD: usize = 8;
 
     fn size(lines: usize) -> usize {
         lines.div_ceil(2)
@@ -188,34 +190,19 @@ impl Stored for Halves {
     }
 
     #[inline(always)]
-    fn pair<S: Simd>(simd: S, row: &[Self], i: usize) -> [S::V; 2] {
-        simd.widen(&row[i])
-    }
-
-    #[inline(always)]
-    fn set_pair<S: Simd>(simd: S, row: &mut [Self], i: usize, pair: [S::V; 2], seed: u32) {
-        let lines = pair.map(|v| {
-            let mut line = Line::default();
-            simd.store(&mut line, v);
-            line
-        });
-        row[i] = Self::stochastic(lines, scramble(seed.wrapping_add(i as u32)));
-    }
-
-    #[inline(always)]
-    fn scale(rows: &mut [Self], factor: f32, least: f32) {
-        for halves in rows {
-            let lines = halves
-                .widened()
-                .map(|line| Line(line.0.map(|entry| scaled(entry, factor, least))));
-            *halves = Self::nearest(lines);
+    fn add<S: Simd>(simd: S, by: S::V, row: &[Self], sum: &mut [Line]) {
+        let (sums, last) = sum.as_chunks_mut::<2>();
+        for (sum, halves) in sums.iter_mut().zip(row) {
+            let v = simd.widen(halves);
+            for i in 0..2 {
+                let total = simd.fma(by, v[i], simd.load(&sum[i]));
+                simd.store(&mut sum[i], total);
+            }
+        }
+        for sum in last {
+            let [v, _] = simd.widen(&row[sums.len()]);
+            let total = simd.fma(by, v, simd.load(sum));
+            simd.store(sum, total);
         }
     }
-}
-
-/// A number times a factor; zero if that is less than `least`.
-#[inline(always)]
-fn scaled(number: f32, factor: f32, least: f32) -> f32 {
-    let scaled = number * factor;
-    if scaled.abs() < least { 0.0 } else { scaled }
 }

@@ -1,7 +1,7 @@
 //! Step of a token, phase by phase: the shared data, and the sums between the phases.
 
 use super::angles::Angles;
-use super::carried::{Form, Recent};
+use super::carried::Recent;
 use super::cpu::{Chunk, FirstHalf, Readout, SecondHalf, Stream};
 use super::prefilter::Coarsen;
 use super::row::{Join, add, norm};
@@ -9,6 +9,7 @@ use super::simd::{Isa, LINE, Line, Shorts};
 use super::weights::{Sizes, Weights};
 use super::work_queue::{End, MOST_PARTS, WorkItem, WorkQueue};
 use super::workers::{Help, Work};
+use crate::matrix::Precision;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -46,7 +47,7 @@ enum Phase {
 }
 
 impl TokenStep {
-    pub(super) fn new(weights: Arc<Weights>, lanes: usize, form: Form, isa: Isa) -> Self {
+    pub(super) fn new(weights: Arc<Weights>, lanes: usize, memory: Precision, isa: Isa) -> Self {
         let sizes = weights.sizes();
         let Sizes {
             heads,
@@ -58,7 +59,7 @@ impl TokenStep {
         let chunks: Vec<_> = (0..heads)
             .flat_map(|head| ranges(neurons, part(neurons, width, heads)).map(move |range| (head, range)))
             .enumerate()
-            .map(|(index, place)| Mutex::new(Chunk::new(&weights, lanes, form, index, place)))
+            .map(|(index, place)| Mutex::new(Chunk::new(&weights, lanes, memory, index, place)))
             .collect();
         let readouts = ranges(vocab, part(vocab, width, 1))
             .map(|tokens| Vocabulary {
@@ -78,7 +79,7 @@ impl TokenStep {
                 cos: vec![0.0; lanes * neurons / 2],
                 sin: vec![0.0; lanes * neurons / 2],
                 positions: vec![0; lanes],
-                recent: Recent::new(sizes, lanes, form),
+                recent: Recent::new(sizes, lanes, memory),
             }),
             queue: WorkQueue::default(),
             help: Help::at_most(chunks.len() - 1),

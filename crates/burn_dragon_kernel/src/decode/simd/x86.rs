@@ -77,7 +77,8 @@ impl Simd for Avx512 {
         unsafe {
             let words = _mm512_load_si512(halves.0.as_ptr().cast());
             let upper = _mm512_and_si512(words, _mm512_set1_epi32(-0x1_0000));
-            [_mm512_slli_epi32::<16>(words), upper].map(|half| _mm512_castsi512_ps(half))
+            let lower = _mm512_slli_epi32::<16>(words);
+            [_mm512_castsi512_ps(lower), _mm512_castsi512_ps(upper)]
         }
     }
     #[inline(always)]
@@ -183,12 +184,14 @@ impl Simd for Avx2 {
     fn widen(self, halves: &Halves) -> [[__m256; 2]; 2] {
         // SAFETY: see above the impl; a `Halves` is 64 bytes on such a boundary.
         unsafe {
-            let words = [0, 8].map(|i| _mm256_load_si256(halves.0[i..].as_ptr().cast()));
-            let upper = _mm256_set1_epi32(-0x1_0000);
-            [
-                words.map(|words| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words))),
-                words.map(|words| _mm256_castsi256_ps(_mm256_and_si256(words, upper))),
-            ]
+            let mask = _mm256_set1_epi32(-0x1_0000);
+            let mut lines = [[_mm256_setzero_ps(); 2]; 2];
+            for half in 0..2 {
+                let words = _mm256_load_si256(halves.0[8 * half..].as_ptr().cast());
+                lines[0][half] = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words));
+                lines[1][half] = _mm256_castsi256_ps(_mm256_and_si256(words, mask));
+            }
+            lines
         }
     }
     #[inline(always)]
