@@ -486,10 +486,7 @@ mod tests {
             cost.decode_weight_bytes(one, rounded),
             2.0 * (8.0 + 2.0 + 2.0 + 6.0)
         );
-        assert_eq!(
-            cost.decode_memory_bytes(one, rounded),
-            2.0 * (0.5 + 0.125) * 8.0
-        );
+        assert_eq!(cost.decode_memory_bytes(one, rounded), 2.0 * (0.5 + 0.125) * 8.0);
         assert_eq!(
             cost.decode_flops_at(one),
             2.0 * (8.0 + 2.0 * 4.0 + 2.0 + 2.0 + 6.0)
