@@ -10,6 +10,15 @@ pub(crate) const LINE: usize = 16;
 #[repr(C, align(64))]
 pub(crate) struct Line([f32; LINE]);
 
+impl Line {
+    /// Its 32 halves of numbers, as bf16 numbers are stored.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn halves(&self) -> &[u16; 2 * LINE] {
+        // SAFETY: both types are 64 plain bytes, and any bits are a number.
+        unsafe { &*(&raw const *self).cast() }
+    }
+}
+
 /// Numbers that start at a cache line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Buffer {

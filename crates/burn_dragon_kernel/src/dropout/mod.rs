@@ -15,12 +15,29 @@ fn word(seed: u64, four: u64) -> u64 {
 vectorized! {
     /// Multiplies fours of entries by their factors.
     scale_fours(seed: u64, threshold: u32, scale: f32, first: u64, fours: &mut [[f32; 4]]) {
-        for (four, entries) in (first..).zip(fours) {
-            let word = word(seed, four);
-            for (i, entry) in entries.iter_mut().enumerate() {
-                let bits = (word >> (16 * i)) as u32 & 0xFFFF;
-                *entry *= if bits < threshold { scale } else { 0.0 };
-            }
+        scale_run(seed, threshold, scale, first, fours);
+    }
+}
+
+#[inline(always)]
+fn scale_run(seed: u64, threshold: u32, scale: f32, first: u64, fours: &mut [[f32; 4]]) {
+    for (four, entries) in (first..).zip(fours) {
+        let word = word(seed, four);
+        for (i, entry) in entries.iter_mut().enumerate() {
+            let bits = (word >> (16 * i)) as u32 & 0xFFFF;
+            *entry *= if bits < threshold { scale } else { 0.0 };
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+vectorized! {
+    /// Multiplies rows of `fours` fours of entries, whose first fours are `stride` apart, by their factors.
+    scale_rows(
+        seed: u64, threshold: u32, scale: f32, first: u64, stride: u64, fours: usize, rows: &mut [[f32; 4]]
+    ) {
+        for (row, entries) in rows.chunks_exact_mut(fours).enumerate() {
+            scale_run(seed, threshold, scale, first + row as u64 * stride, entries);
         }
     }
 }
@@ -82,6 +99,32 @@ impl DropoutMask {
         let whole = first + ragged as u64;
         scale_fours(self.seed, self.threshold, self.scale as f32, whole / 4, fours);
         one_by_one(whole + 4 * fours.len() as u64, tail);
+    }
+
+    /// Multiplies rows of entries, whose first ones are `first` and then `stride` apart, by their factors.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn scale_block<const C: usize>(
+        &self,
+        first: u64,
+        stride: u64,
+        rows: &mut [[f32; C]],
+        [count, columns]: [usize; 2],
+    ) {
+        if first.is_multiple_of(4) && stride.is_multiple_of(4) && columns == C && C.is_multiple_of(4) {
+            let rows = rows[..count].as_flattened_mut().as_chunks_mut().0;
+            return scale_rows(
+                self.seed,
+                self.threshold,
+                self.scale as f32,
+                first / 4,
+                stride / 4,
+                C / 4,
+                rows,
+            );
+        }
+        for (row, first) in rows[..count].iter_mut().zip((first..).step_by(stride as usize)) {
+            self.scale_entries(first, &mut row[..columns]);
+        }
     }
 
     /// Multiplies `x` by the mask.

@@ -17,6 +17,7 @@
 use super::between::{Around, Between, CarriedBack, Felt, Through};
 use super::cpu::Kept;
 use super::elementwise::{add, gate_back, gated, relu_back, transpose};
+use super::fused::{self, Fused};
 use super::head::{Head, Operands};
 use super::pattern::Pattern;
 use super::read::Read;
@@ -59,9 +60,9 @@ struct Carried<'a> {
 pub(super) struct HeadGradients {
     pub(super) v: Vec<Buffer>,    // a [T, D] for each lane
     pub(super) own: Vec<Buffer>,  // what it has for itself, for each lane
-    pub(super) decoder_x: Buffer, // [N, D]
-    pub(super) decoder_y: Buffer, // [N, D]
-    pub(super) encoder: Buffer,   // [N, D]
+    pub(super) decoder_x: Buffer, // [N, D]; of fused products tile by tile, [D, C] each
+    pub(super) decoder_y: Buffer, // the same
+    pub(super) encoder: Buffer,   // the same
     slope: f64,                   // of ln lambda
 }
 
@@ -81,9 +82,19 @@ impl HeadGradients {
 /// number of threads, so that sums have the same order on every machine.
 const TASKS: usize = 8;
 
+/// Memory layout of the gradients of weights in [`HeadGradients`].
+#[derive(Clone, Copy, Debug)]
+pub(super) enum GradientLayout {
+    /// `[N, D]`.
+    Rows,
+    /// Tile by tile of fused products, `[D, C]` each.
+    Tiles,
+}
+
 /// The gradients of all heads, `collect` gives those of one over some lanes.
 pub(super) fn gather(
     sizes: Sizes,
+    layout: GradientLayout,
     collect: impl Fn(usize, Range<usize>) -> HeadGradients + Sync + Send,
 ) -> Gradients {
     let Sizes {
@@ -122,14 +133,20 @@ pub(super) fn gather(
             sum.own[index * own..(index + 1) * own].copy_from_slice(part);
         }
     }
-    sum.sum_weights(parts, groups, sizes);
+    sum.sum_weights(parts, groups, sizes, layout);
     sum
 }
 
 impl Gradients {
     /// The gradients of the weights, summed over groups of lanes and laid out as the weights are.
-    fn sum_weights(&mut self, mut parts: Vec<HeadGradients>, groups: usize, sizes: Sizes) {
-        let (size, width) = (sizes.neurons * sizes.width, sizes.width);
+    fn sum_weights(
+        &mut self,
+        mut parts: Vec<HeadGradients>,
+        groups: usize,
+        sizes: Sizes,
+        layout: GradientLayout,
+    ) {
+        let size = sizes.neurons * sizes.width;
         let heads = self
             .decoder_x
             .par_chunks_exact_mut(size)
@@ -145,10 +162,26 @@ impl Gradients {
                 add(&mut first.decoder_y, &other.decoder_y);
                 add(&mut first.encoder, &other.encoder);
             }
-            transpose(&first.decoder_x, width, width, decoder_x);
-            transpose(&first.decoder_y, width, width, decoder_y);
-            encoder.copy_from_slice(&first.encoder);
+            layout.lay_out(first, sizes, [decoder_x, decoder_y, encoder]);
         });
+    }
+}
+
+impl GradientLayout {
+    /// The gradients of a head as its weights are laid out: `[D, N]`, `[D, N]` and `[N, D]`.
+    fn lay_out(self, from: &HeadGradients, sizes: Sizes, [decoder_x, decoder_y, encoder]: [&mut [f32]; 3]) {
+        match self {
+            Self::Rows => {
+                transpose(&from.decoder_x, sizes.width, sizes.width, decoder_x);
+                transpose(&from.decoder_y, sizes.width, sizes.width, decoder_y);
+                encoder.copy_from_slice(&from.encoder);
+            }
+            Self::Tiles => {
+                fused::copy_tiles(&from.decoder_x, sizes, decoder_x);
+                fused::copy_tiles(&from.decoder_y, sizes, decoder_y);
+                fused::transpose_tiles(&from.encoder, sizes, encoder);
+            }
+        }
     }
 }
 
@@ -162,7 +195,8 @@ pub(crate) fn level_back(kept: &Kept, d: &FlexTensor) -> Vec<FlexTensor> {
         before: rho.storage(),
         gradient: kept.passes.then_some(after),
     });
-    let sum = gather(sizes, |head, lanes| match prepared.reach {
+    let layout = operands.gradient_layout();
+    let sum = gather(sizes, layout, |head, lanes| match prepared.reach {
         Reach::Causal => collect(&operands, &kept.reads, du, carried, head, lanes),
         Reach::Full => collect_whole(&operands, &kept.reads, du, carried, head, lanes),
     });
@@ -225,6 +259,16 @@ fn collect(
                 |scratch, index, window, around| {
                     let (rows, read) = (head.sizes.rows_of(&window.tokens), &reads[index]);
                     let window = head.window(&window.tokens);
+                    if let Some(fused) = Fused::of(&window) {
+                        return fused.back(
+                            scratch,
+                            read,
+                            &du[rows.clone()],
+                            around,
+                            &mut dv[rows],
+                            &mut part,
+                        );
+                    }
                     through_gate(&window, scratch, read, &du[rows.clone()], &mut part);
                     through_read(&window, scratch, read, around, &mut dv[rows], &mut part);
                 },
@@ -352,13 +396,7 @@ fn through_read(
         scratch.x.sized(tokens * neurons),
         scratch.dx.sized(tokens * neurons),
     );
-    // The gradient of values has its own buffer if it decays, or is not credited.
-    let is_apart = head.powers.is_some() || head.credit == Credit::Queries;
-    let felt = scratch.felt.sized(if is_apart { tokens * width } else { 0 });
-    felt.fill(0.0);
-    if !is_apart {
-        head.add_read_back(&read.scores, dr, dv);
-    }
+    let mut values = Values::begin(head, &mut scratch.felt, &read.scores, dr, dv);
     for tile in head.sizes.tiles() {
         let (count, place) = (tile.len(), head.place(&tile));
         let (x, dx) = (&x[place.clone()], &mut dx[place]);
@@ -370,7 +408,7 @@ fn through_read(
         head.precision.multiply(dq, count, both, q, false);
         let into = Felt {
             dq,
-            dv: if is_apart { &mut *felt } else { &mut *dv },
+            dv: values.through_memory(),
         };
         part.slope += around.add_gradients(head, &tile, q, through, into, &mut scratch.y);
         head.rotate(&tile, dq, turned, true);
@@ -381,20 +419,66 @@ fn through_read(
             [x, dx],
             &mut scratch.fired,
             v,
-            dv,
+            values.stream,
             &mut part.decoder_x,
         );
     }
     around.passed();
-    if is_apart && head.remembers_back() {
-        head.fade_to_end(felt);
+    part.slope += values.end(head, &read.scores, dr);
+}
+
+/// Gradient of the stream in a window, and of the stream as values that are read. The latter has its own buffer if it
+/// decays, or is not credited.
+pub(super) struct Values<'a> {
+    /// Gradient of the stream.
+    pub(super) stream: &'a mut [f32],
+    apart: Option<&'a mut [f32]>,
+}
+
+impl<'a> Values<'a> {
+    /// Begins with the gradient of the stream so far, and the part through the scores.
+    pub(super) fn begin(
+        head: &Head<'_>,
+        room: &'a mut Buffer,
+        scores: &[f32],
+        dr: &[f32],
+        stream: &'a mut [f32],
+    ) -> Self {
+        let is_apart = head.powers.is_some() || head.credit == Credit::Queries;
+        let apart = is_apart.then(|| room.sized(stream.len()));
+        let mut values = Self { stream, apart };
+        match &mut values.apart {
+            Some(apart) => apart.fill(0.0),
+            None => head.add_read_back(scores, dr, values.stream),
+        }
+        values
     }
-    if head.slopes {
-        part.slope += head.slope_of_rows(felt, head.v, width, |s| tokens - s);
+
+    /// Where the part through the memory after the window is added.
+    pub(super) fn through_memory(&mut self) -> &mut [f32] {
+        match &mut self.apart {
+            Some(apart) => apart,
+            None => self.stream,
+        }
     }
-    if is_apart && head.credit == Credit::Full {
-        head.add_read_back(&read.scores, dr, felt);
-        add(dv, felt);
+
+    /// Ends with all in the gradient of the stream; returns the values' part in the gradient of `ln lambda`, if
+    /// requested.
+    pub(super) fn end(self, head: &Head<'_>, scores: &[f32], dr: &[f32]) -> f64 {
+        let Some(apart) = self.apart else { return 0.0 };
+        let Sizes { tokens, width, .. } = head.sizes;
+        if head.remembers_back() {
+            head.fade_to_end(apart);
+        }
+        let slope = match head.slopes {
+            true => head.slope_of_rows(apart, head.v, width, |s| tokens - s),
+            false => 0.0,
+        };
+        if head.credit == Credit::Full {
+            head.add_read_back(scores, dr, apart);
+            add(self.stream, apart);
+        }
+        slope
     }
 }
 

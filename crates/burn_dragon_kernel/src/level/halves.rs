@@ -3,7 +3,7 @@
 //! Neither keeps a neuron-wide tensor: both compute x again from the stream. Here tokens do not depend on each other;
 //! windows only keep the working set in cache.
 
-use super::backward::{Gradients, HeadGradients, gather, through_gate, through_x};
+use super::backward::{GradientLayout, Gradients, HeadGradients, gather, through_gate, through_x};
 use super::cpu::{Forward, OfHead, Prepared, second_half};
 use super::elementwise::where_active;
 use super::head::{Head, Operands};
@@ -62,7 +62,7 @@ fn activate(head: &Head<'_>, scratch: &mut Scratch, into: &mut [f32]) {
 /// The gradients of v and decoder_x from that of x.
 pub(crate) fn perceive_back(Perceived(prepared): &Perceived, d: &FlexTensor) -> [FlexTensor; 2] {
     let (sizes, operands) = (prepared.sizes, prepared.operands());
-    let sum = gather(sizes, |head, lanes| {
+    let sum = gather(sizes, GradientLayout::Rows, |head, lanes| {
         collect_perceived(&operands, d.storage(), head, lanes)
     });
     [
@@ -190,7 +190,7 @@ fn perceive_window(head: &Head<'_>, scratch: &mut Scratch) {
 /// The gradients of the read, v, decoder_x, decoder_y and encoder from that of the contribution.
 pub(crate) fn speak_back(kept: &Spoken, du: &FlexTensor) -> [FlexTensor; 5] {
     let (sizes, operands) = (kept.prepared.sizes, kept.prepared.operands());
-    let sum = gather(sizes, |head, lanes| {
+    let sum = gather(sizes, GradientLayout::Rows, |head, lanes| {
         collect_spoken(&operands, &kept.reads, du.storage(), head, lanes)
     });
     let Gradients {

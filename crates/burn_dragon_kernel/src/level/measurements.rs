@@ -1,4 +1,5 @@
-//! Time of levels, by their retention, credit and memory: `cargo test --release -- --ignored what_retention_takes`.
+//! Time of levels, by their retention, credit and memory: `cargo test --release -- --ignored what_retention_takes`;
+//! and by precision: `what_precisions_take`.
 
 use super::chunked_tests::memory_of;
 use super::tests::{Case, leaf, values};
@@ -78,5 +79,45 @@ fn what_retention_takes() {
         .collect();
     for ((what, ..), time) in forms.iter().zip(&least) {
         println!("{what:28} {time:8.1} ms  {:.3}", time / least[0]);
+    }
+}
+
+/// Time of a level in f32 and in bf16, forward and backward, in milliseconds: the least of several runs in turn.
+#[test]
+#[ignore = "a measurement"]
+fn what_precisions_take() {
+    let device = Device::flex().autodiff();
+    for (lanes, tokens, neurons, width) in [(8, 256, 1024, 128), (1, 512, 8192, 256)] {
+        let case = Case {
+            lanes,
+            heads: 4,
+            tokens,
+            neurons,
+            width,
+            dropout: Some(0.1),
+            apart: false,
+            quiet: 0.0,
+        };
+        let mut least = [[f64::INFINITY; 2]; 2];
+        for round in 0..12 {
+            for (precision, least) in [Precision::F32, Precision::Bf16].into_iter().zip(&mut least) {
+                let input = LevelInput {
+                    precision,
+                    ..case.input(&device)
+                };
+                let started = std::time::Instant::now();
+                let u = level(input.clone()).u;
+                let forward = started.elapsed().as_secs_f64() * 1e3;
+                let found = u.sum().backward();
+                let both = started.elapsed().as_secs_f64() * 1e3;
+                values(input.v.grad(&found).unwrap());
+                if round > 1 {
+                    *least = [least[0].min(forward), least[1].min(both - forward)];
+                }
+            }
+        }
+        println!("{lanes} x {tokens}, N {neurons}, D {width}: forward, backward");
+        println!("f32  {:8.2} {:8.2} ms", least[0][0], least[0][1]);
+        println!("bf16 {:8.2} {:8.2} ms", least[1][0], least[1][1]);
     }
 }

@@ -18,6 +18,8 @@ pub(crate) mod backward;
 mod between;
 pub(crate) mod cpu;
 mod elementwise;
+#[cfg_attr(not(target_arch = "x86_64"), path = "fused/other.rs")]
+mod fused;
 mod graph;
 pub(crate) mod halves;
 mod head;

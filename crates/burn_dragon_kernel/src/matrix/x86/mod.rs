@@ -1,7 +1,7 @@
 //! Products by the vectors and tiles of x86-64.
 
 pub(crate) mod amx;
-mod bf16;
+pub(crate) mod bf16;
 pub(crate) mod dot;
 mod pack;
 mod transpose;
