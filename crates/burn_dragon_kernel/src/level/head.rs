@@ -48,7 +48,7 @@ impl<'a> Operands<'a> {
     pub(super) fn gradient_layout(&self) -> GradientLayout {
         match self.weights {
             LaidOutWeights::Rows(_) => GradientLayout::Rows,
-            LaidOutWeights::Panels(_) => GradientLayout::Tiles,
+            LaidOutWeights::Panels(_) => GradientLayout::Weights,
         }
     }
 

@@ -29,6 +29,7 @@ struct Sides<'a> {
     v: Packed<'a>,
     a: Packed<'a>,
     du: Packed<'a>,
+    du_right: Packed<'a>,
 }
 
 /// Gradients from du to da, and to x through the gate; q for [`through_read`], with the forms that memories need if
@@ -39,10 +40,15 @@ pub(super) fn through_gate<B: Blocks>(
     read: &Read,
     du: &[f32],
     memories: bool,
-    part: &mut HeadGradients,
+    part: &mut HeadGradients<'_>,
 ) {
     let Fused { head, weights } = *fused;
-    let Sizes { tokens, width, .. } = head.sizes;
+    let Sizes {
+        tokens,
+        neurons,
+        width,
+        ..
+    } = head.sizes;
     let a = &read.a[..tokens * width];
     let room = &mut scratch.fused;
     room.begin_back(head, memories);
@@ -50,11 +56,12 @@ pub(super) fn through_gate<B: Blocks>(
         packing.left(head.precision, head.wide(numbers).transposed());
     };
     turned(&mut room.a_turned, a);
-    turned(&mut room.du_turned, du);
+    let shared_du = scratch.du.share(head.precision, du, width);
     let sides = Sides {
         v: scratch.v.share(head.precision, head.v, width).left.packed(),
         a: scratch.a.share(head.precision, a, width).left.packed(),
-        du: scratch.du.share(head.precision, du, width).left.packed(),
+        du: shared_du.left.packed(),
+        du_right: shared_du.right.packed(),
     };
     let da = scratch.da.sized(tokens * width);
     da.fill(0.0);
@@ -64,7 +71,7 @@ pub(super) fn through_gate<B: Blocks>(
         let count = tile.len();
         room.left.begin(Side::Left, tokens, count);
         room.right.begin(Side::Right, count, tokens);
-        room.encoded.begin(Side::Right, count, tokens);
+        room.encoded.begin(Side::Left, count, tokens);
         for place in head.sizes.blocks_of(&tile) {
             back_to_x(&products, fused, sides, &mut blocks, place, memories, room);
             let (t, n) = (place[0], place[1] - tile.start);
@@ -72,20 +79,19 @@ pub(super) fn through_gate<B: Blocks>(
             room.right.put_transposed(n, t, &blocks.gate);
             room.left.put(t, n, &blocks.gate);
         }
-        let rows = tile.start * width..tile.end * width;
         products.multiply(
-            &mut part.encoder[rows.clone()],
-            count,
-            room.du_turned.packed(),
+            &mut part.encoder[head.sizes.rows_of(&tile)],
+            width,
             room.encoded.packed(),
-            true,
+            sides.du_right,
+            part.is_begun,
         );
         products.multiply(
-            &mut part.decoder_y[rows],
-            count,
+            &mut part.decoder_y[tile.start..],
+            neurons,
             room.a_turned.packed(),
             room.right.packed(),
-            true,
+            part.is_begun,
         );
         products.multiply(
             da,
@@ -134,7 +140,7 @@ pub(super) fn through_read<B: Blocks>(
     read: &Read,
     around: Around<'_, '_>,
     dv: &mut [f32],
-    part: &mut HeadGradients,
+    part: &mut HeadGradients<'_>,
 ) {
     let Fused { head, weights } = *fused;
     let Sizes {
@@ -191,13 +197,12 @@ pub(super) fn through_read<B: Blocks>(
             room.left.put(t, in_tile, &dq);
             room.right.put_transposed(in_tile, t, &dq);
         }
-        let rows = &mut part.decoder_x[tile.start * width..tile.end * width];
         products.multiply(
-            rows,
-            tile.len(),
+            &mut part.decoder_x[tile.start..],
+            neurons,
             room.v_turned.packed(),
             room.right.packed(),
-            true,
+            part.is_begun,
         );
         products.multiply(
             values.stream,

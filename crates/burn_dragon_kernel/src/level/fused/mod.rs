@@ -30,7 +30,6 @@ pub(super) use weights::{HeadPanels, Panels};
 
 use super::backward::HeadGradients;
 use super::between::Around;
-use super::elementwise::transpose;
 use super::head::Head;
 use super::read::Read;
 use super::rho::Rho;
@@ -89,19 +88,23 @@ impl<'a> Fused<'a> {
         du: &[f32],
         around: Around<'_, '_>,
         dv: &mut [f32],
-        part: &mut HeadGradients,
+        part: &mut HeadGradients<'_>,
     ) {
         let memories = around.any();
         with_products!(B => {
             backward::through_gate::<B>(self, scratch, read, du, memories, part);
             backward::through_read::<B>(self, scratch, read, around, dv, part);
         });
+        part.is_begun = true;
     }
 }
 
+pub(super) static OFF: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 /// Whether products in this precision are fused with the work between them.
 pub(super) fn available(precision: Precision) -> bool {
-    std::env::var_os("NOFUSE").is_none() && precision == Precision::Bf16 && crate::matrix::native::Unit::of(precision).is_some()
+    !OFF.load(std::sync::atomic::Ordering::Relaxed)
+        && precision == Precision::Bf16
+        && crate::matrix::native::Unit::of(precision).is_some()
 }
 
 /// Neurons of a tile: whole blocks of the packed layout, as many as stay in the second-level cache.
@@ -124,39 +127,19 @@ impl Sizes {
     }
 }
 
-/// Gradients of a head's matrix, tile by tile `[D, C]`, as `[D, N]`.
-pub(super) fn copy_tiles(from: &[f32], sizes: Sizes, to: &mut [f32]) {
-    let Sizes { neurons, width, .. } = sizes;
-    for tile in sizes.fused_tiles() {
-        let rows = from[tile.start * width..tile.end * width].chunks_exact(tile.len());
-        for (row, to) in rows.zip(to.chunks_exact_mut(neurons)) {
-            to[tile.clone()].copy_from_slice(row);
-        }
-    }
-}
-
-/// The same as `[N, D]`.
-pub(super) fn transpose_tiles(from: &[f32], sizes: Sizes, to: &mut [f32]) {
-    for tile in sizes.fused_tiles() {
-        let (count, place) = (tile.len(), sizes.rows_of(&tile));
-        transpose(&from[place.clone()], count, count, &mut to[place]);
-    }
-}
-
 /// Reused buffers of one head of one lane: factors in bf16.
 #[derive(Default)]
 pub(super) struct Room {
-    x: Packing,         // [T, N], left
-    dx: Packing,        // [T, N], left: the part through the gate
-    q_keys: Packing,    // forward: q^T of a tile, right; backward: q, [T, N], right
-    q_left: Packing,    // [T, C] or [T, N], left
-    q_turned: Packing,  // q^T, [C, T] or [N, T], left
-    left: Packing,      // [T, C], left: a tile of y, of its gate's gradient, of dx
-    right: Packing,     // [T, C], right
-    encoded: Packing,   // [T, C], right: a tile of y
-    v_turned: Packing,  // v^T, [D, T], left
-    a_turned: Packing,  // a^T
-    du_turned: Packing, // du^T
-    before: Packing,    // [D, C], right: a tile of a memory, transposed
-    later: Packing,     // the same of the gradient of one
+    x: Packing,        // [T, N], left
+    dx: Packing,       // [T, N], left: the part through the gate
+    q_keys: Packing,   // forward: q^T of a tile, right; backward: q, [T, N], right
+    q_left: Packing,   // [T, C] or [T, N], left
+    q_turned: Packing, // q^T, [C, T] or [N, T], left
+    left: Packing,     // [T, C], left: a tile of y, of its gate's gradient, of dx
+    right: Packing,    // [T, C], right
+    encoded: Packing,  // [C, T], left: a tile of y, transposed
+    v_turned: Packing, // v^T, [D, T], left
+    a_turned: Packing, // a^T
+    before: Packing,   // [D, C], right: a tile of a memory, transposed
+    later: Packing,    // the same of the gradient of one
 }

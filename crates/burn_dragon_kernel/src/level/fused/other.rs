@@ -64,7 +64,7 @@ impl<'a> Fused<'a> {
         _: &[f32],
         _: Around<'_, '_>,
         _: &mut [f32],
-        _: &mut HeadGradients,
+        _: &mut HeadGradients<'_>,
     ) {
         match *self.0 {}
     }
@@ -73,16 +73,6 @@ impl<'a> Fused<'a> {
 /// Never.
 pub(super) fn available(_: Precision) -> bool {
     false
-}
-
-/// There are no tiles.
-pub(super) fn copy_tiles(_: &[f32], _: Sizes, _: &mut [f32]) {
-    unreachable!("products are not fused here")
-}
-
-/// There are no tiles.
-pub(super) fn transpose_tiles(_: &[f32], _: Sizes, _: &mut [f32]) {
-    unreachable!("products are not fused here")
 }
 
 /// No buffers.
