@@ -10,13 +10,10 @@ pub(crate) const LINE: usize = 16;
 #[repr(C, align(64))]
 pub(crate) struct Line([f32; LINE]);
 
+#[cfg(target_arch = "x86_64")]
 impl Line {
-    /// Its 32 halves of numbers, as bf16 numbers are stored.
-    #[cfg(target_arch = "x86_64")]
-    pub(crate) fn halves(&self) -> &[u16; 2 * LINE] {
-        // SAFETY: both types are 64 plain bytes, and any bits are a number.
-        unsafe { &*(&raw const *self).cast() }
-    }
+    /// Zeros.
+    pub(crate) const ZERO: Self = Self([0.0; LINE]);
 }
 
 /// Numbers that start at a cache line.

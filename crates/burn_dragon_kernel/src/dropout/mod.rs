@@ -2,6 +2,8 @@
 //! threshold. The same seed gives the same mask on every backend, in any order of evaluation, and no state has to be
 //! saved.
 
+#[cfg(target_arch = "x86_64")]
+use crate::instructions::Instructions;
 use crate::mix::mix;
 use crate::simd::vectorized;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -15,31 +17,29 @@ fn word(seed: u64, four: u64) -> u64 {
 vectorized! {
     /// Multiplies fours of entries by their factors.
     scale_fours(seed: u64, threshold: u32, scale: f32, first: u64, fours: &mut [[f32; 4]]) {
-        scale_run(seed, threshold, scale, first, fours);
-    }
-}
-
-#[inline(always)]
-fn scale_run(seed: u64, threshold: u32, scale: f32, first: u64, fours: &mut [[f32; 4]]) {
-    for (four, entries) in (first..).zip(fours) {
-        let word = word(seed, four);
-        for (i, entry) in entries.iter_mut().enumerate() {
-            let bits = (word >> (16 * i)) as u32 & 0xFFFF;
-            *entry *= if bits < threshold { scale } else { 0.0 };
+        for (four, entries) in (first..).zip(fours) {
+            let word = word(seed, four);
+            for (i, entry) in entries.iter_mut().enumerate() {
+                let bits = (word >> (16 * i)) as u32 & 0xFFFF;
+                *entry *= if bits < threshold { scale } else { 0.0 };
+            }
         }
     }
 }
 
+/// Which of 32 entries are kept, the first of them that of a four: the hashes of eight fours are the entries' bits in their
+/// order.
 #[cfg(target_arch = "x86_64")]
-vectorized! {
-    /// Multiplies rows of `fours` fours of entries, whose first fours are `stride` apart, by their factors.
-    scale_rows(
-        seed: u64, threshold: u32, scale: f32, first: u64, stride: u64, fours: usize, rows: &mut [[f32; 4]]
-    ) {
-        for (row, entries) in rows.chunks_exact_mut(fours).enumerate() {
-            scale_run(seed, threshold, scale, first + row as u64 * stride, entries);
-        }
+#[target_feature(enable = "avx512f,avx512bw,avx512dq")]
+fn kept_avx512(seed: u64, threshold: u32, first: u64) -> u32 {
+    use std::arch::x86_64::{__m512i, _mm512_cmple_epu16_mask, _mm512_set1_epi16};
+    let mut words = [0; 8];
+    for (four, into) in (first..).zip(&mut words) {
+        *into = word(seed, four);
     }
+    // SAFETY: both types are 64 plain bytes.
+    let bits = unsafe { std::mem::transmute::<[u64; 8], __m512i>(words) };
+    _mm512_cmple_epu16_mask(bits, _mm512_set1_epi16((threshold - 1) as i16)) // the threshold is at least 1
 }
 
 /// Dropout mask of one draw: the factor of kept entries is `1 / (1 - probability)`, that of dropped ones 0.
@@ -101,29 +101,27 @@ impl DropoutMask {
         one_by_one(whole + 4 * fours.len() as u64, tail);
     }
 
-    /// Multiplies rows of entries, whose first ones are `first` and then `stride` apart, by their factors.
+    /// Entries of a block that are kept, one bit for each of at most 32 columns; the first entries of its rows are
+    /// `first` and then `stride` apart.
     #[cfg(target_arch = "x86_64")]
-    pub(crate) fn scale_block<const C: usize>(
+    pub(crate) fn kept_block(
         &self,
         first: u64,
         stride: u64,
-        rows: &mut [[f32; C]],
-        [count, columns]: [usize; 2],
+        [rows, columns]: [usize; 2],
+        into: &mut [u32; 32],
     ) {
-        if first.is_multiple_of(4) && stride.is_multiple_of(4) && columns == C && C.is_multiple_of(4) {
-            let rows = rows[..count].as_flattened_mut().as_chunks_mut().0;
-            return scale_rows(
-                self.seed,
-                self.threshold,
-                self.scale as f32,
-                first / 4,
-                stride / 4,
-                C / 4,
-                rows,
-            );
-        }
-        for (row, first) in rows[..count].iter_mut().zip((first..).step_by(stride as usize)) {
-            self.scale_entries(first, &mut row[..columns]);
+        let starts = (0..rows as u64).map(|row| first + row * stride);
+        if first.is_multiple_of(4) && stride.is_multiple_of(4) && Instructions::Avx512.usable() {
+            for (into, start) in into.iter_mut().zip(starts) {
+                // SAFETY: the processor has the features that the function is compiled for.
+                *into = unsafe { kept_avx512(self.seed, self.threshold, start / 4) };
+            }
+        } else {
+            for (into, start) in into.iter_mut().zip(starts) {
+                let kept = (0..columns).map(|column| u32::from(self.keeps(start + column as u64)) << column);
+                *into = kept.sum();
+            }
         }
     }
 

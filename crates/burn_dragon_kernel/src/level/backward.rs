@@ -302,14 +302,7 @@ fn collect(
                     let (rows, read) = (head.sizes.rows_of(&window.tokens), &reads[index]);
                     let window = head.window(&window.tokens);
                     if let Some(fused) = Fused::of(&window) {
-                        return fused.back(
-                            scratch,
-                            read,
-                            &du[rows.clone()],
-                            around,
-                            &mut dv[rows],
-                            part,
-                        );
+                        return fused.back(scratch, read, &du[rows.clone()], around, &mut dv[rows], part);
                     }
                     through_gate(&window, scratch, read, &du[rows.clone()], part);
                     through_read(&window, scratch, read, around, &mut dv[rows], part);

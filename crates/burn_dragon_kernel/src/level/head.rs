@@ -5,9 +5,9 @@
 
 use super::backward::GradientLayout;
 use super::elementwise::{dot, relu, turn};
-#[cfg(target_arch = "x86_64")]
-use super::fused::Angles as BlockAngles;
 use super::fused::HeadPanels;
+#[cfg(target_arch = "x86_64")]
+use super::fused::{Angles as BlockAngles, Kept as BlockKept};
 use super::pattern::Pattern;
 use super::powers::Powers;
 use super::shared::{Room, Shared};
@@ -17,7 +17,7 @@ use crate::backend::level::Sizes;
 use crate::causal_read::Credit;
 use crate::dropout::DropoutMask;
 #[cfg(target_arch = "x86_64")]
-use crate::matrix::{Block, PANEL};
+use crate::matrix::PANEL;
 use crate::matrix::{Matrix, Packing, Precision};
 use std::ops::Range;
 
@@ -247,23 +247,28 @@ impl<'a> Head<'a> {
             unreachable!("a level turns its neurons");
         };
         let (pairs, first) = (neurons / 2, t * (neurons / 2) + n / 2);
-        BlockAngles {
-            cos: &cos[first..],
-            sin: &sin[first..],
-            stride: pairs,
-            pairs: (pairs - n / 2).min(PANEL / 2),
-            tokens: (tokens - t).min(PANEL),
-        }
+        BlockAngles::new(
+            [&cos[first..], &sin[first..]],
+            pairs,
+            (pairs - n / 2).min(PANEL / 2),
+            (tokens - t).min(PANEL),
+        )
     }
 
-    /// Multiplies a block with these first token and neuron by its dropout factors, if there are any.
+    /// Dropout of a block with these first token and neuron, if there is any; the buffer takes the kept columns of its
+    /// rows.
     #[cfg(target_arch = "x86_64")]
-    pub(super) fn drop_out_block(&self, [t, n]: [usize; 2], y: &mut Block) {
+    pub(super) fn block_dropout<'b>(
+        &self,
+        [t, n]: [usize; 2],
+        columns: &'b mut [u32; PANEL],
+    ) -> Option<BlockKept<'b>> {
+        let (mask, first) = self.dropout.as_ref()?;
         let Sizes { tokens, neurons, .. } = self.sizes;
-        if let Some((mask, first)) = &self.dropout {
-            let size = [(tokens - t).min(PANEL), (neurons - n).min(PANEL)];
-            mask.scale_block(first + (t * neurons + n) as u64, neurons as u64, &mut y.0, size);
-        }
+        let size = [(tokens - t).min(PANEL), (neurons - n).min(PANEL)];
+        mask.kept_block(first + (t * neurons + n) as u64, neurons as u64, size, columns);
+        let scale = mask.scale() as f32;
+        Some(BlockKept { columns, scale })
     }
 
     /// Adds the transposed strict scores times `[T, D]`.

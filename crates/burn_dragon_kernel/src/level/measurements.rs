@@ -98,7 +98,9 @@ fn what_precisions_take() {
             apart: false,
             quiet: 0.0,
         };
-        if std::env::var("CASE").is_ok_and(|c| c != neurons.to_string()) { continue }
+        if std::env::var("CASE").is_ok_and(|c| c != neurons.to_string()) {
+            continue;
+        }
         let shared = case.input(&device);
         let mut least = [[f64::INFINITY; 2]; 3];
         for round in 0..if neurons == 1024 { 1000 } else { 30 } {
@@ -110,7 +112,11 @@ fn what_precisions_take() {
             .into_iter()
             .zip(&mut least)
             {
-                if let Ok(only) = std::env::var("ONLY") && only != format!("{precision}{off}") { continue }
+                if let Ok(only) = std::env::var("ONLY")
+                    && only != format!("{precision}{off}")
+                {
+                    continue;
+                }
                 fused::OFF.store(off, std::sync::atomic::Ordering::Relaxed);
                 let input = LevelInput {
                     precision,

@@ -1,6 +1,6 @@
 //! The backward pass of one head of one lane in one window; `level/backward.rs` has the equations.
 
-use super::block::{activate, activate_back, gate_back, gated};
+use super::block::{Gated, Sums, Turned, activate_back, gate_back};
 use super::{Fused, Room};
 use crate::backend::level::Sizes;
 use crate::causal_read::Credit;
@@ -10,18 +10,8 @@ use crate::level::head::Head;
 use crate::level::read::Read;
 use crate::level::scratch::Scratch;
 use crate::matrix::native::bf16::{Blocks, Products};
-use crate::matrix::{Block, Matrix, Packed, Packing, Side};
+use crate::matrix::{Block, Matrix, PANEL, Packed, Packing, Side};
 use std::ops::Range;
-
-/// Blocks of neurons that a pass holds at a time.
-#[derive(Default)]
-struct Blocks4 {
-    x: Block,
-    q: Block,
-    gate: Block,
-    y: Block,
-    dy: Block,
-}
 
 /// Factors of the width that a window's products share, packed.
 #[derive(Clone, Copy)]
@@ -66,18 +56,22 @@ pub(super) fn through_gate<B: Blocks>(
     let da = scratch.da.sized(tokens * width);
     da.fill(0.0);
     let products = Products::<B>::new();
-    let mut blocks = Blocks4::default();
+    let mut sums = Sums::default();
     for tile in head.sizes.fused_tiles() {
         let count = tile.len();
         room.left.begin(Side::Left, tokens, count);
         room.right.begin(Side::Right, count, tokens);
         room.encoded.begin(Side::Left, count, tokens);
         for place in head.sizes.blocks_of(&tile) {
-            back_to_x(&products, fused, sides, &mut blocks, place, memories, room);
-            let (t, n) = (place[0], place[1] - tile.start);
-            room.encoded.put_transposed(n, t, &blocks.y);
-            room.right.put_transposed(n, t, &blocks.gate);
-            room.left.put(t, n, &blocks.gate);
+            products.block([sides.v, weights.in_x.packed()], place, &mut sums.x, false);
+            products.block([sides.a, weights.in_y.packed()], place, &mut sums.gate, false);
+            products.block(
+                [sides.du, weights.in_encoder.packed()],
+                place,
+                &mut sums.dy,
+                false,
+            );
+            room.gate_back(head, &sums, place, tile.start, memories);
         }
         products.multiply(
             &mut part.encoder[head.sizes.rows_of(&tile)],
@@ -101,36 +95,6 @@ pub(super) fn through_gate<B: Blocks>(
             true,
         );
     }
-}
-
-/// One block: x, y and the gate's gradient in the buffers, the rest packed.
-#[expect(clippy::too_many_arguments, reason = "one step of a loop")]
-#[inline]
-fn back_to_x<B: Blocks>(
-    products: &Products<B>,
-    Fused { head, weights }: &Fused<'_>,
-    sides: Sides<'_>,
-    blocks: &mut Blocks4,
-    place: [usize; 2],
-    memories: bool,
-    room: &mut Room,
-) {
-    let [t, n] = place;
-    let Blocks4 { x, q, gate, y, dy } = blocks;
-    products.block([sides.v, weights.in_x.packed()], place, x, false);
-    products.block([sides.a, weights.in_y.packed()], place, gate, false);
-    products.block([sides.du, weights.in_encoder.packed()], place, dy, false);
-    activate(x, head.block_angles(place), q);
-    room.x.put(t, n, x);
-    room.q_keys.put_transposed(n, t, q);
-    if memories {
-        room.q_left.put(t, n, q);
-        room.q_turned.put_transposed(n, t, q);
-    }
-    gated(gate, room.x.rows(t, n), y);
-    head.drop_out_block(place, y);
-    gate_back(gate, room.x.rows(t, n), y, dy, head.kept_scale());
-    room.dx.put(t, n, dy);
 }
 
 /// From da through the norm, the read and the rotation to v and to the memories.
@@ -188,14 +152,10 @@ pub(super) fn through_read<B: Blocks>(
                     true,
                 );
             }
-            activate_back(
-                &mut dq,
-                head.block_angles([t, n]),
-                room.dx.rows(t, n),
-                room.x.rows(t, n),
-            );
-            room.left.put(t, in_tile, &dq);
-            room.right.put_transposed(in_tile, t, &dq);
+            let into = [room.left.step_mut(t, in_tile), room.right.step_mut(in_tile, t)];
+            let (through_gate, x) = (room.dx.step(t, n), room.x.step(t, n));
+            // SAFETY: there are products in bf16, so the processor has what they and this ask for.
+            unsafe { activate_back(&dq, head.block_angles([t, n]), through_gate, x, into) };
         }
         products.multiply(
             &mut part.decoder_x[tile.start..],
@@ -255,6 +215,28 @@ impl Room {
             before: before.is_some(),
             later: later.is_some(),
         }
+    }
+
+    /// Packs a block of the tile that begins at a neuron.
+    #[inline]
+    fn gate_back(&mut self, head: &Head<'_>, sums: &Sums, [t, n]: [usize; 2], first: usize, memories: bool) {
+        let mut columns = [0; PANEL];
+        let dropout = head.block_dropout([t, n], &mut columns);
+        let into = Gated {
+            x: self.x.step_mut(t, n),
+            dx: self.dx.step_mut(t, n),
+            y: self.encoded.step_mut(n - first, t),
+            gate_rows: self.left.step_mut(t, n - first),
+            gate_pairs: self.right.step_mut(n - first, t),
+        };
+        let q = Turned {
+            rows: memories.then(|| self.q_left.step_mut(t, n)),
+            keys: None,
+            pairs: Some(self.q_keys.step_mut(n, t)),
+            neurons: memories.then(|| self.q_turned.step_mut(n, t)),
+        };
+        // SAFETY: there are products in bf16, so the processor has what they and this ask for.
+        unsafe { gate_back(sums, head.block_angles([t, n]), dropout, into, q) };
     }
 
     fn begin_back(&mut self, head: &Head<'_>, memories: bool) {

@@ -1,13 +1,13 @@
 //! The forward pass of one head of one lane in one window.
 
-use super::block::{activate, gate};
+use super::block::{Turned, activate, gate};
 use super::{Fused, Room};
 use crate::backend::level::Sizes;
 use crate::level::read::Read;
 use crate::level::rho::Rho;
 use crate::level::scratch::Scratch;
 use crate::matrix::native::bf16::{Blocks, Products};
-use crate::matrix::{Block, Packed, Side};
+use crate::matrix::{Block, PANEL, Packed, Side};
 use std::ops::Range;
 
 /// Computes x, scores and the normed read. The tokens read `rho`, and write to it after that.
@@ -69,17 +69,19 @@ fn perceive<B: Blocks>(
     if write {
         room.q_turned.begin(Side::Left, count, tokens);
     }
-    let (mut x, mut q) = (Block::default(), Block::default());
+    let mut sums = Block::default();
     for [t, n] in head.sizes.blocks_of(tile) {
-        products.block([v, weights.in_x.packed()], [t, n], &mut x, false);
-        activate(&mut x, head.block_angles([t, n]), &mut q);
+        products.block([v, weights.in_x.packed()], [t, n], &mut sums, false);
         let in_tile = n - tile.start;
-        room.x.put(t, n, &x);
-        room.q_left.put(t, in_tile, &q);
-        room.q_keys.put(t, in_tile, &q);
-        if write {
-            room.q_turned.put_transposed(in_tile, t, &q);
-        }
+        let q = Turned {
+            rows: Some(room.q_left.step_mut(t, in_tile)),
+            keys: Some(room.q_keys.step_mut(t, in_tile)),
+            pairs: None,
+            neurons: write.then(|| room.q_turned.step_mut(in_tile, t)),
+        };
+        let x = Some(room.x.step_mut(t, n));
+        // SAFETY: there are products in bf16, so the processor has what they and this ask for.
+        unsafe { activate(&sums, head.block_angles([t, n]), x, q) };
     }
 }
 
@@ -94,15 +96,17 @@ pub(super) fn second_half<B: Blocks>(
     let a = scratch.a.share(head.precision, &read.a[..tokens * width], width);
     let room = &mut scratch.fused;
     let products = Products::<B>::new();
-    let (mut active, mut y) = ([0; 2], Block::default());
+    let (mut active, mut sums, mut columns) = ([0; 2], Block::default(), [0; PANEL]);
     for tile in head.sizes.fused_tiles() {
         room.left.begin(Side::Left, tokens, tile.len());
         for [t, n] in head.sizes.blocks_of(&tile) {
-            products.block([a.left.packed(), weights.in_y.packed()], [t, n], &mut y, false);
-            let counts = gate(&mut y, room.x.rows(t, n));
+            let sides = [a.left.packed(), weights.in_y.packed()];
+            products.block(sides, [t, n], &mut sums, false);
+            let dropout = head.block_dropout([t, n], &mut columns);
+            let y = room.left.step_mut(t, n - tile.start);
+            // SAFETY: there are products in bf16, so the processor has what they and this ask for.
+            let counts = unsafe { gate(&sums, room.x.step(t, n), dropout, y) };
             (0..2).for_each(|which| active[which] += counts[which]);
-            head.drop_out_block([t, n], &mut y);
-            room.left.put(t, n - tile.start, &y);
         }
         let rows = weights.out_encoder.packed().part(&tile);
         products.multiply(u, width, room.left.packed(), rows, true);
@@ -122,13 +126,20 @@ pub(super) fn remember<B: Blocks>(
     let written = head.written(v, &mut scratch.late);
     let room = &mut scratch.fused;
     let products = Products::<B>::new();
-    let (mut x, mut q) = (Block::default(), Block::default());
+    let mut sums = Block::default();
     for tile in head.sizes.fused_tiles() {
         room.q_turned.begin(Side::Left, tile.len(), tokens);
         for [t, n] in head.sizes.blocks_of(&tile) {
-            products.block([v.left.packed(), weights.in_x.packed()], [t, n], &mut x, false);
-            activate(&mut x, head.block_angles([t, n]), &mut q);
-            room.q_turned.put_transposed(n - tile.start, t, &q);
+            let sides = [v.left.packed(), weights.in_x.packed()];
+            products.block(sides, [t, n], &mut sums, false);
+            let q = Turned {
+                rows: None,
+                keys: None,
+                pairs: None,
+                neurons: Some(room.q_turned.step_mut(n - tile.start, t)),
+            };
+            // SAFETY: there are products in bf16, so the processor has what they and this ask for.
+            unsafe { activate(&sums, head.block_angles([t, n]), None, q) };
         }
         let rows = tile.start * width..tile.end * width;
         if let Some(before) = before {

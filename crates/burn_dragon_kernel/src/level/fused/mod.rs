@@ -25,7 +25,7 @@ mod block;
 mod forward;
 mod weights;
 
-pub(super) use block::Angles;
+pub(super) use block::{Angles, Kept};
 pub(super) use weights::{HeadPanels, Panels};
 
 use super::backward::HeadGradients;

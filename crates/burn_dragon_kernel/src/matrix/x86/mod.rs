@@ -4,7 +4,7 @@ pub(crate) mod amx;
 pub(crate) mod bf16;
 pub(crate) mod dot;
 mod pack;
-mod transpose;
+pub(crate) mod transpose;
 pub(crate) mod wide;
 
 use super::factor::{Factor, Matrix};
