@@ -82,14 +82,15 @@ fn what_retention_takes() {
     }
 }
 
-/// Time of a level in f32 and in bf16, forward and backward, in milliseconds: the least of several runs in turn.
+/// Time of a level in f32 and in bf16, forward and backward, in milliseconds: the least of several runs in turn, on one
+/// thread.
 #[test]
 #[ignore = "a measurement"]
 fn what_precisions_take() {
     let device = Device::flex().autodiff();
-    for (lanes, tokens, neurons, width) in [(1, 256, 1024, 128), (1, 512, 8192, 256)] {
+    for (tokens, neurons, width, rounds) in [(256, 1024, 128, 300), (512, 8192, 256, 30)] {
         let case = Case {
-            lanes,
+            lanes: 1,
             heads: 1,
             tokens,
             neurons,
@@ -98,44 +99,26 @@ fn what_precisions_take() {
             apart: false,
             quiet: 0.0,
         };
-        if std::env::var("CASE").is_ok_and(|c| c != neurons.to_string()) {
-            continue;
-        }
-        let shared = case.input(&device);
-        let mut least = [[f64::INFINITY; 2]; 3];
-        for round in 0..if neurons == 1024 { 1000 } else { 30 } {
-            for ((precision, off), least) in [
-                (Precision::F32, false),
-                (Precision::Bf16, false),
-                (Precision::Bf16, true),
-            ]
-            .into_iter()
-            .zip(&mut least)
-            {
-                if let Ok(only) = std::env::var("ONLY")
-                    && only != format!("{precision}{off}")
-                {
-                    continue;
-                }
-                fused::OFF.store(off, std::sync::atomic::Ordering::Relaxed);
-                let input = LevelInput {
-                    precision,
-                    ..shared.clone()
-                };
+        let precisions = [Precision::F32, Precision::Bf16];
+        let inputs = precisions.map(|precision| LevelInput {
+            precision,
+            ..case.input(&device)
+        });
+        let mut least = [[f64::INFINITY; 2]; 2];
+        for _ in 0..rounds {
+            for (input, least) in inputs.iter().zip(&mut least) {
                 let started = std::time::Instant::now();
                 let u = level(input.clone()).u;
                 let forward = started.elapsed().as_secs_f64() * 1e3;
                 let found = u.sum().backward();
                 let both = started.elapsed().as_secs_f64() * 1e3;
                 values(input.v.grad(&found).unwrap());
-                if round > 1 {
-                    *least = [least[0].min(forward), least[1].min(both - forward)];
-                }
+                *least = [least[0].min(forward), least[1].min(both - forward)];
             }
         }
-        println!("{lanes} x {tokens}, N {neurons}, D {width}: forward, backward");
-        println!("f32  {:8.2} {:8.2} ms", least[0][0], least[0][1]);
-        println!("bf16 {:8.2} {:8.2} ms", least[1][0], least[1][1]);
-        println!("bf16 old {:8.2} {:8.2} ms", least[2][0], least[2][1]);
+        println!("{tokens} tokens, {neurons} neurons, width {width}: forward, backward");
+        for (precision, [forward, backward]) in precisions.iter().zip(least) {
+            println!("{precision:5} {forward:8.2} {backward:8.2} ms");
+        }
     }
 }

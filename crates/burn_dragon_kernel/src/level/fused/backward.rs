@@ -1,6 +1,6 @@
 //! The backward pass of one head of one lane in one window; `level/backward.rs` has the equations.
 
-use super::block::{Gated, Sums, Turned, activate_back, gate_back};
+use super::block::{Gated, Lines, Sums, Turned, activate_back, gate_back};
 use super::{Fused, Room};
 use crate::backend::level::Sizes;
 use crate::causal_read::Credit;
@@ -56,7 +56,7 @@ pub(super) fn through_gate<B: Blocks>(
     let da = scratch.da.sized(tokens * width);
     da.fill(0.0);
     let products = Products::<B>::new();
-    let mut sums = Sums::default();
+    let (mut sums, mut lines) = (Sums::default(), Lines::default());
     for tile in head.sizes.fused_tiles() {
         let count = tile.len();
         room.left.begin(Side::Left, tokens, count);
@@ -71,7 +71,7 @@ pub(super) fn through_gate<B: Blocks>(
                 &mut sums.dy,
                 false,
             );
-            room.gate_back(head, &sums, place, tile.start, memories);
+            room.gate_back(head, &sums, place, tile.start, memories, &mut lines);
         }
         products.multiply(
             &mut part.encoder[head.sizes.rows_of(&tile)],
@@ -219,7 +219,15 @@ impl Room {
 
     /// Packs a block of the tile that begins at a neuron.
     #[inline]
-    fn gate_back(&mut self, head: &Head<'_>, sums: &Sums, [t, n]: [usize; 2], first: usize, memories: bool) {
+    fn gate_back(
+        &mut self,
+        head: &Head<'_>,
+        sums: &Sums,
+        [t, n]: [usize; 2],
+        first: usize,
+        memories: bool,
+        lines: &mut Lines,
+    ) {
         let mut columns = [0; PANEL];
         let dropout = head.block_dropout([t, n], &mut columns);
         let into = Gated {
@@ -236,7 +244,7 @@ impl Room {
             neurons: memories.then(|| self.q_turned.step_mut(n, t)),
         };
         // SAFETY: there are products in bf16, so the processor has what they and this ask for.
-        unsafe { gate_back(sums, head.block_angles([t, n]), dropout, into, q) };
+        unsafe { gate_back(sums, head.block_angles([t, n]), dropout, into, q, lines) };
     }
 
     fn begin_back(&mut self, head: &Head<'_>, memories: bool) {

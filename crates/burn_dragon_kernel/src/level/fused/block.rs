@@ -223,20 +223,40 @@ pub(super) struct Turned<'a> {
     pub(super) neurons: Option<&'a mut Step>,
 }
 
+/// Reused lines of a block, whatever they hold.
+pub(super) struct Lines {
+    q: Step,
+    pairs: Step,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self {
+            q: [Line::ZERO; PANEL],
+            pairs: [Line::ZERO; PANEL],
+        }
+    }
+}
+
 impl Turned<'_> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn store(self, lines: &Step) {
+    fn store(
+        self,
+        Lines {
+            q: lines,
+            pairs: room,
+        }: &mut Lines,
+    ) {
         if let Some(rows) = self.rows {
             rows.copy_from_slice(lines);
         }
         if let Some(keys) = self.keys {
             store_transposed(lines, keys);
         }
-        let mut room = [Line::ZERO; PANEL];
         let pairs = match (self.pairs, &self.neurons) {
             (Some(pairs), _) => pairs,
-            (None, Some(_)) => &mut room,
+            (None, Some(_)) => room,
             (None, None) => return,
         };
         for (pair, tokens) in lines.as_chunks::<2>().0.iter().enumerate() {
@@ -250,17 +270,21 @@ impl Turned<'_> {
 
 /// `x = max(sum, 0)`, and q = x turned by the angles.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) fn activate(sums: &Block, angles: Angles<'_>, x: Option<&mut Step>, q: Turned<'_>) {
-    let mut lines = [Line::ZERO; PANEL];
-    let mut x = x;
-    for (t, into) in lines.iter_mut().enumerate() {
+pub(super) fn activate(
+    sums: &Block,
+    angles: Angles<'_>,
+    mut x: Option<&mut Step>,
+    q: Turned<'_>,
+    lines: &mut Lines,
+) {
+    for (t, into) in lines.q.iter_mut().enumerate() {
         let row = relu(row(sums, t));
         if let Some(x) = &mut x {
             store(&mut x[t], line(row));
         }
         store(into, turned(row, angles.of(t)));
     }
-    q.store(&lines);
+    q.store(lines);
 }
 
 /// Rows of y: gate times x, and what dropout keeps of them.
@@ -342,8 +366,8 @@ pub(super) fn gate_back(
     dropout: Option<Kept<'_>>,
     into: Gated<'_>,
     q: Turned<'_>,
+    lines: &mut Lines,
 ) {
-    let mut lines = [[Line::ZERO; PANEL]; 2]; // of q, and pairs of y
     let scale = _mm512_set1_ps(dropout.map_or(1.0, |kept| kept.scale));
     let Gated {
         x: xs,
@@ -359,7 +383,7 @@ pub(super) fn gate_back(
             let activity = relu(row(&sums.x, t));
             let x_line = line(activity);
             store(&mut xs[t], x_line);
-            store(&mut lines[0][t], turned(activity, angles.of(t)));
+            store(&mut lines.q[t], turned(activity, angles.of(t)));
             let (x, gate, dy) = (row_of(x_line), relu(row(&sums.gate, t)), row(&sums.dy, t));
             let y = kept(gate, x, dropout, t);
             let active = above_zero(y);
@@ -372,11 +396,11 @@ pub(super) fn gate_back(
             gate_lines[member] = line(times(d, x));
             store(&mut gate_rows[t], gate_lines[member]);
         }
-        store_pairs(&mut lines[1], pair, y_lines);
+        store_pairs(&mut lines.pairs, pair, y_lines);
         store_pairs(gate_pairs, pair, gate_lines);
     }
-    store_transposed(&lines[1], ys);
-    q.store(&lines[0]);
+    store_transposed(&lines.pairs, ys);
+    q.store(lines);
 }
 
 /// Gradient of x: that of q, turned back, and the part through the gate; 0 where x is.

@@ -1,6 +1,6 @@
 //! The forward pass of one head of one lane in one window.
 
-use super::block::{Turned, activate, gate};
+use super::block::{Lines, Turned, activate, gate};
 use super::{Fused, Room};
 use crate::backend::level::Sizes;
 use crate::level::read::Read;
@@ -69,7 +69,7 @@ fn perceive<B: Blocks>(
     if write {
         room.q_turned.begin(Side::Left, count, tokens);
     }
-    let mut sums = Block::default();
+    let (mut sums, mut lines) = (Block::default(), Lines::default());
     for [t, n] in head.sizes.blocks_of(tile) {
         products.block([v, weights.in_x.packed()], [t, n], &mut sums, false);
         let in_tile = n - tile.start;
@@ -81,7 +81,7 @@ fn perceive<B: Blocks>(
         };
         let x = Some(room.x.step_mut(t, n));
         // SAFETY: there are products in bf16, so the processor has what they and this ask for.
-        unsafe { activate(&sums, head.block_angles([t, n]), x, q) };
+        unsafe { activate(&sums, head.block_angles([t, n]), x, q, &mut lines) };
     }
 }
 
@@ -126,7 +126,7 @@ pub(super) fn remember<B: Blocks>(
     let written = head.written(v, &mut scratch.late);
     let room = &mut scratch.fused;
     let products = Products::<B>::new();
-    let mut sums = Block::default();
+    let (mut sums, mut lines) = (Block::default(), Lines::default());
     for tile in head.sizes.fused_tiles() {
         room.q_turned.begin(Side::Left, tile.len(), tokens);
         for [t, n] in head.sizes.blocks_of(&tile) {
@@ -139,7 +139,7 @@ pub(super) fn remember<B: Blocks>(
                 neurons: Some(room.q_turned.step_mut(n - tile.start, t)),
             };
             // SAFETY: there are products in bf16, so the processor has what they and this ask for.
-            unsafe { activate(&sums, head.block_angles([t, n]), None, q) };
+            unsafe { activate(&sums, head.block_angles([t, n]), None, q, &mut lines) };
         }
         let rows = tile.start * width..tile.end * width;
         if let Some(before) = before {

@@ -99,12 +99,9 @@ impl<'a> Fused<'a> {
     }
 }
 
-pub(super) static OFF: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 /// Whether products in this precision are fused with the work between them.
 pub(super) fn available(precision: Precision) -> bool {
-    !OFF.load(std::sync::atomic::Ordering::Relaxed)
-        && precision == Precision::Bf16
-        && crate::matrix::native::Unit::of(precision).is_some()
+    precision == Precision::Bf16 && crate::matrix::native::Unit::of(precision).is_some()
 }
 
 /// Neurons of a tile: whole blocks of the packed layout, as many as stay in the second-level cache.
