@@ -131,7 +131,7 @@ class Place:
 
 def shown_as(words, place):
     """A command as a person would type it."""
-    names = {str(place.dragon): "dragon", sys.executable: "python", str(ROOT / "scripts/pytorch_baseline.py"): "scripts/pytorch_baseline.py"}
+    names = {str(place.dragon): "dragon", sys.executable: "python"}
     shown = [names.get(str(word), str(word)) for word in words]
     return " ".join(shown).replace(str(ROOT) + "/", "").replace(str(FIXTURES), "$DRAGON_FIXTURES")
 
@@ -266,7 +266,8 @@ def about(a, tables):
     figures = [got for table in tables.values() for seen in table.values() for got in seen.values()]
     versions = sorted({f"torch {got['torch']}" for got in figures if "torch" in got})
     machines = [got["machine"] for got in figures if "machine" in got]
-    lines = [f"{date} UTC, commit {git('rev-parse', '--short', 'HEAD') or a.commit}{dirty}; {card(a)}; {', '.join(versions) or 'no PyTorch'}."]
+    commit = git("rev-parse", "--short", "HEAD") or a.commit
+    lines = [f"{date} UTC, commit {commit}{dirty}; {card(a)}; {', '.join(versions) or 'no PyTorch'}."]
     if machines:
         best = lambda key: max((m[key] for m in machines if m.get(key)), default=None)
         f32, bf16, copied = map(best, ("flops_per_second", "bf16_flops_per_second", "memory_bytes_per_second"))
@@ -294,7 +295,8 @@ Made by `scripts/gpu.sh`; do not edit. One round: each program alone, in turn, o
 the steps, prompts or tokens of a run, each timed until the device had done all its work. *Ours is* our speed over theirs,
 ours being the run of the same precision, or the first one. *Of f32 peak* counts the model's arithmetic, without what is
 computed twice, beside a large square product through Burn. PyTorch is
-[`scripts/pytorch_baseline.py`](../scripts/pytorch_baseline.py), whose forms [performance.md](performance.md) describes; *graph* is a CUDA graph.
+[`scripts/pytorch_baseline.py`](../scripts/pytorch_baseline.py), whose forms [performance.md](performance.md) describes;
+*graph* is a CUDA graph.
 """
 
 
@@ -304,10 +306,15 @@ def page(a, rows, pairs, tables, parts):
         blocks.insert(1, f"**A dry run of the script on `{a.backend}`, at tiny sizes: not a result.**")
     if rows:
         cells = [[fixture, form, f"{apart:.2g}"] for fixture, form, apart in rows]
-        blocks += ["## Logits of the official fixtures", f"Largest difference from the f64 oracle, as a share of the largest logit; at most {LOGITS:g} is asked.", table_of.columns(["fixture", "form", "difference"], cells)]
+        asked = f"Largest difference from the f64 oracle, as a share of the largest logit; at most {LOGITS:g} is asked."
+        table = table_of.columns(["fixture", "form", "difference"], cells)
+        blocks += ["## Logits of the official fixtures", asked, table]
     if pairs:
         step, got, expected = pairs[-1]
-        blocks += ["## A short training run", f"{len(pairs)} steps on the device and on the processor, the same seed: losses differ by {worst_loss(pairs):.2g} of their size at most ({LOSSES:g} is asked); at step {step} {got:.5f} and {expected:.5f}."]
+        apart = f"losses differ by {worst_loss(pairs):.2g} of their size at most ({LOSSES:g} is asked)"
+        ends = f"at step {step} {got:.5f} and {expected:.5f}"
+        said = f"{len(pairs)} steps on the device and on the processor, with one seed: {apart}; {ends}."
+        blocks += ["## A short training run", said]
     for what, table in tables.items():
         for size, seen in table.items():
             if seen:
