@@ -4,7 +4,7 @@ import statistics
 import subprocess
 
 # Runs that are slower than the best of their precision by more than this are not repeated.
-HOPELESS = 1.25
+HOPELESS = 1.5
 
 
 class Failed(Exception):
