@@ -40,6 +40,8 @@ mod dropout;
 mod flex;
 mod full_read;
 mod gated_projection;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod gpu;
 mod instructions;
 mod join;
 mod level;
