@@ -13,29 +13,27 @@ pub(crate) mod reduce;
 use crate::backend::adamw::AdamWStep;
 use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, SpeakOn};
 use crate::backend::{DragonBackend, Operation, conversions};
-use crate::{adamw, cross_entropy, join, newton_schulz, norm, sum_of_squares};
+use crate::{adamw, cross_entropy, join, level, newton_schulz, norm, sum_of_squares};
 use burn::backend::Autodiff;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, Float, Int, Tensor};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
-use std::convert::Infallible;
 
 impl DragonBackend for CubeBackend {
     type Norm = norm::cube::Normed;
     type Join = join::cube::Joined;
     type CrossEntropy = cross_entropy::cube::Rows;
-    type Level = Infallible;
-    type Perceive = Infallible;
-    type Speak = Infallible;
+    type Level = level::cube::Kept;
+    type Perceive = level::cube::Perceived;
+    type Speak = level::cube::Spoken;
 
     fn computes(operation: Operation, dtype: DType) -> bool {
         match operation {
-            Operation::Level | Operation::Perceive | Operation::Speak => false,
             Operation::Norm | Operation::Join | Operation::CrossEntropy => {
                 matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
             }
-            Operation::SumOfSquares | Operation::AdamW | Operation::NewtonSchulz => dtype == DType::F32,
+            _ => dtype == DType::F32,
         }
     }
 
@@ -67,28 +65,28 @@ impl DragonBackend for CubeBackend {
         cross_entropy::cube::cross_entropy_back(kept, d)
     }
 
-    fn level(_: LevelOn<Self>, _: MemoryOn<Self>, _: bool) -> LevelRun<Self, Self::Level> {
-        unreachable!("the level is computed by its reference")
+    fn level(input: LevelOn<Self>, memory: MemoryOn<Self>, keep: bool) -> LevelRun<Self, Self::Level> {
+        level::cube::level(input, memory, keep)
     }
 
-    fn level_back(kept: Self::Level, _: CubeTensor) -> Vec<CubeTensor> {
-        match kept {}
+    fn level_back(kept: Self::Level, d: CubeTensor) -> Vec<CubeTensor> {
+        level::cube::level_back(&kept, d)
     }
 
-    fn perceive(_: HalfOn<Self>) -> (CubeTensor, Self::Perceive) {
-        unreachable!("x is computed by its reference")
+    fn perceive(input: HalfOn<Self>) -> (CubeTensor, Self::Perceive) {
+        level::cube::perceive(input)
     }
 
-    fn perceive_back(kept: Self::Perceive, _: CubeTensor) -> [CubeTensor; 2] {
-        match kept {}
+    fn perceive_back(kept: Self::Perceive, d: CubeTensor) -> [CubeTensor; 2] {
+        level::cube::perceive_back(&kept, d)
     }
 
-    fn speak(_: SpeakOn<Self>, _: bool) -> LevelRun<Self, Self::Speak> {
-        unreachable!("the second half is computed by its reference")
+    fn speak(input: SpeakOn<Self>, keep: bool) -> LevelRun<Self, Self::Speak> {
+        level::cube::speak(input, keep)
     }
 
-    fn speak_back(kept: Self::Speak, _: CubeTensor) -> [CubeTensor; 5] {
-        match kept {}
+    fn speak_back(kept: Self::Speak, d: CubeTensor) -> [CubeTensor; 5] {
+        level::cube::speak_back(&kept, d)
     }
 
     fn sum_of_squares(x: CubeTensor) -> f64 {
@@ -105,4 +103,4 @@ impl DragonBackend for CubeBackend {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Shape};
 use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::ops::numeric::{empty_device_contiguous_dtype, zeros_client};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::ir::{ElemType, FloatKind, IntKind};
@@ -60,4 +60,51 @@ pub(crate) fn for_entries(client: &Client, count: usize) -> (CubeCount, CubeDim)
 /// A launch with a cube of [`UNITS`] for each of `count` rows, at least.
 pub(crate) fn for_rows(client: &Client, count: usize) -> (CubeCount, CubeDim) {
     for_entries(client, count * UNITS as usize)
+}
+
+/// The same contiguous memory in another shape of as many entries.
+pub(crate) fn shaped(tensor: CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
+    CubeTensor::new_contiguous(
+        tensor.client.clone(),
+        tensor.device.clone(),
+        shape.into(),
+        tensor.handle.clone(),
+        tensor.dtype,
+    )
+}
+
+/// The tensor in another type; itself, if it has that type.
+pub(crate) fn cast(tensor: CubeTensor, dtype: DType) -> CubeTensor {
+    if tensor.dtype == dtype {
+        return tensor;
+    }
+    contiguous(burn_cubecl::kernel::cast(tensor, dtype))
+}
+
+/// The tensor with two axes exchanged, without a copy.
+pub(crate) fn swapped(mut tensor: CubeTensor, axes: [usize; 2]) -> CubeTensor {
+    tensor.meta.swap(axes[0], axes[1]);
+    tensor
+}
+
+/// Plain numbers on the device of another tensor.
+pub(crate) fn upload(like: &CubeTensor, bytes: &[u8], entries: usize, dtype: DType) -> CubeTensor {
+    let handle = like.client.create_from_slice(bytes);
+    CubeTensor::new_contiguous(
+        like.client.clone(),
+        like.device.clone(),
+        Shape::new([entries]),
+        handle,
+        dtype,
+    )
+}
+
+/// Zeros in f32, on the device of another tensor.
+pub(crate) fn zeros(like: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
+    contiguous(zeros_client(
+        like.client.clone(),
+        like.device.clone(),
+        shape.into(),
+        DType::F32,
+    ))
 }
