@@ -62,7 +62,7 @@ fn parameters(kind: &dyn ModelKind, model: &ModelFile) -> u64 {
 /// Selects the device and reports it with the reason on standard error.
 fn backend(asked: Backend) -> anyhow::Result<SelectedBackend> {
     let selected = asked.select()?;
-    tell!("backend {} ({})", selected.name, selected.why);
+    tell!("{selected}");
     Ok(selected)
 }
 

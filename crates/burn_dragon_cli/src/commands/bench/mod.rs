@@ -65,8 +65,8 @@ impl Bench {
                 .context("cannot set the number of threads")?;
         }
         let selected = backend(settings.backend.backend)?;
-        if settings.precision == Precision::Bf16 && selected.name != "cpu" {
-            bail!("--precision bf16 works only on the processor; give --backend cpu");
+        if settings.precision == Precision::Bf16 && !selected.kernels().have_bf16() {
+            bail!("--precision bf16: this device computes no bf16; give --backend cpu");
         }
         let machine = Machine::measure();
         tell!("{machine}");
