@@ -186,7 +186,10 @@ mod tests {
         let selected = Backend::Auto.select().unwrap();
         assert!(!selected.why.is_empty());
         let line = selected.to_string();
-        assert!(line.starts_with(&format!("backend {} ({})", selected.name, selected.why)), "{line}");
+        assert!(
+            line.starts_with(&format!("backend {} ({})", selected.name, selected.why)),
+            "{line}"
+        );
         assert_eq!(selected.name == "cpu", !line.contains("kernels"), "{line}");
     }
 

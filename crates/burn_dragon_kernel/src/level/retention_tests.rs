@@ -173,13 +173,18 @@ pub(super) fn outcome(
         Carried::Constant => Some(rho.clone().inner()),
     };
     let (u, after) = form(input.clone(), given);
-    let mut loss = (u.clone() * numbers(u.dims(), 5, 2.0, &device).cast(dtype)).sum();
+    let weighed = |part: &Tensor<4>, seed| {
+        let terms = part.clone() * numbers(part.dims(), seed, 2.0, &device).cast(dtype);
+        terms.reshape([-1])
+    };
+    let mut terms: Vec<Tensor<1>> = vec![weighed(&u, 5)];
     if memory == Carried::Tracked
         && let Some(after) = &after
     {
-        loss = loss + (after.clone() * numbers(after.dims(), 7, 2.0, &device).cast(dtype)).sum();
+        terms.push(weighed(after, 7));
     }
-    let found = loss.backward();
+    // The loss is the sum of the terms: each has the gradient 1.
+    let found = Tensor::cat(terms, 0).backward();
     let weights = &input.weights;
     let mut outcome = vec![
         ("u", values(u)),
