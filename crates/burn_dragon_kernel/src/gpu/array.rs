@@ -7,6 +7,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::ir::{ElemType, FloatKind, IntKind};
 use cubecl::prelude::{Client, CubeCount, CubeDim};
+use std::ops::Range;
 
 /// Units of a cube: a power of two that every device has.
 pub(crate) const UNITS: u32 = 256;
@@ -85,6 +86,19 @@ pub(crate) fn cast(tensor: CubeTensor, dtype: DType) -> CubeTensor {
 pub(crate) fn swapped(mut tensor: CubeTensor, axes: [usize; 2]) -> CubeTensor {
     tensor.meta.swap(axes[0], axes[1]);
     tensor
+}
+
+/// Part of an axis of contiguous memory, without a copy; none where the device cannot bind memory at its start.
+pub(crate) fn part(tensor: &CubeTensor, axis: usize, range: Range<usize>) -> Option<CubeTensor> {
+    let bytes = (tensor.meta.strides()[axis] * range.start * tensor.dtype.size()) as u64;
+    let alignment = tensor.client.properties().memory.alignment;
+    if !bytes.is_multiple_of(alignment) {
+        return None;
+    }
+    let mut part = tensor.clone();
+    part.handle = part.handle.offset_start(bytes);
+    part.meta.shape[axis] = range.len();
+    Some(part)
 }
 
 /// Plain numbers on the device of another tensor.

@@ -34,10 +34,15 @@ pub(crate) fn product(left: CubeTensor, right: CubeTensor, dtype: DType) -> Cube
         .collect();
     (shape[rank - 2], shape[rank - 1]) = (one[rank - 2], other[rank - 1]);
     let into = empty(&left, shape, dtype);
-    if entries(&into) > 0 {
-        launch(left, right, into.clone());
-    }
+    product_into(left, right, into.clone());
     into
+}
+
+/// [`product`] into memory that is there.
+pub(crate) fn product_into(left: CubeTensor, right: CubeTensor, into: CubeTensor) {
+    if entries(&into) > 0 {
+        launch(left, right, into);
+    }
 }
 
 fn launch(left: CubeTensor, right: CubeTensor, into: CubeTensor) {

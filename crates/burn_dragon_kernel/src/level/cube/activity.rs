@@ -4,12 +4,14 @@
 //! relu, and x is its positive part.
 
 use super::Place;
+use super::kernels::{
+    Mask, MaskLaunch, RowsLaunch, close_gate, count_active, keep_positive, open_gate, relu_rotate, unrotate,
+    where_positive, zero_silent,
+};
 use crate::dropout::DropoutMask;
-use crate::gpu::array::{UNITS, contiguous, element, empty, for_rows};
+use crate::gpu::array::{contiguous, element, empty, for_rows};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::ir::ElemType;
-use cubecl::prelude::*;
 
 /// Cosines and sines of the pairs' angles on the device, `[1 or B, 1, T, N/2]` each.
 #[derive(Clone, Debug)]
@@ -42,6 +44,7 @@ pub(super) fn rotate(drive: &CubeTensor, angles: &Angles, place: &Place) -> Cube
         &client,
         cubes,
         units,
+        vector(drive, place),
         drive.clone().into_buffer_arg(),
         angles.cos.clone().into_buffer_arg(),
         angles.sin.clone().into_buffer_arg(),
@@ -68,6 +71,7 @@ pub(super) fn rotate_back(
         &client,
         cubes,
         units,
+        vector(drive, place),
         drive.clone().into_buffer_arg(),
         dq.into_buffer_arg(),
         angles.cos.clone().into_buffer_arg(),
@@ -95,6 +99,7 @@ pub(super) fn gate(
         &client,
         cubes,
         units,
+        vector(drive, place),
         drive.clone().into_buffer_arg(),
         gate.into_buffer_arg(),
         y.clone().into_buffer_arg(),
@@ -122,6 +127,7 @@ pub(super) fn gate_back(
         &client,
         cubes,
         units,
+        vector(drive, place),
         drive.clone().into_buffer_arg(),
         gate.clone().into_buffer_arg(),
         dz.clone().into_buffer_arg(),
@@ -201,16 +207,11 @@ pub(super) fn count(drive: &CubeTensor, gate: &CubeTensor, place: &Place) -> Cub
     counts
 }
 
-/// Where the rows of a window lie.
-#[derive(CubeType, CubeLaunch, Clone, Copy)]
-pub(super) struct Rows {
-    pub(super) heads: usize,
-    pub(super) lanes: usize,
-    /// Tokens of the window, and of the stream, and the window's first in that.
-    pub(super) tokens: usize,
-    pub(super) stream: usize,
-    pub(super) first: usize,
-    pub(super) neurons: usize,
+/// Neurons that a unit reads at once: a whole number of pairs, as many as the device moves best.
+fn vector(drive: &CubeTensor, place: &Place) -> usize {
+    let sizes = drive.client.io_optimized_vector_sizes(drive.dtype.size());
+    let fits = |size: &usize| *size > 2 && size % 2 == 0 && place.sizes.neurons.is_multiple_of(*size);
+    sizes.into_iter().find(fits).unwrap_or(2)
 }
 
 impl Place {
@@ -226,309 +227,9 @@ impl Place {
     }
 }
 
-/// A dropout mask: the halves of its seed, its threshold and its scale.
-#[derive(CubeType, CubeLaunch, Clone, Copy)]
-struct Mask {
-    seed_low: u32,
-    seed_high: u32,
-    threshold: u32,
-    scale: f32,
-}
-
 impl Mask {
     fn of(dropout: Option<&DropoutMask>) -> MaskLaunch {
         let (seed, threshold, scale) = dropout.map_or((0, 0, 0.0), DropoutMask::parts);
         MaskLaunch::new(seed as u32, (seed >> 32) as u32, threshold, scale as f32)
-    }
-}
-
-/// The factor of entry `index` of a mask: [`DropoutMask::factor`], in halves of 32 bits, since not every device has
-/// more.
-#[cube]
-fn factor(mask: &Mask, index: usize) -> f32 {
-    let four = (index / 4) as u32;
-    let place = (index % 4) as u32;
-    // seed ^ four * 0x9E3779B97F4A7C15
-    let mut low = mask.seed_low ^ (four * 0x7F4A_7C15u32);
-    let mut high = mask.seed_high ^ (u32::mul_hi(four, 0x7F4A_7C15u32) + four * 0x9E37_79B9u32);
-    // word ^= word >> 30; word *= 0xBF58476D1CE4E5B9
-    low = low ^ ((low >> 30u32) | (high << 2u32));
-    high = high ^ (high >> 30u32);
-    high = u32::mul_hi(low, 0x1CE4_E5B9u32) + low * 0xBF58_476Du32 + high * 0x1CE4_E5B9u32;
-    low = low * 0x1CE4_E5B9u32;
-    // word ^= word >> 27; word *= 0x94D049BB133111EB
-    low = low ^ ((low >> 27u32) | (high << 5u32));
-    high = high ^ (high >> 27u32);
-    high = u32::mul_hi(low, 0x1331_11EBu32) + low * 0x94D0_49BBu32 + high * 0x1331_11EBu32;
-    low = low * 0x1331_11EBu32;
-    // word ^= word >> 31
-    low = low ^ ((low >> 31u32) | (high << 1u32));
-    high = high ^ (high >> 31u32);
-    let mut bits = low;
-    if place >= 2u32 {
-        bits = high;
-    }
-    bits = (bits >> (16u32 * (place % 2u32))) & 0xFFFFu32;
-    let mut factor = 0.0f32;
-    if bits < mask.threshold {
-        factor = mask.scale;
-    }
-    factor
-}
-
-/// The positive part.
-#[cube]
-fn positive(x: f32) -> f32 {
-    let mut part = 0.0f32;
-    if x > 0.0f32 {
-        part = x;
-    }
-    part
-}
-
-/// The first entry of the angles of row `row`.
-#[cube]
-fn angles_of(rows: &Rows, row: usize, lane_stride: usize) -> usize {
-    let lane = (row / rows.tokens) % rows.lanes;
-    lane * lane_stride + (rows.first + row % rows.tokens) * (rows.neurons / 2)
-}
-
-/// The first entry of row `row` in `[B C, H N]`.
-#[cube]
-fn beside(rows: &Rows, row: usize) -> usize {
-    let all = rows.lanes * rows.tokens;
-    ((row % all) * rows.heads + row / all) * rows.neurons
-}
-
-/// The first entry of row `row` in `[B, H, T, N]` of the stream.
-#[cube]
-fn in_stream(rows: &Rows, row: usize) -> usize {
-    let (head, lane) = (row / (rows.lanes * rows.tokens), (row / rows.tokens) % rows.lanes);
-    ((lane * rows.heads + head) * rows.stream + rows.first + row % rows.tokens) * rows.neurons
-}
-
-#[cube(launch)]
-fn relu_rotate<F: Float>(
-    drive: &[F],
-    cos: &[f32],
-    sin: &[f32],
-    q: &mut [F],
-    rows: Rows,
-    lane_stride: usize,
-    #[define(F)] _dtype: ElemType,
-) {
-    let row = CUBE_POS;
-    if row >= rows.heads * rows.lanes * rows.tokens {
-        terminate!();
-    }
-    let (start, angles) = (row * rows.neurons, angles_of(&rows, row, lane_stride));
-    let mut pair = UNIT_POS as usize;
-    while pair < rows.neurons / 2 {
-        let at = start + 2 * pair;
-        let a = positive(f32::cast_from(drive[at]));
-        let b = positive(f32::cast_from(drive[at + 1]));
-        let (c, s) = (cos[angles + pair], sin[angles + pair]);
-        q[at] = F::cast_from(a * c - b * s);
-        q[at + 1] = F::cast_from(b * c + a * s);
-        pair += comptime!(UNITS as usize);
-    }
-}
-
-#[cube(launch)]
-fn unrotate<F: Float>(
-    drive: &[F],
-    dq: &[F],
-    cos: &[f32],
-    sin: &[f32],
-    dx: &mut [F],
-    rows: Rows,
-    lane_stride: usize,
-    #[define(F)] _dtype: ElemType,
-) {
-    let row = CUBE_POS;
-    if row >= rows.heads * rows.lanes * rows.tokens {
-        terminate!();
-    }
-    let (start, angles) = (row * rows.neurons, angles_of(&rows, row, lane_stride));
-    let mut pair = UNIT_POS as usize;
-    while pair < rows.neurons / 2 {
-        let at = start + 2 * pair;
-        let (g, h) = (f32::cast_from(dq[at]), f32::cast_from(dq[at + 1]));
-        let (c, s) = (cos[angles + pair], sin[angles + pair]);
-        let mut one = F::new(0.0f32);
-        let mut other = F::new(0.0f32);
-        if f32::cast_from(drive[at]) > 0.0f32 {
-            one = F::cast_from(f32::cast_from(dx[at]) + g * c + h * s);
-        }
-        if f32::cast_from(drive[at + 1]) > 0.0f32 {
-            other = F::cast_from(f32::cast_from(dx[at + 1]) + h * c - g * s);
-        }
-        dx[at] = one;
-        dx[at + 1] = other;
-        pair += comptime!(UNITS as usize);
-    }
-}
-
-#[cube(launch)]
-fn open_gate<F: Float>(
-    drive: &[F],
-    gate: &[F],
-    y: &mut [F],
-    rows: Rows,
-    mask: Mask,
-    #[comptime] drops: bool,
-    #[define(F)] _dtype: ElemType,
-) {
-    let row = CUBE_POS;
-    if row >= rows.heads * rows.lanes * rows.tokens {
-        terminate!();
-    }
-    let (start, beside, index) = (row * rows.neurons, beside(&rows, row), in_stream(&rows, row));
-    let mut i = UNIT_POS as usize;
-    while i < rows.neurons {
-        let x = positive(f32::cast_from(drive[start + i]));
-        let mut open = x * positive(f32::cast_from(gate[start + i]));
-        if comptime!(drops) {
-            open = open * factor(&mask, index + i);
-        }
-        y[beside + i] = F::cast_from(open);
-        i += comptime!(UNITS as usize);
-    }
-}
-
-#[cube(launch)]
-fn close_gate<F: Float>(
-    drive: &[F],
-    gate: &mut [F],
-    dz: &mut [F],
-    dx: &mut [F],
-    rows: Rows,
-    mask: Mask,
-    #[comptime] drops: bool,
-    #[define(F)] _dtype: ElemType,
-) {
-    let row = CUBE_POS;
-    if row >= rows.heads * rows.lanes * rows.tokens {
-        terminate!();
-    }
-    let (start, beside, index) = (row * rows.neurons, beside(&rows, row), in_stream(&rows, row));
-    let mut i = UNIT_POS as usize;
-    while i < rows.neurons {
-        let x = positive(f32::cast_from(drive[start + i]));
-        let open = positive(f32::cast_from(gate[start + i]));
-        let mut kept = 1.0f32;
-        if comptime!(drops) {
-            kept = factor(&mask, index + i);
-        }
-        let dy = f32::cast_from(dz[beside + i]) * kept;
-        let mut dg = 0.0f32;
-        if open > 0.0f32 {
-            dg = dy * x;
-        }
-        dz[beside + i] = F::cast_from(x * open * kept);
-        gate[start + i] = F::cast_from(dg);
-        dx[start + i] = F::cast_from(dy * open);
-        i += comptime!(UNITS as usize);
-    }
-}
-
-#[cube(launch)]
-fn keep_positive<F: Float>(drive: &mut [F], rows: Rows, #[define(F)] _dtype: ElemType) {
-    let row = CUBE_POS;
-    if row >= rows.heads * rows.lanes * rows.tokens {
-        terminate!();
-    }
-    let start = row * rows.neurons;
-    let mut i = UNIT_POS as usize;
-    while i < rows.neurons {
-        drive[start + i] = F::cast_from(positive(f32::cast_from(drive[start + i])));
-        i += comptime!(UNITS as usize);
-    }
-}
-
-#[cube(launch)]
-fn where_positive<F: Float, G: Float>(
-    drive: &[F],
-    d: &[G],
-    dx: &mut [F],
-    rows: Rows,
-    #[define(F)] _dtype: ElemType,
-    #[define(G)] _of_d: ElemType,
-) {
-    let row = CUBE_POS;
-    if row >= rows.heads * rows.lanes * rows.tokens {
-        terminate!();
-    }
-    let (start, index) = (row * rows.neurons, in_stream(&rows, row));
-    let mut i = UNIT_POS as usize;
-    while i < rows.neurons {
-        let mut entry = F::new(0.0f32);
-        if f32::cast_from(drive[start + i]) > 0.0f32 {
-            entry = F::cast_from(d[index + i]);
-        }
-        dx[start + i] = entry;
-        i += comptime!(UNITS as usize);
-    }
-}
-
-#[cube(launch)]
-fn zero_silent<F: Float>(drive: &[F], dx: &mut [F], rows: Rows, #[define(F)] _dtype: ElemType) {
-    let row = CUBE_POS;
-    if row >= rows.heads * rows.lanes * rows.tokens {
-        terminate!();
-    }
-    let start = row * rows.neurons;
-    let mut i = UNIT_POS as usize;
-    while i < rows.neurons {
-        if f32::cast_from(drive[start + i]) <= 0.0f32 {
-            dx[start + i] = F::new(0.0f32);
-        }
-        i += comptime!(UNITS as usize);
-    }
-}
-
-#[cube(launch)]
-fn count_active<F: Float>(
-    drive: &[F],
-    gate: &[F],
-    counts: &mut [u32],
-    rows: Rows,
-    #[define(F)] _dtype: ElemType,
-) {
-    let row = CUBE_POS;
-    if row >= rows.heads * rows.lanes * rows.tokens {
-        terminate!();
-    }
-    let mut room = Shared::<[u32]>::new_slice(comptime!(2 * UNITS as usize));
-    let start = row * rows.neurons;
-    let unit = UNIT_POS as usize;
-    let mut of_x = 0u32;
-    let mut of_y = 0u32;
-    let mut i = UNIT_POS as usize;
-    while i < rows.neurons {
-        let x = positive(f32::cast_from(drive[start + i]));
-        if x > 0.0f32 {
-            of_x += 1u32;
-        }
-        if x * positive(f32::cast_from(gate[start + i])) > 0.0f32 {
-            of_y += 1u32;
-        }
-        i += comptime!(UNITS as usize);
-    }
-    room[2 * unit] = of_x;
-    room[2 * unit + 1] = of_y;
-    sync_cube();
-    let mut span = comptime!(UNITS as usize / 2).runtime();
-    while span > 0 {
-        if unit < span {
-            room[2 * unit] = room[2 * unit] + room[2 * (unit + span)];
-            room[2 * unit + 1] = room[2 * unit + 1] + room[2 * (unit + span) + 1];
-        }
-        sync_cube();
-        span /= 2;
-    }
-    if unit == 0 {
-        counts[2 * row] = room[0];
-        counts[2 * row + 1] = room[1];
     }
 }

@@ -200,13 +200,13 @@ impl<'a> Back<'a> {
         let credited = prepared.credit == Credit::Full;
         let q = prepared.queries(&self.drive, place);
         let of_read = cast(dr.clone(), dtype);
-        let gradient = product(of_read.clone(), transposed(self.factors.clone()), DType::F32); // [H, B, C, C]
+        let gradient = scores::lower(&of_read, &self.factors, DType::F32, place); // [H, B, C, C]
         if prepared.learns_slopes {
             width::subtract_sums(slopes, scores::slope_of_rows(scores, &gradient, place));
         }
         let both = scores::mirror(&gradient, fading, credited, dtype, place);
         let dq = product(both, q.clone(), dtype);
-        let felt = credited.then(|| product(transposed(scores.clone()), of_read, DType::F32));
+        let felt = credited.then(|| scores::read_back(scores, &of_read, place));
         let before = self.through_memories(&q, &dr, (&dq, felt.as_ref()), memories, slopes);
         (dq, felt, before)
     }

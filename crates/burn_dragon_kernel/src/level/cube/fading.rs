@@ -4,7 +4,7 @@
 //! the same count of resets before them.
 
 use super::Place;
-use super::activity::Rows;
+use super::kernels::Rows;
 use crate::backend::level::Sizes;
 use crate::gpu::array::{UNITS, element, empty, entries, for_entries, for_rows, owned, upload};
 use crate::level::powers::power;

@@ -151,9 +151,9 @@ impl Prepared {
         write: bool,
         place: &Place,
     ) -> (CubeTensor, Option<CubeTensor>) {
-        let scores = product(q.clone(), transposed(q.clone()), self.dtype);
+        let scores = scores::lower(q, q, self.dtype, place);
         scores::mask(&scores, &self.fading, place);
-        let rows = product(scores.clone(), factors.clone(), DType::F32);
+        let rows = scores::read(&scores, factors, place);
         if let Some(rho) = &*memory {
             width::add(&rows, self.recalled(q, rho, place));
         }

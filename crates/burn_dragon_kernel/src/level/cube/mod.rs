@@ -12,6 +12,7 @@ mod backward;
 mod fading;
 mod forward;
 mod halves;
+mod kernels;
 mod scores;
 mod width;
 

@@ -1,14 +1,89 @@
 //! Scores of the tokens of a window, `[H, B, C, C]`: their mask, and what their gradient adds to q.
 
 use super::Place;
-use super::activity::Rows;
 use super::fading::{Fading, Tables, left};
-use crate::gpu::array::{UNITS, element, empty, for_rows};
+use super::kernels::Rows;
+use crate::gpu::array::{UNITS, element, empty, for_rows, part};
+use crate::gpu::product::{product_into, transposed};
 use crate::gpu::reduce::{room, sum_of_units};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
+use std::ops::Range;
+
+/// Tokens of a block of scores: blocks above the diagonal are not computed.
+const BLOCK: usize = 128;
+
+/// Blocks of the tokens of a window; one, where the blocks above the diagonal are few.
+fn blocks(tokens: usize) -> impl Iterator<Item = Range<usize>> {
+    let block = if tokens < 2 * BLOCK { tokens } else { BLOCK };
+    (0..tokens)
+        .step_by(block)
+        .map(move |start| start..tokens.min(start + block))
+}
+
+/// `left right^T` below the diagonal and on it, `[H, B, C, C]`, from `[H, B, C, K]`; what is above is not initialised.
+pub(super) fn lower(left: &CubeTensor, right: &CubeTensor, dtype: DType, place: &Place) -> CubeTensor {
+    let tokens = place.tokens.len();
+    let [heads, lanes, ..] = place.of_heads();
+    let into = empty(left, [heads, lanes, tokens, tokens], dtype);
+    let of_block = |rows: Range<usize>| {
+        let columns = 0..rows.end;
+        let right = part(right, 2, columns.clone())?;
+        let into = part(&part(&into, 2, rows.clone())?, 3, columns)?;
+        Some((part(left, 2, rows)?, transposed(right), into))
+    };
+    in_blocks(blocks(tokens).map(of_block), || {
+        (left.clone(), transposed(right.clone()), into.clone())
+    });
+    into
+}
+
+/// `scores values`, `[H, B, C, D]`, without what is above the diagonal.
+pub(super) fn read(scores: &CubeTensor, values: &CubeTensor, place: &Place) -> CubeTensor {
+    let into = empty(scores, place.of_heads(), DType::F32);
+    let of_block = |rows: Range<usize>| {
+        let columns = 0..rows.end;
+        let scores = part(&part(scores, 2, rows.clone())?, 3, columns.clone())?;
+        Some((scores, part(values, 2, columns)?, part(&into, 2, rows)?))
+    };
+    in_blocks(blocks(place.tokens.len()).map(of_block), || {
+        (scores.clone(), values.clone(), into.clone())
+    });
+    into
+}
+
+/// `scores^T rows`, `[H, B, C, D]`, without what is above the diagonal of the scores.
+pub(super) fn read_back(scores: &CubeTensor, rows: &CubeTensor, place: &Place) -> CubeTensor {
+    let (into, tokens) = (empty(scores, place.of_heads(), DType::F32), place.tokens.len());
+    let of_block = |columns: Range<usize>| {
+        let readers = columns.start..tokens;
+        let scores = part(&part(scores, 2, readers.clone())?, 3, columns.clone())?;
+        Some((
+            transposed(scores),
+            part(rows, 2, readers)?,
+            part(&into, 2, columns)?,
+        ))
+    };
+    in_blocks(blocks(tokens).map(of_block), || {
+        (transposed(scores.clone()), rows.clone(), into.clone())
+    });
+    into
+}
+
+/// Two factors and the memory of their product.
+type Product = (CubeTensor, CubeTensor, CubeTensor);
+
+/// Products block by block, or one of the whole where a block cannot be bound.
+fn in_blocks(blocks: impl Iterator<Item = Option<Product>>, whole: impl FnOnce() -> Product) {
+    let products = blocks
+        .collect::<Option<Vec<_>>>()
+        .unwrap_or_else(|| vec![whole()]);
+    for (left, right, into) in products {
+        product_into(left, right, into);
+    }
+}
 
 /// Multiplies scores by what is left of each write, in place; nothing is left on and above the diagonal.
 pub(super) fn mask(scores: &CubeTensor, fading: &Fading, place: &Place) {

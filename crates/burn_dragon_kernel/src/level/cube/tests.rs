@@ -67,6 +67,28 @@ fn values_and_gradients_are_those_of_the_definition() {
     }
 }
 
+/// Blocks of scores above the diagonal are not computed, in windows that have some; the last window has fewer tokens.
+#[test]
+fn long_windows_are_those_of_the_definition() {
+    let Some(device) = device() else { return };
+    let case = Case {
+        lanes: 2,
+        heads: 2,
+        tokens: 400,
+        neurons: 24,
+        width: 8,
+        dropout: None,
+        apart: true,
+        quiet: 0.1,
+    };
+    let input = |device: &Device| retention_tests::input(5, &case, &device.clone().autodiff());
+    let expected = outcome(in_f64(&input(&Device::flex())), Carried::Tracked, &case, slow);
+    for chunk in [400, 320, 299] {
+        let found = outcome(input(&device), Carried::Tracked, &case, in_windows(Some(chunk)));
+        same(&case, &found, &expected, 10.0 * TOLERANCE);
+    }
+}
+
 #[test]
 fn windows_of_one_token_are_the_recurrent_form() {
     let Some(device) = device() else { return };

@@ -1,8 +1,8 @@
 //! Work as wide as the model, `[.., D]`: windows taken from a stream and put into it, sums over heads, row products.
 
 use super::Place;
-use super::activity::Rows;
 use super::fading::{Fading, Tables, kept};
+use super::kernels::Rows;
 use crate::gpu::array::{UNITS, element, empty, entries, for_entries, for_rows};
 use crate::gpu::reduce::{room, sum_of_units};
 use burn::tensor::DType;
