@@ -18,7 +18,7 @@ pub(crate) fn sum_of_units(value: f32, room: &mut Shared<[f32]>) -> f32 {
     let mut span = comptime!(UNITS as usize / 2).runtime();
     while span > 0 {
         if unit < span {
-            room[unit] = room[unit] + room[unit + span];
+            room[unit] += room[unit + span];
         }
         sync_cube();
         span /= 2;

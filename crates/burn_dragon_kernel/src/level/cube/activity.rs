@@ -210,7 +210,8 @@ pub(super) fn count(drive: &CubeTensor, gate: &CubeTensor, place: &Place) -> Cub
 /// Neurons that a unit reads at once: a whole number of pairs, as many as the device moves best.
 fn vector(drive: &CubeTensor, place: &Place) -> usize {
     let sizes = drive.client.io_optimized_vector_sizes(drive.dtype.size());
-    let fits = |size: &usize| *size > 2 && size % 2 == 0 && place.sizes.neurons.is_multiple_of(*size);
+    let fits =
+        |size: &usize| *size > 2 && size.is_multiple_of(2) && place.sizes.neurons.is_multiple_of(*size);
     sizes.into_iter().find(fits).unwrap_or(2)
 }
 

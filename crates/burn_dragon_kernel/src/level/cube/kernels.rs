@@ -38,12 +38,12 @@ fn factor(mask: &Mask, index: usize) -> f32 {
     low = low ^ ((low >> 30u32) | (high << 2u32));
     high = high ^ (high >> 30u32);
     high = u32::mul_hi(low, 0x1CE4_E5B9u32) + low * 0xBF58_476Du32 + high * 0x1CE4_E5B9u32;
-    low = low * 0x1CE4_E5B9u32;
+    low *= 0x1CE4_E5B9u32;
     // word ^= word >> 27; word *= 0x94D049BB133111EB
     low = low ^ ((low >> 27u32) | (high << 5u32));
     high = high ^ (high >> 27u32);
     high = u32::mul_hi(low, 0x1331_11EBu32) + low * 0x94D0_49BBu32 + high * 0x1331_11EBu32;
-    low = low * 0x1331_11EBu32;
+    low *= 0x1331_11EBu32;
     // word ^= word >> 31
     low = low ^ ((low >> 31u32) | (high << 1u32));
     high = high ^ (high >> 31u32);
@@ -104,6 +104,7 @@ pub(super) fn relu_rotate<F: Float, N: Size>(
     if row >= rows.heads * rows.lanes * rows.tokens {
         terminate!();
     }
+    let size = N::value().comptime();
     let vectors = rows.neurons / N::value();
     let (start, angles) = (row * vectors, angles_of(&rows, row, lane_stride));
     let mut i = UNIT_POS as usize;
@@ -112,13 +113,13 @@ pub(super) fn relu_rotate<F: Float, N: Size>(
         let first = angles + i * (N::value() / 2);
         let mut turned = Vector::<f32, N>::empty();
         #[unroll]
-        for pair in 0..N::value() / 2 {
-            let a = positive(drive.extract(2 * pair));
-            let b = positive(drive.extract(2 * pair + 1));
+        for pair in 0..comptime!(size / 2) {
+            let a = positive(drive.extract(comptime!(2 * pair)));
+            let b = positive(drive.extract(comptime!(2 * pair + 1)));
             let c = cos[first + pair];
             let s = sin[first + pair];
-            turned.insert(2 * pair, a * c - b * s);
-            turned.insert(2 * pair + 1, b * c + a * s);
+            turned.insert(comptime!(2 * pair), a * c - b * s);
+            turned.insert(comptime!(2 * pair + 1), b * c + a * s);
         }
         q[start + i] = Vector::cast_from(turned);
         i += comptime!(UNITS as usize);
@@ -140,6 +141,7 @@ pub(super) fn unrotate<F: Float, N: Size>(
     if row >= rows.heads * rows.lanes * rows.tokens {
         terminate!();
     }
+    let size = N::value().comptime();
     let vectors = rows.neurons / N::value();
     let (start, angles) = (row * vectors, angles_of(&rows, row, lane_stride));
     let mut i = UNIT_POS as usize;
@@ -150,21 +152,21 @@ pub(super) fn unrotate<F: Float, N: Size>(
         let first = angles + i * (N::value() / 2);
         let mut sum = Vector::<f32, N>::empty();
         #[unroll]
-        for pair in 0..N::value() / 2 {
-            let g = dq.extract(2 * pair);
-            let h = dq.extract(2 * pair + 1);
+        for pair in 0..comptime!(size / 2) {
+            let g = dq.extract(comptime!(2 * pair));
+            let h = dq.extract(comptime!(2 * pair + 1));
             let c = cos[first + pair];
             let s = sin[first + pair];
             let mut one = 0.0f32;
             let mut other = 0.0f32;
-            if drive.extract(2 * pair) > 0.0f32 {
-                one = through_gate.extract(2 * pair) + g * c + h * s;
+            if drive.extract(comptime!(2 * pair)) > 0.0f32 {
+                one = through_gate.extract(comptime!(2 * pair)) + g * c + h * s;
             }
-            if drive.extract(2 * pair + 1) > 0.0f32 {
-                other = through_gate.extract(2 * pair + 1) + h * c - g * s;
+            if drive.extract(comptime!(2 * pair + 1)) > 0.0f32 {
+                other = through_gate.extract(comptime!(2 * pair + 1)) + h * c - g * s;
             }
-            sum.insert(2 * pair, one);
-            sum.insert(2 * pair + 1, other);
+            sum.insert(comptime!(2 * pair), one);
+            sum.insert(comptime!(2 * pair + 1), other);
         }
         dx[start + i] = Vector::cast_from(sum);
         i += comptime!(UNITS as usize);
@@ -197,7 +199,7 @@ pub(super) fn open_gate<F: Float, N: Size>(
         for k in 0..N::value() {
             let mut entry = positive(drive.extract(k)) * positive(gate.extract(k));
             if comptime!(drops) {
-                entry = entry * factor(&mask, index + i * N::value() + k);
+                entry *= factor(&mask, index + i * N::value() + k);
             }
             open.insert(k, entry);
         }
@@ -345,8 +347,8 @@ pub(super) fn count_active<F: Float>(
     let mut span = comptime!(UNITS as usize / 2).runtime();
     while span > 0 {
         if unit < span {
-            room[2 * unit] = room[2 * unit] + room[2 * (unit + span)];
-            room[2 * unit + 1] = room[2 * unit + 1] + room[2 * (unit + span) + 1];
+            room[2 * unit] += room[2 * (unit + span)];
+            room[2 * unit + 1] += room[2 * (unit + span) + 1];
         }
         sync_cube();
         span /= 2;

@@ -196,7 +196,8 @@ fn mirror_rows<F: Float, G: Float>(
             entry = f32::cast_from(gradient[at]) * left(&tables, &rows, head, lane, token, other);
         }
         if comptime!(credits_keys) {
-            if other > token {
+            let is_later = other > token; // apart, since the first condition is of the compiler
+            if is_later {
                 let at = matrix + other * rows.tokens + token;
                 entry = f32::cast_from(gradient[at]) * left(&tables, &rows, head, lane, other, token);
             }

@@ -233,7 +233,7 @@ fn add_entries<F: Float>(into: &mut [F], part: &[F], #[define(F)] _dtype: ElemTy
     if i >= into.len() {
         terminate!();
     }
-    into[i] = into[i] + part[i];
+    into[i] += part[i];
 }
 
 #[cube(launch)]
@@ -313,6 +313,6 @@ fn subtract_rows(parts: &[f32], sums: &mut [f32], count: usize, width: usize) {
     }
     sum = sum_of_units(sum, &mut room);
     if UNIT_POS == 0 {
-        sums[row] = sums[row] - sum;
+        sums[row] -= sum;
     }
 }
