@@ -108,6 +108,12 @@ pub(crate) struct LevelOn<B: Backend> {
     pub(crate) credit: Credit,
     pub(crate) reach: Reach,
     pub(crate) chunk: Option<usize>,
+    /// Whether active neurons are counted; a backend may count them anyway.
+    #[cfg_attr(
+        not(any(feature = "wgpu", feature = "cuda")),
+        expect(dead_code, reason = "the processor counts without extra work")
+    )]
+    pub(crate) count: bool,
 }
 
 /// Input of the part after the read.
@@ -118,6 +124,12 @@ pub(crate) struct SpeakOn<B: Backend> {
     pub(crate) read: FloatTensor<B>,
     pub(crate) eps: f64,
     pub(crate) dropout: Option<DropoutMask>,
+    /// Whether active neurons are counted; a backend may count them anyway.
+    #[cfg_attr(
+        not(any(feature = "wgpu", feature = "cuda")),
+        expect(dead_code, reason = "the processor counts without extra work")
+    )]
+    pub(crate) count: bool,
 }
 
 /// The memory before a stream, `[B, H, N, D]`.
@@ -140,7 +152,7 @@ pub(crate) struct LevelRun<B: Backend, K> {
     pub(crate) u: FloatTensor<B>,
     /// Memory after the stream, if there is one and gradients do not pass through it.
     pub(crate) memory: Option<FloatTensor<B>>,
-    /// Numbers of entries of x and of y above zero.
+    /// Numbers of entries of x and of y above zero, where they were asked for.
     pub(crate) active: [u64; 2],
     /// Data that the gradient needs, if requested.
     pub(crate) kept: Option<K>,

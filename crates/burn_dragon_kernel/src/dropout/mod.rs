@@ -85,6 +85,12 @@ impl DropoutMask {
         self.scale
     }
 
+    /// Seed, threshold and scale, for a backend that draws the mask itself.
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    pub(crate) fn parts(&self) -> (u64, u32, f64) {
+        (self.seed, self.threshold, self.scale)
+    }
+
     /// Multiplies entries `first..` by their factors.
     pub(crate) fn scale_entries(&self, first: u64, entries: &mut [f32]) {
         // One hash is for four entries; those before the first whole four are done one by one.

@@ -11,7 +11,7 @@ mod subject;
 #[cfg(feature = "train")]
 mod train;
 
-use super::{backend, print_json, refuse_off_processor};
+use super::{backend, print_json, refuse_off_processor, refuse_without_bf16};
 use crate::args::{BenchArgs, BenchVerb, SettingArgs};
 use anyhow::Context;
 use burn_dragon::api::core::{Precision, SelectedBackend};
@@ -63,7 +63,7 @@ impl Bench {
                 .context("cannot set the number of threads")?;
         }
         let selected = backend(settings.backend.backend)?;
-        refuse_off_processor(settings.precision, &selected)?;
+        refuse_without_bf16(settings.precision, &selected)?;
         let machine = Machine::measure(&selected)?;
         tell!("{machine}");
         Ok(Self {
