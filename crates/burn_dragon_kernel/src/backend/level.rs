@@ -8,7 +8,7 @@ use crate::retention::Resets;
 use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Sizes of a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,18 +52,20 @@ impl Sizes {
     }
 }
 
-/// Packed weights of a backend, made once for all levels of a pass.
+/// Packed weights of a backend, each kind made once for all levels of a pass.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LaidOut(Arc<OnceLock<Arc<dyn Any + Send + Sync>>>);
+pub(crate) struct LaidOut(Arc<Mutex<Vec<Arc<dyn Any + Send + Sync>>>>);
 
 impl LaidOut {
-    /// Packed weights; made by `make` on first use.
+    /// Packed weights of a kind; made by `make` on first use.
     pub(crate) fn get<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
-        let laid_out = self.0.get_or_init(|| Arc::new(make())).clone();
-        let Ok(laid_out) = laid_out.downcast::<T>() else {
-            unreachable!("weights are on one backend");
-        };
-        laid_out
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = kinds.iter().find_map(|kind| kind.clone().downcast::<T>().ok());
+        made.unwrap_or_else(|| {
+            let made = Arc::new(make());
+            kinds.push(made.clone());
+            made
+        })
     }
 }
 

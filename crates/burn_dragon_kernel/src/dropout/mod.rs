@@ -2,6 +2,8 @@
 //! threshold. The same seed gives the same mask on every backend, in any order of evaluation, and no state has to be
 //! saved.
 
+#[cfg(target_arch = "x86_64")]
+use crate::instructions::Instructions;
 use crate::mix::mix;
 use crate::simd::vectorized;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -23,6 +25,21 @@ vectorized! {
             }
         }
     }
+}
+
+/// Which of 32 entries are kept, the first of them that of a four: the hashes of eight fours are the entries' bits in their
+/// order.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq")]
+fn kept_avx512(seed: u64, threshold: u32, first: u64) -> u32 {
+    use std::arch::x86_64::{__m512i, _mm512_cmple_epu16_mask, _mm512_set1_epi16};
+    let mut words = [0; 8];
+    for (four, into) in (first..).zip(&mut words) {
+        *into = word(seed, four);
+    }
+    // SAFETY: both types are 64 plain bytes.
+    let bits = unsafe { std::mem::transmute::<[u64; 8], __m512i>(words) };
+    _mm512_cmple_epu16_mask(bits, _mm512_set1_epi16((threshold - 1) as i16)) // the threshold is at least 1
 }
 
 /// Dropout mask of one draw: the factor of kept entries is `1 / (1 - probability)`, that of dropped ones 0.
@@ -88,6 +105,30 @@ impl DropoutMask {
         let whole = first + ragged as u64;
         scale_fours(self.seed, self.threshold, self.scale as f32, whole / 4, fours);
         one_by_one(whole + 4 * fours.len() as u64, tail);
+    }
+
+    /// Entries of a block that are kept, one bit for each of at most 32 columns; the first entries of its rows are
+    /// `first` and then `stride` apart.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn kept_block(
+        &self,
+        first: u64,
+        stride: u64,
+        [rows, columns]: [usize; 2],
+        into: &mut [u32; 32],
+    ) {
+        let starts = (0..rows as u64).map(|row| first + row * stride);
+        if first.is_multiple_of(4) && stride.is_multiple_of(4) && Instructions::Avx512.usable() {
+            for (into, start) in into.iter_mut().zip(starts) {
+                // SAFETY: the processor has the features that the function is compiled for.
+                *into = unsafe { kept_avx512(self.seed, self.threshold, start / 4) };
+            }
+        } else {
+            for (into, start) in into.iter_mut().zip(starts) {
+                let kept = (0..columns).map(|column| u32::from(self.keeps(start + column as u64)) << column);
+                *into = kept.sum();
+            }
+        }
     }
 
     /// Multiplies `x` by the mask.

@@ -21,6 +21,8 @@ pub(crate) mod cpu;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub(crate) mod cube;
 mod elementwise;
+#[cfg_attr(not(target_arch = "x86_64"), path = "fused/other.rs")]
+mod fused;
 mod graph;
 pub(crate) mod halves;
 mod head;
