@@ -2,8 +2,9 @@
 """Runs this project and PyTorch in turn (A B A B ...) and writes docs/performance.md. Called by compare_pytorch.sh.
 
 A row is a piece of work; its first run is ours, and each other run is compared with it: figures are medians over the
-rounds, a ratio is the median of the rounds' ratios, so that a machine whose speed drifts does not decide. A row that
-is measured replaces its earlier figures in docs/performance.jsonl, of which docs/performance.md is made.
+rounds, a ratio is the median of the rounds' ratios, so that a machine whose speed drifts does not decide. PyTorch runs in
+every form that a good user would try; one that is far behind the best of its precision is run once. A row that is
+measured replaces its earlier figures in docs/performance.jsonl, of which docs/performance.md is made.
 """
 import argparse
 import datetime
@@ -14,6 +15,8 @@ import platform
 import statistics
 import subprocess
 import sys
+
+import bench_table as table_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BASELINE = ROOT / "scripts/pytorch_baseline.py"
@@ -45,13 +48,41 @@ def pytorch(what):
     return f"python scripts/pytorch_baseline.py {what} --threads {THREADS}"
 
 
-def torch_modes(what, a):
-    """PyTorch's ways to do the same: f32 and bf16, each as it is and compiled."""
-    modes = {"PyTorch f32": pytorch(what), "PyTorch bf16": pytorch(f"{what} --precision bf16")}
-    if not a.no_compile:
-        modes["PyTorch f32 compiled"] = pytorch(f"{what} --compile")
-        modes["PyTorch bf16 compiled"] = pytorch(f"{what} --precision bf16 --compile")
-    return modes
+def torch_modes(what, a, forms, precisions=("f32", "bf16")):
+    """PyTorch's ways to do the same: each form in each precision. `forms`: name -> options; those that compile may be left out."""
+    return {
+        f"PyTorch {precision} {form}".strip(): pytorch(f"{what} --precision {precision} {options}".strip())
+        for precision in precisions
+        for form, options in forms.items()
+        if not (a.no_compile and "--compile" in options)
+    }
+
+
+def train_forms(length):
+    merged, blocks = "--layout merged", f"--form blocks --chunk {length // 4}"
+    return {
+        "": "", "einsum": "--layout einsum", "merged": merged, "merged, blocks": f"{merged} {blocks}",
+        "compiled": "--compile", "merged, compiled": f"{merged} --compile",
+        "merged, blocks, compiled": f"{merged} {blocks} --compile",
+    }
+
+
+def prefill_forms_of_torch(length):
+    chunk = f"--form chunked --chunk {min(256, length // 2)}"
+    coarse = f"--layout merged --form chunked --chunk {min(1024, length // 2)}"
+    blocks = f"--layout merged --form blocks --chunk {min(1024, length // 2)}"
+    return {
+        "": "", "blocks": blocks, "chunked": chunk, "einsum, chunked": f"--layout einsum {chunk}",
+        "merged, chunked": f"--layout merged {chunk}", "merged, long chunks": coarse,
+        "compiled": "--compile", "merged, long chunks, compiled": f"{coarse} --compile",
+    }
+
+
+DECODE_FORMS = {
+    "": "", "einsum": "--layout einsum", "merged": "--layout merged",
+    "compiled": "--compile", "merged, compiled": "--layout merged --compile",
+}
+ROUNDED = ("f32", "bf16", "bf16-weights")  # bf16-weights: rounded once, not at each use as autocast does without gradients
 
 
 def our_modes(what):
@@ -86,31 +117,33 @@ def text_option():
 def train_random(a):
     size = f"{QUICK} --batch 2 --time 64" if a.quick else f"{SMALL} --batch 8 --time 256"
     what = f"train {size} --steps {a.steps or 6}"
-    return {**our_modes(what), **torch_modes(what, a)}
+    return {**our_modes(what), **torch_modes(what, a, train_forms(64 if a.quick else 256))}
 
 
 def train_trained(a):
     batch = "--batch 2 --time 64" if a.quick else "--batch 8 --time 256"
     rounds = f"--steps {a.steps or 6}"
     ours = our_modes(f"train {trained(512 if a.quick else 4096, a)} {batch} {rounds}")
-    return {**ours, **torch_modes(f"train {QUICK if a.quick else SMALL} {batch}{text_option()} {rounds}", a)}
+    theirs = f"train {QUICK if a.quick else SMALL} {batch}{text_option()} {rounds}"
+    return {**ours, **torch_modes(theirs, a, train_forms(64 if a.quick else 256))}
 
 
 def train_paper(a):
     size = f"{QUICK} --batch 1 --time 128" if a.quick else f"{PAPER} --batch 1 --time 512"
     what = f"train {size} --steps {a.steps or 3}"
-    return {**our_modes(what), **torch_modes(what, a)}
+    return {**our_modes(what), **torch_modes(what, a, train_forms(128 if a.quick else 512))}
 
 
 def decode_trained(a):
     rounds = f"--context {200 if a.quick else 2000} --tokens {a.steps or 256}"
     ours = {"ours f32": dragon(f"decode {trained(512 if a.quick else 8192, a)} {rounds}")}
-    return {**ours, **torch_modes(f"decode {QUICK if a.quick else WIDE}{text_option()} {rounds}", a)}
+    theirs = f"decode {QUICK if a.quick else WIDE}{text_option()} {rounds}"
+    return {**ours, **torch_modes(theirs, a, DECODE_FORMS, ROUNDED)}
 
 
 def decode_paper(a):
     what = f"decode {QUICK if a.quick else PAPER} --context 256 --tokens {a.steps or 32}"
-    return {"ours f32": dragon(what), **torch_modes(what, a)}
+    return {"ours f32": dragon(what), **torch_modes(what, a, DECODE_FORMS, ROUNDED)}
 
 
 def decode_context(a):
@@ -120,8 +153,10 @@ def decode_context(a):
 
 
 def prefill(a):
-    what = f"prefill {QUICK if a.quick else SMALL} --tokens {512 if a.quick else 8192} --steps {a.steps or 3}"
-    return {"ours f32": dragon(f"{what} --form chunked"), **torch_modes(what, a)}
+    length = 512 if a.quick else 8192
+    what = f"prefill {QUICK if a.quick else SMALL} --tokens {length} --steps {a.steps or 3}"
+    ours = {"ours f32": dragon(f"{what} --form chunked")}
+    return {**ours, **torch_modes(what, a, prefill_forms_of_torch(length), ROUNDED)}
 
 
 def prefill_forms(a):
@@ -148,12 +183,12 @@ def figures(command):
     """The JSON object on a command's last line; None where our program does not know the precision asked for."""
     words = command.split()
     program = {"dragon": [DRAGON], "python": [PYTHON]}[words[0]]
-    run = subprocess.run([*program, *words[1:]], cwd=ROOT, capture_output=True, text=True)
-    if run.returncode == 2 and "invalid value 'bf16' for '--precision" in run.stderr:
-        return None
-    if run.returncode:
-        sys.exit(f"failed ({run.returncode}): {command}\n{run.stderr[-3000:]}")
-    return json.loads(run.stdout.strip().splitlines()[-1])
+    try:
+        return table_of.last_object([*program, *words[1:]], command, ROOT)
+    except table_of.Failed as failed:
+        if "invalid value 'bf16' for '--precision" in str(failed):
+            return None
+        sys.exit(str(failed))
 
 
 def measure(name, a):
@@ -161,34 +196,35 @@ def measure(name, a):
     runs = runs_of(a)
     row = {"row": name, "title": title, **about(), "load": round(os.getloadavg()[0], 1), "rounds": a.rounds}
     seen = {label: [] for label in runs}
+    left = list(runs)
     for done in range(a.rounds):
-        for label, command in runs.items():
-            got = figures(command) if done == 0 or seen[label] else None
+        for label in left:
+            got = figures(runs[label])
             if got is None:
                 continue
             seen[label].append(got)
-            print(f"{name} {done + 1}/{a.rounds}  {label:24} {got['tokens_per_second']:.4g} tokens/s", flush=True)
+            print(f"{name} {done + 1}/{a.rounds}  {label:42} {got['tokens_per_second']:.4g} tokens/s", flush=True)
+        first = {label: got[0]["tokens_per_second"] for label, got in seen.items() if got}
+        left = [label for label in first if not table_of.is_hopeless(label, first)]
     ours = next(iter(runs))
-    row["runs"] = [summary(label, runs[label], seen[label], seen[ours]) for label in runs if seen[label]]
+    row["runs"] = [summary(label, runs[label], seen[label]) for label in runs if seen[label]]
     row["machine"] = seen[ours][-1]["machine"]
     row["versions"] = {"burn_dragon": seen[ours][-1]["version"], "python": platform.python_version()}
     row["versions"].update({"torch": got[-1]["torch"] for got in seen.values() if got and "torch" in got[-1]})
     return row
 
 
-def summary(label, command, seen, ours):
+def summary(label, command, seen):
     median = lambda key: statistics.median(got[key] for got in seen) if seen[0].get(key) is not None else None
     second = next(key for key in seen[0] if key.startswith("seconds_per_"))
     kept = ["tokens_per_second", second, "peak_memory_bytes", "memory_before_bytes"]
-    kept += ["x_density", "y_density", "peak_share", "bandwidth_share"]
-    ratios = [a["tokens_per_second"] / b["tokens_per_second"] for a, b in zip(ours, seen)]
+    kept += ["x_density", "y_density", "peak_share", "bf16_peak_share", "bandwidth_share"]
     shown = command.replace(str(HOME), "$DRAGON_BENCH_DIR").replace(TEXT or "\0", "$DRAGON_BENCH_TEXT")
     return {
         "label": label,
         "command": shown,
         "figures": {key: median(key) for key in kept if key in seen[0]},
         "each_tokens_per_second": [got["tokens_per_second"] for got in seen],
-        "ours_is": statistics.median(ratios),
     }
 
 
@@ -206,20 +242,26 @@ def about():
 HEADER = """# Performance
 
 Made by `scripts/compare_pytorch.sh`; do not edit. Figures are medians over rounds in which the programs ran in turn,
-each alone, on {threads} threads; *ours is* is the median over rounds of our speed over theirs. Load is the
-machine's one-minute average before the row began, which the row before may account for; above the number of threads,
-other work was running, and the figures say little. Fewer than 3 rounds are a trial, not a result.
+each alone, on {threads} threads; *ours is* is the median over rounds of our speed over theirs, ours being the run of the same
+precision, or the first one. What we quote is beside the best of PyTorch's forms. A form marked * was far behind the best
+of its precision in the first round, and not run again. Load is the machine's one-minute average before the row began, which
+the row before may account for; above the number of threads, other work was running, and the figures say little. Fewer
+than 3 rounds are a trial, not a result.
 
-- **PyTorch** is [`scripts/pytorch_baseline.py`](../scripts/pytorch_baseline.py): plain tensor operations, fused AdamW,
-  and huge pages for its memory (`GLIBC_TUNABLES=glibc.malloc.hugetlb=1`), without which it is up to twice as slow.
-  bf16 is autocast; compiled is `torch.compile`. It decodes with the state carried, not by reading all again. Where our
-  model is trained, it has random weights of the same shape: its operations are dense and take the same time.
+- **PyTorch** is [`scripts/pytorch_baseline.py`](../scripts/pytorch_baseline.py): tensor operations, fused AdamW, and huge
+  pages for its memory (`GLIBC_TUNABLES=glibc.malloc.hugetlb=1`), without which it is up to twice as slow. Before it is
+  timed, each form is shown to be the same function. *einsum* writes the products as `torch.einsum`, *merged* has the
+  weights of all heads in one product, *blocks* leaves out blocks of scores that the mask hides, *chunked* carries a memory
+  between chunks, *compiled* is `torch.compile`. bf16 is autocast, bf16-weights rounds the weights once. It decodes with
+  the state carried, not by reading all again. Where our model is trained, it has random weights of the same shape: its
+  operations are dense and take the same time.
 - **Ours** is `dragon bench`, as built by `cargo build --release`. Training steps are whole: batch, forward with
   dropout 0.1, loss, backward, clip, AdamW. Densities are the shares of active x and y: a speed that sparsity gives
   holds at that density.
 - *Of peak* is the share of the f32 multiply-adds that the machine reaches in registers, counting the model's
-  arithmetic (forward once, backward twice as much; in decoding, of active neurons). *Of bandwidth* is the share of
-  what the machine reads from a buffer as large as what the work comes back to, counting the bytes it cannot avoid.
+  arithmetic (forward once, backward twice as much; in decoding, of active neurons); of bf16, the share of its products
+  of bf16. *Of bandwidth* is the share of what the machine reads from a buffer as large as what the work comes back to,
+  counting the bytes it cannot avoid.
 - Memory is the most that the process held; PyTorch's own libraries, loaded, are in brackets.
 
 Trained models: `dragon train` on tiny Shakespeare, 8 x 256 tokens a step; the folder after `--weights` tells the
@@ -228,40 +270,31 @@ width, the neurons and the steps. Again:
 """
 
 
-def digits(value):
-    for limit, places in ((9.995, 2), (99.95, 1)):
-        if abs(value) < limit:
-            return f"{value:.{places}f}"
-    return f"{value:,.0f}"
-
-
-def seconds(value):
-    scale, unit = (1e6, "us") if value < 1e-3 else (1e3, "ms") if value < 1 else (1, "s")
-    return f"{digits(value * scale)} {unit}"
-
-
-def share(value):
-    return "" if value is None else f"{digits(100 * value)} %"
-
-
-def mebibytes(figures):
-    peak, library = figures.get("peak_memory_bytes"), figures.get("memory_before_bytes")
-    if peak is None:
-        return ""
-    return f"{peak / 2**20:,.0f} MiB" + ("" if library is None else f" ({library / 2**20:,.0f})")
-
-
 def table(row):
     unit = next(key for key in row["runs"][0]["figures"] if key.startswith("seconds_per_"))
-    lines = [f"| run | tokens/s | {unit.replace('seconds_per_', 'a ')} | ours is | of peak | of bandwidth | memory |"]
-    lines.append("|---|--:|--:|--:|--:|--:|--:|")
+    each = {run["label"]: run["each_tokens_per_second"] for run in row["runs"]}
+    head = ["run", "tokens/s", unit.replace("seconds_per_", "a "), "ours is", "of peak", "of bandwidth", "memory"]
+    lines = []
     for run in row["runs"]:
-        f = run["figures"]
-        ratio = "" if run is row["runs"][0] else f"{digits(run['ours_is'])}x"
-        cells = [run["label"], digits(f["tokens_per_second"]), seconds(f[unit]), ratio]
-        cells += [share(f.get("peak_share")), share(f.get("bandwidth_share")), mebibytes(f)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        label, f = run["label"], run["figures"]
+        base = table_of.base_of(label, each)
+        once = " *" if len(each[label]) < row["rounds"] else ""
+        cells = [label + once, table_of.digits(f["tokens_per_second"]), table_of.seconds(f[unit])]
+        cells.append("" if base == label else f"{table_of.digits(table_of.ratio(each[label], each[base]))}x")
+        cells += [table_of.peak(f), table_of.share(f.get("bandwidth_share")), table_of.mebibytes(f)]
+        lines.append(cells)
+    return table_of.columns(head, lines)
+
+
+def quoted(row):
+    """How each of ours compares with the best of PyTorch."""
+    each = {run["label"]: run["each_tokens_per_second"] for run in row["runs"]}
+    best = table_of.best({run["label"]: run["figures"]["tokens_per_second"] for run in row["runs"]})
+    parts = [
+        f"{base} **{table_of.digits(table_of.ratio(each[label], each[base]))}x** ({label})"
+        for base, label in best.items()
+    ]
+    return f"Beside the best of the PyTorch runs above: {', '.join(parts)}." if parts else None
 
 
 def section(row):
@@ -276,14 +309,15 @@ def section(row):
     rounds = f"{row['rounds']} round{'s' if row['rounds'] > 1 else ''}"
     parts = [
         f"## {row['title']}",
-        f"Density: x {share(ours['x_density'])}, y {share(ours['y_density'])}.{trial}",
+        f"Density: x {table_of.share(ours['x_density'])}, y {table_of.share(ours['y_density'])}.{trial}",
         table(row),
+        quoted(row),
         f"{row['date']} UTC, commit {row['commit']}, {rounds}, load {row['load']};"
         f" {', '.join(f'{name} {version}' for name, version in versions.items())}.\n"
         f"{machine['cpu']}, {machine['threads']} threads: {peaks}, {reads}.",
         "```console\n" + "\n".join(f"$ {run['command']}" for run in row["runs"]) + "\n```",
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
 
 
 def write(rows, a, folder, name):

@@ -25,6 +25,8 @@ if [ -z "${DRAGON_BENCH_DRAGON:-}" ]; then
     DRAGON_BENCH_DRAGON="$(released dragon)"
     export DRAGON_BENCH_DRAGON
 fi
-# What is compared must be the model: both forms of the baseline are one function.
-"$DRAGON_BENCH_PYTHON" scripts/pytorch_baseline.py check --levels 3 --d-model 32 --neurons 256 --time 40 >/dev/null
+# What is compared must be the model: all forms of the baseline are one function, compiled or not.
+compile=(--compile)
+case " $* " in *' --no-compile '* | *' --render '*) compile=() ;; esac
+"$DRAGON_BENCH_PYTHON" scripts/pytorch_baseline.py check "${compile[@]}" >/dev/null
 DRAGON_BENCH_TARGET="$(target_dir)" exec "$DRAGON_BENCH_PYTHON" scripts/compare_pytorch.py "$@"

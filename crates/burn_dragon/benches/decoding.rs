@@ -1,4 +1,5 @@
-//! Time of a decoded token by density, and of a prompt by form. `cargo bench -p burn_dragon --features benchmark`
+//! Time of a decoded token by density, and of a prompt by form, on every backend that is compiled in and present:
+//! `cargo bench -p burn_dragon --features benchmark[,wgpu|cuda] --bench decoding [-- cpu|wgpu|cuda]`
 
 #![allow(clippy::unwrap_used, reason = "a bench stops where it fails")]
 
@@ -58,7 +59,9 @@ fn token(
     group.bench_function(BenchmarkId::new(name, format!("x {density}")), |bencher| {
         bencher.iter(|| {
             let token = *next.next().unwrap();
-            black_box(decoder.step(&[token]).unwrap().len())
+            let logits = decoder.step(&[token]).unwrap().len();
+            common::wait(device); // the state is written after the logits are read back
+            black_box(logits)
         });
     });
     group.finish();
@@ -82,7 +85,10 @@ fn prompt(criterion: &mut Criterion, backend: &str, device: &Device) {
         group.bench_function(
             BenchmarkId::new(form, format!("{length} tokens, x 0.2")),
             |bencher| {
-                bencher.iter(|| read(&dragon, prompt.clone()));
+                bencher.iter(|| {
+                    read(&dragon, prompt.clone());
+                    common::wait(device);
+                });
             },
         );
     }
@@ -90,11 +96,11 @@ fn prompt(criterion: &mut Criterion, backend: &str, device: &Device) {
 }
 
 fn parallel(dragon: &Dragon, prompt: Tensor<2, Int>) {
-    wait(dragon.forward(prompt));
+    last(dragon.forward(prompt));
 }
 
 fn chunked(dragon: &Dragon, prompt: Tensor<2, Int>) {
-    wait(
+    last(
         dragon
             .forward_with_state(prompt, dragon.empty_state(1))
             .unwrap()
@@ -106,13 +112,13 @@ fn recurrent(dragon: &Dragon, prompt: Tensor<2, Int>) {
     let mut state = dragon.empty_state(1);
     for token in prompt.split(1, 1) {
         let (logits, next) = dragon.forward_with_state(token, state).unwrap();
-        wait(logits);
+        last(logits);
         state = next;
     }
 }
 
-/// Returns when the last logits are computed.
-fn wait(logits: Tensor<3>) {
+/// Reads the last logits back.
+fn last(logits: Tensor<3>) {
     let last = logits.dims()[1] - 1;
     black_box(logits.narrow(1, last, 1).into_data());
 }

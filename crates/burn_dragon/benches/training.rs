@@ -1,5 +1,5 @@
-//! Time of a training step by density, and of its gradient by form.
-//! `cargo bench -p burn_dragon --features train,benchmark`
+//! Time of a training step by density, and of its gradient by form, on every backend that is compiled in and present:
+//! `cargo bench -p burn_dragon --features train,benchmark[,wgpu|cuda] --bench training [-- cpu|wgpu|cuda]`
 
 #![allow(clippy::unwrap_used, reason = "a bench stops where it fails")]
 
@@ -88,6 +88,7 @@ fn step(
         bencher.iter(|| {
             let (after, loss) = bench_steps.step(dragon.take().unwrap()).unwrap();
             dragon = Some(after);
+            common::wait(device);
             loss
         });
     });
@@ -110,6 +111,7 @@ fn gradient(criterion: &mut Criterion, backend: &str, device: &Device) {
                 let loss = cross_entropy(logits(&dragon, inputs.clone()), targets.clone());
                 let gradients = loss.backward();
                 black_box(dragon.embed.val().grad(&gradients).unwrap().into_data());
+                common::wait(device); // for the gradients of the other weights
             });
         });
     }

@@ -47,3 +47,8 @@ pub(crate) fn tokens(lanes: usize, length: usize, device: &Device) -> Tensor<2, 
     let ids: Vec<i64> = (0..lanes * length).map(|_| rng.below(256) as i64).collect();
     Tensor::from_data(TensorData::new(ids, [lanes, length]), device)
 }
+
+/// Returns when the device has done everything that it was given.
+pub(crate) fn wait(device: &Device) {
+    device.sync().unwrap();
+}

@@ -1,7 +1,7 @@
 //! `dragon eval`: a model's figures on held-out text.
 
 use super::run_settings::RunSettings;
-use super::{backend, load, notes, print_json, refuse_off_processor, said};
+use super::{backend, load, notes, print_json, refuse_without_bf16, said};
 use crate::args::{EvalArgs, MemoryMode};
 use crate::exit::Usage;
 use burn_dragon::api::language::expert::{Split, Tokens};
@@ -28,7 +28,7 @@ const LOUD: f64 = 0.01;
 /// If the model or the data cannot be read.
 pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let selected = backend(args.model.backend.backend)?;
-    refuse_off_processor(args.precision, &selected)?;
+    refuse_without_bf16(args.precision, &selected)?;
     let model = load(&args.model.place, &selected)?;
     let learnt = learnt(&model);
     if args.needle {

@@ -62,11 +62,20 @@ fn parameters(kind: &dyn ModelKind, model: &ModelFile) -> u64 {
 /// Selects the device and reports it with the reason on standard error.
 fn backend(asked: Backend) -> anyhow::Result<SelectedBackend> {
     let selected = asked.select()?;
-    tell!("backend {} ({})", selected.name, selected.why);
+    tell!("{selected}");
     Ok(selected)
 }
 
-/// Refuses a precision of the computation that only the processor supports.
+/// Refuses bf16 on a device without it.
+fn refuse_without_bf16(precision: Precision, selected: &SelectedBackend) -> Result<(), Usage> {
+    if precision == Precision::Bf16 && !selected.kernels().have_bf16() {
+        let text = "--precision bf16: this device computes no bf16; give --backend cpu";
+        return Err(Usage(text.into()));
+    }
+    Ok(())
+}
+
+/// Refuses a precision of decoding that only the processor supports.
 fn refuse_off_processor(precision: Precision, selected: &SelectedBackend) -> Result<(), Usage> {
     if precision == Precision::Bf16 && selected.name != "cpu" {
         let text = "bf16 works only on the processor; give --backend cpu";

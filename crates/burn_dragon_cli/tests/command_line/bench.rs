@@ -132,6 +132,33 @@ fn steps_of_training_are_timed_and_learn() {
     assert_eq!(place.names(), Vec::<String>::new(), "it leaves nothing behind");
 }
 
+#[test]
+fn a_share_of_the_bf16_peak_is_told_of_bf16_steps_alone() {
+    let place = Place::new();
+    let share = |precision: &str| {
+        let more = [
+            "--batch",
+            "1",
+            "--time",
+            "8",
+            "--steps",
+            "1",
+            "--precision",
+            precision,
+        ];
+        let figures = bench(&place, "train", SHAPE, &more);
+        let peak = figures["machine"]["bf16_flops_per_second"].as_f64();
+        let expected = peak.map(|peak| number(&figures, "flops_per_second") / peak);
+        (figures["bf16_peak_share"].as_f64(), expected)
+    };
+    let (told, expected) = share("bf16");
+    assert_eq!(told.is_some(), expected.is_some());
+    if let (Some(told), Some(expected)) = (told, expected) {
+        assert!((told / expected - 1.0).abs() < 1e-9, "{told} {expected}");
+    }
+    assert_eq!(share("f32").0, None);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn the_memory_of_a_larger_batch_is_larger() {

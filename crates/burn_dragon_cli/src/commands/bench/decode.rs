@@ -16,6 +16,7 @@ const WARM_UP: usize = 4;
 const READ: u64 = 2048;
 
 pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Report> {
+    refuse_off_processor(bench.precision, &bench.selected)?;
     refuse_off_processor(args.memory_precision, &bench.selected)?;
     let (read, timed) = (args.context.min(READ) as usize, WARM_UP + args.tokens);
     let count = args.batch * (read + timed);

@@ -130,6 +130,7 @@ fn tracked(bench: &Bench, rounds: usize, input: &LevelInput) -> anyhow::Result<(
     let mut backward = Vec::new();
     let both = bench.time(WARM_UP, rounds, || {
         let sum = level(input.clone()).u.sum();
+        bench.sync()?;
         let started = Instant::now();
         let gradients = sum.backward();
         input.v.grad(&gradients).into_iter().for_each(wait);
@@ -189,22 +190,17 @@ fn wait<const R: usize>(tensor: Tensor<R>) {
 }
 
 impl Part {
-    fn share(&self, bench: &Bench) -> Option<f64> {
-        bench
-            .on_processor()
-            .then(|| self.flops / self.median / bench.machine.flops_per_second)
+    fn share(&self, bench: &Bench) -> f64 {
+        self.flops / self.median / bench.machine.flops_per_second
     }
 
     fn line(&self, bench: &Bench) -> String {
-        let share = self
-            .share(bench)
-            .map(|share| format!(", {} of f32 peak", percent(share)));
         format!(
-            "  {:<16} {:>8}  {}{}",
+            "  {:<16} {:>8}  {}, {} of f32 peak",
             self.name,
             seconds(self.median),
             rate(self.flops / self.median, "FLOP/s"),
-            share.unwrap_or_default()
+            percent(self.share(bench))
         )
     }
 

@@ -1,4 +1,6 @@
-//! Peak memory of the process, if the system reports it (Linux).
+//! Peak memory of the process, if the system reports it (Linux), and of the device.
+
+use burn::tensor::Device;
 
 /// Resets the peak; returns whether that is possible.
 pub(super) fn forget_peak() -> bool {
@@ -11,6 +13,11 @@ pub(super) fn peak() -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib * 1024)
+}
+
+/// Bytes that a GPU's allocator holds: what was needed at most, since it keeps what it once had. None on the processor.
+pub(super) fn of_device(device: &Device) -> Option<u64> {
+    Some(device.memory_pool_usage()?.bytes_reserved)
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -1,6 +1,7 @@
 //! `dragon bench`: speed, compared with the peak of the machine.
 
 mod decode;
+mod device;
 mod kernels;
 mod machine;
 mod memory;
@@ -10,7 +11,7 @@ mod subject;
 #[cfg(feature = "train")]
 mod train;
 
-use super::{backend, print_json, refuse_off_processor};
+use super::{backend, print_json, refuse_off_processor, refuse_without_bf16};
 use crate::args::{BenchArgs, BenchVerb, SettingArgs};
 use anyhow::Context;
 use burn_dragon::api::core::{Precision, SelectedBackend};
@@ -62,8 +63,8 @@ impl Bench {
                 .context("cannot set the number of threads")?;
         }
         let selected = backend(settings.backend.backend)?;
-        refuse_off_processor(settings.precision, &selected)?;
-        let machine = Machine::measure();
+        refuse_without_bf16(settings.precision, &selected)?;
+        let machine = Machine::measure(&selected)?;
         tell!("{machine}");
         Ok(Self {
             selected,
@@ -73,13 +74,13 @@ impl Bench {
         })
     }
 
-    /// Whether the peak of the machine is comparable: it is measured on the processor.
-    fn on_processor(&self) -> bool {
-        self.selected.name == "cpu"
+    /// Waits until the device has done everything that it was given.
+    fn sync(&self) -> anyhow::Result<()> {
+        Ok(self.selected.device.sync()?)
     }
 
-    /// Runs `work` for the warm-up rounds, then `rounds` times with the clock, and reports each. The peak of memory
-    /// covers all of them.
+    /// Runs `work` for the warm-up rounds, then `rounds` times with the clock, and reports each. A round ends when the device
+    /// has done its work. The peak of memory covers all of them.
     fn time(
         &self,
         warm_up: usize,
@@ -88,11 +89,13 @@ impl Bench {
     ) -> anyhow::Result<Timing> {
         let traced = memory::forget_peak();
         (0..warm_up).try_for_each(|_| work())?;
+        self.sync()?;
         let told = rounds.div_ceil(8); // of many rounds, eight or fewer
         let mut seconds = Vec::new();
         for round in 1..=rounds {
             let started = Instant::now();
             work()?;
+            self.sync()?;
             seconds.push(started.elapsed().as_secs_f64());
             if round.is_multiple_of(told) {
                 tell!("{round:>6}/{rounds}  {}", report::seconds(seconds[round - 1]));
@@ -102,6 +105,7 @@ impl Bench {
             seconds,
             warm_up,
             peak_memory: if traced { memory::peak() } else { None },
+            device_memory: memory::of_device(&self.selected.device),
         })
     }
 }

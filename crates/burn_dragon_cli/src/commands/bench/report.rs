@@ -1,17 +1,18 @@
 //! Results of a benchmark, as text and as JSON.
 
 use super::Bench;
-use burn_dragon::api::core::DragonConfig;
+use burn_dragon::api::core::{DragonConfig, Precision};
 use burn_dragon::api::expert::core::Activity;
 use burn_dragon_train::api::RunInfo;
 use serde_json::{Value, json};
 
-/// Seconds of each round, and the peak of memory.
+/// Seconds of each round, the peak of the process's memory, and what the device holds.
 #[derive(Default)]
 pub(super) struct Timing {
     pub(super) seconds: Vec<f64>,
     pub(super) warm_up: usize,
     pub(super) peak_memory: Option<u64>,
+    pub(super) device_memory: Option<u64>,
 }
 
 impl Timing {
@@ -63,10 +64,13 @@ pub(super) struct Report {
 /// Speeds computed from the results, beside the peak of the machine.
 pub(super) struct Speeds {
     flops: f64,
-    peak_share: Option<f64>,
+    /// Of f32 products.
+    peak_share: f64,
+    /// Of bf16 products, and their peak, where that is the precision of the factors.
+    bf16: Option<(f64, f64)>,
     bytes: f64,
     bandwidth: f64,
-    bandwidth_share: Option<f64>,
+    bandwidth_share: f64,
 }
 
 impl Report {
@@ -75,13 +79,17 @@ impl Report {
         let seconds = self.timing.median();
         let (flops, bytes) = (self.work.flops / seconds, self.work.bytes / seconds);
         let bandwidth = bench.machine.bandwidth_of(self.work.working_set);
-        let own = |share: f64| bench.on_processor().then_some(share);
+        let bf16 = match bench.precision {
+            Precision::F32 => None,
+            Precision::Bf16 => bench.machine.bf16_flops_per_second,
+        };
         Speeds {
             flops,
-            peak_share: own(flops / bench.machine.flops_per_second),
+            peak_share: flops / bench.machine.flops_per_second,
+            bf16: bf16.map(|peak| (flops / peak, peak)),
             bytes,
             bandwidth,
-            bandwidth_share: own(bytes / bandwidth),
+            bandwidth_share: bytes / bandwidth,
         }
     }
 
@@ -89,9 +97,8 @@ impl Report {
     pub(super) fn table(&self, bench: &Bench, speeds: &Speeds) -> String {
         let (c, work, timing) = (&self.config, &self.work, &self.timing);
         let (median, best) = (timing.median(), timing.best());
-        let of = |share: Option<f64>, whole: f64, unit: &str, what: &str| match share {
-            Some(share) => format!(", {} of {} {what}", percent(share), rate(whole, unit)),
-            None => String::new(),
+        let of = |share: f64, whole: f64, unit: &str, what: &str| {
+            format!(", {} of {} {what}", percent(share), rate(whole, unit))
         };
         let Activity { x, pairs, y } = self.activity;
         let mut lines = vec![
@@ -123,14 +130,20 @@ impl Report {
                 digits(work.tokens / best)
             ),
             format!(
-                "FLOPs    {}{}",
+                "FLOPs    {}{}{}",
                 rate(speeds.flops, "FLOP/s"),
                 of(
                     speeds.peak_share,
                     bench.machine.flops_per_second,
                     "FLOP/s",
                     "f32 peak"
-                )
+                ),
+                speeds.bf16.map_or_else(String::new, |(share, peak)| of(
+                    share,
+                    peak,
+                    "FLOP/s",
+                    "bf16 peak"
+                ))
             ),
             format!(
                 "bytes    {} at least{}",
@@ -139,7 +152,7 @@ impl Report {
                     speeds.bandwidth_share,
                     speeds.bandwidth,
                     "B/s",
-                    &format!("read from {}", bytes(work.working_set))
+                    &bench.machine.reads(work.working_set)
                 )
             ),
         ];
@@ -147,6 +160,11 @@ impl Report {
             timing
                 .peak_memory
                 .map(|peak| format!("memory   {} at most", bytes(peak))),
+        );
+        lines.extend(
+            timing
+                .device_memory
+                .map(|held| format!("device   {} held on it at most", bytes(held))),
         );
         lines.extend(self.notes.iter().cloned());
         lines.join("\n")
@@ -177,11 +195,13 @@ impl Report {
             "best_tokens_per_second": work.tokens / best,
             "flops_per_second": speeds.flops,
             "peak_share": speeds.peak_share,
+            "bf16_peak_share": speeds.bf16.map(|(share, _)| share),
             "bytes_per_second": speeds.bytes,
             "working_set_bytes": work.working_set,
             "working_set_bytes_per_second": speeds.bandwidth,
             "bandwidth_share": speeds.bandwidth_share,
             "peak_memory_bytes": timing.peak_memory,
+            "device_memory_bytes": timing.device_memory,
             "machine": bench.machine,
             "date": about.started,
             "version": about.version,
@@ -261,7 +281,7 @@ mod tests {
         let timing = |seconds: &[f64]| Timing {
             seconds: seconds.to_vec(),
             warm_up: 0,
-            peak_memory: None,
+            ..Timing::default()
         };
         assert_eq!(timing(&[3.0, 1.0, 9.0]).median(), 3.0);
         assert_eq!(timing(&[3.0, 1.0, 9.0, 4.0]).median(), 3.5);

@@ -1,0 +1,1 @@
+//! Fetches no LLVM: stands in for the crate that does.
