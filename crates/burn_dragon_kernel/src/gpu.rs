@@ -7,6 +7,7 @@
 //! operation, and its handles would hide whether a tensor has another owner, so that AdamW could not work in place.
 
 pub(crate) mod array;
+mod plain;
 pub(crate) mod product;
 pub(crate) mod reduce;
 

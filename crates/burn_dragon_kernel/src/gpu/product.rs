@@ -1,9 +1,10 @@
-//! Matrix products on the device: those of the library, in f32 or with narrower factors.
+//! Matrix products on the device, in f32 or with narrower factors: large ones by the library, others plain.
 //!
 //! Factors in f32 are never rounded: the library's tensor-core kernels would take them as TF32, so products of f32 are
 //! its kernels without tensor cores. Factors in bf16 take whatever kernel is measured fastest, with sums in f32.
 
 use super::array::{element, empty, entries};
+use super::plain;
 use burn::tensor::DType;
 use burn_cubecl::kernel::matmul::{MatmulStrategy, matmul};
 use burn_cubecl::tensor::CubeTensor;
@@ -12,9 +13,12 @@ use cubek::matmul::multi_level::Strategy as Kernel;
 use cubek::matmul::strategy::Strategy;
 use cubek::std::InputBinding;
 
-/// Multiply-adds of a matrix up to which the simplest kernel is used: it takes tens of microseconds for these, and some
-/// drivers compile the staged ones for seconds.
+/// Multiply-adds of a matrix up to which the plain product is used: it takes tens of microseconds for these, and some
+/// drivers compile the staged kernels of the library for seconds.
 const SMALL: usize = 1 << 23;
+
+/// Rows or columns up to which a product is bound by reading the other factor.
+const FEW: usize = 4;
 
 /// The matrices of the last two axes, transposed.
 pub(crate) fn transposed(mut tensor: CubeTensor) -> CubeTensor {
@@ -50,9 +54,10 @@ fn launch(left: CubeTensor, right: CubeTensor, into: CubeTensor) {
     let (one, other) = (left.meta.shape(), right.meta.shape());
     let rank = one.len();
     let [rows, inner, columns] = [one[rank - 2], one[rank - 1], other[rank - 1]];
-    let done = if rows.min(columns) == 1 || rows * inner * columns <= SMALL {
-        by(Kernel::Naive, left, right, into)
-    } else if left.dtype == DType::F32 {
+    if rows.min(columns) <= FEW || rows * inner * columns <= SMALL {
+        return plain::product(left, right, into);
+    }
+    let done = if left.dtype == DType::F32 {
         by(
             Kernel::DoubleUnit(Default::default()),
             left.clone(),

@@ -108,6 +108,10 @@ fn forward(prepared: &Prepared, mut memory: Option<CubeTensor>, keep: bool) -> F
         let q = prepared.queries(&drive, &place);
         let write = carried || index < last;
         let (rows, scores) = match prepared.reach {
+            Reach::Causal if !keep && place.tokens.len() == 1 => (
+                prepared.read_alone(&q, [&v, &factors], &mut memory, write, &place),
+                None,
+            ),
             Reach::Causal => prepared.read(&q, [&v, &factors], &mut memory, write, &place),
             Reach::Full => prepared.read_whole(&q, &factors, &mut memory, &place),
         };
@@ -161,6 +165,25 @@ impl Prepared {
             self.write(q, [v, factors], memory, place);
         }
         (rows, Some(scores))
+    }
+
+    /// What one token reads: the memory alone. It writes to the memory after that.
+    fn read_alone(
+        &self,
+        q: &CubeTensor,
+        [v, factors]: [&CubeTensor; 2],
+        memory: &mut Option<CubeTensor>,
+        write: bool,
+        place: &Place,
+    ) -> CubeTensor {
+        let rows = match &*memory {
+            Some(rho) => self.recalled(q, rho, place),
+            None => zeros(v, place.of_heads()),
+        };
+        if write {
+            self.write(q, [v, factors], memory, place);
+        }
+        rows
     }
 
     /// What the tokens read of the memory before the window, faded: `[H, B, C, D]`.
