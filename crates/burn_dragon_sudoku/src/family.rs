@@ -140,8 +140,8 @@ mod tests {
     fn the_configuration_that_a_run_saves_names_a_precision() {
         let mut config = SudokuConfig {
             dataset: DatasetConfig::Embedded(GeneratorConfig {
-                puzzles: 4,
-                validation_puzzles: 2,
+                puzzles: 10,
+                validation_puzzles: 9,
                 givens: [50, 60],
                 ..GeneratorConfig::default()
             }),

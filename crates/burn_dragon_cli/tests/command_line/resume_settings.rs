@@ -113,7 +113,7 @@ fn a_char_run_does_not_become_one_of_bytes_nor_lose_its_special_tokens() {
 fn a_precision_of_auto_is_settled_once_and_its_name_is_saved() {
     let place = Place::new();
     let named = |answer: &Answer| {
-        let line = answer.stderr.lines().find(|line| line.contains("(auto: "));
+        let line = answer.stderr.lines().find(|line| line.starts_with("precision "));
         let words = line.map(|line| line.split(' ').map(String::from).collect::<Vec<_>>());
         words.map(|words| (words[0].clone(), words[1].clone()))
     };

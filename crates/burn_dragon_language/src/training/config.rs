@@ -279,9 +279,12 @@ mod tests {
             let shown = format!("precision = \"{name}\" ");
             assert!(resolved.explain().contains(&shown), "as it was given");
         }
-        let error = resolve("f16").err().unwrap().to_string();
-        for part in ["training.precision", "`f16`", "`f32`", "`bf16`", "`auto`"] {
-            assert!(error.contains(part), "{error}");
+        let refused = |name| resolve(name).err().unwrap().to_string();
+        for (name, parts) in [("f16", "did you mean `bf16`"), ("half", "`f32`, `bf16`, `auto`")] {
+            let error = refused(name);
+            for part in ["training.precision", name, parts] {
+                assert!(error.contains(part), "{error}");
+            }
         }
     }
 
