@@ -62,7 +62,8 @@ impl Kernels {
 
     /// The precision in which training steps are faster on such a device, with the reason in words.
     ///
-    /// It is a rule, not a measurement at run time, so the same machine always computes the same bits. On the processor it
+    /// It is a rule, not a measurement at run time, so it is always the same on the same machine, and so are the bits that
+    /// the processor computes. (On a GPU, products of bf16 are tuned at run time in any case.) On the processor it
     /// is bf16 with AMX, where a level was measured to take a third of its time in f32, and with AVX-512 BF16 on AMD, whose
     /// products are 1.7 times as fast; it is f32 otherwise. On a GPU it is bf16 if its products have tensor cores.
     pub fn fastest_precision(self) -> (Precision, String) {
