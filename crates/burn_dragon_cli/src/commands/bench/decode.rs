@@ -16,7 +16,7 @@ const WARM_UP: usize = 4;
 const READ: u64 = 2048;
 
 pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Report> {
-    refuse_off_processor(bench.precision, &bench.selected)?;
+    refuse_off_processor(args.precision, &bench.selected)?;
     refuse_off_processor(args.memory_precision, &bench.selected)?;
     let (read, timed) = (args.context.min(READ) as usize, WARM_UP + args.tokens);
     let count = args.batch * (read + timed);
@@ -31,7 +31,7 @@ pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Repor
     let (rho, _) = subject.dragon.empty_state(args.batch).into_parts();
     let positions = vec![args.context - read as u64; args.batch];
     let precision = InferencePrecision {
-        weights: bench.precision,
+        weights: args.precision,
         memory: args.memory_precision,
     };
     let mut streams = Decoder::with_precision(&subject.dragon, args.batch, precision);
@@ -80,6 +80,7 @@ pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Repor
             args.batch, args.context, args.tokens
         )),
         activity,
+        precision: args.precision,
         work,
         timing,
         own: json!({

@@ -38,7 +38,7 @@ pub(super) fn run(bench: &Bench, args: &BenchKernelsArgs) -> anyhow::Result<Repo
     let (config, units) = (subject.config(), tokens.len() as f64);
     let level_flops = units * level_flops_per_token(config, args.time);
 
-    let input = level_input(&subject.dragon, stream.clone(), device, bench.precision);
+    let input = level_input(&subject.dragon, stream.clone(), device, args.precision);
     let forward = bench.time(WARM_UP, args.steps, || {
         wait(level(input.clone()).u);
         Ok(())
@@ -65,6 +65,7 @@ pub(super) fn run(bench: &Bench, args: &BenchKernelsArgs) -> anyhow::Result<Repo
         weights: subject.weights.clone(),
         reads: subject.reads(&format!("{} x {}", args.batch, args.time)),
         activity: subject.activity(&tokens[..args.time]),
+        precision: args.precision,
         work: Work {
             unit: "level",
             tokens: units,

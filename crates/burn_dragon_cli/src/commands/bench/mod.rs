@@ -27,7 +27,7 @@ use std::time::Instant;
 /// If the model or the text cannot be read, or the shape is not one a model can have.
 pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let settings = args.what.settings();
-    let bench = Bench::begin(settings)?;
+    let bench = Bench::begin(settings, args.what.named_precision())?;
     let report = match &args.what {
         #[cfg(feature = "train")]
         BenchVerb::Train(args) => train::run(&bench, args)?,
@@ -49,13 +49,12 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
 struct Bench {
     selected: SelectedBackend,
     machine: Machine,
-    precision: Precision,
     output: Output,
 }
 
 impl Bench {
-    /// Sets the threads, finds the device and measures the machine.
-    fn begin(settings: &SettingArgs) -> anyhow::Result<Self> {
+    /// Sets the threads, finds the device, refuses a precision that it does not have, and measures the machine.
+    fn begin(settings: &SettingArgs, precision: Option<Precision>) -> anyhow::Result<Self> {
         if let Some(threads) = settings.threads {
             rayon::ThreadPoolBuilder::new()
                 .num_threads(threads.into())
@@ -63,13 +62,12 @@ impl Bench {
                 .context("cannot set the number of threads")?;
         }
         let selected = backend(settings.backend.backend)?;
-        refuse_without_bf16(settings.precision, &selected)?;
+        precision.map_or(Ok(()), |precision| refuse_without_bf16(precision, &selected))?;
         let machine = Machine::measure(&selected)?;
         tell!("{machine}");
         Ok(Self {
             selected,
             machine,
-            precision: settings.precision,
             output: Output::detect(false, settings.json),
         })
     }

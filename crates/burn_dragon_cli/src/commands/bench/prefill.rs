@@ -26,7 +26,7 @@ pub(super) fn run(bench: &Bench, args: &BenchPrefillArgs) -> anyhow::Result<Repo
     let activity = subject.activity(&tokens[..args.tokens]);
     let timing = bench.time(WARM_UP, args.steps, || {
         let pass = Pass {
-            precision: bench.precision,
+            precision: args.precision,
             ..Pass::default()
         };
         read(&subject.dragon, prompts.clone(), args.form, pass)
@@ -46,6 +46,7 @@ pub(super) fn run(bench: &Bench, args: &BenchPrefillArgs) -> anyhow::Result<Repo
         weights: subject.weights.clone(),
         reads: subject.reads(&format!("{} x {}", args.batch, args.tokens)),
         activity,
+        precision: args.precision,
         work,
         timing,
         own: json!({
