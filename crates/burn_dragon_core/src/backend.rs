@@ -1,7 +1,7 @@
 //! Backends: the choice of the device on which a model runs.
 
 use burn::tensor::Device;
-use burn_dragon_kernel::api::{Instructions, UnknownInstructions};
+use burn_dragon_kernel::api::{Instructions, Kernels, UnknownInstructions};
 use serde::{Deserialize, Serialize};
 
 /// Backend that a user requests.
@@ -28,6 +28,24 @@ pub struct SelectedBackend {
     pub device: Device,
     /// Reason for this device, in words.
     pub why: String,
+}
+
+impl SelectedBackend {
+    /// Kernels that compute on the device.
+    pub fn kernels(&self) -> Kernels {
+        Kernels::of(&self.device)
+    }
+}
+
+/// The backend, the reason for it, and the kernels of a device other than the processor.
+impl std::fmt::Display for SelectedBackend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "backend {} ({})", self.name, self.why)?;
+        match self.kernels() {
+            Kernels::Processor => Ok(()),
+            kernels => write!(f, "; {kernels}"),
+        }
+    }
 }
 
 impl Backend {
@@ -167,6 +185,12 @@ mod tests {
     fn auto_says_what_it_took_and_why() {
         let selected = Backend::Auto.select().unwrap();
         assert!(!selected.why.is_empty());
+        let line = selected.to_string();
+        assert!(
+            line.starts_with(&format!("backend {} ({})", selected.name, selected.why)),
+            "{line}"
+        );
+        assert_eq!(selected.name == "cpu", !line.contains("kernels"), "{line}");
     }
 
     #[cfg(not(feature = "cuda"))]

@@ -10,6 +10,12 @@ pub(crate) const LINE: usize = 16;
 #[repr(C, align(64))]
 pub(crate) struct Line([f32; LINE]);
 
+#[cfg(target_arch = "x86_64")]
+impl Line {
+    /// Zeros.
+    pub(crate) const ZERO: Self = Self([0.0; LINE]);
+}
+
 /// Numbers that start at a cache line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Buffer {

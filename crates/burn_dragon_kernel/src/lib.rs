@@ -24,7 +24,7 @@
 //! | [`sum_of_squares`](api::sum_of_squares) | sum of the squares of a gradient, for its norm |
 //!
 //! A backend implements its operations in one trait (`backend/`); `processor.rs` is the implementation for the
-//! processor. [`machine`](api::machine) measures the peak speed of the machine.
+//! processor, `gpu.rs` that for GPUs. [`Kernels`](api::Kernels) says which one a device has. [`machine`](api::machine) measures the peak speed of the machine.
 //!
 //! Shapes use the project's letters: B lanes, T tokens, D model width, H heads, N neurons per head.
 //! Wrong shapes are errors of the programmer: the operations panic with the expected and the given shape.
@@ -40,8 +40,13 @@ mod dropout;
 mod flex;
 mod full_read;
 mod gated_projection;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod gpu;
+#[cfg(not(target_family = "wasm"))]
+mod heap;
 mod instructions;
 mod join;
+mod kernels;
 mod level;
 #[cfg(not(target_family = "wasm"))]
 mod machine;
@@ -72,6 +77,7 @@ pub mod api {
     pub use crate::gated_projection::gated_projection;
     pub use crate::instructions::{Instructions, UnknownInstructions};
     pub use crate::join::join;
+    pub use crate::kernels::Kernels;
     pub use crate::level::{LevelInput, LevelOutput, LevelWeights, SpeakInput, level, perceive, speak};
     pub use crate::matrix::Precision;
     pub use crate::newton_schulz::newton_schulz;
@@ -85,6 +91,7 @@ pub mod api {
     /// Measured peak speed of the machine; not available in a browser, which has no clock for it.
     #[cfg(not(target_family = "wasm"))]
     pub mod machine {
+        pub use crate::heap::keep_freed_memory;
         pub use crate::machine::{Peak, peak_bf16_flops, peak_flops, read_bandwidth, threads};
     }
 

@@ -7,8 +7,8 @@ use crate::settings::{CheckpointConfig, Done, EvaluationConfig, TrainingConfig};
 use crate::task::Task;
 use crate::update::{Backprop, Update};
 use burn::module::Module;
-use burn::tensor::Device;
 use burn_dragon_core::api::FreeMemory;
+use burn_dragon_kernel::api::Kernels;
 
 /// Plan of a training: the shared tables of a configuration.
 #[derive(Clone, Debug, Default)]
@@ -62,11 +62,11 @@ impl Plan {
     /// precision.
     pub fn check<T: Task>(&self, task: &T, model: &T::Model, done: Done) -> Result<u64, TrainError> {
         let total_steps = self.total_steps(task, done)?;
-        let on_processor = model
+        let has_bf16 = model
             .devices()
-            .into_iter()
-            .all(|device| device.inner() == Device::flex());
-        self.training.check_precision(on_processor)?;
+            .iter()
+            .all(|device| Kernels::of(device).have_bf16());
+        self.training.check_precision(has_bf16)?;
         <Backprop as Update<T>>::new(self, model)?;
         task.check_memory(FreeMemory::of_this_machine())?;
         Ok(total_steps)

@@ -121,16 +121,16 @@ impl TrainingConfig {
         units_per_batch.saturating_mul(u64::from(self.accumulate)).max(1)
     }
 
-    /// Refuses a precision that only the processor supports.
+    /// Refuses a precision that the device does not support.
     ///
     /// # Errors
     /// If the device does not support the precision; with the key.
-    pub(crate) fn check_precision(&self, on_processor: bool) -> Result<(), TrainError> {
-        if self.precision == Precision::Bf16 && !on_processor {
+    pub(crate) fn check_precision(&self, has_bf16: bool) -> Result<(), TrainError> {
+        if self.precision == Precision::Bf16 && !has_bf16 {
             return Err(TrainError::Setting {
                 key: "training.precision".into(),
                 given: "bf16".into(),
-                expected: "f32 on a GPU (bf16 is for the processor: `--backend cpu`)",
+                expected: "f32 on this device, which computes no bf16 (the processor does: `--backend cpu`)",
             });
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Arguments of `dragon bench`.
 
-use super::BackendArgs;
+use super::{BackendArgs, precision};
 use burn_dragon::api::core::Precision;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -75,7 +75,7 @@ pub struct SubjectArgs {
 /// Settings of the measurement.
 #[derive(Debug, ClapArgs)]
 pub struct SettingArgs {
-    /// Precision of the factors in the products of training, f32 or bf16; everything else is f32
+    /// Precision of the factors in the levels' products of training and prefill, and of the weights in decoding
     #[arg(long, value_name = "f32|bf16", value_parser = precision, default_value = "f32")]
     pub precision: Precision,
     /// Number of threads (default: all of the machine)
@@ -162,6 +162,9 @@ pub struct BenchDecodeArgs {
     /// Number of timed tokens, after four warm-up tokens
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = count)]
     pub tokens: usize,
+    /// Precision of the carried memory
+    #[arg(long, value_name = "f32|bf16", value_parser = precision, default_value = "f32")]
+    pub memory_precision: Precision,
     /// Settings of the measurement
     #[command(flatten)]
     pub settings: SettingArgs,
@@ -196,12 +199,4 @@ fn count(text: &str) -> Result<usize, String> {
         Ok(_) => Err(format!("at least 1, at most {MOST}")),
         Err(error) => Err(format!("{error}")),
     }
-}
-
-/// A precision by its name.
-fn precision(name: &str) -> Result<Precision, String> {
-    [Precision::F32, Precision::Bf16]
-        .into_iter()
-        .find(|precision| precision.to_string() == name)
-        .ok_or_else(|| "expected f32 or bf16".into())
 }

@@ -26,19 +26,19 @@ pub(crate) fn adamw(
 
 /// The factors of a step, rounded as tensor operations round them.
 pub(crate) struct Numbers {
-    scale: f32,
-    keep_1: f32,
-    take_1: f32,
-    keep_2: f32,
-    take_2: f32,
-    unbias_2: f32,
-    eps: f32,
-    rate: f32,
-    shrink: f32,
+    pub(super) scale: f32,
+    pub(super) keep_1: f32,
+    pub(super) take_1: f32,
+    pub(super) keep_2: f32,
+    pub(super) take_2: f32,
+    pub(super) unbias_2: f32,
+    pub(super) eps: f32,
+    pub(super) rate: f32,
+    pub(super) shrink: f32,
 }
 
 impl Numbers {
-    fn of(step: &AdamWStep) -> Self {
+    pub(super) fn of(step: &AdamWStep) -> Self {
         Self {
             scale: step.scale as f32,
             keep_1: step.beta_1 as f32,

@@ -11,6 +11,8 @@
 //! equal.
 
 pub(crate) mod cpu;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub(crate) mod cube;
 pub mod reference;
 
 pub use crate::backend::adamw::AdamWStep;

@@ -8,7 +8,7 @@ use crate::retention::Resets;
 use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Sizes of a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,18 +52,20 @@ impl Sizes {
     }
 }
 
-/// Packed weights of a backend, made once for all levels of a pass.
+/// Packed weights of a backend, each kind made once for all levels of a pass.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LaidOut(Arc<OnceLock<Arc<dyn Any + Send + Sync>>>);
+pub(crate) struct LaidOut(Arc<Mutex<Vec<Arc<dyn Any + Send + Sync>>>>);
 
 impl LaidOut {
-    /// Packed weights; made by `make` on first use.
+    /// Packed weights of a kind; made by `make` on first use.
     pub(crate) fn get<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
-        let laid_out = self.0.get_or_init(|| Arc::new(make())).clone();
-        let Ok(laid_out) = laid_out.downcast::<T>() else {
-            unreachable!("weights are on one backend");
-        };
-        laid_out
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = kinds.iter().find_map(|kind| kind.clone().downcast::<T>().ok());
+        made.unwrap_or_else(|| {
+            let made = Arc::new(make());
+            kinds.push(made.clone());
+            made
+        })
     }
 }
 
@@ -106,6 +108,12 @@ pub(crate) struct LevelOn<B: Backend> {
     pub(crate) credit: Credit,
     pub(crate) reach: Reach,
     pub(crate) chunk: Option<usize>,
+    /// Whether active neurons are counted; a backend may count them anyway.
+    #[cfg_attr(
+        not(any(feature = "wgpu", feature = "cuda")),
+        expect(dead_code, reason = "the processor counts without extra work")
+    )]
+    pub(crate) count: bool,
 }
 
 /// Input of the part after the read.
@@ -116,6 +124,12 @@ pub(crate) struct SpeakOn<B: Backend> {
     pub(crate) read: FloatTensor<B>,
     pub(crate) eps: f64,
     pub(crate) dropout: Option<DropoutMask>,
+    /// Whether active neurons are counted; a backend may count them anyway.
+    #[cfg_attr(
+        not(any(feature = "wgpu", feature = "cuda")),
+        expect(dead_code, reason = "the processor counts without extra work")
+    )]
+    pub(crate) count: bool,
 }
 
 /// The memory before a stream, `[B, H, N, D]`.
@@ -138,7 +152,7 @@ pub(crate) struct LevelRun<B: Backend, K> {
     pub(crate) u: FloatTensor<B>,
     /// Memory after the stream, if there is one and gradients do not pass through it.
     pub(crate) memory: Option<FloatTensor<B>>,
-    /// Numbers of entries of x and of y above zero.
+    /// Numbers of entries of x and of y above zero, where they were asked for.
     pub(crate) active: [u64; 2],
     /// Data that the gradient needs, if requested.
     pub(crate) kept: Option<K>,

@@ -188,11 +188,28 @@ pub(crate) use conversions;
 /// the error of the last, which is the input again.
 ///
 /// A new backend is another `.or_else(|$input| { type $B = Backend; $call })` here.
+#[cfg(not(any(feature = "wgpu", feature = "cuda")))]
 macro_rules! on_backends {
     ($B:ident, $input:ident = $value:expr => $call:expr) => {{
         let $input = $value;
         type $B = burn::backend::Flex;
         $call
+    }};
+}
+
+/// The processor, then the GPU.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+macro_rules! on_backends {
+    ($B:ident, $input:ident = $value:expr => $call:expr) => {{
+        let $input = $value;
+        let on_the_processor = {
+            type $B = burn::backend::Flex;
+            $call
+        };
+        on_the_processor.or_else(|$input| {
+            type $B = burn_cubecl::CubeBackend;
+            $call
+        })
     }};
 }
 pub(crate) use on_backends;

@@ -5,6 +5,8 @@
 
 mod backward;
 pub(crate) mod cpu;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub(crate) mod cube;
 pub mod reference;
 
 use crate::backend::on_backends;

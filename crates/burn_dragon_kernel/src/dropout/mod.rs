@@ -2,6 +2,8 @@
 //! threshold. The same seed gives the same mask on every backend, in any order of evaluation, and no state has to be
 //! saved.
 
+#[cfg(target_arch = "x86_64")]
+use crate::instructions::Instructions;
 use crate::mix::mix;
 use crate::simd::vectorized;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -23,6 +25,21 @@ vectorized! {
             }
         }
     }
+}
+
+/// Which of 32 entries are kept, the first of them that of a four: the hashes of eight fours are the entries' bits in their
+/// order.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq")]
+fn kept_avx512(seed: u64, threshold: u32, first: u64) -> u32 {
+    use std::arch::x86_64::{__m512i, _mm512_cmple_epu16_mask, _mm512_set1_epi16};
+    let mut words = [0; 8];
+    for (four, into) in (first..).zip(&mut words) {
+        *into = word(seed, four);
+    }
+    // SAFETY: both types are 64 plain bytes.
+    let bits = unsafe { std::mem::transmute::<[u64; 8], __m512i>(words) };
+    _mm512_cmple_epu16_mask(bits, _mm512_set1_epi16((threshold - 1) as i16)) // the threshold is at least 1
 }
 
 /// Dropout mask of one draw: the factor of kept entries is `1 / (1 - probability)`, that of dropped ones 0.
@@ -68,6 +85,12 @@ impl DropoutMask {
         self.scale
     }
 
+    /// Seed, threshold and scale, for a backend that draws the mask itself.
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    pub(crate) fn parts(&self) -> (u64, u32, f64) {
+        (self.seed, self.threshold, self.scale)
+    }
+
     /// Multiplies entries `first..` by their factors.
     pub(crate) fn scale_entries(&self, first: u64, entries: &mut [f32]) {
         // One hash is for four entries; those before the first whole four are done one by one.
@@ -82,6 +105,30 @@ impl DropoutMask {
         let whole = first + ragged as u64;
         scale_fours(self.seed, self.threshold, self.scale as f32, whole / 4, fours);
         one_by_one(whole + 4 * fours.len() as u64, tail);
+    }
+
+    /// Entries of a block that are kept, one bit for each of at most 32 columns; the first entries of its rows are
+    /// `first` and then `stride` apart.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn kept_block(
+        &self,
+        first: u64,
+        stride: u64,
+        [rows, columns]: [usize; 2],
+        into: &mut [u32; 32],
+    ) {
+        let starts = (0..rows as u64).map(|row| first + row * stride);
+        if first.is_multiple_of(4) && stride.is_multiple_of(4) && Instructions::Avx512.usable() {
+            for (into, start) in into.iter_mut().zip(starts) {
+                // SAFETY: the processor has the features that the function is compiled for.
+                *into = unsafe { kept_avx512(self.seed, self.threshold, start / 4) };
+            }
+        } else {
+            for (into, start) in into.iter_mut().zip(starts) {
+                let kept = (0..columns).map(|column| u32::from(self.keeps(start + column as u64)) << column);
+                *into = kept.sum();
+            }
+        }
     }
 
     /// Multiplies `x` by the mask.
@@ -126,6 +173,27 @@ mod tests {
                 mask.scale_entries(first, &mut entries);
                 for (i, entry) in entries.iter().enumerate() {
                     assert_eq!(*entry, (i as f32 + 1.0) * mask.factor(first + i as u64) as f32);
+                }
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn a_block_keeps_what_each_entry_says() {
+        for (probability, first, stride, columns) in [
+            (0.3, 8, 64, 32),
+            (0.0, 0, 4, 32),
+            (0.5, 5, 64, 32),
+            (0.1, 12, 78, 14),
+        ] {
+            let mask = DropoutMask::new(11, probability);
+            let mut kept = [u32::MAX; 32];
+            mask.kept_block(first, stride, [31, columns], &mut kept);
+            for (row, bits) in kept.iter().enumerate().take(31) {
+                for column in 0..columns {
+                    let index = first + row as u64 * stride + column as u64;
+                    assert_eq!(bits >> column & 1 == 1, mask.keeps(index), "{row}, {column}");
                 }
             }
         }

@@ -17,6 +17,7 @@
 use super::between::{Around, Between, CarriedBack, Felt, Through};
 use super::cpu::Kept;
 use super::elementwise::{add, gate_back, gated, relu_back, transpose};
+use super::fused::Fused;
 use super::head::{Head, Operands};
 use super::pattern::Pattern;
 use super::read::Read;
@@ -55,36 +56,50 @@ struct Carried<'a> {
 }
 
 /// The gradients that one head collects over some lanes.
-#[derive(Debug, Default)]
-pub(super) struct HeadGradients {
-    pub(super) v: Vec<Buffer>,    // a [T, D] for each lane
-    pub(super) own: Vec<Buffer>,  // what it has for itself, for each lane
-    pub(super) decoder_x: Buffer, // [N, D]
-    pub(super) decoder_y: Buffer, // [N, D]
-    pub(super) encoder: Buffer,   // [N, D]
-    slope: f64,                   // of ln lambda
+pub(super) struct HeadGradients<'a> {
+    pub(super) of_lanes: LaneGradients,
+    pub(super) decoder_x: &'a mut [f32], // [N, D]; of fused products as its weights, [D, N]
+    pub(super) decoder_y: &'a mut [f32], // the same
+    pub(super) encoder: &'a mut [f32],   // [N, D]
+    /// Whether the gradients of weights hold anything yet; if not, they may hold any numbers in fused products, and are
+    /// zero otherwise.
+    pub(super) is_begun: bool,
+    slope: f64, // of ln lambda
 }
 
-impl HeadGradients {
-    pub(super) fn zeros(sizes: Sizes) -> Self {
-        let zeros = || Buffer::zeros(sizes.neurons * sizes.width);
-        Self {
-            decoder_x: zeros(),
-            decoder_y: zeros(),
-            encoder: zeros(),
-            ..Self::default()
-        }
-    }
+/// The gradients that one head has of each lane.
+#[derive(Debug, Default)]
+pub(super) struct LaneGradients {
+    pub(super) v: Vec<Buffer>,   // [T, D]
+    pub(super) own: Vec<Buffer>, // what it has for itself
 }
 
 /// Smallest number of tasks that the gradients are split into, if there are enough lanes. It does not depend on the
 /// number of threads, so that sums have the same order on every machine.
 const TASKS: usize = 8;
 
-/// The gradients of all heads, `collect` gives those of one over some lanes.
+/// Memory layout of the gradients of weights in [`HeadGradients`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GradientLayout {
+    /// `[N, D]`, zero at first.
+    Rows,
+    /// That of the weights; undefined at first.
+    Weights,
+}
+
+/// What a task has collected: gradients of lanes, of the slope, and of weights in buffers of its own, if they did not go
+/// to the sum at once.
+struct Part {
+    of_lanes: LaneGradients,
+    slope: f64,
+    weights: Option<[Buffer; 3]>,
+}
+
+/// The gradients of all heads; `collect(head, lanes, into)` adds those of one over some lanes.
 pub(super) fn gather(
     sizes: Sizes,
-    collect: impl Fn(usize, Range<usize>) -> HeadGradients + Sync + Send,
+    layout: GradientLayout,
+    collect: impl Fn(usize, Range<usize>, &mut HeadGradients<'_>) + Sync + Send,
 ) -> Gradients {
     let Sizes {
         lanes,
@@ -95,61 +110,122 @@ pub(super) fn gather(
     } = sizes;
     let groups = TASKS.div_ceil(heads).min(lanes);
     let group_lanes = |group: usize| group * lanes / groups..(group + 1) * lanes / groups;
-    let parts: Vec<HeadGradients> = (0..heads * groups)
+    let mut weights = [(); 3].map(|()| vec![0.0; heads * width * neurons]);
+    let parts: Vec<Part> = targets(&mut weights, layout, groups, neurons * width)
         .into_par_iter()
-        .map(|task| collect(task / groups, group_lanes(task % groups)))
+        .enumerate()
+        .map(|(task, target)| {
+            let collect =
+                |part: &mut HeadGradients<'_>| collect(task / groups, group_lanes(task % groups), part);
+            Part::collect(target, neurons * width, collect)
+        })
         .collect();
-    let own = parts[0].own.first().map_or(0, |own| own.len());
-    let zeros = || vec![0.0; heads * width * neurons];
-    let mut sum = Gradients {
-        v: vec![0.0; lanes * tokens * width],
-        decoder_x: zeros(),
-        decoder_y: zeros(),
-        encoder: zeros(),
-        own: vec![0.0; lanes * heads * own],
-        slopes: slopes(&parts, groups),
-    };
+    let own = parts[0].of_lanes.own.first().map_or(0, |own| own.len());
+    let mut v = vec![0.0; lanes * tokens * width];
+    let mut owns = vec![0.0; lanes * heads * own];
     // Head after head, group after group: one order on every machine.
     for (task, part) in parts.iter().enumerate() {
-        for (lane, part) in group_lanes(task % groups).zip(&part.v) {
-            add(
-                &mut sum.v[lane * tokens * width..(lane + 1) * tokens * width],
-                part,
-            );
+        for (lane, part) in group_lanes(task % groups).zip(&part.of_lanes.v) {
+            add(&mut v[lane * tokens * width..(lane + 1) * tokens * width], part);
         }
-        for (lane, part) in group_lanes(task % groups).zip(&part.own) {
+        for (lane, part) in group_lanes(task % groups).zip(&part.of_lanes.own) {
             let index = lane * heads + task / groups;
-            sum.own[index * own..(index + 1) * own].copy_from_slice(part);
+            owns[index * own..(index + 1) * own].copy_from_slice(part);
         }
     }
-    sum.sum_weights(parts, groups, sizes);
-    sum
+    let slopes = slopes(&parts, groups);
+    sum_weights(&mut weights, parts, groups, sizes);
+    let [decoder_x, decoder_y, encoder] = weights;
+    Gradients {
+        v,
+        decoder_x,
+        decoder_y,
+        encoder,
+        own: owns,
+        slopes,
+    }
 }
 
-impl Gradients {
-    /// The gradients of the weights, summed over groups of lanes and laid out as the weights are.
-    fn sum_weights(&mut self, mut parts: Vec<HeadGradients>, groups: usize, sizes: Sizes) {
-        let (size, width) = (sizes.neurons * sizes.width, sizes.width);
-        let heads = self
-            .decoder_x
-            .par_chunks_exact_mut(size)
-            .zip(self.decoder_y.par_chunks_exact_mut(size))
-            .zip(self.encoder.par_chunks_exact_mut(size))
-            .zip(parts.par_chunks_exact_mut(groups));
-        heads.for_each(|(((decoder_x, decoder_y), encoder), parts)| {
+/// The heads' parts of the sums for the first group of each head, if the layout is that of the sums.
+fn targets(
+    weights: &mut [Vec<f32>; 3],
+    layout: GradientLayout,
+    groups: usize,
+    size: usize,
+) -> Vec<Option<[&mut [f32]; 3]>> {
+    let heads = of_heads(weights, size);
+    let tasks = heads.flat_map(|head| {
+        let mut first = (layout == GradientLayout::Weights).then_some(head);
+        (0..groups).map(move |_| first.take())
+    });
+    tasks.collect()
+}
+
+/// The three matrices head by head.
+fn of_heads(weights: &mut [Vec<f32>; 3], size: usize) -> impl Iterator<Item = [&mut [f32]; 3]> {
+    let [x, y, encoder] = weights.each_mut().map(|matrix| matrix.chunks_exact_mut(size));
+    x.zip(y).zip(encoder).map(|((x, y), encoder)| [x, y, encoder])
+}
+
+impl Part {
+    /// What a task collects, in `target` or in buffers of its own, of `size` numbers each.
+    fn collect(
+        target: Option<[&mut [f32]; 3]>,
+        size: usize,
+        collect: impl FnOnce(&mut HeadGradients<'_>),
+    ) -> Self {
+        let mut own = target.is_none().then(|| [(); 3].map(|()| Buffer::zeros(size)));
+        let [decoder_x, decoder_y, encoder] = match (target, &mut own) {
+            (Some(target), _) => target,
+            (None, Some(own)) => own.each_mut().map(|own| &mut **own),
+            (None, None) => unreachable!("without a target it has its own"),
+        };
+        let mut part = HeadGradients {
+            of_lanes: LaneGradients::default(),
+            decoder_x,
+            decoder_y,
+            encoder,
+            is_begun: false,
+            slope: 0.0,
+        };
+        collect(&mut part);
+        let HeadGradients { of_lanes, slope, .. } = part;
+        Self {
+            of_lanes,
+            slope,
+            weights: own,
+        }
+    }
+}
+
+/// Adds the groups of lanes of each head. If the first group has its own buffers, these are rows, which are then laid out
+/// as the weights are.
+fn sum_weights(weights: &mut [Vec<f32>; 3], mut parts: Vec<Part>, groups: usize, sizes: Sizes) {
+    let size = sizes.neurons * sizes.width;
+    let heads: Vec<_> = of_heads(weights, size).collect();
+    heads
+        .into_par_iter()
+        .zip(parts.par_chunks_exact_mut(groups))
+        .for_each(|(mut sums, parts)| {
             let (first, others) = parts
                 .split_first_mut()
                 .unwrap_or_else(|| unreachable!("a head has a group"));
-            for other in others {
-                add(&mut first.decoder_x, &other.decoder_x);
-                add(&mut first.decoder_y, &other.decoder_y);
-                add(&mut first.encoder, &other.encoder);
+            let others = others.iter().filter_map(|part| part.weights.as_ref());
+            match &mut first.weights {
+                None => others.for_each(|more| add_each(&mut sums, more)),
+                Some(first) => {
+                    others.for_each(|more| add_each(&mut first.each_mut().map(|own| &mut **own), more));
+                    let [decoder_x, decoder_y, encoder] = sums;
+                    transpose(&first[0], sizes.width, sizes.width, decoder_x);
+                    transpose(&first[1], sizes.width, sizes.width, decoder_y);
+                    encoder.copy_from_slice(&first[2]);
+                }
             }
-            transpose(&first.decoder_x, width, width, decoder_x);
-            transpose(&first.decoder_y, width, width, decoder_y);
-            encoder.copy_from_slice(&first.encoder);
         });
-    }
+}
+
+fn add_each(sums: &mut [&mut [f32]; 3], more: &[Buffer; 3]) {
+    sums.iter_mut().zip(more).for_each(|(sum, more)| add(sum, more));
 }
 
 /// The gradients of a level: of v, decoder_x, decoder_y, encoder, of the memory where gradients pass it, and of the
@@ -162,9 +238,10 @@ pub(crate) fn level_back(kept: &Kept, d: &FlexTensor) -> Vec<FlexTensor> {
         before: rho.storage(),
         gradient: kept.passes.then_some(after),
     });
-    let sum = gather(sizes, |head, lanes| match prepared.reach {
-        Reach::Causal => collect(&operands, &kept.reads, du, carried, head, lanes),
-        Reach::Full => collect_whole(&operands, &kept.reads, du, carried, head, lanes),
+    let layout = operands.gradient_layout();
+    let sum = gather(sizes, layout, |head, lanes, part| match prepared.reach {
+        Reach::Causal => collect(&operands, &kept.reads, du, carried, (head, lanes), part),
+        Reach::Full => collect_whole(&operands, &kept.reads, du, carried, (head, lanes), part),
     });
     let mut tensors = vec![
         tensor(sum.v, sizes.stream()),
@@ -180,8 +257,8 @@ pub(crate) fn level_back(kept: &Kept, d: &FlexTensor) -> Vec<FlexTensor> {
 }
 
 /// The gradients of the slopes, summed over groups of lanes: a slope is `-ln lambda`.
-fn slopes(parts: &[HeadGradients], groups: usize) -> Vec<f32> {
-    let sum = |parts: &[HeadGradients]| parts.iter().map(|part| part.slope).sum::<f64>();
+fn slopes(parts: &[Part], groups: usize) -> Vec<f32> {
+    let sum = |parts: &[Part]| parts.iter().map(|part| part.slope).sum::<f64>();
     parts
         .chunks_exact(groups)
         .map(|parts| -sum(parts) as f32)
@@ -194,12 +271,11 @@ fn collect(
     reads: &[Vec<Read>],
     du: &[f32],
     carried: Option<Carried<'_>>,
-    head: usize,
-    lanes: Range<usize>,
-) -> HeadGradients {
+    (head, lanes): (usize, Range<usize>),
+    part: &mut HeadGradients<'_>,
+) {
     let sizes = operands.sizes;
     let (size, stream) = (sizes.neurons * sizes.width, sizes.tokens * sizes.width);
-    let mut part = HeadGradients::zeros(sizes);
     for lane in lanes {
         let index = lane * sizes.heads + head;
         let (reads, place) = (&reads[index], index * size..(index + 1) * size);
@@ -225,18 +301,20 @@ fn collect(
                 |scratch, index, window, around| {
                     let (rows, read) = (head.sizes.rows_of(&window.tokens), &reads[index]);
                     let window = head.window(&window.tokens);
-                    through_gate(&window, scratch, read, &du[rows.clone()], &mut part);
-                    through_read(&window, scratch, read, around, &mut dv[rows], &mut part);
+                    if let Some(fused) = Fused::of(&window) {
+                        return fused.back(scratch, read, &du[rows.clone()], around, &mut dv[rows], part);
+                    }
+                    through_gate(&window, scratch, read, &du[rows.clone()], part);
+                    through_read(&window, scratch, read, around, &mut dv[rows], part);
                 },
             );
             between.give_back(scratch);
         });
-        part.v.push(dv);
+        part.of_lanes.v.push(dv);
         if !is_constant {
-            part.own.push(gradient);
+            part.of_lanes.own.push(gradient);
         }
     }
-    part
 }
 
 /// [`collect`] where every token reads every token.
@@ -245,12 +323,11 @@ fn collect_whole(
     reads: &[Vec<Read>],
     du: &[f32],
     carried: Option<Carried<'_>>,
-    head: usize,
-    lanes: Range<usize>,
-) -> HeadGradients {
+    (head, lanes): (usize, Range<usize>),
+    part: &mut HeadGradients<'_>,
+) {
     let sizes = operands.sizes;
     let (size, stream) = (sizes.neurons * sizes.width, sizes.tokens * sizes.width);
-    let mut part = HeadGradients::zeros(sizes);
     for lane in lanes {
         let index = lane * sizes.heads + head;
         let (read, place) = (&reads[index][0], index * size..(index + 1) * size);
@@ -266,15 +343,14 @@ fn collect_whole(
             }),
         });
         with_scratch(|scratch| {
-            through_gate(&head, scratch, read, du, &mut part);
-            through_whole_read(&head, scratch, read, rho, &mut dv, &mut part);
+            through_gate(&head, scratch, read, du, part);
+            through_whole_read(&head, scratch, read, rho, &mut dv, part);
         });
-        part.v.push(dv);
+        part.of_lanes.v.push(dv);
         if carried.is_some_and(|carried| carried.gradient.is_some()) {
-            part.own.push(gradient);
+            part.of_lanes.own.push(gradient);
         }
     }
-    part
 }
 
 /// Gradients from du to da, and to x through the gate.
@@ -283,7 +359,7 @@ pub(super) fn through_gate(
     scratch: &mut Scratch,
     read: &Read,
     du: &[f32],
-    part: &mut HeadGradients,
+    part: &mut HeadGradients<'_>,
 ) {
     let Sizes {
         tokens,
@@ -329,7 +405,7 @@ fn through_read(
     read: &Read,
     mut around: Around<'_, '_>,
     dv: &mut [f32],
-    part: &mut HeadGradients,
+    part: &mut HeadGradients<'_>,
 ) {
     let Sizes {
         tokens,
@@ -352,13 +428,7 @@ fn through_read(
         scratch.x.sized(tokens * neurons),
         scratch.dx.sized(tokens * neurons),
     );
-    // The gradient of values has its own buffer if it decays, or is not credited.
-    let is_apart = head.powers.is_some() || head.credit == Credit::Queries;
-    let felt = scratch.felt.sized(if is_apart { tokens * width } else { 0 });
-    felt.fill(0.0);
-    if !is_apart {
-        head.add_read_back(&read.scores, dr, dv);
-    }
+    let mut values = Values::begin(head, &mut scratch.felt, &read.scores, dr, dv);
     for tile in head.sizes.tiles() {
         let (count, place) = (tile.len(), head.place(&tile));
         let (x, dx) = (&x[place.clone()], &mut dx[place]);
@@ -370,7 +440,7 @@ fn through_read(
         head.precision.multiply(dq, count, both, q, false);
         let into = Felt {
             dq,
-            dv: if is_apart { &mut *felt } else { &mut *dv },
+            dv: values.through_memory(),
         };
         part.slope += around.add_gradients(head, &tile, q, through, into, &mut scratch.y);
         head.rotate(&tile, dq, turned, true);
@@ -381,20 +451,66 @@ fn through_read(
             [x, dx],
             &mut scratch.fired,
             v,
-            dv,
-            &mut part.decoder_x,
+            values.stream,
+            part.decoder_x,
         );
     }
     around.passed();
-    if is_apart && head.remembers_back() {
-        head.fade_to_end(felt);
+    part.slope += values.end(head, &read.scores, dr);
+}
+
+/// Gradient of the stream in a window, and of the stream as values that are read. The latter has its own buffer if it
+/// decays, or is not credited.
+pub(super) struct Values<'a> {
+    /// Gradient of the stream.
+    pub(super) stream: &'a mut [f32],
+    apart: Option<&'a mut [f32]>,
+}
+
+impl<'a> Values<'a> {
+    /// Begins with the gradient of the stream so far, and the part through the scores.
+    pub(super) fn begin(
+        head: &Head<'_>,
+        room: &'a mut Buffer,
+        scores: &[f32],
+        dr: &[f32],
+        stream: &'a mut [f32],
+    ) -> Self {
+        let is_apart = head.powers.is_some() || head.credit == Credit::Queries;
+        let apart = is_apart.then(|| room.sized(stream.len()));
+        let mut values = Self { stream, apart };
+        match &mut values.apart {
+            Some(apart) => apart.fill(0.0),
+            None => head.add_read_back(scores, dr, values.stream),
+        }
+        values
     }
-    if head.slopes {
-        part.slope += head.slope_of_rows(felt, head.v, width, |s| tokens - s);
+
+    /// Where the part through the memory after the window is added.
+    pub(super) fn through_memory(&mut self) -> &mut [f32] {
+        match &mut self.apart {
+            Some(apart) => apart,
+            None => self.stream,
+        }
     }
-    if is_apart && head.credit == Credit::Full {
-        head.add_read_back(&read.scores, dr, felt);
-        add(dv, felt);
+
+    /// Ends with all in the gradient of the stream; returns the values' part in the gradient of `ln lambda`, if
+    /// requested.
+    pub(super) fn end(self, head: &Head<'_>, scores: &[f32], dr: &[f32]) -> f64 {
+        let Some(apart) = self.apart else { return 0.0 };
+        let Sizes { tokens, width, .. } = head.sizes;
+        if head.remembers_back() {
+            head.fade_to_end(apart);
+        }
+        let slope = match head.slopes {
+            true => head.slope_of_rows(apart, head.v, width, |s| tokens - s),
+            false => 0.0,
+        };
+        if head.credit == Credit::Full {
+            head.add_read_back(scores, dr, apart);
+            add(self.stream, apart);
+        }
+        slope
     }
 }
 
@@ -409,7 +525,7 @@ fn through_whole_read(
     read: &Read,
     mut rho: Option<CarriedBack<'_>>,
     dv: &mut [f32],
-    part: &mut HeadGradients,
+    part: &mut HeadGradients<'_>,
 ) {
     let Sizes {
         tokens,
@@ -454,15 +570,7 @@ fn through_whole_read(
         }
         head.rotate(&tile, dq, turned, true);
         relu_back(dx, turned, x);
-        through_x(
-            head,
-            &tile,
-            [x, dx],
-            &mut scratch.fired,
-            v,
-            dv,
-            &mut part.decoder_x,
-        );
+        through_x(head, &tile, [x, dx], &mut scratch.fired, v, dv, part.decoder_x);
     }
 }
 

@@ -14,6 +14,7 @@
 //! window and `C (N + D) + 4 N D` in windows of `C`.
 
 use super::elementwise::{add, dot};
+use super::fused::Fused;
 use super::head::Head;
 use super::rho::{Carry, Rho};
 use super::scratch::Scratch;
@@ -75,6 +76,15 @@ pub(super) struct Felt<'a> {
 }
 
 impl Around<'_, '_> {
+    /// Whether there is a memory before or after the window that is read or asked for.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "products are not fused there")
+    )]
+    pub(super) fn any(&self) -> bool {
+        self.before.is_some() || self.ask || !self.later.is_empty()
+    }
+
     /// Adds the gradients of a tile's q and of the values through both memories, and the gradient of the memory before
     /// the window through q, `[T, C]`. Returns the memories' part in the gradient of `ln lambda`, without that of the
     /// values, if requested; `room` holds a tile.
@@ -197,8 +207,11 @@ impl Between {
                 Before::Carried => first,
                 Before::Earlier => Some(&earlier[(done - 1) * size..]),
             };
-            head.window(&window.tokens)
-                .remember(scratch, before, &mut rest[..size]);
+            let part = head.window(&window.tokens);
+            match Fused::of(&part) {
+                Some(fused) => fused.remember(scratch, before, &mut rest[..size]),
+                None => part.remember(scratch, before, &mut rest[..size]),
+            }
             slots.push(Some(done));
             done += 1;
         }

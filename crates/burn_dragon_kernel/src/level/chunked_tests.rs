@@ -368,6 +368,7 @@ fn five_tokens_by_hand_in_windows_of_two() {
         credit: Credit::Full,
         reach: Reach::Causal,
         chunk: Some(2),
+        count: false,
     };
     let prepared = Prepared::level(level, true);
     let (operands, mut rows) = (prepared.operands(), vec![f32::NAN; 4 * WIDTH]);

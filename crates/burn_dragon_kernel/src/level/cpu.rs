@@ -1,12 +1,13 @@
 //! The forward pass of a level on the processor.
 
 use super::elementwise::{add, gate};
+use super::fused::{self, Fused};
 use super::head::{Angles, Head, Operands};
 use super::powers::Powers;
 use super::read::Read;
 use super::rho::{Carry, Rho};
 use super::scratch::{Scratch, with_scratch};
-use super::weights::NeuronRows;
+use super::weights::LaidOutWeights;
 use super::window::{Before, Window, Windows, chunk_length};
 use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes};
 use crate::buffer::Buffer;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 pub(crate) struct Prepared {
     pub(super) sizes: Sizes,
     v: FlexTensor,
-    rows: Arc<NeuronRows>,
+    weights: LaidOutWeights,
     /// Cosines and sines; none for halves, which turn nothing.
     angles: Option<[FlexTensor; 2]>,
     eps: f32,
@@ -49,6 +50,8 @@ impl Prepared {
         };
         let windows = Windows::new(sizes, &input.resets, chunk, carried);
         let powers = input.slopes.as_ref().map(|slopes| Powers::new(slopes, &windows));
+        let fused =
+            fused::available(input.half.precision) && input.reach == Reach::Causal && !input.learns_slopes;
         Self {
             angles: Some(input.angles.map(contiguous)),
             eps: input.eps as f32,
@@ -57,7 +60,7 @@ impl Prepared {
             credit: input.credit,
             reach: input.reach,
             learns_slopes: input.learns_slopes,
-            ..Self::half(input.half, windows)
+            ..Self::half(input.half, windows, fused)
         }
     }
 
@@ -76,14 +79,14 @@ impl Prepared {
         let sizes = half.sizes;
         let chunk = chunk_length(sizes.tokens, sizes.width, true);
         let windows = Windows::new(sizes, &Resets::default(), Some(chunk), false);
-        Self::half(half, windows)
+        Self::half(half, windows, false)
     }
 
-    fn half(half: HalfOn<Flex>, windows: Windows) -> Self {
+    fn half(half: HalfOn<Flex>, windows: Windows, fused: bool) -> Self {
         Self {
             sizes: half.sizes,
             v: contiguous(half.v),
-            rows: NeuronRows::of(half.weights, half.sizes),
+            weights: LaidOutWeights::of(half.weights, half.sizes, fused),
             angles: None,
             eps: 0.0,
             dropout: None,
@@ -101,7 +104,7 @@ impl Prepared {
         Operands {
             sizes: self.sizes,
             v: self.v.storage(),
-            rows: &self.rows,
+            weights: &self.weights,
             angles: self.angles.as_ref().map(|[cos, sin]| Angles {
                 cos: cos.storage(),
                 sin: sin.storage(),
@@ -281,8 +284,17 @@ fn contribute(
         if window.before == Before::Empty {
             rho.clear();
         }
-        part.first_half(scratch, &mut read, &mut rho, window.writes);
-        let counts = second_half(&part, scratch, &read, &mut u[head.sizes.rows_of(&window.tokens)]);
+        let u = &mut u[head.sizes.rows_of(&window.tokens)];
+        let counts = match Fused::of(&part) {
+            Some(fused) => {
+                fused.first_half(scratch, &mut read, &mut rho, window.writes);
+                fused.second_half(scratch, &read, u)
+            }
+            None => {
+                part.first_half(scratch, &mut read, &mut rho, window.writes);
+                second_half(&part, scratch, &read, u)
+            }
+        };
         (0..2).for_each(|which| active[which] += counts[which]);
         if let Some(reads) = &mut keep {
             reads.push(std::mem::take(&mut read));

@@ -21,7 +21,7 @@ fn input(case: &Case, device: &Device) -> LevelInput {
 
 /// Drawn cases in which no neuron is so near its threshold that rounding decides whether it fires, and no read nearly
 /// the same in all columns, where the norm shows what rounding left.
-fn cases(count: usize) -> impl Iterator<Item = Case> {
+pub(super) fn cases(count: usize) -> impl Iterator<Item = Case> {
     let device = Device::flex();
     let fair = move |case: &Case| {
         let input = input(case, &device);

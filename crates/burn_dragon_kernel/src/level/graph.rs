@@ -108,6 +108,7 @@ pub(super) fn level<B: DragonBackend>(input: &mut LevelInput) -> Option<LevelOut
         credit: input.credit,
         reach: input.reach,
         chunk: input.chunk,
+        count: input.count,
     };
     let (u, memory, active) = match nodes {
         None => untracked(level, input)?,

@@ -3,7 +3,7 @@
 //! Neither keeps a neuron-wide tensor: both compute x again from the stream. Here tokens do not depend on each other;
 //! windows only keep the working set in cache.
 
-use super::backward::{Gradients, HeadGradients, gather, through_gate, through_x};
+use super::backward::{GradientLayout, Gradients, HeadGradients, gather, through_gate, through_x};
 use super::cpu::{Forward, OfHead, Prepared, second_half};
 use super::elementwise::where_active;
 use super::head::{Head, Operands};
@@ -62,8 +62,8 @@ fn activate(head: &Head<'_>, scratch: &mut Scratch, into: &mut [f32]) {
 /// The gradients of v and decoder_x from that of x.
 pub(crate) fn perceive_back(Perceived(prepared): &Perceived, d: &FlexTensor) -> [FlexTensor; 2] {
     let (sizes, operands) = (prepared.sizes, prepared.operands());
-    let sum = gather(sizes, |head, lanes| {
-        collect_perceived(&operands, d.storage(), head, lanes)
+    let sum = gather(sizes, GradientLayout::Rows, |head, lanes, part| {
+        collect_perceived(&operands, d.storage(), (head, lanes), part);
     });
     [
         tensor(sum.v, sizes.stream()),
@@ -71,9 +71,13 @@ pub(crate) fn perceive_back(Perceived(prepared): &Perceived, d: &FlexTensor) -> 
     ]
 }
 
-fn collect_perceived(operands: &Operands<'_>, d: &[f32], head: usize, lanes: Range<usize>) -> HeadGradients {
+fn collect_perceived(
+    operands: &Operands<'_>,
+    d: &[f32],
+    (head, lanes): (usize, Range<usize>),
+    part: &mut HeadGradients<'_>,
+) {
     let sizes = operands.sizes;
-    let mut part = HeadGradients::zeros(sizes);
     for lane in lanes {
         let first = (lane * sizes.heads + head) * sizes.tokens;
         let head = operands.head(lane, head);
@@ -83,16 +87,21 @@ fn collect_perceived(operands: &Operands<'_>, d: &[f32], head: usize, lanes: Ran
                 let tokens = first + window.tokens.start..first + window.tokens.end;
                 let d = &d[tokens.start * sizes.neurons..tokens.end * sizes.neurons];
                 let dv = &mut dv[sizes.rows_of(&window.tokens)];
-                deactivate(&head.window(&window.tokens), scratch, d, dv, &mut part);
+                deactivate(&head.window(&window.tokens), scratch, d, dv, part);
             }
         });
-        part.v.push(dv);
+        part.of_lanes.v.push(dv);
     }
-    part
 }
 
 /// Gradients from the x of a window, `[T, N]`, to v and decoder_x.
-fn deactivate(head: &Head<'_>, scratch: &mut Scratch, d: &[f32], dv: &mut [f32], part: &mut HeadGradients) {
+fn deactivate(
+    head: &Head<'_>,
+    scratch: &mut Scratch,
+    d: &[f32],
+    dv: &mut [f32],
+    part: &mut HeadGradients<'_>,
+) {
     let Sizes {
         tokens,
         neurons,
@@ -108,15 +117,7 @@ fn deactivate(head: &Head<'_>, scratch: &mut Scratch, d: &[f32], dv: &mut [f32],
             into.copy_from_slice(&from[tile.clone()]);
         }
         where_active(dx, x);
-        through_x(
-            head,
-            &tile,
-            [x, dx],
-            &mut scratch.fired,
-            v,
-            dv,
-            &mut part.decoder_x,
-        );
+        through_x(head, &tile, [x, dx], &mut scratch.fired, v, dv, part.decoder_x);
     }
 }
 
@@ -190,8 +191,8 @@ fn perceive_window(head: &Head<'_>, scratch: &mut Scratch) {
 /// The gradients of the read, v, decoder_x, decoder_y and encoder from that of the contribution.
 pub(crate) fn speak_back(kept: &Spoken, du: &FlexTensor) -> [FlexTensor; 5] {
     let (sizes, operands) = (kept.prepared.sizes, kept.prepared.operands());
-    let sum = gather(sizes, |head, lanes| {
-        collect_spoken(&operands, &kept.reads, du.storage(), head, lanes)
+    let sum = gather(sizes, GradientLayout::Rows, |head, lanes, part| {
+        collect_spoken(&operands, &kept.reads, du.storage(), (head, lanes), part);
     });
     let Gradients {
         v,
@@ -214,12 +215,11 @@ fn collect_spoken(
     operands: &Operands<'_>,
     reads: &[Vec<Read>],
     du: &[f32],
-    head: usize,
-    lanes: Range<usize>,
-) -> HeadGradients {
+    (head, lanes): (usize, Range<usize>),
+    part: &mut HeadGradients<'_>,
+) {
     let sizes = operands.sizes;
     let stream = sizes.tokens * sizes.width;
-    let mut part = HeadGradients::zeros(sizes);
     for lane in lanes {
         let reads = &reads[lane * sizes.heads + head];
         let du = &du[lane * stream..(lane + 1) * stream];
@@ -228,34 +228,25 @@ fn collect_spoken(
         with_scratch(|scratch| {
             for (window, read) in operands.windows(lane).iter().zip(reads) {
                 let (rows, head) = (sizes.rows_of(&window.tokens), head.window(&window.tokens));
-                through_gate(&head, scratch, read, &du[rows.clone()], &mut part);
+                through_gate(&head, scratch, read, &du[rows.clone()], part);
                 let dr = scratch.da.sized(rows.len());
                 head.norm_back(dr, &read.a, &read.scale);
                 dread[rows.clone()].copy_from_slice(dr);
-                through_activities(&head, scratch, &mut dv[rows], &mut part);
+                through_activities(&head, scratch, &mut dv[rows], part);
             }
         });
-        part.v.push(dv);
-        part.own.push(dread);
+        part.of_lanes.v.push(dv);
+        part.of_lanes.own.push(dread);
     }
-    part
 }
 
 /// Gradients from x, through the gate, to v and decoder_x. x and its gradient are in the buffers; the gradient is zero
 /// where x is.
-fn through_activities(head: &Head<'_>, scratch: &mut Scratch, dv: &mut [f32], part: &mut HeadGradients) {
+fn through_activities(head: &Head<'_>, scratch: &mut Scratch, dv: &mut [f32], part: &mut HeadGradients<'_>) {
     let v = scratch.v.share(head.precision, head.v, head.sizes.width);
     for tile in head.sizes.tiles() {
         let place = head.place(&tile);
         let (x, dx) = (&scratch.x[place.clone()], &scratch.dx[place]);
-        through_x(
-            head,
-            &tile,
-            [x, dx],
-            &mut scratch.fired,
-            v,
-            dv,
-            &mut part.decoder_x,
-        );
+        through_x(head, &tile, [x, dx], &mut scratch.fired, v, dv, part.decoder_x);
     }
 }

@@ -12,7 +12,7 @@ use burn::tensor::{DType, Device};
 const TOLERANCE: f64 = 2e-5;
 
 /// Drawn cases in which no neuron is near its threshold, as of causal reads.
-fn cases(count: usize) -> impl Iterator<Item = Case> {
+pub(super) fn cases(count: usize) -> impl Iterator<Item = Case> {
     let device = Device::flex();
     let fair = move |case: &Case| {
         let input = case.input(&device);

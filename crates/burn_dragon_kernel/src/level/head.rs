@@ -3,15 +3,21 @@
 //! A tile is `T` rows of at most `width` neurons, laid out by itself; tile `k` of a neuron-wide buffer starts at
 //! `k * T * width`. The elementwise work between the products happens while a tile is in cache.
 
+use super::backward::GradientLayout;
 use super::elementwise::{dot, relu, turn};
+use super::fused::HeadPanels;
+#[cfg(target_arch = "x86_64")]
+use super::fused::{Angles as BlockAngles, Kept as BlockKept};
 use super::pattern::Pattern;
 use super::powers::Powers;
 use super::shared::{Room, Shared};
-use super::weights::NeuronRows;
+use super::weights::LaidOutWeights;
 use super::window::{Window, Windows};
 use crate::backend::level::Sizes;
 use crate::causal_read::Credit;
 use crate::dropout::DropoutMask;
+#[cfg(target_arch = "x86_64")]
+use crate::matrix::PANEL;
 use crate::matrix::{Matrix, Packing, Precision};
 use std::ops::Range;
 
@@ -20,7 +26,7 @@ use std::ops::Range;
 pub(super) struct Operands<'a> {
     pub(super) sizes: Sizes,
     pub(super) v: &'a [f32],
-    pub(super) rows: &'a NeuronRows,
+    pub(super) weights: &'a LaidOutWeights,
     /// `None`: no rotation.
     pub(super) angles: Option<Angles<'a>>,
     pub(super) eps: f32,
@@ -38,6 +44,14 @@ impl<'a> Operands<'a> {
         self.windows.of_lane(lane)
     }
 
+    /// Memory layout of the gradients that a head collects.
+    pub(super) fn gradient_layout(&self) -> GradientLayout {
+        match self.weights {
+            LaidOutWeights::Rows(_) => GradientLayout::Rows,
+            LaidOutWeights::Panels(_) => GradientLayout::Weights,
+        }
+    }
+
     /// One head of one lane.
     pub(super) fn head(&self, lane: usize, head: usize) -> Head<'a> {
         let Sizes {
@@ -48,12 +62,20 @@ impl<'a> Operands<'a> {
             ..
         } = self.sizes;
         let matrix = head * width * neurons..(head + 1) * width * neurons;
+        let ([decoder_x, decoder_y, encoder], panels) = match self.weights {
+            LaidOutWeights::Rows(rows) => {
+                let matrices = [&rows.decoder_x, &rows.decoder_y, &rows.encoder];
+                (matrices.map(|rows| &rows[matrix.clone()]), None)
+            }
+            LaidOutWeights::Panels(panels) => ([&[][..]; 3], Some(panels.head(head))),
+        };
         Head {
             sizes: self.sizes,
             v: &self.v[lane * tokens * width..(lane + 1) * tokens * width],
-            decoder_x: &self.rows.decoder_x[matrix.clone()],
-            decoder_y: &self.rows.decoder_y[matrix.clone()],
-            encoder: &self.rows.encoder[matrix],
+            decoder_x,
+            decoder_y,
+            encoder,
+            panels,
             angles: self
                 .angles
                 .map(|angles| angles.of_lane(lane, tokens * (neurons / 2))),
@@ -95,10 +117,11 @@ impl Angles<'_> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head<'a> {
     pub(super) sizes: Sizes,
-    pub(super) v: &'a [f32],         // [T, D]
-    pub(super) decoder_x: &'a [f32], // [N, D]
-    pub(super) decoder_y: &'a [f32], // [N, D]
-    pub(super) encoder: &'a [f32],   // [N, D]
+    pub(super) v: &'a [f32],                   // [T, D]
+    pub(super) decoder_x: &'a [f32],           // [N, D]
+    pub(super) decoder_y: &'a [f32],           // [N, D]
+    pub(super) encoder: &'a [f32],             // [N, D]
+    pub(super) panels: Option<&'a HeadPanels>, // the weights of fused products; the three before are then empty
     angles: Option<Angles<'a>>,
     eps: f32,
     pub(super) precision: Precision,
@@ -214,6 +237,38 @@ impl<'a> Head<'a> {
                 sign,
             );
         }
+    }
+
+    /// Angles of a block with these first token and neuron.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn block_angles(&self, [t, n]: [usize; 2]) -> BlockAngles<'a> {
+        let Sizes { tokens, neurons, .. } = self.sizes;
+        let Some(Angles { cos, sin }) = self.angles else {
+            unreachable!("a level turns its neurons");
+        };
+        let (pairs, first) = (neurons / 2, t * (neurons / 2) + n / 2);
+        BlockAngles::new(
+            [&cos[first..], &sin[first..]],
+            pairs,
+            (pairs - n / 2).min(PANEL / 2),
+            (tokens - t).min(PANEL),
+        )
+    }
+
+    /// Dropout of a block with these first token and neuron, if there is any; the buffer takes the kept columns of its
+    /// rows.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn block_dropout<'b>(
+        &self,
+        [t, n]: [usize; 2],
+        columns: &'b mut [u32; PANEL],
+    ) -> Option<BlockKept<'b>> {
+        let (mask, first) = self.dropout.as_ref()?;
+        let Sizes { tokens, neurons, .. } = self.sizes;
+        let size = [(tokens - t).min(PANEL), (neurons - n).min(PANEL)];
+        mask.kept_block(first + (t * neurons + n) as u64, neurons as u64, size, columns);
+        let scale = mask.scale() as f32;
+        Some(BlockKept { columns, scale })
     }
 
     /// Adds the transposed strict scores times `[T, D]`.

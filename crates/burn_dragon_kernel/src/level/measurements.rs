@@ -1,4 +1,5 @@
-//! Time of levels, by their retention, credit and memory: `cargo test --release -- --ignored what_retention_takes`.
+//! Time of levels, by their retention, credit and memory: `cargo test --release -- --ignored what_retention_takes`;
+//! and by precision: `what_precisions_take`.
 
 use super::chunked_tests::memory_of;
 use super::tests::{Case, leaf, values};
@@ -78,5 +79,46 @@ fn what_retention_takes() {
         .collect();
     for ((what, ..), time) in forms.iter().zip(&least) {
         println!("{what:28} {time:8.1} ms  {:.3}", time / least[0]);
+    }
+}
+
+/// Time of a level in f32 and in bf16, forward and backward, in milliseconds: the least of several runs in turn, on one
+/// thread.
+#[test]
+#[ignore = "a measurement"]
+fn what_precisions_take() {
+    let device = Device::flex().autodiff();
+    for (tokens, neurons, width, rounds) in [(256, 1024, 128, 300), (512, 8192, 256, 30)] {
+        let case = Case {
+            lanes: 1,
+            heads: 1,
+            tokens,
+            neurons,
+            width,
+            dropout: Some(0.1),
+            apart: false,
+            quiet: 0.0,
+        };
+        let precisions = [Precision::F32, Precision::Bf16];
+        let inputs = precisions.map(|precision| LevelInput {
+            precision,
+            ..case.input(&device)
+        });
+        let mut least = [[f64::INFINITY; 2]; 2];
+        for _ in 0..rounds {
+            for (input, least) in inputs.iter().zip(&mut least) {
+                let started = std::time::Instant::now();
+                let u = level(input.clone()).u;
+                let forward = started.elapsed().as_secs_f64() * 1e3;
+                let found = u.sum().backward();
+                let both = started.elapsed().as_secs_f64() * 1e3;
+                values(input.v.grad(&found).unwrap());
+                *least = [least[0].min(forward), least[1].min(both - forward)];
+            }
+        }
+        println!("{tokens} tokens, {neurons} neurons, width {width}: forward, backward");
+        for (precision, [forward, backward]) in precisions.iter().zip(least) {
+            println!("{precision:5} {forward:8.2} {backward:8.2} ms");
+        }
     }
 }

@@ -11,13 +11,18 @@
 //! the two halves as separate operations (`perceive.rs`, `speak.rs`), for other reads.
 //!
 //! On the processor in f32 it runs as tiles that stay in cache. It keeps no neuron-wide tensor for the backward pass,
-//! and its gradient is written by hand (`cpu.rs`, `backward.rs`, `halves.rs`). Elsewhere it is a composition of the
-//! other operations (`reference.rs`). `graph.rs` passes it to the backend that computes it.
+//! and its gradient is written by hand (`cpu.rs`, `backward.rs`, `halves.rs`). On a GPU it is products with one launch for
+//! each work between them (`cube/`). Elsewhere it is a composition of the other operations (`reference.rs`). `graph.rs`
+//! passes it to the backend that computes it.
 
 pub(crate) mod backward;
 mod between;
 pub(crate) mod cpu;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub(crate) mod cube;
 mod elementwise;
+#[cfg_attr(not(target_arch = "x86_64"), path = "fused/other.rs")]
+mod fused;
 mod graph;
 pub(crate) mod halves;
 mod head;

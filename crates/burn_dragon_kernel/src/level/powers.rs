@@ -31,7 +31,7 @@ impl Powers {
 
 /// Decay factor `exp(-slope k)`, flushed to 0 below 2^-80: smaller ones cannot change a normalised read, and lead to
 /// subnormal numbers, which are slow on some processors.
-fn power(slope: f64, k: usize) -> f32 {
+pub(super) fn power(slope: f64, k: usize) -> f32 {
     const LEAST: f64 = 1.0 / (1u128 << 80) as f64;
     // With an infinite slope, the power 0 would be NaN.
     let power = if k == 0 { 1.0 } else { (-slope * k as f64).exp() };

@@ -48,19 +48,31 @@ impl Head<'_> {
                 rho.write(self, &tile, q, written.right);
             }
         }
+        self.read_scores([scores, recalled], v, rho, [&mut read.a, &mut read.scale]);
+        if write {
+            rho.written();
+        }
+    }
+
+    /// The normed read and one over its deviation, from the scores and from the read of `rho`.
+    pub(super) fn read_scores(
+        &self,
+        [scores, recalled]: [&mut [f32]; 2],
+        v: Shared<'_>,
+        rho: &Rho<'_>,
+        [a, scale]: [&mut Buffer; 2],
+    ) {
+        let Sizes { tokens, width, .. } = self.sizes;
         self.make_strict(scores);
         self.fade_below_diagonal(scores);
-        let a = read.a.sized(tokens * width);
+        let a = a.sized(tokens * width);
         self.read(scores, v, a);
         match (rho.is_empty(), self.powers) {
             (true, _) => {}
             (false, None) => add(a, recalled),
             (false, Some(_)) => self.add_recalled(recalled, a),
         }
-        if write {
-            rho.written();
-        }
-        self.norm(a, read.scale.sized(tokens));
+        self.norm(a, scale.sized(tokens));
     }
 
     /// Computes x and the normed read of the whole window, for full reach. The tokens write to `rho`, if there is one,

@@ -13,7 +13,7 @@ const TOLERANCE: f64 = 1e-5;
 
 /// As many times that for slopes: their gradient is one number a head, a sum of terms of both signs. Seen: 0.9 on any
 /// instruction set, and 2.5 in the definition in f32.
-const SLOPES: f64 = 4.0;
+pub(super) const SLOPES: f64 = 4.0;
 
 /// A draw below `n`, a function of a case's seed and the draw's number.
 fn draw(seed: u64, number: u64, n: usize) -> usize {
@@ -162,9 +162,10 @@ pub(super) fn outcome(
     case: &Case,
     form: impl Fn(LevelInput, Option<Tensor<4>>) -> (Tensor<4>, Option<Tensor<4>>),
 ) -> Outcome {
-    let (device, dtype) = (Device::flex().autodiff(), input.v.dtype());
+    let (plain, dtype) = (input.v.clone().inner().device(), input.v.dtype());
+    let device = plain.clone().autodiff();
     let values = |tensor: Tensor<4>| entries(tensor);
-    let rho = leaf(memory_of(case, &Device::flex()).cast(dtype).autodiff());
+    let rho = leaf(memory_of(case, &plain).cast(dtype).autodiff());
     let given = match memory {
         Carried::None => None,
         Carried::Tracked => Some(rho.clone()),
@@ -172,13 +173,18 @@ pub(super) fn outcome(
         Carried::Constant => Some(rho.clone().inner()),
     };
     let (u, after) = form(input.clone(), given);
-    let mut loss = (u.clone() * numbers(u.dims(), 5, 2.0, &device).cast(dtype)).sum();
+    let weighed = |part: &Tensor<4>, seed| {
+        let terms = part.clone() * numbers(part.dims(), seed, 2.0, &device).cast(dtype);
+        terms.reshape([-1])
+    };
+    let mut terms: Vec<Tensor<1>> = vec![weighed(&u, 5)];
     if memory == Carried::Tracked
         && let Some(after) = &after
     {
-        loss = loss + (after.clone() * numbers(after.dims(), 7, 2.0, &device).cast(dtype)).sum();
+        terms.push(weighed(after, 7));
     }
-    let found = loss.backward();
+    // The loss is the sum of the terms: each has the gradient 1.
+    let found = Tensor::cat(terms, 0).backward();
     let weights = &input.weights;
     let mut outcome = vec![
         ("u", values(u)),
@@ -212,7 +218,7 @@ pub(super) fn fast(
     }
 }
 
-fn slow(input: LevelInput, memory: Option<Tensor<4>>) -> (Tensor<4>, Option<Tensor<4>>) {
+pub(super) fn slow(input: LevelInput, memory: Option<Tensor<4>>) -> (Tensor<4>, Option<Tensor<4>>) {
     let defined = reference::level(LevelInput { memory, ..input });
     (defined.u, defined.memory)
 }

@@ -107,13 +107,24 @@ impl<'a> Rho<'a> {
         values: impl Into<Factor<'b>>,
     ) {
         let width = head.sizes.width;
-        let place = neurons.start * width..neurons.end * width;
+        self.write_by(head, neurons, |rows, add| {
+            head.precision.multiply(rows, width, q.transposed(), values, add);
+        });
+    }
+
+    /// [`write`](Self::write), by a function that sets the rows to the product or, if told so, adds it.
+    pub(super) fn write_by(
+        &mut self,
+        head: &Head<'_>,
+        neurons: &Range<usize>,
+        multiply: impl FnOnce(&mut [f32], bool),
+    ) {
+        let place = head.sizes.rows_of(neurons);
         let rows = &mut self.rows[place.clone()];
         if !self.empty {
             head.keep(self.source.map(|source| &source[place]), rows);
         }
-        head.precision
-            .multiply(rows, width, q.transposed(), values, !self.empty);
+        multiply(rows, !self.empty);
     }
 
     /// Ends the writing of a window, after all neurons were written.

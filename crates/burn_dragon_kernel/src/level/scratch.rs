@@ -1,5 +1,6 @@
 //! Buffers that one thread uses again and again.
 
+use super::fused;
 use super::pattern::Pattern;
 use super::shared::Room;
 use crate::buffer::Buffer;
@@ -38,4 +39,5 @@ pub(super) struct Scratch {
     pub(super) rho: Buffer,    // [N, D]
     pub(super) before: Buffer, // [windows with an earlier one, N, D], the memory before each
     pub(super) later: Buffer,  // [N, D], what later windows ask for
+    pub(super) fused: fused::Room,
 }

@@ -90,6 +90,7 @@ fn on_backend<B: DragonBackend>(input: &SpeakInput) -> Option<LevelOutput> {
         read: read.numbers,
         eps: input.eps,
         dropout: input.dropout,
+        count: input.count,
     };
     let LevelRun { u, active, kept, .. } = B::speak(speak, nodes.is_some());
     let u = match (nodes, read.node, kept) {

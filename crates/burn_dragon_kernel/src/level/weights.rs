@@ -1,6 +1,7 @@
 //! Weights of a level, and their copy for the processor.
 
 use super::elementwise::transpose;
+use super::fused::Panels;
 use crate::backend::level::{LaidOut, Sizes, WeightsOn};
 use crate::buffer::Buffer;
 use crate::flex::contiguous;
@@ -61,6 +62,25 @@ impl LevelWeights {
     /// Copy of the weights in a backend's layout.
     pub(super) fn laid_out(&self) -> LaidOut {
         self.laid_out.clone()
+    }
+}
+
+/// Weights as the processor's products read them.
+#[derive(Clone, Debug)]
+pub(super) enum LaidOutWeights {
+    /// Neuron by neuron, in f32.
+    Rows(Arc<NeuronRows>),
+    /// Packed in bf16, for fused products.
+    Panels(Arc<Panels>),
+}
+
+impl LaidOutWeights {
+    /// The layout of the given weights, made on first use.
+    pub(super) fn of(weights: WeightsOn<Flex>, sizes: Sizes, fused: bool) -> Self {
+        match fused {
+            false => Self::Rows(NeuronRows::of(weights, sizes)),
+            true => Self::Panels(Panels::of(weights, sizes)),
+        }
     }
 }
 

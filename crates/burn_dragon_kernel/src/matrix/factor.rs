@@ -2,6 +2,8 @@
 
 use super::layout::{Layout, STEP, Side};
 use crate::buffer::Line;
+#[cfg(target_arch = "x86_64")]
+use std::ops::Range;
 
 /// A matrix within a slice: entry `(i, j)` is `data[i * row_stride + j * column_stride]`.
 ///
@@ -78,7 +80,7 @@ impl<'a> From<Matrix<'a>> for Factor<'a> {
     }
 }
 
-impl Factor<'_> {
+impl<'a> Factor<'a> {
     /// Rows and columns.
     pub(crate) fn size(&self) -> [usize; 2] {
         match self {
@@ -95,6 +97,21 @@ impl Factor<'_> {
         match self {
             Self::Plain(matrix) => *matrix,
             Self::Packed(packed) => panic!("a factor packed for another product: {:?}", packed.layout),
+        }
+    }
+
+    /// The packed factor.
+    ///
+    /// # Panics
+    /// If it is plain, so for a unit that takes plain factors.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn packed(self) -> Packed<'a> {
+        match self {
+            Self::Plain(matrix) => panic!(
+                "a factor that is not packed: {} x {}",
+                matrix.rows, matrix.columns
+            ),
+            Self::Packed(packed) => packed,
         }
     }
 
@@ -151,6 +168,24 @@ impl<'a> Packed<'a> {
             layout,
             size: [factor.rows, factor.columns],
         }
+    }
+
+    /// A whole factor that was packed in `lines`.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn whole(layout: Layout, lines: &'a [Line]) -> Self {
+        let [outer, inner] = layout.size();
+        let size = match layout.side() {
+            Side::Left => [outer, inner],
+            Side::Right => [inner, outer],
+        };
+        Self { lines, layout, size }
+    }
+
+    /// The part with some inner entries: whole blocks.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn part(self, inner: &Range<usize>) -> Self {
+        let first = self.layout.panel(0, inner.start);
+        Self::whole(self.layout.part(inner), &self.lines[first..])
     }
 
     /// Lines from the start of the panel with this outer row, in the block with this inner entry.

@@ -2,6 +2,9 @@
 //!
 //! The inner axis of a factor is the one over which is summed; the outer axis is the other.
 
+#[cfg(target_arch = "x86_64")]
+use std::ops::Range;
+
 /// Number of inner entries of a step; a packed factor may be cut at its multiples along the inner axis.
 pub(crate) const STEP: usize = 32;
 
@@ -100,6 +103,28 @@ impl Layout {
                 line: layout.panel(outer, inner),
             })
         })
+    }
+
+    /// First line of the step with this outer row and this inner entry.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn step(&self, outer: usize, inner: usize) -> usize {
+        self.panel(outer, inner) + inner % DEPTH / STEP * self.step_lines
+    }
+
+    /// Layout of the part with these inner entries, which start at a block and end at one, or with the last entry.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn part(&self, inner: &Range<usize>) -> Self {
+        assert!(
+            inner.start.is_multiple_of(DEPTH)
+                && (inner.end.is_multiple_of(DEPTH) || inner.end == self.inner)
+                && inner.end <= self.inner,
+            "inner entries {inner:?} of {} are not whole blocks",
+            self.inner
+        );
+        Self {
+            inner: inner.len(),
+            ..*self
+        }
     }
 
     /// First line of the panel with this outer row, in the block with this inner entry.

@@ -7,6 +7,8 @@
 //! Numbers should start on a boundary of 64 bytes ([`Buffer`](crate::buffer::Buffer)): otherwise every vector touches
 //! two cache lines, which costs a tenth of the speed in f32 and a third in bf16.
 
+#[cfg(target_arch = "x86_64")]
+mod block;
 mod factor;
 mod layout;
 #[cfg_attr(target_arch = "x86_64", path = "x86/mod.rs")]
@@ -17,7 +19,13 @@ mod portable;
 mod precision;
 mod unit;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use block::Block;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use factor::Packed;
 pub(crate) use factor::{Factor, Matrix};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use layout::{DEPTH, PANEL, Side};
 pub(crate) use packing::Packing;
 pub use precision::Precision;
 

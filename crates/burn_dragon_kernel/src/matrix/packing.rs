@@ -5,6 +5,8 @@ use super::layout::{Layout, Side};
 use super::precision::Precision;
 use super::unit::Unit;
 use crate::buffer::Buffer;
+#[cfg(target_arch = "x86_64")]
+use crate::buffer::Line;
 
 /// Reused buffer for a factor that several products share, packed for them once.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +32,25 @@ impl Packing {
             return Factor::Plain(factor);
         };
         Factor::Packed(Packed::new(factor, layout, self.buffer.as_lines()))
+    }
+
+    /// Layout of the factor in it.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn layout(&self) -> Layout {
+        self.layout.unwrap_or_else(|| unreachable!("a factor was begun"))
+    }
+
+    /// All lines of a factor with this layout, whatever they hold.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn lines(&mut self, layout: Layout) -> &mut [Line] {
+        self.layout = Some(layout);
+        self.buffer.lines(layout.lines())
+    }
+
+    /// All lines.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn as_lines(&self) -> &[Line] {
+        self.buffer.as_lines()
     }
 
     pub(super) fn pack<'a>(&'a mut self, unit: Unit, side: Side, factor: Matrix<'a>) -> Factor<'a> {

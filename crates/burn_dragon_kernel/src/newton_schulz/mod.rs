@@ -12,6 +12,8 @@
 //! of tensor operations (`reference.rs`). The two sum in different orders, so their results differ by rounding.
 
 pub(crate) mod cpu;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub(crate) mod cube;
 pub mod reference;
 
 use crate::backend::{DragonBackend, Operation, on_backends};

@@ -4,6 +4,8 @@
 //! depend on the number of threads (`cpu.rs`); elsewhere it is tensor operations (`reference.rs`).
 
 pub(crate) mod cpu;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub(crate) mod cube;
 pub mod reference;
 
 use crate::backend::{DragonBackend, Operation, on_backends};

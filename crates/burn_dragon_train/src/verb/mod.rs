@@ -74,7 +74,7 @@ pub fn run<F: Family>(request: &RunRequest) -> Result<Ran, TrainError> {
         return Ok(Ran::to_its_end(None));
     }
     let selected = request.backend.select()?;
-    output.tell(&format!("backend {} ({})", selected.name, selected.why));
+    output.tell(&selected.to_string());
     Prepared::<F>::new(&resolved, resumption, selected, output)?.go(request)
 }
 

@@ -4,7 +4,6 @@ use super::Bench;
 use super::report::{Report, Timing, Work, percent, rate, seconds};
 use super::subject::{Room, Subject, batch};
 use crate::args::BenchKernelsArgs;
-use anyhow::bail;
 use burn::tensor::{Device, Distribution, Tensor};
 use burn_dragon::api::core::{Dragon, DragonConfig, Precision};
 use burn_dragon::api::kernel::{Credit, LevelInput, LevelWeights, Reach, Retention, level, norm};
@@ -22,9 +21,6 @@ struct Part {
 }
 
 pub(super) fn run(bench: &Bench, args: &BenchKernelsArgs) -> anyhow::Result<Report> {
-    if bench.precision == Precision::Bf16 && bench.selected.name != "cpu" {
-        bail!("--precision bf16 works only on the processor; give --backend cpu");
-    }
     let device = &bench.selected.device;
     let subject = Subject::new(&args.subject, 0.0, device, |config| {
         let one = DragonConfig {

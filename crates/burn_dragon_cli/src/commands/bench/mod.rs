@@ -11,9 +11,9 @@ mod subject;
 #[cfg(feature = "train")]
 mod train;
 
-use super::{backend, print_json};
+use super::{backend, print_json, refuse_off_processor, refuse_without_bf16};
 use crate::args::{BenchArgs, BenchVerb, SettingArgs};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use burn_dragon::api::core::{Precision, SelectedBackend};
 use burn_dragon_train::api::Output;
 use machine::Machine;
@@ -33,9 +33,6 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         BenchVerb::Train(args) => train::run(&bench, args)?,
         #[cfg(not(feature = "train"))]
         BenchVerb::Train(_) => return Err(crate::exit::without_training().into()),
-        BenchVerb::Prefill(_) | BenchVerb::Decode(_) if bench.precision == Precision::Bf16 => {
-            bail!("--precision bf16 is only for training: prefill and decode compute in f32")
-        }
         BenchVerb::Prefill(args) => prefill::run(&bench, args)?,
         BenchVerb::Decode(args) => decode::run(&bench, args)?,
         BenchVerb::Kernels(args) => kernels::run(&bench, args)?,
@@ -66,6 +63,7 @@ impl Bench {
                 .context("cannot set the number of threads")?;
         }
         let selected = backend(settings.backend.backend)?;
+        refuse_without_bf16(settings.precision, &selected)?;
         let machine = Machine::measure(&selected)?;
         tell!("{machine}");
         Ok(Self {

@@ -85,7 +85,7 @@ pub(crate) static EIGHT_TILES: Configuration = Configuration {
 
 /// This thread's tiles, configured while the value lives. Then they are released, for the system saves 8 KiB more at
 /// each switch of threads while they are in use.
-pub(super) struct Tiles {
+pub(crate) struct Tiles {
     /// Neither `Send` nor `Sync`.
     of_this_thread: PhantomData<*mut ()>,
 }

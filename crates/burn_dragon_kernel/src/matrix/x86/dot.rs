@@ -15,7 +15,7 @@ pub(crate) fn available() -> bool {
 const ROWS: usize = 8;
 
 /// The vectors, which need no preparation.
-pub(super) struct Vectors(());
+pub(crate) struct Vectors(());
 
 impl Blocks for Vectors {
     fn new() -> Self {

@@ -1,10 +1,10 @@
 //! Products by the vectors and tiles of x86-64.
 
 pub(crate) mod amx;
-mod bf16;
+pub(crate) mod bf16;
 pub(crate) mod dot;
 mod pack;
-mod transpose;
+pub(crate) mod transpose;
 pub(crate) mod wide;
 
 use super::factor::{Factor, Matrix};

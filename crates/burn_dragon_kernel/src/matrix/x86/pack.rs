@@ -14,7 +14,7 @@ use crate::instructions::Instructions;
 use std::arch::x86_64::*;
 
 /// Lines of a step.
-pub(super) const STEP_LINES: usize = 2 * LINE;
+pub(crate) const STEP_LINES: usize = 2 * LINE;
 
 /// Whether the processor has what packing needs.
 pub(super) fn available() -> bool {

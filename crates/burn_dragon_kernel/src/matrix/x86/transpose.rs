@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 /// Lines become columns: line `i` of the result has entry `i` of each line.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn transposed(lines: [__m512i; LINE]) -> [__m512i; LINE] {
+pub(crate) fn transposed(lines: [__m512i; LINE]) -> [__m512i; LINE] {
     let mut pairs = [_mm512_setzero_si512(); LINE];
     for (two, pair) in lines.as_chunks::<2>().0.iter().zip(pairs.as_chunks_mut::<2>().0) {
         pair[0] = _mm512_unpacklo_epi32(two[0], two[1]);

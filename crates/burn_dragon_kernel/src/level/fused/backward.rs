@@ -1,0 +1,260 @@
+//! The backward pass of one head of one lane in one window; `level/backward.rs` has the equations.
+
+use super::block::{Gated, Lines, Sums, Turned, activate_back, gate_back};
+use super::{Fused, Room};
+use crate::backend::level::Sizes;
+use crate::causal_read::Credit;
+use crate::level::backward::{HeadGradients, Values};
+use crate::level::between::Around;
+use crate::level::head::Head;
+use crate::level::read::Read;
+use crate::level::scratch::Scratch;
+use crate::matrix::native::bf16::{Blocks, Products};
+use crate::matrix::{Block, Matrix, PANEL, Packed, Packing, Side};
+use std::ops::Range;
+
+/// Factors of the width that a window's products share, packed.
+#[derive(Clone, Copy)]
+struct Sides<'a> {
+    v: Packed<'a>,
+    a: Packed<'a>,
+    du: Packed<'a>,
+    du_right: Packed<'a>,
+}
+
+/// Gradients from du to da, and to x through the gate; q for [`through_read`], with the forms that memories need if
+/// there are any.
+pub(super) fn through_gate<B: Blocks>(
+    fused: &Fused<'_>,
+    scratch: &mut Scratch,
+    read: &Read,
+    du: &[f32],
+    memories: bool,
+    part: &mut HeadGradients<'_>,
+) {
+    let Fused { head, weights } = *fused;
+    let Sizes {
+        tokens,
+        neurons,
+        width,
+        ..
+    } = head.sizes;
+    let a = &read.a[..tokens * width];
+    let room = &mut scratch.fused;
+    room.begin_back(head, memories);
+    let turned = |packing: &mut Packing, numbers: &[f32]| {
+        packing.left(head.precision, head.wide(numbers).transposed());
+    };
+    turned(&mut room.a_turned, a);
+    let shared_du = scratch.du.share(head.precision, du, width);
+    let sides = Sides {
+        v: scratch.v.share(head.precision, head.v, width).left.packed(),
+        a: scratch.a.share(head.precision, a, width).left.packed(),
+        du: shared_du.left.packed(),
+        du_right: shared_du.right.packed(),
+    };
+    let da = scratch.da.sized(tokens * width);
+    da.fill(0.0);
+    let products = Products::<B>::new();
+    let (mut sums, mut lines) = (Sums::default(), Lines::default());
+    for tile in head.sizes.fused_tiles() {
+        let count = tile.len();
+        room.left.begin(Side::Left, tokens, count);
+        room.right.begin(Side::Right, count, tokens);
+        room.encoded.begin(Side::Left, count, tokens);
+        for place in head.sizes.blocks_of(&tile) {
+            products.block([sides.v, weights.in_x.packed()], place, &mut sums.x, false);
+            products.block([sides.a, weights.in_y.packed()], place, &mut sums.gate, false);
+            products.block(
+                [sides.du, weights.in_encoder.packed()],
+                place,
+                &mut sums.dy,
+                false,
+            );
+            room.gate_back(head, &sums, place, tile.start, memories, &mut lines);
+        }
+        products.multiply(
+            &mut part.encoder[head.sizes.rows_of(&tile)],
+            width,
+            room.encoded.packed(),
+            sides.du_right,
+            part.is_begun,
+        );
+        products.multiply(
+            &mut part.decoder_y[tile.start..],
+            neurons,
+            room.a_turned.packed(),
+            room.right.packed(),
+            part.is_begun,
+        );
+        products.multiply(
+            da,
+            width,
+            room.left.packed(),
+            weights.out_y.packed().part(&tile),
+            true,
+        );
+    }
+}
+
+/// From da through the norm, the read and the rotation to v and to the memories.
+pub(super) fn through_read<B: Blocks>(
+    fused: &Fused<'_>,
+    scratch: &mut Scratch,
+    read: &Read,
+    around: Around<'_, '_>,
+    dv: &mut [f32],
+    part: &mut HeadGradients<'_>,
+) {
+    let Fused { head, weights } = *fused;
+    let Sizes {
+        tokens,
+        neurons,
+        width,
+        ..
+    } = head.sizes;
+    let v = scratch.v.share(head.precision, head.v, width);
+    let dr = scratch.da.sized(tokens * width);
+    head.norm_back(dr, &read.a, &read.scale);
+    let written = head.written(v, &mut scratch.late);
+    let asked = scratch
+        .du
+        .share(head.precision, head.asked(dr, &mut scratch.early), width);
+    let both = scratch.both.sized(tokens * tokens);
+    head.outer_of_reads(dr, &read.scores, &mut scratch.factor, both);
+    let both = Matrix::new(both, tokens, tokens, tokens);
+    let both = scratch.factor.left(head.precision, both).packed();
+    let mut values = Values::begin(head, &mut scratch.felt, &read.scores, dr, dv);
+    let room = &mut scratch.fused;
+    room.v_turned.left(head.precision, head.wide(head.v).transposed());
+    let products = Products::<B>::new();
+    let mut dq = Block::default();
+    for tile in head.sizes.fused_tiles() {
+        let memories = room.turn_memories(head, &around, &tile);
+        room.left.begin(Side::Left, tokens, tile.len());
+        room.right.begin(Side::Right, tile.len(), tokens);
+        for [t, n] in head.sizes.blocks_of(&tile) {
+            let in_tile = n - tile.start;
+            products.block([both, room.q_keys.packed()], [t, n], &mut dq, false);
+            if memories.before {
+                products.block(
+                    [asked.left.packed(), room.before.packed()],
+                    [t, in_tile],
+                    &mut dq,
+                    true,
+                );
+            }
+            if memories.later {
+                products.block(
+                    [written.left.packed(), room.later.packed()],
+                    [t, in_tile],
+                    &mut dq,
+                    true,
+                );
+            }
+            let into = [room.left.step_mut(t, in_tile), room.right.step_mut(in_tile, t)];
+            let (through_gate, x) = (room.dx.step(t, n), room.x.step(t, n));
+            // SAFETY: there are products in bf16, so the processor has what they and this ask for.
+            unsafe { activate_back(&dq, head.block_angles([t, n]), through_gate, x, into) };
+        }
+        products.multiply(
+            &mut part.decoder_x[tile.start..],
+            neurons,
+            room.v_turned.packed(),
+            room.right.packed(),
+            part.is_begun,
+        );
+        products.multiply(
+            values.stream,
+            width,
+            room.left.packed(),
+            weights.out_x.packed().part(&tile),
+            true,
+        );
+    }
+    let all = 0..neurons;
+    if let Some(rows) = around.later.rows(&all, width) {
+        products.multiply(values.through_memory(), width, room.q_left.packed(), rows, true);
+    }
+    if around.ask {
+        let q = room.q_turned.packed();
+        around.later.write_by(head, &all, |rows, add| {
+            products.multiply(rows, width, q, asked.right, add)
+        });
+    }
+    drop(products);
+    around.passed();
+    values.end(head, &read.scores, dr);
+}
+
+/// Memories around a window that are not empty.
+#[derive(Clone, Copy)]
+struct Memories {
+    before: bool,
+    later: bool,
+}
+
+impl Room {
+    /// Packs the rows of a tile of the memories around a window, as factors from the width to neurons.
+    fn turn_memories(&mut self, head: &Head<'_>, around: &Around<'_, '_>, tile: &Range<usize>) -> Memories {
+        let width = head.sizes.width;
+        let before = around
+            .before
+            .map(|before| Matrix::new(head.rows(before, tile), tile.len(), width, width));
+        let later = around
+            .later
+            .rows(tile, width)
+            .filter(|_| head.credit == Credit::Full);
+        if let Some(rows) = before {
+            self.before.right(head.precision, rows.transposed());
+        }
+        if let Some(rows) = later {
+            self.later.right(head.precision, rows.transposed());
+        }
+        Memories {
+            before: before.is_some(),
+            later: later.is_some(),
+        }
+    }
+
+    /// Packs a block of the tile that begins at a neuron.
+    #[inline]
+    fn gate_back(
+        &mut self,
+        head: &Head<'_>,
+        sums: &Sums,
+        [t, n]: [usize; 2],
+        first: usize,
+        memories: bool,
+        lines: &mut Lines,
+    ) {
+        let mut columns = [0; PANEL];
+        let dropout = head.block_dropout([t, n], &mut columns);
+        let into = Gated {
+            x: self.x.step_mut(t, n),
+            dx: self.dx.step_mut(t, n),
+            y: self.encoded.step_mut(n - first, t),
+            gate_rows: self.left.step_mut(t, n - first),
+            gate_pairs: self.right.step_mut(n - first, t),
+        };
+        let q = Turned {
+            rows: memories.then(|| self.q_left.step_mut(t, n)),
+            keys: None,
+            pairs: Some(self.q_keys.step_mut(n, t)),
+            neurons: memories.then(|| self.q_turned.step_mut(n, t)),
+        };
+        // SAFETY: there are products in bf16, so the processor has what they and this ask for.
+        unsafe { gate_back(sums, head.block_angles([t, n]), dropout, into, q, lines) };
+    }
+
+    fn begin_back(&mut self, head: &Head<'_>, memories: bool) {
+        let Sizes { tokens, neurons, .. } = head.sizes;
+        self.x.begin(Side::Left, tokens, neurons);
+        self.dx.begin(Side::Left, tokens, neurons);
+        self.q_keys.begin(Side::Right, neurons, tokens);
+        if memories {
+            self.q_left.begin(Side::Left, tokens, neurons);
+            self.q_turned.begin(Side::Left, neurons, tokens);
+        }
+    }
+}
