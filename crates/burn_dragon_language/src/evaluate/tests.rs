@@ -24,6 +24,7 @@ pub(super) fn evaluator() -> Evaluator<'static> {
     Evaluator {
         tokenizer: &ByteTokenizer,
         lanes: 3,
+        precision: Precision::F32,
     }
 }
 
@@ -213,6 +214,7 @@ fn bits_are_of_the_bytes_of_the_text_whatever_the_model_knows() {
     let evaluator = Evaluator {
         tokenizer: &tokenizer,
         lanes: 1,
+        precision: Precision::F32,
     };
     for memory in MEMORIES {
         let reading = WindowReading {
@@ -233,6 +235,7 @@ fn tokens_of_which_nobody_knows_the_text_have_a_loss_alone() {
     let evaluator = Evaluator {
         tokenizer: &IdTokenizer::new(256),
         lanes: 1,
+        precision: Precision::F32,
     };
     let reading = WindowReading {
         memory: WindowMemory::Reset,
