@@ -89,6 +89,14 @@ def our_modes(what):
     return {"ours f32": dragon(what), "ours bf16": dragon(f"{what} --precision bf16")}
 
 
+def our_decoding(what):
+    rounded = f"{what} --precision bf16"
+    return {
+        "ours f32": dragon(what), "ours bf16 weights": dragon(rounded),
+        "ours bf16 weights and memory": dragon(f"{rounded} --memory-precision bf16"),
+    }
+
+
 def trained(neurons, a):
     """A model trained on the text, kept for the next time: the options that measure it."""
     if TEXT is None:
@@ -136,14 +144,14 @@ def train_paper(a):
 
 def decode_trained(a):
     rounds = f"--context {200 if a.quick else 2000} --tokens {a.steps or 256}"
-    ours = {"ours f32": dragon(f"decode {trained(512 if a.quick else 8192, a)} {rounds}")}
+    ours = our_decoding(f"decode {trained(512 if a.quick else 8192, a)} {rounds}")
     theirs = f"decode {QUICK if a.quick else WIDE}{text_option()} {rounds}"
     return {**ours, **torch_modes(theirs, a, DECODE_FORMS, ROUNDED)}
 
 
 def decode_paper(a):
     what = f"decode {QUICK if a.quick else PAPER} --context 256 --tokens {a.steps or 32}"
-    return {"ours f32": dragon(what), **torch_modes(what, a, DECODE_FORMS, ROUNDED)}
+    return {**our_decoding(what), **torch_modes(what, a, DECODE_FORMS, ROUNDED)}
 
 
 def decode_context(a):
@@ -155,7 +163,7 @@ def decode_context(a):
 def prefill(a):
     length = 512 if a.quick else 8192
     what = f"prefill {QUICK if a.quick else SMALL} --tokens {length} --steps {a.steps or 3}"
-    ours = {"ours f32": dragon(f"{what} --form chunked")}
+    ours = our_modes(f"{what} --form chunked")
     return {**ours, **torch_modes(what, a, prefill_forms_of_torch(length), ROUNDED)}
 
 

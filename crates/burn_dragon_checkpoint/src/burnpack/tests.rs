@@ -70,6 +70,28 @@ fn what_is_written_is_read_and_every_byte_is_observed() {
 }
 
 #[test]
+fn a_number_that_is_not_finite_is_noted_wherever_it_is_and_in_each_float_type() {
+    const MANY: usize = 600_000; // several pieces of a reader
+    let with = |place: usize| {
+        let mut values = vec![1.0f32; MANY];
+        values[place] = f32::INFINITY;
+        TensorData::new(values, [MANY])
+    };
+    let tensors = BTreeMap::from([
+        ("all".to_string(), TensorData::new(vec![1.0f32; MANY], [MANY])),
+        ("first".to_string(), with(0)),
+        ("half".to_string(), with(300_000).convert_dtype(DType::BF16)),
+        ("last".to_string(), with(MANY - 1).convert_dtype(DType::F16)),
+    ]);
+    let by_name = tensors.iter().map(|(name, data)| (name.as_str(), data));
+    let mut bytes = Vec::new();
+    let layout = Layout::new(by_name.collect(), &metadata()).unwrap();
+    layout.write_to(&mut bytes).unwrap();
+    let noted = read(&bytes).unwrap().not_finite;
+    assert!(noted.iter().eq(["first", "half", "last"]), "{noted:?}");
+}
+
+#[test]
 fn burns_own_reader_and_writer_agree() {
     let theirs = burn_pack::Reader::from_bytes(burn_pack::Bytes::from_bytes_vec(written())).unwrap();
     assert_eq!(*theirs.metadata(), metadata());
