@@ -115,9 +115,10 @@ class Place:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         cache = HOME / "tuned"
-        (self.folder / "cubecl.toml").write_text(
-            f"[environment.path]\ndirectory = {json.dumps(str(cache))}\n\n[compilation]\ncache = true\n"
-        )
+        settings = f"[environment.path]\ndirectory = {json.dumps(str(cache))}\n\n[compilation]\ncache = true\n"
+        if a.dry_run:  # nothing is to be fast
+            settings += '\n[autotune]\nlevel = "minimal"\n\n[autotune.bench]\nmin_samples = 1\nmax_samples = 1\n'
+        (self.folder / "cubecl.toml").write_text(settings)
         self.dragon = self.program(pathlib.Path(os.environ["DRAGON_GPU_DRAGON"]).resolve())
 
     def program(self, given):
@@ -339,13 +340,15 @@ def wrong(rows, pairs, parts):
 def arguments():
     p = argparse.ArgumentParser(prog="gpu.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--backend", choices=["cuda", "wgpu", "cpu"], help="backend (cuda; wgpu in a dry run)")
-    p.add_argument("--budget", type=int, default=sum(PARTS.values()), help="seconds for all parts (%(default)s)")
+    whole = sum(PARTS.values())
+    p.add_argument("--budget", type=int, help=f"seconds for all parts ({whole}; {4 * whole} in a dry run, whose device is slow)")
     p.add_argument("--only", action="append", choices=PARTS, help="may repeat")
     p.add_argument("--out", type=pathlib.Path, help="page to write (docs/performance_gpu.md)")
     p.add_argument("--commit", default="unknown", help="commit of the program, where git does not say it")
     p.add_argument("--dry-run", action="store_true", help="tiny sizes, to see that all runs; no result")
     a = p.parse_args()
     a.backend = a.backend or ("wgpu" if a.dry_run else "cuda")
+    a.budget = a.budget or (4 * whole if a.dry_run else whole)
     a.out = a.out or (HOME / "performance_gpu-dry-run.md" if a.dry_run else ROOT / "docs/performance_gpu.md")
     return a
 

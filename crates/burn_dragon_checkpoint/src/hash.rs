@@ -6,6 +6,8 @@ use burn::tensor::TensorData;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
 
 /// SHA-256 of bytes, as lower-case hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
@@ -94,6 +96,79 @@ impl<T: Read> Read for Hashed<T> {
     }
 }
 
+/// SHA-256 of bytes that arrive in pieces. If there are many, another thread computes it while the caller goes on.
+pub(crate) enum Hashing {
+    Here(Box<Sha256>),
+    There {
+        pieces: SyncSender<Vec<u8>>,
+        /// Buffers that were hashed, to be filled again.
+        spare: Receiver<Vec<u8>>,
+        thread: JoinHandle<Sha256>,
+    },
+}
+
+/// Number of buffers: one that is filled, one that is hashed, one that waits.
+const BUFFERS: usize = 3;
+
+/// Number of bytes from which another thread is worth its start.
+const MANY: u64 = 4 << 20;
+
+impl Hashing {
+    /// The hash of no bytes yet, of about `length`.
+    pub(crate) fn of(length: u64) -> Self {
+        let here = Self::Here(Box::default());
+        if length < MANY {
+            return here;
+        }
+        let (pieces, arrived) = sync_channel::<Vec<u8>>(BUFFERS);
+        let (done, spare) = sync_channel(BUFFERS);
+        (0..BUFFERS).for_each(|_| drop(done.send(Vec::new())));
+        let work = move || {
+            let mut sha256 = Sha256::new();
+            for piece in arrived {
+                sha256.update(&piece);
+                let _ = done.send(piece); // nobody waits for it after the last piece
+            }
+            sha256
+        };
+        match Builder::new().name("sha256".into()).spawn(work) {
+            Ok(thread) => Self::There {
+                pieces,
+                spare,
+                thread,
+            },
+            Err(_) => here, // no thread is to be had
+        }
+    }
+
+    /// Adds bytes. They are copied if another thread hashes them.
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Here(sha256) => sha256.update(bytes),
+            Self::There { pieces, spare, .. } => {
+                // Without an answer the thread has panicked, which `finish` passes on.
+                let Ok(mut piece) = spare.recv() else { return };
+                piece.clear();
+                piece.extend_from_slice(bytes);
+                let _ = pieces.send(piece);
+            }
+        }
+    }
+
+    /// The hash, as lower-case hexadecimal.
+    pub(crate) fn finish(self) -> String {
+        let sha256 = match self {
+            Self::Here(sha256) => *sha256,
+            Self::There { pieces, thread, .. } => {
+                drop(pieces);
+                let joined = thread.join();
+                joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            }
+        };
+        hex(&sha256.finalize())
+    }
+}
+
 /// Hash of a list of parts. The length of each part is hashed before it, so that two different lists never give the
 /// same bytes.
 #[derive(Default)]
@@ -169,6 +244,24 @@ mod tests {
         other.info = ModelInfo::imported();
         other.assets.insert("labels.txt".into(), "a".into());
         assert_eq!(other.hash(), toy(1.0).hash());
+    }
+
+    #[test]
+    fn pieces_of_any_length_have_the_hash_of_the_whole_here_and_in_another_thread() {
+        let bytes: Vec<u8> = (0..300_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
+        for length in [0, MANY] {
+            let mut hashing = Hashing::of(length);
+            assert_eq!(matches!(hashing, Hashing::There { .. }), length == MANY);
+            let mut rest = &bytes[..];
+            for size in [0, 1, 63, 64, 100_000, 7, 199_865] {
+                let (piece, later) = rest.split_at(size);
+                hashing.update(piece);
+                rest = later;
+            }
+            assert!(rest.is_empty());
+            assert_eq!(hashing.finish(), sha256(&bytes));
+        }
+        drop(Hashing::of(MANY)); // the thread ends by itself
     }
 
     #[test]

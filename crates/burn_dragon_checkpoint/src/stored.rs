@@ -238,15 +238,22 @@ pub(crate) fn is_finite(data: &TensorData) -> bool {
     match data.dtype() {
         DType::F32 => data
             .as_slice::<f32>()
-            .is_ok_and(|values| values.iter().all(|value| value.is_finite())),
+            .is_ok_and(|values| all_finite(values, |value| value.is_finite())),
         DType::F16 => data
             .as_slice::<f16>()
-            .is_ok_and(|values| values.iter().all(|value| value.is_finite())),
+            .is_ok_and(|values| all_finite(values, |value| value.is_finite())),
         DType::BF16 => data
             .as_slice::<bf16>()
-            .is_ok_and(|values| values.iter().all(|value| value.is_finite())),
+            .is_ok_and(|values| all_finite(values, |value| value.is_finite())),
         _ => data.iter::<f64>().all(f64::is_finite),
     }
+}
+
+/// Whether all values are finite. A piece has no branch inside, so that it is compiled to vectors.
+pub(crate) fn all_finite<E: Copy>(values: &[E], is_finite: impl Fn(E) -> bool) -> bool {
+    values
+        .chunks(1 << 10)
+        .all(|piece| piece.iter().fold(true, |all, value| all & is_finite(*value)))
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@
 use crate::burnpack::{Contents, Entry, Layout, PackError, Reader};
 use crate::disk::{Os, write_atomic};
 use crate::error::CheckpointError;
-use crate::hash::hex;
+use crate::hash::{Hashing, hex};
 use crate::plain;
 use burn::tensor::TensorData;
 use burn_dragon_core::api::{FreeMemory, Need};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind, Read, Write};
 use std::ops::Range;
 use std::path::Path;
@@ -59,8 +59,14 @@ impl TensorFile {
     /// # Errors
     /// If it cannot be opened, is not a valid burnpack, has no hash, or is damaged.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
+        Ok(Self::read_and_check(path)?.0)
+    }
+
+    /// Reads the file like [`read`](Self::read). Also returns the names of the tensors in f32, f16 or bf16 with a number
+    /// that is not finite.
+    pub(crate) fn read_and_check(path: &Path) -> Result<(Self, BTreeSet<String>), CheckpointError> {
         let (file, length) = plain::open(path).map_err(CheckpointError::unread(path))?;
-        Self::read_from(file, length).map_err(|error| error.at(path))
+        Self::read_and_check_from(file, length).map_err(|error| error.at(path))
     }
 
     /// Reads a file of exactly `length` bytes from a source.
@@ -68,7 +74,11 @@ impl TensorFile {
     /// # Errors
     /// If the source fails, or its bytes are not a valid burnpack, have no hash, or are damaged.
     pub fn read_from(source: impl Read, length: u64) -> Result<Self, PackError> {
-        let hash = RefCell::new(Sha256::new());
+        Ok(Self::read_and_check_from(source, length)?.0)
+    }
+
+    fn read_and_check_from(source: impl Read, length: u64) -> Result<(Self, BTreeSet<String>), PackError> {
+        let hash = RefCell::new(Hashing::of(length));
         let reader = Reader::open(source, length, |bytes| hash.borrow_mut().update(bytes))?;
         if let Some(entry) = reader.entries().iter().find(|entry| entry.size() == 0) {
             return Err(PackError::Malformed(format!(
@@ -93,14 +103,15 @@ impl TensorFile {
         let Contents {
             tensors,
             mut metadata,
+            not_finite,
         } = reader.contents()?;
         metadata.remove(SHA256);
-        let sha256 = hex(&hash.into_inner().finalize());
+        let sha256 = hash.into_inner().finish();
         if sha256 != expected {
             let reason = format!("the sha256 of its bytes is {sha256}, it says {expected}");
             return Err(PackError::Malformed(reason));
         }
-        Ok(Self { tensors, metadata })
+        Ok((Self { tensors, metadata }, not_finite))
     }
 }
 

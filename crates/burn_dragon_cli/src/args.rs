@@ -21,7 +21,7 @@ pub use eval::{EvalArgs, MemoryMode};
 pub use export::{BundleArgs, ExportArgs, ExportBurnpackArgs, ExportFamily};
 pub use files::{ConvertArgs, DiffArgs, InspectArgs, VerifyArgs};
 pub use forward::{Form, ForwardArgs};
-pub use generate::{ChatArgs, ContextMode, DrawingArgs, GenerateArgs, InferArgs, MemoryArgs};
+pub use generate::{ChatArgs, ContextMode, DrawingArgs, GenerateArgs, InferArgs, InferenceArgs, MemoryArgs};
 #[cfg(feature = "fetch")]
 pub use hub::{PullArgs, PushArgs};
 pub use model::{ModelArgs, PlaceArgs, WhichArgs};
@@ -29,7 +29,7 @@ pub use model::{ModelArgs, PlaceArgs, WhichArgs};
 pub use predict::PredictArgs;
 pub use state::{StateArgs, StateDiffArgs, StateInfoArgs, StateRebaseArgs, StateVerb};
 
-use burn_dragon::api::core::Backend;
+use burn_dragon::api::core::{Backend, Precision};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -141,4 +141,12 @@ pub struct InfoArgs {
     /// Print one JSON object as the last line of standard output
     #[arg(long)]
     pub json: bool,
+}
+
+/// A precision of the computation by its name.
+fn precision(name: &str) -> Result<Precision, String> {
+    [Precision::F32, Precision::Bf16]
+        .into_iter()
+        .find(|precision| precision.to_string() == name)
+        .ok_or_else(|| "expected f32 or bf16".into())
 }

@@ -31,6 +31,7 @@ pub fn verb(name: &str, arguments: impl IntoIterator<Item = OsString>) -> ExitCo
 }
 
 fn parse(command: Command, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    burn_dragon::api::kernel::machine::keep_freed_memory();
     let matches = numbers_may_be_negative(command).try_get_matches_from(arguments);
     exit::ended(
         match matches.and_then(|matches| Args::from_arg_matches(&matches)) {

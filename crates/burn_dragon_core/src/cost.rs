@@ -16,9 +16,10 @@
 //! [`Cost::decode_flops_at`] and [`Cost::decode_bytes_at`] count active neurons only.
 
 use crate::config::{DragonConfig, TrunkConfig};
+use crate::decoder::InferencePrecision;
 use crate::density::Activity;
 use crate::shapes::TensorShape;
-use burn_dragon_kernel::api::expert::chunk_length;
+use burn_dragon_kernel::api::{Precision, expert::chunk_length};
 use std::num::Saturating;
 
 /// Count that saturates at [`u64::MAX`] where a sum or product would overflow.
@@ -27,6 +28,14 @@ type Count = Saturating<u64>;
 /// A size as a [`Count`].
 fn of(size: usize) -> Count {
     Saturating(size as u64)
+}
+
+/// Bytes of a number.
+fn bytes(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 4.0,
+        Precision::Bf16 => 2.0,
+    }
 }
 
 /// Bytes of one f32.
@@ -135,9 +144,26 @@ impl Cost {
     ///
     /// The same neurons as in [`decode_flops_at`](Self::decode_flops_at); active rows of memory are read and written.
     pub fn decode_bytes_at(&self, activity: Activity) -> f64 {
-        let Activity { x, pairs, y } = activity;
-        let block = self.block().0 as f64 * (1.0 + 2.0 * pairs + x + y);
-        (self.trunk.n_levels as f64 * block + self.readout().0 as f64) * F32.0 as f64
+        let precision = InferencePrecision::default();
+        self.decode_weight_bytes(activity, precision) + self.decode_memory_bytes(activity, precision)
+    }
+
+    /// Least bytes of weights that one token reads, whatever the number of lanes that share them.
+    pub fn decode_weight_bytes(&self, activity: Activity, precision: InferencePrecision) -> f64 {
+        let Activity { x, y, .. } = activity;
+        let block = self.block().0 as f64 * (1.0 + x + y);
+        (self.trunk.n_levels as f64 * block + self.readout().0 as f64) * bytes(precision.weights)
+    }
+
+    /// Least bytes of carried memory that one token of a lane reads and writes. In f32 the rows of active pairs are read
+    /// and written; in bf16 they are read, and once in 16 tokens all rows are read and written.
+    pub fn decode_memory_bytes(&self, activity: Activity, precision: InferencePrecision) -> f64 {
+        let block = (self.trunk.n_levels as f64) * self.block().0 as f64;
+        let passes = match precision.memory {
+            Precision::F32 => 2.0 * activity.pairs,
+            Precision::Bf16 => activity.pairs + 2.0 / 16.0,
+        };
+        block * passes * bytes(precision.memory)
     }
 
     /// Least bytes moved to read a prompt, f32: each level reads the three matrices and writes its memory
@@ -452,6 +478,15 @@ mod tests {
             cost.decode_bytes_at(one),
             4.0 * (8.0 + 2.0 * 4.0 + 2.0 + 2.0 + 6.0)
         );
+        let rounded = InferencePrecision {
+            weights: Precision::Bf16,
+            memory: Precision::Bf16,
+        };
+        assert_eq!(
+            cost.decode_weight_bytes(one, rounded),
+            2.0 * (8.0 + 2.0 + 2.0 + 6.0)
+        );
+        assert_eq!(cost.decode_memory_bytes(one, rounded), 2.0 * (0.5 + 0.125) * 8.0);
         assert_eq!(
             cost.decode_flops_at(one),
             2.0 * (8.0 + 2.0 * 4.0 + 2.0 + 2.0 + 6.0)

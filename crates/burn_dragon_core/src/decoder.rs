@@ -2,14 +2,28 @@
 
 use crate::density::Density;
 use crate::dragon::Dragon;
+use crate::pass::Pass;
 use crate::state::{DragonState, StateError};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_kernel::api::{Activity, Decode, Parameters, Sizes, Weights};
+use burn_dragon_kernel::api::{Activity, Decode, Parameters, Precision, Sizes, Weights};
 use std::sync::Arc;
 
 /// Smallest number of tokens read as a window. Fewer are read step by step, since the set-up of a window costs more
 /// than it saves.
 const WINDOW: usize = 16;
+
+/// Precision of the numbers that decoding reads; arithmetic is in f32. The default is f32 for both.
+///
+/// It is faster in bf16, since the speed is bounded by memory bandwidth. bf16 has 8 significant bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InferencePrecision {
+    /// Precision of `decoder_x`, `decoder_y`, `encoder` and `lm_head`, each number rounded to the nearest. In windows of
+    /// several tokens it is [`Pass::precision`], the precision of all factors in the levels' products.
+    pub weights: Precision,
+    /// Precision of the carried memory between single tokens. In bf16 it is written once in 16 tokens, with stochastic
+    /// rounding. Windows of several tokens, and copies of the state, are in f32.
+    pub memory: Precision,
+}
 
 /// Decoder of token streams: the recurrent form of [`Dragon::forward_with_state`], with the state inside.
 ///
@@ -36,6 +50,7 @@ const WINDOW: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Decoder {
     dragon: Dragon,
+    precision: InferencePrecision,
     streams: Streams,
     logits: Vec<f32>, // [B, V]
 }
@@ -66,18 +81,28 @@ fn restore(decode: &mut Decode, state: DragonState) {
 }
 
 impl Decoder {
-    /// `lanes` streams at position 0 with an empty memory.
+    /// `lanes` streams at position 0 with an empty memory, in f32.
     ///
     /// # Panics
     /// If `lanes` is 0.
     pub fn new(dragon: &Dragon, lanes: usize) -> Self {
-        assert!(lanes > 0, "Decoder::new: 0 lanes, expected at least 1");
-        let streams = match weights(dragon) {
-            Some(weights) => processor(Decode::new(Arc::new(weights), lanes)),
+        Self::with_precision(dragon, lanes, InferencePrecision::default())
+    }
+
+    /// `lanes` streams at position 0 with an empty memory, in a precision. Where the decoder works on the model's own
+    /// tensors, only windows on the processor follow it.
+    ///
+    /// # Panics
+    /// If `lanes` is 0.
+    pub fn with_precision(dragon: &Dragon, lanes: usize, precision: InferencePrecision) -> Self {
+        assert!(lanes > 0, "Decoder: 0 lanes, expected at least 1");
+        let streams = match weights(dragon, precision.weights) {
+            Some(weights) => processor(Decode::new(Arc::new(weights), lanes, precision.memory)),
             None => Streams::Tensors(dragon.empty_state(lanes)),
         };
         Self {
             dragon: dragon.clone(),
+            precision,
             streams,
             logits: vec![0.0; lanes * dragon.config().vocab_size],
         }
@@ -101,6 +126,7 @@ impl Decoder {
         };
         Self {
             dragon: self.dragon.clone(),
+            precision: self.precision,
             streams,
             logits: vec![0.0; self.logits.len()],
         }
@@ -164,7 +190,8 @@ impl Decoder {
         Ok(&self.logits)
     }
 
-    /// Copy of the state of the streams.
+    /// Copy of the state of the streams, in f32. A decoder that continues from it goes on with the same bits if the
+    /// memory is in f32, and within rounding otherwise.
     pub fn state(&self) -> DragonState {
         match &self.streams {
             Streams::Tensors(state)
@@ -201,6 +228,11 @@ impl Decoder {
     /// Logits of the last [`step`](Self::step) or [`read`](Self::read), `[B, V]`; zeros before the first.
     pub fn logits(&self) -> &[f32] {
         &self.logits
+    }
+
+    /// Precision of the weights and the memory.
+    pub fn precision(&self) -> InferencePrecision {
+        self.precision
     }
 
     /// The model.
@@ -254,7 +286,11 @@ impl Decoder {
         let ids: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
         let ids = TensorData::new(ids, [lanes, length]);
         let ids = Tensor::<2, Int>::from_data(ids, &self.dragon.device());
-        let (logits, state) = self.dragon.forward_with_state(ids, self.state())?;
+        let pass = Pass {
+            precision: self.precision.weights,
+            ..Pass::default()
+        };
+        let (logits, state) = self.dragon.forward_pass_with_state(ids, self.state(), pass)?;
         self.logits = numbers(logits.narrow(1, length - 1, 1));
         match &mut self.streams {
             Streams::Tensors(streams) => *streams = state,
@@ -266,13 +302,13 @@ impl Decoder {
 
 /// Weights in the layout for single tokens; `None` unless the model is on the processor, in f32 and of the kinds that
 /// `decode` computes.
-fn weights(dragon: &Dragon) -> Option<Weights> {
+fn weights(dragon: &Dragon, precision: Precision) -> Option<Weights> {
     let (embed, trunk) = (dragon.embed.val(), &dragon.trunk);
     if embed.device() != Device::flex() || embed.dtype() != DType::F32 || !trunk.config().is_plain() {
         return None;
     }
     let config = dragon.config();
-    Some(Weights::new(&Parameters {
+    let parameters = Parameters {
         sizes: Sizes {
             levels: config.n_levels,
             heads: config.n_heads,
@@ -288,7 +324,8 @@ fn weights(dragon: &Dragon) -> Option<Weights> {
         frequencies: &config.frequencies(),
         slopes: &trunk.slopes(),
         eps: config.norm_eps,
-    }))
+    };
+    Some(Weights::new(&parameters, precision))
 }
 
 /// Values of a tensor.

@@ -65,7 +65,7 @@ pub mod api {
     pub use crate::config::{ConfigError, DecayConfig, DragonConfig, TrunkConfig};
     pub use crate::connector::Connector;
     pub use crate::cost::Cost;
-    pub use crate::decoder::{Decoder, DecoderError};
+    pub use crate::decoder::{Decoder, DecoderError, InferencePrecision};
     pub use crate::density::{Density, DensityProbe};
     pub use crate::dragon::Dragon;
     pub use crate::free_memory::{FreeMemory, MemoryError, Need, Size};

@@ -42,6 +42,8 @@ mod full_read;
 mod gated_projection;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod gpu;
+#[cfg(not(target_family = "wasm"))]
+mod heap;
 mod instructions;
 mod join;
 mod kernels;
@@ -89,6 +91,7 @@ pub mod api {
     /// Measured peak speed of the machine; not available in a browser, which has no clock for it.
     #[cfg(not(target_family = "wasm"))]
     pub mod machine {
+        pub use crate::heap::keep_freed_memory;
         pub use crate::machine::{Peak, peak_bf16_flops, peak_flops, read_bandwidth, threads};
     }
 

@@ -1,6 +1,6 @@
 //! A decoding step allocates nothing. Alone in its program, so that every allocation counted is its own.
 
-use burn_dragon_kernel::api::{Decode, Frequencies, Parameters, Sizes, Weights};
+use burn_dragon_kernel::api::{Decode, Frequencies, Parameters, Precision, Sizes, Weights};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,7 +40,7 @@ fn a_step_allocates_nothing_alone_or_helped() {
         vocab: 50,
     };
     let block = sizes.heads * sizes.neurons * sizes.width;
-    let weights = Weights::new(&Parameters {
+    let parameters = Parameters {
         sizes,
         embed: &numbers(sizes.vocab * sizes.width, 0.7),
         decoder_x: &numbers(block, 0.9),
@@ -50,10 +50,16 @@ fn a_step_allocates_nothing_alone_or_helped() {
         frequencies: &Frequencies::new(65536.0, sizes.neurons),
         slopes: &[0.7, 0.0],
         eps: 1e-5,
-    });
-    let weights = Arc::new(weights);
-    for threads in [1, 2] {
-        let mut decode = Decode::new(weights.clone(), 2);
+    };
+    let precisions = [Precision::F32, Precision::Bf16];
+    let weights = precisions.map(|precision| Arc::new(Weights::new(&parameters, precision)));
+    for (threads, weights, memory) in [
+        (1, &weights[0], Precision::F32),
+        (2, &weights[0], Precision::F32),
+        (1, &weights[1], Precision::F32),
+        (2, &weights[1], Precision::Bf16),
+    ] {
+        let mut decode = Decode::new(weights.clone(), 2, memory);
         decode.limit_threads(threads);
         decode.step(&[0, 1]);
         // A helper that was asleep may still be waking up for the first time.

@@ -9,13 +9,15 @@
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::api::Content;
-use burn_dragon_core::api::{DecayConfig, Dragon, DragonConfig, Precision, token_losses};
+use burn_dragon_core::api::{DecayConfig, Dragon, DragonConfig, token_losses};
 use burn_dragon_language::api::expert::{SplitKind, Tokens};
 use burn_dragon_language::api::{
     Corpus, DatasetConfig, DocumentOrder, LanguageConfig, LanguageTask, ScaleConfig, SequenceConfig,
     SourceConfig, StreamConfig, TextConfig, TokenizerConfig, WindowStart,
 };
-use burn_dragon_train::api::{DataPosition, LossContext, Task, TaskState, TrainError, TrainingConfig};
+use burn_dragon_train::api::{
+    DataPosition, LossContext, Task, TaskState, TrainError, TrainingConfig, TrainingPrecision,
+};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
@@ -384,7 +386,16 @@ fn streams_that_cannot_be_are_refused_before_a_step() {
     );
     let mut config = config(in_order());
     config.model.decay = Some(DecayConfig::Standard { learnable: true });
-    config.training.precision = Precision::Bf16;
+    config.training.precision = TrainingPrecision::Bf16;
     let error = LanguageTask::with_corpus(&config, corpus(&[100]), &device);
     assert!(error.err().unwrap().to_string().contains("model.decay"));
+    config.training.precision = TrainingPrecision::Auto;
+    let error = LanguageTask::with_corpus(&config, corpus(&[100]), &device);
+    assert!(
+        error
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("training.precision = auto")
+    );
 }

@@ -43,6 +43,9 @@ impl Family for Sudoku {
 
     fn task(config: &mut SudokuConfig, at: &At<'_>) -> Result<SudokuTask, TrainError> {
         config.dataset.make_absolute(at.folder);
+        if let Some(line) = config.training.precision.settle(at.device, None) {
+            at.output.tell(&line);
+        }
         Ok(SudokuTask::new(config, at.device)?)
     }
 
@@ -117,8 +120,10 @@ impl Family for Sudoku {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{DatasetConfig, Split};
-    use burn_dragon_train::api::{Layers, resolve};
+    use crate::data::{DatasetConfig, GeneratorConfig, Split};
+    use burn::tensor::Device;
+    use burn_dragon_train::api::{Layers, TrainingPrecision, config_text, resolve};
+    use std::path::Path;
 
     #[test]
     fn the_puzzle_to_try_is_held_out_by_the_default_run() {
@@ -129,5 +134,25 @@ mod tests {
         };
         let pair = generator.puzzle(Split::Validation, 0);
         assert_eq!(format!("{:#}", pair.puzzle), EXAMPLE);
+    }
+
+    #[test]
+    fn the_configuration_that_a_run_saves_names_a_precision() {
+        let mut config = SudokuConfig {
+            dataset: DatasetConfig::Embedded(GeneratorConfig {
+                puzzles: 10,
+                validation_puzzles: 9,
+                givens: [50, 60],
+                ..GeneratorConfig::default()
+            }),
+            ..SudokuConfig::default()
+        };
+        config.training.precision = TrainingPrecision::Auto;
+        let device = Device::flex().autodiff();
+        let task = Sudoku::task(&mut config, &At::new(&device, Path::new("."))).unwrap();
+        let precision = config.training.precision.concrete().unwrap();
+        assert_eq!(task.config().training.precision, precision.into());
+        let text = config_text::<Sudoku>(&config).unwrap();
+        assert!(text.contains(&format!("precision = \"{precision}\"")), "{text}");
     }
 }

@@ -144,7 +144,7 @@ impl Task for SudokuTask {
         let pass = SudokuPass {
             levels: Some(self.depth()),
             dropout_seed: Some(context.dropout_seed),
-            precision: self.config.training.precision,
+            precision: self.config.training.precision.concrete()?,
         };
         let levels = model.logits_by_level(&puzzles, pass);
         let mut metrics = Metrics::new();

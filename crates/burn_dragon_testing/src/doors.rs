@@ -61,7 +61,9 @@ fn same<T: Ord>(
 /// A container's contents, whatever its hash.
 fn unsealed(bytes: &[u8]) -> Result<TensorFile, String> {
     let reader = Reader::open(bytes, bytes.len() as u64, |_: &[u8]| {}).map_err(|error| error.to_string())?;
-    let Contents { tensors, metadata } = reader.contents().map_err(|error| error.to_string())?;
+    let Contents {
+        tensors, metadata, ..
+    } = reader.contents().map_err(|error| error.to_string())?;
     Ok(TensorFile { tensors, metadata })
 }
 

@@ -42,8 +42,9 @@ pub trait Family {
     /// Tables of the configuration that the trainer reads.
     fn plan(config: &Self::Config) -> Plan;
 
-    /// Creates the task of a configuration and reads its data. It may settle values that the configuration leaves open,
-    /// such as relative paths. The run saves the configuration after this call.
+    /// Creates the task of a configuration and reads its data. It settles values that the configuration leaves open, such
+    /// as relative paths and a precision of `auto` ([`TrainingPrecision::settle`](crate::precision::TrainingPrecision)). The
+    /// run saves the configuration after this call.
     ///
     /// # Errors
     /// If the data cannot be read, does not fit the configuration, or is not that of the resumed run.

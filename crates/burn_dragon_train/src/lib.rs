@@ -25,6 +25,7 @@ mod model_file;
 mod optimizer;
 mod outcome;
 mod plan;
+mod precision;
 mod predict;
 mod progress;
 mod reporter;
@@ -58,6 +59,7 @@ pub mod api {
     };
     pub use crate::outcome::{Ending, Outcome, Saving};
     pub use crate::plan::Plan;
+    pub use crate::precision::TrainingPrecision;
     pub use crate::predict::{PredictRequest, Predictions};
     pub use crate::progress::Output;
     pub use crate::resume_point::ResumePoint;

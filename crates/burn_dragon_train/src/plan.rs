@@ -58,15 +58,15 @@ impl Plan {
     /// of the run, of which `done` are already taken.
     ///
     /// # Errors
-    /// If a setting is out of range, the machine has too little memory for a step, or the device does not support the
-    /// precision.
+    /// If a setting is out of range, the machine has too little memory for a step, the device does not support the
+    /// precision, or the precision is `auto` and not settled.
     pub fn check<T: Task>(&self, task: &T, model: &T::Model, done: Done) -> Result<u64, TrainError> {
         let total_steps = self.total_steps(task, done)?;
         let has_bf16 = model
             .devices()
             .iter()
             .all(|device| Kernels::of(device).have_bf16());
-        self.training.check_precision(has_bf16)?;
+        self.training.precision.check(has_bf16)?;
         <Backprop as Update<T>>::new(self, model)?;
         task.check_memory(FreeMemory::of_this_machine())?;
         Ok(total_steps)

@@ -2,7 +2,7 @@
 
 use crate::error::TrainError;
 use crate::guard::GuardConfig;
-use burn_dragon_core::api::Precision;
+use crate::precision::TrainingPrecision;
 use burn_dragon_core::api::expert::Range;
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +34,7 @@ pub struct TrainingConfig {
     /// Number of steps between two lines of metrics.
     pub log_every: u64,
     /// Precision of the factors in the products of a training step. Evaluations are in f32.
-    #[serde(with = "PrecisionName")]
-    pub precision: Precision,
+    pub precision: TrainingPrecision,
     /// Guard against outliers. Without it, only a value that is not finite stops the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardConfig>,
@@ -50,14 +49,6 @@ pub struct Done {
     pub units: u64,
 }
 
-/// Name of a [`Precision`] in a configuration.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Precision", rename_all = "lowercase")]
-enum PrecisionName {
-    F32,
-    Bf16,
-}
-
 impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
@@ -69,7 +60,7 @@ impl Default for TrainingConfig {
             max_minutes: None,
             clip_norm: None,
             log_every: 10,
-            precision: Precision::F32,
+            precision: TrainingPrecision::F32,
             guard: None,
         }
     }
@@ -119,21 +110,6 @@ impl TrainingConfig {
     /// Number of units in a step, from the number in a batch.
     pub fn units_per_step(&self, units_per_batch: u64) -> u64 {
         units_per_batch.saturating_mul(u64::from(self.accumulate)).max(1)
-    }
-
-    /// Refuses a precision that the device does not support.
-    ///
-    /// # Errors
-    /// If the device does not support the precision; with the key.
-    pub(crate) fn check_precision(&self, has_bf16: bool) -> Result<(), TrainError> {
-        if self.precision == Precision::Bf16 && !has_bf16 {
-            return Err(TrainError::Setting {
-                key: "training.precision".into(),
-                given: "bf16".into(),
-                expected: "f32 on this device, which computes no bf16 (the processor does: `--backend cpu`)",
-            });
-        }
-        Ok(())
     }
 
     /// Refuses settings out of range.
@@ -360,24 +336,6 @@ mod tests {
             assert!(error.contains(key) && error.contains("2^48"), "{error}");
         }
         sizes(1 << 40, 256).validate().unwrap();
-    }
-
-    #[test]
-    fn bf16_is_refused_where_there_is_none() {
-        let config = |precision| TrainingConfig {
-            precision,
-            ..TrainingConfig::default()
-        };
-        assert!(config(Precision::F32).check_precision(false).is_ok());
-        assert!(config(Precision::Bf16).check_precision(true).is_ok());
-        let error = config(Precision::Bf16)
-            .check_precision(false)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("training.precision = bf16") && error.contains("--backend cpu"),
-            "{error}"
-        );
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use super::index::{Entry, Read as Index, aligned};
 use super::{ALIGNMENT, HEADER, MAGIC, MAX_INDEX, PackError, VERSION, malformed};
-use burn::tensor::TensorData;
-use std::collections::BTreeMap;
-use std::io::{Error, ErrorKind, Read};
+use crate::stored::all_finite;
+use burn::tensor::{DType, Element, TensorData, bf16, f16};
+use bytemuck::Pod;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{ErrorKind, Read};
 
 /// Limit on the nesting depth of the index. A valid index has four levels.
 const MAX_DEPTH: usize = 16;
@@ -32,6 +34,8 @@ pub struct Contents {
     pub tensors: BTreeMap<String, TensorData>,
     /// Texts by key.
     pub metadata: BTreeMap<String, String>,
+    /// Names of the tensors in f32, f16 or bf16 with a number that is not finite.
+    pub not_finite: BTreeSet<String>,
 }
 
 impl<R: Read, O: FnMut(&[u8])> Reader<R, O> {
@@ -126,16 +130,17 @@ impl<R: Read, O: FnMut(&[u8])> Reader<R, O> {
     /// If the source fails or ends early, or padding is not zero.
     pub fn contents(mut self) -> Result<Contents, PackError> {
         let mut tensors = BTreeMap::new();
+        let mut not_finite = BTreeSet::new();
         let mut at = self.index.len() as u64;
         let data_start = at.next_multiple_of(ALIGNMENT);
         for entry in std::mem::take(&mut self.entries) {
             self.padding(data_start + entry.range.start - at)?;
             at = data_start + entry.range.end;
-            let bytes = self.values(&entry)?;
-            tensors.insert(
-                entry.name,
-                TensorData::from_bytes_vec(bytes, entry.shape, entry.dtype),
-            );
+            let (data, finite) = self.tensor(&entry)?;
+            if !finite {
+                not_finite.insert(entry.name.clone());
+            }
+            tensors.insert(entry.name, data);
         }
         let mut one = [0];
         if tensors.is_empty() {
@@ -148,29 +153,59 @@ impl<R: Read, O: FnMut(&[u8])> Reader<R, O> {
         Ok(Contents {
             tensors,
             metadata: self.metadata,
+            not_finite,
         })
     }
 
-    /// Bytes of a tensor. The buffer doubles as bytes arrive: the length that a source without a known end states need
-    /// not be true.
-    fn values(&mut self, entry: &Entry) -> Result<Vec<u8>, PackError> {
+    /// A tensor, and whether its numbers are finite, which is checked of f32, f16 and bf16.
+    fn tensor(&mut self, entry: &Entry) -> Result<(TensorData, bool), PackError> {
+        match entry.dtype {
+            DType::F32 => self.values::<f32>(entry, |values| all_finite(values, |value| value.is_finite())),
+            DType::F16 => self.values::<f16>(entry, |values| all_finite(values, |value| value.is_finite())),
+            DType::BF16 => self.values::<bf16>(entry, |values| all_finite(values, |value| value.is_finite())),
+            DType::F64 => self.values::<f64>(entry, |_| true),
+            DType::I64 => self.values::<i64>(entry, |_| true),
+            DType::I32 => self.values::<i32>(entry, |_| true),
+            DType::I16 => self.values::<i16>(entry, |_| true),
+            DType::I8 => self.values::<i8>(entry, |_| true),
+            DType::U64 => self.values::<u64>(entry, |_| true),
+            DType::U32 => self.values::<u32>(entry, |_| true),
+            DType::U16 => self.values::<u16>(entry, |_| true),
+            DType::U8 => self.values::<u8>(entry, |_| true),
+            other => malformed(format!("tensor `{}` is {other:?}, which is not read", entry.name)),
+        }
+    }
+
+    /// Values of a tensor, and whether `check` accepts them. Each piece is observed and checked while it is in the cache.
+    /// The buffer doubles as bytes arrive: the length that a source without a known end states need not be true. It has
+    /// the type of the values from the beginning, so that its alignment is theirs and it is never copied.
+    fn values<E: Element + Pod>(
+        &mut self,
+        entry: &Entry,
+        check: impl Fn(&[E]) -> bool,
+    ) -> Result<(TensorData, bool), PackError> {
         let Ok(size) = usize::try_from(entry.size()) else {
             return malformed(format!("tensor `{}` is too large for this machine", entry.name));
         };
-        let mut bytes = Vec::new();
-        while bytes.len() < size {
-            let (from, left) = (bytes.len(), size - bytes.len());
-            let next = left.min(CHUNK);
-            if bytes.capacity() - from < next {
-                bytes.reserve_exact(next.max(from.min(left)));
+        let (count, most) = (size / size_of::<E>(), CHUNK / size_of::<E>());
+        let (mut values, mut accepted) = (Vec::<E>::new(), true);
+        while values.len() < count {
+            let (from, left) = (values.len(), count - values.len());
+            let next = left.min(most);
+            if values.capacity() - from < next {
+                values.reserve_exact(next.max(from.min(left)));
             }
-            let came = (&mut self.source).take(next as u64).read_to_end(&mut bytes)?;
-            if came < next {
-                return Err(Error::from(ErrorKind::UnexpectedEof).into());
-            }
-            (self.observe)(&bytes[from..]);
+            values.resize(from + next, E::zeroed());
+            let piece = &mut values[from..];
+            let came = self.source.read_exact(bytemuck::cast_slice_mut(piece));
+            came.map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => ErrorKind::UnexpectedEof.into(),
+                _ => error,
+            })?;
+            (self.observe)(bytemuck::cast_slice(piece));
+            accepted = accepted && check(piece);
         }
-        Ok(bytes)
+        Ok((TensorData::new(values, entry.shape.clone()), accepted))
     }
 
     fn padding(&mut self, size: u64) -> Result<(), PackError> {

@@ -219,7 +219,9 @@ impl ModelFile {
     /// # Errors
     /// If it is damaged or is not a model.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        Self::from_tensor_file(TensorFile::read(path)?, path)
+        let (file, not_finite) = TensorFile::read_and_check(path)?;
+        let model = Described::of(file.metadata, path)?.with_tensors(file.tensors, path)?;
+        refuse_not_finite(not_finite.first(), path).map(|()| model)
     }
 
     /// Checks the content of a file, like [`read`](Self::read). `path` is the file, for the error.
@@ -229,13 +231,7 @@ impl ModelFile {
     pub fn from_tensor_file(file: TensorFile, path: &Path) -> Result<Self, CheckpointError> {
         let model = Described::of(file.metadata, path)?.with_tensors(file.tensors, path)?;
         let wrong = model.tensors.iter().find(|(_, tensor)| !tensor.is_finite());
-        match wrong {
-            None => Ok(model),
-            Some((name, _)) => {
-                let reason = format!("tensor `{name}` holds values that are not finite");
-                Err(CheckpointError::corrupt(path, reason))
-            }
-        }
+        refuse_not_finite(wrong.map(|(name, _)| name), path).map(|()| model)
     }
 
     /// Checks that the tensors are those of the family for this configuration: name, shape, type and value.
@@ -302,11 +298,14 @@ fn check_tensor(
         let reason = format!("tensor `{name}` holds {}, expected {stored}", tensor.stored());
         return Err(CheckpointError::corrupt(path, reason));
     }
-    if !tensor.is_finite() {
-        let reason = format!("tensor `{name}` holds values that are not finite");
-        return Err(CheckpointError::corrupt(path, reason));
-    }
-    Ok(())
+    refuse_not_finite((!tensor.is_finite()).then_some(&named), path)
+}
+
+/// Refuses a file in which the tensor of this name holds a number that is not finite.
+fn refuse_not_finite(name: Option<&String>, path: &Path) -> Result<(), CheckpointError> {
+    let Some(name) = name else { return Ok(()) };
+    let reason = format!("tensor `{name}` holds values that are not finite");
+    Err(CheckpointError::corrupt(path, reason))
 }
 
 /// Model without its tensors, from the metadata of its file.

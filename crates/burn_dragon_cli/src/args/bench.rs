@@ -1,7 +1,8 @@
 //! Arguments of `dragon bench`.
 
-use super::BackendArgs;
+use super::{BackendArgs, precision};
 use burn_dragon::api::core::Precision;
+use burn_dragon_train::api::TrainingPrecision;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -35,6 +36,16 @@ impl BenchVerb {
             Self::Prefill(args) => &args.settings,
             Self::Decode(args) => &args.settings,
             Self::Kernels(args) => &args.settings,
+        }
+    }
+
+    /// Precision that is asked for by its name; `None` for auto, which depends on the device and the model.
+    pub fn named_precision(&self) -> Option<Precision> {
+        match self {
+            Self::Train(args) => args.precision.concrete().ok(),
+            Self::Prefill(args) => Some(args.precision),
+            Self::Decode(args) => Some(args.precision),
+            Self::Kernels(args) => Some(args.precision),
         }
     }
 }
@@ -75,9 +86,6 @@ pub struct SubjectArgs {
 /// Settings of the measurement.
 #[derive(Debug, ClapArgs)]
 pub struct SettingArgs {
-    /// Precision of the factors in the products of training, f32 or bf16; everything else is f32
-    #[arg(long, value_name = "f32|bf16", value_parser = precision, default_value = "f32")]
-    pub precision: Precision,
     /// Number of threads (default: all of the machine)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
@@ -110,6 +118,9 @@ pub struct BenchTrainArgs {
     /// Carry each lane's memory from step to step (sequence.streams)
     #[arg(long)]
     pub streams: bool,
+    /// Precision of the factors in the levels' products; auto takes the one that is faster on the device
+    #[arg(long, value_name = "f32|bf16|auto", value_parser = training_precision, default_value = "f32")]
+    pub precision: TrainingPrecision,
     /// Settings of the measurement
     #[command(flatten)]
     pub settings: SettingArgs,
@@ -142,6 +153,9 @@ pub struct BenchPrefillArgs {
     /// Number of timed readings, after one warm-up reading
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = count)]
     pub steps: usize,
+    /// Precision of the factors in the levels' products
+    #[arg(long, value_name = "f32|bf16", value_parser = precision, default_value = "f32")]
+    pub precision: Precision,
     /// Settings of the measurement
     #[command(flatten)]
     pub settings: SettingArgs,
@@ -162,6 +176,12 @@ pub struct BenchDecodeArgs {
     /// Number of timed tokens, after four warm-up tokens
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = count)]
     pub tokens: usize,
+    /// Precision of the weights
+    #[arg(long, value_name = "f32|bf16", value_parser = precision, default_value = "f32")]
+    pub precision: Precision,
+    /// Precision of the carried memory
+    #[arg(long, value_name = "f32|bf16", value_parser = precision, default_value = "f32")]
+    pub memory_precision: Precision,
     /// Settings of the measurement
     #[command(flatten)]
     pub settings: SettingArgs,
@@ -182,6 +202,9 @@ pub struct BenchKernelsArgs {
     /// Number of timed rounds of each part, after one warm-up round
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = count)]
     pub steps: usize,
+    /// Precision of the factors in the levels' products
+    #[arg(long, value_name = "f32|bf16", value_parser = precision, default_value = "f32")]
+    pub precision: Precision,
     /// Settings of the measurement
     #[command(flatten)]
     pub settings: SettingArgs,
@@ -190,18 +213,21 @@ pub struct BenchKernelsArgs {
 /// Maximum of every count. The product of two counts does not overflow.
 const MOST: usize = 1 << 30;
 
+fn training_precision(name: &str) -> Result<TrainingPrecision, &'static str> {
+    [
+        TrainingPrecision::F32,
+        TrainingPrecision::Bf16,
+        TrainingPrecision::Auto,
+    ]
+    .into_iter()
+    .find(|precision| precision.to_string() == name)
+    .ok_or("expected f32, bf16 or auto")
+}
+
 fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if (1..=MOST).contains(&number) => Ok(number),
         Ok(_) => Err(format!("at least 1, at most {MOST}")),
         Err(error) => Err(format!("{error}")),
     }
-}
-
-/// A precision by its name.
-fn precision(name: &str) -> Result<Precision, String> {
-    [Precision::F32, Precision::Bf16]
-        .into_iter()
-        .find(|precision| precision.to_string() == name)
-        .ok_or_else(|| "expected f32 or bf16".into())
 }

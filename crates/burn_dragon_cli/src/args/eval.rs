@@ -1,6 +1,7 @@
 //! Arguments of `dragon eval`.
 
-use super::ModelArgs;
+use super::{ModelArgs, precision};
+use burn_dragon::api::core::Precision;
 use clap::{Args as ClapArgs, ValueEnum};
 
 /// `dragon eval`.
@@ -42,6 +43,9 @@ pub struct EvalArgs {
     /// Number of facts at each distance
     #[arg(long, value_name = "N", default_value_t = 32, requires = "needle")]
     pub cases: usize,
+    /// Precision of the factors in the levels' products; bf16 works on the processor only
+    #[arg(long, value_name = "f32|bf16", value_parser = precision, default_value = "f32")]
+    pub precision: Precision,
     /// Print one JSON object as the last line of standard output
     #[arg(long)]
     pub json: bool,

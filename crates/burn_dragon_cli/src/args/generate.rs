@@ -1,7 +1,8 @@
 //! Arguments of the verbs that generate text: `dragon generate`, `dragon chat`, `infer`.
 
-use super::{BackendArgs, ModelArgs};
+use super::{BackendArgs, ModelArgs, precision};
 use burn_dragon::api::checkpoint::StoredPrecision;
+use burn_dragon::api::core::Precision;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
 
@@ -26,6 +27,9 @@ pub struct GenerateArgs {
     /// Settings of the sampling
     #[command(flatten)]
     pub drawing: DrawingArgs,
+    /// Precision of weights and memory
+    #[command(flatten)]
+    pub inference: InferenceArgs,
     /// Memory files
     #[command(flatten)]
     pub memory: MemoryArgs,
@@ -60,6 +64,17 @@ pub struct DrawingArgs {
     pub seed: Option<u64>,
 }
 
+/// Precision of weights and memory. Defaults are those of the run, or f32.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct InferenceArgs {
+    /// Precision of the weights, and of the products where a prompt is read; bf16 is faster, on the processor only
+    #[arg(long, value_name = "f32|bf16", value_parser = precision)]
+    pub precision: Option<Precision>,
+    /// Precision of the carried memory while tokens are generated; bf16 is faster, on the processor only
+    #[arg(long, value_name = "f32|bf16", value_parser = precision)]
+    pub memory_precision: Option<Precision>,
+}
+
 /// Memory files.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct MemoryArgs {
@@ -70,11 +85,11 @@ pub struct MemoryArgs {
     #[arg(long, value_name = "FILE")]
     pub state_out: Option<PathBuf>,
     /// Stored precision of the memory: f32 (default), or bf16, which rounds it to half the size
-    #[arg(long, value_name = "f32|bf16", value_parser = precision)]
+    #[arg(long, value_name = "f32|bf16", value_parser = stored_precision)]
     pub state_precision: Option<StoredPrecision>,
 }
 
-fn precision(name: &str) -> Result<StoredPrecision, &'static str> {
+fn stored_precision(name: &str) -> Result<StoredPrecision, &'static str> {
     match name.parse() {
         Ok(StoredPrecision::F16) | Err(_) => Err("expected f32 or bf16"),
         Ok(precision) => Ok(precision),
@@ -91,6 +106,9 @@ pub struct ChatArgs {
     /// The model
     #[command(flatten)]
     pub model: ModelArgs,
+    /// Precision of weights and memory
+    #[command(flatten)]
+    pub inference: InferenceArgs,
     /// Memory files
     #[command(flatten)]
     pub memory: MemoryArgs,

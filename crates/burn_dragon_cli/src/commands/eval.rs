@@ -1,7 +1,7 @@
 //! `dragon eval`: a model's figures on held-out text.
 
 use super::run_settings::RunSettings;
-use super::{backend, load, notes, print_json, said};
+use super::{backend, load, notes, print_json, refuse_without_bf16, said};
 use crate::args::{EvalArgs, MemoryMode};
 use crate::exit::Usage;
 use burn_dragon::api::language::expert::{Split, Tokens};
@@ -28,6 +28,7 @@ const LOUD: f64 = 0.01;
 /// If the model or the data cannot be read.
 pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let selected = backend(args.model.backend.backend)?;
+    refuse_without_bf16(args.precision, &selected)?;
     let model = load(&args.model.place, &selected)?;
     let learnt = learnt(&model);
     if args.needle {
@@ -193,7 +194,7 @@ fn judge(
     text: Text,
     reading: WindowReading,
 ) -> anyhow::Result<Judged> {
-    let evaluator = Evaluator::new(&*model.tokenizer);
+    let evaluator = Evaluator::new(&*model.tokenizer).with_precision(args.precision);
     let on = |reading| evaluator.evaluate(&model.dragon, &text.tokens, reading, None);
     let mut figures = on(reading)?;
     anyhow::ensure!(
@@ -271,7 +272,8 @@ fn on_needles(args: &EvalArgs, model: &LanguageModel, reading: WindowReading) ->
         _ => NeedleConfig::default(),
     };
     let probe = NeedleProbe::new(&config, &args.distances, args.cases)?;
-    let score = Evaluator::new(&*model.tokenizer).needle(&model.dragon, &probe, reading)?;
+    let evaluator = Evaluator::new(&*model.tokenizer).with_precision(args.precision);
+    let score = evaluator.needle(&model.dragon, &probe, reading)?;
     let Some(score) = score else {
         let text = "the tokens of MODEL are not single bytes or characters, as --needle needs";
         return Err(Usage(text.into()).into());

@@ -3,7 +3,7 @@
 use super::prompt::{self, Extent, Prompt};
 use super::run_settings::RunSettings;
 use super::{backend, from_stdin, load, memory, print_json};
-use crate::args::{DrawingArgs, GenerateArgs};
+use crate::args::{DrawingArgs, GenerateArgs, InferenceArgs};
 use crate::exit::{self, Usage};
 use anyhow::Context;
 use burn_dragon::api::language::{Generation, GenerationConfig, Generator, LanguageModel, Prefix};
@@ -26,6 +26,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     let model = load(&args.model.place, &selected)?;
     let mut config = settings(&model);
     apply(&args.drawing, &mut config);
+    apply_precision(&args.inference, &mut config);
     config.max_tokens = args.max_tokens.or(config.max_tokens).or(Some(256));
     let prompt = prompt(args, &model, &config)?;
     let generator = Generator::new(&model.dragon, model.tokenizer.clone(), &config)?;
@@ -110,6 +111,12 @@ pub(super) fn apply(args: &DrawingArgs, config: &mut GenerationConfig) {
     if !args.stop.is_empty() {
         config.stop.clone_from(&args.stop);
     }
+}
+
+/// Overwrites the run's precisions with the typed ones.
+pub(super) fn apply_precision(args: &InferenceArgs, config: &mut GenerationConfig) {
+    config.precision = args.precision.unwrap_or(config.precision);
+    config.memory_precision = args.memory_precision.unwrap_or(config.memory_precision);
 }
 
 /// Output to standard output.

@@ -29,11 +29,11 @@ pub mod train;
 pub mod verify;
 
 use crate::args::PlaceArgs;
-use crate::exit::BadInput;
+use crate::exit::{BadInput, Usage};
 use crate::show::{as_it_is, json};
 use anyhow::Context;
 use burn_dragon::api::checkpoint::{Kinds, ModelFile, ModelKind, TensorSpec};
-use burn_dragon::api::core::{Backend, SelectedBackend};
+use burn_dragon::api::core::{Backend, Precision, SelectedBackend};
 use burn_dragon::api::exchange::{LoadedModel, ModelPath};
 use burn_dragon::api::expert::checkpoint::{Foreign, unmarked};
 use burn_dragon::api::language::{LANGUAGE, LanguageModel, Note};
@@ -64,6 +64,24 @@ fn backend(asked: Backend) -> anyhow::Result<SelectedBackend> {
     let selected = asked.select()?;
     tell!("{selected}");
     Ok(selected)
+}
+
+/// Refuses bf16 on a device without it.
+fn refuse_without_bf16(precision: Precision, selected: &SelectedBackend) -> Result<(), Usage> {
+    if precision == Precision::Bf16 && !selected.kernels().have_bf16() {
+        let text = "--precision bf16: this device computes no bf16; give --backend cpu";
+        return Err(Usage(text.into()));
+    }
+    Ok(())
+}
+
+/// Refuses a precision of decoding that only the processor supports.
+fn refuse_off_processor(precision: Precision, selected: &SelectedBackend) -> Result<(), Usage> {
+    if precision == Precision::Bf16 && selected.name != "cpu" {
+        let text = "bf16 works only on the processor; give --backend cpu";
+        return Err(Usage(text.into()));
+    }
+    Ok(())
 }
 
 /// Loads a model and reports its file on standard error.

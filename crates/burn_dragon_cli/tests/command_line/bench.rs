@@ -159,6 +159,32 @@ fn a_share_of_the_bf16_peak_is_told_of_bf16_steps_alone() {
     assert_eq!(share("f32").0, None);
 }
 
+#[test]
+fn auto_is_for_training_and_the_precision_it_took_is_told() {
+    let place = Place::new();
+    let more = [
+        "--batch",
+        "1",
+        "--time",
+        "8",
+        "--steps",
+        "1",
+        "--precision",
+        "auto",
+    ];
+    let answer = place
+        .dragon(&[&["bench", "train", "--json"], SHAPE, &more].concat())
+        .done();
+    let precision = answer.json()["precision"].as_str().unwrap().to_string();
+    assert!(["f32", "bf16"].contains(&precision.as_str()), "{precision}");
+    let line = format!("precision {precision} (auto: ");
+    assert!(answer.stderr.contains(&line), "{}", answer.stderr);
+    for what in ["prefill", "decode", "kernels"] {
+        let refused = place.dragon(&["bench", what, "--precision", "auto"]);
+        refused.refused(2, &["auto", "f32 or bf16"]);
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn the_memory_of_a_larger_batch_is_larger() {

@@ -108,6 +108,38 @@ fn a_char_run_does_not_become_one_of_bytes_nor_lose_its_special_tokens() {
     resume(&place, &["dataset.tokenizer.type=char"]).done();
 }
 
+/// Of a run with `training.precision=auto` only the choice is kept, so a run that goes on keeps its precision.
+#[test]
+fn a_precision_of_auto_is_settled_once_and_its_name_is_saved() {
+    let place = Place::new();
+    let named = |answer: &Answer| {
+        let line = answer.stderr.lines().find(|line| line.starts_with("precision "));
+        let words = line.map(|line| line.split(' ').map(String::from).collect::<Vec<_>>());
+        words.map(|words| (words[0].clone(), words[1].clone()))
+    };
+    let saved = || {
+        let precision = config(&place)["training"]["precision"].clone();
+        precision.as_str().unwrap().to_string()
+    };
+    let answer = place.train(&["training.precision=auto", "--out", "run"]).done();
+    let (word, precision) = named(&answer).unwrap();
+    assert_eq!(word, "precision");
+    assert!(["f32", "bf16"].contains(&precision.as_str()), "{precision}");
+    assert_eq!(saved(), precision);
+    assert_eq!(named(&resume(&place, &[]).done()), None, "it is settled");
+    assert_eq!(saved(), precision);
+    let more = ["training.precision=auto", "--max-steps", "16"];
+    let again = place
+        .dragon(&[&["train", "--resume", "run"], &more[..]].concat())
+        .done();
+    assert_eq!(
+        named(&again).unwrap().1,
+        precision,
+        "settled anew, by the same rule"
+    );
+    assert_eq!(saved(), precision);
+}
+
 #[test]
 fn what_can_change_is_in_force_and_stands_in_the_configuration() {
     let place = Place::trained();

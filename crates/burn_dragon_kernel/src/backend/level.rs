@@ -109,6 +109,10 @@ pub(crate) struct LevelOn<B: Backend> {
     pub(crate) reach: Reach,
     pub(crate) chunk: Option<usize>,
     /// Whether active neurons are counted; a backend may count them anyway.
+    #[cfg_attr(
+        not(any(feature = "wgpu", feature = "cuda")),
+        expect(dead_code, reason = "the processor counts without extra work")
+    )]
     pub(crate) count: bool,
 }
 
@@ -121,6 +125,10 @@ pub(crate) struct SpeakOn<B: Backend> {
     pub(crate) eps: f64,
     pub(crate) dropout: Option<DropoutMask>,
     /// Whether active neurons are counted; a backend may count them anyway.
+    #[cfg_attr(
+        not(any(feature = "wgpu", feature = "cuda")),
+        expect(dead_code, reason = "the processor counts without extra work")
+    )]
     pub(crate) count: bool,
 }
 

@@ -1,23 +1,16 @@
 //! Work on a chunk of neurons of one head.
 
-use super::prefilter::NeuronSlice;
-use super::row::dot;
+use super::carried::{Memory, Query, Recent};
+use super::prefilter::{NeuronSlice, Neurons};
 use super::simd::{Kernel, LINE, Line, Shorts, Simd};
-use super::weights::Weights;
+use super::stored::Stored;
+use super::weights::{Matrices, Stacks, Weights};
+use crate::matrix::Precision;
+use crate::mix::mix;
 use std::ops::Range;
 
 /// Number of rows that are prefetched ahead of the current one.
-const AHEAD: usize = 4;
-
-/// Smallest scale of a memory: below it, the rows are multiplied by the scale, once in 40 tokens at a slope of 0.7.
-const LEAST_SCALE: f64 = 1.0 / (1u64 << 40) as f64;
-
-/// Threshold below which an entry is flushed to zero (2^-80). Smaller ones cannot change the normalised read, beside
-/// the epsilon of the norm, and could lead to subnormal numbers, which are slow on some processors.
-const LEAST: f32 = f32::EPSILON * f32::EPSILON * f32::EPSILON / 2048.0;
-
-/// Share of active neurons, in percent, below which the int8 prefilter runs first.
-const SPARSE: usize = 40;
+pub(super) const AHEAD: usize = 4;
 
 /// Input of all chunks: the stream and the read, lane by lane, each with a coarse copy.
 #[derive(Clone, Debug)]
@@ -28,6 +21,8 @@ pub(super) struct Stream {
     pub(super) coarse_a: Vec<Shorts>, // [B, H] rows
     pub(super) cos: Vec<f32>,         // [1 or B, N/2]
     pub(super) sin: Vec<f32>,         // the same
+    pub(super) positions: Vec<u64>,   // [B]
+    pub(super) recent: Recent,
 }
 
 impl Stream {
@@ -44,8 +39,7 @@ impl Stream {
 pub(super) struct Chunk {
     pub(super) head: usize,
     pub(super) neurons: Range<usize>, // of the head; begins at a line
-    pub(super) rho: Vec<Line>,        // [L, B, neurons] rows, each to be multiplied by its scale
-    pub(super) scales: Vec<f64>,      // [L, B]
+    pub(super) memory: Memory,
     pub(super) lanes: Vec<Lane>,
     pub(super) active: Vec<[usize; 2]>, // of x and y, per level, all lanes
 }
@@ -91,7 +85,14 @@ impl<T: Copy + Default> List<T> {
 }
 
 impl Chunk {
-    pub(super) fn new(weights: &Weights, lanes: usize, head: usize, neurons: Range<usize>) -> Self {
+    /// A chunk with an empty memory; `index` is its number among all chunks.
+    pub(super) fn new(
+        weights: &Weights,
+        lanes: usize,
+        memory: Precision,
+        index: usize,
+        (head, neurons): (usize, Range<usize>),
+    ) -> Self {
         let sizes = weights.sizes();
         let (count, row) = (neurons.len(), sizes.row());
         let lane = || Lane {
@@ -106,38 +107,9 @@ impl Chunk {
         Self {
             head,
             neurons,
-            rho: vec![Line::default(); sizes.levels * lanes * count * row],
-            scales: vec![1.0; sizes.levels * lanes],
+            memory: Memory::new(memory, sizes, lanes, count, index),
             lanes: (0..lanes).map(|_| lane()).collect(),
             active: vec![[0; 2]; sizes.levels],
-        }
-    }
-
-    /// The rows of a level's memory of one lane.
-    pub(super) fn memory(&self, level: usize, lane: usize) -> Range<usize> {
-        let size = self.rho.len() / self.active.len() / self.lanes.len();
-        let start = (level * self.lanes.len() + lane) * size;
-        start..start + size
-    }
-
-    /// Where the scale of a level's memory of one lane is.
-    pub(super) fn scale(&self, level: usize, lane: usize) -> usize {
-        level * self.lanes.len() + lane
-    }
-
-    /// Decays a level's memory of one lane: its scale decreases. The rows do not change until the scale is below
-    /// [`LEAST_SCALE`]; then they are multiplied by it.
-    #[inline(always)]
-    fn fade(&mut self, level: usize, lane: usize, left: f64) {
-        let (place, scale) = (self.memory(level, lane), self.scale(level, lane));
-        let scale = &mut self.scales[scale];
-        *scale *= left;
-        if *scale < LEAST_SCALE {
-            let factor = std::mem::replace(scale, 1.0) as f32;
-            for entry in self.rho[place].iter_mut().flat_map(|line| &mut line.0) {
-                let scaled = *entry * factor;
-                *entry = if scaled.abs() < LEAST { 0.0 } else { scaled };
-            }
         }
     }
 
@@ -161,6 +133,16 @@ impl Kernel for FirstHalf<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        match &self.weights.matrices {
+            Matrices::F32(matrices) => self.with(simd, &matrices.decoder_x),
+            Matrices::Bf16(matrices) => self.with(simd, &matrices.decoder_x),
+        }
+    }
+}
+
+impl FirstHalf<'_> {
+    #[inline(always)]
+    fn with<S: Simd, R: Stored>(self, simd: S, decoder_x: &Neurons<R>) {
         let Self {
             weights,
             stream,
@@ -168,10 +150,11 @@ impl Kernel for FirstHalf<'_> {
             level,
         } = self;
         let sizes = weights.sizes();
-        let decoder_x = weights.decoder_x.part(chunk.place(sizes.neurons));
+        let place = chunk.place(sizes.neurons);
+        let decoder_x = decoder_x.part(place.clone());
         // The activity at this level for the token before tells which way is faster now; the result is the same.
         let entries = chunk.lanes.len() * chunk.neurons.len();
-        let sparse = chunk.active[level][0] * 100 < entries * SPARSE;
+        let sparse = chunk.active[level][0] * 100 < entries * R::SPARSE;
         let (pairs, own) = (sizes.neurons / 2, chunk.neurons.start / 2..chunk.neurons.end / 2);
         chunk.active[level][0] = 0;
         let streams = stream
@@ -179,46 +162,48 @@ impl Kernel for FirstHalf<'_> {
             .chunks_exact(sizes.row())
             .zip(stream.coarse_v.chunks_exact(sizes.coarse_row()));
         for (index, (v, z)) in streams.enumerate() {
-            let place = chunk.memory(level, index);
-            let scale = chunk.scales[chunk.scale(level, index)];
             let (cos, sin) = stream.angles(index, pairs);
             let lane = &mut chunk.lanes[index];
             lane.perceive(simd, decoder_x, v, sparse.then_some(z));
-            let memory = Scaled {
-                rows: &mut chunk.rho[place],
-                scale,
+            lane.read.fill(Line::default());
+            let query = Query {
+                x: &lane.x,
+                pairs: lane.pairs.entries(),
+                cos: &cos[own.clone()],
+                sin: &sin[own.clone()],
+                v,
+                seed: mix(mix(stream.positions[index]) ^ (place.start * sizes.levels + level) as u64),
             };
-            lane.recall(simd, memory, v, (&cos[own.clone()], &sin[own.clone()]));
+            chunk
+                .memory
+                .recall(simd, [level, index], &query, &stream.recent, &mut lane.read);
             chunk.active[level][0] += lane.active.len;
             if let Some(left) = weights.left.get(chunk.head) {
-                chunk.fade(level, index, *left);
+                chunk.memory.fade(level, index, *left);
             }
         }
     }
-}
-
-/// Rows of a memory, which is `scale` times as large.
-struct Scaled<'a> {
-    rows: &'a mut [Line],
-    scale: f64,
 }
 
 impl Lane {
     /// `x = relu(v decoder_x)`, and the list of active neurons; with a coarse copy of v the neurons are prefiltered
     /// first.
     #[inline(always)]
-    fn perceive<S: Simd>(
+    fn perceive<S: Simd, R: Stored>(
         &mut self,
         simd: S,
-        decoder_x: NeuronSlice<'_>,
+        decoder_x: NeuronSlice<'_, R>,
         v: &[Line],
         coarse: Option<&[Shorts]>,
     ) {
-        let size = v.len();
+        let size = R::size(v.len());
         match coarse {
             None => {
                 for (n, row) in decoder_x.rows.chunks_exact(size).enumerate() {
-                    self.x[n / LINE].0[n % LINE] = dot(simd, v, row);
+                    if R::AHEAD > 0 && n + R::AHEAD < decoder_x.len() {
+                        fetch(simd, decoder_x.row(n + R::AHEAD, size));
+                    }
+                    self.x[n / LINE].0[n % LINE] = R::dot(simd, v, row);
                 }
             }
             Some(z) => {
@@ -233,7 +218,7 @@ impl Lane {
                         fetch(simd, decoder_x.row(next as usize, size));
                     }
                     let n = n as usize;
-                    self.x[n / LINE].0[n % LINE] = dot(simd, v, decoder_x.row(n, size));
+                    self.x[n / LINE].0[n % LINE] = R::dot(simd, v, decoder_x.row(n, size));
                 }
             }
         }
@@ -247,34 +232,6 @@ impl Lane {
             }
             for i in ones((positive | positive >> 1) & 0x5555) {
                 self.pairs.push_if(true, (strip * LINE / 2) as u32 + i / 2);
-            }
-        }
-    }
-
-    /// `read = q rho`, then `rho += q v`, in one pass over the rows of the listed pairs.
-    #[inline(always)]
-    fn recall<S: Simd>(&mut self, simd: S, rho: Scaled<'_>, v: &[Line], (cos, sin): (&[f32], &[f32])) {
-        let (row, rows) = (v.len(), rho.rows);
-        let [ask, write] = [rho.scale as f32, rho.scale.recip() as f32]; // both exactly 1 where nothing decays
-        self.read.fill(Line::default());
-        let pairs = self.pairs.entries();
-        for (k, &pair) in pairs.iter().enumerate() {
-            let pair = pair as usize;
-            if let Some(&next) = pairs.get(k + AHEAD) {
-                fetch(simd, &rows[next as usize * 2 * row..][..2 * row]);
-            }
-            let x = |member: usize| self.x[2 * pair / LINE].0[2 * pair % LINE + member];
-            let q0 = x(0) * cos[pair] - x(1) * sin[pair];
-            let q1 = x(1) * cos[pair] + x(0) * sin[pair];
-            let [ask0, ask1] = [simd.splat(ask * q0), simd.splat(ask * q1)];
-            let [write0, write1] = [simd.splat(write * q0), simd.splat(write * q1)];
-            let (first, second) = rows[pair * 2 * row..][..2 * row].split_at_mut(row);
-            for (((read, v), first), second) in self.read.iter_mut().zip(v).zip(first).zip(second) {
-                let (r0, r1, v) = (simd.load(first), simd.load(second), simd.load(v));
-                let sum = simd.fma(ask1, r1, simd.fma(ask0, r0, simd.load(read)));
-                simd.store(read, sum);
-                simd.store(first, simd.fma(write0, v, r0));
-                simd.store(second, simd.fma(write1, v, r1));
             }
         }
     }
@@ -293,6 +250,16 @@ impl Kernel for SecondHalf<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        match &self.weights.matrices {
+            Matrices::F32(matrices) => self.with(simd, matrices),
+            Matrices::Bf16(matrices) => self.with(simd, matrices),
+        }
+    }
+}
+
+impl SecondHalf<'_> {
+    #[inline(always)]
+    fn with<S: Simd, R: Stored>(self, simd: S, matrices: &Stacks<R>) {
         let Self {
             weights,
             stream,
@@ -301,10 +268,10 @@ impl Kernel for SecondHalf<'_> {
         } = self;
         let sizes = weights.sizes();
         let (row, coarse_row, place) = (sizes.row(), sizes.coarse_row(), chunk.place(sizes.neurons));
-        let decoder_y = weights.decoder_y.part(place.clone());
-        let encoder = &weights.encoder[place.start * row..place.end * row];
+        let (decoder_y, size) = (matrices.decoder_y.part(place.clone()), R::size(row));
+        let encoder = &matrices.encoder[place.start * size..place.end * size];
         let [active, fired] = chunk.active[level];
-        let sparse = fired * 100 < active * SPARSE;
+        let sparse = fired * 100 < active * R::SPARSE;
         chunk.active[level][1] = 0;
         for (index, lane) in chunk.lanes.iter_mut().enumerate() {
             let index = index * sizes.heads + chunk.head;
@@ -322,8 +289,14 @@ impl Kernel for SecondHalf<'_> {
 impl Lane {
     /// Lists the neurons with `y = relu(a decoder_y) x > 0`; with a coarse copy of a they are prefiltered first.
     #[inline(always)]
-    fn fire<S: Simd>(&mut self, simd: S, decoder_y: NeuronSlice<'_>, a: &[Line], coarse: Option<&[Shorts]>) {
-        let size = a.len();
+    fn fire<S: Simd, R: Stored>(
+        &mut self,
+        simd: S,
+        decoder_y: NeuronSlice<'_, R>,
+        a: &[Line],
+        coarse: Option<&[Shorts]>,
+    ) {
+        let size = R::size(a.len());
         let mut candidates = self.active.entries();
         if let Some(z) = coarse {
             self.suspects.len = 0;
@@ -338,26 +311,23 @@ impl Lane {
                 fetch(simd, decoder_y.row(next as usize, size));
             }
             let n = neuron as usize;
-            let y = dot(simd, a, decoder_y.row(n, size)).max(0.0) * self.x[n / LINE].0[n % LINE];
+            let y = R::dot(simd, a, decoder_y.row(n, size)).max(0.0) * self.x[n / LINE].0[n % LINE];
             self.fired.push_if(y > 0.0, (neuron, y));
         }
     }
 
     /// `u = sum of y encoder` over the neurons with active y.
     #[inline(always)]
-    fn speak<S: Simd>(&mut self, simd: S, encoder: &[Line]) {
-        let size = self.u.len();
+    fn speak<S: Simd, R: Stored>(&mut self, simd: S, encoder: &[R]) {
+        let size = R::size(self.u.len());
         self.u.fill(Line::default());
         let fired = self.fired.entries();
         for (k, &(neuron, y)) in fired.iter().enumerate() {
             if let Some(&(next, _)) = fired.get(k + AHEAD) {
                 fetch(simd, &encoder[next as usize * size..][..size]);
             }
-            let y = simd.splat(y);
-            for (u, e) in self.u.iter_mut().zip(&encoder[neuron as usize * size..][..size]) {
-                let sum = simd.fma(y, simd.load(e), simd.load(u));
-                simd.store(u, sum);
-            }
+            let row = &encoder[neuron as usize * size..][..size];
+            R::add(simd, simd.splat(y), row, &mut self.u);
         }
     }
 }
@@ -375,24 +345,31 @@ impl Kernel for Readout<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let size = self.weights.sizes().row();
-        let rows = &self.weights.lm_head[self.tokens.start * size..self.tokens.end * size];
-        for (v, logits) in self
-            .stream
-            .v
-            .chunks_exact(size)
-            .zip(self.logits.chunks_exact_mut(self.tokens.len()))
-        {
+        match &self.weights.matrices {
+            Matrices::F32(matrices) => self.with(simd, &matrices.lm_head),
+            Matrices::Bf16(matrices) => self.with(simd, &matrices.lm_head),
+        }
+    }
+}
+
+impl Readout<'_> {
+    #[inline(always)]
+    fn with<S: Simd, R: Stored>(self, simd: S, lm_head: &[R]) {
+        let row = self.weights.sizes().row();
+        let size = R::size(row);
+        let rows = &lm_head[self.tokens.start * size..self.tokens.end * size];
+        let lanes = self.logits.chunks_exact_mut(self.tokens.len());
+        for (v, logits) in self.stream.v.chunks_exact(row).zip(lanes) {
             for (logit, row) in logits.iter_mut().zip(rows.chunks_exact(size)) {
-                *logit = dot(simd, v, row);
+                *logit = R::dot(simd, v, row);
             }
         }
     }
 }
 
-/// Prefetches every line of a row.
+/// Prefetches every cache line of a row.
 #[inline(always)]
-fn fetch<S: Simd>(simd: S, row: &[Line]) {
+pub(super) fn fetch<S: Simd, R: Stored>(simd: S, row: &[R]) {
     row.iter().for_each(|line| simd.prefetch(line));
 }
 

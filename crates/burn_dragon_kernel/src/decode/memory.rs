@@ -1,7 +1,6 @@
 //! Data read and written between the steps of tokens: memory, and counts of active neurons.
 
 use super::cpu::Chunk;
-use super::simd::LINE;
 use super::token_step::{TokenStep, lock};
 use super::weights::Sizes;
 use crate::activity::Activity;
@@ -39,17 +38,10 @@ impl TokenStep {
         } = self.weights().sizes();
         let lanes = lock(&self.chunks()[0]).lanes.len();
         let mut rho = vec![0.0; lanes * heads * neurons * width];
+        let stream = self.read();
         self.each_memory(level, |chunk, lane, at| {
-            let (place, row) = (chunk.memory(level, lane), width.div_ceil(LINE));
-            let scale = chunk.scales[chunk.scale(level, lane)] as f32;
-            let rows = rho[at..].chunks_exact_mut(width);
-            for (to, from) in rows.zip(chunk.rho[place].chunks_exact(row)) {
-                for (to, from) in to.chunks_mut(LINE).zip(from) {
-                    to.iter_mut()
-                        .zip(from.0)
-                        .for_each(|(to, from)| *to = scale * from);
-                }
-            }
+            let into = &mut rho[at..][..chunk.neurons.len() * width];
+            chunk.memory.copy(level, lane, &stream.recent, into);
         });
         rho
     }
@@ -65,16 +57,10 @@ impl TokenStep {
         let lanes = lock(&self.chunks()[0]).lanes.len();
         crate::assert_shape("decode", "rho", [rho.len()], [lanes * heads * neurons * width]);
         self.each_memory(level, |chunk, lane, at| {
-            let (place, row) = (chunk.memory(level, lane), width.div_ceil(LINE));
-            let scale = chunk.scale(level, lane);
-            chunk.scales[scale] = 1.0;
-            let rows = rho[at..].chunks_exact(width);
-            for (to, from) in chunk.rho[place].chunks_exact_mut(row).zip(rows) {
-                for (to, from) in to.iter_mut().zip(from.chunks(LINE)) {
-                    to.0[..from.len()].copy_from_slice(from);
-                }
-            }
+            let from = &rho[at..][..chunk.neurons.len() * width];
+            chunk.memory.replace(level, lane, width, from);
         });
+        self.write().recent.clear(level);
     }
 
     /// Each chunk and lane, and where the rows of the lane's memory in it begin in `[B, H, N, D]`.

@@ -8,11 +8,14 @@
 //! logits = v lm_head
 //! ```
 //!
-//! It is exact in f32. Its speed is bounded by memory bandwidth, so it touches few bytes. [`Weights`] holds a copy of
+//! It is exact in f32. With weights in bf16 it has the bits of f32 weights of the rounded values. Its speed is bounded by memory bandwidth, so it touches few bytes. [`Weights`] holds a copy of
 //! the matrices in which a neuron is one contiguous row. Rows of `decoder_y` are read only where x > 0, and rows of
 //! `encoder` only where y > 0. Rows of the memory are read and written, in one pass, only where a pair of neurons has
 //! an active member. If few neurons are active, products with an int8 copy of the rows rule most of the inactive ones
 //! out, without a change in any bit of the result (`prefilter.rs`).
+//!
+//! Weights and memory may be in bf16, with arithmetic in f32 (`stored.rs`). Memory in bf16 is written once in 16 tokens
+//! (`carried.rs`).
 //!
 //! Decay does not touch all rows either. A memory is its rows times a scale, which decreases with every token. A write
 //! is divided by the scale. Once the scale is small, all rows are multiplied by it.
@@ -22,12 +25,16 @@
 //! (`workers.rs`, `work_queue.rs`). A step allocates nothing.
 
 mod angles;
+mod carried;
 mod cpu;
 mod memory;
+#[cfg(test)]
+mod precision_tests;
 mod prefilter;
 pub mod reference;
 mod row;
 mod simd;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod token_step;
@@ -38,6 +45,7 @@ mod workers;
 pub use weights::{Parameters, Sizes, Weights};
 
 use crate::activity::Activity;
+use crate::matrix::Precision;
 use simd::Isa;
 use std::sync::Arc;
 use token_step::TokenStep;
@@ -47,24 +55,28 @@ use workers::Work;
 #[derive(Debug)]
 pub struct Decode {
     token_step: Arc<TokenStep>,
+    memory: Precision,
     positions: Vec<u64>,
     logits: Vec<f32>, // [B, V]
 }
 
 impl Decode {
-    /// `lanes` streams at position 0 with an empty memory, on as many threads as speed it up.
+    /// `lanes` streams at position 0 with an empty memory of a precision, on as many threads as speed it up.
+    ///
+    /// A memory in bf16 has 8 significant bits and half the bytes; sums are f32.
     ///
     /// # Panics
     /// If `lanes` is 0.
-    pub fn new(weights: Arc<Weights>, lanes: usize) -> Self {
-        Self::with(weights, lanes, Isa::best())
+    pub fn new(weights: Arc<Weights>, lanes: usize, memory: Precision) -> Self {
+        Self::with(weights, lanes, memory, Isa::best())
     }
 
-    fn with(weights: Arc<Weights>, lanes: usize, isa: Isa) -> Self {
+    fn with(weights: Arc<Weights>, lanes: usize, memory: Precision, isa: Isa) -> Self {
         assert!(lanes > 0, "decode: 0 lanes, expected at least 1");
         let logits = vec![0.0; lanes * weights.sizes().vocab];
         Self {
-            token_step: Arc::new(TokenStep::new(weights, lanes, isa)),
+            token_step: Arc::new(TokenStep::new(weights, lanes, memory, isa)),
+            memory,
             positions: vec![0; lanes],
             logits,
         }
@@ -72,7 +84,7 @@ impl Decode {
 
     /// The same number of streams of the same model at position 0 with an empty memory; the weights are shared.
     pub fn fresh(&self) -> Self {
-        Self::with(self.token_step.weights().clone(), self.lanes(), Isa::best())
+        Self::new(self.token_step.weights().clone(), self.lanes(), self.memory)
     }
 
     /// Limits the number of threads, including the caller's. The bits of the logits do not depend on it.
@@ -153,6 +165,7 @@ impl Clone for Decode {
     fn clone(&self) -> Self {
         Self {
             token_step: Arc::new(self.token_step.fork()),
+            memory: self.memory,
             positions: self.positions.clone(),
             logits: self.logits.clone(),
         }

@@ -25,6 +25,7 @@
 //! of the addition.
 
 use super::simd::{Bytes, COARSE, Kernel, LINE, Line, Shorts, Simd};
+use super::stored::Stored;
 use std::ops::RangeInclusive;
 
 /// Largest whole number in the coarse copy of a stream.
@@ -41,28 +42,29 @@ const LEAST_SQUARES: f32 = 1.0 / (1u128 << 80) as f32;
 
 /// A matrix of neurons, `[count, D]`, with its coarse copy.
 #[derive(Clone, Debug)]
-pub(super) struct Neurons {
-    pub(super) rows: Vec<Line>,
+pub(super) struct Neurons<R> {
+    rows: Vec<R>,
     coarse: Vec<Bytes>,
     limits: Vec<i32>,
 }
 
 /// Some consecutive neurons of a matrix.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct NeuronSlice<'a> {
+pub(super) struct NeuronSlice<'a, R> {
     /// One row of the model's width each.
-    pub(super) rows: &'a [Line],
+    pub(super) rows: &'a [R],
     coarse: &'a [Bytes],
     limits: &'a [i32],
 }
 
-impl Neurons {
-    /// The matrix with these rows, of `width` numbers and whole lines.
+impl<R: Stored> Neurons<R> {
+    /// The matrix with these rows, of `width` numbers and whole lines. The coarse copy is that of the stored rows.
     pub(super) fn new(rows: Vec<Line>, width: usize) -> Self {
-        let size = width.div_ceil(COARSE);
-        let count = rows.len() / width.div_ceil(LINE);
+        let (size, row) = (width.div_ceil(COARSE), width.div_ceil(LINE));
+        let count = rows.len() / row;
+        let rows = R::pack(rows, row);
         let mut coarse = vec![Bytes::default(); count * size];
-        let rows_of = rows.chunks_exact(width.div_ceil(LINE));
+        let rows_of = rows.chunks_exact(R::size(row));
         let limits = rows_of
             .zip(coarse.chunks_exact_mut(size))
             .map(|(row, coarse)| coarsen(row, width, coarse));
@@ -74,7 +76,7 @@ impl Neurons {
     }
 
     /// The neurons of a range.
-    pub(super) fn part(&self, range: std::ops::Range<usize>) -> NeuronSlice<'_> {
+    pub(super) fn part(&self, range: std::ops::Range<usize>) -> NeuronSlice<'_, R> {
         let count = self.limits.len();
         let (row, size) = (self.rows.len() / count, self.coarse.len() / count);
         NeuronSlice {
@@ -86,8 +88,8 @@ impl Neurons {
 }
 
 /// Fills the coarse copy of a row, and returns its limit.
-fn coarsen(row: &[Line], width: usize, coarse: &mut [Bytes]) -> i32 {
-    let weights = || row.iter().flat_map(|line| line.0).take(width).map(f64::from);
+fn coarsen<R: Stored>(row: &[R], width: usize, coarse: &mut [Bytes]) -> i32 {
+    let weights = || R::numbers(row).take(width).map(f64::from);
     let scale = weights().fold(0.0, |most: f64, w| most.max(w.abs())) / 127.0;
     if scale == 0.0 {
         return i32::MAX; // its product is 0
@@ -111,7 +113,7 @@ fn coarsen(row: &[Line], width: usize, coarse: &mut [Bytes]) -> i32 {
     (-doubt * 1.001 * unit / scale).floor() as i32
 }
 
-impl NeuronSlice<'_> {
+impl<R: Stored> NeuronSlice<'_, R> {
     /// Number of neurons.
     pub(super) fn len(&self) -> usize {
         self.limits.len()
@@ -123,9 +125,9 @@ impl NeuronSlice<'_> {
         simd.coarse_dot(&self.coarse[neuron * z.len()..][..z.len()], z) > self.limits[neuron]
     }
 
-    /// A neuron's row; `size` lines.
+    /// A neuron's row; `size` cache lines.
     #[inline(always)]
-    pub(super) fn row(&self, neuron: usize, size: usize) -> &[Line] {
+    pub(super) fn row(&self, neuron: usize, size: usize) -> &[R] {
         &self.rows[neuron * size..][..size]
     }
 }
@@ -177,7 +179,7 @@ mod tests {
             for n in 0..count {
                 (0..width).for_each(|d| rows[n * size + d / LINE].0[d % LINE] = draw(n * width + d));
             }
-            let neurons = Neurons::new(rows.clone(), width);
+            let neurons = Neurons::<Line>::new(rows.clone(), width);
             let part = neurons.part(0..count);
             let v: Vec<f32> = (0..width).map(|d| draw(d * 7919 + 13) * 3.0).collect();
             let mut row = vec![Line::default(); size];
@@ -223,7 +225,7 @@ mod tests {
                 crate::decode::row::dot(simd, self.0, self.1)
             }
         }
-        let (row, neurons) = (lines(v), Neurons::new(lines(w), w.len()));
+        let (row, neurons) = (lines(v), Neurons::<Line>::new(lines(w), w.len()));
         let mut z = vec![Shorts::default(); v.len().div_ceil(COARSE)];
         isa.run(Coarsen { row: &row, z: &mut z });
         let part = neurons.part(0..1);
@@ -342,8 +344,8 @@ mod tests {
             );
         }
         let [v, w] = [vec![-1.0; 1 << 18], vec![1.0; 1 << 18]];
-        assert_eq!(Neurons::new(lines(&w), w.len()).limits, [i32::MIN]);
-        assert!(Neurons::new(lines(&v[..64]), 64).limits[0] > i32::MIN);
+        assert_eq!(Neurons::<Line>::new(lines(&w), w.len()).limits, [i32::MIN]);
+        assert!(Neurons::<Line>::new(lines(&v[..64]), 64).limits[0] > i32::MIN);
     }
 
     /// The coarse product, which every kind of processor must agree on.

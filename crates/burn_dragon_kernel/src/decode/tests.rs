@@ -7,36 +7,36 @@ use crate::rotation::Frequencies;
 use burn::tensor::{DType, Device};
 
 /// Draws, a function of a seed.
-struct Draws(u64);
+pub(super) struct Draws(pub(super) u64);
 
 impl Draws {
-    fn word(&mut self) -> u64 {
+    pub(super) fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(self.0)
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         (self.word() % end as u64) as usize
     }
 
     /// Numbers within 1 of `centre`.
-    fn numbers(&mut self, count: usize, centre: f32) -> Vec<f32> {
+    pub(super) fn numbers(&mut self, count: usize, centre: f32) -> Vec<f32> {
         let unit = |word: u64| (word >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
         (0..count).map(|_| unit(self.word()) + centre).collect()
     }
 }
 
 /// A model that owns its numbers.
-struct Model {
-    sizes: Sizes,
-    matrices: [Vec<f32>; 5],
+pub(super) struct Model {
+    pub(super) sizes: Sizes,
+    pub(super) matrices: [Vec<f32>; 5],
     frequencies: Frequencies,
-    slopes: Vec<f64>,
+    pub(super) slopes: Vec<f64>,
 }
 
 impl Model {
     /// `decoder_x` and `decoder_y` are random but for the share of neurons that never fire.
-    fn new(sizes: Sizes, silent: f64, draws: &mut Draws) -> Self {
+    pub(super) fn new(sizes: Sizes, silent: f64, draws: &mut Draws) -> Self {
         let Sizes {
             heads,
             neurons,
@@ -62,7 +62,7 @@ impl Model {
         }
     }
 
-    fn parameters(&self) -> Parameters<'_> {
+    pub(super) fn parameters(&self) -> Parameters<'_> {
         let [embed, decoder_x, decoder_y, encoder, lm_head] = &self.matrices;
         Parameters {
             sizes: self.sizes,
@@ -77,8 +77,8 @@ impl Model {
         }
     }
 
-    fn weights(&self) -> Arc<Weights> {
-        Arc::new(Weights::new(&self.parameters()))
+    pub(super) fn weights(&self) -> Arc<Weights> {
+        Arc::new(Weights::new(&self.parameters(), Precision::F32))
     }
 }
 
@@ -105,7 +105,7 @@ fn check(model: &Model, lanes: usize, isa: Isa, draws: &mut Draws) {
     let start = [0, 3, 1_000_000_000][draws.below(3)];
     let apart = draws.below(2) as u64;
     slow.positions = (0..lanes as u64).map(|lane| start + lane * apart * 77).collect();
-    let mut fast = Decode::with(model.weights(), lanes, isa);
+    let mut fast = Decode::with(model.weights(), lanes, Precision::F32, isa);
     for (level, rho) in slow.rho.iter().enumerate() {
         fast.restore(level, &rho.iter().map(|&v| v as f32).collect::<Vec<_>>());
     }
@@ -129,7 +129,7 @@ fn check(model: &Model, lanes: usize, isa: Isa, draws: &mut Draws) {
     assert_eq!(fast.positions(), slow.positions);
 }
 
-fn random_sizes(draws: &mut Draws) -> Sizes {
+pub(super) fn random_sizes(draws: &mut Draws) -> Sizes {
     Sizes {
         levels: 1 + draws.below(3),
         heads: 1 + draws.below(5),
@@ -193,7 +193,7 @@ fn all_neurons_or_none_may_fire() {
         model.matrices[1] = along.collect();
         model.matrices[3].iter_mut().for_each(|v| *v *= 1e-6);
         check(&model, 2, Isa::best(), &mut draws);
-        let mut decode = Decode::new(model.weights(), 2);
+        let mut decode = Decode::new(model.weights(), 2, Precision::F32);
         decode.step(&[0, 4]);
         let activity = decode.activity();
         assert_eq!(activity[0].entries, 2 * sizes.neurons);
@@ -201,7 +201,7 @@ fn all_neurons_or_none_may_fire() {
     }
 }
 
-fn bits(logits: &[f32]) -> Vec<u32> {
+pub(super) fn bits(logits: &[f32]) -> Vec<u32> {
     logits.iter().map(|v| v.to_bits()).collect()
 }
 
@@ -216,11 +216,11 @@ fn the_bits_depend_neither_on_the_number_of_threads_nor_on_what_other_lanes_read
         vocab: 77,
     };
     let weights = Model::new(sizes, 0.4, &mut draws).weights();
-    let mut alone = Decode::new(weights.clone(), 1);
+    let mut alone = Decode::new(weights.clone(), 1, Precision::F32);
     alone.limit_threads(1);
-    let mut helped = Decode::new(weights.clone(), 1);
+    let mut helped = Decode::new(weights.clone(), 1, Precision::F32);
     helped.limit_threads(usize::MAX);
-    let mut beside = Decode::new(weights, 2);
+    let mut beside = Decode::new(weights, 2, Precision::F32);
     for step in 0..200 {
         let token = step * 13 % 77;
         let expected = bits(alone.step(&[token]));
@@ -246,7 +246,7 @@ fn processors_with_fused_multiply_add_give_the_same_bits() {
         .filter(|isa| !matches!(isa, Isa::Portable(_)));
     let logits: Vec<_> = fused
         .map(|isa| {
-            let mut decode = Decode::with(weights.clone(), 1, isa);
+            let mut decode = Decode::with(weights.clone(), 1, Precision::F32, isa);
             (0..20)
                 .map(|token| bits(decode.step(&[token])))
                 .collect::<Vec<_>>()
@@ -267,12 +267,12 @@ fn a_fork_and_a_restored_state_go_on_as_the_original() {
     };
     // Half the neurons fire: the restored one, which does not know, prefilters them first, and the original does not.
     let weights = Model::new(sizes, 0.0, &mut draws).weights();
-    let mut original = Decode::new(weights.clone(), 2);
+    let mut original = Decode::new(weights.clone(), 2, Precision::F32);
     for token in 0..9 {
         original.step(&[token, 8 - token]);
     }
     let mut fork = original.clone();
-    let mut restored = Decode::new(weights, 2);
+    let mut restored = Decode::new(weights, 2, Precision::F32);
     (0..2).for_each(|level| restored.restore(level, &original.memory(level)));
     restored.set_positions(original.positions());
     let expected = bits(original.step(&[3, 4]));
@@ -319,7 +319,10 @@ fn a_long_stream_decays_as_defined_however_steep() {
     };
     let mut model = Model::new(sizes, 0.2, &mut draws);
     model.slopes = vec![0.7, 0.25, 0.004, 0.0];
-    let (mut fast, mut slow) = (Decode::new(model.weights(), 1), State::new(sizes, 1));
+    let (mut fast, mut slow) = (
+        Decode::new(model.weights(), 1, Precision::F32),
+        State::new(sizes, 1),
+    );
     for step in 0..5000 {
         let tokens = [draws.below(sizes.vocab) as u32];
         let expected = reference::step(&model.parameters(), &mut slow, &tokens);
@@ -355,13 +358,16 @@ fn a_slope_of_zero_is_no_decay_and_a_memory_taken_over_has_no_scale_left() {
         vocab: 9,
     };
     let mut model = Model::new(sizes, 0.3, &mut draws);
-    let mut plain = Decode::new(model.weights(), 1);
+    let mut plain = Decode::new(model.weights(), 1, Precision::F32);
     model.slopes = vec![0.0; 2];
-    let mut flat = Decode::new(model.weights(), 1);
+    let mut flat = Decode::new(model.weights(), 1, Precision::F32);
     (0..9).for_each(|token| assert_eq!(bits(plain.step(&[token])), bits(flat.step(&[token]))));
     model.slopes = vec![0.3, 0.05];
     let weights = model.weights();
-    let (mut original, mut restored) = (Decode::new(weights.clone(), 1), Decode::new(weights, 1));
+    let (mut original, mut restored) = (
+        Decode::new(weights.clone(), 1, Precision::F32),
+        Decode::new(weights, 1, Precision::F32),
+    );
     (0..50).for_each(|step| {
         original.step(&[step % 9]);
         restored.step(&[(step + 4) % 9]);

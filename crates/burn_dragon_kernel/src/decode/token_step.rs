@@ -1,6 +1,7 @@
 //! Step of a token, phase by phase: the shared data, and the sums between the phases.
 
 use super::angles::Angles;
+use super::carried::Recent;
 use super::cpu::{Chunk, FirstHalf, Readout, SecondHalf, Stream};
 use super::prefilter::Coarsen;
 use super::row::{Join, add, norm};
@@ -8,6 +9,7 @@ use super::simd::{Isa, LINE, Line, Shorts};
 use super::weights::{Sizes, Weights};
 use super::work_queue::{End, MOST_PARTS, WorkItem, WorkQueue};
 use super::workers::{Help, Work};
+use crate::matrix::Precision;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -45,7 +47,7 @@ enum Phase {
 }
 
 impl TokenStep {
-    pub(super) fn new(weights: Arc<Weights>, lanes: usize, isa: Isa) -> Self {
+    pub(super) fn new(weights: Arc<Weights>, lanes: usize, memory: Precision, isa: Isa) -> Self {
         let sizes = weights.sizes();
         let Sizes {
             heads,
@@ -56,7 +58,8 @@ impl TokenStep {
         } = sizes;
         let chunks: Vec<_> = (0..heads)
             .flat_map(|head| ranges(neurons, part(neurons, width, heads)).map(move |range| (head, range)))
-            .map(|(head, range)| Mutex::new(Chunk::new(&weights, lanes, head, range)))
+            .enumerate()
+            .map(|(index, place)| Mutex::new(Chunk::new(&weights, lanes, memory, index, place)))
             .collect();
         let readouts = ranges(vocab, part(vocab, width, 1))
             .map(|tokens| Vocabulary {
@@ -75,6 +78,8 @@ impl TokenStep {
                 coarse_a: vec![coarse; lanes * heads * sizes.coarse_row()],
                 cos: vec![0.0; lanes * neurons / 2],
                 sin: vec![0.0; lanes * neurons / 2],
+                positions: vec![0; lanes],
+                recent: Recent::new(sizes, lanes, memory),
             }),
             queue: WorkQueue::default(),
             help: Help::at_most(chunks.len() - 1),
@@ -120,6 +125,10 @@ impl TokenStep {
         for (v, &token) in stream.v.chunks_exact_mut(row).zip(tokens) {
             v.copy_from_slice(&self.weights.embed[token as usize * row..][..row]);
         }
+        stream.positions.copy_from_slice(positions);
+        let Stream { v, recent, .. } = &mut *stream;
+        recent.begin();
+        recent.record(0, v);
         let pairs = self.weights.turns.len();
         let together = positions.iter().all(|&position| position == positions[0]);
         let positions = if together { &positions[..1] } else { positions };
@@ -207,8 +216,8 @@ impl TokenStep {
         }
     }
 
-    /// `v = norm(v + norm(sum of the chunks' u))` of each lane.
-    fn gather_speech(&self) {
+    /// `v = norm(v + norm(sum of the chunks' u))` of each lane, after a level.
+    fn gather_speech(&self, level: usize) {
         let sizes = self.weights.sizes();
         let (row, mut stream) = (sizes.row(), self.write());
         let Stream { v, a, .. } = &mut *stream;
@@ -228,6 +237,10 @@ impl TokenStep {
             });
         }
         self.coarsen_stream(&mut stream);
+        if level + 1 < sizes.levels {
+            let Stream { v, recent, .. } = &mut *stream;
+            recent.record(level + 1, v);
+        }
     }
 
     /// The coarse copies of the stream.
@@ -252,11 +265,11 @@ impl TokenStep {
         }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Stream> {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Stream> {
         self.stream.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Stream> {
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Stream> {
         self.stream.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -277,7 +290,7 @@ impl Work for TokenStep {
         if self.queue.finish() {
             match now {
                 Phase::First(_) => self.gather_reads(),
-                Phase::Second(_) => self.gather_speech(),
+                Phase::Second(level) => self.gather_speech(level),
                 Phase::Readout | Phase::Rest => {}
             }
             let parts = match self.phase(phase + 1) {

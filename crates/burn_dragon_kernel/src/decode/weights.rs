@@ -3,6 +3,8 @@
 use super::prefilter::Neurons;
 use super::row::norm;
 use super::simd::{COARSE, Isa, LINE, Line};
+use super::stored::{Halves, Stored};
+use crate::matrix::Precision;
 use crate::rotation::Frequencies;
 
 /// Sizes of a model.
@@ -100,53 +102,88 @@ impl Parameters<'_> {
 /// Weights of a model in the layout for decoding: a copy, made once, that any number of [`Decode`](super::Decode)
 /// share.
 ///
-/// Every row has the model's width, padded with zeros to whole cache lines.
+/// Every row has the model's width, padded with zeros to whole cache lines. In bf16, each number of the matrices is
+/// rounded to the nearest with 8 significant bits, which changes it by 2^-9 of its size at most, except those below
+/// 2^-126; the embedding, of which a token reads one row, stays f32. Arithmetic is in f32 with either.
 #[derive(Debug)]
 pub struct Weights {
     sizes: Sizes,
     pub(super) eps: f32,
-    pub(super) turns: Vec<f64>,    // [N/2]
-    pub(super) left: Vec<f64>,     // [H], what is left of a memory after a token; empty where all is
-    pub(super) embed: Vec<Line>,   // [V] rows, after their norm
-    pub(super) decoder_x: Neurons, // [H, N] rows
-    pub(super) decoder_y: Neurons, // [H, N] rows
-    pub(super) encoder: Vec<Line>, // [H, N] rows
-    pub(super) lm_head: Vec<Line>, // [V] rows
+    pub(super) turns: Vec<f64>,  // [N/2]
+    pub(super) left: Vec<f64>,   // [H], what is left of a memory after a token; empty where all is
+    pub(super) embed: Vec<Line>, // [V] rows, after their norm
+    pub(super) matrices: Matrices,
 }
 
-impl Weights {
-    /// Copy of a model's parameters in this layout.
-    ///
-    /// # Panics
-    /// If a size is 0, the neurons per head are odd, a slice has another size, or a slope is negative or NaN.
-    pub fn new(parameters: &Parameters<'_>) -> Self {
-        parameters.check();
-        let sizes = parameters.sizes;
+/// The matrices, in one of the precisions.
+#[derive(Debug)]
+pub(super) enum Matrices {
+    F32(Stacks<Line>),
+    Bf16(Stacks<Halves>),
+}
+
+/// Matrices as stacks of rows.
+#[derive(Debug)]
+pub(super) struct Stacks<R> {
+    pub(super) decoder_x: Neurons<R>, // [H, N] rows
+    pub(super) decoder_y: Neurons<R>, // [H, N] rows
+    pub(super) encoder: Vec<R>,       // [H, N] rows
+    pub(super) lm_head: Vec<R>,       // [V] rows
+}
+
+impl<R: Stored> Stacks<R> {
+    fn new(parameters: &Parameters<'_>) -> Self {
         let Sizes {
             neurons,
             width,
             vocab,
             ..
-        } = sizes;
-        let eps = parameters.eps as f32;
-        let mut embed = rows(parameters.embed, width);
-        for row in embed.chunks_exact_mut(sizes.row()) {
-            Isa::best().run(norm(row, width, eps));
-        }
+        } = parameters.sizes;
         let heads = |matrix: &[f32]| {
             let heads = matrix.chunks_exact(width * neurons);
             heads.flat_map(|head| columns(head, width, neurons)).collect()
         };
+        let row = parameters.sizes.row();
+        Self {
+            decoder_x: Neurons::new(heads(parameters.decoder_x), width),
+            decoder_y: Neurons::new(heads(parameters.decoder_y), width),
+            encoder: R::pack(rows(parameters.encoder, width), row),
+            lm_head: R::pack(columns(parameters.lm_head, width, vocab), row),
+        }
+    }
+}
+
+impl Weights {
+    /// Copy of a model's parameters in this layout and precision.
+    ///
+    /// # Panics
+    /// If a size is 0, the neurons per head are odd, a slice has another size, or a slope is negative or NaN.
+    pub fn new(parameters: &Parameters<'_>, precision: Precision) -> Self {
+        parameters.check();
+        let sizes = parameters.sizes;
+        let eps = parameters.eps as f32;
+        let mut embed = rows(parameters.embed, sizes.width);
+        for row in embed.chunks_exact_mut(sizes.row()) {
+            Isa::best().run(norm(row, sizes.width, eps));
+        }
         Self {
             sizes,
             eps,
             left: parameters.slopes.iter().map(|slope| (-slope).exp()).collect(),
             turns: parameters.frequencies.turns().to_vec(),
             embed,
-            decoder_x: Neurons::new(heads(parameters.decoder_x), width),
-            decoder_y: Neurons::new(heads(parameters.decoder_y), width),
-            encoder: rows(parameters.encoder, width),
-            lm_head: columns(parameters.lm_head, width, vocab),
+            matrices: match precision {
+                Precision::F32 => Matrices::F32(Stacks::new(parameters)),
+                Precision::Bf16 => Matrices::Bf16(Stacks::new(parameters)),
+            },
+        }
+    }
+
+    /// Precision of the matrices.
+    pub fn precision(&self) -> Precision {
+        match self.matrices {
+            Matrices::F32(_) => Precision::F32,
+            Matrices::Bf16(_) => Precision::Bf16,
         }
     }
 

@@ -178,6 +178,27 @@ mod tests {
         }
     }
 
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn a_block_keeps_what_each_entry_says() {
+        for (probability, first, stride, columns) in [
+            (0.3, 8, 64, 32),
+            (0.0, 0, 4, 32),
+            (0.5, 5, 64, 32),
+            (0.1, 12, 78, 14),
+        ] {
+            let mask = DropoutMask::new(11, probability);
+            let mut kept = [u32::MAX; 32];
+            mask.kept_block(first, stride, [31, columns], &mut kept);
+            for (row, bits) in kept.iter().enumerate().take(31) {
+                for column in 0..columns {
+                    let index = first + row as u64 * stride + column as u64;
+                    assert_eq!(bits >> column & 1 == 1, mask.keeps(index), "{row}, {column}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn another_seed_is_another_mask_and_the_same_seed_the_same() {
         let keeps = |seed| {

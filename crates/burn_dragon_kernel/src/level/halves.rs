@@ -3,9 +3,10 @@
 //! Neither keeps a neuron-wide tensor: both compute x again from the stream. Here tokens do not depend on each other;
 //! windows only keep the working set in cache.
 
-use super::backward::{GradientLayout, Gradients, HeadGradients, gather, through_gate, through_x};
+use super::backward::{through_gate, through_x};
 use super::cpu::{Forward, OfHead, Prepared, second_half};
 use super::elementwise::where_active;
+use super::gradients::{GradientLayout, Gradients, HeadGradients, gather};
 use super::head::{Head, Operands};
 use super::read::Read;
 use super::scratch::{Scratch, with_scratch};

@@ -3,11 +3,11 @@
 //! A tile is `T` rows of at most `width` neurons, laid out by itself; tile `k` of a neuron-wide buffer starts at
 //! `k * T * width`. The elementwise work between the products happens while a tile is in cache.
 
-use super::backward::GradientLayout;
 use super::elementwise::{dot, relu, turn};
 use super::fused::HeadPanels;
 #[cfg(target_arch = "x86_64")]
 use super::fused::{Angles as BlockAngles, Kept as BlockKept};
+use super::gradients::GradientLayout;
 use super::pattern::Pattern;
 use super::powers::Powers;
 use super::shared::{Room, Shared};

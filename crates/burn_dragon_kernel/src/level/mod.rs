@@ -23,6 +23,7 @@ pub(crate) mod cube;
 mod elementwise;
 #[cfg_attr(not(target_arch = "x86_64"), path = "fused/other.rs")]
 mod fused;
+mod gradients;
 mod graph;
 pub(crate) mod halves;
 mod head;

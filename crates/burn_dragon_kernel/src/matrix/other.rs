@@ -15,6 +15,11 @@ impl Unit {
         None
     }
 
+    /// No unit, no name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {}
+    }
+
     /// No unit, no speed.
     pub(crate) fn speed(self) -> f64 {
         match self {}

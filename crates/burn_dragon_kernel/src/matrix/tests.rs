@@ -288,3 +288,59 @@ fn threads_do_not_share_their_units_state() {
         assert_eq!(alone, other.join().unwrap());
     }
 }
+
+#[cfg(target_arch = "x86_64")]
+mod blocks {
+    use super::super::native::bf16::{Blocks, Products};
+    use super::super::native::{amx, dot};
+    use super::super::{Block, PANEL, Packing};
+    use super::*;
+
+    /// Blocks and the lower blocks of a product have the bits of the whole product, with zeros beyond it.
+    fn are_parts_of_the_product<B: Blocks>() {
+        let mut numbers = Numbers(23);
+        for (rows, inner) in [(1, 1), (31, 33), (64, 32), (70, 300), (97, 513)] {
+            let (left, right) = (
+                Stored::random(&mut numbers, rows, inner),
+                Stored::random(&mut numbers, inner, rows),
+            );
+            let mut whole = vec![0.0; rows * rows];
+            let products = Products::<B>::new();
+            products.multiply(&mut whole, rows, left.matrix(), right.matrix(), false);
+            let mut packings = [Packing::default(), Packing::default()];
+            packings[0].left(Precision::Bf16, left.matrix());
+            packings[1].right(Precision::Bf16, right.matrix());
+            let factors = [packings[0].packed(), packings[1].packed()];
+            let mut lower = vec![f32::NAN; rows * rows];
+            products.lower(&mut lower, factors, false);
+            let mut block = Block::default();
+            for row in (0..rows).step_by(PANEL) {
+                for column in (0..rows).step_by(PANEL) {
+                    products.block(factors, [row, column], &mut block, false);
+                    for (i, j) in (0..PANEL).flat_map(|i| (0..PANEL).map(move |j| (i, j))) {
+                        let (t, s) = (row + i, column + j);
+                        let is_within = t < rows && s < rows;
+                        let expected = if is_within { whole[t * rows + s] } else { 0.0 };
+                        assert_eq!(block.0[i][j], expected, "{t}, {s} of {rows}");
+                        if is_within && column <= row {
+                            assert_eq!(lower[t * rows + s], expected, "lower {t}, {s} of {rows}");
+                        } else if is_within {
+                            assert!(lower[t * rows + s].is_nan(), "{t}, {s} is above the diagonal");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_are_parts_of_the_product() {
+        if amx::available() {
+            are_parts_of_the_product::<amx::Tiles>();
+        } else if dot::available() {
+            are_parts_of_the_product::<dot::Vectors>();
+        } else {
+            println!("skipped: this processor has no products of bf16");
+        }
+    }
+}

@@ -98,6 +98,23 @@ impl Unit {
 }
 
 impl Precision {
+    /// The precision in which training steps are faster on this processor, with the reason.
+    pub(crate) fn fastest_on_processor() -> (Self, String) {
+        match Unit::of(Self::Bf16) {
+            Unit::Native(unit) => {
+                let why = format!(
+                    "the processor multiplies bf16 faster than f32, by {}",
+                    unit.name()
+                );
+                (Self::Bf16, why)
+            }
+            Unit::Gemm | Unit::Rounded => {
+                let why = "the processor has no instructions that multiply bf16 faster than f32";
+                (Self::F32, why.into())
+            }
+        }
+    }
+
     /// Approximate speed of a product of the sizes of a tile, relative to f32.
     pub(crate) fn speed(self) -> f64 {
         Unit::of(self).speed()

@@ -12,6 +12,7 @@ mod spans;
 mod sums;
 
 pub use lines::{evaluation_lines, needle_lines, reading_in_words, recall_lines};
+use reading::Reader;
 pub use reading::{WindowMemory, WindowReading};
 pub use sums::PositionScore;
 
@@ -21,7 +22,7 @@ use crate::tales::RecallScore;
 use crate::tokenizer::Tokenizer;
 #[cfg(any(test, feature = "train"))]
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_core::api::{Density, DensityProbe, Dragon};
+use burn_dragon_core::api::{Density, DensityProbe, Dragon, Precision};
 use serde::Serialize;
 use spans::{groups, sample, spans};
 use sums::{Ledger, Target};
@@ -64,6 +65,7 @@ pub struct Evaluator<'a> {
     tokenizer: &'a dyn Tokenizer,
     /// Maximum number of windows, or documents, that are read side by side.
     lanes: usize,
+    precision: Precision,
 }
 
 impl<'a> Evaluator<'a> {
@@ -73,6 +75,21 @@ impl<'a> Evaluator<'a> {
         Self {
             tokenizer,
             lanes: LANES,
+            precision: Precision::F32,
+        }
+    }
+
+    /// The same evaluator for models whose levels' products have factors of this precision, on the processor.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// The model that reads, as this evaluator has it read.
+    fn reader(self, dragon: &Dragon) -> Reader<'_> {
+        Reader {
+            dragon,
+            precision: self.precision,
         }
     }
 
@@ -108,7 +125,7 @@ impl<'a> Evaluator<'a> {
                 .iter()
                 .map(|span| &tokens.ids[span.tokens.clone()])
                 .collect();
-            reading.read(dragon, &ids, probe.as_mut(), |window| {
+            reading.read(self.reader(dragon), &ids, probe.as_mut(), |window| {
                 let positions = window.all_positions();
                 for ((span, positions), losses) in group.iter().zip(positions).zip(window.losses()) {
                     for (at, nats) in positions.zip(losses) {

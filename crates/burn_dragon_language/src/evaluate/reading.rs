@@ -4,7 +4,7 @@ use super::room;
 use crate::error::LanguageError;
 use crate::learnt::{LearntMemory, LearntReading};
 use burn::tensor::{Int, Tensor, TensorData};
-use burn_dragon_core::api::{DecoderError, DensityProbe, Dragon, DragonState, Pass, token_losses};
+use burn_dragon_core::api::{DecoderError, DensityProbe, Dragon, DragonState, Pass, Precision, token_losses};
 use serde::Serialize;
 use std::ops::Range;
 
@@ -41,6 +41,23 @@ impl WindowMemory {
             Self::Reset => 0,
             Self::Carried => 1,
             Self::Sliding { .. } => 2,
+        }
+    }
+}
+
+/// Model that reads, and the precision of the factors in its levels' products.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a> {
+    pub(super) dragon: &'a Dragon,
+    pub(super) precision: Precision,
+}
+
+impl Reader<'_> {
+    /// Options of a pass.
+    fn pass<'p>(self) -> Pass<'p> {
+        Pass {
+            precision: self.precision,
+            ..Pass::default()
         }
     }
 }
@@ -93,7 +110,7 @@ impl WindowReading {
     /// If the documents are not ordered by length, longest first.
     pub(super) fn read(
         self,
-        dragon: &Dragon,
+        reader: Reader<'_>,
         documents: &[&[u32]],
         mut density: Option<&mut DensityProbe>,
         mut visit: impl FnMut(Window<'_>),
@@ -106,15 +123,15 @@ impl WindowReading {
         let predictions = documents
             .first()
             .map_or(0, |longest| longest.len().saturating_sub(1));
-        room::check(dragon, self, documents.len(), predictions)?;
+        room::check(reader.dragon, self, documents.len(), predictions)?;
         let mut lanes = None;
         for start in (0..predictions).step_by(self.block_size) {
             let going = documents.partition_point(|document| document.len() > start + 1);
             let documents = &documents[..going];
             let window = start..predictions.min(start + self.block_size);
-            let lanes = lanes.get_or_insert_with(|| Lanes::new(dragon, self.memory, going));
+            let lanes = lanes.get_or_insert_with(|| Lanes::new(reader, self.memory, going));
             lanes.keep(going)?;
-            let tokens = Tensor::from_data(matrix(documents, window), &dragon.device());
+            let tokens = Tensor::from_data(matrix(documents, window), &reader.dragon.device());
             visit(Window {
                 documents,
                 start,
@@ -186,7 +203,7 @@ fn matrix(documents: &[&[u32]], window: Range<usize>) -> TensorData {
 
 /// Documents that are read side by side, all at the same position.
 struct Lanes<'a> {
-    dragon: &'a Dragon,
+    reader: Reader<'a>,
     memory: WindowMemory,
     /// Memories: none, one carried state, or two states of which the older gives the logits.
     states: Vec<DragonState>,
@@ -194,12 +211,15 @@ struct Lanes<'a> {
 }
 
 impl<'a> Lanes<'a> {
-    fn new(dragon: &'a Dragon, memory: WindowMemory, lanes: usize) -> Self {
+    fn new(reader: Reader<'a>, memory: WindowMemory, lanes: usize) -> Self {
         let remembers = memory != WindowMemory::Reset;
         Self {
-            dragon,
+            reader,
             memory,
-            states: remembers.then(|| dragon.empty_state(lanes)).into_iter().collect(),
+            states: remembers
+                .then(|| reader.dragon.empty_state(lanes))
+                .into_iter()
+                .collect(),
             read: 0,
         }
     }
@@ -223,11 +243,11 @@ impl<'a> Lanes<'a> {
             WindowMemory::Reset => {
                 let pass = Pass {
                     density,
-                    ..Pass::default()
+                    ..self.reader.pass()
                 };
-                Ok(self.dragon.forward_pass(tokens, pass))
+                Ok(self.reader.dragon.forward_pass(tokens, pass))
             }
-            WindowMemory::Carried => advance(self.dragon, &mut self.states[0], tokens),
+            WindowMemory::Carried => advance(self.reader, &mut self.states[0], tokens),
             WindowMemory::Sliding { window } => self.slide(&tokens, window),
         }
     }
@@ -242,14 +262,14 @@ impl<'a> Lanes<'a> {
                 if self.states.len() > 1 {
                     self.states.remove(0);
                 }
-                self.states.push(self.dragon.empty_state(lanes));
+                self.states.push(self.reader.dragon.empty_state(lanes));
             }
             let size = (length - from).min(window - self.read % window);
             let span = tokens.clone().narrow(1, from, size);
             for younger in &mut self.states[1..] {
-                advance(self.dragon, younger, span.clone())?;
+                advance(self.reader, younger, span.clone())?;
             }
-            logits.push(advance(self.dragon, &mut self.states[0], span)?);
+            logits.push(advance(self.reader, &mut self.states[0], span)?);
             self.read += size;
             from += size;
         }
@@ -258,12 +278,13 @@ impl<'a> Lanes<'a> {
 }
 
 fn advance(
-    dragon: &Dragon,
+    reader: Reader<'_>,
     state: &mut DragonState,
     tokens: Tensor<2, Int>,
 ) -> Result<Tensor<3>, LanguageError> {
-    let (logits, next) = dragon
-        .forward_with_state(tokens, state.take())
+    let (logits, next) = reader
+        .dragon
+        .forward_pass_with_state(tokens, state.take(), reader.pass())
         .map_err(DecoderError::from)?;
     *state = next;
     Ok(logits)
@@ -284,7 +305,12 @@ mod tests {
     fn losses(documents: &[&[u32]], memory: WindowMemory, block_size: usize) -> Vec<Vec<f32>> {
         let mut all = vec![Vec::new(); documents.len()];
         let reading = WindowReading { memory, block_size };
-        let read = reading.read(&dragon(), documents, None, |window| {
+        let dragon = dragon();
+        let reader = Reader {
+            dragon: &dragon,
+            precision: Precision::F32,
+        };
+        let read = reading.read(reader, documents, None, |window| {
             for (losses, lane) in window.losses().into_iter().zip(&mut all) {
                 lane.extend(losses);
             }
@@ -356,12 +382,17 @@ mod tests {
 
     #[test]
     fn windows_without_tokens_are_refused() {
+        let dragon = dragon();
+        let reader = Reader {
+            dragon: &dragon,
+            precision: Precision::F32,
+        };
         for (memory, block_size) in [
             (WindowMemory::Carried, 0),
             (WindowMemory::Sliding { window: 0 }, 8),
         ] {
             let error = WindowReading { memory, block_size }
-                .read(&dragon(), &[], None, |_| ())
+                .read(reader, &[], None, |_| ())
                 .unwrap_err();
             assert!(matches!(error, LanguageError::Config { .. }), "{error}");
         }

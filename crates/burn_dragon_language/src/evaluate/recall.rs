@@ -65,7 +65,7 @@ impl Evaluator<'_> {
         let mut guesses: Vec<Vec<i32>> = vec![Vec::new(); questions.len()];
         for batch in order.chunks(self.side_by_side(dragon, reading)) {
             let documents: Vec<&[u32]> = batch.iter().map(|&case| &questions[case].ids[..]).collect();
-            reading.read(dragon, &documents, None, |window| {
+            reading.read(self.reader(dragon), &documents, None, |window| {
                 for (&case, window) in batch.iter().zip(window.likeliest()) {
                     guesses[case].extend(window);
                 }
@@ -183,7 +183,7 @@ mod tests {
         let ids: Vec<u32> = tale.text.bytes().map(u32::from).collect();
         let mut whole = Vec::new();
         WHOLE
-            .read(&dragon, &[&ids], None, |window| {
+            .read(evaluator().reader(&dragon), &[&ids], None, |window| {
                 whole = window.likeliest().remove(0);
             })
             .unwrap();
@@ -239,7 +239,8 @@ mod tests {
         let documents: Vec<&[u32]> = tales.iter().map(Vec::as_slice).collect();
         let guesses = |memory, block_size| {
             let mut guesses = vec![Vec::new(); documents.len()];
-            let read = WindowReading { memory, block_size }.read(&dragon, &documents, None, |window| {
+            let reading = WindowReading { memory, block_size };
+            let read = reading.read(evaluator().reader(&dragon), &documents, None, |window| {
                 for (row, window) in guesses.iter_mut().zip(window.likeliest()) {
                     row.extend(window);
                 }

@@ -22,8 +22,8 @@ fn dragon_of(vocab_size: usize) -> Dragon {
 
 pub(super) fn evaluator() -> Evaluator<'static> {
     Evaluator {
-        tokenizer: &ByteTokenizer,
         lanes: 3,
+        ..Evaluator::new(&ByteTokenizer)
     }
 }
 
@@ -211,8 +211,8 @@ fn bits_are_of_the_bytes_of_the_text_whatever_the_model_knows() {
     let text = "ab \u{3042}\u{3044}\u{e9}c\u{3046}";
     let tokens = Tokens::encode(&Documents::new(vec![text.into()]), &tokenizer).unwrap();
     let evaluator = Evaluator {
-        tokenizer: &tokenizer,
         lanes: 1,
+        ..Evaluator::new(&tokenizer)
     };
     for memory in MEMORIES {
         let reading = WindowReading {
@@ -230,9 +230,10 @@ fn bits_are_of_the_bytes_of_the_text_whatever_the_model_knows() {
 
 #[test]
 fn tokens_of_which_nobody_knows_the_text_have_a_loss_alone() {
+    let tokenizer = IdTokenizer::new(256);
     let evaluator = Evaluator {
-        tokenizer: &IdTokenizer::new(256),
         lanes: 1,
+        ..Evaluator::new(&tokenizer)
     };
     let reading = WindowReading {
         memory: WindowMemory::Reset,

@@ -3,6 +3,7 @@
 use super::ContextStrategy;
 use crate::error::LanguageError;
 use burn_dragon_core::api::expert::Range;
+use burn_dragon_core::api::{InferencePrecision, Precision};
 use serde::{Deserialize, Serialize};
 
 /// Table `[generation]`: settings of generation.
@@ -34,6 +35,24 @@ pub struct GenerationConfig {
     /// Context of the model: how far back its memory reaches.
     #[serde(skip_serializing_if = "ContextStrategy::is_infinite")]
     pub context: ContextStrategy,
+    /// Precision of the weights, and of the factors of the products where a prompt is read; on the processor.
+    #[serde(with = "PrecisionName", skip_serializing_if = "is_f32")]
+    pub precision: Precision,
+    /// Precision of the carried memory while tokens are generated; on the processor.
+    #[serde(with = "PrecisionName", skip_serializing_if = "is_f32")]
+    pub memory_precision: Precision,
+}
+
+/// Name of a [`Precision`] in a configuration.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Precision", rename_all = "lowercase")]
+enum PrecisionName {
+    F32,
+    Bf16,
+}
+
+fn is_f32(precision: &Precision) -> bool {
+    *precision == Precision::F32
 }
 
 impl Default for GenerationConfig {
@@ -48,11 +67,21 @@ impl Default for GenerationConfig {
             stop: Vec::new(),
             seed: 1337,
             context: ContextStrategy::Infinite {},
+            precision: Precision::F32,
+            memory_precision: Precision::F32,
         }
     }
 }
 
 impl GenerationConfig {
+    /// Precision of weights and memory.
+    pub fn inference_precision(&self) -> InferencePrecision {
+        InferencePrecision {
+            weights: self.precision,
+            memory: self.memory_precision,
+        }
+    }
+
     /// Checks the values, also that f32 can hold them.
     ///
     /// # Errors

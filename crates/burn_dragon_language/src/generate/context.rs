@@ -1,7 +1,7 @@
 //! Context of generation: unlimited memory, or a window beyond which tokens are forgotten exactly.
 
 use crate::error::LanguageError;
-use burn_dragon_core::api::{Decoder, DecoderError, Dragon, DragonState};
+use burn_dragon_core::api::{Decoder, DecoderError, Dragon, DragonState, InferencePrecision};
 use serde::{Deserialize, Serialize};
 
 /// Strategy for the context: how far back the memory reaches.
@@ -61,10 +61,10 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(dragon: &Dragon, strategy: ContextStrategy) -> Self {
+    pub(super) fn new(dragon: &Dragon, strategy: ContextStrategy, precision: InferencePrecision) -> Self {
         Self {
             strategy,
-            elder: Decoder::new(dragon, 1),
+            elder: Decoder::with_precision(dragon, 1, precision),
             younger: None,
             read: 0,
             answers: false,
@@ -76,10 +76,11 @@ impl Context {
     pub(super) fn resume(
         dragon: &Dragon,
         strategy: ContextStrategy,
+        precision: InferencePrecision,
         state: DragonState,
         read: u64,
     ) -> Result<Option<Self>, DecoderError> {
-        let mut context = Self::new(dragon, strategy);
+        let mut context = Self::new(dragon, strategy, precision);
         let pair = matches!(strategy, ContextStrategy::Sliding { window } if read > window as u64);
         if state.lanes() != if pair { 2 } else { 1 } {
             return Ok(None);
@@ -199,7 +200,7 @@ mod tests {
 
     fn after(strategy: ContextStrategy, tokens: &[u32], step: usize) -> Vec<f32> {
         let dragon = dragon();
-        let mut context = Context::new(&dragon, strategy);
+        let mut context = Context::new(&dragon, strategy, InferencePrecision::default());
         for piece in tokens.chunks(step) {
             context.read(piece).unwrap();
         }

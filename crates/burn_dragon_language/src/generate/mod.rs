@@ -18,7 +18,7 @@ pub use sampler::Sampler;
 use crate::error::LanguageError;
 use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
-use burn_dragon_core::api::{Dragon, FreeMemory, Need};
+use burn_dragon_core::api::{Dragon, FreeMemory, Need, Precision};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -81,6 +81,7 @@ impl<'a> Generator<'a> {
     ) -> Result<Self, LanguageError> {
         config.validate()?;
         refuse_stops_of_ids(&*tokenizer, config)?;
+        refuse_precision(dragon, config)?;
         check_memory(FreeMemory::of_this_machine(), dragon, config.context)?;
         Ok(Self {
             dragon,
@@ -114,7 +115,11 @@ impl<'a> Generator<'a> {
 
     /// An empty prefix with the context of the settings.
     pub fn begin(&self) -> Prefix {
-        Prefix::new(self.dragon, self.config.context)
+        Prefix::new(
+            self.dragon,
+            self.config.context,
+            self.config.inference_precision(),
+        )
     }
 
     /// Reads a text into a prefix, which can be continued any number of times without being read again.
@@ -220,6 +225,21 @@ fn check_memory(memory: FreeMemory, dragon: &Dragon, context: ContextStrategy) -
         _ => "use a model with fewer levels or neurons, or a smaller width".into(),
     };
     Ok(memory.check(&need, way_out)?)
+}
+
+/// Refuses a precision that only the processor supports.
+fn refuse_precision(dragon: &Dragon, config: &GenerationConfig) -> Result<(), LanguageError> {
+    let keys = [
+        ("generation.precision", config.precision),
+        ("generation.memory_precision", config.memory_precision),
+    ];
+    match keys.iter().find(|(_, precision)| *precision == Precision::Bf16) {
+        Some((key, _)) if dragon.device().inner() != Device::flex() => Err(LanguageError::Config {
+            key,
+            reason: "is \"bf16\", which only the processor supports; use the backend cpu, or \"f32\"".into(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses stop texts for bare token ids: ids have no text, and the digits of one id are not those of another.

@@ -2,7 +2,7 @@
 
 use super::context::{Context, ContextStrategy};
 use crate::error::LanguageError;
-use burn_dragon_core::api::{DecoderError, Dragon, DragonState};
+use burn_dragon_core::api::{DecoderError, Dragon, DragonState, InferencePrecision};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -19,8 +19,8 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    pub(super) fn new(dragon: &Dragon, strategy: ContextStrategy) -> Self {
-        Self::of(Context::new(dragon, strategy), BTreeSet::new())
+    pub(super) fn new(dragon: &Dragon, strategy: ContextStrategy, precision: InferencePrecision) -> Self {
+        Self::of(Context::new(dragon, strategy, precision), BTreeSet::new())
     }
 
     /// Prefix with the memory of `context`, which has read the tokens of `seen` and no others.

@@ -5,6 +5,8 @@ use crate::config::ModelConfig;
 use crate::data::{DatasetConfig, SourceConfig};
 use crate::generate::GenerationConfig;
 use crate::learnt::{LearntMemory, LearntReading};
+use burn::tensor::Device;
+use burn_dragon_core::api::DecayConfig;
 use burn_dragon_train::api::{
     CheckpointConfig, EmaConfig, EvaluationConfig, OptimizerConfig, Plan, Schedule, TrainError,
     TrainingConfig,
@@ -64,6 +66,22 @@ impl LanguageConfig {
         self.training.validate()
     }
 
+    /// Settles a precision of `auto` for training on this device: f32 if the slopes of the decay are learnt, otherwise the
+    /// faster one. Returns a line for the user, or `None` if a precision was named.
+    #[must_use]
+    pub fn settle_precision(&mut self, device: &Device) -> Option<String> {
+        let only_f32 = self
+            .learns_slopes()
+            .then_some("the slopes of model.decay are learnt, and bf16 does not resolve their gradients");
+        self.training.precision.settle(device, only_f32)
+    }
+
+    /// Whether the slopes of the decay are learnt. The gradient of a slope is a small difference of large sums, which bf16
+    /// does not resolve.
+    pub(super) fn learns_slopes(&self) -> bool {
+        self.model.decay.as_ref().is_some_and(DecayConfig::learnable)
+    }
+
     /// Reading that a model of this run is trained with. It is stored in the model file. Documents are divided as those
     /// of the validation text.
     pub fn reading(&self) -> LearntReading {
@@ -91,7 +109,7 @@ mod tests {
     use super::*;
     use crate::training::Language;
     use burn_dragon_core::api::{Credit, Precision};
-    use burn_dragon_train::api::{GuardConfig, Layers, resolve};
+    use burn_dragon_train::api::{GuardConfig, Layers, TrainingPrecision, config_text, resolve};
 
     #[test]
     fn the_base_file_says_every_key_there_is() {
@@ -244,18 +262,55 @@ mod tests {
     }
 
     #[test]
-    fn a_precision_is_one_of_two() {
+    fn a_precision_is_one_of_three() {
         let resolve = |value: &str| {
             let layers = Layers::new()
                 .assignment(&format!("training.precision={value}"))
                 .unwrap();
             resolve::<Language>(layers)
         };
-        assert_eq!(resolve("bf16").unwrap().value.training.precision, Precision::Bf16);
-        assert_eq!(resolve("f32").unwrap().value.training.precision, Precision::F32);
-        let error = resolve("f16").err().unwrap().to_string();
-        for part in ["training.precision", "f16", "bf16"] {
-            assert!(error.contains(part), "{error}");
+        for (name, precision) in [
+            ("f32", TrainingPrecision::F32),
+            ("bf16", TrainingPrecision::Bf16),
+            ("auto", TrainingPrecision::Auto),
+        ] {
+            let resolved = resolve(name).unwrap();
+            assert_eq!(resolved.value.training.precision, precision);
+            let shown = format!("precision = \"{name}\" ");
+            assert!(resolved.explain().contains(&shown), "as it was given");
         }
+        let refused = |name| resolve(name).err().unwrap().to_string();
+        for (name, parts) in [("f16", "did you mean `bf16`"), ("half", "`f32`, `bf16`, `auto`")] {
+            let error = refused(name);
+            for part in ["training.precision", name, parts] {
+                assert!(error.contains(part), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn auto_is_settled_to_a_precision_and_to_f32_where_slopes_are_learnt() {
+        let settled = |learnable| {
+            let mut config = LanguageConfig::default();
+            config.training.precision = TrainingPrecision::Auto;
+            config.model.decay = Some(DecayConfig::Standard { learnable });
+            let line = config.settle_precision(&Device::flex().autodiff()).unwrap();
+            let text = config_text::<Language>(&config).unwrap();
+            let precision = config.training.precision.concrete().unwrap();
+            assert!(text.contains(&format!("precision = \"{precision}\"")), "{text}");
+            (precision, line)
+        };
+        let (precision, line) = settled(true);
+        assert_eq!(precision, Precision::F32);
+        assert!(
+            line.starts_with("precision f32 (auto: ") && line.contains("model.decay"),
+            "{line}"
+        );
+        let (precision, line) = settled(false);
+        assert!(
+            line.starts_with(&format!("precision {precision} (auto: ")),
+            "{line}"
+        );
+        assert!(!line.contains("model.decay"), "{line}");
     }
 }

@@ -136,6 +136,9 @@ fn make(config: &mut LanguageConfig, at: &At<'_>) -> Result<LanguageTask, Langua
     at.check_data(config, &corpus.hashes())?;
     corpus.notes.extend(by_name);
     prompt::fit(config, &corpus, &at.origin(prompt::KEY), at.output)?;
+    if let Some(line) = config.settle_precision(at.device) {
+        at.output.tell(&line);
+    }
     LanguageTask::with_corpus(config, corpus, at.device)
 }
 

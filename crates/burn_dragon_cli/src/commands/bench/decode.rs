@@ -1,11 +1,11 @@
 //! `dragon bench decode`: one token after another, with carried state.
 
-use super::Bench;
 use super::report::{Report, Work};
 use super::subject::{Room, Subject};
+use super::{Bench, refuse_off_processor};
 use crate::args::BenchDecodeArgs;
 use anyhow::Context;
-use burn_dragon::api::core::{Decoder, DragonState};
+use burn_dragon::api::core::{Decoder, DragonState, InferencePrecision, Precision};
 use serde_json::json;
 use std::hint::black_box;
 
@@ -16,6 +16,8 @@ const WARM_UP: usize = 4;
 const READ: u64 = 2048;
 
 pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Report> {
+    refuse_off_processor(args.precision, &bench.selected)?;
+    refuse_off_processor(args.memory_precision, &bench.selected)?;
     let (read, timed) = (args.context.min(READ) as usize, WARM_UP + args.tokens);
     let count = args.batch * (read + timed);
     let subject = Subject::new(&args.subject, 0.0, &bench.selected.device, |config| Room {
@@ -28,7 +30,12 @@ pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Repor
     let activity = subject.activity(lanes[0]);
     let (rho, _) = subject.dragon.empty_state(args.batch).into_parts();
     let positions = vec![args.context - read as u64; args.batch];
-    let mut streams = Decoder::from_state(&subject.dragon, DragonState::from_parts(rho, positions))?;
+    let precision = InferencePrecision {
+        weights: args.precision,
+        memory: args.memory_precision,
+    };
+    let mut streams = Decoder::with_precision(&subject.dragon, args.batch, precision);
+    streams.resume(DragonState::from_parts(rho, positions))?;
     if read > 0 {
         let before: Vec<u32> = lanes.iter().flat_map(|lane| &lane[..read]).copied().collect();
         streams.read(&before)?;
@@ -51,11 +58,14 @@ pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Repor
         tokens: lanes,
         flops: lanes * cost.decode_flops_at(activity),
         // Each stream has its own memory, of which active rows are read and written; weights may serve them all.
-        bytes: cost.decode_bytes_at(activity)
-            + (lanes - 1.0) * 2.0 * activity.pairs * cost.state_bytes() as f64,
-        working_set: 4 * cost.parameters() + state,
+        bytes: cost.decode_weight_bytes(activity, precision)
+            + lanes * cost.decode_memory_bytes(activity, precision),
+        working_set: bytes(precision.weights) * cost.parameters() + bytes(precision.memory) * state / 4,
     };
-    let mut notes = vec!["FLOPs and bytes count only active neurons".into()];
+    let mut notes = vec![
+        "FLOPs and bytes count only active neurons".into(),
+        format!("weights in {}, memory in {}", precision.weights, precision.memory),
+    ];
     if args.context > READ {
         notes.push(format!(
             "only the last {READ} tokens of the context were read: size and position of the state are those of the whole"
@@ -70,6 +80,7 @@ pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Repor
             args.batch, args.context, args.tokens
         )),
         activity,
+        precision: args.precision,
         work,
         timing,
         own: json!({
@@ -77,8 +88,17 @@ pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Repor
             "context": args.context,
             "context_read": read,
             "tokens": args.tokens,
+            "memory_precision": precision.memory.to_string(),
             "state_bytes": state,
         }),
         notes,
     })
+}
+
+/// Bytes of a number.
+fn bytes(precision: Precision) -> u64 {
+    match precision {
+        Precision::F32 => 4,
+        Precision::Bf16 => 2,
+    }
 }

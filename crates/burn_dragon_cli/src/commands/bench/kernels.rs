@@ -4,7 +4,6 @@ use super::Bench;
 use super::report::{Report, Timing, Work, percent, rate, seconds};
 use super::subject::{Room, Subject, batch};
 use crate::args::BenchKernelsArgs;
-use anyhow::bail;
 use burn::tensor::{Device, Distribution, Tensor};
 use burn_dragon::api::core::{Dragon, DragonConfig, Precision};
 use burn_dragon::api::kernel::{Credit, LevelInput, LevelWeights, Reach, Retention, level, norm};
@@ -22,9 +21,6 @@ struct Part {
 }
 
 pub(super) fn run(bench: &Bench, args: &BenchKernelsArgs) -> anyhow::Result<Report> {
-    if bench.precision == Precision::Bf16 && bench.selected.name != "cpu" {
-        bail!("--precision bf16 works only on the processor; give --backend cpu");
-    }
     let device = &bench.selected.device;
     let subject = Subject::new(&args.subject, 0.0, device, |config| {
         let one = DragonConfig {
@@ -42,7 +38,7 @@ pub(super) fn run(bench: &Bench, args: &BenchKernelsArgs) -> anyhow::Result<Repo
     let (config, units) = (subject.config(), tokens.len() as f64);
     let level_flops = units * level_flops_per_token(config, args.time);
 
-    let input = level_input(&subject.dragon, stream.clone(), device, bench.precision);
+    let input = level_input(&subject.dragon, stream.clone(), device, args.precision);
     let forward = bench.time(WARM_UP, args.steps, || {
         wait(level(input.clone()).u);
         Ok(())
@@ -69,6 +65,7 @@ pub(super) fn run(bench: &Bench, args: &BenchKernelsArgs) -> anyhow::Result<Repo
         weights: subject.weights.clone(),
         reads: subject.reads(&format!("{} x {}", args.batch, args.time)),
         activity: subject.activity(&tokens[..args.time]),
+        precision: args.precision,
         work: Work {
             unit: "level",
             tokens: units,

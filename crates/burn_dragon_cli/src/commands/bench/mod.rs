@@ -11,9 +11,9 @@ mod subject;
 #[cfg(feature = "train")]
 mod train;
 
-use super::{backend, print_json};
+use super::{backend, print_json, refuse_off_processor, refuse_without_bf16};
 use crate::args::{BenchArgs, BenchVerb, SettingArgs};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use burn_dragon::api::core::{Precision, SelectedBackend};
 use burn_dragon_train::api::Output;
 use machine::Machine;
@@ -27,15 +27,12 @@ use std::time::Instant;
 /// If the model or the text cannot be read, or the shape is not one a model can have.
 pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let settings = args.what.settings();
-    let bench = Bench::begin(settings)?;
+    let bench = Bench::begin(settings, args.what.named_precision())?;
     let report = match &args.what {
         #[cfg(feature = "train")]
         BenchVerb::Train(args) => train::run(&bench, args)?,
         #[cfg(not(feature = "train"))]
         BenchVerb::Train(_) => return Err(crate::exit::without_training().into()),
-        BenchVerb::Prefill(_) | BenchVerb::Decode(_) if bench.precision == Precision::Bf16 => {
-            bail!("--precision bf16 is only for training: prefill and decode compute in f32")
-        }
         BenchVerb::Prefill(args) => prefill::run(&bench, args)?,
         BenchVerb::Decode(args) => decode::run(&bench, args)?,
         BenchVerb::Kernels(args) => kernels::run(&bench, args)?,
@@ -52,13 +49,12 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
 struct Bench {
     selected: SelectedBackend,
     machine: Machine,
-    precision: Precision,
     output: Output,
 }
 
 impl Bench {
-    /// Sets the threads, finds the device and measures the machine.
-    fn begin(settings: &SettingArgs) -> anyhow::Result<Self> {
+    /// Sets the threads, finds the device, refuses a precision that it does not have, and measures the machine.
+    fn begin(settings: &SettingArgs, precision: Option<Precision>) -> anyhow::Result<Self> {
         if let Some(threads) = settings.threads {
             rayon::ThreadPoolBuilder::new()
                 .num_threads(threads.into())
@@ -66,15 +62,12 @@ impl Bench {
                 .context("cannot set the number of threads")?;
         }
         let selected = backend(settings.backend.backend)?;
-        if settings.precision == Precision::Bf16 && !selected.kernels().have_bf16() {
-            bail!("--precision bf16: this device computes no bf16; give --backend cpu");
-        }
+        precision.map_or(Ok(()), |precision| refuse_without_bf16(precision, &selected))?;
         let machine = Machine::measure(&selected)?;
         tell!("{machine}");
         Ok(Self {
             selected,
             machine,
-            precision: settings.precision,
             output: Output::detect(false, settings.json),
         })
     }

@@ -5,7 +5,7 @@ use super::report::{Report, Work};
 use super::subject::{Room, Subject, batch};
 use crate::args::{BenchPrefillArgs, PrefillForm};
 use burn::tensor::{Int, Tensor};
-use burn_dragon::api::core::Dragon;
+use burn_dragon::api::core::{Dragon, Pass};
 use serde_json::json;
 
 /// Number of warm-up prompts.
@@ -25,7 +25,11 @@ pub(super) fn run(bench: &Bench, args: &BenchPrefillArgs) -> anyhow::Result<Repo
     let prompts = batch(&tokens, args.batch, &bench.selected.device);
     let activity = subject.activity(&tokens[..args.tokens]);
     let timing = bench.time(WARM_UP, args.steps, || {
-        read(&subject.dragon, prompts.clone(), args.form)
+        let pass = Pass {
+            precision: args.precision,
+            ..Pass::default()
+        };
+        read(&subject.dragon, prompts.clone(), args.form, pass)
     })?;
 
     let units = (args.batch * args.tokens) as f64;
@@ -42,6 +46,7 @@ pub(super) fn run(bench: &Bench, args: &BenchPrefillArgs) -> anyhow::Result<Repo
         weights: subject.weights.clone(),
         reads: subject.reads(&format!("{} x {}", args.batch, args.tokens)),
         activity,
+        precision: args.precision,
         work,
         timing,
         own: json!({
@@ -57,11 +62,14 @@ pub(super) fn run(bench: &Bench, args: &BenchPrefillArgs) -> anyhow::Result<Repo
 }
 
 /// Reads prompts from an empty memory, until the logits after their last token are here.
-fn read(dragon: &Dragon, prompts: Tensor<2, Int>, form: PrefillForm) -> anyhow::Result<()> {
+fn read(dragon: &Dragon, prompts: Tensor<2, Int>, form: PrefillForm, pass: Pass<'_>) -> anyhow::Result<()> {
     let [lanes, length] = prompts.dims();
     let logits = match form {
-        PrefillForm::Parallel => dragon.forward(prompts),
-        PrefillForm::Chunked => dragon.forward_with_state(prompts, dragon.empty_state(lanes))?.0,
+        PrefillForm::Parallel => dragon.forward_pass(prompts, pass),
+        PrefillForm::Chunked => {
+            let state = dragon.empty_state(lanes);
+            dragon.forward_pass_with_state(prompts, state, pass)?.0
+        }
     };
     std::hint::black_box(logits.narrow(1, length - 1, 1).into_data());
     Ok(())

@@ -53,6 +53,7 @@ pub(super) struct Report {
     /// Description of the input.
     pub(super) reads: String,
     pub(super) activity: Activity,
+    pub(super) precision: Precision,
     pub(super) work: Work,
     pub(super) timing: Timing,
     /// JSON value that only this benchmark has.
@@ -79,7 +80,7 @@ impl Report {
         let seconds = self.timing.median();
         let (flops, bytes) = (self.work.flops / seconds, self.work.bytes / seconds);
         let bandwidth = bench.machine.bandwidth_of(self.work.working_set);
-        let bf16 = match bench.precision {
+        let bf16 = match self.precision {
             Precision::F32 => None,
             Precision::Bf16 => bench.machine.bf16_flops_per_second,
         };
@@ -108,7 +109,7 @@ impl Report {
             ),
             format!(
                 "on       {}, {} threads, {}",
-                bench.selected.name, bench.machine.threads, bench.precision
+                bench.selected.name, bench.machine.threads, self.precision
             ),
             format!(
                 "density  x {}, pairs {}, y {}",
@@ -187,7 +188,7 @@ impl Report {
             "x_density": self.activity.x,
             "pair_density": self.activity.pairs,
             "y_density": self.activity.y,
-            "precision": bench.precision.to_string(),
+            "precision": self.precision.to_string(),
             "backend": bench.selected.name,
             "threads": bench.machine.threads,
             "rounds": timing.seconds.len(),

@@ -28,7 +28,8 @@ pub(super) fn run(bench: &Bench, args: &BenchTrainArgs) -> anyhow::Result<Report
         flags: "--batch or --time",
     })?;
     let (shape, tokens) = (subject.config().clone(), subject.corpus(least));
-    let (task, config) = task(bench, &subject, args, &tokens)?;
+    let (task, config) = task(&subject, args, &tokens)?;
+    let precision = config.training.precision.concrete()?;
     config.plan().check(&task, &subject.dragon, Done::default())?;
     let (weights, reads) = (
         subject.weights.clone(),
@@ -79,6 +80,7 @@ pub(super) fn run(bench: &Bench, args: &BenchTrainArgs) -> anyhow::Result<Report
         weights,
         reads,
         activity: mean(before, after),
+        precision,
         work,
         timing,
         own,
@@ -86,9 +88,8 @@ pub(super) fn run(bench: &Bench, args: &BenchTrainArgs) -> anyhow::Result<Report
     })
 }
 
-/// Language modelling on these tokens, as a run does it.
+/// Language modelling on these tokens, as a run does it. A precision of `auto` is settled as in a run.
 fn task(
-    bench: &Bench,
     subject: &Subject,
     args: &BenchTrainArgs,
     tokens: &[u32],
@@ -99,7 +100,7 @@ fn task(
         bytes: tokens.len(),
         ..Tokens::default()
     };
-    let config = LanguageConfig {
+    let mut config = LanguageConfig {
         // Where tokens come from is settled; that they are text keeps the tales and their probe away.
         dataset: DatasetConfig {
             source: SourceConfig::Text(TextConfig {
@@ -119,7 +120,7 @@ fn task(
             batch_size: args.batch,
             max_steps: (WARM_UP + args.steps) as u64,
             clip_norm: Some(1.0),
-            precision: bench.precision,
+            precision: args.precision,
             ..TrainingConfig::default()
         },
         generation: GenerationConfig {
@@ -135,7 +136,11 @@ fn task(
         split: SplitKind::OwnSource,
         notes: Vec::new(),
     };
-    let task = LanguageTask::with_corpus(&config, corpus, &subject.dragon.device())?;
+    let device = subject.dragon.device();
+    if let Some(line) = config.settle_precision(&device) {
+        tell!("{line}");
+    }
+    let task = LanguageTask::with_corpus(&config, corpus, &device)?;
     Ok((task, config))
 }
 

@@ -4,7 +4,7 @@ mod command;
 mod lines;
 mod session;
 
-use super::generate::{apply, settings};
+use super::generate::{apply, apply_precision, settings};
 use super::prompt::Extent;
 use super::{backend, load, memory};
 use crate::args::ChatArgs;
@@ -76,6 +76,7 @@ fn config(args: &ChatArgs, model: &LanguageModel) -> GenerationConfig {
     let mut config = settings(model);
     config.stop = vec!["\n".into()];
     apply(&args.drawing, &mut config);
+    apply_precision(&args.inference, &mut config);
     config.max_tokens = args.max_tokens.or(config.max_tokens).or(Some(256));
     if let Some(window) = args.context_window {
         config.context = ContextStrategy::Sliding { window };

@@ -1,6 +1,6 @@
 //! NEON.
 
-use super::{Bytes, COARSE, Kernel, LINE, Line, Shorts, Simd, relu_by_lane};
+use super::{Bytes, COARSE, Halves, Kernel, LINE, Line, Shorts, Simd, relu_by_lane};
 use crate::instructions::Instructions;
 use std::arch::aarch64::*;
 
@@ -63,6 +63,19 @@ impl Simd for Neon {
         self.store(&mut line, v);
         let positive = relu_by_lane(&mut line);
         (self.load(&line), positive)
+    }
+    #[inline(always)]
+    fn widen(self, halves: &Halves) -> [[float32x4_t; 4]; 2] {
+        // SAFETY: see above the impl; offsets stay within the sixteen words of a `Halves`.
+        let words: [_; 4] = std::array::from_fn(|i| unsafe { vld1q_u32(halves.0[i * 4..LINE].as_ptr()) });
+        // SAFETY: see above the impl.
+        unsafe {
+            let upper = vdupq_n_u32(0xFFFF_0000);
+            [
+                words.map(|words| vreinterpretq_f32_u32(vshlq_n_u32::<16>(words))),
+                words.map(|words| vreinterpretq_f32_u32(vandq_u32(words, upper))),
+            ]
+        }
     }
     #[inline(always)]
     fn coarse_dot(self, a: &[Bytes], b: &[Shorts]) -> i32 {

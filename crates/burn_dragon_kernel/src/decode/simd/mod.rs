@@ -9,6 +9,8 @@ mod arm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use super::stored::Halves;
+
 /// Numbers in a line.
 pub(super) const LINE: usize = 16;
 
@@ -48,6 +50,10 @@ pub(super) trait Simd: Copy {
         let mut line = Line::default();
         self.store(&mut line, v);
         sum_by_halves(line)
+    }
+    /// The two lines of numbers stored in bf16.
+    fn widen(self, halves: &Halves) -> [Self::V; 2] {
+        halves.widened().map(|line| self.load(&line))
     }
     /// Scalar product of whole numbers; the caller must ensure that it fits i32.
     fn coarse_dot(self, a: &[Bytes], b: &[Shorts]) -> i32 {

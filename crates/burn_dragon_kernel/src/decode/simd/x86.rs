@@ -1,6 +1,6 @@
 //! AVX-512 and AVX2.
 
-use super::{Bytes, Kernel, LINE, Line, Shorts, Simd};
+use super::{Bytes, Halves, Kernel, LINE, Line, Shorts, Simd};
 use crate::instructions::Instructions;
 use std::arch::x86_64::*;
 
@@ -69,6 +69,16 @@ impl Simd for Avx512 {
         unsafe {
             let high = _mm512_extractf32x8_ps::<1>(v);
             sum_eight(_mm256_add_ps(_mm512_castps512_ps256(v), high))
+        }
+    }
+    #[inline(always)]
+    fn widen(self, halves: &Halves) -> [__m512; 2] {
+        // SAFETY: see above the impl; a `Halves` is 64 bytes on such a boundary.
+        unsafe {
+            let words = _mm512_load_si512(halves.0.as_ptr().cast());
+            let upper = _mm512_and_si512(words, _mm512_set1_epi32(-0x1_0000));
+            let lower = _mm512_slli_epi32::<16>(words);
+            [_mm512_castsi512_ps(lower), _mm512_castsi512_ps(upper)]
         }
     }
     #[inline(always)]
@@ -169,6 +179,20 @@ impl Simd for Avx2 {
     fn sum(self, v: [__m256; 2]) -> f32 {
         // SAFETY: see above the impl.
         unsafe { sum_eight(_mm256_add_ps(v[0], v[1])) }
+    }
+    #[inline(always)]
+    fn widen(self, halves: &Halves) -> [[__m256; 2]; 2] {
+        // SAFETY: see above the impl; a `Halves` is 64 bytes on such a boundary.
+        unsafe {
+            let mask = _mm256_set1_epi32(-0x1_0000);
+            let mut lines = [[_mm256_setzero_ps(); 2]; 2];
+            for half in 0..2 {
+                let words = _mm256_load_si256(halves.0[8 * half..].as_ptr().cast());
+                lines[0][half] = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words));
+                lines[1][half] = _mm256_castsi256_ps(_mm256_and_si256(words, mask));
+            }
+            lines
+        }
     }
     #[inline(always)]
     fn coarse_dot(self, a: &[Bytes], b: &[Shorts]) -> i32 {

@@ -4,13 +4,14 @@ use super::block::{Gated, Lines, Sums, Turned, activate_back, gate_back};
 use super::{Fused, Room};
 use crate::backend::level::Sizes;
 use crate::causal_read::Credit;
-use crate::level::backward::{HeadGradients, Values};
+use crate::level::backward::Values;
 use crate::level::between::Around;
+use crate::level::gradients::HeadGradients;
 use crate::level::head::Head;
 use crate::level::read::Read;
 use crate::level::scratch::Scratch;
 use crate::matrix::native::bf16::{Blocks, Products};
-use crate::matrix::{Block, Matrix, PANEL, Packed, Packing, Side};
+use crate::matrix::{Block, Matrix, PANEL, Packed, Side};
 use std::ops::Range;
 
 /// Factors of the width that a window's products share, packed.
@@ -19,7 +20,6 @@ struct Sides<'a> {
     v: Packed<'a>,
     a: Packed<'a>,
     du: Packed<'a>,
-    du_right: Packed<'a>,
 }
 
 /// Gradients from du to da, and to x through the gate; q for [`through_read`], with the forms that memories need if
@@ -42,16 +42,12 @@ pub(super) fn through_gate<B: Blocks>(
     let a = &read.a[..tokens * width];
     let room = &mut scratch.fused;
     room.begin_back(head, memories);
-    let turned = |packing: &mut Packing, numbers: &[f32]| {
-        packing.left(head.precision, head.wide(numbers).transposed());
-    };
-    turned(&mut room.a_turned, a);
-    let shared_du = scratch.du.share(head.precision, du, width);
+    room.a_turned.left(head.precision, head.wide(a).transposed());
+    let du = scratch.du.share(head.precision, du, width);
     let sides = Sides {
         v: scratch.v.share(head.precision, head.v, width).left.packed(),
         a: scratch.a.share(head.precision, a, width).left.packed(),
-        du: shared_du.left.packed(),
-        du_right: shared_du.right.packed(),
+        du: du.left.packed(),
     };
     let da = scratch.da.sized(tokens * width);
     da.fill(0.0);
@@ -77,7 +73,7 @@ pub(super) fn through_gate<B: Blocks>(
             &mut part.encoder[head.sizes.rows_of(&tile)],
             width,
             room.encoded.packed(),
-            sides.du_right,
+            du.right,
             part.is_begun,
         );
         products.multiply(
@@ -124,39 +120,18 @@ pub(super) fn through_read<B: Blocks>(
     head.outer_of_reads(dr, &read.scores, &mut scratch.factor, both);
     let both = Matrix::new(both, tokens, tokens, tokens);
     let both = scratch.factor.left(head.precision, both).packed();
+    let through = Through {
+        both,
+        asked: asked.left.packed(),
+        written: written.left.packed(),
+    };
     let mut values = Values::begin(head, &mut scratch.felt, &read.scores, dr, dv);
     let room = &mut scratch.fused;
     room.v_turned.left(head.precision, head.wide(head.v).transposed());
     let products = Products::<B>::new();
     let mut dq = Block::default();
     for tile in head.sizes.fused_tiles() {
-        let memories = room.turn_memories(head, &around, &tile);
-        room.left.begin(Side::Left, tokens, tile.len());
-        room.right.begin(Side::Right, tile.len(), tokens);
-        for [t, n] in head.sizes.blocks_of(&tile) {
-            let in_tile = n - tile.start;
-            products.block([both, room.q_keys.packed()], [t, n], &mut dq, false);
-            if memories.before {
-                products.block(
-                    [asked.left.packed(), room.before.packed()],
-                    [t, in_tile],
-                    &mut dq,
-                    true,
-                );
-            }
-            if memories.later {
-                products.block(
-                    [written.left.packed(), room.later.packed()],
-                    [t, in_tile],
-                    &mut dq,
-                    true,
-                );
-            }
-            let into = [room.left.step_mut(t, in_tile), room.right.step_mut(in_tile, t)];
-            let (through_gate, x) = (room.dx.step(t, n), room.x.step(t, n));
-            // SAFETY: there are products in bf16, so the processor has what they and this ask for.
-            unsafe { activate_back(&dq, head.block_angles([t, n]), through_gate, x, into) };
-        }
+        room.activate_back(&products, head, &around, &tile, through, &mut dq);
         products.multiply(
             &mut part.decoder_x[tile.start..],
             neurons,
@@ -187,6 +162,14 @@ pub(super) fn through_read<B: Blocks>(
     values.end(head, &read.scores, dr);
 }
 
+/// Left factors of the gradient of q: of q within the window, of the memory before it, and of the one after it.
+#[derive(Clone, Copy)]
+struct Through<'a> {
+    both: Packed<'a>,
+    asked: Packed<'a>,
+    written: Packed<'a>,
+}
+
 /// Memories around a window that are not empty.
 #[derive(Clone, Copy)]
 struct Memories {
@@ -195,6 +178,35 @@ struct Memories {
 }
 
 impl Room {
+    /// Packs a tile of the gradient of x.
+    fn activate_back<B: Blocks>(
+        &mut self,
+        products: &Products<B>,
+        head: &Head<'_>,
+        around: &Around<'_, '_>,
+        tile: &Range<usize>,
+        through: Through<'_>,
+        dq: &mut Block,
+    ) {
+        let memories = self.turn_memories(head, around, tile);
+        self.left.begin(Side::Left, head.sizes.tokens, tile.len());
+        self.right.begin(Side::Right, tile.len(), head.sizes.tokens);
+        for [t, n] in head.sizes.blocks_of(tile) {
+            let in_tile = n - tile.start;
+            products.block([through.both, self.q_keys.packed()], [t, n], dq, false);
+            if memories.before {
+                products.block([through.asked, self.before.packed()], [t, in_tile], dq, true);
+            }
+            if memories.later {
+                products.block([through.written, self.later.packed()], [t, in_tile], dq, true);
+            }
+            let into = [self.left.step_mut(t, in_tile), self.right.step_mut(in_tile, t)];
+            let (through_gate, x) = (self.dx.step(t, n), self.x.step(t, n));
+            // SAFETY: there are products in bf16, so the processor has what they and this ask for.
+            unsafe { activate_back(dq, head.block_angles([t, n]), through_gate, x, into) };
+        }
+    }
+
     /// Packs the rows of a tile of the memories around a window, as factors from the width to neurons.
     fn turn_memories(&mut self, head: &Head<'_>, around: &Around<'_, '_>, tile: &Range<usize>) -> Memories {
         let width = head.sizes.width;

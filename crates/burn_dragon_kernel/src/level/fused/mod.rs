@@ -28,8 +28,8 @@ mod weights;
 pub(super) use block::{Angles, Kept};
 pub(super) use weights::{HeadPanels, Panels};
 
-use super::backward::HeadGradients;
 use super::between::Around;
+use super::gradients::HeadGradients;
 use super::head::Head;
 use super::read::Read;
 use super::rho::Rho;

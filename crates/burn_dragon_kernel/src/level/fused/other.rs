@@ -1,7 +1,7 @@
 //! Fused products of processors other than x86-64: none yet.
 
-use super::backward::HeadGradients;
 use super::between::Around;
+use super::gradients::HeadGradients;
 use super::head::Head;
 use super::read::Read;
 use super::rho::Rho;

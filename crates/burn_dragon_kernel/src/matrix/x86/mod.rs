@@ -35,6 +35,15 @@ impl Unit {
         }
     }
 
+    /// Name of its instructions, for a person to read.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Wide => "AVX-512",
+            Self::Amx => "AMX",
+            Self::Dot => "AVX-512 BF16",
+        }
+    }
+
     /// Approximate speed on tiles, relative to f32.
     pub(crate) fn speed(self) -> f64 {
         match self {

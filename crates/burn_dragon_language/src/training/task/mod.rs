@@ -19,7 +19,7 @@ use crate::tokenizer::TokenizerSpec;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{CheckpointError, Content, ModelFile, ModelInfo};
 use burn_dragon_core::api::expert::load;
-use burn_dragon_core::api::{DecayConfig, Dragon, DragonConfig, FreeMemory, MemoryError, Precision};
+use burn_dragon_core::api::{Dragon, DragonConfig, FreeMemory, MemoryError, Precision};
 use burn_dragon_stream::api::Lanes;
 use burn_dragon_train::api::{
     DataPosition, Evaluation, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics, Sample,
@@ -64,7 +64,8 @@ impl LanguageTask {
     /// Creates a task on a corpus that was already read.
     ///
     /// # Errors
-    /// If it does not match the model, or is shorter than a window.
+    /// If it does not match the model, or is shorter than a window, or the precision is `auto` and not settled
+    /// ([`LanguageConfig::settle_precision`]).
     pub fn with_corpus(
         config: &LanguageConfig,
         corpus: Corpus,
@@ -73,7 +74,7 @@ impl LanguageTask {
         config.validate()?;
         let model_config = config.model.with_vocabulary(corpus.tokenizer.vocab_size())?;
         check_prompt(config, &corpus)?;
-        check_precision(config, &model_config)?;
+        check_precision(config)?;
         let order = DataOrder::new(config, &corpus)?;
         if corpus.validation.documents().all(|document| document.len() < 2) {
             return Err(LanguageError::NothingToPredict {
@@ -177,7 +178,7 @@ impl Task for LanguageTask {
         let reader = Reader {
             model,
             seed: context.dropout_seed,
-            precision: self.config.training.precision,
+            precision: self.config.training.precision.concrete()?,
             credit: self.config.sequence.credit,
         };
         let value = match (self.order.streams(), carry) {
@@ -384,10 +385,9 @@ impl Task for LanguageTask {
     }
 }
 
-/// The gradient of a slope is a small difference of large sums, which bf16 does not resolve.
-fn check_precision(config: &LanguageConfig, model: &DragonConfig) -> Result<(), LanguageError> {
-    let learnt = model.decay.as_ref().is_some_and(DecayConfig::learnable);
-    if learnt && config.training.precision == Precision::Bf16 {
+/// Refuses a precision that is not settled, and one in which the model cannot learn.
+fn check_precision(config: &LanguageConfig) -> Result<(), LanguageError> {
+    if config.training.precision.concrete()? == Precision::Bf16 && config.learns_slopes() {
         return Err(LanguageError::Config {
             key: "training.precision",
             reason:
