@@ -12,7 +12,7 @@ pub(crate) mod product;
 pub(crate) mod reduce;
 
 use crate::backend::adamw::AdamWStep;
-use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, SpeakOn};
+use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes, SpeakOn};
 use crate::backend::{DragonBackend, Operation, conversions};
 use crate::{adamw, cross_entropy, join, level, newton_schulz, norm, sum_of_squares};
 use burn::backend::Autodiff;
@@ -36,6 +36,16 @@ impl DragonBackend for CubeBackend {
             }
             _ => dtype == DType::F32,
         }
+    }
+
+    /// Kernels count entries in 32 bits.
+    fn fits(sizes: &Sizes, chunk: Option<usize>) -> bool {
+        let most = |shape: [usize; 4]| {
+            let entries = shape.into_iter().map(|size| size as u128).product::<u128>();
+            entries <= u128::from(u32::MAX)
+        };
+        let window = level::cube::window_length(*sizes, chunk);
+        most(sizes.activities()) && most(sizes.memory()) && most([sizes.lanes, sizes.heads, window, window])
     }
 
     conversions!(CubeBackend);

@@ -13,7 +13,7 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend};
 use burn::tensor::{DType, Int, Tensor};
-use level::{HalfOn, LevelOn, LevelRun, MemoryOn, SpeakOn};
+use level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes, SpeakOn};
 use std::fmt::Debug;
 
 /// Data that the gradient of an operation needs.
@@ -71,6 +71,12 @@ pub(crate) trait DragonBackend: Backend {
 
     /// Whether the backend implements an operation on numbers of this type.
     fn computes(operation: Operation, dtype: DType) -> bool;
+
+    /// Whether the backend's kernels can count the entries of a level's largest tensors; `chunk` is the largest number of
+    /// tokens in a window, where the caller gave it.
+    fn fits(_sizes: &Sizes, _chunk: Option<usize>) -> bool {
+        true
+    }
 
     /// The backend's form of a tensor, with autodiff or without; the tensor again if it is on another backend. The
     /// numbers are shared only if the tensor was.

@@ -355,7 +355,7 @@ fn five_tokens_by_hand_in_windows_of_two() {
         chunk: None,
         count: false,
     };
-    let half = graph::half::<Flex>(Operation::Level, &input.v, &input.weights, input.precision);
+    let half = graph::half::<Flex>(Operation::Level, &input.v, &input.weights, input.precision, None);
     let place = |table: Tensor<4>| crate::testing::memory(table);
     let level = LevelOn {
         half: half.unwrap().0,

@@ -23,6 +23,7 @@ pub(super) fn half<B: DragonBackend>(
     v: &Tensor<4>,
     weights: &LevelWeights,
     precision: Precision,
+    chunk: Option<usize>,
 ) -> Option<(HalfOn<B>, Option<[NodeGuard; 4]>)> {
     let (decoder_x, decoder_y, encoder) = (weights.decoder_x(), weights.decoder_y(), weights.encoder());
     let dtypes = [v.dtype(), decoder_x.dtype(), decoder_y.dtype(), encoder.dtype()];
@@ -41,6 +42,9 @@ pub(super) fn half<B: DragonBackend>(
         return None;
     }
     let sizes = Sizes::of(v, weights);
+    if !B::fits(&sizes, chunk) {
+        return None;
+    }
     let v = B::take(v.clone()).ok()?;
     let decoder_x = B::take(decoder_x.clone()).ok()?;
     let decoder_y = B::take(decoder_y.clone()).ok()?;
@@ -90,7 +94,8 @@ impl Sizes {
 
 /// A level whose tensors are on a backend that takes it; takes the memory, if so.
 pub(super) fn level<B: DragonBackend>(input: &mut LevelInput) -> Option<LevelOutput> {
-    let (half, nodes) = half::<B>(Operation::Level, &input.v, &input.weights, input.precision)?;
+    let (v, weights) = (&input.v, &input.weights);
+    let (half, nodes) = half::<B>(Operation::Level, v, weights, input.precision, input.chunk)?;
     let sizes = half.sizes;
     let slopes = slopes(&input.retention, nodes.is_some())?;
     let rotation = input.rotation.clone().inner();

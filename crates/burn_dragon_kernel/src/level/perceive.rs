@@ -34,7 +34,7 @@ fn on_backend<B: DragonBackend>(
     weights: &LevelWeights,
     precision: Precision,
 ) -> Option<Tensor<4>> {
-    let (half, nodes) = half::<B>(Operation::Perceive, v, weights, precision)?;
+    let (half, nodes) = half::<B>(Operation::Perceive, v, weights, precision, None)?;
     let (x, kept) = B::perceive(half);
     Some(match nodes {
         None => B::give(x),

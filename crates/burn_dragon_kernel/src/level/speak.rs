@@ -83,7 +83,8 @@ fn on_backend<B: DragonBackend>(input: &SpeakInput) -> Option<LevelOutput> {
     if !is_taken || input.read.is_autodiff() != input.v.is_autodiff() {
         return None;
     }
-    let (half, nodes) = half::<B>(Operation::Speak, &input.v, &input.weights, input.precision)?;
+    let (v, weights) = (&input.v, &input.weights);
+    let (half, nodes) = half::<B>(Operation::Speak, v, weights, input.precision, None)?;
     let (read, sizes) = (B::take(input.read.clone()).ok()?, half.sizes);
     let speak = SpeakOn {
         half,

@@ -48,7 +48,7 @@ fn factor_type(half: &HalfOn<CubeBackend>) -> DType {
 }
 
 /// Tokens of the longest window: all where that is less work than memories between windows.
-fn window_length(sizes: Sizes, chunk: Option<usize>) -> usize {
+pub(crate) fn window_length(sizes: Sizes, chunk: Option<usize>) -> usize {
     let (tokens, most) = (sizes.tokens, (4 * sizes.width).max(512));
     let shorter = tokens.div_ceil(tokens.div_ceil((2 * sizes.width).max(512)));
     chunk

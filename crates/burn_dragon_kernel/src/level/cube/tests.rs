@@ -53,7 +53,7 @@ fn values_and_gradients_are_those_of_the_definition() {
     let Some(device) = device() else { return };
     let (here, there) = (device.autodiff(), Device::flex().autodiff());
     for memory in [Carried::None, Carried::Tracked, Carried::Constant] {
-        for (seed, case) in retention_tests::cases(8, memory != Carried::None) {
+        for (seed, case) in retention_tests::cases(6, memory != Carried::None) {
             let input = |device: &Device| LevelInput {
                 credit: [Credit::Full, Credit::Queries][(seed % 2) as usize],
                 ..retention_tests::input(seed, &case, device)
@@ -293,7 +293,7 @@ fn factors_of_fewer_bits_give_about_the_same() {
                 input.weights.encoder().clone(),
             );
             let (half, _) =
-                graph::half::<CubeBackend>(Operation::Level, &input.v, &input.weights, Precision::Bf16)
+                graph::half::<CubeBackend>(Operation::Level, &input.v, &input.weights, Precision::Bf16, None)
                     .unwrap();
             let take = |tensor: Tensor<4>| CubeBackend::take(tensor).unwrap().numbers;
             let slopes = input.retention.decay.clone();
@@ -376,4 +376,20 @@ fn a_stream_is_cut_where_memories_between_windows_are_less_work() {
     assert_eq!(of(8192, 256, None), 512);
     assert_eq!(of(100, 256, Some(7)), 7);
     assert_eq!(of(5, 256, Some(70)), 5);
+}
+
+#[test]
+fn a_level_of_more_entries_than_kernels_count_is_left_to_its_definition() {
+    let fits = |lanes, tokens, chunk| {
+        let sizes = Sizes {
+            lanes,
+            heads: 4,
+            tokens,
+            neurons: 8192,
+            width: 256,
+        };
+        CubeBackend::fits(&sizes, chunk)
+    };
+    assert!(fits(32, 512, None) && fits(255, 512, None) && fits(1, 100_000, None));
+    assert!(!fits(256, 512, None) && !fits(1, 100_000, Some(100_000)));
 }
