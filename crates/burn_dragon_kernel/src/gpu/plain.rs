@@ -73,9 +73,9 @@ fn sum_products<L: Float, R: Float, O: Float>(
     length: usize,
     #[comptime] rank: usize,
     #[comptime] splits: bool,
-    #[define(L)] _left: ElemType,
-    #[define(R)] _right: ElemType,
-    #[define(O)] _into: ElemType,
+    #[define(L)] _type_of_left: ElemType,
+    #[define(R)] _type_of_right: ElemType,
+    #[define(O)] _type_of_into: ElemType,
 ) {
     let index = ABSOLUTE_POS % count;
     let piece = ABSOLUTE_POS / count;
