@@ -293,10 +293,11 @@ fn threads_do_not_share_their_units_state() {
 mod blocks {
     use super::super::native::bf16::{Blocks, Products};
     use super::super::native::{amx, dot};
-    use super::super::{Block, PANEL, Packing};
+    use super::super::{Block, DEPTH, PANEL, Packing};
     use super::*;
 
-    /// Blocks and the lower blocks of a product have the bits of the whole product, with zeros beyond it.
+    /// Blocks and the lower blocks of a product have the bits of the whole product, with zeros beyond it. Where there is more
+    /// than one block of inner entries, the whole product adds the sums of each at its edges, so they are near.
     fn are_parts_of_the_product<B: Blocks>() {
         let mut numbers = Numbers(23);
         for (rows, inner) in [(1, 1), (31, 33), (64, 32), (70, 300), (97, 513)] {
@@ -321,9 +322,11 @@ mod blocks {
                         let (t, s) = (row + i, column + j);
                         let is_within = t < rows && s < rows;
                         let expected = if is_within { whole[t * rows + s] } else { 0.0 };
-                        assert_eq!(block.0[i][j], expected, "{t}, {s} of {rows}");
+                        let near = if inner > DEPTH { 1e-5 * inner as f32 } else { 0.0 };
+                        let is_near = |found: f32| (found - expected).abs() <= near;
+                        assert!(is_near(block.0[i][j]), "{t}, {s} of {rows}");
                         if is_within && column <= row {
-                            assert_eq!(lower[t * rows + s], expected, "lower {t}, {s} of {rows}");
+                            assert!(is_near(lower[t * rows + s]), "lower {t}, {s} of {rows}");
                         } else if is_within {
                             assert!(lower[t * rows + s].is_nan(), "{t}, {s} is above the diagonal");
                         }
