@@ -12,6 +12,8 @@ use crate::randomness::{Masks, derive};
 use crate::settings::{Precision, Settings};
 use crate::streams::{Streams, Windows};
 use crate::tape::{Matrix, Rounding, Tape, Var, bf16, exact};
+use burn::tensor::Device;
+use burn_dragon_train::api::TrainingPrecision;
 use std::collections::{BTreeMap, BTreeSet};
 use std::f64::consts::LN_2;
 
@@ -213,6 +215,7 @@ impl<'a> Run<'a> {
                     masks: Some(masks),
                     credit: settings.credit,
                     rounding: rounding(settings.precision),
+                    rounding_of_x: rounding_of_x(settings),
                 };
                 let read = model.read_on(&window.inputs, &pass, memory);
                 *memory = read.memory;
@@ -303,5 +306,16 @@ fn rounding(precision: Precision) -> Rounding {
     match precision {
         Precision::F32 => exact,
         Precision::Bf16 => bf16,
+    }
+}
+
+/// A processor with products of bf16 keeps x in bf16, unless slopes are learnt.
+fn rounding_of_x(settings: &Settings) -> Rounding {
+    let learns_slopes = settings.shape.decay.as_ref().is_some_and(|decay| decay.learnable);
+    let mut fastest = TrainingPrecision::Auto;
+    let _ = fastest.settle(&Device::flex(), None);
+    match settings.precision {
+        Precision::Bf16 if fastest == TrainingPrecision::Bf16 && !learns_slopes => bf16,
+        _ => exact,
     }
 }

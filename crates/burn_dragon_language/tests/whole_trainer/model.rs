@@ -30,6 +30,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) credit: Credit,
     /// Of the factors of a level's products.
     pub(crate) rounding: Rounding,
+    /// Of x as a factor of y.
+    pub(crate) rounding_of_x: Rounding,
 }
 
 impl Pass<'_> {
@@ -42,6 +44,7 @@ impl Pass<'_> {
             masks: None,
             credit: Credit::Full,
             rounding: exact,
+            rounding_of_x: exact,
         }
     }
 }
@@ -172,7 +175,8 @@ impl<'a> Model<'a> {
         );
         let read = tape.plus(recalled, tape.product(scores, values, round));
         let a = tape.norm(read, self.shape.norm_eps);
-        let y = tape.times(tape.relu(tape.product(a, self.part("decoder_y", head), round)), x);
+        let gate = tape.relu(tape.product(a, self.part("decoder_y", head), round));
+        let y = tape.times(gate, tape.rounded(x, pass.rounding_of_x));
 
         // rho_T = left(T, 0) rho + sum over s of left(T, s) q_s (outer) v_s
         let written = left(tokens, 1, &|s, _| {

@@ -215,6 +215,12 @@ impl Tape {
         })
     }
 
+    /// Rounded; gradients pass unchanged.
+    pub(crate) fn rounded(&self, a: Var, rounding: Rounding) -> Var {
+        let value = self.value(a).map(rounding);
+        self.derived(value, move |d| vec![(a, d.clone())])
+    }
+
     pub(crate) fn exp(&self, a: Var) -> Var {
         let value = self.value(a).map(f64::exp);
         self.derived(value.clone(), move |d| vec![(a, d.with(&value, |d, e| d * e))])

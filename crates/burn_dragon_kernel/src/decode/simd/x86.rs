@@ -185,13 +185,13 @@ impl Simd for Avx2 {
         // SAFETY: see above the impl; a `Halves` is 64 bytes on such a boundary.
         unsafe {
             let mask = _mm256_set1_epi32(-0x1_0000);
-            let mut lines = [[_mm256_setzero_ps(); 2]; 2];
-            for half in 0..2 {
+            let [mut low, mut high] = [[_mm256_setzero_ps(); 2]; 2];
+            for (half, (low, high)) in low.iter_mut().zip(&mut high).enumerate() {
                 let words = _mm256_load_si256(halves.0[8 * half..].as_ptr().cast());
-                lines[0][half] = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words));
-                lines[1][half] = _mm256_castsi256_ps(_mm256_and_si256(words, mask));
+                *low = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words));
+                *high = _mm256_castsi256_ps(_mm256_and_si256(words, mask));
             }
-            lines
+            [low, high]
         }
     }
     #[inline(always)]
