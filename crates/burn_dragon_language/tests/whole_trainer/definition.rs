@@ -309,7 +309,7 @@ fn rounding(precision: Precision) -> Rounding {
     }
 }
 
-/// A processor with products of bf16 keeps x in bf16, unless slopes are learnt.
+/// A processor with products of bf16 keeps x, and its gradient through y, in bf16, unless slopes are learnt.
 fn rounding_of_x(settings: &Settings) -> Rounding {
     let learns_slopes = settings.shape.decay.as_ref().is_some_and(|decay| decay.learnable);
     let mut fastest = TrainingPrecision::Auto;

@@ -30,7 +30,7 @@ pub(crate) struct Pass<'a> {
     pub(crate) credit: Credit,
     /// Of the factors of a level's products.
     pub(crate) rounding: Rounding,
-    /// Of x as a factor of y.
+    /// Of x as a factor of y, and of its gradient through y.
     pub(crate) rounding_of_x: Rounding,
 }
 

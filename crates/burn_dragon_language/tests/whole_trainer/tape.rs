@@ -215,10 +215,10 @@ impl Tape {
         })
     }
 
-    /// Rounded; gradients pass unchanged.
+    /// Rounded, in both directions.
     pub(crate) fn rounded(&self, a: Var, rounding: Rounding) -> Var {
         let value = self.value(a).map(rounding);
-        self.derived(value, move |d| vec![(a, d.clone())])
+        self.derived(value, move |d| vec![(a, d.map(rounding))])
     }
 
     pub(crate) fn exp(&self, a: Var) -> Var {
