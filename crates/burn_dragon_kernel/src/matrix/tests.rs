@@ -292,7 +292,7 @@ fn threads_do_not_share_their_units_state() {
 #[cfg(target_arch = "x86_64")]
 mod blocks {
     use super::super::native::bf16::{Blocks, Products};
-    use super::super::native::{amx, dot};
+    use super::super::native::{self, amx, dot};
     use super::super::{Block, DEPTH, PANEL, Packing};
     use super::*;
 
@@ -338,12 +338,10 @@ mod blocks {
 
     #[test]
     fn blocks_are_parts_of_the_product() {
-        if amx::available() {
-            are_parts_of_the_product::<amx::Tiles>();
-        } else if dot::available() {
-            are_parts_of_the_product::<dot::Vectors>();
-        } else {
-            println!("skipped: this processor has no products of bf16");
+        match native::Unit::of(Precision::Bf16) {
+            Some(native::Unit::Amx) => are_parts_of_the_product::<amx::Tiles>(),
+            Some(native::Unit::Dot) => are_parts_of_the_product::<dot::Vectors>(),
+            _ => println!("skipped: this processor has no products of bf16 that are worth their use"),
         }
     }
 }
