@@ -62,7 +62,6 @@ pub(super) fn through_gate<B: Blocks>(
     };
     let du = scratch.du.right.right(head.precision, head.wide(du)).packed();
     let da = scratch.da.sized(tokens * width);
-    da.fill(0.0);
     let products = Products::<B>::new();
     let mut group = Group::default();
     for tile in head.sizes.fused_tiles() {
@@ -86,7 +85,7 @@ pub(super) fn through_gate<B: Blocks>(
             width,
             room.left.packed(),
             weights.out_y.packed().part(&tile),
-            true,
+            tile.start > 0,
         );
     }
 }
