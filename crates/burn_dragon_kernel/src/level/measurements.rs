@@ -22,15 +22,13 @@ fn what_retention_takes() {
         apart: false,
         quiet: 0.0,
     };
-    let slopes = || {
-        Decay::new(Tensor::from_data(
-            [0.25f32, 0.0625, 0.015_625, 0.003_906_25],
-            &device,
-        ))
-    };
+    let slopes = || Tensor::<1>::from_data([0.25f32, 0.0625, 0.015_625, 0.003_906_25], &device);
     let resets = || Resets::new((0..8).map(|lane| vec![20 + 10 * lane, 120 + 10 * lane]).collect());
     let input = |decay, resets, credit| LevelInput {
-        retention: Retention { decay, resets },
+        retention: Retention {
+            decay: Option::map(decay, Decay::new),
+            resets,
+        },
         credit,
         ..case.input(&device)
     };

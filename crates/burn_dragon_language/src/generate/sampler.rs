@@ -64,7 +64,9 @@ impl Sampler {
     /// Records that the next `count` draws were made elsewhere.
     pub(super) fn drawn(&mut self, count: usize) {
         if self.draw.temperature != 0.0 {
-            (0..count).for_each(|_| drop(self.rng.uniform()));
+            for _ in 0..count {
+                self.rng.uniform();
+            }
         }
     }
 }
