@@ -63,7 +63,7 @@ pub mod api {
     pub use crate::predict::{PredictRequest, Predictions};
     pub use crate::progress::Output;
     pub use crate::resume_point::ResumePoint;
-    pub use crate::run::{RunFolder, RunInfo};
+    pub use crate::run::{RunFolder, RunInfo, RunOutcome, RunState};
     pub use crate::sample::{Sample, SampleFile};
     pub use crate::schedule::{DecayShape, Schedule};
     pub use crate::settings::{CheckpointConfig, Done, EvaluationConfig, TrainingConfig};

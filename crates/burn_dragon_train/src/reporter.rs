@@ -4,7 +4,7 @@ use crate::error::TrainError;
 use crate::figures::figure;
 use crate::figures::{Figure, Unit};
 use crate::progress::{Output, Progress, StepReport};
-use crate::run::{MetricsLog, RunFolder, STEP};
+use crate::run::{MetricsLog, RunFolder, RunInfo, STEP, metrics};
 use crate::sample::Sample;
 use crate::task::{Evaluation, Metrics};
 use burn::tensor::{Device, Tensor};
@@ -18,7 +18,7 @@ use std::time::Instant;
 
 /// Line of `metrics.jsonl`. Everything but `time` is a function of configuration, data and seed.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Written<'a> {
     step: u64,
     kind: &'a str,
     loss: f64,
@@ -50,6 +50,8 @@ pub(crate) struct Reporter {
     unit: Unit,
     figures: Vec<Figure>,
     started: Instant,
+    /// Seconds of the sessions before this one, up to the checkpoint from which the run resumes.
+    earlier_seconds: f64,
     /// Units and seconds of the steps since the last line.
     recent: (u64, f64),
     seconds_per_step: Option<f64>,
@@ -79,6 +81,7 @@ impl Reporter {
             unit: Unit::SAMPLE,
             figures: Vec::new(),
             started: Instant::now(),
+            earlier_seconds: earlier_seconds(run, &lines, resumed),
             recent: (0, 0.0),
             seconds_per_step: None,
             peak_flops: None,
@@ -145,7 +148,7 @@ impl Reporter {
             units_per_second: Some(rate),
             utilisation,
         };
-        self.metrics.append(&Line {
+        self.metrics.append(&Written {
             step,
             kind: "train",
             loss,
@@ -181,7 +184,7 @@ impl Reporter {
             utilisation: None,
         };
         let metrics = &evaluation.metrics;
-        self.metrics.append(&Line {
+        self.metrics.append(&Written {
             step,
             kind,
             loss: evaluation.loss,
@@ -204,9 +207,19 @@ impl Reporter {
         self.progress.finish();
     }
 
-    fn seconds(&self) -> f64 {
-        self.started.elapsed().as_secs_f64()
+    /// Seconds of training so far, of all sessions.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.earlier_seconds + self.started.elapsed().as_secs_f64()
     }
+}
+
+/// Seconds of training up to the checkpoint of step `resumed`: those of the last line, or those at which the run ended,
+/// if that was at this step.
+fn earlier_seconds(run: &RunFolder, lines: &[metrics::Line], resumed: Option<u64>) -> f64 {
+    let of_lines = lines.iter().filter_map(metrics::seconds).fold(0.0, f64::max);
+    let outcome = RunInfo::load(&run.run_json()).ok().and_then(|info| info.outcome);
+    let of_the_end = outcome.filter(|outcome| resumed.is_some() && outcome.step == resumed);
+    of_the_end.map_or(of_lines, |outcome| outcome.seconds.max(of_lines))
 }
 
 /// Peak FLOP/s of a device: for the processor its multiply-adds, for another device the rate of a square product.

@@ -6,7 +6,7 @@
 //! ```
 
 use crate::batches::Batches;
-use crate::checkpointing::{Checkpointing, Contents, TrainerState};
+use crate::checkpointing::{Checkpointing, Contents, Mark, TrainerState};
 use crate::error::TrainError;
 use crate::guard::{Guard, GuardConfig, GuardPolicy, Irregularity};
 use crate::identity::ChangedData;
@@ -398,7 +398,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             session.reporter.sample(step, &sample, &files);
         }
         if step.is_multiple_of(self.plan.checkpoint.every) {
-            self.save(session)?;
+            self.save(session, true)?;
         }
         Ok(())
     }
@@ -417,7 +417,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         if session.state.best_score.is_none_or(|best| score < best) {
             session.state.best_score = Some(score);
             session.state.best_step = Some(step);
-            self.save(session)?;
+            self.save(session, true)?;
         }
         Ok(())
     }
@@ -426,8 +426,9 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         self.task.evaluate(&evaluated(session), scope)
     }
 
-    /// Saves a state that is not saved yet. A checkpoint that turns out to be the best is saved again, with this mark.
-    fn save(&self, session: &mut Session<'_, T, U>) -> Result<(), TrainError> {
+    /// Saves a state that is not saved yet. A checkpoint that turns out to be the best is saved again, with this mark. It
+    /// is `useful` unless an interruption is the only reason to save it.
+    fn save(&self, session: &mut Session<'_, T, U>, useful: bool) -> Result<(), TrainError> {
         let started = Instant::now();
         let (step, best_step) = (session.state.step, session.state.best_step);
         if session.saved == Some((step, best_step)) {
@@ -440,8 +441,9 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             update: session.update.snapshot(&session.model)?,
             state: &session.state,
         };
+        let best = best_step == Some(step);
         self.checkpointing
-            .save(self.task, contents, best_step == Some(step))?;
+            .save(self.task, contents, Mark { best, useful })?;
         session.saved = Some((step, best_step));
         session.blocked_seconds += started.elapsed().as_secs_f64();
         Ok(())
@@ -464,7 +466,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             session.reporter.evaluation("final", session.state.step, &full)?;
             Some(full)
         };
-        self.save(&mut session)?;
+        self.save(&mut session, ending != Ending::Interrupted)?;
         self.checkpointing.wait()?;
         session.reporter.finish();
         let (checkpoints, writing_seconds) = self.checkpointing.written();
@@ -479,6 +481,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             score: after.as_ref().map(|after| self.task.score(after)),
             after,
             seconds: session.started.elapsed().as_secs_f64(),
+            total_seconds: session.reporter.seconds(),
             units_per_second: session.session_units as f64 / session.stepping_seconds.max(1e-9),
             saving: Saving {
                 checkpoints,

@@ -50,6 +50,12 @@ fn kinds() -> Kinds {
     ])
 }
 
+/// Commit of the sources of this program, with `+changes` if they had changes that were not committed.
+#[cfg(feature = "train")]
+fn commit() -> Option<&'static str> {
+    option_env!("BURN_DRAGON_COMMIT")
+}
+
 /// Number of parameters in all tensors of a model.
 fn parameters(kind: &dyn ModelKind, model: &ModelFile) -> u64 {
     let tensors = kind.tensors(model.config.value()).unwrap_or_default();

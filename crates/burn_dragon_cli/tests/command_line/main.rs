@@ -21,6 +21,7 @@ mod judging;
 mod machine;
 mod names;
 mod numbers;
+mod outcomes;
 mod prompts;
 #[cfg(feature = "fetch")]
 mod remote;

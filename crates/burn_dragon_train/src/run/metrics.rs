@@ -117,6 +117,11 @@ fn lines<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Line)>, Trai
     Ok(found)
 }
 
+/// Seconds of training up to a line.
+pub(crate) fn seconds(line: &Line) -> Option<f64> {
+    line.get(TIME)?.get("seconds")?.as_f64()
+}
+
 /// Line without the values that depend on the clock: equal in two runs of one seed.
 pub fn without_time(mut line: Line) -> Line {
     line.remove(TIME);
