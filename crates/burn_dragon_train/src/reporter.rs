@@ -1,11 +1,13 @@
 //! Reports of a run: lines for the user, and `metrics.jsonl` for programs.
 
 use crate::error::TrainError;
+use crate::events::EventFile;
 use crate::figures::figure;
 use crate::figures::{Figure, Unit};
 use crate::progress::{Output, Progress, StepReport};
 use crate::run::{MetricsLog, RunFolder, RunInfo, STEP, metrics};
 use crate::sample::Sample;
+use crate::settings::EventFormat;
 use crate::task::{Evaluation, Metrics};
 use burn::tensor::{Device, Tensor};
 use burn_dragon_kernel::api::machine;
@@ -43,6 +45,7 @@ struct Times {
 #[derive(Debug)]
 pub(crate) struct Reporter {
     metrics: MetricsLog,
+    events: Option<EventFile>,
     progress: Progress,
     /// Evaluations that are in the file. A resumed run may repeat the one during which it stopped.
     told: BTreeSet<(u64, String)>,
@@ -75,6 +78,7 @@ impl Reporter {
         });
         Ok(Self {
             metrics,
+            events: None,
             told: told.collect(),
             progress: Progress::new(total_steps, resumed.unwrap_or(0), output),
             total_steps,
@@ -95,6 +99,20 @@ impl Reporter {
             figures,
             ..self
         }
+    }
+
+    /// Writes event files beside `metrics.jsonl`, if a format is asked for.
+    pub(crate) fn with_events(
+        self,
+        format: Option<EventFormat>,
+        run: &RunFolder,
+        resumed: Option<u64>,
+    ) -> Result<Self, TrainError> {
+        let events = match format {
+            Some(EventFormat::Tensorboard) => Some(EventFile::create(run, resumed)?),
+            None => None,
+        };
+        Ok(Self { events, ..self })
     }
 
     /// Measures the peak FLOP/s of the device, for the utilisation that is shown.
@@ -143,6 +161,16 @@ impl Reporter {
             figures: self.figures.iter().filter_map(known).collect(),
             eta_seconds: self.seconds_per_step.unwrap_or_default() * (self.total_steps - step) as f64,
         });
+        if let Some(events) = &mut self.events {
+            let rates = [("units_per_second", Some(rate)), ("utilisation", utilisation)];
+            let rates = rates.into_iter().filter_map(|(key, value)| Some((key, value?)));
+            let metrics = metrics.iter().map(|(key, value)| (key.as_str(), *value));
+            events.numbers(
+                step,
+                "train",
+                [("loss", loss)].into_iter().chain(metrics).chain(rates),
+            )?;
+        }
         let time = Times {
             seconds: self.seconds(),
             units_per_second: Some(rate),
@@ -184,6 +212,10 @@ impl Reporter {
             utilisation: None,
         };
         let metrics = &evaluation.metrics;
+        if let Some(events) = &mut self.events {
+            let metrics = metrics.iter().map(|(key, value)| (key.as_str(), *value));
+            events.numbers(step, kind, [("loss", evaluation.loss)].into_iter().chain(metrics))?;
+        }
         self.metrics.append(&Written {
             step,
             kind,
@@ -195,12 +227,16 @@ impl Reporter {
     }
 
     /// Shows a sample, and the paths of its files.
-    pub(crate) fn sample(&self, step: u64, sample: &Sample, files: &[PathBuf]) {
+    pub(crate) fn sample(&mut self, step: u64, sample: &Sample, files: &[PathBuf]) -> Result<(), TrainError> {
         let mut told = vec![format!("sample at step {step}:")];
         let text = sample.text.iter().flat_map(|text| text.lines());
         told.extend(text.map(|line| format!("  | {line}")));
         told.extend(files.iter().map(|path| format!("  {}", path.display())));
         self.note(&told.join("\n"));
+        match (&mut self.events, &sample.text) {
+            (Some(events), Some(text)) => events.text(step, text),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn finish(&self) {

@@ -9,7 +9,6 @@ use crate::batches::Batches;
 use crate::checkpointing::{Checkpointing, Contents, Mark, TrainerState};
 use crate::error::TrainError;
 use crate::guard::{Guard, GuardConfig, GuardPolicy, Irregularity};
-use crate::identity::ChangedData;
 use crate::interrupt::Interrupt;
 use crate::outcome::{Ending, Outcome, Saving};
 use crate::plan::Plan;
@@ -177,7 +176,8 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             .collect();
         if let Some(folder) = &found {
             state = self.checkpointing.read_state(folder)?;
-            let changed = self.recognise(&mut state, &mut notes)?;
+            let (now, sample) = (self.task.identity(), self.plan.sample());
+            let changed = state.recognise(now, T::keys(), sample, self.accepts_changed_data, &mut notes)?;
             model = self.task.restore(model, folder.path())?;
             if changed.is_none_or(|changed| !changed.training()) {
                 self.task
@@ -206,7 +206,8 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         state.version = env!("CARGO_PKG_VERSION").into();
         let resumed = found.map(|folder| folder.step());
         let reporter = Reporter::open(self.run, self.output, total_steps, resumed)?
-            .of_a_task(self.task.unit(), self.task.figures());
+            .of_a_task(self.task.unit(), self.task.figures())
+            .with_events(self.plan.training.events, self.run, resumed)?;
         notes.iter().for_each(|note| reporter.note(note));
         Ok(Session {
             total_steps,
@@ -233,40 +234,6 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             identity: self.task.identity(),
             ..TrainerState::default()
         }
-    }
-
-    /// Checks that the resumed run is the one that was saved, and whether its best score is still valid. Returns the
-    /// changes of its data, if they are accepted.
-    fn recognise(
-        &self,
-        state: &mut TrainerState,
-        notes: &mut Vec<String>,
-    ) -> Result<Option<ChangedData>, TrainError> {
-        let now = self.task.identity();
-        state.identity.check_settings(&now.settings, T::keys())?;
-        let changed = state.identity.changed_data(&now.data);
-        if let Some(changed) = &changed {
-            if !self.accepts_changed_data {
-                let changed = Box::new(changed.clone());
-                return Err(TrainError::ChangedData { changed });
-            }
-            let consequences = changed.consequences();
-            notes.push(format!(
-                "the data of the run has changed: {changed}; {consequences}"
-            ));
-        }
-        let sample = self.plan.sample();
-        if state.sample != sample && state.best_step.is_some() {
-            notes.push(format!(
-                "evaluations are on a sample of {sample} sequences now, not of {}: the best figure starts anew",
-                state.sample
-            ));
-        }
-        if state.sample != sample || changed.as_ref().is_some_and(ChangedData::validation) {
-            state.forget_best();
-        }
-        (state.sample, state.identity) = (sample, now);
-        Ok(changed)
     }
 
     fn ending(&self, session: &Session<'_, T, U>) -> Option<Ending> {
@@ -395,7 +362,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             && let Some(sample) = self.task.sample(&evaluated(session), step)?
         {
             let files = sample.save(self.run, step)?;
-            session.reporter.sample(step, &sample, &files);
+            session.reporter.sample(step, &sample, &files)?;
         }
         if step.is_multiple_of(self.plan.checkpoint.every) {
             self.save(session, true)?;

@@ -29,6 +29,7 @@ mod resume;
 mod resume_data;
 mod resume_place;
 mod resume_settings;
+mod runs;
 mod scripts;
 mod settings;
 mod state;

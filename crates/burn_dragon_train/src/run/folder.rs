@@ -39,7 +39,7 @@ impl RunFolder {
             Some(out) => claim(out)?,
             None => fresh(
                 runs_root,
-                &format!("{}-{}", plain(label), stamp(SystemTime::now())),
+                &format!("{}-{}", plain_name(label), stamp(SystemTime::now())),
             )?,
         };
         Ok(Self { path, listed: false }.among(runs_root))
@@ -162,7 +162,7 @@ fn fresh(runs_root: &Path, name: &str) -> Result<PathBuf, TrainError> {
 }
 
 /// Label as part of a file name that is valid on every system.
-fn plain(label: &str) -> String {
+pub(crate) fn plain_name(label: &str) -> String {
     let safe = |c: char| {
         if c.is_ascii_alphanumeric() || "._-".contains(c) {
             c
@@ -397,7 +397,7 @@ mod tests {
     #[test]
     fn labels_become_plain_names() {
         assert_eq!(
-            ["lang/../x y", "..", "é"].map(plain),
+            ["lang/../x y", "..", "é"].map(plain_name),
             ["lang-..-x-y", "run", "run"]
         );
     }

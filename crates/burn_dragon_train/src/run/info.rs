@@ -3,7 +3,6 @@
 use super::{rfc3339, write_atomic};
 use crate::config::FIRST_FAMILY;
 use crate::error::TrainError;
-use crate::outcome::Ending;
 use burn_dragon_checkpoint::api::expert::unmarked;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -110,13 +109,8 @@ impl RunOutcome {
         }
     }
 
-    /// A run that has ended now, at `step`, after `seconds` of training.
-    pub(crate) fn ended(ending: Ending, total_steps: u64, step: u64, seconds: f64) -> Self {
-        let state = match ending {
-            Ending::Complete => RunState::Complete,
-            Ending::TimeIsUp => RunState::TimeLimit,
-            Ending::Interrupted => RunState::Stopped,
-        };
+    /// A run that has ended now in this state, at `step`, after `seconds` of training.
+    pub(crate) fn ended(state: RunState, total_steps: u64, step: u64, seconds: f64) -> Self {
         Self {
             state,
             ended: Some(rfc3339(SystemTime::now())),
@@ -214,7 +208,7 @@ mod tests {
         let path = folder.path().join("run.json");
         let mut info = RunInfo::now("toy", "cpu", "Flex", u64::MAX);
         info.resumed(200, Some("abc"), &["training"]);
-        info.outcome = Some(RunOutcome::ended(Ending::TimeIsUp, 300, 250, 1.5));
+        info.outcome = Some(RunOutcome::ended(RunState::TimeLimit, 300, 250, 1.5));
         info.save(&path).unwrap();
         assert_eq!(RunInfo::load(&path).unwrap(), info);
     }

@@ -21,6 +21,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use burn_dragon_checkpoint::api::expert::disk;
 
 pub use folder::RunFolder;
+pub(crate) use folder::plain_name;
 pub use info::{RunInfo, RunOutcome, RunState};
 pub(crate) use lock::RunLock;
 pub(crate) use metrics::STEP;

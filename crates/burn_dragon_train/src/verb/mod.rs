@@ -20,7 +20,7 @@ use crate::family::{At, Family, config_text};
 use crate::interrupt::Interrupt;
 use crate::outcome::{Ending, Outcome};
 use crate::progress::Output;
-use crate::run::{RunFolder, RunInfo, RunOutcome, write_atomic};
+use crate::run::{RunFolder, RunInfo, RunOutcome, RunState, write_atomic};
 use crate::start::Start;
 use crate::task::Task;
 use crate::trainer::Trainer;
@@ -247,7 +247,11 @@ fn note_end<M>(
     let begun = info.outcome.clone();
     let outcome = match ended {
         Ok((_, outcome)) => Some(RunOutcome::ended(
-            outcome.ending,
+            match outcome.ending {
+                Ending::Complete => RunState::Complete,
+                Ending::TimeIsUp => RunState::TimeLimit,
+                Ending::Interrupted => RunState::Stopped,
+            },
             total_steps,
             outcome.steps,
             outcome.total_seconds,
