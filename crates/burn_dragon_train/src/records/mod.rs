@@ -27,8 +27,8 @@ use std::path::{Path, PathBuf};
 
 /// Limit on the size of `config.toml`, `run.json` and a sample in bytes.
 const LARGEST_TEXT: u64 = 1 << 20;
-/// Limit on the size of `metrics.jsonl` in bytes: ten million steps, each with a line.
-const LARGEST_METRICS: u64 = 4 << 30;
+/// Limit on the size of `metrics.jsonl` in bytes: about three million lines.
+const LARGEST_METRICS: u64 = 1 << 30;
 /// Key of the seed, by which runs of one kind differ.
 pub(crate) const SEED: &str = "training.seed";
 
