@@ -2,6 +2,8 @@
 
 pub mod bench;
 pub mod chat;
+#[cfg(feature = "train")]
+pub mod compare;
 pub mod convert;
 pub mod diff;
 pub mod eval;
@@ -22,8 +24,14 @@ pub mod pull;
 #[cfg(feature = "fetch")]
 pub mod push;
 mod remote;
+#[cfg(feature = "train")]
+pub mod report;
 mod run_settings;
+#[cfg(feature = "train")]
+pub mod runs;
 pub mod state;
+#[cfg(feature = "train")]
+pub mod sweep;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod verify;
@@ -48,6 +56,12 @@ fn kinds() -> Kinds {
         #[cfg(feature = "train")]
         &SUDOKU,
     ])
+}
+
+/// Commit of the sources of this program, with `+changes` if they had changes that were not committed.
+#[cfg(feature = "train")]
+fn commit() -> Option<&'static str> {
+    option_env!("BURN_DRAGON_COMMIT")
 }
 
 /// Number of parameters in all tensors of a model.

@@ -1,6 +1,6 @@
 //! `dragon train`.
 
-use super::print_json;
+use super::{commit, print_json};
 use crate::args::TrainArgs;
 use crate::exit::interrupted;
 use crate::families;
@@ -43,5 +43,6 @@ fn request(args: &TrainArgs) -> RunRequest {
         print_config: args.print_config,
         dry_run: args.dry_run,
         json: args.json,
+        commit: commit().map(Into::into),
     }
 }

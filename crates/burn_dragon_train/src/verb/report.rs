@@ -20,6 +20,10 @@ pub(super) fn show<F: Family>(
 ) -> Result<(), TrainError> {
     let (path, steps) = (run.path().display(), outcome.steps);
     match outcome.ending {
+        Ending::Interrupted if steps == 0 => output.say(&format!(
+            "interrupted before the first step: {path} holds no trained model; start it again with\n  dragon train \
+             --resume {path}"
+        )),
         Ending::Interrupted => output.say(&format!(
             "interrupted and saved after step {steps} of {total_steps}; go on with\n  dragon train --resume {path}"
         )),
@@ -78,14 +82,21 @@ fn learnt<T: Task>(task: &T, outcome: &Outcome, after: &Evaluation) -> String {
     let (name, before, now) = both.unwrap_or((task.loss_name(), outcome.before.loss, after.loss));
     let width = figures.first().map_or(0, |figure| figure.name.len());
     let units = task.unit().many;
-    let session = match outcome.session_units {
-        session if session == outcome.units => String::new(),
-        session => format!(", {session} of them now,"),
-    };
-    format!(
-        "{name:width$}  {before:.3} before, {now:.3} after {} {units}{session} in {:.0} s ({:.0} {units} a second)",
-        outcome.units, outcome.seconds, outcome.units_per_second
-    )
+    let before_after = format!(
+        "{name:width$}  {before:.3} before, {now:.3} after {} {units}",
+        outcome.units
+    );
+    let (seconds, rate) = (outcome.seconds, outcome.units_per_second);
+    match outcome.session_units {
+        0 => format!("{before_after}, in {:.0} s of training", outcome.total_seconds),
+        session if session == outcome.units => {
+            format!("{before_after} in {seconds:.0} s ({rate:.0} {units} a second)")
+        }
+        session => format!(
+            "{before_after}, {session} of them now, in {seconds:.0} s ({rate:.0} {units} a second), and {:.0} s in all",
+            outcome.total_seconds
+        ),
+    }
 }
 
 /// Object of `--json`: the values of every run, then those of the family.
@@ -104,6 +115,7 @@ pub(super) fn summary<F: Family>(task: &F::Task, run: &RunFolder, outcome: &Outc
         "val_loss": outcome.after.as_ref().map(|after| after.loss),
         "score": outcome.score,
         "seconds": outcome.seconds,
+        "total_seconds": outcome.total_seconds,
         "units_per_second": outcome.units_per_second,
         "checkpoints": outcome.saving.checkpoints,
         "checkpoint_seconds_blocked": outcome.saving.blocked_seconds,
