@@ -19,7 +19,7 @@ pub(super) fn html(report: &Report) -> String {
         _ => tables::runs(compared),
     };
     let sections = [
-        section("", "Loss", overview, charts::loss(compared)),
+        section("", "Learning curve", overview, charts::loss(compared)),
         section(
             "grid",
             "Over the steps, and at the end",
@@ -91,15 +91,23 @@ fn section(class: &str, heading: &str, lead: String, content: String) -> String 
 }
 
 fn weights(report: &Report) -> String {
-    let steps: Vec<String> = report
-        .weights
-        .iter()
-        .filter(|of| of.problem.is_none())
-        .map(|of| of.step.to_string())
-        .collect();
+    let read = report.weights.iter().filter(|of| of.problem.is_none());
+    let mut steps: Vec<String> = read.map(|of| of.step.to_string()).collect();
+    steps.dedup();
     let plots = charts::weights(&report.runs, &report.weights);
+    let colors = if report.weights.len() > 1 {
+        " The colours are those of the first table."
+    } else {
+        ""
+    };
     match steps.is_empty() {
         true => plots,
-        false => element("p", "remark all", &format!("After step {}.", steps.join(", "))) + &plots,
+        false => {
+            element(
+                "p",
+                "remark all",
+                &format!("After step {}.{colors}", steps.join(", ")),
+            ) + &plots
+        }
     }
 }
