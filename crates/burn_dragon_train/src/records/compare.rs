@@ -22,6 +22,27 @@ pub struct Group {
     pub figures: BTreeMap<String, Spread>,
 }
 
+/// What runs of one group have in common.
+#[derive(PartialEq)]
+struct Kind<'a> {
+    settings: BTreeMap<&'a str, &'a str>,
+    steps: u64,
+    is_final: bool,
+}
+
+impl<'a> Kind<'a> {
+    fn of(run: &'a RunRecord) -> Self {
+        let settings = run.settings.iter().filter(|(key, _)| *key != SEED);
+        Self {
+            settings: settings
+                .map(|(key, value)| (key.as_str(), value.as_str()))
+                .collect(),
+            steps: run.steps(),
+            is_final: run.is_final(),
+        }
+    }
+}
+
 impl Comparison {
     /// A comparison of these runs.
     pub fn of(runs: Vec<RunRecord>) -> Self {
@@ -59,22 +80,15 @@ impl Comparison {
     /// is a group of one. Runs with different numbers of steps or different held-out data in their figures (a sample, or all
     /// of it) are in different groups.
     pub fn groups(&self) -> Vec<Group> {
-        let mut groups: Vec<(BTreeMap<&str, &str>, (u64, bool), Vec<usize>)> = Vec::new();
+        let mut groups: Vec<(Kind<'_>, Vec<usize>)> = Vec::new();
         for (place, run) in self.runs.iter().enumerate() {
-            let settings = run.settings.iter().filter(|(key, _)| *key != SEED);
-            let settings = settings
-                .map(|(key, value)| (key.as_str(), value.as_str()))
-                .collect();
-            let stage = (run.steps(), run.is_final());
-            match groups
-                .iter_mut()
-                .find(|(known, at, _)| (known, *at) == (&settings, stage))
-            {
-                Some((.., runs)) => runs.push(place),
-                None => groups.push((settings, stage, vec![place])),
+            let kind = Kind::of(run);
+            match groups.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, runs)) => runs.push(place),
+                None => groups.push((kind, vec![place])),
             }
         }
-        groups.into_iter().map(|(.., runs)| self.group(runs)).collect()
+        groups.into_iter().map(|(_, runs)| self.group(runs)).collect()
     }
 
     fn group(&self, runs: Vec<usize>) -> Group {
