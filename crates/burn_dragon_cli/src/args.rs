@@ -1,6 +1,8 @@
 //! Command-line arguments. These types only describe what was typed.
 
 mod bench;
+#[cfg(feature = "train")]
+mod doctor;
 mod eval;
 mod export;
 mod files;
@@ -19,6 +21,8 @@ pub use bench::{
     BenchArgs, BenchDecodeArgs, BenchKernelsArgs, BenchPrefillArgs, BenchTrainArgs, BenchVerb, PrefillForm,
     SettingArgs, SubjectArgs,
 };
+#[cfg(feature = "train")]
+pub use doctor::DoctorArgs;
 pub use eval::{EvalArgs, MemoryMode};
 pub use export::{BundleArgs, ExportArgs, ExportBurnpackArgs, ExportFamily};
 pub use files::{ConvertArgs, DiffArgs, InspectArgs, VerifyArgs};
@@ -95,6 +99,9 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// Compare two models; exit code 1 if they differ
     Diff(DiffArgs),
+    /// Check the program, the machine and the disk; exit code 1 if a run would fail
+    #[cfg(feature = "train")]
+    Doctor(DoctorArgs),
     /// Measure speed, compared with the peak of the machine
     Bench(BenchArgs),
     /// Continue a text, with the flags of the program `infer`

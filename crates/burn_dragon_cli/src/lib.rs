@@ -98,6 +98,8 @@ fn run(verb: &Verb) -> ExitCode {
         Verb::Inspect(args) => commands::inspect::run(args),
         Verb::Verify(args) => commands::verify::run(args),
         Verb::Diff(args) => commands::diff::run(args),
+        #[cfg(feature = "train")]
+        Verb::Doctor(args) => commands::doctor::run(args),
         Verb::Bench(args) => commands::bench::run(args),
         Verb::Export(args) => commands::export::run(&args.place.path(), args.place.offline, &args.bundle),
         Verb::ExportBurnpack(args) => commands::export_burnpack::run(args),

@@ -196,6 +196,7 @@ impl Reporter {
         let figures: Vec<String> = evaluation
             .metrics
             .iter()
+            .filter(|(name, _)| !name.contains("_at_")) // points of curves are for the report
             .map(|(name, value)| format!("{name} {}", figure(*value)))
             .collect();
         self.note(&format!(

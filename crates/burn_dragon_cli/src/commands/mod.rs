@@ -6,6 +6,8 @@ pub mod chat;
 pub mod compare;
 pub mod convert;
 pub mod diff;
+#[cfg(feature = "train")]
+pub mod doctor;
 pub mod eval;
 pub mod export;
 pub mod export_burnpack;

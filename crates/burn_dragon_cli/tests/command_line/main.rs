@@ -5,6 +5,8 @@
 
 mod bench;
 mod chat;
+#[cfg(target_os = "linux")]
+mod doctor;
 mod errors;
 mod eval;
 mod export;

@@ -155,7 +155,11 @@ fn runs_of_several_seeds_are_compared_with_mean_and_deviation() {
     let deviation = (loss(0) - loss(1)).abs() / 2.0_f64.sqrt();
     assert!((spread["deviation"].as_f64().unwrap() - deviation).abs() < 1e-12);
     let answer = place.dragon(&["compare", "a", "b", "c"]).done();
-    assert!(answer.stdout.contains("over 2 seeds (a, b)"), "{}", answer.stdout);
+    assert!(
+        answer.stdout.contains("over 2 seeds (runs 1, 2)"),
+        "{}",
+        answer.stdout
+    );
     assert_eq!(place.dragon(&["compare", "a"]).code, Some(2));
     place
         .dragon(&["compare", "a", "nowhere"])
@@ -285,7 +289,7 @@ fn a_report_is_one_page_with_the_curves_of_its_runs() {
         ">Loss</h3>",
         "share of active neurons",
         ">Recall accuracy</h3>",
-        "Held-out figures by distance",
+        "Recall by distance",
         "Density of x by level",
         ">encoder</h3>",
         "2 earlier samples",

@@ -33,9 +33,8 @@ impl EventFile {
         let (file, path) = fresh(run)?;
         let mut events = Self { file, path };
         events.append(&message::version(now()))?;
-        match resumed {
-            Some(step) => events.append(&message::restart(now(), step + 1))?,
-            None => {}
+        if let Some(step) = resumed {
+            events.append(&message::restart(now(), step + 1))?;
         }
         Ok(events)
     }

@@ -10,7 +10,7 @@ fn slow_crc32c(bytes: &[u8]) -> u32 {
         rest ^= u32::from(byte);
         for _ in 0..8 {
             rest = if rest % 2 == 1 {
-                rest / 2 ^ 0x82f6_3b78
+                (rest / 2) ^ 0x82f6_3b78
             } else {
                 rest / 2
             };
@@ -23,7 +23,7 @@ fn slow_crc32c(bytes: &[u8]) -> u32 {
 fn records(mut file: &[u8]) -> Vec<Vec<u8>> {
     let check = |bytes: &[u8], stored: &[u8]| {
         let crc = slow_crc32c(bytes);
-        let masked = (crc >> 15 | crc << 17).wrapping_add(0xa282_ead8);
+        let masked = crc.rotate_left(17).wrapping_add(0xa282_ead8);
         assert_eq!(u32::from_le_bytes(stored.try_into().unwrap()), masked);
     };
     let mut records = Vec::new();

@@ -22,6 +22,27 @@ pub struct Group {
     pub figures: BTreeMap<String, Spread>,
 }
 
+/// What runs of one group have in common.
+#[derive(PartialEq)]
+struct Kind<'a> {
+    settings: BTreeMap<&'a str, &'a str>,
+    steps: u64,
+    is_final: bool,
+}
+
+impl<'a> Kind<'a> {
+    fn of(run: &'a RunRecord) -> Self {
+        let settings = run.settings.iter().filter(|(key, _)| *key != SEED);
+        Self {
+            settings: settings
+                .map(|(key, value)| (key.as_str(), value.as_str()))
+                .collect(),
+            steps: run.steps(),
+            is_final: run.is_final(),
+        }
+    }
+}
+
 impl Comparison {
     /// A comparison of these runs.
     pub fn of(runs: Vec<RunRecord>) -> Self {
@@ -59,22 +80,15 @@ impl Comparison {
     /// is a group of one. Runs with different numbers of steps or different held-out data in their figures (a sample, or all
     /// of it) are in different groups.
     pub fn groups(&self) -> Vec<Group> {
-        let mut groups: Vec<(BTreeMap<&str, &str>, (u64, bool), Vec<usize>)> = Vec::new();
+        let mut groups: Vec<(Kind<'_>, Vec<usize>)> = Vec::new();
         for (place, run) in self.runs.iter().enumerate() {
-            let settings = run.settings.iter().filter(|(key, _)| *key != SEED);
-            let settings = settings
-                .map(|(key, value)| (key.as_str(), value.as_str()))
-                .collect();
-            let stage = (run.steps(), run.is_final());
-            match groups
-                .iter_mut()
-                .find(|(known, at, _)| (known, *at) == (&settings, stage))
-            {
-                Some((.., runs)) => runs.push(place),
-                None => groups.push((settings, stage, vec![place])),
+            let kind = Kind::of(run);
+            match groups.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, runs)) => runs.push(place),
+                None => groups.push((kind, vec![place])),
             }
         }
-        groups.into_iter().map(|(.., runs)| self.group(runs)).collect()
+        groups.into_iter().map(|(_, runs)| self.group(runs)).collect()
     }
 
     fn group(&self, runs: Vec<usize>) -> Group {
@@ -88,63 +102,59 @@ impl Comparison {
         }
     }
 
-    /// Lines for the user.
+    /// Lines for the user. Points of curves and controls are left out.
     pub fn lines(&self) -> Vec<String> {
-        let names: Vec<String> = self.runs.iter().map(RunRecord::name).collect();
-        let mut table = Table::new(std::iter::once(String::new()).chain(names));
-        let mut row =
-            |name: &str, cells: Vec<String>| table.row(std::iter::once(name.to_string()).chain(cells));
-        let of = |cell: fn(&RunRecord) -> String| self.runs.iter().map(cell).collect();
-        row("outcome", of(|run| run.status.to_string()));
-        row("steps", of(|run| run.steps().to_string()));
-        row("time", of(|run| duration(run.seconds())));
-        row("figures of", of(held_out));
-        let number = |value: Option<f64>| value.map_or_else(|| "-".into(), figure);
-        for (key, values) in self.figures() {
-            row(&key, values.into_iter().map(number).collect());
+        let figures: Vec<_> = self
+            .figures()
+            .into_iter()
+            .filter(|(key, _)| is_told(key))
+            .collect();
+        let keys = figures.iter().map(|(key, _)| key.clone());
+        let head = ["", "run", "outcome", "steps", "time", "figures of"].map(String::from);
+        let mut table = Table::new(head.into_iter().chain(keys));
+        for (place, run) in self.runs.iter().enumerate() {
+            let cells = [
+                (place + 1).to_string(),
+                run.name(),
+                run.status.to_string(),
+                run.steps().to_string(),
+                duration(run.seconds()),
+                held_out(run),
+            ];
+            let values = figures.iter().map(|(_, values)| values[place]);
+            let values = values.map(|value| value.map_or_else(|| "-".into(), figure));
+            table.row(cells.into_iter().chain(values));
         }
-        let mut lines = table.lines();
-        lines.extend([String::new(), "settings that differ".into()]);
-        lines.extend(self.setting_lines());
-        lines.extend(self.group_lines());
-        lines
+        [table.lines(), self.setting_lines(), self.group_lines()].concat()
     }
 
     fn setting_lines(&self) -> Vec<String> {
         let differences = self.differences();
         if differences.is_empty() {
-            return vec!["  none".into()];
+            return vec![String::new(), "all settings are the same".into()];
         }
-        let mut table = Table::new(Vec::<String>::new());
+        let numbers = (1..=self.runs.len()).map(|number| number.to_string());
+        let mut table = Table::new(["setting that differs".to_string()].into_iter().chain(numbers));
         for (key, values) in differences {
             let values = values.into_iter().map(|value| value.unwrap_or("-").to_string());
-            table.row(std::iter::once(format!("  {key}")).chain(values));
+            table.row([key].into_iter().chain(values));
         }
-        table.lines().split_off(1) // it has no head
+        [vec![String::new()], table.lines()].concat()
     }
 
     fn group_lines(&self) -> Vec<String> {
-        let groups: Vec<Group> = self
-            .groups()
-            .into_iter()
-            .filter(|group| group.runs.len() > 1)
-            .collect();
-        let mut lines = Vec::new();
-        for group in groups {
-            let names: Vec<String> = group.runs.iter().map(|&run| self.runs[run].name()).collect();
-            let count = names.len();
-            lines.extend([
-                String::new(),
-                format!("over {count} seeds ({})", names.join(", ")),
-            ]);
-            let mut table = Table::new(["", "mean", "deviation"]);
-            for (key, spread) in &group.figures {
+        let groups = self.groups().into_iter().filter(|group| group.runs.len() > 1);
+        let lines = groups.flat_map(|group| {
+            let numbers: Vec<String> = group.runs.iter().map(|run| (run + 1).to_string()).collect();
+            let head = format!("over {} seeds (runs {})", numbers.len(), numbers.join(", "));
+            let mut table = Table::new([head.as_str(), "mean", "deviation"]);
+            for (key, spread) in group.figures.iter().filter(|(key, _)| is_told(key)) {
                 let deviation = spread.deviation.map_or_else(|| "-".into(), small);
-                table.row([format!("  {key}"), figure(spread.mean), deviation]);
+                table.row([key.clone(), figure(spread.mean), deviation]);
             }
-            lines.extend(table.lines());
-        }
-        lines
+            [vec![String::new()], table.lines()].concat()
+        });
+        lines.collect()
     }
 
     /// Comparison as JSON.
@@ -175,6 +185,11 @@ impl Comparison {
                 .collect::<Vec<_>>(),
         })
     }
+}
+
+/// Whether a figure is shown in a table: neither a point of a curve nor a control.
+pub(crate) fn is_told(key: &str) -> bool {
+    !key.contains("_at_") && !key.starts_with("control_")
 }
 
 /// Data of a run's held-out figures.
@@ -248,12 +263,12 @@ mod tests {
     fn lines_have_the_figures_the_settings_and_the_seeds() {
         let lines = compared().lines();
         for line in [
-            "                        a             b             c",
-            "figures of       all held-out  all held-out  all held-out",
-            "loss             1.500         2.500         1.250",
-            "  optimizer.learning_rate  0.001  0.001  0.003",
-            "over 2 seeds (a, b)",
-            "  loss             2.000       0.71",
+            "run outcome steps time figures of loss recall_accuracy",
+            "2 b complete 10 4s all held-out 2.500 0.750",
+            "setting that differs 1 2 3",
+            "optimizer.learning_rate 0.001 0.001 0.003",
+            "over 2 seeds (runs 1, 2) mean deviation",
+            "loss 2.000 0.71",
         ] {
             let found = lines
                 .iter()

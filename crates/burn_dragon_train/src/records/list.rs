@@ -4,6 +4,7 @@ use super::{RunRecord, RunStatus, Table};
 use crate::error::TrainError;
 use crate::figures::figure;
 use crate::progress::duration;
+use crate::run::RunFolder;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,14 +25,8 @@ pub struct Listed {
 /// # Errors
 /// If the folder cannot be read.
 pub fn list(root: &Path) -> Result<Vec<Listed>, TrainError> {
-    let latest = fs::canonicalize(root.join("latest"))
-        .ok()
-        .filter(|path| path.is_dir())
-        .or_else(|| {
-            RunRecord::read(root.join("latest"))
-                .ok()
-                .and_then(|record| fs::canonicalize(record.folder.path()).ok())
-        });
+    let latest = RunFolder::open(root.join("latest")).ok();
+    let latest = latest.and_then(|run| fs::canonicalize(run.path()).ok());
     let mut found = Vec::new();
     for path in folders(root)? {
         if is_run(&path) {

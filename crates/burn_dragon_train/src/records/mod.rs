@@ -9,6 +9,7 @@ mod status;
 mod sweep;
 mod table;
 
+pub(crate) use compare::is_told;
 pub use compare::{Comparison, Group};
 pub use list::{Listed, list};
 pub use spread::Spread;

@@ -1,6 +1,7 @@
 //! Table of text with aligned columns.
 
-/// Table: a head and rows. A column is aligned to the right if all its cells begin with a digit, a sign or nothing.
+/// Table: a head and rows. A column after the first is aligned to the right if all its cells begin with a digit, a sign or
+/// nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     head: Vec<String>,
@@ -31,7 +32,7 @@ impl Table {
                 .max()
                 .unwrap_or(0)
         };
-        let right = |column| self.rows.iter().all(|row| is_number(&cell(row, column)));
+        let right = |column| column > 0 && self.rows.iter().all(|row| is_number(&cell(row, column)));
         let layout: Vec<(usize, bool)> = (0..columns)
             .map(|column| (width(column), right(column)))
             .collect();

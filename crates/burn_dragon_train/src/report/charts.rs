@@ -1,7 +1,7 @@
 //! Plots of runs: loss, activity, held-out figures, curves, rates, weights.
 
 use super::escape::{element, words};
-use super::plot::{Form, Plot};
+use super::plot::{Form, Plot, STEP};
 use super::scale::Numbers;
 use super::series::{Series, Stroke};
 use super::weights::{Distribution, Weights};
@@ -41,7 +41,7 @@ pub(super) fn loss(runs: &Comparison) -> String {
     };
     let html = Plot {
         title: "Loss".into(),
-        x: "step".into(),
+        x: STEP.into(),
         y: "nats".into(),
         numbers: Numbers::Plain,
         form: Form::LogarithmicBeyond(3),
@@ -102,7 +102,7 @@ pub(super) fn others(runs: &Comparison) -> String {
 /// Plot of one figure of all runs.
 fn of_key(runs: &Comparison, kind: &str, key: &str, title: &str, y: &str, form: Form) -> Plot {
     let stroke = match kind {
-        "train" => |_| Stroke::Faint,
+        "train" => Stroke::Line,
         _ => Stroke::Dotted,
     };
     let series = runs.runs.iter().enumerate().map(|(run, record)| Series {
@@ -114,7 +114,7 @@ fn of_key(runs: &Comparison, kind: &str, key: &str, title: &str, y: &str, form: 
     let series: Vec<Series> = series.collect();
     Plot {
         title: title.into(),
-        x: "step".into(),
+        x: STEP.into(),
         y: y.into(),
         numbers: numbers(key, &series),
         form,
@@ -139,6 +139,7 @@ fn numbers(key: &str, series: &[Series]) -> Numbers {
 fn together(
     runs: &Comparison,
     keys: &[(String, String)],
+    stroke: fn(usize) -> Stroke,
     points: impl Fn(&RunRecord, &str) -> Vec<(f64, f64)>,
 ) -> Vec<Series> {
     let several = runs.runs.len() > 1;
@@ -152,7 +153,7 @@ fn together(
                     name.clone()
                 },
                 color: if several { run } else { place },
-                stroke: Stroke::Line(place),
+                stroke: stroke(place),
                 points: points(record, key),
             });
         }
@@ -169,11 +170,11 @@ fn activity(runs: &Comparison) -> Plot {
         .collect();
     Plot {
         title: "Density: share of active neurons".into(),
-        x: "step".into(),
+        x: STEP.into(),
         y: "mean over the levels".into(),
         numbers: Numbers::Percent,
         form: Form::FromZero,
-        series: together(runs, &keys, |run, key| run.series("train", key)),
+        series: together(runs, &keys, Stroke::Line, |run, key| run.series("train", key)),
         remark: String::new(),
     }
 }
@@ -195,7 +196,7 @@ fn activity_by_level(runs: &Comparison) -> Vec<Plot> {
         });
         Plot {
             title: format!("Density of {of} by level"),
-            x: "step".into(),
+            x: STEP.into(),
             y: "share of active neurons".into(),
             numbers: Numbers::Percent,
             form: Form::FromZero,
@@ -267,9 +268,11 @@ fn curves(runs: &Comparison) -> Vec<Plot> {
     }
     let plots = by_noun.into_iter().map(|(noun, figures)| {
         let figures: Vec<(String, String)> = figures.into_iter().collect();
-        let series = together(runs, &figures, |run, figure| curve(run, figure, &noun));
+        let series = together(runs, &figures, Stroke::Dotted, |run, figure| {
+            curve(run, figure, &noun)
+        });
         Plot {
-            title: format!("Held-out figures by {}", words(&noun)),
+            title: format!("{} by {}", subject(&figures), words(&noun)),
             x: unit_of(&noun),
             y: "at the end".into(),
             numbers: numbers(&figures[0].0, &series),
@@ -279,6 +282,14 @@ fn curves(runs: &Comparison) -> Vec<Plot> {
         }
     });
     plots.collect()
+}
+
+/// Word that the names of all figures begin with, as a sentence begins.
+fn subject(figures: &[(String, String)]) -> String {
+    let first = |name: &str| name.split(' ').next().map(sentence);
+    let word = figures.first().and_then(|(_, name)| first(name));
+    word.filter(|word| figures.iter().all(|(_, name)| first(name).as_ref() == Some(word)))
+        .unwrap_or_else(|| "Held-out figures".into())
 }
 
 /// Figure, noun and number of the key of a point of a curve.
@@ -415,7 +426,10 @@ mod tests {
             runs.runs[0].lines[4].insert(format!("recall_accuracy_at_distance_{number}"), value.into());
         }
         let plots = curves(&runs);
-        assert_eq!((plots.len(), plots[0].x.as_str()), (1, "distance in bytes"));
+        assert_eq!(
+            (plots.len(), plots[0].title.as_str(), plots[0].x.as_str()),
+            (1, "Recall by distance", "distance in bytes")
+        );
         assert_eq!(
             plots[0].series[0].points,
             [(3.0, 0.75), (20.0, 0.5), (100.0, 0.25)]

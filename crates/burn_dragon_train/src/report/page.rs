@@ -19,24 +19,19 @@ pub(super) fn html(report: &Report) -> String {
         _ => tables::runs(compared),
     };
     let sections = [
-        section("", "Loss", overview, charts::loss(compared)),
+        section("", "Learning curve", &overview, &charts::loss(compared)),
         section(
             "grid",
             "Over the steps, and at the end",
-            String::new(),
-            charts::others(compared),
+            "",
+            &charts::others(compared),
         ),
-        section("", "Over seeds", String::new(), tables::seeds(compared)),
-        section("", "Samples", String::new(), tables::samples(compared)),
-        section(
-            "grid",
-            "Weights of the newest checkpoint",
-            String::new(),
-            weights(report),
-        ),
-        section("", "Settings", String::new(), tables::settings(compared)),
-        section("", "Environment", String::new(), tables::environment(compared)),
-        section("", "Commands", String::new(), tables::commands(compared)),
+        section("", "Over seeds", "", &tables::seeds(compared)),
+        section("", "Samples", "", &tables::samples(compared)),
+        section("grid", "Weights of the newest checkpoint", "", &weights(report)),
+        section("", "Settings", "", &tables::settings(compared)),
+        section("", "Environment", "", &tables::environment(compared)),
+        section("", "Commands", "", &tables::commands(compared)),
     ];
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -75,9 +70,9 @@ fn head(report: &Report, title: &str) -> String {
 }
 
 /// Section with a heading; nothing without content. `lead` stands above the heading.
-fn section(class: &str, heading: &str, lead: String, content: String) -> String {
+fn section(class: &str, heading: &str, lead: &str, content: &str) -> String {
     if content.is_empty() {
-        return lead;
+        return lead.into();
     }
     let class = if class.is_empty() {
         String::new()
@@ -91,15 +86,23 @@ fn section(class: &str, heading: &str, lead: String, content: String) -> String 
 }
 
 fn weights(report: &Report) -> String {
-    let steps: Vec<String> = report
-        .weights
-        .iter()
-        .filter(|of| of.problem.is_none())
-        .map(|of| of.step.to_string())
-        .collect();
+    let read = report.weights.iter().filter(|of| of.problem.is_none());
+    let mut steps: Vec<String> = read.map(|of| of.step.to_string()).collect();
+    steps.dedup();
     let plots = charts::weights(&report.runs, &report.weights);
+    let colors = if report.weights.len() > 1 {
+        " The colours are those of the first table."
+    } else {
+        ""
+    };
     match steps.is_empty() {
         true => plots,
-        false => element("p", "remark all", &format!("After step {}.", steps.join(", "))) + &plots,
+        false => {
+            element(
+                "p",
+                "remark all",
+                &format!("After step {}.{colors}", steps.join(", ")),
+            ) + &plots
+        }
     }
 }

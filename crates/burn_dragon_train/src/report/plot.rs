@@ -10,6 +10,8 @@ use crate::figures::figure;
 
 /// Patterns of lines, as `stroke-dasharray` in pixels; 0 is solid.
 pub(super) const PATTERNS: [&str; 5] = ["none", "7 4", "2 4", "10 4 2 4", "4 2"];
+/// Name of the axis of steps.
+pub(super) const STEP: &str = "step";
 /// Number of colours in the style.
 pub(super) const COLORS: usize = 7;
 /// Most dots of a series with a text of their own.
@@ -108,7 +110,8 @@ impl Plot {
                 .flat_map(|series| &series.points)
                 .map(|point| point.0),
         );
-        Scale::exact(low, high)
+        // Steps begin at 0, so that plots of them can be read beside each other.
+        Scale::exact(if self.x == STEP { low.min(0.0) } else { low }, high)
     }
 
     fn y_scale(&self) -> Scale {

@@ -73,8 +73,11 @@ impl Scale {
 
     /// Values at the ticks, about `count` of them, ascending.
     pub(super) fn ticks(self, count: usize) -> Vec<f64> {
-        if self.logarithmic && self.high / self.low > 15.0 {
-            return self.decades(count);
+        if self.logarithmic {
+            let ticks = self.decades(count);
+            if ticks.len() > 2 {
+                return ticks;
+            }
         }
         let step = nice((self.high - self.low) / count.max(1) as f64);
         let first = (self.low / step).ceil() as i64;
@@ -186,6 +189,7 @@ mod tests {
             labels(Scale::logarithmic(1e-5, 1e-1), 4),
             ["1e-5", "1e-4", "0.001", "0.01", "0.1"]
         );
+        assert_eq!(labels(Scale::logarithmic(0.57, 5.6), 4), ["1", "2", "5"]);
         assert_eq!(labels(Scale::logarithmic(1.2, 5.6), 4), ["2", "4", "6"]);
     }
 

@@ -4,7 +4,7 @@ use super::escape::{element, escape, push, words};
 use super::plot::COLORS;
 use crate::figures::figure;
 use crate::progress::{duration, rate};
-use crate::records::{Comparison, RunRecord, RunStatus, Spread};
+use crate::records::{Comparison, RunRecord, RunStatus, Spread, is_told};
 
 /// Figures of a single run as tiles.
 pub(super) fn tiles(run: &RunRecord) -> String {
@@ -15,9 +15,7 @@ pub(super) fn tiles(run: &RunRecord) -> String {
     } else {
         "a held-out sample"
     };
-    let own = shown
-        .iter()
-        .filter(|(key, _)| *key != "loss" && !key.contains("_at_") && !key.starts_with("control_"));
+    let own = shown.iter().filter(|(key, _)| *key != "loss" && is_told(key));
     let order = shown.get_key_value("loss").into_iter().chain(own);
     tiles.extend(order.map(|(key, value)| tile(&words(key), &number(key, *value), of_what)));
     let steps = run
@@ -58,9 +56,7 @@ fn number(key: &str, value: f64) -> String {
 /// Several runs as a table, each with its colour.
 pub(super) fn runs(compared: &Comparison) -> String {
     let figures = compared.figures();
-    let told = figures
-        .iter()
-        .filter(|(key, _)| !key.contains("_at_") && !key.starts_with("control_"));
+    let told = figures.iter().filter(|(key, _)| is_told(key));
     let told: Vec<_> = told.collect();
     let mut html = String::from(
         "<div class=\"scroll\"><table><thead><tr><th>run</th><th>outcome</th><th class=\"n\">steps</th>",
@@ -104,7 +100,7 @@ pub(super) fn seeds(compared: &Comparison) -> String {
         let names: Vec<String> = group.runs.iter().map(|&run| compared.runs[run].name()).collect();
         let mut html = element("p", "", &format!("{} differ only by their seed:", names.join(", ")));
         html.push_str("<div class=\"scroll\"><table><thead><tr><th>figure</th><th class=\"n\">mean</th><th class=\"n\">deviation</th></tr></thead><tbody>");
-        let told = group.figures.iter().filter(|(key, _)| !key.contains("_at_") && !key.starts_with("control_"));
+        let told = group.figures.iter().filter(|(key, _)| is_told(key));
         told.for_each(|(key, spread)| html.push_str(&seed_row(key, spread)));
         html + "</tbody></table></div>\n"
     });
@@ -221,8 +217,6 @@ pub(super) fn commands(compared: &Comparison) -> String {
             format!("dragon train -c {folder}/config.toml"),
             "# its held-out figures".into(),
             format!("dragon eval {folder}"),
-            "# this page".into(),
-            format!("dragon report {folder}"),
         ]);
         let title = if compared.runs.len() > 1 {
             element("h3", "", &run.name())
@@ -231,7 +225,13 @@ pub(super) fn commands(compared: &Comparison) -> String {
         };
         title + &element("pre", "", &lines.join("\n")) + "\n"
     };
-    compared.runs.iter().map(of_run).collect()
+    let runs = compared.runs.iter();
+    let folders: Vec<String> = runs
+        .map(|run| quoted(&run.folder.path().display().to_string()))
+        .collect();
+    let page = format!("# this page\ndragon report {}", folders.join(" "));
+    let commands: String = compared.runs.iter().map(of_run).collect();
+    commands + &element("pre", "", &page)
 }
 
 /// A word as a shell reads it.

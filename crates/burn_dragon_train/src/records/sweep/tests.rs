@@ -117,10 +117,10 @@ fn the_same_request_does_nothing_again_and_shows_the_same_table() {
     assert_eq!(lines[0], "run  learning_rate  seed  outcome   steps   loss  time");
     assert_eq!(
         lines[3],
-        " 03           0.25     1  complete     10  1.250    4s  best"
+        "03            0.25     1  complete     10  1.250    4s  best"
     );
     assert_eq!(lines[6], "over seeds");
-    assert_eq!(lines[8], "          0.5  2.000       0.71      2");
+    assert_eq!(lines[8], "0.5            2.000       0.71      2");
     assert_eq!(sweep.json()["best"], NAMES[2]);
     assert_eq!(sweep.json()["over_seeds"][1]["loss"]["mean"], 1.75);
 }
