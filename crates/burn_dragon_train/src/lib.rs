@@ -11,6 +11,7 @@
 mod batches;
 mod bench_steps;
 mod checkpointing;
+mod command;
 mod companions;
 mod config;
 mod error;
@@ -46,7 +47,7 @@ mod verb;
 pub mod api {
     pub use crate::config::{ConfigError, Layers, Origin, Resolved};
     pub use crate::error::TrainError;
-    pub use crate::family::{At, Base, Family, config_text, resolve, run_config};
+    pub use crate::family::{At, Base, Family, Next, config_text, resolve, run_config};
     pub use crate::figures::{Figure, FigureFormat, Unit};
     pub use crate::guard::{GuardConfig, GuardPolicy};
     pub use crate::identity::{ChangedData, ChangedPart, ChangedSetting, DataHash, DataHashes, Identity};
@@ -74,12 +75,13 @@ pub mod api {
     /// Parts of the training loop, for custom loops.
     pub mod expert {
         pub use crate::bench_steps::BenchSteps;
+        pub use crate::command::dragon as dragon_as_typed;
         pub use crate::companions::of as companions;
         pub use crate::gradients::{GradientSet, ScaledGradient};
         pub use crate::guard::{Guard, Irregularity};
         pub use crate::keys::flatten;
         pub use crate::optimizer::{ModelOptimizer, Optimizer, Parameter, Rates, Scalars, Slots, StepAt};
-        pub use crate::progress::{Progress, StepReport};
+        pub use crate::progress::{Progress, StepReport, bytes, count};
         pub use crate::run::{Line, MetricsLog, without_time, write_atomic};
         pub use crate::settings::{MOST_UNITS, at_least_one, check};
         pub use crate::start::Start;

@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal, Write};
 use crate::figures::{Figure, Unit, figure, percent};
 use crate::results;
 use burn_dragon_checkpoint::api::expert::printable;
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Values of one progress line. Rates and times are measured; everything else is a function of the seed.
@@ -39,8 +40,6 @@ pub struct StepReport {
 pub struct Output {
     /// Use one live line instead of many.
     pub terminal: bool,
-    /// Use colours and bold.
-    pub color: bool,
     /// Print no progress and no notes.
     pub quiet: bool,
     /// Reserve standard output for JSON. Then [`say`](Self::say) prints to standard error.
@@ -48,19 +47,17 @@ pub struct Output {
 }
 
 impl Output {
-    /// Output for this process: a live line if standard error is a terminal, in colour unless `NO_COLOR` is set
-    /// (<https://no-color.org>) or `TERM` is `dumb`.
+    /// Output for this process: a live line if standard error is a terminal, unless `TERM` is `dumb`. Nothing is
+    /// coloured.
     pub fn detect(quiet: bool, json: bool) -> Self {
         let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self::suited(io::stderr().is_terminal(), dumb, no_color, quiet, json)
+        Self::suited(io::stderr().is_terminal(), dumb, quiet, json)
     }
 
     /// Plain lines without colour.
     pub fn plain() -> Self {
         Self {
             terminal: false,
-            color: false,
             quiet: false,
             json: false,
         }
@@ -77,7 +74,12 @@ impl Output {
     /// Prints a result for the user: on standard output, unless that is reserved for JSON. A failed write does not stop
     /// a run; [`results::lost`] reports it when the run is over.
     pub fn say(self, text: &str) {
-        let text = format!("{}\n", printable(text));
+        let width = if self.json {
+            None
+        } else {
+            columns_of(&Term::stdout())
+        };
+        let text = format!("{}\n", wrapped(&printable(text), width));
         if self.json {
             let _ = io::stderr().write_all(text.as_bytes()); // a closed one is nobody's loss
         } else {
@@ -88,15 +90,14 @@ impl Output {
     /// Prints a message for the user, which is not a result, on standard error.
     pub fn tell(self, text: &str) {
         if !self.quiet {
-            let _ = writeln!(io::stderr(), "{}", printable(text)); // a closed one is nobody's loss
+            let text = wrapped(&printable(text), columns_of(&Term::stderr()));
+            let _ = writeln!(io::stderr(), "{text}"); // a closed one is nobody's loss
         }
     }
 
-    fn suited(stderr_is_terminal: bool, dumb: bool, no_color: bool, quiet: bool, json: bool) -> Self {
-        let terminal = stderr_is_terminal && !dumb;
+    fn suited(stderr_is_terminal: bool, dumb: bool, quiet: bool, json: bool) -> Self {
         Self {
-            terminal,
-            color: terminal && !no_color,
+            terminal: stderr_is_terminal && !dumb,
             quiet,
             json,
         }
@@ -116,7 +117,7 @@ impl Progress {
     pub fn new(total_steps: u64, start: u64, output: Output) -> Self {
         let bar = (output.terminal && !output.quiet).then(|| {
             let bar = ProgressBar::with_draw_target(Some(total_steps), ProgressDrawTarget::stderr());
-            bar.set_style(style(output.color));
+            bar.set_style(style());
             bar.set_position(start);
             bar
         });
@@ -129,7 +130,10 @@ impl Progress {
 
     /// Shows a report. Without a terminal each report is a line, so the caller decides how often.
     pub fn update(&self, report: &StepReport) {
-        let text = line(report, self.total_steps);
+        let columns = self
+            .columns()
+            .map_or(COLUMNS, |columns| columns.saturating_sub(BAR));
+        let text = line(report, self.total_steps, columns.min(COLUMNS));
         match &self.bar {
             Some(bar) => {
                 bar.set_position(report.step);
@@ -139,9 +143,27 @@ impl Progress {
         }
     }
 
+    /// Changes the number of steps of the run.
+    pub(crate) fn set_total(&mut self, total_steps: u64) {
+        self.total_steps = total_steps;
+        if let Some(bar) = &self.bar {
+            bar.set_length(total_steps);
+        }
+    }
+
+    /// Whether the progress is one live line.
+    pub(crate) fn is_live(&self) -> bool {
+        self.bar.is_some()
+    }
+
+    /// Width of the terminal, if there is one.
+    fn columns(&self) -> Option<usize> {
+        self.bar.as_ref().and_then(|_| columns_of(&Term::stderr()))
+    }
+
     /// Prints text that stays above the live line: an evaluation, a sample, a checkpoint.
     pub fn note(&self, text: &str) {
-        let text = printable(text);
+        let text = wrapped(&printable(text), self.columns());
         match &self.bar {
             Some(bar) => bar.suspend(|| self.print(&text)),
             None => self.print(&text),
@@ -176,23 +198,106 @@ impl Drop for Progress {
     }
 }
 
-/// Style with a short bar and the line, which is cut at the width of the terminal. So the most important figures come
-/// first.
-fn style(color: bool) -> ProgressStyle {
-    let template = if color {
-        "{bar:7.cyan/dim} {wide_msg}"
-    } else {
-        "{bar:7} {wide_msg}"
-    };
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+/// Style with a short bar and the line.
+fn style() -> ProgressStyle {
+    let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
     style.progress_chars("━━─")
 }
 
-/// Width of a line in columns; with the 8 of the bar, 120 in all.
+const TEMPLATE: &str = "{bar:7} {wide_msg}";
+
+/// Columns of the bar and the space after it.
+const BAR: usize = 8;
+
+/// Most columns of a line; with those of the bar, 120 in all.
 const COLUMNS: usize = 112;
 
+/// Width of a terminal; `None` if the stream is none.
+fn columns_of(stream: &Term) -> Option<usize> {
+    let (_, columns) = stream.size_checked().filter(|_| stream.is_term())?;
+    Some(columns.into())
+}
+
+/// Text whose lines fit in a width and break between words; the lines that follow a break are indented. A line that
+/// begins with a space is a command or a table, and is left as it is.
+fn wrapped(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width.filter(|width| *width > 20) else {
+        return text.into();
+    };
+    let lines = text.split('\n').map(|line| match line.starts_with(' ') {
+        true => line.to_string(),
+        false => folded(line, width),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A line broken between words.
+fn folded(line: &str, width: usize) -> String {
+    const INDENT: &str = "  ";
+    let (mut folded, mut column) = (String::new(), 0);
+    for (place, word) in line.split(' ').enumerate() {
+        let length = word.chars().count();
+        if place > 0 && column + 1 + length > width {
+            folded.push('\n');
+            folded.push_str(INDENT);
+            column = INDENT.len();
+        } else if place > 0 {
+            folded.push(' ');
+            column += 1;
+        }
+        folded.push_str(word);
+        column += length;
+    }
+    folded
+}
+
+/// Values as one line of blocks, the largest the highest; at most the last `most` of them.
+pub(crate) fn sparkline(values: &[f64], most: usize) -> String {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let values = &values[values.len().saturating_sub(most)..];
+    let finite = || values.iter().copied().filter(|value| value.is_finite());
+    let (low, high) = (
+        finite().fold(f64::INFINITY, f64::min),
+        finite().fold(f64::NEG_INFINITY, f64::max),
+    );
+    let block = |value: &f64| {
+        let share = (value - low) / (high - low);
+        let at = if share.is_finite() { share * 7.0 } else { 7.0 };
+        BLOCKS[at.round().clamp(0.0, 7.0) as usize]
+    };
+    values.iter().map(block).collect()
+}
+
+/// Number with its thousands apart: `131,072`; from a billion in words too: `16.1 billion (16,108,224,512)`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut apart = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            apart.push(',');
+        }
+        apart.push(digit);
+    }
+    let words = [(1e12, "trillion"), (1e9, "billion")];
+    match words.into_iter().find(|(size, _)| number as f64 >= *size) {
+        Some((size, word)) => format!("{:.1} {word} ({apart})", number as f64 / size),
+        None => apart,
+    }
+}
+
+/// Number of bytes: `33 MB`, `1.5 GB`, `590 GB`.
+pub fn bytes(number: u64) -> String {
+    let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
+    // Limits at which rounding would give one more digit.
+    match units.into_iter().find(|(size, _)| number as f64 >= size * 0.9995) {
+        Some((size, unit)) if number as f64 / size < 9.95 => format!("{:.1} {unit}", number as f64 / size),
+        Some((size, unit)) => format!("{:.0} {unit}", number as f64 / size),
+        None => format!("{number} bytes"),
+    }
+}
+
 /// Text of a line, most important figures first. Figures that do not fit are left out from the end.
-fn line(report: &StepReport, total_steps: u64) -> String {
+fn line(report: &StepReport, total_steps: u64, columns: usize) -> String {
     let total = total_steps.to_string();
     let mut parts = vec![
         format!("{:>width$}/{total}", report.step, width = total.len()),
@@ -220,7 +325,7 @@ fn line(report: &StepReport, total_steps: u64) -> String {
             .map(|share| format!("flops {}", percent(share))),
     );
     parts.extend(of_the_loss(false));
-    while parts.iter().map(|part| part.len() + 2).sum::<usize>() > COLUMNS + 2 {
+    while parts.len() > 1 && parts.iter().map(|part| part.len() + 2).sum::<usize>() > columns + 2 {
         parts.pop();
     }
     parts.join("  ")
@@ -311,7 +416,7 @@ mod tests {
     fn a_line_tells_the_most_important_first() {
         let expected = " 120/2000  loss 2.314  3.339 bpb  12k tok/s  3m 05s left  lr 1.0e-3  grad 0.810  \
                         flops 41%  x 4.7%  y 0.61%";
-        assert_eq!(line(&report(), 2000), expected);
+        assert_eq!(line(&report(), 2000, COLUMNS), expected);
     }
 
     #[test]
@@ -323,7 +428,7 @@ mod tests {
             ..report()
         };
         assert_eq!(
-            line(&bare, 2000),
+            line(&bare, 2000, COLUMNS),
             " 120/2000  loss 2.314  12k samples/s  3m 05s left  lr 1.0e-3  grad 0.810"
         );
     }
@@ -342,12 +447,12 @@ mod tests {
         };
         exploded.figures[2].1 = 1e100;
         for report in [&long, &exploded] {
-            let text = line(report, 200_000);
+            let text = line(report, 200_000, COLUMNS);
             assert!(8 + text.chars().count() <= 120, "{text}");
             assert!(text.contains("grad"), "{text}");
         }
         assert!(
-            line(&long, 200_000).ends_with("y 0.61%"),
+            line(&long, 200_000, COLUMNS).ends_with("y 0.61%"),
             "an ordinary line is whole"
         );
     }
@@ -405,22 +510,74 @@ mod tests {
     }
 
     #[test]
-    fn only_a_capable_terminal_gets_a_live_line_and_colour() {
-        let styles = |terminal, dumb, no_color| {
-            let output = Output::suited(terminal, dumb, no_color, false, false);
-            (output.terminal, output.color)
-        };
-        assert_eq!(styles(true, false, false), (true, true));
-        assert_eq!(styles(true, false, true), (true, false));
-        assert_eq!(styles(true, true, false), (false, false));
-        assert_eq!(styles(false, false, false), (false, false));
+    fn only_a_capable_terminal_gets_a_live_line() {
+        let live = |terminal, dumb| Output::suited(terminal, dumb, false, false).terminal;
+        assert_eq!(
+            [live(true, false), live(true, true), live(false, false)],
+            [true, false, false]
+        );
     }
 
     #[test]
-    fn the_styles_templates_are_valid() {
-        for template in ["{bar:7.cyan/dim} {wide_msg}", "{bar:7} {wide_msg}"] {
-            assert!(ProgressStyle::with_template(template).is_ok());
+    fn a_line_of_an_80_column_terminal_is_whole_figures() {
+        for columns in [20, 40, 72] {
+            let text = line(&report(), 2000, columns);
+            assert!(text.chars().count() <= columns, "{text}");
+            assert!(line(&report(), 2000, COLUMNS).starts_with(&text), "{text}");
         }
-        drop((style(true), style(false)));
+        assert!(line(&report(), 2000, 72).ends_with("3m 05s left  lr 1.0e-3"));
+    }
+
+    #[test]
+    fn text_breaks_between_words_and_a_command_does_not_break() {
+        let text =
+            "note   the quick brown fox jumps over the lazy dog\n  dragon generate run --prompt \"a b c d\"";
+        assert_eq!(
+            wrapped(text, Some(24)),
+            "note   the quick brown\n  fox jumps over the\n  lazy dog\n  dragon generate run --prompt \"a b c d\""
+        );
+        assert_eq!(wrapped(text, None), text);
+        assert_eq!(
+            wrapped("a-word-that-is-longer-than-the-line b", Some(21))
+                .lines()
+                .count(),
+            2
+        );
+    }
+
+    #[test]
+    fn a_sparkline_shows_where_values_went() {
+        assert_eq!(sparkline(&[8.0, 4.0, 1.0], 10), "█▄▁");
+        assert_eq!(sparkline(&[8.0, 4.0, 1.0, 2.0], 2), "▁█");
+        assert_eq!(sparkline(&[3.0], 10), "█");
+        assert_eq!(sparkline(&[], 10), "");
+        assert_eq!(sparkline(&[1.0, f64::NAN, 2.0], 10), "▁██");
+    }
+
+    #[test]
+    fn large_numbers_are_readable() {
+        let counts = [0, 999, 1000, 131_072, 25_296_896, 16_108_224_512].map(count);
+        assert_eq!(
+            counts,
+            [
+                "0",
+                "999",
+                "1,000",
+                "131,072",
+                "25,296,896",
+                "16.1 billion (16,108,224,512)"
+            ]
+        );
+        let sizes = [12, 1_000, 33_400_000, 999_600_000, 1_500_000_000, 590_263_000_000].map(bytes);
+        assert_eq!(
+            sizes,
+            ["12 bytes", "1.0 kB", "33 MB", "1.0 GB", "1.5 GB", "590 GB"]
+        );
+    }
+
+    #[test]
+    fn the_styles_template_is_valid() {
+        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+        drop(style());
     }
 }

@@ -1,9 +1,8 @@
 //! Reports of a run: lines for the user, and `metrics.jsonl` for programs.
 
 use crate::error::TrainError;
-use crate::figures::figure;
-use crate::figures::{Figure, Unit};
-use crate::progress::{Output, Progress, StepReport};
+use crate::figures::{Figure, Unit, figure, told};
+use crate::progress::{Output, Progress, StepReport, sparkline};
 use crate::run::{MetricsLog, RunFolder, STEP};
 use crate::sample::Sample;
 use crate::task::{Evaluation, Metrics};
@@ -50,6 +49,8 @@ pub(crate) struct Reporter {
     unit: Unit,
     figures: Vec<Figure>,
     started: Instant,
+    /// Losses of the evaluations on the sample, in order.
+    evaluated: Vec<f64>,
     /// Units and seconds of the steps since the last line.
     recent: (u64, f64),
     seconds_per_step: Option<f64>,
@@ -79,6 +80,7 @@ impl Reporter {
             unit: Unit::SAMPLE,
             figures: Vec::new(),
             started: Instant::now(),
+            evaluated: evaluated_losses(&lines),
             recent: (0, 0.0),
             seconds_per_step: None,
             peak_flops: None,
@@ -101,6 +103,12 @@ impl Reporter {
 
     pub(crate) fn note(&self, text: &str) {
         self.progress.note(text);
+    }
+
+    /// Changes the number of steps of the run.
+    pub(crate) fn set_total(&mut self, total_steps: u64) {
+        self.total_steps = total_steps;
+        self.progress.set_total(total_steps);
     }
 
     /// Counts a step for the rates of the next line.
@@ -155,23 +163,37 @@ impl Reporter {
         })
     }
 
-    /// Reports held-out figures.
+    /// Reports held-out figures: of a sample of the held-out data, or of all of it. On a terminal they are one short line
+    /// with the course of the loss.
     pub(crate) fn evaluation(
         &mut self,
         kind: &'static str,
         step: u64,
         evaluation: &Evaluation,
     ) -> Result<(), TrainError> {
-        let figures: Vec<String> = evaluation
-            .metrics
-            .iter()
-            .map(|(name, value)| format!("{name} {}", figure(*value)))
-            .collect();
-        self.note(&format!(
-            "{kind} at step {step}: loss {}  {}",
-            figure(evaluation.loss),
-            figures.join("  ")
-        ));
+        let of_sample = kind == EVALUATION;
+        let extent = if of_sample { "a sample of" } else { "all" };
+        let figures = self.told_figures(&evaluation.metrics);
+        let loss = figure(evaluation.loss);
+        if of_sample {
+            self.evaluated.push(evaluation.loss);
+        }
+        match self.progress.is_live() {
+            true => {
+                let curve = sparkline(&self.evaluated, CURVE);
+                let few = figures.iter().take(SHORT).cloned().collect::<Vec<_>>().join("  ");
+                let held_out = if of_sample {
+                    "held-out sample"
+                } else {
+                    "all held-out data"
+                };
+                self.note(&format!("step {step}  {held_out}: loss {loss}  {few}  {curve}"));
+            }
+            false => self.note(&format!(
+                "{kind} at step {step}, on {extent} the held-out data: loss {loss}  {}",
+                figures.join("  ")
+            )),
+        }
         if !self.told.insert((step, kind.to_string())) {
             return Ok(());
         }
@@ -191,6 +213,15 @@ impl Reporter {
         })
     }
 
+    /// Metrics as text, those with a figure of the task first, in its order.
+    fn told_figures(&self, metrics: &Metrics) -> Vec<String> {
+        let place = |key: &str| self.figures.iter().position(|figure| figure.key == key);
+        let mut keys: Vec<&String> = metrics.keys().collect();
+        keys.sort_by_key(|key| place(key).unwrap_or(usize::MAX));
+        let text = |key: &String| told(&self.figures, key, metrics[key]);
+        keys.into_iter().map(text).collect()
+    }
+
     /// Shows a sample, and the paths of its files.
     pub(crate) fn sample(&self, step: u64, sample: &Sample, files: &[PathBuf]) {
         let mut told = vec![format!("sample at step {step}:")];
@@ -207,6 +238,24 @@ impl Reporter {
     fn seconds(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
     }
+}
+
+/// Kind of an evaluation on the sample.
+const EVALUATION: &str = "evaluation";
+
+/// Most evaluations in the course of the loss on a line.
+const CURVE: usize = 16;
+
+/// Number of figures beside the loss on a short line.
+const SHORT: usize = 2;
+
+/// Losses of the evaluations on the sample that are in the file of a resumed run.
+fn evaluated_losses(lines: &[crate::run::Line]) -> Vec<f64> {
+    let of_sample = |line: &&crate::run::Line| line.get("kind").and_then(Value::as_str) == Some(EVALUATION);
+    let losses = lines.iter().filter(of_sample);
+    losses
+        .filter_map(|line| line.get("loss").and_then(Value::as_f64))
+        .collect()
 }
 
 /// Peak FLOP/s of a device: for the processor its multiply-adds, for another device the rate of a square product.

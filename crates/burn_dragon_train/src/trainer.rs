@@ -15,7 +15,7 @@ use crate::outcome::{Ending, Outcome, Saving};
 use crate::plan::Plan;
 use crate::progress::Output;
 use crate::reporter::Reporter;
-use crate::run::{RunFolder, RunLock};
+use crate::run::{RunFolder, RunLock, write_atomic};
 use crate::step::{Seen, StepInput};
 use crate::task::{DataPosition, Evaluation, Scope, Task};
 use crate::update::{Backprop, Update};
@@ -24,6 +24,7 @@ use burn::tensor::Device;
 use burn_dragon_checkpoint::api::expert::{Disk, Os, sha256};
 use burn_dragon_core::api::FreeMemory;
 use std::marker::PhantomData;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -38,6 +39,8 @@ pub struct Trainer<'a, T: Task, U: Update<T> = Backprop> {
     output: Output,
     interrupt: Interrupt,
     accepts_changed_data: bool,
+    /// Time at which the run should be complete.
+    deadline: Option<Instant>,
     _update: PhantomData<U>, // made in `fit`, of the model that is given there
 }
 
@@ -100,6 +103,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             output,
             interrupt,
             accepts_changed_data: false,
+            deadline: None,
             _update: PhantomData,
         })
     }
@@ -117,6 +121,13 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
     /// reset if the held-out part has changed.
     pub fn accepting_changed_data(mut self) -> Self {
         self.accepts_changed_data = true;
+        self
+    }
+
+    /// Fits the number of steps to a deadline: if the steps that are left would take longer, there are fewer. The schedule
+    /// is that of the new number, which is written into the run's `config.toml`.
+    pub fn complete_by(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
         self
     }
 
@@ -157,6 +168,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         let mut ending = self.ending(&session);
         while ending.is_none() {
             session = self.step(session)?;
+            self.keep_pace(&mut session)?;
             self.after_step(&mut session)?;
             self.checkpointing.check()?;
             ending = self.ending(&session);
@@ -267,6 +279,33 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         }
         (state.sample, state.identity) = (sample, now);
         Ok(changed)
+    }
+
+    /// Reduces the number of steps if the run would not be complete at its deadline. The schedule is fitted to the new
+    /// number, which is written into `config.toml`.
+    fn keep_pace(&self, session: &mut Session<'_, T, U>) -> Result<(), TrainError> {
+        let step = session.state.step;
+        let due = step.is_multiple_of(PACE) && step < session.total_steps;
+        let Some(deadline) = self.deadline.filter(|_| due) else {
+            return Ok(());
+        };
+        let taken = session.session_units / self.plan.training.units_per_step(self.task.units_per_batch());
+        let left = deadline.saturating_duration_since(Instant::now()).as_secs_f64();
+        let pace = taken as f64 / session.started.elapsed().as_secs_f64().max(1e-9);
+        let possible = step + ((left * pace) as u64).max(1);
+        if possible >= session.total_steps {
+            return Ok(());
+        }
+        session.reporter.note(&format!(
+            "note   the machine has become slower: {possible} steps in place of {}, so that the run is complete in time",
+            session.total_steps
+        ));
+        write_steps(&self.run.config(), session.total_steps, possible)?;
+        session.total_steps = possible;
+        session.state.schedule_steps = possible;
+        session.state.config_sha256 = std::fs::read(self.run.config()).ok().map(|text| sha256(&text));
+        session.reporter.set_total(possible);
+        Ok(())
     }
 
     fn ending(&self, session: &Session<'_, T, U>) -> Option<Ending> {
@@ -488,6 +527,16 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         };
         Ok((session.update.evaluated(session.model), outcome))
     }
+}
+
+/// Steps between two looks at the pace of a run with a deadline.
+const PACE: u64 = 50;
+
+/// Replaces the number of steps in the configuration of a run, as it writes it.
+fn write_steps(config: &Path, old: u64, new: u64) -> Result<(), TrainError> {
+    let text = std::fs::read_to_string(config).map_err(TrainError::file("read", config))?;
+    let line = |steps: u64| format!("\nmax_steps = {steps}\n");
+    write_atomic(config, text.replacen(&line(old), &line(new), 1).as_bytes())
 }
 
 /// Model with the evaluated weights, without autodiff.

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod chat;
+pub mod completions;
 pub mod convert;
 pub mod diff;
 pub mod eval;
@@ -13,6 +14,7 @@ pub mod infer;
 pub mod info;
 pub mod inspect;
 mod live;
+pub mod man;
 mod memory;
 #[cfg(feature = "train")]
 pub mod predict;
@@ -24,6 +26,7 @@ pub mod push;
 mod remote;
 mod run_settings;
 pub mod state;
+pub mod tour;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod verify;

@@ -37,3 +37,4 @@ mod sudoku;
 mod support;
 mod texts;
 mod train;
+mod typing;

@@ -1,9 +1,10 @@
 //! Report of a run: lines for the user, an object for a program.
 
+use crate::command::dragon;
 use crate::error::TrainError;
-use crate::family::Family;
+use crate::family::{Family, Next};
 use crate::outcome::{Ending, Outcome};
-use crate::progress::Output;
+use crate::progress::{Output, count, duration};
 use crate::run::RunFolder;
 use crate::sample::Sample;
 use crate::task::{Evaluation, Task};
@@ -16,12 +17,14 @@ pub(super) fn show<F: Family>(
     outcome: &Outcome,
     total_steps: u64,
     sample: Option<Sample>,
+    next: Option<Next>,
     output: Output,
 ) -> Result<(), TrainError> {
     let (path, steps) = (run.path().display(), outcome.steps);
     match outcome.ending {
         Ending::Interrupted => output.say(&format!(
-            "interrupted and saved after step {steps} of {total_steps}; go on with\n  dragon train --resume {path}"
+            "interrupted and saved after step {steps} of {total_steps}; go on with\n  {} train --resume {path}",
+            dragon()
         )),
         Ending::TimeIsUp => output.say(&format!("time is up after step {steps} of {total_steps}")),
         Ending::Complete => {}
@@ -43,8 +46,12 @@ pub(super) fn show<F: Family>(
     if let Some(sample) = sample {
         show_sample::<F>(&sample, run, steps, output)?;
     }
-    let next = F::next(outcome, run).map_or_else(String::new, |next| format!("; now try\n  {next}"));
-    output.say(&format!("\nthe run is in {path}{next}"));
+    output.say(&format!("\nthe run is in {path}"));
+    if let Some(next) = next {
+        output.say(&format!("now try\n  {} {}", dragon(), next.command));
+        let answer = next.answer.map(|answer| format!("which answers\n  {answer}"));
+        answer.iter().for_each(|answer| output.say(answer));
+    }
     Ok(())
 }
 
@@ -78,13 +85,19 @@ fn learnt<T: Task>(task: &T, outcome: &Outcome, after: &Evaluation) -> String {
     let (name, before, now) = both.unwrap_or((task.loss_name(), outcome.before.loss, after.loss));
     let width = figures.first().map_or(0, |figure| figure.name.len());
     let units = task.unit().many;
+    let learnt = format!(
+        "{name:width$}  {before:.3} before, {now:.3} after {} {units}",
+        count(outcome.units)
+    );
     let session = match outcome.session_units {
+        0 => return learnt, // a run that was complete when it was resumed
         session if session == outcome.units => String::new(),
-        session => format!(", {session} of them now,"),
+        session => format!(", {} of them now,", count(session)),
     };
     format!(
-        "{name:width$}  {before:.3} before, {now:.3} after {} {units}{session} in {:.0} s ({:.0} {units} a second)",
-        outcome.units, outcome.seconds, outcome.units_per_second
+        "{learnt}{session} in {} ({} {units} a second)",
+        duration(outcome.seconds),
+        count(outcome.units_per_second.round() as u64)
     )
 }
 
