@@ -12,6 +12,8 @@ mod model;
 #[cfg(feature = "train")]
 mod predict;
 mod programs;
+#[cfg(feature = "train")]
+mod runs;
 mod state;
 
 pub use bench::{
@@ -29,6 +31,8 @@ pub use model::{ModelArgs, PlaceArgs, WhichArgs};
 #[cfg(feature = "train")]
 pub use predict::PredictArgs;
 pub use programs::{CompletionsArgs, ManArgs};
+#[cfg(feature = "train")]
+pub use runs::{CompareArgs, ReportArgs, RunsArgs, SweepArgs};
 pub use state::{StateArgs, StateDiffArgs, StateInfoArgs, StateRebaseArgs, StateVerb};
 
 use burn_dragon::api::core::{Backend, Precision};
@@ -61,6 +65,18 @@ pub enum Verb {
     /// Train a model; without arguments, the default one on embedded tales
     #[cfg_attr(not(feature = "train"), command(hide = true))]
     Train(TrainArgs),
+    /// List the runs in a folder: outcome, steps, loss, time
+    #[cfg(feature = "train")]
+    Runs(RunsArgs),
+    /// Compare runs: settings that differ, figures, mean and deviation over seeds
+    #[cfg(feature = "train")]
+    Compare(CompareArgs),
+    /// Train one model for each combination of settings; the same command continues an interrupted sweep
+    #[cfg(feature = "train")]
+    Sweep(SweepArgs),
+    /// Write a page about runs: curves, density, samples, weights, settings, machine, commands
+    #[cfg(feature = "train")]
+    Report(ReportArgs),
     /// Evaluate a model: loss, bits per byte, density per level, and recall where it applies
     Eval(EvalArgs),
     /// Predict outputs from inputs: solve sudoku puzzles

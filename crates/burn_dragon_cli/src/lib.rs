@@ -87,6 +87,14 @@ fn run(verb: &Verb) -> ExitCode {
         Verb::Train(args) => commands::train::run(args),
         #[cfg(not(feature = "train"))]
         Verb::Train(_) => Err(exit::without_training().into()),
+        #[cfg(feature = "train")]
+        Verb::Runs(args) => commands::runs::run(args),
+        #[cfg(feature = "train")]
+        Verb::Compare(args) => commands::compare::run(args),
+        #[cfg(feature = "train")]
+        Verb::Sweep(args) => commands::sweep::run(args),
+        #[cfg(feature = "train")]
+        Verb::Report(args) => commands::report::run(args),
         Verb::Eval(args) => commands::eval::run(args),
         #[cfg(feature = "train")]
         Verb::Predict(args) => commands::predict::run(args),

@@ -15,6 +15,7 @@ mod command;
 mod companions;
 mod config;
 mod error;
+mod events;
 mod family;
 mod figures;
 mod gradients;
@@ -29,6 +30,8 @@ mod plan;
 mod precision;
 mod predict;
 mod progress;
+mod records;
+mod report;
 mod reporter;
 mod results;
 mod resume_point;
@@ -63,11 +66,15 @@ pub mod api {
     pub use crate::precision::TrainingPrecision;
     pub use crate::predict::{PredictRequest, Predictions};
     pub use crate::progress::Output;
+    pub use crate::records::{
+        Axis, Comparison, Group, Listed, RunRecord, RunStatus, Spread, Sweep, SweepEnd, SweepRequest,
+    };
+    pub use crate::report::Report;
     pub use crate::resume_point::ResumePoint;
-    pub use crate::run::{RunFolder, RunInfo};
+    pub use crate::run::{RunFolder, RunInfo, RunOutcome, RunState};
     pub use crate::sample::{Sample, SampleFile};
     pub use crate::schedule::{DecayShape, Schedule};
-    pub use crate::settings::{CheckpointConfig, Done, EvaluationConfig, TrainingConfig};
+    pub use crate::settings::{CheckpointConfig, Done, EvaluationConfig, EventFormat, TrainingConfig};
     pub use crate::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task, TaskState};
     pub use crate::trainer::Trainer;
     pub use crate::verb::{Ran, RunRequest, run};
@@ -82,6 +89,7 @@ pub mod api {
         pub use crate::keys::flatten;
         pub use crate::optimizer::{ModelOptimizer, Optimizer, Parameter, Rates, Scalars, Slots, StepAt};
         pub use crate::progress::{Progress, StepReport, bytes, count};
+        pub use crate::records::list as list_runs;
         pub use crate::run::{Line, MetricsLog, without_time, write_atomic};
         pub use crate::settings::{MOST_UNITS, at_least_one, check};
         pub use crate::start::Start;

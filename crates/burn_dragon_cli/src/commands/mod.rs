@@ -2,6 +2,8 @@
 
 pub mod bench;
 pub mod chat;
+#[cfg(feature = "train")]
+pub mod compare;
 pub mod completions;
 pub mod convert;
 pub mod diff;
@@ -24,8 +26,14 @@ pub mod pull;
 #[cfg(feature = "fetch")]
 pub mod push;
 mod remote;
+#[cfg(feature = "train")]
+pub mod report;
 mod run_settings;
+#[cfg(feature = "train")]
+pub mod runs;
 pub mod state;
+#[cfg(feature = "train")]
+pub mod sweep;
 pub mod tour;
 #[cfg(feature = "train")]
 pub mod train;
@@ -51,6 +59,12 @@ fn kinds() -> Kinds {
         #[cfg(feature = "train")]
         &SUDOKU,
     ])
+}
+
+/// Commit of the sources of this program, with `+changes` if they had changes that were not committed.
+#[cfg(feature = "train")]
+fn commit() -> Option<&'static str> {
+    option_env!("BURN_DRAGON_COMMIT")
 }
 
 /// Number of parameters in all tensors of a model.

@@ -1,6 +1,6 @@
 //! `dragon train`.
 
-use super::print_json;
+use super::{commit, print_json};
 use crate::args::TrainArgs;
 use crate::exit::{Usage, interrupted};
 use crate::families;
@@ -58,5 +58,6 @@ fn request(args: &TrainArgs, words: &Words) -> RunRequest {
         print_config: args.print_config,
         dry_run: args.dry_run,
         json: args.json,
+        commit: commit().map(Into::into),
     }
 }

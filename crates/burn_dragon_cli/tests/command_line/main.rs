@@ -21,6 +21,7 @@ mod judging;
 mod machine;
 mod names;
 mod numbers;
+mod outcomes;
 mod prompts;
 #[cfg(feature = "fetch")]
 mod remote;
@@ -28,6 +29,7 @@ mod resume;
 mod resume_data;
 mod resume_place;
 mod resume_settings;
+mod runs;
 mod scripts;
 mod settings;
 mod state;

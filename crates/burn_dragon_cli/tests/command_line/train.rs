@@ -74,6 +74,7 @@ fn a_run_folder_holds_all_that_the_run_is_made_of() {
             "config.toml",
             "metrics.jsonl",
             "run.json",
+            "samples",
             "tokenizer.json"
         ]
     );

@@ -19,9 +19,9 @@ use crate::config::Resolved;
 use crate::error::TrainError;
 use crate::family::{At, Family, config_text};
 use crate::interrupt::Interrupt;
-use crate::outcome::Ending;
+use crate::outcome::{Ending, Outcome};
 use crate::progress::{Output, duration};
-use crate::run::{RunFolder, RunInfo, write_atomic};
+use crate::run::{RunFolder, RunInfo, RunOutcome, RunState, write_atomic};
 use crate::start::Start;
 use crate::task::Task;
 use crate::trainer::Trainer;
@@ -133,7 +133,8 @@ impl<F: Family> Prepared<F> {
         }
         if complete {
             output.say(&format!(
-                "done   all {total_steps} steps of the run are taken; more of them with --max-steps"
+                "the run is finished: all {total_steps} steps are taken, and nothing is trained now; train longer with \
+                 --max-steps above {total_steps}"
             ));
         }
         Ok(Self {
@@ -154,9 +155,10 @@ impl<F: Family> Prepared<F> {
             return Ok(Ran::to_its_end(self.dry_run(request.json)?));
         }
         let interrupt = Interrupt::install()?;
+        let runs = Path::new("runs");
         let run = match &self.resumption {
-            Some(resumption) => resumption.folder().clone(),
-            None => RunFolder::create(request.out.as_deref(), Path::new("runs"), F::NAME)?,
+            Some(resumption) => resumption.folder().clone().among(runs),
+            None => RunFolder::create(request.out.as_deref(), runs, F::NAME)?,
         };
         let (task, plan) = (&self.task, F::plan(&self.config));
         let mut trainer = Trainer::new(task, plan, &run, self.output, interrupt)?;
@@ -166,10 +168,16 @@ impl<F: Family> Prepared<F> {
         if let Some(deadline) = deadline {
             trainer = trainer.complete_by(deadline);
         }
-        if !self.complete {
-            self.describe(&run)?;
+        let info = match self.complete {
+            true => None, // nothing will be trained: the run stays as it is
+            false => Some(self.describe(&run, request.commit.as_deref())?),
+        };
+        let (started, total_steps) = (Instant::now(), self.total_steps);
+        let ended = trainer.fit(self.start.model);
+        if let Some(info) = info {
+            note_end(info, &run, &ended, total_steps, started.elapsed().as_secs_f64())?;
         }
-        let (model, outcome) = trainer.fit(self.start.model)?;
+        let (model, outcome) = ended?;
         let (sample, next) = match outcome.ending {
             Ending::Interrupted => (None, None), // who interrupts does not want to wait
             Ending::Complete | Ending::TimeIsUp => {
@@ -178,7 +186,7 @@ impl<F: Family> Prepared<F> {
                 (sample, F::next(task, &model, &outcome, &run)?)
             }
         };
-        report::show::<F>(task, &run, &outcome, self.total_steps, sample, next, self.output)?;
+        report::show::<F>(task, &run, &outcome, total_steps, sample, next, self.output)?;
         Ok(Ran {
             interrupted: outcome.ending == Ending::Interrupted,
             json: request.json.then(|| report::summary::<F>(task, &run, &outcome)),
@@ -213,8 +221,8 @@ impl<F: Family> Prepared<F> {
         Ok(json.then(|| report::with(own, F::facts(&self.task))))
     }
 
-    /// Writes the description of the run: configuration, the family's own files, machine.
-    fn describe(&self, run: &RunFolder) -> Result<(), TrainError> {
+    /// Writes the description of the run: configuration, the family's own files, machine, and that it has begun.
+    fn describe(&self, run: &RunFolder, commit: Option<&str>) -> Result<RunInfo, TrainError> {
         write_atomic(&run.config(), config_text::<F>(&self.config)?.as_bytes())?;
         F::write_files(&self.task, run)?;
         let seed = F::plan(&self.config).training.seed;
@@ -222,14 +230,56 @@ impl<F: Family> Prepared<F> {
             Ok(info) => info,
             Err(_) => {
                 let device = format!("{:?}", self.selected.device);
-                RunInfo::now(F::NAME, self.selected.name, &device, seed)
+                RunInfo {
+                    commit: commit.map(Into::into),
+                    ..RunInfo::now(F::NAME, self.selected.name, &device, seed)
+                }
             }
         };
-        if let Some(resumption) = self.resumption.as_ref().filter(|run| run.point().is_some()) {
-            info.resumed(resumption.done().steps, &resumption.changed_parts());
+        let resumed = self.resumption.as_ref().filter(|run| run.point().is_some());
+        let step = resumed.map_or(0, |resumption| resumption.done().steps);
+        if let Some(resumption) = resumed {
+            info.resumed(step, commit, &resumption.changed_parts());
         }
+        let earlier = info.outcome.take().filter(|outcome| outcome.step == Some(step));
+        let seconds = earlier.map_or(0.0, |outcome| outcome.seconds);
+        info.outcome = Some(RunOutcome::running(self.total_steps, step, seconds));
+        info.unit = Some(self.task.unit().many.into());
         info.seed = seed; // a run that died before its first checkpoint may begin again with another
-        info.save(&run.run_json())
+        info.save(&run.run_json())?;
+        Ok(info)
+    }
+}
+
+/// Writes how the run ended, after `seconds` of this session.
+fn note_end<M>(
+    info: RunInfo,
+    run: &RunFolder,
+    ended: &Result<(M, Outcome), TrainError>,
+    total_steps: u64,
+    seconds: f64,
+) -> Result<(), TrainError> {
+    let begun = info.outcome.clone();
+    let outcome = match ended {
+        Ok((_, outcome)) => Some(RunOutcome::ended(
+            match outcome.ending {
+                Ending::Complete => RunState::Complete,
+                Ending::TimeIsUp => RunState::TimeLimit,
+                Ending::Interrupted => RunState::Stopped,
+            },
+            match outcome.ending {
+                Ending::Complete => outcome.steps, // fewer than planned if it was fitted to a deadline
+                _ => total_steps,
+            },
+            outcome.steps,
+            outcome.total_seconds,
+        )),
+        Err(error) => begun.map(|begun| begun.failed(error, seconds)),
+    };
+    let noted = RunInfo { outcome, ..info }.save(&run.run_json());
+    match ended {
+        Ok(_) => noted,
+        Err(_) => Ok(()), // the error that ended the run is the one to report
     }
 }
 

@@ -22,6 +22,11 @@ pub(super) fn show<F: Family>(
 ) -> Result<(), TrainError> {
     let (path, steps) = (run.path().display(), outcome.steps);
     match outcome.ending {
+        Ending::Interrupted if steps == 0 => output.say(&format!(
+            "interrupted before the first step: {path} holds no trained model; start it again with\n  {} train \
+             --resume {path}",
+            dragon()
+        )),
         Ending::Interrupted => output.say(&format!(
             "interrupted and saved after step {steps} of {total_steps}; go on with\n  {} train --resume {path}",
             dragon()
@@ -89,16 +94,16 @@ fn learnt<T: Task>(task: &T, outcome: &Outcome, after: &Evaluation) -> String {
         "{name:width$}  {before:.3} before, {now:.3} after {} {units}",
         count(outcome.units)
     );
-    let session = match outcome.session_units {
-        0 => return learnt, // a run that was complete when it was resumed
-        session if session == outcome.units => String::new(),
-        session => format!(", {} of them now,", count(session)),
-    };
-    format!(
-        "{learnt}{session} in {} ({} {units} a second)",
-        duration(outcome.seconds),
-        count(outcome.units_per_second.round() as u64)
-    )
+    let rate = count(outcome.units_per_second.round() as u64);
+    let (seconds, total) = (duration(outcome.seconds), duration(outcome.total_seconds));
+    match outcome.session_units {
+        0 => format!("{learnt}, in {total} of training"), // it was complete when it was resumed
+        session if session == outcome.units => format!("{learnt} in {seconds} ({rate} {units} a second)"),
+        session => format!(
+            "{learnt}, {} of them now, in {seconds} ({rate} {units} a second), and {total} in all",
+            count(session)
+        ),
+    }
 }
 
 /// Object of `--json`: the values of every run, then those of the family.
@@ -117,6 +122,7 @@ pub(super) fn summary<F: Family>(task: &F::Task, run: &RunFolder, outcome: &Outc
         "val_loss": outcome.after.as_ref().map(|after| after.loss),
         "score": outcome.score,
         "seconds": outcome.seconds,
+        "total_seconds": outcome.total_seconds,
         "units_per_second": outcome.units_per_second,
         "checkpoints": outcome.saving.checkpoints,
         "checkpoint_seconds_blocked": outcome.saving.blocked_seconds,

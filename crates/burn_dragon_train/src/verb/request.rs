@@ -34,6 +34,8 @@ pub struct RunRequest {
     pub dry_run: bool,
     /// Print one JSON object on standard output, and nothing else there.
     pub json: bool,
+    /// Commit of the sources of the program, for `run.json`.
+    pub commit: Option<String>,
 }
 
 impl RunRequest {
