@@ -8,6 +8,7 @@
 //! Randomness is a function of (seed, purpose, step, lane), and what a task carries from step to step is part of a
 //! checkpoint, so a resumed run equals an uninterrupted one bit for bit.
 
+mod amounts;
 mod batches;
 mod bench_steps;
 mod checkpointing;
@@ -81,6 +82,7 @@ pub mod api {
 
     /// Parts of the training loop, for custom loops.
     pub mod expert {
+        pub use crate::amounts::{bytes, count};
         pub use crate::bench_steps::BenchSteps;
         pub use crate::command::dragon as dragon_as_typed;
         pub use crate::companions::of as companions;
@@ -88,7 +90,7 @@ pub mod api {
         pub use crate::guard::{Guard, Irregularity};
         pub use crate::keys::flatten;
         pub use crate::optimizer::{ModelOptimizer, Optimizer, Parameter, Rates, Scalars, Slots, StepAt};
-        pub use crate::progress::{Progress, StepReport, bytes, count};
+        pub use crate::progress::{Progress, StepReport};
         pub use crate::records::list as list_runs;
         pub use crate::run::{Line, MetricsLog, without_time, write_atomic};
         pub use crate::settings::{MOST_UNITS, at_least_one, check};

@@ -1,9 +1,10 @@
 //! Reports of a run: lines for the user, and `metrics.jsonl` for programs.
 
+use crate::amounts::sparkline;
 use crate::error::TrainError;
 use crate::events::EventFile;
 use crate::figures::{Figure, Unit, figure, told};
-use crate::progress::{Output, Progress, StepReport, sparkline};
+use crate::progress::{Output, Progress, StepReport};
 use crate::run::{MetricsLog, RunFolder, RunInfo, STEP, metrics};
 use crate::sample::Sample;
 use crate::settings::EventFormat;

@@ -6,11 +6,12 @@
 //! so that the run is complete in time.
 
 use super::{Prepared, Ran, RunRequest};
+use crate::amounts::duration;
 use crate::bench_steps::BenchSteps;
 use crate::config::Resolved;
 use crate::error::TrainError;
 use crate::family::Family;
-use crate::progress::{Output, duration};
+use crate::progress::Output;
 use crate::task::Task;
 use burn_dragon_core::api::SelectedBackend;
 use std::time::{Duration, Instant};

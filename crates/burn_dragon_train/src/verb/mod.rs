@@ -14,13 +14,14 @@ mod resumption;
 pub use request::RunRequest;
 pub(crate) use resumption::Resumption;
 
+use crate::amounts::duration;
 use crate::bench_steps::BenchSteps;
 use crate::config::Resolved;
 use crate::error::TrainError;
 use crate::family::{At, Family, config_text};
 use crate::interrupt::Interrupt;
 use crate::outcome::{Ending, Outcome};
-use crate::progress::{Output, duration};
+use crate::progress::Output;
 use crate::run::{RunFolder, RunInfo, RunOutcome, RunState, write_atomic};
 use crate::start::Start;
 use crate::task::Task;

@@ -1,10 +1,11 @@
 //! Report of a run: lines for the user, an object for a program.
 
+use crate::amounts::{count, duration};
 use crate::command::dragon;
 use crate::error::TrainError;
 use crate::family::{Family, Next};
 use crate::outcome::{Ending, Outcome};
-use crate::progress::{Output, count, duration};
+use crate::progress::Output;
 use crate::run::RunFolder;
 use crate::sample::Sample;
 use crate::task::{Evaluation, Task};
