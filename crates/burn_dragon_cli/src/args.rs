@@ -12,6 +12,8 @@ mod model;
 #[cfg(feature = "train")]
 mod predict;
 mod state;
+#[cfg(feature = "bpe")]
+mod tokenizer;
 
 pub use bench::{
     BenchArgs, BenchDecodeArgs, BenchKernelsArgs, BenchPrefillArgs, BenchTrainArgs, BenchVerb, PrefillForm,
@@ -28,6 +30,11 @@ pub use model::{ModelArgs, PlaceArgs, WhichArgs};
 #[cfg(feature = "train")]
 pub use predict::PredictArgs;
 pub use state::{StateArgs, StateDiffArgs, StateInfoArgs, StateRebaseArgs, StateVerb};
+#[cfg(feature = "bpe")]
+pub use tokenizer::{
+    TokenizerArgs, TokenizerDecodeArgs, TokenizerEncodeArgs, TokenizerInfoArgs, TokenizerTrainArgs,
+    TokenizerVerb,
+};
 
 use burn_dragon::api::core::{Backend, Precision};
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -59,6 +66,9 @@ pub enum Verb {
     Chat(ChatArgs),
     /// Inspect a saved memory, rebase it to position 0, or compare two
     State(StateArgs),
+    /// Train a tokenizer of byte pairs, encode and decode with one, or describe it
+    #[cfg(feature = "bpe")]
+    Tokenizer(TokenizerArgs),
     /// Compute the logits of given tokens with any form of the model
     Forward(ForwardArgs),
     /// Download a model from a hub or a server into the cache, and print its path

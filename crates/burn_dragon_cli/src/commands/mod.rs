@@ -24,6 +24,8 @@ pub mod push;
 mod remote;
 mod run_settings;
 pub mod state;
+#[cfg(feature = "bpe")]
+pub mod tokenizer;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod verify;

@@ -5,6 +5,8 @@
 
 mod bench;
 mod chat;
+#[cfg(feature = "fetch")]
+mod datasets;
 mod errors;
 mod eval;
 mod export;
@@ -36,4 +38,6 @@ mod strangers;
 mod sudoku;
 mod support;
 mod texts;
+#[cfg(feature = "bpe")]
+mod tokenizer;
 mod train;

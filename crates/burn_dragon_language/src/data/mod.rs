@@ -6,12 +6,22 @@
 mod corpus;
 mod entry;
 mod files;
+mod mixture;
 mod note;
+#[cfg(feature = "train")]
+mod pretokenized;
+mod records;
+mod remote;
 mod separation;
+#[cfg(feature = "train")]
+mod shards;
 mod source;
 #[cfg(test)]
 mod source_tests;
+mod stream;
+mod tables;
 mod text;
+mod tokens;
 mod walk;
 mod windows;
 
@@ -19,10 +29,18 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "train")]
+pub use self::pretokenized::PretokenizedConfig;
+#[cfg(feature = "train")]
+pub use self::shards::{DataProgress, IdWidth};
 pub use self::{
-    corpus::{Corpus, SplitKind, Tokens},
+    corpus::{Corpus, SplitKind},
+    mixture::{MixtureConfig, WeightedSource},
     note::{Listed, Note, Severity, Why},
+    records::{RecordFormat, RecordsConfig},
+    remote::{HuggingFaceConfig, TinyShakespeareConfig, Wikitext2Config},
     source::{Documents, SourceConfig, TextConfig},
+    tokens::{TokenIds, Tokens},
     windows::{WindowPlan, WindowStart},
 };
 pub use crate::tales::Split;
@@ -57,6 +75,9 @@ pub struct DatasetConfig {
     pub validation: Option<Box<SourceConfig>>,
     /// Kind of tokenizer to train.
     pub tokenizer: TokenizerConfig,
+    /// Folder for the tokens of files: they are written once and mapped, so that the text may be larger than memory. If
+    /// absent, the text and its tokens are in memory.
+    pub cache_dir: Option<String>,
 }
 
 const TRAIN_RATIO: f64 = 0.9;
@@ -81,6 +102,7 @@ impl Default for DatasetConfig {
             windows: WindowStart::Document,
             validation: None,
             tokenizer: TokenizerConfig::default(),
+            cache_dir: None,
         }
     }
 }
@@ -92,6 +114,17 @@ impl DatasetConfig {
         self.source.in_words()
     }
 
+    /// The table with well-known data sets replaced by what they mean.
+    fn resolved(&self) -> Self {
+        let (source, held_out) = self.source.resolved();
+        let own = self.validation.as_ref().map(|own| Box::new(own.resolved().0));
+        Self {
+            source,
+            validation: own.or_else(|| held_out.map(Box::new)),
+            ..self.clone()
+        }
+    }
+
     /// Makes relative paths absolute, so that a saved configuration means the same from any folder and at any time.
     /// Names that are not patterns now never become patterns. Returns notes on entries that look like patterns.
     ///
@@ -99,12 +132,21 @@ impl DatasetConfig {
     /// Those of [`validate`](Self::validate); [`LanguageError::Config`] if a folder's name is not UTF-8.
     pub fn make_absolute(&mut self, base_dir: &Path) -> Result<Vec<Note>, LanguageError> {
         self.validate()?; // an empty entry would become the folder
+        self.tokenizer.make_absolute(base_dir)?;
+        if let Some(folder) = &mut self.cache_dir {
+            let joined = base_dir.join(&*folder);
+            *folder = joined
+                .to_str()
+                .map(str::to_owned)
+                .ok_or_else(|| LanguageError::Config {
+                    key: "dataset.cache_dir",
+                    reason: format!("{} is not UTF-8", joined.display()),
+                })?;
+        }
         let mut notes = Vec::new();
         let own = self.validation.as_deref_mut();
         for source in [Some(&mut self.source), own].into_iter().flatten() {
-            if let SourceConfig::Text(text) = source {
-                notes.extend(text.make_absolute(base_dir)?);
-            }
+            notes.extend(source.make_absolute(base_dir)?);
         }
         Ok(notes)
     }
@@ -123,16 +165,19 @@ impl DatasetConfig {
             source.validate()?;
             check_separator(source)?;
         }
-        Ok(())
+        self.tokenizer.validate()
     }
 }
 
 /// Checks the length of the separator, which is also stored in model files.
 fn check_separator(source: &SourceConfig) -> Result<(), LanguageError> {
-    let SourceConfig::Text(text) = source else {
-        return Ok(());
+    let separator = match source {
+        SourceConfig::Text(text) => &text.document_separator,
+        SourceConfig::Records(records) => &records.document_separator,
+        SourceConfig::HuggingFace(hub) => &hub.document_separator,
+        _ => return Ok(()),
     };
-    match text.document_separator.as_ref().map_or(0, String::len) {
+    match separator.as_ref().map_or(0, String::len) {
         0..=LONGEST_SEPARATOR => Ok(()),
         bytes => Err(LanguageError::Config {
             key: "document_separator",
@@ -149,6 +194,13 @@ enum Table {
     Embedded(EmbeddedTable),
     Needle(NeedleTable),
     Text(TextTable),
+    Records(tables::RecordsTable),
+    HuggingFace(tables::HuggingFaceTable),
+    TinyShakespeare(tables::TinyShakespeareTable),
+    Wikitext2(tables::Wikitext2Table),
+    Mixture(tables::MixtureTable),
+    #[cfg(feature = "train")]
+    Pretokenized(tables::PretokenizedTable),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -198,6 +250,8 @@ struct TextTable {
     validation: Option<Box<SourceConfig>>,
     #[serde(default)]
     tokenizer: TokenizerConfig,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cache_dir: Option<String>,
 }
 
 impl EmbeddedTable {
@@ -302,6 +356,7 @@ impl From<Table> for DatasetConfig {
                     windows: t.windows,
                     validation: t.validation,
                     tokenizer: t.tokenizer,
+                    cache_dir: None,
                 }
             }
             Table::Needle(t) => Self {
@@ -318,6 +373,7 @@ impl From<Table> for DatasetConfig {
                 windows: t.windows,
                 validation: t.validation,
                 tokenizer: t.tokenizer,
+                cache_dir: None,
             },
             Table::Text(t) => Self {
                 source: SourceConfig::Text(TextConfig {
@@ -328,19 +384,46 @@ impl From<Table> for DatasetConfig {
                 windows: t.windows,
                 validation: t.validation,
                 tokenizer: t.tokenizer,
+                cache_dir: t.cache_dir,
             },
+            Table::Records(table) => table.into(),
+            Table::HuggingFace(table) => table.into(),
+            Table::TinyShakespeare(table) => table.into(),
+            Table::Wikitext2(table) => table.into(),
+            Table::Mixture(table) => table.into(),
+            #[cfg(feature = "train")]
+            Table::Pretokenized(table) => table.into(),
         }
     }
 }
 
 impl From<DatasetConfig> for Table {
     fn from(config: DatasetConfig) -> Self {
+        match config.source.clone() {
+            SourceConfig::Records(source) => return Self::Records(tables::RecordsTable::new(source, config)),
+            SourceConfig::HuggingFace(source) => {
+                return Self::HuggingFace(tables::HuggingFaceTable::new(source, config));
+            }
+            SourceConfig::TinyShakespeare(source) => {
+                return Self::TinyShakespeare(tables::TinyShakespeareTable::new(source, config));
+            }
+            SourceConfig::Wikitext2(source) => {
+                return Self::Wikitext2(tables::Wikitext2Table::new(source, config));
+            }
+            SourceConfig::Mixture(source) => return Self::Mixture(tables::MixtureTable::new(source, config)),
+            #[cfg(feature = "train")]
+            SourceConfig::Pretokenized(source) => {
+                return Self::Pretokenized(tables::PretokenizedTable::new(source, config));
+            }
+            SourceConfig::Embedded(_) | SourceConfig::Needle(_) | SourceConfig::Text(_) => {}
+        }
         let DatasetConfig {
             source,
             train_ratio,
             windows,
             validation,
             tokenizer,
+            cache_dir,
         } = config;
         match source {
             SourceConfig::Embedded(tales) => {
@@ -359,7 +442,9 @@ impl From<DatasetConfig> for Table {
                 windows,
                 validation,
                 tokenizer,
+                cache_dir,
             }),
+            _ => unreachable!("tables of their own"),
         }
     }
 }
@@ -423,7 +508,8 @@ mod tests {
     #[test]
     fn an_unknown_key_is_an_error_that_lists_the_known_ones() {
         let message = |text| read(text).unwrap_err().to_string();
-        let keys = "`paths`, `document_separator`, `train_ratio`, `windows`, `validation`, `tokenizer`";
+        let keys = "`paths`, `document_separator`, `train_ratio`, `windows`, `validation`, `tokenizer`, \
+                    `cache_dir`";
         let text = message("type = 'text'\npaths = []\ntrain_rato = 0.9");
         assert!(
             text.contains(&format!("unknown field `train_rato`, expected one of {keys}")),
@@ -441,7 +527,9 @@ mod tests {
         );
         let text = message("type = 'embeded'");
         assert!(
-            text.contains("unknown variant `embeded`, expected one of `embedded`, `needle`, `text`"),
+            text.contains(
+                "unknown variant `embeded`, expected one of `embedded`, `needle`, `text`, `records`"
+            ),
             "{text}"
         );
     }

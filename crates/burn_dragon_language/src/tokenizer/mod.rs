@@ -4,17 +4,27 @@
 //! [`TokenizerSpec`] is saved with the run, and builds the same tokenizer again. A new kind is a file in this folder, a
 //! variant of both enums, and an implementation of [`Tokenizer`]; the rest of the crate does not depend on the kind.
 
+#[cfg(feature = "bpe")]
+mod bpe;
 mod byte;
 mod char;
 mod ids;
+#[cfg(feature = "train")]
+mod learner;
 mod stream;
 
 use std::{borrow::Cow, fmt::Debug, io::ErrorKind, path::Path, sync::Arc};
 
 use burn_dragon_checkpoint::api::CheckpointError;
-use burn_dragon_checkpoint::api::expert::{Os, plain, unmarked, write_atomic};
+use burn_dragon_checkpoint::api::expert::{Os, plain, sha256, unmarked, write_atomic};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+#[cfg(feature = "bpe")]
+pub use self::bpe::{BpeTokenizer, BpeTraining, BpeVocabulary};
+#[cfg(feature = "train")]
+pub(crate) use self::learner::Learner;
 pub use self::{byte::ByteTokenizer, char::CharTokenizer, ids::IdTokenizer, stream::StreamDecoder};
 use crate::error::LanguageError;
 
@@ -26,7 +36,8 @@ pub trait Tokenizer: Send + Sync + Debug {
     /// Encodes a text. Nothing is added before or after.
     ///
     /// # Errors
-    /// [`LanguageError::NotUtf8`] and [`LanguageError::UnknownChar`], if the kind cannot encode the text.
+    /// [`LanguageError::NotUtf8`], [`LanguageError::UnknownChar`] and [`LanguageError::TextChanged`], if the kind cannot
+    /// encode the text.
     fn encode(&self, text: &[u8]) -> Result<Vec<u32>, LanguageError>;
 
     /// Bytes that one id stands for; empty for a special token. They may be part of a UTF-8 character.
@@ -88,6 +99,22 @@ pub enum TokenizerConfig {
         #[serde(default = "yes")]
         special_tokens: bool,
     },
+    /// Byte pair encoding: tokens of one or more bytes. Exactly one of the two keys is given.
+    Bpe {
+        /// A `tokenizer.json` in the format of the Hugging Face `tokenizers`, published or trained by
+        /// `dragon tokenizer train`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<String>,
+        /// Number of ids of a tokenizer that is trained on the training text, from 257.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        vocab_size: Option<usize>,
+    },
+    /// Bare token ids, `0..vocab_size`, for text that is a list of ids and for `pretokenized` data. Bytes are not known,
+    /// so there are no bits per byte.
+    Ids {
+        /// Number of ids.
+        vocab_size: usize,
+    },
 }
 
 fn yes() -> bool {
@@ -101,24 +128,110 @@ impl Default for TokenizerConfig {
 }
 
 impl TokenizerConfig {
-    /// Trains a tokenizer on a text, given as documents.
+    /// Checks the values, without reading a file.
     ///
     /// # Errors
-    /// For `char`: [`LanguageError::NotUtf8`] inside [`LanguageError::InDocument`], or
-    /// [`LanguageError::TokenizerInvalid`] if the text has no character.
+    /// [`LanguageError::Config`].
+    pub fn validate(&self) -> Result<(), LanguageError> {
+        let refuse = |key, reason: &str| {
+            Err(LanguageError::Config {
+                key,
+                reason: reason.into(),
+            })
+        };
+        match self {
+            Self::Bpe { path, vocab_size } if path.is_some() == vocab_size.is_some() => refuse(
+                "dataset.tokenizer",
+                "of type bpe takes either `path`, a tokenizer.json, or `vocab_size`, to train one on the training text",
+            ),
+            Self::Bpe { path: Some(path), .. } if path.is_empty() => {
+                refuse("dataset.tokenizer.path", "is empty, but names a tokenizer.json")
+            }
+            Self::Ids { vocab_size: 0 } => refuse("dataset.tokenizer.vocab_size", "is 0"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a relative path absolute.
+    ///
+    /// # Errors
+    /// [`LanguageError::Config`] if the folder's name is not UTF-8.
+    pub fn make_absolute(&mut self, base_dir: &Path) -> Result<(), LanguageError> {
+        if let Self::Bpe { path: Some(path), .. } = self {
+            let joined = base_dir.join(&*path);
+            *path = joined
+                .to_str()
+                .map(str::to_owned)
+                .ok_or_else(|| LanguageError::Config {
+                    key: "dataset.tokenizer.path",
+                    reason: format!("{} is not UTF-8", joined.display()),
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Whether a tokenizer is made from the training text.
+    pub fn learns(&self) -> bool {
+        matches!(self, Self::Char { .. } | Self::Bpe { path: None, .. })
+    }
+
+    /// Trains a tokenizer on a text, given as documents, or reads the one that is given by its file.
+    ///
+    /// # Errors
+    /// [`LanguageError::Config`]. For `char`: [`LanguageError::NotUtf8`] inside [`LanguageError::InDocument`], or
+    /// [`LanguageError::TokenizerInvalid`] if the text has no character. For `bpe`: those of [`TokenizerSpec::load`].
     pub fn train(&self, training_text: &[&[u8]]) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+        self.validate()?;
         match self {
             Self::Byte {} => Ok(Arc::new(ByteTokenizer)),
             Self::Char { special_tokens } => {
                 Ok(Arc::new(CharTokenizer::train(training_text, *special_tokens)?))
             }
+            Self::Ids { vocab_size } => Ok(Arc::new(IdTokenizer::new(*vocab_size))),
+            Self::Bpe { path: Some(path), .. } => {
+                let tokenizer = TokenizerSpec::load(Path::new(path))?;
+                match tokenizer.spec() {
+                    TokenizerSpec::Bpe { .. } => Ok(tokenizer),
+                    _ => Err(LanguageError::Config {
+                        key: "dataset.tokenizer.path",
+                        reason: format!("{path} is not a byte pair encoding; give its type"),
+                    }),
+                }
+            }
+            Self::Bpe { vocab_size, .. } => train_bpe(training_text, vocab_size.unwrap_or(0)),
         }
     }
 }
 
+#[cfg(feature = "bpe")]
+fn train_bpe(training_text: &[&[u8]], vocab_size: usize) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+    Ok(Arc::new(BpeTraining::new(vocab_size)?.train(training_text)?))
+}
+
+#[cfg(feature = "bpe")]
+fn read_bpe(json: &str) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+    Ok(Arc::new(BpeTokenizer::from_json(json)?))
+}
+
+#[cfg(not(feature = "bpe"))]
+fn train_bpe(_: &[&[u8]], _: usize) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+    Err(without_bpe())
+}
+
+#[cfg(not(feature = "bpe"))]
+fn read_bpe(_: &str) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+    Err(without_bpe())
+}
+
+#[cfg(not(feature = "bpe"))]
+fn without_bpe() -> LanguageError {
+    LanguageError::TokenizerInvalid {
+        reason: "it is a byte pair encoding, and this program was built without the feature `bpe`".into(),
+    }
+}
+
 /// Description of a trained tokenizer: the content of `tokenizer.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenizerSpec {
     /// One id per byte.
     Byte {},
@@ -134,9 +247,89 @@ pub enum TokenizerSpec {
         /// Number of ids.
         vocab_size: usize,
     },
+    /// Byte pair encoding.
+    Bpe {
+        /// Text of its `tokenizer.json`, in the format of the Hugging Face `tokenizers`.
+        json: String,
+    },
+}
+
+/// The descriptions of this crate's own format.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum Own {
+    Byte {},
+    Char { special_tokens: bool, symbols: String },
+    Ids { vocab_size: usize },
+}
+
+/// Keys that tell a published file from one of this crate.
+#[derive(Deserialize)]
+struct Keys {
+    r#type: Option<IgnoredAny>,
+    model: Option<IgnoredAny>,
 }
 
 impl TokenizerSpec {
+    /// The description in this crate's own format, or the text of a published file.
+    fn own(&self) -> Result<Own, &str> {
+        Ok(match self {
+            Self::Bpe { json } => return Err(json),
+            Self::Byte {} => Own::Byte {},
+            Self::Char {
+                special_tokens,
+                symbols,
+            } => Own::Char {
+                special_tokens: *special_tokens,
+                symbols: symbols.clone(),
+            },
+            Self::Ids { vocab_size } => Own::Ids {
+                vocab_size: *vocab_size,
+            },
+        })
+    }
+
+    /// The text of its `tokenizer.json`. A byte pair encoding has the text of its file, byte for byte.
+    pub fn to_json(&self) -> String {
+        match self.own().map(|own| serde_json::to_string(&own)) {
+            Err(json) => json.into(),
+            Ok(Ok(json)) => json,
+            Ok(Err(error)) => unreachable!("strings and numbers are JSON: {error}"),
+        }
+    }
+
+    /// Description for `dragon info --json`: without the vocabulary of a byte pair encoding, which may have megabytes.
+    pub(crate) fn summary(&self, vocab_size: usize) -> Value {
+        match self.own() {
+            Ok(own) => json!(own),
+            Err(file) => {
+                json!({ "type": "bpe", "vocab_size": vocab_size, "sha256": sha256(file.as_bytes()) })
+            }
+        }
+    }
+
+    /// Reads the text of a `tokenizer.json`: of this crate, or a published one.
+    ///
+    /// # Errors
+    /// If it is not JSON, or of an unknown type, or has an unknown or missing key.
+    pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
+        let keys: Result<Keys, _> = serde_json::from_str(json);
+        if keys.is_ok_and(|keys| keys.r#type.is_none() && keys.model.is_some()) {
+            return Ok(Self::Bpe { json: json.into() });
+        }
+        Ok(match serde_json::from_str(json)? {
+            Own::Byte {} => Self::Byte {},
+            Own::Char {
+                special_tokens,
+                symbols,
+            } => Self::Char {
+                special_tokens,
+                symbols,
+            },
+            Own::Ids { vocab_size } => Self::Ids { vocab_size },
+        })
+    }
+
     /// Builds the tokenizer.
     ///
     /// # Errors
@@ -145,6 +338,7 @@ impl TokenizerSpec {
         match self {
             Self::Byte {} => Ok(Arc::new(ByteTokenizer)),
             Self::Ids { vocab_size } => Ok(Arc::new(IdTokenizer::new(*vocab_size))),
+            Self::Bpe { json } => read_bpe(json),
             Self::Char {
                 special_tokens,
                 symbols,
@@ -160,9 +354,12 @@ impl TokenizerSpec {
     /// # Errors
     /// [`LanguageError::Checkpoint`] if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), LanguageError> {
-        write_atomic(&Os, path, |sink| {
-            serde_json::to_writer_pretty(&mut *sink, self)?;
-            sink.write_all(b"\n")
+        write_atomic(&Os, path, |sink| match self.own() {
+            Err(json) => sink.write_all(json.as_bytes()),
+            Ok(own) => {
+                serde_json::to_writer_pretty(&mut *sink, &own)?;
+                sink.write_all(b"\n")
+            }
         })
         .map_err(LanguageError::from)
     }
@@ -180,12 +377,18 @@ impl TokenizerSpec {
                 source,
             },
         })?;
-        serde_json::from_slice::<Self>(unmarked(&bytes))
-            .map_err(|source| LanguageError::TokenizerFile {
-                path: path.to_path_buf(),
-                source,
-            })?
-            .build()
+        let invalid = |reason: String| LanguageError::TokenizerInvalid {
+            reason: format!("{}: {reason}", path.display()),
+        };
+        let text = std::str::from_utf8(unmarked(&bytes)).map_err(|error| invalid(error.to_string()))?;
+        let spec = Self::from_json(text).map_err(|source| LanguageError::TokenizerFile {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        spec.build().map_err(|error| match error {
+            LanguageError::TokenizerInvalid { reason } => invalid(reason),
+            error => error,
+        })
     }
 }
 
