@@ -1,9 +1,13 @@
 //! `dragon tokenizer`: training, encoding and decoding; and training of models with such a tokenizer.
 
-use crate::support::{Place, text};
+use crate::support::Place;
 use serde_json::Value;
 
 const BOOK: &str = "The dragon sleeps in the cave. The dragon wakes, and the cave isn't dark: naïve 🐉\n";
+
+fn read(place: &Place, name: &str) -> String {
+    std::fs::read_to_string(place.path(name)).unwrap()
+}
 
 fn place() -> Place {
     let place = Place::new();
@@ -36,7 +40,7 @@ fn a_tokenizer_is_trained_and_gives_text_back() {
         "--json",
     ]);
     assert_eq!(again.done().json()["vocab_size"], 300);
-    assert_eq!(text(place.path("tok.json")), text(place.path("again.json")));
+    assert_eq!(read(&place, "tok.json"), read(&place, "again.json"));
     let ids = place
         .dragon(&["tokenizer", "encode", "tok.json", "--text", BOOK])
         .done()
@@ -107,7 +111,7 @@ fn files_of_ids_hold_documents_and_their_ends() {
 fn a_model_keeps_its_tokenizer_byte_for_byte() {
     let place = place();
     // A published file may be formatted in any way.
-    let value: Value = serde_json::from_str(&text(place.path("tok.json"))).unwrap();
+    let value: Value = serde_json::from_str(&read(&place, "tok.json")).unwrap();
     let pretty = format!("{}\n\n", serde_json::to_string_pretty(&value).unwrap());
     place.write("pub.json", &pretty);
     let settings = [
@@ -117,7 +121,7 @@ fn a_model_keeps_its_tokenizer_byte_for_byte() {
         "run",
     ];
     place.train_on("book.txt", &settings).done();
-    assert_eq!(text(place.path("run/tokenizer.json")), pretty);
+    assert_eq!(read(&place, "run/tokenizer.json"), pretty);
     let info = place.dragon(&["info", "run", "--json"]).done().json();
     assert_eq!(info["tokenizer"]["type"], "bpe");
     assert_eq!(info["config"]["vocab_size"], 300);
@@ -137,7 +141,7 @@ fn a_model_keeps_its_tokenizer_byte_for_byte() {
     place
         .dragon(&["train", "--resume", "run", "training.max_steps=14"])
         .done();
-    assert_eq!(text(place.path("run/tokenizer.json")), pretty);
+    assert_eq!(read(&place, "run/tokenizer.json"), pretty);
 }
 
 #[test]
@@ -194,7 +198,7 @@ fn what_is_no_such_tokenizer_is_refused() {
         "new.json",
     ];
     place.dragon(&small).refused(2, &["vocab_size", "257"]);
-    let mut value: Value = serde_json::from_str(&text(place.path("tok.json"))).unwrap();
+    let mut value: Value = serde_json::from_str(&read(&place, "tok.json")).unwrap();
     value["normalizer"] = serde_json::json!({"type": "Lowercase"});
     place.write("lower.json", value.to_string());
     let encode = ["tokenizer", "encode", "lower.json", "--text", "the Dragon"];

@@ -119,3 +119,145 @@ impl Iterator for Mixture<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Corpus, DatasetConfig, SplitKind, TextConfig};
+
+    fn part(weight: f64, path: &str) -> WeightedSource {
+        WeightedSource {
+            weight,
+            source: SourceConfig::Text(TextConfig {
+                paths: vec![path.into()],
+                document_separator: Some("\n".into()),
+            }),
+        }
+    }
+
+    fn load(sources: Vec<WeightedSource>) -> Result<Corpus, LanguageError> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, line, count) in [
+            ("a.txt", "aaa\n", 300),
+            ("b.txt", "bbbbbbb\n", 50),
+            ("c.txt", "c\n", 1000),
+        ] {
+            std::fs::write(folder.path().join(name), line.repeat(count)).unwrap();
+        }
+        let config = DatasetConfig {
+            source: SourceConfig::Mixture(MixtureConfig { sources }),
+            ..DatasetConfig::default()
+        };
+        let memory = Corpus::load(&config, folder.path(), None)?;
+        let cached = DatasetConfig {
+            cache_dir: Some("cache".into()),
+            ..config
+        };
+        let cached = Corpus::load(&cached, folder.path(), None)?;
+        assert_eq!(
+            (&cached.train, &cached.validation),
+            (&memory.train, &memory.validation)
+        );
+        Ok(memory)
+    }
+
+    #[test]
+    fn documents_come_in_the_proportion_of_the_weights() {
+        let corpus = load(vec![part(3.0, "a.txt"), part(1.0, "b.txt")]).unwrap();
+        assert!(matches!(corpus.split, SplitKind::AtDocument { .. }));
+        let text: Vec<u32> = corpus.train.ids.pieces().flat_map(|ids| ids.to_vec()).collect();
+        let count = |ids: &[u32], of: u8| ids.iter().filter(|&&id| id == u32::from(of)).count() as f64;
+        // 3 of 4 bytes are of a.txt all the way, the line ends too.
+        for part in text.chunks_exact(160) {
+            let (a, b) = (count(part, b'a') * 4.0 / 3.0, count(part, b'b') * 8.0 / 7.0);
+            assert!((a / (a + b) - 0.75).abs() < 0.06, "{a} and {b}");
+        }
+        // a.txt has 1200 bytes and ends first: 400 of b.txt.
+        let note = corpus
+            .notes
+            .iter()
+            .find(|note| matches!(note, Note::Mixed { .. }))
+            .unwrap();
+        let text = note.to_string();
+        assert!(text.contains("source") && text.contains("bytes"), "{text}");
+        let Note::Mixed { bytes, ended } = note else {
+            unreachable!()
+        };
+        assert!(*ended < 2 && bytes[0].abs_diff(3 * bytes[1]) <= 24, "{bytes:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_mixed_is_refused() {
+        let refused = |sources| {
+            let error = load(sources).unwrap_err();
+            assert!(
+                matches!(error, LanguageError::Config { key: "sources", .. }),
+                "{error}"
+            );
+        };
+        refused(Vec::new());
+        refused(vec![part(0.0, "a.txt")]);
+        refused(vec![part(f64::NAN, "a.txt")]);
+        let tales = SourceConfig::default();
+        refused(vec![
+            part(1.0, "a.txt"),
+            WeightedSource {
+                weight: 1.0,
+                source: tales,
+            },
+        ]);
+        let inner = MixtureConfig {
+            sources: vec![part(1.0, "a.txt")],
+        };
+        let inner = SourceConfig::Mixture(inner);
+        refused(vec![WeightedSource {
+            weight: 1.0,
+            source: inner,
+        }]);
+    }
+
+    #[test]
+    fn the_table_reads_and_writes_itself_and_refuses_other_keys() {
+        let text = "type = 'mixture'\n[[sources]]\nweight = 2\ntype = 'text'\npaths = ['a']\n\
+                    [[sources]]\nweight = 0.5\ntype = 'records'\npaths = ['b.jsonl']\ntemplate = '{a}'";
+        let config: DatasetConfig = toml::from_str(text).unwrap();
+        let SourceConfig::Mixture(mixture) = &config.source else {
+            panic!("{config:?}")
+        };
+        assert_eq!((mixture.sources[0].weight, mixture.sources[1].weight), (2.0, 0.5));
+        assert_eq!(
+            toml::from_str::<DatasetConfig>(&toml::to_string(&config).unwrap()).unwrap(),
+            config
+        );
+        let error = toml::from_str::<DatasetConfig>(&text.replace("template", "templat"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("templat"), "{error}");
+    }
+
+    #[test]
+    fn ready_tables_are_read() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/language/datasets");
+        let Ok(files) = std::fs::read_dir(folder) else {
+            return; // a packed crate has no such folder
+        };
+        for file in files {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            #[derive(serde::Deserialize)]
+            struct Tables {
+                dataset: DatasetConfig,
+            }
+            let tables: Tables =
+                toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            tables.dataset.validate().unwrap();
+            let again = toml::to_string(&tables.dataset).unwrap();
+            assert_eq!(
+                toml::from_str::<DatasetConfig>(&again).unwrap(),
+                tables.dataset,
+                "{}",
+                path.display()
+            );
+        }
+    }
+}
