@@ -18,6 +18,13 @@ mod shards;
 mod source;
 #[cfg(test)]
 mod source_tests;
+#[cfg_attr(
+    not(feature = "train"),
+    allow(
+        dead_code,
+        reason = "what a text is and how long is asked for a cache of tokens"
+    )
+)]
 mod stream;
 mod tables;
 mod text;

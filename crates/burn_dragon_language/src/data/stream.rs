@@ -35,7 +35,6 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    #[cfg(feature = "train")]
     pub(super) fn bytes(&self) -> u64 {
         self.lengths.iter().map(|&length| length as u64).sum()
     }
@@ -71,7 +70,6 @@ impl SourceStream {
     }
 
     /// What the source is: its settings, and of each file the place, the size and the time of the last change.
-    #[cfg(feature = "train")]
     pub(super) fn identity(&self) -> Result<Value, LanguageError> {
         match self {
             Self::Files(files) => files.identity(),
@@ -181,7 +179,6 @@ impl FileStream {
         })
     }
 
-    #[cfg(feature = "train")]
     fn identity(&self) -> Result<Value, LanguageError> {
         let file = |path: &PathBuf| {
             let unread = |source| LanguageError::Read {
