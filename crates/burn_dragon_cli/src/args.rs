@@ -17,6 +17,8 @@ mod programs;
 #[cfg(feature = "train")]
 mod runs;
 mod state;
+#[cfg(feature = "bpe")]
+mod tokenizer;
 
 pub use bench::{
     BenchArgs, BenchDecodeArgs, BenchKernelsArgs, BenchPrefillArgs, BenchTrainArgs, BenchVerb, PrefillForm,
@@ -38,6 +40,11 @@ pub use programs::{CompletionsArgs, ManArgs};
 #[cfg(feature = "train")]
 pub use runs::{CompareArgs, ReportArgs, RunsArgs, SweepArgs};
 pub use state::{StateArgs, StateDiffArgs, StateInfoArgs, StateRebaseArgs, StateVerb};
+#[cfg(feature = "bpe")]
+pub use tokenizer::{
+    TokenizerArgs, TokenizerDecodeArgs, TokenizerEncodeArgs, TokenizerInfoArgs, TokenizerTrainArgs,
+    TokenizerVerb,
+};
 
 use burn_dragon::api::core::{Backend, Precision};
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -92,6 +99,9 @@ pub enum Verb {
     Chat(ChatArgs),
     /// Inspect a saved memory, rebase it to position 0, or compare two
     State(StateArgs),
+    /// Train a tokenizer of byte pairs, encode and decode with one, or describe it
+    #[cfg(feature = "bpe")]
+    Tokenizer(TokenizerArgs),
     /// Compute the logits of given tokens with any form of the model
     Forward(ForwardArgs),
     /// Download a model from a hub or a server into the cache, and print its path

@@ -219,10 +219,14 @@ fn language(error: &LanguageError) -> Option<u8> {
         | LanguageError::NothingNew { .. } => Some(2),
         #[cfg(feature = "train")]
         LanguageError::Training(error) => code(error),
+        #[cfg(feature = "fetch")]
+        LanguageError::Fetch(error) => fetch(error),
         LanguageError::InDocument { source, .. } => language(source),
         LanguageError::OtherTokenizer { .. }
         | LanguageError::TokenizerFile { .. }
         | LanguageError::TokenizerInvalid { .. }
+        | LanguageError::TextChanged { .. }
+        | LanguageError::Record { .. }
         | LanguageError::BadGzip { .. }
         | LanguageError::Encoding { .. } => Some(3),
         _ => None,

@@ -101,6 +101,8 @@ fn run(verb: &Verb) -> ExitCode {
         Verb::Generate(args) => commands::generate::run(args),
         Verb::Chat(args) => commands::chat::run(args),
         Verb::State(args) => commands::state::run(args),
+        #[cfg(feature = "bpe")]
+        Verb::Tokenizer(args) => commands::tokenizer::run(args),
         Verb::Infer(args) => commands::infer::run(args),
         Verb::Forward(args) => commands::forward::run(args),
         #[cfg(feature = "fetch")]

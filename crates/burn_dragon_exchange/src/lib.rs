@@ -36,8 +36,8 @@ pub mod api {
     #[cfg(feature = "fetch")]
     pub mod fetch {
         pub use crate::fetch::{
-            Address, ENDPOINT, Event, FetchError, Fetched, Fetcher, Hub, HubId, Limits, MAIN, Source, Upload,
-            Uploaded, cache_root, upload,
+            Address, DataFile, ENDPOINT, Event, FetchError, Fetched, Fetcher, Hub, HubId, Limits, MAIN,
+            Source, Upload, Uploaded, cache_root, upload,
         };
     }
 

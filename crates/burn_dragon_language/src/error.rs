@@ -25,13 +25,24 @@ pub enum LanguageError {
         /// Position of its first byte, counted from the start of the text.
         offset: usize,
     },
-    /// A `char` tokenizer was given bytes that are not UTF-8.
+    /// A tokenizer of characters was given bytes that are not UTF-8.
     #[error(
-        "the text is not UTF-8 at byte {offset}, and a char tokenizer reads characters; use the `byte` tokenizer"
+        "the text is not UTF-8 at byte {offset}, and the tokenizer reads characters; use the `byte` tokenizer"
     )]
     NotUtf8 {
         /// Position of the first byte that is not UTF-8, counted from the start of the text.
         offset: usize,
+    },
+    /// A text that a byte pair encoding would change.
+    #[error(
+        "the tokenizer does not give the text back as it was, from byte {offset} on ({start:?}), as one that normalises text \
+         does; use a tokenizer without a normaliser, or one trained by `dragon tokenizer train`"
+    )]
+    TextChanged {
+        /// Position of the first byte that would change, counted from the start of the text.
+        offset: usize,
+        /// Start of the text there.
+        start: String,
     },
     /// A token id outside the vocabulary.
     #[error("token id {id} is outside the vocabulary of {vocab_size} (ids 0 to {})", vocab_size.saturating_sub(1))]
@@ -184,6 +195,20 @@ pub enum LanguageError {
         /// Error of the decompressor.
         source: std::io::Error,
     },
+    /// A record that is not what it should be.
+    #[error("{}, {}: {reason}", path.display(), record_in_words(*record))]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Number of the record, from 1; 0 if it is the file.
+        record: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Data that cannot be fetched.
+    #[cfg(feature = "fetch")]
+    #[error(transparent)]
+    Fetch(#[from] burn_dragon_exchange::api::fetch::FetchError),
     /// An empty training text.
     #[error("the training text is empty: all its documents are blank; check `paths` of the dataset")]
     EmptyCorpus,
@@ -268,6 +293,13 @@ pub enum LanguageError {
     #[cfg(feature = "train")]
     #[error(transparent)]
     Training(#[from] TrainError),
+}
+
+fn record_in_words(record: usize) -> String {
+    match record {
+        0 => "the file".into(),
+        record => format!("record {record}"),
+    }
 }
 
 fn did_you_mean(similar: &[String]) -> String {

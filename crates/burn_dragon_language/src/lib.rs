@@ -32,7 +32,12 @@ mod training;
 /// Main items of this crate.
 pub mod api {
     pub use crate::config::ModelConfig;
-    pub use crate::data::{Corpus, DatasetConfig, Note, SourceConfig, TextConfig, WindowStart};
+    #[cfg(feature = "train")]
+    pub use crate::data::PretokenizedConfig;
+    pub use crate::data::{
+        Corpus, DatasetConfig, HuggingFaceConfig, MixtureConfig, Note, RecordFormat, RecordsConfig,
+        SourceConfig, TextConfig, TinyShakespeareConfig, WeightedSource, Wikitext2Config, WindowStart,
+    };
     pub use crate::error::LanguageError;
     pub use crate::evaluate::{Evaluator, LanguageEvaluation, PositionScore, WindowMemory, WindowReading};
     pub use crate::evaluate::{evaluation_lines, needle_lines, reading_in_words, recall_lines};
@@ -42,6 +47,8 @@ pub mod api {
     pub use crate::model::{LanguageModel, tokenizer_of};
     pub use crate::state::{LanguageState, LanguageStateInfo, Sliding, StateReader};
     pub use crate::tales::{NeedleConfig, NeedleProbe, NeedleScore, RecallProbe, RecallScore, TalesConfig};
+    #[cfg(feature = "bpe")]
+    pub use crate::tokenizer::{BpeTokenizer, BpeTraining, BpeVocabulary};
     pub use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerConfig, TokenizerSpec, Unknown};
     #[cfg(feature = "train")]
     pub use crate::training::{
@@ -51,7 +58,11 @@ pub mod api {
 
     /// Parts of evaluation, generation and data, to build on.
     pub mod expert {
-        pub use crate::data::{Documents, Listed, Severity, Split, SplitKind, Tokens, Why, WindowPlan};
+        #[cfg(feature = "train")]
+        pub use crate::data::{DataProgress, IdWidth};
+        pub use crate::data::{
+            Documents, Listed, Severity, Split, SplitKind, TokenIds, Tokens, Why, WindowPlan,
+        };
         pub use crate::generate::Sampler;
         pub use crate::tales::{GroupScore, NeedlePoint, Prompt, Recall, Slot, Tale};
         pub use crate::tokenizer::{ByteTokenizer, CharTokenizer, IdTokenizer};

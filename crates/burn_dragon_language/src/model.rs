@@ -87,10 +87,9 @@ impl LanguageModel {
 /// If the tokenizer in the file is invalid.
 pub fn tokenizer_of(model: &ModelFile) -> Result<Arc<dyn Tokenizer>, LanguageError> {
     if let Some(json) = model.assets.get(TOKENIZER) {
-        let spec: TokenizerSpec =
-            serde_json::from_str(json).map_err(|error| LanguageError::TokenizerInvalid {
-                reason: error.to_string(),
-            })?;
+        let spec = TokenizerSpec::from_json(json).map_err(|error| LanguageError::TokenizerInvalid {
+            reason: error.to_string(),
+        })?;
         return spec.build();
     }
     match model.config.value()["vocab_size"].as_u64().map(usize::try_from) {

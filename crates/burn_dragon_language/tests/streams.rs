@@ -161,7 +161,13 @@ fn a_step_reads_on_where_the_last_one_ended_with_what_it_remembers() {
     let mut carry = Carried::new(&task, &model);
     let read = losses_of(&task, &model, &mut carry, 0..3);
     // Each lane has a document of 48 predictions; three windows of 16 read it whole.
-    let ids: Vec<i32> = corpus(&lengths).train.ids.iter().map(|&id| id as i32).collect();
+    let ids: Vec<i32> = corpus(&lengths)
+        .train
+        .ids
+        .pieces()
+        .flat_map(|ids| ids.to_vec())
+        .map(|id| id as i32)
+        .collect();
     let rows = |skip: usize| {
         let row = |document: usize| ids[document * 49 + skip..][..48].to_vec();
         let data = TensorData::new([row(0), row(1)].concat(), [2, 48]);

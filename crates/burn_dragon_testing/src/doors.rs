@@ -166,7 +166,8 @@ pub fn config(bytes: &[u8]) -> Result<(), String> {
 
 /// A tokenizer; one that is taken undoes what it does.
 pub fn tokenizer(bytes: &[u8]) -> Result<(), String> {
-    let spec: TokenizerSpec = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    let spec = TokenizerSpec::from_json(text).map_err(|error| error.to_string())?;
     let tokenizer = spec.build().map_err(|error| error.to_string())?;
     assert!(tokenizer.spec() == spec);
     let ids: Vec<u32> = (0..tokenizer.vocab_size().min(100) as u32).collect();

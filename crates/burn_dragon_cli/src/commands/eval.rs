@@ -162,7 +162,7 @@ fn held_out(model: &LanguageModel, run: &Path) -> anyhow::Result<Text> {
     let dataset = RunSettings::of_run(run)?.dataset;
     let separator = match dataset.validation.as_deref().unwrap_or(&dataset.source) {
         SourceConfig::Text(text) => text.document_separator.clone(),
-        SourceConfig::Embedded(_) | SourceConfig::Needle(_) => None,
+        _ => None,
     };
     let tokens = Corpus::held_out(&dataset, &std::env::current_dir()?, &*model.tokenizer)?;
     let changed = changed(model, &tokens)?;

@@ -34,6 +34,8 @@ mod run_settings;
 #[cfg(feature = "train")]
 pub mod runs;
 pub mod state;
+#[cfg(feature = "bpe")]
+pub mod tokenizer;
 #[cfg(feature = "train")]
 pub mod sweep;
 pub mod tour;

@@ -5,6 +5,8 @@
 
 mod bench;
 mod chat;
+#[cfg(feature = "fetch")]
+mod datasets;
 #[cfg(target_os = "linux")]
 mod doctor;
 mod errors;
@@ -40,5 +42,7 @@ mod strangers;
 mod sudoku;
 mod support;
 mod texts;
+#[cfg(feature = "bpe")]
+mod tokenizer;
 mod train;
 mod typing;

@@ -29,11 +29,12 @@ pub(super) enum Form {
     Parts(String),
     Whole(String),
     Official(String),
+    Data(String),
 }
 
 impl Form {
     pub(super) fn name(&self) -> &str {
-        let (Self::Parts(name) | Self::Whole(name) | Self::Official(name)) = self;
+        let (Self::Parts(name) | Self::Whole(name) | Self::Official(name) | Self::Data(name)) = self;
         name
     }
 

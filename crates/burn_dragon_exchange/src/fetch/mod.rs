@@ -19,12 +19,14 @@
 //! | `requests.rs` | requests before the download of a file |
 //! | `download.rs`, `ranged.rs`, `partial_file.rs`, `segments.rs` | resumable download of a range; parallel segments |
 //! | `location.rs`, `models.rs` | files of a model, and their checks |
+//! | `data.rs` | data files of a server or of a data set on a hub |
 //! | `hub.rs`, `upload.rs`, `lfs.rs` | addresses and token of a hub; upload of files |
 //!
 //! A server cannot choose a name, a length or a location. See `docs/fetching.md`.
 
 mod address;
 mod cache;
+mod data;
 mod download;
 mod error;
 mod http;
@@ -45,6 +47,7 @@ mod upload;
 
 pub use address::Address;
 pub use cache::root as cache_root;
+pub use data::DataFile;
 pub use error::FetchError;
 pub use hub::{ENDPOINT, Hub};
 pub use limits::Limits;
@@ -137,16 +140,27 @@ impl Fetcher {
             Source::Address(address) => Location::address(address)?,
             Source::Hub(id) => Location::hub(&self.hub, id),
         };
-        let meter = Meter::new(tell);
         let folder = CacheFolder::new(
             &self.cache,
             &location.key,
             location.site.host(),
             &label(&location.name),
         );
+        self.obtain(&location, &folder, &source.to_string(), tell)
+    }
+
+    /// Files of a location. `what` names it in an error.
+    fn obtain(
+        &self,
+        location: &Location,
+        folder: &CacheFolder,
+        what: &str,
+        tell: &(dyn Fn(Event) + Sync),
+    ) -> Result<Fetched, FetchError> {
         if self.offline {
-            return self.cached(source, &folder);
+            return self.cached(what, folder);
         }
+        let meter = Meter::new(tell);
         let lock = folder.lock(&meter)?;
         let record = folder.record();
         let kept = record.and_then(|record| folder.verified(&record).map(|folder| (record, folder)));
@@ -155,7 +169,7 @@ impl Fetcher {
         }
         let client = Client::new(&self.limits, location.hub.as_ref().and_then(Hub::token));
         if let Some((record, folder)) = &kept {
-            match client.freshness(&location, record, &meter) {
+            match client.freshness(location, record, &meter) {
                 Freshness::Same => return Ok(Fetched::of(record, folder, true)),
                 Freshness::Unknown(reason) => {
                     meter.tell(Event::Unasked { reason });
@@ -164,7 +178,7 @@ impl Fetcher {
                 Freshness::Other => {}
             }
         }
-        let record = client.obtain(&location, &lock, kept.as_ref().map(|(record, _)| record), &meter);
+        let record = client.obtain(location, &lock, kept.as_ref().map(|(record, _)| record), &meter);
         let record = record.map_err(|error| match (error, &kept) {
             (FetchError::NotFound { address, reason }, Some(_)) => FetchError::NotFound {
                 address,
@@ -177,10 +191,10 @@ impl Fetcher {
         Ok(Fetched::of(&record, &committed, false))
     }
 
-    fn cached(&self, source: &Source, folder: &CacheFolder) -> Result<Fetched, FetchError> {
+    fn cached(&self, what: &str, folder: &CacheFolder) -> Result<Fetched, FetchError> {
         let Some(record) = folder.record() else {
             return Err(FetchError::Offline {
-                what: source.to_string(),
+                what: what.to_string(),
                 cache: self.cache.display().to_string(),
             });
         };

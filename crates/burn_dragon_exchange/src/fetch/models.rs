@@ -36,8 +36,9 @@ impl Client {
         for form in &location.forms {
             let got = match form {
                 Form::Parts(name) => self.parts(location, name, lock, kept, meter),
-                Form::Whole(name) => self.one(location, name, lock, meter, false),
-                Form::Official(name) => self.one(location, name, lock, meter, true),
+                Form::Whole(name) | Form::Official(name) | Form::Data(name) => {
+                    self.one(location, name, lock, meter, form)
+                }
             };
             match got {
                 Ok(record) => return Ok(record),
@@ -167,14 +168,14 @@ impl Client {
         Ok(draft.settle(index, &part.path)?)
     }
 
-    /// Fetches a model in one file: a `.bpk`, or official weights with their configuration.
+    /// Fetches one file: a `.bpk`, official weights with their configuration, or data.
     fn one(
         &self,
         location: &Location,
         name: &str,
         lock: &Locked<'_>,
         meter: &Meter<'_>,
-        official: bool,
+        form: &Form,
     ) -> Result<Record, FetchError> {
         let address = location.file(name, None);
         let draft = lock.draft(&format!("file {address}"))?;
@@ -188,15 +189,16 @@ impl Client {
         draft.settle(0, name)?;
         let file = draft.file(name);
         meter.tell(Event::Checking);
-        let sound = match official {
-            true => ForeignFile::safetensors(&file).map(drop),
-            false => ModelFile::read(&file).map(drop),
+        let sound = match form {
+            Form::Data(_) => Ok(()),
+            Form::Official(_) => ForeignFile::safetensors(&file).map(drop),
+            Form::Parts(_) | Form::Whole(_) => ModelFile::read(&file).map(drop),
         };
         sound.map_err(|error| unsound(lock, &address, &error))?;
         let mut record = Record::new(location, name, landed.etag, linked);
         let (bytes, sha256) = (landed.bytes, landed.sha256);
         record.files.insert(name.to_string(), Kept { bytes, sha256 });
-        if official {
+        if matches!(form, Form::Official(_)) {
             self.config(location, &mut record, &draft, meter)?;
         }
         Ok(record)

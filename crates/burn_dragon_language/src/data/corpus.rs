@@ -1,20 +1,19 @@
 //! Corpus of a run: documents as tokens, divided into a training part and a validation part.
 
-use std::{collections::HashSet, fmt, ops::Range, path::Path, sync::Arc};
+use std::{collections::HashSet, fmt, path::Path, sync::Arc};
 
+#[cfg(feature = "train")]
+use super::pretokenized;
+#[cfg(feature = "train")]
+use super::shards::{Cached, DataProgress};
 use super::{
     DatasetConfig,
     note::{Listed, Note},
     source::{Documents, SourceConfig},
     text,
+    tokens::Tokens,
 };
-use burn_dragon_core::api::{FreeMemory, Need};
-
-use crate::{
-    error::LanguageError,
-    tales::Split,
-    tokenizer::{Tokenizer, Unknown},
-};
+use crate::{error::LanguageError, tales::Split, tokenizer::Tokenizer};
 
 /// Tolerance of the split: a document boundary is used if it lies within 1/50 (2 %) of the text from the exact ratio.
 const BOUNDARY_TOLERANCE: usize = 50;
@@ -55,6 +54,13 @@ pub enum SplitKind {
         /// Whether the cut follows a line end. It does wherever the document has lines.
         at_line_end: bool,
     },
+    /// Split between two tokens of a document, in data that are token ids.
+    AtToken {
+        /// Index of the document, counted from 0.
+        document: usize,
+        /// Number of its tokens that are for training.
+        token: usize,
+    },
 }
 
 impl fmt::Display for SplitKind {
@@ -63,6 +69,9 @@ impl fmt::Display for SplitKind {
             Self::Generated => f.write_str("validation tales generated apart"),
             Self::OwnSource => f.write_str("validation from its own source"),
             Self::AtDocument { train_documents } => write!(f, "split after document {train_documents}"),
+            Self::AtToken { document, token } => {
+                write!(f, "split inside document {}, after {token} tokens", document + 1)
+            }
             Self::InsideDocument {
                 document,
                 offset,
@@ -83,84 +92,10 @@ impl fmt::Display for SplitKind {
     }
 }
 
-/// A sequence of documents as one sequence of token ids.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tokens {
-    /// Token ids. If the tokenizer has an end-of-text token, it follows each document.
-    pub ids: Vec<u32>,
-    /// Index of the first token of each document, ascending; the first is 0.
-    pub starts: Vec<usize>,
-    /// Number of bytes of text that the ids stand for.
-    pub bytes: usize,
-    /// Symbols that the tokenizer does not know, in the order of the text.
-    pub unknown: Vec<Unknown>,
-}
-
-impl Tokens {
-    /// Encodes documents.
-    ///
-    /// # Errors
-    /// Those of [`Tokenizer::encode`], inside [`LanguageError::InDocument`]; [`LanguageError::Memory`].
-    pub fn encode(documents: &Documents, tokenizer: &dyn Tokenizer) -> Result<Self, LanguageError> {
-        // A token stands for at least one byte. While the list of tokens grows, it is held one and a half times.
-        let need = Need::of("a text as tokens").with("tokens", (documents.bytes() as u64).saturating_mul(6));
-        FreeMemory::room_for(&need, || "train on less text at a time".into())?;
-        let mut tokens = Self {
-            bytes: documents.bytes(),
-            ..Self::default()
-        };
-        for (index, document) in documents.as_slice().iter().enumerate() {
-            let ids = tokenizer
-                .encode(document)
-                .map_err(|source| LanguageError::InDocument {
-                    index,
-                    source: Box::new(source),
-                })?;
-            let first = tokens.ids.len();
-            tokens.starts.push(first);
-            let unknown = tokenizer.unknown(document, &ids).into_iter();
-            tokens.unknown.extend(unknown.map(|symbol| Unknown {
-                at: first + symbol.at,
-                ..symbol
-            }));
-            tokens.ids.extend(ids);
-            tokens.ids.extend(tokenizer.end_of_text());
-        }
-        Ok(tokens)
-    }
-
-    /// Number of tokens.
-    pub fn len(&self) -> usize {
-        self.ids.len()
-    }
-
-    /// Whether there is no token.
-    pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
-    }
-
-    /// Range of token indices of each document.
-    pub fn documents(&self) -> impl Iterator<Item = Range<usize>> {
-        let ends = self.starts.iter().skip(1).copied().chain([self.len()]);
-        self.starts.iter().zip(ends).map(|(&start, end)| start..end)
-    }
-
-    /// Unknown symbol at token `at`; `None` if the tokenizer knows the symbol there.
-    pub fn unknown_at(&self, at: usize) -> Option<Unknown> {
-        let place = self.unknown.binary_search_by_key(&at, |symbol| symbol.at).ok()?;
-        Some(self.unknown[place])
-    }
-
-    /// Share of the text's symbols that the tokenizer does not know, in `[0, 1]`.
-    pub fn unknown_share(&self, tokenizer: &dyn Tokenizer) -> f64 {
-        let closing = tokenizer.end_of_text().map_or(0, |_| self.starts.len());
-        self.unknown.len() as f64 / (self.len() - closing).max(1) as f64
-    }
-}
-
 impl Corpus {
     /// Loads, splits and tokenizes the text. Relative paths start from `base_dir`. If `tokenizer` is `None`, one is
-    /// trained on the training part alone; a resumed run passes its own.
+    /// trained on the training part alone; a resumed run passes its own. With `cache_dir` the tokens of files are written
+    /// there once, and mapped.
     ///
     /// # Errors
     /// Those of [`SourceConfig::load`] and [`Tokenizer::encode`]; [`LanguageError::TrainRatio`],
@@ -171,13 +106,24 @@ impl Corpus {
         tokenizer: Option<Arc<dyn Tokenizer>>,
     ) -> Result<Self, LanguageError> {
         config.validate()?;
+        let config = &config.resolved();
+        #[cfg(feature = "train")]
+        if let SourceConfig::Pretokenized(ids) = &config.source {
+            return pretokenized::load(config, ids, base_dir, tokenizer);
+        }
+        #[cfg(feature = "train")]
+        if let Some(cached) = Cached::of(config, base_dir, &|_| ()) {
+            return cached.load(tokenizer);
+        }
         let (train, validation, split, notes) = split_documents(config, base_dir)?;
         refuse_empty(&validation)?;
         let tokenizer = match tokenizer {
             Some(tokenizer) => tokenizer,
-            None => config
-                .tokenizer
-                .train(&train.as_slice().iter().map(Vec::as_slice).collect::<Vec<_>>())?,
+            None => {
+                let mut kind = config.tokenizer.clone();
+                kind.make_absolute(base_dir)?;
+                kind.train(&train.as_slice().iter().map(Vec::as_slice).collect::<Vec<_>>())?
+            }
         };
         Ok(Self {
             train: Tokens::encode(&train, &*tokenizer)?,
@@ -186,6 +132,24 @@ impl Corpus {
             split,
             notes,
         })
+    }
+
+    /// [`load`](Self::load), with word of the work on a cache.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load).
+    #[cfg(feature = "train")]
+    pub fn load_watched(
+        config: &DatasetConfig,
+        base_dir: &Path,
+        tokenizer: Option<Arc<dyn Tokenizer>>,
+        progress: &dyn Fn(DataProgress),
+    ) -> Result<Self, LanguageError> {
+        config.validate()?;
+        match Cached::of(&config.resolved(), base_dir, progress) {
+            Some(cached) => cached.load(tokenizer),
+            None => Self::load(config, base_dir, tokenizer),
+        }
     }
 
     /// Loads the validation part alone: the tokens that [`load`](Self::load) gives for it.
@@ -198,10 +162,19 @@ impl Corpus {
         tokenizer: &dyn Tokenizer,
     ) -> Result<Tokens, LanguageError> {
         config.validate()?;
-        let own = match (&config.validation, &config.source) {
-            (Some(own), _) => Some(&**own),
-            (None, made @ (SourceConfig::Embedded(_) | SourceConfig::Needle(_))) => Some(made),
-            (None, SourceConfig::Text(_)) => None,
+        let config = &config.resolved();
+        #[cfg(feature = "train")]
+        if let SourceConfig::Pretokenized(ids) = &config.source {
+            let tokenizer = tokenizer.spec().build()?;
+            return Ok(pretokenized::load(config, ids, base_dir, Some(tokenizer))?.validation);
+        }
+        #[cfg(feature = "train")]
+        if let Some(cached) = Cached::of(config, base_dir, &|_| ()) {
+            return cached.held_out(tokenizer);
+        }
+        let own = match &config.validation {
+            Some(own) => Some(&**own),
+            None => config.source.is_generated().then_some(&config.source),
         };
         let validation = match own {
             Some(source) => source.load(Split::Validation, base_dir)?,
@@ -239,10 +212,8 @@ fn split_documents(
             notes.extend(uncut(own, &validation, source));
             Ok((train, validation, SplitKind::OwnSource, notes))
         }
-        (None, source @ (SourceConfig::Embedded(_) | SourceConfig::Needle(_))) => {
-            Ok((train, load(source)?, SplitKind::Generated, notes))
-        }
-        (None, SourceConfig::Text(_)) => {
+        (None, source) if source.is_generated() => Ok((train, load(source)?, SplitKind::Generated, notes)),
+        (None, _) => {
             let (train, validation, split) = split_by_ratio(train, config.train_ratio);
             notes.extend(documents_in_both(&validation, &train));
             Ok((train, validation, split, notes))
@@ -293,53 +264,88 @@ fn uncut(own: &SourceConfig, validation: &Documents, source: &SourceConfig) -> O
     })
 }
 
-/// Cuts where the ratio says: between two documents if a boundary is near, else at a line end of the document there.
-/// `documents` is not empty.
-fn split_by_ratio(documents: Documents, ratio: f64) -> (Documents, Documents, SplitKind) {
-    let total = documents.bytes();
-    let target = (total as f64 * ratio).round() as usize;
-    let mut train = documents.into_inner();
+/// Place at which a text is split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// After this number of documents.
+    After(usize),
+    /// Inside a document, near `target` bytes of it.
+    Inside {
+        /// Index of the document.
+        document: usize,
+        /// Number of its bytes before the split, if a line ends there.
+        target: usize,
+    },
+}
+
+impl Cut {
+    /// Number of documents before the split; one that is divided counts.
+    #[cfg(feature = "train")]
+    pub(super) fn train_documents(self) -> usize {
+        match self {
+            Self::After(documents) => documents,
+            Self::Inside { document, .. } => document + 1,
+        }
+    }
+}
+
+/// Cut where the ratio says: between two documents if a boundary is near, else inside the document there. `lengths` are
+/// those of the documents in bytes, at least one.
+pub(super) fn plan_split(lengths: &[usize], ratio: f64) -> Cut {
     let mut end = 0;
-    let ends: Vec<usize> = train
+    let ends: Vec<usize> = lengths
         .iter()
-        .map(|document| {
-            end += document.len();
+        .map(|length| {
+            end += length;
             end
         })
         .collect();
+    let total = end;
+    let target = (total as f64 * ratio).round() as usize;
     let boundaries = ends[..ends.len() - 1].iter().enumerate();
     let nearest = boundaries
         .map(|(index, end)| (end.abs_diff(target), index + 1))
         .min();
-    if let Some((off, train_documents)) = nearest
+    if let Some((off, documents)) = nearest
         && off * BOUNDARY_TOLERANCE <= total
     {
-        let validation = train.split_off(train_documents);
-        return (
-            Documents::new(train),
-            Documents::new(validation),
-            SplitKind::AtDocument { train_documents },
-        );
+        return Cut::After(documents);
     }
     let document = ends.partition_point(|&end| end < target).min(ends.len() - 1);
-    let start = ends[document] - train[document].len();
-    let (offset, at_line_end) = cut_near(&train[document], target.saturating_sub(start));
-    let mut validation = vec![train[document].split_off(offset)];
-    validation.extend(train.split_off(document + 1));
-    (
-        Documents::new(train),
-        Documents::new(validation),
-        SplitKind::InsideDocument {
-            document,
-            offset,
-            at_line_end,
-        },
-    )
+    let start = ends[document] - lengths[document];
+    Cut::Inside {
+        document,
+        target: target.saturating_sub(start),
+    }
+}
+
+/// Splits documents where [`plan_split`] says. `documents` is not empty.
+fn split_by_ratio(documents: Documents, ratio: f64) -> (Documents, Documents, SplitKind) {
+    let mut train = documents.into_inner();
+    let lengths: Vec<usize> = train.iter().map(Vec::len).collect();
+    match plan_split(&lengths, ratio) {
+        Cut::After(train_documents) => {
+            let validation = train.split_off(train_documents);
+            let split = SplitKind::AtDocument { train_documents };
+            (Documents::new(train), Documents::new(validation), split)
+        }
+        Cut::Inside { document, target } => {
+            let (offset, at_line_end) = cut_near(&train[document], target);
+            let mut validation = vec![train[document].split_off(offset)];
+            validation.extend(train.split_off(document + 1));
+            let split = SplitKind::InsideDocument {
+                document,
+                offset,
+                at_line_end,
+            };
+            (Documents::new(train), Documents::new(validation), split)
+        }
+    }
 }
 
 /// The cut inside a text that is nearest to `target` and follows a line end, and `true`; in a text of one line the
 /// nearest cut that leaves characters whole, and `false`.
-fn cut_near(text: &[u8], target: usize) -> (usize, bool) {
+pub(super) fn cut_near(text: &[u8], target: usize) -> (usize, bool) {
     // Neither side is blank: a blank one would be no document.
     let first = text.iter().position(|byte| !byte.is_ascii_whitespace());
     let last = text.iter().rposition(|byte| !byte.is_ascii_whitespace());
@@ -368,6 +374,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::tokenizer::Unknown;
     use crate::{
         data::TextConfig,
         tales::TalesConfig,
@@ -593,7 +600,7 @@ mod tests {
                 .starts
                 .iter()
                 .skip(1)
-                .all(|&start| corpus.train.ids[start - 1] == u32::from(b'\n'))
+                .all(|&start| corpus.train.ids.at(start - 1) == u32::from(b'\n'))
         );
     }
 
@@ -604,7 +611,7 @@ mod tests {
         assert_eq!(
             tokens,
             Tokens {
-                ids: vec![4, 4, 2, 4, 2],
+                ids: vec![4, 4, 2, 4, 2].into(),
                 starts: vec![0, 3],
                 bytes: 3,
                 unknown: vec![]
@@ -617,7 +624,7 @@ mod tests {
         let tokenizer = CharTokenizer::train(&[b"ab"], true).unwrap();
         let texts = ["a\u{3042}b", "b\u{e9}\u{e9}"].map(|text| text.as_bytes().to_vec());
         let tokens = Tokens::encode(&Documents::new(texts.to_vec()), &tokenizer).unwrap();
-        assert_eq!(tokens.ids, [4, 3, 5, 2, 5, 3, 3, 2]);
+        assert_eq!(*tokens.ids.read(0..tokens.len()), [4, 3, 5, 2, 5, 3, 3, 2]);
         let unknown = |at, bytes| Unknown { at, bytes };
         assert_eq!(tokens.unknown, [unknown(1, 3), unknown(5, 2), unknown(6, 2)]);
         assert_eq!(
@@ -625,7 +632,12 @@ mod tests {
             (Some(unknown(5, 2)), None)
         );
         assert_eq!(tokens.unknown_share(&tokenizer), 0.5); // the two ends are no symbols of the text
-        let known = tokens.ids.iter().map(|&id| tokenizer.byte_len(id)).sum::<usize>();
+        let known = tokens
+            .ids
+            .read(0..tokens.len())
+            .iter()
+            .map(|&id| tokenizer.byte_len(id))
+            .sum::<usize>();
         assert_eq!(known + 3 + 2 + 2, tokens.bytes);
         assert_eq!(tokens.documents().collect::<Vec<_>>(), [0..4, 4..8]);
     }

@@ -6,12 +6,29 @@
 mod corpus;
 mod entry;
 mod files;
+mod mixture;
 mod note;
+#[cfg(feature = "train")]
+mod pretokenized;
+mod records;
+mod remote;
 mod separation;
+#[cfg(feature = "train")]
+mod shards;
 mod source;
 #[cfg(test)]
 mod source_tests;
+#[cfg_attr(
+    not(feature = "train"),
+    allow(
+        dead_code,
+        reason = "what a text is and how long is asked for a cache of tokens"
+    )
+)]
+mod stream;
+mod tables;
 mod text;
+mod tokens;
 mod walk;
 mod windows;
 
@@ -19,18 +36,23 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "train")]
+pub use self::pretokenized::PretokenizedConfig;
+#[cfg(feature = "train")]
+pub use self::shards::{DataProgress, IdWidth};
+use self::tables::Table;
 pub use self::{
-    corpus::{Corpus, SplitKind, Tokens},
+    corpus::{Corpus, SplitKind},
+    mixture::{MixtureConfig, WeightedSource},
     note::{Listed, Note, Severity, Why},
+    records::{RecordFormat, RecordsConfig},
+    remote::{HuggingFaceConfig, TinyShakespeareConfig, Wikitext2Config},
     source::{Documents, SourceConfig, TextConfig},
+    tokens::{TokenIds, Tokens},
     windows::{WindowPlan, WindowStart},
 };
 pub use crate::tales::Split;
-use crate::{
-    error::LanguageError,
-    tales::{NeedleConfig, TalesConfig, TierMix},
-    tokenizer::TokenizerConfig,
-};
+use crate::{error::LanguageError, tokenizer::TokenizerConfig};
 
 /// Table `[dataset]`: source of the text, split and tokenizer.
 ///
@@ -57,6 +79,9 @@ pub struct DatasetConfig {
     pub validation: Option<Box<SourceConfig>>,
     /// Kind of tokenizer to train.
     pub tokenizer: TokenizerConfig,
+    /// Folder for the tokens of files: they are written once and mapped, so that the text may be larger than memory. If
+    /// absent, the text and its tokens are in memory.
+    pub cache_dir: Option<String>,
 }
 
 const TRAIN_RATIO: f64 = 0.9;
@@ -81,6 +106,7 @@ impl Default for DatasetConfig {
             windows: WindowStart::Document,
             validation: None,
             tokenizer: TokenizerConfig::default(),
+            cache_dir: None,
         }
     }
 }
@@ -92,6 +118,17 @@ impl DatasetConfig {
         self.source.in_words()
     }
 
+    /// The table with well-known data sets replaced by what they mean.
+    fn resolved(&self) -> Self {
+        let (source, held_out) = self.source.resolved();
+        let own = self.validation.as_ref().map(|own| Box::new(own.resolved().0));
+        Self {
+            source,
+            validation: own.or_else(|| held_out.map(Box::new)),
+            ..self.clone()
+        }
+    }
+
     /// Makes relative paths absolute, so that a saved configuration means the same from any folder and at any time.
     /// Names that are not patterns now never become patterns. Returns notes on entries that look like patterns.
     ///
@@ -99,12 +136,21 @@ impl DatasetConfig {
     /// Those of [`validate`](Self::validate); [`LanguageError::Config`] if a folder's name is not UTF-8.
     pub fn make_absolute(&mut self, base_dir: &Path) -> Result<Vec<Note>, LanguageError> {
         self.validate()?; // an empty entry would become the folder
+        self.tokenizer.make_absolute(base_dir)?;
+        if let Some(folder) = &mut self.cache_dir {
+            let joined = base_dir.join(&*folder);
+            *folder = joined
+                .to_str()
+                .map(str::to_owned)
+                .ok_or_else(|| LanguageError::Config {
+                    key: "dataset.cache_dir",
+                    reason: format!("{} is not UTF-8", joined.display()),
+                })?;
+        }
         let mut notes = Vec::new();
         let own = self.validation.as_deref_mut();
         for source in [Some(&mut self.source), own].into_iter().flatten() {
-            if let SourceConfig::Text(text) = source {
-                notes.extend(text.make_absolute(base_dir)?);
-            }
+            notes.extend(source.make_absolute(base_dir)?);
         }
         Ok(notes)
     }
@@ -123,16 +169,19 @@ impl DatasetConfig {
             source.validate()?;
             check_separator(source)?;
         }
-        Ok(())
+        self.tokenizer.validate()
     }
 }
 
 /// Checks the length of the separator, which is also stored in model files.
 fn check_separator(source: &SourceConfig) -> Result<(), LanguageError> {
-    let SourceConfig::Text(text) = source else {
-        return Ok(());
+    let separator = match source {
+        SourceConfig::Text(text) => &text.document_separator,
+        SourceConfig::Records(records) => &records.document_separator,
+        SourceConfig::HuggingFace(hub) => &hub.document_separator,
+        _ => return Ok(()),
     };
-    match text.document_separator.as_ref().map_or(0, String::len) {
+    match separator.as_ref().map_or(0, String::len) {
         0..=LONGEST_SEPARATOR => Ok(()),
         bytes => Err(LanguageError::Config {
             key: "document_separator",
@@ -141,232 +190,10 @@ fn check_separator(source: &SourceConfig) -> Result<(), LanguageError> {
     }
 }
 
-/// The table as written: keys of the source and of the dataset together. (serde's `flatten` would avoid this second
-/// list, but it cannot refuse unknown keys.)
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Table {
-    Embedded(EmbeddedTable),
-    Needle(NeedleTable),
-    Text(TextTable),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct EmbeddedTable {
-    #[serde(with = "burn_dragon_core::api::expert::whole")]
-    seed: u64,
-    train_bytes: usize,
-    validation_tales: usize,
-    sprouts_from: u64,
-    grown_from: u64,
-    mix: TierMix,
-    windows: WindowStart,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    validation: Option<Box<SourceConfig>>,
-    tokenizer: TokenizerConfig,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct NeedleTable {
-    #[serde(with = "burn_dragon_core::api::expert::whole")]
-    seed: u64,
-    train_bytes: usize,
-    validation_documents: usize,
-    facts: usize,
-    distance: [usize; 2],
-    seedlings: u64,
-    longest_from: u64,
-    windows: WindowStart,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    validation: Option<Box<SourceConfig>>,
-    tokenizer: TokenizerConfig,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TextTable {
-    paths: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    document_separator: Option<String>,
-    #[serde(default = "train_ratio")]
-    train_ratio: f64,
-    #[serde(default = "anywhere")]
-    windows: WindowStart,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    validation: Option<Box<SourceConfig>>,
-    #[serde(default)]
-    tokenizer: TokenizerConfig,
-}
-
-impl EmbeddedTable {
-    fn new(
-        tales: &TalesConfig,
-        windows: WindowStart,
-        validation: Option<Box<SourceConfig>>,
-        tokenizer: TokenizerConfig,
-    ) -> Self {
-        let &TalesConfig {
-            seed,
-            train_bytes,
-            validation_tales,
-            sprouts_from,
-            grown_from,
-            mix,
-        } = tales;
-        Self {
-            seed,
-            train_bytes,
-            validation_tales,
-            sprouts_from,
-            grown_from,
-            mix,
-            windows,
-            validation,
-            tokenizer,
-        }
-    }
-}
-
-impl Default for EmbeddedTable {
-    fn default() -> Self {
-        Self::new(
-            &TalesConfig::default(),
-            WindowStart::Document,
-            None,
-            TokenizerConfig::default(),
-        )
-    }
-}
-
-impl NeedleTable {
-    fn new(
-        needle: &NeedleConfig,
-        windows: WindowStart,
-        validation: Option<Box<SourceConfig>>,
-        tokenizer: TokenizerConfig,
-    ) -> Self {
-        let &NeedleConfig {
-            seed,
-            train_bytes,
-            validation_documents,
-            facts,
-            distance,
-            seedlings,
-            longest_from,
-        } = needle;
-        Self {
-            seed,
-            train_bytes,
-            validation_documents,
-            facts,
-            distance,
-            seedlings,
-            longest_from,
-            windows,
-            validation,
-            tokenizer,
-        }
-    }
-}
-
-impl Default for NeedleTable {
-    fn default() -> Self {
-        Self::new(
-            &NeedleConfig::default(),
-            WindowStart::Document,
-            None,
-            TokenizerConfig::default(),
-        )
-    }
-}
-
-impl From<Table> for DatasetConfig {
-    fn from(table: Table) -> Self {
-        match table {
-            Table::Embedded(t) => {
-                let (seed, train_bytes, validation_tales) = (t.seed, t.train_bytes, t.validation_tales);
-                let (sprouts_from, grown_from, mix) = (t.sprouts_from, t.grown_from, t.mix);
-                let tales = TalesConfig {
-                    seed,
-                    train_bytes,
-                    validation_tales,
-                    sprouts_from,
-                    grown_from,
-                    mix,
-                };
-                Self {
-                    source: SourceConfig::Embedded(tales),
-                    train_ratio: TRAIN_RATIO,
-                    windows: t.windows,
-                    validation: t.validation,
-                    tokenizer: t.tokenizer,
-                }
-            }
-            Table::Needle(t) => Self {
-                source: SourceConfig::Needle(NeedleConfig {
-                    seed: t.seed,
-                    train_bytes: t.train_bytes,
-                    validation_documents: t.validation_documents,
-                    facts: t.facts,
-                    distance: t.distance,
-                    seedlings: t.seedlings,
-                    longest_from: t.longest_from,
-                }),
-                train_ratio: TRAIN_RATIO,
-                windows: t.windows,
-                validation: t.validation,
-                tokenizer: t.tokenizer,
-            },
-            Table::Text(t) => Self {
-                source: SourceConfig::Text(TextConfig {
-                    paths: t.paths,
-                    document_separator: t.document_separator,
-                }),
-                train_ratio: t.train_ratio,
-                windows: t.windows,
-                validation: t.validation,
-                tokenizer: t.tokenizer,
-            },
-        }
-    }
-}
-
-impl From<DatasetConfig> for Table {
-    fn from(config: DatasetConfig) -> Self {
-        let DatasetConfig {
-            source,
-            train_ratio,
-            windows,
-            validation,
-            tokenizer,
-        } = config;
-        match source {
-            SourceConfig::Embedded(tales) => {
-                Self::Embedded(EmbeddedTable::new(&tales, windows, validation, tokenizer))
-            }
-            SourceConfig::Needle(needle) => {
-                Self::Needle(NeedleTable::new(&needle, windows, validation, tokenizer))
-            }
-            SourceConfig::Text(TextConfig {
-                paths,
-                document_separator,
-            }) => Self::Text(TextTable {
-                paths,
-                document_separator,
-                train_ratio,
-                windows,
-                validation,
-                tokenizer,
-            }),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tales::TierMix;
 
     fn read(text: &str) -> Result<DatasetConfig, toml::de::Error> {
         toml::from_str(text)
@@ -423,7 +250,8 @@ mod tests {
     #[test]
     fn an_unknown_key_is_an_error_that_lists_the_known_ones() {
         let message = |text| read(text).unwrap_err().to_string();
-        let keys = "`paths`, `document_separator`, `train_ratio`, `windows`, `validation`, `tokenizer`";
+        let keys = "`paths`, `document_separator`, `train_ratio`, `windows`, `validation`, `tokenizer`, \
+                    `cache_dir`";
         let text = message("type = 'text'\npaths = []\ntrain_rato = 0.9");
         assert!(
             text.contains(&format!("unknown field `train_rato`, expected one of {keys}")),
@@ -441,7 +269,9 @@ mod tests {
         );
         let text = message("type = 'embeded'");
         assert!(
-            text.contains("unknown variant `embeded`, expected one of `embedded`, `needle`, `text`"),
+            text.contains(
+                "unknown variant `embeded`, expected one of `embedded`, `needle`, `text`, `records`"
+            ),
             "{text}"
         );
     }

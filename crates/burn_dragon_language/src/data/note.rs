@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use burn_dragon_checkpoint::api::expert::{one_line, shortened};
+use serde::{Deserialize, Serialize};
 
 /// Something about the data that may not be intended. [`Display`](fmt::Display) gives one line without the
 /// [`level`](Self::level).
@@ -69,6 +70,20 @@ pub enum Note {
         /// The separator.
         separator: String,
     },
+    /// What was read of the sources of a mixture.
+    Mixed {
+        /// Number of bytes of each source.
+        bytes: Vec<u64>,
+        /// Index of the source that ended, and with it the mixture.
+        ended: usize,
+    },
+    /// A note of an earlier reading of the same text, from the cache.
+    Kept {
+        /// Severity of the note.
+        level: Severity,
+        /// The note in words.
+        text: String,
+    },
     /// A validation source without a separator, whose text contains the separator of the training source.
     ValidationUncut {
         /// The separator.
@@ -108,7 +123,9 @@ impl Note {
     /// Severity of the note.
     pub fn level(&self) -> Severity {
         match self {
+            Self::Kept { level, .. } => *level,
             Self::ByItsName { .. }
+            | Self::Mixed { .. }
             | Self::LinkedFolders(_)
             | Self::Folders(_)
             | Self::Copies { .. }
@@ -131,7 +148,8 @@ impl Note {
 }
 
 /// Severity of a note.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Information about a choice that may be unexpected.
     Note,
@@ -156,6 +174,16 @@ impl fmt::Display for Note {
                 "{entry:?} looks like a pattern, but {} exists, so that is meant",
                 path.display()
             ),
+            Self::Kept { text, .. } => f.write_str(text),
+            Self::Mixed { bytes, ended } => {
+                let bytes: Vec<String> = bytes.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "the mixture ends where source {} ends; of its sources it has {} bytes",
+                    ended + 1,
+                    bytes.join(", ")
+                )
+            }
             Self::LinkedFolders(links) => {
                 write!(
                     f,

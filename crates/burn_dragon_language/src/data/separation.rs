@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::note::{Listed, Note, Why};
-use super::text::{Text, count};
+use super::text::count;
 
 /// Effect of a separator on the files of a source.
 #[derive(Debug)]
@@ -34,22 +34,24 @@ impl<'a> Separation<'a> {
         }
     }
 
-    /// Adds a file that is not blank.
-    pub(super) fn saw(&mut self, path: &Path, text: &Text) {
+    /// Number of times that the separator with other line ends occurs in a document.
+    pub(super) fn others(&self, document: &[u8]) -> usize {
+        self.other
+            .as_ref()
+            .map_or(0, |other| count(document, other.as_bytes()))
+    }
+
+    /// Adds a file that is not blank, in which the separator occurs `cuts` times.
+    /// In its documents the separator with other line ends occurs `others` times.
+    pub(super) fn saw(&mut self, path: &Path, cuts: usize, others: usize) {
         self.files += 1;
-        let others = |other: &String| -> usize {
-            let documents = text.documents.iter();
-            documents.map(|document| count(document, other.as_bytes())).sum()
-        };
-        if text.cuts == 0 {
-            let others = self.other.as_ref().map_or(0, others);
+        if cuts == 0 {
             self.uncut.push((path.into(), others));
             return;
         }
         // Where one holds the other (`\n` and `\r\n`), a text with one of them has both.
         let apart = |other: &&String| !other.contains(self.separator) && !self.separator.contains(&***other);
-        let others = self.other.as_ref().filter(apart).map_or(0, others);
-        if others > 0 {
+        if others > 0 && self.other.as_ref().filter(apart).is_some() {
             self.mixed.push((path.into(), others));
         }
     }

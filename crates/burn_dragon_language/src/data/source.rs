@@ -7,11 +7,17 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "train")]
+use super::pretokenized::PretokenizedConfig;
 use super::{
     entry::{Entry, plain},
     files::{self, Files},
+    mixture::MixtureConfig,
     note::{Listed, Note},
+    records::RecordsConfig,
+    remote::{HuggingFaceConfig, TinyShakespeareConfig, Wikitext2Config},
     separation::Separation,
+    stream::SourceStream,
     text::{self, Separator, TextHash},
 };
 use crate::{
@@ -29,6 +35,19 @@ pub enum SourceConfig {
     Needle(NeedleConfig),
     /// Text files.
     Text(TextConfig),
+    /// Files of records: JSON lines, CSV, Parquet.
+    Records(RecordsConfig),
+    /// Data set of a hub.
+    HuggingFace(HuggingFaceConfig),
+    /// The plays of Shakespeare in one small file.
+    TinyShakespeare(TinyShakespeareConfig),
+    /// WikiText-2 as raw bytes.
+    Wikitext2(Wikitext2Config),
+    /// Several sources of files, by weights.
+    Mixture(MixtureConfig),
+    /// Files of token ids.
+    #[cfg(feature = "train")]
+    Pretokenized(PretokenizedConfig),
 }
 
 impl Default for SourceConfig {
@@ -48,19 +67,56 @@ impl SourceConfig {
             Self::Needle(_) => {
                 "needles made from a seed: facts that are recalled after a long stretch of filler".into()
             }
-            Self::Text(text) => {
-                let name = |path: &String| {
-                    let name = Path::new(path).file_name();
-                    let name = name.map_or_else(|| path.clone(), |name| name.to_string_lossy().into_owned());
-                    plain(&name).unwrap_or(name)
-                };
-                let names: Vec<String> = text.paths.iter().take(NAMED).map(name).collect();
-                let names = names.join(", ");
-                match text.paths.len().saturating_sub(NAMED) {
-                    0 => format!("text: {names}"),
-                    more => format!("text: {names} and {more} more"),
-                }
+            Self::Text(text) => names_in_words("text", &text.paths),
+            Self::Records(records) => names_in_words("records", &records.paths),
+            Self::HuggingFace(hub) => {
+                format!("the data set {} of a hub, revision {}", hub.repo_id, hub.revision)
             }
+            Self::TinyShakespeare(_) => "tiny Shakespeare".into(),
+            Self::Wikitext2(_) => "WikiText-2, raw bytes".into(),
+            Self::Mixture(mixture) => {
+                let parts = mixture.sources.iter();
+                let parts: Vec<String> = parts
+                    .map(|part| format!("{} x {}", part.weight, part.source.in_words()))
+                    .collect();
+                format!("a mixture: {}", parts.join("; "))
+            }
+            #[cfg(feature = "train")]
+            Self::Pretokenized(ids) => names_in_words("token ids", &ids.paths),
+        }
+    }
+
+    /// Makes relative paths absolute, so that a saved configuration means the same from any folder. Returns notes on the
+    /// entries that look like patterns.
+    ///
+    /// # Errors
+    /// [`LanguageError::Config`] if the name of the folder is not UTF-8.
+    pub(super) fn make_absolute(&mut self, base_dir: &Path) -> Result<Vec<Note>, LanguageError> {
+        let mut notes = Vec::new();
+        for part in self.parts_mut() {
+            if let Some(paths) = part.paths_mut() {
+                notes.extend(absolute(paths, base_dir)?);
+            }
+        }
+        Ok(notes)
+    }
+
+    /// Paths of the source, if it has any.
+    pub(crate) fn paths_mut(&mut self) -> Option<&mut Vec<String>> {
+        match self {
+            Self::Text(text) => Some(&mut text.paths),
+            Self::Records(records) => Some(&mut records.paths),
+            #[cfg(feature = "train")]
+            Self::Pretokenized(ids) => Some(&mut ids.paths),
+            _ => None,
+        }
+    }
+
+    /// This source, or the sources of a mixture.
+    pub(crate) fn parts_mut(&mut self) -> Vec<&mut Self> {
+        match self {
+            Self::Mixture(mixture) => mixture.sources.iter_mut().map(|part| &mut part.source).collect(),
+            source => vec![source],
         }
     }
 }
@@ -99,6 +155,16 @@ impl Documents {
             documents,
             ..Self::default()
         }
+    }
+
+    /// All documents of a source of files.
+    fn of_stream(source: &SourceStream) -> Result<Self, LanguageError> {
+        let notes = source.measure(&|_| ())?.notes;
+        let documents = source.documents().collect::<Result<_, _>>()?;
+        Ok(Self {
+            notes,
+            ..Self::new(documents)
+        })
     }
 
     /// Documents in order.
@@ -148,7 +214,31 @@ impl SourceConfig {
             Self::Embedded(tales) => tales.validate(),
             Self::Needle(needle) => needle.validate(),
             Self::Text(text) => text.validate(),
+            Self::Records(records) => records.validate(),
+            Self::HuggingFace(hub) => hub.validate(),
+            Self::TinyShakespeare(_) | Self::Wikitext2(_) => Ok(()),
+            Self::Mixture(mixture) => mixture.validate(),
+            #[cfg(feature = "train")]
+            Self::Pretokenized(ids) => ids.validate(),
         }
+    }
+
+    /// Whether the source is read from files, so that its tokens may be kept in a cache.
+    pub(super) fn is_of_files(&self) -> bool {
+        matches!(
+            self,
+            Self::Text(_)
+                | Self::Records(_)
+                | Self::HuggingFace(_)
+                | Self::TinyShakespeare(_)
+                | Self::Wikitext2(_)
+                | Self::Mixture(_)
+        )
+    }
+
+    /// Whether the source makes its own held-out documents.
+    pub(super) fn is_generated(&self) -> bool {
+        matches!(self, Self::Embedded(_) | Self::Needle(_))
     }
 
     /// Loads the documents. Relative paths start from `base_dir`. Only generated sources depend on `split`. Files are
@@ -163,6 +253,7 @@ impl SourceConfig {
             Self::Embedded(tales) => Ok(Documents::new(tales.documents(split)?)),
             Self::Needle(needle) => Ok(Documents::new(needle.documents(split)?)),
             Self::Text(text) => text.load(base_dir),
+            _ => Documents::of_stream(&SourceStream::open(self, base_dir)?),
         }
     }
 
@@ -176,9 +267,42 @@ impl SourceConfig {
             Self::Needle(needle) => needle
                 .recall_probe(most.min(needle.validation_documents))
                 .map(Some),
-            Self::Text(_) => Ok(None),
+            _ => Ok(None),
         }
     }
+}
+
+/// Names of files without their folders. Of many, the first ones.
+fn names_in_words(kind: &str, paths: &[String]) -> String {
+    let name = |path: &String| {
+        let name = Path::new(path).file_name();
+        let name = name.map_or_else(|| path.clone(), |name| name.to_string_lossy().into_owned());
+        plain(&name).unwrap_or(name)
+    };
+    let names: Vec<String> = paths.iter().take(NAMED).map(name).collect();
+    let names = names.join(", ");
+    match paths.len().saturating_sub(NAMED) {
+        0 => format!("{kind}: {names}"),
+        more => format!("{kind}: {names} and {more} more"),
+    }
+}
+
+/// Makes the relative entries of `paths` absolute.
+fn absolute(paths: &mut [String], base_dir: &Path) -> Result<Vec<Note>, LanguageError> {
+    let mut notes = Vec::new();
+    for path in paths {
+        let entry = Entry::of(path, base_dir);
+        notes.extend(entry.note(path));
+        *path = entry.absolute().ok_or_else(|| LanguageError::Config {
+            key: "paths",
+            reason: format!(
+                "{path:?} starts from the folder {}, whose name is not UTF-8 and cannot be stored in a configuration; \
+                 give a full path, or work in another folder",
+                base_dir.display()
+            ),
+        })?;
+    }
+    Ok(notes)
 }
 
 impl TextConfig {
@@ -223,7 +347,9 @@ impl TextConfig {
                 continue;
             }
             if let Some(separation) = &mut separation {
-                separation.saw(&path, &text);
+                let documents = text.documents.iter();
+                let others = documents.map(|document| separation.others(document)).sum();
+                separation.saw(&path, text.cuts, others);
             }
             loaded.texts.insert(text.hash, path);
             loaded.documents.extend(text.documents);
@@ -236,27 +362,5 @@ impl TextConfig {
         notes.extend(said.into_iter().flatten());
         loaded.notes = notes;
         Ok(loaded)
-    }
-
-    /// Makes relative paths absolute, so that a saved configuration means the same from any folder. Returns notes on
-    /// the entries that look like patterns.
-    ///
-    /// # Errors
-    /// [`LanguageError::Config`] if the name of the folder is not UTF-8.
-    pub(super) fn make_absolute(&mut self, base_dir: &Path) -> Result<Vec<Note>, LanguageError> {
-        let mut notes = Vec::new();
-        for path in &mut self.paths {
-            let entry = Entry::of(path, base_dir);
-            notes.extend(entry.note(path));
-            *path = entry.absolute().ok_or_else(|| LanguageError::Config {
-                key: "paths",
-                reason: format!(
-                    "{path:?} starts from the folder {}, whose name is not UTF-8 and cannot be stored in a configuration; \
-                     give a full path, or work in another folder",
-                    base_dir.display()
-                ),
-            })?;
-        }
-        Ok(notes)
     }
 }

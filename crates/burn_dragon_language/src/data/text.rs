@@ -1,8 +1,9 @@
 //! Reading of a file into documents: unpacked, without a byte order mark, cut while it is read.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn_dragon_checkpoint::api::expert::{Foreign, SAMPLE, unmarked};
 use flate2::read::MultiGzDecoder;
@@ -52,11 +53,22 @@ impl Separator {
 /// # Errors
 /// [`LanguageError::Read`], [`LanguageError::BadGzip`], [`LanguageError::Encoding`].
 pub(super) fn read(path: &Path, separator: Option<&Separator>) -> Result<Text, LanguageError> {
+    let mut reading = open(path, separator)?;
+    let documents = reading.by_ref().collect::<Result<_, _>>()?;
+    let (cuts, hash) = reading.finish();
+    Ok(Text {
+        documents,
+        cuts,
+        hash,
+    })
+}
+
+/// Opens a file to read its documents one by one.
+///
+/// # Errors
+/// [`LanguageError::Read`].
+pub(super) fn open<'a>(path: &Path, separator: Option<&'a Separator>) -> Result<Reading<'a>, LanguageError> {
     let unread = |source| LanguageError::Read {
-        path: path.into(),
-        source,
-    };
-    let broken = |source| LanguageError::BadGzip {
         path: path.into(),
         source,
     };
@@ -64,58 +76,101 @@ pub(super) fn read(path: &Path, separator: Option<&Separator>) -> Result<Text, L
     let packed = path
         .extension()
         .is_some_and(|name| name.eq_ignore_ascii_case("gz"));
-    if packed {
-        let unpacked = MultiGzDecoder::new(BufReader::new(file));
-        return cut(path, unpacked, separator, 0).map_err(|error| error.with_source(broken));
+    let length = match packed {
+        true => 0,
+        false => file.metadata().map_or(0, |metadata| metadata.len()),
+    };
+    Ok(Reading {
+        path: path.into(),
+        packed,
+        source: match packed {
+            true => Box::new(MultiGzDecoder::new(BufReader::new(file))),
+            false => Box::new(file),
+        },
+        cutter: Cutter::new(separator, usize::try_from(length).unwrap_or(0)),
+        piece: Vec::new(),
+        ready: VecDeque::new(),
+        state: State::Begun,
+    })
+}
+
+/// Documents of a file, read one by one. None is blank.
+pub(super) struct Reading<'a> {
+    path: PathBuf,
+    packed: bool,
+    source: Box<dyn Read>,
+    cutter: Cutter<'a>,
+    piece: Vec<u8>,
+    /// Documents that were cut off and not yet taken.
+    ready: VecDeque<Vec<u8>>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Begun,
+    Sampled,
+    Ended,
+}
+
+impl Reading<'_> {
+    /// Reads a piece, or notices the end.
+    fn advance(&mut self) -> Result<(), LanguageError> {
+        let first = self.state == State::Begun;
+        let size = if first { SAMPLE } else { PIECE };
+        self.piece.clear();
+        let read = self
+            .source
+            .by_ref()
+            .take(size as u64)
+            .read_to_end(&mut self.piece);
+        let read = read.map_err(|source| self.broken(source))?;
+        if first {
+            if let Some(encoding) = Foreign::of(&self.piece) {
+                return Err(LanguageError::Encoding {
+                    path: self.path.clone(),
+                    encoding,
+                });
+            }
+            self.cutter.add(unmarked(&self.piece));
+            self.state = State::Sampled;
+        } else if read == 0 {
+            self.cutter.end();
+            self.state = State::Ended;
+        } else {
+            self.cutter.add(&self.piece);
+        }
+        let documents = self.cutter.documents.drain(..);
+        self.ready
+            .extend(documents.filter(|document| !document.trim_ascii().is_empty()));
+        Ok(())
     }
-    let length = file.metadata().map_or(0, |metadata| metadata.len());
-    cut(path, file, separator, usize::try_from(length).unwrap_or(0))
-        .map_err(|error| error.with_source(unread))
-}
 
-/// Reasons to stop reading a text.
-enum Stop {
-    Source(std::io::Error),
-    Text(LanguageError),
-}
-
-impl From<std::io::Error> for Stop {
-    fn from(error: std::io::Error) -> Self {
-        Self::Source(error)
-    }
-}
-
-impl Stop {
-    fn with_source(self, of: impl FnOnce(std::io::Error) -> LanguageError) -> LanguageError {
-        match self {
-            Self::Source(error) => of(error),
-            Self::Text(error) => error,
+    fn broken(&self, source: std::io::Error) -> LanguageError {
+        let path = self.path.clone();
+        match self.packed {
+            true => LanguageError::BadGzip { path, source },
+            false => LanguageError::Read { path, source },
         }
     }
+
+    /// Number of separators, and hash of the whole text. All documents must have been taken.
+    pub(super) fn finish(self) -> (usize, TextHash) {
+        (self.cutter.cuts, self.cutter.hash.finalize().into())
+    }
 }
 
-fn cut(
-    path: &Path,
-    mut source: impl Read,
-    separator: Option<&Separator>,
-    length: usize,
-) -> Result<Text, Stop> {
-    let mut piece = Vec::new();
-    source.by_ref().take(SAMPLE as u64).read_to_end(&mut piece)?;
-    if let Some(encoding) = Foreign::of(&piece) {
-        return Err(Stop::Text(LanguageError::Encoding {
-            path: path.into(),
-            encoding,
-        }));
-    }
-    let mut cutter = Cutter::new(separator, length);
-    cutter.add(unmarked(&piece));
-    loop {
-        piece.clear();
-        if source.by_ref().take(PIECE as u64).read_to_end(&mut piece)? == 0 {
-            return Ok(cutter.finish());
+impl Iterator for Reading<'_> {
+    type Item = Result<Vec<u8>, LanguageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.ready.is_empty() && self.state != State::Ended {
+            if let Err(error) = self.advance() {
+                self.state = State::Ended;
+                return Some(Err(error));
+            }
         }
-        cutter.add(&piece);
+        self.ready.pop_front().map(Ok)
     }
 }
 
@@ -175,15 +230,9 @@ impl<'a> Cutter<'a> {
         self.rest.drain(..start);
     }
 
-    fn finish(mut self) -> Text {
-        self.documents.push(self.rest);
-        self.documents
-            .retain(|document| !document.trim_ascii().is_empty());
-        Text {
-            documents: self.documents,
-            cuts: self.cuts,
-            hash: self.hash.finalize().into(),
-        }
+    /// What is left is the last document.
+    fn end(&mut self) {
+        self.documents.push(std::mem::take(&mut self.rest));
     }
 }
 
@@ -220,8 +269,10 @@ mod tests {
         let separator = Separator::new(separator);
         let mut cutter = Cutter::new(Some(&separator), 0);
         text.chunks(piece).for_each(|piece| cutter.add(piece));
-        let text = cutter.finish();
-        (text.documents, text.cuts, text.hash)
+        cutter.end();
+        let documents = cutter.documents.into_iter();
+        let documents = documents.filter(|document| !document.trim_ascii().is_empty());
+        (documents.collect(), cutter.cuts, cutter.hash.finalize().into())
     }
 
     #[test]

@@ -170,7 +170,7 @@ mod tests {
 
     fn tokens(len: usize, starts: &[usize]) -> Tokens {
         Tokens {
-            ids: vec![0; len],
+            ids: vec![0; len].into(),
             starts: starts.to_vec(),
             bytes: len,
             ..Tokens::default()

@@ -25,6 +25,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_core::api::{Density, DensityProbe, Dragon, Precision};
 use serde::Serialize;
 use spans::{groups, sample, spans};
+use std::borrow::Cow;
 use sums::{Ledger, Target};
 
 /// Figures of a model on a text.
@@ -121,10 +122,9 @@ impl<'a> Evaluator<'a> {
         let mut ledger = Ledger::default();
         let mut probe = (reading.memory == WindowMemory::Reset).then(DensityProbe::default);
         for group in groups(&mut spans, reading.memory, self.side_by_side(dragon, reading)) {
-            let ids: Vec<&[u32]> = group
-                .iter()
-                .map(|span| &tokens.ids[span.tokens.clone()])
-                .collect();
+            let ids = group.iter().map(|span| tokens.ids.read(span.tokens.clone()));
+            let ids: Vec<Cow<'_, [u32]>> = ids.collect();
+            let ids: Vec<&[u32]> = ids.iter().map(|ids| &**ids).collect();
             reading.read(self.reader(dragon), &ids, probe.as_mut(), |window| {
                 let positions = window.all_positions();
                 for ((span, positions), losses) in group.iter().zip(positions).zip(window.losses()) {
@@ -160,7 +160,7 @@ impl<'a> Evaluator<'a> {
                 unknown: true,
             },
             None => Target {
-                bytes: self.tokenizer.byte_len(tokens.ids[at]),
+                bytes: self.tokenizer.byte_len(tokens.ids.at(at)),
                 unknown: false,
             },
         }

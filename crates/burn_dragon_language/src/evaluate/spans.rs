@@ -91,7 +91,7 @@ mod tests {
         let mut tokens = Tokens::default();
         for &length in lengths {
             tokens.starts.push(tokens.len());
-            tokens.ids.resize(tokens.len() + length, 0);
+            tokens.ids = vec![0; tokens.len() + length].into();
         }
         tokens
     }

@@ -32,11 +32,11 @@ fn tokens(lengths: &[usize]) -> Tokens {
         |(salt, &length): (usize, &usize)| (0..length).map(|i| ((i * i + salt) % 251) as u32).collect();
     let documents: Vec<Vec<u32>> = lengths.iter().enumerate().map(document).collect();
     let mut tokens = Tokens::default();
-    for document in documents {
-        tokens.starts.push(tokens.len());
-        tokens.ids.extend(document);
+    for document in &documents {
+        tokens.starts.push(tokens.bytes);
+        tokens.bytes += document.len();
     }
-    tokens.bytes = tokens.len();
+    tokens.ids = documents.concat().into();
     tokens
 }
 
@@ -74,7 +74,7 @@ fn the_figures_are_those_of_the_definition() {
     let (tokens, dragon) = (tokens(&[100, 1, 37, 16, 17]), dragon());
     let costs: Vec<f64> = tokens
         .documents()
-        .flat_map(|document| costs(&dragon, &tokens.ids[document], 16))
+        .flat_map(|document| costs(&dragon, &tokens.ids.read(document), 16))
         .collect();
     let figures = of(&tokens, WindowMemory::Reset, 16);
     assert_eq!((figures.documents, figures.tokens), (4, 99 + 36 + 15 + 16));
@@ -116,7 +116,7 @@ fn a_text_costs_what_its_documents_cost_alone() {
         let mut nats = 0.0;
         for document in whole.documents() {
             let alone = Tokens {
-                ids: whole.ids[document].to_vec(),
+                ids: whole.ids.read(document).into_owned().into(),
                 starts: vec![0],
                 ..Tokens::default()
             };
@@ -150,7 +150,7 @@ fn density_is_that_of_the_tokens_that_are_there() {
     let figures = of(&whole, WindowMemory::Reset, 16);
     let (mut active, mut inputs) = (0.0, 0.0);
     for document in whole.documents() {
-        let ids = &whole.ids[document];
+        let ids = &*whole.ids.read(document);
         for start in (0..ids.len() - 1).step_by(16) {
             let window = &ids[start..ids.len().min(start + 17)];
             let (tokens, _) = inputs_and_targets(&[window], &Device::flex());

@@ -17,7 +17,7 @@ use burn_dragon_checkpoint::api::{
 use burn_dragon_checkpoint::api::{Companion, RunWords};
 use burn_dragon_core::api::expert::snapshot;
 use burn_dragon_core::api::{Dragon, DragonConfig};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::path::Path;
 
 /// Name of the tokenizer among the assets of a model file.
@@ -214,7 +214,7 @@ impl ModelKind for LanguageKind {
         let mut figures = Map::new();
         let mut figure = |key: &str, value: Value| figures.insert(key.into(), value);
         if let Ok(tokenizer) = tokenizer_of(file) {
-            figure("tokenizer", json!(tokenizer.spec()));
+            figure("tokenizer", tokenizer.spec().summary(tokenizer.vocab_size()));
         }
         if let Some(config) = Self::config(file.config.value()) {
             let cost = config.cost();
@@ -258,6 +258,7 @@ fn mega(number: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_model_has_one_hash_in_memory_in_its_file_and_read_again() {

@@ -1,6 +1,9 @@
 //! Character tokenizer: one token per character of the training text.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use super::{Tokenizer, TokenizerSpec, Unknown};
 use crate::error::LanguageError;
@@ -55,15 +58,26 @@ impl CharTokenizer {
     /// empty text.
     pub fn train(training_text: &[&[u8]], special_tokens: bool) -> Result<Self, LanguageError> {
         let mut symbols = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for (index, document) in training_text.iter().enumerate() {
-            let text = utf8(document).map_err(|source| LanguageError::InDocument {
-                index,
-                source: Box::new(source),
-            })?;
-            symbols.extend(text.chars().filter(|&ch| seen.insert(ch)));
+            Self::collect(document, index, &mut symbols, &mut seen)?;
         }
         Self::new(symbols, special_tokens)
+    }
+
+    /// Adds the characters of document `index` that were not seen before.
+    pub(super) fn collect(
+        document: &[u8],
+        index: usize,
+        symbols: &mut Vec<char>,
+        seen: &mut HashSet<char>,
+    ) -> Result<(), LanguageError> {
+        let text = utf8(document).map_err(|source| LanguageError::InDocument {
+            index,
+            source: Box::new(source),
+        })?;
+        symbols.extend(text.chars().filter(|&ch| seen.insert(ch)));
+        Ok(())
     }
 }
 

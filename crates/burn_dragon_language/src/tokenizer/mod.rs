@@ -4,18 +4,27 @@
 //! [`TokenizerSpec`] is saved with the run, and builds the same tokenizer again. A new kind is a file in this folder, a
 //! variant of both enums, and an implementation of [`Tokenizer`]; the rest of the crate does not depend on the kind.
 
+#[cfg(feature = "bpe")]
+mod bpe;
 mod byte;
 mod char;
 mod ids;
+#[cfg(feature = "train")]
+mod learner;
+mod spec;
 mod stream;
 
-use std::{borrow::Cow, fmt::Debug, io::ErrorKind, path::Path, sync::Arc};
+use std::{borrow::Cow, fmt::Debug, path::Path, sync::Arc};
 
-use burn_dragon_checkpoint::api::CheckpointError;
-use burn_dragon_checkpoint::api::expert::{Os, plain, unmarked, write_atomic};
 use serde::{Deserialize, Serialize};
 
-pub use self::{byte::ByteTokenizer, char::CharTokenizer, ids::IdTokenizer, stream::StreamDecoder};
+#[cfg(feature = "bpe")]
+pub use self::bpe::{BpeTokenizer, BpeTraining, BpeVocabulary};
+#[cfg(feature = "train")]
+pub(crate) use self::learner::Learner;
+pub use self::{
+    byte::ByteTokenizer, char::CharTokenizer, ids::IdTokenizer, spec::TokenizerSpec, stream::StreamDecoder,
+};
 use crate::error::LanguageError;
 
 /// A reversible map between text and token ids `0..vocab_size`.
@@ -26,7 +35,8 @@ pub trait Tokenizer: Send + Sync + Debug {
     /// Encodes a text. Nothing is added before or after.
     ///
     /// # Errors
-    /// [`LanguageError::NotUtf8`] and [`LanguageError::UnknownChar`], if the kind cannot encode the text.
+    /// [`LanguageError::NotUtf8`], [`LanguageError::UnknownChar`] and [`LanguageError::TextChanged`], if the kind cannot
+    /// encode the text.
     fn encode(&self, text: &[u8]) -> Result<Vec<u32>, LanguageError>;
 
     /// Bytes that one id stands for; empty for a special token. They may be part of a UTF-8 character.
@@ -88,6 +98,22 @@ pub enum TokenizerConfig {
         #[serde(default = "yes")]
         special_tokens: bool,
     },
+    /// Byte pair encoding: tokens of one or more bytes. Exactly one of the two keys is given.
+    Bpe {
+        /// A `tokenizer.json` in the format of the Hugging Face `tokenizers`, published or trained by
+        /// `dragon tokenizer train`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<String>,
+        /// Number of ids of a tokenizer that is trained on the training text, from 257.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        vocab_size: Option<usize>,
+    },
+    /// Bare token ids, `0..vocab_size`, for text that is a list of ids and for `pretokenized` data. Bytes are not known,
+    /// so there are no bits per byte.
+    Ids {
+        /// Number of ids.
+        vocab_size: usize,
+    },
 }
 
 fn yes() -> bool {
@@ -101,96 +127,107 @@ impl Default for TokenizerConfig {
 }
 
 impl TokenizerConfig {
-    /// Trains a tokenizer on a text, given as documents.
+    /// Checks the values, without reading a file.
     ///
     /// # Errors
-    /// For `char`: [`LanguageError::NotUtf8`] inside [`LanguageError::InDocument`], or
-    /// [`LanguageError::TokenizerInvalid`] if the text has no character.
+    /// [`LanguageError::Config`].
+    pub fn validate(&self) -> Result<(), LanguageError> {
+        let refuse = |key, reason: &str| {
+            Err(LanguageError::Config {
+                key,
+                reason: reason.into(),
+            })
+        };
+        match self {
+            Self::Bpe { path, vocab_size } if path.is_some() == vocab_size.is_some() => refuse(
+                "dataset.tokenizer",
+                "of type bpe takes either `path`, a tokenizer.json, or `vocab_size`, to train one on the training text",
+            ),
+            Self::Bpe { path: Some(path), .. } if path.is_empty() => {
+                refuse("dataset.tokenizer.path", "is empty, but names a tokenizer.json")
+            }
+            Self::Ids { vocab_size: 0 } => refuse("dataset.tokenizer.vocab_size", "is 0"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a relative path absolute.
+    ///
+    /// # Errors
+    /// [`LanguageError::Config`] if the folder's name is not UTF-8.
+    pub fn make_absolute(&mut self, base_dir: &Path) -> Result<(), LanguageError> {
+        if let Self::Bpe { path: Some(path), .. } = self {
+            let joined = base_dir.join(&*path);
+            *path = joined
+                .to_str()
+                .map(str::to_owned)
+                .ok_or_else(|| LanguageError::Config {
+                    key: "dataset.tokenizer.path",
+                    reason: format!("{} is not UTF-8", joined.display()),
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Whether a tokenizer is made from the training text.
+    pub fn learns(&self) -> bool {
+        matches!(self, Self::Char { .. } | Self::Bpe { path: None, .. })
+    }
+
+    /// Trains a tokenizer on a text, given as documents, or reads the one that is given by its file.
+    ///
+    /// # Errors
+    /// [`LanguageError::Config`]. For `char`: [`LanguageError::NotUtf8`] inside [`LanguageError::InDocument`], or
+    /// [`LanguageError::TokenizerInvalid`] if the text has no character. For `bpe`: those of [`TokenizerSpec::load`].
     pub fn train(&self, training_text: &[&[u8]]) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+        self.validate()?;
         match self {
             Self::Byte {} => Ok(Arc::new(ByteTokenizer)),
             Self::Char { special_tokens } => {
                 Ok(Arc::new(CharTokenizer::train(training_text, *special_tokens)?))
             }
-        }
-    }
-}
-
-/// Description of a trained tokenizer: the content of `tokenizer.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum TokenizerSpec {
-    /// One id per byte.
-    Byte {},
-    /// One id per character.
-    Char {
-        /// Whether ids 0 to 3 are the special tokens.
-        special_tokens: bool,
-        /// Characters in the order of their ids, each once.
-        symbols: String,
-    },
-    /// Bare token ids.
-    Ids {
-        /// Number of ids.
-        vocab_size: usize,
-    },
-}
-
-impl TokenizerSpec {
-    /// Builds the tokenizer.
-    ///
-    /// # Errors
-    /// [`LanguageError::TokenizerInvalid`] if the description contradicts itself.
-    pub fn build(&self) -> Result<Arc<dyn Tokenizer>, LanguageError> {
-        match self {
-            Self::Byte {} => Ok(Arc::new(ByteTokenizer)),
             Self::Ids { vocab_size } => Ok(Arc::new(IdTokenizer::new(*vocab_size))),
-            Self::Char {
-                special_tokens,
-                symbols,
-            } => Ok(Arc::new(CharTokenizer::new(
-                symbols.chars().collect(),
-                *special_tokens,
-            )?)),
+            Self::Bpe { path: Some(path), .. } => {
+                let tokenizer = TokenizerSpec::load(Path::new(path))?;
+                match tokenizer.spec() {
+                    TokenizerSpec::Bpe { .. } => Ok(tokenizer),
+                    _ => Err(LanguageError::Config {
+                        key: "dataset.tokenizer.path",
+                        reason: format!("{path} is not a byte pair encoding; give its type"),
+                    }),
+                }
+            }
+            Self::Bpe { vocab_size, .. } => train_bpe(training_text, vocab_size.unwrap_or(0)),
         }
-    }
-
-    /// Writes the file atomically: a reader never sees an incomplete tokenizer, even after a power failure.
-    ///
-    /// # Errors
-    /// [`LanguageError::Checkpoint`] if the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<(), LanguageError> {
-        write_atomic(&Os, path, |sink| {
-            serde_json::to_writer_pretty(&mut *sink, self)?;
-            sink.write_all(b"\n")
-        })
-        .map_err(LanguageError::from)
-    }
-
-    /// Reads a file written by [`save`](Self::save) and builds its tokenizer.
-    ///
-    /// # Errors
-    /// [`LanguageError::Read`], [`LanguageError::TokenizerFile`] (not JSON, an unknown type, an unknown or missing key)
-    /// and [`LanguageError::TokenizerInvalid`].
-    pub fn load(path: &Path) -> Result<Arc<dyn Tokenizer>, LanguageError> {
-        let bytes = plain::read(path, MAX_FILE).map_err(|source| match source.kind() {
-            ErrorKind::InvalidData => CheckpointError::corrupt(path, source).into(),
-            _ => LanguageError::Read {
-                path: path.to_path_buf(),
-                source,
-            },
-        })?;
-        serde_json::from_slice::<Self>(unmarked(&bytes))
-            .map_err(|source| LanguageError::TokenizerFile {
-                path: path.to_path_buf(),
-                source,
-            })?
-            .build()
     }
 }
 
-/// Maximum size of the file in bytes. A tokenizer of all characters takes a quarter of it.
-const MAX_FILE: u64 = 16 << 20;
+#[cfg(feature = "bpe")]
+fn train_bpe(training_text: &[&[u8]], vocab_size: usize) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+    Ok(Arc::new(BpeTraining::new(vocab_size)?.train(training_text)?))
+}
+
+#[cfg(feature = "bpe")]
+fn read_bpe(json: &str) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+    Ok(Arc::new(BpeTokenizer::from_json(json)?))
+}
+
+#[cfg(not(feature = "bpe"))]
+fn train_bpe(_: &[&[u8]], _: usize) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+    Err(without_bpe())
+}
+
+#[cfg(not(feature = "bpe"))]
+fn read_bpe(_: &str) -> Result<Arc<dyn Tokenizer>, LanguageError> {
+    Err(without_bpe())
+}
+
+#[cfg(not(feature = "bpe"))]
+fn without_bpe() -> LanguageError {
+    LanguageError::TokenizerInvalid {
+        reason: "it is a byte pair encoding, and this program was built without the feature `bpe`".into(),
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -90,7 +90,9 @@ impl LanguageConfig {
             .chain([&self.dataset.source])
             .find_map(|source| match source {
                 SourceConfig::Text(text) => Some(text.document_separator.clone()),
-                SourceConfig::Embedded(_) | SourceConfig::Needle(_) => None,
+                SourceConfig::Records(records) => Some(records.document_separator.clone()),
+                SourceConfig::HuggingFace(hub) => Some(hub.document_separator.clone()),
+                _ => None,
             });
         LearntReading {
             // A block size of 0 is refused before any text is read.

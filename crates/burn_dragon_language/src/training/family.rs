@@ -3,7 +3,7 @@
 use super::config::{BASE, LanguageConfig};
 use super::prompt;
 use super::task::LanguageTask;
-use crate::data::{Corpus, Note, SourceConfig, Tokens, WindowStart};
+use crate::data::{Corpus, DataProgress, Note, SourceConfig, Tokens, WindowStart};
 use crate::error::LanguageError;
 use crate::export::LANGUAGE;
 use crate::model::tokenizer_of;
@@ -11,10 +11,12 @@ use crate::tokenizer::{Tokenizer, TokenizerSpec};
 use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
 use burn_dragon_core::api::Dragon;
 use burn_dragon_train::api::expert::{bytes, count};
-use burn_dragon_train::api::{At, Base, Family, Next, Outcome, Plan, RunFolder, Task, TrainError};
+use burn_dragon_train::api::{At, Base, Family, Next, Outcome, Output, Plan, RunFolder, Task, TrainError};
 use serde_json::{Map, Value, json};
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Language models.
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +145,10 @@ fn tokenizer_of_run(run: &Path) -> PathBuf {
 
 fn make(config: &mut LanguageConfig, at: &At<'_>) -> Result<LanguageTask, LanguageError> {
     let by_name = config.dataset.make_absolute(at.folder)?;
-    let mut corpus = Corpus::load(&config.dataset, at.folder, tokenizer(at)?)?;
+    let watch = Watch::new(at.output);
+    let mut corpus = Corpus::load_watched(&config.dataset, at.folder, tokenizer(at)?, &|progress| {
+        watch.show(progress)
+    })?;
     at.check_data(config, &corpus.hashes())?;
     corpus.notes.extend(by_name);
     prompt::fit(config, &corpus, &at.origin(prompt::KEY), at.output)?;
@@ -151,6 +156,43 @@ fn make(config: &mut LanguageConfig, at: &At<'_>) -> Result<LanguageTask, Langua
         at.output.tell(&line);
     }
     LanguageTask::with_corpus(config, corpus, at.device)
+}
+
+/// Interval between two lines about the work on a text.
+const INTERVAL: Duration = Duration::from_secs(3);
+
+/// Lines about the work on a text that takes long.
+struct Watch {
+    output: Output,
+    next: Cell<Instant>,
+}
+
+impl Watch {
+    fn new(output: Output) -> Self {
+        Self {
+            output,
+            next: Cell::new(Instant::now() + INTERVAL),
+        }
+    }
+
+    fn show(&self, progress: DataProgress) {
+        if Instant::now() < self.next.get() && progress != DataProgress::Waiting {
+            return;
+        }
+        self.next.set(Instant::now() + INTERVAL);
+        let mb = |bytes: u64| bytes / 1_000_000;
+        self.output.tell(&match progress {
+            DataProgress::Waiting => "data   waiting for another process that tokenises the same text".into(),
+            DataProgress::Reading { bytes } => format!("data   {} MB of text read", mb(bytes)),
+            DataProgress::Encoding { bytes, of, tokens } => {
+                format!(
+                    "data   {} of {} MB of text tokenised, {tokens} tokens",
+                    mb(bytes),
+                    mb(of)
+                )
+            }
+        });
+    }
 }
 
 /// Tokenizer that the model of a resumed run was trained with. Refuses a run folder with another tokenizer.

@@ -3,8 +3,8 @@
 use super::config::LanguageConfig;
 use super::family::Language;
 use super::streams;
-use crate::data::SourceConfig;
 use crate::export::LANGUAGE;
+use crate::tokenizer::TokenizerConfig;
 use burn_dragon_checkpoint::api::{Companion, CompanionTensor, Layout, ModelKind, RunWords};
 use burn_dragon_core::api::DragonConfig;
 use burn_dragon_train::api::{expert, run_config};
@@ -46,16 +46,24 @@ pub(crate) fn run_words(folder: &Path) -> Option<RunWords> {
 fn public(config: &LanguageConfig) -> Option<String> {
     let mut config = config.clone();
     let dataset = &mut config.dataset;
+    dataset.cache_dir = None;
+    if let TokenizerConfig::Bpe { path: Some(path), .. } = &mut dataset.tokenizer {
+        *path = name_of(path);
+    }
     let own = dataset.validation.as_deref_mut();
     for source in [Some(&mut dataset.source), own].into_iter().flatten() {
-        if let SourceConfig::Text(text) = source {
-            for path in &mut text.paths {
-                let name = Path::new(path).file_name().unwrap_or_default();
-                *path = name.to_string_lossy().into_owned();
+        for part in source.parts_mut() {
+            for path in part.paths_mut().into_iter().flatten() {
+                *path = name_of(path);
             }
         }
     }
     burn_dragon_train::api::config_text::<Language>(&config).ok()
+}
+
+fn name_of(path: &str) -> String {
+    let name = Path::new(path).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -69,6 +77,10 @@ mod tests {
                 "[dataset]\ntype = \"text\"\npaths = [\"/home/me/secret/books.txt\", \"b/*.md\"]\n\
                  [dataset.validation]\ntype = \"text\"\npaths = [\"/home/me/secret/held.txt\"]\n",
                 &["books.txt", "*.md", "held.txt"][..],
+            ),
+            (
+                "[dataset]\ntype = \"embedded\"\n[dataset.tokenizer]\ntype = \"bpe\"\npath = \"/home/me/secret/t.json\"\n",
+                &["path = \"t.json\""],
             ),
             (
                 "[dataset]\ntype = \"embedded\"\n\

@@ -6,9 +6,6 @@ use crate::model::LanguageModel;
 use burn_dragon_checkpoint::api::expert::sha256_of_pieces;
 use burn_dragon_train::api::{ChangedPart, DataHash, DataHashes, ResumePoint};
 
-/// Number of ids that are given to the hash at once.
-const HASHED_AT_ONCE: usize = 1 << 14;
-
 impl Tokens {
     /// Hash of the tokens as a model reads them: ids and starts of documents.
     pub fn hash(&self) -> DataHash {
@@ -17,7 +14,7 @@ impl Tokens {
             .into_iter()
             .chain(self.starts.iter().map(|&start| start as u64));
         let numbers: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
-        let ids = self.ids.chunks(HASHED_AT_ONCE);
+        let ids = self.ids.pieces();
         let ids = ids.map(|ids| ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>());
         let [tokens, documents] = counts;
         DataHash {
@@ -62,7 +59,7 @@ mod tests {
         let hash = |ids: Vec<u32>, starts: Vec<usize>| {
             let bytes = ids.len();
             Tokens {
-                ids,
+                ids: ids.into(),
                 starts,
                 bytes,
                 ..Tokens::default()

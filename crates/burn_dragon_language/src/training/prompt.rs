@@ -72,7 +72,10 @@ fn is_nobodys(origin: &Origin, prompt: &str) -> bool {
 /// The first words of the validation text.
 fn beginning(corpus: &Corpus) -> Option<String> {
     let ids = &corpus.validation.ids;
-    let text = corpus.tokenizer.decode(&ids[..ids.len().min(BEGINNING)]).ok()?;
+    let text = corpus
+        .tokenizer
+        .decode(&ids.read(0..ids.len().min(BEGINNING)))
+        .ok()?;
     let words = text.trim_end_matches(|c: char| !c.is_whitespace()).trim_end();
     Some(if words.trim().is_empty() {
         text.clone()

@@ -7,7 +7,7 @@
 
 use super::config::LanguageConfig;
 use super::sequence::{DocumentOrder, StreamConfig};
-use crate::data::{Corpus, Tokens, WindowPlan};
+use crate::data::{Corpus, TokenIds, Tokens, WindowPlan};
 use crate::error::LanguageError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::api::CheckpointError;
@@ -264,7 +264,7 @@ fn lanes_of(
 
 /// The rows of a window, token by token.
 struct Packed<'a> {
-    ids: &'a [u32],
+    ids: &'a TokenIds,
     length: usize,
     inputs: Vec<i32>,
     targets: Vec<i32>,
@@ -272,7 +272,7 @@ struct Packed<'a> {
 }
 
 impl<'a> Packed<'a> {
-    fn new(ids: &'a [u32], length: usize) -> Self {
+    fn new(ids: &'a TokenIds, length: usize) -> Self {
         Self {
             ids,
             length,
@@ -284,9 +284,9 @@ impl<'a> Packed<'a> {
 
     fn push(&mut self, spans: impl IntoIterator<Item = Range<usize>>, resets: Vec<usize>) {
         for span in spans {
-            let targets = &self.ids[span.start + 1..span.end + 1];
-            self.targets.extend(targets.iter().map(|&id| id as i32));
-            self.inputs.extend(self.ids[span].iter().map(|&id| id as i32));
+            let ids = self.ids.read(span.start..span.end + 1);
+            self.targets.extend(ids[1..].iter().map(|&id| id as i32));
+            self.inputs.extend(ids[..span.len()].iter().map(|&id| id as i32));
         }
         self.resets.push(resets);
     }

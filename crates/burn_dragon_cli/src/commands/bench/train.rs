@@ -95,7 +95,7 @@ fn task(
     tokens: &[u32],
 ) -> anyhow::Result<(LanguageTask, LanguageConfig)> {
     let corpus = Tokens {
-        ids: tokens.to_vec(),
+        ids: tokens.to_vec().into(),
         starts: vec![0],
         bytes: tokens.len(),
         ..Tokens::default()

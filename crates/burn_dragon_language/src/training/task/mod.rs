@@ -22,13 +22,15 @@ use burn_dragon_core::api::expert::load;
 use burn_dragon_core::api::{Density, Dragon, DragonConfig, FreeMemory, MemoryError, Precision};
 use burn_dragon_stream::api::Lanes;
 use burn_dragon_train::api::{
-    DataPosition, Evaluation, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics, Sample,
-    Scope, Task, TaskState, TrainError, Unit,
+    DataHashes, DataPosition, Evaluation, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics,
+    Sample, Scope, Task, TaskState, TrainError, Unit,
 };
 use data_order::DataOrder;
 use reader::{Reader, density_of_a_lane};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Number of questions of which one that the model answers is shown at the end.
 const QUESTIONS: usize = 24;
@@ -45,6 +47,8 @@ pub struct LanguageTask {
     order: DataOrder,
     probes: Option<Probes>,
     device: Device,
+    /// Hashes of the corpus, which are computed once.
+    hashes: OnceLock<DataHashes>,
 }
 
 /// The recall probe in two sizes.
@@ -96,6 +100,7 @@ impl LanguageTask {
             corpus,
             probes,
             device: device.clone(),
+            hashes: OnceLock::new(),
         })
     }
 
@@ -210,9 +215,15 @@ impl Task for LanguageTask {
             (DataOrder::Windows(plan), _) => {
                 let windows = |units: u64| units.div_ceil(self.config.sequence.block_size as u64);
                 let (first, planned) = (windows(place.units), windows(place.planned));
-                let rows: Vec<&[u32]> = (first..first + training.batch_size as u64)
-                    .map(|index| &self.corpus.train.ids[plan.window(training.seed, index, planned)])
+                let rows: Vec<Cow<'_, [u32]>> = (first..first + training.batch_size as u64)
+                    .map(|index| {
+                        self.corpus
+                            .train
+                            .ids
+                            .read(plan.window(training.seed, index, planned))
+                    })
                     .collect();
+                let rows: Vec<&[u32]> = rows.iter().map(|row| &**row).collect();
                 let (inputs, targets) = inputs_and_targets(&rows, &self.device);
                 Ok(Batch::of_window(inputs, targets))
             }
@@ -322,7 +333,7 @@ impl Task for LanguageTask {
     fn identity(&self) -> Identity {
         Identity {
             settings: KEYS.kept(&self.config),
-            data: self.corpus.hashes(),
+            data: self.hashes.get_or_init(|| self.corpus.hashes()).clone(),
         }
     }
 
@@ -382,14 +393,16 @@ impl Task for LanguageTask {
             format: FigureFormat::Percent,
             factor: None,
         };
+        let bits = Figure {
+            key: "bits_per_byte",
+            name: "bits per byte",
+            label: "bpb",
+            format: FigureFormat::Number,
+            // Of bare ids the bytes are not known.
+            factor: (self.corpus.train.bytes > 0).then_some(tokens_per_byte / std::f64::consts::LN_2),
+        };
         vec![
-            Figure {
-                key: "bits_per_byte",
-                name: "bits per byte",
-                label: "bpb",
-                format: FigureFormat::Number,
-                factor: Some(tokens_per_byte / std::f64::consts::LN_2),
-            },
+            bits,
             share("recall_accuracy", "words recalled", "recall"),
             share("recall_chance", "words recalled by chance", "chance"),
             share("x_density", "active neurons x", "x"),
@@ -406,7 +419,7 @@ impl Task for LanguageTask {
             provenance: None,
             details: self.config.reading().details(),
         };
-        let tokenizer = serde_json::to_string(&self.corpus.tokenizer.spec()).map_err(TrainError::Json)?;
+        let tokenizer = self.corpus.tokenizer.spec().to_json();
         let model = model_file(state.model, info, Some(tokenizer)).into_tensor_file();
         let mut files = BTreeMap::from([("model.bpk".to_string(), Content::Tensors(model))]);
         if let (Some(lanes), Some(memory)) = (state.cursor, state.carry) {
@@ -430,7 +443,7 @@ impl Task for LanguageTask {
             ));
         }
         let speaks = file.assets.get(TOKENIZER);
-        let speaks = speaks.map(|json| serde_json::from_str::<TokenizerSpec>(json));
+        let speaks = speaks.map(|json| TokenizerSpec::from_json(json));
         if !speaks.is_some_and(|spec| spec.is_ok_and(|spec| spec == self.corpus.tokenizer.spec())) {
             return refuse("its tokenizer differs from that of the run (tokenizer.json)".into());
         }

@@ -1,0 +1,82 @@
+//! Records of Parquet files.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use ::parquet::record::reader::RowIter;
+use ::parquet::record::{Field, Row};
+use ::parquet::schema::types::Type;
+
+use super::{Place, Records, Template};
+use crate::error::LanguageError;
+
+/// Opens a file. Only the columns of the template are read.
+pub(super) fn open(path: &Path, template: Template) -> Result<Records, LanguageError> {
+    let mut place = Place::file(path);
+    let file = File::open(path).map_err(|source| LanguageError::Read {
+        path: path.into(),
+        source,
+    })?;
+    let reader = SerializedFileReader::new(file).map_err(|error| place.error(error.to_string()))?;
+    let columns = columns(&reader, &template, &place)?;
+    let rows = RowIter::from_file_into(Box::new(reader)).project(Some(columns));
+    let rows = rows.map_err(|error| place.error(error.to_string()))?;
+    Ok(Box::new(rows.map(move |row| {
+        place.record += 1;
+        let row = row.map_err(|error| place.error(error.to_string()))?;
+        let field = |name: &str| column(&row, name).map(text);
+        template.text(&place, field, || {
+            row.get_column_iter().map(|(name, _)| name.clone()).collect()
+        })
+    })))
+}
+
+/// Schema of the columns of a template.
+fn columns(
+    reader: &SerializedFileReader<File>,
+    template: &Template,
+    place: &Place,
+) -> Result<Type, LanguageError> {
+    let schema = reader.metadata().file_metadata().schema();
+    let all = schema.get_fields();
+    for field in template.fields() {
+        if !all.iter().any(|column| column.name() == field) {
+            let names: Vec<&str> = all.iter().map(|column| column.name()).collect();
+            return Err(place.error(format!(
+                "there is no field `{field}`; it has {}",
+                names.join(", ")
+            )));
+        }
+    }
+    let wanted = all
+        .iter()
+        .filter(|column| template.fields().any(|field| field == column.name()));
+    let wanted: Vec<Arc<Type>> = wanted.cloned().collect();
+    let columns = Type::group_type_builder(schema.name())
+        .with_fields(wanted)
+        .build();
+    columns.map_err(|error| place.error(error.to_string()))
+}
+
+fn column<'a>(row: &'a Row, name: &str) -> Option<&'a Field> {
+    let mut columns = row.get_column_iter();
+    columns
+        .find(|(column, _)| *column == name)
+        .map(|(_, field)| field)
+}
+
+/// A value as text: a string without quotes, a null as nothing, a list with spaces.
+fn text(field: &Field) -> String {
+    match field {
+        Field::Null => String::new(),
+        Field::Str(text) => text.clone(),
+        Field::Bytes(bytes) => String::from_utf8_lossy(bytes.data()).into_owned(),
+        Field::ListInternal(list) => {
+            let elements: Vec<String> = list.elements().iter().map(text).collect();
+            elements.join(" ")
+        }
+        field => field.to_string(),
+    }
+}
