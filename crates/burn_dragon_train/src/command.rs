@@ -26,7 +26,8 @@ fn spelt(typed: &Path, by_cargo: bool) -> String {
     if !PROGRAMS.contains(&stem) {
         return DRAGON.into();
     }
-    if by_cargo {
+    // `cargo run` starts a program by a relative path, a test by an absolute one.
+    if by_cargo && typed.is_relative() {
         let release = typed.parent().is_some_and(|folder| folder.ends_with("release"));
         let profile = if release { " --release" } else { "" };
         return format!("cargo run{profile} -p {PACKAGE} --");
@@ -64,6 +65,7 @@ mod tests {
             ),
             ("target/debug/train", true, "cargo run -p burn_dragon_cli --"),
             ("target/debug/deps/some_test-0123", true, "dragon"),
+            ("/w/target/debug/dragon", true, "/w/target/debug/dragon"),
             ("", false, "dragon"),
         ] {
             assert_eq!(spelt(Path::new(typed), by_cargo), expected, "{typed}");
