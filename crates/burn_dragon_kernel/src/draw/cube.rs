@@ -185,9 +185,9 @@ fn find(
         let last = passing.digit;
         before = passing.before;
         if is_of_order {
-            found = found | (last << shift);
+            found += last << shift;
         } else {
-            found_id = found_id | ((7u32 - last) << shift);
+            found_id += (7u32 - last) << shift;
         }
         sync_cube();
         round += 1u32;

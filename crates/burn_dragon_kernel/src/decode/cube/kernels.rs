@@ -255,7 +255,7 @@ pub(super) fn perceive<P: Size, V: Size>(
         tape, source, &*stream, &mut v, spot.lane, half, &model, &mut room, embeds,
     );
     let reads = goes_on(tape, spot.lane, model.tape);
-    if reads && spot.part % (model.heads * model.chunks) == 0 {
+    if reads && spot.head == 0 && spot.first == 0 {
         let row = ((1 - half) * model.lanes + spot.lane) * model.width;
         let mut i = UNIT_POS as usize;
         while i < model.width {
