@@ -45,7 +45,6 @@ mod full_read;
 mod gated_projection;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod gpu;
-#[cfg(not(target_family = "wasm"))]
 mod heap;
 mod instructions;
 mod join;
@@ -94,10 +93,10 @@ pub mod api {
     pub use crate::rotation::{Frequencies, Rotation};
     pub use crate::sum_of_squares::sum_of_squares;
 
-    /// Measured peak speed of the machine; not available in a browser, which has no clock for it.
-    #[cfg(not(target_family = "wasm"))]
+    /// Memory of the machine, and its measured peak speed, which is not available in a browser: it has no clock for it.
     pub mod machine {
-        pub use crate::heap::keep_freed_memory;
+        pub use crate::heap::{keep_freed_memory, use_huge_pages};
+        #[cfg(not(target_family = "wasm"))]
         pub use crate::machine::{Peak, peak_bf16_flops, peak_flops, read_bandwidth, threads};
     }
 

@@ -5,6 +5,8 @@
 
 mod bench;
 mod chat;
+#[cfg(target_os = "linux")]
+mod doctor;
 mod errors;
 mod eval;
 mod export;
@@ -21,6 +23,7 @@ mod judging;
 mod machine;
 mod names;
 mod numbers;
+mod outcomes;
 mod prompts;
 #[cfg(feature = "fetch")]
 mod remote;
@@ -28,6 +31,7 @@ mod resume;
 mod resume_data;
 mod resume_place;
 mod resume_settings;
+mod runs;
 mod scripts;
 mod settings;
 mod state;
@@ -37,3 +41,4 @@ mod sudoku;
 mod support;
 mod texts;
 mod train;
+mod typing;
