@@ -160,10 +160,7 @@ fn find(
         if !is_of_order {
             shift = 3u32 * (comptime!(ROUNDS - 1).runtime() + rule.id_rounds - round);
         }
-        #[unroll]
-        for digit in 0..comptime!(DIGITS) {
-            bins[comptime!(digit * UNITS as usize) + unit] = 0.0f32;
-        }
+        clear(bins);
         let mut i = UNIT_POS as usize;
         while i < rule.vocab {
             let logit = logit_at(logits, seen, first + i, rule.penalty, penalises);
@@ -184,33 +181,13 @@ fn find(
             i += comptime!(UNITS as usize);
         }
         sum_bins(bins, room);
-        let mut running = before;
-        let mut chosen = 8u32;
-        let mut last = 0u32;
-        let mut before_last = before;
-        #[unroll]
-        for step in 0..comptime!(DIGITS) {
-            let sum = bins[comptime!(DIGITS - 1 - step)];
-            if chosen == 8u32 && sum > 0.0f32 {
-                last = comptime!((DIGITS - 1 - step) as u32).runtime();
-                before_last = running;
-                let mut passes = running + sum > target;
-                if comptime!(at_least) {
-                    passes = running + sum >= target;
-                }
-                if passes {
-                    chosen = last;
-                } else {
-                    running += sum;
-                }
-            }
-        }
-        // Where rounding left a crumb, it is the last.
-        before = before_last;
+        let passing = passing(&*bins, before, target, at_least);
+        let last = passing.digit;
+        before = passing.before;
         if is_of_order {
-            found = found | (last << shift);
+            found += last << shift;
         } else {
-            found_id = found_id | ((7u32 - last) << shift);
+            found_id += (7u32 - last) << shift;
         }
         sync_cube();
         round += 1u32;
@@ -220,6 +197,49 @@ fn find(
         cut[1] = found_id;
     }
     sync_cube();
+}
+
+/// The digit at which a running sum passes a number, and that sum before it.
+#[derive(CubeType, Clone, Copy)]
+struct Passing {
+    digit: u32,
+    before: f32,
+}
+
+/// The largest digit at which the running sum, from the largest on, passes `target`; the last that is not empty, where
+/// rounding left a crumb.
+#[cube]
+fn passing(bins: &Shared<[f32]>, before: f32, target: f32, #[comptime] at_least: bool) -> Passing {
+    let mut running = before;
+    let mut is_found = false.runtime();
+    let mut digit = 0u32.runtime();
+    let mut before_digit = before;
+    #[unroll]
+    for step in 0..comptime!(DIGITS) {
+        let sum = bins[comptime!(DIGITS - 1 - step)];
+        if !is_found && sum > 0.0f32 {
+            digit = comptime!((DIGITS - 1 - step) as u32).runtime();
+            before_digit = running;
+            running += sum;
+            is_found = running > target;
+            if comptime!(at_least) {
+                is_found = running >= target;
+            }
+        }
+    }
+    Passing {
+        digit,
+        before: before_digit,
+    }
+}
+
+/// Empties a unit's bins.
+#[cube]
+fn clear(bins: &mut Shared<[f32]>) {
+    #[unroll]
+    for digit in 0..comptime!(DIGITS) {
+        bins[comptime!(digit * UNITS as usize) + UNIT_POS as usize] = 0.0f32;
+    }
 }
 
 /// The sums of all units' bins, in the first eight.

@@ -256,7 +256,8 @@ fn refuse_stops_of_ids(tokenizer: &dyn Tokenizer, config: &GenerationConfig) -> 
     })
 }
 
-#[cfg(all(test, any(feature = "wgpu", feature = "cuda")))]
+#[cfg(test)]
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod device_tests;
 
 #[cfg(test)]

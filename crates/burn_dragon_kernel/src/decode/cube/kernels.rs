@@ -102,58 +102,43 @@ fn enter(
     }
 }
 
-/// x of a chunk of neurons, and what their rows of the memory give to the read; then they are written.
-#[cube(launch)]
-pub(super) fn perceive<P: Size, V: Size>(
-    tape: &[u32],
-    source: &[f32],
-    stream: &mut [f32],
-    decoder_x: &[Vector<f32, P>],
-    rho: &mut [Vector<f32, V>],
-    blocks: &[f32],
-    tables: &[f32],
-    x: &mut [f32],
-    parts: &mut [Vector<f32, V>],
-    model: Model,
-    half: usize,
-    #[comptime] embeds: bool,
-    #[comptime] fades: bool,
-    #[comptime] space: usize,
+/// The drives of a cube's columns: `sums[n] = sum over d of v[d] matrix[head, d, first + n]`.
+#[cube]
+fn drive<P: Size>(
+    v: &Shared<[f32]>,
+    matrix: &[Vector<f32, P>],
+    spot: &Spot,
+    model: &Model,
+    pieces: &mut Shared<[f32]>,
+    sums: &mut Shared<[f32]>,
 ) {
-    if CUBE_POS >= model.lanes * model.heads * model.chunks {
-        terminate!();
-    }
-    let unit = UNIT_POS as usize;
-    let spot = spot(&model);
-    let mut room = room();
-    let mut pieces = Shared::<[f32]>::new_slice(comptime!(4 * UNITS as usize));
-    let mut v = Shared::<[f32]>::new_slice(space);
-    let mut q = Shared::<[f32]>::new_slice(comptime!(UNITS as usize));
-    enter(
-        tape, source, &*stream, &mut v, spot.lane, half, &model, &mut room, embeds,
-    );
-    let reads = goes_on(tape, spot.lane, model.tape);
-    if reads && spot.part % (model.heads * model.chunks) == 0 {
-        let row = ((1 - half) * model.lanes + spot.lane) * model.width;
-        let mut i = UNIT_POS as usize;
-        while i < model.width {
-            stream[row + i] = v[i];
-            i += comptime!(UNITS as usize);
-        }
-    }
     let vectors = model.neurons / P::value();
-    let first = spot.head * model.width * vectors + spot.first / P::value();
     project(
-        &v,
-        decoder_x,
-        first,
+        v,
+        matrix,
+        spot.head * model.width * vectors + spot.first / P::value(),
         vectors,
         spot.count / P::value(),
         model.chunk / P::value(),
         model.width,
-        &mut pieces,
-        &mut q,
+        pieces,
+        sums,
     );
+}
+
+/// q of a cube's neurons from their drives, in place; x, the positive part, is kept where the lane reads.
+#[cube]
+fn activate(
+    q: &mut Shared<[f32]>,
+    x: &mut [f32],
+    tape: &[u32],
+    blocks: &[f32],
+    tables: &[f32],
+    spot: &Spot,
+    model: &Model,
+    reads: bool,
+) {
+    let unit = UNIT_POS as usize;
     if unit < spot.count {
         let mut active = 0.0f32;
         if q[unit] > 0.0f32 {
@@ -165,14 +150,12 @@ pub(super) fn perceive<P: Size, V: Size>(
         }
     }
     sync_cube();
-    let pairs = model.neurons / 2;
     if reads && 2 * unit < spot.count {
-        let pair = spot.first / 2 + unit;
-        let start = spot.lane * model.tape;
-        let place = (tape[start] + tape[start + 2]) as usize;
+        let (start, pairs) = (spot.lane * model.tape, model.neurons / 2);
+        let (pair, place) = (spot.first / 2 + unit, (tape[start] + tape[start + 2]) as usize);
         let (block, place) = (place / comptime!(CAPACITY), place % comptime!(CAPACITY));
         turned(
-            &mut q,
+            q,
             unit,
             blocks,
             2 * ((2 * spot.lane + block) * pairs + pair),
@@ -181,14 +164,36 @@ pub(super) fn perceive<P: Size, V: Size>(
         );
     }
     sync_cube();
-    let columns = model.width / V::value();
+}
+
+/// Vectors of a row that the units of a cube take at once.
+#[cube]
+fn span(columns: usize) -> usize {
     let mut span = columns;
     if span > comptime!(UNITS as usize) {
         span = comptime!(UNITS as usize).runtime();
     }
+    span
+}
+
+/// What the memory's rows of a cube's neurons give to the read; then they are written, and fade.
+#[cube]
+fn recall<V: Size>(
+    rho: &mut [Vector<f32, V>],
+    q: &Shared<[f32]>,
+    v: &Shared<[f32]>,
+    parts: &mut [Vector<f32, V>],
+    left: f32,
+    spot: &Spot,
+    model: &Model,
+    reads: bool,
+    pieces: &mut Shared<[f32]>,
+    #[comptime] fades: bool,
+) {
+    let columns = model.width / V::value();
+    let (unit, span) = (UNIT_POS as usize, span(columns));
     let (groups, group) = (comptime!(UNITS as usize) / span, unit / span);
     let rows = ((spot.lane * model.heads + spot.head) * model.neurons + spot.first) * columns;
-    let left = tables[spot.head];
     let mut tile = 0usize.runtime();
     while tile < columns {
         let column = tile + unit % span;
@@ -215,9 +220,53 @@ pub(super) fn perceive<P: Size, V: Size>(
                 n += groups;
             }
         }
-        fold(sum, &mut pieces, parts, spot.part * columns, tile, columns, span);
+        fold(sum, pieces, parts, spot.part * columns, tile, columns, span);
         tile += span;
     }
+}
+
+/// x of a chunk of neurons, and what their rows of the memory give to the read; then they are written.
+#[cube(launch)]
+pub(super) fn perceive<P: Size, V: Size>(
+    tape: &[u32],
+    source: &[f32],
+    stream: &mut [f32],
+    decoder_x: &[Vector<f32, P>],
+    rho: &mut [Vector<f32, V>],
+    blocks: &[f32],
+    tables: &[f32],
+    x: &mut [f32],
+    parts: &mut [Vector<f32, V>],
+    model: Model,
+    half: usize,
+    #[comptime] embeds: bool,
+    #[comptime] fades: bool,
+    #[comptime] space: usize,
+) {
+    if CUBE_POS >= model.lanes * model.heads * model.chunks {
+        terminate!();
+    }
+    let spot = spot(&model);
+    let mut room = room();
+    let mut pieces = Shared::<[f32]>::new_slice(comptime!(4 * UNITS as usize));
+    let mut v = Shared::<[f32]>::new_slice(space);
+    let mut q = Shared::<[f32]>::new_slice(comptime!(UNITS as usize));
+    enter(
+        tape, source, &*stream, &mut v, spot.lane, half, &model, &mut room, embeds,
+    );
+    let reads = goes_on(tape, spot.lane, model.tape);
+    if reads && spot.head == 0 && spot.first == 0 {
+        let row = ((1 - half) * model.lanes + spot.lane) * model.width;
+        let mut i = UNIT_POS as usize;
+        while i < model.width {
+            stream[row + i] = v[i];
+            i += comptime!(UNITS as usize);
+        }
+    }
+    drive(&v, decoder_x, &spot, &model, &mut pieces, &mut q);
+    activate(&mut q, x, tape, blocks, tables, &spot, &model, reads);
+    let left = tables[spot.head];
+    recall(rho, &q, &v, parts, left, &spot, &model, reads, &mut pieces, fades);
 }
 
 /// y of a chunk of neurons, and what it gives to the contribution of the level.
@@ -248,19 +297,7 @@ pub(super) fn speak<P: Size, V: Size>(
         i += comptime!(UNITS as usize);
     }
     norm_row(&mut a, model.width, model.eps, &mut room);
-    let vectors = model.neurons / P::value();
-    let first = spot.head * model.width * vectors + spot.first / P::value();
-    project(
-        &a,
-        decoder_y,
-        first,
-        vectors,
-        spot.count / P::value(),
-        model.chunk / P::value(),
-        model.width,
-        &mut pieces,
-        &mut y,
-    );
+    drive(&a, decoder_y, &spot, &model, &mut pieces, &mut y);
     if unit < spot.count {
         let neuron = (spot.lane * model.heads + spot.head) * model.neurons + spot.first + unit;
         let mut open = 0.0f32;
@@ -271,11 +308,22 @@ pub(super) fn speak<P: Size, V: Size>(
     }
     sync_cube();
     let reads = goes_on(tape, spot.lane, model.tape);
+    gather(encoder, &y, parts, &spot, &model, reads, &mut pieces);
+}
+
+/// The sum of the encoder's rows of a cube's neurons, each times its y.
+#[cube]
+fn gather<V: Size>(
+    encoder: &[Vector<f32, V>],
+    y: &Shared<[f32]>,
+    parts: &mut [Vector<f32, V>],
+    spot: &Spot,
+    model: &Model,
+    reads: bool,
+    pieces: &mut Shared<[f32]>,
+) {
     let columns = model.width / V::value();
-    let mut span = columns;
-    if span > comptime!(UNITS as usize) {
-        span = comptime!(UNITS as usize).runtime();
-    }
+    let (unit, span) = (UNIT_POS as usize, span(columns));
     let (groups, group) = (comptime!(UNITS as usize) / span, unit / span);
     let rows = (spot.head * model.neurons + spot.first) * columns;
     let mut tile = 0usize.runtime();
@@ -292,7 +340,7 @@ pub(super) fn speak<P: Size, V: Size>(
                 n += groups;
             }
         }
-        fold(sum, &mut pieces, parts, spot.part * columns, tile, columns, span);
+        fold(sum, pieces, parts, spot.part * columns, tile, columns, span);
         tile += span;
     }
 }
@@ -361,18 +409,7 @@ pub(super) fn read_out<P: Size>(
         &mut room,
         false,
     );
-    let vectors = model.neurons / P::value();
-    project(
-        &v,
-        lm_head,
-        spot.first / P::value(),
-        vectors,
-        spot.count / P::value(),
-        model.chunk / P::value(),
-        model.width,
-        &mut pieces,
-        &mut sums,
-    );
+    drive(&v, lm_head, &spot, &model, &mut pieces, &mut sums);
     if unit < spot.count && goes_on(tape, spot.lane, model.tape) {
         logits[spot.lane * model.neurons + spot.first + unit] = sums[unit];
     }
