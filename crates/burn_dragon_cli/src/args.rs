@@ -13,6 +13,7 @@ mod hub;
 mod model;
 #[cfg(feature = "train")]
 mod predict;
+mod programs;
 #[cfg(feature = "train")]
 mod runs;
 mod state;
@@ -33,6 +34,7 @@ pub use hub::{PullArgs, PushArgs};
 pub use model::{ModelArgs, PlaceArgs, WhichArgs};
 #[cfg(feature = "train")]
 pub use predict::PredictArgs;
+pub use programs::{CompletionsArgs, ManArgs};
 #[cfg(feature = "train")]
 pub use runs::{CompareArgs, ReportArgs, RunsArgs, SweepArgs};
 pub use state::{StateArgs, StateDiffArgs, StateInfoArgs, StateRebaseArgs, StateVerb};
@@ -43,7 +45,18 @@ use std::path::PathBuf;
 
 /// Train, study and deploy Dragon Hatchling (BDH) models.
 #[derive(Debug, Parser)]
-#[command(name = "dragon", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "dragon",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    styles = clap::builder::Styles::plain(),
+    after_help = "Examples:
+  dragon train                                  the default model, on tales made from a seed, in under 4 minutes
+  dragon train book.txt novels/                 a model of your own text
+  dragon generate runs/latest \"Mira hid the\"    a text that goes on like this
+  dragon chat runs/latest                       lines in turn; it remembers them"
+)]
 pub struct Args {
     /// The verb.
     #[command(subcommand)]
@@ -104,6 +117,10 @@ pub enum Verb {
     Doctor(DoctorArgs),
     /// Measure speed, compared with the peak of the machine
     Bench(BenchArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write a page of each verb
+    Man(ManArgs),
     /// Continue a text, with the flags of the program `infer`
     #[command(hide = true)]
     Infer(InferArgs),
@@ -122,9 +139,16 @@ pub struct BackendArgs {
 
 /// `dragon train`.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  dragon train                                             the default model, in under 4 minutes
+  dragon train book.txt novels/ training.max_steps=2000    a model of your own text
+  dragon train sudoku                                      another family
+  dragon train -c config/language/base.toml model.d_model=128
+  dragon train --resume runs/latest --max-steps 4000")]
 pub struct TrainArgs {
-    /// The family (default: language), then settings as KEY=VALUE, for example training.batch_size=4
-    #[arg(value_name = "language|KEY=VALUE")]
+    /// The family (default: language), files and folders of text, and settings as KEY=VALUE, for example
+    /// training.batch_size=4
+    #[arg(value_name = "FAMILY|PATH|KEY=VALUE")]
     pub words: Vec<String>,
     /// Configuration file; may be repeated, later files win
     #[arg(short, long = "config", value_name = "FILE")]
@@ -136,7 +160,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Number of optimiser steps
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_steps: Option<u64>,
     /// Resume a run from its newest valid checkpoint
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "configs"])]

@@ -79,6 +79,11 @@ impl ModelPath {
                 }
                 None if let Some(file) = exported(&path) => return self.of_file(file),
                 None if path.join("last").is_file() => self.choose(&Checkpoints::new(&path))?,
+                None if path.join("latest").exists() => {
+                    let latest = self.path.join("latest");
+                    let reason = format!("it is a folder of runs; did you mean {}?", latest.display());
+                    return Err(self.none(&reason));
+                }
                 None => return Err(self.none("the folder holds no checkpoint/, no model.bpk, no parts of one, and no model.safetensors")),
             };
             let file = folder.path().join("model.bpk");

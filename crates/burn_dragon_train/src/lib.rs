@@ -8,9 +8,11 @@
 //! Randomness is a function of (seed, purpose, step, lane), and what a task carries from step to step is part of a
 //! checkpoint, so a resumed run equals an uninterrupted one bit for bit.
 
+mod amounts;
 mod batches;
 mod bench_steps;
 mod checkpointing;
+mod command;
 mod companions;
 mod config;
 mod error;
@@ -49,7 +51,7 @@ mod verb;
 pub mod api {
     pub use crate::config::{ConfigError, Layers, Origin, Resolved};
     pub use crate::error::TrainError;
-    pub use crate::family::{At, Base, Family, config_text, resolve, run_config};
+    pub use crate::family::{At, Base, Family, Next, config_text, resolve, run_config};
     pub use crate::figures::{Figure, FigureFormat, Unit};
     pub use crate::guard::{GuardConfig, GuardPolicy};
     pub use crate::identity::{ChangedData, ChangedPart, ChangedSetting, DataHash, DataHashes, Identity};
@@ -80,7 +82,9 @@ pub mod api {
 
     /// Parts of the training loop, for custom loops.
     pub mod expert {
+        pub use crate::amounts::{bytes, count};
         pub use crate::bench_steps::BenchSteps;
+        pub use crate::command::dragon as dragon_as_typed;
         pub use crate::companions::of as companions;
         pub use crate::gradients::{GradientSet, ScaledGradient};
         pub use crate::guard::{Guard, Irregularity};

@@ -1,9 +1,9 @@
 //! Reports of a run: lines for the user, and `metrics.jsonl` for programs.
 
+use crate::amounts::sparkline;
 use crate::error::TrainError;
 use crate::events::EventFile;
-use crate::figures::figure;
-use crate::figures::{Figure, Unit};
+use crate::figures::{Figure, Unit, figure, told};
 use crate::progress::{Output, Progress, StepReport};
 use crate::run::{MetricsLog, RunFolder, RunInfo, STEP, metrics};
 use crate::sample::Sample;
@@ -53,6 +53,8 @@ pub(crate) struct Reporter {
     unit: Unit,
     figures: Vec<Figure>,
     started: Instant,
+    /// Losses of the evaluations on the sample, in order.
+    evaluated: Vec<f64>,
     /// Seconds of the sessions before this one, up to the checkpoint from which the run resumes.
     earlier_seconds: f64,
     /// Units and seconds of the steps since the last line.
@@ -85,6 +87,7 @@ impl Reporter {
             unit: Unit::SAMPLE,
             figures: Vec::new(),
             started: Instant::now(),
+            evaluated: evaluated_losses(&lines),
             earlier_seconds: earlier_seconds(run, &lines, resumed),
             recent: (0, 0.0),
             seconds_per_step: None,
@@ -122,6 +125,12 @@ impl Reporter {
 
     pub(crate) fn note(&self, text: &str) {
         self.progress.note(text);
+    }
+
+    /// Changes the number of steps of the run.
+    pub(crate) fn set_total(&mut self, total_steps: u64) {
+        self.total_steps = total_steps;
+        self.progress.set_total(total_steps);
     }
 
     /// Counts a step for the rates of the next line.
@@ -186,24 +195,37 @@ impl Reporter {
         })
     }
 
-    /// Reports held-out figures.
+    /// Reports held-out figures: of a sample of the held-out data, or of all of it. On a terminal they are one short line
+    /// with the course of the loss.
     pub(crate) fn evaluation(
         &mut self,
         kind: &'static str,
         step: u64,
         evaluation: &Evaluation,
     ) -> Result<(), TrainError> {
-        let figures: Vec<String> = evaluation
-            .metrics
-            .iter()
-            .filter(|(name, _)| !name.contains("_at_")) // points of curves are for the report
-            .map(|(name, value)| format!("{name} {}", figure(*value)))
-            .collect();
-        self.note(&format!(
-            "{kind} at step {step}: loss {}  {}",
-            figure(evaluation.loss),
-            figures.join("  ")
-        ));
+        let of_sample = kind == EVALUATION;
+        let extent = if of_sample { "a sample of" } else { "all" };
+        let figures = self.told_figures(&evaluation.metrics);
+        let loss = figure(evaluation.loss);
+        if of_sample {
+            self.evaluated.push(evaluation.loss);
+        }
+        match self.progress.is_live() {
+            true => {
+                let curve = sparkline(&self.evaluated, CURVE);
+                let few = figures.iter().take(SHORT).cloned().collect::<Vec<_>>().join("  ");
+                let held_out = if of_sample {
+                    "held-out sample"
+                } else {
+                    "all held-out data"
+                };
+                self.note(&format!("step {step}  {held_out}: loss {loss}  {few}  {curve}"));
+            }
+            false => self.note(&format!(
+                "{kind} at step {step}, on {extent} the held-out data: loss {loss}  {}",
+                figures.join("  ")
+            )),
+        }
         if !self.told.insert((step, kind.to_string())) {
             return Ok(());
         }
@@ -227,6 +249,19 @@ impl Reporter {
         })
     }
 
+    /// Metrics as text, those with a figure of the task first, in its order.
+    fn told_figures(&self, metrics: &Metrics) -> Vec<String> {
+        let place = |key: &str| self.figures.iter().position(|figure| figure.key == key);
+        // Figures by level or distance are for pages, not for a line.
+        let keys = metrics
+            .keys()
+            .filter(|key| !key.contains("_at_") && !key.starts_with("control_"));
+        let mut keys: Vec<&String> = keys.collect();
+        keys.sort_by_key(|key| place(key).unwrap_or(usize::MAX));
+        let text = |key: &String| told(&self.figures, key, metrics[key]);
+        keys.into_iter().map(text).collect()
+    }
+
     /// Shows a sample, and the paths of its files.
     pub(crate) fn sample(&mut self, step: u64, sample: &Sample, files: &[PathBuf]) -> Result<(), TrainError> {
         let mut told = vec![format!("sample at step {step}:")];
@@ -248,6 +283,24 @@ impl Reporter {
     pub(crate) fn seconds(&self) -> f64 {
         self.earlier_seconds + self.started.elapsed().as_secs_f64()
     }
+}
+
+/// Kind of an evaluation on the sample.
+const EVALUATION: &str = "evaluation";
+
+/// Most evaluations in the course of the loss on a line.
+const CURVE: usize = 16;
+
+/// Number of figures beside the loss on a short line.
+const SHORT: usize = 2;
+
+/// Losses of the evaluations on the sample that are in the file of a resumed run.
+fn evaluated_losses(lines: &[crate::run::Line]) -> Vec<f64> {
+    let of_sample = |line: &&crate::run::Line| line.get("kind").and_then(Value::as_str) == Some(EVALUATION);
+    let losses = lines.iter().filter(of_sample);
+    losses
+        .filter_map(|line| line.get("loss").and_then(Value::as_f64))
+        .collect()
 }
 
 /// Seconds of training up to the checkpoint of step `resumed`: those of the last line, or those at which the run ended,

@@ -5,6 +5,8 @@
 //!                 now and then: a line of metrics, an evaluation, a sample, a checkpoint
 //! ```
 
+mod pace;
+
 use crate::batches::Batches;
 use crate::checkpointing::{Checkpointing, Contents, Mark, TrainerState};
 use crate::error::TrainError;
@@ -37,6 +39,8 @@ pub struct Trainer<'a, T: Task, U: Update<T> = Backprop> {
     output: Output,
     interrupt: Interrupt,
     accepts_changed_data: bool,
+    /// Time at which the run should be complete.
+    deadline: Option<Instant>,
     _update: PhantomData<U>, // made in `fit`, of the model that is given there
 }
 
@@ -99,6 +103,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             output,
             interrupt,
             accepts_changed_data: false,
+            deadline: None,
             _update: PhantomData,
         })
     }
@@ -116,6 +121,13 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
     /// reset if the held-out part has changed.
     pub fn accepting_changed_data(mut self) -> Self {
         self.accepts_changed_data = true;
+        self
+    }
+
+    /// Fits the number of steps to a deadline: if the steps that are left would take longer, there are fewer. The schedule
+    /// is that of the new number, which is written into the run's `config.toml`.
+    pub fn complete_by(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
         self
     }
 
@@ -156,6 +168,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         let mut ending = self.ending(&session);
         while ending.is_none() {
             session = self.step(session)?;
+            self.keep_pace(&mut session)?;
             self.after_step(&mut session)?;
             self.checkpointing.check()?;
             ending = self.ending(&session);

@@ -77,7 +77,10 @@ impl<R: Read> Reader<R> {
         source.read_exact(&mut header)?;
         let [m0, m1, m2, m3, v0, v1, l0, l1, l2, l3] = header;
         if [m0, m1, m2, m3] != MAGIC {
-            return malformed("it does not begin like a burnpack: the first four bytes must be `NRUB`");
+            let known = foreign([m0, m1, m2, m3]).map_or(String::new(), |format| format!("it is {format}: "));
+            return malformed(format!(
+                "{known}it does not begin like a burnpack: the first four bytes must be `NRUB`"
+            ));
         }
         let version = u16::from_le_bytes([v0, v1]);
         if version != VERSION {
@@ -148,6 +151,19 @@ impl<R: Read> Reader<R> {
     /// Bytes of the header and the index.
     pub fn index(&self) -> &[u8] {
         &self.index
+    }
+}
+
+/// Name of the format of another program, by the first bytes of its files.
+fn foreign(magic: [u8; 4]) -> Option<&'static str> {
+    match &magic {
+        b"GGUF" => Some("a GGUF file of llama.cpp, which holds models of other kinds"),
+        b"ggml" | b"lmgg" => Some("a GGML file of llama.cpp, which holds models of other kinds"),
+        b"PK\x03\x04" => Some("a zip archive, as PyTorch writes (`dragon convert` reads official .pt files)"),
+        b"\x89HDF" => Some("an HDF5 file, as Keras writes"),
+        [0x1f, 0x8b, ..] => Some("compressed with gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd] => Some("compressed with zstd"),
+        _ => None,
     }
 }
 

@@ -79,8 +79,9 @@ fn summary(
 
 /// Prompt: the typed one, else that of the settings if no memory was loaded.
 fn prompt(args: &GenerateArgs, model: &LanguageModel, config: &GenerationConfig) -> anyhow::Result<Prompt> {
-    let text = match (&args.prompt_tokens, &args.stdin, &args.prompt) {
+    let text = match (&args.prompt_tokens, &args.text, &args.prompt) {
         (Some(ids), _, _) => return Prompt::of_tokens(ids.clone(), model),
+        (None, Some(text), _) if text != "-" => text.clone().into_bytes(),
         (None, Some(_), _) => {
             let mut bytes = Vec::new();
             std::io::stdin()

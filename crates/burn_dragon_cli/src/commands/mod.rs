@@ -4,6 +4,7 @@ pub mod bench;
 pub mod chat;
 #[cfg(feature = "train")]
 pub mod compare;
+pub mod completions;
 pub mod convert;
 pub mod diff;
 #[cfg(feature = "train")]
@@ -17,6 +18,7 @@ pub mod infer;
 pub mod info;
 pub mod inspect;
 mod live;
+pub mod man;
 mod memory;
 #[cfg(feature = "train")]
 pub mod predict;
@@ -34,6 +36,7 @@ pub mod runs;
 pub mod state;
 #[cfg(feature = "train")]
 pub mod sweep;
+pub mod tour;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod verify;

@@ -178,7 +178,7 @@ fn settings_out_of_range_are_refused_by_name() {
     }
     place
         .train(&["--max-steps", "0"])
-        .refused(2, &["training.max_steps = 0"]);
+        .refused(2, &["--max-steps", "0 is not in 1.."]);
     place.train(&["--max-steps", "-1"]).refused(2, &["-1"]);
 }
 

@@ -41,3 +41,4 @@ mod sudoku;
 mod support;
 mod texts;
 mod train;
+mod typing;

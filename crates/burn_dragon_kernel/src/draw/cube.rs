@@ -12,6 +12,9 @@ use cubecl::prelude::*;
 /// Token in place of one where a logit, or what was computed from it, is not finite.
 pub(crate) const NOTHING: u32 = u32::MAX;
 
+/// Entries of a lane's tape before its tokens.
+pub(crate) const HEAD: usize = 3;
+
 /// Largest vocabulary: ids are compared in f32.
 pub(crate) const MOST_TOKENS: usize = 1 << 24;
 
@@ -27,7 +30,7 @@ pub(crate) fn id_rounds(vocab: usize) -> u32 {
     bits.div_ceil(3)
 }
 
-/// Settings of a launch. The tape of a lane is its place, its limit and its tokens (`decode/cube`).
+/// Settings of a launch. The tape of a lane begins with its place and its limit (`decode/cube`).
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub(crate) struct Rule {
     vocab: usize,
@@ -296,7 +299,11 @@ pub(crate) fn draw_tokens(
     }
     wrong = sum_of_units(wrong, &mut room);
     top = largest_of_units(top, &mut room);
-    let uniform = uniforms[lane * rule.uniforms + place as usize];
+    let mut number = lane * rule.uniforms;
+    if place < limit {
+        number += place as usize;
+    }
+    let uniform = uniforms[number];
     let mut token = chosen(logits, &*seen, first, &rule, top, uniform, &mut room, steps);
     if UNIT_POS == 0 && place < limit {
         if wrong > 0.0f32 {
@@ -304,7 +311,7 @@ pub(crate) fn draw_tokens(
         } else if comptime!(steps.penalises) {
             seen[first + token as usize] = 1u32;
         }
-        tape[start + 3 + place as usize] = token;
+        tape[start + comptime!(HEAD + 1) + place as usize] = token;
         tape[start] = place + 1u32;
         if token == rule.end || wrong > 0.0f32 {
             tape[start + 1] = place + 1u32;

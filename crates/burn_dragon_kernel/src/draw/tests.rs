@@ -29,11 +29,11 @@ mod on_gpu {
         let uniforms: Vec<f32> = uniforms.iter().map(|&uniform| uniform as f32).collect();
         let mut of_lane = vec![0u32; vocab];
         seen.iter().for_each(|&token| of_lane[token as usize] = 1);
-        let tape = words(&[0, 1, 0, 0].repeat(lanes));
+        let tape = words(&[0, 1, 0, 0, 0].repeat(lanes));
         let sizes = Sizes {
             vocab,
             lanes,
-            stride: 4,
+            stride: 5,
             uniforms: 1,
             end: None,
         };
@@ -52,8 +52,8 @@ mod on_gpu {
         );
         let bytes = like.client.read_one_unchecked(tape.handle.clone());
         u32::from_bytes(&bytes)
-            .chunks_exact(4)
-            .map(|lane| lane[3])
+            .chunks_exact(5)
+            .map(|lane| lane[4])
             .collect()
     }
 

@@ -1,8 +1,8 @@
 //! Comparison of runs: settings that differ, figures side by side, and figures over seeds.
 
 use super::{RunRecord, SEED, Spread, Table};
+use crate::amounts::duration;
 use crate::figures::figure;
-use crate::progress::duration;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 

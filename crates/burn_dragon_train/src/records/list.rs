@@ -1,9 +1,9 @@
 //! Runs in a folder, as `dragon runs` lists them.
 
 use super::{RunRecord, RunStatus, Table};
+use crate::amounts::duration;
 use crate::error::TrainError;
 use crate::figures::figure;
-use crate::progress::duration;
 use crate::run::RunFolder;
 use serde_json::{Value, json};
 use std::fs;

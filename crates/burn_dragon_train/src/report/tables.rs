@@ -2,8 +2,8 @@
 
 use super::escape::{element, escape, push, words};
 use super::plot::COLORS;
+use crate::amounts::{duration, rate};
 use crate::figures::figure;
-use crate::progress::{duration, rate};
 use crate::records::{Comparison, RunRecord, RunStatus, Spread, is_told};
 
 /// Figures of a single run as tiles.

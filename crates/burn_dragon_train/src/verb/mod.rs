@@ -6,6 +6,7 @@
 //!
 //! Everything that can be refused is refused before anything is written, so no incomplete run remains.
 
+mod first;
 mod report;
 mod request;
 mod resumption;
@@ -13,6 +14,7 @@ mod resumption;
 pub use request::RunRequest;
 pub(crate) use resumption::Resumption;
 
+use crate::amounts::duration;
 use crate::bench_steps::BenchSteps;
 use crate::config::Resolved;
 use crate::error::TrainError;
@@ -28,7 +30,7 @@ use burn::module::Module;
 use burn_dragon_core::api::SelectedBackend;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Result of the verb.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +77,10 @@ pub fn run<F: Family>(request: &RunRequest) -> Result<Ran, TrainError> {
     }
     let selected = request.backend.select()?;
     output.tell(&selected.to_string());
-    Prepared::<F>::new(&resolved, resumption, selected, output)?.go(request)
+    if request.is_first() {
+        return first::run::<F>(request, &resolved, selected, output);
+    }
+    Prepared::<F>::new(&resolved, resumption, selected, output)?.go(request, None)
 }
 
 /// Run before its first step: all checks are made, and nothing is written yet.
@@ -145,7 +150,8 @@ impl<F: Family> Prepared<F> {
         })
     }
 
-    fn go(self, request: &RunRequest) -> Result<Ran, TrainError> {
+    /// Trains; a run with a deadline has fewer steps if it would not be complete by then.
+    fn go(self, request: &RunRequest, deadline: Option<Instant>) -> Result<Ran, TrainError> {
         if request.dry_run {
             return Ok(Ran::to_its_end(self.dry_run(request.json)?));
         }
@@ -160,6 +166,9 @@ impl<F: Family> Prepared<F> {
         if request.accept_changed_data {
             trainer = trainer.accepting_changed_data();
         }
+        if let Some(deadline) = deadline {
+            trainer = trainer.complete_by(deadline);
+        }
         let info = match self.complete {
             true => None, // nothing will be trained: the run stays as it is
             false => Some(self.describe(&run, request.commit.as_deref())?),
@@ -170,30 +179,37 @@ impl<F: Family> Prepared<F> {
             note_end(info, &run, &ended, total_steps, started.elapsed().as_secs_f64())?;
         }
         let (model, outcome) = ended?;
-        let sample = match outcome.ending {
-            Ending::Interrupted => None, // who interrupts does not want to wait
-            Ending::Complete | Ending::TimeIsUp => task.sample(&model.valid(), outcome.steps)?,
+        let (sample, next) = match outcome.ending {
+            Ending::Interrupted => (None, None), // who interrupts does not want to wait
+            Ending::Complete | Ending::TimeIsUp => {
+                let model = model.valid();
+                let sample = task.sample(&model, outcome.steps)?;
+                (sample, F::next(task, &model, &outcome, &run)?)
+            }
         };
-        report::show::<F>(task, &run, &outcome, total_steps, sample, self.output)?;
+        report::show::<F>(task, &run, &outcome, total_steps, sample, next, self.output)?;
         Ok(Ran {
             interrupted: outcome.ending == Ending::Interrupted,
             json: request.json.then(|| report::summary::<F>(task, &run, &outcome)),
         })
     }
 
-    /// Takes one timed step from the current state of the run; nothing is written.
+    /// Takes one step from the current state of the run, and times it and those after it for a few seconds; nothing is
+    /// written.
     fn dry_run(self, json: bool) -> Result<Option<Value>, TrainError> {
         let done = self.start.done;
         let (mut steps, model) =
             <BenchSteps<'_, F::Task>>::after(&self.task, F::plan(&self.config), self.start)?;
         let started = Instant::now();
-        let (_, loss) = steps.step(model)?;
-        let seconds = started.elapsed().as_secs_f64();
+        let (model, loss) = steps.step(model)?;
+        let first = started.elapsed().as_secs_f64();
+        // The first step also warms up.
+        let seconds = first::seconds_per_step(&mut steps, model, DRY)?.unwrap_or(first);
         let left = self.total_steps.saturating_sub(done.steps);
         let more = if done.steps == 0 { "" } else { " more" };
         self.output.say(&format!(
-            "one step: loss {loss:.3}, {seconds:.2} s; {left}{more} steps would take about {:.0} minutes",
-            seconds * left as f64 / 60.0
+            "one step: loss {loss:.3}, {seconds:.2} s; {left}{more} steps would take about {}",
+            duration(seconds * left as f64)
         ));
         let own = json!({
             "family": F::NAME,
@@ -252,7 +268,10 @@ fn note_end<M>(
                 Ending::TimeIsUp => RunState::TimeLimit,
                 Ending::Interrupted => RunState::Stopped,
             },
-            total_steps,
+            match outcome.ending {
+                Ending::Complete => outcome.steps, // fewer than planned if it was fitted to a deadline
+                _ => total_steps,
+            },
             outcome.steps,
             outcome.total_seconds,
         )),
@@ -265,8 +284,14 @@ fn note_end<M>(
     }
 }
 
+/// Time for the steps of a dry run after the first.
+const DRY: Duration = Duration::from_secs(2);
+
 /// Prints the notes for the user before the first step.
 fn introduce<F: Family>(task: &F::Task, output: Output) {
+    if output.quiet {
+        return;
+    }
     F::introduce(task).iter().for_each(|line| output.say(line));
     F::notes(task).iter().for_each(|line| output.tell(line));
 }

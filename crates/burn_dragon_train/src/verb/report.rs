@@ -1,7 +1,9 @@
 //! Report of a run: lines for the user, an object for a program.
 
+use crate::amounts::{count, duration};
+use crate::command::dragon;
 use crate::error::TrainError;
-use crate::family::Family;
+use crate::family::{Family, Next};
 use crate::outcome::{Ending, Outcome};
 use crate::progress::Output;
 use crate::run::RunFolder;
@@ -16,16 +18,19 @@ pub(super) fn show<F: Family>(
     outcome: &Outcome,
     total_steps: u64,
     sample: Option<Sample>,
+    next: Option<Next>,
     output: Output,
 ) -> Result<(), TrainError> {
     let (path, steps) = (run.path().display(), outcome.steps);
     match outcome.ending {
         Ending::Interrupted if steps == 0 => output.say(&format!(
-            "interrupted before the first step: {path} holds no trained model; start it again with\n  dragon train \
-             --resume {path}"
+            "interrupted before the first step: {path} holds no trained model; start it again with\n  {} train \
+             --resume {path}",
+            dragon()
         )),
         Ending::Interrupted => output.say(&format!(
-            "interrupted and saved after step {steps} of {total_steps}; go on with\n  dragon train --resume {path}"
+            "interrupted and saved after step {steps} of {total_steps}; go on with\n  {} train --resume {path}",
+            dragon()
         )),
         Ending::TimeIsUp => output.say(&format!("time is up after step {steps} of {total_steps}")),
         Ending::Complete => {}
@@ -47,8 +52,12 @@ pub(super) fn show<F: Family>(
     if let Some(sample) = sample {
         show_sample::<F>(&sample, run, steps, output)?;
     }
-    let next = F::next(outcome, run).map_or_else(String::new, |next| format!("; now try\n  {next}"));
-    output.say(&format!("\nthe run is in {path}{next}"));
+    output.say(&format!("\nthe run is in {path}"));
+    if let Some(next) = next {
+        output.say(&format!("now try\n  {} {}", dragon(), next.command));
+        let answer = next.answer.map(|answer| format!("which answers\n  {answer}"));
+        answer.iter().for_each(|answer| output.say(answer));
+    }
     Ok(())
 }
 
@@ -82,19 +91,18 @@ fn learnt<T: Task>(task: &T, outcome: &Outcome, after: &Evaluation) -> String {
     let (name, before, now) = both.unwrap_or((task.loss_name(), outcome.before.loss, after.loss));
     let width = figures.first().map_or(0, |figure| figure.name.len());
     let units = task.unit().many;
-    let before_after = format!(
+    let learnt = format!(
         "{name:width$}  {before:.3} before, {now:.3} after {} {units}",
-        outcome.units
+        count(outcome.units)
     );
-    let (seconds, rate) = (outcome.seconds, outcome.units_per_second);
+    let rate = count(outcome.units_per_second.round() as u64);
+    let (seconds, total) = (duration(outcome.seconds), duration(outcome.total_seconds));
     match outcome.session_units {
-        0 => format!("{before_after}, in {:.0} s of training", outcome.total_seconds),
-        session if session == outcome.units => {
-            format!("{before_after} in {seconds:.0} s ({rate:.0} {units} a second)")
-        }
+        0 => format!("{learnt}, in {total} of training"), // it was complete when it was resumed
+        session if session == outcome.units => format!("{learnt} in {seconds} ({rate} {units} a second)"),
         session => format!(
-            "{before_after}, {session} of them now, in {seconds:.0} s ({rate:.0} {units} a second), and {:.0} s in all",
-            outcome.total_seconds
+            "{learnt}, {} of them now, in {seconds} ({rate} {units} a second), and {total} in all",
+            count(session)
         ),
     }
 }

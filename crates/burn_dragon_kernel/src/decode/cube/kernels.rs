@@ -4,6 +4,8 @@
 //! do not.
 
 use super::parts::{fold, norm_row, project, turned};
+use super::streams::HEAD;
+use crate::decode::device::CAPACITY;
 use crate::gpu::array::UNITS;
 use crate::gpu::reduce::room;
 use cubecl::prelude::*;
@@ -78,8 +80,10 @@ fn enter(
     let mut row = lane * width;
     if comptime!(embeds) {
         let start = lane * model.tape;
-        let place = tape[start];
-        row = tape[start + 2 + place as usize] as usize * width;
+        row = 0usize.runtime(); // of no token, at the limit
+        if goes_on(tape, lane, model.tape) {
+            row = tape[start + comptime!(HEAD) + tape[start] as usize] as usize * width;
+        }
     }
     let mut i = UNIT_POS as usize;
     while i < width {
@@ -106,7 +110,7 @@ pub(super) fn perceive<P: Size, V: Size>(
     stream: &mut [f32],
     decoder_x: &[Vector<f32, P>],
     rho: &mut [Vector<f32, V>],
-    start_turns: &[f32],
+    blocks: &[f32],
     tables: &[f32],
     x: &mut [f32],
     parts: &mut [Vector<f32, V>],
@@ -162,14 +166,16 @@ pub(super) fn perceive<P: Size, V: Size>(
     }
     sync_cube();
     let pairs = model.neurons / 2;
-    if 2 * unit < spot.count {
+    if reads && 2 * unit < spot.count {
         let pair = spot.first / 2 + unit;
-        let place = tape[spot.lane * model.tape] as usize;
+        let start = spot.lane * model.tape;
+        let place = (tape[start] + tape[start + 2]) as usize;
+        let (block, place) = (place / comptime!(CAPACITY), place % comptime!(CAPACITY));
         turned(
             &mut q,
             unit,
-            start_turns,
-            2 * (spot.lane * pairs + pair),
+            blocks,
+            2 * ((2 * spot.lane + block) * pairs + pair),
             tables,
             model.heads + 2 * (place * pairs + pair),
         );
@@ -200,11 +206,11 @@ pub(super) fn perceive<P: Size, V: Size>(
                     let at = rows + n * columns + column;
                     let row = rho[at];
                     sum += Vector::new(by) * row;
-                    let mut kept = row;
+                    let mut after = row + Vector::new(by) * stream;
                     if comptime!(fades) {
-                        kept = Vector::new(left) * row;
+                        after *= Vector::new(left);
                     }
-                    rho[at] = kept + Vector::new(by) * stream;
+                    rho[at] = after;
                 }
                 n += groups;
             }

@@ -11,8 +11,9 @@
 //!
 //! Every number that changes from token to token is in the memory of the device, so all launches of a token are the same
 //! for the next one: they are captured as a graph where the device can (CUDA; in software with wgpu), and replayed. A
-//! lane has a tape: its place, its limit, and its tokens from there on. At the limit it writes nothing more. Angles are
-//! those of the first position, of the host in f64, and of the place, from a table.
+//! lane has a tape: its place, its limit, and its tokens from there on. At the limit it writes nothing more. The angle of
+//! a position is that of its block of 16, made on the host in f64, and that of its place there, from a table; so it does
+//! not depend on what was read together.
 //!
 //! Sums have a fixed order, and so do the bits on a device.
 

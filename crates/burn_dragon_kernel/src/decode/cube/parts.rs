@@ -71,17 +71,17 @@ pub(super) fn project<P: Size>(
     sync_cube();
 }
 
-/// Turns a pair of neurons by the angle of the first position and that of the place.
+/// Turns a pair of neurons by the angle of the block of positions and that of the place in it.
 #[cube]
 pub(super) fn turned(
     q: &mut Shared<[f32]>,
     pair: usize,
-    start_turns: &[f32],
-    start: usize,
+    blocks: &[f32],
+    block: usize,
     tables: &[f32],
     place: usize,
 ) {
-    let (c, s) = (start_turns[start], start_turns[start + 1]);
+    let (c, s) = (blocks[block], blocks[block + 1]);
     let (d, t) = (tables[place], tables[place + 1]);
     let (cos, sin) = (c * d - s * t, s * d + c * t);
     let (a, b) = (q[2 * pair], q[2 * pair + 1]);

@@ -17,8 +17,11 @@ use cubecl::client::Graph;
 use cubecl::prelude::{Client, CubeElement};
 use std::sync::Arc;
 
-/// Entries of a lane's tape: place, limit, tokens.
-pub(super) const TAPE: usize = 2 + CAPACITY + 1;
+/// Entries of a lane's tape before its tokens: place, limit, and the place of the first position in its block.
+pub(super) use crate::draw::cube::HEAD;
+
+/// Entries of a lane's tape.
+pub(super) const TAPE: usize = HEAD + CAPACITY + 1;
 
 /// Streams of some lanes.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ pub(super) struct Streams {
 #[derive(Debug)]
 struct Room {
     tape: CubeTensor,     // [B, TAPE]
-    turns: CubeTensor,    // [B, N/2, 2], of the first position
+    turns: CubeTensor,    // [B, 2, N/2, 2], of two blocks of positions
     stream: CubeTensor,   // [2, B, D]
     x: CubeTensor,        // [B, H, N]
     parts: CubeTensor,    // [B, H, chunks, D]
@@ -92,25 +95,29 @@ impl Streams {
         &self.room.tape.client
     }
 
-    /// Puts tokens of each lane on its tape, `[B, T]`, with a limit, and the angles of the first of their positions.
+    /// Puts tokens of each lane on its tape, `[B, T]`, with a limit, and the angles of the blocks of their positions.
     fn begin(&self, positions: &[u64], tokens: &[u32], limits: impl Fn(usize) -> usize) {
         let length = tokens.len() / self.lanes;
         let mut tape = vec![0; self.lanes * TAPE];
         let lanes = tape.chunks_exact_mut(TAPE).zip(tokens.chunks_exact(length));
         for (lane, (tape, tokens)) in lanes.enumerate() {
             tape[1] = limits(lane) as u32;
-            tape[2..][..length].copy_from_slice(tokens);
+            tape[2] = (positions[lane] % CAPACITY as u64) as u32;
+            tape[HEAD..][..length].copy_from_slice(tokens);
         }
         self.write(&self.room.tape, u32::as_bytes(&tape));
         self.turn(positions);
     }
 
-    /// Angles of the lanes' positions.
+    /// Angles of the first positions of two blocks of each lane: a position's angle is that of its block and of its
+    /// place in it, whatever was read with it.
     fn turn(&self, positions: &[u64]) {
         let turns = &self.weights.turns;
         let (mut cos, mut sin) = (vec![0.0; turns.len()], vec![0.0; turns.len()]);
-        let mut units = Vec::with_capacity(2 * positions.len() * turns.len());
-        for &position in positions {
+        let mut units = Vec::with_capacity(4 * positions.len() * turns.len());
+        let block = CAPACITY as u64;
+        let blocks = positions.iter().map(|position| position - position % block);
+        for position in blocks.flat_map(|first| [first, first + block]) {
             Isa::best().run(Angles {
                 position,
                 turns,
@@ -380,7 +387,7 @@ impl Room {
         let chunks = weights.neurons(lanes).chunks;
         Self {
             tape: words(&[lanes, TAPE]),
-            turns: floats(&[lanes, sizes.neurons / 2, 2]),
+            turns: floats(&[lanes, 2, sizes.neurons / 2, 2]),
             stream: floats(&[2, lanes, sizes.width]),
             x: floats(&[lanes, sizes.heads, sizes.neurons]),
             parts: floats(&[lanes, sizes.heads, chunks, sizes.width]),
@@ -432,7 +439,7 @@ impl DeviceStreams for Streams {
             let (tape, _) = self.read_back();
             let tokens: Vec<u32> = tape
                 .chunks_exact(TAPE)
-                .flat_map(|lane| lane[2..][..CAPACITY].iter().copied())
+                .flat_map(|lane| lane[HEAD..][..CAPACITY].iter().copied())
                 .collect();
             self.replace(rho);
             self.begin(positions, &tokens, |lane| read[lane]);
@@ -460,7 +467,7 @@ impl DeviceStreams for Streams {
 
 /// What a lane drew, from its tape.
 fn drawn(tape: &[u32]) -> Drawn {
-    let tokens = &tape[3..][..tape[0] as usize];
+    let tokens = &tape[HEAD + 1..][..tape[0] as usize];
     let stuck = tokens.last() == Some(&NOTHING);
     Drawn {
         tokens: tokens[..tokens.len() - usize::from(stuck)].to_vec(),

@@ -13,8 +13,8 @@ use crate::data::Corpus;
 use crate::error::LanguageError;
 use crate::evaluate::{Evaluator, WindowMemory, WindowReading, inputs_and_targets, recall_lines};
 use crate::export::{TOKENIZER, kinds, model_file};
-use crate::generate::Generator;
-use crate::tales::{RecallProbe, RecallScore};
+use crate::generate::{GenerationConfig, Generator};
+use crate::tales::{Prompt, RecallProbe, RecallScore};
 use crate::tokenizer::TokenizerSpec;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{CheckpointError, Content, ModelFile, ModelInfo};
@@ -29,6 +29,9 @@ use data_order::DataOrder;
 use reader::{Reader, density_of_a_lane};
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// Number of questions of which one that the model answers is shown at the end.
+const QUESTIONS: usize = 24;
 
 /// Number of held-out tales in the quick recall probe. The final one uses all.
 const PROBE_TALES: usize = 48;
@@ -109,6 +112,33 @@ impl LanguageTask {
     /// Corpus: the text as tokens.
     pub fn corpus(&self) -> &Corpus {
         &self.corpus
+    }
+}
+
+impl LanguageTask {
+    /// A prompt of the recall probe whose word the model recalls, and what `dragon generate` answers to it with
+    /// `--temperature 0 --stop .`; `None` if the text has no such words or the model recalls none of a few.
+    pub(super) fn recalled(&self, model: &Dragon) -> Result<Option<(String, String)>, LanguageError> {
+        let Some(probes) = &self.probes else {
+            return Ok(None);
+        };
+        let config = GenerationConfig {
+            temperature: 0.0,
+            stop: vec![".".into()],
+            ..self.config.generation.clone()
+        };
+        let generator = Generator::new(model, self.corpus.tokenizer.clone(), &config)?;
+        for Prompt { text, answer, .. } in probes.full.prompts(QUESTIONS) {
+            let prompt = text.trim_end();
+            if prompt.contains(['"', '$', '`', '\\', '!']) {
+                continue; // a shell would read it
+            }
+            let said = generator.complete(prompt)?.text;
+            if said.trim_start() == answer {
+                return Ok(Some((prompt.into(), format!("{prompt}{said}"))));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -345,7 +375,7 @@ impl Task for LanguageTask {
 
     fn figures(&self) -> Vec<Figure> {
         let tokens_per_byte = self.corpus.train.len() as f64 / self.corpus.train.bytes.max(1) as f64;
-        let density = |key, name, label| Figure {
+        let share = |key, name, label| Figure {
             key,
             name,
             label,
@@ -360,8 +390,11 @@ impl Task for LanguageTask {
                 format: FigureFormat::Number,
                 factor: Some(tokens_per_byte / std::f64::consts::LN_2),
             },
-            density("x_density", "active neurons x", "x"),
-            density("y_density", "active neurons y", "y"),
+            share("recall_accuracy", "words recalled", "recall"),
+            share("recall_chance", "words recalled by chance", "chance"),
+            share("x_density", "active neurons x", "x"),
+            share("y_density", "active neurons y", "y"),
+            share("unknown_share", "unknown symbols", "unknown"),
         ]
     }
 

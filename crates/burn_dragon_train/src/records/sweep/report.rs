@@ -1,8 +1,8 @@
 //! Table of a sweep.
 
 use super::{Sweep, status};
+use crate::amounts::duration;
 use crate::figures::figure;
-use crate::progress::duration;
 use crate::records::compare::small;
 use crate::records::{Comparison, RunRecord, SEED, Table};
 use serde_json::{Value, json};
