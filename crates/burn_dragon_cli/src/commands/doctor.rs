@@ -98,6 +98,9 @@ fn processor() -> Finding {
 }
 
 fn speed() -> Finding {
+    if let Err(error) = Backend::Cpu.select() {
+        return Finding::new("speed", Verdict::Note, format!("not measured: {error}"));
+    }
     let threads = machine::threads();
     let peak = machine::peak_flops(threads);
     let mut said = format!(
