@@ -43,6 +43,8 @@ SIZES = {
 TINY = {"tiny (2 levels, D32, n128)": ((2, 32, 2, 128), (2, 32), 64)}
 
 OURS = {"ours bf16": "--precision bf16", "ours f32": ""}
+# Generation draws on the device; tokens that are given, one by one, are what PyTorch's forms do.
+OURS_DECODING = {"ours f32, drawn there": "--draw", "ours f32": ""}
 MERGED = "--layout merged"
 CHUNKED = f"{MERGED} --form chunked --chunk 1024"
 # What a good user of PyTorch would try, the first first where time is short.
@@ -232,7 +234,7 @@ def sized(what, shape, a):
 
 
 def ours(what, shape, a, place):
-    for label, options in OURS.items():
+    for label, options in (OURS_DECODING if what == "decode" else OURS).items():
         words = [place.dragon, "bench", what, *sized(what, shape, a), "--backend", a.backend, "--json", *options.split()]
         yield label, words
 

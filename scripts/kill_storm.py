@@ -1,6 +1,5 @@
 """The storm of kill_storm.sh: kill_storm.py DRAGON KILLS SEED METHOD."""
 
-import hashlib
 import json
 import os
 import random
@@ -74,9 +73,8 @@ def newest_verified(run):
     steps = [int(name[5:]) for name in names(run) if re.fullmatch(r"step-\d+", name)]
     for step in steps:
         folder = run / f"checkpoint/step-{step:06}"
-        for name, entry in json.loads((folder / "manifest.json").read_text())["files"].items():
-            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-            assert found == entry["sha256"], f"{folder / name} is visible and not whole"
+        said = subprocess.run([dragon, "verify", folder], capture_output=True, text=True)
+        assert said.returncode == 0, f"{folder} is visible and not whole: {said.stdout}{said.stderr}"
     return max(steps, default=0)
 
 

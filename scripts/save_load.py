@@ -4,6 +4,7 @@ torch.save / torch.load, safetensors, and burn_dragon's own files.
 
     python3 -m venv /tmp/torchenv && /tmp/torchenv/bin/pip install torch numpy safetensors
     /tmp/torchenv/bin/python scripts/save_load.py
+    /tmp/torchenv/bin/python scripts/save_load.py --rounds 30    # torch.load and ours in turn, as the machine is shared
 
 Medians of five. Memory is the highest resident memory beyond what was there before the action (Linux tells it). All
 that burn_dragon writes is synced to disk and hashed, and what it reads is hashed and checked for finite values; the
@@ -87,6 +88,30 @@ def pytorch(folder):
     return rows
 
 
+def test(name, environment):
+    """Rows that a test of ours prints."""
+    profile = [] if "--debug" in sys.argv else ["--release"]
+    command = ["cargo", "test", *profile, "-p", "burn_dragon_exchange", "-p", "burn_dragon_cli"]
+    command += ["--test", "save_load", "--", "--ignored", "--nocapture", name]
+    done = subprocess.run(command, env=dict(os.environ, **environment), stdout=subprocess.PIPE, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"what"')]
+
+
+def in_turn(folder, rounds):
+    """Medians of five loads by torch.load, not touched afterwards, and by ours, in turn; the median of their ratios."""
+    pt, bpk = os.path.join(folder, "weights.pt"), os.path.join(folder, "model.bpk")
+    pytorch(folder)
+    test("one_round_of_loading", {"DRAGON_LOAD": bpk})  # writes the file
+    ratios = []
+    for _ in range(rounds):
+        theirs = measure("torch.load, weights_only", pt, lambda: torch.load(pt, weights_only=True))["seconds"]
+        ours = test("one_round_of_loading", {"DRAGON_LOAD": bpk})[0]["seconds"]
+        ratios.append(ours / theirs)
+        print(f"torch.load {1000 * theirs:5.1f} ms, ours {1000 * ours:5.1f} ms, ratio {ratios[-1]:.2f}", flush=True)
+    low, _, high = statistics.quantiles(ratios, n=4)
+    print(f"ratio: median {statistics.median(ratios):.2f}, quartiles {low:.2f} to {high:.2f}, {rounds} rounds")
+
+
 def burn_dragon(folder):
     config = {
         "n_layer": 6,
@@ -98,16 +123,14 @@ def burn_dragon(folder):
     }
     with open(os.path.join(folder, "config.json"), "w") as file:
         json.dump(config, file)
-    profile = [] if "--debug" in sys.argv else ["--release"]
-    command = ["cargo", "test", *profile, "-p", "burn_dragon_exchange", "-p", "burn_dragon_cli"]
-    command += ["--test", "save_load", "--", "--ignored", "--nocapture"]
-    environment = dict(os.environ, DRAGON_SAVED_PT=os.path.join(folder, "weights.pt"))
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"what"')]
+    return test("of_the_paper_size", {"DRAGON_SAVED_PT": os.path.join(folder, "weights.pt")})
 
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
+        if "--rounds" in sys.argv:
+            in_turn(folder, int(sys.argv[sys.argv.index("--rounds") + 1]))
+            return
         rows = pytorch(folder) + burn_dragon(folder)
     print(f"torch {torch.__version__}, safetensors {safetensors.__version__}, {os.cpu_count()} cores")
     print(f"{'':32}  {'seconds':>8}  {'peak MB':>8}  {'file MB':>8}")

@@ -42,6 +42,7 @@ mod state;
 mod stored;
 mod tensors;
 mod text;
+mod tree_hash;
 mod upgrade;
 
 /// Curated names of this crate.
@@ -65,15 +66,15 @@ pub mod api {
         pub use crate::bounded::{List, Unique};
         pub use crate::bundle::{MAX_MANIFEST, MAX_PARTS, PART, PartEntry, manifest_of, part_name};
         pub use crate::burnpack::{
-            ALIGNMENT, Contents, Entry, Layout, MAX_AXES, MAX_INDEX, MAX_NAME, MAX_TENSORS, MAX_TEXTS,
-            PackError, Reader, is_name,
+            ALIGNMENT, Contents, Entry, Hashed as HashedPack, Layout, MAX_AXES, MAX_INDEX, MAX_NAME,
+            MAX_TENSORS, MAX_TEXTS, PackError, Reader, is_name,
         };
         pub use crate::disk::{Disk, DiskFile, Os, beside, create_dirs, folder_of, sweep, write_atomic};
         pub use crate::encoding::{Foreign, SAMPLE, unmarked};
         #[cfg(any(test, feature = "testing"))]
         pub use crate::faulty::{Fault, Faulty};
         pub use crate::folder::{FileEntry, MAX_POINTER, Manifest};
-        pub use crate::hash::{Hashed, hex, sha256, sha256_of_pieces};
+        pub use crate::hash::{Algorithm, Hashed, hex, sha256, sha256_of_pieces};
         pub use crate::model::{
             Described, FORMAT as MODEL_FORMAT, FORMATS as MODEL_FORMATS, MAX_TEXT, described,
         };

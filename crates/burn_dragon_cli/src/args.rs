@@ -1,6 +1,8 @@
 //! Command-line arguments. These types only describe what was typed.
 
 mod bench;
+#[cfg(feature = "train")]
+mod doctor;
 mod eval;
 mod export;
 mod files;
@@ -11,6 +13,9 @@ mod hub;
 mod model;
 #[cfg(feature = "train")]
 mod predict;
+mod programs;
+#[cfg(feature = "train")]
+mod runs;
 mod state;
 #[cfg(feature = "bpe")]
 mod tokenizer;
@@ -19,6 +24,8 @@ pub use bench::{
     BenchArgs, BenchDecodeArgs, BenchKernelsArgs, BenchPrefillArgs, BenchTrainArgs, BenchVerb, PrefillForm,
     SettingArgs, SubjectArgs,
 };
+#[cfg(feature = "train")]
+pub use doctor::DoctorArgs;
 pub use eval::{EvalArgs, MemoryMode};
 pub use export::{BundleArgs, ExportArgs, ExportBurnpackArgs, ExportFamily};
 pub use files::{ConvertArgs, DiffArgs, InspectArgs, VerifyArgs};
@@ -29,6 +36,9 @@ pub use hub::{PullArgs, PushArgs};
 pub use model::{ModelArgs, PlaceArgs, WhichArgs};
 #[cfg(feature = "train")]
 pub use predict::PredictArgs;
+pub use programs::{CompletionsArgs, ManArgs};
+#[cfg(feature = "train")]
+pub use runs::{CompareArgs, ReportArgs, RunsArgs, SweepArgs};
 pub use state::{StateArgs, StateDiffArgs, StateInfoArgs, StateRebaseArgs, StateVerb};
 #[cfg(feature = "bpe")]
 pub use tokenizer::{
@@ -42,7 +52,18 @@ use std::path::PathBuf;
 
 /// Train, study and deploy Dragon Hatchling (BDH) models.
 #[derive(Debug, Parser)]
-#[command(name = "dragon", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "dragon",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    styles = clap::builder::Styles::plain(),
+    after_help = "Examples:
+  dragon train                                  the default model, on tales made from a seed, in under 4 minutes
+  dragon train book.txt novels/                 a model of your own text
+  dragon generate runs/latest \"Mira hid the\"    a text that goes on like this
+  dragon chat runs/latest                       lines in turn; it remembers them"
+)]
 pub struct Args {
     /// The verb.
     #[command(subcommand)]
@@ -55,6 +76,18 @@ pub enum Verb {
     /// Train a model; without arguments, the default one on embedded tales
     #[cfg_attr(not(feature = "train"), command(hide = true))]
     Train(TrainArgs),
+    /// List the runs in a folder: outcome, steps, loss, time
+    #[cfg(feature = "train")]
+    Runs(RunsArgs),
+    /// Compare runs: settings that differ, figures, mean and deviation over seeds
+    #[cfg(feature = "train")]
+    Compare(CompareArgs),
+    /// Train one model for each combination of settings; the same command continues an interrupted sweep
+    #[cfg(feature = "train")]
+    Sweep(SweepArgs),
+    /// Write a page about runs: curves, density, samples, weights, settings, machine, commands
+    #[cfg(feature = "train")]
+    Report(ReportArgs),
     /// Evaluate a model: loss, bits per byte, density per level, and recall where it applies
     Eval(EvalArgs),
     /// Predict outputs from inputs: solve sudoku puzzles
@@ -89,8 +122,15 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// Compare two models; exit code 1 if they differ
     Diff(DiffArgs),
+    /// Check the program, the machine and the disk; exit code 1 if a run would fail
+    #[cfg(feature = "train")]
+    Doctor(DoctorArgs),
     /// Measure speed, compared with the peak of the machine
     Bench(BenchArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write a page of each verb
+    Man(ManArgs),
     /// Continue a text, with the flags of the program `infer`
     #[command(hide = true)]
     Infer(InferArgs),
@@ -109,9 +149,16 @@ pub struct BackendArgs {
 
 /// `dragon train`.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  dragon train                                             the default model, in under 4 minutes
+  dragon train book.txt novels/ training.max_steps=2000    a model of your own text
+  dragon train sudoku                                      another family
+  dragon train -c config/language/base.toml model.d_model=128
+  dragon train --resume runs/latest --max-steps 4000")]
 pub struct TrainArgs {
-    /// The family (default: language), then settings as KEY=VALUE, for example training.batch_size=4
-    #[arg(value_name = "language|KEY=VALUE")]
+    /// The family (default: language), files and folders of text, and settings as KEY=VALUE, for example
+    /// training.batch_size=4
+    #[arg(value_name = "FAMILY|PATH|KEY=VALUE")]
     pub words: Vec<String>,
     /// Configuration file; may be repeated, later files win
     #[arg(short, long = "config", value_name = "FILE")]
@@ -123,7 +170,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Number of optimiser steps
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_steps: Option<u64>,
     /// Resume a run from its newest valid checkpoint
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "configs"])]

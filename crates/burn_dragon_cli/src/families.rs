@@ -4,10 +4,14 @@ use crate::exit::Usage;
 use burn_dragon::api::checkpoint::ModelFile;
 use burn_dragon::api::language::Language;
 use burn_dragon::api::sudoku::Sudoku;
-use burn_dragon::api::train::{Family, PredictRequest, Predictions, Ran, RunRequest, TrainError, run};
+use burn_dragon::api::train::{
+    Family, Layers, PredictRequest, Predictions, Ran, RunRequest, TrainError, resolve, run,
+};
+use burn_dragon_train::api::expert::flatten;
+use std::collections::BTreeSet;
 
 /// Families. The first one is the default.
-const FAMILIES: &[Entry] = &[Entry::of::<Language>(), Entry::of::<Sudoku>()];
+const FAMILIES: &[Entry] = &[Entry::of::<Language>("text"), Entry::of::<Sudoku>("lists")];
 
 /// Functions of the verbs for a family.
 pub(crate) struct Entry {
@@ -17,16 +21,46 @@ pub(crate) struct Entry {
     pub(crate) train: fn(&RunRequest) -> Result<Ran, TrainError>,
     /// `dragon predict`.
     pub(crate) predict: fn(ModelFile, &PredictRequest) -> Result<Predictions, TrainError>,
+    /// `dataset.type` of data in files.
+    pub(crate) files: &'static str,
+    /// Full key whose last part has this name, if there is one.
+    pub(crate) key: fn(&str) -> Option<String>,
 }
 
 impl Entry {
-    const fn of<F: Family>() -> Self {
+    const fn of<F: Family>(files: &'static str) -> Self {
         Self {
             name: F::NAME,
             train: run::<F>,
             predict: F::predict,
+            files,
+            key: key::<F>,
         }
     }
+}
+
+/// Names of all families.
+pub(crate) fn names() -> Vec<&'static str> {
+    FAMILIES.iter().map(|family| family.name).collect()
+}
+
+/// Full key whose last part is `name`: of the tables of the default run, the first that takes it.
+fn key<F: Family>(name: &str) -> Option<String> {
+    let base = || Layers::new().embedded(F::BASE.path, F::BASE.text);
+    let shown = flatten(&resolve::<F>(base().ok()?).ok()?.value);
+    let tables: BTreeSet<&str> = shown
+        .keys()
+        .filter_map(|key| Some(key.rsplit_once('.')?.0))
+        .collect();
+    // A key that is absent by default is there once it is set.
+    let is_known = |key: &str| {
+        let set = base().and_then(|layers| layers.assignment(&format!("{key}=1")));
+        let set = set.and_then(resolve::<F>);
+        set.is_ok_and(|set| flatten(&set.value).contains_key(key))
+    };
+    let keys: Vec<String> = tables.iter().map(|table| format!("{table}.{name}")).collect();
+    let there = keys.iter().find(|key| shown.contains_key(*key));
+    there.or_else(|| keys.iter().find(|key| is_known(key))).cloned()
 }
 
 /// Family of this name; the first one if there is no name.

@@ -8,6 +8,8 @@ pub mod commands;
 pub mod exit;
 #[cfg(feature = "train")]
 mod families;
+mod typed;
+mod usage;
 
 use args::{Args, Verb};
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
@@ -15,8 +17,15 @@ use std::any::TypeId;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Runs `dragon` with the arguments of the process.
+/// Runs `dragon` with the arguments of the process; without any it is the tour.
 pub fn dragon(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.len() < 2 {
+        burn_dragon::api::kernel::machine::keep_freed_memory();
+        return exit::ended(commands::tour::run());
+    }
+    #[cfg(feature = "train")]
+    let arguments = typed::with_train(arguments, &Args::command(), &families::names());
     parse(Args::command(), arguments)
 }
 
@@ -32,11 +41,16 @@ pub fn verb(name: &str, arguments: impl IntoIterator<Item = OsString>) -> ExitCo
 
 fn parse(command: Command, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     burn_dragon::api::kernel::machine::keep_freed_memory();
-    let matches = numbers_may_be_negative(command).try_get_matches_from(arguments);
+    let command = numbers_may_be_negative(command);
+    let arguments = typed::model_first(arguments.into_iter().collect(), &command);
+    let matches = command.try_get_matches_from(&arguments);
     exit::ended(
         match matches.and_then(|matches| Args::from_arg_matches(&matches)) {
             Ok(args) => run(&args.verb),
-            Err(error) => exit::usage(&error),
+            Err(error) => match usage::answered(error, &arguments) {
+                Ok(error) => exit::usage(&error),
+                Err(usage) => exit::failed(&usage.into()),
+            },
         },
     )
 }
@@ -57,11 +71,11 @@ fn numbers_may_be_negative(command: Command) -> Command {
     };
     command
         .mut_args(|arg| {
-            let negative = !arg.is_positional() && is_number(&arg);
-            if negative {
-                arg.allow_hyphen_values(true)
-            } else {
-                arg
+            let has_one = arg.get_num_args().is_none_or(|count| count.max_values() <= 1);
+            match !arg.is_positional() && is_number(&arg) {
+                true if has_one => arg.allow_hyphen_values(true),
+                true => arg.allow_negative_numbers(true), // else it would take the options after it
+                false => arg,
             }
         })
         .mut_subcommands(numbers_may_be_negative)
@@ -73,6 +87,14 @@ fn run(verb: &Verb) -> ExitCode {
         Verb::Train(args) => commands::train::run(args),
         #[cfg(not(feature = "train"))]
         Verb::Train(_) => Err(exit::without_training().into()),
+        #[cfg(feature = "train")]
+        Verb::Runs(args) => commands::runs::run(args),
+        #[cfg(feature = "train")]
+        Verb::Compare(args) => commands::compare::run(args),
+        #[cfg(feature = "train")]
+        Verb::Sweep(args) => commands::sweep::run(args),
+        #[cfg(feature = "train")]
+        Verb::Report(args) => commands::report::run(args),
         Verb::Eval(args) => commands::eval::run(args),
         #[cfg(feature = "train")]
         Verb::Predict(args) => commands::predict::run(args),
@@ -92,7 +114,11 @@ fn run(verb: &Verb) -> ExitCode {
         Verb::Inspect(args) => commands::inspect::run(args),
         Verb::Verify(args) => commands::verify::run(args),
         Verb::Diff(args) => commands::diff::run(args),
+        #[cfg(feature = "train")]
+        Verb::Doctor(args) => commands::doctor::run(args),
         Verb::Bench(args) => commands::bench::run(args),
+        Verb::Completions(args) => commands::completions::run(args, Args::command()),
+        Verb::Man(args) => commands::man::run(args, Args::command()),
         Verb::Export(args) => commands::export::run(&args.place.path(), args.place.offline, &args.bundle),
         Verb::ExportBurnpack(args) => commands::export_burnpack::run(args),
     };

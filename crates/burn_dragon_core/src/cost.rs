@@ -19,7 +19,8 @@ use crate::config::{DragonConfig, TrunkConfig};
 use crate::decoder::InferencePrecision;
 use crate::density::Activity;
 use crate::shapes::TensorShape;
-use burn_dragon_kernel::api::{Precision, expert::chunk_length};
+use burn_dragon_kernel::api::Precision;
+use burn_dragon_kernel::api::expert::{chunk_length, gpu_chunk_length};
 use std::num::Saturating;
 
 /// Count that saturates at [`u64::MAX`] where a sum or product would overflow.
@@ -273,7 +274,35 @@ impl Cost {
             + memories * neurons * d
     }
 
-    /// Approximate peak bytes of a training step with plain tensor operations, as on other backends.
+    /// Approximate peak bytes of a training step with the kernels of a GPU in f32, where nothing neuron-wide outlives a
+    /// window.
+    ///
+    /// The sum of these, in f32 values, with windows of `C` tokens; in bf16 neuron-wide tensors and scores take half:
+    ///
+    /// | | |
+    /// |---|---|
+    /// | weights, two moments, gradients, gradients of a level and of a window | `4 P + 6 n d` |
+    /// | each level keeps its streams, and what each head read with its scores | `L B T (2 d + H (d + C + 1))` |
+    /// | drive, q, gate and their gradients of a window, scores and their gradient | `B C (6 n + 2 H C)` |
+    /// | memories before the windows of a level, if there are several | `B n d T / C` |
+    /// | logits and their gradient, the window's angles | `2 B T V + T N` |
+    pub fn training_bytes_gpu(&self, lanes: usize, tokens: usize) -> u64 {
+        let (c, rows) = (&self.trunk, of(lanes) * of(tokens));
+        let length = gpu_chunk_length(tokens, c.d_model.min(usize::MAX / 8));
+        let (d, heads, window) = (of(c.d_model), of(c.n_heads), of(lanes) * of(length));
+        let windows = match tokens.div_ceil(length) {
+            1 => 0,
+            several => several,
+        };
+        let kept = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(length) + of(1)));
+        let of_window = window * (of(6) * of(c.n_neurons) + of(2) * heads * of(length));
+        let memories = of(lanes) * of(windows) * self.block();
+        let once = of(2) * rows * of(self.vocab) + of(tokens) * of(c.neurons_per_head());
+        let numbers = of(4) * self.numbers + of(6) * self.block() + kept + of_window + memories + once;
+        (numbers * F32).0
+    }
+
+    /// Approximate peak bytes of a training step with plain tensor operations, as on backends without kernels of ours.
     ///
     /// In each level about ten neuron-wide tensors and two score matrices per head, and four copies of the weights.
     pub fn training_bytes_unfused(&self, lanes: usize, tokens: usize) -> u64 {

@@ -5,7 +5,9 @@ use crate::dragon::Dragon;
 use crate::pass::Pass;
 use crate::state::{DragonState, StateError};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_kernel::api::{Activity, Decode, Parameters, Precision, Sizes, Weights};
+use burn_dragon_kernel::api::{
+    Activity, Ahead, Decode, DeviceDecode, DeviceParameters, Drawn, Parameters, Precision, Sizes, Weights,
+};
 use std::sync::Arc;
 
 /// Smallest number of tokens read as a window. Fewer are read step by step, since the set-up of a window costs more
@@ -28,8 +30,9 @@ pub struct InferencePrecision {
 /// Decoder of token streams: the recurrent form of [`Dragon::forward_with_state`], with the state inside.
 ///
 /// On the processor in f32 it has a copy of the weights and of the memory in a layout for single tokens. It touches
-/// only the weights and memory of active neurons, and a [`step`](Self::step) allocates nothing. Elsewhere it calls
-/// `forward_with_state`, which computes the same function. A clone forks the streams and shares the weights.
+/// only the weights and memory of active neurons, and a [`step`](Self::step) allocates nothing. On a GPU in f32 it has
+/// kernels for single tokens, and can [draw](Self::draw_ahead) there. Elsewhere it calls `forward_with_state`, which
+/// computes the same function. A clone forks the streams and shares the weights.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -63,6 +66,8 @@ enum Streams {
         /// Memory after windows; it is converted to the layout for single tokens before the next single token.
         read: Option<DragonState>,
     },
+    /// In the memory of a GPU, with kernels for single tokens.
+    Device(DeviceDecode),
     Tensors(DragonState),
 }
 
@@ -98,7 +103,10 @@ impl Decoder {
         assert!(lanes > 0, "Decoder: 0 lanes, expected at least 1");
         let streams = match weights(dragon, precision.weights) {
             Some(weights) => processor(Decode::new(Arc::new(weights), lanes, precision.memory)),
-            None => Streams::Tensors(dragon.empty_state(lanes)),
+            None => match device(dragon, lanes) {
+                Some(decode) => Streams::Device(decode),
+                None => Streams::Tensors(dragon.empty_state(lanes)),
+            },
         };
         Self {
             dragon: dragon.clone(),
@@ -122,6 +130,7 @@ impl Decoder {
     pub fn fresh(&self) -> Self {
         let streams = match &self.streams {
             Streams::Processor { decode, .. } => processor(decode.fresh()),
+            Streams::Device(decode) => Streams::Device(decode.fresh()),
             Streams::Tensors(_) => Streams::Tensors(self.dragon.empty_state(self.lanes())),
         };
         Self {
@@ -138,8 +147,13 @@ impl Decoder {
     /// If the state has another shape or another number of lanes; the streams then stay as before.
     pub fn resume(&mut self, state: DragonState) -> Result<(), DecoderError> {
         state.check(self.dragon.config(), self.lanes())?;
+        let device = self.dragon.device().inner();
         match &mut self.streams {
             Streams::Tensors(streams) => *streams = state,
+            Streams::Device(decode) => {
+                let (rho, positions) = state.to_device(&device).cast(DType::F32).into_parts();
+                decode.restore(rho, &positions);
+            }
             Streams::Processor { decode, read } => {
                 *read = None;
                 restore(decode, state);
@@ -161,6 +175,7 @@ impl Decoder {
                 }
                 self.logits.copy_from_slice(decode.step(tokens));
             }
+            Streams::Device(decode) => self.logits.copy_from_slice(decode.read(tokens)),
             Streams::Tensors(_) => self.read_window(tokens)?,
         }
         Ok(&self.logits)
@@ -175,7 +190,11 @@ impl Decoder {
         let lanes = self.lanes();
         self.check(tokens, !tokens.is_empty() && tokens.len().is_multiple_of(lanes))?;
         let length = tokens.len() / lanes;
-        if matches!(self.streams, Streams::Processor { .. }) && length < WINDOW {
+        if let Streams::Device(decode) = &mut self.streams
+            && length < WINDOW
+        {
+            self.logits.copy_from_slice(decode.read(tokens));
+        } else if matches!(self.streams, Streams::Processor { .. }) && length < WINDOW {
             let mut step = vec![0; lanes];
             for t in 0..length {
                 let lanes = tokens.chunks_exact(length);
@@ -190,6 +209,53 @@ impl Decoder {
         Ok(&self.logits)
     }
 
+    /// Reads one token of each lane, then draws what follows on the device, up to `ahead.count` tokens of each lane, each
+    /// read before the next is drawn; all but the last of them are read. The logits are then those after the last token
+    /// read. `None`, with nothing read, where the streams are not on a device that draws.
+    ///
+    /// The tokens are those that [steps](Self::step) and draws on the processor give, but where f32 and f64 disagree on
+    /// which of two tokens a number falls to.
+    ///
+    /// # Errors
+    /// If there is not one token for each lane, or a token is outside the vocabulary; the streams then stay as before.
+    ///
+    /// # Panics
+    /// If `ahead` has too few uniform numbers, or more tokens than [`MOST_AHEAD`](Self::MOST_AHEAD).
+    pub fn draw_ahead(
+        &mut self,
+        tokens: &[u32],
+        ahead: &Ahead<'_>,
+    ) -> Result<Option<Vec<Drawn>>, DecoderError> {
+        self.check(tokens, tokens.len() == self.lanes())?;
+        let Streams::Device(decode) = &mut self.streams else {
+            return Ok(None);
+        };
+        let drawn = decode.draw(tokens, ahead);
+        self.logits.copy_from_slice(decode.logits());
+        Ok(Some(drawn))
+    }
+
+    /// Largest number of tokens that are drawn at once.
+    pub const MOST_AHEAD: usize = DeviceDecode::MOST_AHEAD;
+
+    /// Whether the streams are on a device that draws tokens.
+    pub fn draws_on_device(&self) -> bool {
+        matches!(self.streams, Streams::Device(_))
+    }
+
+    /// Goes back within the last [`draw_ahead`](Self::draw_ahead): each lane has then read the first `read` of the tokens
+    /// that it read there, the given one included, and is where it was then, bit for bit.
+    ///
+    /// # Panics
+    /// If the last call was not a draw that kept the memory, or a lane had not read so many tokens.
+    pub fn rewind(&mut self, read: &[usize]) {
+        let Streams::Device(decode) = &mut self.streams else {
+            panic!("Decoder::rewind: nothing was drawn on a device");
+        };
+        decode.rewind(read);
+        self.logits.copy_from_slice(decode.logits());
+    }
+
     /// Copy of the state of the streams, in f32. A decoder that continues from it goes on with the same bits if the
     /// memory is in f32, and within rounding otherwise.
     pub fn state(&self) -> DragonState {
@@ -198,6 +264,10 @@ impl Decoder {
             | Streams::Processor {
                 read: Some(state), ..
             } => state.clone(),
+            Streams::Device(decode) => {
+                let rho = (0..self.dragon.config().n_levels).map(|level| decode.memory(level));
+                DragonState::from_parts(rho.collect(), decode.positions().to_vec())
+            }
             Streams::Processor { decode, read: None } => {
                 let (trunk, device) = (&self.dragon.trunk, self.dragon.device().inner());
                 let shape = trunk.config().memory();
@@ -213,6 +283,7 @@ impl Decoder {
     pub fn positions(&self) -> &[u64] {
         match &self.streams {
             Streams::Processor { decode, read: None } => decode.positions(),
+            Streams::Device(decode) => decode.positions(),
             Streams::Tensors(state)
             | Streams::Processor {
                 read: Some(state), ..
@@ -294,6 +365,10 @@ impl Decoder {
         self.logits = numbers(logits.narrow(1, length - 1, 1));
         match &mut self.streams {
             Streams::Tensors(streams) => *streams = state,
+            Streams::Device(decode) => {
+                let (rho, positions) = state.into_parts();
+                decode.restore(rho, &positions);
+            }
             Streams::Processor { read, .. } => *read = Some(state),
         }
         Ok(())
@@ -309,13 +384,7 @@ fn weights(dragon: &Dragon, precision: Precision) -> Option<Weights> {
     }
     let config = dragon.config();
     let parameters = Parameters {
-        sizes: Sizes {
-            levels: config.n_levels,
-            heads: config.n_heads,
-            neurons: config.neurons_per_head(),
-            width: config.d_model,
-            vocab: config.vocab_size,
-        },
+        sizes: sizes(dragon),
         embed: &numbers(embed),
         decoder_x: &numbers(trunk.decoder_x.val()),
         decoder_y: &numbers(trunk.decoder_y.val()),
@@ -326,6 +395,38 @@ fn weights(dragon: &Dragon, precision: Precision) -> Option<Weights> {
         eps: config.norm_eps,
     };
     Some(Weights::new(&parameters, precision))
+}
+
+/// Streams on the model's device; `None` unless it is a GPU with kernels for them, the model in f32 and of the kinds that
+/// `decode` computes.
+fn device(dragon: &Dragon, lanes: usize) -> Option<DeviceDecode> {
+    let (trunk, config) = (&dragon.trunk, dragon.config());
+    if !trunk.config().is_plain() {
+        return None;
+    }
+    let parameters = DeviceParameters {
+        sizes: sizes(dragon),
+        embed: dragon.embed.val(),
+        decoder_x: trunk.decoder_x.val(),
+        decoder_y: trunk.decoder_y.val(),
+        encoder: trunk.encoder.val(),
+        lm_head: dragon.lm_head.val(),
+        frequencies: config.frequencies(),
+        slopes: trunk.slopes(),
+        eps: config.norm_eps,
+    };
+    DeviceDecode::new(parameters, lanes)
+}
+
+fn sizes(dragon: &Dragon) -> Sizes {
+    let config = dragon.config();
+    Sizes {
+        levels: config.n_levels,
+        heads: config.n_heads,
+        neurons: config.neurons_per_head(),
+        width: config.d_model,
+        vocab: config.vocab_size,
+    }
 }
 
 /// Values of a tensor.

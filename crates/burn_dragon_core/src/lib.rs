@@ -76,7 +76,7 @@ pub mod api {
     pub use crate::shapes::{MemoryShape, TensorShape};
     pub use crate::state::{DragonState, StateError};
     pub use crate::trunk::Trunk;
-    pub use burn_dragon_kernel::api::{Credit, Precision, Resets};
+    pub use burn_dragon_kernel::api::{Ahead, Credit, Draw, Drawn, Kernels, Precision, Resets};
 
     /// Parts of a model, for those who build on it.
     pub mod expert {
@@ -92,6 +92,7 @@ pub mod api {
         pub use crate::range::Range;
         pub use crate::seed::{Rng, derive};
         pub use crate::synthetic::{activity, of_density};
+        pub use burn_dragon_kernel::api::expert::draw_reference;
         pub use burn_dragon_kernel::api::norm;
     }
 }

@@ -21,7 +21,7 @@ use crate::shapes::MemoryShape;
 use crate::state::{DragonState, StateError};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Resets, Retention, Rotation};
+use burn_dragon_kernel::api::{Decay, DropoutMask, LevelWeights, Resets, Retention, Rotation};
 
 /// Trunk of a model: three matrices that all levels share, and the slopes of the decay if they are learnt.
 ///
@@ -216,7 +216,9 @@ impl Trunk {
             Tensor::from_data(data, (&device, dtype))
         };
         Retention {
-            decay: learnt.or_else(|| self.config.decay.as_ref().map(given)),
+            decay: learnt
+                .or_else(|| self.config.decay.as_ref().map(given))
+                .map(Decay::new),
             resets,
         }
     }

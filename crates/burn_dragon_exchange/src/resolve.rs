@@ -70,20 +70,25 @@ impl ModelPath {
         if path.is_dir() {
             let run = path.join("checkpoint").is_dir().then(|| path.clone());
             let within = run_around(&path);
-            let (folder, passed_over) = match &run {
+            let (folder, model, passed_over) = match &run {
                 Some(run) => self.choose(&Checkpoints::new(run.join("checkpoint")))?,
                 None if path.join("manifest.json").is_file() => {
-                    let folder = verified(CheckpointFolder::open(&path)?)?;
+                    let (folder, model) = verified(CheckpointFolder::open(&path)?)?;
                     self.refuse_choice()?;
-                    (folder, vec![])
+                    (folder, model, vec![])
                 }
                 None if let Some(file) = exported(&path) => return self.of_file(file),
                 None if path.join("last").is_file() => self.choose(&Checkpoints::new(&path))?,
+                None if path.join("latest").exists() => {
+                    let latest = self.path.join("latest");
+                    let reason = format!("it is a folder of runs; did you mean {}?", latest.display());
+                    return Err(self.none(&reason));
+                }
                 None => return Err(self.none("the folder holds no checkpoint/, no model.bpk, no parts of one, and no model.safetensors")),
             };
             let file = folder.path().join("model.bpk");
             return Ok(LoadedModel {
-                model: self.agreed(ModelFile::read(&file)?, &file)?,
+                model: self.agreed(model, &file)?,
                 file,
                 run: run.or(within),
                 passed_over,
@@ -149,13 +154,19 @@ impl ModelPath {
         Ok(model)
     }
 
-    /// Chosen checkpoint. If no step was asked for and the checkpoint does not verify, the newest that does, with the
-    /// errors of the damaged ones.
-    fn choose(&self, checkpoints: &Checkpoints) -> Result<(CheckpointFolder, Vec<String>), CheckpointError> {
+    /// Chosen checkpoint and its model. If no step was asked for and the checkpoint does not verify, the newest that
+    /// does, with the errors of the damaged ones.
+    fn choose(
+        &self,
+        checkpoints: &Checkpoints,
+    ) -> Result<(CheckpointFolder, ModelFile, Vec<String>), CheckpointError> {
         let pointer = match self.which {
             Which::Best => Pointer::Best,
             Which::Last => Pointer::Last,
-            Which::Step(step) => return Ok((verified(self.of_step(checkpoints, step)?)?, Vec::new())),
+            Which::Step(step) => {
+                let (folder, model) = verified(self.of_step(checkpoints, step)?)?;
+                return Ok((folder, model, Vec::new()));
+            }
         };
         let mut reasons = Vec::new();
         let pointed = match checkpoints.pointed(pointer) {
@@ -172,8 +183,8 @@ impl ModelPath {
         let others = others.filter(|folder| Some(folder) != best.as_ref());
         let mut first = None;
         for folder in best.iter().cloned().chain(others) {
-            match folder.verify() {
-                Ok(()) => return Ok((folder, reasons)),
+            match read_verified(&folder)? {
+                Ok(model) => return Ok((folder, model, reasons)),
                 Err(error) => {
                     reasons.push(error.to_string());
                     first = first.or(Some((folder, error)));
@@ -218,10 +229,22 @@ fn exported(folder: &Path) -> Option<PathBuf> {
     official.is_file().then_some(official)
 }
 
-/// Verified checkpoint, if it was asked for by name. No other one is taken instead.
-fn verified(folder: CheckpointFolder) -> Result<CheckpointFolder, CheckpointError> {
-    match folder.verify() {
-        Ok(()) => Ok(folder),
+/// Model of a checkpoint that verifies, or how the checkpoint is damaged. What else is wrong, such as too little memory, is
+/// an error of the outer result.
+fn read_verified(folder: &CheckpointFolder) -> Result<Result<ModelFile, CheckpointError>, CheckpointError> {
+    match folder.read_model() {
+        Ok(model) => Ok(Ok(model)),
+        Err(error) => match folder.verify() {
+            Ok(()) => Err(error),
+            Err(damage) => Ok(Err(damage)),
+        },
+    }
+}
+
+/// Verified checkpoint and its model, if it was asked for by name. No other one is taken instead.
+fn verified(folder: CheckpointFolder) -> Result<(CheckpointFolder, ModelFile), CheckpointError> {
+    match read_verified(&folder)? {
+        Ok(model) => Ok((folder, model)),
         Err(error) => Err(with_other_steps(error, &folder)),
     }
 }

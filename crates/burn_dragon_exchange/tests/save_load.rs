@@ -58,6 +58,20 @@ fn measure<T>(name: &str, bytes: impl Fn() -> u64, mut action: impl FnMut() -> T
     );
 }
 
+/// One round of `scripts/save_load.py --rounds N`: the file of which the script says the path, written if it is not there.
+#[test]
+#[ignore = "a measurement: scripts/save_load.py"]
+fn one_round_of_loading() {
+    let Some(path) = std::env::var_os("DRAGON_LOAD").map(PathBuf::from) else {
+        return;
+    };
+    if !path.exists() {
+        model().write(&path).unwrap();
+    }
+    let size = || std::fs::metadata(&path).unwrap().len();
+    measure("burn_dragon load .bpk", size, || ModelFile::read(&path).unwrap());
+}
+
 #[test]
 #[ignore = "a measurement: scripts/save_load.py"]
 fn of_the_paper_size() {

@@ -14,7 +14,8 @@ pub(crate) mod reduce;
 use crate::backend::adamw::AdamWStep;
 use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes, SpeakOn};
 use crate::backend::{DragonBackend, Operation, conversions};
-use crate::{adamw, cross_entropy, join, level, newton_schulz, norm, sum_of_squares};
+use crate::decode::device::{DeviceStreams, ParametersOn};
+use crate::{adamw, cross_entropy, decode, join, level, newton_schulz, norm, sum_of_squares};
 use burn::backend::Autodiff;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, Float, Int, Tensor};
@@ -110,6 +111,10 @@ impl DragonBackend for CubeBackend {
 
     fn newton_schulz(matrices: CubeTensor, iterations: usize) -> CubeTensor {
         newton_schulz::cube::newton_schulz(matrices, iterations)
+    }
+
+    fn decode(parameters: ParametersOn<Self>, lanes: usize) -> Option<Box<dyn DeviceStreams>> {
+        decode::cube::streams(parameters, lanes)
     }
 }
 

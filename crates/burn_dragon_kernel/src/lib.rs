@@ -18,6 +18,8 @@
 //! | [`join`](api::join) | `norm(v + norm(u))`: the stream after a contribution u |
 //! | [`cross_entropy`](api::cross_entropy) | `-log softmax(logits)[target]` |
 //! | [`Decode`](api::Decode) | one token of each lane through a whole model, memory in place |
+//! | [`DeviceDecode`](api::DeviceDecode) | the same in the memory of a GPU, where tokens are drawn as well |
+//! | [`Draw`](api::Draw) | a token from logits: penalty, temperature, top-k, top-p |
 //! | [`DropoutMask`](api::DropoutMask) | a neuron is kept if a hash of its index is below a threshold |
 //! | [`adamw`](api::adamw) | one optimiser step of a parameter and its moments |
 //! | [`newton_schulz`](api::newton_schulz) | nearly semi-orthogonal form of a matrix |
@@ -36,13 +38,13 @@ mod buffer;
 mod causal_read;
 mod cross_entropy;
 mod decode;
+mod draw;
 mod dropout;
 mod flex;
 mod full_read;
 mod gated_projection;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod gpu;
-#[cfg(not(target_family = "wasm"))]
 mod heap;
 mod instructions;
 mod join;
@@ -71,7 +73,10 @@ pub mod api {
     pub use crate::adamw::{AdamWStep, Moments, adamw};
     pub use crate::causal_read::{Credit, causal_read, causal_read_with_memory};
     pub use crate::cross_entropy::cross_entropy;
-    pub use crate::decode::{Decode, Parameters, Sizes, Weights};
+    pub use crate::decode::{
+        Ahead, Decode, DeviceDecode, DeviceParameters, Drawn, Parameters, Sizes, Weights,
+    };
+    pub use crate::draw::{Draw, NotFinite};
     pub use crate::dropout::DropoutMask;
     pub use crate::full_read::{full_read, full_read_with_memory};
     pub use crate::gated_projection::gated_projection;
@@ -84,14 +89,14 @@ pub mod api {
     pub use crate::norm::norm;
     pub use crate::projection::projection;
     pub use crate::reach::Reach;
-    pub use crate::retention::{Resets, Retention};
+    pub use crate::retention::{Decay, Resets, Retention};
     pub use crate::rotation::{Frequencies, Rotation};
     pub use crate::sum_of_squares::sum_of_squares;
 
-    /// Measured peak speed of the machine; not available in a browser, which has no clock for it.
-    #[cfg(not(target_family = "wasm"))]
+    /// Memory of the machine, and its measured peak speed, which is not available in a browser: it has no clock for it.
     pub mod machine {
-        pub use crate::heap::keep_freed_memory;
+        pub use crate::heap::{keep_freed_memory, use_huge_pages};
+        #[cfg(not(target_family = "wasm"))]
         pub use crate::machine::{Peak, peak_bf16_flops, peak_flops, read_bandwidth, threads};
     }
 
@@ -101,11 +106,12 @@ pub mod api {
         pub use crate::causal_read::reference as causal_read_reference;
         pub use crate::cross_entropy::reference as cross_entropy_reference;
         pub use crate::decode::reference as decode_reference;
+        pub use crate::draw::reference as draw_reference;
         pub use crate::full_read::reference as full_read_reference;
         pub use crate::gated_projection::reference as gated_projection_reference;
         pub use crate::join::reference as join_reference;
-        pub use crate::level::chunk_length;
         pub use crate::level::reference as level_reference;
+        pub use crate::level::{chunk_length, gpu_chunk_length};
         pub use crate::mix::mix;
         pub use crate::newton_schulz::reference as newton_schulz_reference;
         pub use crate::norm::reference as norm_reference;

@@ -42,7 +42,7 @@ pub mod api {
     pub use crate::evaluate::{Evaluator, LanguageEvaluation, PositionScore, WindowMemory, WindowReading};
     pub use crate::evaluate::{evaluation_lines, needle_lines, reading_in_words, recall_lines};
     pub use crate::export::{LANGUAGE, LanguageKind, TOKENIZER, dragon, model_file, model_hash};
-    pub use crate::generate::{ContextStrategy, Generation, GenerationConfig, Generator, Prefix};
+    pub use crate::generate::{ContextStrategy, DrawnOn, Generation, GenerationConfig, Generator, Prefix};
     pub use crate::learnt::{LearntMemory, LearntReading};
     pub use crate::model::{LanguageModel, tokenizer_of};
     pub use crate::state::{LanguageState, LanguageStateInfo, Sliding, StateReader};

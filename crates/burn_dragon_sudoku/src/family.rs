@@ -2,12 +2,14 @@
 
 use crate::config::SudokuConfig;
 use crate::export::SUDOKU;
+use crate::model::SudokuModel;
 use crate::predict;
 use crate::report;
 use crate::task::SudokuTask;
 use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
+use burn_dragon_train::api::expert::{bytes, count};
 use burn_dragon_train::api::{
-    At, Base, Family, Outcome, Plan, PredictRequest, Predictions, RunFolder, Task, TrainError,
+    At, Base, Family, Next, Outcome, Plan, PredictRequest, Predictions, RunFolder, Task, TrainError,
 };
 use serde_json::{Map, Value, json};
 
@@ -15,7 +17,8 @@ use serde_json::{Map, Value, json};
 pub(crate) const BASE: Base = Base {
     path: "config/sudoku/base.toml",
     text: include_str!("../config/base.toml"),
-    minutes: 3.5,
+    minutes: 3.8,
+    first: &[],
 };
 
 /// Example puzzle for the first prediction: the first held-out puzzle of the default run.
@@ -59,19 +62,19 @@ impl Family for Sudoku {
                 model.d_model,
                 model.n_heads,
                 model.n_neurons,
-                model.parameters()
+                count(model.parameters())
             ),
             format!(
                 "data   {} puzzles for training, {} for validation: {}",
-                puzzles.train.len(),
-                puzzles.validation.len(),
+                count(puzzles.train.len() as u64),
+                count(puzzles.validation.len() as u64),
                 config.dataset.in_words()
             ),
             format!(
-                "steps  {} puzzles a batch, {} a step, about {:.0} MB of memory a step",
+                "steps  {} puzzles a batch, {} a step, about {} of memory a step",
                 training.batch_size,
                 training.accumulate,
-                task.bytes_per_step() as f64 / 1e6
+                bytes(task.bytes_per_step())
             ),
         ]
     }
@@ -111,9 +114,16 @@ impl Family for Sudoku {
         predict::predict(file, request)
     }
 
-    fn next(_outcome: &Outcome, run: &RunFolder) -> Option<String> {
-        let dragon = "cargo run --release -p burn_dragon_cli --bin dragon --";
-        Some(format!("{dragon} predict {} {EXAMPLE}", run.path().display()))
+    fn next(
+        _task: &SudokuTask,
+        _model: &SudokuModel,
+        _outcome: &Outcome,
+        run: &RunFolder,
+    ) -> Result<Option<Next>, TrainError> {
+        Ok(Some(Next {
+            command: format!("predict {} {EXAMPLE}", run.path().display()),
+            answer: None,
+        }))
     }
 }
 

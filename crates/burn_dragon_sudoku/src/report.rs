@@ -18,7 +18,7 @@ pub(crate) struct Report {
 }
 
 /// Names of the metrics of the curve, without the number of levels.
-const CURVE: [&str; 2] = ["cell_accuracy_at_", "solved_at_"];
+const CURVE: [&str; 2] = ["cell_accuracy_at_level_", "solved_at_level_"];
 
 impl Report {
     /// Metrics by name.

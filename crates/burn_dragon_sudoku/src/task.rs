@@ -399,7 +399,7 @@ mod tests {
         let evaluation = task.evaluate(&silent, Scope::Full).unwrap();
         assert!((evaluation.loss - 9f64.ln()).abs() < 1e-5, "{}", evaluation.loss);
         assert_eq!(task.score(&evaluation), 1.0 - evaluation.metrics["cell_accuracy"]);
-        assert_eq!(evaluation.metrics["solved_at_06"], 0.0);
+        assert_eq!(evaluation.metrics["solved_at_level_06"], 0.0);
         assert!(evaluation.notes.len() > 10);
         let sample = task.evaluate(&silent, Scope::Sample { batches: 1 }).unwrap();
         assert_eq!(

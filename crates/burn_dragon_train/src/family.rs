@@ -95,10 +95,27 @@ pub trait Family {
         )))
     }
 
-    /// Command to run next.
-    fn next(_outcome: &Outcome, _run: &RunFolder) -> Option<String> {
-        None
+    /// What to run next: a command, and what it answers if that is known. `model` is the trained model, without autodiff.
+    ///
+    /// # Errors
+    /// If the model cannot be run.
+    fn next(
+        _task: &Self::Task,
+        _model: &<Self::Task as Task>::Model,
+        _outcome: &Outcome,
+        _run: &RunFolder,
+    ) -> Result<Option<Next>, TrainError> {
+        Ok(None)
     }
+}
+
+/// What to run after a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// Words after `dragon`: `generate runs/a --prompt "..."`.
+    pub command: String,
+    /// Text that the command prints, if it was computed in the same way.
+    pub answer: Option<String>,
 }
 
 /// Default run of a family.
@@ -108,14 +125,21 @@ pub struct Base {
     pub path: &'static str,
     /// Text of the file, compiled in.
     pub text: &'static str,
-    /// Time limit in minutes if no other setting is given, so that a first run is short.
+    /// Minutes for which the number of steps is fitted to the machine if no setting is given, so that a first run is short.
     pub minutes: f64,
+    /// Further settings of a first run, as `KEY=VALUE`.
+    pub first: &'static [&'static str],
 }
 
 impl Base {
-    /// A default run: the path of its file, its text, and its time limit in minutes.
+    /// A default run: the path of its file, its text, and the minutes of a first run.
     pub const fn new(path: &'static str, text: &'static str, minutes: f64) -> Self {
-        Self { path, text, minutes }
+        Self {
+            path,
+            text,
+            minutes,
+            first: &[],
+        }
     }
 }
 

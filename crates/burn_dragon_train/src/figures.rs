@@ -68,6 +68,14 @@ impl Figure {
     }
 }
 
+/// A metric as text for a person: by its figure, or by its name in words if the task has no figure for it.
+pub(crate) fn told(figures: &[Figure], key: &str, value: f64) -> String {
+    match figures.iter().find(|known| known.key == key) {
+        Some(known) => known.on_a_line(value),
+        None => format!("{} {}", key.replace('_', " "), figure(value)),
+    }
+}
+
 /// Loss or norm in five columns, with about four digits: `2.314`, `0.081`, `12.31`, `1.2e6`.
 pub(crate) fn figure(value: f64) -> String {
     match value.abs() {

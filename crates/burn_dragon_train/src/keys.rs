@@ -142,6 +142,7 @@ const SHARED: &[KeyRule] = &[
             "training.max_minutes",
             "training.clip_norm",
             "training.log_every",
+            "training.events",
             "training.precision",
             "training.guard.*",
         ],

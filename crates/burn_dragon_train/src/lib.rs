@@ -8,12 +8,15 @@
 //! Randomness is a function of (seed, purpose, step, lane), and what a task carries from step to step is part of a
 //! checkpoint, so a resumed run equals an uninterrupted one bit for bit.
 
+mod amounts;
 mod batches;
 mod bench_steps;
 mod checkpointing;
+mod command;
 mod companions;
 mod config;
 mod error;
+mod events;
 mod family;
 mod figures;
 mod gradients;
@@ -28,6 +31,8 @@ mod plan;
 mod precision;
 mod predict;
 mod progress;
+mod records;
+mod report;
 mod reporter;
 mod results;
 mod resume_point;
@@ -46,7 +51,7 @@ mod verb;
 pub mod api {
     pub use crate::config::{ConfigError, Layers, Origin, Resolved};
     pub use crate::error::TrainError;
-    pub use crate::family::{At, Base, Family, config_text, resolve, run_config};
+    pub use crate::family::{At, Base, Family, Next, config_text, resolve, run_config};
     pub use crate::figures::{Figure, FigureFormat, Unit};
     pub use crate::guard::{GuardConfig, GuardPolicy};
     pub use crate::identity::{ChangedData, ChangedPart, ChangedSetting, DataHash, DataHashes, Identity};
@@ -62,24 +67,31 @@ pub mod api {
     pub use crate::precision::TrainingPrecision;
     pub use crate::predict::{PredictRequest, Predictions};
     pub use crate::progress::Output;
+    pub use crate::records::{
+        Axis, Comparison, Group, Listed, RunRecord, RunStatus, Spread, Sweep, SweepEnd, SweepRequest,
+    };
+    pub use crate::report::Report;
     pub use crate::resume_point::ResumePoint;
-    pub use crate::run::{RunFolder, RunInfo};
+    pub use crate::run::{RunFolder, RunInfo, RunOutcome, RunState};
     pub use crate::sample::{Sample, SampleFile};
     pub use crate::schedule::{DecayShape, Schedule};
-    pub use crate::settings::{CheckpointConfig, Done, EvaluationConfig, TrainingConfig};
+    pub use crate::settings::{CheckpointConfig, Done, EvaluationConfig, EventFormat, TrainingConfig};
     pub use crate::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task, TaskState};
     pub use crate::trainer::Trainer;
     pub use crate::verb::{Ran, RunRequest, run};
 
     /// Parts of the training loop, for custom loops.
     pub mod expert {
+        pub use crate::amounts::{bytes, count};
         pub use crate::bench_steps::BenchSteps;
+        pub use crate::command::dragon as dragon_as_typed;
         pub use crate::companions::of as companions;
         pub use crate::gradients::{GradientSet, ScaledGradient};
         pub use crate::guard::{Guard, Irregularity};
         pub use crate::keys::flatten;
         pub use crate::optimizer::{ModelOptimizer, Optimizer, Parameter, Rates, Scalars, Slots, StepAt};
         pub use crate::progress::{Progress, StepReport};
+        pub use crate::records::list as list_runs;
         pub use crate::run::{Line, MetricsLog, without_time, write_atomic};
         pub use crate::settings::{MOST_UNITS, at_least_one, check};
         pub use crate::start::Start;

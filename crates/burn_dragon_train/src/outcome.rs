@@ -36,6 +36,8 @@ pub struct Outcome {
     pub score: Option<f64>,
     /// Duration of this session in seconds.
     pub seconds: f64,
+    /// Duration of the run in seconds, of all its sessions together.
+    pub total_seconds: f64,
     /// Units per second in the steps of this session, without evaluations.
     pub units_per_second: f64,
     /// Cost of the checkpoints in this session.

@@ -6,9 +6,11 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
+use crate::amounts::{duration, learning_rate, rate, wrapped};
 use crate::figures::{Figure, Unit, figure, percent};
 use crate::results;
 use burn_dragon_checkpoint::api::expert::printable;
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Values of one progress line. Rates and times are measured; everything else is a function of the seed.
@@ -39,8 +41,6 @@ pub struct StepReport {
 pub struct Output {
     /// Use one live line instead of many.
     pub terminal: bool,
-    /// Use colours and bold.
-    pub color: bool,
     /// Print no progress and no notes.
     pub quiet: bool,
     /// Reserve standard output for JSON. Then [`say`](Self::say) prints to standard error.
@@ -48,19 +48,17 @@ pub struct Output {
 }
 
 impl Output {
-    /// Output for this process: a live line if standard error is a terminal, in colour unless `NO_COLOR` is set
-    /// (<https://no-color.org>) or `TERM` is `dumb`.
+    /// Output for this process: a live line if standard error is a terminal, unless `TERM` is `dumb`. Nothing is
+    /// coloured.
     pub fn detect(quiet: bool, json: bool) -> Self {
         let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self::suited(io::stderr().is_terminal(), dumb, no_color, quiet, json)
+        Self::suited(io::stderr().is_terminal(), dumb, quiet, json)
     }
 
     /// Plain lines without colour.
     pub fn plain() -> Self {
         Self {
             terminal: false,
-            color: false,
             quiet: false,
             json: false,
         }
@@ -77,7 +75,12 @@ impl Output {
     /// Prints a result for the user: on standard output, unless that is reserved for JSON. A failed write does not stop
     /// a run; [`results::lost`] reports it when the run is over.
     pub fn say(self, text: &str) {
-        let text = format!("{}\n", printable(text));
+        let width = if self.json {
+            None
+        } else {
+            columns_of(&Term::stdout())
+        };
+        let text = format!("{}\n", wrapped(&printable(text), width));
         if self.json {
             let _ = io::stderr().write_all(text.as_bytes()); // a closed one is nobody's loss
         } else {
@@ -88,15 +91,14 @@ impl Output {
     /// Prints a message for the user, which is not a result, on standard error.
     pub fn tell(self, text: &str) {
         if !self.quiet {
-            let _ = writeln!(io::stderr(), "{}", printable(text)); // a closed one is nobody's loss
+            let text = wrapped(&printable(text), columns_of(&Term::stderr()));
+            let _ = writeln!(io::stderr(), "{text}"); // a closed one is nobody's loss
         }
     }
 
-    fn suited(stderr_is_terminal: bool, dumb: bool, no_color: bool, quiet: bool, json: bool) -> Self {
-        let terminal = stderr_is_terminal && !dumb;
+    fn suited(stderr_is_terminal: bool, dumb: bool, quiet: bool, json: bool) -> Self {
         Self {
-            terminal,
-            color: terminal && !no_color,
+            terminal: stderr_is_terminal && !dumb,
             quiet,
             json,
         }
@@ -116,7 +118,7 @@ impl Progress {
     pub fn new(total_steps: u64, start: u64, output: Output) -> Self {
         let bar = (output.terminal && !output.quiet).then(|| {
             let bar = ProgressBar::with_draw_target(Some(total_steps), ProgressDrawTarget::stderr());
-            bar.set_style(style(output.color));
+            bar.set_style(style());
             bar.set_position(start);
             bar
         });
@@ -129,7 +131,10 @@ impl Progress {
 
     /// Shows a report. Without a terminal each report is a line, so the caller decides how often.
     pub fn update(&self, report: &StepReport) {
-        let text = line(report, self.total_steps);
+        let columns = self
+            .columns()
+            .map_or(COLUMNS, |columns| columns.saturating_sub(BAR));
+        let text = line(report, self.total_steps, columns.min(COLUMNS));
         match &self.bar {
             Some(bar) => {
                 bar.set_position(report.step);
@@ -139,9 +144,27 @@ impl Progress {
         }
     }
 
+    /// Changes the number of steps of the run.
+    pub(crate) fn set_total(&mut self, total_steps: u64) {
+        self.total_steps = total_steps;
+        if let Some(bar) = &self.bar {
+            bar.set_length(total_steps);
+        }
+    }
+
+    /// Whether the progress is one live line.
+    pub(crate) fn is_live(&self) -> bool {
+        self.bar.is_some()
+    }
+
+    /// Width of the terminal, if there is one.
+    fn columns(&self) -> Option<usize> {
+        self.bar.as_ref().and_then(|_| columns_of(&Term::stderr()))
+    }
+
     /// Prints text that stays above the live line: an evaluation, a sample, a checkpoint.
     pub fn note(&self, text: &str) {
-        let text = printable(text);
+        let text = wrapped(&printable(text), self.columns());
         match &self.bar {
             Some(bar) => bar.suspend(|| self.print(&text)),
             None => self.print(&text),
@@ -176,23 +199,28 @@ impl Drop for Progress {
     }
 }
 
-/// Style with a short bar and the line, which is cut at the width of the terminal. So the most important figures come
-/// first.
-fn style(color: bool) -> ProgressStyle {
-    let template = if color {
-        "{bar:7.cyan/dim} {wide_msg}"
-    } else {
-        "{bar:7} {wide_msg}"
-    };
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+/// Style with a short bar and the line.
+fn style() -> ProgressStyle {
+    let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
     style.progress_chars("━━─")
 }
 
-/// Width of a line in columns; with the 8 of the bar, 120 in all.
+const TEMPLATE: &str = "{bar:7} {wide_msg}";
+
+/// Columns of the bar and the space after it.
+const BAR: usize = 8;
+
+/// Most columns of a line; with those of the bar, 120 in all.
 const COLUMNS: usize = 112;
 
+/// Width of a terminal; `None` if the stream is none.
+fn columns_of(stream: &Term) -> Option<usize> {
+    let (_, columns) = stream.size_checked().filter(|_| stream.is_term())?;
+    Some(columns.into())
+}
+
 /// Text of a line, most important figures first. Figures that do not fit are left out from the end.
-fn line(report: &StepReport, total_steps: u64) -> String {
+fn line(report: &StepReport, total_steps: u64, columns: usize) -> String {
     let total = total_steps.to_string();
     let mut parts = vec![
         format!("{:>width$}/{total}", report.step, width = total.len()),
@@ -220,52 +248,10 @@ fn line(report: &StepReport, total_steps: u64) -> String {
             .map(|share| format!("flops {}", percent(share))),
     );
     parts.extend(of_the_loss(false));
-    while parts.iter().map(|part| part.len() + 2).sum::<usize>() > COLUMNS + 2 {
+    while parts.len() > 1 && parts.iter().map(|part| part.len() + 2).sum::<usize>() > columns + 2 {
         parts.pop();
     }
     parts.join("  ")
-}
-
-/// Rate as text: `950`, `1.2k`, `34k`, `1.2M`.
-pub(crate) fn rate(per_second: f64) -> String {
-    if !per_second.is_finite() {
-        return "-".into();
-    }
-    // Limits at which rounding would give one more digit.
-    let units = [
-        (999.5, 1.0, ""),
-        (999.5e3, 1e3, "k"),
-        (999.5e6, 1e6, "M"),
-        (f64::INFINITY, 1e9, "G"),
-    ];
-    let fits = |(limit, ..): &&(f64, f64, &str)| per_second < *limit;
-    let (_, unit, letter) = *units.iter().find(fits).unwrap_or(&units[3]);
-    let value = per_second / unit;
-    if letter.is_empty() || value >= 9.95 {
-        format!("{value:.0}{letter}")
-    } else {
-        format!("{value:.1}{letter}")
-    }
-}
-
-/// Duration as text: `0s`, `42s`, `3m 05s`, `2h 07m`, `3d 04h`; `-` if unknown.
-pub(crate) fn duration(seconds: f64) -> String {
-    if !seconds.is_finite() || seconds < 0.0 {
-        return "-".into();
-    }
-    let seconds = seconds.round() as u64;
-    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m {:02}s", seconds % 60),
-        (0, _, _) => format!("{hours}h {:02}m", minutes % 60),
-        _ => format!("{days}d {:02}h", hours % 24),
-    }
-}
-
-/// Learning rate as text: `1.0e-3`.
-pub(crate) fn learning_rate(value: f64) -> String {
-    format!("{value:.1e}")
 }
 
 #[cfg(test)]
@@ -311,7 +297,7 @@ mod tests {
     fn a_line_tells_the_most_important_first() {
         let expected = " 120/2000  loss 2.314  3.339 bpb  12k tok/s  3m 05s left  lr 1.0e-3  grad 0.810  \
                         flops 41%  x 4.7%  y 0.61%";
-        assert_eq!(line(&report(), 2000), expected);
+        assert_eq!(line(&report(), 2000, COLUMNS), expected);
     }
 
     #[test]
@@ -323,7 +309,7 @@ mod tests {
             ..report()
         };
         assert_eq!(
-            line(&bare, 2000),
+            line(&bare, 2000, COLUMNS),
             " 120/2000  loss 2.314  12k samples/s  3m 05s left  lr 1.0e-3  grad 0.810"
         );
     }
@@ -342,85 +328,38 @@ mod tests {
         };
         exploded.figures[2].1 = 1e100;
         for report in [&long, &exploded] {
-            let text = line(report, 200_000);
+            let text = line(report, 200_000, COLUMNS);
             assert!(8 + text.chars().count() <= 120, "{text}");
             assert!(text.contains("grad"), "{text}");
         }
         assert!(
-            line(&long, 200_000).ends_with("y 0.61%"),
+            line(&long, 200_000, COLUMNS).ends_with("y 0.61%"),
             "an ordinary line is whole"
         );
     }
 
     #[test]
-    fn rates_keep_two_digits_or_more() {
-        let cases = [
-            (0.0, "0"),
-            (42.4, "42"),
-            (999.4, "999"),
-            (999.6, "1.0k"),
-            (1_234.0, "1.2k"),
-            (9_960.0, "10k"),
-            (999_600.0, "1.0M"),
-            (2.5e9, "2.5G"),
-            (f64::NAN, "-"),
-            (f64::INFINITY, "-"),
-        ];
-        for (value, text) in cases {
-            assert_eq!(rate(value), text, "{value}");
-        }
-    }
-
-    #[test]
-    fn durations_have_two_units() {
-        let cases = [
-            (0.2, "0s"),
-            (59.4, "59s"),
-            (59.6, "1m 00s"),
-            (185.0, "3m 05s"),
-            (7_620.0, "2h 07m"),
-            (273_600.0, "3d 04h"),
-            (f64::INFINITY, "-"),
-        ];
-        for (seconds, text) in cases {
-            assert_eq!(duration(seconds), text, "{seconds}");
-        }
-    }
-
-    #[test]
-    fn learning_rates_shares_and_figures_are_short() {
+    fn only_a_capable_terminal_gets_a_live_line() {
+        let live = |terminal, dumb| Output::suited(terminal, dumb, false, false).terminal;
         assert_eq!(
-            [1e-3, 2.54e-4, 0.0].map(learning_rate),
-            ["1.0e-3", "2.5e-4", "0.0e0"]
+            [live(true, false), live(true, true), live(false, false)],
+            [true, false, false]
         );
-        assert_eq!(
-            [0.0, 0.00421, 0.00999, 0.0421, 0.421, 1.0].map(percent),
-            ["0%", "0.42%", "1.0%", "4.2%", "42%", "100%"]
-        );
-        assert_eq!(
-            [0.0812, 9.9996, 123.44, -2.5, 1.25e6].map(figure),
-            ["0.081", "10.00", "123.4", "-2.500", "1.2e6"]
-        );
-        assert_eq!(figure(f64::NAN), "NaN");
     }
 
     #[test]
-    fn only_a_capable_terminal_gets_a_live_line_and_colour() {
-        let styles = |terminal, dumb, no_color| {
-            let output = Output::suited(terminal, dumb, no_color, false, false);
-            (output.terminal, output.color)
-        };
-        assert_eq!(styles(true, false, false), (true, true));
-        assert_eq!(styles(true, false, true), (true, false));
-        assert_eq!(styles(true, true, false), (false, false));
-        assert_eq!(styles(false, false, false), (false, false));
-    }
-
-    #[test]
-    fn the_styles_templates_are_valid() {
-        for template in ["{bar:7.cyan/dim} {wide_msg}", "{bar:7} {wide_msg}"] {
-            assert!(ProgressStyle::with_template(template).is_ok());
+    fn a_line_of_an_80_column_terminal_is_whole_figures() {
+        for columns in [20, 40, 72] {
+            let text = line(&report(), 2000, columns);
+            assert!(text.chars().count() <= columns, "{text}");
+            assert!(line(&report(), 2000, COLUMNS).starts_with(&text), "{text}");
         }
-        drop((style(true), style(false)));
+        assert!(line(&report(), 2000, 72).ends_with("3m 05s left  lr 1.0e-3"));
+    }
+
+    #[test]
+    fn the_styles_template_is_valid() {
+        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+        drop(style());
     }
 }

@@ -1,11 +1,13 @@
 //! Reports of a run: lines for the user, and `metrics.jsonl` for programs.
 
+use crate::amounts::sparkline;
 use crate::error::TrainError;
-use crate::figures::figure;
-use crate::figures::{Figure, Unit};
+use crate::events::EventFile;
+use crate::figures::{Figure, Unit, figure, told};
 use crate::progress::{Output, Progress, StepReport};
-use crate::run::{MetricsLog, RunFolder, STEP};
+use crate::run::{MetricsLog, RunFolder, RunInfo, STEP, metrics};
 use crate::sample::Sample;
+use crate::settings::EventFormat;
 use crate::task::{Evaluation, Metrics};
 use burn::tensor::{Device, Tensor};
 use burn_dragon_kernel::api::machine;
@@ -18,7 +20,7 @@ use std::time::Instant;
 
 /// Line of `metrics.jsonl`. Everything but `time` is a function of configuration, data and seed.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Written<'a> {
     step: u64,
     kind: &'a str,
     loss: f64,
@@ -43,6 +45,7 @@ struct Times {
 #[derive(Debug)]
 pub(crate) struct Reporter {
     metrics: MetricsLog,
+    events: Option<EventFile>,
     progress: Progress,
     /// Evaluations that are in the file. A resumed run may repeat the one during which it stopped.
     told: BTreeSet<(u64, String)>,
@@ -50,6 +53,10 @@ pub(crate) struct Reporter {
     unit: Unit,
     figures: Vec<Figure>,
     started: Instant,
+    /// Losses of the evaluations on the sample, in order.
+    evaluated: Vec<f64>,
+    /// Seconds of the sessions before this one, up to the checkpoint from which the run resumes.
+    earlier_seconds: f64,
     /// Units and seconds of the steps since the last line.
     recent: (u64, f64),
     seconds_per_step: Option<f64>,
@@ -73,12 +80,15 @@ impl Reporter {
         });
         Ok(Self {
             metrics,
+            events: None,
             told: told.collect(),
             progress: Progress::new(total_steps, resumed.unwrap_or(0), output),
             total_steps,
             unit: Unit::SAMPLE,
             figures: Vec::new(),
             started: Instant::now(),
+            evaluated: evaluated_losses(&lines),
+            earlier_seconds: earlier_seconds(run, &lines, resumed),
             recent: (0, 0.0),
             seconds_per_step: None,
             peak_flops: None,
@@ -94,6 +104,20 @@ impl Reporter {
         }
     }
 
+    /// Writes event files beside `metrics.jsonl`, if a format is asked for.
+    pub(crate) fn with_events(
+        self,
+        format: Option<EventFormat>,
+        run: &RunFolder,
+        resumed: Option<u64>,
+    ) -> Result<Self, TrainError> {
+        let events = match format {
+            Some(EventFormat::Tensorboard) => Some(EventFile::create(run, resumed)?),
+            None => None,
+        };
+        Ok(Self { events, ..self })
+    }
+
     /// Measures the peak FLOP/s of the device, for the utilisation that is shown.
     pub(crate) fn measure_machine(&mut self, device: &Device) {
         self.peak_flops = peak_flops(&device.clone().inner());
@@ -101,6 +125,12 @@ impl Reporter {
 
     pub(crate) fn note(&self, text: &str) {
         self.progress.note(text);
+    }
+
+    /// Changes the number of steps of the run.
+    pub(crate) fn set_total(&mut self, total_steps: u64) {
+        self.total_steps = total_steps;
+        self.progress.set_total(total_steps);
     }
 
     /// Counts a step for the rates of the next line.
@@ -140,12 +170,22 @@ impl Reporter {
             figures: self.figures.iter().filter_map(known).collect(),
             eta_seconds: self.seconds_per_step.unwrap_or_default() * (self.total_steps - step) as f64,
         });
+        if let Some(events) = &mut self.events {
+            let rates = [("units_per_second", Some(rate)), ("utilisation", utilisation)];
+            let rates = rates.into_iter().filter_map(|(key, value)| Some((key, value?)));
+            let metrics = metrics.iter().map(|(key, value)| (key.as_str(), *value));
+            events.numbers(
+                step,
+                "train",
+                [("loss", loss)].into_iter().chain(metrics).chain(rates),
+            )?;
+        }
         let time = Times {
             seconds: self.seconds(),
             units_per_second: Some(rate),
             utilisation,
         };
-        self.metrics.append(&Line {
+        self.metrics.append(&Written {
             step,
             kind: "train",
             loss,
@@ -155,23 +195,37 @@ impl Reporter {
         })
     }
 
-    /// Reports held-out figures.
+    /// Reports held-out figures: of a sample of the held-out data, or of all of it. On a terminal they are one short line
+    /// with the course of the loss.
     pub(crate) fn evaluation(
         &mut self,
         kind: &'static str,
         step: u64,
         evaluation: &Evaluation,
     ) -> Result<(), TrainError> {
-        let figures: Vec<String> = evaluation
-            .metrics
-            .iter()
-            .map(|(name, value)| format!("{name} {}", figure(*value)))
-            .collect();
-        self.note(&format!(
-            "{kind} at step {step}: loss {}  {}",
-            figure(evaluation.loss),
-            figures.join("  ")
-        ));
+        let of_sample = kind == EVALUATION;
+        let extent = if of_sample { "a sample of" } else { "all" };
+        let figures = self.told_figures(&evaluation.metrics);
+        let loss = figure(evaluation.loss);
+        if of_sample {
+            self.evaluated.push(evaluation.loss);
+        }
+        match self.progress.is_live() {
+            true => {
+                let curve = sparkline(&self.evaluated, CURVE);
+                let few = figures.iter().take(SHORT).cloned().collect::<Vec<_>>().join("  ");
+                let held_out = if of_sample {
+                    "held-out sample"
+                } else {
+                    "all held-out data"
+                };
+                self.note(&format!("step {step}  {held_out}: loss {loss}  {few}  {curve}"));
+            }
+            false => self.note(&format!(
+                "{kind} at step {step}, on {extent} the held-out data: loss {loss}  {}",
+                figures.join("  ")
+            )),
+        }
         if !self.told.insert((step, kind.to_string())) {
             return Ok(());
         }
@@ -181,7 +235,11 @@ impl Reporter {
             utilisation: None,
         };
         let metrics = &evaluation.metrics;
-        self.metrics.append(&Line {
+        if let Some(events) = &mut self.events {
+            let metrics = metrics.iter().map(|(key, value)| (key.as_str(), *value));
+            events.numbers(step, kind, [("loss", evaluation.loss)].into_iter().chain(metrics))?;
+        }
+        self.metrics.append(&Written {
             step,
             kind,
             loss: evaluation.loss,
@@ -191,22 +249,67 @@ impl Reporter {
         })
     }
 
+    /// Metrics as text, those with a figure of the task first, in its order.
+    fn told_figures(&self, metrics: &Metrics) -> Vec<String> {
+        let place = |key: &str| self.figures.iter().position(|figure| figure.key == key);
+        // Figures by level or distance are for pages, not for a line.
+        let keys = metrics
+            .keys()
+            .filter(|key| !key.contains("_at_") && !key.starts_with("control_"));
+        let mut keys: Vec<&String> = keys.collect();
+        keys.sort_by_key(|key| place(key).unwrap_or(usize::MAX));
+        let text = |key: &String| told(&self.figures, key, metrics[key]);
+        keys.into_iter().map(text).collect()
+    }
+
     /// Shows a sample, and the paths of its files.
-    pub(crate) fn sample(&self, step: u64, sample: &Sample, files: &[PathBuf]) {
+    pub(crate) fn sample(&mut self, step: u64, sample: &Sample, files: &[PathBuf]) -> Result<(), TrainError> {
         let mut told = vec![format!("sample at step {step}:")];
         let text = sample.text.iter().flat_map(|text| text.lines());
         told.extend(text.map(|line| format!("  | {line}")));
         told.extend(files.iter().map(|path| format!("  {}", path.display())));
         self.note(&told.join("\n"));
+        match (&mut self.events, &sample.text) {
+            (Some(events), Some(text)) => events.text(step, text),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn finish(&self) {
         self.progress.finish();
     }
 
-    fn seconds(&self) -> f64 {
-        self.started.elapsed().as_secs_f64()
+    /// Seconds of training so far, of all sessions.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.earlier_seconds + self.started.elapsed().as_secs_f64()
     }
+}
+
+/// Kind of an evaluation on the sample.
+const EVALUATION: &str = "evaluation";
+
+/// Most evaluations in the course of the loss on a line.
+const CURVE: usize = 16;
+
+/// Number of figures beside the loss on a short line.
+const SHORT: usize = 2;
+
+/// Losses of the evaluations on the sample that are in the file of a resumed run.
+fn evaluated_losses(lines: &[crate::run::Line]) -> Vec<f64> {
+    let of_sample = |line: &&crate::run::Line| line.get("kind").and_then(Value::as_str) == Some(EVALUATION);
+    let losses = lines.iter().filter(of_sample);
+    losses
+        .filter_map(|line| line.get("loss").and_then(Value::as_f64))
+        .collect()
+}
+
+/// Seconds of training up to the checkpoint of step `resumed`: those of the last line, or those at which the run ended,
+/// if that was at this step.
+fn earlier_seconds(run: &RunFolder, lines: &[metrics::Line], resumed: Option<u64>) -> f64 {
+    let of_lines = lines.iter().filter_map(metrics::seconds).fold(0.0, f64::max);
+    let outcome = RunInfo::load(&run.run_json()).ok().and_then(|info| info.outcome);
+    let of_the_end = outcome.filter(|outcome| resumed.is_some() && outcome.step == resumed);
+    of_the_end.map_or(of_lines, |outcome| outcome.seconds.max(of_lines))
 }
 
 /// Peak FLOP/s of a device: for the processor its multiply-adds, for another device the rate of a square product.

@@ -14,6 +14,9 @@ pub struct Sample {
     pub files: Vec<SampleFile>,
 }
 
+/// Name of the file with the text of a sample.
+pub(crate) const TEXT_FILE: &str = "sample.txt";
+
 /// File of a sample: an image or a sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SampleFile {
@@ -32,16 +35,19 @@ impl Sample {
         }
     }
 
-    /// Writes the files into `RUN/samples/step-000200`. Returns their paths.
+    /// Writes the text, as [`TEXT_FILE`], and the files into `RUN/samples/step-000200`. Returns the paths of the files.
     ///
     /// # Errors
     /// If a name is not a plain file name, or the disk refuses.
     pub(crate) fn save(&self, run: &RunFolder, step: u64) -> Result<Vec<PathBuf>, TrainError> {
-        if self.files.is_empty() {
+        if *self == Self::default() {
             return Ok(Vec::new());
         }
         let folder = run.samples().join(format!("step-{step:06}"));
         create_dirs(&Os, &folder).map_err(TrainError::on_file)?;
+        if let Some(text) = &self.text {
+            write_atomic(&folder.join(TEXT_FILE), text.as_bytes())?;
+        }
         let written = self.files.iter().map(|file| {
             if !is_plain(&file.name) {
                 let name = file.name.clone();
@@ -79,8 +85,11 @@ mod tests {
     fn files_lie_in_a_folder_of_their_step() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder::create(Some(&folder.path().join("run")), folder.path(), "toy").unwrap();
-        assert!(Sample::text("x").save(&run, 7).unwrap().is_empty());
+        assert!(Sample::default().save(&run, 7).unwrap().is_empty());
         assert!(!run.samples().exists());
+        assert!(Sample::text("x\n").save(&run, 7).unwrap().is_empty());
+        let text = run.path().join("samples/step-000007/sample.txt");
+        assert_eq!(std::fs::read_to_string(text).unwrap(), "x\n");
         let written = named("a.png").save(&run, 7).unwrap();
         assert_eq!(written, [run.path().join("samples/step-000007/a.png")]);
         assert_eq!(std::fs::read(&written[0]).unwrap(), [1, 2]);

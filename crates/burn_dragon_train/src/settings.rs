@@ -33,11 +33,22 @@ pub struct TrainingConfig {
     pub clip_norm: Option<f64>,
     /// Number of steps between two lines of metrics.
     pub log_every: u64,
+    /// Format of event files beside `metrics.jsonl`; none without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventFormat>,
     /// Precision of the factors in the products of a training step. Evaluations are in f32.
     pub precision: TrainingPrecision,
     /// Guard against outliers. Without it, only a value that is not finite stops the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardConfig>,
+}
+
+/// Format of the event files beside `metrics.jsonl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventFormat {
+    /// Event files of TensorBoard.
+    Tensorboard,
 }
 
 /// Steps and units that a run has taken so far; zero for a new run.
@@ -60,6 +71,7 @@ impl Default for TrainingConfig {
             max_minutes: None,
             clip_norm: None,
             log_every: 10,
+            events: None,
             precision: TrainingPrecision::F32,
             guard: None,
         }

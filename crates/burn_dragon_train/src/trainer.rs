@@ -5,11 +5,12 @@
 //!                 now and then: a line of metrics, an evaluation, a sample, a checkpoint
 //! ```
 
+mod pace;
+
 use crate::batches::Batches;
-use crate::checkpointing::{Checkpointing, Contents, TrainerState};
+use crate::checkpointing::{Checkpointing, Contents, Mark, TrainerState};
 use crate::error::TrainError;
 use crate::guard::{Guard, GuardConfig, GuardPolicy, Irregularity};
-use crate::identity::ChangedData;
 use crate::interrupt::Interrupt;
 use crate::outcome::{Ending, Outcome, Saving};
 use crate::plan::Plan;
@@ -38,6 +39,8 @@ pub struct Trainer<'a, T: Task, U: Update<T> = Backprop> {
     output: Output,
     interrupt: Interrupt,
     accepts_changed_data: bool,
+    /// Time at which the run should be complete.
+    deadline: Option<Instant>,
     _update: PhantomData<U>, // made in `fit`, of the model that is given there
 }
 
@@ -100,6 +103,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             output,
             interrupt,
             accepts_changed_data: false,
+            deadline: None,
             _update: PhantomData,
         })
     }
@@ -117,6 +121,13 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
     /// reset if the held-out part has changed.
     pub fn accepting_changed_data(mut self) -> Self {
         self.accepts_changed_data = true;
+        self
+    }
+
+    /// Fits the number of steps to a deadline: if the steps that are left would take longer, there are fewer. The schedule
+    /// is that of the new number, which is written into the run's `config.toml`.
+    pub fn complete_by(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
         self
     }
 
@@ -157,6 +168,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         let mut ending = self.ending(&session);
         while ending.is_none() {
             session = self.step(session)?;
+            self.keep_pace(&mut session)?;
             self.after_step(&mut session)?;
             self.checkpointing.check()?;
             ending = self.ending(&session);
@@ -177,7 +189,8 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             .collect();
         if let Some(folder) = &found {
             state = self.checkpointing.read_state(folder)?;
-            let changed = self.recognise(&mut state, &mut notes)?;
+            let (now, sample) = (self.task.identity(), self.plan.sample());
+            let changed = state.recognise(now, T::keys(), sample, self.accepts_changed_data, &mut notes)?;
             model = self.task.restore(model, folder.path())?;
             if changed.is_none_or(|changed| !changed.training()) {
                 self.task
@@ -206,7 +219,8 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         state.version = env!("CARGO_PKG_VERSION").into();
         let resumed = found.map(|folder| folder.step());
         let reporter = Reporter::open(self.run, self.output, total_steps, resumed)?
-            .of_a_task(self.task.unit(), self.task.figures());
+            .of_a_task(self.task.unit(), self.task.figures())
+            .with_events(self.plan.training.events, self.run, resumed)?;
         notes.iter().for_each(|note| reporter.note(note));
         Ok(Session {
             total_steps,
@@ -233,40 +247,6 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             identity: self.task.identity(),
             ..TrainerState::default()
         }
-    }
-
-    /// Checks that the resumed run is the one that was saved, and whether its best score is still valid. Returns the
-    /// changes of its data, if they are accepted.
-    fn recognise(
-        &self,
-        state: &mut TrainerState,
-        notes: &mut Vec<String>,
-    ) -> Result<Option<ChangedData>, TrainError> {
-        let now = self.task.identity();
-        state.identity.check_settings(&now.settings, T::keys())?;
-        let changed = state.identity.changed_data(&now.data);
-        if let Some(changed) = &changed {
-            if !self.accepts_changed_data {
-                let changed = Box::new(changed.clone());
-                return Err(TrainError::ChangedData { changed });
-            }
-            let consequences = changed.consequences();
-            notes.push(format!(
-                "the data of the run has changed: {changed}; {consequences}"
-            ));
-        }
-        let sample = self.plan.sample();
-        if state.sample != sample && state.best_step.is_some() {
-            notes.push(format!(
-                "evaluations are on a sample of {sample} sequences now, not of {}: the best figure starts anew",
-                state.sample
-            ));
-        }
-        if state.sample != sample || changed.as_ref().is_some_and(ChangedData::validation) {
-            state.forget_best();
-        }
-        (state.sample, state.identity) = (sample, now);
-        Ok(changed)
     }
 
     fn ending(&self, session: &Session<'_, T, U>) -> Option<Ending> {
@@ -395,10 +375,10 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             && let Some(sample) = self.task.sample(&evaluated(session), step)?
         {
             let files = sample.save(self.run, step)?;
-            session.reporter.sample(step, &sample, &files);
+            session.reporter.sample(step, &sample, &files)?;
         }
         if step.is_multiple_of(self.plan.checkpoint.every) {
-            self.save(session)?;
+            self.save(session, true)?;
         }
         Ok(())
     }
@@ -417,7 +397,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         if session.state.best_score.is_none_or(|best| score < best) {
             session.state.best_score = Some(score);
             session.state.best_step = Some(step);
-            self.save(session)?;
+            self.save(session, true)?;
         }
         Ok(())
     }
@@ -426,8 +406,9 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         self.task.evaluate(&evaluated(session), scope)
     }
 
-    /// Saves a state that is not saved yet. A checkpoint that turns out to be the best is saved again, with this mark.
-    fn save(&self, session: &mut Session<'_, T, U>) -> Result<(), TrainError> {
+    /// Saves a state that is not saved yet. A checkpoint that turns out to be the best is saved again, with this mark. It
+    /// is `useful` unless an interruption is the only reason to save it.
+    fn save(&self, session: &mut Session<'_, T, U>, useful: bool) -> Result<(), TrainError> {
         let started = Instant::now();
         let (step, best_step) = (session.state.step, session.state.best_step);
         if session.saved == Some((step, best_step)) {
@@ -440,8 +421,9 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             update: session.update.snapshot(&session.model)?,
             state: &session.state,
         };
+        let best = best_step == Some(step);
         self.checkpointing
-            .save(self.task, contents, best_step == Some(step))?;
+            .save(self.task, contents, Mark { best, useful })?;
         session.saved = Some((step, best_step));
         session.blocked_seconds += started.elapsed().as_secs_f64();
         Ok(())
@@ -464,7 +446,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             session.reporter.evaluation("final", session.state.step, &full)?;
             Some(full)
         };
-        self.save(&mut session)?;
+        self.save(&mut session, ending != Ending::Interrupted)?;
         self.checkpointing.wait()?;
         session.reporter.finish();
         let (checkpoints, writing_seconds) = self.checkpointing.written();
@@ -479,6 +461,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             score: after.as_ref().map(|after| self.task.score(after)),
             after,
             seconds: session.started.elapsed().as_secs_f64(),
+            total_seconds: session.reporter.seconds(),
             units_per_second: session.session_units as f64 / session.stepping_seconds.max(1e-9),
             saving: Saving {
                 checkpoints,

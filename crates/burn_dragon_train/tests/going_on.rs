@@ -10,15 +10,16 @@ mod point;
 
 use burn_dragon_checkpoint::api::Content;
 use burn_dragon_train::api::{
-    CheckpointConfig, DataHash, DataHashes, DataPosition, Evaluation, EvaluationConfig, Identity, Interrupt,
-    Loss, LossContext, Metrics, OptimizerConfig, Outcome, Output, Plan, ResumePoint, RunFolder, Schedule,
-    Scope, Task, TaskState, TrainError, Trainer, TrainingConfig,
+    CheckpointConfig, DataHash, DataHashes, DataPosition, Ending, Evaluation, EvaluationConfig, Identity,
+    Interrupt, Loss, LossContext, Metrics, OptimizerConfig, Outcome, Output, Plan, ResumePoint, RunFolder,
+    Schedule, Scope, Task, TaskState, TrainError, Trainer, TrainingConfig,
 };
 use point::{Point, run_folder};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// A point that comes closer to 0, judged as it is told to be.
 #[derive(Clone, Debug)]
@@ -239,4 +240,45 @@ fn the_best_figure_starts_anew_where_it_is_measured_on_something_else() {
         let best = fs::read_to_string(run.join("checkpoint/best")).unwrap();
         assert_eq!(best.trim(), format!("step-{expected:06}"));
     }
+}
+
+#[test]
+fn a_run_with_a_deadline_is_complete_by_then_and_says_how_many_steps_it_took() {
+    const MANY: u64 = 100_000_000;
+    let (task, folder) = (Toy::default(), tempfile::tempdir().unwrap());
+    let run = run_folder(folder.path());
+    let config = folder.path().join("config.toml");
+    fs::write(&config, format!("[training]\nmax_steps = {MANY}\nseed = 1\n")).unwrap();
+    let plan = |max_steps| Plan {
+        training: TrainingConfig {
+            max_steps,
+            log_every: 1000,
+            ..TrainingConfig::default()
+        },
+        evaluation: EvaluationConfig {
+            every: 0,
+            ..EvaluationConfig::default()
+        },
+        checkpoint: CheckpointConfig { every: 0, keep: 1 },
+        ..Plan::default()
+    };
+    let trainer = Trainer::new(&task, plan(MANY), &run, Output::silent(), Interrupt::none()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let trainer = trainer.complete_by(deadline);
+    let (_, outcome) = trainer.fit(task.new_model().unwrap()).unwrap();
+    assert_eq!(outcome.ending, Ending::Complete);
+    assert!((50..MANY).contains(&outcome.steps), "{}", outcome.steps);
+    let text = fs::read_to_string(&config).unwrap();
+    let expected = format!("[training]\nmax_steps = {}\nseed = 1\n", outcome.steps);
+    assert_eq!(text, expected);
+    assert_eq!(
+        state(folder.path(), outcome.steps)["schedule_steps"],
+        outcome.steps
+    );
+    // A deadline that is far away changes nothing.
+    let (other, rest) = (tempfile::tempdir().unwrap(), Duration::from_secs(3600));
+    let run = run_folder(other.path());
+    let trainer = Trainer::new(&task, plan(100), &run, Output::silent(), Interrupt::none()).unwrap();
+    let trainer = trainer.complete_by(Instant::now() + rest);
+    assert_eq!(trainer.fit(task.new_model().unwrap()).unwrap().1.steps, 100);
 }

@@ -70,7 +70,7 @@ impl Assembly {
     ///
     /// # Errors
     /// If the source fails, does not hold that part, or the part was added before.
-    pub fn add(&mut self, index: usize, source: impl Read) -> Result<PartsProgress, CheckpointError> {
+    pub fn add(&mut self, index: usize, source: impl Read + Send) -> Result<PartsProgress, CheckpointError> {
         let path = self.path.clone();
         let Some(entry) = self.manifest.parts.get(index) else {
             let reason = format!(
@@ -143,7 +143,11 @@ impl Assembly {
     }
 }
 
-fn read_part(source: impl Read, entry: &PartEntry, path: &Path) -> Result<TensorFile, CheckpointError> {
+fn read_part(
+    source: impl Read + Send,
+    entry: &PartEntry,
+    path: &Path,
+) -> Result<TensorFile, CheckpointError> {
     let mut source = Hashed::new(source);
     let file = TensorFile::read_from(&mut source, entry.bytes).map_err(|error| error.at(path))?;
     let (_, sha256) = source.finish();

@@ -108,7 +108,7 @@ fn a_part_of_another_model_or_another_place_is_refused_and_can_come_again() {
     refused(parts.add(0, &part(&theirs, 0)[..]), "sha256");
     let mut broken = part(&ours, 0);
     *broken.last_mut().unwrap() ^= 1;
-    refused(parts.add(0, &broken[..]), "sha256");
+    refused(parts.add(0, &broken[..]), "blake3");
     refused(parts.add(0, &part(&ours, 0)[1..]), "burnpack");
     // With the hash of the stranger in the manifest, the part itself says whose it is.
     parts.manifest.parts[0].sha256 = crate::hash::sha256(&part(&theirs, 0));

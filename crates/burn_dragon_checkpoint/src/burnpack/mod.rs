@@ -17,6 +17,7 @@
 //! [`MAX_INDEX`], [`MAX_TENSORS`], [`MAX_TEXTS`], [`MAX_NAME`], [`MAX_AXES`].
 
 mod index;
+mod pieces;
 mod read;
 mod write;
 
@@ -25,7 +26,7 @@ use burn_dragon_core::api::MemoryError;
 use std::path::Path;
 
 pub use index::{Entry, is_name};
-pub use read::{Contents, Reader};
+pub use read::{Contents, Hashed, Reader};
 pub use write::Layout;
 
 /// Limit on the size of an index in bytes. The largest text in an index is a tokenizer, which is far smaller.

@@ -1,26 +1,25 @@
 //! Reader of a container, in one pass over its bytes.
 
 use super::index::{Entry, Read as Index, aligned};
-use super::{ALIGNMENT, HEADER, MAGIC, MAX_INDEX, PackError, VERSION, malformed};
-use crate::stored::all_finite;
-use burn::tensor::{DType, Element, TensorData, bf16, f16};
-use bytemuck::Pod;
+use super::pieces::{Found, Head, Parts, Pass};
+use super::{HEADER, MAGIC, MAX_INDEX, PackError, VERSION, malformed};
+use crate::hash::{Algorithm, hex};
+use crate::tree_hash::{PIECE, root};
+use burn::tensor::TensorData;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{ErrorKind, Read};
+use std::fs::File;
+use std::io::Read;
 
 /// Limit on the nesting depth of the index. A valid index has four levels.
 const MAX_DEPTH: usize = 16;
 
-/// Number of bytes that are read and passed to the observer at a time.
-const CHUNK: usize = 1 << 20;
-
 /// Container with a checked index; its tensors are not read yet.
-///
-/// Every byte that is read, padding included, is passed to `observe` in the order of the file. A hash is computed
-/// there.
-pub struct Reader<R, O> {
+#[derive(Debug)]
+pub struct Reader<R> {
     source: R,
-    observe: O,
+    length: u64,
+    /// Whether the source is known to have this length.
+    is_exact: bool,
     /// Tensors in the order of their positions.
     entries: Vec<Entry>,
     metadata: BTreeMap<String, String>,
@@ -36,15 +35,41 @@ pub struct Contents {
     pub metadata: BTreeMap<String, String>,
     /// Names of the tensors in f32, f16 or bf16 with a number that is not finite.
     pub not_finite: BTreeSet<String>,
+    /// Hash of all bytes, with the index replaced by [`Hashed::index`]; `None` if none was asked for.
+    pub hash: Option<String>,
+    /// BLAKE3 of all bytes as they are, if the hash is BLAKE3.
+    pub blake3: Option<String>,
 }
 
-impl<R: Read, O: FnMut(&[u8])> Reader<R, O> {
-    /// Reads the header and the index from a `source` of exactly `length` bytes. They are not passed to `observe` yet:
-    /// the observer may need the index to decide which bytes of it to observe.
+/// Hash to be computed while a container is read.
+#[derive(Clone, Debug)]
+pub struct Hashed {
+    /// Algorithm of the hash.
+    pub algorithm: Algorithm,
+    /// Bytes that are hashed in place of header and index, as many as these.
+    pub index: Vec<u8>,
+}
+
+impl Reader<File> {
+    /// Reads the header and the index of a file of exactly `length` bytes, as the system says.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_file(file: File, length: u64) -> Result<Self, PackError> {
+        let reader = Self::open(file, length)?;
+        Ok(Self {
+            is_exact: true,
+            ..reader
+        })
+    }
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads the header and the index from a `source` of exactly `length` bytes.
     ///
     /// # Errors
     /// If the source fails, or the index is not valid or does not match the length.
-    pub fn open(mut source: R, length: u64, observe: O) -> Result<Self, PackError> {
+    pub fn open(mut source: R, length: u64) -> Result<Self, PackError> {
         if length < HEADER as u64 {
             return malformed(format!("it has {length} bytes; a burnpack begins with {HEADER}"));
         }
@@ -52,7 +77,10 @@ impl<R: Read, O: FnMut(&[u8])> Reader<R, O> {
         source.read_exact(&mut header)?;
         let [m0, m1, m2, m3, v0, v1, l0, l1, l2, l3] = header;
         if [m0, m1, m2, m3] != MAGIC {
-            return malformed("it does not begin like a burnpack: the first four bytes must be `NRUB`");
+            let known = foreign([m0, m1, m2, m3]).map_or(String::new(), |format| format!("it is {format}: "));
+            return malformed(format!(
+                "{known}it does not begin like a burnpack: the first four bytes must be `NRUB`"
+            ));
         }
         let version = u16::from_le_bytes([v0, v1]);
         if version != VERSION {
@@ -102,7 +130,8 @@ impl<R: Read, O: FnMut(&[u8])> Reader<R, O> {
         let entries = parsed.entries(data)?;
         Ok(Self {
             source,
-            observe,
+            length,
+            is_exact: false,
             entries,
             metadata: parsed.metadata.0,
             index,
@@ -123,103 +152,70 @@ impl<R: Read, O: FnMut(&[u8])> Reader<R, O> {
     pub fn index(&self) -> &[u8] {
         &self.index
     }
+}
 
-    /// Reads the tensors one by one, to the end of the source.
+/// Name of the format of another program, by the first bytes of its files.
+fn foreign(magic: [u8; 4]) -> Option<&'static str> {
+    match &magic {
+        b"GGUF" => Some("a GGUF file of llama.cpp, which holds models of other kinds"),
+        b"ggml" | b"lmgg" => Some("a GGML file of llama.cpp, which holds models of other kinds"),
+        b"PK\x03\x04" => Some("a zip archive, as PyTorch writes (`dragon convert` reads official .pt files)"),
+        b"\x89HDF" => Some("an HDF5 file, as Keras writes"),
+        [0x1f, 0x8b, ..] => Some("compressed with gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd] => Some("compressed with zstd"),
+        _ => None,
+    }
+}
+
+impl<R: Read + Send> Reader<R> {
+    /// Reads the tensors, to the end of the source. In the same pass they are checked for finite numbers and hashed, by
+    /// several threads if there are many.
     ///
     /// # Errors
     /// If the source fails or ends early, or padding is not zero.
-    pub fn contents(mut self) -> Result<Contents, PackError> {
-        let mut tensors = BTreeMap::new();
-        let mut not_finite = BTreeSet::new();
-        let mut at = self.index.len() as u64;
-        let data_start = at.next_multiple_of(ALIGNMENT);
-        for entry in std::mem::take(&mut self.entries) {
-            self.padding(data_start + entry.range.start - at)?;
-            at = data_start + entry.range.end;
-            let (data, finite) = self.tensor(&entry)?;
-            if !finite {
-                not_finite.insert(entry.name.clone());
-            }
-            tensors.insert(entry.name, data);
+    ///
+    /// # Panics
+    /// If `hashed` has an index of another length.
+    pub fn contents(self, hashed: Option<&Hashed>) -> Result<Contents, PackError> {
+        let Self {
+            mut source,
+            length,
+            is_exact,
+            entries,
+            metadata,
+            index,
+        } = self;
+        let replaced = hashed.map_or(&index, |hashed| &hashed.index);
+        assert_eq!(replaced.len(), index.len(), "another index is not as long");
+        let head = Head {
+            plain: &index,
+            hashed: replaced,
+        };
+        let mut parts = Parts::new(&entries, length);
+        let pass = Pass::new(length, hashed.map(|hashed| hashed.algorithm));
+        let (mut at, mut found) = (0, Found::default());
+        while at < length {
+            // A source of unknown length is believed about twice what has come.
+            let until = match is_exact {
+                true => length,
+                false => length.min((2 * at).max(4 * PIECE)),
+            };
+            found.join(pass.run(&mut source, parts.pieces(head, at..until)?)?);
+            at = until;
         }
-        let mut one = [0];
-        if tensors.is_empty() {
-            let mut rest = Vec::new();
-            (&mut self.source).take(ALIGNMENT).read_to_end(&mut rest)?;
-            self.zeros(&rest)?;
-        } else if self.source.read(&mut one)? != 0 {
+        if source.read(&mut [0])? != 0 {
             return malformed("bytes follow its last tensor");
         }
+        let nodes = found.nodes();
+        let root = |nodes: &[_]| (!nodes.is_empty()).then(|| hex(&root(nodes)));
+        let (tree, blake3) = (root(&nodes.hashed), root(&nodes.plain));
+        let not_finite = found.not_finite.iter().map(|place| entries[*place].name.clone());
         Ok(Contents {
-            tensors,
-            metadata: self.metadata,
-            not_finite,
+            metadata,
+            not_finite: not_finite.collect(),
+            hash: pass.in_order().or(tree),
+            blake3,
+            tensors: parts.into_tensors(entries),
         })
-    }
-
-    /// A tensor, and whether its numbers are finite, which is checked of f32, f16 and bf16.
-    fn tensor(&mut self, entry: &Entry) -> Result<(TensorData, bool), PackError> {
-        match entry.dtype {
-            DType::F32 => self.values::<f32>(entry, |values| all_finite(values, |value| value.is_finite())),
-            DType::F16 => self.values::<f16>(entry, |values| all_finite(values, |value| value.is_finite())),
-            DType::BF16 => self.values::<bf16>(entry, |values| all_finite(values, |value| value.is_finite())),
-            DType::F64 => self.values::<f64>(entry, |_| true),
-            DType::I64 => self.values::<i64>(entry, |_| true),
-            DType::I32 => self.values::<i32>(entry, |_| true),
-            DType::I16 => self.values::<i16>(entry, |_| true),
-            DType::I8 => self.values::<i8>(entry, |_| true),
-            DType::U64 => self.values::<u64>(entry, |_| true),
-            DType::U32 => self.values::<u32>(entry, |_| true),
-            DType::U16 => self.values::<u16>(entry, |_| true),
-            DType::U8 => self.values::<u8>(entry, |_| true),
-            other => malformed(format!("tensor `{}` is {other:?}, which is not read", entry.name)),
-        }
-    }
-
-    /// Values of a tensor, and whether `check` accepts them. Each piece is observed and checked while it is in the cache.
-    /// The buffer doubles as bytes arrive: the length that a source without a known end states need not be true. It has
-    /// the type of the values from the beginning, so that its alignment is theirs and it is never copied.
-    fn values<E: Element + Pod>(
-        &mut self,
-        entry: &Entry,
-        check: impl Fn(&[E]) -> bool,
-    ) -> Result<(TensorData, bool), PackError> {
-        let Ok(size) = usize::try_from(entry.size()) else {
-            return malformed(format!("tensor `{}` is too large for this machine", entry.name));
-        };
-        let (count, most) = (size / size_of::<E>(), CHUNK / size_of::<E>());
-        let (mut values, mut accepted) = (Vec::<E>::new(), true);
-        while values.len() < count {
-            let (from, left) = (values.len(), count - values.len());
-            let next = left.min(most);
-            if values.capacity() - from < next {
-                values.reserve_exact(next.max(from.min(left)));
-            }
-            values.resize(from + next, E::zeroed());
-            let piece = &mut values[from..];
-            let came = self.source.read_exact(bytemuck::cast_slice_mut(piece));
-            came.map_err(|error| match error.kind() {
-                ErrorKind::UnexpectedEof => ErrorKind::UnexpectedEof.into(),
-                _ => error,
-            })?;
-            (self.observe)(bytemuck::cast_slice(piece));
-            accepted = accepted && check(piece);
-        }
-        Ok((TensorData::new(values, entry.shape.clone()), accepted))
-    }
-
-    fn padding(&mut self, size: u64) -> Result<(), PackError> {
-        let mut bytes = [0; ALIGNMENT as usize];
-        let bytes = &mut bytes[..usize::try_from(size).unwrap_or(0)]; // entries are checked: less than an alignment
-        self.source.read_exact(bytes)?;
-        self.zeros(bytes)
-    }
-
-    fn zeros(&mut self, bytes: &[u8]) -> Result<(), PackError> {
-        (self.observe)(bytes);
-        if bytes.iter().any(|byte| *byte != 0) {
-            return malformed("the padding between its tensors is not zero");
-        }
-        Ok(())
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::hash::Algorithm;
 use burn::tensor::{DType, TensorData};
 use std::collections::BTreeMap;
 
@@ -34,7 +35,7 @@ fn written() -> Vec<u8> {
 }
 
 fn read(bytes: &[u8]) -> Result<Contents, PackError> {
-    Reader::open(bytes, bytes.len() as u64, |_: &[u8]| {})?.contents()
+    Reader::open(bytes, bytes.len() as u64)?.contents(None)
 }
 
 /// A container with this index, and this much data.
@@ -56,17 +57,25 @@ fn refused(bytes: &[u8], reason: &str) {
 }
 
 #[test]
-fn what_is_written_is_read_and_every_byte_is_observed() {
+fn what_is_written_is_read_and_every_byte_is_hashed() {
     let bytes = written();
-    let mut seen = Vec::new();
-    let reader = Reader::open(&bytes[..], bytes.len() as u64, |part: &[u8]| {
-        seen.extend_from_slice(part);
-    })
-    .unwrap();
-    let head = reader.index().to_vec();
-    let contents = reader.contents().unwrap();
-    assert_eq!((contents.tensors, contents.metadata), (tensors(), metadata()));
-    assert_eq!([head, seen].concat(), bytes);
+    let end = HEADER + u32::from_le_bytes(bytes[6..HEADER].try_into().unwrap()) as usize;
+    let mut other = bytes.clone();
+    other[..end].fill(7);
+    for (index, hashed) in [(bytes[..end].to_vec(), &bytes), (vec![7; end], &other)] {
+        for (algorithm, hash) in [
+            (Algorithm::Sha256, crate::hash::sha256(hashed)),
+            (Algorithm::Blake3, blake3::hash(hashed).to_string()),
+        ] {
+            let index = index.clone();
+            let reader = Reader::open(&bytes[..], bytes.len() as u64).unwrap();
+            let contents = reader.contents(Some(&Hashed { algorithm, index })).unwrap();
+            assert_eq!((contents.tensors, contents.metadata), (tensors(), metadata()));
+            assert_eq!(contents.hash, Some(hash));
+            let plain = (algorithm == Algorithm::Blake3).then(|| blake3::hash(&bytes).to_string());
+            assert_eq!(contents.blake3, plain);
+        }
+    }
 }
 
 #[test]

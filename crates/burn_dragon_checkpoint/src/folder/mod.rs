@@ -17,6 +17,7 @@ pub use snapshot::{Content, Snapshot};
 
 use crate::disk::{Disk, Os, create_dirs, sweep, write_atomic};
 use crate::error::CheckpointError;
+use crate::model::ModelFile;
 use crate::plain;
 use std::collections::BTreeSet;
 use std::fs;
@@ -356,7 +357,7 @@ impl CheckpointFolder {
             let reason = "it is a link or no folder; a checkpoint must be a real folder inside its run";
             return Err(CheckpointError::corrupt(&self.path, reason));
         }
-        let manifest = Manifest::read(&self.path)?;
+        let manifest = Manifest::of(&self.path)?;
         if manifest.step == self.step {
             return Ok(manifest);
         }
@@ -373,9 +374,26 @@ impl CheckpointFolder {
     /// # Errors
     /// The first file that is missing, damaged, or not listed.
     pub fn verify(&self) -> Result<(), CheckpointError> {
-        self.manifest()?.check(&self.path)
+        self.manifest()?.check(&self.path, None)
+    }
+
+    /// Checks every file like [`verify`](Self::verify), and reads the model. `model.bpk` is read once for both.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify), or if `model.bpk` is not a model.
+    pub fn read_model(&self) -> Result<ModelFile, CheckpointError> {
+        let (manifest, path) = (self.manifest()?, self.path.join(MODEL));
+        let Some((file, checked)) = manifest.read(&path, MODEL)? else {
+            manifest.check(&self.path, None)?;
+            return ModelFile::read(&path);
+        };
+        manifest.check(&self.path, Some(MODEL))?;
+        ModelFile::of_checked(file, &checked, &path)
     }
 }
+
+/// File name of the model in a checkpoint.
+const MODEL: &str = "model.bpk";
 
 /// Limit on the size of a pointer in bytes. It holds the name of a folder.
 pub const MAX_POINTER: u64 = 256;

@@ -3,7 +3,7 @@
 use crate::disk::{Disk, write_synced};
 use crate::error::CheckpointError;
 use crate::folder::manifest::{FORMAT, FileEntry, MANIFEST, Manifest};
-use crate::hash::Hashed;
+use crate::hash::{Algorithm, Hashed};
 use crate::names::is_plain_name;
 use crate::tensors::TensorFile;
 use std::collections::BTreeMap;
@@ -60,10 +60,14 @@ impl Snapshot {
             }
             let mut entry = None;
             write_synced(disk, &path, |sink| {
-                let mut hashed = Hashed::new(sink);
+                let mut hashed = Hashed::by(Algorithm::Blake3, sink);
                 content.write_to(&mut hashed)?;
-                let (size, sha256) = hashed.finish();
-                entry = Some(FileEntry { size, sha256 });
+                let (size, blake3) = hashed.finish();
+                entry = Some(FileEntry {
+                    size,
+                    blake3: Some(blake3),
+                    sha256: None,
+                });
                 Ok(())
             })
             .map_err(CheckpointError::io("write", &path))?;

@@ -34,9 +34,83 @@ fn a_commit_verifies_and_a_flipped_byte_does_not() {
     let folder = committed(root.path(), &[3]).step(3).unwrap();
     folder.verify().unwrap();
     fs::write(folder.path().join("model.bpk"), "model 4").unwrap();
-    assert!(folder.verify().unwrap_err().to_string().contains("sha256"));
+    assert!(folder.verify().unwrap_err().to_string().contains("blake3"));
     fs::write(folder.path().join("model.bpk"), "mod").unwrap();
     assert!(folder.verify().unwrap_err().to_string().contains("3 bytes"));
+}
+
+#[test]
+fn a_model_is_read_and_its_checkpoint_verified_in_one_pass() {
+    let root = tempfile::tempdir().unwrap();
+    let model = crate::model::tests::toy(1.0);
+    let files = [
+        ("model.bpk", Content::Tensors(model.clone().into_tensor_file())),
+        ("trainer.json", Content::Text("{}".into())),
+    ];
+    let snapshot = Snapshot {
+        step: 3,
+        files: files.map(|(name, content)| (name.to_string(), content)).into(),
+        ..Snapshot::default()
+    };
+    let folder = Checkpoints::new(root.path()).commit(&snapshot).unwrap();
+    assert_eq!(folder.read_model().unwrap().hash(), model.hash());
+    let path = |name: &str| folder.path().join(name);
+    let refused = |name: &str, bytes: &[u8], says: &str| {
+        let before = fs::read(path(name)).unwrap();
+        fs::write(path(name), bytes).unwrap();
+        let error = folder.read_model().unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+        assert!(folder.verify().is_err());
+        fs::write(path(name), before).unwrap();
+        folder.read_model().unwrap();
+    };
+    refused("trainer.json", b"[]", "its manifest says");
+    refused("model.bpk", b"cut", "3 bytes");
+    let mut bytes = Vec::new();
+    let other = crate::model::tests::toy(2.0); // sound, and of the same size
+    other.into_tensor_file().write_to(&mut bytes).unwrap();
+    refused("model.bpk", &bytes, "its manifest says");
+}
+
+#[test]
+fn a_manifest_has_the_hashes_of_its_format() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = committed(root.path(), &[3]).step(3).unwrap();
+    let manifest = folder.manifest().unwrap();
+    let path = folder.path().join(MANIFEST);
+    let sealed = |format: &str, change: fn(&mut FileEntry)| {
+        let mut manifest = manifest.clone();
+        manifest.format = format.into();
+        manifest.files.values_mut().for_each(change);
+        Manifest::parse(&manifest.sealed().text(), &path)
+    };
+    let of_1: fn(&mut FileEntry) = |entry| {
+        *entry = FileEntry {
+            size: 7,
+            blake3: None,
+            sha256: Some(crate::hash::sha256(b"model 3")),
+        };
+    };
+    sealed("burn_dragon.checkpoint/2", |_| {}).unwrap();
+    let old = sealed("burn_dragon.checkpoint/1", of_1).unwrap();
+    old.check(folder.path(), None).unwrap();
+    fs::write(folder.path().join("model.bpk"), "model 4").unwrap();
+    assert!(
+        old.check(folder.path(), None)
+            .unwrap_err()
+            .to_string()
+            .contains("sha256")
+    );
+    let both: fn(&mut FileEntry) = |entry| entry.sha256 = Some(crate::hash::sha256(b"model 3"));
+    for (format, change) in [
+        ("burn_dragon.checkpoint/1", (|_| {}) as fn(&mut FileEntry)),
+        ("burn_dragon.checkpoint/2", of_1),
+        ("burn_dragon.checkpoint/2", both),
+        ("burn_dragon.checkpoint/2", |entry| entry.blake3 = None),
+    ] {
+        let error = sealed(format, change).unwrap_err().to_string();
+        assert!(error.contains("needs one hash"), "{error}");
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ use crate::kind::ModelKind;
 use crate::names::is_plain_name;
 use crate::precision::StoredPrecision;
 use crate::stored::{Codes, CodesEntry, Stored, StoredTensor};
-use crate::tensors::{self, TensorFile, Tensors};
+use crate::tensors::{self, Checked, TensorFile, Tensors};
 use crate::text::shortened;
 use crate::upgrade;
 use burn::tensor::TensorData;
@@ -219,9 +219,18 @@ impl ModelFile {
     /// # Errors
     /// If it is damaged or is not a model.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let (file, not_finite) = TensorFile::read_and_check(path)?;
+        let (file, checked) = TensorFile::read_and_check(path)?;
+        Self::of_checked(file, &checked, path)
+    }
+
+    /// The model in a file that was read from `path`.
+    pub(crate) fn of_checked(
+        file: TensorFile,
+        checked: &Checked,
+        path: &Path,
+    ) -> Result<Self, CheckpointError> {
         let model = Described::of(file.metadata, path)?.with_tensors(file.tensors, path)?;
-        refuse_not_finite(not_finite.first(), path).map(|()| model)
+        refuse_not_finite(checked.not_finite.first(), path).map(|()| model)
     }
 
     /// Checks the content of a file, like [`read`](Self::read). `path` is the file, for the error.

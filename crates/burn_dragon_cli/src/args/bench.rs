@@ -182,6 +182,9 @@ pub struct BenchDecodeArgs {
     /// Precision of the carried memory
     #[arg(long, value_name = "f32|bf16", value_parser = precision, default_value = "f32")]
     pub memory_precision: Precision,
+    /// Draw the tokens on the GPU, several at a time, as generation does; without it they are given
+    #[arg(long)]
+    pub draw: bool,
     /// Settings of the measurement
     #[command(flatten)]
     pub settings: SettingArgs,

@@ -6,6 +6,10 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 /// `dragon eval`.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  dragon eval runs/latest                                  on the validation data of its run
+  dragon eval runs/latest book.txt                         on a text
+  dragon eval runs/latest --needle --distances 100 500     facts far back")]
 pub struct EvalArgs {
     /// The model
     #[command(flatten)]
@@ -36,6 +40,7 @@ pub struct EvalArgs {
         long,
         value_name = "BYTES",
         value_delimiter = ',',
+        num_args = 1..,
         default_values_t = [100, 200, 500, 1000, 2000, 5000, 10000, 20000],
         requires = "needle"
     )]

@@ -8,21 +8,25 @@ use std::path::PathBuf;
 
 /// `dragon generate`.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  dragon generate runs/latest \"Mira hid the red key under the mill.\"
+  dragon generate -m runs/latest -p \"Mira hid\" -n 100 --temperature 0 --stop .
+  echo \"Mira hid\" | dragon generate runs/latest -")]
 pub struct GenerateArgs {
     /// The model
     #[command(flatten)]
     pub model: ModelArgs,
-    /// `-` reads the prompt from standard input
-    #[arg(value_name = "-", value_parser = ["-"], conflicts_with_all = ["prompt", "prompt_tokens"])]
-    pub stdin: Option<String>,
+    /// Text to continue; `-` reads it from standard input
+    #[arg(value_name = "PROMPT", conflicts_with_all = ["prompt", "prompt_tokens"])]
+    pub text: Option<String>,
     /// Text to continue
-    #[arg(long, value_name = "TEXT", conflicts_with = "prompt_tokens")]
+    #[arg(short, long, value_name = "TEXT", conflicts_with = "prompt_tokens")]
     pub prompt: Option<String>,
     /// Token ids to continue
     #[arg(long, value_name = "1,2,3", value_delimiter = ',')]
     pub prompt_tokens: Option<Vec<u32>>,
     /// Maximum number of new tokens
-    #[arg(long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N")]
     pub max_tokens: Option<usize>,
     /// Settings of the sampling
     #[command(flatten)]
@@ -116,7 +120,7 @@ pub struct ChatArgs {
     #[command(flatten)]
     pub drawing: DrawingArgs,
     /// Maximum number of tokens in an answer
-    #[arg(long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N")]
     pub max_tokens: Option<usize>,
     /// Remember between one and two windows of N tokens, and forget older ones
     #[arg(long, value_name = "N")]

@@ -27,11 +27,11 @@ impl ModelArgs {
 #[derive(Debug, ClapArgs)]
 pub struct PlaceArgs {
     /// A run folder, a checkpoint folder, a .bpk or its .parts.json, official .safetensors, an address (https://...), or
-    /// OWNER/NAME of a hub
+    /// OWNER/NAME of a hub; also given as -m MODEL
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// Configuration of official .safetensors (JSON with n_layer, n_embd, n_head, ...)
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", display_order = 900)]
     pub model_config: Option<PathBuf>,
     /// Checkpoint to read
     #[command(flatten)]

@@ -6,7 +6,7 @@ use super::{backend, from_stdin, load, memory, print_json};
 use crate::args::{DrawingArgs, GenerateArgs, InferenceArgs};
 use crate::exit::{self, Usage};
 use anyhow::Context;
-use burn_dragon::api::language::{Generation, GenerationConfig, Generator, LanguageModel, Prefix};
+use burn_dragon::api::language::{DrawnOn, Generation, GenerationConfig, Generator, LanguageModel, Prefix};
 use burn_dragon_train::api::Interrupt;
 use burn_dragon_train::api::expert::results;
 use serde_json::json;
@@ -79,8 +79,9 @@ fn summary(
 
 /// Prompt: the typed one, else that of the settings if no memory was loaded.
 fn prompt(args: &GenerateArgs, model: &LanguageModel, config: &GenerationConfig) -> anyhow::Result<Prompt> {
-    let text = match (&args.prompt_tokens, &args.stdin, &args.prompt) {
+    let text = match (&args.prompt_tokens, &args.text, &args.prompt) {
         (Some(ids), _, _) => return Prompt::of_tokens(ids.clone(), model),
+        (None, Some(text), _) if text != "-" => text.clone().into_bytes(),
         (None, Some(_), _) => {
             let mut bytes = Vec::new();
             std::io::stdin()
@@ -147,6 +148,10 @@ pub(super) fn speak(
     interrupt: &Interrupt,
 ) -> anyhow::Result<Generation> {
     let live = show.streaming && !show.quiet;
+    match reading.drawn_on() {
+        DrawnOn::Processor => {}
+        elsewhere => tell!("{elsewhere}"),
+    }
     // After a failed write to standard output, nothing more is written.
     let mut heard = !live || results::write(show.prompt);
     let generation = generator.go_on(reading, |piece| {

@@ -5,6 +5,7 @@ use crate::args::InfoArgs;
 use burn_dragon::api::checkpoint::{CheckpointError, ModelFile, ModelKind};
 use burn_dragon::api::exchange::LoadedModel;
 use burn_dragon::api::expert::checkpoint::one_line;
+use burn_dragon_train::api::expert::count;
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 
@@ -63,7 +64,12 @@ fn show(kind: &dyn ModelKind, loaded: &LoadedModel) {
     );
     row(
         "trained",
-        &format!("{} steps, {} {}", info.step, info.units, kind.unit()),
+        &format!(
+            "{} steps, {} {}",
+            count(info.step),
+            count(info.units),
+            kind.unit()
+        ),
     );
     let provenance = info.provenance.clone().unwrap_or_default();
     let told = [
@@ -75,7 +81,7 @@ fn show(kind: &dyn ModelKind, loaded: &LoadedModel) {
         said.iter().for_each(|said| row(what, said));
     }
     row("shape", &kind.shape(model.config.value()));
-    row("parameters", &parameters(kind, model).to_string());
+    row("parameters", &count(parameters(kind, model)));
     for (what, said) in kind.words(model) {
         row(&one_line(&what), &said);
     }

@@ -2,8 +2,13 @@
 
 pub mod bench;
 pub mod chat;
+#[cfg(feature = "train")]
+pub mod compare;
+pub mod completions;
 pub mod convert;
 pub mod diff;
+#[cfg(feature = "train")]
+pub mod doctor;
 pub mod eval;
 pub mod export;
 pub mod export_burnpack;
@@ -13,6 +18,7 @@ pub mod infer;
 pub mod info;
 pub mod inspect;
 mod live;
+pub mod man;
 mod memory;
 #[cfg(feature = "train")]
 pub mod predict;
@@ -22,10 +28,17 @@ pub mod pull;
 #[cfg(feature = "fetch")]
 pub mod push;
 mod remote;
+#[cfg(feature = "train")]
+pub mod report;
 mod run_settings;
+#[cfg(feature = "train")]
+pub mod runs;
 pub mod state;
+#[cfg(feature = "train")]
+pub mod sweep;
 #[cfg(feature = "bpe")]
 pub mod tokenizer;
+pub mod tour;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod verify;
@@ -50,6 +63,12 @@ fn kinds() -> Kinds {
         #[cfg(feature = "train")]
         &SUDOKU,
     ])
+}
+
+/// Commit of the sources of this program, with `+changes` if they had changes that were not committed.
+#[cfg(feature = "train")]
+fn commit() -> Option<&'static str> {
+    option_env!("BURN_DRAGON_COMMIT")
 }
 
 /// Number of parameters in all tensors of a model.

@@ -1,19 +1,28 @@
 //! `dragon train`.
 
-use super::print_json;
+use super::{commit, print_json};
 use crate::args::TrainArgs;
-use crate::exit::interrupted;
+use crate::exit::{Usage, interrupted};
 use crate::families;
+use crate::typed::Words;
 use burn_dragon::api::train::RunRequest;
 use std::process::ExitCode;
+use toml::Value;
 
 /// Runs the verb.
 ///
 /// # Errors
 /// If the configuration, the data or the machine do not allow it.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let request = request(args);
+    let words = Words::of(&args.words, &families::names())?;
+    if args.resume.is_some() && !words.configs.is_empty() {
+        let text =
+            "a resumed run has its own configuration: give settings as KEY=VALUE, and no configuration file";
+        return Err(Usage(text.into()).into());
+    }
+    let mut request = request(args, &words);
     let family = families::named(request.family()?.as_deref())?;
+    request.assignments = [of_data(&words.data, family.files), words.settings].concat();
     let ran = (family.train)(&request)?;
     if let Some(json) = &ran.json {
         print_json(json)?;
@@ -25,16 +34,22 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Request for a run. The first word is a family, unless it is a setting.
-fn request(args: &TrainArgs) -> RunRequest {
-    let (family, assignments) = match args.words.split_first() {
-        Some((word, rest)) if !word.contains('=') => (Some(word.clone()), rest),
-        _ => (None, args.words.as_slice()),
-    };
+/// Settings for data in these files and folders; none without any.
+fn of_data(paths: &[String], files: &str) -> Vec<String> {
+    if paths.is_empty() {
+        return Vec::new();
+    }
+    let paths: Vec<Value> = paths.iter().cloned().map(Value::from).collect();
+    let paths = Value::Array(paths);
+    vec![format!("dataset.type={files}"), format!("dataset.paths={paths}")]
+}
+
+/// Request for a run, without its settings.
+fn request(args: &TrainArgs, words: &Words) -> RunRequest {
     RunRequest {
-        family,
-        assignments: assignments.to_vec(),
-        configs: args.configs.clone(),
+        family: words.family.clone(),
+        assignments: Vec::new(),
+        configs: [args.configs.clone(), words.configs.clone()].concat(),
         backend: args.backend.backend,
         out: args.out.clone(),
         max_steps: args.max_steps,
@@ -43,5 +58,6 @@ fn request(args: &TrainArgs) -> RunRequest {
         print_config: args.print_config,
         dry_run: args.dry_run,
         json: args.json,
+        commit: commit().map(Into::into),
     }
 }

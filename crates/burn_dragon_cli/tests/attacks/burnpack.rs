@@ -34,16 +34,27 @@ attacks! { Burnpack, "bpk":
         let pair = (text("k"), text("v"));
         sealed(container(&index_with(&[], &[pair.clone(), pair, unsealed()]), 0))
     };
-    hash_missing: "without one `file_sha256`" = container(&index_with(&[], &[]), 0);
+    hash_missing: "without one hash of its bytes" = container(&index_with(&[], &[]), 0);
     hash_wrong: "it says 0000" = container(&index(&[("a", floats(&[1], (0, 4)))]), 4);
     hash_twice: "there twice" = container(&index_with(&[], &[unsealed(), unsealed()]), 0);
-    hash_too_short: "without one `file_sha256`" = container(&index_with(&[], &[(text(SHA256), text("00"))]), 0);
-    hash_imitated: "without one `file_sha256`" = {
-        let imitation = [text(SHA256), text(&"0".repeat(64))].concat();
+    hash_too_short: "without one hash of its bytes" = container(&index_with(&[], &[(text(BLAKE3), text("00"))]), 0);
+    hash_imitated: "without one hash of its bytes" = {
+        let imitation = [text(BLAKE3), text(&"0".repeat(64))].concat();
         let texts = [(text("k"), [head(3, imitation.len() as u64), imitation].concat()), unsealed()];
         sealed(container(&index_with(&[], &texts), 0))
     };
-    value_changed: "the sha256 of its bytes" = changed(sound(), 1);
+    hash_of_two_kinds: "without one hash of its bytes" = {
+        let texts = [unsealed_by(BLAKE3), unsealed_by(SHA256)];
+        sealed(container(&index_with(&[("a", floats(&[1], (0, 4)))], &texts), 4))
+    };
+    hash_of_the_other_kind: "the sha256 of its bytes" = {
+        let (ours, theirs) = (sound(), sound_by_sha256());
+        let digits = |bytes: &[u8]| bytes.windows(2).rposition(|two| two == [0x78, 64]).unwrap() + 2;
+        let (from, to) = (digits(&ours), digits(&theirs));
+        [&theirs[..to], &ours[from..from + 64], &theirs[to + 64..]].concat()
+    };
+    value_changed: "the blake3 of its bytes" = changed(sound(), 1);
+    value_changed_under_a_sha256: "the sha256 of its bytes" = changed(sound_by_sha256(), 1);
     shape_overflows: "more than there can be" = {
         sealed(container(&index(&[("a", floats(&[1 << 33, 1 << 33], (0, 4)))]), 4))
     };

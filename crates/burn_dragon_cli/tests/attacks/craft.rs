@@ -1,8 +1,9 @@
 //! Files byte by byte: what no writer of ours would write.
 
 use burn::tensor::TensorData;
-use burn_dragon::api::expert::checkpoint::{TensorFile, sha256};
+use burn_dragon::api::expert::checkpoint::{Algorithm, Hashed, TensorFile};
 use std::collections::BTreeMap;
+use std::io::Write;
 
 /// The beginning of a CBOR value: its kind and a number.
 pub(crate) fn head(kind: u8, number: u64) -> Vec<u8> {
@@ -50,11 +51,17 @@ pub(crate) fn floats(shape: &[u64], offsets: (u64, u64)) -> Vec<u8> {
     described(text("F32"), list(&sizes), offsets)
 }
 
+/// Keys of the hash: of today, and of files of before 27 November 2026.
+pub(crate) const BLAKE3: &str = "file_blake3";
 pub(crate) const SHA256: &str = "file_sha256";
 
 /// The text that holds the hash, with zeros for it.
 pub(crate) fn unsealed() -> (Vec<u8>, Vec<u8>) {
-    (text(SHA256), text(&"0".repeat(64)))
+    unsealed_by(BLAKE3)
+}
+
+pub(crate) fn unsealed_by(key: &str) -> (Vec<u8>, Vec<u8>) {
+    (text(key), text(&"0".repeat(64)))
 }
 
 /// An index of these tensors, and of nothing but the hash.
@@ -80,12 +87,15 @@ pub(crate) fn container(index: &[u8], data: usize) -> Vec<u8> {
 
 /// The same file with the right hash, where it has one place for it: so that what is wrong is not found by the hash.
 pub(crate) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
-    let key = [text(SHA256), vec![0x78, 64]].concat();
-    if let Some(at) = bytes.windows(key.len()).position(|window| window == key) {
-        let digits = at + key.len()..at + key.len() + 64;
-        bytes[digits.clone()].fill(b'0');
-        let hash = sha256(&bytes);
-        bytes[digits].copy_from_slice(hash.as_bytes());
+    for (key, algorithm) in [(BLAKE3, Algorithm::Blake3), (SHA256, Algorithm::Sha256)] {
+        let key = [text(key), vec![0x78, 64]].concat();
+        if let Some(at) = bytes.windows(key.len()).position(|window| window == key) {
+            let digits = at + key.len()..at + key.len() + 64;
+            bytes[digits.clone()].fill(b'0');
+            let mut hashed = Hashed::by(algorithm, std::io::sink());
+            hashed.write_all(&bytes).unwrap();
+            bytes[digits].copy_from_slice(hashed.finish().1.as_bytes());
+        }
     }
     bytes
 }
@@ -93,6 +103,12 @@ pub(crate) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 /// A sound container of one number.
 pub(crate) fn sound() -> Vec<u8> {
     sealed(container(&index(&[("a", floats(&[1], (0, 4)))]), 4))
+}
+
+/// The same with a SHA-256, as it was written before 27 November 2026.
+pub(crate) fn sound_by_sha256() -> Vec<u8> {
+    let index = index_with(&[("a", floats(&[1], (0, 4)))], &[unsealed_by(SHA256)]);
+    sealed(container(&index, 4))
 }
 
 /// Another byte at a place counted from the end.

@@ -152,7 +152,7 @@ fn a_part_that_is_missing_longer_shorter_or_changed_is_refused() {
     fs::write(&path, &sound[1..]).unwrap();
     parts_refused(&manifest, "its manifest says");
     fs::write(&path, crate::craft::changed(sound.clone(), 1)).unwrap();
-    parts_refused(&manifest, "sha256");
+    parts_refused(&manifest, "blake3");
     fs::remove_file(&path).unwrap();
     let error = read_parts(&manifest, |_| {}).unwrap_err().to_string();
     assert!(error.contains("part-00003"), "{error}");

@@ -78,8 +78,19 @@ attacks! { Manifest, "json":
         let (start, _) = sound().rsplit_once(",\n  \"sha256\"").map(|(a, b)| (a.to_string(), b.to_string())).unwrap();
         start + "\n}"
     };
-    hash_of_a_file_missing: "missing field `sha256`" = {
+    hash_of_a_file_missing: "needs one hash" = {
         replaced(&sound(), &format!(",\n      \"sha256\": \"{}\"", hash()), "")
+    };
+    hash_of_a_file_of_another_format: "needs one hash, its `blake3`" = {
+        sealed(&replaced(&unsealed(), "checkpoint/1", "checkpoint/2"))
+    };
+    hash_of_a_file_of_two_kinds: "needs one hash" = {
+        let hash = format!("\"sha256\": \"{}\"\n    }}", hash());
+        sealed(&replaced(&unsealed(), &hash, &format!("\"blake3\": \"{}\",\n      {hash}", "0".repeat(64))))
+    };
+    hash_of_a_file_wrong_by_blake3: "its blake3 is" = {
+        let text = replaced(&unsealed(), "checkpoint/1", "checkpoint/2");
+        sealed(&replaced(&text, "      \"sha256\"", "      \"blake3\""))
     };
     hash_of_a_file_empty: "its manifest says " = listing(&[("model.bpk", MODEL.len() as u64, "")]);
     hash_of_a_file_wrong: "its manifest says 0000" = listing(&[("model.bpk", MODEL.len() as u64, &"0".repeat(64))]);

@@ -6,7 +6,7 @@ use burn::tensor::TensorData;
 attacks! { State, "state":
     a_model_for_a_memory: "its format is `burn_dragon.model/1`" = written(&sound_model());
     without_a_format: "without a state's description" = without_text(sound_state(), "format");
-    without_a_hash: "without one `file_sha256`" = {
+    without_a_hash: "without one hash of its bytes" = {
         let described = floats(&[1, 1, 2, 2], (0, 16));
         container(&index_with(&[("rho.0", described)], &[(text("format"), text("burn_dragon.state/2"))]), 16)
     };
@@ -24,7 +24,7 @@ attacks! { State, "state":
     seen_more_than_was_read: "4 different tokens, but has read 3" = {
         with_tensor(sound_state(), "seen", TensorData::new(vec![1u8; 4], [1, 4]))
     };
-    value_changed: "the sha256 of its bytes" = changed(written(&sound_state()), 1);
+    value_changed: "the blake3 of its bytes" = changed(written(&sound_state()), 1);
     config_missing: "no `config`" = without_text(sound_state(), "config");
     config_of_another_model: "configuration asks for [1, 1, 2, 4]" = {
         with_text(sound_state(), "config", &replaced(CONFIG, r#""d_model":2"#, r#""d_model":4"#))

@@ -81,7 +81,7 @@ fn the_step_asked_for_is_the_one_that_is_written() {
 fn a_damaged_checkpoint_is_not_exported() {
     let place = Place::trained();
     flip_a_byte(&place.path("run/checkpoint/step-000012/model.bpk"));
-    export(&place, &["--checkpoint", "run", "--output", "out.bpk"]).refused(3, &["model.bpk", "sha256"]);
+    export(&place, &["--checkpoint", "run", "--output", "out.bpk"]).refused(3, &["model.bpk", "blake3"]);
     assert!(!place.path("out.bpk").exists());
 }
 
@@ -179,7 +179,7 @@ fn a_model_in_parts_writes_what_the_whole_writes() {
     flip_a_byte(&place.path("out/model.bpk.part-00000.bpk"));
     place
         .dragon(&["info", "out/model.bpk"])
-        .refused(3, &["part-00000", "sha256"]);
+        .refused(3, &["part-00000", "blake3"]);
 }
 
 #[test]

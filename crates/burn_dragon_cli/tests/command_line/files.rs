@@ -106,8 +106,8 @@ fn a_damaged_checkpoint_is_not_converted_but_the_one_that_is_asked_for_is() {
     flip_a_byte(&checkpoint(&place.path("run"), 12).join("model.bpk"));
     place
         .dragon(&["convert", "run", "out.bpk"])
-        .refused(3, &["sha256", "--step"]);
-    place.dragon(&["diff", "run", "run"]).refused(3, &["sha256"]);
+        .refused(3, &["blake3", "--step"]);
+    place.dragon(&["diff", "run", "run"]).refused(3, &["blake3"]);
     place
         .dragon(&["convert", "run", "out.bpk", "--step", "10"])
         .done();
@@ -371,7 +371,7 @@ fn verify_takes_states_parts_and_official_weights() {
     place.dragon(&words).done();
     place.dragon(&["verify", "a.state"]).done();
     flip_a_byte(&place.path("a.state"));
-    assert_unsound(&place, &["a.state"], &["container", "sha256"]);
+    assert_unsound(&place, &["a.state"], &["container", "blake3"]);
 
     place
         .dragon(&["export", "run", "--output", "out/m.bpk", "--parts-mib", "1"])

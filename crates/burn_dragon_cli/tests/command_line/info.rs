@@ -42,7 +42,7 @@ fn parameters_and_cost_follow_from_the_shape() {
     assert_eq!(info["info"]["units"], info["info"]["tokens"]);
     let person = place.dragon(&["info", "run"]).done().stdout;
     for part in [
-        "11264",
+        "11,264",
         "family            language",
         "768 tokens",
         "2 levels",

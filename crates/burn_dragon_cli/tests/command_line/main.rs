@@ -7,6 +7,8 @@ mod bench;
 mod chat;
 #[cfg(feature = "fetch")]
 mod datasets;
+#[cfg(target_os = "linux")]
+mod doctor;
 mod errors;
 mod eval;
 mod export;
@@ -23,6 +25,7 @@ mod judging;
 mod machine;
 mod names;
 mod numbers;
+mod outcomes;
 mod prompts;
 #[cfg(feature = "fetch")]
 mod remote;
@@ -30,6 +33,7 @@ mod resume;
 mod resume_data;
 mod resume_place;
 mod resume_settings;
+mod runs;
 mod scripts;
 mod settings;
 mod state;
@@ -41,3 +45,4 @@ mod texts;
 #[cfg(feature = "bpe")]
 mod tokenizer;
 mod train;
+mod typing;

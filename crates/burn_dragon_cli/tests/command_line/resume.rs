@@ -1,11 +1,10 @@
 //! Runs that were stopped, killed, finished or damaged, and what `--resume` makes of them.
 
 use crate::support::{
-    Answer, Place, assert_same_run, checkpoint, flip_a_byte, losses, metrics, names, weights,
+    Place, Running, assert_same_run, checkpoint, flip_a_byte, losses, metrics, names, weights,
 };
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 /// Long enough to be stopped in the middle; dropout and accumulation draw from many streams.
 const LONG: &[&str] = &[
@@ -16,36 +15,6 @@ const LONG: &[&str] = &[
     "checkpoint.every=40",
 ];
 const STEPS: u64 = 600;
-
-/// A run that goes on by itself.
-struct Running(Child);
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        Self(
-            command
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap(),
-        )
-    }
-
-    /// Waits until it is so.
-    #[track_caller]
-    fn until(&mut self, what: &str, so: impl Fn() -> bool) {
-        let patience = Instant::now() + Duration::from_secs(60);
-        while !so() {
-            assert!(Instant::now() < patience, "still waiting for {what}");
-            assert!(self.0.try_wait().unwrap().is_none(), "it ended before {what}");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    fn answer(self) -> Answer {
-        Answer::read(&self.0.wait_with_output().unwrap())
-    }
-}
 
 /// Lines that a run has written.
 fn lines(run: &Path) -> usize {

@@ -377,7 +377,7 @@ fn a_memory_that_is_damaged_or_foreign_is_refused_with_the_reason() {
     three.write(&place.path("three.state")).unwrap();
     for (model, file, says) in [
         ("run", "cut.state", &["corrupt"][..]),
-        ("run", "flipped.state", &["sha256"]),
+        ("run", "flipped.state", &["blake3"]),
         ("run", "text.state", &["not what it should be"]),
         (
             "run",

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A model that trains in a fraction of a second: 11,264 parameters, 12 steps of 64 tokens.
@@ -130,6 +131,49 @@ impl Place {
     /// The arguments of [`train_on`](Self::train_on), with the setting of the paths.
     pub(crate) fn training_on<'a>(paths: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         [&["train"], &small(more)[..], &["dataset.type=text", paths], more].concat()
+    }
+}
+
+/// A run that goes on by itself.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(
+            command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        )
+    }
+
+    /// Waits until it is so.
+    #[track_caller]
+    pub(crate) fn until(&mut self, what: &str, so: impl Fn() -> bool) {
+        let patience = Instant::now() + Duration::from_secs(60);
+        while !so() {
+            assert!(Instant::now() < patience, "still waiting for {what}");
+            assert!(self.0.try_wait().unwrap().is_none(), "it ended before {what}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    pub(crate) fn answer(self) -> Answer {
+        Answer::read(&self.0.wait_with_output().unwrap())
+    }
+
+    /// Sends a signal.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.0.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 }
 

@@ -39,13 +39,14 @@ fn with_json_standard_output_is_one_object_with_the_figures_of_the_run() {
 fn without_json_a_person_reads_what_was_learnt_and_what_to_type_next() {
     let answer = Place::new().train(&["--out", "run"]).done();
     for part in [
-        "11264 parameters",
+        "11,264 parameters",
         "bits per byte",
         "recall",
         "chance",
         "in its own words",
         "the run is in run",
-        "generate run --prompt",
+        "now try",
+        "generate run",
     ] {
         assert!(
             answer.stdout.contains(part),
@@ -73,6 +74,7 @@ fn a_run_folder_holds_all_that_the_run_is_made_of() {
             "config.toml",
             "metrics.jsonl",
             "run.json",
+            "samples",
             "tokenizer.json"
         ]
     );

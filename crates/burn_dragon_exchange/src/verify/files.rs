@@ -40,7 +40,7 @@ impl Verifier<'_> {
         let found = read.as_ref().map(|file| {
             let bytes: usize = file.tensors.values().map(|data| data.as_bytes().len()).sum();
             format!(
-                "{} tensors, {bytes} bytes of values, every byte of the file under its sha256",
+                "{} tensors, {bytes} bytes of values, every byte of the file under its hash",
                 file.tensors.len()
             )
         });

@@ -53,7 +53,7 @@ impl Verifier<'_> {
         let found = folder.verify().and_then(|()| {
             let files = folder.manifest()?.files.len();
             Ok(format!(
-                "{files} files, each with the size and the sha256 that it lists, and no others"
+                "{files} files, each with the size and the hash that it lists, and no others"
             ))
         });
         self.note(folder.path(), "manifest", found);

@@ -7,6 +7,7 @@
 pub(crate) mod adamw;
 pub(crate) mod level;
 
+use crate::decode::device::{DeviceStreams, ParametersOn};
 use adamw::AdamWStep;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, OpsKind};
@@ -147,6 +148,11 @@ pub(crate) trait DragonBackend: Backend {
 
     /// Newton-Schulz iterations on each of `[M, R, C]`.
     fn newton_schulz(matrices: FloatTensor<Self>, iterations: usize) -> FloatTensor<Self>;
+
+    /// Streams that decode in the backend's memory, with an empty memory; none if the backend has no kernels for them.
+    fn decode(_parameters: ParametersOn<Self>, _lanes: usize) -> Option<Box<dyn DeviceStreams>> {
+        None
+    }
 }
 
 /// The functions of a [`DragonBackend`] that pass its tensors from and to Burn's.

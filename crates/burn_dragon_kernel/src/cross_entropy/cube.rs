@@ -4,7 +4,7 @@
 //! step. Its loss is NaN, and so is its row of the gradient: a trainer that checks its loss stops there.
 
 use crate::gpu::array::{UNITS, contiguous, element, empty, for_rows, owned, rows};
-use crate::gpu::reduce::{largest_of_units, room, sum_of_units};
+use crate::gpu::reduce::{largest_of_row, room, sum_of_units};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::ElemType;
@@ -95,18 +95,9 @@ fn log_sum_rows<F: Float, I: Int>(
     }
     let mut room = room();
     let start = row * width;
-    let mut top = f32::cast_from(logits[start]);
-    let mut i = UNIT_POS as usize;
-    while i < width {
-        let logit = f32::cast_from(logits[start + i]);
-        if logit > top {
-            top = logit;
-        }
-        i += comptime!(UNITS as usize);
-    }
-    top = largest_of_units(top, &mut room);
+    let top = largest_of_row(logits, start, width, &mut room);
     let mut sum = 0.0f32;
-    i = UNIT_POS as usize;
+    let mut i = UNIT_POS as usize;
     while i < width {
         sum += (f32::cast_from(logits[start + i]) - top).exp();
         i += comptime!(UNITS as usize);

@@ -23,10 +23,15 @@
 //! `reference.rs` is the definition. `cpu.rs` is the work on a chunk of neurons, with the vectors of `simd/`.
 //! `token_step.rs` combines the chunks, phase by phase, in an order that does not depend on the number of threads
 //! (`workers.rs`, `work_queue.rs`). A step allocates nothing.
+//!
+//! `device.rs` is the same in the memory of a GPU, by the kernels of `cube/`.
 
 mod angles;
 mod carried;
 mod cpu;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub(crate) mod cube;
+pub(crate) mod device;
 mod memory;
 #[cfg(test)]
 mod precision_tests;
@@ -42,6 +47,7 @@ mod weights;
 mod work_queue;
 mod workers;
 
+pub use device::{Ahead, DeviceDecode, DeviceParameters, Drawn};
 pub use weights::{Parameters, Sizes, Weights};
 
 use crate::activity::Activity;

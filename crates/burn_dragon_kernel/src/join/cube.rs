@@ -1,7 +1,7 @@
 //! The join and its gradient on the GPU: one launch each, a cube for each row.
 
 use crate::gpu::array::{UNITS, contiguous, element, empty, for_rows, rows};
-use crate::gpu::reduce::{room, sum_of_units};
+use crate::gpu::reduce::{dot_of_rows, room, squares_of_row, sum_of_row, sum_of_units};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::ElemType;
@@ -94,23 +94,10 @@ fn join_rows<F: Float>(
     }
     let mut room = room();
     let (start, size) = (row * width, width as f32);
+    let mean = sum_of_row(u, start, width, &mut room) / size;
+    let inner = 1.0f32 / (squares_of_row(u, start, width, mean, &mut room) / size + eps).sqrt();
     let mut sum = 0.0f32;
     let mut i = UNIT_POS as usize;
-    while i < width {
-        sum += f32::cast_from(u[start + i]);
-        i += comptime!(UNITS as usize);
-    }
-    let mean = sum_of_units(sum, &mut room) / size;
-    let mut squares = 0.0f32;
-    i = UNIT_POS as usize;
-    while i < width {
-        let centred = f32::cast_from(u[start + i]) - mean;
-        squares += centred * centred;
-        i += comptime!(UNITS as usize);
-    }
-    let inner = 1.0f32 / (sum_of_units(squares, &mut room) / size + eps).sqrt();
-    sum = 0.0f32;
-    i = UNIT_POS as usize;
     while i < width {
         let normed_u = (f32::cast_from(u[start + i]) - mean) * inner;
         normed[start + i] = F::cast_from(normed_u);
@@ -118,7 +105,7 @@ fn join_rows<F: Float>(
         i += comptime!(UNITS as usize);
     }
     let outer_mean = sum_of_units(sum, &mut room) / size;
-    squares = 0.0f32;
+    let mut squares = 0.0f32;
     i = UNIT_POS as usize;
     while i < width {
         let normed_u = (f32::cast_from(u[start + i]) - mean) * inner;
@@ -160,20 +147,11 @@ fn join_rows_back<F: Float>(
     let mut room = room();
     let (start, size) = (row * width, width as f32);
     let (inner, outer) = (scales[2 * row], scales[2 * row + 1]);
+    let mean = sum_of_row(d, start, width, &mut room) / size;
+    let outer_along = dot_of_rows(d, stream, start, start, width, &mut room) / size;
     let mut sum = 0.0f32;
     let mut along = 0.0f32;
     let mut i = UNIT_POS as usize;
-    while i < width {
-        let d = f32::cast_from(d[start + i]);
-        sum += d;
-        along += d * f32::cast_from(stream[start + i]);
-        i += comptime!(UNITS as usize);
-    }
-    let mean = sum_of_units(sum, &mut room) / size;
-    let outer_along = sum_of_units(along, &mut room) / size;
-    sum = 0.0f32;
-    along = 0.0f32;
-    i = UNIT_POS as usize;
     while i < width {
         let centred = f32::cast_from(d[start + i]) - mean - f32::cast_from(stream[start + i]) * outer_along;
         let turned = outer * centred;

@@ -89,7 +89,9 @@ impl Definition<'_> {
         let table = Tensor::<4>::from_data(table, (&like.device(), DType::F64));
         match &self.input.retention.decay {
             None => table.zeros_like().exp(),
-            Some(slopes) => (slopes.clone().reshape([1, -1, 1, 1]) * table).neg().exp(),
+            Some(decay) => (decay.slopes().clone().reshape([1, -1, 1, 1]) * table)
+                .neg()
+                .exp(),
         }
     }
 

@@ -93,17 +93,66 @@ vectorized! {
     add(sum: &mut [f32], part: &[f32]) {
         sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
     }
+
+    /// The sum of the products of two arrays, in f64.
+    dot(left: &[f32], right: &[f32]) -> f64 {
+        products(left, right)
+    }
+
+    /// Norms a row; returns one over its standard deviation. Sums are in f64: if a read is nearly the same in all
+    /// columns, an error of the mean would remain in each of them.
+    norm_row(row: &mut [f32], eps: f64) -> f32 {
+        let width = row.len() as f64;
+        let mean = total(row) / width;
+        row.iter_mut().for_each(|value| *value = (f64::from(*value) - mean) as f32);
+        let scale = (products(row, row) / width + eps).sqrt().recip() as f32;
+        row.iter_mut().for_each(|value| *value *= scale);
+        scale
+    }
+
+    /// The gradient of a row before the norm from the one after it, in place: `scale (d - mean(d) - a mean(d a))`. Sums
+    /// are in f64: a rounding error along the mean would be multiplied by all that the values have in common.
+    norm_row_back(gradient: &mut [f32], a: &[f32], scale: f32) {
+        let width = a.len() as f64;
+        let (mean, along) = (total(gradient) / width, products(gradient, a) / width);
+        for (d, a) in gradient.iter_mut().zip(a) {
+            *d = (f64::from(scale) * (f64::from(*d) - mean - f64::from(*a) * along)) as f32;
+        }
+    }
 }
 
-/// The sum of the products of two arrays, in f64.
-pub(super) fn dot(left: &[f32], right: &[f32]) -> f64 {
-    weighted_dot(left, right, |_| 1.0)
+/// Number of sums in f64 that run side by side, with any vectors, so that they have the same order everywhere.
+const SUMS: usize = 8;
+
+/// The sum of a row, in f64.
+#[inline(always)]
+fn total(row: &[f32]) -> f64 {
+    let (lanes, rest) = row.as_chunks::<SUMS>();
+    let mut sums = [0.0; SUMS];
+    for lane in lanes {
+        sums.iter_mut()
+            .zip(lane)
+            .for_each(|(sum, x)| *sum += f64::from(*x));
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|x| f64::from(*x)).sum::<f64>()
+}
+
+/// The sum of the products of two rows, in f64.
+#[inline(always)]
+fn products(left: &[f32], right: &[f32]) -> f64 {
+    let product = |(a, b): (&f32, &f32)| f64::from(*a) * f64::from(*b);
+    let ((lefts, left), (rights, right)) = (left.as_chunks::<SUMS>(), right.as_chunks::<SUMS>());
+    let mut sums = [0.0; SUMS];
+    for (left, right) in lefts.iter().zip(rights) {
+        let terms = left.iter().zip(right).map(product);
+        sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+    }
+    sums.iter().sum::<f64>() + left.iter().zip(right).map(product).sum::<f64>()
 }
 
 /// The sum of the products of two arrays, times a weight each, in f64.
 #[inline(always)]
 pub(super) fn weighted_dot(left: &[f32], right: &[f32], weight: impl Fn(usize) -> f64) -> f64 {
-    const SUMS: usize = 8;
     let term = |i: usize| weight(i) * f64::from(left[i]) * f64::from(right[i]);
     let whole = left.len() / SUMS * SUMS;
     let mut sums = [0.0; SUMS];

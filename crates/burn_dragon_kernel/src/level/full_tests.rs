@@ -6,7 +6,7 @@ use super::*;
 use crate::full_read::full_read;
 use crate::mix::mix;
 use crate::norm::norm;
-use crate::retention::Resets;
+use crate::retention::{Decay, Resets};
 use burn::tensor::{DType, Device, TensorData};
 
 /// Of the norm of what is expected.
@@ -255,7 +255,7 @@ fn refused(with: impl Fn(LevelInput) -> LevelInput) {
 fn decay_is_refused() {
     refused(|input| LevelInput {
         retention: Retention {
-            decay: Some(Tensor::ones([Case::drawn(1).heads], &Device::flex())),
+            decay: Some(Decay::new(Tensor::ones([Case::drawn(1).heads], &Device::flex()))),
             resets: Resets::default(),
         },
         ..input

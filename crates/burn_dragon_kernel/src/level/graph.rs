@@ -7,7 +7,7 @@ use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes, WeightsO
 use crate::backend::{DragonBackend, On, Operation, record};
 use crate::causal_read::Credit;
 use crate::matrix::Precision;
-use crate::retention::Retention;
+use crate::retention::{Decay, Retention};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -154,7 +154,8 @@ fn tracked<B: DragonBackend>(
     if !takes_memory::<B>(input) {
         return None;
     }
-    let learnt = input.retention.decay.clone().filter(Tensor::is_tracked);
+    let decay = input.retention.decay.as_ref().map(Decay::slopes);
+    let learnt = decay.filter(|slopes| slopes.is_tracked()).cloned();
     let slopes = learnt.map(B::take).transpose().ok()?;
     let dims = input.v.dims();
     let given = input.memory.take();
@@ -272,15 +273,11 @@ pub(super) fn register<B: DragonBackend, const N: usize>(
 /// The slopes as numbers, where memory decays; None where the backend cannot give their gradient: with no autodiff
 /// beside them, or in another precision.
 fn slopes(retention: &Retention, autodiff: bool) -> Option<Option<Vec<f64>>> {
-    let Some(slopes) = &retention.decay else {
+    let Some(decay) = &retention.decay else {
         return Some(None);
     };
-    if retention.is_learnt() && !(autodiff && slopes.dtype() == DType::F32) {
+    if retention.is_learnt() && !(autodiff && decay.slopes().dtype() == DType::F32) {
         return None;
     }
-    let data = slopes.clone().inner().into_data().convert::<f64>();
-    match data.try_into_vec() {
-        Ok(values) => Some(Some(values)),
-        Err(error) => unreachable!("data converted to f64 is f64: {error}"),
-    }
+    Some(Some(decay.numbers().to_vec()))
 }

@@ -3,7 +3,9 @@
 //! A tile is `T` rows of at most `width` neurons, laid out by itself; tile `k` of a neuron-wide buffer starts at
 //! `k * T * width`. The elementwise work between the products happens while a tile is in cache.
 
-use super::elementwise::{dot, relu, turn};
+#[cfg(target_arch = "x86_64")]
+use super::elementwise::fade;
+use super::elementwise::{norm_row, norm_row_back, relu, turn};
 use super::fused::HeadPanels;
 #[cfg(target_arch = "x86_64")]
 use super::fused::{Angles as BlockAngles, Kept as BlockKept};
@@ -17,7 +19,7 @@ use crate::backend::level::Sizes;
 use crate::causal_read::Credit;
 use crate::dropout::DropoutMask;
 #[cfg(target_arch = "x86_64")]
-use crate::matrix::PANEL;
+use crate::matrix::{Block, PANEL};
 use crate::matrix::{Matrix, Packing, Precision};
 use std::ops::Range;
 
@@ -271,6 +273,18 @@ impl<'a> Head<'a> {
         Some(BlockKept { columns, scale })
     }
 
+    /// Multiplies the entries below the diagonal of a block of `[T, T]`, with these first row and column, by the decay
+    /// factor of their distance from it.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn fade_block(&self, block: &mut Block, [first, column]: [usize; 2]) {
+        let Some(powers) = self.powers else { return };
+        let rows = (first..self.sizes.tokens).zip(&mut block.0);
+        for (t, row) in rows {
+            let below = (t - column).min(PANEL);
+            fade(&mut row[..below], &powers[t - column - below + 1..=t - column]);
+        }
+    }
+
     /// Adds the transposed strict scores times `[T, D]`.
     pub(super) fn add_read_back(&self, scores: &[f32], from: &[f32], into: &mut [f32]) {
         let Sizes { tokens, width, .. } = self.sizes;
@@ -313,35 +327,21 @@ impl<'a> Head<'a> {
         slope
     }
 
-    /// Norms the rows of `[T, D]` in place and keeps one over each row's standard deviation. Sums are in f64: if a read
-    /// is nearly the same in all columns, an error of the mean would remain in each of them.
+    /// Norms the rows of `[T, D]` in place and keeps one over each row's standard deviation.
     pub(super) fn norm(&self, rows: &mut [f32], scale: &mut [f32]) {
-        let width = self.sizes.width as f64;
         for (row, scale) in rows.chunks_exact_mut(self.sizes.width).zip(scale) {
-            let mean = row.iter().map(|value| f64::from(*value)).sum::<f64>() / width;
-            row.iter_mut()
-                .for_each(|value| *value = (f64::from(*value) - mean) as f32);
-            let variance = dot(row, row) / width;
-            *scale = (variance + f64::from(self.eps)).sqrt().recip() as f32;
-            row.iter_mut().for_each(|value| *value *= *scale);
+            *scale = norm_row(row, f64::from(self.eps));
         }
     }
 
-    /// The gradient before the norm from the gradient after it, in place: `scale (d - mean(d) - a mean(d a))`. Sums
-    /// are in f64: a rounding error along the mean would be multiplied by all that the values have in common.
+    /// The gradient before the norm from the gradient after it, in place.
     pub(super) fn norm_back(&self, gradient: &mut [f32], a: &[f32], scale: &[f32]) {
         let width = self.sizes.width;
         let rows = gradient
             .chunks_exact_mut(width)
             .zip(a.chunks_exact(width))
             .zip(scale);
-        for ((gradient, a), scale) in rows {
-            let mean = gradient.iter().map(|d| f64::from(*d)).sum::<f64>() / width as f64;
-            let along = dot(gradient, a) / width as f64;
-            for (d, a) in gradient.iter_mut().zip(a) {
-                *d = (f64::from(*scale) * (f64::from(*d) - mean - f64::from(*a) * along)) as f32;
-            }
-        }
+        rows.for_each(|((gradient, a), scale)| norm_row_back(gradient, a, *scale));
     }
 
     /// Multiplies a tile by its dropout factors, if there are any; returns whether there are.
@@ -365,6 +365,11 @@ impl<'a> Head<'a> {
         if self.powers.is_none() {
             return v;
         }
+        self.faded(room)
+    }
+
+    /// [`written`](Self::written) where there is decay.
+    pub(super) fn faded<'b>(&self, room: &'b mut Room) -> Shared<'b> {
         room.share_scaled(self.precision, self.v, self.sizes.width, |s| self.left_at_end(s))
     }
 

@@ -4,7 +4,7 @@
 use super::chunked_tests::memory_of;
 use super::tests::{Case, leaf, values};
 use super::*;
-use crate::retention::Resets;
+use crate::retention::{Decay, Resets};
 use burn::tensor::Device;
 
 /// Time of a level, forward and backward, in milliseconds: the least of several runs, which alternate with the others.
@@ -25,7 +25,10 @@ fn what_retention_takes() {
     let slopes = || Tensor::<1>::from_data([0.25f32, 0.0625, 0.015_625, 0.003_906_25], &device);
     let resets = || Resets::new((0..8).map(|lane| vec![20 + 10 * lane, 120 + 10 * lane]).collect());
     let input = |decay, resets, credit| LevelInput {
-        retention: Retention { decay, resets },
+        retention: Retention {
+            decay: Option::map(decay, Decay::new),
+            resets,
+        },
         credit,
         ..case.input(&device)
     };

@@ -45,7 +45,7 @@ mod window;
 pub use perceive::perceive;
 pub use speak::{SpeakInput, speak};
 pub use weights::LevelWeights;
-pub use window::chunk_length;
+pub use window::{chunk_length, gpu_chunk_length};
 
 use crate::activity::Activity;
 use crate::backend::on_backends;

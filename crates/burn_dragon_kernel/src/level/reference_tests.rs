@@ -3,7 +3,7 @@
 use super::tests::with_memory;
 use super::*;
 use crate::mix::mix;
-use crate::retention::Resets;
+use crate::retention::{Decay, Resets};
 use burn::tensor::{DType, Device, TensorData};
 
 /// The definition in f64: along a direction drawn for each input, gradients are what differences of the loss say.
@@ -48,7 +48,7 @@ fn gradients_of_the_definition_are_differences_of_its_values() {
             dropout: None,
             precision: Precision::F32,
             retention: Retention {
-                decay: Some(slopes.clone().reshape([heads])),
+                decay: Some(Decay::new(slopes.clone().reshape([heads]))),
                 resets: resets.clone(),
             },
             credit: Credit::Full,

@@ -5,7 +5,7 @@ use super::tests::{Case, definition_with_memory, leaf, numbers, values, with_mem
 use super::*;
 use crate::causal_read::causal_read_with_memory;
 use crate::mix::mix;
-use crate::retention::Resets;
+use crate::retention::{Decay, Resets};
 use burn::tensor::{DType, Device, TensorData};
 
 /// Of the norm of what is expected: sums of up to 140 tokens and 200 neurons in f32, in another order.
@@ -48,7 +48,7 @@ fn slopes(seed: u64, case: &Case, device: &Device) -> Tensor<1> {
 pub(super) fn input(seed: u64, case: &Case, device: &Device) -> LevelInput {
     let which = draw(seed, 1, 3);
     let retention = Retention {
-        decay: (which != 0).then(|| slopes(seed, case, device)),
+        decay: (which != 0).then(|| Decay::new(slopes(seed, case, device))),
         resets: if which == 1 {
             Resets::default()
         } else {
@@ -148,7 +148,11 @@ pub(super) fn in_f64(input: &LevelInput) -> LevelInput {
             sin: input.rotation.sin.clone().cast(DType::F64),
         },
         retention: Retention {
-            decay: input.retention.decay.as_ref().map(wide),
+            decay: input
+                .retention
+                .decay
+                .as_ref()
+                .map(|decay| Decay::new(wide(decay.slopes()))),
             resets: input.retention.resets.clone(),
         },
         ..input.clone()
@@ -199,8 +203,8 @@ pub(super) fn outcome(
     }
     let no_rho = || vec![0.0; values(rho.clone()).len()];
     outcome.push(("d rho", rho.grad(&found).map_or_else(no_rho, values)));
-    if let Some(slopes) = &input.retention.decay {
-        outcome.push(("d slopes", entries(slopes.grad(&found).unwrap())));
+    if let Some(decay) = &input.retention.decay {
+        outcome.push(("d slopes", entries(decay.slopes().grad(&found).unwrap())));
     }
     outcome
 }
@@ -281,7 +285,7 @@ fn a_slope_of_zero_is_no_decay() {
     for (seed, case) in cases(20, true) {
         let with = |decay| LevelInput {
             retention: Retention {
-                decay,
+                decay: Option::map(decay, Decay::new),
                 resets: resets(seed, &case),
             },
             ..case.input(&device)
@@ -303,7 +307,7 @@ fn packed_documents_are_separate_documents() {
     for (seed, case) in cases(30, false).map(|(seed, case)| (seed, kept(case))) {
         let input = || LevelInput {
             retention: Retention {
-                decay: Some(slopes(seed, &case, &device)),
+                decay: Some(Decay::new(slopes(seed, &case, &device))),
                 resets: resets(seed, &case),
             },
             ..case.input(&device)

@@ -8,8 +8,8 @@ use crate::matrix::{Factor, Matrix, Packing, Precision};
 #[derive(Debug, Default)]
 pub(super) struct Room {
     numbers: Buffer,
-    left: Packing,
-    right: Packing,
+    pub(super) left: Packing,
+    pub(super) right: Packing,
 }
 
 /// A `[T, D]` matrix, ready to be either factor of a product.
@@ -23,10 +23,14 @@ pub(super) struct Shared<'a> {
 }
 
 impl Room {
-    /// Copies a matrix with rows of `width` numbers and packs it.
-    pub(super) fn share(&mut self, precision: Precision, numbers: &[f32], width: usize) -> Shared<'_> {
-        self.numbers.copied(numbers);
-        self.lay_out(precision, numbers.len(), width)
+    /// Packs a matrix with rows of `width` numbers.
+    pub(super) fn share<'a>(
+        &'a mut self,
+        precision: Precision,
+        numbers: &'a [f32],
+        width: usize,
+    ) -> Shared<'a> {
+        Shared::new(numbers, width, precision, [&mut self.left, &mut self.right])
     }
 
     /// [`share`](Self::share), row `t` multiplied by `factor(t)`.
@@ -41,16 +45,22 @@ impl Room {
         let rows = to.chunks_exact_mut(width).zip(numbers.chunks_exact(width));
         rows.enumerate()
             .for_each(|(t, (to, from))| scaled(to, from, factor(t)));
-        self.lay_out(precision, numbers.len(), width)
+        Shared::new(to, width, precision, [&mut self.left, &mut self.right])
     }
+}
 
-    fn lay_out(&mut self, precision: Precision, length: usize, width: usize) -> Shared<'_> {
-        let numbers = &self.numbers[..length];
-        let matrix = Matrix::new(numbers, length / width, width, width);
-        Shared {
+impl<'a> Shared<'a> {
+    fn new(
+        numbers: &'a [f32],
+        width: usize,
+        precision: Precision,
+        [left, right]: [&'a mut Packing; 2],
+    ) -> Self {
+        let matrix = Matrix::new(numbers, numbers.len() / width, width, width);
+        Self {
             numbers,
-            left: self.left.left(precision, matrix),
-            right: self.right.right(precision, matrix),
+            left: left.left(precision, matrix),
+            right: right.right(precision, matrix),
         }
     }
 }

@@ -22,6 +22,15 @@ pub fn chunk_length(tokens: usize, width: usize, carried: bool) -> usize {
     tokens.div_ceil(tokens.div_ceil(window))
 }
 
+/// Number of tokens of the windows that a GPU cuts a stream into: all where that is less work than memories between
+/// windows.
+pub fn gpu_chunk_length(tokens: usize, width: usize) -> usize {
+    if tokens <= (4 * width).max(512) {
+        return tokens.max(1);
+    }
+    tokens.div_ceil(tokens.div_ceil((2 * width).max(512)))
+}
+
 /// Memory before a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Before {

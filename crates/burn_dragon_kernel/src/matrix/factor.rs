@@ -192,6 +192,7 @@ impl<'a> Packed<'a> {
     ///
     /// # Panics
     /// If the factor was packed for another kind of unit, or for the other side.
+    #[inline(always)]
     #[cfg_attr(
         not(target_arch = "x86_64"),
         expect(dead_code, reason = "there is no unit to read it")

@@ -128,6 +128,7 @@ impl Layout {
     }
 
     /// First line of the panel with this outer row, in the block with this inner entry.
+    #[inline(always)]
     pub(crate) fn panel(&self, outer: usize, inner: usize) -> usize {
         let (block, panels) = (inner / DEPTH * DEPTH, self.outer.div_ceil(PANEL));
         let steps = DEPTH.min(self.inner - block).div_ceil(STEP);

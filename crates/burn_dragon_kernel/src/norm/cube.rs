@@ -1,7 +1,7 @@
 //! The norm and its gradient on the GPU: one launch each, a cube for each row.
 
 use crate::gpu::array::{UNITS, contiguous, element, empty, for_rows, rows};
-use crate::gpu::reduce::{room, sum_of_units};
+use crate::gpu::reduce::{dot_of_rows, room, squares_of_row, sum_of_row};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::ElemType;
@@ -82,23 +82,10 @@ fn norm_rows<F: Float>(
     }
     let mut room = room();
     let (start, size) = (row * width, width as f32);
-    let mut sum = 0.0f32;
-    let mut i = UNIT_POS as usize;
-    while i < width {
-        sum += f32::cast_from(v[start + i]);
-        i += comptime!(UNITS as usize);
-    }
-    let mean = sum_of_units(sum, &mut room) / size;
-    let mut squares = 0.0f32;
-    i = UNIT_POS as usize;
-    while i < width {
-        let centred = f32::cast_from(v[start + i]) - mean;
-        squares += centred * centred;
-        i += comptime!(UNITS as usize);
-    }
-    let variance = sum_of_units(squares, &mut room) / size;
+    let mean = sum_of_row(v, start, width, &mut room) / size;
+    let variance = squares_of_row(v, start, width, mean, &mut room) / size;
     let scale = 1.0f32 / (variance + eps).sqrt();
-    i = UNIT_POS as usize;
+    let mut i = UNIT_POS as usize;
     while i < width {
         a[start + i] = F::cast_from((f32::cast_from(v[start + i]) - mean) * scale);
         i += comptime!(UNITS as usize);
@@ -125,18 +112,9 @@ fn norm_rows_back<F: Float>(
     }
     let mut room = room();
     let (start, size) = (row * width, width as f32);
-    let mut sum = 0.0f32;
-    let mut along = 0.0f32;
+    let mean = sum_of_row(d, start, width, &mut room) / size;
+    let along = dot_of_rows(d, a, start, start, width, &mut room) / size;
     let mut i = UNIT_POS as usize;
-    while i < width {
-        let d = f32::cast_from(d[start + i]);
-        sum += d;
-        along += d * f32::cast_from(a[start + i]);
-        i += comptime!(UNITS as usize);
-    }
-    let mean = sum_of_units(sum, &mut room) / size;
-    let along = sum_of_units(along, &mut room) / size;
-    i = UNIT_POS as usize;
     while i < width {
         let centred = f32::cast_from(d[start + i]) - mean - f32::cast_from(a[start + i]) * along;
         before[start + i] = F::cast_from(scales[row] * centred);

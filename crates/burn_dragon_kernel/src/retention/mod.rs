@@ -17,16 +17,55 @@ pub mod reference;
 
 use burn::tensor::Tensor;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Decay and resets of memory; by default memory is kept forever.
 #[derive(Clone, Debug, Default)]
 pub struct Retention {
-    /// Slopes of the heads, `[H]`, in 1/tokens, finite and at least 0, on the device of the stream. Memory is
-    /// multiplied by `exp(-slope)` at every token. Gradients flow to tracked slopes. `None`: no decay.
-    pub decay: Option<Tensor<1>>,
+    /// Decay with distance; `None` for none.
+    pub decay: Option<Decay>,
     /// Tokens before which memory is emptied.
     pub resets: Resets,
+}
+
+/// Decay of memory: it is multiplied by `exp(-slope)` of its head at every token.
+#[derive(Clone, Debug)]
+pub struct Decay {
+    slopes: Tensor<1>,
+    /// The slopes as numbers, read from the device once for all clones.
+    numbers: Arc<OnceLock<Vec<f64>>>,
+}
+
+impl Decay {
+    /// Decay with the slopes of the heads, `[H]`, in 1/tokens, finite and at least 0, on the device of the stream.
+    /// Gradients flow to tracked slopes.
+    pub fn new(slopes: Tensor<1>) -> Self {
+        Self {
+            slopes,
+            numbers: Arc::default(),
+        }
+    }
+
+    /// Slopes of the heads, `[H]`.
+    pub fn slopes(&self) -> &Tensor<1> {
+        &self.slopes
+    }
+
+    /// The slopes as numbers. The first call, of this value or a clone, waits for the device.
+    pub(crate) fn numbers(&self) -> &[f64] {
+        self.numbers.get_or_init(|| {
+            let slopes = self.slopes.clone();
+            let slopes = if slopes.is_autodiff() {
+                slopes.inner()
+            } else {
+                slopes
+            };
+            match slopes.into_data().convert::<f64>().try_into_vec() {
+                Ok(numbers) => numbers,
+                Err(error) => unreachable!("data converted to f64 is f64: {error}"),
+            }
+        })
+    }
 }
 
 impl Retention {
@@ -37,7 +76,7 @@ impl Retention {
 
     /// Whether gradients flow to the slopes.
     pub(crate) fn is_learnt(&self) -> bool {
-        self.decay.as_ref().is_some_and(Tensor::is_tracked)
+        self.decay.as_ref().is_some_and(|decay| decay.slopes.is_tracked())
     }
 
     /// Retention within a range of a window's tokens, counted from the first of them.
@@ -52,8 +91,8 @@ impl Retention {
     /// are resets), all of them before the window's end.
     #[track_caller]
     pub(crate) fn check(&self, operation: &str, lanes: usize, heads: usize, tokens: usize) {
-        if let Some(slopes) = &self.decay {
-            crate::assert_shape(operation, "the decay", slopes.dims(), [heads]);
+        if let Some(decay) = &self.decay {
+            crate::assert_shape(operation, "the decay", decay.slopes.dims(), [heads]);
         }
         if let Some(lists) = &self.resets.0 {
             crate::assert_shape(operation, "the resets", [lists.len()], [lanes]);

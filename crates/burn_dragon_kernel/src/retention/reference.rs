@@ -47,9 +47,9 @@ fn left(retention: &Retention, readers: &[usize], writers: &[Option<usize>], lik
     };
     let left = match &retention.decay {
         None => table(vec![1.0; rows * columns], 1),
-        Some(slopes) => {
+        Some(decay) => {
             let distances = pairs().map(|(t, s)| t.saturating_sub(s.unwrap_or(0)) as f64);
-            let slopes: Tensor<4> = slopes.clone().cast(dtype).reshape([1, -1, 1, 1]);
+            let slopes: Tensor<4> = decay.slopes().clone().cast(dtype).reshape([1, -1, 1, 1]);
             (slopes * table(distances.collect(), 1)).neg().exp()
         }
     };

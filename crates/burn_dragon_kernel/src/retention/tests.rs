@@ -9,7 +9,10 @@ const TOKENS: usize = 7;
 fn retention() -> Retention {
     let slopes = TensorData::new(vec![0.0, 0.5], [2]);
     Retention {
-        decay: Some(Tensor::from_data(slopes, (&Device::flex(), DType::F64))),
+        decay: Some(Decay::new(Tensor::from_data(
+            slopes,
+            (&Device::flex(), DType::F64),
+        ))),
         resets: Resets::new(vec![vec![2, 5], vec![], vec![0]]),
     }
 }

@@ -1,7 +1,9 @@
 //! Context of generation: unlimited memory, or a window beyond which tokens are forgotten exactly.
 
+use super::DrawnOn;
 use crate::error::LanguageError;
-use burn_dragon_core::api::{Decoder, DecoderError, Dragon, DragonState, InferencePrecision};
+use burn::tensor::Device;
+use burn_dragon_core::api::{Ahead, Decoder, DecoderError, Dragon, DragonState, Drawn, InferencePrecision};
 use serde::{Deserialize, Serialize};
 
 /// Strategy for the context: how far back the memory reaches.
@@ -126,6 +128,49 @@ impl Context {
         Ok(())
     }
 
+    /// Reads a token, all in the vocabulary, and draws what follows on the device; `None`, with nothing read, where that
+    /// cannot draw.
+    pub(super) fn draw_ahead(
+        &mut self,
+        token: u32,
+        ahead: &Ahead<'_>,
+    ) -> Result<Option<Drawn>, DecoderError> {
+        if !self.strategy.is_infinite() {
+            return Ok(None);
+        }
+        let drawn = self.elder.draw_ahead(&[token], ahead)?;
+        let drawn = drawn.and_then(|mut lanes| lanes.pop()); // of the one lane
+        if let Some(drawn) = &drawn {
+            self.read += drawn.read() as u64;
+            self.answers = true;
+        }
+        Ok(drawn)
+    }
+
+    /// Goes back within the last draw: `read` of its tokens are then read, and `beyond` are not.
+    pub(super) fn rewind(&mut self, read: usize, beyond: usize) {
+        self.elder.rewind(&[read]);
+        self.read -= beyond as u64;
+    }
+
+    /// Where tokens are drawn.
+    pub(super) fn drawn_on(&self) -> DrawnOn {
+        if self.elder.dragon().device().inner() == Device::flex() {
+            return DrawnOn::Processor;
+        }
+        match (self.elder.draws_on_device(), self.strategy) {
+            (true, ContextStrategy::Infinite {}) => DrawnOn::Device {
+                ahead: Decoder::MOST_AHEAD,
+            },
+            (true, ContextStrategy::Sliding { .. }) => DrawnOn::ReadBack {
+                why: "a sliding context has two memories that read each token",
+            },
+            (false, _) => DrawnOn::ReadBack {
+                why: "the device has no kernels for single tokens of this model",
+            },
+        }
+    }
+
     /// At the edge of a window the older state is dropped, and the younger, now a window old, replaces it. Returns the
     /// number of tokens until the next edge.
     fn turn(&mut self) -> usize {
@@ -184,7 +229,6 @@ fn feed(decoder: &mut Decoder, tokens: &[u32]) -> Result<(), DecoderError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
     use burn_dragon_core::api::DragonConfig;
 
     fn dragon() -> Dragon {

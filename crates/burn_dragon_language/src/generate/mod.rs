@@ -5,6 +5,7 @@
 
 mod config;
 mod context;
+mod drawing;
 mod memory;
 mod prefix;
 mod sampler;
@@ -12,6 +13,7 @@ mod written;
 
 pub use config::GenerationConfig;
 pub use context::ContextStrategy;
+pub use drawing::DrawnOn;
 pub use prefix::Prefix;
 pub use sampler::Sampler;
 
@@ -19,6 +21,7 @@ use crate::error::LanguageError;
 use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
 use burn_dragon_core::api::{Dragon, FreeMemory, Need, Precision};
+use drawing::Drawing;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -110,7 +113,7 @@ impl<'a> Generator<'a> {
         on_text: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generation, LanguageError> {
         let mut reading = self.read(prompt)?;
-        Ok(self.speak(&mut reading, on_text)?.0)
+        Ok(self.speak(&mut reading, false, on_text)?.0)
     }
 
     /// An empty prefix with the context of the settings.
@@ -144,7 +147,7 @@ impl<'a> Generator<'a> {
         reading: &Prefix,
         on_text: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generation, LanguageError> {
-        Ok(self.speak(&mut reading.clone(), on_text)?.0)
+        Ok(self.speak(&mut reading.clone(), false, on_text)?.0)
     }
 
     /// Continues a prefix and adds the new tokens to it, except an end-of-text token.
@@ -156,43 +159,40 @@ impl<'a> Generator<'a> {
         reading: &mut Prefix,
         on_text: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generation, LanguageError> {
-        let (generation, unread) = self.speak(reading, on_text)?;
+        let (generation, unread) = self.speak(reading, true, on_text)?;
         if let Some(id) = unread {
             reading.read_own(id)?;
         }
         Ok(generation)
     }
 
-    /// Generates text. Also returns the last token if it was not read.
+    /// Generates text. Also returns the last token if it was not read. The prefix is good for nothing more unless it
+    /// `keeps`.
     fn speak(
         &self,
         reading: &mut Prefix,
+        keeps: bool,
         mut on_text: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<(Generation, Option<u32>), LanguageError> {
         let prefill_tokens_per_second = reading.tokens_per_second();
         let started = Instant::now();
-        let mut sampler = Sampler::new(self.config);
-        reading.seen().iter().for_each(|&id| sampler.observe(id));
-        let mut written = Written::new(StreamDecoder::new(self.tokenizer.clone()), &self.config.stop);
-        let (mut token_ids, mut unread) = (Vec::new(), None);
         reading.logits()?;
-        while token_ids.len() < self.config.max_tokens.unwrap_or(usize::MAX) {
-            if let Some(id) = unread.take() {
-                reading.read_own(id)?;
-            }
-            let id = sampler.draw(reading.logits()?)?;
+        let mut drawing = Drawing::new(self, reading, keeps);
+        let mut written = Written::new(StreamDecoder::new(self.tokenizer.clone()), &self.config.stop);
+        let (mut token_ids, most) = (Vec::new(), self.config.max_tokens.unwrap_or(usize::MAX));
+        while token_ids.len() < most {
+            let id = drawing.next(most - token_ids.len())?;
             token_ids.push(id);
             if self.tokenizer.end_of_text() == Some(id) {
                 written.stopped = true;
                 break;
             }
-            unread = Some(id);
-            sampler.observe(id);
             let fresh = written.push(id)?;
             if (!fresh.is_empty() && on_text(&fresh).is_break()) || written.stopped {
                 break;
             }
         }
+        let unread = drawing.finish();
         let seconds = started.elapsed().as_secs_f64();
         let rest = written.finish();
         if !rest.is_empty() {
@@ -255,6 +255,9 @@ fn refuse_stops_of_ids(tokenizer: &dyn Tokenizer, config: &GenerationConfig) -> 
         ),
     })
 }
+
+#[cfg(all(test, any(feature = "wgpu", feature = "cuda")))]
+mod device_tests;
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,9 @@
 //! Prefixes: texts that were read.
 
+use super::DrawnOn;
 use super::context::{Context, ContextStrategy};
 use crate::error::LanguageError;
-use burn_dragon_core::api::{DecoderError, Dragon, DragonState, InferencePrecision};
+use burn_dragon_core::api::{Ahead, DecoderError, Dragon, DragonState, Drawn, InferencePrecision};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -90,6 +91,27 @@ impl Prefix {
         self.context.read(&[id])?;
         self.seen.insert(id);
         Ok(())
+    }
+
+    /// Reads a token that was generated, and draws what follows on the device; `None`, with nothing read, where that
+    /// cannot draw. Which tokens were [seen](Self::saw) is left to the caller.
+    pub(super) fn draw_ahead(&mut self, id: u32, ahead: &Ahead<'_>) -> Result<Option<Drawn>, DecoderError> {
+        self.context.draw_ahead(id, ahead)
+    }
+
+    /// Goes back within the last draw: `read` of its tokens are then read, and `beyond` are not.
+    pub(super) fn rewind(&mut self, read: usize, beyond: usize) {
+        self.context.rewind(read, beyond);
+    }
+
+    /// Records a token that was read.
+    pub(super) fn saw(&mut self, id: Option<u32>) {
+        self.seen.extend(id);
+    }
+
+    /// Where the tokens that follow are drawn.
+    pub fn drawn_on(&self) -> DrawnOn {
+        self.context.drawn_on()
     }
 
     /// Number of tokens read so far, including forgotten ones.

@@ -2,16 +2,14 @@
 
 use super::GenerationConfig;
 use crate::error::LanguageError;
-use burn_dragon_core::api::expert::{Rng, derive};
+use burn_dragon_core::api::Draw;
+use burn_dragon_core::api::expert::{Rng, derive, draw_reference};
 use std::collections::HashSet;
 
 /// Sampler of tokens: repetition penalty, then temperature, then top-k, then top-p.
 #[derive(Clone, Debug)]
 pub struct Sampler {
-    temperature: f64,
-    top_k: Option<usize>,
-    top_p: Option<f64>,
-    penalty: Option<f64>,
+    draw: Draw,
     seen: HashSet<u32>,
     rng: Rng,
 }
@@ -20,10 +18,12 @@ impl Sampler {
     /// Creates a sampler with the seed of the settings.
     pub fn new(config: &GenerationConfig) -> Self {
         Self {
-            temperature: config.temperature,
-            top_k: config.top_k,
-            top_p: config.top_p,
-            penalty: config.repetition_penalty,
+            draw: Draw {
+                temperature: config.temperature,
+                top_k: config.top_k,
+                top_p: config.top_p,
+                penalty: config.repetition_penalty,
+            },
             seen: HashSet::new(),
             rng: Rng::new(derive(config.seed, "generate", 0, 0)),
         }
@@ -31,7 +31,7 @@ impl Sampler {
 
     /// Records a token that was read or generated, for the repetition penalty.
     pub fn observe(&mut self, id: u32) {
-        if self.penalty.is_some() {
+        if self.draw.penalty.is_some() {
             self.seen.insert(id);
         }
     }
@@ -44,82 +44,31 @@ impl Sampler {
     /// # Panics
     /// If `logits` is empty.
     pub fn draw(&mut self, logits: &[f32]) -> Result<u32, LanguageError> {
-        assert!(!logits.is_empty(), "Sampler::draw: no logits");
-        let mut logits: Vec<f64> = logits.iter().map(|&logit| f64::from(logit)).collect();
-        finite(&logits, "logit")?;
-        self.penalise(&mut logits);
-        finite(&logits, "penalised logit")?;
-        if self.temperature == 0.0 {
-            return Ok(argmax(&logits));
-        }
-        let mut ranked = self.ranked(&logits);
-        let peak = ranked[0].1;
-        for (_, weight) in &mut ranked {
-            *weight = ((*weight - peak) / self.temperature).exp();
-        }
-        keep_mass(&mut ranked, self.top_p);
-        let total: f64 = ranked.iter().map(|(_, weight)| weight).sum();
-        finite(&[total], "weight")?;
-        let mut left = self.rng.uniform() * total;
-        for &(id, weight) in &ranked {
-            left -= weight;
-            if left < 0.0 {
-                return Ok(id);
-            }
-        }
-        Ok(ranked[ranked.len() - 1].0) // rounding left a crumb
+        let (draw, seen, rng) = (&self.draw, &self.seen, &mut self.rng);
+        let drawn = draw_reference::draw(logits, draw, seen.iter().copied(), || rng.uniform());
+        drawn.map_err(|of| LanguageError::NothingToDraw {
+            what: of.what,
+            id: of.id,
+            value: of.value,
+        })
     }
 
-    /// Divides positive logits by the penalty and multiplies negative ones: both become less likely.
-    fn penalise(&self, logits: &mut [f64]) {
-        let Some(penalty) = self.penalty else { return };
-        for &id in &self.seen {
-            if let Some(logit) = logits.get_mut(id as usize) {
-                *logit = if *logit > 0.0 {
-                    *logit / penalty
-                } else {
-                    *logit * penalty
-                };
+    /// The settings, the tokens observed, and the uniform numbers of the next `count` draws, for a device that makes
+    /// them; [`drawn`](Self::drawn) then says how many it made.
+    pub(super) fn ahead(&self, count: usize) -> (Draw, Vec<u32>, Vec<f64>) {
+        let mut rng = self.rng.clone();
+        let uniforms = (0..count).map(|_| rng.uniform()).collect();
+        (self.draw, self.seen.iter().copied().collect(), uniforms)
+    }
+
+    /// Records that the next `count` draws were made elsewhere.
+    pub(super) fn drawn(&mut self, count: usize) {
+        if self.draw.temperature != 0.0 {
+            for _ in 0..count {
+                self.rng.uniform();
             }
         }
     }
-
-    /// The `top_k` likeliest tokens, likeliest first; equal ones in the order of their ids.
-    fn ranked(&self, logits: &[f64]) -> Vec<(u32, f64)> {
-        let mut ranked: Vec<(u32, f64)> = (0..).zip(logits.iter().copied()).collect();
-        ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        ranked.truncate(self.top_k.unwrap_or(ranked.len()).max(1));
-        ranked
-    }
-}
-
-/// Refuses values that are not finite.
-fn finite(values: &[f64], what: &'static str) -> Result<(), LanguageError> {
-    match (0..).zip(values).find(|(_, value)| !value.is_finite()) {
-        None => Ok(()),
-        Some((id, &value)) => Err(LanguageError::NothingToDraw { what, id, value }),
-    }
-}
-
-/// Keeps the likeliest tokens until they have `mass` of the probability.
-fn keep_mass(ranked: &mut Vec<(u32, f64)>, mass: Option<f64>) {
-    let Some(mass) = mass else { return };
-    let total: f64 = ranked.iter().map(|(_, weight)| weight).sum();
-    let mut sum = 0.0;
-    let enough = ranked.iter().position(|(_, weight)| {
-        sum += weight;
-        sum >= mass * total
-    });
-    ranked.truncate(enough.map_or(ranked.len(), |last| last + 1));
-}
-
-/// The likeliest token; of equals, the first.
-fn argmax(logits: &[f64]) -> u32 {
-    let best = logits.iter().enumerate().fold(
-        0,
-        |best, (id, logit)| if *logit > logits[best] { id } else { best },
-    );
-    best as u32
 }
 
 #[cfg(test)]

@@ -3,13 +3,15 @@
 use super::config::{BASE, LanguageConfig};
 use super::prompt;
 use super::task::LanguageTask;
-use crate::data::{Corpus, DataProgress, Note, Tokens};
+use crate::data::{Corpus, DataProgress, Note, SourceConfig, Tokens, WindowStart};
 use crate::error::LanguageError;
 use crate::export::LANGUAGE;
 use crate::model::tokenizer_of;
 use crate::tokenizer::{Tokenizer, TokenizerSpec};
 use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
-use burn_dragon_train::api::{At, Base, Family, Outcome, Output, Plan, RunFolder, Task, TrainError};
+use burn_dragon_core::api::Dragon;
+use burn_dragon_train::api::expert::{bytes, count};
+use burn_dragon_train::api::{At, Base, Family, Next, Outcome, Output, Plan, RunFolder, Task, TrainError};
 use serde_json::{Map, Value, json};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -25,7 +27,8 @@ impl Family for Language {
     const BASE: Base = Base {
         path: "config/language/base.toml",
         text: BASE,
-        minutes: 3.5,
+        minutes: 3.8,
+        first: &["training.precision=auto"],
     };
     const SAMPLE: &'static str = "in its own words";
     const INSTEAD_OF_PREDICT: &'static str = "`dragon generate` continues a text with it";
@@ -57,7 +60,7 @@ impl Family for Language {
                 shape.d_model,
                 shape.n_heads,
                 shape.n_neurons,
-                shape.cost().parameters()
+                count(shape.cost().parameters())
             ),
             format!(
                 "data   {} for training, {} for validation, {}",
@@ -66,13 +69,14 @@ impl Family for Language {
                 corpus.split
             ),
             format!(
-                "steps  {} x {} tokens a batch, {} a step, about {:.0} MB of memory a step",
+                "steps  {} x {} tokens a batch, {} a step, about {} of memory a step",
                 config.training.batch_size,
                 config.sequence.block_size,
                 config.training.accumulate,
-                task.bytes_per_step() as f64 / 1e6
+                bytes(task.bytes_per_step())
             ),
         ];
+        lines.extend(curriculum(config, corpus));
         lines.extend(unknown_symbols(corpus));
         lines
     }
@@ -112,18 +116,25 @@ impl Family for Language {
         ])
     }
 
-    /// The tales have a question that can only be answered from memory.
-    fn next(outcome: &Outcome, run: &RunFolder) -> Option<String> {
-        let dragon = "cargo run --release -p burn_dragon_cli --bin dragon --";
-        let after = outcome.after.as_ref();
-        let tales = after.is_some_and(|after| after.metrics.contains_key("recall_accuracy"));
-        let prompt = match tales {
-            true => {
-                " --prompt \"Hugo hid the lilac key under the pine. Mira wore a tan cap. Later Hugo took the lilac key from the\""
-            }
-            false => "",
-        };
-        Some(format!("{dragon} generate {}{prompt}", run.path().display()))
+    /// The tales have questions that can only be answered from memory: one that the model answers right.
+    fn next(
+        task: &LanguageTask,
+        model: &Dragon,
+        _outcome: &Outcome,
+        run: &RunFolder,
+    ) -> Result<Option<Next>, TrainError> {
+        let run = run.path().display();
+        let recalled = task.recalled(model).map_err(TrainError::task)?;
+        Ok(Some(match recalled {
+            Some((prompt, answer)) => Next {
+                command: format!("generate {run} --prompt \"{prompt}\" --temperature 0 --stop ."),
+                answer: Some(answer),
+            },
+            None => Next {
+                command: format!("generate {run}"),
+                answer: None,
+            },
+        }))
     }
 }
 
@@ -217,7 +228,25 @@ fn said(notes: &[Note]) -> Vec<String> {
 fn amount(tokens: &Tokens) -> String {
     let documents = tokens.starts.len();
     let plural = if documents == 1 { "" } else { "s" };
-    format!("{} tokens in {documents} document{plural}", tokens.len())
+    let (tokens, documents) = (count(tokens.len() as u64), count(documents as u64));
+    format!("{tokens} tokens in {documents} document{plural}")
+}
+
+/// Why training figures are lower than those of evaluations at first: easy tales come first in training only.
+fn curriculum(config: &LanguageConfig, corpus: &Corpus) -> Option<String> {
+    let SourceConfig::Embedded(tales) = &config.dataset.source else {
+        return None;
+    };
+    let easy = tales.sprouts_from.max(tales.grown_from) as f64;
+    let share = (easy / corpus.train.starts.len().max(1) as f64).min(1.0);
+    let in_order = config.dataset.windows == WindowStart::InOrder;
+    (in_order && easy > 0.0).then(|| {
+        format!(
+            "order  easy tales come first; evaluations have all kinds, so until {:.0} % of the run their loss is above \
+             that of training",
+            100.0 * share
+        )
+    })
 }
 
 /// Message about unknown symbols, and their effect on the figures.

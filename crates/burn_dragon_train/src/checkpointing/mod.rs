@@ -28,6 +28,15 @@ pub(crate) struct Contents<'a, T: Task> {
     pub(crate) state: &'a TrainerState,
 }
 
+/// Properties of a checkpoint, for the pointers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    /// Whether it has the lowest score so far.
+    pub(crate) best: bool,
+    /// Whether it was due, or the run ended by itself: then `runs/latest` may name the run.
+    pub(crate) useful: bool,
+}
+
 /// Checkpoints of a run, and their writer.
 #[derive(Debug)]
 pub(crate) struct Checkpointing {
@@ -40,7 +49,7 @@ impl Checkpointing {
     pub(crate) fn new(run: &RunFolder, keep: usize, disk: Arc<dyn Disk>) -> Result<Self, TrainError> {
         let checkpoints = Checkpoints::on(Arc::clone(&disk), run.checkpoints());
         Ok(Self {
-            writer: Writer::new(checkpoints.clone(), keep)?,
+            writer: Writer::new(checkpoints.clone(), keep, run.clone())?,
             checkpoints,
             disk,
         })
@@ -84,10 +93,14 @@ impl Checkpointing {
         &self,
         task: &T,
         contents: Contents<'_, T>,
-        best: bool,
+        mark: Mark,
     ) -> Result<(), TrainError> {
         let snapshot = snapshot(task, contents)?;
-        self.writer.submit(Job { snapshot, best });
+        self.writer.submit(Job {
+            snapshot,
+            best: mark.best,
+            useful: mark.useful,
+        });
         Ok(())
     }
 

@@ -2,7 +2,8 @@
 
 use crate::error::TrainError;
 use crate::guard::GuardMemory;
-use crate::identity::Identity;
+use crate::identity::{ChangedData, Identity};
+use crate::keys::Keys;
 use crate::settings::Done;
 use crate::task::Evaluation;
 use burn_dragon_checkpoint::api::expert::plain;
@@ -93,8 +94,43 @@ impl TrainerState {
         }
     }
 
+    /// Checks that the task of the resumed run is the one that was saved, by its identity `now`, and whether the best score,
+    /// of a fixed sample of `sample` sequences, is still valid. Returns the changes of its data, if they are accepted.
+    pub(crate) fn recognise(
+        &mut self,
+        now: Identity,
+        keys: Keys,
+        sample: u64,
+        accepts_changed_data: bool,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<ChangedData>, TrainError> {
+        self.identity.check_settings(&now.settings, keys)?;
+        let changed = self.identity.changed_data(&now.data);
+        if let Some(changed) = &changed {
+            if !accepts_changed_data {
+                let changed = Box::new(changed.clone());
+                return Err(TrainError::ChangedData { changed });
+            }
+            let consequences = changed.consequences();
+            notes.push(format!(
+                "the data of the run has changed: {changed}; {consequences}"
+            ));
+        }
+        if self.sample != sample && self.best_step.is_some() {
+            notes.push(format!(
+                "evaluations are on a sample of {sample} sequences now, not of {}: the best figure starts anew",
+                self.sample
+            ));
+        }
+        if self.sample != sample || changed.as_ref().is_some_and(ChangedData::validation) {
+            self.forget_best();
+        }
+        (self.sample, self.identity) = (sample, now);
+        Ok(changed)
+    }
+
     /// Removes the best score: later scores are measured on other data.
-    pub(crate) fn forget_best(&mut self) {
+    fn forget_best(&mut self) {
         (self.best_score, self.best_step) = (None, None);
     }
 }

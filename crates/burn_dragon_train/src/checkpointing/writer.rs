@@ -5,6 +5,7 @@
 //! it after a step, or [`Writer::wait`] at the end.
 
 use crate::error::TrainError;
+use crate::run::RunFolder;
 use burn_dragon_checkpoint::api::{CheckpointError, Checkpoints, Pointer, Snapshot};
 use std::any::Any;
 use std::collections::VecDeque;
@@ -22,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) snapshot: Snapshot,
     /// Whether it has the lowest validation loss so far.
     pub(crate) best: bool,
+    /// Whether the run deserves to be the latest one when this is on the disk.
+    pub(crate) useful: bool,
 }
 
 /// Writer thread, and the state that it shares with the training thread. On drop it finishes the queued saves.
@@ -49,16 +52,21 @@ struct QueueState {
 }
 
 impl Writer {
-    /// A writer for these checkpoints, of which `keep` are kept.
+    /// A writer for these checkpoints of a run, of which `keep` are kept.
     ///
     /// # Errors
     /// If the system cannot start a thread.
-    pub(crate) fn new(checkpoints: Checkpoints, keep: usize) -> Result<Self, TrainError> {
+    pub(crate) fn new(checkpoints: Checkpoints, keep: usize, run: RunFolder) -> Result<Self, TrainError> {
         let queue = Arc::new(SaveQueue::default());
         let (theirs, root) = (Arc::clone(&queue), checkpoints.root().to_path_buf());
+        let mut place = Place {
+            checkpoints,
+            keep,
+            unnamed: Some(run),
+        };
         let thread = Builder::new()
             .name("checkpoints".into())
-            .spawn(move || theirs.work(&checkpoints, keep))
+            .spawn(move || theirs.work(&mut place))
             .map_err(TrainError::file("start a thread that writes", &root))?;
         Ok(Self {
             queue,
@@ -119,15 +127,12 @@ impl SaveQueue {
     }
 
     /// Writes snapshots until the queue is closed and empty.
-    fn work(&self, checkpoints: &Checkpoints, keep: usize) {
+    fn work(&self, place: &mut Place) {
         while let Some(job) = self.next() {
             let started = Instant::now();
             // After an uncaught panic, a waiting thread would wait forever.
-            let written = catch_unwind(AssertUnwindSafe(|| write(checkpoints, keep, &job)));
-            let outcome = match written {
-                Ok(outcome) => outcome.map_err(TrainError::from),
-                Err(panic) => Err(panicked(checkpoints, &*panic).into()),
-            };
+            let written = catch_unwind(AssertUnwindSafe(|| place.write(&job)));
+            let outcome = written.unwrap_or_else(|panic| Err(panicked(&place.checkpoints, &*panic).into()));
             drop(job); // its memory is freed before a waiting thread continues
             let mut state = self.lock();
             state.writing = false;
@@ -156,15 +161,32 @@ impl SaveQueue {
     }
 }
 
-/// Writes one save: the checkpoint, its pointers, and the removal of older ones.
-fn write(checkpoints: &Checkpoints, keep: usize, job: &Job) -> Result<(), CheckpointError> {
-    let step = job.snapshot.step;
-    checkpoints.commit(&job.snapshot)?;
-    checkpoints.point(Pointer::Last, step)?;
-    if job.best {
-        checkpoints.point(Pointer::Best, step)?;
+/// Place of the checkpoints.
+struct Place {
+    checkpoints: Checkpoints,
+    /// Number of checkpoints that are kept beside the best one.
+    keep: usize,
+    /// The run, until a useful checkpoint has made it the latest one.
+    unnamed: Option<RunFolder>,
+}
+
+impl Place {
+    /// Writes one save: the checkpoint, its pointers, and the removal of older ones.
+    fn write(&mut self, job: &Job) -> Result<(), TrainError> {
+        let step = job.snapshot.step;
+        self.checkpoints.commit(&job.snapshot)?;
+        self.checkpoints.point(Pointer::Last, step)?;
+        if job.best {
+            self.checkpoints.point(Pointer::Best, step)?;
+        }
+        if job.useful
+            && step > 0
+            && let Some(run) = self.unnamed.take()
+        {
+            run.become_latest()?;
+        }
+        Ok(self.checkpoints.retain(self.keep)?)
     }
-    checkpoints.retain(keep)
 }
 
 fn panicked(checkpoints: &Checkpoints, panic: &(dyn Any + Send)) -> CheckpointError {
@@ -181,7 +203,7 @@ mod tests {
     use burn_dragon_checkpoint::api::expert::{Fault, Faulty};
     use burn_dragon_checkpoint::api::{CheckpointFolder, Content};
     use std::io;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::thread::{sleep, spawn};
     use std::time::Duration;
 
@@ -236,7 +258,11 @@ mod tests {
             files: files.into(),
             ..Snapshot::default()
         };
-        Job { snapshot, best }
+        Job {
+            snapshot,
+            best,
+            useful: true,
+        }
     }
 
     fn steps(root: &Path) -> Vec<u64> {
@@ -245,7 +271,43 @@ mod tests {
     }
 
     fn writer(root: &Path, disk: impl Disk + 'static, keep: usize) -> Writer {
-        Writer::new(Checkpoints::on(Arc::new(disk), root), keep).unwrap()
+        let run = RunFolder::open(run_beside(root)).unwrap();
+        Writer::new(Checkpoints::on(Arc::new(disk), root), keep, run).unwrap()
+    }
+
+    /// A run folder that is not among the runs.
+    fn run_beside(root: &Path) -> PathBuf {
+        let run = root.join(".run");
+        std::fs::create_dir_all(&run).unwrap();
+        std::fs::write(run.join("config.toml"), "").unwrap();
+        run
+    }
+
+    #[test]
+    fn the_first_useful_checkpoint_with_a_step_makes_the_run_the_latest() {
+        let runs = tempfile::tempdir().unwrap();
+        let latest = runs.path().join("latest");
+        let run = RunFolder::create(None, runs.path(), "language").unwrap();
+        let checkpoints = Checkpoints::new(run.checkpoints());
+        let writer = Writer::new(checkpoints, 9, run.clone()).unwrap();
+        let save = |step, useful| {
+            writer.submit(Job {
+                useful,
+                ..job(step, false)
+            });
+            writer.wait().unwrap();
+        };
+        save(0, true);
+        save(3, false);
+        assert!(!latest.exists());
+        save(5, true);
+        assert_eq!(
+            std::fs::canonicalize(&latest).unwrap(),
+            std::fs::canonicalize(run.path()).unwrap()
+        );
+        std::fs::remove_file(&latest).unwrap();
+        save(7, true);
+        assert!(!latest.exists(), "another run may have become the latest since");
     }
 
     #[test]

@@ -212,9 +212,19 @@ fn read<T: DeserializeOwned + Serialize>(
     if family.is_some() {
         schema.remove(std::iter::once(FAMILY)); // chooses the schema, and is not a key of it
     }
-    let value = serde_path_to_error::deserialize(schema.to_value())
-        .map_err(|error| suggest::explain(&error, &schema))?;
-    Resolved::new(value, tree, family)
+    let mut tree = tree;
+    loop {
+        let read = serde_path_to_error::deserialize(schema.to_value());
+        let error = match read {
+            Ok(value) => return Resolved::new(value, tree, family),
+            Err(error) => suggest::explain(&error, &schema),
+        };
+        // A lone string where a list is expected is a list of one.
+        match suggest::lone_string(&error) {
+            Some(path) if schema.make_list(&path) => drop(tree.make_list(&path)),
+            _ => return Err(error),
+        }
+    }
 }
 
 /// Family of the configuration in a run.

@@ -154,6 +154,25 @@ impl Node {
         }
     }
 
+    /// Makes the string at a path a list of one. Returns whether there was a string.
+    pub(super) fn make_list(&mut self, path: &[String]) -> bool {
+        let Some((key, rest)) = path.split_first() else {
+            let is_string = matches!(self.kind, Kind::Scalar(Value::String(_)));
+            if is_string {
+                self.kind = Kind::Array(vec![self.clone()]);
+            }
+            return is_string;
+        };
+        match &mut self.kind {
+            Kind::Table(entries) => entries.get_mut(key).is_some_and(|node| node.make_list(rest)),
+            Kind::Array(items) => {
+                let item = key.parse().ok().and_then(|place: usize| items.get_mut(place));
+                item.is_some_and(|node| node.make_list(rest))
+            }
+            Kind::Scalar(_) => false,
+        }
+    }
+
     /// Removes the node at a path of keys, and returns it.
     pub(super) fn remove<'a>(&mut self, mut keys: impl Iterator<Item = &'a str>) -> Option<Self> {
         let (Some(key), Kind::Table(entries)) = (keys.next(), &mut self.kind) else {

@@ -74,8 +74,15 @@ fn unknown_key(tree: &Node, path: &[String], name: &str, valid: Box<[String]>) -
     let path =
         find_below(tree, table, |key, _| key == name).unwrap_or_else(|| [table, &[name.to_owned()]].concat());
     let (origin, table) = (tree.origin_of(&path), &path[..path.len() - 1]);
-    let misspelt = || nearest(name, &valid).map(|key| join(table, key));
-    let misplaced = || find_below(tree, &[], |key, at| key == name && at != path).map(|at| at.join("."));
+    // The kind of an optimiser is its `method`, where other tables have a `type`.
+    let of_optimizer = name == "type" && table.last().is_some_and(|table| table == "optimizer");
+    let method = || of_optimizer.then(|| join(table, "method"));
+    let misspelt = || method().or_else(|| nearest(name, &valid).map(|key| join(table, key)));
+    // Several tables have a `type`, and none of them is meant by that of another one.
+    let misplaced = || {
+        let elsewhere = find_below(tree, &[], |key, at| key == name && name != "type" && at != path);
+        elsewhere.map(|at| at.join("."))
+    };
     // At the top level, a valid name without its table is likelier than a misspelling.
     let nearest = if table.is_empty() {
         misplaced().or_else(misspelt)
@@ -256,6 +263,19 @@ pub(super) fn requoted(key: &str, origin: &Origin, expected: &str, given: &str) 
         }
         None => String::new(),
     }
+}
+
+/// Path of a string that stands where a list is expected, and that is not the text of a list whose quotes the shell took.
+pub(super) fn lone_string(error: &ConfigError) -> Option<Vec<String>> {
+    let ConfigError::WrongValue {
+        key, expected, given, ..
+    } = error
+    else {
+        return None;
+    };
+    let text = value(given.strip_prefix("string ")?)?;
+    let is_list = text.as_str()?.trim_start().starts_with('[');
+    (expected == "a list" && !is_list).then(|| key.split('.').map(str::to_owned).collect())
 }
 
 /// TOML text that was probably meant: words in quotes; a single name as a list.

@@ -1,6 +1,6 @@
 //! Tests of `suggest.rs`.
 
-use super::super::Layers;
+use super::super::{Layers, Origin};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -131,13 +131,20 @@ fn a_list_whose_quotes_the_shell_took_is_answered_with_what_to_type() {
             "paths=[ a b.txt, 'c.txt',d/*.txt ]",
             r#"to TOML it would be [ "a b.txt", 'c.txt',"d/*.txt" ]"#,
         ),
-        ("paths=a.txt", r#": 'paths=["a.txt"]'"#),
         ("paths=[a.txt,b/]", r#": 'paths=["a.txt","b/"]'"#),
         ("table={type=char, n=3}", r#": 'table={type="char", n=3}'"#),
     ] {
         let message = refusal(typed);
         assert!(message.ends_with(says), "{message}");
     }
+    let lone = Layers::new().assignment("paths=a b.txt").unwrap();
+    let lone = lone.assignment("table={a='a b.txt'}").unwrap().resolve::<Lists>();
+    let lists = match lone {
+        Ok(resolved) => resolved,
+        Err(error) => panic!("a lone string is a list of one: {error}"),
+    };
+    assert_eq!(lists.value.paths, ["a b.txt"]);
+    assert_eq!(lists.origin("paths"), Origin::CommandLine);
     // What cannot be mended is not.
     for typed in ["paths=[a.txt", "paths=3", "table=char", "paths=[[a.txt]"] {
         let message = refusal(typed);

@@ -20,14 +20,16 @@ const LATEST: &str = "latest";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Whether `latest`, beside the folder, may name this run.
+    listed: bool,
 }
 
 impl RunFolder {
     /// Creates the folder of a new run.
     ///
     /// With `out`, this folder is used; it may exist, but must not contain a run. Without `out`, it is
-    /// `<runs_root>/<label>-<UTC date-time>`, with `-2`, `-3`... if runs start in the same second. Then
-    /// `<runs_root>/latest` names the run, unless `out` is elsewhere.
+    /// `<runs_root>/<label>-<UTC date-time>`, with `-2`, `-3`... if runs start in the same second. It is
+    /// [among](Self::among) the runs of `runs_root`, unless `out` is elsewhere.
     ///
     /// # Errors
     ///
@@ -37,13 +39,19 @@ impl RunFolder {
             Some(out) => claim(out)?,
             None => fresh(
                 runs_root,
-                &format!("{}-{}", plain(label), stamp(SystemTime::now())),
+                &format!("{}-{}", plain_name(label), stamp(SystemTime::now())),
             )?,
         };
-        if out.is_none() || lies_in(&path, runs_root) {
-            point_latest(&path)?;
-        }
-        Ok(Self { path })
+        Ok(Self { path, listed: false }.among(runs_root))
+    }
+
+    /// The run as one of those in `runs_root`, if its folder is there: the trainer makes `<runs_root>/latest` name it
+    /// when its first useful checkpoint is on the disk. A checkpoint is useful if it was due (a periodic one, or the best so
+    /// far), or if the run ended by itself. So a run that was stopped before leaves `latest` as it was.
+    #[must_use]
+    pub fn among(self, runs_root: &Path) -> Self {
+        let listed = lies_in(&self.path, runs_root);
+        Self { listed, ..self }
     }
 
     /// Opens the folder of an existing run. `runs/latest` is resolved, so the path remains that of the same run when a
@@ -72,7 +80,16 @@ impl RunFolder {
         if !path.join(CONFIG).is_file() {
             return Err(not_a_run(format!("{shown} contains no {CONFIG}")));
         }
-        Ok(Self { path })
+        Ok(Self { path, listed: false })
+    }
+
+    /// Makes `latest` name the run, if it is [among](Self::among) the runs of a folder.
+    pub(crate) fn become_latest(&self) -> Result<(), TrainError> {
+        if self.listed {
+            point_latest(&self.path)
+        } else {
+            Ok(())
+        }
     }
 
     /// Path of the folder.
@@ -145,7 +162,7 @@ fn fresh(runs_root: &Path, name: &str) -> Result<PathBuf, TrainError> {
 }
 
 /// Label as part of a file name that is valid on every system.
-fn plain(label: &str) -> String {
+pub(crate) fn plain_name(label: &str) -> String {
     let safe = |c: char| {
         if c.is_ascii_alphanumeric() || "._-".contains(c) {
             c
@@ -231,7 +248,12 @@ mod tests {
     fn started(out: Option<&Path>, runs: &Path) -> RunFolder {
         let run = RunFolder::create(out, runs, "language").unwrap();
         fs::write(run.config(), "").unwrap();
+        run.become_latest().unwrap();
         run
+    }
+
+    fn opened(path: &Path) -> PathBuf {
+        RunFolder::open(path).unwrap().path
     }
 
     #[test]
@@ -245,8 +267,8 @@ mod tests {
             time.len() == 15 && time.starts_with("20") && &time[8..9] == "-",
             "{name}"
         );
-        assert_eq!(RunFolder::open(runs.join("latest")).unwrap(), run);
-        assert_eq!(RunFolder::open(runs.join("latest/")).unwrap(), run);
+        assert_eq!(opened(&runs.join("latest")), run.path());
+        assert_eq!(opened(&runs.join("latest/")), run.path());
     }
 
     #[test]
@@ -260,8 +282,28 @@ mod tests {
     fn latest_moves_to_the_newest_run() {
         let folder = tempfile::tempdir().unwrap();
         let runs = [started(None, folder.path()), started(None, folder.path())];
-        assert_eq!(RunFolder::open(folder.path().join("latest")).unwrap(), runs[1]);
+        assert_eq!(opened(&folder.path().join("latest")), runs[1].path());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn latest_names_a_run_only_when_it_is_asked_to_and_the_run_is_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let latest = folder.path().join("latest");
+        let run = RunFolder::create(None, folder.path(), "language").unwrap();
+        fs::write(run.config(), "").unwrap();
+        assert!(!latest.exists());
+        let again = RunFolder::open(run.path()).unwrap();
+        again.become_latest().unwrap();
+        assert!(!latest.exists());
+        again
+            .clone()
+            .among(&folder.path().join("elsewhere"))
+            .become_latest()
+            .unwrap();
+        assert!(!latest.exists());
+        again.among(folder.path()).become_latest().unwrap();
+        assert_eq!(opened(&latest), run.path());
     }
 
     #[cfg(unix)]
@@ -280,7 +322,7 @@ mod tests {
         let latest = folder.path().join("elsewhere/latest");
         assert!(!latest.exists() && !folder.path().join("latest").exists());
         fs::write(&latest, "run\n").unwrap();
-        assert_eq!(RunFolder::open(&latest).unwrap(), run);
+        assert_eq!(opened(&latest), run.path());
         for name in ["../elsewhere/run", "", "/"] {
             fs::write(&latest, name).unwrap();
             assert!(
@@ -296,7 +338,7 @@ mod tests {
         let out = folder.path().join("mine");
         let run = started(Some(&out), folder.path());
         assert_eq!(run.path(), out);
-        assert_eq!(RunFolder::open(folder.path().join("latest")).unwrap(), run);
+        assert_eq!(opened(&folder.path().join("latest")), run.path());
     }
 
     #[test]
@@ -330,7 +372,10 @@ mod tests {
 
     #[test]
     fn names_in_the_folder_are_those_of_the_plan() {
-        let run = RunFolder { path: "r".into() };
+        let run = RunFolder {
+            path: "r".into(),
+            listed: false,
+        };
         let names = [
             run.config(),
             run.run_json(),
@@ -352,7 +397,7 @@ mod tests {
     #[test]
     fn labels_become_plain_names() {
         assert_eq!(
-            ["lang/../x y", "..", "é"].map(plain),
+            ["lang/../x y", "..", "é"].map(plain_name),
             ["lang-..-x-y", "run", "run"]
         );
     }

@@ -12,6 +12,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use burn_dragon_checkpoint::api::expert::plain;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -80,8 +81,12 @@ impl MetricsLog {
 
     /// Lines of a file. A last line that was cut off is left out.
     pub fn read(path: impl AsRef<Path>) -> Result<Vec<Line>, TrainError> {
-        let path = path.as_ref();
-        let bytes = fs::read(path).map_err(TrainError::file("read", path))?;
+        Self::read_within(path.as_ref(), u64::MAX)
+    }
+
+    /// Lines of a file of at most `most` bytes.
+    pub(crate) fn read_within(path: &Path, most: u64) -> Result<Vec<Line>, TrainError> {
+        let bytes = plain::read(path, most).map_err(TrainError::file("read", path))?;
         Ok(lines(path, &bytes)?.into_iter().map(|(_, line)| line).collect())
     }
 
@@ -115,6 +120,11 @@ fn lines<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Line)>, Trai
         }
     }
     Ok(found)
+}
+
+/// Seconds of training up to a line.
+pub(crate) fn seconds(line: &Line) -> Option<f64> {
+    line.get(TIME)?.get("seconds")?.as_f64()
 }
 
 /// Line without the values that depend on the clock: equal in two runs of one seed.

@@ -2,132 +2,32 @@
 //!
 //! ```text
 //! runs/<label>-<UTC date-time>/  config.toml     the resolved configuration, complete
-//!                                run.json        RunInfo: version, machine, seed, command line
+//!                                run.json        RunInfo: version, commit, machine, seed, command line, outcome
 //!                                metrics.jsonl   MetricsLog: one JSON object a line
 //!                                tokenizer.json  (language)
+//!                                samples/step-000200/
 //!                                checkpoint/step-000200/
-//! runs/latest                    names the newest run
+//! runs/latest                    names the run that last saved a useful checkpoint
 //! ```
 
 mod folder;
+mod info;
 mod lock;
-mod metrics;
+pub(crate) mod metrics;
 
-use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use burn_dragon_checkpoint::api::expert::{disk, unmarked};
-use serde::{Deserialize, Serialize};
+use burn_dragon_checkpoint::api::expert::disk;
 
 pub use folder::RunFolder;
+pub(crate) use folder::plain_name;
+pub use info::{RunInfo, RunOutcome, RunState};
 pub(crate) use lock::RunLock;
 pub(crate) use metrics::STEP;
 pub use metrics::{Line, MetricsLog, without_time};
 
-use crate::config::FIRST_FAMILY;
 use crate::error::TrainError;
-
-/// Content of `run.json`: description of a run, sufficient to repeat it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunInfo {
-    /// Family of the model. A file without it is from the time when there was only one family.
-    #[serde(default = "first_family")]
-    pub family: String,
-    /// Version of burn_dragon that started the run.
-    pub version: String,
-    /// Name of the backend: `cpu`, `wgpu`, `cuda`.
-    pub backend: String,
-    /// Description of the device by its backend.
-    pub device: String,
-    /// Name of the processor, if the system provides it.
-    pub cpu: Option<String>,
-    /// Number of threads that the process may use.
-    pub threads: usize,
-    /// Seed of all random numbers of the run.
-    pub seed: u64,
-    /// Program and its arguments.
-    pub command_line: Vec<String>,
-    /// Start time, RFC 3339 in UTC.
-    pub started: String,
-    /// Resumptions of the run.
-    #[serde(default)]
-    pub resumed_at: Vec<Resumed>,
-}
-
-/// Resumption of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resumed {
-    /// Step of the checkpoint from which the run resumed.
-    pub step: u64,
-    /// Time of the resumption, RFC 3339 in UTC.
-    pub time: String,
-    /// Parts of the data whose change was accepted: `training`, `validation`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changed_data: Vec<String>,
-}
-
-impl RunInfo {
-    /// Description of a run that starts now, in this process.
-    pub fn now(family: &str, backend: &str, device: &str, seed: u64) -> Self {
-        Self {
-            family: family.into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            backend: backend.into(),
-            device: device.into(),
-            cpu: fs::read_to_string("/proc/cpuinfo")
-                .ok()
-                .as_deref()
-                .and_then(cpu_model),
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
-            seed,
-            // Not `args`, which panics on arguments that are not UTF-8.
-            command_line: std::env::args_os()
-                .map(|argument| argument.to_string_lossy().into_owned())
-                .collect(),
-            started: rfc3339(SystemTime::now()),
-            resumed_at: Vec::new(),
-        }
-    }
-
-    /// Records a resumption from the checkpoint of `step`, with these changed parts of the data.
-    pub fn resumed(&mut self, step: u64, changed_data: &[&str]) {
-        self.resumed_at.push(Resumed {
-            step,
-            time: rfc3339(SystemTime::now()),
-            changed_data: changed_data.iter().map(ToString::to_string).collect(),
-        });
-    }
-
-    /// Writes the file [`RunFolder::run_json`].
-    pub fn save(&self, path: &Path) -> Result<(), TrainError> {
-        let mut text = serde_json::to_string_pretty(self).map_err(TrainError::Json)?;
-        text.push('\n');
-        write_atomic(path, text.as_bytes())
-    }
-
-    /// Reads the file.
-    pub fn load(path: &Path) -> Result<Self, TrainError> {
-        let text = fs::read_to_string(path).map_err(TrainError::file("read", path))?;
-        serde_json::from_slice(unmarked(text.as_bytes())).map_err(|error| TrainError::Record {
-            path: path.into(),
-            line: error.line(),
-            problem: error.to_string(),
-        })
-    }
-}
-
-fn first_family() -> String {
-    FIRST_FAMILY.into()
-}
-
-fn cpu_model(cpuinfo: &str) -> Option<String> {
-    let (_, name) = cpuinfo
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(key, _)| key.trim() == "model name")?;
-    Some(name.trim().into())
-}
 
 /// Replaces a file atomically, like [`disk::write_atomic`].
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
@@ -170,6 +70,7 @@ fn civil(time: SystemTime) -> [u64; 6] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::time::Duration;
 
     /// Seconds from `date -u -d DATE +%s`.
@@ -196,42 +97,6 @@ mod tests {
             stamp(UNIX_EPOCH + Duration::from_secs(1_795_216_726)),
             "20261120-231846"
         );
-    }
-
-    #[test]
-    fn run_info_survives_its_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.json");
-        let mut info = RunInfo::now("toy", "cpu", "Flex", u64::MAX);
-        info.resumed(200, &[]);
-        info.save(&path).unwrap();
-        assert_eq!(RunInfo::load(&path).unwrap(), info);
-    }
-
-    #[test]
-    fn a_file_of_the_time_when_there_was_one_family_is_of_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.json");
-        RunInfo::now("toy", "cpu", "Flex", 1).save(&path).unwrap();
-        let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, text.replace("  \"family\": \"toy\",\n", "")).unwrap();
-        assert_eq!(RunInfo::load(&path).unwrap().family, "language");
-    }
-
-    #[test]
-    fn a_broken_run_json_names_the_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.json");
-        fs::write(&path, "{\n  \"version\": \n}").unwrap();
-        let error = RunInfo::load(&path).unwrap_err();
-        assert!(matches!(error, TrainError::Record { line: 3, .. }), "{error}");
-    }
-
-    #[test]
-    fn the_cpu_model_is_found_where_the_system_tells_it() {
-        let intel = "processor\t: 0\nmodel\t\t: 85\nmodel name\t: A CPU @ 2.00GHz\n";
-        assert_eq!(cpu_model(intel).unwrap(), "A CPU @ 2.00GHz");
-        assert_eq!(cpu_model("processor : 0\nCPU part : 0xd0c\n"), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!
 //! Everything that can be refused is refused before anything is written, so no incomplete run remains.
 
+mod first;
 mod report;
 mod request;
 mod resumption;
@@ -13,14 +14,15 @@ mod resumption;
 pub use request::RunRequest;
 pub(crate) use resumption::Resumption;
 
+use crate::amounts::duration;
 use crate::bench_steps::BenchSteps;
 use crate::config::Resolved;
 use crate::error::TrainError;
 use crate::family::{At, Family, config_text};
 use crate::interrupt::Interrupt;
-use crate::outcome::Ending;
+use crate::outcome::{Ending, Outcome};
 use crate::progress::Output;
-use crate::run::{RunFolder, RunInfo, write_atomic};
+use crate::run::{RunFolder, RunInfo, RunOutcome, RunState, write_atomic};
 use crate::start::Start;
 use crate::task::Task;
 use crate::trainer::Trainer;
@@ -28,7 +30,7 @@ use burn::module::Module;
 use burn_dragon_core::api::SelectedBackend;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Result of the verb.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +77,10 @@ pub fn run<F: Family>(request: &RunRequest) -> Result<Ran, TrainError> {
     }
     let selected = request.backend.select()?;
     output.tell(&selected.to_string());
-    Prepared::<F>::new(&resolved, resumption, selected, output)?.go(request)
+    if request.is_first() {
+        return first::run::<F>(request, &resolved, selected, output);
+    }
+    Prepared::<F>::new(&resolved, resumption, selected, output)?.go(request, None)
 }
 
 /// Run before its first step: all checks are made, and nothing is written yet.
@@ -129,7 +134,8 @@ impl<F: Family> Prepared<F> {
         }
         if complete {
             output.say(&format!(
-                "done   all {total_steps} steps of the run are taken; more of them with --max-steps"
+                "the run is finished: all {total_steps} steps are taken, and nothing is trained now; train longer with \
+                 --max-steps above {total_steps}"
             ));
         }
         Ok(Self {
@@ -144,48 +150,66 @@ impl<F: Family> Prepared<F> {
         })
     }
 
-    fn go(self, request: &RunRequest) -> Result<Ran, TrainError> {
+    /// Trains; a run with a deadline has fewer steps if it would not be complete by then.
+    fn go(self, request: &RunRequest, deadline: Option<Instant>) -> Result<Ran, TrainError> {
         if request.dry_run {
             return Ok(Ran::to_its_end(self.dry_run(request.json)?));
         }
         let interrupt = Interrupt::install()?;
+        let runs = Path::new("runs");
         let run = match &self.resumption {
-            Some(resumption) => resumption.folder().clone(),
-            None => RunFolder::create(request.out.as_deref(), Path::new("runs"), F::NAME)?,
+            Some(resumption) => resumption.folder().clone().among(runs),
+            None => RunFolder::create(request.out.as_deref(), runs, F::NAME)?,
         };
         let (task, plan) = (&self.task, F::plan(&self.config));
         let mut trainer = Trainer::new(task, plan, &run, self.output, interrupt)?;
         if request.accept_changed_data {
             trainer = trainer.accepting_changed_data();
         }
-        if !self.complete {
-            self.describe(&run)?;
+        if let Some(deadline) = deadline {
+            trainer = trainer.complete_by(deadline);
         }
-        let (model, outcome) = trainer.fit(self.start.model)?;
-        let sample = match outcome.ending {
-            Ending::Interrupted => None, // who interrupts does not want to wait
-            Ending::Complete | Ending::TimeIsUp => task.sample(&model.valid(), outcome.steps)?,
+        let info = match self.complete {
+            true => None, // nothing will be trained: the run stays as it is
+            false => Some(self.describe(&run, request.commit.as_deref())?),
         };
-        report::show::<F>(task, &run, &outcome, self.total_steps, sample, self.output)?;
+        let (started, total_steps) = (Instant::now(), self.total_steps);
+        let ended = trainer.fit(self.start.model);
+        if let Some(info) = info {
+            note_end(info, &run, &ended, total_steps, started.elapsed().as_secs_f64())?;
+        }
+        let (model, outcome) = ended?;
+        let (sample, next) = match outcome.ending {
+            Ending::Interrupted => (None, None), // who interrupts does not want to wait
+            Ending::Complete | Ending::TimeIsUp => {
+                let model = model.valid();
+                let sample = task.sample(&model, outcome.steps)?;
+                (sample, F::next(task, &model, &outcome, &run)?)
+            }
+        };
+        report::show::<F>(task, &run, &outcome, total_steps, sample, next, self.output)?;
         Ok(Ran {
             interrupted: outcome.ending == Ending::Interrupted,
             json: request.json.then(|| report::summary::<F>(task, &run, &outcome)),
         })
     }
 
-    /// Takes one timed step from the current state of the run; nothing is written.
+    /// Takes one step from the current state of the run, and times it and those after it for a few seconds; nothing is
+    /// written.
     fn dry_run(self, json: bool) -> Result<Option<Value>, TrainError> {
         let done = self.start.done;
         let (mut steps, model) =
             <BenchSteps<'_, F::Task>>::after(&self.task, F::plan(&self.config), self.start)?;
         let started = Instant::now();
-        let (_, loss) = steps.step(model)?;
-        let seconds = started.elapsed().as_secs_f64();
+        let (model, loss) = steps.step(model)?;
+        let first = started.elapsed().as_secs_f64();
+        // The first step also warms up.
+        let seconds = first::seconds_per_step(&mut steps, model, DRY)?.unwrap_or(first);
         let left = self.total_steps.saturating_sub(done.steps);
         let more = if done.steps == 0 { "" } else { " more" };
         self.output.say(&format!(
-            "one step: loss {loss:.3}, {seconds:.2} s; {left}{more} steps would take about {:.0} minutes",
-            seconds * left as f64 / 60.0
+            "one step: loss {loss:.3}, {seconds:.2} s; {left}{more} steps would take about {}",
+            duration(seconds * left as f64)
         ));
         let own = json!({
             "family": F::NAME,
@@ -198,8 +222,8 @@ impl<F: Family> Prepared<F> {
         Ok(json.then(|| report::with(own, F::facts(&self.task))))
     }
 
-    /// Writes the description of the run: configuration, the family's own files, machine.
-    fn describe(&self, run: &RunFolder) -> Result<(), TrainError> {
+    /// Writes the description of the run: configuration, the family's own files, machine, and that it has begun.
+    fn describe(&self, run: &RunFolder, commit: Option<&str>) -> Result<RunInfo, TrainError> {
         write_atomic(&run.config(), config_text::<F>(&self.config)?.as_bytes())?;
         F::write_files(&self.task, run)?;
         let seed = F::plan(&self.config).training.seed;
@@ -207,19 +231,67 @@ impl<F: Family> Prepared<F> {
             Ok(info) => info,
             Err(_) => {
                 let device = format!("{:?}", self.selected.device);
-                RunInfo::now(F::NAME, self.selected.name, &device, seed)
+                RunInfo {
+                    commit: commit.map(Into::into),
+                    ..RunInfo::now(F::NAME, self.selected.name, &device, seed)
+                }
             }
         };
-        if let Some(resumption) = self.resumption.as_ref().filter(|run| run.point().is_some()) {
-            info.resumed(resumption.done().steps, &resumption.changed_parts());
+        let resumed = self.resumption.as_ref().filter(|run| run.point().is_some());
+        let step = resumed.map_or(0, |resumption| resumption.done().steps);
+        if let Some(resumption) = resumed {
+            info.resumed(step, commit, &resumption.changed_parts());
         }
+        let earlier = info.outcome.take().filter(|outcome| outcome.step == Some(step));
+        let seconds = earlier.map_or(0.0, |outcome| outcome.seconds);
+        info.outcome = Some(RunOutcome::running(self.total_steps, step, seconds));
+        info.unit = Some(self.task.unit().many.into());
         info.seed = seed; // a run that died before its first checkpoint may begin again with another
-        info.save(&run.run_json())
+        info.save(&run.run_json())?;
+        Ok(info)
     }
 }
 
+/// Writes how the run ended, after `seconds` of this session.
+fn note_end<M>(
+    info: RunInfo,
+    run: &RunFolder,
+    ended: &Result<(M, Outcome), TrainError>,
+    total_steps: u64,
+    seconds: f64,
+) -> Result<(), TrainError> {
+    let begun = info.outcome.clone();
+    let outcome = match ended {
+        Ok((_, outcome)) => Some(RunOutcome::ended(
+            match outcome.ending {
+                Ending::Complete => RunState::Complete,
+                Ending::TimeIsUp => RunState::TimeLimit,
+                Ending::Interrupted => RunState::Stopped,
+            },
+            match outcome.ending {
+                Ending::Complete => outcome.steps, // fewer than planned if it was fitted to a deadline
+                _ => total_steps,
+            },
+            outcome.steps,
+            outcome.total_seconds,
+        )),
+        Err(error) => begun.map(|begun| begun.failed(error, seconds)),
+    };
+    let noted = RunInfo { outcome, ..info }.save(&run.run_json());
+    match ended {
+        Ok(_) => noted,
+        Err(_) => Ok(()), // the error that ended the run is the one to report
+    }
+}
+
+/// Time for the steps of a dry run after the first.
+const DRY: Duration = Duration::from_secs(2);
+
 /// Prints the notes for the user before the first step.
 fn introduce<F: Family>(task: &F::Task, output: Output) {
+    if output.quiet {
+        return;
+    }
     F::introduce(task).iter().for_each(|line| output.say(line));
     F::notes(task).iter().for_each(|line| output.tell(line));
 }

@@ -1,7 +1,9 @@
 //! Report of a run: lines for the user, an object for a program.
 
+use crate::amounts::{count, duration};
+use crate::command::dragon;
 use crate::error::TrainError;
-use crate::family::Family;
+use crate::family::{Family, Next};
 use crate::outcome::{Ending, Outcome};
 use crate::progress::Output;
 use crate::run::RunFolder;
@@ -16,12 +18,19 @@ pub(super) fn show<F: Family>(
     outcome: &Outcome,
     total_steps: u64,
     sample: Option<Sample>,
+    next: Option<Next>,
     output: Output,
 ) -> Result<(), TrainError> {
     let (path, steps) = (run.path().display(), outcome.steps);
     match outcome.ending {
+        Ending::Interrupted if steps == 0 => output.say(&format!(
+            "interrupted before the first step: {path} holds no trained model; start it again with\n  {} train \
+             --resume {path}",
+            dragon()
+        )),
         Ending::Interrupted => output.say(&format!(
-            "interrupted and saved after step {steps} of {total_steps}; go on with\n  dragon train --resume {path}"
+            "interrupted and saved after step {steps} of {total_steps}; go on with\n  {} train --resume {path}",
+            dragon()
         )),
         Ending::TimeIsUp => output.say(&format!("time is up after step {steps} of {total_steps}")),
         Ending::Complete => {}
@@ -43,8 +52,12 @@ pub(super) fn show<F: Family>(
     if let Some(sample) = sample {
         show_sample::<F>(&sample, run, steps, output)?;
     }
-    let next = F::next(outcome, run).map_or_else(String::new, |next| format!("; now try\n  {next}"));
-    output.say(&format!("\nthe run is in {path}{next}"));
+    output.say(&format!("\nthe run is in {path}"));
+    if let Some(next) = next {
+        output.say(&format!("now try\n  {} {}", dragon(), next.command));
+        let answer = next.answer.map(|answer| format!("which answers\n  {answer}"));
+        answer.iter().for_each(|answer| output.say(answer));
+    }
     Ok(())
 }
 
@@ -78,14 +91,20 @@ fn learnt<T: Task>(task: &T, outcome: &Outcome, after: &Evaluation) -> String {
     let (name, before, now) = both.unwrap_or((task.loss_name(), outcome.before.loss, after.loss));
     let width = figures.first().map_or(0, |figure| figure.name.len());
     let units = task.unit().many;
-    let session = match outcome.session_units {
-        session if session == outcome.units => String::new(),
-        session => format!(", {session} of them now,"),
-    };
-    format!(
-        "{name:width$}  {before:.3} before, {now:.3} after {} {units}{session} in {:.0} s ({:.0} {units} a second)",
-        outcome.units, outcome.seconds, outcome.units_per_second
-    )
+    let learnt = format!(
+        "{name:width$}  {before:.3} before, {now:.3} after {} {units}",
+        count(outcome.units)
+    );
+    let rate = count(outcome.units_per_second.round() as u64);
+    let (seconds, total) = (duration(outcome.seconds), duration(outcome.total_seconds));
+    match outcome.session_units {
+        0 => format!("{learnt}, in {total} of training"), // it was complete when it was resumed
+        session if session == outcome.units => format!("{learnt} in {seconds} ({rate} {units} a second)"),
+        session => format!(
+            "{learnt}, {} of them now, in {seconds} ({rate} {units} a second), and {total} in all",
+            count(session)
+        ),
+    }
 }
 
 /// Object of `--json`: the values of every run, then those of the family.
@@ -104,6 +123,7 @@ pub(super) fn summary<F: Family>(task: &F::Task, run: &RunFolder, outcome: &Outc
         "val_loss": outcome.after.as_ref().map(|after| after.loss),
         "score": outcome.score,
         "seconds": outcome.seconds,
+        "total_seconds": outcome.total_seconds,
         "units_per_second": outcome.units_per_second,
         "checkpoints": outcome.saving.checkpoints,
         "checkpoint_seconds_blocked": outcome.saving.blocked_seconds,

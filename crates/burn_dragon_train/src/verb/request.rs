@@ -34,6 +34,8 @@ pub struct RunRequest {
     pub dry_run: bool,
     /// Print one JSON object on standard output, and nothing else there.
     pub json: bool,
+    /// Commit of the sources of the program, for `run.json`.
+    pub commit: Option<String>,
 }
 
 impl RunRequest {
@@ -67,22 +69,37 @@ impl RunRequest {
             Some(resumption) => {
                 Layers::new().run_file(resumption.folder().config(), F::Task::keys().moved)?
             }
-            None if self.configs.is_empty() => self.default_run::<F>()?,
+            None if self.configs.is_empty() => Layers::new().embedded(F::BASE.path, F::BASE.text)?,
             None => Layers::new(),
         };
         layers = self.files(layers)?;
+        let first = if self.is_first() { F::BASE.first } else { &[] };
+        for assignment in first {
+            layers = layers.assignment(assignment)?;
+        }
         for assignment in &self.assignments {
             layers = layers.assignment(assignment)?;
         }
         Ok(resolve::<F>(self.number_of_steps(layers)?)?)
     }
 
-    fn default_run<F: Family>(&self) -> Result<Layers, TrainError> {
-        let layers = Layers::new().embedded(F::BASE.path, F::BASE.text)?;
-        if self.assignments.is_empty() && self.max_steps.is_none() {
-            return Ok(layers.value("the default run", "training.max_minutes", F::BASE.minutes));
-        }
-        Ok(layers)
+    /// Whether this is a first run: the default one, with no setting. Its number of steps is fitted to the machine.
+    pub(super) fn is_first(&self) -> bool {
+        self.resume.is_none()
+            && self.configs.is_empty()
+            && self.assignments.is_empty()
+            && self.max_steps.is_none()
+    }
+
+    /// Configuration of a first run of so many steps.
+    pub(super) fn resolve_first<F: Family>(&self, steps: u64) -> Result<Resolved<F::Config>, TrainError> {
+        let assignments = F::BASE.first.iter().map(ToString::to_string).collect();
+        let fitted = Self {
+            assignments,
+            max_steps: Some(steps),
+            ..self.clone()
+        };
+        fitted.resolve::<F>(None)
     }
 
     /// Makes the number of steps unique: the command line wins over the epochs of a file.

@@ -1,11 +1,13 @@
 //! `dragon bench decode`: one token after another, with carried state.
 
+use super::report::Timing;
 use super::report::{Report, Work};
 use super::subject::{Room, Subject};
 use super::{Bench, refuse_off_processor};
 use crate::args::BenchDecodeArgs;
+use crate::exit::Usage;
 use anyhow::Context;
-use burn_dragon::api::core::{Decoder, DragonState, InferencePrecision, Precision};
+use burn_dragon::api::core::{Ahead, Decoder, DragonState, Draw, Drawn, InferencePrecision, Precision};
 use serde_json::json;
 use std::hint::black_box;
 
@@ -40,16 +42,13 @@ pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Repor
         let before: Vec<u32> = lanes.iter().flat_map(|lane| &lane[..read]).copied().collect();
         streams.read(&before)?;
     }
-    let mut places = read..read + timed;
-    let mut next = vec![0; args.batch];
-    let timing = bench.time(WARM_UP, args.tokens, || {
-        let place = places.next().context("more tokens than there are")?;
-        next.iter_mut()
-            .zip(&lanes)
-            .for_each(|(next, lane)| *next = lane[place]);
-        black_box(streams.step(&next)?);
-        Ok(())
-    })?;
+    let timing = if args.draw {
+        drawn(bench, args, &mut streams)?
+    } else {
+        given(bench, args, &mut streams, |place| {
+            lanes.iter().map(|lane| lane[read + place]).collect()
+        })?
+    };
 
     let (cost, lanes) = (subject.config().cost(), args.batch as f64);
     let state = args.batch as u64 * cost.state_bytes();
@@ -66,6 +65,9 @@ pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Repor
         "FLOPs and bytes count only active neurons".into(),
         format!("weights in {}, memory in {}", precision.weights, precision.memory),
     ];
+    if args.draw {
+        notes.push(format!("drawn on the device, {} at a time", Decoder::MOST_AHEAD));
+    }
     if args.context > READ {
         notes.push(format!(
             "only the last {READ} tokens of the context were read: size and position of the state are those of the whole"
@@ -88,11 +90,69 @@ pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Repor
             "context": args.context,
             "context_read": read,
             "tokens": args.tokens,
+            "drawn_on_device": args.draw,
             "memory_precision": precision.memory.to_string(),
             "state_bytes": state,
         }),
         notes,
     })
+}
+
+/// Steps on tokens that are given, each in its place.
+fn given(
+    bench: &Bench,
+    args: &BenchDecodeArgs,
+    streams: &mut Decoder,
+    tokens: impl Fn(usize) -> Vec<u32>,
+) -> anyhow::Result<Timing> {
+    let mut places = 0..WARM_UP + args.tokens;
+    bench.time(WARM_UP, args.tokens, || {
+        let place = places.next().context("more tokens than there are")?;
+        black_box(streams.step(&tokens(place))?);
+        Ok(())
+    })
+}
+
+/// Tokens drawn on the device, the likeliest ones, in batches; the times of a token are those of its batch in equal
+/// shares.
+fn drawn(bench: &Bench, args: &BenchDecodeArgs, streams: &mut Decoder) -> anyhow::Result<Timing> {
+    if !streams.draws_on_device() {
+        let backend = bench.selected.name;
+        return Err(Usage(format!(
+            "--draw is for a GPU, and the backend is {backend}; leave it out"
+        ))
+        .into());
+    }
+    let count = Decoder::MOST_AHEAD;
+    let ahead = Ahead {
+        count,
+        draw: Draw {
+            temperature: 0.0,
+            top_k: None,
+            top_p: None,
+            penalty: None,
+        },
+        uniforms: &[],
+        seen: &[],
+        end: None,
+        keeps: false,
+    };
+    let mut next = vec![0; args.batch];
+    let mut timing = bench.time(2, args.tokens.div_ceil(count), || {
+        let lanes = streams.draw_ahead(&next, &ahead)?.context("the device draws")?;
+        let last = |lane: &Drawn| lane.tokens.last().copied();
+        next = lanes
+            .iter()
+            .map(last)
+            .collect::<Option<_>>()
+            .context("a logit is not finite")?;
+        Ok(())
+    })?;
+    timing
+        .seconds
+        .iter_mut()
+        .for_each(|seconds| *seconds /= count as f64);
+    Ok(timing)
 }
 
 /// Bytes of a number.

@@ -18,6 +18,8 @@ use burn_dragon::api::core::{Precision, SelectedBackend};
 use burn_dragon_train::api::Output;
 use machine::Machine;
 use report::Timing;
+#[cfg(feature = "train")]
+pub(super) use report::{bytes, rate};
 use std::process::ExitCode;
 use std::time::Instant;
 

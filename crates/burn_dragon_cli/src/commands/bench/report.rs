@@ -217,13 +217,13 @@ impl Report {
 }
 
 /// A rate: `430 GFLOP/s`.
-pub(super) fn rate(per_second: f64, unit: &str) -> String {
+pub(in crate::commands) fn rate(per_second: f64, unit: &str) -> String {
     let (value, prefix) = scaled(per_second, 1000.0, &["", "k", "M", "G", "T"]);
     format!("{} {prefix}{unit}", digits(value))
 }
 
 /// An amount of memory: `29 MiB`.
-pub(super) fn bytes(amount: u64) -> String {
+pub(in crate::commands) fn bytes(amount: u64) -> String {
     let (value, prefix) = scaled(amount as f64, 1024.0, &["", "Ki", "Mi", "Gi", "Ti"]);
     format!("{} {prefix}B", digits(value))
 }

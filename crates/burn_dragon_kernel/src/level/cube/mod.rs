@@ -25,6 +25,7 @@ use crate::causal_read::Credit;
 use crate::dropout::DropoutMask;
 use crate::gpu::array::{cast, contiguous, shaped};
 use crate::gpu::product::product;
+use crate::level::gpu_chunk_length;
 use crate::matrix::Precision;
 use crate::norm::cube::Normed;
 use crate::reach::Reach;
@@ -47,13 +48,11 @@ fn factor_type(half: &HalfOn<CubeBackend>) -> DType {
     }
 }
 
-/// Tokens of the longest window: all where that is less work than memories between windows.
+/// Tokens of the longest window.
 pub(crate) fn window_length(sizes: Sizes, chunk: Option<usize>) -> usize {
-    let (tokens, most) = (sizes.tokens, (4 * sizes.width).max(512));
-    let shorter = tokens.div_ceil(tokens.div_ceil((2 * sizes.width).max(512)));
-    chunk
-        .unwrap_or(if tokens <= most { tokens } else { shorter })
-        .clamp(1, tokens)
+    let tokens = sizes.tokens;
+    let length = chunk.unwrap_or_else(|| gpu_chunk_length(tokens, sizes.width));
+    length.clamp(1, tokens)
 }
 
 /// The tokens of a window.

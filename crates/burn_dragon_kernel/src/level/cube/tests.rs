@@ -302,7 +302,7 @@ fn factors_of_fewer_bits_give_about_the_same() {
                 angles: [take(input.rotation.cos), take(input.rotation.sin)],
                 eps: input.eps,
                 dropout: input.dropout,
-                slopes: slopes.map(|slopes| slopes.into_data().convert::<f64>().try_to_vec().unwrap()),
+                slopes: slopes.map(|decay| decay.numbers().to_vec()),
                 learns_slopes: false,
                 resets: input.retention.resets,
                 credit: Credit::Full,

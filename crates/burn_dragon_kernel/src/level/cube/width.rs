@@ -3,8 +3,8 @@
 use super::Place;
 use super::fading::{Fading, Tables, kept};
 use super::kernels::Rows;
-use crate::gpu::array::{UNITS, element, empty, entries, for_entries, for_rows};
-use crate::gpu::reduce::{room, sum_of_units};
+use crate::gpu::array::{element, empty, entries, for_entries, for_rows};
+use crate::gpu::reduce::{dot_of_rows, room, sum_of_row};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::ElemType;
@@ -255,13 +255,7 @@ fn dot_rows(
     if comptime!(shared) {
         source = (row % (rows.lanes * rows.tokens)) * width;
     }
-    let mut sum = 0.0f32;
-    let mut i = UNIT_POS as usize;
-    while i < width {
-        sum += one[row * width + i] * other[source + i];
-        i += comptime!(UNITS as usize);
-    }
-    sum = sum_of_units(sum, &mut room);
+    let sum = dot_of_rows(one, other, row * width, source, width, &mut room);
     let mut distance = row % rows.tokens;
     if comptime!(to_the_end) {
         distance = rows.tokens - distance;
@@ -286,13 +280,7 @@ fn dot_memories(one: &[f32], other: &[f32], parts: &mut [f32], rows: Rows, table
         row % rows.neurons,
     );
     let start = ((lane * rows.heads + head) * rows.neurons + neuron) * width;
-    let mut sum = 0.0f32;
-    let mut i = UNIT_POS as usize;
-    while i < width {
-        sum += one[start + i] * other[start + i];
-        i += comptime!(UNITS as usize);
-    }
-    sum = sum_of_units(sum, &mut room);
+    let sum = dot_of_rows(one, other, start, start, width, &mut room);
     if UNIT_POS == 0 {
         parts[row] = sum * rows.tokens as f32 * kept(&tables, &rows, head, lane);
     }
@@ -305,13 +293,7 @@ fn subtract_rows(parts: &[f32], sums: &mut [f32], count: usize, width: usize) {
         terminate!();
     }
     let mut room = room();
-    let mut sum = 0.0f32;
-    let mut i = UNIT_POS as usize;
-    while i < width {
-        sum += parts[row * width + i];
-        i += comptime!(UNITS as usize);
-    }
-    sum = sum_of_units(sum, &mut room);
+    let sum = sum_of_row(parts, row * width, width, &mut room);
     if UNIT_POS == 0 {
         sums[row] -= sum;
     }

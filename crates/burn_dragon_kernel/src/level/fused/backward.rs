@@ -1,8 +1,9 @@
 //! The backward pass of one head of one lane in one window; `level/backward.rs` has the equations.
 
-use super::block::{Gated, Lines, Sums, Turned, activate_back, gate_back};
+use super::block::{Gated, Lines, Sums, Turned, activate_back, gate_back, mirror};
 use super::{Fused, Room};
 use crate::backend::level::Sizes;
+use crate::buffer::Line;
 use crate::causal_read::Credit;
 use crate::level::backward::Values;
 use crate::level::between::Around;
@@ -11,8 +12,19 @@ use crate::level::head::Head;
 use crate::level::read::Read;
 use crate::level::scratch::Scratch;
 use crate::matrix::native::bf16::{Blocks, Products};
-use crate::matrix::{Block, Matrix, PANEL, Packed, Side};
+use crate::matrix::{Block, Matrix, PANEL, Packed, Packing, Side};
 use std::ops::Range;
+
+/// Blocks whose products with a factor follow each other: its panel is read from the second-level cache once for all of them,
+/// and their sums still fit the first-level cache.
+const GROUP: usize = 2;
+
+/// Room for the sums of a group of blocks, and for the lines of one.
+#[derive(Default)]
+struct Group {
+    sums: [Sums; GROUP],
+    lines: Lines,
+}
 
 /// Factors of the width that a window's products share, packed.
 #[derive(Clone, Copy)]
@@ -43,37 +55,22 @@ pub(super) fn through_gate<B: Blocks>(
     let room = &mut scratch.fused;
     room.begin_back(head, memories);
     room.a_turned.left(head.precision, head.wide(a).transposed());
-    let du = scratch.du.share(head.precision, du, width);
     let sides = Sides {
-        v: scratch.v.share(head.precision, head.v, width).left.packed(),
-        a: scratch.a.share(head.precision, a, width).left.packed(),
-        du: du.left.packed(),
+        v: scratch.v.left.left(head.precision, head.wide(head.v)).packed(),
+        a: scratch.a.left.left(head.precision, head.wide(a)).packed(),
+        du: scratch.du.left.left(head.precision, head.wide(du)).packed(),
     };
+    let du = scratch.du.right.right(head.precision, head.wide(du)).packed();
     let da = scratch.da.sized(tokens * width);
-    da.fill(0.0);
     let products = Products::<B>::new();
-    let (mut sums, mut lines) = (Sums::default(), Lines::default());
+    let mut group = Group::default();
     for tile in head.sizes.fused_tiles() {
-        let count = tile.len();
-        room.left.begin(Side::Left, tokens, count);
-        room.right.begin(Side::Right, count, tokens);
-        room.encoded.begin(Side::Left, count, tokens);
-        for place in head.sizes.blocks_of(&tile) {
-            products.block([sides.v, weights.in_x.packed()], place, &mut sums.x, false);
-            products.block([sides.a, weights.in_y.packed()], place, &mut sums.gate, false);
-            products.block(
-                [sides.du, weights.in_encoder.packed()],
-                place,
-                &mut sums.dy,
-                false,
-            );
-            room.gate_back(head, &sums, place, tile.start, memories, &mut lines);
-        }
+        room.gate_back(&products, fused, sides, &tile, memories, &mut group);
         products.multiply(
             &mut part.encoder[head.sizes.rows_of(&tile)],
             width,
             room.encoded.packed(),
-            du.right,
+            du,
             part.is_begun,
         );
         products.multiply(
@@ -88,7 +85,7 @@ pub(super) fn through_gate<B: Blocks>(
             width,
             room.left.packed(),
             weights.out_y.packed().part(&tile),
-            true,
+            tile.start > 0,
         );
     }
 }
@@ -109,24 +106,29 @@ pub(super) fn through_read<B: Blocks>(
         width,
         ..
     } = head.sizes;
-    let v = scratch.v.share(head.precision, head.v, width);
     let dr = scratch.da.sized(tokens * width);
     head.norm_back(dr, &read.a, &read.scale);
-    let written = head.written(v, &mut scratch.late);
-    let asked = scratch
-        .du
-        .share(head.precision, head.asked(dr, &mut scratch.early), width);
-    let both = scratch.both.sized(tokens * tokens);
-    head.outer_of_reads(dr, &read.scores, &mut scratch.factor, both);
-    let both = Matrix::new(both, tokens, tokens, tokens);
-    let both = scratch.factor.left(head.precision, both).packed();
+    let room = &mut scratch.fused;
+    let sides = [
+        scratch.a.left.left(head.precision, head.wide(dr)).packed(),
+        room.v_keys
+            .right(head.precision, head.wide(head.v).transposed())
+            .packed(),
+    ];
+    outer_of_reads::<B>(head, sides, &mut scratch.factor);
+    let asked = (around.before.is_some() || around.ask).then(|| {
+        let asked = head.asked(dr, &mut scratch.early);
+        scratch.du.share(head.precision, asked, width)
+    });
     let through = Through {
-        both,
-        asked: asked.left.packed(),
-        written: written.left.packed(),
+        both: scratch.factor.packed(),
+        asked: asked.map(|asked| asked.left.packed()),
+        written: match head.powers {
+            None => scratch.v.left.packed(),
+            Some(_) => head.faded(&mut scratch.late).left.packed(),
+        },
     };
     let mut values = Values::begin(head, &mut scratch.felt, &read.scores, dr, dv);
-    let room = &mut scratch.fused;
     room.v_turned.left(head.precision, head.wide(head.v).transposed());
     let products = Products::<B>::new();
     let mut dq = Block::default();
@@ -151,7 +153,7 @@ pub(super) fn through_read<B: Blocks>(
     if let Some(rows) = around.later.rows(&all, width) {
         products.multiply(values.through_memory(), width, room.q_left.packed(), rows, true);
     }
-    if around.ask {
+    if let Some(asked) = asked.filter(|_| around.ask) {
         let q = room.q_turned.packed();
         around.later.write_by(head, &all, |rows, add| {
             products.multiply(rows, width, q, asked.right, add)
@@ -162,11 +164,38 @@ pub(super) fn through_read<B: Blocks>(
     values.end(head, &read.scores, dr);
 }
 
+/// Packs matrix M of `level/backward.rs`, `dr v^T` below the diagonal, decayed, and above it the same transposed if keys are
+/// credited, from the packed dr and the packed v transposed.
+fn outer_of_reads<B: Blocks>(head: &Head<'_>, sides: [Packed<'_>; 2], into: &mut Packing) {
+    let tokens = head.sizes.tokens;
+    into.begin(Side::Left, tokens, tokens);
+    let (products, credits_keys) = (Products::<B>::new(), head.credit == Credit::Full);
+    let (mut block, mut mirrored) = (Block::default(), [Line::ZERO; PANEL]);
+    for t in (0..tokens).step_by(PANEL) {
+        for s in (0..=t).step_by(PANEL) {
+            products.block(sides, [t, s], &mut block, false);
+            head.fade_block(&mut block, [t, s]);
+            // SAFETY: there are products in bf16, so the processor has what they and this ask for.
+            unsafe {
+                mirror(
+                    &block,
+                    t == s,
+                    into.step_mut(t, s),
+                    credits_keys.then_some(&mut mirrored),
+                )
+            };
+            if t != s {
+                into.step_mut(s, t).copy_from_slice(&mirrored);
+            }
+        }
+    }
+}
+
 /// Left factors of the gradient of q: of q within the window, of the memory before it, and of the one after it.
 #[derive(Clone, Copy)]
 struct Through<'a> {
     both: Packed<'a>,
-    asked: Packed<'a>,
+    asked: Option<Packed<'a>>,
     written: Packed<'a>,
 }
 
@@ -194,16 +223,16 @@ impl Room {
         for [t, n] in head.sizes.blocks_of(tile) {
             let in_tile = n - tile.start;
             products.block([through.both, self.q_keys.packed()], [t, n], dq, false);
-            if memories.before {
-                products.block([through.asked, self.before.packed()], [t, in_tile], dq, true);
+            if let Some(asked) = through.asked.filter(|_| memories.before) {
+                products.block([asked, self.before.packed()], [t, in_tile], dq, true);
             }
             if memories.later {
                 products.block([through.written, self.later.packed()], [t, in_tile], dq, true);
             }
             let into = [self.left.step_mut(t, in_tile), self.right.step_mut(in_tile, t)];
-            let (through_gate, x) = (self.dx.step(t, n), self.x.step(t, n));
+            let (through_gate, active) = (self.dx.step(t, n), self.active.of([t, n]));
             // SAFETY: there are products in bf16, so the processor has what they and this ask for.
-            unsafe { activate_back(dq, head.block_angles([t, n]), through_gate, x, into) };
+            unsafe { activate_back(dq, head.block_angles([t, n]), through_gate, active, into) };
         }
     }
 
@@ -229,9 +258,46 @@ impl Room {
         }
     }
 
+    /// Packs a tile of y, of its gate's gradient and of what [`through_read`] needs.
+    fn gate_back<B: Blocks>(
+        &mut self,
+        products: &Products<B>,
+        Fused { head, weights }: &Fused<'_>,
+        sides: Sides<'_>,
+        tile: &Range<usize>,
+        memories: bool,
+        Group { sums: group, lines }: &mut Group,
+    ) {
+        let (tokens, count) = (head.sizes.tokens, tile.len());
+        self.left.begin(Side::Left, tokens, count);
+        self.right.begin(Side::Right, count, tokens);
+        self.encoded.begin(Side::Left, count, tokens);
+        let first_of_groups = (0..tokens).step_by(GROUP * PANEL);
+        for (n, first) in tile
+            .clone()
+            .step_by(PANEL)
+            .flat_map(|n| first_of_groups.clone().map(move |t| (n, t)))
+        {
+            let places = (first..tokens).step_by(PANEL).map(|t| [t, n]).take(GROUP);
+            for (place, sums) in places.clone().zip(&mut *group) {
+                products.block([sides.v, weights.in_x.packed()], place, &mut sums.x, false);
+            }
+            for (place, sums) in places.clone().zip(&mut *group) {
+                products.block([sides.a, weights.in_y.packed()], place, &mut sums.gate, false);
+            }
+            for (place, sums) in places.clone().zip(&mut *group) {
+                let sides = [sides.du, weights.in_encoder.packed()];
+                products.block(sides, place, &mut sums.dy, false);
+            }
+            for (place, sums) in places.zip(&*group) {
+                self.gate_block_back(head, sums, place, tile.start, memories, lines);
+            }
+        }
+    }
+
     /// Packs a block of the tile that begins at a neuron.
     #[inline]
-    fn gate_back(
+    fn gate_block_back(
         &mut self,
         head: &Head<'_>,
         sums: &Sums,
@@ -243,7 +309,7 @@ impl Room {
         let mut columns = [0; PANEL];
         let dropout = head.block_dropout([t, n], &mut columns);
         let into = Gated {
-            x: self.x.step_mut(t, n),
+            active: self.active.of([t, n]),
             dx: self.dx.step_mut(t, n),
             y: self.encoded.step_mut(n - first, t),
             gate_rows: self.left.step_mut(t, n - first),
@@ -261,7 +327,7 @@ impl Room {
 
     fn begin_back(&mut self, head: &Head<'_>, memories: bool) {
         let Sizes { tokens, neurons, .. } = head.sizes;
-        self.x.begin(Side::Left, tokens, neurons);
+        self.active.begin(tokens, neurons);
         self.dx.begin(Side::Left, tokens, neurons);
         self.q_keys.begin(Side::Right, neurons, tokens);
         if memories {

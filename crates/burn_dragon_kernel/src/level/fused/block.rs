@@ -16,6 +16,9 @@ use std::arch::x86_64::*;
 /// A step of a packed factor: the lines of a block.
 pub(super) type Step = [Line; PANEL];
 
+/// Neurons of each token of a block that are active, one bit each.
+pub(super) type Active = [u32; PANEL];
+
 /// Cosines and sines of the pairs of a block: rows that are `stride` apart, one for each token that the stream has.
 #[derive(Clone, Copy)]
 pub(in crate::level) struct Angles<'a> {
@@ -337,6 +340,34 @@ pub(super) fn gate(sums: &Block, x: &Step, dropout: Option<Kept<'_>>, y: &mut St
     active
 }
 
+/// Packs a block of a square matrix as part of a left factor, and the same transposed for the block on the other side of the
+/// diagonal. A block on the diagonal is cleared there and above it, and takes its own transpose as well. `None`: nothing is
+/// transposed.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn mirror(block: &Block, diagonal: bool, into: &mut Step, transposed: Option<&mut Step>) {
+    let (mut below, mut pairs) = ([Line::ZERO; PANEL], [Line::ZERO; PANEL]);
+    for (t, below) in below.iter_mut().enumerate() {
+        let [low, high] = row(block, t);
+        let kept = if diagonal { (1_u32 << t) - 1 } else { u32::MAX };
+        let row = [
+            _mm512_maskz_mov_ps(kept as u16, low),
+            _mm512_maskz_mov_ps((kept >> LINE) as u16, high),
+        ];
+        store(below, line(row));
+    }
+    into.copy_from_slice(&below);
+    let Some(transposed) = transposed else { return };
+    for (pair, tokens) in below.as_chunks::<2>().0.iter().enumerate() {
+        store_pairs(&mut pairs, pair, [load(&tokens[0]), load(&tokens[1])]);
+    }
+    store_transposed(&pairs, transposed);
+    if diagonal {
+        for (into, above) in into.iter_mut().zip(transposed) {
+            store(into, _mm512_or_si512(load(into), load(above)));
+        }
+    }
+}
+
 /// Sums of the products of a block in the backward pass.
 #[derive(Default)]
 pub(super) struct Sums {
@@ -348,7 +379,8 @@ pub(super) struct Sums {
 
 /// Where the factors of a block go.
 pub(super) struct Gated<'a> {
-    pub(super) x: &'a mut Step,
+    /// Neurons of each token whose x is above zero.
+    pub(super) active: &'a mut Active,
     /// Part of the gradient of x through the gate.
     pub(super) dx: &'a mut Step,
     /// y, its pairs transposed.
@@ -358,7 +390,8 @@ pub(super) struct Gated<'a> {
     pub(super) gate_pairs: &'a mut Step,
 }
 
-/// From the sums to x, q, y and the gradients of x and of the gate, whose product is y. Both are 0 where y is 0.
+/// From the sums to the active neurons, q, y and the gradients of x and of the gate, whose product is y. Both are 0 where y
+/// is 0.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn gate_back(
     sums: &Sums,
@@ -370,7 +403,7 @@ pub(super) fn gate_back(
 ) {
     let scale = _mm512_set1_ps(dropout.map_or(1.0, |kept| kept.scale));
     let Gated {
-        x: xs,
+        active: actives,
         dx: dxs,
         y: ys,
         gate_rows,
@@ -381,10 +414,10 @@ pub(super) fn gate_back(
         for member in 0..2 {
             let t = 2 * pair + member;
             let activity = relu(row(&sums.x, t));
-            let x_line = line(activity);
-            store(&mut xs[t], x_line);
+            let (x, gate, dy) = (row_of(line(activity)), relu(row(&sums.gate, t)), row(&sums.dy, t));
+            let [low, high] = above_zero(x);
+            actives[t] = u32::from(high) << LINE | u32::from(low);
             store(&mut lines.q[t], turned(activity, angles.of(t)));
-            let (x, gate, dy) = (row_of(x_line), relu(row(&sums.gate, t)), row(&sums.dy, t));
             let y = kept(gate, x, dropout, t);
             let active = above_zero(y);
             let d = [
@@ -404,29 +437,28 @@ pub(super) fn gate_back(
 }
 
 /// Gradient of x: that of q, turned back, and the part through the gate; 0 where x is.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16,bmi2")]
 pub(super) fn activate_back(
     sums: &Block,
     angles: Angles<'_>,
     through_gate: &Step,
-    x: &Step,
+    active: &Active,
     [rows, pairs]: [&mut Step; 2],
 ) {
+    /// Bits of the even members of pairs.
+    const EVEN: u32 = 0x5555_5555;
     let upper = _mm512_set1_epi32(0xFFFF_0000_u32 as i32);
     for pair in 0..LINE {
         let mut lines = [_mm512_setzero_si512(); 2];
         for (member, into) in lines.iter_mut().enumerate() {
             let t = 2 * pair + member;
             let ([even, odd], [cos, sin]) = (by_members(row(sums, t)), angles.of(t));
-            let (more, x) = (load(&through_gate[t]), load(&x[t]));
+            let more = load(&through_gate[t]);
             let more = [
                 _mm512_castsi512_ps(_mm512_slli_epi32::<16>(more)),
                 _mm512_castsi512_ps(_mm512_and_si512(more, upper)),
             ];
-            let active = [
-                _mm512_test_epi32_mask(x, _mm512_set1_epi32(0xFFFF)),
-                _mm512_test_epi32_mask(x, upper),
-            ];
+            let active = [EVEN, !EVEN].map(|members| _pext_u32(active[t], members) as u16);
             let back = [
                 _mm512_fmadd_ps(even, cos, _mm512_mul_ps(odd, sin)),
                 _mm512_fmsub_ps(odd, cos, _mm512_mul_ps(even, sin)),

@@ -124,10 +124,32 @@ impl Sizes {
     }
 }
 
+/// Active neurons of one head of one lane, block by block.
+#[derive(Default)]
+struct Marks {
+    blocks: Vec<block::Active>, // [N / 32, T / 32]
+    columns: usize,
+}
+
+impl Marks {
+    /// Room for these sizes, whatever it holds.
+    fn begin(&mut self, tokens: usize, neurons: usize) {
+        self.columns = tokens.div_ceil(PANEL);
+        self.blocks
+            .resize(self.columns * neurons.div_ceil(PANEL), [0; PANEL]);
+    }
+
+    /// Those of the block with these first token and neuron.
+    fn of(&mut self, [t, n]: [usize; 2]) -> &mut block::Active {
+        &mut self.blocks[n / PANEL * self.columns + t / PANEL]
+    }
+}
+
 /// Reused buffers of one head of one lane: factors in bf16.
 #[derive(Default)]
 pub(super) struct Room {
-    x: Packing,        // [T, N], left
+    x: Packing,        // forward: [T, N], left
+    active: Marks,     // backward: of x
     dx: Packing,       // [T, N], left: the part through the gate
     q_keys: Packing,   // forward: q^T of a tile, right; backward: q, [T, N], right
     q_left: Packing,   // [T, C] or [T, N], left
@@ -136,6 +158,7 @@ pub(super) struct Room {
     right: Packing,    // [T, C], right
     encoded: Packing,  // [C, T], left: a tile of y, transposed
     v_turned: Packing, // v^T, [D, T], left
+    v_keys: Packing,   // v^T, [D, T], right
     a_turned: Packing, // a^T
     before: Packing,   // [D, C], right: a tile of a memory, transposed
     later: Packing,    // the same of the gradient of one

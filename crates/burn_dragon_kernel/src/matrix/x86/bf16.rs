@@ -109,7 +109,7 @@ impl<B: Blocks> Products<B> {
     /// Block of `left right` with these first row and column, `into = ..` or `into += ..`.
     ///
     /// What lies beyond the factors is 0.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn block(
         &self,
         [left, right]: [Packed<'_>; 2],
@@ -122,7 +122,7 @@ impl<B: Blocks> Products<B> {
     }
 
     /// A whole block, into rows that are `stride` apart.
-    #[inline]
+    #[inline(always)]
     fn part(
         &self,
         [left, right]: [Packed<'_>; 2],

@@ -18,7 +18,9 @@ pub(crate) const STEP_LINES: usize = 2 * LINE;
 
 /// Whether the processor has what packing needs.
 pub(super) fn available() -> bool {
-    Instructions::Avx512.usable() && is_x86_feature_detected!("avx512bf16")
+    Instructions::Avx512.usable()
+        && is_x86_feature_detected!("avx512bf16")
+        && is_x86_feature_detected!("bmi2")
 }
 
 /// Packs a panel: at most 32 outer rows from `outer` on, `depth` entries from `inner` on.

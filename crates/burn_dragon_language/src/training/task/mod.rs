@@ -13,13 +13,13 @@ use crate::data::Corpus;
 use crate::error::LanguageError;
 use crate::evaluate::{Evaluator, WindowMemory, WindowReading, inputs_and_targets, recall_lines};
 use crate::export::{TOKENIZER, kinds, model_file};
-use crate::generate::Generator;
-use crate::tales::RecallProbe;
+use crate::generate::{GenerationConfig, Generator};
+use crate::tales::{Prompt, RecallProbe, RecallScore};
 use crate::tokenizer::TokenizerSpec;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{CheckpointError, Content, ModelFile, ModelInfo};
 use burn_dragon_core::api::expert::load;
-use burn_dragon_core::api::{Dragon, DragonConfig, FreeMemory, MemoryError, Precision};
+use burn_dragon_core::api::{Density, Dragon, DragonConfig, FreeMemory, MemoryError, Precision};
 use burn_dragon_stream::api::Lanes;
 use burn_dragon_train::api::{
     DataHashes, DataPosition, Evaluation, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics,
@@ -31,6 +31,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
+
+/// Number of questions of which one that the model answers is shown at the end.
+const QUESTIONS: usize = 24;
 
 /// Number of held-out tales in the quick recall probe. The final one uses all.
 const PROBE_TALES: usize = 48;
@@ -117,6 +120,63 @@ impl LanguageTask {
     }
 }
 
+impl LanguageTask {
+    /// A prompt of the recall probe whose word the model recalls, and what `dragon generate` answers to it with
+    /// `--temperature 0 --stop .`; `None` if the text has no such words or the model recalls none of a few.
+    pub(super) fn recalled(&self, model: &Dragon) -> Result<Option<(String, String)>, LanguageError> {
+        let Some(probes) = &self.probes else {
+            return Ok(None);
+        };
+        let config = GenerationConfig {
+            temperature: 0.0,
+            stop: vec![".".into()],
+            ..self.config.generation.clone()
+        };
+        let generator = Generator::new(model, self.corpus.tokenizer.clone(), &config)?;
+        for Prompt { text, answer, .. } in probes.full.prompts(QUESTIONS) {
+            let prompt = text.trim_end();
+            if prompt.contains(['"', '$', '`', '\\', '!']) {
+                continue; // a shell would read it
+            }
+            let said = generator.complete(prompt)?.text;
+            if said.trim_start() == answer {
+                return Ok(Some((prompt.into(), format!("{prompt}{said}"))));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Shares of active neurons level by level, if there are several levels: `x_density_at_level_01`.
+fn by_level(density: &Density) -> Metrics {
+    let named = |(of, shares): (&str, &[f64])| -> Vec<(String, f64)> {
+        let shares = shares.iter().enumerate().filter(|_| shares.len() > 1);
+        shares
+            .map(|(level, share)| (format!("{of}_density_at_level_{:02}", level + 1), *share))
+            .collect()
+    };
+    [("x", &density.x[..]), ("y", &density.y[..])]
+        .into_iter()
+        .flat_map(named)
+        .collect()
+}
+
+/// Recall and its chance by distance in bytes: `recall_accuracy_at_distance_0064` is that of the group up to 64.
+fn by_distance(recall: &RecallScore) -> Metrics {
+    let groups = recall.by_distance.iter().filter_map(|group| {
+        let digits = |c: char| !c.is_ascii_digit();
+        let end: u64 = group
+            .name
+            .rsplit(digits)
+            .find(|part| !part.is_empty())?
+            .parse()
+            .ok()?;
+        let key = |of: &str| format!("recall_{of}_at_distance_{end:04}");
+        Some([(key("accuracy"), group.accuracy), (key("chance"), group.chance)])
+    });
+    groups.flatten().collect()
+}
+
 impl Task for LanguageTask {
     type Model = Dragon;
     type Batch = Batch;
@@ -185,6 +245,7 @@ impl Task for LanguageTask {
             let density = density_of_a_lane(model, window);
             metrics.insert("x_density".into(), density.mean_x());
             metrics.insert("y_density".into(), density.mean_y());
+            metrics.extend(by_level(&density));
         }
         let reader = Reader {
             model,
@@ -231,6 +292,9 @@ impl Task for LanguageTask {
         {
             metrics.insert("recall_accuracy".into(), recall.overall.accuracy);
             metrics.insert("recall_chance".into(), recall.overall.chance);
+            if scope == Scope::Full {
+                metrics.extend(by_distance(&recall));
+            }
             notes = recall_lines(&recall);
         }
         let mut density = figures.density;
@@ -322,7 +386,7 @@ impl Task for LanguageTask {
 
     fn figures(&self) -> Vec<Figure> {
         let tokens_per_byte = self.corpus.train.len() as f64 / self.corpus.train.bytes.max(1) as f64;
-        let density = |key, name, label| Figure {
+        let share = |key, name, label| Figure {
             key,
             name,
             label,
@@ -339,8 +403,11 @@ impl Task for LanguageTask {
         };
         vec![
             bits,
-            density("x_density", "active neurons x", "x"),
-            density("y_density", "active neurons y", "y"),
+            share("recall_accuracy", "words recalled", "recall"),
+            share("recall_chance", "words recalled by chance", "chance"),
+            share("x_density", "active neurons x", "x"),
+            share("y_density", "active neurons y", "y"),
+            share("unknown_share", "unknown symbols", "unknown"),
         ]
     }
 

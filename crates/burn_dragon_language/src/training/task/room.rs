@@ -2,8 +2,7 @@
 
 use super::LanguageTask;
 use crate::training::streams::StreamPlan;
-use burn::tensor::Device;
-use burn_dragon_core::api::{DragonConfig, FreeMemory, MemoryError, Need};
+use burn_dragon_core::api::{DragonConfig, FreeMemory, Kernels, MemoryError, Need};
 
 /// Size of a training step: model, batch, and kind of device.
 #[derive(Clone)]
@@ -14,7 +13,7 @@ pub(super) struct Room<'a> {
     batch_size: usize,
     block_size: usize,
     streams: Option<&'a StreamPlan>,
-    on_processor: bool,
+    kernels: Kernels,
 }
 
 impl LanguageTask {
@@ -26,7 +25,7 @@ impl LanguageTask {
             batch_size: training.batch_size,
             block_size: self.config.sequence.block_size,
             streams: self.order.streams(),
-            on_processor: self.device.clone().inner() == Device::flex(),
+            kernels: Kernels::of(&self.device),
         }
     }
 }
@@ -58,9 +57,10 @@ impl Room<'_> {
 
     fn of_window(&self, tokens: usize, lanes: usize) -> u64 {
         let cost = self.model.cost();
-        match self.on_processor {
-            true => cost.training_bytes(lanes, tokens),
-            false => cost.training_bytes_unfused(lanes, tokens),
+        match self.kernels {
+            Kernels::Processor => cost.training_bytes(lanes, tokens),
+            Kernels::Gpu { .. } => cost.training_bytes_gpu(lanes, tokens),
+            Kernels::Definitions => cost.training_bytes_unfused(lanes, tokens),
         }
     }
 
@@ -179,7 +179,7 @@ mod tests {
             batch_size,
             block_size,
             streams: None,
-            on_processor: true,
+            kernels: Kernels::Processor,
         }
     }
 
@@ -227,6 +227,25 @@ mod tests {
                 .unwrap_err()
                 .to_string()
                 .contains("use a smaller model")
+        );
+    }
+
+    /// A GPU keeps nothing neuron-wide of a level, and plain tensor operations do.
+    #[test]
+    fn a_step_is_counted_by_the_kernels_of_its_device() {
+        let of = |kernels| {
+            let room = room(DragonConfig::paper(), 8, 512);
+            Room { kernels, ..room }.bytes()
+        };
+        let gpu = of(Kernels::Gpu {
+            bf16: false,
+            tensor_cores: false,
+        });
+        assert!(7 * gpu < of(Kernels::Definitions), "{gpu}");
+        // Six neuron-wide tensors of a window at least.
+        assert!(
+            gpu > 6 * 8 * 512 * 32_768 * 4 && gpu < 2 * 6 * 8 * 512 * 32_768 * 4,
+            "{gpu}"
         );
     }
 
