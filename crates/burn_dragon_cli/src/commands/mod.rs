@@ -34,10 +34,10 @@ mod run_settings;
 #[cfg(feature = "train")]
 pub mod runs;
 pub mod state;
-#[cfg(feature = "bpe")]
-pub mod tokenizer;
 #[cfg(feature = "train")]
 pub mod sweep;
+#[cfg(feature = "bpe")]
+pub mod tokenizer;
 pub mod tour;
 #[cfg(feature = "train")]
 pub mod train;
