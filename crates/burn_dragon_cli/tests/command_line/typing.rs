@@ -318,7 +318,9 @@ fn a_finished_run_that_is_resumed_is_not_counted_again() {
     let place = Place::trained();
     let answer = place.dragon(&["train", "--resume", "run"]).done();
     assert!(
-        answer.stdout.contains("all 12 steps of the run are taken"),
+        answer
+            .stdout
+            .contains("the run is finished: all 12 steps are taken"),
         "{}",
         answer.stdout
     );
