@@ -22,7 +22,7 @@ pub(super) type DocumentStream<'a> = Box<dyn Iterator<Item = Result<Vec<u8>, Lan
 
 /// Source that is read from files.
 pub(super) enum SourceStream {
-    Files(FileStream),
+    Files(Box<FileStream>),
     /// Sources and their weights.
     Mixture(Vec<(f64, Self)>),
 }
@@ -41,17 +41,21 @@ impl Measured {
 }
 
 impl SourceStream {
+    fn files(files: FileStream) -> Self {
+        Self::Files(Box::new(files))
+    }
+
     /// Finds the files of a source; those of a hub are fetched. Relative paths start from `base_dir`.
     pub(super) fn open(source: &SourceConfig, base_dir: &Path) -> Result<Self, LanguageError> {
         source.validate()?;
         if let Some((rules, paths)) = source.fetched()? {
-            return Ok(Self::Files(FileStream::of_records(&rules, paths, Vec::new())?));
+            return FileStream::of_records(&rules, paths, Vec::new()).map(Self::files);
         }
         match source {
-            SourceConfig::Text(text) => Ok(Self::Files(FileStream::of_text(text, base_dir)?)),
+            SourceConfig::Text(text) => FileStream::of_text(text, base_dir).map(Self::files),
             SourceConfig::Records(rules) => {
                 let Files { paths, notes } = files::list(&rules.paths, base_dir)?;
-                Ok(Self::Files(FileStream::of_records(rules, paths, notes)?))
+                FileStream::of_records(rules, paths, notes).map(Self::files)
             }
             SourceConfig::Mixture(MixtureConfig { sources }) => {
                 let open =

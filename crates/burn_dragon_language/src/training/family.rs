@@ -147,7 +147,7 @@ fn make(config: &mut LanguageConfig, at: &At<'_>) -> Result<LanguageTask, Langua
     let by_name = config.dataset.make_absolute(at.folder)?;
     let watch = Watch::new(at.output);
     let mut corpus = Corpus::load_watched(&config.dataset, at.folder, tokenizer(at)?, &|progress| {
-        watch.show(progress)
+        watch.show(progress);
     })?;
     at.check_data(config, &corpus.hashes())?;
     corpus.notes.extend(by_name);
