@@ -168,7 +168,7 @@ impl RunInfo {
         });
     }
 
-    /// Writes the file [`RunFolder::run_json`].
+    /// Writes the file `run.json`.
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
         let mut text = serde_json::to_string_pretty(self).map_err(TrainError::Json)?;
         text.push('\n');
