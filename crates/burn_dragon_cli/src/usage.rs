@@ -4,7 +4,9 @@ use crate::exit::Usage;
 #[cfg(feature = "train")]
 use crate::families;
 use clap::Error;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+#[cfg(feature = "train")]
+use clap::error::ContextValue;
+use clap::error::{ContextKind, ErrorKind};
 use std::ffi::OsString;
 
 /// The error of clap, or a better answer: an option of `train` that is a setting is answered with the setting.

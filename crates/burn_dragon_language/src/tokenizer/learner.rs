@@ -69,6 +69,13 @@ impl Learner {
     ///
     /// # Errors
     /// [`LanguageError::NotUtf8`] inside [`LanguageError::InDocument`].
+    #[cfg_attr(
+        not(feature = "bpe"),
+        expect(
+            clippy::needless_pass_by_value,
+            reason = "byte pairs keep documents for a while"
+        )
+    )]
     pub(crate) fn add(&mut self, document: Vec<u8>) -> Result<(), LanguageError> {
         match self {
             Self::Char {
