@@ -179,6 +179,15 @@ fn store_pairs(into: &mut Step, pair: usize, tokens: [__m512i; 2]) {
     store(&mut into[LINE + pair], high);
 }
 
+/// Stores the pairs of all tokens of a block, from their lines.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn store_all_pairs(lines: &Step, into: &mut Step) {
+    for (pair, tokens) in lines.as_chunks::<2>().0.iter().enumerate() {
+        store_pairs(into, pair, [load(&tokens[0]), load(&tokens[1])]);
+    }
+}
+
 /// Exchanges rows and columns of the step's two halves.
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -262,9 +271,7 @@ impl Turned<'_> {
             (None, Some(_)) => room,
             (None, None) => return,
         };
-        for (pair, tokens) in lines.as_chunks::<2>().0.iter().enumerate() {
-            store_pairs(pairs, pair, [load(&tokens[0]), load(&tokens[1])]);
-        }
+        store_all_pairs(lines, pairs);
         if let Some(neurons) = self.neurons {
             store_transposed(pairs, neurons);
         }
@@ -315,6 +322,12 @@ fn above_zero([low, high]: [__m512; 2]) -> [u16; 2] {
     ]
 }
 
+/// The masks of a row's halves as one.
+#[inline]
+fn bits([low, high]: [u16; 2]) -> u32 {
+    u32::from(high) << LINE | u32::from(low)
+}
+
 /// Products of two rows, number by number.
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -327,7 +340,7 @@ fn times(a: [__m512; 2], b: [__m512; 2]) -> [__m512; 2] {
 pub(super) fn gate(sums: &Block, x: &Step, dropout: Option<Kept<'_>>, y: &mut Step) -> [u64; 2] {
     let mut active = [0; 2];
     let mut count = |which: usize, masks: [u16; 2]| {
-        active[which] += u64::from((u32::from(masks[1]) << LINE | u32::from(masks[0])).count_ones());
+        active[which] += u64::from(bits(masks).count_ones());
     };
     for (t, (x, y)) in x.iter().zip(y).enumerate() {
         let (gate, x) = (relu(row(sums, t)), row_of(load(x)));
@@ -357,9 +370,7 @@ pub(super) fn mirror(block: &Block, diagonal: bool, into: &mut Step, transposed:
     }
     into.copy_from_slice(&below);
     let Some(transposed) = transposed else { return };
-    for (pair, tokens) in below.as_chunks::<2>().0.iter().enumerate() {
-        store_pairs(&mut pairs, pair, [load(&tokens[0]), load(&tokens[1])]);
-    }
+    store_all_pairs(&below, &mut pairs);
     store_transposed(&pairs, transposed);
     if diagonal {
         for (into, above) in into.iter_mut().zip(transposed) {
@@ -415,8 +426,7 @@ pub(super) fn gate_back(
             let t = 2 * pair + member;
             let activity = relu(row(&sums.x, t));
             let (x, gate, dy) = (row_of(line(activity)), relu(row(&sums.gate, t)), row(&sums.dy, t));
-            let [low, high] = above_zero(x);
-            actives[t] = u32::from(high) << LINE | u32::from(low);
+            actives[t] = bits(above_zero(x));
             store(&mut lines.q[t], turned(activity, angles.of(t)));
             let y = kept(gate, x, dropout, t);
             let active = above_zero(y);
