@@ -8,6 +8,7 @@ gradients, on a small model in f64. The last line printed is one JSON object.
   pytorch_baseline.py train    steps of forward, cross entropy, backward, AdamW
   pytorch_baseline.py prefill  logits of a prompt, without gradients
   pytorch_baseline.py decode   one token after another with the state carried (the recurrent form)
+  pytorch_baseline.py fit      a model of --text, trained for --epochs, and its loss on --validation
   pytorch_baseline.py check    how far all forms are apart, in f64; with --compile, compiled ones too, in f32
 
 --form: how a window is read. parallel: scores T x T. blocks: the same, without those that the mask hides, block by block.
@@ -56,7 +57,7 @@ class Dragon(torch.nn.Module):
         self.levels, self.dropout, self.chunk, self.recompute = a.levels, a.dropout, a.chunk, a.recompute
         self.form, self.layout = form or a.form, layout or a.layout
         self.heads, self.width, self.neurons = a.heads, a.d_model, a.neurons // a.heads
-        generator = torch.Generator().manual_seed(1337)
+        generator = torch.Generator().manual_seed(a.seed)
 
         def weights(*shape):
             return 0.02 * torch.randn(*shape, generator=generator)
@@ -249,6 +250,49 @@ def train(a):
     return {"seconds_per_step": median, "best_seconds_per_step": best, "tokens_per_second": a.batch * a.time / median}
 
 
+def windows_of(path, time):
+    """The bytes of a file as windows that do not overlap: inputs and the byte after each, [windows, time] both."""
+    with open(path, "rb") as file:
+        text = torch.tensor(list(file.read()))
+    count = (len(text) - 1) // time
+    return text[: count * time].view(count, time), text[1 : count * time + 1].view(count, time)
+
+
+def fit(a):
+    """Every window once an epoch, in an order drawn anew, each with an empty memory."""
+    model = model_of(a)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=a.learning_rate, weight_decay=a.weight_decay, fused=True)
+    inputs, targets = windows_of(a.text, a.time)
+    forward, generator = compiled(a, model), torch.Generator().manual_seed(a.seed)
+    start, processor, steps = time.perf_counter(), time.process_time(), 0
+    for epoch in range(a.epochs):
+        for rows in torch.randperm(len(inputs), generator=generator).split(a.batch):
+            with autocast(a):
+                logits = forward(inputs[rows].to(a.device))
+            loss = F.cross_entropy(logits.float().flatten(0, 1), targets[rows].flatten().to(a.device))
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), a.clip)
+            optimizer.step()
+            optimizer.zero_grad()
+            steps += 1
+            if steps % 100 == 0:
+                print(f"{steps:>6}  {loss.item():.4f}  {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+    seconds = {"seconds": time.perf_counter() - start, "processor_seconds": time.process_time() - processor}
+    loss = loss_on(a, model.eval(), *windows_of(a.validation, a.time))
+    tokens = a.epochs * inputs.numel()
+    return {"val_loss": loss, "val_bits_per_byte": loss / math.log(2), "steps": steps, "tokens": tokens, **seconds}
+
+
+@torch.no_grad()
+def loss_on(a, model, inputs, targets):
+    """Mean loss of all windows, nats a byte."""
+    total = 0.0
+    for some, wanted in zip(inputs.split(64), targets.split(64)):
+        logits = model(some.to(a.device)).float().flatten(0, 1)
+        total += F.cross_entropy(logits, wanted.flatten().to(a.device), reduction="sum").item()
+    return total / targets.numel()
+
+
 @torch.no_grad()
 def prefill(a):
     model = model_of(a).eval()
@@ -374,8 +418,8 @@ def check(a):
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=["train", "prefill", "decode", "check"])
-    sizes = dict(levels=4, d_model=128, heads=4, neurons=4096, batch=8, time=256, steps=6, context=256, tokens=64)
+    p.add_argument("what", choices=["train", "prefill", "decode", "fit", "check"])
+    sizes = dict(levels=4, d_model=128, heads=4, neurons=4096, batch=8, time=256, steps=6, context=256, tokens=64, epochs=3, seed=1337)
     for name, default in dict(**sizes, chunk=256, threads=2).items():
         p.add_argument("--" + name.replace("_", "-"), type=int, default=default)
     p.add_argument("--dropout", type=float, default=0.1)
@@ -387,9 +431,14 @@ def arguments():
     p.add_argument("--graph", action="store_true", help="decode: a step as a CUDA graph")
     p.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     p.add_argument("--text", metavar="FILE", help="bytes to read; else random ones")
+    p.add_argument("--validation", metavar="FILE", help="fit: the text to report the loss of")
+    for name, default in dict(learning_rate=1e-3, weight_decay=0.1, clip=1.0).items():
+        p.add_argument("--" + name.replace("_", "-"), type=float, default=default, help="fit")
     a = p.parse_args()
     if a.precision == "bf16-weights" and a.what == "train":
         p.error("--precision bf16-weights: prefill and decode")
+    if a.what == "fit" and not (a.text and a.validation):
+        p.error("fit: --text and --validation")
     if a.graph and (a.device != "cuda" or a.what != "decode"):
         p.error("--graph: decode --device cuda")
     return a
@@ -397,14 +446,14 @@ def arguments():
 
 def main():
     a = arguments()
-    torch.manual_seed(1337)
+    torch.manual_seed(a.seed)
     torch.set_num_threads(a.threads)
     if a.precision == "tf32":
         torch.set_float32_matmul_precision("high")
     if a.what != "check":
         compared(a, cases_of(small(a, compile="no"), [a.form], [a.layout], torch.float64), torch.float64, 1e-9)
     before = memory("VmRSS")
-    figures = {"train": train, "prefill": prefill, "decode": decode, "check": check}[a.what](a)
+    figures = {"train": train, "prefill": prefill, "decode": decode, "fit": fit, "check": check}[a.what](a)
     about = {
         "torch": torch.__version__,
         "threads": a.threads,
