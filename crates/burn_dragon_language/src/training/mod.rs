@@ -8,12 +8,14 @@
 //! | lanes of documents, and the memory carried between steps | `streams` |
 //! | files beside a model, and the description of a run | `files` |
 //! | identity of a run's text | `identity` |
+//! | tokenizer of a run that starts from a model | `initial` |
 //! | the text that samples continue | `prompt` |
 
 mod config;
 mod family;
 mod files;
 mod identity;
+mod initial;
 mod keys;
 mod prompt;
 mod sequence;
