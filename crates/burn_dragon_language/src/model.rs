@@ -1,5 +1,6 @@
 //! A model with its tokenizer: the content of a language model file.
 
+use crate::chat::ChatTemplate;
 use crate::error::LanguageError;
 use crate::export::{self, TOKENIZER, kinds};
 use crate::learnt::LearntReading;
@@ -23,6 +24,8 @@ pub struct LanguageModel {
     pub info: ModelInfo,
     /// Reading that it was trained with, if its file has one.
     pub reading: Option<LearntReading>,
+    /// Template of the conversations that it was trained on, if its file has one.
+    pub chat: Option<ChatTemplate>,
     /// File that it was read from.
     pub file: PathBuf,
     /// Run folder, if the model was given as one.
@@ -59,6 +62,7 @@ impl LanguageModel {
         let corrupt = |reason: String| CheckpointError::corrupt(&file, reason);
         kinds().check(&model, &file)?;
         let reading = LearntReading::of(&model.info).map_err(corrupt)?;
+        let chat = ChatTemplate::of(&model.info).map_err(corrupt)?;
         let config: DragonConfig = model.config.read().map_err(corrupt)?;
         let tokenizer = tokenizer_of(&model)?;
         let (expected, given) = (config.vocab_size, tokenizer.vocab_size());
@@ -74,6 +78,7 @@ impl LanguageModel {
             tokenizer,
             info,
             reading,
+            chat,
             file,
             run: None,
             passed_over: Vec::new(),

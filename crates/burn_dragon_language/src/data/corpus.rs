@@ -122,7 +122,13 @@ impl Corpus {
             None => {
                 let mut kind = config.tokenizer.clone();
                 kind.make_absolute(base_dir)?;
-                kind.train(&train.as_slice().iter().map(Vec::as_slice).collect::<Vec<_>>())?
+                kind.train(
+                    &train
+                        .as_slice()
+                        .iter()
+                        .map(|document| &**document)
+                        .collect::<Vec<_>>(),
+                )?
             }
         };
         Ok(Self {
@@ -231,11 +237,11 @@ fn files_in_both(validation: &Documents, train: &Documents) -> Option<Note> {
 
 /// Note about documents that are in both the validation and the training text, whatever their files are.
 fn documents_in_both(validation: &Documents, train: &Documents) -> Option<Note> {
-    let known: HashSet<&[u8]> = train.as_slice().iter().map(Vec::as_slice).collect();
+    let known: HashSet<&[u8]> = train.as_slice().iter().map(|document| &**document).collect();
     let documents = validation.as_slice().iter();
     let both: Vec<usize> = documents
-        .filter(|document| known.contains(document.as_slice()))
-        .map(Vec::len)
+        .filter(|document| known.contains(&***document))
+        .map(|document| document.len())
         .collect();
     let share = both.iter().sum::<usize>() as f64 / validation.bytes().max(1) as f64;
     (share >= Note::SOME).then(|| Note::DocumentsInBoth {
@@ -322,7 +328,7 @@ pub(super) fn plan_split(lengths: &[usize], ratio: f64) -> Cut {
 /// Splits documents where [`plan_split`] says. `documents` is not empty.
 fn split_by_ratio(documents: Documents, ratio: f64) -> (Documents, Documents, SplitKind) {
     let mut train = documents.into_inner();
-    let lengths: Vec<usize> = train.iter().map(Vec::len).collect();
+    let lengths: Vec<usize> = train.iter().map(|document| document.len()).collect();
     match plan_split(&lengths, ratio) {
         Cut::After(train_documents) => {
             let validation = train.split_off(train_documents);
@@ -386,7 +392,11 @@ mod tests {
     }
 
     fn lengths(documents: &Documents) -> Vec<usize> {
-        documents.as_slice().iter().map(Vec::len).collect()
+        documents
+            .as_slice()
+            .iter()
+            .map(|document| document.len())
+            .collect()
     }
 
     /// A corpus of one file of this text.

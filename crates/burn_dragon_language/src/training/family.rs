@@ -85,6 +85,7 @@ impl Family for Language {
                 bytes(task.bytes_per_step())
             ),
         ];
+        lines.extend(masked(corpus));
         lines.extend(curriculum(config, corpus));
         lines.extend(unknown_symbols(corpus));
         lines
@@ -99,6 +100,11 @@ impl Family for Language {
         object([
             ("train_documents", json!(corpus.train.starts.len())),
             ("validation_documents", json!(corpus.validation.starts.len())),
+            ("train_tokens_with_loss", json!(corpus.train.with_loss().0)),
+            (
+                "validation_tokens_with_loss",
+                json!(corpus.validation.with_loss().0),
+            ),
             ("notes", json!(said(&corpus.notes))),
         ])
     }
@@ -245,6 +251,20 @@ fn amount(tokens: &Tokens) -> String {
     let plural = if documents == 1 { "" } else { "s" };
     let (tokens, documents) = (count(tokens.len() as u64), count(documents as u64));
     format!("{tokens} tokens in {documents} document{plural}")
+}
+
+/// Tokens with a loss, if not all have one.
+fn masked(corpus: &Corpus) -> Option<String> {
+    corpus.train.counted.as_ref()?;
+    let of = |tokens: &Tokens| {
+        let (some, all) = (tokens.with_loss().0 as u64, tokens.len() as u64);
+        format!("{} of {}", count(some), count(all))
+    };
+    Some(format!(
+        "loss   on what the assistant writes: {} tokens for training, {} for validation",
+        of(&corpus.train),
+        of(&corpus.validation)
+    ))
 }
 
 /// Why training figures are lower than those of evaluations at first: easy tales come first in training only.

@@ -7,7 +7,7 @@
 
 use super::config::LanguageConfig;
 use super::sequence::{DocumentOrder, StreamConfig};
-use crate::data::{Corpus, TokenIds, Tokens, WindowPlan};
+use crate::data::{Corpus, Tokens, WindowPlan};
 use crate::error::LanguageError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::api::CheckpointError;
@@ -73,6 +73,38 @@ pub(crate) struct Window {
     pub(crate) targets: Tensor<2, Int>,
     /// Tokens before which memory is emptied.
     pub(crate) resets: Resets,
+    /// Targets with a loss; all of them if absent.
+    pub(crate) counted: Option<CountedTargets>,
+}
+
+/// Targets of a window with a loss.
+#[derive(Debug)]
+pub(crate) struct CountedTargets {
+    /// 1 for each of them, and 0 for the others, `[B, T]`.
+    pub(crate) mask: Tensor<2>,
+    /// Number of them.
+    pub(crate) number: usize,
+}
+
+impl CountedTargets {
+    /// Targets with a loss, row by row: `counts` is whether each has one.
+    fn new(counts: Vec<bool>, shape: [usize; 2], device: &Device) -> Self {
+        let mask: Vec<f32> = counts.iter().map(|&counts| f32::from(u8::from(counts))).collect();
+        Self {
+            number: counts.iter().filter(|&&counts| counts).count(),
+            mask: Tensor::from_data(TensorData::new(mask, shape), device),
+        }
+    }
+
+    /// Targets with a loss of windows that are these ranges of tokens, each one longer than its targets; `None` if all
+    /// tokens have a loss.
+    pub(crate) fn of(tokens: &Tokens, windows: &[Range<usize>], device: &Device) -> Option<Self> {
+        let counted = tokens.counted.as_ref()?;
+        let length = windows.first()?.len() - 1;
+        let targets = windows.iter().flat_map(|window| window.start + 1..window.end);
+        let counts = targets.map(|at| counted.has(at)).collect();
+        Some(Self::new(counts, [windows.len(), length], device))
+    }
 }
 
 impl StreamPlan {
@@ -184,7 +216,7 @@ impl StreamPlan {
         let persistent = persistent.lanes_of(self.lanes.count())?;
         let first_fresh = self.lanes.count();
         let windows = (0..self.window.unroll_steps()).map(|place| {
-            let mut window = Packed::new(&tokens.ids, chosen.length);
+            let mut window = Packed::new(tokens, chosen.length);
             for lane in lanes.next_of(&persistent, chosen.length)? {
                 let documents = lanes.documents();
                 let spans = lane.spans.iter().map(|span| documents.inputs_of(span));
@@ -211,12 +243,17 @@ impl StreamPlan {
 
 impl Batch {
     /// One window of each lane, `[B, T]`, that begins with an empty memory.
-    pub(crate) fn of_window(inputs: Tensor<2, Int>, targets: Tensor<2, Int>) -> Self {
+    pub(crate) fn of_window(
+        inputs: Tensor<2, Int>,
+        targets: Tensor<2, Int>,
+        counted: Option<CountedTargets>,
+    ) -> Self {
         let resets = Resets::default();
         let window = Window {
             inputs,
             targets,
             resets,
+            counted,
         };
         Self {
             lanes: Vec::new(),
@@ -264,27 +301,34 @@ fn lanes_of(
 
 /// The rows of a window, token by token.
 struct Packed<'a> {
-    ids: &'a TokenIds,
+    tokens: &'a Tokens,
     length: usize,
     inputs: Vec<i32>,
     targets: Vec<i32>,
+    /// Whether each target has a loss; empty if all have.
+    counts: Vec<bool>,
     resets: Vec<Vec<usize>>,
 }
 
 impl<'a> Packed<'a> {
-    fn new(ids: &'a TokenIds, length: usize) -> Self {
+    fn new(tokens: &'a Tokens, length: usize) -> Self {
         Self {
-            ids,
+            tokens,
             length,
             inputs: Vec::new(),
             targets: Vec::new(),
+            counts: Vec::new(),
             resets: Vec::new(),
         }
     }
 
     fn push(&mut self, spans: impl IntoIterator<Item = Range<usize>>, resets: Vec<usize>) {
         for span in spans {
-            let ids = self.ids.read(span.start..span.end + 1);
+            let ids = self.tokens.ids.read(span.start..span.end + 1);
+            if let Some(counted) = &self.tokens.counted {
+                self.counts
+                    .extend((span.start + 1..span.end + 1).map(|at| counted.has(at)));
+            }
             self.targets.extend(ids[1..].iter().map(|&id| id as i32));
             self.inputs.extend(ids[..span.len()].iter().map(|&id| id as i32));
         }
@@ -294,7 +338,9 @@ impl<'a> Packed<'a> {
     fn into_window(self, device: &Device) -> Window {
         let shape = [self.resets.len(), self.length];
         let matrix = |ids| Tensor::from_data(TensorData::new(ids, shape), device);
+        let masked = self.tokens.counted.is_some();
         Window {
+            counted: masked.then(|| CountedTargets::new(self.counts, shape, device)),
             inputs: matrix(self.inputs),
             targets: matrix(self.targets),
             resets: Resets::new(self.resets),

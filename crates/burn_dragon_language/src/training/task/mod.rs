@@ -8,7 +8,7 @@ mod room;
 
 use super::config::LanguageConfig;
 use super::keys::KEYS;
-use super::streams::{self, Batch, StreamMemory, StreamPlan};
+use super::streams::{self, Batch, CountedTargets, StreamMemory, StreamPlan};
 use crate::data::Corpus;
 use crate::error::LanguageError;
 use crate::evaluate::{Evaluator, WindowMemory, WindowReading, inputs_and_targets, recall_lines};
@@ -29,6 +29,7 @@ use data_order::DataOrder;
 use reader::{Reader, density_of_a_lane};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -89,6 +90,7 @@ impl LanguageTask {
                 documents: corpus.validation.starts.len(),
             });
         }
+        check_losses(&corpus)?;
         let source = &config.dataset.source;
         let quick = source.recall_probe(PROBE_TALES)?;
         let probes = quick.zip(source.recall_probe(usize::MAX)?);
@@ -215,17 +217,16 @@ impl Task for LanguageTask {
             (DataOrder::Windows(plan), _) => {
                 let windows = |units: u64| units.div_ceil(self.config.sequence.block_size as u64);
                 let (first, planned) = (windows(place.units), windows(place.planned));
-                let rows: Vec<Cow<'_, [u32]>> = (first..first + training.batch_size as u64)
-                    .map(|index| {
-                        self.corpus
-                            .train
-                            .ids
-                            .read(plan.window(training.seed, index, planned))
-                    })
+                let windows: Vec<Range<usize>> = (first..first + training.batch_size as u64)
+                    .map(|index| plan.window(training.seed, index, planned))
                     .collect();
+                let ids = &self.corpus.train.ids;
+                let rows: Vec<Cow<'_, [u32]>> =
+                    windows.iter().map(|window| ids.read(window.clone())).collect();
                 let rows: Vec<&[u32]> = rows.iter().map(|row| &**row).collect();
                 let (inputs, targets) = inputs_and_targets(&rows, &self.device);
-                Ok(Batch::of_window(inputs, targets))
+                let counted = CountedTargets::of(&self.corpus.train, &windows, &self.device);
+                Ok(Batch::of_window(inputs, targets, counted))
             }
             (DataOrder::Streams(_), None) => unreachable!("a task on streams has lanes from the start"),
         }
@@ -385,7 +386,8 @@ impl Task for LanguageTask {
     }
 
     fn figures(&self) -> Vec<Figure> {
-        let tokens_per_byte = self.corpus.train.len() as f64 / self.corpus.train.bytes.max(1) as f64;
+        let (tokens, bytes) = self.corpus.train.with_loss();
+        let tokens_per_byte = tokens as f64 / bytes.max(1) as f64;
         let share = |key, name, label| Figure {
             key,
             name,
@@ -399,7 +401,7 @@ impl Task for LanguageTask {
             label: "bpb",
             format: FigureFormat::Number,
             // Of bare ids the bytes are not known.
-            factor: (self.corpus.train.bytes > 0).then_some(tokens_per_byte / std::f64::consts::LN_2),
+            factor: (bytes > 0).then_some(tokens_per_byte / std::f64::consts::LN_2),
         };
         vec![
             bits,
@@ -417,7 +419,7 @@ impl Task for LanguageTask {
             units: state.units,
             version: env!("CARGO_PKG_VERSION").into(),
             provenance: None,
-            details: self.config.reading().details(),
+            details: self.config.details(),
         };
         let tokenizer = self.corpus.tokenizer.spec().to_json();
         let model = model_file(state.model, info, Some(tokenizer)).into_tensor_file();
@@ -463,6 +465,20 @@ impl Task for LanguageTask {
             _ => Ok(()),
         }
     }
+}
+
+/// Refuses a text in which no token has a loss.
+fn check_losses(corpus: &Corpus) -> Result<(), LanguageError> {
+    let remedy = "use conversations in which it answers, or set it to \"all\"";
+    for (text, tokens) in [
+        ("the training text", &corpus.train),
+        ("the validation text", &corpus.validation),
+    ] {
+        if tokens.with_loss().0 == 0 {
+            return Err(LanguageError::NothingCounts { text, remedy });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a precision that is not settled, and one in which the model cannot learn.
