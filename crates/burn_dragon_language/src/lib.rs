@@ -49,7 +49,7 @@ pub mod api {
     pub use crate::generate::{ContextStrategy, DrawnOn, Generation, GenerationConfig, Generator, Prefix};
     pub use crate::learnt::{LearntMemory, LearntReading};
     pub use crate::model::{LanguageModel, tokenizer_of};
-    pub use crate::state::{LanguageState, LanguageStateInfo, Sliding, StateReader};
+    pub use crate::state::{LanguageState, LanguageStateInfo, ModelOrigin, Sliding, StateReader};
     pub use crate::tales::{NeedleConfig, NeedleProbe, NeedleScore, RecallProbe, RecallScore, TalesConfig};
     #[cfg(feature = "bpe")]
     pub use crate::tokenizer::{BpeTokenizer, BpeTraining, BpeVocabulary};

@@ -4,6 +4,7 @@ use crate::chat::ChatTemplate;
 use crate::error::LanguageError;
 use crate::export::{self, TOKENIZER, kinds};
 use crate::learnt::LearntReading;
+use crate::state::ModelOrigin;
 use crate::tokenizer::{ByteTokenizer, IdTokenizer, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, ModelInfo};
@@ -52,6 +53,21 @@ impl LanguageModel {
             passed_over,
             ..Self::of(model, file, device)?
         })
+    }
+
+    /// Origin of the model: its step, and the name of the run that trained it, if it is known.
+    pub fn origin(&self) -> ModelOrigin {
+        let provenance = self.info.provenance.as_ref();
+        let exported = provenance.and_then(|provenance| provenance.run.clone());
+        let folder = || {
+            let run = self.run.as_ref()?;
+            let run = run.canonicalize().unwrap_or_else(|_| run.clone());
+            Some(run.file_name()?.to_string_lossy().into_owned())
+        };
+        ModelOrigin {
+            run: exported.or_else(folder),
+            step: self.info.step,
+        }
     }
 
     /// Builds the model that was read from `file` on `device`.

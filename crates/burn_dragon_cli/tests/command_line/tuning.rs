@@ -2,7 +2,7 @@
 
 use crate::support::{Place, checkpoint, losses, weights};
 use burn_dragon::api::checkpoint::ModelFile;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The settings of a short run on the tales, without those of its model.
 const TALES: &[&str] = &[
@@ -228,4 +228,181 @@ fn what_is_frozen_keeps_its_bits_and_the_run_says_how_much_is_trained() {
         &["training.freeze", "`embd`", "did you mean `embed`?", "lm_head"],
     );
     refused("[\"*\"]", &["training.freeze", "all of them are frozen"]);
+}
+
+/// Conversations of questions and answers, one a line.
+fn chats(place: &Place, name: &str, count: usize) {
+    let line = |at: usize| {
+        let messages = json!([
+            { "role": "system", "content": "Add." },
+            { "role": "user", "content": format!("What is {at} and 1?") },
+            { "role": "assistant", "content": format!("It is {}.", at + 1) },
+            { "role": "user", "content": "Thanks." },
+            { "role": "assistant", "content": "Any time." },
+        ]);
+        format!("{}\n", json!({ "messages": messages, "id": at }))
+    };
+    place.write(name, (0..count).map(line).collect::<String>());
+}
+
+const READY: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../config/language/finetune_chat.toml"
+);
+
+#[test]
+fn the_ready_configuration_tunes_a_model_to_conversations() {
+    let place = Place::trained();
+    chats(&place, "chats.jsonl", 40);
+    let small = [
+        "sequence.block_size=32",
+        "training.batch_size=2",
+        "evaluation.batches=1",
+        "generation.max_tokens=8",
+    ];
+    let mut words = vec![
+        "train",
+        "-c",
+        READY,
+        "--init-from",
+        "run",
+        "--out",
+        "tuned",
+        "--max-steps",
+        "6",
+        "--json",
+    ];
+    words.extend(small);
+    let answer = place.dragon(&words).done();
+    let json = answer.json();
+    // A conversation has two answers: "It is N." or "It is NN.", "Any time.", each with U+0003 and a line end.
+    let of = |at: usize| format!("It is {}.", at + 1).len() + 2 + "Any time.".len() + 2;
+    let (train, held_out): (usize, usize) = ((0..36).map(of).sum(), (36..40).map(of).sum());
+    assert_eq!(json["train_tokens_with_loss"], train);
+    assert_eq!(json["validation_tokens_with_loss"], held_out);
+    assert!(
+        answer.stderr.contains("on what the assistant writes"),
+        "{}",
+        answer.stderr
+    );
+
+    let judged = place.dragon(&["eval", "tuned", "--json"]).done().json();
+    assert_eq!(
+        (&judged["tokens"], &judged["bytes"]),
+        (&held_out.into(), &held_out.into())
+    );
+    assert_eq!(judged["loss"], json["val_loss"]);
+
+    // The template goes where the model goes.
+    place.dragon(&["export", "tuned", "--output", "alone.bpk"]).done();
+    for model in ["tuned", "alone.bpk"] {
+        let info = place.dragon(&["info", model, "--json"]).done().json();
+        let template = &info["info"]["chat_template"];
+        assert_eq!(
+            template["assistant"], "Assistant: {content}\u{3}\n",
+            "{model}: {info}"
+        );
+        place.dragon(&["verify", model]).done();
+    }
+    let said = place.dragon(&["info", "alone.bpk"]).done().stdout;
+    assert!(said.contains("with the roles assistant, system, user"), "{said}");
+
+    place
+        .dragon(&[
+            "train",
+            "--resume",
+            "tuned",
+            "--max-steps",
+            "9",
+            "dataset.chat.mask=all",
+        ])
+        .refused(3, &["the data of the run has changed"]);
+    place
+        .dragon(&["train", "--resume", "tuned", "--max-steps", "9"])
+        .done();
+}
+
+#[test]
+fn with_the_mask_of_all_every_token_has_a_loss() {
+    let place = Place::trained();
+    chats(&place, "chats.jsonl", 40);
+    let words = [
+        "train",
+        "-c",
+        READY,
+        "--init-from",
+        "run",
+        "--out",
+        "tuned",
+        "--max-steps",
+        "2",
+        "--json",
+    ];
+    let more = [
+        "sequence.block_size=32",
+        "evaluation.batches=1",
+        "generation.max_tokens=8",
+        "dataset.chat.mask=all",
+    ];
+    let json = place.dragon(&[&words[..], &more].concat()).done().json();
+    let judged = place.dragon(&["eval", "tuned", "--json"]).done().json();
+    // All but the first of each of the four held-out conversations.
+    let held_out = json["validation_tokens_with_loss"].as_u64().unwrap();
+    assert_eq!(judged["tokens"], held_out - 4);
+}
+
+#[test]
+fn a_record_that_is_no_conversation_is_named_with_what_is_wrong() {
+    let place = Place::new();
+    let refused = |line: &str, more: &[&str], code: i32, says: &[&str]| {
+        let good =
+            r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}"#;
+        place.write("chats.jsonl", format!("{good}\n{line}\n"));
+        let mut words = vec!["train", "-c", READY, "--out", "tuned"];
+        words.extend(more);
+        place.dragon(&words).refused(code, says);
+        assert!(!place.path("tuned").exists());
+    };
+    let with = |messages: &str| format!(r#"{{"messages": {messages}}}"#);
+    refused(
+        r#"{"text": "a"}"#,
+        &[],
+        3,
+        &["record 2", "no field `messages`", "it has text"],
+    );
+    refused(&with(r#""a""#), &[], 3, &["record 2", "`messages` is not a list"]);
+    refused(
+        &with(r#"[{"role": "user"}]"#),
+        &[],
+        3,
+        &["record 2", "message 1", "`content`"],
+    );
+    refused(
+        &with(r#"[{"role": "tool", "content": "a"}, {"role": "assistant", "content": "b"}]"#),
+        &[],
+        3,
+        &["record 2", "no role `tool`", "assistant, system, user"],
+    );
+    refused(
+        &with(r#"[{"role": "assistant", "content": "a\u0003\nUser: b"}]"#),
+        &[],
+        3,
+        &["record 2", "`assistant`", "which ends it"],
+    );
+    refused(
+        &with(r#"[{"role": "user", "content": "a"}]"#),
+        &[],
+        3,
+        &["record 2", "no message of `assistant`", "dataset.chat.mask"],
+    );
+    let good = with(r#"[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]"#);
+    for (setting, says) in [
+        ("dataset.cache_dir=cache", "dataset.cache_dir"),
+        ("dataset.one_document=true", "chat"),
+        ("dataset.template={text}", "template"),
+        ("dataset.chat.template.user=no place", "{content} in it once"),
+        ("dataset.chat.mask=user", "`assistant`"),
+    ] {
+        refused(&good, &[setting], 2, &[says]);
+    }
 }

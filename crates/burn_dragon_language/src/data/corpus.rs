@@ -333,7 +333,7 @@ fn split_by_ratio(documents: Documents, ratio: f64) -> (Documents, Documents, Sp
         Cut::After(train_documents) => {
             let validation = train.split_off(train_documents);
             let split = SplitKind::AtDocument { train_documents };
-            (Documents::new(train), Documents::new(validation), split)
+            (Documents::of(train), Documents::of(validation), split)
         }
         Cut::Inside { document, target } => {
             let (offset, at_line_end) = cut_near(&train[document], target);
@@ -344,7 +344,7 @@ fn split_by_ratio(documents: Documents, ratio: f64) -> (Documents, Documents, Sp
                 offset,
                 at_line_end,
             };
-            (Documents::new(train), Documents::new(validation), split)
+            (Documents::of(train), Documents::of(validation), split)
         }
     }
 }
@@ -621,6 +621,7 @@ mod tests {
         assert_eq!(
             tokens,
             Tokens {
+                counted: None,
                 ids: vec![4, 4, 2, 4, 2].into(),
                 starts: vec![0, 3],
                 bytes: 3,

@@ -160,12 +160,15 @@ pub struct Documents {
 
 impl Documents {
     /// The given documents without the blank ones.
-    pub fn new<D: Into<Document>>(documents: Vec<D>) -> Self {
-        let documents = documents.into_iter().map(Into::into);
+    pub fn new(documents: Vec<Vec<u8>>) -> Self {
+        Self::of(documents.into_iter().map(Document::from).collect())
+    }
+
+    /// The given documents, of which parts may have no loss, without the blank ones.
+    pub fn of(mut documents: Vec<Document>) -> Self {
+        documents.retain(|document| !document.trim_ascii().is_empty());
         Self {
-            documents: documents
-                .filter(|document: &Document| !document.trim_ascii().is_empty())
-                .collect(),
+            documents,
             ..Self::default()
         }
     }
@@ -176,7 +179,7 @@ impl Documents {
         let documents = source.documents().collect::<Result<Vec<Document>, _>>()?;
         Ok(Self {
             notes,
-            ..Self::new(documents)
+            ..Self::of(documents)
         })
     }
 

@@ -283,7 +283,7 @@ mod tests {
         let document = |parts: &&[(&str, bool)]| {
             Document::of_parts(parts.iter().map(|(text, counts)| (text.as_bytes(), *counts)))
         };
-        Documents::new(parts.iter().map(document).collect::<Vec<_>>())
+        Documents::of(parts.iter().map(document).collect())
     }
 
     #[test]

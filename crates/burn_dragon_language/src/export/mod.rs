@@ -2,6 +2,9 @@
 
 mod card;
 
+#[cfg(feature = "train")]
+pub(crate) use card::PROMPT;
+
 use crate::chat::ChatTemplate;
 use crate::evaluate::{WindowReading, reading_in_words};
 use crate::learnt::LearntReading;

@@ -4,6 +4,7 @@ use super::sequence::SequenceConfig;
 use crate::chat::ChatTemplate;
 use crate::config::ModelConfig;
 use crate::data::{DatasetConfig, SourceConfig};
+use crate::export::PROMPT;
 use crate::generate::GenerationConfig;
 use crate::learnt::{LearntMemory, LearntReading};
 use burn::tensor::Device;
@@ -96,6 +97,7 @@ impl LanguageConfig {
     pub(super) fn details(&self) -> Map<String, Value> {
         let mut details = self.reading().details();
         details.extend(self.chat().map(ChatTemplate::details).unwrap_or_default());
+        details.insert(PROMPT.into(), self.generation.prompt.clone().into());
         details
     }
 

@@ -90,7 +90,7 @@ mod tests {
         }
         let of_parts = |counts: [bool; 2]| {
             let parts = [b"ab", b"cd"].map(|text| &text[..]).into_iter().zip(counts);
-            let documents = Documents::new(vec![Document::of_parts(parts)]);
+            let documents = Documents::of(vec![Document::of_parts(parts)]);
             Tokens::encode(&documents, &ByteTokenizer).unwrap().hash()
         };
         let masks = [[true, true], [true, false], [false, true]].map(of_parts);

@@ -6,6 +6,7 @@
 //! windows reads only some of the lanes, in turn.
 
 use super::config::LanguageConfig;
+use super::counted::CountedTargets;
 use super::sequence::{DocumentOrder, StreamConfig};
 use crate::data::{Corpus, Tokens, WindowPlan};
 use crate::error::LanguageError;
@@ -75,36 +76,6 @@ pub(crate) struct Window {
     pub(crate) resets: Resets,
     /// Targets with a loss; all of them if absent.
     pub(crate) counted: Option<CountedTargets>,
-}
-
-/// Targets of a window with a loss.
-#[derive(Debug)]
-pub(crate) struct CountedTargets {
-    /// 1 for each of them, and 0 for the others, `[B, T]`.
-    pub(crate) mask: Tensor<2>,
-    /// Number of them.
-    pub(crate) number: usize,
-}
-
-impl CountedTargets {
-    /// Targets with a loss, row by row: `counts` is whether each has one.
-    fn new(counts: Vec<bool>, shape: [usize; 2], device: &Device) -> Self {
-        let mask: Vec<f32> = counts.iter().map(|&counts| f32::from(u8::from(counts))).collect();
-        Self {
-            number: counts.iter().filter(|&&counts| counts).count(),
-            mask: Tensor::from_data(TensorData::new(mask, shape), device),
-        }
-    }
-
-    /// Targets with a loss of windows that are these ranges of tokens, each one longer than its targets; `None` if all
-    /// tokens have a loss.
-    pub(crate) fn of(tokens: &Tokens, windows: &[Range<usize>], device: &Device) -> Option<Self> {
-        let counted = tokens.counted.as_ref()?;
-        let length = windows.first()?.len() - 1;
-        let targets = windows.iter().flat_map(|window| window.start + 1..window.end);
-        let counts = targets.map(|at| counted.has(at)).collect();
-        Some(Self::new(counts, [windows.len(), length], device))
-    }
 }
 
 impl StreamPlan {
@@ -340,7 +311,7 @@ impl<'a> Packed<'a> {
         let matrix = |ids| Tensor::from_data(TensorData::new(ids, shape), device);
         let masked = self.tokens.counted.is_some();
         Window {
-            counted: masked.then(|| CountedTargets::new(self.counts, shape, device)),
+            counted: masked.then(|| CountedTargets::new(&self.counts, shape, device)),
             inputs: matrix(self.inputs),
             targets: matrix(self.targets),
             resets: Resets::new(self.resets),

@@ -127,7 +127,7 @@ mod parquet {
             let Err(error) = open(
                 &path,
                 RecordFormat::Parquet,
-                &Template::parse("{body}").unwrap(),
+                &Template::parse("{body}").unwrap().into(),
                 None,
             ) else {
                 panic!("a column that is absent")

@@ -1,6 +1,7 @@
 //! Loss of a model on a batch, and the memory after it.
 
-use crate::training::streams::{Batch, CountedTargets, StreamMemory, Window};
+use crate::training::counted::CountedTargets;
+use crate::training::streams::{Batch, StreamMemory, Window};
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use burn_dragon_core::api::expert::derive;
