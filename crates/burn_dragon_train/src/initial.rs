@@ -20,8 +20,8 @@ pub(crate) const OPTION: &str = "--init-from";
 /// Table of a configuration that the configuration of a model sets.
 const MODEL: &str = "model";
 
-/// Keys of it that may differ from those of the model, because they act in training alone.
-const MAY_DIFFER: [&str; 1] = ["model.dropout"];
+/// Keys of it that are not compared: a dropout acts in training alone, and a vocabulary is compared with that of the tokenizer.
+const MAY_DIFFER: [&str; 2] = ["model.dropout", "model.vocab_size"];
 
 /// Model whose weights a new run starts from.
 #[derive(Clone)]

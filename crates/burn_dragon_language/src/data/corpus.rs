@@ -8,6 +8,7 @@ use super::pretokenized;
 use super::shards::{Cached, DataProgress};
 use super::{
     DatasetConfig,
+    document::Document,
     note::{Listed, Note},
     source::{Documents, SourceConfig},
     text,
@@ -295,9 +296,9 @@ impl Cut {
     }
 }
 
-/// Cut where the ratio says: between two documents if a boundary is near, else inside the document there. `lengths` are
-/// those of the documents in bytes, at least one.
-pub(super) fn plan_split(lengths: &[usize], ratio: f64) -> Cut {
+/// Cut where the ratio says: between two documents if a boundary is near, else inside the document there. With `whole`, no
+/// document is divided while there are several. `lengths` are those of the documents in bytes, at least one.
+pub(super) fn plan_split(lengths: &[usize], ratio: f64, whole: bool) -> Cut {
     let mut end = 0;
     let ends: Vec<usize> = lengths
         .iter()
@@ -313,7 +314,7 @@ pub(super) fn plan_split(lengths: &[usize], ratio: f64) -> Cut {
         .map(|(index, end)| (end.abs_diff(target), index + 1))
         .min();
     if let Some((off, documents)) = nearest
-        && off * BOUNDARY_TOLERANCE <= total
+        && (whole || off * BOUNDARY_TOLERANCE <= total)
     {
         return Cut::After(documents);
     }
@@ -329,7 +330,9 @@ pub(super) fn plan_split(lengths: &[usize], ratio: f64) -> Cut {
 fn split_by_ratio(documents: Documents, ratio: f64) -> (Documents, Documents, SplitKind) {
     let mut train = documents.into_inner();
     let lengths: Vec<usize> = train.iter().map(|document| document.len()).collect();
-    match plan_split(&lengths, ratio) {
+    // A conversation is read from its beginning.
+    let whole = train.iter().any(Document::has_parts);
+    match plan_split(&lengths, ratio, whole) {
         Cut::After(train_documents) => {
             let validation = train.split_off(train_documents);
             let split = SplitKind::AtDocument { train_documents };
@@ -439,6 +442,24 @@ mod tests {
                 offset: 3,
                 at_line_end: false
             }
+        );
+    }
+
+    #[test]
+    fn a_conversation_is_not_divided_while_there_are_several() {
+        let talk = |length: usize| {
+            let text = vec![b'a'; length];
+            Document::of_parts([(&text[..length / 2], false), (&text[length / 2..], true)])
+        };
+        let talks = |lengths: &[usize]| Documents::of(lengths.iter().map(|&length| talk(length)).collect());
+        let (train, validation, split) = split_by_ratio(talks(&[50, 37, 13]), 0.9);
+        assert_eq!((lengths(&train), lengths(&validation)), (vec![50, 37], vec![13]));
+        assert_eq!(split, SplitKind::AtDocument { train_documents: 2 });
+        let (_, validation, split) = split_by_ratio(talks(&[100]), 0.9);
+        assert!(matches!(split, SplitKind::InsideDocument { document: 0, .. }));
+        assert!(
+            !validation.as_slice()[0].is_masked(),
+            "its end is written by the assistant"
         );
     }
 

@@ -35,6 +35,11 @@ impl Document {
         self.text
     }
 
+    /// Whether the text has parts that are encoded apart.
+    pub(super) fn has_parts(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
     /// Whether a part of the text has no loss.
     pub fn is_masked(&self) -> bool {
         self.parts.iter().any(|part| !part.counts)
