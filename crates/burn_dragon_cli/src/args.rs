@@ -154,7 +154,8 @@ pub struct BackendArgs {
   dragon train book.txt novels/ training.max_steps=2000    a model of your own text
   dragon train sudoku                                      another family
   dragon train -c config/language/base.toml model.d_model=128
-  dragon train --resume runs/latest --max-steps 4000")]
+  dragon train --resume runs/latest --max-steps 4000
+  dragon train --init-from runs/latest book.txt            go on from its weights, on another text")]
 pub struct TrainArgs {
     /// The family (default: language), files and folders of text, and settings as KEY=VALUE, for example
     /// training.batch_size=4
@@ -175,6 +176,16 @@ pub struct TrainArgs {
     /// Resume a run from its newest valid checkpoint
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "configs"])]
     pub resume: Option<PathBuf>,
+    /// Start from the weights of a model, and take over its configuration and tokenizer: a run, a checkpoint, a .bpk or its
+    /// .parts.json, official .safetensors, an address (https://...), or OWNER/NAME of a hub
+    #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
+    pub init_from: Option<PathBuf>,
+    /// Configuration of official .safetensors (JSON with n_layer, n_embd, n_head, ...)
+    #[arg(long, value_name = "FILE.json", requires = "init_from")]
+    pub model_config: Option<PathBuf>,
+    /// For a remote MODEL, use only the cache, without network access
+    #[arg(long, requires = "init_from")]
+    pub offline: bool,
     /// Resume although the data has changed; figures before and after are not comparable
     #[arg(long, requires = "resume")]
     pub accept_changed_data: bool,

@@ -172,6 +172,7 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     ) {
         (Some(TrainError::Config(_) | TrainError::Schedule(_) | TrainError::Setting { .. }), _) => Some(2),
         (Some(TrainError::UnknownParameter { .. } | TrainError::ChangedSettings { .. }), _) => Some(2),
+        (Some(TrainError::OtherModel { .. }), _) => Some(2),
         (Some(TrainError::Usage(_) | TrainError::Backend(_)), _) => Some(2),
         (Some(TrainError::ChangedData { .. } | TrainError::BadInput(_)), _) => Some(3),
         (Some(TrainError::Checkpoint(error)), _) | (_, Some(LanguageError::Checkpoint(error))) => {

@@ -88,7 +88,7 @@ pub mod api {
         pub use crate::density::{Activity, ActivityProbe, Watch};
         pub use crate::initial::{ParameterBuilder, initial};
         pub use crate::level::{Contribution, Level, Seen, View};
-        pub use crate::parameters::{ParameterPath, load, named, snapshot};
+        pub use crate::parameters::{ParameterPath, load, named, named_shapes, snapshot};
         pub use crate::range::Range;
         pub use crate::seed::{Rng, derive};
         pub use crate::synthetic::{activity, of_density};

@@ -54,6 +54,31 @@ pub fn named<M: Module>(module: &M, visit: impl FnMut(&str, &[usize], TensorData
     });
 }
 
+/// Shapes of all float parameters, by dotted name. No value is read.
+pub fn named_shapes<M: Module>(module: &M) -> BTreeMap<String, Vec<usize>> {
+    struct Shapes {
+        path: ParameterPath,
+        shapes: BTreeMap<String, Vec<usize>>,
+    }
+    impl ModuleVisitor for Shapes {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.enter(name);
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.exit();
+        }
+        fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
+            self.shapes.insert(self.path.name(), param.val().dims().to_vec());
+        }
+    }
+    let mut shapes = Shapes {
+        path: ParameterPath::default(),
+        shapes: BTreeMap::new(),
+    };
+    module.visit(&mut shapes);
+    shapes.shapes
+}
+
 /// Values of all float parameters, by dotted name.
 pub fn snapshot<M: Module>(module: &M) -> BTreeMap<String, TensorData> {
     let mut values = BTreeMap::new();

@@ -205,6 +205,22 @@ pub enum LanguageError {
         /// What is wrong.
         reason: String,
     },
+    /// A message that does not fit the template of a chat.
+    #[error("{reason}")]
+    Chat {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A text in which no token has a loss.
+    #[error(
+        "no token of {text} has a loss: by dataset.chat.mask only what the assistant writes has one; {remedy}"
+    )]
+    NothingCounts {
+        /// Name of the text.
+        text: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// Data that cannot be fetched.
     #[cfg(feature = "fetch")]
     #[error(transparent)]

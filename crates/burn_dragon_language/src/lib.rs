@@ -3,6 +3,7 @@
 //! | what | where |
 //! |---|---|
 //! | text to tokens and back | `tokenizer` |
+//! | conversations as text | `chat` |
 //! | sources, documents, windows | `data` |
 //! | the embedded tales and the recall probe | `tales` |
 //! | evaluation: loss, bits per byte, density, recall | `evaluate` |
@@ -15,6 +16,7 @@
 //! Without the feature `train` the crate needs no trainer, no signals, no threads and no clock, so it runs in a
 //! browser.
 
+mod chat;
 mod config;
 mod data;
 mod error;
@@ -31,12 +33,14 @@ mod training;
 
 /// Main items of this crate.
 pub mod api {
+    pub use crate::chat::{ChatTemplate, Message};
     pub use crate::config::ModelConfig;
     #[cfg(feature = "train")]
     pub use crate::data::PretokenizedConfig;
     pub use crate::data::{
-        Corpus, DatasetConfig, HuggingFaceConfig, MixtureConfig, Note, RecordFormat, RecordsConfig,
-        SourceConfig, TextConfig, TinyShakespeareConfig, WeightedSource, Wikitext2Config, WindowStart,
+        ChatConfig, ChatMask, Corpus, DatasetConfig, HuggingFaceConfig, MixtureConfig, Note, RecordFormat,
+        RecordsConfig, SourceConfig, TextConfig, TinyShakespeareConfig, WeightedSource, Wikitext2Config,
+        WindowStart,
     };
     pub use crate::error::LanguageError;
     pub use crate::evaluate::{Evaluator, LanguageEvaluation, PositionScore, WindowMemory, WindowReading};
@@ -45,7 +49,7 @@ pub mod api {
     pub use crate::generate::{ContextStrategy, DrawnOn, Generation, GenerationConfig, Generator, Prefix};
     pub use crate::learnt::{LearntMemory, LearntReading};
     pub use crate::model::{LanguageModel, tokenizer_of};
-    pub use crate::state::{LanguageState, LanguageStateInfo, Sliding, StateReader};
+    pub use crate::state::{LanguageState, LanguageStateInfo, ModelOrigin, Sliding, StateReader};
     pub use crate::tales::{NeedleConfig, NeedleProbe, NeedleScore, RecallProbe, RecallScore, TalesConfig};
     #[cfg(feature = "bpe")]
     pub use crate::tokenizer::{BpeTokenizer, BpeTraining, BpeVocabulary};
@@ -58,11 +62,12 @@ pub mod api {
 
     /// Parts of evaluation, generation and data, to build on.
     pub mod expert {
+        pub use crate::data::{
+            Counted, Document, Documents, Listed, Severity, Split, SplitKind, TokenIds, Tokens, Why,
+            WindowPlan,
+        };
         #[cfg(feature = "train")]
         pub use crate::data::{DataProgress, IdWidth};
-        pub use crate::data::{
-            Documents, Listed, Severity, Split, SplitKind, TokenIds, Tokens, Why, WindowPlan,
-        };
         pub use crate::generate::Sampler;
         pub use crate::tales::{GroupScore, NeedlePoint, Prompt, Recall, Slot, Tale};
         pub use crate::tokenizer::{ByteTokenizer, CharTokenizer, IdTokenizer};

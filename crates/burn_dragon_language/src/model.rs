@@ -1,8 +1,10 @@
 //! A model with its tokenizer: the content of a language model file.
 
+use crate::chat::ChatTemplate;
 use crate::error::LanguageError;
 use crate::export::{self, TOKENIZER, kinds};
 use crate::learnt::LearntReading;
+use crate::state::ModelOrigin;
 use crate::tokenizer::{ByteTokenizer, IdTokenizer, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, ModelInfo};
@@ -23,6 +25,8 @@ pub struct LanguageModel {
     pub info: ModelInfo,
     /// Reading that it was trained with, if its file has one.
     pub reading: Option<LearntReading>,
+    /// Template of the conversations that it was trained on, if its file has one.
+    pub chat: Option<ChatTemplate>,
     /// File that it was read from.
     pub file: PathBuf,
     /// Run folder, if the model was given as one.
@@ -51,6 +55,21 @@ impl LanguageModel {
         })
     }
 
+    /// Origin of the model: its step, and the name of the run that trained it, if it is known.
+    pub fn origin(&self) -> ModelOrigin {
+        let provenance = self.info.provenance.as_ref();
+        let exported = provenance.and_then(|provenance| provenance.run.clone());
+        let folder = || {
+            let run = self.run.as_ref()?;
+            let run = run.canonicalize().unwrap_or_else(|_| run.clone());
+            Some(run.file_name()?.to_string_lossy().into_owned())
+        };
+        ModelOrigin {
+            run: exported.or_else(folder),
+            step: self.info.step,
+        }
+    }
+
     /// Builds the model that was read from `file` on `device`.
     ///
     /// # Errors
@@ -59,6 +78,7 @@ impl LanguageModel {
         let corrupt = |reason: String| CheckpointError::corrupt(&file, reason);
         kinds().check(&model, &file)?;
         let reading = LearntReading::of(&model.info).map_err(corrupt)?;
+        let chat = ChatTemplate::of(&model.info).map_err(corrupt)?;
         let config: DragonConfig = model.config.read().map_err(corrupt)?;
         let tokenizer = tokenizer_of(&model)?;
         let (expected, given) = (config.vocab_size, tokenizer.vocab_size());
@@ -74,6 +94,7 @@ impl LanguageModel {
             tokenizer,
             info,
             reading,
+            chat,
             file,
             run: None,
             passed_over: Vec::new(),

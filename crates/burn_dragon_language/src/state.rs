@@ -21,6 +21,9 @@ const SEEN: &str = "seen";
 /// The key of a sliding context among the details.
 const SLIDING: &str = "sliding";
 
+/// The key of the origin of the model among the details.
+const WRITTEN_BY: &str = "written_by";
+
 /// The key of the memories' precision among the details.
 const PRECISION: &str = "precision";
 
@@ -36,8 +39,30 @@ pub struct LanguageStateInfo {
     pub tokens: u64,
     /// Sliding context that the text was read with, if any.
     pub sliding: Option<Sliding>,
+    /// Origin of the model that wrote the state. A file of an earlier version has none.
+    pub origin: Option<ModelOrigin>,
     /// Version of the software that wrote the state.
     pub version: String,
+}
+
+/// Origin of a model: the run that trained it, and its step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelOrigin {
+    /// Name of the run, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Number of optimiser steps taken.
+    pub step: u64,
+}
+
+impl std::fmt::Display for ModelOrigin {
+    /// `step 200 of the run poems`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "step {}", self.step)?;
+        self.run
+            .as_ref()
+            .map_or(Ok(()), |run| write!(f, " of the run {run}"))
+    }
 }
 
 /// Sliding context: two memories a window apart, in two groups of lanes.
@@ -72,6 +97,8 @@ pub struct StateReader<'a> {
     pub config: &'a DragonConfig,
     /// The [hash](crate::export::model_hash) of the model.
     pub model: &'a str,
+    /// Origin of the model, if it is known.
+    pub origin: Option<&'a ModelOrigin>,
     /// SHA-256 of the tokenizer's JSON, if there is a tokenizer.
     pub tokenizer: Option<&'a str>,
     /// Number of streams to continue.
@@ -223,10 +250,14 @@ impl LanguageState {
             );
         }
         if self.info.model != reader.model {
+            let named = |hash: &str, origin: Option<&ModelOrigin>| match origin {
+                Some(origin) => format!("{origin} (sha256 {hash})"),
+                None => format!("sha256 {hash}"),
+            };
             return foreign(
-                "the model that wrote it (sha256)",
-                &self.info.model,
-                reader.model,
+                "the model that wrote it",
+                &named(&self.info.model, self.info.origin.as_ref()),
+                &named(reader.model, reader.origin),
                 "a memory is valid only for the weights that wrote it, not for another checkpoint of the same run: use \
                  the model that wrote it, or read the text again",
             );
@@ -260,18 +291,23 @@ impl LanguageStateInfo {
             .and_then(|sliding| serde_json::to_value(sliding).ok());
         let sliding = sliding.map(|value| (SLIDING.to_string(), value));
         let precision = (PRECISION.to_string(), Value::from(precision.name()));
+        let origin = self.origin.and_then(|origin| serde_json::to_value(origin).ok());
+        let origin = origin.map(|value| (WRITTEN_BY.to_string(), value));
         StateInfo {
             model: self.model,
             assets: tokenizer.into_iter().collect(),
             units: self.tokens,
             version: self.version,
-            details: std::iter::once(precision).chain(sliding).collect(),
+            details: [precision].into_iter().chain(sliding).chain(origin).collect(),
         }
     }
 
     fn of(mut info: StateInfo) -> Result<Self, String> {
         let sliding = sliding(&info.details)?;
+        let origin = info.details.get(WRITTEN_BY).cloned().map(serde_json::from_value);
+        let origin = origin.transpose();
         Ok(Self {
+            origin: origin.map_err(|error| format!("{WRITTEN_BY}: {error}"))?,
             model: info.model,
             tokenizer: info.assets.remove(TOKENIZER),
             tokens: info.units,

@@ -53,6 +53,7 @@ fn file(dragon: &Dragon, state: DragonState, precision: StoredPrecision) -> Lang
             tokenizer: Some(sha256(TOKENIZER.as_bytes())),
             tokens: 20,
             sliding: None,
+            origin: None,
             version: "test".into(),
         },
         precision,
@@ -105,6 +106,7 @@ fn read_for(
         &StateReader {
             config: dragon.config(),
             model: &model,
+            origin: None,
             tokenizer: tokenizer.as_deref(),
             lanes,
         },

@@ -3,7 +3,7 @@
 use crate::optimizer::{ema, file};
 use burn_dragon_checkpoint::api::{Companion, CompanionTensor, Layout, TensorSpec};
 
-/// Tensors that an optimiser other than AdamW may store for a parameter.
+/// Tensors that an optimiser may store for a parameter. Frozen parameters have none.
 const SLOTS: [&str; 5] = ["average", "base", "first", "momentum", "second"];
 
 /// Trainer files beside a model with these tensors, for every family: the state of the optimiser, and the trained

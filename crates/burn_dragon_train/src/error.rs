@@ -80,6 +80,23 @@ pub enum TrainError {
         /// Allowed values.
         expected: &'static str,
     },
+    /// A setting disagrees with the model that a run starts from.
+    #[error(
+        "{key} is {given} ({origin}), but the model {model} has {expected}; a run that starts from a model keeps its \
+         configuration and its tokenizer: leave the key out"
+    )]
+    OtherModel {
+        /// Full key.
+        key: String,
+        /// Value that was given.
+        given: String,
+        /// Place where it was given.
+        origin: String,
+        /// The model, as it was given.
+        model: String,
+        /// Value of the model.
+        expected: String,
+    },
     /// A resumed run was given settings that it cannot change.
     #[error(
         "a resumed run keeps its model, its seed and how it reads its data, but the settings ask for {}; \
@@ -112,13 +129,18 @@ pub enum TrainError {
         /// Name of the file.
         name: String,
     },
-    /// A key of `[optimizer]` names a parameter that the model does not have.
-    #[error("optimizer.{key} names the parameter `{name}`, which the model does not have; it has {known}")]
+    /// A list of parameters has a name or a pattern that no parameter of the model has.
+    #[error(
+        "{key} names the parameter `{name}`, which the model does not have; {}it has {known}",
+        nearest.as_ref().map_or_else(String::new, |name| format!("did you mean `{name}`? "))
+    )]
     UnknownParameter {
-        /// Key: `groups`, or a key of the method.
+        /// Full key: `optimizer.groups`, `training.freeze`.
         key: &'static str,
-        /// Name that was given.
+        /// Name or pattern that was given.
         name: String,
+        /// Name that was probably meant.
+        nearest: Option<String>,
         /// Parameters of the model.
         known: String,
     },

@@ -3,6 +3,7 @@
 use crate::config::{ConfigError, Layers, Origin, Resolved, written};
 use crate::error::TrainError;
 use crate::identity::DataHashes;
+use crate::initial::InitialModel;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::predict::{PredictRequest, Predictions};
@@ -31,6 +32,8 @@ pub trait Family {
     const SAMPLE: &'static str = "a sample";
     /// Advice for a family without [`predict`](Self::predict).
     const INSTEAD_OF_PREDICT: &'static str = "evaluate it with `dragon eval`";
+    /// Tables that a model determines, by full key. A run that starts from a model takes them over.
+    const OF_MODEL: &'static [&'static str] = &["model"];
     /// Schema of the configuration. Every table should refuse unknown fields. `family` is not a field of it.
     type Config: Clone + Serialize + DeserializeOwned;
     /// Task of the family.
@@ -49,6 +52,15 @@ pub trait Family {
     /// # Errors
     /// If the data cannot be read, does not fit the configuration, or is not that of the resumed run.
     fn task(config: &mut Self::Config, at: &At<'_>) -> Result<Self::Task, TrainError>;
+
+    /// Table `[model]` of a run that starts from this model: by default the configuration in its file.
+    ///
+    /// # Errors
+    /// A message, if it is not a configuration of the family.
+    fn settings_of(model: &ModelFile) -> Result<Map<String, Value>, String> {
+        let config = model.config.value().as_object();
+        config.cloned().ok_or_else(|| "config: expected an object".into())
+    }
 
     /// Lines about model, data and steps, printed before the first step.
     fn introduce(_task: &Self::Task) -> Vec<String> {
@@ -153,6 +165,7 @@ pub struct At<'a> {
     /// Output for lines to the user.
     pub output: Output,
     pub(crate) resumption: Option<&'a Resumption>,
+    pub(crate) initial: Option<&'a InitialModel>,
     pub(crate) origins: Option<&'a dyn Fn(&str) -> Origin>,
 }
 
@@ -164,6 +177,7 @@ impl<'a> At<'a> {
             folder,
             output: Output::silent(),
             resumption: None,
+            initial: None,
             origins: None,
         }
     }
@@ -172,6 +186,11 @@ impl<'a> At<'a> {
     pub fn resumed(&self) -> Option<(&'a RunFolder, &'a ResumePoint)> {
         let resumption = self.resumption?;
         Some((resumption.folder(), resumption.point()?))
+    }
+
+    /// Model whose weights the run starts from; `None` for random weights, and for a resumed run.
+    pub fn initial(&self) -> Option<&'a InitialModel> {
+        self.initial
     }
 
     /// Origin of the value at a dotted key.

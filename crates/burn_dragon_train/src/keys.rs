@@ -150,6 +150,11 @@ const SHARED: &[KeyRule] = &[
         why: "they say how the steps to come are taken",
     },
     KeyRule {
+        keys: &["training.freeze"],
+        on_resume: OnResume::Stays,
+        why: "the optimiser has a state of the trained parameters alone; to train others, begin a run with `--init-from`",
+    },
+    KeyRule {
         keys: &["training.seed"],
         on_resume: OnResume::Stays,
         why: "every random number derives from it, the order of the data too",

@@ -22,6 +22,7 @@ mod figures;
 mod gradients;
 mod guard;
 mod identity;
+mod initial;
 mod interrupt;
 mod keys;
 mod model_file;
@@ -55,12 +56,13 @@ pub mod api {
     pub use crate::figures::{Figure, FigureFormat, Unit};
     pub use crate::guard::{GuardConfig, GuardPolicy};
     pub use crate::identity::{ChangedData, ChangedPart, ChangedSetting, DataHash, DataHashes, Identity};
+    pub use crate::initial::{InitialModel, InitialModelInfo};
     pub use crate::interrupt::Interrupt;
     pub use crate::keys::{KeyRule, Keys, MovedKey, OnResume};
     pub use crate::model_file::{read_model, save_model};
     pub use crate::optimizer::{
-        AdamW, EmaConfig, Lion, Method, Muon, MuonScale, OptimizerConfig, ParameterGroup, ScheduleFreeAdamW,
-        Sgd,
+        AdamW, EmaConfig, Frozen, Lion, Method, Muon, MuonScale, OptimizerConfig, ParameterGroup,
+        ScheduleFreeAdamW, Sgd,
     };
     pub use crate::outcome::{Ending, Outcome, Saving};
     pub use crate::plan::Plan;

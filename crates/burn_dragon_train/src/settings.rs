@@ -31,6 +31,9 @@ pub struct TrainingConfig {
     /// Limit on the global norm of the gradients. Larger gradients are scaled down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// Names of the parameters that are not trained, or patterns in which `*` stands for any text: `embed`, `decoder_*`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
     /// Number of steps between two lines of metrics.
     pub log_every: u64,
     /// Format of event files beside `metrics.jsonl`; none without it.
@@ -70,6 +73,7 @@ impl Default for TrainingConfig {
             epochs: None,
             max_minutes: None,
             clip_norm: None,
+            freeze: Vec::new(),
             log_every: 10,
             events: None,
             precision: TrainingPrecision::F32,

@@ -12,6 +12,7 @@ use crate::checkpointing::{Checkpointing, Contents, Mark, TrainerState};
 use crate::error::TrainError;
 use crate::guard::{Guard, GuardConfig, GuardPolicy, Irregularity};
 use crate::interrupt::Interrupt;
+use crate::optimizer::Frozen;
 use crate::outcome::{Ending, Outcome, Saving};
 use crate::plan::Plan;
 use crate::progress::Output;
@@ -180,6 +181,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
     fn begin<'t>(&self, model: T::Model, batches: Batches<'t, T>) -> Result<Session<'t, T, U>, TrainError> {
         self.checkpointing.sweep(self.run)?;
         let (found, passed_over) = self.checkpointing.newest()?;
+        let model = Frozen::of(&self.plan.training.freeze, &model)?.apply(model);
         let mut update = U::new(&self.plan, &model)?;
         let (mut cursor, mut carry) = (self.task.cursor()?, self.task.carry(&model)?);
         let (mut model, mut state) = (model, self.first_state());

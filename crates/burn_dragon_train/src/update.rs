@@ -17,7 +17,7 @@
 use crate::error::TrainError;
 use crate::gradients::GradientSet;
 use crate::guard::Guard;
-use crate::optimizer::{self, Ema, ModelOptimizer};
+use crate::optimizer::{self, Ema, Frozen, ModelOptimizer};
 use crate::plan::Plan;
 use crate::settings::TrainingConfig;
 use crate::step::{Seen, StepGradients, StepInput};
@@ -89,10 +89,15 @@ impl<T: Task> Update<T> for Backprop {
     type Proposal = GradientSet;
 
     fn new(plan: &Plan, model: &T::Model) -> Result<Self, TrainError> {
+        let optimizer = ModelOptimizer::new(&plan.optimizer, model)?;
+        let frozen = Frozen::of(&plan.training.freeze, model)?;
         Ok(Self {
             training: plan.training.clone(),
-            optimizer: ModelOptimizer::new(&plan.optimizer, model)?,
-            ema: plan.ema.map(|config| Ema::new(config, model)).transpose()?,
+            optimizer,
+            ema: plan
+                .ema
+                .map(|config| Ema::new(config, model, frozen))
+                .transpose()?,
         })
     }
 

@@ -128,6 +128,16 @@ fn fit(
     (optimizer, ema): &(OptimizerConfig, Option<EmaConfig>),
     run: &Path,
 ) -> Result<Outcome, TrainError> {
+    fit_with(task, steps, (optimizer, ema), run, &[])
+}
+
+fn fit_with(
+    task: &Toy,
+    steps: u64,
+    (optimizer, ema): (&OptimizerConfig, &Option<EmaConfig>),
+    run: &Path,
+    freeze: &[&str],
+) -> Result<Outcome, TrainError> {
     fs::create_dir_all(run).unwrap();
     fs::write(run.join("config.toml"), "").unwrap();
     let run = RunFolder::open(run).unwrap();
@@ -136,6 +146,7 @@ fn fit(
             accumulate: 2,
             max_steps: steps,
             clip_norm: Some(0.5),
+            freeze: freeze.iter().map(ToString::to_string).collect(),
             log_every: 1,
             guard: Some(GuardConfig::default()),
             ..TrainingConfig::default()
@@ -275,4 +286,87 @@ fn an_average_may_begin_and_end_when_a_run_goes_on() {
     for name in ["model.bpk", "optimizer.bpk"] {
         assert_eq!(files(run, 8)[name], files(&whole, 8)[name], "{name}");
     }
+}
+
+/// A plan that leaves `embed` as it is.
+fn fit_frozen(
+    task: &Toy,
+    steps: u64,
+    (optimizer, ema): &(OptimizerConfig, Option<EmaConfig>),
+    run: &Path,
+) -> Result<Outcome, TrainError> {
+    fit_with(task, steps, (optimizer, ema), run, &["emb*"])
+}
+
+#[test]
+fn what_is_frozen_keeps_its_bits_with_every_method_and_the_rest_learns_as_if_it_were_a_constant() {
+    let place = tempfile::tempdir().unwrap();
+    let first = parameters::snapshot(&model());
+    for (index, method) in all().iter().enumerate() {
+        let [whole, run] = ["whole", "run"].map(|name| place.path().join(format!("{name}{index}")));
+        fit_frozen(&Toy::default(), 12, method, &whole).unwrap();
+        let dying = Toy {
+            dies: Some(8),
+            ..Toy::default()
+        };
+        fit_frozen(&dying, 12, method, &run).unwrap_err();
+        fit_frozen(&Toy::default(), 12, method, &run).unwrap();
+        assert!(files(&run, 12) == files(&whole, 12), "{method:?}: resumed");
+        let trained = tensors(&whole, 12, "model.bpk");
+        assert_eq!(trained["embed"], first["embed"], "{method:?}");
+        assert_ne!(trained["heads"], first["heads"], "{method:?}");
+        let state = tensors(&whole, 12, "optimizer.bpk");
+        assert!(
+            state.keys().all(|name| name.starts_with("heads.")),
+            "{method:?}: {:?}",
+            state.keys()
+        );
+        if method.1.is_some() {
+            assert_eq!(tensors(&whole, 12, "weights.bpk")["embed"], first["embed"]);
+        }
+    }
+}
+
+/// Of `heads` alone: 4/30 of the distance to a target of 0, for each of its values.
+#[test]
+fn a_frozen_parameter_is_no_part_of_the_norm() {
+    let place = tempfile::tempdir().unwrap();
+    let method = all().swap_remove(0);
+    let run = place.path().join("run");
+    fit_frozen(&Toy::default(), 1, &method, &run).unwrap();
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let line = text.lines().find(|line| line.contains("gradient_norm")).unwrap();
+    let said: serde_json::Value = serde_json::from_str(line).unwrap();
+    // Two micro-batches with the targets 0 and 0.2: their mean gradient is that of the target 0.1.
+    let heads = parameters::snapshot(&model()).remove("heads").unwrap();
+    let squares = heads.iter::<f64>().map(|w| (4.0 / 30.0 * (w - 0.1)).powi(2));
+    let expected = squares.sum::<f64>().sqrt();
+    let given = said["gradient_norm"].as_f64().unwrap();
+    assert!((given - expected).abs() < 1e-6, "{given}, expected {expected}");
+}
+
+#[test]
+fn a_list_that_freezes_everything_or_nothing_that_there_is_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let method = all().swap_remove(0);
+    let refused = |freeze: &[&str]| {
+        let ended = fit_with(
+            &Toy::default(),
+            1,
+            (&method.0, &method.1),
+            &place.path().join("run"),
+            freeze,
+        );
+        ended.unwrap_err().to_string()
+    };
+    let said = refused(&["heads", "embed"]);
+    assert!(
+        said.contains("training.freeze") && said.contains("all of them"),
+        "{said}"
+    );
+    let said = refused(&["heads", "embde"]);
+    assert!(
+        said.contains("training.freeze") && said.contains("did you mean `embed`?"),
+        "{said}"
+    );
 }

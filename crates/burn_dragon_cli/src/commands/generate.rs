@@ -29,7 +29,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     apply_precision(&args.inference, &mut config);
     config.max_tokens = args.max_tokens.or(config.max_tokens).or(Some(256));
     let prompt = prompt(args, &model, &config)?;
-    let generator = Generator::new(&model.dragon, model.tokenizer.clone(), &config)?;
+    let generator = Generator::of(&model, &config)?;
     let mut reading = memory::open(&generator, &args.memory)?;
     let interrupt = memory::interrupt(&args.memory)?;
     let extent = prompt::read(&mut reading, &prompt.tokens, &interrupt)?;

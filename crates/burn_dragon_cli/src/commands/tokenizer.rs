@@ -10,7 +10,7 @@ use crate::exit::{BadInput, Usage};
 use crate::show::as_it_is;
 use anyhow::Context;
 use burn_dragon::api::expert::checkpoint::{Os, sha256, write_atomic};
-use burn_dragon::api::expert::language::{Documents, Split};
+use burn_dragon::api::expert::language::{Document, Documents, Split};
 use burn_dragon::api::language::{
     BpeTokenizer, BpeTraining, BpeVocabulary, SourceConfig, TextConfig, Tokenizer, TokenizerSpec,
 };
@@ -45,7 +45,7 @@ fn train(args: &TokenizerTrainArgs) -> anyhow::Result<()> {
     for entry in &args.files {
         let documents = read(std::slice::from_ref(entry), None)?;
         bytes += documents.bytes();
-        let texts: Vec<&[u8]> = documents.as_slice().iter().map(Vec::as_slice).collect();
+        let texts: Vec<&[u8]> = documents.as_slice().iter().map(|document| &**document).collect();
         vocabulary.count(&texts)?;
     }
     let mut line = Line::new();
@@ -80,7 +80,11 @@ fn encode(args: &TokenizerEncodeArgs) -> anyhow::Result<()> {
     let documents = match (&args.text, args.files.is_empty()) {
         (Some(text), _) => vec![text.clone().into_bytes()],
         (None, true) => vec![stdin()?],
-        (None, false) => read(&args.files, args.document_separator.clone())?.into_inner(),
+        (None, false) => read(&args.files, args.document_separator.clone())?
+            .into_inner()
+            .into_iter()
+            .map(Document::into_text)
+            .collect(),
     };
     let Some(output) = &args.output else {
         for document in documents {

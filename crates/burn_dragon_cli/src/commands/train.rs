@@ -1,12 +1,15 @@
 //! `dragon train`.
 
-use super::{commit, print_json};
+use super::{as_meant, commit, kinds, print_json, remote};
 use crate::args::TrainArgs;
 use crate::exit::{Usage, interrupted};
 use crate::families;
 use crate::typed::Words;
-use burn_dragon::api::train::RunRequest;
+use burn_dragon::api::exchange::ModelPath;
+use burn_dragon::api::train::{InitialModel, RunRequest};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use toml::Value;
 
 /// Runs the verb.
@@ -21,6 +24,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         return Err(Usage(text.into()).into());
     }
     let mut request = request(args, &words);
+    if let Some(model) = &args.init_from {
+        request.initial = Some(initial(args, model)?);
+    }
     let family = families::named(request.family()?.as_deref())?;
     request.assignments = [of_data(&words.data, family.files), words.settings].concat();
     let ran = (family.train)(&request)?;
@@ -31,6 +37,21 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         interrupted()
     } else {
         ExitCode::SUCCESS
+    })
+}
+
+/// The model to start from.
+fn initial(args: &TrainArgs, model: &Path) -> anyhow::Result<InitialModel> {
+    let path = ModelPath {
+        official_config: args.model_config.clone(),
+        ..ModelPath::new(model)
+    };
+    let loaded = remote::find(&path, args.offline)?.load(&kinds())?;
+    let loaded = as_meant(loaded, "name an older one by its folder, RUN/checkpoint/step-N")?;
+    Ok(InitialModel {
+        given: model.display().to_string(),
+        path: loaded.file,
+        model: Arc::new(loaded.model),
     })
 }
 
@@ -54,6 +75,7 @@ fn request(args: &TrainArgs, words: &Words) -> RunRequest {
         out: args.out.clone(),
         max_steps: args.max_steps,
         resume: args.resume.clone(),
+        initial: None,
         accept_changed_data: args.accept_changed_data,
         print_config: args.print_config,
         dry_run: args.dry_run,

@@ -45,4 +45,5 @@ mod texts;
 #[cfg(feature = "bpe")]
 mod tokenizer;
 mod train;
+mod tuning;
 mod typing;

@@ -427,3 +427,34 @@ fn a_place_that_cannot_be_written_is_told_before_anything_is_read() {
             .refused(2, &["--state-out run", "folder"]);
     }
 }
+
+/// A memory is of one checkpoint: what wrote it and what was given are named by step and run.
+#[test]
+fn a_memory_of_another_step_is_refused_with_both_steps() {
+    let place = Place::trained();
+    let words = ["--prompt", "Mira", "--max-tokens", "4", "--temperature", "0"];
+    let saved = [
+        &["generate", "run", "--step", "8"],
+        &words[..],
+        &["--state-out", "a.state"],
+    ]
+    .concat();
+    place.dragon(&saved).done();
+    let read = [&["generate", "run"], &words[..], &["--state-in", "a.state"]].concat();
+    place.dragon(&read).refused(
+        3,
+        &[
+            "step 8 of the run run",
+            "step 12 of the run run",
+            "read the text again",
+        ],
+    );
+    let info = place
+        .dragon(&["state", "info", "a.state", "--json"])
+        .done()
+        .json();
+    assert_eq!(
+        (&info["written_by"]["step"], &info["written_by"]["run"]),
+        (&8.into(), &"run".into())
+    );
+}

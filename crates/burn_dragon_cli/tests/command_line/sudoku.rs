@@ -1,6 +1,6 @@
 //! The sudoku family through every verb, on a model that trains in a second.
 
-use crate::support::{Answer, Place, assert_same_run, checkpoint, flip_a_byte};
+use crate::support::{Answer, Place, assert_same_run, checkpoint, flip_a_byte, losses, weights};
 use serde_json::Value;
 use std::path::Path;
 
@@ -34,6 +34,39 @@ fn trained() -> Place {
     let place = Place::new();
     train(&place, &["--out", "run"]).done();
     place
+}
+
+#[test]
+fn a_run_starts_from_the_weights_of_a_model_and_freezes_by_name() {
+    let place = trained();
+    let evaluations = |run: &str| losses(&place.path(run), "evaluation");
+    let last = evaluations("run").last().unwrap().1;
+    // The family is that of the model.
+    let settings = SMALL
+        .iter()
+        .filter(|word| **word != "sudoku" && !word.starts_with("model."));
+    let mut words: Vec<&str> = settings.copied().collect();
+    words.extend([
+        "--init-from",
+        "run",
+        "--out",
+        "second",
+        "training.freeze=[\"decoder_*\"]",
+    ]);
+    place.dragon(&words).done();
+    assert_eq!(evaluations("second")[0], (0, last));
+    let (before, after) = (
+        weights(&place.path("run"), 12),
+        weights(&place.path("second"), 12),
+    );
+    for (name, bits) in &before {
+        assert_eq!(after[name] == *bits, name.starts_with("decoder_"), "{name}");
+    }
+    train(&place, &["--init-from", "run", "model.n_levels=3"])
+        .refused(2, &["model.n_levels is 3", "run has 2"]);
+    place
+        .dragon(&["train", "language", "--init-from", "run"])
+        .refused(2, &["family is language", "run has sudoku"]);
 }
 
 fn shares(value: &Value) -> Vec<f64> {

@@ -8,6 +8,7 @@ use super::pretokenized;
 use super::shards::{Cached, DataProgress};
 use super::{
     DatasetConfig,
+    document::Document,
     note::{Listed, Note},
     source::{Documents, SourceConfig},
     text,
@@ -122,7 +123,13 @@ impl Corpus {
             None => {
                 let mut kind = config.tokenizer.clone();
                 kind.make_absolute(base_dir)?;
-                kind.train(&train.as_slice().iter().map(Vec::as_slice).collect::<Vec<_>>())?
+                kind.train(
+                    &train
+                        .as_slice()
+                        .iter()
+                        .map(|document| &**document)
+                        .collect::<Vec<_>>(),
+                )?
             }
         };
         Ok(Self {
@@ -231,11 +238,11 @@ fn files_in_both(validation: &Documents, train: &Documents) -> Option<Note> {
 
 /// Note about documents that are in both the validation and the training text, whatever their files are.
 fn documents_in_both(validation: &Documents, train: &Documents) -> Option<Note> {
-    let known: HashSet<&[u8]> = train.as_slice().iter().map(Vec::as_slice).collect();
+    let known: HashSet<&[u8]> = train.as_slice().iter().map(|document| &**document).collect();
     let documents = validation.as_slice().iter();
     let both: Vec<usize> = documents
-        .filter(|document| known.contains(document.as_slice()))
-        .map(Vec::len)
+        .filter(|document| known.contains(&***document))
+        .map(|document| document.len())
         .collect();
     let share = both.iter().sum::<usize>() as f64 / validation.bytes().max(1) as f64;
     (share >= Note::SOME).then(|| Note::DocumentsInBoth {
@@ -289,9 +296,9 @@ impl Cut {
     }
 }
 
-/// Cut where the ratio says: between two documents if a boundary is near, else inside the document there. `lengths` are
-/// those of the documents in bytes, at least one.
-pub(super) fn plan_split(lengths: &[usize], ratio: f64) -> Cut {
+/// Cut where the ratio says: between two documents if a boundary is near, else inside the document there. With `whole`, no
+/// document is divided while there are several. `lengths` are those of the documents in bytes, at least one.
+pub(super) fn plan_split(lengths: &[usize], ratio: f64, whole: bool) -> Cut {
     let mut end = 0;
     let ends: Vec<usize> = lengths
         .iter()
@@ -307,7 +314,7 @@ pub(super) fn plan_split(lengths: &[usize], ratio: f64) -> Cut {
         .map(|(index, end)| (end.abs_diff(target), index + 1))
         .min();
     if let Some((off, documents)) = nearest
-        && off * BOUNDARY_TOLERANCE <= total
+        && (whole || off * BOUNDARY_TOLERANCE <= total)
     {
         return Cut::After(documents);
     }
@@ -322,12 +329,14 @@ pub(super) fn plan_split(lengths: &[usize], ratio: f64) -> Cut {
 /// Splits documents where [`plan_split`] says. `documents` is not empty.
 fn split_by_ratio(documents: Documents, ratio: f64) -> (Documents, Documents, SplitKind) {
     let mut train = documents.into_inner();
-    let lengths: Vec<usize> = train.iter().map(Vec::len).collect();
-    match plan_split(&lengths, ratio) {
+    let lengths: Vec<usize> = train.iter().map(|document| document.len()).collect();
+    // A conversation is read from its beginning.
+    let whole = train.iter().any(Document::has_parts);
+    match plan_split(&lengths, ratio, whole) {
         Cut::After(train_documents) => {
             let validation = train.split_off(train_documents);
             let split = SplitKind::AtDocument { train_documents };
-            (Documents::new(train), Documents::new(validation), split)
+            (Documents::of(train), Documents::of(validation), split)
         }
         Cut::Inside { document, target } => {
             let (offset, at_line_end) = cut_near(&train[document], target);
@@ -338,7 +347,7 @@ fn split_by_ratio(documents: Documents, ratio: f64) -> (Documents, Documents, Sp
                 offset,
                 at_line_end,
             };
-            (Documents::new(train), Documents::new(validation), split)
+            (Documents::of(train), Documents::of(validation), split)
         }
     }
 }
@@ -386,7 +395,11 @@ mod tests {
     }
 
     fn lengths(documents: &Documents) -> Vec<usize> {
-        documents.as_slice().iter().map(Vec::len).collect()
+        documents
+            .as_slice()
+            .iter()
+            .map(|document| document.len())
+            .collect()
     }
 
     /// A corpus of one file of this text.
@@ -429,6 +442,24 @@ mod tests {
                 offset: 3,
                 at_line_end: false
             }
+        );
+    }
+
+    #[test]
+    fn a_conversation_is_not_divided_while_there_are_several() {
+        let talk = |length: usize| {
+            let text = vec![b'a'; length];
+            Document::of_parts([(&text[..length / 2], false), (&text[length / 2..], true)])
+        };
+        let talks = |lengths: &[usize]| Documents::of(lengths.iter().map(|&length| talk(length)).collect());
+        let (train, validation, split) = split_by_ratio(talks(&[50, 37, 13]), 0.9);
+        assert_eq!((lengths(&train), lengths(&validation)), (vec![50, 37], vec![13]));
+        assert_eq!(split, SplitKind::AtDocument { train_documents: 2 });
+        let (_, validation, split) = split_by_ratio(talks(&[100]), 0.9);
+        assert!(matches!(split, SplitKind::InsideDocument { document: 0, .. }));
+        assert!(
+            !validation.as_slice()[0].is_masked(),
+            "its end is written by the assistant"
         );
     }
 
@@ -611,6 +642,7 @@ mod tests {
         assert_eq!(
             tokens,
             Tokens {
+                counted: None,
                 ids: vec![4, 4, 2, 4, 2].into(),
                 starts: vec![0, 3],
                 bytes: 3,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::SourceConfig;
+use super::document::Document;
 use super::note::Note;
 use super::stream::{DocumentStream, SourceStream};
 use crate::error::LanguageError;
@@ -93,7 +94,7 @@ impl<'a> Mixture<'a> {
 }
 
 impl Iterator for Mixture<'_> {
-    type Item = Result<Vec<u8>, LanguageError>;
+    type Item = Result<Document, LanguageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended.is_some() {

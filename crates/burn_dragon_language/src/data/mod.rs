@@ -4,6 +4,7 @@
 //! tokens into training windows.
 
 mod corpus;
+mod document;
 mod entry;
 mod files;
 mod mixture;
@@ -43,12 +44,13 @@ pub use self::shards::{DataProgress, IdWidth};
 use self::tables::Table;
 pub use self::{
     corpus::{Corpus, SplitKind},
+    document::Document,
     mixture::{MixtureConfig, WeightedSource},
     note::{Listed, Note, Severity, Why},
-    records::{RecordFormat, RecordsConfig},
+    records::{ChatConfig, ChatMask, RecordFormat, RecordsConfig},
     remote::{HuggingFaceConfig, TinyShakespeareConfig, Wikitext2Config},
     source::{Documents, SourceConfig, TextConfig},
-    tokens::{TokenIds, Tokens},
+    tokens::{Counted, TokenIds, Tokens},
     windows::{WindowPlan, WindowStart},
 };
 pub use crate::tales::Split;
@@ -168,6 +170,13 @@ impl DatasetConfig {
         for source in self.validation.as_deref().into_iter().chain([&self.source]) {
             source.validate()?;
             check_separator(source)?;
+            if self.cache_dir.is_some() && source.chat().is_some() {
+                return Err(LanguageError::Config {
+                    key: "dataset.cache_dir",
+                    reason: "is given, but conversations ([dataset.chat]) are kept in memory; leave it out"
+                        .into(),
+                });
+            }
         }
         self.tokenizer.validate()
     }

@@ -177,7 +177,7 @@ fn divide(
     tokenizer: &dyn Tokenizer,
 ) -> (Tokens, Tokens, SplitKind) {
     let lengths: Vec<usize> = whole.documents().map(|document| document.len()).collect();
-    let (cut, split) = match plan_split(&lengths, ratio) {
+    let (cut, split) = match plan_split(&lengths, ratio, false) {
         Cut::After(train_documents) => {
             let cut = lengths[..train_documents].iter().sum();
             (cut, SplitKind::AtDocument { train_documents })

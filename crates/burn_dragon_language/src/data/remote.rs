@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::records::RecordFormat;
-use super::{RecordsConfig, SourceConfig};
+use super::{ChatConfig, RecordsConfig, SourceConfig};
 use crate::error::LanguageError;
 
 /// Address of the tiny Shakespeare text.
@@ -52,6 +52,9 @@ pub struct HuggingFaceConfig {
     /// Text that stands for a blank record, which is left out otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blank_record: Option<String>,
+    /// Table `[dataset.chat]`: records are conversations. Replaces `text_fields`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatConfig>,
 }
 
 pub(super) fn main() -> String {
@@ -108,6 +111,7 @@ impl Wikitext2Config {
             document_separator: None,
             one_document: true,
             blank_record: Some(" \n".into()),
+            chat: None,
         }
     }
 }
@@ -138,6 +142,7 @@ impl HuggingFaceConfig {
             document_separator: self.document_separator.clone(),
             one_document: self.one_document,
             blank_record: self.blank_record.clone(),
+            chat: self.chat.clone(),
         }
     }
 

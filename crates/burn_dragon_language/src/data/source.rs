@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "train")]
 use super::pretokenized::PretokenizedConfig;
 use super::{
+    document::Document,
     entry::{Entry, plain},
     files::{self, Files},
     mixture::MixtureConfig,
     note::{Listed, Note},
-    records::RecordsConfig,
+    records::{ChatConfig, RecordsConfig},
     remote::{HuggingFaceConfig, TinyShakespeareConfig, Wikitext2Config},
     separation::Separation,
     stream::SourceStream,
@@ -112,6 +113,16 @@ impl SourceConfig {
         }
     }
 
+    /// Conversations of the source, or of the first source of a mixture that has any.
+    pub(crate) fn chat(&self) -> Option<&ChatConfig> {
+        match self {
+            Self::Records(records) => records.chat.as_ref(),
+            Self::HuggingFace(hub) => hub.chat.as_ref(),
+            Self::Mixture(mixture) => mixture.sources.iter().find_map(|part| part.source.chat()),
+            _ => None,
+        }
+    }
+
     /// This source, or the sources of a mixture.
     pub(crate) fn parts_mut(&mut self) -> Vec<&mut Self> {
         match self {
@@ -141,7 +152,7 @@ pub struct TextConfig {
 /// Documents as bytes. None is blank.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Documents {
-    documents: Vec<Vec<u8>>,
+    documents: Vec<Document>,
     /// File of each text, by the hash of the text.
     texts: HashMap<TextHash, PathBuf>,
     notes: Vec<Note>,
@@ -149,7 +160,12 @@ pub struct Documents {
 
 impl Documents {
     /// The given documents without the blank ones.
-    pub fn new(mut documents: Vec<Vec<u8>>) -> Self {
+    pub fn new(documents: Vec<Vec<u8>>) -> Self {
+        Self::of(documents.into_iter().map(Document::from).collect())
+    }
+
+    /// The given documents, of which parts may have no loss, without the blank ones.
+    pub fn of(mut documents: Vec<Document>) -> Self {
         documents.retain(|document| !document.trim_ascii().is_empty());
         Self {
             documents,
@@ -160,26 +176,26 @@ impl Documents {
     /// All documents of a source of files.
     fn of_stream(source: &SourceStream) -> Result<Self, LanguageError> {
         let notes = source.measure(&|_| ())?.notes;
-        let documents = source.documents().collect::<Result<_, _>>()?;
+        let documents = source.documents().collect::<Result<Vec<Document>, _>>()?;
         Ok(Self {
             notes,
-            ..Self::new(documents)
+            ..Self::of(documents)
         })
     }
 
     /// Documents in order.
-    pub fn as_slice(&self) -> &[Vec<u8>] {
+    pub fn as_slice(&self) -> &[Document] {
         &self.documents
     }
 
     /// Owned documents in order.
-    pub fn into_inner(self) -> Vec<Vec<u8>> {
+    pub fn into_inner(self) -> Vec<Document> {
         self.documents
     }
 
     /// Number of bytes in all documents.
     pub fn bytes(&self) -> usize {
-        self.documents.iter().map(Vec::len).sum()
+        self.documents.iter().map(|document| document.len()).sum()
     }
 
     /// Whether there is no document.
@@ -352,7 +368,9 @@ impl TextConfig {
                 separation.saw(&path, text.cuts, others);
             }
             loaded.texts.insert(text.hash, path);
-            loaded.documents.extend(text.documents);
+            loaded
+                .documents
+                .extend(text.documents.into_iter().map(Document::from));
         }
         if !copies.is_empty() {
             let files = Listed::of_pairs(&copies);

@@ -27,7 +27,7 @@ fn load_with(paths: &[&str], separator: Option<&str>, base: &Path) -> Result<Vec
     let documents = text(paths, separator).load(Split::Train, base)?.into_inner();
     Ok(documents
         .into_iter()
-        .map(|document| String::from_utf8(document).unwrap())
+        .map(|document| String::from_utf8(document.into_text()).unwrap())
         .collect())
 }
 
@@ -210,7 +210,7 @@ fn a_working_folder_that_looks_like_a_pattern_is_taken_by_its_name_now_and_when_
             let documents = source.load(Split::Train, Path::new("/elsewhere")).unwrap();
             assert_eq!(
                 documents.into_inner(),
-                [expected.as_bytes()],
+                [expected.as_bytes().to_vec()],
                 "{typed}: {config:?}"
             );
         }

@@ -8,17 +8,18 @@ use std::time::UNIX_EPOCH;
 
 use serde_json::{Value, json};
 
+use super::document::Document;
 use super::files::{self, Files};
 use super::mixture::Mixture;
 use super::note::{Listed, Note};
-use super::records::{self, RecordFormat, RecordsConfig, Template};
+use super::records::{self, RecordFormat, RecordText, RecordsConfig};
 use super::separation::Separation;
 use super::text::{self, Separator};
 use super::{MixtureConfig, SourceConfig, TextConfig};
 use crate::error::LanguageError;
 
 /// Documents in order.
-pub(super) type DocumentStream<'a> = Box<dyn Iterator<Item = Result<Vec<u8>, LanguageError>> + 'a>;
+pub(super) type DocumentStream<'a> = Box<dyn Iterator<Item = Result<Document, LanguageError>> + 'a>;
 
 /// Source that is read from files.
 pub(super) enum SourceStream {
@@ -138,7 +139,7 @@ enum Reader {
     },
     Records {
         rules: RecordsConfig,
-        template: Template,
+        text: RecordText,
         separator: Option<Separator>,
     },
 }
@@ -173,7 +174,7 @@ impl FileStream {
             rules: json!(rules),
             limit: rules.max_records.unwrap_or(usize::MAX),
             reader: Reader::Records {
-                template: rules.template()?,
+                text: rules.text()?,
                 separator: rules.document_separator.as_deref().map(Separator::new),
                 rules,
             },
@@ -284,13 +285,13 @@ impl FileStream {
 
     /// Documents of one file.
     fn open<'a>(&'a self, path: &Path) -> Result<DocumentStream<'a>, LanguageError> {
-        let (rules, template, separator) = match &self.reader {
-            Reader::Text { separator, .. } => return Ok(Box::new(text::open(path, separator.as_ref())?)),
+        let (rules, record, separator) = match &self.reader {
+            Reader::Text { separator, .. } => return texts(path, separator.as_ref()),
             Reader::Records {
                 rules,
-                template,
+                text,
                 separator,
-            } => (rules, template, separator),
+            } => (rules, text, separator),
         };
         let format =
             rules
@@ -304,14 +305,33 @@ impl FileStream {
                     ),
                 })?;
         if format == RecordFormat::Text {
-            return Ok(Box::new(text::open(path, separator.as_ref())?));
+            return match rules.chat {
+                Some(_) => Err(LanguageError::Config {
+                    key: "chat",
+                    reason: format!(
+                        "is given, but {} has no records: it is plain text",
+                        path.display()
+                    ),
+                }),
+                None => texts(path, separator.as_ref()),
+            };
         }
-        let documents = records::open(path, format, template, rules.blank_record.as_deref())?;
+        let documents = records::open(path, format, record, rules.blank_record.as_deref())?;
         if !rules.one_document {
             return Ok(documents);
         }
-        let joined: Vec<Vec<u8>> = documents.take(self.limit).collect::<Result<_, _>>()?;
-        let joined = joined.concat();
-        Ok(Box::new((!joined.is_empty()).then_some(Ok(joined)).into_iter()))
+        let joined = documents
+            .take(self.limit)
+            .map(|document| Ok(document?.into_text()));
+        let joined = joined.collect::<Result<Vec<_>, LanguageError>>()?.concat();
+        Ok(Box::new(
+            (!joined.is_empty()).then(|| Ok(joined.into())).into_iter(),
+        ))
     }
+}
+
+/// Documents of a text file.
+fn texts<'a>(path: &Path, separator: Option<&'a Separator>) -> Result<DocumentStream<'a>, LanguageError> {
+    let documents = text::open(path, separator)?;
+    Ok(Box::new(documents.map(|text| Ok(text?.into()))))
 }

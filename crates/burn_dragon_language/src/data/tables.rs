@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::records::RecordFormat;
+use super::records::{ChatConfig, RecordFormat};
 use super::remote::{field_separator, text_fields};
 use super::{
     DatasetConfig, HuggingFaceConfig, MixtureConfig, RecordsConfig, SourceConfig, TRAIN_RATIO, TextConfig,
@@ -332,6 +332,8 @@ table!(RecordsTable of Records(RecordsConfig) {
     one_document: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     blank_record: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chat: Option<ChatConfig>,
 });
 
 table!(HuggingFaceTable of HuggingFace(HuggingFaceConfig) {
@@ -357,6 +359,8 @@ table!(HuggingFaceTable of HuggingFace(HuggingFaceConfig) {
     one_document: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     blank_record: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chat: Option<ChatConfig>,
 });
 
 table!(TinyShakespeareTable of TinyShakespeare(TinyShakespeareConfig) {

@@ -4,6 +4,7 @@ use std::{borrow::Cow, ops::Range};
 
 use burn_dragon_core::api::{FreeMemory, Need};
 
+use super::document::Document;
 #[cfg(feature = "train")]
 use super::shards::Mapped;
 use super::source::Documents;
@@ -110,6 +111,60 @@ pub struct Tokens {
     pub bytes: usize,
     /// Symbols that the tokenizer does not know, in the order of the text.
     pub unknown: Vec<Unknown>,
+    /// Tokens with a loss; all of them if absent.
+    pub counted: Option<Counted>,
+}
+
+/// Tokens with a loss, of a text in which not all have one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Ranges of their indices, ascending and apart.
+    ranges: Vec<Range<usize>>,
+    /// Number of bytes of text that they stand for.
+    bytes: usize,
+}
+
+impl Counted {
+    /// Ranges of their indices, ascending and apart.
+    pub fn ranges(&self) -> &[Range<usize>] {
+        &self.ranges
+    }
+
+    /// Number of tokens.
+    pub fn len(&self) -> usize {
+        self.ranges.iter().map(Range::len).sum()
+    }
+
+    /// Whether there is no token.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Whether token `at` is one of them.
+    pub fn has(&self, at: usize) -> bool {
+        let begun = self.ranges.partition_point(|range| range.start <= at);
+        begun
+            .checked_sub(1)
+            .is_some_and(|last| at < self.ranges[last].end)
+    }
+
+    /// Whether a token of the range is one of them.
+    pub fn meets(&self, range: Range<usize>) -> bool {
+        let ended = self.ranges.partition_point(|counted| counted.end <= range.start);
+        self.ranges
+            .get(ended)
+            .is_some_and(|counted| counted.start < range.end)
+    }
+
+    /// Adds tokens after those so far.
+    fn add(&mut self, range: Range<usize>, bytes: usize) {
+        self.bytes += bytes;
+        match self.ranges.last_mut() {
+            _ if range.is_empty() => {}
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => self.ranges.push(range),
+        }
+    }
 }
 
 impl Tokens {
@@ -123,33 +178,71 @@ impl Tokens {
         FreeMemory::room_for(&need, || {
             "set dataset.cache_dir to a folder, so that files of tokens are mapped, or train on less text at a time".into()
         })?;
-        let mut ids_of_all: Vec<u32> = Vec::new();
+        // The digits of ids are not their text.
+        let are_ids = matches!(tokenizer.spec(), TokenizerSpec::Ids { .. });
+        let masked = documents.as_slice().iter().any(Document::is_masked);
+        let mut ids: Vec<u32> = Vec::new();
         let mut tokens = Self {
-            bytes: match tokenizer.spec() {
-                TokenizerSpec::Ids { .. } => 0, // the digits of ids are not their text
-                _ => documents.bytes(),
-            },
+            bytes: if are_ids { 0 } else { documents.bytes() },
+            counted: masked.then(Counted::default),
             ..Self::default()
         };
         for (index, document) in documents.as_slice().iter().enumerate() {
-            let ids = tokenizer
-                .encode(document)
-                .map_err(|source| LanguageError::InDocument {
-                    index,
-                    source: Box::new(source),
-                })?;
-            let first = ids_of_all.len();
-            tokens.starts.push(first);
-            let unknown = tokenizer.unknown(document, &ids).into_iter();
-            tokens.unknown.extend(unknown.map(|symbol| Unknown {
+            tokens.starts.push(ids.len());
+            let added = tokens.add(document, tokenizer, &mut ids);
+            added.map_err(|source| LanguageError::InDocument {
+                index,
+                source: Box::new(source),
+            })?;
+        }
+        if let Some(counted) = tokens.counted.as_mut().filter(|_| are_ids) {
+            counted.bytes = 0;
+        }
+        tokens.ids = ids.into();
+        Ok(tokens)
+    }
+
+    /// Encodes a document, part by part. The end of text counts if the last part does.
+    fn add(
+        &mut self,
+        document: &Document,
+        tokenizer: &dyn Tokenizer,
+        ids: &mut Vec<u32>,
+    ) -> Result<(), LanguageError> {
+        let mut last_counts = true;
+        for (text, counts) in document.parts() {
+            let first = ids.len();
+            last_counts = counts;
+            let encoded = tokenizer.encode(text)?;
+            let unknown = tokenizer.unknown(text, &encoded).into_iter();
+            self.unknown.extend(unknown.map(|symbol| Unknown {
                 at: first + symbol.at,
                 ..symbol
             }));
-            ids_of_all.extend(ids);
-            ids_of_all.extend(tokenizer.end_of_text());
+            ids.extend(encoded);
+            if let Some(counted) = self.counted.as_mut().filter(|_| counts) {
+                counted.add(first..ids.len(), text.len());
+            }
         }
-        tokens.ids = ids_of_all.into();
-        Ok(tokens)
+        let end = ids.len();
+        ids.extend(tokenizer.end_of_text());
+        if let Some(counted) = self.counted.as_mut().filter(|_| last_counts) {
+            counted.add(end..ids.len(), 0);
+        }
+        Ok(())
+    }
+
+    /// Whether token `at` has a loss.
+    pub fn counts(&self, at: usize) -> bool {
+        self.counted.as_ref().is_none_or(|counted| counted.has(at))
+    }
+
+    /// Number of tokens with a loss, and number of bytes that they stand for.
+    pub fn with_loss(&self) -> (usize, usize) {
+        match &self.counted {
+            Some(counted) => (counted.len(), counted.bytes),
+            None => (self.len(), self.bytes),
+        }
     }
 
     /// Number of tokens.
@@ -178,5 +271,84 @@ impl Tokens {
     pub fn unknown_share(&self, tokenizer: &dyn Tokenizer) -> f64 {
         let closing = tokenizer.end_of_text().map_or(0, |_| self.starts.len());
         self.unknown.len() as f64 / (self.len() - closing).max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::{ByteTokenizer, CharTokenizer};
+
+    fn documents(parts: &[&[(&str, bool)]]) -> Documents {
+        let document = |parts: &&[(&str, bool)]| {
+            Document::of_parts(parts.iter().map(|(text, counts)| (text.as_bytes(), *counts)))
+        };
+        Documents::of(parts.iter().map(document).collect())
+    }
+
+    #[test]
+    fn a_token_counts_as_the_part_of_the_text_that_it_stands_for() {
+        let talks = documents(&[
+            &[
+                ("Q: a\nA: ", false),
+                ("b\n", true),
+                ("Q: c\nA: ", false),
+                ("de\n", true),
+            ],
+            &[("x", false), ("yz", true), ("end", false)],
+        ]);
+        let tokens = Tokens::encode(&talks, &ByteTokenizer).unwrap();
+        let counted = tokens.counted.clone().unwrap();
+        assert_eq!(counted.ranges(), [8..10, 18..21, 22..24]);
+        assert_eq!(tokens.with_loss(), (7, 7));
+        let by_ranges: Vec<usize> = counted.ranges().iter().cloned().flatten().collect();
+        let by_token: Vec<usize> = (0..tokens.len()).filter(|&at| tokens.counts(at)).collect();
+        assert_eq!(by_token, by_ranges);
+        for start in 0..tokens.len() {
+            for end in start..=tokens.len() {
+                let expected = (start..end).any(|at| tokens.counts(at));
+                assert_eq!(counted.meets(start..end), expected, "{start}..{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_text_counts_with_its_last_part() {
+        let texts = documents(&[&[("ab", false), ("a", true)], &[("a", true), ("b", false)]]);
+        let tokenizer = CharTokenizer::train(&[b"ab"], true).unwrap();
+        let tokens = Tokens::encode(&texts, &tokenizer).unwrap();
+        // a b a <eos>, a b <eos>
+        assert_eq!(tokens.counted.as_ref().unwrap().ranges(), [2..5]);
+        assert_eq!(tokens.with_loss(), (3, 2));
+    }
+
+    #[test]
+    fn a_text_of_which_all_counts_is_as_one_without_parts() {
+        let parts = documents(&[&[("ab", true), ("c", true)]]);
+        let whole = documents(&[&[("abc", true)]]);
+        let encode = |documents: &Documents| Tokens::encode(documents, &ByteTokenizer).unwrap();
+        assert_eq!(encode(&parts), encode(&whole));
+        assert_eq!(encode(&parts).with_loss(), (3, 3));
+    }
+
+    /// Pairs of a text are not made over an edge between what is asked and what is answered.
+    #[cfg(feature = "bpe")]
+    #[test]
+    fn no_token_crosses_an_edge_between_two_parts() {
+        use crate::tokenizer::BpeTraining;
+        let text = "so so so so so so".repeat(9);
+        let bpe = BpeTraining::new(270).unwrap().train(&[text.as_bytes()]).unwrap();
+        for edge in 1..text.len() {
+            let (asked, answered) = text.split_at(edge);
+            let talk = documents(&[&[(asked, false), (answered, true)]]);
+            let tokens = Tokens::encode(&talk, &bpe).unwrap();
+            let ids = tokens.ids.read(0..tokens.len()).into_owned();
+            let read = |counts: bool| -> String {
+                let chosen = (0..ids.len()).filter(|&at| tokens.counts(at) == counts);
+                let ids: Vec<u32> = chosen.map(|at| ids[at]).collect();
+                bpe.decode(&ids).unwrap()
+            };
+            assert_eq!((read(false).as_str(), read(true).as_str()), (asked, answered));
+        }
     }
 }

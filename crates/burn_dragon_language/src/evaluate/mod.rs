@@ -41,7 +41,7 @@ pub struct LanguageEvaluation {
     /// Bits per byte of text. Absent if the tokens stand for no bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bits_per_byte: Option<f64>,
-    /// Number of predicted tokens: all but the first of each document.
+    /// Number of predicted tokens: all with a loss but the first of each document.
     pub tokens: u64,
     /// Number of bytes of text that the predicted tokens stand for.
     pub bytes: u64,
@@ -110,6 +110,10 @@ impl<'a> Evaluator<'a> {
     ) -> Result<LanguageEvaluation, LanguageError> {
         reading.validate()?;
         let mut spans = spans(tokens, reading);
+        if let Some(counted) = &tokens.counted {
+            // What is read for no loss is left out; a document is read whole where memory is carried.
+            spans.retain(|span| counted.meets(span.tokens.start + 1..span.tokens.end));
+        }
         if let Some(windows) = windows {
             spans = sample(spans, reading, windows);
         }
@@ -129,14 +133,23 @@ impl<'a> Evaluator<'a> {
                 let positions = window.all_positions();
                 for ((span, positions), losses) in group.iter().zip(positions).zip(window.losses()) {
                     for (at, nats) in positions.zip(losses) {
-                        let target = self.target(tokens, span.tokens.start + at + 1);
-                        ledger.add(span.document, span.skipped + at, nats, target);
+                        let predicted = span.tokens.start + at + 1;
+                        if tokens.counts(predicted) {
+                            let target = self.target(tokens, predicted);
+                            ledger.add(span.document, span.skipped + at, nats, target);
+                        }
                     }
                 }
             })?;
         }
         let sums = ledger.by_position();
         let all = sums.whole();
+        if all.tokens == 0 {
+            return Err(LanguageError::NothingCounts {
+                text: "the text, as far as it was read,",
+                remedy: "read more of it (evaluation.batches)",
+            });
+        }
         Ok(LanguageEvaluation {
             reading,
             documents: ledger.documents(),

@@ -2,6 +2,10 @@
 
 mod card;
 
+#[cfg(feature = "train")]
+pub(crate) use card::PROMPT;
+
+use crate::chat::ChatTemplate;
 use crate::evaluate::{WindowReading, reading_in_words};
 use crate::learnt::LearntReading;
 use crate::model::tokenizer_of;
@@ -128,6 +132,7 @@ impl ModelKind for LanguageKind {
 
     fn assets(&self, file: &ModelFile) -> Result<String, String> {
         LearntReading::of(&file.info)?;
+        ChatTemplate::of(&file.info)?;
         let other = file.assets.keys().find(|name| *name != TOKENIZER);
         if let Some(other) = other {
             return Err(format!(
@@ -185,6 +190,10 @@ impl ModelKind for LanguageKind {
             };
             let reading = reading_in_words(WindowReading::from(&learnt));
             words.push(("has learnt", one_line(&format!("{reading}{divided}"))));
+        }
+        if let Ok(Some(chat)) = ChatTemplate::of(&file.info) {
+            let roles: Vec<&str> = chat.roles().collect();
+            words.push(("chats", one_line(&format!("with the roles {}", roles.join(", ")))));
         }
         if let Some(config) = Self::config(file.config.value()) {
             let cost = config.cost();

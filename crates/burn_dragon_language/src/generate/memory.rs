@@ -34,6 +34,7 @@ impl Generator<'_> {
                 tokenizer: Some(tokenizer_hash(&*self.tokenizer)),
                 tokens: reading.tokens(),
                 sliding: sliding.map(|window| Sliding { window, younger }),
+                origin: self.origin.clone(),
                 version: env!("CARGO_PKG_VERSION").into(),
             },
             precision,
@@ -57,6 +58,7 @@ impl Generator<'_> {
             &StateReader {
                 config: self.dragon.config(),
                 model: &model,
+                origin: self.origin.as_ref(),
                 tokenizer: Some(&tokenizer),
                 lanes: 1,
             },

@@ -18,6 +18,8 @@ pub use prefix::Prefix;
 pub use sampler::Sampler;
 
 use crate::error::LanguageError;
+use crate::model::LanguageModel;
+use crate::state::ModelOrigin;
 use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
 use burn_dragon_core::api::{Dragon, FreeMemory, Need, Precision};
@@ -70,9 +72,22 @@ pub struct Generator<'a> {
     dragon: &'a Dragon,
     tokenizer: Arc<dyn Tokenizer>,
     config: &'a GenerationConfig,
+    /// Origin of the model, for memories that are saved.
+    origin: Option<ModelOrigin>,
 }
 
 impl<'a> Generator<'a> {
+    /// Creates a generator of a model from a file. Memories that it saves have the origin of the model.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn of(model: &'a LanguageModel, config: &'a GenerationConfig) -> Result<Self, LanguageError> {
+        Ok(Self {
+            origin: Some(model.origin()),
+            ..Self::new(&model.dragon, model.tokenizer.clone(), config)?
+        })
+    }
+
     /// Creates a generator. The model must be without autodiff.
     ///
     /// # Errors
@@ -90,6 +105,7 @@ impl<'a> Generator<'a> {
             dragon,
             tokenizer,
             config,
+            origin: None,
         })
     }
 

@@ -1,8 +1,10 @@
 //! Configuration of a language run. `config/language/base.toml` documents every key.
 
 use super::sequence::SequenceConfig;
+use crate::chat::ChatTemplate;
 use crate::config::ModelConfig;
 use crate::data::{DatasetConfig, SourceConfig};
+use crate::export::PROMPT;
 use crate::generate::GenerationConfig;
 use crate::learnt::{LearntMemory, LearntReading};
 use burn::tensor::Device;
@@ -12,6 +14,7 @@ use burn_dragon_train::api::{
     TrainingConfig,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::num::NonZeroUsize;
 
 /// Default run: a small model on the embedded tales.
@@ -80,6 +83,22 @@ impl LanguageConfig {
     /// does not resolve.
     pub(super) fn learns_slopes(&self) -> bool {
         self.model.decay.as_ref().is_some_and(DecayConfig::learnable)
+    }
+
+    /// Template of the conversations that a model of this run is trained on, if there are any. It is stored in the model
+    /// file.
+    pub fn chat(&self) -> Option<&ChatTemplate> {
+        let held_out = self.dataset.validation.as_deref().into_iter();
+        let mut sources = std::iter::once(&self.dataset.source).chain(held_out);
+        Some(&sources.find_map(SourceConfig::chat)?.template)
+    }
+
+    /// Details of a model of this run, for its file.
+    pub(super) fn details(&self) -> Map<String, Value> {
+        let mut details = self.reading().details();
+        details.extend(self.chat().map(ChatTemplate::details).unwrap_or_default());
+        details.insert(PROMPT.into(), self.generation.prompt.clone().into());
+        details
     }
 
     /// Reading that a model of this run is trained with. It is stored in the model file. Documents are divided as those

@@ -1,8 +1,8 @@
 //! The language family as a family of models.
 
 use super::config::{BASE, LanguageConfig};
-use super::prompt;
 use super::task::LanguageTask;
+use super::{initial, prompt};
 use crate::data::{Corpus, DataProgress, Note, SourceConfig, Tokens, WindowStart};
 use crate::error::LanguageError;
 use crate::export::LANGUAGE;
@@ -32,6 +32,7 @@ impl Family for Language {
     };
     const SAMPLE: &'static str = "in its own words";
     const INSTEAD_OF_PREDICT: &'static str = "`dragon generate` continues a text with it";
+    const OF_MODEL: &'static [&'static str] = &["model", "dataset.tokenizer"];
     type Config = LanguageConfig;
     type Task = LanguageTask;
 
@@ -41,6 +42,14 @@ impl Family for Language {
 
     fn plan(config: &LanguageConfig) -> Plan {
         config.plan()
+    }
+
+    /// The vocabulary is that of the tokenizer, which the run takes over too.
+    fn settings_of(model: &ModelFile) -> Result<Map<String, Value>, String> {
+        let config = model.config.value().as_object();
+        let mut config = config.cloned().ok_or("config: expected an object")?;
+        config.remove("vocab_size");
+        Ok(config)
     }
 
     /// A resumed run keeps its tokenizer, and its text must be unchanged.
@@ -76,6 +85,7 @@ impl Family for Language {
                 bytes(task.bytes_per_step())
             ),
         ];
+        lines.extend(masked(corpus));
         lines.extend(curriculum(config, corpus));
         lines.extend(unknown_symbols(corpus));
         lines
@@ -90,6 +100,11 @@ impl Family for Language {
         object([
             ("train_documents", json!(corpus.train.starts.len())),
             ("validation_documents", json!(corpus.validation.starts.len())),
+            ("train_tokens_with_loss", json!(corpus.train.with_loss().0)),
+            (
+                "validation_tokens_with_loss",
+                json!(corpus.validation.with_loss().0),
+            ),
             ("notes", json!(said(&corpus.notes))),
         ])
     }
@@ -144,9 +159,10 @@ fn tokenizer_of_run(run: &Path) -> PathBuf {
 }
 
 fn make(config: &mut LanguageConfig, at: &At<'_>) -> Result<LanguageTask, LanguageError> {
+    let tokenizer = tokenizer(config, at)?;
     let by_name = config.dataset.make_absolute(at.folder)?;
     let watch = Watch::new(at.output);
-    let mut corpus = Corpus::load_watched(&config.dataset, at.folder, tokenizer(at)?, &|progress| {
+    let mut corpus = Corpus::load_watched(&config.dataset, at.folder, tokenizer, &|progress| {
         watch.show(progress);
     })?;
     at.check_data(config, &corpus.hashes())?;
@@ -195,8 +211,13 @@ impl Watch {
     }
 }
 
-/// Tokenizer that the model of a resumed run was trained with. Refuses a run folder with another tokenizer.
-fn tokenizer(at: &At<'_>) -> Result<Option<Arc<dyn Tokenizer>>, LanguageError> {
+/// Tokenizer that the model of a resumed run was trained with, or the model that a new run starts from. Refuses a run
+/// folder with another tokenizer.
+fn tokenizer(config: &mut LanguageConfig, at: &At<'_>) -> Result<Option<Arc<dyn Tokenizer>>, LanguageError> {
+    if let Some(model) = at.initial() {
+        let origin = at.origin(initial::KEY);
+        return initial::tokenizer(config, model, &origin, at.folder).map(Some);
+    }
     let Some((run, point)) = at.resumed() else {
         return Ok(None);
     };
@@ -230,6 +251,20 @@ fn amount(tokens: &Tokens) -> String {
     let plural = if documents == 1 { "" } else { "s" };
     let (tokens, documents) = (count(tokens.len() as u64), count(documents as u64));
     format!("{tokens} tokens in {documents} document{plural}")
+}
+
+/// Tokens with a loss, if not all have one.
+fn masked(corpus: &Corpus) -> Option<String> {
+    corpus.train.counted.as_ref()?;
+    let of = |tokens: &Tokens| {
+        let (some, all) = (tokens.with_loss().0 as u64, tokens.len() as u64);
+        format!("{} of {}", count(some), count(all))
+    };
+    Some(format!(
+        "loss   on what the assistant writes: {} tokens for training, {} for validation",
+        of(&corpus.train),
+        of(&corpus.validation)
+    ))
 }
 
 /// Why training figures are lower than those of evaluations at first: easy tales come first in training only.

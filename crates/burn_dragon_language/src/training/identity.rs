@@ -7,7 +7,7 @@ use burn_dragon_checkpoint::api::expert::sha256_of_pieces;
 use burn_dragon_train::api::{ChangedPart, DataHash, DataHashes, ResumePoint};
 
 impl Tokens {
-    /// Hash of the tokens as a model reads them: ids and starts of documents.
+    /// Hash of the tokens as a model reads them: ids, starts of documents and, if not all have a loss, those that have.
     pub fn hash(&self) -> DataHash {
         let counts = [self.len(), self.starts.len()].map(|count| count as u64);
         let numbers = counts
@@ -16,9 +16,12 @@ impl Tokens {
         let numbers: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
         let ids = self.ids.pieces();
         let ids = ids.map(|ids| ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>());
+        let counted = self.counted.iter().flat_map(|counted| counted.ranges());
+        let counted = counted.flat_map(|range| [range.start as u64, range.end as u64]);
+        let counted: Vec<u8> = counted.flat_map(u64::to_le_bytes).collect();
         let [tokens, documents] = counts;
         DataHash {
-            sha256: sha256_of_pieces(std::iter::once(numbers).chain(ids)),
+            sha256: sha256_of_pieces(std::iter::once(numbers).chain(ids).chain([counted])),
             sizes: [
                 ("tokens".to_string(), tokens),
                 ("documents".to_string(), documents),
@@ -53,6 +56,8 @@ impl LanguageModel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Document, Documents};
+    use crate::tokenizer::ByteTokenizer;
 
     #[test]
     fn the_hash_of_a_text_is_of_its_ids_and_of_where_documents_start() {
@@ -83,5 +88,14 @@ mod tests {
         ] {
             assert_ne!(whole.sha256, other.sha256);
         }
+        let of_parts = |counts: [bool; 2]| {
+            let parts = [b"ab", b"cd"].map(|text| &text[..]).into_iter().zip(counts);
+            let documents = Documents::of(vec![Document::of_parts(parts)]);
+            Tokens::encode(&documents, &ByteTokenizer).unwrap().hash()
+        };
+        let masks = [[true, true], [true, false], [false, true]].map(of_parts);
+        assert!(masks[0] != masks[1] && masks[1] != masks[2] && masks[0] != masks[2]);
+        let plain = Tokens::encode(&Documents::new(vec![b"abcd".to_vec()]), &ByteTokenizer).unwrap();
+        assert_eq!(plain.hash(), masks[0]);
     }
 }

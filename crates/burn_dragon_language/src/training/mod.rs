@@ -5,15 +5,19 @@
 //! | the family for `dragon train` | `family` |
 //! | configuration of a run | `config`, `sequence`, `keys` |
 //! | the task for the trainer | `task` |
+//! | tokens of a window with a loss | `counted` |
 //! | lanes of documents, and the memory carried between steps | `streams` |
 //! | files beside a model, and the description of a run | `files` |
 //! | identity of a run's text | `identity` |
+//! | tokenizer of a run that starts from a model | `initial` |
 //! | the text that samples continue | `prompt` |
 
 mod config;
+mod counted;
 mod family;
 mod files;
 mod identity;
+mod initial;
 mod keys;
 mod prompt;
 mod sequence;

@@ -6,8 +6,9 @@
 //! windows reads only some of the lanes, in turn.
 
 use super::config::LanguageConfig;
+use super::counted::CountedTargets;
 use super::sequence::{DocumentOrder, StreamConfig};
-use crate::data::{Corpus, TokenIds, Tokens, WindowPlan};
+use crate::data::{Corpus, Tokens, WindowPlan};
 use crate::error::LanguageError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_checkpoint::api::CheckpointError;
@@ -73,6 +74,8 @@ pub(crate) struct Window {
     pub(crate) targets: Tensor<2, Int>,
     /// Tokens before which memory is emptied.
     pub(crate) resets: Resets,
+    /// Targets with a loss; all of them if absent.
+    pub(crate) counted: Option<CountedTargets>,
 }
 
 impl StreamPlan {
@@ -184,7 +187,7 @@ impl StreamPlan {
         let persistent = persistent.lanes_of(self.lanes.count())?;
         let first_fresh = self.lanes.count();
         let windows = (0..self.window.unroll_steps()).map(|place| {
-            let mut window = Packed::new(&tokens.ids, chosen.length);
+            let mut window = Packed::new(tokens, chosen.length);
             for lane in lanes.next_of(&persistent, chosen.length)? {
                 let documents = lanes.documents();
                 let spans = lane.spans.iter().map(|span| documents.inputs_of(span));
@@ -211,12 +214,17 @@ impl StreamPlan {
 
 impl Batch {
     /// One window of each lane, `[B, T]`, that begins with an empty memory.
-    pub(crate) fn of_window(inputs: Tensor<2, Int>, targets: Tensor<2, Int>) -> Self {
+    pub(crate) fn of_window(
+        inputs: Tensor<2, Int>,
+        targets: Tensor<2, Int>,
+        counted: Option<CountedTargets>,
+    ) -> Self {
         let resets = Resets::default();
         let window = Window {
             inputs,
             targets,
             resets,
+            counted,
         };
         Self {
             lanes: Vec::new(),
@@ -264,27 +272,34 @@ fn lanes_of(
 
 /// The rows of a window, token by token.
 struct Packed<'a> {
-    ids: &'a TokenIds,
+    tokens: &'a Tokens,
     length: usize,
     inputs: Vec<i32>,
     targets: Vec<i32>,
+    /// Whether each target has a loss; empty if all have.
+    counts: Vec<bool>,
     resets: Vec<Vec<usize>>,
 }
 
 impl<'a> Packed<'a> {
-    fn new(ids: &'a TokenIds, length: usize) -> Self {
+    fn new(tokens: &'a Tokens, length: usize) -> Self {
         Self {
-            ids,
+            tokens,
             length,
             inputs: Vec::new(),
             targets: Vec::new(),
+            counts: Vec::new(),
             resets: Vec::new(),
         }
     }
 
     fn push(&mut self, spans: impl IntoIterator<Item = Range<usize>>, resets: Vec<usize>) {
         for span in spans {
-            let ids = self.ids.read(span.start..span.end + 1);
+            let ids = self.tokens.ids.read(span.start..span.end + 1);
+            if let Some(counted) = &self.tokens.counted {
+                self.counts
+                    .extend((span.start + 1..span.end + 1).map(|at| counted.has(at)));
+            }
             self.targets.extend(ids[1..].iter().map(|&id| id as i32));
             self.inputs.extend(ids[..span.len()].iter().map(|&id| id as i32));
         }
@@ -294,7 +309,9 @@ impl<'a> Packed<'a> {
     fn into_window(self, device: &Device) -> Window {
         let shape = [self.resets.len(), self.length];
         let matrix = |ids| Tensor::from_data(TensorData::new(ids, shape), device);
+        let masked = self.tokens.counted.is_some();
         Window {
+            counted: masked.then(|| CountedTargets::new(&self.counts, shape, device)),
             inputs: matrix(self.inputs),
             targets: matrix(self.targets),
             resets: Resets::new(self.resets),

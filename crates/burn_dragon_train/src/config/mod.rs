@@ -9,6 +9,8 @@ mod json;
 mod layers;
 mod origin;
 mod suggest;
+
+pub(crate) use suggest::nearest;
 #[cfg(test)]
 mod whole_tests;
 

@@ -1,5 +1,6 @@
 //! Table `[optimizer]`: the method, its keys, and groups.
 
+use super::names::check;
 use super::{AdamW, Lion, Muon, Optimizer, Parameter, ParameterGroup, ScheduleFreeAdamW, Sgd, schedule_free};
 use crate::error::TrainError;
 use serde::de::{Error, MapAccess, Visitor};
@@ -113,22 +114,14 @@ impl OptimizerConfig {
 
     /// Refuses names that no parameter has.
     pub(super) fn check_names(&self, names: &[&str]) -> Result<(), TrainError> {
-        let of_groups = self.groups.iter().flat_map(|group| &group.parameters);
-        let named = of_groups.map(|name| ("groups", name));
+        for group in &self.groups {
+            check("optimizer.groups", &group.parameters, names)?;
+        }
         let of_method = match &self.method {
             Method::Muon(muon) => muon.others.as_deref().unwrap_or_default(),
             _ => &[],
         };
-        for (key, name) in named.chain(of_method.iter().map(|name| ("others", name))) {
-            if !names.contains(&name.as_str()) {
-                return Err(TrainError::UnknownParameter {
-                    key,
-                    name: name.clone(),
-                    known: names.join(", "),
-                });
-            }
-        }
-        Ok(())
+        check("optimizer.others", of_method, names)
     }
 
     /// Names of the tensors that a checkpoint may store for a parameter.

@@ -7,6 +7,7 @@
 //! The average starts at the first weights, and adapts faster while it is young. It averages the weights that the
 //! method would evaluate: for schedule-free AdamW, the method's own average.
 
+use super::Frozen;
 use super::values::{replace, visit};
 use crate::error::TrainError;
 use crate::settings::check;
@@ -55,16 +56,19 @@ pub(crate) struct Ema {
     decay: f64,
     updates: u64,
     weights: BTreeMap<String, Tensor<1>>,
+    /// Parameters without an average, since they do not change.
+    frozen: Frozen,
 }
 
 impl Ema {
-    /// An average that starts at these weights.
-    pub(crate) fn new<M: Module>(config: EmaConfig, model: &M) -> Result<Self, TrainError> {
+    /// An average that starts at these weights; the frozen ones have none.
+    pub(crate) fn new<M: Module>(config: EmaConfig, model: &M, frozen: Frozen) -> Result<Self, TrainError> {
         config.validate()?;
         let mut ema = Self {
             decay: config.decay,
             updates: 0,
             weights: BTreeMap::new(),
+            frozen,
         };
         ema.begin(0, model);
         Ok(ema)
@@ -73,8 +77,11 @@ impl Ema {
     /// Continues from an average of `updates` updates.
     pub(crate) fn begin<M: Module>(&mut self, updates: u64, average: &M) {
         self.updates = updates;
+        let (weights, frozen) = (&mut self.weights, &self.frozen);
         visit(average, |name, value| {
-            self.weights.insert(name.into(), value);
+            if !frozen.has(name) {
+                weights.insert(name.into(), value);
+            }
         });
     }
 

@@ -14,7 +14,7 @@ pub(crate) const FILE: &str = "optimizer.bpk";
 /// Value of the metadata key `format` for AdamW, from the time when it was the only method.
 pub(crate) const ADAMW: &str = "burn_dragon.adamw/1";
 
-/// Value of `format` for every other method; the key `method` names it.
+/// Value of `format` for every other method, and for AdamW with frozen parameters; the key `method` names it.
 pub(crate) const ANY: &str = "burn_dragon.optimizer/1";
 
 /// Prefix of the name of a scalar.
@@ -49,11 +49,12 @@ impl Saved {
         }
     }
 
-    pub(super) fn into_file(self) -> TensorFile {
+    /// The file. The format of AdamW alone has the states of `all` parameters; with frozen ones it is that of every method.
+    pub(super) fn into_file(self, all: bool) -> TensorFile {
         let mut file = TensorFile::default();
         let mut say = |key: &str, value: String| drop(file.metadata.insert(key.into(), value));
         say("steps", self.steps.to_string());
-        if self.method == Method::NAMES[0] {
+        if self.method == Method::NAMES[0] && all {
             say("format", ADAMW.into());
         } else {
             say("format", ANY.into());

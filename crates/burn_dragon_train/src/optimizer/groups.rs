@@ -1,5 +1,6 @@
 //! Groups of parameters with other rates.
 
+use super::names::means;
 use super::{Rates, within};
 use crate::error::TrainError;
 use burn_dragon_core::api::expert::Range;
@@ -9,7 +10,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ParameterGroup {
-    /// Names of the parameters: `embed`, `decoder_x`, `decoder_y`, `encoder`, `lm_head`, and `decay` if it is learnt.
+    /// Names of the parameters: `embed`, `decoder_x`, `decoder_y`, `encoder`, `lm_head`, and `decay` if it is learnt; or
+    /// patterns in which `*` stands for any text: `decoder_*`.
     pub parameters: Vec<String>,
     /// Factor on the learning rate. With 0 the parameters do not change, not even by decay.
     #[serde(default = "one")]
@@ -49,7 +51,7 @@ pub(super) fn rates(groups: &[ParameterGroup], name: &str, axes: usize, usual: R
     let group = groups
         .iter()
         .rev()
-        .find(|group| group.parameters.iter().any(|parameter| parameter == name));
+        .find(|group| group.parameters.iter().any(|parameter| means(parameter, name)));
     Rates {
         learning: usual.learning * group.map_or(1.0, |group| group.learning_rate_factor),
         decay: group.and_then(|group| group.weight_decay).unwrap_or(decay),

@@ -32,10 +32,7 @@ impl ModelOptimizer {
     /// If a value is out of range, or a name is not that of a parameter of the model.
     pub fn new<M: Module>(config: &OptimizerConfig, module: &M) -> Result<Self, TrainError> {
         config.validate()?;
-        let mut shapes = BTreeMap::new();
-        burn_dragon_core::api::expert::named(module, |name, shape, _| {
-            shapes.insert(name.to_string(), shape.to_vec());
-        });
+        let shapes = burn_dragon_core::api::expert::named_shapes(module);
         config.check_names(&shapes.keys().map(String::as_str).collect::<Vec<_>>())?;
         Ok(Self {
             config: config.clone(),
@@ -86,7 +83,8 @@ impl ModelOptimizer {
             (name, slots, state)
         });
         let method = self.config.method.name();
-        Saved::of(method, self.steps, self.method.scalars(), states).into_file()
+        let all = self.states.is_empty() || self.states.len() == self.shapes.len();
+        Saved::of(method, self.steps, self.method.scalars(), states).into_file(all)
     }
 
     /// Reads states. Those of another method are ignored, and a note says that the method starts anew.

@@ -18,6 +18,7 @@
 //! is inverted here. Moonshot's (Liu et al., 2025) gives updates of the same size as AdamW's, so its learning rates can
 //! be used.
 
+use super::names::means;
 use super::{AdamW, Optimizer, Parameter, Rates, ScaledGradient, Slots, StepAt, exactly, within};
 use crate::error::TrainError;
 use crate::settings::at_least_one;
@@ -45,7 +46,7 @@ pub struct Muon {
     pub scale: MuonScale,
     /// Decoupled weight decay of matrices.
     pub weight_decay: f64,
-    /// Names of matrices that AdamW updates; by default `embed` and `lm_head`, if the model has them.
+    /// Names or patterns of matrices that AdamW updates; by default `embed` and `lm_head`, if the model has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub others: Option<Vec<String>>,
     /// Table `[optimizer.adamw]`: AdamW for the other parameters, with its own learning rate.
@@ -101,7 +102,7 @@ impl Muon {
     fn matrices(&self, parameter: Parameter<'_>) -> Option<[usize; 3]> {
         let last = parameter.name.rsplit('.').next().unwrap_or_default();
         let other = match &self.others {
-            Some(others) => others.iter().any(|other| other == parameter.name),
+            Some(others) => others.iter().any(|other| means(other, parameter.name)),
             None => OTHERS.contains(&last),
         };
         match *parameter.shape {

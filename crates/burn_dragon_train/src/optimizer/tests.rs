@@ -417,7 +417,7 @@ fn what_muon_leaves_to_adamw_may_be_named_and_must_be_there() {
 fn an_average_of_weights_is_its_definition_and_is_read_back() {
     let config = EmaConfig { decay: 0.3 };
     let mut model = one([1.0, -2.0]);
-    let mut ema = Ema::new(config, &model).unwrap();
+    let mut ema = Ema::new(config, &model, Frozen::default()).unwrap();
     let (mut expected, mut optimizer) = (
         vec![1.0, -2.0],
         ModelOptimizer::new(&OptimizerConfig::default(), &model).unwrap(),

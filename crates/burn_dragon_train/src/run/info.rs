@@ -3,6 +3,7 @@
 use super::{rfc3339, write_atomic};
 use crate::config::FIRST_FAMILY;
 use crate::error::TrainError;
+use crate::initial::InitialModelInfo;
 use burn_dragon_checkpoint::api::expert::unmarked;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -36,6 +37,9 @@ pub struct RunInfo {
     pub unit: Option<String>,
     /// Program and its arguments.
     pub command_line: Vec<String>,
+    /// Model whose weights the run started from; `None` if they were random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_model: Option<InitialModelInfo>,
     /// Start time, RFC 3339 in UTC.
     pub started: String,
     /// Resumptions of the run.
@@ -151,6 +155,7 @@ impl RunInfo {
             command_line: std::env::args_os()
                 .map(|argument| argument.to_string_lossy().into_owned())
                 .collect(),
+            initial_model: None,
             started: rfc3339(SystemTime::now()),
             resumed_at: Vec::new(),
             outcome: None,

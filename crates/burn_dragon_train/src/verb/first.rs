@@ -39,7 +39,7 @@ pub(super) fn run<F: Family>(
     output: Output,
 ) -> Result<Ran, TrainError> {
     let end = Instant::now() + Duration::from_secs_f64(60.0 * F::BASE.minutes);
-    let prepared = Prepared::<F>::new(resolved, None, selected.clone(), output)?;
+    let prepared = Prepared::<F>::new(resolved, None, None, selected.clone(), output)?;
     let Some(seconds) = timed(&prepared)? else {
         return prepared.go(request, Some(end));
     };
@@ -57,7 +57,7 @@ pub(super) fn run<F: Family>(
     }
     drop(prepared);
     let resolved = request.resolve_first::<F>(fitting)?;
-    let fitted = Prepared::<F>::new(&resolved, None, selected, Output::silent())?;
+    let fitted = Prepared::<F>::new(&resolved, None, None, selected, Output::silent())?;
     Prepared { output, ..fitted }.go(request, deadline)
 }
 

@@ -14,13 +14,16 @@ mod resumption;
 pub use request::RunRequest;
 pub(crate) use resumption::Resumption;
 
-use crate::amounts::duration;
+use crate::amounts::{count, duration};
 use crate::bench_steps::BenchSteps;
 use crate::config::Resolved;
 use crate::error::TrainError;
 use crate::family::{At, Family, config_text};
+use crate::initial::InitialModel;
 use crate::interrupt::Interrupt;
+use crate::optimizer::Frozen;
 use crate::outcome::{Ending, Outcome};
+use crate::plan::Plan;
 use crate::progress::Output;
 use crate::run::{RunFolder, RunInfo, RunOutcome, RunState, write_atomic};
 use crate::start::Start;
@@ -80,7 +83,8 @@ pub fn run<F: Family>(request: &RunRequest) -> Result<Ran, TrainError> {
     if request.is_first() {
         return first::run::<F>(request, &resolved, selected, output);
     }
-    Prepared::<F>::new(&resolved, resumption, selected, output)?.go(request, None)
+    let initial = request.initial.as_ref();
+    Prepared::<F>::new(&resolved, resumption, initial, selected, output)?.go(request, None)
 }
 
 /// Run before its first step: all checks are made, and nothing is written yet.
@@ -93,6 +97,8 @@ struct Prepared<F: Family> {
     total_steps: u64,
     /// Whether all steps of the run are taken.
     complete: bool,
+    /// Number of parameters that are trained.
+    trained: u64,
     output: Output,
 }
 
@@ -100,6 +106,7 @@ impl<F: Family> Prepared<F> {
     fn new(
         resolved: &Resolved<F::Config>,
         mut resumption: Option<Resumption>,
+        initial: Option<&InitialModel>,
         selected: SelectedBackend,
         output: Output,
     ) -> Result<Self, TrainError> {
@@ -113,6 +120,7 @@ impl<F: Family> Prepared<F> {
                 folder: &here,
                 output,
                 resumption: resumption.as_ref(),
+                initial,
                 origins: Some(&|key| resolved.origin(key)),
             },
         )?;
@@ -123,7 +131,7 @@ impl<F: Family> Prepared<F> {
         }
         introduce::<F>(&task, output);
         let plan = F::plan(&config);
-        let model = task.new_model()?;
+        let (model, trained) = first_model(&task, &plan, initial, output)?;
         let done = resumption.as_ref().map(Resumption::done).unwrap_or_default();
         let total_steps = plan.check(&task, &model, done)?;
         let mut start = Start::new(&task, &plan, model)?;
@@ -146,6 +154,7 @@ impl<F: Family> Prepared<F> {
             selected,
             total_steps,
             complete,
+            trained,
             output,
         })
     }
@@ -171,7 +180,7 @@ impl<F: Family> Prepared<F> {
         }
         let info = match self.complete {
             true => None, // nothing will be trained: the run stays as it is
-            false => Some(self.describe(&run, request.commit.as_deref())?),
+            false => Some(self.describe(&run, request)?),
         };
         let (started, total_steps) = (Instant::now(), self.total_steps);
         let ended = trainer.fit(self.start.model);
@@ -218,12 +227,14 @@ impl<F: Family> Prepared<F> {
             "steps_done": done.steps,
             "seconds_per_step": seconds,
             "bytes_per_step": self.task.bytes_per_step(),
+            "trained_parameters": self.trained,
         });
         Ok(json.then(|| report::with(own, F::facts(&self.task))))
     }
 
     /// Writes the description of the run: configuration, the family's own files, machine, and that it has begun.
-    fn describe(&self, run: &RunFolder, commit: Option<&str>) -> Result<RunInfo, TrainError> {
+    fn describe(&self, run: &RunFolder, request: &RunRequest) -> Result<RunInfo, TrainError> {
+        let commit = request.commit.as_deref();
         write_atomic(&run.config(), config_text::<F>(&self.config)?.as_bytes())?;
         F::write_files(&self.task, run)?;
         let seed = F::plan(&self.config).training.seed;
@@ -233,6 +244,7 @@ impl<F: Family> Prepared<F> {
                 let device = format!("{:?}", self.selected.device);
                 RunInfo {
                     commit: commit.map(Into::into),
+                    initial_model: request.initial.as_ref().map(InitialModel::info),
                     ..RunInfo::now(F::NAME, self.selected.name, &device, seed)
                 }
             }
@@ -250,6 +262,38 @@ impl<F: Family> Prepared<F> {
         info.save(&run.run_json())?;
         Ok(info)
     }
+}
+
+/// The model before the first step, with its frozen parameters marked, and the number of parameters that are trained.
+/// Says where the weights are from, and what is frozen.
+fn first_model<T: Task>(
+    task: &T,
+    plan: &Plan,
+    initial: Option<&InitialModel>,
+    output: Output,
+) -> Result<(T::Model, u64), TrainError> {
+    let mut model = task.new_model()?;
+    if let Some(initial) = initial {
+        model = initial.weights(model)?;
+        let info = initial.info();
+        let hash = info.sha256.get(..12).unwrap_or_default();
+        output.say(&format!(
+            "from   the weights of {}, step {} (SHA-256 {hash}...)",
+            info.model, info.step
+        ));
+    }
+    let frozen = Frozen::of(&plan.training.freeze, &model)?;
+    let (trained, all) = frozen.amounts();
+    if trained < all {
+        let names: Vec<&str> = frozen.names().collect();
+        output.say(&format!(
+            "train  {} of {} parameters; frozen: {}",
+            count(trained),
+            count(all),
+            names.join(", ")
+        ));
+    }
+    Ok((frozen.apply(model), trained))
 }
 
 /// Writes how the run ended, after `seconds` of this session.

@@ -4,6 +4,7 @@ use super::Resumption;
 use crate::config::{Layers, Resolved, family_of_run};
 use crate::error::TrainError;
 use crate::family::{Family, resolve};
+use crate::initial::InitialModel;
 use crate::run::RunFolder;
 use crate::task::Task;
 use burn_dragon_core::api::Backend;
@@ -26,6 +27,8 @@ pub struct RunRequest {
     pub max_steps: Option<u64>,
     /// Run to resume.
     pub resume: Option<PathBuf>,
+    /// Model whose weights a new run starts from, and whose configuration and tokenizer it takes over.
+    pub initial: Option<InitialModel>,
     /// Continue although the data has changed.
     pub accept_changed_data: bool,
     /// Print every value with its origin, and do nothing else.
@@ -39,8 +42,8 @@ pub struct RunRequest {
 }
 
 impl RunRequest {
-    /// Family of the request: the one that was named, or that of the resumed run, or that of the configuration files;
-    /// `None` if none of them gives one.
+    /// Family of the request: the one that was named, or that of the resumed run, or that of the configuration files, or
+    /// that of the model to start from; `None` if none of them gives one.
     ///
     /// # Errors
     /// If a file cannot be read.
@@ -52,7 +55,8 @@ impl RunRequest {
             return Ok(Some(family_of_run(&RunFolder::open(run)?.config())?));
         }
         let said = self.files(Layers::new())?.family()?;
-        Ok(said.map(|(name, _)| name))
+        let of_model = || Some(self.initial.as_ref()?.model.family.clone());
+        Ok(said.map(|(name, _)| name).or_else(of_model))
     }
 
     fn files(&self, layers: Layers) -> Result<Layers, TrainError> {
@@ -72,6 +76,10 @@ impl RunRequest {
             None if self.configs.is_empty() => Layers::new().embedded(F::BASE.path, F::BASE.text)?,
             None => Layers::new(),
         };
+        if let Some(initial) = &self.initial {
+            initial.check_family::<F>()?;
+            layers = initial.layer::<F>(layers)?;
+        }
         layers = self.files(layers)?;
         let first = if self.is_first() { F::BASE.first } else { &[] };
         for assignment in first {
@@ -80,12 +88,17 @@ impl RunRequest {
         for assignment in &self.assignments {
             layers = layers.assignment(assignment)?;
         }
-        Ok(resolve::<F>(self.number_of_steps(layers)?)?)
+        let resolved = resolve::<F>(self.number_of_steps(layers)?)?;
+        if let Some(initial) = &self.initial {
+            initial.check_settings::<F>(&resolved)?;
+        }
+        Ok(resolved)
     }
 
     /// Whether this is a first run: the default one, with no setting. Its number of steps is fitted to the machine.
     pub(super) fn is_first(&self) -> bool {
         self.resume.is_none()
+            && self.initial.is_none()
             && self.configs.is_empty()
             && self.assignments.is_empty()
             && self.max_steps.is_none()

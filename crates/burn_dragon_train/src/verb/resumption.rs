@@ -5,7 +5,7 @@ use crate::family::{Family, run_config};
 use crate::identity::{ChangedData, ChangedSetting, DataHashes};
 use crate::keys::{Keys, OnResume, flatten};
 use crate::resume_point::ResumePoint;
-use crate::run::RunFolder;
+use crate::run::{RunFolder, RunInfo};
 use crate::settings::{Done, TrainingConfig};
 use crate::start::Start;
 use crate::task::Task;
@@ -33,11 +33,15 @@ impl Resumption {
     pub(super) fn open<F: Family>(path: &Path, accepts_changed_data: bool) -> Result<Self, TrainError> {
         let run = RunFolder::open(path)?;
         let config = run_config::<F>(run.path())?;
+        let point = ResumePoint::newest(&run)?;
+        if point.is_none() {
+            refuse_lost_weights(&run)?;
+        }
         Ok(Self {
             settings: flatten(&config),
             training: F::plan(&config).training,
             keys: F::Task::keys(),
-            point: ResumePoint::newest(&run)?,
+            point,
             run,
             accepts_changed_data,
             changed_data: None,
@@ -147,6 +151,20 @@ impl Resumption {
             None => Ok(start),
         }
     }
+}
+
+/// Refuses a run without a checkpoint that started from a model: it would start again with random weights.
+fn refuse_lost_weights(run: &RunFolder) -> Result<(), TrainError> {
+    let info = RunInfo::load(&run.run_json()).ok();
+    let Some(initial) = info.and_then(|info| info.initial_model) else {
+        return Ok(());
+    };
+    Err(TrainError::Usage(format!(
+        "{} ended before its first checkpoint, so the weights that it started from are not in it; begin a new run: \
+         `--init-from {}`",
+        run.path().display(),
+        initial.model
+    )))
 }
 
 /// Requested number of steps, as text, for a run that has already taken as many.

@@ -3,6 +3,7 @@
 use super::super::print_json;
 use super::{counts, listed, read};
 use crate::args::StateInfoArgs;
+use burn_dragon::api::expert::checkpoint::one_line;
 use burn_dragon::api::language::LanguageState;
 use burn_dragon::api::language::Sliding;
 use serde_json::json;
@@ -16,6 +17,7 @@ pub(super) fn run(args: &StateInfoArgs) -> anyhow::Result<()> {
             "file": args.file,
             "version": file.info.version,
             "model": file.info.model,
+            "written_by": file.info.origin,
             "tokenizer": file.info.tokenizer,
             "config": file.config,
             "tokens": file.info.tokens,
@@ -44,7 +46,14 @@ pub(super) fn run(args: &StateInfoArgs) -> anyhow::Result<()> {
 
 fn describe(file: &LanguageState) {
     let (config, info) = (&file.config, &file.info);
-    show!("  model         sha256 {}", info.model);
+    match &info.origin {
+        Some(origin) => show!(
+            "  model         {}, sha256 {}",
+            one_line(&origin.to_string()),
+            info.model
+        ),
+        None => show!("  model         sha256 {}", info.model),
+    }
     show!(
         "  tokenizer     {}",
         info.tokenizer

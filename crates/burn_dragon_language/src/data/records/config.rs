@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RecordFormat, Template};
+use super::{ChatConfig, RecordFormat, RecordText, Template};
 use crate::data::remote::{field_separator, text_fields};
 use crate::error::LanguageError;
 
@@ -36,6 +36,9 @@ pub struct RecordsConfig {
     /// Text that stands for a blank record, which is left out otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blank_record: Option<String>,
+    /// Table `[dataset.chat]`: records are conversations. Replaces `text_fields`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatConfig>,
 }
 
 impl Default for RecordsConfig {
@@ -50,6 +53,7 @@ impl Default for RecordsConfig {
             document_separator: None,
             one_document: false,
             blank_record: None,
+            chat: None,
         }
     }
 }
@@ -73,8 +77,18 @@ impl RecordsConfig {
                 reason: reason.into(),
             })
         };
-        self.template()?;
-        if self.template.is_none() && self.text_fields.is_empty() {
+        self.text()?;
+        if self.chat.is_some() && self.template.is_some() {
+            refuse(
+                "template",
+                "is given, but the text of a conversation is that of dataset.chat.template",
+            )
+        } else if self.chat.is_some() && (self.one_document || self.format == Some(RecordFormat::Text)) {
+            refuse(
+                "chat",
+                "is given, but a conversation is a record of its own, and a document of its own",
+            )
+        } else if self.template.is_none() && self.text_fields.is_empty() {
             refuse(
                 "text_fields",
                 "is empty, but a record needs a text; name its fields, or give a template",
@@ -100,10 +114,11 @@ impl RecordsConfig {
     }
 
     /// Text of a record.
-    pub(in crate::data) fn template(&self) -> Result<Template, LanguageError> {
-        match &self.template {
-            Some(text) => Template::parse(text),
-            None => Ok(Template::of_fields(&self.text_fields, &self.field_separator)),
-        }
+    pub(in crate::data) fn text(&self) -> Result<RecordText, LanguageError> {
+        Ok(match (&self.chat, &self.template) {
+            (Some(chat), _) => RecordText::Messages(chat.clone()),
+            (None, Some(text)) => Template::parse(text)?.into(),
+            (None, None) => Template::of_fields(&self.text_fields, &self.field_separator).into(),
+        })
     }
 }

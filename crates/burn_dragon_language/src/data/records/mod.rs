@@ -1,5 +1,6 @@
 //! Records of data sets (JSON lines, CSV, Parquet) as documents.
 
+mod chat;
 mod config;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -13,8 +14,10 @@ use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::chat::{ChatConfig, ChatMask};
 pub use self::config::RecordsConfig;
 pub(super) use self::template::Template;
+use super::document::Document;
 use crate::error::LanguageError;
 
 /// Format of a file of records.
@@ -48,7 +51,48 @@ impl RecordFormat {
 }
 
 /// Documents of a file of records.
-pub(super) type Records = Box<dyn Iterator<Item = Result<Vec<u8>, LanguageError>>>;
+pub(super) type Records = Box<dyn Iterator<Item = Result<Document, LanguageError>>>;
+
+/// How a record is a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RecordText {
+    /// A text with its fields.
+    Fields(Template),
+    /// A conversation.
+    Messages(ChatConfig),
+}
+
+impl From<Template> for RecordText {
+    fn from(template: Template) -> Self {
+        Self::Fields(template)
+    }
+}
+
+impl RecordText {
+    /// Names of the fields that are read.
+    fn fields(&self) -> Vec<&str> {
+        match self {
+            Self::Fields(template) => template.fields().collect(),
+            Self::Messages(chat) => vec![&chat.messages],
+        }
+    }
+
+    /// Document of a record. `field` gives a field by its name, `names` those that the record has.
+    fn document(
+        &self,
+        place: &Place,
+        field: impl Fn(&str) -> Option<Value>,
+        names: impl Fn() -> Vec<String>,
+    ) -> Result<Document, LanguageError> {
+        match self {
+            Self::Fields(template) => {
+                let field = |name: &str| field(name).map(|value| json_text(&value));
+                Ok(template.text(place, field, names)?.into())
+            }
+            Self::Messages(chat) => chat.document(place, field(&chat.messages), names),
+        }
+    }
+}
 
 /// Opens a file of records. Blank documents are left out, or replaced by `blank`.
 ///
@@ -57,22 +101,22 @@ pub(super) type Records = Box<dyn Iterator<Item = Result<Vec<u8>, LanguageError>
 pub(super) fn open(
     path: &Path,
     format: RecordFormat,
-    template: &Template,
+    text: &RecordText,
     blank: Option<&str>,
 ) -> Result<Records, LanguageError> {
-    let template = template.clone();
+    let text = text.clone();
     let records: Records = match format {
         RecordFormat::Jsonl => Box::new(JsonLines::open(path)?.map(move |record| {
             let (place, record) = record?;
-            template.text(
+            text.document(
                 &place,
-                |field| record.get(field).map(json_text),
+                |field| record.get(field).cloned(),
                 || record.keys().cloned().collect(),
             )
         })),
-        RecordFormat::Csv => csv_records(path, template)?,
+        RecordFormat::Csv => csv_records(path, text)?,
         #[cfg(feature = "parquet")]
-        RecordFormat::Parquet => parquet::open(path, template)?,
+        RecordFormat::Parquet => parquet::open(path, text)?,
         #[cfg(not(feature = "parquet"))]
         RecordFormat::Parquet => {
             let reason = "this program was built without the feature `parquet`".into();
@@ -80,8 +124,8 @@ pub(super) fn open(
         }
         RecordFormat::Text => unreachable!("text is cut by its separators"),
     };
-    let replaced = blank.map(|text| text.as_bytes().to_vec());
-    let is_blank = |document: &Vec<u8>| document.trim_ascii().is_empty();
+    let replaced = blank.map(|text| Document::from(text.as_bytes().to_vec()));
+    let is_blank = |document: &Document| document.trim_ascii().is_empty();
     Ok(Box::new(records.filter_map(move |document| match document {
         Ok(document) if is_blank(&document) => replaced.clone().map(Ok),
         document => Some(document),
@@ -184,7 +228,7 @@ fn json_text(value: &Value) -> String {
     }
 }
 
-fn csv_records(path: &Path, template: Template) -> Result<Records, LanguageError> {
+fn csv_records(path: &Path, text: RecordText) -> Result<Records, LanguageError> {
     let name = path
         .file_name()
         .map(|name| name.to_string_lossy().to_ascii_lowercase());
@@ -207,9 +251,9 @@ fn csv_records(path: &Path, template: Template) -> Result<Records, LanguageError
         let record = record.map_err(|error| place.error(error.to_string()))?;
         let field = |field: &str| {
             let column = names.iter().position(|name| name == field)?;
-            record.get(column).map(str::to_owned)
+            record.get(column).map(Value::from)
         };
-        template.text(&place, field, || names.clone())
+        text.document(&place, field, || names.clone())
     })))
 }
 

@@ -9,40 +9,41 @@ use ::parquet::record::reader::RowIter;
 use ::parquet::record::{Field, Row};
 use ::parquet::schema::types::Type;
 
-use super::{Place, Records, Template};
+use super::{Place, RecordText, Records};
 use crate::error::LanguageError;
+use serde_json::{Map, Value};
 
-/// Opens a file. Only the columns of the template are read.
-pub(super) fn open(path: &Path, template: Template) -> Result<Records, LanguageError> {
+/// Opens a file. Only the columns of the text are read.
+pub(super) fn open(path: &Path, text: RecordText) -> Result<Records, LanguageError> {
     let mut place = Place::file(path);
     let file = File::open(path).map_err(|source| LanguageError::Read {
         path: path.into(),
         source,
     })?;
     let reader = SerializedFileReader::new(file).map_err(|error| place.error(error.to_string()))?;
-    let columns = columns(&reader, &template, &place)?;
+    let columns = columns(&reader, &text.fields(), &place)?;
     let rows = RowIter::from_file_into(Box::new(reader)).project(Some(columns));
     let rows = rows.map_err(|error| place.error(error.to_string()))?;
     Ok(Box::new(rows.map(move |row| {
         place.record += 1;
         let row = row.map_err(|error| place.error(error.to_string()))?;
-        let field = |name: &str| column(&row, name).map(text);
-        template.text(&place, field, || {
+        let field = |name: &str| column(&row, name).map(json);
+        text.document(&place, field, || {
             row.get_column_iter().map(|(name, _)| name.clone()).collect()
         })
     })))
 }
 
-/// Schema of the columns of a template.
+/// Schema of the columns of these fields.
 fn columns(
     reader: &SerializedFileReader<File>,
-    template: &Template,
+    fields: &[&str],
     place: &Place,
 ) -> Result<Type, LanguageError> {
     let schema = reader.metadata().file_metadata().schema();
     let all = schema.get_fields();
-    for field in template.fields() {
-        if !all.iter().any(|column| column.name() == field) {
+    for field in fields {
+        if !all.iter().any(|column| column.name() == *field) {
             let names: Vec<&str> = all.iter().map(|column| column.name()).collect();
             return Err(place.error(format!(
                 "there is no field `{field}`; it has {}",
@@ -50,9 +51,7 @@ fn columns(
             )));
         }
     }
-    let wanted = all
-        .iter()
-        .filter(|column| template.fields().any(|field| field == column.name()));
+    let wanted = all.iter().filter(|column| fields.contains(&column.name()));
     let wanted: Vec<Arc<Type>> = wanted.cloned().collect();
     let columns = Type::group_type_builder(schema.name())
         .with_fields(wanted)
@@ -65,6 +64,27 @@ fn column<'a>(row: &'a Row, name: &str) -> Option<&'a Field> {
     columns
         .find(|(column, _)| *column == name)
         .map(|(_, field)| field)
+}
+
+/// A value as JSON: a list of texts or numbers is their text with spaces between them, a list of groups a list of objects.
+fn json(field: &Field) -> Value {
+    match field {
+        Field::Null => Value::Null,
+        Field::Group(row) => row
+            .get_column_iter()
+            .map(|(name, field)| (name.clone(), json(field)))
+            .collect::<Map<String, Value>>()
+            .into(),
+        Field::ListInternal(list)
+            if list
+                .elements()
+                .iter()
+                .any(|field| matches!(field, Field::Group(_))) =>
+        {
+            list.elements().iter().map(json).collect()
+        }
+        field => text(field).into(),
+    }
 }
 
 /// A value as text: a string without quotes, a null as nothing, a list with spaces.

@@ -7,9 +7,9 @@ fn read(name: &str, bytes: &[u8], template: &str) -> Result<Vec<String>, Languag
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).unwrap();
     let format = RecordFormat::of(&path).unwrap();
-    let documents = open(&path, format, &Template::parse(template).unwrap(), None)?;
+    let documents = open(&path, format, &Template::parse(template).unwrap().into(), None)?;
     documents
-        .map(|document| Ok(String::from_utf8(document?).unwrap()))
+        .map(|document| Ok(String::from_utf8(document?.into_text()).unwrap()))
         .collect()
 }
 
@@ -109,12 +109,12 @@ mod parquet {
                 let documents = open(
                     &path,
                     RecordFormat::Parquet,
-                    &Template::parse(template).unwrap(),
+                    &Template::parse(template).unwrap().into(),
                     None,
                 )
                 .unwrap();
                 documents
-                    .map(|document| String::from_utf8(document.unwrap()).unwrap())
+                    .map(|document| String::from_utf8(document.unwrap().into_text()).unwrap())
                     .collect()
             };
             let documents = read("{text}/{n}");
@@ -127,7 +127,7 @@ mod parquet {
             let Err(error) = open(
                 &path,
                 RecordFormat::Parquet,
-                &Template::parse("{body}").unwrap(),
+                &Template::parse("{body}").unwrap().into(),
                 None,
             ) else {
                 panic!("a column that is absent")

@@ -201,8 +201,8 @@ impl Iterator for Divided<'_> {
             return Some(Ok(second));
         }
         let mut document = match self.documents.next()? {
-            Ok(document) => document,
-            error => return Some(error),
+            Ok(document) => document.into_text(), // conversations have no cache
+            Err(error) => return Some(Err(error)),
         };
         if let Some(Cut::Inside {
             document: place,

@@ -286,6 +286,7 @@ fn part(mapped: &Mapped, first: usize, documents: &[[u64; 2]], unknown: &[Unknow
         .iter()
         .filter(|symbol| (first..first + end).contains(&symbol.at));
     Tokens {
+        counted: None, // conversations have no cache
         ids: TokenIds::mapped(mapped.part(first..first + end)),
         starts,
         bytes: documents.iter().map(|[_, bytes]| *bytes as usize).sum(),

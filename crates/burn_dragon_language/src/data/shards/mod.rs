@@ -228,7 +228,9 @@ impl CachedText {
             if measured.lengths.is_empty() {
                 return Err(LanguageError::EmptyCorpus);
             }
-            let cut = self.ratio.map(|ratio| plan_split(&measured.lengths, ratio));
+            let cut = self
+                .ratio
+                .map(|ratio| plan_split(&measured.lengths, ratio, false));
             let _ = self.measured.set((measured, cut));
         }
         match self.measured.get() {

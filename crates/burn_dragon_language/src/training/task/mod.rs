@@ -2,11 +2,15 @@
 
 mod data_order;
 #[cfg(test)]
+mod mask_tests;
+mod metrics;
+#[cfg(test)]
 mod place_tests;
 mod reader;
 mod room;
 
 use super::config::LanguageConfig;
+use super::counted::CountedTargets;
 use super::keys::KEYS;
 use super::streams::{self, Batch, StreamMemory, StreamPlan};
 use crate::data::Corpus;
@@ -14,21 +18,23 @@ use crate::error::LanguageError;
 use crate::evaluate::{Evaluator, WindowMemory, WindowReading, inputs_and_targets, recall_lines};
 use crate::export::{TOKENIZER, kinds, model_file};
 use crate::generate::{GenerationConfig, Generator};
-use crate::tales::{Prompt, RecallProbe, RecallScore};
+use crate::tales::{Prompt, RecallProbe};
 use crate::tokenizer::TokenizerSpec;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{CheckpointError, Content, ModelFile, ModelInfo};
 use burn_dragon_core::api::expert::load;
-use burn_dragon_core::api::{Density, Dragon, DragonConfig, FreeMemory, MemoryError, Precision};
+use burn_dragon_core::api::{Dragon, DragonConfig, FreeMemory, MemoryError, Precision};
 use burn_dragon_stream::api::Lanes;
 use burn_dragon_train::api::{
     DataHashes, DataPosition, Evaluation, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics,
     Sample, Scope, Task, TaskState, TrainError, Unit,
 };
 use data_order::DataOrder;
+use metrics::{by_distance, by_level};
 use reader::{Reader, density_of_a_lane};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -89,6 +95,7 @@ impl LanguageTask {
                 documents: corpus.validation.starts.len(),
             });
         }
+        check_losses(&corpus)?;
         let source = &config.dataset.source;
         let quick = source.recall_probe(PROBE_TALES)?;
         let probes = quick.zip(source.recall_probe(usize::MAX)?);
@@ -147,36 +154,6 @@ impl LanguageTask {
     }
 }
 
-/// Shares of active neurons level by level, if there are several levels: `x_density_at_level_01`.
-fn by_level(density: &Density) -> Metrics {
-    let named = |(of, shares): (&str, &[f64])| -> Vec<(String, f64)> {
-        let shares = shares.iter().enumerate().filter(|_| shares.len() > 1);
-        shares
-            .map(|(level, share)| (format!("{of}_density_at_level_{:02}", level + 1), *share))
-            .collect()
-    };
-    [("x", &density.x[..]), ("y", &density.y[..])]
-        .into_iter()
-        .flat_map(named)
-        .collect()
-}
-
-/// Recall and its chance by distance in bytes: `recall_accuracy_at_distance_0064` is that of the group up to 64.
-fn by_distance(recall: &RecallScore) -> Metrics {
-    let groups = recall.by_distance.iter().filter_map(|group| {
-        let digits = |c: char| !c.is_ascii_digit();
-        let end: u64 = group
-            .name
-            .rsplit(digits)
-            .find(|part| !part.is_empty())?
-            .parse()
-            .ok()?;
-        let key = |of: &str| format!("recall_{of}_at_distance_{end:04}");
-        Some([(key("accuracy"), group.accuracy), (key("chance"), group.chance)])
-    });
-    groups.flatten().collect()
-}
-
 impl Task for LanguageTask {
     type Model = Dragon;
     type Batch = Batch;
@@ -215,17 +192,16 @@ impl Task for LanguageTask {
             (DataOrder::Windows(plan), _) => {
                 let windows = |units: u64| units.div_ceil(self.config.sequence.block_size as u64);
                 let (first, planned) = (windows(place.units), windows(place.planned));
-                let rows: Vec<Cow<'_, [u32]>> = (first..first + training.batch_size as u64)
-                    .map(|index| {
-                        self.corpus
-                            .train
-                            .ids
-                            .read(plan.window(training.seed, index, planned))
-                    })
+                let windows: Vec<Range<usize>> = (first..first + training.batch_size as u64)
+                    .map(|index| plan.window(training.seed, index, planned))
                     .collect();
+                let ids = &self.corpus.train.ids;
+                let rows: Vec<Cow<'_, [u32]>> =
+                    windows.iter().map(|window| ids.read(window.clone())).collect();
                 let rows: Vec<&[u32]> = rows.iter().map(|row| &**row).collect();
                 let (inputs, targets) = inputs_and_targets(&rows, &self.device);
-                Ok(Batch::of_window(inputs, targets))
+                let counted = CountedTargets::of(&self.corpus.train, &windows, &self.device);
+                Ok(Batch::of_window(inputs, targets, counted))
             }
             (DataOrder::Streams(_), None) => unreachable!("a task on streams has lanes from the start"),
         }
@@ -385,7 +361,8 @@ impl Task for LanguageTask {
     }
 
     fn figures(&self) -> Vec<Figure> {
-        let tokens_per_byte = self.corpus.train.len() as f64 / self.corpus.train.bytes.max(1) as f64;
+        let (tokens, bytes) = self.corpus.train.with_loss();
+        let tokens_per_byte = tokens as f64 / bytes.max(1) as f64;
         let share = |key, name, label| Figure {
             key,
             name,
@@ -399,7 +376,7 @@ impl Task for LanguageTask {
             label: "bpb",
             format: FigureFormat::Number,
             // Of bare ids the bytes are not known.
-            factor: (self.corpus.train.bytes > 0).then_some(tokens_per_byte / std::f64::consts::LN_2),
+            factor: (bytes > 0).then_some(tokens_per_byte / std::f64::consts::LN_2),
         };
         vec![
             bits,
@@ -417,7 +394,7 @@ impl Task for LanguageTask {
             units: state.units,
             version: env!("CARGO_PKG_VERSION").into(),
             provenance: None,
-            details: self.config.reading().details(),
+            details: self.config.details(),
         };
         let tokenizer = self.corpus.tokenizer.spec().to_json();
         let model = model_file(state.model, info, Some(tokenizer)).into_tensor_file();
@@ -463,6 +440,20 @@ impl Task for LanguageTask {
             _ => Ok(()),
         }
     }
+}
+
+/// Refuses a text in which no token has a loss.
+fn check_losses(corpus: &Corpus) -> Result<(), LanguageError> {
+    let remedy = "use conversations in which it answers, or set it to \"all\"";
+    for (text, tokens) in [
+        ("the training text", &corpus.train),
+        ("the validation text", &corpus.validation),
+    ] {
+        if tokens.with_loss().0 == 0 {
+            return Err(LanguageError::NothingCounts { text, remedy });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a precision that is not settled, and one in which the model cannot learn.

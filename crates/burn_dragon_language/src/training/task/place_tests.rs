@@ -22,6 +22,7 @@ const TIME: usize = 4;
 
 fn corpus() -> Corpus {
     let tokens = Tokens {
+        counted: None,
         ids: (0..TOKENS as u32).collect(),
         starts: vec![0, 5, 7, 20, 21, 40],
         bytes: TOKENS,

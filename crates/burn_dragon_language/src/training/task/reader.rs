@@ -1,10 +1,13 @@
 //! Loss of a model on a batch, and the memory after it.
 
+use crate::training::counted::CountedTargets;
 use crate::training::streams::{Batch, StreamMemory, Window};
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use burn_dragon_core::api::expert::derive;
-use burn_dragon_core::api::{Credit, Density, DensityProbe, Dragon, Pass, Precision, cross_entropy};
+use burn_dragon_core::api::{
+    Credit, Density, DensityProbe, Dragon, Pass, Precision, cross_entropy, token_losses,
+};
 use burn_dragon_stream::api::TbpttWindow;
 use burn_dragon_train::api::TrainError;
 
@@ -21,6 +24,36 @@ pub(super) fn density_of_a_lane(model: &Dragon, window: &Window) -> Density {
     probe.density()
 }
 
+/// Losses of the windows of a batch.
+#[derive(Default)]
+struct Losses {
+    /// Of each window the mean over its tokens, or, if not all have a loss, the sum over those that have.
+    of_windows: Vec<Tensor<1>>,
+    /// Number of tokens with a loss; `None` if all have one.
+    counted: Option<usize>,
+}
+
+impl Losses {
+    fn add(&mut self, logits: Tensor<3>, targets: Tensor<2, Int>, counted: Option<CountedTargets>) {
+        self.of_windows.push(match counted {
+            None => cross_entropy(logits, targets),
+            Some(CountedTargets { mask, number }) => {
+                self.counted = Some(self.counted.unwrap_or(0) + number);
+                (token_losses(logits, targets) * mask).sum()
+            }
+        });
+    }
+
+    /// Mean over the tokens with a loss; 0 if there are none, with gradients of 0.
+    fn mean(self) -> Tensor<1> {
+        let losses = Tensor::cat(self.of_windows, 0);
+        match self.counted {
+            None => losses.mean(),
+            Some(number) => losses.sum() / number.max(1) as f64,
+        }
+    }
+}
+
 /// Reader of batches with a loss.
 pub(super) struct Reader<'a> {
     pub(super) model: &'a Dragon,
@@ -32,11 +65,13 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// The mean loss of windows that each begin with an empty memory.
     pub(super) fn windows(&self, batch: Batch) -> Tensor<1> {
-        let losses = batch.windows.into_iter().enumerate().map(|(place, window)| {
+        let mut losses = Losses::default();
+        for (place, window) in batch.windows.into_iter().enumerate() {
             let pass = self.pass(place, &window);
-            cross_entropy(self.model.forward_pass(window.inputs, pass), window.targets)
-        });
-        Tensor::cat(losses.collect(), 0).mean()
+            let logits = self.model.forward_pass(window.inputs, pass);
+            losses.add(logits, window.targets, window.counted);
+        }
+        losses.mean()
     }
 
     /// Mean loss of the windows with a loss, after the windows that only fill the memory. The memory is carried to the
@@ -61,20 +96,20 @@ impl Reader<'_> {
         if window.backprop_steps() > 1 {
             state = state.autodiff();
         }
-        let mut losses = Vec::with_capacity(window.backprop_steps());
+        let mut losses = Losses::default();
         for (place, read) in windows {
             let pass = self.pass(place, &read);
             let (logits, after) = self
                 .model
                 .forward_pass_with_state(read.inputs, state, pass)
                 .map_err(TrainError::task)?;
-            losses.push(cross_entropy(logits, read.targets));
+            losses.add(logits, read.targets, read.counted);
             state = after;
         }
         memory
             .put_back(&batch.lanes, state.inner())
             .map_err(TrainError::task)?;
-        Ok(Tensor::cat(losses, 0).mean())
+        Ok(losses.mean())
     }
 
     fn pass(&self, place: usize, window: &Window) -> Pass<'static> {
