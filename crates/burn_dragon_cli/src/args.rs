@@ -30,7 +30,9 @@ pub use eval::{EvalArgs, MemoryMode};
 pub use export::{BundleArgs, ExportArgs, ExportBurnpackArgs, ExportFamily};
 pub use files::{ConvertArgs, DiffArgs, InspectArgs, VerifyArgs};
 pub use forward::{Form, ForwardArgs};
-pub use generate::{ChatArgs, ContextMode, DrawingArgs, GenerateArgs, InferArgs, InferenceArgs, MemoryArgs};
+pub use generate::{
+    ChatArgs, ChatMode, ContextMode, DrawingArgs, GenerateArgs, InferArgs, InferenceArgs, MemoryArgs,
+};
 #[cfg(feature = "fetch")]
 pub use hub::{PullArgs, PushArgs};
 pub use model::{ModelArgs, PlaceArgs, WhichArgs};

@@ -5,6 +5,7 @@
 
 mod bench;
 mod chat;
+mod chat_turns;
 #[cfg(feature = "fetch")]
 mod datasets;
 #[cfg(target_os = "linux")]
@@ -41,6 +42,8 @@ mod strangers;
 #[cfg(feature = "train")]
 mod sudoku;
 mod support;
+#[cfg(unix)]
+mod terminal;
 mod texts;
 #[cfg(feature = "bpe")]
 mod tokenizer;
