@@ -12,6 +12,7 @@ mod datasets;
 mod doctor;
 mod errors;
 mod eval;
+mod eval_suite;
 mod export;
 mod families;
 mod files;
