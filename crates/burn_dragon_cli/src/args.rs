@@ -10,6 +10,7 @@ mod forward;
 mod generate;
 #[cfg(feature = "fetch")]
 mod hub;
+mod layout;
 mod model;
 #[cfg(feature = "train")]
 mod predict;
@@ -35,6 +36,7 @@ pub use generate::{
 };
 #[cfg(feature = "fetch")]
 pub use hub::{PullArgs, PushArgs};
+pub use layout::command;
 pub use model::{ModelArgs, PlaceArgs, WhichArgs};
 #[cfg(feature = "train")]
 pub use predict::PredictArgs;
