@@ -41,7 +41,7 @@ pub mod api {
     pub use crate::error::LanguageError;
     pub use crate::evaluate::{
         EvaluationCounter, LevelScore, Measured, PeriodScore, PhaseScore, PredictabilityScore,
-        PredictabilityTask, RecallFigure, TextScore,
+        PredictabilityTask, RecallFigure, TextScore, check_known,
     };
     pub use crate::evaluate::{Evaluator, LanguageEvaluation, PositionScore, WindowMemory, WindowReading};
     pub use crate::evaluate::{evaluation_lines, needle_lines, reading_in_words, recall_lines};

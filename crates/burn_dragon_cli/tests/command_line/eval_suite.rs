@@ -107,8 +107,10 @@ fn a_person_reads_a_table_and_the_cost_before_it() {
         "letters right             repeats",
         "active y                  level 2, first occurrence",
         "y with cost, correlation  level 1",
-        "first / repeats           level 2, periods 16384-65536",
-        "read in windows of 32 tokens",
+        "first / repeats           level 2, periods 70-128",
+        "texts and recall: read in windows of 32 tokens, memory emptied before each",
+        "needles: read in windows of 32 tokens, memory carried",
+        "letters: read in windows of 77 tokens, memory emptied before each",
     ] {
         assert!(
             lines.iter().any(|line| line.starts_with(start)),
@@ -170,7 +172,7 @@ fn a_text_that_the_tokenizer_cannot_encode_is_refused_by_name() {
     place.write("text.txt", "0123456789 ".repeat(400));
     let digits = [
         "dataset.tokenizer.type=char",
-        "generation.prompt=0",
+        "generation.prompt=\"0\"",
         "--out",
         "run",
     ];
@@ -181,8 +183,10 @@ fn a_text_that_the_tokenizer_cannot_encode_is_refused_by_name() {
         .refused(1, &["letters.txt", "does not know", "at token 5"]);
     // A model without letters has no figures of them, and says so.
     let figures = suite(&place, &["--text", "text.txt"]);
-    let absent = figures["predictability"]["absent"].as_str().unwrap();
-    assert!(absent.contains("not single known letters"), "{figures}");
+    for part in ["predictability", "recall", "needles"] {
+        let absent = figures[part]["absent"].as_str().unwrap();
+        assert!(absent.contains("not single known letters"), "{part}: {figures}");
+    }
     let shown = place
         .dragon(&[SMALL, &["--text", "text.txt"]].concat())
         .done()

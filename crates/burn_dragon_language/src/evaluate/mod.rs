@@ -21,7 +21,7 @@ use reading::{Probes, Reader};
 pub use reading::{WindowMemory, WindowReading};
 pub use suite::{
     LevelScore, Measured, PeriodScore, PhaseScore, PredictabilityScore, PredictabilityTask, RecallFigure,
-    TextScore,
+    TextScore, check_known,
 };
 pub use sums::PositionScore;
 

@@ -12,7 +12,7 @@ use burn_dragon::api::language::expert::Tokens;
 use burn_dragon::api::language::{
     Evaluator, LanguageModel, LearntReading, Measured, NeedleConfig, NeedleProbe, PredictabilityScore,
     PredictabilityTask, RecallFigure, RecallProbe, SourceConfig, TalesConfig, TextScore, WindowMemory,
-    WindowReading, model_hash, reading_in_words,
+    WindowReading, check_known, model_hash, reading_in_words,
 };
 use burn_dragon_train::api::expert::{count, duration, write_atomic};
 use serde::Serialize;
@@ -58,6 +58,7 @@ struct Figures {
     reading: WindowReading,
     texts: Vec<TextFigure>,
     recall: Part<RecallFigure>,
+    needle_reading: WindowReading,
     needles: Part<Vec<NeedleFigure>>,
     predictability: Part<PredictabilityScore>,
     seconds: f64,
@@ -105,7 +106,7 @@ pub(super) fn run(args: &EvalArgs, model: &LanguageModel, learnt: &LearntReading
     let figures = suite.measure()?;
     show(args, &figures, &lines(&figures.rows()))?;
     if !args.json {
-        show!("read {}", reading_in_words(figures.reading));
+        figures.readings().iter().for_each(|line| show!("{line}"));
     }
     if let Some(path) = out {
         let json = serde_json::to_vec_pretty(&figures).context("cannot write the figures as JSON")?;
@@ -153,13 +154,18 @@ impl<'a> Suite<'a> {
     /// Number of tokens to read, about.
     fn tokens(&self) -> usize {
         let texts: usize = self.texts.iter().map(|(_, tokens)| tokens.ids.len()).sum();
-        let letters = self.model.tokenizer.encode(b"ab").map_or(0, |ids| ids.len());
-        if letters != 2 {
+        if !self.spells() {
             return texts; // neither recall nor letters
         }
         let tales = self.tales.tales().iter().map(|tale| tale.text.len());
         let needles = self.needles.cases().map(|tale| tale.text.len());
         texts + tales.chain(needles).sum::<usize>() + TASK.tokens(self.reading)
+    }
+
+    /// Whether the model can be asked for single letters.
+    fn spells(&self) -> bool {
+        let tales = self.tales.tales().iter().chain(self.needles.cases());
+        Evaluator::new(&*self.model.tokenizer).spells(tales.map(|tale| &*tale.text))
     }
 
     /// What the suite costs, by the speed of a few windows.
@@ -182,7 +188,7 @@ impl<'a> Suite<'a> {
         Ok(format!(
             "suite: about {} tokens to read, about {} at {} tokens a second",
             count(tokens as u64),
-            duration(tokens as f64 / speed),
+            duration((tokens as f64 / speed).max(1.0)),
             count(speed as u64)
         ))
     }
@@ -196,16 +202,20 @@ impl<'a> Suite<'a> {
             let score = evaluator.score_text(dragon, tokens, self.reading);
             texts.push(TextFigure {
                 text: text.clone(),
-                score: finite(score.with_context(|| text.clone())?)?,
+                score: finite(score?)?,
             });
         }
-        let needles = evaluator.needle(dragon, &self.needles, self.needle_reading)?;
+        let needles = match self.spells() {
+            true => evaluator.needle(dragon, &self.needles, self.needle_reading)?,
+            false => None,
+        };
         Ok(Figures {
             model: self.model.file.clone(),
             step: self.model.info.step,
             model_hash: model_hash(dragon),
             reading: self.reading,
             texts,
+            needle_reading: self.needle_reading,
             recall: Part::of(evaluator.score_recall(dragon, &self.tales, self.reading)?),
             needles: Part::of(needles.map(|score| score.by_distance.iter().filter_map(needle).collect())),
             predictability: Part::of(evaluator.predictability(dragon, &TASK, self.reading)?),
@@ -246,17 +256,33 @@ fn texts(
             return Ok(Vec::new());
         };
         let Text { tokens, .. } = held_out(model, run)?;
+        check_known(&tokens).context("the validation data of the run")?;
         return Ok(vec![("validation data of the run".into(), tokens)]);
     }
     let separator = learnt.document_separator.clone().filter(|text| !text.is_empty());
     let read = |text: &String| {
-        let tokens = of_files(model, text, separator.clone()).with_context(|| format!("--text {text}"));
-        Ok((text.clone(), tokens?.0))
+        let tokens = of_files(model, text, separator.clone())
+            .with_context(|| format!("--text {text}"))?
+            .0;
+        check_known(&tokens).with_context(|| format!("--text {text}"))?;
+        Ok((text.clone(), tokens))
     };
     args.texts.iter().map(read).collect()
 }
 
 impl Figures {
+    /// How the texts, needles and letters were read, as lines.
+    fn readings(&self) -> Vec<String> {
+        let mut lines = vec![
+            format!("texts and recall: read {}", reading_in_words(self.reading)),
+            format!("needles: read {}", reading_in_words(self.needle_reading)),
+        ];
+        if let Part::Measured(score) = &self.predictability {
+            lines.push(format!("letters: read {}", reading_in_words(score.reading)));
+        }
+        lines
+    }
+
     /// Rows of the table.
     fn rows(&self) -> Vec<Row> {
         let mut rows: Vec<Row> = self.texts.iter().map(TextFigure::row).collect();

@@ -178,7 +178,7 @@ impl Evaluator<'_> {
     /// `a` to `z` are not single known tokens of the model.
     ///
     /// # Errors
-    /// If the letters cannot be tokenized, or there is too little memory.
+    /// If there is too little memory.
     pub fn predictability(
         &self,
         dragon: &Dragon,
@@ -196,7 +196,7 @@ impl Evaluator<'_> {
         };
         let mut documents = Vec::with_capacity(readings);
         for index in 0..readings {
-            let Some(ids) = self.letters(&task.text(index * each..(index + 1) * each))? else {
+            let Some(ids) = self.letters(&task.text(index * each..(index + 1) * each)) else {
                 return Ok(None);
             };
             documents.push(ids);
@@ -215,13 +215,8 @@ impl Evaluator<'_> {
     }
 
     /// Letters as tokens, followed by the letter that always follows; `None` if they are not single known tokens.
-    fn letters(&self, text: &[u8]) -> Result<Option<Vec<u32>>, LanguageError> {
-        let text = [text, &WARM_UP[..1]].concat();
-        let Ok(ids) = self.tokenizer.encode(&text) else {
-            return Ok(None); // an alphabet without them, or bare ids
-        };
-        let known = self.tokenizer.unknown(&text, &ids).is_empty();
-        Ok((known && ids.len() == text.len()).then_some(ids))
+    fn letters(&self, text: &[u8]) -> Option<Vec<u32>> {
+        self.symbols(&[text, &WARM_UP[..1]].concat())
     }
 
     /// Reads documents of one length side by side.

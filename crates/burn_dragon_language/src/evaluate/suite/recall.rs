@@ -20,7 +20,7 @@ pub struct RecallFigure {
 
 impl Evaluator<'_> {
     /// Accuracy on the recalled words of a probe, with its standard error over the tales. `None` if tokens are not single
-    /// bytes or characters.
+    /// known bytes or characters.
     ///
     /// # Errors
     /// If a tale cannot be tokenized.
@@ -30,6 +30,9 @@ impl Evaluator<'_> {
         probe: &RecallProbe,
         reading: WindowReading,
     ) -> Result<Option<RecallFigure>, LanguageError> {
+        if !self.spells(probe.tales().iter().map(|tale| &*tale.text)) {
+            return Ok(None);
+        }
         let cases: Vec<_> = probe
             .tales()
             .iter()

@@ -3,6 +3,7 @@
 use super::Measured;
 use crate::data::Tokens;
 use crate::error::LanguageError;
+use crate::evaluate::sums::Ledger;
 use crate::evaluate::{Evaluator, WindowReading};
 use burn_dragon_core::api::Dragon;
 use serde::Serialize;
@@ -47,38 +48,47 @@ impl Evaluator<'_> {
         tokens: &Tokens,
         reading: WindowReading,
     ) -> Result<TextScore, LanguageError> {
-        if let Some(first) = tokens.unknown.first() {
-            return Err(LanguageError::UnknownSymbols {
-                unknown: tokens.unknown.len(),
-                first: first.at,
-            });
-        }
+        check_known(tokens)?;
+        let mut ledger = Ledger::default();
         let mut windows: BTreeMap<(usize, usize), WindowSums> = BTreeMap::new();
         self.predict(dragon, tokens, (reading, None), None, |at, nats, target| {
             let window = windows
                 .entry((at.document, at.position / reading.block_size))
                 .or_default();
+            ledger.add(at.document, at.position, nats, target);
             window.nats += f64::from(nats);
             window.tokens += 1;
             window.bytes += target.bytes as u64;
         })?;
-        let sums = || windows.values();
-        let (tokens, bytes) = (
-            sums().map(|sums| sums.tokens).sum(),
-            sums().map(|sums| sums.bytes).sum(),
-        );
-        let mut documents: Vec<usize> = windows.keys().map(|(document, _)| *document).collect();
-        documents.dedup();
-        let loss = Measured::ratio(sums().map(|sums| (sums.nats, sums.tokens as f64)));
-        let Some(loss) = loss else {
+        let (units, sums) = (|| windows.values(), ledger.by_position().whole());
+        // The values are those of the plain evaluation, in its order of summation.
+        let ratio = |value: f64, of: fn(&WindowSums) -> (f64, f64)| {
+            Measured::ratio(units().map(of)).map(|measured| Measured { value, ..measured })
+        };
+        let Some(loss) = ratio(sums.loss(), |sums| (sums.nats, sums.tokens as f64)) else {
             unreachable!("a text without predictions is refused");
         };
+        let bits = |value| ratio(value, |sums| (sums.nats / LN_2, sums.bytes as f64));
         Ok(TextScore {
-            bits_per_byte: Measured::ratio(sums().map(|sums| (sums.nats / LN_2, sums.bytes as f64))),
+            bits_per_byte: sums.bits_per_byte().and_then(bits),
             loss,
-            tokens,
-            bytes,
-            documents: documents.len(),
+            tokens: sums.tokens,
+            bytes: sums.bytes,
+            documents: ledger.documents(),
         })
+    }
+}
+
+/// Refuses a text with symbols that its tokenizer does not know: their bits cannot be told.
+///
+/// # Errors
+/// [`LanguageError::UnknownSymbols`].
+pub fn check_known(tokens: &Tokens) -> Result<(), LanguageError> {
+    match tokens.unknown.first() {
+        Some(first) => Err(LanguageError::UnknownSymbols {
+            unknown: tokens.unknown.len(),
+            first: first.at,
+        }),
+        None => Ok(()),
     }
 }
