@@ -10,6 +10,7 @@ mod forward;
 mod generate;
 #[cfg(feature = "fetch")]
 mod hub;
+mod layout;
 mod model;
 #[cfg(feature = "train")]
 mod predict;
@@ -30,9 +31,12 @@ pub use eval::{EvalArgs, MemoryMode};
 pub use export::{BundleArgs, ExportArgs, ExportBurnpackArgs, ExportFamily};
 pub use files::{ConvertArgs, DiffArgs, InspectArgs, VerifyArgs};
 pub use forward::{Form, ForwardArgs};
-pub use generate::{ChatArgs, ContextMode, DrawingArgs, GenerateArgs, InferArgs, InferenceArgs, MemoryArgs};
+pub use generate::{
+    ChatArgs, ChatMode, ContextMode, DrawingArgs, GenerateArgs, InferArgs, InferenceArgs, MemoryArgs,
+};
 #[cfg(feature = "fetch")]
 pub use hub::{PullArgs, PushArgs};
+pub use layout::command;
 pub use model::{ModelArgs, PlaceArgs, WhichArgs};
 #[cfg(feature = "train")]
 pub use predict::PredictArgs;

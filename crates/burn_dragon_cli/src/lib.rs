@@ -12,7 +12,7 @@ mod typed;
 mod usage;
 
 use args::{Args, Verb};
-use clap::{Arg, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, Command, FromArgMatches};
 use std::any::TypeId;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -25,8 +25,8 @@ pub fn dragon(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return exit::ended(commands::tour::run());
     }
     #[cfg(feature = "train")]
-    let arguments = typed::with_train(arguments, &Args::command(), &families::names());
-    parse(Args::command(), arguments)
+    let arguments = typed::with_train(arguments, &args::command(), &families::names());
+    parse(args::command(), arguments)
 }
 
 /// Runs one verb as a program of its own: `train ...` is `dragon train ...`.
@@ -34,7 +34,7 @@ pub fn verb(name: &str, arguments: impl IntoIterator<Item = OsString>) -> ExitCo
     // As a multicall program clap reads the verb from the program's name, and names it so in its messages.
     let arguments = arguments.into_iter().skip(1);
     parse(
-        Args::command().multicall(true),
+        args::command().multicall(true),
         std::iter::once(name.into()).chain(arguments),
     )
 }
@@ -117,8 +117,8 @@ fn run(verb: &Verb) -> ExitCode {
         #[cfg(feature = "train")]
         Verb::Doctor(args) => commands::doctor::run(args),
         Verb::Bench(args) => commands::bench::run(args),
-        Verb::Completions(args) => commands::completions::run(args, Args::command()),
-        Verb::Man(args) => commands::man::run(args, Args::command()),
+        Verb::Completions(args) => commands::completions::run(args, args::command()),
+        Verb::Man(args) => commands::man::run(args, args::command()),
         Verb::Export(args) => commands::export::run(&args.place.path(), args.place.offline, &args.bundle),
         Verb::ExportBurnpack(args) => commands::export_burnpack::run(args),
     };

@@ -3,7 +3,7 @@
 use burn_dragon::api::expert::checkpoint::{is_obeyed, printable};
 use burn_dragon_train::api::expert::results;
 use std::fmt::Arguments;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 /// `println!`, but for what becomes of a failure and of what a terminal would obey: see [`as_it_is`].
 macro_rules! show {
@@ -29,6 +29,17 @@ pub(crate) fn aside(text: Arguments<'_>) {
 pub(crate) fn mark(text: &str) {
     let mut err = std::io::stderr().lock();
     let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush()); // as above
+}
+
+/// Text that a terminal shows dimmed, so that it is told from what follows it; unchanged where standard output is no
+/// terminal or has no colours (`NO_COLOR`, `TERM=dumb`).
+pub(crate) fn dimmed(text: &[u8]) -> Vec<u8> {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    match std::io::stdout().is_terminal() && !set("NO_COLOR") && !dumb && !text.is_empty() {
+        true => [b"\x1b[2m", text, b"\x1b[0m"].concat(),
+        false => text.to_vec(),
+    }
 }
 
 /// Writes a line unchanged: the output of a model is what the user requested. A failed write is reported at the end, by

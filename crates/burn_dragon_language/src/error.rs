@@ -255,6 +255,17 @@ pub enum LanguageError {
         /// Number of documents in the text.
         documents: usize,
     },
+    /// A text with symbols that the tokenizer does not know, where each must be predicted.
+    #[error(
+        "the tokenizer does not know {unknown} of the symbols of the text, the first at token {first} (counted from 0), so its \
+         bits per byte cannot be told; use a text in the alphabet of the model, or a model of bytes"
+    )]
+    UnknownSymbols {
+        /// Number of unknown symbols.
+        unknown: usize,
+        /// Index of the first token of an unknown symbol, counted from 0.
+        first: usize,
+    },
     /// An error in one document.
     #[error("in document {index} (counted from 0): {source}")]
     InDocument {

@@ -43,6 +43,10 @@ pub mod api {
         WindowStart,
     };
     pub use crate::error::LanguageError;
+    pub use crate::evaluate::{
+        EvaluationCounter, LevelScore, Measured, PeriodScore, PhaseScore, PredictabilityScore,
+        PredictabilityTask, RecallFigure, TextScore, check_known,
+    };
     pub use crate::evaluate::{Evaluator, LanguageEvaluation, PositionScore, WindowMemory, WindowReading};
     pub use crate::evaluate::{evaluation_lines, needle_lines, reading_in_words, recall_lines};
     pub use crate::export::{LANGUAGE, LanguageKind, TOKENIZER, dragon, model_file, model_hash};

@@ -101,7 +101,7 @@ pub(crate) fn rate(per_second: f64) -> String {
 }
 
 /// Duration as text: `0s`, `42s`, `3m 05s`, `2h 07m`, `3d 04h`; `-` if unknown.
-pub(crate) fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "-".into();
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::TrainError;
@@ -15,9 +15,12 @@ static INSTALLED: Mutex<Option<Interrupt>> = Mutex::new(None);
 #[derive(Debug, Clone)]
 pub struct Interrupt {
     requested: Arc<AtomicBool>,
-    /// Time of the first signal.
-    heard: Arc<OnceLock<Instant>>,
+    /// Time of the first signal, and the line that is printed then.
+    heard: Arc<Mutex<(Option<Instant>, &'static str)>>,
 }
+
+/// Line printed at the first signal of a training.
+const FINISHING: &str = "finishing the step and saving; press again to stop at once";
 
 /// Time within which a second signal counts as the first one, which was sent to a process and to its group.
 const SAME: Duration = Duration::from_millis(300);
@@ -52,7 +55,7 @@ impl Interrupt {
     pub fn none() -> Self {
         Self {
             requested: Arc::new(AtomicBool::new(false)),
-            heard: Arc::new(OnceLock::new()),
+            heard: Arc::new(Mutex::new((None, FINISHING))),
         }
     }
 
@@ -61,14 +64,28 @@ impl Interrupt {
         self.requested.store(true, Ordering::SeqCst);
     }
 
+    /// Withdraws the request: the next signal is a first one again. For programs that go on after an interruption.
+    pub fn withdraw(&self) {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).0 = None;
+        self.requested.store(false, Ordering::SeqCst);
+    }
+
+    /// The same request; the first signal is answered with this line on standard error.
+    #[must_use]
+    pub fn announced(self, line: &'static str) -> Self {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).1 = line;
+        self
+    }
+
     /// Whether a stop was requested.
     pub fn requested(&self) -> bool {
         self.requested.load(Ordering::SeqCst)
     }
 
     fn signal(&self) {
-        let before = self.heard.get().map(Instant::elapsed);
-        self.heard.get_or_init(Instant::now);
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = heard.0.map(|at| at.elapsed());
+        heard.0.get_or_insert_with(Instant::now);
         if self.requested.swap(true, Ordering::SeqCst) {
             if before.is_some_and(|since| since < SAME) {
                 return;
@@ -76,10 +93,7 @@ impl Interrupt {
             process::exit(Self::EXIT_CODE);
         }
         // Not `eprintln`, which panics when standard error is closed. The new line ends the live progress line.
-        let _ = writeln!(
-            io::stderr(),
-            "\nfinishing the step and saving; press again to stop at once"
-        );
+        let _ = writeln!(io::stderr(), "\n{}", heard.1);
     }
 }
 
@@ -101,6 +115,17 @@ mod tests {
         assert!(!clone.requested());
         interrupt.request();
         assert!(clone.requested() && !other.requested());
+    }
+
+    #[test]
+    fn a_request_that_is_withdrawn_can_be_made_again() {
+        let interrupt = Interrupt::none().announced("stopping");
+        interrupt.signal();
+        assert!(interrupt.requested());
+        interrupt.withdraw();
+        assert!(!interrupt.requested());
+        interrupt.signal(); // a second one without the withdrawal would end the process, or be taken for the first
+        assert!(interrupt.requested());
     }
 
     #[cfg(unix)]

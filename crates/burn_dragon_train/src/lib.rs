@@ -84,7 +84,7 @@ pub mod api {
 
     /// Parts of the training loop, for custom loops.
     pub mod expert {
-        pub use crate::amounts::{bytes, count};
+        pub use crate::amounts::{bytes, count, duration};
         pub use crate::bench_steps::BenchSteps;
         pub use crate::command::dragon as dragon_as_typed;
         pub use crate::companions::of as companions;

@@ -103,28 +103,49 @@ fn stored_precision(name: &str) -> Result<StoredPrecision, &'static str> {
 /// `dragon chat`.
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "A chat is one text: your line is added with a newline, and the model continues it. It is not trained to \
-                  follow instructions. A line that begins with / is a command; /help lists them."
+    after_help = "A chat is one text, which the model remembers and continues; it is not trained to follow instructions. A line that \
+                  begins with / is a command; /help lists them. The mode says how a line joins the text.
+
+Examples:
+  dragon chat runs/latest
+  dragon chat runs/latest --mode lines --context-window 128
+  dragon chat runs/latest --state-in facts.state --state-out later.state
+  printf 'Mira hid the red key\\n' | dragon chat runs/latest --temperature 0"
 )]
 pub struct ChatArgs {
     /// The model
     #[command(flatten)]
     pub model: ModelArgs,
+    /// How a line joins the text (default: continue for a run on tales, else lines)
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub mode: Option<ChatMode>,
+    /// Maximum number of tokens in an answer
+    #[arg(short = 'n', long, value_name = "N")]
+    pub max_tokens: Option<usize>,
+    /// Settings of the sampling; without --stop the mode says where an answer ends
+    #[command(flatten)]
+    pub drawing: DrawingArgs,
     /// Precision of weights and memory
     #[command(flatten)]
     pub inference: InferenceArgs,
     /// Memory files
     #[command(flatten)]
     pub memory: MemoryArgs,
-    /// Settings of the sampling; an answer ends at a newline, unless --stop is given
-    #[command(flatten)]
-    pub drawing: DrawingArgs,
-    /// Maximum number of tokens in an answer
-    #[arg(short = 'n', long, value_name = "N")]
-    pub max_tokens: Option<usize>,
     /// Remember between one and two windows of N tokens, and forget older ones
     #[arg(long, value_name = "N")]
     pub context_window: Option<usize>,
+    /// On a terminal, keep no history of the lines and recall none
+    #[arg(long)]
+    pub no_history: bool,
+}
+
+/// How a line of a chat joins the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ChatMode {
+    /// As it is: the model continues the line, to the end of a sentence
+    Continue,
+    /// With a newline: the model answers with a line of its own
+    Lines,
 }
 
 /// Context of the model.

@@ -31,7 +31,7 @@ pub struct PlaceArgs {
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// Configuration of official .safetensors (JSON with n_layer, n_embd, n_head, ...)
-    #[arg(long, value_name = "FILE.json", display_order = 900)]
+    #[arg(long, value_name = "FILE.json")]
     pub model_config: Option<PathBuf>,
     /// Checkpoint to read
     #[command(flatten)]

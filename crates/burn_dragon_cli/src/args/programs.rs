@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// `dragon completions`.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   dragon completions bash > ~/.local/share/bash-completion/completions/dragon")]
 pub struct CompletionsArgs {
     /// The shell

@@ -5,6 +5,7 @@ use super::run_settings::RunSettings;
 use super::{backend, from_stdin, load, memory, print_json};
 use crate::args::{DrawingArgs, GenerateArgs, InferenceArgs};
 use crate::exit::{self, Usage};
+use crate::show::dimmed;
 use anyhow::Context;
 use burn_dragon::api::language::{DrawnOn, Generation, GenerationConfig, Generator, LanguageModel, Prefix};
 use burn_dragon_train::api::Interrupt;
@@ -123,7 +124,7 @@ pub(super) fn apply_precision(args: &InferenceArgs, config: &mut GenerationConfi
 /// Output to standard output.
 #[derive(Clone, Copy)]
 pub(super) struct Show<'a> {
-    /// Prompt, shown before its continuation.
+    /// Prompt, shown before its continuation; dimmed on a terminal.
     pub(super) prompt: &'a [u8],
     /// Whether pieces are shown as they come, not the text at the end.
     pub(super) streaming: bool,
@@ -135,7 +136,7 @@ impl Show<'_> {
     /// Shows the text, unless it was shown while it was generated.
     pub(super) fn end(&self, generation: &Generation) {
         if !self.streaming && !self.quiet {
-            results::write(&[self.prompt, generation.text.as_bytes(), b"\n"].concat());
+            results::write(&[&*dimmed(self.prompt), generation.text.as_bytes(), b"\n"].concat());
         }
     }
 }
@@ -153,7 +154,7 @@ pub(super) fn speak(
         elsewhere => tell!("{elsewhere}"),
     }
     // After a failed write to standard output, nothing more is written.
-    let mut heard = !live || results::write(show.prompt);
+    let mut heard = !live || results::write(&dimmed(show.prompt));
     let generation = generator.go_on(reading, |piece| {
         heard = heard && (!live || results::write(piece.as_bytes()));
         if heard && !interrupt.requested() {

@@ -1,5 +1,6 @@
 //! Memory files of the verbs that generate text.
 
+use super::live::Pulse;
 use super::prompt::Extent;
 use crate::args::MemoryArgs;
 use crate::exit::Usage;
@@ -16,7 +17,9 @@ pub(super) fn open(generator: &Generator<'_>, args: &MemoryArgs) -> anyhow::Resu
     let Some(path) = &args.state_in else {
         return Ok(generator.begin());
     };
+    let pulse = Pulse::named(format!("reading {}", path.display()));
     let reading = generator.load(path)?;
+    drop(pulse);
     tell!("memory {}, {} tokens", path.display(), reading.tokens());
     Ok(reading)
 }
@@ -26,7 +29,9 @@ pub(super) fn close(generator: &Generator<'_>, args: &MemoryArgs, reading: &Pref
     let Some(path) = &args.state_out else {
         return Ok(());
     };
+    let pulse = Pulse::named(format!("saving {}", path.display()));
     generator.save(reading, path, args.state_precision.unwrap_or_default())?;
+    drop(pulse);
     tell!(
         "memory of {} tokens saved to {}",
         reading.tokens(),

@@ -111,7 +111,10 @@ fn load(place: &PlaceArgs, selected: &SelectedBackend) -> anyhow::Result<Languag
 }
 
 fn read(path: &ModelPath, offline: bool, selected: &SelectedBackend) -> anyhow::Result<LanguageModel> {
-    let model = LanguageModel::load(&remote::find(path, offline)?, &selected.device)?;
+    let found = remote::find(path, offline)?;
+    let pulse = live::Pulse::named(format!("reading {}", path.path.display()));
+    let model = LanguageModel::load(&found, &selected.device)?;
+    drop(pulse);
     passed_over(&model.passed_over);
     tell!("model {}, step {}", model.file.display(), model.info.step);
     Ok(model)

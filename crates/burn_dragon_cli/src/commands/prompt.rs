@@ -1,9 +1,11 @@
 //! Prompt: the text to continue, as bytes and as tokens.
 
-use super::live::Line;
+use super::live::Pulse;
 use burn_dragon::api::language::{LanguageModel, Prefix, TokenizerSpec};
 use burn_dragon_train::api::Interrupt;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Prompt: the text to continue.
 #[derive(Debug)]
@@ -50,22 +52,21 @@ impl Extent {
 /// Reads a text piece by piece and shows the progress if it takes long. Stops between two pieces if the user
 /// interrupts.
 pub(super) fn read(reading: &mut Prefix, tokens: &[u32], interrupt: &Interrupt) -> anyhow::Result<Extent> {
-    let (mut line, of) = (Line::new(), tokens.len());
+    let (done, of) = (Arc::new(AtomicUsize::new(0)), tokens.len());
+    let shown = done.clone();
+    let _pulse = Pulse::of(move |_| progress(shown.load(Ordering::Relaxed), of));
     let read = reading.read_while(tokens, |read| {
-        if read < of {
-            line.show(false, || {
-                format!(
-                    "prompt: {read} of {of} tokens read, {:.0} %",
-                    100.0 * read as f64 / of as f64
-                )
-            });
-        }
+        done.store(read, Ordering::Relaxed);
         if interrupt.requested() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
         }
     });
-    line.erase();
     Ok(Extent { read: read?, of })
+}
+
+fn progress(read: usize, of: usize) -> String {
+    let percent = 100.0 * read as f64 / of.max(1) as f64;
+    format!("prompt: {read} of {of} tokens read, {percent:.0} %")
 }

@@ -17,6 +17,8 @@ pub(super) struct RunSettings {
     pub(super) generation: GenerationConfig,
     /// Reading of the run's models; `None` if training is not compiled in. Then only the model file has it.
     pub(super) reading: Option<LearntReading>,
+    /// Number of tokens of a document after which its carried memory is emptied, `sequence.streams.max_context`.
+    pub(super) max_context: Option<usize>,
 }
 
 impl RunSettings {
@@ -58,6 +60,11 @@ mod schema {
     fn settings(config: LanguageConfig) -> RunSettings {
         RunSettings {
             reading: Some(config.reading()),
+            max_context: config
+                .sequence
+                .streams
+                .as_ref()
+                .and_then(|streams| streams.max_context),
             dataset: config.dataset,
             model: config.model,
             generation: config.generation,
@@ -91,6 +98,7 @@ mod schema {
             model: tables.model,
             generation: tables.generation,
             reading: None,
+            max_context: None,
         })
     }
 }

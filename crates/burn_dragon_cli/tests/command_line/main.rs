@@ -5,12 +5,14 @@
 
 mod bench;
 mod chat;
+mod chat_turns;
 #[cfg(feature = "fetch")]
 mod datasets;
 #[cfg(target_os = "linux")]
 mod doctor;
 mod errors;
 mod eval;
+mod eval_suite;
 mod export;
 mod families;
 mod files;
@@ -41,6 +43,8 @@ mod strangers;
 #[cfg(feature = "train")]
 mod sudoku;
 mod support;
+#[cfg(unix)]
+mod terminal;
 mod texts;
 #[cfg(feature = "bpe")]
 mod tokenizer;

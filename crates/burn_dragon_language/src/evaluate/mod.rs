@@ -2,18 +2,27 @@
 //!
 //! There is one way to evaluate a text, [`Evaluator::evaluate`], for training and for `dragon eval`. Documents are read
 //! one by one, each from an empty memory, window by window. [`WindowMemory`] sets what is remembered from window to
-//! window. Every token but the first of a document is predicted exactly once.
+//! window. Every token but the first of a document is predicted exactly once. `suite` has the figures of `dragon eval
+//! --suite`, each with a standard error.
 
+mod counter;
 mod lines;
 mod reading;
 mod recall;
 mod room;
 mod spans;
+mod suite;
 mod sums;
+mod trace;
 
+pub use counter::EvaluationCounter;
 pub use lines::{evaluation_lines, needle_lines, reading_in_words, recall_lines};
-use reading::Reader;
+use reading::{Probes, Reader};
 pub use reading::{WindowMemory, WindowReading};
+pub use suite::{
+    LevelScore, Measured, PeriodScore, PhaseScore, PredictabilityScore, PredictabilityTask, RecallFigure,
+    TextScore, check_known,
+};
 pub use sums::PositionScore;
 
 use crate::data::Tokens;
@@ -24,7 +33,7 @@ use crate::tokenizer::Tokenizer;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_core::api::{Density, DensityProbe, Dragon, Precision};
 use serde::Serialize;
-use spans::{groups, sample, spans};
+use spans::{EvaluationSpan, groups, sample, spans};
 use std::borrow::Cow;
 use sums::{Ledger, Target};
 
@@ -67,6 +76,7 @@ pub struct Evaluator<'a> {
     /// Maximum number of windows, or documents, that are read side by side.
     lanes: usize,
     precision: Precision,
+    counter: Option<&'a EvaluationCounter>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -77,6 +87,7 @@ impl<'a> Evaluator<'a> {
             tokenizer,
             lanes: LANES,
             precision: Precision::F32,
+            counter: None,
         }
     }
 
@@ -86,11 +97,29 @@ impl<'a> Evaluator<'a> {
         Self { precision, ..self }
     }
 
+    /// The same evaluator, which counts the tokens that it reads.
+    #[must_use]
+    pub fn counted_by(self, counter: &'a EvaluationCounter) -> Self {
+        let counter = Some(counter);
+        Self { counter, ..self }
+    }
+
     /// The model that reads, as this evaluator has it read.
-    fn reader(self, dragon: &Dragon) -> Reader<'_> {
+    fn reader<'r>(self, dragon: &'r Dragon) -> Reader<'r>
+    where
+        'a: 'r,
+    {
         Reader {
             dragon,
             precision: self.precision,
+            counter: self.counter,
+        }
+    }
+
+    /// Tells the counter how many tokens will be read.
+    fn expect(&self, predictions: impl Iterator<Item = usize>) {
+        if let Some(counter) = self.counter {
+            counter.expect(predictions.map(|tokens| tokens as u64).sum());
         }
     }
 
@@ -108,40 +137,17 @@ impl<'a> Evaluator<'a> {
         reading: WindowReading,
         windows: Option<usize>,
     ) -> Result<LanguageEvaluation, LanguageError> {
-        reading.validate()?;
-        let mut spans = spans(tokens, reading);
-        if let Some(counted) = &tokens.counted {
-            // What is read for no loss is left out; a document is read whole where memory is carried.
-            spans.retain(|span| counted.meets(span.tokens.start + 1..span.tokens.end));
-        }
-        if let Some(windows) = windows {
-            spans = sample(spans, reading, windows);
-        }
-        if spans.is_empty() {
-            return Err(LanguageError::NothingToPredict {
-                text: "the text",
-                documents: tokens.starts.len(),
-            });
-        }
         let mut ledger = Ledger::default();
         let mut probe = (reading.memory == WindowMemory::Reset).then(DensityProbe::default);
-        for group in groups(&mut spans, reading.memory, self.side_by_side(dragon, reading)) {
-            let ids = group.iter().map(|span| tokens.ids.read(span.tokens.clone()));
-            let ids: Vec<Cow<'_, [u32]>> = ids.collect();
-            let ids: Vec<&[u32]> = ids.iter().map(|ids| &**ids).collect();
-            reading.read(self.reader(dragon), &ids, probe.as_mut(), |window| {
-                let positions = window.all_positions();
-                for ((span, positions), losses) in group.iter().zip(positions).zip(window.losses()) {
-                    for (at, nats) in positions.zip(losses) {
-                        let predicted = span.tokens.start + at + 1;
-                        if tokens.counts(predicted) {
-                            let target = self.target(tokens, predicted);
-                            ledger.add(span.document, span.skipped + at, nats, target);
-                        }
-                    }
-                }
-            })?;
-        }
+        self.predict(
+            dragon,
+            tokens,
+            (reading, windows),
+            probe.as_mut(),
+            |at, nats, target| {
+                ledger.add(at.document, at.position, nats, target);
+            },
+        )?;
         let sums = ledger.by_position();
         let all = sums.whole();
         if all.tokens == 0 {
@@ -163,6 +169,53 @@ impl<'a> Evaluator<'a> {
             by_position: sums.scores(),
             recall: None,
         })
+    }
+
+    /// Gives every prediction that counts to a callback: its place, its nats and its target. Those of a document come in its order.
+    fn predict(
+        &self,
+        dragon: &Dragon,
+        tokens: &Tokens,
+        (reading, windows): (WindowReading, Option<usize>),
+        mut density: Option<&mut DensityProbe>,
+        mut each: impl FnMut(Place, f32, Target),
+    ) -> Result<(), LanguageError> {
+        reading.validate()?;
+        let mut spans = spans(tokens, reading);
+        if let Some(counted) = &tokens.counted {
+            // What is read for no loss is left out; a document is read whole where memory is carried.
+            spans.retain(|span| counted.meets(span.tokens.start + 1..span.tokens.end));
+        }
+        if let Some(windows) = windows {
+            spans = sample(spans, reading, windows);
+        }
+        if spans.is_empty() {
+            return Err(LanguageError::NothingToPredict {
+                text: "the text",
+                documents: tokens.starts.len(),
+            });
+        }
+        self.expect(spans.iter().map(EvaluationSpan::predictions));
+        for group in groups(&mut spans, reading.memory, self.side_by_side(dragon, reading)) {
+            let ids = group.iter().map(|span| tokens.ids.read(span.tokens.clone()));
+            let ids: Vec<Cow<'_, [u32]>> = ids.collect();
+            let ids: Vec<&[u32]> = ids.iter().map(|ids| &**ids).collect();
+            let density = density.as_deref_mut();
+            let probes = Probes { density, trace: None };
+            reading.read(self.reader(dragon), &ids, probes, |window| {
+                let positions = window.all_positions();
+                for ((span, positions), losses) in group.iter().zip(positions).zip(window.losses()) {
+                    for (at, nats) in positions.zip(losses) {
+                        let predicted = span.tokens.start + at + 1;
+                        if tokens.counts(predicted) {
+                            let target = self.target(tokens, predicted);
+                            each(Place::of(span.document, span.skipped + at), nats, target);
+                        }
+                    }
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// Target of the prediction of token `at`.
@@ -189,6 +242,21 @@ impl<'a> Evaluator<'a> {
         let remembered = config.cost().state_bytes() * reading.memory.states();
         let lanes = ROOM / window.saturating_add(remembered).max(1);
         usize::try_from(lanes).unwrap_or(usize::MAX).clamp(1, self.lanes)
+    }
+}
+
+/// Place of a prediction.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Index of the document, counted from 0.
+    document: usize,
+    /// Position in the document of the token at which the prediction is made, counted from 0.
+    position: usize,
+}
+
+impl Place {
+    fn of(document: usize, position: usize) -> Self {
+        Self { document, position }
     }
 }
 

@@ -1,9 +1,12 @@
 //! Reading of documents a window at a time, with the memory of earlier windows or without.
 
+use super::EvaluationCounter;
 use super::room;
+use super::trace::ActivityTrace;
 use crate::error::LanguageError;
 use crate::learnt::{LearntMemory, LearntReading};
 use burn::tensor::{Int, Tensor, TensorData};
+use burn_dragon_core::api::expert::Watch;
 use burn_dragon_core::api::{DecoderError, DensityProbe, Dragon, DragonState, Pass, Precision, token_losses};
 use serde::Serialize;
 use std::ops::Range;
@@ -45,11 +48,21 @@ impl WindowMemory {
     }
 }
 
-/// Model that reads, and the precision of the factors in its levels' products.
+/// Model that reads, the precision of the factors in its levels' products, and a count of what it reads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
     pub(super) dragon: &'a Dragon,
     pub(super) precision: Precision,
+    pub(super) counter: Option<&'a EvaluationCounter>,
+}
+
+/// Probes of the activities of a reading.
+#[derive(Debug, Default)]
+pub(super) struct Probes<'a> {
+    /// Counts active neurons where memory is emptied before each window; padding is counted too.
+    pub(super) density: Option<&'a mut DensityProbe>,
+    /// Traces active neurons token by token.
+    pub(super) trace: Option<&'a mut ActivityTrace>,
 }
 
 impl Reader<'_> {
@@ -104,7 +117,7 @@ impl WindowReading {
 
     /// Reads documents side by side, each from an empty memory, and gives every window to a callback. The last token of
     /// a document is only predicted, so a document of fewer than two tokens gives nothing. Documents that have ended
-    /// leave the batch. Active neurons are counted if memory is emptied before each window; padding is counted too.
+    /// leave the batch.
     ///
     /// # Panics
     /// If the documents are not ordered by length, longest first.
@@ -112,7 +125,7 @@ impl WindowReading {
         self,
         reader: Reader<'_>,
         documents: &[&[u32]],
-        mut density: Option<&mut DensityProbe>,
+        mut probes: Probes<'_>,
         mut visit: impl FnMut(Window<'_>),
     ) -> Result<(), LanguageError> {
         self.validate()?;
@@ -132,17 +145,28 @@ impl WindowReading {
             let lanes = lanes.get_or_insert_with(|| Lanes::new(reader, self.memory, going));
             lanes.keep(going)?;
             let tokens = Tensor::from_data(matrix(documents, window), &reader.dragon.device());
-            visit(Window {
+            let window = Window {
                 documents,
                 start,
-                logits: lanes.read(tokens, density.as_deref_mut())?,
-            });
+                logits: lanes.read(tokens, &mut probes)?,
+            };
+            if let Some(counter) = reader.counter {
+                counter.add(
+                    window
+                        .all_positions()
+                        .iter()
+                        .map(|range| range.len() as u64)
+                        .sum(),
+                );
+            }
+            visit(window);
         }
         Ok(())
     }
 }
 
 /// One window of the documents that reach so far.
+#[derive(Clone)]
 pub(super) struct Window<'a> {
     /// The whole documents.
     pub(super) documents: &'a [&'a [u32]],
@@ -234,26 +258,31 @@ impl<'a> Lanes<'a> {
     }
 
     /// Logits `[B, T, V]` of the next tokens `[B, T]`.
-    fn read(
-        &mut self,
-        tokens: Tensor<2, Int>,
-        density: Option<&mut DensityProbe>,
-    ) -> Result<Tensor<3>, LanguageError> {
+    fn read(&mut self, tokens: Tensor<2, Int>, probes: &mut Probes<'_>) -> Result<Tensor<3>, LanguageError> {
+        let trace = probes.trace.as_deref_mut();
         match self.memory {
             WindowMemory::Reset => {
+                let density = probes.density.as_deref_mut();
                 let pass = Pass {
                     density,
+                    watch: trace.map(|trace| trace as &mut dyn Watch),
                     ..self.reader.pass()
                 };
                 Ok(self.reader.dragon.forward_pass(tokens, pass))
             }
-            WindowMemory::Carried => advance(self.reader, &mut self.states[0], tokens),
-            WindowMemory::Sliding { window } => self.slide(&tokens, window),
+            WindowMemory::Carried => advance(self.reader, &mut self.states[0], tokens, trace),
+            WindowMemory::Sliding { window } => self.slide(&tokens, window, trace),
         }
     }
 
-    /// Both states read on; no span goes over an edge between two windows.
-    fn slide(&mut self, tokens: &Tensor<2, Int>, window: usize) -> Result<Tensor<3>, LanguageError> {
+    /// Both states read on; no span goes over an edge between two windows. The older state, which gives the logits, is
+    /// traced.
+    fn slide(
+        &mut self,
+        tokens: &Tensor<2, Int>,
+        window: usize,
+        mut trace: Option<&mut ActivityTrace>,
+    ) -> Result<Tensor<3>, LanguageError> {
         let [lanes, length] = tokens.dims();
         let (mut logits, mut from) = (Vec::new(), 0);
         while from < length {
@@ -267,9 +296,10 @@ impl<'a> Lanes<'a> {
             let size = (length - from).min(window - self.read % window);
             let span = tokens.clone().narrow(1, from, size);
             for younger in &mut self.states[1..] {
-                advance(self.reader, younger, span.clone())?;
+                advance(self.reader, younger, span.clone(), None)?;
             }
-            logits.push(advance(self.reader, &mut self.states[0], span)?);
+            let trace = trace.as_deref_mut();
+            logits.push(advance(self.reader, &mut self.states[0], span, trace)?);
             self.read += size;
             from += size;
         }
@@ -281,10 +311,15 @@ fn advance(
     reader: Reader<'_>,
     state: &mut DragonState,
     tokens: Tensor<2, Int>,
+    trace: Option<&mut ActivityTrace>,
 ) -> Result<Tensor<3>, LanguageError> {
+    let pass = Pass {
+        watch: trace.map(|trace| trace as &mut dyn Watch),
+        ..reader.pass()
+    };
     let (logits, next) = reader
         .dragon
-        .forward_pass_with_state(tokens, state.take(), reader.pass())
+        .forward_pass_with_state(tokens, state.take(), pass)
         .map_err(DecoderError::from)?;
     *state = next;
     Ok(logits)
@@ -309,8 +344,9 @@ mod tests {
         let reader = Reader {
             dragon: &dragon,
             precision: Precision::F32,
+            counter: None,
         };
-        let read = reading.read(reader, documents, None, |window| {
+        let read = reading.read(reader, documents, Probes::default(), |window| {
             for (losses, lane) in window.losses().into_iter().zip(&mut all) {
                 lane.extend(losses);
             }
@@ -386,13 +422,14 @@ mod tests {
         let reader = Reader {
             dragon: &dragon,
             precision: Precision::F32,
+            counter: None,
         };
         for (memory, block_size) in [
             (WindowMemory::Carried, 0),
             (WindowMemory::Sliding { window: 0 }, 8),
         ] {
             let error = WindowReading { memory, block_size }
-                .read(reader, &[], None, |_| ())
+                .read(reader, &[], Probes::default(), |_| ())
                 .unwrap_err();
             assert!(matches!(error, LanguageError::Config { .. }), "{error}");
         }

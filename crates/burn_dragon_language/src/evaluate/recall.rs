@@ -1,5 +1,6 @@
 //! Accuracy on recalled words: of tales, and of needle probes at exact distances.
 
+use super::reading::Probes;
 use super::{Evaluator, WindowReading};
 use crate::error::LanguageError;
 use crate::tales::{NeedleProbe, NeedleScore, Recall, RecallProbe, RecallScore, Tale};
@@ -46,7 +47,7 @@ impl Evaluator<'_> {
     }
 
     /// For each tale, which of its recalls are right.
-    fn answers(
+    pub(super) fn answers(
         &self,
         dragon: &Dragon,
         cases: &[(&Tale, &[Recall])],
@@ -60,12 +61,17 @@ impl Evaluator<'_> {
             };
             questions.push(question);
         }
+        self.expect(
+            questions
+                .iter()
+                .map(|question| question.ids.len().saturating_sub(1)),
+        );
         let mut order: Vec<usize> = (0..questions.len()).collect();
         order.sort_by_key(|&case| Reverse(questions[case].ids.len())); // those of like length share a batch
         let mut guesses: Vec<Vec<i32>> = vec![Vec::new(); questions.len()];
         for batch in order.chunks(self.side_by_side(dragon, reading)) {
             let documents: Vec<&[u32]> = batch.iter().map(|&case| &questions[case].ids[..]).collect();
-            reading.read(self.reader(dragon), &documents, None, |window| {
+            reading.read(self.reader(dragon), &documents, Probes::default(), |window| {
                 for (&case, window) in batch.iter().zip(window.likeliest()) {
                     guesses[case].extend(window);
                 }
@@ -183,9 +189,14 @@ mod tests {
         let ids: Vec<u32> = tale.text.bytes().map(u32::from).collect();
         let mut whole = Vec::new();
         WHOLE
-            .read(evaluator().reader(&dragon), &[&ids], None, |window| {
-                whole = window.likeliest().remove(0);
-            })
+            .read(
+                evaluator().reader(&dragon),
+                &[&ids],
+                Probes::default(),
+                |window| {
+                    whole = window.likeliest().remove(0);
+                },
+            )
             .unwrap();
         // A tale that says what the model guesses is recalled, and with another last byte it is not.
         let mut fortunate = tale.clone();
@@ -240,11 +251,16 @@ mod tests {
         let guesses = |memory, block_size| {
             let mut guesses = vec![Vec::new(); documents.len()];
             let reading = WindowReading { memory, block_size };
-            let read = reading.read(evaluator().reader(&dragon), &documents, None, |window| {
-                for (row, window) in guesses.iter_mut().zip(window.likeliest()) {
-                    row.extend(window);
-                }
-            });
+            let read = reading.read(
+                evaluator().reader(&dragon),
+                &documents,
+                Probes::default(),
+                |window| {
+                    for (row, window) in guesses.iter_mut().zip(window.likeliest()) {
+                        row.extend(window);
+                    }
+                },
+            );
             read.unwrap();
             guesses.concat()
         };

@@ -17,7 +17,7 @@ pub(super) struct EvaluationSpan {
 }
 
 impl EvaluationSpan {
-    fn predictions(&self) -> usize {
+    pub(super) fn predictions(&self) -> usize {
         self.tokens.len() - 1
     }
 }

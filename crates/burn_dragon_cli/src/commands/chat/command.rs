@@ -1,13 +1,19 @@
 //! Lines of a chat: text for the model, or a command.
 
+use crate::args::ChatMode;
 use crate::exit::Usage;
+use clap::ValueEnum;
 use std::path::Path;
 
 /// Help text of the commands.
 pub(super) const HELP: &str = "\
-Every line is added to one text, with a newline, and the model continues it up to a newline (or --stop, --max-tokens),
-where the text gets one if it has none. The model is not trained to follow instructions.
-  /save FILE    save the memory to a file
+Lines and answers are one text, which the model remembers. It is not trained to follow instructions.
+In the mode `continue` a line is added as it is, and the model goes on to the end of a sentence; an empty line lets it go
+on. In the mode `lines` a line ends with a newline, and so does the answer. --stop and --max-tokens end an answer too.
+  /mode NAME    change the mode: continue or lines
+  /undo         take back the last line and its answer, or the last /load, /reset or /fork
+  /history      show the lines and answers so far
+  /save FILE    save the memory to a file (the mode is not part of it)
   /load FILE    continue from the memory in a file
   /fork NAME    save a copy of the memory under a name; if the name exists, go back to that copy
   /fork         list the copies
@@ -15,7 +21,8 @@ where the text gets one if it has none. The model is not trained to follow instr
   /seed S       use another seed: the same line after the same text gets another answer
   /help         show this help
   /quit         end the chat, as Ctrl-D does
-A line that begins with // goes to the model with one slash.";
+A line that begins with // goes to the model with one slash. On a terminal the arrow keys recall lines, and Ctrl-C clears
+the line or stops the answer.";
 
 /// Content of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +39,9 @@ pub(super) enum Command<'a> {
     Help,
     Quit,
     Reset,
+    Undo,
+    History,
+    Mode(Option<ChatMode>),
     Seed(u64),
     Save(&'a Path),
     Load(&'a Path),
@@ -63,6 +73,9 @@ pub(super) fn parse(line: &[u8]) -> Result<Said<'_>, Usage> {
         "/help" => alone(Command::Help)?,
         "/quit" => alone(Command::Quit)?,
         "/reset" => alone(Command::Reset)?,
+        "/undo" => alone(Command::Undo)?,
+        "/history" => alone(Command::History)?,
+        "/mode" => Command::Mode(mode(rest)?),
         "/seed" => Command::Seed(rest.parse().map_err(|_| {
             Usage(format!(
                 "{word} needs a whole number, 0 or more, as in {word} 7, not `{rest}`"
@@ -78,6 +91,15 @@ pub(super) fn parse(line: &[u8]) -> Result<Said<'_>, Usage> {
             return Err(Usage(text));
         }
     }))
+}
+
+fn mode(name: &str) -> Result<Option<ChatMode>, Usage> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let mode = ChatMode::from_str(name, false);
+    mode.map(Some)
+        .map_err(|_| Usage(format!("/mode is `continue` or `lines`, not `{name}`")))
 }
 
 #[cfg(test)]
@@ -102,6 +124,10 @@ mod tests {
             ),
             ("/load a.state", Command::Load(Path::new("a.state"))),
             ("/seed 7", Command::Seed(7)),
+            ("/undo", Command::Undo),
+            ("/history", Command::History),
+            ("/mode", Command::Mode(None)),
+            ("/mode  lines", Command::Mode(Some(ChatMode::Lines))),
             ("/fork", Command::Fork(None)),
             ("/fork before", Command::Fork(Some("before"))),
         ] {
@@ -117,6 +143,8 @@ mod tests {
             (b"/reset now", "`now`"),
             (b"/seed", "/seed 7"),
             (b"/seed -1", "`-1`"),
+            (b"/undo 2", "`2`"),
+            (b"/mode poem", "not `poem`"),
             (b"/\xff", "UTF-8"),
         ] {
             let error = parse(line).unwrap_err().to_string();

@@ -1,30 +1,40 @@
-//! Lines of standard input that Ctrl-C can interrupt.
+//! Lines that a person types or a pipe sends, which Ctrl-C can interrupt.
 
+use super::editor::{Editor, GLANCE};
 use crate::show::mark;
 use burn_dragon::api::expert::checkpoint::unmarked;
 use burn_dragon_train::api::Interrupt;
 use std::io::{self, BufRead, IsTerminal};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
-use std::time::Duration;
-
-/// Interval at which a reader that waits for a line checks for an interruption.
-const GLANCE: Duration = Duration::from_millis(50);
 
 /// Lines of standard input, read by a thread of their own: a signal does not wake a thread that waits for input.
 pub(super) struct Lines {
-    receiver: Receiver<io::Result<Vec<u8>>>,
+    source: Source,
     person: bool,
 }
 
+enum Source {
+    /// Lines as they come.
+    Plain(Receiver<io::Result<Vec<u8>>>),
+    /// Lines that are edited on a terminal.
+    Edited(Editor),
+}
+
 impl Lines {
-    pub(super) fn listen() -> Self {
-        let (sender, receiver) = sync_channel(1);
-        thread::spawn(move || forward(&sender));
-        Self {
-            receiver,
-            person: io::stdin().is_terminal(),
-        }
+    /// Lines of the process. On a terminal they are edited; with `history` those of earlier chats can be recalled.
+    pub(super) fn listen(history: bool) -> Self {
+        let person = io::stdin().is_terminal();
+        let editor = person.then(|| Editor::of_terminal(history)).flatten();
+        let source = editor.map_or_else(
+            || {
+                let (sender, receiver) = sync_channel(1);
+                thread::spawn(move || forward(&sender));
+                Source::Plain(receiver)
+            },
+            Source::Edited,
+        );
+        Self { source, person }
     }
 
     /// Whether the input is a terminal.
@@ -34,11 +44,22 @@ impl Lines {
 
     /// The next line without its line end; `None` at the end of the input or after an interruption.
     pub(super) fn next(&self, interrupt: &Interrupt) -> io::Result<Option<Vec<u8>>> {
+        match &self.source {
+            Source::Plain(receiver) => self.plain(receiver, interrupt),
+            Source::Edited(editor) => editor.next(interrupt),
+        }
+    }
+
+    fn plain(
+        &self,
+        receiver: &Receiver<io::Result<Vec<u8>>>,
+        interrupt: &Interrupt,
+    ) -> io::Result<Option<Vec<u8>>> {
         if self.person {
             mark("> ");
         }
         while !interrupt.requested() {
-            match self.receiver.recv_timeout(GLANCE) {
+            match receiver.recv_timeout(GLANCE) {
                 Ok(line) => return line.map(Some),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {

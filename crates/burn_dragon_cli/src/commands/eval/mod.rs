@@ -1,5 +1,10 @@
 //! `dragon eval`: a model's figures on held-out text.
 
+mod progress;
+mod suite;
+mod table;
+
+use super::live::Pulse;
 use super::run_settings::RunSettings;
 use super::{backend, load, notes, print_json, refuse_without_bf16, said};
 use crate::args::{EvalArgs, MemoryMode};
@@ -11,6 +16,7 @@ use burn_dragon::api::language::{
     reading_in_words,
 };
 use burn_dragon::api::language::{LearntMemory, LearntReading};
+use progress::Watched;
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -18,6 +24,9 @@ use std::process::ExitCode;
 
 /// Number of tokens in a window, for a model whose reading is not known.
 const BLOCK_SIZE: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+
+/// Distances in bytes of the needle probe.
+const DISTANCES: [usize; 8] = [100, 200, 500, 1000, 2000, 5000, 10000, 20000];
 
 /// Share of unknown symbols from which the figures are shown with a warning.
 const LOUD: f64 = 0.01;
@@ -31,7 +40,9 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     refuse_without_bf16(args.precision, &selected)?;
     let model = load(&args.model.place, &selected)?;
     let learnt = learnt(&model);
-    if args.needle {
+    if args.suite {
+        suite::run(args, &model, &learnt)?;
+    } else if args.needle {
         let reading = reading(args, &learnt, WindowMemory::Carried)?;
         let needle = on_needles(args, &model, reading)?;
         show(args, &needle, &needle.lines())?;
@@ -130,6 +141,7 @@ fn of_files(
         paths: vec![data.to_string()],
         document_separator,
     });
+    let _pulse = Pulse::named(format!("reading {data}"));
     let documents = source.load(Split::Validation, &std::env::current_dir()?)?;
     notes(documents.notes());
     Ok((
@@ -164,8 +176,10 @@ fn held_out(model: &LanguageModel, run: &Path) -> anyhow::Result<Text> {
         SourceConfig::Text(text) => text.document_separator.clone(),
         _ => None,
     };
+    let pulse = Pulse::named("reading the validation data");
     let tokens = Corpus::held_out(&dataset, &std::env::current_dir()?, &*model.tokenizer)?;
     let changed = changed(model, &tokens)?;
+    drop(pulse);
     changed.iter().for_each(|note| tell!("{note}"));
     Ok(Text {
         tokens,
@@ -173,6 +187,20 @@ fn held_out(model: &LanguageModel, run: &Path) -> anyhow::Result<Text> {
         probe: dataset.source.recall_probe(usize::MAX)?,
         notes: changed.into_iter().collect(),
     })
+}
+
+/// Evaluator of a model, with its progress shown.
+fn evaluator<'a>(args: &EvalArgs, model: &'a LanguageModel, watched: &'a Watched) -> Evaluator<'a> {
+    let evaluator = Evaluator::new(&*model.tokenizer).with_precision(args.precision);
+    evaluator.counted_by(watched.counter())
+}
+
+/// Distances that were typed, else the default ones.
+fn distances<'a>(args: &'a EvalArgs, default: &'a [usize]) -> &'a [usize] {
+    match args.distances.is_empty() {
+        true => default,
+        false => &args.distances,
+    }
 }
 
 /// Result of an evaluation.
@@ -194,7 +222,8 @@ fn judge(
     text: Text,
     reading: WindowReading,
 ) -> anyhow::Result<Judged> {
-    let evaluator = Evaluator::new(&*model.tokenizer).with_precision(args.precision);
+    let watched = Watched::new();
+    let evaluator = evaluator(args, model, &watched);
     let on = |reading| evaluator.evaluate(&model.dragon, &text.tokens, reading, None);
     let mut figures = on(reading)?;
     anyhow::ensure!(
@@ -271,8 +300,9 @@ fn on_needles(args: &EvalArgs, model: &LanguageModel, reading: WindowReading) ->
         Some(SourceConfig::Needle(needle)) => needle,
         _ => NeedleConfig::default(),
     };
-    let probe = NeedleProbe::new(&config, &args.distances, args.cases)?;
-    let evaluator = Evaluator::new(&*model.tokenizer).with_precision(args.precision);
+    let probe = NeedleProbe::new(&config, distances(args, &DISTANCES), args.cases)?;
+    let watched = Watched::new();
+    let evaluator = evaluator(args, model, &watched);
     let score = evaluator.needle(&model.dragon, &probe, reading)?;
     let Some(score) = score else {
         let text = "the tokens of MODEL are not single bytes or characters, as --needle needs";
