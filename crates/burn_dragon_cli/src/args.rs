@@ -12,6 +12,8 @@ mod generate;
 mod hub;
 mod model;
 #[cfg(feature = "train")]
+mod plan;
+#[cfg(feature = "train")]
 mod predict;
 mod programs;
 #[cfg(feature = "train")]
@@ -34,6 +36,8 @@ pub use generate::{ChatArgs, ContextMode, DrawingArgs, GenerateArgs, InferArgs, 
 #[cfg(feature = "fetch")]
 pub use hub::{PullArgs, PushArgs};
 pub use model::{ModelArgs, PlaceArgs, WhichArgs};
+#[cfg(feature = "train")]
+pub use plan::PlanArgs;
 #[cfg(feature = "train")]
 pub use predict::PredictArgs;
 pub use programs::{CompletionsArgs, ManArgs};
@@ -76,6 +80,9 @@ pub enum Verb {
     /// Train a model; without arguments, the default one on embedded tales
     #[cfg_attr(not(feature = "train"), command(hide = true))]
     Train(TrainArgs),
+    /// Tell what a run would take before it starts: parameters, memory, time, disk, largest batch
+    #[cfg(feature = "train")]
+    Plan(PlanArgs),
     /// List the runs in a folder: outcome, steps, loss, time
     #[cfg(feature = "train")]
     Runs(RunsArgs),

@@ -88,6 +88,8 @@ fn run(verb: &Verb) -> ExitCode {
         #[cfg(not(feature = "train"))]
         Verb::Train(_) => Err(exit::without_training().into()),
         #[cfg(feature = "train")]
+        Verb::Plan(args) => commands::plan::run(args),
+        #[cfg(feature = "train")]
         Verb::Runs(args) => commands::runs::run(args),
         #[cfg(feature = "train")]
         Verb::Compare(args) => commands::compare::run(args),

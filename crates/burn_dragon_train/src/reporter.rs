@@ -313,11 +313,11 @@ fn earlier_seconds(run: &RunFolder, lines: &[metrics::Line], resumed: Option<u64
 }
 
 /// Peak FLOP/s of a device: for the processor its multiply-adds, for another device the rate of a square product.
-fn peak_flops(device: &Device) -> Option<f64> {
+pub(crate) fn peak_flops(device: &Device) -> Option<f64> {
     if *device == Device::flex() {
-        static MEASURED: OnceLock<f64> = OnceLock::new(); // a machine does not become another
-        let measure = || machine::peak_flops(machine::threads()).flops_per_second;
-        return Some(*MEASURED.get_or_init(measure));
+        static MEASURED: OnceLock<Option<f64>> = OnceLock::new(); // a machine does not become another
+        let measure = || Some(machine::peak_flops(machine::threads()).ok()?.flops_per_second);
+        return *MEASURED.get_or_init(measure);
     }
     product_flops(device)
 }

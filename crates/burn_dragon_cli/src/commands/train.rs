@@ -3,7 +3,7 @@
 use super::{commit, print_json};
 use crate::args::TrainArgs;
 use crate::exit::{Usage, interrupted};
-use crate::families;
+use crate::families::{self, Entry};
 use crate::typed::Words;
 use burn_dragon::api::train::RunRequest;
 use std::process::ExitCode;
@@ -14,15 +14,7 @@ use toml::Value;
 /// # Errors
 /// If the configuration, the data or the machine do not allow it.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let words = Words::of(&args.words, &families::names())?;
-    if args.resume.is_some() && !words.configs.is_empty() {
-        let text =
-            "a resumed run has its own configuration: give settings as KEY=VALUE, and no configuration file";
-        return Err(Usage(text.into()).into());
-    }
-    let mut request = request(args, &words);
-    let family = families::named(request.family()?.as_deref())?;
-    request.assignments = [of_data(&words.data, family.files), words.settings].concat();
+    let (family, request) = request(args)?;
     let ran = (family.train)(&request)?;
     if let Some(json) = &ran.json {
         print_json(json)?;
@@ -32,6 +24,20 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Family and request that were typed.
+pub(super) fn request(args: &TrainArgs) -> anyhow::Result<(&'static Entry, RunRequest)> {
+    let words = Words::of(&args.words, &families::names())?;
+    if args.resume.is_some() && !words.configs.is_empty() {
+        let text =
+            "a resumed run has its own configuration: give settings as KEY=VALUE, and no configuration file";
+        return Err(Usage(text.into()).into());
+    }
+    let mut request = without_settings(args, &words);
+    let family = families::named(request.family()?.as_deref())?;
+    request.assignments = [of_data(&words.data, family.files), words.settings].concat();
+    Ok((family, request))
 }
 
 /// Settings for data in these files and folders; none without any.
@@ -45,7 +51,7 @@ fn of_data(paths: &[String], files: &str) -> Vec<String> {
 }
 
 /// Request for a run, without its settings.
-fn request(args: &TrainArgs, words: &Words) -> RunRequest {
+fn without_settings(args: &TrainArgs, words: &Words) -> RunRequest {
     RunRequest {
         family: words.family.clone(),
         assignments: Vec::new(),

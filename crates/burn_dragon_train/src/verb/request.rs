@@ -9,6 +9,9 @@ use crate::task::Task;
 use burn_dragon_core::api::Backend;
 use std::path::PathBuf;
 
+/// Folder of all runs.
+pub(super) const RUNS: &str = "runs";
+
 /// Request for a run.
 #[derive(Clone, Debug, Default)]
 pub struct RunRequest {
@@ -89,6 +92,14 @@ impl RunRequest {
             && self.configs.is_empty()
             && self.assignments.is_empty()
             && self.max_steps.is_none()
+    }
+
+    /// Folder of the run, or the folder in which it will be created.
+    pub(super) fn place(&self, resumed: Option<&Resumption>) -> PathBuf {
+        let resumed = resumed.map(|run| run.folder().path().to_path_buf());
+        resumed
+            .or_else(|| self.out.clone())
+            .unwrap_or_else(|| PathBuf::from(RUNS))
     }
 
     /// Configuration of a first run of so many steps.
