@@ -161,7 +161,8 @@ pub struct BackendArgs {
   dragon train book.txt novels/ training.max_steps=2000    a model of your own text
   dragon train sudoku                                      another family
   dragon train -c config/language/base.toml model.d_model=128
-  dragon train --resume runs/latest --max-steps 4000")]
+  dragon train --resume runs/latest --max-steps 4000
+  dragon train --tui                                       with curves, and keys to pause, save, sample and quit")]
 pub struct TrainArgs {
     /// The family (default: language), files and folders of text, and settings as KEY=VALUE, for example
     /// training.batch_size=4
@@ -191,6 +192,9 @@ pub struct TrainArgs {
     /// Take one step, print the cost of the run, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Show the run on the whole terminal: curve, density, speed, a sample; keys to pause, save, sample, quit
+    #[arg(long)]
+    pub tui: bool,
     /// Print one JSON object as the last line of standard output
     #[arg(long)]
     pub json: bool,

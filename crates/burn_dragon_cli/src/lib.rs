@@ -8,6 +8,8 @@ pub mod commands;
 pub mod exit;
 #[cfg(feature = "train")]
 mod families;
+#[cfg(all(feature = "train", unix))]
+mod screen;
 mod typed;
 mod usage;
 

@@ -79,7 +79,7 @@ pub fn bytes(number: u64) -> String {
 }
 
 /// Rate as text: `950`, `1.2k`, `34k`, `1.2M`.
-pub(crate) fn rate(per_second: f64) -> String {
+pub fn rate(per_second: f64) -> String {
     if !per_second.is_finite() {
         return "-".into();
     }
@@ -101,7 +101,7 @@ pub(crate) fn rate(per_second: f64) -> String {
 }
 
 /// Duration as text: `0s`, `42s`, `3m 05s`, `2h 07m`, `3d 04h`; `-` if unknown.
-pub(crate) fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "-".into();
     }

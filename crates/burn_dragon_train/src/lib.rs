@@ -15,6 +15,7 @@ mod checkpointing;
 mod command;
 mod companions;
 mod config;
+mod display;
 mod error;
 mod events;
 mod extent;
@@ -87,10 +88,11 @@ pub mod api {
 
     /// Parts of the training loop, for custom loops.
     pub mod expert {
-        pub use crate::amounts::{bytes, count};
+        pub use crate::amounts::{bytes, count, duration, rate};
         pub use crate::bench_steps::BenchSteps;
         pub use crate::command::dragon as dragon_as_typed;
         pub use crate::companions::of as companions;
+        pub use crate::display::{Asked, Display, Opening, Shown};
         pub use crate::forecast::{Counts, Course, DiskForecast, MemoryForecast, TimeForecast};
         pub use crate::gradients::{GradientSet, ScaledGradient};
         pub use crate::guard::{Guard, Irregularity};

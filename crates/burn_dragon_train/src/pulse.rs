@@ -31,6 +31,8 @@ struct State {
     /// Time at which it is told.
     due: Instant,
     wait: Duration,
+    /// Number of steps taken, and of all.
+    steps: Option<(u64, u64)>,
     ended: bool,
 }
 
@@ -51,6 +53,7 @@ impl Pulse {
                 doing: None,
                 due: now,
                 wait: SILENCE,
+                steps: None,
                 ended: false,
             }),
             changed: Condvar::new(),
@@ -74,9 +77,16 @@ impl Pulse {
         });
     }
 
-    /// Ends the work: nothing is told until more begins.
-    pub(crate) fn rest(&self) {
-        self.set(|state| state.doing = None);
+    /// Notes how many steps are taken, of how many.
+    pub(crate) fn at(&self, step: u64, of: u64) {
+        self.shared.lock().steps = Some((step, of)); // who waits need not know
+    }
+
+    /// Notes that something else was told.
+    pub(crate) fn told(&self) {
+        let mut state = self.shared.lock();
+        (state.due, state.wait) = (Instant::now() + SILENCE, SILENCE);
+        state.doing = state.doing.map(|(what, _)| (what, Instant::now()));
     }
 
     fn set(&self, change: impl FnOnce(&mut State)) {
@@ -134,16 +144,20 @@ mod tests {
     use std::sync::mpsc::channel;
 
     #[test]
-    fn work_is_told_after_a_silence_and_rest_is_not() {
+    fn work_is_told_after_a_silence_until_it_ends() {
         let (send, told) = channel();
         let pulse = Pulse::idle(move |line| drop(send.send(line.to_string())));
         pulse.doing("counting sheep");
         pulse.shared.lock().due = Instant::now(); // three seconds later
         pulse.shared.changed.notify_all();
         assert_eq!(told.recv().unwrap(), "still   counting sheep, for 0s");
-        pulse.rest();
+        pulse.at(3, 7);
         pulse.shared.lock().due = Instant::now();
         pulse.shared.changed.notify_all();
+        assert_eq!(
+            told.recv().unwrap(),
+            "still   counting sheep, for 0s: step 3 of 7"
+        );
         drop(pulse);
         assert!(told.recv().is_err(), "nothing more was told");
     }

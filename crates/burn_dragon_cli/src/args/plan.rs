@@ -59,6 +59,7 @@ impl PlanArgs {
             accept_changed_data: self.accept_changed_data,
             print_config: false,
             dry_run: false,
+            tui: false,
             json: self.json,
         }
     }

@@ -6,7 +6,9 @@ use crate::exit::{Usage, interrupted};
 use crate::families::{self, Entry};
 use crate::typed::Words;
 use burn_dragon::api::train::RunRequest;
+use burn_dragon_train::api::expert::Display;
 use std::process::ExitCode;
+use std::sync::Arc;
 use toml::Value;
 
 /// Runs the verb.
@@ -14,7 +16,10 @@ use toml::Value;
 /// # Errors
 /// If the configuration, the data or the machine do not allow it.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let (family, request) = request(args)?;
+    let (family, mut request) = request(args)?;
+    if args.tui {
+        request.display = display();
+    }
     let ran = (family.train)(&request)?;
     if let Some(json) = &ran.json {
         print_json(json)?;
@@ -24,6 +29,21 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// The screen, or a sentence about why there is none.
+fn display() -> Option<Arc<dyn Display>> {
+    #[cfg(unix)]
+    let screen = crate::screen::display();
+    #[cfg(not(unix))]
+    let screen = Err::<Arc<dyn Display>, _>("it is not built for this system");
+    match screen {
+        Ok(display) => Some(display),
+        Err(why) => {
+            tell!("note   --tui shows no screen here ({why}): lines follow");
+            None
+        }
+    }
 }
 
 /// Family and request that were typed.
@@ -64,6 +84,7 @@ fn without_settings(args: &TrainArgs, words: &Words) -> RunRequest {
         print_config: args.print_config,
         dry_run: args.dry_run,
         json: args.json,
+        display: None,
         commit: commit().map(Into::into),
     }
 }

@@ -84,20 +84,10 @@ pub(crate) fn measure<T: Task>(
     let of_slice = Work::of(task);
     let more = of_slice.to(of_whole);
     let (evaluated_unit, sample) = judged(task, plan, &model)?;
-    let share = |of: usize, whole: usize| whole as f64 / of as f64;
-    let lanes = share(slice.lanes, whole.lanes);
-    let (batch, in_levels) = match (&means[..], &levels[..]) {
-        ([shallow, deep], [few, many]) => {
-            let level = (deep.batch - shallow.batch).max(0.0) / (many - few) as f64;
-            let rest = (shallow.batch - level * *few as f64).max(0.0);
-            let levels = lanes * level * whole.levels as f64 * share(slice.heads, whole.heads);
-            (lanes * rest + levels, Some(levels))
-        }
-        (means, _) => (means.first().map_or(0.0, |mean| mean.batch), None),
-    };
+    let (batch, levels_share) = scaled(&means, &levels, slice, whole);
     Ok(Some(Speed {
         batch,
-        levels: in_levels.map(|seconds| seconds / batch.max(1e-12)),
+        levels: levels_share,
         update: means.last().map_or(0.0, |mean| mean.update) * more.parameters,
         evaluated_unit: evaluated_unit * more.flops,
         sample: sample * more.flops,
@@ -107,6 +97,23 @@ pub(crate) fn measure<T: Task>(
         },
         whole,
     }))
+}
+
+/// Seconds of a batch of the whole, and the share of its levels if it is known: from the means of models of so many
+/// levels each, with the heads and lanes of a slice.
+fn scaled(means: &[Mean], levels: &[usize], slice: Extent, whole: Extent) -> (f64, Option<f64>) {
+    let lanes = whole.lanes as f64 / slice.lanes as f64;
+    let heads = whole.heads as f64 / slice.heads as f64;
+    match (means, levels) {
+        ([shallow, deep], [few, many]) if many > few => {
+            let level = (deep.batch - shallow.batch).max(0.0) / (many - few) as f64;
+            let rest = lanes * (shallow.batch - level * *few as f64).max(0.0);
+            let in_levels = lanes * heads * level * whole.levels as f64;
+            (rest + in_levels, Some(in_levels / (rest + in_levels).max(1e-12)))
+        }
+        // All that was measured is in proportion to heads and lanes.
+        (means, _) => (means.last().map_or(0.0, |mean| mean.batch) * lanes * heads, None),
+    }
 }
 
 /// Plan of steps of one batch each.
@@ -219,4 +226,33 @@ fn judged<T: Task>(task: &T, plan: &Plan, model: &T::Model) -> Result<(f64, f64)
     task.sample(&model, 0)?;
     let sample = started.elapsed().as_secs_f64() - evaluation;
     Ok((evaluation / task.evaluated_units(scope).max(1) as f64, sample))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mean(batch: f64) -> Mean {
+        Mean { batch, update: 0.0 }
+    }
+
+    #[test]
+    fn a_batch_is_its_levels_and_the_rest_in_proportion() {
+        let extent = |heads, levels, lanes| Extent { heads, levels, lanes };
+        // A level of a head takes 3 s, the rest 2 s, with one of the eight lanes.
+        let (seconds, share) = scaled(&[mean(5.0), mean(8.0)], &[1, 2], extent(1, 2, 1), extent(4, 6, 8));
+        assert_eq!(
+            (seconds, share),
+            (8.0 * (2.0 + 6.0 * 4.0 * 3.0), Some(576.0 / 592.0))
+        );
+        // The whole model: its own time, of which nothing is known.
+        let whole = extent(4, 6, 8);
+        assert_eq!(scaled(&[mean(5.0)], &[6], whole, whole), (5.0, None));
+        // Levels that cannot be cut: heads and lanes alone.
+        let cut = extent(2, 6, 4);
+        assert_eq!(scaled(&[mean(5.0), mean(5.0)], &[6, 6], cut, whole), (20.0, None));
+        // A machine that was busy in between: no time is negative.
+        let (seconds, share) = scaled(&[mean(5.0), mean(4.0)], &[1, 2], extent(1, 2, 1), extent(2, 2, 1));
+        assert_eq!((seconds, share), (5.0, Some(0.0)));
+    }
 }

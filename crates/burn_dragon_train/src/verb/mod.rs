@@ -35,6 +35,7 @@ use burn::module::Module;
 use burn_dragon_core::api::{FreeMemory, SelectedBackend};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Result of the verb.
@@ -199,6 +200,9 @@ impl<F: Family> Prepared<F> {
         if let Some(deadline) = deadline {
             trainer = trainer.complete_by(deadline);
         }
+        if let Some(display) = &request.display {
+            trainer = trainer.on_display(Arc::clone(display));
+        }
         let info = match self.complete {
             true => None, // nothing will be trained: the run stays as it is
             false => Some(self.describe(&run, request.commit.as_deref())?),
@@ -213,6 +217,7 @@ impl<F: Family> Prepared<F> {
             Ending::Interrupted => (None, None), // who interrupts does not want to wait
             Ending::Complete | Ending::TimeIsUp => {
                 let model = model.valid();
+                let _pulse = Pulse::start(self.output, "drawing a sample");
                 let sample = task.sample(&model, outcome.steps)?;
                 (sample, F::next(task, &model, &outcome, &run)?)
             }

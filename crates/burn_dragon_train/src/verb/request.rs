@@ -2,12 +2,14 @@
 
 use super::Resumption;
 use crate::config::{Layers, Resolved, family_of_run};
+use crate::display::Display;
 use crate::error::TrainError;
 use crate::family::{Family, resolve};
 use crate::run::RunFolder;
 use crate::task::Task;
 use burn_dragon_core::api::Backend;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Folder of all runs.
 pub(super) const RUNS: &str = "runs";
@@ -37,6 +39,8 @@ pub struct RunRequest {
     pub dry_run: bool,
     /// Print one JSON object on standard output, and nothing else there.
     pub json: bool,
+    /// Screen on which the run is shown, in place of lines.
+    pub display: Option<Arc<dyn Display>>,
     /// Commit of the sources of the program, for `run.json`.
     pub commit: Option<String>,
 }
