@@ -13,6 +13,8 @@ mod hub;
 mod layout;
 mod model;
 #[cfg(feature = "train")]
+mod plan;
+#[cfg(feature = "train")]
 mod predict;
 mod programs;
 #[cfg(feature = "train")]
@@ -38,6 +40,8 @@ pub use generate::{
 pub use hub::{PullArgs, PushArgs};
 pub use layout::command;
 pub use model::{ModelArgs, PlaceArgs, WhichArgs};
+#[cfg(feature = "train")]
+pub use plan::PlanArgs;
 #[cfg(feature = "train")]
 pub use predict::PredictArgs;
 pub use programs::{CompletionsArgs, ManArgs};
@@ -80,6 +84,9 @@ pub enum Verb {
     /// Train a model; without arguments, the default one on embedded tales
     #[cfg_attr(not(feature = "train"), command(hide = true))]
     Train(TrainArgs),
+    /// Tell what a run would take before it starts: parameters, memory, time, disk, largest batch
+    #[cfg(feature = "train")]
+    Plan(PlanArgs),
     /// List the runs in a folder: outcome, steps, loss, time
     #[cfg(feature = "train")]
     Runs(RunsArgs),
@@ -159,7 +166,8 @@ pub struct BackendArgs {
   dragon train sudoku                                      another family
   dragon train -c config/language/base.toml model.d_model=128
   dragon train --resume runs/latest --max-steps 4000
-  dragon train --init-from runs/latest book.txt            go on from its weights, on another text")]
+  dragon train --init-from runs/latest book.txt            go on from its weights, on another text
+  dragon train --tui                                       with curves, and keys to pause, save, sample and quit")]
 pub struct TrainArgs {
     /// The family (default: language), files and folders of text, and settings as KEY=VALUE, for example
     /// training.batch_size=4
@@ -199,6 +207,9 @@ pub struct TrainArgs {
     /// Take one step, print the cost of the run, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Show the run on the whole terminal: curve, density, speed, a sample; keys to pause, save, sample, quit
+    #[arg(long)]
+    pub tui: bool,
     /// Print one JSON object as the last line of standard output
     #[arg(long)]
     pub json: bool,

@@ -4,6 +4,7 @@ use burn_dragon::api::checkpoint::CheckpointError;
 use burn_dragon::api::core::{BackendError, ConfigError as ShapeError};
 #[cfg(feature = "fetch")]
 use burn_dragon::api::exchange::fetch::FetchError;
+use burn_dragon::api::kernel::UnknownInstructions;
 use burn_dragon::api::language::LanguageError;
 use burn_dragon_train::api::expert::results;
 use burn_dragon_train::api::{ConfigError, Interrupt, TrainError};
@@ -150,6 +151,7 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         || error.is::<FamilyError>()
         || error.is::<ConfigError>()
         || error.is::<BackendError>()
+        || error.is::<UnknownInstructions>()
     {
         return Some(2);
     }

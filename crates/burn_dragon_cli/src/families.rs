@@ -5,7 +5,7 @@ use burn_dragon::api::checkpoint::ModelFile;
 use burn_dragon::api::language::Language;
 use burn_dragon::api::sudoku::Sudoku;
 use burn_dragon::api::train::{
-    Family, Layers, PredictRequest, Predictions, Ran, RunRequest, TrainError, resolve, run,
+    Family, Layers, PredictRequest, Predictions, Ran, RunRequest, TrainError, plan, resolve, run,
 };
 use burn_dragon_train::api::expert::flatten;
 use std::collections::BTreeSet;
@@ -19,6 +19,8 @@ pub(crate) struct Entry {
     pub(crate) name: &'static str,
     /// `dragon train`.
     pub(crate) train: fn(&RunRequest) -> Result<Ran, TrainError>,
+    /// `dragon plan`.
+    pub(crate) plan: fn(&RunRequest) -> Result<Option<serde_json::Value>, TrainError>,
     /// `dragon predict`.
     pub(crate) predict: fn(ModelFile, &PredictRequest) -> Result<Predictions, TrainError>,
     /// `dataset.type` of data in files.
@@ -32,6 +34,7 @@ impl Entry {
         Self {
             name: F::NAME,
             train: run::<F>,
+            plan: plan::<F>,
             predict: F::predict,
             files,
             key: key::<F>,

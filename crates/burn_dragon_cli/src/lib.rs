@@ -8,6 +8,8 @@ pub mod commands;
 pub mod exit;
 #[cfg(feature = "train")]
 mod families;
+#[cfg(all(feature = "train", unix))]
+mod screen;
 mod typed;
 mod usage;
 
@@ -87,6 +89,8 @@ fn run(verb: &Verb) -> ExitCode {
         Verb::Train(args) => commands::train::run(args),
         #[cfg(not(feature = "train"))]
         Verb::Train(_) => Err(exit::without_training().into()),
+        #[cfg(feature = "train")]
+        Verb::Plan(args) => commands::plan::run(args),
         #[cfg(feature = "train")]
         Verb::Runs(args) => commands::runs::run(args),
         #[cfg(feature = "train")]

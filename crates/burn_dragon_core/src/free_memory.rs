@@ -19,6 +19,7 @@ const NEGLIGIBLE: u64 = 16 << 20;
 pub struct FreeMemory {
     free: u64,
     held: u64,
+    most_held: u64,
 }
 
 impl FreeMemory {
@@ -31,7 +32,11 @@ impl FreeMemory {
 
     /// `bytes` free bytes, with none held yet.
     pub fn of(bytes: u64) -> Self {
-        Self { free: bytes, held: 0 }
+        Self {
+            free: bytes,
+            held: 0,
+            most_held: 0,
+        }
     }
 
     /// Memory available according to the files of a Linux system, below `root`.
@@ -45,6 +50,7 @@ impl FreeMemory {
         Self {
             free: free.into_iter().flatten().min().unwrap_or(ADDRESSABLE),
             held: system.field("proc/self/status", "VmRSS:").unwrap_or(0),
+            most_held: system.field("proc/self/status", "VmHWM:").unwrap_or(0),
         }
     }
 
@@ -68,6 +74,16 @@ impl FreeMemory {
     /// Bytes that the process can have in addition to those that it holds.
     pub fn free(self) -> u64 {
         self.free
+    }
+
+    /// Bytes that the process holds: its resident memory; 0 if the system does not tell.
+    pub fn held(self) -> u64 {
+        self.held
+    }
+
+    /// Most bytes that the process has held so far: the peak of its resident memory; 0 if the system does not tell.
+    pub fn most_held(self) -> u64 {
+        self.most_held
     }
 
     /// Checks a need that includes all that the process holds already, against all that it can have.
@@ -314,13 +330,14 @@ mod tests {
     );
     const STATUS: (&str, &str) = (
         "proc/self/status",
-        "Name:\tdragon\nVmSize:\t  700 kB\nVmRSS:\t  100 kB\n",
+        "Name:\tdragon\nVmSize:\t  700 kB\nVmHWM:\t  250 kB\nVmRSS:\t  100 kB\n",
     );
 
     #[test]
     fn the_system_says_what_is_free_and_what_is_held() {
         let memory = told(&[MEMINFO, STATUS]);
         assert_eq!((memory.free(), memory.whole()), (4000 << 10, 4100 << 10));
+        assert_eq!((memory.held(), memory.most_held()), (100 << 10, 250 << 10));
         let unknown = told(&[]);
         assert_eq!((unknown.free(), unknown.whole()), (ADDRESSABLE, ADDRESSABLE));
     }
@@ -406,7 +423,10 @@ mod tests {
 
     #[test]
     fn what_is_held_counts_for_the_whole_and_not_for_more() {
-        let memory = FreeMemory { free: 10, held: 5 };
+        let memory = FreeMemory {
+            held: 5,
+            ..FreeMemory::of(10)
+        };
         let need = Need::of("it").with("all", 12);
         memory.check(&need, String::new).unwrap();
         memory.check_more(&need, String::new).unwrap_err();

@@ -14,6 +14,7 @@ mod arm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use crate::instructions::{Instructions, UnknownInstructions};
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::thread;
@@ -57,21 +58,33 @@ pub fn threads() -> usize {
 }
 
 /// Peak of f32 multiply-adds on `threads` threads at once; the measurement takes a twentieth of a second.
-pub fn peak_flops(threads: usize) -> Peak {
-    peak(threads, f32_arithmetic())
+///
+/// # Errors
+/// If the environment limits the instructions to a set that does not exist.
+pub fn peak_flops(threads: usize) -> Result<Peak, UnknownInstructions> {
+    Instructions::limit()?;
+    Ok(peak(threads, f32_arithmetic()))
 }
 
 /// Peak of bf16 products summed in f32 on `threads` threads at once; `None` if the processor has no instructions for
 /// them.
-pub fn peak_bf16_flops(threads: usize) -> Option<Peak> {
-    Some(peak(threads, bf16_arithmetic()?))
+///
+/// # Errors
+/// As for [`peak_flops`].
+pub fn peak_bf16_flops(threads: usize) -> Result<Option<Peak>, UnknownInstructions> {
+    Instructions::limit()?;
+    Ok(bf16_arithmetic().map(|arithmetic| peak(threads, arithmetic)))
 }
 
 /// Read bandwidth in bytes a second of `threads` threads, each on its own part of a buffer of `bytes`.
 ///
 /// A buffer that fits a cache gives the cache's bandwidth. For that of main memory, use a buffer larger than the
 /// last-level cache. The buffer is allocated and written before the measurement.
-pub fn read_bandwidth(bytes: usize, threads: usize) -> f64 {
+///
+/// # Errors
+/// As for [`peak_flops`].
+pub fn read_bandwidth(bytes: usize, threads: usize) -> Result<f64, UnknownInstructions> {
+    Instructions::limit()?;
     let part = (bytes / size_of::<u32>() / threads.max(1)).max(1);
     let parts: Vec<Vec<u32>> = parallel(threads, |_| vec![black_box(1); part]);
     let blocks = part.div_ceil(BLOCK);
@@ -81,7 +94,7 @@ pub fn read_bandwidth(bytes: usize, threads: usize) -> f64 {
         black_box(sum(words));
         words.len() as u64
     });
-    words_per_second * size_of::<u32>() as f64
+    Ok(words_per_second * size_of::<u32>() as f64)
 }
 
 fn peak(threads: usize, arithmetic: Arithmetic) -> Peak {
@@ -279,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_cache_is_read_at_least_as_fast_as_a_disk() {
-        assert!(read_bandwidth(1 << 18, 1) > 1e8);
-        assert!(peak_flops(1).flops_per_second > 1e7);
+        assert!(read_bandwidth(1 << 18, 1).unwrap() > 1e8);
+        assert!(peak_flops(1).unwrap().flops_per_second > 1e7);
     }
 }

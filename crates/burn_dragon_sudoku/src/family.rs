@@ -6,7 +6,9 @@ use crate::model::SudokuModel;
 use crate::predict;
 use crate::report;
 use crate::task::SudokuTask;
+use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
+use burn_dragon_core::api::{FreeMemory, MemoryError, Need, TensorShape};
 use burn_dragon_train::api::expert::{bytes, count};
 use burn_dragon_train::api::{
     At, Base, Family, Next, Outcome, Plan, PredictRequest, Predictions, RunFolder, Task, TrainError,
@@ -50,6 +52,22 @@ impl Family for Sudoku {
             at.output.tell(&line);
         }
         Ok(SudokuTask::new(config, at.device)?)
+    }
+
+    fn least_tensors(config: &SudokuConfig) -> Vec<TensorShape> {
+        config.model.tensors()
+    }
+
+    fn check_memory(config: &SudokuConfig, _device: &Device, memory: FreeMemory) -> Result<(), MemoryError> {
+        let (model, puzzles) = (&config.model, config.training.batch_size);
+        let need = Need::of("a training step").with("in all", model.training_bytes(puzzles));
+        memory.check(&need, || {
+            let bytes = |puzzles: u64| model.training_bytes(puzzles as usize);
+            match memory.largest(puzzles as u64, bytes) {
+                Some(fits) => format!("training.batch_size = {fits} fits"),
+                None => "use a smaller model".into(),
+            }
+        })
     }
 
     fn introduce(task: &SudokuTask) -> Vec<String> {

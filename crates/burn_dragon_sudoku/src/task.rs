@@ -13,12 +13,12 @@ use crate::report;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::api::Content;
-use burn_dragon_core::api::FreeMemory;
 use burn_dragon_core::api::expert::{Rng, derive};
+use burn_dragon_core::api::{FreeMemory, TensorShape};
 use burn_dragon_stream::api::Shuffle;
 use burn_dragon_train::api::{
-    DataPosition, Evaluation, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics, Sample,
-    Scope, Task, TaskState, TrainError, Unit,
+    DataPosition, Evaluation, Extent, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics,
+    Sample, Scope, Task, TaskState, TrainError, Unit,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -253,6 +253,47 @@ impl Task for SudokuTask {
 
     fn bytes_per_step(&self) -> u64 {
         self.config.model.training_bytes(self.config.training.batch_size)
+    }
+
+    fn tensors(&self) -> Vec<TensorShape> {
+        self.config.model.tensors()
+    }
+
+    fn largest_batch(&self, memory: FreeMemory, most: u64) -> Option<u64> {
+        memory.largest(most, |puzzles| self.config.model.training_bytes(puzzles as usize))
+    }
+
+    /// Puzzles, in passes through the levels of training; all of them are read through twice as many levels and by an
+    /// untrained model too.
+    fn evaluated_units(&self, scope: Scope) -> u64 {
+        let all = self.puzzles.validation.len();
+        match scope {
+            Scope::Full => 3 * all as u64,
+            Scope::Sample { batches } => {
+                batches.saturating_mul(self.config.training.batch_size).min(all) as u64
+            }
+        }
+    }
+
+    fn extent(&self) -> Option<Extent> {
+        let (model, lanes) = (&self.config.model, self.config.training.batch_size);
+        Some(Extent {
+            heads: model.n_heads,
+            levels: model.n_levels,
+            lanes,
+        })
+    }
+
+    /// Levels are not cut if the levels with a loss are listed.
+    fn cut(&mut self, to: Extent) -> Result<Extent, TrainError> {
+        let model = &mut self.config.model;
+        let neurons = model.n_neurons / model.n_heads;
+        (model.n_heads, model.n_neurons) = (to.heads, neurons * to.heads);
+        if let Ok(supervised) = self.config.loss.supervised(to.levels) {
+            (model.n_levels, self.supervised) = (to.levels, supervised);
+        }
+        self.config.training.batch_size = to.lanes;
+        Ok(self.extent().unwrap_or(to))
     }
 
     fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError> {

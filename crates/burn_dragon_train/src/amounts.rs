@@ -79,7 +79,7 @@ pub fn bytes(number: u64) -> String {
 }
 
 /// Rate as text: `950`, `1.2k`, `34k`, `1.2M`.
-pub(crate) fn rate(per_second: f64) -> String {
+pub fn rate(per_second: f64) -> String {
     if !per_second.is_finite() {
         return "-".into();
     }

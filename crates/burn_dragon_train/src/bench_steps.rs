@@ -8,6 +8,7 @@ use crate::start::Start;
 use crate::step::StepInput;
 use crate::task::{DataPosition, Task};
 use crate::update::{Backprop, Update};
+use std::time::Instant;
 
 /// Training steps of a task without a run: each update is proposed and applied, at the full learning rate, and nothing
 /// is saved.
@@ -81,6 +82,12 @@ impl<'a, T: Task, U: Update<T>> BenchSteps<'a, T, U> {
     /// # Errors
     /// If a loss or a gradient is not finite.
     pub fn step(&mut self, model: T::Model) -> Result<(T::Model, f64), TrainError> {
+        let (model, loss, _) = self.timed_step(model)?;
+        Ok((model, loss))
+    }
+
+    /// Takes one step like [`step`](Self::step), and times its parts.
+    pub(crate) fn timed_step(&mut self, model: T::Model) -> Result<(T::Model, f64, StepTime), TrainError> {
         let training = &self.plan.training;
         let guard = Guard {
             step: self.step + 1,
@@ -96,9 +103,22 @@ impl<'a, T: Task, U: Update<T>> BenchSteps<'a, T, U> {
             data: self.position,
             watch: false,
         };
+        let started = Instant::now();
         let (seen, proposal) = self.update.propose(self.task, input, &guard)?;
+        let propose = started.elapsed().as_secs_f64();
         self.step += 1;
         self.position.units += training.units_per_step(self.task.units_per_batch());
-        Ok((self.update.apply(model, proposal, 1.0), seen.loss))
+        let model = self.update.apply(model, proposal, 1.0);
+        let apply = started.elapsed().as_secs_f64() - propose;
+        Ok((model, seen.loss, StepTime { propose, apply }))
     }
+}
+
+/// Seconds of the parts of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct StepTime {
+    /// Batches, forward and backward.
+    pub(crate) propose: f64,
+    /// Update of the weights.
+    pub(crate) apply: f64,
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use burn_dragon_checkpoint::api::CheckpointError;
 use burn_dragon_core::api::{BackendError, MemoryError};
 
+use crate::amounts::bytes;
 use crate::config::ConfigError;
 use crate::guard::Irregularity;
 use crate::identity::{ChangedData, ChangedSetting};
@@ -202,6 +203,24 @@ pub enum TrainError {
     /// The machine has too little memory for a step.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// The disk has too little space for the checkpoints of a run.
+    #[error(
+        "the run needs {} in {folder} for its checkpoints ({checkpoints} checkpoints of {} at once), but {} are free; \
+         keep fewer (checkpoint.keep), use another disk (--out), or a smaller model",
+        bytes(*needed), bytes(*checkpoint), bytes(*free), folder = folder.display()
+    )]
+    Disk {
+        /// Folder of the run, or the one of all runs.
+        folder: PathBuf,
+        /// Bytes of all checkpoints at once.
+        needed: u64,
+        /// Bytes of one checkpoint.
+        checkpoint: u64,
+        /// Most checkpoints on the disk at once.
+        checkpoints: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
     /// Error of a family: its data or its model.
     #[error("{0}")]
     Task(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -14,6 +14,7 @@ use crate::task::Task;
 use crate::verb::Resumption;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
+use burn_dragon_core::api::{FreeMemory, MemoryError, TensorShape};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -60,6 +61,24 @@ pub trait Family {
     fn settings_of(model: &ModelFile) -> Result<Map<String, Value>, String> {
         let config = model.config.value().as_object();
         config.cloned().ok_or_else(|| "config: expected an object".into())
+    }
+
+    /// Tensors of the smallest model that this configuration may get, before its data is read: the data may add to the
+    /// vocabulary. Empty if they are not known.
+    fn least_tensors(_config: &Self::Config) -> Vec<TensorShape> {
+        Vec::new()
+    }
+
+    /// Refuses a run for which the machine cannot have the memory whatever its data is, before the data is read.
+    ///
+    /// # Errors
+    /// If the memory is too small; with the memory needed, the memory available, and what to make smaller.
+    fn check_memory(
+        _config: &Self::Config,
+        _device: &Device,
+        _memory: FreeMemory,
+    ) -> Result<(), MemoryError> {
+        Ok(())
     }
 
     /// Lines about model, data and steps, printed before the first step.

@@ -11,6 +11,9 @@ use crate::error::TrainError;
 /// Flag of the process, like the handler; `None` until it is installed.
 static INSTALLED: Mutex<Option<Interrupt>> = Mutex::new(None);
 
+/// What restores the terminal while a screen is drawn on it; `None` while there is none.
+static SCREEN: Mutex<Option<fn()>> = Mutex::new(None);
+
 /// Request to stop, which the trainer reads after each step. Clones share the request.
 #[derive(Debug, Clone)]
 pub struct Interrupt {
@@ -82,7 +85,14 @@ impl Interrupt {
         self.requested.load(Ordering::SeqCst)
     }
 
+    /// Tells that a screen is drawn on the terminal from now on, and what restores it. Then the first signal prints
+    /// nothing, and `restore` is called before the second one ends the process. `None` once the terminal is restored.
+    pub fn while_drawn(restore: Option<fn()>) {
+        *SCREEN.lock().unwrap_or_else(PoisonError::into_inner) = restore;
+    }
+
     fn signal(&self) {
+        let restore = *SCREEN.lock().unwrap_or_else(PoisonError::into_inner);
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let before = heard.0.map(|at| at.elapsed());
         heard.0.get_or_insert_with(Instant::now);
@@ -90,7 +100,11 @@ impl Interrupt {
             if before.is_some_and(|since| since < SAME) {
                 return;
             }
+            restore.into_iter().for_each(|restore| restore());
             process::exit(Self::EXIT_CODE);
+        }
+        if restore.is_some() {
+            return; // the screen tells
         }
         // Not `eprintln`, which panics when standard error is closed. The new line ends the live progress line.
         let _ = writeln!(io::stderr(), "\n{}", heard.1);

@@ -15,10 +15,14 @@ mod checkpointing;
 mod command;
 mod companions;
 mod config;
+mod display;
 mod error;
 mod events;
+mod extent;
 mod family;
 mod figures;
+mod forecast;
+mod free_disk;
 mod gradients;
 mod guard;
 mod identity;
@@ -32,6 +36,7 @@ mod plan;
 mod precision;
 mod predict;
 mod progress;
+mod pulse;
 mod records;
 mod report;
 mod reporter;
@@ -52,6 +57,7 @@ mod verb;
 pub mod api {
     pub use crate::config::{ConfigError, Layers, Origin, Resolved};
     pub use crate::error::TrainError;
+    pub use crate::extent::Extent;
     pub use crate::family::{At, Base, Family, Next, config_text, resolve, run_config};
     pub use crate::figures::{Figure, FigureFormat, Unit};
     pub use crate::guard::{GuardConfig, GuardPolicy};
@@ -80,14 +86,16 @@ pub mod api {
     pub use crate::settings::{CheckpointConfig, Done, EvaluationConfig, EventFormat, TrainingConfig};
     pub use crate::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task, TaskState};
     pub use crate::trainer::Trainer;
-    pub use crate::verb::{Ran, RunRequest, run};
+    pub use crate::verb::{Ran, RunRequest, plan, run};
 
     /// Parts of the training loop, for custom loops.
     pub mod expert {
-        pub use crate::amounts::{bytes, count, duration};
+        pub use crate::amounts::{bytes, count, duration, rate};
         pub use crate::bench_steps::BenchSteps;
         pub use crate::command::dragon as dragon_as_typed;
         pub use crate::companions::of as companions;
+        pub use crate::display::{Asked, Display, Opening, Shown};
+        pub use crate::forecast::{Counts, Course, DiskForecast, MemoryForecast, TimeForecast};
         pub use crate::gradients::{GradientSet, ScaledGradient};
         pub use crate::guard::{Guard, Irregularity};
         pub use crate::keys::flatten;

@@ -5,8 +5,10 @@
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::amounts::{duration, learning_rate, rate, wrapped};
+use crate::display::{Asked, Display, Opening, Shown};
 use crate::figures::{Figure, Unit, figure, percent};
 use crate::results;
 use burn_dragon_checkpoint::api::expert::printable;
@@ -111,6 +113,20 @@ pub struct Progress {
     total_steps: u64,
     output: Output,
     bar: Option<ProgressBar>,
+    screen: Option<Screen>,
+}
+
+/// Display that stands for lines, and the notes that are printed when the terminal is given back.
+#[derive(Debug)]
+struct Screen {
+    display: Arc<dyn Display>,
+    notes: Mutex<Vec<String>>,
+}
+
+impl Screen {
+    fn notes(&self) -> MutexGuard<'_, Vec<String>> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Progress {
@@ -126,11 +142,59 @@ impl Progress {
             total_steps,
             output,
             bar,
+            screen: None,
         }
     }
 
-    /// Shows a report. Without a terminal each report is a line, so the caller decides how often.
+    /// Shows the run on a display, in place of lines. If the terminal cannot be taken over, lines remain.
+    pub(crate) fn open(&mut self, display: &Arc<dyn Display>, opening: &Opening<'_>) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        match display.begin(opening) {
+            Ok(()) => {
+                self.screen = Some(Screen {
+                    display: Arc::clone(display),
+                    notes: Mutex::default(),
+                });
+            }
+            Err(error) => self.note(&format!("note   there is no screen ({error}): lines follow")),
+        }
+    }
+
+    /// Shows something on the display, if there is one.
+    pub(crate) fn show(&self, shown: Shown<'_>) {
+        self.screen.iter().for_each(|screen| screen.display.show(shown));
+    }
+
+    /// Next request of the user at the display, if there is one.
+    pub(crate) fn asked(&self) -> Option<Asked> {
+        self.screen.as_ref()?.display.asked()
+    }
+
+    /// Shows the number of steps taken.
+    pub(crate) fn position(&self, step: u64) {
+        self.bar.iter().for_each(|bar| bar.set_position(step));
+        self.show(Shown::Position(step));
+    }
+
+    /// Function that writes a line as [`note`](Self::note) does, from another thread.
+    pub(crate) fn teller(&self) -> impl Fn(&str) + Send + 'static {
+        let (bar, output) = (self.bar.clone(), self.output);
+        let display = self.screen.as_ref().map(|screen| Arc::clone(&screen.display));
+        move |text: &str| match (&display, &bar) {
+            (Some(display), _) => display.show(Shown::Note(text)),
+            (None, Some(bar)) => bar.suspend(|| output.tell(text)),
+            (None, None) => output.tell(text),
+        }
+    }
+
+    /// Shows a report. Without a terminal each report is a line, so the caller decides how often. A display has it
+    /// already, by [`show`](Self::show).
     pub fn update(&self, report: &StepReport) {
+        if self.screen.is_some() {
+            return;
+        }
         let columns = self
             .columns()
             .map_or(COLUMNS, |columns| columns.saturating_sub(BAR));
@@ -150,11 +214,12 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_length(total_steps);
         }
+        self.show(Shown::Total(total_steps));
     }
 
-    /// Whether the progress is one live line.
+    /// Whether the progress is one live line, or a display.
     pub(crate) fn is_live(&self) -> bool {
-        self.bar.is_some()
+        self.bar.is_some() || self.screen.is_some()
     }
 
     /// Width of the terminal, if there is one.
@@ -164,6 +229,18 @@ impl Progress {
 
     /// Prints text that stays above the live line: an evaluation, a sample, a checkpoint.
     pub fn note(&self, text: &str) {
+        if let Some(screen) = &self.screen {
+            screen.display.show(Shown::Note(&printable(text)));
+        }
+        self.keep(text);
+    }
+
+    /// Prints text like [`note`](Self::note); with a display, only when the terminal is given back.
+    pub(crate) fn keep(&self, text: &str) {
+        if let Some(screen) = &self.screen {
+            screen.notes().push(text.into());
+            return;
+        }
         let text = wrapped(&printable(text), self.columns());
         match &self.bar {
             Some(bar) => bar.suspend(|| self.print(&text)),
@@ -173,6 +250,14 @@ impl Progress {
 
     /// Ends the live line; its last text stays on the screen. Dropping does the same.
     pub fn finish(&self) {
+        if let Some(screen) = &self.screen {
+            screen.display.end();
+            let notes = std::mem::take(&mut *screen.notes());
+            notes
+                .iter()
+                .for_each(|note| self.print(&wrapped(&printable(note), columns_of(&Term::stderr()))));
+            return;
+        }
         let Some(bar) = self.bar.as_ref().filter(|bar| !bar.is_finished()) else {
             return;
         };

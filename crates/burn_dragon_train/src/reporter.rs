@@ -1,10 +1,12 @@
 //! Reports of a run: lines for the user, and `metrics.jsonl` for programs.
 
 use crate::amounts::sparkline;
+use crate::display::{Asked, Display, Opening, Shown};
 use crate::error::TrainError;
 use crate::events::EventFile;
 use crate::figures::{Figure, Unit, figure, told};
 use crate::progress::{Output, Progress, StepReport};
+use crate::pulse::Pulse;
 use crate::run::{MetricsLog, RunFolder, RunInfo, STEP, metrics};
 use crate::sample::Sample;
 use crate::settings::EventFormat;
@@ -15,8 +17,8 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::OnceLock;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 /// Line of `metrics.jsonl`. Everything but `time` is a function of configuration, data and seed.
 #[derive(Serialize)]
@@ -61,6 +63,10 @@ pub(crate) struct Reporter {
     recent: (u64, f64),
     seconds_per_step: Option<f64>,
     peak_flops: Option<f64>,
+    /// Time of pauses.
+    paused: Duration,
+    /// Tells what is done where nothing else is told; `None` on a quiet output.
+    pulse: Option<Pulse>,
 }
 
 impl Reporter {
@@ -78,11 +84,14 @@ impl Reporter {
             let kind = line.get("kind").and_then(Value::as_str)?;
             Some((line.get(STEP).and_then(Value::as_u64)?, kind.to_string()))
         });
+        let progress = Progress::new(total_steps, resumed.unwrap_or(0), output);
         Ok(Self {
             metrics,
             events: None,
             told: told.collect(),
-            progress: Progress::new(total_steps, resumed.unwrap_or(0), output),
+            pulse: (!output.quiet).then(|| Pulse::idle(progress.teller())),
+            progress,
+            paused: Duration::ZERO,
             total_steps,
             unit: Unit::SAMPLE,
             figures: Vec::new(),
@@ -127,6 +136,32 @@ impl Reporter {
         self.progress.note(text);
     }
 
+    /// Shows the run on a display.
+    pub(crate) fn open_display(&mut self, display: &Arc<dyn Display>, opening: &Opening<'_>) {
+        self.progress.open(display, opening);
+        self.pulse = self.pulse.take().map(|_| Pulse::idle(self.progress.teller()));
+    }
+
+    /// Shows something on the display, if there is one.
+    pub(crate) fn show(&self, shown: Shown<'_>) {
+        self.progress.show(shown);
+    }
+
+    /// Next request of the user at the display, if there is one.
+    pub(crate) fn asked(&self) -> Option<Asked> {
+        self.progress.asked()
+    }
+
+    /// Names the work that follows, which is told if nothing else is for some seconds.
+    pub(crate) fn doing(&self, what: &'static str) {
+        self.pulse.iter().for_each(|pulse| pulse.doing(what));
+    }
+
+    /// Leaves a pause out of the time of training.
+    pub(crate) fn paused(&mut self, time: Duration) {
+        self.paused += time;
+    }
+
     /// Changes the number of steps of the run.
     pub(crate) fn set_total(&mut self, total_steps: u64) {
         self.total_steps = total_steps;
@@ -134,7 +169,11 @@ impl Reporter {
     }
 
     /// Counts a step for the rates of the next line.
-    pub(crate) fn record_step(&mut self, units: u64, seconds: f64) {
+    pub(crate) fn record_step(&mut self, step: u64, units: u64, seconds: f64) {
+        self.progress.position(step);
+        self.pulse
+            .iter()
+            .for_each(|pulse| pulse.at(step, self.total_steps));
         self.recent.0 += units;
         self.recent.1 += seconds;
         let smooth = self
@@ -159,7 +198,7 @@ impl Reporter {
             .map(|peak| rate * flops_per_unit as f64 / peak);
         let known = |figure: &Figure| Some((*figure, *metrics.get(figure.key)?));
         self.recent = (0, 0.0);
-        self.progress.update(&StepReport {
+        let report = StepReport {
             step,
             loss,
             learning_rate: metrics.get("learning_rate").copied().unwrap_or_default(),
@@ -169,7 +208,13 @@ impl Reporter {
             utilisation,
             figures: self.figures.iter().filter_map(known).collect(),
             eta_seconds: self.seconds_per_step.unwrap_or_default() * (self.total_steps - step) as f64,
+        };
+        self.progress.update(&report);
+        self.progress.show(Shown::Step {
+            report: &report,
+            metrics,
         });
+        self.pulse.iter().for_each(Pulse::told);
         if let Some(events) = &mut self.events {
             let rates = [("units_per_second", Some(rate)), ("utilisation", utilisation)];
             let rates = rates.into_iter().filter_map(|(key, value)| Some((key, value?)));
@@ -210,6 +255,11 @@ impl Reporter {
         if of_sample {
             self.evaluated.push(evaluation.loss);
         }
+        self.progress.show(Shown::Evaluation {
+            step,
+            loss: evaluation.loss,
+            metrics: &evaluation.metrics,
+        });
         match self.progress.is_live() {
             true => {
                 let curve = sparkline(&self.evaluated, CURVE);
@@ -268,7 +318,10 @@ impl Reporter {
         let text = sample.text.iter().flat_map(|text| text.lines());
         told.extend(text.map(|line| format!("  | {line}")));
         told.extend(files.iter().map(|path| format!("  {}", path.display())));
-        self.note(&told.join("\n"));
+        if let Some(text) = &sample.text {
+            self.progress.show(Shown::Sample { step, text });
+        }
+        self.progress.keep(&told.join("\n"));
         match (&mut self.events, &sample.text) {
             (Some(events), Some(text)) => events.text(step, text),
             _ => Ok(()),
@@ -281,7 +334,7 @@ impl Reporter {
 
     /// Seconds of training so far, of all sessions.
     pub(crate) fn seconds(&self) -> f64 {
-        self.earlier_seconds + self.started.elapsed().as_secs_f64()
+        self.earlier_seconds + self.started.elapsed().saturating_sub(self.paused).as_secs_f64()
     }
 }
 
@@ -313,11 +366,11 @@ fn earlier_seconds(run: &RunFolder, lines: &[metrics::Line], resumed: Option<u64
 }
 
 /// Peak FLOP/s of a device: for the processor its multiply-adds, for another device the rate of a square product.
-fn peak_flops(device: &Device) -> Option<f64> {
+pub(crate) fn peak_flops(device: &Device) -> Option<f64> {
     if *device == Device::flex() {
-        static MEASURED: OnceLock<f64> = OnceLock::new(); // a machine does not become another
-        let measure = || machine::peak_flops(machine::threads()).flops_per_second;
-        return Some(*MEASURED.get_or_init(measure));
+        static MEASURED: OnceLock<Option<f64>> = OnceLock::new(); // a machine does not become another
+        let measure = || Some(machine::peak_flops(machine::threads()).ok()?.flops_per_second);
+        return *MEASURED.get_or_init(measure);
     }
     product_flops(device)
 }

@@ -1,6 +1,7 @@
 //! Task of a family, for the trainer: batches, loss, evaluation and files.
 
 use crate::error::TrainError;
+use crate::extent::Extent;
 use crate::figures::{Figure, Unit};
 use crate::identity::Identity;
 use crate::keys::Keys;
@@ -8,7 +9,7 @@ use crate::sample::Sample;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_dragon_checkpoint::api::Content;
-use burn_dragon_core::api::{FreeMemory, MemoryError, Need};
+use burn_dragon_core::api::{FreeMemory, MemoryError, Need, TensorShape};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -174,6 +175,47 @@ pub trait Task: Sync {
             "use a smaller training.batch_size (and training.accumulate to keep the product), or a smaller model"
                 .into()
         })
+    }
+
+    /// Tensors of the model, with their names and shapes; empty if they are not known without a model.
+    fn tensors(&self) -> Vec<TensorShape> {
+        Vec::new()
+    }
+
+    /// Bytes of cursor and carry in a checkpoint.
+    fn carried_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Largest `training.batch_size`, at most `most`, whose step fits into `memory`; `None` if none fits, or it is not
+    /// known.
+    fn largest_batch(&self, _memory: FreeMemory, _most: u64) -> Option<u64> {
+        None
+    }
+
+    /// Number of units that an evaluation reads; 0 if not known.
+    fn evaluated_units(&self, _scope: Scope) -> u64 {
+        0
+    }
+
+    /// Approximate memory of an evaluation in bytes, with the weights; 0 if not known.
+    fn bytes_per_evaluation(&self) -> u64 {
+        0
+    }
+
+    /// Size of a step's work; `None` if the task cannot be [cut](Self::cut).
+    fn extent(&self) -> Option<Extent> {
+        None
+    }
+
+    /// Reduces model and batch to a slice, on which the speed of the machine is measured. What is not in an [`Extent`]
+    /// (width, neurons of a head, windows, precision, vocabulary) stays as it is. Returns the extent that the task has
+    /// now; a task may be unable to reduce some of it.
+    ///
+    /// # Errors
+    /// If there is no such slice.
+    fn cut(&mut self, to: Extent) -> Result<Extent, TrainError> {
+        Ok(to)
     }
 
     /// Files of the task in a checkpoint: the model, and cursor and carry if they are not empty, bit for bit. They are

@@ -5,10 +5,12 @@
 //!                 now and then: a line of metrics, an evaluation, a sample, a checkpoint
 //! ```
 
+mod asked;
 mod pace;
 
 use crate::batches::Batches;
 use crate::checkpointing::{Checkpointing, Contents, Mark, TrainerState};
+use crate::display::{Display, Opening};
 use crate::error::TrainError;
 use crate::guard::{Guard, GuardConfig, GuardPolicy, Irregularity};
 use crate::interrupt::Interrupt;
@@ -28,7 +30,7 @@ use burn_dragon_core::api::FreeMemory;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Trainer of one task, with one kind of [`Update`].
 pub struct Trainer<'a, T: Task, U: Update<T> = Backprop> {
@@ -42,6 +44,7 @@ pub struct Trainer<'a, T: Task, U: Update<T> = Backprop> {
     accepts_changed_data: bool,
     /// Time at which the run should be complete.
     deadline: Option<Instant>,
+    display: Option<Arc<dyn Display>>,
     _update: PhantomData<U>, // made in `fit`, of the model that is given there
 }
 
@@ -57,6 +60,8 @@ struct Session<'t, T: Task, U: Update<T>> {
     state: TrainerState,
     reporter: Reporter,
     started: Instant,
+    /// Time of pauses, which does not count.
+    paused: Duration,
     stepping_seconds: f64,
     session_units: u64,
     /// Step and best step of the last checkpoint.
@@ -105,6 +110,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             interrupt,
             accepts_changed_data: false,
             deadline: None,
+            display: None,
             _update: PhantomData,
         })
     }
@@ -132,6 +138,12 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         self
     }
 
+    /// Shows the run on a display, whose user may pause it, save, sample and end it.
+    pub fn on_display(mut self, display: Arc<dyn Display>) -> Self {
+        self.display = Some(display);
+        self
+    }
+
     /// Trains from the start, or from the run's newest verified checkpoint if there is one.
     ///
     /// # Errors
@@ -155,6 +167,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         let mut session = self.begin(model, batches)?;
         let device = device_of(&session.model);
         session.reporter.measure_machine(&device);
+        session.reporter.doing(EVALUATING);
         if session.state.step == 0 {
             session.state.before = self.evaluate(
                 &session,
@@ -166,11 +179,13 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
                 .reporter
                 .evaluation("evaluation", 0, &session.state.before)?;
         }
+        session.reporter.doing(TRAINING);
         let mut ending = self.ending(&session);
         while ending.is_none() {
             session = self.step(session)?;
             self.keep_pace(&mut session)?;
             self.after_step(&mut session)?;
+            self.answer(&mut session)?;
             self.checkpointing.check()?;
             ending = self.ending(&session);
         }
@@ -223,6 +238,19 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         let reporter = Reporter::open(self.run, self.output, total_steps, resumed)?
             .of_a_task(self.task.unit(), self.task.figures())
             .with_events(self.plan.training.events, self.run, resumed)?;
+        let mut reporter = reporter;
+        if let Some(display) = &self.display {
+            reporter.open_display(
+                display,
+                &Opening {
+                    run: self.run.path(),
+                    total_steps,
+                    step: resumed.unwrap_or(0),
+                    unit: self.task.unit(),
+                    interrupt: &self.interrupt,
+                },
+            );
+        }
         notes.iter().for_each(|note| reporter.note(note));
         Ok(Session {
             total_steps,
@@ -235,6 +263,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             state,
             reporter,
             started: Instant::now(),
+            paused: Duration::ZERO,
             stepping_seconds: 0.0,
             session_units: 0,
             blocked_seconds: 0.0,
@@ -252,7 +281,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
     }
 
     fn ending(&self, session: &Session<'_, T, U>) -> Option<Ending> {
-        let minutes = session.started.elapsed().as_secs_f64() / 60.0;
+        let minutes = session.elapsed() / 60.0;
         if session.state.step >= session.total_steps {
             Some(Ending::Complete)
         } else if self.interrupt.requested() {
@@ -317,7 +346,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         session.stepping_seconds += started.elapsed().as_secs_f64();
         session
             .reporter
-            .record_step(units, started.elapsed().as_secs_f64());
+            .record_step(session.state.step, units, started.elapsed().as_secs_f64());
         metrics.insert("learning_rate".into(), session.update.learning_rate() * factor);
         metrics.insert("gradient_norm".into(), norm);
         if let Some(memory) = &session.state.guard {
@@ -373,11 +402,8 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         if step.is_multiple_of(self.plan.evaluation.every) {
             self.judge(session)?;
         }
-        if step.is_multiple_of(self.plan.evaluation.sample_every)
-            && let Some(sample) = self.task.sample(&evaluated(session), step)?
-        {
-            let files = sample.save(self.run, step)?;
-            session.reporter.sample(step, &sample, &files)?;
+        if step.is_multiple_of(self.plan.evaluation.sample_every) {
+            self.show_sample(session)?;
         }
         if step.is_multiple_of(self.plan.checkpoint.every) {
             self.save(session, true)?;
@@ -387,6 +413,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
 
     /// Evaluates on the fixed sample, and saves the checkpoint if it is the best so far.
     fn judge(&self, session: &mut Session<'_, T, U>) -> Result<(), TrainError> {
+        session.reporter.doing(EVALUATING);
         let evaluation = self.evaluate(
             session,
             Scope::Sample {
@@ -401,6 +428,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             session.state.best_step = Some(step);
             self.save(session, true)?;
         }
+        session.reporter.doing(TRAINING);
         Ok(())
     }
 
@@ -444,14 +472,17 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             if session.session_units > 0 || session.saved.is_none() {
                 self.judge(&mut session)?; // a run that was complete when it was resumed is left as it is
             }
+            session.reporter.doing("evaluating on all held-out data");
             let full = self.evaluate(&session, Scope::Full)?;
             session.reporter.evaluation("final", session.state.step, &full)?;
             Some(full)
         };
+        session.reporter.doing("writing the last checkpoint");
         self.save(&mut session, ending != Ending::Interrupted)?;
         self.checkpointing.wait()?;
         session.reporter.finish();
         let (checkpoints, writing_seconds) = self.checkpointing.written();
+        let seconds = session.elapsed();
         let outcome = Outcome {
             ending,
             steps: session.state.step,
@@ -462,7 +493,7 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             before: session.state.before,
             score: after.as_ref().map(|after| self.task.score(after)),
             after,
-            seconds: session.started.elapsed().as_secs_f64(),
+            seconds,
             total_seconds: session.reporter.seconds(),
             units_per_second: session.session_units as f64 / session.stepping_seconds.max(1e-9),
             saving: Saving {
@@ -472,6 +503,17 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             },
         };
         Ok((session.update.evaluated(session.model), outcome))
+    }
+}
+
+/// Work that takes long, in words.
+const TRAINING: &str = "training";
+const EVALUATING: &str = "evaluating on a sample of the held-out data";
+
+impl<T: Task, U: Update<T>> Session<'_, T, U> {
+    /// Seconds of this session, without pauses.
+    fn elapsed(&self) -> f64 {
+        self.started.elapsed().saturating_sub(self.paused).as_secs_f64()
     }
 }
 

@@ -6,7 +6,7 @@ use super::bench::{bytes, rate};
 use super::{commit, print_json};
 use crate::args::DoctorArgs;
 use burn_dragon::api::core::{Backend, FreeMemory};
-use burn_dragon::api::kernel::machine;
+use burn_dragon::api::kernel::{UnknownInstructions, machine};
 use burn_dragon_train::api::RunInfo;
 use serde::Serialize;
 use serde_json::json;
@@ -98,26 +98,26 @@ fn processor() -> Finding {
 }
 
 fn speed() -> Finding {
-    if let Err(error) = Backend::Cpu.select() {
-        return Finding::new("speed", Verdict::Note, format!("not measured: {error}"));
+    match measured_speed() {
+        Ok(said) => Finding::new("speed", Verdict::Ok, said),
+        Err(error) => Finding::new("speed", Verdict::Note, format!("not measured: {error}")),
     }
+}
+
+fn measured_speed() -> Result<String, UnknownInstructions> {
     let threads = machine::threads();
-    let peak = machine::peak_flops(threads);
+    let peak = machine::peak_flops(threads)?;
     let mut said = format!(
         "{} f32 ({})",
         rate(peak.flops_per_second, "FLOP/s"),
         peak.instructions
     );
-    if let Some(bf16) = machine::peak_bf16_flops(threads) {
+    if let Some(bf16) = machine::peak_bf16_flops(threads)? {
         let (flops, instructions) = (rate(bf16.flops_per_second, "FLOP/s"), bf16.instructions);
         said.push_str(&format!(", {flops} bf16 ({instructions})"));
     }
-    let memory = rate(machine::read_bandwidth(MEMORY, threads), "B/s");
-    Finding::new(
-        "speed",
-        Verdict::Ok,
-        format!("{said}, {memory} read from memory; measured now"),
-    )
+    let memory = rate(machine::read_bandwidth(MEMORY, threads)?, "B/s");
+    Ok(format!("{said}, {memory} read from memory; measured now"))
 }
 
 fn memory() -> Finding {

@@ -21,6 +21,8 @@ mod live;
 pub mod man;
 mod memory;
 #[cfg(feature = "train")]
+pub mod plan;
+#[cfg(feature = "train")]
 pub mod predict;
 mod prompt;
 #[cfg(feature = "fetch")]

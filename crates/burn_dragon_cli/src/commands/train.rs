@@ -3,10 +3,11 @@
 use super::{as_meant, commit, kinds, print_json, remote};
 use crate::args::TrainArgs;
 use crate::exit::{Usage, interrupted};
-use crate::families;
+use crate::families::{self, Entry};
 use crate::typed::Words;
 use burn_dragon::api::exchange::ModelPath;
 use burn_dragon::api::train::{InitialModel, RunRequest};
+use burn_dragon_train::api::expert::Display;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,18 +18,10 @@ use toml::Value;
 /// # Errors
 /// If the configuration, the data or the machine do not allow it.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let words = Words::of(&args.words, &families::names())?;
-    if args.resume.is_some() && !words.configs.is_empty() {
-        let text =
-            "a resumed run has its own configuration: give settings as KEY=VALUE, and no configuration file";
-        return Err(Usage(text.into()).into());
+    let (family, mut request) = request(args)?;
+    if args.tui {
+        request.display = display();
     }
-    let mut request = request(args, &words);
-    if let Some(model) = &args.init_from {
-        request.initial = Some(initial(args, model)?);
-    }
-    let family = families::named(request.family()?.as_deref())?;
-    request.assignments = [of_data(&words.data, family.files), words.settings].concat();
     let ran = (family.train)(&request)?;
     if let Some(json) = &ran.json {
         print_json(json)?;
@@ -55,6 +48,38 @@ fn initial(args: &TrainArgs, model: &Path) -> anyhow::Result<InitialModel> {
     })
 }
 
+/// The screen, or a sentence about why there is none.
+fn display() -> Option<Arc<dyn Display>> {
+    #[cfg(unix)]
+    let screen = crate::screen::display();
+    #[cfg(not(unix))]
+    let screen = Err::<Arc<dyn Display>, _>("it is not built for this system");
+    match screen {
+        Ok(display) => Some(display),
+        Err(why) => {
+            tell!("note   --tui shows no screen here ({why}): lines follow");
+            None
+        }
+    }
+}
+
+/// Family and request that were typed.
+pub(super) fn request(args: &TrainArgs) -> anyhow::Result<(&'static Entry, RunRequest)> {
+    let words = Words::of(&args.words, &families::names())?;
+    if args.resume.is_some() && !words.configs.is_empty() {
+        let text =
+            "a resumed run has its own configuration: give settings as KEY=VALUE, and no configuration file";
+        return Err(Usage(text.into()).into());
+    }
+    let mut request = without_settings(args, &words);
+    if let Some(model) = &args.init_from {
+        request.initial = Some(initial(args, model)?);
+    }
+    let family = families::named(request.family()?.as_deref())?;
+    request.assignments = [of_data(&words.data, family.files), words.settings].concat();
+    Ok((family, request))
+}
+
 /// Settings for data in these files and folders; none without any.
 fn of_data(paths: &[String], files: &str) -> Vec<String> {
     if paths.is_empty() {
@@ -66,7 +91,7 @@ fn of_data(paths: &[String], files: &str) -> Vec<String> {
 }
 
 /// Request for a run, without its settings.
-fn request(args: &TrainArgs, words: &Words) -> RunRequest {
+fn without_settings(args: &TrainArgs, words: &Words) -> RunRequest {
     RunRequest {
         family: words.family.clone(),
         assignments: Vec::new(),
@@ -80,6 +105,7 @@ fn request(args: &TrainArgs, words: &Words) -> RunRequest {
         print_config: args.print_config,
         dry_run: args.dry_run,
         json: args.json,
+        display: None,
         commit: commit().map(Into::into),
     }
 }

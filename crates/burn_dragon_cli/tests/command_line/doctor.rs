@@ -81,10 +81,8 @@ fn an_environment_that_no_run_accepts_is_a_problem() {
         .unwrap();
     let answer = crate::support::Answer::read(&output);
     assert_eq!(answer.code, Some(1), "{}", answer.stderr);
-    assert!(
-        finding(&answer.json(), "cpu")["said"]
-            .as_str()
-            .unwrap()
-            .contains("abacus")
-    );
+    for about in ["cpu", "speed"] {
+        let said = finding(&answer.json(), about)["said"].to_string();
+        assert!(said.contains("abacus"), "{about}: {said}");
+    }
 }

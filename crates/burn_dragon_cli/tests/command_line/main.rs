@@ -28,6 +28,7 @@ mod machine;
 mod names;
 mod numbers;
 mod outcomes;
+mod plan;
 mod prompts;
 #[cfg(feature = "fetch")]
 mod remote;
@@ -36,6 +37,8 @@ mod resume_data;
 mod resume_place;
 mod resume_settings;
 mod runs;
+#[cfg(unix)]
+mod screen;
 mod scripts;
 mod settings;
 mod state;

@@ -37,6 +37,16 @@ impl DecayConfig {
         }
     }
 
+    /// Decay of the first `n_heads` heads alone.
+    #[must_use]
+    pub fn of_heads(&self, n_heads: usize) -> Self {
+        let mut decay = self.clone();
+        if let Self::Custom { slopes, .. } = &mut decay {
+            slopes.truncate(n_heads);
+        }
+        decay
+    }
+
     /// Whether training changes the slopes.
     pub fn learnable(&self) -> bool {
         let (Self::Standard { learnable } | Self::Custom { learnable, .. }) = self;
@@ -60,6 +70,15 @@ mod tests {
     fn standard_slopes_are_those_of_alibi() {
         let standard = DecayConfig::Standard { learnable: false };
         assert_eq!(standard.slopes(4), [0.25, 0.0625, 0.015625, 0.00390625]);
+    }
+
+    #[test]
+    fn a_part_of_the_heads_has_their_slopes() {
+        let Some(decay) = custom(vec![0.1, 0.2, 0.3], true).decay else {
+            unreachable!("it was given")
+        };
+        assert_eq!(decay.of_heads(2).slopes(2), [0.1, 0.2]);
+        assert!(decay.of_heads(2).learnable());
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crate::tales::RecallScore;
 use crate::tokenizer::Tokenizer;
 #[cfg(any(test, feature = "train"))]
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_core::api::{Density, DensityProbe, Dragon, Precision};
+use burn_dragon_core::api::{Density, DensityProbe, Dragon, DragonConfig, Precision};
 use serde::Serialize;
 use spans::{EvaluationSpan, groups, sample, spans};
 use std::borrow::Cow;
@@ -82,7 +82,6 @@ pub struct Evaluator<'a> {
 impl<'a> Evaluator<'a> {
     /// Creates an evaluator for models with this tokenizer.
     pub fn new(tokenizer: &'a dyn Tokenizer) -> Self {
-        const LANES: usize = 16;
         Self {
             tokenizer,
             lanes: LANES,
@@ -232,16 +231,8 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Number of windows or documents to read side by side: as many as memory and computation suit. It is a function of
-    /// the model and the reading alone, so every caller gets the same bits.
     fn side_by_side(&self, dragon: &Dragon, reading: WindowReading) -> usize {
-        const ROOM: u64 = 1 << 30;
-        let config = dragon.config();
-        let activities = 32 * config.n_neurons + 8 * config.vocab_size; // bytes a token, roughly, and its logits
-        let window = (reading.block_size as u64).saturating_mul(activities as u64);
-        let remembered = config.cost().state_bytes() * reading.memory.states();
-        let lanes = ROOM / window.saturating_add(remembered).max(1);
-        usize::try_from(lanes).unwrap_or(usize::MAX).clamp(1, self.lanes)
+        side_by_side(dragon.config(), reading, self.lanes)
     }
 }
 
@@ -258,6 +249,26 @@ impl Place {
     fn of(document: usize, position: usize) -> Self {
         Self { document, position }
     }
+}
+
+/// Maximum number of windows, or documents, that are read side by side.
+const LANES: usize = 16;
+
+/// Number of windows or documents that an evaluator reads side by side, as [`Evaluator::new`] creates it.
+#[cfg(feature = "train")]
+pub(crate) fn lanes_of(config: &DragonConfig, reading: WindowReading) -> usize {
+    side_by_side(config, reading, LANES)
+}
+
+/// Number of windows or documents to read side by side, at most `most`: as many as memory and computation suit. It is a
+/// function of the model and the reading alone, so every caller gets the same bits.
+fn side_by_side(config: &DragonConfig, reading: WindowReading, most: usize) -> usize {
+    const ROOM: u64 = 1 << 30;
+    let activities = 32 * config.n_neurons + 8 * config.vocab_size; // bytes a token, roughly, and its logits
+    let window = (reading.block_size as u64).saturating_mul(activities as u64);
+    let remembered = config.cost().state_bytes() * reading.memory.states();
+    let lanes = ROOM / window.saturating_add(remembered).max(1);
+    usize::try_from(lanes).unwrap_or(usize::MAX).clamp(1, most)
 }
 
 /// Windows of `T + 1` tokens as inputs and next-token targets, `[B, T]` each.

@@ -39,7 +39,7 @@ impl WindowMemory {
     }
 
     /// Number of memories that are held per document while it is read.
-    pub(super) fn states(self) -> u64 {
+    pub(crate) fn states(self) -> u64 {
         match self {
             Self::Reset => 0,
             Self::Carried => 1,

@@ -31,6 +31,12 @@ impl RecallProbe {
         )
     }
 
+    /// Number of bytes of its tales.
+    #[cfg(feature = "train")]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.tales.iter().map(|tale| tale.text.len() as u64).sum()
+    }
+
     /// Creates a probe of the given tales.
     ///
     /// # Errors

@@ -1,15 +1,16 @@
 //! The language family as a family of models.
 
 use super::config::{BASE, LanguageConfig};
-use super::task::LanguageTask;
+use super::task::{LanguageTask, room};
 use super::{initial, prompt};
 use crate::data::{Corpus, DataProgress, Note, SourceConfig, Tokens, WindowStart};
 use crate::error::LanguageError;
 use crate::export::LANGUAGE;
 use crate::model::tokenizer_of;
 use crate::tokenizer::{Tokenizer, TokenizerSpec};
+use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
-use burn_dragon_core::api::Dragon;
+use burn_dragon_core::api::{Dragon, FreeMemory, MemoryError, TensorShape};
 use burn_dragon_train::api::expert::{bytes, count};
 use burn_dragon_train::api::{At, Base, Family, Next, Outcome, Output, Plan, RunFolder, Task, TrainError};
 use serde_json::{Map, Value, json};
@@ -58,6 +59,14 @@ impl Family for Language {
             LanguageError::Training(error) => error,
             error => TrainError::task(error),
         })
+    }
+
+    fn least_tensors(config: &LanguageConfig) -> Vec<TensorShape> {
+        room::least_model(config).map_or_else(Vec::new, |model| model.tensors())
+    }
+
+    fn check_memory(config: &LanguageConfig, device: &Device, memory: FreeMemory) -> Result<(), MemoryError> {
+        room::check_early(config, device, memory)
     }
 
     fn introduce(task: &LanguageTask) -> Vec<String> {
@@ -196,16 +205,16 @@ impl Watch {
             return;
         }
         self.next.set(Instant::now() + INTERVAL);
-        let mb = |bytes: u64| bytes / 1_000_000;
         self.output.tell(&match progress {
             DataProgress::Waiting => "data   waiting for another process that tokenises the same text".into(),
-            DataProgress::Reading { bytes } => format!("data   {} MB of text read", mb(bytes)),
-            DataProgress::Encoding { bytes, of, tokens } => {
-                format!(
-                    "data   {} of {} MB of text tokenised, {tokens} tokens",
-                    mb(bytes),
-                    mb(of)
-                )
+            DataProgress::Reading { bytes: read } => format!("data   {} of text read", bytes(read)),
+            DataProgress::Encoding {
+                bytes: encoded,
+                of,
+                tokens,
+            } => {
+                let (encoded, of, tokens) = (bytes(encoded), bytes(of), count(tokens as u64));
+                format!("data   {encoded} of {of} of text tokenised, {tokens} tokens")
             }
         });
     }

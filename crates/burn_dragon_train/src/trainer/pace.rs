@@ -22,8 +22,10 @@ impl<T: Task, U: Update<T>> Trainer<'_, T, U> {
             return Ok(());
         };
         let taken = session.session_units / self.plan.training.units_per_step(self.task.units_per_batch());
-        let left = deadline.saturating_duration_since(Instant::now()).as_secs_f64();
-        let pace = taken as f64 / session.started.elapsed().as_secs_f64().max(1e-9);
+        let left = (deadline + session.paused)
+            .saturating_duration_since(Instant::now())
+            .as_secs_f64();
+        let pace = taken as f64 / session.elapsed().max(1e-9);
         let possible = step + ((left * pace) as u64).max(1);
         if possible >= session.total_steps {
             return Ok(());

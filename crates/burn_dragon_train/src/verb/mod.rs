@@ -7,10 +7,13 @@
 //! Everything that can be refused is refused before anything is written, so no incomplete run remains.
 
 mod first;
+mod plan;
 mod report;
 mod request;
 mod resumption;
 
+pub use plan::plan;
+use request::RUNS;
 pub use request::RunRequest;
 pub(crate) use resumption::Resumption;
 
@@ -19,20 +22,23 @@ use crate::bench_steps::BenchSteps;
 use crate::config::Resolved;
 use crate::error::TrainError;
 use crate::family::{At, Family, config_text};
+use crate::forecast::{Course, DiskForecast};
 use crate::initial::InitialModel;
 use crate::interrupt::Interrupt;
 use crate::optimizer::Frozen;
 use crate::outcome::{Ending, Outcome};
 use crate::plan::Plan;
 use crate::progress::Output;
+use crate::pulse::Pulse;
 use crate::run::{RunFolder, RunInfo, RunOutcome, RunState, write_atomic};
 use crate::start::Start;
 use crate::task::Task;
 use crate::trainer::Trainer;
 use burn::module::Module;
-use burn_dragon_core::api::SelectedBackend;
+use burn_dragon_core::api::{FreeMemory, SelectedBackend};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Result of the verb.
@@ -80,11 +86,34 @@ pub fn run<F: Family>(request: &RunRequest) -> Result<Ran, TrainError> {
     }
     let selected = request.backend.select()?;
     output.tell(&selected.to_string());
+    refuse_early::<F>(request, &resolved, resumption.as_ref(), &selected)?;
     if request.is_first() {
         return first::run::<F>(request, &resolved, selected, output);
     }
     let initial = request.initial.as_ref();
     Prepared::<F>::new(&resolved, resumption, initial, selected, output)?.go(request, None)
+}
+
+/// Refuses what can be refused before data is read and memory is allocated: settings out of range, a model that does not
+/// fit into the memory, checkpoints that do not fit on the disk.
+fn refuse_early<F: Family>(
+    request: &RunRequest,
+    resolved: &Resolved<F::Config>,
+    resumption: Option<&Resumption>,
+    selected: &SelectedBackend,
+) -> Result<(), TrainError> {
+    let plan = F::plan(&resolved.value);
+    plan.validate()?;
+    F::check_memory(&resolved.value, &selected.device, FreeMemory::of_this_machine())?;
+    let tensors = F::least_tensors(&resolved.value);
+    let done = resumption.map(Resumption::done).unwrap_or_default();
+    // With epochs the number of steps is known with the data.
+    let steps = match plan.training.epochs {
+        Some(_) => done.steps.saturating_add(1),
+        None => plan.training.max_steps,
+    };
+    let written = Course::new(&plan, steps, done).checkpoints;
+    DiskForecast::new(&plan, &tensors, 0, written, &request.place(resumption)).check()
 }
 
 /// Run before its first step: all checks are made, and nothing is written yet.
@@ -131,7 +160,9 @@ impl<F: Family> Prepared<F> {
         }
         introduce::<F>(&task, output);
         let plan = F::plan(&config);
+        let pulse = Pulse::start(output, "drawing the weights of the model");
         let (model, trained) = first_model(&task, &plan, initial, output)?;
+        drop(pulse);
         let done = resumption.as_ref().map(Resumption::done).unwrap_or_default();
         let total_steps = plan.check(&task, &model, done)?;
         let mut start = Start::new(&task, &plan, model)?;
@@ -165,7 +196,7 @@ impl<F: Family> Prepared<F> {
             return Ok(Ran::to_its_end(self.dry_run(request.json)?));
         }
         let interrupt = Interrupt::install()?;
-        let runs = Path::new("runs");
+        let runs = Path::new(RUNS);
         let run = match &self.resumption {
             Some(resumption) => resumption.folder().clone().among(runs),
             None => RunFolder::create(request.out.as_deref(), runs, F::NAME)?,
@@ -177,6 +208,9 @@ impl<F: Family> Prepared<F> {
         }
         if let Some(deadline) = deadline {
             trainer = trainer.complete_by(deadline);
+        }
+        if let Some(display) = &request.display {
+            trainer = trainer.on_display(Arc::clone(display));
         }
         let info = match self.complete {
             true => None, // nothing will be trained: the run stays as it is
@@ -192,6 +226,7 @@ impl<F: Family> Prepared<F> {
             Ending::Interrupted => (None, None), // who interrupts does not want to wait
             Ending::Complete | Ending::TimeIsUp => {
                 let model = model.valid();
+                let _pulse = Pulse::start(self.output, "drawing a sample");
                 let sample = task.sample(&model, outcome.steps)?;
                 (sample, F::next(task, &model, &outcome, &run)?)
             }
@@ -209,11 +244,13 @@ impl<F: Family> Prepared<F> {
         let done = self.start.done;
         let (mut steps, model) =
             <BenchSteps<'_, F::Task>>::after(&self.task, F::plan(&self.config), self.start)?;
+        let pulse = Pulse::start(self.output, "taking a step");
         let started = Instant::now();
         let (model, loss) = steps.step(model)?;
         let first = started.elapsed().as_secs_f64();
         // The first step also warms up.
         let seconds = first::seconds_per_step(&mut steps, model, DRY)?.unwrap_or(first);
+        drop(pulse);
         let left = self.total_steps.saturating_sub(done.steps);
         let more = if done.steps == 0 { "" } else { " more" };
         self.output.say(&format!(

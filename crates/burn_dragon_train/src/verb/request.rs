@@ -2,6 +2,7 @@
 
 use super::Resumption;
 use crate::config::{Layers, Resolved, family_of_run};
+use crate::display::Display;
 use crate::error::TrainError;
 use crate::family::{Family, resolve};
 use crate::initial::InitialModel;
@@ -9,6 +10,10 @@ use crate::run::RunFolder;
 use crate::task::Task;
 use burn_dragon_core::api::Backend;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Folder of all runs.
+pub(super) const RUNS: &str = "runs";
 
 /// Request for a run.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +42,8 @@ pub struct RunRequest {
     pub dry_run: bool,
     /// Print one JSON object on standard output, and nothing else there.
     pub json: bool,
+    /// Screen on which the run is shown, in place of lines.
+    pub display: Option<Arc<dyn Display>>,
     /// Commit of the sources of the program, for `run.json`.
     pub commit: Option<String>,
 }
@@ -102,6 +109,14 @@ impl RunRequest {
             && self.configs.is_empty()
             && self.assignments.is_empty()
             && self.max_steps.is_none()
+    }
+
+    /// Folder of the run, or the folder in which it will be created.
+    pub(super) fn place(&self, resumed: Option<&Resumption>) -> PathBuf {
+        let resumed = resumed.map(|run| run.folder().path().to_path_buf());
+        resumed
+            .or_else(|| self.out.clone())
+            .unwrap_or_else(|| PathBuf::from(RUNS))
     }
 
     /// Configuration of a first run of so many steps.

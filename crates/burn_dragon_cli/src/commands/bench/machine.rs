@@ -40,20 +40,20 @@ impl Machine {
     /// If the device fails.
     pub(super) fn measure(selected: &SelectedBackend) -> anyhow::Result<Self> {
         if selected.name == "cpu" {
-            Ok(Self::processor())
+            Self::processor()
         } else {
             Self::gpu(selected)
         }
     }
 
-    fn processor() -> Self {
+    fn processor() -> anyhow::Result<Self> {
         let threads = machine::threads();
         let Peak {
             flops_per_second,
             instructions,
-        } = machine::peak_flops(threads);
-        let bf16 = machine::peak_bf16_flops(threads);
-        Self {
+        } = machine::peak_flops(threads)?;
+        let bf16 = machine::peak_bf16_flops(threads)?;
+        Ok(Self {
             cpu: name_of_processor(),
             threads,
             device: None,
@@ -61,9 +61,9 @@ impl Machine {
             instructions,
             bf16_flops_per_second: bf16.map(|peak| peak.flops_per_second),
             bf16_instructions: bf16.map(|peak| peak.instructions),
-            memory_bytes_per_second: machine::read_bandwidth(MEMORY, threads),
-            cache_bytes_per_second: Some(machine::read_bandwidth(CACHE * threads, threads)),
-        }
+            memory_bytes_per_second: machine::read_bandwidth(MEMORY, threads)?,
+            cache_bytes_per_second: Some(machine::read_bandwidth(CACHE * threads, threads)?),
+        })
     }
 
     fn gpu(selected: &SelectedBackend) -> anyhow::Result<Self> {
@@ -84,7 +84,9 @@ impl Machine {
     /// Bytes a second that a buffer of this size is read with; of one beyond the caches, and on a GPU, memory's.
     pub(super) fn bandwidth_of(&self, size: u64) -> f64 {
         match usize::try_from(size) {
-            Ok(size) if size < MEMORY && self.device.is_none() => machine::read_bandwidth(size, self.threads),
+            Ok(size) if size < MEMORY && self.device.is_none() => {
+                machine::read_bandwidth(size, self.threads).unwrap_or(self.memory_bytes_per_second)
+            }
             _ => self.memory_bytes_per_second,
         }
     }

@@ -1,13 +1,14 @@
 //! Language modelling as a task of the trainer.
 
 mod data_order;
+mod extent;
 #[cfg(test)]
 mod mask_tests;
 mod metrics;
 #[cfg(test)]
 mod place_tests;
 mod reader;
-mod room;
+pub(super) mod room;
 
 use super::config::LanguageConfig;
 use super::counted::CountedTargets;
@@ -23,11 +24,11 @@ use crate::tokenizer::TokenizerSpec;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{CheckpointError, Content, ModelFile, ModelInfo};
 use burn_dragon_core::api::expert::load;
-use burn_dragon_core::api::{Dragon, DragonConfig, FreeMemory, MemoryError, Precision};
+use burn_dragon_core::api::{Density, Dragon, DragonConfig, FreeMemory, MemoryError, Precision, TensorShape};
 use burn_dragon_stream::api::Lanes;
 use burn_dragon_train::api::{
-    DataHashes, DataPosition, Evaluation, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics,
-    Sample, Scope, Task, TaskState, TrainError, Unit,
+    DataHashes, DataPosition, Evaluation, Extent, Figure, FigureFormat, Identity, Keys, Loss, LossContext,
+    Metrics, Sample, Scope, Task, TaskState, TrainError, Unit,
 };
 use data_order::DataOrder;
 use metrics::{by_distance, by_level};
@@ -346,6 +347,36 @@ impl Task for LanguageTask {
 
     fn check_memory(&self, memory: FreeMemory) -> Result<(), MemoryError> {
         self.room().check(memory)
+    }
+
+    fn tensors(&self) -> Vec<TensorShape> {
+        self.model_config.tensors()
+    }
+
+    fn carried_bytes(&self) -> u64 {
+        let memories = self.order.streams().map_or(0, StreamPlan::memories) as u64;
+        self.model_config.cost().state_bytes().saturating_mul(memories)
+    }
+
+    fn largest_batch(&self, memory: FreeMemory, most: u64) -> Option<u64> {
+        self.room().largest_batch(memory, most)
+    }
+
+    fn evaluated_units(&self, scope: Scope) -> u64 {
+        self.evaluated_tokens(scope)
+    }
+
+    fn bytes_per_evaluation(&self) -> u64 {
+        self.evaluation_bytes()
+    }
+
+    fn extent(&self) -> Option<Extent> {
+        Some(self.whole())
+    }
+
+    fn cut(&mut self, to: Extent) -> Result<Extent, TrainError> {
+        self.reduce(to).map_err(TrainError::task)?;
+        Ok(self.whole())
     }
 
     fn unit(&self) -> Unit {

@@ -1,7 +1,10 @@
 //! Memory needed by a training step, and the largest settings that fit.
 
 use super::LanguageTask;
+use crate::tokenizer::TokenizerConfig;
+use crate::training::config::LanguageConfig;
 use crate::training::streams::StreamPlan;
+use burn::tensor::Device;
 use burn_dragon_core::api::{DragonConfig, FreeMemory, Kernels, MemoryError, Need};
 
 /// Size of a training step: model, batch, and kind of device.
@@ -14,6 +17,44 @@ pub(super) struct Room<'a> {
     block_size: usize,
     streams: Option<&'a StreamPlan>,
     kernels: Kernels,
+}
+
+/// Smallest model that a configuration may get: the vocabulary is at least that of the tokenizer, as far as it is known
+/// without the data. `None` for a configuration that is refused later.
+pub(in crate::training) fn least_model(config: &LanguageConfig) -> Option<DragonConfig> {
+    let tokens = match &config.dataset.tokenizer {
+        TokenizerConfig::Byte {} => 256,
+        TokenizerConfig::Ids { vocab_size } => *vocab_size,
+        _ => 1,
+    };
+    let tokens = config.model.vocab_size.unwrap_or(tokens);
+    config.model.with_vocabulary(tokens).ok()
+}
+
+/// Refuses a configuration whose smallest model has no room for a step, before the data is read. Of streams only the
+/// model counts: their windows are known with the data.
+pub(in crate::training) fn check_early(
+    config: &LanguageConfig,
+    device: &Device,
+    memory: FreeMemory,
+) -> Result<(), MemoryError> {
+    let Some(model) = least_model(config) else {
+        return Ok(());
+    };
+    let of_streams = config.sequence.streams.is_some();
+    let (lanes, tokens) = match of_streams {
+        true => (1, 1),
+        false => (config.training.batch_size, config.sequence.block_size),
+    };
+    let room = Room {
+        model,
+        lanes,
+        batch_size: lanes,
+        block_size: tokens,
+        streams: None,
+        kernels: Kernels::of(device),
+    };
+    room.check(memory)
 }
 
 impl LanguageTask {
@@ -55,6 +96,11 @@ impl Room<'_> {
         memory.check(&need, || self.way_out(memory))
     }
 
+    /// Largest batch, at most `most`, whose step fits.
+    pub(super) fn largest_batch(&self, memory: FreeMemory, most: u64) -> Option<u64> {
+        memory.largest(most, |lanes| self.batches_of(lanes).bytes())
+    }
+
     fn of_window(&self, tokens: usize, lanes: usize) -> u64 {
         let cost = self.model.cost();
         match self.kernels {
@@ -74,7 +120,7 @@ impl Room<'_> {
     /// model.
     fn way_out(&self, memory: FreeMemory) -> String {
         let one = self.batches_of(1);
-        if let Some(lanes) = memory.largest(self.batch_size as u64, |lanes| self.batches_of(lanes).bytes()) {
+        if let Some(lanes) = self.largest_batch(memory, self.batch_size as u64) {
             return format!(
                 "training.batch_size = {lanes} fits (a larger training.accumulate keeps the size of a step)"
             );
@@ -247,6 +293,32 @@ mod tests {
             gpu > 6 * 8 * 512 * 32_768 * 4 && gpu < 2 * 6 * 8 * 512 * 32_768 * 4,
             "{gpu}"
         );
+    }
+
+    #[test]
+    fn what_no_data_can_make_fit_is_refused_by_the_configuration_alone() {
+        let mut config = LanguageConfig::default();
+        config.model.n_neurons = 1 << 20;
+        let bytes = |config: &LanguageConfig| {
+            let lanes = config.training.batch_size;
+            room(least_model(config).unwrap(), lanes, config.sequence.block_size).bytes()
+        };
+        let needed = bytes(&config);
+        let check = |config: &LanguageConfig, memory| {
+            check_early(config, &Device::flex().autodiff(), FreeMemory::of(memory))
+        };
+        check(&config, needed).unwrap();
+        let error = check(&config, needed - 1).unwrap_err().to_string();
+        assert!(error.contains("training.batch_size"), "{error}");
+        // More symbols need more; with another tokenizer they are known with the data.
+        config.model.vocab_size = Some(100_000);
+        assert!(bytes(&config) > needed);
+        config.model.vocab_size = None;
+        config.dataset.tokenizer = TokenizerConfig::Char { special_tokens: true };
+        assert!(bytes(&config) < needed);
+        // What cannot be a model is refused elsewhere.
+        config.model.n_heads = 7;
+        check(&config, 1).unwrap();
     }
 
     #[test]
