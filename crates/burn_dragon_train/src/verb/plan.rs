@@ -88,6 +88,7 @@ fn on<F: Family>(
             folder: &here,
             output,
             resumption,
+            initial: request.initial.as_ref(),
             origins: Some(&|key| resolved.origin(key)),
         },
     )?;

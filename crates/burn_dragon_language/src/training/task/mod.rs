@@ -24,7 +24,7 @@ use crate::tokenizer::TokenizerSpec;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{CheckpointError, Content, ModelFile, ModelInfo};
 use burn_dragon_core::api::expert::load;
-use burn_dragon_core::api::{Density, Dragon, DragonConfig, FreeMemory, MemoryError, Precision, TensorShape};
+use burn_dragon_core::api::{Dragon, DragonConfig, FreeMemory, MemoryError, Precision, TensorShape};
 use burn_dragon_stream::api::Lanes;
 use burn_dragon_train::api::{
     DataHashes, DataPosition, Evaluation, Extent, Figure, FigureFormat, Identity, Keys, Loss, LossContext,
