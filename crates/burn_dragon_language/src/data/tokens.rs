@@ -151,9 +151,8 @@ impl Counted {
     /// Whether a token of the range is one of them.
     pub fn meets(&self, range: Range<usize>) -> bool {
         let ended = self.ranges.partition_point(|counted| counted.end <= range.start);
-        self.ranges
-            .get(ended)
-            .is_some_and(|counted| counted.start < range.end)
+        let next = self.ranges.get(ended);
+        next.is_some_and(|counted| counted.start.max(range.start) < counted.end.min(range.end))
     }
 
     /// Adds tokens after those so far.
