@@ -434,7 +434,7 @@ fn a_memory_of_another_step_is_refused_with_both_steps() {
     let place = Place::trained();
     let words = ["--prompt", "Mira", "--max-tokens", "4", "--temperature", "0"];
     let saved = [
-        &["generate", "run", "--step", "8"],
+        &["generate", "run", "--step", "10"],
         &words[..],
         &["--state-out", "a.state"],
     ]
@@ -444,7 +444,7 @@ fn a_memory_of_another_step_is_refused_with_both_steps() {
     place.dragon(&read).refused(
         3,
         &[
-            "step 8 of the run run",
+            "step 10 of the run run",
             "step 12 of the run run",
             "read the text again",
         ],
@@ -455,6 +455,6 @@ fn a_memory_of_another_step_is_refused_with_both_steps() {
         .json();
     assert_eq!(
         (&info["written_by"]["step"], &info["written_by"]["run"]),
-        (&8.into(), &"run".into())
+        (&10.into(), &"run".into())
     );
 }

@@ -138,7 +138,7 @@ enum Reader {
         separator: Option<Separator>,
     },
     Records {
-        rules: RecordsConfig,
+        rules: Box<RecordsConfig>,
         text: RecordText,
         separator: Option<Separator>,
     },
@@ -176,7 +176,7 @@ impl FileStream {
             reader: Reader::Records {
                 text: rules.text()?,
                 separator: rules.document_separator.as_deref().map(Separator::new),
-                rules,
+                rules: Box::new(rules),
             },
             files,
             notes,
