@@ -39,12 +39,14 @@ impl Watch for ActivityTrace {
             self.levels.resize(level + 1, Vec::new());
         }
         let traces = &mut self.levels[level];
-        traces.resize(lanes, LaneTrace::default());
+        if lanes > traces.len() {
+            traces.resize(lanes, LaneTrace::default());
+        }
         let [all_x, all_y] = [x, y].map(|activity| shares(activity, 0..neurons));
         let by_period: Vec<_> = (0..BUCKETS)
             .map(|bucket| shares(y, neurons_of(bucket, neurons)))
             .collect();
-        for (lane, trace) in traces.iter_mut().enumerate() {
+        for (lane, trace) in traces.iter_mut().take(lanes).enumerate() {
             let own = lane * tokens..(lane + 1) * tokens;
             trace.x.extend(&all_x[own.clone()]);
             trace.y.extend(&all_y[own.clone()]);
@@ -97,13 +99,14 @@ mod tests {
         let x = Tensor::<4>::from_data([[[[1.0, 0.0], [1.0, 1.0]]], [[[0.0, 0.0], [0.0, 3.0]]]], &device);
         let y = Tensor::<4>::zeros([2, 1, 2, 2], &device);
         let mut trace = ActivityTrace::default();
-        trace.level(1, &x, &y);
+        trace.level(0, &x, &y);
         trace.level(
-            1,
+            0,
             &x.clone().narrow(2, 1, 1).narrow(0, 0, 1),
             &y.clone().narrow(2, 0, 1).narrow(0, 0, 1),
         );
-        assert_eq!(trace.of_lane(0)[1].x, [0.5, 1.0, 1.0]);
-        assert_eq!(trace.of_lane(0)[1].y, [0.0; 3]);
+        assert_eq!(trace.of_lane(0)[0].x, [0.5, 1.0, 1.0]);
+        assert_eq!(trace.of_lane(0)[0].y, [0.0; 3]);
+        assert_eq!(trace.of_lane(1)[0].x, [0.0, 0.5]);
     }
 }

@@ -39,7 +39,7 @@ impl TrainedLength {
         self.said = true;
         Some(format!(
             "note: the memory now holds {remembered} tokens, and the model was trained on up to {trained} (sequence.{key}); \
-             beyond them it may lose the thread: /reset forgets all, --context-window {} forgets what is older",
+             its predictions may get worse beyond that; /reset forgets all, --context-window {} forgets what is older",
             (trained / 2).max(1)
         ))
     }
