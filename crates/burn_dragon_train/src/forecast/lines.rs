@@ -57,13 +57,15 @@ pub(crate) fn lines_of_backend(
         ),
         None => String::new(),
     };
+    let snapshot = match memory.snapshot_bytes {
+        0 => String::new(),
+        copy => format!(", {} while a checkpoint is written", bytes(copy)),
+    };
     let mut lines = vec![format!(
-        "{name:<6} memory  {} at the peak: {} program and data, {} a step, {} while a checkpoint is written; {} are \
-         available{largest}",
+        "{name:<6} memory  {} at the peak: {} program and data, {} a step{snapshot}; {} are available{largest}",
         bytes(memory.peak_bytes),
         bytes(memory.data_bytes),
-        bytes(memory.step_bytes),
-        bytes(memory.snapshot_bytes),
+        bytes(memory.step_bytes.max(memory.evaluation_bytes)),
         bytes(memory.available_bytes)
     )];
     match time {

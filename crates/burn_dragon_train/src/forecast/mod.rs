@@ -49,7 +49,7 @@ pub struct MemoryForecast {
     pub step_bytes: u64,
     /// An evaluation, with the model and all that is kept for it.
     pub evaluation_bytes: u64,
-    /// A copy of the state, while a checkpoint is written.
+    /// A copy of the state, while a checkpoint is written beside a step; 0 if none is.
     pub snapshot_bytes: u64,
     /// All that the process can have.
     pub available_bytes: u64,
@@ -115,10 +115,15 @@ impl Counts {
 
 impl MemoryForecast {
     /// Memory of a run of `task` on this machine. The data is read, and the model is not made yet.
-    pub fn new<T: Task>(task: &T, plan: &Plan, disk: &DiskForecast) -> Self {
+    ///
+    /// A checkpoint in the middle of a run is a copy beside a step. The last one is written when the step is over.
+    pub fn new<T: Task>(task: &T, plan: &Plan, counts: &Counts) -> Self {
         let memory = FreeMemory::of_this_machine();
         let (step, evaluation) = (task.bytes_per_step(), task.bytes_per_evaluation());
-        let snapshot = disk.checkpoint_bytes;
+        let snapshot = match counts.course.checkpoints {
+            0 | 1 => 0,
+            _ => counts.disk.checkpoint_bytes,
+        };
         let work = step.max(evaluation).saturating_add(snapshot);
         Self {
             peak_bytes: memory.held().saturating_add(work).max(memory.most_held()),
@@ -130,6 +135,23 @@ impl MemoryForecast {
             batch_size: plan.training.batch_size,
             largest_batch_size: task.largest_batch(memory, MOST_BATCH),
         }
+    }
+}
+
+impl MemoryForecast {
+    /// The forecast after steps of a slice, which show what no formula counts: the pages of the program that run, the
+    /// stacks and the remains of the allocator. `seen` is the peak of the process since, and `slice` the bytes of the
+    /// slice; `None` if it was the whole, whose peak was seen then.
+    #[must_use]
+    pub fn corrected(self, seen: u64, slice: Option<u64>) -> Self {
+        let peak_bytes = match slice {
+            None => seen.saturating_add(self.snapshot_bytes),
+            Some(slice) => {
+                let more = seen.saturating_sub(self.data_bytes.saturating_add(slice));
+                self.peak_bytes.saturating_add(more)
+            }
+        };
+        Self { peak_bytes, ..self }
     }
 }
 
@@ -172,5 +194,35 @@ impl TimeForecast {
             slice: speed.slice,
             whole: speed.whole,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_slice_takes_beyond_its_formula_the_whole_takes_too() {
+        let forecast = MemoryForecast {
+            peak_bytes: 1000,
+            data_bytes: 100,
+            step_bytes: 800,
+            evaluation_bytes: 300,
+            snapshot_bytes: 100,
+            available_bytes: 5000,
+            batch_size: 4,
+            largest_batch_size: None,
+        };
+        assert_eq!(forecast.corrected(370, Some(250)).peak_bytes, 1020);
+        assert_eq!(
+            forecast.corrected(300, Some(250)).peak_bytes,
+            1000,
+            "less is no correction"
+        );
+        assert_eq!(
+            forecast.corrected(850, None).peak_bytes,
+            950,
+            "the whole was seen, but no checkpoint"
+        );
     }
 }

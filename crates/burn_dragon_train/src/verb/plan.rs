@@ -104,13 +104,22 @@ fn on<F: Family>(
             .iter()
             .for_each(|line| output.say(line));
     }
-    let memory = MemoryForecast::new(&task, &plan, &counts.disk);
+    let memory = MemoryForecast::new(&task, &plan, &counts);
     let pulse = Pulse::start(
         output,
         "measuring the speed of the machine on a slice of the model",
     );
     let time = TimeForecast::measure(&mut task, &plan, &counts.course, &device, data)?;
     drop(pulse);
+    let memory = match &time {
+        // The memory of another device is not that of the process.
+        Some(time) if selected.name == "cpu" => {
+            let cut = time.slice != time.whole;
+            let of_slice = task.bytes_per_step().max(task.bytes_per_evaluation());
+            memory.corrected(FreeMemory::of_this_machine().most_held(), cut.then_some(of_slice))
+        }
+        _ => memory,
+    };
     lines_of_backend(selected.name, &counts, &memory, time.as_ref())
         .iter()
         .for_each(|line| output.say(line));

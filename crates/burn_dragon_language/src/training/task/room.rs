@@ -38,8 +38,8 @@ pub(in crate::training) fn check_early(
     device: &Device,
     memory: FreeMemory,
 ) -> Result<(), MemoryError> {
-    let Some(model) = least_model(config) else {
-        return Ok(());
+    let Some(model) = least_model(config).filter(|_| config.validate().is_ok()) else {
+        return Ok(()); // refused later, by its key
     };
     let of_streams = config.sequence.streams.is_some();
     let (lanes, tokens) = match of_streams {
@@ -316,7 +316,10 @@ mod tests {
         config.model.vocab_size = None;
         config.dataset.tokenizer = TokenizerConfig::Char { special_tokens: true };
         assert!(bytes(&config) < needed);
-        // What cannot be a model is refused elsewhere.
+        // What cannot be a model, or a window, is refused elsewhere.
+        config.sequence.block_size = usize::MAX;
+        check(&config, 1).unwrap();
+        config.sequence.block_size = 8;
         config.model.n_heads = 7;
         check(&config, 1).unwrap();
     }
