@@ -258,20 +258,22 @@ pub fn resolve<F: Family>(layers: Layers) -> Result<Resolved<F::Config>, ConfigE
 /// Checks layers as a configuration of a family, without data, model and device: keys, types and values.
 ///
 /// # Errors
-/// All faults that were found, each with its key and its place. Values are checked if keys and types are right.
+/// All faults that were found, each with its key and its place, in the order of their lines. Values are checked if keys and
+/// types are right.
 pub fn check_config<F: Family>(layers: Layers) -> Result<Resolved<F::Config>, Vec<Fault>> {
-    let faults = |errors: Vec<ConfigError>| errors.into_iter().map(Fault::from).collect::<Vec<_>>();
-    let resolved = layers
-        .faults_as::<F::Config>(F::NAME, F::Task::keys().moved)
-        .map_err(faults)?;
-    let wrong: Vec<Fault> = F::faults(&resolved.value)
-        .into_iter()
-        .map(|error| Fault::of_values(error, &resolved))
-        .collect();
-    match wrong.is_empty() {
-        true => Ok(resolved),
-        false => Err(wrong),
-    }
+    let mut faults: Vec<Fault> = match layers.faults_as::<F::Config>(F::NAME, F::Task::keys().moved) {
+        Ok(resolved) => {
+            let wrong = F::faults(&resolved.value).into_iter();
+            let wrong: Vec<Fault> = wrong.map(|error| Fault::of_values(error, &resolved)).collect();
+            if wrong.is_empty() {
+                return Ok(resolved);
+            }
+            wrong
+        }
+        Err(errors) => errors.into_iter().map(Fault::from).collect(),
+    };
+    faults.sort_by_key(Fault::line);
+    Err(faults)
 }
 
 /// Markdown of all keys of a family: type, default, value of the default run, and meaning.

@@ -40,6 +40,14 @@ impl From<ConfigError> for Fault {
 }
 
 impl Fault {
+    /// Line of the key in its file; the largest number if it is in none.
+    pub(crate) fn line(&self) -> usize {
+        match self.origin {
+            Some(Origin::Line { line, .. }) => line,
+            _ => usize::MAX,
+        }
+    }
+
     /// Fault of the values of a resolved configuration: the key is the first one that the description names.
     pub(crate) fn of_values<T: serde::Serialize>(error: TrainError, resolved: &Resolved<T>) -> Self {
         let text = error.to_string();

@@ -721,4 +721,17 @@ mod tests {
         let error = load("text", |config| config.train_ratio = 1.0).unwrap_err();
         assert!(matches!(error, LanguageError::TrainRatio { .. }), "{error}");
     }
+
+    #[test]
+    fn texts_in_memory_are_divided_and_tokenised_as_those_of_a_file() {
+        let text = "the dragon sleeps in its cave.\n".repeat(40);
+        let file = load(&text, |_| ()).unwrap();
+        let memory = Corpus::of_texts(&DatasetConfig::default(), &[&text], None).unwrap();
+        assert_eq!(memory.train, file.train);
+        assert_eq!(memory.validation, file.validation);
+        assert_eq!(memory.split, file.split);
+        let none: [&str; 0] = [];
+        let empty = Corpus::of_texts(&DatasetConfig::default(), &none, None);
+        assert!(matches!(empty, Err(LanguageError::EmptyCorpus)));
+    }
 }

@@ -14,7 +14,7 @@ pub struct GenerationConfig {
     /// Text to continue. If it is the default and a `char` tokenizer does not know its characters, samples continue the
     /// beginning of the validation text, and a note says so.
     pub prompt: String,
-    /// Maximum number of new tokens; 256 in a file that does not set it. `None`, possible in code only, means no limit.
+    /// Maximum number of new tokens. In code alone, `None` means no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<usize>,
     /// Temperature: below 1 sharpens the distribution, above 1 flattens it. At 0 the likeliest token is always taken.

@@ -19,7 +19,8 @@ fn section(table: &TableDoc, base: &BTreeMap<String, Value>) -> String {
         (path, false) => format!("`[{path}]`"),
     };
     let mut text = format!("### {name}\n");
-    if !table.meaning.is_empty() {
+    // The top level is described by its tables.
+    if !table.path.is_empty() {
         text += &format!("\n{}\n", table.meaning);
     }
     if !table.keys.is_empty() {
@@ -33,9 +34,19 @@ fn section(table: &TableDoc, base: &BTreeMap<String, Value>) -> String {
 
 fn case_section(path: &str, case: &CaseDoc, base: &BTreeMap<String, Value>) -> String {
     let CaseDoc { tag, name, .. } = case;
-    let mut text = format!("#### `{tag} = \"{name}\"` in `[{path}]`\n\n{}\n", case.meaning);
     // The default run has the keys of one case.
-    let is_base = base.get(&format!("{path}.{tag}")) == Some(&Value::from(name.clone()));
+    let chosen = base.get(&format!("{path}.{tag}"));
+    let is_base = chosen.map_or(case.is_default, |chosen| chosen == name.as_str());
+    let of = match (case.is_default, is_base) {
+        (true, true) => " (default)",
+        (true, false) => " (default, but not of the default run)",
+        (false, true) => " (default run)",
+        (false, false) => "",
+    };
+    let mut text = format!(
+        "#### `{tag} = \"{name}\"` in `[{path}]`{of}\n\n{}\n",
+        case.meaning
+    );
     let none = BTreeMap::new();
     if !case.keys.is_empty() {
         text += &format!("\n{}", rows(path, &case.keys, if is_base { base } else { &none }));
@@ -119,11 +130,11 @@ fn with_choices(key: &KeyDoc) -> String {
     [vec![key.meaning.clone()], choices].concat().join(" ")
 }
 
-/// Sentence after a colon: without its capital, unless that is part of a name.
+/// Sentence after a colon: without its capital, unless that is part of an abbreviation.
 fn decapitalised(sentence: &str) -> String {
     let mut letters = sentence.chars();
     match (letters.next(), letters.next()) {
-        (Some(first), Some(second)) if first.is_uppercase() && second.is_lowercase() => {
+        (Some(first), Some(second)) if second.is_lowercase() || second == ' ' => {
             format!("{}{}", first.to_lowercase(), &sentence[first.len_utf8()..])
         }
         _ => sentence.into(),
@@ -135,11 +146,14 @@ fn shown(value: &Value) -> String {
     format!("`{}`", in_cell(&toml(value)))
 }
 
-/// Value as TOML.
-pub(crate) fn toml(value: &Value) -> String {
+/// Value as TOML in one line. Text of JSON is a basic string of TOML.
+fn toml(value: &Value) -> String {
     match value {
-        Value::Number(number) => number.to_string(),
-        value => toml::Value::try_from(value).map_or_else(|_| value.to_string(), |value| value.to_string()),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(toml).collect();
+            format!("[{}]", items.join(", "))
+        }
+        value => value.to_string(),
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct CaseDoc {
     pub(crate) tag: String,
     /// Value of it.
     pub(crate) name: String,
+    /// Whether it is the value of a table that nothing sets.
+    pub(crate) is_default: bool,
     /// Meaning of the value.
     pub(crate) meaning: String,
     /// Keys with this value, without the choosing one.
@@ -144,7 +146,13 @@ impl Walk<'_> {
         self.tables.push(TableDoc {
             path: path.into(),
             is_list,
-            meaning: meaning(schema),
+            meaning: match schema.get(DESCRIBED_AT).and_then(Value::as_str) {
+                Some(at) => format!(
+                    "{} Each also has a `type` and the keys of that source of `[{at}]`.",
+                    meaning(schema)
+                ),
+                None => meaning(schema),
+            },
             keys: Vec::new(),
             cases: Vec::new(),
         });
@@ -164,6 +172,7 @@ impl Walk<'_> {
                 below.extend(given);
                 cases.push(CaseDoc {
                     meaning: meaning(&variant),
+                    is_default,
                     tag,
                     name,
                     keys,
@@ -347,11 +356,19 @@ fn tag(variant: &Map<String, Value>) -> Option<(String, String)> {
     })
 }
 
-/// Description of a schema as one line.
+/// Description of a schema as one line, without the name of the table that it may begin with.
 fn meaning(schema: &Map<String, Value>) -> String {
     let text = schema
         .get("description")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let of_table = text
+        .strip_prefix("Table `[")
+        .and_then(|rest| rest.split_once("]`: "));
+    let mut letters = of_table.map_or("", |(_, rest)| rest).chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => text,
+    }
 }

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 /// Runs the verb.
 ///
 /// # Errors
-/// If a configuration cannot be read; for `check`, only if standard output is closed to JSON.
+/// If a configuration cannot be read. `check` reports that as a fault instead.
 pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     match &args.what {
         ConfigVerb::Show(args) => show::run(args),
