@@ -3,6 +3,7 @@
 use super::source::Source;
 use crate::args::ConfigCheckArgs;
 use crate::commands::print_json;
+use crate::exit::Usage;
 use crate::families;
 use burn_dragon::api::train::{ConfigError, Fault, Origin, TrainError};
 use serde_json::{Value, json};
@@ -41,7 +42,7 @@ pub(super) fn run(args: &ConfigCheckArgs) -> anyhow::Result<ExitCode> {
 fn check(word: &str) -> Checked {
     let (family, faults) = match faults(word) {
         Ok((family, faults)) => (Some(family), faults),
-        Err(fault) => (None, vec![fault]),
+        Err(fault) => (None, vec![*fault]),
     };
     Checked {
         name: word.into(),
@@ -51,17 +52,20 @@ fn check(word: &str) -> Checked {
 }
 
 /// Family of a configuration and its faults, or the fault for which it cannot be read.
-fn faults(word: &str) -> Result<(&'static str, Vec<Fault>), Fault> {
-    let unusable = |error: TrainError, origin: Option<Origin>| Fault {
-        key: origin.as_ref().map(|_| "family".into()),
-        origin,
-        error,
+fn faults(word: &str) -> Result<(&'static str, Vec<Fault>), Box<Fault>> {
+    let unreadable = |error: ConfigError| Box::new(Fault::from(error));
+    let unusable = |usage: Usage, origin: Option<Origin>| {
+        Box::new(Fault {
+            key: origin.as_ref().map(|_| "family".into()),
+            origin,
+            error: TrainError::Usage(usage.0),
+        })
     };
-    let source = Source::of(word).map_err(|usage| unusable(TrainError::Usage(usage.0), None))?;
-    let layers = source.layers().map_err(Fault::from)?;
-    let said = layers.family().map_err(Fault::from)?;
+    let source = Source::of(word).map_err(|usage| unusable(usage, None))?;
+    let layers = source.layers().map_err(unreadable)?;
+    let said = layers.family().map_err(unreadable)?;
     let family = families::named(said.as_ref().map(|(name, _)| name.as_str()));
-    let family = family.map_err(|usage| unusable(TrainError::Usage(usage.0), said.map(|(_, at)| at)))?;
+    let family = family.map_err(|usage| unusable(usage, said.map(|(_, at)| at)))?;
     Ok((family.name, (family.check)(layers)))
 }
 
