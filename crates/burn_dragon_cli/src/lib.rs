@@ -8,6 +8,8 @@ pub mod commands;
 pub mod exit;
 #[cfg(feature = "train")]
 mod families;
+#[cfg(feature = "train")]
+mod own_data;
 #[cfg(all(feature = "train", unix))]
 mod screen;
 mod typed;
@@ -89,6 +91,10 @@ fn run(verb: &Verb) -> ExitCode {
         Verb::Train(args) => commands::train::run(args),
         #[cfg(not(feature = "train"))]
         Verb::Train(_) => Err(exit::without_training().into()),
+        #[cfg(feature = "train")]
+        Verb::New(args) => commands::new::run(args),
+        #[cfg(feature = "train")]
+        Verb::Config(args) => commands::config::run(args),
         #[cfg(feature = "train")]
         Verb::Plan(args) => commands::plan::run(args),
         #[cfg(feature = "train")]

@@ -2,6 +2,7 @@
 
 use crate::error::LanguageError;
 use burn_dragon_checkpoint::api::ModelInfo;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -48,7 +49,8 @@ impl Message {
 /// In a configuration it is a table with a text for each role, in which `{content}` stands for the message:
 /// `user = "User: {content}\n"`. The text after a message of the assistant ends its answer, and must not be empty. No
 /// message may contain the text after it, so every text stands for one conversation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(with = "BTreeMap<String, String>")]
 #[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
 pub struct ChatTemplate {
     roles: BTreeMap<String, Frame>,

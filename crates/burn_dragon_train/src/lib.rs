@@ -20,6 +20,7 @@ mod error;
 mod events;
 mod extent;
 mod family;
+mod fault;
 mod figures;
 mod forecast;
 mod free_disk;
@@ -58,7 +59,11 @@ pub mod api {
     pub use crate::config::{ConfigError, Layers, Origin, Resolved};
     pub use crate::error::TrainError;
     pub use crate::extent::Extent;
-    pub use crate::family::{At, Base, Family, Next, config_text, resolve, run_config};
+    pub use crate::family::{
+        At, Base, Family, Next, Preset, check_config, config_reference, config_schema, config_text, resolve,
+        run_config,
+    };
+    pub use crate::fault::Fault;
     pub use crate::figures::{Figure, FigureFormat, Unit};
     pub use crate::guard::{GuardConfig, GuardPolicy};
     pub use crate::identity::{ChangedData, ChangedPart, ChangedSetting, DataHash, DataHashes, Identity};
@@ -87,6 +92,9 @@ pub mod api {
     pub use crate::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task, TaskState};
     pub use crate::trainer::Trainer;
     pub use crate::verb::{Ran, RunRequest, plan, run};
+
+    /// The crate whose `JsonSchema` a configuration derives: `#[schemars(crate = "burn_dragon::api::train::schemars")]`.
+    pub use schemars;
 
     /// Parts of the training loop, for custom loops.
     pub mod expert {

@@ -56,6 +56,7 @@ impl PlanArgs {
             out: self.out.clone(),
             max_steps: self.max_steps,
             resume: self.resume.clone(),
+            preset: None,
             init_from: None,
             model_config: None,
             offline: false,

@@ -8,7 +8,7 @@ use crate::typed::Words;
 use burn_dragon::api::exchange::ModelPath;
 use burn_dragon::api::train::{InitialModel, RunRequest};
 use burn_dragon_train::api::expert::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use toml::Value;
@@ -75,9 +75,25 @@ pub(super) fn request(args: &TrainArgs) -> anyhow::Result<(&'static Entry, RunRe
     if let Some(model) = &args.init_from {
         request.initial = Some(initial(args, model)?);
     }
+    refuse_preset_as_file(&request.configs)?;
     let family = families::named(request.family()?.as_deref())?;
     request.assignments = [of_data(&words.data, family.files), words.settings].concat();
     Ok((family, request))
+}
+
+/// Refuses the name of a preset where a file is expected.
+fn refuse_preset_as_file(configs: &[PathBuf]) -> Result<(), Usage> {
+    let is_preset = |path: &&PathBuf| {
+        let name = path.to_str().filter(|_| !path.exists());
+        name.is_some_and(|name| families::preset(name).is_some())
+    };
+    match configs.iter().find(is_preset) {
+        Some(name) => Err(Usage(format!(
+            "{0} is a preset, and no file of this name is here: write --preset {0}",
+            name.display()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Settings for data in these files and folders; none without any.
@@ -95,6 +111,7 @@ fn without_settings(args: &TrainArgs, words: &Words) -> RunRequest {
     RunRequest {
         family: words.family.clone(),
         assignments: Vec::new(),
+        preset: args.preset.clone(),
         configs: [args.configs.clone(), words.configs.clone()].concat(),
         backend: args.backend.backend,
         out: args.out.clone(),

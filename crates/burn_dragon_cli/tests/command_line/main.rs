@@ -6,6 +6,7 @@
 mod bench;
 mod chat;
 mod chat_turns;
+mod config;
 #[cfg(feature = "fetch")]
 mod datasets;
 #[cfg(target_os = "linux")]
@@ -26,9 +27,11 @@ mod instructions;
 mod judging;
 mod machine;
 mod names;
+mod new;
 mod numbers;
 mod outcomes;
 mod plan;
+mod presets;
 mod prompts;
 #[cfg(feature = "fetch")]
 mod remote;

@@ -3,7 +3,7 @@
 //! | what | where |
 //! |---|---|
 //! | the family for `dragon train` | `family` |
-//! | configuration of a run | `config`, `sequence`, `keys` |
+//! | configuration of a run, and presets | `config`, `sequence`, `keys`, `presets` |
 //! | the task for the trainer | `task` |
 //! | tokens of a window with a loss | `counted` |
 //! | lanes of documents, and the memory carried between steps | `streams` |
@@ -19,6 +19,7 @@ mod files;
 mod identity;
 mod initial;
 mod keys;
+mod presets;
 mod prompt;
 mod sequence;
 mod streams;

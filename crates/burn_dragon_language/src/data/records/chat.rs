@@ -1,5 +1,6 @@
 //! Conversations in records: a list of messages, as a document.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use crate::data::document::Document;
 use crate::error::LanguageError;
 
 /// Table `[dataset.chat]`: each record is a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChatConfig {
     /// Field of a record with its messages: a list of objects with `role` and `content`, both texts.
@@ -21,7 +22,7 @@ pub struct ChatConfig {
 }
 
 /// Tokens of a conversation with a loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChatMask {
     /// Those that the model is to write: the content of the assistant's messages, and the text that ends it.
