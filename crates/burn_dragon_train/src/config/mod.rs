@@ -12,8 +12,6 @@ mod origin;
 pub(crate) mod reference;
 pub(crate) mod schema;
 mod suggest;
-
-pub(crate) use suggest::nearest;
 #[cfg(test)]
 mod whole_tests;
 
