@@ -149,4 +149,59 @@ mod parquet {
             ));
         }
     }
+
+    const TALKS: &str =
+        "message m { optional group messages (LIST) { repeated group list { required group element {
+        required binary content (UTF8); required binary role (UTF8); } } } }";
+
+    /// Two conversations, of three messages and of two.
+    fn write_talks(path: &Path) {
+        let schema = Arc::new(parse_message_type(TALKS).unwrap());
+        let file = File::create(path).unwrap();
+        let properties = Arc::new(WriterProperties::builder().build());
+        let mut writer = SerializedFileWriter::new(file, schema, properties).unwrap();
+        let mut rows = writer.next_row_group().unwrap();
+        for texts in [
+            ["a", "b", "c", "d", "e"],
+            ["user", "assistant", "user", "user", "assistant"],
+        ] {
+            let mut column = rows.next_column().unwrap().unwrap();
+            let ColumnWriter::ByteArrayColumnWriter(typed) = column.untyped() else {
+                panic!("texts are byte arrays")
+            };
+            let texts = texts.map(ByteArray::from);
+            let levels = (&[2; 5], &[0, 1, 1, 0, 1]);
+            typed.write_batch(&texts, Some(levels.0), Some(levels.1)).unwrap();
+            column.close().unwrap();
+        }
+        rows.close().unwrap();
+        writer.close().unwrap();
+    }
+
+    #[test]
+    fn conversations_in_columns_are_those_in_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let [columns, lines] = ["a.parquet", "a.jsonl"].map(|name| folder.path().join(name));
+        write_talks(&columns);
+        let talk = |messages: &[(&str, &str)]| {
+            let message =
+                |(role, content): &(&str, &str)| serde_json::json!({ "role": role, "content": content });
+            let messages: Vec<Value> = messages.iter().map(message).collect();
+            format!("{}\n", serde_json::json!({ "messages": messages }))
+        };
+        let first = talk(&[("user", "a"), ("assistant", "b"), ("user", "c")]);
+        let second = talk(&[("user", "d"), ("assistant", "e")]);
+        std::fs::write(&lines, first + &second).unwrap();
+        let read = |path: &Path| -> Vec<Document> {
+            let format = RecordFormat::of(path).unwrap();
+            let documents = open(path, format, &RecordText::Messages(ChatConfig::default()), None).unwrap();
+            documents.map(Result::unwrap).collect()
+        };
+        assert_eq!(read(&columns), read(&lines));
+        assert_eq!(read(&columns).len(), 2);
+        assert_eq!(
+            &*read(&columns)[1],
+            "User: d\u{3}\nAssistant: e\u{3}\n".as_bytes()
+        );
+    }
 }
