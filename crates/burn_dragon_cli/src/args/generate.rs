@@ -116,7 +116,7 @@ pub struct ChatArgs {
     /// The model
     #[command(flatten)]
     pub model: ModelArgs,
-    /// How a line joins the text (default: continue for a run on tales, else lines)
+    /// How a line joins the text (default: messages for a model with a chat template, continue for a run on tales, else lines)
     #[arg(long, value_enum, value_name = "MODE")]
     pub mode: Option<ChatMode>,
     /// Maximum number of tokens in an answer
@@ -146,6 +146,8 @@ pub enum ChatMode {
     Continue,
     /// With a newline: the model answers with a line of its own
     Lines,
+    /// As a message of the user, in the chat template of the model; the model answers with a message of its own
+    Messages,
 }
 
 /// Context of the model.

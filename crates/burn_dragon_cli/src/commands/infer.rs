@@ -25,7 +25,7 @@ pub fn run(args: &InferArgs) -> anyhow::Result<ExitCode> {
     let model = read(&path, false, &selected)?;
     let config = config(args, &model)?;
     let prompt = Prompt::of_text(config.prompt.clone().into_bytes(), &model)?;
-    let generator = Generator::new(&model.dragon, model.tokenizer.clone(), &config)?;
+    let generator = Generator::of(&model, &config)?;
     let (mut reading, interrupt) = (generator.begin(), Interrupt::none()); // there is nothing to save
     prompt::read(&mut reading, &prompt.tokens, &interrupt)?;
     let show = Show {

@@ -303,6 +303,7 @@ fn the_ready_configuration_tunes_a_model_to_conversations() {
         );
         place.dragon(&["verify", model]).done();
     }
+    a_chat_speaks_the_template(&place, "alone.bpk");
     let said = place.dragon(&["info", "alone.bpk"]).done().stdout;
     assert!(said.contains("with the roles assistant, system, user"), "{said}");
 
@@ -319,6 +320,50 @@ fn the_ready_configuration_tunes_a_model_to_conversations() {
     place
         .dragon(&["train", "--resume", "tuned", "--max-steps", "9"])
         .done();
+}
+
+/// A chat with a model of conversations is the text of the template, an answer that was cut off included; without a template
+/// there is no such mode.
+fn a_chat_speaks_the_template(place: &Place, model: &str) {
+    let greedy = ["--temperature", "0", "--max-tokens", "3"];
+    let chat = ["chat", model, "--state-out", "chat.state"];
+    place
+        .dragon_reads(&[&chat[..], &greedy].concat(), b"What is 1 and 1?\nThanks.\n")
+        .done();
+
+    let mut text = String::new();
+    for line in ["What is 1 and 1?", "Thanks."] {
+        text += &format!("User: {line}\u{3}\nAssistant: ");
+        let words = ["generate", model, "-", "--json", "--stop", "\u{3}\n"];
+        let answer = place
+            .dragon_reads(&[&words[..], &greedy].concat(), text.as_bytes())
+            .done();
+        text += answer.json()["text"].as_str().unwrap();
+        text += "\u{3}\n";
+    }
+    let read = [
+        "generate",
+        model,
+        "-",
+        "--max-tokens",
+        "0",
+        "--state-out",
+        "read.state",
+    ];
+    place.dragon_reads(&read, text.as_bytes()).done();
+    let state = |name: &str| place.dragon(&["state", "info", name, "--json"]).done().json();
+    assert_eq!(
+        state("chat.state")["tokens"],
+        state("read.state")["tokens"],
+        "{text:?}"
+    );
+    place
+        .dragon(&["state", "diff", "chat.state", "read.state"])
+        .done();
+
+    place
+        .dragon_reads(&["chat", "run", "--mode", "messages"], b"")
+        .refused(2, &["no chat template", "`continue` or `lines`"]);
 }
 
 #[test]

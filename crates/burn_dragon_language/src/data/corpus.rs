@@ -219,7 +219,13 @@ fn encoded(
     refuse_empty(&validation)?;
     let tokenizer = match tokenizer {
         Some(tokenizer) => tokenizer,
-        None => kind.train(&train.as_slice().iter().map(|document| &**document).collect::<Vec<_>>())?,
+        None => kind.train(
+            &train
+                .as_slice()
+                .iter()
+                .map(|document| &**document)
+                .collect::<Vec<_>>(),
+        )?,
     };
     Ok(Corpus {
         train: Tokens::encode(&train, &*tokenizer)?,

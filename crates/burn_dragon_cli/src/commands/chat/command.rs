@@ -98,8 +98,11 @@ fn mode(name: &str) -> Result<Option<ChatMode>, Usage> {
         return Ok(None);
     }
     let mode = ChatMode::from_str(name, false);
-    mode.map(Some)
-        .map_err(|_| Usage(format!("/mode is `continue` or `lines`, not `{name}`")))
+    mode.map(Some).map_err(|_| {
+        Usage(format!(
+            "/mode is `continue`, `lines` or `messages`, not `{name}`"
+        ))
+    })
 }
 
 #[cfg(test)]

@@ -36,16 +36,18 @@ pub fn run(args: &ChatArgs) -> anyhow::Result<ExitCode> {
     let selected = backend(args.model.backend.backend)?;
     let model = load(&args.model.place, &selected)?;
     let config = config(args, &model);
-    let generator = Generator::new(&model.dragon, model.tokenizer.clone(), &config)?;
+    let generator = Generator::of(&model, &config)?;
     let reading = memory::open(&generator, &args.memory)?;
     if args.context_window.is_some() && reading.strategy() != config.context {
         let text = "--context-window differs from the context that --state-in was read with; leave it out";
         return Err(Usage(text.into()).into());
     }
+    let mode = args.mode.unwrap_or_else(|| ChatMode::of(&model));
+    mode.joining(&model)?;
     let lines = Lines::listen(!args.no_history);
     let settings = Settings {
         generation: config.clone(),
-        mode: args.mode.unwrap_or_else(|| ChatMode::of(&model)),
+        mode,
         precision: args.memory.state_precision.unwrap_or_default(),
         resumes: lines.a_person_types(),
     };

@@ -3,10 +3,12 @@
 use super::super::live::Pulse;
 use super::super::prompt::{self, Extent};
 use super::command::{Command, HELP};
+use super::mode::{Joining, rest_of};
 use super::text::{End, Text};
 use super::trained::TrainedLength;
 use super::turns::{Depth, Turn, Turns};
 use crate::args::ChatMode;
+use crate::exit::Usage;
 use burn_dragon::api::checkpoint::StoredPrecision;
 use burn_dragon::api::expert::checkpoint::shortened_to;
 use burn_dragon::api::expert::core::derive;
@@ -27,7 +29,7 @@ type Next = anyhow::Result<ControlFlow<Option<Extent>>>;
 pub(super) struct Settings {
     /// Settings of the generation. Without a stop text the mode says where an answer ends.
     pub(super) generation: GenerationConfig,
-    /// How a line joins the text.
+    /// How a line joins the text: one that the model has.
     pub(super) mode: ChatMode,
     /// Precision of a saved memory.
     pub(super) precision: StoredPrecision,
@@ -78,8 +80,12 @@ impl<'a> Session<'a> {
     }
 
     /// Text that a line adds to the text so far: the one place where a turn is made.
-    fn turn(&self, line: &[u8]) -> Vec<u8> {
-        self.settings.mode.turn(line, self.text.end)
+    fn turn(&self, line: &[u8]) -> anyhow::Result<Vec<u8>> {
+        self.joining()?.turn(line, self.text.end)
+    }
+
+    fn joining(&self) -> Result<Joining<'a>, Usage> {
+        self.settings.mode.joining(self.model)
     }
 
     /// Adds a line and shows the model's continuation. It is a function of the seed and the text so far. A line that
@@ -119,7 +125,7 @@ impl<'a> Session<'a> {
     }
 
     fn speak(&mut self, line: &[u8], interrupt: &Interrupt) -> anyhow::Result<Spoken> {
-        let added = self.turn(line);
+        let added = self.turn(line)?;
         let tokens = self.model.tokenizer.encode(&added)?;
         let extent = prompt::read(&mut self.text.reading, &tokens, interrupt)?;
         if !extent.is_whole() {
@@ -135,9 +141,9 @@ impl<'a> Session<'a> {
         );
         let config = GenerationConfig {
             seed,
-            ..self.generation()
+            ..self.generation()?
         };
-        let generator = Generator::new(&self.model.dragon, self.model.tokenizer.clone(), &config)?;
+        let generator = self.generator(&config)?;
         let mut heard = true;
         let generation = generator.go_on(&mut self.text.reading, |piece| {
             heard = results::write(piece.as_bytes());
@@ -154,16 +160,17 @@ impl<'a> Session<'a> {
     }
 
     /// Settings of the generation, with the stop texts of the mode unless others were given.
-    fn generation(&self) -> GenerationConfig {
+    fn generation(&self) -> Result<GenerationConfig, Usage> {
         let mut config = self.settings.generation.clone();
         if config.stop.is_empty() {
-            config.stop = self.settings.mode.stops();
+            config.stop = self.joining()?.stops();
         }
-        config
+        Ok(config)
     }
 
-    /// Ends the model's text, also if it was interrupted: in the mode `lines` with a newline. Returns the part of a stop
-    /// text that belongs to the answer, which the generation does not show: the end of a sentence.
+    /// Ends the model's text, also if it was interrupted: a line with a newline, a message with the end of its template.
+    /// Returns the part of a stop text that belongs to the answer, which the generation does not show: the end of a
+    /// sentence.
     fn end_answer(&mut self, generation: &Generation) -> anyhow::Result<String> {
         let tokenizer = &self.model.tokenizer;
         let mut read = generation.token_ids.as_slice();
@@ -176,14 +183,13 @@ impl<'a> Session<'a> {
             return Ok(String::new());
         };
         self.text.end = self.text.end.then(&tokenizer.token_bytes(*last)?);
-        if self.settings.mode == ChatMode::Lines {
-            if self.text.end != End::Byte(b'\n') {
-                self.text.reading.read(&tokenizer.encode(b"\n")?)?;
-                self.text.end = End::Byte(b'\n');
-            }
+        let whole = tokenizer.decode(read)?;
+        if let Some(end) = self.joining()?.end() {
+            let rest = rest_of(&end, &whole).as_bytes();
+            self.text.reading.read(&tokenizer.encode(rest)?)?;
+            self.text.end = self.text.end.then(rest);
             return Ok(String::new());
         }
-        let whole = tokenizer.decode(read)?;
         let stop = whole.strip_prefix(&generation.text).unwrap_or_default();
         Ok(stop.trim_end_matches('\n').to_string())
     }
@@ -215,7 +221,7 @@ impl<'a> Session<'a> {
             }
             Command::Undo => self.undo()?,
             Command::History => self.history(),
-            Command::Mode(mode) => self.change(mode),
+            Command::Mode(mode) => self.change(mode)?,
             Command::Seed(seed) => {
                 self.settings.generation.seed = seed;
                 tell!("answers now use seed {seed}");
@@ -259,14 +265,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn change(&mut self, mode: Option<ChatMode>) {
-        self.settings.mode = mode.unwrap_or(self.settings.mode);
-        tell!("{}", in_words(self.settings.mode));
+    fn change(&mut self, mode: Option<ChatMode>) -> Result<(), Usage> {
+        let mode = mode.unwrap_or(self.settings.mode);
+        mode.joining(self.model)?;
+        self.settings.mode = mode;
+        tell!("{}", in_words(mode));
+        Ok(())
     }
 
     fn generator<'b>(&'b self, config: &'b GenerationConfig) -> anyhow::Result<Generator<'b>> {
-        let tokenizer = self.model.tokenizer.clone();
-        Ok(Generator::new(&self.model.dragon, tokenizer, config)?)
+        Ok(Generator::of(self.model, config)?)
     }
 
     fn save(&self, path: &Path) -> anyhow::Result<()> {
@@ -351,5 +359,6 @@ pub(super) fn in_words(mode: ChatMode) -> &'static str {
     match mode {
         ChatMode::Continue => "mode continue: the model continues your line; an empty line lets it go on",
         ChatMode::Lines => "mode lines: your line ends with a newline, and so does the answer",
+        ChatMode::Messages => "mode messages: your line is a message, and so is the answer",
     }
 }
