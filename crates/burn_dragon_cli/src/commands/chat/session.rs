@@ -103,7 +103,7 @@ impl<'a> Session<'a> {
                         tell!("interrupted: the line was not read");
                     }
                     None => {
-                        tell!("interrupted: a part of the line was read, since no second memory has room")
+                        tell!("interrupted: a part of the line was read, since no second memory has room");
                     }
                 }
                 Ok(ControlFlow::Continue(()))
@@ -307,7 +307,7 @@ impl<'a> Session<'a> {
         match (self.settings.mode, has_lines) {
             _ if reading.tokens() == 0 => {}
             (ChatMode::Continue, true) => {
-                tell!("note: the memory has lines; /mode lines continues it as lines")
+                tell!("note: the memory has lines; /mode lines continues it as lines");
             }
             (ChatMode::Lines, false) => {
                 tell!(
