@@ -302,7 +302,11 @@ impl<'a> Session<'a> {
     /// Notes that a memory from a file was written in another mode, as far as its tokens show.
     fn note_other_mode(&self) {
         let reading = &self.text.reading;
-        let newline = self.model.tokenizer.encode(b"\n").unwrap_or_default(); // a tokenizer may have none
+        let tokenizer = &self.model.tokenizer;
+        let newline = tokenizer.encode(b"\n").unwrap_or_default();
+        if newline.is_empty() || !tokenizer.unknown(b"\n", &newline).is_empty() {
+            return; // an alphabet without lines
+        }
         let has_lines = newline.iter().any(|id| reading.seen().contains(id));
         match (self.settings.mode, has_lines) {
             _ if reading.tokens() == 0 => {}
