@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 --suite reads each text once, and beside them about 150,000 bytes of tales, needles and letters: with the model of the \
-default run a minute or two, with one of 25 million parameters on two cores half an hour. It says how long it takes before \
+default run less than a minute, with one of 25 million parameters on two cores half an hour. It says how long it takes before \
 it starts. The letters are periods of a fixed warm-up of 13 letters and a random word of 8, repeated 8 times \
 (arXiv:2509.26507, section 6.4): how many neurons are active where a letter can be predicted, and where it cannot. A standard \
 error is that of n units: windows, tales, cases, readings of letters.

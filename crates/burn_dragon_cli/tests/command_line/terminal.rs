@@ -127,9 +127,9 @@ fn up_recalls_a_line_and_no_key_reaches_the_memory() {
     let place = Place::remembering();
     let steps = [
         (READY, "Hugo hid\\r"),
-        (READY, &format!("{UP}\\r")), // the same line again
-        (READY, "Mirb\\x7fa\\r"),     // a letter that is deleted
-        (READY, &format!("ida\\x1b[D\\x1b[D\\x1b[DAd\\x1b[3~\\r")), // arrows and Delete: Ada
+        (READY, &format!("{UP}\\r")),                     // the same line again
+        (READY, "Mirb\\x7fa\\r"),                         // a letter that is deleted
+        (READY, "ida\\x1b[D\\x1b[D\\x1b[DAd\\x1b[3~\\r"), // arrows and Delete: Ada
         (READY, "\\x04"),
     ];
     let Some(shown) = on_terminal(&place, &steps, CHAT) else {

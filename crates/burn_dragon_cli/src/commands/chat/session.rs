@@ -109,7 +109,7 @@ impl<'a> Session<'a> {
                         tell!("interrupted: the line was not read");
                     }
                     None => {
-                        tell!("interrupted: a part of the line was read, since no second memory has room")
+                        tell!("interrupted: a part of the line was read, since no second memory has room");
                     }
                 }
                 Ok(ControlFlow::Continue(()))
@@ -310,12 +310,16 @@ impl<'a> Session<'a> {
     /// Notes that a memory from a file was written in another mode, as far as its tokens show.
     fn note_other_mode(&self) {
         let reading = &self.text.reading;
-        let newline = self.model.tokenizer.encode(b"\n").unwrap_or_default(); // a tokenizer may have none
+        let tokenizer = &self.model.tokenizer;
+        let newline = tokenizer.encode(b"\n").unwrap_or_default();
+        if newline.is_empty() || !tokenizer.unknown(b"\n", &newline).is_empty() {
+            return; // an alphabet without lines
+        }
         let has_lines = newline.iter().any(|id| reading.seen().contains(id));
         match (self.settings.mode, has_lines) {
             _ if reading.tokens() == 0 => {}
             (ChatMode::Continue, true) => {
-                tell!("note: the memory has lines; /mode lines continues it as lines")
+                tell!("note: the memory has lines; /mode lines continues it as lines");
             }
             (ChatMode::Lines, false) => {
                 tell!(
