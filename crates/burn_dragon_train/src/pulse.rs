@@ -128,10 +128,12 @@ impl Shared {
             }
             state.wait = (2 * state.wait).min(LONGEST);
             state.due = now + state.wait;
+            let steps = state.steps.map(|(step, of)| format!(": step {step} of {of}"));
             drop(state); // who works does not wait for a slow terminal
+            let time = duration((now - since).as_secs_f64());
             tell(&format!(
-                "still   {what}, for {}",
-                duration((now - since).as_secs_f64())
+                "still   {what}, for {time}{}",
+                steps.unwrap_or_default()
             ));
             state = self.lock();
         }

@@ -260,10 +260,14 @@ mod tests {
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
-    fn drawn(state: &State, width: u16, height: u16) -> String {
+    fn terminal(state: &State, width: u16, height: u16) -> Terminal<TestBackend> {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|frame| draw(frame, state)).unwrap();
-        terminal.backend().to_string()
+        terminal
+    }
+
+    fn drawn(state: &State, width: u16, height: u16) -> String {
+        terminal(state, width, height).backend().to_string()
     }
 
     #[test]
@@ -318,7 +322,7 @@ mod tests {
         for state in [opened(), busy(), help, broken] {
             for width in (0..100).chain([240, 500]) {
                 for height in (0..30).step_by(1 + usize::from(width % 7)).chain([90]) {
-                    drawn(&state, width, height);
+                    terminal(&state, width, height);
                 }
             }
         }
@@ -336,7 +340,8 @@ mod tests {
     #[test]
     fn without_colours_none_is_drawn() {
         let colours = |coloured| {
-            let state = State { coloured, ..busy() };
+            let mut state = busy();
+            state.coloured = coloured;
             let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
             terminal.draw(|frame| draw(frame, &state)).unwrap();
             let cells = terminal.backend().buffer().content().iter();

@@ -141,11 +141,11 @@ impl MemoryForecast {
 impl MemoryForecast {
     /// The forecast after steps of a slice, which show what no formula counts: the pages of the program that run, the
     /// stacks and the remains of the allocator. `seen` is the peak of the process since, and `slice` the bytes of the
-    /// slice; `None` if it was the whole, whose peak was seen then.
+    /// slice; `None` if it was the whole, whose peak was seen then, unless the end of a run takes more.
     #[must_use]
     pub fn corrected(self, seen: u64, slice: Option<u64>) -> Self {
         let peak_bytes = match slice {
-            None => seen.saturating_add(self.snapshot_bytes),
+            None => seen.saturating_add(self.snapshot_bytes).max(self.peak_bytes),
             Some(slice) => {
                 let more = seen.saturating_sub(self.data_bytes.saturating_add(slice));
                 self.peak_bytes.saturating_add(more)
@@ -220,9 +220,10 @@ mod tests {
             "less is no correction"
         );
         assert_eq!(
-            forecast.corrected(850, None).peak_bytes,
-            950,
+            forecast.corrected(950, None).peak_bytes,
+            1050,
             "the whole was seen, but no checkpoint"
         );
+        assert_eq!(forecast.corrected(850, None).peak_bytes, 1000);
     }
 }
