@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn every_preset_says_the_number_of_its_parameters() {
         for preset in PRESETS {
-            let said = format!("\n# {} parameters ", count(parameters(preset)));
+            let said = format!("\n# {} parameters", count(parameters(preset)));
             assert!(preset.text.contains(&said), "{}: {said}", preset.name);
             let (millions, _) = preset.about.split_once(" M parameters").unwrap();
             let off = parameters(preset) as f64 / 1e6 - millions.parse::<f64>().unwrap();

@@ -12,6 +12,7 @@ struct Config {
     steps: u64,
     /// Time limit in minutes. If absent, there is
     /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<f64>,
     /// Colour of the plot.
     colour: Colour,
