@@ -2,8 +2,8 @@
 """Whether every crate can be packed and sent to a registry: packages.py
 
 A crate must hold what it compiles in: no `include_str!`, `include_bytes!`, `include!` or `#[path]` may leave its folder. A
-family's default configuration is therefore in its crate (`crates/burn_dragon_FAMILY/config/`), and the same bytes are in
-`config/FAMILY/`, where people look for it. Then `cargo package` packs all crates together, without building them.
+family's default configuration and its presets are therefore in its crate (`crates/burn_dragon_FAMILY/config/`), and the same bytes are
+in `config/FAMILY/`, where people look for them. Then `cargo package` packs all crates together, without building them.
 """
 
 import re
@@ -27,8 +27,8 @@ def leaving(crate):
 def unlike(crate):
     """Configurations of a crate that are not those at the root."""
     family = crate.name.removeprefix("burn_dragon_")
-    for ours in sorted(crate.glob("config/*.toml")):
-        theirs = ROOT / "config" / family / ours.name
+    for ours in sorted(crate.glob("config/**/*.toml")):
+        theirs = ROOT / "config" / family / ours.relative_to(crate / "config")
         if not theirs.is_file() or theirs.read_bytes() != ours.read_bytes():
             yield f"{ours.relative_to(ROOT)} and {theirs.relative_to(ROOT)} differ: copy one over the other"
 

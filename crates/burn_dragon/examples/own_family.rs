@@ -7,11 +7,15 @@ use burn_dragon::api::{checkpoint::*, expert::core::Rng, train::*};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path, path::PathBuf};
 
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(crate = "burn_dragon::api::train::schemars")]
 struct CurveConfig {
+    /// Number of sines.
     waves: usize,
+    /// Seed, batch, steps.
     training: TrainingConfig,
+    /// Updates of the weights.
     optimizer: OptimizerConfig,
 }
 

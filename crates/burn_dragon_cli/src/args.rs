@@ -2,6 +2,8 @@
 
 mod bench;
 #[cfg(feature = "train")]
+mod config;
+#[cfg(feature = "train")]
 mod doctor;
 mod eval;
 mod export;
@@ -23,6 +25,11 @@ mod tokenizer;
 pub use bench::{
     BenchArgs, BenchDecodeArgs, BenchKernelsArgs, BenchPrefillArgs, BenchTrainArgs, BenchVerb, PrefillForm,
     SettingArgs, SubjectArgs,
+};
+#[cfg(feature = "train")]
+pub use config::{
+    ConfigArgs, ConfigCheckArgs, ConfigDiffArgs, ConfigDocArgs, ConfigPresetsArgs, ConfigShowArgs,
+    ConfigVerb, NewArgs,
 };
 #[cfg(feature = "train")]
 pub use doctor::DoctorArgs;
@@ -76,6 +83,12 @@ pub enum Verb {
     /// Train a model; without arguments, the default one on embedded tales
     #[cfg_attr(not(feature = "train"), command(hide = true))]
     Train(TrainArgs),
+    /// Make a folder for models of your own texts: a configuration, a place for the texts, the commands
+    #[cfg(feature = "train")]
+    New(NewArgs),
+    /// Show, check or compare configurations, or print the reference of all keys
+    #[cfg(feature = "train")]
+    Config(ConfigArgs),
     /// List the runs in a folder: outcome, steps, loss, time
     #[cfg(feature = "train")]
     Runs(RunsArgs),
@@ -152,6 +165,7 @@ pub struct BackendArgs {
 #[command(after_help = "Examples:
   dragon train                                             the default model, in under 4 minutes
   dragon train book.txt novels/ training.max_steps=2000    a model of your own text
+  dragon train --preset small book.txt                     a larger model
   dragon train sudoku                                      another family
   dragon train -c config/language/base.toml model.d_model=128
   dragon train --resume runs/latest --max-steps 4000")]
@@ -163,6 +177,10 @@ pub struct TrainArgs {
     /// Configuration file; may be repeated, later files win
     #[arg(short, long = "config", value_name = "FILE")]
     pub configs: Vec<PathBuf>,
+    /// Preset: a size of model (tiny, small, base, large) or a published experiment; files and settings win over it.
+    /// `dragon config presets` lists them
+    #[arg(long, value_name = "NAME", conflicts_with = "resume")]
+    pub preset: Option<String>,
     /// Backend to run on
     #[command(flatten)]
     pub backend: BackendArgs,

@@ -1,17 +1,23 @@
 //! Families of this program, one line each.
 
 use crate::exit::Usage;
+use crate::own_data::{OwnData, PUZZLES, TEXTS};
 use burn_dragon::api::checkpoint::ModelFile;
 use burn_dragon::api::language::Language;
 use burn_dragon::api::sudoku::Sudoku;
 use burn_dragon::api::train::{
-    Family, Layers, PredictRequest, Predictions, Ran, RunRequest, TrainError, resolve, run,
+    Base, ConfigError, Family, Fault, Layers, MovedKey, Origin, PredictRequest, Predictions, Preset, Ran,
+    RunRequest, Task, TrainError, check_config, config_reference, config_schema, resolve, run,
 };
 use burn_dragon_train::api::expert::flatten;
-use std::collections::BTreeSet;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Families. The first one is the default.
-const FAMILIES: &[Entry] = &[Entry::of::<Language>("text"), Entry::of::<Sudoku>("lists")];
+const FAMILIES: &[Entry] = &[
+    Entry::of::<Language>("text", TEXTS),
+    Entry::of::<Sudoku>("lists", PUZZLES),
+];
 
 /// Functions of the verbs for a family.
 pub(crate) struct Entry {
@@ -25,18 +31,96 @@ pub(crate) struct Entry {
     pub(crate) files: &'static str,
     /// Full key whose last part has this name, if there is one.
     pub(crate) key: fn(&str) -> Option<String>,
+    /// Data of one's own in a project.
+    pub(crate) own: OwnData,
+    /// Default run.
+    pub(crate) base: Base,
+    /// Presets.
+    pub(crate) presets: &'static [Preset],
+    /// Keys of earlier versions.
+    pub(crate) moved: fn() -> &'static [MovedKey],
+    /// `dragon config show`.
+    pub(crate) show: fn(&RunRequest) -> Result<Shown, TrainError>,
+    /// `dragon config check`.
+    pub(crate) check: fn(Layers) -> Vec<Fault>,
+    /// `dragon config doc`.
+    pub(crate) reference: fn() -> Result<String, ConfigError>,
+    /// `dragon config doc --json`.
+    pub(crate) schema: fn() -> Value,
+}
+
+/// Resolved configuration of any family.
+pub(crate) struct Shown {
+    /// Name of the family.
+    pub(crate) family: &'static str,
+    /// Complete configuration as TOML, with the origin of every value.
+    pub(crate) explained: String,
+    /// Every value by its full key, with its origin.
+    pub(crate) values: BTreeMap<String, (Value, Origin)>,
 }
 
 impl Entry {
-    const fn of<F: Family>(files: &'static str) -> Self {
+    const fn of<F: Family>(files: &'static str, own: OwnData) -> Self {
         Self {
             name: F::NAME,
             train: run::<F>,
             predict: F::predict,
             files,
             key: key::<F>,
+            own,
+            base: F::BASE,
+            presets: F::PRESETS,
+            moved: moved::<F>,
+            show: shown::<F>,
+            check: faults::<F>,
+            reference: config_reference::<F>,
+            schema: config_schema::<F>,
         }
     }
+}
+
+fn shown<F: Family>(request: &RunRequest) -> Result<Shown, TrainError> {
+    let resolved = request.configuration::<F>()?;
+    Ok(Shown {
+        family: F::NAME,
+        explained: resolved.explain(),
+        values: resolved.values(),
+    })
+}
+
+fn moved<F: Family>() -> &'static [MovedKey] {
+    F::Task::keys().moved
+}
+
+fn faults<F: Family>(layers: Layers) -> Vec<Fault> {
+    check_config::<F>(layers).err().unwrap_or_default()
+}
+
+/// All families.
+pub(crate) fn all() -> &'static [Entry] {
+    FAMILIES
+}
+
+/// Family of a preset, and the preset.
+pub(crate) fn preset(name: &str) -> Option<(&'static Entry, &'static Preset)> {
+    FAMILIES.iter().find_map(|family| {
+        let preset = family.presets.iter().find(|preset| preset.name == name)?;
+        Some((family, preset))
+    })
+}
+
+/// Names of the presets of all families.
+pub(crate) fn preset_names() -> Vec<&'static str> {
+    let presets = FAMILIES.iter().flat_map(|family| family.presets);
+    presets.map(|preset| preset.name).collect()
+}
+
+/// Family or preset with a name like this one.
+pub(crate) fn similar(word: &str) -> Option<&'static str> {
+    let known = [names(), preset_names()].concat();
+    let distance = |name: &&str| strsim::damerau_levenshtein(word, name);
+    let nearest = known.into_iter().min_by_key(distance)?;
+    (distance(&nearest) <= 2).then_some(nearest)
 }
 
 /// Names of all families.
@@ -73,9 +157,13 @@ pub(crate) fn named(name: Option<&str>) -> Result<&'static Entry, Usage> {
     };
     FAMILIES.iter().find(|family| family.name == name).ok_or_else(|| {
         let known: Vec<&str> = FAMILIES.iter().map(|family| family.name).collect();
+        let near = known
+            .iter()
+            .find(|family| strsim::damerau_levenshtein(name, family) <= 2);
+        let hint = near.map_or(String::new(), |family| format!("did you mean `{family}`? "));
         let known = known.join(", ");
         Usage(format!(
-            "unknown family `{name}`; known families: {known} (settings are written as KEY=VALUE)"
+            "unknown family `{name}`; {hint}known families: {known} (settings are written as KEY=VALUE)"
         ))
     })
 }

@@ -8,6 +8,8 @@ pub mod commands;
 pub mod exit;
 #[cfg(feature = "train")]
 mod families;
+#[cfg(feature = "train")]
+mod own_data;
 mod typed;
 mod usage;
 
@@ -87,6 +89,10 @@ fn run(verb: &Verb) -> ExitCode {
         Verb::Train(args) => commands::train::run(args),
         #[cfg(not(feature = "train"))]
         Verb::Train(_) => Err(exit::without_training().into()),
+        #[cfg(feature = "train")]
+        Verb::New(args) => commands::new::run(args),
+        #[cfg(feature = "train")]
+        Verb::Config(args) => commands::config::run(args),
         #[cfg(feature = "train")]
         Verb::Runs(args) => commands::runs::run(args),
         #[cfg(feature = "train")]

@@ -4,7 +4,7 @@ use clap::Command;
 use std::ffi::OsString;
 
 #[cfg(feature = "train")]
-pub(crate) use words::Words;
+pub(crate) use words::{Words, settings_apart};
 
 /// Arguments in which `train` stands where it was left out: before a family, a setting or an option that only it has.
 #[cfg(feature = "train")]

@@ -2,10 +2,11 @@
 
 use crate::error::LanguageError;
 use burn_dragon_core::api::{Connector, DecayConfig, DragonConfig, Positions};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Table `[model]`: the fields of [`DragonConfig`], with an optional vocabulary size.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
     /// Number of tokens in the vocabulary (V). If absent, that of the tokenizer.
@@ -15,17 +16,17 @@ pub struct ModelConfig {
     pub d_model: usize,
     /// Number of heads (H).
     pub n_heads: usize,
-    /// Number of neurons in all heads together (n).
+    /// Number of neurons in all heads together (n); a multiple of `2 n_heads`.
     pub n_neurons: usize,
     /// Number of levels (L): passes through the shared block.
     pub n_levels: usize,
-    /// Dropout rate of y in training.
+    /// Dropout rate of y in training: 0, or 1.6e-5 to 0.99998 (masks are drawn with 16 bits).
     pub dropout: f64,
-    /// Base of the rotary frequencies.
+    /// Base of the rotary frequencies, above 1. It is used in f64.
     pub rope_theta: f64,
-    /// Constant that the norms add to the variance.
+    /// Constant that the norms add to the variance, 1.2e-38 to 1.
     pub norm_eps: f64,
-    /// Standard deviation of the initial weights.
+    /// Standard deviation of the initial weights, N(0, `init_std`); 1.1e-19 to 1000.
     pub init_std: f64,
     /// Decay of the memory. If absent, the memory does not decay.
     #[serde(skip_serializing_if = "Option::is_none")]

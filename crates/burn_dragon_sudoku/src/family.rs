@@ -1,6 +1,7 @@
 //! The sudoku family as a family of models.
 
 use crate::config::SudokuConfig;
+use crate::data::DatasetConfig;
 use crate::export::SUDOKU;
 use crate::model::SudokuModel;
 use crate::predict;
@@ -42,6 +43,17 @@ impl Family for Sudoku {
 
     fn plan(config: &SudokuConfig) -> Plan {
         config.plan()
+    }
+
+    fn faults(config: &SudokuConfig) -> Vec<TrainError> {
+        let mut faults = config.plan().faults();
+        let data = match &config.dataset {
+            DatasetConfig::Embedded(generator) => generator.validate(),
+            DatasetConfig::Lists(_) => Ok(()),
+        };
+        let checks = [data, config.validate()].into_iter().filter_map(Result::err);
+        faults.extend(checks.map(TrainError::from));
+        faults
     }
 
     fn task(config: &mut SudokuConfig, at: &At<'_>) -> Result<SudokuTask, TrainError> {

@@ -1,8 +1,13 @@
 //! Family of models: its configuration, its task, and the texts of a run.
 
+use crate::config::nearest;
+use crate::config::reference::reference;
+use crate::config::schema::{json_schema, tables};
 use crate::config::{ConfigError, Layers, Origin, Resolved, written};
 use crate::error::TrainError;
+use crate::fault::Fault;
 use crate::identity::DataHashes;
+use crate::keys::flat_values;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::predict::{PredictRequest, Predictions};
@@ -13,6 +18,7 @@ use crate::task::Task;
 use crate::verb::Resumption;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -27,12 +33,15 @@ pub trait Family {
     const NAME: &'static str;
     /// Default run of the family.
     const BASE: Base;
+    /// Presets of the family: `dragon train --preset NAME`.
+    const PRESETS: &'static [Preset] = &[];
     /// Heading of a sample at the end of a run.
     const SAMPLE: &'static str = "a sample";
     /// Advice for a family without [`predict`](Self::predict).
     const INSTEAD_OF_PREDICT: &'static str = "evaluate it with `dragon eval`";
-    /// Schema of the configuration. Every table should refuse unknown fields. `family` is not a field of it.
-    type Config: Clone + Serialize + DeserializeOwned;
+    /// Schema of the configuration. Every table should refuse unknown fields. `family` is not a field of it. The
+    /// documentation of a field is the meaning of its key in `dragon config doc`.
+    type Config: Clone + Serialize + DeserializeOwned + JsonSchema;
     /// Task of the family.
     type Task: Task;
 
@@ -41,6 +50,12 @@ pub trait Family {
 
     /// Tables of the configuration that the trainer reads.
     fn plan(config: &Self::Config) -> Plan;
+
+    /// Faults of the values of a configuration, as far as they are known without data, model and device. The default checks
+    /// the tables that the trainer reads.
+    fn faults(config: &Self::Config) -> Vec<TrainError> {
+        Self::plan(config).faults()
+    }
 
     /// Creates the task of a configuration and reads its data. It settles values that the configuration leaves open, such
     /// as relative paths and a precision of `auto` ([`TrainingPrecision::settle`](crate::precision::TrainingPrecision)). The
@@ -143,6 +158,40 @@ impl Base {
     }
 }
 
+/// Configuration of a family by a name: a size of model, or a published experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preset {
+    /// Name, as it is typed.
+    pub name: &'static str,
+    /// Description in one line.
+    pub about: &'static str,
+    /// Path of its file in the repository, for messages.
+    pub path: &'static str,
+    /// Text of the file, compiled in. It extends the defaults of the schema, as a file given with `-c` does.
+    pub text: &'static str,
+}
+
+impl Preset {
+    /// Preset of a family by its name.
+    ///
+    /// # Errors
+    /// If the family has no such preset; with the most similar name and all names.
+    pub fn of<F: Family>(name: &str) -> Result<Self, TrainError> {
+        if let Some(preset) = F::PRESETS.iter().find(|preset| preset.name == name) {
+            return Ok(*preset);
+        }
+        let names: Vec<String> = F::PRESETS.iter().map(|preset| preset.name.into()).collect();
+        Err(TrainError::Usage(match nearest(name, &names) {
+            _ if names.is_empty() => format!(
+                "the family `{}` has no presets; leave --preset out, and give settings as KEY=VALUE",
+                F::NAME
+            ),
+            Some(near) => format!("unknown preset `{name}`; did you mean `{near}`?"),
+            None => format!("unknown preset `{name}`; presets: {}", names.join(", ")),
+        }))
+    }
+}
+
 /// Environment in which a task is created: the machine, and the run.
 #[derive(Clone, Copy)]
 pub struct At<'a> {
@@ -204,6 +253,41 @@ impl std::fmt::Debug for At<'_> {
 /// If they are of another family, have a key that has moved, or do not fit the schema.
 pub fn resolve<F: Family>(layers: Layers) -> Result<Resolved<F::Config>, ConfigError> {
     layers.resolve_as(F::NAME, F::Task::keys().moved)
+}
+
+/// Checks layers as a configuration of a family, without data, model and device: keys, types and values.
+///
+/// # Errors
+/// All faults that were found, each with its key and its place, in the order of their lines. Values are checked if keys and
+/// types are right.
+pub fn check_config<F: Family>(layers: Layers) -> Result<Resolved<F::Config>, Vec<Fault>> {
+    let mut faults: Vec<Fault> = match layers.faults_as::<F::Config>(F::NAME, F::Task::keys().moved) {
+        Ok(resolved) => {
+            let wrong = F::faults(&resolved.value).into_iter();
+            let wrong: Vec<Fault> = wrong.map(|error| Fault::of_values(error, &resolved)).collect();
+            if wrong.is_empty() {
+                return Ok(resolved);
+            }
+            wrong
+        }
+        Err(errors) => errors.into_iter().map(Fault::from).collect(),
+    };
+    faults.sort_by_key(Fault::line);
+    Err(faults)
+}
+
+/// Markdown of all keys of a family: type, default, value of the default run, and meaning.
+///
+/// # Errors
+/// If the default run does not fit the schema.
+pub fn config_reference<F: Family>() -> Result<String, ConfigError> {
+    let base = resolve::<F>(Layers::new().embedded(F::BASE.path, F::BASE.text)?)?;
+    Ok(reference(&tables::<F::Config>(), &flat_values(&base.value)))
+}
+
+/// JSON Schema (draft 2020-12) of a family's configuration files.
+pub fn config_schema<F: Family>() -> Value {
+    json_schema::<F::Config>()
 }
 
 /// Configuration in a run folder, also of an earlier version.

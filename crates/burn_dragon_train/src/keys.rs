@@ -179,13 +179,19 @@ const SHARED: &[KeyRule] = &[
 
 /// Values of a configuration by full key, as JSON text. A list is one value.
 pub fn flatten(config: &impl Serialize) -> BTreeMap<String, String> {
+    let values = flat_values(config).into_iter();
+    values.map(|(key, value)| (key, value.to_string())).collect()
+}
+
+/// Values of a configuration by full key. A list is one value.
+pub(crate) fn flat_values(config: &impl Serialize) -> BTreeMap<String, Value> {
     let mut flat = BTreeMap::new();
     // A value that JSON cannot represent has no keys.
     walk(serde_json::to_value(config).unwrap_or_default(), "", &mut flat);
     flat
 }
 
-fn walk(value: Value, key: &str, flat: &mut BTreeMap<String, String>) {
+fn walk(value: Value, key: &str, flat: &mut BTreeMap<String, Value>) {
     match value {
         Value::Object(entries) => {
             for (name, value) in entries {
@@ -197,7 +203,7 @@ fn walk(value: Value, key: &str, flat: &mut BTreeMap<String, String>) {
                 walk(value, &key, flat);
             }
         }
-        value => drop(flat.insert(key.into(), value.to_string())),
+        value => drop(flat.insert(key.into(), value)),
     }
 }
 

@@ -18,6 +18,7 @@ mod config;
 mod error;
 mod events;
 mod family;
+mod fault;
 mod figures;
 mod gradients;
 mod guard;
@@ -51,7 +52,11 @@ mod verb;
 pub mod api {
     pub use crate::config::{ConfigError, Layers, Origin, Resolved};
     pub use crate::error::TrainError;
-    pub use crate::family::{At, Base, Family, Next, config_text, resolve, run_config};
+    pub use crate::family::{
+        At, Base, Family, Next, Preset, check_config, config_reference, config_schema, config_text, resolve,
+        run_config,
+    };
+    pub use crate::fault::Fault;
     pub use crate::figures::{Figure, FigureFormat, Unit};
     pub use crate::guard::{GuardConfig, GuardPolicy};
     pub use crate::identity::{ChangedData, ChangedPart, ChangedSetting, DataHash, DataHashes, Identity};
@@ -79,6 +84,9 @@ pub mod api {
     pub use crate::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task, TaskState};
     pub use crate::trainer::Trainer;
     pub use crate::verb::{Ran, RunRequest, run};
+
+    /// The crate whose `JsonSchema` a configuration derives: `#[schemars(crate = "burn_dragon::api::train::schemars")]`.
+    pub use schemars;
 
     /// Parts of the training loop, for custom loops.
     pub mod expert {

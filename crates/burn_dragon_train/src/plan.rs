@@ -43,6 +43,25 @@ impl Plan {
         self.checkpoint.validate()
     }
 
+    /// Faults of the tables, as far as they are known without a task.
+    pub fn faults(&self) -> Vec<TrainError> {
+        // The steps of epochs are not known without the data: so many that no schedule is refused for its steps.
+        let steps = match (self.training.epochs, self.schedule) {
+            (None, _) => self.training.max_steps.max(1),
+            (Some(_), Schedule::Wsd { .. }) => u64::MAX,
+            (Some(_), _) => 1,
+        };
+        let checks = [
+            self.training.validate(),
+            self.optimizer.validate(),
+            self.ema.as_ref().map_or(Ok(()), EmaConfig::validate),
+            self.schedule.validate(steps).map_err(TrainError::from),
+            self.evaluation.validate(),
+            self.checkpoint.validate(),
+        ];
+        checks.into_iter().filter_map(Result::err).collect()
+    }
+
     /// Number of steps of a run of `task`, of which `done` are already taken. All settings except those of the
     /// optimiser are checked first.
     pub(crate) fn total_steps<T: Task>(&self, task: &T, done: Done) -> Result<u64, TrainError> {

@@ -4,13 +4,14 @@ use crate::error::TrainError;
 use burn::tensor::Device;
 use burn_dragon_core::api::Precision;
 use burn_dragon_kernel::api::Kernels;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Value of `training.precision`: a precision, or `auto` for the one that is faster on the device.
 ///
 /// A family settles `auto` when it creates the task of a run ([`settle`](Self::settle)), so that the configuration in the
 /// run's folder names a precision, and a resumed run goes on in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TrainingPrecision {
     /// Factors in f32, not rounded.

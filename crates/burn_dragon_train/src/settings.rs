@@ -4,31 +4,36 @@ use crate::error::TrainError;
 use crate::guard::GuardConfig;
 use crate::precision::TrainingPrecision;
 use burn_dragon_core::api::expert::Range;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Upper limit of samples and units in a step, so that no count of steps and units overflows.
 pub const MOST_UNITS: u64 = 1 << 48;
 
 /// Table `[training]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// Seed of all random numbers.
+    /// Seed of all random numbers of the training: any whole number up to 2^64 - 1. TOML ends at 2^63 - 1: a larger one is
+    /// stored in quotes, and read with or without.
     #[serde(with = "burn_dragon_core::api::expert::whole")]
+    #[schemars(with = "u64")]
     pub seed: u64,
-    /// Number of samples (sequences, images) in a batch.
+    /// Number of samples (windows of text, puzzles) in a batch.
     pub batch_size: usize,
     /// Number of micro-batches whose gradients are averaged into one step.
     pub accumulate: u32,
     /// Number of optimiser steps.
     pub max_steps: u64,
-    /// Number of passes over the data. If given, it sets the number of steps instead of `max_steps`.
+    /// Number of passes over the data, fractions allowed, of at most 1e9 steps in all. If given, it sets the number of
+    /// steps instead of `max_steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<f64>,
-    /// Time limit in minutes. The run then evaluates and saves as at its end.
+    /// Time limit of a session in minutes. The run then evaluates and saves as at its end. The schedule is that of the whole
+    /// run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_minutes: Option<f64>,
-    /// Limit on the global norm of the gradients. Larger gradients are scaled down.
+    /// Limit on the global norm of the gradients, 1.1e-19 to 1.8e19, or `inf` for none. Larger gradients are scaled down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
     /// Number of steps between two lines of metrics.
@@ -44,7 +49,7 @@ pub struct TrainingConfig {
 }
 
 /// Format of the event files beside `metrics.jsonl`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventFormat {
     /// Event files of TensorBoard.
@@ -172,12 +177,13 @@ impl TrainingConfig {
 }
 
 /// Table `[evaluation]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluationConfig {
-    /// Number of steps between two evaluations; with 0 only the first and the last.
+    /// Number of steps between two evaluations; with 0 only the first and the last. The checkpoint with the best figure is
+    /// kept as `best`.
     pub every: u64,
-    /// Number of batches in each evaluation but the last, which uses all held-out data.
+    /// Number of batches in each evaluation but the last, which uses all held-out data: a fixed sample, spread evenly.
     pub batches: usize,
     /// Number of steps between two samples for the user; 0 for none.
     pub sample_every: u64,
@@ -204,12 +210,12 @@ impl Default for EvaluationConfig {
 }
 
 /// Table `[checkpoint]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {
     /// Number of steps between two checkpoints; with 0 only the best and the last.
     pub every: u64,
-    /// Number of checkpoints that are kept beside the best one.
+    /// Number of newest checkpoints that are kept beside the best one, at least 1.
     pub keep: usize,
 }
 

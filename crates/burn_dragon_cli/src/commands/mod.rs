@@ -5,6 +5,8 @@ pub mod chat;
 #[cfg(feature = "train")]
 pub mod compare;
 pub mod completions;
+#[cfg(feature = "train")]
+pub mod config;
 pub mod convert;
 pub mod diff;
 #[cfg(feature = "train")]
@@ -20,6 +22,8 @@ pub mod inspect;
 mod live;
 pub mod man;
 mod memory;
+#[cfg(feature = "train")]
+pub mod new;
 #[cfg(feature = "train")]
 pub mod predict;
 mod prompt;

@@ -6,6 +6,7 @@ use crate::exit::{Usage, interrupted};
 use crate::families;
 use crate::typed::Words;
 use burn_dragon::api::train::RunRequest;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use toml::Value;
 
@@ -21,6 +22,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         return Err(Usage(text.into()).into());
     }
     let mut request = request(args, &words);
+    refuse_preset_as_file(&request.configs)?;
     let family = families::named(request.family()?.as_deref())?;
     request.assignments = [of_data(&words.data, family.files), words.settings].concat();
     let ran = (family.train)(&request)?;
@@ -32,6 +34,21 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Refuses the name of a preset where a file is expected.
+fn refuse_preset_as_file(configs: &[PathBuf]) -> Result<(), Usage> {
+    let is_preset = |path: &&PathBuf| {
+        let name = path.to_str().filter(|_| !path.exists());
+        name.is_some_and(|name| families::preset(name).is_some())
+    };
+    match configs.iter().find(is_preset) {
+        Some(name) => Err(Usage(format!(
+            "{0} is a preset, and no file of this name is here: write --preset {0}",
+            name.display()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Settings for data in these files and folders; none without any.
@@ -49,6 +66,7 @@ fn request(args: &TrainArgs, words: &Words) -> RunRequest {
     RunRequest {
         family: words.family.clone(),
         assignments: Vec::new(),
+        preset: args.preset.clone(),
         configs: [args.configs.clone(), words.configs.clone()].concat(),
         backend: args.backend.backend,
         out: args.out.clone(),

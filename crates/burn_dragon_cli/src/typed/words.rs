@@ -43,6 +43,11 @@ impl Words {
     }
 }
 
+/// Settings among words, and the other words; `KEY=VALUE` may have spaces around its `=`.
+pub(crate) fn settings_apart(words: &[String]) -> (Vec<String>, Vec<String>) {
+    joined(words).into_iter().partition(|word| is_setting(word))
+}
+
 /// Whether a word is `KEY=VALUE`: a file may have an equals sign in its name, but not in a key.
 fn is_setting(word: &str) -> bool {
     let key = word.split_once('=').map(|(key, _)| key);
@@ -75,6 +80,8 @@ fn neither(word: &str, families: &[&str]) -> Usage {
         .find(|family| strsim::damerau_levenshtein(word, family) <= 2);
     let hint = near.map_or(String::new(), |family| format!("did you mean `{family}`? "));
     let known = families.join(", ");
+    let preset = crate::families::preset(word).map(|_| format!("did you mean --preset {word}? "));
+    let hint = preset.unwrap_or(hint);
     Usage(format!(
         "unknown family `{word}`, and no file or folder of this name; {hint}known families: {known} (settings are \
          written as KEY=VALUE, a configuration is -c FILE)"

@@ -5,6 +5,7 @@
 
 mod bench;
 mod chat;
+mod config;
 #[cfg(feature = "fetch")]
 mod datasets;
 #[cfg(target_os = "linux")]
@@ -24,8 +25,10 @@ mod instructions;
 mod judging;
 mod machine;
 mod names;
+mod new;
 mod numbers;
 mod outcomes;
+mod presets;
 mod prompts;
 #[cfg(feature = "fetch")]
 mod remote;

@@ -3,24 +3,25 @@
 //! This is the multiplicative form of ALiBi for a linear read: a constant factor on the memory after every
 //! token (arXiv:2509.26507, section 6.1 and equation 6, `U` diagonal).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Decay of memory, `[model.decay]`: the slopes, and whether they are learnt.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum DecayConfig {
     /// Slopes `2^(-8 h / H)` for the heads h = 1 ..= H, as in ALiBi. With 4 heads, memory halves every 3 tokens in the
     /// first head and every 180 tokens in the last.
     Standard {
-        /// Whether training changes them.
+        /// Whether the slopes are trained. Their logarithms are the parameter `decay`, which has no weight decay. In f32 only.
         #[serde(default)]
         learnable: bool,
     },
     /// One slope for each head, in 1/tokens, at most 100; memory with slope 0 does not fade.
     Custom {
-        /// The slopes.
+        /// One slope for each head, in 1/tokens: 0, or 1.2e-38 to 100; learnt ones 1e-30 to 100.
         slopes: Vec<f64>,
-        /// Whether training changes them.
+        /// Whether the slopes are trained. Their logarithms are the parameter `decay`, which has no weight decay. In f32 only.
         #[serde(default)]
         learnable: bool,
     },

@@ -1,5 +1,6 @@
 //! Mixtures of sources: documents of several sources in the proportion of their weights.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SourceConfig;
@@ -8,7 +9,7 @@ use super::stream::{DocumentStream, SourceStream};
 use crate::error::LanguageError;
 
 /// Mixture of sources: the keys of `[dataset]` where `type = "mixture"`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MixtureConfig {
     /// The sources, with their weights. Sources of files only.
@@ -16,7 +17,7 @@ pub struct MixtureConfig {
 }
 
 /// Source of a mixture.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WeightedSource {
     /// Weight of its bytes among those of all sources.
     pub weight: f64,

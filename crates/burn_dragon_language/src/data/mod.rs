@@ -34,6 +34,7 @@ mod windows;
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "train")]
@@ -65,7 +66,7 @@ use crate::{error::LanguageError, tokenizer::TokenizerConfig};
 /// [dataset.tokenizer]
 /// type = "char"
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "Table", into = "Table")]
 pub struct DatasetConfig {
     /// Source of the text. Its keys are in the same table.
@@ -160,16 +161,19 @@ impl DatasetConfig {
     /// # Errors
     /// [`LanguageError::TrainRatio`] and [`LanguageError::Config`].
     pub fn validate(&self) -> Result<(), LanguageError> {
-        if !(self.train_ratio > 0.0 && self.train_ratio < 1.0) {
-            return Err(LanguageError::TrainRatio {
-                value: self.train_ratio,
-            });
-        }
+        refuse_ratio(self.train_ratio)?;
         for source in self.validation.as_deref().into_iter().chain([&self.source]) {
             source.validate()?;
             check_separator(source)?;
         }
         self.tokenizer.validate()
+    }
+}
+
+fn refuse_ratio(value: f64) -> Result<(), LanguageError> {
+    match value > 0.0 && value < 1.0 {
+        true => Ok(()),
+        false => Err(LanguageError::TrainRatio { value }),
     }
 }
 

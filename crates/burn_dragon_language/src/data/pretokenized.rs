@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::corpus::{Cut, plan_split};
@@ -16,7 +17,7 @@ use crate::tokenizer::{Tokenizer, TokenizerSpec};
 /// Files of token ids: the keys of `[dataset]` where `type = "pretokenized"`.
 ///
 /// They hold numbers of 16 or 32 bits, little-endian, and nothing else. They are mapped, not read into memory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PretokenizedConfig {
     /// Files and patterns.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::records::RecordFormat;
@@ -15,7 +16,7 @@ const SHAKESPEARE: &str =
 /// Data set of a hub: the keys of `[dataset]` where `type = "hugging_face"`.
 ///
 /// Files come through the cache of fetched models, from the hub of `HF_ENDPOINT` with the token of `HF_TOKEN`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HuggingFaceConfig {
     /// Repository, `OWNER/NAME`.
@@ -27,6 +28,7 @@ pub struct HuggingFaceConfig {
     pub train_files: Vec<String>,
     /// Files of the validation text. If there are none, it is a share of the training text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("default" = []))]
     pub validation_files: Vec<String>,
     /// Format of the files; if absent, it follows from their names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,6 +50,7 @@ pub struct HuggingFaceConfig {
     pub document_separator: Option<String>,
     /// Whether the records of a file are one document.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
     pub one_document: bool,
     /// Text that stands for a blank record, which is left out otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,7 +71,7 @@ pub(super) fn field_separator() -> String {
 
 /// The plays of Shakespeare in one file of 1.1 MB, by which small models are compared: the keys of `[dataset]` where
 /// `type = "tiny_shakespeare"`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TinyShakespeareConfig {
     /// Address of the text, if it is not the usual one.
@@ -78,7 +81,7 @@ pub struct TinyShakespeareConfig {
 
 /// WikiText-2, its raw text byte for byte: the keys of `[dataset]` where `type = "wikitext2"`. Training and validation
 /// are its own parts, each one document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Wikitext2Config {
     /// Branch, tag or commit of the data set.

@@ -2,7 +2,9 @@
 //!
 //! (serde's `flatten` would avoid this second list, but it cannot refuse unknown keys.)
 
+use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::records::RecordFormat;
 use super::remote::{field_separator, text_fields};
@@ -17,8 +19,9 @@ use crate::tokenizer::TokenizerConfig;
 
 /// The table as written: keys of the source and of the dataset together. (serde's `flatten` would avoid this second
 /// list, but it cannot refuse unknown keys.)
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[schemars(transform = described)]
 pub(super) enum Table {
     Embedded(EmbeddedTable),
     Needle(NeedleTable),
@@ -32,26 +35,31 @@ pub(super) enum Table {
     Pretokenized(PretokenizedTable),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct EmbeddedTable {
     #[serde(with = "burn_dragon_core::api::expert::whole")]
+    #[schemars(with = "u64")]
     seed: u64,
     train_bytes: usize,
     validation_tales: usize,
     sprouts_from: u64,
     grown_from: u64,
     mix: TierMix,
+    /// Start positions of training windows.
     windows: WindowStart,
+    /// Separate source for validation, with a `type` and the keys of that source.
     #[serde(skip_serializing_if = "Option::is_none")]
     validation: Option<Box<SourceConfig>>,
+    /// Kind of tokenizer.
     tokenizer: TokenizerConfig,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct NeedleTable {
     #[serde(with = "burn_dragon_core::api::expert::whole")]
+    #[schemars(with = "u64")]
     seed: u64,
     train_bytes: usize,
     validation_documents: usize,
@@ -59,28 +67,64 @@ pub(super) struct NeedleTable {
     distance: [usize; 2],
     seedlings: u64,
     longest_from: u64,
+    /// Start positions of training windows.
     windows: WindowStart,
+    /// Separate source for validation, with a `type` and the keys of that source.
     #[serde(skip_serializing_if = "Option::is_none")]
     validation: Option<Box<SourceConfig>>,
+    /// Kind of tokenizer.
     tokenizer: TokenizerConfig,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TextTable {
     paths: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     document_separator: Option<String>,
+    /// Share of the text for training, between 0 and 1; ignored if `validation` is given. The cut is at a document
+    /// boundary within 2 % of the text, else at the nearest line end.
     #[serde(default = "train_ratio")]
     train_ratio: f64,
+    /// Start positions of training windows.
     #[serde(default = "anywhere")]
     windows: WindowStart,
+    /// Separate source for validation, with a `type` and the keys of that source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     validation: Option<Box<SourceConfig>>,
+    /// Kind of tokenizer.
     #[serde(default)]
     tokenizer: TokenizerConfig,
+    /// Folder for tokens, for text larger than memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cache_dir: Option<String>,
+}
+
+/// Describes the keys of a source as the source itself does, so that their meaning is written once.
+fn described(schema: &mut Schema) {
+    let sources = schema_for!(SourceConfig).to_value();
+    let tag = |case: &Value| case.pointer("/properties/type/const").cloned();
+    let cases = |schema: &Value| schema.get("oneOf").and_then(Value::as_array).cloned();
+    let sources = cases(&sources).unwrap_or_default();
+    let tables = schema.get_mut("oneOf").and_then(Value::as_array_mut);
+    for table in tables.into_iter().flatten() {
+        let source = sources.iter().find(|source| tag(source) == tag(table));
+        let Some(source) = source.and_then(Value::as_object) else {
+            continue;
+        };
+        let text = |schema: &Value| schema.get("description").cloned();
+        let own = source.get("properties").and_then(Value::as_object);
+        let keys = table.get_mut("properties").and_then(Value::as_object_mut);
+        for (name, key) in keys.into_iter().flatten() {
+            let said = own.and_then(|own| text(own.get(name)?));
+            if let (Some(key), Some(said)) = (key.as_object_mut(), said) {
+                key.entry("description").or_insert(said);
+            }
+        }
+        if let (Some(table), Some(said)) = (table.as_object_mut(), source.get("description")) {
+            table.insert("description".into(), said.clone());
+        }
+    }
 }
 
 impl EmbeddedTable {
@@ -280,18 +324,24 @@ impl From<DatasetConfig> for Table {
 
 macro_rules! table {
     ($table:ident of $source:ident($config:ident) { $($(#[$attribute:meta])* $key:ident: $type:ty,)* }) => {
-        #[derive(Serialize, Deserialize)]
+        #[derive(Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub(super) struct $table {
             $($(#[$attribute])* $key: $type,)*
+            /// Share of the text for training, between 0 and 1; ignored if `validation` is given. The cut is at a document
+            /// boundary within 2 % of the text, else at the nearest line end.
             #[serde(default = "train_ratio")]
             train_ratio: f64,
+            /// Start positions of training windows.
             #[serde(default = "anywhere")]
             windows: WindowStart,
+            /// Folder for tokens, for text larger than memory.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             cache_dir: Option<String>,
+            /// Separate source for validation, with a `type` and the keys of that source.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             validation: Option<Box<SourceConfig>>,
+            /// Kind of tokenizer.
             #[serde(default)]
             tokenizer: TokenizerConfig,
         }
@@ -329,6 +379,7 @@ table!(RecordsTable of Records(RecordsConfig) {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     document_separator: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
     one_document: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     blank_record: Option<String>,
@@ -340,6 +391,7 @@ table!(HuggingFaceTable of HuggingFace(HuggingFaceConfig) {
     revision: String,
     train_files: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("default" = []))]
     validation_files: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     format: Option<RecordFormat>,
@@ -354,6 +406,7 @@ table!(HuggingFaceTable of HuggingFace(HuggingFaceConfig) {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     document_separator: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
     one_document: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     blank_record: Option<String>,

@@ -4,13 +4,14 @@ use std::ops::Range;
 
 use burn_dragon_core::api::expert::derive;
 use burn_dragon_stream::api::permute;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Tokens;
 use crate::error::LanguageError;
 
 /// Start positions of training windows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowStart {
     /// A window starts at a document wherever one starts within a window's length. Suits text of short documents.

@@ -4,50 +4,59 @@ use super::ContextStrategy;
 use crate::error::LanguageError;
 use burn_dragon_core::api::expert::Range;
 use burn_dragon_core::api::{InferencePrecision, Precision};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Table `[generation]`: settings of generation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GenerationConfig {
-    /// Text to continue.
+    /// Text to continue. If it is the default and a `char` tokenizer does not know its characters, samples continue the
+    /// beginning of the validation text, and a note says so.
     pub prompt: String,
-    /// Maximum number of new tokens; 256 in a file that does not set it. `None`, possible in code only, means no limit.
+    /// Maximum number of new tokens. In code alone, `None` means no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<usize>,
     /// Temperature: below 1 sharpens the distribution, above 1 flattens it. At 0 the likeliest token is always taken.
     pub temperature: f64,
-    /// Number of likeliest tokens to sample from.
+    /// Number of likeliest tokens to sample from. If absent, all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_k: Option<usize>,
-    /// Probability mass of the likeliest tokens to sample from (nucleus sampling).
+    /// Probability mass of the likeliest tokens to sample from (nucleus sampling), in (0, 1].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
-    /// Repetition penalty: above 1 makes tokens that were read or written less likely.
+    /// Repetition penalty: above 1 makes tokens that were read or generated less likely, below 1 likelier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repetition_penalty: Option<f64>,
     /// Texts that end the generation. They are left out of the result.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("default" = []))]
     pub stop: Vec<String>,
     /// Seed of the sampling.
     #[serde(with = "burn_dragon_core::api::expert::whole")]
+    #[schemars(with = "u64")]
     pub seed: u64,
     /// Context of the model: how far back its memory reaches.
     #[serde(skip_serializing_if = "ContextStrategy::is_infinite")]
+    #[schemars(extend("default" = { "type": "infinite" }))]
     pub context: ContextStrategy,
     /// Precision of the weights, and of the factors of the products where a prompt is read; on the processor.
     #[serde(with = "PrecisionName", skip_serializing_if = "is_f32")]
+    #[schemars(extend("default" = "f32"))]
     pub precision: Precision,
     /// Precision of the carried memory while tokens are generated; on the processor.
     #[serde(with = "PrecisionName", skip_serializing_if = "is_f32")]
+    #[schemars(extend("default" = "f32"))]
     pub memory_precision: Precision,
 }
 
 /// Name of a [`Precision`] in a configuration.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Precision", rename_all = "lowercase")]
 enum PrecisionName {
+    /// Not rounded.
     F32,
+    /// Rounded to 8 significant bits.
     Bf16,
 }
 

@@ -4,10 +4,11 @@ use super::DrawnOn;
 use crate::error::LanguageError;
 use burn::tensor::Device;
 use burn_dragon_core::api::{Ahead, Decoder, DecoderError, Dragon, DragonState, Drawn, InferencePrecision};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Strategy for the context: how far back the memory reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ContextStrategy {
     /// One state that is never cleared.

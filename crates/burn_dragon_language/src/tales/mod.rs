@@ -22,6 +22,7 @@ use std::{fmt, ops::Range};
 
 use burn_dragon_core::api::expert::{Rng, derive};
 use burn_dragon_core::api::{FreeMemory, Need};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -72,14 +73,14 @@ impl Tier {
 }
 
 /// Relative weights of the tiers: `{ seedling = 2, sprout = 1, grown = 0 }` makes two thirds seedlings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TierMix {
-    /// Weight of [`Tier::Seedling`].
+    /// Weight of seedlings: tales with one fact, recalled at once.
     pub seedling: u32,
-    /// Weight of [`Tier::Sprout`].
+    /// Weight of sprouts: tales with two facts, then each recalled.
     pub sprout: u32,
-    /// Weight of [`Tier::Grown`].
+    /// Weight of grown tales: three facts, recalled in another order.
     pub grown: u32,
 }
 
@@ -113,15 +114,16 @@ impl TierMix {
 }
 
 /// Embedded tales: the keys of `[dataset]` where `type = "embedded"`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TalesConfig {
     /// Seed of the tales. It belongs to the data: runs with different training seeds read the same tales.
     #[serde(with = "burn_dragon_core::api::expert::whole")]
+    #[schemars(with = "u64")]
     pub seed: u64,
     /// Size of the training text in bytes. The last tale is completed.
     pub train_bytes: usize,
-    /// Number of held-out tales.
+    /// Number of held-out tales. The recall probe uses all of them at the end, and the first 48 during training.
     pub validation_tales: usize,
     /// Number of training tales before the first sprout may come: a curriculum if windows are read in order.
     pub sprouts_from: u64,

@@ -16,6 +16,7 @@ mod stream;
 
 use std::{borrow::Cow, fmt::Debug, path::Path, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "bpe")]
@@ -86,7 +87,7 @@ pub struct Unknown {
 }
 
 /// Kind of tokenizer to train: the table `[dataset.tokenizer]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum TokenizerConfig {
     /// One id per byte, 256 in all. Reads any text and needs no training.

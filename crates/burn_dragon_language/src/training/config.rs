@@ -3,14 +3,17 @@
 use super::sequence::SequenceConfig;
 use crate::config::ModelConfig;
 use crate::data::{DatasetConfig, SourceConfig};
+use crate::error::LanguageError;
 use crate::generate::GenerationConfig;
 use crate::learnt::{LearntMemory, LearntReading};
+use crate::tokenizer::TokenizerConfig;
 use burn::tensor::Device;
 use burn_dragon_core::api::DecayConfig;
 use burn_dragon_train::api::{
     CheckpointConfig, EmaConfig, EvaluationConfig, OptimizerConfig, Plan, Schedule, TrainError,
     TrainingConfig,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 
@@ -18,7 +21,10 @@ use std::num::NonZeroUsize;
 pub const BASE: &str = include_str!("../../config/base.toml");
 
 /// Configuration of a language run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+///
+/// `LanguageConfig::default()` has the defaults of the schema: what a file means that sets nothing. The default run of
+/// `dragon train` is another configuration, [`LanguageConfig::base`]; `docs/configuration_keys.md` shows both, key by key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LanguageConfig {
     /// Table `[dataset]`: text, tokenizer, split.
@@ -64,6 +70,41 @@ impl LanguageConfig {
     pub fn validate(&self) -> Result<(), TrainError> {
         self.sequence.validate(&self.training)?;
         self.training.validate()
+    }
+
+    /// Faults of the values, as far as they are known without the text and the device.
+    pub(super) fn faults(&self) -> Vec<TrainError> {
+        let mut faults = self.plan().faults();
+        let checks = [
+            self.dataset.validate(),
+            self.model.with_vocabulary(self.vocabulary()).map(drop),
+            self.generation.validate(),
+        ];
+        faults.extend(
+            checks
+                .into_iter()
+                .filter_map(Result::err)
+                .map(|error| match error {
+                    LanguageError::Training(error) => error,
+                    error => TrainError::task(error),
+                }),
+        );
+        // What is wrong with `training` alone has been said.
+        if self.training.validate().is_ok() {
+            faults.extend(self.sequence.validate(&self.training).err());
+        }
+        faults
+    }
+
+    /// Size of the vocabulary as far as it is known without the text.
+    fn vocabulary(&self) -> usize {
+        let of_tokenizer = match self.dataset.tokenizer {
+            TokenizerConfig::Byte {} => Some(256),
+            TokenizerConfig::Bpe { vocab_size, .. } => vocab_size,
+            TokenizerConfig::Ids { vocab_size } => Some(vocab_size),
+            TokenizerConfig::Char { .. } => None,
+        };
+        of_tokenizer.or(self.model.vocab_size).unwrap_or(256)
     }
 
     /// Settles a precision of `auto` for training on this device: f32 if the slopes of the decay are learnt, otherwise the
@@ -112,6 +153,19 @@ mod tests {
     use crate::training::Language;
     use burn_dragon_core::api::{Credit, Precision};
     use burn_dragon_train::api::{GuardConfig, Layers, TrainingPrecision, config_text, resolve};
+
+    #[test]
+    fn the_default_run_is_the_base_file_and_not_the_defaults_of_the_schema() {
+        let base = LanguageConfig::base().unwrap();
+        let file: toml::Table = BASE.parse().unwrap();
+        assert_eq!(
+            base.model.n_neurons as i64,
+            file["model"]["n_neurons"].as_integer().unwrap()
+        );
+        let schema = resolve::<Language>(Layers::new()).unwrap().value;
+        assert_eq!(schema, LanguageConfig::default());
+        assert_ne!(schema, base);
+    }
 
     #[test]
     fn the_base_file_says_every_key_there_is() {

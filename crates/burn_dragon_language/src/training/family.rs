@@ -1,6 +1,7 @@
 //! The language family as a family of models.
 
 use super::config::{BASE, LanguageConfig};
+use super::presets::PRESETS;
 use super::prompt;
 use super::task::LanguageTask;
 use crate::data::{Corpus, DataProgress, Note, SourceConfig, Tokens, WindowStart};
@@ -11,7 +12,10 @@ use crate::tokenizer::{Tokenizer, TokenizerSpec};
 use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
 use burn_dragon_core::api::Dragon;
 use burn_dragon_train::api::expert::{bytes, count};
-use burn_dragon_train::api::{At, Base, Family, Next, Outcome, Output, Plan, RunFolder, Task, TrainError};
+use burn_dragon_train::api::{
+    At, Base, ConfigError, Family, Layers, Next, Outcome, Output, Plan, Preset, RunFolder, Task, TrainError,
+    resolve,
+};
 use serde_json::{Map, Value, json};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -30,6 +34,7 @@ impl Family for Language {
         minutes: 3.8,
         first: &["training.precision=auto"],
     };
+    const PRESETS: &'static [Preset] = PRESETS;
     const SAMPLE: &'static str = "in its own words";
     const INSTEAD_OF_PREDICT: &'static str = "`dragon generate` continues a text with it";
     type Config = LanguageConfig;
@@ -41,6 +46,10 @@ impl Family for Language {
 
     fn plan(config: &LanguageConfig) -> Plan {
         config.plan()
+    }
+
+    fn faults(config: &LanguageConfig) -> Vec<TrainError> {
+        config.faults()
     }
 
     /// A resumed run keeps its tokenizer, and its text must be unchanged.
@@ -135,6 +144,17 @@ impl Family for Language {
                 answer: None,
             },
         }))
+    }
+}
+
+impl LanguageConfig {
+    /// Configuration of the default run, [`BASE`]: `config/language/base.toml`.
+    ///
+    /// # Errors
+    /// Never in a program that was tested: if the file does not fit the schema.
+    pub fn base() -> Result<Self, ConfigError> {
+        let layers = Layers::new().embedded(Language::BASE.path, BASE)?;
+        Ok(resolve::<Language>(layers)?.value)
     }
 }
 

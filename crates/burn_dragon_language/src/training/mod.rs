@@ -3,7 +3,7 @@
 //! | what | where |
 //! |---|---|
 //! | the family for `dragon train` | `family` |
-//! | configuration of a run | `config`, `sequence`, `keys` |
+//! | configuration of a run, and presets | `config`, `sequence`, `keys`, `presets` |
 //! | the task for the trainer | `task` |
 //! | lanes of documents, and the memory carried between steps | `streams` |
 //! | files beside a model, and the description of a run | `files` |
@@ -15,6 +15,7 @@ mod family;
 mod files;
 mod identity;
 mod keys;
+mod presets;
 mod prompt;
 mod sequence;
 mod streams;

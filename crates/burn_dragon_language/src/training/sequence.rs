@@ -14,13 +14,14 @@ use burn_dragon_core::api::expert::Range;
 use burn_dragon_stream::api::TbpttWindow;
 use burn_dragon_train::api::expert::{MOST_UNITS, at_least_one, check};
 use burn_dragon_train::api::{TrainError, TrainingConfig};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Maximum number of windows in a step. A run can be interrupted between steps only.
 const MOST_WINDOWS: usize = 1024;
 
 /// Table `[sequence]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SequenceConfig {
     /// Number of tokens in a training window.
@@ -34,10 +35,13 @@ pub struct SequenceConfig {
 }
 
 /// [`Credit`] as it is written.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Credit", rename_all = "lowercase")]
 enum CreditName {
+    /// Through queries, keys, values and a carried memory.
     Full,
+    /// Through queries alone; keys, values and a carried memory are constants. This is the paper's training without
+    /// backpropagation through time.
     Queries,
 }
 
@@ -88,15 +92,16 @@ impl SequenceConfig {
 }
 
 /// Table `[sequence.streams]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamConfig {
-    /// Share of the lanes whose memory is carried, in `(0, 1]`. The other lanes read a new window with an empty memory
+    /// Share of the lanes whose memory is carried, in (0, 1], at least one lane. The other lanes read a new window with an empty memory
     /// each step.
     pub persistent: f64,
     /// Order in which the lanes read documents.
     pub order: DocumentOrder,
-    /// Number of tokens of a document after which its memory is emptied. If absent, never.
+    /// Number of tokens of a document after which its memory is emptied. If absent, never. Lanes take turns, so that
+    /// memories of every age are in a batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_context: Option<usize>,
     /// Number of windows that a lane reads in one step, one after the other.
@@ -104,9 +109,11 @@ pub struct StreamConfig {
     /// Number of last windows of a step with a loss. Gradients pass through the memory between them. Earlier windows
     /// only fill the memory.
     pub backprop: usize,
-    /// Mixture of window lengths. Each step has one length, and the same number of tokens. If absent, all windows have
-    /// `block_size` tokens.
+    /// Mixture of window lengths. Each step has one length and the same number of tokens: few lanes with long windows, or
+    /// many with short ones, in turn. The lengths divide `batch_size * block_size`. If empty, all windows have `block_size`
+    /// tokens.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("default" = []))]
     pub scales: Vec<ScaleConfig>,
 }
 
@@ -124,7 +131,7 @@ impl Default for StreamConfig {
 }
 
 /// Order of documents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentOrder {
     /// Shuffled, differently in each epoch.
@@ -135,7 +142,7 @@ pub enum DocumentOrder {
 }
 
 /// Window length of a mixture.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScaleConfig {
     /// Number of tokens in a window.

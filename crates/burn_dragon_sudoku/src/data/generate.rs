@@ -7,13 +7,14 @@ use crate::grid::Grid;
 use crate::solver::{Singles, fill_singles, solve_in_order};
 use crate::units::CELLS;
 use burn_dragon_core::api::expert::{Rng, derive};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Minimum number of givens. With fewer, few grids have a puzzle that singles solve.
 const FEWEST_GIVENS: usize = 26;
 
 /// Difficulty of a generated puzzle: the deductions that solve it without a guess.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SolvedBy {
     /// Naked singles.
@@ -32,17 +33,18 @@ impl From<SolvedBy> for Singles {
 }
 
 /// Generated puzzles: the keys of `[dataset]` where `type = "embedded"`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeneratorConfig {
     /// Seed of the puzzles. It belongs to the data: runs with different training seeds read the same puzzles.
     #[serde(with = "burn_dragon_core::api::expert::whole")]
+    #[schemars(with = "u64")]
     pub seed: u64,
     /// Number of training puzzles.
     pub puzzles: usize,
     /// Number of held-out puzzles.
     pub validation_puzzles: usize,
-    /// Minimum and maximum number of givens. Each number between them is equally likely.
+    /// Minimum and maximum number of givens, 26 to 80. Each number between them is equally likely.
     pub givens: [usize; 2],
     /// Deductions that solve every puzzle.
     pub solved_by: SolvedBy,

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use toml::Value;
 
 use super::origin::{Kind, MAX_DEPTH, Node, Origin};
-use super::{ConfigError, FAMILY, FIRST_FAMILY, Resolved, json, suggest};
+use super::{ConfigError, FAMILY, FIRST_FAMILY, Resolved, faults, json, suggest};
 use crate::keys::MovedKey;
 
 /// Collection of layers. A later layer overrides the earlier ones.
@@ -140,19 +140,7 @@ impl Layers {
     /// # Errors
     /// If `family` is not text.
     pub fn family(&self) -> Result<Option<(String, Origin)>, ConfigError> {
-        let tree = self.clone().flatten();
-        let Some(node) = tree.get(FAMILY) else {
-            return Ok(None);
-        };
-        match node.to_value() {
-            Value::String(name) => Ok(Some((name, node.origin.clone()))),
-            other => Err(ConfigError::WrongValue {
-                key: FAMILY.into(),
-                origin: node.origin.clone(),
-                expected: "the name of a family".into(),
-                given: other.type_str().into(),
-            }),
-        }
+        family_of(&self.clone().flatten())
     }
 
     /// Reads the merged layers as the configuration of a family. Layers without `family` are from the time when there
@@ -165,26 +153,16 @@ impl Layers {
         family: &'static str,
         moved: &[MovedKey],
     ) -> Result<Resolved<T>, ConfigError> {
-        if let Some((given, origin)) = self.family()?.filter(|(given, _)| given != family) {
-            let expected = family;
-            return Err(ConfigError::OtherFamily {
-                given,
-                origin,
-                expected,
-            });
-        }
-        let tree = self.flatten();
-        for key in moved {
-            let path: Vec<String> = key.from.split('.').map(str::to_owned).collect();
-            if let Some(node) = tree.at(&path) {
-                return Err(ConfigError::Moved {
-                    key: key.from,
-                    to: key.to,
-                    origin: node.origin.clone(),
-                });
-            }
-        }
-        read(tree, Some(family))
+        read_as(self.flatten(), family, moved)
+    }
+
+    /// All faults of the merged layers as the configuration of a family, and the configuration if there are none.
+    pub(crate) fn faults_as<T: DeserializeOwned + Serialize>(
+        self,
+        family: &'static str,
+        moved: &[MovedKey],
+    ) -> Result<Resolved<T>, Vec<ConfigError>> {
+        faults::collect(self.flatten(), |tree| read_as(tree, family, moved))
     }
 
     fn layer(self, node: Node) -> Self {
@@ -200,6 +178,49 @@ impl Layers {
         let mut merged = self.merged;
         merged.overlay(self.assigned);
         merged
+    }
+}
+
+/// Reads a tree as the configuration of a family.
+fn read_as<T: DeserializeOwned + Serialize>(
+    tree: Node,
+    family: &'static str,
+    moved: &[MovedKey],
+) -> Result<Resolved<T>, ConfigError> {
+    if let Some((given, origin)) = family_of(&tree)?.filter(|(given, _)| given != family) {
+        let expected = family;
+        return Err(ConfigError::OtherFamily {
+            given,
+            origin,
+            expected,
+        });
+    }
+    for key in moved {
+        let path: Vec<String> = key.from.split('.').map(str::to_owned).collect();
+        if let Some(node) = tree.at(&path) {
+            return Err(ConfigError::Moved {
+                key: key.from,
+                to: key.to,
+                origin: node.origin.clone(),
+            });
+        }
+    }
+    read(tree, Some(family))
+}
+
+/// Family of a tree, and the place where it is set.
+fn family_of(tree: &Node) -> Result<Option<(String, Origin)>, ConfigError> {
+    let Some(node) = tree.get(FAMILY) else {
+        return Ok(None);
+    };
+    match node.to_value() {
+        Value::String(name) => Ok(Some((name, node.origin.clone()))),
+        other => Err(ConfigError::WrongValue {
+            key: FAMILY.into(),
+            origin: node.origin.clone(),
+            expected: "the name of a family".into(),
+            given: other.type_str().into(),
+        }),
     }
 }
 

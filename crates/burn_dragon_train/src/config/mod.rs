@@ -5,9 +5,12 @@
 //! [`Resolved`] value, which records the origin of each value. Every refusal is a [`ConfigError`] with the key, the
 //! place where it is set, and the values that are allowed.
 
+mod faults;
 mod json;
 mod layers;
 mod origin;
+pub(crate) mod reference;
+pub(crate) mod schema;
 mod suggest;
 #[cfg(test)]
 mod whole_tests;
@@ -16,14 +19,17 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
+use crate::keys::flat_values;
 use burn_dragon_checkpoint::api::expert::Foreign;
 use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
+pub(crate) use faults::place;
 pub use layers::Layers;
 pub(crate) use layers::family_of_run;
 pub use origin::Origin;
 use origin::{Node, position};
+pub(crate) use suggest::nearest;
 
 /// Error of a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -245,6 +251,20 @@ impl<T> Resolved<T> {
             explained.push('\n');
         }
         explained
+    }
+
+    /// Every value by its full key, with its origin. A list is one value.
+    pub fn values(&self) -> BTreeMap<String, (serde_json::Value, Origin)>
+    where
+        T: Serialize,
+    {
+        let values = flat_values(&self.value).into_iter();
+        values
+            .map(|(key, value)| {
+                let origin = self.origin(&key);
+                (key, (value, origin))
+            })
+            .collect()
     }
 
     /// Origin of the value at a dotted path.

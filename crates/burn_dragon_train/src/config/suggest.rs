@@ -206,7 +206,7 @@ fn visit_below(tree: &Node, path: &[String], mut visit: impl FnMut(&str, &[Strin
 }
 
 /// Valid name closest to the written one, if it is close enough.
-fn nearest<'a>(written: &str, valid: &'a [String]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(written: &str, valid: &'a [String]) -> Option<&'a str> {
     let close = |name: &&String| strsim::damerau_levenshtein(written, name);
     let best = valid.iter().min_by_key(close)?;
     // At most a third of the letters differ in a misspelling. A missing part, such as `steps` for `max_steps`, is

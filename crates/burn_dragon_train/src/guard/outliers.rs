@@ -20,6 +20,7 @@
 use crate::error::TrainError;
 use crate::settings::check;
 use burn_dragon_core::api::expert::Range;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt::{self, Display, Formatter};
@@ -31,10 +32,10 @@ const WINDOWS: std::ops::RangeInclusive<usize> = 8..=10_000;
 const ROUNDING: f64 = 1e-6;
 
 /// Table `[training.guard]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GuardConfig {
-    /// Number of losses and gradient norms in the window. No step is judged before it is full.
+    /// Number of last losses and gradient norms to compare with, 8 to 10000. No step is judged before there are as many.
     pub window: usize,
     /// Number of deviations above the mean beyond which a loss is an outlier.
     pub loss_z: f64,
@@ -42,12 +43,12 @@ pub struct GuardConfig {
     pub norm_z: f64,
     /// Treatment of a step with an outlier.
     pub policy: GuardPolicy,
-    /// Number of consecutive skipped steps that the run tolerates; one more stops it.
+    /// Maximum number of skipped steps in a row; one more ends the run.
     pub patience: u64,
 }
 
 /// Treatment of a step with an outlier.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GuardPolicy {
     /// Skip the step: weights and moments do not change, and its data is not used again. This applies to values that

@@ -8,10 +8,11 @@ use crate::error::TrainError;
 use burn::tensor::Tensor;
 use burn_dragon_core::api::expert::Range;
 use burn_dragon_kernel::api::{AdamWStep, Moments, adamw};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Settings of `method = "adamw"`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamW {
     /// Learning rate before the schedule's factor.

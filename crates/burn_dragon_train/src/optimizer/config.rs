@@ -2,23 +2,25 @@
 
 use super::{AdamW, Lion, Muon, Optimizer, Parameter, ParameterGroup, ScheduleFreeAdamW, Sgd, schedule_free};
 use crate::error::TrainError;
+use schemars::JsonSchema;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt::{self, Formatter};
 use toml::{Table, Value};
 
 /// Table `[optimizer]`: `method` (AdamW by default), the keys of the method, and groups.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct OptimizerConfig {
     /// Method with its keys.
     #[serde(flatten)]
     pub method: Method,
     /// Groups of parameters with other rates. If several groups name a parameter, the last one counts.
+    #[schemars(default)]
     pub groups: Vec<ParameterGroup>,
 }
 
 /// Method of optimisation. In TOML: `method = "adamw"` and the keys of the variant.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "method", rename_all = "snake_case")]
 pub enum Method {
     /// AdamW: moments of the gradient and of its square, decoupled decay.

@@ -15,6 +15,7 @@ use burn::tensor::Tensor;
 use burn_dragon_checkpoint::api::CheckpointError;
 use burn_dragon_checkpoint::api::expert::TensorFile;
 use burn_dragon_core::api::expert::{Range, load, named, snapshot};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,10 +27,10 @@ pub(crate) const FILE: &str = "weights.bpk";
 pub(crate) const FORMAT: &str = "burn_dragon.weights/1";
 
 /// Table `[ema]`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EmaConfig {
-    /// Share of the average that remains after a step, once it is old.
+    /// Factor of the old average in a step, after the first steps: 0, or 1.2e-38 to 0.9999999.
     pub decay: f64,
 }
 

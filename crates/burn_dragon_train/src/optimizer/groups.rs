@@ -3,10 +3,11 @@
 use super::{Rates, within};
 use crate::error::TrainError;
 use burn_dragon_core::api::expert::Range;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Table `[[optimizer.groups]]`: some parameters by name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParameterGroup {
     /// Names of the parameters: `embed`, `decoder_x`, `decoder_y`, `encoder`, `lm_head`, and `decay` if it is learnt.

@@ -12,11 +12,12 @@ use super::{Optimizer, Parameter, Rates, ScaledGradient, Slots, StepAt, exactly,
 use crate::error::TrainError;
 use burn::tensor::Tensor;
 use burn_dragon_core::api::expert::Range;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Settings of `method = "lion"`. Usual are a third to a tenth of AdamW's learning rate, and three to ten times its
 /// decay.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lion {
     /// Learning rate before the schedule's factor.

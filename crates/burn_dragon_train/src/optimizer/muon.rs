@@ -24,13 +24,14 @@ use crate::settings::at_least_one;
 use burn::tensor::Tensor;
 use burn_dragon_core::api::expert::Range;
 use burn_dragon_kernel::api::newton_schulz;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Matrices that AdamW updates by default: embeddings and readouts are tables of vectors, not linear maps.
 const OTHERS: [&str; 2] = ["embed", "lm_head"];
 
 /// Settings of `method = "muon"`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Muon {
     /// Learning rate of matrices before the schedule's factor; 0.02 is usual with the scale `keller`.
@@ -53,7 +54,7 @@ pub struct Muon {
 }
 
 /// Scale of the update of a matrix.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MuonScale {
     /// `sqrt(max(1, out / in))`.

@@ -14,10 +14,11 @@ use super::{Optimizer, Parameter, Rates, Scalars, ScaledGradient, Slots, StepAt,
 use crate::error::TrainError;
 use burn::tensor::Tensor;
 use burn_dragon_core::api::expert::Range;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Settings of `method = "schedule_free_adamw"`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleFreeAdamW {
     /// Learning rate before the schedule's factor: 1 to 10 times that of AdamW.

@@ -12,10 +12,11 @@ use super::{Optimizer, Parameter, Rates, ScaledGradient, Slots, StepAt, within};
 use crate::error::TrainError;
 use burn::tensor::Tensor;
 use burn_dragon_core::api::expert::Range;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Settings of `method = "sgd"`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sgd {
     /// Learning rate before the schedule's factor.

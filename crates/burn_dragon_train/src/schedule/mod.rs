@@ -22,10 +22,11 @@
 use std::f64::consts::PI;
 
 use burn_dragon_core::api::expert::Range;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Learning-rate schedule. In TOML: `type = "cosine"` and the keys of the variant.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
     /// Constant: factor 1 after the warm-up.
@@ -96,7 +97,7 @@ pub enum Schedule {
 }
 
 /// Shape of a decay of fixed length, with p the share that is completed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DecayShape {
     /// `1 - p`.

@@ -3,7 +3,7 @@
 use super::Resumption;
 use crate::config::{Layers, Resolved, family_of_run};
 use crate::error::TrainError;
-use crate::family::{Family, resolve};
+use crate::family::{Family, Preset, resolve};
 use crate::run::RunFolder;
 use crate::task::Task;
 use burn_dragon_core::api::Backend;
@@ -16,6 +16,8 @@ pub struct RunRequest {
     pub family: Option<String>,
     /// Assignments `KEY=VALUE`, in order.
     pub assignments: Vec<String>,
+    /// Preset under the configuration files, instead of the default run.
+    pub preset: Option<String>,
     /// Configuration files; later ones win.
     pub configs: Vec<PathBuf>,
     /// Backend to run on.
@@ -60,17 +62,31 @@ impl RunRequest {
         Ok(files.try_fold(layers, |layers, path| layers.file(path))?)
     }
 
-    /// Configuration: that of the resumed run, or the files, or the default run; then the command line on top.
+    /// Configuration: that of the resumed run, or preset and files, or the default run; then the command line on top.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or the layers do not fit the schema.
+    pub fn configuration<F: Family>(&self) -> Result<Resolved<F::Config>, TrainError> {
+        let run = self.resume.as_deref().map(RunFolder::open).transpose()?;
+        self.layered::<F>(run.as_ref())
+    }
+
     pub(super) fn resolve<F: Family>(
         &self,
         resumed: Option<&Resumption>,
     ) -> Result<Resolved<F::Config>, TrainError> {
-        let mut layers = match resumed {
-            Some(resumption) => {
-                Layers::new().run_file(resumption.folder().config(), F::Task::keys().moved)?
+        self.layered::<F>(resumed.map(Resumption::folder))
+    }
+
+    fn layered<F: Family>(&self, resumed: Option<&RunFolder>) -> Result<Resolved<F::Config>, TrainError> {
+        let mut layers = match (resumed, &self.preset) {
+            (Some(run), _) => Layers::new().run_file(run.config(), F::Task::keys().moved)?,
+            (None, Some(name)) => {
+                let preset = Preset::of::<F>(name)?;
+                Layers::new().embedded(preset.path, preset.text)?
             }
-            None if self.configs.is_empty() => Layers::new().embedded(F::BASE.path, F::BASE.text)?,
-            None => Layers::new(),
+            (None, None) if self.configs.is_empty() => Layers::new().embedded(F::BASE.path, F::BASE.text)?,
+            (None, None) => Layers::new(),
         };
         layers = self.files(layers)?;
         let first = if self.is_first() { F::BASE.first } else { &[] };
@@ -86,6 +102,7 @@ impl RunRequest {
     /// Whether this is a first run: the default one, with no setting. Its number of steps is fitted to the machine.
     pub(super) fn is_first(&self) -> bool {
         self.resume.is_none()
+            && self.preset.is_none()
             && self.configs.is_empty()
             && self.assignments.is_empty()
             && self.max_steps.is_none()

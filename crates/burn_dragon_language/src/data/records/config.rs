@@ -1,5 +1,6 @@
 //! The keys of a source of records.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{RecordFormat, Template};
@@ -7,7 +8,7 @@ use crate::data::remote::{field_separator, text_fields};
 use crate::error::LanguageError;
 
 /// Files of records: the keys of `[dataset]` where `type = "records"`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordsConfig {
     /// Files, folders and patterns, as for text. A folder gives its files of records.
@@ -15,13 +16,14 @@ pub struct RecordsConfig {
     /// Format of the files; if absent, it follows from their names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<RecordFormat>,
-    /// Fields of a record that are its text, one after the other.
+    /// Fields of a record that are its text, one after the other. A list of numbers is written with spaces, `null` as
+    /// nothing.
     #[serde(default = "text_fields")]
     pub text_fields: Vec<String>,
     /// Text between two fields.
     #[serde(default = "field_separator")]
     pub field_separator: String,
-    /// Text of a record, in which `{field}` stands for a field. Replaces `text_fields`.
+    /// Text of a record, in which `{field}` stands for a field, and `{{`, `}}` for braces. Replaces `text_fields`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
     /// Maximum number of records that are read.
@@ -30,8 +32,9 @@ pub struct RecordsConfig {
     /// Text between the documents of a text file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_separator: Option<String>,
-    /// Whether the records of a file are one document.
+    /// Whether the records of a file are one document, which then must fit in memory.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
     pub one_document: bool,
     /// Text that stands for a blank record, which is left out otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,12 +3,13 @@
 use std::{fmt, fs::File, io, ops::Range, path::PathBuf, sync::Arc};
 
 use memmap2::Mmap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LanguageError;
 
 /// Size of the numbers in a file of token ids. They are little-endian.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum IdWidth {
     /// 16 bits.

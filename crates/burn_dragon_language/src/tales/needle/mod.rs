@@ -9,6 +9,7 @@
 mod probe;
 
 use burn_dragon_core::api::expert::{Rng, derive};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::probe::{NeedlePoint, NeedleProbe, NeedleScore};
@@ -21,11 +22,12 @@ use super::{
 use crate::error::LanguageError;
 
 /// Needle documents: the keys of `[dataset]` where `type = "needle"`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NeedleConfig {
     /// Seed of the documents. It belongs to the data: it is independent of the training seed.
     #[serde(with = "burn_dragon_core::api::expert::whole")]
+    #[schemars(with = "u64")]
     pub seed: u64,
     /// Size of the training text in bytes. The last document is completed.
     pub train_bytes: usize,
