@@ -1,32 +1,20 @@
-//! Training as a library: a small model on your own text, and a short generated text.
+//! Training as a library: a small model on a text in memory, and a short generated text.
 //!
 //! `cargo run --release --example train_language`
 
 use burn_dragon::api::core::Backend;
 use burn_dragon::api::exchange::ModelPath;
 use burn_dragon::api::language::{
-    DatasetConfig, GenerationConfig, Generator, LanguageConfig, LanguageModel, LanguageTask, ModelConfig,
-    SequenceConfig, SourceConfig, TextConfig,
+    GenerationConfig, Generator, LanguageConfig, LanguageModel, LanguageTask, ModelConfig, SequenceConfig,
 };
 use burn_dragon::api::train::{Interrupt, Output, RunFolder, Task, Trainer, TrainingConfig};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::temp_dir().join(format!("burn_dragon_example_{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let text = folder.join("text.txt");
-    std::fs::write(
-        &text,
-        "the dragon sleeps in the cave. the dragon wakes and flies away.\n".repeat(200),
-    )?;
+    let text = "the dragon sleeps in the cave. the dragon wakes and flies away.\n".repeat(200);
 
     let config = LanguageConfig {
-        dataset: DatasetConfig {
-            source: SourceConfig::Text(TextConfig {
-                paths: vec![text.to_string_lossy().into_owned()],
-                document_separator: None,
-            }),
-            ..DatasetConfig::default()
-        },
         model: ModelConfig {
             d_model: 32,
             n_neurons: 256,
@@ -46,7 +34,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
 
     let backend = Backend::Auto.select()?;
-    let task = LanguageTask::new(&config, &folder, &backend.device.clone().autodiff())?;
+    // `LanguageTask::new` reads the source of `config.dataset` instead: files, data sets, tales.
+    let task = LanguageTask::on_texts(&config, &[text], &backend.device.clone().autodiff())?;
     let run = RunFolder::create(Some(&folder.join("run")), &folder, "example")?;
     let trainer = Trainer::new(&task, config.plan(), &run, Output::plain(), Interrupt::none())?;
     let (_, outcome) = trainer.fit(task.new_model()?)?;

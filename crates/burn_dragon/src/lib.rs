@@ -13,6 +13,7 @@
 //! | [`api::language`] | language models: data, training, evaluation, generation |
 //! | [`api::sudoku`] | sudoku models: puzzles, exact solver, training, solving (feature `train`) |
 //! | [`api::expert`] | parts behind those, for those who build on them |
+//! | [`burn`] | the tensor library |
 //!
 //! ```
 //! use burn_dragon::api::core::{Backend, Dragon, DragonConfig};
@@ -29,6 +30,9 @@
 //! # Ok(())
 //! # }
 //! ```
+
+/// The tensor library, in the version of this crate: types of its tensors, modules and devices are those of [`api`].
+pub use burn;
 
 /// Curated names of all crates.
 pub mod api {

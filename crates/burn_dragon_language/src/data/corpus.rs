@@ -9,11 +9,16 @@ use super::shards::{Cached, DataProgress};
 use super::{
     DatasetConfig,
     note::{Listed, Note},
+    refuse_ratio,
     source::{Documents, SourceConfig},
     text,
     tokens::Tokens,
 };
-use crate::{error::LanguageError, tales::Split, tokenizer::Tokenizer};
+use crate::{
+    error::LanguageError,
+    tales::Split,
+    tokenizer::{Tokenizer, TokenizerConfig},
+};
 
 /// Tolerance of the split: a document boundary is used if it lies within 1/50 (2 %) of the text from the exact ratio.
 const BOUNDARY_TOLERANCE: usize = 50;
@@ -115,23 +120,39 @@ impl Corpus {
         if let Some(cached) = Cached::of(config, base_dir, &|_| ()) {
             return cached.load(tokenizer);
         }
-        let (train, validation, split, notes) = split_documents(config, base_dir)?;
-        refuse_empty(&validation)?;
-        let tokenizer = match tokenizer {
-            Some(tokenizer) => tokenizer,
-            None => {
-                let mut kind = config.tokenizer.clone();
-                kind.make_absolute(base_dir)?;
-                kind.train(&train.as_slice().iter().map(Vec::as_slice).collect::<Vec<_>>())?
-            }
-        };
-        Ok(Self {
-            train: Tokens::encode(&train, &*tokenizer)?,
-            validation: Tokens::encode(&validation, &*tokenizer)?,
-            tokenizer,
-            split,
-            notes,
-        })
+        let mut kind = config.tokenizer.clone();
+        kind.make_absolute(base_dir)?;
+        encoded(split_documents(config, base_dir)?, &kind, tokenizer)
+    }
+
+    /// Splits and tokenizes texts in memory, each a document, as [`load`](Self::load) does those of files. Of the table,
+    /// `train_ratio` and `tokenizer` are read; if `tokenizer` is given, it is used.
+    ///
+    /// ```
+    /// use burn_dragon_language::api::{Corpus, DatasetConfig};
+    ///
+    /// let texts = ["the dragon sleeps. ".repeat(40), "the dragon wakes. ".repeat(40)];
+    /// let corpus = Corpus::of_texts(&DatasetConfig::default(), &texts, None)?;
+    /// assert_eq!(corpus.tokenizer.vocab_size(), 256);
+    /// # Ok::<(), burn_dragon_language::api::LanguageError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`LanguageError::TrainRatio`], [`LanguageError::EmptyCorpus`], [`LanguageError::EmptyValidation`], and those of
+    /// [`Tokenizer::encode`].
+    pub fn of_texts(
+        config: &DatasetConfig,
+        texts: &[impl AsRef<[u8]>],
+        tokenizer: Option<Arc<dyn Tokenizer>>,
+    ) -> Result<Self, LanguageError> {
+        refuse_ratio(config.train_ratio)?;
+        let documents = Documents::new(texts.iter().map(|text| text.as_ref().to_vec()).collect());
+        if documents.is_empty() {
+            return Err(LanguageError::EmptyCorpus);
+        }
+        let (train, validation, split) = split_by_ratio(documents, config.train_ratio);
+        let notes = documents_in_both(&validation, &train).into_iter().collect();
+        encoded((train, validation, split, notes), &config.tokenizer, tokenizer)
     }
 
     /// [`load`](Self::load), with word of the work on a cache.
@@ -185,6 +206,29 @@ impl Corpus {
     }
 }
 
+/// Training part, validation part, how they were divided, and notes.
+type Divided = (Documents, Documents, SplitKind, Vec<Note>);
+
+/// Corpus of divided documents. If `tokenizer` is `None`, one of this kind is trained on the training part.
+fn encoded(
+    (train, validation, split, notes): Divided,
+    kind: &TokenizerConfig,
+    tokenizer: Option<Arc<dyn Tokenizer>>,
+) -> Result<Corpus, LanguageError> {
+    refuse_empty(&validation)?;
+    let tokenizer = match tokenizer {
+        Some(tokenizer) => tokenizer,
+        None => kind.train(&train.as_slice().iter().map(Vec::as_slice).collect::<Vec<_>>())?,
+    };
+    Ok(Corpus {
+        train: Tokens::encode(&train, &*tokenizer)?,
+        validation: Tokens::encode(&validation, &*tokenizer)?,
+        tokenizer,
+        split,
+        notes,
+    })
+}
+
 fn refuse_empty(validation: &Documents) -> Result<(), LanguageError> {
     match validation.is_empty() {
         true => Err(LanguageError::EmptyValidation),
@@ -192,10 +236,7 @@ fn refuse_empty(validation: &Documents) -> Result<(), LanguageError> {
     }
 }
 
-fn split_documents(
-    config: &DatasetConfig,
-    base_dir: &Path,
-) -> Result<(Documents, Documents, SplitKind, Vec<Note>), LanguageError> {
+fn split_documents(config: &DatasetConfig, base_dir: &Path) -> Result<Divided, LanguageError> {
     let train = config.source.load(Split::Train, base_dir)?;
     if train.is_empty() {
         return Err(LanguageError::EmptyCorpus);
@@ -679,5 +720,18 @@ mod tests {
     fn a_train_ratio_of_one_is_an_error_before_anything_is_read() {
         let error = load("text", |config| config.train_ratio = 1.0).unwrap_err();
         assert!(matches!(error, LanguageError::TrainRatio { .. }), "{error}");
+    }
+
+    #[test]
+    fn texts_in_memory_are_divided_and_tokenised_as_those_of_a_file() {
+        let text = "the dragon sleeps in its cave.\n".repeat(40);
+        let file = load(&text, |_| ()).unwrap();
+        let memory = Corpus::of_texts(&DatasetConfig::default(), &[&text], None).unwrap();
+        assert_eq!(memory.train, file.train);
+        assert_eq!(memory.validation, file.validation);
+        assert_eq!(memory.split, file.split);
+        let none: [&str; 0] = [];
+        let empty = Corpus::of_texts(&DatasetConfig::default(), &none, None);
+        assert!(matches!(empty, Err(LanguageError::EmptyCorpus)));
     }
 }

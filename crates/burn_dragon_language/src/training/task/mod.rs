@@ -9,7 +9,7 @@ mod room;
 use super::config::LanguageConfig;
 use super::keys::KEYS;
 use super::streams::{self, Batch, StreamMemory, StreamPlan};
-use crate::data::Corpus;
+use crate::data::{Corpus, SourceConfig, TextConfig};
 use crate::error::LanguageError;
 use crate::evaluate::{Evaluator, WindowMemory, WindowReading, inputs_and_targets, recall_lines};
 use crate::export::{TOKENIZER, kinds, model_file};
@@ -66,6 +66,40 @@ impl LanguageTask {
     pub fn new(config: &LanguageConfig, base_dir: &Path, device: &Device) -> Result<Self, LanguageError> {
         let corpus = Corpus::load(&config.dataset, base_dir, None)?;
         Self::with_corpus(config, corpus, device)
+    }
+
+    /// Creates a task on texts in memory, each a document: of the table `[dataset]`, `train_ratio`, `windows` and
+    /// `tokenizer` are read ([`Corpus::of_texts`]). The configuration of the run then names no file, so such a run is
+    /// resumed from code, with the same texts.
+    ///
+    /// ```
+    /// use burn_dragon_core::api::Backend;
+    /// use burn_dragon_language::api::{LanguageConfig, LanguageTask, ModelConfig};
+    /// use burn_dragon_train::api::Task;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let model = ModelConfig { d_model: 16, n_neurons: 64, n_levels: 1, ..ModelConfig::default() };
+    /// let config = LanguageConfig { model, ..LanguageConfig::default() };
+    /// let device = Backend::Cpu.select()?.device.autodiff();
+    /// let text = "the dragon sleeps in the cave. ".repeat(100);
+    /// let task = LanguageTask::on_texts(&config, &[text], &device)?;
+    /// assert!(task.units_per_epoch() > 2500);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Corpus::of_texts`] and [`with_corpus`](Self::with_corpus).
+    pub fn on_texts(
+        config: &LanguageConfig,
+        texts: &[impl AsRef<[u8]>],
+        device: &Device,
+    ) -> Result<Self, LanguageError> {
+        let corpus = Corpus::of_texts(&config.dataset, texts, None)?;
+        let mut config = config.clone();
+        config.dataset.source = SourceConfig::Text(TextConfig::in_memory());
+        config.dataset.validation = None;
+        Self::with_corpus(&config, corpus, device)
     }
 
     /// Creates a task on a corpus that was already read.
