@@ -357,9 +357,14 @@ fn a_chat_speaks_the_template(place: &Place, model: &str) {
         state("read.state")["tokens"],
         "{text:?}"
     );
-    place
-        .dragon(&["state", "diff", "chat.state", "read.state"])
-        .done();
+    let diff = ["state", "diff", "chat.state", "read.state", "--json"];
+    let diff = place.dragon(&diff).done().json();
+    assert_eq!(diff["same_seen"], true, "{diff}");
+    for level in diff["distances_as_stored"].as_array().unwrap() {
+        for distance in level.as_array().unwrap() {
+            assert!(distance.as_f64().unwrap() < 1e-4, "{diff}");
+        }
+    }
 
     place
         .dragon_reads(&["chat", "run", "--mode", "messages"], b"")

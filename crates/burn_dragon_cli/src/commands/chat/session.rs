@@ -4,7 +4,7 @@ use super::super::live::Pulse;
 use super::super::prompt::{self, Extent};
 use super::command::{Command, HELP};
 use super::mode::{Joining, rest_of};
-use super::text::{End, Text};
+use super::text::Text;
 use super::trained::TrainedLength;
 use super::turns::{Depth, Turn, Turns};
 use crate::args::ChatMode;
@@ -143,7 +143,7 @@ impl<'a> Session<'a> {
             seed,
             ..self.generation()?
         };
-        let generator = self.generator(&config)?;
+        let generator = Generator::of(self.model, &config)?;
         let mut heard = true;
         let generation = generator.go_on(&mut self.text.reading, |piece| {
             heard = results::write(piece.as_bytes());
