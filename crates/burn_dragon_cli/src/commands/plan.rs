@@ -10,7 +10,7 @@ use std::process::ExitCode;
 /// # Errors
 /// If the configuration or the data cannot be used, or the machine has too little memory or disk for the run.
 pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
-    let (family, request) = request(&args.of_run())?;
+    let (family, request) = request(&args.run)?;
     if let Some(json) = (family.plan)(&request)? {
         print_json(&json)?;
     }

@@ -1,7 +1,7 @@
 //! `dragon train`.
 
 use super::{as_meant, commit, kinds, print_json, remote};
-use crate::args::TrainArgs;
+use crate::args::{RunArgs, TrainArgs};
 use crate::exit::{Usage, interrupted};
 use crate::families::{self, Entry};
 use crate::typed::Words;
@@ -18,7 +18,9 @@ use toml::Value;
 /// # Errors
 /// If the configuration, the data or the machine do not allow it.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let (family, mut request) = request(args)?;
+    let (family, mut request) = request(&args.run)?;
+    request.print_config = args.print_config;
+    request.dry_run = args.dry_run;
     if args.tui {
         request.display = display();
     }
@@ -34,7 +36,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The model to start from.
-fn initial(args: &TrainArgs, model: &Path) -> anyhow::Result<InitialModel> {
+fn initial(args: &RunArgs, model: &Path) -> anyhow::Result<InitialModel> {
     let path = ModelPath {
         official_config: args.model_config.clone(),
         ..ModelPath::new(model)
@@ -64,7 +66,7 @@ fn display() -> Option<Arc<dyn Display>> {
 }
 
 /// Family and request that were typed.
-pub(super) fn request(args: &TrainArgs) -> anyhow::Result<(&'static Entry, RunRequest)> {
+pub(super) fn request(args: &RunArgs) -> anyhow::Result<(&'static Entry, RunRequest)> {
     let words = Words::of(&args.words, &families::names())?;
     if args.resume.is_some() && !words.configs.is_empty() {
         let text =
@@ -107,7 +109,7 @@ fn of_data(paths: &[String], files: &str) -> Vec<String> {
 }
 
 /// Request for a run, without its settings.
-fn without_settings(args: &TrainArgs, words: &Words) -> RunRequest {
+fn without_settings(args: &RunArgs, words: &Words) -> RunRequest {
     RunRequest {
         family: words.family.clone(),
         assignments: Vec::new(),
@@ -119,8 +121,8 @@ fn without_settings(args: &TrainArgs, words: &Words) -> RunRequest {
         resume: args.resume.clone(),
         initial: None,
         accept_changed_data: args.accept_changed_data,
-        print_config: args.print_config,
-        dry_run: args.dry_run,
+        print_config: false,
+        dry_run: false,
         json: args.json,
         display: None,
         commit: commit().map(Into::into),
