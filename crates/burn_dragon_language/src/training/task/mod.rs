@@ -2,6 +2,7 @@
 
 mod data_order;
 mod extent;
+mod metrics;
 #[cfg(test)]
 mod place_tests;
 mod reader;
@@ -15,18 +16,19 @@ use crate::error::LanguageError;
 use crate::evaluate::{Evaluator, WindowMemory, WindowReading, inputs_and_targets, recall_lines};
 use crate::export::{TOKENIZER, kinds, model_file};
 use crate::generate::{GenerationConfig, Generator};
-use crate::tales::{Prompt, RecallProbe, RecallScore};
+use crate::tales::{Prompt, RecallProbe};
 use crate::tokenizer::TokenizerSpec;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{CheckpointError, Content, ModelFile, ModelInfo};
 use burn_dragon_core::api::expert::load;
-use burn_dragon_core::api::{Density, Dragon, DragonConfig, FreeMemory, MemoryError, Precision, TensorShape};
+use burn_dragon_core::api::{Dragon, DragonConfig, FreeMemory, MemoryError, Precision, TensorShape};
 use burn_dragon_stream::api::Lanes;
 use burn_dragon_train::api::{
     DataHashes, DataPosition, Evaluation, Extent, Figure, FigureFormat, Identity, Keys, Loss, LossContext,
     Metrics, Sample, Scope, Task, TaskState, TrainError, Unit,
 };
 use data_order::DataOrder;
+use metrics::{by_distance, by_level};
 use reader::{Reader, density_of_a_lane};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -146,36 +148,6 @@ impl LanguageTask {
         }
         Ok(None)
     }
-}
-
-/// Shares of active neurons level by level, if there are several levels: `x_density_at_level_01`.
-fn by_level(density: &Density) -> Metrics {
-    let named = |(of, shares): (&str, &[f64])| -> Vec<(String, f64)> {
-        let shares = shares.iter().enumerate().filter(|_| shares.len() > 1);
-        shares
-            .map(|(level, share)| (format!("{of}_density_at_level_{:02}", level + 1), *share))
-            .collect()
-    };
-    [("x", &density.x[..]), ("y", &density.y[..])]
-        .into_iter()
-        .flat_map(named)
-        .collect()
-}
-
-/// Recall and its chance by distance in bytes: `recall_accuracy_at_distance_0064` is that of the group up to 64.
-fn by_distance(recall: &RecallScore) -> Metrics {
-    let groups = recall.by_distance.iter().filter_map(|group| {
-        let digits = |c: char| !c.is_ascii_digit();
-        let end: u64 = group
-            .name
-            .rsplit(digits)
-            .find(|part| !part.is_empty())?
-            .parse()
-            .ok()?;
-        let key = |of: &str| format!("recall_{of}_at_distance_{end:04}");
-        Some([(key("accuracy"), group.accuracy), (key("chance"), group.chance)])
-    });
-    groups.flatten().collect()
 }
 
 impl Task for LanguageTask {
