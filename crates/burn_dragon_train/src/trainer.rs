@@ -7,6 +7,7 @@
 
 mod asked;
 mod pace;
+mod session;
 
 use crate::batches::Batches;
 use crate::checkpointing::{Checkpointing, Contents, Mark, TrainerState};
@@ -27,6 +28,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::expert::{Disk, Os, sha256};
 use burn_dragon_core::api::FreeMemory;
+use session::Session;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::thread;
@@ -46,28 +48,6 @@ pub struct Trainer<'a, T: Task, U: Update<T> = Backprop> {
     deadline: Option<Instant>,
     display: Option<Arc<dyn Display>>,
     _update: PhantomData<U>, // made in `fit`, of the model that is given there
-}
-
-/// State that changes from step to step.
-struct Session<'t, T: Task, U: Update<T>> {
-    /// Number of steps of the whole run.
-    total_steps: u64,
-    model: T::Model,
-    batches: Batches<'t, T>,
-    cursor: T::Cursor,
-    carry: T::Carry,
-    update: U,
-    state: TrainerState,
-    reporter: Reporter,
-    started: Instant,
-    /// Time of pauses, which does not count.
-    paused: Duration,
-    stepping_seconds: f64,
-    session_units: u64,
-    /// Step and best step of the last checkpoint.
-    saved: Option<(u64, Option<u64>)>,
-    /// Seconds for which steps waited for saves.
-    blocked_seconds: f64,
 }
 
 impl<'a, T: Task> Trainer<'a, T> {
@@ -509,13 +489,6 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
 /// Work that takes long, in words.
 const TRAINING: &str = "training";
 const EVALUATING: &str = "evaluating on a sample of the held-out data";
-
-impl<T: Task, U: Update<T>> Session<'_, T, U> {
-    /// Seconds of this session, without pauses.
-    fn elapsed(&self) -> f64 {
-        self.started.elapsed().saturating_sub(self.paused).as_secs_f64()
-    }
-}
 
 /// Model with the evaluated weights, without autodiff.
 fn evaluated<T: Task, U: Update<T>>(session: &Session<'_, T, U>) -> T::Model {

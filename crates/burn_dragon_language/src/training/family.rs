@@ -233,7 +233,7 @@ impl Watch {
                 of,
                 tokens,
             } => {
-                let (encoded, of, tokens) = (bytes(encoded), bytes(of), count(tokens as u64));
+                let (encoded, of, tokens) = (bytes(encoded), bytes(of), count(tokens));
                 format!("data   {encoded} of {of} of text tokenised, {tokens} tokens")
             }
         });

@@ -43,7 +43,7 @@ pub fn plan<F: Family>(request: &RunRequest) -> Result<Option<Value>, TrainError
     for selected in selected(request.backend)? {
         refuse_early::<F>(request, &resolved, resumption.as_ref(), &selected)?;
         let told = common.is_some();
-        let (counts, of) = on::<F>(request, &resolved, resumption.as_ref(), selected, output, told)?;
+        let (counts, of) = on::<F>(request, &resolved, resumption.as_ref(), &selected, output, told)?;
         common = Some(counts);
         backends.push(of);
     }
@@ -74,7 +74,7 @@ fn on<F: Family>(
     request: &RunRequest,
     resolved: &Resolved<F::Config>,
     resumption: Option<&Resumption>,
-    selected: SelectedBackend,
+    selected: &SelectedBackend,
     output: Output,
     told: bool,
 ) -> Result<(Value, OfBackend), TrainError> {

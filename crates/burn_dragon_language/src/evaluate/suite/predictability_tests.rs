@@ -267,6 +267,7 @@ fn bits_per_byte_and_their_error_are_those_of_plain_loops() {
         starts: vec![0, 40],
         bytes: text.len(),
         unknown: Vec::new(),
+        counted: None,
     };
     let reading = WindowReading {
         memory: WindowMemory::Reset,
