@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares `dragon plan` with the run that it plans: peak resident memory and time, shape by shape.
 
-    scripts/plan.py [--dragon target/release/dragon] [--rounds 2] [SHAPE...]
+    scripts/plan.py [--dragon PROGRAM] [--rounds 2] [SHAPE...]
 
 Plan and run take turns, since a machine is not equally busy at all times. A round that a busy machine distorted shows in
 the spread of the ratios. Exit code 1 if a mean ratio misses the goal: memory 10 %, time 20 %.
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from programs import released
 
 # Runs of some tens of seconds: name, settings.
 SHAPES = {
@@ -60,7 +62,7 @@ def ran(dragon, settings):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shapes", nargs="*", metavar="SHAPE", help=", ".join(SHAPES))
-    parser.add_argument("--dragon", default="target/release/dragon")
+    parser.add_argument("--dragon", default=released("dragon"))
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--precision", nargs="*", default=["f32", "bf16"])
     arguments = parser.parse_args()

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from programs import ROOT, released
+
 RECIPE = ROOT / "config/language/results/wikitext2_small.toml"
 SIDES = {"ours": "burn_dragon, f32", "ours-bf16": "burn_dragon, bf16", "pytorch": "PyTorch, f32"}
 
@@ -28,10 +29,11 @@ def arguments():
     p.add_argument("--seeds", default="1,2")
     p.add_argument("--sides", default="ours,pytorch")
     p.add_argument("--epochs", type=int, default=3)
-    p.add_argument("--dragon", default=str(ROOT / "target/release/dragon"))
+    p.add_argument("--dragon", help="the program; else that of the release profile")
     p.add_argument("--python", default=os.environ.get("DRAGON_BENCH_PYTHON", sys.executable))
     p.add_argument("--dir", type=pathlib.Path, default=pathlib.Path.home() / ".cache/burn_dragon_wikitext2")
     a = p.parse_args()
+    a.dragon = a.dragon or released("dragon")
     a.train, a.validation = a.train.resolve(), a.validation.resolve()
     return a
 

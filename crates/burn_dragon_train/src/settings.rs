@@ -38,6 +38,7 @@ pub struct TrainingConfig {
     pub clip_norm: Option<f64>,
     /// Names of the parameters that are not trained, or patterns in which `*` stands for any text: `embed`, `decoder_*`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("default" = []))]
     pub freeze: Vec<String>,
     /// Number of steps between two lines of metrics.
     pub log_every: u64,

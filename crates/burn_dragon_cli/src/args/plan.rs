@@ -21,4 +21,7 @@ pub struct PlanArgs {
     /// The run
     #[command(flatten)]
     pub run: RunArgs,
+    /// Print one JSON object as the last line of standard output, with exact numbers
+    #[arg(long)]
+    pub json: bool,
 }

@@ -28,6 +28,9 @@ pub struct TrainArgs {
     /// Show the run on the whole terminal: curve, density, speed, a sample; keys to pause, save, sample, quit
     #[arg(long)]
     pub tui: bool,
+    /// Print one JSON object as the last line of standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What determines a run.
@@ -69,7 +72,4 @@ pub struct RunArgs {
     /// Resume although the data has changed; figures before and after are not comparable
     #[arg(long, requires = "resume")]
     pub accept_changed_data: bool,
-    /// Print one JSON object as the last line of standard output
-    #[arg(long)]
-    pub json: bool,
 }

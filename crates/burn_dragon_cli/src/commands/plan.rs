@@ -10,7 +10,8 @@ use std::process::ExitCode;
 /// # Errors
 /// If the configuration or the data cannot be used, or the machine has too little memory or disk for the run.
 pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
-    let (family, request) = request(&args.run)?;
+    let (family, mut request) = request(&args.run)?;
+    request.json = args.json;
     if let Some(json) = (family.plan)(&request)? {
         print_json(&json)?;
     }

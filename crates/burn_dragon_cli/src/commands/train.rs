@@ -21,6 +21,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let (family, mut request) = request(&args.run)?;
     request.print_config = args.print_config;
     request.dry_run = args.dry_run;
+    request.json = args.json;
     if args.tui {
         request.display = display();
     }
@@ -123,7 +124,7 @@ fn without_settings(args: &RunArgs, words: &Words) -> RunRequest {
         accept_changed_data: args.accept_changed_data,
         print_config: false,
         dry_run: false,
-        json: args.json,
+        json: false,
         display: None,
         commit: commit().map(Into::into),
     }

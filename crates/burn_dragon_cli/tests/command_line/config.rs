@@ -303,6 +303,7 @@ fn is_optional(table: &str) -> bool {
         "optimizer.groups.",
         "optimizer.adamw.",
         "dataset.sources.",
+        "dataset.chat.",
     ];
     optional.iter().any(|optional| table.starts_with(optional))
 }
@@ -313,6 +314,7 @@ fn skipped(key: &str) -> bool {
         "generation.stop",
         "generation.precision",
         "generation.memory_precision",
+        "training.freeze",
     ];
     keys.contains(&key)
 }

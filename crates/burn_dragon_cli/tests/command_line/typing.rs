@@ -267,7 +267,7 @@ fn help_has_examples_and_rare_options_stand_last() {
         let help = place.dragon(&[verb, "--help"]).done().stdout;
         assert!(help.contains("Examples:\n  dragon"), "{help}");
         if let Some(at) = help.find("--model-config") {
-            assert!(help.find("--step").is_some_and(|step| step < at), "{help}");
+            assert!(help.find("--step").is_none_or(|step| step < at), "{help}");
         }
     }
 }
