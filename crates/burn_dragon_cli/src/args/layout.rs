@@ -12,6 +12,20 @@ const PLACES: [&str; 5] = ["step", "best", "backend", "offline", "model_config"]
 
 /// Examples of the verbs whose arguments have none, by the name of the verb.
 const EXAMPLES: &[(&str, &str)] = &[
+    (
+        "config",
+        "  dragon config show small model.n_levels=6\n  dragon config check mine.toml\n  dragon config diff runs/a runs/b",
+    ),
+    ("config check", "  dragon config check mine.toml other.toml"),
+    (
+        "config diff",
+        "  dragon config diff small base\n  dragon config diff mine.toml runs/latest",
+    ),
+    (
+        "config doc",
+        "  dragon config doc language\n  dragon config doc --json",
+    ),
+    ("config presets", "  dragon config presets"),
     ("runs", "  dragon runs\n  dragon runs sweeps/rate"),
     ("compare", "  dragon compare runs/a runs/b runs/c"),
     (
