@@ -190,7 +190,7 @@ impl Progress {
     }
 
     /// Shows a report. Without a terminal each report is a line, so the caller decides how often. A display has it
-    /// already, by [`show`](Self::show).
+    /// already, by `show`.
     pub fn update(&self, report: &StepReport) {
         if self.screen.is_some() {
             return;
