@@ -70,14 +70,6 @@ impl From<Template> for RecordText {
 }
 
 impl RecordText {
-    /// Names of the fields that are read.
-    fn fields(&self) -> Vec<&str> {
-        match self {
-            Self::Fields(template) => template.fields().collect(),
-            Self::Messages(chat) => vec![&chat.messages],
-        }
-    }
-
     /// Document of a record. `field` gives a field by its name, `names` those that the record has.
     fn document(
         &self,

@@ -21,7 +21,7 @@ pub(super) fn open(path: &Path, text: RecordText) -> Result<Records, LanguageErr
         source,
     })?;
     let reader = SerializedFileReader::new(file).map_err(|error| place.error(error.to_string()))?;
-    let columns = columns(&reader, &text.fields(), &place)?;
+    let columns = columns(&reader, &fields(&text), &place)?;
     let rows = RowIter::from_file_into(Box::new(reader)).project(Some(columns));
     let rows = rows.map_err(|error| place.error(error.to_string()))?;
     Ok(Box::new(rows.map(move |row| {
@@ -32,6 +32,14 @@ pub(super) fn open(path: &Path, text: RecordText) -> Result<Records, LanguageErr
             row.get_column_iter().map(|(name, _)| name.clone()).collect()
         })
     })))
+}
+
+/// Names of the fields that are read.
+fn fields(text: &RecordText) -> Vec<&str> {
+    match text {
+        RecordText::Fields(template) => template.fields().collect(),
+        RecordText::Messages(chat) => vec![&chat.messages],
+    }
 }
 
 /// Schema of the columns of these fields.
