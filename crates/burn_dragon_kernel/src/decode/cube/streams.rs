@@ -186,7 +186,7 @@ impl Streams {
         replayed.is_ok()
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "wgpu", not(feature = "cuda")))]
     pub(super) fn has_graph(&self) -> bool {
         matches!(self.captured, Captured::Graph(..))
     }

@@ -1,7 +1,7 @@
 //! Decoding on a GPU against its definition, and its draws against steps.
 
 use super::*;
-use crate::decode::device::{self, Ahead, DeviceDecode, DeviceParameters, DeviceStreams, Drawn};
+use crate::decode::device::{Ahead, DeviceDecode, DeviceParameters, Drawn};
 use crate::decode::reference::{self, State};
 use crate::decode::tests::{Draws, Model};
 use crate::draw::{Draw, reference as draw_reference};
@@ -259,6 +259,7 @@ fn a_lane_with_nothing_to_draw_is_stuck_there() {
 #[cfg(all(feature = "wgpu", not(feature = "cuda")))]
 #[test]
 fn launches_are_captured_where_the_device_can() {
+    use crate::decode::device::{self, DeviceStreams};
     let Some(device) = device() else { return };
     let parameters = device::on::<CubeBackend>(&on(&model(ODD, &[]), &device)).unwrap();
     let mut streams = Streams::new(Arc::new(Weights::new(parameters)), 1);
