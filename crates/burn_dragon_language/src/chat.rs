@@ -1,5 +1,6 @@
 //! Chat templates: conversations as text.
 
+use crate::details;
 use crate::error::LanguageError;
 use burn_dragon_checkpoint::api::ModelInfo;
 use schemars::JsonSchema;
@@ -205,19 +206,12 @@ impl ChatTemplate {
     /// # Errors
     /// If the details hold an invalid template.
     pub fn of(info: &ModelInfo) -> Result<Option<Self>, String> {
-        let Some(said) = info.details.get(KEY) else {
-            return Ok(None);
-        };
-        let read = serde_json::from_value(said.clone());
-        read.map(Some).map_err(|error| format!("{KEY}: {error}"))
+        details::read(info, KEY)
     }
 
     /// The template as details of a model file.
     pub fn details(&self) -> Map<String, Value> {
-        match serde_json::to_value(self) {
-            Ok(value) => Map::from_iter([(KEY.to_string(), value)]),
-            Err(error) => unreachable!("texts by name are JSON: {error}"),
-        }
+        details::of(KEY, self)
     }
 }
 

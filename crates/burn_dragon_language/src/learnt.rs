@@ -1,5 +1,6 @@
 //! The reading that a model was trained with. Evaluation uses it by default, wherever the file is.
 
+use crate::details;
 use burn_dragon_checkpoint::api::ModelInfo;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -36,19 +37,12 @@ impl LearntReading {
     /// # Errors
     /// If the details hold an invalid reading.
     pub fn of(info: &ModelInfo) -> Result<Option<Self>, String> {
-        let Some(said) = info.details.get(KEY) else {
-            return Ok(None);
-        };
-        let read = serde_json::from_value(said.clone());
-        read.map(Some).map_err(|error| format!("{KEY}: {error}"))
+        details::read(info, KEY)
     }
 
     /// The reading as details of a model file.
     pub fn details(&self) -> Map<String, Value> {
-        match serde_json::to_value(self) {
-            Ok(value) => Map::from_iter([(KEY.to_string(), value)]),
-            Err(error) => unreachable!("a number, a name and a text are JSON: {error}"),
-        }
+        details::of(KEY, self)
     }
 }
 

@@ -19,6 +19,7 @@
 mod chat;
 mod config;
 mod data;
+mod details;
 mod error;
 mod evaluate;
 mod export;
