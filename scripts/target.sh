@@ -19,9 +19,14 @@ target_dir() {
     cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 }
 
-# The path of a program of the release profile, whether it is built or not.
-released() { # PROGRAM
+# The path of a program in the folder of a profile, whether it is built or not.
+built() { # FOLDER PROGRAM
     local folder
     folder="$(target_dir)" && [ -n "$folder" ] || return 1 # cargo has said why
-    printf '%s/%srelease/%s\n' "$folder" "${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}" "$1"
+    printf '%s/%s%s/%s\n' "$folder" "${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}" "$1" "$2"
+}
+
+# The path of a program of the release profile.
+released() { # PROGRAM
+    built release "$1"
 }
