@@ -5,18 +5,22 @@ use super::text::End;
 use crate::args::ChatMode;
 use crate::exit::Usage;
 use anyhow::Context;
-use burn_dragon::api::language::{ChatTemplate, LanguageModel, SourceConfig};
+use burn_dragon::api::language::{ChatTemplate, LanguageModel, LearntText};
 use std::str;
 
 impl ChatMode {
-    /// Default mode of a model. One that was trained on tales has never read a newline.
+    /// Default mode of a model. One that was trained on tales has never read a newline. What it was trained on is in its
+    /// file, or, of earlier versions, in its run.
     pub(super) fn of(model: &LanguageModel) -> Self {
         if model.chat.is_some() {
             return Self::Messages;
         }
-        let run = || RunSettings::of_run(model.run.as_deref()?).ok();
-        match run().map(|run| run.dataset.source) {
-            Some(SourceConfig::Embedded(_) | SourceConfig::Needle(_)) => Self::Continue,
+        let run = || {
+            let run = RunSettings::of_run(model.run.as_deref()?).ok()?;
+            Some(LearntText::of_source(&run.dataset.source))
+        };
+        match model.text.or_else(run) {
+            Some(LearntText::Tales | LearntText::Needles) => Self::Continue,
             _ => Self::Lines,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::super::live::Pulse;
 use super::super::prompt::{self, Extent};
-use super::command::{Command, HELP};
+use super::command::{Command, help};
 use super::mode::{Joining, rest_of};
 use super::text::Text;
 use super::trained::TrainedLength;
@@ -214,7 +214,7 @@ impl<'a> Session<'a> {
     pub(super) fn obey(&mut self, command: Command<'_>) -> Next {
         match command {
             Command::Quit => return Ok(ControlFlow::Break(None)),
-            Command::Help => tell!("{HELP}\n{}", self.turns.depth()),
+            Command::Help => tell!("{}\n{}", help(self.settings.mode), self.turns.depth()),
             Command::Reset => {
                 self.replace("/reset", Text::of(self.text.reading.fresh()));
                 tell!("memory emptied");
