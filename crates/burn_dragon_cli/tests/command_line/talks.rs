@@ -1,6 +1,6 @@
 //! Conversations and records as JSON lines: how they are recognised, where their tokens are kept, and the model files.
 
-use crate::support::{Answer, Place, assert_same_run, weights};
+use crate::support::{Answer, Place, metrics, weights};
 use crate::tuning::{READY, chats};
 use serde_json::json;
 
@@ -34,16 +34,16 @@ fn a_file_of_conversations_trains_a_model_to_talk_to() {
     assert!(answer.stderr.contains(said), "{}", answer.stderr);
     for says in [
         "loss   on what the assistant writes",
-        "now try\n  dragon chat run\n",
+        "now try\n",
+        "dragon chat run\n",
         "samples answer \"System: Add.\\u{3}\\nUser: What is 36 and 1?\\u{3}\\nAssistant: \"",
     ] {
         assert!(answer.stdout.contains(says), "{says}: {}", answer.stdout);
     }
     let config = settings(&place, "run");
-    assert!(
-        config.contains("windows = \"document\"") && config.contains("stop = [\"\\u0003\\n\"]"),
-        "{config}"
-    );
+    for says in ["windows = \"document\"", "stop = [\"\"\"\n\\u0003\n\"\"\"]"] {
+        assert!(config.contains(says), "{says}: {config}");
+    }
     // The same as with the configuration written out, and with a file of another name.
     let spelt = [
         "dataset.type=records",
@@ -61,10 +61,20 @@ fn a_file_of_conversations_trains_a_model_to_talk_to() {
             "{run}"
         );
     }
-    place
-        .dragon_reads(&["chat", "run", "--mode", "messages", "-n", "2"], b"Hello\n")
-        .done();
+    // Enter alone is no message.
+    for (lines, said) in [(&b"Hi\n"[..], 1), (b"\n \nHi\n\n", 1), (b"Hi\nHi\n", 2)] {
+        let words = ["chat", "run", "-n", "0", "--state-out", "a.state"];
+        place.dragon_reads(&words, lines).done();
+        let state = place
+            .dragon(&["state", "info", "a.state", "--json"])
+            .done()
+            .json();
+        assert_eq!(state["tokens"], said * TURN, "{lines:?}");
+    }
 }
+
+/// Tokens of a turn in which the user says "Hi" and the model nothing.
+const TURN: usize = "User: Hi\u{3}\nAssistant: \u{3}\n".len();
 
 #[test]
 fn a_configuration_of_conversations_takes_other_files() {
@@ -150,7 +160,12 @@ fn conversations_in_a_cache_train_the_same_model() {
             "{}",
             answer.stdout
         );
-        assert_same_run(&place.path("memory"), &place.path(run), 2);
+        assert_eq!(
+            weights(&place.path("memory"), 2),
+            weights(&place.path(run), 2),
+            "{run}"
+        );
+        assert_eq!(metrics(&place.path("memory")), metrics(&place.path(run)), "{run}");
     }
     let judged = |run: &str| place.dragon(&["eval", run, "--json"]).done().json();
     let [memory, mapped] = ["memory", "mapped"].map(judged);

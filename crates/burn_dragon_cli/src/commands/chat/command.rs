@@ -22,7 +22,8 @@ pub(super) fn help(mode: ChatMode) -> String {
 const COMMANDS: &str = "\
 In the mode `continue` a line is added as it is, and the model goes on to the end of a sentence; an empty line lets it go
 on. In the mode `lines` a line ends with a newline, and so does the answer. In the mode `messages`, of a model that was
-trained on conversations, a line is a message, and so is the answer. --stop and --max-tokens end an answer too.
+trained on conversations, a line is a message, and so is the answer; an empty line is not sent. --stop and --max-tokens end
+an answer too.
   /mode NAME    change the mode: continue, lines or messages
   /undo         take back the last line and its answer, or the last /load, /reset or /fork
   /history      show the lines and answers so far

@@ -107,6 +107,9 @@ fn heard(
         return Err(found.into());
     }
     match command::parse(line)? {
+        Said::Text(text) if session.mode() == ChatMode::Messages && text.trim_ascii().is_empty() => {
+            Ok(ControlFlow::Continue(())) // conversations have no empty messages
+        }
         Said::Text(text) => session.answer(text, interrupt),
         Said::Command(command) => session.obey(command),
     }

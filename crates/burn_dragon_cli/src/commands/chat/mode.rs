@@ -71,6 +71,11 @@ impl Joining<'_> {
         }
     }
 
+    /// Whether an answer without a token has its end too: the next message would continue it otherwise.
+    pub(super) fn ends_nothing(self) -> bool {
+        matches!(self, Self::Message(_))
+    }
+
     /// Text that a line adds to a text, given the last byte of that text, if it has one.
     ///
     /// # Errors

@@ -179,12 +179,14 @@ impl<'a> Session<'a> {
         {
             read = &read[..read.len() - 1];
         }
-        let Some(last) = read.last() else {
-            return Ok(String::new());
-        };
-        self.text.end = self.text.end.then(&tokenizer.token_bytes(*last)?);
+        let joining = self.joining()?;
+        match read.last() {
+            Some(last) => self.text.end = self.text.end.then(&tokenizer.token_bytes(*last)?),
+            None if joining.ends_nothing() => {}
+            None => return Ok(String::new()),
+        }
         let whole = tokenizer.decode(read)?;
-        if let Some(end) = self.joining()?.end() {
+        if let Some(end) = joining.end() {
             let rest = rest_of(&end, &whole).as_bytes();
             self.text.reading.read(&tokenizer.encode(rest)?)?;
             self.text.end = self.text.end.then(rest);

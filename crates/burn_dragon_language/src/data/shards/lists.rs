@@ -144,7 +144,7 @@ mod tests {
             (&|lists| lists.counted[1] = [3, 3], "from 3 to 3"),
             (&|lists| lists.counted[2][1] = 11, "from 8 to 11"),
             (&|lists| lists.with_loss[1][0] = 3, "6 tokens with a loss"),
-            (&|lists| drop(lists.with_loss.pop()), "of 1 documents, not of 2"),
+            (&|lists| lists.with_loss.truncate(1), "of 1 documents, not of 2"),
         ];
         for (change, says) in cases {
             let said = faulty(change);
