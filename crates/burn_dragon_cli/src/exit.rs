@@ -218,6 +218,7 @@ fn language(error: &LanguageError) -> Option<u8> {
         | LanguageError::UnknownToken { .. }
         | LanguageError::NoTokenizer { .. }
         | LanguageError::EmptyPrompt
+        | LanguageError::UnclearData { .. }
         | LanguageError::Prompt { .. }
         | LanguageError::NothingNew { .. } => Some(2),
         #[cfg(feature = "train")]

@@ -7,7 +7,7 @@ use burn_dragon::api::language::Language;
 use burn_dragon::api::sudoku::Sudoku;
 use burn_dragon::api::train::{
     Base, ConfigError, Family, Fault, Layers, MovedKey, Origin, PredictRequest, Predictions, Preset, Ran,
-    RunRequest, Task, TrainError, check_config, config_reference, config_schema, plan, resolve, run,
+    ReadAs, RunRequest, Task, TrainError, check_config, config_reference, config_schema, plan, resolve, run,
 };
 use burn_dragon_train::api::expert::flatten;
 use serde_json::Value;
@@ -31,6 +31,8 @@ pub(crate) struct Entry {
     pub(crate) predict: fn(ModelFile, &PredictRequest) -> Result<Predictions, TrainError>,
     /// `dataset.type` of data in files.
     pub(crate) files: &'static str,
+    /// Settings for data of which only the paths were typed.
+    pub(crate) read_as: fn(&[String], &BTreeMap<String, Value>) -> Result<Option<ReadAs>, TrainError>,
     /// Full key whose last part has this name, if there is one.
     pub(crate) key: fn(&str) -> Option<String>,
     /// Data of one's own in a project.
@@ -69,6 +71,7 @@ impl Entry {
             plan: plan::<F>,
             predict: F::predict,
             files,
+            read_as: F::read_as,
             key: key::<F>,
             own,
             base: F::BASE,

@@ -205,6 +205,14 @@ pub enum LanguageError {
         /// What is wrong.
         reason: String,
     },
+    /// A file of which only the path was given, and whose content can be read in several ways or in none.
+    #[error("{}: {reason}", path.display())]
+    UnclearData {
+        /// The file.
+        path: PathBuf,
+        /// What it holds, and the setting that says how to read it.
+        reason: String,
+    },
     /// A message that does not fit the template of a chat.
     #[error("{reason}")]
     Chat {

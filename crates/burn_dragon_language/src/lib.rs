@@ -52,7 +52,7 @@ pub mod api {
     pub use crate::evaluate::{evaluation_lines, needle_lines, reading_in_words, recall_lines};
     pub use crate::export::{LANGUAGE, LanguageKind, TOKENIZER, dragon, model_file, model_hash};
     pub use crate::generate::{ContextStrategy, DrawnOn, Generation, GenerationConfig, Generator, Prefix};
-    pub use crate::learnt::{LearntMemory, LearntReading};
+    pub use crate::learnt::{LearntMemory, LearntReading, LearntText};
     pub use crate::model::{LanguageModel, tokenizer_of};
     pub use crate::state::{LanguageState, LanguageStateInfo, ModelOrigin, Sliding, StateReader};
     pub use crate::tales::{NeedleConfig, NeedleProbe, NeedleScore, RecallProbe, RecallScore, TalesConfig};

@@ -3,7 +3,7 @@
 use crate::chat::ChatTemplate;
 use crate::error::LanguageError;
 use crate::export::{self, TOKENIZER, kinds};
-use crate::learnt::LearntReading;
+use crate::learnt::{LearntReading, LearntText};
 use crate::state::ModelOrigin;
 use crate::tokenizer::{ByteTokenizer, IdTokenizer, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
@@ -25,6 +25,8 @@ pub struct LanguageModel {
     pub info: ModelInfo,
     /// Reading that it was trained with, if its file has one.
     pub reading: Option<LearntReading>,
+    /// Kind of text that it was trained on, if its file has one.
+    pub text: Option<LearntText>,
     /// Template of the conversations that it was trained on, if its file has one.
     pub chat: Option<ChatTemplate>,
     /// File that it was read from.
@@ -78,6 +80,7 @@ impl LanguageModel {
         let corrupt = |reason: String| CheckpointError::corrupt(&file, reason);
         kinds().check(&model, &file)?;
         let reading = LearntReading::of(&model.info).map_err(corrupt)?;
+        let text = LearntText::of(&model.info).map_err(corrupt)?;
         let chat = ChatTemplate::of(&model.info).map_err(corrupt)?;
         let config: DragonConfig = model.config.read().map_err(corrupt)?;
         let tokenizer = tokenizer_of(&model)?;
@@ -94,6 +97,7 @@ impl LanguageModel {
             tokenizer,
             info,
             reading,
+            text,
             chat,
             file,
             run: None,

@@ -24,6 +24,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Family of models, as [`run`](crate::verb::run) needs it to train one.
@@ -68,6 +69,15 @@ pub trait Family {
     /// # Errors
     /// If the data cannot be read, does not fit the configuration, or is not that of the resumed run.
     fn task(config: &mut Self::Config, at: &At<'_>) -> Result<Self::Task, TrainError>;
+
+    /// Settings for data of which only the paths were typed. `given` has the values of the configuration files and of the
+    /// command line, by full key, which stay. `None`: the data is of the type that the program has for files of the family.
+    ///
+    /// # Errors
+    /// If the files can be read in several ways, or in none.
+    fn read_as(_paths: &[String], _given: &BTreeMap<String, Value>) -> Result<Option<ReadAs>, TrainError> {
+        Ok(None)
+    }
 
     /// Table `[model]` of a run that starts from this model: by default the configuration in its file.
     ///
@@ -153,6 +163,15 @@ pub trait Family {
     ) -> Result<Option<Next>, TrainError> {
         Ok(None)
     }
+}
+
+/// Settings for data of which only the paths were typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadAs {
+    /// Assignments `KEY=VALUE`.
+    pub settings: Vec<String>,
+    /// Line for the user about what was recognised.
+    pub line: Option<String>,
 }
 
 /// What to run after a run.

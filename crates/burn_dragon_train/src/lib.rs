@@ -60,8 +60,8 @@ pub mod api {
     pub use crate::error::TrainError;
     pub use crate::extent::Extent;
     pub use crate::family::{
-        At, Base, Family, Next, Preset, check_config, config_reference, config_schema, config_text, resolve,
-        run_config,
+        At, Base, Family, Next, Preset, ReadAs, check_config, config_reference, config_schema, config_text,
+        resolve, run_config,
     };
     pub use crate::fault::Fault;
     pub use crate::figures::{Figure, FigureFormat, Unit};

@@ -116,7 +116,7 @@ pub struct ChatArgs {
     /// The model
     #[command(flatten)]
     pub model: ModelArgs,
-    /// How a line joins the text (default: messages for a model with a chat template, continue for a run on tales, else lines)
+    /// How a line joins the text (default: messages for a model with a chat template, continue for one of tales, else lines)
     #[arg(long, value_enum, value_name = "MODE")]
     pub mode: Option<ChatMode>,
     /// Maximum number of tokens in an answer

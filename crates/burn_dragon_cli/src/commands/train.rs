@@ -6,7 +6,7 @@ use crate::exit::{Usage, interrupted};
 use crate::families::{self, Entry};
 use crate::typed::Words;
 use burn_dragon::api::exchange::ModelPath;
-use burn_dragon::api::train::{InitialModel, RunRequest};
+use burn_dragon::api::train::{InitialModel, ReadAs, RunRequest};
 use burn_dragon_train::api::expert::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -80,7 +80,8 @@ pub(super) fn request(args: &RunArgs) -> anyhow::Result<(&'static Entry, RunRequ
     }
     refuse_preset_as_file(&request.configs)?;
     let family = families::named(request.family()?.as_deref())?;
-    request.assignments = [of_data(&words.data, family.files), words.settings].concat();
+    request.assignments.clone_from(&words.settings);
+    request.assignments = [of_data(&words.data, family, &request)?, words.settings].concat();
     Ok((family, request))
 }
 
@@ -99,14 +100,21 @@ fn refuse_preset_as_file(configs: &[PathBuf]) -> Result<(), Usage> {
     }
 }
 
-/// Settings for data in these files and folders; none without any.
-fn of_data(paths: &[String], files: &str) -> Vec<String> {
+/// Settings for data in these files and folders; none without any. A line says what was recognised.
+fn of_data(paths: &[String], family: &Entry, request: &RunRequest) -> anyhow::Result<Vec<String>> {
     if paths.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
+    }
+    let read = (family.read_as)(paths, &request.given()?)?.unwrap_or_else(|| ReadAs {
+        settings: vec![format!("dataset.type={}", family.files)],
+        line: None,
+    });
+    if let Some(line) = &read.line {
+        tell!("{line}");
     }
     let paths: Vec<Value> = paths.iter().cloned().map(Value::from).collect();
-    let paths = Value::Array(paths);
-    vec![format!("dataset.type={files}"), format!("dataset.paths={paths}")]
+    let paths = format!("dataset.paths={}", Value::Array(paths));
+    Ok(read.settings.into_iter().chain([paths]).collect())
 }
 
 /// Request for a run, without its settings.

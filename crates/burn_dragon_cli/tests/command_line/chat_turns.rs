@@ -101,6 +101,18 @@ fn a_run_on_tales_continues_a_line_without_a_newline() {
         said,
         chat(&place, &["--mode", "lines"], "Hugo hid\n").done().stdout
     );
+    // The file knows it too, wherever it is, in every form.
+    let file = "run/checkpoint/step-000012/model.bpk";
+    std::fs::copy(place.path(file), place.path("alone.bpk")).unwrap();
+    place.dragon(&["convert", "run", "alone.safetensors"]).done();
+    for model in ["alone.bpk", "alone.safetensors"] {
+        let words = [&["chat", model], &GREEDY[2..]].concat();
+        assert_eq!(
+            place.dragon_reads(&words, b"Hugo hid\n").done().stdout,
+            said,
+            "{model}"
+        );
+    }
     // The same text in one line or two, and an empty line goes on.
     let parts = ["--max-tokens", "0"];
     let alone = |input: &str| {

@@ -49,6 +49,7 @@ mod strangers;
 #[cfg(feature = "train")]
 mod sudoku;
 mod support;
+mod talks;
 #[cfg(unix)]
 mod terminal;
 mod texts;

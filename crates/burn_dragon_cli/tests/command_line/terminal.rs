@@ -169,7 +169,8 @@ fn ctrl_c_clears_the_line_and_stops_an_answer() {
     };
     assert_eq!(shown.code, Some(0), "{}", shown.text);
     assert_eq!(saved(&place, "a.state"), piped(&place, "Hugo hid\n"));
-    // An answer without an end; after the stop the chat goes on, and the turn can be taken back.
+    // An answer without an end; after the stop the chat goes on without the lines that came meanwhile, and the turn can be
+    // taken back.
     let endless = [
         "chat",
         "run",
@@ -181,8 +182,8 @@ fn ctrl_c_clears_the_line_and_stops_an_answer() {
         "a.state",
     ];
     let steps = [
-        (READY, "Hugo hid\\r"),
-        ("\\n", "\\x03"),
+        (READY, "Hugo hid\\rMira\\r"),
+        ("\\n", "Ada\\r\\x03"),
         ("stopping", ""),
         (READY, "/undo\\r"),
         ("took back", ""),
@@ -193,6 +194,46 @@ fn ctrl_c_clears_the_line_and_stops_an_answer() {
     };
     assert_eq!(shown.code, Some(0), "{}", shown.text);
     assert!(shown.text.contains("the memory has 0 tokens"), "{}", shown.text);
+}
+
+/// Lines that came before they were asked for: pasted together, or typed while an answer was being written.
+#[test]
+fn lines_that_arrive_together_are_all_read() {
+    let place = Place::remembering();
+    let steps = [
+        (READY, "Hugo hid\\rMira\\rAda\\r"),
+        (READY, ""),
+        (READY, ""),
+        (READY, "\\x04"),
+    ];
+    let Some(shown) = on_terminal(&place, &steps, CHAT) else {
+        return;
+    };
+    assert_eq!(shown.code, Some(0), "{}", shown.text);
+    assert_eq!(saved(&place, "a.state"), piped(&place, "Hugo hid\nMira\nAda\n"));
+    // An answer of this length, whatever the model writes.
+    let long = [
+        "chat",
+        "run",
+        "--stop",
+        "\u{3b1}\u{3b2}",
+        "-n",
+        "3000",
+        "--state-out",
+    ];
+    let steps = [
+        (READY, "Hugo hid\\r"),
+        ("\\n", "Mira\\rAda\\r"),
+        (READY, ""),
+        (READY, ""),
+        (READY, "\\x04"),
+    ];
+    let words = |out| [&long[..], &[out]].concat();
+    let shown = on_terminal(&place, &steps, &words("a.state")).unwrap();
+    assert_eq!(shown.code, Some(0), "{}", shown.text);
+    let lines = b"Hugo hid\nMira\nAda\n";
+    place.dragon_reads(&words("b.state"), lines).done();
+    assert_eq!(saved(&place, "a.state"), saved(&place, "b.state"));
 }
 
 #[test]

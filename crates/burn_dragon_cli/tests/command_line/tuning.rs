@@ -230,7 +230,7 @@ fn what_is_frozen_keeps_its_bits_and_the_run_says_how_much_is_trained() {
 }
 
 /// Conversations of questions and answers, one a line.
-fn chats(place: &Place, name: &str, count: usize) {
+pub(crate) fn chats(place: &Place, name: &str, count: usize) {
     let line = |at: usize| {
         let messages = json!([
             { "role": "system", "content": "Add." },
@@ -244,7 +244,7 @@ fn chats(place: &Place, name: &str, count: usize) {
     place.write(name, (0..count).map(line).collect::<String>());
 }
 
-const READY: &str = concat!(
+pub(crate) const READY: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../config/language/finetune_chat.toml"
 );
@@ -446,7 +446,6 @@ fn a_record_that_is_no_conversation_is_named_with_what_is_wrong() {
     );
     let good = with(r#"[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]"#);
     for (setting, says) in [
-        ("dataset.cache_dir=cache", "dataset.cache_dir"),
         ("dataset.one_document=true", "chat"),
         ("dataset.template={text}", "template"),
         ("dataset.chat.template.user=no place", "{content} in it once"),

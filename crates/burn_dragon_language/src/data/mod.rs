@@ -8,6 +8,8 @@ mod document;
 mod entry;
 mod files;
 mod mixture;
+#[cfg(feature = "train")]
+mod named;
 mod note;
 #[cfg(feature = "train")]
 mod pretokenized;
@@ -38,6 +40,8 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "train")]
+pub(crate) use self::named::Named;
 #[cfg(feature = "train")]
 pub use self::pretokenized::PretokenizedConfig;
 #[cfg(feature = "train")]
@@ -167,13 +171,6 @@ impl DatasetConfig {
         for source in self.validation.as_deref().into_iter().chain([&self.source]) {
             source.validate()?;
             check_separator(source)?;
-            if self.cache_dir.is_some() && source.chat().is_some() {
-                return Err(LanguageError::Config {
-                    key: "dataset.cache_dir",
-                    reason: "is given, but conversations ([dataset.chat]) are kept in memory; leave it out"
-                        .into(),
-                });
-            }
         }
         self.tokenizer.validate()
     }

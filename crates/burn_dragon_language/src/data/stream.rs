@@ -29,13 +29,32 @@ pub(super) enum SourceStream {
 }
 
 /// Documents of a source, as they were counted.
+#[derive(Default)]
 pub(super) struct Measured {
     /// Number of bytes of each document.
     pub(super) lengths: Vec<usize>,
+    /// Whether a document has parts, as a conversation has.
+    pub(super) have_parts: bool,
     pub(super) notes: Vec<Note>,
 }
 
 impl Measured {
+    /// Counts documents. `progress` is given the number of bytes so far.
+    fn of(
+        documents: impl Iterator<Item = Result<Document, LanguageError>>,
+        progress: &dyn Fn(u64),
+    ) -> Result<Self, LanguageError> {
+        let (mut measured, mut bytes) = (Self::default(), 0);
+        for document in documents {
+            let document = document?;
+            measured.lengths.push(document.len());
+            measured.have_parts |= document.has_parts();
+            bytes += document.len() as u64;
+            progress(bytes);
+        }
+        Ok(measured)
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         self.lengths.iter().map(|&length| length as u64).sum()
     }
@@ -93,20 +112,23 @@ impl SourceStream {
         match self {
             Self::Files(files) => files.measure(progress),
             Self::Mixture(parts) => {
-                let (mut lengths, mut bytes, mut notes) = (Vec::new(), 0, Vec::new());
+                let mut notes = Vec::new();
                 for (_, part) in parts {
                     notes.extend(part.measure(progress)?.notes);
                 }
                 let mut mixture = Mixture::new(parts);
-                for document in mixture.by_ref() {
-                    let length = document?.len();
-                    lengths.push(length);
-                    bytes += length as u64;
-                    progress(bytes);
-                }
+                let measured = Measured::of(mixture.by_ref(), progress)?;
                 notes.push(mixture.note());
-                Ok(Measured { lengths, notes })
+                Ok(Measured { notes, ..measured })
             }
+        }
+    }
+
+    /// Whether documents of the source may be conversations.
+    pub(super) fn has_conversations(&self) -> bool {
+        match self {
+            Self::Files(files) => files.has_conversations(),
+            Self::Mixture(parts) => parts.iter().any(|(_, part)| part.has_conversations()),
         }
     }
 
@@ -211,18 +233,19 @@ impl FileStream {
             Reader::Text { typed, separator } => {
                 self.measure_text(typed.as_deref(), separator.as_ref(), progress)
             }
-            Reader::Records { .. } => {
-                let (mut lengths, mut bytes) = (Vec::new(), 0);
-                for document in self.documents() {
-                    let length = document?.len();
-                    lengths.push(length);
-                    bytes += length as u64;
-                    progress(bytes);
-                }
-                let notes = self.notes.clone();
-                Ok(Measured { lengths, notes })
-            }
+            Reader::Records { .. } => Ok(Measured {
+                notes: self.notes.clone(),
+                ..Measured::of(self.documents(), progress)?
+            }),
         }
+    }
+
+    fn has_conversations(&self) -> bool {
+        let text = match &self.reader {
+            Reader::Text { .. } => None,
+            Reader::Records { text, .. } => Some(text),
+        };
+        matches!(text, Some(RecordText::Messages(_)))
     }
 
     fn measure_text(
@@ -270,7 +293,11 @@ impl FileStream {
             .set(copies.into_iter().map(|(copy, _)| copy).collect());
         let said = separation.map(|separation| separation.notes(lengths.len()));
         notes.extend(said.into_iter().flatten());
-        Ok(Measured { lengths, notes })
+        Ok(Measured {
+            lengths,
+            have_parts: false,
+            notes,
+        })
     }
 
     fn documents(&self) -> DocumentStream<'_> {

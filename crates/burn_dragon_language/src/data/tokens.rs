@@ -155,6 +155,15 @@ impl Counted {
         next.is_some_and(|counted| counted.start.max(range.start) < counted.end.min(range.end))
     }
 
+    /// Tokens of these ranges, ascending and apart, which stand for this number of bytes.
+    #[cfg(feature = "train")]
+    pub(super) fn of(ranges: impl IntoIterator<Item = Range<usize>>, bytes: usize) -> Self {
+        let mut counted = Self::default();
+        ranges.into_iter().for_each(|range| counted.add(range, 0));
+        counted.bytes = bytes;
+        counted
+    }
+
     /// Adds tokens after those so far.
     fn add(&mut self, range: Range<usize>, bytes: usize) {
         self.bytes += bytes;
@@ -163,6 +172,52 @@ impl Counted {
             Some(last) if last.end == range.start => last.end = range.end,
             _ => self.ranges.push(range),
         }
+    }
+}
+
+/// Token ids of documents, which are encoded one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Encoding {
+    pub(super) ids: Vec<u32>,
+    /// Symbols that the tokenizer does not know, in the order of the text.
+    pub(super) unknown: Vec<Unknown>,
+    /// Tokens with a loss.
+    pub(super) counted: Counted,
+}
+
+impl Encoding {
+    /// Adds a document, part by part. The end of text counts if the last part does. Returns the number of its tokens with a
+    /// loss, and of the bytes that they stand for.
+    pub(super) fn add(
+        &mut self,
+        document: &Document,
+        tokenizer: &dyn Tokenizer,
+    ) -> Result<[usize; 2], LanguageError> {
+        let (mut last_counts, mut with_loss) = (true, [0, 0]);
+        let mut count = |counted: &mut Counted, range: Range<usize>, bytes| {
+            with_loss = [with_loss[0] + range.len(), with_loss[1] + bytes];
+            counted.add(range, bytes);
+        };
+        for (text, counts) in document.parts() {
+            let first = self.ids.len();
+            last_counts = counts;
+            let encoded = tokenizer.encode(text)?;
+            let unknown = tokenizer.unknown(text, &encoded).into_iter();
+            self.unknown.extend(unknown.map(|symbol| Unknown {
+                at: first + symbol.at,
+                ..symbol
+            }));
+            self.ids.extend(encoded);
+            if counts {
+                count(&mut self.counted, first..self.ids.len(), text.len());
+            }
+        }
+        let end = self.ids.len();
+        self.ids.extend(tokenizer.end_of_text());
+        if last_counts {
+            count(&mut self.counted, end..self.ids.len(), 0);
+        }
+        Ok(with_loss)
     }
 }
 
@@ -177,58 +232,35 @@ impl Tokens {
         FreeMemory::room_for(&need, || {
             "set dataset.cache_dir to a folder, so that files of tokens are mapped, or train on less text at a time".into()
         })?;
-        // The digits of ids are not their text.
         let are_ids = matches!(tokenizer.spec(), TokenizerSpec::Ids { .. });
         let masked = documents.as_slice().iter().any(Document::is_masked);
-        let mut ids: Vec<u32> = Vec::new();
-        let mut tokens = Self {
-            bytes: if are_ids { 0 } else { documents.bytes() },
-            counted: masked.then(Counted::default),
-            ..Self::default()
-        };
+        let (mut encoding, mut starts) = (Encoding::default(), Vec::new());
         for (index, document) in documents.as_slice().iter().enumerate() {
-            tokens.starts.push(ids.len());
-            let added = tokens.add(document, tokenizer, &mut ids);
-            added.map_err(|source| LanguageError::InDocument {
-                index,
-                source: Box::new(source),
-            })?;
+            starts.push(encoding.ids.len());
+            encoding
+                .add(document, tokenizer)
+                .map_err(|source| LanguageError::InDocument {
+                    index,
+                    source: Box::new(source),
+                })?;
         }
-        if let Some(counted) = tokens.counted.as_mut().filter(|_| are_ids) {
-            counted.bytes = 0;
-        }
-        tokens.ids = ids.into();
-        Ok(tokens)
+        let tokens = Self {
+            ids: encoding.ids.into(),
+            starts,
+            bytes: documents.bytes(),
+            unknown: encoding.unknown,
+            counted: masked.then_some(encoding.counted),
+        };
+        Ok(if are_ids { tokens.of_ids() } else { tokens })
     }
 
-    /// Encodes a document, part by part. The end of text counts if the last part does.
-    fn add(
-        &mut self,
-        document: &Document,
-        tokenizer: &dyn Tokenizer,
-        ids: &mut Vec<u32>,
-    ) -> Result<(), LanguageError> {
-        let mut last_counts = true;
-        for (text, counts) in document.parts() {
-            let first = ids.len();
-            last_counts = counts;
-            let encoded = tokenizer.encode(text)?;
-            let unknown = tokenizer.unknown(text, &encoded).into_iter();
-            self.unknown.extend(unknown.map(|symbol| Unknown {
-                at: first + symbol.at,
-                ..symbol
-            }));
-            ids.extend(encoded);
-            if let Some(counted) = self.counted.as_mut().filter(|_| counts) {
-                counted.add(first..ids.len(), text.len());
-            }
+    /// The tokens as those of bare ids, whose digits are not their text.
+    pub(super) fn of_ids(mut self) -> Self {
+        self.bytes = 0;
+        if let Some(counted) = &mut self.counted {
+            counted.bytes = 0;
         }
-        let end = ids.len();
-        ids.extend(tokenizer.end_of_text());
-        if let Some(counted) = self.counted.as_mut().filter(|_| last_counts) {
-            counted.add(end..ids.len(), 0);
-        }
-        Ok(())
+        self
     }
 
     /// Whether token `at` has a loss.

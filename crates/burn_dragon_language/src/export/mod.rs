@@ -7,7 +7,7 @@ pub(crate) use card::PROMPT;
 
 use crate::chat::ChatTemplate;
 use crate::evaluate::{WindowReading, reading_in_words};
-use crate::learnt::LearntReading;
+use crate::learnt::{LearntReading, LearntText};
 use crate::model::tokenizer_of;
 use crate::state::LanguageState;
 #[cfg(feature = "train")]
@@ -132,6 +132,7 @@ impl ModelKind for LanguageKind {
 
     fn assets(&self, file: &ModelFile) -> Result<String, String> {
         LearntReading::of(&file.info)?;
+        LearntText::of(&file.info)?;
         ChatTemplate::of(&file.info)?;
         let other = file.assets.keys().find(|name| *name != TOKENIZER);
         if let Some(other) = other {
@@ -190,6 +191,9 @@ impl ModelKind for LanguageKind {
             };
             let reading = reading_in_words(WindowReading::from(&learnt));
             words.push(("has learnt", one_line(&format!("{reading}{divided}"))));
+        }
+        if let Ok(Some(text)) = LearntText::of(&file.info) {
+            words.push(("trained on", text.in_words().into()));
         }
         if let Ok(Some(chat)) = ChatTemplate::of(&file.info) {
             let roles: Vec<&str> = chat.roles().collect();

@@ -7,7 +7,7 @@ use crate::data::{DatasetConfig, SourceConfig};
 use crate::error::LanguageError;
 use crate::export::PROMPT;
 use crate::generate::GenerationConfig;
-use crate::learnt::{LearntMemory, LearntReading};
+use crate::learnt::{LearntMemory, LearntReading, LearntText};
 use crate::tokenizer::TokenizerConfig;
 use burn::tensor::Device;
 use burn_dragon_core::api::DecayConfig;
@@ -134,9 +134,15 @@ impl LanguageConfig {
         Some(&sources.find_map(SourceConfig::chat)?.template)
     }
 
+    /// Kind of text that a model of this run is trained on. It is stored in the model file.
+    pub fn text(&self) -> LearntText {
+        LearntText::of_source(&self.dataset.source)
+    }
+
     /// Details of a model of this run, for its file.
     pub(super) fn details(&self) -> Map<String, Value> {
         let mut details = self.reading().details();
+        details.extend(self.text().details());
         details.extend(self.chat().map(ChatTemplate::details).unwrap_or_default());
         details.insert(PROMPT.into(), self.generation.prompt.clone().into());
         details

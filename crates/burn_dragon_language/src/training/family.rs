@@ -3,7 +3,7 @@
 use super::config::{BASE, LanguageConfig};
 use super::presets::PRESETS;
 use super::task::{LanguageTask, room};
-use super::{initial, prompt};
+use super::{initial, prompt, read_as};
 use crate::data::{Corpus, DataProgress, Note, SourceConfig, Tokens, WindowStart};
 use crate::error::LanguageError;
 use crate::export::LANGUAGE;
@@ -14,11 +14,12 @@ use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
 use burn_dragon_core::api::{Dragon, FreeMemory, MemoryError, TensorShape};
 use burn_dragon_train::api::expert::{bytes, count};
 use burn_dragon_train::api::{
-    At, Base, ConfigError, Family, Layers, Next, Outcome, Output, Plan, Preset, RunFolder, Task, TrainError,
-    resolve,
+    At, Base, ConfigError, Family, Layers, Next, Outcome, Output, Plan, Preset, ReadAs, RunFolder, Task,
+    TrainError, resolve,
 };
 use serde_json::{Map, Value, json};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,6 +49,14 @@ impl Family for Language {
 
     fn plan(config: &LanguageConfig) -> Plan {
         config.plan()
+    }
+
+    /// JSON lines are records or conversations.
+    fn read_as(paths: &[String], given: &BTreeMap<String, Value>) -> Result<Option<ReadAs>, TrainError> {
+        let base = std::env::current_dir().unwrap_or_default();
+        read_as::settings(paths, given, &base)
+            .map(Some)
+            .map_err(TrainError::task)
     }
 
     /// The vocabulary is that of the tokenizer, which the run takes over too.
@@ -149,7 +158,8 @@ impl Family for Language {
         ])
     }
 
-    /// The tales have questions that can only be answered from memory: one that the model answers right.
+    /// A model of conversations is talked to. The tales have questions that can only be answered from memory: one that the
+    /// model answers right.
     fn next(
         task: &LanguageTask,
         model: &Dragon,
@@ -157,6 +167,12 @@ impl Family for Language {
         run: &RunFolder,
     ) -> Result<Option<Next>, TrainError> {
         let run = run.path().display();
+        if task.config().chat().is_some() {
+            return Ok(Some(Next {
+                command: format!("chat {run}"),
+                answer: None,
+            }));
+        }
         let recalled = task.recalled(model).map_err(TrainError::task)?;
         Ok(Some(match recalled {
             Some((prompt, answer)) => Next {

@@ -10,6 +10,7 @@
 //! | files beside a model, and the description of a run | `files` |
 //! | identity of a run's text | `identity` |
 //! | tokenizer of a run that starts from a model | `initial` |
+//! | settings for data of which only the paths were typed | `read_as` |
 //! | the text that samples continue | `prompt` |
 
 mod config;
@@ -21,6 +22,7 @@ mod initial;
 mod keys;
 mod presets;
 mod prompt;
+mod read_as;
 mod sequence;
 mod streams;
 mod task;

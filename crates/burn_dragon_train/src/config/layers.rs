@@ -1,5 +1,6 @@
 //! Layers of a configuration, from the weakest to the strongest.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use toml::Value;
 
 use super::origin::{Kind, MAX_DEPTH, Node, Origin};
 use super::{ConfigError, FAMILY, FIRST_FAMILY, Resolved, faults, json, suggest};
-use crate::keys::MovedKey;
+use crate::keys::{MovedKey, flat_values};
 
 /// Collection of layers. A later layer overrides the earlier ones.
 ///
@@ -115,6 +116,11 @@ impl Layers {
     pub fn assigns(&self, key: &str) -> bool {
         let path: Vec<String> = key.split('.').map(str::to_owned).collect();
         self.assigned.at(&path).is_some()
+    }
+
+    /// Values of the layers so far, by full key, as they were given. A list is one value.
+    pub fn given(&self) -> BTreeMap<String, serde_json::Value> {
+        flat_values(&self.clone().flatten().to_value())
     }
 
     /// Removes a key, given as a dotted path, from the layers so far: its default applies again.

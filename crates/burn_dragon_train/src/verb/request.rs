@@ -9,6 +9,8 @@ use crate::initial::InitialModel;
 use crate::run::RunFolder;
 use crate::task::Task;
 use burn_dragon_core::api::Backend;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -71,6 +73,18 @@ impl RunRequest {
     fn files(&self, layers: Layers) -> Result<Layers, TrainError> {
         let mut files = self.configs.iter();
         Ok(files.try_fold(layers, |layers, path| layers.file(path))?)
+    }
+
+    /// Values that the configuration files and the assignments give, by full key.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn given(&self) -> Result<BTreeMap<String, Value>, TrainError> {
+        let mut layers = self.files(Layers::new())?;
+        for assignment in &self.assignments {
+            layers = layers.assignment(assignment)?;
+        }
+        Ok(layers.given())
     }
 
     /// Configuration: that of the resumed run, or preset and files, or the default run; then the command line on top.

@@ -5,12 +5,26 @@ use crate::exit::Usage;
 use clap::ValueEnum;
 use std::path::Path;
 
-/// Help text of the commands.
-pub(super) const HELP: &str = "\
-Lines and answers are one text, which the model remembers. It is not trained to follow instructions.
+/// Help text in a mode.
+pub(super) fn help(mode: ChatMode) -> String {
+    let text = match mode {
+        ChatMode::Continue | ChatMode::Lines => {
+            "Lines and answers are one text, which the model remembers. It is not trained to follow instructions."
+        }
+        ChatMode::Messages => {
+            "Lines and answers are the messages of one conversation, which the model remembers."
+        }
+    };
+    format!("{text}\n{COMMANDS}")
+}
+
+/// Help text of modes and commands.
+const COMMANDS: &str = "\
 In the mode `continue` a line is added as it is, and the model goes on to the end of a sentence; an empty line lets it go
-on. In the mode `lines` a line ends with a newline, and so does the answer. --stop and --max-tokens end an answer too.
-  /mode NAME    change the mode: continue or lines
+on. In the mode `lines` a line ends with a newline, and so does the answer. In the mode `messages`, of a model that was
+trained on conversations, a line is a message, and so is the answer; an empty line is not sent. --stop and --max-tokens end
+an answer too.
+  /mode NAME    change the mode: continue, lines or messages
   /undo         take back the last line and its answer, or the last /load, /reset or /fork
   /history      show the lines and answers so far
   /save FILE    save the memory to a file (the mode is not part of it)

@@ -1,7 +1,8 @@
 //! Line editor on a terminal: arrow keys, and the lines of earlier chats.
 //!
 //! The editor has a thread of its own, which reads one line for each request. Between two requests the terminal is in its
-//! ordinary mode, so that Ctrl-C is a signal while the model answers.
+//! ordinary mode, so that Ctrl-C is a signal while the model answers. Lines that arrive before they are asked for wait, in
+//! the terminal or in the editor (its feature `buffer-redux`).
 
 use super::control::ControlCharacter;
 use crate::show::mark;
@@ -9,9 +10,11 @@ use burn_dragon_train::api::Interrupt;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Behavior, Config};
+use std::cell::Cell;
 use std::env;
 use std::ffi::OsString;
 use std::io;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -31,9 +34,12 @@ type Line = io::Result<Option<Vec<u8>>>;
 
 /// Editor of lines.
 pub(super) struct Editor {
-    request: SyncSender<()>,
+    /// Each asks for a line, and says whether those that wait are forgotten before.
+    request: SyncSender<bool>,
     lines: Receiver<Line>,
     terminal: Terminal,
+    /// Whether lines that wait are forgotten at the next request.
+    forgets: Cell<bool>,
 }
 
 impl Editor {
@@ -50,7 +56,7 @@ impl Editor {
             .ok()?
             .build();
         let terminal = Terminal::remembered();
-        let mut editor = rustyline::Editor::<(), FileHistory>::with_config(config).ok()?;
+        let mut editor = rustyline::Editor::<(), FileHistory>::with_config(config.clone()).ok()?;
         let file = history.then(history_file).flatten();
         if let Some(file) = &file {
             let _ = editor.load_history(file); // there is none before the first line
@@ -60,21 +66,35 @@ impl Editor {
         thread::spawn(move || {
             let mut desk = Desk {
                 editor,
+                config,
                 file,
                 told: false,
             };
-            while requests.recv().is_ok() && sender.send(desk.line()).is_ok() {}
+            for forgets in requests {
+                if forgets {
+                    desk.forget();
+                }
+                if sender.send(desk.line()).is_err() {
+                    return;
+                }
+            }
         });
         Some(Self {
             request,
             lines,
             terminal,
+            forgets: Cell::new(false),
         })
+    }
+
+    /// Forgets lines that wait. At Ctrl-C the terminal forgets those that it still has.
+    pub(super) fn forget(&self) {
+        self.forgets.set(true);
     }
 
     /// The next line; `None` at the end of the input or after a signal.
     pub(super) fn next(&self, interrupt: &Interrupt) -> Line {
-        if self.request.send(()).is_err() {
+        if self.request.send(self.forgets.take()).is_err() {
             return Ok(None);
         }
         loop {
@@ -94,6 +114,7 @@ impl Editor {
 /// The thread's part of the editor.
 struct Desk {
     editor: rustyline::Editor<(), FileHistory>,
+    config: Config,
     /// File of the history, if it is kept.
     file: Option<PathBuf>,
     /// Whether the user was told what Ctrl-C does.
@@ -101,6 +122,14 @@ struct Desk {
 }
 
 impl Desk {
+    /// Replaces the editor by one that has read nothing, with the same history.
+    fn forget(&mut self) {
+        let history = mem::take(self.editor.history_mut());
+        if let Ok(editor) = rustyline::Editor::with_history(self.config.clone(), history) {
+            self.editor = editor;
+        }
+    }
+
     /// Reads a line. Ctrl-C clears it.
     fn line(&mut self) -> Line {
         loop {
@@ -110,7 +139,7 @@ impl Desk {
                     return Ok(Some(line.into_bytes()));
                 }
                 Err(ReadlineError::Interrupted) => {
-                    if !std::mem::replace(&mut self.told, true) {
+                    if !mem::replace(&mut self.told, true) {
                         tell!("Ctrl-C clears the line and stops an answer; Ctrl-D or /quit ends the chat");
                     }
                 }

@@ -42,6 +42,13 @@ impl Lines {
         self.person
     }
 
+    /// Forgets lines of a terminal that were typed or pasted and not read yet.
+    pub(super) fn forget(&self) {
+        if let Source::Edited(editor) = &self.source {
+            editor.forget();
+        }
+    }
+
     /// The next line without its line end; `None` at the end of the input or after an interruption.
     pub(super) fn next(&self, interrupt: &Interrupt) -> io::Result<Option<Vec<u8>>> {
         match &self.source {

@@ -69,7 +69,8 @@ pub fn run(args: &ChatArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads lines until the input ends or the user interrupts. Returns how far the last line was read, if not completely.
-/// An error in a line does not end the chat, and on a terminal an interruption ends only the answer.
+/// An error in a line does not end the chat, and on a terminal an interruption ends only the answer; lines that wait are
+/// forgotten.
 fn talk(session: &mut Session<'_>, lines: &Lines, interrupt: &Interrupt) -> anyhow::Result<Option<Extent>> {
     if lines.a_person_types() {
         tell!("{}", in_words(session.mode()));
@@ -85,6 +86,9 @@ fn talk(session: &mut Session<'_>, lines: &Lines, interrupt: &Interrupt) -> anyh
             Err(error) => exit::complain(&error),
         }
         if lines.a_person_types() {
+            if interrupt.requested() {
+                lines.forget();
+            }
             interrupt.withdraw();
         } else if interrupt.requested() {
             break;
@@ -103,6 +107,9 @@ fn heard(
         return Err(found.into());
     }
     match command::parse(line)? {
+        Said::Text(text) if session.mode() == ChatMode::Messages && text.trim_ascii().is_empty() => {
+            Ok(ControlFlow::Continue(())) // conversations have no empty messages
+        }
         Said::Text(text) => session.answer(text, interrupt),
         Said::Command(command) => session.obey(command),
     }

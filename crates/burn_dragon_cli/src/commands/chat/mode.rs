@@ -5,18 +5,22 @@ use super::text::End;
 use crate::args::ChatMode;
 use crate::exit::Usage;
 use anyhow::Context;
-use burn_dragon::api::language::{ChatTemplate, LanguageModel, SourceConfig};
+use burn_dragon::api::language::{ChatTemplate, LanguageModel, LearntText};
 use std::str;
 
 impl ChatMode {
-    /// Default mode of a model. One that was trained on tales has never read a newline.
+    /// Default mode of a model. One that was trained on tales has never read a newline. What it was trained on is in its
+    /// file, or, of earlier versions, in its run.
     pub(super) fn of(model: &LanguageModel) -> Self {
         if model.chat.is_some() {
             return Self::Messages;
         }
-        let run = || RunSettings::of_run(model.run.as_deref()?).ok();
-        match run().map(|run| run.dataset.source) {
-            Some(SourceConfig::Embedded(_) | SourceConfig::Needle(_)) => Self::Continue,
+        let run = || {
+            let run = RunSettings::of_run(model.run.as_deref()?).ok()?;
+            Some(LearntText::of_source(&run.dataset.source))
+        };
+        match model.text.or_else(run) {
+            Some(LearntText::Tales | LearntText::Needles) => Self::Continue,
             _ => Self::Lines,
         }
     }
@@ -65,6 +69,11 @@ impl Joining<'_> {
             Self::Line => Some("\n".into()),
             Self::Message(template) => template.stops().pop(),
         }
+    }
+
+    /// Whether an answer without a token has its end too: the next message would continue it otherwise.
+    pub(super) fn ends_nothing(self) -> bool {
+        matches!(self, Self::Message(_))
     }
 
     /// Text that a line adds to a text, given the last byte of that text, if it has one.

@@ -2,7 +2,7 @@
 
 use super::super::live::Pulse;
 use super::super::prompt::{self, Extent};
-use super::command::{Command, HELP};
+use super::command::{Command, help};
 use super::mode::{Joining, rest_of};
 use super::text::Text;
 use super::trained::TrainedLength;
@@ -179,12 +179,14 @@ impl<'a> Session<'a> {
         {
             read = &read[..read.len() - 1];
         }
-        let Some(last) = read.last() else {
-            return Ok(String::new());
-        };
-        self.text.end = self.text.end.then(&tokenizer.token_bytes(*last)?);
+        let joining = self.joining()?;
+        match read.last() {
+            Some(last) => self.text.end = self.text.end.then(&tokenizer.token_bytes(*last)?),
+            None if joining.ends_nothing() => {}
+            None => return Ok(String::new()),
+        }
         let whole = tokenizer.decode(read)?;
-        if let Some(end) = self.joining()?.end() {
+        if let Some(end) = joining.end() {
             let rest = rest_of(&end, &whole).as_bytes();
             self.text.reading.read(&tokenizer.encode(rest)?)?;
             self.text.end = self.text.end.then(rest);
@@ -214,7 +216,7 @@ impl<'a> Session<'a> {
     pub(super) fn obey(&mut self, command: Command<'_>) -> Next {
         match command {
             Command::Quit => return Ok(ControlFlow::Break(None)),
-            Command::Help => tell!("{HELP}\n{}", self.turns.depth()),
+            Command::Help => tell!("{}\n{}", help(self.settings.mode), self.turns.depth()),
             Command::Reset => {
                 self.replace("/reset", Text::of(self.text.reading.fresh()));
                 tell!("memory emptied");

@@ -151,7 +151,7 @@ impl Place {
 }
 
 /// Opens a file to read; unpacked if its name ends in `.gz`.
-fn source(path: &Path) -> Result<Box<dyn Read>, LanguageError> {
+pub(super) fn source(path: &Path) -> Result<Box<dyn Read>, LanguageError> {
     let file = File::open(path).map_err(|source| LanguageError::Read {
         path: path.into(),
         source,

@@ -4,9 +4,12 @@ use std::thread;
 
 use super::DataProgress;
 use super::entry::{Entry, Shard, SplitAt};
+use super::lists::Lists;
 use super::mapped::IdWidth;
 use crate::data::corpus::{Cut, cut_near};
+use crate::data::document::Document;
 use crate::data::stream::DocumentStream;
+use crate::data::tokens::Encoding;
 use crate::error::LanguageError;
 use crate::tokenizer::Tokenizer;
 
@@ -55,10 +58,15 @@ impl Work<'_> {
                     Some(shard) => shard,
                     None => open.insert(self.entry.begin(shards.len())?),
                 };
-                shard.add(&encoded.ids, &encoded.documents, &encoded.unknown)?;
                 tokens += (encoded.ids.len() / self.width.bytes()) as u64;
-                number += encoded.documents.len();
-                read += encoded.documents.iter().map(|[_, bytes]| bytes).sum::<u64>();
+                number += encoded.lists.documents.len();
+                read += encoded
+                    .lists
+                    .documents
+                    .iter()
+                    .map(|[_, bytes]| bytes)
+                    .sum::<u64>();
+                shard.add(&encoded.ids, encoded.lists)?;
             }
             if open
                 .as_ref()
@@ -80,7 +88,7 @@ impl Work<'_> {
     }
 
     /// Encodes batches of documents, one batch a thread. `first` is the number of the first document.
-    fn encode(&self, batches: &[Vec<Vec<u8>>], mut first: usize) -> Result<Vec<Encoded>, LanguageError> {
+    fn encode(&self, batches: &[Vec<Document>], mut first: usize) -> Result<Vec<Encoded>, LanguageError> {
         let (tokenizer, width) = (self.tokenizer, self.width);
         thread::scope(|scope| {
             let started: Vec<_> = batches
@@ -102,8 +110,8 @@ impl Work<'_> {
 
 /// Batches of documents, at most one for each processor.
 fn round(
-    documents: &mut dyn Iterator<Item = Result<Vec<u8>, LanguageError>>,
-) -> Result<Vec<Vec<Vec<u8>>>, LanguageError> {
+    documents: &mut dyn Iterator<Item = Result<Document, LanguageError>>,
+) -> Result<Vec<Vec<Document>>, LanguageError> {
     let threads = thread::available_parallelism().map_or(1, Into::into);
     let mut batches = Vec::new();
     while batches.len() < threads {
@@ -125,40 +133,44 @@ fn round(
 
 /// Documents as tokens.
 struct Encoded {
+    /// Ids in the width of the entry.
     ids: Vec<u8>,
-    documents: Vec<[u64; 2]>,
-    unknown: Vec<[u64; 2]>,
+    /// Lists with places from the first of these ids.
+    lists: Lists,
 }
 
 impl Encoded {
     fn new(
-        batch: &[Vec<u8>],
+        batch: &[Document],
         first: usize,
         tokenizer: &dyn Tokenizer,
         width: IdWidth,
     ) -> Result<Self, LanguageError> {
-        let mut encoded = Self {
-            ids: Vec::new(),
-            documents: Vec::with_capacity(batch.len()),
-            unknown: Vec::new(),
-        };
-        let mut tokens = 0;
+        let (mut encoding, mut lists) = (Encoding::default(), Lists::default());
         for (at, document) in batch.iter().enumerate() {
-            let ids = tokenizer.encode(document);
-            let ids = ids.map_err(|source| LanguageError::InDocument {
+            let start = encoding.ids.len();
+            let added = encoding.add(document, tokenizer);
+            let with_loss = added.map_err(|source| LanguageError::InDocument {
                 index: first + at,
                 source: Box::new(source),
             })?;
-            let unknown = tokenizer.unknown(document, &ids).into_iter();
-            encoded
-                .unknown
-                .extend(unknown.map(|symbol| [tokens + symbol.at as u64, symbol.bytes as u64]));
-            let length = ids.len() + usize::from(tokenizer.end_of_text().is_some());
-            width.write(ids.into_iter().chain(tokenizer.end_of_text()), &mut encoded.ids);
-            encoded.documents.push([length as u64, document.len() as u64]);
-            tokens += length as u64;
+            let tokens = encoding.ids.len() - start;
+            lists
+                .documents
+                .push([tokens, document.len()].map(|number| number as u64));
+            lists.with_loss.push(with_loss.map(|number| number as u64));
         }
-        Ok(encoded)
+        let places = encoding.unknown.iter();
+        lists.unknown = places
+            .map(|symbol| [symbol.at as u64, symbol.bytes as u64])
+            .collect();
+        let ranges = encoding.counted.ranges().iter();
+        lists.counted = ranges
+            .map(|range| [range.start as u64, range.end as u64])
+            .collect();
+        let mut ids = Vec::with_capacity(encoding.ids.len() * width.bytes());
+        width.write(encoding.ids, &mut ids);
+        Ok(Self { ids, lists })
     }
 }
 
@@ -171,7 +183,7 @@ pub(super) struct Divided<'a> {
     /// Number of documents that were taken.
     taken: usize,
     /// Part after the cut.
-    second: Option<Vec<u8>>,
+    second: Option<Document>,
 }
 
 impl<'a> Divided<'a> {
@@ -194,14 +206,14 @@ impl<'a> Divided<'a> {
 }
 
 impl Iterator for Divided<'_> {
-    type Item = Result<Vec<u8>, LanguageError>;
+    type Item = Result<Document, LanguageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(second) = self.second.take() {
             return Some(Ok(second));
         }
         let mut document = match self.documents.next()? {
-            Ok(document) => document.into_text(), // conversations have no cache
+            Ok(document) => document,
             Err(error) => return Some(Err(error)),
         };
         if let Some(Cut::Inside {

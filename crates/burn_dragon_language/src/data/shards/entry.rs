@@ -7,6 +7,8 @@
 //!     tokens-00000.u16         ids of whole documents, 16 or 32 bits each, little-endian
 //!     documents-00000.u64      of each document its number of tokens and of bytes, 64 bits each
 //!     unknown-00000.u64        of each unknown symbol its place among the tokens of the shard, and its bytes
+//!     counted-00000.u64        of conversations: ranges of the tokens of the shard with a loss, each its start and its end
+//!     with_loss-00000.u64      of conversations: of each document its number of tokens and of bytes with a loss
 //!     index.json               written last: the entry is complete
 //! ```
 //!
@@ -21,11 +23,11 @@ use burn_dragon_checkpoint::api::CheckpointError;
 use burn_dragon_checkpoint::api::expert::{Disk, Os, plain, write_atomic};
 use serde::{Deserialize, Serialize};
 
+use super::lists::Lists;
 use super::mapped::{IdWidth, Mapped};
 use crate::data::note::Severity;
-use crate::data::{SplitKind, TokenIds, Tokens};
+use crate::data::{SplitKind, Tokens};
 use crate::error::LanguageError;
-use crate::tokenizer::Unknown;
 
 /// The value of `format` in an index.
 const FORMAT: &str = "burn_dragon.tokens/1";
@@ -39,6 +41,8 @@ const MAX_LIST: u64 = 4 << 30;
 pub(super) struct Entry {
     folder: PathBuf,
     width: IdWidth,
+    /// Whether the lists of a shard say which of its tokens have a loss. Otherwise all have one.
+    losses: bool,
 }
 
 /// Index of a complete entry.
@@ -97,6 +101,7 @@ impl Entry {
     pub(super) fn lock(
         folder: &Path,
         width: IdWidth,
+        losses: bool,
         source: &impl Serialize,
         waiting: impl FnOnce(),
     ) -> Result<(Self, File), LanguageError> {
@@ -115,6 +120,7 @@ impl Entry {
         let entry = Self {
             folder: folder.into(),
             width,
+            losses,
         };
         entry.put("source.json", source)?;
         Ok((entry, lock))
@@ -224,10 +230,26 @@ impl Entry {
             number: shard,
             path,
             file: BufWriter::with_capacity(1 << 20, file),
-            documents: Vec::new(),
-            unknown: Vec::new(),
+            lists: Lists::default(),
             tokens: 0,
         })
+    }
+
+    /// Lists of a shard.
+    fn lists(&self, shard: usize) -> Result<Lists, LanguageError> {
+        let read = |list| self.pairs(list, shard);
+        let mut lists = Lists {
+            documents: read("documents")?,
+            unknown: read("unknown")?,
+            ..Lists::default()
+        };
+        if self.losses {
+            (lists.counted, lists.with_loss) = (read("counted")?, read("with_loss")?);
+        }
+        match lists.fault(self.losses) {
+            None => Ok(lists),
+            Some(reason) => Err(self.damaged(&self.path("documents", shard), reason)),
+        }
     }
 
     /// The tokens of a complete entry, in its one or two parts.
@@ -244,58 +266,27 @@ impl Entry {
             );
             return Err(self.damaged(&self.folder.join("index.json"), reason));
         }
-        let (mut documents, mut unknown, mut first) = (Vec::new(), Vec::new(), 0);
+        let (mut lists, mut first) = (Lists::default(), 0);
         for (shard, tokens) in lengths.iter().enumerate() {
-            documents.extend(self.pairs("documents", shard)?);
-            let symbols = self.pairs("unknown", shard)?.into_iter();
-            unknown.extend(symbols.map(|[at, bytes]| Unknown {
-                at: first + at as usize,
-                bytes: bytes as usize,
-            }));
-            first += *tokens as usize;
+            lists.add(self.lists(shard)?, first);
+            first += tokens;
         }
-        let total: u64 = documents.iter().map(|[tokens, _]| tokens).sum();
-        if total != first as u64 {
+        let total = lists.tokens();
+        if total != first {
             let reason = format!("its documents have {total} tokens, but its shards {first}");
             return Err(self.damaged(&self.folder.join("index.json"), reason));
         }
+        let documents = lists.documents.len();
         Ok(match index.split {
-            None => (part(&mapped, 0, &documents, &unknown), None),
+            None => (lists.part(&mapped, 0..documents), None),
             Some(split) => {
-                let (train, validation) = documents.split_at(split.documents.min(documents.len()));
-                let cut = train.iter().map(|[tokens, _]| *tokens as usize).sum();
+                let cut = split.documents.min(documents);
                 (
-                    part(&mapped, 0, train, &unknown),
-                    Some(part(&mapped, cut, validation, &unknown)),
+                    lists.part(&mapped, 0..cut),
+                    Some(lists.part(&mapped, cut..documents)),
                 )
             }
         })
-    }
-}
-
-/// Documents of a text that begins at token `first`.
-fn part(mapped: &Mapped, first: usize, documents: &[[u64; 2]], unknown: &[Unknown]) -> Tokens {
-    let mut end = 0;
-    let starts = documents.iter().map(|[tokens, _]| {
-        let start = end;
-        end += *tokens as usize;
-        start
-    });
-    let starts = starts.collect();
-    let inside = unknown
-        .iter()
-        .filter(|symbol| (first..first + end).contains(&symbol.at));
-    Tokens {
-        counted: None, // conversations have no cache
-        ids: TokenIds::mapped(mapped.part(first..first + end)),
-        starts,
-        bytes: documents.iter().map(|[_, bytes]| *bytes as usize).sum(),
-        unknown: inside
-            .map(|symbol| Unknown {
-                at: symbol.at - first,
-                ..*symbol
-            })
-            .collect(),
     }
 }
 
@@ -305,8 +296,7 @@ pub(super) struct Shard<'a> {
     number: usize,
     path: PathBuf,
     file: BufWriter<File>,
-    documents: Vec<[u64; 2]>,
-    unknown: Vec<[u64; 2]>,
+    lists: Lists,
     tokens: u64,
 }
 
@@ -315,19 +305,11 @@ impl Shard<'_> {
         self.tokens
     }
 
-    /// Adds encoded documents: `ids` in the width of the entry, `documents` and `unknown` as in the lists, with places
-    /// counted from the first of these ids.
-    pub(super) fn add(
-        &mut self,
-        ids: &[u8],
-        documents: &[[u64; 2]],
-        unknown: &[[u64; 2]],
-    ) -> Result<(), LanguageError> {
+    /// Adds encoded documents: `ids` in the width of the entry, `lists` with places counted from the first of these ids.
+    pub(super) fn add(&mut self, ids: &[u8], lists: Lists) -> Result<(), LanguageError> {
         let written = self.file.write_all(ids);
         written.map_err(CheckpointError::io("write", &self.path))?;
-        let places = unknown.iter().map(|[at, bytes]| [at + self.tokens, *bytes]);
-        self.unknown.extend(places);
-        self.documents.extend_from_slice(documents);
+        self.lists.add(lists, self.tokens);
         self.tokens += (ids.len() / self.entry.width.bytes()) as u64;
         Ok(())
     }
@@ -335,10 +317,18 @@ impl Shard<'_> {
     /// Gives the shard its name, after it and its lists are on the disk. Returns its number of tokens.
     pub(super) fn finish(self) -> Result<u64, LanguageError> {
         let Self {
-            entry, number, path, ..
+            entry,
+            number,
+            path,
+            lists,
+            ..
         } = self;
-        entry.put_pairs("documents", number, &self.documents)?;
-        entry.put_pairs("unknown", number, &self.unknown)?;
+        entry.put_pairs("documents", number, &lists.documents)?;
+        entry.put_pairs("unknown", number, &lists.unknown)?;
+        if entry.losses {
+            entry.put_pairs("counted", number, &lists.counted)?;
+            entry.put_pairs("with_loss", number, &lists.with_loss)?;
+        }
         let file = self.file.into_inner().map_err(io::IntoInnerError::into_error);
         let synced = file.and_then(|file| file.sync_all());
         synced.map_err(CheckpointError::io("write", &path))?;

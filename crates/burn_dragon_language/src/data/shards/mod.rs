@@ -5,6 +5,7 @@
 
 mod build;
 mod entry;
+mod lists;
 mod mapped;
 #[cfg(test)]
 mod tests;
@@ -148,7 +149,7 @@ impl<'a> Cached<'a> {
         for document in documents.take(cut.map_or(usize::MAX, Cut::train_documents)) {
             let document = document?;
             bytes += document.len() as u64;
-            learner.add(document)?;
+            learner.add(document.into_text())?;
             (self.progress)(DataProgress::Reading { bytes });
         }
         let tokenizer = learner.finish()?;
@@ -167,20 +168,18 @@ impl<'a> Cached<'a> {
         let of = json!({ "text": text.identity, "tokenizer": sha256(tokenizer.spec().to_json().as_bytes()) });
         let folder = self.cache.join("tokens").join(key(&of));
         let width = IdWidth::of_vocabulary(tokenizer.vocab_size());
-        let (entry, _lock) = Entry::lock(&folder, width, &of, || (self.progress)(DataProgress::Waiting))?;
+        let losses = text.stream.has_conversations();
+        let waiting = || (self.progress)(DataProgress::Waiting);
+        let (entry, _lock) = Entry::lock(&folder, width, losses, &of, waiting)?;
         let index = match entry.index()? {
             Some(index) => index,
             None => self.write(&entry, width, text, tokenizer)?,
         };
-        let (mut first, mut second) = entry.open(&index)?;
-        if matches!(tokenizer.spec(), TokenizerSpec::Ids { .. }) {
-            // The digits of ids are not their text.
-            [Some(&mut first), second.as_mut()]
-                .into_iter()
-                .flatten()
-                .for_each(|tokens| tokens.bytes = 0);
-        }
-        Ok((index, first, second))
+        let (first, second) = entry.open(&index)?;
+        Ok(match tokenizer.spec() {
+            TokenizerSpec::Ids { .. } => (index, first.of_ids(), second.map(Tokens::of_ids)),
+            _ => (index, first, second),
+        })
     }
 
     fn write(
@@ -230,7 +229,7 @@ impl CachedText {
             }
             let cut = self
                 .ratio
-                .map(|ratio| plan_split(&measured.lengths, ratio, false));
+                .map(|ratio| plan_split(&measured.lengths, ratio, measured.have_parts));
             let _ = self.measured.set((measured, cut));
         }
         match self.measured.get() {

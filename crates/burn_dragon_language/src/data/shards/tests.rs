@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::fs;
 
 use super::*;
-use crate::data::TextConfig;
+use crate::data::{ChatConfig, ChatMask, MixtureConfig, RecordsConfig, TextConfig, WeightedSource};
 use crate::tokenizer::TokenizerConfig;
 
 /// A folder with texts, and a configuration that keeps their tokens in `cache`.
@@ -157,6 +157,104 @@ fn unknown_symbols_keep_their_places_in_shards() {
     let (shards, memory) = (place.in_shards(&|_| ()).unwrap(), place.in_memory());
     assert!(!memory.validation.unknown.is_empty());
     assert_same(&shards, &memory);
+}
+
+/// Conversations of one or two turns, one a line.
+fn talks(number: usize) -> String {
+    let line = |at: usize| {
+        let turn = |word: &str| {
+            let asked = json!({ "role": "user", "content": format!("{word} {at}?") });
+            let answered = json!({ "role": "assistant", "content": format!("é{}", "x".repeat(at % 7)) });
+            [asked, answered]
+        };
+        let turns: Vec<Value> = ["why", "and"]
+            .into_iter()
+            .take(1 + at % 2)
+            .flat_map(turn)
+            .collect();
+        format!("{}\n", json!({ "messages": turns }))
+    };
+    (0..number).map(line).collect()
+}
+
+fn conversations(path: &str, mask: ChatMask) -> SourceConfig {
+    SourceConfig::Records(RecordsConfig {
+        paths: vec![path.into()],
+        chat: Some(ChatConfig {
+            mask,
+            ..ChatConfig::default()
+        }),
+        ..RecordsConfig::default()
+    })
+}
+
+#[test]
+fn conversations_keep_in_shards_which_tokens_have_a_loss() {
+    for kind in kinds() {
+        for (number, mask) in [
+            (60, ChatMask::Assistant),
+            (60, ChatMask::All),
+            (3, ChatMask::Assistant),
+            (1, ChatMask::Assistant),
+        ] {
+            let mut place = Place::new(&[("a.jsonl", &talks(number))], kind.clone());
+            place.config.source = conversations("a.jsonl", mask);
+            let memory = place.in_memory();
+            for tokens in [&memory.train, &memory.validation] {
+                assert_eq!(tokens.counted.is_some(), mask == ChatMask::Assistant);
+            }
+            let cached = place.load().unwrap();
+            assert_same(&cached, &memory);
+            assert_eq!(cached.validation.with_loss(), memory.validation.with_loss());
+            let held_out = Corpus::held_out(&place.config, place.folder.path(), &*memory.tokenizer).unwrap();
+            assert_eq!(held_out, memory.validation);
+        }
+    }
+}
+
+#[test]
+fn a_mixture_with_conversations_is_that_in_memory() {
+    let mut place = Place::new(
+        &[("a.jsonl", &talks(60)), ("a.txt", &book(1))],
+        TokenizerConfig::Char { special_tokens: true },
+    );
+    let weighted = |weight, source| WeightedSource { weight, source };
+    place.config.source = SourceConfig::Mixture(MixtureConfig {
+        sources: vec![
+            weighted(1.0, place.config.source.clone()),
+            weighted(0.5, conversations("a.jsonl", ChatMask::Assistant)),
+        ],
+    });
+    let memory = place.in_memory();
+    let (some, all) = (memory.train.with_loss().0, memory.train.len());
+    assert!(0 < some && some < all, "{some} {all}");
+    assert_same(&place.load().unwrap(), &memory);
+}
+
+#[test]
+fn lost_or_damaged_losses_are_refused_and_not_taken_for_all() {
+    let mut place = Place::new(&[("a.jsonl", &talks(60))], TokenizerConfig::Byte {});
+    place.config.source = conversations("a.jsonl", ChatMask::Assistant);
+    place.load().unwrap();
+    let lists = place.files(".u64");
+    assert_eq!(lists.len(), 4);
+    // No symbol is unknown, and one of no bytes would fit.
+    let known = |list: &&PathBuf| !list.to_string_lossy().contains("unknown");
+    for list in lists.iter().filter(known) {
+        let whole = fs::read(list).unwrap();
+        let refused = || {
+            let error = place.load().unwrap_err().to_string();
+            assert!(error.contains("remove the folder"), "{error}");
+        };
+        for zeros in [8, 16] {
+            fs::write(list, [&whole[..], &vec![0; zeros]].concat()).unwrap();
+            refused();
+        }
+        fs::remove_file(list).unwrap();
+        refused();
+        fs::write(list, whole).unwrap();
+    }
+    place.load().unwrap();
 }
 
 #[test]
