@@ -15,7 +15,7 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend};
 use burn::tensor::{DType, Int, Tensor};
-use graph::{GraphReadOn, GraphRecallOn, GraphWriteOn};
+use graph::{GraphReadOn, GraphRecallOn, GraphSizes, GraphWriteOn};
 use level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes, SpeakOn};
 use std::fmt::Debug;
 
@@ -143,6 +143,11 @@ pub(crate) trait DragonBackend: Backend {
 
     /// The gradients of the read, v, decoder_x, decoder_y and encoder.
     fn speak_back(kept: Self::Speak, d: FloatTensor<Self>) -> [FloatTensor<Self>; 5];
+
+    /// Whether the backend's kernels can count the entries of a graph's tensors, and take such sizes.
+    fn counts(_sizes: &GraphSizes, _edges: usize) -> bool {
+        true
+    }
 
     /// What is read of the memories of a graph, `[B, H, S, D]`.
     fn graph_read(input: &GraphReadOn<Self>) -> FloatTensor<Self>;

@@ -23,6 +23,9 @@ pub(super) fn read<B: DragonBackend>(q: &Tensor<4>, rho: &Tensor<5>, edges: &Edg
         width,
         value_heads: heads,
     };
+    if !B::counts(&sizes, edges.adjacency.edge_count()) {
+        return None;
+    }
     let (q, rho) = (taken::<B, 4>(q)?, taken::<B, 5>(rho)?);
     let (edges, gates) = edges_on::<B>(Some(edges), Sums::OfReaders)?;
     let input = GraphReadOn {
@@ -60,7 +63,8 @@ pub(super) fn write<B: DragonBackend>(
         width,
         value_heads: v.dims()[1],
     };
-    if !(B::computes(Operation::Graph, memories.dtype()) && B::has(memories)) {
+    let count = edges.map_or(readers, |edges| edges.adjacency.edge_count());
+    if !(B::computes(Operation::Graph, memories.dtype()) && B::counts(&sizes, count) && B::has(memories)) {
         return None;
     }
     let (q, v) = (taken::<B, 4>(q)?, taken::<B, 4>(v)?);
@@ -110,6 +114,9 @@ pub(super) fn recall<B: DragonBackend>(
         width,
         value_heads,
     };
+    if !B::counts(&sizes, edges.adjacency.edge_count()) {
+        return None;
+    }
     let (q, keys, v) = (taken::<B, 4>(q)?, taken::<B, 4>(keys)?, taken::<B, 4>(v)?);
     let (edges, gates) = edges_on::<B>(Some(edges), Sums::OfReaders)?;
     let input = GraphRecallOn {

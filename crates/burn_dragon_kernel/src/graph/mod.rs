@@ -8,20 +8,24 @@
 //! ```
 //!
 //! An edge `(s, t)` of the [`Adjacency`] says that s reads t; its weight is a factor of normalisation times a gate
-//! ([`Edges`]). A read comes before the write of its step, so that information moves one edge a step. [`WriteOrder`] says
-//! whether a memory decays before or after a write. A [`History`] keeps the writes instead of the memories, and reads
-//! them with `graph_recall`, the same read without a memory.
+//! ([`Edges`]). A read and a write are operations apart, in the order that the caller chooses: information moves one edge a
+//! step where neighbours read what a place wrote of its newest state. [`WriteOrder`] says whether a memory decays before or
+//! after a write. A [`History`] keeps the writes instead of the memories, and reads them with `graph_recall`, the same read
+//! without a memory.
 //!
 //! Letters: B graphs of a batch, H heads, S readers, T targets, P places, N neurons a head, D width of a value, E edges.
 //! Several graphs of different sizes are one [block-diagonal](Adjacency::block_diagonal) adjacency.
 //!
-//! Elsewhere than on the processor these are tensor operations on gathered edges (`reference.rs`), which take memory for
-//! E rows.
+//! On the processor (`cpu.rs`) and on GPUs (`cube.rs`) they are passes over the rows of the adjacency and of its transpose,
+//! in f32, with gradients by hand. Elsewhere they are tensor operations on gathered edges (`reference.rs`), which take memory
+//! for E rows.
 
 mod adjacency;
 mod adjacency_error;
 mod backward;
 pub(crate) mod cpu;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub(crate) mod cube;
 mod decay;
 mod edges;
 mod history;

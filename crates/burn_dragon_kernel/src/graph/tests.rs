@@ -218,7 +218,7 @@ impl Inputs {
 }
 
 /// An operation, flattened.
-type Form = fn(&Inputs) -> Tensor<1>;
+pub(super) type Form = fn(&Inputs) -> Tensor<1>;
 
 fn flat<const R: usize>(tensor: Tensor<R>) -> Tensor<1> {
     let entries = tensor.dims().iter().product::<usize>();
@@ -226,7 +226,7 @@ fn flat<const R: usize>(tensor: Tensor<R>) -> Tensor<1> {
 }
 
 /// Each operation, and its definition.
-const FORMS: [(&str, Form, Form); 4] = [
+pub(super) const FORMS: [(&str, Form, Form); 4] = [
     (
         "read",
         |x| flat(graph_read(x.q.clone(), x.rho.clone(), &x.edges)),
@@ -273,12 +273,15 @@ const FORMS: [(&str, Form, Form); 4] = [
     ),
 ];
 
-/// What is computed, and the gradients of all inputs.
 fn outcome(case: &Case, form: Form) -> Vec<(&'static str, Vec<f32>)> {
-    let device = Device::flex().autodiff();
-    let inputs = case.inputs(&device);
+    outcome_on(case, form, &Device::flex().autodiff())
+}
+
+/// What is computed, and the gradients of all inputs.
+pub(super) fn outcome_on(case: &Case, form: Form, device: &Device) -> Vec<(&'static str, Vec<f32>)> {
+    let inputs = case.inputs(device);
     let output = form(&inputs);
-    let found = (output.clone() * numbers(output.dims(), 9, 2.0, &device))
+    let found = (output.clone() * numbers(output.dims(), 9, 2.0, device))
         .sum()
         .backward();
     fn gradient<const R: usize>(of: &Tensor<R>, found: &burn::tensor::Gradients) -> Vec<f32> {
