@@ -16,16 +16,14 @@
 //! Letters: B graphs of a batch, H heads, S readers, T targets, P places, N neurons a head, D width of a value, E edges.
 //! Several graphs of different sizes are one [block-diagonal](Adjacency::block_diagonal) adjacency.
 //!
-//! On the processor (`cpu.rs`) and on GPUs (`cube.rs`) they are passes over the rows of the adjacency and of its transpose,
-//! in f32, with gradients by hand. Elsewhere they are tensor operations on gathered edges (`reference.rs`), which take memory
-//! for E rows.
+//! On the processor in f32 they are passes over the rows of the adjacency and of its transpose, with gradients by hand
+//! (`cpu.rs`, `backward.rs`). Elsewhere, GPUs included, they are tensor operations on gathered edges (`reference.rs`), which
+//! take memory for E rows.
 
 mod adjacency;
 mod adjacency_error;
 mod backward;
 pub(crate) mod cpu;
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
-pub(crate) mod cube;
 mod decay;
 mod edges;
 mod history;
@@ -229,3 +227,6 @@ mod tests;
 
 #[cfg(test)]
 mod rollout_tests;
+
+#[cfg(test)]
+mod sums_tests;
