@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PYTHON = os.environ.get("DRAGON_BENCH_PYTHON", sys.executable)
@@ -49,6 +50,7 @@ class Torch:
     def __init__(self, operation, count):
         import torch
 
+        warnings.filterwarnings("ignore", module="torch|compare_graph|__main__", message="Sparse")
         self.torch, self.operation = torch, operation
         torch.set_num_threads(int(THREADS))
         torch.manual_seed(1)
@@ -167,30 +169,34 @@ def bytes_of_edges(operation, count):
     return 4 * count * HEADS * (neurons + width if operation == "history" else neurons * width)
 
 
-def measure(operation, count, a):
+def measure(operation, count, a, sides, commands):
     """Milliseconds and MiB of each form, and how many times our time each takes."""
-    ours, theirs = [example()], [PYTHON, __file__, "worker"]
+    ours, theirs = commands
     fits = bytes_of_edges(operation, count) <= MOST
     forms = [("ours", ours, "fast")] + [("definition", ours, "reference")] * fits
     torch = [form for form in FORMS[operation] if fits or form == "sparse"]
     forms += [(f"PyTorch {form}", theirs, form) for form in torch if not (form == "compiled" and a.no_compile)]
-    sides = {tuple(command): Side(command) for _, command, _ in forms}
     times = {name: [] for name, _, _ in forms}
     for turn in range(a.rounds + 2):
         for name, command, form in forms:
-            taken = sides[tuple(command)].ask(form, operation, count, "time")
+            taken = sides[command].ask(form, operation, count, "time")
             if turn > 1:
                 times[name].append(taken)
-    for side in sides.values():
-        side.close()
     row = {}
     for name, command, form in forms:
-        alone = Side([*command, "memory"])
-        memory = alone.ask(form, operation, count, "memory")
-        alone.close()
         ratios = [other / own for own, other in zip(times["ours"], times[name])]
-        row[name] = {"ms": statistics.median(times[name]), "ratio": statistics.median(ratios), "mib": memory}
+        row[name] = {"ms": statistics.median(times[name]), "ratio": statistics.median(ratios)}
+        if not a.no_memory:
+            row[name]["mib"] = memory_of(command, form, operation, count)
     return row
+
+
+def memory_of(command, form, operation, count):
+    """In a process of its own, after its inputs, without a round before it."""
+    alone = Side([*command, "memory"])
+    answer = alone.ask(form, operation, count, "memory")
+    alone.close()
+    return answer
 
 
 def main():
@@ -199,19 +205,25 @@ def main():
     parser.add_argument("--operations", nargs="+", default=list(SIZES), choices=list(SIZES))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
+    parser.add_argument("--no-memory", action="store_true", help="leave out the memory")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each row")
     a = parser.parse_args()
+    commands = (example(),), (PYTHON, __file__, "worker")
+    sides = {command: Side(command) for command in commands}
     for operation in a.operations:
         neurons, width, writes = SIZES[operation]
         for count in a.edges:
-            row = measure(operation, count, a)
+            row = measure(operation, count, a, sides, commands)
             if a.json:
                 sizes = {"edges": count, "heads": HEADS, "neurons": neurons, "width": width, "writes": writes}
                 print(json.dumps({"operation": operation, **sizes, "threads": int(THREADS), "forms": row}), flush=True)
                 continue
             print(f"{operation}, {count} edges drawn, {HEADS} heads of {neurons} neurons, values of {width}", flush=True)
             for name, figures in row.items():
-                print("  {:<18} {:>9.2f} ms {:>7.2f}x {:>8.0f} MiB".format(name, *figures.values()), flush=True)
+                memory = f"{figures['mib']:>8.0f} MiB" if "mib" in figures else ""
+                print(f"  {name:<18} {figures['ms']:>9.2f} ms {figures['ratio']:>7.2f}x {memory}", flush=True)
+    for side in sides.values():
+        side.close()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ pub enum WriteOrder {
     /// `rho' = lambda rho + q (outer) v`.
     #[default]
     DecayThenWrite,
-    /// `rho' = lambda (rho + q (outer) v)`, the order of the [causal read](crate::causal_read).
+    /// `rho' = lambda (rho + q (outer) v)`, the order of the [causal read](crate::api::causal_read).
     WriteThenDecay,
 }
 
