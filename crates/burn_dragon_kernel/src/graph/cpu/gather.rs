@@ -108,15 +108,9 @@ vectorized! {
 #[inline(always)]
 fn add_rows(sum: &mut [f32], rho: &[f32], active: &[(usize, f32)]) {
     let width = sum.len();
-    let (blocks, rest) = sum.as_chunks_mut::<64>();
-    let start = blocks.len() * 64;
-    for (block, sum) in blocks.iter_mut().enumerate() {
-        add_block(sum, &rho[block * 64..], width, active);
-    }
-    let (blocks, rest) = rest.as_chunks_mut::<LANES>();
-    for (block, sum) in blocks.iter_mut().enumerate() {
-        add_block(sum, &rho[start + block * LANES..], width, active);
-    }
+    let rest = add_blocks::<64>(sum, rho, width, active);
+    let rest = add_blocks::<32>(rest, rho, width, active);
+    let rest = add_blocks::<LANES>(rest, rho, width, active);
     let start = width - rest.len();
     for (n, q) in active {
         let row = &rho[n * width + start..(n + 1) * width];
@@ -124,30 +118,45 @@ fn add_rows(sum: &mut [f32], rho: &[f32], active: &[(usize, f32)]) {
     }
 }
 
-/// The same for a few columns; `rho` starts with the first of them.
+/// The same for the last columns, in blocks of W of them; the columns that are left.
 #[inline(always)]
-fn add_block<const W: usize>(sum: &mut [f32; W], rho: &[f32], width: usize, active: &[(usize, f32)]) {
-    let mut sums = *sum;
-    for (n, q) in active {
-        if let Some(row) = rho[n * width..].first_chunk::<W>() {
-            sums.iter_mut().zip(row).for_each(|(sum, rho)| *sum += q * rho);
+fn add_blocks<'a, const W: usize>(
+    columns: &'a mut [f32],
+    rho: &[f32],
+    width: usize,
+    active: &[(usize, f32)],
+) -> &'a mut [f32] {
+    let start = width - columns.len();
+    let (blocks, rest) = columns.as_chunks_mut::<W>();
+    for (block, sum) in blocks.iter_mut().enumerate() {
+        let mut sums = *sum;
+        for (n, q) in active {
+            if let Some(row) = rho[n * width + start + block * W..].first_chunk::<W>() {
+                for (sum, rho) in sums.iter_mut().zip(row) {
+                    *sum += q * rho;
+                }
+            }
         }
+        *sum = sums;
     }
-    *sum = sums;
+    rest
 }
 
 /// Adds the products of each row of a memory with a value, as sums side by side that are folded later.
 #[inline(always)]
 fn add_products(partial: &mut [[f32; LANES]], rho: &[f32], u: &[f32]) {
+    let (us, rest) = u.as_chunks::<LANES>();
     for (sums, row) in partial.iter_mut().zip(rho.chunks_exact(u.len().max(1))) {
-        let ((rows, row), (us, u)) = (row.as_chunks::<LANES>(), u.as_chunks::<LANES>());
+        let (rows, row) = row.as_chunks::<LANES>();
+        let mut lanes = *sums; // in a register
         for (row, u) in rows.iter().zip(us) {
-            sums.iter_mut()
-                .zip(row.iter().zip(u))
-                .for_each(|(sum, (rho, u))| *sum += rho * u);
+            for lane in 0..LANES {
+                lanes[lane] += row[lane] * u[lane];
+            }
         }
-        sums.iter_mut()
-            .zip(row.iter().zip(u))
-            .for_each(|(sum, (rho, u))| *sum += rho * u);
+        *sums = lanes;
+        for (sum, (rho, u)) in sums.iter_mut().zip(row.iter().zip(rest)) {
+            *sum += rho * u;
+        }
     }
 }

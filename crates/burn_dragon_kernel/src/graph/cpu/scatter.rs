@@ -3,7 +3,7 @@
 use super::rows::{Rows, Weighted};
 use crate::backend::graph::GraphSizes;
 use crate::graph::adjacency::Links;
-use crate::simd::vectorized;
+use crate::simd::{LANES, vectorized};
 use std::ops::Range;
 
 /// A write into the memories of targets.
@@ -61,10 +61,24 @@ vectorized! {
                 for (rho, q) in rho.chunks_exact_mut(width).zip(q) {
                     let q = weight * q;
                     if q != 0.0 {
-                        rho.iter_mut().zip(v).for_each(|(rho, v)| *rho += q * v);
+                        add(rho, q, v);
                     }
                 }
             }
         }
     }
+}
+
+/// Adds a value times a number, vector by vector.
+#[inline(always)]
+fn add(rho: &mut [f32], q: f32, v: &[f32]) {
+    let ((rhos, rho), (vs, v)) = (rho.as_chunks_mut::<LANES>(), v.as_chunks::<LANES>());
+    for (rho, v) in rhos.iter_mut().zip(vs) {
+        let mut lanes = *rho; // in a register
+        for lane in 0..LANES {
+            lanes[lane] += q * v[lane];
+        }
+        *rho = lanes;
+    }
+    rho.iter_mut().zip(v).for_each(|(rho, v)| *rho += q * v);
 }
