@@ -35,6 +35,7 @@ impl DragonBackend for CubeBackend {
             Operation::Norm | Operation::Join | Operation::CrossEntropy => {
                 matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
             }
+            Operation::Graph => false,
             _ => dtype == DType::F32,
         }
     }

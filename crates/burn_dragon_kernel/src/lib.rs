@@ -16,6 +16,7 @@
 //! | [`level`](api::level) | all of these in one: the contribution of a level to the stream, before its norm |
 //! | [`perceive`](api::perceive), [`speak`](api::speak) | its halves, before and after the read |
 //! | [`join`](api::join) | `norm(v + norm(u))`: the stream after a contribution u |
+//! | [`graph_read`](api::graph::graph_read) | `read_s = sum over edges (s, t) of w q_s rho_t`; its writes, and its factored form |
 //! | [`cross_entropy`](api::cross_entropy) | `-log softmax(logits)[target]` |
 //! | [`Decode`](api::Decode) | one token of each lane through a whole model, memory in place |
 //! | [`DeviceDecode`](api::DeviceDecode) | the same in the memory of a GPU, where tokens are drawn as well |
@@ -45,6 +46,7 @@ mod full_read;
 mod gated_projection;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod gpu;
+mod graph;
 mod heap;
 mod instructions;
 mod join;
@@ -93,6 +95,14 @@ pub mod api {
     pub use crate::rotation::{Frequencies, Rotation};
     pub use crate::sum_of_squares::sum_of_squares;
 
+    /// Memories of the places of a graph.
+    pub mod graph {
+        pub use crate::graph::{
+            Adjacency, AdjacencyError, Edges, History, Normalisation, PlaceDecay, SelfEdges, WriteOrder,
+            graph_read, graph_recall, graph_write, place_write,
+        };
+    }
+
     /// Memory of the machine, and its measured peak speed, which is not available in a browser: it has no clock for it.
     pub mod machine {
         pub use crate::heap::{keep_freed_memory, use_huge_pages};
@@ -109,6 +119,7 @@ pub mod api {
         pub use crate::draw::reference as draw_reference;
         pub use crate::full_read::reference as full_read_reference;
         pub use crate::gated_projection::reference as gated_projection_reference;
+        pub use crate::graph::reference as graph_reference;
         pub use crate::join::reference as join_reference;
         pub use crate::level::reference as level_reference;
         pub use crate::level::{chunk_length, gpu_chunk_length};
