@@ -12,6 +12,7 @@ pub(crate) mod product;
 pub(crate) mod reduce;
 
 use crate::backend::adamw::AdamWStep;
+use crate::backend::graph::{GraphReadOn, GraphRecallOn, GraphWriteOn};
 use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes, SpeakOn};
 use crate::backend::{DragonBackend, Operation, conversions};
 use crate::decode::device::{DeviceStreams, ParametersOn};
@@ -35,6 +36,7 @@ impl DragonBackend for CubeBackend {
             Operation::Norm | Operation::Join | Operation::CrossEntropy => {
                 matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
             }
+            Operation::Graph => false,
             _ => dtype == DType::F32,
         }
     }
@@ -99,6 +101,35 @@ impl DragonBackend for CubeBackend {
 
     fn speak_back(kept: Self::Speak, d: CubeTensor) -> [CubeTensor; 5] {
         level::cube::speak_back(&kept, d)
+    }
+
+    fn graph_read(_: &GraphReadOn<Self>) -> CubeTensor {
+        unreachable!("memories of a graph have no kernels on a GPU")
+    }
+
+    fn graph_read_back(_: &GraphReadOn<Self>, _: CubeTensor, _: [bool; 3]) -> [Option<CubeTensor>; 3] {
+        unreachable!("memories of a graph have no kernels on a GPU")
+    }
+
+    fn graph_write(_: &GraphWriteOn<Self>, _: CubeTensor) -> CubeTensor {
+        unreachable!("memories of a graph have no kernels on a GPU")
+    }
+
+    fn graph_write_back(_: &GraphWriteOn<Self>, _: CubeTensor, _: [bool; 4]) -> [Option<CubeTensor>; 4] {
+        unreachable!("memories of a graph have no kernels on a GPU")
+    }
+
+    fn graph_recall(_: &GraphRecallOn<Self>) -> [CubeTensor; 2] {
+        unreachable!("memories of a graph have no kernels on a GPU")
+    }
+
+    fn graph_recall_back(
+        _: &GraphRecallOn<Self>,
+        _: CubeTensor,
+        _: CubeTensor,
+        _: [bool; 4],
+    ) -> [Option<CubeTensor>; 4] {
+        unreachable!("memories of a graph have no kernels on a GPU")
     }
 
     fn sum_of_squares(x: CubeTensor) -> f64 {

@@ -1,11 +1,12 @@
 //! The processor: Burn's Flex backend, with the implementations of this crate in f32.
 
 use crate::backend::adamw::AdamWStep;
+use crate::backend::graph::{GraphReadOn, GraphRecallOn, GraphWriteOn};
 use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, SpeakOn};
 use crate::backend::{DragonBackend, Operation, conversions};
 use crate::flex::{contiguous, tensor};
 use crate::level::{backward, cpu, halves};
-use crate::{adamw, cross_entropy, join, newton_schulz, norm, sum_of_squares};
+use crate::{adamw, cross_entropy, graph, join, newton_schulz, norm, sum_of_squares};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{DType, Float, Int, Tensor};
@@ -74,6 +75,43 @@ impl DragonBackend for Flex {
 
     fn speak_back(kept: Self::Speak, d: FlexTensor) -> [FlexTensor; 5] {
         halves::speak_back(&kept, &contiguous(d))
+    }
+
+    fn graph_read(input: &GraphReadOn<Self>) -> FlexTensor {
+        graph::cpu::read(input)
+    }
+
+    fn graph_read_back(
+        input: &GraphReadOn<Self>,
+        d: FlexTensor,
+        wanted: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        graph::cpu::read_back(input, contiguous(d), wanted)
+    }
+
+    fn graph_write(input: &GraphWriteOn<Self>, rho: FlexTensor) -> FlexTensor {
+        graph::cpu::write(input, contiguous(rho))
+    }
+
+    fn graph_write_back(
+        input: &GraphWriteOn<Self>,
+        d: FlexTensor,
+        wanted: [bool; 4],
+    ) -> [Option<FlexTensor>; 4] {
+        graph::cpu::write_back(input, contiguous(d), wanted)
+    }
+
+    fn graph_recall(input: &GraphRecallOn<Self>) -> [FlexTensor; 2] {
+        graph::cpu::recall(input)
+    }
+
+    fn graph_recall_back(
+        input: &GraphRecallOn<Self>,
+        scores: FlexTensor,
+        d: FlexTensor,
+        wanted: [bool; 4],
+    ) -> [Option<FlexTensor>; 4] {
+        graph::cpu::recall_back(input, &scores, contiguous(d), wanted)
     }
 
     fn sum_of_squares(x: FlexTensor) -> f64 {

@@ -5,6 +5,7 @@
 //! takes is computed by its `reference.rs`.
 
 pub(crate) mod adamw;
+pub(crate) mod graph;
 pub(crate) mod level;
 
 use crate::decode::device::{DeviceStreams, ParametersOn};
@@ -14,6 +15,7 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend};
 use burn::tensor::{DType, Int, Tensor};
+use graph::{GraphReadOn, GraphRecallOn, GraphWriteOn};
 use level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes, SpeakOn};
 use std::fmt::Debug;
 
@@ -37,6 +39,8 @@ pub(crate) enum Operation {
     Join,
     /// [`cross_entropy`](crate::cross_entropy::cross_entropy()).
     CrossEntropy,
+    /// Reads and writes of the [memories of a graph](crate::graph).
+    Graph,
     /// [`sum_of_squares`](crate::sum_of_squares::sum_of_squares()).
     SumOfSquares,
     /// [`adamw`](crate::adamw::adamw()).
@@ -139,6 +143,37 @@ pub(crate) trait DragonBackend: Backend {
 
     /// The gradients of the read, v, decoder_x, decoder_y and encoder.
     fn speak_back(kept: Self::Speak, d: FloatTensor<Self>) -> [FloatTensor<Self>; 5];
+
+    /// What is read of the memories of a graph, `[B, H, S, D]`.
+    fn graph_read(input: &GraphReadOn<Self>) -> FloatTensor<Self>;
+
+    /// The gradients of q, rho and the gates, where they are wanted.
+    fn graph_read_back(
+        input: &GraphReadOn<Self>,
+        d: FloatTensor<Self>,
+        wanted: [bool; 3],
+    ) -> [Option<FloatTensor<Self>>; 3];
+
+    /// The memories after a write, `[B, H, T, N, D]`, from those before.
+    fn graph_write(input: &GraphWriteOn<Self>, rho: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// The gradients of q, v, rho and the gates, where they are wanted.
+    fn graph_write_back(
+        input: &GraphWriteOn<Self>,
+        d: FloatTensor<Self>,
+        wanted: [bool; 4],
+    ) -> [Option<FloatTensor<Self>>; 4];
+
+    /// What is read of one write, `[B, H, S, D]`, and the products of queries and keys, `[B, H, E]`.
+    fn graph_recall(input: &GraphRecallOn<Self>) -> [FloatTensor<Self>; 2];
+
+    /// The gradients of q, the keys, v and the gates, where they are wanted; `scores` are the products of the forward pass.
+    fn graph_recall_back(
+        input: &GraphRecallOn<Self>,
+        scores: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        wanted: [bool; 4],
+    ) -> [Option<FloatTensor<Self>>; 4];
 
     /// The sum over all entries, in f64.
     fn sum_of_squares(x: FloatTensor<Self>) -> f64;

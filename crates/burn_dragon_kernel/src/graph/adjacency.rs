@@ -44,31 +44,62 @@ struct Rows {
 
 /// Compressed rows for an implementation: the other end of each edge of a place, and the index of the edge.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Links<'a> {
-    pub(crate) offsets: &'a [u32],
-    pub(crate) others: &'a [u32],
-    /// `None`: positions are edge indices.
-    pub(crate) edges: Option<&'a [u32]>,
+pub(crate) enum Links<'a> {
+    /// Each of so many places has an edge to itself, and no other.
+    Own(usize),
+    /// Rows of places.
+    Listed {
+        offsets: &'a [u32],
+        others: &'a [u32],
+        /// `None`: positions are edge indices.
+        edges: Option<&'a [u32]>,
+    },
 }
 
 impl Links<'_> {
     /// Number of rows.
     #[inline(always)]
     pub(crate) fn places(&self) -> usize {
-        self.offsets.len() - 1
+        match self {
+            Self::Own(places) => *places,
+            Self::Listed { offsets, .. } => offsets.len() - 1,
+        }
+    }
+
+    /// Number of edges.
+    #[inline(always)]
+    pub(crate) fn edge_count(&self) -> usize {
+        match self {
+            Self::Own(places) => *places,
+            Self::Listed { others, .. } => others.len(),
+        }
     }
 
     /// Positions of the edges of a place.
     #[inline(always)]
     pub(crate) fn of(&self, place: usize) -> Range<usize> {
-        self.offsets[place] as usize..self.offsets[place + 1] as usize
+        self.start(place)..self.start(place + 1)
+    }
+
+    /// Position of the first edge of a place, or of the end behind the last.
+    #[inline(always)]
+    pub(crate) fn start(&self, place: usize) -> usize {
+        match self {
+            Self::Own(_) => place,
+            Self::Listed { offsets, .. } => offsets[place] as usize,
+        }
     }
 
     /// The other end, and the edge index, of the edge at a position.
     #[inline(always)]
     pub(crate) fn at(&self, position: usize) -> (usize, usize) {
-        let edge = self.edges.map_or(position, |edges| edges[position] as usize);
-        (self.others[position] as usize, edge)
+        match self {
+            Self::Own(_) => (position, position),
+            Self::Listed { others, edges, .. } => {
+                let edge = edges.map_or(position, |edges| edges[position] as usize);
+                (others[position] as usize, edge)
+            }
+        }
     }
 }
 
@@ -227,7 +258,7 @@ impl Adjacency {
         }
         let target = u32::try_from(target).ok()?;
         let at = self.targets_of(reader).binary_search(&target).ok()?;
-        Some(self.links().of(reader).start + at)
+        Some(self.links().start(reader) + at)
     }
 
     /// Hash of the topology: sizes and edges. It is the same on every machine, and no proof against intent.
@@ -237,7 +268,7 @@ impl Adjacency {
 
     /// The targets of each reader.
     pub(crate) fn links(&self) -> Links<'_> {
-        Links {
+        Links::Listed {
             offsets: &self.0.by_reader.offsets,
             others: &self.0.by_reader.entries,
             edges: None,
@@ -246,7 +277,7 @@ impl Adjacency {
 
     /// The readers of each target.
     pub(crate) fn incoming(&self) -> Links<'_> {
-        Links {
+        Links::Listed {
             offsets: &self.0.by_target.offsets,
             others: &self.0.by_target.entries,
             edges: Some(&self.0.edge_by_target),

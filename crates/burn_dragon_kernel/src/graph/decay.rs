@@ -54,16 +54,24 @@ impl PlaceDecay {
             .map(|decay| decay.slopes().clone().neg().exp())
     }
 
-    /// lambda of each head as numbers, if memories decay by numbers that are not learnt.
+    /// lambda of each head as numbers; `None` if memories do not decay.
     pub(super) fn constants(&self) -> Option<Vec<f32>> {
-        let decay = self.decay.as_ref().filter(|decay| !decay.slopes().is_tracked())?;
-        Some(
-            decay
-                .numbers()
-                .iter()
-                .map(|slope| (-slope).exp() as f32)
-                .collect(),
-        )
+        let numbers = self.decay.as_ref()?.numbers();
+        Some(numbers.iter().map(|slope| (-slope).exp() as f32).collect())
+    }
+
+    /// lambda of each head as a tensor, if it is learnt, and the decay that is not.
+    pub(super) fn parted(&self) -> (Option<Tensor<1>>, Self) {
+        let is_learnt = self
+            .decay
+            .as_ref()
+            .is_some_and(|decay| decay.slopes().is_tracked());
+        let constant = self.decay.clone().filter(|_| !is_learnt);
+        let rest = Self {
+            decay: constant,
+            order: self.order,
+        };
+        (self.factors().filter(|_| is_learnt), rest)
     }
 
     /// Whether the slopes are in the graph of gradients.

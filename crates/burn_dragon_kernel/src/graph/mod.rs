@@ -20,6 +20,8 @@
 
 mod adjacency;
 mod adjacency_error;
+mod backward;
+pub(crate) mod cpu;
 mod decay;
 mod edges;
 mod history;
@@ -31,6 +33,7 @@ pub use decay::{PlaceDecay, WriteOrder};
 pub use edges::{Edges, Normalisation};
 pub use history::History;
 
+use crate::backend::on_backends;
 use burn::tensor::Tensor;
 
 /// What each reader reads in the memories of its targets.
@@ -51,7 +54,9 @@ pub fn graph_read(q: Tensor<4>, rho: Tensor<5>, edges: &Edges) -> Tensor<4> {
     edges.check("graph_read", lanes, [readers, targets]);
     let is_autodiff = q.is_autodiff() || rho.is_autodiff() || edges.is_autodiff();
     let edges = edges.alike(is_autodiff);
-    reference::graph_read(alike(q, is_autodiff), alike(rho, is_autodiff), &edges)
+    let (q, rho) = (alike(q, is_autodiff), alike(rho, is_autodiff));
+    on_backends!(B, input = (q, rho) => backward::read::<B>(&input.0, &input.1, &edges).ok_or(input))
+        .unwrap_or_else(|(q, rho)| reference::graph_read(q, rho, &edges))
 }
 
 /// Memories after each reader wrote `q (outer) v` into those of its targets.
@@ -78,12 +83,14 @@ pub fn graph_write(
     edges.check("graph_write", q.dims()[0], [q.dims()[2], targets]);
     let is_autodiff =
         q.is_autodiff() || v.is_autodiff() || rho.is_autodiff() || edges.is_autodiff() || decay.is_autodiff();
-    let (q, v, rho) = (
-        alike(q, is_autodiff),
-        alike(v, is_autodiff),
-        alike(rho, is_autodiff),
-    );
-    reference::graph_write(q, v, rho, &edges.alike(is_autodiff), &decay.alike(is_autodiff))
+    written(
+        q,
+        v,
+        rho,
+        Some(&edges.alike(is_autodiff)),
+        &decay.alike(is_autodiff),
+        is_autodiff,
+    )
 }
 
 /// Memories after each place wrote `q (outer) v` into its own: [`graph_write`] with an edge from each place to itself.
@@ -100,12 +107,7 @@ pub fn graph_write(
 pub fn place_write(q: Tensor<4>, v: Tensor<4>, rho: Tensor<5>, decay: &PlaceDecay) -> Tensor<5> {
     check_write("place_write", &q, &v, &rho, q.dims()[2], decay);
     let is_autodiff = q.is_autodiff() || v.is_autodiff() || rho.is_autodiff() || decay.is_autodiff();
-    let (q, v, rho) = (
-        alike(q, is_autodiff),
-        alike(v, is_autodiff),
-        alike(rho, is_autodiff),
-    );
-    reference::place_write(q, v, rho, &decay.alike(is_autodiff))
+    written(q, v, rho, None, &decay.alike(is_autodiff), is_autodiff)
 }
 
 /// What each reader reads of one write of its targets, `k (outer) v`, that decayed since.
@@ -146,11 +148,54 @@ pub fn graph_recall(
         alike(v, is_autodiff),
     );
     let (edges, decay) = (edges.alike(is_autodiff), decay.alike(is_autodiff));
-    let read = reference::graph_recall(q, keys, v, &edges);
-    match decay.factors() {
+    let (learnt, constant) = decay.parted();
+    let read = on_backends!(B, input = (q, keys, v) => {
+        let (q, keys, v) = &input;
+        backward::recall::<B>(q, keys, v, &edges, &constant).ok_or(input)
+    });
+    let read = read.unwrap_or_else(|(q, keys, v)| reference::graph_recall(q, keys, v, &edges, &constant));
+    match learnt {
         None => read,
         Some(factors) => read * factors.reshape([1, heads, 1, 1]),
     }
+}
+
+/// A write through edges, or of each place into its own memory.
+fn written(
+    q: Tensor<4>,
+    v: Tensor<4>,
+    rho: Tensor<5>,
+    edges: Option<&Edges>,
+    decay: &PlaceDecay,
+    is_autodiff: bool,
+) -> Tensor<5> {
+    let (learnt, decay) = decay.parted();
+    let learnt = learnt.map(|factors| factors.reshape([1, -1, 1, 1, 1]));
+    let (before, after) = match decay.order {
+        WriteOrder::DecayThenWrite => (learnt, None),
+        WriteOrder::WriteThenDecay => (None, learnt),
+    };
+    let faded = |rho, factors| match factors {
+        None => rho,
+        Some(factors) => rho * factors,
+    };
+    let (q, v) = (alike(q, is_autodiff), alike(v, is_autodiff));
+    let mut rho = Some(faded(alike(rho, is_autodiff), before));
+    let on_backend =
+        on_backends!(B, rho = &mut rho => backward::write::<B>(&q, &v, rho, edges, &decay).ok_or(rho));
+    let written = match (on_backend, edges) {
+        (Ok(written), _) => written,
+        (Err(rho), edges) => {
+            let Some(rho) = rho.take() else {
+                unreachable!("a backend that does not write leaves the memories");
+            };
+            match edges {
+                Some(edges) => reference::graph_write(q, v, rho, edges, &decay),
+                None => reference::place_write(q, v, rho, &decay),
+            }
+        }
+    };
+    faded(written, after)
 }
 
 #[track_caller]
@@ -174,3 +219,9 @@ fn check_write(
 fn alike<const R: usize>(tensor: Tensor<R>, is_autodiff: bool) -> Tensor<R> {
     if is_autodiff { tensor.autodiff() } else { tensor }
 }
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod rollout_tests;

@@ -10,7 +10,7 @@ pub fn graph_read(q: Tensor<4>, rho: Tensor<5>, edges: &Edges) -> Tensor<4> {
     let ([lanes, heads, readers, _], width) = (q.dims(), rho.dims()[4]);
     let ends = Ends::new(edges, &q);
     let Some(ends) = ends else {
-        return zeros([lanes, heads, readers, width], &q);
+        return nothing([lanes, heads, readers, width], q);
     };
     let q = q.select(2, ends.readers.clone()).unsqueeze_dim::<5>(4); // [B, H, E, N, 1]
     let rho = rho.select(2, ends.targets); // [B, H, E, N, D]
@@ -55,17 +55,27 @@ pub fn place_write(q: Tensor<4>, v: Tensor<4>, rho: Tensor<5>, decay: &PlaceDeca
     decayed(rho, written, decay)
 }
 
-/// `read_s = sum over the edges (s, t) of w (q_s . k_t) v_t`; shapes as in [`graph_recall`](super::graph_recall).
-pub fn graph_recall(q: Tensor<4>, keys: Tensor<4>, v: Tensor<4>, edges: &Edges) -> Tensor<4> {
+/// `read_s = sum over the edges (s, t) of w lambda (q_s . k_t) v_t`; shapes as in [`graph_recall`](super::graph_recall).
+pub fn graph_recall(
+    q: Tensor<4>,
+    keys: Tensor<4>,
+    v: Tensor<4>,
+    edges: &Edges,
+    decay: &PlaceDecay,
+) -> Tensor<4> {
     let ([lanes, heads, readers, _], width) = (q.dims(), v.dims()[3]);
     let Some(ends) = Ends::new(edges, &q) else {
-        return zeros([lanes, heads, readers, width], &q);
+        return nothing([lanes, heads, readers, width], q);
     };
     let q = q.select(2, ends.readers.clone()); // [B, H, E, N]
     let keys = keys.select(2, ends.targets.clone()); // [B, H, E, N]
     let scores = (q * keys).sum_dim(3); // [B, H, E, 1]
     let terms = weighted(scores, edges, Sums::OfReaders) * v.select(2, ends.targets); // [B, H, E, D]
-    sums([lanes, heads, readers, width], ends.readers, terms)
+    let read = sums([lanes, heads, readers, width], ends.readers, terms);
+    match decay.factors() {
+        None => read,
+        Some(factors) => read * factors.reshape([1, heads, 1, 1]),
+    }
 }
 
 /// A memory and what is written into it, in the order of decay and write.
@@ -123,6 +133,13 @@ fn weighted(terms: Tensor<4>, edges: &Edges, sums: Sums) -> Tensor<4> {
 /// Sums of the terms of the edges, at one end of each.
 fn sums(shape: [usize; 4], at: Tensor<1, Int>, terms: Tensor<4>) -> Tensor<4> {
     zeros(shape, &terms).select_assign(2, at, terms, IndexingUpdateOp::Add)
+}
+
+/// Zeros that do not depend on the queries, and stand where these do in the graph of gradients.
+fn nothing(shape: [usize; 4], q: Tensor<4>) -> Tensor<4> {
+    let sums = q.sum_dim(3); // [B, H, S, 1]
+    let all = sums.zeros_like().equal_elem(0.0);
+    sums.mask_fill(all, 0.0).expand(shape)
 }
 
 fn zeros(shape: [usize; 4], like: &Tensor<4>) -> Tensor<4> {
