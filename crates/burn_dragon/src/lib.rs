@@ -55,6 +55,8 @@ pub mod api {
         pub use burn_dragon_checkpoint::api::expert as checkpoint;
         pub use burn_dragon_core::api::expert as core;
         pub use burn_dragon_exchange::api::expert as exchange;
+        #[cfg(feature = "train")]
+        pub use burn_dragon_graph::api::expert as graph;
         pub use burn_dragon_kernel::api::expert as kernel;
         pub use burn_dragon_language::api::expert as language;
         pub use burn_dragon_stream::api::expert as stream;

@@ -266,6 +266,20 @@ mod tests {
     }
 
     #[test]
+    fn a_graph_is_right_where_all_its_labels_are() {
+        let graph = Arc::new(Graph::undirected(&[], vec![vec![0]; 2]).unwrap());
+        let of = |labels: [Option<u32>; 2]| Example {
+            graph: graph.clone(),
+            labels: Labels::Nodes(labels.into()),
+        };
+        let targets = Targets::new(&[of([Some(0), Some(1)]), of([Some(0), None]), of([None, None])]);
+        let zero = Tensor::from_data([[1.0f32, 0.0]; 6], &Device::flex());
+        let mut sums = Sums::default();
+        sums.add(&targets, targets.labelled(zero));
+        assert_eq!((sums.right, sums.graphs), (2, 1));
+    }
+
+    #[test]
     fn the_majority_is_that_of_the_training_part() {
         let graph = Arc::new(Graph::undirected(&[], vec![vec![0]; 4]).unwrap());
         let of = |labels: [u32; 4]| Example {

@@ -4,6 +4,7 @@ use super::{Data, Part, Schema, Target};
 use crate::error::GraphError;
 use crate::graph::{Example, Graph, Labels};
 use burn_dragon_core::api::expert::{Rng, derive};
+use burn_dragon_core::api::{FreeMemory, Need};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -14,6 +15,8 @@ pub(crate) const PLAIN: u32 = 0;
 pub(crate) const SOURCE: u32 = 1;
 /// Largest number of nodes of a generated graph.
 const MOST_NODES: usize = 1 << 16;
+/// Memory of a node: a list of one feature, a label, and up to four edges of two numbers.
+const BYTES_A_NODE: u64 = 112;
 /// Largest distance that can be a class.
 const MOST_DISTANCE: usize = 1 << 10;
 
@@ -127,8 +130,21 @@ impl GeneratorConfig {
         }
     }
 
+    /// Refuses more graphs than the machine has memory for.
+    fn room(&self) -> Result<(), GraphError> {
+        let small = self.graphs.saturating_add(self.validation_graphs) as u64;
+        let nodes = small.saturating_mul(self.nodes[1] as u64);
+        let nodes = nodes.saturating_add((self.test_graphs as u64).saturating_mul(self.test_nodes[1] as u64));
+        let bytes = nodes.saturating_mul(BYTES_A_NODE);
+        let need = Need::of("the graphs of the dataset").with("nodes and edges", bytes);
+        Ok(FreeMemory::room_for(&need, || {
+            "use a smaller dataset.graphs".into()
+        })?)
+    }
+
     pub(super) fn load(&self) -> Result<Data, GraphError> {
         self.validate()?;
+        self.room()?;
         let part = |part, count: usize| (0..count as u64).map(|index| self.example(part, index)).collect();
         Ok(Data {
             train: part(Part::Train, self.graphs),

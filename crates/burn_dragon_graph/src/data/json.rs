@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Largest number of nodes, features and classes.
-const MOST: usize = 1 << 24;
+const MOST: usize = 1 << 20;
 
 /// Graphs as JSON: the keys of `[dataset]` where `type = "json"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -99,8 +99,8 @@ impl JsonGraph {
         }
     }
 
-    /// The labels, and the part.
-    fn labels(&self, nodes: usize) -> Result<(Labels, &str), String> {
+    /// The labels, and the number of the part: training, validation, test.
+    fn labels(&self, nodes: usize) -> Result<(Labels, usize), String> {
         let labels = match (&self.labels, self.label) {
             (Some(labels), None) if labels.len() == nodes => Labels::Nodes(labels.clone()),
             (Some(labels), None) => {
@@ -112,17 +112,11 @@ impl JsonGraph {
             (None, Some(label)) => Labels::Graph(label),
             _ => return Err("expected `label` for the graph, or `labels` for its nodes".into()),
         };
-        let named = match &labels {
-            Labels::Nodes(labels) => labels.iter().flatten().max().copied(),
-            Labels::Graph(label) => Some(*label),
-        };
-        if named.is_some_and(|class| class as usize >= MOST) {
-            return Err(format!("a class is above {}", MOST - 1));
-        }
-        match self.part.as_deref() {
-            Some(part @ ("train" | "val" | "test")) => Ok((labels, part)),
-            part => Err(format!("the part is {part:?}; expected train, val or test")),
-        }
+        let names = ["train", "val", "test"];
+        let part = names.iter().position(|name| self.part.as_deref() == Some(name));
+        let given = self.part.as_deref().unwrap_or("absent");
+        let part = part.ok_or_else(|| format!("the part is {given}; expected train, val or test"))?;
+        Ok((labels, part))
     }
 }
 
@@ -132,60 +126,67 @@ impl JsonConfig {
             path: self.path.clone(),
             source,
         })?;
-        let mut data = Data {
-            train: Vec::new(),
-            validation: Vec::new(),
-            test: Vec::new(),
-            schema: Schema {
-                features: 1,
-                classes: Vec::new(),
-                target: Target::Nodes,
-            },
+        let mut reading = Reading {
+            parts: Default::default(),
+            features: 1,
+            classes: 0,
+            target: None,
         };
-        let mut seen = None;
-        let mut classes = 0;
         for (line, graph) in graphs_of(&text) {
-            let fail = |reason: String| GraphError::Line {
+            let added = graph.and_then(|graph| reading.add(&graph));
+            added.map_err(|reason| GraphError::Line {
                 path: self.path.clone(),
                 line,
                 reason,
-            };
-            let json = graph.map_err(fail)?;
-            let graph = json.graph().map_err(|error| fail(error.to_string()))?;
-            let (labels, part) = json.labels(graph.nodes()).map_err(fail)?;
-            let target = match &labels {
-                Labels::Nodes(_) => Target::Nodes,
-                Labels::Graph(_) => Target::Graphs,
-            };
-            if *seen.get_or_insert(target) != target {
-                return Err(fail(
-                    "some graphs have `label` and others `labels`; expected one of them".into(),
-                ));
-            }
-            let most = match &labels {
-                Labels::Nodes(labels) => labels.iter().flatten().max().copied(),
-                Labels::Graph(label) => Some(*label),
-            };
-            classes = classes.max(most.map_or(0, |class| class as usize + 1));
-            let known = graph.features().iter().flatten().max();
-            data.schema.features = data
-                .schema
-                .features
-                .max(known.map_or(0, |most| *most as usize + 1));
-            let examples = match part {
-                "train" => &mut data.train,
-                "val" => &mut data.validation,
-                _ => &mut data.test,
-            };
-            let graph = Arc::new(graph);
-            examples.push(Example { graph, labels });
+            })?;
         }
-        data.schema.target = seen.unwrap_or(Target::Nodes);
-        data.schema.classes = (0..classes).map(|class| class.to_string()).collect();
-        if data.schema.features > MOST {
-            return Err(GraphError::Graph(format!("a feature is above {}", MOST - 1)));
+        let [train, validation, test] = reading.parts;
+        Ok(Data {
+            train,
+            validation,
+            test,
+            schema: Schema {
+                features: reading.features,
+                classes: (0..reading.classes).map(|class| class.to_string()).collect(),
+                target: reading.target.unwrap_or(Target::Nodes),
+            },
+        })
+    }
+}
+
+/// What was read of a file.
+struct Reading {
+    /// Training, validation, test.
+    parts: [Vec<Example>; 3],
+    features: usize,
+    classes: usize,
+    target: Option<Target>,
+}
+
+impl Reading {
+    fn add(&mut self, json: &JsonGraph) -> Result<(), String> {
+        let graph = json.graph().map_err(|error| error.to_string())?;
+        let (labels, part) = json.labels(graph.nodes())?;
+        let (target, class) = match &labels {
+            Labels::Nodes(labels) => (Target::Nodes, labels.iter().flatten().max().copied()),
+            Labels::Graph(label) => (Target::Graphs, Some(*label)),
+        };
+        if *self.target.get_or_insert(target) != target {
+            return Err("some graphs have `label` and others `labels`; expected one of them".into());
         }
-        Ok(data)
+        let count = |most: Option<u32>| most.map_or(0, |most| most as usize + 1);
+        let (features, classes) = (
+            count(graph.features().iter().flatten().max().copied()),
+            count(class),
+        );
+        if features > MOST || classes > MOST {
+            return Err(format!("it has a feature or a class above {}", MOST - 1));
+        }
+        self.features = self.features.max(features);
+        self.classes = self.classes.max(classes);
+        let graph = Arc::new(graph);
+        self.parts[part].push(Example { graph, labels });
+        Ok(())
     }
 }
 

@@ -199,6 +199,7 @@ fn numbered<'a>(values: impl Iterator<Item = &'a i64>) -> BTreeMap<i64, usize> {
 fn head_of(line: &str) -> Result<(usize, i64), String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words[..] {
+        ["0", _] => Err("the graph has 0 nodes; expected at least 1".into()),
         [nodes, class] => Ok((
             number(nodes, "the number of nodes", MOST)?,
             integer(class, "the class")?,
