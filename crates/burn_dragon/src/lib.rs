@@ -11,6 +11,7 @@
 //! | [`api::stream`] | continuing streams: lanes of documents, windows, carry policies, resumable positions |
 //! | `api::train` | the training loop, and the traits that a family implements (feature `train`, on by default) |
 //! | [`api::language`] | language models: data, training, evaluation, generation |
+//! | [`api::graph`] | graph models: memories of nodes, distances, classification of nodes and graphs (feature `train`) |
 //! | [`api::sudoku`] | sudoku models: puzzles, exact solver, training, solving (feature `train`) |
 //! | [`api::expert`] | parts behind those, for those who build on them |
 //! | [`burn`] | the tensor library |
@@ -39,6 +40,8 @@ pub mod api {
     pub use burn_dragon_checkpoint::api as checkpoint;
     pub use burn_dragon_core::api as core;
     pub use burn_dragon_exchange::api as exchange;
+    #[cfg(feature = "train")]
+    pub use burn_dragon_graph::api as graph;
     pub use burn_dragon_kernel::api as kernel;
     pub use burn_dragon_language::api as language;
     pub use burn_dragon_stream::api as stream;
@@ -52,6 +55,8 @@ pub mod api {
         pub use burn_dragon_checkpoint::api::expert as checkpoint;
         pub use burn_dragon_core::api::expert as core;
         pub use burn_dragon_exchange::api::expert as exchange;
+        #[cfg(feature = "train")]
+        pub use burn_dragon_graph::api::expert as graph;
         pub use burn_dragon_kernel::api::expert as kernel;
         pub use burn_dragon_language::api::expert as language;
         pub use burn_dragon_stream::api::expert as stream;

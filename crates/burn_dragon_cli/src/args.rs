@@ -115,7 +115,7 @@ pub enum Verb {
     Report(ReportArgs),
     /// Evaluate a model: loss, bits per byte, density per level, and recall where it applies
     Eval(EvalArgs),
-    /// Predict outputs from inputs: solve sudoku puzzles
+    /// Predict outputs from inputs: solve sudoku puzzles, classify nodes and graphs
     #[cfg(feature = "train")]
     Predict(PredictArgs),
     /// Continue a text

@@ -1,8 +1,9 @@
 //! Families of this program, one line each.
 
 use crate::exit::Usage;
-use crate::own_data::{OwnData, PUZZLES, TEXTS};
+use crate::own_data::{GRAPHS, OwnData, PUZZLES, TEXTS};
 use burn_dragon::api::checkpoint::ModelFile;
+use burn_dragon::api::graph::GraphFamily;
 use burn_dragon::api::language::Language;
 use burn_dragon::api::sudoku::Sudoku;
 use burn_dragon::api::train::{
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const FAMILIES: &[Entry] = &[
     Entry::of::<Language>("text", TEXTS),
     Entry::of::<Sudoku>("lists", PUZZLES),
+    Entry::of::<GraphFamily>("json", GRAPHS),
 ];
 
 /// Functions of the verbs for a family.

@@ -44,3 +44,14 @@ augment = \"symmetries\"              # a new random symmetry each time a puzzle
 ",
     uses: &[("evaluate it on the held-out puzzles", "eval runs/latest")],
 };
+
+/// Graphs for the graph family.
+pub(crate) const GRAPHS: OwnData = OwnData {
+    path: "graphs.json",
+    what: "graphs (a JSON object a line: \"edges\", \"features\" or \"source\", \"label\" or \"labels\", \"part\")",
+    table: "[dataset]
+type = \"json\"
+path = \"graphs.json\"                # a file, from the folder in which the command runs
+",
+    uses: &[("predict the classes of graphs", "predict runs/latest graphs.json")],
+};

@@ -10,7 +10,8 @@ pub struct PredictArgs {
     /// The model
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Input: a file, - for standard input, or the input itself (for sudoku: puzzles of 81 characters, one per line)
+    /// Input: a file, - for standard input, or the input itself (for sudoku: puzzles of 81 characters, one per line; for graph: JSON, or a
+    /// folder with nodes.tsv and edges.tsv)
     #[arg(value_name = "INPUT", allow_hyphen_values = true)]
     pub input: String,
     /// Number of levels to run, for a model that is recurrent in depth (default: as in training)

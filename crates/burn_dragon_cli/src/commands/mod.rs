@@ -57,6 +57,8 @@ use burn_dragon::api::checkpoint::{Kinds, ModelFile, ModelKind, TensorSpec};
 use burn_dragon::api::core::{Backend, Precision, SelectedBackend};
 use burn_dragon::api::exchange::{LoadedModel, ModelPath};
 use burn_dragon::api::expert::checkpoint::{Foreign, unmarked};
+#[cfg(feature = "train")]
+use burn_dragon::api::graph::GRAPH;
 use burn_dragon::api::language::{LANGUAGE, LanguageModel, Note};
 #[cfg(feature = "train")]
 use burn_dragon::api::sudoku::SUDOKU;
@@ -68,6 +70,8 @@ fn kinds() -> Kinds {
         &LANGUAGE as &dyn ModelKind,
         #[cfg(feature = "train")]
         &SUDOKU,
+        #[cfg(feature = "train")]
+        &GRAPH,
     ])
 }
 

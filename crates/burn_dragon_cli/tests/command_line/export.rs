@@ -106,7 +106,7 @@ fn a_family_that_does_not_exist_is_refused_with_those_that_do() {
 #[test]
 fn a_family_that_is_not_here_yet_says_so() {
     let place = Place::new();
-    for family in ["graph", "vision-encoder", "multimodal-vl-jepa"] {
+    for family in ["vision-encoder", "multimodal-vl-jepa"] {
         export(&place, &["--family", family]).refused(2, &[family, "does not have", "it has language"]);
     }
     export(&place, &["--family", "poetry"])

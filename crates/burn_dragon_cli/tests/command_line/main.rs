@@ -21,6 +21,7 @@ mod forward;
 #[cfg(target_os = "linux")]
 mod full;
 mod generate;
+mod graph;
 mod infer;
 mod info;
 mod instructions;

@@ -1,0 +1,192 @@
+//! Baselines: other models of graphs, small, trained like the Dragon and only evaluated.
+
+mod gcn;
+mod gru;
+mod mlp;
+
+pub use self::gcn::Gcn;
+pub use self::gru::Gru;
+pub use self::mlp::Mlp;
+use crate::config::{BaselineName, BaselinesConfig};
+use crate::data::{Schema, Target};
+use crate::error::GraphError;
+use crate::evaluate::{NodeModel, graphs};
+use crate::graph::Graph;
+use crate::input::GraphInput;
+use crate::model::GraphPass;
+use crate::task::GraphTask;
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use burn_dragon_core::api::expert::{Rng, derive};
+use burn_dragon_kernel::api::graph::{Edges, Normalisation, PlaceDecay, graph_recall};
+use burn_dragon_train::api::expert::{GradientSet, ModelOptimizer};
+use burn_dragon_train::api::{AdamW, Method, OptimizerConfig, TrainError};
+
+/// Sizes and regularisation of a baseline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BaselineConfig {
+    /// Features and classes.
+    pub schema: Schema,
+    /// Width of the hidden states (D).
+    pub width: usize,
+    /// Number of layers, or of steps: that of the Dragon's levels.
+    pub levels: usize,
+    /// Dropout rate of features and hidden states in training.
+    pub dropout: f64,
+}
+
+/// A baseline of any kind.
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
+pub enum Baseline {
+    /// Graph convolutional network.
+    Gcn(Gcn),
+    /// Gated recurrent units.
+    Gru(Gru),
+    /// Multilayer perceptron.
+    Mlp(Mlp),
+}
+
+impl Baseline {
+    /// Creates a baseline with random weights, a function of `seed` alone.
+    pub fn new(name: BaselineName, config: &BaselineConfig, seed: u64, device: &Device) -> Self {
+        let init = Init {
+            seed: derive(seed, name.key(), 0, 0),
+            device,
+        };
+        match name {
+            BaselineName::Gcn => Self::Gcn(Gcn::new(config, &init)),
+            BaselineName::Gru => Self::Gru(Gru::new(config, &init)),
+            BaselineName::Mlp => Self::Mlp(Mlp::new(config, &init)),
+        }
+    }
+}
+
+impl NodeModel for Baseline {
+    fn input(&self, graphs: &[&Graph]) -> Result<GraphInput, GraphError> {
+        match self {
+            Self::Gcn(model) => model.input(graphs),
+            Self::Gru(model) => model.input(graphs),
+            Self::Mlp(model) => model.input(graphs),
+        }
+    }
+
+    fn logits(&self, input: &GraphInput, pass: GraphPass) -> Vec<Tensor<2>> {
+        match self {
+            Self::Gcn(model) => model.logits(input, pass),
+            Self::Gru(model) => model.logits(input, pass),
+            Self::Mlp(model) => model.logits(input, pass),
+        }
+    }
+}
+
+/// Trains a baseline with the steps, batches, loss and schedule of a run.
+///
+/// # Errors
+/// If a setting is out of range, or a graph does not fit.
+pub(crate) fn trained(task: &GraphTask, name: BaselineName) -> Result<Baseline, TrainError> {
+    let (config, training) = (task.config(), &task.config().training);
+    let BaselinesConfig {
+        width,
+        learning_rate,
+        weight_decay,
+        dropout,
+        ..
+    } = config.baselines;
+    let sizes = BaselineConfig {
+        schema: task.data().schema.clone(),
+        width,
+        levels: config.model.n_levels,
+        dropout,
+    };
+    let optimizer = OptimizerConfig {
+        method: Method::AdamW(AdamW {
+            learning_rate,
+            weight_decay,
+            ..AdamW::default()
+        }),
+        groups: Vec::new(),
+    };
+    let mut model = Baseline::new(name, &sizes, training.seed, task.device());
+    let mut optimizer = ModelOptimizer::new(&optimizer, &model)?;
+    let units = training.units_per_step(training.batch_size as u64);
+    let steps = task.steps();
+    for step in 0..steps {
+        let mut gradients = GradientSet::default();
+        for part in 0..u64::from(training.accumulate) {
+            let batch = task.examples_at(step * units + part * training.batch_size as u64);
+            let pass = GraphPass {
+                dropout_seed: Some(derive(training.seed, "baseline.dropout", step, part)),
+                ..GraphPass::default()
+            };
+            let (loss, _) = task.loss_of(&model, &batch, pass, false)?;
+            gradients.add(loss.backward(), &model);
+        }
+        let gradients = gradients.mean();
+        let norm = gradients.norm();
+        let gradients = gradients.clip(norm, training.clip_norm.unwrap_or(f64::INFINITY));
+        model = optimizer.step(model, gradients, config.schedule.factor(step, steps));
+    }
+    Ok(model.valid())
+}
+
+/// Initial weights: uniform by the numbers of rows and columns (Glorot), a function of seed and name.
+pub(crate) struct Init<'a> {
+    seed: u64,
+    device: &'a Device,
+}
+
+impl Init<'_> {
+    fn matrix(&self, name: &str, [rows, columns]: [usize; 2]) -> Param<Tensor<2>> {
+        let bound = (6.0 / (rows + columns) as f64).sqrt();
+        let mut rng = Rng::new(derive(self.seed, name, 0, 0));
+        let numbers = (0..rows * columns).map(|_| ((2.0 * rng.uniform() - 1.0) * bound) as f32);
+        Param::from_data(
+            TensorData::new(numbers.collect::<Vec<_>>(), [rows, columns]),
+            self.device,
+        )
+    }
+
+    fn zeros(&self, columns: usize) -> Param<Tensor<1>> {
+        Param::from_data(TensorData::new(vec![0f32; columns], [columns]), self.device)
+    }
+}
+
+/// Weighted sum of the neighbours' rows, `[P, D]`.
+fn aggregate(rows: Tensor<2>, input: &GraphInput, normalisation: Normalisation) -> Tensor<2> {
+    let [nodes, width] = rows.dims();
+    let ones = Tensor::ones([1, 1, nodes, 1], (&rows.device(), rows.dtype()));
+    let edges = Edges::new(input.edges().adjacency.clone(), normalisation);
+    let rows = rows.reshape([1, 1, nodes, width]);
+    graph_recall(ones.clone(), ones, rows, &edges, &PlaceDecay::default()).reshape([nodes, width])
+}
+
+/// Rows of which entries are left out at random in training; `layer` names the draw.
+fn dropped(rows: Tensor<2>, pass: GraphPass, rate: f64, layer: u64) -> Tensor<2> {
+    let Some(seed) = pass.dropout_seed.filter(|_| rate > 0.0) else {
+        return rows;
+    };
+    let mut rng = Rng::new(derive(seed, "hidden", 0, layer));
+    let [nodes, width] = rows.dims();
+    let scale = (1.0 / (1.0 - rate)) as f32;
+    let mask = (0..nodes * width).map(|_| if rng.uniform() < rate { 0.0 } else { scale });
+    let mask = TensorData::new(mask.collect::<Vec<f32>>(), [nodes, width]);
+    rows.clone() * Tensor::from_data(mask, (&rows.device(), rows.dtype()))
+}
+
+/// Embedded features in training with dropout.
+fn embedded(rows: Tensor<2>, input: &GraphInput, pass: GraphPass, rate: f64) -> Tensor<2> {
+    let seed = pass.dropout_seed.filter(|_| rate > 0.0);
+    input.embed(rows, seed.map(|seed| (seed, rate)))
+}
+
+/// Rows of what has a label: those of the nodes, or means over the graphs.
+fn pooled(rows: Tensor<2>, input: &GraphInput, target: Target) -> Tensor<2> {
+    match target {
+        Target::Nodes | Target::Distances => rows,
+        Target::Graphs => input.means(rows),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,380 @@
+//! Configuration of a graph run. `config/graph/base.toml` documents every key.
+
+use crate::data::{DatasetConfig, Target};
+use crate::error::GraphError;
+use burn_dragon_core::api::{Connector, Positions, Read, TrunkConfig};
+use burn_dragon_kernel::api::graph::{Normalisation, SelfEdges};
+use burn_dragon_train::api::{
+    CheckpointConfig, EmaConfig, EvaluationConfig, OptimizerConfig, Plan, Schedule, TrainingConfig,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Base of the rotary frequencies. Unused, because the model has no rotation.
+const ROPE_THETA: f64 = 65536.0;
+
+/// Configuration of a graph run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GraphConfig {
+    /// Table `[dataset]`: graphs and labels.
+    pub dataset: DatasetConfig,
+    /// Table `[model]`: sizes of the model.
+    pub model: ModelConfig,
+    /// Table `[loss]`: levels with a loss.
+    pub loss: LossConfig,
+    /// Table `[baselines]`: models to compare with.
+    pub baselines: BaselinesConfig,
+    /// Table `[training]`: seed, batch, steps.
+    pub training: TrainingConfig,
+    /// Table `[optimizer]`: updates of the weights.
+    pub optimizer: OptimizerConfig,
+    /// Table `[ema]`: average of the weights, which is evaluated and saved. If absent, the weights themselves are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<EmaConfig>,
+    /// Table `[schedule]`: learning rate over the steps.
+    pub schedule: Schedule,
+    /// Table `[evaluation]`: frequency and amount of evaluation.
+    pub evaluation: EvaluationConfig,
+    /// Table `[checkpoint]`: frequency of checkpoints.
+    pub checkpoint: CheckpointConfig,
+}
+
+impl GraphConfig {
+    /// Tables that the trainer reads.
+    pub fn plan(&self) -> Plan {
+        Plan {
+            training: self.training.clone(),
+            optimizer: self.optimizer.clone(),
+            ema: self.ema,
+            schedule: self.schedule,
+            evaluation: self.evaluation.clone(),
+            checkpoint: self.checkpoint.clone(),
+        }
+    }
+
+    /// The configuration without the folders of this machine: paths are reduced to file names.
+    pub(crate) fn without_places(&self) -> Self {
+        let mut config = self.clone();
+        config.dataset.name_files_only();
+        config
+    }
+
+    /// Checks the values, without data.
+    ///
+    /// # Errors
+    /// [`GraphError::Config`] or [`GraphError::Model`], with the key.
+    pub fn validate(&self) -> Result<(), GraphError> {
+        self.dataset.validate()?;
+        self.model.validate()?;
+        self.baselines.validate()?;
+        self.loss.fits(matches!(self.dataset, DatasetConfig::Embedded(_)))
+    }
+}
+
+/// Normalisation of a read over the neighbours of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Neighbours {
+    /// Sum over the neighbours.
+    Sum,
+    /// Sum divided by their number.
+    #[default]
+    Mean,
+    /// Each neighbour is divided by the root of both numbers of neighbours.
+    Symmetric,
+}
+
+impl From<Neighbours> for Normalisation {
+    fn from(neighbours: Neighbours) -> Self {
+        match neighbours {
+            Neighbours::Sum => Self::Sum,
+            Neighbours::Mean => Self::Mean,
+            Neighbours::Symmetric => Self::Symmetric,
+        }
+    }
+}
+
+/// Edges from a node to itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnMemory {
+    /// Each node reads its own memory beside those of its neighbours.
+    #[default]
+    Add,
+    /// It does where the graph has such an edge.
+    Keep,
+    /// It does not.
+    Drop,
+}
+
+impl From<OwnMemory> for SelfEdges {
+    fn from(own: OwnMemory) -> Self {
+        match own {
+            OwnMemory::Add => Self::Add,
+            OwnMemory::Keep => Self::Keep,
+            OwnMemory::Drop => Self::Drop,
+        }
+    }
+}
+
+/// Table `[model]`: the sizes of a graph model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Model width (D).
+    pub d_model: usize,
+    /// Number of heads (H).
+    pub n_heads: usize,
+    /// Number of neurons in all heads together (n); a multiple of `2 n_heads`.
+    pub n_neurons: usize,
+    /// Number of levels (L) in training: passes through the shared block. With k levels, a node is reached by what is at
+    /// most k edges away. More can be run in prediction.
+    pub n_levels: usize,
+    /// Factor by which the memory of a node decreases before each write, 0 to 1: 0 keeps the newest write alone, 1 keeps
+    /// all.
+    pub decay: f64,
+    /// Normalisation of a read over the neighbours.
+    pub neighbours: Neighbours,
+    /// Edges from a node to itself.
+    pub own_memory: OwnMemory,
+    /// Dropout rate of y in training: 0, or 1.6e-5 to 0.99998.
+    pub dropout: f64,
+    /// Share of the active features of a node that are left out in training, 0 to 0.99.
+    pub input_dropout: f64,
+    /// Constant that the norms add to the variance, 1.2e-38 to 1.
+    pub norm_eps: f64,
+    /// Standard deviation of the initial weights, N(0, `init_std`); 1.1e-19 to 1000.
+    pub init_std: f64,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            d_model: 32,
+            n_heads: 1,
+            n_neurons: 128,
+            n_levels: 14,
+            decay: 0.0,
+            neighbours: Neighbours::Mean,
+            own_memory: OwnMemory::Add,
+            dropout: 0.0,
+            input_dropout: 0.0,
+            norm_eps: 1e-5,
+            init_std: 0.1,
+        }
+    }
+}
+
+impl ModelConfig {
+    /// Configuration of the trunk, whose weights the levels use. The reads are those of the graph, not the trunk's.
+    pub fn trunk(&self) -> TrunkConfig {
+        TrunkConfig {
+            d_model: self.d_model,
+            n_heads: self.n_heads,
+            n_neurons: self.n_neurons,
+            n_levels: self.n_levels,
+            dropout: self.dropout,
+            norm_eps: self.norm_eps,
+            init_std: self.init_std,
+            rope_theta: ROPE_THETA,
+            decay: None,
+            positions: Positions::None,
+            connector: Connector::Plain,
+            read: Read::Full,
+        }
+    }
+
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`GraphError::Config`] or [`GraphError::Model`], with the key.
+    pub fn validate(&self) -> Result<(), GraphError> {
+        self.trunk().validate()?;
+        share("model.decay", self.decay, 1.0)?;
+        share("model.input_dropout", self.input_dropout, 0.99)
+    }
+}
+
+/// Refuses a number that is not from 0 to `most`.
+fn share(key: &'static str, value: f64, most: f64) -> Result<(), GraphError> {
+    if (0.0..=most).contains(&value) {
+        return Ok(());
+    }
+    let reason = format!("is {value}; expected a number from 0 to {most}");
+    Err(GraphError::Config { key, reason })
+}
+
+/// Table `[loss]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossConfig {
+    /// Levels with a loss. The total loss is the mean over them.
+    pub levels: Supervised,
+    /// Labels of a level before the last.
+    pub labels: LevelLabels,
+}
+
+/// Choice of the levels with a loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Supervised {
+    /// Every level.
+    #[default]
+    All,
+    /// The last level.
+    Last,
+}
+
+/// Labels of a level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LevelLabels {
+    /// Those of the data, at every level.
+    #[default]
+    Final,
+    /// Distances that can be known: after k levels, a node more than k edges away has the label `far`. Only where labels
+    /// are distances.
+    Reached,
+}
+
+impl LossConfig {
+    /// Refuses distances where there are none.
+    fn fits(&self, distances: bool) -> Result<(), GraphError> {
+        if self.labels == LevelLabels::Reached && !distances {
+            return Err(GraphError::Config {
+                key: "loss.labels",
+                reason:
+                    "is \"reached\", which needs distances (dataset.type = \"embedded\"); expected \"final\""
+                        .into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether the level, counted from 0, of a model of `levels` levels has a loss.
+    pub(crate) fn supervises(&self, level: usize, levels: usize) -> bool {
+        self.levels == Supervised::All || level + 1 == levels
+    }
+
+    /// The label of a level, counted from 0, where the last class is `far`.
+    pub(crate) fn label(&self, label: u32, level: usize, target: Target, classes: usize) -> u32 {
+        let far = classes as u32 - 1;
+        match (self.labels, target) {
+            (LevelLabels::Reached, Target::Distances) if label as usize > level + 1 => far,
+            _ => label,
+        }
+    }
+}
+
+/// Table `[baselines]`: models that are trained after the run with its number of steps, on the same batches and with the
+/// same loss, and evaluated on the same data. They are updated by AdamW, with the schedule of the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BaselinesConfig {
+    /// Baselines to train.
+    pub models: Vec<BaselineName>,
+    /// Width of their hidden states.
+    pub width: usize,
+    /// Learning rate before the schedule's factor.
+    pub learning_rate: f64,
+    /// Decoupled weight decay of matrices.
+    pub weight_decay: f64,
+    /// Dropout rate of features and hidden states in training, 0 to 0.99.
+    pub dropout: f64,
+}
+
+impl Default for BaselinesConfig {
+    fn default() -> Self {
+        Self {
+            models: Vec::new(),
+            width: 32,
+            learning_rate: 4e-3,
+            weight_decay: 0.01,
+            dropout: 0.0,
+        }
+    }
+}
+
+impl BaselinesConfig {
+    fn validate(&self) -> Result<(), GraphError> {
+        if self.width == 0 {
+            let reason = "is 0; expected at least 1".into();
+            return Err(GraphError::Config {
+                key: "baselines.width",
+                reason,
+            });
+        }
+        share("baselines.dropout", self.dropout, 0.99)
+    }
+}
+
+/// Name of a baseline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BaselineName {
+    /// Graph convolutional network.
+    Gcn,
+    /// Gated recurrent units that exchange messages.
+    Gru,
+    /// Multilayer perceptron on the features of a node alone.
+    Mlp,
+}
+
+impl BaselineName {
+    /// Name in metrics.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Gcn => "gcn",
+            Self::Gru => "gru",
+            Self::Mlp => "mlp",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::family::{BASE, GraphFamily};
+    use burn_dragon_train::api::{Layers, resolve};
+
+    #[test]
+    fn the_base_file_says_every_key_there_is() {
+        let layers = Layers::new().embedded(BASE.path, BASE.text).unwrap();
+        let resolved = resolve::<GraphFamily>(layers).unwrap();
+        let explained = resolved.explain();
+        let unsaid: Vec<_> = explained
+            .lines()
+            .filter(|line| line.ends_with("# default"))
+            .collect();
+        assert!(unsaid.is_empty(), "{unsaid:#?}");
+        resolved.value.validate().unwrap();
+    }
+
+    #[test]
+    fn a_level_knows_the_distances_that_it_reached() {
+        let loss = LossConfig {
+            labels: LevelLabels::Reached,
+            ..LossConfig::default()
+        };
+        let at = |level| [0, 1, 2, 3, 5].map(|label| loss.label(label, level, Target::Distances, 6));
+        assert_eq!(at(0), [0, 1, 5, 5, 5]);
+        assert_eq!(at(1), [0, 1, 2, 5, 5]);
+        assert_eq!(at(3), [0, 1, 2, 3, 5]);
+        assert_eq!(LossConfig::default().label(3, 0, Target::Distances, 6), 3);
+    }
+
+    #[test]
+    fn values_that_no_model_can_have_are_refused_by_their_key() {
+        let refused = |change: fn(&mut GraphConfig)| {
+            let mut config = GraphConfig::default();
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        assert!(refused(|config| config.model.decay = 1.5).starts_with("model.decay is 1.5"));
+        assert!(refused(|config| config.model.decay = f64::NAN).contains("model.decay"));
+        assert!(refused(|config| config.model.input_dropout = 1.0).contains("model.input_dropout"));
+        assert!(refused(|config| config.model.n_neurons = 33).contains("33"));
+        GraphConfig::default().validate().unwrap();
+    }
+}

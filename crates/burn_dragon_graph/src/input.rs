@@ -1,0 +1,138 @@
+//! Input of a model: several graphs as one, with their features.
+
+use crate::error::GraphError;
+use crate::graph::Graph;
+use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
+use burn_dragon_core::api::expert::{Rng, derive};
+use burn_dragon_kernel::api::graph::{Adjacency, Edges, Normalisation, SelfEdges};
+
+/// Several graphs as one, none of which reads another: nodes of the second follow those of the first.
+#[derive(Clone, Debug)]
+pub struct GraphInput {
+    edges: Edges,
+    /// Number of nodes of each graph.
+    sizes: Vec<usize>,
+    /// Node and feature of each active feature.
+    active: Vec<[i32; 2]>,
+    features: usize,
+}
+
+impl GraphInput {
+    /// Input of the given graphs, for a model that knows `features` features.
+    ///
+    /// # Errors
+    /// If a graph has a feature that the model does not know, or there are too many edges.
+    pub fn new(
+        graphs: &[&Graph],
+        features: usize,
+        self_edges: SelfEdges,
+        normalisation: Normalisation,
+    ) -> Result<Self, GraphError> {
+        let (mut sizes, mut active, mut adjacencies) = (Vec::new(), Vec::new(), Vec::new());
+        let mut first = 0;
+        for graph in graphs {
+            for (node, own) in graph.features().iter().enumerate() {
+                if let Some(unknown) = own.iter().find(|feature| **feature as usize >= features) {
+                    return Err(GraphError::Graph(format!(
+                        "node {node} has the feature {unknown}, but the model knows {features}, counted from 0"
+                    )));
+                }
+                active.extend(own.iter().map(|feature| [(first + node) as i32, *feature as i32]));
+            }
+            first += graph.nodes();
+            sizes.push(graph.nodes());
+            adjacencies.push(graph.adjacency(self_edges)?);
+        }
+        Ok(Self {
+            edges: Edges::new(Adjacency::block_diagonal(&adjacencies)?, normalisation),
+            sizes,
+            active,
+            features,
+        })
+    }
+
+    /// Number of nodes of all graphs.
+    pub fn nodes(&self) -> usize {
+        self.edges.adjacency.readers()
+    }
+
+    /// Number of nodes of each graph.
+    pub fn sizes(&self) -> &[usize] {
+        &self.sizes
+    }
+
+    /// Edges of all graphs.
+    pub fn edges(&self) -> &Edges {
+        &self.edges
+    }
+
+    /// Number of features that the model knows.
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
+    /// Sum of the rows of each node's active features, divided by the root of their number. With a seed and a rate,
+    /// features are left out at random, and the others are scaled so that the mean stays.
+    ///
+    /// # Shapes
+    /// - `rows`: `[F, D]`
+    /// - output: `[P, D]`
+    ///
+    /// # Panics
+    /// If `rows` has another number of rows than the model knows features.
+    pub fn embed(&self, rows: Tensor<2>, dropout: Option<(u64, f64)>) -> Tensor<2> {
+        let [known, width] = rows.dims();
+        assert_eq!(known, self.features, "GraphInput: rows of {known} features");
+        let sums = Tensor::zeros([self.nodes(), width], (&rows.device(), rows.dtype()));
+        let mut counts = vec![0u32; self.nodes()];
+        self.active
+            .iter()
+            .for_each(|[node, _]| counts[*node as usize] += 1);
+        let kept: Vec<[i32; 2]> = match dropout {
+            None => self.active.clone(),
+            Some((seed, rate)) => {
+                let mut rng = Rng::new(derive(seed, "feature", 0, 0));
+                let kept = self.active.iter().filter(|_| rng.uniform() >= rate);
+                kept.copied().collect()
+            }
+        };
+        if kept.is_empty() {
+            return sums;
+        }
+        let scale = dropout.map_or(1.0, |(_, rate)| 1.0 / (1.0 - rate));
+        let weights = kept
+            .iter()
+            .map(|[node, _]| (scale / f64::from(counts[*node as usize]).sqrt()) as f32);
+        let weights = TensorData::new(weights.collect::<Vec<f32>>(), [kept.len(), 1]);
+        let weights = Tensor::<2>::from_data(weights, (&rows.device(), rows.dtype()));
+        let of = |end: usize| indices(kept.iter().map(|pair| pair[end]), &rows.device());
+        let terms = rows.clone().select(0, of(1)) * weights; // [K, D]
+        sums.select_assign(0, of(0), terms, IndexingUpdateOp::Add)
+    }
+
+    /// Mean of the rows of each graph; 0 for a graph without nodes.
+    ///
+    /// # Shapes
+    /// - `rows`: `[P, D]`
+    /// - output: `[G, D]`
+    pub fn means(&self, rows: Tensor<2>) -> Tensor<2> {
+        let width = rows.dims()[1];
+        let sums = Tensor::zeros([self.sizes.len(), width], (&rows.device(), rows.dtype()));
+        let graph_of = self.sizes.iter().enumerate();
+        let graph_of: Vec<i32> = graph_of
+            .flat_map(|(graph, size)| std::iter::repeat_n(graph as i32, *size))
+            .collect();
+        let shares = self.sizes.iter().map(|size| 1.0 / (*size).max(1) as f32);
+        let shares = TensorData::new(shares.collect::<Vec<f32>>(), [self.sizes.len(), 1]);
+        let shares = Tensor::<2>::from_data(shares, (&rows.device(), rows.dtype()));
+        let graph_of = indices(graph_of.into_iter(), &rows.device());
+        sums.select_assign(0, graph_of, rows, IndexingUpdateOp::Add) * shares
+    }
+}
+
+/// Indices as a tensor.
+pub(crate) fn indices(values: impl Iterator<Item = i32>, device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i32> = values.collect();
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
+}

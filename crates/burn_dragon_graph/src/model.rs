@@ -1,0 +1,285 @@
+//! Graph model: features of the nodes in, logits after every level out.
+//!
+//! ```text
+//! s = norm(sum of the rows of the active features)
+//! L times, with the same weights:
+//!     x = relu(s decoder_x)
+//!     rho = decay rho + x (outer) s                                each node, into its own memory
+//!     a = norm(sum over the neighbours t of w_t x rho_t)
+//!     y = relu(a decoder_y) * x
+//!     s = norm(s + norm(dropout(y) encoder))
+//!     logits = s readout                                           of every node, or of the mean over a graph
+//! ```
+//!
+//! A node writes before its neighbours read, so that one level carries information over one edge: what is k edges away
+//! changes a node after k levels, and not before.
+
+use crate::config::ModelConfig;
+use crate::data::{Schema, Target};
+use crate::error::GraphError;
+use crate::input::GraphInput;
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use burn_dragon_core::api::expert::{ParameterBuilder, derive, initial, norm};
+use burn_dragon_core::api::{FreeMemory, Need, Precision, TensorShape, Trunk};
+use burn_dragon_kernel::api::graph::{History, PlaceDecay, WriteOrder};
+use burn_dragon_kernel::api::{Decay, DropoutMask, LevelWeights, SpeakInput, join, perceive, speak};
+
+/// Model of nodes that have memories and read those of their neighbours.
+#[derive(Module, Debug)]
+pub struct GraphDragon {
+    /// Embedding of a feature, `[F, D]`.
+    pub features: Param<Tensor<2>>,
+    /// Weights of the levels.
+    pub trunk: Trunk,
+    /// Readout: model width to the classes, `[D, C]`.
+    pub readout: Param<Tensor<2>>,
+    #[module(skip)]
+    config: GraphDragonConfig,
+}
+
+/// Configuration of a model, as in its file: its sizes, and the features and classes of its data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GraphDragonConfig {
+    /// Sizes.
+    pub model: ModelConfig,
+    /// Features and classes.
+    pub schema: Schema,
+}
+
+/// Use of the memories of the nodes in a pass: the trained one, and ablations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlaceMemory {
+    /// Memories are carried from level to level, as in training.
+    #[default]
+    Carried,
+    /// Memories are emptied before the write of each level, so that a read sees the newest write alone.
+    ResetEachLevel,
+    /// Memories are emptied once, before the read of this level, counted from 1: it reads nothing.
+    WipedAt(usize),
+    /// Nothing is written: every read is empty.
+    NeverWritten,
+}
+
+/// Options of a forward pass. The default runs the number of levels of the configuration, without dropout.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GraphPass {
+    /// Number of levels to run. If absent, that of the configuration.
+    pub levels: Option<usize>,
+    /// Seed of the dropout masks. If absent, there is no dropout.
+    pub dropout_seed: Option<u64>,
+    /// Precision of the factors in the products of the levels, on the processor.
+    pub precision: Precision,
+    /// Use of the memories.
+    pub memory: PlaceMemory,
+}
+
+impl GraphDragonConfig {
+    /// Tensors of a model, in the order of its fields.
+    pub fn tensors(&self) -> Vec<TensorShape> {
+        let d = self.model.d_model;
+        let mut tensors = vec![TensorShape::new("features", [self.schema.features, d])];
+        tensors.extend(self.model.trunk().tensors());
+        tensors.push(TensorShape::new("readout", [d, self.schema.classes.len()]));
+        tensors
+    }
+
+    /// Number of parameters.
+    pub fn parameters(&self) -> u64 {
+        let numbers = self.tensors().into_iter().map(|tensor| tensor.numbers().0);
+        numbers.fold(0, u64::saturating_add)
+    }
+
+    /// Number of pairs of a read and a write that it reads, in `levels` levels.
+    fn recalls(&self, levels: usize) -> u64 {
+        let levels = levels as u64;
+        if self.model.decay == 0.0 {
+            levels
+        } else {
+            levels.saturating_mul(levels + 1) / 2
+        }
+    }
+
+    /// FLOPs of a forward pass with `levels` levels over so many nodes and edges, with a readout after each.
+    pub fn forward_flops(&self, levels: usize, nodes: u64, edges: u64) -> u64 {
+        let of = |size: usize| size as u64;
+        let (d, n) = (of(self.model.d_model), of(self.model.n_neurons));
+        let wide = 6 * n * d + 2 * d * of(self.schema.classes.len());
+        let at_nodes = nodes.saturating_mul(wide).saturating_mul(of(levels));
+        let narrow = 2 * (n + d * of(self.model.n_heads));
+        let at_edges = edges.saturating_mul(narrow).saturating_mul(self.recalls(levels));
+        at_nodes.saturating_add(at_edges)
+    }
+
+    /// Approximate peak memory in bytes of a training step over so many nodes and edges.
+    pub fn training_bytes(&self, nodes: u64, edges: u64) -> u64 {
+        let of = |size: usize| size as u64;
+        let (d, n, heads) = (
+            of(self.model.d_model),
+            of(self.model.n_neurons),
+            of(self.model.n_heads),
+        );
+        let kept =
+            (6 * d + 2 * d * heads + 2 * n + 3 * of(self.schema.classes.len())) * of(self.model.n_levels);
+        let at_nodes = nodes.saturating_mul(4 * kept);
+        let gathered = 4 * (2 * n + 2 * d * heads);
+        let at_edges = edges
+            .saturating_mul(gathered)
+            .saturating_mul(self.recalls(self.model.n_levels));
+        let weights = self.parameters().saturating_mul(16);
+        at_nodes.saturating_add(at_edges).saturating_add(weights)
+    }
+}
+
+impl GraphDragon {
+    /// Creates a model with weights drawn from N(0, `init_std`), a function of `seed` alone.
+    ///
+    /// # Errors
+    /// If the configuration is invalid, or the machine has too little memory.
+    pub fn new(config: &GraphDragonConfig, seed: u64, device: &Device) -> Result<Self, GraphError> {
+        config.model.validate()?;
+        let need = Need::of("a model of this shape").with("weights", config.parameters().saturating_mul(4));
+        FreeMemory::room_for(&need, || "use a smaller d_model or n_neurons".into())?;
+        Self::from_weights(config, device, initial(&config.model.trunk(), seed))
+    }
+
+    /// Creates a model from given weights: `weight` returns each one, f32, by name and shape.
+    ///
+    /// # Errors
+    /// If the configuration is invalid.
+    ///
+    /// # Panics
+    /// If a weight has not the requested shape.
+    pub fn from_weights(
+        config: &GraphDragonConfig,
+        device: &Device,
+        mut weight: impl FnMut(&str, &[usize]) -> TensorData,
+    ) -> Result<Self, GraphError> {
+        config.model.validate()?;
+        let mut build = ParameterBuilder::new(config.tensors(), device, &mut weight);
+        let (features, readout) = (build.parameter("features"), build.parameter("readout"));
+        Ok(Self {
+            features,
+            readout,
+            trunk: Trunk::from_weights(&config.model.trunk(), device, weight)?,
+            config: config.clone(),
+        })
+    }
+
+    /// Configuration of the model.
+    pub fn config(&self) -> &GraphDragonConfig {
+        &self.config
+    }
+
+    /// Device of the weights.
+    pub fn device(&self) -> Device {
+        self.features.val().device()
+    }
+
+    /// Logits after each level, with gradients if the weights have them: of every node, or of every graph where labels
+    /// belong to graphs.
+    ///
+    /// # Shapes
+    /// - output: for each level `[P, C]` of P nodes, or `[G, C]` of G graphs
+    ///
+    /// # Panics
+    /// If the input has no node, or a feature that the model does not know.
+    pub fn logits_by_level(&self, input: &GraphInput, pass: GraphPass) -> Vec<Tensor<2>> {
+        let streams = self.streams_by_level(input, pass);
+        streams.into_iter().map(|s| self.read_out(s, input)).collect()
+    }
+
+    /// States of the nodes after each level.
+    ///
+    /// # Shapes
+    /// - output: for each level `[1, 1, P, D]`
+    ///
+    /// # Panics
+    /// As [`logits_by_level`](Self::logits_by_level).
+    pub fn streams_by_level(&self, input: &GraphInput, pass: GraphPass) -> Vec<Tensor<4>> {
+        let mut s = self.embedded(input, pass.dropout_seed);
+        let (model, weights) = (&self.config.model, self.weights());
+        let mut memory = History::empty(model.d_model, self.decay());
+        let levels = pass.levels.unwrap_or(model.n_levels);
+        let mut streams = Vec::with_capacity(levels);
+        for level in 0..levels {
+            let x = perceive(s.clone(), &weights, pass.precision); // [1, H, P, N]
+            if model.decay == 0.0 || pass.memory == PlaceMemory::ResetEachLevel {
+                memory = History::empty(model.d_model, self.decay());
+            }
+            if pass.memory != PlaceMemory::NeverWritten {
+                memory.write(x.clone(), s.clone());
+            }
+            if pass.memory == PlaceMemory::WipedAt(level + 1) {
+                memory = History::empty(model.d_model, self.decay());
+            }
+            let read = memory.read(x, input.edges()); // [1, H, P, D]
+            s = self.spoken(s, read, &weights, pass, level);
+            streams.push(s.clone());
+        }
+        streams
+    }
+
+    /// State after a read, `[1, 1, P, D]`.
+    pub(crate) fn spoken(
+        &self,
+        s: Tensor<4>,
+        read: Tensor<4>,
+        weights: &LevelWeights,
+        pass: GraphPass,
+        level: usize,
+    ) -> Tensor<4> {
+        let (rate, eps) = (self.config.model.dropout, self.config.model.norm_eps);
+        let seed = pass.dropout_seed.filter(|_| rate > 0.0);
+        let output = speak(SpeakInput {
+            read,
+            v: s.clone(),
+            weights: weights.clone(),
+            eps,
+            dropout: seed.map(|seed| DropoutMask::new(derive(seed, "level", 0, level as u64), rate)),
+            precision: pass.precision,
+            count: false,
+        });
+        join(s, output.u, eps)
+    }
+
+    /// Weights of the levels.
+    pub(crate) fn weights(&self) -> LevelWeights {
+        let trunk = &self.trunk;
+        LevelWeights::new(trunk.decoder_x.val(), trunk.decoder_y.val(), trunk.encoder.val())
+    }
+
+    /// Decay of the memories, `rho' = decay rho + x (outer) s`; none if the factor is 1, or 0 where only the newest write
+    /// is kept.
+    pub(crate) fn decay(&self) -> PlaceDecay {
+        let model = &self.config.model;
+        let slope = (model.decay > 0.0 && model.decay < 1.0).then(|| -model.decay.ln());
+        let decay = slope.map(|slope| {
+            let slopes = TensorData::new(vec![slope as f32; model.n_heads], [model.n_heads]);
+            Decay::new(Tensor::from_data(slopes, &self.device().inner()))
+        });
+        PlaceDecay {
+            decay,
+            order: WriteOrder::DecayThenWrite,
+        }
+    }
+
+    /// Embedded nodes, `[1, 1, P, D]`.
+    pub(crate) fn embedded(&self, input: &GraphInput, dropout_seed: Option<u64>) -> Tensor<4> {
+        let model = &self.config.model;
+        let seed = dropout_seed.filter(|_| model.input_dropout > 0.0);
+        let dropout = seed.map(|seed| (derive(seed, "features", 0, 0), model.input_dropout));
+        let rows = input.embed(self.features.val(), dropout); // [P, D]
+        norm(rows.reshape([1, 1, input.nodes(), model.d_model]), model.norm_eps)
+    }
+
+    /// Logits of a state: `[P, C]`, or `[G, C]`.
+    pub(crate) fn read_out(&self, s: Tensor<4>, input: &GraphInput) -> Tensor<2> {
+        let s = s.reshape([input.nodes(), self.config.model.d_model]);
+        let read = match self.config.schema.target {
+            Target::Nodes | Target::Distances => s,
+            Target::Graphs => input.means(s),
+        };
+        read.matmul(self.readout.val())
+    }
+}

@@ -1,0 +1,213 @@
+//! Prediction: classes of the nodes of given graphs, or of the graphs, for `dragon predict`.
+
+use crate::data::{Target, TsvConfig, graphs_of};
+use crate::error::GraphError;
+use crate::evaluate::{NodeModel, likeliest};
+use crate::export::model_of;
+use crate::graph::Graph;
+use crate::model::{GraphDragon, GraphPass};
+use burn_dragon_checkpoint::api::ModelFile;
+use burn_dragon_train::api::{PredictRequest, Predictions, TrainError};
+use serde_json::{Map, Value, json};
+use std::io::{Read, stdin};
+use std::path::Path;
+
+/// Maximum number of levels to run.
+const MOST_LEVELS: usize = 1 << 16;
+
+/// A graph, or why it is none, with its line.
+type Line = (usize, Result<Graph, String>);
+
+/// Predicts the graphs of a request with the model of a file.
+///
+/// # Errors
+/// If the file is not a graph model, the input is neither a file nor a graph, or the number of levels is out of range.
+pub(crate) fn predict(file: ModelFile, request: &PredictRequest) -> Result<Predictions, TrainError> {
+    let model = model_of(file, &request.model, &request.device)?;
+    let levels = request.steps.unwrap_or(model.config().model.n_levels);
+    if !(1..=MOST_LEVELS).contains(&levels) {
+        let text = format!("--steps {levels}: expected a number of levels from 1 to {MOST_LEVELS}");
+        return Err(TrainError::Usage(text));
+    }
+    let predicted = Predicted::of(&model, input(&request.input)?, levels);
+    Ok(Predictions {
+        lines: predicted.lines(),
+        object: predicted.object(),
+        refused: predicted
+            .refused
+            .iter()
+            .map(|(line, reason)| format!("line {line}: {reason}"))
+            .collect(),
+    })
+}
+
+/// Input: standard input, a file, a folder with `nodes.tsv` and `edges.tsv`, or the text itself.
+fn input(text: &str) -> Result<Vec<Line>, TrainError> {
+    let read = |text: &str| -> Vec<Line> {
+        let graphs = graphs_of(text).into_iter();
+        let graph = |json: crate::data::JsonGraph| json.graph().map_err(|error| error.to_string());
+        graphs.map(|(line, json)| (line, json.and_then(graph))).collect()
+    };
+    let path = Path::new(text);
+    if text == "-" {
+        let mut text = String::new();
+        let whole = stdin().read_to_string(&mut text);
+        whole.map_err(|error| TrainError::BadInput(format!("cannot read standard input: {error}")))?;
+        return Ok(read(&text));
+    }
+    if path.is_dir() {
+        let graph = TsvConfig { path: path.into() }.graph()?;
+        return Ok(vec![(1, Ok(graph))]);
+    }
+    if path.exists() {
+        let whole = std::fs::read_to_string(path).map_err(|source| GraphError::Read {
+            path: path.into(),
+            source,
+        })?;
+        return Ok(read(&whole));
+    }
+    let lines = read(text);
+    match lines.iter().find_map(|(_, graph)| graph.as_ref().err()) {
+        Some(reason) => Err(TrainError::BadInput(format!(
+            "{text} is neither a file nor a graph: {reason}"
+        ))),
+        None => Ok(lines),
+    }
+}
+
+/// Predictions for some graphs, in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Predicted {
+    /// Number of levels that were run.
+    pub levels: usize,
+    /// Names of the classes of each graph's nodes, or its own; each graph with its line.
+    pub answers: Vec<(usize, Vec<String>)>,
+    /// Lines that are no graphs, with the reasons.
+    pub refused: Vec<(usize, String)>,
+    of_nodes: bool,
+}
+
+impl Predicted {
+    /// Predicts each graph that is one.
+    pub(crate) fn of(model: &GraphDragon, lines: Vec<Line>, levels: usize) -> Self {
+        let mut predicted = Self {
+            levels,
+            answers: Vec::new(),
+            refused: Vec::new(),
+            of_nodes: model.config().schema.target != Target::Graphs,
+        };
+        for (line, graph) in lines {
+            match graph.and_then(|graph| classes(model, &graph, levels).map_err(|e| e.to_string())) {
+                Ok(classes) => predicted.answers.push((line, classes)),
+                Err(reason) => predicted.refused.push((line, reason)),
+            }
+        }
+        predicted
+    }
+
+    /// Lines with one answer each: the class of the graph, or those of its nodes in order.
+    pub fn lines(&self) -> Vec<String> {
+        self.answers
+            .iter()
+            .map(|(_, classes)| classes.join(" "))
+            .collect()
+    }
+
+    /// Answers as a JSON object.
+    pub fn object(&self) -> Map<String, Value> {
+        let answer = |(line, classes): &(usize, Vec<String>)| {
+            let (key, value) = if self.of_nodes {
+                ("classes", json!(classes))
+            } else {
+                ("class", json!(classes.first()))
+            };
+            json!({ "line": line, key: value, "steps": self.levels })
+        };
+        let refused = |(line, problem): &(usize, String)| json!({ "line": line, "problem": problem });
+        [
+            ("graphs", self.answers.iter().map(answer).collect::<Value>()),
+            ("refused", self.refused.iter().map(refused).collect()),
+        ]
+        .map(|(key, value)| (key.to_string(), value))
+        .into_iter()
+        .collect()
+    }
+}
+
+/// Names of the likeliest classes of a graph's nodes, or of the graph.
+fn classes(model: &GraphDragon, graph: &Graph, levels: usize) -> Result<Vec<String>, GraphError> {
+    if graph.nodes() == 0 {
+        return Err(GraphError::Graph("the graph has no node".into()));
+    }
+    let input = model.input(&[graph])?;
+    let pass = GraphPass {
+        levels: Some(levels),
+        ..GraphPass::default()
+    };
+    let names = &model.config().schema.classes;
+    let logits = model.logits_by_level(&input, pass).pop();
+    let classes = logits.map(likeliest).unwrap_or_default();
+    Ok(classes
+        .into_iter()
+        .map(|class| names[class as usize].clone())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ModelConfig;
+    use crate::data::GeneratorConfig;
+    use crate::export::model_file;
+    use crate::model::GraphDragonConfig;
+    use burn::tensor::Device;
+
+    const PATH: &str = r#"{"edges": [[0, 1], [1, 2]], "source": 0}"#;
+
+    fn asked(input: &str, steps: Option<usize>) -> Result<Predictions, TrainError> {
+        let config = GraphDragonConfig {
+            model: ModelConfig {
+                n_levels: 2,
+                ..ModelConfig::default()
+            },
+            schema: GeneratorConfig::default().schema(),
+        };
+        let model = GraphDragon::new(&config, 1, &Device::flex()).unwrap();
+        let request = PredictRequest {
+            model: "model.bpk".into(),
+            input: input.into(),
+            steps,
+            device: Device::flex(),
+        };
+        predict(model_file(&model, 1, 4), &request)
+    }
+
+    #[test]
+    fn each_node_has_a_class_and_a_bad_line_stands_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("graphs.json");
+        std::fs::write(
+            &path,
+            format!("{PATH}\nno graph\n{{\"edges\": [[0, 1]], \"features\": [[0], [2]]}}\n"),
+        )
+        .unwrap();
+        let found = asked(path.to_str().unwrap(), None).unwrap();
+        assert_eq!(found.lines.len(), 1);
+        assert_eq!(found.lines[0].split(' ').count(), 3);
+        assert_eq!(found.object["graphs"][0]["classes"].as_array().unwrap().len(), 3);
+        assert!(found.refused[0].starts_with("line 2") && found.refused[1].contains("feature 2"));
+        assert_eq!(asked(PATH, None).unwrap().lines, found.lines);
+    }
+
+    #[test]
+    fn input_that_is_nothing_is_refused_and_steps_are_counted() {
+        let error = asked("nothing.json", None).unwrap_err();
+        assert!(matches!(error, TrainError::BadInput(_)), "{error}");
+        assert!(
+            error.to_string().contains("neither a file nor a graph"),
+            "{error}"
+        );
+        assert_eq!(asked(PATH, Some(9)).unwrap().object["graphs"][0]["steps"], 9);
+        assert!(matches!(asked(PATH, Some(0)), Err(TrainError::Usage(_))));
+    }
+}
