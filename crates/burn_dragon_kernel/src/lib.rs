@@ -15,6 +15,7 @@
 //! | [`norm`](api::norm) | `(v - mean) / sqrt(variance + eps)` |
 //! | [`level`](api::level) | all of these in one: the contribution of a level to the stream, before its norm |
 //! | [`perceive`](api::perceive), [`speak`](api::speak) | its halves, before and after the read |
+//! | [`local_grid`](api::local_grid) | read of the memories of neighbours on a grid, then a write of each place to its own |
 //! | [`join`](api::join) | `norm(v + norm(u))`: the stream after a contribution u |
 //! | [`cross_entropy`](api::cross_entropy) | `-log softmax(logits)[target]` |
 //! | [`Decode`](api::Decode) | one token of each lane through a whole model, memory in place |
@@ -50,6 +51,7 @@ mod instructions;
 mod join;
 mod kernels;
 mod level;
+mod local_grid;
 #[cfg(not(target_family = "wasm"))]
 mod machine;
 mod matrix;
@@ -84,6 +86,10 @@ pub mod api {
     pub use crate::join::join;
     pub use crate::kernels::Kernels;
     pub use crate::level::{LevelInput, LevelOutput, LevelWeights, SpeakInput, level, perceive, speak};
+    pub use crate::local_grid::{
+        Border, DecayOrder, Grid, LocalGridInput, LocalGridOutput, NeighbourShape, Neighbourhood, local_grid,
+        local_grid_read, local_grid_write,
+    };
     pub use crate::matrix::Precision;
     pub use crate::newton_schulz::newton_schulz;
     pub use crate::norm::norm;
@@ -112,6 +118,7 @@ pub mod api {
         pub use crate::join::reference as join_reference;
         pub use crate::level::reference as level_reference;
         pub use crate::level::{chunk_length, gpu_chunk_length};
+        pub use crate::local_grid::reference as local_grid_reference;
         pub use crate::mix::mix;
         pub use crate::newton_schulz::reference as newton_schulz_reference;
         pub use crate::norm::reference as norm_reference;

@@ -1,0 +1,75 @@
+//! Loops over the rows of memories, in blocks of columns that stay in registers.
+
+use crate::simd::LANES;
+use std::ops::Range;
+
+/// Columns of a row from a column on: a whole block, or what is left of it.
+#[inline(always)]
+pub(super) fn part(row: &[f32], start: usize, size: usize) -> &[f32] {
+    &row[start..start + size]
+}
+
+/// Calls a function with the first column and the size of each block of a row.
+///
+/// The size of a whole block is a constant there, so that the loops over it are vectors.
+#[inline(always)]
+pub(super) fn blocks(width: usize, mut block: impl FnMut(usize, usize)) {
+    let whole = width / LANES * LANES;
+    for column in (0..whole).step_by(LANES) {
+        block(column, LANES);
+    }
+    if whole < width {
+        block(whole, width - whole);
+    }
+}
+
+/// The sum of a block of the rows that begin at `starts`, each `further` on.
+#[inline(always)]
+pub(super) fn sum_of_rows(rho: &[f32], starts: &[usize], further: usize, size: usize) -> [f32; LANES] {
+    let mut sum = [0.0; LANES];
+    for start in starts {
+        let row = part(rho, start + further, size);
+        (0..size).for_each(|i| sum[i] += row[i]);
+    }
+    sum
+}
+
+/// The sum of the products of factors and a block of the rows that begin at the starts beside them.
+#[inline(always)]
+pub(super) fn weighted_sum(rows: &[f32], terms: &[(f32, usize)], column: usize, size: usize) -> [f32; LANES] {
+    let mut sum = [0.0; LANES];
+    for (factor, start) in terms {
+        let row = part(rows, start + column, size);
+        (0..size).for_each(|i| sum[i] += factor * row[i]);
+    }
+    sum
+}
+
+/// The sum of a block, in halves: one order, whatever the vectors.
+#[inline(always)]
+pub(super) fn fold(mut sums: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        (0..half).for_each(|i| sums[i] += sums[i + half]);
+        half /= 2;
+    }
+    sums[0]
+}
+
+/// Neurons that are taken together: their rows of so many places, `width` wide, stay in a second-level cache.
+pub(super) fn chunks(neurons: usize, places: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
+    /// Numbers: half of the second-level cache of a server, all of that of a small machine.
+    const CACHE: usize = 1 << 17;
+    let size = (CACHE / (places * width).max(1)).clamp(1, neurons.max(1));
+    (0..neurons)
+        .step_by(size)
+        .map(move |first| first..neurons.min(first + size))
+}
+
+/// Rows of a grid that are a task: about 4 MB of memories, less if there are few, whatever the number of threads.
+pub(super) fn rows_of_a_task(rows: usize, row: usize, all: usize) -> usize {
+    const MOST: usize = 1 << 20;
+    const LEAST: usize = 1 << 14;
+    let numbers = (all / 16).clamp(LEAST, MOST);
+    numbers.div_ceil(row.max(1)).clamp(1, rows.max(1))
+}
