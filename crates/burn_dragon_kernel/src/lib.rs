@@ -16,6 +16,7 @@
 //! | [`level`](api::level) | all of these in one: the contribution of a level to the stream, before its norm |
 //! | [`perceive`](api::perceive), [`speak`](api::speak) | its halves, before and after the read |
 //! | [`local_grid`](api::local_grid) | read of the memories of neighbours on a grid, then a write of each place to its own |
+//! | [`pyramid`](api::pyramid) | the same on patches and coarse cells, with reads and writes between them and hubs |
 //! | [`join`](api::join) | `norm(v + norm(u))`: the stream after a contribution u |
 //! | [`cross_entropy`](api::cross_entropy) | `-log softmax(logits)[target]` |
 //! | [`Decode`](api::Decode) | one token of each lane through a whole model, memory in place |
@@ -61,6 +62,7 @@ mod norm;
 mod parallel;
 mod processor;
 mod projection;
+mod pyramid;
 mod reach;
 mod retention;
 mod rotation;
@@ -94,6 +96,10 @@ pub mod api {
     pub use crate::newton_schulz::newton_schulz;
     pub use crate::norm::norm;
     pub use crate::projection::projection;
+    pub use crate::pyramid::{
+        Link, Links, OfTokens, Pyramid, PyramidDecay, PyramidInput, PyramidMemory, PyramidOutput,
+        PyramidQueries, pyramid,
+    };
     pub use crate::reach::Reach;
     pub use crate::retention::{Decay, Resets, Retention};
     pub use crate::rotation::{Frequencies, Rotation};
@@ -123,6 +129,7 @@ pub mod api {
         pub use crate::newton_schulz::reference as newton_schulz_reference;
         pub use crate::norm::reference as norm_reference;
         pub use crate::projection::reference as projection_reference;
+        pub use crate::pyramid::reference as pyramid_reference;
         pub use crate::retention::reference as retention_reference;
         pub use crate::rotation::reference as rotation_reference;
         pub use crate::sum_of_squares::reference as sum_of_squares_reference;
