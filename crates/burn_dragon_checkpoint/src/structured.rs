@@ -78,7 +78,9 @@ mod tests {
         state
             .set_stream("patch", Tensor::full([2, 1, 6, 5], -3.0, &device))
             .unwrap();
-        [StepMode::Predict, StepMode::Observe, StepMode::Predict].map(|mode| state.advance(mode));
+        for mode in [StepMode::Predict, StepMode::Observe, StepMode::Predict] {
+            state.advance(mode);
+        }
         state
     }
 

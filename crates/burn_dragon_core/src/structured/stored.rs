@@ -77,7 +77,7 @@ impl StructuredState {
 }
 
 fn tensor<const R: usize>(data: TensorData, device: &Device) -> burn::tensor::Tensor<R> {
-    let dtype = data.dtype;
+    let dtype = data.dtype();
     burn::tensor::Tensor::from_data(data, (device, dtype))
 }
 
@@ -91,11 +91,11 @@ fn taken(
     let Some(data) = stored.tensors.remove(name) else {
         return Err(StructuredError::Missing { name: name.into() });
     };
-    super::state::same_shape(bank, part, &data.shape[..], expected)?;
-    if !data.dtype.is_float() {
+    super::state::same_shape(bank, part, &data.shape()[..], expected)?;
+    if !data.dtype().is_float() {
         return Err(StructuredError::Type {
             name: name.into(),
-            given: format!("{:?}", data.dtype),
+            given: format!("{:?}", data.dtype()),
         });
     }
     Ok(data)
