@@ -77,7 +77,7 @@ pub(crate) fn largest(row: &[f32]) -> f32 {
 
 /// The lanes folded in halves: one order, whatever the vectors.
 #[inline(always)]
-fn fold(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
+pub(crate) fn fold(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {
         for lane in 0..half {

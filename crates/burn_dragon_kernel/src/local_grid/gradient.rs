@@ -13,12 +13,12 @@
 //! The gradient of the memory before the step takes the place of that after it.
 
 use super::cpu::{Kept, Plane, Planes, cut};
-use super::rows::{blocks, fold, part, sum_of_rows, weighted_sum};
+use super::rows::{blocks, part, sum_of_rows, weighted_sum};
 use super::{DecayOrder, Neighbours};
 use crate::backend::local_grid::{GridSizes, LocalGridBack, LocalGridGradients};
 use crate::flex::{contiguous, tensor};
 use crate::parallel::*;
-use crate::simd::{LANES, dot, vectorized};
+use crate::simd::{LANES, dot, fold, vectorized};
 use burn::backend::Flex;
 use burn_flex::FlexTensor;
 use std::ops::Range;
@@ -266,7 +266,7 @@ fn read_back(e: &[f32], rho: &[f32], starts: &[usize], further: usize) -> f32 {
         let e = part(e, column, size);
         (0..size).for_each(|i| sums[i] += sum[i] * e[i]);
     });
-    fold(sums)
+    fold(sums, |a, b| a + b)
 }
 
 /// What the write of a row gives to its query, its value and the decay factor.

@@ -45,17 +45,6 @@ pub(super) fn weighted_sum(rows: &[f32], terms: &[(f32, usize)], column: usize, 
     sum
 }
 
-/// The sum of a block, in halves: one order, whatever the vectors.
-#[inline(always)]
-pub(super) fn fold(mut sums: [f32; LANES]) -> f32 {
-    let mut half = LANES / 2;
-    while half > 0 {
-        (0..half).for_each(|i| sums[i] += sums[i + half]);
-        half /= 2;
-    }
-    sums[0]
-}
-
 /// Neurons that are taken together: their rows of so many places, `width` wide, stay in a second-level cache.
 pub(super) fn chunks(neurons: usize, places: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
     /// Numbers: half of the second-level cache of a server, all of that of a small machine.
