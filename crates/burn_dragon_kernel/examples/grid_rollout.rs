@@ -6,7 +6,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_kernel::api::expert::local_grid_reference as reference;
-use burn_dragon_kernel::api::machine::{keep_freed_memory, use_huge_pages};
+use burn_dragon_kernel::api::machine::keep_freed_memory;
 use burn_dragon_kernel::api::{
     Decay, DecayOrder, Grid, LocalGridInput, LocalGridOutput, Neighbourhood, local_grid,
 };
@@ -16,7 +16,6 @@ type Step = fn(LocalGridInput) -> LocalGridOutput;
 
 fn main() {
     keep_freed_memory();
-    use_huge_pages();
     let words: Vec<String> = std::env::args().skip(1).collect();
     let step: Step = match words.first().map(String::as_str) {
         Some("fused") => local_grid,

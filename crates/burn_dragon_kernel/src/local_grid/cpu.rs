@@ -4,12 +4,12 @@
 //! that the rows of memory that neighbouring places share are read from a cache. A row whose query is 0 is not read.
 //! Sums are over neurons, in their order, so they depend neither on the chunks nor on the threads.
 
-use super::rows::{blocks, chunks, part, rows_of_a_task, sum_of_rows};
+use super::rows::{add_times, chunks, for_blocks, part, rows_of_a_task, sum_of_rows};
 use super::{DecayOrder, Neighbours};
 use crate::backend::local_grid::{GridSizes, LocalGridOn, LocalGridRun, WriteOn};
 use crate::flex::{contiguous, tensor};
 use crate::parallel::*;
-use crate::simd::vectorized;
+use crate::simd::{LANES, vectorized};
 use burn::backend::Flex;
 use burn_flex::FlexTensor;
 use std::mem::MaybeUninit;
@@ -266,8 +266,9 @@ fn write_row(row: &mut [f32], query: f32, value: &[f32], [factor, written]: [f32
         (true, true) => {}
         (true, false) => row.iter_mut().for_each(|row| *row *= factor),
         (false, _) => {
-            let values = row.iter_mut().zip(value);
-            values.for_each(|(row, value)| *row = factor * *row + query * value);
+            for (row, value) in row.iter_mut().zip(value) {
+                *row = factor * *row + query * value;
+            }
         }
     }
 }
@@ -316,10 +317,9 @@ vectorized! {
 /// Adds the query times the sum of the neighbours' rows.
 #[inline(always)]
 fn read_row(read: &mut [f32], query: f32, rho: &[f32], starts: &[usize], further: usize) {
-    blocks(read.len(), |column, size| {
+    for_blocks!(read.len(), |column, size| {
         let sum = sum_of_rows(rho, starts, further + column, size);
-        let read = &mut read[column..column + size];
-        (0..size).for_each(|i| read[i] += query * sum[i]);
+        add_times(&mut read[column..column + size], query, &sum);
     });
 }
 
@@ -330,8 +330,7 @@ fn written_row(memory: &mut [MaybeUninit<f32>], plane: &Plane<'_>, place: usize,
     let before = part(plane.rho, (place * neurons + neuron) * width, width);
     let value = part(plane.value, place * width, width);
     let (factor, query) = (plane.factor, plane.written * query);
-    let rows = memory.iter_mut().zip(before.iter().zip(value));
-    rows.for_each(|(after, (before, value))| {
+    for ((after, before), value) in memory.iter_mut().zip(before).zip(value) {
         after.write(factor * before + query * value);
-    });
+    }
 }

@@ -13,7 +13,7 @@
 //! The gradient of the memory before the step takes the place of that after it.
 
 use super::cpu::{Kept, Plane, Planes, cut};
-use super::rows::{blocks, part, sum_of_rows, weighted_sum};
+use super::rows::{add_times, for_blocks, part, sum_of_rows, weighted_sum};
 use super::{DecayOrder, Neighbours};
 use crate::backend::local_grid::{GridSizes, LocalGridBack, LocalGridGradients};
 use crate::flex::{contiguous, tensor};
@@ -234,10 +234,11 @@ fn row_back(band: &mut BandBack<'_>, index: usize, neuron: usize, scratch: &mut 
             0.0
         };
         let row = &mut band.memory[(index * neurons + neuron) * width..][..width];
-        blocks(width, |column, size| {
+        for_blocks!(width, |column, size| {
             let sum = weighted_sum(band.read, &scratch.readers, column, size);
-            let row = &mut row[column..column + size];
-            (0..size).for_each(|i| row[i] = kept * row[i] + sum[i]);
+            for (row, sum) in row[column..column + size].iter_mut().zip(&sum) {
+                *row = kept * *row + sum;
+            }
         });
     }
 }
@@ -261,10 +262,11 @@ fn find_readers(band: &BandBack<'_>, place: usize, neuron: usize, readers: &mut 
 #[inline(always)]
 fn read_back(e: &[f32], rho: &[f32], starts: &[usize], further: usize) -> f32 {
     let mut sums = [0.0; LANES];
-    blocks(e.len(), |column, size| {
+    for_blocks!(e.len(), |column, size| {
         let sum = sum_of_rows(rho, starts, further + column, size);
-        let e = part(e, column, size);
-        (0..size).for_each(|i| sums[i] += sum[i] * e[i]);
+        for ((total, sum), e) in sums.iter_mut().zip(&sum).zip(part(e, column, size)) {
+            *total += sum * e;
+        }
     });
     fold(sums, |a, b| a + b)
 }
@@ -283,10 +285,7 @@ fn write_back(band: &mut BandBack<'_>, index: usize, neuron: usize) {
     band.query[at] += plane.written * along;
     let strength = plane.written * query;
     if strength != 0.0 {
-        let d = &mut band.value[index * width..][..width];
-        d.iter_mut()
-            .zip(given)
-            .for_each(|(d, given)| *d += strength * given);
+        add_times(&mut band.value[index * width..][..width], strength, given);
     }
     if band.options.needs_slopes {
         let before = part(plane.rho, (place * neurons + neuron) * width, width);

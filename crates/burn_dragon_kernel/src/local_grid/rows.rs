@@ -9,17 +9,37 @@ pub(super) fn part(row: &[f32], start: usize, size: usize) -> &[f32] {
     &row[start..start + size]
 }
 
-/// Calls a function with the first column and the size of each block of a row.
+/// Runs a body with the first column and the size of each block of a row.
 ///
-/// The size of a whole block is a constant there, so that the loops over it are vectors.
+/// The body stands there twice, once with a constant size, so that its loops are vectors. A closure would be called.
+macro_rules! for_blocks {
+    ($width:expr, |$column:ident, $size:ident| $body:block) => {
+        let whole = $width / LANES * LANES;
+        for $column in (0..whole).step_by(LANES) {
+            let $size = LANES;
+            $body
+        }
+        if whole < $width {
+            let ($column, $size) = (whole, $width - whole);
+            $body
+        }
+    };
+}
+pub(super) use for_blocks;
+
+/// Adds a row.
 #[inline(always)]
-pub(super) fn blocks(width: usize, mut block: impl FnMut(usize, usize)) {
-    let whole = width / LANES * LANES;
-    for column in (0..whole).step_by(LANES) {
-        block(column, LANES);
+pub(super) fn add(sum: &mut [f32], row: &[f32]) {
+    for (sum, x) in sum.iter_mut().zip(row) {
+        *sum += x;
     }
-    if whole < width {
-        block(whole, width - whole);
+}
+
+/// Adds a factor times a row.
+#[inline(always)]
+pub(super) fn add_times(sum: &mut [f32], factor: f32, row: &[f32]) {
+    for (sum, x) in sum.iter_mut().zip(row) {
+        *sum += factor * x;
     }
 }
 
@@ -29,7 +49,7 @@ pub(super) fn sum_of_rows(rho: &[f32], starts: &[usize], further: usize, size: u
     let mut sum = [0.0; LANES];
     for start in starts {
         let row = part(rho, start + further, size);
-        (0..size).for_each(|i| sum[i] += row[i]);
+        add(&mut sum, row);
     }
     sum
 }
@@ -40,7 +60,7 @@ pub(super) fn weighted_sum(rows: &[f32], terms: &[(f32, usize)], column: usize, 
     let mut sum = [0.0; LANES];
     for (factor, start) in terms {
         let row = part(rows, start + column, size);
-        (0..size).for_each(|i| sum[i] += factor * row[i]);
+        add_times(&mut sum, *factor, row);
     }
     sum
 }
