@@ -4,8 +4,9 @@
     scripts/compare_grid.py [--rounds 5] [--threads 2] [--program EXAMPLE] [SIZE...]
 
 A size is BxHxHEIGHTxWIDTHxNxDxSTEPS. Needs a Python with torch. Every subject is a process of its own and takes a round
-after the others, since a machine is not equally busy at all times; the median counts. Before that, losses and gradients of
-all subjects are compared. Neighbours are the 3 x 3 of a place, memory decays by 0.9 a step, about half of the queries are 0.
+after the others, since a machine is not equally busy at all times; the median counts. `cpu` is the mean processor time of a
+round, of all threads, which a busy machine changes less. Before that, losses and gradients of all subjects are compared.
+Neighbours are the 3 x 3 of a place, memory decays by 0.9 a step, about half of the queries are 0.
 
 PyTorch has two forms of the sum over neighbours. slices: nine shifted slices of the padded grid. pool: `avg_pool2d` with
 a divisor of 1 on the grid in the memory layout `channels_last`.
@@ -89,7 +90,8 @@ def serve(form, sizes):
 
 def start(subject, size, program, threads):
     words = size.split("x")
-    environment = {**os.environ, "RAYON_NUM_THREADS": str(threads), "GLIBC_TUNABLES": HUGE_PAGES}
+    own = {"RAYON_NUM_THREADS": str(threads), "GLIBC_TUNABLES": HUGE_PAGES, "OMP_WAIT_POLICY": "passive"}
+    environment = {**os.environ, **own}
     if subject.startswith("torch"):
         command = [sys.executable, __file__, "--serve", subject.split()[1], size]
     else:
@@ -105,6 +107,13 @@ def answer(child):
     return [float(word) for word in line.split()]
 
 
+def cpu(child):
+    """Processor seconds of a process so far, user and system, in steps of a clock tick."""
+    with open(f"/proc/{child.pid}/stat") as line:
+        fields = line.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def compare(size, arguments):
     children = {subject: start(subject, size, arguments.program, arguments.threads) for subject in SUBJECTS}
     results = {subject: answer(child) for subject, child in children.items()}
@@ -112,7 +121,7 @@ def compare(size, arguments):
         for given, expected in zip(numbers, results["reference"]):
             if abs(given - expected) > 1e-3 * max(abs(expected), 1e-3 * results["reference"][1]):
                 sys.exit(f"{size}: {subject} computes {numbers}, the reference {results['reference']}")
-    rounds = {subject: [] for subject in SUBJECTS}
+    rounds, before = {subject: [] for subject in SUBJECTS}, {s: cpu(child) for s, child in children.items()}
     for _ in range(arguments.rounds):
         for subject, child in children.items():
             child.stdin.write("\n")
@@ -120,13 +129,14 @@ def compare(size, arguments):
             rounds[subject].append(answer(child))
     rows = {}
     for subject, child in children.items():
+        spent = (cpu(child) - before[subject]) / arguments.rounds
         child.stdin.close()
         child.wait()
         forward, backward = (statistics.median(part) for part in list(zip(*rounds[subject]))[:2])
         total = statistics.median(row[0] + row[1] for row in rounds[subject])
         rows[subject] = {
             "forward_ms": 1e3 * forward, "backward_ms": 1e3 * backward, "both_ms": 1e3 * total,
-            "least_ms": 1e3 * min(row[0] + row[1] for row in rounds[subject]),
+            "cpu_ms": 1e3 * spent, "least_ms": 1e3 * min(row[0] + row[1] for row in rounds[subject]),
             "peak_mb": rounds[subject][-1][2] / 1e6,
         }
     return rows
@@ -136,11 +146,13 @@ def show(size, rows):
     b, h, height, width, n, d, steps = map(int, size.split("x"))
     memory = 4e-6 * b * h * height * width * n * d
     print(f"\n{size}: {steps} steps, a memory of {memory:.1f} MB each")
-    print(f"{'':14}{'forward':>10}{'backward':>10}{'both':>10}{'least':>10}{'peak MB':>10}{'of fused':>10}")
+    heads = ["forward", "backward", "both", "least", "cpu", "peak MB", "of fused", "in cpu"]
+    print(f"{'':14}" + "".join(f"{head:>10}" for head in heads))
     for subject, row in rows.items():
-        ratio = row["both_ms"] / rows["fused"]["both_ms"]
-        numbers = [row[key] for key in ("forward_ms", "backward_ms", "both_ms", "least_ms", "peak_mb")]
-        print(f"{subject:14}" + "".join(f"{number:10.1f}" for number in numbers) + f"{ratio:10.2f}")
+        ratios = [row[key] / max(rows["fused"][key], 1e-9) for key in ("both_ms", "cpu_ms")]
+        numbers = [row[key] for key in ("forward_ms", "backward_ms", "both_ms", "least_ms", "cpu_ms", "peak_mb")]
+        cells = [f"{number:10.1f}" for number in numbers] + [f"{ratio:10.2f}" for ratio in ratios]
+        print(f"{subject:14}" + "".join(cells))
 
 
 def main():

@@ -66,9 +66,9 @@ impl StructuredState {
     ///
     /// # Errors
     /// If there is no state, or banks or shapes differ.
-    pub fn merge(states: Vec<Self>) -> Result<Self, StructuredError> {
+    pub fn merge(states: &[Self]) -> Result<Self, StructuredError> {
         let first = states.first().ok_or(StructuredError::NoLanes)?;
-        for state in &states {
+        for state in states {
             state.check_like(first)?;
         }
         let bank = |index: usize| {

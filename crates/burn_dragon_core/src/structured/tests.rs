@@ -235,10 +235,7 @@ fn lanes_are_selected_reset_and_merged() {
     let state = filled(&Device::flex());
     let both = state.select_lanes(&[1, 1, 0]).unwrap();
     assert_eq!(both.lanes(), 3);
-    let again = StructuredState::merge(vec![
-        both.select_lanes(&[2]).unwrap(),
-        both.select_lanes(&[0]).unwrap(),
-    ]);
+    let again = StructuredState::merge(&[both.select_lanes(&[2]).unwrap(), both.select_lanes(&[0]).unwrap()]);
     assert_eq!(memories(&again.unwrap()), memories(&state));
     let reset = state.clone().reset_lanes(&[0]).unwrap();
     assert_eq!((reset.times(), reset.ages()), (&[0, 1][..], &[0, 1][..]));
@@ -256,9 +253,7 @@ fn lanes_are_selected_reset_and_merged() {
     let mut other = banks();
     other[0].neurons = 9;
     let other = StructuredState::new(&other, 1, &Device::flex());
-    let unlike = StructuredState::merge(vec![state, other])
-        .unwrap_err()
-        .to_string();
+    let unlike = StructuredState::merge(&[state, other]).unwrap_err().to_string();
     assert!(
         unlike.contains("the memory of bank `patch` has shape [2, 20, 9, 5], expected [2, 20, 4, 5]"),
         "{unlike}"
