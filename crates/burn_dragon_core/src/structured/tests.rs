@@ -142,7 +142,11 @@ fn memory_decays_in_predictions_alone() {
         for (after, before) in memories(&state).iter().zip(&memories(&before)) {
             let half = before.len() / LANES / HEADS;
             for (index, (after, before)) in after.iter().zip(before).enumerate() {
-                let slope: f32 = if index / half % HEADS == 0 { 0.5 } else { 1.0 };
+                let slope: f32 = if (index / half).is_multiple_of(HEADS) {
+                    0.5
+                } else {
+                    1.0
+                };
                 let factor = if mode == StepMode::Predict {
                     (-slope).exp()
                 } else {
@@ -284,53 +288,40 @@ fn what_is_stored_is_restored() {
 
 #[test]
 fn a_state_of_another_model_is_not_restored() {
+    type Change<'a> = &'a dyn Fn(&mut StoredBanks);
     let device = Device::flex();
     let stored = filled(&device).store();
-    let refusal = |change: &dyn Fn(&mut StoredBanks)| {
+    let refusal = |change: Change<'_>| {
         let mut stored = stored.clone();
         change(&mut stored);
         StructuredState::restore(&banks(), stored, &device)
             .unwrap_err()
             .to_string()
     };
-    for (change, expected) in [
+    let put = |stored: &mut StoredBanks, name: &str, data: TensorData| {
+        stored.tensors.insert(name.into(), data);
+    };
+    let without = |stored: &mut StoredBanks| {
+        stored.tensors.remove("rho.hub");
+    };
+    let changes: [(Change<'_>, &str); 6] = [
+        (&without, "there is no tensor `rho.hub` among the stored ones"),
         (
-            &(|stored: &mut StoredBanks| drop(stored.tensors.remove("rho.hub"))) as &dyn Fn(&mut StoredBanks),
-            "there is no tensor `rho.hub` among the stored ones",
-        ),
-        (
-            &|stored| {
-                drop(
-                    stored
-                        .tensors
-                        .insert("rho.moon".into(), TensorData::zeros::<f32, _>([2, 1])),
-                )
-            },
+            &|stored| put(stored, "rho.moon", TensorData::zeros::<f32, _>([2, 1])),
             "the stored tensor `rho.moon` belongs to no bank",
         ),
         (
-            &|stored| {
-                drop(
-                    stored
-                        .tensors
-                        .insert("rho.hub".into(), TensorData::zeros::<f32, _>([2, 1])),
-                )
-            },
+            &|stored| put(stored, "rho.hub", TensorData::zeros::<f32, _>([2, 1])),
             "the memory of bank `hub` has shape [2, 1], expected [2, 2, 2, 6, 5]",
         ),
         (
-            &|stored| {
-                drop(
-                    stored
-                        .tensors
-                        .insert("rho.hub".into(), TensorData::zeros::<i32, _>([2, 2, 2, 6, 5])),
-                )
-            },
+            &|stored| put(stored, "rho.hub", TensorData::zeros::<i32, _>([2, 2, 2, 6, 5])),
             "the stored tensor `rho.hub` is I32, expected a float type",
         ),
         (&|stored| stored.ages.push(3), "3 lanes, expected 2"),
         (&|stored| stored.times.push(3), "2 lanes, expected 3"),
-    ] {
+    ];
+    for (change, expected) in changes {
         let given = refusal(change);
         assert!(given.contains(expected), "{given}");
     }
