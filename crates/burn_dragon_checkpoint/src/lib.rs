@@ -9,7 +9,7 @@
 //! | model in one self-describing `.bpk` | `model` |
 //! | description of a family's models | `kind`, `companion` |
 //! | export of a model: whole, in parts, in half precision | `bundle` |
-//! | memory in one `.state` file | `state` |
+//! | memory in one `.state` file | `state`, `structured` |
 //! | files of earlier versions | `upgrade` |
 //! | hash of a model | `hash` |
 //! | checkpoint folder: written atomically, verified before use | `folder` |
@@ -40,6 +40,7 @@ mod plain;
 mod precision;
 mod state;
 mod stored;
+mod structured;
 mod tensors;
 mod text;
 mod tree_hash;

@@ -55,6 +55,7 @@ mod rotations;
 mod seed;
 mod shapes;
 mod state;
+mod structured;
 mod synthetic;
 mod trunk;
 mod whole;
@@ -77,6 +78,18 @@ pub mod api {
     pub use crate::state::{DragonState, StateError};
     pub use crate::trunk::Trunk;
     pub use burn_dragon_kernel::api::{Ahead, Credit, Draw, Drawn, Kernels, Precision, Resets};
+
+    /// Structured state: memories with a shape, in banks, and the routes between them.
+    pub mod structured {
+        pub use crate::structured::{
+            Access, Bank, BankShape, Places, PyramidReads, PyramidRouting, PyramidTokens, Route, Routing,
+            RoutingError, StepMode, StoredBanks, StructuredError, StructuredState, Via,
+        };
+        pub use burn_dragon_kernel::api::{
+            Border, Decay, DecayOrder, Grid, Link, Links, NeighbourShape, Neighbourhood, OfTokens,
+            PyramidDecay, PyramidQueries,
+        };
+    }
 
     /// Parts of a model, for those who build on it.
     pub mod expert {

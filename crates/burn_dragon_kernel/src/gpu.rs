@@ -29,13 +29,14 @@ impl DragonBackend for CubeBackend {
     type Level = level::cube::Kept;
     type Perceive = level::cube::Perceived;
     type Speak = level::cube::Spoken;
+    type LocalGrid = ();
 
     fn computes(operation: Operation, dtype: DType) -> bool {
         match operation {
             Operation::Norm | Operation::Join | Operation::CrossEntropy => {
                 matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
             }
-            Operation::Graph => false,
+            Operation::Graph | Operation::LocalGrid => false,
             _ => dtype == DType::F32,
         }
     }

@@ -15,6 +15,8 @@
 //! | [`norm`](api::norm) | `(v - mean) / sqrt(variance + eps)` |
 //! | [`level`](api::level) | all of these in one: the contribution of a level to the stream, before its norm |
 //! | [`perceive`](api::perceive), [`speak`](api::speak) | its halves, before and after the read |
+//! | [`local_grid`](api::local_grid) | read of the memories of neighbours on a grid, then a write of each place to its own |
+//! | [`pyramid`](api::pyramid) | the same on patches and coarse cells, with reads and writes between them and hubs |
 //! | [`join`](api::join) | `norm(v + norm(u))`: the stream after a contribution u |
 //! | [`graph_read`](api::graph::graph_read) | `read_s = sum over edges (s, t) of w q_s rho_t`; its writes, and its factored form |
 //! | [`cross_entropy`](api::cross_entropy) | `-log softmax(logits)[target]` |
@@ -52,6 +54,7 @@ mod instructions;
 mod join;
 mod kernels;
 mod level;
+mod local_grid;
 #[cfg(not(target_family = "wasm"))]
 mod machine;
 mod matrix;
@@ -61,6 +64,7 @@ mod norm;
 mod parallel;
 mod processor;
 mod projection;
+mod pyramid;
 mod reach;
 mod retention;
 mod rotation;
@@ -86,10 +90,18 @@ pub mod api {
     pub use crate::join::join;
     pub use crate::kernels::Kernels;
     pub use crate::level::{LevelInput, LevelOutput, LevelWeights, SpeakInput, level, perceive, speak};
+    pub use crate::local_grid::{
+        Border, DecayOrder, Grid, LocalGridInput, LocalGridOutput, NeighbourShape, Neighbourhood, local_grid,
+        local_grid_read, local_grid_write,
+    };
     pub use crate::matrix::Precision;
     pub use crate::newton_schulz::newton_schulz;
     pub use crate::norm::norm;
     pub use crate::projection::projection;
+    pub use crate::pyramid::{
+        Link, Links, OfTokens, Pyramid, PyramidDecay, PyramidInput, PyramidMemory, PyramidOutput,
+        PyramidQueries, pyramid,
+    };
     pub use crate::reach::Reach;
     pub use crate::retention::{Decay, Resets, Retention};
     pub use crate::rotation::{Frequencies, Rotation};
@@ -123,10 +135,12 @@ pub mod api {
         pub use crate::join::reference as join_reference;
         pub use crate::level::reference as level_reference;
         pub use crate::level::{chunk_length, gpu_chunk_length};
+        pub use crate::local_grid::reference as local_grid_reference;
         pub use crate::mix::mix;
         pub use crate::newton_schulz::reference as newton_schulz_reference;
         pub use crate::norm::reference as norm_reference;
         pub use crate::projection::reference as projection_reference;
+        pub use crate::pyramid::reference as pyramid_reference;
         pub use crate::retention::reference as retention_reference;
         pub use crate::rotation::reference as rotation_reference;
         pub use crate::sum_of_squares::reference as sum_of_squares_reference;

@@ -3,10 +3,11 @@
 use crate::backend::adamw::AdamWStep;
 use crate::backend::graph::{GraphReadOn, GraphRecallOn, GraphWriteOn};
 use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, SpeakOn};
+use crate::backend::local_grid::{LocalGridBack, LocalGridGradients, LocalGridOn, LocalGridRun};
 use crate::backend::{DragonBackend, Operation, conversions};
 use crate::flex::{contiguous, tensor};
 use crate::level::{backward, cpu, halves};
-use crate::{adamw, cross_entropy, graph, join, newton_schulz, norm, sum_of_squares};
+use crate::{adamw, cross_entropy, graph, join, local_grid, newton_schulz, norm, sum_of_squares};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{DType, Float, Int, Tensor};
@@ -19,6 +20,7 @@ impl DragonBackend for Flex {
     type Level = cpu::Kept;
     type Perceive = halves::Perceived;
     type Speak = halves::Spoken;
+    type LocalGrid = local_grid::cpu::Kept;
 
     fn computes(_: Operation, dtype: DType) -> bool {
         dtype == DType::F32
@@ -124,5 +126,13 @@ impl DragonBackend for Flex {
 
     fn newton_schulz(matrices: FlexTensor, iterations: usize) -> FlexTensor {
         newton_schulz::cpu::newton_schulz(contiguous(matrices), iterations)
+    }
+
+    fn local_grid(input: LocalGridOn<Self>, keep: bool) -> LocalGridRun<Self, Self::LocalGrid> {
+        local_grid::cpu::local_grid(input, keep)
+    }
+
+    fn local_grid_back(kept: Self::LocalGrid, back: LocalGridBack<Self>) -> LocalGridGradients<Self> {
+        local_grid::gradient::local_grid_back(&kept, back)
     }
 }

@@ -7,6 +7,7 @@
 pub(crate) mod adamw;
 pub(crate) mod graph;
 pub(crate) mod level;
+pub(crate) mod local_grid;
 
 use crate::decode::device::{DeviceStreams, ParametersOn};
 use adamw::AdamWStep;
@@ -17,6 +18,7 @@ use burn::backend::{Autodiff, Backend};
 use burn::tensor::{DType, Int, Tensor};
 use graph::{GraphReadOn, GraphRecallOn, GraphWriteOn};
 use level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes, SpeakOn};
+use local_grid::{LocalGridBack, LocalGridGradients, LocalGridOn, LocalGridRun};
 use std::fmt::Debug;
 
 /// Data that the gradient of an operation needs.
@@ -47,6 +49,8 @@ pub(crate) enum Operation {
     AdamW,
     /// [`newton_schulz`](crate::newton_schulz::newton_schulz()).
     NewtonSchulz,
+    /// [`local_grid`](crate::local_grid::local_grid()).
+    LocalGrid,
 }
 
 /// A tensor on a backend: its numbers, and its place in the graph of gradients, where it has autodiff.
@@ -73,6 +77,8 @@ pub(crate) trait DragonBackend: Backend {
     type Perceive: Kept;
     /// Data that the gradient of the second half of a level needs; nothing neuron-wide.
     type Speak: Kept;
+    /// Data that the gradient of a step on a grid needs: its input.
+    type LocalGrid: Kept;
 
     /// Whether the backend implements an operation on numbers of this type.
     fn computes(operation: Operation, dtype: DType) -> bool;
@@ -196,6 +202,16 @@ pub(crate) trait DragonBackend: Backend {
 
     /// Newton-Schulz iterations on each of `[M, R, C]`.
     fn newton_schulz(matrices: FloatTensor<Self>, iterations: usize) -> FloatTensor<Self>;
+
+    /// A step on a grid, and the data that its gradient needs, if `keep`.
+    fn local_grid(_input: LocalGridOn<Self>, _keep: bool) -> LocalGridRun<Self, Self::LocalGrid> {
+        unreachable!("a backend that computes steps on a grid has this function")
+    }
+
+    /// The gradients of query, memory, value and slopes.
+    fn local_grid_back(_kept: Self::LocalGrid, _back: LocalGridBack<Self>) -> LocalGridGradients<Self> {
+        unreachable!("a backend that computes steps on a grid has this function")
+    }
 
     /// Streams that decode in the backend's memory, with an empty memory; none if the backend has no kernels for them.
     fn decode(_parameters: ParametersOn<Self>, _lanes: usize) -> Option<Box<dyn DeviceStreams>> {
