@@ -10,7 +10,7 @@ pub use self::mlp::Mlp;
 use crate::config::{BaselineName, BaselinesConfig};
 use crate::data::{Schema, Target};
 use crate::error::GraphError;
-use crate::evaluate::{NodeModel, graphs};
+use crate::evaluate::NodeModel;
 use crate::graph::Graph;
 use crate::input::GraphInput;
 use crate::model::GraphPass;

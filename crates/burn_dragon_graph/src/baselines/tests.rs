@@ -1,4 +1,5 @@
 use super::*;
+use crate::evaluate::graphs;
 use crate::graph::{Example, Labels};
 use std::sync::Arc;
 
