@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "refined: position {}, age {}",
         refined.temporal_position, refined.prediction_age
     );
-    for state in executor.rollout(&model, state, 3)? {
+    for state in executor.rollout(&model, &state, 3)? {
         let logits = state.node_logits(&model).into_data().convert::<f32>();
         let first: Vec<String> = logits
             .iter::<f32>()

@@ -34,7 +34,7 @@ pub(crate) struct Entry {
     /// `dataset.type` of data in files.
     pub(crate) files: &'static str,
     /// Settings for data of which only the paths were typed.
-    pub(crate) read_as: fn(&[String], &BTreeMap<String, Value>) -> Result<Option<ReadAs>, TrainError>,
+    pub(crate) read_as: ReadPaths,
     /// Full key whose last part has this name, if there is one.
     pub(crate) key: fn(&str) -> Option<String>,
     /// Data of one's own in a project.
@@ -54,6 +54,9 @@ pub(crate) struct Entry {
     /// `dragon config doc --json`.
     pub(crate) schema: fn() -> Value,
 }
+
+/// Settings for data, by its paths and what was typed beside them.
+type ReadPaths = fn(&[String], &BTreeMap<String, Value>) -> Result<Option<ReadAs>, TrainError>;
 
 /// Resolved configuration of any family.
 pub(crate) struct Shown {

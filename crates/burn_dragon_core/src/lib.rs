@@ -86,8 +86,8 @@ pub mod api {
             RoutingError, StepMode, StoredBanks, StructuredError, StructuredState, Via,
         };
         pub use burn_dragon_kernel::api::{
-            Border, Decay, DecayOrder, Grid, Link, Links, NeighbourShape, Neighbourhood, OfTokens,
-            PyramidDecay, PyramidQueries,
+            Border, Decay, Grid, Link, Links, NeighbourShape, Neighbourhood, OfTokens, PyramidDecay,
+            PyramidQueries, WriteOrder,
         };
     }
 

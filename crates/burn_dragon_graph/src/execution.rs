@@ -204,12 +204,12 @@ impl GraphCompiledExecutor {
     pub fn rollout(
         &self,
         model: &GraphDragon,
-        state: GraphState,
+        state: &GraphState,
         steps: usize,
     ) -> Result<Vec<GraphState>, GraphError> {
         let mut states: Vec<GraphState> = Vec::with_capacity(steps);
         for _ in 0..steps {
-            let last = states.last().unwrap_or(&state).clone();
+            let last = states.last().unwrap_or(state).clone();
             states.push(self.step(model, last, GraphStepMode::Predict)?);
         }
         Ok(states)

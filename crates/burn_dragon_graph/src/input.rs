@@ -80,7 +80,7 @@ impl GraphInput {
     ///
     /// # Panics
     /// If `rows` has another number of rows than the model knows features.
-    pub fn embed(&self, rows: Tensor<2>, dropout: Option<(u64, f64)>) -> Tensor<2> {
+    pub fn embed(&self, rows: &Tensor<2>, dropout: Option<(u64, f64)>) -> Tensor<2> {
         let [known, width] = rows.dims();
         assert_eq!(known, self.features, "GraphInput: rows of {known} features");
         let sums = Tensor::zeros([self.nodes(), width], (&rows.device(), rows.dtype()));

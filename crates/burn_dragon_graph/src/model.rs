@@ -22,7 +22,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_core::api::expert::{ParameterBuilder, derive, initial, norm};
 use burn_dragon_core::api::{FreeMemory, Need, Precision, TensorShape, Trunk};
-use burn_dragon_kernel::api::graph::{History, PlaceDecay, WriteOrder};
+use burn_dragon_kernel::api::WriteOrder;
+use burn_dragon_kernel::api::graph::{History, PlaceDecay};
 use burn_dragon_kernel::api::{Decay, DropoutMask, LevelWeights, SpeakInput, join, perceive, speak};
 
 /// Model of nodes that have memories and read those of their neighbours.
@@ -269,7 +270,7 @@ impl GraphDragon {
         let model = &self.config.model;
         let seed = dropout_seed.filter(|_| model.input_dropout > 0.0);
         let dropout = seed.map(|seed| (derive(seed, "features", 0, 0), model.input_dropout));
-        let rows = input.embed(self.features.val(), dropout); // [P, D]
+        let rows = input.embed(&self.features.val(), dropout); // [P, D]
         norm(rows.reshape([1, 1, input.nodes(), model.d_model]), model.norm_eps)
     }
 

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_kernel::api::expert::local_grid_reference as reference;
 use burn_dragon_kernel::api::machine::keep_freed_memory;
 use burn_dragon_kernel::api::{
-    Decay, DecayOrder, Grid, LocalGridInput, LocalGridOutput, Neighbourhood, local_grid,
+    Decay, Grid, LocalGridInput, LocalGridOutput, Neighbourhood, WriteOrder, local_grid,
 };
 use std::time::Instant;
 
@@ -71,7 +71,7 @@ impl Rollout {
             grid: Grid::new(height, width),
             neighbourhood: Neighbourhood::moore(1),
             decay: Some(Decay::new(Tensor::full([heads], 0.105_360_5, &Device::flex()))), // a factor of 0.9
-            order: DecayOrder::DecayThenWrite,
+            order: WriteOrder::DecayThenWrite,
         };
         Self {
             input,

@@ -91,7 +91,7 @@ pub mod api {
     pub use crate::kernels::Kernels;
     pub use crate::level::{LevelInput, LevelOutput, LevelWeights, SpeakInput, level, perceive, speak};
     pub use crate::local_grid::{
-        Border, DecayOrder, Grid, LocalGridInput, LocalGridOutput, NeighbourShape, Neighbourhood, local_grid,
+        Border, Grid, LocalGridInput, LocalGridOutput, NeighbourShape, Neighbourhood, local_grid,
         local_grid_read, local_grid_write,
     };
     pub use crate::matrix::Precision;
@@ -103,15 +103,15 @@ pub mod api {
         PyramidQueries, pyramid,
     };
     pub use crate::reach::Reach;
-    pub use crate::retention::{Decay, Resets, Retention};
+    pub use crate::retention::{Decay, Resets, Retention, WriteOrder};
     pub use crate::rotation::{Frequencies, Rotation};
     pub use crate::sum_of_squares::sum_of_squares;
 
     /// Memories of the places of a graph.
     pub mod graph {
         pub use crate::graph::{
-            Adjacency, AdjacencyError, Edges, History, Normalisation, PlaceDecay, SelfEdges, WriteOrder,
-            graph_read, graph_recall, graph_write, place_write,
+            Adjacency, AdjacencyError, Edges, History, Normalisation, PlaceDecay, SelfEdges, graph_read,
+            graph_recall, graph_write, place_write,
         };
     }
 

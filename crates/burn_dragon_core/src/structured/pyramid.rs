@@ -6,8 +6,8 @@ use super::{
 };
 use burn::tensor::{Device, Tensor};
 use burn_dragon_kernel::api::{
-    DecayOrder, Link, Links, Neighbourhood, OfTokens, Pyramid, PyramidDecay, PyramidInput, PyramidMemory,
-    PyramidOutput, PyramidQueries, pyramid,
+    Link, Links, Neighbourhood, OfTokens, Pyramid, PyramidDecay, PyramidInput, PyramidMemory, PyramidOutput,
+    PyramidQueries, WriteOrder, pyramid,
 };
 
 /// Names of the banks.
@@ -25,7 +25,7 @@ pub struct PyramidRouting {
     /// Links along which is read and written, by mode in the order of [`StepMode::ALL`].
     links: [[Links; 2]; 3],
     /// Order of decay and write.
-    order: DecayOrder,
+    order: WriteOrder,
 }
 
 /// What the tokens of a pyramid bring to a step.
@@ -64,7 +64,7 @@ impl PyramidRouting {
     /// # Errors
     /// If a bank is missing, banks differ in heads or columns, the cells are not those of the stride, a route is another one,
     /// or the neighbours of a link differ between modes.
-    pub fn new(routing: Routing, stride: usize, order: DecayOrder) -> Result<Self, RoutingError> {
+    pub fn new(routing: Routing, stride: usize, order: WriteOrder) -> Result<Self, RoutingError> {
         let [patch, coarse, hub] = [
             bank(&routing, PATCH)?,
             bank(&routing, COARSE)?,

@@ -3,7 +3,7 @@
 use super::*;
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
 use burn_dragon_kernel::api::{
-    Decay, DecayOrder, Grid, Link, Links, Neighbourhood, OfTokens, PyramidDecay, PyramidQueries,
+    Decay, Grid, Link, Links, Neighbourhood, OfTokens, PyramidDecay, PyramidQueries, WriteOrder,
 };
 
 const LANES: usize = 2;
@@ -85,7 +85,7 @@ fn decay(device: &Device) -> PyramidDecay {
 
 fn pyramid(routes: Vec<Route>) -> PyramidRouting {
     let routing = Routing::new(banks(), routes).unwrap();
-    PyramidRouting::new(routing, 2, DecayOrder::DecayThenWrite).unwrap()
+    PyramidRouting::new(routing, 2, WriteOrder::DecayThenWrite).unwrap()
 }
 
 /// A state after a step with all routes.
@@ -420,7 +420,7 @@ fn banks_that_are_none_are_refused() {
 fn a_pyramid_refuses_what_it_does_not_have() {
     let build = |banks: Vec<BankShape>, routes: Vec<Route>, stride: usize| {
         let routing = Routing::new(banks, routes).unwrap();
-        PyramidRouting::new(routing, stride, DecayOrder::DecayThenWrite)
+        PyramidRouting::new(routing, stride, WriteOrder::DecayThenWrite)
             .unwrap_err()
             .to_string()
     };

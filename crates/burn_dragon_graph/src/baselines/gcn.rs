@@ -57,7 +57,7 @@ impl NodeModel for Gcn {
     }
 
     fn logits(&self, input: &GraphInput, pass: GraphPass) -> Vec<Tensor<2>> {
-        let mut h = embedded(self.features.val(), input, pass, self.dropout);
+        let mut h = embedded(&self.features.val(), input, pass, self.dropout);
         let mut levels = Vec::new();
         for level in 0..=self.biases.len() {
             let read = aggregate(h.clone(), input, Normalisation::Symmetric);

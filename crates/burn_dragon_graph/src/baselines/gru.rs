@@ -61,8 +61,8 @@ impl Gru {
     fn next(&self, message: Tensor<2>, h: Tensor<2>) -> Tensor<2> {
         let from_message = message.matmul(self.from_message.val()) + self.message_gates.val().unsqueeze();
         let from_state = h.clone().matmul(self.from_state.val()) + self.state_gates.val().unsqueeze();
-        let [m_reset, m_update, m_new] = thirds(from_message);
-        let [s_reset, s_update, s_new] = thirds(from_state);
+        let [m_reset, m_update, m_new] = thirds(&from_message);
+        let [s_reset, s_update, s_new] = thirds(&from_state);
         let reset = sigmoid(m_reset + s_reset);
         let update = sigmoid(m_update + s_update);
         let new = tanh(m_new + reset * s_new);
@@ -70,7 +70,7 @@ impl Gru {
     }
 }
 
-fn thirds(rows: Tensor<2>) -> [Tensor<2>; 3] {
+fn thirds(rows: &Tensor<2>) -> [Tensor<2>; 3] {
     let [nodes, width] = rows.dims();
     let width = width / 3;
     [0, 1, 2].map(|part| rows.clone().slice([0..nodes, part * width..(part + 1) * width]))
@@ -83,7 +83,7 @@ impl NodeModel for Gru {
     }
 
     fn logits(&self, input: &GraphInput, pass: GraphPass) -> Vec<Tensor<2>> {
-        let mut h = embedded(self.features.val(), input, pass, self.dropout);
+        let mut h = embedded(&self.features.val(), input, pass, self.dropout);
         let level = |level: usize| {
             let message = h.clone().matmul(self.message.val()) + self.message_bias.val().unsqueeze();
             h = self.next(aggregate(message, input, Normalisation::Sum), h.clone());

@@ -50,7 +50,7 @@ impl NodeModel for Mlp {
 
     /// The same logits at every level.
     fn logits(&self, input: &GraphInput, pass: GraphPass) -> Vec<Tensor<2>> {
-        let h = embedded(self.features.val(), input, pass, self.dropout);
+        let h = embedded(&self.features.val(), input, pass, self.dropout);
         let h = dropped(
             relu(h + self.hidden_bias.val().unsqueeze()),
             pass,

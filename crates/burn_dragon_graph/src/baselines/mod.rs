@@ -175,7 +175,7 @@ fn dropped(rows: Tensor<2>, pass: GraphPass, rate: f64, layer: u64) -> Tensor<2>
 }
 
 /// Embedded features in training with dropout.
-fn embedded(rows: Tensor<2>, input: &GraphInput, pass: GraphPass, rate: f64) -> Tensor<2> {
+fn embedded(rows: &Tensor<2>, input: &GraphInput, pass: GraphPass, rate: f64) -> Tensor<2> {
     let seed = pass.dropout_seed.filter(|_| rate > 0.0);
     input.embed(rows, seed.map(|seed| (seed, rate)))
 }

@@ -1,6 +1,7 @@
 //! A step on a grid, on a backend's tensors.
 
-use crate::local_grid::{DecayOrder, Neighbours};
+use crate::local_grid::Neighbours;
+use crate::retention::WriteOrder;
 use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub(crate) struct WriteOn<B: Backend> {
     pub(crate) shared: bool,
     /// Decay factor of each head.
     pub(crate) factors: Vec<f32>,
-    pub(crate) order: DecayOrder,
+    pub(crate) order: WriteOrder,
 }
 
 /// A step on a grid: a read, a write, or both.

@@ -1,17 +1,7 @@
 //! Decay of the memories of places.
 
-use crate::retention::Decay;
+use crate::retention::{Decay, WriteOrder};
 use burn::tensor::Tensor;
-
-/// Order of the decay of a memory and of a write into it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WriteOrder {
-    /// `rho' = lambda rho + q (outer) v`.
-    #[default]
-    DecayThenWrite,
-    /// `rho' = lambda (rho + q (outer) v)`, the order of the [causal read](crate::api::causal_read).
-    WriteThenDecay,
-}
 
 /// Decay of the memories of places at each write, by `lambda = exp(-slope)` of the head.
 #[derive(Clone, Debug, Default)]

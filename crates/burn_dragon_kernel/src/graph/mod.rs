@@ -31,11 +31,12 @@ pub mod reference;
 
 pub use adjacency::{Adjacency, SelfEdges};
 pub use adjacency_error::AdjacencyError;
-pub use decay::{PlaceDecay, WriteOrder};
+pub use decay::PlaceDecay;
 pub use edges::{Edges, Normalisation};
 pub use history::History;
 
 use crate::backend::on_backends;
+use crate::retention::WriteOrder;
 use burn::tensor::Tensor;
 
 /// What each reader reads in the memories of its targets.

@@ -5,7 +5,7 @@
 //! Sums are over neurons, in their order, so they depend neither on the chunks nor on the threads.
 
 use super::rows::{add_times, chunks, for_blocks, part, rows_of_a_task, sum_of_rows};
-use super::{DecayOrder, Neighbours};
+use super::{Neighbours, WriteOrder};
 use crate::backend::local_grid::{GridSizes, LocalGridOn, LocalGridRun, WriteOn};
 use crate::flex::{contiguous, tensor};
 use crate::parallel::*;
@@ -81,7 +81,7 @@ pub(crate) struct Plane<'a> {
     /// Decay factor of what is written.
     pub(super) written: f32,
     /// Order of decay and write.
-    pub(super) order: DecayOrder,
+    pub(super) order: WriteOrder,
 }
 
 impl<'a> Planes<'a> {
@@ -114,15 +114,15 @@ impl<'a> Planes<'a> {
         let of = |numbers: &'a [f32], plane: usize, size: usize| {
             numbers.get(plane * size..(plane + 1) * size).unwrap_or(&[])
         };
-        let order = self.write.map_or(DecayOrder::default(), |write| write.order);
+        let order = self.write.map_or(WriteOrder::default(), |write| write.order);
         let (value, factor, written) = match self.write {
             None => (&[][..], 1.0, 1.0),
             Some(write) => {
                 let at = if write.shared { plane / sizes.heads } else { plane };
                 let factor = write.factors[plane % sizes.heads];
                 let written = match order {
-                    DecayOrder::DecayThenWrite => 1.0,
-                    DecayOrder::WriteThenDecay => factor,
+                    WriteOrder::DecayThenWrite => 1.0,
+                    WriteOrder::WriteThenDecay => factor,
                 };
                 (
                     of(write.value.storage(), at, sizes.places * sizes.width),

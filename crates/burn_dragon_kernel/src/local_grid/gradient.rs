@@ -14,7 +14,7 @@
 
 use super::cpu::{Kept, Plane, Planes, cut};
 use super::rows::{add_times, for_blocks, part, sum_of_rows, weighted_sum};
-use super::{DecayOrder, Neighbours};
+use super::{Neighbours, WriteOrder};
 use crate::backend::local_grid::{GridSizes, LocalGridBack, LocalGridGradients};
 use crate::flex::{contiguous, tensor};
 use crate::parallel::*;
@@ -289,7 +289,7 @@ fn write_back(band: &mut BandBack<'_>, index: usize, neuron: usize) {
     }
     if band.options.needs_slopes {
         let before = part(plane.rho, (place * neurons + neuron) * width, width);
-        let written = if plane.order == DecayOrder::WriteThenDecay {
+        let written = if plane.order == WriteOrder::WriteThenDecay {
             query * along
         } else {
             0.0

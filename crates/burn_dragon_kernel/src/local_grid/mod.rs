@@ -7,7 +7,7 @@
 //! ```
 //!
 //! with `lambda = exp(-slope)` of a head. In the public implementation of the grid memory decays before it is written,
-//! in that of its recurrent kernel after ([`DecayOrder`]). A read with [`Border::Mean`] is divided by the number of
+//! in that of its recurrent kernel after ([`WriteOrder`]). A read with [`Border::Mean`] is divided by the number of
 //! neighbours.
 //!
 //! A memory is much larger than all else: N x D numbers for each head of each place. So the time is that of reading and
@@ -27,18 +27,8 @@ pub use neighbourhood::{Border, Grid, NeighbourShape, Neighbourhood};
 pub(crate) use neighbourhood::Neighbours;
 
 use crate::backend::on_backends;
-use crate::retention::Decay;
+use crate::retention::{Decay, WriteOrder};
 use burn::tensor::Tensor;
-
-/// Order of decay and write in one step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum DecayOrder {
-    /// `lambda rho + q (outer) v`: a write is read undiminished in the next step.
-    #[default]
-    DecayThenWrite,
-    /// `lambda (rho + q (outer) v)`: a write has faded once when it is read in the next step.
-    WriteThenDecay,
-}
 
 /// Input of a step on a grid.
 #[derive(Clone, Debug)]
@@ -56,7 +46,7 @@ pub struct LocalGridInput {
     /// Decay of the memories in this step; `None` for none, as in a step that takes no time.
     pub decay: Option<Decay>,
     /// Order of decay and write.
-    pub order: DecayOrder,
+    pub order: WriteOrder,
 }
 
 /// Output of a step on a grid.
@@ -140,7 +130,7 @@ pub fn local_grid_write(
     value: Tensor<4>,
     rho: Tensor<5>,
     decay: Option<Decay>,
-    order: DecayOrder,
+    order: WriteOrder,
 ) -> Tensor<5> {
     let work = Work {
         query,
@@ -166,7 +156,7 @@ struct Work {
 struct Write {
     value: Tensor<4>,
     decay: Option<Decay>,
-    order: DecayOrder,
+    order: WriteOrder,
 }
 
 /// What was read, and the memory after the write.

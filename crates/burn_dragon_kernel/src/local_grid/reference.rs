@@ -1,6 +1,6 @@
 //! Definition of the local grid.
 
-use super::{Border, DecayOrder, Grid, Neighbourhood, Neighbours};
+use super::{Border, Grid, Neighbourhood, Neighbours, WriteOrder};
 use crate::retention::Decay;
 use burn::tensor::{Tensor, TensorData};
 
@@ -29,7 +29,7 @@ pub fn local_grid_write(
     value: Tensor<4>,
     rho: Tensor<5>,
     decay: Option<&Decay>,
-    order: DecayOrder,
+    order: WriteOrder,
 ) -> Tensor<5> {
     let written = query.unsqueeze_dim::<5>(4) * value.unsqueeze_dim::<5>(3); // [B, H, P, N, D]
     let Some(decay) = decay else {
@@ -37,8 +37,8 @@ pub fn local_grid_write(
     };
     let factors = factors(decay, &rho);
     match order {
-        DecayOrder::DecayThenWrite => rho * factors + written,
-        DecayOrder::WriteThenDecay => (rho + written) * factors,
+        WriteOrder::DecayThenWrite => rho * factors + written,
+        WriteOrder::WriteThenDecay => (rho + written) * factors,
     }
 }
 

@@ -51,7 +51,7 @@ fn input(sizes: Sizes, neighbourhood: Neighbourhood, shared: bool, device: &Devi
         grid: Grid::new(height, width),
         neighbourhood,
         decay: Some(decay(heads, device)),
-        order: DecayOrder::DecayThenWrite,
+        order: WriteOrder::DecayThenWrite,
     }
 }
 
@@ -110,8 +110,8 @@ fn in_loops(input: &LocalGridInput, slopes: &[f64]) -> (Vec<f32>, Vec<f32>) {
                     let v = value[(value_plane * places + place) * columns + column];
                     let (old, written) = (cell(place, neuron, column), q(place, neuron) * f64::from(v));
                     memory.push(match input.order {
-                        DecayOrder::DecayThenWrite => fade * old + written,
-                        DecayOrder::WriteThenDecay => fade * (old + written),
+                        WriteOrder::DecayThenWrite => fade * old + written,
+                        WriteOrder::WriteThenDecay => fade * (old + written),
                     } as f32);
                 }
             }
@@ -142,7 +142,7 @@ fn the_definition_is_that_of_loops_over_pairs_of_places() {
     let device = Device::flex();
     for sizes in &SIZES {
         for neighbourhood in neighbourhoods() {
-            for order in [DecayOrder::DecayThenWrite, DecayOrder::WriteThenDecay] {
+            for order in [WriteOrder::DecayThenWrite, WriteOrder::WriteThenDecay] {
                 let input = LocalGridInput {
                     order,
                     ..input(*sizes, neighbourhood, sizes[0] == 2, &device)
@@ -166,8 +166,8 @@ fn values_are_those_of_the_definition_in_place_or_not() {
     let device = Device::flex();
     for (sizes, neighbourhood) in cases() {
         for (order, shared) in [
-            (DecayOrder::DecayThenWrite, true),
-            (DecayOrder::WriteThenDecay, false),
+            (WriteOrder::DecayThenWrite, true),
+            (WriteOrder::WriteThenDecay, false),
         ] {
             let make = || LocalGridInput {
                 order,
@@ -194,9 +194,9 @@ fn values_are_those_of_the_definition_in_place_or_not() {
 }
 
 /// Gradients of query, value, memory and slopes, where both outputs of two steps count in the loss.
-fn gradients(sizes: Sizes, neighbourhood: Neighbourhood, order: DecayOrder, step: Step) -> Vec<Vec<f32>> {
+fn gradients(sizes: Sizes, neighbourhood: Neighbourhood, order: WriteOrder, step: Step) -> Vec<Vec<f32>> {
     let device = Device::flex().autodiff();
-    let plain = input(sizes, neighbourhood, order == DecayOrder::DecayThenWrite, &device);
+    let plain = input(sizes, neighbourhood, order == WriteOrder::DecayThenWrite, &device);
     let query = plain.query.clone().require_grad();
     let value = plain.value.clone().require_grad();
     let rho = plain.rho.clone().require_grad();
@@ -234,7 +234,7 @@ type Step = fn(LocalGridInput) -> LocalGridOutput;
 #[test]
 fn gradients_are_those_of_the_definition() {
     for (sizes, neighbourhood) in cases() {
-        for order in [DecayOrder::DecayThenWrite, DecayOrder::WriteThenDecay] {
+        for order in [WriteOrder::DecayThenWrite, WriteOrder::WriteThenDecay] {
             let fast = gradients(sizes, neighbourhood, order, local_grid);
             let slow = gradients(sizes, neighbourhood, order, by_definition);
             for (name, (fast, slow)) in ["query", "value", "rho", "slopes"]
@@ -352,7 +352,7 @@ fn a_radius_that_covers_the_grid_is_the_full_read() {
             input.value.clone(),
             empty,
             None,
-            DecayOrder::DecayThenWrite,
+            WriteOrder::DecayThenWrite,
         );
         let read = local_grid_read(input.query.clone(), memory, input.grid, input.neighbourhood);
         let full = full_read(input.query, input.value, Credit::Full);

@@ -29,9 +29,9 @@ pub use cells::Pyramid;
 pub use links::{Link, Links};
 
 use crate::local_grid::{
-    DecayOrder, LocalGridInput, LocalGridOutput, Neighbourhood, local_grid, local_grid_read, local_grid_write,
+    LocalGridInput, LocalGridOutput, Neighbourhood, local_grid, local_grid_read, local_grid_write,
 };
-use crate::retention::Decay;
+use crate::retention::{Decay, WriteOrder};
 use burn::tensor::Tensor;
 use cells::{by_cell, by_patch};
 
@@ -105,7 +105,7 @@ pub struct PyramidInput {
     /// Decay of the banks.
     pub decay: PyramidDecay,
     /// Order of decay and write.
-    pub order: DecayOrder,
+    pub order: WriteOrder,
 }
 
 /// Output of a step of a pyramid.
@@ -217,7 +217,7 @@ fn hubs(input: &PyramidInput, cross: &Cross) -> Tensor<5> {
 
 /// A memory that decays without a write.
 fn faded(rho: Tensor<5>, decay: Option<&Decay>) -> Tensor<5> {
-    written(rho, [], decay, DecayOrder::default())
+    written(rho, [], decay, WriteOrder::default())
 }
 
 /// A memory after writes, in either order with its decay.
@@ -225,7 +225,7 @@ fn written(
     rho: Tensor<5>,
     terms: impl IntoIterator<Item = Option<Tensor<5>>>,
     decay: Option<&Decay>,
-    order: DecayOrder,
+    order: WriteOrder,
 ) -> Tensor<5> {
     let factors = decay.map(|decay| crate::local_grid::reference::factors(decay, &rho));
     let fade = |rho: Tensor<5>| match &factors {
@@ -235,8 +235,8 @@ fn written(
     let term = terms.into_iter().flatten().reduce(|sum, term| sum + term);
     match (term, order) {
         (None, _) => fade(rho),
-        (Some(term), DecayOrder::DecayThenWrite) => fade(rho) + term,
-        (Some(term), DecayOrder::WriteThenDecay) => fade(rho + term),
+        (Some(term), WriteOrder::DecayThenWrite) => fade(rho) + term,
+        (Some(term), WriteOrder::WriteThenDecay) => fade(rho + term),
     }
 }
 

@@ -2,9 +2,9 @@
 //! each token that writes, summed by matrices of zeros and ones.
 
 use super::{Link, Pyramid, PyramidInput, PyramidMemory, PyramidOutput};
-use crate::local_grid::DecayOrder;
 use crate::local_grid::reference::{factors, local_grid_read};
 use crate::retention::Decay;
+use crate::retention::WriteOrder;
 use burn::tensor::{Int, Tensor, TensorData};
 
 /// A step of a pyramid; shapes as in [`pyramid`](super::pyramid()). All tensors have autodiff, or none has.
@@ -145,7 +145,7 @@ fn written(
     rho: Tensor<5>,
     terms: &[Option<Tensor<5>>],
     decay: Option<&Decay>,
-    order: DecayOrder,
+    order: WriteOrder,
 ) -> Tensor<5> {
     let kept = decay.map_or_else(
         || rho.ones_like(),
@@ -153,7 +153,7 @@ fn written(
     );
     let terms = terms.iter().flatten().cloned();
     match order {
-        DecayOrder::DecayThenWrite => terms.fold(rho * kept, |rho, term| rho + term),
-        DecayOrder::WriteThenDecay => terms.fold(rho, |rho, term| rho + term) * kept,
+        WriteOrder::DecayThenWrite => terms.fold(rho * kept, |rho, term| rho + term),
+        WriteOrder::WriteThenDecay => terms.fold(rho, |rho, term| rho + term) * kept,
     }
 }

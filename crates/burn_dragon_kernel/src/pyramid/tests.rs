@@ -58,7 +58,7 @@ fn input(pyramid: Pyramid, gated: bool, shared: bool, device: &Device) -> Pyrami
             coarse: Some(decay(0.3, device)),
             hub: Some(decay(0.0, device)),
         },
-        order: DecayOrder::DecayThenWrite,
+        order: WriteOrder::DecayThenWrite,
     }
 }
 
@@ -74,7 +74,7 @@ fn variants(pyramid: Pyramid, device: &Device) -> Vec<PyramidInput> {
         full(true),
         full(false),
         PyramidInput {
-            order: DecayOrder::WriteThenDecay,
+            order: WriteOrder::WriteThenDecay,
             ..full(true)
         },
         PyramidInput {

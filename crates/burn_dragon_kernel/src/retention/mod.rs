@@ -36,6 +36,17 @@ pub struct Decay {
     numbers: Arc<OnceLock<Vec<f64>>>,
 }
 
+/// Order of the decay of a memory and of a write into it, for memories of places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WriteOrder {
+    /// `rho' = lambda rho + q (outer) v`: what was written is read undiminished after the write.
+    #[default]
+    DecayThenWrite,
+    /// `rho' = lambda (rho + q (outer) v)`: what was written has faded once when it is read, as in the
+    /// [causal read](crate::api::causal_read).
+    WriteThenDecay,
+}
+
 impl Decay {
     /// Decay with the slopes of the heads, `[H]`, in 1/tokens, finite and at least 0, on the device of the stream.
     /// Gradients flow to tracked slopes.

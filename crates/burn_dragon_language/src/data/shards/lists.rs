@@ -138,7 +138,8 @@ mod tests {
             change(&mut lists);
             lists.fault(true).unwrap()
         };
-        let cases: [(&dyn Fn(&mut Lists), &str); 6] = [
+        type Case<'a> = (&'a dyn Fn(&mut Lists), &'a str);
+        let cases: [Case<'_>; 6] = [
             (&|lists| lists.unknown[0][0] = 10, "token 10 of 10"),
             (&|lists| lists.counted[1] = [2, 4], "from 2 to 4"),
             (&|lists| lists.counted[1] = [3, 3], "from 3 to 3"),
@@ -168,8 +169,8 @@ mod tests {
         let mut whole = lists();
         whole.counted = vec![[1, 6]];
         let of = |documents, tokens| whole.counted_of(documents, tokens).unwrap();
-        assert_eq!(of(0..1, 0..4).ranges(), [1..4]);
-        assert_eq!(of(1..2, 4..10).ranges(), [0..2]);
+        assert_eq!(of(0..1, 0..4).ranges(), vec![1..4]);
+        assert_eq!(of(1..2, 4..10).ranges(), vec![0..2]);
         // Where all tokens have a loss there is nothing to list.
         whole.counted = vec![[0, 3], [3, 6]];
         assert_eq!(whole.counted_of(0..1, 0..4), None);
