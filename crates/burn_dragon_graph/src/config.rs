@@ -211,8 +211,9 @@ fn share(key: &'static str, value: f64, most: f64) -> Result<(), GraphError> {
 pub struct LossConfig {
     /// Levels with a loss. The total loss is the mean over them.
     pub levels: Supervised,
-    /// Labels of a level before the last.
-    pub labels: LevelLabels,
+    /// Labels of a level before the last. Absent: `reached` where labels are distances, `final` elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LevelLabels>,
 }
 
 /// Choice of the levels with a loss.
@@ -227,11 +228,10 @@ pub enum Supervised {
 }
 
 /// Labels of a level.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LevelLabels {
     /// Those of the data, at every level.
-    #[default]
     Final,
     /// Distances that can be known: after k levels, a node more than k edges away has the label `far`. Only where labels
     /// are distances.
@@ -241,7 +241,7 @@ pub enum LevelLabels {
 impl LossConfig {
     /// Refuses distances where there are none.
     fn fits(&self, distances: bool) -> Result<(), GraphError> {
-        if self.labels == LevelLabels::Reached && !distances {
+        if self.labels == Some(LevelLabels::Reached) && !distances {
             return Err(GraphError::Config {
                 key: "loss.labels",
                 reason:
@@ -261,7 +261,7 @@ impl LossConfig {
     pub(crate) fn label(&self, label: u32, level: usize, target: Target, classes: usize) -> u32 {
         let far = classes as u32 - 1;
         match (self.labels, target) {
-            (LevelLabels::Reached, Target::Distances) if label as usize > level + 1 => far,
+            (None | Some(LevelLabels::Reached), Target::Distances) if label as usize > level + 1 => far,
             _ => label,
         }
     }
@@ -353,15 +353,20 @@ mod tests {
 
     #[test]
     fn a_level_knows_the_distances_that_it_reached() {
-        let loss = LossConfig {
-            labels: LevelLabels::Reached,
+        let loss = |labels| LossConfig {
+            labels,
             ..LossConfig::default()
         };
-        let at = |level| [0, 1, 2, 3, 5].map(|label| loss.label(label, level, Target::Distances, 6));
+        let reached = loss(None);
+        let at = |level| [0, 1, 2, 3, 5].map(|label| reached.label(label, level, Target::Distances, 6));
         assert_eq!(at(0), [0, 1, 5, 5, 5]);
         assert_eq!(at(1), [0, 1, 2, 5, 5]);
         assert_eq!(at(3), [0, 1, 2, 3, 5]);
-        assert_eq!(LossConfig::default().label(3, 0, Target::Distances, 6), 3);
+        assert_eq!(reached.label(3, 0, Target::Nodes, 6), 3);
+        assert_eq!(
+            loss(Some(LevelLabels::Final)).label(3, 0, Target::Distances, 6),
+            3
+        );
     }
 
     #[test]
