@@ -36,6 +36,10 @@ pub(crate) struct Report {
 /// Names of the metrics of the curves, without the number of levels.
 const CURVE: &str = "label_accuracy_at_level_";
 const TEST_CURVE: &str = "test_label_accuracy_at_level_";
+/// Beginnings of the metrics of controls, and of the model with other uses of its memories. What begins with `control_` is
+/// not on the line of an evaluation.
+const CONTROL: &str = "control_";
+const MEMORY: &str = "control_memory_";
 
 impl Report {
     /// Metrics by name.
@@ -45,23 +49,20 @@ impl Report {
             metrics.insert(name, value);
         };
         put("control_majority_label_accuracy".into(), self.majority);
-        let groups = [("control", &self.controls), ("memory", &self.memories)];
+        let groups = [(CONTROL, &self.controls), (MEMORY, &self.memories)];
         for (group, named) in groups
             .into_iter()
             .flat_map(|(group, all)| all.iter().map(move |n| (group, n)))
         {
             let name = &named.name;
+            put(format!("{group}{name}_label_accuracy"), named.validation.accuracy);
             put(
-                format!("{group}_{name}_label_accuracy"),
-                named.validation.accuracy,
-            );
-            put(
-                format!("{group}_{name}_graphs_right"),
+                format!("{group}{name}_graphs_right"),
                 named.validation.graphs_right,
             );
             if let Some(test) = named.test {
-                put(format!("{group}_{name}_test_label_accuracy"), test.accuracy);
-                put(format!("{group}_{name}_test_graphs_right"), test.graphs_right);
+                put(format!("{group}{name}_test_label_accuracy"), test.accuracy);
+                put(format!("{group}{name}_test_graphs_right"), test.graphs_right);
             }
         }
         for (index, score) in self.curve.iter().enumerate() {
@@ -114,7 +115,15 @@ impl Report {
         lines.push(format!("{majority:<42}{}{test_share}", share(self.majority)));
         lines.extend(self.memories.iter().map(named));
         lines.push(format!("levels run (trained with {})", self.trained));
-        for (index, score) in self.curve.iter().enumerate() {
+        let shown = |level: usize| {
+            level < 5 || level.is_multiple_of(self.trained.div_ceil(4)) || level == self.trained
+        };
+        let curve = self
+            .curve
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| shown(index + 1));
+        for (index, score) in curve {
             lines.push(row(
                 &format!("  {}", index + 1),
                 *score,
@@ -150,11 +159,13 @@ pub(crate) fn object(metrics: &BTreeMap<String, f64>) -> Map<String, Value> {
             .filter_map(|(name, value)| Some((name.strip_prefix(prefix)?.to_string(), json!(value))))
             .collect()
     };
+    let mut controls = group(CONTROL);
+    controls.retain(|name, _| !name.starts_with("memory_"));
     [
         ("label_accuracy_by_levels", json!(curve(CURVE))),
         ("test_label_accuracy_by_levels", json!(curve(TEST_CURVE))),
-        ("controls", Value::Object(group("control_"))),
-        ("memories", Value::Object(group("memory_"))),
+        ("controls", Value::Object(controls)),
+        ("memories", Value::Object(group(MEMORY))),
     ]
     .map(|(name, value)| (name.to_string(), value))
     .into_iter()
@@ -232,7 +243,7 @@ mod tests {
         let lines = report(true).lines();
         assert!(lines[1].starts_with("the model") && lines[1].contains("30.0%") && lines[1].contains("7.5%"));
         assert!(lines[3].contains("GCN") && lines[3].contains("50.0%") && lines[4].contains("16.0%"));
-        assert_eq!(lines.len(), 6 + 1 + 12);
+        assert_eq!(lines.len(), 6 + 1 + 8); // levels 1 to 4, 6, 8, 10, 12
         assert!(report(false).lines()[3].ends_with("25.0%"));
     }
 }

@@ -316,6 +316,20 @@ impl Task for GraphTask {
         if self.data.schema.target == Target::Distances {
             figures.push(share("graphs_right", "graphs with all labels right", "graphs"));
         }
+        if !self.data.test.is_empty() {
+            figures.push(share(
+                "test_label_accuracy",
+                "labels right on the test part",
+                "on test: right",
+            ));
+        }
+        if self.data.schema.target == Target::Distances {
+            figures.push(share(
+                "test_graphs_right",
+                "graphs of the test part with all labels right",
+                "graphs",
+            ));
+        }
         figures
     }
 
