@@ -13,6 +13,7 @@ mod datasets;
 mod doctor;
 mod errors;
 mod eval;
+mod eval_families;
 mod eval_suite;
 mod export;
 mod families;
