@@ -242,27 +242,39 @@ impl Reader<'_> {
             return Err(element.fault("the graph has no node; expected at least one"));
         }
         for edge in element.children.iter().filter(|child| child.name == "edge") {
-            self.values(edge, &[])?;
-            let end = |name: &str| {
-                let id = edge.required(name)?;
-                let unknown = || edge.fault(format!("the {name} `{id}` is no node of the graph"));
-                ids.get(id).copied().ok_or_else(unknown)
-            };
-            let (source, target) = (end("source")?, end("target")?);
-            graph.edges.push((source, target));
-            let own = match edge.attribute("directed") {
-                None => directed,
-                Some("true") => true,
-                Some("false") => false,
-                Some(other) => {
-                    return Err(edge.fault(format!("`directed` is `{other}`; expected true or false")));
-                }
-            };
-            if !own {
-                graph.edges.push((target, source));
-            }
+            self.edge(edge, &ids, directed, &mut graph.edges)?;
         }
         Ok(graph)
+    }
+
+    /// Adds the edge, both ways if it is undirected.
+    fn edge(
+        &self,
+        edge: &Element,
+        ids: &HashMap<&str, usize>,
+        directed: bool,
+        edges: &mut Vec<(usize, usize)>,
+    ) -> Result<(), Fault> {
+        self.values(edge, &[])?;
+        let end = |name: &str| {
+            let id = edge.required(name)?;
+            let unknown = || edge.fault(format!("the {name} `{id}` is no node of the graph"));
+            ids.get(id).copied().ok_or_else(unknown)
+        };
+        let (source, target) = (end("source")?, end("target")?);
+        edges.push((source, target));
+        let own = match edge.attribute("directed") {
+            None => directed,
+            Some("true") => true,
+            Some("false") => false,
+            Some(other) => {
+                return Err(edge.fault(format!("`directed` is `{other}`; expected true or false")));
+            }
+        };
+        if !own {
+            edges.push((target, source));
+        }
+        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@ mod document;
 mod xml;
 
 use self::document::{Document, Finite, Key, Kind, Read, Value, Values};
+use super::tsv::MOST;
 use super::{Data, Schema, Target};
 use crate::error::GraphError;
 use crate::graph::{Example, Graph, Labels};
@@ -29,8 +30,6 @@ use std::sync::Arc;
 const HELD_OUT: u64 = 10;
 /// Number of features of a float.
 const RANKS: usize = 16;
-/// Largest number of features or classes.
-const MOST: usize = 1 << 20;
 
 /// Graphs as GraphML: the keys of `[dataset]` where `type = "graphml"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -102,19 +101,9 @@ impl GraphmlConfig {
                 .map(|values| self.labelled(document, &used, values, &classes, &mut labels));
             let own = own.collect::<Result<Vec<_>, GraphError>>()?;
             for (part, examples) in parts.iter_mut().enumerate() {
-                let of_part = own
-                    .iter()
-                    .map(|label| label.filter(|(_, of)| *of == part).map(|(class, _)| class));
-                let of_part: Vec<Option<u32>> = of_part.collect();
-                if of_part.iter().all(Option::is_none) {
-                    continue;
-                }
-                let labels = match (used.of_nodes, of_part[0]) {
-                    (false, Some(class)) => Labels::Graph(class),
-                    _ => Labels::Nodes(of_part),
-                };
                 let graph = Arc::clone(&made);
-                examples.push(Example { graph, labels });
+                let labels = labels_of(&own, part, used.of_nodes);
+                examples.extend(labels.map(|labels| Example { graph, labels }));
             }
         }
         let [train, validation, test] = parts;
@@ -246,6 +235,20 @@ fn one(document: &Document, setting: &'static str, name: &str, of: &[&str]) -> R
         ),
     };
     Err(GraphError::Config { key: setting, reason })
+}
+
+/// Labels of a part, where each node, or the graph alone, has a class and the number of its part; `None` if none has.
+fn labels_of(own: &[Option<(u32, usize)>], part: usize, of_nodes: bool) -> Option<Labels> {
+    let classes = own
+        .iter()
+        .map(|label| label.filter(|(_, of)| *of == part).map(|(class, _)| class));
+    let classes: Vec<Option<u32>> = classes.collect();
+    let first = classes.iter().flatten().next().copied()?;
+    Some(if of_nodes {
+        Labels::Nodes(classes)
+    } else {
+        Labels::Graph(first)
+    })
 }
 
 /// Classes with their numbers, in rising order of all that occur.

@@ -149,12 +149,12 @@ fn a_key_of_graphs_classifies_graphs_and_one_in_ten_is_held_out() {
 fn what_is_no_graphml_is_named_with_its_line() {
     for (from, to, line, says) in [
         (
-            "</node>\n    <node id=\"b\">",
             "<node id=\"b\">",
-            13,
-            "`<node>` in `<node>`",
+            "<node id=\"b\"><port name=\"p\"/>",
+            15,
+            "`<port>` in `<node>` is not read",
         ),
-        ("<graphml xmlns", "<svg xmlns", 19, "does not end `<svg>`"),
+        ("<graphml xmlns", "<svg xmlns", 20, "does not end `<svg>`"),
         ("edgedefault=\"undirected\"", "", 11, "no attribute `edgedefault`"),
         (
             "\"undirected\"",
