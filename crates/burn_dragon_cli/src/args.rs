@@ -113,7 +113,7 @@ pub enum Verb {
     /// Write a page about runs: curves, density, samples, weights, settings, machine, commands
     #[cfg(feature = "train")]
     Report(ReportArgs),
-    /// Evaluate a model: loss, bits per byte, density per level, and recall where it applies
+    /// Evaluate a model: loss, bits per byte, density per level, recall; for other families the figures of its run
     Eval(EvalArgs),
     /// Predict outputs from inputs: solve sudoku puzzles, classify nodes and graphs
     #[cfg(feature = "train")]

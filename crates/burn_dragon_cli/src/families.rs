@@ -7,8 +7,9 @@ use burn_dragon::api::graph::GraphFamily;
 use burn_dragon::api::language::Language;
 use burn_dragon::api::sudoku::Sudoku;
 use burn_dragon::api::train::{
-    Base, ConfigError, Family, Fault, Layers, MovedKey, Origin, PredictRequest, Predictions, Preset, Ran,
-    ReadAs, RunRequest, Task, TrainError, check_config, config_reference, config_schema, plan, resolve, run,
+    Base, ConfigError, EvalRequest, Evaluated, Family, Fault, Layers, MovedKey, Origin, PredictRequest,
+    Predictions, Preset, Ran, ReadAs, RunRequest, Task, TrainError, check_config, config_reference,
+    config_schema, eval, plan, resolve, run,
 };
 use burn_dragon_train::api::expert::flatten;
 use serde_json::Value;
@@ -31,6 +32,8 @@ pub(crate) struct Entry {
     pub(crate) plan: fn(&RunRequest) -> Result<Option<serde_json::Value>, TrainError>,
     /// `dragon predict`.
     pub(crate) predict: fn(ModelFile, &PredictRequest) -> Result<Predictions, TrainError>,
+    /// `dragon eval` on the held-out data of a run. The verb itself evaluates language models, on any text.
+    pub(crate) eval: fn(&EvalRequest) -> Result<Evaluated, TrainError>,
     /// `dataset.type` of data in files.
     pub(crate) files: &'static str,
     /// Settings for data of which only the paths were typed.
@@ -75,6 +78,7 @@ impl Entry {
             train: run::<F>,
             plan: plan::<F>,
             predict: F::predict,
+            eval: eval::<F>,
             files,
             read_as: F::read_as,
             key: key::<F>,

@@ -53,5 +53,8 @@ pub(crate) const GRAPHS: OwnData = OwnData {
 type = \"json\"
 path = \"graphs.json\"                # a file, from the folder in which the command runs
 ",
-    uses: &[("predict the classes of graphs", "predict runs/latest graphs.json")],
+    uses: &[
+        ("evaluate it on the held-out graphs", "eval runs/latest"),
+        ("predict the classes of graphs", "predict runs/latest graphs.json"),
+    ],
 };

@@ -68,7 +68,7 @@ impl GraphConfig {
         self.dataset.validate()?;
         self.model.validate()?;
         self.baselines.validate()?;
-        self.loss.fits(matches!(self.dataset, DatasetConfig::Embedded(_)))
+        self.loss.fits(self.dataset.has_distances())
     }
 }
 
@@ -245,7 +245,8 @@ impl LossConfig {
             return Err(GraphError::Config {
                 key: "loss.labels",
                 reason:
-                    "is \"reached\", which needs distances (dataset.type = \"embedded\"); expected \"final\""
+                    "is \"reached\", which needs distances (dataset.type = \"embedded\", dataset.task = \"distance\"); \
+                     expected \"final\""
                         .into(),
             });
         }

@@ -11,7 +11,8 @@ use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
 use burn_dragon_core::api::{FreeMemory, MemoryError};
 use burn_dragon_train::api::expert::{bytes, count};
 use burn_dragon_train::api::{
-    At, Base, Family, Next, Outcome, Plan, PredictRequest, Predictions, RunFolder, Task, TrainError,
+    At, Base, Evaluation, Family, Next, Outcome, Plan, PredictRequest, Predictions, RunFolder, Task,
+    TrainError,
 };
 use serde_json::{Map, Value, json};
 
@@ -117,8 +118,8 @@ impl Family for GraphFamily {
         facts
     }
 
-    fn summary(_task: &GraphTask, outcome: &Outcome) -> Map<String, Value> {
-        let metrics = outcome.after.as_ref().map(|after| &after.metrics);
+    fn measured(_task: &GraphTask, evaluation: Option<&Evaluation>) -> Map<String, Value> {
+        let metrics = evaluation.map(|evaluation| &evaluation.metrics);
         let value = |key: &str| json!(metrics.and_then(|metrics| metrics.get(key).copied()));
         let mut summary = metrics.map(report::object).unwrap_or_default();
         for (name, key) in [
@@ -142,8 +143,8 @@ impl Family for GraphFamily {
         _outcome: &Outcome,
         run: &RunFolder,
     ) -> Result<Option<Next>, TrainError> {
-        let input = match task.data().schema.target {
-            crate::data::Target::Distances => EXAMPLE,
+        let input = match task.config().dataset {
+            crate::data::DatasetConfig::Embedded(_) => EXAMPLE,
             _ => "graph.json",
         };
         Ok(Some(Next {

@@ -43,9 +43,11 @@ mod tests {
         let tsv = "dataset={ type = \"tsv\", path = \"a\" }";
         let optional = "training={ epochs = 1.0, max_minutes = 1.0, guard = {} }";
         let json = "dataset={ type = \"json\", path = \"a\" }";
+        let graphml =
+            "dataset={ type = \"graphml\", path = \"a\", label = \"b\", part = \"c\", features = [] }";
         let ema = "ema={ decay = 0.9 }";
         let mut keys = BTreeSet::new();
-        for variant in ["dataset.seed=1", tu, tsv, json, optional, ema] {
+        for variant in ["dataset.seed=1", tu, tsv, json, graphml, optional, ema] {
             let base = crate::family::BASE;
             let layers = Layers::new().embedded(base.path, base.text).unwrap();
             let resolved = resolve::<GraphFamily>(layers.assignment(variant).unwrap()).unwrap();
@@ -57,7 +59,13 @@ mod tests {
     #[test]
     fn every_key_of_the_schema_is_classified() {
         let keys = keys();
-        for key in ["dataset.fold", "baselines.dropout", "loss.labels", "model.decay"] {
+        for key in [
+            "dataset.fold",
+            "dataset.part",
+            "baselines.dropout",
+            "loss.labels",
+            "model.decay",
+        ] {
             assert!(keys.contains(key), "{key} is not among the keys tried");
         }
         let unclassified: Vec<_> = keys.iter().filter(|key| KEYS.rule_of(key).is_none()).collect();

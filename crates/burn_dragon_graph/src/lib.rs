@@ -69,7 +69,8 @@ pub mod api {
             OwnMemory, Supervised,
         };
         pub use crate::data::{
-            DatasetConfig, GeneratorConfig, JsonConfig, NodeFeatures, Schema, Target, TsvConfig, TuConfig,
+            DatasetConfig, GeneratedTask, GeneratorConfig, GraphmlConfig, JsonConfig, NodeFeatures, Schema,
+            Target, TsvConfig, TuConfig,
         };
     }
 

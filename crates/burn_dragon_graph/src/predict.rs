@@ -59,6 +59,12 @@ fn input(text: &str) -> Result<Vec<Line>, TrainError> {
         let graph = TsvConfig { path: path.into() }.graph()?;
         return Ok(vec![(1, Ok(graph))]);
     }
+    if path.extension().is_some_and(|ending| ending == "graphml") {
+        return Err(TrainError::BadInput(format!(
+            "{text}: GraphML is read for training alone, because the numbers of features depend on all values of a file; give \
+             JSON, with the numbers in `features`"
+        )));
+    }
     if path.exists() {
         let whole = std::fs::read_to_string(path).map_err(|source| GraphError::Read {
             path: path.into(),

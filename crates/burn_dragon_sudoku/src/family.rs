@@ -12,7 +12,8 @@ use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
 use burn_dragon_core::api::{FreeMemory, MemoryError, Need, TensorShape};
 use burn_dragon_train::api::expert::{bytes, count};
 use burn_dragon_train::api::{
-    At, Base, Family, Next, Outcome, Plan, PredictRequest, Predictions, RunFolder, Task, TrainError,
+    At, Base, Evaluation, Family, Next, Outcome, Plan, PredictRequest, Predictions, RunFolder, Task,
+    TrainError,
 };
 use serde_json::{Map, Value, json};
 
@@ -130,8 +131,8 @@ impl Family for Sudoku {
         .collect()
     }
 
-    fn summary(_task: &SudokuTask, outcome: &Outcome) -> Map<String, Value> {
-        let metrics = outcome.after.as_ref().map(|after| &after.metrics);
+    fn measured(_task: &SudokuTask, evaluation: Option<&Evaluation>) -> Map<String, Value> {
+        let metrics = evaluation.map(|evaluation| &evaluation.metrics);
         let value = |key: &str| metrics.and_then(|metrics| metrics.get(key).copied());
         let mut summary = metrics.map(report::object).unwrap_or_default();
         for key in ["cell_accuracy", "solved"] {

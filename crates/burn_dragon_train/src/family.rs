@@ -15,7 +15,7 @@ use crate::predict::{PredictRequest, Predictions};
 use crate::progress::Output;
 use crate::resume_point::ResumePoint;
 use crate::run::RunFolder;
-use crate::task::Task;
+use crate::task::{Evaluation, Task};
 use crate::verb::Resumption;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
@@ -129,9 +129,15 @@ pub trait Family {
         Ok(())
     }
 
-    /// Values of an outcome for `--json`, beside those of every family: the task's figures by key, `null` if not known.
+    /// Values of an outcome for `--json`, beside those of every family.
     fn summary(task: &Self::Task, outcome: &Outcome) -> Map<String, Value> {
-        let metrics = outcome.after.as_ref().map(|after| &after.metrics);
+        Self::measured(task, outcome.after.as_ref())
+    }
+
+    /// Values of an evaluation on all held-out data, for `--json` of `dragon train` and `dragon eval`: by default the task's
+    /// figures by key, `null` if not known.
+    fn measured(task: &Self::Task, evaluation: Option<&Evaluation>) -> Map<String, Value> {
+        let metrics = evaluation.map(|evaluation| &evaluation.metrics);
         let value = |key: &str| Value::from(metrics.and_then(|metrics| metrics.get(key).copied()));
         let figures = task.figures().into_iter();
         figures

@@ -91,7 +91,7 @@ pub mod api {
     pub use crate::settings::{CheckpointConfig, Done, EvaluationConfig, EventFormat, TrainingConfig};
     pub use crate::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task, TaskState};
     pub use crate::trainer::Trainer;
-    pub use crate::verb::{Ran, RunRequest, plan, run};
+    pub use crate::verb::{EvalRequest, Evaluated, Ran, RunRequest, eval, plan, run};
 
     /// The crate whose `JsonSchema` a configuration derives: `#[schemars(crate = "burn_dragon::api::train::schemars")]`.
     pub use schemars;

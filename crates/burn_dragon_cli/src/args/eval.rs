@@ -14,6 +14,9 @@ it starts. The letters are periods of a fixed warm-up of 13 letters and a random
 (arXiv:2509.26507, section 6.4): how many neurons are active where a letter can be predicted, and where it cannot. A standard \
 error is that of n units: windows, tales, cases, readings of letters.
 
+A model of another family than language is evaluated on the held-out data of its run, with its controls, and has only \
+--step, --best, --backend and --json. Models that its run trained to compare with are trained again.
+
 Examples:
   dragon eval runs/latest                                  on the validation data of its run
   dragon eval runs/latest book.txt                         on a text

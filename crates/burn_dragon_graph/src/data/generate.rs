@@ -1,4 +1,5 @@
-//! Random graphs with a source, each a function of seed and index; the label of a node is its distance from the source.
+//! Random graphs with a source, each a function of seed and index; the label of a node is its distance from the source, or
+//! whether there is a path to it.
 
 use super::{Data, Part, Schema, Target};
 use crate::error::GraphError;
@@ -22,8 +23,9 @@ const MOST_DISTANCE: usize = 1 << 10;
 
 /// Generated graphs: the keys of `[dataset]` where `type = "embedded"`.
 ///
-/// A node has to say its distance from a marked source, as a number of edges. Half of the graphs are random trees with up
-/// to a quarter as many further edges as nodes; the others have 0.8 to 1.6 random edges a node, and may fall apart.
+/// A node has to say its distance from a marked source, as a number of edges, or whether it is connected to it. Half of the
+/// graphs are random trees with up to a quarter as many further edges as nodes; the others have 0.8 to 1.6 random edges a
+/// node, and may fall apart. For connectivity, a graph is two of these, without an edge between them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeneratorConfig {
@@ -31,6 +33,8 @@ pub struct GeneratorConfig {
     #[serde(with = "burn_dragon_core::api::expert::whole")]
     #[schemars(with = "u64")]
     pub seed: u64,
+    /// Classes of the nodes.
+    pub task: GeneratedTask,
     /// Number of training graphs.
     pub graphs: usize,
     /// Number of held-out graphs of the same sizes.
@@ -42,14 +46,26 @@ pub struct GeneratorConfig {
     /// The same for test graphs.
     pub test_nodes: [usize; 2],
     /// Largest distance that is a class of its own, 1 to 1,024. Nodes farther away, and nodes without a path, have the
-    /// class `far`.
+    /// class `far`. Without effect on `connectivity`.
     pub max_distance: usize,
+}
+
+/// Classes of the nodes of generated graphs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GeneratedTask {
+    /// Distances from the source, up to `max_distance`, and `far`.
+    #[default]
+    Distance,
+    /// `connected` where there is a path to the source, else `apart`.
+    Connectivity,
 }
 
 impl Default for GeneratorConfig {
     fn default() -> Self {
         Self {
             seed: 0,
+            task: GeneratedTask::Distance,
             graphs: 10_000,
             validation_graphs: 200,
             test_graphs: 200,
@@ -95,14 +111,26 @@ impl GeneratorConfig {
         Ok(())
     }
 
-    /// Features and classes: the distances in order, and `far`.
+    /// Features and classes: the distances in order and `far`, or `apart` and `connected`.
     pub fn schema(&self) -> Schema {
-        let mut classes: Vec<String> = (0..=self.max_distance).map(|d| d.to_string()).collect();
-        classes.push("far".into());
+        let distances = (0..=self.max_distance).map(|distance| distance.to_string());
+        let (classes, target) = match self.task {
+            GeneratedTask::Distance => (distances.chain(["far".into()]).collect(), Target::Distances),
+            GeneratedTask::Connectivity => (["apart", "connected"].map(Into::into).into(), Target::Nodes),
+        };
         Schema {
             features: 2,
             classes,
-            target: Target::Distances,
+            target,
+        }
+    }
+
+    /// Class of a node at a distance from the source; `None` if there is no path.
+    fn class(&self, distance: Option<u32>) -> u32 {
+        let far = self.max_distance as u32 + 1;
+        match self.task {
+            GeneratedTask::Distance => distance.unwrap_or(far).min(far),
+            GeneratedTask::Connectivity => u32::from(distance.is_some()),
         }
     }
 
@@ -115,15 +143,17 @@ impl GeneratorConfig {
         };
         let mut rng = Rng::new(derive(self.seed, purpose, index, 0));
         let nodes = least + rng.below(most - least + 1);
-        let edges = random_edges(nodes, &mut rng);
+        let edges = match self.task {
+            GeneratedTask::Distance => random_edges(nodes, &mut rng),
+            GeneratedTask::Connectivity => edges_of_two(nodes, &mut rng),
+        };
         let source = rng.below(nodes);
         let graph = match Graph::undirected(&edges, source_features(nodes, source)) {
             Ok(graph) => graph,
             Err(error) => unreachable!("the ends of the edges were drawn among the nodes: {error}"),
         };
-        let far = self.max_distance as u32 + 1;
         let labels = graph.distances(source).into_iter();
-        let labels = labels.map(|distance| Some(distance.unwrap_or(far).min(far)));
+        let labels = labels.map(|distance| Some(self.class(distance)));
         Example {
             labels: Labels::Nodes(labels.collect()),
             graph: Arc::new(graph),
@@ -172,6 +202,19 @@ fn random_edges(nodes: usize, rng: &mut Rng) -> Vec<(usize, usize)> {
     };
     edges.extend((0..more).map(|_| (rng.below(nodes), rng.below(nodes))));
     edges.retain(|(one, other)| one != other);
+    edges
+        .into_iter()
+        .map(|(one, other)| (names[one], names[other]))
+        .collect()
+}
+
+/// Undirected edges of two random graphs, one of which has a quarter to three quarters of the nodes.
+fn edges_of_two(nodes: usize, rng: &mut Rng) -> Vec<(usize, usize)> {
+    let names = random_order(nodes, rng);
+    let first = (nodes / 4 + rng.below(nodes / 2 + 1)).clamp(1, nodes - 1);
+    let mut edges = random_edges(first, rng);
+    let second = random_edges(nodes - first, rng).into_iter();
+    edges.extend(second.map(|(one, other)| (first + one, first + other)));
     edges
         .into_iter()
         .map(|(one, other)| (names[one], names[other]))
@@ -251,6 +294,37 @@ mod tests {
                 .for_each(|label| counts[label as usize] += 1);
         }
         assert!(counts.iter().all(|&count| count > 20), "{counts:?}");
+    }
+
+    /// Components by union of the ends of all edges, which shares no code with the search.
+    #[test]
+    fn a_node_is_connected_if_it_is_in_the_component_of_the_source() {
+        let config = GeneratorConfig {
+            task: GeneratedTask::Connectivity,
+            nodes: [2, 40],
+            ..GeneratorConfig::default()
+        };
+        assert_eq!(config.schema().classes, ["apart", "connected"]);
+        let (mut connected, mut all) = (0, 0);
+        for index in 0..300 {
+            let Example { graph, labels } = config.example(Part::Train, index);
+            let mut component: Vec<usize> = (0..graph.nodes()).collect();
+            for &(one, other) in graph.edges() {
+                let (from, to) = (component[one], component[other]);
+                component
+                    .iter_mut()
+                    .filter(|of| **of == from)
+                    .for_each(|of| *of = to);
+            }
+            let source = graph.features().iter().position(|own| own == &[SOURCE]).unwrap();
+            let same = component.iter().map(|of| u32::from(*of == component[source]));
+            let same: Vec<_> = same.map(Some).collect();
+            connected += same.iter().filter(|label| **label == Some(1)).count();
+            all += same.len();
+            assert_eq!(labels, Labels::Nodes(same));
+        }
+        let share = connected as f64 / f64::from(all as u32);
+        assert!((0.35..0.65).contains(&share), "{share}");
     }
 
     #[test]

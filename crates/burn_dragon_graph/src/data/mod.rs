@@ -4,11 +4,13 @@
 //! labels of other nodes.
 
 mod generate;
+mod graphml;
 mod json;
 mod tsv;
 mod tu;
 
-pub use self::generate::GeneratorConfig;
+pub use self::generate::{GeneratedTask, GeneratorConfig};
+pub use self::graphml::GraphmlConfig;
 pub use self::json::JsonConfig;
 pub(crate) use self::json::{JsonGraph, graphs_of};
 pub use self::tsv::TsvConfig;
@@ -75,6 +77,8 @@ pub enum DatasetConfig {
     Tsv(TsvConfig),
     /// Graphs as JSON.
     Json(JsonConfig),
+    /// Graphs as GraphML.
+    Graphml(GraphmlConfig),
     /// Many graphs, each with a class, in the text format of the TU collection.
     Tu(TuConfig),
 }
@@ -109,10 +113,15 @@ impl DatasetConfig {
         match self {
             Self::Embedded(generator) => {
                 let [least, most] = generator.nodes;
-                format!("random graphs made from a seed, {least} to {most} nodes; distances from a source")
+                let task = match generator.task {
+                    GeneratedTask::Distance => "distances from a source",
+                    GeneratedTask::Connectivity => "nodes connected to a source",
+                };
+                format!("random graphs made from a seed, {least} to {most} nodes; {task}")
             }
             Self::Tsv(tsv) => format!("graph with features: {}", name(&tsv.path)),
             Self::Json(json) => format!("graphs: {}", name(&json.path)),
+            Self::Graphml(graphml) => format!("graphs: {}", name(&graphml.path)),
             Self::Tu(tu) => format!("graphs with classes: {}", name(&tu.path)),
         }
     }
@@ -124,9 +133,14 @@ impl DatasetConfig {
     pub fn validate(&self) -> Result<(), GraphError> {
         match self {
             Self::Embedded(generator) => generator.validate(),
-            Self::Tsv(_) | Self::Json(_) => Ok(()),
+            Self::Tsv(_) | Self::Json(_) | Self::Graphml(_) => Ok(()),
             Self::Tu(tu) => tu.validate(),
         }
+    }
+
+    /// Whether the classes are distances from a source.
+    pub(crate) fn has_distances(&self) -> bool {
+        matches!(self, Self::Embedded(generator) if generator.task == GeneratedTask::Distance)
     }
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
@@ -134,6 +148,7 @@ impl DatasetConfig {
             Self::Embedded(_) => Vec::new(),
             Self::Tsv(tsv) => vec![&mut tsv.path],
             Self::Json(json) => vec![&mut json.path],
+            Self::Graphml(graphml) => vec![&mut graphml.path],
             Self::Tu(tu) => [Some(&mut tu.path), tu.folds.as_mut()]
                 .into_iter()
                 .flatten()
@@ -164,6 +179,7 @@ impl DatasetConfig {
             Self::Embedded(generator) => generator.load(),
             Self::Tsv(tsv) => tsv.load(),
             Self::Json(json) => json.load(),
+            Self::Graphml(graphml) => graphml.load(),
             Self::Tu(tu) => tu.load(),
         }?;
         let what = data.schema.target.noun();

@@ -6,12 +6,14 @@
 //!
 //! Everything that can be refused is refused before anything is written, so no incomplete run remains.
 
+mod eval;
 mod first;
 mod plan;
 mod report;
 mod request;
 mod resumption;
 
+pub use eval::{EvalRequest, Evaluated, eval};
 pub use plan::plan;
 use request::RUNS;
 pub use request::RunRequest;

@@ -1,17 +1,21 @@
-//! `dragon eval`: a model's figures on held-out text.
+//! `dragon eval`: a model's figures on held-out text, or on the held-out data of its run.
 
+#[cfg(feature = "train")]
+mod family;
 mod progress;
 mod suite;
 mod table;
 
 use super::live::Pulse;
 use super::run_settings::RunSettings;
-use super::{backend, load, notes, print_json, refuse_without_bf16, said};
+use super::{backend, kinds, notes, passed_over, print_json, refuse_without_bf16, remote, said};
 use crate::args::{EvalArgs, MemoryMode};
 use crate::exit::Usage;
+use burn_dragon::api::checkpoint::ModelKind;
+use burn_dragon::api::exchange::LoadedModel;
 use burn_dragon::api::language::expert::{Split, Tokens};
 use burn_dragon::api::language::{
-    Corpus, Evaluator, LanguageEvaluation, LanguageModel, NeedleConfig, NeedleProbe, NeedleScore,
+    Corpus, Evaluator, LANGUAGE, LanguageEvaluation, LanguageModel, NeedleConfig, NeedleProbe, NeedleScore,
     RecallProbe, SourceConfig, TextConfig, WindowMemory, WindowReading, evaluation_lines, needle_lines,
     reading_in_words,
 };
@@ -38,7 +42,17 @@ const LOUD: f64 = 0.01;
 pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let selected = backend(args.model.backend.backend)?;
     refuse_without_bf16(args.precision, &selected)?;
-    let model = load(&args.model.place, &selected)?;
+    let loaded = loaded(args)?;
+    #[cfg(feature = "train")]
+    if loaded.model.family != LANGUAGE.family() {
+        family::run(args, loaded, selected)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let model = LanguageModel {
+        run: loaded.run,
+        passed_over: loaded.passed_over,
+        ..LanguageModel::of(loaded.model, loaded.file, &selected.device)?
+    };
     let learnt = learnt(&model);
     if args.suite {
         suite::run(args, &model, &learnt)?;
@@ -53,6 +67,18 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         show(args, &judged, &judged.lines())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads a model of any family and reports its file on standard error.
+fn loaded(args: &EvalArgs) -> anyhow::Result<LoadedModel> {
+    let place = &args.model.place;
+    let found = remote::find(&place.path(), place.offline)?;
+    let pulse = Pulse::named(format!("reading {}", place.model.display()));
+    let loaded = found.load(&kinds())?;
+    drop(pulse);
+    passed_over(&loaded.passed_over);
+    tell!("model {}, step {}", loaded.file.display(), loaded.model.info.step);
+    Ok(loaded)
 }
 
 /// Shows one JSON object, or lines of text.
