@@ -34,10 +34,9 @@ fn connectivity_of_small_graphs_is_learnt() {
         "training.batch_size=8",
         "training.max_steps=120",
     ];
-    train(&place, &own).refused(2, &["loss.labels", "dataset.task"]);
-    let json = train(&place, &[&own[..], &["loss.labels=final"]].concat())
-        .done()
-        .json();
+    let reached = [&own[..], &["loss.labels=reached"]].concat();
+    train(&place, &reached).refused(2, &["loss.labels", "dataset.task"]);
+    let json = train(&place, &own).done().json();
     let (right, majority) = (
         &json["val_accuracy"],
         &json["controls"]["majority_label_accuracy"],
@@ -85,7 +84,6 @@ fn nodes_of_graphml_are_classified_and_what_is_none_is_named_with_its_line() {
         "dataset={ type = \"graphml\", path = \"graph.graphml\", label = \"topic\", part = \"part\" }";
     let own = [
         dataset,
-        "loss.labels=final",
         "model.n_levels=2",
         "training.batch_size=1",
         "training.max_steps=60",
@@ -111,6 +109,5 @@ fn nodes_of_graphml_are_classified_and_what_is_none_is_named_with_its_line() {
     train(&place, &own).refused(3, &["graph.graphml, line 18", "`n20` is no node"]);
     let other = dataset.replace("\"topic\"", "\"colour\"");
     place.write("graph.graphml", graphml());
-    train(&place, &[&other, "loss.labels=final"])
-        .refused(2, &["dataset.label is `colour`", "topic, part, word"]);
+    train(&place, &[&other]).refused(2, &["dataset.label is `colour`", "topic, part, word"]);
 }
