@@ -47,7 +47,16 @@ mod tests {
             "dataset={ type = \"graphml\", path = \"a\", label = \"b\", part = \"c\", features = [] }";
         let ema = "ema={ decay = 0.9 }";
         let mut keys = BTreeSet::new();
-        for variant in ["dataset.seed=1", tu, tsv, json, graphml, optional, ema] {
+        for variant in [
+            "dataset.seed=1",
+            "loss.labels=final",
+            tu,
+            tsv,
+            json,
+            graphml,
+            optional,
+            ema,
+        ] {
             let base = crate::family::BASE;
             let layers = Layers::new().embedded(base.path, base.text).unwrap();
             let resolved = resolve::<GraphFamily>(layers.assignment(variant).unwrap()).unwrap();
