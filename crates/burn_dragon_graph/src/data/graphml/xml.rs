@@ -12,7 +12,7 @@ pub(super) struct Element {
     /// Attributes in their order.
     pub(super) attributes: Vec<(String, String)>,
     /// Elements in it.
-    pub(super) children: Vec<Element>,
+    pub(super) children: Vec<Self>,
     /// All text directly in it.
     pub(super) text: String,
     /// Line of its beginning, counted from 1.
