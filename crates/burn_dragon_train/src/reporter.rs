@@ -7,6 +7,7 @@ use crate::events::EventFile;
 use crate::figures::{Figure, Unit, figure, told};
 use crate::progress::{Output, Progress, StepReport};
 use crate::pulse::Pulse;
+use crate::records::is_told;
 use crate::run::{MetricsLog, RunFolder, RunInfo, STEP, metrics};
 use crate::sample::Sample;
 use crate::settings::EventFormat;
@@ -303,10 +304,7 @@ impl Reporter {
     fn told_figures(&self, metrics: &Metrics) -> Vec<String> {
         let place = |key: &str| self.figures.iter().position(|figure| figure.key == key);
         // Figures by level or distance are for pages, not for a line.
-        let keys = metrics
-            .keys()
-            .filter(|key| !key.contains("_at_") && !key.starts_with("control_"));
-        let mut keys: Vec<&String> = keys.collect();
+        let mut keys: Vec<&String> = metrics.keys().filter(|key| is_told(key)).collect();
         keys.sort_by_key(|key| place(key).unwrap_or(usize::MAX));
         let text = |key: &String| told(&self.figures, key, metrics[key]);
         keys.into_iter().map(text).collect()

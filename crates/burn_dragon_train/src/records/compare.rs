@@ -187,7 +187,7 @@ impl Comparison {
     }
 }
 
-/// Whether a figure is shown in a table: neither a point of a curve nor a control.
+/// Whether a figure is shown in a table or on the line of an evaluation: neither a point of a curve nor a control.
 pub(crate) fn is_told(key: &str) -> bool {
     !key.contains("_at_") && !key.starts_with("control_")
 }
