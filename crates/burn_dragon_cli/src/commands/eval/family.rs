@@ -4,10 +4,17 @@ use super::show;
 use crate::args::EvalArgs;
 use crate::exit::Usage;
 use crate::families;
+use burn_dragon::api::checkpoint::ModelKind;
 use burn_dragon::api::core::{Precision, SelectedBackend};
 use burn_dragon::api::exchange::LoadedModel;
+use burn_dragon::api::language::LANGUAGE;
 use burn_dragon_train::api::{EvalRequest, Output};
 use serde_json::json;
+
+/// Whether models of this family are evaluated here, not as models of language.
+pub(super) fn is_other(family: &str) -> bool {
+    family != LANGUAGE.family()
+}
 
 /// Evaluates a model on the held-out data of its run.
 ///

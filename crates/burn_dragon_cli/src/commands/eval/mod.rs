@@ -11,11 +11,10 @@ use super::run_settings::RunSettings;
 use super::{backend, kinds, notes, passed_over, print_json, refuse_without_bf16, remote, said};
 use crate::args::{EvalArgs, MemoryMode};
 use crate::exit::Usage;
-use burn_dragon::api::checkpoint::ModelKind;
 use burn_dragon::api::exchange::LoadedModel;
 use burn_dragon::api::language::expert::{Split, Tokens};
 use burn_dragon::api::language::{
-    Corpus, Evaluator, LANGUAGE, LanguageEvaluation, LanguageModel, NeedleConfig, NeedleProbe, NeedleScore,
+    Corpus, Evaluator, LanguageEvaluation, LanguageModel, NeedleConfig, NeedleProbe, NeedleScore,
     RecallProbe, SourceConfig, TextConfig, WindowMemory, WindowReading, evaluation_lines, needle_lines,
     reading_in_words,
 };
@@ -44,7 +43,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     refuse_without_bf16(args.precision, &selected)?;
     let loaded = loaded(args)?;
     #[cfg(feature = "train")]
-    if loaded.model.family != LANGUAGE.family() {
+    if family::is_other(&loaded.model.family) {
         family::run(args, loaded, selected)?;
         return Ok(ExitCode::SUCCESS);
     }
