@@ -163,7 +163,7 @@ impl Family for Language {
     fn next(
         task: &LanguageTask,
         model: &Dragon,
-        _outcome: &Outcome,
+        outcome: &Outcome,
         run: &RunFolder,
     ) -> Result<Option<Next>, TrainError> {
         let run = run.path().display();
@@ -173,7 +173,14 @@ impl Family for Language {
                 answer: None,
             }));
         }
-        let recalled = task.recalled(model).map_err(TrainError::task)?;
+        let share = outcome
+            .after
+            .as_ref()
+            .and_then(|after| after.metrics.get("recall_accuracy"));
+        let recalled = match share {
+            Some(share) if *share > 0.0 => task.recalled(model).map_err(TrainError::task)?,
+            _ => None,
+        };
         Ok(Some(match recalled {
             Some((prompt, answer)) => Next {
                 command: format!("generate {run} --prompt \"{prompt}\" --temperature 0 --stop ."),

@@ -1,5 +1,6 @@
 //! Language modelling as a task of the trainer.
 
+mod closing;
 mod data_order;
 mod extent;
 #[cfg(test)]
@@ -18,8 +19,8 @@ use crate::data::{Corpus, SourceConfig, TextConfig};
 use crate::error::LanguageError;
 use crate::evaluate::{Evaluator, WindowMemory, WindowReading, inputs_and_targets, recall_lines};
 use crate::export::{TOKENIZER, kinds, model_file};
-use crate::generate::{GenerationConfig, Generator};
-use crate::tales::{Prompt, RecallProbe};
+use crate::generate::Generator;
+use crate::tales::RecallProbe;
 use crate::tokenizer::TokenizerSpec;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{CheckpointError, Content, ModelFile, ModelInfo};
@@ -38,9 +39,6 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
-
-/// Number of questions of which one that the model answers is shown at the end.
-const QUESTIONS: usize = 24;
 
 /// Number of held-out tales in the quick recall probe. The final one uses all.
 const PROBE_TALES: usize = 48;
@@ -159,33 +157,6 @@ impl LanguageTask {
     /// Corpus: the text as tokens.
     pub fn corpus(&self) -> &Corpus {
         &self.corpus
-    }
-}
-
-impl LanguageTask {
-    /// A prompt of the recall probe whose word the model recalls, and what `dragon generate` answers to it with
-    /// `--temperature 0 --stop .`; `None` if the text has no such words or the model recalls none of a few.
-    pub(super) fn recalled(&self, model: &Dragon) -> Result<Option<(String, String)>, LanguageError> {
-        let Some(probes) = &self.probes else {
-            return Ok(None);
-        };
-        let config = GenerationConfig {
-            temperature: 0.0,
-            stop: vec![".".into()],
-            ..self.config.generation.clone()
-        };
-        let generator = Generator::new(model, self.corpus.tokenizer.clone(), &config)?;
-        for Prompt { text, answer, .. } in probes.full.prompts(QUESTIONS) {
-            let prompt = text.trim_end();
-            if prompt.contains(['"', '$', '`', '\\', '!']) {
-                continue; // a shell would read it
-            }
-            let said = generator.complete(prompt)?.text;
-            if said.trim_start() == answer {
-                return Ok(Some((prompt.into(), format!("{prompt}{said}"))));
-            }
-        }
-        Ok(None)
     }
 }
 
