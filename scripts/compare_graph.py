@@ -4,7 +4,8 @@
 All forms run in turn (A B C A B C ...) in one go, each in a process that waits for its turn; a figure is the median over the
 rounds, a ratio the median of the rounds' ratios. Beside the time that passed stands that of the processor, over all threads,
 which another program on the machine changes less; of each there is a ratio. PyTorch keeps places in the first dimension, where its gathers are fastest,
-and runs in every form that a good user would try. Memory is the peak beside the inputs, in a process of its own.
+and runs in every form that a good user would try. Memory is the peak beside the inputs, in a process of its own. A form
+that the machine has no memory for ends without an answer.
 
     DRAGON_GRAPH_EXAMPLE  the built example; else `cargo build --release -p burn_dragon_kernel --example graph_memories`
     DRAGON_BENCH_PYTHON   a Python that has torch (this one)
@@ -138,10 +139,15 @@ def worker():
         print(known[key].memory(form) if what == "memory" else known[key].run(form), flush=True)
 
 
+class Ended(Exception):
+    """The process ended without an answer, as it does where there is too little memory."""
+
+
 class Side:
     """A process that waits for its turn."""
 
     def __init__(self, command):
+        self.command = command
         kept = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}  # freed memory is kept, on both sides
         kept = {} if "memory" in command else kept
         # A thread of OpenMP that waits must not take the other side's core.
@@ -151,10 +157,15 @@ class Side:
         self.process = subprocess.Popen(command, env={**os.environ, **threads, **kept}, **pipe)
 
     def ask(self, *words):
-        print(*words, file=self.process.stdin, flush=True)
-        answer = self.process.stdout.readline()
+        try:
+            print(*words, file=self.process.stdin, flush=True)
+            answer = self.process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
         if not answer:
-            raise SystemExit(f"{' '.join(map(str, words))}: the process ended without an answer")
+            self.process.wait()
+            self.__init__(self.command)
+            raise Ended(" ".join(map(str, words)))
         return float(answer)
 
     def timed(self, *words):
@@ -196,13 +207,17 @@ def measure(operation, count, a, sides, commands):
     forms += [(f"PyTorch {form}", theirs, form) for form in torch if not (form == "compiled" and a.no_compile)]
     times = {name: [] for name, _, _ in forms}
     for turn in range(a.rounds + 1):  # the first is a warm-up
-        for name, command, form in forms:
+        for name, command, form in list(forms):
             if turn > 1 and median(times[name], 0) > SLOW * median(times["ours"], 0):
                 continue
-            taken = sides[command].timed(form, operation, count)
+            try:
+                taken = sides[command].timed(form, operation, count)
+            except Ended:
+                forms.remove((name, command, form))
+                continue
             if turn > 0:
                 times[name].append(taken)
-    row = {}
+    row = {name: None for name in times}
     for name, command, form in forms:
         rounds = list(zip(times["ours"], times[name]))
         ratios = [[other[clock] / own[clock] for own, other in rounds] for clock in (0, 1)]
@@ -251,6 +266,9 @@ def main():
                 continue
             print(f"{operation}, {count} edges drawn, {HEADS} heads of {neurons} neurons, values of {width}", flush=True)
             for name, figures in row.items():
+                if figures is None:
+                    print(f"  {name:<16} ended without an answer", flush=True)
+                    continue
                 memory = f"{figures['mib']:>8.0f} MiB" if "mib" in figures else ""
                 passed = f"{figures['ms']:>9.2f} ms {figures['ratio']:>7.2f}x"
                 worked = f"{figures['processor_ms']:>9.2f} ms {figures['processor_ratio']:>7.2f}x of the processor"
