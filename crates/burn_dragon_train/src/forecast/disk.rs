@@ -66,7 +66,7 @@ impl DiskForecast {
 }
 
 /// Bytes of a checkpoint without what is carried, all numbers in f32.
-fn checkpoint_bytes(plan: &Plan, tensors: &[TensorShape]) -> u64 {
+pub(super) fn checkpoint_bytes(plan: &Plan, tensors: &[TensorShape]) -> u64 {
     let method = plan.optimizer.method.build();
     let copies = |tensor: &TensorShape| {
         let slots = method.slots(Parameter {

@@ -115,8 +115,8 @@ fn on<F: Family>(
         // The memory of another device is not that of the process.
         Some(time) if selected.name == "cpu" => {
             let cut = time.slice != time.whole;
-            let of_slice = task.bytes_per_step().max(task.bytes_per_evaluation());
-            memory.corrected(FreeMemory::of_this_machine().most_held(), cut.then_some(of_slice))
+            let slices = cut.then(|| MemoryForecast::of_slices(&task, &plan));
+            memory.corrected(FreeMemory::of_this_machine().most_held(), slices)
         }
         _ => memory,
     };
