@@ -25,7 +25,7 @@ pub(crate) const BASE: Base = Base {
 };
 
 /// Example puzzle for the first prediction: the first held-out puzzle of the default run.
-const EXAMPLE: &str = "7.4.6.92.21...46.8.63.2971.3.567.189621.9.47..9714.25.95.41736247.23...11..98.547";
+const EXAMPLE: &str = "7.4....2.21...46.8..3.2.71...56..1.9621...47..9714.25.9..4.736247.23....1..98...7";
 
 /// Sudoku models.
 #[derive(Clone, Copy, Debug)]

@@ -176,7 +176,7 @@ fn constraint(free_levels: usize, kind: LossKind) -> SudokuTask {
         places: Places::None,
         d_model: 8,
         n_heads: 4,
-        n_neurons: 16,
+        n_neurons: 64,
         n_levels: 2,
         evaluation_levels: Some(5),
         init_std: 0.3,

