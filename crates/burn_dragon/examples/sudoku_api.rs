@@ -5,8 +5,8 @@
 use burn::module::Module;
 use burn_dragon::api::core::Backend;
 use burn_dragon::api::sudoku::{
-    Controls, DatasetConfig, GeneratorConfig, ModelConfig, Solutions, Split, SudokuConfig, SudokuTask,
-    answers, evaluate, solve,
+    Controls, DatasetConfig, GeneratorConfig, LossKind, ModelConfig, Solutions, Split, SudokuConfig,
+    SudokuTask, answers, evaluate, solve,
 };
 use burn_dragon::api::train::{Interrupt, Output, RunFolder, Task, Trainer, TrainingConfig};
 
@@ -46,7 +46,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("loss {:.3} after {} steps", outcome.train_loss, outcome.steps);
 
     let (model, held_out) = (model.valid(), &task.puzzles().validation);
-    for (index, level) in evaluate(&model, held_out, 4).iter().enumerate() {
+    for (index, level) in evaluate(&model, held_out, 4, LossKind::Softmax)
+        .iter()
+        .enumerate()
+    {
         println!(
             "{} levels: {:.1} % of the cells right",
             index + 1,

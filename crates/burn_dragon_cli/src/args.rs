@@ -117,6 +117,7 @@ pub enum Verb {
     Eval(EvalArgs),
     /// Predict outputs from inputs: solve sudoku puzzles, classify nodes and graphs
     #[cfg(feature = "train")]
+    #[command(visible_alias = "solve")]
     Predict(PredictArgs),
     /// Continue a text
     Generate(GenerateArgs),

@@ -23,6 +23,7 @@ type Line = (usize, Result<Graph, String>);
 /// # Errors
 /// If the file is not a graph model, the input is neither a file nor a graph, or the number of levels is out of range.
 pub(crate) fn predict(file: ModelFile, request: &PredictRequest) -> Result<Predictions, TrainError> {
+    request.options.refuse("graph")?;
     let model = model_of(file, &request.model, &request.device)?;
     let levels = request.steps.unwrap_or(model.config().model.n_levels);
     if !(1..=MOST_LEVELS).contains(&levels) {
@@ -38,6 +39,7 @@ pub(crate) fn predict(file: ModelFile, request: &PredictRequest) -> Result<Predi
             .iter()
             .map(|(line, reason)| format!("line {line}: {reason}"))
             .collect(),
+        ..Predictions::default()
     })
 }
 
@@ -184,6 +186,7 @@ mod tests {
             input: input.into(),
             steps,
             device: Device::flex(),
+            options: Default::default(),
         };
         predict(model_file(&model, 1, 4), &request)
     }

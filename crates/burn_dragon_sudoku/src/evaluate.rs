@@ -1,11 +1,12 @@
 //! Evaluation of models on puzzles, after each number of levels, with controls that need no model.
 
+use crate::config::LossKind;
 use crate::data::Pair;
 use crate::grid::{Conflict, Grid};
 use crate::model::{SudokuModel, SudokuPass};
 use crate::solver::{Singles, candidates, fill_singles};
 use crate::units::CELLS;
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor, TensorData};
 use serde::Serialize;
 
 /// Number of puzzles that are read at once.
@@ -97,8 +98,8 @@ pub struct LevelScore {
     pub score: Score,
 }
 
-/// Figures of a model on puzzles after 1, 2, ... `levels` levels.
-pub fn evaluate(model: &SudokuModel, pairs: &[Pair], levels: usize) -> Vec<LevelScore> {
+/// Figures of a model on puzzles after 1, 2, ... `levels` levels, with losses of a kind.
+pub fn evaluate(model: &SudokuModel, pairs: &[Pair], levels: usize, kind: LossKind) -> Vec<LevelScore> {
     let pass = SudokuPass {
         levels: Some(levels),
         ..SudokuPass::default()
@@ -109,7 +110,7 @@ pub fn evaluate(model: &SudokuModel, pairs: &[Pair], levels: usize) -> Vec<Level
         let puzzles: Vec<Grid> = batch.iter().map(|pair| pair.puzzle).collect();
         let open = OpenCells::of(batch);
         for (level, logits) in model.logits_by_level(&puzzles, pass).into_iter().enumerate() {
-            losses[level] += open.losses(logits.clone()).sum().into_scalar::<f64>();
+            losses[level] += open.losses(logits.clone(), kind).sum().into_scalar::<f64>();
             grids[level].extend(likeliest(logits, &puzzles).into_iter().map(|answer| answer.grid));
         }
     }
@@ -149,8 +150,7 @@ impl OpenCells {
     }
 
     /// Cross-entropy of each cell in nats, `[1, E]`, from logits `[B, 81, 9]`.
-    pub(crate) fn losses(&self, logits: Tensor<3>) -> Tensor<2> {
-        use burn::tensor::{Int, TensorData};
+    pub(crate) fn losses(&self, logits: Tensor<3>, kind: LossKind) -> Tensor<2> {
         let ([lanes, cells, digits], count) = (logits.dims(), self.places.len());
         let device = logits.device();
         let places = TensorData::new(self.places.clone(), [count]);
@@ -158,8 +158,25 @@ impl OpenCells {
         let targets = TensorData::new(self.digits.clone(), [1, count]);
         let targets = Tensor::<2, Int>::from_data(targets, &device);
         let logits = logits.reshape([lanes * cells, digits]).select(0, places); // [E, 9]
-        burn_dragon_core::api::token_losses(logits.reshape([1, count, digits]), targets)
+        match kind {
+            LossKind::Softmax => {
+                burn_dragon_core::api::token_losses(logits.reshape([1, count, digits]), targets)
+            }
+            LossKind::Stablemax => stablemax_losses(logits, targets),
+        }
     }
+}
+
+/// `log sum s(z) - log s(z_target)`, `[1, E]`, from logits `[E, 9]` and targets `[1, E]`, with `s(z) = z + 1` for z of at
+/// least 0, and `1 / (1 - z)` below. The logarithms are subtracted: a quotient could be too small for f32.
+pub(crate) fn stablemax_losses(logits: Tensor<2>, targets: Tensor<2, Int>) -> Tensor<2> {
+    let count = logits.dims()[0];
+    let above = logits.clone().clamp_min(0.0) + 1.0; // 1 where z is negative
+    let below = logits.clamp_max(0.0).neg() + 1.0; // 1 where z is positive
+    let sums = (above.clone() / below.clone()).sum_dim(1).log(); // [E, 1]
+    let logarithms = above.log() - below.log(); // [E, 9]
+    let of_targets = logarithms.gather(1, targets.reshape([count, 1])); // [E, 1]
+    (sums - of_targets).reshape([1, count])
 }
 
 /// Controls: scores on the same puzzles without a model.
@@ -224,11 +241,11 @@ mod tests {
     use super::*;
     use crate::config::ModelConfig;
     use crate::data::{GeneratorConfig, SolvedBy, Split};
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::Device;
 
     fn pairs(count: u64, solved_by: SolvedBy) -> Vec<Pair> {
         let generator = GeneratorConfig {
-            givens: [30, 40],
+            givens: [30, 40].into(),
             solved_by,
             ..GeneratorConfig::default()
         };
@@ -285,7 +302,7 @@ mod tests {
                 .iter()
                 .all(|answer| answer.is_solved() && answer.conflict().is_none())
         );
-        let losses = OpenCells::of(&pairs).losses(logits.clone());
+        let losses = OpenCells::of(&pairs).losses(logits.clone(), LossKind::Softmax);
         let empty: usize = puzzles.iter().map(|puzzle| puzzle.empty_cells().count()).sum();
         assert_eq!(losses.dims(), [1, empty]);
         assert!(losses.sum().into_scalar::<f64>() < 1e-6);
@@ -298,10 +315,53 @@ mod tests {
         assert!(none.iter().all(|answer| answer.conflict().is_some()));
     }
 
+    /// By hand: s(1) = 2, s(-1) = 1/2, s(0) = 1, so that the probabilities of the first row are 4/7, 1/7 and 2/7; s(3) = 4 and
+    /// s(-3) = 1/4 in the second.
+    #[test]
+    fn stablemax_has_the_values_and_gradients_of_its_definition() {
+        let rows = [[1.0f32, -1.0, 0.0], [3.0, -3.0, -3.0]];
+        let of = |rows: [[f32; 3]; 2], targets: [i32; 2], device: &Device| {
+            let targets = Tensor::<2, Int>::from_data([targets], device);
+            let logits = Tensor::<2>::from_data(rows, device).require_grad();
+            (logits.clone(), stablemax_losses(logits, targets))
+        };
+        let device = Device::flex().autodiff();
+        let (_, losses) = of(rows, [0, 1], &device);
+        let losses: Vec<f64> = losses.into_data().convert::<f64>().iter::<f64>().collect();
+        assert!((losses[0] - (7.0f64 / 4.0).ln()).abs() < 1e-6, "{losses:?}");
+        assert!((losses[1] - 18f64.ln()).abs() < 1e-6, "{losses:?}");
+        // Where softmax underflows, the loss is finite.
+        let (_, far) = of([[1e30, -1e30, 0.0]; 2], [1, 1], &device);
+        let far = far.sum().into_scalar::<f64>();
+        assert!(far.is_finite() && far > 200.0, "{far}");
+
+        let rows = [[0.7f32, -1.2, 0.3], [2.0, -3.0, -0.4]];
+        let (logits, losses) = of(rows, [0, 1], &device);
+        let gradients = losses.sum().backward();
+        let gradient: Vec<f64> = logits
+            .grad(&gradients)
+            .unwrap()
+            .into_data()
+            .iter::<f64>()
+            .collect();
+        for entry in 0..6 {
+            let moved = |by: f32| {
+                let mut rows = rows;
+                rows[entry / 3][entry % 3] += by;
+                of(rows, [0, 1], &device).1.sum().into_scalar::<f64>()
+            };
+            let difference = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+            assert!(
+                (gradient[entry] - difference).abs() < 1e-3,
+                "{entry}: {gradient:?} {difference}"
+            );
+        }
+    }
+
     #[test]
     fn the_figures_of_a_level_are_those_of_its_answers() {
         let (model, pairs) = (model(), pairs(70, SolvedBy::Singles));
-        let figures = evaluate(&model, &pairs, 4);
+        let figures = evaluate(&model, &pairs, 4, LossKind::Softmax);
         assert_eq!(figures.len(), 4);
         let puzzles: Vec<Grid> = pairs.iter().map(|pair| pair.puzzle).collect();
         for levels in [1, 4] {

@@ -82,7 +82,7 @@ fn config_of(config: &Value) -> Result<ModelConfig, String> {
         return Err("config: expected an object".into()); // of which serde would take a list, too
     }
     let config: ModelConfig = serde_json::from_value(config.clone()).map_err(|error| error.to_string())?;
-    config.trunk().validate().map_err(|error| error.to_string())?;
+    config.validate().map_err(|error| error.to_string())?;
     Ok(config)
 }
 
@@ -104,10 +104,7 @@ impl ModelKind for SudokuKind {
 
     fn shape(&self, config: &Value) -> String {
         match config_of(config) {
-            Ok(c) => format!(
-                "{} levels, width {}, {} heads, {} neurons",
-                c.n_levels, c.d_model, c.n_heads, c.n_neurons
-            ),
+            Ok(c) => c.in_words(),
             Err(error) => error,
         }
     }
@@ -134,7 +131,7 @@ impl ModelKind for SudokuKind {
                 "its logits on a puzzle are not finite".to_string(),
             ));
         }
-        let levels = model.config().n_levels;
+        let levels = model.config().evaluated();
         let (alone, together) = (
             answers(&model, &puzzles[1..], levels),
             answers(&model, &puzzles, levels),
@@ -193,7 +190,8 @@ impl ModelKind for SudokuKind {
     }
 
     fn card(&self, file: &ModelFile, id: &str) -> CardText {
-        let levels = config_of(file.config.value()).map_or(0, |config| config.n_levels);
+        let config = config_of(file.config.value()).unwrap_or_default();
+        let (levels, reads) = (config.evaluated(), config.reads());
         let share = |key, label| Figure {
             key,
             label,
@@ -203,8 +201,7 @@ impl ModelKind for SudokuKind {
             pipeline_tag: None,
             noun: "sudoku model".into(),
             about: format!(
-                "It fills all empty cells of a puzzle at once. In each of {levels} levels with shared weights, every cell \
-                 reads every cell."
+                "It fills all empty cells of a puzzle at once. In each of {levels} levels with shared weights, {reads}."
             ),
             rows: vec![("levels".into(), levels.to_string())],
             figures: vec![

@@ -1,7 +1,6 @@
 //! The sudoku family as a family of models.
 
 use crate::config::SudokuConfig;
-use crate::data::DatasetConfig;
 use crate::export::SUDOKU;
 use crate::model::SudokuModel;
 use crate::predict;
@@ -26,7 +25,7 @@ pub(crate) const BASE: Base = Base {
 };
 
 /// Example puzzle for the first prediction: the first held-out puzzle of the default run.
-const EXAMPLE: &str = "7.4.6.92.21...46.8.63.2971.3.567.189621.9.47..9714.25.95.41736247.23...11..98.547";
+const EXAMPLE: &str = "7.4....2.21...46.8..3.2.71...56..1.9621...47..9714.25.9..4.736247.23....1..98...7";
 
 /// Sudoku models.
 #[derive(Clone, Copy, Debug)]
@@ -50,11 +49,9 @@ impl Family for Sudoku {
 
     fn faults(config: &SudokuConfig) -> Vec<TrainError> {
         let mut faults = config.plan().faults();
-        let data = match &config.dataset {
-            DatasetConfig::Embedded(generator) => generator.validate(),
-            DatasetConfig::Lists(_) => Ok(()),
-        };
-        let checks = [data, config.validate()].into_iter().filter_map(Result::err);
+        let checks = [config.dataset.validate(), config.validate()]
+            .into_iter()
+            .filter_map(Result::err);
         faults.extend(checks.map(TrainError::from));
         faults
     }
@@ -88,11 +85,8 @@ impl Family for Sudoku {
         let (model, training) = (&config.model, &config.training);
         vec![
             format!(
-                "model  {} levels, width {}, {} heads, {} neurons: {} parameters",
-                model.n_levels,
-                model.d_model,
-                model.n_heads,
-                model.n_neurons,
+                "model  {}: {} parameters",
+                model.in_words(),
                 count(model.parameters())
             ),
             format!(
@@ -114,7 +108,7 @@ impl Family for Sudoku {
         match task.puzzles().left_out {
             0 => Vec::new(),
             count => vec![format!(
-                "note: {count} training puzzles are left out: a symmetry may map their solutions to held-out ones"
+                "note: {count} training puzzles are left out: a symmetry maps their solutions to held-out ones"
             )],
         }
     }
@@ -183,7 +177,7 @@ mod tests {
             dataset: DatasetConfig::Embedded(GeneratorConfig {
                 puzzles: 10,
                 validation_puzzles: 9,
-                givens: [50, 60],
+                givens: [50, 60].into(),
                 ..GeneratorConfig::default()
             }),
             ..SudokuConfig::default()

@@ -6,9 +6,9 @@ use burn_dragon_train::api::{KeyRule, Keys, OnResume};
 pub(crate) const KEYS: Keys = Keys {
     rules: &[
         KeyRule {
-            keys: &["dataset.augment"],
+            keys: &["dataset.augment", "dataset.order"],
             on_resume: OnResume::Stays,
-            why: "the run has read puzzles with this augmentation",
+            why: "the run has read puzzles with this augmentation, in this order",
         },
         KeyRule {
             keys: &["dataset.*"],
@@ -39,7 +39,7 @@ mod tests {
 
     /// Every key of the schema: those of the base file with each of its `type`s.
     fn keys() -> BTreeSet<String> {
-        let lists = "dataset={ type = \"lists\", paths = [\"a\"], validation_paths = [\"b\"], limit = 3 }";
+        let lists = "dataset={ type = \"lists\", paths = [\"a\"], validation_paths = [\"b\"], limit = 3, validation_limit = 2, order = \"easy_first\", generated = {} }";
         let optional = "training={ epochs = 1.0, max_minutes = 1.0, guard = {} }";
         let ema = "ema={ decay = 0.9 }";
         let mut keys = BTreeSet::new();
@@ -58,6 +58,8 @@ mod tests {
         for key in [
             "dataset.validation_paths",
             "dataset.solved_by",
+            "dataset.generated.givens",
+            "dataset.order",
             "training.guard.window",
             "loss.levels",
         ] {

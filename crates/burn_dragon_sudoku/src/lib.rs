@@ -24,6 +24,8 @@
 //! | the family, for the trainer and the command line | [`api::Sudoku`], [`api::SudokuTask`] |
 
 mod config;
+mod constraint;
+mod cost;
 mod data;
 mod error;
 mod evaluate;
@@ -31,19 +33,27 @@ mod export;
 mod family;
 mod grid;
 mod keys;
+mod measure;
 mod model;
 mod picture;
 mod predict;
+mod rating;
 mod report;
+mod solve;
 mod solver;
 mod task;
+mod topology;
 mod units;
 
 /// Main items of this crate.
 pub mod api {
-    pub use crate::config::{LossConfig, ModelConfig, NamedLevels, SudokuConfig, Supervised};
+    pub use crate::config::{
+        LossConfig, LossKind, ModelConfig, ModelType, NamedLevels, Places, SudokuConfig, Supervised, Tokens,
+    };
+    pub use crate::constraint::{SudokuState, UnitMemory};
     pub use crate::data::{
-        Augment, DatasetConfig, GeneratorConfig, ListsConfig, Pair, Puzzles, SolvedBy, Split,
+        Augment, DatasetConfig, GeneratorConfig, Givens, ListsConfig, NamedGivens, Order, Pair, Puzzles,
+        SolvedBy, Split,
     };
     pub use crate::error::SudokuError;
     pub use crate::evaluate::{Answer, Controls, LevelScore, Score, answers, evaluate};
@@ -51,14 +61,21 @@ pub mod api {
     pub use crate::family::Sudoku;
     pub use crate::grid::{Conflict, Grid, ParseError};
     pub use crate::model::{SudokuModel, SudokuPass};
-    pub use crate::picture::draw;
-    pub use crate::predict::Predicted;
-    pub use crate::solver::{Singles, Solutions, candidates, fill_singles, solve};
+    pub use crate::picture::{draw, draw_frames, svg};
+    pub use crate::predict::{Predicted, Prediction};
+    pub use crate::rating::{Difficulty, Rating};
+    pub use crate::solve::{Frame, SolveOptions, Solved, frames, solve_with};
+    pub use crate::solver::{
+        MOST_GUESSES, Search, SearchEnd, SearchLimits, Singles, Solutions, candidates, fill_singles, search,
+        solve,
+    };
     pub use crate::task::SudokuTask;
 
     /// Parts of the data, to build on.
     pub mod expert {
-        pub use crate::data::{Entry, LineError, Problem, Symmetry, entries, read_pairs};
+        pub use crate::data::{
+            Entry, LineError, Problem, Symmetry, canonical, canonical_solution, entries, leaks, read_pairs,
+        };
         pub use crate::units::{CELLS, box_of, column_of, row_of};
     }
 }

@@ -1,7 +1,7 @@
 //! Sudoku model: cells in, a digit for each cell out, after every level.
 //!
 //! ```text
-//! v = norm(digits[cell] + rows[row] + columns[column] + boxes[box])      an empty cell is digit 0
+//! v = norm(digits[token] + rows[row] + columns[column] + boxes[box])     an empty cell is digit 0
 //! L times, with the same weights:
 //!     x = relu(v decoder_x)
 //!     a = norm(sum over all cells s of (x . x_s) v_s)                    a full read: no order, itself included
@@ -9,16 +9,20 @@
 //!     v = norm(v + norm(y encoder))
 //!     logits = v readout                                                 of every level, with one readout
 //! ```
+//!
+//! That is the dense model. The levels of the constraint model are in `constraint.rs`. Its tokens may be candidates: a digit
+//! in a cell each, embedded as unknown, given, or excluded by the given of its cell, with one logit.
 
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, ModelType, Tokens};
+use crate::constraint::{Constraint, SudokuState, UnitMemory};
+use crate::error::SudokuError;
 use crate::grid::Grid;
+use crate::topology::{Topology, UnitKind};
 use crate::units::{CELLS, box_of, column_of, row_of};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_core::api::expert::{initial, norm};
-use burn_dragon_core::api::{
-    ConfigError, FreeMemory, Need, Pass, Precision, TensorShape, Trunk, TrunkConfig,
-};
+use burn_dragon_core::api::expert::{ParameterBuilder, initial, norm};
+use burn_dragon_core::api::{FreeMemory, Need, Pass, Precision, Trunk};
 
 /// Number of digits in a readout.
 const DIGITS: usize = 9;
@@ -26,20 +30,23 @@ const DIGITS: usize = 9;
 /// Model that fills the empty cells of sudoku grids.
 #[derive(Module, Debug)]
 pub struct SudokuModel {
-    /// Embedding of a cell's digit, 0 for an empty cell, `[10, D]`.
+    /// Embedding of a cell's digit, 0 for an empty cell, `[10, D]`; or of a candidate, `[3, D]`: unknown, given, excluded by
+    /// the given of its cell.
     pub digits: Param<Tensor<2>>,
-    /// Embedding of a cell's row, `[9, D]`.
-    pub rows: Param<Tensor<2>>,
-    /// Embedding of a cell's column, `[9, D]`.
-    pub columns: Param<Tensor<2>>,
-    /// Embedding of a cell's box, `[9, D]`.
-    pub boxes: Param<Tensor<2>>,
+    /// Embedding of a token's row, `[9, D]`, where places are embedded.
+    pub rows: Option<Param<Tensor<2>>>,
+    /// Embedding of a token's column, `[9, D]`, where places are embedded.
+    pub columns: Option<Param<Tensor<2>>>,
+    /// Embedding of a token's box, `[9, D]`, where places are embedded.
+    pub boxes: Option<Param<Tensor<2>>>,
     /// Levels.
     pub trunk: Trunk,
-    /// Readout: model width to the digits 1 to 9, `[D, 9]`.
+    /// Readout: model width to the digits 1 to 9, `[D, 9]`, or to the logit of a candidate, `[D, 1]`.
     pub readout: Param<Tensor<2>>,
     #[module(skip)]
     config: ModelConfig,
+    #[module(skip)]
+    topology: Topology,
 }
 
 /// Options of a forward pass. The default runs the number of levels of the configuration, without dropout.
@@ -51,55 +58,8 @@ pub struct SudokuPass {
     pub dropout_seed: Option<u64>,
     /// Precision of the factors in the products of the levels, on the processor.
     pub precision: Precision,
-}
-
-impl ModelConfig {
-    /// Tensors of a model, in the order of its fields.
-    pub fn tensors(&self) -> Vec<TensorShape> {
-        let d = self.d_model;
-        let embeddings = [("digits", DIGITS + 1), ("rows", 9), ("columns", 9), ("boxes", 9)];
-        let mut tensors: Vec<TensorShape> = embeddings
-            .into_iter()
-            .map(|(name, count)| TensorShape::new(name, [count, d]))
-            .collect();
-        tensors.extend(self.trunk().tensors());
-        tensors.push(TensorShape::new("readout", [d, DIGITS]));
-        tensors
-    }
-
-    /// Number of parameters.
-    pub fn parameters(&self) -> u64 {
-        let numbers = self.tensors().into_iter().map(|tensor| tensor.numbers().0);
-        numbers.fold(0, u64::saturating_add)
-    }
-
-    /// Approximate peak memory in bytes of a training step of `puzzles` puzzles: that of the trunk, and the logits of
-    /// every level with their gradients.
-    pub fn training_bytes(&self, puzzles: usize) -> u64 {
-        let logits = 4 * 3 * (CELLS * DIGITS) as u64;
-        let logits = logits
-            .saturating_mul(puzzles as u64)
-            .saturating_mul(self.n_levels as u64);
-        self.trunk()
-            .cost()
-            .training_bytes(puzzles, CELLS)
-            .saturating_add(logits)
-    }
-
-    /// FLOPs of a forward pass per puzzle with `levels` levels and a readout after each.
-    pub fn forward_flops(&self, levels: usize) -> u64 {
-        let trunk = TrunkConfig {
-            n_levels: levels,
-            ..self.trunk()
-        };
-        let readouts = (2 * self.d_model * DIGITS * levels) as u64;
-        (CELLS as u64).saturating_mul(
-            trunk
-                .cost()
-                .forward_flops_per_token(CELLS)
-                .saturating_add(readouts),
-        )
-    }
+    /// Use of the memories of units, in a constraint model.
+    pub memory: UnitMemory,
 }
 
 impl SudokuModel {
@@ -107,8 +67,8 @@ impl SudokuModel {
     ///
     /// # Errors
     /// If the configuration is invalid, or the machine has too little memory.
-    pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, ConfigError> {
-        config.trunk().validate()?;
+    pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, SudokuError> {
+        config.validate()?;
         let need = Need::of("a model of this shape").with("weights", config.parameters().saturating_mul(4));
         FreeMemory::room_for(&need, || "use a smaller d_model or n_neurons".into())?;
         Self::from_weights(config, device, initial(&config.trunk(), seed))
@@ -125,20 +85,12 @@ impl SudokuModel {
         config: &ModelConfig,
         device: &Device,
         mut weight: impl FnMut(&str, &[usize]) -> TensorData,
-    ) -> Result<Self, ConfigError> {
-        let d = config.d_model;
-        let mut matrix = |name: &str, shape: [usize; 2]| {
-            let data = weight(name, &shape);
-            assert_eq!(
-                **data.shape(),
-                shape,
-                "the weight `{name}` has another shape than was asked for"
-            );
-            Param::from_data(data, device)
-        };
-        let digits = matrix("digits", [DIGITS + 1, d]);
-        let [rows, columns, boxes] = ["rows", "columns", "boxes"].map(|name| matrix(name, [9, d]));
-        let readout = matrix("readout", [d, DIGITS]);
+    ) -> Result<Self, SudokuError> {
+        config.validate()?;
+        let mut build = ParameterBuilder::new(config.tensors(), device, &mut weight);
+        let digits = build.parameter("digits");
+        let [rows, columns, boxes] = ["rows", "columns", "boxes"].map(|name| build.optional(name));
+        let readout = build.parameter("readout");
         Ok(Self {
             digits,
             rows,
@@ -147,6 +99,7 @@ impl SudokuModel {
             trunk: Trunk::from_weights(&config.trunk(), device, weight)?,
             readout,
             config: config.clone(),
+            topology: Topology::new(config.tokens),
         })
     }
 
@@ -160,47 +113,143 @@ impl SudokuModel {
         self.digits.val().device()
     }
 
+    /// Kinds of units of the tokens.
+    pub(crate) fn kinds(&self) -> &[UnitKind] {
+        &self.topology.kinds
+    }
+
     /// Logits of the digits 1 to 9 for every cell after each level, with gradients if the weights have them.
     ///
     /// # Shapes
     /// - output: for each level `[B, 81, 9]`
     pub fn logits_by_level(&self, puzzles: &[Grid], pass: SudokuPass) -> Vec<Tensor<3>> {
-        let mut streams = Vec::new();
-        let inner = Pass {
-            levels: pass.levels,
-            dropout_seed: pass.dropout_seed.filter(|_| self.config.dropout > 0.0),
-            precision: pass.precision,
-            streams: Some(&mut streams),
-            ..Pass::default()
-        };
-        self.trunk.forward(self.embedded(puzzles), inner);
-        streams.into_iter().map(|v| self.read_out(v)).collect()
+        self.logits_from(self.start(puzzles), pass)
     }
 
-    /// Embedded puzzles, `[B, 1, 81, D]`.
+    /// The same for puzzles whose state went through some levels before.
+    ///
+    /// # Shapes
+    /// - output: for each further level `[B, 81, 9]`
+    pub fn logits_from(&self, mut state: SudokuState, pass: SudokuPass) -> Vec<Tensor<3>> {
+        let levels = pass.levels.unwrap_or(self.config.n_levels);
+        match self.config.kind {
+            ModelType::Dense => {
+                let mut streams = Vec::new();
+                self.trunk
+                    .forward(state.stream, self.inner(pass, levels, &mut streams));
+                streams.into_iter().map(|v| self.read_out(v)).collect()
+            }
+            ModelType::Constraint => {
+                let constraint = Constraint::new(self, pass);
+                let level = |_| {
+                    constraint.advance(&mut state);
+                    self.read_out(state.stream.clone())
+                };
+                (0..levels).map(level).collect()
+            }
+        }
+    }
+
+    /// State of some puzzles before the first level.
+    pub fn start(&self, puzzles: &[Grid]) -> SudokuState {
+        let input = self.embedded(puzzles);
+        SudokuState {
+            stream: input.clone(),
+            input,
+            memories: Vec::new(),
+            levels: 0,
+        }
+    }
+
+    /// Runs levels without dropout. Many calls, one after another, compute what one call computes.
+    pub fn advance(&self, state: &mut SudokuState, levels: usize, pass: SudokuPass) {
+        let pass = SudokuPass {
+            dropout_seed: None,
+            ..pass
+        };
+        match self.config.kind {
+            ModelType::Dense if levels > 0 => {
+                let stream = state.stream.clone();
+                state.stream = self
+                    .trunk
+                    .forward(stream, self.inner(pass, levels, &mut Vec::new()));
+                state.levels += levels;
+            }
+            ModelType::Dense => {}
+            ModelType::Constraint => {
+                let constraint = Constraint::new(self, pass);
+                (0..levels).for_each(|_| constraint.advance(state));
+            }
+        }
+    }
+
+    /// Logits of a state, `[B, 81, 9]`.
+    pub fn logits(&self, state: &SudokuState) -> Tensor<3> {
+        self.read_out(state.stream.clone())
+    }
+
+    /// Pass through the trunk of a dense model.
+    fn inner<'a>(&self, pass: SudokuPass, levels: usize, streams: &'a mut Vec<Tensor<4>>) -> Pass<'a> {
+        Pass {
+            levels: Some(levels),
+            dropout_seed: pass.dropout_seed.filter(|_| self.config.dropout > 0.0),
+            precision: pass.precision,
+            streams: Some(streams),
+            ..Pass::default()
+        }
+    }
+
+    /// Embedded puzzles, `[B, 1, T, D]`.
     fn embedded(&self, puzzles: &[Grid]) -> Tensor<4> {
         let (device, d) = (self.device(), self.config.d_model);
+        let tokens = self.config.tokens.count();
         let index = |values: Vec<i32>| {
             let length = values.len();
             Tensor::<1, Int>::from_data(TensorData::new(values, [length]), &device)
         };
-        let unit = |place: fn(usize) -> usize| index((0..CELLS).map(|cell| place(cell) as i32).collect());
-        let places = self.rows.val().select(0, unit(row_of))
-            + self.columns.val().select(0, unit(column_of))
-            + self.boxes.val().select(0, unit(box_of)); // [81, D]
-        let held = puzzles
-            .iter()
-            .flat_map(|puzzle| puzzle.cells().map(i32::from))
-            .collect();
-        let held = self.digits.val().select(0, index(held)); // [B*81, D]
-        let v = held.reshape([puzzles.len(), 1, CELLS, d]) + places.reshape([1, 1, CELLS, d]);
+        let said = puzzles.iter().flat_map(|puzzle| self.said(puzzle)).collect();
+        let said = self.digits.val().select(0, index(said)); // [B*T, D]
+        let v = said.reshape([puzzles.len(), 1, tokens, d]);
+        let of_token = |place: fn(usize) -> usize| {
+            index(
+                (0..tokens)
+                    .map(|token| place(token * CELLS / tokens) as i32)
+                    .collect(),
+            )
+        };
+        let v = match (&self.rows, &self.columns, &self.boxes) {
+            (Some(rows), Some(columns), Some(boxes)) => {
+                let places = rows.val().select(0, of_token(row_of))
+                    + columns.val().select(0, of_token(column_of))
+                    + boxes.val().select(0, of_token(box_of)); // [T, D]
+                v + places.reshape([1, 1, tokens, d])
+            }
+            _ => v,
+        };
         norm(v, self.config.norm_eps)
     }
 
+    /// What a puzzle says of each token, as a row of `digits`.
+    fn said(&self, puzzle: &Grid) -> Vec<i32> {
+        let cells = puzzle.cells().iter().map(|&digit| i32::from(digit));
+        match self.config.tokens {
+            Tokens::Cells => cells.collect(),
+            Tokens::Candidates => cells
+                .flat_map(|given| {
+                    (1..=9).map(move |digit| match given {
+                        0 => 0,
+                        given if given == digit => 1,
+                        _ => 2,
+                    })
+                })
+                .collect(),
+        }
+    }
+
     fn read_out(&self, v: Tensor<4>) -> Tensor<3> {
-        let [lanes, _, cells, width] = v.dims();
-        let logits = v.reshape([lanes * cells, width]).matmul(self.readout.val()); // [B*81, 9]
-        logits.reshape([lanes, cells, DIGITS])
+        let [lanes, _, tokens, width] = v.dims();
+        let logits = v.reshape([lanes * tokens, width]).matmul(self.readout.val()); // [B*T, 9 or 1]
+        logits.reshape([lanes, CELLS, DIGITS])
     }
 }
 
@@ -290,7 +339,8 @@ mod tests {
         });
         let mut other = model.clone();
         let order = Tensor::<1, Int>::from_data([1, 0, 2, 3, 4, 5, 6, 7, 8], &Device::flex());
-        other.rows = Param::from_tensor(model.rows.val().select(0, order));
+        let rows = model.rows.as_ref().unwrap().val();
+        other.rows = Some(Param::from_tensor(rows.select(0, order)));
         let [a, b] = [
             model.logits_by_level(&[puzzle], SudokuPass::default()),
             other.logits_by_level(&[swapped], SudokuPass::default()),

@@ -1,6 +1,7 @@
 //! Report of a finished run: figures beside their controls.
 
 use crate::evaluate::{Controls, Score};
+use crate::rating::Difficulty;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -11,10 +12,25 @@ pub(crate) struct Report {
     pub(crate) curve: Vec<Score>,
     /// Number of levels in training.
     pub(crate) trained: usize,
+    /// Number of levels in evaluation.
+    pub(crate) evaluated: usize,
     /// Score of the model before its first step.
     pub(crate) untrained: Score,
     /// Scores of the controls.
     pub(crate) controls: Controls,
+    /// Shares of solved puzzles by rating.
+    pub(crate) by_rating: Vec<ByRating>,
+}
+
+/// Shares of the puzzles of a class that are solved within the levels of evaluation: the first answer that keeps givens and
+/// rules counts.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ByRating {
+    pub(crate) difficulty: Difficulty,
+    /// Number of puzzles of the class.
+    pub(crate) puzzles: usize,
+    /// Shares by name: the model, its ablations, singles.
+    pub(crate) solved: Vec<(&'static str, f64)>,
 }
 
 /// Names of the metrics of the curve, without the number of levels.
@@ -46,6 +62,13 @@ impl Report {
                 metrics.insert(format!("{name}{:02}", index + 1), value);
             }
         }
+        for class in &self.by_rating {
+            let key = class.difficulty.key();
+            metrics.insert(format!("control_puzzles_{key}"), class.puzzles as f64);
+            for (name, share) in &class.solved {
+                metrics.insert(format!("control_{name}_within_{key}"), *share);
+            }
+        }
         metrics
     }
 
@@ -65,7 +88,7 @@ impl Report {
                 "{:<42} {:>6} {:>7}",
                 "on held-out puzzles, share of", "cells", "solved"
             ),
-            row("the model", self.curve[self.trained - 1]),
+            row("the model", self.curve[self.evaluated - 1]),
             row("the model before its first step", self.untrained),
             cells("a digit at random", controls.chance),
             cells("a digit at random that the givens allow", controls.candidates),
@@ -73,22 +96,55 @@ impl Report {
             row("naked singles to the end", controls.naked),
             row("naked and hidden singles to the end", controls.singles),
         ];
+        lines.extend(self.lines_by_rating());
         lines.push(format!(
             "levels run (trained with {}), cells and solved",
             self.trained
         ));
-        for (index, score) in self.curve.iter().enumerate() {
-            lines.push(row(&format!("  {}", index + 1), *score));
-        }
+        let marks = [self.trained, self.evaluated, self.curve.len()];
+        let shown =
+            |level: usize| self.curve.len() <= 12 || level.is_power_of_two() || marks.contains(&level);
+        let curve = (1..).zip(&self.curve).filter(|(level, _)| shown(*level));
+        lines.extend(curve.map(|(level, score)| row(&format!("  {level}"), *score)));
         lines
+    }
+
+    /// Table of the shares of solved puzzles by rating.
+    fn lines_by_rating(&self) -> Vec<String> {
+        let Some(first) = self.by_rating.first() else {
+            return Vec::new();
+        };
+        let names: String = first
+            .solved
+            .iter()
+            .map(|(name, _)| format!(" {:>13}", name.replace('_', " ")))
+            .collect();
+        let head = format!("solved within {} levels, by rating", self.evaluated);
+        let row = |class: &ByRating| {
+            let shares: String = class
+                .solved
+                .iter()
+                .map(|(_, share)| format!(" {:>13}", percent(*share)))
+                .collect();
+            let words = format!("  {} ({})", class.difficulty.in_words(), class.puzzles);
+            format!("{words:<42}{shares}")
+        };
+        let head = format!("{head:<42}{names}");
+        std::iter::once(head)
+            .chain(self.by_rating.iter().map(row))
+            .collect()
     }
 }
 
 /// Metrics of a report as a JSON object: the curve as lists, the controls by name.
 pub(crate) fn object(metrics: &BTreeMap<String, f64>) -> Map<String, Value> {
     let curve = |prefix: &str| -> Vec<f64> {
-        let values = metrics.iter().filter(|(name, _)| name.starts_with(prefix));
-        values.map(|(_, value)| *value).collect()
+        let level = |name: &String| name.strip_prefix(prefix)?.parse::<usize>().ok();
+        let values = metrics
+            .iter()
+            .filter_map(|(name, value)| Some((level(name)?, *value)));
+        let values: BTreeMap<usize, f64> = values.collect();
+        values.into_values().collect()
     };
     let controls: Map<String, Value> = metrics
         .iter()
@@ -117,10 +173,16 @@ mod tests {
             solved,
         };
         Report {
-            curve: (1..=12)
+            curve: (1..=102)
                 .map(|level| score(f64::from(level) / 20.0, f64::from(level) / 40.0))
                 .collect(),
             trained: 6,
+            evaluated: 6,
+            by_rating: vec![ByRating {
+                difficulty: Difficulty::Medium,
+                puzzles: 7,
+                solved: vec![("model", 0.5), ("never_written", 0.0)],
+            }],
             untrained: score(0.11, 0.0),
             controls: Controls {
                 chance: 1.0 / 9.0,
@@ -136,14 +198,16 @@ mod tests {
     fn the_curve_is_in_the_order_of_its_levels() {
         let object = object(&report().metrics());
         let curve = object["cell_accuracy_by_levels"].as_array().unwrap();
-        let expected: Vec<f64> = (1..=12).map(|level| f64::from(level) / 20.0).collect();
+        // Levels of more digits are behind those of fewer.
+        let expected: Vec<f64> = (1..=102).map(|level| f64::from(level) / 20.0).collect();
         assert_eq!(
             curve.iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>(),
             expected
         );
         assert_eq!(object["solved_by_levels"][11], 0.3);
         assert_eq!(object["controls"]["naked_solved"], 0.75);
-        assert_eq!(object["controls"].as_object().unwrap().len(), 9);
+        assert_eq!(object["controls"].as_object().unwrap().len(), 9 + 3);
+        assert_eq!(object["controls"]["model_within_medium"], 0.5);
     }
 
     #[test]
@@ -152,7 +216,10 @@ mod tests {
         assert!(
             lines[1].starts_with("the model") && lines[1].contains("30.0%") && lines[1].contains("15.0%")
         );
-        assert_eq!(lines.len(), 8 + 1 + 12);
+        // Of 102 levels those of training and evaluation, the last, and powers of two.
+        assert_eq!(lines.len(), 8 + 2 + 1 + 9, "{lines:#?}");
+        assert!(lines[8].contains("within 6 levels") && lines[8].contains("never written"));
+        assert!(lines[9].contains("fewer givens (7)") && lines[9].contains("50.0%"));
         assert!(
             lines[3].contains("11.1%") && lines[6].contains("75.0%"),
             "{lines:#?}"

@@ -18,6 +18,50 @@ pub enum Solutions {
     One(Grid),
     /// At least these two solutions.
     Many([Grid; 2]),
+    /// The search was stopped after [`MOST_GUESSES`] guesses, before a second solution was found or excluded.
+    Unknown,
+}
+
+/// Maximum number of guesses of [`solve`]: a few seconds of search. The hardest published puzzles take some thousands.
+pub const MOST_GUESSES: u64 = 1_000_000;
+
+/// Limits of a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SearchLimits {
+    /// Number of solutions after which the search stops, at least 1.
+    pub solutions: usize,
+    /// Maximum number of guesses.
+    pub guesses: u64,
+}
+
+impl SearchLimits {
+    /// Limits that decide whether a puzzle has exactly one solution.
+    pub const UNIQUENESS: Self = Self {
+        solutions: 2,
+        guesses: MOST_GUESSES,
+    };
+}
+
+/// Reason for the end of a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SearchEnd {
+    /// Everything was tried: there are no solutions but those found.
+    Exhausted,
+    /// The limit of solutions was reached: there may be more.
+    Solutions,
+    /// The limit of guesses was reached: there may be more solutions.
+    Guesses,
+}
+
+/// Result of a search.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Search {
+    /// Solutions, in the order in which they were found.
+    pub solutions: Vec<Grid>,
+    /// Number of guesses: candidates that were tried in a cell where no single is left.
+    pub guesses: u64,
+    /// Reason for the end.
+    pub end: SearchEnd,
 }
 
 /// Deductions that fill cells without a guess.
@@ -29,25 +73,101 @@ pub enum Singles {
     NakedAndHidden,
 }
 
-/// Solves a puzzle. The search stops at the second solution.
+/// Solves a puzzle. The search stops at the second solution, or after [`MOST_GUESSES`] guesses.
 pub fn solve(puzzle: &Grid) -> Solutions {
-    let mut found = Vec::with_capacity(2);
-    if let Some(board) = Board::of(puzzle) {
-        board.search(2, &mut lowest, &mut found);
-    }
-    match found[..] {
-        [] => Solutions::None,
-        [one] => Solutions::One(one),
-        [one, two, ..] => Solutions::Many([one, two]),
+    let Search { solutions, end, .. } = search(puzzle, SearchLimits::UNIQUENESS);
+    match (&solutions[..], end) {
+        ([one, two, ..], _) => Solutions::Many([*one, *two]),
+        (_, SearchEnd::Guesses) => Solutions::Unknown,
+        ([one], _) => Solutions::One(*one),
+        ([], _) => Solutions::None,
     }
 }
 
-/// Solution found by a search that tries, in each cell, the candidate chosen by `first` (from bits) before the others.
-/// It is random if `first` is.
+/// Searches for solutions within limits, and counts solutions and guesses.
+///
+/// Singles are filled first. Where none is left, the candidates of a cell with the fewest are tried in turn.
+pub fn search(puzzle: &Grid, limits: SearchLimits) -> Search {
+    walk(Board::of(puzzle), limits, &mut lowest)
+}
+
+/// The solution of a search that tries, in each cell, the candidate chosen by `first` (from bits) before the others. It
+/// is random if `first` is.
 pub(crate) fn solve_in_order(puzzle: &Grid, mut first: impl FnMut(u16) -> u16) -> Option<Grid> {
-    let mut found = Vec::with_capacity(1);
-    Board::of(puzzle)?.search(1, &mut first, &mut found);
-    found.pop()
+    let limits = SearchLimits {
+        solutions: 1,
+        guesses: MOST_GUESSES,
+    };
+    walk(Board::of(puzzle), limits, &mut first).solutions.pop()
+}
+
+/// Whether `puzzle` has no solution but `solution`, which is one of its solutions, if the digit of `cell` was a given of a
+/// puzzle with only that solution. `None` if the search was stopped.
+pub(crate) fn is_unique_without(puzzle: &Grid, solution: &Grid, cell: usize) -> Option<bool> {
+    let mut board = Board::of(puzzle)?;
+    // Another solution has another digit in the cell, since with this digit it would be a second one of the fuller puzzle.
+    board.candidates[cell] &= !bit(solution.cells()[cell]);
+    let other = (board.candidates[cell] != 0).then_some(board);
+    let limits = SearchLimits {
+        solutions: 1,
+        guesses: MOST_GUESSES,
+    };
+    let Search { solutions, end, .. } = walk(other, limits, &mut lowest);
+    match end {
+        SearchEnd::Guesses => None,
+        SearchEnd::Exhausted | SearchEnd::Solutions => Some(solutions.is_empty()),
+    }
+}
+
+fn walk(board: Option<Board>, limits: SearchLimits, first: &mut dyn FnMut(u16) -> u16) -> Search {
+    let mut walk = Walk {
+        limits,
+        first,
+        solutions: Vec::with_capacity(2),
+        guesses: 0,
+    };
+    let end = board.and_then(|board| walk.descend(board));
+    Search {
+        solutions: walk.solutions,
+        guesses: walk.guesses,
+        end: end.unwrap_or(SearchEnd::Exhausted),
+    }
+}
+
+/// State of a depth-first search.
+struct Walk<'a> {
+    limits: SearchLimits,
+    first: &'a mut dyn FnMut(u16) -> u16,
+    solutions: Vec<Grid>,
+    guesses: u64,
+}
+
+impl Walk<'_> {
+    /// Searches below a board, in the cell with the fewest candidates; the reason, if a limit ends the whole search.
+    fn descend(&mut self, mut board: Board) -> Option<SearchEnd> {
+        board.propagate(Singles::NakedAndHidden)?;
+        if board.is_complete() {
+            self.solutions.push(board.grid());
+            return (self.solutions.len() >= self.limits.solutions).then_some(SearchEnd::Solutions);
+        }
+        let cell = board.branching_cell();
+        let mut left = board.candidates[cell];
+        while left != 0 {
+            if self.guesses == self.limits.guesses {
+                return Some(SearchEnd::Guesses);
+            }
+            self.guesses += 1;
+            let bit = (self.first)(left);
+            left &= !bit;
+            let mut next = board.clone();
+            if next.fill(cell, bit).is_some()
+                && let Some(end) = self.descend(next)
+            {
+                return Some(end);
+            }
+        }
+        None
+    }
 }
 
 /// The smallest of some digits.
@@ -198,28 +318,6 @@ impl Board {
         Some(found)
     }
 
-    /// Depth-first search for solutions, in the cell with the fewest candidates. It stops when `limit` solutions are
-    /// found in all.
-    fn search(mut self, limit: usize, first: &mut impl FnMut(u16) -> u16, found: &mut Vec<Grid>) {
-        if self.propagate(Singles::NakedAndHidden).is_none() {
-            return;
-        }
-        if self.is_complete() {
-            found.push(self.grid());
-            return;
-        }
-        let cell = self.branching_cell();
-        let mut left = self.candidates[cell];
-        while left != 0 && found.len() < limit {
-            let bit = first(left);
-            left &= !bit;
-            let mut next = self.clone();
-            if next.fill(cell, bit).is_some() {
-                next.search(limit, first, found);
-            }
-        }
-    }
-
     /// The empty cell with the fewest candidates.
     fn branching_cell(&self) -> usize {
         let open = (0..CELLS).filter(|&cell| !self.is_filled(cell));
@@ -241,6 +339,47 @@ mod tests {
         "534678912672195348198342567859761423426853791713924856961537284287419635345286179";
     /// Arto Inkala's puzzle of 2010: singles fill none of it.
     const HARD: &str = "005300000800000020070010500400005300010070006003200080060500009004000030000009700";
+
+    fn limits(solutions: usize, guesses: u64) -> SearchLimits {
+        SearchLimits { solutions, guesses }
+    }
+
+    #[test]
+    fn a_search_says_why_it_ended() {
+        let of = |puzzle: &Grid, limits| search(puzzle, limits);
+        let easy = of(&grid(EASY), SearchLimits::UNIQUENESS);
+        assert_eq!((easy.guesses, easy.end), (0, SearchEnd::Exhausted));
+        let hard = of(&grid(HARD), SearchLimits::UNIQUENESS);
+        assert_eq!((hard.solutions.len(), hard.end), (1, SearchEnd::Exhausted));
+        assert!(hard.guesses > 0, "{hard:?}");
+        // One guess fewer than it takes: nothing is known for certain.
+        let stopped = of(&grid(HARD), limits(2, hard.guesses - 1));
+        assert_eq!(
+            (stopped.end, stopped.guesses),
+            (SearchEnd::Guesses, hard.guesses - 1)
+        );
+        let many = of(&Grid::EMPTY, limits(5, MOST_GUESSES));
+        assert_eq!((many.solutions.len(), many.end), (5, SearchEnd::Solutions));
+        let none = of(&grid(EASY).with(2, 5), SearchLimits::UNIQUENESS);
+        assert_eq!((none.solutions.len(), none.end), (0, SearchEnd::Exhausted));
+    }
+
+    #[test]
+    fn a_given_that_is_not_needed_is_told_from_one_that_is() {
+        let (puzzle, solution) = (grid(EASY), grid(SOLUTION));
+        let mut seen = [0; 2];
+        for cell in (0..CELLS).filter(|&cell| puzzle.cells()[cell] != 0) {
+            let without = puzzle.with(cell, 0);
+            let unique = matches!(solve(&without), Solutions::One(_));
+            assert_eq!(
+                is_unique_without(&without, &solution, cell),
+                Some(unique),
+                "{cell}"
+            );
+            seen[usize::from(unique)] += 1;
+        }
+        assert!(seen[0] > 0 && seen[1] > 0, "{seen:?}: both kinds are to be met");
+    }
 
     #[test]
     fn a_puzzle_with_one_solution_is_solved() {
@@ -291,8 +430,12 @@ mod tests {
                 Solutions::None => 0,
                 Solutions::One(_) => 1,
                 Solutions::Many(_) => 2,
+                Solutions::Unknown => panic!("{puzzle}: few cells are open"),
             };
-            assert_eq!(solutions, count(puzzle).min(2), "{puzzle}");
+            let counted = count(puzzle);
+            assert_eq!(solutions, counted.min(2), "{puzzle}");
+            let all = search(&puzzle, limits(1000, MOST_GUESSES));
+            assert_eq!((all.solutions.len(), all.end), (counted, SearchEnd::Exhausted));
             seen[solutions] += 1;
         }
         assert!(seen[1] > 0 && seen[2] > 0, "{seen:?}: both kinds are to be met");

@@ -1,15 +1,16 @@
 //! Sudoku as a task of the trainer.
 
-use crate::config::SudokuConfig;
-use crate::data::{Augment, Pair, Puzzles, Symmetry};
+use crate::config::{ModelType, SudokuConfig};
+use crate::data::{Augment, Order, Pair, Puzzles, Symmetry};
 use crate::error::SudokuError;
-use crate::evaluate::{Controls, LevelScore, OpenCells, Score, answers, evaluate, likeliest};
+use crate::evaluate::{LevelScore, OpenCells, Score, answers, evaluate, likeliest};
 use crate::export;
 use crate::grid::Grid;
 use crate::keys;
+use crate::measure;
 use crate::model::{SudokuModel, SudokuPass};
 use crate::picture::draw;
-use crate::report;
+use crate::rating::Rating;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::api::Content;
@@ -32,6 +33,8 @@ pub struct SudokuTask {
     puzzles: Puzzles,
     /// Supervised levels, counted from 0, ascending.
     supervised: Vec<usize>,
+    /// Training puzzles by rating; empty where they are shuffled.
+    ranked: Vec<u32>,
     device: Device,
 }
 
@@ -42,8 +45,10 @@ impl SudokuTask {
     /// If a setting is out of range, or the puzzles cannot be loaded.
     pub fn new(config: &SudokuConfig, device: &Device) -> Result<Self, SudokuError> {
         config.validate()?;
+        let puzzles = config.dataset.load()?;
         Ok(Self {
-            puzzles: config.dataset.load()?,
+            ranked: ranked(&puzzles.train, config.dataset.order()),
+            puzzles,
             supervised: config.loss.supervised(config.model.n_levels)?,
             config: config.clone(),
             device: device.clone(),
@@ -65,13 +70,21 @@ impl SudokuTask {
         self.supervised.last().map_or(0, |level| level + 1)
     }
 
-    /// Puzzle number `unit` over all epochs. Each epoch shows each puzzle once, in an order of its own, under a new
-    /// random symmetry.
-    fn drawn(&self, unit: u64) -> Pair {
+    /// Position of puzzle number `unit` over all epochs. Each epoch shows each puzzle once, in an order of its own, the first
+    /// one in the order of the data.
+    fn index(&self, unit: u64) -> usize {
         let (seed, count) = (self.config.training.seed, self.puzzles.train.len() as u64);
+        if let Some(&first) = self.ranked.get(unit as usize) {
+            return first as usize;
+        }
         let order = Shuffle::of_epoch(count, seed, unit / count);
-        let index = order.get(unit % count).unwrap_or_default();
-        let pair = self.puzzles.train[index as usize];
+        order.get(unit % count).unwrap_or_default() as usize
+    }
+
+    /// Puzzle number `unit` over all epochs, under a new random symmetry.
+    fn drawn(&self, unit: u64) -> Pair {
+        let seed = self.config.training.seed;
+        let pair = self.puzzles.train[self.index(unit)];
         if self.config.dataset.augment() == Augment::None {
             return pair;
         }
@@ -88,20 +101,40 @@ impl SudokuTask {
         losses.sum::<f64>() / self.supervised.len() as f64
     }
 
-    /// Measurements at the end of a run: the curve over levels, and the controls.
-    fn full(&self, model: &SudokuModel, metrics: &mut Metrics) -> Result<Vec<String>, TrainError> {
-        let (pairs, trained) = (&self.puzzles.validation, self.config.model.n_levels);
-        let curve = evaluate(model, pairs, 2 * trained);
-        let untrained = evaluate(&self.new_model()?.valid(), pairs, trained)[trained - 1].score;
-        let report = report::Report {
-            curve: curve.into_iter().map(|level| level.score).collect(),
-            trained,
-            untrained,
-            controls: Controls::of(pairs),
-        };
-        metrics.extend(report.metrics());
-        Ok(report.lines())
+    /// Number of levels without gradients that a batch runs first.
+    fn free_levels(&self, seed: u64) -> usize {
+        let most = self.config.loss.free_levels;
+        Rng::new(derive(seed, "levels.free", 0, 0)).below(most + 1)
     }
+
+    /// Logits of a batch after each level with gradients, behind the levels without.
+    fn logits(&self, model: &SudokuModel, puzzles: &[Grid], pass: SudokuPass, free: usize) -> Vec<Tensor<3>> {
+        if free == 0 {
+            return model.logits_by_level(puzzles, pass);
+        }
+        let model_without = model.valid();
+        let mut state = model_without.start(puzzles);
+        model_without.advance(&mut state, free, pass);
+        model.logits_from(state.continued(model.start(puzzles)), pass)
+    }
+}
+
+/// Positions of puzzles in the order of their ratings; empty where they are shuffled.
+fn ranked(train: &[Pair], order: Order) -> Vec<u32> {
+    if order == Order::Shuffled {
+        return Vec::new();
+    }
+    let key = |pair: &Pair| {
+        let rating = Rating::of(&pair.puzzle);
+        rating.map(|rating| (rating.guesses, std::cmp::Reverse(rating.givens)))
+    };
+    let keys: Vec<_> = train.iter().map(key).collect();
+    let mut ranked: Vec<u32> = (0..train.len() as u32).collect();
+    ranked.sort_by_key(|&index| keys[index as usize]);
+    if order == Order::HardFirst {
+        ranked.reverse();
+    }
+    ranked
 }
 
 impl Task for SudokuTask {
@@ -116,8 +149,11 @@ impl Task for SudokuTask {
 
     fn new_model(&self) -> Result<SudokuModel, TrainError> {
         self.check_memory(FreeMemory::of_this_machine())?;
-        let model = SudokuModel::new(&self.config.model, self.config.training.seed, &self.device);
-        Ok(model.map_err(SudokuError::from)?)
+        Ok(SudokuModel::new(
+            &self.config.model,
+            self.config.training.seed,
+            &self.device,
+        )?)
     }
 
     fn cursor(&self) -> Result<(), TrainError> {
@@ -145,8 +181,10 @@ impl Task for SudokuTask {
             levels: Some(self.depth()),
             dropout_seed: Some(context.dropout_seed),
             precision: self.config.training.precision.concrete()?,
+            ..SudokuPass::default()
         };
-        let levels = model.logits_by_level(&puzzles, pass);
+        let free = self.free_levels(context.dropout_seed);
+        let levels = self.logits(model, &puzzles, pass, free);
         let mut metrics = Metrics::new();
         if let Some(last) = levels.last().filter(|_| context.watch) {
             let grids = likeliest(last.clone().inner(), &puzzles)
@@ -158,7 +196,7 @@ impl Task for SudokuTask {
         let losses = self
             .supervised
             .iter()
-            .map(|&level| open.losses(levels[level].clone()).mean());
+            .map(|&level| open.losses(levels[level].clone(), self.config.loss.kind).mean());
         let sum = losses
             .reduce(|sum, loss| sum + loss)
             .unwrap_or_else(|| Tensor::zeros([1], &self.device));
@@ -175,8 +213,10 @@ impl Task for SudokuTask {
             }
             Scope::Full => &all[..],
         };
-        let levels = evaluate(model, pairs, self.config.model.n_levels);
-        let last = levels[levels.len() - 1].score;
+        let (model_config, kind) = (&self.config.model, self.config.loss.kind);
+        let run = model_config.evaluated().max(model_config.n_levels);
+        let levels = evaluate(model, pairs, run, kind);
+        let last = levels[model_config.evaluated() - 1].score;
         let mut metrics = Metrics::from([
             ("cell_accuracy".into(), last.cell_accuracy),
             ("solved".into(), last.solved),
@@ -184,7 +224,10 @@ impl Task for SudokuTask {
         let loss = self.mean_loss(&levels);
         let notes = match scope {
             Scope::Sample { .. } => Vec::new(),
-            Scope::Full => self.full(model, &mut metrics)?,
+            Scope::Full => {
+                let untrained = self.new_model()?.valid();
+                measure::full(&self.config, pairs, [model, &untrained], &mut metrics)
+            }
         };
         Ok(Evaluation { loss, metrics, notes })
     }
@@ -200,7 +243,7 @@ impl Task for SudokuTask {
 
     fn sample(&self, model: &SudokuModel, _step: u64) -> Result<Option<Sample>, TrainError> {
         let pair = self.puzzles.validation[0];
-        let answers = answers(model, &[pair.puzzle], self.config.model.n_levels);
+        let answers = answers(model, &[pair.puzzle], self.config.model.evaluated());
         Ok(answers
             .first()
             .map(|answer| Sample::text(draw(answer, &pair.solution))))
@@ -248,7 +291,10 @@ impl Task for SudokuTask {
     }
 
     fn flops_per_unit(&self) -> u64 {
-        self.config.model.forward_flops(self.depth()).saturating_mul(3)
+        let model = &self.config.model;
+        let free = model.forward_flops(self.config.loss.free_levels) / 2; // half of them, in the mean
+        let learnt = model.forward_flops(self.depth()).saturating_mul(3);
+        learnt.saturating_add(free)
     }
 
     fn bytes_per_step(&self) -> u64 {
@@ -263,14 +309,16 @@ impl Task for SudokuTask {
         memory.largest(most, |puzzles| self.config.model.training_bytes(puzzles as usize))
     }
 
-    /// Puzzles, in passes through the levels of training; all of them are read through twice as many levels and by an
-    /// untrained model too.
+    /// Puzzles, in passes through the levels of training. At the end all of them are read through twice as many levels, by an
+    /// untrained model, and by the model without memories.
     fn evaluated_units(&self, scope: Scope) -> u64 {
-        let all = self.puzzles.validation.len();
+        let (all, model) = (self.puzzles.validation.len(), &self.config.model);
+        let passes = model.evaluated().div_ceil(model.n_levels) as u64;
         match scope {
-            Scope::Full => 3 * all as u64,
+            Scope::Full => measure::PASSES * passes * all as u64,
             Scope::Sample { batches } => {
-                batches.saturating_mul(self.config.training.batch_size).min(all) as u64
+                let sample = batches.saturating_mul(self.config.training.batch_size);
+                passes * sample.min(all) as u64
             }
         }
     }
@@ -284,11 +332,15 @@ impl Task for SudokuTask {
         })
     }
 
-    /// Levels are not cut if the levels with a loss are listed.
+    /// Levels are not cut if the levels with a loss are listed; of heads, each kind of unit keeps one.
     fn cut(&mut self, to: Extent) -> Result<Extent, TrainError> {
         let model = &mut self.config.model;
         let neurons = model.n_neurons / model.n_heads;
-        (model.n_heads, model.n_neurons) = (to.heads, neurons * to.heads);
+        let heads = match model.kind {
+            ModelType::Dense => to.heads,
+            ModelType::Constraint => to.heads.next_multiple_of(model.tokens.kinds()).min(model.n_heads),
+        };
+        (model.n_heads, model.n_neurons) = (heads, neurons * heads);
         if let Ok(supervised) = self.config.loss.supervised(to.levels) {
             (model.n_levels, self.supervised) = (to.levels, supervised);
         }
@@ -307,168 +359,5 @@ impl Task for SudokuTask {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{LossConfig, ModelConfig, Supervised};
-    use crate::data::{DatasetConfig, GeneratorConfig};
-    use burn::tensor::TensorData;
-    use burn_dragon_core::api::expert::load;
-    use std::collections::BTreeSet;
-
-    fn task(augment: Augment, levels: Supervised) -> SudokuTask {
-        let mut config = SudokuConfig {
-            dataset: DatasetConfig::Embedded(GeneratorConfig {
-                puzzles: 10,
-                validation_puzzles: 9,
-                givens: [50, 60],
-                augment,
-                ..GeneratorConfig::default()
-            }),
-            model: ModelConfig {
-                d_model: 16,
-                n_heads: 2,
-                n_neurons: 32,
-                n_levels: 3,
-                init_std: 0.3,
-                ..ModelConfig::default()
-            },
-            loss: LossConfig { levels },
-            ..SudokuConfig::default()
-        };
-        config.training.batch_size = 4;
-        SudokuTask::new(&config, &Device::flex().autodiff()).unwrap()
-    }
-
-    fn batch(task: &SudokuTask, units: u64) -> Vec<Pair> {
-        let position = DataPosition { units, planned: 100 };
-        task.batch(position, &mut ()).unwrap()
-    }
-
-    fn loss(task: &SudokuTask, model: &SudokuModel, batch: Vec<Pair>) -> Loss {
-        let context = LossContext {
-            dropout_seed: 1,
-            watch: true,
-        };
-        task.loss(model, batch, &mut (), context).unwrap()
-    }
-
-    #[test]
-    fn every_puzzle_comes_once_an_epoch_in_an_order_of_its_own() {
-        let task = task(Augment::None, Supervised::default());
-        let epoch =
-            |first: u64| -> Vec<Grid> { (first..first + 10).map(|unit| task.drawn(unit).puzzle).collect() };
-        let all: BTreeSet<Grid> = task.puzzles().train.iter().map(|pair| pair.puzzle).collect();
-        let (one, two) = (epoch(0), epoch(10));
-        assert_eq!(one.iter().copied().collect::<BTreeSet<_>>(), all);
-        assert_eq!(two.iter().copied().collect::<BTreeSet<_>>(), all);
-        assert_ne!(one, two);
-        assert_eq!(
-            batch(&task, 4),
-            (4..8).map(|unit| task.drawn(unit)).collect::<Vec<_>>()
-        );
-    }
-
-    #[test]
-    fn a_puzzle_is_shown_under_a_symmetry_of_its_own_each_time() {
-        let task = task(Augment::Symmetries, Supervised::default());
-        let shown: Vec<Pair> = (0..30).map(|unit| task.drawn(unit)).collect();
-        assert!(shown.iter().all(|pair| pair.solution.solves(&pair.puzzle)));
-        let different: BTreeSet<Grid> = shown.iter().map(|pair| pair.puzzle).collect();
-        assert_eq!(different.len(), 30);
-        assert_eq!(shown[7], task.drawn(7));
-    }
-
-    /// The loss as it is defined, in plain loops over the logits.
-    fn by_hand(logits: &Tensor<3>, batch: &[Pair]) -> f64 {
-        let logits: Vec<f64> = logits.clone().into_data().iter::<f64>().collect();
-        let mut losses = Vec::new();
-        for (index, pair) in batch.iter().enumerate() {
-            for cell in pair.puzzle.empty_cells() {
-                let of = &logits[(index * 81 + cell) * 9..][..9];
-                let sum: f64 = of.iter().map(|logit| logit.exp()).sum();
-                losses.push(sum.ln() - of[usize::from(pair.solution.cells()[cell]) - 1]);
-            }
-        }
-        losses.iter().sum::<f64>() / losses.len() as f64
-    }
-
-    #[test]
-    fn the_loss_is_the_cross_entropy_of_the_empty_cells_at_the_supervised_levels() {
-        for (levels, supervised) in [
-            (Supervised::default(), vec![0, 1, 2]),
-            (Supervised::Listed(vec![1, 3]), vec![0, 2]),
-            (Supervised::Listed(vec![2]), vec![1]),
-        ] {
-            let task = task(Augment::Symmetries, levels);
-            let (model, batch) = (task.new_model().unwrap(), batch(&task, 0));
-            let puzzles: Vec<Grid> = batch.iter().map(|pair| pair.puzzle).collect();
-            let logits = model.logits_by_level(&puzzles, SudokuPass::default());
-            let mean = supervised.iter().map(|&level| by_hand(&logits[level], &batch));
-            let expected = mean.sum::<f64>() / supervised.len() as f64;
-            let found = loss(&task, &model, batch);
-            let value = found.value.into_scalar::<f64>();
-            assert!((value - expected).abs() < 1e-5, "{value} {expected}");
-            assert!((0.0..=1.0).contains(&found.metrics["cell_accuracy"]));
-        }
-    }
-
-    #[test]
-    fn every_parameter_learns_and_nothing_behind_the_last_supervised_level_is_run() {
-        let task = task(Augment::None, Supervised::Listed(vec![2]));
-        assert_eq!(task.depth(), 2);
-        let model = task.new_model().unwrap();
-        let gradients = loss(&task, &model, batch(&task, 0)).value.backward();
-        for (name, gradient) in [
-            ("digits", model.digits.val().grad(&gradients)),
-            ("rows", model.rows.val().grad(&gradients)),
-            ("columns", model.columns.val().grad(&gradients)),
-            ("boxes", model.boxes.val().grad(&gradients)),
-            ("readout", model.readout.val().grad(&gradients)),
-            ("encoder", model.trunk.encoder.val().grad(&gradients)),
-        ] {
-            let largest = gradient.unwrap().abs().max().into_scalar::<f64>();
-            assert!(largest > 0.0, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_model_that_says_nothing_has_the_loss_of_nine_digits() {
-        let task = task(Augment::None, Supervised::default());
-        let silent = load(task.new_model().unwrap().valid(), |name, shape| {
-            (name == "readout").then(|| TensorData::zeros::<f32, _>(shape.to_vec()))
-        });
-        let evaluation = task.evaluate(&silent, Scope::Full).unwrap();
-        assert!((evaluation.loss - 9f64.ln()).abs() < 1e-5, "{}", evaluation.loss);
-        assert_eq!(task.score(&evaluation), 1.0 - evaluation.metrics["cell_accuracy"]);
-        assert_eq!(evaluation.metrics["solved_at_level_06"], 0.0);
-        assert!(evaluation.notes.len() > 10);
-        let sample = task.evaluate(&silent, Scope::Sample { batches: 1 }).unwrap();
-        assert_eq!(
-            sample.metrics.keys().collect::<Vec<_>>(),
-            ["cell_accuracy", "solved"]
-        );
-        assert!(sample.notes.is_empty());
-    }
-
-    #[test]
-    fn a_sample_is_a_puzzle_with_its_answer() {
-        let task = task(Augment::None, Supervised::default());
-        let sample = task
-            .sample(&task.new_model().unwrap().valid(), 1)
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            (sample.text.unwrap().lines().count(), sample.files.len()),
-            (11, 0)
-        );
-    }
-
-    #[test]
-    fn a_run_is_known_by_its_model_and_its_puzzles() {
-        let one = task(Augment::None, Supervised::default()).identity();
-        assert_eq!(one.settings["model.d_model"], "16");
-        assert_eq!(one.settings["dataset.augment"], "\"none\"");
-        assert!(!one.settings.contains_key("dataset.seed"));
-        assert_eq!(one.data.training.sizes["puzzles"], 10);
-    }
-}
+#[path = "task_tests.rs"]
+mod tests;

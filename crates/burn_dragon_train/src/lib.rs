@@ -78,7 +78,7 @@ pub mod api {
     pub use crate::outcome::{Ending, Outcome, Saving};
     pub use crate::plan::Plan;
     pub use crate::precision::TrainingPrecision;
-    pub use crate::predict::{PredictRequest, Predictions};
+    pub use crate::predict::{PredictOptions, PredictRequest, Predictions};
     pub use crate::progress::Output;
     pub use crate::records::{
         Axis, Comparison, Group, Listed, RunRecord, RunStatus, Spread, Sweep, SweepEnd, SweepRequest,

@@ -1,5 +1,6 @@
 //! Prediction with a trained model: the request to a family, and its result.
 
+use crate::error::TrainError;
 use burn::tensor::Device;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -15,6 +16,45 @@ pub struct PredictRequest {
     pub steps: Option<usize>,
     /// Device to run on.
     pub device: Device,
+    /// Options that only some families have.
+    pub options: PredictOptions,
+}
+
+/// Options of a prediction that only some families have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PredictOptions {
+    /// Maximum number of attempts at an input.
+    pub samples: Option<usize>,
+    /// Whether inputs are examined too, and the answers that are right are counted for the user.
+    pub verify: bool,
+    /// Whether an exact method completes what the model has not solved; reported apart.
+    pub complete: bool,
+    /// Whether answers by step are drawn as text.
+    pub show: bool,
+    /// Whether answers by step are drawn as a picture.
+    pub picture: bool,
+}
+
+impl PredictOptions {
+    /// Refuses all options, for a family that has none of them.
+    ///
+    /// # Errors
+    /// The first option that was given.
+    pub fn refuse(&self, family: &str) -> Result<(), TrainError> {
+        let given = [
+            ("--samples", self.samples.is_some()),
+            ("--verify", self.verify),
+            ("--complete", self.complete),
+            ("--show", self.show),
+            ("--svg", self.picture),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((option, _)) => Err(TrainError::Usage(format!(
+                "{option} is for sudoku models; the model is of the family `{family}`"
+            ))),
+        }
+    }
 }
 
 /// Predictions of a model for its inputs.
@@ -26,4 +66,29 @@ pub struct Predictions {
     pub object: Map<String, Value>,
     /// Inputs that cannot be read, each with its place and the fault. The other inputs are predicted.
     pub refused: Vec<String>,
+    /// Drawings of the answers as text, if they were asked for.
+    pub drawings: Vec<String>,
+    /// Drawings of the answers as one SVG, if it was asked for.
+    pub picture: Option<String>,
+    /// Lines for the user about all answers.
+    pub notes: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_that_a_family_lacks_is_named() {
+        PredictOptions::default().refuse("graph").unwrap();
+        let options = PredictOptions {
+            complete: true,
+            ..PredictOptions::default()
+        };
+        let error = options.refuse("graph").unwrap_err().to_string();
+        assert!(
+            error.contains("--complete") && error.contains("`graph`"),
+            "{error}"
+        );
+    }
 }

@@ -34,7 +34,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     (
         "predict",
-        "  dragon predict runs/latest puzzles.txt --out solved.txt",
+        "  dragon predict runs/latest puzzles.txt --out solved.txt\n  dragon solve runs/latest puzzles.txt --steps 256 --verify --json",
     ),
     (
         "state",

@@ -14,9 +14,25 @@ pub struct PredictArgs {
     /// folder with nodes.tsv and edges.tsv)
     #[arg(value_name = "INPUT", allow_hyphen_values = true)]
     pub input: String,
-    /// Number of levels to run, for a model that is recurrent in depth (default: as in training)
+    /// Number of levels to run at most, for a model that is recurrent in depth (default: as in evaluation)
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
+    /// Maximum number of attempts at a puzzle; all but the first see it under a symmetry, and begin with noise (sudoku)
+    #[arg(long, value_name = "K")]
+    pub samples: Option<usize>,
+    /// Count the answers that keep all givens and rules, and say which puzzles have no solution, or several (sudoku). An answer
+    /// that breaks a rule or a given is never called solved, with and without this option
+    #[arg(long)]
+    pub verify: bool,
+    /// Give the solution of an exact solver beside an answer that is none; it does not count as solved (sudoku)
+    #[arg(long)]
+    pub complete: bool,
+    /// Draw givens, guesses by level and their probability, of the first 8 puzzles (sudoku)
+    #[arg(long)]
+    pub show: bool,
+    /// Write the same as a picture, SVG (sudoku)
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
     /// Write the predictions to FILE instead of standard output
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

@@ -5,7 +5,7 @@ use crate::args::PredictArgs;
 use crate::exit::{BadInput, complain};
 use crate::families;
 use burn_dragon_train::api::expert::write_atomic;
-use burn_dragon_train::api::{PredictRequest, Predictions};
+use burn_dragon_train::api::{PredictOptions, PredictRequest, Predictions};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -25,9 +25,20 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         input: args.input.clone(),
         steps: args.steps,
         device: selected.device,
+        options: PredictOptions {
+            samples: args.samples,
+            verify: args.verify,
+            complete: args.complete,
+            show: args.show,
+            picture: args.svg.is_some(),
+        },
     };
     let predictions = (family.predict)(loaded.model, &request)?;
+    if let (Some(path), Some(picture)) = (&args.svg, &predictions.picture) {
+        write_atomic(path, picture.as_bytes())?;
+    }
     show(args, family.name, &predictions)?;
+    predictions.notes.iter().for_each(|note| tell!("{note}"));
     let refused = &predictions.refused;
     refused
         .iter()
@@ -49,6 +60,13 @@ fn show(args: &PredictArgs, family: &str, predictions: &Predictions) -> anyhow::
         }
         None if args.json => {}
         None => lines.iter().for_each(|line| show!("{line}")),
+    }
+    for drawing in &predictions.drawings {
+        if args.json {
+            tell!("\n{drawing}");
+        } else {
+            show!("\n{drawing}");
+        }
     }
     if args.json {
         let mut object = predictions.object.clone();

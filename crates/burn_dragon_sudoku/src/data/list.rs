@@ -11,7 +11,7 @@
 use super::Pair;
 use crate::error::SudokuError;
 use crate::grid::{Grid, ParseError};
-use crate::solver::{Solutions, solve};
+use crate::solver::{MOST_GUESSES, Solutions, solve};
 use flate2::read::MultiGzDecoder;
 use std::fmt::{self, Display, Formatter};
 use std::fs::File;
@@ -70,6 +70,8 @@ pub enum Problem {
     NoSolution,
     /// The puzzle has several solutions. A puzzle for training must have exactly one.
     SeveralSolutions,
+    /// The exact solver gave up before it knew whether the puzzle has exactly one solution.
+    TooManyGuesses,
 }
 
 impl Display for Problem {
@@ -88,6 +90,10 @@ impl Display for Problem {
             Self::SeveralSolutions => {
                 f.write_str("expected a puzzle with exactly one solution, found several")
             }
+            Self::TooManyGuesses => write!(
+                f,
+                "expected a puzzle with exactly one solution; the exact solver gave up after {MOST_GUESSES} guesses"
+            ),
         }
     }
 }
@@ -132,8 +138,14 @@ pub fn entries(text: impl BufRead) -> impl Iterator<Item = Result<Entry, LineErr
 /// [`SudokuError::Read`] if the file cannot be read; [`SudokuError::Line`] for the first invalid line, or the first
 /// puzzle without exactly one solution.
 pub fn read_pairs(path: &Path, limit: usize) -> Result<Vec<Pair>, SudokuError> {
+    read_range(path, 0, limit)
+}
+
+/// The same behind the first `skip` entries.
+pub(crate) fn read_range(path: &Path, skip: usize, limit: usize) -> Result<Vec<Pair>, SudokuError> {
     let text = open(path)?;
     let pairs = entries(BufReader::new(text))
+        .skip(skip)
         .take(limit)
         .map(|entry| entry.and_then(Entry::solved));
     pairs
@@ -178,6 +190,7 @@ impl Entry {
         match (solution, solve(&puzzle)) {
             (_, Solutions::None) => refuse(Problem::NoSolution),
             (_, Solutions::Many(_)) => refuse(Problem::SeveralSolutions),
+            (_, Solutions::Unknown) => refuse(Problem::TooManyGuesses),
             (Some(given), Solutions::One(solution)) if given != solution => refuse(Problem::NotItsSolution),
             (_, Solutions::One(solution)) => Ok(Pair { puzzle, solution }),
         }

@@ -34,6 +34,19 @@ impl Symmetry {
         Self { digits, sources }
     }
 
+    /// The grid whose image is given.
+    #[must_use]
+    pub fn undo(&self, image: &Grid) -> Grid {
+        let mut names = [0; 10];
+        for (digit, &name) in (0..).zip(&self.digits) {
+            names[usize::from(name)] = digit;
+        }
+        let cells = self.sources.iter().enumerate();
+        cells.fold(Grid::EMPTY, |grid, (cell, &source)| {
+            grid.with(source, names[usize::from(image.cells()[cell])])
+        })
+    }
+
     /// The image of a grid.
     #[must_use]
     pub fn apply(&self, grid: &Grid) -> Grid {
@@ -139,6 +152,7 @@ mod tests {
             let (image, solved) = (symmetry.apply(&puzzle), symmetry.apply(&solution));
             assert!(solved.solves(&image), "{image} {solved}");
             assert_eq!(image.filled(), puzzle.filled());
+            assert_eq!(symmetry.undo(&image), puzzle);
             images.insert(image);
         }
         assert_eq!(images.len(), 200, "they are all different");

@@ -150,9 +150,8 @@ fn a_list_is_divided_by_the_classes_of_its_solutions() {
     let path = list(folder.path(), "all.txt", &lines);
     let lists = ListsConfig {
         paths: vec![path.clone()],
-        validation_paths: vec![],
-        limit: None,
         augment: Augment::None,
+        ..ListsConfig::default()
     };
     let puzzles = DatasetConfig::Lists(lists.clone()).load().unwrap();
     assert_eq!(
@@ -171,12 +170,33 @@ fn a_list_is_divided_by_the_classes_of_its_solutions() {
     assert_eq!((puzzles.validation.len(), puzzles.left_out), (1, 1));
     assert!(!puzzles.train.contains(&pairs[7]) && puzzles.train.contains(&pairs[8]));
 
+    // A file is divided by its lines, and what is kept for another test is left out too.
+    let generated = GeneratorConfig {
+        puzzles: 3,
+        ..GeneratorConfig::default()
+    };
+    let image = symmetry.apply(&pairs[9].puzzle).to_string();
+    let divided = ListsConfig {
+        paths: vec![path.clone()],
+        validation_paths: vec![path],
+        limit: Some(20),
+        validation_skip: 20,
+        validation_limit: Some(15),
+        held_out_paths: vec![list(folder.path(), "other.txt", &[image])],
+        generated: Some(generated),
+        ..ListsConfig::default()
+    };
+    let puzzles = DatasetConfig::Lists(divided).load().unwrap();
+    assert_eq!(puzzles.validation, pairs[20..35]);
+    // The generator makes the same three puzzles again; none of them is held out.
+    let train = [&pairs[..9], &pairs[10..20], &pairs[..3]].concat();
+    assert_eq!((puzzles.train, puzzles.left_out), (train, 1));
+
     let path = list(folder.path(), "train.txt", &lines[..40]);
     let lists = ListsConfig {
         paths: vec![path],
-        validation_paths: vec![],
-        limit: None,
         augment: Augment::None,
+        ..ListsConfig::default()
     };
     let error = DatasetConfig::Lists(lists).load().unwrap_err().to_string();
     assert!(error.contains("validation part (40 puzzles in all"), "{error}");
@@ -214,6 +234,10 @@ fn paths_are_made_absolute_and_a_source_is_told_in_words() {
         [PathBuf::from("/work/a.txt"), PathBuf::from("/b/c.csv.gz")]
     );
     assert_eq!(config.in_words(), "lists of puzzles: a.txt, c.csv.gz");
+    for kind in ["list", "csv"] {
+        let same: DatasetConfig = toml::from_str(&format!("type = '{kind}'\npaths = ['a.txt']")).unwrap();
+        assert!(matches!(same, DatasetConfig::Lists(_)), "{kind}");
+    }
     assert!(DatasetConfig::default().in_words().contains("36 to 50 givens"));
     let error = toml::from_str::<DatasetConfig>("type = 'embedded'\npuzles = 3").unwrap_err();
     assert!(error.to_string().contains("puzles"), "{error}");

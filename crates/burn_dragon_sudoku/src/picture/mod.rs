@@ -1,4 +1,10 @@
-//! Text drawing of a puzzle and a model's answer.
+//! Pictures of puzzles and a model's answers: text for a terminal, and SVG.
+
+mod svg;
+mod terminal;
+
+pub use self::svg::svg;
+pub use self::terminal::draw_frames;
 
 use crate::evaluate::Answer;
 use crate::grid::Grid;

@@ -1,0 +1,121 @@
+//! Trains sudoku models and measures them on lists of puzzles, without the command line.
+//!
+//! ```sh
+//! cargo run --release -p burn_dragon_sudoku --example measure_sudoku -- train OUT [CONFIG.toml] [KEY=VALUE ...]
+//! cargo run --release -p burn_dragon_sudoku --example measure_sudoku -- resume RUN
+//! cargo run --release -p burn_dragon_sudoku --example measure_sudoku -- solve MODEL.bpk LIST SKIP LIMIT LEVELS [SAMPLES]
+//! ```
+//!
+//! `solve` prints the shares of solved puzzles by rating, within 16, 64, ... levels up to LEVELS, and the time, beside the
+//! exact solver.
+
+use burn::tensor::Device;
+use burn_dragon_checkpoint::api::ModelFile;
+use burn_dragon_sudoku::api::expert::entries;
+use burn_dragon_sudoku::api::{Difficulty, Grid, Rating, SolveOptions, Solved, Sudoku, model_of, solve_with};
+use burn_dragon_train::api::{RunRequest, run};
+use std::error::Error;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["train", out, ..] => train(out, &words[2..]),
+        ["resume", path] => ran(&RunRequest {
+            resume: Some(path.into()),
+            json: true,
+            ..RunRequest::default()
+        }),
+        ["solve", model, list, skip, limit, levels] => {
+            solve(model, list, [skip.parse()?, limit.parse()?, levels.parse()?, 1])
+        }
+        ["solve", model, list, skip, limit, levels, samples] => {
+            let numbers = [skip.parse()?, limit.parse()?, levels.parse()?, samples.parse()?];
+            solve(model, list, numbers)
+        }
+        _ => Err(
+            "expected `train OUT ...`, `resume RUN` or `solve MODEL LIST SKIP LIMIT LEVELS [SAMPLES]`".into(),
+        ),
+    }
+}
+
+fn train(out: &str, words: &[String]) -> Result<(), Box<dyn Error>> {
+    let (assignments, configs): (Vec<String>, Vec<String>) =
+        words.iter().cloned().partition(|word| word.contains('='));
+    ran(&RunRequest {
+        family: Some("sudoku".into()),
+        out: Some(out.into()),
+        configs: configs.into_iter().map(PathBuf::from).collect(),
+        assignments,
+        json: true,
+        ..RunRequest::default()
+    })
+}
+
+fn ran(request: &RunRequest) -> Result<(), Box<dyn Error>> {
+    if let Some(json) = run::<Sudoku>(request)?.json {
+        println!("{json}");
+    }
+    Ok(())
+}
+
+fn solve(model: &str, list: &str, [skip, limit, levels, samples]: [usize; 4]) -> Result<(), Box<dyn Error>> {
+    let path = Path::new(model);
+    let model = model_of(ModelFile::read(path)?, path, &Device::flex())?;
+    let text = BufReader::new(std::fs::File::open(list)?);
+    let entries = entries(text).skip(skip).take(limit);
+    let puzzles: Vec<Grid> = entries
+        .map(|entry| entry.map(|entry| entry.puzzle))
+        .collect::<Result<_, _>>()?;
+    let start = Instant::now();
+    let ratings: Vec<Option<Rating>> = puzzles.iter().map(Rating::of).collect();
+    let exact = puzzles.len() as f64 / start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let options = SolveOptions {
+        samples,
+        ..SolveOptions::levels(levels)
+    };
+    let solved = solve_with(&model, &puzzles, options);
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "{list}: {} puzzles behind {skip}, {:.1} a second, the exact solver {exact:.0} a second",
+        puzzles.len(),
+        puzzles.len() as f64 / seconds
+    );
+    for within in [16, 32, 64, 128, 256, 512, 1024]
+        .into_iter()
+        .filter(|within| *within <= levels)
+    {
+        show(&puzzles, &ratings, &solved, within);
+    }
+    Ok(())
+}
+
+/// Shares of puzzles that are solved within so many levels.
+fn show(puzzles: &[Grid], ratings: &[Option<Rating>], solved: &[Solved], within: usize) {
+    let share = |is_counted: &dyn Fn(Rating) -> bool| {
+        let (mut count, mut right) = (0u32, 0u32);
+        for ((puzzle, rating), solved) in puzzles.iter().zip(ratings).zip(solved) {
+            if rating.is_some_and(is_counted) {
+                count += 1;
+                right += u32::from(solved.grid.solves(puzzle) && solved.steps <= within);
+            }
+        }
+        (count, 100.0 * f64::from(right) / f64::from(count.max(1)))
+    };
+    let (all, solved) = share(&|_| true);
+    let (singles, _) = share(&|rating| rating.is_singles_only());
+    print!(
+        "within {within:>4}: {solved:5.1} % of {all} (singles alone {:.1} %)",
+        100.0 * f64::from(singles) / f64::from(all.max(1))
+    );
+    for class in Difficulty::ALL {
+        let (count, solved) = share(&|rating| rating.difficulty() == class);
+        if count > 0 {
+            print!("; {} {solved:.1} % of {count}", class.key());
+        }
+    }
+    println!();
+}

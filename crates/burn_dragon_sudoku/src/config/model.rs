@@ -1,0 +1,310 @@
+//! Table `[model]`: the type and the sizes of a model.
+
+use crate::data::is_default;
+use crate::error::SudokuError;
+use crate::units::CELLS;
+use burn_dragon_core::api::{Connector, Positions, Read, TrunkConfig};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Base of the rotary frequencies. Unused, because the model has no rotation.
+const ROPE_THETA: f64 = 65536.0;
+
+/// Maximum number of levels in evaluation.
+const MOST_LEVELS: usize = 1024;
+
+/// Table `[model]`: the type and the sizes of a sudoku model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Type of model: which tokens read each other.
+    #[serde(rename = "type", skip_serializing_if = "is_default")]
+    pub kind: ModelType,
+    /// Tokens of a puzzle. Candidates are for `type = "constraint"`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub tokens: Tokens,
+    /// Places of the tokens in the model's input.
+    #[serde(skip_serializing_if = "is_default")]
+    pub places: Places,
+    /// Model width (D).
+    pub d_model: usize,
+    /// Number of heads (H). With `type = "constraint"`, each kind of unit has as many: a multiple of 3, or of 4 with
+    /// candidates as tokens.
+    pub n_heads: usize,
+    /// Number of neurons in all heads together (n); a multiple of `2 n_heads`.
+    pub n_neurons: usize,
+    /// Number of levels (L) in training: passes through the shared block. More can be run in prediction.
+    pub n_levels: usize,
+    /// Number of levels in evaluation and prediction, 1 to 1024. If absent, `n_levels`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluation_levels: Option<usize>,
+    /// Factor of the memories of units from level to level, 0 to 1, with `type = "constraint"`. With 0, the memories are
+    /// written anew at each level.
+    #[serde(skip_serializing_if = "is_default")]
+    pub decay: f64,
+    /// Dropout rate of y in training: 0, or 1.6e-5 to 0.99998.
+    pub dropout: f64,
+    /// Constant that the norms add to the variance, 1.2e-38 to 1.
+    pub norm_eps: f64,
+    /// Standard deviation of the initial weights, N(0, `init_std`); 1.1e-19 to 1000.
+    pub init_std: f64,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            kind: ModelType::Dense,
+            tokens: Tokens::Cells,
+            places: Places::Embedded,
+            d_model: 64,
+            n_heads: 4,
+            n_neurons: 256,
+            n_levels: 4,
+            evaluation_levels: None,
+            decay: 0.0,
+            dropout: 0.0,
+            norm_eps: 1e-5,
+            init_std: 0.02,
+        }
+    }
+}
+
+/// Type of model: which tokens read each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelType {
+    /// Every cell reads every cell.
+    #[default]
+    Dense,
+    /// A token reads the memories of its units, each with the heads of its kind. The puzzle is added to the state before
+    /// each level.
+    Constraint,
+}
+
+/// Tokens of a puzzle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Tokens {
+    /// The 81 cells. Their units are rows, columns and boxes.
+    #[default]
+    Cells,
+    /// The 729 candidates, a digit in a cell each. Their units are cells, and for each digit rows, columns and boxes. The
+    /// weights are the same for all digits.
+    Candidates,
+}
+
+/// Places of the tokens in the model's input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Places {
+    /// Row, column and box of a token are embedded with it.
+    #[default]
+    Embedded,
+    /// None, with `type = "constraint"`: a token is known by what it reads alone, and a symmetry of the puzzle is a symmetry
+    /// of the answer.
+    None,
+}
+
+impl Tokens {
+    /// Number of tokens of a puzzle.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Cells => CELLS,
+            Self::Candidates => CELLS * 9,
+        }
+    }
+
+    /// Number of kinds of units.
+    pub fn kinds(self) -> usize {
+        match self {
+            Self::Cells => 3,
+            Self::Candidates => 4,
+        }
+    }
+}
+
+impl ModelConfig {
+    /// Number of levels in evaluation and prediction.
+    pub fn evaluated(&self) -> usize {
+        self.evaluation_levels.unwrap_or(self.n_levels)
+    }
+
+    /// Sizes in words.
+    pub fn in_words(&self) -> String {
+        let sizes = format!(
+            "{} levels, width {}, {} heads, {} neurons",
+            self.n_levels, self.d_model, self.n_heads, self.n_neurons
+        );
+        match (self.kind, self.tokens) {
+            (ModelType::Dense, _) => sizes,
+            (ModelType::Constraint, Tokens::Cells) => format!("memories of units of cells, {sizes}"),
+            (ModelType::Constraint, Tokens::Candidates) => {
+                format!("memories of units of candidates, {sizes}")
+            }
+        }
+    }
+
+    /// What a token reads, in words.
+    pub(crate) fn reads(&self) -> &'static str {
+        match (self.kind, self.tokens) {
+            (ModelType::Dense, _) => "every cell reads every cell",
+            (ModelType::Constraint, Tokens::Cells) => {
+                "every cell reads the memories of its row, column and box"
+            }
+            (ModelType::Constraint, Tokens::Candidates) => {
+                "every candidate, a digit in a cell, reads the memories of its cell and of the row, column and box of its digit"
+            }
+        }
+    }
+
+    /// Checks that a model of this shape can exist.
+    ///
+    /// # Errors
+    /// [`SudokuError::Config`] or [`SudokuError::Model`], with the key.
+    pub fn validate(&self) -> Result<(), SudokuError> {
+        self.trunk().validate()?;
+        let refuse = |key, reason: String| Err(SudokuError::Config { key, reason });
+        if !(1..=MOST_LEVELS).contains(&self.evaluated()) {
+            let reason = format!(
+                "is {}; expected a number from 1 to {MOST_LEVELS}",
+                self.evaluated()
+            );
+            return refuse("model.evaluation_levels", reason);
+        }
+        if !(0.0..=1.0).contains(&self.decay) {
+            let reason = format!("is {}; expected a number from 0 to 1", self.decay);
+            return refuse("model.decay", reason);
+        }
+        match self.kind {
+            ModelType::Dense => self.validate_dense(),
+            ModelType::Constraint if !self.n_heads.is_multiple_of(self.tokens.kinds()) => {
+                let kinds = self.tokens.kinds();
+                let reason = format!(
+                    "is {}; expected a multiple of {kinds}: so many heads for each of the {kinds} kinds of units",
+                    self.n_heads
+                );
+                refuse("model.n_heads", reason)
+            }
+            ModelType::Constraint => Ok(()),
+        }
+    }
+
+    /// A dense model has cells as tokens, with their places, and no memories of units.
+    fn validate_dense(&self) -> Result<(), SudokuError> {
+        let only = |key, value: &str| {
+            let reason = format!("is {value}, which is for model.type = \"constraint\"; the model is dense");
+            Err(SudokuError::Config { key, reason })
+        };
+        match self {
+            Self {
+                tokens: Tokens::Candidates,
+                ..
+            } => only("model.tokens", "\"candidates\""),
+            Self {
+                places: Places::None, ..
+            } => only("model.places", "\"none\""),
+            Self { decay, .. } if *decay != 0.0 => only("model.decay", &decay.to_string()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Configuration of the trunk: full reads, in which every cell reads every cell, without rotation. The position of
+    /// a cell is in its embedding.
+    pub fn trunk(&self) -> TrunkConfig {
+        TrunkConfig {
+            d_model: self.d_model,
+            n_heads: self.n_heads,
+            n_neurons: self.n_neurons,
+            n_levels: self.n_levels,
+            dropout: self.dropout,
+            norm_eps: self.norm_eps,
+            init_std: self.init_std,
+            rope_theta: ROPE_THETA,
+            decay: None,
+            positions: Positions::None,
+            connector: Connector::Plain,
+            read: Read::Full,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_of_before_is_read_and_written_as_it_was() {
+        let before = r#"{"d_model":64,"n_heads":4,"n_neurons":256,"n_levels":4,"dropout":0.0,"norm_eps":0.00001,"init_std":0.02}"#;
+        let config: ModelConfig = serde_json::from_str(before).unwrap();
+        assert_eq!(config, ModelConfig::default());
+        assert_eq!(serde_json::to_string(&config).unwrap(), before);
+    }
+
+    #[test]
+    fn a_model_that_cannot_be_is_refused_by_its_key() {
+        let constraint = ModelConfig {
+            kind: ModelType::Constraint,
+            n_heads: 6,
+            n_neurons: 96,
+            ..ModelConfig::default()
+        };
+        constraint.validate().unwrap();
+        let refused = |config: ModelConfig| config.validate().unwrap_err().to_string();
+        let candidates = ModelConfig {
+            tokens: Tokens::Candidates,
+            ..constraint.clone()
+        };
+        let error = refused(candidates);
+        assert!(
+            error.contains("model.n_heads is 6") && error.contains("multiple of 4"),
+            "{error}"
+        );
+        for (key, config) in [
+            (
+                "model.tokens",
+                ModelConfig {
+                    tokens: Tokens::Candidates,
+                    ..ModelConfig::default()
+                },
+            ),
+            (
+                "model.places",
+                ModelConfig {
+                    places: Places::None,
+                    ..ModelConfig::default()
+                },
+            ),
+            (
+                "model.decay",
+                ModelConfig {
+                    decay: 0.5,
+                    ..ModelConfig::default()
+                },
+            ),
+            (
+                "model.decay",
+                ModelConfig {
+                    decay: 1.5,
+                    ..constraint.clone()
+                },
+            ),
+            (
+                "model.decay",
+                ModelConfig {
+                    decay: f64::NAN,
+                    ..constraint.clone()
+                },
+            ),
+            (
+                "model.evaluation_levels",
+                ModelConfig {
+                    evaluation_levels: Some(0),
+                    ..constraint.clone()
+                },
+            ),
+        ] {
+            let error = refused(config);
+            assert!(error.contains(key), "{error}");
+        }
+    }
+}
