@@ -86,6 +86,21 @@ impl GraphCompiledExecutor {
         Ok(Self::new(&routing, model.neighbours))
     }
 
+    /// Prepares the edges of an input, which may be several graphs.
+    ///
+    /// # Errors
+    /// If there are too many edges.
+    pub fn of_input(input: &GraphInput) -> Result<Self, GraphError> {
+        let edges = input.edges();
+        let routing = GraphTopologyRouting::new(edges.adjacency.clone().into())?;
+        Ok(Self {
+            nodes: edges.clone(),
+            clusters: None,
+            globals: None,
+            topology: routing.topology_hash(),
+        })
+    }
+
     /// Hash of the topology.
     pub fn topology_hash(&self) -> u64 {
         self.topology
@@ -140,16 +155,52 @@ impl GraphCompiledExecutor {
         let graph = Graph::new(Vec::new(), features.to_vec())?;
         let (own, neighbours) = (config.model.own_memory.into(), config.model.neighbours.into());
         let input = GraphInput::new(&[&graph], config.schema.features, own, neighbours)?;
-        let observed = model.embedded(&input, None);
+        self.observe_input(model, state, &input, merger)
+    }
+
+    /// State after an observation of an input: its features or numbers. Its edges are not read.
+    ///
+    /// # Errors
+    /// If the state is of another topology, or the input has another number of nodes.
+    pub fn observe_input(
+        &self,
+        model: &GraphDragon,
+        state: GraphState,
+        input: &GraphInput,
+        merger: GraphObservationMerger,
+    ) -> Result<GraphState, GraphError> {
+        let state = self.feed(model, state, input, merger)?;
+        Ok(GraphState {
+            prediction_age: 0,
+            ..state
+        })
+    }
+
+    /// State after a prediction of the model in place of an observation: the prediction becomes no younger.
+    ///
+    /// # Errors
+    /// As [`observe_input`](Self::observe_input).
+    pub fn feed(
+        &self,
+        model: &GraphDragon,
+        state: GraphState,
+        input: &GraphInput,
+        merger: GraphObservationMerger,
+    ) -> Result<GraphState, GraphError> {
+        self.check(&state)?;
+        let (given, nodes) = (input.nodes(), self.nodes());
+        if given != nodes {
+            return Err(GraphError::Graph(format!(
+                "the input has {given} nodes, but there are {nodes} nodes"
+            )));
+        }
+        let config = model.config();
+        let observed = model.embedded(input, None);
         let nodes = match merger {
             GraphObservationMerger::Replace => observed,
             GraphObservationMerger::Add => norm(state.nodes.clone() + observed, config.model.norm_eps),
         };
-        Ok(GraphState {
-            nodes,
-            prediction_age: 0,
-            ..state
-        })
+        Ok(GraphState { nodes, ..state })
     }
 
     /// State after one level: each node writes into its memories, reads those of its neighbours, of its cluster and its
@@ -163,6 +214,29 @@ impl GraphCompiledExecutor {
         state: GraphState,
         mode: GraphStepMode,
     ) -> Result<GraphState, GraphError> {
+        self.stepped(model, state, mode, true)
+    }
+
+    /// State after one level that writes nothing: the control of what memories are for.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn step_without_writing(
+        &self,
+        model: &GraphDragon,
+        state: GraphState,
+        mode: GraphStepMode,
+    ) -> Result<GraphState, GraphError> {
+        self.stepped(model, state, mode, false)
+    }
+
+    fn stepped(
+        &self,
+        model: &GraphDragon,
+        state: GraphState,
+        mode: GraphStepMode,
+        writes: bool,
+    ) -> Result<GraphState, GraphError> {
         self.check(&state)?;
         let (weights, pass) = (model.weights(), GraphPass::default());
         let x = perceive(state.nodes.clone(), &weights, pass.precision); // [1, H, P, N]
@@ -174,12 +248,13 @@ impl GraphCompiledExecutor {
             GraphStepMode::Refine => PlaceDecay::default(),
             GraphStepMode::Predict => model.decay(),
         };
+        let keys = if writes { x.clone() } else { x.zeros_like() };
         let v = state.nodes.clone();
-        let node_rho = place_write(x.clone(), v.clone(), retained(state.node_rho), &decay);
+        let node_rho = place_write(keys.clone(), v.clone(), retained(state.node_rho), &decay);
         let mut read = graph_read(x.clone(), node_rho.clone(), &self.nodes); // [1, H, P, D]
         let mut shared = |bank: &Option<Edges>, rho: Option<Tensor<5>>| {
             let (edges, rho) = (bank.as_ref()?, rho?);
-            let rho = graph_write(x.clone(), v.clone(), retained(rho), edges, &decay);
+            let rho = graph_write(keys.clone(), v.clone(), retained(rho), edges, &decay);
             read = read.clone() + graph_read(x.clone(), rho.clone(), edges);
             Some(rho)
         };
@@ -237,6 +312,17 @@ impl GraphState {
             .clone()
             .reshape([nodes, width])
             .matmul(model.readout.val())
+    }
+
+    /// The same state with empty memories.
+    pub fn with_empty_memories(self) -> Self {
+        let empty = |rho: Tensor<5>| rho.zeros_like();
+        Self {
+            node_rho: empty(self.node_rho),
+            cluster_rho: self.cluster_rho.map(empty),
+            global_rho: self.global_rho.map(empty),
+            ..self
+        }
     }
 
     /// Hash of the topology that the state belongs to.

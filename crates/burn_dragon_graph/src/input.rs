@@ -14,6 +14,8 @@ pub struct GraphInput {
     sizes: Vec<usize>,
     /// Node and feature of each active feature.
     active: Vec<[i32; 2]>,
+    /// Weight of each active feature; absent: 1.
+    weights: Option<Vec<f32>>,
     features: usize,
 }
 
@@ -47,8 +49,29 @@ impl GraphInput {
             edges: Edges::new(Adjacency::block_diagonal(&adjacencies)?, normalisation),
             sizes,
             active,
+            weights: None,
             features,
         })
+    }
+
+    /// The same graphs with a number for each feature of each node, in place of active features.
+    ///
+    /// # Panics
+    /// If there are not as many numbers as nodes times features.
+    pub fn with_values(self, values: Vec<f32>) -> Self {
+        let (nodes, features) = (self.nodes(), self.features);
+        assert_eq!(
+            values.len(),
+            nodes * features,
+            "GraphInput: numbers of {nodes} nodes"
+        );
+        let pairs =
+            (0..nodes).flat_map(|node| (0..features).map(move |feature| [node as i32, feature as i32]));
+        Self {
+            active: pairs.collect(),
+            weights: Some(values),
+            ..self
+        }
     }
 
     /// Number of nodes of all graphs.
@@ -71,8 +94,8 @@ impl GraphInput {
         self.features
     }
 
-    /// Sum of the rows of each node's active features, divided by the root of their number. With a seed and a rate,
-    /// features are left out at random, and the others are scaled so that the mean stays.
+    /// Sum of the rows of each node's active features, times their weights, divided by the root of their number. With a seed and
+    /// a rate, features are left out at random, and the others are scaled so that the mean stays.
     ///
     /// # Shapes
     /// - `rows`: `[F, D]`
@@ -88,24 +111,30 @@ impl GraphInput {
         self.active
             .iter()
             .for_each(|[node, _]| counts[*node as usize] += 1);
-        let kept: Vec<[i32; 2]> = match dropout {
-            None => self.active.clone(),
+        let all = 0..self.active.len();
+        let kept: Vec<usize> = match dropout {
+            None => all.collect(),
             Some((seed, rate)) => {
                 let mut rng = Rng::new(derive(seed, "feature", 0, 0));
-                let kept = self.active.iter().filter(|_| rng.uniform() >= rate);
-                kept.copied().collect()
+                all.filter(|_| rng.uniform() >= rate).collect()
             }
         };
         if kept.is_empty() {
             return sums;
         }
         let scale = dropout.map_or(1.0, |(_, rate)| 1.0 / (1.0 - rate));
-        let weights = kept
-            .iter()
-            .map(|[node, _]| (scale / f64::from(counts[*node as usize]).sqrt()) as f32);
+        let own = |at: usize| {
+            self.weights
+                .as_ref()
+                .map_or(1.0, |weights| f64::from(weights[at]))
+        };
+        let weights = kept.iter().map(|&at| {
+            let count = f64::from(counts[self.active[at][0] as usize]);
+            (own(at) * scale / count.sqrt()) as f32
+        });
         let weights = TensorData::new(weights.collect::<Vec<f32>>(), [kept.len(), 1]);
         let weights = Tensor::<2>::from_data(weights, (&rows.device(), rows.dtype()));
-        let of = |end: usize| indices(kept.iter().map(|pair| pair[end]), &rows.device());
+        let of = |end: usize| indices(kept.iter().map(|&at| self.active[at][end]), &rows.device());
         let terms = rows.clone().select(0, of(1)) * weights; // [K, D]
         sums.select_assign(0, of(0), terms, IndexingUpdateOp::Add)
     }

@@ -19,6 +19,7 @@
 //! | graphs, with features and labels | [`api::Graph`], [`api::Example`] |
 //! | graphs from a seed or from files, in three parts | [`api::DatasetConfig`], [`api::Data`] |
 //! | the model | [`api::GraphDragon`] |
+//! | bodies in motion, frame by frame | [`api::core::Frames`], [`api::config::Motion`] |
 //! | figures by number of levels, and with other uses of memory | [`api::evaluate`], [`api::PlaceMemory`] |
 //! | steps on one topology, with clusters and global memories | [`api::GraphTopologyRouting`], [`api::GraphCompiledExecutor`] |
 //! | models to compare with | [`api::baselines`] |
@@ -35,7 +36,9 @@ mod family;
 mod graph;
 mod input;
 mod keys;
+mod levels;
 mod model;
+mod motion;
 mod predict;
 mod report;
 mod routing;
@@ -60,6 +63,7 @@ pub mod api {
         pub use crate::graph::{Example, Graph, Labels};
         pub use crate::input::GraphInput;
         pub use crate::model::{GraphDragon, GraphDragonConfig, GraphPass, PlaceMemory};
+        pub use crate::motion::Frames;
     }
 
     /// Configuration of a run.
@@ -69,9 +73,10 @@ pub mod api {
             OwnMemory, Supervised,
         };
         pub use crate::data::{
-            DatasetConfig, GeneratedTask, GeneratorConfig, GraphmlConfig, JsonConfig, NodeFeatures, Schema,
-            Target, TsvConfig, TuConfig,
+            DatasetConfig, GeneratedTask, GeneratorConfig, GraphmlCoding, GraphmlConfig, JsonConfig,
+            NbodyConfig, NodeFeatures, Schema, Target, TsvConfig, TuConfig,
         };
+        pub use crate::motion::{BodyInputs, Motion};
     }
 
     /// Routing between nodes and memories.

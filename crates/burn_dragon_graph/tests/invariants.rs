@@ -26,6 +26,7 @@ fn config(decay: f64, neighbours: Neighbours, own_memory: OwnMemory) -> GraphDra
             features: 5,
             classes: vec!["a".into(), "b".into(), "c".into()],
             target: Target::Nodes,
+            coding: None,
         },
     }
 }
