@@ -2,6 +2,7 @@
 
 use crate::config::Neighbours;
 use crate::error::GraphError;
+use crate::evaluate::NodeModel;
 use crate::graph::Graph;
 use crate::input::GraphInput;
 use crate::model::{GraphDragon, GraphPass};
@@ -30,6 +31,9 @@ pub enum GraphObservationMerger {
     Replace,
     /// The state is the norm of the sum of both.
     Add,
+    /// The learnt gate of the model. The observation takes the place of the state if the model has none, or no time has
+    /// passed.
+    Learnt,
 }
 
 /// State of a graph: its nodes, the memories of every bank, and its age.
@@ -80,25 +84,23 @@ impl GraphCompiledExecutor {
     /// # Errors
     /// If there are too many edges.
     pub fn of_graph(graph: &Graph, model: &GraphDragon) -> Result<Self, GraphError> {
-        let model = &model.config().model;
-        let adjacency = graph.adjacency(model.own_memory.into())?;
-        let routing = GraphTopologyRouting::new(adjacency.into())?;
-        Ok(Self::new(&routing, model.neighbours))
+        let graph = graph.with_features(vec![Vec::new(); graph.nodes()]);
+        Self::of_input(&model.input(&[&graph])?, model)
     }
 
-    /// Prepares the edges of an input, which may be several graphs.
+    /// Prepares the edges of an input of a model, which may be several graphs, with a global memory for each graph if the
+    /// model has a shared memory.
     ///
     /// # Errors
     /// If there are too many edges.
-    pub fn of_input(input: &GraphInput) -> Result<Self, GraphError> {
-        let edges = input.edges();
-        let routing = GraphTopologyRouting::new(edges.adjacency.clone().into())?;
-        Ok(Self {
-            nodes: edges.clone(),
-            clusters: None,
-            globals: None,
-            topology: routing.topology_hash(),
-        })
+    pub fn of_input(input: &GraphInput, model: &GraphDragon) -> Result<Self, GraphError> {
+        let mut routing = GraphTopologyRouting::new(input.edges().adjacency.clone().into())?;
+        if model.config().model.shared_memory.is_some() {
+            let members = input.membership().adjacency.edges();
+            let graph_of: Vec<usize> = members.map(|(_, graph)| graph).collect();
+            routing = routing.with_node_global_assignments(input.sizes().len(), &graph_of)?;
+        }
+        Ok(Self::new(&routing, model.config().model.neighbours))
     }
 
     /// Hash of the topology.
@@ -199,6 +201,10 @@ impl GraphCompiledExecutor {
         let nodes = match merger {
             GraphObservationMerger::Replace => observed,
             GraphObservationMerger::Add => norm(state.nodes.clone() + observed, config.model.norm_eps),
+            GraphObservationMerger::Learnt => {
+                let before = (state.temporal_position > 0).then(|| state.nodes.clone());
+                model.merged(before, observed)
+            }
         };
         Ok(GraphState { nodes, ..state })
     }

@@ -10,6 +10,8 @@ use burn_dragon_kernel::api::graph::{Adjacency, Edges, Normalisation, SelfEdges}
 #[derive(Clone, Debug)]
 pub struct GraphInput {
     edges: Edges,
+    /// From each node to the graph that it is a node of.
+    membership: Edges,
     /// Number of nodes of each graph.
     sizes: Vec<usize>,
     /// Node and feature of each active feature.
@@ -45,8 +47,11 @@ impl GraphInput {
             sizes.push(graph.nodes());
             adjacencies.push(graph.adjacency(self_edges)?);
         }
+        let members: Vec<(usize, usize)> = graph_of(&sizes).enumerate().collect();
+        let members = Adjacency::between(members.len(), sizes.len(), &members)?;
         Ok(Self {
             edges: Edges::new(Adjacency::block_diagonal(&adjacencies)?, normalisation),
+            membership: Edges::new(members, Normalisation::Mean),
             sizes,
             active,
             weights: None,
@@ -87,6 +92,11 @@ impl GraphInput {
     /// Edges of all graphs.
     pub fn edges(&self) -> &Edges {
         &self.edges
+    }
+
+    /// Edges from each node to the graph that it is a node of. A write through them is the mean over the nodes of a graph.
+    pub(crate) fn membership(&self) -> &Edges {
+        &self.membership
     }
 
     /// Number of features that the model knows.
@@ -147,16 +157,18 @@ impl GraphInput {
     pub fn means(&self, rows: Tensor<2>) -> Tensor<2> {
         let width = rows.dims()[1];
         let sums = Tensor::zeros([self.sizes.len(), width], (&rows.device(), rows.dtype()));
-        let graph_of = self.sizes.iter().enumerate();
-        let graph_of: Vec<i32> = graph_of
-            .flat_map(|(graph, size)| std::iter::repeat_n(graph as i32, *size))
-            .collect();
         let shares = self.sizes.iter().map(|size| 1.0 / (*size).max(1) as f32);
         let shares = TensorData::new(shares.collect::<Vec<f32>>(), [self.sizes.len(), 1]);
         let shares = Tensor::<2>::from_data(shares, (&rows.device(), rows.dtype()));
-        let graph_of = indices(graph_of.into_iter(), &rows.device());
+        let graph_of = indices(graph_of(&self.sizes).map(|graph| graph as i32), &rows.device());
         sums.select_assign(0, graph_of, rows, IndexingUpdateOp::Add) * shares
     }
+}
+
+/// Number of the graph of each node.
+fn graph_of(sizes: &[usize]) -> impl Iterator<Item = usize> {
+    let sizes = sizes.iter().enumerate();
+    sizes.flat_map(|(graph, size)| std::iter::repeat_n(graph, *size))
 }
 
 /// Indices as a tensor.

@@ -3,7 +3,7 @@
 use crate::input::GraphInput;
 use crate::model::{GraphDragon, GraphPass, PlaceMemory};
 use burn::tensor::Tensor;
-use burn_dragon_kernel::api::graph::{Edges, History};
+use burn_dragon_kernel::api::graph::{History, graph_read, graph_write};
 use burn_dragon_kernel::api::{LevelWeights, perceive};
 
 /// When time passes, so that memories decay.
@@ -15,13 +15,15 @@ pub(crate) enum Time {
     EachFrame,
 }
 
-/// Levels of a model on the edges of an input, with the memories of the nodes.
+/// Levels of a model on the edges of an input, with the memories of nodes and graphs.
 pub(crate) struct Levels<'a> {
     model: &'a GraphDragon,
     weights: LevelWeights,
-    edges: &'a Edges,
+    input: &'a GraphInput,
     pass: GraphPass,
     memory: History,
+    /// Shared memories of the graphs, `[1, H, G, N, D]`, if the model has them.
+    shared: Option<Tensor<5>>,
     /// Units of time that have passed.
     time: usize,
     /// Levels that have been run.
@@ -34,7 +36,8 @@ impl<'a> Levels<'a> {
         Self {
             weights: model.weights(),
             memory: History::empty(model.config().model.d_model, model.decay()),
-            edges: input.edges(),
+            shared: model.empty_shared(input.sizes().len()),
+            input,
             model,
             pass,
             time: 0,
@@ -63,19 +66,37 @@ impl<'a> Levels<'a> {
             self.empty();
         }
         if self.pass.memory != PlaceMemory::NeverWritten {
-            self.memory
-                .write_over(x.clone(), s.clone(), f64::from(u8::from(passes)));
+            self.write(&x, &s, f64::from(u8::from(passes)));
         }
         if passes && self.pass.memory == PlaceMemory::WipedAt(self.time) {
             self.empty();
         }
-        let read = self.memory.read(x, self.edges); // [1, H, P, D]
+        let read = self.recalled(x);
         self.done += 1;
         self.model
             .spoken(s, read, &self.weights, self.pass, self.done - 1)
     }
 
+    /// Writes into all memories, which decay over `time`.
+    fn write(&mut self, x: &Tensor<4>, s: &Tensor<4>, time: f64) {
+        self.memory.write_over(x.clone(), s.clone(), time);
+        let (decay, edges) = (self.model.decay().over(time), self.input.membership());
+        let written = |rho| graph_write(x.clone(), s.clone(), rho, edges, &decay);
+        self.shared = self.shared.take().map(written);
+    }
+
+    /// What the nodes read in all memories, `[1, H, P, D]`.
+    fn recalled(&self, x: Tensor<4>) -> Tensor<4> {
+        let own = self.memory.read(x.clone(), self.input.edges());
+        match &self.shared {
+            None => own,
+            Some(rho) => own + graph_read(x, rho.clone(), self.input.membership()),
+        }
+    }
+
     fn empty(&mut self) {
-        self.memory = History::empty(self.model.config().model.d_model, self.model.decay());
+        let model = self.model;
+        self.memory = History::empty(model.config().model.d_model, model.decay());
+        self.shared = model.empty_shared(self.input.sizes().len());
     }
 }

@@ -14,12 +14,13 @@
 //! A node writes before its neighbours read, so that one level carries information over one edge: what is k edges away
 //! changes a node after k levels, and not before.
 
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Observation};
 use crate::data::{Schema, Target};
 use crate::error::GraphError;
 use crate::input::GraphInput;
 use crate::levels::{Levels, Time};
 use burn::module::{Module, Param};
+use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_core::api::expert::{ParameterBuilder, derive, initial, norm};
 use burn_dragon_core::api::{FreeMemory, Need, Precision, TensorShape, Trunk};
@@ -36,8 +37,19 @@ pub struct GraphDragon {
     pub trunk: Trunk,
     /// Readout: model width to the classes, `[D, C]`.
     pub readout: Param<Tensor<2>>,
+    /// Gate of a frame, if it is learnt.
+    pub gate: Option<Gate>,
     #[module(skip)]
     config: GraphDragonConfig,
+}
+
+/// Gate of a frame: how far a state moves towards it.
+#[derive(Module, Debug)]
+pub struct Gate {
+    /// From the state, `[D, D]`.
+    pub state: Param<Tensor<2>>,
+    /// From the frame, `[D, D]`.
+    pub frame: Param<Tensor<2>>,
 }
 
 /// Configuration of a model, as in its file: its sizes, and the features and classes of its data.
@@ -86,6 +98,9 @@ impl GraphDragonConfig {
         let mut tensors = vec![TensorShape::new("features", [self.schema.features, d])];
         tensors.extend(self.model.trunk().tensors());
         tensors.push(TensorShape::new("readout", [d, self.schema.classes.len()]));
+        if self.is_gated() {
+            tensors.extend(["gate.state", "gate.frame"].map(|name| TensorShape::new(name, [d, d])));
+        }
         tensors
     }
 
@@ -93,6 +108,21 @@ impl GraphDragonConfig {
     pub fn parameters(&self) -> u64 {
         let numbers = self.tensors().into_iter().map(|tensor| tensor.numbers().0);
         numbers.fold(0, u64::saturating_add)
+    }
+
+    /// Whether a frame is merged by a learnt gate.
+    fn is_gated(&self) -> bool {
+        self.model.observation == Some(Observation::Gated)
+    }
+
+    /// Bytes of the shared memories of a graph in a training step.
+    pub(crate) fn shared_bytes(&self) -> u64 {
+        let numbers = (self.model.d_model as u64).saturating_mul(self.model.n_neurons as u64);
+        let writes = (self.model.n_levels as u64).saturating_mul(self.frames());
+        match self.model.shared_memory {
+            None => 0,
+            Some(_) => numbers.saturating_mul(8).saturating_mul(writes),
+        }
     }
 
     /// Number of frames that are read in a pass.
@@ -118,7 +148,8 @@ impl GraphDragonConfig {
     pub fn forward_flops(&self, levels: usize, nodes: u64, edges: u64) -> u64 {
         let of = |size: usize| size as u64;
         let (d, n) = (of(self.model.d_model), of(self.model.n_neurons));
-        let wide = 6 * n * d + 2 * d * of(self.schema.classes.len());
+        let shared = self.model.shared_memory.map_or(0, |_| 4 * n * d);
+        let wide = 6 * n * d + 2 * d * of(self.schema.classes.len()) + shared;
         let passes = of(levels).saturating_mul(self.frames());
         let at_nodes = nodes.saturating_mul(wide).saturating_mul(passes);
         let narrow = 2 * (n + d * of(self.model.n_heads));
@@ -173,9 +204,14 @@ impl GraphDragon {
         config.model.validate()?;
         let mut build = ParameterBuilder::new(config.tensors(), device, &mut weight);
         let (features, readout) = (build.parameter("features"), build.parameter("readout"));
+        let gate = config.is_gated().then(|| Gate {
+            state: build.parameter("gate.state"),
+            frame: build.parameter("gate.frame"),
+        });
         Ok(Self {
             features,
             readout,
+            gate,
             trunk: Trunk::from_weights(&config.model.trunk(), device, weight)?,
             config: config.clone(),
         })
@@ -217,7 +253,8 @@ impl GraphDragon {
     }
 
     /// States of the nodes after each level of each frame. The inputs are frames of the same graphs, in order: memories are
-    /// carried from frame to frame and decay once a frame, before its first write; the states of the nodes begin anew.
+    /// carried from frame to frame and decay once a frame, before its first write; the states of the nodes begin anew, unless a
+    /// gate is learnt.
     ///
     /// # Shapes
     /// - output: for each frame, for each level `[1, 1, P, D]`
@@ -229,11 +266,15 @@ impl GraphDragon {
             return Vec::new();
         };
         let mut levels = Levels::new(self, first, pass);
+        let mut state = None;
         let frame = |(index, input): (usize, &GraphInput)| {
             let seed = pass
                 .dropout_seed
                 .map(|seed| derive(seed, "frame", 0, index as u64));
-            levels.read(self.embedded(input, seed), Time::EachFrame)
+            let begin = self.merged(state.take(), self.embedded(input, seed));
+            let states = levels.read(begin, Time::EachFrame);
+            state = states.last().cloned();
+            states
         };
         inputs.iter().enumerate().map(frame).collect()
     }
@@ -261,6 +302,19 @@ impl GraphDragon {
         join(s, output.u, eps)
     }
 
+    /// States at the beginning of a frame, `[1, 1, P, D]`, from those after the frame before it, if there was one.
+    pub(crate) fn merged(&self, state: Option<Tensor<4>>, frame: Tensor<4>) -> Tensor<4> {
+        let (Some(gate), Some(state)) = (&self.gate, state) else {
+            return frame;
+        };
+        let eps = self.config.model.norm_eps;
+        let drive = |of: &Tensor<4>, weight: &Param<Tensor<2>>| {
+            norm(of.clone(), eps).matmul(weight.val().unsqueeze())
+        };
+        let open = sigmoid(drive(&state, &gate.state) + drive(&frame, &gate.frame));
+        state.clone() + open * (frame - state)
+    }
+
     /// Weights of the levels.
     pub(crate) fn weights(&self) -> LevelWeights {
         let trunk = &self.trunk;
@@ -280,6 +334,16 @@ impl GraphDragon {
             decay,
             order: WriteOrder::DecayThenWrite,
         }
+    }
+
+    /// Empty shared memories of so many graphs, `[1, H, G, N, D]`, if the model has them.
+    pub(crate) fn empty_shared(&self, graphs: usize) -> Option<Tensor<5>> {
+        let model = &self.config.model;
+        let (heads, neurons) = (model.n_heads, model.n_neurons / model.n_heads);
+        let weights = self.features.val();
+        let shape = [1, heads, graphs, neurons, model.d_model];
+        let empty = |_| Tensor::zeros(shape, (&weights.device(), weights.dtype()));
+        model.shared_memory.map(empty)
     }
 
     /// Embedded nodes, `[1, 1, P, D]`.

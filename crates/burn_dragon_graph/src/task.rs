@@ -220,8 +220,10 @@ impl GraphTask {
 
     fn bytes_of(&self, graphs: u64) -> u64 {
         let (nodes, edges) = self.sizes();
-        self.model_config()
-            .training_bytes(nodes.saturating_mul(graphs), edges.saturating_mul(graphs))
+        let config = self.model_config();
+        let shared = config.shared_bytes().saturating_mul(graphs);
+        let places = config.training_bytes(nodes.saturating_mul(graphs), edges.saturating_mul(graphs));
+        places.saturating_add(shared)
     }
 }
 

@@ -187,6 +187,11 @@ impl DatasetConfig {
         }
     }
 
+    /// Whether the data are frames of bodies.
+    pub(crate) fn has_frames(&self) -> bool {
+        matches!(self, Self::Embedded(generator) if generator.task == GeneratedTask::Nbody)
+    }
+
     /// Whether the classes are distances from a source.
     pub(crate) fn has_distances(&self) -> bool {
         matches!(self, Self::Embedded(generator) if generator.task == GeneratedTask::Distance)

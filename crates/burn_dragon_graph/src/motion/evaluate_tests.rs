@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Observation, SharedMemory};
 use crate::data::{Data, DatasetConfig, GeneratedTask, GeneratorConfig, NbodyConfig};
 use crate::graph::Labels;
 use crate::model::{GraphDragon, GraphDragonConfig, PlaceMemory};
@@ -27,6 +27,16 @@ pub(in crate::motion) fn data(inputs: BodyInputs) -> (Data, Motion) {
 }
 
 pub(in crate::motion) fn model(data: &Data, decay: f64, device: &Device) -> GraphDragon {
+    model_with(data, decay, None, None, device)
+}
+
+pub(in crate::motion) fn model_with(
+    data: &Data,
+    decay: f64,
+    observation: Option<Observation>,
+    shared_memory: Option<SharedMemory>,
+    device: &Device,
+) -> GraphDragon {
     let config = GraphDragonConfig {
         model: ModelConfig {
             d_model: 8,
@@ -34,6 +44,8 @@ pub(in crate::motion) fn model(data: &Data, decay: f64, device: &Device) -> Grap
             n_heads: 2,
             n_levels: 2,
             decay,
+            observation,
+            shared_memory,
             init_std: 0.3,
             ..ModelConfig::default()
         },

@@ -77,14 +77,14 @@ impl FrameModel for GraphDragon {
         memory: PlaceMemory,
     ) -> Result<Vec<BatchFrame>, GraphError> {
         let input = self.input(graphs)?;
-        let executor = GraphCompiledExecutor::of_input(&input)?;
+        let executor = GraphCompiledExecutor::of_input(&input, self)?;
         let mut state = executor.empty_state(self);
-        let mut frames = observed.to_vec();
+        let (mut frames, merger) = (observed.to_vec(), GraphObservationMerger::Learnt);
         for index in 0..(observed.len() + count).saturating_sub(1) {
             let given = input.clone().with_values(motion.rows(&[&frames[index]]));
             state = match index < observed.len() {
-                true => executor.observe_input(self, state, &given, GraphObservationMerger::Replace)?,
-                false => executor.feed(self, state, &given, GraphObservationMerger::Replace)?,
+                true => executor.observe_input(self, state, &given, merger)?,
+                false => executor.feed(self, state, &given, merger)?,
             };
             state = frame_read(self, &executor, state, index + 1, memory)?;
             if index + 1 >= observed.len() {

@@ -1,16 +1,22 @@
 use super::*;
 use crate::baselines::BaselineConfig;
-use crate::config::BaselineName;
+use crate::config::{BaselineName, Observation, SharedMemory};
 use crate::motion::BodyInputs;
-use crate::motion::evaluate::tests::{data, model};
+use crate::motion::evaluate::tests::{data, model, model_with};
 use burn::tensor::Device;
 
-/// The executor forms the memories, training keeps the writes: the same outputs frame by frame, also with a decay.
+/// The executor forms the memories, training keeps the writes: the same outputs frame by frame, also with a decay, a gate and a
+/// shared memory.
 #[test]
 fn frames_by_executor_are_those_of_training() {
     let (data, motion) = data(BodyInputs::Positions);
-    for decay in [0.0, 0.5, 1.0] {
-        let model = model(&data, decay, &Device::flex());
+    for (decay, gate, shared) in [
+        (0.0, None, None),
+        (0.5, None, Some(SharedMemory::Mean)),
+        (0.0, Some(Observation::Gated), Some(SharedMemory::Mean)),
+        (1.0, Some(Observation::Gated), None),
+    ] {
+        let model = model_with(&data, decay, gate, shared, &Device::flex());
         let frames = batch_frames(&data.validation, 2);
         let graphs = graphs(&data.validation);
         let rolled = model
@@ -60,6 +66,33 @@ fn gradients_reach_the_weights_through_frames_before_the_newest() {
         let gradient = weight.grad(&gradients).unwrap();
         assert!(gradient.abs().max().into_scalar::<f64>() > 0.0);
     }
+}
+
+/// A learnt gate lets the state carry what was seen before, also where memories are emptied.
+#[test]
+fn a_gate_carries_a_frame_before_the_newest_in_the_states() {
+    let (data, motion) = data(BodyInputs::Positions);
+    let graphs = graphs(&data.validation);
+    let frames = batch_frames(&data.validation, 2);
+    let other = vec![
+        frames[0].iter().map(|value| value + 0.5).collect(),
+        frames[1].clone(),
+    ];
+    let gated = model_with(&data, 0.0, Some(Observation::Gated), None, &Device::flex());
+    let outputs = |frames: &[BatchFrame]| -> Vec<f32> {
+        let outputs = gated.outputs(&graphs, frames, &motion, GraphPass::default());
+        let last = outputs.unwrap().pop().unwrap();
+        last.into_data().convert::<f32>().iter::<f32>().collect()
+    };
+    assert_ne!(outputs(&frames), outputs(&other));
+    // A gate without weights is half open: a state half-way to the frame.
+    let half = GraphDragon::from_weights(gated.config(), &Device::flex(), |_, shape| {
+        TensorData::new(vec![0f32; shape.iter().product()], shape.to_vec())
+    });
+    let tensor = |value: f32| Tensor::<4>::full([1, 1, 2, 8], value, &Device::flex());
+    let merged = half.unwrap().merged(Some(tensor(1.0)), tensor(3.0));
+    let off = (merged - tensor(2.0)).abs().max().into_scalar::<f64>();
+    assert!(off < 1e-6, "{off}");
 }
 
 /// A baseline reads all observed frames at once.
