@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             features: 2,
             classes: vec!["near".into(), "far".into()],
             target: Target::Nodes,
+            coding: None,
         },
     };
     let model = GraphDragon::new(&config, 1337, &device)?;

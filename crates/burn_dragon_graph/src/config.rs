@@ -68,6 +68,13 @@ impl GraphConfig {
         self.dataset.validate()?;
         self.model.validate()?;
         self.baselines.validate()?;
+        if self.model.observation == Some(Observation::Gated) && !self.dataset.has_frames() {
+            return Err(GraphError::Config {
+                key: "model.observation",
+                reason: "is \"gated\", which needs frames (dataset.type = \"embedded\", dataset.task = \"nbody\"); leave it out"
+                    .into(),
+            });
+        }
         self.loss.fits(self.dataset.has_distances())
     }
 }
@@ -118,6 +125,24 @@ impl From<OwnMemory> for SelfEdges {
     }
 }
 
+/// Merge of a frame with the states of the nodes after the frame before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Observation {
+    /// The frame takes the place of the states.
+    Replace,
+    /// A learnt gate moves the states towards the frame: `s <- s + sigmoid(norm(s) W_s + norm(o) W_o) * (o - s)`.
+    Gated,
+}
+
+/// Memory that all nodes of a graph write and read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SharedMemory {
+    /// A write is the mean of those of the nodes.
+    Mean,
+}
+
 /// Table `[model]`: the sizes of a graph model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -138,6 +163,13 @@ pub struct ModelConfig {
     pub neighbours: Neighbours,
     /// Edges from a node to itself.
     pub own_memory: OwnMemory,
+    /// Memory that all nodes of a graph write and read beside those of their neighbours, so that a level joins nodes without
+    /// an edge. Absent: there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared_memory: Option<SharedMemory>,
+    /// Merge of a frame with the states after the frame before it, where frames are read. Absent: `replace`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observation: Option<Observation>,
     /// Dropout rate of y in training: 0, or 1.6e-5 to 0.99998.
     pub dropout: f64,
     /// Share of the active features of a node that are left out in training, 0 to 0.99.
@@ -158,6 +190,8 @@ impl Default for ModelConfig {
             decay: 0.0,
             neighbours: Neighbours::Mean,
             own_memory: OwnMemory::Add,
+            shared_memory: None,
+            observation: None,
             dropout: 0.0,
             input_dropout: 0.0,
             norm_eps: 1e-5,
@@ -381,6 +415,8 @@ mod tests {
         assert!(refused(|config| config.model.decay = f64::NAN).contains("model.decay"));
         assert!(refused(|config| config.model.input_dropout = 1.0).contains("model.input_dropout"));
         assert!(refused(|config| config.model.n_neurons = 33).contains("33"));
+        let gated = refused(|config| config.model.observation = Some(Observation::Gated));
+        assert!(gated.starts_with("model.observation is \"gated\""), "{gated}");
         GraphConfig::default().validate().unwrap();
     }
 }

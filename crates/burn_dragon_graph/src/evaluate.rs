@@ -70,6 +70,7 @@ impl Targets {
             let labels = match &example.labels {
                 Labels::Nodes(labels) => labels.clone(),
                 Labels::Graph(label) => vec![Some(*label)],
+                Labels::Frames(frames) => vec![None; frames.bodies()],
             };
             for (row, label) in labels.iter().enumerate() {
                 let Some(class) = label else { continue };
@@ -176,7 +177,7 @@ impl Sums {
 }
 
 /// Examples in batches of a bounded number of nodes.
-fn batches(examples: &[Example]) -> Vec<&[Example]> {
+pub(crate) fn batches(examples: &[Example]) -> Vec<&[Example]> {
     let mut batches = Vec::new();
     let (mut first, mut nodes) = (0, 0);
     for (index, example) in examples.iter().enumerate() {

@@ -2,6 +2,7 @@
 
 use crate::config::Neighbours;
 use crate::error::GraphError;
+use crate::evaluate::NodeModel;
 use crate::graph::Graph;
 use crate::input::GraphInput;
 use crate::model::{GraphDragon, GraphPass};
@@ -30,6 +31,9 @@ pub enum GraphObservationMerger {
     Replace,
     /// The state is the norm of the sum of both.
     Add,
+    /// The learnt gate of the model. The observation takes the place of the state if the model has none, or no time has
+    /// passed.
+    Learnt,
 }
 
 /// State of a graph: its nodes, the memories of every bank, and its age.
@@ -80,10 +84,23 @@ impl GraphCompiledExecutor {
     /// # Errors
     /// If there are too many edges.
     pub fn of_graph(graph: &Graph, model: &GraphDragon) -> Result<Self, GraphError> {
-        let model = &model.config().model;
-        let adjacency = graph.adjacency(model.own_memory.into())?;
-        let routing = GraphTopologyRouting::new(adjacency.into())?;
-        Ok(Self::new(&routing, model.neighbours))
+        let graph = graph.with_features(vec![Vec::new(); graph.nodes()]);
+        Self::of_input(&model.input(&[&graph])?, model)
+    }
+
+    /// Prepares the edges of an input of a model, which may be several graphs, with a global memory for each graph if the
+    /// model has a shared memory.
+    ///
+    /// # Errors
+    /// If there are too many edges.
+    pub fn of_input(input: &GraphInput, model: &GraphDragon) -> Result<Self, GraphError> {
+        let mut routing = GraphTopologyRouting::new(input.edges().adjacency.clone().into())?;
+        if model.config().model.shared_memory.is_some() {
+            let members = input.membership().adjacency.edges();
+            let graph_of: Vec<usize> = members.map(|(_, graph)| graph).collect();
+            routing = routing.with_node_global_assignments(input.sizes().len(), &graph_of)?;
+        }
+        Ok(Self::new(&routing, model.config().model.neighbours))
     }
 
     /// Hash of the topology.
@@ -140,16 +157,56 @@ impl GraphCompiledExecutor {
         let graph = Graph::new(Vec::new(), features.to_vec())?;
         let (own, neighbours) = (config.model.own_memory.into(), config.model.neighbours.into());
         let input = GraphInput::new(&[&graph], config.schema.features, own, neighbours)?;
-        let observed = model.embedded(&input, None);
-        let nodes = match merger {
-            GraphObservationMerger::Replace => observed,
-            GraphObservationMerger::Add => norm(state.nodes.clone() + observed, config.model.norm_eps),
-        };
+        self.observe_input(model, state, &input, merger)
+    }
+
+    /// State after an observation of an input: its features or numbers. Its edges are not read.
+    ///
+    /// # Errors
+    /// If the state is of another topology, or the input has another number of nodes.
+    pub fn observe_input(
+        &self,
+        model: &GraphDragon,
+        state: GraphState,
+        input: &GraphInput,
+        merger: GraphObservationMerger,
+    ) -> Result<GraphState, GraphError> {
+        let state = self.feed(model, state, input, merger)?;
         Ok(GraphState {
-            nodes,
             prediction_age: 0,
             ..state
         })
+    }
+
+    /// State after a prediction of the model in place of an observation: the prediction becomes no younger.
+    ///
+    /// # Errors
+    /// As [`observe_input`](Self::observe_input).
+    pub fn feed(
+        &self,
+        model: &GraphDragon,
+        state: GraphState,
+        input: &GraphInput,
+        merger: GraphObservationMerger,
+    ) -> Result<GraphState, GraphError> {
+        self.check(&state)?;
+        let (given, nodes) = (input.nodes(), self.nodes());
+        if given != nodes {
+            return Err(GraphError::Graph(format!(
+                "the input has {given} nodes, but there are {nodes} nodes"
+            )));
+        }
+        let config = model.config();
+        let observed = model.embedded(input, None);
+        let nodes = match merger {
+            GraphObservationMerger::Replace => observed,
+            GraphObservationMerger::Add => norm(state.nodes.clone() + observed, config.model.norm_eps),
+            GraphObservationMerger::Learnt => {
+                let before = (state.temporal_position > 0).then(|| state.nodes.clone());
+                model.merged(before, observed)
+            }
+        };
+        Ok(GraphState { nodes, ..state })
     }
 
     /// State after one level: each node writes into its memories, reads those of its neighbours, of its cluster and its
@@ -163,6 +220,29 @@ impl GraphCompiledExecutor {
         state: GraphState,
         mode: GraphStepMode,
     ) -> Result<GraphState, GraphError> {
+        self.stepped(model, state, mode, true)
+    }
+
+    /// State after one level that writes nothing: the control of what memories are for.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn step_without_writing(
+        &self,
+        model: &GraphDragon,
+        state: GraphState,
+        mode: GraphStepMode,
+    ) -> Result<GraphState, GraphError> {
+        self.stepped(model, state, mode, false)
+    }
+
+    fn stepped(
+        &self,
+        model: &GraphDragon,
+        state: GraphState,
+        mode: GraphStepMode,
+        writes: bool,
+    ) -> Result<GraphState, GraphError> {
         self.check(&state)?;
         let (weights, pass) = (model.weights(), GraphPass::default());
         let x = perceive(state.nodes.clone(), &weights, pass.precision); // [1, H, P, N]
@@ -174,12 +254,13 @@ impl GraphCompiledExecutor {
             GraphStepMode::Refine => PlaceDecay::default(),
             GraphStepMode::Predict => model.decay(),
         };
+        let keys = if writes { x.clone() } else { x.zeros_like() };
         let v = state.nodes.clone();
-        let node_rho = place_write(x.clone(), v.clone(), retained(state.node_rho), &decay);
+        let node_rho = place_write(keys.clone(), v.clone(), retained(state.node_rho), &decay);
         let mut read = graph_read(x.clone(), node_rho.clone(), &self.nodes); // [1, H, P, D]
         let mut shared = |bank: &Option<Edges>, rho: Option<Tensor<5>>| {
             let (edges, rho) = (bank.as_ref()?, rho?);
-            let rho = graph_write(x.clone(), v.clone(), retained(rho), edges, &decay);
+            let rho = graph_write(keys.clone(), v.clone(), retained(rho), edges, &decay);
             read = read.clone() + graph_read(x.clone(), rho.clone(), edges);
             Some(rho)
         };
@@ -237,6 +318,17 @@ impl GraphState {
             .clone()
             .reshape([nodes, width])
             .matmul(model.readout.val())
+    }
+
+    /// The same state with empty memories.
+    pub fn with_empty_memories(self) -> Self {
+        let empty = |rho: Tensor<5>| rho.zeros_like();
+        Self {
+            node_rho: empty(self.node_rho),
+            cluster_rho: self.cluster_rho.map(empty),
+            global_rho: self.global_rho.map(empty),
+            ..self
+        }
     }
 
     /// Hash of the topology that the state belongs to.

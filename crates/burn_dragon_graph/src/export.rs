@@ -20,7 +20,7 @@ use std::path::Path;
 /// The family's name in files.
 pub(crate) const FAMILY: &str = "graph";
 /// Keys of the schema among those of the model.
-const OF_DATA: [&str; 3] = ["features", "classes", "target"];
+const OF_DATA: [&str; 4] = ["features", "classes", "target", "coding"];
 /// Largest number of features or classes.
 const MOST: usize = 1 << 24;
 
@@ -61,6 +61,12 @@ fn config_of(config: &Value) -> Result<GraphDragonConfig, String> {
         return Err(format!(
             "{features} features and {classes} classes; expected from 1 to {MOST} of each"
         ));
+    }
+    if let Some(motion) = schema.target.motion() {
+        motion.check(features, &schema.classes)?;
+    }
+    if let Some(coding) = &schema.coding {
+        coding.check(features)?;
     }
     model.validate().map_err(|error| error.to_string())?;
     Ok(GraphDragonConfig { model, schema })
@@ -143,13 +149,14 @@ impl ModelKind for GraphKind {
     fn shape(&self, config: &Value) -> String {
         match config_of(config) {
             Ok(GraphDragonConfig { model, schema }) => format!(
-                "{} levels, width {}, {} heads, {} neurons, {} features, {} classes of {}",
+                "{} levels, width {}, {} heads, {} neurons, {} features, {} {} of {}",
                 model.n_levels,
                 model.d_model,
                 model.n_heads,
                 model.n_neurons,
                 schema.features,
                 schema.classes.len(),
+                schema.target.outputs(),
                 schema.target.noun()
             ),
             Err(error) => error,
@@ -175,6 +182,7 @@ impl ModelKind for GraphKind {
         if !values.iter::<f32>().all(f32::is_finite) {
             return Err(corrupt("its logits on a graph are not finite"));
         }
+        let outputs = model.config().schema.target.outputs();
         let (alone, together) = (likeliest(alone), likeliest(together));
         if !together.ends_with(&alone) {
             return Err(corrupt(
@@ -183,7 +191,7 @@ impl ModelKind for GraphKind {
         }
         let classes: std::collections::BTreeSet<u32> = alone.into_iter().collect();
         Ok(format!(
-            "a random graph of {} nodes: {} different classes",
+            "a random graph of {} nodes: {} different {outputs}",
             second.nodes(),
             classes.len()
         ))
@@ -249,6 +257,10 @@ impl ModelKind for GraphKind {
                 share(
                     "control_majority_label_accuracy",
                     "share of the most frequent class",
+                ),
+                share(
+                    "step_mse_of_constant_velocity",
+                    "squared error of the next frame, of that of constant velocity",
                 ),
             ],
             usage: format!("```sh\ndragon pull {id}\ndragon predict {id} graph.json\n```"),

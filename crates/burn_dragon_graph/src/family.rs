@@ -1,8 +1,10 @@
 //! The graph family as a family of models.
 
 use crate::config::GraphConfig;
+use crate::data::{DatasetConfig, Target};
 use crate::export::{self, GRAPH};
 use crate::model::GraphDragon;
+use crate::motion::{self, Motion};
 use crate::predict;
 use crate::report;
 use crate::task::GraphTask;
@@ -11,7 +13,7 @@ use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
 use burn_dragon_core::api::{FreeMemory, MemoryError};
 use burn_dragon_train::api::expert::{bytes, count};
 use burn_dragon_train::api::{
-    At, Base, Evaluation, Family, Next, Outcome, Plan, PredictRequest, Predictions, RunFolder, Task,
+    At, Base, Evaluation, Family, Next, Outcome, Plan, PredictRequest, Predictions, Preset, RunFolder, Task,
     TrainError,
 };
 use serde_json::{Map, Value, json};
@@ -27,6 +29,40 @@ pub(crate) const BASE: Base = Base {
 /// Example graph for the first prediction.
 const EXAMPLE: &str = "'{\"edges\": [[0, 1], [1, 2], [2, 3], [0, 4]], \"source\": 0}'";
 
+/// Experiment with a name.
+const PRESETS: &[Preset] = &[Preset {
+    name: "nbody",
+    about: "bodies joined by springs: the next frame, and roll-outs of 50",
+    path: "config/graph/nbody.toml",
+    text: include_str!("../config/nbody.toml"),
+}];
+
+/// Two bodies at rest as an example for the first prediction.
+fn two_bodies(motion: &Motion) -> String {
+    let body = |x: f32| {
+        let mut numbers = vec![0.0; motion.inputs.width()];
+        numbers[0] = x;
+        numbers
+    };
+    let frames = vec![[body(-1.0), body(1.0)]; motion.observed_frames];
+    format!("'{}' --steps 3", json!({ "edges": [[0, 1]], "frames": frames }))
+}
+
+/// Names in a summary, and the metrics that they are.
+const LABELS: [(&str, &str); 4] = [
+    ("val_accuracy", "label_accuracy"),
+    ("val_graphs_right", "graphs_right"),
+    ("test_accuracy", "test_label_accuracy"),
+    ("test_graphs_right", "test_graphs_right"),
+];
+/// The same for bodies.
+const MOTION: [(&str, &str); 4] = [
+    ("val_step_mse", "step_mse"),
+    ("val_rollout_mse", "rollout_mse"),
+    ("test_step_mse", "test_step_mse"),
+    ("test_rollout_mse", "test_rollout_mse"),
+];
+
 /// Graph models.
 #[derive(Clone, Copy, Debug)]
 pub struct GraphFamily;
@@ -34,6 +70,7 @@ pub struct GraphFamily;
 impl Family for GraphFamily {
     const NAME: &'static str = "graph";
     const BASE: Base = BASE;
+    const PRESETS: &'static [Preset] = PRESETS;
     type Config = GraphConfig;
     type Task = GraphTask;
 
@@ -87,9 +124,10 @@ impl Family for GraphFamily {
             ),
             format!(
                 "data   {} graphs; {noun} with a label: {train} for training, {validation} for validation, {test} for \
-                 test; {} classes: {}",
+                 test; {} {}: {}",
                 count(data.train.len() as u64),
                 data.schema.classes.len(),
+                data.schema.target.outputs(),
                 config.dataset.in_words()
             ),
             format!(
@@ -114,22 +152,21 @@ impl Family for GraphFamily {
             facts.insert(format!("{part}_graphs"), json!(examples.len()));
             facts.insert(format!("{part}_labels"), json!(labels));
         }
-        facts.insert("classes".into(), json!(data.schema.classes.len()));
+        facts.insert(
+            data.schema.target.outputs().into(),
+            json!(data.schema.classes.len()),
+        );
         facts
     }
 
-    fn measured(_task: &GraphTask, evaluation: Option<&Evaluation>) -> Map<String, Value> {
+    fn measured(task: &GraphTask, evaluation: Option<&Evaluation>) -> Map<String, Value> {
         let metrics = evaluation.map(|evaluation| &evaluation.metrics);
         let value = |key: &str| json!(metrics.and_then(|metrics| metrics.get(key).copied()));
-        let mut summary = metrics.map(report::object).unwrap_or_default();
-        for (name, key) in [
-            ("val_accuracy", "label_accuracy"),
-            ("val_graphs_right", "graphs_right"),
-            ("test_accuracy", "test_label_accuracy"),
-            ("test_graphs_right", "test_graphs_right"),
-        ] {
-            summary.insert(name.into(), value(key));
-        }
+        let (mut summary, names) = match task.data().schema.target {
+            Target::Motion(_) => (metrics.map(motion::object).unwrap_or_default(), MOTION),
+            _ => (metrics.map(report::object).unwrap_or_default(), LABELS),
+        };
+        summary.extend(names.map(|(name, key)| (name.to_string(), value(key))));
         summary
     }
 
@@ -143,9 +180,10 @@ impl Family for GraphFamily {
         _outcome: &Outcome,
         run: &RunFolder,
     ) -> Result<Option<Next>, TrainError> {
-        let input = match task.config().dataset {
-            crate::data::DatasetConfig::Embedded(_) => EXAMPLE,
-            _ => "graph.json",
+        let input = match (task.data().schema.target.motion(), &task.config().dataset) {
+            (Some(motion), _) => two_bodies(&motion),
+            (None, DatasetConfig::Embedded(_)) => EXAMPLE.into(),
+            _ => "graph.json".into(),
         };
         Ok(Some(Next {
             command: format!("predict {} {input}", run.path().display()),

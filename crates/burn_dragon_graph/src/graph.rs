@@ -1,6 +1,7 @@
 //! Graphs with features and labels, as they stand in data.
 
 use crate::error::GraphError;
+use crate::motion::Frames;
 use burn_dragon_kernel::api::graph::{Adjacency, SelfEdges};
 use std::sync::Arc;
 
@@ -135,12 +136,14 @@ impl Graph {
 }
 
 /// Labels of a graph.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Labels {
     /// A class for each node; `None` for nodes whose class is not asked for.
     Nodes(Vec<Option<u32>>),
     /// A class for the whole graph.
     Graph(u32),
+    /// Frames of the nodes, which are bodies: first those that are observed, then those that are predicted.
+    Frames(Arc<Frames>),
 }
 
 impl Labels {
@@ -149,12 +152,13 @@ impl Labels {
         match self {
             Self::Nodes(labels) => labels.iter().flatten().count(),
             Self::Graph(_) => 1,
+            Self::Frames(frames) => frames.bodies(),
         }
     }
 }
 
 /// Graph with its labels. The parts of transductive data share one graph and have other labels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Example {
     /// The graph.
     pub graph: Arc<Graph>,

@@ -10,10 +10,14 @@ use burn_dragon_kernel::api::graph::{Adjacency, Edges, Normalisation, SelfEdges}
 #[derive(Clone, Debug)]
 pub struct GraphInput {
     edges: Edges,
+    /// From each node to the graph that it is a node of.
+    membership: Edges,
     /// Number of nodes of each graph.
     sizes: Vec<usize>,
     /// Node and feature of each active feature.
     active: Vec<[i32; 2]>,
+    /// Weight of each active feature; absent: 1.
+    weights: Option<Vec<f32>>,
     features: usize,
 }
 
@@ -43,12 +47,36 @@ impl GraphInput {
             sizes.push(graph.nodes());
             adjacencies.push(graph.adjacency(self_edges)?);
         }
+        let members: Vec<(usize, usize)> = graph_of(&sizes).enumerate().collect();
+        let members = Adjacency::between(members.len(), sizes.len(), &members)?;
         Ok(Self {
             edges: Edges::new(Adjacency::block_diagonal(&adjacencies)?, normalisation),
+            membership: Edges::new(members, Normalisation::Mean),
             sizes,
             active,
+            weights: None,
             features,
         })
+    }
+
+    /// The same graphs with a number for each feature of each node, in place of active features.
+    ///
+    /// # Panics
+    /// If there are not as many numbers as nodes times features.
+    pub fn with_values(self, values: Vec<f32>) -> Self {
+        let (nodes, features) = (self.nodes(), self.features);
+        assert_eq!(
+            values.len(),
+            nodes * features,
+            "GraphInput: numbers of {nodes} nodes"
+        );
+        let pairs =
+            (0..nodes).flat_map(|node| (0..features).map(move |feature| [node as i32, feature as i32]));
+        Self {
+            active: pairs.collect(),
+            weights: Some(values),
+            ..self
+        }
     }
 
     /// Number of nodes of all graphs.
@@ -66,13 +94,18 @@ impl GraphInput {
         &self.edges
     }
 
+    /// Edges from each node to the graph that it is a node of. A write through them is the mean over the nodes of a graph.
+    pub(crate) fn membership(&self) -> &Edges {
+        &self.membership
+    }
+
     /// Number of features that the model knows.
     pub fn features(&self) -> usize {
         self.features
     }
 
-    /// Sum of the rows of each node's active features, divided by the root of their number. With a seed and a rate,
-    /// features are left out at random, and the others are scaled so that the mean stays.
+    /// Sum of the rows of each node's active features, times their weights, divided by the root of their number. With a seed and
+    /// a rate, features are left out at random, and the others are scaled so that the mean stays.
     ///
     /// # Shapes
     /// - `rows`: `[F, D]`
@@ -88,24 +121,30 @@ impl GraphInput {
         self.active
             .iter()
             .for_each(|[node, _]| counts[*node as usize] += 1);
-        let kept: Vec<[i32; 2]> = match dropout {
-            None => self.active.clone(),
+        let all = 0..self.active.len();
+        let kept: Vec<usize> = match dropout {
+            None => all.collect(),
             Some((seed, rate)) => {
                 let mut rng = Rng::new(derive(seed, "feature", 0, 0));
-                let kept = self.active.iter().filter(|_| rng.uniform() >= rate);
-                kept.copied().collect()
+                all.filter(|_| rng.uniform() >= rate).collect()
             }
         };
         if kept.is_empty() {
             return sums;
         }
         let scale = dropout.map_or(1.0, |(_, rate)| 1.0 / (1.0 - rate));
-        let weights = kept
-            .iter()
-            .map(|[node, _]| (scale / f64::from(counts[*node as usize]).sqrt()) as f32);
+        let own = |at: usize| {
+            self.weights
+                .as_ref()
+                .map_or(1.0, |weights| f64::from(weights[at]))
+        };
+        let weights = kept.iter().map(|&at| {
+            let count = f64::from(counts[self.active[at][0] as usize]);
+            (own(at) * scale / count.sqrt()) as f32
+        });
         let weights = TensorData::new(weights.collect::<Vec<f32>>(), [kept.len(), 1]);
         let weights = Tensor::<2>::from_data(weights, (&rows.device(), rows.dtype()));
-        let of = |end: usize| indices(kept.iter().map(|pair| pair[end]), &rows.device());
+        let of = |end: usize| indices(kept.iter().map(|&at| self.active[at][end]), &rows.device());
         let terms = rows.clone().select(0, of(1)) * weights; // [K, D]
         sums.select_assign(0, of(0), terms, IndexingUpdateOp::Add)
     }
@@ -118,16 +157,18 @@ impl GraphInput {
     pub fn means(&self, rows: Tensor<2>) -> Tensor<2> {
         let width = rows.dims()[1];
         let sums = Tensor::zeros([self.sizes.len(), width], (&rows.device(), rows.dtype()));
-        let graph_of = self.sizes.iter().enumerate();
-        let graph_of: Vec<i32> = graph_of
-            .flat_map(|(graph, size)| std::iter::repeat_n(graph as i32, *size))
-            .collect();
         let shares = self.sizes.iter().map(|size| 1.0 / (*size).max(1) as f32);
         let shares = TensorData::new(shares.collect::<Vec<f32>>(), [self.sizes.len(), 1]);
         let shares = Tensor::<2>::from_data(shares, (&rows.device(), rows.dtype()));
-        let graph_of = indices(graph_of.into_iter(), &rows.device());
+        let graph_of = indices(graph_of(&self.sizes).map(|graph| graph as i32), &rows.device());
         sums.select_assign(0, graph_of, rows, IndexingUpdateOp::Add) * shares
     }
+}
+
+/// Number of the graph of each node.
+fn graph_of(sizes: &[usize]) -> impl Iterator<Item = usize> {
+    let sizes = sizes.iter().enumerate();
+    sizes.flat_map(|(graph, size)| std::iter::repeat_n(graph, *size))
 }
 
 /// Indices as a tensor.

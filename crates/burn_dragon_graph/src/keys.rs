@@ -50,6 +50,8 @@ mod tests {
         for variant in [
             "dataset.seed=1",
             "loss.labels=final",
+            "dataset.nbody={}",
+            "model={ observation = \"gated\", shared_memory = \"mean\" }",
             tu,
             tsv,
             json,
@@ -71,6 +73,9 @@ mod tests {
         for key in [
             "dataset.fold",
             "dataset.part",
+            "dataset.nbody.inputs",
+            "model.observation",
+            "model.shared_memory",
             "baselines.dropout",
             "loss.labels",
             "model.decay",

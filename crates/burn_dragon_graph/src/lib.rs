@@ -19,8 +19,10 @@
 //! | graphs, with features and labels | [`api::Graph`], [`api::Example`] |
 //! | graphs from a seed or from files, in three parts | [`api::DatasetConfig`], [`api::Data`] |
 //! | the model | [`api::GraphDragon`] |
+//! | bodies in motion, frame by frame | [`api::core::Frames`], [`api::config::Motion`] |
 //! | figures by number of levels, and with other uses of memory | [`api::evaluate`], [`api::PlaceMemory`] |
 //! | steps on one topology, with clusters and global memories | [`api::GraphTopologyRouting`], [`api::GraphCompiledExecutor`] |
+//! | graphs of the crate `petgraph`, in and out (feature `petgraph`) | `Graph::from_petgraph`, `Graph::to_petgraph` |
 //! | models to compare with | [`api::baselines`] |
 //! | the family, for the trainer and the command line | [`api::GraphFamily`], [`api::GraphTask`] |
 
@@ -35,7 +37,11 @@ mod family;
 mod graph;
 mod input;
 mod keys;
+mod levels;
 mod model;
+mod motion;
+#[cfg(any(feature = "petgraph", test))]
+mod petgraphs;
 mod predict;
 mod report;
 mod routing;
@@ -59,19 +65,21 @@ pub mod api {
     pub mod core {
         pub use crate::graph::{Example, Graph, Labels};
         pub use crate::input::GraphInput;
-        pub use crate::model::{GraphDragon, GraphDragonConfig, GraphPass, PlaceMemory};
+        pub use crate::model::{Gate, GraphDragon, GraphDragonConfig, GraphPass, PlaceMemory};
+        pub use crate::motion::Frames;
     }
 
     /// Configuration of a run.
     pub mod config {
         pub use crate::config::{
             BaselineName, BaselinesConfig, GraphConfig, LevelLabels, LossConfig, ModelConfig, Neighbours,
-            OwnMemory, Supervised,
+            Observation, OwnMemory, SharedMemory, Supervised,
         };
         pub use crate::data::{
-            DatasetConfig, GeneratedTask, GeneratorConfig, GraphmlConfig, JsonConfig, NodeFeatures, Schema,
-            Target, TsvConfig, TuConfig,
+            DatasetConfig, GeneratedTask, GeneratorConfig, GraphmlCoding, GraphmlConfig, JsonConfig,
+            NbodyConfig, NodeFeatures, Schema, Target, TsvConfig, TuConfig,
         };
+        pub use crate::motion::{BodyInputs, Motion};
     }
 
     /// Routing between nodes and memories.

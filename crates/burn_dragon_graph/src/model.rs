@@ -14,17 +14,19 @@
 //! A node writes before its neighbours read, so that one level carries information over one edge: what is k edges away
 //! changes a node after k levels, and not before.
 
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Observation};
 use crate::data::{Schema, Target};
 use crate::error::GraphError;
 use crate::input::GraphInput;
+use crate::levels::{Levels, Time};
 use burn::module::{Module, Param};
+use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_core::api::expert::{ParameterBuilder, derive, initial, norm};
 use burn_dragon_core::api::{FreeMemory, Need, Precision, TensorShape, Trunk};
 use burn_dragon_kernel::api::WriteOrder;
-use burn_dragon_kernel::api::graph::{History, PlaceDecay};
-use burn_dragon_kernel::api::{Decay, DropoutMask, LevelWeights, SpeakInput, join, perceive, speak};
+use burn_dragon_kernel::api::graph::PlaceDecay;
+use burn_dragon_kernel::api::{Decay, DropoutMask, LevelWeights, SpeakInput, join, speak};
 
 /// Model of nodes that have memories and read those of their neighbours.
 #[derive(Module, Debug)]
@@ -35,8 +37,19 @@ pub struct GraphDragon {
     pub trunk: Trunk,
     /// Readout: model width to the classes, `[D, C]`.
     pub readout: Param<Tensor<2>>,
+    /// Gate of a frame, if it is learnt.
+    pub gate: Option<Gate>,
     #[module(skip)]
     config: GraphDragonConfig,
+}
+
+/// Gate of a frame: how far a state moves towards it.
+#[derive(Module, Debug)]
+pub struct Gate {
+    /// From the state, `[D, D]`.
+    pub state: Param<Tensor<2>>,
+    /// From the frame, `[D, D]`.
+    pub frame: Param<Tensor<2>>,
 }
 
 /// Configuration of a model, as in its file: its sizes, and the features and classes of its data.
@@ -48,15 +61,18 @@ pub struct GraphDragonConfig {
     pub schema: Schema,
 }
 
-/// Use of the memories of the nodes in a pass: the trained one, and ablations.
+/// Use of the memories of the nodes in a pass: the trained one, and ablations. Time is counted in levels, and where frames
+/// are read, in frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PlaceMemory {
-    /// Memories are carried from level to level, as in training.
+    /// Memories are carried, as in training.
     #[default]
     Carried,
-    /// Memories are emptied before the write of each level, so that a read sees the newest write alone.
+    /// Memories are emptied before the write of each level, so that a read sees the newest write alone; where frames are read,
+    /// before each frame.
     ResetEachLevel,
-    /// Memories are emptied once, before the read of this level, counted from 1: it reads nothing.
+    /// Memories are emptied once, before the read of this level, or the first read of this frame, counted from 1: it reads
+    /// nothing.
     WipedAt(usize),
     /// Nothing is written: every read is empty.
     NeverWritten,
@@ -82,6 +98,9 @@ impl GraphDragonConfig {
         let mut tensors = vec![TensorShape::new("features", [self.schema.features, d])];
         tensors.extend(self.model.trunk().tensors());
         tensors.push(TensorShape::new("readout", [d, self.schema.classes.len()]));
+        if self.is_gated() {
+            tensors.extend(["gate.state", "gate.frame"].map(|name| TensorShape::new(name, [d, d])));
+        }
         tensors
     }
 
@@ -91,22 +110,48 @@ impl GraphDragonConfig {
         numbers.fold(0, u64::saturating_add)
     }
 
-    /// Number of pairs of a read and a write that it reads, in `levels` levels.
-    fn recalls(&self, levels: usize) -> u64 {
-        let levels = levels as u64;
-        if self.model.decay == 0.0 {
-            levels
-        } else {
-            levels.saturating_mul(levels + 1) / 2
+    /// Whether a frame is merged by a learnt gate.
+    fn is_gated(&self) -> bool {
+        self.model.observation == Some(Observation::Gated)
+    }
+
+    /// Bytes of the shared memories of a graph in a training step.
+    pub(crate) fn shared_bytes(&self) -> u64 {
+        let numbers = (self.model.d_model as u64).saturating_mul(self.model.n_neurons as u64);
+        let writes = (self.model.n_levels as u64).saturating_mul(self.frames());
+        match self.model.shared_memory {
+            None => 0,
+            Some(_) => numbers.saturating_mul(8).saturating_mul(writes),
         }
     }
 
-    /// FLOPs of a forward pass with `levels` levels over so many nodes and edges, with a readout after each.
+    /// Number of frames that are read in a pass.
+    fn frames(&self) -> u64 {
+        let motion = self.schema.target.motion();
+        motion.map_or(1, |motion| motion.observed_frames as u64)
+    }
+
+    /// Number of pairs of a read and a write that it reads, in `levels` levels for each frame.
+    fn recalls(&self, levels: usize) -> u64 {
+        let (levels, frames) = (levels as u64, self.frames());
+        let triangle = |reads: u64| reads.saturating_mul(reads.saturating_add(1)) / 2;
+        let is_motion = self.schema.target.motion().is_some();
+        match self.model.decay == 0.0 {
+            true if is_motion => frames.saturating_mul(triangle(levels)),
+            true => levels,
+            false => triangle(frames.saturating_mul(levels)),
+        }
+    }
+
+    /// FLOPs of a forward pass with `levels` levels over so many nodes and edges, with a readout after each; where frames are
+    /// read, over all frames that are observed.
     pub fn forward_flops(&self, levels: usize, nodes: u64, edges: u64) -> u64 {
         let of = |size: usize| size as u64;
         let (d, n) = (of(self.model.d_model), of(self.model.n_neurons));
-        let wide = 6 * n * d + 2 * d * of(self.schema.classes.len());
-        let at_nodes = nodes.saturating_mul(wide).saturating_mul(of(levels));
+        let shared = self.model.shared_memory.map_or(0, |_| 4 * n * d);
+        let wide = 6 * n * d + 2 * d * of(self.schema.classes.len()) + shared;
+        let passes = of(levels).saturating_mul(self.frames());
+        let at_nodes = nodes.saturating_mul(wide).saturating_mul(passes);
         let narrow = 2 * (n + d * of(self.model.n_heads));
         let at_edges = edges.saturating_mul(narrow).saturating_mul(self.recalls(levels));
         at_nodes.saturating_add(at_edges)
@@ -122,7 +167,7 @@ impl GraphDragonConfig {
         );
         let kept =
             (6 * d + 2 * d * heads + 2 * n + 3 * of(self.schema.classes.len())) * of(self.model.n_levels);
-        let at_nodes = nodes.saturating_mul(4 * kept);
+        let at_nodes = nodes.saturating_mul(4 * kept).saturating_mul(self.frames());
         let gathered = 4 * (2 * n + 2 * d * heads);
         let at_edges = edges
             .saturating_mul(gathered)
@@ -159,9 +204,14 @@ impl GraphDragon {
         config.model.validate()?;
         let mut build = ParameterBuilder::new(config.tensors(), device, &mut weight);
         let (features, readout) = (build.parameter("features"), build.parameter("readout"));
+        let gate = config.is_gated().then(|| Gate {
+            state: build.parameter("gate.state"),
+            frame: build.parameter("gate.frame"),
+        });
         Ok(Self {
             features,
             readout,
+            gate,
             trunk: Trunk::from_weights(&config.model.trunk(), device, weight)?,
             config: config.clone(),
         })
@@ -198,27 +248,35 @@ impl GraphDragon {
     /// # Panics
     /// As [`logits_by_level`](Self::logits_by_level).
     pub fn streams_by_level(&self, input: &GraphInput, pass: GraphPass) -> Vec<Tensor<4>> {
-        let mut s = self.embedded(input, pass.dropout_seed);
-        let (model, weights) = (&self.config.model, self.weights());
-        let mut memory = History::empty(model.d_model, self.decay());
-        let levels = pass.levels.unwrap_or(model.n_levels);
-        let mut streams = Vec::with_capacity(levels);
-        for level in 0..levels {
-            let x = perceive(s.clone(), &weights, pass.precision); // [1, H, P, N]
-            if model.decay == 0.0 || pass.memory == PlaceMemory::ResetEachLevel {
-                memory = History::empty(model.d_model, self.decay());
-            }
-            if pass.memory != PlaceMemory::NeverWritten {
-                memory.write(x.clone(), s.clone());
-            }
-            if pass.memory == PlaceMemory::WipedAt(level + 1) {
-                memory = History::empty(model.d_model, self.decay());
-            }
-            let read = memory.read(x, input.edges()); // [1, H, P, D]
-            s = self.spoken(s, read, &weights, pass, level);
-            streams.push(s.clone());
-        }
-        streams
+        let mut levels = Levels::new(self, input, pass);
+        levels.read(self.embedded(input, pass.dropout_seed), Time::EachLevel)
+    }
+
+    /// States of the nodes after each level of each frame. The inputs are frames of the same graphs, in order: memories are
+    /// carried from frame to frame and decay once a frame, before its first write; the states of the nodes begin anew, unless a
+    /// gate is learnt.
+    ///
+    /// # Shapes
+    /// - output: for each frame, for each level `[1, 1, P, D]`
+    ///
+    /// # Panics
+    /// As [`logits_by_level`](Self::logits_by_level), and if an input has other nodes than the first one.
+    pub fn streams_of_frames(&self, inputs: &[GraphInput], pass: GraphPass) -> Vec<Vec<Tensor<4>>> {
+        let Some(first) = inputs.first() else {
+            return Vec::new();
+        };
+        let mut levels = Levels::new(self, first, pass);
+        let mut state = None;
+        let frame = |(index, input): (usize, &GraphInput)| {
+            let seed = pass
+                .dropout_seed
+                .map(|seed| derive(seed, "frame", 0, index as u64));
+            let begin = self.merged(state.take(), self.embedded(input, seed));
+            let states = levels.read(begin, Time::EachFrame);
+            state = states.last().cloned();
+            states
+        };
+        inputs.iter().enumerate().map(frame).collect()
     }
 
     /// State after a read, `[1, 1, P, D]`.
@@ -244,6 +302,19 @@ impl GraphDragon {
         join(s, output.u, eps)
     }
 
+    /// States at the beginning of a frame, `[1, 1, P, D]`, from those after the frame before it, if there was one.
+    pub(crate) fn merged(&self, state: Option<Tensor<4>>, frame: Tensor<4>) -> Tensor<4> {
+        let (Some(gate), Some(state)) = (&self.gate, state) else {
+            return frame;
+        };
+        let eps = self.config.model.norm_eps;
+        let drive = |of: &Tensor<4>, weight: &Param<Tensor<2>>| {
+            norm(of.clone(), eps).matmul(weight.val().unsqueeze())
+        };
+        let open = sigmoid(drive(&state, &gate.state) + drive(&frame, &gate.frame));
+        state.clone() + open * (frame - state)
+    }
+
     /// Weights of the levels.
     pub(crate) fn weights(&self) -> LevelWeights {
         let trunk = &self.trunk;
@@ -265,6 +336,16 @@ impl GraphDragon {
         }
     }
 
+    /// Empty shared memories of so many graphs, `[1, H, G, N, D]`, if the model has them.
+    pub(crate) fn empty_shared(&self, graphs: usize) -> Option<Tensor<5>> {
+        let model = &self.config.model;
+        let (heads, neurons) = (model.n_heads, model.n_neurons / model.n_heads);
+        let weights = self.features.val();
+        let shape = [1, heads, graphs, neurons, model.d_model];
+        let empty = |_| Tensor::zeros(shape, (&weights.device(), weights.dtype()));
+        model.shared_memory.map(empty)
+    }
+
     /// Embedded nodes, `[1, 1, P, D]`.
     pub(crate) fn embedded(&self, input: &GraphInput, dropout_seed: Option<u64>) -> Tensor<4> {
         let model = &self.config.model;
@@ -278,7 +359,7 @@ impl GraphDragon {
     pub(crate) fn read_out(&self, s: Tensor<4>, input: &GraphInput) -> Tensor<2> {
         let s = s.reshape([input.nodes(), self.config.model.d_model]);
         let read = match self.config.schema.target {
-            Target::Nodes | Target::Distances => s,
+            Target::Nodes | Target::Distances | Target::Motion(_) => s,
             Target::Graphs => input.means(s),
         };
         read.matmul(self.readout.val())

@@ -1,11 +1,12 @@
 //! Prediction: classes of the nodes of given graphs, or of the graphs, for `dragon predict`.
 
-use crate::data::{Target, TsvConfig, graphs_of};
+use crate::data::{JsonGraph, Schema, Target, TsvConfig, graphs_of, graphs_of_file};
 use crate::error::GraphError;
 use crate::evaluate::{NodeModel, likeliest};
 use crate::export::model_of;
 use crate::graph::Graph;
 use crate::model::{GraphDragon, GraphPass};
+use crate::motion;
 use burn_dragon_checkpoint::api::ModelFile;
 use burn_dragon_train::api::{PredictRequest, Predictions, TrainError};
 use serde_json::{Map, Value, json};
@@ -27,10 +28,20 @@ pub(crate) fn predict(file: ModelFile, request: &PredictRequest) -> Result<Predi
     let model = model_of(file, &request.model, &request.device)?;
     let levels = request.steps.unwrap_or(model.config().model.n_levels);
     if !(1..=MOST_LEVELS).contains(&levels) {
-        let text = format!("--steps {levels}: expected a number of levels from 1 to {MOST_LEVELS}");
+        let what = match model.config().schema.target {
+            Target::Motion(_) => "frames",
+            _ => "levels",
+        };
+        let text = format!("--steps {levels}: expected a number of {what} from 1 to {MOST_LEVELS}");
         return Err(TrainError::Usage(text));
     }
-    let predicted = Predicted::of(&model, input(&request.input)?, levels);
+    let schema = &model.config().schema;
+    let input = input(&request.input, schema)?;
+    if let Some(motion) = schema.target.motion() {
+        let count = request.steps.unwrap_or(1);
+        return Ok(motion::predict(&model, &motion, input.bodies()?, count));
+    }
+    let predicted = Predicted::of(&model, input.graphs()?, levels);
     Ok(Predictions {
         lines: predicted.lines(),
         object: predicted.object(),
@@ -43,44 +54,86 @@ pub(crate) fn predict(file: ModelFile, request: &PredictRequest) -> Result<Predi
     })
 }
 
+/// Input that was found.
+enum Input {
+    /// JSON of a file or of standard input.
+    Text(String),
+    /// JSON that was typed itself.
+    Typed(String),
+    /// Graphs of another format.
+    Graphs(Vec<Line>),
+}
+
+impl Input {
+    /// Graphs with features.
+    fn graphs(self) -> Result<Vec<Line>, TrainError> {
+        let read = |text: &str| -> Vec<Line> {
+            let graphs = graphs_of(text).into_iter();
+            let graph = |json: JsonGraph| json.graph().map_err(|error| error.to_string());
+            graphs.map(|(line, json)| (line, json.and_then(graph))).collect()
+        };
+        match self {
+            Self::Graphs(graphs) => Ok(graphs),
+            Self::Text(text) => Ok(read(&text)),
+            Self::Typed(text) => only_graphs(&text, read(&text)),
+        }
+    }
+
+    /// Graphs with frames, which are checked later.
+    fn bodies(self) -> Result<Vec<(usize, Result<JsonGraph, String>)>, TrainError> {
+        match self {
+            Self::Text(text) => Ok(graphs_of(&text)),
+            Self::Typed(text) => only_graphs(&text, graphs_of(&text)),
+            Self::Graphs(_) => {
+                let reason = "a model of motion reads JSON with `frames`, and no other format";
+                Err(TrainError::BadInput(reason.into()))
+            }
+        }
+    }
+}
+
+/// The graphs of typed text; an error if one is none, because the text may be a misspelt path.
+fn only_graphs<T>(
+    text: &str,
+    graphs: Vec<(usize, Result<T, String>)>,
+) -> Result<Vec<(usize, Result<T, String>)>, TrainError> {
+    match graphs.iter().find_map(|(_, graph)| graph.as_ref().err()) {
+        Some(reason) => Err(TrainError::BadInput(format!(
+            "{text} is neither a file nor a graph: {reason}"
+        ))),
+        None => Ok(graphs),
+    }
+}
+
 /// Input: standard input, a file, a folder with `nodes.tsv` and `edges.tsv`, or the text itself.
-fn input(text: &str) -> Result<Vec<Line>, TrainError> {
-    let read = |text: &str| -> Vec<Line> {
-        let graphs = graphs_of(text).into_iter();
-        let graph = |json: crate::data::JsonGraph| json.graph().map_err(|error| error.to_string());
-        graphs.map(|(line, json)| (line, json.and_then(graph))).collect()
-    };
+fn input(text: &str, schema: &Schema) -> Result<Input, TrainError> {
     let path = Path::new(text);
     if text == "-" {
         let mut text = String::new();
         let whole = stdin().read_to_string(&mut text);
         whole.map_err(|error| TrainError::BadInput(format!("cannot read standard input: {error}")))?;
-        return Ok(read(&text));
+        return Ok(Input::Text(text));
     }
     if path.is_dir() {
         let graph = TsvConfig { path: path.into() }.graph()?;
-        return Ok(vec![(1, Ok(graph))]);
+        return Ok(Input::Graphs(vec![(1, Ok(graph))]));
     }
     if path.extension().is_some_and(|ending| ending == "graphml") {
-        return Err(TrainError::BadInput(format!(
-            "{text}: GraphML is read for training alone, because the numbers of features depend on all values of a file; give \
-             JSON, with the numbers in `features`"
-        )));
+        let Some(coding) = &schema.coding else {
+            return Err(TrainError::BadInput(format!(
+                "{text}: the model was not trained on GraphML, or by a version that did not store the values of its keys, so                  that the numbers of the features are not known; give JSON, with the numbers in `features`"
+            )));
+        };
+        return Ok(Input::Graphs(graphs_of_file(path, coding)?));
     }
     if path.exists() {
         let whole = std::fs::read_to_string(path).map_err(|source| GraphError::Read {
             path: path.into(),
             source,
         })?;
-        return Ok(read(&whole));
+        return Ok(Input::Text(whole));
     }
-    let lines = read(text);
-    match lines.iter().find_map(|(_, graph)| graph.as_ref().err()) {
-        Some(reason) => Err(TrainError::BadInput(format!(
-            "{text} is neither a file nor a graph: {reason}"
-        ))),
-        None => Ok(lines),
-    }
+    Ok(Input::Typed(text.into()))
 }
 
 /// Predictions for some graphs, in their order.

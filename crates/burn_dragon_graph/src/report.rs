@@ -134,7 +134,7 @@ impl Report {
     }
 }
 
-fn in_words(name: &str) -> String {
+pub(crate) fn in_words(name: &str) -> String {
     match name {
         "untrained" => "the model before its first step".into(),
         "reset" => "its memories emptied at each level".into(),

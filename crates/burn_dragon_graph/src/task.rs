@@ -1,5 +1,7 @@
 //! Graphs as a task of the trainer.
 
+mod motion;
+
 use crate::baselines;
 use crate::config::GraphConfig;
 use crate::data::{Data, Target};
@@ -9,6 +11,7 @@ use crate::export;
 use crate::graph::Example;
 use crate::keys;
 use crate::model::{GraphDragon, GraphDragonConfig, GraphPass, PlaceMemory};
+use crate::motion::{self as frames, FrameModel};
 use crate::report::{Named, Report};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -22,7 +25,8 @@ use burn_dragon_train::api::{
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Task of the graph family: cross-entropy of the labels of nodes or graphs, after every supervised level.
+/// Task of the graph family: cross-entropy of the labels of nodes or graphs, or squared error of the next frame of bodies, after
+/// every supervised level.
 ///
 /// The loss is the mean over the levels of the mean over the labels of a batch.
 #[derive(Debug)]
@@ -95,12 +99,16 @@ impl GraphTask {
     /// right, if that is asked for.
     pub(crate) fn loss_of(
         &self,
-        model: &impl NodeModel,
+        model: &impl FrameModel,
         batch: &[Example],
         pass: GraphPass,
         watch: bool,
     ) -> Result<(Tensor<1>, Option<f64>), GraphError> {
         let schema = &self.data.schema;
+        if let Some(motion) = schema.target.motion() {
+            let losses = frames::losses(model, &motion, batch, pass)?;
+            return Ok((self.supervised(losses), None));
+        }
         let input = model.input(&graphs(batch))?;
         let targets = Targets::new(batch);
         let by_level = model.logits(&input, pass);
@@ -121,10 +129,22 @@ impl GraphTask {
             let classes = targets.classes.iter().map(label).collect();
             losses.push(Targets::losses(logits, classes).mean());
         }
-        let supervised = losses.len().max(1) as f64;
+        Ok((self.mean(losses), right))
+    }
+
+    /// Mean over the supervised ones of all levels.
+    fn supervised(&self, losses: Vec<Tensor<1>>) -> Tensor<1> {
+        let (levels, loss) = (losses.len(), self.config.loss);
+        let own = losses.into_iter().enumerate();
+        let own = own.filter(|(level, _)| loss.supervises(*level, levels));
+        self.mean(own.map(|(_, loss)| loss).collect())
+    }
+
+    /// Mean of the losses of some levels; 0 without any.
+    fn mean(&self, losses: Vec<Tensor<1>>) -> Tensor<1> {
+        let count = losses.len().max(1) as f64;
         let sum = losses.into_iter().reduce(|sum, loss| sum + loss);
-        let sum = sum.unwrap_or_else(|| Tensor::zeros([1], &self.device));
-        Ok((sum / supervised, right))
+        sum.unwrap_or_else(|| Tensor::zeros([1], &self.device)) / count
     }
 
     /// Scores of a model after 1, 2, ... `levels` levels.
@@ -200,8 +220,10 @@ impl GraphTask {
 
     fn bytes_of(&self, graphs: u64) -> u64 {
         let (nodes, edges) = self.sizes();
-        self.model_config()
-            .training_bytes(nodes.saturating_mul(graphs), edges.saturating_mul(graphs))
+        let config = self.model_config();
+        let shared = config.shared_bytes().saturating_mul(graphs);
+        let places = config.training_bytes(nodes.saturating_mul(graphs), edges.saturating_mul(graphs));
+        places.saturating_add(shared)
     }
 }
 
@@ -265,6 +287,9 @@ impl Task for GraphTask {
             }
             Scope::Full => &all[..],
         };
+        if let Some(motion) = self.data.schema.target.motion() {
+            return self.evaluate_motion(&motion, model, examples, scope);
+        }
         let levels = self.config.model.n_levels;
         let scores = self.scores(model, examples, levels, PlaceMemory::Carried)?;
         let last = scores[levels - 1];
@@ -283,8 +308,11 @@ impl Task for GraphTask {
         })
     }
 
-    /// Share of the labels that are wrong.
+    /// Share of the labels that are wrong; of bodies, the loss.
     fn score(&self, evaluation: &Evaluation) -> f64 {
+        if self.data.schema.target.motion().is_some() {
+            return evaluation.loss;
+        }
         let right = evaluation.metrics.get("label_accuracy").copied();
         1.0 - right.unwrap_or_default()
     }
@@ -305,6 +333,9 @@ impl Task for GraphTask {
     }
 
     fn figures(&self) -> Vec<Figure> {
+        if self.data.schema.target.motion().is_some() {
+            return self.figures_of_motion();
+        }
         let share = |key, name, label| Figure {
             key,
             name,
@@ -334,7 +365,10 @@ impl Task for GraphTask {
     }
 
     fn loss_name(&self) -> &'static str {
-        "nats a label"
+        match self.data.schema.target {
+            Target::Motion(_) => "squared error of an output",
+            _ => "nats a label",
+        }
     }
 
     fn units_per_batch(&self) -> u64 {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use burn::tensor::{Device, Tensor};
-use burn_dragon_graph::api::config::{ModelConfig, Neighbours, OwnMemory, Schema, Target};
+use burn_dragon_graph::api::config::{ModelConfig, Neighbours, OwnMemory, Schema, SharedMemory, Target};
 use burn_dragon_graph::api::core::{Graph, GraphDragon, GraphDragonConfig, GraphPass, PlaceMemory};
 use burn_dragon_graph::api::execution::{GraphCompiledExecutor, GraphObservationMerger, GraphStepMode};
 use burn_dragon_graph::api::expert::NodeModel;
@@ -26,6 +26,7 @@ fn config(decay: f64, neighbours: Neighbours, own_memory: OwnMemory) -> GraphDra
             features: 5,
             classes: vec!["a".into(), "b".into(), "c".into()],
             target: Target::Nodes,
+            coding: None,
         },
     }
 }
@@ -197,13 +198,15 @@ fn memories_that_are_reset_keep_the_newest_write_alone() {
 /// The executor forms the memories, training keeps the writes: the same states, and the same gradients.
 #[test]
 fn compiled_steps_are_the_levels_of_the_model_with_their_gradients() {
-    for decay in [0.0, 0.5, 1.0] {
-        let model = GraphDragon::new(
-            &config(decay, Neighbours::Mean, OwnMemory::Add),
-            7,
-            &Device::flex().autodiff(),
-        )
-        .unwrap();
+    for (decay, shared) in [
+        (0.0, None),
+        (0.5, None),
+        (1.0, None),
+        (0.5, Some(SharedMemory::Mean)),
+    ] {
+        let mut config = config(decay, Neighbours::Mean, OwnMemory::Add);
+        config.model.shared_memory = shared;
+        let model = GraphDragon::new(&config, 7, &Device::flex().autodiff()).unwrap();
         let input = model.input(&[&graph()]).unwrap();
         let levels = model.streams_by_level(&input, GraphPass::default());
         let executor = GraphCompiledExecutor::of_graph(&graph(), &model).unwrap();
@@ -287,6 +290,31 @@ fn a_cluster_and_a_global_memory_join_what_edges_do_not() {
         let changed: Vec<bool> = one.iter().zip(&two).map(|(one, two)| one != two).collect();
         assert_eq!(changed, reached);
     }
+}
+
+/// A shared memory joins the nodes of a graph, whatever its edges, and not those of two graphs of a batch.
+#[test]
+fn a_shared_memory_joins_the_nodes_of_a_graph_and_no_others() {
+    let mut config = config(0.5, Neighbours::Mean, OwnMemory::Drop);
+    config.model.shared_memory = Some(SharedMemory::Mean);
+    let model = GraphDragon::new(&config, 7, &Device::flex()).unwrap();
+    let of = |features: [u32; 2]| Graph::new(vec![], features.map(|feature| vec![feature]).into()).unwrap();
+    let one = GraphPass {
+        levels: Some(1),
+        ..GraphPass::default()
+    };
+    let read = |first, second: [u32; 2]| logits(&model, &[&of(first), &of(second)], one);
+    let (before, after) = (read([0, 1], [3, 4]), read([0, 2], [3, 4]));
+    assert_ne!(before[0], after[0]);
+    assert!(near(&before[2..], &after[2..]));
+    let never = GraphPass {
+        memory: PlaceMemory::NeverWritten,
+        ..one
+    };
+    assert_eq!(
+        logits(&model, &[&of([0, 1])], never)[0],
+        logits(&model, &[&of([0, 2])], never)[0]
+    );
 }
 
 #[test]

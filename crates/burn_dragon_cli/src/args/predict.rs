@@ -10,11 +10,12 @@ pub struct PredictArgs {
     /// The model
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Input: a file, - for standard input, or the input itself (for sudoku: puzzles of 81 characters, one per line; for graph: JSON, or a
-    /// folder with nodes.tsv and edges.tsv)
+    /// Input: a file, - for standard input, or the input itself (for sudoku: puzzles of 81 characters, one per line; for graph: JSON, GraphML,
+    /// or a folder with nodes.tsv and edges.tsv)
     #[arg(value_name = "INPUT", allow_hyphen_values = true)]
     pub input: String,
-    /// Number of levels to run at most, for a model that is recurrent in depth (default: as in evaluation)
+    /// Number of levels to run at most, for a model that is recurrent in depth (default: as in evaluation); of frames to
+    /// predict, for bodies (default: 1)
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
     /// Maximum number of attempts at a puzzle; all but the first see it under a symmetry, and begin with noise (sudoku)

@@ -44,6 +44,10 @@ fn connectivity_of_small_graphs_is_learnt() {
     let (right, majority) = (right.as_f64().unwrap(), majority.as_f64().unwrap());
     assert!(right > 0.85 && majority < 0.7, "{right} {majority}");
     assert_eq!(json["classes"], 2);
+    place.write("graph.graphml", graphml());
+    place
+        .dragon(&["predict", "run", "graph.graphml"])
+        .refused(3, &["was not trained on GraphML", "JSON"]);
     let graph = r#"{"nodes": 4, "edges": [[0, 1], [1, 2]], "source": 0}"#;
     let answer = place.dragon(&["predict", "run", graph]).done().stdout;
     let classes: Vec<&str> = answer.split_whitespace().collect();
@@ -99,9 +103,26 @@ fn nodes_of_graphml_are_classified_and_what_is_none_is_named_with_its_line() {
     );
     let found = place.dragon(&["eval", "run", "--json"]).done().json();
     assert_eq!(found["test_accuracy"], 1.0);
+    let classes = place.dragon(&["predict", "run", "graph.graphml"]).done().stdout;
+    assert_eq!(classes, "0 1 0 1 0 1 0 1 0 1 0 1\n");
+    // Neither classes nor parts are needed, but the words of the training are.
+    let unlabelled = graphml()
+        .replace(" attr.name=\"topic\"", "")
+        .replace(" attr.name=\"part\"", "");
+    place.write("new.graphml", unlabelled.replacen(">off<", ">on<", 1));
+    let classes = place.dragon(&["predict", "run", "new.graphml"]).done().stdout;
+    assert_eq!(classes.split_whitespace().count(), 12);
+    place.write("new.graphml", unlabelled.replacen(">off<", ">away<", 1));
     place
-        .dragon(&["predict", "run", "graph.graphml"])
-        .refused(3, &["GraphML is read for training alone", "JSON"]);
+        .dragon(&["predict", "run", "new.graphml"])
+        .refused(3, &["node 1", "`word` has the value `away`"]);
+    place.write(
+        "new.graphml",
+        unlabelled.replace("attr.name=\"word\"", "attr.name=\"term\""),
+    );
+    place
+        .dragon(&["predict", "run", "new.graphml"])
+        .refused(3, &["new.graphml", "no key of nodes has the name `word`"]);
     place.write(
         "graph.graphml",
         graphml().replace("target=\"n2\"", "target=\"n20\""),

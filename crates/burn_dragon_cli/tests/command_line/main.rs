@@ -23,6 +23,7 @@ mod forward;
 mod full;
 mod generate;
 mod graph;
+mod graph_motion;
 mod graph_sources;
 mod infer;
 mod info;

@@ -94,7 +94,7 @@ pub(crate) fn trained(task: &GraphTask, name: BaselineName) -> Result<Baseline, 
         ..
     } = config.baselines;
     let sizes = BaselineConfig {
-        schema: task.data().schema.clone(),
+        schema: task.data().schema.at_once(),
         width,
         levels: config.model.n_levels,
         dropout,
@@ -183,7 +183,7 @@ fn embedded(rows: &Tensor<2>, input: &GraphInput, pass: GraphPass, rate: f64) ->
 /// Rows of what has a label: those of the nodes, or means over the graphs.
 fn pooled(rows: Tensor<2>, input: &GraphInput, target: Target) -> Tensor<2> {
     match target {
-        Target::Nodes | Target::Distances => rows,
+        Target::Nodes | Target::Distances | Target::Motion(_) => rows,
         Target::Graphs => input.means(rows),
     }
 }

@@ -9,6 +9,7 @@ fn config(levels: usize) -> BaselineConfig {
             features: 3,
             classes: vec!["a".into(), "b".into()],
             target: Target::Nodes,
+            coding: None,
         },
         width: 8,
         levels,

@@ -1,7 +1,7 @@
-//! Random graphs with a source, each a function of seed and index; the label of a node is its distance from the source, or
-//! whether there is a path to it.
+//! Random graphs, each a function of seed and index. The label of a node is its distance from a source, or whether there is a
+//! path to it; or nodes are bodies that move.
 
-use super::{Data, Part, Schema, Target};
+use super::{Data, NbodyConfig, Part, Schema, Target};
 use crate::error::GraphError;
 use crate::graph::{Example, Graph, Labels};
 use burn_dragon_core::api::expert::{Rng, derive};
@@ -23,17 +23,18 @@ const MOST_DISTANCE: usize = 1 << 10;
 
 /// Generated graphs: the keys of `[dataset]` where `type = "embedded"`.
 ///
-/// A node has to say its distance from a marked source, as a number of edges, or whether it is connected to it. Half of the
+/// A node has to say its distance from a marked source, as a number of edges, or whether it is connected to it. Half of these
 /// graphs are random trees with up to a quarter as many further edges as nodes; the others have 0.8 to 1.6 random edges a
-/// node, and may fall apart. For connectivity, a graph is two of these, without an edge between them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// node, and may fall apart. For connectivity, a graph is two of these, without an edge between them. For
+/// `nbody`, nodes are bodies and edges are springs: a random tree with up to half as many further springs as bodies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeneratorConfig {
     /// Seed of the graphs. It belongs to the data: runs with different training seeds read the same graphs.
     #[serde(with = "burn_dragon_core::api::expert::whole")]
     #[schemars(with = "u64")]
     pub seed: u64,
-    /// Classes of the nodes.
+    /// Task: classes of the nodes, or the motion of bodies.
     pub task: GeneratedTask,
     /// Number of training graphs.
     pub graphs: usize,
@@ -46,11 +47,14 @@ pub struct GeneratorConfig {
     /// The same for test graphs.
     pub test_nodes: [usize; 2],
     /// Largest distance that is a class of its own, 1 to 1,024. Nodes farther away, and nodes without a path, have the
-    /// class `far`. Without effect on `connectivity`.
+    /// class `far`. Without effect on `connectivity` and `nbody`.
     pub max_distance: usize,
+    /// Table `[dataset.nbody]`: bodies and frames. If absent, its defaults. Without effect on the other tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nbody: Option<NbodyConfig>,
 }
 
-/// Classes of the nodes of generated graphs.
+/// Task on generated graphs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GeneratedTask {
@@ -59,6 +63,8 @@ pub enum GeneratedTask {
     Distance,
     /// `connected` where there is a path to the source, else `apart`.
     Connectivity,
+    /// Bodies joined by springs: their next frame, from those before it.
+    Nbody,
 }
 
 impl Default for GeneratorConfig {
@@ -72,6 +78,7 @@ impl Default for GeneratorConfig {
             nodes: [20, 40],
             test_nodes: [40, 80],
             max_distance: 10,
+            nbody: None,
         }
     }
 }
@@ -108,20 +115,28 @@ impl GeneratorConfig {
                 format!("is {given}; expected a number from 1 to {MOST_DISTANCE}"),
             );
         }
-        Ok(())
+        self.nbody().validate()
     }
 
-    /// Features and classes: the distances in order and `far`, or `apart` and `connected`.
+    /// Bodies and frames of the task `nbody`.
+    pub(crate) fn nbody(&self) -> NbodyConfig {
+        self.nbody.clone().unwrap_or_default()
+    }
+
+    /// Features and classes: the distances in order and `far`, or `apart` and `connected`. Of bodies: columns and outputs,
+    /// which are scaled by the first training graphs.
     pub fn schema(&self) -> Schema {
         let distances = (0..=self.max_distance).map(|distance| distance.to_string());
         let (classes, target) = match self.task {
             GeneratedTask::Distance => (distances.chain(["far".into()]).collect(), Target::Distances),
             GeneratedTask::Connectivity => (["apart", "connected"].map(Into::into).into(), Target::Nodes),
+            GeneratedTask::Nbody => return self.nbody().schema(self),
         };
         Schema {
             features: 2,
             classes,
             target,
+            coding: None,
         }
     }
 
@@ -130,7 +145,7 @@ impl GeneratorConfig {
         let far = self.max_distance as u32 + 1;
         match self.task {
             GeneratedTask::Distance => distance.unwrap_or(far).min(far),
-            GeneratedTask::Connectivity => u32::from(distance.is_some()),
+            GeneratedTask::Connectivity | GeneratedTask::Nbody => u32::from(distance.is_some()),
         }
     }
 
@@ -146,6 +161,7 @@ impl GeneratorConfig {
         let edges = match self.task {
             GeneratedTask::Distance => random_edges(nodes, &mut rng),
             GeneratedTask::Connectivity => edges_of_two(nodes, &mut rng),
+            GeneratedTask::Nbody => return self.nbody().example(part, nodes, &mut rng),
         };
         let source = rng.below(nodes);
         let graph = match Graph::undirected(&edges, source_features(nodes, source)) {
@@ -165,11 +181,19 @@ impl GeneratorConfig {
         let small = self.graphs.saturating_add(self.validation_graphs) as u64;
         let nodes = small.saturating_mul(self.nodes[1] as u64);
         let nodes = nodes.saturating_add((self.test_graphs as u64).saturating_mul(self.test_nodes[1] as u64));
-        let bytes = nodes.saturating_mul(BYTES_A_NODE);
+        let bytes = nodes.saturating_mul(BYTES_A_NODE + self.bytes_of_frames());
         let need = Need::of("the graphs of the dataset").with("nodes and edges", bytes);
         Ok(FreeMemory::room_for(&need, || {
             "use a smaller dataset.graphs".into()
         })?)
+    }
+
+    /// Memory of the frames of a body; 0 for other tasks.
+    fn bytes_of_frames(&self) -> u64 {
+        match self.task {
+            GeneratedTask::Nbody => self.nbody().bytes_a_body(),
+            _ => 0,
+        }
     }
 
     pub(super) fn load(&self) -> Result<Data, GraphError> {

@@ -8,6 +8,7 @@ use super::generate::source_features;
 use super::{Data, Schema, Target};
 use crate::error::GraphError;
 use crate::graph::{Example, Graph, Labels};
+use crate::motion::{BodyInputs, Frames};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ pub struct JsonConfig {
 }
 
 /// A graph as JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JsonGraph {
     nodes: Option<usize>,
@@ -36,6 +37,8 @@ pub(crate) struct JsonGraph {
     directed: bool,
     features: Option<Vec<Vec<u32>>>,
     source: Option<usize>,
+    /// Numbers of each body in each frame: a graph for a model of motion.
+    frames: Option<Vec<Vec<Vec<f32>>>>,
     label: Option<u32>,
     labels: Option<Vec<Option<u32>>>,
     part: Option<String>,
@@ -67,6 +70,11 @@ impl JsonGraph {
     /// The graph, without labels.
     pub(crate) fn graph(&self) -> Result<Graph, GraphError> {
         let refuse = |reason: String| Err(GraphError::Graph(reason));
+        if self.frames.is_some() {
+            return refuse(
+                "it has `frames`, which only a model of motion reads; expected `features` or `source`".into(),
+            );
+        }
         let named = self.edges.iter().flatten().copied().chain(self.source);
         let seen = named.max().map_or(0, |most| most.saturating_add(1));
         let listed = self.features.as_ref().map(Vec::len);
@@ -91,6 +99,42 @@ impl JsonGraph {
             (None, Some(source)) => source_features(nodes, source),
             (None, None) => return refuse("it has neither `features` nor `source`".into()),
         };
+        self.joined(features)
+    }
+
+    /// Bodies with their frames, for a model of motion.
+    pub(crate) fn bodies(&self, inputs: BodyInputs) -> Result<(Graph, Frames), GraphError> {
+        let refuse = |reason: String| Err(GraphError::Graph(reason));
+        let Some(frames) = &self.frames else {
+            return refuse(format!(
+                "it has no `frames`; expected a list of frames, each with {} of every body",
+                inputs.names().join(", ")
+            ));
+        };
+        if self.features.is_some() || self.source.is_some() {
+            return refuse("it has `features` or `source` beside `frames`; expected `frames` alone".into());
+        }
+        let (width, bodies) = (inputs.width(), frames.first().map_or(0, Vec::len));
+        for (index, frame) in frames.iter().enumerate() {
+            if frame.len() != bodies || self.nodes.is_some_and(|nodes| nodes != bodies) {
+                let (given, expected) = (frame.len(), self.nodes.unwrap_or(bodies));
+                return refuse(format!("frame {index} has {given} bodies; expected {expected}"));
+            }
+            if let Some(body) = frame.iter().position(|numbers| numbers.len() != width) {
+                let given = frame[body].len();
+                let names = inputs.names().join(", ");
+                return refuse(format!(
+                    "frame {index}, body {body} has {given} numbers; expected {width}: {names}"
+                ));
+            }
+        }
+        let numbers = frames.iter().flatten().flatten().copied().collect();
+        let frames = Frames::new(bodies, inputs, numbers)?;
+        Ok((self.joined(vec![Vec::new(); bodies])?, frames))
+    }
+
+    /// The edges between nodes with these features.
+    fn joined(&self, features: Vec<Vec<u32>>) -> Result<Graph, GraphError> {
         let edges: Vec<(usize, usize)> = self.edges.iter().map(|&[s, t]| (s, t)).collect();
         if self.directed {
             Graph::new(edges, features)
@@ -149,6 +193,7 @@ impl JsonConfig {
                 features: reading.features,
                 classes: (0..reading.classes).map(|class| class.to_string()).collect(),
                 target: reading.target.unwrap_or(Target::Nodes),
+                coding: None,
             },
         })
     }
@@ -170,6 +215,7 @@ impl Reading {
         let (target, class) = match &labels {
             Labels::Nodes(labels) => (Target::Nodes, labels.iter().flatten().max().copied()),
             Labels::Graph(label) => (Target::Graphs, Some(*label)),
+            Labels::Frames(_) => return Err("frames are no labels".into()),
         };
         if *self.target.get_or_insert(target) != target {
             return Err("some graphs have `label` and others `labels`; expected one of them".into());
@@ -251,5 +297,48 @@ mod tests {
             let error = load(&text).unwrap_err().to_string();
             assert!(error.contains(says) && error.contains("graphs.json"), "{error}");
         }
+    }
+
+    #[test]
+    fn bodies_have_frames_and_nothing_else() {
+        let read = |text: &str| {
+            let graph = graphs_of(text).remove(0).1.unwrap();
+            graph.bodies(BodyInputs::Positions)
+        };
+        let (graph, frames) =
+            read(r#"{"edges": [[0, 1]], "frames": [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]}"#).unwrap();
+        assert_eq!((graph.nodes(), graph.edges()), (2, &[(0, 1), (1, 0)][..]));
+        assert_eq!(frames.frame(1), [4.0, 5.0, 6.0, 7.0]);
+        for (text, says) in [
+            (r#"{"edges": [], "source": 0}"#, "it has no `frames`"),
+            (
+                r#"{"edges": [], "source": 0, "frames": [[[0, 1]]]}"#,
+                "`frames` alone",
+            ),
+            (r#"{"edges": [], "frames": []}"#, "0 numbers"),
+            (
+                r#"{"edges": [], "frames": [[[0, 1]], []]}"#,
+                "frame 1 has 0 bodies; expected 1",
+            ),
+            (
+                r#"{"edges": [], "nodes": 2, "frames": [[[0, 1]]]}"#,
+                "frame 0 has 1 bodies; expected 2",
+            ),
+            (
+                r#"{"edges": [], "frames": [[[0, 1, 2]]]}"#,
+                "body 0 has 3 numbers; expected 2: x, y",
+            ),
+            (
+                r#"{"edges": [[0, 1]], "frames": [[[0, 1]]]}"#,
+                "an end that is no node",
+            ),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        let error = load(r#"{"edges": [], "frames": [[[0, 1]]]}"#)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("only a model of motion"), "{error}");
     }
 }

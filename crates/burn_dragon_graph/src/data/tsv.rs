@@ -70,6 +70,7 @@ fn schema(nodes: &[Node]) -> Schema {
             .map(|class| class.to_string())
             .collect(),
         target: Target::Nodes,
+        coding: None,
     }
 }
 

@@ -181,6 +181,7 @@ impl TuConfig {
             features: used_tags + degrees,
             classes: classes.keys().map(ToString::to_string).collect(),
             target: Target::Graphs,
+            coding: None,
         };
         Ok((graphs.iter().map(of).collect::<Result<_, _>>()?, schema))
     }

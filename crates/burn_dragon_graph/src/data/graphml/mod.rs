@@ -11,10 +11,12 @@
 //! </graphml>
 //! ```
 
+mod coding;
 mod document;
 mod xml;
 
-use self::document::{Document, Finite, Key, Kind, Read, Value, Values};
+pub use self::coding::GraphmlCoding;
+use self::document::{Document, Key, Kind, Read, Value, Values};
 use super::tsv::MOST;
 use super::{Data, Schema, Target};
 use crate::error::GraphError;
@@ -23,13 +25,11 @@ use burn_dragon_core::api::expert::derive;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Without parts, one of this many labels is held out.
 const HELD_OUT: u64 = 10;
-/// Number of features of a float.
-const RANKS: usize = 16;
 
 /// Graphs as GraphML: the keys of `[dataset]` where `type = "graphml"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -62,35 +62,32 @@ struct Used {
 
 impl GraphmlConfig {
     pub(super) fn load(&self) -> Result<Data, GraphError> {
-        let text = std::fs::read_to_string(&self.path).map_err(|source| GraphError::Read {
-            path: self.path.clone(),
-            source,
-        })?;
-        let document = xml::root_of(&text).and_then(|root| Document::of(&root));
-        let document = document.map_err(|fault| GraphError::Line {
-            path: self.path.clone(),
-            line: fault.line,
-            reason: fault.reason,
-        })?;
+        let document = document_of(&self.path)?;
         self.data(&document)
     }
 
     fn data(&self, document: &Document) -> Result<Data, GraphError> {
         let used = self.used(document)?;
-        let coding = Coding::of(document, &used.features);
+        let coding = GraphmlCoding::of(document, &used.features);
         let classes = classes(document, &used);
-        if coding.features > MOST || classes.len() > MOST {
-            let (features, classes) = (coding.features, classes.len());
+        let (count, known) = (coding.features(), classes.len());
+        if count > MOST || known > MOST {
             return Err(GraphError::Graph(format!(
-                "{}: there are {features} features and {classes} classes; expected at most {MOST} of each",
+                "{}: there are {count} features and {known} classes; expected at most {MOST} of each",
                 self.path.display()
             )));
         }
         let mut parts: [Vec<Example>; 3] = Default::default();
         let mut labels = 0;
         for graph in &document.graphs {
-            let features = graph.nodes.iter().map(|node| coding.features_of(document, node));
-            let made = Arc::new(Graph::new(graph.edges.clone(), features.collect())?);
+            let features = graph
+                .nodes
+                .iter()
+                .map(|node| coding.features_of(document, &used.features, node));
+            let features = features
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(GraphError::Graph)?;
+            let made = Arc::new(Graph::new(graph.edges.clone(), features)?);
             let own = if used.of_nodes {
                 &graph.nodes
             } else {
@@ -113,13 +110,14 @@ impl GraphmlConfig {
             validation,
             test,
             schema: Schema {
-                features: coding.features.max(1),
+                features: count.max(1),
                 classes: names,
                 target: if used.of_nodes {
                     Target::Nodes
                 } else {
                     Target::Graphs
                 },
+                coding: Some(coding),
             },
         })
     }
@@ -269,94 +267,42 @@ fn numbered<'a>(values: impl Iterator<Item = &'a Value>) -> BTreeMap<&'a Value, 
     (0..).zip(values).map(|(number, value)| (value, number)).collect()
 }
 
-/// Features of the values of keys.
-struct Coding<'a> {
-    /// Keys, each with its first feature.
-    keys: Vec<(usize, u32, OfKey<'a>)>,
-    /// Number of all features.
-    features: usize,
-}
-
-/// Features of the values of a key.
-enum OfKey<'a> {
-    /// One, where the value is true.
-    True,
-    /// One for each value.
-    Values(BTreeMap<&'a Value, u32>),
-    /// One for each range of values. These are the least values of the ranges after the first.
-    Ranks(Vec<Finite>),
-}
-
-impl<'a> Coding<'a> {
-    fn of(document: &'a Document, keys: &[usize]) -> Self {
-        let mut coding = Self {
-            keys: Vec::new(),
-            features: 0,
+/// Graphs of a file, numbered from 1, with the features that a model was trained with; or what is wrong with a graph.
+///
+/// # Errors
+/// If the file cannot be read, is no GraphML, or lacks a key of the coding.
+pub(crate) fn graphs_of_file(
+    path: &Path,
+    coding: &GraphmlCoding,
+) -> Result<Vec<(usize, Result<Graph, String>)>, GraphError> {
+    let document = document_of(path)?;
+    let keys = coding.keys_in(&document);
+    let keys = keys.map_err(|reason| GraphError::Graph(format!("{}: {reason}", path.display())))?;
+    let graph = |(index, read): (usize, &Read)| {
+        let node = |(number, values): (usize, &Values)| {
+            let features = coding.features_of(&document, &keys, values);
+            features.map_err(|reason| format!("node {number}: {reason}"))
         };
-        for &key in keys {
-            let nodes = document.graphs.iter().flat_map(|graph| &graph.nodes);
-            let values = nodes.filter_map(|node| document.value(key, node));
-            let (of, features) = match document.keys[key].kind {
-                Kind::Boolean => (OfKey::True, 1),
-                Kind::Float => {
-                    let ranks = ranks(values);
-                    let features = ranks.len() + 1;
-                    (OfKey::Ranks(ranks), features)
-                }
-                Kind::Int | Kind::Text | Kind::Foreign => {
-                    let values = numbered(values);
-                    let features = values.len();
-                    (OfKey::Values(values), features)
-                }
-            };
-            coding.keys.push((key, coding.features as u32, of));
-            coding.features += features;
-        }
-        coding
-    }
-
-    /// Active features of a node, ascending.
-    fn features_of(&self, document: &Document, node: &Values) -> Vec<u32> {
-        let feature = |(key, first, of): &(usize, u32, OfKey<'_>)| {
-            let value = document.value(*key, node)?;
-            let own = match (of, value) {
-                (OfKey::True, value) => (*value == Value::Boolean(true)).then_some(0)?,
-                (OfKey::Values(values), value) => values[value],
-                (OfKey::Ranks(ranks), Value::Float(value)) => {
-                    ranks.partition_point(|least| least <= value) as u32
-                }
-                (OfKey::Ranks(_), _) => return None,
-            };
-            Some(first + own)
-        };
-        self.keys.iter().filter_map(feature).collect()
-    }
+        let features: Result<Vec<_>, String> = read.nodes.iter().enumerate().map(node).collect();
+        let graph = features
+            .and_then(|features| Graph::new(read.edges.clone(), features).map_err(|error| error.to_string()));
+        (index + 1, graph)
+    };
+    Ok(document.graphs.iter().enumerate().map(graph).collect())
 }
 
-/// Least values of the ranges after the first, each of which has an equal share of the values.
-fn ranks<'a>(values: impl Iterator<Item = &'a Value>) -> Vec<Finite> {
-    let numbers = values.filter_map(|value| match value {
-        Value::Float(number) => Some(*number),
-        _ => None,
-    });
-    let mut numbers: Vec<Finite> = numbers.collect();
-    numbers.sort_unstable();
-    let ends = (1..RANKS).filter_map(|rank| numbers.get(rank * numbers.len() / RANKS));
-    let mut ends: Vec<Finite> = ends.filter(|end| **end > numbers[0]).copied().collect();
-    ends.dedup();
-    ends
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Boolean => "boolean",
-            Self::Int => "int",
-            Self::Float => "float",
-            Self::Text => "string",
-            Self::Foreign => "none",
-        }
-    }
+/// Document of a file.
+fn document_of(path: &Path) -> Result<Document, GraphError> {
+    let text = std::fs::read_to_string(path).map_err(|source| GraphError::Read {
+        path: path.into(),
+        source,
+    })?;
+    let document = xml::root_of(&text).and_then(|root| Document::of(&root));
+    document.map_err(|fault| GraphError::Line {
+        path: path.into(),
+        line: fault.line,
+        reason: fault.reason,
+    })
 }
 
 #[cfg(test)]

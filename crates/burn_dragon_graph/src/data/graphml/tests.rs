@@ -1,5 +1,7 @@
 //! Tests of the GraphML source.
 
+use super::coding::{RANKS, ranks};
+use super::document::Finite;
 use super::*;
 
 /// Four nodes with keys of every type; `c` is the default of the topic.
@@ -91,15 +93,16 @@ fn a_float_is_one_of_sixteen_ranks_with_equal_shares() {
     let values: Vec<Value> = (0..160)
         .map(|number| Value::Float(Finite(f64::from(number * number))))
         .collect();
-    let ranks = ranks(values.iter());
+    let all: Vec<&Value> = values.iter().collect();
+    let ranks = ranks(&all);
     let mut counts = [0; RANKS];
     for value in &values {
         let Value::Float(number) = value else { panic!() };
         counts[ranks.partition_point(|least| least <= number)] += 1;
     }
     assert_eq!(counts, [10; RANKS]);
-    let same = [Value::Float(Finite(1.0)), Value::Float(Finite(1.0))];
-    assert!(super::ranks(same.iter()).is_empty());
+    let same = Value::Float(Finite(1.0));
+    assert!(super::coding::ranks(&[&same, &same]).is_empty());
 }
 
 /// Graphs of two classes, by their number.
@@ -280,4 +283,54 @@ fn settings_that_do_not_fit_the_keys_of_the_file_are_refused_by_name() {
     let twice = NODES.replace("attr.name=\"year\"", "attr.name=\"topic\"");
     let (_third, wrong) = config(&twice);
     refused(wrong, &["2 keys of a node or graph have this name"]);
+}
+
+/// A file without classes and parts, other values, in another order of keys, has the features of the training.
+#[test]
+fn another_file_is_read_with_the_features_of_the_training() {
+    let (folder, config) = config(NODES);
+    let coding = config.load().unwrap().schema.coding.unwrap();
+    let stored = serde_json::to_string(&coding).unwrap();
+    let coding: GraphmlCoding = serde_json::from_str(&stored).unwrap();
+    let path = folder.path().join("new.graphml");
+    let keys = "<graphml><key id=\"w\" for=\"node\" attr.name=\"weight\" attr.type=\"double\"/><key id=\"y\" \
+                for=\"node\" attr.name=\"year\" attr.type=\"int\"/><key id=\"n\" for=\"node\" attr.name=\"new\" \
+                attr.type=\"boolean\"/><graph edgedefault=\"directed\">";
+    let graph = |year: &str| {
+        format!(
+            "{keys}<node id=\"a\"><data key=\"w\">1.9</data><data key=\"y\">{year}</data></node><node id=\"b\"><data \
+             key=\"n\">true</data><data key=\"w\">2</data></node></graph></graphml>"
+        )
+    };
+    let read = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        graphs_of_file(&path, &coding)
+    };
+    let graphs = read(&graph("3")).unwrap();
+    assert_eq!(graphs.len(), 1);
+    assert_eq!(graphs[0].1.as_ref().unwrap().features(), [vec![2, 3], vec![0, 4]]);
+    let unknown = read(&graph("4")).unwrap().remove(0).1.unwrap_err();
+    assert!(
+        unknown.contains("node 0") && unknown.contains("`year` has the value `4`"),
+        "{unknown}"
+    );
+    for (text, says) in [
+        (
+            graph("3").replace("\"weight\"", "\"mass\""),
+            "no key of nodes has the name `weight`",
+        ),
+        (
+            graph("3").replace("\"double\"", "\"string\""),
+            "`weight` is of the type string",
+        ),
+        (
+            graph("3").replace("\"new\"", "\"year\""),
+            "2 keys of nodes have the name `year`",
+        ),
+    ] {
+        let error = read(&text).unwrap_err().to_string();
+        assert!(error.contains(says) && error.contains("new.graphml"), "{error}");
+    }
+    coding.check(5).unwrap();
+    assert!(coding.check(4).unwrap_err().contains("makes 5 features"));
 }
