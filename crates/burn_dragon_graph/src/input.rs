@@ -4,7 +4,17 @@ use crate::error::GraphError;
 use crate::graph::Graph;
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 use burn_dragon_core::api::expert::{Rng, derive};
-use burn_dragon_kernel::api::graph::{Adjacency, Edges, Normalisation, SelfEdges};
+use burn_dragon_kernel::api::graph::{Adjacency, Edges, Normalisation, PlaceDecay, SelfEdges, graph_recall};
+
+/// Divisor of the sum of the rows of a node's active features.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FeatureScale {
+    /// Root of their number.
+    #[default]
+    Root,
+    /// Their number.
+    Number,
+}
 
 /// Several graphs as one, none of which reads another: nodes of the second follow those of the first.
 #[derive(Clone, Debug)]
@@ -15,6 +25,7 @@ pub struct GraphInput {
     /// Node and feature of each active feature.
     active: Vec<[i32; 2]>,
     features: usize,
+    scale: FeatureScale,
 }
 
 impl GraphInput {
@@ -48,7 +59,13 @@ impl GraphInput {
             sizes,
             active,
             features,
+            scale: FeatureScale::default(),
         })
+    }
+
+    /// The same input with another divisor of the features.
+    pub fn scaled(self, scale: FeatureScale) -> Self {
+        Self { scale, ..self }
     }
 
     /// Number of nodes of all graphs.
@@ -71,8 +88,8 @@ impl GraphInput {
         self.features
     }
 
-    /// Sum of the rows of each node's active features, divided by the root of their number. With a seed and a rate,
-    /// features are left out at random, and the others are scaled so that the mean stays.
+    /// Sum of the rows of each node's active features, divided by the root of their number, or as [`scaled`](Self::scaled)
+    /// says. With a seed and a rate, features are left out at random, and the others are scaled so that the mean stays.
     ///
     /// # Shapes
     /// - `rows`: `[F, D]`
@@ -100,14 +117,34 @@ impl GraphInput {
             return sums;
         }
         let scale = dropout.map_or(1.0, |(_, rate)| 1.0 / (1.0 - rate));
+        let divisor = |count: u32| match self.scale {
+            FeatureScale::Root => f64::from(count).sqrt(),
+            FeatureScale::Number => f64::from(count),
+        };
         let weights = kept
             .iter()
-            .map(|[node, _]| (scale / f64::from(counts[*node as usize]).sqrt()) as f32);
+            .map(|[node, _]| (scale / divisor(counts[*node as usize])) as f32);
         let weights = TensorData::new(weights.collect::<Vec<f32>>(), [kept.len(), 1]);
         let weights = Tensor::<2>::from_data(weights, (&rows.device(), rows.dtype()));
         let of = |end: usize| indices(kept.iter().map(|pair| pair[end]), &rows.device());
         let terms = rows.clone().select(0, of(1)) * weights; // [K, D]
         sums.select_assign(0, of(0), terms, IndexingUpdateOp::Add)
+    }
+
+    /// Sum of the rows of each graph; 0 for a graph without nodes.
+    ///
+    /// # Shapes
+    /// - `rows`: `[P, D]`
+    /// - output: `[G, D]`
+    pub fn sums(&self, rows: Tensor<2>) -> Tensor<2> {
+        let width = rows.dims()[1];
+        let sums = Tensor::zeros([self.sizes.len(), width], (&rows.device(), rows.dtype()));
+        let graph_of = self.sizes.iter().enumerate();
+        let graph_of: Vec<i32> = graph_of
+            .flat_map(|(graph, size)| std::iter::repeat_n(graph as i32, *size))
+            .collect();
+        let graph_of = indices(graph_of.into_iter(), &rows.device());
+        sums.select_assign(0, graph_of, rows, IndexingUpdateOp::Add)
     }
 
     /// Mean of the rows of each graph; 0 for a graph without nodes.
@@ -116,18 +153,19 @@ impl GraphInput {
     /// - `rows`: `[P, D]`
     /// - output: `[G, D]`
     pub fn means(&self, rows: Tensor<2>) -> Tensor<2> {
-        let width = rows.dims()[1];
-        let sums = Tensor::zeros([self.sizes.len(), width], (&rows.device(), rows.dtype()));
-        let graph_of = self.sizes.iter().enumerate();
-        let graph_of: Vec<i32> = graph_of
-            .flat_map(|(graph, size)| std::iter::repeat_n(graph as i32, *size))
-            .collect();
         let shares = self.sizes.iter().map(|size| 1.0 / (*size).max(1) as f32);
         let shares = TensorData::new(shares.collect::<Vec<f32>>(), [self.sizes.len(), 1]);
         let shares = Tensor::<2>::from_data(shares, (&rows.device(), rows.dtype()));
-        let graph_of = indices(graph_of.into_iter(), &rows.device());
-        sums.select_assign(0, graph_of, rows, IndexingUpdateOp::Add) * shares
+        self.sums(rows) * shares
     }
+}
+
+/// Weighted sums over the neighbours of each node, `[P, D]`.
+pub(crate) fn aggregate(rows: Tensor<2>, edges: &Edges) -> Tensor<2> {
+    let [nodes, width] = rows.dims();
+    let ones = Tensor::ones([1, 1, nodes, 1], (&rows.device(), rows.dtype()));
+    let rows = rows.reshape([1, 1, nodes, width]);
+    graph_recall(ones.clone(), ones, rows, edges, &PlaceDecay::default()).reshape([nodes, width])
 }
 
 /// Indices as a tensor.

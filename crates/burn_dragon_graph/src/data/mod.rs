@@ -14,7 +14,7 @@ pub use self::graphml::GraphmlConfig;
 pub use self::json::JsonConfig;
 pub(crate) use self::json::{JsonGraph, graphs_of};
 pub use self::tsv::TsvConfig;
-pub use self::tu::{NodeFeatures, TuConfig};
+pub use self::tu::{FoldValidation, NodeFeatures, TuConfig};
 use crate::error::GraphError;
 use crate::graph::{Example, Labels};
 use burn_dragon_train::api::{DataHash, DataHashes};
