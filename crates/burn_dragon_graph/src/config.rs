@@ -2,6 +2,7 @@
 
 use crate::data::{DatasetConfig, Target};
 use crate::error::GraphError;
+use burn_dragon_core::api::expert::Range;
 use burn_dragon_core::api::{Connector, Positions, Read, TrunkConfig};
 use burn_dragon_kernel::api::graph::{Normalisation, SelfEdges};
 use burn_dragon_train::api::{
@@ -143,6 +144,22 @@ pub enum SharedMemory {
     Mean,
 }
 
+/// Read-out of a graph: the row of the whole graph from those of its nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GraphReadout {
+    /// Mean over the nodes.
+    #[default]
+    Mean,
+    /// Sum over the nodes, which grows with their number.
+    Sum,
+}
+
+/// Whether a value is the default, which an absent key stands for.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// Table `[model]`: the sizes of a graph model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -170,6 +187,13 @@ pub struct ModelConfig {
     /// Merge of a frame with the states after the frame before it, where frames are read. Absent: `replace`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observation: Option<Observation>,
+    /// Read-out of a graph, where graphs have the labels.
+    #[serde(skip_serializing_if = "is_default")]
+    pub readout: GraphReadout,
+    /// Number of times that the rows of the nodes are averaged before the readout, each over its neighbours and itself with
+    /// symmetric normalisation. Each time adds an edge to what reaches a node.
+    #[serde(skip_serializing_if = "is_default")]
+    pub readout_hops: usize,
     /// Dropout rate of y in training: 0, or 1.6e-5 to 0.99998.
     pub dropout: f64,
     /// Share of the active features of a node that are left out in training, 0 to 0.99.
@@ -192,6 +216,8 @@ impl Default for ModelConfig {
             own_memory: OwnMemory::Add,
             shared_memory: None,
             observation: None,
+            readout: GraphReadout::Mean,
+            readout_hops: 0,
             dropout: 0.0,
             input_dropout: 0.0,
             norm_eps: 1e-5,
@@ -237,6 +263,14 @@ fn share(key: &'static str, value: f64, most: f64) -> Result<(), GraphError> {
     }
     let reason = format!("is {value}; expected a number from 0 to {most}");
     Err(GraphError::Config { key, reason })
+}
+
+/// Refuses a number out of range.
+fn within(key: &'static str, value: f64, range: Range) -> Result<(), GraphError> {
+    range.check(value).map_err(|words| GraphError::Config {
+        key,
+        reason: format!("is {value}; expected {words}"),
+    })
 }
 
 /// Table `[loss]`.
@@ -302,8 +336,8 @@ impl LossConfig {
     }
 }
 
-/// Table `[baselines]`: models that are trained after the run with its number of steps, on the same batches and with the
-/// same loss, and evaluated on the same data. They are updated by AdamW, with the schedule of the run.
+/// Table `[baselines]`: models that are trained after the run, on the same batches and with the same loss, and evaluated on
+/// the same data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BaselinesConfig {
@@ -311,9 +345,14 @@ pub struct BaselinesConfig {
     pub models: Vec<BaselineName>,
     /// Width of their hidden states.
     pub width: usize,
-    /// Learning rate before the schedule's factor.
+    /// Recipe of their training.
+    pub recipe: BaselineRecipe,
+    /// Number of steps. If absent, that of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u64>,
+    /// Learning rate; before the schedule's factor with the recipe `run`.
     pub learning_rate: f64,
-    /// Decoupled weight decay of matrices.
+    /// Weight decay: decoupled, of all matrices, with the recipe `run`; with `published` the factor of the penalty.
     pub weight_decay: f64,
     /// Dropout rate of features and hidden states in training, 0 to 0.99.
     pub dropout: f64,
@@ -324,6 +363,8 @@ impl Default for BaselinesConfig {
         Self {
             models: Vec::new(),
             width: 32,
+            recipe: BaselineRecipe::Run,
+            max_steps: None,
             learning_rate: 4e-3,
             weight_decay: 0.01,
             dropout: 0.0,
@@ -333,15 +374,31 @@ impl Default for BaselinesConfig {
 
 impl BaselinesConfig {
     fn validate(&self) -> Result<(), GraphError> {
-        if self.width == 0 {
+        let counts = [
+            ("baselines.width", self.width == 0),
+            ("baselines.max_steps", self.max_steps == Some(0)),
+        ];
+        if let Some((key, _)) = counts.into_iter().find(|(_, none)| *none) {
             let reason = "is 0; expected at least 1".into();
-            return Err(GraphError::Config {
-                key: "baselines.width",
-                reason,
-            });
+            return Err(GraphError::Config { key, reason });
         }
+        within("baselines.learning_rate", self.learning_rate, Range::POSITIVE)?;
+        within("baselines.weight_decay", self.weight_decay, Range::FROM_ZERO)?;
         share("baselines.dropout", self.dropout, 0.99)
     }
+}
+
+/// Recipe of the training of a baseline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BaselineRecipe {
+    /// AdamW with the schedule and the clipping of the run.
+    #[default]
+    Run,
+    /// That of the publication of the graph convolutional network (arXiv:1609.02907): Adam at a constant rate, without
+    /// clipping; a penalty, half the weight decay times the sum of the squares, on the matrix of the features alone; the
+    /// features of a node divided by their number, not by its root.
+    Published,
 }
 
 /// Name of a baseline.
@@ -417,6 +474,13 @@ mod tests {
         assert!(refused(|config| config.model.n_neurons = 33).contains("33"));
         let gated = refused(|config| config.model.observation = Some(Observation::Gated));
         assert!(gated.starts_with("model.observation is \"gated\""), "{gated}");
+        assert!(refused(|config| config.baselines.max_steps = Some(0)).contains("baselines.max_steps is 0"));
+        assert!(
+            refused(|config| config.baselines.learning_rate = 0.0).contains("baselines.learning_rate is 0")
+        );
+        assert!(
+            refused(|config| config.baselines.weight_decay = -1.0).contains("baselines.weight_decay is -1")
+        );
         GraphConfig::default().validate().unwrap();
     }
 }

@@ -10,7 +10,7 @@ use crate::routing::GraphTopologyRouting;
 use burn::tensor::Tensor;
 use burn_dragon_core::api::expert::norm;
 use burn_dragon_kernel::api::graph::{
-    Edges, Normalisation, PlaceDecay, graph_read, graph_write, place_write,
+    Adjacency, Edges, Normalisation, PlaceDecay, graph_read, graph_write, place_write,
 };
 use burn_dragon_kernel::api::perceive;
 
@@ -52,6 +52,8 @@ pub struct GraphState {
     /// Number of steps of prediction since the last observation.
     pub prediction_age: u64,
     topology: u64,
+    /// Memories that the nodes read, for a readout that averages over them.
+    adjacency: Adjacency,
 }
 
 /// Routing that is prepared once for many steps: the edges of each bank with their weights.
@@ -67,9 +69,7 @@ impl GraphCompiledExecutor {
     /// Prepares a routing. `neighbours` is the normalisation of reads over the neighbours, that of the model's
     /// configuration. Memories of clusters and global ones are divided by the number of their writers.
     pub fn new(routing: &GraphTopologyRouting, neighbours: Neighbours) -> Self {
-        let bank = |adjacency: &burn_dragon_kernel::api::graph::Adjacency| {
-            Edges::new(adjacency.clone(), Normalisation::Mean)
-        };
+        let bank = |adjacency: &Adjacency| Edges::new(adjacency.clone(), Normalisation::Mean);
         Self {
             nodes: Edges::new(routing.nodes().clone(), neighbours.into()),
             clusters: routing.clusters().map(bank),
@@ -132,6 +132,7 @@ impl GraphCompiledExecutor {
             temporal_position: 0,
             prediction_age: 0,
             topology: self.topology,
+            adjacency: self.nodes.adjacency.clone(),
         }
     }
 
@@ -275,6 +276,7 @@ impl GraphCompiledExecutor {
             temporal_position: state.temporal_position + passed,
             prediction_age: state.prediction_age + passed,
             topology: self.topology,
+            adjacency: state.adjacency,
         })
     }
 
@@ -313,11 +315,8 @@ impl GraphState {
     /// # Panics
     /// If the model has another width.
     pub fn node_logits(&self, model: &GraphDragon) -> Tensor<2> {
-        let [_, _, nodes, width] = self.nodes.dims();
-        self.nodes
-            .clone()
-            .reshape([nodes, width])
-            .matmul(model.readout.val())
+        let rows = model.rows(self.nodes.clone(), &self.adjacency);
+        rows.matmul(model.readout.val())
     }
 
     /// The same state with empty memories.

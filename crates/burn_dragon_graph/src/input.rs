@@ -4,7 +4,17 @@ use crate::error::GraphError;
 use crate::graph::Graph;
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 use burn_dragon_core::api::expert::{Rng, derive};
-use burn_dragon_kernel::api::graph::{Adjacency, Edges, Normalisation, SelfEdges};
+use burn_dragon_kernel::api::graph::{Adjacency, Edges, Normalisation, PlaceDecay, SelfEdges, graph_recall};
+
+/// Divisor of the sum of the rows of a node's active features.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FeatureScale {
+    /// Root of their number.
+    #[default]
+    Root,
+    /// Their number.
+    Number,
+}
 
 /// Several graphs as one, none of which reads another: nodes of the second follow those of the first.
 #[derive(Clone, Debug)]
@@ -19,6 +29,7 @@ pub struct GraphInput {
     /// Weight of each active feature; absent: 1.
     weights: Option<Vec<f32>>,
     features: usize,
+    scale: FeatureScale,
 }
 
 impl GraphInput {
@@ -56,6 +67,7 @@ impl GraphInput {
             active,
             weights: None,
             features,
+            scale: FeatureScale::default(),
         })
     }
 
@@ -77,6 +89,11 @@ impl GraphInput {
             weights: Some(values),
             ..self
         }
+    }
+
+    /// The same input with another divisor of the features.
+    pub fn scaled(self, scale: FeatureScale) -> Self {
+        Self { scale, ..self }
     }
 
     /// Number of nodes of all graphs.
@@ -104,8 +121,9 @@ impl GraphInput {
         self.features
     }
 
-    /// Sum of the rows of each node's active features, times their weights, divided by the root of their number. With a seed and
-    /// a rate, features are left out at random, and the others are scaled so that the mean stays.
+    /// Sum of the rows of each node's active features, times their weights, divided by the root of their number, or as
+    /// [`scaled`](Self::scaled) says. With a seed and a rate, features are left out at random, and the others are scaled so
+    /// that the mean stays.
     ///
     /// # Shapes
     /// - `rows`: `[F, D]`
@@ -133,14 +151,18 @@ impl GraphInput {
             return sums;
         }
         let scale = dropout.map_or(1.0, |(_, rate)| 1.0 / (1.0 - rate));
+        let divisor = |count: u32| match self.scale {
+            FeatureScale::Root => f64::from(count).sqrt(),
+            FeatureScale::Number => f64::from(count),
+        };
         let own = |at: usize| {
             self.weights
                 .as_ref()
                 .map_or(1.0, |weights| f64::from(weights[at]))
         };
         let weights = kept.iter().map(|&at| {
-            let count = f64::from(counts[self.active[at][0] as usize]);
-            (own(at) * scale / count.sqrt()) as f32
+            let count = counts[self.active[at][0] as usize];
+            (own(at) * scale / divisor(count)) as f32
         });
         let weights = TensorData::new(weights.collect::<Vec<f32>>(), [kept.len(), 1]);
         let weights = Tensor::<2>::from_data(weights, (&rows.device(), rows.dtype()));
@@ -149,20 +171,37 @@ impl GraphInput {
         sums.select_assign(0, of(0), terms, IndexingUpdateOp::Add)
     }
 
+    /// Sum of the rows of each graph; 0 for a graph without nodes.
+    ///
+    /// # Shapes
+    /// - `rows`: `[P, D]`
+    /// - output: `[G, D]`
+    pub fn sums(&self, rows: Tensor<2>) -> Tensor<2> {
+        let width = rows.dims()[1];
+        let sums = Tensor::zeros([self.sizes.len(), width], (&rows.device(), rows.dtype()));
+        let graph_of = indices(graph_of(&self.sizes).map(|graph| graph as i32), &rows.device());
+        sums.select_assign(0, graph_of, rows, IndexingUpdateOp::Add)
+    }
+
     /// Mean of the rows of each graph; 0 for a graph without nodes.
     ///
     /// # Shapes
     /// - `rows`: `[P, D]`
     /// - output: `[G, D]`
     pub fn means(&self, rows: Tensor<2>) -> Tensor<2> {
-        let width = rows.dims()[1];
-        let sums = Tensor::zeros([self.sizes.len(), width], (&rows.device(), rows.dtype()));
         let shares = self.sizes.iter().map(|size| 1.0 / (*size).max(1) as f32);
         let shares = TensorData::new(shares.collect::<Vec<f32>>(), [self.sizes.len(), 1]);
         let shares = Tensor::<2>::from_data(shares, (&rows.device(), rows.dtype()));
-        let graph_of = indices(graph_of(&self.sizes).map(|graph| graph as i32), &rows.device());
-        sums.select_assign(0, graph_of, rows, IndexingUpdateOp::Add) * shares
+        self.sums(rows) * shares
     }
+}
+
+/// Weighted sums over the neighbours of each node, `[P, D]`.
+pub(crate) fn aggregate(rows: Tensor<2>, edges: &Edges) -> Tensor<2> {
+    let [nodes, width] = rows.dims();
+    let ones = Tensor::ones([1, 1, nodes, 1], (&rows.device(), rows.dtype()));
+    let rows = rows.reshape([1, 1, nodes, width]);
+    graph_recall(ones.clone(), ones, rows, edges, &PlaceDecay::default()).reshape([nodes, width])
 }
 
 /// Number of the graph of each node.

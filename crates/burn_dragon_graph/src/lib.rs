@@ -8,7 +8,7 @@
 //!     a = norm(sum over the neighbours t of w_t x rho_t)
 //!     y = relu(a decoder_y) * x
 //!     s = norm(s + norm(dropout(y) encoder))
-//!     logits = s readout                                 of every node, or of the mean over a graph
+//!     logits = s readout                                 of every node, or of the mean or sum over a graph
 //! ```
 //!
 //! One level carries information over one edge. A model can run more levels than it was trained with, on graphs of any
@@ -64,7 +64,7 @@ pub mod api {
     /// The model and its input.
     pub mod core {
         pub use crate::graph::{Example, Graph, Labels};
-        pub use crate::input::GraphInput;
+        pub use crate::input::{FeatureScale, GraphInput};
         pub use crate::model::{Gate, GraphDragon, GraphDragonConfig, GraphPass, PlaceMemory};
         pub use crate::motion::Frames;
     }
@@ -72,12 +72,12 @@ pub mod api {
     /// Configuration of a run.
     pub mod config {
         pub use crate::config::{
-            BaselineName, BaselinesConfig, GraphConfig, LevelLabels, LossConfig, ModelConfig, Neighbours,
-            Observation, OwnMemory, SharedMemory, Supervised,
+            BaselineName, BaselineRecipe, BaselinesConfig, GraphConfig, GraphReadout, LevelLabels,
+            LossConfig, ModelConfig, Neighbours, Observation, OwnMemory, SharedMemory, Supervised,
         };
         pub use crate::data::{
-            DatasetConfig, GeneratedTask, GeneratorConfig, GraphmlCoding, GraphmlConfig, JsonConfig,
-            NbodyConfig, NodeFeatures, Schema, Target, TsvConfig, TuConfig,
+            DatasetConfig, FoldValidation, GeneratedTask, GeneratorConfig, GraphmlCoding, GraphmlConfig,
+            JsonConfig, NbodyConfig, NodeFeatures, Schema, Target, TsvConfig, TuConfig,
         };
         pub use crate::motion::{BodyInputs, Motion};
     }

@@ -8,16 +8,17 @@
 //!     a = norm(sum over the neighbours t of w_t x rho_t)
 //!     y = relu(a decoder_y) * x
 //!     s = norm(s + norm(dropout(y) encoder))
-//!     logits = s readout                                           of every node, or of the mean over a graph
+//!     s' = s, averaged over the neighbours and the node itself     so many times as `readout_hops` says: usually never
+//!     logits = s' readout                                          of every node, or of the mean or sum over a graph
 //! ```
 //!
 //! A node writes before its neighbours read, so that one level carries information over one edge: what is k edges away
 //! changes a node after k levels, and not before.
 
-use crate::config::{ModelConfig, Observation};
+use crate::config::{GraphReadout, ModelConfig, Observation};
 use crate::data::{Schema, Target};
 use crate::error::GraphError;
-use crate::input::GraphInput;
+use crate::input::{GraphInput, aggregate};
 use crate::levels::{Levels, Time};
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
@@ -25,7 +26,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_core::api::expert::{ParameterBuilder, derive, initial, norm};
 use burn_dragon_core::api::{FreeMemory, Need, Precision, TensorShape, Trunk};
 use burn_dragon_kernel::api::WriteOrder;
-use burn_dragon_kernel::api::graph::PlaceDecay;
+use burn_dragon_kernel::api::graph::{Adjacency, Edges, Normalisation, PlaceDecay, SelfEdges};
 use burn_dragon_kernel::api::{Decay, DropoutMask, LevelWeights, SpeakInput, join, speak};
 
 /// Model of nodes that have memories and read those of their neighbours.
@@ -355,13 +356,37 @@ impl GraphDragon {
         norm(rows.reshape([1, 1, input.nodes(), model.d_model]), model.norm_eps)
     }
 
+    /// Rows of the nodes for the readout, `[P, D]`: a state, averaged as many times as the configuration says.
+    pub(crate) fn rows(&self, s: Tensor<4>, adjacency: &Adjacency) -> Tensor<2> {
+        let [_, _, nodes, width] = s.dims();
+        let s = s.reshape([nodes, width]);
+        let hops = self.config.model.readout_hops;
+        if hops == 0 {
+            return s;
+        }
+        let edges = around(adjacency);
+        (0..hops).fold(s, |s, _| aggregate(s, &edges))
+    }
+
     /// Logits of a state: `[P, C]`, or `[G, C]`.
-    pub(crate) fn read_out(&self, s: Tensor<4>, input: &GraphInput) -> Tensor<2> {
-        let s = s.reshape([input.nodes(), self.config.model.d_model]);
+    fn read_out(&self, s: Tensor<4>, input: &GraphInput) -> Tensor<2> {
+        let s = self.rows(s, &input.edges().adjacency);
         let read = match self.config.schema.target {
             Target::Nodes | Target::Distances | Target::Motion(_) => s,
-            Target::Graphs => input.means(s),
+            Target::Graphs => match self.config.model.readout {
+                GraphReadout::Mean => input.means(s),
+                GraphReadout::Sum => input.sums(s),
+            },
         };
         read.matmul(self.readout.val())
+    }
+}
+
+/// The neighbours of each node and itself, with symmetric normalisation.
+fn around(adjacency: &Adjacency) -> Edges {
+    let pairs: Vec<_> = adjacency.edges().collect();
+    match Adjacency::from_edges(adjacency.readers(), &pairs, SelfEdges::Add) {
+        Ok(adjacency) => Edges::new(adjacency, Normalisation::Symmetric),
+        Err(error) => panic!("GraphDragon: with an edge from each node to itself: {error}"),
     }
 }

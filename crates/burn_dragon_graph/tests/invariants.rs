@@ -317,6 +317,45 @@ fn a_shared_memory_joins_the_nodes_of_a_graph_and_no_others() {
     );
 }
 
+/// A model of no more than one level that averages before its readout: logits are those of the mean row, and what is one
+/// edge farther is reached.
+#[test]
+fn averages_before_the_readout_reach_one_edge_more_and_are_symmetric() {
+    let with = |hops: usize| {
+        let mut config = config(0.0, Neighbours::Mean, OwnMemory::Drop);
+        (config.model.n_levels, config.model.readout_hops) = (1, hops);
+        GraphDragon::new(&config, 7, &Device::flex()).unwrap()
+    };
+    let own = logits(&with(0), &[&graph()], GraphPass::default());
+    let averaged = logits(&with(1), &[&graph()], GraphPass::default());
+    let near = [
+        vec![0, 1, 2],
+        vec![0, 1, 2],
+        vec![0, 1, 2, 3],
+        vec![2, 3, 4],
+        vec![3, 4],
+        vec![5, 6],
+        vec![5, 6],
+    ];
+    for (node, of) in near.iter().enumerate() {
+        for class in 0..3 {
+            let weight = |other: usize| 1.0 / ((of.len() * near[other].len()) as f32).sqrt();
+            let expected: f32 = of.iter().map(|other| weight(*other) * own[*other][class]).sum();
+            assert!((averaged[node][class] - expected).abs() < 1e-5, "node {node}");
+        }
+    }
+    let executor = GraphCompiledExecutor::of_graph(&graph(), &with(1)).unwrap();
+    let state = executor.empty_state(&with(1));
+    let state = executor.observe(
+        &with(1),
+        state,
+        graph().features(),
+        GraphObservationMerger::Replace,
+    );
+    let states = executor.rollout(&with(1), &state.unwrap(), 1).unwrap();
+    assert!(self::near(&values(states[0].node_logits(&with(1))), &averaged));
+}
+
 #[test]
 fn a_state_of_another_topology_is_refused() {
     let model = model(0.5);

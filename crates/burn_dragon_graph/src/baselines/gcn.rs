@@ -7,12 +7,12 @@
 //!
 //! The last level is that of the publication; the readout after each of the others is the same.
 
-use super::{BaselineConfig, Init, aggregate, dropped, embedded, pooled};
+use super::{BaselineConfig, Init, dropped, embedded, pooled};
 use crate::data::Target;
 use crate::error::GraphError;
 use crate::evaluate::NodeModel;
 use crate::graph::Graph;
-use crate::input::GraphInput;
+use crate::input::{FeatureScale, GraphInput, aggregate};
 use crate::model::GraphPass;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -31,6 +31,8 @@ pub struct Gcn {
     dropout: f64,
     #[module(skip)]
     target: Target,
+    #[module(skip)]
+    scale: FeatureScale,
 }
 
 impl Gcn {
@@ -46,6 +48,7 @@ impl Gcn {
             bias: init.zeros(classes),
             dropout: config.dropout,
             target: config.schema.target,
+            scale: config.scale,
         }
     }
 }
@@ -53,14 +56,14 @@ impl Gcn {
 impl NodeModel for Gcn {
     fn input(&self, graphs: &[&Graph]) -> Result<GraphInput, GraphError> {
         let features = self.features.val().dims()[0];
-        GraphInput::new(graphs, features, SelfEdges::Add, Normalisation::Symmetric)
+        Ok(GraphInput::new(graphs, features, SelfEdges::Add, Normalisation::Symmetric)?.scaled(self.scale))
     }
 
     fn logits(&self, input: &GraphInput, pass: GraphPass) -> Vec<Tensor<2>> {
         let mut h = embedded(&self.features.val(), input, pass, self.dropout);
         let mut levels = Vec::new();
         for level in 0..=self.biases.len() {
-            let read = aggregate(h.clone(), input, Normalisation::Symmetric);
+            let read = aggregate(h.clone(), input.edges());
             let logits = pooled(read.clone(), input, self.target).matmul(self.readout.val());
             levels.push(logits + self.bias.val().unsqueeze());
             let Some(bias) = self.biases.get(level) else { break };

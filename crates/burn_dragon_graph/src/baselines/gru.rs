@@ -4,12 +4,12 @@
 //! h = X W;  each step:  m = sum over the neighbours of (h M + b),  h = GRU(m, h),  logits = h R + c
 //! ```
 
-use super::{BaselineConfig, Init, aggregate, dropped, embedded, pooled};
+use super::{BaselineConfig, Init, dropped, embedded, pooled};
 use crate::data::Target;
 use crate::error::GraphError;
 use crate::evaluate::NodeModel;
 use crate::graph::Graph;
-use crate::input::GraphInput;
+use crate::input::{FeatureScale, GraphInput, aggregate};
 use crate::model::GraphPass;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -19,7 +19,7 @@ use burn_dragon_kernel::api::graph::{Normalisation, SelfEdges};
 /// Gated recurrent units on a graph.
 #[derive(Module, Debug)]
 pub struct Gru {
-    features: Param<Tensor<2>>,
+    pub(super) features: Param<Tensor<2>>,
     message: Param<Tensor<2>>,
     message_bias: Param<Tensor<1>>,
     /// Message to reset gate, update gate and candidate, `[D, 3 D]`.
@@ -36,6 +36,8 @@ pub struct Gru {
     dropout: f64,
     #[module(skip)]
     target: Target,
+    #[module(skip)]
+    scale: FeatureScale,
 }
 
 impl Gru {
@@ -54,6 +56,7 @@ impl Gru {
             levels: config.levels,
             dropout: config.dropout,
             target: config.schema.target,
+            scale: config.scale,
         }
     }
 
@@ -79,14 +82,14 @@ fn thirds(rows: &Tensor<2>) -> [Tensor<2>; 3] {
 impl NodeModel for Gru {
     fn input(&self, graphs: &[&Graph]) -> Result<GraphInput, GraphError> {
         let features = self.features.val().dims()[0];
-        GraphInput::new(graphs, features, SelfEdges::Drop, Normalisation::Sum)
+        Ok(GraphInput::new(graphs, features, SelfEdges::Drop, Normalisation::Sum)?.scaled(self.scale))
     }
 
     fn logits(&self, input: &GraphInput, pass: GraphPass) -> Vec<Tensor<2>> {
         let mut h = embedded(&self.features.val(), input, pass, self.dropout);
         let level = |level: usize| {
             let message = h.clone().matmul(self.message.val()) + self.message_bias.val().unsqueeze();
-            h = self.next(aggregate(message, input, Normalisation::Sum), h.clone());
+            h = self.next(aggregate(message, input.edges()), h.clone());
             let read = dropped(h.clone(), pass, self.dropout, level as u64);
             pooled(read, input, self.target).matmul(self.readout.val()) + self.bias.val().unsqueeze()
         };

@@ -5,7 +5,7 @@ use crate::data::Target;
 use crate::error::GraphError;
 use crate::evaluate::NodeModel;
 use crate::graph::Graph;
-use crate::input::GraphInput;
+use crate::input::{FeatureScale, GraphInput};
 use crate::model::GraphPass;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -15,7 +15,7 @@ use burn_dragon_kernel::api::graph::{Normalisation, SelfEdges};
 /// Multilayer perceptron.
 #[derive(Module, Debug)]
 pub struct Mlp {
-    features: Param<Tensor<2>>,
+    pub(super) features: Param<Tensor<2>>,
     hidden_bias: Param<Tensor<1>>,
     readout: Param<Tensor<2>>,
     bias: Param<Tensor<1>>,
@@ -25,6 +25,8 @@ pub struct Mlp {
     dropout: f64,
     #[module(skip)]
     target: Target,
+    #[module(skip)]
+    scale: FeatureScale,
 }
 
 impl Mlp {
@@ -38,6 +40,7 @@ impl Mlp {
             levels: config.levels,
             dropout: config.dropout,
             target: config.schema.target,
+            scale: config.scale,
         }
     }
 }
@@ -45,7 +48,7 @@ impl Mlp {
 impl NodeModel for Mlp {
     fn input(&self, graphs: &[&Graph]) -> Result<GraphInput, GraphError> {
         let features = self.features.val().dims()[0];
-        GraphInput::new(graphs, features, SelfEdges::Drop, Normalisation::Sum)
+        Ok(GraphInput::new(graphs, features, SelfEdges::Drop, Normalisation::Sum)?.scaled(self.scale))
     }
 
     /// The same logits at every level.

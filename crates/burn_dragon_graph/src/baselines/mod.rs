@@ -7,18 +7,17 @@ mod mlp;
 pub use self::gcn::Gcn;
 pub use self::gru::Gru;
 pub use self::mlp::Mlp;
-use crate::config::{BaselineName, BaselinesConfig};
+use crate::config::{BaselineName, BaselineRecipe, BaselinesConfig};
 use crate::data::{Schema, Target};
 use crate::error::GraphError;
 use crate::evaluate::NodeModel;
 use crate::graph::Graph;
-use crate::input::GraphInput;
+use crate::input::{FeatureScale, GraphInput};
 use crate::model::GraphPass;
 use crate::task::GraphTask;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_core::api::expert::{Rng, derive};
-use burn_dragon_kernel::api::graph::{Edges, Normalisation, PlaceDecay, graph_recall};
 use burn_dragon_train::api::expert::{GradientSet, ModelOptimizer};
 use burn_dragon_train::api::{AdamW, Method, OptimizerConfig, TrainError};
 
@@ -33,6 +32,8 @@ pub struct BaselineConfig {
     pub levels: usize,
     /// Dropout rate of features and hidden states in training.
     pub dropout: f64,
+    /// Divisor of the features of a node.
+    pub scale: FeatureScale,
 }
 
 /// A baseline of any kind.
@@ -60,6 +61,15 @@ impl Baseline {
             BaselineName::Mlp => Self::Mlp(Mlp::new(config, &init)),
         }
     }
+
+    /// Matrix of the features, `[F, D]`.
+    fn features(&self) -> Tensor<2> {
+        match self {
+            Self::Gcn(model) => model.features.val(),
+            Self::Gru(model) => model.features.val(),
+            Self::Mlp(model) => model.features.val(),
+        }
+    }
 }
 
 impl NodeModel for Baseline {
@@ -80,54 +90,85 @@ impl NodeModel for Baseline {
     }
 }
 
-/// Trains a baseline with the steps, batches, loss and schedule of a run.
+/// Trains a baseline by the recipe of a run, on its batches and with its loss.
 ///
 /// # Errors
 /// If a setting is out of range, or a graph does not fit.
 pub(crate) fn trained(task: &GraphTask, name: BaselineName) -> Result<Baseline, TrainError> {
     let (config, training) = (task.config(), &task.config().training);
-    let BaselinesConfig {
-        width,
-        learning_rate,
-        weight_decay,
-        dropout,
-        ..
-    } = config.baselines;
-    let sizes = BaselineConfig {
+    let sizes = sizes_of(task);
+    let mut model = Baseline::new(name, &sizes, training.seed, task.device());
+    let mut optimizer = ModelOptimizer::new(&optimizer_of(&config.baselines), &model)?;
+    let steps = config.baselines.max_steps.unwrap_or_else(|| task.steps());
+    let is_published = config.baselines.recipe == BaselineRecipe::Published;
+    for step in 0..steps {
+        let gradients = gradients(task, &model, step)?;
+        model = if is_published {
+            optimizer.step(model, gradients, 1.0)
+        } else {
+            let norm = gradients.norm();
+            let gradients = gradients.clip(norm, training.clip_norm.unwrap_or(f64::INFINITY));
+            optimizer.step(model, gradients, config.schedule.factor(step, steps))
+        };
+    }
+    Ok(model.valid())
+}
+
+fn sizes_of(task: &GraphTask) -> BaselineConfig {
+    let config = task.config();
+    BaselineConfig {
         schema: task.data().schema.at_once(),
-        width,
+        width: config.baselines.width,
         levels: config.model.n_levels,
-        dropout,
+        dropout: config.baselines.dropout,
+        scale: match config.baselines.recipe {
+            BaselineRecipe::Run => FeatureScale::Root,
+            BaselineRecipe::Published => FeatureScale::Number,
+        },
+    }
+}
+
+fn optimizer_of(baselines: &BaselinesConfig) -> OptimizerConfig {
+    let weight_decay = match baselines.recipe {
+        BaselineRecipe::Run => baselines.weight_decay,
+        BaselineRecipe::Published => 0.0, // it is in the loss
     };
-    let optimizer = OptimizerConfig {
+    OptimizerConfig {
         method: Method::AdamW(AdamW {
-            learning_rate,
+            learning_rate: baselines.learning_rate,
             weight_decay,
             ..AdamW::default()
         }),
         groups: Vec::new(),
-    };
-    let mut model = Baseline::new(name, &sizes, training.seed, task.device());
-    let mut optimizer = ModelOptimizer::new(&optimizer, &model)?;
-    let units = training.units_per_step(training.batch_size as u64);
-    let steps = task.steps();
-    for step in 0..steps {
-        let mut gradients = GradientSet::default();
-        for part in 0..u64::from(training.accumulate) {
-            let batch = task.examples_at(step * units + part * training.batch_size as u64);
-            let pass = GraphPass {
-                dropout_seed: Some(derive(training.seed, "baseline.dropout", step, part)),
-                ..GraphPass::default()
-            };
-            let (loss, _) = task.loss_of(&model, &batch, pass, false)?;
-            gradients.add(loss.backward(), &model);
-        }
-        let gradients = gradients.mean();
-        let norm = gradients.norm();
-        let gradients = gradients.clip(norm, training.clip_norm.unwrap_or(f64::INFINITY));
-        model = optimizer.step(model, gradients, config.schedule.factor(step, steps));
     }
-    Ok(model.valid())
+}
+
+/// Gradients of a step: their mean over its batches.
+fn gradients(task: &GraphTask, model: &Baseline, step: u64) -> Result<GradientSet, TrainError> {
+    let training = &task.config().training;
+    let units = training.units_per_step(training.batch_size as u64);
+    let mut gradients = GradientSet::default();
+    for part in 0..u64::from(training.accumulate) {
+        let batch = task.examples_at(step * units + part * training.batch_size as u64);
+        let pass = GraphPass {
+            dropout_seed: Some(derive(training.seed, "baseline.dropout", step, part)),
+            ..GraphPass::default()
+        };
+        let (loss, _) = task.loss_of(model, &batch, pass, false)?;
+        let loss = match penalty(&task.config().baselines, model) {
+            Some(penalty) => loss + penalty,
+            None => loss,
+        };
+        gradients.add(loss.backward(), model);
+    }
+    Ok(gradients.mean())
+}
+
+/// Penalty on the matrix of the features, `[1]`, if the recipe has one.
+fn penalty(baselines: &BaselinesConfig, model: &Baseline) -> Option<Tensor<1>> {
+    let factor = baselines.weight_decay;
+    let has_one = baselines.recipe == BaselineRecipe::Published && factor > 0.0;
+    has_one.then(|| model.features().powi_scalar(2).sum() * (0.5 * factor))
 }
 
 /// Initial weights: uniform by the numbers of rows and columns (Glorot), a function of seed and name.
@@ -150,15 +191,6 @@ impl Init<'_> {
     fn zeros(&self, columns: usize) -> Param<Tensor<1>> {
         Param::from_data(TensorData::new(vec![0f32; columns], [columns]), self.device)
     }
-}
-
-/// Weighted sum of the neighbours' rows, `[P, D]`.
-fn aggregate(rows: Tensor<2>, input: &GraphInput, normalisation: Normalisation) -> Tensor<2> {
-    let [nodes, width] = rows.dims();
-    let ones = Tensor::ones([1, 1, nodes, 1], (&rows.device(), rows.dtype()));
-    let edges = Edges::new(input.edges().adjacency.clone(), normalisation);
-    let rows = rows.reshape([1, 1, nodes, width]);
-    graph_recall(ones.clone(), ones, rows, &edges, &PlaceDecay::default()).reshape([nodes, width])
 }
 
 /// Rows of which entries are left out at random in training; `layer` names the draw.

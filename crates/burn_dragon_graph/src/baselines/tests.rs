@@ -14,6 +14,7 @@ fn config(levels: usize) -> BaselineConfig {
         width: 8,
         levels,
         dropout: 0.0,
+        scale: FeatureScale::Root,
     }
 }
 
@@ -109,4 +110,45 @@ fn a_graph_has_the_mean_of_its_nodes() {
         };
         assert_eq!(graphs(&[example]).len(), 1);
     }
+}
+
+/// Nodes with two features of which one is everywhere: divided by the number, a row is the mean of both.
+#[test]
+fn the_published_recipe_divides_features_by_their_number_and_has_a_penalty_on_them_alone() {
+    let graph = Graph::undirected(&[], vec![vec![0, 1]; 2]).unwrap();
+    let of = |scale| {
+        let config = BaselineConfig { scale, ..config(2) };
+        let model = Baseline::new(BaselineName::Mlp, &config, 1, &Device::flex());
+        let rows = model.input(&[&graph]).unwrap().embed(&model.features(), None);
+        (model, rows.into_data().convert::<f32>())
+    };
+    let ((model, by_number), (_, by_root)) = (of(FeatureScale::Number), of(FeatureScale::Root));
+    let features: Vec<f32> = model.features().into_data().iter::<f32>().collect();
+    for (index, (number, root)) in by_number
+        .iter::<f32>()
+        .zip(by_root.iter::<f32>())
+        .take(8)
+        .enumerate()
+    {
+        let sum = features[index] + features[8 + index];
+        assert!((number - sum / 2.0).abs() < 1e-6 && (root - sum / 2f32.sqrt()).abs() < 1e-6);
+    }
+    let mut baselines = BaselinesConfig {
+        recipe: BaselineRecipe::Published,
+        weight_decay: 0.5,
+        ..BaselinesConfig::default()
+    };
+    let squares: f32 = features.iter().map(|weight| weight * weight).sum();
+    let given = penalty(&baselines, &model).unwrap().into_scalar::<f32>();
+    assert!((given - 0.25 * squares).abs() < 1e-5, "{given}");
+    assert_eq!(
+        optimizer_of(&baselines).method,
+        Method::AdamW(AdamW {
+            learning_rate: 4e-3,
+            weight_decay: 0.0,
+            ..AdamW::default()
+        })
+    );
+    baselines.recipe = BaselineRecipe::Run;
+    assert!(penalty(&baselines, &model).is_none());
 }

@@ -18,7 +18,7 @@ pub use self::json::JsonConfig;
 pub(crate) use self::json::{JsonGraph, graphs_of};
 pub use self::nbody::NbodyConfig;
 pub use self::tsv::TsvConfig;
-pub use self::tu::{NodeFeatures, TuConfig};
+pub use self::tu::{FoldValidation, NodeFeatures, TuConfig};
 use crate::error::GraphError;
 use crate::graph::{Example, Labels};
 use crate::motion::Motion;

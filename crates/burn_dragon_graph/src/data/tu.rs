@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Without folds, one of this many graphs is held out.
+/// Without folds, one of this many graphs is held out; with an inner validation part, one of this many of each class.
 const HELD_OUT: u64 = 10;
 /// Numbers of neighbours from here on are one feature.
 const MOST_NEIGHBOURS: usize = 64;
@@ -35,6 +35,18 @@ pub enum NodeFeatures {
     TagsAndDegrees,
 }
 
+/// Graphs of the validation part, with folds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FoldValidation {
+    /// Those of the fold. There is no test part.
+    #[default]
+    Fold,
+    /// A tenth of each class of the others, at least one of two, so that settings can be chosen without the fold. The fold
+    /// is the test part.
+    Inner,
+}
+
 /// Graphs with classes: the keys of `[dataset]` where `type = "tu"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +60,9 @@ pub struct TuConfig {
     /// Fold that is held out, counted from 1; with `dataset.folds`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fold: Option<usize>,
+    /// Graphs of the validation part; `inner` needs `dataset.folds`.
+    #[serde(default)]
+    pub validation: FoldValidation,
     /// Features of a node.
     #[serde(default)]
     pub features: NodeFeatures,
@@ -66,17 +81,19 @@ impl TuConfig {
     /// # Errors
     /// [`GraphError::Config`] with the key.
     pub fn validate(&self) -> Result<(), GraphError> {
-        let refuse = |reason: &str| {
+        let refuse_key = |key: &'static str, reason: &str| {
             let reason = reason.to_string();
-            Err(GraphError::Config {
-                key: "dataset.fold",
-                reason,
-            })
+            Err(GraphError::Config { key, reason })
         };
+        let refuse = |reason: &str| refuse_key("dataset.fold", reason);
         match (&self.folds, self.fold) {
             (Some(_), None) => refuse("is absent; expected the number of a fold of dataset.folds, from 1"),
             (None, Some(_)) => refuse("needs dataset.folds, the folder of the folds"),
             (Some(_), Some(0)) => refuse("is 0; folds are counted from 1"),
+            (None, None) if self.validation == FoldValidation::Inner => refuse_key(
+                "dataset.validation",
+                "is \"inner\", which needs dataset.folds and dataset.fold; expected \"fold\"",
+            ),
             _ => Ok(()),
         }
     }
@@ -85,6 +102,10 @@ impl TuConfig {
         self.validate()?;
         let graphs = self.read()?;
         let held_out = self.held_out(graphs.len())?;
+        let inner = match self.validation {
+            FoldValidation::Fold => BTreeSet::new(),
+            FoldValidation::Inner => self.inner(&graphs, &held_out),
+        };
         let (examples, schema) = self.examples(&graphs)?;
         let mut data = Data {
             train: Vec::new(),
@@ -93,13 +114,36 @@ impl TuConfig {
             schema,
         };
         for (index, example) in examples.into_iter().enumerate() {
-            if held_out.contains(&index) {
+            let is_test = self.validation == FoldValidation::Inner && held_out.contains(&index);
+            if is_test {
+                data.test.push(example);
+            } else if held_out.contains(&index) || inner.contains(&index) {
                 data.validation.push(example);
             } else {
                 data.train.push(example);
             }
         }
         Ok(data)
+    }
+
+    /// Numbers of the graphs of an inner validation part: of each class a tenth of the graphs that are not held out, drawn
+    /// by the fold.
+    fn inner(&self, graphs: &[Read], held_out: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let fold = self.fold.unwrap_or_default() as u64;
+        let mut classes = BTreeMap::<i64, Vec<(u64, usize)>>::new();
+        for (index, graph) in graphs.iter().enumerate() {
+            if !held_out.contains(&index) {
+                let drawn = derive(fold, "graph.inner", index as u64, 0);
+                classes.entry(graph.class).or_default().push((drawn, index));
+            }
+        }
+        let mut inner = BTreeSet::new();
+        for mut class in classes.into_values() {
+            class.sort_unstable();
+            let count = class.len().div_ceil(HELD_OUT as usize).min(class.len() / 2);
+            inner.extend(class[..count].iter().map(|(_, index)| *index));
+        }
+        inner
     }
 
     /// Numbers of the graphs that are held out.
@@ -247,16 +291,14 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         std::fs::write(folder.path().join("test_idx-1.txt"), "1\n").unwrap();
         let folds = Some(folder.path().to_path_buf());
-        let features = NodeFeatures::Tags;
-        (
-            folder,
-            TuConfig {
-                path,
-                folds,
-                fold: Some(1),
-                features,
-            },
-        )
+        let config = TuConfig {
+            path,
+            folds,
+            fold: Some(1),
+            validation: FoldValidation::Fold,
+            features: NodeFeatures::Tags,
+        };
+        (folder, config)
     }
 
     #[test]
@@ -280,6 +322,34 @@ mod tests {
             [vec![0, 3], vec![1, 4], vec![0, 3]]
         );
         assert_eq!(data.schema.features, 2 + 65);
+    }
+
+    /// 30 graphs of one node, every third of class 1; graphs 0 and 1 are the fold.
+    #[test]
+    fn an_inner_validation_part_has_a_tenth_of_each_class_and_nothing_of_the_fold() {
+        let graph = |index: usize| format!("1 {}\n{index} 0\n", usize::from(index % 3 == 0));
+        let (folder, mut config) = config(&format!("30\n{}", (0..30).map(graph).collect::<String>()));
+        std::fs::write(folder.path().join("test_idx-1.txt"), "0\n1\n").unwrap();
+        config.validation = FoldValidation::Inner;
+        let data = config.load().unwrap();
+        let tags = |examples: &[Example]| -> Vec<u32> {
+            examples
+                .iter()
+                .map(|example| example.graph.features()[0][0])
+                .collect()
+        };
+        assert_eq!(tags(&data.test), [0, 1]);
+        let classes: Vec<u32> = tags(&data.validation)
+            .into_iter()
+            .map(|tag| u32::from(tag % 3 == 0))
+            .collect();
+        assert_eq!(classes.iter().filter(|class| **class == 1).count(), 1); // of 9
+        assert_eq!(classes.iter().filter(|class| **class == 0).count(), 2); // of 19
+        let mut all: Vec<u32> = [&data.train, &data.validation, &data.test]
+            .map(|part| tags(part))
+            .concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..30).collect::<Vec<_>>());
     }
 
     #[test]
@@ -312,5 +382,18 @@ mod tests {
             };
             assert!(wrong.load().unwrap_err().to_string().starts_with("dataset.fold"));
         }
+        let inner = TuConfig {
+            folds: None,
+            fold: None,
+            validation: FoldValidation::Inner,
+            ..config
+        };
+        assert!(
+            inner
+                .load()
+                .unwrap_err()
+                .to_string()
+                .starts_with("dataset.validation")
+        );
     }
 }
