@@ -15,7 +15,7 @@ import tempfile
 
 FAR = 11
 SIZES = {"20 to 40 nodes, as in training": (20, 40), "40 to 80 nodes": (40, 80)}
-LEVELS = [*range(1, 21), 24, 28]
+LEVELS = [*range(1, 29)]
 SHOWN = [2, 4, 6, 8, 10, 14, 28]
 COLOURS = ["#3987e5", "#d95926", "#2f9e6e", "#a06cd5", "#c98500", "#d0487e", "#7a8591"]
 

@@ -181,7 +181,7 @@ fn weights(model: &SudokuModel, kinds: usize) -> Vec<LevelWeights> {
         LevelWeights::new(
             trunk.decoder_x.val().slice([own.clone()]),
             trunk.decoder_y.val().slice([own]),
-            trunk.encoder.val().slice([kind * neurons..(kind + 1) * neurons]),
+            trunk.encoder.val().narrow(0, kind * neurons, neurons),
         )
     };
     (0..kinds).map(of_kind).collect()

@@ -296,6 +296,7 @@ fn the_reference_and_the_default_runs_have_the_same_keys() {
 /// Tables that the default runs do not have.
 fn is_optional(table: &str) -> bool {
     let optional = [
+        "dataset.nbody.",
         "ema.",
         "training.guard.",
         "sequence.streams.",

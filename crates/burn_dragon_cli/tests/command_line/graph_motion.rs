@@ -6,6 +6,7 @@ use serde_json::Value;
 /// 12 steps of 4 small systems.
 const SMALL: &[&str] = &[
     "train",
+    "graph",
     "--preset",
     "nbody",
     "dataset.graphs=40",

@@ -324,7 +324,7 @@ fn another_file_is_read_with_the_features_of_the_training() {
             "`weight` is of the type string",
         ),
         (
-            graph("3").replace("\"new\"", "\"year\""),
+            graph("3").replace("\"weight\"", "\"year\""),
             "2 keys of nodes have the name `year`",
         ),
     ] {
