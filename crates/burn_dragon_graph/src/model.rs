@@ -369,7 +369,7 @@ impl GraphDragon {
     }
 
     /// Logits of a state: `[P, C]`, or `[G, C]`.
-    fn read_out(&self, s: Tensor<4>, input: &GraphInput) -> Tensor<2> {
+    pub(crate) fn read_out(&self, s: Tensor<4>, input: &GraphInput) -> Tensor<2> {
         let s = self.rows(s, &input.edges().adjacency);
         let read = match self.config.schema.target {
             Target::Nodes | Target::Distances | Target::Motion(_) => s,

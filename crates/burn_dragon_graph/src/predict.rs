@@ -1,6 +1,6 @@
 //! Prediction: classes of the nodes of given graphs, or of the graphs, for `dragon predict`.
 
-use crate::data::{JsonGraph, Schema, Target, TsvConfig, graphs_of, graphs_of_file};
+use crate::data::{JsonGraph, Line, Schema, Target, TsvConfig, graphs_of, graphs_of_file};
 use crate::error::GraphError;
 use crate::evaluate::{NodeModel, likeliest};
 use crate::export::model_of;
@@ -15,9 +15,6 @@ use std::path::Path;
 
 /// Maximum number of levels to run.
 const MOST_LEVELS: usize = 1 << 16;
-
-/// A graph, or why it is none, with its line.
-type Line = (usize, Result<Graph, String>);
 
 /// Predicts the graphs of a request with the model of a file.
 ///
@@ -80,7 +77,7 @@ impl Input {
     }
 
     /// Graphs with frames, which are checked later.
-    fn bodies(self) -> Result<Vec<(usize, Result<JsonGraph, String>)>, TrainError> {
+    fn bodies(self) -> Result<Vec<Line<JsonGraph>>, TrainError> {
         match self {
             Self::Text(text) => Ok(graphs_of(&text)),
             Self::Typed(text) => only_graphs(&text, graphs_of(&text)),
@@ -93,10 +90,7 @@ impl Input {
 }
 
 /// The graphs of typed text; an error if one is none, because the text may be a misspelt path.
-fn only_graphs<T>(
-    text: &str,
-    graphs: Vec<(usize, Result<T, String>)>,
-) -> Result<Vec<(usize, Result<T, String>)>, TrainError> {
+fn only_graphs<T>(text: &str, graphs: Vec<Line<T>>) -> Result<Vec<Line<T>>, TrainError> {
     match graphs.iter().find_map(|(_, graph)| graph.as_ref().err()) {
         Some(reason) => Err(TrainError::BadInput(format!(
             "{text} is neither a file nor a graph: {reason}"
@@ -121,7 +115,8 @@ fn input(text: &str, schema: &Schema) -> Result<Input, TrainError> {
     if path.extension().is_some_and(|ending| ending == "graphml") {
         let Some(coding) = &schema.coding else {
             return Err(TrainError::BadInput(format!(
-                "{text}: the model was not trained on GraphML, or by a version that did not store the values of its keys, so                  that the numbers of the features are not known; give JSON, with the numbers in `features`"
+                "{text}: the model was not trained on GraphML, or by a version that did not store the values of its keys, so \
+                 that the numbers of the features are not known; give JSON, with the numbers in `features`"
             )));
         };
         return Ok(Input::Graphs(graphs_of_file(path, coding)?));

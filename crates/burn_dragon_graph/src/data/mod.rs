@@ -20,13 +20,16 @@ pub use self::nbody::NbodyConfig;
 pub use self::tsv::TsvConfig;
 pub use self::tu::{FoldValidation, NodeFeatures, TuConfig};
 use crate::error::GraphError;
-use crate::graph::{Example, Labels};
+use crate::graph::{Example, Graph, Labels};
 use crate::motion::Motion;
 use burn_dragon_train::api::{DataHash, DataHashes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
+
+/// A graph of an input, or why it is none, with its line or its number there.
+pub(crate) type Line<T = Graph> = (usize, Result<T, String>);
 
 /// Part of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

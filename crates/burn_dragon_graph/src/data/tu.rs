@@ -327,7 +327,7 @@ mod tests {
     /// 30 graphs of one node, every third of class 1; graphs 0 and 1 are the fold.
     #[test]
     fn an_inner_validation_part_has_a_tenth_of_each_class_and_nothing_of_the_fold() {
-        let graph = |index: usize| format!("1 {}\n{index} 0\n", usize::from(index % 3 == 0));
+        let graph = |index: usize| format!("1 {}\n{index} 0\n", usize::from(index.is_multiple_of(3)));
         let (folder, mut config) = config(&format!("30\n{}", (0..30).map(graph).collect::<String>()));
         std::fs::write(folder.path().join("test_idx-1.txt"), "0\n1\n").unwrap();
         config.validation = FoldValidation::Inner;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::baselines::BaselineConfig;
 use crate::config::{BaselineName, Observation, SharedMemory};
+use crate::input::FeatureScale;
 use crate::motion::BodyInputs;
 use crate::motion::evaluate::tests::{data, model, model_with};
 use burn::tensor::Device;
@@ -104,6 +105,7 @@ fn a_baseline_reads_every_observed_frame() {
         width: 8,
         levels: 2,
         dropout: 0.0,
+        scale: FeatureScale::Root,
     };
     let graphs = graphs(&data.validation);
     let frames = batch_frames(&data.validation, 2);
