@@ -54,7 +54,7 @@ def arguments():
     p.add_argument("--validation", action="store_true", help="no figures of the test part")
     p.add_argument("--dragon", help="the program; else that of the release profile")
     p.add_argument("--dir", type=pathlib.Path, default=pathlib.Path.home() / ".cache/burn_dragon_graph")
-    a = p.parse_args()
+    a = p.parse_intermixed_args()
     a.settings = [word for word in a.words if "=" in word]
     a.names = [word for word in a.words if "=" not in word]
     if unknown := [name for name in a.names if name not in NODES and name not in FOLDS]:
