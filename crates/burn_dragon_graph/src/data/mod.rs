@@ -28,6 +28,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
+/// Items of an input, each with the number of its line or its place, counted from 1; or what is wrong with it.
+pub(crate) type Numbered<T> = Vec<(usize, Result<T, String>)>;
+
 /// Part of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {

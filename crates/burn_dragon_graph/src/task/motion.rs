@@ -24,13 +24,8 @@ impl GraphTask {
         let levels = self.config().model.n_levels;
         let next = self.frames_of(motion, model, examples, 1, PlaceMemory::Carried)?;
         let control = constant_velocity(motion, examples, 1).first();
-        let mut metrics = Metrics::from([
-            ("step_mse".to_string(), next.first()),
-            (
-                OF_CONSTANT.to_string(),
-                next.first() / control.max(f64::MIN_POSITIVE),
-            ),
-        ]);
+        let share = next.first() / control.max(f64::MIN_POSITIVE);
+        let mut metrics = Metrics::from([(OF_CONSTANT.to_string(), share)]);
         let notes = match scope {
             Scope::Sample { .. } => Vec::new(),
             Scope::Full => {
