@@ -57,9 +57,9 @@ const LABELS: [(&str, &str); 4] = [
 ];
 /// The same for bodies.
 const MOTION: [(&str, &str); 4] = [
-    ("val_step_mse", "step_mse"),
+    ("val_step_mse", "mse_at_frame_0001"),
     ("val_rollout_mse", "rollout_mse"),
-    ("test_step_mse", "test_step_mse"),
+    ("test_step_mse", "test_mse_at_frame_0001"),
     ("test_rollout_mse", "test_rollout_mse"),
 ];
 

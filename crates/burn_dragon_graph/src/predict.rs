@@ -1,6 +1,6 @@
 //! Prediction: classes of the nodes of given graphs, or of the graphs, for `dragon predict`.
 
-use crate::data::{JsonGraph, Line, Schema, Target, TsvConfig, graphs_of, graphs_of_file};
+use crate::data::{JsonGraph, Numbered, Schema, Target, TsvConfig, graphs_of, graphs_of_file};
 use crate::error::GraphError;
 use crate::evaluate::{NodeModel, likeliest};
 use crate::export::model_of;
@@ -58,13 +58,13 @@ enum Input {
     /// JSON that was typed itself.
     Typed(String),
     /// Graphs of another format.
-    Graphs(Vec<Line>),
+    Graphs(Numbered<Graph>),
 }
 
 impl Input {
     /// Graphs with features.
-    fn graphs(self) -> Result<Vec<Line>, TrainError> {
-        let read = |text: &str| -> Vec<Line> {
+    fn graphs(self) -> Result<Numbered<Graph>, TrainError> {
+        let read = |text: &str| -> Numbered<Graph> {
             let graphs = graphs_of(text).into_iter();
             let graph = |json: JsonGraph| json.graph().map_err(|error| error.to_string());
             graphs.map(|(line, json)| (line, json.and_then(graph))).collect()
@@ -77,7 +77,7 @@ impl Input {
     }
 
     /// Graphs with frames, which are checked later.
-    fn bodies(self) -> Result<Vec<Line<JsonGraph>>, TrainError> {
+    fn bodies(self) -> Result<Numbered<JsonGraph>, TrainError> {
         match self {
             Self::Text(text) => Ok(graphs_of(&text)),
             Self::Typed(text) => only_graphs(&text, graphs_of(&text)),
@@ -90,7 +90,7 @@ impl Input {
 }
 
 /// The graphs of typed text; an error if one is none, because the text may be a misspelt path.
-fn only_graphs<T>(text: &str, graphs: Vec<Line<T>>) -> Result<Vec<Line<T>>, TrainError> {
+fn only_graphs<T>(text: &str, graphs: Numbered<T>) -> Result<Numbered<T>, TrainError> {
     match graphs.iter().find_map(|(_, graph)| graph.as_ref().err()) {
         Some(reason) => Err(TrainError::BadInput(format!(
             "{text} is neither a file nor a graph: {reason}"
@@ -145,7 +145,7 @@ pub struct Predicted {
 
 impl Predicted {
     /// Predicts each graph that is one.
-    pub(crate) fn of(model: &GraphDragon, lines: Vec<Line>, levels: usize) -> Self {
+    pub(crate) fn of(model: &GraphDragon, lines: Numbered<Graph>, levels: usize) -> Self {
         let mut predicted = Self {
             levels,
             answers: Vec::new(),

@@ -153,11 +153,18 @@ fn frames_are_predicted_and_are_input_again() {
 #[test]
 fn a_model_without_velocities_asks_for_the_frames_that_it_observed() {
     let place = Place::new();
-    train(
-        &place,
-        &[HIDDEN, &["--out", "run", "baselines.models=[]"]].concat(),
-    )
-    .done();
+    let own = [
+        "--out",
+        "run",
+        "baselines.models=[]",
+        "model.observation=gated",
+        "--json",
+    ];
+    let json = train(&place, &[HIDDEN, &own].concat()).done().json();
+    // The levels of training are those of the figures, also with several frames.
+    let (curve, loss) = (&json["loss_by_levels"][1], &json["val_loss"]);
+    let (curve, loss) = (curve.as_f64().unwrap(), loss.as_f64().unwrap());
+    assert!((curve - loss).abs() < 1e-6 * loss, "{curve} {loss}");
     let frames = |count: usize| {
         let frames = vec!["[[-1, 0], [1, 0]]"; count].join(", ");
         format!("{{\"edges\": [[0, 1]], \"frames\": [{frames}]}}")

@@ -5,7 +5,7 @@
 //! ```
 
 use super::generate::source_features;
-use super::{Data, Line, Schema, Target};
+use super::{Data, Numbered, Schema, Target};
 use crate::error::GraphError;
 use crate::graph::{Example, Graph, Labels};
 use crate::motion::{BodyInputs, Frames};
@@ -45,7 +45,7 @@ pub(crate) struct JsonGraph {
 }
 
 /// Graphs of a text, each with the number of its line or its place in a list, counted from 1; or why it is none.
-pub(crate) fn graphs_of(text: &str) -> Vec<Line<JsonGraph>> {
+pub(crate) fn graphs_of(text: &str) -> Numbered<JsonGraph> {
     let read = |value: serde_json::Value| serde_json::from_value(value).map_err(|error| error.to_string());
     match serde_json::from_str::<serde_json::Value>(text) {
         Ok(serde_json::Value::Array(list)) => list

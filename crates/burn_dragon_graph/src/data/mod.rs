@@ -20,7 +20,7 @@ pub use self::nbody::NbodyConfig;
 pub use self::tsv::TsvConfig;
 pub use self::tu::{FoldValidation, NodeFeatures, TuConfig};
 use crate::error::GraphError;
-use crate::graph::{Example, Graph, Labels};
+use crate::graph::{Example, Labels};
 use crate::motion::Motion;
 use burn_dragon_train::api::{DataHash, DataHashes};
 use schemars::JsonSchema;
@@ -28,8 +28,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
-/// A graph of an input, or why it is none, with its line or its number there.
-pub(crate) type Line<T = Graph> = (usize, Result<T, String>);
+/// Items of an input, each with the number of its line or its place, counted from 1; or what is wrong with it.
+pub(crate) type Numbered<T> = Vec<(usize, Result<T, String>)>;
 
 /// Part of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Prediction of frames for `dragon predict`: a roll-out from given ones.
 
 use super::{FrameModel, Frames, Motion};
-use crate::data::{JsonGraph, Line};
+use crate::data::{JsonGraph, Numbered};
 use crate::error::GraphError;
 use crate::graph::Graph;
 use crate::model::{GraphDragon, PlaceMemory};
@@ -15,7 +15,7 @@ type Predicted = Vec<Vec<Vec<f32>>>;
 pub(crate) fn predict(
     model: &GraphDragon,
     motion: &Motion,
-    lines: Vec<Line<JsonGraph>>,
+    lines: Numbered<JsonGraph>,
     count: usize,
 ) -> Predictions {
     let mut predictions = Predictions::default();

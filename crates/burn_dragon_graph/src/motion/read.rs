@@ -76,6 +76,9 @@ impl FrameModel for GraphDragon {
         count: usize,
         memory: PlaceMemory,
     ) -> Result<Vec<BatchFrame>, GraphError> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
         let input = self.input(graphs)?;
         let executor = GraphCompiledExecutor::of_input(&input, self)?;
         let mut state = executor.empty_state(self);

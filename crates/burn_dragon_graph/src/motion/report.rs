@@ -38,7 +38,7 @@ impl MotionReport {
     /// Metrics by name.
     pub(crate) fn metrics(&self) -> BTreeMap<String, f64> {
         let mut metrics = BTreeMap::new();
-        put(&mut metrics, "", &self.model);
+        metrics.insert("rollout_mse".into(), self.model.validation.last());
         let groups = [(CONTROL, &self.controls), (MEMORY, &self.memories)];
         for (group, all) in groups {
             for named in all {
@@ -53,6 +53,7 @@ impl MotionReport {
         curve(LEVELS, &self.model.validation.losses);
         if let Some(test) = &self.model.test {
             curve(TEST_FRAMES, &test.by_frame);
+            metrics.insert("test_rollout_mse".into(), test.last());
         }
         metrics
     }
@@ -162,7 +163,8 @@ mod tests {
     #[test]
     fn errors_of_the_next_frame_and_of_the_last_stand_beside_their_controls() {
         let metrics = report(true).metrics();
-        assert_eq!((metrics["step_mse"], metrics["rollout_mse"]), (0.01, 0.12));
+        let own = (metrics["mse_at_frame_0001"], metrics["rollout_mse"]);
+        assert_eq!(own, (0.01, 0.12));
         assert_eq!(metrics["control_constant_velocity_rollout_mse"], 0.2 * 12.0);
         assert_eq!(metrics["control_memory_never_written_test_step_mse"], 5.0);
         let object = object(&metrics);

@@ -24,13 +24,8 @@ impl GraphTask {
         let levels = self.config().model.n_levels;
         let next = self.frames_of(motion, model, examples, 1, PlaceMemory::Carried)?;
         let control = constant_velocity(motion, examples, 1).first();
-        let mut metrics = Metrics::from([
-            ("step_mse".to_string(), next.first()),
-            (
-                OF_CONSTANT.to_string(),
-                next.first() / control.max(f64::MIN_POSITIVE),
-            ),
-        ]);
+        let share = next.first() / control.max(f64::MIN_POSITIVE);
+        let mut metrics = Metrics::from([(OF_CONSTANT.to_string(), share)]);
         let notes = match scope {
             Scope::Sample { .. } => Vec::new(),
             Scope::Full => {
@@ -123,13 +118,17 @@ impl GraphTask {
         })
     }
 
-    /// Losses of the validation part after 1, 2, ... levels, up to twice those of training.
+    /// Losses of the validation part with 1, 2, ... levels in each frame, up to twice those of training.
     fn losses_by_levels(&self, motion: &Motion, model: &GraphDragon) -> Result<Vec<f64>, GraphError> {
-        let pass = GraphPass {
-            levels: Some(2 * self.config().model.n_levels),
-            ..GraphPass::default()
+        let with = |levels: usize| {
+            let pass = GraphPass {
+                levels: Some(levels),
+                ..GraphPass::default()
+            };
+            let score = score(model, motion, &self.data().validation, 0, pass)?;
+            Ok(score.losses[levels - 1])
         };
-        Ok(score(model, motion, &self.data().validation, 0, pass)?.losses)
+        (1..=2 * self.config().model.n_levels).map(with).collect()
     }
 
     pub(super) fn figures_of_motion(&self) -> Vec<Figure> {

@@ -18,7 +18,7 @@ mod xml;
 pub use self::coding::GraphmlCoding;
 use self::document::{Document, Key, Kind, Read, Value, Values};
 use super::tsv::MOST;
-use super::{Data, Line, Schema, Target};
+use super::{Data, Numbered, Schema, Target};
 use crate::error::GraphError;
 use crate::graph::{Example, Graph, Labels};
 use burn_dragon_core::api::expert::derive;
@@ -271,7 +271,7 @@ fn numbered<'a>(values: impl Iterator<Item = &'a Value>) -> BTreeMap<&'a Value, 
 ///
 /// # Errors
 /// If the file cannot be read, is no GraphML, or lacks a key of the coding.
-pub(crate) fn graphs_of_file(path: &Path, coding: &GraphmlCoding) -> Result<Vec<Line>, GraphError> {
+pub(crate) fn graphs_of_file(path: &Path, coding: &GraphmlCoding) -> Result<Numbered<Graph>, GraphError> {
     let document = document_of(path)?;
     let keys = coding.keys_in(&document);
     let keys = keys.map_err(|reason| GraphError::Graph(format!("{}: {reason}", path.display())))?;
