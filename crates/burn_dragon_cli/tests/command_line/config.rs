@@ -304,6 +304,7 @@ fn is_optional(table: &str) -> bool {
         "optimizer.adamw.",
         "dataset.sources.",
         "dataset.chat.",
+        "dataset.generated.",
     ];
     optional.iter().any(|optional| table.starts_with(optional))
 }
@@ -315,6 +316,8 @@ fn skipped(key: &str) -> bool {
         "generation.precision",
         "generation.memory_precision",
         "training.freeze",
+        "model.decay",
+        "loss.kind",
     ];
     keys.contains(&key)
 }

@@ -100,8 +100,8 @@ pub enum Places {
     /// Row, column and box of a token are embedded with it.
     #[default]
     Embedded,
-    /// None, with `type = "constraint"`: a token is known by what it reads alone, and a symmetry of the puzzle is a symmetry
-    /// of the answer.
+    /// None, with `type = "constraint"`: a token is known by what it reads alone. A permutation of digits, bands, rows, stacks
+    /// or columns of the puzzle is then one of the answer; a transpose is not, since rows and columns have their own heads.
     None,
 }
 
