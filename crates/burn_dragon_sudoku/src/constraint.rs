@@ -177,10 +177,9 @@ fn weights(model: &SudokuModel, kinds: usize) -> Vec<LevelWeights> {
     let (trunk, config) = (&model.trunk, model.config());
     let (heads, neurons) = (config.n_heads / kinds, config.n_neurons / kinds);
     let of_kind = |kind: usize| {
-        let own = kind * heads..(kind + 1) * heads;
         LevelWeights::new(
-            trunk.decoder_x.val().slice([own.clone()]),
-            trunk.decoder_y.val().slice([own]),
+            trunk.decoder_x.val().narrow(0, kind * heads, heads),
+            trunk.decoder_y.val().narrow(0, kind * heads, heads),
             trunk.encoder.val().narrow(0, kind * neurons, neurons),
         )
     };

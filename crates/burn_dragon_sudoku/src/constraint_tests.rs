@@ -149,7 +149,7 @@ fn levels_are_what_is_defined_with_memories_and_without() {
 }
 
 #[test]
-fn a_symmetry_of_the_puzzle_is_a_symmetry_of_the_answer() {
+fn a_symmetry_of_the_puzzle_is_a_symmetry_of_the_answer_but_for_a_transpose() {
     let config = ModelConfig {
         d_model: 16,
         n_neurons: 64,
@@ -169,8 +169,9 @@ fn a_symmetry_of_the_puzzle_is_a_symmetry_of_the_answer() {
         Grid::new(digits.try_into().unwrap()).unwrap()
     };
     let here = logits(puzzle);
-    for _ in 0..3 {
-        let symmetry = Symmetry::draw(&mut rng);
+    let symmetries = std::iter::repeat_with(|| Symmetry::draw(&mut rng));
+    // Rows and columns have heads of their own, so that their exchange gives another answer.
+    for symmetry in symmetries.filter(|symmetry| !symmetry.is_transposed()).take(3) {
         let there = logits(symmetry.apply(&puzzle));
         // Sums are in another order, and norms of rows that are nearly constant enlarge what that changes: in the mean it is
         // small.

@@ -305,6 +305,7 @@ fn is_optional(table: &str) -> bool {
         "optimizer.adamw.",
         "dataset.sources.",
         "dataset.chat.",
+        "dataset.generated.",
     ];
     optional.iter().any(|optional| table.starts_with(optional))
 }
@@ -316,6 +317,8 @@ fn skipped(key: &str) -> bool {
         "generation.precision",
         "generation.memory_precision",
         "training.freeze",
+        "model.decay",
+        "loss.kind",
     ];
     keys.contains(&key)
 }

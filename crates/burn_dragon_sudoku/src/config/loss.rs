@@ -17,10 +17,12 @@ pub struct LossConfig {
     pub levels: Supervised,
     /// Function of the logits that gives the probabilities of the digits.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "softmax"))]
     pub kind: LossKind,
     /// Maximum number of levels that are run before those with a loss, without gradients: each batch draws a number from 0
     /// to it. A model then learns to go on from where many levels have brought it. At most 1024.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = 0))]
     pub free_levels: usize,
 }
 

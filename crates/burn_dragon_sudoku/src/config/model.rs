@@ -19,12 +19,15 @@ const MOST_LEVELS: usize = 1024;
 pub struct ModelConfig {
     /// Type of model: which tokens read each other.
     #[serde(rename = "type", skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "dense"))]
     pub kind: ModelType,
     /// Tokens of a puzzle. Candidates are for `type = "constraint"`.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "cells"))]
     pub tokens: Tokens,
     /// Places of the tokens in the model's input.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "embedded"))]
     pub places: Places,
     /// Model width (D).
     pub d_model: usize,
@@ -41,6 +44,7 @@ pub struct ModelConfig {
     /// Factor of the memories of units from level to level, 0 to 1, with `type = "constraint"`. With 0, the memories are
     /// written anew at each level.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = 0.0))]
     pub decay: f64,
     /// Dropout rate of y in training: 0, or 1.6e-5 to 0.99998.
     pub dropout: f64,
@@ -100,8 +104,8 @@ pub enum Places {
     /// Row, column and box of a token are embedded with it.
     #[default]
     Embedded,
-    /// None, with `type = "constraint"`: a token is known by what it reads alone, and a symmetry of the puzzle is a symmetry
-    /// of the answer.
+    /// None, with `type = "constraint"`: a token is known by what it reads alone. A permutation of digits, bands, rows, stacks
+    /// or columns of the puzzle is then one of the answer; a transpose is not, since rows and columns have their own heads.
     None,
 }
 

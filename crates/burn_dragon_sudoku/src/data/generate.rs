@@ -85,6 +85,7 @@ pub struct GeneratorConfig {
     pub augment: Augment,
     /// Order of the training puzzles.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "shuffled"))]
     pub order: Order,
 }
 

@@ -122,6 +122,7 @@ pub struct ListsConfig {
     /// Number of puzzles at the start of each validation file that are skipped: a file can be divided into its first lines
     /// for training (`limit`) and the others for validation.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = 0))]
     pub validation_skip: usize,
     /// Maximum number of validation puzzles that are evaluated. The others are only kept out of training. If absent, all are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,6 +140,7 @@ pub struct ListsConfig {
     pub augment: Augment,
     /// Order of the training puzzles.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "shuffled"))]
     pub order: Order,
 }
 

@@ -34,6 +34,11 @@ impl Symmetry {
         Self { digits, sources }
     }
 
+    /// Whether rows become columns.
+    pub fn is_transposed(&self) -> bool {
+        self.sources[0] / 9 != self.sources[1] / 9
+    }
+
     /// The grid whose image is given.
     #[must_use]
     pub fn undo(&self, image: &Grid) -> Grid {
