@@ -53,7 +53,7 @@ fn make(folder: &Path, own: OwnData, files: &[(&str, String)]) -> anyhow::Result
 
 /// Configuration of a project: that of a preset, or of the default run, with the data of the project.
 fn config(family: &Entry, preset: Option<&str>) -> Result<String, Usage> {
-    let smallest = family.presets.first().map(|preset| preset.name);
+    let smallest = open_presets(family).next();
     let (name, text) = match preset.or(smallest) {
         Some(name) => (format!("preset `{name}`"), open_preset(family, name)?),
         None => ("default run".into(), family.base.text),
@@ -67,27 +67,30 @@ fn config(family: &Entry, preset: Option<&str>) -> Result<String, Usage> {
     Ok(title + without_data(text).trim_start())
 }
 
+/// Names of the presets without data of their own, from the smallest one.
+fn open_presets(family: &Entry) -> impl Iterator<Item = &'static str> {
+    let open = family.presets.iter().filter(|preset| !has_data(preset.text));
+    open.map(|preset| preset.name)
+}
+
 /// Text of a preset without data of its own.
 fn open_preset(family: &Entry, name: &str) -> Result<&'static str, Usage> {
-    let open: Vec<&str> = family
-        .presets
-        .iter()
-        .filter(|preset| !has_data(preset.text))
-        .map(|preset| preset.name)
-        .collect();
+    let open: Vec<&str> = open_presets(family).collect();
+    let instead = match open.is_empty() {
+        true => "leave --preset out".into(),
+        false => open.join(", "),
+    };
     match family.presets.iter().find(|preset| preset.name == name) {
         Some(preset) if has_data(preset.text) => Err(Usage(format!(
-            "the preset `{name}` has data of its own: `dragon train --preset {name}`; for your own data: {}",
-            open.join(", ")
+            "the preset `{name}` has data of its own: `dragon train --preset {name}`; for your own data: {instead}"
         ))),
         Some(preset) => Ok(preset.text),
-        None if open.is_empty() => Err(Usage(format!(
+        None if family.presets.is_empty() => Err(Usage(format!(
             "the family `{}` has no presets; leave --preset out",
             family.name
         ))),
         None => Err(Usage(format!(
-            "unknown preset `{name}`; for your own data: {}",
-            open.join(", ")
+            "unknown preset `{name}`; for your own data: {instead}"
         ))),
     }
 }
