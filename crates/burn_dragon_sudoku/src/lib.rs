@@ -1,14 +1,18 @@
-//! Sudoku models of the Dragon Hatchling family: 81 cells as tokens that all read each other, a digit for each empty one.
+//! Sudoku models of the Dragon Hatchling family: tokens that read the memories of their rows, columns and boxes.
 //!
 //! ```text
-//! v = norm(digits[cell] + rows[row] + columns[column] + boxes[box])      an empty cell is digit 0
+//! e = norm(digits[what the puzzle says of the token]),  v = e
 //! L times, with the same weights:
-//!     x = relu(v decoder_x)
-//!     a = norm(sum over all cells s of (x . x_s) v_s)
-//!     y = relu(a decoder_y) * x
-//!     v = norm(v + norm(y encoder))
+//!     w = norm(v + e)
+//!     for each kind of unit (cell, row, column, box), with the heads of the kind:
+//!         x = relu(w decoder_x)
+//!         a = norm(sum over the tokens s of the own unit of (x . x_s) w_s)
+//!         y = relu(a decoder_y) * x
+//!     v = norm(w + norm(sum of y encoder))
 //!     logits = v readout                                                 after every level, with one readout
 //! ```
+//!
+//! Tokens are the 729 candidates, a digit in a cell each, or the 81 cells. In a dense model all cells read all cells.
 //!
 //! The loss is the cross-entropy of the empty cells after every level: a model that is recurrent in depth is judged at
 //! every depth, and may be run deeper than it was trained. Puzzles come from a seed or from files, and an exact solver
@@ -17,9 +21,10 @@
 //! | what | where |
 //! |---|---|
 //! | grids as text and as digits | [`api::Grid`] |
-//! | the exact solver; what singles alone fill | [`api::solve`], [`api::fill_singles`] |
+//! | the exact solver; what singles alone fill; ratings | [`api::solve`], [`api::search`], [`api::fill_singles`], [`api::Rating`] |
 //! | puzzles from a seed or from files, in two parts | [`api::DatasetConfig`], [`api::GeneratorConfig`], [`api::Split`] |
 //! | the model | [`api::SudokuModel`] |
+//! | solving, level after level until the answer is consistent | [`api::solve_with`] |
 //! | figures by number of levels, and controls | [`api::evaluate`], [`api::Controls`] |
 //! | the family, for the trainer and the command line | [`api::Sudoku`], [`api::SudokuTask`] |
 

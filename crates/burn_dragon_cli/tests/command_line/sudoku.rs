@@ -307,6 +307,34 @@ fn predictions_as_json_say_what_is_solved_and_what_was_no_puzzle() {
 }
 
 #[test]
+fn answers_are_checked_completed_and_drawn() {
+    let place = trained();
+    place.write("puzzles.txt", format!("{PUZZLE}\n{SOLUTION}\n"));
+    let words = ["solve", "run", "puzzles.txt", "--verify", "--complete", "--show"];
+    let answer = place
+        .dragon(&[&words[..], &["--svg", "grids.svg", "--samples", "2"]].concat())
+        .done();
+    let lines: Vec<&str> = answer.stdout.lines().collect();
+    assert!(
+        lines[0].contains("not solved") && lines[0].ends_with(SOLUTION),
+        "{}",
+        lines[0]
+    );
+    assert_eq!(lines[1], format!("{SOLUTION}  solved"));
+    assert!(answer.stdout.contains("at least 99 %"), "{}", answer.stdout);
+    assert!(
+        answer.stderr.contains("verified: 1 of 2 answers"),
+        "{}",
+        answer.stderr
+    );
+    let picture = std::fs::read_to_string(place.path("grids.svg")).unwrap();
+    assert!(
+        picture.starts_with("<svg") && picture.contains("1 level: solved"),
+        "{picture}"
+    );
+}
+
+#[test]
 fn what_cannot_be_predicted_is_said() {
     let place = trained();
     place
