@@ -12,6 +12,9 @@ use std::time::Instant;
 /// Steps between two looks at the pace of a run with a deadline.
 const PACE: u64 = 50;
 
+/// Part of the steps by which a run may be late: fewer are not worth a note and a new schedule.
+const SLACK: u64 = 100;
+
 impl<T: Task, U: Update<T>> Trainer<'_, T, U> {
     /// Reduces the number of steps if the run would not be complete at its deadline. The schedule is fitted to the new
     /// number, which is written into `config.toml`.
@@ -27,7 +30,7 @@ impl<T: Task, U: Update<T>> Trainer<'_, T, U> {
             .as_secs_f64();
         let pace = taken as f64 / session.elapsed().max(1e-9);
         let possible = step + ((left * pace) as u64).max(1);
-        if possible >= session.total_steps {
+        if possible + session.total_steps / SLACK >= session.total_steps {
             return Ok(());
         }
         session.reporter.note(&format!(
