@@ -38,8 +38,8 @@ const CURVE: &str = "label_accuracy_at_level_";
 const TEST_CURVE: &str = "test_label_accuracy_at_level_";
 /// Beginnings of the metrics of controls, and of the model with other uses of its memories. What begins with `control_` is
 /// not on the line of an evaluation.
-const CONTROL: &str = "control_";
-const MEMORY: &str = "control_memory_";
+pub(crate) const CONTROL: &str = "control_";
+pub(crate) const MEMORY: &str = "control_memory_";
 
 impl Report {
     /// Metrics by name.
@@ -149,6 +149,16 @@ pub(crate) fn in_words(name: &str) -> String {
 
 /// Metrics of a report as a JSON object: the curves as lists, controls and memories by name.
 pub(crate) fn object(metrics: &BTreeMap<String, f64>) -> Map<String, Value> {
+    let curves = [
+        ("label_accuracy_by_levels", CURVE),
+        ("test_label_accuracy_by_levels", TEST_CURVE),
+    ];
+    object_of(metrics, &curves)
+}
+
+/// Metrics as a JSON object: lists of the given names, each of the metrics that begin with its prefix; controls and memories
+/// by name.
+pub(crate) fn object_of(metrics: &BTreeMap<String, f64>, curves: &[(&str, &str)]) -> Map<String, Value> {
     let curve = |prefix: &str| -> Vec<f64> {
         let values = metrics.iter().filter(|(name, _)| name.starts_with(prefix));
         values.map(|(_, value)| *value).collect()
@@ -161,15 +171,14 @@ pub(crate) fn object(metrics: &BTreeMap<String, f64>) -> Map<String, Value> {
     };
     let mut controls = group(CONTROL);
     controls.retain(|name, _| !name.starts_with("memory_"));
-    [
-        ("label_accuracy_by_levels", json!(curve(CURVE))),
-        ("test_label_accuracy_by_levels", json!(curve(TEST_CURVE))),
-        ("controls", Value::Object(controls)),
-        ("memories", Value::Object(group(MEMORY))),
-    ]
-    .map(|(name, value)| (name.to_string(), value))
-    .into_iter()
-    .collect()
+    let curves = curves.iter().map(|(name, prefix)| (*name, json!(curve(prefix))));
+    curves
+        .chain([
+            ("controls", Value::Object(controls)),
+            ("memories", Value::Object(group(MEMORY))),
+        ])
+        .map(|(name, value)| (name.to_string(), value))
+        .collect()
 }
 
 fn percent(share: f64) -> String {

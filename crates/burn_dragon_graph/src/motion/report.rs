@@ -1,7 +1,8 @@
 //! Report of a finished run on bodies: squared errors beside their controls.
 
 use super::MotionScore;
-use serde_json::{Map, Value, json};
+use crate::report::{CONTROL, MEMORY, object_of};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// Errors of a model by name, on the validation part and, if there is one, on the test part.
@@ -30,9 +31,6 @@ pub(crate) struct MotionReport {
 const FRAMES: &str = "mse_at_frame_";
 const TEST_FRAMES: &str = "test_mse_at_frame_";
 const LEVELS: &str = "loss_at_level_";
-/// Beginnings of the metrics of controls, and of the model with other uses of its memories.
-const CONTROL: &str = "control_";
-const MEMORY: &str = "control_memory_";
 
 impl MotionReport {
     /// Metrics by name.
@@ -111,28 +109,12 @@ fn in_words(name: &str) -> String {
 
 /// Metrics of a report as a JSON object: the curves as lists, controls and memories by name.
 pub(crate) fn object(metrics: &BTreeMap<String, f64>) -> Map<String, Value> {
-    let curve = |prefix: &str| -> Vec<f64> {
-        let values = metrics.iter().filter(|(name, _)| name.starts_with(prefix));
-        values.map(|(_, value)| *value).collect()
-    };
-    let group = |prefix: &str| -> Map<String, Value> {
-        let named = metrics.iter();
-        named
-            .filter_map(|(name, value)| Some((name.strip_prefix(prefix)?.to_string(), json!(value))))
-            .collect()
-    };
-    let mut controls = group(CONTROL);
-    controls.retain(|name, _| !name.starts_with("memory_"));
-    [
-        ("mse_by_frame", json!(curve(FRAMES))),
-        ("test_mse_by_frame", json!(curve(TEST_FRAMES))),
-        ("loss_by_levels", json!(curve(LEVELS))),
-        ("controls", Value::Object(controls)),
-        ("memories", Value::Object(group(MEMORY))),
-    ]
-    .map(|(name, value)| (name.to_string(), value))
-    .into_iter()
-    .collect()
+    let curves = [
+        ("mse_by_frame", FRAMES),
+        ("test_mse_by_frame", TEST_FRAMES),
+        ("loss_by_levels", LEVELS),
+    ];
+    object_of(metrics, &curves)
 }
 
 #[cfg(test)]
