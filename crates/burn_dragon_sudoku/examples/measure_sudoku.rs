@@ -4,17 +4,23 @@
 //! cargo run --release -p burn_dragon_sudoku --example measure_sudoku -- train OUT [CONFIG.toml] [KEY=VALUE ...]
 //! cargo run --release -p burn_dragon_sudoku --example measure_sudoku -- resume RUN
 //! cargo run --release -p burn_dragon_sudoku --example measure_sudoku -- solve MODEL.bpk LIST SKIP LIMIT LEVELS [SAMPLES]
+//! cargo run --release -p burn_dragon_sudoku --example measure_sudoku -- speed MODEL.bpk LIST LEVELS
 //! ```
 //!
 //! `solve` prints the shares of solved puzzles by rating, within 16, 64, ... levels up to LEVELS, and the time, beside the
-//! exact solver.
+//! exact solver. `speed` prints puzzles a second: of the generator, of the rating, and of a model that runs LEVELS levels, alone
+//! and in batches.
 
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::ModelFile;
 use burn_dragon_sudoku::api::expert::entries;
-use burn_dragon_sudoku::api::{Difficulty, Grid, Rating, SolveOptions, Solved, Sudoku, model_of, solve_with};
+use burn_dragon_sudoku::api::{
+    Difficulty, GeneratorConfig, Givens, Grid, NamedGivens, Rating, SolveOptions, Solved, SolvedBy, Split,
+    Sudoku, SudokuModel, SudokuPass, model_of, solve_with,
+};
 use burn_dragon_train::api::{RunRequest, run};
 use std::error::Error;
+use std::hint::black_box;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -35,9 +41,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             let numbers = [skip.parse()?, limit.parse()?, levels.parse()?, samples.parse()?];
             solve(model, list, numbers)
         }
-        _ => Err(
-            "expected `train OUT ...`, `resume RUN` or `solve MODEL LIST SKIP LIMIT LEVELS [SAMPLES]`".into(),
-        ),
+        ["speed", model, list, levels] => speed(model, list, levels.parse()?),
+        _ => {
+            Err("expected `train`, `resume`, `solve` or `speed`, as in the documentation of this file".into())
+        }
     }
 }
 
@@ -61,14 +68,75 @@ fn ran(request: &RunRequest) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn solve(model: &str, list: &str, [skip, limit, levels, samples]: [usize; 4]) -> Result<(), Box<dyn Error>> {
+fn read(model: &str) -> Result<SudokuModel, Box<dyn Error>> {
     let path = Path::new(model);
-    let model = model_of(ModelFile::read(path)?, path, &Device::flex())?;
+    Ok(model_of(ModelFile::read(path)?, path, &Device::flex())?)
+}
+
+fn listed(list: &str, skip: usize, limit: usize) -> Result<Vec<Grid>, Box<dyn Error>> {
     let text = BufReader::new(std::fs::File::open(list)?);
     let entries = entries(text).skip(skip).take(limit);
-    let puzzles: Vec<Grid> = entries
-        .map(|entry| entry.map(|entry| entry.puzzle))
-        .collect::<Result<_, _>>()?;
+    let puzzles = entries.map(|entry| entry.map(|entry| entry.puzzle));
+    Ok(puzzles.collect::<Result<_, _>>()?)
+}
+
+/// Puzzles a second of a piece of work on some of them, repeated for a second at least.
+fn rate(name: &str, puzzles: usize, mut work: impl FnMut()) {
+    let (start, mut rounds) = (Instant::now(), 0);
+    while rounds == 0 || start.elapsed().as_secs_f64() < 1.0 {
+        work();
+        rounds += 1;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "{name}: {:.1} puzzles a second",
+        (rounds * puzzles) as f64 / seconds
+    );
+}
+
+/// Rates puzzles, for the time it takes.
+fn rate_all(puzzles: &[Grid]) {
+    puzzles.iter().for_each(|puzzle| {
+        black_box(Rating::of(puzzle));
+    });
+}
+
+fn speed(model: &str, list: &str, levels: usize) -> Result<(), Box<dyn Error>> {
+    let (model, puzzles) = (read(model)?, listed(list, 0, 256)?);
+    let base = GeneratorConfig {
+        solved_by: SolvedBy::Guesses,
+        ..GeneratorConfig::default()
+    };
+    let kinds = [
+        ("24 to 44 givens", [24, 44].into()),
+        ("as few givens as possible", Givens::Named(NamedGivens::Minimal)),
+    ];
+    for (name, givens) in kinds {
+        let generator = GeneratorConfig {
+            givens,
+            ..base.clone()
+        };
+        let made = || (0..200).map(|index| generator.puzzle(Split::Train, index).puzzle);
+        rate(&format!("generated, {name}"), 200, || {
+            black_box(made().collect::<Vec<_>>());
+        });
+        let made: Vec<Grid> = made().collect();
+        rate(&format!("rated, {name}"), 200, || rate_all(&made));
+    }
+    rate(&format!("rated, {list}"), puzzles.len(), || rate_all(&puzzles));
+    let pass = SudokuPass::default();
+    for batch in [1, 64, 256] {
+        rate(&format!("{levels} levels, {batch} at once"), batch, || {
+            let mut state = model.start(&puzzles[..batch.min(puzzles.len())]);
+            model.advance(&mut state, levels, pass);
+            black_box(model.logits(&state).into_data());
+        });
+    }
+    Ok(())
+}
+
+fn solve(model: &str, list: &str, [skip, limit, levels, samples]: [usize; 4]) -> Result<(), Box<dyn Error>> {
+    let (model, puzzles) = (read(model)?, listed(list, skip, limit)?);
     let start = Instant::now();
     let ratings: Vec<Option<Rating>> = puzzles.iter().map(Rating::of).collect();
     let exact = puzzles.len() as f64 / start.elapsed().as_secs_f64();
