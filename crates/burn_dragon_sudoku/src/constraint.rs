@@ -150,8 +150,11 @@ impl<'a> Constraint<'a> {
 
     /// Whether the reads of a level, counted from 0, find empty memories.
     fn reads_nothing(&self, level: usize) -> bool {
-        matches!(self.pass.memory, UnitMemory::NeverWritten)
-            || self.pass.memory == UnitMemory::WipedAt(level + 1)
+        match self.pass.memory {
+            UnitMemory::NeverWritten => true,
+            UnitMemory::WipedAt(wiped) => wiped == level + 1,
+            UnitMemory::Carried | UnitMemory::ResetEachLevel => false,
+        }
     }
 
     /// Contribution of the heads of a kind of unit, `[B, 1, T, D]`.
