@@ -316,6 +316,11 @@ impl Task for SudokuTask {
         ];
         if self.config.model.recursion().is_some() {
             figures.push(share("halted", "puzzles halted", "halted"));
+            figures.push(share(
+                "halted_right",
+                "puzzles halted at a right answer",
+                "rightly",
+            ));
             figures.push(Figure {
                 format: FigureFormat::Number,
                 ..share("supervision_steps", "supervision steps of a puzzle", "steps")

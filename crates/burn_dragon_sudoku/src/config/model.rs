@@ -175,13 +175,13 @@ impl ModelConfig {
     pub fn in_words(&self) -> String {
         let levels = match self.recursion() {
             None => format!("{} levels", self.n_levels),
-            Some(trm) => format!(
-                "{} supervision steps of {} cycles of {} updates of {} levels",
-                trm.supervision_steps,
-                trm.cycles,
-                trm.calls(),
-                self.n_levels
-            ),
+            Some(trm) => {
+                let (steps, cycles, updates) = (trm.supervision_steps, trm.cycles, trm.calls());
+                format!(
+                    "{steps} supervision steps of {cycles} x {updates} x {} levels",
+                    self.n_levels
+                )
+            }
         };
         let sizes = format!(
             "{levels}, width {}, {} heads, {} neurons",

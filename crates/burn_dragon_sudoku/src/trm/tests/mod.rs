@@ -34,7 +34,10 @@ fn config(reads: Reads) -> ModelConfig {
 
 /// A model whose halting head says something else of each puzzle.
 fn model(reads: Reads) -> SudokuModel {
-    let model = SudokuModel::new(&config(reads), 1, &Device::flex().autodiff()).unwrap();
+    with_a_head(SudokuModel::new(&config(reads), 1, &Device::flex().autodiff()).unwrap())
+}
+
+fn with_a_head(model: SudokuModel) -> SudokuModel {
     load(model, |name, shape| {
         let numbers = [0.7f32, -0.4, 1.1, 0.3, -0.9, 0.5].repeat(shape.iter().product::<usize>());
         (name == "halting").then(|| TensorData::new(numbers[..6].to_vec(), shape.to_vec()))
@@ -154,7 +157,13 @@ fn squares(logits: Tensor<3>, halting: Tensor<1>) -> Tensor<1> {
 /// cycles, as with a gradient through all of them, the differences are others.
 #[test]
 fn gradients_reach_the_last_cycle_and_no_other() {
-    let (model, puzzles, pass) = (model(Reads::Dense), puzzles(1), SudokuPass::default());
+    // So many neurons that each token has some that are active.
+    let config = ModelConfig {
+        n_neurons: 64,
+        ..config(Reads::Dense)
+    };
+    let model = with_a_head(SudokuModel::new(&config, 1, &Device::flex().autodiff()).unwrap());
+    let (puzzles, pass) = (puzzles(1), SudokuPass::default());
     let latents = Latents::initial(&model, 1);
     let found = supervise(&model, &puzzles, latents.clone(), pass);
     let gradients = squares(found.logits, found.halting).backward();
@@ -180,11 +189,8 @@ fn gradients_reach_the_last_cycle_and_no_other() {
     };
     let mut through_all = 0.0f64;
     for name in ["decoder_x", "encoder", "digits", "readout", "halting"] {
-        let gradient = gradient_of(name);
-        // The largest entries, of which differences are exact enough.
-        let mut entries: Vec<usize> = (0..gradient.len()).collect();
-        entries.sort_by(|&a, &b| gradient[b].abs().total_cmp(&gradient[a].abs()));
-        for &entry in &entries[..3] {
+        let (gradient, mut checked) = (gradient_of(name), 0);
+        for entry in (0..gradient.len()).filter(|&entry| gradient[entry].abs() > 0.02) {
             let moved = |by: f32| {
                 load(fixed.clone(), |other, shape| {
                     let weights = burn_dragon_core::api::expert::snapshot(&fixed);
@@ -193,18 +199,27 @@ fn gradients_reach_the_last_cycle_and_no_other() {
                     (other == name).then(|| TensorData::new(numbers, shape.to_vec()))
                 })
             };
-            let step = 1e-3;
-            let difference = |first| {
-                let (more, less) = (sum(&moved(step), first), sum(&moved(-step), first));
-                (more - less) / f64::from(2.0 * step)
+            let difference = |by: f32, first| {
+                let (more, less) = (sum(&moved(by), first), sum(&moved(-by), first));
+                (more - less) / f64::from(2.0 * by)
             };
-            let (last, given) = (difference(1), f64::from(gradient[entry]));
-            assert!(
-                (given - last).abs() < 2e-2 * last.abs().max(0.05),
-                "{name} {entry}: {given} {last}"
+            let (last, closer, given) = (
+                difference(2e-3, 1),
+                difference(1e-3, 1),
+                f64::from(gradient[entry]),
             );
-            through_all = through_all.max((given - difference(0)).abs() / last.abs().max(0.05));
+            let close = |one: f64, other: f64| (one - other).abs() < 2e-2 * other.abs().max(0.05);
+            if !close(last, closer) {
+                continue; // a kink of a relu is near
+            }
+            assert!(close(given, last), "{name} {entry}: {given} {last}");
+            through_all = through_all.max((given - difference(1e-3, 0)).abs() / last.abs().max(0.05));
+            checked += 1;
+            if checked == 3 {
+                break;
+            }
         }
+        assert!(checked > 0, "{name}: no entry has a difference");
     }
     assert!(
         through_all > 0.1,
