@@ -119,3 +119,53 @@ impl ModelConfig {
         of(self.tokens.count()).saturating_mul(6 * n * d + reads)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ModelType;
+
+    #[test]
+    fn a_supervision_step_costs_its_levels_and_one_readout() {
+        for (reads, kind, n_heads) in [
+            (Reads::Dense, ModelType::Dense, 4),
+            (Reads::Constraint, ModelType::Constraint, 6),
+        ] {
+            let plain = ModelConfig {
+                kind,
+                n_heads,
+                n_neurons: 96,
+                n_levels: 2,
+                ..ModelConfig::default()
+            };
+            let trm = TrmConfig {
+                reads,
+                reasoning_updates: 4,
+                cycles: 3,
+                supervision_steps: 8,
+            };
+            let model = ModelConfig {
+                kind: ModelType::Trm,
+                trm: Some(trm.clone()),
+                ..plain.clone()
+            };
+            let readout = (2 * 81 * 9 * plain.d_model) as u64;
+            let level = plain.forward_flops(1) - readout;
+            assert_eq!(plain.forward_flops(6), 6 * (level + readout));
+            // 3 cycles of 5 applications of 2 levels.
+            assert_eq!(model.forward_flops(1), 30 * level + readout);
+            assert_eq!(model.forward_flops(8), 8 * model.forward_flops(1));
+            // Backward through the last of them.
+            assert_eq!(model.supervision_flops(&trm), 50 * level + readout);
+            let head = plain.d_model as u64 + 1;
+            assert_eq!(model.parameters(), plain.parameters() + head);
+            // What is kept for gradients: 10 levels of one cycle.
+            let deep = ModelConfig {
+                n_levels: 10,
+                ..plain
+            };
+            let (one, other) = (model.training_bytes(16), deep.training_bytes(16));
+            assert!(one <= other && one > other * 3 / 4, "{one} {other}");
+        }
+    }
+}

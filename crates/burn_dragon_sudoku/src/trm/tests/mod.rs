@@ -148,6 +148,39 @@ fn a_supervision_step_is_what_is_defined_and_the_next_goes_on_from_it() {
     }
 }
 
+#[test]
+fn a_model_begins_with_a_head_that_says_no() {
+    let config = config(Reads::Constraint);
+    let model = SudokuModel::new(&config, 1, &Device::flex()).unwrap();
+    let weights = burn_dragon_core::api::expert::snapshot(&model);
+    assert_eq!(
+        weights["halting"].clone().iter::<f32>().collect::<Vec<_>>(),
+        [0.0; 6]
+    );
+    assert_eq!(
+        weights["halting_bias"].clone().iter::<f32>().collect::<Vec<_>>(),
+        [-5.0]
+    );
+    assert_eq!(weights.len(), config.tensors().len());
+    for tensor in config.tensors() {
+        assert_eq!(
+            weights[&tensor.name].shape().to_vec(),
+            tensor.shape,
+            "{}",
+            tensor.name
+        );
+    }
+    // Other models have none.
+    let plain = ModelConfig {
+        kind: ModelType::Constraint,
+        trm: None,
+        ..config
+    };
+    let plain = SudokuModel::new(&plain, 1, &Device::flex()).unwrap();
+    let state = plain.start(&puzzles(1));
+    assert!(plain.halting_logits(&state).is_none() && state.reasoning.is_none());
+}
+
 /// Mean square of what a step says.
 fn squares(logits: Tensor<3>, halting: Tensor<1>) -> Tensor<1> {
     logits.powi_scalar(2).mean() + halting.powi_scalar(2).mean()
