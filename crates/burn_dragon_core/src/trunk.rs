@@ -223,6 +223,11 @@ impl Trunk {
         }
     }
 
+    /// Weights of all levels, for levels that a family runs by itself.
+    pub fn weights(&self) -> LevelWeights {
+        LevelWeights::new(self.decoder_x.val(), self.decoder_y.val(), self.encoder.val())
+    }
+
     /// Level of a pass, which all its levels share; takes the resets out of the pass.
     fn level(&self, rotation: Rotation, pass: &mut Pass<'_>) -> Level {
         assert!(
@@ -230,7 +235,7 @@ impl Trunk {
             "Trunk: a read without order cannot empty memory within a window; use Read::Causal with resets"
         );
         Level {
-            weights: LevelWeights::new(self.decoder_x.val(), self.decoder_y.val(), self.encoder.val()),
+            weights: self.weights(),
             rotation,
             read: self.config.read,
             retention: self.retention(std::mem::take(&mut pass.resets)),

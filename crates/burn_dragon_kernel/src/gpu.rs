@@ -36,7 +36,7 @@ impl DragonBackend for CubeBackend {
             Operation::Norm | Operation::Join | Operation::CrossEntropy => {
                 matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
             }
-            Operation::Graph | Operation::LocalGrid => false,
+            Operation::Graph | Operation::LocalGrid | Operation::PartitionLevel => false,
             _ => dtype == DType::F32,
         }
     }

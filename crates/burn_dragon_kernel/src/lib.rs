@@ -15,6 +15,7 @@
 //! | [`norm`](api::norm) | `(v - mean) / sqrt(variance + eps)` |
 //! | [`level`](api::level) | all of these in one: the contribution of a level to the stream, before its norm |
 //! | [`perceive`](api::perceive), [`speak`](api::speak) | its halves, before and after the read |
+//! | [`partition_level`](api::partition_level) | a level in which each token reads the memory of its part of the tokens |
 //! | [`local_grid`](api::local_grid) | read of the memories of neighbours on a grid, then a write of each place to its own |
 //! | [`pyramid`](api::pyramid) | the same on patches and coarse cells, with reads and writes between them and hubs |
 //! | [`join`](api::join) | `norm(v + norm(u))`: the stream after a contribution u |
@@ -62,6 +63,7 @@ mod mix;
 mod newton_schulz;
 mod norm;
 mod parallel;
+mod partition;
 mod processor;
 mod projection;
 mod pyramid;
@@ -97,6 +99,7 @@ pub mod api {
     pub use crate::matrix::Precision;
     pub use crate::newton_schulz::newton_schulz;
     pub use crate::norm::norm;
+    pub use crate::partition::{Partition, partition_level};
     pub use crate::projection::projection;
     pub use crate::pyramid::{
         Link, Links, OfTokens, Pyramid, PyramidDecay, PyramidInput, PyramidMemory, PyramidOutput,
@@ -139,6 +142,7 @@ pub mod api {
         pub use crate::mix::mix;
         pub use crate::newton_schulz::reference as newton_schulz_reference;
         pub use crate::norm::reference as norm_reference;
+        pub use crate::partition::reference as partition_reference;
         pub use crate::projection::reference as projection_reference;
         pub use crate::pyramid::reference as pyramid_reference;
         pub use crate::retention::reference as retention_reference;

@@ -4,10 +4,11 @@ use crate::backend::adamw::AdamWStep;
 use crate::backend::graph::{GraphReadOn, GraphRecallOn, GraphWriteOn};
 use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, SpeakOn};
 use crate::backend::local_grid::{LocalGridBack, LocalGridGradients, LocalGridOn, LocalGridRun};
+use crate::backend::partition::PartitionLevelOn;
 use crate::backend::{DragonBackend, Operation, conversions};
 use crate::flex::{contiguous, tensor};
 use crate::level::{backward, cpu, halves};
-use crate::{adamw, cross_entropy, graph, join, local_grid, newton_schulz, norm, sum_of_squares};
+use crate::{adamw, cross_entropy, graph, join, local_grid, newton_schulz, norm, partition, sum_of_squares};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{DType, Float, Int, Tensor};
@@ -134,5 +135,13 @@ impl DragonBackend for Flex {
 
     fn local_grid_back(kept: Self::LocalGrid, back: LocalGridBack<Self>) -> LocalGridGradients<Self> {
         local_grid::gradient::local_grid_back(&kept, back)
+    }
+
+    fn partition_level(input: &PartitionLevelOn<Self>) -> FlexTensor {
+        partition::cpu::level(input)
+    }
+
+    fn partition_level_back(input: &PartitionLevelOn<Self>, d: FlexTensor) -> [FlexTensor; 4] {
+        partition::cpu::level_back(input, &contiguous(d))
     }
 }

@@ -10,18 +10,21 @@
 //! v = norm(w + norm(sum over the kinds of y encoder))
 //! ```
 //!
-//! With a decay of 0 a memory holds what was written at this level alone. The read is then `sum of (x . x_s) w_s` over the
-//! tokens s of the unit, and no memory is formed.
+//! With a decay of 0 a memory holds what was written at this level alone. The level is then one operation of the kernel
+//! ([`partition_level`]), but for passes with dropout or in bf16.
 
 use crate::config::ModelConfig;
 use crate::model::{SudokuModel, SudokuPass};
 use crate::topology::UnitKind;
 use burn::tensor::{Tensor, TensorData};
+use burn_dragon_core::api::Precision;
 use burn_dragon_core::api::expert::{derive, norm};
 use burn_dragon_kernel::api::graph::{PlaceDecay, graph_read, graph_recall, graph_write};
 use burn_dragon_kernel::api::{
-    Decay, DropoutMask, LevelWeights, SpeakInput, WriteOrder, join, perceive, speak,
+    Decay, DropoutMask, LevelWeights, Partition, SpeakInput, WriteOrder, join, partition_level, perceive,
+    speak,
 };
+use std::sync::Arc;
 
 /// Use of the memories of units in a pass: the trained one, and ablations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,21 +97,37 @@ impl SudokuState {
     }
 }
 
-/// Levels of a pass of a constraint model, with the weights of each kind of unit.
+/// Levels of a pass of a constraint model.
 pub(crate) struct Constraint<'a> {
     kinds: &'a [UnitKind],
-    weights: Vec<LevelWeights>,
+    partitions: &'a Arc<[Partition]>,
+    weights: Weights,
     decay: PlaceDecay,
     config: &'a ModelConfig,
     pass: SudokuPass,
 }
 
+/// Weights of the heads.
+enum Weights {
+    /// Of all heads, for levels that are one operation.
+    Whole(Box<LevelWeights>),
+    /// Of the heads of each kind.
+    ByKind(Vec<LevelWeights>),
+}
+
 impl<'a> Constraint<'a> {
     pub(crate) fn new(model: &'a SudokuModel, pass: SudokuPass) -> Self {
         let (config, kinds) = (model.config(), model.kinds());
+        let drops = pass.dropout_seed.is_some() && config.dropout > 0.0;
+        let is_one = config.decay == 0.0 && !drops && pass.precision == Precision::F32;
         Self {
             kinds,
-            weights: weights(model, kinds.len()),
+            partitions: model.partitions(),
+            weights: if is_one {
+                Weights::Whole(Box::new(model.trunk.weights()))
+            } else {
+                Weights::ByKind(weights(model, kinds.len()))
+            },
             decay: decay(config, kinds.len(), &model.device()),
             config,
             pass,
@@ -119,15 +138,35 @@ impl<'a> Constraint<'a> {
     pub(crate) fn advance(&self, state: &mut SudokuState) {
         let (eps, level) = (self.config.norm_eps, state.levels);
         let w = norm(state.stream.clone() + state.input.clone(), eps); // [B, 1, T, D]
-        let parts = (0..self.kinds.len()).map(|kind| self.of_kind(kind, w.clone(), state));
-        let u = parts.reduce(|sum, part| sum + part);
-        state.stream = u.map_or_else(|| w.clone(), |u| join(w.clone(), u, eps));
+        let u = match &self.weights {
+            Weights::Whole(_) if self.reads_nothing(level) => w.zeros_like(),
+            Weights::Whole(weights) => partition_level(w.clone(), weights, self.partitions, eps),
+            Weights::ByKind(weights) => {
+                let kinds = weights.iter().enumerate();
+                let parts = kinds.map(|(kind, weights)| self.of_kind(kind, weights, w.clone(), state));
+                let sum = parts.reduce(|sum, part| sum + part);
+                sum.unwrap_or_else(|| w.zeros_like())
+            }
+        };
+        state.stream = join(w, u, eps);
         state.levels = level + 1;
     }
 
+    /// Whether the reads of a level, counted from 0, find empty memories.
+    fn reads_nothing(&self, level: usize) -> bool {
+        matches!(self.pass.memory, UnitMemory::NeverWritten)
+            || self.pass.memory == UnitMemory::WipedAt(level + 1)
+    }
+
     /// Contribution of the heads of a kind of unit, `[B, 1, T, D]`.
-    fn of_kind(&self, kind: usize, w: Tensor<4>, state: &mut SudokuState) -> Tensor<4> {
-        let (weights, precision) = (&self.weights[kind], self.pass.precision);
+    fn of_kind(
+        &self,
+        kind: usize,
+        weights: &LevelWeights,
+        w: Tensor<4>,
+        state: &mut SudokuState,
+    ) -> Tensor<4> {
+        let precision = self.pass.precision;
         let x = perceive(w.clone(), weights, precision); // [B, H, T, N]
         let read = self.read(kind, x, w.clone(), state); // [B, H, T, D]
         let seed = self.pass.dropout_seed.filter(|_| self.config.dropout > 0.0);
@@ -150,10 +189,9 @@ impl<'a> Constraint<'a> {
     /// What the tokens read of the units of a kind, `[B, H, T, D]`.
     fn read(&self, kind: usize, x: Tensor<4>, w: Tensor<4>, state: &mut SudokuState) -> Tensor<4> {
         let (units, memory) = (&self.kinds[kind], self.pass.memory);
-        let wiped = memory == UnitMemory::WipedAt(state.levels + 1) || memory == UnitMemory::NeverWritten;
         let [lanes, heads, tokens, neurons] = x.dims();
         let width = self.config.d_model;
-        if wiped {
+        if self.reads_nothing(state.levels) {
             if let Some(rho) = state.memories.get_mut(kind) {
                 *rho = rho.zeros_like();
             }

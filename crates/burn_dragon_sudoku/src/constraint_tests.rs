@@ -277,3 +277,30 @@ fn gradients_are_those_of_the_definition() {
         }
     }
 }
+
+/// Passes with dropout or in bf16 go kind by kind.
+#[test]
+fn levels_kind_by_kind_are_those_of_one_operation() {
+    let device = Device::flex().autodiff();
+    for tokens in [Tokens::Cells, Tokens::Candidates] {
+        let model = SudokuModel::new(&config(tokens, 0.0), 1, &device).unwrap();
+        let puzzles = puzzles(2);
+        let outcome = |constraint: &Constraint<'_>| {
+            let mut state = model.start(&puzzles);
+            (0..2).for_each(|_| constraint.advance(&mut state));
+            let found = state.stream.clone().powi_scalar(3).sum().backward();
+            let gradient = model.trunk.decoder_x.val().grad(&found).unwrap();
+            [numbers(&state.stream), numbers(&gradient)]
+        };
+        let one = Constraint::new(&model, SudokuPass::default());
+        assert!(matches!(one.weights, Weights::Whole(_)));
+        let by_kind = Constraint {
+            weights: Weights::ByKind(weights(&model, model.kinds().len())),
+            ..Constraint::new(&model, SudokuPass::default())
+        };
+        let ([stream, gradient], [other_stream, other_gradient]) = (outcome(&one), outcome(&by_kind));
+        assert!(worst(&stream, &other_stream) < 1e-5);
+        let size = gradient.iter().fold(0.0f32, |size, g| size.max(g.abs()));
+        assert!(size > 0.0 && worst(&gradient, &other_gradient) < 1e-4 * size);
+    }
+}

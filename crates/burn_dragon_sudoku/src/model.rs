@@ -25,6 +25,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_core::api::expert::{ParameterBuilder, initial, norm};
 use burn_dragon_core::api::{FreeMemory, Need, Pass, Precision, Trunk};
+use burn_dragon_kernel::api::Partition;
+use std::sync::Arc;
 
 /// Number of digits in a readout.
 const DIGITS: usize = 9;
@@ -128,6 +130,11 @@ impl SudokuModel {
     /// Kinds of units of the tokens.
     pub(crate) fn kinds(&self) -> &[UnitKind] {
         &self.topology.kinds
+    }
+
+    /// Tokens of the units of each kind.
+    pub(crate) fn partitions(&self) -> &Arc<[Partition]> {
+        &self.topology.partitions
     }
 
     /// Logits of the digits 1 to 9 for every cell after each level, with gradients if the weights have them. Levels of a TRM

@@ -2,7 +2,9 @@
 
 use crate::config::Tokens;
 use crate::units::{box_of, column_of, row_of};
+use burn_dragon_kernel::api::Partition;
 use burn_dragon_kernel::api::graph::{Adjacency, Edges, Normalisation, SelfEdges};
+use std::sync::Arc;
 
 /// Number of the unit that a token belongs to.
 type UnitOf = fn(usize) -> usize;
@@ -22,13 +24,19 @@ pub(crate) struct UnitKind {
 #[derive(Clone, Debug)]
 pub(crate) struct Topology {
     pub(crate) kinds: Vec<UnitKind>,
+    /// Tokens of the units of each kind.
+    pub(crate) partitions: Arc<[Partition]>,
 }
 
 impl Topology {
     pub(crate) fn new(tokens: Tokens) -> Self {
         let (count, kinds) = (tokens.count(), kinds(tokens));
+        let members = kinds.iter().map(|unit| members(count, *unit).concat());
         Self {
             kinds: kinds.iter().map(|unit| UnitKind::new(count, *unit)).collect(),
+            partitions: members
+                .map(|tokens| Partition::new(tokens.into_iter().map(|token| token as u32).collect(), 9))
+                .collect(),
         }
     }
 }
@@ -46,11 +54,16 @@ fn kinds(tokens: Tokens) -> &'static [UnitOf] {
     }
 }
 
+/// Tokens of each unit.
+fn members(count: usize, unit_of: UnitOf) -> Vec<Vec<usize>> {
+    let mut members = vec![Vec::with_capacity(9); count / 9];
+    (0..count).for_each(|token| members[unit_of(token)].push(token));
+    members
+}
+
 impl UnitKind {
     fn new(count: usize, unit_of: UnitOf) -> Self {
-        let units = count / 9;
-        let mut members = vec![Vec::with_capacity(9); units];
-        (0..count).for_each(|token| members[unit_of(token)].push(token));
+        let (units, members) = (count / 9, members(count, unit_of));
         let of_member = |&token: &usize| members[unit_of(token)].iter().map(move |&other| (token, other));
         let pairs: Vec<_> = members.iter().flatten().flat_map(of_member).collect();
         let own: Vec<_> = (0..count).map(|token| (token, unit_of(token))).collect();

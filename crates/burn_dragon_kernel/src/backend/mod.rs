@@ -8,6 +8,7 @@ pub(crate) mod adamw;
 pub(crate) mod graph;
 pub(crate) mod level;
 pub(crate) mod local_grid;
+pub(crate) mod partition;
 
 use crate::decode::device::{DeviceStreams, ParametersOn};
 use adamw::AdamWStep;
@@ -19,6 +20,7 @@ use burn::tensor::{DType, Int, Tensor};
 use graph::{GraphReadOn, GraphRecallOn, GraphWriteOn};
 use level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes, SpeakOn};
 use local_grid::{LocalGridBack, LocalGridGradients, LocalGridOn, LocalGridRun};
+use partition::PartitionLevelOn;
 use std::fmt::Debug;
 
 /// Data that the gradient of an operation needs.
@@ -51,6 +53,8 @@ pub(crate) enum Operation {
     NewtonSchulz,
     /// [`local_grid`](crate::local_grid::local_grid()).
     LocalGrid,
+    /// [`partition_level`](crate::partition::partition_level()).
+    PartitionLevel,
 }
 
 /// A tensor on a backend: its numbers, and its place in the graph of gradients, where it has autodiff.
@@ -211,6 +215,19 @@ pub(crate) trait DragonBackend: Backend {
     /// The gradients of query, memory, value and slopes.
     fn local_grid_back(_kept: Self::LocalGrid, _back: LocalGridBack<Self>) -> LocalGridGradients<Self> {
         unreachable!("a backend that computes steps on a grid has this function")
+    }
+
+    /// Contribution of a level with reads of parts, `[B, 1, T, D]`.
+    fn partition_level(_input: &PartitionLevelOn<Self>) -> FloatTensor<Self> {
+        unreachable!("a backend that computes levels with reads of parts has this function")
+    }
+
+    /// The gradients of v, decoder_x, decoder_y and encoder.
+    fn partition_level_back(
+        _input: &PartitionLevelOn<Self>,
+        _d: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 4] {
+        unreachable!("a backend that computes levels with reads of parts has this function")
     }
 
     /// Streams that decode in the backend's memory, with an empty memory; none if the backend has no kernels for them.
