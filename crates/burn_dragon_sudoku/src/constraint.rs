@@ -45,16 +45,18 @@ pub enum UnitMemory {
 pub struct SudokuState {
     /// Embedded puzzles, `[B, 1, T, D]`.
     pub(crate) input: Tensor<4>,
-    /// State of the tokens, `[B, 1, T, D]`.
+    /// State of the tokens, `[B, 1, T, D]`; the answer y of a TRM model.
     pub(crate) stream: Tensor<4>,
+    /// Reasoning z of a TRM model, `[B, 1, T, D]`; `None` in others.
+    pub(crate) reasoning: Option<Tensor<4>>,
     /// Memories of the units of each kind, `[B, H, U, N, D]`; empty where none are carried.
     pub(crate) memories: Vec<Tensor<5>>,
-    /// Number of levels that were run.
+    /// Number of levels that were run, or of supervision steps of a TRM model.
     pub(crate) levels: usize,
 }
 
 impl SudokuState {
-    /// Number of levels that were run.
+    /// Number of levels that were run, or of supervision steps of a TRM model.
     pub fn levels(&self) -> usize {
         self.levels
     }
@@ -64,6 +66,7 @@ impl SudokuState {
         Self {
             input: start.input,
             stream: self.stream.autodiff(),
+            reasoning: self.reasoning.map(Tensor::autodiff),
             memories: self.memories.into_iter().map(Tensor::autodiff).collect(),
             levels: self.levels,
         }
@@ -83,6 +86,7 @@ impl SudokuState {
         Self {
             input: self.input.clone().select(0, indices.clone()),
             stream: self.stream.clone().select(0, indices.clone()),
+            reasoning: self.reasoning.clone().map(|z| z.select(0, indices.clone())),
             memories: self
                 .memories
                 .iter()

@@ -5,6 +5,7 @@ use crate::data::{GeneratorConfig, Split};
 use crate::evaluate::answers;
 use crate::family::Sudoku;
 use crate::model::{SudokuModel, SudokuPass};
+use crate::trm;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{
     CardText, CheckpointError, Companion, Figure, Kinds, ModelFile, ModelInfo, ModelKind, RunWords,
@@ -110,7 +111,10 @@ impl ModelKind for SudokuKind {
     }
 
     fn companions(&self, config: &Value) -> Vec<Companion> {
-        companions(&self.tensors(config).unwrap_or_default())
+        let mut companions = companions(&self.tensors(config).unwrap_or_default());
+        let config = config_of(config).unwrap_or_default();
+        companions.extend(config.recursion().map(|_| trm::companion(&config)));
+        companions
     }
 
     /// Probe: a held-out puzzle of the generator must get the same answer alone and in a batch.
@@ -156,7 +160,7 @@ impl ModelKind for SudokuKind {
         let Ok(config) = config_of(file.config.value()) else {
             return Map::new();
         };
-        let flops = json!(config.forward_flops(config.n_levels));
+        let flops = json!(config.forward_flops(config.trained()));
         [
             ("parameters".to_string(), json!(config.parameters())),
             ("forward_flops_per_puzzle".to_string(), flops),
@@ -169,10 +173,14 @@ impl ModelKind for SudokuKind {
         let Ok(config) = config_of(file.config.value()) else {
             return Vec::new();
         };
-        let flops = config.forward_flops(config.n_levels) as f64 / 1e6;
+        let flops = config.forward_flops(config.trained()) as f64 / 1e6;
         vec![(
             "forward".into(),
-            format!("{flops:.1} MFLOP a puzzle, {} levels", config.n_levels),
+            format!(
+                "{flops:.1} MFLOP a puzzle, {} {}",
+                config.trained(),
+                config.steps_in_words()
+            ),
         )]
     }
 
@@ -191,7 +199,7 @@ impl ModelKind for SudokuKind {
 
     fn card(&self, file: &ModelFile, id: &str) -> CardText {
         let config = config_of(file.config.value()).unwrap_or_default();
-        let (levels, reads) = (config.evaluated(), config.reads());
+        let (levels, reads, steps) = (config.evaluated(), config.reads(), config.steps_in_words());
         let share = |key, label| Figure {
             key,
             label,
@@ -201,9 +209,9 @@ impl ModelKind for SudokuKind {
             pipeline_tag: None,
             noun: "sudoku model".into(),
             about: format!(
-                "It fills all empty cells of a puzzle at once. In each of {levels} levels with shared weights, {reads}."
+                "It fills all empty cells of a puzzle at once. In each of {levels} {steps} with shared weights, {reads}."
             ),
-            rows: vec![("levels".into(), levels.to_string())],
+            rows: vec![(steps.into(), levels.to_string())],
             figures: vec![
                 share("cell_accuracy", "share of empty cells right"),
                 share("solved", "share of puzzles solved"),

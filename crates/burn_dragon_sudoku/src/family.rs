@@ -132,6 +132,9 @@ impl Family for Sudoku {
         for key in ["cell_accuracy", "solved"] {
             summary.insert(key.into(), json!(value(key)));
         }
+        for key in ["halted", "halted_right", "supervision_steps"] {
+            summary.extend(value(key).map(|value| (key.to_string(), json!(value))));
+        }
         summary
     }
 

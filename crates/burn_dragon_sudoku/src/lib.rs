@@ -12,7 +12,8 @@
 //!     logits = v readout                                                 after every level, with one readout
 //! ```
 //!
-//! Tokens are the 729 candidates, a digit in a cell each, or the 81 cells. In a dense model all cells read all cells.
+//! Tokens are the 729 candidates, a digit in a cell each, or the 81 cells. In a dense model all cells read all cells. In a TRM
+//! model, levels of either kind are a network that an answer and a reasoning go through again and again.
 //!
 //! The loss is the cross-entropy of the empty cells after every level: a model that is recurrent in depth is judged at
 //! every depth, and may be run deeper than it was trained. Puzzles come from a seed or from files, and an exact solver
@@ -43,17 +44,20 @@ mod model;
 mod picture;
 mod predict;
 mod rating;
+mod recursion;
 mod report;
 mod solve;
 mod solver;
 mod task;
 mod topology;
+mod trm;
 mod units;
 
 /// Main items of this crate.
 pub mod api {
     pub use crate::config::{
-        LossConfig, LossKind, ModelConfig, ModelType, NamedLevels, Places, SudokuConfig, Supervised, Tokens,
+        LossConfig, LossKind, ModelConfig, ModelType, NamedLevels, Places, Reads, SudokuConfig, Supervised,
+        Tokens, TrmConfig,
     };
     pub use crate::constraint::{SudokuState, UnitMemory};
     pub use crate::data::{
@@ -75,6 +79,7 @@ pub mod api {
         solve,
     };
     pub use crate::task::SudokuTask;
+    pub use crate::trm::Lanes;
 
     /// Parts of the data, to build on.
     pub mod expert {

@@ -26,7 +26,8 @@ pub(crate) fn full(
     let curve = evaluate(model, pairs, 2 * levels, kind);
     let report = Report {
         curve: curve.into_iter().map(|level| level.score).collect(),
-        trained: config.model.n_levels,
+        trained: config.model.trained(),
+        steps: config.model.steps_in_words(),
         evaluated: levels,
         untrained: evaluate(untrained, pairs, levels, kind)[levels - 1].score,
         controls: Controls::of(pairs),
@@ -50,9 +51,13 @@ fn by_rating(model: &SudokuModel, pairs: &[Pair], levels: usize) -> Vec<ByRating
             .map(|(answer, puzzle)| answer.grid.solves(puzzle))
             .collect()
     };
+    let first = match model.config().kind {
+        ModelType::Dense | ModelType::Constraint => "one_level",
+        ModelType::Trm => "one_step",
+    };
     let mut columns = vec![
         ("model", solved(levels, UnitMemory::Carried)),
-        ("one_level", solved(1, UnitMemory::Carried)),
+        (first, solved(1, UnitMemory::Carried)),
     ];
     if model.config().kind == ModelType::Constraint {
         let wiped = UnitMemory::WipedAt(levels.div_ceil(2));

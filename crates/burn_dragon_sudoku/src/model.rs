@@ -10,13 +10,15 @@
 //!     logits = v readout                                                 of every level, with one readout
 //! ```
 //!
-//! That is the dense model. The levels of the constraint model are in `constraint.rs`. Its tokens may be candidates: a digit
+//! That is the dense model. The levels of the constraint model are in `constraint.rs`, the recursion of a TRM model, over
+//! levels of either kind, in `recursion.rs`. The constraint model's tokens may be candidates: a digit
 //! in a cell each, embedded as unknown, given, or excluded by the given of its cell, with one logit.
 
-use crate::config::{ModelConfig, ModelType, Tokens};
+use crate::config::{ModelConfig, Reads, Tokens};
 use crate::constraint::{Constraint, SudokuState, UnitMemory};
 use crate::error::SudokuError;
 use crate::grid::Grid;
+use crate::recursion::{Recursion, initial_halting};
 use crate::topology::{Topology, UnitKind};
 use crate::units::{CELLS, box_of, column_of, row_of};
 use burn::module::{Module, Param};
@@ -45,6 +47,10 @@ pub struct SudokuModel {
     pub trunk: Trunk,
     /// Readout: model width to the digits 1 to 9, `[D, 9]`, or to the logit of a candidate, `[D, 1]`.
     pub readout: Param<Tensor<2>>,
+    /// Halting head of a TRM model, `[D, 1]`: the logit that the answer is right, from the mean of its tokens.
+    pub halting: Option<Param<Tensor<2>>>,
+    /// Bias of the halting head, `[1]`.
+    pub halting_bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
     config: ModelConfig,
     #[module(skip)]
@@ -73,7 +79,10 @@ impl SudokuModel {
         config.validate()?;
         let need = Need::of("a model of this shape").with("weights", config.parameters().saturating_mul(4));
         FreeMemory::room_for(&need, || "use a smaller d_model or n_neurons".into())?;
-        Self::from_weights(config, device, initial(&config.trunk(), seed))
+        let mut drawn = initial(&config.trunk(), seed);
+        Self::from_weights(config, device, |name, shape| {
+            initial_halting(name, shape).unwrap_or_else(|| drawn(name, shape))
+        })
     }
 
     /// Creates a model from given weights: `weight` returns each one, f32, by name and shape.
@@ -93,6 +102,7 @@ impl SudokuModel {
         let digits = build.parameter("digits");
         let [rows, columns, boxes] = ["rows", "columns", "boxes"].map(|name| build.optional(name));
         let readout = build.parameter("readout");
+        let (halting, halting_bias) = (build.optional("halting"), build.optional("halting_bias"));
         Ok(Self {
             digits,
             rows,
@@ -100,6 +110,8 @@ impl SudokuModel {
             boxes,
             trunk: Trunk::from_weights(&config.trunk(), device, weight)?,
             readout,
+            halting,
+            halting_bias,
             config: config.clone(),
             topology: Topology::new(config.tokens),
         })
@@ -125,7 +137,8 @@ impl SudokuModel {
         &self.topology.partitions
     }
 
-    /// Logits of the digits 1 to 9 for every cell after each level, with gradients if the weights have them.
+    /// Logits of the digits 1 to 9 for every cell after each level, with gradients if the weights have them. Levels of a TRM
+    /// model are its supervision steps, here as in [`advance`](Self::advance).
     ///
     /// # Shapes
     /// - output: for each level `[B, 81, 9]`
@@ -138,15 +151,22 @@ impl SudokuModel {
     /// # Shapes
     /// - output: for each further level `[B, 81, 9]`
     pub fn logits_from(&self, mut state: SudokuState, pass: SudokuPass) -> Vec<Tensor<3>> {
-        let levels = pass.levels.unwrap_or(self.config.n_levels);
-        match self.config.kind {
-            ModelType::Dense => {
+        let levels = pass.levels.unwrap_or(self.config.trained());
+        if let Some(recursion) = Recursion::new(self, pass) {
+            let step = |_| {
+                recursion.advance(&mut state);
+                self.read_out(state.stream.clone())
+            };
+            return (0..levels).map(step).collect();
+        }
+        match self.config.reading() {
+            Reads::Dense => {
                 let mut streams = Vec::new();
                 self.trunk
                     .forward(state.stream, self.inner(pass, levels, &mut streams));
                 streams.into_iter().map(|v| self.read_out(v)).collect()
             }
-            ModelType::Constraint => {
+            Reads::Constraint => {
                 let constraint = Constraint::new(self, pass);
                 let level = |_| {
                     constraint.advance(&mut state);
@@ -157,11 +177,13 @@ impl SudokuModel {
         }
     }
 
-    /// State of some puzzles before the first level.
+    /// State of some puzzles before the first level: that of their tokens, or answer and reasoning of zeros.
     pub fn start(&self, puzzles: &[Grid]) -> SudokuState {
         let input = self.embedded(puzzles);
+        let zeros = self.config.recursion().map(|_| input.zeros_like());
         SudokuState {
-            stream: input.clone(),
+            stream: zeros.clone().unwrap_or_else(|| input.clone()),
+            reasoning: zeros,
             input,
             memories: Vec::new(),
             levels: 0,
@@ -174,16 +196,19 @@ impl SudokuModel {
             dropout_seed: None,
             ..pass
         };
-        match self.config.kind {
-            ModelType::Dense if levels > 0 => {
+        if let Some(recursion) = Recursion::new(self, pass) {
+            return (0..levels).for_each(|_| recursion.advance(state));
+        }
+        match self.config.reading() {
+            Reads::Dense if levels > 0 => {
                 let stream = state.stream.clone();
                 state.stream = self
                     .trunk
                     .forward(stream, self.inner(pass, levels, &mut Vec::new()));
                 state.levels += levels;
             }
-            ModelType::Dense => {}
-            ModelType::Constraint => {
+            Reads::Dense => {}
+            Reads::Constraint => {
                 let constraint = Constraint::new(self, pass);
                 (0..levels).for_each(|_| constraint.advance(state));
             }
@@ -196,7 +221,12 @@ impl SudokuModel {
     }
 
     /// Pass through the trunk of a dense model.
-    fn inner<'a>(&self, pass: SudokuPass, levels: usize, streams: &'a mut Vec<Tensor<4>>) -> Pass<'a> {
+    pub(crate) fn inner<'a>(
+        &self,
+        pass: SudokuPass,
+        levels: usize,
+        streams: &'a mut Vec<Tensor<4>>,
+    ) -> Pass<'a> {
         Pass {
             levels: Some(levels),
             dropout_seed: pass.dropout_seed.filter(|_| self.config.dropout > 0.0),

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Report {
     /// Scores after 1, 2, ... levels.
     pub(crate) curve: Vec<Score>,
+    /// What an answer follows, in the plural: levels.
+    pub(crate) steps: &'static str,
     /// Number of levels in training.
     pub(crate) trained: usize,
     /// Number of levels in evaluation.
@@ -98,8 +100,8 @@ impl Report {
         ];
         lines.extend(self.lines_by_rating());
         lines.push(format!(
-            "levels run (trained with {}), cells and solved",
-            self.trained
+            "{} run (trained with {}), cells and solved",
+            self.steps, self.trained
         ));
         let marks = [self.trained, self.evaluated, self.curve.len()];
         let shown =
@@ -119,7 +121,7 @@ impl Report {
             .iter()
             .map(|(name, _)| format!(" {:>13}", name.replace('_', " ")))
             .collect();
-        let head = format!("solved within {} levels, by rating", self.evaluated);
+        let head = format!("solved within {} {}, by rating", self.evaluated, self.steps);
         let row = |class: &ByRating| {
             let shares: String = class
                 .solved
@@ -176,6 +178,7 @@ mod tests {
             curve: (1..=102)
                 .map(|level| score(f64::from(level) / 20.0, f64::from(level) / 40.0))
                 .collect(),
+            steps: "levels",
             trained: 6,
             evaluated: 6,
             by_rating: vec![ByRating {

@@ -22,10 +22,10 @@ const NOISE: f64 = 1.0;
 /// How puzzles are solved.
 #[derive(Clone, Copy, Debug)]
 pub struct SolveOptions {
-    /// Maximum number of levels in an attempt.
+    /// Maximum number of levels in an attempt, or of supervision steps of a TRM model.
     pub levels: usize,
     /// Maximum number of attempts at a puzzle, at least 1. The first is the model's own. Another one sees an image of the
-    /// puzzle under a symmetry and, in a constraint model, begins with noise.
+    /// puzzle under a symmetry and, in a constraint or TRM model, begins with noise.
     pub samples: usize,
     /// Seed of symmetries and noise.
     pub seed: u64,
@@ -167,7 +167,7 @@ fn attempt(model: &SudokuModel, puzzles: &[Grid], options: SolveOptions, noise: 
     puzzles.iter().zip(answers).map(unanswered).collect()
 }
 
-/// Adds noise to the state of a constraint model before its first level.
+/// Adds noise to the state before the first level: to that of a constraint model, and to the reasoning of a TRM model.
 fn disturb(model: &SudokuModel, state: &mut SudokuState, seed: u64) {
     let config = model.config();
     if config.kind == ModelType::Dense && config.places == Places::Embedded {
@@ -179,7 +179,10 @@ fn disturb(model: &SudokuModel, state: &mut SudokuState, seed: u64) {
         .map(|_| (NOISE * rng.normal()) as f32)
         .collect();
     let noise = Tensor::<4>::from_data(TensorData::new(numbers, shape), &state.stream.device());
-    state.stream = norm(state.stream.clone() + noise, config.norm_eps);
+    match &mut state.reasoning {
+        Some(z) => *z = norm(z.clone() + noise, config.norm_eps),
+        None => state.stream = norm(state.stream.clone() + noise, config.norm_eps),
+    }
 }
 
 /// Answer of a model after some levels, with its confidence.
@@ -230,7 +233,7 @@ fn confidence(logits: Tensor<3>, puzzle: &Grid) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ModelConfig, Tokens};
+    use crate::config::{ModelConfig, Tokens, TrmConfig};
     use crate::data::{GeneratorConfig, Split};
     use crate::evaluate::answers;
     use burn::tensor::Device;
@@ -238,7 +241,13 @@ mod tests {
     fn model(kind: ModelType) -> SudokuModel {
         let (n_heads, tokens, places) = match kind {
             ModelType::Dense => (2, Tokens::Cells, Places::Embedded),
-            ModelType::Constraint => (4, Tokens::Candidates, Places::None),
+            ModelType::Constraint | ModelType::Trm => (4, Tokens::Candidates, Places::None),
+        };
+        let trm = TrmConfig {
+            reasoning_updates: 2,
+            cycles: 2,
+            supervision_steps: 2,
+            ..TrmConfig::default()
         };
         let config = ModelConfig {
             kind,
@@ -249,10 +258,13 @@ mod tests {
             n_neurons: 16,
             n_levels: 2,
             init_std: 0.3,
+            trm: (kind == ModelType::Trm).then_some(trm),
             ..ModelConfig::default()
         };
         SudokuModel::new(&config, 1, &Device::flex()).unwrap()
     }
+
+    const KINDS: [ModelType; 3] = [ModelType::Dense, ModelType::Constraint, ModelType::Trm];
 
     fn pairs() -> Vec<(Grid, Grid)> {
         let generator = GeneratorConfig::default();
@@ -262,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_complete_puzzle_is_solved_at_once_and_the_others_are_not_disturbed() {
-        for kind in [ModelType::Dense, ModelType::Constraint] {
+        for kind in KINDS {
             let model = model(kind);
             let (puzzle, solution) = pairs()[0];
             let puzzles = [solution, puzzle, solution, solution];
@@ -284,7 +296,7 @@ mod tests {
             samples: 3,
             ..SolveOptions::levels(2)
         };
-        for kind in [ModelType::Dense, ModelType::Constraint] {
+        for kind in KINDS {
             let model = model(kind);
             let solved = solve_with(&model, &puzzles, options);
             let first = solve_with(&model, &puzzles, SolveOptions::levels(2));
@@ -321,13 +333,18 @@ mod tests {
 
     #[test]
     fn frames_are_answers_with_their_probabilities() {
-        let model = model(ModelType::Constraint);
+        for kind in [ModelType::Constraint, ModelType::Trm] {
+            frames_are_answers(&model(kind));
+        }
+    }
+
+    fn frames_are_answers(model: &SudokuModel) {
         let (puzzle, solution) = pairs()[0];
-        let shown = frames(&model, &puzzle, 5);
+        let shown = frames(model, &puzzle, 5);
         let steps: Vec<usize> = shown.iter().map(|frame| frame.step).collect();
         assert_eq!(steps, [1, 2, 4, 5]);
         for frame in &shown {
-            assert_eq!(frame.grid, answers(&model, &[puzzle], frame.step)[0].grid);
+            assert_eq!(frame.grid, answers(model, &[puzzle], frame.step)[0].grid);
             let cells = frame.confidence.iter().zip(puzzle.cells());
             assert!(
                 cells
@@ -341,6 +358,6 @@ mod tests {
                     .all(|p| (1.0 / 9.0 - 1e-6..=1.0).contains(p))
             );
         }
-        assert_eq!(frames(&model, &solution, 5).len(), 1);
+        assert_eq!(frames(model, &solution, 5).len(), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! Sudoku as a task of the trainer.
 
-use crate::config::{ModelType, SudokuConfig};
+use crate::config::{Reads, SudokuConfig};
 use crate::data::{Augment, Order, Pair, Puzzles, Symmetry};
 use crate::error::SudokuError;
 use crate::evaluate::{LevelScore, OpenCells, Score, answers, evaluate, likeliest};
@@ -11,6 +11,7 @@ use crate::measure;
 use crate::model::{SudokuModel, SudokuPass};
 use crate::picture::draw;
 use crate::rating::Rating;
+use crate::trm::{self, Halting, Lanes};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::api::Content;
@@ -26,7 +27,8 @@ use std::path::Path;
 
 /// Task of the sudoku family: cross-entropy of the empty cells of puzzles, after every supervised level.
 ///
-/// Givens are inputs without a loss. The loss is the mean over the levels of the mean over the empty cells of a batch.
+/// Givens are inputs without a loss. The loss is the mean over the levels of the mean over the empty cells of a batch. A step
+/// of a TRM model is one supervision step of each lane, with a loss of the halting head: `trm`.
 #[derive(Debug)]
 pub struct SudokuTask {
     config: SudokuConfig,
@@ -49,7 +51,7 @@ impl SudokuTask {
         Ok(Self {
             ranked: ranked(&puzzles.train, config.dataset.order()),
             puzzles,
-            supervised: config.loss.supervised(config.model.n_levels)?,
+            supervised: config.loss.supervised(config.model.trained())?,
             config: config.clone(),
             device: device.clone(),
         })
@@ -82,7 +84,7 @@ impl SudokuTask {
     }
 
     /// Puzzle number `unit` over all epochs, under a new random symmetry.
-    fn drawn(&self, unit: u64) -> Pair {
+    pub(crate) fn drawn(&self, unit: u64) -> Pair {
         let seed = self.config.training.seed;
         let pair = self.puzzles.train[self.index(unit)];
         if self.config.dataset.augment() == Augment::None {
@@ -99,6 +101,14 @@ impl SudokuTask {
     fn mean_loss(&self, levels: &[LevelScore]) -> f64 {
         let losses = self.supervised.iter().map(|&level| levels[level].loss);
         losses.sum::<f64>() / self.supervised.len() as f64
+    }
+
+    /// Largest number of supervision steps of a puzzle in training; 1 if a puzzle has one step, as in models without lanes.
+    fn visits(&self) -> usize {
+        self.config
+            .model
+            .recursion()
+            .map_or(1, |trm| trm.supervision_steps)
     }
 
     /// Number of levels without gradients that a batch runs first.
@@ -141,7 +151,8 @@ impl Task for SudokuTask {
     type Model = SudokuModel;
     type Batch = Vec<Pair>;
     type Cursor = ();
-    type Carry = ();
+    /// Lanes of a TRM model, each with a puzzle; other models begin a puzzle and end it in a step.
+    type Carry = Option<Lanes>;
 
     fn keys() -> Keys {
         keys::KEYS
@@ -160,11 +171,18 @@ impl Task for SudokuTask {
         Ok(())
     }
 
-    fn carry(&self, _model: &SudokuModel) -> Result<(), TrainError> {
-        Ok(())
+    fn carry(&self, model: &SudokuModel) -> Result<Option<Lanes>, TrainError> {
+        let training = &self.config.training;
+        let (batches, lanes) = (training.accumulate as usize, training.batch_size);
+        let of = |_| Lanes::new(model, batches, lanes, self.visits());
+        Ok(self.config.model.recursion().map(of))
     }
 
+    /// Lanes draw their puzzles when they need one, so that their batch is empty.
     fn batch(&self, position: DataPosition, _cursor: &mut ()) -> Result<Vec<Pair>, TrainError> {
+        if self.config.model.recursion().is_some() {
+            return Ok(Vec::new());
+        }
         let units = position.units..position.units + self.units_per_batch();
         Ok(units.map(|unit| self.drawn(unit)).collect())
     }
@@ -173,9 +191,13 @@ impl Task for SudokuTask {
         &self,
         model: &SudokuModel,
         batch: Vec<Pair>,
-        _carry: &mut (),
+        carry: &mut Option<Lanes>,
         context: LossContext,
     ) -> Result<Loss, TrainError> {
+        if let Some(lanes) = carry {
+            let draw = |unit| self.drawn(unit);
+            return trm::loss(&self.config, model, lanes, draw, context);
+        }
         let puzzles: Vec<Grid> = batch.iter().map(|pair| pair.puzzle).collect();
         let pass = SudokuPass {
             levels: Some(self.depth()),
@@ -204,6 +226,10 @@ impl Task for SudokuTask {
         Ok(Loss { value, metrics })
     }
 
+    fn forget_damage(&self, carry: &mut Option<Lanes>) -> Result<usize, TrainError> {
+        Ok(carry.as_mut().map_or(0, Lanes::forget_damage))
+    }
+
     fn evaluate(&self, model: &SudokuModel, scope: Scope) -> Result<Evaluation, TrainError> {
         let all = &self.puzzles.validation;
         let pairs = match scope {
@@ -214,7 +240,7 @@ impl Task for SudokuTask {
             Scope::Full => &all[..],
         };
         let (model_config, kind) = (&self.config.model, self.config.loss.kind);
-        let run = model_config.evaluated().max(model_config.n_levels);
+        let run = model_config.evaluated().max(model_config.trained());
         let levels = evaluate(model, pairs, run, kind);
         let last = levels[model_config.evaluated() - 1].score;
         let mut metrics = Metrics::from([
@@ -226,7 +252,12 @@ impl Task for SudokuTask {
             Scope::Sample { .. } => Vec::new(),
             Scope::Full => {
                 let untrained = self.new_model()?.valid();
-                measure::full(&self.config, pairs, [model, &untrained], &mut metrics)
+                let mut notes = measure::full(&self.config, pairs, [model, &untrained], &mut metrics);
+                if let Some(halting) = Halting::of(model, pairs, model_config.evaluated()) {
+                    metrics.extend(halting.metrics());
+                    notes.push(halting.line());
+                }
+                notes
             }
         };
         Ok(Evaluation { loss, metrics, notes })
@@ -257,10 +288,17 @@ impl Task for SudokuTask {
     }
 
     fn unit(&self) -> Unit {
-        Unit {
-            one: "puzzle",
-            many: "puzzles",
-            short: "puzzles",
+        match self.config.model.recursion() {
+            None => Unit {
+                one: "puzzle",
+                many: "puzzles",
+                short: "puzzles",
+            },
+            Some(_) => Unit {
+                one: "supervision step of a puzzle",
+                many: "supervision steps of puzzles",
+                short: "supervisions",
+            },
         }
     }
 
@@ -272,10 +310,23 @@ impl Task for SudokuTask {
             format: FigureFormat::Percent,
             factor: None,
         };
-        vec![
+        let mut figures = vec![
             share("cell_accuracy", "cells right", "cells"),
             share("solved", "puzzles solved", "solved"),
-        ]
+        ];
+        if self.config.model.recursion().is_some() {
+            figures.push(share("halted", "puzzles halted", "halted"));
+            figures.push(share(
+                "halted_right",
+                "puzzles halted at a right answer",
+                "rightly",
+            ));
+            figures.push(Figure {
+                format: FigureFormat::Number,
+                ..share("supervision_steps", "supervision steps of a puzzle", "steps")
+            });
+        }
+        figures
     }
 
     fn loss_name(&self) -> &'static str {
@@ -287,11 +338,14 @@ impl Task for SudokuTask {
     }
 
     fn units_per_epoch(&self) -> u64 {
-        self.puzzles.train.len() as u64
+        self.puzzles.train.len() as u64 * self.visits() as u64
     }
 
     fn flops_per_unit(&self) -> u64 {
         let model = &self.config.model;
+        if let Some(trm) = model.recursion() {
+            return model.supervision_flops(&trm);
+        }
         let free = model.forward_flops(self.config.loss.free_levels) / 2; // half of them, in the mean
         let learnt = model.forward_flops(self.depth()).saturating_mul(3);
         learnt.saturating_add(free)
@@ -299,6 +353,13 @@ impl Task for SudokuTask {
 
     fn bytes_per_step(&self) -> u64 {
         self.config.model.training_bytes(self.config.training.batch_size)
+    }
+
+    fn carried_bytes(&self) -> u64 {
+        let (model, training) = (&self.config.model, &self.config.training);
+        let lanes = training.batch_size as u64 * u64::from(training.accumulate);
+        let latents = 2 * 4 * (model.tokens.count() * model.d_model) as u64;
+        model.recursion().map_or(0, |_| lanes.saturating_mul(latents))
     }
 
     fn tensors(&self) -> Vec<TensorShape> {
@@ -309,11 +370,14 @@ impl Task for SudokuTask {
         memory.largest(most, |puzzles| self.config.model.training_bytes(puzzles as usize))
     }
 
-    /// Puzzles, in passes through the levels of training. At the end all of them are read through twice as many levels, by an
+    /// Puzzles, in passes through the levels of training, or in supervision steps. At the end all of them are read through twice as many levels, by an
     /// untrained model, and by the model without memories.
     fn evaluated_units(&self, scope: Scope) -> u64 {
         let (all, model) = (self.puzzles.validation.len(), &self.config.model);
-        let passes = model.evaluated().div_ceil(model.n_levels) as u64;
+        let passes = match model.recursion() {
+            Some(_) => model.evaluated() as u64,
+            None => model.evaluated().div_ceil(model.n_levels) as u64,
+        };
         match scope {
             Scope::Full => measure::PASSES * passes * all as u64,
             Scope::Sample { batches } => {
@@ -336,12 +400,14 @@ impl Task for SudokuTask {
     fn cut(&mut self, to: Extent) -> Result<Extent, TrainError> {
         let model = &mut self.config.model;
         let neurons = model.n_neurons / model.n_heads;
-        let heads = match model.kind {
-            ModelType::Dense => to.heads,
-            ModelType::Constraint => to.heads.next_multiple_of(model.tokens.kinds()).min(model.n_heads),
+        let heads = match model.reading() {
+            Reads::Dense => to.heads,
+            Reads::Constraint => to.heads.next_multiple_of(model.tokens.kinds()).min(model.n_heads),
         };
         (model.n_heads, model.n_neurons) = (heads, neurons * heads);
-        if let Ok(supervised) = self.config.loss.supervised(to.levels) {
+        if model.recursion().is_some() {
+            model.n_levels = to.levels;
+        } else if let Ok(supervised) = self.config.loss.supervised(to.levels) {
             (model.n_levels, self.supervised) = (to.levels, supervised);
         }
         self.config.training.batch_size = to.lanes;
@@ -349,12 +415,30 @@ impl Task for SudokuTask {
     }
 
     fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError> {
-        let file = export::model_file(state.model, state.step, state.units).into_tensor_file();
-        Ok([("model.bpk".to_string(), Content::Tensors(file))].into())
+        let units = state.carry.as_ref().map_or(state.units, Lanes::drawn);
+        let file = export::model_file(state.model, state.step, units).into_tensor_file();
+        let mut files = BTreeMap::from([("model.bpk".to_string(), Content::Tensors(file))]);
+        if let Some(lanes) = state.carry {
+            files.insert(trm::FILE.to_string(), Content::Tensors(lanes.snapshot()?));
+        }
+        Ok(files)
     }
 
     fn restore(&self, model: SudokuModel, folder: &Path) -> Result<SudokuModel, TrainError> {
         export::restore(model, &folder.join("model.bpk")).map_err(TrainError::from)
+    }
+
+    fn restore_carried(
+        &self,
+        model: &SudokuModel,
+        _cursor: &mut (),
+        carry: &mut Option<Lanes>,
+        folder: &Path,
+    ) -> Result<(), TrainError> {
+        match carry {
+            Some(lanes) => lanes.restore(model, folder),
+            None => Ok(()),
+        }
     }
 }
 

@@ -43,7 +43,7 @@ fn loss(task: &SudokuTask, model: &SudokuModel, batch: Vec<Pair>) -> Loss {
         dropout_seed: 1,
         watch: true,
     };
-    task.loss(model, batch, &mut (), context).unwrap()
+    task.loss(model, batch, &mut None, context).unwrap()
 }
 
 #[test]
@@ -206,7 +206,10 @@ fn free_levels_are_drawn_and_run_before_those_with_a_loss() {
             dropout_seed: seed,
             watch: false,
         };
-        let value = task.loss(&model, batch.clone(), &mut (), context).unwrap().value;
+        let value = task
+            .loss(&model, batch.clone(), &mut None, context)
+            .unwrap()
+            .value;
         let gradients = value.backward();
         let value = value.into_scalar::<f64>();
         assert!((value - expected).abs() < 1e-4, "{free}: {value} {expected}");

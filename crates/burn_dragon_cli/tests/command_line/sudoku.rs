@@ -187,6 +187,46 @@ fn a_resumed_run_is_the_uninterrupted_one_bit_for_bit() {
     assert_same_run(&whole, &run, 12);
 }
 
+/// Like [`SMALL`], with the recursion of a TRM model: a puzzle stays in its lane for three steps.
+const TRM: &[&str] = &[
+    "model.type=trm",
+    "model.evaluation_levels=3",
+    "model.trm={ reads = \"dense\", reasoning_updates = 2, cycles = 2, supervision_steps = 3 }",
+];
+
+#[test]
+fn a_trm_run_goes_on_with_its_lanes_and_its_model_goes_through_every_verb() {
+    let place = Place::new();
+    let more = ["training.accumulate=2", "--out", "whole", "--json"];
+    let json = train(&place, &[TRM, &more].concat()).done().json();
+    assert!(json["supervision_steps"].is_number(), "{json}");
+    let (whole, run) = (place.path("whole"), place.path("run"));
+    copy(&whole, &run);
+    flip_a_byte(&checkpoint(&run, 12).join("lanes.bpk"));
+    let answer = place.dragon(&["train", "--resume", "run"]).done();
+    assert!(answer.stderr.contains("passed over"), "{}", answer.stderr);
+    assert_same_run(&whole, &run, 12);
+    let lanes = |run: &Path| std::fs::read(checkpoint(run, 12).join("lanes.bpk")).unwrap();
+    assert!(lanes(&whole) == lanes(&run));
+    let resume = ["train", "--resume", "run", "--max-steps", "14"];
+    let fewer = [&resume[..], &["training.batch_size=2"]].concat();
+    place.dragon(&fewer).refused(2, &["training.batch_size", "lanes"]);
+
+    place.dragon(&["verify", "run", "--deep"]).done();
+    let info = place.dragon(&["info", "run", "--json"]).done().json();
+    assert_eq!(info["family"], "sudoku");
+    assert_eq!(info["config"]["trm"]["supervision_steps"], 3);
+    let solved = place.dragon(&["solve", "run", PUZZLE, "--json"]).done().json();
+    assert_eq!(solved["solutions"][0]["steps"], 3);
+    place.dragon(&["export", "run", "--output", "out.bpk"]).done();
+    let exported = place
+        .dragon(&["solve", "out.bpk", PUZZLE, "--json"])
+        .done()
+        .json();
+    assert_eq!(exported["solutions"], solved["solutions"]);
+    train(&place, &[TRM, &["loss.levels=last"]].concat()).refused(2, &["loss.levels"]);
+}
+
 #[test]
 fn a_run_that_goes_on_keeps_its_puzzles_and_its_model() {
     let place = trained();

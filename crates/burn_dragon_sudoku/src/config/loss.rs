@@ -1,5 +1,6 @@
 //! Table `[loss]`: the loss of a level, and the levels with one.
 
+use super::model::{ModelConfig, ModelType};
 use crate::error::SudokuError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,11 +10,18 @@ use crate::data::is_default;
 /// Maximum number of levels without gradients.
 const MOST_FREE: usize = 1024;
 
+/// Weight of the loss of the halting head, where none is given.
+const HALTING_WEIGHT: f64 = 0.5;
+
+/// Maximum weight of the loss of the halting head.
+const MOST_WEIGHT: f64 = 1000.0;
+
 /// Table `[loss]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossConfig {
     /// Levels with a loss: `"all"`, `"last"`, or rising numbers from 1 to `n_levels`. The total loss is the mean over them.
+    /// `"all"` with `model.type = "trm"`: every supervision step.
     pub levels: Supervised,
     /// Function of the logits that gives the probabilities of the digits.
     #[serde(skip_serializing_if = "is_default")]
@@ -24,6 +32,10 @@ pub struct LossConfig {
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(extend("default" = 0))]
     pub free_levels: usize,
+    /// Weight of the loss of the halting head, 0 to 1000, with `model.type = "trm"`: the cross-entropy, in nats, of whether the
+    /// answer is right. If absent, 0.5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub halting_weight: Option<f64>,
 }
 
 /// Function of the logits that gives the probabilities of the digits.
@@ -72,13 +84,51 @@ impl LossConfig {
     /// # Errors
     /// [`SudokuError::Config`] with the key.
     pub fn validate(&self) -> Result<(), SudokuError> {
-        if self.free_levels <= MOST_FREE {
-            return Ok(());
+        let refuse = |key, reason: String| Err(SudokuError::Config { key, reason });
+        if self.free_levels > MOST_FREE {
+            let reason = format!("is {}; expected a number from 0 to {MOST_FREE}", self.free_levels);
+            return refuse("loss.free_levels", reason);
         }
-        Err(SudokuError::Config {
-            key: "loss.free_levels",
-            reason: format!("is {}; expected a number from 0 to {MOST_FREE}", self.free_levels),
-        })
+        if !(0.0..=MOST_WEIGHT).contains(&self.halting()) {
+            let reason = format!("is {}; expected a number from 0 to {MOST_WEIGHT}", self.halting());
+            return refuse("loss.halting_weight", reason);
+        }
+        Ok(())
+    }
+
+    /// Weight of the loss of the halting head.
+    pub fn halting(&self) -> f64 {
+        self.halting_weight.unwrap_or(HALTING_WEIGHT)
+    }
+
+    /// Checks that a model has what the loss is of.
+    ///
+    /// # Errors
+    /// [`SudokuError::Config`] with the key.
+    pub(crate) fn fits(&self, model: &ModelConfig) -> Result<(), SudokuError> {
+        let is_trm = model.kind == ModelType::Trm;
+        let refuse = |key, reason: String| Err(SudokuError::Config { key, reason });
+        match self {
+            Self { levels, .. } if is_trm && *levels != Supervised::default() => refuse(
+                "loss.levels",
+                "is not \"all\": with model.type = \"trm\" every supervision step has a loss".into(),
+            ),
+            Self { free_levels: 1.., .. } if is_trm => refuse(
+                "loss.free_levels",
+                format!(
+                    "is {}; expected 0 with model.type = \"trm\": model.trm.cycles has the cycles without gradients",
+                    self.free_levels
+                ),
+            ),
+            Self {
+                halting_weight: Some(weight),
+                ..
+            } if !is_trm => refuse(
+                "loss.halting_weight",
+                format!("is {weight}, which is for model.type = \"trm\": other models have no halting head"),
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// Levels with a loss, in a model of `n_levels` levels, counted from 0.
@@ -129,6 +179,34 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("\"all\""), "{error}");
+    }
+
+    #[test]
+    fn a_loss_is_of_what_the_model_has() {
+        let of = |text: &str, kind| {
+            let model = ModelConfig {
+                kind,
+                ..ModelConfig::default()
+            };
+            let loss: LossConfig = toml::from_str(text).unwrap();
+            loss.validate().and_then(|()| loss.fits(&model))
+        };
+        for text in ["", "levels = 'all'", "kind = 'stablemax'"] {
+            of(text, ModelType::Trm).unwrap();
+            of(text, ModelType::Dense).unwrap();
+        }
+        of("halting_weight = 0.0", ModelType::Trm).unwrap();
+        for (text, kind) in [
+            ("levels = 'last'", ModelType::Trm),
+            ("free_levels = 3", ModelType::Trm),
+            ("halting_weight = -1.0", ModelType::Trm),
+            ("halting_weight = nan", ModelType::Trm),
+            ("halting_weight = 0.5", ModelType::Constraint),
+        ] {
+            let error = of(text, kind).unwrap_err().to_string();
+            let key = text.split(' ').next().unwrap();
+            assert!(error.starts_with(&format!("loss.{key} is ")), "{error}");
+        }
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 mod loss;
 mod model;
+mod trm;
 
 pub use self::loss::{LossConfig, LossKind, NamedLevels, Supervised};
 pub use self::model::{ModelConfig, ModelType, Places, Tokens};
+pub use self::trm::{Reads, TrmConfig};
 
 use crate::data::DatasetConfig;
 use crate::error::SudokuError;
@@ -66,8 +68,8 @@ impl SudokuConfig {
     pub fn validate(&self) -> Result<(), SudokuError> {
         self.model.validate()?;
         self.loss.validate()?;
-        self.loss.supervised(self.model.n_levels)?;
-        Ok(())
+        self.loss.supervised(self.model.trained())?;
+        self.loss.fits(&self.model)
     }
 }
 
@@ -88,6 +90,22 @@ mod tests {
             .collect();
         assert!(unsaid.is_empty(), "{unsaid:#?}");
         resolved.value.validate().unwrap();
+    }
+
+    #[test]
+    fn the_runs_of_the_folder_are_of_their_types() {
+        for (name, kind) in [
+            ("long", ModelType::Constraint),
+            ("dense", ModelType::Dense),
+            ("trm", ModelType::Trm),
+        ] {
+            let path = format!("../../config/sudoku/{name}.toml");
+            let config = resolve::<Sudoku>(Layers::new().file(path).unwrap())
+                .unwrap()
+                .value;
+            config.validate().unwrap();
+            assert_eq!(config.model.kind, kind, "{name}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Table `[model]`: the type and the sizes of a model.
 
+use super::trm::{Reads, TrmConfig};
 use crate::data::is_default;
 use crate::error::SudokuError;
 use crate::units::CELLS;
@@ -36,9 +37,11 @@ pub struct ModelConfig {
     pub n_heads: usize,
     /// Number of neurons in all heads together (n); a multiple of `2 n_heads`.
     pub n_neurons: usize,
-    /// Number of levels (L) in training: passes through the shared block. More can be run in prediction.
+    /// Number of levels (L) in training: passes through the shared block. More can be run in prediction. With
+    /// `type = "trm"`, number of levels in the network f.
     pub n_levels: usize,
-    /// Number of levels in evaluation and prediction, 1 to 1024. If absent, `n_levels`.
+    /// Number of levels in evaluation and prediction, 1 to 1024. If absent, `n_levels`. With `type = "trm"`, number of
+    /// supervision steps there; if absent, `trm.supervision_steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluation_levels: Option<usize>,
     /// Factor of the memories of units from level to level, 0 to 1, with `type = "constraint"`. With 0, the memories are
@@ -52,6 +55,9 @@ pub struct ModelConfig {
     pub norm_eps: f64,
     /// Standard deviation of the initial weights, N(0, `init_std`); 1.1e-19 to 1000.
     pub init_std: f64,
+    /// Table `[model.trm]`: the recursion, with `type = "trm"`. If absent, its defaults.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trm: Option<TrmConfig>,
 }
 
 impl Default for ModelConfig {
@@ -69,6 +75,7 @@ impl Default for ModelConfig {
             dropout: 0.0,
             norm_eps: 1e-5,
             init_std: 0.02,
+            trm: None,
         }
     }
 }
@@ -83,6 +90,9 @@ pub enum ModelType {
     /// A token reads the memories of its units, each with the heads of its kind. The puzzle is added to the state before
     /// each level.
     Constraint,
+    /// An answer and a reasoning, both a state of the tokens, go through one network of levels again and again. A
+    /// supervision step has some cycles of it, and ends with an answer.
+    Trm,
 }
 
 /// Tokens of a puzzle.
@@ -128,21 +138,59 @@ impl Tokens {
 }
 
 impl ModelConfig {
-    /// Number of levels in evaluation and prediction.
+    /// Number of levels in training, or of supervision steps of a TRM model: an answer follows each.
+    pub fn trained(&self) -> usize {
+        self.recursion()
+            .map_or(self.n_levels, |trm| trm.supervision_steps)
+    }
+
+    /// Number of levels in evaluation and prediction, or of supervision steps of a TRM model.
     pub fn evaluated(&self) -> usize {
-        self.evaluation_levels.unwrap_or(self.n_levels)
+        self.evaluation_levels.unwrap_or(self.trained())
+    }
+
+    /// Recursion of a TRM model; `None` of others.
+    pub fn recursion(&self) -> Option<TrmConfig> {
+        (self.kind == ModelType::Trm).then(|| self.trm.clone().unwrap_or_default())
+    }
+
+    /// What a token reads in a level.
+    pub(crate) fn reading(&self) -> Reads {
+        match self.kind {
+            ModelType::Dense => Reads::Dense,
+            ModelType::Constraint => Reads::Constraint,
+            ModelType::Trm => self.recursion().unwrap_or_default().reads,
+        }
+    }
+
+    /// What an answer follows, in the plural.
+    pub(crate) fn steps_in_words(&self) -> &'static str {
+        match self.kind {
+            ModelType::Dense | ModelType::Constraint => "levels",
+            ModelType::Trm => "supervision steps",
+        }
     }
 
     /// Sizes in words.
     pub fn in_words(&self) -> String {
+        let levels = match self.recursion() {
+            None => format!("{} levels", self.n_levels),
+            Some(trm) => {
+                let (steps, cycles, updates) = (trm.supervision_steps, trm.cycles, trm.calls());
+                format!(
+                    "{steps} supervision steps of {cycles} x {updates} x {} levels",
+                    self.n_levels
+                )
+            }
+        };
         let sizes = format!(
-            "{} levels, width {}, {} heads, {} neurons",
-            self.n_levels, self.d_model, self.n_heads, self.n_neurons
+            "{levels}, width {}, {} heads, {} neurons",
+            self.d_model, self.n_heads, self.n_neurons
         );
-        match (self.kind, self.tokens) {
-            (ModelType::Dense, _) => sizes,
-            (ModelType::Constraint, Tokens::Cells) => format!("memories of units of cells, {sizes}"),
-            (ModelType::Constraint, Tokens::Candidates) => {
+        match (self.reading(), self.tokens) {
+            (Reads::Dense, _) => sizes,
+            (Reads::Constraint, Tokens::Cells) => format!("memories of units of cells, {sizes}"),
+            (Reads::Constraint, Tokens::Candidates) => {
                 format!("memories of units of candidates, {sizes}")
             }
         }
@@ -150,12 +198,10 @@ impl ModelConfig {
 
     /// What a token reads, in words.
     pub(crate) fn reads(&self) -> &'static str {
-        match (self.kind, self.tokens) {
-            (ModelType::Dense, _) => "every cell reads every cell",
-            (ModelType::Constraint, Tokens::Cells) => {
-                "every cell reads the memories of its row, column and box"
-            }
-            (ModelType::Constraint, Tokens::Candidates) => {
+        match (self.reading(), self.tokens) {
+            (Reads::Dense, _) => "every cell reads every cell",
+            (Reads::Constraint, Tokens::Cells) => "every cell reads the memories of its row, column and box",
+            (Reads::Constraint, Tokens::Candidates) => {
                 "every candidate, a digit in a cell, reads the memories of its cell and of the row, column and box of its digit"
             }
         }
@@ -179,9 +225,10 @@ impl ModelConfig {
             let reason = format!("is {}; expected a number from 0 to 1", self.decay);
             return refuse("model.decay", reason);
         }
-        match self.kind {
-            ModelType::Dense => self.validate_dense(),
-            ModelType::Constraint if !self.n_heads.is_multiple_of(self.tokens.kinds()) => {
+        self.validate_recursion()?;
+        match self.reading() {
+            Reads::Dense => self.validate_dense(),
+            Reads::Constraint if !self.n_heads.is_multiple_of(self.tokens.kinds()) => {
                 let kinds = self.tokens.kinds();
                 let reason = format!(
                     "is {}; expected a multiple of {kinds}: so many heads for each of the {kinds} kinds of units",
@@ -189,14 +236,34 @@ impl ModelConfig {
                 );
                 refuse("model.n_heads", reason)
             }
-            ModelType::Constraint => Ok(()),
+            Reads::Constraint => Ok(()),
+        }
+    }
+
+    /// A recursion is that of a TRM model, whose memories of units do not outlast a level.
+    fn validate_recursion(&self) -> Result<(), SudokuError> {
+        let refuse = |key, reason: String| Err(SudokuError::Config { key, reason });
+        match (self.recursion(), &self.trm) {
+            (Some(_), _) if self.decay != 0.0 => {
+                let reason = format!(
+                    "is {}; expected 0 with model.type = \"trm\": its states are carried, its memories of units are not",
+                    self.decay
+                );
+                refuse("model.decay", reason)
+            }
+            (Some(trm), _) => trm.validate(),
+            (None, Some(_)) => refuse(
+                "model.trm",
+                "is for model.type = \"trm\"; leave the table out, or set the type".into(),
+            ),
+            (None, None) => Ok(()),
         }
     }
 
     /// A dense model has cells as tokens, with their places, and no memories of units.
     fn validate_dense(&self) -> Result<(), SudokuError> {
         let only = |key, value: &str| {
-            let reason = format!("is {value}, which is for model.type = \"constraint\"; the model is dense");
+            let reason = format!("is {value}, which is for model.type = \"constraint\"; the reads are dense");
             Err(SudokuError::Config { key, reason })
         };
         match self {
