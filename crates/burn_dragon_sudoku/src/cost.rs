@@ -21,6 +21,9 @@ impl ModelConfig {
         }
         tensors.extend(self.trunk().tensors());
         tensors.push(TensorShape::new("readout", [d, logits]));
+        if self.kind == ModelType::Saccade {
+            tensors.push(TensorShape::new("policy", [2 * d, 1]));
+        }
         tensors
     }
 
@@ -39,7 +42,7 @@ impl ModelConfig {
             .saturating_mul(self.n_levels as u64);
         let levels = match self.kind {
             ModelType::Dense => self.trunk().cost().training_bytes(puzzles, CELLS),
-            ModelType::Constraint => self.constraint_bytes(puzzles),
+            ModelType::Constraint | ModelType::Saccade => self.constraint_bytes(puzzles),
         };
         levels.saturating_add(logits)
     }
@@ -57,11 +60,16 @@ impl ModelConfig {
         self.parameters().saturating_mul(16).saturating_add(levels)
     }
 
+    /// Bytes of what a policy sees of the cells of a puzzle at a glimpse.
+    pub(crate) fn glimpse_bytes(&self) -> u64 {
+        (4 * CELLS as u64).saturating_mul(2 * self.d_model as u64)
+    }
+
     /// FLOPs of a forward pass per puzzle with `levels` levels and a readout after each.
     pub fn forward_flops(&self, levels: usize) -> u64 {
         match self.kind {
             ModelType::Dense => self.dense_flops(levels),
-            ModelType::Constraint => self.constraint_flops(levels),
+            ModelType::Constraint | ModelType::Saccade => self.constraint_flops(levels),
         }
     }
 

@@ -43,6 +43,8 @@ pub struct SudokuModel {
     pub trunk: Trunk,
     /// Readout: model width to the digits 1 to 9, `[D, 9]`, or to the logit of a candidate, `[D, 1]`.
     pub readout: Param<Tensor<2>>,
+    /// Policy of a saccade model: what it sees of a cell to the cell's logit, `[2 D, 1]`.
+    pub policy: Option<Param<Tensor<2>>>,
     #[module(skip)]
     config: ModelConfig,
     #[module(skip)]
@@ -91,6 +93,7 @@ impl SudokuModel {
         let digits = build.parameter("digits");
         let [rows, columns, boxes] = ["rows", "columns", "boxes"].map(|name| build.optional(name));
         let readout = build.parameter("readout");
+        let policy = build.optional("policy");
         Ok(Self {
             digits,
             rows,
@@ -98,6 +101,7 @@ impl SudokuModel {
             boxes,
             trunk: Trunk::from_weights(&config.trunk(), device, weight)?,
             readout,
+            policy,
             config: config.clone(),
             topology: Topology::new(config.tokens),
         })
@@ -139,7 +143,7 @@ impl SudokuModel {
                     .forward(state.stream, self.inner(pass, levels, &mut streams));
                 streams.into_iter().map(|v| self.read_out(v)).collect()
             }
-            ModelType::Constraint => {
+            ModelType::Constraint | ModelType::Saccade => {
                 let constraint = Constraint::new(self, pass);
                 let level = |_| {
                     constraint.advance(&mut state);
@@ -176,7 +180,7 @@ impl SudokuModel {
                 state.levels += levels;
             }
             ModelType::Dense => {}
-            ModelType::Constraint => {
+            ModelType::Constraint | ModelType::Saccade => {
                 let constraint = Constraint::new(self, pass);
                 (0..levels).for_each(|_| constraint.advance(state));
             }

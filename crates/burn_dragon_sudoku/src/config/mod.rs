@@ -4,10 +4,12 @@ mod loss;
 mod model;
 
 pub use self::loss::{LossConfig, LossKind, NamedLevels, Supervised};
-pub use self::model::{ModelConfig, ModelType, Places, Tokens};
+pub use self::model::{GlimpseConfig, ModelConfig, ModelType, Places, Tokens};
 
 use crate::data::DatasetConfig;
 use crate::error::SudokuError;
+use crate::saccade;
+use burn_dragon_train::api::policy::PolicyConfig;
 use burn_dragon_train::api::{
     CheckpointConfig, EmaConfig, EvaluationConfig, OptimizerConfig, Plan, Schedule, TrainingConfig,
 };
@@ -24,6 +26,10 @@ pub struct SudokuConfig {
     pub model: ModelConfig,
     /// Table `[loss]`: the loss, and the levels with one.
     pub loss: LossConfig,
+    /// Table `[policy]`, with `type = "saccade"`: how the policy learns from the rewards `valid`, `solved` and `few_steps`. If absent,
+    /// its defaults.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyConfig>,
     /// Table `[training]`: seed, batch, steps.
     pub training: TrainingConfig,
     /// Table `[optimizer]`: updates of the weights.
@@ -52,6 +58,33 @@ impl SudokuConfig {
         }
     }
 
+    /// How the policy learns, with the rewards that count; `None` if the model has no policy.
+    pub fn policy(&self) -> Option<PolicyConfig> {
+        (self.model.kind == ModelType::Saccade).then(|| {
+            let mut policy = self.policy.clone().unwrap_or_default();
+            if policy.rewards.is_empty() {
+                policy.rewards = saccade::default_rewards();
+            }
+            policy
+        })
+    }
+
+    /// Number of walks of a step over all puzzles of a batch; 0 if the model has no policy.
+    pub(crate) fn rollouts(&self, puzzles: usize) -> usize {
+        self.policy().map_or(0, |policy| {
+            policy
+                .rollouts
+                .saturating_mul(policy.inputs.unwrap_or(puzzles).min(puzzles))
+        })
+    }
+
+    /// Approximate peak memory in bytes of a training step of `puzzles` puzzles. What the policy saw is kept for all walks.
+    pub(crate) fn training_bytes(&self, puzzles: usize) -> u64 {
+        let glimpses = self.model.evaluated().div_ceil(self.model.glimpse().levels) as u64;
+        let seen = (self.rollouts(puzzles) as u64).saturating_mul(glimpses * 3 * self.model.glimpse_bytes());
+        self.model.training_bytes(puzzles).saturating_add(seen)
+    }
+
     /// The configuration without the folders of this machine: paths are reduced to file names.
     pub(crate) fn without_places(&self) -> Self {
         let mut config = self.clone();
@@ -67,7 +100,14 @@ impl SudokuConfig {
         self.model.validate()?;
         self.loss.validate()?;
         self.loss.supervised(self.model.n_levels)?;
-        Ok(())
+        match (self.policy(), &self.policy) {
+            (None, Some(_)) => Err(SudokuError::Config {
+                key: "policy",
+                reason: "is given, which is for model.type = \"saccade\"; leave it out".into(),
+            }),
+            (Some(policy), _) => Ok(policy.validate(&saccade::REWARDS).map_err(Box::new)?),
+            (None, None) => Ok(()),
+        }
     }
 }
 

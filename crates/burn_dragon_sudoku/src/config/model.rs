@@ -41,6 +41,9 @@ pub struct ModelConfig {
     /// Number of levels in evaluation and prediction, 1 to 1024. If absent, `n_levels`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluation_levels: Option<usize>,
+    /// Table `[model.glimpse]`, with `type = "saccade"`: what is run and committed at a time. If absent, 4 levels and 4 cells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub glimpse: Option<GlimpseConfig>,
     /// Factor of the memories of units from level to level, 0 to 1, with `type = "constraint"`. With 0, the memories are
     /// written anew at each level.
     #[serde(skip_serializing_if = "is_default")]
@@ -65,6 +68,7 @@ impl Default for ModelConfig {
             n_neurons: 256,
             n_levels: 4,
             evaluation_levels: None,
+            glimpse: None,
             decay: 0.0,
             dropout: 0.0,
             norm_eps: 1e-5,
@@ -83,6 +87,25 @@ pub enum ModelType {
     /// A token reads the memories of its units, each with the heads of its kind. The puzzle is added to the state before
     /// each level.
     Constraint,
+    /// A constraint model of candidates with a policy. After a few levels the policy picks some of the empty cells, and the
+    /// likeliest digits of these are givens from then on.
+    Saccade,
+}
+
+/// Table `[model.glimpse]`: what is run and committed at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GlimpseConfig {
+    /// Number of levels that are run before cells are picked, 1 to 1024.
+    pub levels: usize,
+    /// Number of cells that are picked, 1 to 81.
+    pub cells: usize,
+}
+
+impl Default for GlimpseConfig {
+    fn default() -> Self {
+        Self { levels: 4, cells: 4 }
+    }
 }
 
 /// Tokens of a puzzle.
@@ -133,6 +156,11 @@ impl ModelConfig {
         self.evaluation_levels.unwrap_or(self.n_levels)
     }
 
+    /// Levels and cells of a glimpse.
+    pub fn glimpse(&self) -> GlimpseConfig {
+        self.glimpse.unwrap_or_default()
+    }
+
     /// Sizes in words.
     pub fn in_words(&self) -> String {
         let sizes = format!(
@@ -144,6 +172,10 @@ impl ModelConfig {
             (ModelType::Constraint, Tokens::Cells) => format!("memories of units of cells, {sizes}"),
             (ModelType::Constraint, Tokens::Candidates) => {
                 format!("memories of units of candidates, {sizes}")
+            }
+            (ModelType::Saccade, _) => {
+                let GlimpseConfig { levels, cells } = self.glimpse();
+                format!("saccades of {cells} cells every {levels} levels, {sizes}")
             }
         }
     }
@@ -157,6 +189,9 @@ impl ModelConfig {
             }
             (ModelType::Constraint, Tokens::Candidates) => {
                 "every candidate, a digit in a cell, reads the memories of its cell and of the row, column and box of its digit"
+            }
+            (ModelType::Saccade, _) => {
+                "every candidate, a digit in a cell, reads the memories of its units; a policy picks the cells that are filled next"
             }
         }
     }
@@ -179,9 +214,15 @@ impl ModelConfig {
             let reason = format!("is {}; expected a number from 0 to 1", self.decay);
             return refuse("model.decay", reason);
         }
+        if self.glimpse.is_some() && self.kind != ModelType::Saccade {
+            let reason = "is given, which is for model.type = \"saccade\"; leave it out".to_string();
+            return refuse("model.glimpse", reason);
+        }
         match self.kind {
             ModelType::Dense => self.validate_dense(),
-            ModelType::Constraint if !self.n_heads.is_multiple_of(self.tokens.kinds()) => {
+            ModelType::Constraint | ModelType::Saccade
+                if !self.n_heads.is_multiple_of(self.tokens.kinds()) =>
+            {
                 let kinds = self.tokens.kinds();
                 let reason = format!(
                     "is {}; expected a multiple of {kinds}: so many heads for each of the {kinds} kinds of units",
@@ -190,7 +231,31 @@ impl ModelConfig {
                 refuse("model.n_heads", reason)
             }
             ModelType::Constraint => Ok(()),
+            ModelType::Saccade => self.validate_saccade(),
         }
+    }
+
+    /// A saccade model has candidates as tokens, and memories that are written anew: a committed cell changes what it wrote.
+    fn validate_saccade(&self) -> Result<(), SudokuError> {
+        let GlimpseConfig { levels, cells } = self.glimpse();
+        let refuse = |key, reason: String| Err(SudokuError::Config { key, reason });
+        if self.tokens != Tokens::Candidates {
+            let reason = "is \"cells\"; expected \"candidates\" with model.type = \"saccade\"".to_string();
+            return refuse("model.tokens", reason);
+        }
+        if self.decay != 0.0 {
+            let reason = format!("is {}; expected 0 with model.type = \"saccade\"", self.decay);
+            return refuse("model.decay", reason);
+        }
+        if !(1..=MOST_LEVELS).contains(&levels) {
+            let reason = format!("is {levels}; expected a number from 1 to {MOST_LEVELS}");
+            return refuse("model.glimpse.levels", reason);
+        }
+        if !(1..=CELLS).contains(&cells) {
+            let reason = format!("is {cells}; expected a number from 1 to {CELLS}");
+            return refuse("model.glimpse.cells", reason);
+        }
+        Ok(())
     }
 
     /// A dense model has cells as tokens, with their places, and no memories of units.
@@ -253,6 +318,13 @@ mod tests {
             ..ModelConfig::default()
         };
         constraint.validate().unwrap();
+        let saccade = ModelConfig {
+            kind: ModelType::Saccade,
+            tokens: Tokens::Candidates,
+            n_heads: 12,
+            ..constraint.clone()
+        };
+        saccade.validate().unwrap();
         let refused = |config: ModelConfig| config.validate().unwrap_err().to_string();
         let candidates = ModelConfig {
             tokens: Tokens::Candidates,
@@ -297,6 +369,41 @@ mod tests {
                 ModelConfig {
                     decay: f64::NAN,
                     ..constraint.clone()
+                },
+            ),
+            (
+                "model.glimpse",
+                ModelConfig {
+                    glimpse: Some(GlimpseConfig::default()),
+                    ..constraint.clone()
+                },
+            ),
+            (
+                "model.tokens",
+                ModelConfig {
+                    tokens: Tokens::Cells,
+                    ..saccade.clone()
+                },
+            ),
+            (
+                "model.decay",
+                ModelConfig {
+                    decay: 0.5,
+                    ..saccade.clone()
+                },
+            ),
+            (
+                "model.glimpse.levels",
+                ModelConfig {
+                    glimpse: Some(GlimpseConfig { levels: 0, cells: 4 }),
+                    ..saccade.clone()
+                },
+            ),
+            (
+                "model.glimpse.cells",
+                ModelConfig {
+                    glimpse: Some(GlimpseConfig { levels: 4, cells: 82 }),
+                    ..saccade.clone()
                 },
             ),
             (
