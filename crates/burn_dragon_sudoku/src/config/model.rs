@@ -218,6 +218,9 @@ impl ModelConfig {
             let reason = "is given, which is for model.type = \"saccade\"; leave it out".to_string();
             return refuse("model.glimpse", reason);
         }
+        if self.kind == ModelType::Saccade {
+            self.validate_saccade()?;
+        }
         match self.kind {
             ModelType::Dense => self.validate_dense(),
             ModelType::Constraint | ModelType::Saccade
@@ -230,8 +233,7 @@ impl ModelConfig {
                 );
                 refuse("model.n_heads", reason)
             }
-            ModelType::Constraint => Ok(()),
-            ModelType::Saccade => self.validate_saccade(),
+            ModelType::Constraint | ModelType::Saccade => Ok(()),
         }
     }
 

@@ -303,7 +303,7 @@ fn the_policy_alone_learns_from_rewards_and_picks_more_cells_that_are_right() {
             _ => {}
         }
         let old = numbers(model.policy.as_ref().unwrap().val().inner());
-        let new: Vec<f32> = old.iter().zip(&gradient).map(|(w, g)| w - g).collect();
+        let new: Vec<f32> = old.iter().zip(&gradient).map(|(w, g)| w - 200.0 * g).collect();
         model = load(model, |name, shape| {
             (name == "policy").then(|| TensorData::new(new.clone(), shape.to_vec()))
         });
