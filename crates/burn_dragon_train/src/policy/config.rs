@@ -172,7 +172,7 @@ impl PolicyConfig {
         let mut terms = vec![None; names.len()];
         for (index, reward) in self.rewards.iter().enumerate() {
             let key = |key: &str| format!("policy.rewards[{index}].{key}");
-            let place = place(key("name"), &reward.name, names)?;
+            let place = place(&key("name"), &reward.name, names)?;
             if terms[place].is_some() {
                 let name = &reward.name;
                 return Err(TrainError::Usage(format!(
@@ -207,13 +207,13 @@ fn condition(when: &When, key: &str, own: &str, names: &[&str]) -> Result<Condit
         });
     }
     Ok(Condition {
-        reward: place(format!("{key}.reward"), &when.reward, names)?,
+        reward: place(&format!("{key}.reward"), &when.reward, names)?,
         at_least: when.at_least,
     })
 }
 
 /// Place of a reward among those of the family.
-fn place(key: String, name: &str, names: &[&str]) -> Result<usize, TrainError> {
+fn place(key: &str, name: &str, names: &[&str]) -> Result<usize, TrainError> {
     names.iter().position(|known| *known == name).ok_or_else(|| {
         TrainError::Usage(format!(
             "{key} = \"{name}\" is no reward of the family; expected one of {}",
