@@ -105,7 +105,8 @@ impl Report {
             row("naked singles to the end", controls.naked),
             row("naked and hidden singles to the end", controls.singles),
         ];
-        lines.extend(lines_by_rating(self.evaluated, &self.by_rating));
+        let within = format!("{} levels", self.evaluated);
+        lines.extend(lines_by_rating(&within, &self.by_rating));
         lines.push(format!(
             "levels run (trained with {}), cells and solved",
             self.trained
@@ -119,8 +120,8 @@ impl Report {
     }
 }
 
-/// Table of the shares of solved puzzles by rating.
-pub(crate) fn lines_by_rating(levels: usize, by_rating: &[ByRating]) -> Vec<String> {
+/// Table of the shares of puzzles by rating that are solved within so much: `32 levels`.
+pub(crate) fn lines_by_rating(within: &str, by_rating: &[ByRating]) -> Vec<String> {
     let Some(first) = by_rating.first() else {
         return Vec::new();
     };
@@ -129,7 +130,7 @@ pub(crate) fn lines_by_rating(levels: usize, by_rating: &[ByRating]) -> Vec<Stri
         .iter()
         .map(|(name, _)| format!(" {:>13}", name.replace('_', " ")))
         .collect();
-    let head = format!("solved within {levels} levels, by rating");
+    let head = format!("solved within {within}, by rating");
     let row = |class: &ByRating| {
         let shares: String = class
             .solved

@@ -2,13 +2,14 @@
 
 mod loss;
 mod model;
+mod rewards;
 
 pub use self::loss::{LossConfig, LossKind, NamedLevels, Supervised};
 pub use self::model::{GlimpseConfig, ModelConfig, ModelType, Places, Tokens};
+pub(crate) use self::rewards::{REWARDS, default_rewards};
 
 use crate::data::DatasetConfig;
 use crate::error::SudokuError;
-use crate::saccade;
 use burn_dragon_train::api::policy::PolicyConfig;
 use burn_dragon_train::api::{
     CheckpointConfig, EmaConfig, EvaluationConfig, OptimizerConfig, Plan, Schedule, TrainingConfig,
@@ -63,7 +64,7 @@ impl SudokuConfig {
         (self.model.kind == ModelType::Saccade).then(|| {
             let mut policy = self.policy.clone().unwrap_or_default();
             if policy.rewards.is_empty() {
-                policy.rewards = saccade::default_rewards();
+                policy.rewards = default_rewards();
             }
             policy
         })
@@ -105,7 +106,7 @@ impl SudokuConfig {
                 key: "policy",
                 reason: "is given, which is for model.type = \"saccade\"; leave it out".into(),
             }),
-            (Some(policy), _) => Ok(policy.validate(&saccade::REWARDS).map_err(Box::new)?),
+            (Some(policy), _) => Ok(policy.validate(&REWARDS).map_err(Box::new)?),
             (None, None) => Ok(()),
         }
     }

@@ -136,7 +136,7 @@ pub(crate) fn evaluate(
         "naked and hidden singles to the end",
         Controls::of(pairs).singles,
     ));
-    notes.extend(lines_by_rating(levels, &classes));
+    notes.extend(lines_by_rating(&format!("{levels} levels"), &classes));
     Evaluation { loss, metrics, notes }
 }
 

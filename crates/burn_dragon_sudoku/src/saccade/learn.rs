@@ -2,6 +2,7 @@
 
 use super::head::{cell_logits, features};
 use super::walk::{Lane, Walk, numbers};
+use crate::config::REWARDS;
 use crate::constraint::SudokuState;
 use crate::data::Pair;
 use crate::grid::Grid;
@@ -10,26 +11,8 @@ use crate::units::CELLS;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
 use burn_dragon_core::api::expert::{Rng, derive};
-use burn_dragon_train::api::policy::{
-    Choices, PolicyConfig, RewardConfig, Rewards, Taken, drawn, masked_mean, surrogate,
-};
+use burn_dragon_train::api::policy::{Choices, PolicyConfig, Rewards, Taken, drawn, masked_mean, surrogate};
 use burn_dragon_train::api::{Metrics, TrainError};
-
-/// Names of the rewards of a walk, in their order.
-///
-/// - `valid`: the share of the committed cells that are right; 1 if none is committed.
-/// - `solved`: 1 if the answer keeps the givens and the rules.
-/// - `few_steps`: the share of the levels that were left at the end of the walk.
-pub(crate) const REWARDS: [&str; 3] = ["valid", "solved", "few_steps"];
-
-/// Rewards that count where a configuration names none: few steps count where the puzzle is solved.
-pub(crate) fn default_rewards() -> Vec<RewardConfig> {
-    vec![
-        RewardConfig::weighted("valid", 1.0),
-        RewardConfig::weighted("solved", 1.0),
-        RewardConfig::weighted("few_steps", 0.5).when("solved", 1.0),
-    ]
-}
 
 /// Boards on which the digits learn, and their state: those of a walk of at most `levels` levels, on which the digits of the solution
 /// are committed in the cells that the policy draws. At least one cell of a board stays empty.

@@ -22,7 +22,7 @@ mod walk;
 
 pub(crate) use self::compare::{PASSES, evaluate};
 pub use self::compare::{PolicyScore, compare_policies, policy_lines};
-pub(crate) use self::learn::{REWARDS, default_rewards, guided, policy_loss};
+pub(crate) use self::learn::{guided, policy_loss};
 pub(crate) use self::walk::{attempt, frames};
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 use super::head::{cell_logits, features};
 use super::learn::Walked;
 use super::walk::{Walk, numbers, walk};
-use super::{REWARDS, compare_policies, default_rewards, frames, guided, policy_loss};
-use crate::config::{GlimpseConfig, ModelConfig, ModelType, Places, Tokens};
+use super::{compare_policies, frames, guided, policy_loss};
+use crate::config::{GlimpseConfig, ModelConfig, ModelType, Places, REWARDS, Tokens, default_rewards};
 use crate::data::{GeneratorConfig, Pair, Split};
 use crate::evaluate::answers;
 use crate::grid::Grid;

@@ -1,10 +1,22 @@
 //! Advantages of rollouts from their rewards, in f64.
 
-use super::config::AdvantageMethod;
 use super::error::PolicyError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Largest size of a reward: about the largest number in f32.
 const MOST: f64 = 3.4e38;
+
+/// Method that turns rewards into advantages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AdvantageMethod {
+    /// The weighted sum of the rewards, normalised in its group.
+    Grpo,
+    /// Each reward normalised in its group, their weighted sum normalised over the batch.
+    #[default]
+    Gdpo,
+}
 
 /// Rewards of all rollouts of a batch.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! Table `[policy]`: how a policy learns from rewards.
 
-use super::advantages::{Condition, Estimator, Term};
+use super::advantages::{AdvantageMethod, Condition, Estimator, Term};
 use crate::error::TrainError;
 use crate::settings::{at_least_one, check};
 use burn_dragon_core::api::expert::Range;
@@ -57,17 +57,6 @@ impl Default for PolicyConfig {
             entropy_weight: 0.0,
         }
     }
-}
-
-/// Method that turns rewards into advantages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AdvantageMethod {
-    /// The weighted sum of the rewards, normalised in its group.
-    Grpo,
-    /// Each reward normalised in its group, their weighted sum normalised over the batch.
-    #[default]
-    Gdpo,
 }
 
 /// Table `[[policy.rewards]]`: a reward that counts.

@@ -24,10 +24,10 @@ mod error;
 mod normal;
 mod surrogate;
 
-pub use self::advantages::{Condition, Estimator, Rewards, Term};
+pub use self::advantages::{AdvantageMethod, Condition, Estimator, Rewards, Term};
 pub use self::choices::{ChoiceLogProbs, Choices, drawn, largest};
 pub use self::chooser::{Chooser, UnknownChooser};
-pub use self::config::{AdvantageMethod, PolicyConfig, RewardConfig, When};
+pub use self::config::{PolicyConfig, RewardConfig, When};
 pub use self::error::PolicyError;
 pub use self::normal::normal_log_probs;
 pub use self::surrogate::{Taken, masked_mean, surrogate};
