@@ -8,7 +8,7 @@ use crate::grid::Grid;
 use crate::measure::by_class;
 use crate::model::SudokuModel;
 use crate::rating::Rating;
-use crate::report::{lines_by_rating, percent};
+use crate::report::{ByRating, lines_by_rating, percent};
 use crate::solve::SolveOptions;
 use crate::solver::{Singles, fill_singles};
 use burn_dragon_train::api::policy::Chooser;
@@ -107,37 +107,45 @@ pub(crate) fn evaluate(
     let all = compare_policies(model, pairs, levels, seed);
     let before = score_of(untrained, pairs, (levels, seed), Chooser::Learned);
     let mut metrics = figures(all[0].score);
-    let controls = all.iter().map(|score| (score.chooser.name(), score));
-    for (name, score) in controls.chain([("untrained", &before)]) {
-        for (figure, value) in [
-            ("cell_accuracy", score.score.cell_accuracy),
-            ("solved", score.score.solved),
-            ("valid", score.valid),
-            ("committed", score.committed),
-            ("levels", score.levels),
-        ] {
-            metrics.insert(format!("control_{name}_{figure}"), value);
-        }
+    for score in &all {
+        metrics.extend(controls(score.chooser.name(), score));
     }
-    let ratings: Vec<Option<Rating>> = pairs.iter().map(|pair| Rating::of(&pair.puzzle)).collect();
-    let mut columns: Vec<(&'static str, Vec<bool>)> = all
-        .iter()
-        .map(|score| (score.chooser.name(), score.solved.clone()))
-        .collect();
-    let singles = |pair: &Pair| fill_singles(&pair.puzzle, Singles::NakedAndHidden).solves(&pair.puzzle);
-    columns.push(("singles", pairs.iter().map(singles).collect()));
-    let classes = by_class(&ratings, &columns);
-    for class in &classes {
-        metrics.extend(class.metrics());
-    }
+    metrics.extend(controls("untrained", &before));
     let mut notes = policy_lines(&all, levels);
     notes.push(row("the model before its first step", &before));
     notes.push(control(
         "naked and hidden singles to the end",
         Controls::of(pairs).singles,
     ));
+    let classes = by_rating(&all, pairs);
+    classes.iter().for_each(|class| metrics.extend(class.metrics()));
     notes.extend(lines_by_rating(&format!("{levels} levels"), &classes));
     Evaluation { loss, metrics, notes }
+}
+
+/// Figures of a chooser as metrics of a control.
+fn controls(name: &str, score: &PolicyScore) -> Metrics {
+    let figures = [
+        ("cell_accuracy", score.score.cell_accuracy),
+        ("solved", score.score.solved),
+        ("valid", score.valid),
+        ("committed", score.committed),
+        ("levels", score.levels),
+    ];
+    let named = figures.map(|(figure, value)| (format!("control_{name}_{figure}"), value));
+    named.into()
+}
+
+/// Shares of solved puzzles of each class of ratings, of all choosers and of singles.
+fn by_rating(scores: &[PolicyScore], pairs: &[Pair]) -> Vec<ByRating> {
+    let ratings: Vec<Option<Rating>> = pairs.iter().map(|pair| Rating::of(&pair.puzzle)).collect();
+    let columns = scores
+        .iter()
+        .map(|score| (score.chooser.name(), score.solved.clone()));
+    let mut columns: Vec<(&'static str, Vec<bool>)> = columns.collect();
+    let singles = |pair: &Pair| fill_singles(&pair.puzzle, Singles::NakedAndHidden).solves(&pair.puzzle);
+    columns.push(("singles", pairs.iter().map(singles).collect()));
+    by_class(&ratings, &columns)
 }
 
 /// Figures that are shown beside the loss.
