@@ -4,19 +4,21 @@
 //! cargo run --release -p burn_dragon_sudoku --example measure_sudoku -- train OUT [CONFIG.toml] [KEY=VALUE ...]
 //! cargo run --release -p burn_dragon_sudoku --example measure_sudoku -- resume RUN
 //! cargo run --release -p burn_dragon_sudoku --example measure_sudoku -- solve MODEL.bpk LIST SKIP LIMIT LEVELS [SAMPLES]
+//! cargo run --release -p burn_dragon_sudoku --example measure_sudoku -- compare MODEL.bpk LIST SKIP LIMIT LEVELS [SEED]
 //! cargo run --release -p burn_dragon_sudoku --example measure_sudoku -- speed MODEL.bpk LIST LEVELS
 //! ```
 //!
 //! `solve` prints the shares of solved puzzles by rating, within 16, 64, ... levels up to LEVELS, and the time, beside the
-//! exact solver. `speed` prints puzzles a second: of the generator, of the rating, and of a model that runs LEVELS levels, alone
-//! and in batches.
+//! exact solver. `compare` prints what a saccade model solves with its policy, and with each control in place of it. `speed`
+//! prints puzzles a second: of the generator, of the rating, and of a model that runs LEVELS levels, alone and in batches.
 
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::ModelFile;
 use burn_dragon_sudoku::api::expert::entries;
 use burn_dragon_sudoku::api::{
-    Difficulty, GeneratorConfig, Givens, Grid, NamedGivens, Rating, SolveOptions, Solved, SolvedBy, Split,
-    Sudoku, SudokuModel, SudokuPass, model_of, solve_with,
+    Difficulty, GeneratorConfig, Givens, Grid, ModelType, NamedGivens, Pair, Rating, Solutions, SolveOptions,
+    Solved, SolvedBy, Split, Sudoku, SudokuModel, SudokuPass, compare_policies, model_of, policy_lines,
+    solve as solve_exactly, solve_with,
 };
 use burn_dragon_train::api::{RunRequest, run};
 use std::error::Error;
@@ -41,10 +43,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             let numbers = [skip.parse()?, limit.parse()?, levels.parse()?, samples.parse()?];
             solve(model, list, numbers)
         }
-        ["speed", model, list, levels] => speed(model, list, levels.parse()?),
-        _ => {
-            Err("expected `train`, `resume`, `solve` or `speed`, as in the documentation of this file".into())
+        ["compare", model, list, skip, limit, levels] => {
+            compare(model, list, [skip.parse()?, limit.parse()?, levels.parse()?], 0)
         }
+        ["compare", model, list, skip, limit, levels, seed] => {
+            let numbers = [skip.parse()?, limit.parse()?, levels.parse()?];
+            compare(model, list, numbers, seed.parse()?)
+        }
+        ["speed", model, list, levels] => speed(model, list, levels.parse()?),
+        _ => Err("expected `train`, `resume`, `solve`, `compare` or `speed`, as this file says".into()),
     }
 }
 
@@ -157,6 +164,42 @@ fn solve(model: &str, list: &str, [skip, limit, levels, samples]: [usize; 4]) ->
         .filter(|within| *within <= levels)
     {
         show(&puzzles, &ratings, &solved, within);
+    }
+    Ok(())
+}
+
+fn compare(
+    model: &str,
+    list: &str,
+    [skip, limit, levels]: [usize; 3],
+    seed: u64,
+) -> Result<(), Box<dyn Error>> {
+    let path = Path::new(model);
+    let model = model_of(ModelFile::read(path)?, path, &Device::flex())?;
+    if model.config().kind != ModelType::Saccade {
+        return Err(format!(
+            "{} has no policy; expected a model with type = \"saccade\"",
+            path.display()
+        )
+        .into());
+    }
+    let text = BufReader::new(std::fs::File::open(list)?);
+    let mut pairs = Vec::new();
+    for entry in entries(text).skip(skip).take(limit) {
+        let entry = entry?;
+        let solution = match entry.solution {
+            Some(solution) => solution,
+            None => match solve_exactly(&entry.puzzle) {
+                Solutions::One(solution) => solution,
+                _ => return Err(format!("line {}: expected a puzzle with one solution", entry.line).into()),
+            },
+        };
+        let puzzle = entry.puzzle;
+        pairs.push(Pair { puzzle, solution });
+    }
+    println!("{list}: {} puzzles behind {skip}", pairs.len());
+    for line in policy_lines(&compare_policies(&model, &pairs, levels, seed), levels) {
+        println!("{line}");
     }
     Ok(())
 }

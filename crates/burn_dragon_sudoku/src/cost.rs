@@ -1,6 +1,6 @@
 //! Tensors of a sudoku model and the cost of its passes, from its configuration.
 
-use crate::config::{ModelConfig, Places, Reads, Tokens, TrmConfig};
+use crate::config::{ModelConfig, ModelType, Places, Reads, Tokens, TrmConfig};
 use crate::units::CELLS;
 use burn_dragon_core::api::{TensorShape, TrunkConfig};
 
@@ -24,6 +24,9 @@ impl ModelConfig {
         if self.recursion().is_some() {
             tensors.push(TensorShape::new("halting", [d, 1]));
             tensors.push(TensorShape::new("halting_bias", [1]));
+        }
+        if self.kind == ModelType::Saccade {
+            tensors.push(TensorShape::new("policy", [2 * d, 1]));
         }
         tensors
     }
@@ -61,6 +64,11 @@ impl ModelConfig {
             .saturating_mul(4 * (kept + carried))
             .saturating_mul(of(levels));
         self.parameters().saturating_mul(16).saturating_add(levels)
+    }
+
+    /// Bytes of what a policy sees of the cells of a puzzle at a glimpse.
+    pub(crate) fn glimpse_bytes(&self) -> u64 {
+        (4 * CELLS as u64).saturating_mul(2 * self.d_model as u64)
     }
 
     /// The trunk with so many levels.
@@ -123,7 +131,6 @@ impl ModelConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ModelType;
 
     #[test]
     fn a_supervision_step_costs_its_levels_and_one_readout() {

@@ -47,6 +47,9 @@ pub enum SudokuError {
         /// Number of puzzles in all.
         puzzles: usize,
     },
+    /// A policy that cannot learn so.
+    #[error(transparent)]
+    Policy(#[from] Box<TrainError>),
     /// Work that needs more memory than the machine has free.
     #[error(transparent)]
     Memory(#[from] MemoryError),
@@ -60,6 +63,7 @@ impl From<SudokuError> for TrainError {
             SudokuError::Read { .. } | SudokuError::Line { .. } | SudokuError::NoPuzzles { .. } => {
                 Self::BadInput(error.to_string())
             }
+            SudokuError::Policy(error) => *error,
             SudokuError::Memory(error) => Self::Memory(error),
         }
     }

@@ -229,6 +229,7 @@ impl ModelKind for SudokuKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{GlimpseConfig, ModelType, Tokens};
     use burn_dragon_core::api::expert::snapshot;
 
     fn model() -> SudokuModel {
@@ -259,6 +260,36 @@ mod tests {
         let other = SudokuModel::new(model.config(), 2, &Device::flex()).unwrap();
         assert_ne!(snapshot(&other), snapshot(&model));
         assert_eq!(snapshot(&restore(other, &path).unwrap()), snapshot(&model));
+    }
+
+    #[test]
+    fn a_policy_is_in_the_file_and_a_file_without_it_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.bpk");
+        let config = ModelConfig {
+            kind: ModelType::Saccade,
+            tokens: Tokens::Candidates,
+            glimpse: Some(GlimpseConfig { levels: 2, cells: 9 }),
+            ..model().config().clone()
+        };
+        let model = SudokuModel::new(&config, 1, &Device::flex()).unwrap();
+        model_file(&model, 3, 96).write(&path).unwrap();
+        let again = model_of(ModelFile::read(&path).unwrap(), &path, &Device::flex()).unwrap();
+        assert_eq!((again.config(), snapshot(&again)), (&config, snapshot(&model)));
+        assert!(
+            SUDOKU
+                .shape(ModelFile::read(&path).unwrap().config.value())
+                .contains("9 cells every 2 levels")
+        );
+        assert!(
+            SUDOKU
+                .probe(model_file(&model, 0, 0), &path, &Device::flex())
+                .is_ok()
+        );
+        let mut file = ModelFile::read(&path).unwrap();
+        file.tensors.remove("policy");
+        let error = model_of(file, &path, &Device::flex()).unwrap_err().to_string();
+        assert!(error.contains("policy"), "{error}");
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl Family for Sudoku {
 
     fn task(config: &mut SudokuConfig, at: &At<'_>) -> Result<SudokuTask, TrainError> {
         config.dataset.make_absolute(at.folder);
+        config.policy = config.policy.clone().or_else(|| config.policy());
         if let Some(line) = config.training.precision.settle(at.device, None) {
             at.output.tell(&line);
         }
@@ -69,10 +70,10 @@ impl Family for Sudoku {
     }
 
     fn check_memory(config: &SudokuConfig, _device: &Device, memory: FreeMemory) -> Result<(), MemoryError> {
-        let (model, puzzles) = (&config.model, config.training.batch_size);
-        let need = Need::of("a training step").with("in all", model.training_bytes(puzzles));
+        let puzzles = config.training.batch_size;
+        let need = Need::of("a training step").with("in all", config.training_bytes(puzzles));
         memory.check(&need, || {
-            let bytes = |puzzles: u64| model.training_bytes(puzzles as usize);
+            let bytes = |puzzles: u64| config.training_bytes(puzzles as usize);
             match memory.largest(puzzles as u64, bytes) {
                 Some(fits) => format!("training.batch_size = {fits} fits"),
                 None => "use a smaller model".into(),

@@ -25,6 +25,11 @@ pub(crate) const KEYS: Keys = Keys {
             on_resume: OnResume::Stays,
             why: "the weights were trained with this loss",
         },
+        KeyRule {
+            keys: &["policy.*"],
+            on_resume: OnResume::Changes,
+            why: "a policy can learn on from other rewards and groups",
+        },
     ],
     moved: &[],
 };
@@ -42,8 +47,9 @@ mod tests {
         let lists = "dataset={ type = \"lists\", paths = [\"a\"], validation_paths = [\"b\"], limit = 3, validation_limit = 2, order = \"easy_first\", generated = {} }";
         let optional = "training={ epochs = 1.0, max_minutes = 1.0, guard = {} }";
         let ema = "ema={ decay = 0.9 }";
+        let policy = "policy={ inputs = 2, advantage_clip = 3.0, rewards = [{ name = \"valid\" }] }";
         let mut keys = BTreeSet::new();
-        for variant in ["dataset.seed=1", lists, optional, ema] {
+        for variant in ["dataset.seed=1", lists, optional, ema, policy] {
             let base = crate::family::BASE;
             let layers = Layers::new().embedded(base.path, base.text).unwrap();
             let resolved = resolve::<Sudoku>(layers.assignment(variant).unwrap()).unwrap();
@@ -62,6 +68,7 @@ mod tests {
             "dataset.order",
             "training.guard.window",
             "loss.levels",
+            "policy.rollouts",
         ] {
             assert!(keys.contains(key), "{key} is not among the keys tried");
         }

@@ -27,6 +27,7 @@
 //! | the model | [`api::SudokuModel`] |
 //! | solving, level after level until the answer is consistent | [`api::solve_with`] |
 //! | figures by number of levels, and controls | [`api::evaluate`], [`api::Controls`] |
+//! | a policy that picks the cells to fill, beside controls | [`api::compare_policies`] |
 //! | the family, for the trainer and the command line | [`api::Sudoku`], [`api::SudokuTask`] |
 
 mod config;
@@ -46,6 +47,7 @@ mod predict;
 mod rating;
 mod recursion;
 mod report;
+mod saccade;
 mod solve;
 mod solver;
 mod task;
@@ -56,8 +58,8 @@ mod units;
 /// Main items of this crate.
 pub mod api {
     pub use crate::config::{
-        LossConfig, LossKind, ModelConfig, ModelType, NamedLevels, Places, Reads, SudokuConfig, Supervised,
-        Tokens, TrmConfig,
+        GlimpseConfig, LossConfig, LossKind, ModelConfig, ModelType, NamedLevels, Places, Reads,
+        SudokuConfig, Supervised, Tokens, TrmConfig,
     };
     pub use crate::constraint::{SudokuState, UnitMemory};
     pub use crate::data::{
@@ -73,6 +75,7 @@ pub mod api {
     pub use crate::picture::{draw, draw_frames, svg};
     pub use crate::predict::{Predicted, Prediction};
     pub use crate::rating::{Difficulty, Rating};
+    pub use crate::saccade::{PolicyScore, compare_policies, policy_lines};
     pub use crate::solve::{Frame, SolveOptions, Solved, frames, solve_with};
     pub use crate::solver::{
         MOST_GUESSES, Search, SearchEnd, SearchLimits, Singles, Solutions, candidates, fill_singles, search,

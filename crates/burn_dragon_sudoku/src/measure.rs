@@ -52,7 +52,7 @@ fn by_rating(model: &SudokuModel, pairs: &[Pair], levels: usize) -> Vec<ByRating
             .collect()
     };
     let first = match model.config().kind {
-        ModelType::Dense | ModelType::Constraint => "one_level",
+        ModelType::Dense | ModelType::Constraint | ModelType::Saccade => "one_level",
         ModelType::Trm => "one_step",
     };
     let mut columns = vec![
@@ -69,8 +69,13 @@ fn by_rating(model: &SudokuModel, pairs: &[Pair], levels: usize) -> Vec<ByRating
     }
     let singles = |puzzle: &Grid| fill_singles(puzzle, Singles::NakedAndHidden).solves(puzzle);
     columns.push(("singles", puzzles.iter().map(singles).collect()));
+    by_class(&ratings, &columns)
+}
+
+/// Shares of solved puzzles of each class of ratings, from whether each puzzle was solved, by name.
+pub(crate) fn by_class(ratings: &[Option<Rating>], columns: &[(&'static str, Vec<bool>)]) -> Vec<ByRating> {
     let of_class = |difficulty: Difficulty| {
-        let here: Vec<usize> = (0..pairs.len())
+        let here: Vec<usize> = (0..ratings.len())
             .filter(|&index| ratings[index].is_some_and(|rating| rating.difficulty() == difficulty))
             .collect();
         let share = |solved: &[bool]| {

@@ -51,6 +51,8 @@ pub struct SudokuModel {
     pub halting: Option<Param<Tensor<2>>>,
     /// Bias of the halting head, `[1]`.
     pub halting_bias: Option<Param<Tensor<1>>>,
+    /// Policy of a saccade model: what it sees of a cell to the cell's logit, `[2 D, 1]`.
+    pub policy: Option<Param<Tensor<2>>>,
     #[module(skip)]
     config: ModelConfig,
     #[module(skip)]
@@ -103,6 +105,7 @@ impl SudokuModel {
         let [rows, columns, boxes] = ["rows", "columns", "boxes"].map(|name| build.optional(name));
         let readout = build.parameter("readout");
         let (halting, halting_bias) = (build.optional("halting"), build.optional("halting_bias"));
+        let policy = build.optional("policy");
         Ok(Self {
             digits,
             rows,
@@ -112,6 +115,7 @@ impl SudokuModel {
             readout,
             halting,
             halting_bias,
+            policy,
             config: config.clone(),
             topology: Topology::new(config.tokens),
         })

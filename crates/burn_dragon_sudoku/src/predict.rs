@@ -1,5 +1,6 @@
 //! Prediction: solutions of given puzzles, for `dragon predict`, also called `dragon solve`.
 
+use crate::config::ModelType;
 use crate::data::{Entry, LineError, entries, open};
 use crate::evaluate::Answer;
 use crate::export::model_of;
@@ -40,8 +41,13 @@ pub(crate) fn predict(file: ModelFile, request: &PredictRequest) -> Result<Predi
         let text = format!("--samples {samples}: expected a number of attempts from 1 to {MOST_SAMPLES}");
         return Err(TrainError::Usage(text));
     }
+    if request.options.policy.is_some() && model.config().kind != ModelType::Saccade {
+        let text = "--policy is for a model with type = \"saccade\"; leave it out".to_string();
+        return Err(TrainError::Usage(text));
+    }
     let solving = SolveOptions {
         samples,
+        policy: request.options.policy.unwrap_or_default(),
         ..SolveOptions::levels(levels)
     };
     let mut predicted = Predicted::of(&model, input(&request.input)?, solving);
@@ -273,9 +279,10 @@ impl Prediction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ModelConfig;
+    use crate::config::{ModelConfig, Tokens};
     use crate::export::model_file;
     use burn::tensor::Device;
+    use burn_dragon_train::api::policy::Chooser;
 
     const PUZZLE: &str = "530070000600195000098000060800060003400803001700020006060000280000419005000080079";
     const SOLUTION: &str =
@@ -373,6 +380,43 @@ mod tests {
         };
         let error = asked_with(PUZZLE, None, options).unwrap_err();
         assert!(matches!(error, TrainError::Usage(_)), "{error}");
+    }
+
+    #[test]
+    fn the_cells_of_a_saccade_model_are_picked_by_its_policy_or_a_control() {
+        let config = ModelConfig {
+            kind: ModelType::Saccade,
+            tokens: Tokens::Candidates,
+            ..model().config().clone()
+        };
+        let saccade = SudokuModel::new(&config, 1, &Device::flex()).unwrap();
+        let with = |policy| {
+            let request = PredictRequest {
+                model: "model.bpk".into(),
+                input: PUZZLE.into(),
+                steps: Some(9),
+                device: Device::flex(),
+                options: PredictOptions {
+                    policy,
+                    show: true,
+                    ..PredictOptions::default()
+                },
+            };
+            predict(model_file(&saccade, 1, 4), &request).unwrap()
+        };
+        let learned = with(None);
+        assert_eq!(learned, with(Some(Chooser::Learned)));
+        assert_eq!(learned.object["solutions"][0]["steps"], 9);
+        assert_ne!(learned.lines, with(Some(Chooser::Raster)).lines);
+        let options = PredictOptions {
+            policy: Some(Chooser::Raster),
+            ..PredictOptions::default()
+        };
+        let error = asked_with(PUZZLE, None, options).unwrap_err();
+        assert!(
+            matches!(error, TrainError::Usage(_)) && error.to_string().contains("--policy"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -35,6 +35,19 @@ pub(crate) struct ByRating {
     pub(crate) solved: Vec<(&'static str, f64)>,
 }
 
+impl ByRating {
+    /// Metrics by name.
+    pub(crate) fn metrics(&self) -> BTreeMap<String, f64> {
+        let key = self.difficulty.key();
+        let shares = self.solved.iter();
+        let mut metrics: BTreeMap<String, f64> = shares
+            .map(|(name, share)| (format!("control_{name}_within_{key}"), *share))
+            .collect();
+        metrics.insert(format!("control_puzzles_{key}"), self.puzzles as f64);
+        metrics
+    }
+}
+
 /// Names of the metrics of the curve, without the number of levels.
 const CURVE: [&str; 2] = ["cell_accuracy_at_level_", "solved_at_level_"];
 
@@ -65,11 +78,7 @@ impl Report {
             }
         }
         for class in &self.by_rating {
-            let key = class.difficulty.key();
-            metrics.insert(format!("control_puzzles_{key}"), class.puzzles as f64);
-            for (name, share) in &class.solved {
-                metrics.insert(format!("control_{name}_within_{key}"), *share);
-            }
+            metrics.extend(class.metrics());
         }
         metrics
     }
@@ -98,7 +107,8 @@ impl Report {
             row("naked singles to the end", controls.naked),
             row("naked and hidden singles to the end", controls.singles),
         ];
-        lines.extend(self.lines_by_rating());
+        let within = format!("{} {}", self.evaluated, self.steps);
+        lines.extend(lines_by_rating(&within, &self.by_rating));
         lines.push(format!(
             "{} run (trained with {}), cells and solved",
             self.steps, self.trained
@@ -110,32 +120,30 @@ impl Report {
         lines.extend(curve.map(|(level, score)| row(&format!("  {level}"), *score)));
         lines
     }
+}
 
-    /// Table of the shares of solved puzzles by rating.
-    fn lines_by_rating(&self) -> Vec<String> {
-        let Some(first) = self.by_rating.first() else {
-            return Vec::new();
-        };
-        let names: String = first
+/// Table of the shares of puzzles by rating that are solved within so much: `32 levels`.
+pub(crate) fn lines_by_rating(within: &str, by_rating: &[ByRating]) -> Vec<String> {
+    let Some(first) = by_rating.first() else {
+        return Vec::new();
+    };
+    let names: String = first
+        .solved
+        .iter()
+        .map(|(name, _)| format!(" {:>13}", name.replace('_', " ")))
+        .collect();
+    let head = format!("solved within {within}, by rating");
+    let row = |class: &ByRating| {
+        let shares: String = class
             .solved
             .iter()
-            .map(|(name, _)| format!(" {:>13}", name.replace('_', " ")))
+            .map(|(_, share)| format!(" {:>13}", percent(*share)))
             .collect();
-        let head = format!("solved within {} {}, by rating", self.evaluated, self.steps);
-        let row = |class: &ByRating| {
-            let shares: String = class
-                .solved
-                .iter()
-                .map(|(_, share)| format!(" {:>13}", percent(*share)))
-                .collect();
-            let words = format!("  {} ({})", class.difficulty.in_words(), class.puzzles);
-            format!("{words:<42}{shares}")
-        };
-        let head = format!("{head:<42}{names}");
-        std::iter::once(head)
-            .chain(self.by_rating.iter().map(row))
-            .collect()
-    }
+        let words = format!("  {} ({})", class.difficulty.in_words(), class.puzzles);
+        format!("{words:<42}{shares}")
+    };
+    let head = format!("{head:<42}{names}");
+    std::iter::once(head).chain(by_rating.iter().map(row)).collect()
 }
 
 /// Metrics of a report as a JSON object: the curve as lists, the controls by name.
@@ -161,7 +169,7 @@ pub(crate) fn object(metrics: &BTreeMap<String, f64>) -> Map<String, Value> {
     .collect()
 }
 
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share)
 }
 

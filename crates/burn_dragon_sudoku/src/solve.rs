@@ -9,8 +9,10 @@ use crate::data::Symmetry;
 use crate::evaluate::likeliest;
 use crate::grid::Grid;
 use crate::model::{SudokuModel, SudokuPass};
+use crate::saccade;
 use burn::tensor::{Tensor, TensorData};
 use burn_dragon_core::api::expert::{Rng, derive, norm};
+use burn_dragon_train::api::policy::Chooser;
 
 /// Number of puzzles that are solved at once.
 const BATCH: usize = 64;
@@ -31,6 +33,8 @@ pub struct SolveOptions {
     pub seed: u64,
     /// Use of the memories of units.
     pub memory: UnitMemory,
+    /// What picks cells in a saccade model.
+    pub policy: Chooser,
 }
 
 impl SolveOptions {
@@ -41,6 +45,7 @@ impl SolveOptions {
             samples: 1,
             seed: 0,
             memory: UnitMemory::Carried,
+            policy: Chooser::Learned,
         }
     }
 }
@@ -130,6 +135,9 @@ fn attempt(model: &SudokuModel, puzzles: &[Grid], options: SolveOptions, noise: 
     if let Some(seed) = noise {
         disturb(model, &mut state, seed);
     }
+    if model.config().kind == ModelType::Saccade {
+        return saccade::attempt(model, puzzles, state, options);
+    }
     let mut here: Vec<usize> = (0..puzzles.len()).collect();
     for steps in 1..=options.levels {
         model.advance(&mut state, 1, pass);
@@ -196,8 +204,12 @@ pub struct Frame {
     pub confidence: Vec<f32>,
 }
 
-/// Answers of a model after 1, 2, 4, 8, ... levels, and the last one: where it is consistent, or after `levels`.
+/// Answers of a model after 1, 2, 4, 8, ... levels, and the last one: where it is consistent, or after `levels`. Of a saccade model those
+/// after each glimpse.
 pub fn frames(model: &SudokuModel, puzzle: &Grid, levels: usize) -> Vec<Frame> {
+    if model.config().kind == ModelType::Saccade {
+        return saccade::frames(model, puzzle, levels);
+    }
     let (mut state, mut frames) = (model.start(&[*puzzle]), Vec::new());
     for step in 1..=levels {
         model.advance(&mut state, 1, SudokuPass::default());
@@ -209,7 +221,7 @@ pub fn frames(model: &SudokuModel, puzzle: &Grid, levels: usize) -> Vec<Frame> {
             frames.push(Frame {
                 step,
                 grid: answer.grid,
-                confidence: confidence(logits, puzzle),
+                confidence: confidence(logits, &[*puzzle]),
             });
         }
         if is_last {
@@ -219,15 +231,16 @@ pub fn frames(model: &SudokuModel, puzzle: &Grid, levels: usize) -> Vec<Frame> {
     frames
 }
 
-/// Softmax probability of the likeliest digit of each cell; 1 for givens.
-fn confidence(logits: Tensor<3>, puzzle: &Grid) -> Vec<f32> {
+/// Softmax probability of the likeliest digit of each cell of some puzzles; 1 for givens.
+pub(crate) fn confidence(logits: Tensor<3>, puzzles: &[Grid]) -> Vec<f32> {
     let logits: Vec<f32> = logits.into_data().convert::<f32>().iter::<f32>().collect();
     let of_cell = |(given, logits): (&u8, &[f32])| {
         let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let sum: f32 = logits.iter().map(|logit| (logit - most).exp()).sum();
         if *given == 0 { 1.0 / sum } else { 1.0 }
     };
-    puzzle.cells().iter().zip(logits.chunks(9)).map(of_cell).collect()
+    let givens = puzzles.iter().flat_map(|puzzle| puzzle.cells());
+    givens.zip(logits.chunks(9)).map(of_cell).collect()
 }
 
 #[cfg(test)]
@@ -241,7 +254,9 @@ mod tests {
     fn model(kind: ModelType) -> SudokuModel {
         let (n_heads, tokens, places) = match kind {
             ModelType::Dense => (2, Tokens::Cells, Places::Embedded),
-            ModelType::Constraint | ModelType::Trm => (4, Tokens::Candidates, Places::None),
+            ModelType::Constraint | ModelType::Trm | ModelType::Saccade => {
+                (4, Tokens::Candidates, Places::None)
+            }
         };
         let trm = TrmConfig {
             reasoning_updates: 2,

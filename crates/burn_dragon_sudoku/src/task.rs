@@ -1,9 +1,9 @@
 //! Sudoku as a task of the trainer.
 
-use crate::config::{Reads, SudokuConfig};
+use crate::config::{ModelType, Reads, SudokuConfig};
 use crate::data::{Augment, Order, Pair, Puzzles, Symmetry};
 use crate::error::SudokuError;
-use crate::evaluate::{LevelScore, OpenCells, Score, answers, evaluate, likeliest};
+use crate::evaluate::{Answer, LevelScore, OpenCells, Score, evaluate, likeliest};
 use crate::export;
 use crate::grid::Grid;
 use crate::keys;
@@ -11,6 +11,8 @@ use crate::measure;
 use crate::model::{SudokuModel, SudokuPass};
 use crate::picture::draw;
 use crate::rating::Rating;
+use crate::saccade;
+use crate::solve::{SolveOptions, solve_with};
 use crate::trm::{self, Halting, Lanes};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -117,16 +119,34 @@ impl SudokuTask {
         Rng::new(derive(seed, "levels.free", 0, 0)).below(most + 1)
     }
 
-    /// Logits of a batch after each level with gradients, behind the levels without.
-    fn logits(&self, model: &SudokuModel, puzzles: &[Grid], pass: SudokuPass, free: usize) -> Vec<Tensor<3>> {
-        if free == 0 {
-            return model.logits_by_level(puzzles, pass);
-        }
-        let model_without = model.valid();
-        let mut state = model_without.start(puzzles);
-        model_without.advance(&mut state, free, pass);
-        model.logits_from(state.continued(model.start(puzzles)), pass)
+    /// Puzzles on which the digits learn, and their logits after each level with gradients, behind the levels without. In a saccade model
+    /// cells are committed before that.
+    fn logits(
+        &self,
+        model: &SudokuModel,
+        batch: &[Pair],
+        pass: SudokuPass,
+        seed: u64,
+    ) -> (Vec<Pair>, Vec<Tensor<3>>) {
+        let (free, model_without) = (self.free_levels(seed), model.valid());
+        let (batch, state) = if self.config.model.kind == ModelType::Saccade {
+            saccade::guided(&model_without, batch, (free, pass), seed)
+        } else {
+            let mut state = model_without.start(&puzzles(batch));
+            model_without.advance(&mut state, free, pass);
+            (batch.to_vec(), state)
+        };
+        let start = model.start(&puzzles(&batch));
+        let state = match state.levels() {
+            0 => start,
+            _ => state.continued(start),
+        };
+        (batch, model.logits_from(state, pass))
     }
+}
+
+fn puzzles(pairs: &[Pair]) -> Vec<Grid> {
+    pairs.iter().map(|pair| pair.puzzle).collect()
 }
 
 /// Positions of puzzles in the order of their ratings; empty where they are shuffled.
@@ -198,23 +218,22 @@ impl Task for SudokuTask {
             let draw = |unit| self.drawn(unit);
             return trm::loss(&self.config, model, lanes, draw, context);
         }
-        let puzzles: Vec<Grid> = batch.iter().map(|pair| pair.puzzle).collect();
         let pass = SudokuPass {
             levels: Some(self.depth()),
             dropout_seed: Some(context.dropout_seed),
             precision: self.config.training.precision.concrete()?,
             ..SudokuPass::default()
         };
-        let free = self.free_levels(context.dropout_seed);
-        let levels = self.logits(model, &puzzles, pass, free);
+        let seed = context.dropout_seed;
+        let (shown, levels) = self.logits(model, &batch, pass, seed);
         let mut metrics = Metrics::new();
         if let Some(last) = levels.last().filter(|_| context.watch) {
-            let grids = likeliest(last.clone().inner(), &puzzles)
+            let grids = likeliest(last.clone().inner(), &puzzles(&shown))
                 .into_iter()
                 .map(|answer| answer.grid);
-            metrics.insert("cell_accuracy".into(), Score::of(&batch, grids).cell_accuracy);
+            metrics.insert("cell_accuracy".into(), Score::of(&shown, grids).cell_accuracy);
         }
-        let open = OpenCells::of(&batch);
+        let open = OpenCells::of(&shown);
         let losses = self
             .supervised
             .iter()
@@ -223,6 +242,16 @@ impl Task for SudokuTask {
             .reduce(|sum, loss| sum + loss)
             .unwrap_or_else(|| Tensor::zeros([1], &self.device));
         let value = sum / self.supervised.len() as f64;
+        let Some(policy) = self.config.policy() else {
+            return Ok(Loss { value, metrics });
+        };
+        let budget = (self.config.model.evaluated(), pass);
+        let (aim, figures) = saccade::policy_loss(model, &batch, &policy, budget, seed)?;
+        metrics.extend(figures.into_iter().filter(|_| context.watch));
+        let value = match aim {
+            Some(aim) => value + aim,
+            None => value,
+        };
         Ok(Loss { value, metrics })
     }
 
@@ -239,6 +268,20 @@ impl Task for SudokuTask {
             }
             Scope::Full => &all[..],
         };
+        if self.config.model.kind == ModelType::Saccade {
+            let untrained = match scope {
+                Scope::Sample { .. } => None,
+                Scope::Full => Some(self.new_model()?.valid()),
+            };
+            let (config, supervised) = (&self.config, &self.supervised);
+            return Ok(saccade::evaluate(
+                config,
+                supervised,
+                model,
+                pairs,
+                untrained.as_ref(),
+            ));
+        }
         let (model_config, kind) = (&self.config.model, self.config.loss.kind);
         let run = model_config.evaluated().max(model_config.trained());
         let levels = evaluate(model, pairs, run, kind);
@@ -274,10 +317,14 @@ impl Task for SudokuTask {
 
     fn sample(&self, model: &SudokuModel, _step: u64) -> Result<Option<Sample>, TrainError> {
         let pair = self.puzzles.validation[0];
-        let answers = answers(model, &[pair.puzzle], self.config.model.evaluated());
-        Ok(answers
-            .first()
-            .map(|answer| Sample::text(draw(answer, &pair.solution))))
+        let puzzle = pair.puzzle;
+        let options = SolveOptions::levels(self.config.model.evaluated());
+        let solved = solve_with(model, &[puzzle], options);
+        let answer = solved.first().map(|solved| Answer {
+            puzzle,
+            grid: solved.grid,
+        });
+        Ok(answer.map(|answer| Sample::text(draw(&answer, &pair.solution))))
     }
 
     fn identity(&self) -> Identity {
@@ -348,11 +395,14 @@ impl Task for SudokuTask {
         }
         let free = model.forward_flops(self.config.loss.free_levels) / 2; // half of them, in the mean
         let learnt = model.forward_flops(self.depth()).saturating_mul(3);
-        learnt.saturating_add(free)
+        let walked = model.forward_flops(model.evaluated());
+        let batch = self.config.training.batch_size.max(1) as u64;
+        let walks = walked.saturating_mul(self.config.rollouts(batch as usize) as u64) / batch;
+        learnt.saturating_add(free).saturating_add(walks)
     }
 
     fn bytes_per_step(&self) -> u64 {
-        self.config.model.training_bytes(self.config.training.batch_size)
+        self.config.training_bytes(self.config.training.batch_size)
     }
 
     fn carried_bytes(&self) -> u64 {
@@ -367,7 +417,7 @@ impl Task for SudokuTask {
     }
 
     fn largest_batch(&self, memory: FreeMemory, most: u64) -> Option<u64> {
-        memory.largest(most, |puzzles| self.config.model.training_bytes(puzzles as usize))
+        memory.largest(most, |puzzles| self.config.training_bytes(puzzles as usize))
     }
 
     /// Puzzles, in passes through the levels of training, or in supervision steps. At the end all of them are read through twice as many levels, by an
@@ -379,6 +429,7 @@ impl Task for SudokuTask {
             None => model.evaluated().div_ceil(model.n_levels) as u64,
         };
         match scope {
+            Scope::Full if model.kind == ModelType::Saccade => saccade::PASSES * passes * all as u64,
             Scope::Full => measure::PASSES * passes * all as u64,
             Scope::Sample { batches } => {
                 let sample = batches.saturating_mul(self.config.training.batch_size);
@@ -396,7 +447,7 @@ impl Task for SudokuTask {
         })
     }
 
-    /// Levels are not cut if the levels with a loss are listed; of heads, each kind of unit keeps one.
+    /// Levels are not cut if the levels with a loss are listed, nor if there are walks, whose levels are not in an extent; of heads, each kind of unit keeps one.
     fn cut(&mut self, to: Extent) -> Result<Extent, TrainError> {
         let model = &mut self.config.model;
         let neurons = model.n_neurons / model.n_heads;
@@ -405,9 +456,10 @@ impl Task for SudokuTask {
             Reads::Constraint => to.heads.next_multiple_of(model.tokens.kinds()).min(model.n_heads),
         };
         (model.n_heads, model.n_neurons) = (heads, neurons * heads);
+        let levels = self.config.loss.supervised(to.levels).ok();
         if model.recursion().is_some() {
             model.n_levels = to.levels;
-        } else if let Ok(supervised) = self.config.loss.supervised(to.levels) {
+        } else if let Some(supervised) = levels.filter(|_| model.kind != ModelType::Saccade) {
             (model.n_levels, self.supervised) = (to.levels, supervised);
         }
         self.config.training.batch_size = to.lanes;

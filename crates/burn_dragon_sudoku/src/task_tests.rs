@@ -1,9 +1,12 @@
 use super::*;
-use crate::config::{LossConfig, LossKind, ModelConfig, ModelType, Places, Supervised, Tokens};
+use crate::config::{
+    GlimpseConfig, LossConfig, LossKind, ModelConfig, ModelType, Places, Supervised, Tokens,
+};
 use crate::data::{DatasetConfig, GeneratorConfig};
 use burn::module::Param;
 use burn::tensor::TensorData;
 use burn_dragon_core::api::expert::load;
+use burn_dragon_train::api::policy::PolicyConfig;
 use std::collections::BTreeSet;
 
 fn task(augment: Augment, levels: Supervised) -> SudokuTask {
@@ -272,4 +275,100 @@ fn the_first_pass_may_be_in_the_order_of_ratings() {
     assert!(easy.is_sorted_by(|a, b| a >= b) && easy[0] > easy[9], "{easy:?}");
     let hard: Vec<usize> = ratings(Order::HardFirst);
     assert_eq!(hard.into_iter().rev().collect::<Vec<_>>(), easy);
+}
+
+/// A saccade model with few levels, on easy puzzles.
+fn saccade(policy: Option<PolicyConfig>) -> SudokuTask {
+    let mut config = constraint(4, LossKind::Softmax).config().clone();
+    config.model = ModelConfig {
+        kind: ModelType::Saccade,
+        evaluation_levels: Some(6),
+        glimpse: Some(GlimpseConfig { levels: 2, cells: 5 }),
+        ..config.model
+    };
+    config.policy = policy;
+    SudokuTask::new(&config, &Device::flex().autodiff()).unwrap()
+}
+
+#[test]
+fn a_saccade_model_learns_its_digits_and_its_policy_in_one_step() {
+    let task = saccade(None);
+    let (model, batch) = (task.new_model().unwrap(), batch(&task, 0));
+    let found = loss(&task, &model, batch.clone());
+    let gradients = found.value.backward();
+    for (name, gradient) in [
+        ("policy", model.policy.as_ref().unwrap().val().grad(&gradients)),
+        ("digits", model.digits.val().grad(&gradients)),
+        ("readout", model.readout.val().grad(&gradients)),
+        ("encoder", model.trunk.encoder.val().grad(&gradients)),
+    ] {
+        let largest = gradient.unwrap().abs().max().into_scalar::<f64>();
+        assert!(largest > 0.0, "{name}");
+    }
+    for key in [
+        "policy_valid",
+        "policy_solved",
+        "policy_few_steps",
+        "policy_entropy",
+    ] {
+        assert!(found.metrics[key].is_finite(), "{key}");
+    }
+    // Without a weight of the policy the loss is that of the digits.
+    let silent = saccade(Some(PolicyConfig {
+        weight: 0.0,
+        ..PolicyConfig::default()
+    }));
+    let (shown, levels) = silent.logits(&model, &batch, SudokuPass::default(), 1);
+    let expected = levels.iter().map(|level| by_hand(level, &shown)).sum::<f64>() / 2.0;
+    let value = loss(&silent, &model, batch).value.into_scalar::<f64>();
+    assert!((value - expected).abs() < 1e-4, "{value} {expected}");
+}
+
+#[test]
+fn a_saccade_model_is_measured_beside_the_controls_of_its_policy() {
+    let task = saccade(None);
+    let model = task.new_model().unwrap().valid();
+    let evaluation = task.evaluate(&model, Scope::Full).unwrap();
+    let metrics = &evaluation.metrics;
+    for chooser in ["learned", "confident", "random", "raster", "nothing", "untrained"] {
+        for figure in ["cell_accuracy", "solved", "valid", "committed", "levels"] {
+            assert!(
+                metrics.contains_key(&format!("control_{chooser}_{figure}")),
+                "{chooser} {figure}"
+            );
+        }
+    }
+    assert_eq!(metrics["cell_accuracy"], metrics["control_learned_cell_accuracy"]);
+    assert_eq!(metrics["control_singles_within_easy"], 1.0);
+    assert!(
+        evaluation.notes[0].contains("within 6 levels")
+            && evaluation.notes[1].starts_with("the learned policy")
+    );
+    let sample = task.evaluate(&model, Scope::Sample { batches: 9 }).unwrap();
+    assert_eq!(sample.metrics["cell_accuracy"], metrics["cell_accuracy"]);
+    assert!(sample.metrics.len() == 2 && sample.notes.is_empty());
+    assert!(task.sample(&model, 1).unwrap().is_some());
+}
+
+#[test]
+fn a_policy_is_for_a_saccade_model_and_its_rewards_are_named() {
+    let with = |kind, policy: &str| {
+        let mut config = saccade(None).config().clone();
+        config.model.kind = kind;
+        config.policy = Some(toml::from_str(policy).unwrap());
+        config.validate().map_err(|error| error.to_string())
+    };
+    with(ModelType::Saccade, "rewards = [{ name = 'solved' }]").unwrap();
+    let error = with(ModelType::Saccade, "rewards = [{ name = 'fast' }]").unwrap_err();
+    assert!(
+        error.contains("policy.rewards[0].name") && error.contains("valid, solved, few_steps"),
+        "{error}"
+    );
+    let mut config = saccade(Some(PolicyConfig::default())).config().clone();
+    (config.model.kind, config.model.glimpse) = (ModelType::Constraint, None);
+    let error = config.validate().unwrap_err().to_string();
+    assert!(
+        error.contains("policy is given") && error.contains("saccade"),
+        "{error}"
+    );
 }

@@ -10,6 +10,7 @@ use crate::amounts::bytes;
 use crate::config::ConfigError;
 use crate::guard::Irregularity;
 use crate::identity::{ChangedData, ChangedSetting};
+use crate::policy::PolicyError;
 use crate::schedule::ScheduleError;
 
 /// Error of the training crate.
@@ -200,6 +201,9 @@ pub enum TrainError {
         /// Error of the checkpoint.
         unsaved: Box<Self>,
     },
+    /// Rewards from which no advantages follow.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// The machine has too little memory for a step.
     #[error(transparent)]
     Memory(#[from] MemoryError),

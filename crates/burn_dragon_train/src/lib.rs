@@ -34,6 +34,7 @@ mod model_file;
 mod optimizer;
 mod outcome;
 mod plan;
+mod policy;
 mod precision;
 mod predict;
 mod progress;
@@ -92,6 +93,15 @@ pub mod api {
     pub use crate::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task, TaskState};
     pub use crate::trainer::Trainer;
     pub use crate::verb::{EvalRequest, Evaluated, Ran, RunRequest, eval, plan, run};
+
+    /// Policies that learn from rewards: advantages of rollouts, and the clipped surrogate.
+    pub mod policy {
+        pub use crate::policy::{
+            AdvantageMethod, ChoiceLogProbs, Choices, Chooser, Condition, Estimator, PolicyConfig,
+            PolicyError, RewardConfig, Rewards, Taken, Term, UnknownChooser, When, drawn, largest,
+            masked_mean, normal_log_probs, surrogate,
+        };
+    }
 
     /// The crate whose `JsonSchema` a configuration derives: `#[schemars(crate = "burn_dragon::api::train::schemars")]`.
     pub use schemars;

@@ -1,6 +1,7 @@
 //! Prediction with a trained model: the request to a family, and its result.
 
 use crate::error::TrainError;
+use crate::policy::Chooser;
 use burn::tensor::Device;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ pub struct PredictOptions {
     pub verify: bool,
     /// Whether an exact method completes what the model has not solved; reported apart.
     pub complete: bool,
+    /// What picks cells in a model with a policy; the learned policy if absent.
+    pub policy: Option<Chooser>,
     /// Whether answers by step are drawn as text.
     pub show: bool,
     /// Whether answers by step are drawn as a picture.
@@ -45,6 +48,7 @@ impl PredictOptions {
             ("--samples", self.samples.is_some()),
             ("--verify", self.verify),
             ("--complete", self.complete),
+            ("--policy", self.policy.is_some()),
             ("--show", self.show),
             ("--svg", self.picture),
         ];

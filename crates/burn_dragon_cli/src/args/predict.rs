@@ -1,6 +1,7 @@
 //! Arguments of `dragon predict`.
 
 use super::ModelArgs;
+use burn_dragon_train::api::policy::Chooser;
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 
@@ -28,6 +29,9 @@ pub struct PredictArgs {
     /// Give the solution of an exact solver beside an answer that is none; it does not count as solved (sudoku)
     #[arg(long)]
     pub complete: bool,
+    /// What picks the cells in a saccade model: learned, confident, random, raster or nothing (sudoku; default: learned)
+    #[arg(long, value_name = "NAME")]
+    pub policy: Option<Chooser>,
     /// Draw givens, guesses by level and their probability, of the first 8 puzzles (sudoku)
     #[arg(long)]
     pub show: bool,

@@ -29,6 +29,7 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
             samples: args.samples,
             verify: args.verify,
             complete: args.complete,
+            policy: args.policy,
             show: args.show,
             picture: args.svg.is_some(),
         },

@@ -2,14 +2,17 @@
 
 mod loss;
 mod model;
+mod rewards;
 mod trm;
 
 pub use self::loss::{LossConfig, LossKind, NamedLevels, Supervised};
-pub use self::model::{ModelConfig, ModelType, Places, Tokens};
+pub use self::model::{GlimpseConfig, ModelConfig, ModelType, Places, Tokens};
+pub(crate) use self::rewards::{REWARDS, default_rewards};
 pub use self::trm::{Reads, TrmConfig};
 
 use crate::data::DatasetConfig;
 use crate::error::SudokuError;
+use burn_dragon_train::api::policy::PolicyConfig;
 use burn_dragon_train::api::{
     CheckpointConfig, EmaConfig, EvaluationConfig, OptimizerConfig, Plan, Schedule, TrainingConfig,
 };
@@ -26,6 +29,10 @@ pub struct SudokuConfig {
     pub model: ModelConfig,
     /// Table `[loss]`: the loss, and the levels with one.
     pub loss: LossConfig,
+    /// Table `[policy]`, with `type = "saccade"`: how the policy learns from the rewards `valid`, `solved` and `few_steps`. If absent,
+    /// its defaults.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyConfig>,
     /// Table `[training]`: seed, batch, steps.
     pub training: TrainingConfig,
     /// Table `[optimizer]`: updates of the weights.
@@ -54,6 +61,33 @@ impl SudokuConfig {
         }
     }
 
+    /// How the policy learns, with the rewards that count; `None` if the model has no policy.
+    pub fn policy(&self) -> Option<PolicyConfig> {
+        (self.model.kind == ModelType::Saccade).then(|| {
+            let mut policy = self.policy.clone().unwrap_or_default();
+            if policy.rewards.is_empty() {
+                policy.rewards = default_rewards();
+            }
+            policy
+        })
+    }
+
+    /// Number of walks of a step over all puzzles of a batch; 0 if the model has no policy.
+    pub(crate) fn rollouts(&self, puzzles: usize) -> usize {
+        self.policy().map_or(0, |policy| {
+            policy
+                .rollouts
+                .saturating_mul(policy.inputs.unwrap_or(puzzles).min(puzzles))
+        })
+    }
+
+    /// Approximate peak memory in bytes of a training step of `puzzles` puzzles. What the policy saw is kept for all walks.
+    pub(crate) fn training_bytes(&self, puzzles: usize) -> u64 {
+        let glimpses = self.model.evaluated().div_ceil(self.model.glimpse().levels) as u64;
+        let seen = (self.rollouts(puzzles) as u64).saturating_mul(glimpses * 3 * self.model.glimpse_bytes());
+        self.model.training_bytes(puzzles).saturating_add(seen)
+    }
+
     /// The configuration without the folders of this machine: paths are reduced to file names.
     pub(crate) fn without_places(&self) -> Self {
         let mut config = self.clone();
@@ -69,7 +103,15 @@ impl SudokuConfig {
         self.model.validate()?;
         self.loss.validate()?;
         self.loss.supervised(self.model.trained())?;
-        self.loss.fits(&self.model)
+        self.loss.fits(&self.model)?;
+        match (self.policy(), &self.policy) {
+            (None, Some(_)) => Err(SudokuError::Config {
+                key: "policy",
+                reason: "is given, which is for model.type = \"saccade\"; leave it out".into(),
+            }),
+            (Some(policy), _) => Ok(policy.validate(&REWARDS).map_err(Box::new)?),
+            (None, None) => Ok(()),
+        }
     }
 }
 

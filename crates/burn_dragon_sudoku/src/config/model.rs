@@ -44,6 +44,9 @@ pub struct ModelConfig {
     /// supervision steps there; if absent, `trm.supervision_steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluation_levels: Option<usize>,
+    /// Table `[model.glimpse]`, with `type = "saccade"`: what is run and committed at a time. If absent, 4 levels and 4 cells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub glimpse: Option<GlimpseConfig>,
     /// Factor of the memories of units from level to level, 0 to 1, with `type = "constraint"`. With 0, the memories are
     /// written anew at each level.
     #[serde(skip_serializing_if = "is_default")]
@@ -71,6 +74,7 @@ impl Default for ModelConfig {
             n_neurons: 256,
             n_levels: 4,
             evaluation_levels: None,
+            glimpse: None,
             decay: 0.0,
             dropout: 0.0,
             norm_eps: 1e-5,
@@ -93,6 +97,25 @@ pub enum ModelType {
     /// An answer and a reasoning, both a state of the tokens, go through one network of levels again and again. A
     /// supervision step has some cycles of it, and ends with an answer.
     Trm,
+    /// A constraint model of candidates with a policy. After a few levels the policy picks some of the empty cells, and the
+    /// likeliest digits of these are givens from then on.
+    Saccade,
+}
+
+/// Table `[model.glimpse]`: what is run and committed at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GlimpseConfig {
+    /// Number of levels that are run before cells are picked, 1 to 1024.
+    pub levels: usize,
+    /// Number of cells that are picked, 1 to 81.
+    pub cells: usize,
+}
+
+impl Default for GlimpseConfig {
+    fn default() -> Self {
+        Self { levels: 4, cells: 4 }
+    }
 }
 
 /// Tokens of a puzzle.
@@ -158,7 +181,7 @@ impl ModelConfig {
     pub(crate) fn reading(&self) -> Reads {
         match self.kind {
             ModelType::Dense => Reads::Dense,
-            ModelType::Constraint => Reads::Constraint,
+            ModelType::Constraint | ModelType::Saccade => Reads::Constraint,
             ModelType::Trm => self.recursion().unwrap_or_default().reads,
         }
     }
@@ -166,9 +189,14 @@ impl ModelConfig {
     /// What an answer follows, in the plural.
     pub(crate) fn steps_in_words(&self) -> &'static str {
         match self.kind {
-            ModelType::Dense | ModelType::Constraint => "levels",
+            ModelType::Dense | ModelType::Constraint | ModelType::Saccade => "levels",
             ModelType::Trm => "supervision steps",
         }
+    }
+
+    /// Levels and cells of a glimpse.
+    pub fn glimpse(&self) -> GlimpseConfig {
+        self.glimpse.unwrap_or_default()
     }
 
     /// Sizes in words.
@@ -187,6 +215,10 @@ impl ModelConfig {
             "{levels}, width {}, {} heads, {} neurons",
             self.d_model, self.n_heads, self.n_neurons
         );
+        if self.kind == ModelType::Saccade {
+            let GlimpseConfig { levels, cells } = self.glimpse();
+            return format!("saccades of {cells} cells every {levels} levels, {sizes}");
+        }
         match (self.reading(), self.tokens) {
             (Reads::Dense, _) => sizes,
             (Reads::Constraint, Tokens::Cells) => format!("memories of units of cells, {sizes}"),
@@ -198,6 +230,9 @@ impl ModelConfig {
 
     /// What a token reads, in words.
     pub(crate) fn reads(&self) -> &'static str {
+        if self.kind == ModelType::Saccade {
+            return "every candidate, a digit in a cell, reads the memories of its units; a policy picks the cells that are filled next";
+        }
         match (self.reading(), self.tokens) {
             (Reads::Dense, _) => "every cell reads every cell",
             (Reads::Constraint, Tokens::Cells) => "every cell reads the memories of its row, column and box",
@@ -226,6 +261,13 @@ impl ModelConfig {
             return refuse("model.decay", reason);
         }
         self.validate_recursion()?;
+        if self.glimpse.is_some() && self.kind != ModelType::Saccade {
+            let reason = "is given, which is for model.type = \"saccade\"; leave it out".to_string();
+            return refuse("model.glimpse", reason);
+        }
+        if self.kind == ModelType::Saccade {
+            self.validate_saccade()?;
+        }
         match self.reading() {
             Reads::Dense => self.validate_dense(),
             Reads::Constraint if !self.n_heads.is_multiple_of(self.tokens.kinds()) => {
@@ -258,6 +300,29 @@ impl ModelConfig {
             ),
             (None, None) => Ok(()),
         }
+    }
+
+    /// A saccade model has candidates as tokens, and memories that are written anew: a committed cell changes what it wrote.
+    fn validate_saccade(&self) -> Result<(), SudokuError> {
+        let GlimpseConfig { levels, cells } = self.glimpse();
+        let refuse = |key, reason: String| Err(SudokuError::Config { key, reason });
+        if self.tokens != Tokens::Candidates {
+            let reason = "is \"cells\"; expected \"candidates\" with model.type = \"saccade\"".to_string();
+            return refuse("model.tokens", reason);
+        }
+        if self.decay != 0.0 {
+            let reason = format!("is {}; expected 0 with model.type = \"saccade\"", self.decay);
+            return refuse("model.decay", reason);
+        }
+        if !(1..=MOST_LEVELS).contains(&levels) {
+            let reason = format!("is {levels}; expected a number from 1 to {MOST_LEVELS}");
+            return refuse("model.glimpse.levels", reason);
+        }
+        if !(1..=CELLS).contains(&cells) {
+            let reason = format!("is {cells}; expected a number from 1 to {CELLS}");
+            return refuse("model.glimpse.cells", reason);
+        }
+        Ok(())
     }
 
     /// A dense model has cells as tokens, with their places, and no memories of units.
@@ -320,6 +385,13 @@ mod tests {
             ..ModelConfig::default()
         };
         constraint.validate().unwrap();
+        let saccade = ModelConfig {
+            kind: ModelType::Saccade,
+            tokens: Tokens::Candidates,
+            n_heads: 12,
+            ..constraint.clone()
+        };
+        saccade.validate().unwrap();
         let refused = |config: ModelConfig| config.validate().unwrap_err().to_string();
         let candidates = ModelConfig {
             tokens: Tokens::Candidates,
@@ -364,6 +436,41 @@ mod tests {
                 ModelConfig {
                     decay: f64::NAN,
                     ..constraint.clone()
+                },
+            ),
+            (
+                "model.glimpse",
+                ModelConfig {
+                    glimpse: Some(GlimpseConfig::default()),
+                    ..constraint.clone()
+                },
+            ),
+            (
+                "model.tokens",
+                ModelConfig {
+                    tokens: Tokens::Cells,
+                    ..saccade.clone()
+                },
+            ),
+            (
+                "model.decay",
+                ModelConfig {
+                    decay: 0.5,
+                    ..saccade.clone()
+                },
+            ),
+            (
+                "model.glimpse.levels",
+                ModelConfig {
+                    glimpse: Some(GlimpseConfig { levels: 0, cells: 4 }),
+                    ..saccade.clone()
+                },
+            ),
+            (
+                "model.glimpse.cells",
+                ModelConfig {
+                    glimpse: Some(GlimpseConfig { levels: 4, cells: 82 }),
+                    ..saccade.clone()
                 },
             ),
             (
