@@ -363,12 +363,17 @@ fn rewards_are_those_of_the_walks() {
 #[test]
 fn the_rollouts_of_a_puzzle_are_one_group() {
     // Rewards that differ from puzzle to puzzle, but not within one: nothing can be learnt from them.
-    let model = model(1, 81);
-    let pairs = [nearly_solved(&[3]), nearly_solved(&[3, 41, 77, 9]), pairs(1)[0]];
+    let (model, puzzle) = (model(1, 81), pairs(1)[0].puzzle);
+    let right = answers(&model.clone().valid(), &[puzzle], 1)[0].grid;
+    let wrong = puzzle
+        .empty_cells()
+        .fold(right, |grid, cell| grid.with(cell, right.cells()[cell] % 9 + 1));
+    let pairs = [right, wrong].map(|solution| Pair { puzzle, solution });
     let policy = policy(vec![RewardConfig::weighted("valid", 1.0)]);
     // Every empty cell is committed at once, in whatever order.
     let budget = (2, SudokuPass::default());
-    let (loss, _) = policy_loss(&model, &pairs, &policy, budget, 1).unwrap();
+    let (loss, figures) = policy_loss(&model, &pairs, &policy, budget, 1).unwrap();
+    assert_eq!(figures["policy_valid"], 0.5, "one is right, the other wrong");
     let gradient = gradient_of_policy(&model, &loss.unwrap());
     assert!(gradient.iter().all(|value| *value == 0.0), "{gradient:?}");
 }
