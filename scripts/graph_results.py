@@ -16,11 +16,11 @@ import json
 import os
 import pathlib
 import shutil
-import statistics
 import subprocess
 import sys
 
 from programs import ROOT, released
+from results import numbers, spread
 
 CONFIGS = ROOT / "config/graph"
 NODES = {"cora": "graph_cora", "citeseer": "graph_citeseer"}
@@ -37,12 +37,6 @@ MEMORIES = {
     "wiped": "its memories emptied once, half-way",
     "never_written": "its memories never written",
 }
-
-
-def numbers(text):
-    """`1-3,7` as 1, 2, 3, 7."""
-    ranges = [part.split("-") for part in text.split(",")]
-    return [number for ends in ranges for number in range(int(ends[0]), int(ends[-1]) + 1)]
 
 
 def arguments():
@@ -99,12 +93,6 @@ def run(a, name, number):
     kept.write_text(line)
     shutil.rmtree(out)
     return figures
-
-
-def spread(values):
-    values = [100 * value for value in values]
-    deviation = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{deviation} %"
 
 
 def rows(runs):

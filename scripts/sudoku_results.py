@@ -16,12 +16,12 @@ import json
 import os
 import pathlib
 import shutil
-import statistics
 import subprocess
 import sys
 import time
 
 from programs import ROOT, released
+from results import numbers, spread
 
 BASE = ROOT / "config/sudoku/base.toml"
 ABLATIONS = {
@@ -38,12 +38,6 @@ ABLATIONS = {
     ),
     "hard_first": ("hard puzzles first", ["dataset.order=hard_first"]),
 }
-
-
-def numbers(text):
-    """`1-3,7` as 1, 2, 3, 7."""
-    ranges = [part.split("-") for part in text.split(",")]
-    return [number for ends in ranges for number in range(int(ends[0]), int(ends[-1]) + 1)]
 
 
 def arguments():
@@ -83,12 +77,6 @@ def run(a, name, seed):
     kept.write_text(json.dumps(figures))
     shutil.rmtree(out)
     return figures
-
-
-def spread(values):
-    values = [100 * value for value in values]
-    deviation = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{deviation} %"
 
 
 def main():

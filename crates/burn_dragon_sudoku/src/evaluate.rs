@@ -107,7 +107,7 @@ pub fn evaluate(model: &SudokuModel, pairs: &[Pair], levels: usize, kind: LossKi
     let mut grids = vec![Vec::with_capacity(pairs.len()); levels];
     let mut losses = vec![0.0; levels];
     for batch in pairs.chunks(BATCH) {
-        let puzzles: Vec<Grid> = batch.iter().map(|pair| pair.puzzle).collect();
+        let puzzles = Pair::puzzles(batch);
         let open = OpenCells::of(batch);
         for (level, logits) in model.logits_by_level(&puzzles, pass).into_iter().enumerate() {
             losses[level] += open.losses(logits.clone(), kind).sum().into_scalar::<f64>();
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn logits_of_the_solution_are_an_answer_that_solves_and_a_loss_of_nothing() {
         let pairs = pairs(3, SolvedBy::Singles);
-        let puzzles: Vec<Grid> = pairs.iter().map(|pair| pair.puzzle).collect();
+        let puzzles = Pair::puzzles(&pairs);
         let sure = pairs.iter().flat_map(|pair| pair.solution.cells().to_vec());
         let sure: Vec<f32> = sure
             .flat_map(|digit| (1..=9).map(move |d| if d == digit { 40.0 } else { 0.0 }))
@@ -363,7 +363,7 @@ mod tests {
         let (model, pairs) = (model(), pairs(70, SolvedBy::Singles));
         let figures = evaluate(&model, &pairs, 4, LossKind::Softmax);
         assert_eq!(figures.len(), 4);
-        let puzzles: Vec<Grid> = pairs.iter().map(|pair| pair.puzzle).collect();
+        let puzzles = Pair::puzzles(&pairs);
         for levels in [1, 4] {
             let grids = answers(&model, &puzzles, levels)
                 .into_iter()

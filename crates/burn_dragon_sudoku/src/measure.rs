@@ -39,7 +39,7 @@ pub(crate) fn full(
 
 /// Shares of solved puzzles of each class of ratings: of the model, of its ablations, and of singles.
 fn by_rating(model: &SudokuModel, pairs: &[Pair], levels: usize) -> Vec<ByRating> {
-    let puzzles: Vec<Grid> = pairs.iter().map(|pair| pair.puzzle).collect();
+    let puzzles = Pair::puzzles(pairs);
     let ratings: Vec<Option<Rating>> = puzzles.iter().map(Rating::of).collect();
     let solved = |levels, memory| -> Vec<bool> {
         let options = SolveOptions {

@@ -5,7 +5,6 @@ use crate::data::{Augment, Order, Pair, Puzzles, Symmetry};
 use crate::error::SudokuError;
 use crate::evaluate::{Answer, LevelScore, OpenCells, Score, evaluate, likeliest};
 use crate::export;
-use crate::grid::Grid;
 use crate::keys;
 use crate::measure;
 use crate::model::{SudokuModel, SudokuPass};
@@ -132,21 +131,17 @@ impl SudokuTask {
         let (batch, state) = if self.config.model.kind == ModelType::Saccade {
             saccade::guided(&model_without, batch, (free, pass), seed)
         } else {
-            let mut state = model_without.start(&puzzles(batch));
+            let mut state = model_without.start(&Pair::puzzles(batch));
             model_without.advance(&mut state, free, pass);
             (batch.to_vec(), state)
         };
-        let start = model.start(&puzzles(&batch));
+        let start = model.start(&Pair::puzzles(&batch));
         let state = match state.levels() {
             0 => start,
             _ => state.continued(start),
         };
         (batch, model.logits_from(state, pass))
     }
-}
-
-fn puzzles(pairs: &[Pair]) -> Vec<Grid> {
-    pairs.iter().map(|pair| pair.puzzle).collect()
 }
 
 /// Positions of puzzles in the order of their ratings; empty where they are shuffled.
@@ -228,7 +223,7 @@ impl Task for SudokuTask {
         let (shown, levels) = self.logits(model, &batch, pass, seed);
         let mut metrics = Metrics::new();
         if let Some(last) = levels.last().filter(|_| context.watch) {
-            let grids = likeliest(last.clone().inner(), &puzzles(&shown))
+            let grids = likeliest(last.clone().inner(), &Pair::puzzles(&shown))
                 .into_iter()
                 .map(|answer| answer.grid);
             metrics.insert("cell_accuracy".into(), Score::of(&shown, grids).cell_accuracy);

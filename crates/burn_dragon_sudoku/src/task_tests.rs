@@ -3,6 +3,7 @@ use crate::config::{
     GlimpseConfig, LossConfig, LossKind, ModelConfig, ModelType, Places, Supervised, Tokens,
 };
 use crate::data::{DatasetConfig, GeneratorConfig};
+use crate::grid::Grid;
 use burn::module::Param;
 use burn::tensor::TensorData;
 use burn_dragon_core::api::expert::load;

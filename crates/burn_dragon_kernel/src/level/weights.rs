@@ -61,19 +61,24 @@ impl LevelWeights {
 
     /// A stream and the weights, all with autodiff if one of them has it. What had none is a constant.
     pub(crate) fn alike(&self, v: Tensor<4>) -> (Tensor<4>, Self) {
-        let decoders = [&self.decoder_x, &self.decoder_y];
-        let are_autodiff = decoders
-            .map(Tensor::is_autodiff)
-            .into_iter()
-            .chain([self.encoder.is_autodiff(), v.is_autodiff()]);
-        let are_autodiff: Vec<bool> = are_autodiff.collect();
-        if are_autodiff.iter().all(|is| *is == are_autodiff[0]) {
+        let Self {
+            decoder_x,
+            decoder_y,
+            encoder,
+            ..
+        } = self;
+        let of_weights = [
+            decoder_x.is_autodiff(),
+            decoder_y.is_autodiff(),
+            encoder.is_autodiff(),
+        ];
+        if of_weights == [v.is_autodiff(); 3] {
             return (v, self.clone());
         }
-        let [decoder_x, decoder_y] = decoders.map(|decoder| decoder.clone().autodiff());
+        let [decoder_x, decoder_y] = [decoder_x, decoder_y].map(|decoder| decoder.clone().autodiff());
         (
             v.autodiff(),
-            Self::new(decoder_x, decoder_y, self.encoder.clone().autodiff()),
+            Self::new(decoder_x, decoder_y, encoder.clone().autodiff()),
         )
     }
 

@@ -35,6 +35,13 @@ pub struct Pair {
     pub solution: Grid,
 }
 
+impl Pair {
+    /// Puzzles of some pairs.
+    pub(crate) fn puzzles(pairs: &[Self]) -> Vec<Grid> {
+        pairs.iter().map(|pair| pair.puzzle).collect()
+    }
+}
+
 /// Part of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {

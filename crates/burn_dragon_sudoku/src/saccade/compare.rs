@@ -4,7 +4,6 @@ use super::walk::{Lane, walk};
 use crate::config::SudokuConfig;
 use crate::data::Pair;
 use crate::evaluate::{Controls, Score, evaluate as by_level};
-use crate::grid::Grid;
 use crate::measure::by_class;
 use crate::model::SudokuModel;
 use crate::rating::Rating;
@@ -63,7 +62,7 @@ fn score_of(
         ..SolveOptions::levels(levels)
     };
     let lanes = pairs.chunks(BATCH).flat_map(|pairs| {
-        let puzzles: Vec<Grid> = pairs.iter().map(|pair| pair.puzzle).collect();
+        let puzzles = Pair::puzzles(pairs);
         walk(model, &puzzles, model.start(&puzzles), options)
     });
     let lanes: Vec<Lane> = lanes.collect();

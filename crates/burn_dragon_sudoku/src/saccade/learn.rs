@@ -5,7 +5,6 @@ use super::walk::{Lane, Walk, numbers};
 use crate::config::REWARDS;
 use crate::constraint::SudokuState;
 use crate::data::Pair;
-use crate::grid::Grid;
 use crate::model::{SudokuModel, SudokuPass};
 use crate::units::CELLS;
 use burn::module::Module;
@@ -26,8 +25,7 @@ pub(crate) fn guided(
 ) -> (Vec<Pair>, SudokuState) {
     let glimpse = model.config().glimpse();
     let mut pairs = batch.to_vec();
-    let boards = |pairs: &[Pair]| -> Vec<Grid> { pairs.iter().map(|pair| pair.puzzle).collect() };
-    let mut state = model.start(&boards(&pairs));
+    let mut state = model.start(&Pair::puzzles(&pairs));
     for step in 0..levels / glimpse.levels {
         model.advance(&mut state, glimpse.levels, pass);
         let logits = numbers(cell_logits(model, features(model, &state)));
@@ -39,7 +37,7 @@ pub(crate) fn guided(
                 pair.puzzle = pair.puzzle.with(cell, pair.solution.cells()[cell]);
             }
         }
-        state.input = model.start(&boards(&pairs)).input;
+        state.input = model.start(&Pair::puzzles(&pairs)).input;
     }
     (pairs, state)
 }
@@ -123,7 +121,7 @@ impl Walked {
         budget: (usize, SudokuPass),
         mut pick: impl FnMut(&Walk<'_>, &[f32]) -> Vec<Vec<usize>>,
     ) -> Self {
-        let puzzles: Vec<Grid> = pairs.iter().map(|pair| pair.puzzle).collect();
+        let puzzles = Pair::puzzles(pairs);
         let mut walk = Walk::new(model, &puzzles, model.start(&puzzles), budget);
         let mut glimpses = Vec::new();
         while walk.look() {

@@ -27,7 +27,7 @@ impl Halting {
         model.halting.as_ref()?;
         let (mut stopped, mut right, mut taken) = (0, 0, 0);
         for batch in pairs.chunks(BATCH) {
-            let puzzles: Vec<Grid> = batch.iter().map(|pair| pair.puzzle).collect();
+            let puzzles = Pair::puzzles(batch);
             let mut ends: Vec<Option<(usize, Grid)>> = vec![None; batch.len()];
             let mut state = model.start(&puzzles);
             for step in 1..=steps {

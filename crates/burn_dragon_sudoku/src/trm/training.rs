@@ -33,7 +33,7 @@ pub(crate) fn loss(
     };
     let (units, latents) = lanes.begin();
     let pairs: Vec<Pair> = units.into_iter().map(draw).collect();
-    let puzzles: Vec<Grid> = pairs.iter().map(|pair| pair.puzzle).collect();
+    let puzzles = Pair::puzzles(&pairs);
     let Supervised {
         logits,
         halting,

@@ -1,13 +1,11 @@
-//! A run of a TRM model through the trainer: it goes on from a checkpoint as if nothing had happened, and its model is used.
-#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+//! Runs of a TRM model.
 
+use super::{PUZZLE, file, killed_after, resume, train};
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::expert::TensorFile;
 use burn_dragon_checkpoint::api::{Kinds, ModelFile, ModelKind};
 use burn_dragon_sudoku::api::{Grid, SUDOKU, SolveOptions, Sudoku, model_of, solve_with};
-use burn_dragon_train::api::{Family, PredictOptions, PredictRequest, RunRequest, run};
-use serde_json::Value;
-use std::path::Path;
+use burn_dragon_train::api::{Family, PredictOptions, PredictRequest};
 
 /// 16 steps of two batches of two lanes; a puzzle takes at most three of them.
 const SMALL: &[&str] = &[
@@ -36,55 +34,16 @@ const SMALL: &[&str] = &[
     "checkpoint.keep=9",
 ];
 
-const PUZZLE: &str = "530070000600195000098000060800060003400803001700020006060000280000419005000080079";
 const SOLUTION: &str = "534678912672195348198342567859761423426853791713924856961537284287419635345286179";
-
-fn train(out: &Path, more: &[&str]) -> Value {
-    let ran = run::<Sudoku>(&RunRequest {
-        assignments: SMALL.iter().chain(more).map(ToString::to_string).collect(),
-        out: Some(out.into()),
-        json: true,
-        ..RunRequest::default()
-    });
-    let json = ran.unwrap().json.unwrap();
-    serde_json::from_str(&json.to_string()).unwrap()
-}
-
-/// Copies a run as it would be, had it been killed behind its checkpoint of this step.
-fn killed_after(step: u64, from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let name = entry.file_name().into_string().unwrap();
-        let (path, target) = (entry.path(), to.join(&name));
-        let number = name.strip_prefix("step-").map(|number| number.parse::<u64>());
-        if number.is_some_and(|number| number.unwrap() > step) || name == "lock" {
-            continue;
-        }
-        if path.is_dir() {
-            killed_after(step, &path, &target);
-        } else {
-            std::fs::copy(path, target).unwrap();
-        }
-    }
-}
-
-fn file(run: &Path, step: u64, name: &str) -> Vec<u8> {
-    std::fs::read(run.join(format!("checkpoint/step-{step:06}/{name}"))).unwrap()
-}
 
 #[test]
 fn a_killed_run_goes_on_bit_for_bit_with_its_lanes() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
-    let json = train(&whole, &[]);
+    let json = train(&whole, SMALL);
     killed_after(5, &whole, &killed); // in the middle of the second puzzle of each lane
     assert!(!killed.join("checkpoint/step-000010").exists());
-    let request = RunRequest {
-        resume: Some(killed.clone()),
-        json: true,
-        ..RunRequest::default()
-    };
-    run::<Sudoku>(&request).unwrap();
+    resume(&killed, &[]).unwrap();
     for step in [10, 16] {
         for name in ["model.bpk", "optimizer.bpk", "lanes.bpk"] {
             let same = file(&whole, step, name) == file(&killed, step, name);
@@ -114,10 +73,8 @@ fn a_killed_run_goes_on_bit_for_bit_with_its_lanes() {
 #[test]
 fn the_model_of_a_run_is_verified_described_and_solves() {
     let folder = tempfile::tempdir().unwrap();
-    train(
-        &folder.path().join("run"),
-        &["training.max_steps=5", "training.accumulate=1"],
-    );
+    let shorter = [SMALL, &["training.max_steps=5", "training.accumulate=1"]].concat();
+    train(&folder.path().join("run"), &shorter);
     let place = folder.path().join("run/checkpoint/step-000005");
     let path = place.join("model.bpk");
     let read = || ModelFile::read(&path).unwrap();

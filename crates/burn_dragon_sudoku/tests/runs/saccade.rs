@@ -1,13 +1,11 @@
-//! A run of a saccade model through the trainer: it goes on from a checkpoint as if nothing had happened, and its model is used.
-#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+//! Runs of a saccade model.
 
+use super::{PUZZLE, file, killed_after, resume, train};
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::ModelFile;
 use burn_dragon_sudoku::api::Sudoku;
 use burn_dragon_train::api::policy::Chooser;
-use burn_dragon_train::api::{Family, PredictOptions, PredictRequest, RunRequest, run};
-use serde_json::Value;
-use std::path::Path;
+use burn_dragon_train::api::{Family, PredictOptions, PredictRequest};
 
 const SMALL: &[&str] = &[
     "dataset.puzzles=20",
@@ -32,58 +30,11 @@ const SMALL: &[&str] = &[
     "checkpoint.keep=9",
 ];
 
-const PUZZLE: &str = "530070000600195000098000060800060003400803001700020006060000280000419005000080079";
-
-fn train(out: &Path) -> Value {
-    let ran = run::<Sudoku>(&RunRequest {
-        assignments: SMALL.iter().map(ToString::to_string).collect(),
-        out: Some(out.into()),
-        json: true,
-        ..RunRequest::default()
-    });
-    let json = ran.unwrap().json.unwrap();
-    serde_json::from_str(&json.to_string()).unwrap()
-}
-
-fn resume(path: &Path, assignments: &[&str]) -> Result<(), String> {
-    let request = RunRequest {
-        resume: Some(path.into()),
-        assignments: assignments.iter().map(ToString::to_string).collect(),
-        json: true,
-        ..RunRequest::default()
-    };
-    run::<Sudoku>(&request)
-        .map(|_| ())
-        .map_err(|error| error.to_string())
-}
-
-/// Copies a run as it would be, had it been killed behind its checkpoint of this step.
-fn killed_after(step: u64, from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let name = entry.file_name().into_string().unwrap();
-        let (path, target) = (entry.path(), to.join(&name));
-        let number = name.strip_prefix("step-").map(|number| number.parse::<u64>());
-        if number.is_some_and(|number| number.unwrap() > step) || name == "lock" {
-            continue;
-        }
-        if path.is_dir() {
-            killed_after(step, &path, &target);
-        } else {
-            std::fs::copy(path, target).unwrap();
-        }
-    }
-}
-
-fn file(run: &Path, step: u64, name: &str) -> Vec<u8> {
-    std::fs::read(run.join(format!("checkpoint/step-{step:06}/{name}"))).unwrap()
-}
-
 #[test]
 fn a_killed_run_goes_on_bit_for_bit_with_its_policy_and_may_change_how_it_learns() {
     let folder = tempfile::tempdir().unwrap();
     let [whole, killed, other] = ["whole", "killed", "other"].map(|name| folder.path().join(name));
-    let json = train(&whole);
+    let json = train(&whole, SMALL);
     killed_after(4, &whole, &killed);
     killed_after(4, &whole, &other);
     resume(&killed, &[]).unwrap();
