@@ -268,11 +268,12 @@ fn a_step_of_adamw_is_made_in_place_where_nobody_else_has_the_numbers() {
     let (given, kept) = step();
     assert_ne!(values(CubeBackend::give::<1>(given[0].clone())), values(wave(1)));
     assert_eq!(values(CubeBackend::give::<1>(kept)), values(wave(1)));
-    let place = |tensor: &CubeTensor| format!("{:?}", tensor.handle.clone().binding().memory);
+    // Buffers are compared by identity: where one lies is decided when the device gets to it.
+    let buffer = |tensor: &CubeTensor| tensor.handle.clone().binding().memory.id();
     let (value, gradient) = (take(wave(1)), take(wave(2)));
-    let before = place(&value);
+    let before = buffer(&value);
     let given = CubeBackend::adamw([value, gradient, take(wave(3)), take(wave(4).square())], &STEP);
-    assert_eq!(place(&given[0]), before);
+    assert_eq!(buffer(&given[0]), before);
 }
 
 #[test]

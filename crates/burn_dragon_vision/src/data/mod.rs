@@ -1,0 +1,1 @@
+//! Pictures from a seed or from files, and their views.

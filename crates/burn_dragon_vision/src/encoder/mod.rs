@@ -1,0 +1,1 @@
+//! Encoder: a picture in, a state of its patches out.

@@ -1,0 +1,1 @@
+//! Evidence columns: recognition by movement and voting, without gradients.
