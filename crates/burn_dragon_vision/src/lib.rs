@@ -3,6 +3,7 @@
 //! | what | where |
 //! |---|---|
 //! | pictures as numbers | [`api::Picture`] |
+//! | the encoder | [`api::VisionEncoder`] |
 
 mod data;
 mod encoder;
@@ -14,6 +15,10 @@ mod probe;
 
 /// Main items of this crate.
 pub mod api {
+    pub use crate::encoder::{
+        BackboneKind, DenseRead, GridPositions, Hidden, ModelConfig, Stem, StemKind, Summary, VisionEncoder,
+        VisionPass,
+    };
     pub use crate::error::VisionError;
     pub use crate::picture::{Colours, Picture};
 }

@@ -1,1 +1,231 @@
-//! Encoder: a picture in, a state of its patches out.
+//! Encoder: a picture in, a state of its patches out, level after level.
+//!
+//! ```text
+//! v = norm(stem(pixels) + positions)          [B, 1, T, D]
+//! L times, with the same weights: a level of the backbone
+//! summary = mean of the patches, or the token before them
+//! ```
+
+mod config;
+mod dense;
+mod positions;
+mod stem;
+
+pub use config::{BackboneKind, DenseRead, GridPositions, ModelConfig, StemKind, Summary};
+pub use stem::Stem;
+
+pub(crate) use config::{is_default, refuse};
+pub(crate) use stem::{patchify, product, unpatchify};
+
+use crate::error::VisionError;
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn_dragon_core::api::expert::{ParameterBuilder, initial, norm};
+use burn_dragon_core::api::{FreeMemory, Need, Precision, Trunk};
+use burn_dragon_kernel::api::Rotation;
+use dense::Dense;
+
+/// Encoder of pictures.
+#[derive(Module, Debug)]
+pub struct VisionEncoder {
+    /// Stem: pixels to patches.
+    pub stem: Stem,
+    /// Vectors of the rows of the grid, `[rows, D]`, if positions are learnt.
+    pub rows: Option<Param<Tensor<2>>>,
+    /// Vectors of the columns of the grid, `[columns, D]`, if positions are learnt.
+    pub columns: Option<Param<Tensor<2>>>,
+    /// Token before the patches, `[1, D]`, if there is one.
+    pub cls: Option<Param<Tensor<2>>>,
+    /// Levels.
+    pub trunk: Trunk,
+    #[module(skip)]
+    config: ModelConfig,
+}
+
+/// Options of a pass. The default runs the levels of the configuration, without dropout.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VisionPass {
+    /// Number of levels to run. If absent, that of the configuration.
+    pub levels: Option<usize>,
+    /// Seed of the dropout masks. If absent, there is no dropout.
+    pub dropout_seed: Option<u64>,
+    /// Precision of the factors in the products of the levels, on the processor.
+    pub precision: Precision,
+}
+
+/// What of a picture is hidden from an encoder.
+#[derive(Clone, Debug, Default)]
+pub enum Hidden {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// All patches but these, `[B, K]`: the stream has only their tokens. For a dense backbone.
+    AllBut(Tensor<2, Int>),
+    /// Patches in whose place stands a token: the mask, 1 for a hidden patch, `[B, P, 1]`, and the token, `[1, D]`.
+    Behind(Tensor<3>, Tensor<2>),
+}
+
+impl VisionEncoder {
+    /// Creates an encoder with weights drawn from N(0, `init_std`), a function of `seed` alone.
+    ///
+    /// # Errors
+    /// If the configuration is invalid, or the machine has too little memory.
+    pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, VisionError> {
+        config.validate()?;
+        let need = Need::of("a model of this shape").with("weights", config.parameters().saturating_mul(4));
+        FreeMemory::room_for(&need, || "use a smaller d_model or n_neurons".into())?;
+        Self::from_weights(config, device, initial(&config.trunk(), seed))
+    }
+
+    /// Creates an encoder from given weights: `weight` returns each one, f32, by name and shape.
+    ///
+    /// # Errors
+    /// If the configuration is invalid.
+    ///
+    /// # Panics
+    /// If a weight has not the requested shape.
+    pub fn from_weights(
+        config: &ModelConfig,
+        device: &Device,
+        mut weight: impl FnMut(&str, &[usize]) -> TensorData,
+    ) -> Result<Self, VisionError> {
+        config.validate()?;
+        let mut build = ParameterBuilder::new(config.tensors(), device, &mut weight);
+        let stem = Stem::build(config, &mut build);
+        let [rows, columns, cls] = ["rows", "columns", "cls"].map(|name| build.optional(name));
+        Ok(Self {
+            stem,
+            rows,
+            columns,
+            cls,
+            trunk: Trunk::from_weights(&config.trunk(), device, weight)?,
+            config: config.clone(),
+        })
+    }
+
+    /// Configuration of the encoder.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Device of the weights.
+    pub fn device(&self) -> Device {
+        self.trunk.device()
+    }
+
+    /// Stream before the first level.
+    ///
+    /// # Shapes
+    /// - `pixels`: `[B, S, S, C]`, 0 to 1
+    /// - output: `[B, 1, T, D]`
+    pub fn embed(&self, pixels: Tensor<4>, hidden: &Hidden) -> Tensor<4> {
+        let (d, grid) = (self.config.d_model, self.config.grid());
+        let centred = (pixels - 0.5) * 4.0; // about the variance of 1 of what the stem's norms give
+        let mut patches = self.stem.patches(centred, &self.config); // [B, P, D]
+        let lanes = patches.dims()[0];
+        if let Hidden::Behind(mask, token) = hidden {
+            let token = token.clone().reshape([1, 1, d]);
+            patches = patches * (1.0 - mask.clone()) + mask.clone() * token;
+        }
+        if let Some(places) = self.places() {
+            patches = patches + places.reshape([1, grid.places(), d]);
+        }
+        if let Hidden::AllBut(kept) = hidden {
+            let count = kept.dims()[1];
+            let index = kept.clone().reshape([lanes, count, 1]).expand([lanes, count, d]);
+            patches = patches.gather(1, index);
+        }
+        if let Some(cls) = &self.cls {
+            let cls = cls.val().reshape([1, 1, d]).expand([lanes, 1, d]);
+            patches = Tensor::cat(vec![cls, patches], 1);
+        }
+        let tokens = patches.dims()[1];
+        norm(patches.reshape([lanes, 1, tokens, d]), self.config.norm_eps)
+    }
+
+    /// Vectors of the places that are added to the patches, `[P, D]`.
+    fn places(&self) -> Option<Tensor<2>> {
+        let (d, grid) = (self.config.d_model, self.config.grid());
+        match (&self.rows, &self.columns) {
+            (Some(rows), Some(columns)) => {
+                let rows = rows.val().reshape([grid.height, 1, d]);
+                let columns = columns.val().reshape([1, grid.width, d]);
+                Some((rows + columns).reshape([grid.places(), d]))
+            }
+            _ if self.config.positions == GridPositions::SineCosine2d => {
+                let like = self.trunk.decoder_x.val();
+                let table = positions::sine_cosine(&self.config, &like.device().inner()).cast(like.dtype());
+                Some(if like.is_autodiff() { table.autodiff() } else { table })
+            }
+            _ => None,
+        }
+    }
+
+    /// Streams after each level, `[B, 1, T, D]` each. Those without gradients, with [`ModelConfig::backprop_levels`], are
+    /// constants.
+    pub fn streams(&self, pixels: Tensor<4>, hidden: &Hidden, pass: VisionPass) -> Vec<Tensor<4>> {
+        let v = self.embed(pixels, hidden);
+        let levels = pass.levels.unwrap_or(self.config.n_levels);
+        let dense = Dense::new(&self.config, &self.trunk, &v, self.rotation(&v, hidden), pass);
+        let free = match self.config.backprop_levels {
+            Some(learnt) if v.is_autodiff() => levels.saturating_sub(learnt),
+            _ => 0,
+        };
+        let mut stream = v;
+        let step = |level: usize| {
+            let next = dense.step(stream.clone(), level);
+            stream = if level < free { next.detach() } else { next };
+            stream.clone()
+        };
+        (0..levels).map(step).collect()
+    }
+
+    /// Rotation of the tokens of a stream, if positions are rotations.
+    fn rotation(&self, v: &Tensor<4>, hidden: &Hidden) -> Option<Rotation> {
+        if self.config.positions != GridPositions::Rope2d {
+            return None;
+        }
+        let (first, device) = (self.config.first_tokens(), v.device().inner());
+        let whole = positions::rotation(&self.config, first, v.dtype(), &device);
+        let Hidden::AllBut(kept) = hidden else {
+            return Some(whole);
+        };
+        Some(Rotation {
+            cos: of_kept(&whole.cos, kept, first),
+            sin: of_kept(&whole.sin, kept, first),
+        })
+    }
+
+    /// Summary of pictures, `[B, D]`, from a stream.
+    pub fn summary(&self, stream: Tensor<4>) -> Tensor<2> {
+        let [lanes, _, tokens, d] = stream.dims();
+        let stream = stream.reshape([lanes, tokens, d]);
+        match self.config.summary {
+            Summary::Mean => stream.mean_dim(1).reshape([lanes, d]),
+            Summary::Cls => stream.narrow(1, 0, 1).reshape([lanes, d]),
+        }
+    }
+
+    /// Tokens of the patches, `[B, P, D]`, from a stream.
+    pub fn patches(&self, stream: Tensor<4>) -> Tensor<3> {
+        let [lanes, _, tokens, d] = stream.dims();
+        let first = self.config.first_tokens();
+        stream.reshape([lanes, tokens, d]).narrow(1, first, tokens - first)
+    }
+}
+
+/// Rows of a table `[1, 1, T, N/2]` for the first tokens and the kept patches of each lane, `[B, 1, T', N/2]`.
+fn of_kept(table: &Tensor<4>, kept: &Tensor<2, Int>, first: usize) -> Tensor<4> {
+    let ([.., tokens, pairs], [lanes, count]) = (table.dims(), kept.dims());
+    let kept = if kept.is_autodiff() { kept.clone().inner() } else { kept.clone() };
+    let of_lane = |part: Tensor<4>| part.expand([lanes, 1, first, pairs]);
+    let index = (kept.reshape([lanes * count])) + first as i32;
+    let rows = table.clone().reshape([tokens, pairs]).select(0, index).reshape([lanes, 1, count, pairs]);
+    match first {
+        0 => rows,
+        _ => Tensor::cat(vec![of_lane(table.clone().narrow(2, 0, first)), rows], 2),
+    }
+}
+
+#[cfg(test)]
+mod tests;
