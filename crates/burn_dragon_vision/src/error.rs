@@ -35,6 +35,12 @@ pub enum VisionError {
         /// The fault, with what is expected.
         reason: String,
     },
+    /// Work that a model has no part for.
+    #[error("the model has no {head}: its objective is another one")]
+    NoHead {
+        /// Name of the missing part.
+        head: &'static str,
+    },
     /// Work that needs more memory than the machine has free.
     #[error(transparent)]
     Memory(#[from] MemoryError),
@@ -44,7 +50,7 @@ impl From<VisionError> for TrainError {
     /// Maps the error by its cause: a setting, a file, or the memory of the machine.
     fn from(error: VisionError) -> Self {
         match error {
-            VisionError::Config { .. } | VisionError::Model(_) => Self::Usage(error.to_string()),
+            VisionError::Config { .. } | VisionError::Model(_) | VisionError::NoHead { .. } => Self::Usage(error.to_string()),
             VisionError::Read { .. } | VisionError::Format { .. } => Self::BadInput(error.to_string()),
             VisionError::Memory(error) => Self::Memory(error),
         }

@@ -5,13 +5,25 @@
 //! | pictures as numbers | [`api::Picture`] |
 //! | the encoder | [`api::VisionEncoder`] |
 
+mod batch;
+mod config;
+mod cost;
 mod data;
 mod encoder;
 mod error;
+mod evaluate;
 mod evidence;
+mod export;
+mod family;
+mod heads;
+mod keys;
+mod model;
 mod objective;
 mod picture;
+mod predict;
 mod probe;
+mod report;
+mod task;
 
 /// Main items of this crate.
 pub mod api {
@@ -20,5 +32,7 @@ pub mod api {
         VisionPass,
     };
     pub use crate::error::VisionError;
+    pub use crate::heads::{DecoderConfig, Heads, HeadsConfig, Mlp, MlpConfig, PixelDecoder};
+    pub use crate::model::{VisionModel, VisionModelConfig};
     pub use crate::picture::{Colours, Picture};
 }

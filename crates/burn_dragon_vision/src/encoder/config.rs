@@ -155,6 +155,13 @@ pub enum Summary {
     Cls,
 }
 
+impl StemKind {
+    /// Whether the vector of a patch depends on pixels of other patches.
+    pub fn mixes_patches(self) -> bool {
+        self == Self::Conv
+    }
+}
+
 impl ModelConfig {
     /// Grid of the patches.
     pub fn grid(&self) -> Grid {

@@ -15,6 +15,7 @@ pub use config::{BackboneKind, DenseRead, GridPositions, ModelConfig, StemKind, 
 pub use stem::Stem;
 
 pub(crate) use config::{is_default, refuse};
+pub(crate) use positions::sine_cosine;
 pub(crate) use stem::{patchify, product, unpatchify};
 
 use crate::error::VisionError;
@@ -51,6 +52,15 @@ pub struct VisionPass {
     pub dropout_seed: Option<u64>,
     /// Precision of the factors in the products of the levels, on the processor.
     pub precision: Precision,
+}
+
+/// What an encoder knows of pictures after a level.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Stream, `[B, 1, T, D]`.
+    pub stream: Tensor<4>,
+    /// Summaries, `[B, D]`.
+    pub summary: Tensor<2>,
 }
 
 /// What of a picture is hidden from an encoder.
@@ -161,9 +171,12 @@ impl VisionEncoder {
         }
     }
 
-    /// Streams after each level, `[B, 1, T, D]` each. Those without gradients, with [`ModelConfig::backprop_levels`], are
-    /// constants.
-    pub fn streams(&self, pixels: Tensor<4>, hidden: &Hidden, pass: VisionPass) -> Vec<Tensor<4>> {
+    /// What the encoder knows of pictures after each level. Levels without gradients, with
+    /// [`ModelConfig::backprop_levels`], are constants.
+    ///
+    /// # Errors
+    /// If patches are left out, and the backbone needs them all.
+    pub fn look(&self, pixels: Tensor<4>, hidden: &Hidden, pass: VisionPass) -> Result<Vec<Seen>, VisionError> {
         let v = self.embed(pixels, hidden);
         let levels = pass.levels.unwrap_or(self.config.n_levels);
         let dense = Dense::new(&self.config, &self.trunk, &v, self.rotation(&v, hidden), pass);
@@ -175,9 +188,21 @@ impl VisionEncoder {
         let step = |level: usize| {
             let next = dense.step(stream.clone(), level);
             stream = if level < free { next.detach() } else { next };
-            stream.clone()
+            Seen {
+                summary: self.summary(stream.clone()),
+                stream: stream.clone(),
+            }
         };
-        (0..levels).map(step).collect()
+        Ok((0..levels).map(step).collect())
+    }
+
+    /// What the encoder knows of pictures after the last level.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look), or if the pass has no level.
+    pub fn look_last(&self, pixels: Tensor<4>, hidden: &Hidden, pass: VisionPass) -> Result<Seen, VisionError> {
+        let seen = self.look(pixels, hidden, pass)?;
+        seen.into_iter().last().ok_or(VisionError::NoHead { head: "level" })
     }
 
     /// Rotation of the tokens of a stream, if positions are rotations.
@@ -197,7 +222,7 @@ impl VisionEncoder {
     }
 
     /// Summary of pictures, `[B, D]`, from a stream.
-    pub fn summary(&self, stream: Tensor<4>) -> Tensor<2> {
+    fn summary(&self, stream: Tensor<4>) -> Tensor<2> {
         let [lanes, _, tokens, d] = stream.dims();
         let stream = stream.reshape([lanes, tokens, d]);
         match self.config.summary {
@@ -207,10 +232,10 @@ impl VisionEncoder {
     }
 
     /// Tokens of the patches, `[B, P, D]`, from a stream.
-    pub fn patches(&self, stream: Tensor<4>) -> Tensor<3> {
+    pub fn patches(&self, stream: &Tensor<4>) -> Tensor<3> {
         let [lanes, _, tokens, d] = stream.dims();
         let first = self.config.first_tokens();
-        stream.reshape([lanes, tokens, d]).narrow(1, first, tokens - first)
+        stream.clone().reshape([lanes, tokens, d]).narrow(1, first, tokens - first)
     }
 }
 

@@ -19,7 +19,7 @@ const THETA: f64 = 10_000.0;
 const ROPE_THETA: f64 = 100.0;
 
 /// Sines and cosines of the places of a grid, `[P, D]`: of the row in the first half of D, of the column in the second.
-pub(super) fn sine_cosine(config: &ModelConfig, device: &Device) -> Tensor<2> {
+pub(crate) fn sine_cosine(config: &ModelConfig, device: &Device) -> Tensor<2> {
     let (side, d) = (config.grid().height, config.d_model);
     let quarter = d / 4;
     let mut values = Vec::with_capacity(side * side * d);

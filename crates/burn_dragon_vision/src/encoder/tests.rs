@@ -29,8 +29,7 @@ fn pixels(config: &ModelConfig, lanes: usize) -> Tensor<4> {
 }
 
 fn last(encoder: &VisionEncoder, pixels: Tensor<4>, hidden: &Hidden) -> Tensor<4> {
-    let streams = encoder.streams(pixels, hidden, VisionPass::default());
-    streams.into_iter().last().unwrap()
+    encoder.look_last(pixels, hidden, VisionPass::default()).unwrap().stream
 }
 
 fn off<const R: usize>(a: Tensor<R>, b: Tensor<R>) -> f32 {

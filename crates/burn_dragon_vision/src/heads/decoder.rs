@@ -8,7 +8,8 @@
 //!
 //! Places are sines and cosines of row and column.
 
-use crate::encoder::{GridPositions, ModelConfig, product, sine_cosine};
+use crate::encoder::{GridPositions, ModelConfig, product, refuse, sine_cosine};
+use crate::error::VisionError;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_dragon_core::api::expert::{ParameterBuilder, norm};
@@ -68,6 +69,14 @@ impl DecoderConfig {
             dropout: 0.0,
             ..encoder.clone()
         }
+    }
+
+    pub(super) fn validate(&self, encoder: &ModelConfig) -> Result<(), VisionError> {
+        if !self.d_model.is_multiple_of(4) {
+            let reason = format!("is {}; expected a multiple of 4", self.d_model);
+            return refuse("objective.decoder.d_model", reason);
+        }
+        Ok(self.shape(encoder).trunk().validate()?)
     }
 
     pub(super) fn tensors(&self, name: &str, encoder: &ModelConfig) -> Vec<TensorShape> {

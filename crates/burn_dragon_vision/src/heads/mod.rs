@@ -12,13 +12,17 @@ mod mlp;
 pub use decoder::{DecoderConfig, PixelDecoder};
 pub use mlp::{Mlp, MlpConfig};
 
-use crate::encoder::{ModelConfig, is_default};
+use crate::encoder::{ModelConfig, is_default, refuse};
+use crate::error::VisionError;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_core::api::TensorShape;
 use burn_dragon_core::api::expert::ParameterBuilder;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Largest width of a head.
+const MOST: usize = 1 << 20;
 
 /// Heads of a model, in its file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +63,19 @@ pub struct Heads {
 }
 
 impl HeadsConfig {
+    /// Checks that heads of these sizes can exist behind an encoder.
+    ///
+    /// # Errors
+    /// [`VisionError::Config`] or [`VisionError::Model`], with the key.
+    pub fn validate(&self, encoder: &ModelConfig) -> Result<(), VisionError> {
+        let sizes = [&self.projector, &self.patch_projector].into_iter().flatten();
+        let widths = sizes.flat_map(|mlp| mlp.hidden.iter().chain([&mlp.output]).copied());
+        if let Some(width) = widths.chain(self.classes).find(|width| !(1..=MOST).contains(width)) {
+            refuse("objective", format!("has a head of {width} outputs; expected 1 to {MOST}"))?;
+        }
+        self.decoder.as_ref().map_or(Ok(()), |decoder| decoder.validate(encoder))
+    }
+
     /// Tensors of the heads behind an encoder, in the order of their fields.
     pub fn tensors(&self, encoder: &ModelConfig) -> Vec<TensorShape> {
         let d = encoder.d_model;

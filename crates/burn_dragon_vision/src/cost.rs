@@ -1,0 +1,87 @@
+//! Cost of a vision run, from its configuration.
+
+use crate::config::{MaeHiding, ObjectiveConfig, VisionConfig};
+use crate::encoder::{DenseRead, ModelConfig, StemKind};
+
+/// Bytes of a number.
+const BYTES: u64 = 4;
+
+impl ModelConfig {
+    /// FLOPs of a forward pass per picture, with `levels` levels of `tokens` tokens.
+    pub fn forward_flops(&self, tokens: usize, levels: usize) -> u64 {
+        self.stem_flops().saturating_add(self.level_flops(tokens).saturating_mul(levels as u64))
+    }
+
+    /// Three products of every neuron with the width, and the read.
+    fn level_flops(&self, tokens: usize) -> u64 {
+        let of = |size: usize| size as u64;
+        let (t, d, n, heads) = (of(tokens), of(self.d_model), of(self.n_neurons), of(self.n_heads));
+        let read = match self.read {
+            DenseRead::Full => 4 * n * d,
+            DenseRead::Softmax | DenseRead::RowL1 => 2 * t * (n + heads * d),
+        };
+        t.saturating_mul(6 * n * d + read)
+    }
+
+    fn stem_flops(&self) -> u64 {
+        let numbers = self.stem_places();
+        numbers.into_iter().map(|(places, numbers)| 2 * places * numbers).sum()
+    }
+
+    /// Places of each matrix of the stem, and its numbers.
+    fn stem_places(&self) -> Vec<(u64, u64)> {
+        let patches = self.patches() as u64;
+        let matrices: Vec<u64> = self
+            .tensors()
+            .into_iter()
+            .filter(|tensor| tensor.name.starts_with("stem."))
+            .map(|tensor| tensor.numbers().0)
+            .collect();
+        let last = matrices.len();
+        let places = |index: usize| match self.stem {
+            StemKind::Conv => patches << (2 * (last - 1 - index)),
+            StemKind::Linear | StemKind::Identity => patches,
+        };
+        matrices.into_iter().enumerate().map(|(index, numbers)| (places(index), numbers)).collect()
+    }
+
+    /// Approximate bytes that a training step keeps for a picture.
+    fn kept_bytes(&self, tokens: usize, levels: usize) -> u64 {
+        let (t, d, n) = (tokens as u64, self.d_model as u64, self.n_neurons as u64);
+        let level = match self.read {
+            DenseRead::Full => 6 * d + 2 * self.n_heads as u64 * d,
+            DenseRead::Softmax | DenseRead::RowL1 => 6 * d + 3 * n + 4 * self.n_heads as u64 * t,
+        };
+        let stem: u64 = self.stem_places().iter().map(|(places, _)| places * d * 6).sum();
+        (t * level * levels as u64 + stem).saturating_mul(BYTES)
+    }
+}
+
+impl VisionConfig {
+    /// Number of views of a picture in a step, and of tokens of a view.
+    fn views(&self) -> (usize, usize) {
+        let tokens = self.model.tokens();
+        match &self.objective {
+            ObjectiveConfig::Lejepa(lejepa) => (lejepa.views.count(), tokens),
+            ObjectiveConfig::Mae(mae) if mae.hiding == MaeHiding::Dropped => {
+                (1, tokens - mae.hidden_patches(self.model.patches()))
+            }
+            _ => (1, tokens),
+        }
+    }
+
+    /// Training FLOPs per picture: forward, and twice that backward; a teacher forward alone is not counted.
+    pub(crate) fn step_flops(&self) -> u64 {
+        let (views, tokens) = self.views();
+        let learnt = self.model.forward_flops(tokens, self.model.n_levels).saturating_mul(3);
+        learnt.saturating_mul(views as u64)
+    }
+
+    /// Approximate peak memory in bytes of a training step of `pictures` pictures.
+    pub(crate) fn step_bytes(&self, pictures: usize) -> u64 {
+        let (views, tokens) = self.views();
+        let kept = self.model.kept_bytes(tokens, self.model.n_levels).saturating_mul(views as u64);
+        let weights = self.model.parameters().saturating_mul(4 * BYTES);
+        weights.saturating_add(kept.saturating_mul(pictures as u64))
+    }
+}
