@@ -16,4 +16,11 @@ mod probe;
 pub mod api {
     pub use crate::error::VisionError;
     pub use crate::picture::{Colours, Picture};
+
+    /// Parts of a model, its objectives and its probes, for those who build on it.
+    pub mod expert {
+        pub use crate::objective::{
+            BlockMasks, IndexLists, Mask, PatchGrid, SigReg, invariance, random_masks, stacked,
+        };
+    }
 }
