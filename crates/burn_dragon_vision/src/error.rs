@@ -35,6 +35,12 @@ pub enum VisionError {
         /// The fault, with what is expected.
         reason: String,
     },
+    /// Features that cannot be probed.
+    #[error("features: {reason}")]
+    Probe {
+        /// The fault, with what is expected.
+        reason: String,
+    },
     /// Work that needs more memory than the machine has free.
     #[error(transparent)]
     Memory(#[from] MemoryError),
@@ -45,7 +51,9 @@ impl From<VisionError> for TrainError {
     fn from(error: VisionError) -> Self {
         match error {
             VisionError::Config { .. } | VisionError::Model(_) => Self::Usage(error.to_string()),
-            VisionError::Read { .. } | VisionError::Format { .. } => Self::BadInput(error.to_string()),
+            VisionError::Read { .. } | VisionError::Format { .. } | VisionError::Probe { .. } => {
+                Self::BadInput(error.to_string())
+            }
             VisionError::Memory(error) => Self::Memory(error),
         }
     }

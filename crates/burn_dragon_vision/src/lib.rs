@@ -22,5 +22,10 @@ pub mod api {
         pub use crate::objective::{
             BlockMasks, IndexLists, Mask, PatchGrid, SigReg, invariance, random_masks, stacked,
         };
+        pub use crate::probe::{
+            Features, Figure, Foreground, Labelled, LinearOutcome, PositionOutcome, Probe, ProbeConfig, Unit,
+            accuracy, deviation, effective_rank, foreground, knn, linear, nearest_centroid, position, probe,
+            table,
+        };
     }
 }
