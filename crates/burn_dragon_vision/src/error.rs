@@ -1,5 +1,7 @@
 //! Errors of the vision crate.
 
+use burn_dragon_checkpoint::api::CheckpointError;
+use burn_dragon_core::api::structured::{RoutingError, StructuredError};
 use burn_dragon_core::api::{ConfigError, MemoryError};
 use burn_dragon_train::api::TrainError;
 use std::path::PathBuf;
@@ -35,12 +37,41 @@ pub enum VisionError {
         /// The fault, with what is expected.
         reason: String,
     },
+    /// A part of the data without pictures.
+    #[error("the {part} part has no pictures: every file was skipped")]
+    NoPictures {
+        /// Name of the part.
+        part: &'static str,
+    },
+    /// More files skipped than allowed.
+    #[error("{files}; at most a share of {most} may be (dataset.max_skipped)")]
+    Skipped {
+        /// Number of skipped files, and the first ones with their reasons.
+        files: String,
+        /// Largest share.
+        most: f64,
+    },
+    /// A model that cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Features that cannot be probed.
+    #[error("features: {reason}")]
+    Probe {
+        /// The fault, with what is expected.
+        reason: String,
+    },
     /// Work that a model has no part for.
     #[error("the model has no {head}: its objective is another one")]
     NoHead {
         /// Name of the missing part.
         head: &'static str,
     },
+    /// A state of another backbone, grid or number of pictures.
+    #[error(transparent)]
+    State(#[from] StructuredError),
+    /// Links between memories that do not fit a grid of patches.
+    #[error(transparent)]
+    Routing(#[from] RoutingError),
     /// Work that needs more memory than the machine has free.
     #[error(transparent)]
     Memory(#[from] MemoryError),
@@ -50,9 +81,13 @@ impl From<VisionError> for TrainError {
     /// Maps the error by its cause: a setting, a file, or the memory of the machine.
     fn from(error: VisionError) -> Self {
         match error {
-            VisionError::Config { .. } | VisionError::Model(_) | VisionError::NoHead { .. } => Self::Usage(error.to_string()),
-            VisionError::Read { .. } | VisionError::Format { .. } => Self::BadInput(error.to_string()),
+            VisionError::Config { .. }
+            | VisionError::Model(_)
+            | VisionError::NoHead { .. }
+            | VisionError::Routing(_) => Self::Usage(error.to_string()),
+            VisionError::Checkpoint(error) => error.into(),
             VisionError::Memory(error) => Self::Memory(error),
+            _ => Self::BadInput(error.to_string()),
         }
     }
 }

@@ -35,4 +35,16 @@ pub mod api {
     pub use crate::heads::{DecoderConfig, Heads, HeadsConfig, Mlp, MlpConfig, PixelDecoder};
     pub use crate::model::{VisionModel, VisionModelConfig};
     pub use crate::picture::{Colours, Picture};
+
+    /// Parts of a model, its objectives and its probes, for those who build on it.
+    pub mod expert {
+        pub use crate::objective::{
+            BlockMasks, IndexLists, Mask, PatchGrid, SigReg, invariance, random_masks, stacked,
+        };
+        pub use crate::probe::{
+            Features, Figure, Foreground, Labelled, LinearOutcome, PositionOutcome, Probe, ProbeConfig, Unit,
+            accuracy, deviation, effective_rank, foreground, knn, linear, nearest_centroid, position, probe,
+            table,
+        };
+    }
 }

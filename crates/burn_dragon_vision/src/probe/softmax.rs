@@ -1,0 +1,119 @@
+//! Multinomial logistic regression: `mean of -ln softmax(x W + b)[label] + decay / 2 |W|^2`. The bias has no decay.
+
+use super::features::{Features, Labelled};
+use super::knn::{largest, numbers};
+use super::lbfgs::{Limits, Minimum, minimise};
+use super::moments::{CHUNK, added};
+use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
+
+/// Largest entry of the gradient at a minimum. Products are in f32, so less cannot be told from rounding.
+const FLAT: f64 = 1e-5;
+
+/// A regression on given rows. Parameters are `[width + 1, classes]`; the last row is the bias.
+pub(super) struct Softmax<'a> {
+    chunks: Vec<Chunk<'a>>,
+    rows: usize,
+    width: usize,
+    classes: usize,
+}
+
+struct Chunk<'a> {
+    inputs: Tensor<2>, // [rows, width + 1]
+    labels: &'a [usize],
+}
+
+impl<'a> Softmax<'a> {
+    pub(super) fn new(rows: Labelled<'a>) -> Self {
+        let inputs = chunks(rows.features);
+        let chunk = |(inputs, labels)| Chunk { inputs, labels };
+        Self {
+            chunks: inputs.zip(rows.labels.chunks(CHUNK)).map(chunk).collect(),
+            rows: rows.features.rows(),
+            width: rows.features.width(),
+            classes: rows.classes,
+        }
+    }
+
+    /// Parameters of equal probabilities.
+    pub(super) fn start(&self) -> Vec<f64> {
+        vec![0.0; (self.width + 1) * self.classes]
+    }
+
+    /// Parameters of the smallest loss, from given ones.
+    pub(super) fn fit(&self, start: Vec<f64>, decay: f64, iterations: usize) -> Minimum {
+        let limits = Limits {
+            iterations,
+            gradient: FLAT,
+        };
+        minimise(|parameters| self.loss(parameters, decay), start, limits)
+    }
+
+    /// Loss and its gradient.
+    pub(super) fn loss(&self, parameters: &[f64], decay: f64) -> (f64, Vec<f64>) {
+        let weights = matrix(parameters, self.classes);
+        let part = |chunk: &Chunk<'_>| chunk.loss(&weights);
+        let sums = added(self.chunks.par_iter().map(part).collect()); // gradient, then loss
+        let (gradient, loss) = sums.split_at(parameters.len());
+        let mut gradient: Vec<f64> = gradient.iter().map(|sum| sum / self.rows as f64).collect();
+        let mut value = loss[0] / self.rows as f64;
+        let decayed = self.width * self.classes;
+        for (entry, weight) in gradient[..decayed].iter_mut().zip(&parameters[..decayed]) {
+            *entry += decay * weight;
+            value += 0.5 * decay * weight * weight;
+        }
+        (value, gradient)
+    }
+}
+
+impl Chunk<'_> {
+    /// Gradient of the sum of the losses, and that sum as the last number.
+    fn loss(&self, weights: &Tensor<2>) -> Vec<f64> {
+        let [_, classes] = weights.dims();
+        let mut logits = numbers(self.inputs.clone().matmul(weights.clone())); // [rows, classes]
+        let mut loss = 0.0;
+        for (logits, &label) in logits.chunks_mut(classes).zip(self.labels) {
+            let most = logits[largest(logits)];
+            let own = logits[label] - most;
+            let mut sum = 0.0;
+            for logit in &mut *logits {
+                *logit = (*logit - most).exp();
+                sum += *logit;
+            }
+            logits.iter_mut().for_each(|value| *value /= sum);
+            logits[label] -= 1.0; // probability minus truth
+            loss += f64::from(sum.ln() - own);
+        }
+        let residual = TensorData::new(logits, [self.labels.len(), classes]);
+        let residual = Tensor::<2>::from_data(residual, &Device::flex());
+        let gradient = numbers(self.inputs.clone().transpose().matmul(residual));
+        gradient.into_iter().map(f64::from).chain([loss]).collect()
+    }
+}
+
+/// Most likely class of each row.
+pub(super) fn predict(features: &Features, parameters: &[f64], classes: usize) -> Vec<usize> {
+    let weights = matrix(parameters, classes);
+    let of = |inputs: Tensor<2>| {
+        let logits = numbers(inputs.matmul(weights.clone()));
+        logits.chunks(classes).map(largest).collect::<Vec<_>>()
+    };
+    chunks(features).flat_map(of).collect()
+}
+
+fn matrix(parameters: &[f64], classes: usize) -> Tensor<2> {
+    let values: Vec<f32> = parameters.iter().map(|&value| value as f32).collect();
+    let shape = [values.len() / classes, classes];
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+}
+
+/// Rows with a column of ones, `[rows, width + 1]`, some at once.
+fn chunks(features: &Features) -> impl Iterator<Item = Tensor<2>> {
+    let width = features.width();
+    features.values().chunks(CHUNK * width).map(move |values| {
+        let rows = values.chunks(width);
+        let values: Vec<f32> = rows.flat_map(|row| row.iter().copied().chain([1.0])).collect();
+        let shape = [values.len() / (width + 1), width + 1];
+        Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+    })
+}
