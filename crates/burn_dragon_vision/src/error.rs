@@ -1,5 +1,6 @@
 //! Errors of the vision crate.
 
+use burn_dragon_core::api::structured::{RoutingError, StructuredError};
 use burn_dragon_core::api::{ConfigError, MemoryError};
 use burn_dragon_train::api::TrainError;
 use std::path::PathBuf;
@@ -35,6 +36,12 @@ pub enum VisionError {
         /// The fault, with what is expected.
         reason: String,
     },
+    /// A state of another backbone, grid or number of pictures.
+    #[error(transparent)]
+    State(#[from] StructuredError),
+    /// Links between memories that do not fit a grid of patches.
+    #[error(transparent)]
+    Routing(#[from] RoutingError),
     /// Work that needs more memory than the machine has free.
     #[error(transparent)]
     Memory(#[from] MemoryError),
@@ -44,8 +51,12 @@ impl From<VisionError> for TrainError {
     /// Maps the error by its cause: a setting, a file, or the memory of the machine.
     fn from(error: VisionError) -> Self {
         match error {
-            VisionError::Config { .. } | VisionError::Model(_) => Self::Usage(error.to_string()),
-            VisionError::Read { .. } | VisionError::Format { .. } => Self::BadInput(error.to_string()),
+            VisionError::Config { .. } | VisionError::Model(_) | VisionError::Routing(_) => {
+                Self::Usage(error.to_string())
+            }
+            VisionError::Read { .. } | VisionError::Format { .. } | VisionError::State(_) => {
+                Self::BadInput(error.to_string())
+            }
             VisionError::Memory(error) => Self::Memory(error),
         }
     }

@@ -14,6 +14,11 @@ mod probe;
 
 /// Main items of this crate.
 pub mod api {
+    pub use crate::encoder::{
+        AtBorder, Backbone, BankDecay, BankLink, Cellular, CellularConfig, CellularSteps, Gains, HubGates,
+        MemoryUse, ModeLinks, Modes, NearConfig, NearShape, Order, PyramidBackbone, PyramidConfig,
+        PyramidSteps, Readout, Schedule, State, StepPass, Substep,
+    };
     pub use crate::error::VisionError;
     pub use crate::picture::{Colours, Picture};
 }
