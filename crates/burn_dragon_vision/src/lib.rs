@@ -28,8 +28,10 @@ mod task;
 /// Main items of this crate.
 pub mod api {
     pub use crate::encoder::{
-        BackboneKind, DenseRead, GridPositions, Hidden, ModelConfig, Stem, StemKind, Summary, VisionEncoder,
-        VisionPass,
+        AtBorder, Backbone, BackboneKind, BankDecay, BankLink, Cellular, CellularConfig, CellularSteps,
+        ConvolutionSteps, Convolutions, DenseRead, DenseSteps, Gains, GridPositions, Hidden, HubGates, MemoryUse,
+        ModeLinks, ModelConfig, Modes, NearConfig, NearShape, Order, PyramidBackbone, PyramidConfig, PyramidSteps,
+        Readout, Schedule, Seen, State, StepPass, Stem, StemKind, Substep, Summary, VisionEncoder, VisionPass,
     };
     pub use crate::error::VisionError;
     pub use crate::heads::{DecoderConfig, Heads, HeadsConfig, Mlp, MlpConfig, PixelDecoder};

@@ -1,6 +1,6 @@
 //! Vision model: an encoder and the heads of its objective.
 
-use crate::encoder::{ModelConfig, VisionEncoder, is_default};
+use crate::encoder::{ModelConfig, VisionEncoder, is_default, of_variance};
 use crate::error::VisionError;
 use crate::heads::{Heads, HeadsConfig};
 use burn::module::Module;
@@ -70,10 +70,10 @@ impl VisionModel {
         config.validate()?;
         let need = Need::of("a model of this shape").with("weights", config.parameters().saturating_mul(4));
         FreeMemory::room_for(&need, || "use a smaller d_model or n_neurons".into())?;
-        let mut drawn = initial(&config.encoder.trunk(), seed);
-        Self::from_weights(config, device, |name, shape| {
-            let name = name.strip_prefix(ENCODER).unwrap_or(name);
-            initial_head(name, shape).unwrap_or_else(|| scaled(name, drawn(name, shape), &config.encoder))
+        let (mut of_encoder, mut drawn) = (config.encoder.initial(seed), initial(&config.encoder.trunk(), seed));
+        Self::from_weights(config, device, |name, shape| match name.strip_prefix(ENCODER) {
+            Some(name) => of_encoder(name, shape),
+            None => initial_head(name, drawn(name, shape), config.encoder.init_std),
         })
     }
 
@@ -120,21 +120,12 @@ impl VisionModel {
     }
 }
 
-/// Initial values of the tensors that are not drawn: biases are 0.
-fn initial_head(name: &str, shape: &[usize]) -> Option<TensorData> {
-    let zeros = || TensorData::new(vec![0.0f32; shape.iter().product()], shape);
-    name.ends_with("_bias").then(zeros)
-}
-
-/// Initial weights of heads and stems: with the deviation `1 / sqrt(inputs)`, so that their outputs have the variance of their
-/// inputs. Other tensors keep `init_std`.
-fn scaled(name: &str, data: TensorData, encoder: &ModelConfig) -> TensorData {
-    let is_matrix = ["stem.stages.", ".layers.", "decoder.input", "decoder.output"].iter().any(|part| name.contains(part));
-    if !is_matrix {
-        return data;
+/// Initial weights of heads, by name: matrices have the deviation `1 / sqrt(inputs)`, biases are 0, and the rest N(0, `init_std`).
+fn initial_head(name: &str, data: TensorData, std: f64) -> TensorData {
+    let is_matrix = [".layers.", "decoder.input", "decoder.output"].iter().any(|part| name.contains(part));
+    match (name.ends_with("_bias"), is_matrix) {
+        (true, _) => TensorData::zeros::<f32, _>(data.shape().clone()),
+        (_, true) => of_variance(data, std),
+        _ => data,
     }
-    let shape = data.shape().clone();
-    let factor = 1.0 / ((shape[0] as f64).sqrt() * encoder.init_std);
-    let values: Vec<f32> = data.iter::<f32>().map(|value| (f64::from(value) * factor) as f32).collect();
-    TensorData::new(values, shape)
 }

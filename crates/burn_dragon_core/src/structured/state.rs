@@ -92,6 +92,42 @@ impl StructuredState {
         Ok(())
     }
 
+    /// Changes the memory of a bank, `[B, H, P, N, D]`. Meanwhile it has one owner, so that operations change it in place.
+    ///
+    /// # Errors
+    /// If there is no bank of this name, or the shape becomes another one; then the memory stays what `change` returned.
+    pub fn change_memory<T>(
+        &mut self,
+        name: &str,
+        change: impl FnOnce(Tensor<5>) -> (Tensor<5>, T),
+    ) -> Result<T, StructuredError> {
+        let expected = self.bank(name)?.rho.dims();
+        let (rho, result) = change(self.take_memory(name)?);
+        let given = rho.dims();
+        self.put_memory(name, rho)?;
+        same_shape(name, "memory", &given, &expected)?;
+        Ok(result)
+    }
+
+    /// Adds a bank of the same lanes behind the others; a bank of this name is replaced.
+    ///
+    /// # Errors
+    /// If it has another number of lanes.
+    pub fn add_bank(&mut self, name: &str, bank: Bank) -> Result<(), StructuredError> {
+        let ([given, ..], expected) = (bank.rho.dims(), self.lanes());
+        if given != expected {
+            return Err(StructuredError::Lanes { given, expected });
+        }
+        match self.index(name) {
+            Ok(index) => self.banks[index] = bank,
+            Err(_) => {
+                self.names.push(name.into());
+                self.banks.push(bank);
+            }
+        }
+        Ok(())
+    }
+
     /// Puts a stream in place of that of a bank, `[B, 1, P, D]`; memories are kept. An observation is such a stream, with
     /// [`advance`](Self::advance) in mode [`Observe`](StepMode::Observe).
     ///

@@ -453,3 +453,31 @@ fn a_pyramid_refuses_what_it_does_not_have() {
     ];
     assert!(build(banks(), differs, 2).contains("differ between modes"));
 }
+
+#[test]
+fn a_memory_is_changed_in_place_and_keeps_its_shape() {
+    let mut state = StructuredState::new(&banks(), LANES, &Device::flex());
+    let written = state.change_memory("hub", |rho| (rho + 2.0, 7)).unwrap();
+    assert_eq!(written, 7);
+    let rho = state.bank("hub").unwrap().rho.clone();
+    assert_eq!(rho.min().into_scalar::<f32>(), 2.0);
+    let narrow = state.change_memory("hub", |rho| (rho.narrow(2, 0, 1), ()));
+    assert!(narrow.unwrap_err().to_string().contains("memory of bank `hub`"));
+    assert!(state.change_memory("hubs", |rho| (rho, ())).is_err());
+}
+
+#[test]
+fn a_bank_is_added_to_a_state_of_as_many_lanes_whose_time_goes_on() {
+    let device = Device::flex();
+    let mut state = StructuredState::new(&[], LANES, &device);
+    state.advance(StepMode::Predict);
+    let bank = |lanes| Bank {
+        rho: Tensor::ones([lanes, HEADS, 3, 4, WIDTH], &device),
+        stream: None,
+    };
+    state.add_bank("patch", bank(LANES)).unwrap();
+    assert_eq!((state.names().len(), state.times()), (1, &[1, 1][..]));
+    state.add_bank("patch", bank(LANES)).unwrap();
+    assert_eq!(state.names().len(), 1);
+    assert!(state.add_bank("other", bank(LANES + 1)).is_err());
+}

@@ -1,6 +1,6 @@
 //! Memories of places as the writes that they consist of: the factored form of the read.
 
-use super::{Edges, PlaceDecay, WriteOrder, graph_recall};
+use super::{Edges, PlaceDecay, WriteOrder, graph_recall, place_write};
 use burn::tensor::Tensor;
 
 /// Memories of places that were empty, as the writes into them. A memory is never formed.
@@ -104,6 +104,36 @@ impl History {
         reads.reduce(|sum, read| sum + read).unwrap_or_else(|| {
             let [lanes, heads, readers, _] = q.dims();
             Tensor::zeros([lanes, heads, readers, self.width], (&q.device(), q.dtype()))
+        })
+    }
+
+    /// The same writes with their keys and values changed, such as [detached](Tensor::detach) or on other lanes.
+    pub fn map(mut self, mut change: impl FnMut(Tensor<4>) -> Tensor<4>) -> Self {
+        for write in &mut self.writes {
+            write.keys = change(write.keys.clone());
+            write.values = change(write.values.clone());
+        }
+        self
+    }
+
+    /// The memories that the writes make, `[B, H, P, N, D]`; `None` if nothing was written.
+    pub fn memories(&self) -> Option<Tensor<5>> {
+        let [lanes, heads, places, neurons] = self.writes.first()?.keys.dims();
+        let (shape, first) = ([lanes, heads, places, neurons, self.width], &self.writes[0].keys);
+        let empty = Tensor::zeros(shape, (&first.device(), first.dtype()));
+        let kept = |time| PlaceDecay {
+            order: WriteOrder::DecayThenWrite,
+            ..self.decay.over(time)
+        };
+        let mut before = self.writes[0].age;
+        let rho = self.writes.iter().fold(empty, |rho, write| {
+            let since = before - write.age;
+            before = write.age;
+            place_write(write.keys.clone(), write.values.clone(), rho, &kept(since))
+        });
+        Some(match kept(before).factors() {
+            None => rho,
+            Some(factors) => rho * factors.reshape([1, heads, 1, 1, 1]),
         })
     }
 }

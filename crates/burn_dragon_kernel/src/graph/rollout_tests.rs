@@ -274,7 +274,7 @@ fn a_write_over_no_time_does_not_decay_what_was_written_before() {
         };
         let mut history = History::empty(WIDTH, decay.clone());
         let mut rho = Tensor::<5>::zeros([1, 2, places, NEURONS, WIDTH], &device);
-        assert!(history.is_empty());
+        assert!(history.is_empty() && history.memories().is_none());
         for (step, time) in [1.0, 0.0, 2.5].into_iter().enumerate() {
             let v = v.clone() + step as f64;
             history.write_over(query(&v), v.clone(), time);
@@ -282,7 +282,15 @@ fn a_write_over_no_time_does_not_decay_what_was_written_before() {
             let expected = graph_read(query(&state(places, &device)), rho.clone(), &edges);
             let read = history.read(query(&state(places, &device)), &edges);
             close("a read", &values(read), &values(expected));
+            close(
+                "the memories",
+                &values(history.memories().unwrap()),
+                &values(rho.clone()),
+            );
         }
         assert_eq!(history.len(), 3);
+        let doubled = history.map(|tensor| tensor * 2.0);
+        let rho = rho * 4.0; // keys and values
+        close("the memories", &values(doubled.memories().unwrap()), &values(rho));
     }
 }

@@ -1,8 +1,13 @@
 //! Table `[model]`: the backbone and the sizes of an encoder.
 
+use super::cellular::{Cellular, CellularConfig};
+use super::convolution;
+use super::pyramid::PyramidConfig;
 use super::stem;
 use crate::error::VisionError;
 use crate::picture::Colours;
+use burn::tensor::TensorData;
+use burn_dragon_core::api::expert::initial;
 use burn_dragon_core::api::structured::Grid;
 use burn_dragon_core::api::{Connector, Positions, Read, TensorShape, TrunkConfig};
 use schemars::JsonSchema;
@@ -60,8 +65,14 @@ pub struct ModelConfig {
     pub dropout: f64,
     /// Constant that the norms add to the variance, 1.2e-38 to 1.
     pub norm_eps: f64,
-    /// Standard deviation of the initial weights, N(0, `init_std`); 1.1e-19 to 1000.
+    /// Standard deviation of the initial weights, N(0, `init_std`); 1.1e-19 to 1000. Matrices of a stem have `1 / sqrt(inputs)`.
     pub init_std: f64,
+    /// Table `[model.cellular]`, with `type = "cellular"`: memories of the patches. If absent, its defaults.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cellular: Option<CellularConfig>,
+    /// Table `[model.pyramid]`, with `type = "pyramid"`: banks of memories. If absent, its defaults.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pyramid: Option<PyramidConfig>,
 }
 
 impl Default for ModelConfig {
@@ -84,6 +95,8 @@ impl Default for ModelConfig {
             dropout: 0.0,
             norm_eps: 1e-5,
             init_std: 0.05,
+            cellular: None,
+            pyramid: None,
         }
     }
 }
@@ -95,6 +108,12 @@ pub enum BackboneKind {
     /// Every patch reads every patch, anew at each level.
     #[default]
     Dense,
+    /// A patch reads the memories of its neighbours, which all levels write: a column.
+    Cellular,
+    /// Patches, coarse cells and hubs have memories, and read each other's: a stack.
+    Pyramid,
+    /// Residual blocks of convolutions, one for each level, without memory: a control, and a teacher.
+    Convolution,
 }
 
 /// Stem: how the pixels of a patch become a vector.
@@ -220,6 +239,29 @@ impl ModelConfig {
         }
     }
 
+    /// Settings of a cellular backbone; `None` of others.
+    pub fn cellular(&self) -> Option<CellularConfig> {
+        (self.kind == BackboneKind::Cellular).then(|| self.cellular.clone().unwrap_or_default())
+    }
+
+    /// Settings of a pyramid; `None` of others.
+    pub fn pyramid(&self) -> Option<PyramidConfig> {
+        (self.kind == BackboneKind::Pyramid).then(|| self.pyramid.clone().unwrap_or_default())
+    }
+
+    /// Initial weights of an encoder, each a function of `seed` and its name alone.
+    pub(crate) fn initial(&self, seed: u64) -> impl FnMut(&str, &[usize]) -> TensorData + use<> {
+        let (sizes, std) = (self.trunk(), self.init_std);
+        let (mut drawn, mut of_cellular) = (initial(&sizes, seed), Cellular::initial(&sizes, seed));
+        move |name, shape| match name.strip_prefix("cellular.") {
+            Some(own) => of_cellular(own, shape),
+            None if name.starts_with("stem.") || name.starts_with("convolutions.") => {
+                of_variance(drawn(name, shape), std)
+            }
+            None => drawn(name, shape),
+        }
+    }
+
     /// Tensors of an encoder, in the order of its fields.
     pub fn tensors(&self) -> Vec<TensorShape> {
         let (d, Grid { height, width }) = (self.d_model, self.grid());
@@ -231,7 +273,19 @@ impl ModelConfig {
         if self.summary == Summary::Cls {
             tensors.push(TensorShape::new("cls", [1, d]));
         }
-        tensors.extend(self.trunk().tensors());
+        let sizes = self.trunk();
+        let named = |prefix: &str, tensors: Vec<TensorShape>| {
+            let renamed = |tensor: TensorShape| TensorShape::new(format!("{prefix}.{}", tensor.name), tensor.shape);
+            tensors.into_iter().map(renamed).collect::<Vec<_>>()
+        };
+        if matches!(self.kind, BackboneKind::Dense | BackboneKind::Cellular) {
+            tensors.extend(sizes.tensors());
+        }
+        tensors.extend(self.cellular().map_or_else(Vec::new, |own| named("cellular", own.tensors(&sizes))));
+        tensors.extend(self.pyramid().map_or_else(Vec::new, |own| named("pyramid", own.tensors(d))));
+        if self.kind == BackboneKind::Convolution {
+            tensors.extend(convolution::tensors(self));
+        }
         tensors
     }
 
@@ -246,10 +300,19 @@ impl ModelConfig {
         let Grid { height, width } = self.grid();
         let kind = match self.kind {
             BackboneKind::Dense => "dense",
+            BackboneKind::Cellular => "cellular",
+            BackboneKind::Pyramid => "pyramid",
+            BackboneKind::Convolution => "convolutions",
+        };
+        let sizes = match self.kind {
+            BackboneKind::Dense | BackboneKind::Cellular => {
+                format!(", {} heads, {} neurons", self.n_heads, self.n_neurons)
+            }
+            BackboneKind::Pyramid | BackboneKind::Convolution => String::new(),
         };
         format!(
-            "{kind}, {height} x {width} patches of {} pixels, {} levels, width {}, {} heads, {} neurons",
-            self.patch_size, self.n_levels, self.d_model, self.n_heads, self.n_neurons
+            "{kind}, {height} x {width} patches of {} pixels, {} levels, width {}{sizes}",
+            self.patch_size, self.n_levels, self.d_model
         )
     }
 
@@ -262,6 +325,7 @@ impl ModelConfig {
         self.check_grid()?;
         self.check_stem()?;
         self.check_kinds()?;
+        self.check_backbone()?;
         for (key, levels) in [
             ("model.evaluation_levels", self.evaluation_levels),
             ("model.backprop_levels", self.backprop_levels),
@@ -269,6 +333,38 @@ impl ModelConfig {
             if let Some(levels) = levels.filter(|levels| !(1..=MOST_LEVELS).contains(levels)) {
                 return refuse(key, format!("is {levels}; expected a number from 1 to {MOST_LEVELS}"));
             }
+        }
+        Ok(())
+    }
+
+    fn check_backbone(&self) -> Result<(), VisionError> {
+        for (key, given, kind) in [
+            ("model.cellular", self.cellular.is_some(), BackboneKind::Cellular),
+            ("model.pyramid", self.pyramid.is_some(), BackboneKind::Pyramid),
+        ] {
+            if given && self.kind != kind {
+                return refuse(key, "is given, which is for another model.type; leave it out".into());
+            }
+        }
+        if let Some(cellular) = self.cellular() {
+            cellular.validate(&self.trunk())?;
+        }
+        if let Some(pyramid) = self.pyramid() {
+            pyramid.validate()?;
+        }
+        if self.kind == BackboneKind::Dense {
+            return Ok(());
+        }
+        let only_dense = "which is for model.type = \"dense\"";
+        if self.summary == Summary::Cls {
+            return refuse("model.summary", format!("is \"cls\", {only_dense}; expected \"mean\""));
+        }
+        if matches!(self.positions, GridPositions::Rope2d | GridPositions::AlibiRaster) {
+            let reason = format!("are of a dense read, {only_dense}; expected \"learned_2d\", \"sine_cosine_2d\" or \"none\"");
+            return refuse("model.positions", reason);
+        }
+        if self.read != DenseRead::Full {
+            return refuse("model.read", format!("is given, {only_dense}; leave it out"));
         }
         Ok(())
     }
@@ -335,6 +431,14 @@ impl ModelConfig {
             _ => Ok(()),
         }
     }
+}
+
+/// Weights of standard deviation `std`, scaled to `1 / sqrt(inputs)`, so that outputs have the variance of inputs.
+pub(crate) fn of_variance(data: TensorData, std: f64) -> TensorData {
+    let shape = data.shape().clone();
+    let factor = 1.0 / ((shape[0] as f64).sqrt() * std);
+    let values: Vec<f32> = data.iter::<f32>().map(|value| (f64::from(value) * factor) as f32).collect();
+    TensorData::new(values, shape)
 }
 
 pub(crate) fn refuse(key: &'static str, reason: String) -> Result<(), VisionError> {

@@ -8,30 +8,33 @@
 //! y = relu(a decoder_y) * x;  v = norm(v + norm(y encoder))
 //! ```
 
-use super::config::{DenseRead, GridPositions, ModelConfig};
-use super::{VisionPass, positions};
+use super::config::{DenseRead, GridPositions, ModelConfig, Summary};
+use super::positions;
+use super::step::{Backbone, State, StepPass};
+use crate::error::VisionError;
 use burn::tensor::{Tensor, activation};
 use burn_dragon_core::api::expert::{Level, View, derive};
+use burn_dragon_core::api::structured::StepMode;
 use burn_dragon_core::api::{Credit, Read, Trunk};
-use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Retention, Rotation, SpeakInput, join, perceive, speak};
+use burn_dragon_kernel::api::{
+    DropoutMask, LevelWeights, Precision, Retention, Rotation, SpeakInput, join, perceive, speak,
+};
 
 /// Constant added to the sums of the sizes of scores.
 const ROW_EPS: f64 = 1e-6;
 
-/// Levels of a pass of a dense backbone.
-pub(super) struct Dense<'a> {
+/// A dense backbone with the weights of a pass.
+#[derive(Debug)]
+pub struct DenseSteps<'a> {
     config: &'a ModelConfig,
     level: Level,
     /// Bias of the scores, `[1, H, T, T]`.
     bias: Option<Tensor<4>>,
-    pass: VisionPass,
 }
 
-impl<'a> Dense<'a> {
-    /// Levels for streams of `tokens` tokens, in the precision and on the device of `v`.
-    ///
-    /// If some patches are left out, their places are given: `rotation` then is that of each lane.
-    pub(super) fn new(config: &'a ModelConfig, trunk: &Trunk, v: &Tensor<4>, rotation: Option<Rotation>, pass: VisionPass) -> Self {
+impl<'a> DenseSteps<'a> {
+    /// Steps of streams like `v`, `[B, 1, T, D]`. Without a rotation, nothing turns.
+    pub(super) fn new(config: &'a ModelConfig, trunk: &Trunk, v: &Tensor<4>, rotation: Option<Rotation>) -> Self {
         let (tokens, dtype, device) = (v.dims()[2], v.dtype(), v.device().inner());
         let rotation = rotation.unwrap_or_else(|| positions::no_rotation(config, tokens, dtype, &device));
         let bias = (config.positions == GridPositions::AlibiRaster)
@@ -44,35 +47,22 @@ impl<'a> Dense<'a> {
                 read: Read::Full,
                 retention: Retention::default(),
                 eps: config.norm_eps,
-                precision: pass.precision,
+                precision: Precision::F32,
                 credit: Credit::Full,
             },
             bias,
-            pass,
         }
     }
 
-    /// The stream after level number `index`, counted from 0.
-    pub(super) fn step(&self, v: Tensor<4>, index: usize) -> Tensor<4> {
-        let seed = self.pass.dropout_seed.filter(|_| self.config.dropout > 0.0);
-        let dropout = seed.map(|seed| DropoutMask::new(derive(seed, "level", 0, index as u64), self.config.dropout));
-        let u = match self.config.read {
-            DenseRead::Full => self.level.run(v.clone(), None, dropout, View::Nothing).u,
-            DenseRead::Softmax | DenseRead::RowL1 => self.by_scores(v.clone(), dropout),
-        };
-        join(v, u, self.config.norm_eps)
-    }
-
     /// Contribution of a level whose tokens are read by scores.
-    fn by_scores(&self, v: Tensor<4>, dropout: Option<DropoutMask>) -> Tensor<4> {
+    fn by_scores(&self, v: Tensor<4>, dropout: Option<DropoutMask>, precision: Precision) -> Tensor<4> {
         let Level {
             weights,
             rotation,
             eps,
-            precision,
             ..
         } = &self.level;
-        let x = perceive(v.clone(), weights, *precision); // [B, H, T, N]
+        let x = perceive(v.clone(), weights, precision); // [B, H, T, N]
         let q = rotation.rotate(x);
         let neurons = q.dims()[3];
         let scores = q.clone().matmul(q.transpose()) / (neurons as f64).sqrt(); // [B, H, T, T]
@@ -91,10 +81,44 @@ impl<'a> Dense<'a> {
             weights: LevelWeights::clone(weights),
             eps: *eps,
             dropout,
-            precision: *precision,
+            precision,
             count: false,
         })
         .u
+    }
+}
+
+impl Backbone for DenseSteps<'_> {
+    fn start(&self, v: Tensor<4>) -> State {
+        State::of_patches(v)
+    }
+
+    fn step(&self, state: &mut State, mode: StepMode, pass: StepPass) -> Result<(), VisionError> {
+        let (v, eps) = (state.stream(), self.config.norm_eps);
+        let seed = pass.dropout_seed.filter(|_| self.config.dropout > 0.0);
+        let mask = |seed| DropoutMask::new(derive(seed, "level", 0, state.steps() as u64), self.config.dropout);
+        let (dropout, precision) = (seed.map(mask), pass.precision);
+        let u = match self.config.read {
+            DenseRead::Full => {
+                let level = Level {
+                    precision,
+                    ..self.level.clone()
+                };
+                level.run(v.clone(), None, dropout, View::Nothing).u
+            }
+            DenseRead::Softmax | DenseRead::RowL1 => self.by_scores(v.clone(), dropout, precision),
+        };
+        state.advance(join(v, u, eps), mode);
+        Ok(())
+    }
+
+    fn summary(&self, state: &State) -> Result<Tensor<2>, VisionError> {
+        let v = state.stream();
+        let [lanes, _, _, d] = v.dims();
+        Ok(match self.config.summary {
+            Summary::Mean => state.mean(),
+            Summary::Cls => v.narrow(2, 0, 1).reshape([lanes, d]),
+        })
     }
 }
 

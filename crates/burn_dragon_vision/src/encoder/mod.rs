@@ -1,30 +1,69 @@
-//! Encoder: a picture in, a state of its patches out, level after level.
+//! Encoder: a picture in, a state of its patches out, step after step.
 //!
 //! ```text
 //! v = norm(stem(pixels) + positions)          [B, 1, T, D]
-//! L times, with the same weights: a level of the backbone
-//! summary = mean of the patches, or the token before them
+//! L steps of the backbone, with the same weights
+//! summary = mean of the patches, or another readout
 //! ```
+//!
+//! | what | where |
+//! |---|---|
+//! | sizes and kinds | `config.rs` |
+//! | pixels to patches, positions | `stem.rs`, `positions.rs` |
+//! | what backbones have in common: a state, and steps of it | `step.rs` |
+//! | use of memories, and the order of writes and reads | `memory_use.rs` |
+//! | modes of a step | `modes.rs` |
+//! | neighbours of a patch | `near.rs` |
+//! | dense backbone | `dense.rs` |
+//! | cellular backbone | `cellular/` |
+//! | pyramid backbone | `pyramid/` |
+//! | residual convolutions, as control and as teacher | `convolution.rs` |
 
+mod cellular;
 mod config;
+mod convolution;
 mod dense;
+mod memory_use;
+mod modes;
+mod near;
 mod positions;
+mod pyramid;
 mod stem;
+mod step;
+#[cfg(test)]
+mod testing;
 
+pub use cellular::{Cellular, CellularConfig, CellularSteps, Gains};
 pub use config::{BackboneKind, DenseRead, GridPositions, ModelConfig, StemKind, Summary};
+pub use convolution::{ConvolutionSteps, Convolutions};
+pub use dense::DenseSteps;
+pub use memory_use::{MemoryUse, Order};
+pub use modes::Modes;
+pub use near::{AtBorder, NearConfig, NearShape};
+pub use pyramid::{
+    BankDecay, BankLink, HubGates, ModeLinks, PyramidBackbone, PyramidConfig, PyramidSteps, Readout,
+    Schedule, Substep,
+};
 pub use stem::Stem;
+pub use step::{Backbone, State, StepPass};
 
-pub(crate) use config::{is_default, refuse};
+pub(crate) use config::{is_default, of_variance, refuse};
 pub(crate) use positions::sine_cosine;
 pub(crate) use stem::{patchify, product, unpatchify};
 
 use crate::error::VisionError;
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_core::api::expert::{ParameterBuilder, initial, norm};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_dragon_core::api::expert::{ParameterBuilder, norm};
+use burn_dragon_core::api::structured::StepMode;
 use burn_dragon_core::api::{FreeMemory, Need, Precision, Trunk};
 use burn_dragon_kernel::api::Rotation;
-use dense::Dense;
+
+/// Name of a cellular backbone's own tensors in files.
+const CELLULAR: &str = "cellular";
+
+/// Name of a pyramid's tensors in files.
+const PYRAMID: &str = "pyramid";
 
 /// Encoder of pictures.
 #[derive(Module, Debug)]
@@ -37,8 +76,14 @@ pub struct VisionEncoder {
     pub columns: Option<Param<Tensor<2>>>,
     /// Token before the patches, `[1, D]`, if there is one.
     pub cls: Option<Param<Tensor<2>>>,
-    /// Levels.
-    pub trunk: Trunk,
+    /// Matrices of the levels of a dense or cellular backbone.
+    pub trunk: Option<Trunk>,
+    /// What a cellular backbone has beside them.
+    pub cellular: Option<Cellular>,
+    /// Pyramid backbone.
+    pub pyramid: Option<PyramidBackbone>,
+    /// Residual convolutions.
+    pub convolutions: Option<Convolutions>,
     #[module(skip)]
     config: ModelConfig,
 }
@@ -52,6 +97,8 @@ pub struct VisionPass {
     pub dropout_seed: Option<u64>,
     /// Precision of the factors in the products of the levels, on the processor.
     pub precision: Precision,
+    /// Use of the memories that are carried from level to level.
+    pub memory: MemoryUse,
 }
 
 /// What an encoder knows of pictures after a level.
@@ -84,7 +131,7 @@ impl VisionEncoder {
         config.validate()?;
         let need = Need::of("a model of this shape").with("weights", config.parameters().saturating_mul(4));
         FreeMemory::room_for(&need, || "use a smaller d_model or n_neurons".into())?;
-        Self::from_weights(config, device, initial(&config.trunk(), seed))
+        Self::from_weights(config, device, config.initial(seed))
     }
 
     /// Creates an encoder from given weights: `weight` returns each one, f32, by name and shape.
@@ -103,12 +150,41 @@ impl VisionEncoder {
         let mut build = ParameterBuilder::new(config.tensors(), device, &mut weight);
         let stem = Stem::build(config, &mut build);
         let [rows, columns, cls] = ["rows", "columns", "cls"].map(|name| build.optional(name));
+        let sizes = config.trunk();
+        let of = |prefix: &'static str| move |name: &str| format!("{prefix}.{name}");
+        let trunk = match config.kind {
+            BackboneKind::Dense | BackboneKind::Cellular => Some(Trunk::from_weights(&sizes, device, &mut weight)?),
+            BackboneKind::Pyramid | BackboneKind::Convolution => None,
+        };
+        let cellular = match config.cellular() {
+            Some(own) => {
+                let name = of(CELLULAR);
+                Some(Cellular::from_weights(&own, &sizes, device, |field, shape| {
+                    weight(&name(field), shape)
+                })?)
+            }
+            None => None,
+        };
+        let pyramid = match config.pyramid() {
+            Some(own) => {
+                let name = of(PYRAMID);
+                Some(PyramidBackbone::from_weights(&own, &sizes, device, |field, shape| {
+                    weight(&name(field), shape)
+                })?)
+            }
+            None => None,
+        };
+        let convolutions = (config.kind == BackboneKind::Convolution)
+            .then(|| Convolutions::build(config, &mut ParameterBuilder::new(config.tensors(), device, &mut weight)));
         Ok(Self {
             stem,
             rows,
             columns,
             cls,
-            trunk: Trunk::from_weights(&config.trunk(), device, weight)?,
+            trunk,
+            cellular,
+            pyramid,
+            convolutions,
             config: config.clone(),
         })
     }
@@ -120,7 +196,18 @@ impl VisionEncoder {
 
     /// Device of the weights.
     pub fn device(&self) -> Device {
-        self.trunk.device()
+        self.like().device()
+    }
+
+    /// A weight, for its device and its kind of numbers.
+    fn like(&self) -> Tensor<2> {
+        let of_stem = self.stem.stages.first().map(Param::val);
+        let of_trunk = || self.trunk.as_ref().map(|trunk| trunk.encoder.val());
+        let of_pyramid = || self.pyramid.as_ref().map(|pyramid| pyramid.value.val());
+        match of_stem.or_else(of_trunk).or_else(of_pyramid) {
+            Some(weight) => weight,
+            None => unreachable!("every encoder has a stem with weights, or a backbone with weights"),
+        }
     }
 
     /// Stream before the first level.
@@ -163,7 +250,7 @@ impl VisionEncoder {
                 Some((rows + columns).reshape([grid.places(), d]))
             }
             _ if self.config.positions == GridPositions::SineCosine2d => {
-                let like = self.trunk.decoder_x.val();
+                let like = self.like();
                 let table = positions::sine_cosine(&self.config, &like.device().inner()).cast(like.dtype());
                 Some(if like.is_autodiff() { table.autodiff() } else { table })
             }
@@ -171,29 +258,62 @@ impl VisionEncoder {
         }
     }
 
+    /// The backbone with the weights of a pass, for streams like `v`.
+    ///
+    /// # Errors
+    /// If patches are left out, and the backbone needs them all.
+    pub fn backbone(&self, v: &Tensor<4>, hidden: &Hidden) -> Result<Box<dyn Backbone + '_>, VisionError> {
+        let grid = self.config.grid();
+        if let (Hidden::AllBut(_), true) = (hidden, self.config.kind != BackboneKind::Dense) {
+            return Err(VisionError::Config {
+                key: "model.type",
+                reason: "is not \"dense\": the backbone needs all patches of the grid; put a token in place of hidden ones".into(),
+            });
+        }
+        Ok(match (&self.trunk, &self.cellular, &self.pyramid, &self.convolutions) {
+            (Some(trunk), Some(cellular), ..) => Box::new(cellular.steps(trunk, grid)),
+            (Some(trunk), ..) => {
+                let rotation = self.rotation(v, hidden);
+                Box::new(DenseSteps::new(&self.config, trunk, v, rotation))
+            }
+            (_, _, Some(pyramid), _) => Box::new(pyramid.steps(grid)?),
+            (.., Some(convolutions)) => Box::new(convolutions.steps(&self.config)),
+            _ => unreachable!("an encoder has a backbone"),
+        })
+    }
+
     /// What the encoder knows of pictures after each level. Levels without gradients, with
     /// [`ModelConfig::backprop_levels`], are constants.
     ///
     /// # Errors
-    /// If patches are left out, and the backbone needs them all.
+    /// As [`backbone`](Self::backbone).
     pub fn look(&self, pixels: Tensor<4>, hidden: &Hidden, pass: VisionPass) -> Result<Vec<Seen>, VisionError> {
         let v = self.embed(pixels, hidden);
+        let backbone = self.backbone(&v, hidden)?;
         let levels = pass.levels.unwrap_or(self.config.n_levels);
-        let dense = Dense::new(&self.config, &self.trunk, &v, self.rotation(&v, hidden), pass);
         let free = match self.config.backprop_levels {
             Some(learnt) if v.is_autodiff() => levels.saturating_sub(learnt),
             _ => 0,
         };
-        let mut stream = v;
-        let step = |level: usize| {
-            let next = dense.step(stream.clone(), level);
-            stream = if level < free { next.detach() } else { next };
-            Seen {
-                summary: self.summary(stream.clone()),
-                stream: stream.clone(),
-            }
+        let options = StepPass {
+            dropout_seed: pass.dropout_seed,
+            precision: pass.precision,
+            memory: pass.memory,
         };
-        Ok((0..levels).map(step).collect())
+        let mut state = backbone.start(v);
+        let mut seen = Vec::with_capacity(levels);
+        for level in 0..levels {
+            let mode = if level == 0 { StepMode::Observe } else { StepMode::Refine };
+            backbone.step(&mut state, mode, options)?;
+            if level < free {
+                state = state.detach();
+            }
+            seen.push(Seen {
+                stream: state.stream(),
+                summary: backbone.summary(&state)?,
+            });
+        }
+        Ok(seen)
     }
 
     /// What the encoder knows of pictures after the last level.
@@ -219,16 +339,6 @@ impl VisionEncoder {
             cos: of_kept(&whole.cos, kept, first),
             sin: of_kept(&whole.sin, kept, first),
         })
-    }
-
-    /// Summary of pictures, `[B, D]`, from a stream.
-    fn summary(&self, stream: Tensor<4>) -> Tensor<2> {
-        let [lanes, _, tokens, d] = stream.dims();
-        let stream = stream.reshape([lanes, tokens, d]);
-        match self.config.summary {
-            Summary::Mean => stream.mean_dim(1).reshape([lanes, d]),
-            Summary::Cls => stream.narrow(1, 0, 1).reshape([lanes, d]),
-        }
     }
 
     /// Tokens of the patches, `[B, P, D]`, from a stream.

@@ -1,0 +1,104 @@
+//! What the tests of the backbones share.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use burn_dragon_core::api::expert::{Rng, load, snapshot};
+use burn_dragon_core::api::{Connector, Positions, Read, Trunk, TrunkConfig};
+use std::collections::BTreeMap;
+
+/// A small trunk: full reads, no positions.
+pub(super) fn trunk_config() -> TrunkConfig {
+    TrunkConfig {
+        d_model: 8,
+        n_heads: 2,
+        n_neurons: 12,
+        n_levels: 3,
+        dropout: 0.0,
+        rope_theta: 65536.0,
+        norm_eps: 1e-5,
+        init_std: 0.5,
+        decay: None,
+        positions: Positions::None,
+        connector: Connector::Plain,
+        read: Read::Full,
+    }
+}
+
+pub(super) fn trunk(device: &Device) -> Trunk {
+    Trunk::new(&trunk_config(), 3, device).unwrap()
+}
+
+/// Patches of pictures, `[B, 1, P, D]`.
+pub(super) fn patches(lanes: usize, places: usize, width: usize, seed: u64, device: &Device) -> Tensor<4> {
+    let mut rng = Rng::new(seed);
+    let numbers: Vec<f32> = (0..lanes * places * width).map(|_| rng.normal() as f32).collect();
+    Tensor::from_data(TensorData::new(numbers, [lanes, 1, places, width]), device)
+}
+
+pub(super) fn numbers<const R: usize>(tensor: &Tensor<R>) -> Vec<f32> {
+    let data = tensor.clone().into_data().convert::<f32>();
+    data.iter::<f32>().collect()
+}
+
+#[track_caller]
+pub(super) fn close(what: &str, given: &[f32], expected: &[f32], within: f32) {
+    assert_eq!(given.len(), expected.len(), "{what}");
+    let size = expected.iter().fold(1.0_f32, |most, x| most.max(x.abs()));
+    let worst = given
+        .iter()
+        .zip(expected)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
+    assert!(
+        worst <= within * size,
+        "{what}: differs by {worst}, numbers up to {size}"
+    );
+}
+
+/// Whether two lists of numbers differ by more than rounding.
+pub(super) fn differ(one: &[f32], other: &[f32]) -> bool {
+    assert_eq!(one.len(), other.len());
+    one.iter().zip(other).any(|(a, b)| (a - b).abs() > 1e-3)
+}
+
+/// Checks the gradients of every parameter of a module against central differences: of the entries of each parameter, some
+/// that are spread over it. `found` gives the gradients of a loss by name, and `loss` the loss of changed parameters.
+pub(super) fn check_gradients<M: Module>(
+    module: &M,
+    found: &BTreeMap<String, Vec<f32>>,
+    loss: impl Fn(M) -> f64,
+) {
+    const STEP: f32 = 1e-3;
+    for (name, values) in snapshot(module) {
+        let values: Vec<f32> = values.iter::<f32>().collect();
+        let gradient = &found[&name];
+        assert_eq!(gradient.len(), values.len(), "{name}");
+        let most = gradient.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+        assert!(most > 0.0, "{name}: all gradients are 0");
+        for entry in (0..values.len()).step_by(values.len().div_ceil(7)) {
+            let at = |offset: f32| {
+                let changed = load(module.clone(), |other, shape| {
+                    let mut values = values.clone();
+                    values[entry] += offset;
+                    (other == name).then(|| TensorData::new(values, shape))
+                });
+                loss(changed)
+            };
+            let difference = ((at(STEP) - at(-STEP)) / f64::from(2.0 * STEP)) as f32;
+            let off = (difference - gradient[entry]).abs();
+            assert!(
+                off < 0.02 * most.max(1.0),
+                "{name}[{entry}]: gradient {}, difference {difference}",
+                gradient[entry]
+            );
+        }
+    }
+}
+
+/// The gradient of a parameter as numbers.
+pub(super) fn gradient<const R: usize>(
+    parameter: &Param<Tensor<R>>,
+    found: &burn::tensor::Gradients,
+) -> Vec<f32> {
+    numbers(&parameter.val().grad(found).unwrap())
+}
