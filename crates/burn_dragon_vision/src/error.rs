@@ -35,6 +35,20 @@ pub enum VisionError {
         /// The fault, with what is expected.
         reason: String,
     },
+    /// A part of the data without pictures.
+    #[error("the {part} part has no pictures: every file was skipped")]
+    NoPictures {
+        /// Name of the part.
+        part: &'static str,
+    },
+    /// More files skipped than allowed.
+    #[error("{files}; at most a share of {most} may be (dataset.max_skipped)")]
+    Skipped {
+        /// Number of skipped files, and the first ones with their reasons.
+        files: String,
+        /// Largest share.
+        most: f64,
+    },
     /// Work that needs more memory than the machine has free.
     #[error(transparent)]
     Memory(#[from] MemoryError),
@@ -45,7 +59,10 @@ impl From<VisionError> for TrainError {
     fn from(error: VisionError) -> Self {
         match error {
             VisionError::Config { .. } | VisionError::Model(_) => Self::Usage(error.to_string()),
-            VisionError::Read { .. } | VisionError::Format { .. } => Self::BadInput(error.to_string()),
+            VisionError::Read { .. }
+            | VisionError::Format { .. }
+            | VisionError::NoPictures { .. }
+            | VisionError::Skipped { .. } => Self::BadInput(error.to_string()),
             VisionError::Memory(error) => Self::Memory(error),
         }
     }

@@ -55,7 +55,12 @@ impl Picture {
 
     /// A picture of zeros: black.
     pub fn black(height: usize, width: usize, colours: Colours) -> Self {
-        Self::new(height, width, colours, vec![0; height * width * colours.channels()])
+        Self::new(
+            height,
+            width,
+            colours,
+            vec![0; height * width * colours.channels()],
+        )
     }
 
     /// Number of rows.
