@@ -3,6 +3,7 @@
 //! | what | where |
 //! |---|---|
 //! | pictures as numbers | [`api::Picture`] |
+//! | pictures and clips from a seed or from files, in two parts | [`api::DatasetConfig`], [`api::Data`] |
 //! | the encoder | [`api::VisionEncoder`] |
 
 mod batch;
@@ -27,6 +28,10 @@ mod task;
 
 /// Main items of this crate.
 pub mod api {
+    pub use crate::data::{
+        Cifar10Config, Clip, ClipPart, Clips, Data, DatasetConfig, Example, Fit, FolderConfig, GlyphsConfig,
+        MnistConfig, MotionConfig, MovingGlyphsConfig, MovingMnistConfig, Part, PictureShape, Pictures, luma,
+    };
     pub use crate::encoder::{
         AtBorder, Backbone, BackboneKind, BankDecay, BankLink, Cellular, CellularConfig, CellularSteps,
         ConvolutionSteps, Convolutions, DenseRead, DenseSteps, Gains, GridPositions, Hidden, HubGates, MemoryUse,
