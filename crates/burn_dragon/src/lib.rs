@@ -13,6 +13,7 @@
 //! | [`api::language`] | language models: data, training, evaluation, generation |
 //! | [`api::graph`] | graph models: memories of nodes, distances, classification of nodes and graphs (feature `train`) |
 //! | [`api::sudoku`] | sudoku models: puzzles, exact solver, training, solving (feature `train`) |
+//! | [`api::vision`] | vision models: pictures, encoders, objectives with and without labels, probes (feature `train`) |
 //! | [`api::expert`] | parts behind those, for those who build on them |
 //! | [`burn`] | the tensor library |
 //!
@@ -49,6 +50,8 @@ pub mod api {
     pub use burn_dragon_sudoku::api as sudoku;
     #[cfg(feature = "train")]
     pub use burn_dragon_train::api as train;
+    #[cfg(feature = "train")]
+    pub use burn_dragon_vision::api as vision;
 
     /// Parts behind the curated names, crate by crate.
     pub mod expert {
@@ -64,5 +67,7 @@ pub mod api {
         pub use burn_dragon_sudoku::api::expert as sudoku;
         #[cfg(feature = "train")]
         pub use burn_dragon_train::api::expert as train;
+        #[cfg(feature = "train")]
+        pub use burn_dragon_vision::api::expert as vision;
     }
 }

@@ -1,7 +1,7 @@
 //! Families of this program, one line each.
 
 use crate::exit::Usage;
-use crate::own_data::{GRAPHS, OwnData, PUZZLES, TEXTS};
+use crate::own_data::{GRAPHS, OwnData, PICTURES, PUZZLES, TEXTS};
 use burn_dragon::api::checkpoint::ModelFile;
 use burn_dragon::api::graph::GraphFamily;
 use burn_dragon::api::language::Language;
@@ -11,6 +11,7 @@ use burn_dragon::api::train::{
     Predictions, Preset, Ran, ReadAs, RunRequest, Task, TrainError, check_config, config_reference,
     config_schema, eval, plan, resolve, run,
 };
+use burn_dragon::api::vision::Vision;
 use burn_dragon_train::api::expert::flatten;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ const FAMILIES: &[Entry] = &[
     Entry::of::<Language>("text", TEXTS),
     Entry::of::<Sudoku>("lists", PUZZLES),
     Entry::of::<GraphFamily>("json", GRAPHS),
+    Entry::of::<Vision>("folder", PICTURES),
 ];
 
 /// Functions of the verbs for a family.

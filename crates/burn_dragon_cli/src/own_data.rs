@@ -58,3 +58,17 @@ path = \"graphs.json\"                # a file, from the folder in which the com
         ("predict the classes of graphs", "predict runs/latest graphs.json"),
     ],
 };
+
+/// Pictures for the vision family.
+pub(crate) const PICTURES: OwnData = OwnData {
+    path: "pictures/",
+    what: "pictures (train/CLASS/*.png or .jpg, and val/CLASS/...)",
+    table: "[dataset]
+type = \"folder\"
+path = \"pictures/\"                  # a folder or a .zip, from the folder in which the command runs
+",
+    uses: &[
+        ("evaluate it on the held-out pictures", "eval runs/latest"),
+        ("name what is in pictures", "predict runs/latest pictures/val"),
+    ],
+};

@@ -70,7 +70,9 @@ impl Batch {
 impl Images {
     fn new(pictures: Vec<Pixels>) -> Self {
         let count = pictures.len();
-        let [size, channels] = pictures.first().map_or([0; 2], |first| [first.size(), first.channels()]);
+        let [size, channels] = pictures
+            .first()
+            .map_or([0; 2], |first| [first.size(), first.channels()]);
         let mut values = Vec::with_capacity(count * size * size * channels);
         for picture in pictures {
             assert!(

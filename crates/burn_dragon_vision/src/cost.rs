@@ -9,7 +9,8 @@ const BYTES: u64 = 4;
 impl ModelConfig {
     /// FLOPs of a forward pass per picture, with `levels` levels of `tokens` tokens.
     pub fn forward_flops(&self, tokens: usize, levels: usize) -> u64 {
-        self.stem_flops().saturating_add(self.level_flops(tokens).saturating_mul(levels as u64))
+        self.stem_flops()
+            .saturating_add(self.level_flops(tokens).saturating_mul(levels as u64))
     }
 
     /// Three products of every neuron with the width, and the read.
@@ -25,7 +26,10 @@ impl ModelConfig {
 
     fn stem_flops(&self) -> u64 {
         let numbers = self.stem_places();
-        numbers.into_iter().map(|(places, numbers)| 2 * places * numbers).sum()
+        numbers
+            .into_iter()
+            .map(|(places, numbers)| 2 * places * numbers)
+            .sum()
     }
 
     /// Places of each matrix of the stem, and its numbers.
@@ -42,7 +46,11 @@ impl ModelConfig {
             StemKind::Conv => patches << (2 * (last - 1 - index)),
             StemKind::Linear | StemKind::Identity => patches,
         };
-        matrices.into_iter().enumerate().map(|(index, numbers)| (places(index), numbers)).collect()
+        matrices
+            .into_iter()
+            .enumerate()
+            .map(|(index, numbers)| (places(index), numbers))
+            .collect()
     }
 
     /// Approximate bytes that a training step keeps for a picture.
@@ -73,14 +81,20 @@ impl VisionConfig {
     /// Training FLOPs per picture: forward, and twice that backward; a teacher forward alone is not counted.
     pub(crate) fn step_flops(&self) -> u64 {
         let (views, tokens) = self.views();
-        let learnt = self.model.forward_flops(tokens, self.model.n_levels).saturating_mul(3);
+        let learnt = self
+            .model
+            .forward_flops(tokens, self.model.n_levels)
+            .saturating_mul(3);
         learnt.saturating_mul(views as u64)
     }
 
     /// Approximate peak memory in bytes of a training step of `pictures` pictures.
     pub(crate) fn step_bytes(&self, pictures: usize) -> u64 {
         let (views, tokens) = self.views();
-        let kept = self.model.kept_bytes(tokens, self.model.n_levels).saturating_mul(views as u64);
+        let kept = self
+            .model
+            .kept_bytes(tokens, self.model.n_levels)
+            .saturating_mul(views as u64);
         let weights = self.model.parameters().saturating_mul(4 * BYTES);
         weights.saturating_add(kept.saturating_mul(pictures as u64))
     }

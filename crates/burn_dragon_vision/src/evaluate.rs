@@ -1,8 +1,8 @@
 //! Evaluation: figures of a model on held-out pictures, level by level, and probes of its features beside their anchors.
 
-use crate::data::{Example, Part, Pictures, Pixels};
 use crate::batch::Batch;
 use crate::config::VisionConfig;
+use crate::data::{Example, Part, Pictures, Pixels};
 use crate::encoder::{Hidden, Seen, VisionPass};
 use crate::error::VisionError;
 use crate::model::VisionModel;
@@ -32,10 +32,16 @@ pub(crate) fn spread(all: usize, count: usize) -> Vec<usize> {
 }
 
 /// What a model says of pictures, in words: the likeliest class with its probability.
-pub(crate) fn said(model: &VisionModel, examples: &[Example], classes: &[String]) -> Result<Vec<String>, VisionError> {
+pub(crate) fn said(
+    model: &VisionModel,
+    examples: &[Example],
+    classes: &[String],
+) -> Result<Vec<String>, VisionError> {
     let name = |class: usize| classes.get(class).map_or("?", String::as_str);
     let pixels = pixels(examples, model);
-    let seen = model.encoder.look_last(pixels, &Hidden::Nothing, evaluated(model))?;
+    let seen = model
+        .encoder
+        .look_last(pixels, &Hidden::Nothing, evaluated(model))?;
     let shares = match model.heads.logits(seen.summary) {
         Some(logits) => shares(logits),
         None => vec![Vec::new(); examples.len()],
@@ -44,7 +50,11 @@ pub(crate) fn said(model: &VisionModel, examples: &[Example], classes: &[String]
         let truth = example.label.map(|label| format!("{}: ", name(label as usize)));
         let likeliest = (0..shares.len()).max_by(|&a, &b| shares[a].total_cmp(&shares[b]));
         let answer = likeliest.map(|class| format!("{} ({:.0}%)", name(class), 100.0 * shares[class]));
-        format!("{}{}", truth.unwrap_or_default(), answer.unwrap_or_else(|| "no classifier".into()))
+        format!(
+            "{}{}",
+            truth.unwrap_or_default(),
+            answer.unwrap_or_else(|| "no classifier".into())
+        )
     });
     Ok(words.collect())
 }
@@ -52,7 +62,9 @@ pub(crate) fn said(model: &VisionModel, examples: &[Example], classes: &[String]
 /// Probabilities of the classes, picture by picture.
 pub(crate) fn shares(logits: Tensor<2>) -> Vec<Vec<f32>> {
     let classes = logits.dims()[1];
-    let shares = burn::tensor::activation::softmax(logits, 1).into_data().convert::<f32>();
+    let shares = burn::tensor::activation::softmax(logits, 1)
+        .into_data()
+        .convert::<f32>();
     let values: Vec<f32> = shares.iter::<f32>().collect();
     values.chunks(classes).map(<[f32]>::to_vec).collect()
 }
@@ -67,12 +79,20 @@ pub(crate) fn evaluated(model: &VisionModel) -> VisionPass {
 
 /// Pictures as the model reads them, `[B, S, S, C]`.
 pub(crate) fn pixels(examples: &[Example], model: &VisionModel) -> Tensor<4> {
-    let views = examples.iter().map(|example| Pixels::of(&example.picture)).collect();
+    let views = examples
+        .iter()
+        .map(|example| Pixels::of(&example.picture))
+        .collect();
     Batch::new(vec![views], Vec::new()).pixels(0, &model.device())
 }
 
 /// Summaries of pictures, after the last level of a pass.
-pub(crate) fn features(model: &VisionModel, part: &Part, indices: &[usize], pass: VisionPass) -> Result<Features, VisionError> {
+pub(crate) fn features(
+    model: &VisionModel,
+    part: &Part,
+    indices: &[usize],
+    pass: VisionPass,
+) -> Result<Features, VisionError> {
     let mut rows = Vec::new();
     for indices in indices.chunks(TOGETHER) {
         let pixels = pixels(&part.batch(indices)?, model);
@@ -86,7 +106,13 @@ fn raw(part: &Part, indices: &[usize]) -> Result<Features, VisionError> {
     let mut values = Vec::new();
     for indices in indices.chunks(TOGETHER) {
         for example in part.batch(indices)? {
-            values.extend(example.picture.pixels().iter().map(|&pixel| f32::from(pixel) / 255.0));
+            values.extend(
+                example
+                    .picture
+                    .pixels()
+                    .iter()
+                    .map(|&pixel| f32::from(pixel) / 255.0),
+            );
         }
     }
     Features::new(part.shape().numbers(), values)
@@ -157,7 +183,10 @@ impl Judged<'_> {
             known: self.known().len(),
             levels,
             right,
-            probes: probes.into_iter().filter_map(|(name, probe)| Some((name, probe?))).collect(),
+            probes: probes
+                .into_iter()
+                .filter_map(|(name, probe)| Some((name, probe?)))
+                .collect(),
         })
     }
 
@@ -172,8 +201,11 @@ impl Judged<'_> {
         features: impl Fn(&Part, &[usize]) -> Result<Features, VisionError>,
     ) -> Result<Option<Probe>, VisionError> {
         let (known, classes) = (self.known(), self.pictures.classes.len());
-        let Pictures { train, validation, .. } = self.pictures;
-        let (Some(of_train), Some(of_test)) = (labels(train, &known), labels(validation, self.held_out)) else {
+        let Pictures {
+            train, validation, ..
+        } = self.pictures;
+        let (Some(of_train), Some(of_test)) = (labels(train, &known), labels(validation, self.held_out))
+        else {
             return Ok(None);
         };
         let (known, held_out) = (features(train, &known)?, features(validation, self.held_out)?);
@@ -191,9 +223,17 @@ impl Judged<'_> {
         let mut right = vec![0.0; levels];
         for indices in self.held_out.chunks(TOGETHER) {
             let examples = self.pictures.validation.batch(indices)?;
-            let targets: Vec<i32> = examples.iter().filter_map(|example| example.label).map(|label| label as i32).collect();
-            let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [examples.len()]), &self.model.device());
-            let seen = self.model.encoder.look(pixels(&examples, self.model), &Hidden::Nothing, pass)?;
+            let targets: Vec<i32> = examples
+                .iter()
+                .filter_map(|example| example.label)
+                .map(|label| label as i32)
+                .collect();
+            let targets =
+                Tensor::<1, Int>::from_data(TensorData::new(targets, [examples.len()]), &self.model.device());
+            let seen = self
+                .model
+                .encoder
+                .look(pixels(&examples, self.model), &Hidden::Nothing, pass)?;
             for (right, Seen { summary, .. }) in right.iter_mut().zip(seen) {
                 *right += accuracy(self.model.logits(summary)?, targets.clone()) * examples.len() as f64;
             }

@@ -10,8 +10,8 @@ use crate::model::{VisionModel, VisionModelConfig};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::api::{
-    CardText, CheckpointError, Checkpoints, Companion, Figure, Kinds, ModelFile, ModelInfo, ModelKind, Pointer, RunWords,
-    TensorSpec,
+    CardText, CheckpointError, Checkpoints, Companion, Figure, Kinds, ModelFile, ModelInfo, ModelKind,
+    Pointer, RunWords, TensorSpec,
 };
 use burn_dragon_core::api::expert::{load, snapshot};
 use burn_dragon_train::api::expert::companions;
@@ -101,7 +101,11 @@ pub(crate) fn classes_of(file: &ModelFile) -> Result<Vec<String>, String> {
 ///
 /// # Errors
 /// If it cannot be read, or it reads other pictures.
-pub(crate) fn teacher(path: &Path, student: &ModelConfig, device: &Device) -> Result<VisionModel, VisionError> {
+pub(crate) fn teacher(
+    path: &Path,
+    student: &ModelConfig,
+    device: &Device,
+) -> Result<VisionModel, VisionError> {
     let file = file_of(path)?;
     let teacher = model_of(ModelFile::read(&file)?, &file, &device.clone().inner())?.valid();
     let shape = |config: &ModelConfig| (config.image_size, config.colours, config.grid());
@@ -137,7 +141,10 @@ fn file_of(path: &Path) -> Result<PathBuf, VisionError> {
         Some(folder) => Ok(folder.path().join(FILE)),
         None => Err(VisionError::Config {
             key: "objective.teacher",
-            reason: format!("is {}, which has no checkpoint; expected a trained model", path.display()),
+            reason: format!(
+                "is {}, which has no checkpoint; expected a trained model",
+                path.display()
+            ),
         }),
     }
 }
@@ -147,7 +154,8 @@ fn config_of(config: &Value) -> Result<VisionModelConfig, String> {
     if !config.is_object() {
         return Err("config: expected an object".into()); // of which serde would take a list, too
     }
-    let config: VisionModelConfig = serde_json::from_value(config.clone()).map_err(|error| error.to_string())?;
+    let config: VisionModelConfig =
+        serde_json::from_value(config.clone()).map_err(|error| error.to_string())?;
     config.validate().map_err(|error| error.to_string())?;
     Ok(config)
 }
@@ -186,9 +194,10 @@ impl ModelKind for VisionKind {
         }
         let (classes, config) = (classes_of(file)?, config_of(file.config.value())?);
         match config.heads.classes {
-            Some(expected) if !classes.is_empty() && classes.len() != expected => {
-                Err(format!("{CLASSES}: {} names for {expected} classes", classes.len()))
-            }
+            Some(expected) if !classes.is_empty() && classes.len() != expected => Err(format!(
+                "{CLASSES}: {} names for {expected} classes",
+                classes.len()
+            )),
             _ if classes.is_empty() => Ok("no names of classes".into()),
             _ => Ok(format!("names of {} classes", classes.len())),
         }
@@ -202,25 +211,36 @@ impl ModelKind for VisionKind {
             colours: model.encoder.config().colours,
         };
         let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
-        let pixels = GlyphsConfig::default().first(shape, 2).map_err(|error| corrupt(error.to_string()))?;
+        let pixels = GlyphsConfig::default()
+            .first(shape, 2)
+            .map_err(|error| corrupt(error.to_string()))?;
         let pixels: Tensor<4> = crate::evaluate::pixels(&pixels, &model);
         let look = |pixels| {
-            let seen = model.encoder.look_last(pixels, &Hidden::Nothing, evaluated(&model));
+            let seen = model
+                .encoder
+                .look_last(pixels, &Hidden::Nothing, evaluated(&model));
             let data = seen.map(|seen| seen.summary.into_data().convert::<f32>());
-            data.map(|data| data.iter::<f32>().collect::<Vec<f32>>()).map_err(|error| corrupt(error.to_string()))
+            data.map(|data| data.iter::<f32>().collect::<Vec<f32>>())
+                .map_err(|error| corrupt(error.to_string()))
         };
         let (alone, together) = (look(pixels.clone().narrow(0, 1, 1))?, look(pixels)?);
         if !together.iter().all(|value| value.is_finite()) {
             return Err(corrupt("its features of a picture are not finite".into()));
         }
         let width = alone.len();
-        let off = alone.iter().zip(&together[width..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let off = alone
+            .iter()
+            .zip(&together[width..])
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
         if off > 1e-3 {
             return Err(corrupt(format!(
                 "its features of a picture change by {off} when another one is in the batch"
             )));
         }
-        Ok(format!("{width} features of a glyph, the same alone and in a batch"))
+        Ok(format!(
+            "{width} features of a glyph, the same alone and in a batch"
+        ))
     }
 
     fn figures(&self, file: &ModelFile) -> Map<String, Value> {
@@ -287,8 +307,14 @@ impl ModelKind for VisionKind {
             rows: vec![("levels".into(), levels.to_string())],
             figures: vec![
                 share("val_accuracy", "share of held-out pictures right"),
-                share("knn_accuracy", "share right by nearest neighbours in its features"),
-                share("control_raw_pixels_knn", "share right by nearest neighbours in pixels"),
+                share(
+                    "knn_accuracy",
+                    "share right by nearest neighbours in its features",
+                ),
+                share(
+                    "control_raw_pixels_knn",
+                    "share right by nearest neighbours in pixels",
+                ),
             ],
             usage: format!("```sh\ndragon pull {id}\ndragon predict {id} picture.png\n```"),
             limits: "Measured only on pictures like those of its training.".into(),

@@ -2,6 +2,7 @@
 
 use crate::config::VisionConfig;
 use crate::export::VISION;
+use crate::model::VisionModel;
 use crate::predict;
 use crate::report;
 use crate::task::VisionTask;
@@ -10,9 +11,9 @@ use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
 use burn_dragon_core::api::{FreeMemory, MemoryError, Need, TensorShape};
 use burn_dragon_train::api::expert::{bytes, count};
 use burn_dragon_train::api::{
-    At, Base, Evaluation, Family, Next, Outcome, Plan, PredictRequest, Predictions, Preset, RunFolder, Task, TrainError,
+    At, Base, Evaluation, Family, Next, Outcome, Plan, PredictRequest, Predictions, Preset, RunFolder, Task,
+    TrainError,
 };
-use crate::model::VisionModel;
 use serde_json::{Map, Value, json};
 
 /// Default run.
@@ -60,7 +61,9 @@ impl Family for Vision {
 
     fn settings_of(model: &ModelFile) -> Result<Map<String, Value>, String> {
         let config = model.config.value().get("encoder").and_then(Value::as_object);
-        config.cloned().ok_or_else(|| "config: expected a table `encoder`".into())
+        config
+            .cloned()
+            .ok_or_else(|| "config: expected a table `encoder`".into())
     }
 
     fn least_tensors(config: &VisionConfig) -> Vec<TensorShape> {

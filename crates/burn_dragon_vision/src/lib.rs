@@ -28,20 +28,28 @@ mod task;
 
 /// Main items of this crate.
 pub mod api {
+    pub use crate::config::{
+        DistillConfig, LejepaConfig, LevelsWithLoss, MaeConfig, MaeHiding, ObjectiveConfig, SupervisedConfig,
+        VisionConfig,
+    };
     pub use crate::data::{
         Cifar10Config, Clip, ClipPart, Clips, Data, DatasetConfig, Example, Fit, FolderConfig, GlyphsConfig,
         MnistConfig, MotionConfig, MovingGlyphsConfig, MovingMnistConfig, Part, PictureShape, Pictures, luma,
     };
     pub use crate::encoder::{
         AtBorder, Backbone, BackboneKind, BankDecay, BankLink, Cellular, CellularConfig, CellularSteps,
-        ConvolutionSteps, Convolutions, DenseRead, DenseSteps, Gains, GridPositions, Hidden, HubGates, MemoryUse,
-        ModeLinks, ModelConfig, Modes, NearConfig, NearShape, Order, PyramidBackbone, PyramidConfig, PyramidSteps,
-        Readout, Schedule, Seen, State, StepPass, Stem, StemKind, Substep, Summary, VisionEncoder, VisionPass,
+        ConvolutionSteps, Convolutions, DenseRead, DenseSteps, Gains, GridPositions, Hidden, HubGates,
+        MemoryUse, ModeLinks, ModelConfig, Modes, NearConfig, NearShape, Order, PyramidBackbone,
+        PyramidConfig, PyramidSteps, Readout, Schedule, Seen, State, Stem, StemKind, StepPass, Substep,
+        Summary, VisionEncoder, VisionPass,
     };
     pub use crate::error::VisionError;
+    pub use crate::export::{VISION, VisionKind, model_of};
+    pub use crate::family::Vision;
     pub use crate::heads::{DecoderConfig, Heads, HeadsConfig, Mlp, MlpConfig, PixelDecoder};
     pub use crate::model::{VisionModel, VisionModelConfig};
     pub use crate::picture::{Colours, Picture};
+    pub use crate::task::VisionTask;
 
     /// Parts of a model, its objectives and its probes, for those who build on it.
     pub mod expert {

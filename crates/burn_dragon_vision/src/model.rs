@@ -70,7 +70,10 @@ impl VisionModel {
         config.validate()?;
         let need = Need::of("a model of this shape").with("weights", config.parameters().saturating_mul(4));
         FreeMemory::room_for(&need, || "use a smaller d_model or n_neurons".into())?;
-        let (mut of_encoder, mut drawn) = (config.encoder.initial(seed), initial(&config.encoder.trunk(), seed));
+        let (mut of_encoder, mut drawn) = (
+            config.encoder.initial(seed),
+            initial(&config.encoder.trunk(), seed),
+        );
         Self::from_weights(config, device, |name, shape| match name.strip_prefix(ENCODER) {
             Some(name) => of_encoder(name, shape),
             None => initial_head(name, drawn(name, shape), config.encoder.init_std),
@@ -116,13 +119,17 @@ impl VisionModel {
     /// # Errors
     /// If the model has no classifier.
     pub fn logits(&self, summary: Tensor<2>) -> Result<Tensor<2>, VisionError> {
-        self.heads.logits(summary).ok_or(VisionError::NoHead { head: "classifier" })
+        self.heads
+            .logits(summary)
+            .ok_or(VisionError::NoHead { head: "classifier" })
     }
 }
 
 /// Initial weights of heads, by name: matrices have the deviation `1 / sqrt(inputs)`, biases are 0, and the rest N(0, `init_std`).
 fn initial_head(name: &str, data: TensorData, std: f64) -> TensorData {
-    let is_matrix = [".layers.", "decoder.input", "decoder.output"].iter().any(|part| name.contains(part));
+    let is_matrix = [".layers.", "decoder.input", "decoder.output"]
+        .iter()
+        .any(|part| name.contains(part));
     match (name.ends_with("_bias"), is_matrix) {
         (true, _) => TensorData::zeros::<f32, _>(data.shape().clone()),
         (_, true) => of_variance(data, std),

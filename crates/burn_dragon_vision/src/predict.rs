@@ -63,17 +63,27 @@ fn pictures(input: &str) -> Result<Vec<PathBuf>, TrainError> {
     }
     let refuse = |error: std::io::Error| TrainError::BadInput(format!("cannot read {input}: {error}"));
     let entries: Result<Vec<_>, _> = std::fs::read_dir(path).map_err(refuse)?.collect();
-    let mut files: Vec<PathBuf> = entries.map_err(refuse)?.into_iter().map(|entry| entry.path()).collect();
+    let mut files: Vec<PathBuf> = entries
+        .map_err(refuse)?
+        .into_iter()
+        .map(|entry| entry.path())
+        .collect();
     files.retain(|file| file.is_file());
     files.sort();
     if files.is_empty() {
-        return Err(TrainError::BadInput(format!("{input} has no files; expected pictures")));
+        return Err(TrainError::BadInput(format!(
+            "{input} has no files; expected pictures"
+        )));
     }
     Ok(files)
 }
 
 /// Probabilities of the classes of a picture, or why it is none.
-fn of_picture(model: &VisionModel, path: &Path, levels: usize) -> Result<Result<Vec<f32>, String>, TrainError> {
+fn of_picture(
+    model: &VisionModel,
+    path: &Path,
+    levels: usize,
+) -> Result<Result<Vec<f32>, String>, TrainError> {
     let config = model.encoder.config();
     let shape = PictureShape {
         size: config.image_size,
@@ -104,19 +114,27 @@ impl Answer {
         order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
         let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
         Self {
-            classes: order.into_iter().map(|class| (name(class), shares[class])).collect(),
+            classes: order
+                .into_iter()
+                .map(|class| (name(class), shares[class]))
+                .collect(),
         }
     }
 
     fn words(&self) -> String {
         let named = self.classes.iter().take(NAMED);
-        let words: Vec<String> = named.map(|(name, share)| format!("{name} {:.1}%", 100.0 * share)).collect();
+        let words: Vec<String> = named
+            .map(|(name, share)| format!("{name} {:.1}%", 100.0 * share))
+            .collect();
         words.join(", ")
     }
 
     fn object(&self, path: &Path) -> Value {
-        let shares: serde_json::Map<String, Value> =
-            self.classes.iter().map(|(name, share)| (name.clone(), json!(share))).collect();
+        let shares: serde_json::Map<String, Value> = self
+            .classes
+            .iter()
+            .map(|(name, share)| (name.clone(), json!(share)))
+            .collect();
         json!({
             "file": path.display().to_string(),
             "class": self.classes.first().map(|(name, _)| name),

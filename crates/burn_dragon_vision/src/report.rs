@@ -72,7 +72,9 @@ impl Report {
                 let level = level + 1;
                 level.is_power_of_two() || level == self.levels || level == self.right.len()
             });
-            let curve: Vec<String> = shown.map(|(level, right)| format!("{} {}", level + 1, percent(*right))).collect();
+            let curve: Vec<String> = shown
+                .map(|(level, right)| format!("{} {}", level + 1, percent(*right)))
+                .collect();
             lines.push(format!("by number of levels: {}", curve.join(", ")));
         }
         if !self.probes.is_empty() {
@@ -80,7 +82,8 @@ impl Report {
                 "probes of frozen features, {} training pictures ({}):",
                 self.known, self.objective
             ));
-            let probes: Vec<(&str, &Probe)> = self.probes.iter().map(|(name, probe)| (*name, probe)).collect();
+            let probes: Vec<(&str, &Probe)> =
+                self.probes.iter().map(|(name, probe)| (*name, probe)).collect();
             lines.extend(table(&probes));
         }
         lines

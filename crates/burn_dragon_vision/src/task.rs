@@ -18,8 +18,8 @@ use burn_dragon_core::api::expert::derive;
 use burn_dragon_core::api::{FreeMemory, TensorShape};
 use burn_dragon_stream::api::Shuffle;
 use burn_dragon_train::api::{
-    DataPosition, Evaluation, Extent, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics, Sample,
-    SampleFile, Scope, Task, TaskState, TrainError, Unit,
+    DataPosition, Evaluation, Extent, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics,
+    Sample, SampleFile, Scope, Task, TaskState, TrainError, Unit,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -62,7 +62,9 @@ impl VisionTask {
             }
         };
         let teacher = match &config.objective {
-            ObjectiveConfig::Distill(distill) => Some(export::teacher(&distill.teacher, &config.model, device)?),
+            ObjectiveConfig::Distill(distill) => {
+                Some(export::teacher(&distill.teacher, &config.model, device)?)
+            }
             _ => None,
         };
         let width = teacher.as_ref().map(|teacher| teacher.encoder.config().d_model);
@@ -117,7 +119,12 @@ impl VisionTask {
     }
 
     /// Batch of pictures, each with the number by which its random changes are drawn.
-    pub(crate) fn batch_of(&self, part: &Part, drawn: &[(usize, u64)], changes: bool) -> Result<Batch, VisionError> {
+    pub(crate) fn batch_of(
+        &self,
+        part: &Part,
+        drawn: &[(usize, u64)],
+        changes: bool,
+    ) -> Result<Batch, VisionError> {
         let indices: Vec<usize> = drawn.iter().map(|(index, _)| *index).collect();
         let examples = part.batch(&indices)?;
         let seed = self.config.training.seed;
@@ -125,13 +132,21 @@ impl VisionTask {
         let views = match &self.config.objective {
             ObjectiveConfig::Lejepa(lejepa) => {
                 let of = |(example, (_, unit)): (&Example, &(usize, u64))| {
-                    lejepa.views.views(&example.picture, &self.config.augment, derive(seed, "augment", *unit, 0))
+                    lejepa.views.views(
+                        &example.picture,
+                        &self.config.augment,
+                        derive(seed, "augment", *unit, 0),
+                    )
                 };
                 transposed(shown.map(of).collect())
             }
             _ => {
                 let of = |(example, (_, unit)): (&Example, &(usize, u64))| match changes {
-                    true => augment(&example.picture, &self.config.augment, derive(seed, "augment", *unit, 0)),
+                    true => augment(
+                        &example.picture,
+                        &self.config.augment,
+                        derive(seed, "augment", *unit, 0),
+                    ),
                     false => Pixels::of(&example.picture),
                 };
                 vec![shown.map(of).collect()]
@@ -146,7 +161,9 @@ impl VisionTask {
         let all = self.pictures.validation.len();
         let count = match scope {
             Scope::Full => all,
-            Scope::Sample { batches } => batches.saturating_mul(self.config.training.batch_size).clamp(1, all.max(1)),
+            Scope::Sample { batches } => batches
+                .saturating_mul(self.config.training.batch_size)
+                .clamp(1, all.max(1)),
         };
         evaluate::spread(all, count)
     }
@@ -208,7 +225,11 @@ impl Task for VisionTask {
 
     fn new_model(&self) -> Result<VisionModel, TrainError> {
         self.check_memory(FreeMemory::of_this_machine())?;
-        Ok(VisionModel::new(&self.model, self.config.training.seed, &self.device)?)
+        Ok(VisionModel::new(
+            &self.model,
+            self.config.training.seed,
+            &self.device,
+        )?)
     }
 
     fn cursor(&self) -> Result<(), TrainError> {
@@ -245,7 +266,13 @@ impl Task for VisionTask {
             seed: context.dropout_seed,
             watch: context.watch,
         };
-        Ok(objective::loss(&self.config.objective, model, self.teacher(), &batch, learning)?)
+        Ok(objective::loss(
+            &self.config.objective,
+            model,
+            self.teacher(),
+            &batch,
+            learning,
+        )?)
     }
 
     fn evaluate(&self, model: &VisionModel, scope: Scope) -> Result<Evaluation, TrainError> {
@@ -276,7 +303,9 @@ impl Task for VisionTask {
     /// Share of wrong pictures by the classifier, or by the nearest neighbours in the features; the loss where pictures have no
     /// labels.
     fn score(&self, evaluation: &Evaluation) -> f64 {
-        let accuracy = [report::ACCURACY, report::NEIGHBOURS].iter().find_map(|key| evaluation.metrics.get(*key));
+        let accuracy = [report::ACCURACY, report::NEIGHBOURS]
+            .iter()
+            .find_map(|key| evaluation.metrics.get(*key));
         accuracy.map_or(evaluation.loss, |accuracy| 1.0 - accuracy)
     }
 
@@ -327,7 +356,11 @@ impl Task for VisionTask {
         };
         vec![
             share(report::ACCURACY, "held-out pictures right", "right"),
-            share(report::NEIGHBOURS, "held-out pictures right by nearest neighbours", "neighbours"),
+            share(
+                report::NEIGHBOURS,
+                "held-out pictures right by nearest neighbours",
+                "neighbours",
+            ),
             share("accuracy", "training pictures right", "training"),
         ]
     }

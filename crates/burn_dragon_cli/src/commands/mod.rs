@@ -62,6 +62,8 @@ use burn_dragon::api::graph::GRAPH;
 use burn_dragon::api::language::{LANGUAGE, LanguageModel, Note};
 #[cfg(feature = "train")]
 use burn_dragon::api::sudoku::SUDOKU;
+#[cfg(feature = "train")]
+use burn_dragon::api::vision::VISION;
 use serde::Serialize;
 
 /// Families whose files this program knows, one line each.
@@ -72,6 +74,8 @@ fn kinds() -> Kinds {
         &SUDOKU,
         #[cfg(feature = "train")]
         &GRAPH,
+        #[cfg(feature = "train")]
+        &VISION,
     ])
 }
 

@@ -2,8 +2,8 @@
 
 use super::VisionConfig;
 use crate::data::ViewsConfig;
-use crate::encoder::{DenseRead, ModelConfig, refuse};
 use crate::encoder::{BackboneKind, GridPositions};
+use crate::encoder::{DenseRead, ModelConfig, refuse};
 use crate::error::VisionError;
 use crate::heads::{DecoderConfig, HeadsConfig, MlpConfig};
 use crate::objective::SigReg;
@@ -236,7 +236,10 @@ impl ObjectiveConfig {
             Self::Supervised(supervised) => {
                 let share = 0.0..1.0;
                 if !share.contains(&supervised.label_smoothing) {
-                    let reason = format!("is {}; expected a number from 0 to below 1", supervised.label_smoothing);
+                    let reason = format!(
+                        "is {}; expected a number from 0 to below 1",
+                        supervised.label_smoothing
+                    );
                     return refuse("objective.label_smoothing", reason);
                 }
                 Ok(())
@@ -260,7 +263,10 @@ impl MaeConfig {
             return refuse("objective.hidden", reason);
         }
         if model.patches() < 2 {
-            return refuse("model.patch_size", "leaves one patch; expected at least two, one to hide".into());
+            return refuse(
+                "model.patch_size",
+                "leaves one patch; expected at least two, one to hide".into(),
+            );
         }
         let mixes = model.stem.mixes_patches();
         if self.hiding == MaeHiding::Dropped && (model.kind != BackboneKind::Dense || mixes) {
@@ -311,11 +317,17 @@ impl DistillConfig {
             ("objective.improvement", self.improvement),
         ] {
             if !(weight >= 0.0 && weight.is_finite()) {
-                return refuse(key, format!("is {weight}; expected a finite number of at least 0"));
+                return refuse(
+                    key,
+                    format!("is {weight}; expected a finite number of at least 0"),
+                );
             }
         }
         if self.patch + self.summary + self.cosine + self.relation == 0.0 {
-            return refuse("objective.patch", "and all other weights are 0; expected one above 0".into());
+            return refuse(
+                "objective.patch",
+                "and all other weights are 0; expected one above 0".into(),
+            );
         }
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
             let reason = format!("is {}; expected a finite number above 0", self.temperature);

@@ -275,14 +275,21 @@ impl ModelConfig {
         }
         let sizes = self.trunk();
         let named = |prefix: &str, tensors: Vec<TensorShape>| {
-            let renamed = |tensor: TensorShape| TensorShape::new(format!("{prefix}.{}", tensor.name), tensor.shape);
+            let renamed =
+                |tensor: TensorShape| TensorShape::new(format!("{prefix}.{}", tensor.name), tensor.shape);
             tensors.into_iter().map(renamed).collect::<Vec<_>>()
         };
         if matches!(self.kind, BackboneKind::Dense | BackboneKind::Cellular) {
             tensors.extend(sizes.tensors());
         }
-        tensors.extend(self.cellular().map_or_else(Vec::new, |own| named("cellular", own.tensors(&sizes))));
-        tensors.extend(self.pyramid().map_or_else(Vec::new, |own| named("pyramid", own.tensors(d))));
+        tensors.extend(
+            self.cellular()
+                .map_or_else(Vec::new, |own| named("cellular", own.tensors(&sizes))),
+        );
+        tensors.extend(
+            self.pyramid()
+                .map_or_else(Vec::new, |own| named("pyramid", own.tensors(d))),
+        );
         if self.kind == BackboneKind::Convolution {
             tensors.extend(convolution::tensors(self));
         }
@@ -331,7 +338,10 @@ impl ModelConfig {
             ("model.backprop_levels", self.backprop_levels),
         ] {
             if let Some(levels) = levels.filter(|levels| !(1..=MOST_LEVELS).contains(levels)) {
-                return refuse(key, format!("is {levels}; expected a number from 1 to {MOST_LEVELS}"));
+                return refuse(
+                    key,
+                    format!("is {levels}; expected a number from 1 to {MOST_LEVELS}"),
+                );
             }
         }
         Ok(())
@@ -343,7 +353,10 @@ impl ModelConfig {
             ("model.pyramid", self.pyramid.is_some(), BackboneKind::Pyramid),
         ] {
             if given && self.kind != kind {
-                return refuse(key, "is given, which is for another model.type; leave it out".into());
+                return refuse(
+                    key,
+                    "is given, which is for another model.type; leave it out".into(),
+                );
             }
         }
         if let Some(cellular) = self.cellular() {
@@ -357,10 +370,15 @@ impl ModelConfig {
         }
         let only_dense = "which is for model.type = \"dense\"";
         if self.summary == Summary::Cls {
-            return refuse("model.summary", format!("is \"cls\", {only_dense}; expected \"mean\""));
+            return refuse(
+                "model.summary",
+                format!("is \"cls\", {only_dense}; expected \"mean\""),
+            );
         }
         if matches!(self.positions, GridPositions::Rope2d | GridPositions::AlibiRaster) {
-            let reason = format!("are of a dense read, {only_dense}; expected \"learned_2d\", \"sine_cosine_2d\" or \"none\"");
+            let reason = format!(
+                "are of a dense read, {only_dense}; expected \"learned_2d\", \"sine_cosine_2d\" or \"none\""
+            );
             return refuse("model.positions", reason);
         }
         if self.read != DenseRead::Full {
@@ -425,7 +443,8 @@ impl ModelConfig {
                 refuse("model.n_neurons", reason)
             }
             GridPositions::AlibiRaster if !scores => {
-                let reason = "is \"alibi_raster\", a bias of scores; set model.read to \"softmax\" or \"row_l1\"";
+                let reason =
+                    "is \"alibi_raster\", a bias of scores; set model.read to \"softmax\" or \"row_l1\"";
                 refuse("model.positions", reason.into())
             }
             _ => Ok(()),
@@ -437,7 +456,10 @@ impl ModelConfig {
 pub(crate) fn of_variance(data: TensorData, std: f64) -> TensorData {
     let shape = data.shape().clone();
     let factor = 1.0 / ((shape[0] as f64).sqrt() * std);
-    let values: Vec<f32> = data.iter::<f32>().map(|value| (f64::from(value) * factor) as f32).collect();
+    let values: Vec<f32> = data
+        .iter::<f32>()
+        .map(|value| (f64::from(value) * factor) as f32)
+        .collect();
     TensorData::new(values, shape)
 }
 

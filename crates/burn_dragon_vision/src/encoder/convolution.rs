@@ -37,7 +37,9 @@ pub struct ConvolutionSteps<'a> {
 /// Names and shapes of the weights.
 pub(super) fn tensors(config: &ModelConfig) -> Vec<TensorShape> {
     let shape = [PATCHES * config.d_model, config.d_model];
-    let of = |which: &'static str| (0..config.n_levels).map(move |block| TensorShape::new(name(which, block), shape));
+    let of = |which: &'static str| {
+        (0..config.n_levels).map(move |block| TensorShape::new(name(which, block), shape))
+    };
     of("first").chain(of("second")).collect()
 }
 
@@ -50,7 +52,11 @@ impl Convolutions {
         config: &ModelConfig,
         build: &mut ParameterBuilder<'_, F>,
     ) -> Self {
-        let mut of = |which| (0..config.n_levels).map(|block| build.parameter(&name(which, block))).collect();
+        let mut of = |which| {
+            (0..config.n_levels)
+                .map(|block| build.parameter(&name(which, block)))
+                .collect()
+        };
         Self {
             first: of("first"),
             second: of("second"),

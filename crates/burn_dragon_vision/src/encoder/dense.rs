@@ -34,7 +34,12 @@ pub struct DenseSteps<'a> {
 
 impl<'a> DenseSteps<'a> {
     /// Steps of streams like `v`, `[B, 1, T, D]`. Without a rotation, nothing turns.
-    pub(super) fn new(config: &'a ModelConfig, trunk: &Trunk, v: &Tensor<4>, rotation: Option<Rotation>) -> Self {
+    pub(super) fn new(
+        config: &'a ModelConfig,
+        trunk: &Trunk,
+        v: &Tensor<4>,
+        rotation: Option<Rotation>,
+    ) -> Self {
         let (tokens, dtype, device) = (v.dims()[2], v.dtype(), v.device().inner());
         let rotation = rotation.unwrap_or_else(|| positions::no_rotation(config, tokens, dtype, &device));
         let bias = (config.positions == GridPositions::AlibiRaster)
@@ -96,7 +101,12 @@ impl Backbone for DenseSteps<'_> {
     fn step(&self, state: &mut State, mode: StepMode, pass: StepPass) -> Result<(), VisionError> {
         let (v, eps) = (state.stream(), self.config.norm_eps);
         let seed = pass.dropout_seed.filter(|_| self.config.dropout > 0.0);
-        let mask = |seed| DropoutMask::new(derive(seed, "level", 0, state.steps() as u64), self.config.dropout);
+        let mask = |seed| {
+            DropoutMask::new(
+                derive(seed, "level", 0, state.steps() as u64),
+                self.config.dropout,
+            )
+        };
         let (dropout, precision) = (seed.map(mask), pass.precision);
         let u = match self.config.read {
             DenseRead::Full => {

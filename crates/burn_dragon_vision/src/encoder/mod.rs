@@ -49,7 +49,7 @@ pub use step::{Backbone, State, StepPass};
 
 pub(crate) use config::{is_default, of_variance, refuse};
 pub(crate) use positions::sine_cosine;
-pub(crate) use stem::{patchify, product, unpatchify};
+pub(crate) use stem::{patchify, product};
 
 use crate::error::VisionError;
 use burn::module::{Module, Param};
@@ -153,7 +153,9 @@ impl VisionEncoder {
         let sizes = config.trunk();
         let of = |prefix: &'static str| move |name: &str| format!("{prefix}.{name}");
         let trunk = match config.kind {
-            BackboneKind::Dense | BackboneKind::Cellular => Some(Trunk::from_weights(&sizes, device, &mut weight)?),
+            BackboneKind::Dense | BackboneKind::Cellular => {
+                Some(Trunk::from_weights(&sizes, device, &mut weight)?)
+            }
             BackboneKind::Pyramid | BackboneKind::Convolution => None,
         };
         let cellular = match config.cellular() {
@@ -168,14 +170,21 @@ impl VisionEncoder {
         let pyramid = match config.pyramid() {
             Some(own) => {
                 let name = of(PYRAMID);
-                Some(PyramidBackbone::from_weights(&own, &sizes, device, |field, shape| {
-                    weight(&name(field), shape)
-                })?)
+                Some(PyramidBackbone::from_weights(
+                    &own,
+                    &sizes,
+                    device,
+                    |field, shape| weight(&name(field), shape),
+                )?)
             }
             None => None,
         };
-        let convolutions = (config.kind == BackboneKind::Convolution)
-            .then(|| Convolutions::build(config, &mut ParameterBuilder::new(config.tensors(), device, &mut weight)));
+        let convolutions = (config.kind == BackboneKind::Convolution).then(|| {
+            Convolutions::build(
+                config,
+                &mut ParameterBuilder::new(config.tensors(), device, &mut weight),
+            )
+        });
         Ok(Self {
             stem,
             rows,
@@ -252,7 +261,11 @@ impl VisionEncoder {
             _ if self.config.positions == GridPositions::SineCosine2d => {
                 let like = self.like();
                 let table = positions::sine_cosine(&self.config, &like.device().inner()).cast(like.dtype());
-                Some(if like.is_autodiff() { table.autodiff() } else { table })
+                Some(if like.is_autodiff() {
+                    table.autodiff()
+                } else {
+                    table
+                })
             }
             _ => None,
         }
@@ -270,16 +283,18 @@ impl VisionEncoder {
                 reason: "is not \"dense\": the backbone needs all patches of the grid; put a token in place of hidden ones".into(),
             });
         }
-        Ok(match (&self.trunk, &self.cellular, &self.pyramid, &self.convolutions) {
-            (Some(trunk), Some(cellular), ..) => Box::new(cellular.steps(trunk, grid)),
-            (Some(trunk), ..) => {
-                let rotation = self.rotation(v, hidden);
-                Box::new(DenseSteps::new(&self.config, trunk, v, rotation))
-            }
-            (_, _, Some(pyramid), _) => Box::new(pyramid.steps(grid)?),
-            (.., Some(convolutions)) => Box::new(convolutions.steps(&self.config)),
-            _ => unreachable!("an encoder has a backbone"),
-        })
+        Ok(
+            match (&self.trunk, &self.cellular, &self.pyramid, &self.convolutions) {
+                (Some(trunk), Some(cellular), ..) => Box::new(cellular.steps(trunk, grid)),
+                (Some(trunk), ..) => {
+                    let rotation = self.rotation(v, hidden);
+                    Box::new(DenseSteps::new(&self.config, trunk, v, rotation))
+                }
+                (_, _, Some(pyramid), _) => Box::new(pyramid.steps(grid)?),
+                (.., Some(convolutions)) => Box::new(convolutions.steps(&self.config)),
+                _ => unreachable!("an encoder has a backbone"),
+            },
+        )
     }
 
     /// What the encoder knows of pictures after each level. Levels without gradients, with
@@ -287,7 +302,12 @@ impl VisionEncoder {
     ///
     /// # Errors
     /// As [`backbone`](Self::backbone).
-    pub fn look(&self, pixels: Tensor<4>, hidden: &Hidden, pass: VisionPass) -> Result<Vec<Seen>, VisionError> {
+    pub fn look(
+        &self,
+        pixels: Tensor<4>,
+        hidden: &Hidden,
+        pass: VisionPass,
+    ) -> Result<Vec<Seen>, VisionError> {
         let v = self.embed(pixels, hidden);
         let backbone = self.backbone(&v, hidden)?;
         let levels = pass.levels.unwrap_or(self.config.n_levels);
@@ -303,7 +323,11 @@ impl VisionEncoder {
         let mut state = backbone.start(v);
         let mut seen = Vec::with_capacity(levels);
         for level in 0..levels {
-            let mode = if level == 0 { StepMode::Observe } else { StepMode::Refine };
+            let mode = if level == 0 {
+                StepMode::Observe
+            } else {
+                StepMode::Refine
+            };
             backbone.step(&mut state, mode, options)?;
             if level < free {
                 state = state.detach();
@@ -320,9 +344,16 @@ impl VisionEncoder {
     ///
     /// # Errors
     /// As [`look`](Self::look), or if the pass has no level.
-    pub fn look_last(&self, pixels: Tensor<4>, hidden: &Hidden, pass: VisionPass) -> Result<Seen, VisionError> {
+    pub fn look_last(
+        &self,
+        pixels: Tensor<4>,
+        hidden: &Hidden,
+        pass: VisionPass,
+    ) -> Result<Seen, VisionError> {
         let seen = self.look(pixels, hidden, pass)?;
-        seen.into_iter().last().ok_or(VisionError::NoHead { head: "level" })
+        seen.into_iter()
+            .last()
+            .ok_or(VisionError::NoHead { head: "level" })
     }
 
     /// Rotation of the tokens of a stream, if positions are rotations.
@@ -345,17 +376,28 @@ impl VisionEncoder {
     pub fn patches(&self, stream: &Tensor<4>) -> Tensor<3> {
         let [lanes, _, tokens, d] = stream.dims();
         let first = self.config.first_tokens();
-        stream.clone().reshape([lanes, tokens, d]).narrow(1, first, tokens - first)
+        stream
+            .clone()
+            .reshape([lanes, tokens, d])
+            .narrow(1, first, tokens - first)
     }
 }
 
 /// Rows of a table `[1, 1, T, N/2]` for the first tokens and the kept patches of each lane, `[B, 1, T', N/2]`.
 fn of_kept(table: &Tensor<4>, kept: &Tensor<2, Int>, first: usize) -> Tensor<4> {
     let ([.., tokens, pairs], [lanes, count]) = (table.dims(), kept.dims());
-    let kept = if kept.is_autodiff() { kept.clone().inner() } else { kept.clone() };
+    let kept = if kept.is_autodiff() {
+        kept.clone().inner()
+    } else {
+        kept.clone()
+    };
     let of_lane = |part: Tensor<4>| part.expand([lanes, 1, first, pairs]);
     let index = (kept.reshape([lanes * count])) + first as i32;
-    let rows = table.clone().reshape([tokens, pairs]).select(0, index).reshape([lanes, 1, count, pairs]);
+    let rows = table
+        .clone()
+        .reshape([tokens, pairs])
+        .select(0, index)
+        .reshape([lanes, 1, count, pairs]);
     match first {
         0 => rows,
         _ => Tensor::cat(vec![of_lane(table.clone().narrow(2, 0, first)), rows], 2),

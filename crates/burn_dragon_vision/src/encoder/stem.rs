@@ -43,7 +43,11 @@ pub(super) fn tensors(config: &ModelConfig) -> Vec<TensorShape> {
                 let inputs = 16 * std::mem::replace(&mut before, after);
                 [inputs, after]
             };
-            (0..stages).map(shape).enumerate().map(|(index, shape)| named(index, shape)).collect()
+            (0..stages)
+                .map(shape)
+                .enumerate()
+                .map(|(index, shape)| named(index, shape))
+                .collect()
         }
     }
 }
@@ -105,7 +109,8 @@ pub(crate) fn patchify(pixels: Tensor<4>, patch: usize) -> Tensor<3> {
 }
 
 /// Inverse of [`patchify`] on a square grid.
-pub(crate) fn unpatchify(patches: Tensor<3>, patch: usize) -> Tensor<4> {
+#[cfg(test)]
+fn unpatchify(patches: Tensor<3>, patch: usize) -> Tensor<4> {
     let [lanes, count, numbers] = patches.dims();
     let (side, channels) = (count.isqrt(), numbers / (patch * patch));
     patches
@@ -118,7 +123,9 @@ pub(crate) fn unpatchify(patches: Tensor<3>, patch: usize) -> Tensor<4> {
 pub(crate) fn product(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
     let [lanes, rows, inputs] = x.dims();
     let outputs = weight.dims()[1];
-    x.reshape([lanes * rows, inputs]).matmul(weight).reshape([lanes, rows, outputs])
+    x.reshape([lanes * rows, inputs])
+        .matmul(weight)
+        .reshape([lanes, rows, outputs])
 }
 
 /// Convolution of 4 x 4 pixels with stride 2 and padding 1: `[B, S, S, C]` to `[B, S/2, S/2, outputs]`.

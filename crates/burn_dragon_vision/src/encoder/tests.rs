@@ -1,7 +1,7 @@
 //! Tests of encoders.
 
 use super::*;
-use burn::tensor::Distribution;
+use burn::tensor::{DType, Distribution};
 use burn_dragon_core::api::Pass;
 use burn_dragon_core::api::expert::{named_shapes, snapshot};
 
@@ -29,7 +29,10 @@ fn pixels(config: &ModelConfig, lanes: usize) -> Tensor<4> {
 }
 
 fn last(encoder: &VisionEncoder, pixels: Tensor<4>, hidden: &Hidden) -> Tensor<4> {
-    encoder.look_last(pixels, hidden, VisionPass::default()).unwrap().stream
+    encoder
+        .look_last(pixels, hidden, VisionPass::default())
+        .unwrap()
+        .stream
 }
 
 fn off<const R: usize>(a: Tensor<R>, b: Tensor<R>) -> f32 {
@@ -49,6 +52,7 @@ fn kinds() -> Vec<ModelConfig> {
         read,
         ..config()
     };
+    let of_kind = |kind| ModelConfig { kind, ..config() };
     vec![
         config(),
         stem(StemKind::Linear, 16),
@@ -57,6 +61,9 @@ fn kinds() -> Vec<ModelConfig> {
         positions(GridPositions::Rope2d, DenseRead::Full),
         positions(GridPositions::None, DenseRead::RowL1),
         positions(GridPositions::AlibiRaster, DenseRead::RowL1),
+        of_kind(BackboneKind::Cellular),
+        of_kind(BackboneKind::Pyramid),
+        of_kind(BackboneKind::Convolution),
         ModelConfig {
             summary: Summary::Cls,
             colours: crate::picture::Colours::Rgb,
@@ -89,7 +96,7 @@ fn the_full_read_is_that_of_the_trunk() {
     let config = config();
     let (encoder, pixels) = (encoder(&config), pixels(&config, 2));
     let v = encoder.embed(pixels.clone(), &Hidden::Nothing);
-    let expected = encoder.trunk.forward(v, Pass::default());
+    let expected = encoder.trunk.as_ref().unwrap().forward(v, Pass::default());
     assert!(off(last(&encoder, pixels, &Hidden::Nothing), expected) < 1e-5);
 }
 
@@ -115,7 +122,11 @@ fn a_bias_by_raster_distance_is_not_a_function_of_the_grid() {
         ..config()
     };
     let bias = positions::raster_bias(2, 16, &Device::flex());
-    let of = |row: usize, column: usize| bias.clone().slice([0..1, 0..1, row..row + 1, column..column + 1]).into_scalar::<f32>();
+    let of = |row: usize, column: usize| {
+        bias.clone()
+            .slice([0..1, 0..1, row..row + 1, column..column + 1])
+            .into_scalar::<f32>()
+    };
     // Patch 4 lies below patch 0, and patch 1 beside it: the same distance, another bias; later patches have more.
     assert!(of(0, 4) > of(0, 1) && of(0, 1) > 0.0 && of(1, 0) < 0.0);
     let with = last(&encoder(&config), pixels(&config, 1), &Hidden::Nothing);
@@ -123,7 +134,12 @@ fn a_bias_by_raster_distance_is_not_a_function_of_the_grid() {
         positions: GridPositions::None,
         ..config
     };
-    assert!(off(with, last(&encoder(&without), pixels(&without, 1), &Hidden::Nothing)) > 1e-3);
+    assert!(
+        off(
+            with,
+            last(&encoder(&without), pixels(&without, 1), &Hidden::Nothing)
+        ) > 1e-3
+    );
 }
 
 #[test]
@@ -155,7 +171,12 @@ fn rotations_of_a_grid_know_differences_of_rows_and_of_columns() {
     let x = Tensor::<4>::random([1, 1, 1, 16], Distribution::Uniform(0.0, 1.0), &Device::flex());
     let q = rotation.rotate(x.expand([1, 1, 16, 16])); // the same neurons at every place
     let scores = q.clone().matmul(q.transpose());
-    let score = |a: usize, b: usize| scores.clone().slice([0..1, 0..1, a..a + 1, b..b + 1]).into_scalar::<f32>();
+    let score = |a: usize, b: usize| {
+        scores
+            .clone()
+            .slice([0..1, 0..1, a..a + 1, b..b + 1])
+            .into_scalar::<f32>()
+    };
     // One row and one column further, on a grid of 4 x 4.
     for (a, b) in [(0, 1), (0, 4), (1, 6), (2, 9)] {
         assert!((score(a, b) - score(a + 5, b + 5)).abs() < 1e-4, "{a} {b}");
@@ -165,19 +186,41 @@ fn rotations_of_a_grid_know_differences_of_rows_and_of_columns() {
 
 #[test]
 fn patches_that_are_left_out_are_not_read() {
-    for config in kinds().into_iter().filter(|config| config.positions != GridPositions::AlibiRaster) {
+    for config in kinds()
+        .into_iter()
+        .filter(|config| config.positions != GridPositions::AlibiRaster && config.kind == BackboneKind::Dense)
+    {
         let (encoder, pixels) = (encoder(&config), pixels(&config, 2));
-        let all = Tensor::<1, Int>::arange(0..16, &Device::flex()).reshape([1, 16]).expand([2, 16]);
+        let all = Tensor::<1, Int>::arange(0..16, &Device::flex())
+            .reshape([1, 16])
+            .expand([2, 16]);
         let whole = last(&encoder, pixels.clone(), &Hidden::Nothing);
-        assert!(off(last(&encoder, pixels.clone(), &Hidden::AllBut(all)), whole) < 1e-5, "{config:?}");
+        assert!(
+            off(last(&encoder, pixels.clone(), &Hidden::AllBut(all)), whole) < 1e-5,
+            "{config:?}"
+        );
         let kept = Tensor::<2, Int>::from_data([[3, 7], [15, 0]], &Device::flex());
         let few = last(&encoder, pixels.clone(), &Hidden::AllBut(kept.clone()));
         assert_eq!(few.dims()[2], 2 + config.first_tokens());
         if config.stem != StemKind::Conv {
             // Other pixels in patch 1, which nobody kept.
-            let other = Tensor::cat(vec![pixels.clone().narrow(2, 0, 4), pixels.clone().narrow(2, 4, 4) * 0.5, pixels.narrow(2, 8, 8)], 2);
-            let few_again = last(&encoder, other, &Hidden::AllBut(Tensor::from_data([[3, 7], [15, 0]], &Device::flex())));
-            assert_eq!(few.narrow(0, 1, 1).into_data(), few_again.narrow(0, 1, 1).into_data());
+            let other = Tensor::cat(
+                vec![
+                    pixels.clone().narrow(2, 0, 4),
+                    pixels.clone().narrow(2, 4, 4) * 0.5,
+                    pixels.narrow(2, 8, 8),
+                ],
+                2,
+            );
+            let few_again = last(
+                &encoder,
+                other,
+                &Hidden::AllBut(Tensor::from_data([[3, 7], [15, 0]], &Device::flex())),
+            );
+            assert_eq!(
+                few.narrow(0, 1, 1).into_data(),
+                few_again.narrow(0, 1, 1).into_data()
+            );
         }
     }
 }
@@ -196,8 +239,18 @@ fn a_token_stands_in_place_of_a_hidden_patch() {
     let first = encoder.embed(pixels.clone(), &hidden);
     // Patch 5: rows 4 to 7, columns 4 to 7.
     let row = pixels.clone().narrow(1, 4, 4);
-    let row = Tensor::cat(vec![row.clone().narrow(2, 0, 4), row.clone().narrow(2, 4, 4) * 0.0, row.narrow(2, 8, 8)], 2);
-    let other = Tensor::cat(vec![pixels.clone().narrow(1, 0, 4), row, pixels.narrow(1, 8, 8)], 1);
+    let row = Tensor::cat(
+        vec![
+            row.clone().narrow(2, 0, 4),
+            row.clone().narrow(2, 4, 4) * 0.0,
+            row.narrow(2, 8, 8),
+        ],
+        2,
+    );
+    let other = Tensor::cat(
+        vec![pixels.clone().narrow(1, 0, 4), row, pixels.narrow(1, 8, 8)],
+        1,
+    );
     assert_eq!(first.into_data(), encoder.embed(other, &hidden).into_data());
 }
 
@@ -211,25 +264,45 @@ fn gradients_are_those_of_finite_differences() {
             let stream = last(&encoder.clone().valid(), pixels.clone(), &Hidden::Nothing);
             stream.powf_scalar(3.0).sum().into_scalar::<f64>()
         };
-        let loss = last(&encoder, pixels.clone().autodiff(), &Hidden::Nothing).powf_scalar(3.0).sum();
+        let loss = last(&encoder, pixels.clone().autodiff(), &Hidden::Nothing)
+            .powf_scalar(3.0)
+            .sum();
         let gradients = loss.backward();
-        let gradient = encoder.trunk.decoder_x.val().grad(&gradients).unwrap().into_data();
+        let (name, gradient) = match (&encoder.trunk, &encoder.pyramid, &encoder.convolutions) {
+            (Some(trunk), ..) => (
+                "decoder_x",
+                trunk.decoder_x.val().grad(&gradients).unwrap().into_data(),
+            ),
+            (_, Some(pyramid), _) => (
+                "pyramid.value",
+                pyramid.value.val().grad(&gradients).unwrap().into_data(),
+            ),
+            (.., Some(blocks)) => (
+                "convolutions.first.1",
+                blocks.first[1].val().grad(&gradients).unwrap().into_data(),
+            ),
+            _ => unreachable!(),
+        };
         let gradient: Vec<f64> = gradient.convert::<f64>().iter::<f64>().collect();
-        let before = snapshot(&encoder)["decoder_x"].clone();
+        let before = snapshot(&encoder)[name].clone();
         for index in [0, 37, 200] {
             let moved = |by: f32| {
                 let mut values: Vec<f32> = before.iter::<f32>().collect();
                 values[index] += by;
                 let data = TensorData::new(values, before.shape().to_vec());
-                let moved = burn_dragon_core::api::expert::load(encoder.clone(), |name, _| {
-                    (name == "decoder_x").then(|| data.clone())
+                let moved = burn_dragon_core::api::expert::load(encoder.clone(), |found, _| {
+                    (found == name).then(|| data.clone())
                 });
                 plain(&moved)
             };
-            let step = 2e-3;
+            let step = 4e-4;
             let expected = (moved(step) - moved(-step)) / (2.0 * f64::from(step));
             let difference = (gradient[index] - expected).abs();
-            assert!(difference < 0.05 * expected.abs().max(1.0), "{config:?}: {} {expected}", gradient[index]);
+            assert!(
+                difference < 0.05 * expected.abs().max(1.0),
+                "{config:?}: {} {expected}",
+                gradient[index]
+            );
         }
     }
 }
@@ -246,7 +319,10 @@ fn levels_without_gradients_are_constants() {
         let stream = last(&encoder, pixels(&config, 1).autodiff(), &Hidden::Nothing);
         let value = stream.clone().inner().into_data();
         let gradients = stream.powf_scalar(3.0).sum().backward();
-        let stem = encoder.stem.stages[0].val().grad(&gradients).map(|gradient| gradient.abs().sum().into_scalar::<f32>());
+        let stem = encoder.stem.stages[0]
+            .val()
+            .grad(&gradients)
+            .map(|gradient| gradient.abs().sum().into_scalar::<f32>());
         (value, stem)
     };
     let ((all, learnt), (last, cut)) = (of(None), of(Some(1)));
@@ -257,13 +333,58 @@ fn levels_without_gradients_are_constants() {
 #[test]
 fn shapes_that_no_encoder_can_have_are_refused_by_their_key() {
     let wrong = [
-        ("model.patch_size", ModelConfig { patch_size: 5, ..config() }),
-        ("model.patch_size", ModelConfig { image_size: 18, patch_size: 6, ..config() }),
-        ("model.image_size", ModelConfig { image_size: 0, ..config() }),
-        ("model.d_model", ModelConfig { stem: StemKind::Identity, d_model: 20, ..config() }),
-        ("model.positions", ModelConfig { positions: GridPositions::AlibiRaster, ..config() }),
-        ("model.n_neurons", ModelConfig { positions: GridPositions::Rope2d, n_neurons: 36, ..config() }),
-        ("model.evaluation_levels", ModelConfig { evaluation_levels: Some(0), ..config() }),
+        (
+            "model.patch_size",
+            ModelConfig {
+                patch_size: 5,
+                ..config()
+            },
+        ),
+        (
+            "model.patch_size",
+            ModelConfig {
+                image_size: 18,
+                patch_size: 6,
+                ..config()
+            },
+        ),
+        (
+            "model.image_size",
+            ModelConfig {
+                image_size: 0,
+                ..config()
+            },
+        ),
+        (
+            "model.d_model",
+            ModelConfig {
+                stem: StemKind::Identity,
+                d_model: 20,
+                ..config()
+            },
+        ),
+        (
+            "model.positions",
+            ModelConfig {
+                positions: GridPositions::AlibiRaster,
+                ..config()
+            },
+        ),
+        (
+            "model.n_neurons",
+            ModelConfig {
+                positions: GridPositions::Rope2d,
+                n_neurons: 36,
+                ..config()
+            },
+        ),
+        (
+            "model.evaluation_levels",
+            ModelConfig {
+                evaluation_levels: Some(0),
+                ..config()
+            },
+        ),
     ];
     for (key, config) in wrong {
         let error = config.validate().unwrap_err().to_string();

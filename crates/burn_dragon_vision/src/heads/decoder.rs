@@ -100,7 +100,9 @@ impl PixelDecoder {
     ) -> Self {
         let shape = config.shape(encoder);
         let of_trunk: TrunkConfig = shape.trunk();
-        let trunk = match Trunk::from_weights(&of_trunk, device, |field, shape| weight(&format!("{name}.{field}"), shape)) {
+        let trunk = match Trunk::from_weights(&of_trunk, device, |field, shape| {
+            weight(&format!("{name}.{field}"), shape)
+        }) {
             Ok(trunk) => trunk,
             Err(error) => unreachable!("the configuration was checked: {error}"),
         };
@@ -120,7 +122,12 @@ impl PixelDecoder {
     /// # Shapes
     /// - `tokens`: `[B, K, D]` of the visible patches, or of all with `P` of them
     /// - `visible`: places of the visible patches, `[B, K]`; `None` if the tokens are those of all patches
-    pub fn pixels(&self, tokens: Tensor<3>, visible: Option<&Tensor<2, Int>>, precision: Precision) -> Tensor<3> {
+    pub fn pixels(
+        &self,
+        tokens: Tensor<3>,
+        visible: Option<&Tensor<2, Int>>,
+        precision: Precision,
+    ) -> Tensor<3> {
         let (patches, d) = (self.shape.patches(), self.shape.d_model);
         let tokens = product(tokens, self.input.val());
         let lanes = tokens.dims()[0];
@@ -129,14 +136,27 @@ impl PixelDecoder {
             Some(visible) => {
                 let count = visible.dims()[1];
                 let mask = self.mask.val().reshape([1, 1, d]).expand([lanes, patches, d]);
-                let index = visible.clone().reshape([lanes, count, 1]).expand([lanes, count, d]);
+                let index = visible
+                    .clone()
+                    .reshape([lanes, count, 1])
+                    .expand([lanes, count, d]);
                 let there = Tensor::ones_like(&tokens);
-                let there = Tensor::zeros_like(&mask).scatter(1, index.clone(), there, burn::tensor::IndexingUpdateOp::Add);
-                mask.clone() * (1.0 - there.clone()) + Tensor::zeros_like(&mask).scatter(1, index, tokens, burn::tensor::IndexingUpdateOp::Add)
+                let there = Tensor::zeros_like(&mask).scatter(
+                    1,
+                    index.clone(),
+                    there,
+                    burn::tensor::IndexingUpdateOp::Add,
+                );
+                mask.clone() * (1.0 - there.clone())
+                    + Tensor::zeros_like(&mask).scatter(1, index, tokens, burn::tensor::IndexingUpdateOp::Add)
             }
         };
         let places = sine_cosine(&self.shape, &all.device().inner()).cast(all.dtype());
-        let places = if all.is_autodiff() { places.autodiff() } else { places };
+        let places = if all.is_autodiff() {
+            places.autodiff()
+        } else {
+            places
+        };
         let v = norm(all + places.reshape([1, patches, d]), self.shape.norm_eps);
         let pass = Pass {
             precision,

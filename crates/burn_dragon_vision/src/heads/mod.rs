@@ -10,6 +10,7 @@ mod decoder;
 mod mlp;
 
 pub use decoder::{DecoderConfig, PixelDecoder};
+pub(crate) use mlp::norm_rows;
 pub use mlp::{Mlp, MlpConfig};
 
 use crate::encoder::{ModelConfig, is_default, refuse};
@@ -70,10 +71,18 @@ impl HeadsConfig {
     pub fn validate(&self, encoder: &ModelConfig) -> Result<(), VisionError> {
         let sizes = [&self.projector, &self.patch_projector].into_iter().flatten();
         let widths = sizes.flat_map(|mlp| mlp.hidden.iter().chain([&mlp.output]).copied());
-        if let Some(width) = widths.chain(self.classes).find(|width| !(1..=MOST).contains(width)) {
-            refuse("objective", format!("has a head of {width} outputs; expected 1 to {MOST}"))?;
+        if let Some(width) = widths
+            .chain(self.classes)
+            .find(|width| !(1..=MOST).contains(width))
+        {
+            refuse(
+                "objective",
+                format!("has a head of {width} outputs; expected 1 to {MOST}"),
+            )?;
         }
-        self.decoder.as_ref().map_or(Ok(()), |decoder| decoder.validate(encoder))
+        self.decoder
+            .as_ref()
+            .map_or(Ok(()), |decoder| decoder.validate(encoder))
     }
 
     /// Tensors of the heads behind an encoder, in the order of their fields.
@@ -113,7 +122,7 @@ impl Heads {
             .as_ref()
             .map(|decoder| PixelDecoder::build("heads.decoder", decoder, encoder, device, &mut weight));
         let mut build = ParameterBuilder::new(tensors, device, weight);
-        let mut mlp = |name: &str, config: &Option<MlpConfig>, build: &mut ParameterBuilder<'_, _>| {
+        let mlp = |name: &str, config: &Option<MlpConfig>, build: &mut ParameterBuilder<'_, _>| {
             config.as_ref().map(|config| Mlp::build(name, config, build))
         };
         Self {

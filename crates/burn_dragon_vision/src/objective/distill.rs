@@ -67,7 +67,9 @@ fn over_levels(config: &DistillConfig, losses: Vec<(usize, Tensor<1>)>, zero: Te
         activation::relu(worse)
     });
     let pairs = losses.len().saturating_sub(1).max(1) as f64;
-    let hinge = hinges.reduce(|sum, hinge| sum + hinge).filter(|_| config.improvement > 0.0);
+    let hinge = hinges
+        .reduce(|sum, hinge| sum + hinge)
+        .filter(|_| config.improvement > 0.0);
     let mean = losses
         .into_iter()
         .fold(zero, |sum, (level, loss)| sum + loss * (weight(level) / total));

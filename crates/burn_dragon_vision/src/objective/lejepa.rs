@@ -29,10 +29,18 @@ pub(super) fn loss(
     learning: Learning,
 ) -> Result<Loss, VisionError> {
     let device = model.device();
-    let projector = model.heads.projector.as_ref().ok_or(VisionError::NoHead { head: "projector" })?;
-    let views: Vec<Tensor<4>> = (0..batch.views()).map(|view| batch.pixels(view, &device)).collect();
+    let projector = model
+        .heads
+        .projector
+        .as_ref()
+        .ok_or(VisionError::NoHead { head: "projector" })?;
+    let views: Vec<Tensor<4>> = (0..batch.views())
+        .map(|view| batch.pixels(view, &device))
+        .collect();
     let (count, lanes) = (views.len(), batch.lanes());
-    let last = model.encoder.look_last(Tensor::cat(views, 0), &Hidden::Nothing, learning.pass)?;
+    let last = model
+        .encoder
+        .look_last(Tensor::cat(views, 0), &Hidden::Nothing, learning.pass)?;
     let z = projector.forward(last.summary); // [V*B, K]
     let width = z.dims()[1];
     let z = z.reshape([count, lanes, width]).cast(DType::F32);

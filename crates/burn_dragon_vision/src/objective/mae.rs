@@ -32,7 +32,9 @@ pub(super) fn loss(
     batch: &Batch,
     learning: Learning,
 ) -> Result<Loss, VisionError> {
-    let decoder = model.heads.decoder.as_ref().ok_or(VisionError::NoHead { head: "pixel decoder" })?;
+    let decoder = model.heads.decoder.as_ref().ok_or(VisionError::NoHead {
+        head: "pixel decoder",
+    })?;
     let pixels = batch.pixels(0, &model.device());
     let masks = masks(config, model.encoder.config(), batch.lanes(), learning.seed);
     let (predictions, targets) = predictions(config, model, decoder, pixels, &masks, learning)?;
@@ -69,7 +71,10 @@ pub(crate) fn predictions(
     };
     let last = encoder.look_last(pixels, &behind, learning.pass)?;
     let tokens = encoder.patches(&last.stream);
-    Ok((decoder.pixels(tokens, visible.as_ref(), learning.pass.precision), targets))
+    Ok((
+        decoder.pixels(tokens, visible.as_ref(), learning.pass.precision),
+        targets,
+    ))
 }
 
 /// Pixels of the patches as the loss wants them.
@@ -105,7 +110,11 @@ fn hidden(masks: &[Mask], device: &Device) -> Tensor<3> {
 
 /// Places of the visible patches, `[B, K]`.
 fn visible(masks: &[Mask], device: &Device) -> Tensor<2, Int> {
-    let places: Vec<i32> = masks.iter().flat_map(Mask::context).map(|place| place as i32).collect();
+    let places: Vec<i32> = masks
+        .iter()
+        .flat_map(Mask::context)
+        .map(|place| place as i32)
+        .collect();
     let count = places.len() / masks.len().max(1);
     Tensor::from_data(TensorData::new(places, [masks.len(), count]), device)
 }
@@ -141,7 +150,11 @@ mod tests {
         let masks = masks(&config, &encoder, 3, 7);
         let device = Device::flex();
         let hidden: Vec<f32> = hidden(&masks, &device).into_data().iter::<f32>().collect();
-        let visible: Vec<i64> = visible(&masks, &device).into_data().convert::<i64>().iter::<i64>().collect();
+        let visible: Vec<i64> = visible(&masks, &device)
+            .into_data()
+            .convert::<i64>()
+            .iter::<i64>()
+            .collect();
         assert_eq!((hidden.iter().sum::<f32>(), visible.len()), (36.0, 12));
         for (at, place) in visible.iter().enumerate() {
             assert_eq!(hidden[at / 4 * 16 + *place as usize], 0.0);

@@ -11,7 +11,7 @@ mod supervised;
 
 pub use masks::{BlockMasks, IndexLists, Mask, PatchGrid, random_masks, stacked};
 pub use sigreg::{SigReg, invariance};
-pub(crate) use supervised::{accuracy, cross_entropy};
+pub(crate) use supervised::accuracy;
 
 use crate::batch::Batch;
 use crate::config::ObjectiveConfig;

@@ -30,7 +30,11 @@ pub(super) fn loss(
     let mut metrics = Metrics::new();
     for seen in judged {
         let logits = model.logits(seen.summary.clone())?;
-        losses.push(cross_entropy(logits.clone(), targets.clone(), config.label_smoothing));
+        losses.push(cross_entropy(
+            logits.clone(),
+            targets.clone(),
+            config.label_smoothing,
+        ));
         if learning.watch {
             metrics.insert("accuracy".into(), accuracy(logits.inner(), targets.clone()));
         }
@@ -46,7 +50,7 @@ pub(super) fn loss(
 ///
 /// # Shapes
 /// - `logits`: `[B, classes]`; `targets`: `[B]`; output: `[1]`
-pub(crate) fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, smoothing: f64) -> Tensor<1> {
+fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, smoothing: f64) -> Tensor<1> {
     let count = logits.dims()[0];
     let logarithms = activation::log_softmax(logits, 1);
     let of_target = logarithms.clone().gather(1, targets.reshape([count, 1])).mean();
@@ -58,7 +62,11 @@ pub(crate) fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, smoothin
 pub(crate) fn accuracy(logits: Tensor<2>, targets: Tensor<1, Int>) -> f64 {
     let rows = logits.dims()[0];
     let likeliest = logits.argmax(1).reshape([rows]);
-    let targets = if targets.is_autodiff() { targets.inner() } else { targets };
+    let targets = if targets.is_autodiff() {
+        targets.inner()
+    } else {
+        targets
+    };
     let right = likeliest.equal(targets).int().sum().into_scalar::<i64>();
     right as f64 / rows.max(1) as f64
 }

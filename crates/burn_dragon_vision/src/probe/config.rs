@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProbeConfig {
+    /// Number of training pictures whose features the probes know at the end of a run, at least 2.
+    pub pictures: usize,
+    /// Number of training pictures that nearest neighbours are looked for among in the evaluations between, at least 2.
+    pub pictures_between: usize,
     /// Number of nearest neighbours that vote, at least 1.
     pub neighbours: usize,
     /// Temperature of their votes: a neighbour of cosine similarity s has the weight `exp(s / temperature)`. At least 0.001.
@@ -27,6 +31,8 @@ pub struct ProbeConfig {
 impl Default for ProbeConfig {
     fn default() -> Self {
         Self {
+            pictures: 10_000,
+            pictures_between: 2_000,
             neighbours: 20,
             temperature: 0.07,
             weight_decays: vec![0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1],
@@ -51,6 +57,14 @@ impl ProbeConfig {
         ] {
             if value == 0 {
                 return refuse(key, "is 0; expected at least 1".into());
+            }
+        }
+        for (key, value) in [
+            ("probe.pictures", self.pictures),
+            ("probe.pictures_between", self.pictures_between),
+        ] {
+            if value < 2 {
+                return refuse(key, format!("is {value}; expected at least 2"));
             }
         }
         if !(self.temperature >= 1e-3 && self.temperature.is_finite()) {
