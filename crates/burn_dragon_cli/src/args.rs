@@ -51,7 +51,7 @@ pub use model::{ModelArgs, PlaceArgs, WhichArgs};
 #[cfg(feature = "train")]
 pub use plan::PlanArgs;
 #[cfg(feature = "train")]
-pub use predict::PredictArgs;
+pub use predict::{LookArgs, PredictArgs};
 pub use programs::{CompletionsArgs, ManArgs};
 #[cfg(feature = "train")]
 pub use runs::{CompareArgs, ReportArgs, RunsArgs, SweepArgs};
@@ -115,7 +115,10 @@ pub enum Verb {
     Report(ReportArgs),
     /// Evaluate a model: loss, bits per byte, density per level, recall; for other families the figures of its run
     Eval(EvalArgs),
-    /// Predict outputs from inputs: solve sudoku puzzles, classify nodes and graphs
+    /// Look into a vision model at work: what its patches hold, step by step
+    #[cfg(feature = "train")]
+    Look(LookArgs),
+    /// Predict outputs from inputs: solve sudoku puzzles, classify nodes, graphs and pictures
     #[cfg(feature = "train")]
     #[command(visible_alias = "solve")]
     Predict(PredictArgs),

@@ -7,9 +7,9 @@ use burn_dragon::api::graph::GraphFamily;
 use burn_dragon::api::language::Language;
 use burn_dragon::api::sudoku::Sudoku;
 use burn_dragon::api::train::{
-    Base, ConfigError, EvalRequest, Evaluated, Family, Fault, Layers, MovedKey, Origin, PredictRequest,
-    Predictions, Preset, Ran, ReadAs, RunRequest, Task, TrainError, check_config, config_reference,
-    config_schema, eval, plan, resolve, run,
+    Base, ConfigError, EvalRequest, Evaluated, Family, Fault, Layers, Look, LookRequest, MovedKey, Origin,
+    PredictRequest, Predictions, Preset, Ran, ReadAs, RunRequest, Task, TrainError, check_config,
+    config_reference, config_schema, eval, plan, resolve, run,
 };
 use burn_dragon::api::vision::Vision;
 use burn_dragon_train::api::expert::flatten;
@@ -34,6 +34,8 @@ pub(crate) struct Entry {
     pub(crate) plan: fn(&RunRequest) -> Result<Option<serde_json::Value>, TrainError>,
     /// `dragon predict`.
     pub(crate) predict: fn(ModelFile, &PredictRequest) -> Result<Predictions, TrainError>,
+    /// `dragon look`.
+    pub(crate) look: fn(ModelFile, &LookRequest) -> Result<Look, TrainError>,
     /// `dragon eval` on the held-out data of a run. The verb itself evaluates language models, on any text.
     pub(crate) eval: fn(&EvalRequest) -> Result<Evaluated, TrainError>,
     /// `dataset.type` of data in files.
@@ -80,6 +82,7 @@ impl Entry {
             train: run::<F>,
             plan: plan::<F>,
             predict: F::predict,
+            look: F::look,
             eval: eval::<F>,
             files,
             read_as: F::read_as,

@@ -107,6 +107,8 @@ fn run(verb: &Verb) -> ExitCode {
         Verb::Report(args) => commands::report::run(args),
         Verb::Eval(args) => commands::eval::run(args),
         #[cfg(feature = "train")]
+        Verb::Look(args) => commands::look::run(args),
+        #[cfg(feature = "train")]
         Verb::Predict(args) => commands::predict::run(args),
         Verb::Generate(args) => commands::generate::run(args),
         Verb::Chat(args) => commands::chat::run(args),

@@ -33,7 +33,7 @@ pub(crate) fn predict(file: ModelFile, request: &PredictRequest) -> Result<Predi
         return Err(TrainError::Usage(text));
     }
     let schema = &model.config().schema;
-    let input = input(&request.input, schema)?;
+    let input = input(request.input("graph")?, schema)?;
     if let Some(motion) = schema.target.motion() {
         let count = request.steps.unwrap_or(1);
         return Ok(motion::predict(&model, &motion, input.bodies()?, count));
@@ -231,7 +231,7 @@ mod tests {
         let model = GraphDragon::new(&config, 1, &Device::flex()).unwrap();
         let request = PredictRequest {
             model: "model.bpk".into(),
-            input: input.into(),
+            inputs: vec![input.into()],
             steps,
             device: Device::flex(),
             options: Default::default(),

@@ -30,6 +30,7 @@ const DRAWN: usize = 8;
 /// If the file is not a sudoku model, the input is neither a file nor a puzzle, or the number of levels or attempts is out of
 /// range.
 pub(crate) fn predict(file: ModelFile, request: &PredictRequest) -> Result<Predictions, TrainError> {
+    request.options.refuse("sudoku")?;
     let model = model_of(file, &request.model, &request.device)?;
     let levels = request.steps.unwrap_or(model.config().evaluated());
     let samples = request.options.samples.unwrap_or(1);
@@ -50,7 +51,7 @@ pub(crate) fn predict(file: ModelFile, request: &PredictRequest) -> Result<Predi
         policy: request.options.policy.unwrap_or_default(),
         ..SolveOptions::levels(levels)
     };
-    let mut predicted = Predicted::of(&model, input(&request.input)?, solving);
+    let mut predicted = Predicted::of(&model, input(request.input("sudoku")?)?, solving);
     predicted.examine(request.options);
     let shown = predicted.frames(&model, levels, request.options);
     let draw = |(puzzle, frames): &(Grid, Vec<Frame>)| draw_frames(puzzle, frames);
@@ -60,6 +61,7 @@ pub(crate) fn predict(file: ModelFile, request: &PredictRequest) -> Result<Predi
         refused: predicted.refused.iter().map(ToString::to_string).collect(),
         drawings: shown.iter().filter(|_| request.options.show).map(draw).collect(),
         picture: request.options.picture.then(|| svg(&shown)),
+        features: None,
         notes: predicted.notes(request.options),
     })
 }
@@ -309,7 +311,7 @@ mod tests {
     ) -> Result<Predictions, TrainError> {
         let request = PredictRequest {
             model: "model.bpk".into(),
-            input: input.into(),
+            inputs: vec![input.into()],
             steps,
             device: Device::flex(),
             options,
@@ -393,7 +395,7 @@ mod tests {
         let with = |policy| {
             let request = PredictRequest {
                 model: "model.bpk".into(),
-                input: PUZZLE.into(),
+                inputs: vec![PUZZLE.into()],
                 steps: Some(9),
                 device: Device::flex(),
                 options: PredictOptions {

@@ -9,6 +9,7 @@ use crate::fault::Fault;
 use crate::identity::DataHashes;
 use crate::initial::InitialModel;
 use crate::keys::flat_values;
+use crate::look::{Look, LookRequest};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::predict::{PredictRequest, Predictions};
@@ -154,6 +155,18 @@ pub trait Family {
         let (name, instead) = (Self::NAME, Self::INSTEAD_OF_PREDICT);
         Err(TrainError::Usage(format!(
             "a model of the family `{name}` has no predictions; {instead}"
+        )))
+    }
+
+    /// View into a model at work on an input, for `dragon look`.
+    ///
+    /// # Errors
+    /// If the file is not a model of the family, or the input cannot be read. The default always fails: the family has no
+    /// views.
+    fn look(_file: ModelFile, _request: &LookRequest) -> Result<Look, TrainError> {
+        let name = Self::NAME;
+        Err(TrainError::Usage(format!(
+            "a model of the family `{name}` has no views; `dragon info` and `dragon eval` describe it"
         )))
     }
 

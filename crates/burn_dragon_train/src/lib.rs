@@ -30,6 +30,7 @@ mod identity;
 mod initial;
 mod interrupt;
 mod keys;
+mod look;
 mod model_file;
 mod optimizer;
 mod outcome;
@@ -71,6 +72,7 @@ pub mod api {
     pub use crate::initial::{InitialModel, InitialModelInfo};
     pub use crate::interrupt::Interrupt;
     pub use crate::keys::{KeyRule, Keys, MovedKey, OnResume};
+    pub use crate::look::{Look, LookRequest};
     pub use crate::model_file::{read_model, save_model};
     pub use crate::optimizer::{
         AdamW, EmaConfig, Frozen, Lion, Method, Muon, MuonScale, OptimizerConfig, ParameterGroup,

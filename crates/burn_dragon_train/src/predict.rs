@@ -11,8 +11,8 @@ use std::path::PathBuf;
 pub struct PredictRequest {
     /// Path of the model, for messages.
     pub model: PathBuf,
-    /// Input: a file, `-` for standard input, or the input itself.
-    pub input: String,
+    /// Inputs: files, `-` for standard input, or an input itself. Most families take one.
+    pub inputs: Vec<String>,
     /// Number of steps, for a model that can take more or fewer than in training, such as passes through its block.
     pub steps: Option<usize>,
     /// Device to run on.
@@ -36,26 +36,46 @@ pub struct PredictOptions {
     pub show: bool,
     /// Whether answers by step are drawn as a picture.
     pub picture: bool,
+    /// Whether features are given instead of predictions.
+    pub embed: bool,
+}
+
+impl PredictRequest {
+    /// The only input, for a family that takes one.
+    ///
+    /// # Errors
+    /// If there are several, or none.
+    pub fn input(&self, family: &str) -> Result<&str, TrainError> {
+        match &self.inputs[..] {
+            [input] => Ok(input),
+            inputs => Err(TrainError::Usage(format!(
+                "{} inputs; a model of the family `{family}` takes one: put them into one file",
+                inputs.len()
+            ))),
+        }
+    }
 }
 
 impl PredictOptions {
-    /// Refuses all options, for a family that has none of them.
+    /// Refuses the options of other families.
     ///
     /// # Errors
-    /// The first option that was given.
+    /// The first option that was given, with the family that has it.
     pub fn refuse(&self, family: &str) -> Result<(), TrainError> {
         let given = [
-            ("--samples", self.samples.is_some()),
-            ("--verify", self.verify),
-            ("--complete", self.complete),
-            ("--policy", self.policy.is_some()),
-            ("--show", self.show),
-            ("--svg", self.picture),
+            ("--samples", "sudoku", self.samples.is_some()),
+            ("--verify", "sudoku", self.verify),
+            ("--complete", "sudoku", self.complete),
+            ("--policy", "sudoku", self.policy.is_some()),
+            ("--show", "sudoku", self.show),
+            ("--svg", "sudoku", self.picture),
+            ("--embed", "vision", self.embed),
         ];
-        match given.into_iter().find(|(_, given)| *given) {
+        let foreign = |(_, of, given): &(&str, &str, bool)| *given && *of != family;
+        match given.into_iter().find(foreign) {
             None => Ok(()),
-            Some((option, _)) => Err(TrainError::Usage(format!(
-                "{option} is for sudoku models; the model is of the family `{family}`"
+            Some((option, of, _)) => Err(TrainError::Usage(format!(
+                "{option} is for {of} models; the model is of the family `{family}`"
             ))),
         }
     }
@@ -74,6 +94,8 @@ pub struct Predictions {
     pub drawings: Vec<String>,
     /// Drawings of the answers as one SVG, if it was asked for.
     pub picture: Option<String>,
+    /// Features of the inputs as a file, safetensors, if they were asked for.
+    pub features: Option<Vec<u8>>,
     /// Lines for the user about all answers.
     pub notes: Vec<String>,
 }
@@ -85,6 +107,18 @@ mod tests {
     #[test]
     fn an_option_that_a_family_lacks_is_named() {
         PredictOptions::default().refuse("graph").unwrap();
+        let embed = PredictOptions {
+            embed: true,
+            ..PredictOptions::default()
+        };
+        embed.refuse("vision").unwrap();
+        assert!(
+            embed
+                .refuse("sudoku")
+                .unwrap_err()
+                .to_string()
+                .contains("vision models")
+        );
         let options = PredictOptions {
             complete: true,
             ..PredictOptions::default()

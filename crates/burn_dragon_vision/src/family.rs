@@ -2,6 +2,7 @@
 
 use crate::config::VisionConfig;
 use crate::export::VISION;
+use crate::look;
 use crate::model::VisionModel;
 use crate::predict;
 use crate::report;
@@ -11,8 +12,8 @@ use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
 use burn_dragon_core::api::{FreeMemory, MemoryError, Need, TensorShape};
 use burn_dragon_train::api::expert::{bytes, count};
 use burn_dragon_train::api::{
-    At, Base, Evaluation, Family, Next, Outcome, Plan, PredictRequest, Predictions, Preset, RunFolder, Task,
-    TrainError,
+    At, Base, Evaluation, Family, Look, LookRequest, Next, Outcome, Plan, PredictRequest, Predictions,
+    Preset, RunFolder, Task, TrainError,
 };
 use serde_json::{Map, Value, json};
 
@@ -135,6 +136,10 @@ impl Family for Vision {
 
     fn predict(file: ModelFile, request: &PredictRequest) -> Result<Predictions, TrainError> {
         predict::predict(file, request)
+    }
+
+    fn look(file: ModelFile, request: &LookRequest) -> Result<Look, TrainError> {
+        look::look(file, request)
     }
 
     fn next(

@@ -18,6 +18,7 @@ mod export;
 mod family;
 mod heads;
 mod keys;
+mod look;
 mod model;
 mod objective;
 mod picture;

@@ -33,8 +33,12 @@ const EXAMPLES: &[(&str, &str)] = &[
         "  dragon report runs/latest\n  dragon report runs/a runs/b --out both.html",
     ),
     (
+        "look",
+        "  dragon look runs/latest picture.png --out look.html\n  dragon look runs/latest picture.png --steps 8 --out look.png",
+    ),
+    (
         "predict",
-        "  dragon predict runs/latest puzzles.txt --out solved.txt\n  dragon solve runs/latest puzzles.txt --steps 256 --verify --json",
+        "  dragon predict runs/latest puzzles.txt --out solved.txt\n  dragon predict runs/latest a.png b.png --embed --out features.safetensors\n  dragon solve runs/latest puzzles.txt --steps 256 --verify --json",
     ),
     (
         "state",

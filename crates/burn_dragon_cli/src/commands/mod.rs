@@ -20,6 +20,8 @@ pub mod infer;
 pub mod info;
 pub mod inspect;
 mod live;
+#[cfg(feature = "train")]
+pub mod look;
 pub mod man;
 mod memory;
 #[cfg(feature = "train")]

@@ -22,7 +22,7 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     let family = families::named(Some(&loaded.model.family))?;
     let request = PredictRequest {
         model: loaded.file,
-        input: args.input.clone(),
+        inputs: args.inputs.clone(),
         steps: args.steps,
         device: selected.device,
         options: PredictOptions {
@@ -32,6 +32,7 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
             policy: args.policy,
             show: args.show,
             picture: args.svg.is_some(),
+            embed: args.embed,
         },
     };
     let predictions = (family.predict)(loaded.model, &request)?;
@@ -54,13 +55,14 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
 /// Writes lines to a file or to standard output, and one JSON object if requested.
 fn show(args: &PredictArgs, family: &str, predictions: &Predictions) -> anyhow::Result<()> {
     let lines = &predictions.lines;
-    match &args.out {
-        Some(path) => {
+    match (&args.out, &predictions.features) {
+        (Some(path), Some(features)) => write_atomic(path, features)?,
+        (Some(path), None) => {
             let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
             write_atomic(path, text.as_bytes())?;
         }
-        None if args.json => {}
-        None => lines.iter().for_each(|line| show!("{line}")),
+        (None, _) if args.json => {}
+        (None, _) => lines.iter().for_each(|line| show!("{line}")),
     }
     for drawing in &predictions.drawings {
         if args.json {

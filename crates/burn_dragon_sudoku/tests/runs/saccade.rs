@@ -77,7 +77,7 @@ fn a_killed_run_goes_on_bit_for_bit_with_its_policy_and_may_change_how_it_learns
     let path = whole.join("checkpoint/step-000008/model.bpk");
     let request = PredictRequest {
         model: path.clone(),
-        input: PUZZLE.into(),
+        inputs: vec![PUZZLE.into()],
         steps: Some(7),
         device: Device::flex(),
         options: PredictOptions {

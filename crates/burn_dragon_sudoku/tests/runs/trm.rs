@@ -107,7 +107,7 @@ fn the_model_of_a_run_is_verified_described_and_solves() {
     assert_eq!(solved[1].steps, 3);
     let request = PredictRequest {
         model: path.clone(),
-        input: PUZZLE.into(),
+        inputs: vec![PUZZLE.into()],
         steps: None,
         device: Device::flex(),
         options: PredictOptions::default(),

@@ -285,25 +285,36 @@ fn gradients_are_those_of_finite_differences() {
         };
         let gradient: Vec<f64> = gradient.convert::<f64>().iter::<f64>().collect();
         let before = snapshot(&encoder)[name].clone();
-        for index in [0, 37, 200] {
-            let moved = |by: f32| {
-                let mut values: Vec<f32> = before.iter::<f32>().collect();
-                values[index] += by;
-                let data = TensorData::new(values, before.shape().to_vec());
-                let moved = burn_dragon_core::api::expert::load(encoder.clone(), |found, _| {
-                    (found == name).then(|| data.clone())
-                });
-                plain(&moved)
-            };
-            let step = 4e-4;
-            let expected = (moved(step) - moved(-step)) / (2.0 * f64::from(step));
-            let difference = (gradient[index] - expected).abs();
-            assert!(
-                difference < 0.05 * expected.abs().max(1.0),
-                "{config:?}: {} {expected}",
-                gradient[index]
-            );
-        }
+        // Along one direction: signs by the index of the number.
+        let sign = |index: usize| {
+            if index.wrapping_mul(0x9E37_79B9) >> 7 & 1 == 0 {
+                1.0
+            } else {
+                -1.0
+            }
+        };
+        let moved = |by: f32| {
+            let values = before.iter::<f32>().enumerate();
+            let values: Vec<f32> = values
+                .map(|(index, value)| value + by * sign(index) as f32)
+                .collect();
+            let data = TensorData::new(values, before.shape().to_vec());
+            let moved = burn_dragon_core::api::expert::load(encoder.clone(), |found, _| {
+                (found == name).then(|| data.clone())
+            });
+            plain(&moved)
+        };
+        let step = 1e-4;
+        let expected = (moved(step) - moved(-step)) / (2.0 * f64::from(step));
+        let found: f64 = gradient
+            .iter()
+            .enumerate()
+            .map(|(index, value)| value * sign(index))
+            .sum();
+        assert!(
+            (found - expected).abs() < 0.03 * expected.abs().max(5.0),
+            "{config:?}: {found} {expected}"
+        );
     }
 }
 
