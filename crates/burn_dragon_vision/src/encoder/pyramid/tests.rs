@@ -268,3 +268,26 @@ fn what_cannot_be_is_refused_by_its_key() {
         .unwrap_err();
     assert!(error.to_string().contains("no bank `coarse`"), "{error}");
 }
+
+#[test]
+fn dropout_is_a_function_of_its_seed_and_the_step() {
+    let device = Device::flex();
+    let sizes = burn_dragon_core::api::TrunkConfig {
+        dropout: 0.5,
+        ..trunk_config()
+    };
+    let backbone = PyramidBackbone::new(&small(), &sizes, 5, &device).unwrap();
+    let steps = backbone.steps(GRID).unwrap();
+    let stream = |dropout_seed| {
+        let pass = StepPass {
+            dropout_seed,
+            ..StepPass::default()
+        };
+        let mut state = steps.start(patches(1, GRID.places(), WIDTH, 1, &device));
+        steps.look(&mut state, 2, pass).unwrap();
+        numbers(&state.stream())
+    };
+    let [none, one, other] = [None, Some(1), Some(2)].map(stream);
+    assert_eq!(one, stream(Some(1)));
+    assert!(differ(&none, &one) && differ(&one, &other));
+}
