@@ -21,7 +21,7 @@ use burn_dragon_kernel::api::{Decay, DropoutMask, Grid, join};
 const BANKS: [&str; 3] = ["patch", "coarse", "hub"];
 const COARSE: &str = BANKS[1];
 
-/// A pyramid backbone on a grid of patches.
+/// A pyramid backbone on a grid of patches. Its products are in the precision of the tensors: that of a pass is not used.
 #[derive(Clone, Debug)]
 pub struct PyramidSteps<'a> {
     backbone: &'a PyramidBackbone,
