@@ -10,7 +10,7 @@
 //! c = norm(w + norm(y encoder))
 //! ```
 //!
-//! The three matrices are those of the [`Trunk`], and all steps share them. [`Order`](crate::encoder::Order) says whether
+//! The three matrices are those of the [`Trunk`], and all steps share them; its positions and decay are not used. [`Order`](crate::encoder::Order) says whether
 //! patches write before they read, as here, or after. With neighbours in the whole grid that are summed, the first step is a
 //! level of the trunk with full reads and no positions.
 //!

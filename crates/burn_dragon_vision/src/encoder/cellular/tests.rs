@@ -315,3 +315,20 @@ fn a_state_of_before_truncates_gradients_where_it_is_detached() {
         }
     }
 }
+
+#[test]
+fn the_cost_is_counted_by_hand() {
+    let (config, trunk) = (CellularConfig::default(), trunk_config());
+    // 4 corners of 4 neighbours, 6 border places of 6, 2 of 9; 2 heads of 6 neurons, width 8.
+    let pairs = 4 * 4 + 6 * 6 + 2 * 9;
+    for writes in [0, 1, 5] {
+        let reads = pairs * writes * 2 * (2 * (6 + 8));
+        let flops = config.step_flops(&trunk, GRID, writes as usize);
+        assert_eq!(flops, 12 * 3 * 2 * 12 * 8 + reads);
+        assert_eq!(
+            config.write_bytes(&trunk, GRID, writes as usize),
+            4 * writes * 12 * (12 + 8)
+        );
+    }
+    assert_eq!(config.whole_bytes(&trunk, GRID), 4 * 12 * 12 * 8);
+}

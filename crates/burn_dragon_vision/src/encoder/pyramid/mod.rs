@@ -24,7 +24,8 @@
 //! Differences from the public implementation: that one reads cell `(y mod rows, x mod columns)`, which other patches wrote;
 //! it reads before it writes ([`Order::ReadThenWrite`](crate::encoder::Order) here); and it has no norm of `y encoder`, so
 //! that with small weights a step changes the stream little. Its decay differs by rank; here it differs by bank, since the
-//! kernel has one factor for each head, and a bank has one head.
+//! kernel has one factor for each head, and a bank has one head. Its queries and values have gains by mode; here a mode is
+//! an embedding alone.
 
 mod config;
 mod cost;

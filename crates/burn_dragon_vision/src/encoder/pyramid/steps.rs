@@ -21,7 +21,7 @@ use burn_dragon_kernel::api::{Decay, DropoutMask, Grid, join};
 const BANKS: [&str; 3] = ["patch", "coarse", "hub"];
 const COARSE: &str = BANKS[1];
 
-/// A pyramid backbone on a grid of patches.
+/// A pyramid backbone on a grid of patches. Its products are in the precision of the tensors: that of a pass is not used.
 #[derive(Clone, Debug)]
 pub struct PyramidSteps<'a> {
     backbone: &'a PyramidBackbone,
@@ -117,7 +117,7 @@ impl<'a> PyramidSteps<'a> {
     }
 
     /// The stream of a bank after a step, from its tokens, its queries for itself, and what it read.
-    fn joined(&self, tokens: Tensor<4>, query: Tensor<4>, read: Tensor<4>, of: Update<'_>) -> Tensor<4> {
+    fn joined(&self, tokens: Tensor<4>, query: Tensor<4>, read: Tensor<4>, of: &Update<'_>) -> Tensor<4> {
         let eps = self.backbone.sizes.norm_eps;
         let y = relu(mapped(&norm(read, eps), of.decoder)) * query; // [B, 1, T, r]
         let y = match of.dropout {
@@ -154,7 +154,7 @@ impl<'a> PyramidSteps<'a> {
                 encoder: &weights.patch_encoder,
                 dropout: dropout("patch"),
             };
-            state.stream = self.joined(patches, tokens.queries.patch_patch, read, update);
+            state.stream = self.joined(patches, tokens.queries.patch_patch, read, &update);
         }
         if let Some(read) = coarse {
             let update = Update {
@@ -162,7 +162,7 @@ impl<'a> PyramidSteps<'a> {
                 encoder: &weights.coarse_encoder,
                 dropout: dropout("coarse"),
             };
-            let stream = self.joined(cells, tokens.queries.coarse_coarse, read, update);
+            let stream = self.joined(cells, tokens.queries.coarse_coarse, read, &update);
             state.banks.set_stream(COARSE, stream)?;
         }
         Ok(())

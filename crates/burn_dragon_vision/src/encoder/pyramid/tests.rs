@@ -148,6 +148,35 @@ fn further_steps_of_a_predicted_one_take_no_time_and_use_their_links_alone() {
 }
 
 #[test]
+fn memories_decay_once_in_a_predicted_step_however_many_further_steps_it_has() {
+    let config = PyramidConfig {
+        predict_substeps: 2,
+        schedule: Schedule {
+            predict: ModeLinks::of(&[]),
+            ..Schedule::default()
+        },
+        ..small()
+    };
+    let backbone = made(&config);
+    let steps = backbone.steps(GRID).unwrap();
+    let mut state = steps.start(patches(1, GRID.places(), WIDTH, 1, &Device::flex()));
+    steps
+        .step(&mut state, StepMode::Observe, StepPass::default())
+        .unwrap();
+    let memory = |state: &State| state.banks().bank("patch").unwrap().rho.clone();
+    let before = memory(&state);
+    steps
+        .step(&mut state, StepMode::Predict, StepPass::default())
+        .unwrap();
+    close(
+        "memory",
+        &numbers(&memory(&state)),
+        &numbers(&(before * 0.9)),
+        1e-6,
+    );
+}
+
+#[test]
 fn a_detached_state_keeps_its_numbers_and_ends_gradients() {
     let device = Device::flex().autodiff();
     let backbone = PyramidBackbone::new(&small(), &trunk_config(), 5, &device).unwrap();
@@ -165,6 +194,27 @@ fn a_detached_state_keeps_its_numbers_and_ends_gradients() {
         let found = state.stream().powf_scalar(3.0).sum().backward();
         assert_eq!(v.grad(&found).is_some(), reaches);
         assert!(backbone.value.val().grad(&found).is_some());
+    }
+}
+
+#[test]
+fn a_new_frame_replaces_patches_and_cells_and_keeps_memories() {
+    let backbone = made(&small());
+    let steps = backbone.steps(GRID).unwrap();
+    let frame = |seed| patches(1, GRID.places(), WIDTH, seed, &Device::flex());
+    let mut state = steps.start(frame(1));
+    steps.look(&mut state, 2, StepPass::default()).unwrap();
+    let (before, anew) = (state.clone(), steps.start(frame(2)));
+    steps.observe(&mut state, frame(2)).unwrap();
+    let bank = |state: &State, name| state.banks().bank(name).unwrap().clone();
+    assert_eq!(numbers(&state.stream()), numbers(&anew.stream()));
+    let cells = |state: &State| numbers(&bank(state, "coarse").stream.unwrap());
+    assert_eq!(cells(&state), cells(&anew));
+    for name in ["patch", "coarse", "hub"] {
+        assert_eq!(
+            numbers(&bank(&state, name).rho),
+            numbers(&bank(&before, name).rho)
+        );
     }
 }
 
@@ -267,4 +317,27 @@ fn what_cannot_be_is_refused_by_its_key() {
         .step(&mut foreign, StepMode::Observe, StepPass::default())
         .unwrap_err();
     assert!(error.to_string().contains("no bank `coarse`"), "{error}");
+}
+
+#[test]
+fn dropout_is_a_function_of_its_seed_and_the_step() {
+    let device = Device::flex();
+    let sizes = burn_dragon_core::api::TrunkConfig {
+        dropout: 0.5,
+        ..trunk_config()
+    };
+    let backbone = PyramidBackbone::new(&small(), &sizes, 5, &device).unwrap();
+    let steps = backbone.steps(GRID).unwrap();
+    let stream = |dropout_seed| {
+        let pass = StepPass {
+            dropout_seed,
+            ..StepPass::default()
+        };
+        let mut state = steps.start(patches(1, GRID.places(), WIDTH, 1, &device));
+        steps.look(&mut state, 2, pass).unwrap();
+        numbers(&state.stream())
+    };
+    let [none, one, other] = [None, Some(1), Some(2)].map(stream);
+    assert_eq!(one, stream(Some(1)));
+    assert!(differ(&none, &one) && differ(&one, &other));
 }
