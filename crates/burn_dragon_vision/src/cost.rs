@@ -1,7 +1,8 @@
 //! Cost of a vision run, from its configuration.
 
 use crate::config::{MaeHiding, ObjectiveConfig, VisionConfig};
-use crate::encoder::{DenseRead, ModelConfig, StemKind};
+use crate::encoder::{BackboneKind, DenseRead, ModelConfig, StemKind};
+use burn_dragon_core::api::structured::StepMode;
 
 /// Bytes of a number.
 const BYTES: u64 = 4;
@@ -9,14 +10,25 @@ const BYTES: u64 = 4;
 impl ModelConfig {
     /// FLOPs of a forward pass per picture, with `levels` levels of `tokens` tokens.
     pub fn forward_flops(&self, tokens: usize, levels: usize) -> u64 {
-        self.stem_flops()
-            .saturating_add(self.level_flops(tokens).saturating_mul(levels as u64))
+        let levels = (0..levels).map(|level| self.level_flops(tokens, level));
+        levels.fold(self.stem_flops(), u64::saturating_add)
     }
 
-    /// Three products of every neuron with the width, and the read.
-    fn level_flops(&self, tokens: usize) -> u64 {
+    /// FLOPs of a level, counted from 0, per picture.
+    fn level_flops(&self, tokens: usize, level: usize) -> u64 {
+        let (grid, d) = (self.grid(), self.d_model);
+        if let Some(cellular) = self.cellular() {
+            return cellular.step_flops(&self.trunk(), grid, level + 1);
+        }
+        if let Some(pyramid) = self.pyramid() {
+            return pyramid.step_flops(d, grid, StepMode::Refine);
+        }
         let of = |size: usize| size as u64;
-        let (t, d, n, heads) = (of(tokens), of(self.d_model), of(self.n_neurons), of(self.n_heads));
+        if self.kind == BackboneKind::Convolution {
+            return 36 * of(grid.places()) * of(d) * of(d); // two of 9 patches each
+        }
+        // Three products of every neuron with the width, and the read.
+        let (t, n, heads, d) = (of(tokens), of(self.n_neurons), of(self.n_heads), of(d));
         let read = match self.read {
             DenseRead::Full => 4 * n * d,
             DenseRead::Softmax | DenseRead::RowL1 => 2 * t * (n + heads * d),
@@ -55,13 +67,19 @@ impl ModelConfig {
 
     /// Approximate bytes that a training step keeps for a picture.
     fn kept_bytes(&self, tokens: usize, levels: usize) -> u64 {
-        let (t, d, n) = (tokens as u64, self.d_model as u64, self.n_neurons as u64);
-        let level = match self.read {
-            DenseRead::Full => 6 * d + 2 * self.n_heads as u64 * d,
-            DenseRead::Softmax | DenseRead::RowL1 => 6 * d + 3 * n + 4 * self.n_heads as u64 * t,
+        let of = |size: usize| size as u64;
+        let (t, d, n, heads) = (of(tokens), of(self.d_model), of(self.n_neurons), of(self.n_heads));
+        let of_token = match (self.kind, self.read) {
+            (BackboneKind::Dense, DenseRead::Full) => 6 * d + 2 * heads * d,
+            (BackboneKind::Dense, _) => 6 * d + 3 * n + 4 * heads * t,
+            (BackboneKind::Cellular, _) => 8 * d + 2 * heads * d + 2 * n,
+            (BackboneKind::Pyramid, _) => 16 * d,
+            (BackboneKind::Convolution, _) => 32 * d,
         };
-        let stem: u64 = self.stem_places().iter().map(|(places, _)| places * d * 6).sum();
-        (t * level * levels as u64 + stem).saturating_mul(BYTES)
+        let memories = self.pyramid().map_or(0, |pyramid| 4 * pyramid.memory_bytes(self.grid()));
+        let levels = (BYTES * t * of_token + memories).saturating_mul(of(levels));
+        let stem: u64 = self.stem_places().iter().map(|(places, _)| BYTES * places * d * 6).sum();
+        levels.saturating_add(stem)
     }
 }
 
