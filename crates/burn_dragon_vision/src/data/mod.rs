@@ -13,8 +13,6 @@ mod part;
 #[cfg(test)]
 mod real_tests;
 mod shape;
-mod temporary;
-pub use self::temporary::*;
 
 pub use self::cifar::Cifar10Config;
 pub use self::config::{Data, DatasetConfig};
