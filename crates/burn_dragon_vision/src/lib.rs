@@ -4,6 +4,8 @@
 //! |---|---|
 //! | pictures as numbers | [`api::Picture`] |
 //! | pictures and clips from a seed or from files, in two parts | [`api::DatasetConfig`], [`api::Data`] |
+//! | augmented views of a picture | [`api::augment`], [`api::views`] |
+//! | pictures in a terminal, as a PNG, as a contact sheet | [`api::half_blocks`], [`api::png`], [`api::sheet`] |
 
 mod data;
 mod encoder;
@@ -16,8 +18,10 @@ mod probe;
 /// Main items of this crate.
 pub mod api {
     pub use crate::data::{
-        Cifar10Config, Clip, ClipPart, Clips, Data, DatasetConfig, Example, Fit, FolderConfig, GlyphsConfig,
-        MnistConfig, MotionConfig, MovingGlyphsConfig, MovingMnistConfig, Part, PictureShape, Pictures, luma,
+        AugmentConfig, BlurConfig, Cifar10Config, Clip, ClipPart, Clips, CropConfig, Data, DatasetConfig,
+        Example, Fit, FolderConfig, GlyphsConfig, JitterConfig, MnistConfig, MotionConfig,
+        MovingGlyphsConfig, MovingMnistConfig, Part, PictureShape, Pictures, Pixels, SolariseConfig,
+        ViewsConfig, augment, half_blocks, luma, png, sheet, stack, views,
     };
     pub use crate::error::VisionError;
     pub use crate::picture::{Colours, Picture};
