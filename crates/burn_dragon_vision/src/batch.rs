@@ -72,14 +72,14 @@ impl Images {
         let count = pictures.len();
         let [size, channels] = pictures
             .first()
-            .map_or([0; 2], |first| [first.size(), first.channels()]);
+            .map_or([0; 2], |first| [first.size(), first.colours().channels()]);
         let mut values = Vec::with_capacity(count * size * size * channels);
         for picture in pictures {
             assert!(
-                picture.size() == size && picture.channels() == channels,
+                picture.size() == size && picture.colours().channels() == channels,
                 "a batch: pictures of different sizes"
             );
-            values.extend_from_slice(picture.values());
+            values.extend_from_slice(picture.numbers());
         }
         Self {
             values,

@@ -76,9 +76,15 @@ impl ModelConfig {
             (BackboneKind::Pyramid, _) => 16 * d,
             (BackboneKind::Convolution, _) => 32 * d,
         };
-        let memories = self.pyramid().map_or(0, |pyramid| 4 * pyramid.memory_bytes(self.grid()));
+        let memories = self
+            .pyramid()
+            .map_or(0, |pyramid| 4 * pyramid.memory_bytes(self.grid()));
         let levels = (BYTES * t * of_token + memories).saturating_mul(of(levels));
-        let stem: u64 = self.stem_places().iter().map(|(places, _)| BYTES * places * d * 6).sum();
+        let stem: u64 = self
+            .stem_places()
+            .iter()
+            .map(|(places, _)| BYTES * places * d * 6)
+            .sum();
         levels.saturating_add(stem)
     }
 }

@@ -81,7 +81,7 @@ pub(crate) fn evaluated(model: &VisionModel) -> VisionPass {
 pub(crate) fn pixels(examples: &[Example], model: &VisionModel) -> Tensor<4> {
     let views = examples
         .iter()
-        .map(|example| Pixels::of(&example.picture))
+        .map(|example| Pixels::from(&example.picture))
         .collect();
     Batch::new(vec![views], Vec::new()).pixels(0, &model.device())
 }

@@ -1,7 +1,7 @@
 //! Vision models as files: tensors, classes, probe and descriptions.
 
 use crate::config::ObjectiveConfig;
-use crate::data::{GlyphsConfig, PictureShape};
+use crate::data::{Data, DatasetConfig, GlyphsConfig, PictureShape};
 use crate::encoder::{Hidden, ModelConfig};
 use crate::error::VisionError;
 use crate::evaluate::evaluated;
@@ -211,9 +211,17 @@ impl ModelKind for VisionKind {
             colours: model.encoder.config().colours,
         };
         let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
-        let pixels = GlyphsConfig::default()
-            .first(shape, 2)
-            .map_err(|error| corrupt(error.to_string()))?;
+        let glyphs = DatasetConfig::Embedded(GlyphsConfig {
+            count: 1,
+            validation_count: 2,
+            ..GlyphsConfig::default()
+        });
+        let examples = match glyphs.load(shape) {
+            Ok(Data::Pictures(pictures)) => pictures.validation.batch(&[0, 1]),
+            Ok(Data::Clips(_)) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        };
+        let pixels = examples.map_err(|error| corrupt(error.to_string()))?;
         let pixels: Tensor<4> = crate::evaluate::pixels(&pixels, &model);
         let look = |pixels| {
             let seen = model

@@ -5,6 +5,8 @@
 //! | pictures as numbers | [`api::Picture`] |
 //! | pictures and clips from a seed or from files, in two parts | [`api::DatasetConfig`], [`api::Data`] |
 //! | the encoder | [`api::VisionEncoder`] |
+//! | augmented views of a picture | [`api::augment`], [`api::views`] |
+//! | pictures in a terminal, as a PNG, as a contact sheet | [`api::half_blocks`], [`api::png`], [`api::sheet`] |
 
 mod batch;
 mod config;
@@ -34,8 +36,10 @@ pub mod api {
         VisionConfig,
     };
     pub use crate::data::{
-        Cifar10Config, Clip, ClipPart, Clips, Data, DatasetConfig, Example, Fit, FolderConfig, GlyphsConfig,
-        MnistConfig, MotionConfig, MovingGlyphsConfig, MovingMnistConfig, Part, PictureShape, Pictures, luma,
+        AugmentConfig, BlurConfig, Cifar10Config, Clip, ClipPart, Clips, CropConfig, Data, DatasetConfig,
+        Example, Fit, FolderConfig, GlyphsConfig, JitterConfig, MnistConfig, MotionConfig,
+        MovingGlyphsConfig, MovingMnistConfig, Part, PictureShape, Pictures, Pixels, SolariseConfig,
+        ViewsConfig, augment, half_blocks, luma, png, sheet, stack, views,
     };
     pub use crate::encoder::{
         AtBorder, Backbone, BackboneKind, BankDecay, BankLink, Cellular, CellularConfig, CellularSteps,

@@ -2,7 +2,9 @@
 
 use crate::batch::Batch;
 use crate::config::{ObjectiveConfig, VisionConfig};
-use crate::data::{Data, Example, Part, PictureShape, Pictures, Pixels, augment, half_blocks, png, sheet};
+use crate::data::{
+    Data, Example, Part, PictureShape, Pictures, Pixels, augment, half_blocks, png, sheet, views,
+};
 use crate::encoder::VisionPass;
 use crate::error::VisionError;
 use crate::evaluate::{self, Judged};
@@ -127,16 +129,13 @@ impl VisionTask {
     ) -> Result<Batch, VisionError> {
         let indices: Vec<usize> = drawn.iter().map(|(index, _)| *index).collect();
         let examples = part.batch(&indices)?;
-        let seed = self.config.training.seed;
+        let (seed, size) = (self.config.training.seed, self.config.model.image_size);
         let shown = examples.iter().zip(drawn);
         let views = match &self.config.objective {
             ObjectiveConfig::Lejepa(lejepa) => {
                 let of = |(example, (_, unit)): (&Example, &(usize, u64))| {
-                    lejepa.views.views(
-                        &example.picture,
-                        &self.config.augment,
-                        derive(seed, "augment", *unit, 0),
-                    )
+                    let seed = derive(seed, "augment", *unit, 0);
+                    views(&example.picture, &self.config.augment, &lejepa.views, size, seed)
                 };
                 transposed(shown.map(of).collect())
             }
@@ -145,9 +144,10 @@ impl VisionTask {
                     true => augment(
                         &example.picture,
                         &self.config.augment,
+                        size,
                         derive(seed, "augment", *unit, 0),
                     ),
-                    false => Pixels::of(&example.picture),
+                    false => Pixels::from(&example.picture),
                 };
                 vec![shown.map(of).collect()]
             }
@@ -326,7 +326,7 @@ impl Task for VisionTask {
             text: Some(text),
             files: vec![SampleFile {
                 name: "pictures.png".into(),
-                bytes: png(&sheet(&pictures, SHOWN)),
+                bytes: png(&sheet(&pictures, SHOWN))?,
             }],
         }))
     }

@@ -13,9 +13,11 @@
 //! The content decides on the format, whatever the name of the file. The number of pixels is read from the header, and a picture with too
 //! many is refused before it is decoded.
 
+use crate::error::VisionError;
 use crate::picture::{Colours, Picture};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use std::io::Cursor;
+use std::path::Path;
 
 /// Decodes a picture of at most `max_pixels` pixels.
 ///
@@ -50,6 +52,24 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, String> {
     let mut decoded = DynamicImage::from_decoder(decoder).map_err(corrupt)?;
     decoded.apply_orientation(orientation);
     Ok(of(decoded))
+}
+
+/// Largest number of pixels of a picture that is given on the command line.
+const MOST_PIXELS: u64 = 64 << 20;
+
+/// Picture of a file.
+///
+/// # Errors
+/// [`VisionError::Read`] if the file cannot be read, [`VisionError::Format`] if it is no picture.
+pub(crate) fn read_picture(path: &Path) -> Result<Picture, VisionError> {
+    let bytes = std::fs::read(path).map_err(|source| VisionError::Read {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    decode(&bytes, MOST_PIXELS).map_err(|reason| VisionError::Format {
+        name: path.display().to_string(),
+        reason,
+    })
 }
 
 /// Picture of 8 bits a channel.

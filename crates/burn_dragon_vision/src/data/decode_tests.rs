@@ -122,7 +122,7 @@ fn an_animation_gives_its_first_frame() {
             .1
     };
     let control = |number: u32| {
-        let numbers = [number, 2, 1, 0, 0].into_iter().flat_map(u32::to_be_bytes);
+        let numbers = [number, 2, 1, 0, 0].into_iter().flat_map(|n| n.to_be_bytes());
         chunk(b"fcTL", &numbers.chain([0, 1, 0, 10, 0, 0]).collect::<Vec<u8>>())
     };
     let parts = [

@@ -45,7 +45,7 @@ impl MnistConfig {
     /// # Errors
     /// If a file cannot be read, or is not what its name says.
     pub(super) fn load(&self, shape: PictureShape) -> Result<Pictures, VisionError> {
-        let part = |name| Ok::<_, VisionError>(self.part(Digits::read(&self.path, name)?, shape));
+        let part = |name| Ok::<_, VisionError>(self.part(&Digits::read(&self.path, name)?, shape));
         Ok(Pictures {
             train: part("train")?,
             validation: part("t10k")?,
@@ -54,7 +54,7 @@ impl MnistConfig {
         })
     }
 
-    fn part(&self, digits: Digits, shape: PictureShape) -> Part {
+    fn part(&self, digits: &Digits, shape: PictureShape) -> Part {
         let mut part = PartBuilder::new(shape, usize::MAX);
         for (index, label) in digits.labels.iter().enumerate() {
             let picture = self.fit.apply(&digits.picture(index), shape);

@@ -65,7 +65,7 @@ pub(crate) fn look(file: ModelFile, request: &LookRequest) -> Result<Look, Train
     let picture = Fit::Pad.apply(&read_picture(&request.input)?, shape);
     let seen = levels_of(&model, &picture, levels, &classes)?;
     let (drawn, rows) = drawing(&model, &picture, &seen);
-    let png = png(&drawn);
+    let png = png(&drawn)?;
     let lines: Vec<String> = seen
         .iter()
         .enumerate()

@@ -31,7 +31,7 @@ fn asked(model: &VisionModel, steps: Option<usize>) -> Result<Look, TrainError> 
     let input = folder.path().join("picture.png");
     let mut picture = Picture::black(20, 12, Colours::Rgb);
     picture.pixel_mut(9, 6).copy_from_slice(&[250, 10, 90]);
-    std::fs::write(&input, png(&picture)).unwrap();
+    std::fs::write(&input, png(&picture).unwrap()).unwrap();
     let file = model_file(model, &["cat".to_string(), "dog".to_string()], (3, 9));
     let request = LookRequest {
         model: "model.bpk".into(),
