@@ -88,7 +88,8 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// Votes for others: hypotheses whose evidence, scaled to [-1, 1] over all of this column, is above the threshold.
+    /// Votes for others: hypotheses whose evidence, scaled to [-1, 1] over all of this column, is above the
+    /// threshold. What has no positive evidence is not sent: columns that know nothing would encourage each other.
     pub fn votes(&self) -> Vec<Vote> {
         let evidences = || self.hypotheses.iter().map(|hypothesis| hypothesis.evidence);
         let (least, most) = (
@@ -103,7 +104,8 @@ impl<'a> Column<'a> {
             place: self.place,
             evidence: 2.0 * (hypothesis.evidence - least) / (most - least) - 1.0,
         };
-        let is_sent = |vote: &Vote| vote.evidence > self.rules.vote_threshold;
+        let is_sent =
+            |vote: &Vote| vote.evidence > self.rules.vote_threshold && vote.hypothesis.evidence > 0.0;
         self.hypotheses.iter().map(vote).filter(is_sent).collect()
     }
 
@@ -164,5 +166,14 @@ impl<'a> Column<'a> {
         (0..objects)
             .filter(|&object| most > 0.0 && (best[object] > bar || best[object] == most))
             .collect()
+    }
+
+    /// The only possible object, if its evidence is believed.
+    pub fn matched(&self) -> Option<usize> {
+        let [object] = self.possible()[..] else {
+            return None;
+        };
+        let best = self.best_of(object)?;
+        (best.evidence >= self.rules.least_evidence).then_some(object)
     }
 }

@@ -14,12 +14,15 @@
 //! evidence      e <- past e + present increment
 //! vote          evidences of a column, scaled to [-1, 1]; those above a threshold are sent, moved to the receiver's place;
 //!               a hypothesis adds the mean of the votes around it, weighted by nearness
-//! possible      objects whose best evidence is within a share of the best of all; one left: match; none positive: no match
+//! possible      objects whose best evidence is within a share of the best of all; none if no evidence is positive
+//! end           one object possible, with enough evidence: match; none: no match; too many steps: time-out
 //! ```
 //!
 //! Adapted, not in the paper: the cosine as pose match (Monty has a clipped linear function of the angle in three dimensions),
 //! models shared by all columns (Monty's modules learn their own), free sensors that move on their own (Monty's sensors are
 //! fixed to each other), and a match if a majority of columns agrees.
+//!
+//! What is missing is no evidence: a P that is sensed everywhere is still the upper part of an R. Such pairs end in time-outs.
 //!
 //! This is not the `column` backbone of an encoder, which is trained by gradients and takes only the name from there.
 

@@ -65,7 +65,7 @@ pub fn recognise(
             }
         }
         exchange(&mut all);
-        let Some((end, object)) = ended(&all, step >= rules.least_steps) else {
+        let Some((end, object)) = ended(&all) else {
             continue;
         };
         let hypothesis = object.and_then(|object| best_of(&all, object));
@@ -111,20 +111,16 @@ fn exchange(columns: &mut [Column<'_>]) {
 }
 
 /// Whether a majority agrees, and on which object.
-fn ended(columns: &[Column<'_>], may_match: bool) -> Option<(End, Option<usize>)> {
+fn ended(columns: &[Column<'_>]) -> Option<(End, Option<usize>)> {
+    let is_most = |count: usize| 2 * count > columns.len();
     let possible: Vec<Vec<usize>> = columns.iter().map(Column::possible).collect();
-    let is_most = |of: &dyn Fn(&[usize]) -> bool| {
-        2 * possible.iter().filter(|objects| of(objects)).count() > columns.len()
-    };
-    if is_most(&|objects| objects.is_empty()) {
+    if is_most(possible.iter().filter(|objects| objects.is_empty()).count()) {
         return Some((End::NoMatch, None));
     }
-    let agreed = possible
-        .iter()
-        .flatten()
-        .find(|&&object| is_most(&|objects| objects == [object]));
-    let object = agreed.filter(|_| may_match)?;
-    Some((End::Match, Some(*object)))
+    let matched: Vec<usize> = columns.iter().filter_map(Column::matched).collect();
+    let votes = |object: usize| matched.iter().filter(|&&other| other == object).count();
+    let object = matched.iter().copied().find(|&object| is_most(votes(object)))?;
+    Some((End::Match, Some(object)))
 }
 
 fn best_of(columns: &[Column<'_>], object: usize) -> Option<Hypothesis> {

@@ -29,8 +29,8 @@ pub struct Rules {
     pub movement: [f64; 2],
     /// Rotations tried for a point without an angle.
     pub rotations: usize,
-    /// Number of steps before a match is believed.
-    pub least_steps: usize,
+    /// Evidence below which a match is not believed yet.
+    pub least_evidence: f64,
     /// Number of steps until time is out.
     pub most_steps: usize,
 }
@@ -42,15 +42,15 @@ impl Default for Rules {
             feature_tolerance: 0.3,
             angle_tolerance: 0.5,
             feature_weight: 1.0,
-            match_distance: 3.0,
+            match_distance: 2.0,
             past: 1.0,
             present: 1.0,
             vote_threshold: 0.8,
-            vote_weight: 1.0,
+            vote_weight: 0.5,
             possible: 0.2,
-            movement: [3.0, 12.0],
+            movement: [3.0, 24.0],
             rotations: 8,
-            least_steps: 3,
+            least_evidence: 6.0,
             most_steps: 100,
         }
     }

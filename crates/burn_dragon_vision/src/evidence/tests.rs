@@ -202,7 +202,7 @@ fn votes_are_moved_to_the_place_of_the_receiver() {
     let mut raised = 0;
     for (before, after) in before.iter().zip(receiver.hypotheses()) {
         let is_near = before.object == 5 && distance(before.location, truth) < rules.match_distance;
-        let expected = before.evidence + if is_near { 0.9 } else { 0.0 };
+        let expected = before.evidence + if is_near { 0.9 * rules.vote_weight } else { 0.0 };
         assert!((after.evidence - expected).abs() < 1e-12, "{before:?} {after:?}");
         raised += usize::from(is_near);
     }
@@ -247,8 +247,13 @@ fn the_unknown_is_not_matched_and_nothing_is_nothing() {
     // A full square is no figure of strokes: most movements lead off every model.
     let square = Picture::new(SIZE, SIZE, Colours::Gray, vec![255; SIZE * SIZE]);
     for columns in [1, 5] {
-        let found = recognise(&memory, &square, columns, &rules, 1);
-        assert_eq!((found.end, found.hypothesis), (End::NoMatch, None), "{columns}");
+        let ends: Vec<End> = (0..10)
+            .map(|seed| recognise(&memory, &square, columns, &rules, seed).end)
+            .collect();
+        assert!(
+            ends.iter().filter(|&&end| end == End::NoMatch).count() >= 8,
+            "{columns}: {ends:?}"
+        );
     }
     assert_eq!(
         recognise(&Memory::default(), &figure(0, 0.0), 1, &rules, 1).end,
@@ -277,7 +282,6 @@ fn five_columns_recognise_turned_figures_in_fewer_steps_than_one() {
     let memory = memory(&rules);
     let of = |columns| trials(&memory, &figure, columns, 2, &rules, 7);
     let (one, five) = (of(1), of(5));
-    println!("{one:?}\n{five:?}");
     assert!(one.accuracy >= 0.85 && five.accuracy >= 0.9, "{one:?} {five:?}");
     assert!(five.steps < 0.8 * one.steps, "{one:?} {five:?}");
     assert!(
