@@ -56,6 +56,14 @@ pub mod api {
     pub use crate::picture::{Colours, Picture};
     pub use crate::task::VisionTask;
 
+    /// Evidence columns: recognition by movement and voting, without gradients.
+    pub mod evidence {
+        pub use crate::evidence::{
+            Column, End, FIGURES, Hypothesis, Memory, ObjectModel, Point, Recognition, Rules, Sensed, Sensor,
+            Trials, Vote, drawn, recognise, rotated, trials,
+        };
+    }
+
     /// Parts of a model, its objectives and its probes, for those who build on it.
     pub mod expert {
         pub use crate::objective::{

@@ -7,10 +7,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 /// Rows of the training set whose similarities are computed at once.
-const TRAIN_BLOCK: usize = 8192;
+const TRAIN_BLOCK: usize = 4096;
 
 /// Rows of the test set whose similarities are computed at once.
-const TEST_BLOCK: usize = 1024;
+const TEST_BLOCK: usize = 256;
 
 /// A training row and its similarity.
 type Neighbour = (f32, usize);
