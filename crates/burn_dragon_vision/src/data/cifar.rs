@@ -34,7 +34,7 @@ const RECORD: usize = 1 + 3 * PLANE;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cifar10Config {
-    /// Folder with `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`; or with ZIP archives of `train/CLASS/FILE` and
+    /// Folder with `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, or their folder `cifar-10-batches-bin`; or with ZIP archives of `train/CLASS/FILE` and
     /// `test/CLASS/FILE`.
     pub path: PathBuf,
     /// How a picture of 32 x 32 gets the size of the model.
@@ -48,7 +48,9 @@ impl Cifar10Config {
     /// # Errors
     /// If a file cannot be read, or has another format.
     pub(super) fn load(&self, shape: PictureShape) -> Result<Pictures, VisionError> {
-        if !self.path.join("test_batch.bin").is_file() {
+        let unpacked = self.path.join("cifar-10-batches-bin");
+        let folder = if unpacked.is_dir() { &unpacked } else { &self.path };
+        if !folder.join("test_batch.bin").is_file() {
             let files = FolderConfig {
                 path: Some(self.path.clone()),
                 fit: self.fit,
@@ -58,17 +60,17 @@ impl Cifar10Config {
         }
         let batches = (1..=5).map(|batch| format!("data_batch_{batch}.bin"));
         Ok(Pictures {
-            train: self.part(&batches.collect::<Vec<_>>(), shape)?,
-            validation: self.part(&["test_batch.bin".into()], shape)?,
+            train: self.part(folder, &batches.collect::<Vec<_>>(), shape)?,
+            validation: self.part(folder, &["test_batch.bin".into()], shape)?,
             classes: CLASSES.map(String::from).into(),
             notes: Vec::new(),
         })
     }
 
-    fn part(&self, files: &[String], shape: PictureShape) -> Result<Part, VisionError> {
+    fn part(&self, folder: &Path, files: &[String], shape: PictureShape) -> Result<Part, VisionError> {
         let mut part = PartBuilder::new(shape, usize::MAX);
         for file in files {
-            let path = self.path.join(file);
+            let path = folder.join(file);
             for record in records(&path)?.chunks_exact(RECORD) {
                 let picture = self.fit.apply(&picture(&record[1..]), shape);
                 part.push(&picture, Some(u32::from(record[0])));
@@ -128,19 +130,25 @@ mod tests {
 
     #[test]
     fn a_record_is_a_class_and_three_planes() {
-        let folder = tempfile::tempdir().unwrap();
+        let above = tempfile::tempdir().unwrap();
+        let folder = above.path().join("cifar-10-batches-bin");
+        std::fs::create_dir(&folder).unwrap();
         for batch in 1..=5_u8 {
             let mut first = record(batch, [batch, 0, 255]);
             first[1 + 33] = 99; // red of row 1, column 1
-            let path = folder.path().join(format!("data_batch_{batch}.bin"));
+            let path = folder.join(format!("data_batch_{batch}.bin"));
             std::fs::write(path, [first, record(9, [1, 2, 3])].concat()).unwrap();
         }
-        std::fs::write(folder.path().join("test_batch.bin"), record(0, [4, 5, 6])).unwrap();
-        let config = Cifar10Config {
-            path: folder.path().into(),
-            fit: Fit::Pad,
+        std::fs::write(folder.join("test_batch.bin"), record(0, [4, 5, 6])).unwrap();
+        let load = |path: &Path| {
+            let config = Cifar10Config {
+                path: path.into(),
+                fit: Fit::Pad,
+            };
+            config.load(shape()).unwrap()
         };
-        let pictures = config.load(shape()).unwrap();
+        let pictures = load(&folder);
+        assert_eq!(pictures.hashes(), load(above.path()).hashes());
         assert_eq!((pictures.train.len(), pictures.validation.len()), (10, 1));
         assert_eq!(pictures.train.labels().unwrap(), [1, 9, 2, 9, 3, 9, 4, 9, 5, 9]);
         let third = pictures.train.get(2).unwrap().picture;

@@ -90,11 +90,14 @@ impl DatasetConfig {
             }
             Self::Mnist(_) => "digits of MNIST".into(),
             Self::Cifar10(_) => "pictures of CIFAR-10".into(),
-            Self::MovingGlyphs(glyphs) => format!("clips of {} moving glyphs", number(glyphs.motion.objects)),
-            Self::MovingMnist(digits) => format!(
-                "clips of {} moving digits of MNIST",
-                number(digits.motion.objects)
-            ),
+            Self::MovingGlyphs(glyphs) => match glyphs.motion.objects {
+                1 => "clips of a moving glyph".into(),
+                _ => "clips of two moving glyphs".into(),
+            },
+            Self::MovingMnist(digits) => match digits.motion.objects {
+                1 => "clips of a moving digit of MNIST".into(),
+                _ => "clips of two moving digits of MNIST".into(),
+            },
         }
     }
 
@@ -154,7 +157,11 @@ impl DatasetConfig {
     ///
     /// # Errors
     /// If a setting is out of range, a file cannot be read, too many are no pictures, or there is too little memory.
+    ///
+    /// # Panics
+    /// If the size is 0.
     pub fn load(&self, shape: PictureShape) -> Result<Data, VisionError> {
+        assert!(shape.size > 0, "pictures of size 0, expected at least 1");
         self.validate()?;
         match self {
             Self::Embedded(glyphs) => glyphs.load(shape).map(Data::Pictures),
@@ -167,6 +174,93 @@ impl DatasetConfig {
     }
 }
 
-fn number(objects: usize) -> &'static str {
-    if objects == 1 { "one" } else { "two" }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::Colours;
+
+    fn of(text: &str) -> DatasetConfig {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn every_type_is_read_by_its_name_with_defaults() {
+        for (text, words, frames) in [
+            (
+                "type = 'embedded'",
+                "pictures of glyphs made from a seed, 20000 to train",
+                1,
+            ),
+            ("type = 'folder'\npath = '/data/cats'", "pictures: cats", 1),
+            (
+                "type = 'folder'\npaths = ['a/b.zip', 'c.zip']",
+                "pictures: b.zip, c.zip",
+                1,
+            ),
+            ("type = 'mnist'\npath = 'a/mnist'", "digits of MNIST", 1),
+            ("type = 'cifar10'\npath = 'a/cifar'", "pictures of CIFAR-10", 1),
+            ("type = 'moving_glyphs'", "clips of a moving glyph", 8),
+            (
+                "type = 'moving_mnist'\npath = 'a'\n[motion]\nframes = 5\nobjects = 2",
+                "clips of two moving digits of MNIST",
+                5,
+            ),
+        ] {
+            let config = of(text);
+            config.validate().unwrap();
+            assert_eq!(config.in_words(), words);
+            assert_eq!(
+                (config.frames(), config.has_clips()),
+                (frames, words.starts_with("clips"))
+            );
+            let written = toml::to_string(&config).unwrap();
+            assert_eq!(of(&written), config, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused() {
+        for text in [
+            "type = 'embedded'\ncounts = 3",
+            "type = 'folder'\npath = 'a'\nmax_pixel = 3",
+            "type = 'mnist'\npath = 'a'\nseed = 3",
+            "type = 'moving_glyphs'\n[motion]\nframe = 3",
+            "type = 'mnist'",
+        ] {
+            assert!(toml::from_str::<DatasetConfig>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_become_absolute_and_names_leave_no_folder() {
+        for text in [
+            "type = 'folder'\npath = 'a/b'",
+            "type = 'folder'\npaths = ['a/b', 'a/c']",
+            "type = 'mnist'\npath = 'a/b'",
+            "type = 'cifar10'\npath = 'a/b'",
+            "type = 'moving_mnist'\npath = 'a/b'",
+        ] {
+            let mut config = of(text);
+            config.make_absolute(Path::new("/home/me"));
+            let paths: Vec<PathBuf> = config.paths().into_iter().map(|path| path.clone()).collect();
+            assert!(!paths.is_empty());
+            assert_eq!(paths[0], Path::new("/home/me/a/b"));
+            config.name_files_only();
+            assert_eq!(config.paths()[0], Path::new("b"));
+        }
+    }
+
+    #[test]
+    fn the_same_glyphs_in_gray_and_in_colours_have_other_hashes() {
+        let load = |text: &str, colours| of(text).load(PictureShape { size: 8, colours }).unwrap();
+        for text in [
+            "type = 'embedded'\ncount = 4\nvalidation_count = 2",
+            "type = 'moving_glyphs'\ncount = 4\nvalidation_count = 2",
+        ] {
+            let [gray, rgb] = [Colours::Gray, Colours::Rgb].map(|colours| load(text, colours));
+            assert_eq!((gray.classes(), gray.notes().len()), (rgb.classes(), 0));
+            assert_ne!(gray.hashes().training, rgb.hashes().training);
+            assert_ne!(gray.hashes().training, gray.hashes().validation);
+        }
+    }
 }

@@ -152,7 +152,7 @@ impl PartBuilder {
 
     /// One more picture, of the part's shape. Either all have a label or none has.
     pub(super) fn push(&mut self, picture: &Picture, label: Option<u32>) {
-        let number = label.map_or(u32::MAX, |label| label);
+        let number = label.unwrap_or(u32::MAX);
         self.sha256.update(number.to_le_bytes());
         self.sha256.update(picture.pixels());
         self.labels.extend(label);

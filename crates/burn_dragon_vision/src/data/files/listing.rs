@@ -84,8 +84,8 @@ impl Listing {
             index: found.index,
         };
         let name = |found: &Found| format!("{}: {}", paths[found.archive].display(), found.name);
-        let where_ = config.path.as_ref().unwrap_or(&paths[0]);
-        Ok((Self::of_parts(parts, where_, place, name)?, archives))
+        let named = config.path.as_ref().unwrap_or(&paths[0]);
+        Ok((Self::of_parts(parts, named, place, name)?, archives))
     }
 
     fn of_parts(

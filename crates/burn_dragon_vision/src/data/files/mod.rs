@@ -15,6 +15,7 @@ use super::part::{Part, PartBuilder, Pictures};
 use super::shape::{Fit, PictureShape};
 use crate::error::VisionError;
 use crate::picture::Picture;
+use burn_dragon_core::api::{FreeMemory, Need};
 use rayon::prelude::*;
 use std::fs::File;
 use std::io::Read;
@@ -89,7 +90,7 @@ impl FolderConfig {
     /// Reads every file once: pictures for the hashes and the cache, and the files that are none.
     ///
     /// # Errors
-    /// If there are no files, one part has no picture, or too many files are skipped.
+    /// If there are no files, one part has no picture, too many files are skipped, or there is too little memory.
     pub(crate) fn load(&self, shape: PictureShape) -> Result<Pictures, VisionError> {
         self.validate()?;
         let (listing, archives) = Listing::of(self)?;
@@ -100,7 +101,9 @@ impl FolderConfig {
             max_pixels: self.max_pixels,
         });
         let files = listing.train.len() + listing.validation.len();
-        let cached = (self.cache_mib << 20) / shape.numbers();
+        let cached = files.min((self.cache_mib << 20) / shape.numbers());
+        let need = Need::of("the cache of pictures").with("pictures", (cached * shape.numbers()) as u64);
+        FreeMemory::room_for(&need, || "use a smaller dataset.cache_mib".into())?;
         let mut skipped = Vec::new();
         let train = read_part(&reader, listing.train, cached, &mut skipped);
         let validation = read_part(&reader, listing.validation, cached - train.held(), &mut skipped);

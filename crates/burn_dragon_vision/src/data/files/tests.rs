@@ -220,9 +220,9 @@ fn many_skipped_files_are_counted_and_the_first_ones_named() {
 
 #[test]
 fn what_the_cache_does_not_hold_is_the_same_picture() {
-    // Of 1 MiB each, so that the cache is measured in them.
+    // Two of them fill a MiB, five of them two, and eight of them three.
     let large = PictureShape {
-        size: 1024,
+        size: 592,
         colours: Colours::Gray,
     };
     let folder = tempfile::tempdir().unwrap();
@@ -234,8 +234,8 @@ fn what_the_cache_does_not_hold_is_the_same_picture() {
         };
         config.load(large).unwrap()
     };
-    let whole = load(8);
-    for (cache, held) in [(0, [0, 0]), (2, [2, 0]), (5, [4, 1]), (8, [4, 4])] {
+    let whole = load(3);
+    for (cache, held) in [(0, [0, 0]), (1, [2, 0]), (2, [4, 1]), (3, [4, 4])] {
         let pictures = load(cache);
         assert_eq!([pictures.train.held(), pictures.validation.held()], held);
         assert_eq!(pictures.hashes(), whole.hashes());

@@ -26,11 +26,17 @@ pub(crate) struct Stamp {
     pub(crate) middle: [f32; 2],
     /// Radius of the disc in which it lies, pixels.
     pub(crate) radius: f32,
-    /// Angle by which it is turned, clockwise, radians.
-    pub(crate) angle: f32,
+    /// Sine and cosine of the angle by which it is turned clockwise.
+    pub(crate) turn: [f32; 2],
 }
 
 impl Stamp {
+    /// Sine and cosine of an angle in degrees.
+    pub(crate) fn turn(degrees: f64) -> [f32; 2] {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        [sin as f32, cos as f32]
+    }
+
     /// Rows and columns of a picture that it can touch.
     pub(crate) fn bounds(&self, size: usize) -> [std::ops::Range<usize>; 2] {
         // One pixel more for the soft edge.
@@ -45,7 +51,7 @@ impl Stamp {
     pub(crate) fn coverage(&self, row: usize, column: usize) -> f32 {
         let [middle_y, middle_x] = self.middle;
         let (y, x) = (row as f32 + 0.5 - middle_y, column as f32 + 0.5 - middle_x);
-        let (sin, cos) = self.angle.sin_cos();
+        let [sin, cos] = self.turn;
         let (turned_x, turned_y) = (cos * x + sin * y, cos * y - sin * x);
         let distance = self.form.distance(turned_x / self.radius, turned_y / self.radius) * self.radius;
         (0.5 - distance).clamp(0.0, 1.0)

@@ -106,7 +106,7 @@ impl GlyphsConfig {
             form: GLYPHS[class].1,
             middle,
             radius: radius as f32,
-            angle: degrees.to_radians() as f32,
+            turn: Stamp::turn(degrees),
         }
     }
 }

@@ -116,3 +116,22 @@ fn a_setting_out_of_range_is_refused_by_its_key() {
     }
     DatasetConfig::default().validate().unwrap();
 }
+
+#[test]
+#[ignore = "a measurement; run it with the crate optimised"]
+fn measure_the_time_of_a_picture() {
+    for colours in [Colours::Gray, Colours::Rgb] {
+        let glyphs = GlyphsConfig::default();
+        let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let seconds = || {
+            let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+            text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
+        };
+        let micros = one.install(|| {
+            let begun = seconds();
+            (0..2000).for_each(|seed| drop(glyphs.draw(seed, shape(32, colours))));
+            (seconds() - begun) * 1e6 / 2000.0
+        });
+        println!("{micros:.0} us for a picture of 32 x 32, {colours:?}");
+    }
+}

@@ -23,8 +23,8 @@ use sha2::{Digest, Sha256};
 use std::f64::consts::TAU;
 use std::fmt;
 
-/// Brightness of objects.
-const BRIGHTNESS: [f64; 2] = [0.6, 1.0];
+/// Brightness of the first and of the second object. They differ, so that the label can be seen.
+const BRIGHTNESS: [[f64; 2]; 2] = [[0.8, 1.0], [0.45, 0.65]];
 
 /// Largest angle by which a glyph is turned, degrees.
 const DEGREES: f64 = 10.0;
@@ -63,7 +63,7 @@ impl Clips {
 pub struct Clip {
     /// Frames, `[T]`.
     pub frames: Vec<Picture>,
-    /// Class of the first object.
+    /// Class of the first object, which is the brightest.
     pub label: u32,
     /// Class of every object, `[O]`.
     pub classes: Vec<u32>,
@@ -146,7 +146,10 @@ impl ClipPart {
             self.len
         );
         let mut rng = Rng::new(derive(self.seed, self.purpose, 0, index as u64));
-        let objects: Vec<Object> = (0..self.motion.objects).map(|_| self.object(&mut rng)).collect();
+        let objects = BRIGHTNESS.iter().take(self.motion.objects);
+        let objects: Vec<Object> = objects
+            .map(|brightness| self.object(&mut rng, *brightness))
+            .collect();
         let mut clip = Clip {
             frames: Vec::with_capacity(self.motion.frames),
             label: objects[0].class,
@@ -172,8 +175,8 @@ impl ClipPart {
         indices.par_iter().map(|index| self.get(*index)).collect()
     }
 
-    /// An object at random.
-    fn object(&self, rng: &mut Rng) -> Object {
+    /// An object at random, of a range of brightness.
+    fn object(&self, rng: &mut Rng, brightness: [f64; 2]) -> Object {
         let size = self.shape.size as f64;
         let side = self.motion.scale * size;
         let (class, sprite) = match &self.digits {
@@ -184,7 +187,7 @@ impl ClipPart {
                     form: GLYPHS[class].1,
                     middle: [0.0, 0.0],
                     radius: side as f32 / 2.0,
-                    angle: degrees.to_radians() as f32,
+                    turn: Stamp::turn(degrees),
                 };
                 (class as u32, Sprite::Glyph(stamp))
             }
@@ -194,7 +197,7 @@ impl ClipPart {
                 (u32::from(digits.labels[index]), sprite)
             }
         };
-        let brightness = between(rng, BRIGHTNESS) as f32;
+        let brightness = between(rng, brightness) as f32;
         let colour = match self.shape.colours {
             Colours::Gray => [brightness; 3],
             Colours::Rgb => colour(rng, brightness),

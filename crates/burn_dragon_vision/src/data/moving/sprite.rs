@@ -96,7 +96,7 @@ mod tests {
             form: GLYPHS[0].1,
             middle: [0.0, 0.0],
             radius: 6.0,
-            angle: 0.3,
+            turn: Stamp::turn(17.0),
         };
         for sprite in [Sprite::digit(&square, 12.0), Sprite::Glyph(stamp)] {
             let (mass, _) = moments(&sprite, [16.0, 16.0]);

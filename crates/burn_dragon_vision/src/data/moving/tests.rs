@@ -77,6 +77,31 @@ fn the_mask_covers_what_is_bright_and_the_centre_lies_in_its_middle() {
 }
 
 #[test]
+fn the_object_of_the_label_is_the_brightest() {
+    let text = "type = 'moving_glyphs'\ncount = 40\n[motion]\nframes = 12\nobjects = 2\nscale = 0.3\nspeed = [0.1, 0.2]";
+    let clips = clips(text, shape(48, Colours::Gray));
+    let mut seen = 0;
+    for clip in (0..40).map(|index| clips.train.get(index)) {
+        for (frame, centres) in clip.frames.iter().zip(&clip.centres) {
+            let [first, second] = [centres[0], centres[1]];
+            let distance = (first[0] - second[0]).hypot(first[1] - second[1]);
+            let brightest = |[y, x]: [f32; 2]| {
+                let places = (0..48 * 48).filter(|place| {
+                    let (row, column) = ((place / 48) as f32 + 0.5, (place % 48) as f32 + 0.5);
+                    (row - y).hypot(column - x) < 7.2
+                });
+                places.map(|place| frame.pixels()[place]).max().unwrap()
+            };
+            if distance > 15.0 {
+                assert!(brightest(first) > brightest(second));
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 100, "{seen}");
+}
+
+#[test]
 fn clips_are_a_function_of_seed_part_and_index() {
     let of = |seed: u32| {
         let text = format!(
