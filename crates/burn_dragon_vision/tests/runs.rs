@@ -21,6 +21,8 @@ const SMALL: &[&str] = &[
     "augment.flip=0.5",
     "probe.pictures=30",
     "probe.pictures_between=20",
+    "probe.weight_decays=[0.01]",
+    "probe.iterations=20",
     "training.batch_size=4",
     "training.max_steps=6",
     "training.log_every=2",
@@ -75,9 +77,15 @@ fn goes_on(folder: &Path, settings: &[&str]) -> Value {
     };
     run::<Vision>(&request).unwrap();
     for name in ["model.bpk", "optimizer.bpk"] {
-        assert!(file(&whole, 6, name) == file(&killed, 6, name), "{settings:?}: {name}");
+        assert!(
+            file(&whole, 6, name) == file(&killed, 6, name),
+            "{settings:?}: {name}"
+        );
     }
-    assert!(file(&whole, 3, "model.bpk") != file(&whole, 6, "model.bpk"), "{settings:?}");
+    assert!(
+        file(&whole, 3, "model.bpk") != file(&whole, 6, "model.bpk"),
+        "{settings:?}"
+    );
     json
 }
 
@@ -91,8 +99,17 @@ fn a_run_of_every_objective_goes_on_bit_for_bit_and_is_probed_beside_its_anchors
         "objective={ type = \"mae\", hidden = 0.75, decoder = { d_model = 8, n_heads = 1, n_neurons = 8 } }",
         "model.stem=linear",
     ];
-    let views = ["objective={ type = \"lejepa\", views = { global = 2, local = 1 }, projector = { hidden = [8], output = 4 } }"];
-    for settings in [&[][..], &["model.type=cellular"], &["model.type=pyramid"], &token, &dropped, &views] {
+    let views = [
+        "objective={ type = \"lejepa\", views = { global = 2, local = 1 }, projector = { hidden = [8], output = 4 } }",
+    ];
+    for settings in [
+        &[][..],
+        &["model.type=cellular"],
+        &["model.type=pyramid"],
+        &token,
+        &dropped,
+        &views,
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let json = goes_on(folder.path(), settings);
         for key in [
@@ -107,7 +124,10 @@ fn a_run_of_every_objective_goes_on_bit_for_bit_and_is_probed_beside_its_anchors
             assert!(json[key].is_number(), "{settings:?}: {key}: {json}");
         }
         let is_classifier = json["accuracy_by_levels"].is_array();
-        assert_eq!(is_classifier, !settings.iter().any(|setting| setting.starts_with("objective")));
+        assert_eq!(
+            is_classifier,
+            !settings.iter().any(|setting| setting.starts_with("objective"))
+        );
     }
 }
 
@@ -115,8 +135,14 @@ fn a_run_of_every_objective_goes_on_bit_for_bit_and_is_probed_beside_its_anchors
 fn a_student_learns_from_the_checkpoint_of_a_teacher() {
     let folder = tempfile::tempdir().unwrap();
     let teacher = folder.path().join("teacher");
-    train(&teacher, &[SMALL, &["model.type=convolution", "model.d_model=20"]].concat());
-    let objective = format!("objective={{ type = \"distill\", teacher = \"{}\", relation = 0.1 }}", teacher.display());
+    train(
+        &teacher,
+        &[SMALL, &["model.type=convolution", "model.d_model=20"]].concat(),
+    );
+    let objective = format!(
+        "objective={{ type = \"distill\", teacher = \"{}\", relation = 0.1 }}",
+        teacher.display()
+    );
     goes_on(folder.path(), &[&objective]);
     // A teacher of other pictures is refused by its key.
     let other = ["model.image_size=32", &objective];
@@ -126,7 +152,10 @@ fn a_student_learns_from_the_checkpoint_of_a_teacher() {
         ..RunRequest::default()
     };
     let error = run::<Vision>(&request).map(|_| ()).unwrap_err().to_string();
-    assert!(error.contains("objective.teacher") && error.contains("32 pixels"), "{error}");
+    assert!(
+        error.contains("objective.teacher") && error.contains("32 pixels"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -140,12 +169,19 @@ fn a_model_is_verified_names_pictures_and_gives_their_features() {
     assert!(words.contains("the same alone and in a batch"), "{words}");
     assert!(VISION.assets(&read()).unwrap().contains("16 classes"));
     let pictures = run.join("samples");
-    let sample = std::fs::read_dir(&pictures).unwrap().map(|entry| entry.unwrap().path()).next().unwrap();
+    let sample = std::fs::read_dir(&pictures)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .next()
+        .unwrap();
     std::fs::write(sample.join("broken.png"), b"no picture").unwrap();
     let asked = |embed| {
         let request = PredictRequest {
             model: path.clone(),
-            inputs: vec![sample.join("pictures.png").display().to_string(), sample.join("broken.png").display().to_string()],
+            inputs: vec![
+                sample.join("pictures.png").display().to_string(),
+                sample.join("broken.png").display().to_string(),
+            ],
             steps: Some(3),
             device: Device::flex(),
             options: PredictOptions {
@@ -158,7 +194,9 @@ fn a_model_is_verified_names_pictures_and_gives_their_features() {
     let named = asked(false);
     assert_eq!((named.lines.len(), named.refused.len()), (1, 1), "{named:?}");
     assert!(named.refused[0].contains("broken.png") && named.refused[0].contains("not a picture"));
-    let shares = named.object["predictions"][0]["probabilities"].as_object().unwrap();
+    let shares = named.object["predictions"][0]["probabilities"]
+        .as_object()
+        .unwrap();
     let sum: f64 = shares.values().map(|share| share.as_f64().unwrap()).sum();
     assert!(shares.len() == 16 && (sum - 1.0).abs() < 1e-4);
     let features = asked(true).features.unwrap();
@@ -177,8 +215,14 @@ fn a_run_without_classes_says_what_to_do() {
             picture.save(place.join(format!("{number}.png"))).unwrap();
         }
     }
-    let data = format!("dataset={{ type = \"folder\", path = \"{}\" }}", folder.path().join("pictures").display());
-    let small = SMALL.iter().filter(|setting| !setting.starts_with("dataset.")).copied();
+    let data = format!(
+        "dataset={{ type = \"folder\", path = \"{}\" }}",
+        folder.path().join("pictures").display()
+    );
+    let small = SMALL
+        .iter()
+        .filter(|setting| !setting.starts_with("dataset."))
+        .copied();
     let request = |settings: Vec<&str>, out: &str| RunRequest {
         assignments: settings.iter().map(ToString::to_string).collect(),
         out: Some(folder.path().join(out)),
@@ -186,12 +230,23 @@ fn a_run_without_classes_says_what_to_do() {
         ..RunRequest::default()
     };
     let settings: Vec<&str> = small.clone().chain([data.as_str()]).collect();
-    let error = run::<Vision>(&request(settings, "a")).map(|_| ()).unwrap_err().to_string();
-    assert!(error.contains("objective.type") && error.contains("needs classes"), "{error}");
+    let error = run::<Vision>(&request(settings, "a"))
+        .map(|_| ())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("objective.type") && error.contains("needs classes"),
+        "{error}"
+    );
     // Without labels there is an objective, and no accuracy.
     let views = "objective={ type = \"lejepa\" }";
-    let settings: Vec<&str> = small.chain([data.as_str(), views, "training.batch_size=2"]).collect();
+    let settings: Vec<&str> = small
+        .chain([data.as_str(), views, "training.batch_size=2"])
+        .collect();
     let ran = run::<Vision>(&request(settings, "b")).unwrap();
     let json: Value = serde_json::from_str(&ran.json.unwrap().to_string()).unwrap();
-    assert!(json["val_accuracy"].is_null() && json["val_loss"].is_number() || json["after"].is_object(), "{json}");
+    assert!(
+        json["val_accuracy"].is_null() && json["val_loss"].is_number() || json["after"].is_object(),
+        "{json}"
+    );
 }

@@ -102,21 +102,44 @@ mod tests {
     fn what_no_run_can_have_is_refused_by_its_key() {
         let of = |settings: &[&str]| {
             let layers = Layers::new().embedded(BASE.path, BASE.text).unwrap();
-            let layers = settings.iter().try_fold(layers, |layers, setting| layers.assignment(setting));
+            let layers = settings
+                .iter()
+                .try_fold(layers, |layers, setting| layers.assignment(setting));
             let config = resolve::<Vision>(layers.unwrap()).unwrap().value;
             config.validate().unwrap_err().to_string()
         };
         let mae = "objective={ type = \"mae\" }";
         for (settings, key) in [
-            (&["objective={ label_smoothing = 1.0 }"][..], "objective.label_smoothing"),
-            (&["objective={ type = \"mae\", hidden = 0.0 }", "model.stem=linear"], "objective.hidden"),
-            (&[mae, "model.stem=linear", "model.type=cellular"], "objective.hiding"),
-            (&["objective={ type = \"mae\", hiding = \"token\" }"], "model.stem"),
-            (&["objective={ type = \"lejepa\", lambda = 2.0 }"], "objective.lambda"),
-            (&["objective={ type = \"lejepa\", views = { global = 1 } }"], "objective.views"),
+            (
+                &["objective={ label_smoothing = 1.0 }"][..],
+                "objective.label_smoothing",
+            ),
+            (
+                &["objective={ type = \"mae\", hidden = 0.0 }", "model.stem=linear"],
+                "objective.hidden",
+            ),
+            (
+                &[mae, "model.stem=linear", "model.type=cellular"],
+                "objective.hiding",
+            ),
+            (
+                &["objective={ type = \"mae\", hiding = \"token\" }"],
+                "model.stem",
+            ),
+            (
+                &["objective={ type = \"lejepa\", lambda = 2.0 }"],
+                "objective.lambda",
+            ),
+            (
+                &["objective={ type = \"lejepa\", views = { global = 1 } }"],
+                "objective.views",
+            ),
             (&["objective={ type = \"distill\" }"], "objective.teacher"),
             (&["model.type=cellular", "model.summary=cls"], "model.summary"),
-            (&["model.type=pyramid", "model.positions=rope_2d"], "model.positions"),
+            (
+                &["model.type=pyramid", "model.positions=rope_2d"],
+                "model.positions",
+            ),
             (&["model.cellular={}"], "model.cellular"),
             (&["probe.pictures=1"], "probe.pictures"),
             (&["augment.flip=2.0"], "augment.flip"),
