@@ -28,6 +28,8 @@ const FAMILIES: &[Entry] = &[
 pub(crate) struct Entry {
     /// Name of the family.
     pub(crate) name: &'static str,
+    /// Other names of model files that it reads.
+    also: &'static [&'static str],
     /// `dragon train`.
     pub(crate) train: fn(&RunRequest) -> Result<Ran, TrainError>,
     /// `dragon plan`.
@@ -79,6 +81,7 @@ impl Entry {
     const fn of<F: Family>(files: &'static str, own: OwnData) -> Self {
         Self {
             name: F::NAME,
+            also: F::FILES,
             train: run::<F>,
             plan: plan::<F>,
             predict: F::predict,
@@ -165,6 +168,15 @@ fn key<F: Family>(name: &str) -> Option<String> {
     let keys: Vec<String> = tables.iter().map(|table| format!("{table}.{name}")).collect();
     let there = keys.iter().find(|key| shown.contains_key(*key));
     there.or_else(|| keys.iter().find(|key| is_known(key))).cloned()
+}
+
+/// Family that reads model files of this name.
+///
+/// # Errors
+/// As for [`named`].
+pub(crate) fn of_file(name: &str) -> Result<&'static Entry, Usage> {
+    let reads = |family: &&Entry| family.also.contains(&name);
+    FAMILIES.iter().find(reads).map_or_else(|| named(Some(name)), Ok)
 }
 
 /// Family of this name; the first one if there is no name.

@@ -43,6 +43,8 @@ pub trait Family {
     const SAMPLE: &'static str = "a sample";
     /// Advice for a family without [`predict`](Self::predict).
     const INSTEAD_OF_PREDICT: &'static str = "evaluate it with `dragon eval`";
+    /// Other names of model files that the family reads, such as those of a part of its models.
+    const FILES: &'static [&'static str] = &[];
     /// Tables that a model determines, by full key. A run that starts from a model takes them over.
     const OF_MODEL: &'static [&'static str] = &["model"];
     /// Schema of the configuration. Every table should refuse unknown fields. `family` is not a field of it. The

@@ -6,12 +6,13 @@ use crate::encoder::{Hidden, ModelConfig};
 use crate::error::VisionError;
 use crate::evaluate::evaluated;
 use crate::family::Vision;
-use crate::model::{VisionModel, VisionModelConfig};
+use crate::heads::HeadsConfig;
+use crate::model::{ENCODER, VisionModel, VisionModelConfig};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::api::{
     CardText, CheckpointError, Checkpoints, Companion, Figure, Kinds, ModelFile, ModelInfo, ModelKind,
-    Pointer, RunWords, TensorSpec,
+    Pointer, RunWords, StoredConfig, TensorSpec,
 };
 use burn_dragon_core::api::expert::{load, snapshot};
 use burn_dragon_train::api::expert::companions;
@@ -28,12 +29,20 @@ pub(crate) const FILE: &str = "model.bpk";
 /// Name of the asset with the names of the classes, a JSON list.
 pub(crate) const CLASSES: &str = "classes.json";
 
-/// Model kind of vision models.
-pub static VISION: VisionKind = VisionKind;
+/// Name of encoders without heads in files.
+pub(crate) const ENCODERS: &str = "vision-encoder";
 
-/// Model kind of the vision family.
+/// Model kind of vision models.
+pub static VISION: VisionKind = VisionKind { family: FAMILY };
+
+/// Model kind of encoders without heads.
+pub static VISION_ENCODER: VisionKind = VisionKind { family: ENCODERS };
+
+/// Model kind of the vision family: of whole models, or of encoders.
 #[derive(Clone, Copy, Debug)]
-pub struct VisionKind;
+pub struct VisionKind {
+    family: &'static str,
+}
 
 /// Model file of a model, with the names of its classes.
 pub(crate) fn model_file(model: &VisionModel, classes: &[String], (step, units): (u64, u64)) -> ModelFile {
@@ -59,7 +68,7 @@ pub(crate) fn model_file(model: &VisionModel, classes: &[String], (step, units):
 /// If the file is of another family, or its tensors do not match its configuration.
 pub fn model_of(file: ModelFile, path: &Path, device: &Device) -> Result<VisionModel, CheckpointError> {
     let corrupt = |reason: String| CheckpointError::corrupt(path, reason);
-    Kinds::new([&VISION as &dyn ModelKind]).check(&file, path)?;
+    Kinds::new([&VISION as &dyn ModelKind, &VISION_ENCODER]).check(&file, path)?;
     let config = config_of(file.config.value()).map_err(corrupt)?;
     let mut weights = file.into_floats();
     let weight = |name: &str, _: &[usize]| match weights.remove(name) {
@@ -67,6 +76,28 @@ pub fn model_of(file: ModelFile, path: &Path, device: &Device) -> Result<VisionM
         None => unreachable!("`{name}` is one of the tensors that were checked"),
     };
     VisionModel::from_weights(&config, device, weight).map_err(|error| corrupt(error.to_string()))
+}
+
+/// The encoder of a vision model, without heads and classes. A file of another family is returned as it is.
+pub fn encoder_of(mut file: ModelFile) -> ModelFile {
+    let Ok(config) = config_of(file.config.value()) else {
+        return file;
+    };
+    if file.family != FAMILY {
+        return file;
+    }
+    let encoder = VisionModelConfig {
+        encoder: config.encoder,
+        heads: HeadsConfig::default(),
+    };
+    file.config = match StoredConfig::of(&encoder) {
+        Ok(config) => config,
+        Err(error) => unreachable!("a checked configuration is JSON: {error}"),
+    };
+    file.family = ENCODERS.into();
+    file.tensors.retain(|name, _| name.starts_with(ENCODER));
+    file.assets.clear();
+    file
 }
 
 /// Loads the weights of a file into a model of the same shape.
@@ -162,7 +193,7 @@ fn config_of(config: &Value) -> Result<VisionModelConfig, String> {
 
 impl ModelKind for VisionKind {
     fn family(&self) -> &'static str {
-        FAMILY
+        self.family
     }
 
     fn unit(&self) -> &'static str {

@@ -1,7 +1,7 @@
 //! The vision family as a family of models.
 
 use crate::config::VisionConfig;
-use crate::export::VISION;
+use crate::export::{ENCODERS, VISION};
 use crate::look;
 use crate::model::VisionModel;
 use crate::predict;
@@ -13,7 +13,7 @@ use burn_dragon_core::api::{FreeMemory, MemoryError, Need, TensorShape};
 use burn_dragon_train::api::expert::{bytes, count};
 use burn_dragon_train::api::{
     At, Base, Evaluation, Family, Look, LookRequest, Next, Outcome, Plan, PredictRequest, Predictions,
-    Preset, RunFolder, Task, TrainError,
+    RunFolder, Task, TrainError,
 };
 use serde_json::{Map, Value, json};
 
@@ -32,7 +32,7 @@ pub struct Vision;
 impl Family for Vision {
     const NAME: &'static str = "vision";
     const BASE: Base = BASE;
-    const PRESETS: &'static [Preset] = &[];
+    const FILES: &'static [&'static str] = &[ENCODERS];
     const SAMPLE: &'static str = "held-out pictures: class, and the answer of the model";
     type Config = VisionConfig;
     type Task = VisionTask;

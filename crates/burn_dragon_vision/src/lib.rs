@@ -49,7 +49,7 @@ pub mod api {
         Summary, VisionEncoder, VisionPass,
     };
     pub use crate::error::VisionError;
-    pub use crate::export::{VISION, VisionKind, model_of};
+    pub use crate::export::{VISION, VISION_ENCODER, VisionKind, encoder_of, model_of};
     pub use crate::family::Vision;
     pub use crate::heads::{DecoderConfig, Heads, HeadsConfig, Mlp, MlpConfig, PixelDecoder};
     pub use crate::model::{VisionModel, VisionModelConfig};

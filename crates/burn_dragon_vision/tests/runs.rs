@@ -4,7 +4,7 @@
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
 use burn_dragon_train::api::{Family, PredictOptions, PredictRequest, RunRequest, run};
-use burn_dragon_vision::api::{VISION, Vision};
+use burn_dragon_vision::api::{VISION, VISION_ENCODER, Vision, encoder_of};
 use serde_json::Value;
 use std::path::Path;
 
@@ -200,6 +200,27 @@ fn a_model_is_verified_names_pictures_and_gives_their_features() {
     let sum: f64 = shares.values().map(|share| share.as_f64().unwrap()).sum();
     assert!(shares.len() == 16 && (sum - 1.0).abs() < 1e-4);
     let features = asked(true).features.unwrap();
+    // An encoder alone gives the same features, and no classes.
+    let encoder = encoder_of(read());
+    assert!(encoder.assets.is_empty() && encoder.tensors.keys().all(|name| name.starts_with("encoder.")));
+    encoder.check(&VISION_ENCODER, &path).unwrap();
+    let request = |embed| PredictRequest {
+        model: path.clone(),
+        inputs: vec![sample.join("pictures.png").display().to_string()],
+        steps: Some(3),
+        device: Device::flex(),
+        options: PredictOptions {
+            embed,
+            ..PredictOptions::default()
+        },
+    };
+    let of_encoder = Vision::predict(encoder.clone(), &request(true))
+        .unwrap()
+        .features
+        .unwrap();
+    assert!(of_encoder == features);
+    let error = Vision::predict(encoder, &request(false)).unwrap_err().to_string();
+    assert!(error.contains("--embed"), "{error}");
     let read = safetensors::SafeTensors::deserialize(&features).unwrap();
     assert_eq!(read.tensor("features").unwrap().shape(), [1, 16]);
 }

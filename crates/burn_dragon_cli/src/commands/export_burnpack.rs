@@ -7,6 +7,7 @@ use crate::exit::FamilyError;
 use burn_dragon::api::checkpoint::CheckpointError;
 use burn_dragon::api::core::DragonConfig;
 use burn_dragon::api::exchange::LoadedModel;
+use burn_dragon::api::vision::encoder_of;
 use burn_dragon_train::api::Layers;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,10 +25,13 @@ pub fn run(args: &ExportBurnpackArgs) -> anyhow::Result<ExitCode> {
     if kinds().get(args.family.name()).is_none() {
         return Err(absent(args.family).into());
     }
-    let loaded = as_meant(
+    let mut loaded = as_meant(
         remote::find(&args.path(), false)?.load(&kinds())?,
         "choose another with --epoch",
     )?;
+    if args.family == ExportFamily::VisionEncoder {
+        loaded.model = encoder_of(loaded.model);
+    }
     let found = &loaded.model.family;
     if found != args.family.name() {
         return Err(FamilyError::Other {
@@ -84,9 +88,12 @@ fn language(configs: &[PathBuf], loaded: &LoadedModel) -> anyhow::Result<(Object
 
 /// Family and sizes in the file of the model.
 fn described(loaded: &LoadedModel) -> Object {
-    let config = loaded.model.config.value().as_object();
-    let mut model = config.cloned().unwrap_or_default();
-    model.insert("family".into(), loaded.model.family.clone().into());
+    let config = loaded.model.config.value();
+    let is_vision = loaded.model.family == ExportFamily::VisionEncoder.name();
+    let sizes = if is_vision { &config["encoder"] } else { config };
+    let mut model = sizes.as_object().cloned().unwrap_or_default();
+    let family = if is_vision { "vision" } else { &loaded.model.family };
+    model.insert("family".into(), family.into());
     model
 }
 

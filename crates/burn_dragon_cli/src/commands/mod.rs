@@ -65,7 +65,7 @@ use burn_dragon::api::language::{LANGUAGE, LanguageModel, Note};
 #[cfg(feature = "train")]
 use burn_dragon::api::sudoku::SUDOKU;
 #[cfg(feature = "train")]
-use burn_dragon::api::vision::VISION;
+use burn_dragon::api::vision::{VISION, VISION_ENCODER};
 use serde::Serialize;
 
 /// Families whose files this program knows, one line each.
@@ -78,6 +78,8 @@ fn kinds() -> Kinds {
         &GRAPH,
         #[cfg(feature = "train")]
         &VISION,
+        #[cfg(feature = "train")]
+        &VISION_ENCODER,
     ])
 }
 

@@ -19,7 +19,7 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     let loaded = remote::find(&place.path(), place.offline)?.load(&kinds())?;
     passed_over(&loaded.passed_over);
     tell!("model {}, step {}", loaded.file.display(), loaded.model.info.step);
-    let family = families::named(Some(&loaded.model.family))?;
+    let family = families::of_file(&loaded.model.family)?;
     let request = PredictRequest {
         model: loaded.file,
         inputs: args.inputs.clone(),

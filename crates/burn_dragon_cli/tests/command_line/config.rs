@@ -297,6 +297,10 @@ fn the_reference_and_the_default_runs_have_the_same_keys() {
 fn is_optional(table: &str) -> bool {
     let optional = [
         "dataset.nbody.",
+        "augment.",
+        "model.cellular.",
+        "model.pyramid.",
+        "objective.",
         "model.glimpse.",
         "model.trm.",
         "policy.",

@@ -81,7 +81,6 @@ impl VisionConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::family::{BASE, Vision};
     use burn_dragon_train::api::{Layers, resolve};
 
