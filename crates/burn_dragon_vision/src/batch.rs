@@ -1,6 +1,6 @@
 //! Batch of a step: pictures or views of them, as numbers.
 
-use crate::data::Pixels;
+use crate::data::{Pixels, stack};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// Pictures of a step.
@@ -25,8 +25,8 @@ impl Batch {
     ///
     /// # Panics
     /// If views have different numbers of pictures, or the pictures of a view different sizes.
-    pub fn new(views: Vec<Vec<Pixels>>, labels: Vec<u32>) -> Self {
-        let views: Vec<Images> = views.into_iter().map(Images::new).collect();
+    pub fn new(views: &[Vec<Pixels>], labels: Vec<u32>) -> Self {
+        let views: Vec<Images> = views.iter().map(|view| Images::new(view)).collect();
         let lanes = views.first().map_or(0, |view| view.shape[0]);
         assert!(
             views.iter().all(|view| view.shape[0] == lanes),
@@ -68,22 +68,13 @@ impl Batch {
 }
 
 impl Images {
-    fn new(pictures: Vec<Pixels>) -> Self {
-        let count = pictures.len();
+    fn new(pictures: &[Pixels]) -> Self {
         let [size, channels] = pictures
             .first()
             .map_or([0; 2], |first| [first.size(), first.colours().channels()]);
-        let mut values = Vec::with_capacity(count * size * size * channels);
-        for picture in pictures {
-            assert!(
-                picture.size() == size && picture.colours().channels() == channels,
-                "a batch: pictures of different sizes"
-            );
-            values.extend_from_slice(picture.numbers());
-        }
         Self {
-            values,
-            shape: [count, size, size, channels],
+            values: stack(pictures),
+            shape: [pictures.len(), size, size, channels],
         }
     }
 }

@@ -83,7 +83,7 @@ pub(crate) fn pixels(examples: &[Example], model: &VisionModel) -> Tensor<4> {
         .iter()
         .map(|example| Pixels::from(&example.picture))
         .collect();
-    Batch::new(vec![views], Vec::new()).pixels(0, &model.device())
+    Batch::new(&[views], Vec::new()).pixels(0, &model.device())
 }
 
 /// Summaries of pictures, after the last level of a pass.

@@ -153,7 +153,7 @@ impl VisionTask {
             }
         };
         let labels = examples.iter().filter_map(|example| example.label).collect();
-        Ok(Batch::new(views, labels))
+        Ok(Batch::new(&views, labels))
     }
 
     /// Numbers of held-out pictures of an evaluation: all, or a fixed sample, spread evenly.

@@ -257,7 +257,7 @@ fn every_key_has_a_meaning_and_no_link_of_rustdoc() {
 #[test]
 fn the_reference_and_the_default_runs_have_the_same_keys() {
     let place = Place::new();
-    for family in ["language", "sudoku", "graph"] {
+    for family in ["language", "sudoku", "graph", "vision"] {
         let shown = place.dragon(&["config", "show", family, "--json"]).done().json();
         let shown = shown["values"].as_object().unwrap();
         let text = place.dragon(&["config", "doc", family]).done().stdout;
@@ -297,10 +297,16 @@ fn the_reference_and_the_default_runs_have_the_same_keys() {
 fn is_optional(table: &str) -> bool {
     let optional = [
         "dataset.nbody.",
-        "augment.",
+        "augment.crop.",
+        "augment.jitter.",
+        "augment.blur.",
+        "augment.solarise.",
         "model.cellular.",
         "model.pyramid.",
-        "objective.",
+        "objective.decoder.",
+        "objective.views.",
+        "objective.sigreg.",
+        "objective.projector.",
         "model.glimpse.",
         "model.trm.",
         "policy.",
@@ -333,7 +339,7 @@ fn skipped(key: &str) -> bool {
 #[test]
 fn the_schema_for_editors_has_the_keys_that_every_file_may_have() {
     let schemas = Place::new().dragon(&["config", "doc", "--json"]).done().json();
-    for family in ["language", "sudoku", "graph"] {
+    for family in ["language", "sudoku", "graph", "vision"] {
         let schema = &schemas[family];
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
         for key in ["family", "extends", "training", "dataset"] {
