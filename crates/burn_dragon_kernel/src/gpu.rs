@@ -12,15 +12,20 @@ pub(crate) mod product;
 pub(crate) mod reduce;
 
 use crate::backend::adamw::AdamWStep;
+use crate::backend::graph::{GraphReadOn, GraphRecallOn, GraphWriteOn};
 use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes, SpeakOn};
 use crate::backend::{DragonBackend, Operation, conversions};
 use crate::decode::device::{DeviceStreams, ParametersOn};
-use crate::{adamw, cross_entropy, decode, join, level, newton_schulz, norm, sum_of_squares};
+use crate::{adamw, cross_entropy, decode, graph, join, level, newton_schulz, norm, sum_of_squares};
 use burn::backend::Autodiff;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, Float, Int, Tensor};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
+
+/// Entries of the largest tensor of an operation on memories: a launch may have more units than that, which are counted in
+/// 32 bits.
+const MOST_ENTRIES: usize = 1 << 31;
 
 impl DragonBackend for CubeBackend {
     type Norm = norm::cube::Normed;
@@ -36,7 +41,7 @@ impl DragonBackend for CubeBackend {
             Operation::Norm | Operation::Join | Operation::CrossEntropy => {
                 matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
             }
-            Operation::Graph | Operation::LocalGrid | Operation::PartitionLevel => false,
+            Operation::LocalGrid | Operation::PartitionLevel => false,
             _ => dtype == DType::F32,
         }
     }
@@ -49,6 +54,15 @@ impl DragonBackend for CubeBackend {
         };
         let window = level::cube::window_length(*sizes, chunk);
         most(sizes.activities()) && most(sizes.memory()) && most([sizes.lanes, sizes.heads, window, window])
+    }
+
+    fn takes(shapes: &[&[usize]]) -> bool {
+        shapes.iter().all(|shape| {
+            let entries = shape
+                .iter()
+                .try_fold(1, |all: usize, size| all.checked_mul(*size));
+            entries.is_some_and(|entries| (1..=MOST_ENTRIES).contains(&entries))
+        })
     }
 
     conversions!(CubeBackend);
@@ -101,6 +115,43 @@ impl DragonBackend for CubeBackend {
 
     fn speak_back(kept: Self::Speak, d: CubeTensor) -> [CubeTensor; 5] {
         level::cube::speak_back(&kept, d)
+    }
+
+    fn graph_read(input: &GraphReadOn<Self>) -> CubeTensor {
+        graph::cube::read(input)
+    }
+
+    fn graph_read_back(
+        input: &GraphReadOn<Self>,
+        d: CubeTensor,
+        wanted: [bool; 3],
+    ) -> [Option<CubeTensor>; 3] {
+        graph::cube::read_back(input, d, wanted)
+    }
+
+    fn graph_write(input: &GraphWriteOn<Self>, rho: CubeTensor) -> CubeTensor {
+        graph::cube::write(input, rho)
+    }
+
+    fn graph_write_back(
+        input: &GraphWriteOn<Self>,
+        d: CubeTensor,
+        wanted: [bool; 4],
+    ) -> [Option<CubeTensor>; 4] {
+        graph::cube::write_back(input, d, wanted)
+    }
+
+    fn graph_recall(input: &GraphRecallOn<Self>) -> [CubeTensor; 2] {
+        graph::cube::recall(input)
+    }
+
+    fn graph_recall_back(
+        input: &GraphRecallOn<Self>,
+        scores: CubeTensor,
+        d: CubeTensor,
+        wanted: [bool; 4],
+    ) -> [Option<CubeTensor>; 4] {
+        graph::cube::recall_back(input, &scores, d, wanted)
     }
 
     fn sum_of_squares(x: CubeTensor) -> f64 {
