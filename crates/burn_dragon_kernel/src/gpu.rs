@@ -14,9 +14,12 @@ pub(crate) mod reduce;
 use crate::backend::adamw::AdamWStep;
 use crate::backend::graph::{GraphReadOn, GraphRecallOn, GraphWriteOn};
 use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes, SpeakOn};
+use crate::backend::local_grid::{LocalGridBack, LocalGridGradients, LocalGridOn, LocalGridRun};
 use crate::backend::{DragonBackend, Operation, conversions};
 use crate::decode::device::{DeviceStreams, ParametersOn};
-use crate::{adamw, cross_entropy, decode, graph, join, level, newton_schulz, norm, sum_of_squares};
+use crate::{
+    adamw, cross_entropy, decode, graph, join, level, local_grid, newton_schulz, norm, sum_of_squares,
+};
 use burn::backend::Autodiff;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, Float, Int, Tensor};
@@ -34,14 +37,14 @@ impl DragonBackend for CubeBackend {
     type Level = level::cube::Kept;
     type Perceive = level::cube::Perceived;
     type Speak = level::cube::Spoken;
-    type LocalGrid = ();
+    type LocalGrid = local_grid::cube::Kept;
 
     fn computes(operation: Operation, dtype: DType) -> bool {
         match operation {
             Operation::Norm | Operation::Join | Operation::CrossEntropy => {
                 matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
             }
-            Operation::LocalGrid | Operation::PartitionLevel => false,
+            Operation::PartitionLevel => false,
             _ => dtype == DType::F32,
         }
     }
@@ -164,6 +167,14 @@ impl DragonBackend for CubeBackend {
 
     fn newton_schulz(matrices: CubeTensor, iterations: usize) -> CubeTensor {
         newton_schulz::cube::newton_schulz(matrices, iterations)
+    }
+
+    fn local_grid(input: LocalGridOn<Self>, keep: bool) -> LocalGridRun<Self, Self::LocalGrid> {
+        local_grid::cube::local_grid(input, keep)
+    }
+
+    fn local_grid_back(kept: Self::LocalGrid, back: LocalGridBack<Self>) -> LocalGridGradients<Self> {
+        local_grid::cube::local_grid_back(&kept, back)
     }
 
     fn decode(parameters: ParametersOn<Self>, lanes: usize) -> Option<Box<dyn DeviceStreams>> {
