@@ -96,11 +96,11 @@ mod tests {
         }
     }
 
-    /// Odd numbers of neurons are left to the definition, on the device.
+    /// Odd numbers of neurons are left to the definition, for whose products the library tries out kernels for minutes.
     #[test]
     fn values_and_gradients_on_a_gpu_are_those_of_the_definition() {
         let Some(device) = device() else { return };
-        for case in cases() {
+        for case in cases().into_iter().filter(|case| case.neurons % 2 == 0) {
             same(&case, partition_level, &device);
         }
     }
