@@ -12,15 +12,23 @@ pub(crate) mod product;
 pub(crate) mod reduce;
 
 use crate::backend::adamw::AdamWStep;
+use crate::backend::graph::{GraphReadOn, GraphRecallOn, GraphWriteOn};
 use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes, SpeakOn};
+use crate::backend::local_grid::{LocalGridBack, LocalGridGradients, LocalGridOn, LocalGridRun};
 use crate::backend::{DragonBackend, Operation, conversions};
 use crate::decode::device::{DeviceStreams, ParametersOn};
-use crate::{adamw, cross_entropy, decode, join, level, newton_schulz, norm, sum_of_squares};
+use crate::{
+    adamw, cross_entropy, decode, graph, join, level, local_grid, newton_schulz, norm, sum_of_squares,
+};
 use burn::backend::Autodiff;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, Float, Int, Tensor};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
+
+/// Entries of the largest tensor of an operation on memories: a launch may have more units than that, which are counted in
+/// 32 bits.
+const MOST_ENTRIES: usize = 1 << 31;
 
 impl DragonBackend for CubeBackend {
     type Norm = norm::cube::Normed;
@@ -29,14 +37,14 @@ impl DragonBackend for CubeBackend {
     type Level = level::cube::Kept;
     type Perceive = level::cube::Perceived;
     type Speak = level::cube::Spoken;
-    type LocalGrid = ();
+    type LocalGrid = local_grid::cube::Kept;
 
     fn computes(operation: Operation, dtype: DType) -> bool {
         match operation {
             Operation::Norm | Operation::Join | Operation::CrossEntropy => {
                 matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
             }
-            Operation::Graph | Operation::LocalGrid | Operation::PartitionLevel => false,
+            Operation::PartitionLevel => false,
             _ => dtype == DType::F32,
         }
     }
@@ -49,6 +57,15 @@ impl DragonBackend for CubeBackend {
         };
         let window = level::cube::window_length(*sizes, chunk);
         most(sizes.activities()) && most(sizes.memory()) && most([sizes.lanes, sizes.heads, window, window])
+    }
+
+    fn takes(shapes: &[&[usize]]) -> bool {
+        shapes.iter().all(|shape| {
+            let entries = shape
+                .iter()
+                .try_fold(1, |all: usize, size| all.checked_mul(*size));
+            entries.is_some_and(|entries| (1..=MOST_ENTRIES).contains(&entries))
+        })
     }
 
     conversions!(CubeBackend);
@@ -103,6 +120,43 @@ impl DragonBackend for CubeBackend {
         level::cube::speak_back(&kept, d)
     }
 
+    fn graph_read(input: &GraphReadOn<Self>) -> CubeTensor {
+        graph::cube::read(input)
+    }
+
+    fn graph_read_back(
+        input: &GraphReadOn<Self>,
+        d: CubeTensor,
+        wanted: [bool; 3],
+    ) -> [Option<CubeTensor>; 3] {
+        graph::cube::read_back(input, d, wanted)
+    }
+
+    fn graph_write(input: &GraphWriteOn<Self>, rho: CubeTensor) -> CubeTensor {
+        graph::cube::write(input, rho)
+    }
+
+    fn graph_write_back(
+        input: &GraphWriteOn<Self>,
+        d: CubeTensor,
+        wanted: [bool; 4],
+    ) -> [Option<CubeTensor>; 4] {
+        graph::cube::write_back(input, d, wanted)
+    }
+
+    fn graph_recall(input: &GraphRecallOn<Self>) -> [CubeTensor; 2] {
+        graph::cube::recall(input)
+    }
+
+    fn graph_recall_back(
+        input: &GraphRecallOn<Self>,
+        scores: CubeTensor,
+        d: CubeTensor,
+        wanted: [bool; 4],
+    ) -> [Option<CubeTensor>; 4] {
+        graph::cube::recall_back(input, &scores, d, wanted)
+    }
+
     fn sum_of_squares(x: CubeTensor) -> f64 {
         sum_of_squares::cube::sum_of_squares(x)
     }
@@ -113,6 +167,14 @@ impl DragonBackend for CubeBackend {
 
     fn newton_schulz(matrices: CubeTensor, iterations: usize) -> CubeTensor {
         newton_schulz::cube::newton_schulz(matrices, iterations)
+    }
+
+    fn local_grid(input: LocalGridOn<Self>, keep: bool) -> LocalGridRun<Self, Self::LocalGrid> {
+        local_grid::cube::local_grid(input, keep)
+    }
+
+    fn local_grid_back(kept: Self::LocalGrid, back: LocalGridBack<Self>) -> LocalGridGradients<Self> {
+        local_grid::cube::local_grid_back(&kept, back)
     }
 
     fn decode(parameters: ParametersOn<Self>, lanes: usize) -> Option<Box<dyn DeviceStreams>> {

@@ -93,6 +93,11 @@ pub(crate) trait DragonBackend: Backend {
         true
     }
 
+    /// Whether the backend's kernels for memories of places take tensors of these shapes.
+    fn takes(_shapes: &[&[usize]]) -> bool {
+        true
+    }
+
     /// The backend's form of a tensor, with autodiff or without; the tensor again if it is on another backend. The
     /// numbers are shared only if the tensor was.
     fn take<const R: usize>(tensor: Tensor<R>) -> Result<On<Self>, Tensor<R>>;

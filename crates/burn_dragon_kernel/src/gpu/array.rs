@@ -63,6 +63,16 @@ pub(crate) fn for_rows(client: &Client, count: usize) -> (CubeCount, CubeDim) {
     for_entries(client, count * UNITS as usize)
 }
 
+/// A launch with a team of units, which divides [`UNITS`], for each of `count` entries, at least.
+pub(crate) fn for_teams(client: &Client, count: usize, team: usize) -> (CubeCount, CubeDim) {
+    for_entries(client, count * team)
+}
+
+/// Units of a team that sums `terms`: a power of two, and no more than read memory together.
+pub(crate) fn team_for(terms: usize) -> usize {
+    terms.next_power_of_two().min(32)
+}
+
 /// The same contiguous memory in another shape of as many entries.
 pub(crate) fn shaped(tensor: CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
     CubeTensor::new_contiguous(

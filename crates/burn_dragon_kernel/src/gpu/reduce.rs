@@ -28,6 +28,26 @@ pub(crate) fn sum_of_units(value: f32, room: &mut Shared<[f32]>) -> f32 {
     sum
 }
 
+/// The sum of one number of each unit of a team of so many neighbours, a power of two, in a fixed order; all of the team
+/// get it.
+#[cube]
+pub(crate) fn sum_of_team(value: f32, team: usize, room: &mut Shared<[f32]>) -> f32 {
+    let unit = UNIT_POS as usize;
+    room[unit] = value;
+    sync_cube();
+    let mut span = team / 2;
+    while span > 0 {
+        if unit % team < span {
+            room[unit] += room[unit + span];
+        }
+        sync_cube();
+        span /= 2;
+    }
+    let sum = room[unit - unit % team];
+    sync_cube();
+    sum
+}
+
 /// The largest of one number of each unit; all units get it.
 #[cube]
 pub(crate) fn largest_of_units(value: f32, room: &mut Shared<[f32]>) -> f32 {

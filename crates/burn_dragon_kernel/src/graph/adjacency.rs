@@ -33,6 +33,8 @@ struct Stored {
     hash: u64,
     /// Factors of the edges, made on first use: means of readers, means of targets, symmetric.
     factors: [OnceLock<Arc<[f32]>>; 3],
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    copies: super::cube::Copies,
 }
 
 /// Compressed rows: row `i` has the entries `offsets[i]..offsets[i + 1]`.
@@ -306,6 +308,12 @@ impl Adjacency {
         Some(factors.clone())
     }
 
+    /// Tables on devices.
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    pub(super) fn copies(&self) -> &super::cube::Copies {
+        &self.0.copies
+    }
+
     fn pairs(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         let rows = (0..self.readers()).map(|reader| (reader as u32, self.targets_of(reader)));
         rows.flat_map(|(reader, targets)| targets.iter().map(move |&target| (reader, target)))
@@ -331,6 +339,8 @@ impl Adjacency {
             edge_by_target: turned.into_iter().map(|(_, _, edge)| edge).collect(),
             hash,
             factors: Default::default(),
+            #[cfg(any(feature = "wgpu", feature = "cuda"))]
+            copies: Default::default(),
         })))
     }
 }

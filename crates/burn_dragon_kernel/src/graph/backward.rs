@@ -23,6 +23,9 @@ pub(super) fn read<B: DragonBackend>(q: &Tensor<4>, rho: &Tensor<5>, edges: &Edg
         width,
         value_heads: heads,
     };
+    if !fits::<B>(sizes, Some(edges), true) {
+        return None;
+    }
     let (q, rho) = (taken::<B, 4>(q)?, taken::<B, 5>(rho)?);
     let (edges, gates) = edges_on::<B>(Some(edges), Sums::OfReaders)?;
     let input = GraphReadOn {
@@ -60,7 +63,8 @@ pub(super) fn write<B: DragonBackend>(
         width,
         value_heads: v.dims()[1],
     };
-    if !(B::computes(Operation::Graph, memories.dtype()) && B::has(memories)) {
+    let is_there = B::computes(Operation::Graph, memories.dtype()) && B::has(memories);
+    if !(is_there && fits::<B>(sizes, edges, true)) {
         return None;
     }
     let (q, v) = (taken::<B, 4>(q)?, taken::<B, 4>(v)?);
@@ -110,6 +114,9 @@ pub(super) fn recall<B: DragonBackend>(
         width,
         value_heads,
     };
+    if !fits::<B>(sizes, Some(edges), false) {
+        return None;
+    }
     let (q, keys, v) = (taken::<B, 4>(q)?, taken::<B, 4>(keys)?, taken::<B, 4>(v)?);
     let (edges, gates) = edges_on::<B>(Some(edges), Sums::OfReaders)?;
     let input = GraphRecallOn {
@@ -131,6 +138,15 @@ pub(super) fn recall<B: DragonBackend>(
         )),
         _ => B::give(read),
     })
+}
+
+/// Whether a backend takes tensors of these sizes; without edges, each place has one to itself.
+fn fits<B: DragonBackend>(sizes: GraphSizes, edges: Option<&Edges>, has_memories: bool) -> bool {
+    let edges = edges.map_or(sizes.readers, |edges| edges.adjacency.edge_count());
+    let of_edges = [sizes.lanes, sizes.heads, edges];
+    let rows = [sizes.queries(), sizes.keys(), sizes.reads()];
+    let memories = sizes.memories();
+    B::takes(&[&rows[0], &rows[1], &rows[2], &of_edges]) && (!has_memories || B::takes(&[&memories]))
 }
 
 /// A tensor on a backend that computes with its numbers.

@@ -17,13 +17,15 @@
 //! Several graphs of different sizes are one [block-diagonal](Adjacency::block_diagonal) adjacency.
 //!
 //! On the processor in f32 they are passes over the rows of the adjacency and of its transpose, with gradients by hand
-//! (`cpu.rs`, `backward.rs`). Elsewhere, GPUs included, they are tensor operations on gathered edges (`reference.rs`), which
-//! take memory for E rows.
+//! (`cpu.rs`, `backward.rs`), and so they are on a GPU (`cube/`). Elsewhere they are tensor operations on gathered edges
+//! (`reference.rs`), which take memory for E rows.
 
 mod adjacency;
 mod adjacency_error;
 mod backward;
 pub(crate) mod cpu;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub(crate) mod cube;
 mod decay;
 mod edges;
 mod history;

@@ -43,6 +43,7 @@ fn is_taken<B: DragonBackend>(work: &Work) -> bool {
     let slopes = work.write.as_ref().and_then(|write| write.decay.as_ref());
     let learnt = work.learns_slopes().then(|| slopes.map(|decay| decay.slopes()));
     is_full
+        && B::takes(&[&work.rho.dims()])
         && dtypes.into_iter().all(computes)
         && value.is_none_or(|value| computes(value.dtype()) && B::has(value))
         && learnt

@@ -12,11 +12,13 @@
 //!
 //! A memory is much larger than all else: N x D numbers for each head of each place. So the time is that of reading and
 //! writing memories. On the processor in f32 (`cpu.rs`) a step reads them once and writes them once, and so does its
-//! gradient (`gradient.rs`), which is written by hand and keeps no tensor of their size but the memory itself. Elsewhere
-//! it is tensor operations (`reference.rs`), on a GPU as well.
+//! gradient (`gradient.rs`), which is written by hand and keeps no tensor of their size but the memory itself. On a GPU a
+//! read and a write are a launch each (`cube/`). Elsewhere it is tensor operations (`reference.rs`).
 
 mod backward;
 pub(crate) mod cpu;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub(crate) mod cube;
 pub(crate) mod gradient;
 mod neighbourhood;
 pub mod reference;

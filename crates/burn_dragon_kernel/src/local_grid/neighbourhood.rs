@@ -125,6 +125,8 @@ pub(crate) struct Neighbours {
     /// Places from the first to the last neighbour of a place, at most.
     span: usize,
     grid: Grid,
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    neighbourhood: Neighbourhood,
 }
 
 impl Neighbours {
@@ -148,6 +150,8 @@ impl Neighbours {
             factors: None,
             span: (2 * down.unsigned_abs() + 1) * grid.width,
             grid,
+            #[cfg(any(feature = "wgpu", feature = "cuda"))]
+            neighbourhood: *neighbourhood,
         };
         if neighbourhood.border == Border::Mean {
             let factor = |place| (neighbours.of(place).len().max(1) as f32).recip();
@@ -169,6 +173,12 @@ impl Neighbours {
     /// Places from the first to the last neighbour of a place, at most.
     pub(crate) fn span(&self) -> usize {
         self.span
+    }
+
+    /// Which places are neighbours.
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    pub(crate) fn neighbourhood(&self) -> &Neighbourhood {
+        &self.neighbourhood
     }
 
     /// The grid.

@@ -12,11 +12,14 @@
 //! holds what its part writes at this level. Without order, a token also reads what it wrote itself.
 //!
 //! On the processor in f32 a part is one task of small products whose operands stay in the first cache. Nothing is kept for
-//! the gradient but the input; the gradient is written by hand (`cpu.rs`, `cpu/`). Elsewhere it is tensor operations on
-//! gathered tokens (`reference.rs`).
+//! the gradient but the input; the gradient is written by hand (`cpu.rs`, `cpu/`). On a GPU each partition is a
+//! [`level`](crate::level::level()) whose lanes are the parts (`cube.rs`). Elsewhere it is tensor operations on gathered
+//! tokens (`reference.rs`).
 
 mod backward;
 pub(crate) mod cpu;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod cube;
 pub mod reference;
 
 use crate::backend::on_backends;
@@ -103,7 +106,16 @@ pub fn partition_level(
     }
     let (v, weights) = weights.alike(v);
     on_backends!(B, v = v => backward::level::<B>(&v, &weights, partitions, eps).ok_or(v))
-        .unwrap_or_else(|v| reference::partition_level(v, &weights, partitions, eps))
+        .unwrap_or_else(|v| elsewhere(v, &weights, partitions, eps))
+}
+
+/// The level where no backend has an operation for it.
+fn elsewhere(v: Tensor<4>, weights: &LevelWeights, partitions: &[Partition], eps: f64) -> Tensor<4> {
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    if cube::takes(&v, weights) {
+        return cube::partition_level(v, weights, partitions, eps);
+    }
+    reference::partition_level(v, weights, partitions, eps)
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn by_parts(v: Tensor<4>, weights: &LevelWeights, partition: &Partition, eps: f6
 }
 
 /// Weights of some heads.
-fn of_heads(weights: &LevelWeights, first: usize, heads: usize) -> LevelWeights {
+pub(super) fn of_heads(weights: &LevelWeights, first: usize, heads: usize) -> LevelWeights {
     let neurons = weights.decoder_x().dims()[2];
     LevelWeights::new(
         weights.decoder_x().clone().narrow(0, first, heads),
@@ -57,7 +57,7 @@ fn of_heads(weights: &LevelWeights, first: usize, heads: usize) -> LevelWeights 
 }
 
 /// The tokens part by part, and the place of each token in that order.
-fn orders(partition: &Partition) -> (Vec<i32>, Vec<i32>) {
+pub(super) fn orders(partition: &Partition) -> (Vec<i32>, Vec<i32>) {
     let gathered: Vec<i32> = partition.tokens.iter().map(|&token| token as i32).collect();
     let mut back = vec![0; gathered.len()];
     (0..)
@@ -66,6 +66,6 @@ fn orders(partition: &Partition) -> (Vec<i32>, Vec<i32>) {
     (gathered, back)
 }
 
-fn int(numbers: &[i32], device: &burn::tensor::Device) -> Tensor<1, Int> {
+pub(super) fn int(numbers: &[i32], device: &burn::tensor::Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(numbers.to_vec(), [numbers.len()]), device)
 }

@@ -6,11 +6,11 @@ use burn::tensor::Device;
 
 /// Sizes of a level, and its partitions.
 #[derive(Clone, Debug)]
-struct Case {
+pub(super) struct Case {
     lanes: usize,
     heads: usize,
     width: usize,
-    neurons: usize,
+    pub(super) neurons: usize,
     partitions: Arc<[Partition]>,
 }
 
@@ -55,7 +55,7 @@ impl Case {
     }
 }
 
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::new([2, 1, 16, 16], 36, &[(1, 9), (5, 9), (7, 4)]),
         Case::new([3, 2, 5, 3], 12, &[(1, 4), (5, 2)]),
@@ -67,12 +67,16 @@ fn cases() -> Vec<Case> {
 }
 
 /// Form of a level.
-type Form = fn(Tensor<4>, &LevelWeights, &Arc<[Partition]>, f64) -> Tensor<4>;
+pub(super) type Form = fn(Tensor<4>, &LevelWeights, &Arc<[Partition]>, f64) -> Tensor<4>;
 
 /// What is computed, and the gradients of a weighted sum of it.
 fn outcome(case: &Case, form: Form) -> Vec<(&'static str, Vec<f32>)> {
-    let device = Device::flex().autodiff();
-    let input = case.input(&device);
+    outcome_on(case, form, &Device::flex().autodiff())
+}
+
+/// The same on a device with autodiff.
+pub(super) fn outcome_on(case: &Case, form: Form, device: &Device) -> Vec<(&'static str, Vec<f32>)> {
+    let input = case.input(device);
     let v = input.v.require_grad();
     let weights = LevelWeights::new(
         input.decoder_x.require_grad(),
@@ -80,7 +84,8 @@ fn outcome(case: &Case, form: Form) -> Vec<(&'static str, Vec<f32>)> {
         input.encoder.require_grad(),
     );
     let u = form(v.clone(), &weights, &case.partitions, EPS);
-    let found = (u.clone() * numbers(u.dims(), 5, 2.0, &device)).sum().backward();
+    // Without a sum, for which a GPU would try out many kernels.
+    let found = (u.clone() * numbers(u.dims(), 5, 2.0, device)).backward();
     vec![
         ("u", values(u)),
         ("dv", values(v.grad(&found).unwrap())),
@@ -90,7 +95,12 @@ fn outcome(case: &Case, form: Form) -> Vec<(&'static str, Vec<f32>)> {
     ]
 }
 
-fn by_definition(v: Tensor<4>, weights: &LevelWeights, partitions: &Arc<[Partition]>, eps: f64) -> Tensor<4> {
+pub(super) fn by_definition(
+    v: Tensor<4>,
+    weights: &LevelWeights,
+    partitions: &Arc<[Partition]>,
+    eps: f64,
+) -> Tensor<4> {
     reference::partition_level(v, weights, partitions, eps)
 }
 
