@@ -6,8 +6,8 @@ use burn::tensor::Tensor;
 use burn_dragon::api::core::Backend;
 use burn_dragon::api::core::structured::StepMode;
 use burn_dragon::api::vision::{
-    BackboneKind, Data, DatasetConfig, GlyphsConfig, Hidden, ModelConfig, PictureShape, Pixels, PyramidConfig,
-    StepPass, VisionEncoder, stack,
+    BackboneKind, Data, DatasetConfig, GlyphsConfig, Hidden, ModelConfig, PictureShape, Pixels,
+    PyramidConfig, StepPass, VisionEncoder, stack,
 };
 use burn_dragon::burn;
 
@@ -65,6 +65,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         state.banks().ages(),
         summary.dims()
     );
-    assert_eq!((state.banks().times(), state.banks().ages()), (&[1][..], &[1][..]));
+    assert_eq!(
+        (state.banks().times(), state.banks().ages()),
+        (&[1][..], &[1][..])
+    );
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::batch::Batch;
 use crate::config::VisionConfig;
 use crate::data::{Example, Part, Pictures, Pixels};
-use crate::encoder::{Hidden, Seen, VisionPass};
+use crate::encoder::{BackboneKind, Hidden, MemoryUse, Seen, VisionPass};
 use crate::error::VisionError;
 use crate::model::VisionModel;
 use crate::objective::accuracy;
@@ -128,7 +128,8 @@ impl Judged<'_> {
     /// Figures in the course of a run: accuracy of the classifier, or of the nearest neighbours in the features.
     pub(crate) fn between(&self) -> Result<Metrics, VisionError> {
         if self.model.heads.classifier.is_some() {
-            let right = self.accuracy_by_level(self.model.encoder.config().evaluated())?;
+            let right =
+                self.accuracy_by_level(self.model.encoder.config().evaluated(), MemoryUse::Carried)?;
             let last = right.last().copied().unwrap_or_default();
             return Ok(Metrics::from([(report::ACCURACY.into(), last)]));
         }
@@ -154,7 +155,7 @@ impl Judged<'_> {
         let model = self.model.encoder.config();
         let levels = model.evaluated();
         let right = match self.model.heads.classifier {
-            Some(_) => self.accuracy_by_level(2 * levels)?,
+            Some(_) => self.accuracy_by_level(2 * levels, MemoryUse::Carried)?,
             None => Vec::new(),
         };
         let one = VisionPass {
@@ -183,11 +184,33 @@ impl Judged<'_> {
             known: self.known().len(),
             levels,
             right,
+            ablations: self.ablations(levels)?,
             probes: probes
                 .into_iter()
                 .filter_map(|(name, probe)| Some((name, probe?)))
                 .collect(),
         })
+    }
+
+    /// Accuracy of the classifier with other uses of the memories that levels carry; none without a classifier or such memories.
+    fn ablations(&self, levels: usize) -> Result<Vec<(&'static str, f64)>, VisionError> {
+        let carries = matches!(
+            self.model.encoder.config().kind,
+            BackboneKind::Cellular | BackboneKind::Pyramid
+        );
+        if !carries || self.model.heads.classifier.is_none() {
+            return Ok(Vec::new());
+        }
+        let uses = [
+            ("wiped", MemoryUse::WipedAt(levels.div_ceil(2) + 1)),
+            ("reset", MemoryUse::ResetEachStep),
+            ("never_written", MemoryUse::NeverWritten),
+        ];
+        let of = |(name, memory)| {
+            let right = self.accuracy_by_level(levels, memory)?;
+            Ok((name, right.last().copied().unwrap_or_default()))
+        };
+        uses.into_iter().map(of).collect()
     }
 
     /// Numbers of the training pictures that the probes know.
@@ -215,9 +238,14 @@ impl Judged<'_> {
     }
 
     /// Share of the held-out pictures that the classifier has right after each level.
-    pub(crate) fn accuracy_by_level(&self, levels: usize) -> Result<Vec<f64>, VisionError> {
+    pub(crate) fn accuracy_by_level(
+        &self,
+        levels: usize,
+        memory: MemoryUse,
+    ) -> Result<Vec<f64>, VisionError> {
         let pass = VisionPass {
             levels: Some(levels),
+            memory,
             ..VisionPass::default()
         };
         let mut right = vec![0.0; levels];

@@ -28,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) levels: usize,
     /// Accuracy of the classifier after each level; empty without one.
     pub(crate) right: Vec<f64>,
+    /// Accuracy of the classifier with other uses of the memories that levels carry, by name.
+    pub(crate) ablations: Vec<(&'static str, f64)>,
     /// Probes by the name of their features, those of the model last.
     pub(crate) probes: Vec<(&'static str, Probe)>,
 }
@@ -45,6 +47,9 @@ impl Report {
         metrics.extend(accuracy.map(|accuracy| (ACCURACY.into(), accuracy)));
         if let Some(neighbours) = own.and_then(|probe| probe.get("knn")) {
             metrics.insert(NEIGHBOURS.into(), neighbours);
+        }
+        for (name, right) in &self.ablations {
+            metrics.insert(format!("control_memory_{name}"), *right);
         }
         for (name, probe) in &self.probes {
             let prefix = match *name {
@@ -77,6 +82,12 @@ impl Report {
                 .collect();
             lines.push(format!("by number of levels: {}", curve.join(", ")));
         }
+        if !self.ablations.is_empty() {
+            let words =
+                |(name, right): &(&str, f64)| format!("{} {}", name.replace('_', " "), percent(*right));
+            let words: Vec<String> = self.ablations.iter().map(words).collect();
+            lines.push(format!("with memories otherwise: {}", words.join(", ")));
+        }
         if !self.probes.is_empty() {
             lines.push(format!(
                 "probes of frozen features, {} training pictures ({}):",
@@ -108,4 +119,70 @@ pub(crate) fn object(metrics: &BTreeMap<String, f64>) -> Map<String, Value> {
 
 fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Unit;
+
+    fn report() -> Report {
+        let probe = |knn: f64| {
+            Probe::default()
+                .with("knn", knn, Unit::Share)
+                .with("linear", knn + 0.1, Unit::Share)
+        };
+        Report {
+            objective: "supervised",
+            classes: 4,
+            held_out: 200,
+            known: 500,
+            levels: 3,
+            right: vec![0.3, 0.4, 0.5, 0.45, 0.4, 0.35],
+            ablations: vec![("wiped", 0.31), ("never_written", 0.26)],
+            probes: vec![
+                ("raw pixels", probe(0.2)),
+                ("this encoder, one level", probe(0.25)),
+                ("this encoder", probe(0.6)),
+            ],
+        }
+    }
+
+    #[test]
+    fn the_accuracy_is_that_of_the_evaluated_level_or_of_the_linear_probe() {
+        let of = |report: &Report| report.metrics()[ACCURACY];
+        assert_eq!(of(&report()), 0.5);
+        let without = Report {
+            right: Vec::new(),
+            ..report()
+        };
+        assert_eq!(of(&without), 0.7);
+        assert_eq!(without.metrics()[NEIGHBOURS], 0.6);
+    }
+
+    #[test]
+    fn lines_and_metrics_show_the_model_beside_its_controls() {
+        let (lines, metrics) = (report().lines(), report().metrics());
+        assert_eq!(lines[0], "50.0% of 200 held-out pictures right; chance 25.0%");
+        assert_eq!(
+            lines[1],
+            "by number of levels: 1 30.0%, 2 40.0%, 3 50.0%, 4 45.0%, 6 35.0%"
+        );
+        assert_eq!(
+            lines[2],
+            "with memories otherwise: wiped 31.0%, never written 26.0%"
+        );
+        assert!(lines.last().unwrap().starts_with("this encoder  "), "{lines:#?}");
+        for (key, value) in [
+            ("control_raw_pixels_knn", 0.2),
+            ("control_this_encoder_one_level_linear", 0.35),
+            ("probe_knn", 0.6),
+            ("control_memory_wiped", 0.31),
+        ] {
+            assert_eq!(metrics[key], value, "{key}");
+        }
+        let object = object(&metrics);
+        assert_eq!(object["accuracy_by_levels"].as_array().unwrap().len(), 6);
+        assert!(!object.contains_key("accuracy_after_level_1"));
+    }
 }
