@@ -34,8 +34,8 @@ const RECORD: usize = 1 + 3 * PLANE;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cifar10Config {
-    /// Folder with `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, or their folder `cifar-10-batches-bin`; or with ZIP archives of `train/CLASS/FILE` and
-    /// `test/CLASS/FILE`.
+    /// Folder with `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, or their folder `cifar-10-batches-bin`;
+    /// or with ZIP archives of `train/CLASS/FILE` and `test/CLASS/FILE`.
     pub path: PathBuf,
     /// How a picture of 32 x 32 gets the size of the model.
     #[serde(default = "pad")]

@@ -10,8 +10,8 @@
 //! | orientation in the metadata (EXIF) | the pixels are turned |
 //! | empty, truncated, corrupt, of another format, too many pixels | refused with the reason |
 //!
-//! The content decides on the format, whatever the name of the file. The number of pixels is read from the header, and a picture with too
-//! many is refused before it is decoded.
+//! The content decides on the format, whatever the name of the file. The number of pixels is read from the header, and a
+//! picture with too many is refused before it is decoded.
 
 use crate::error::VisionError;
 use crate::picture::{Colours, Picture};

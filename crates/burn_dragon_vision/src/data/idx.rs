@@ -1,7 +1,7 @@
 //! MNIST: pictures and labels in IDX files, packed by gzip or not.
 //!
-//! An IDX file is a number of 4 bytes that says what it is, a length of 4 bytes for each axis, and the values, a byte each; all
-//! numbers have their highest byte first.
+//! An IDX file is a number of 4 bytes that says what it is, a length of 4 bytes for each axis, and the values, a byte each;
+//! all numbers have their highest byte first.
 
 use super::part::{Part, PartBuilder, Pictures};
 use super::shape::{Fit, PictureShape};
@@ -27,8 +27,8 @@ const MOST: usize = 1 << 30;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MnistConfig {
-    /// Folder with `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, each
-    /// with or without `.gz`.
+    /// Folder with `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
+    /// `t10k-labels-idx1-ubyte`, each with or without `.gz`.
     pub path: PathBuf,
     /// How a picture of 28 x 28 gets the size of the model.
     #[serde(default = "pad")]
@@ -178,7 +178,8 @@ impl Idx {
         let Some(numbers) = product.filter(|n| *n <= MOST && axes.iter().all(|axis| *axis <= LONGEST)) else {
             return self.refuse(format!("has axes of {axes:?}; expected at most {MOST} values"));
         };
-        // One more than there should be: a file that goes on is refused too. Memory grows with what is there, not with what is said.
+        // One more than there should be: a file that goes on is refused too. Memory grows with what is there, not with what
+        // is said.
         let mut values = Vec::new();
         let read = (&mut self.bytes)
             .take(numbers as u64 + 1)

@@ -42,8 +42,8 @@ pub struct Example {
 
 /// Pictures of one part, all of one shape.
 ///
-/// The first ones are in memory, as many as the cache holds. The others are decoded whenever they are asked for. Both give the
-/// same pictures.
+/// The first ones are in memory, as many as the cache holds. The others are decoded whenever they are asked for. Both give
+/// the same pictures.
 #[derive(Debug)]
 pub struct Part {
     shape: PictureShape,
@@ -104,6 +104,7 @@ impl Part {
         let held = self.held.get(index * numbers..(index + 1) * numbers);
         let picture = match (held, &self.files) {
             (None, Some(files)) => files.read(index)?,
+            // Without files all pictures are held.
             (held, _) => {
                 let PictureShape { size, colours } = self.shape;
                 Picture::new(size, size, colours, held.unwrap_or_default().to_vec())

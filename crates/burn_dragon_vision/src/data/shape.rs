@@ -36,8 +36,8 @@ impl Fit {
     /// A picture in another shape.
     ///
     /// Rows and columns left over in the middle are odd where the difference of the sizes is: then the bottom and the right
-    /// have one more. Resizing uses a triangle filter, as wide as a pixel of the smaller of both pictures. Gray becomes RGB by
-    /// three equal channels, RGB gray by [`luma`].
+    /// have one more. Resizing uses a triangle filter, as wide as a pixel of the smaller of both pictures. Gray becomes RGB
+    /// by three equal channels, RGB gray by [`luma`].
     ///
     /// # Panics
     /// If the picture is empty, or the size is 0.
@@ -161,7 +161,8 @@ mod tests {
             let same = fit.apply(&picture, shape(4, Colours::Gray));
             assert_eq!(&same.pixels()[..4], [40, 80, 120, 160]);
             let half = fit.apply(&picture, shape(2, Colours::Gray));
-            // Weights 3/8, 3/8, 1/8 of the triangle over the pixels at hand: (3 * 40 + 3 * 80 + 120) / 7, and its mirror image.
+            // Weights 3/8, 3/8, 1/8 of the triangle over the pixels at hand: (3 * 40 + 3 * 80 + 120) / 7, and its mirror
+            // image.
             assert_eq!(half.pixels(), [69, 131, 69, 131]);
         }
     }

@@ -6,8 +6,8 @@ use crate::picture::Colours;
 /// Radius of the window, in standard deviations.
 const REACH: f32 = 3.0;
 
-/// Blurs a picture with a standard deviation in pixels, first along rows, then along columns. Beyond the border the picture goes on
-/// with its last pixel.
+/// Blurs a picture with a standard deviation in pixels, first along rows, then along columns. Beyond the border the picture
+/// goes on with its last pixel.
 pub(super) fn blur(pixels: &mut Pixels, sigma: f32) {
     let kernel = kernel(sigma);
     if kernel.len() == 1 {

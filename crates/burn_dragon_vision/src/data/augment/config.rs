@@ -9,8 +9,8 @@ const MOST_VIEWS: usize = 32;
 
 /// Table `[augment]`: random changes of training pictures. By default none.
 ///
-/// A picture is cropped, flipped, turned, zoomed and moved in one resampling; then come jitter, gray, blur and solarisation, in this
-/// order. What a picture gets is a function of the seed, the step and its place in the batch.
+/// A picture is cropped, flipped, turned, zoomed and moved in one resampling; then come jitter, gray, blur and
+/// solarisation, in this order. What a picture gets is a function of the seed, the step and its place in the batch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AugmentConfig {
@@ -21,8 +21,8 @@ pub struct AugmentConfig {
     pub flip: f64,
     /// Largest angle by which the picture is turned to either side, degrees, 0 to 180.
     pub rotation: f64,
-    /// Largest distance by which the picture is moved, down or up and right or left, as a share of its side, 0 to 1. What comes into
-    /// sight is black.
+    /// Largest distance by which the picture is moved, down or up and right or left, as a share of its side, 0 to 1. What
+    /// comes into sight is black.
     pub translation: f64,
     /// Smallest and largest factor by which the picture is magnified, from 0.1 to 10. If absent, it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +46,8 @@ pub struct AugmentConfig {
 pub struct CropConfig {
     /// Area of the rectangle, as a share of that of the picture: smallest and largest, above 0 and up to 1.
     pub scale: [f64; 2],
-    /// Ratio of width to height, drawn by its logarithm: smallest and largest, from 0.1 to 10. A side longer than the picture is cut.
+    /// Ratio of width to height, drawn by its logarithm: smallest and largest, from 0.1 to 10. A side longer than the
+    /// picture is cut.
     pub aspect: [f64; 2],
 }
 
@@ -73,8 +74,8 @@ pub struct JitterConfig {
     pub contrast: f64,
     /// Largest difference from 1 of the factor of the distance from the brightness of the pixel, 0 to 1.
     pub saturation: f64,
-    /// Largest angle by which colours are turned about the gray axis to either side, as a share of a turn, 0 to 0.5. A third of a turn
-    /// takes red to green.
+    /// Largest angle by which colours are turned about the gray axis to either side, as a share of a turn, 0 to 0.5. A
+    /// third of a turn takes red to green.
     pub hue: f64,
 }
 

@@ -8,8 +8,8 @@ use burn_dragon_core::api::expert::Rng;
 
 /// Affine map from places of the result to places of the picture.
 ///
-/// The result is the square of -1/2 to 1/2 in both axes. Places of the picture are in pixels; the first pixel covers those from 0
-/// to 1. `[x, y]` of the picture is `columns * [u, v] + middle`.
+/// The result is the square of -1/2 to 1/2 in both axes. Places of the picture are in pixels; the first pixel covers those
+/// from 0 to 1. `[x, y]` of the picture is `columns * [u, v] + middle`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Map {
     /// Change of `[x, y]` along the width of the result.
@@ -57,7 +57,8 @@ impl Crop {
 }
 
 impl Map {
-    /// The map of a crop that is flipped, turned clockwise by an angle in radians, magnified, and moved by a share of the side.
+    /// The map of a crop that is flipped, turned clockwise by an angle in radians, magnified, and moved by a share of the
+    /// side.
     pub(super) fn new(crop: Crop, flip: bool, angle: f64, zoom: f64, [right, down]: [f64; 2]) -> Self {
         // A place p of the result shows the place turn(p - moved) / zoom of the crop, turned back.
         let (sin, cos) = angle.sin_cos();
@@ -93,8 +94,8 @@ impl Map {
         Self::new(crop, flip, angle, zoom, moved)
     }
 
-    /// Side of the square of samples of a pixel of the result: one where it covers up to two pixels of the picture, which bilinear
-    /// sampling averages, and more where it covers more.
+    /// Side of the square of samples of a pixel of the result: one where it covers up to two pixels of the picture, which
+    /// bilinear sampling averages, and more where it covers more.
     fn samples(&self, size: usize) -> usize {
         let length = |[x, y]: [f64; 2]| x.hypot(y) / size as f64;
         let covered = length(self.along_u).max(length(self.along_v));
@@ -102,8 +103,8 @@ impl Map {
         ((covered / 2.0 - 1e-6).ceil() as usize).max(1)
     }
 
-    /// The picture through the map, `[size, size, C]`. A place outside of the picture is black; inside, but beyond the middle of the
-    /// last pixel, it has the value of that.
+    /// The picture through the map, `[size, size, C]`. A place outside of the picture is black; inside, but beyond the
+    /// middle of the last pixel, it has the value of that.
     pub(super) fn resample(&self, picture: &Picture, size: usize) -> Pixels {
         let samples = self.samples(size);
         let numbers = match picture.colours() {

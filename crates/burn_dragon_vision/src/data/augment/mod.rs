@@ -1,7 +1,7 @@
 //! Random views of a picture.
 //!
-//! A view is a function of the picture, the configuration and a seed, which is derived from the seed of the run, the step and the place
-//! in the batch. Each change has draws of its own: to add one leaves the draws of the others as they were.
+//! A view is a function of the picture, the configuration and a seed, which is derived from the seed of the run, the step
+//! and the place in the batch. Each change has draws of its own: to add one leaves the draws of the others as they were.
 
 mod blur;
 mod colour;
@@ -62,8 +62,8 @@ pub fn augment(picture: &Picture, config: &AugmentConfig, size: usize, seed: u64
 
 /// Views of a picture, the global ones first, for a model that reads pictures of `size`.
 ///
-/// A view is augmented as [`augment`] says, with a crop of the area of its kind; the aspect of the crop is that of `config.crop`, or its
-/// default.
+/// A view is augmented as [`augment`] says, with a crop of the area of its kind; the aspect of the crop is that of
+/// `config.crop`, or its default.
 ///
 /// # Shapes
 /// - each view: `[size, size, C]`

@@ -8,15 +8,15 @@ use std::path::PathBuf;
 
 /// Pictures in folders: the keys of `[dataset]` where `type = "folder"`.
 ///
-/// The folder, or the archive, has `train/CLASS/FILE`, and `val/CLASS/FILE` or `validation` or `test` instead of `val`: the first
-/// one that exists is the validation part. Classes are the names of their folders, in order. Without folders for classes
-/// (`train/FILE`) pictures have no labels. Files elsewhere, and those whose names begin with a dot, are not read. A file that is no
-/// picture is named and skipped. All files are decoded once when a run starts.
+/// The folder, or the archive, has `train/CLASS/FILE`, and `val/CLASS/FILE` or `validation` or `test` instead of `val`: the
+/// first one that exists is the validation part. Classes are the names of their folders, in order. Without folders for
+/// classes (`train/FILE`) pictures have no labels. Files elsewhere, and those whose names begin with a dot, are not read. A
+/// file that is no picture is named and skipped. All files are decoded once when a run starts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FolderConfig {
-    /// Folder with pictures, or a ZIP archive, which is read in place. In a folder without a folder `train` all its archives are
-    /// read.
+    /// Folder with pictures, or a ZIP archive, which is read in place. In a folder without a folder `train` all its
+    /// archives are read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// Several ZIP archives instead of `path`. Together they have the pictures of both parts.
@@ -24,7 +24,8 @@ pub struct FolderConfig {
     pub paths: Vec<PathBuf>,
     /// How a picture gets the size of the model.
     pub fit: Fit,
-    /// Memory for decoded pictures, MiB. Pictures beyond it are decoded each time they are needed; they are the same pictures.
+    /// Memory for decoded pictures, MiB. Pictures beyond it are decoded each time they are needed; they are the same
+    /// pictures.
     pub cache_mib: usize,
     /// Maximum number of pixels of a picture. A larger one is skipped, before it is decoded.
     pub max_pixels: u64,

@@ -22,7 +22,7 @@ pub(super) struct Entry {
 }
 
 /// Where a file is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     /// A file of the disk.
     File(PathBuf),
@@ -49,7 +49,7 @@ struct Found {
     class: Option<String>,
     archive: usize,
     name: String,
-    index: usize,
+    place: Place,
 }
 
 /// Files by the name of their part.
@@ -63,12 +63,8 @@ impl Listing {
     pub(super) fn of(config: &FolderConfig) -> Result<(Self, Vec<Archive>), VisionError> {
         let paths = match &config.path {
             Some(folder) if folder.join("train").is_dir() => {
-                let place = |found: &Found| Place::File(found.name.clone().into());
-                let parts = of_folder(folder)?;
-                return Ok((
-                    Self::of_parts(parts, folder, place, |f| f.name.clone())?,
-                    Vec::new(),
-                ));
+                let listing = Self::of_parts(of_folder(folder)?, folder, |found| found.name.clone())?;
+                return Ok((listing, Vec::new()));
             }
             Some(folder) if folder.is_dir() => archives_of(folder)?,
             Some(archive) => vec![archive.clone()],
@@ -78,22 +74,13 @@ impl Listing {
             .iter()
             .map(|path| Archive::open(path))
             .collect::<Result<Vec<_>, _>>()?;
-        let parts = of_archives(&archives);
-        let place = |found: &Found| Place::Archived {
-            archive: found.archive,
-            index: found.index,
-        };
         let name = |found: &Found| format!("{}: {}", paths[found.archive].display(), found.name);
         let named = config.path.as_ref().unwrap_or(&paths[0]);
-        Ok((Self::of_parts(parts, named, place, name)?, archives))
+        let listing = Self::of_parts(of_archives(&archives), named, name)?;
+        Ok((listing, archives))
     }
 
-    fn of_parts(
-        mut parts: Parts,
-        path: &Path,
-        place: impl Fn(&Found) -> Place,
-        name: impl Fn(&Found) -> String,
-    ) -> Result<Self, VisionError> {
+    fn of_parts(mut parts: Parts, path: &Path, name: impl Fn(&Found) -> String) -> Result<Self, VisionError> {
         let missing = |what: &str| VisionError::Format {
             name: path.display().to_string(),
             reason: format!(
@@ -115,7 +102,7 @@ impl Listing {
             found.sort();
             let entry = |found: &Found| Entry {
                 name: name(found),
-                place: place(found),
+                place: found.place.clone(),
                 label: found.class.as_ref().and_then(|class| {
                     let number = classes.binary_search(class).ok()?;
                     u32::try_from(number).ok()
@@ -187,7 +174,7 @@ fn of_file(class: Option<String>, path: &Path) -> Found {
         class,
         archive: 0,
         name: path.display().to_string(),
-        index: 0,
+        place: Place::File(path.into()),
     }
 }
 
@@ -247,7 +234,7 @@ fn of_archives(archives: &[Archive]) -> Parts {
                 class,
                 archive,
                 name: name.clone(),
-                index,
+                place: Place::Archived { archive, index },
             };
             parts.entry(part.to_string()).or_default().push(found);
         }

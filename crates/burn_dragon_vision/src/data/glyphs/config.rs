@@ -4,7 +4,8 @@ use crate::error::VisionError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Largest angle by which a glyph is turned, degrees. A plus and a cross are 45 degrees apart: turned towards each other by it, 15.
+/// Largest angle by which a glyph is turned, degrees. A plus and a cross are 45 degrees apart: turned towards each other by
+/// it, 15.
 pub(crate) const MOST_DEGREES: f64 = 15.0;
 
 /// Largest number of pieces of other glyphs.
@@ -27,7 +28,8 @@ pub struct GlyphsConfig {
     pub validation_count: usize,
     /// Diameter of a glyph, as a share of the side of the picture: smallest and largest, from 0.2 to 1.
     pub scale: [f64; 2],
-    /// Largest angle by which a glyph is turned to either side, degrees, 0 to 15: no turned glyph looks like one of another class.
+    /// Largest angle by which a glyph is turned to either side, degrees, 0 to 15: no turned glyph looks like one of another
+    /// class.
     pub rotation: f64,
     /// Number of pieces of other glyphs behind the glyph, 0 to 64.
     pub clutter: usize,

@@ -69,8 +69,8 @@ fn validation_count() -> usize {
 
 /// Table `[dataset.motion]`: objects of a clip, and their motion.
 ///
-/// An object moves with constant velocity and bounces off the border. Where objects overlap, the brighter one is seen. The label of
-/// a clip is the class of its first object, which is the brightest.
+/// An object moves with constant velocity and bounces off the border. Where objects overlap, the brighter one is seen. The
+/// label of a clip is the class of its first object, which is the brightest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MotionConfig {

@@ -22,8 +22,8 @@ impl Sprite {
         Self::Digit(Fit::Crop.apply(picture, shape))
     }
 
-    /// Calls `cover` with row, column and coverage, 0 to 1, of each pixel of a picture that the object touches when its middle is at
-    /// (y, x).
+    /// Calls `cover` with row, column and coverage, 0 to 1, of each pixel of a picture that the object touches when its
+    /// middle is at (y, x).
     pub(super) fn draw(&self, middle: [f32; 2], size: usize, mut cover: impl FnMut(usize, usize, f32)) {
         match self {
             Self::Glyph(stamp) => {

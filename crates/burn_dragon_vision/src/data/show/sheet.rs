@@ -10,8 +10,8 @@ const GROUND: u8 = 96;
 
 /// Pictures in rows of `columns`, from left to right and from top to bottom, with a gap of a gray pixel around each.
 ///
-/// All cells have the size of the largest picture; a smaller one stands in the upper left corner of its cell. The sheet has colours
-/// if one of the pictures has.
+/// All cells have the size of the largest picture; a smaller one stands in the upper left corner of its cell. The sheet has
+/// colours if one of the pictures has.
 ///
 /// # Panics
 /// If there is no picture, or `columns` is 0.

@@ -9,9 +9,9 @@ const SHADES: &[u8; 10] = b" .:-=+*#%@";
 
 /// A picture for a terminal, two rows of pixels in a line of text, as characters are about twice as high as wide.
 ///
-/// With colours, a character is the upper half block in the colour of the upper pixel, on a background in that of the lower one
-/// (24 bits, ANSI); a missing last row is left in the colour of the terminal. Without, it is one of ten characters by the mean
-/// brightness of both pixels.
+/// With colours, a character is the upper half block in the colour of the upper pixel, on a background in that of the lower
+/// one (24 bits, ANSI); a missing last row is left in the colour of the terminal. Without, it is one of ten characters by
+/// the mean brightness of both pixels.
 pub fn half_blocks(picture: &Picture, colour: bool) -> String {
     let mut text = String::new();
     for row in (0..picture.height()).step_by(2) {
