@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 /// Largest entry of the preconditioned gradient at a minimum. Products are in f32, so less cannot be told from rounding.
-const FLAT: f64 = 3e-5;
+const FLAT: f64 = 1e-4;
 
 /// Least curvature that a direction is taken to have. Smaller ones gain nothing, and their steps amplify rounding.
 const LEAST_CURVATURE: f64 = 1e-2;
