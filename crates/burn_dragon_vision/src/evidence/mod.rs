@@ -20,7 +20,8 @@
 //!
 //! Adapted, not in the paper: the cosine as pose match (Monty has a clipped linear function of the angle in three dimensions),
 //! models shared by all columns (Monty's modules learn their own), free sensors that move on their own (Monty's sensors are
-//! fixed to each other), and a match if a majority of columns agrees.
+//! fixed to each other), a match if a majority of columns agrees, and votes that count half and are only sent with positive
+//! evidence: with less restraint, columns on an unknown object talk each other into a match.
 //!
 //! What is missing is no evidence: a P that is sensed everywhere is still the upper part of an R. Such pairs end in time-outs.
 //!

@@ -234,6 +234,26 @@ fn votes_are_the_best_hypotheses_scaled() {
 }
 
 #[test]
+fn a_column_without_positive_evidence_sends_no_vote() {
+    let rules = Rules::default();
+    let memory = memory(&rules);
+    let picture = figure(5, 0.0);
+    let sensor = Sensor::new(&picture);
+    let sensed = sensor.sense(0);
+    let mut column = Column::new(&memory, &rules, sensor.place(0), &sensed);
+    assert!(!column.votes().is_empty() && !column.possible().is_empty());
+    // Nothing is stored out there: each step costs each hypothesis 1.
+    (0..3).for_each(|step| column.observe([500.0 + f64::from(step), 0.0], &sensed));
+    let evidences: Vec<f64> = column
+        .hypotheses()
+        .iter()
+        .map(|hypothesis| hypothesis.evidence)
+        .collect();
+    assert!(evidences.iter().all(|&evidence| evidence < 0.0) && evidences.iter().any(|e| e != &evidences[0]));
+    assert!(column.votes().is_empty() && column.possible().is_empty() && column.matched().is_none());
+}
+
+#[test]
 fn the_unknown_is_not_matched_and_nothing_is_nothing() {
     let rules = Rules::default();
     let memory = memory(&rules);

@@ -37,7 +37,7 @@ impl Default for ProbeConfig {
             temperature: 0.07,
             weight_decays: vec![0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1],
             validation_rows: 5000,
-            iterations: 200,
+            iterations: 100,
             seed: 1337,
         }
     }

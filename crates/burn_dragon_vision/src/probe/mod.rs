@@ -16,6 +16,7 @@
 //! trained with labels.
 
 mod centroid;
+mod cholesky;
 mod config;
 mod dense;
 mod features;

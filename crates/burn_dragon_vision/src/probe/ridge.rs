@@ -1,5 +1,6 @@
 //! Position probe: ridge regression of where something is.
 
+use super::cholesky::Cholesky;
 use super::config::ProbeConfig;
 use super::features::{Features, same_width};
 use super::moments::{Moments, covariance};
@@ -106,9 +107,10 @@ impl Ridge {
     /// Predictions, `[rows, coordinates]`.
     fn predict(&self, penalty: f64, features: &Features) -> Vec<f64> {
         let (width, coordinates) = (features.width(), self.means.len());
-        let mut matrix = self.gram.clone();
-        (0..width).for_each(|i| matrix[i * width + i] += penalty);
-        let weights = solve(matrix, self.targets.clone(), width);
+        let factor = Cholesky::new(self.gram.clone(), penalty, width);
+        let mut weights = self.targets.clone();
+        factor.solve_lower(&mut weights);
+        factor.solve_upper(&mut weights);
         let inputs = self.moments.standardised(features);
         let mut predictions = Vec::with_capacity(features.rows() * coordinates);
         for row in 0..features.rows() {
@@ -122,37 +124,6 @@ impl Ridge {
         }
         predictions
     }
-}
-
-/// Solution of a positive definite system by the factors of Cholesky, for several right sides, `[width, columns]`.
-fn solve(mut matrix: Vec<f64>, mut right: Vec<f64>, width: usize) -> Vec<f64> {
-    let columns = right.len() / width;
-    for i in 0..width {
-        for j in 0..=i {
-            let products = (0..j).map(|k| matrix[i * width + k] * matrix[j * width + k]);
-            let value = matrix[i * width + j] - products.sum::<f64>();
-            matrix[i * width + j] = if i == j {
-                value.sqrt()
-            } else {
-                value / matrix[j * width + j]
-            };
-        }
-    }
-    for column in 0..columns {
-        for i in 0..width {
-            let sum: f64 = (0..i)
-                .map(|k| matrix[i * width + k] * right[k * columns + column])
-                .sum();
-            right[i * columns + column] = (right[i * columns + column] - sum) / matrix[i * width + i];
-        }
-        for i in (0..width).rev() {
-            let sum: f64 = (i + 1..width)
-                .map(|k| matrix[k * width + i] * right[k * columns + column])
-                .sum();
-            right[i * columns + column] = (right[i * columns + column] - sum) / matrix[i * width + i];
-        }
-    }
-    right
 }
 
 /// Mean over the coordinates of `1 - squared errors / squared offsets from the mean`.

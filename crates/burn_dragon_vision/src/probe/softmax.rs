@@ -1,18 +1,26 @@
 //! Multinomial logistic regression: `mean of -ln softmax(x W + b)[label] + decay / 2 |W|^2`. The bias has no decay.
+//!
+//! It is minimised in coordinates V with `W = L^-T V`, `L L^T = X^T X / (rows classes) + decay I`. At W = 0 the Hessian in
+//! them is the identity, up to the direction that is common to all classes, so correlated columns do not slow L-BFGS down.
 
+use super::cholesky::Cholesky;
 use super::features::{Features, Labelled};
 use super::knn::{largest, numbers};
 use super::lbfgs::{Limits, Minimum, minimise};
-use super::moments::{CHUNK, added};
+use super::moments::{CHUNK, added, covariance};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-/// Largest entry of the gradient at a minimum. Products are in f32, so less cannot be told from rounding.
-const FLAT: f64 = 1e-5;
+/// Largest entry of the preconditioned gradient at a minimum. Products are in f32, so less cannot be told from rounding.
+const FLAT: f64 = 1e-4;
+
+/// Least curvature that a direction is taken to have. Smaller ones gain nothing, and their steps amplify rounding.
+const LEAST_CURVATURE: f64 = 1e-2;
 
 /// A regression on given rows. Parameters are `[width + 1, classes]`; the last row is the bias.
 pub(super) struct Softmax<'a> {
     chunks: Vec<Chunk<'a>>,
+    covariance: Vec<f64>, // [width, width]
     rows: usize,
     width: usize,
     classes: usize,
@@ -29,6 +37,7 @@ impl<'a> Softmax<'a> {
         let chunk = |(inputs, labels)| Chunk { inputs, labels };
         Self {
             chunks: inputs.zip(rows.labels.chunks(CHUNK)).map(chunk).collect(),
+            covariance: covariance(rows.features),
             rows: rows.features.rows(),
             width: rows.features.width(),
             classes: rows.classes,
@@ -41,12 +50,29 @@ impl<'a> Softmax<'a> {
     }
 
     /// Parameters of the smallest loss, from given ones.
-    pub(super) fn fit(&self, start: Vec<f64>, decay: f64, iterations: usize) -> Minimum {
+    pub(super) fn fit(&self, mut start: Vec<f64>, decay: f64, iterations: usize) -> Minimum {
+        let curvature = self
+            .covariance
+            .iter()
+            .map(|entry| entry / self.classes as f64)
+            .collect();
+        let factor = Cholesky::new(curvature, decay.max(LEAST_CURVATURE), self.width);
         let limits = Limits {
             iterations,
             gradient: FLAT,
         };
-        minimise(|parameters| self.loss(parameters, decay), start, limits)
+        let weights = self.width * self.classes;
+        factor.multiply_upper(&mut start[..weights]);
+        let function = |coordinates: &[f64]| {
+            let mut parameters = coordinates.to_vec();
+            factor.solve_upper(&mut parameters[..weights]);
+            let (value, mut gradient) = self.loss(&parameters, decay);
+            factor.solve_lower(&mut gradient[..weights]);
+            (value, gradient)
+        };
+        let mut minimum = minimise(function, start, limits);
+        factor.solve_upper(&mut minimum.point[..weights]);
+        minimum
     }
 
     /// Loss and its gradient.

@@ -2,8 +2,9 @@
 
 use super::features::Features;
 use super::moments::{Moments, covariance};
+use rayon::prelude::*;
 
-/// Sweeps of Jacobi rotations. Convergence is quadratic: about 8 are needed.
+/// QL iterations for an eigenvalue. Convergence is cubic: about 2 are needed.
 const SWEEPS: usize = 60;
 
 /// Effective rank (Roy and Vetterli, 2007): `exp(-sum of p_i ln p_i)` with `p_i = s_i / sum of s`, s the singular values of the
@@ -37,44 +38,79 @@ pub fn deviation(features: &Features) -> f64 {
     deviations.iter().sum::<f64>() / deviations.len() as f64
 }
 
-/// Eigenvalues of a symmetric matrix, `[width, width]`, by cyclic Jacobi rotations, in no order.
-pub(super) fn eigenvalues(mut matrix: Vec<f64>, width: usize) -> Vec<f64> {
-    let whole: f64 = matrix.iter().map(|value| value * value).sum();
-    for _ in 0..SWEEPS {
-        let mut off = 0.0;
-        for p in 0..width {
-            for q in p + 1..width {
-                off += matrix[p * width + q].powi(2);
-                rotate(&mut matrix, width, p, q);
+/// Eigenvalues of a symmetric matrix, `[width, width]`, in no order: reflections make it tridiagonal, QL iterations with implicit
+/// shifts diagonal (Golub and Van Loan, Matrix Computations, 8.3).
+pub(super) fn eigenvalues(matrix: Vec<f64>, width: usize) -> Vec<f64> {
+    let (mut diagonal, mut beside) = tridiagonal(matrix, width);
+    beside.push(0.0);
+    for start in 0..width {
+        for _ in 0..SWEEPS {
+            let is_split =
+                |&i: &usize| beside[i].abs() <= f64::EPSILON * (diagonal[i].abs() + diagonal[i + 1].abs());
+            let end = (start..width - 1).find(is_split).unwrap_or(width - 1);
+            if end == start {
+                break;
             }
-        }
-        if off <= 1e-32 * whole {
-            break;
+            sweep(&mut diagonal, &mut beside, start, end);
         }
     }
-    (0..width).map(|i| matrix[i * width + i]).collect()
+    diagonal
 }
 
-/// The rotation of rows and columns p and q that makes their entry 0.
-fn rotate(matrix: &mut [f64], width: usize, p: usize, q: usize) {
-    let entry = matrix[p * width + q];
-    if entry == 0.0 {
-        return;
+/// Diagonal, and the entries beside it, of a tridiagonal matrix with the same eigenvalues.
+fn tridiagonal(mut matrix: Vec<f64>, width: usize) -> (Vec<f64>, Vec<f64>) {
+    let mut beside = Vec::with_capacity(width);
+    for k in 0..width.saturating_sub(1) {
+        let rest = k + 1;
+        let mut axis: Vec<f64> = matrix[k * width + rest..(k + 1) * width].to_vec();
+        let length = axis.iter().map(|value| value * value).sum::<f64>().sqrt();
+        let first = if axis[0] > 0.0 { -length } else { length };
+        beside.push(first);
+        axis[0] -= first;
+        let square: f64 = axis.iter().map(|value| value * value).sum();
+        if square == 0.0 {
+            continue;
+        }
+        // (I - 2 a a^T / |a|^2) A (I - 2 a a^T / |a|^2) = A - a q^T - q a^T
+        let row = |i: usize| &matrix[(rest + i) * width + rest..(rest + i + 1) * width];
+        let product = |i: usize| row(i).iter().zip(&axis).map(|(a, b)| a * b).sum::<f64>() * 2.0 / square;
+        let mut q: Vec<f64> = (0..axis.len()).into_par_iter().map(product).collect();
+        let half = q.iter().zip(&axis).map(|(a, b)| a * b).sum::<f64>() / square;
+        q.iter_mut().zip(&axis).for_each(|(q, axis)| *q -= half * axis);
+        matrix[rest * width..]
+            .par_chunks_mut(width)
+            .enumerate()
+            .for_each(|(i, row)| {
+                let entries = row[rest..].iter_mut().zip(axis.iter().zip(&q));
+                entries.for_each(|(entry, (a, b))| *entry -= axis[i] * b + q[i] * a);
+            });
     }
-    let theta = (matrix[q * width + q] - matrix[p * width + p]) / (2.0 * entry);
-    let tangent = theta.signum() / (theta.abs() + theta.hypot(1.0));
-    let cos = 1.0 / tangent.hypot(1.0);
-    let sin = tangent * cos;
-    for k in 0..width {
-        let (a, b) = (matrix[k * width + p], matrix[k * width + q]);
-        matrix[k * width + p] = cos * a - sin * b;
-        matrix[k * width + q] = sin * a + cos * b;
+    ((0..width).map(|i| matrix[i * width + i]).collect(), beside)
+}
+
+/// A QL iteration on the block from `start` to `end`, with the shift of Wilkinson.
+fn sweep(diagonal: &mut [f64], beside: &mut [f64], start: usize, end: usize) {
+    let half = (diagonal[start + 1] - diagonal[start]) / (2.0 * beside[start]);
+    let root = half.hypot(1.0).copysign(half);
+    let mut g = diagonal[end] - diagonal[start] + beside[start] / (half + root);
+    let (mut sin, mut cos, mut shift) = (1.0, 1.0, 0.0);
+    for i in (start..end).rev() {
+        let (f, b) = (sin * beside[i], cos * beside[i]);
+        let length = f.hypot(g);
+        beside[i + 1] = length;
+        if length == 0.0 {
+            diagonal[i + 1] -= shift;
+            beside[end] = 0.0;
+            return;
+        }
+        (sin, cos) = (f / length, g / length);
+        let moved = diagonal[i + 1] - shift;
+        let next = (diagonal[i] - moved) * sin + 2.0 * cos * b;
+        shift = sin * next;
+        diagonal[i + 1] = moved + shift;
+        g = cos * next - b;
     }
-    let (head, tail) = matrix.split_at_mut(q * width);
-    for (a, b) in head[p * width..(p + 1) * width]
-        .iter_mut()
-        .zip(&mut tail[..width])
-    {
-        (*a, *b) = (cos * *a - sin * *b, sin * *a + cos * *b);
-    }
+    diagonal[start] -= shift;
+    beside[start] = g;
+    beside[end] = 0.0;
 }

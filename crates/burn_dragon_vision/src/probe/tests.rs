@@ -242,6 +242,47 @@ fn eigenvalues_are_those_of_a_known_matrix() {
 }
 
 #[test]
+fn eigenvalues_keep_the_sums_of_their_powers() {
+    let mut rng = Rng::new(21);
+    for width in [1, 2, 3, 10, 33] {
+        for kind in 0..3 {
+            let mut matrix = vec![0.0; width * width];
+            for i in 0..width {
+                for j in 0..=i {
+                    // Dense, diagonal, and with many zeros.
+                    let value = match kind {
+                        0 => rng.normal(),
+                        1 => f64::from(i == j) * i as f64,
+                        _ => f64::from((i + j) % 3 == 0),
+                    };
+                    (matrix[i * width + j], matrix[j * width + i]) = (value, value);
+                }
+            }
+            let product = |a: &[f64], b: &[f64]| -> Vec<f64> {
+                let entry = |index: usize| {
+                    (0..width)
+                        .map(|k| a[index / width * width + k] * b[k * width + index % width])
+                        .sum()
+                };
+                (0..width * width).map(entry).collect()
+            };
+            let given = eigenvalues(matrix.clone(), width);
+            let mut power = matrix.clone();
+            for exponent in 1..=4 {
+                let trace: f64 = (0..width).map(|i| power[i * width + i]).sum();
+                let sum: f64 = given.iter().map(|value| value.powi(exponent)).sum();
+                let size: f64 = given.iter().map(|value| value.abs().powi(exponent)).sum();
+                assert!(
+                    (trace - sum).abs() <= 1e-11 * size.max(1.0),
+                    "{width} {kind} {exponent}: {trace} {sum}"
+                );
+                power = product(&power, &matrix);
+            }
+        }
+    }
+}
+
+#[test]
 fn the_effective_rank_counts_directions() {
     let mut rng = Rng::new(15);
     let mut of = |scales: &[f64]| {
