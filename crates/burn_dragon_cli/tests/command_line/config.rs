@@ -297,6 +297,7 @@ fn the_reference_and_the_default_runs_have_the_same_keys() {
 fn is_optional(table: &str) -> bool {
     let optional = [
         "dataset.nbody.",
+        "dataset.motion.",
         "augment.crop.",
         "augment.jitter.",
         "augment.blur.",
@@ -331,6 +332,8 @@ fn skipped(key: &str) -> bool {
         "generation.memory_precision",
         "training.freeze",
         "model.decay",
+        "model.read",
+        "model.summary",
         "loss.kind",
     ];
     keys.contains(&key)
