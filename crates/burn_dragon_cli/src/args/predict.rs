@@ -13,7 +13,7 @@ pub struct PredictArgs {
     pub model: ModelArgs,
     /// Input: a file, - for standard input, or the input itself (for sudoku: puzzles of 81 characters, one per line; for graph: JSON, GraphML,
     /// or a folder with nodes.tsv and edges.tsv; for vision: pictures and folders of them, any number)
-    #[arg(value_name = "INPUT", required = true, allow_hyphen_values = true)]
+    #[arg(value_name = "INPUT", required = true)]
     pub inputs: Vec<String>,
     /// Number of levels to run at most, for a model that is recurrent in depth (default: as in evaluation); of frames to
     /// predict, for bodies (default: 1)
