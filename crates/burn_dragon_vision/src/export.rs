@@ -7,6 +7,7 @@ use crate::error::VisionError;
 use crate::evaluate::evaluated;
 use crate::family::Vision;
 use crate::model::{VisionModel, VisionModelConfig};
+use crate::objective;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::api::{
@@ -184,7 +185,10 @@ impl ModelKind for VisionKind {
     }
 
     fn companions(&self, config: &Value) -> Vec<Companion> {
-        companions(&self.tensors(config).unwrap_or_default())
+        let tensors = self.tensors(config).unwrap_or_default();
+        let mut companions = companions(&tensors);
+        companions.push(objective::companion(&tensors));
+        companions
     }
 
     fn assets(&self, file: &ModelFile) -> Result<String, String> {

@@ -63,7 +63,7 @@ pub(super) fn differ(one: &[f32], other: &[f32]) -> bool {
 
 /// Checks the gradients of every parameter of a module against central differences: of the entries of each parameter, some
 /// that are spread over it. `found` gives the gradients of a loss by name, and `loss` the loss of changed parameters.
-pub(super) fn check_gradients<M: Module>(
+pub(crate) fn check_gradients<M: Module>(
     module: &M,
     found: &BTreeMap<String, Vec<f32>>,
     loss: impl Fn(M) -> f64,
