@@ -67,7 +67,12 @@ impl Batch {
     /// # Panics
     /// If there is no frame.
     pub fn clip(&self, device: &Device) -> Tensor<5> {
-        Tensor::stack((0..self.views.len()).map(|frame| self.pixels(frame, device)).collect(), 1)
+        Tensor::stack(
+            (0..self.views.len())
+                .map(|frame| self.pixels(frame, device))
+                .collect(),
+            1,
+        )
     }
 
     /// Numbers of the classes, `[B]`.

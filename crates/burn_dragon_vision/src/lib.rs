@@ -39,8 +39,8 @@ pub mod api {
     };
     pub use crate::encoder::{
         AtBorder, Backbone, BackboneKind, BankDecay, BankLink, Cellular, CellularConfig, CellularSteps,
-        ConvolutionSteps, Convolutions, DenseRead, DenseSteps, FrameByFrame, Gains, GridPositions, Hidden, HubGates,
-        MemoryUse, ModeLinks, ModelConfig, Modes, NearConfig, NearShape, Order, PyramidBackbone,
+        ConvolutionSteps, Convolutions, DenseRead, DenseSteps, FrameByFrame, Gains, GridPositions, Hidden,
+        HubGates, MemoryUse, ModeLinks, ModelConfig, Modes, NearConfig, NearShape, Order, PyramidBackbone,
         PyramidConfig, PyramidSteps, Readout, Schedule, Seen, State, Stem, StemKind, StepPass, Substep,
         Summary, VisionEncoder, VisionPass, Watched,
     };

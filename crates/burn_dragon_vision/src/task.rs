@@ -235,13 +235,10 @@ impl Task for VisionTask {
             watch: context.watch,
             updates: carry.as_ref().map_or(0, Teacher::updates),
         };
-        let own = match (&carry, self.teacher()) {
-            (None, None) => Some(model.valid()), // a copy without gradients of the same numbers
-            _ => None,
-        };
+        let objective = &self.config.objective;
+        let own = objective.is_its_own_teacher().then(|| model.valid());
         let average = carry.as_ref().map(Teacher::model);
         let teacher = self.teacher().or(average).or(own.as_ref());
-        let objective = &self.config.objective;
         Ok(objective::loss(objective, model, teacher, &batch, learning)?)
     }
 

@@ -137,7 +137,10 @@ impl Vjepa21Config {
         weight("objective.context_weight", self.context_weight)?;
         let [first, last] = self.context_warmup;
         if first > last {
-            let reason = format!("is {:?}; expected two steps, the smaller one first", self.context_warmup);
+            let reason = format!(
+                "is {:?}; expected two steps, the smaller one first",
+                self.context_warmup
+            );
             return refuse("objective.context_warmup", reason);
         }
         if config.model.stem.mixes_patches() {
@@ -236,7 +239,10 @@ mod tests {
             (format!("{linear}[objective]\ntype = 'vjepa21'"), "objective.type"),
             (format!("{clips}[objective]\ntype = 'mae'"), "objective.type"),
             (format!("{clips}[objective]\ntype = 'vjepa21'"), "model.stem"),
-            (format!("{clips}{linear}[objective]\ntype = 'video_lejepa'"), "model.type"),
+            (
+                format!("{clips}{linear}[objective]\ntype = 'video_lejepa'"),
+                "model.type",
+            ),
             (
                 format!("{clips}{linear}[objective]\ntype = 'vjepa21'\ndepths = [2, 1]"),
                 "objective.depths",
@@ -250,7 +256,9 @@ mod tests {
                 "objective.context_warmup",
             ),
             (
-                format!("{clips}[model]\ntype = 'convolution'\nstem = 'linear'\n[objective]\ntype = 'vjepa21'"),
+                format!(
+                    "{clips}[model]\ntype = 'convolution'\nstem = 'linear'\n[objective]\ntype = 'vjepa21'"
+                ),
                 "model.type",
             ),
             (

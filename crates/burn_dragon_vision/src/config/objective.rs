@@ -194,6 +194,11 @@ impl ObjectiveConfig {
         matches!(self, Self::Vjepa21(_) | Self::VideoLejepa(_))
     }
 
+    /// Whether the model is its own teacher: its targets are constants of its own.
+    pub(crate) fn is_its_own_teacher(&self) -> bool {
+        matches!(self, Self::VideoLejepa(lejepa) if lejepa.teacher_decay.is_none())
+    }
+
     /// Factor of the old weights in an update of a teacher that is an average of the model; `None` without such a teacher.
     pub fn teacher_decay(&self) -> Option<f64> {
         match self {

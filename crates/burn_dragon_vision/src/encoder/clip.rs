@@ -7,10 +7,10 @@
 //!                     passes: a step in mode Predict
 //! ```
 
-use super::{BackboneKind, DenseSteps, Hidden, ModelConfig, State, VisionEncoder, VisionPass, refuse};
 use super::config::{GridPositions, Summary};
 use super::positions;
 use super::step::Backbone;
+use super::{BackboneKind, DenseSteps, Hidden, ModelConfig, State, VisionEncoder, VisionPass, refuse};
 use crate::error::VisionError;
 use burn::tensor::Tensor;
 use burn_dragon_core::api::structured::StepMode;
@@ -111,14 +111,24 @@ impl VisionEncoder {
     ///
     /// # Errors
     /// If the backbone carries no memory, or the clip has fewer frames than are observed.
-    pub fn follow(&self, clip: Tensor<5>, way: FrameByFrame, pass: VisionPass) -> Result<Tensor<3>, VisionError> {
+    pub fn follow(
+        &self,
+        clip: Tensor<5>,
+        way: FrameByFrame,
+        pass: VisionPass,
+    ) -> Result<Tensor<3>, VisionError> {
         let frames = self.frame_by_frame(clip, &Hidden::Nothing, way, pass)?;
         let summaries = frames.into_iter().map(|frame| frame.summary);
         Ok(Tensor::stack(summaries.collect(), 1))
     }
 
     /// All frames as one stream.
-    fn watch_at_once(&self, clip: Tensor<5>, hidden: &Hidden, pass: VisionPass) -> Result<Watched, VisionError> {
+    fn watch_at_once(
+        &self,
+        clip: Tensor<5>,
+        hidden: &Hidden,
+        pass: VisionPass,
+    ) -> Result<Watched, VisionError> {
         let [lanes, frames, ..] = clip.dims();
         let (d, patches) = (self.config.d_model, self.config.patches());
         let tokens = self.stemmed(pictures(clip)).reshape([lanes, frames * patches, d]);
@@ -227,13 +237,18 @@ impl VisionEncoder {
 impl FrameByFrame {
     /// Whether gradients end before a frame.
     fn cuts(self, index: usize) -> bool {
-        self.backprop_frames.is_some_and(|frames| index.is_multiple_of(frames.max(1)))
+        self.backprop_frames
+            .is_some_and(|frames| index.is_multiple_of(frames.max(1)))
     }
 }
 
 /// Mode of a level of a frame.
 fn mode(level: usize) -> StepMode {
-    if level == 0 { StepMode::Observe } else { StepMode::Refine }
+    if level == 0 {
+        StepMode::Observe
+    } else {
+        StepMode::Refine
+    }
 }
 
 /// Frames of clips as pictures, `[B T, S, S, C]`.
@@ -246,7 +261,9 @@ fn pictures(clip: Tensor<5>) -> Tensor<4> {
 fn of_frames(hidden: &Hidden, lanes: usize, frames: usize, patches: usize) -> Hidden {
     match hidden {
         Hidden::Behind(mask, token) => {
-            let mask = mask.clone().reshape([lanes, mask.dims()[1] / patches, patches, 1]);
+            let mask = mask
+                .clone()
+                .reshape([lanes, mask.dims()[1] / patches, patches, 1]);
             let mask = mask.narrow(1, 0, frames).reshape([lanes * frames, patches, 1]);
             Hidden::Behind(mask, token.clone())
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::encoder::testing::{close, differ, numbers};
-use crate::encoder::{BackboneKind, DenseRead, MemoryUse, StemKind};
+use crate::encoder::{BackboneKind, DenseRead, MemoryUse, StemKind, StepPass};
 use burn::tensor::{Device, Distribution, Int};
 
 const KINDS: [BackboneKind; 3] = [BackboneKind::Dense, BackboneKind::Cellular, BackboneKind::Pyramid];
@@ -75,13 +75,21 @@ fn a_first_frame_is_seen_as_a_picture_and_the_next_ones_know_it() {
         let of = |clip: &Tensor<5>| watch(&encoder, clip.clone(), &Hidden::Nothing).levels[1].clone();
         let whole = of(&clip);
         let seen = encoder.patches(&first(&clip).stream);
-        close("first", &numbers(&whole.clone().narrow(1, 0, 16)), &numbers(&seen), 1e-5);
+        close(
+            "first",
+            &numbers(&whole.clone().narrow(1, 0, 16)),
+            &numbers(&seen),
+            1e-5,
+        );
         // What comes later changes nothing before it; what came before is remembered.
         let later = of(&changed(&clip, 2));
         let part = |x: &Tensor<3>, frame: usize| numbers(&x.clone().narrow(1, frame * 16, 16));
         assert_eq!(part(&whole, 1), part(&later, 1));
         for frame in [2, 3] {
-            assert!(differ(&part(&whole, frame), &part(&later, frame)), "{kind:?} {frame}");
+            assert!(
+                differ(&part(&whole, frame), &part(&later, frame)),
+                "{kind:?} {frame}"
+            );
         }
         // Without memories nothing is remembered.
         let pass = VisionPass {
@@ -100,7 +108,11 @@ fn a_first_frame_is_seen_as_a_picture_and_the_next_ones_know_it() {
 #[test]
 fn a_dense_clip_is_one_stream_in_which_every_frame_knows_every_other() {
     let device = Device::flex();
-    for positions in [GridPositions::Learned2d, GridPositions::Rope2d, GridPositions::None] {
+    for positions in [
+        GridPositions::Learned2d,
+        GridPositions::Rope2d,
+        GridPositions::None,
+    ] {
         for read in [DenseRead::Full, DenseRead::Softmax] {
             let config = ModelConfig {
                 positions,
@@ -112,11 +124,17 @@ fn a_dense_clip_is_one_stream_in_which_every_frame_knows_every_other() {
             let of = |clip: &Tensor<5>| watch(&encoder, clip.clone(), &Hidden::Nothing).levels[1].clone();
             let (whole, later) = (of(&clip), of(&changed(&clip, 2)));
             let part = |x: &Tensor<3>, frame: usize| numbers(&x.clone().narrow(1, frame * 16, 16));
-            assert!(differ(&part(&whole, 0), &part(&later, 0)), "{positions:?} {read:?}");
+            assert!(
+                differ(&part(&whole, 0), &part(&later, 0)),
+                "{positions:?} {read:?}"
+            );
             // Frames have places in time: in another order they are something else.
             let order = Tensor::<1, Int>::from_data([2, 1, 0, 3], &device);
             let reversed = of(&clip.clone().select(1, order));
-            assert!(differ(&part(&whole, 3), &part(&reversed, 3)), "{positions:?} {read:?}");
+            assert!(
+                differ(&part(&whole, 3), &part(&reversed, 3)),
+                "{positions:?} {read:?}"
+            );
         }
     }
 }
@@ -160,16 +178,17 @@ fn a_prediction_takes_time_and_changes_the_state_without_a_frame() {
             backprop_frames: None,
         };
         let clip = clip(&device);
-        let of = |clip: &Tensor<5>, way| {
-            encoder.follow(clip.clone(), way, VisionPass::default()).unwrap()
-        };
+        let of = |clip: &Tensor<5>, way| encoder.follow(clip.clone(), way, VisionPass::default()).unwrap();
         let followed = of(&clip, way(2, 3));
         assert_eq!(followed.dims(), [2, 5, 12]);
         let all = of(&clip, way(4, 0));
         let part = |x: &Tensor<3>, frame: usize| numbers(&x.clone().narrow(1, frame, 1));
         assert_eq!(part(&followed, 1), part(&all, 1));
         for frame in 2..5 {
-            assert!(differ(&part(&followed, frame), &part(&followed, frame - 1)), "{kind:?} {frame}");
+            assert!(
+                differ(&part(&followed, frame), &part(&followed, frame - 1)),
+                "{kind:?} {frame}"
+            );
         }
         // Frames to come are not looked at.
         assert_eq!(numbers(&of(&changed(&clip, 2), way(2, 3))), numbers(&followed));
@@ -184,6 +203,43 @@ fn a_prediction_takes_time_and_changes_the_state_without_a_frame() {
     };
     let refused = dense.follow(clip(&device), way, VisionPass::default());
     assert!(refused.unwrap_err().to_string().starts_with("model.type"));
+}
+
+#[test]
+fn time_passes_before_every_frame_but_the_first() {
+    let (device, options) = (Device::flex(), StepPass::default());
+    for kind in [BackboneKind::Cellular, BackboneKind::Pyramid] {
+        let encoder = encoder(&config(kind), &device);
+        let clip = clip(&device);
+        let frame = |index: usize| {
+            let frame = clip.clone().narrow(1, index, 1).reshape([2, 16, 16, 1]);
+            encoder.embed(frame, &Hidden::Nothing)
+        };
+        let first = frame(0);
+        let backbone = encoder.backbone(&first, &Hidden::Nothing).unwrap();
+        let mut state = backbone.start(first.clone());
+        let mut expected = Vec::new();
+        for index in 0..4 {
+            if index > 0 {
+                backbone.step(&mut state, StepMode::Predict, options).unwrap();
+            }
+            if index < 3 {
+                if index > 0 {
+                    backbone.observe(&mut state, frame(index)).unwrap();
+                }
+                backbone.look(&mut state, 2, options).unwrap();
+            }
+            assert_eq!(state.banks().times(), [index as u64; 2]);
+            expected.push(backbone.summary(&state).unwrap());
+        }
+        let way = FrameByFrame {
+            observed: 3,
+            predicted: 1,
+            backprop_frames: None,
+        };
+        let followed = encoder.follow(clip.clone(), way, VisionPass::default()).unwrap();
+        close("followed", &numbers(&followed), &numbers(&Tensor::stack::<3>(expected, 1)), 1e-6);
+    }
 }
 
 #[test]

@@ -280,9 +280,9 @@ impl VisionEncoder {
                 let columns = columns.val().reshape([1, grid.width, d]);
                 Some((rows + columns).reshape([grid.places(), d]))
             }
-            _ if self.config.positions == GridPositions::SineCosine2d => {
-                Some(self.constant(positions::sine_cosine(&self.config, &self.like().device().inner())))
-            }
+            _ if self.config.positions == GridPositions::SineCosine2d => Some(self.constant(
+                positions::sine_cosine(&self.config, &self.like().device().inner()),
+            )),
             _ => None,
         }
     }
@@ -291,7 +291,11 @@ impl VisionEncoder {
     fn constant(&self, table: Tensor<2>) -> Tensor<2> {
         let like = self.like();
         let table = table.cast(like.dtype());
-        if like.is_autodiff() { table.autodiff() } else { table }
+        if like.is_autodiff() {
+            table.autodiff()
+        } else {
+            table
+        }
     }
 
     /// The backbone with the weights of a pass, for streams like `v`.

@@ -41,11 +41,7 @@ pub(crate) fn of_clip(frames: usize, grid: Grid, d: usize, device: &Device) -> T
 }
 
 /// Sines and cosines of the coordinates of places, `[places, D]`; each coordinate has an equal part of D.
-fn waves<const N: usize>(
-    places: impl Iterator<Item = [usize; N]>,
-    d: usize,
-    device: &Device,
-) -> Tensor<2> {
+fn waves<const N: usize>(places: impl Iterator<Item = [usize; N]>, d: usize, device: &Device) -> Tensor<2> {
     let frequencies = d / (2 * N);
     let mut values = Vec::new();
     for coordinate in places.flatten() {

@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_core::api::expert::{Rng, load, snapshot};
 use burn_dragon_core::api::{Connector, Positions, Read, Trunk, TrunkConfig};
+use burn_dragon_train::api::expert::GradientSet;
 use std::collections::BTreeMap;
 
 /// A small trunk: full reads, no positions.
@@ -35,7 +36,7 @@ pub(super) fn patches(lanes: usize, places: usize, width: usize, seed: u64, devi
     Tensor::from_data(TensorData::new(numbers, [lanes, 1, places, width]), device)
 }
 
-pub(super) fn numbers<const R: usize>(tensor: &Tensor<R>) -> Vec<f32> {
+pub(crate) fn numbers<const R: usize>(tensor: &Tensor<R>) -> Vec<f32> {
     let data = tensor.clone().into_data().convert::<f32>();
     data.iter::<f32>().collect()
 }
@@ -101,4 +102,16 @@ pub(super) fn gradient<const R: usize>(
     found: &burn::tensor::Gradients,
 ) -> Vec<f32> {
     numbers(&parameter.val().grad(found).unwrap())
+}
+
+/// Gradients of all parameters of a module as numbers, by name.
+pub(crate) fn gradients<M: Module>(module: &M, found: burn::tensor::Gradients) -> BTreeMap<String, Vec<f32>> {
+    let mut set = GradientSet::default();
+    set.add(found, module);
+    let of = |(name, _): (String, TensorData)| {
+        let gradient = set.get(&name);
+        let numbers = gradient.map_or_else(Vec::new, |gradient| numbers(&gradient));
+        (name, numbers)
+    };
+    snapshot(module).into_iter().map(of).collect()
 }

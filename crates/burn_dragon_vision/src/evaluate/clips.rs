@@ -99,10 +99,7 @@ impl JudgedClips<'_> {
                 Source::Encoder(untrained, evaluated(untrained)),
             ),
             ("this encoder, one level", Source::Encoder(self.model, one)),
-            (
-                "this encoder",
-                Source::Encoder(self.model, evaluated(self.model)),
-            ),
+            ("this encoder", Source::Encoder(self.model, evaluated(self.model))),
         ];
         let known = spread(self.clips.train.len(), self.config.probe.pictures);
         let probes = sources
@@ -141,9 +138,11 @@ impl JudgedClips<'_> {
         )?;
         let (of_train, of_test) = (rows(train.frames)?, rows(test.frames)?);
         let middle = position(config, (&of_train, &train.middles), (&of_test, &test.middles))?;
-        let probe = of_classes
-            .with("foreground_iou", there.iou, Unit::Share)
-            .with("position_r2", middle.r2, Unit::Number);
+        let probe = of_classes.with("foreground_iou", there.iou, Unit::Share).with(
+            "position_r2",
+            middle.r2,
+            Unit::Number,
+        );
         if test.projections.is_empty() {
             return Ok(probe);
         }
@@ -301,7 +300,10 @@ mod tests {
             assert!(shown.contains(&true) && shown.contains(&false), "{index}");
             for (place, shows) in shown.into_iter().enumerate() {
                 // An object has a side of 0.45: what shows it is within half its diagonal and that of a patch.
-                assert!(!shows || near(place) < 0.5 * 2f64.sqrt() * (0.45 + 0.25), "{index} {place}");
+                assert!(
+                    !shows || near(place) < 0.5 * 2f64.sqrt() * (0.45 + 0.25),
+                    "{index} {place}"
+                );
             }
         }
     }

@@ -149,7 +149,7 @@ impl JudgedPictures<'_> {
             ..VisionPass::default()
         };
         let probes = [
-            ("raw pixels", self.probe(|part, indices| raw(part, indices))?),
+            ("raw pixels", self.probe(raw)?),
             (
                 "untrained encoder",
                 self.probe(|part, indices| features(untrained, part, indices, evaluated(untrained)))?,

@@ -15,8 +15,8 @@ pub use decoder::{DecoderConfig, PixelDecoder};
 pub(crate) use mlp::norm_rows;
 pub use mlp::{Mlp, MlpConfig};
 pub use predictor::{
-    AttentionPredictor, AttentionPredictorConfig, Places, PredictorConfig, PredictorHeadConfig, TokenPredictor,
-    TokenPredictorConfig,
+    AttentionPredictor, AttentionPredictorConfig, Places, PredictorConfig, PredictorHeadConfig,
+    TokenPredictor, TokenPredictorConfig,
 };
 
 use crate::encoder::{ModelConfig, is_default, refuse};
@@ -142,7 +142,8 @@ impl Heads {
             .as_ref()
             .map(|decoder| PixelDecoder::build("heads.decoder", decoder, encoder, device, &mut weight));
         let predictor = config.predictor.as_ref();
-        let attention = predictor.and_then(|head| AttentionPredictor::build(head, encoder, device, &mut weight));
+        let attention =
+            predictor.and_then(|head| AttentionPredictor::build(head, encoder, device, &mut weight));
         let mut build = ParameterBuilder::new(tensors, device, weight);
         let token_predictor = predictor.and_then(|head| TokenPredictor::build(head, &mut build));
         let mlp = |name: &str, config: &Option<MlpConfig>, build: &mut ParameterBuilder<'_, _>| {

@@ -231,7 +231,11 @@ impl AttentionPredictor {
         let d = self.mask.val().dims()[1];
         let input = self.input.forward(tokens.reshape([lanes * visible, width]));
         let table = of_clip(places.frames, places.grid, d, &input.device().inner()).cast(input.dtype());
-        let table = if input.is_autodiff() { table.autodiff() } else { table };
+        let table = if input.is_autodiff() {
+            table.autodiff()
+        } else {
+            table
+        };
         let at = |places: &Tensor<2, Int>| {
             let [lanes, count] = places.dims();
             let rows = table.clone().select(0, places.clone().reshape([lanes * count]));

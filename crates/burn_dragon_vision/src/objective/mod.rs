@@ -15,8 +15,8 @@ mod vjepa;
 pub use masks::{BlockMasks, IndexLists, Mask, PatchGrid, random_masks, stacked};
 pub use sigreg::{SigReg, invariance};
 pub(crate) use supervised::accuracy;
-pub(crate) use video_lejepa::alone;
 pub(crate) use teacher::{Teacher, companion};
+pub(crate) use video_lejepa::alone;
 
 use crate::batch::Batch;
 use crate::config::ObjectiveConfig;

@@ -67,7 +67,8 @@ impl Teacher {
         let (old, new) = (snapshot(&self.model), snapshot(model));
         self.model = load(self.model.clone(), |name, shape| {
             let pairs = old.get(name)?.iter::<f32>().zip(new.get(name)?.iter::<f32>());
-            let mean = pairs.map(|(old, new)| (f64::from(old) * decay + f64::from(new) * (1.0 - decay)) as f32);
+            let mean =
+                pairs.map(|(old, new)| (f64::from(old) * decay + f64::from(new) * (1.0 - decay)) as f32);
             Some(TensorData::new(mean.collect::<Vec<f32>>(), shape))
         });
         self.updates += 1;
@@ -181,7 +182,13 @@ mod tests {
         let mut damaged = teacher.snapshot().1;
         damaged.metadata.remove(UPDATES);
         damaged.write(&folder.path().join(&name)).unwrap();
-        assert!(other.restore(folder.path()).unwrap_err().to_string().contains("updates"));
+        assert!(
+            other
+                .restore(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("updates")
+        );
         assert_eq!(snapshot(other.model()), snapshot(teacher.model()));
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::ObjectiveConfig;
 use crate::data::{Data, DatasetConfig, PictureShape};
-use crate::encoder::testing::check_gradients;
+use crate::encoder::testing::{check_gradients, gradients};
 use crate::encoder::{BackboneKind, ModelConfig, StemKind};
 use crate::heads::MlpConfig;
 use crate::model::VisionModelConfig;
@@ -12,7 +12,7 @@ use crate::picture::Colours;
 use crate::probe::{Features, effective_rank};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_dragon_core::api::expert::{load, named_gradients};
+use burn_dragon_core::api::expert::{load, snapshot};
 
 fn config() -> VideoLejepaConfig {
     VideoLejepaConfig {
@@ -76,11 +76,8 @@ fn gradients_are_those_of_the_loss_for_targets_that_stay() {
         let model = model(&config, kind, &device);
         let teacher = model.valid();
         let of = |model: &VisionModel| loss(&config, model, &teacher, &batch, learning(3)).unwrap().value;
-        let found = named_gradients(&model, &of(&model).backward());
-        let found = found
-            .into_iter()
-            .map(|(name, data)| (name, data.iter::<f32>().collect()));
-        check_gradients(&model, &found.collect(), |model| of(&model).into_scalar::<f64>());
+        let found = gradients(&model, of(&model).backward());
+        check_gradients(&model.valid(), &found, |model| of(&model).into_scalar::<f64>());
     }
 }
 
@@ -122,10 +119,10 @@ fn rank_after(steps: u64, sigreg_weight: f64) -> f64 {
     for step in 0..steps {
         let batch = batch(16 * (step as usize % 8), 16);
         let loss = loss(&config, &model, &model.valid(), &batch, learning(step)).unwrap();
-        let gradients = named_gradients(&model, &loss.value.backward());
-        let weights = burn_dragon_core::api::expert::snapshot(&model);
+        let gradients = gradients(&model, loss.value.backward());
+        let weights = snapshot(&model);
         model = load(model, |name, shape| {
-            let pairs = weights[name].iter::<f32>().zip(gradients.get(name)?.iter::<f32>());
+            let pairs = weights[name].iter::<f32>().zip(&gradients[name]);
             let values: Vec<f32> = pairs.map(|(weight, gradient)| weight - 0.1 * gradient).collect();
             Some(burn::tensor::TensorData::new(values, shape))
         });

@@ -69,7 +69,11 @@ pub(super) fn loss(
     if learning.watch {
         let [lanes, tokens, width] = raw.dims();
         let rows = raw.clone().reshape([lanes * tokens, width]);
-        let spread = (rows.clone() - rows.mean_dim(0)).powi_scalar(2).mean_dim(0).sqrt().mean();
+        let spread = (rows.clone() - rows.mean_dim(0))
+            .powi_scalar(2)
+            .mean_dim(0)
+            .sqrt()
+            .mean();
         metrics.insert("target_deviation".into(), spread.into_scalar::<f64>());
     }
     let targets = normal(config, raw);
