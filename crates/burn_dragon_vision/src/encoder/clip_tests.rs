@@ -238,7 +238,12 @@ fn time_passes_before_every_frame_but_the_first() {
             backprop_frames: None,
         };
         let followed = encoder.follow(clip.clone(), way, VisionPass::default()).unwrap();
-        close("followed", &numbers(&followed), &numbers(&Tensor::stack::<3>(expected, 1)), 1e-6);
+        close(
+            "followed",
+            &numbers(&followed),
+            &numbers(&Tensor::stack::<3>(expected, 1)),
+            1e-6,
+        );
     }
 }
 

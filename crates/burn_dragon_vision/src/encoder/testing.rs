@@ -115,3 +115,45 @@ pub(crate) fn gradients<M: Module>(module: &M, found: burn::tensor::Gradients) -
     };
     snapshot(module).into_iter().map(of).collect()
 }
+
+/// Checks the gradients of every parameter of a module against central differences, along two directions of each: that of the
+/// gradient found, and a random one. Many entries move at once, so that the kinks of relu and of absolute values average out, to
+/// less than a seventh of the gradient; a path too many or too few changes it more.
+pub(crate) fn check_directions<M: Module>(
+    module: &M,
+    found: &BTreeMap<String, Vec<f32>>,
+    loss: impl Fn(M) -> f64,
+) {
+    const STEP: f64 = 5e-4; // norms of small vectors are steep
+    let length = |x: &[f32]| x.iter().map(|x| f64::from(x * x)).sum::<f64>().sqrt();
+    let mut rng = Rng::new(1);
+    for (name, values) in snapshot(module) {
+        let gradient = &found[&name];
+        let (values, size) = (values.iter::<f32>().collect::<Vec<f32>>(), length(gradient));
+        assert_eq!(gradient.len(), values.len(), "{name}");
+        assert!(
+            size > 0.05,
+            "{name}: a gradient of {size} is too small to be checked"
+        );
+        let random: Vec<f32> = values.iter().map(|_| rng.normal() as f32).collect();
+        for direction in [gradient, &random] {
+            let unit: Vec<f32> = direction.iter().map(|x| x / length(direction) as f32).collect();
+            let at = |offset: f64| {
+                let changed = load(module.clone(), |other, shape| {
+                    let moved = values
+                        .iter()
+                        .zip(&unit)
+                        .map(|(value, unit)| value + offset as f32 * unit);
+                    (other == name).then(|| TensorData::new(moved.collect::<Vec<f32>>(), shape))
+                });
+                loss(changed)
+            };
+            let difference = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+            let expected: f64 = unit.iter().zip(gradient).map(|(a, b)| f64::from(a * b)).sum();
+            assert!(
+                (difference - expected).abs() < 0.15 * size,
+                "{name}: along a direction {expected} by the gradient, whose length is {size}, and {difference} by differences"
+            );
+        }
+    }
+}
