@@ -1,14 +1,14 @@
-//! Batch of a step: pictures or views of them, as numbers.
+//! Batch of a step: pictures, views of them, or clips, as numbers.
 
-use crate::data::{Pixels, stack};
+use crate::data::{Clip, Pixels, stack};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-/// Pictures of a step.
+/// Pictures or clips of a step.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Views of the pictures; one view is the pictures themselves.
+    /// Views of the pictures; one view is the pictures themselves. Of clips, the frames.
     views: Vec<Images>,
-    /// Numbers of their classes; empty for pictures without labels.
+    /// Numbers of their classes; empty without labels.
     labels: Vec<u32>,
 }
 
@@ -35,7 +35,21 @@ impl Batch {
         Self { views, labels }
     }
 
-    /// Number of pictures (B).
+    /// A batch of clips of the same number of frames.
+    pub fn of_clips(clips: &[Clip]) -> Self {
+        let frames = clips.first().map_or(0, |clip| clip.frames.len());
+        let of = |frame: usize| {
+            clips
+                .iter()
+                .map(|clip| Pixels::from(&clip.frames[frame]))
+                .collect()
+        };
+        let labels = clips.iter().map(|clip| clip.label).collect();
+        let frames: Vec<Vec<Pixels>> = (0..frames).map(of).collect();
+        Self::new(&frames, labels)
+    }
+
+    /// Number of pictures or clips (B).
     pub fn lanes(&self) -> usize {
         self.views.first().map_or(0, |view| view.shape[0])
     }
@@ -52,6 +66,19 @@ impl Batch {
     pub fn pixels(&self, view: usize, device: &Device) -> Tensor<4> {
         let Images { values, shape } = &self.views[view];
         Tensor::from_data(TensorData::new(values.clone(), *shape), device)
+    }
+
+    /// Clips, `[B, T, S, S, C]`, 0 to 1.
+    ///
+    /// # Panics
+    /// If there is no frame.
+    pub fn clip(&self, device: &Device) -> Tensor<5> {
+        Tensor::stack(
+            (0..self.views.len())
+                .map(|frame| self.pixels(frame, device))
+                .collect(),
+            1,
+        )
     }
 
     /// Numbers of the classes, `[B]`.

@@ -90,14 +90,16 @@ impl ModelConfig {
 }
 
 impl VisionConfig {
-    /// Number of views of a picture in a step, and of tokens of a view.
+    /// Number of views of a picture in a step, and of tokens of a view. Of a clip, those of its frames, or one of all.
     fn views(&self) -> (usize, usize) {
-        let tokens = self.model.tokens();
+        let (tokens, frames) = (self.model.tokens(), self.dataset.frames());
         match &self.objective {
             ObjectiveConfig::Lejepa(lejepa) => (lejepa.views.count(), tokens),
             ObjectiveConfig::Mae(mae) if mae.hiding == MaeHiding::Dropped => {
                 (1, tokens - mae.hidden_patches(self.model.patches()))
             }
+            ObjectiveConfig::Vjepa21(_) if self.model.kind == BackboneKind::Dense => (1, frames * tokens),
+            ObjectiveConfig::Vjepa21(_) | ObjectiveConfig::VideoLejepa(_) => (frames, tokens),
             _ => (1, tokens),
         }
     }

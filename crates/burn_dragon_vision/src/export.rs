@@ -8,6 +8,7 @@ use crate::evaluate::evaluated;
 use crate::family::Vision;
 use crate::heads::HeadsConfig;
 use crate::model::{ENCODER, VisionModel, VisionModelConfig};
+use crate::objective;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::api::{
@@ -215,7 +216,10 @@ impl ModelKind for VisionKind {
     }
 
     fn companions(&self, config: &Value) -> Vec<Companion> {
-        companions(&self.tensors(config).unwrap_or_default())
+        let tensors = self.tensors(config).unwrap_or_default();
+        let mut companions = companions(&tensors);
+        companions.push(objective::companion(&tensors));
+        companions
     }
 
     fn assets(&self, file: &ModelFile) -> Result<String, String> {

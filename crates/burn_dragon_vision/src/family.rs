@@ -84,7 +84,8 @@ impl Family for Vision {
     }
 
     fn introduce(task: &VisionTask) -> Vec<String> {
-        let (config, pictures) = (task.config(), task.pictures());
+        let (config, data) = (task.config(), task.data());
+        let ([train, validation], things) = (data.sizes(), data.things());
         let training = &config.training;
         vec![
             format!(
@@ -93,14 +94,14 @@ impl Family for Vision {
                 count(task.model().parameters())
             ),
             format!(
-                "data   {} pictures for training, {} for validation, {} classes: {}",
-                count(pictures.train.len() as u64),
-                count(pictures.validation.len() as u64),
-                pictures.classes.len(),
+                "data   {} {things} for training, {} for validation, {} classes: {}",
+                count(train as u64),
+                count(validation as u64),
+                data.classes().len(),
                 config.dataset.in_words()
             ),
             format!(
-                "steps  {}: {} pictures a batch, {} a step, about {} of memory a step",
+                "steps  {}: {} {things} a batch, {} a step, about {} of memory a step",
                 config.objective.name(),
                 training.batch_size,
                 training.accumulate,
@@ -110,17 +111,16 @@ impl Family for Vision {
     }
 
     fn notes(task: &VisionTask) -> Vec<String> {
-        task.pictures().notes.clone()
+        task.data().notes().to_vec()
     }
 
     fn facts(task: &VisionTask) -> Map<String, Value> {
-        let pictures = task.pictures();
+        let ([train, validation], things) = (task.data().sizes(), task.data().things());
         [
-            ("train_pictures", json!(pictures.train.len())),
-            ("validation_pictures", json!(pictures.validation.len())),
-            ("classes", json!(pictures.classes)),
+            (format!("train_{things}"), json!(train)),
+            (format!("validation_{things}"), json!(validation)),
+            ("classes".to_string(), json!(task.data().classes())),
         ]
-        .map(|(key, value)| (key.to_string(), value))
         .into_iter()
         .collect()
     }

@@ -12,6 +12,7 @@ mod batch;
 mod config;
 mod cost;
 mod data;
+mod drawing;
 mod encoder;
 mod error;
 mod evaluate;
@@ -33,7 +34,7 @@ mod task;
 pub mod api {
     pub use crate::config::{
         DistillConfig, LejepaConfig, LevelsWithLoss, MaeConfig, MaeHiding, ObjectiveConfig, SupervisedConfig,
-        VisionConfig,
+        VideoLejepaConfig, VisionConfig, Vjepa21Config,
     };
     pub use crate::data::{
         AugmentConfig, BlurConfig, Cifar10Config, Clip, ClipPart, Clips, CropConfig, Data, DatasetConfig,
@@ -43,15 +44,18 @@ pub mod api {
     };
     pub use crate::encoder::{
         AtBorder, Backbone, BackboneKind, BankDecay, BankLink, Cellular, CellularConfig, CellularSteps,
-        ConvolutionSteps, Convolutions, DenseRead, DenseSteps, Gains, GridPositions, Hidden, HubGates,
-        MemoryUse, ModeLinks, ModelConfig, Modes, NearConfig, NearShape, Order, PyramidBackbone,
+        ConvolutionSteps, Convolutions, DenseRead, DenseSteps, FrameByFrame, Gains, GridPositions, Hidden,
+        HubGates, MemoryUse, ModeLinks, ModelConfig, Modes, NearConfig, NearShape, Order, PyramidBackbone,
         PyramidConfig, PyramidSteps, Readout, Schedule, Seen, State, Stem, StemKind, StepPass, Substep,
-        Summary, VisionEncoder, VisionPass,
+        Summary, VisionEncoder, VisionPass, Watched,
     };
     pub use crate::error::VisionError;
     pub use crate::export::{VISION, VISION_ENCODER, VisionKind, encoder_of, model_of};
     pub use crate::family::Vision;
-    pub use crate::heads::{DecoderConfig, Heads, HeadsConfig, Mlp, MlpConfig, PixelDecoder};
+    pub use crate::heads::{
+        AttentionPredictor, AttentionPredictorConfig, DecoderConfig, Heads, HeadsConfig, Mlp, MlpConfig,
+        PixelDecoder, Places, PredictorConfig, PredictorHeadConfig, TokenPredictor, TokenPredictorConfig,
+    };
     pub use crate::model::{VisionModel, VisionModelConfig};
     pub use crate::picture::{Colours, Picture};
     pub use crate::task::VisionTask;

@@ -127,9 +127,14 @@ impl VisionModel {
 
 /// Initial weights of heads, by name: matrices have the deviation `1 / sqrt(inputs)`, biases are 0, and the rest N(0, `init_std`).
 fn initial_head(name: &str, data: TensorData, std: f64) -> TensorData {
-    let is_matrix = [".layers.", "decoder.input", "decoder.output"]
-        .iter()
-        .any(|part| name.contains(part));
+    const MATRICES: [&str; 5] = [
+        ".layers.",
+        "decoder.input",
+        "decoder.output",
+        "predictor.hidden",
+        "predictor.context",
+    ];
+    let is_matrix = MATRICES.iter().any(|part| name.contains(part));
     match (name.ends_with("_bias"), is_matrix) {
         (true, _) => TensorData::zeros::<f32, _>(data.shape().clone()),
         (_, true) => of_variance(data, std),

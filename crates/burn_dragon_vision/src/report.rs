@@ -18,11 +18,13 @@ const CURVE: &str = "accuracy_after_level_";
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
     pub(crate) objective: &'static str,
+    /// What is judged: pictures, or clips.
+    pub(crate) things: &'static str,
     /// Number of classes.
     pub(crate) classes: usize,
-    /// Number of held-out pictures.
+    /// Number of held-out ones.
     pub(crate) held_out: usize,
-    /// Number of training pictures that the probes know.
+    /// Number of training ones that the probes know.
     pub(crate) known: usize,
     /// Number of levels in evaluation.
     pub(crate) levels: usize,
@@ -68,9 +70,10 @@ impl Report {
         let mut lines = Vec::new();
         if let Some(right) = self.right.get(self.levels.saturating_sub(1)) {
             lines.push(format!(
-                "{} of {} held-out pictures right; chance {}",
+                "{} of {} held-out {} right; chance {}",
                 percent(*right),
                 self.held_out,
+                self.things,
                 percent(1.0 / self.classes.max(1) as f64)
             ));
             let shown = self.right.iter().enumerate().filter(|(level, _)| {
@@ -90,8 +93,8 @@ impl Report {
         }
         if !self.probes.is_empty() {
             lines.push(format!(
-                "probes of frozen features, {} training pictures ({}):",
-                self.known, self.objective
+                "probes of frozen features, {} training {} ({}):",
+                self.known, self.things, self.objective
             ));
             let probes: Vec<(&str, &Probe)> =
                 self.probes.iter().map(|(name, probe)| (*name, probe)).collect();
@@ -134,6 +137,7 @@ mod tests {
         };
         Report {
             objective: "supervised",
+            things: "pictures",
             classes: 4,
             held_out: 200,
             known: 500,

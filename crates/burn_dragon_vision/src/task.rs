@@ -2,23 +2,21 @@
 
 use crate::batch::Batch;
 use crate::config::{ObjectiveConfig, VisionConfig};
-use crate::data::{
-    Data, Example, Part, PictureShape, Pictures, Pixels, augment, half_blocks, png, sheet, views,
-};
+use crate::data::{Data, Example, PictureShape, half_blocks, png, sheet};
+use crate::drawing::Drawing;
 use crate::encoder::VisionPass;
 use crate::error::VisionError;
-use crate::evaluate::{self, Judged};
+use crate::evaluate::{self, JudgedClips, JudgedPictures};
 use crate::export;
 use crate::keys;
 use crate::model::{VisionModel, VisionModelConfig};
-use crate::objective::{self, Learning};
-use crate::report;
+use crate::objective::{self, Learning, Teacher};
+use crate::report::{self, Report};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::Content;
 use burn_dragon_core::api::expert::derive;
 use burn_dragon_core::api::{FreeMemory, TensorShape};
-use burn_dragon_stream::api::Shuffle;
 use burn_dragon_train::api::{
     DataPosition, Evaluation, Extent, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics,
     Sample, SampleFile, Scope, Task, TaskState, TrainError, Unit,
@@ -29,19 +27,19 @@ use std::path::Path;
 /// Number of pictures of a sample for a person.
 const SHOWN: usize = 8;
 
-/// Task of the vision family: an objective on pictures.
+/// Task of the vision family: an objective on pictures or clips.
 #[derive(Debug)]
 pub struct VisionTask {
     config: VisionConfig,
     model: VisionModelConfig,
-    pictures: Pictures,
+    data: Data,
     /// Model whose features are learnt, without autodiff.
     teacher: Option<VisionModel>,
     device: Device,
 }
 
 impl VisionTask {
-    /// Makes or reads the pictures, and reads the teacher. `device` is the device of the batches, with autodiff.
+    /// Makes or reads the data, and reads the teacher. `device` is the device of the batches, with autodiff.
     ///
     /// # Errors
     /// If a setting is out of range, or pictures or teacher cannot be read or do not fit.
@@ -51,18 +49,7 @@ impl VisionTask {
             size: config.model.image_size,
             colours: config.model.colours,
         };
-        let pictures = match config.dataset.load(shape)? {
-            Data::Pictures(pictures) => pictures,
-            Data::Clips(_) => {
-                return Err(VisionError::Config {
-                    key: "dataset.type",
-                    reason: format!(
-                        "has clips, and objective.type = \"{}\" learns from pictures",
-                        config.objective.name()
-                    ),
-                });
-            }
-        };
+        let data = config.dataset.load(shape)?;
         let teacher = match &config.objective {
             ObjectiveConfig::Distill(distill) => {
                 Some(export::teacher(&distill.teacher, &config.model, device)?)
@@ -70,7 +57,7 @@ impl VisionTask {
             _ => None,
         };
         let width = teacher.as_ref().map(|teacher| teacher.encoder.config().d_model);
-        let classes = pictures.classes.len();
+        let classes = data.classes().len();
         if classes == 0 && matches!(config.objective, ObjectiveConfig::Supervised(_)) {
             return Err(VisionError::Config {
                 key: "objective.type",
@@ -81,13 +68,13 @@ impl VisionTask {
         }
         let model = VisionModelConfig {
             encoder: config.model.clone(),
-            heads: config.objective.heads(classes, width),
+            heads: config.objective.heads(config.model.kind, classes, width),
         };
         model.validate()?;
         Ok(Self {
             config: config.clone(),
             model,
-            pictures,
+            data,
             teacher,
             device: device.clone(),
         })
@@ -103,9 +90,9 @@ impl VisionTask {
         &self.model
     }
 
-    /// Pictures of the run.
-    pub fn pictures(&self) -> &Pictures {
-        &self.pictures
+    /// Pictures or clips of the run.
+    pub fn data(&self) -> &Data {
+        &self.data
     }
 
     /// Teacher, if the objective has one that does not learn.
@@ -113,78 +100,70 @@ impl VisionTask {
         self.teacher.as_ref()
     }
 
-    /// Position of picture number `unit` over all epochs. Each epoch shows each picture once, in an order of its own.
-    fn index(&self, unit: u64) -> usize {
-        let (seed, count) = (self.config.training.seed, self.pictures.train.len() as u64);
-        let order = Shuffle::of_epoch(count, seed, unit / count);
-        order.get(unit % count).unwrap_or_default() as usize
+    fn drawing(&self) -> Drawing<'_> {
+        Drawing {
+            config: &self.config,
+            data: &self.data,
+        }
     }
 
-    /// Batch of pictures, each with the number by which its random changes are drawn.
-    pub(crate) fn batch_of(
-        &self,
-        part: &Part,
-        drawn: &[(usize, u64)],
-        changes: bool,
-    ) -> Result<Batch, VisionError> {
-        let indices: Vec<usize> = drawn.iter().map(|(index, _)| *index).collect();
-        let examples = part.batch(&indices)?;
-        let (seed, size) = (self.config.training.seed, self.config.model.image_size);
-        let shown = examples.iter().zip(drawn);
-        let views = match &self.config.objective {
-            ObjectiveConfig::Lejepa(lejepa) => {
-                let of = |(example, (_, unit)): (&Example, &(usize, u64))| {
-                    let seed = derive(seed, "augment", *unit, 0);
-                    views(&example.picture, &self.config.augment, &lejepa.views, size, seed)
-                };
-                transposed(shown.map(of).collect())
-            }
-            _ => {
-                let of = |(example, (_, unit)): (&Example, &(usize, u64))| match changes {
-                    true => augment(
-                        &example.picture,
-                        &self.config.augment,
-                        size,
-                        derive(seed, "augment", *unit, 0),
-                    ),
-                    false => Pixels::from(&example.picture),
-                };
-                vec![shown.map(of).collect()]
-            }
-        };
-        let labels = examples.iter().filter_map(|example| example.label).collect();
-        Ok(Batch::new(&views, labels))
-    }
-
-    /// Numbers of held-out pictures of an evaluation: all, or a fixed sample, spread evenly.
-    fn evaluated(&self, scope: Scope) -> Vec<usize> {
-        let all = self.pictures.validation.len();
-        let count = match scope {
-            Scope::Full => all,
-            Scope::Sample { batches } => batches
-                .saturating_mul(self.config.training.batch_size)
-                .clamp(1, all.max(1)),
-        };
-        evaluate::spread(all, count)
-    }
-
-    /// Mean loss of the objective on held-out pictures.
-    fn held_out_loss(&self, model: &VisionModel, pictures: &[usize]) -> Result<f64, VisionError> {
+    /// Mean loss of the objective on held-out data. An evaluation knows no average of the model, so that in place of such a
+    /// teacher stands the model itself.
+    fn held_out_loss(&self, model: &VisionModel, held_out: &[usize]) -> Result<f64, VisionError> {
         let size = self.config.training.batch_size.max(1);
+        let teacher = self.teacher().or(Some(model));
         let (mut sum, mut count) = (0.0, 0);
-        for (number, indices) in pictures.chunks(size).enumerate() {
-            let drawn: Vec<(usize, u64)> = indices.iter().map(|&index| (index, index as u64)).collect();
-            let batch = self.batch_of(&self.pictures.validation, &drawn, false)?;
+        for (number, indices) in held_out.chunks(size).enumerate() {
+            let batch = self.drawing().held_out(indices)?;
             let learning = Learning {
                 pass: self.pass(None, true),
                 seed: derive(self.config.training.seed, "evaluation", number as u64, 0),
                 watch: false,
+                updates: u64::MAX,
             };
-            let loss = objective::loss(&self.config.objective, model, self.teacher(), &batch, learning)?;
+            let loss = objective::loss(&self.config.objective, model, teacher, &batch, learning)?;
             sum += loss.value.into_scalar::<f64>() * indices.len() as f64;
             count += indices.len();
         }
         Ok(sum / count.max(1) as f64)
+    }
+
+    /// Figures in the course of a run, or with a report at its end.
+    fn judged(
+        &self,
+        model: &VisionModel,
+        held_out: &[usize],
+        scope: Scope,
+    ) -> Result<(Metrics, Vec<String>), VisionError> {
+        let config = &self.config;
+        let untrained = || VisionModel::new(&self.model, config.training.seed, &self.device);
+        let report = |report: Report| (report.metrics(), report.lines());
+        match &self.data {
+            Data::Pictures(pictures) => {
+                let judged = JudgedPictures {
+                    config,
+                    pictures,
+                    model,
+                    held_out,
+                };
+                match scope {
+                    Scope::Sample { .. } => Ok((judged.between()?, Vec::new())),
+                    Scope::Full => judged.at_the_end(&untrained()?.valid()).map(report),
+                }
+            }
+            Data::Clips(clips) => {
+                let judged = JudgedClips {
+                    config,
+                    clips,
+                    model,
+                    held_out,
+                };
+                match scope {
+                    Scope::Sample { .. } => Ok((judged.between()?, Vec::new())),
+                    Scope::Full => judged.at_the_end(&untrained()?.valid()).map(report),
+                }
+            }
+        }
     }
 
     fn pass(&self, dropout_seed: Option<u64>, evaluated: bool) -> VisionPass {
@@ -201,23 +180,12 @@ impl VisionTask {
     }
 }
 
-/// Views of each picture to pictures of each view.
-fn transposed(of_pictures: Vec<Vec<Pixels>>) -> Vec<Vec<Pixels>> {
-    let mut views: Vec<Vec<Pixels>> = Vec::new();
-    for picture in of_pictures {
-        views.resize_with(picture.len().max(views.len()), Vec::new);
-        for (view, pixels) in views.iter_mut().zip(picture) {
-            view.push(pixels);
-        }
-    }
-    views
-}
-
 impl Task for VisionTask {
     type Model = VisionModel;
     type Batch = Batch;
     type Cursor = ();
-    type Carry = ();
+    /// Teacher that is an average of the model, if the objective has one.
+    type Carry = Option<Teacher>;
 
     fn keys() -> Keys {
         keys::KEYS
@@ -236,14 +204,14 @@ impl Task for VisionTask {
         Ok(())
     }
 
-    fn carry(&self, _model: &VisionModel) -> Result<(), TrainError> {
-        Ok(())
+    fn carry(&self, model: &VisionModel) -> Result<Option<Teacher>, TrainError> {
+        let decay = self.config.objective.teacher_decay();
+        Ok(decay.map(|_| Teacher::new(model)))
     }
 
     fn batch(&self, position: DataPosition, _cursor: &mut ()) -> Result<Batch, TrainError> {
         let units = position.units..position.units + self.units_per_batch();
-        let drawn: Vec<(usize, u64)> = units.map(|unit| (self.index(unit), unit)).collect();
-        Ok(self.batch_of(&self.pictures.train, &drawn, true)?)
+        Ok(self.drawing().training(units)?)
     }
 
     fn prefetches(&self) -> bool {
@@ -254,7 +222,7 @@ impl Task for VisionTask {
         &self,
         model: &VisionModel,
         batch: Batch,
-        _carry: &mut (),
+        carry: &mut Option<Teacher>,
         context: LossContext,
     ) -> Result<Loss, TrainError> {
         let learning = Learning {
@@ -265,38 +233,31 @@ impl Task for VisionTask {
             },
             seed: context.dropout_seed,
             watch: context.watch,
+            updates: carry.as_ref().map_or(0, Teacher::updates),
         };
-        Ok(objective::loss(
-            &self.config.objective,
-            model,
-            self.teacher(),
-            &batch,
-            learning,
-        )?)
+        let objective = &self.config.objective;
+        let own = objective.is_its_own_teacher().then(|| model.valid());
+        let average = carry.as_ref().map(Teacher::model);
+        let teacher = self.teacher().or(average).or(own.as_ref());
+        Ok(objective::loss(objective, model, teacher, &batch, learning)?)
+    }
+
+    fn after_update(
+        &self,
+        model: &VisionModel,
+        carry: &mut Option<Teacher>,
+        _step: u64,
+    ) -> Result<(), TrainError> {
+        if let (Some(teacher), Some(decay)) = (carry, self.config.objective.teacher_decay()) {
+            teacher.update(model, decay);
+        }
+        Ok(())
     }
 
     fn evaluate(&self, model: &VisionModel, scope: Scope) -> Result<Evaluation, TrainError> {
-        let pictures = self.evaluated(scope);
-        let loss = self.held_out_loss(model, &pictures)?;
-        let judged = Judged {
-            config: &self.config,
-            pictures: &self.pictures,
-            model,
-            held_out: &pictures,
-        };
-        let mut metrics = Metrics::new();
-        let notes = match scope {
-            Scope::Sample { .. } => {
-                metrics.extend(judged.between()?);
-                Vec::new()
-            }
-            Scope::Full => {
-                let untrained = self.new_model()?.valid();
-                let report = judged.at_the_end(&untrained)?;
-                metrics.extend(report.metrics());
-                report.lines()
-            }
-        };
+        let held_out = self.drawing().evaluated(scope);
+        let loss = self.held_out_loss(model, &held_out)?;
+        let (metrics, notes) = self.judged(model, &held_out, scope)?;
         Ok(Evaluation { loss, metrics, notes })
     }
 
@@ -310,10 +271,9 @@ impl Task for VisionTask {
     }
 
     fn sample(&self, model: &VisionModel, _step: u64) -> Result<Option<Sample>, TrainError> {
-        let shown = evaluate::spread(self.pictures.validation.len(), SHOWN);
-        let examples = self.pictures.validation.batch(&shown)?;
+        let (examples, columns) = shown(&self.data)?;
         let pictures: Vec<_> = examples.iter().map(|example| example.picture.clone()).collect();
-        let words = evaluate::said(model, &examples, &self.pictures.classes)?;
+        let words = evaluate::said(model, &examples, self.data.classes())?;
         let mut text = String::new();
         for (picture, words) in pictures.iter().zip(&words).take(2) {
             text.push_str(&half_blocks(picture, false));
@@ -326,7 +286,7 @@ impl Task for VisionTask {
             text: Some(text),
             files: vec![SampleFile {
                 name: "pictures.png".into(),
-                bytes: png(&sheet(&pictures, SHOWN))?,
+                bytes: png(&sheet(&pictures, columns))?,
             }],
         }))
     }
@@ -334,15 +294,20 @@ impl Task for VisionTask {
     fn identity(&self) -> Identity {
         Identity {
             settings: Self::keys().kept(&self.config),
-            data: self.pictures.hashes(),
+            data: self.data.hashes(),
         }
     }
 
     fn unit(&self) -> Unit {
+        let things = self.data.things();
+        let one = match &self.data {
+            Data::Pictures(_) => "picture",
+            Data::Clips(_) => "clip",
+        };
         Unit {
-            one: "picture",
-            many: "pictures",
-            short: "pictures",
+            one,
+            many: things,
+            short: things,
         }
     }
 
@@ -370,7 +335,7 @@ impl Task for VisionTask {
     }
 
     fn units_per_epoch(&self) -> u64 {
-        self.pictures.train.len() as u64
+        self.data.sizes()[0] as u64
     }
 
     fn flops_per_unit(&self) -> u64 {
@@ -385,14 +350,19 @@ impl Task for VisionTask {
         self.model.tensors()
     }
 
+    fn carried_bytes(&self) -> u64 {
+        let average = self.config.objective.teacher_decay();
+        average.map_or(0, |_| self.model.parameters().saturating_mul(4))
+    }
+
     fn largest_batch(&self, memory: FreeMemory, most: u64) -> Option<u64> {
         memory.largest(most, |pictures| self.config.step_bytes(pictures as usize))
     }
 
     fn evaluated_units(&self, scope: Scope) -> u64 {
-        let held_out = self.evaluated(scope).len() as u64;
+        let held_out = self.drawing().evaluated(scope).len() as u64;
         let probe = &self.config.probe;
-        let known = |pictures: usize| pictures.min(self.pictures.train.len()) as u64;
+        let known = |pictures: usize| pictures.min(self.data.sizes()[0]) as u64;
         match scope {
             Scope::Sample { .. } => 2 * held_out + known(probe.pictures_between),
             Scope::Full => 5 * held_out + 2 * known(probe.pictures),
@@ -418,14 +388,49 @@ impl Task for VisionTask {
     }
 
     fn snapshot(&self, state: TaskState<'_, Self>) -> Result<BTreeMap<String, Content>, TrainError> {
-        let file = export::model_file(state.model, &self.pictures.classes, (state.step, state.units));
-        Ok(BTreeMap::from([(
-            export::FILE.to_string(),
-            Content::Tensors(file.into_tensor_file()),
-        )]))
+        let file = export::model_file(state.model, self.data.classes(), (state.step, state.units));
+        let model = Content::Tensors(file.into_tensor_file());
+        let mut files = BTreeMap::from([(export::FILE.to_string(), model)]);
+        if let Some(teacher) = state.carry {
+            let (name, file) = teacher.snapshot();
+            files.insert(name, Content::Tensors(file));
+        }
+        Ok(files)
     }
 
     fn restore(&self, model: VisionModel, folder: &Path) -> Result<VisionModel, TrainError> {
         export::restore(model, &folder.join(export::FILE)).map_err(TrainError::from)
+    }
+
+    fn restore_carried(
+        &self,
+        _model: &VisionModel,
+        _cursor: &mut (),
+        carry: &mut Option<Teacher>,
+        folder: &Path,
+    ) -> Result<(), TrainError> {
+        match carry {
+            Some(teacher) => Ok(teacher.restore(folder)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Held-out pictures for a person, or the frames of a clip, and their number in a row.
+fn shown(data: &Data) -> Result<(Vec<Example>, usize), VisionError> {
+    match data {
+        Data::Pictures(pictures) => {
+            let shown = evaluate::spread(pictures.validation.len(), SHOWN);
+            Ok((pictures.validation.batch(&shown)?, SHOWN))
+        }
+        Data::Clips(clips) => {
+            let clip = clips.validation.get(0);
+            let example = |picture| Example {
+                picture,
+                label: Some(clip.label),
+            };
+            let frames: Vec<Example> = clip.frames.into_iter().take(SHOWN).map(example).collect();
+            Ok((frames, SHOWN))
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Configuration of a vision run. `config/vision/base.toml` documents every key.
 
+mod clips;
 mod objective;
 
+pub use clips::{VideoLejepaConfig, Vjepa21Config};
 pub use objective::{
     DistillConfig, LejepaConfig, LevelsWithLoss, MaeConfig, MaeHiding, ObjectiveConfig, SupervisedConfig,
 };
@@ -22,7 +24,7 @@ use serde::{Deserialize, Serialize};
 pub struct VisionConfig {
     /// Table `[dataset]`: pictures, and their classes.
     pub dataset: DatasetConfig,
-    /// Table `[augment]`: random changes of the pictures in training.
+    /// Table `[augment]`: random changes of the pictures in training. Clips stay as they are.
     pub augment: AugmentConfig,
     /// Table `[model]`: the backbone and the sizes of the encoder.
     pub model: ModelConfig,

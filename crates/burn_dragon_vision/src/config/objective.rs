@@ -1,6 +1,7 @@
 //! Table `[objective]`: what an encoder learns from.
 
 use super::VisionConfig;
+use super::clips::{VideoLejepaConfig, Vjepa21Config};
 use crate::data::ViewsConfig;
 use crate::encoder::{BackboneKind, GridPositions};
 use crate::encoder::{DenseRead, ModelConfig, refuse};
@@ -23,6 +24,10 @@ pub enum ObjectiveConfig {
     Lejepa(LejepaConfig),
     /// The features of a teacher.
     Distill(DistillConfig),
+    /// A teacher's tokens of hidden blocks of a clip (V-JEPA 2.1, arXiv:2603.14482).
+    Vjepa21(Vjepa21Config),
+    /// Projections of frames to come, with an isotropic distribution (LeJEPA on clips).
+    VideoLejepa(VideoLejepaConfig),
 }
 
 impl Default for ObjectiveConfig {
@@ -179,11 +184,32 @@ impl ObjectiveConfig {
             Self::Mae(_) => "mae",
             Self::Lejepa(_) => "lejepa",
             Self::Distill(_) => "distill",
+            Self::Vjepa21(_) => "vjepa21",
+            Self::VideoLejepa(_) => "video_lejepa",
         }
     }
 
-    /// Heads that the objective needs, for so many classes and a teacher of this width.
-    pub fn heads(&self, classes: usize, teacher: Option<usize>) -> HeadsConfig {
+    /// Whether the objective learns from clips, not from pictures.
+    pub fn is_of_clips(&self) -> bool {
+        matches!(self, Self::Vjepa21(_) | Self::VideoLejepa(_))
+    }
+
+    /// Whether the model is its own teacher: its targets are constants of its own.
+    pub(crate) fn is_its_own_teacher(&self) -> bool {
+        matches!(self, Self::VideoLejepa(lejepa) if lejepa.teacher_decay.is_none())
+    }
+
+    /// Factor of the old weights in an update of a teacher that is an average of the model; `None` without such a teacher.
+    pub fn teacher_decay(&self) -> Option<f64> {
+        match self {
+            Self::Vjepa21(vjepa) => Some(vjepa.teacher_decay),
+            Self::VideoLejepa(lejepa) => lejepa.teacher_decay,
+            _ => None,
+        }
+    }
+
+    /// Heads that the objective needs behind a backbone, for so many classes and a teacher of this width.
+    pub fn heads(&self, backbone: BackboneKind, classes: usize, teacher: Option<usize>) -> HeadsConfig {
         let none = HeadsConfig::default();
         match self {
             Self::Supervised(_) => HeadsConfig {
@@ -199,6 +225,8 @@ impl ObjectiveConfig {
                 projector: Some(lejepa.projector.clone()),
                 ..none
             },
+            Self::Vjepa21(vjepa) => vjepa.heads(vjepa.drops_patches(backbone)),
+            Self::VideoLejepa(lejepa) => lejepa.heads(),
             Self::Distill(_) => {
                 let to_teacher = teacher.map(|output| MlpConfig {
                     hidden: Vec::new(),
@@ -232,7 +260,20 @@ impl ObjectiveConfig {
     }
 
     pub(super) fn validate(&self, config: &VisionConfig) -> Result<(), VisionError> {
+        if config.dataset.has_clips() != self.is_of_clips() {
+            let (expected, types) = match self.is_of_clips() {
+                true => ("clips", "dataset.type = \"moving_glyphs\" or \"moving_mnist\""),
+                false => ("pictures", "another dataset.type, or an objective on clips"),
+            };
+            let reason = format!(
+                "is \"{}\", which learns from {expected}; expected {types}",
+                self.name()
+            );
+            return refuse("objective.type", reason);
+        }
         match self {
+            Self::Vjepa21(vjepa) => vjepa.validate(config),
+            Self::VideoLejepa(lejepa) => lejepa.validate(config),
             Self::Supervised(supervised) => {
                 let share = 0.0..1.0;
                 if !share.contains(&supervised.label_smoothing) {

@@ -63,6 +63,22 @@ impl Data {
         }
     }
 
+    /// Number of training pictures or clips, and of held-out ones.
+    pub fn sizes(&self) -> [usize; 2] {
+        match self {
+            Self::Pictures(pictures) => [pictures.train.len(), pictures.validation.len()],
+            Self::Clips(clips) => [clips.train.len(), clips.validation.len()],
+        }
+    }
+
+    /// What the data are, in words: pictures, or clips.
+    pub fn things(&self) -> &'static str {
+        match self {
+            Self::Pictures(_) => "pictures",
+            Self::Clips(_) => "clips",
+        }
+    }
+
     /// What a person should know of the files, such as those that were skipped.
     pub fn notes(&self) -> &[String] {
         match self {

@@ -18,8 +18,10 @@
 //! | cellular backbone | `cellular/` |
 //! | pyramid backbone | `pyramid/` |
 //! | residual convolutions, as control and as teacher | `convolution.rs` |
+//! | clips: frames one after another, or as one stream | `clip.rs` |
 
 mod cellular;
+mod clip;
 mod config;
 mod convolution;
 mod dense;
@@ -31,9 +33,10 @@ mod pyramid;
 mod stem;
 mod step;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use cellular::{Cellular, CellularConfig, CellularSteps, Gains};
+pub use clip::{FrameByFrame, Watched};
 pub use config::{BackboneKind, DenseRead, GridPositions, ModelConfig, StemKind, Summary};
 pub use convolution::{ConvolutionSteps, Convolutions};
 pub use dense::DenseSteps;
@@ -48,7 +51,7 @@ pub use stem::Stem;
 pub use step::{Backbone, State, StepPass};
 
 pub(crate) use config::{is_default, of_variance, refuse};
-pub(crate) use positions::sine_cosine;
+pub(crate) use positions::{of_clip, sine_cosine};
 pub(crate) use stem::{patchify, product};
 
 use crate::error::VisionError;
@@ -99,6 +102,17 @@ pub struct VisionPass {
     pub precision: Precision,
     /// Use of the memories that are carried from level to level.
     pub memory: MemoryUse,
+}
+
+impl VisionPass {
+    /// Options of a step.
+    fn of_step(self) -> StepPass {
+        StepPass {
+            dropout_seed: self.dropout_seed,
+            precision: self.precision,
+            memory: self.memory,
+        }
+    }
 }
 
 /// What an encoder knows of pictures after a level.
@@ -225,16 +239,24 @@ impl VisionEncoder {
     /// - `pixels`: `[B, S, S, C]`, 0 to 1
     /// - output: `[B, 1, T, D]`
     pub fn embed(&self, pixels: Tensor<4>, hidden: &Hidden) -> Tensor<4> {
-        let (d, grid) = (self.config.d_model, self.config.grid());
+        self.placed(self.stemmed(pixels), self.places(), hidden)
+    }
+
+    /// Patches of pictures from the stem, `[B, P, D]`.
+    fn stemmed(&self, pixels: Tensor<4>) -> Tensor<3> {
         let centred = (pixels - 0.5) * 4.0; // about the variance of 1 of what the stem's norms give
-        let mut patches = self.stem.patches(centred, &self.config); // [B, P, D]
-        let lanes = patches.dims()[0];
+        self.stem.patches(centred, &self.config)
+    }
+
+    /// Stream of patches, `[B, P, D]`, at their places, `[P, D]`.
+    fn placed(&self, mut patches: Tensor<3>, places: Option<Tensor<2>>, hidden: &Hidden) -> Tensor<4> {
+        let [lanes, _, d] = patches.dims();
         if let Hidden::Behind(mask, token) = hidden {
             let token = token.clone().reshape([1, 1, d]);
             patches = patches * (1.0 - mask.clone()) + mask.clone() * token;
         }
-        if let Some(places) = self.places() {
-            patches = patches + places.reshape([1, grid.places(), d]);
+        if let Some(places) = places {
+            patches = patches + places.unsqueeze_dim::<3>(0);
         }
         if let Hidden::AllBut(kept) = hidden {
             let count = kept.dims()[1];
@@ -258,16 +280,21 @@ impl VisionEncoder {
                 let columns = columns.val().reshape([1, grid.width, d]);
                 Some((rows + columns).reshape([grid.places(), d]))
             }
-            _ if self.config.positions == GridPositions::SineCosine2d => {
-                let like = self.like();
-                let table = positions::sine_cosine(&self.config, &like.device().inner()).cast(like.dtype());
-                Some(if like.is_autodiff() {
-                    table.autodiff()
-                } else {
-                    table
-                })
-            }
+            _ if self.config.positions == GridPositions::SineCosine2d => Some(self.constant(
+                positions::sine_cosine(&self.config, &self.like().device().inner()),
+            )),
             _ => None,
+        }
+    }
+
+    /// A table beside the weights: their kind of numbers, without a gradient.
+    fn constant(&self, table: Tensor<2>) -> Tensor<2> {
+        let like = self.like();
+        let table = table.cast(like.dtype());
+        if like.is_autodiff() {
+            table.autodiff()
+        } else {
+            table
         }
     }
 
@@ -287,7 +314,7 @@ impl VisionEncoder {
             match (&self.trunk, &self.cellular, &self.pyramid, &self.convolutions) {
                 (Some(trunk), Some(cellular), ..) => Box::new(cellular.steps(trunk, grid)),
                 (Some(trunk), ..) => {
-                    let rotation = self.rotation(v, hidden);
+                    let rotation = self.rotation(v, hidden, 1);
                     Box::new(DenseSteps::new(&self.config, trunk, v, rotation))
                 }
                 (_, _, Some(pyramid), _) => Box::new(pyramid.steps(grid)?),
@@ -311,15 +338,8 @@ impl VisionEncoder {
         let v = self.embed(pixels, hidden);
         let backbone = self.backbone(&v, hidden)?;
         let levels = pass.levels.unwrap_or(self.config.n_levels);
-        let free = match self.config.backprop_levels {
-            Some(learnt) if v.is_autodiff() => levels.saturating_sub(learnt),
-            _ => 0,
-        };
-        let options = StepPass {
-            dropout_seed: pass.dropout_seed,
-            precision: pass.precision,
-            memory: pass.memory,
-        };
+        let free = self.free(levels, &v);
+        let options = pass.of_step();
         let mut state = backbone.start(v);
         let mut seen = Vec::with_capacity(levels);
         for level in 0..levels {
@@ -356,13 +376,25 @@ impl VisionEncoder {
             .ok_or(VisionError::NoHead { head: "level" })
     }
 
-    /// Rotation of the tokens of a stream, if positions are rotations.
-    fn rotation(&self, v: &Tensor<4>, hidden: &Hidden) -> Option<Rotation> {
+    /// Number of first levels without gradients.
+    fn free(&self, levels: usize, v: &Tensor<4>) -> usize {
+        match self.config.backprop_levels {
+            Some(learnt) if v.is_autodiff() => levels.saturating_sub(learnt),
+            _ => 0,
+        }
+    }
+
+    /// Rotation of the tokens of a stream of so many frames, if positions are rotations.
+    fn rotation(&self, v: &Tensor<4>, hidden: &Hidden, frames: usize) -> Option<Rotation> {
         if self.config.positions != GridPositions::Rope2d {
             return None;
         }
         let (first, device) = (self.config.first_tokens(), v.device().inner());
-        let whole = positions::rotation(&self.config, first, v.dtype(), &device);
+        let mut whole = positions::rotation(&self.config, first, v.dtype(), &device);
+        if frames > 1 {
+            let repeated = |table: Tensor<4>| table.repeat_dim(2, frames);
+            (whole.cos, whole.sin) = (repeated(whole.cos), repeated(whole.sin));
+        }
         let Hidden::AllBut(kept) = hidden else {
             return Some(whole);
         };

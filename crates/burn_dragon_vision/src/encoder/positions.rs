@@ -5,11 +5,13 @@
 //! | `learned_2d` | a learnt vector of the row plus one of the column, added to the patch |
 //! | `sine_cosine_2d` | sines and cosines of row and column, added to the patch |
 //! | `rope_2d` | pairs of neurons turn, half of them by the row, half by the column |
+//! | of a frame | sines and cosines of the frame, added to all its patches, where a clip is one stream |
 //! | `alibi_raster` | a bias of the scores by the distance of raster indices, as the public implementation has it |
 
 use super::config::ModelConfig;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_dragon_core::api::DecayConfig;
+use burn_dragon_core::api::structured::Grid;
 use burn_dragon_kernel::api::{Frequencies, Rotation};
 
 /// Base of the frequencies of sines and cosines, and of rotations.
@@ -20,17 +22,35 @@ const ROPE_THETA: f64 = 100.0;
 
 /// Sines and cosines of the places of a grid, `[P, D]`: of the row in the first half of D, of the column in the second.
 pub(crate) fn sine_cosine(config: &ModelConfig, device: &Device) -> Tensor<2> {
-    let (side, d) = (config.grid().height, config.d_model);
-    let quarter = d / 4;
-    let mut values = Vec::with_capacity(side * side * d);
-    for place in 0..side * side {
-        for position in [place / side, place % side] {
-            let angle = |i: usize| position as f64 * THETA.powf(-(i as f64) / quarter as f64);
-            values.extend((0..quarter).map(|i| angle(i).sin() as f32));
-            values.extend((0..quarter).map(|i| angle(i).cos() as f32));
-        }
+    let side = config.grid().height;
+    let places = (0..side * side).map(|place| [place / side, place % side]);
+    waves(places, config.d_model, device)
+}
+
+/// Sines and cosines of the frames of a clip, `[T, D]`.
+pub(super) fn of_frames(frames: usize, d: usize, device: &Device) -> Tensor<2> {
+    waves((0..frames).map(|frame| [frame]), d, device)
+}
+
+/// Sines and cosines of the places of a clip, frame by frame, row by row, `[T P, D]`: of the frame in the first third of D, of
+/// the row in the second, of the column in the last.
+pub(crate) fn of_clip(frames: usize, grid: Grid, d: usize, device: &Device) -> Tensor<2> {
+    let Grid { height, width } = grid;
+    let place = |token: usize| [token / (height * width), token / width % height, token % width];
+    waves((0..frames * height * width).map(place), d, device)
+}
+
+/// Sines and cosines of the coordinates of places, `[places, D]`; each coordinate has an equal part of D.
+fn waves<const N: usize>(places: impl Iterator<Item = [usize; N]>, d: usize, device: &Device) -> Tensor<2> {
+    let frequencies = d / (2 * N);
+    let mut values = Vec::new();
+    for coordinate in places.flatten() {
+        let angle = |i: usize| coordinate as f64 * THETA.powf(-(i as f64) / frequencies as f64);
+        values.extend((0..frequencies).map(|i| angle(i).sin() as f32));
+        values.extend((0..frequencies).map(|i| angle(i).cos() as f32));
     }
-    Tensor::from_data(TensorData::new(values, [side * side, d]), device)
+    let places = values.len() / d;
+    Tensor::from_data(TensorData::new(values, [places, d]), device)
 }
 
 /// Rotation of the places of a grid, behind `first` tokens that do not turn: the first half of the pairs of a head turns by the

@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_core::api::expert::{Rng, load, snapshot};
 use burn_dragon_core::api::{Connector, Positions, Read, Trunk, TrunkConfig};
+use burn_dragon_train::api::expert::GradientSet;
 use std::collections::BTreeMap;
 
 /// A small trunk: full reads, no positions.
@@ -35,7 +36,7 @@ pub(super) fn patches(lanes: usize, places: usize, width: usize, seed: u64, devi
     Tensor::from_data(TensorData::new(numbers, [lanes, 1, places, width]), device)
 }
 
-pub(super) fn numbers<const R: usize>(tensor: &Tensor<R>) -> Vec<f32> {
+pub(crate) fn numbers<const R: usize>(tensor: &Tensor<R>) -> Vec<f32> {
     let data = tensor.clone().into_data().convert::<f32>();
     data.iter::<f32>().collect()
 }
@@ -63,7 +64,7 @@ pub(super) fn differ(one: &[f32], other: &[f32]) -> bool {
 
 /// Checks the gradients of every parameter of a module against central differences: of the entries of each parameter, some
 /// that are spread over it. `found` gives the gradients of a loss by name, and `loss` the loss of changed parameters.
-pub(super) fn check_gradients<M: Module>(
+pub(crate) fn check_gradients<M: Module>(
     module: &M,
     found: &BTreeMap<String, Vec<f32>>,
     loss: impl Fn(M) -> f64,
@@ -101,4 +102,58 @@ pub(super) fn gradient<const R: usize>(
     found: &burn::tensor::Gradients,
 ) -> Vec<f32> {
     numbers(&parameter.val().grad(found).unwrap())
+}
+
+/// Gradients of all parameters of a module as numbers, by name.
+pub(crate) fn gradients<M: Module>(module: &M, found: burn::tensor::Gradients) -> BTreeMap<String, Vec<f32>> {
+    let mut set = GradientSet::default();
+    set.add(found, module);
+    let of = |(name, _): (String, TensorData)| {
+        let gradient = set.get(&name);
+        let numbers = gradient.map_or_else(Vec::new, |gradient| numbers(&gradient));
+        (name, numbers)
+    };
+    snapshot(module).into_iter().map(of).collect()
+}
+
+/// Checks the gradients of every parameter of a module against central differences, along two directions of each: that of the
+/// gradient found, and a random one. Many entries move at once, so that the kinks of relu and of absolute values average out, to
+/// less than a seventh of the gradient; a path too many or too few changes it more.
+pub(crate) fn check_directions<M: Module>(
+    module: &M,
+    found: &BTreeMap<String, Vec<f32>>,
+    loss: impl Fn(M) -> f64,
+) {
+    const STEP: f64 = 5e-4; // norms of small vectors are steep
+    let length = |x: &[f32]| x.iter().map(|x| f64::from(x * x)).sum::<f64>().sqrt();
+    let mut rng = Rng::new(1);
+    for (name, values) in snapshot(module) {
+        let gradient = &found[&name];
+        let (values, size) = (values.iter::<f32>().collect::<Vec<f32>>(), length(gradient));
+        assert_eq!(gradient.len(), values.len(), "{name}");
+        assert!(
+            size > 0.05,
+            "{name}: a gradient of {size} is too small to be checked"
+        );
+        let random: Vec<f32> = values.iter().map(|_| rng.normal() as f32).collect();
+        for direction in [gradient, &random] {
+            let unit: Vec<f32> = direction.iter().map(|x| x / length(direction) as f32).collect();
+            let at = |offset: f64| {
+                let changed = load(module.clone(), |other, shape| {
+                    let moved = values
+                        .iter()
+                        .zip(&unit)
+                        .map(|(value, unit)| value + offset as f32 * unit);
+                    (other == name).then(|| TensorData::new(moved.collect::<Vec<f32>>(), shape))
+                });
+                loss(changed)
+            };
+            let difference = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+            let expected: f64 = unit.iter().zip(gradient).map(|(a, b)| f64::from(a * b)).sum();
+            assert!(
+                (difference - expected).abs() < 0.15 * size,
+                "{name}: along a direction {expected} by the gradient, whose length is {size}, and {difference} by differences"
+            );
+        }
+    }
 }

@@ -5,13 +5,19 @@
 //! | classifier | the summary of a picture | logits of the classes |
 //! | projector | a summary or a patch | a projection, for losses between views, or a teacher's features |
 //! | pixel decoder | the visible patches | the pixels of the hidden ones |
+//! | predictor | the visible patches of a clip, after several levels | a teacher's tokens of all its patches |
 
 mod decoder;
 mod mlp;
+mod predictor;
 
 pub use decoder::{DecoderConfig, PixelDecoder};
 pub(crate) use mlp::norm_rows;
 pub use mlp::{Mlp, MlpConfig};
+pub use predictor::{
+    AttentionPredictor, AttentionPredictorConfig, Places, PredictorConfig, PredictorHeadConfig,
+    TokenPredictor, TokenPredictorConfig,
+};
 
 use crate::encoder::{ModelConfig, is_default, refuse};
 use crate::error::VisionError;
@@ -41,6 +47,9 @@ pub struct HeadsConfig {
     /// Pixel decoder.
     #[serde(skip_serializing_if = "is_default")]
     pub decoder: Option<DecoderConfig>,
+    /// Predictor of the hidden patches of clips.
+    #[serde(skip_serializing_if = "is_default")]
+    pub predictor: Option<PredictorHeadConfig>,
     /// Whether a learnt token stands in place of hidden patches.
     #[serde(skip_serializing_if = "is_default")]
     pub mask_token: bool,
@@ -59,6 +68,10 @@ pub struct Heads {
     pub patch_projector: Option<Mlp>,
     /// Pixel decoder.
     pub decoder: Option<PixelDecoder>,
+    /// Predictor that mixes tokens.
+    pub predictor: Option<AttentionPredictor>,
+    /// Predictor of each token alone.
+    pub token_predictor: Option<TokenPredictor>,
     /// Token in place of hidden patches, `[1, D]`.
     pub mask_token: Option<Param<Tensor<2>>>,
 }
@@ -80,9 +93,13 @@ impl HeadsConfig {
                 format!("has a head of {width} outputs; expected 1 to {MOST}"),
             )?;
         }
-        self.decoder
-            .as_ref()
-            .map_or(Ok(()), |decoder| decoder.validate(encoder))
+        if let Some(decoder) = &self.decoder {
+            decoder.validate(encoder)?;
+        }
+        match &self.predictor {
+            Some(predictor) => predictor.validate(encoder),
+            None => Ok(()),
+        }
     }
 
     /// Tensors of the heads behind an encoder, in the order of their fields.
@@ -101,6 +118,9 @@ impl HeadsConfig {
         }
         if let Some(decoder) = &self.decoder {
             tensors.extend(decoder.tensors("heads.decoder", encoder));
+        }
+        if let Some(predictor) = &self.predictor {
+            tensors.extend(predictor.tensors(encoder));
         }
         if self.mask_token {
             tensors.push(TensorShape::new("heads.mask_token", [1, d]));
@@ -121,7 +141,11 @@ impl Heads {
             .decoder
             .as_ref()
             .map(|decoder| PixelDecoder::build("heads.decoder", decoder, encoder, device, &mut weight));
+        let predictor = config.predictor.as_ref();
+        let attention =
+            predictor.and_then(|head| AttentionPredictor::build(head, encoder, device, &mut weight));
         let mut build = ParameterBuilder::new(tensors, device, weight);
+        let token_predictor = predictor.and_then(|head| TokenPredictor::build(head, &mut build));
         let mlp = |name: &str, config: &Option<MlpConfig>, build: &mut ParameterBuilder<'_, _>| {
             config.as_ref().map(|config| Mlp::build(name, config, build))
         };
@@ -131,6 +155,8 @@ impl Heads {
             classifier: build.optional("heads.classifier"),
             classifier_bias: build.optional("heads.classifier_bias"),
             decoder,
+            predictor: attention,
+            token_predictor,
             mask_token: build.optional("heads.mask_token"),
         }
     }

@@ -8,10 +8,15 @@ mod mae;
 mod masks;
 mod sigreg;
 mod supervised;
+mod teacher;
+mod video_lejepa;
+mod vjepa;
 
 pub use masks::{BlockMasks, IndexLists, Mask, PatchGrid, random_masks, stacked};
 pub use sigreg::{SigReg, invariance};
 pub(crate) use supervised::accuracy;
+pub(crate) use teacher::{Teacher, companion};
+pub(crate) use video_lejepa::alone;
 
 use crate::batch::Batch;
 use crate::config::ObjectiveConfig;
@@ -29,6 +34,8 @@ pub(crate) struct Learning {
     pub(crate) seed: u64,
     /// Whether to measure figures on the way.
     pub(crate) watch: bool,
+    /// Number of updates before, for weights that rise.
+    pub(crate) updates: u64,
 }
 
 /// Mean loss of a batch. `teacher` is a model without autodiff, for objectives that have one.
@@ -42,13 +49,13 @@ pub(crate) fn loss(
     batch: &Batch,
     learning: Learning,
 ) -> Result<Loss, VisionError> {
+    let teacher = teacher.ok_or(VisionError::NoHead { head: "teacher" });
     match objective {
         ObjectiveConfig::Supervised(config) => supervised::loss(config, model, batch, learning),
         ObjectiveConfig::Mae(config) => mae::loss(config, model, batch, learning),
         ObjectiveConfig::Lejepa(config) => lejepa::loss(config, model, batch, learning),
-        ObjectiveConfig::Distill(config) => {
-            let teacher = teacher.ok_or(VisionError::NoHead { head: "teacher" })?;
-            distill::loss(config, model, teacher, batch, learning)
-        }
+        ObjectiveConfig::Distill(config) => distill::loss(config, model, teacher?, batch, learning),
+        ObjectiveConfig::Vjepa21(config) => vjepa::loss(config, model, teacher?, batch, learning),
+        ObjectiveConfig::VideoLejepa(config) => video_lejepa::loss(config, model, teacher?, batch, learning),
     }
 }

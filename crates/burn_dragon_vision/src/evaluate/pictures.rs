@@ -1,5 +1,6 @@
-//! Evaluation: figures of a model on held-out pictures, level by level, and probes of its features beside their anchors.
+//! Evaluation on pictures: accuracy level by level, and probes of summaries.
 
+use super::{evaluated, spread};
 use crate::batch::Batch;
 use crate::config::VisionConfig;
 use crate::data::{Example, Part, Pictures, Pixels};
@@ -17,18 +18,12 @@ const TOGETHER: usize = 128;
 
 /// A model to be judged on held-out pictures.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Judged<'a> {
+pub(crate) struct JudgedPictures<'a> {
     pub(crate) config: &'a VisionConfig,
     pub(crate) pictures: &'a Pictures,
     pub(crate) model: &'a VisionModel,
     /// Numbers of the held-out pictures.
     pub(crate) held_out: &'a [usize],
-}
-
-/// `count` numbers below `all`, spread evenly, rising.
-pub(crate) fn spread(all: usize, count: usize) -> Vec<usize> {
-    let count = count.min(all);
-    (0..count).map(|index| index * all / count).collect()
 }
 
 /// What a model says of pictures, in words: the likeliest class with its probability.
@@ -69,14 +64,6 @@ pub(crate) fn shares(logits: Tensor<2>) -> Vec<Vec<f32>> {
     values.chunks(classes).map(<[f32]>::to_vec).collect()
 }
 
-/// The pass of an evaluation.
-pub(crate) fn evaluated(model: &VisionModel) -> VisionPass {
-    VisionPass {
-        levels: Some(model.encoder.config().evaluated()),
-        ..VisionPass::default()
-    }
-}
-
 /// Pictures as the model reads them, `[B, S, S, C]`.
 pub(crate) fn pixels(examples: &[Example], model: &VisionModel) -> Tensor<4> {
     let views = examples
@@ -87,7 +74,7 @@ pub(crate) fn pixels(examples: &[Example], model: &VisionModel) -> Tensor<4> {
 }
 
 /// Summaries of pictures, after the last level of a pass.
-pub(crate) fn features(
+fn features(
     model: &VisionModel,
     part: &Part,
     indices: &[usize],
@@ -124,7 +111,7 @@ fn labels(part: &Part, indices: &[usize]) -> Option<Vec<usize>> {
     Some(indices.iter().map(|&index| labels[index] as usize).collect())
 }
 
-impl Judged<'_> {
+impl JudgedPictures<'_> {
     /// Figures in the course of a run: accuracy of the classifier, or of the nearest neighbours in the features.
     pub(crate) fn between(&self) -> Result<Metrics, VisionError> {
         if self.model.heads.classifier.is_some() {
@@ -163,7 +150,7 @@ impl Judged<'_> {
             ..VisionPass::default()
         };
         let probes = [
-            ("raw pixels", self.probe(|part, indices| raw(part, indices))?),
+            ("raw pixels", self.probe(raw)?),
             (
                 "untrained encoder",
                 self.probe(|part, indices| features(untrained, part, indices, evaluated(untrained)))?,
@@ -179,6 +166,7 @@ impl Judged<'_> {
         ];
         Ok(Report {
             objective: self.config.objective.name(),
+            things: "pictures",
             classes: self.pictures.classes.len(),
             held_out: self.held_out.len(),
             known: self.known().len(),
@@ -268,17 +256,5 @@ impl Judged<'_> {
         }
         let all = self.held_out.len().max(1) as f64;
         Ok(right.into_iter().map(|right| right / all).collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sample_is_spread_over_all() {
-        assert_eq!(spread(10, 4), [0, 2, 5, 7]);
-        assert_eq!(spread(3, 8), [0, 1, 2]);
-        assert!(spread(0, 5).is_empty());
     }
 }
