@@ -6,14 +6,13 @@ in memory already, eager and compiled. A figure is the median over the rounds, a
 the pictures a second stands the time of the processor for a picture, over all threads, which another program on the machine
 changes less. Peak memory is that of the whole process.
 
-    DRAGON_BENCH_PROGRAM  the program (target/release/dragon)
+    DRAGON_BENCH_PROGRAM  the program (that of the release profile)
     DRAGON_BENCH_PYTHON   a Python that has torch (this one)
     DRAGON_BENCH_THREADS  threads on both sides (2)
 """
 import argparse
 import json
 import os
-import pathlib
 import resource
 import statistics
 import subprocess
@@ -21,8 +20,9 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAM = os.environ.get("DRAGON_BENCH_PROGRAM", str(ROOT / "target/release/dragon"))
+from programs import released
+
+PROGRAM = os.environ.get("DRAGON_BENCH_PROGRAM") or released("dragon")
 PYTHON = os.environ.get("DRAGON_BENCH_PYTHON", sys.executable)
 THREADS = os.environ.get("DRAGON_BENCH_THREADS", "2")
 SIZE, PATCH, CHANNELS, CLASSES = 32, 4, 3, 16
