@@ -119,7 +119,8 @@ pub(crate) fn gradients<M: Module>(module: &M, found: burn::tensor::Gradients) -
 /// Checks the gradients of every parameter of a module against central differences, along two directions of each: that of the
 /// gradient found, and a random one. Many entries move at once, so that kinks average out, and of three steps the best one counts:
 /// norms of small vectors are steep. A path too many or too few changes a gradient more than a seventh of its length. Of
-/// gradients that are too small to be measured there may be two.
+/// gradients that are too small to be measured there may be five: those of the hubs and cells of a small pyramid, whose own tests
+/// check them.
 pub(crate) fn check_directions<M: Module>(
     module: &M,
     found: &BTreeMap<String, Vec<f32>>,
@@ -158,5 +159,5 @@ pub(crate) fn check_directions<M: Module>(
             );
         }
     }
-    assert!(small.len() <= 2, "gradients too small to be checked: {small:?}");
+    assert!(small.len() <= 5, "gradients too small to be checked: {small:?}");
 }
