@@ -4,7 +4,7 @@ use super::*;
 use crate::config::ObjectiveConfig;
 use crate::data::{Data, DatasetConfig, PictureShape};
 use crate::encoder::testing::{check_directions, gradients};
-use crate::encoder::{BackboneKind, ModelConfig, StemKind};
+use crate::encoder::{BackboneKind, ModelConfig, PyramidConfig, StemKind};
 use crate::heads::MlpConfig;
 use crate::model::VisionModelConfig;
 use crate::objective::SigReg;
@@ -31,6 +31,16 @@ fn config() -> VideoLejepaConfig {
     }
 }
 
+/// A pyramid of many neurons, as the other backbones have here: with few, all of a token may be silent, and norms jump where one
+/// begins to speak.
+fn many() -> PyramidConfig {
+    PyramidConfig {
+        patch_rank: 48,
+        coarse_rank: 48,
+        ..PyramidConfig::default()
+    }
+}
+
 fn model(config: &VideoLejepaConfig, kind: BackboneKind, device: &Device) -> VisionModel {
     let encoder = ModelConfig {
         kind,
@@ -39,9 +49,10 @@ fn model(config: &VideoLejepaConfig, kind: BackboneKind, device: &Device) -> Vis
         stem: StemKind::Linear,
         d_model: 8,
         n_heads: 2,
-        n_neurons: 12,
+        n_neurons: 64,
         n_levels: 2,
         init_std: 0.4,
+        pyramid: (kind == BackboneKind::Pyramid).then(many),
         ..ModelConfig::default()
     };
     let heads = ObjectiveConfig::VideoLejepa(config.clone()).heads(kind, 0, None);

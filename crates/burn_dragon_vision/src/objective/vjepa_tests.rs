@@ -4,7 +4,7 @@ use super::*;
 use crate::config::ObjectiveConfig;
 use crate::data::Pixels;
 use crate::encoder::testing::{check_directions, gradients, numbers};
-use crate::encoder::{BackboneKind, ModelConfig, StemKind};
+use crate::encoder::{BackboneKind, ModelConfig, PyramidConfig, StemKind};
 use crate::heads::{AttentionPredictorConfig, TokenPredictorConfig};
 use crate::model::VisionModelConfig;
 use crate::objective::BlockMasks;
@@ -30,13 +30,23 @@ fn attention() -> PredictorConfig {
     PredictorConfig::Attention(AttentionPredictorConfig {
         d_model: 12,
         n_heads: 2,
-        n_neurons: 16,
+        n_neurons: 64,
         n_levels: 2,
     })
 }
 
 fn per_token() -> PredictorConfig {
     PredictorConfig::PerToken(TokenPredictorConfig { hidden: 10 })
+}
+
+/// A pyramid of many neurons, as the other backbones have here: with few, all of a token may be silent, and norms jump where one
+/// begins to speak.
+fn many() -> PyramidConfig {
+    PyramidConfig {
+        patch_rank: 48,
+        coarse_rank: 48,
+        ..PyramidConfig::default()
+    }
 }
 
 fn model(config: &Vjepa21Config, kind: BackboneKind, seed: u64, device: &Device) -> VisionModel {
@@ -49,9 +59,10 @@ fn model(config: &Vjepa21Config, kind: BackboneKind, seed: u64, device: &Device)
             stem: StemKind::Linear,
             d_model: 8,
             n_heads: 2,
-            n_neurons: 12,
+            n_neurons: 64,
             n_levels: 2,
             init_std: 0.4,
+            pyramid: (kind == BackboneKind::Pyramid).then(many),
             ..ModelConfig::default()
         },
         heads: objective.heads(kind, 0, None),
