@@ -308,6 +308,8 @@ fn is_optional(table: &str) -> bool {
         "objective.views.",
         "objective.sigreg.",
         "objective.projector.",
+        "objective.masks.",
+        "objective.predictor.",
         "model.glimpse.",
         "model.trm.",
         "policy.",
