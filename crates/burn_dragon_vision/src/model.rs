@@ -137,7 +137,7 @@ fn initial_head(name: &str, data: TensorData, std: f64) -> TensorData {
     let is_matrix = MATRICES.iter().any(|part| name.contains(part));
     match (name.ends_with("_bias"), is_matrix) {
         (true, _) => TensorData::zeros::<f32, _>(data.shape().clone()),
-        (_, true) => of_variance(data, std),
+        (_, true) => of_variance(&data, std),
         _ => data,
     }
 }

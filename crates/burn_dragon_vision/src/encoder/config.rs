@@ -256,7 +256,7 @@ impl ModelConfig {
         move |name, shape| match name.strip_prefix("cellular.") {
             Some(own) => of_cellular(own, shape),
             None if name.starts_with("stem.") || name.starts_with("convolutions.") => {
-                of_variance(drawn(name, shape), std)
+                of_variance(&drawn(name, shape), std)
             }
             None => drawn(name, shape),
         }
@@ -453,7 +453,7 @@ impl ModelConfig {
 }
 
 /// Weights of standard deviation `std`, scaled to `1 / sqrt(inputs)`, so that outputs have the variance of inputs.
-pub(crate) fn of_variance(data: TensorData, std: f64) -> TensorData {
+pub(crate) fn of_variance(data: &TensorData, std: f64) -> TensorData {
     let shape = data.shape().clone();
     let factor = 1.0 / ((shape[0] as f64).sqrt() * std);
     let values: Vec<f32> = data

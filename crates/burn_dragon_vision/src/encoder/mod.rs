@@ -126,6 +126,7 @@ pub struct Seen {
 
 /// What of a picture is hidden from an encoder.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::large_enum_variant, reason = "one at a time is alive")]
 pub enum Hidden {
     /// Nothing.
     #[default]

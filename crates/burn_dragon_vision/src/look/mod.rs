@@ -33,6 +33,9 @@ const SPACE: usize = 8;
 /// Largest number of levels.
 const MOST_LEVELS: usize = 64;
 
+/// Numbers of the patches that a map shows.
+type ValuesOf = fn(&Seen) -> &Vec<f32>;
+
 /// What is seen of a model after a level, for each patch.
 struct Seen {
     /// Tokens, `[P, D]`.
@@ -204,12 +207,11 @@ fn drawing(model: &VisionModel, picture: &Picture, seen: &[Seen]) -> (Picture, V
         "tokens",
         seen.iter().map(|seen| components.colours(&seen.tokens)).collect(),
     )];
-    let of: [(&'static str, fn(&Seen) -> &Vec<f32>); 2] =
-        [("x", |seen| &seen.active), ("memory", |seen| &seen.memory)];
+    let of: [(&'static str, ValuesOf); 2] = [("x", |seen| &seen.active), ("memory", |seen| &seen.memory)];
     for (name, values) in of {
         let most = seen
             .iter()
-            .flat_map(|seen| values(seen))
+            .flat_map(values)
             .fold(0.0, |most: f32, &value| most.max(value));
         if most > 0.0 {
             let map = |seen: &Seen| values(seen).iter().map(|value| heat(value / most)).collect();

@@ -136,7 +136,6 @@ fn local_views_show_less_of_the_picture() {
         local: 20,
         global_scale: [0.8, 1.0],
         local_scale: [0.1, 0.2],
-        ..ViewsConfig::default()
     };
     let width = |view: &Pixels| {
         let numbers = view.numbers().iter().copied();
