@@ -6,7 +6,7 @@ use crate::look;
 use crate::model::VisionModel;
 use crate::predict;
 use crate::report;
-use crate::task::VisionTask;
+use crate::task::{ONE, VisionTask};
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
 use burn_dragon_core::api::{FreeMemory, MemoryError, Need, TensorShape};
@@ -145,12 +145,13 @@ impl Family for Vision {
     fn next(
         task: &VisionTask,
         _model: &VisionModel,
-        _outcome: &Outcome,
+        outcome: &Outcome,
         run: &RunFolder,
     ) -> Result<Option<Next>, TrainError> {
         let is_classifier = task.model().heads.classes.is_some();
+        let (folder, step) = (run.path().display(), outcome.steps);
         Ok(is_classifier.then(|| Next {
-            command: format!("predict {0} {0}/samples", run.path().display()),
+            command: format!("predict {folder} {folder}/samples/step-{step:06}/{ONE}"),
             answer: None,
         }))
     }

@@ -11,6 +11,7 @@ use crate::export;
 use crate::keys;
 use crate::model::{VisionModel, VisionModelConfig};
 use crate::objective::{self, Learning, Teacher};
+use crate::picture::Picture;
 use crate::report::{self, Report};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -26,6 +27,9 @@ use std::path::Path;
 
 /// Number of pictures of a sample for a person.
 const SHOWN: usize = 8;
+
+/// Name of the file with the first picture of a sample.
+pub(crate) const ONE: &str = "picture.png";
 
 /// Task of the vision family: an objective on pictures or clips.
 #[derive(Debug)]
@@ -282,12 +286,19 @@ impl Task for VisionTask {
         for words in words.iter().skip(2) {
             text.push_str(&format!("{words}\n"));
         }
+        let file = |name: &str, picture: &Picture| {
+            Ok::<_, VisionError>(SampleFile {
+                name: name.into(),
+                bytes: png(picture)?,
+            })
+        };
+        let mut files = vec![file("pictures.png", &sheet(&pictures, columns))?];
+        if let Some(first) = pictures.first() {
+            files.push(file(ONE, first)?);
+        }
         Ok(Some(Sample {
             text: Some(text),
-            files: vec![SampleFile {
-                name: "pictures.png".into(),
-                bytes: png(&sheet(&pictures, columns))?,
-            }],
+            files,
         }))
     }
 
