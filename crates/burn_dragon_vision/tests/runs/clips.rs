@@ -1,6 +1,6 @@
-//! Runs on clips through the trainer: they go on from a checkpoint as if nothing had happened, teacher and all.
-#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+//! Runs on clips, with teachers in their checkpoints.
 
+use super::{file, killed_after, train};
 use burn_dragon_checkpoint::api::expert::TensorFile;
 use burn_dragon_checkpoint::api::{ModelFile, ModelKind};
 use burn_dragon_train::api::{RunRequest, run};
@@ -51,45 +51,11 @@ const LEJEPA: &[&str] = &[
     "objective.projector={ hidden = [8], output = 4 }",
 ];
 
-/// The last line of a run with some settings.
-fn train(out: &Path, settings: &[&[&str]]) -> Value {
-    let ran = run::<Vision>(&RunRequest {
-        assignments: settings.concat().iter().map(ToString::to_string).collect(),
-        out: Some(out.into()),
-        json: true,
-        ..RunRequest::default()
-    });
-    let json = ran.unwrap().json.unwrap();
-    serde_json::from_str(&json.to_string()).unwrap()
-}
-
-/// Copies a run as it would be, had it been killed behind its checkpoint of this step.
-fn killed_after(step: u64, from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let name = entry.file_name().into_string().unwrap();
-        let (path, target) = (entry.path(), to.join(&name));
-        let number = name.strip_prefix("step-").map(|number| number.parse::<u64>());
-        if number.is_some_and(|number| number.unwrap() > step) || name == "lock" {
-            continue;
-        }
-        if path.is_dir() {
-            killed_after(step, &path, &target);
-        } else {
-            std::fs::copy(path, target).unwrap();
-        }
-    }
-}
-
-fn file(run: &Path, step: u64, name: &str) -> Vec<u8> {
-    std::fs::read(run.join(format!("checkpoint/step-{step:06}/{name}"))).unwrap()
-}
-
 /// A run of four steps, and one that goes on after two: both end with the same bits.
 fn goes_on(settings: &[&str]) -> (tempfile::TempDir, Value) {
     let folder = tempfile::tempdir().unwrap();
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
-    let json = train(&whole, &[SMALL, settings]);
+    let json = train(&whole, &[SMALL, settings].concat());
     killed_after(2, &whole, &killed);
     assert!(!killed.join("checkpoint/step-000004").exists());
     run::<Vision>(&RunRequest {
@@ -170,7 +136,7 @@ fn a_run_whose_targets_are_its_own_has_no_teacher_in_its_checkpoints() {
         .copied()
         .filter(|setting| !setting.contains("teacher_decay"))
         .collect();
-    train(folder.path().join("run").as_path(), &[SMALL, &own]);
+    train(folder.path().join("run").as_path(), &[SMALL, &own].concat());
     let place = folder.path().join("run/checkpoint/step-000004");
     assert!(place.join("model.bpk").exists() && !place.join("teacher.bpk").exists());
 }
