@@ -7,6 +7,7 @@ use crate::exit::FamilyError;
 use burn_dragon::api::checkpoint::CheckpointError;
 use burn_dragon::api::core::DragonConfig;
 use burn_dragon::api::exchange::LoadedModel;
+#[cfg(feature = "train")]
 use burn_dragon::api::vision::encoder_of;
 use burn_dragon_train::api::Layers;
 use serde::{Deserialize, Serialize};
@@ -25,13 +26,18 @@ pub fn run(args: &ExportBurnpackArgs) -> anyhow::Result<ExitCode> {
     if kinds().get(args.family.name()).is_none() {
         return Err(absent(args.family).into());
     }
-    let mut loaded = as_meant(
+    let loaded = as_meant(
         remote::find(&args.path(), false)?.load(&kinds())?,
         "choose another with --epoch",
     )?;
-    if args.family == ExportFamily::VisionEncoder {
-        loaded.model = encoder_of(loaded.model);
-    }
+    #[cfg(feature = "train")]
+    let loaded = match args.family {
+        ExportFamily::VisionEncoder => LoadedModel {
+            model: encoder_of(loaded.model),
+            ..loaded
+        },
+        _ => loaded,
+    };
     let found = &loaded.model.family;
     if found != args.family.name() {
         return Err(FamilyError::Other {
