@@ -15,7 +15,7 @@ use burn_dragon_checkpoint::api::{
     CardText, CheckpointError, Checkpoints, Companion, Figure, Kinds, ModelFile, ModelInfo, ModelKind,
     Pointer, RunWords, StoredConfig, TensorSpec,
 };
-use burn_dragon_core::api::expert::{load, snapshot};
+use burn_dragon_core::api::expert::snapshot;
 use burn_dragon_train::api::expert::companions;
 use burn_dragon_train::api::{RunFolder, config_text, run_config};
 use serde_json::{Map, Value, json};
@@ -99,26 +99,6 @@ pub fn encoder_of(mut file: ModelFile) -> ModelFile {
     file.tensors.retain(|name, _| name.starts_with(ENCODER));
     file.assets.clear();
     file
-}
-
-/// Loads the weights of a file into a model of the same shape.
-///
-/// # Errors
-/// If the file is damaged or holds another model.
-pub(crate) fn restore(model: VisionModel, path: &Path) -> Result<VisionModel, CheckpointError> {
-    let file = ModelFile::read(path)?;
-    let same = config_of(file.config.value()).is_ok_and(|config| config == *model.config());
-    if file.family != FAMILY || !same {
-        let (family, given) = (&file.family, file.config.text());
-        let reason = format!(
-            "it holds a model of {family} {given}, but the run has {FAMILY} {:?}",
-            model.config()
-        );
-        return Err(CheckpointError::corrupt(path, reason));
-    }
-    file.check(&VISION, path)?;
-    let mut weights = file.into_floats();
-    Ok(load(model, |name, _| weights.remove(name)))
 }
 
 /// Names of the classes in a file; empty without.

@@ -20,7 +20,7 @@ use burn_dragon_core::api::expert::derive;
 use burn_dragon_core::api::{FreeMemory, TensorShape};
 use burn_dragon_train::api::{
     DataPosition, Evaluation, Extent, Figure, FigureFormat, Identity, Keys, Loss, LossContext, Metrics,
-    Sample, SampleFile, Scope, Task, TaskState, TrainError, Unit,
+    Sample, SampleFile, Scope, Task, TaskState, TrainError, Unit, read_model,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -410,7 +410,7 @@ impl Task for VisionTask {
     }
 
     fn restore(&self, model: VisionModel, folder: &Path) -> Result<VisionModel, TrainError> {
-        export::restore(model, &folder.join(export::FILE)).map_err(TrainError::from)
+        read_model(&export::VISION, &self.model, model, folder)
     }
 
     fn restore_carried(

@@ -1,9 +1,8 @@
 //! `dragon look`: a view into a model at work on an input.
 
-use super::{backend, kinds, passed_over, print_json, remote};
+use super::{print_json, to_run};
 use crate::args::LookArgs;
 use crate::exit::Usage;
-use crate::families;
 use burn_dragon::api::train::{Look, LookRequest};
 use burn_dragon_train::api::expert::write_atomic;
 use serde_json::{Value, json};
@@ -16,12 +15,7 @@ use std::process::ExitCode;
 /// If the model or the input cannot be read, the family has no views, or the file cannot be written.
 pub fn run(args: &LookArgs) -> anyhow::Result<ExitCode> {
     let is_page = is_page(&args.out)?;
-    let selected = backend(args.model.backend.backend)?;
-    let place = &args.model.place;
-    let loaded = remote::find(&place.path(), place.offline)?.load(&kinds())?;
-    passed_over(&loaded.passed_over);
-    tell!("model {}, step {}", loaded.file.display(), loaded.model.info.step);
-    let family = families::of_file(&loaded.model.family)?;
+    let (loaded, family, selected) = to_run(&args.model)?;
     let request = LookRequest {
         model: loaded.file,
         input: args.input.clone(),

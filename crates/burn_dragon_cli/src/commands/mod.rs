@@ -51,8 +51,12 @@ pub mod tour;
 pub mod train;
 pub mod verify;
 
+#[cfg(feature = "train")]
+use crate::args::ModelArgs;
 use crate::args::PlaceArgs;
 use crate::exit::{BadInput, Usage};
+#[cfg(feature = "train")]
+use crate::families::{self, Entry};
 use crate::show::{as_it_is, json};
 use anyhow::Context;
 use burn_dragon::api::checkpoint::{Kinds, ModelFile, ModelKind, TensorSpec};
@@ -136,6 +140,18 @@ fn read(path: &ModelPath, offline: bool, selected: &SelectedBackend) -> anyhow::
     passed_over(&model.passed_over);
     tell!("model {}, step {}", model.file.display(), model.info.step);
     Ok(model)
+}
+
+/// Model that a verb runs, with its family and the device; what was selected and read is reported.
+#[cfg(feature = "train")]
+fn to_run(args: &ModelArgs) -> anyhow::Result<(LoadedModel, &'static Entry, SelectedBackend)> {
+    let selected = backend(args.backend.backend)?;
+    let place = &args.place;
+    let loaded = remote::find(&place.path(), place.offline)?.load(&kinds())?;
+    passed_over(&loaded.passed_over);
+    tell!("model {}, step {}", loaded.file.display(), loaded.model.info.step);
+    let family = families::of_file(&loaded.model.family)?;
+    Ok((loaded, family, selected))
 }
 
 /// Reports checkpoints that were skipped.

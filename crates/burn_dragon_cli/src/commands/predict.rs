@@ -1,9 +1,8 @@
 //! `dragon predict`: predictions of a model of any family.
 
-use super::{backend, kinds, passed_over, print_json, remote};
+use super::{print_json, to_run};
 use crate::args::PredictArgs;
 use crate::exit::{BadInput, complain};
-use crate::families;
 use burn_dragon_train::api::expert::write_atomic;
 use burn_dragon_train::api::{PredictOptions, PredictRequest, Predictions};
 use serde_json::{Value, json};
@@ -14,12 +13,7 @@ use std::process::ExitCode;
 /// # Errors
 /// If the model cannot be read, its family predicts nothing, or the results cannot be written.
 pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
-    let selected = backend(args.model.backend.backend)?;
-    let place = &args.model.place;
-    let loaded = remote::find(&place.path(), place.offline)?.load(&kinds())?;
-    passed_over(&loaded.passed_over);
-    tell!("model {}, step {}", loaded.file.display(), loaded.model.info.step);
-    let family = families::of_file(&loaded.model.family)?;
+    let (loaded, family, selected) = to_run(&args.model)?;
     let request = PredictRequest {
         model: loaded.file,
         inputs: args.inputs.clone(),

@@ -8,14 +8,14 @@
 //! The paper's autoencoder has transformers; here encoder and decoder are dense dragons. Its decoder's places are sines and
 //! cosines, as here.
 
-use super::{Learning, Mask, PatchGrid, random_masks};
+use super::{IndexLists, Learning, Mask, PatchGrid, hidden, random_masks};
 use crate::batch::Batch;
 use crate::config::{MaeConfig, MaeHiding};
 use crate::encoder::{Hidden, ModelConfig, patchify};
 use crate::error::VisionError;
 use crate::heads::PixelDecoder;
 use crate::model::VisionModel;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 use burn_dragon_core::api::structured::Grid;
 use burn_dragon_train::api::{Loss, Metrics};
 
@@ -100,23 +100,11 @@ pub(crate) fn masks(config: &MaeConfig, encoder: &ModelConfig, pictures: usize, 
     random_masks(grid, config.hidden, pictures, (seed, 0))
 }
 
-/// 1 for a hidden patch, `[B, P, 1]`.
-fn hidden(masks: &[Mask], device: &Device) -> Tensor<3> {
-    let flags = masks.iter().flat_map(Mask::flags);
-    let values: Vec<f32> = flags.map(|&hidden| f32::from(u8::from(hidden))).collect();
-    let patches = values.len() / masks.len().max(1);
-    Tensor::from_data(TensorData::new(values, [masks.len(), patches, 1]), device)
-}
-
 /// Places of the visible patches, `[B, K]`.
 fn visible(masks: &[Mask], device: &Device) -> Tensor<2, Int> {
-    let places: Vec<i32> = masks
-        .iter()
-        .flat_map(Mask::context)
-        .map(|place| place as i32)
-        .collect();
-    let count = places.len() / masks.len().max(1);
-    Tensor::from_data(TensorData::new(places, [masks.len(), count]), device)
+    let tokens: Vec<usize> = masks.iter().flat_map(Mask::context).collect();
+    let length = tokens.len() / masks.len().max(1);
+    IndexLists { length, tokens }.tensor(device)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod teacher;
 mod video_lejepa;
 mod vjepa;
 
+pub(crate) use masks::hidden;
 pub use masks::{BlockMasks, IndexLists, Mask, PatchGrid, random_masks, stacked};
 pub use sigreg::{SigReg, invariance};
 pub(crate) use supervised::accuracy;

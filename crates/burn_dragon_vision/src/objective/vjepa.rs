@@ -20,7 +20,7 @@
 //! the paper's name: its encoder paints what is hidden, since its predictor knows one token alone. There, with a cellular or
 //! pyramid backbone, a hidden patch knows nothing of later frames.
 
-use super::{IndexLists, Learning, Mask, PatchGrid, stacked};
+use super::{IndexLists, Learning, Mask, PatchGrid, hidden, stacked};
 use crate::batch::Batch;
 use crate::config::Vjepa21Config;
 use crate::encoder::{Hidden, VisionPass};
@@ -114,10 +114,7 @@ impl Masked {
 
     /// 1 for a hidden patch, `[B, T P, 1]`.
     fn flags(&self, device: &Device) -> Tensor<3> {
-        let flags = self.masks.iter().flat_map(Mask::flags);
-        let values: Vec<f32> = flags.map(|&hidden| f32::from(u8::from(hidden))).collect();
-        let shape = [self.masks.len(), self.grid.tokens(), 1];
-        Tensor::from_data(TensorData::new(values, shape), device)
+        hidden(&self.masks, device)
     }
 
     /// Weights of the visible patches, `[B, K, 1]`.

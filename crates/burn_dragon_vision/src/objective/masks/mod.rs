@@ -114,6 +114,14 @@ fn shuffled(length: usize, seed: u64) -> Vec<usize> {
     order
 }
 
+/// 1 for a masked token, `[B, T, 1]`.
+pub(crate) fn hidden(masks: &[Mask], device: &Device) -> Tensor<3> {
+    let flags = masks.iter().flat_map(Mask::flags);
+    let values: Vec<f32> = flags.map(|&masked| f32::from(u8::from(masked))).collect();
+    let tokens = values.len() / masks.len().max(1);
+    Tensor::from_data(TensorData::new(values, [masks.len(), tokens, 1]), device)
+}
+
 /// Tokens of the samples of a batch, the same number of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexLists {
