@@ -54,7 +54,8 @@ pub mod api {
     pub use crate::family::Vision;
     pub use crate::heads::{
         AttentionPredictor, AttentionPredictorConfig, DecoderConfig, Heads, HeadsConfig, Mlp, MlpConfig,
-        PixelDecoder, Places, PredictorConfig, PredictorHeadConfig, TokenPredictor, TokenPredictorConfig,
+        MlpNorm, PixelDecoder, Places, PredictorConfig, PredictorHeadConfig, TokenPredictor,
+        TokenPredictorConfig,
     };
     pub use crate::model::{VisionModel, VisionModelConfig};
     pub use crate::picture::{Colours, Picture};

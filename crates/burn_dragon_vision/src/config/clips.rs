@@ -3,7 +3,7 @@
 use super::VisionConfig;
 use crate::encoder::{BackboneKind, refuse};
 use crate::error::VisionError;
-use crate::heads::{HeadsConfig, MlpConfig, PredictorConfig, PredictorHeadConfig};
+use crate::heads::{HeadsConfig, MlpConfig, MlpNorm, PredictorConfig, PredictorHeadConfig};
 use crate::objective::{BlockMasks, SigReg};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,7 @@ impl Default for VideoLejepaConfig {
             projector: MlpConfig {
                 hidden: vec![128],
                 output: 32,
+                norm: MlpNorm::Rows,
             },
             backprop_frames: None,
         }

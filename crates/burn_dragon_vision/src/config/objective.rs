@@ -6,7 +6,7 @@ use crate::data::ViewsConfig;
 use crate::encoder::{BackboneKind, GridPositions};
 use crate::encoder::{DenseRead, ModelConfig, refuse};
 use crate::error::VisionError;
-use crate::heads::{DecoderConfig, HeadsConfig, MlpConfig};
+use crate::heads::{DecoderConfig, HeadsConfig, MlpConfig, MlpNorm};
 use crate::objective::SigReg;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -155,6 +155,7 @@ impl Default for LejepaConfig {
             projector: MlpConfig {
                 hidden: vec![256],
                 output: 64,
+                norm: MlpNorm::Batch,
             },
         }
     }
@@ -231,6 +232,7 @@ impl ObjectiveConfig {
                 let to_teacher = teacher.map(|output| MlpConfig {
                     hidden: Vec::new(),
                     output,
+                    norm: MlpNorm::Rows,
                 });
                 HeadsConfig {
                     projector: to_teacher.clone(),

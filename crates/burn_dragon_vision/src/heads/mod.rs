@@ -13,7 +13,7 @@ mod predictor;
 
 pub use decoder::{DecoderConfig, PixelDecoder};
 pub(crate) use mlp::norm_rows;
-pub use mlp::{Mlp, MlpConfig};
+pub use mlp::{Mlp, MlpConfig, MlpNorm};
 pub use predictor::{
     AttentionPredictor, AttentionPredictorConfig, Places, PredictorConfig, PredictorHeadConfig,
     TokenPredictor, TokenPredictorConfig,

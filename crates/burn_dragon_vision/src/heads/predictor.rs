@@ -11,7 +11,7 @@
 //!
 //! Places are sines and cosines of frame, row and column.
 
-use super::mlp::{Mlp, MlpConfig};
+use super::mlp::{Mlp, MlpConfig, MlpNorm};
 use crate::encoder::{ModelConfig, of_clip, product, refuse};
 use crate::error::VisionError;
 use burn::module::{Module, Param};
@@ -148,6 +148,7 @@ impl AttentionPredictorConfig {
         MlpConfig {
             hidden: vec![encoder.d_model],
             output: self.d_model,
+            norm: MlpNorm::Rows,
         }
     }
 }
@@ -189,6 +190,7 @@ impl PredictorHeadConfig {
                 let mlp = MlpConfig {
                     hidden: vec![sizes.hidden],
                     output: width,
+                    norm: MlpNorm::Rows,
                 };
                 let mut tensors = vec![TensorShape::new(format!("{TOKEN}.mask_bias"), [1, width])];
                 tensors.extend(mlp.tensors(&format!("{TOKEN}.mlp"), width));
@@ -273,6 +275,7 @@ impl TokenPredictor {
         let mlp = MlpConfig {
             hidden: vec![sizes.hidden],
             output: 1, // the shapes are those that the configuration lists
+            norm: MlpNorm::Rows,
         };
         Some(Self {
             mask_bias: build.parameter(&format!("{TOKEN}.mask_bias")),

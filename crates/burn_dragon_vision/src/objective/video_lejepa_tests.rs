@@ -5,7 +5,7 @@ use crate::config::ObjectiveConfig;
 use crate::data::{Data, DatasetConfig, PictureShape};
 use crate::encoder::testing::{check_directions, gradients};
 use crate::encoder::{BackboneKind, ModelConfig, PyramidConfig, StemKind};
-use crate::heads::MlpConfig;
+use crate::heads::{MlpConfig, MlpNorm};
 use crate::model::VisionModelConfig;
 use crate::objective::SigReg;
 use crate::picture::Colours;
@@ -26,6 +26,7 @@ fn config() -> VideoLejepaConfig {
         projector: MlpConfig {
             hidden: vec![12],
             output: 6,
+            norm: MlpNorm::Rows,
         },
         ..VideoLejepaConfig::default()
     }
