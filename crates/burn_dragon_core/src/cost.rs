@@ -9,7 +9,7 @@
 //! | read and write, recurrent form | `L * 4 n d` |
 //! | readout | `2 d V` |
 //!
-//! These hold for plain parts. A [full read](crate::read::Read::Full) costs `L * 4 n d` at any T, in place of the
+//! These hold for plain parts; a connector has a cost of its own (`connector/cost.rs`). A [full read](crate::read::Read::Full) costs `L * 4 n d` at any T, in place of the
 //! causal read. The formulas for generation and for the bytes of a step hold for causal reads.
 //!
 //! They count all neurons, active or not; where code skips inactive ones, it is faster than the counts suggest.
@@ -99,7 +99,8 @@ impl Cost {
     pub fn forward_flops_per_token(&self, tokens: usize) -> u64 {
         let c = &self.trunk;
         let read = c.read.mixer().flops(tokens, &c.memory());
-        (of(c.n_levels) * (of(6) * self.block() + read) + of(2) * self.readout()).0
+        let connector = c.connector.flops(c.n_levels, c.d_model);
+        (of(c.n_levels) * (of(6) * self.block() + read) + connector + of(2) * self.readout()).0
     }
 
     /// FLOPs of one token of training: forward once, backward twice as much.
@@ -196,7 +197,8 @@ impl Cost {
         let (c, chunk) = (&self.trunk, self.chunk(tokens));
         let (d, heads, rows) = (of(c.d_model), of(c.n_heads), of(lanes) * of(tokens));
         let streams = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(chunk) + of(1)))
-            + rows * (heads + of(5)) * d;
+            + rows * (heads + of(5)) * d
+            + rows * c.connector.kept(c.n_levels, c.d_model);
         let numbers =
             self.trained(lanes) + streams + self.once(rows, tokens) + self.buffers(lanes, tokens, chunk);
         allocated(numbers).0
@@ -294,7 +296,8 @@ impl Cost {
             1 => 0,
             several => several,
         };
-        let kept = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(length) + of(1)));
+        let kept = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(length) + of(1)))
+            + rows * c.connector.kept(c.n_levels, c.d_model);
         let of_window = window * (of(6) * of(c.n_neurons) + of(2) * heads * of(length));
         let memories = of(lanes) * of(windows) * self.block();
         let once = of(2) * rows * of(self.vocab) + of(tokens) * of(c.neurons_per_head());

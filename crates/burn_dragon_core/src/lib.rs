@@ -64,7 +64,7 @@ mod whole;
 pub mod api {
     pub use crate::backend::{Backend, BackendError, SelectedBackend};
     pub use crate::config::{ConfigError, DecayConfig, DragonConfig, TrunkConfig};
-    pub use crate::connector::Connector;
+    pub use crate::connector::{Connector, ConnectorWeights, HyperCoefficients, HyperConfig};
     pub use crate::cost::Cost;
     pub use crate::decoder::{Decoder, DecoderError, InferencePrecision};
     pub use crate::density::{Density, DensityProbe};

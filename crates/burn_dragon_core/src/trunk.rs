@@ -1,16 +1,17 @@
 //! Trunk: the levels and their shared weights. A family puts its input before it and its head behind it.
 //!
 //! ```text
-//! stream = enter(v)                               connector.rs
+//! stream = enter(v)                               connector/
 //! L times, with the same weights:
-//!     u = level(input(stream), rho)               level.rs: positions.rs, read.rs within it
-//!     stream = join(stream, u)                    connector.rs
-//! v = leave(stream)
+//!     u = level(stream.input, rho)                level.rs: positions.rs, read.rs within it
+//!     stream.join(u)                              connector/
+//! v = stream.output
 //! ```
 //!
 //! One loop, `Trunk::run`, computes every pass: from an empty memory or from a carried one, with or without probes.
 
 use crate::config::{ConfigError, DecayConfig, TrunkConfig};
+use crate::connector::{ConnectorWeights, Setting};
 use crate::free_memory::{FreeMemory, Need};
 use crate::initial::{ParameterBuilder, initial};
 use crate::level::{Contribution, Level};
@@ -23,7 +24,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_kernel::api::{Decay, DropoutMask, LevelWeights, Resets, Retention, Rotation};
 
-/// Trunk of a model: three matrices that all levels share, and the slopes of the decay if they are learnt.
+/// Trunk of a model: three matrices that all levels share, the slopes of the decay if they are learnt, and what the
+/// connector learns.
 ///
 /// In a model's field called `trunk`, its parameters have the plain names of the fields here, such as `decoder_x`; see
 /// [`ParameterPath`](crate::parameters::ParameterPath).
@@ -37,6 +39,8 @@ pub struct Trunk {
     pub encoder: Param<Tensor<2>>,
     /// Logarithms of the slopes of the decay, `[H]`; `None` unless they are learnt.
     pub decay: Option<Param<Tensor<1>>>,
+    /// What the connector learns; `None` for one that learns nothing.
+    pub connector: Option<ConnectorWeights>,
     #[module(skip)]
     config: TrunkConfig,
     #[module(skip)]
@@ -107,6 +111,7 @@ impl Trunk {
             decoder_y: build.parameter("decoder_y"),
             encoder: build.parameter("encoder"),
             decay: build.optional("decay"),
+            connector: ConnectorWeights::build(&config.connector, &mut build),
             config: config.clone(),
             rotations: Rotations::default(),
         })
@@ -176,14 +181,17 @@ impl Trunk {
         let tokens = v.dims()[2];
         let rotation = self.rotations.of_window(&self.config, &memory.positions, &v);
         let (level, view) = (self.level(rotation, &mut pass), pass.view());
-        let connector = self.config.connector.wiring(self.config.norm_eps);
+        let setting = Setting {
+            weights: self.connector.as_ref(),
+            eps: self.config.norm_eps,
+        };
+        let mut stream = self.config.connector.enter(v, setting);
         let mut next = Vec::with_capacity(memory.rho.len());
-        let mut stream = connector.enter(v);
         for (l, rho) in memory.rho.into_iter().enumerate() {
             let dropout = self.dropout(pass.dropout_seed, l);
-            let Contribution { u, rho, seen } = level.run(connector.input(&stream, l), rho, dropout, view);
-            stream = connector.join(stream, u, l);
-            pass.see(l, &seen, || connector.leave(stream.clone()));
+            let Contribution { u, rho, seen } = level.run(stream.input(), rho, dropout, view);
+            stream.join(u);
+            pass.see(l, &seen, || stream.output());
             next.push(rho);
         }
         let positions = memory.positions.into_iter();
@@ -191,7 +199,7 @@ impl Trunk {
             rho: next,
             positions: positions.map(|position| position + tokens as u64).collect(),
         };
-        (connector.leave(stream), memory)
+        (stream.output(), memory)
     }
 
     /// Slopes of the decay of memory, head by head, in 1/tokens; empty if memory does not fade.

@@ -27,6 +27,7 @@
 //! | [`DropoutMask`](api::DropoutMask) | a neuron is kept if a hash of its index is below a threshold |
 //! | [`adamw`](api::adamw) | one optimiser step of a parameter and its moments |
 //! | [`newton_schulz`](api::newton_schulz) | nearly semi-orthogonal form of a matrix |
+//! | [`sinkhorn`](api::sinkhorn) | small nonnegative matrices whose rows and columns sum to 1 |
 //! | [`sum_of_squares`](api::sum_of_squares) | sum of the squares of a gradient, for its norm |
 //!
 //! A backend implements its operations in one trait (`backend/`); `processor.rs` is the implementation for the
@@ -71,6 +72,7 @@ mod reach;
 mod retention;
 mod rotation;
 mod simd;
+mod sinkhorn;
 mod sum_of_squares;
 #[cfg(test)]
 mod testing;
@@ -108,6 +110,7 @@ pub mod api {
     pub use crate::reach::Reach;
     pub use crate::retention::{Decay, Resets, Retention, WriteOrder};
     pub use crate::rotation::{Frequencies, Rotation};
+    pub use crate::sinkhorn::{SINKHORN_EPS, SinkhornForm, sinkhorn};
     pub use crate::sum_of_squares::sum_of_squares;
 
     /// Memories of the places of a graph.
@@ -147,6 +150,7 @@ pub mod api {
         pub use crate::pyramid::reference as pyramid_reference;
         pub use crate::retention::reference as retention_reference;
         pub use crate::rotation::reference as rotation_reference;
+        pub use crate::sinkhorn::reference as sinkhorn_reference;
         pub use crate::sum_of_squares::reference as sum_of_squares_reference;
     }
 }

@@ -8,7 +8,10 @@ use crate::backend::partition::PartitionLevelOn;
 use crate::backend::{DragonBackend, Operation, conversions};
 use crate::flex::{contiguous, tensor};
 use crate::level::{backward, cpu, halves};
-use crate::{adamw, cross_entropy, graph, join, local_grid, newton_schulz, norm, partition, sum_of_squares};
+use crate::sinkhorn::SinkhornForm;
+use crate::{
+    adamw, cross_entropy, graph, join, local_grid, newton_schulz, norm, partition, sinkhorn, sum_of_squares,
+};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{DType, Float, Int, Tensor};
@@ -127,6 +130,14 @@ impl DragonBackend for Flex {
 
     fn newton_schulz(matrices: FlexTensor, iterations: usize) -> FlexTensor {
         newton_schulz::cpu::newton_schulz(contiguous(matrices), iterations)
+    }
+
+    fn sinkhorn(logits: &FlexTensor, form: SinkhornForm, rounds: usize) -> FlexTensor {
+        sinkhorn::cpu::sinkhorn(&contiguous(logits.clone()), form, rounds)
+    }
+
+    fn sinkhorn_back(logits: &FlexTensor, d: FlexTensor, form: SinkhornForm, rounds: usize) -> FlexTensor {
+        sinkhorn::cpu::sinkhorn_back(&contiguous(logits.clone()), &contiguous(d), form, rounds)
     }
 
     fn local_grid(input: LocalGridOn<Self>, keep: bool) -> LocalGridRun<Self, Self::LocalGrid> {

@@ -31,6 +31,13 @@ pub struct ModelConfig {
     /// Decay of the memory. If absent, the memory does not decay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decay: Option<DecayConfig>,
+    /// Connector between levels. If absent, `norm(v + norm(u))` after each level.
+    #[serde(skip_serializing_if = "is_plain")]
+    pub connector: Connector,
+}
+
+fn is_plain(connector: &Connector) -> bool {
+    *connector == Connector::Plain
 }
 
 impl From<DragonConfig> for ModelConfig {
@@ -46,6 +53,7 @@ impl From<DragonConfig> for ModelConfig {
             norm_eps: c.norm_eps,
             init_std: c.init_std,
             decay: c.decay,
+            connector: c.connector,
         }
     }
 }
@@ -80,7 +88,7 @@ impl ModelConfig {
             init_std: self.init_std,
             decay: self.decay.clone(),
             positions: Positions::Rotary,
-            connector: Connector::Plain,
+            connector: self.connector.clone(),
         };
         config.validate()?;
         Ok(config)

@@ -282,11 +282,15 @@ mod tests {
         assert!(text.ends_with(r#""positions":"none"}"#), "{text}");
         assert_eq!(serde_json::from_str::<DragonConfig>(&text).unwrap(), config);
         for (key, value, known) in [
-            ("positions", "spiral", "`rotary` or `none`"),
-            ("connector", "hyper", "`plain`"),
-            ("read", "full", "unknown field `read`"),
+            ("positions", r#""spiral""#, "`rotary` or `none`"),
+            (
+                "connector",
+                r#"{"type":"hyper"}"#,
+                "`plain`, `attention_residual`",
+            ),
+            ("read", r#""full""#, "unknown field `read`"),
         ] {
-            let text = text.replace(r#""positions":"none""#, &format!(r#""{key}":"{value}""#));
+            let text = text.replace(r#""positions":"none""#, &format!(r#""{key}":{value}"#));
             let error = serde_json::from_str::<DragonConfig>(&text)
                 .unwrap_err()
                 .to_string();

@@ -109,6 +109,7 @@ impl TrunkConfig {
         if self.decay.as_ref().is_some_and(DecayConfig::learnable) {
             tensors.push(TensorShape::new("decay", [heads]));
         }
+        tensors.extend(self.connector.tensors(self.n_levels, width));
         tensors
     }
 
@@ -143,6 +144,7 @@ impl TrunkConfig {
             });
         }
         self.check_numbers()?;
+        self.connector.validate(self.n_levels, self.d_model)?;
         self.decay
             .as_ref()
             .map_or(Ok(()), |decay| self.check_decay(decay))

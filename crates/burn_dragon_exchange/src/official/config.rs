@@ -197,7 +197,7 @@ impl OfficialConfig {
         if config.decay.is_some() {
             return Err("its memory decays (`decay`), which the official model has no setting for".into());
         }
-        if (config.positions, config.connector) != (Positions::Rotary, Connector::Plain) {
+        if config.positions != Positions::Rotary || config.connector != Connector::Plain {
             return Err(
                 "its `positions` or its `connector` is of a kind that the official model does not have"
                     .into(),

@@ -11,6 +11,7 @@ pub(crate) mod local_grid;
 pub(crate) mod partition;
 
 use crate::decode::device::{DeviceStreams, ParametersOn};
+use crate::sinkhorn::SinkhornForm;
 use adamw::AdamWStep;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, OpsKind};
@@ -51,6 +52,8 @@ pub(crate) enum Operation {
     AdamW,
     /// [`newton_schulz`](crate::newton_schulz::newton_schulz()).
     NewtonSchulz,
+    /// [`sinkhorn`](crate::sinkhorn::sinkhorn()).
+    Sinkhorn,
     /// [`local_grid`](crate::local_grid::local_grid()).
     LocalGrid,
     /// [`partition_level`](crate::partition::partition_level()).
@@ -211,6 +214,21 @@ pub(crate) trait DragonBackend: Backend {
 
     /// Newton-Schulz iterations on each of `[M, R, C]`.
     fn newton_schulz(matrices: FloatTensor<Self>, iterations: usize) -> FloatTensor<Self>;
+
+    /// Each of `[M, n, n]` after so many rounds of Sinkhorn.
+    fn sinkhorn(_logits: &FloatTensor<Self>, _form: SinkhornForm, _rounds: usize) -> FloatTensor<Self> {
+        unreachable!("a backend that computes Sinkhorn has this function")
+    }
+
+    /// The gradient of the logits.
+    fn sinkhorn_back(
+        _logits: &FloatTensor<Self>,
+        _d: FloatTensor<Self>,
+        _form: SinkhornForm,
+        _rounds: usize,
+    ) -> FloatTensor<Self> {
+        unreachable!("a backend that computes Sinkhorn has this function")
+    }
 
     /// A step on a grid, and the data that its gradient needs, if `keep`.
     fn local_grid(_input: LocalGridOn<Self>, _keep: bool) -> LocalGridRun<Self, Self::LocalGrid> {

@@ -160,6 +160,7 @@ mod tests {
             "dataset.validation.type",
             "dataset.tokenizer.special_tokens",
             "model.decay.slopes",
+            "model.connector.streams",
         ] {
             assert!(keys.contains(key), "{key} is not among the keys tried");
         }

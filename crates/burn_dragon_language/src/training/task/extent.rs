@@ -20,6 +20,7 @@ impl LanguageTask {
         let neurons = model.n_neurons / model.n_heads;
         (model.n_heads, model.n_neurons, model.n_levels) = (to.heads, neurons * to.heads, to.levels);
         model.decay = model.decay.as_ref().map(|decay| decay.of_heads(to.heads));
+        model.connector = model.connector.of_levels(to.levels);
         self.model_config = model.with_vocabulary(self.model_config.vocab_size)?;
         if self.order.streams().is_none() && to.lanes != self.config.training.batch_size {
             self.config.training.batch_size = to.lanes;

@@ -1,0 +1,114 @@
+//! Manifold-constrained hyper-connections (mHC, arXiv:2512.24880): n streams, mixed before and after each level.
+//!
+//! ```text
+//! x = [v, ..., v]                                     [B, T, n, D]
+//! input of a level = norm(pre x)                      pre [n], of each token: coefficients.rs
+//! x = res x + post (outer) norm(u)                    res [n, n], nearly doubly stochastic
+//! output = norm(mean of the streams)
+//! ```
+//!
+//! The paper sums the streams at the end; with the norm a mean is the same. What a level adds is normed, as in the plain
+//! form, and its outer norm is left out, since the mixture is not a residual sum that grows.
+//!
+//! With `coefficients = "static"` it is the public implementation's form: one mixture for all tokens and levels, a branch
+//! with a residual sum of its own, and a norm of the streams.
+//!
+//! ```text
+//! x = norm(res x + post (outer) norm(v + norm(u))),  v = norm(pre x)
+//! ```
+
+mod coefficients;
+mod config;
+
+pub use config::{HyperCoefficients, HyperConfig};
+
+use super::{Setting, Stream};
+use burn::tensor::Tensor;
+use burn_dragon_kernel::api::{join, norm};
+use coefficients::{Coefficients, Mapping};
+
+/// The stream of `mhc`.
+pub(super) struct Hyper {
+    mapping: Mapping,
+    eps: f64,
+    is_static: bool,
+    /// Number of levels that have been joined.
+    level: usize,
+    /// `[B, T, n, D]`.
+    x: Tensor<4>,
+    /// Coefficients of the level that is being computed, and its input.
+    now: Option<(Coefficients, Tensor<4>)>,
+}
+
+impl Hyper {
+    /// # Panics
+    /// If the coefficients have no weights.
+    pub(super) fn new(v: Tensor<4>, config: &HyperConfig, setting: Setting<'_>) -> Self {
+        let [lanes, _, tokens, width] = v.dims();
+        let x = v.reshape([lanes, tokens, 1, width]).repeat_dim(2, config.streams);
+        Self {
+            mapping: Mapping::new(config, setting),
+            eps: setting.eps,
+            is_static: config.coefficients == HyperCoefficients::Static,
+            level: 0,
+            x,
+            now: None,
+        }
+    }
+
+    /// `[B, 1, T, D]` from `[B, T, D]` in any form.
+    fn as_stream<const R: usize>(&self, v: Tensor<R>) -> Tensor<4> {
+        let [lanes, tokens, _, width] = self.x.dims();
+        v.reshape([lanes, 1, tokens, width])
+    }
+}
+
+/// `pre x`, `[B, T, 1, D]`.
+fn read(x: &Tensor<4>, coefficients: &Coefficients) -> Tensor<4> {
+    let [lanes, tokens, streams, _] = x.dims();
+    let pre = coefficients.pre.clone().reshape([lanes, tokens, streams, 1]);
+    (x.clone() * pre).sum_dim(2)
+}
+
+/// `res x + post (outer) y`, for `y` of `[B, 1, T, D]`.
+fn write(x: &Tensor<4>, coefficients: &Coefficients, y: Tensor<4>) -> Tensor<4> {
+    let [lanes, tokens, streams, width] = x.dims();
+    let post = coefficients.post.clone().reshape([lanes, tokens, streams, 1]);
+    let added = y.reshape([lanes, tokens, 1, width]) * post;
+    let mixed = (0..streams).map(|from| {
+        // What each stream gets from one of them.
+        let share = coefficients.res.clone().narrow(2, from, 1);
+        x.clone().narrow(2, from, 1) * share.reshape([lanes, tokens, streams, 1])
+    });
+    mixed.fold(added, |sum, term| sum + term)
+}
+
+impl Stream for Hyper {
+    fn input(&mut self) -> Tensor<4> {
+        let coefficients = self.mapping.coefficients(&self.x, self.level, self.eps);
+        let input = norm(self.as_stream(read(&self.x, &coefficients)), self.eps);
+        self.now = Some((coefficients, input.clone()));
+        input
+    }
+
+    fn join(&mut self, u: Tensor<4>) {
+        let Some((coefficients, input)) = self.now.take() else {
+            unreachable!("a level has an input before it has an output");
+        };
+        let branch = match self.is_static {
+            true => join(input, u, self.eps),
+            false => norm(u, self.eps),
+        };
+        let x = write(&self.x, &coefficients, branch);
+        self.x = if self.is_static { norm(x, self.eps) } else { x };
+        self.level += 1;
+    }
+
+    fn output(&self) -> Tensor<4> {
+        norm(self.as_stream(self.x.clone().mean_dim(2)), self.eps)
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
