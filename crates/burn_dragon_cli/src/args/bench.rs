@@ -1,7 +1,7 @@
 //! Arguments of `dragon bench`.
 
 use super::{BackendArgs, precision};
-use burn_dragon::api::core::Precision;
+use burn_dragon::api::core::{Connector, Precision};
 use burn_dragon_train::api::TrainingPrecision;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -65,6 +65,9 @@ pub struct SubjectArgs {
     /// Number of neurons in all heads together
     #[arg(long, value_name = "N", default_value_t = 4096)]
     pub neurons: usize,
+    /// Kind of connector between levels (model.connector), with its defaults
+    #[arg(long, value_name = "KIND", value_parser = connector, default_value = "plain")]
+    pub connector: Connector,
     /// Share of active x, for random weights with thresholds; without it, plain random weights (about a half)
     #[arg(long, value_name = "X")]
     pub density: Option<f64>,
@@ -72,7 +75,7 @@ pub struct SubjectArgs {
     #[arg(
         long,
         value_name = "MODEL",
-        conflicts_with_all = ["levels", "d_model", "heads", "neurons", "density"]
+        conflicts_with_all = ["levels", "d_model", "heads", "neurons", "connector", "density"]
     )]
     pub weights: Option<PathBuf>,
     /// Configuration of official .safetensors
@@ -225,6 +228,11 @@ fn training_precision(name: &str) -> Result<TrainingPrecision, &'static str> {
     .into_iter()
     .find(|precision| precision.to_string() == name)
     .ok_or("expected f32, bf16 or auto")
+}
+
+/// A connector by its name.
+fn connector(name: &str) -> Result<Connector, String> {
+    serde_json::from_value(serde_json::json!({ "type": name })).map_err(|error| error.to_string())
 }
 
 fn count(text: &str) -> Result<usize, String> {

@@ -102,10 +102,14 @@ impl Report {
             format!(", {} of {} {what}", percent(share), rate(whole, unit))
         };
         let Activity { x, pairs, y } = self.activity;
+        let joined = match c.connector.name() {
+            "plain" => String::new(),
+            kind => format!(" joined by {kind}"),
+        };
         let mut lines = vec![
             format!(
-                "{:<8} {} levels, width {}, {} heads, {} neurons ({}); {}",
-                self.bench, c.n_levels, c.d_model, c.n_heads, c.n_neurons, self.weights, self.reads
+                "{:<8} {} levels{}, width {}, {} heads, {} neurons ({}); {}",
+                self.bench, c.n_levels, joined, c.d_model, c.n_heads, c.n_neurons, self.weights, self.reads
             ),
             format!(
                 "on       {}, {} threads, {}",
@@ -179,6 +183,7 @@ impl Report {
         let mut object = json!({
             "bench": self.bench,
             "levels": c.n_levels,
+            "connector": c.connector.name(),
             "d_model": c.d_model,
             "heads": c.n_heads,
             "neurons": c.n_neurons,

@@ -165,6 +165,7 @@ fn config_of(args: &SubjectArgs, dropout: f64) -> DragonConfig {
         n_heads: args.heads,
         n_neurons: args.neurons,
         dropout,
+        connector: args.connector.clone(),
         ..DragonConfig::small()
     }
 }

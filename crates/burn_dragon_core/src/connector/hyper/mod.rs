@@ -65,9 +65,9 @@ impl Hyper {
 
 /// `pre x`, `[B, T, 1, D]`.
 fn read(x: &Tensor<4>, coefficients: &Coefficients) -> Tensor<4> {
-    let [lanes, tokens, streams, _] = x.dims();
-    let pre = coefficients.pre.clone().reshape([lanes, tokens, streams, 1]);
-    (x.clone() * pre).sum_dim(2)
+    let [lanes, tokens, streams, width] = x.dims();
+    let pre = coefficients.pre.clone().reshape([lanes * tokens, 1, streams]);
+    pre.matmul(of_tokens(x)).reshape([lanes, tokens, 1, width])
 }
 
 /// `res x + post (outer) y`, for `y` of `[B, 1, T, D]`.
@@ -75,12 +75,14 @@ fn write(x: &Tensor<4>, coefficients: &Coefficients, y: Tensor<4>) -> Tensor<4> 
     let [lanes, tokens, streams, width] = x.dims();
     let post = coefficients.post.clone().reshape([lanes, tokens, streams, 1]);
     let added = y.reshape([lanes, tokens, 1, width]) * post;
-    let mixed = (0..streams).map(|from| {
-        // What each stream gets from one of them.
-        let share = coefficients.res.clone().narrow(2, from, 1);
-        x.clone().narrow(2, from, 1) * share.reshape([lanes, tokens, streams, 1])
-    });
-    mixed.fold(added, |sum, term| sum + term)
+    let mixed = coefficients.res.clone().matmul(of_tokens(x));
+    mixed.reshape([lanes, tokens, streams, width]) + added
+}
+
+/// The streams of each token, `[B*T, n, D]`.
+fn of_tokens(x: &Tensor<4>) -> Tensor<3> {
+    let [lanes, tokens, streams, width] = x.dims();
+    x.clone().reshape([lanes * tokens, streams, width])
 }
 
 impl Stream for Hyper {

@@ -72,3 +72,17 @@ fn a_layer_of_two_streams_is_that_of_the_equation() {
         &[5.326_050_3, 5.042_561_9, 6.841_259_2, 2.757_474_9],
     );
 }
+
+/// A mixture of two streams is always its own transpose: three tell rows from columns.
+#[test]
+fn a_stream_gets_its_row_of_the_mixture() {
+    let coefficients = Coefficients {
+        pre: tensor(&[1.0, 10.0, 100.0], [1, 1, 3]),
+        post: tensor(&[0.0, 0.0, 2.0], [1, 1, 3]),
+        res: tensor(&[0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0], [1, 3, 3]),
+    };
+    let x = tensor(&[1.0, 2.0, 3.0], [1, 1, 3, 1]);
+    near(&values(read(&x, &coefficients)), &[321.0]);
+    let y = tensor(&[5.0], [1, 1, 1, 1]);
+    near(&values(write(&x, &coefficients, y)), &[2.0, 3.0, 11.0]);
+}
