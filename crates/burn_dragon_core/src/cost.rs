@@ -198,7 +198,8 @@ impl Cost {
         let (d, heads, rows) = (of(c.d_model), of(c.n_heads), of(lanes) * of(tokens));
         let streams = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(chunk) + of(1)))
             + rows * (heads + of(5)) * d
-            + rows * c.connector.kept(c.n_levels, c.d_model);
+            + rows * c.connector.kept(c.n_levels, c.d_model)
+            + self.polar(rows, tokens);
         let numbers =
             self.trained(lanes) + streams + self.once(rows, tokens) + self.buffers(lanes, tokens, chunk);
         allocated(numbers).0
@@ -252,6 +253,16 @@ impl Cost {
     /// Number of tokens that a level reads at once, of a window of `tokens`.
     fn chunk(&self, tokens: usize) -> usize {
         chunk_length(tokens, self.trunk.d_model.min(usize::MAX / 8), false)
+    }
+
+    /// What polar keys keep, which no kernel makes: activities, lengths, queries, keys with their parts, and scores, in f32
+    /// values.
+    fn polar(&self, rows: Count, tokens: usize) -> Count {
+        let c = &self.trunk;
+        if c.positions.is_of_pairs() {
+            return of(0);
+        }
+        of(c.n_levels) * rows * (of(12) * of(c.n_neurons) + of(2) * of(c.n_heads) * of(tokens))
     }
 
     /// Buffers of all threads that compute heads of lanes, in f32 values.

@@ -1,6 +1,7 @@
 //! Initial weights, and a builder of parameters from weights by name.
 
 use crate::config::{DecayConfig, TrunkConfig};
+use crate::positions::{PhaseStart, PopeConfig, Positions};
 use crate::seed::{Rng, derive};
 use crate::shapes::TensorShape;
 use burn::module::Param;
@@ -13,6 +14,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 /// For [`Trunk::from_weights`](crate::trunk::Trunk::from_weights), and for the other tensors of a family.
 pub fn initial(config: &TrunkConfig, seed: u64) -> impl FnMut(&str, &[usize]) -> TensorData + use<> {
     let (std, decay, connector) = (config.init_std, config.decay.clone(), config.connector.clone());
+    let positions = config.positions;
     let of_connector = move |name: &str, shape: &[usize]| {
         let field = name.strip_prefix("connector.")?;
         let values = connector.initial(field, shape)?;
@@ -20,8 +22,24 @@ pub fn initial(config: &TrunkConfig, seed: u64) -> impl FnMut(&str, &[usize]) ->
     };
     move |name, shape| match (name, &decay) {
         ("decay", Some(decay)) => logarithms(decay, shape),
+        ("phase", _) if !positions.is_of_pairs() => phases(positions, derive(seed, name, 0, 0), shape),
         _ => of_connector(name, shape).unwrap_or_else(|| drawn(std, derive(seed, name, 0, 0), shape)),
     }
+}
+
+fn phases(positions: Positions, seed: u64, shape: &[usize]) -> TensorData {
+    let mut rng = Rng::new(seed);
+    let size = shape.iter().product::<usize>();
+    let values: Vec<f32> = (0..size)
+        .map(|_| match positions {
+            Positions::Pope(PopeConfig {
+                phase: PhaseStart::Uniform,
+                ..
+            }) => (-std::f64::consts::TAU * rng.uniform()) as f32,
+            _ => 0.0,
+        })
+        .collect();
+    TensorData::new(values, shape)
 }
 
 fn logarithms(decay: &DecayConfig, shape: &[usize]) -> TensorData {

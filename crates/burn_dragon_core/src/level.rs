@@ -1,12 +1,13 @@
 //! Level: one pass through the shared block.
 //!
 //! ```text
-//! x = relu(v decoder_x);  q = rotate(x)
+//! x = relu(v decoder_x);  q = rotate(x)       queries and keys: positions/keys.rs
 //! a = norm(read of q)                         the read: read.rs
 //! y = relu(a decoder_y) * x
 //! u = dropout(y) encoder                      added to the stream: connector.rs
 //! ```
 
+use crate::positions::Keys;
 use crate::read::{Operands, Read};
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::expert::level_reference;
@@ -22,6 +23,8 @@ pub struct Level {
     pub weights: LevelWeights,
     /// Angles of the window's positions.
     pub rotation: Rotation,
+    /// How queries and keys are made.
+    pub keys: Keys,
     /// Kind of read.
     pub read: Read,
     /// Decay and resets of memory.
@@ -95,8 +98,8 @@ impl Level {
         dropout: Option<DropoutMask>,
         view: View,
     ) -> Contribution {
-        let mixer = self.read.mixer();
-        match (view, mixer.reach()) {
+        let reach = self.read.mixer().reach().filter(|_| self.keys.are_pairs());
+        match (view, reach) {
             (View::Activities, _) => self.defined(v, rho, dropout),
             (_, Some(reach)) => seen(level(self.input(v, rho, dropout, view, reach))),
             (_, None) => self.by_halves(v, rho, dropout, view),
@@ -145,8 +148,10 @@ impl Level {
         v: Tensor<4>,
         rho: Option<Tensor<4>>,
     ) -> (Tensor<4>, Option<Tensor<4>>) {
+        let (q, keys) = self.keys.of(x, &self.rotation);
         self.read.mixer().read(Operands {
-            q: self.rotation.rotate(x),
+            q,
+            keys,
             v,
             rho,
             retention: &self.retention,
@@ -213,6 +218,7 @@ mod tests {
                     drawn([1, heads * neurons, width]).squeeze_dim::<2>(0),
                 ),
                 rotation: Frequencies::new(100.0, neurons).rotation(&[5], tokens, DType::F32, &device),
+                keys: Keys::Pairs,
                 read,
                 retention: Retention::default(),
                 eps: 1e-5,

@@ -72,7 +72,7 @@ pub mod api {
     pub use crate::free_memory::{FreeMemory, MemoryError, Need, Size};
     pub use crate::loss::{cross_entropy, token_losses};
     pub use crate::pass::Pass;
-    pub use crate::positions::Positions;
+    pub use crate::positions::{Magnitude, PhaseStart, PopeConfig, Positions};
     pub use crate::read::Read;
     pub use crate::shapes::{MemoryShape, TensorShape};
     pub use crate::state::{DragonState, StateError};
@@ -102,6 +102,7 @@ pub mod api {
         pub use crate::initial::{ParameterBuilder, initial};
         pub use crate::level::{Contribution, Level, Seen, View};
         pub use crate::parameters::{ParameterPath, load, named, named_shapes, snapshot};
+        pub use crate::positions::Keys;
         pub use crate::range::Range;
         pub use crate::seed::{Rng, derive};
         pub use crate::synthetic::{activity, of_density};

@@ -3,7 +3,8 @@
 use crate::shapes::MemoryShape;
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::{
-    Credit, Reach, Retention, causal_read, causal_read_with_memory, full_read, full_read_with_memory,
+    Credit, Reach, Retention, causal_read_by_keys, causal_read_by_keys_with_memory, full_read,
+    full_read_with_memory,
 };
 use serde::{Deserialize, Serialize};
 use std::num::Saturating;
@@ -56,8 +57,10 @@ impl Read {
 
 /// Operands of a read.
 pub(crate) struct Operands<'a> {
-    /// Queries, which are also the keys, `[B, H, T, K]`.
+    /// Queries, `[B, H, T, K]`.
     pub q: Tensor<4>,
+    /// Keys, if they are not the queries; for a causal read.
+    pub keys: Option<Tensor<4>>,
     /// Values, `[B, 1, T, D]`.
     pub v: Tensor<4>,
     /// Memory before the window, `[B, H, K, D]`, if one is carried.
@@ -96,15 +99,17 @@ impl Mixer for Causal {
     fn read(&self, operands: Operands<'_>) -> (Tensor<4>, Option<Tensor<4>>) {
         let Operands {
             q,
+            keys,
             v,
             rho,
             retention,
             credit,
         } = operands;
+        let keys = keys.unwrap_or_else(|| q.clone());
         match rho {
-            None => (causal_read(q, v, retention, credit), None),
+            None => (causal_read_by_keys(q, keys, v, retention, credit), None),
             Some(rho) => {
-                let (read, rho) = causal_read_with_memory(q, v, rho, retention, credit);
+                let (read, rho) = causal_read_by_keys_with_memory(q, keys, v, rho, retention, credit);
                 (read, Some(rho))
             }
         }

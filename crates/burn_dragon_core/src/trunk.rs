@@ -16,6 +16,7 @@ use crate::free_memory::{FreeMemory, Need};
 use crate::initial::{ParameterBuilder, initial};
 use crate::level::{Contribution, Level};
 use crate::pass::Pass;
+use crate::positions::Keys;
 use crate::rotations::Rotations;
 use crate::seed::derive;
 use crate::shapes::MemoryShape;
@@ -39,6 +40,8 @@ pub struct Trunk {
     pub encoder: Param<Tensor<2>>,
     /// Logarithms of the slopes of the decay, `[H]`; `None` unless they are learnt.
     pub decay: Option<Param<Tensor<1>>>,
+    /// Phases of polar keys, `[H, N]`, in radians; `None` for other positions.
+    pub phase: Option<Param<Tensor<2>>>,
     /// What the connector learns; `None` for one that learns nothing.
     pub connector: Option<ConnectorWeights>,
     #[module(skip)]
@@ -111,6 +114,7 @@ impl Trunk {
             decoder_y: build.parameter("decoder_y"),
             encoder: build.parameter("encoder"),
             decay: build.optional("decay"),
+            phase: build.optional("phase"),
             connector: ConnectorWeights::build(&config.connector, &mut build),
             config: config.clone(),
             rotations: Rotations::default(),
@@ -245,6 +249,7 @@ impl Trunk {
         Level {
             weights: self.weights(),
             rotation,
+            keys: Keys::new(self.config.positions, self.phase.as_ref().map(Param::val)),
             read: self.config.read,
             retention: self.retention(std::mem::take(&mut pass.resets)),
             eps: self.config.norm_eps,

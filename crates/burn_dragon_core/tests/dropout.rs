@@ -5,7 +5,7 @@
 mod subject;
 
 use burn::tensor::{DType, Device, Int, Tensor};
-use burn_dragon_core::api::expert::{Level, View, derive};
+use burn_dragon_core::api::expert::{Keys, Level, View, derive};
 use burn_dragon_core::api::{Credit, Dragon, DragonConfig, Pass, Precision, Read};
 use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Retention, join, norm};
 use subject::{config, dragon, values};
@@ -31,6 +31,7 @@ fn with_masks(dragon: &Dragon, tokens: Tensor<2, Int>, masks: &[DropoutMask]) ->
             dragon.trunk.encoder.val(),
         ),
         rotation: config.frequencies().rotation(&[0], length, DType::F64, &device),
+        keys: Keys::default(),
         read: Read::Causal,
         retention: Retention::default(),
         eps: config.norm_eps,

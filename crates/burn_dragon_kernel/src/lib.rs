@@ -81,7 +81,9 @@ mod testing;
 pub mod api {
     pub use crate::activity::Activity;
     pub use crate::adamw::{AdamWStep, Moments, adamw};
-    pub use crate::causal_read::{Credit, causal_read, causal_read_with_memory};
+    pub use crate::causal_read::{
+        Credit, causal_read, causal_read_by_keys, causal_read_by_keys_with_memory, causal_read_with_memory,
+    };
     pub use crate::cross_entropy::cross_entropy;
     pub use crate::decode::{
         Ahead, Decode, DeviceDecode, DeviceParameters, Drawn, Parameters, Sizes, Weights,

@@ -28,16 +28,19 @@ pub struct ModelConfig {
     pub norm_eps: f64,
     /// Standard deviation of the initial weights, N(0, `init_std`); 1.1e-19 to 1000.
     pub init_std: f64,
+    /// Positions of tokens. If absent, rotary: pairs of neurons turn.
+    #[serde(skip_serializing_if = "is_default")]
+    pub positions: Positions,
     /// Decay of the memory. If absent, the memory does not decay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decay: Option<DecayConfig>,
     /// Connector between levels. If absent, `norm(v + norm(u))` after each level.
-    #[serde(skip_serializing_if = "is_plain")]
+    #[serde(skip_serializing_if = "is_default")]
     pub connector: Connector,
 }
 
-fn is_plain(connector: &Connector) -> bool {
-    *connector == Connector::Plain
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl From<DragonConfig> for ModelConfig {
@@ -52,6 +55,7 @@ impl From<DragonConfig> for ModelConfig {
             rope_theta: c.rope_theta,
             norm_eps: c.norm_eps,
             init_std: c.init_std,
+            positions: c.positions,
             decay: c.decay,
             connector: c.connector,
         }
@@ -87,7 +91,7 @@ impl ModelConfig {
             norm_eps: self.norm_eps,
             init_std: self.init_std,
             decay: self.decay.clone(),
-            positions: Positions::Rotary,
+            positions: self.positions,
             connector: self.connector.clone(),
         };
         config.validate()?;

@@ -1,5 +1,7 @@
 //! Memory of a training step, in a process of its own.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 use burn::tensor::{Device, Distribution, Tensor};
 use burn_dragon_core::api::FreeMemory;
 use burn_dragon_vision::api::{Colours, DenseRead, Hidden, ModelConfig, VisionEncoder, VisionPass};

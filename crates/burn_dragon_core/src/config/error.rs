@@ -59,4 +59,10 @@ pub enum ConfigError {
          leave model.decay out, or use model.read = \"causal\""
     )]
     DecayWithoutOrder,
+    /// Polar positions are combined with a read without order.
+    #[error(
+        "model.positions = \"pope\" has keys that are not the queries, which model.read = \"full\" does not know; \
+         use model.positions = \"rotary\" or \"none\", or model.read = \"causal\""
+    )]
+    PolarWithoutOrder,
 }

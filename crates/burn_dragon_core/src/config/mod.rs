@@ -282,7 +282,7 @@ mod tests {
         assert!(text.ends_with(r#""positions":"none"}"#), "{text}");
         assert_eq!(serde_json::from_str::<DragonConfig>(&text).unwrap(), config);
         for (key, value, known) in [
-            ("positions", r#""spiral""#, "`rotary` or `none`"),
+            ("positions", r#""spiral""#, "`rotary`, `none`, `pope`"),
             (
                 "connector",
                 r#"{"type":"hyper"}"#,

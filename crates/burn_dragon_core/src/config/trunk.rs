@@ -109,13 +109,14 @@ impl TrunkConfig {
         if self.decay.as_ref().is_some_and(DecayConfig::learnable) {
             tensors.push(TensorShape::new("decay", [heads]));
         }
+        tensors.extend(self.positions.tensors(heads, neurons));
         tensors.extend(self.connector.tensors(self.n_levels, width));
         tensors
     }
 
-    /// Whether the operation `decode` can compute this trunk: one stream and a causal read, with any positions.
+    /// Whether the operation `decode` can compute this trunk: one stream, a causal read and keys of pairs.
     pub(crate) fn is_plain(&self) -> bool {
-        self.connector == Connector::Plain && self.read == Read::Causal
+        self.connector == Connector::Plain && self.read == Read::Causal && self.positions.is_of_pairs()
     }
 
     /// Shape of the memories that the trunk carries.
@@ -123,7 +124,7 @@ impl TrunkConfig {
         MemoryShape {
             levels: self.n_levels,
             heads: self.n_heads,
-            keys: self.neurons_per_head(),
+            keys: self.neurons_per_head() * self.positions.numbers_per_neuron(),
             width: self.d_model,
         }
     }
@@ -144,6 +145,9 @@ impl TrunkConfig {
             });
         }
         self.check_numbers()?;
+        if !self.positions.is_of_pairs() && self.read != Read::Causal {
+            return Err(ConfigError::PolarWithoutOrder);
+        }
         self.connector.validate(self.n_levels, self.d_model)?;
         self.decay
             .as_ref()

@@ -8,7 +8,7 @@ impl DragonState {
     /// The same memory at position 0: the outputs for the tokens that follow are unchanged.
     ///
     /// Reads depend on differences of positions only. A key written at position s was rotated by `s` times the
-    /// frequency of its pair. Rotation of the memory's rows back by the lane's position p makes that `s - p`. The next
+    /// frequency of its pair, of two neurons or of the two numbers of a polar key. Rotation of the memory's rows back by the lane's position p makes that `s - p`. The next
     /// query, at position 0 instead of p, then has the same angle to it as before:
     ///
     /// ```text

@@ -49,12 +49,29 @@ impl Credit {
 /// # Panics
 /// If the shapes do not fit together.
 pub fn causal_read(q: Tensor<4>, v: Tensor<4>, retention: &Retention, credit: Credit) -> Tensor<4> {
+    causal_read_by_keys(q.clone(), q, v, retention, credit)
+}
+
+/// [`causal_read`] with keys that are not the queries: `read_t = sum over s < t of left(t, s) (q_t . k_s) v_s`.
+///
+/// # Shapes
+/// - `q`, `keys`: `[B, H, T, N]`
+///
+/// # Panics
+/// If the shapes do not fit together.
+pub fn causal_read_by_keys(
+    q: Tensor<4>,
+    keys: Tensor<4>,
+    v: Tensor<4>,
+    retention: &Retention,
+    credit: Credit,
+) -> Tensor<4> {
     let [lanes, heads, tokens, _] = q.dims();
     let width = v.dims()[3];
+    crate::assert_shape("causal_read", "keys", keys.dims(), q.dims());
     crate::assert_shape("causal_read", "v", v.dims(), [lanes, 1, tokens, width]);
     retention.check("causal_read", lanes, heads, tokens);
-    let keys = credit.stored(q.clone());
-    reference::causal_read(q, keys, credit.stored(v), retention)
+    reference::causal_read(q, credit.stored(keys), credit.stored(v), retention)
 }
 
 /// Causal read of `T` more tokens, and the memory after them (the recurrent form for one token, chunked for more).
@@ -76,14 +93,33 @@ pub fn causal_read_with_memory(
     retention: &Retention,
     credit: Credit,
 ) -> (Tensor<4>, Tensor<4>) {
+    causal_read_by_keys_with_memory(q.clone(), q, v, rho, retention, credit)
+}
+
+/// [`causal_read_with_memory`] with keys that are not the queries; the memory is that of the keys.
+///
+/// # Shapes
+/// - `q`, `keys`: `[B, H, T, N]`
+///
+/// # Panics
+/// If the shapes do not fit together.
+pub fn causal_read_by_keys_with_memory(
+    q: Tensor<4>,
+    keys: Tensor<4>,
+    v: Tensor<4>,
+    rho: Tensor<4>,
+    retention: &Retention,
+    credit: Credit,
+) -> (Tensor<4>, Tensor<4>) {
     let [lanes, heads, tokens, neurons] = q.dims();
     let width = v.dims()[3];
     let operation = "causal_read_with_memory";
+    crate::assert_shape(operation, "keys", keys.dims(), q.dims());
     crate::assert_shape(operation, "v", v.dims(), [lanes, 1, tokens, width]);
     crate::assert_shape(operation, "rho", rho.dims(), [lanes, heads, neurons, width]);
     retention.check(operation, lanes, heads, tokens);
     let is_constant = !rho.is_autodiff();
-    let (keys, v) = (credit.stored(q.clone()), credit.stored(v));
+    let (keys, v) = (credit.stored(keys), credit.stored(v));
     let (read, memory) = in_blocks(q, keys, v, credit.stored(rho), retention);
     let memory = if is_constant {
         memory.inner()

@@ -30,7 +30,7 @@ pub struct Vjepa21Config {
 
 /// Objective `video_lejepa`: projections of frames to come, with an isotropic distribution.
 ///
-/// For `model.type = "cellular"` or `"pyramid"`, whose memories last from frame to frame.
+/// For `model.backbone = "cellular"` or `"pyramid"`, whose memories last from frame to frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct VideoLejepaConfig {
@@ -194,7 +194,7 @@ impl VideoLejepaConfig {
         }
         if !matches!(config.model.kind, BackboneKind::Cellular | BackboneKind::Pyramid) {
             let reason = "is not \"cellular\" or \"pyramid\", whose memories last from frame to frame and predict the next one";
-            return refuse("model.type", reason.into());
+            return refuse("model.backbone", reason.into());
         }
         self.sigreg.validate()?;
         config.model.check_clips()
@@ -235,14 +235,14 @@ mod tests {
     fn a_clip_objective_that_cannot_be_is_refused_by_its_key() {
         let clips = "[dataset]\ntype = 'moving_glyphs'\n";
         let linear = "[model]\nstem = 'linear'\n";
-        let cellular = "[model]\ntype = 'cellular'\nstem = 'linear'\n";
+        let cellular = "[model]\nbackbone = 'cellular'\nstem = 'linear'\n";
         for (text, key) in [
             (format!("{linear}[objective]\ntype = 'vjepa21'"), "objective.type"),
             (format!("{clips}[objective]\ntype = 'mae'"), "objective.type"),
             (format!("{clips}[objective]\ntype = 'vjepa21'"), "model.stem"),
             (
                 format!("{clips}{linear}[objective]\ntype = 'video_lejepa'"),
-                "model.type",
+                "model.backbone",
             ),
             (
                 format!("{clips}{linear}[objective]\ntype = 'vjepa21'\ndepths = [2, 1]"),
@@ -258,9 +258,9 @@ mod tests {
             ),
             (
                 format!(
-                    "{clips}[model]\ntype = 'convolution'\nstem = 'linear'\n[objective]\ntype = 'vjepa21'"
+                    "{clips}[model]\nbackbone = 'convolution'\nstem = 'linear'\n[objective]\ntype = 'vjepa21'"
                 ),
-                "model.type",
+                "model.backbone",
             ),
             (
                 format!("{clips}{cellular}[objective]\ntype = 'video_lejepa'\ncontext = 8"),

@@ -83,7 +83,9 @@ impl VisionConfig {
 
 #[cfg(test)]
 mod tests {
+    use crate::encoder::BackboneKind;
     use crate::family::{BASE, Vision};
+    use crate::picture::Colours;
     use burn_dragon_train::api::{Layers, resolve};
 
     #[test]
@@ -97,6 +99,27 @@ mod tests {
             .collect();
         assert!(unsaid.is_empty(), "{unsaid:#?}");
         resolved.value.validate().unwrap();
+    }
+
+    /// A table whose `type` changes is replaced as a whole. The backbone is one key among others.
+    #[test]
+    fn another_backbone_leaves_the_pictures_of_a_file_below_as_they_are() {
+        let layers = Layers::new()
+            .embedded(BASE.path, BASE.text)
+            .unwrap()
+            .embedded(
+                "cifar10.toml",
+                "[model]\ncolours = 'rgb'\nimage_size = 64\nd_model = 96",
+            )
+            .unwrap()
+            .embedded("teacher.toml", "[model]\nbackbone = 'convolution'")
+            .unwrap();
+        let model = resolve::<Vision>(layers).unwrap().value.model;
+        assert_eq!(model.kind, BackboneKind::Convolution);
+        assert_eq!(
+            (model.colours, model.image_size, model.d_model),
+            (Colours::Rgb, 64, 96)
+        );
     }
 
     #[test]
@@ -120,7 +143,7 @@ mod tests {
                 "objective.hidden",
             ),
             (
-                &[mae, "model.stem=linear", "model.type=cellular"],
+                &[mae, "model.stem=linear", "model.backbone=cellular"],
                 "objective.hiding",
             ),
             (
@@ -136,9 +159,9 @@ mod tests {
                 "objective.views",
             ),
             (&["objective={ type = \"distill\" }"], "objective.teacher"),
-            (&["model.type=cellular", "model.summary=cls"], "model.summary"),
+            (&["model.backbone=cellular", "model.summary=cls"], "model.summary"),
             (
-                &["model.type=pyramid", "model.positions=rope_2d"],
+                &["model.backbone=pyramid", "model.positions=rope_2d"],
                 "model.positions",
             ),
             (&["model.cellular={}"], "model.cellular"),

@@ -75,7 +75,7 @@ pub struct MaeConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MaeHiding {
-    /// Nothing: the encoder reads the visible patches alone, for `model.type = "dense"` with a linear stem.
+    /// Nothing: the encoder reads the visible patches alone, for `model.backbone = "dense"` with a linear stem.
     #[default]
     Dropped,
     /// A learnt token.
@@ -313,7 +313,7 @@ impl MaeConfig {
         }
         let mixes = model.stem.mixes_patches();
         if self.hiding == MaeHiding::Dropped && (model.kind != BackboneKind::Dense || mixes) {
-            let reason = "is \"dropped\", which is for model.type = \"dense\" with a linear or identity stem, whose patches know \
+            let reason = "is \"dropped\", which is for model.backbone = \"dense\" with a linear or identity stem, whose patches know \
                           nothing of each other; set it to \"token\"";
             return refuse("objective.hiding", reason.into());
         }

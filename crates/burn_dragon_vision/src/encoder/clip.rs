@@ -53,7 +53,7 @@ impl ModelConfig {
         if self.kind == BackboneKind::Convolution {
             let reason = "is \"convolution\", which carries nothing from frame to frame; expected \"dense\", \"cellular\" or \
                           \"pyramid\" for clips";
-            return refuse("model.type", reason.into());
+            return refuse("model.backbone", reason.into());
         }
         if self.summary == Summary::Cls {
             return refuse("model.summary", "is \"cls\"; expected \"mean\" for clips".into());
@@ -224,7 +224,7 @@ impl VisionEncoder {
     fn check_way(&self, way: FrameByFrame, given: usize) -> Result<(), VisionError> {
         if !matches!(self.config.kind, BackboneKind::Cellular | BackboneKind::Pyramid) {
             let reason = "is not \"cellular\" or \"pyramid\", whose memories last from frame to frame";
-            return refuse("model.type", reason.into());
+            return refuse("model.backbone", reason.into());
         }
         if !(1..=given).contains(&way.observed) {
             let reason = format!("is {}; expected 1 to {given}, the frames of a clip", way.observed);

@@ -202,7 +202,7 @@ fn a_prediction_takes_time_and_changes_the_state_without_a_frame() {
         backprop_frames: None,
     };
     let refused = dense.follow(clip(&device), way, VisionPass::default());
-    assert!(refused.unwrap_err().to_string().starts_with("model.type"));
+    assert!(refused.unwrap_err().to_string().starts_with("model.backbone"));
 }
 
 #[test]

@@ -27,7 +27,7 @@ const ROPE_THETA: f64 = 65536.0;
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
     /// Backbone: whose memories a patch reads.
-    #[serde(rename = "type")]
+    #[serde(rename = "backbone")]
     pub kind: BackboneKind,
     /// Side of a picture in pixels (S), 1 to 1024. Pictures of other sizes are fitted by `dataset.fit`.
     pub image_size: usize,
@@ -355,7 +355,7 @@ impl ModelConfig {
             if given && self.kind != kind {
                 return refuse(
                     key,
-                    "is given, which is for another model.type; leave it out".into(),
+                    "is given, which is for another model.backbone; leave it out".into(),
                 );
             }
         }
@@ -368,7 +368,7 @@ impl ModelConfig {
         if self.kind == BackboneKind::Dense {
             return Ok(());
         }
-        let only_dense = "which is for model.type = \"dense\"";
+        let only_dense = "which is for model.backbone = \"dense\"";
         if self.summary == Summary::Cls {
             return refuse(
                 "model.summary",

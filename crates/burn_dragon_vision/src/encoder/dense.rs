@@ -13,7 +13,7 @@ use super::positions;
 use super::step::{Backbone, State, StepPass};
 use crate::error::VisionError;
 use burn::tensor::{Tensor, activation};
-use burn_dragon_core::api::expert::{Level, View, derive};
+use burn_dragon_core::api::expert::{Keys, Level, View, derive};
 use burn_dragon_core::api::structured::StepMode;
 use burn_dragon_core::api::{Credit, Read, Trunk};
 use burn_dragon_kernel::api::{
@@ -49,6 +49,7 @@ impl<'a> DenseSteps<'a> {
             level: Level {
                 weights: trunk.weights(),
                 rotation,
+                keys: Keys::default(),
                 read: Read::Full,
                 retention: Retention::default(),
                 eps: config.norm_eps,

@@ -307,7 +307,7 @@ impl VisionEncoder {
         let grid = self.config.grid();
         if let (Hidden::AllBut(_), true) = (hidden, self.config.kind != BackboneKind::Dense) {
             return Err(VisionError::Config {
-                key: "model.type",
+                key: "model.backbone",
                 reason: "is not \"dense\": the backbone needs all patches of the grid; put a token in place of hidden ones".into(),
             });
         }

@@ -44,7 +44,7 @@ const VJEPA: &[&str] = &[
 ];
 
 const LEJEPA: &[&str] = &[
-    "model.type=cellular",
+    "model.backbone=cellular",
     "objective.type=video_lejepa",
     "objective.context=2",
     "objective.teacher_decay=0.9",

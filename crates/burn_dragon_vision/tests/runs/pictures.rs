@@ -71,8 +71,8 @@ fn a_run_of_every_objective_goes_on_bit_for_bit_and_is_probed_beside_its_anchors
     ];
     for settings in [
         &[][..],
-        &["model.type=cellular"],
-        &["model.type=pyramid"],
+        &["model.backbone=cellular"],
+        &["model.backbone=pyramid"],
         &token,
         &dropped,
         &views,
@@ -104,7 +104,7 @@ fn a_student_learns_from_the_checkpoint_of_a_teacher() {
     let teacher = folder.path().join("teacher");
     train(
         &teacher,
-        &[SMALL, &["model.type=convolution", "model.d_model=20"]].concat(),
+        &[SMALL, &["model.backbone=convolution", "model.d_model=20"]].concat(),
     );
     let objective = format!(
         "objective={{ type = \"distill\", teacher = \"{}\", relation = 0.1 }}",

@@ -1,0 +1,229 @@
+//! Polar positions: one function in all forms, gradients, memories, rebase, decoding.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod subject;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_dragon_core::api::expert::{Rng, derive, load, snapshot};
+use burn_dragon_core::api::{
+    DecayConfig, Decoder, Dragon, DragonConfig, Magnitude, Pass, PhaseStart, PopeConfig, Positions, Read,
+    Resets, Trunk, TrunkConfig,
+};
+use subject::{TOKENS, of, same, stream, values};
+
+fn pope(magnitude: Magnitude) -> Positions {
+    Positions::Pope(PopeConfig {
+        magnitude,
+        phase: PhaseStart::Uniform,
+    })
+}
+
+fn kinds() -> [Positions; 4] {
+    [
+        pope(Magnitude::Identity),
+        pope(Magnitude::Softplus),
+        pope(Magnitude::ShiftedSoftplus),
+        Positions::PopeUpstream,
+    ]
+}
+
+fn config(positions: Positions) -> DragonConfig {
+    DragonConfig {
+        positions,
+        rope_theta: 100.0,
+        ..subject::config()
+    }
+}
+
+#[test]
+fn any_split_of_a_stream_is_the_same_function_with_decay_and_resets_too() {
+    for positions in kinds() {
+        for decay in [None, Some(DecayConfig::Standard { learnable: true })] {
+            let config = TrunkConfig {
+                decay,
+                ..config(positions).trunk()
+            };
+            let trunk = subject::trunk(&config);
+            assert_eq!(trunk.empty_state(1).into_parts().0[0].dims()[2], 64); // 32 neurons a head
+            let v = stream(&config, 2, 3);
+            for resets in [vec![], vec![4, 11]] {
+                let pass = |first: usize, size: usize| {
+                    let within = |at: &usize| (first..first + size).contains(at).then(|| at - first);
+                    let of_lane: Vec<usize> = resets.iter().filter_map(within).collect();
+                    Pass {
+                        resets: Resets::new(vec![of_lane, vec![]]),
+                        ..Pass::default()
+                    }
+                };
+                let whole = of(trunk.forward(v.clone(), pass(0, TOKENS)));
+                for sizes in [vec![1; TOKENS], vec![7, 1, 12]] {
+                    let (mut state, mut first, mut parts) = (trunk.empty_state(2), 0, Vec::new());
+                    for size in sizes {
+                        let part = v.clone().narrow(2, first, size);
+                        let (output, next) =
+                            trunk.forward_with_state(part, state, pass(first, size)).unwrap();
+                        (state, first) = (next, first + size);
+                        parts.push(output);
+                    }
+                    same(&whole, &of(Tensor::cat(parts, 2)), 1e-10);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_are_the_slopes_of_the_loss() {
+    for positions in kinds() {
+        let config = TrunkConfig {
+            n_levels: 2,
+            n_neurons: 24,
+            d_model: 8,
+            ..config(positions).trunk()
+        };
+        let numbers_of = snapshot(&subject::trunk(&config));
+        let with = |changed: Option<(&str, usize, f64)>, device: &Device| {
+            load(Trunk::new(&config, 9, device).unwrap(), |name, shape| {
+                let mut numbers = values(numbers_of[name].clone());
+                if let Some((parameter, index, by)) = changed
+                    && parameter == name
+                {
+                    numbers[index] += by;
+                }
+                Some(TensorData::new(numbers, shape.to_vec()))
+            })
+        };
+        let v = stream(&config, 1, 4).narrow(2, 0, 6);
+        let weights = stream(&config, 1, 8).narrow(2, 0, 6);
+        let loss = |trunk: &Trunk, v: Tensor<4>, weights: Tensor<4>| {
+            (trunk.forward(v, Pass::default()) * weights).sum()
+        };
+        let tracked = with(None, &Device::flex().autodiff());
+        let gradients = loss(&tracked, v.clone().autodiff(), weights.clone().autodiff()).backward();
+        let of_phase = tracked
+            .phase
+            .as_ref()
+            .map(|phase| phase.val().grad(&gradients).unwrap().into_data());
+        assert_eq!(of_phase.is_some(), positions != Positions::PopeUpstream);
+        let all = [
+            (
+                "decoder_x",
+                Some(tracked.decoder_x.val().grad(&gradients).unwrap().into_data()),
+            ),
+            (
+                "decoder_y",
+                Some(tracked.decoder_y.val().grad(&gradients).unwrap().into_data()),
+            ),
+            ("phase", of_phase),
+        ];
+        for (parameter, gradient) in all {
+            let Some(gradient) = gradient.map(values) else {
+                continue;
+            };
+            for index in (0..gradient.len()).step_by((gradient.len() / 8).max(1)) {
+                let at = |by| {
+                    let trunk = with(Some((parameter, index, by)), &Device::flex());
+                    loss(&trunk, v.clone(), weights.clone()).into_scalar::<f64>()
+                };
+                let slope = (at(1e-6) - at(-1e-6)) / 2e-6;
+                let error = (slope - gradient[index]).abs();
+                assert!(
+                    error < 2e-6 * slope.abs().max(1.0),
+                    "{positions:?} {parameter}[{index}]: {slope} {}",
+                    gradient[index]
+                );
+            }
+            assert!(
+                gradient.iter().any(|slope| slope.abs() > 1e-6),
+                "{positions:?} {parameter}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_rebased_memory_reads_the_same_and_a_decoder_gives_what_a_window_gives() {
+    for positions in kinds() {
+        let config = config(positions);
+        let trunk = subject::trunk(&config.trunk());
+        let v = stream(trunk.config(), 1, 3);
+        let (first, rest) = (v.clone().narrow(2, 0, 9), v.narrow(2, 9, 11));
+        let (_, state) = trunk
+            .forward_with_state(first, trunk.empty_state(1), Pass::default())
+            .unwrap();
+        let rebased = state.clone().rebase(trunk.config()).unwrap();
+        assert_eq!(rebased.positions(), [0]);
+        let read = |state| {
+            let (output, _) = trunk
+                .forward_with_state(rest.clone(), state, Pass::default())
+                .unwrap();
+            of(output)
+        };
+        same(&read(rebased), &read(state), 1e-10);
+
+        let dragon = Dragon::new(&config, 9, &Device::flex()).unwrap();
+        let mut rng = Rng::new(derive(1, "tokens", 0, 0));
+        let tokens: Vec<u32> = (0..TOKENS).map(|_| rng.below(32) as u32).collect();
+        let ids: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, TOKENS]), &Device::flex());
+        let window = values(dragon.forward(ids).into_data());
+        let mut decoder = Decoder::new(&dragon, 1);
+        for (t, &token) in tokens.iter().enumerate() {
+            let logits: Vec<f64> = decoder
+                .step(&[token])
+                .unwrap()
+                .iter()
+                .map(|&x| f64::from(x))
+                .collect();
+            same(&logits, &window[t * 32..(t + 1) * 32], 1e-4);
+        }
+    }
+}
+
+/// Where nothing is further apart than the phases are wide, positions matter; a phase of 0 makes keys of queries.
+#[test]
+fn positions_and_phases_matter() {
+    let of_config = |positions: Positions, theta: f64| {
+        let config = DragonConfig {
+            rope_theta: theta,
+            ..config(positions)
+        };
+        let trunk = subject::trunk(&config.trunk());
+        let v = stream(trunk.config(), 1, 3);
+        of(trunk.forward(v, Pass::default()))
+    };
+    let apart = |a: &[f64], b: &[f64]| subject::apart(a, b) > 1e-3;
+    let zero = Positions::Pope(PopeConfig::default());
+    assert!(apart(&of_config(zero, 100.0), &of_config(zero, 10.0)));
+    assert!(apart(
+        &of_config(zero, 100.0),
+        &of_config(pope(Magnitude::Identity), 100.0)
+    ));
+    assert!(apart(
+        &of_config(zero, 100.0),
+        &of_config(Positions::Rotary, 100.0)
+    ));
+    let upstream = of_config(Positions::PopeUpstream, 100.0);
+    let softplus = of_config(
+        Positions::Pope(PopeConfig {
+            magnitude: Magnitude::Softplus,
+            phase: PhaseStart::Zero,
+        }),
+        100.0,
+    );
+    same(&upstream, &softplus, 1e-12);
+}
+
+#[test]
+fn a_full_read_with_polar_keys_is_refused() {
+    let config = TrunkConfig {
+        read: Read::Full,
+        ..config(pope(Magnitude::Identity)).trunk()
+    };
+    let error = config.validate().unwrap_err().to_string();
+    assert!(
+        error.contains("model.positions") && error.contains("model.read"),
+        "{error}"
+    );
+}
