@@ -31,7 +31,7 @@ fn connector(name: &str) -> Connector {
         })
     };
     match name {
-        "attention_residual" => Connector::AttentionResidual,
+        "attention_residual" => Connector::AttentionResidual {},
         "block_attention_residual" => Connector::BlockAttentionResidual { levels_per_block: 3 },
         "blocks that do not divide the levels" => Connector::BlockAttentionResidual { levels_per_block: 2 },
         "mhc paper" => mhc(HyperCoefficients::Paper),
@@ -293,7 +293,7 @@ fn queries_of_zero_are_means_and_gates_of_zero_leave_the_stream_alone() {
         };
         subject::trunk(&config.trunk())
     };
-    let full = of_connector(Connector::AttentionResidual);
+    let full = of_connector(Connector::AttentionResidual {});
     let blocks = of_connector(Connector::BlockAttentionResidual { levels_per_block: 1 });
     let v = stream(full.config(), 1, 3);
     same(
@@ -347,7 +347,12 @@ fn what_cannot_be_is_refused_by_its_key() {
         let error = refused(text);
         assert!(error.contains(key), "{text}: {error}");
     }
-    for text in [r#"{"type":"hyper"}"#, r#"{"type":"mhc","stream":4}"#] {
+    for text in [
+        r#"{"type":"plain","x":1}"#,
+        r#"{"type":"attention_residual","x":1}"#,
+        r#"{"type":"hyper"}"#,
+        r#"{"type":"mhc","stream":4}"#,
+    ] {
         assert!(serde_json::from_str::<Connector>(text).is_err(), "{text}");
     }
 }

@@ -240,7 +240,7 @@ impl ModelConfig {
             rope_theta: ROPE_THETA,
             decay: None,
             positions: Positions::None,
-            connector: Connector::Plain,
+            connector: Connector::Plain {},
             read: Read::Full,
         }
     }

@@ -390,7 +390,7 @@ impl Description {
     ) -> Result<Tensor<4>, CheckpointError> {
         let config = &self.config;
         let lanes = self.positions.len();
-        let expected = vec![lanes, config.n_heads, config.neurons_per_head(), config.d_model];
+        let expected = config.trunk().memory().of(lanes).to_vec();
         let name = name(level);
         let data = of_shape(path, &name, data, expected)?;
         if data.dtype() != self.precision.dtype() {

@@ -62,3 +62,4 @@ mod tokenizer;
 mod train;
 mod tuning;
 mod typing;
+mod wirings;

@@ -116,7 +116,7 @@ impl TrunkConfig {
 
     /// Whether the operation `decode` can compute this trunk: one stream, a causal read and keys of pairs.
     pub(crate) fn is_plain(&self) -> bool {
-        self.connector == Connector::Plain && self.read == Read::Causal && self.positions.is_of_pairs()
+        self.connector == Connector::Plain {} && self.read == Read::Causal && self.positions.is_of_pairs()
     }
 
     /// Shape of the memories that the trunk carries.

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 /// Kind of connector between levels, `[model.connector]`.
 ///
 /// Each gives levels their inputs, takes their outputs, and makes the trunk's output.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+// Kinds without keys have braces: serde takes any keys beside the name of a kind without them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Connector {
     /// The paper's connector: one stream, `norm(v + norm(u))` after each level.
-    #[default]
-    Plain,
+    Plain {},
     /// Attention residuals (arXiv:2603.15031): the input of a level is a weighted mean of the outputs of all levels before it.
-    AttentionResidual,
+    AttentionResidual {},
     /// The same over sums of blocks of levels.
     BlockAttentionResidual {
         /// Number of levels in a block, 1 to `n_levels`.
@@ -49,6 +49,12 @@ pub enum Connector {
     },
 }
 
+impl Default for Connector {
+    fn default() -> Self {
+        Self::Plain {}
+    }
+}
+
 fn two() -> usize {
     2
 }
@@ -65,8 +71,8 @@ impl Connector {
     /// Name of the kind in configurations.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Plain => "plain",
-            Self::AttentionResidual => "attention_residual",
+            Self::Plain {} => "plain",
+            Self::AttentionResidual {} => "attention_residual",
             Self::BlockAttentionResidual { .. } => "block_attention_residual",
             Self::Mhc(_) => "mhc",
             Self::AttentionResidualUpstream { .. } => "attention_residual_upstream",
@@ -89,8 +95,8 @@ impl Connector {
     /// Tensors that the connector learns, of a trunk of so many levels and this width.
     pub(crate) fn tensors(&self, levels: usize, width: usize) -> Vec<TensorShape> {
         match self {
-            Self::Plain => Vec::new(),
-            Self::AttentionResidual | Self::BlockAttentionResidual { .. } => {
+            Self::Plain {} => Vec::new(),
+            Self::AttentionResidual {} | Self::BlockAttentionResidual { .. } => {
                 vec![TensorShape::new("connector.queries", [levels, width])]
             }
             Self::Mhc(config) => config.tensors(levels, width),
@@ -167,7 +173,7 @@ impl Connector {
             })
         };
         match self {
-            Self::Plain | Self::AttentionResidual => Ok(()),
+            Self::Plain {} | Self::AttentionResidual {} => Ok(()),
             Self::BlockAttentionResidual { levels_per_block } => blocks(*levels_per_block),
             Self::Mhc(config) => {
                 let most = config.most_streams();

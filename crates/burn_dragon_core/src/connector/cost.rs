@@ -20,8 +20,8 @@ impl Connector {
     pub(crate) fn flops(&self, levels: usize, width: usize) -> Count {
         let d = of(width);
         match self {
-            Self::Plain => of(0),
-            Self::AttentionResidual | Self::BlockAttentionResidual { .. } => {
+            Self::Plain {} => of(0),
+            Self::AttentionResidual {} | Self::BlockAttentionResidual { .. } => {
                 let scores = of(levels + 1) * (of(2) * d * of(levels) + of(2) * d);
                 scores + of(2) * d * entries(levels)
             }
@@ -43,8 +43,8 @@ impl Connector {
     pub(crate) fn kept(&self, levels: usize, width: usize) -> Count {
         let d = of(width);
         match self {
-            Self::Plain => of(0),
-            Self::AttentionResidual | Self::BlockAttentionResidual { .. } => of(4) * of(levels) * d,
+            Self::Plain {} => of(0),
+            Self::AttentionResidual {} | Self::BlockAttentionResidual { .. } => of(4) * of(levels) * d,
             Self::Mhc(config) => of(3) * of(levels) * of(config.streams) * d,
             Self::AttentionResidualUpstream { .. } | Self::BlockUpstream { .. } => {
                 of(4) * entries(levels) * d

@@ -68,8 +68,8 @@ impl Connector {
     /// Stream that begins with the trunk's input: the one place that distinguishes the kinds.
     pub(crate) fn enter(&self, v: Tensor<4>, setting: Setting<'_>) -> Box<dyn Stream> {
         match self {
-            Self::Plain => Box::new(Plain::new(v, setting.eps)),
-            Self::AttentionResidual => Box::new(AttentionResidual::new(v, 1, setting)),
+            Self::Plain {} => Box::new(Plain::new(v, setting.eps)),
+            Self::AttentionResidual {} => Box::new(AttentionResidual::new(v, 1, setting)),
             Self::BlockAttentionResidual { levels_per_block } => {
                 Box::new(AttentionResidual::new(v, *levels_per_block, setting))
             }

@@ -34,7 +34,7 @@ impl ConnectorWeights {
         connector: &Connector,
         build: &mut ParameterBuilder<'_, F>,
     ) -> Option<Self> {
-        (*connector != Connector::Plain).then(|| Self {
+        (*connector != Connector::Plain {}).then(|| Self {
             queries: build.optional("connector.queries"),
             projection: build.optional("connector.projection"),
             bias: build.optional("connector.bias"),

@@ -19,27 +19,28 @@ enum Name {
 }
 
 /// Table `[model.positions]`: how positions enter reads.
+// Kinds without keys have braces: serde takes any keys beside the name of a kind without them.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Table {
     /// Pairs of neurons turn (RoPE).
-    Rotary,
+    Rotary {},
     /// Nothing turns: reads do not depend on positions.
-    None,
+    None {},
     /// Polar (PoPE, arXiv:2509.10534): each neuron is the length of a vector that turns. Memories are twice as large, and no
     /// kernel fuses the level.
     Pope(PopeConfig),
     /// The public implementation's form of it: lengths by softplus, no phase.
-    PopeUpstream,
+    PopeUpstream {},
 }
 
 impl From<Table> for Positions {
     fn from(table: Table) -> Self {
         match table {
-            Table::Rotary => Self::Rotary,
-            Table::None => Self::None,
+            Table::Rotary {} => Self::Rotary,
+            Table::None {} => Self::None,
             Table::Pope(config) => Self::Pope(config),
-            Table::PopeUpstream => Self::PopeUpstream,
+            Table::PopeUpstream {} => Self::PopeUpstream,
         }
     }
 }
@@ -135,6 +136,7 @@ mod tests {
             (r#""spiral""#, "`rotary`, `none`, `pope`"),
             (r#"{"type":"spiral"}"#, "`pope_upstream`"),
             (r#"{"type":"pope","length":1}"#, "length"),
+            (r#"{"type":"none","length":1}"#, "length"),
             ("3", "a name of positions"),
         ] {
             let error = serde_json::from_str::<Positions>(text).unwrap_err().to_string();

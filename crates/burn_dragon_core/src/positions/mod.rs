@@ -75,6 +75,16 @@ pub enum PhaseStart {
 }
 
 impl Positions {
+    /// Name of the kind in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rotary => "rotary",
+            Self::None => "none",
+            Self::Pope(_) => "pope",
+            Self::PopeUpstream => "pope_upstream",
+        }
+    }
+
     /// Frequencies of the pairs of numbers of a head's key, in turns per token, for a head of `neurons` neurons.
     pub(crate) fn frequencies(self, theta: f64, neurons: usize) -> Frequencies {
         match self {

@@ -185,7 +185,7 @@ impl OfficialConfig {
             init_std: 0.02,
             decay: None,
             positions: Positions::Rotary,
-            connector: Connector::Plain,
+            connector: Connector::Plain {},
         }
     }
 
@@ -197,7 +197,7 @@ impl OfficialConfig {
         if config.decay.is_some() {
             return Err("its memory decays (`decay`), which the official model has no setting for".into());
         }
-        if config.positions != Positions::Rotary || config.connector != Connector::Plain {
+        if config.positions != Positions::Rotary || config.connector != Connector::default() {
             return Err(
                 "its `positions` or its `connector` is of a kind that the official model does not have"
                     .into(),

@@ -200,6 +200,12 @@ impl ModelKind for LanguageKind {
             words.push(("chats", one_line(&format!("with the roles {}", roles.join(", ")))));
         }
         if let Some(config) = Self::config(file.config.value()) {
+            let kinds = [
+                ("positions", config.positions.name(), "rotary"),
+                ("connector", config.connector.name(), "plain"),
+            ];
+            let others = kinds.into_iter().filter(|(_, kind, usual)| kind != usual);
+            words.extend(others.map(|(part, kind, _)| (part, kind.to_string())));
             let cost = config.cost();
             let (forward, decode) = (cost.forward_flops_per_token(256), cost.decode_flops_per_token());
             words.extend([

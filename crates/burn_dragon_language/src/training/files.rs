@@ -15,7 +15,8 @@ use std::path::Path;
 pub(crate) fn companions(config: &DragonConfig) -> Vec<Companion> {
     let tensors = LANGUAGE.tensors(&json!(config)).unwrap_or_default();
     let mut companions = expert::companions(&tensors);
-    let shape = [config.n_heads, config.neurons_per_head(), config.d_model];
+    let memory = config.trunk().memory();
+    let shape = [memory.heads, memory.keys, memory.width];
     let rho = |level| CompanionTensor::of_lanes(streams::name(level), &shape);
     companions.push(Companion {
         file: streams::FILE,

@@ -234,7 +234,7 @@ impl ModelConfig {
             init_std: self.init_std,
             decay: None,
             positions: Positions::None,
-            connector: Connector::Plain,
+            connector: Connector::Plain {},
             read: Read::Full,
         }
     }

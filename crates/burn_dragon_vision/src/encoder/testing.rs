@@ -20,7 +20,7 @@ pub(super) fn trunk_config() -> TrunkConfig {
         init_std: 0.5,
         decay: None,
         positions: Positions::None,
-        connector: Connector::Plain,
+        connector: Connector::Plain {},
         read: Read::Full,
     }
 }
