@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// **To add one** that turns pairs otherwise (other frequencies, one group for each axis of a grid): a variant, its arms in
 /// this file, and its keys in the configuration. Positions that make other keys also have an arm in [`Keys`], and their number
-/// of rows of a memory in [`Positions::numbers_per_neuron`]. What they learn is listed in [`Positions::tensors`] and a field
+/// of rows of a memory in `numbers_per_neuron`. What they learn is listed in `tensors` and a field
 /// of the [`Trunk`](crate::trunk::Trunk). Positions that are learnt and added to the input are part of the family, before the
 /// trunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
