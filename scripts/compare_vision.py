@@ -108,16 +108,19 @@ def ours(args):
             f"training.precision={args.precision}", f"training.batch_size={args.batch}", f"training.max_steps={args.steps}",
         ]
         command = [PROGRAM, "train", "vision", "--out", f"{folder}/run", "--json", *settings]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         environment = {**os.environ, "RAYON_NUM_THREADS": THREADS}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
-        if done.returncode != 0:
-            sys.exit(f"{' '.join(command)}\n{done.stderr}")
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        summary = json.loads(done.stdout.splitlines()[-1])
-        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+            process = subprocess.Popen(command, stdout=output, stderr=errors, text=True, env=environment)
+            # Of this process alone: what all children had at most includes PyTorch.
+            _, status, used = os.wait4(process.pid, 0)
+            output.seek(0)
+            errors.seek(0)
+            if status != 0:
+                sys.exit(f"{' '.join(command)}\n{errors.read()}")
+            summary = json.loads(output.read().splitlines()[-1])
         rate = summary.get("pictures_per_second") or summary["units_per_second"]
-        return {"rate": rate, "spent": spent / (args.steps * args.batch), "memory": after.ru_maxrss * 1024}
+        spent = used.ru_utime + used.ru_stime
+        return {"rate": rate, "spent": spent / (args.steps * args.batch), "memory": used.ru_maxrss * 1024}
 
 
 def torch(args, form):

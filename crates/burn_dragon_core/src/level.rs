@@ -4,7 +4,7 @@
 //! x = relu(v decoder_x);  q = rotate(x)       queries and keys: positions/keys.rs
 //! a = norm(read of q)                         the read: read.rs
 //! y = relu(a decoder_y) * x
-//! u = dropout(y) encoder                      added to the stream: connector.rs
+//! u = dropout(y) encoder                      added to the stream: connector/
 //! ```
 
 use crate::positions::Keys;

@@ -3,7 +3,7 @@
 //! ```text
 //! stream = enter(v)                               connector/
 //! L times, with the same weights:
-//!     u = level(stream.input, rho)                level.rs: positions.rs, read.rs within it
+//!     u = level(stream.input, rho)                level.rs: positions/, read.rs within it
 //!     stream.join(u)                              connector/
 //! v = stream.output
 //! ```

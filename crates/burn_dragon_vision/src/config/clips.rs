@@ -83,7 +83,7 @@ impl Default for VideoLejepaConfig {
             projector: MlpConfig {
                 hidden: vec![128],
                 output: 32,
-                norm: MlpNorm::Rows,
+                norm: MlpNorm::Batch,
             },
             backprop_frames: None,
         }
