@@ -9,7 +9,7 @@ use burn_dragon_core::api::expert::{Rng, derive, load, named_shapes, snapshot};
 use burn_dragon_core::api::{
     Connector, Decoder, Dragon, DragonConfig, HyperCoefficients, HyperConfig, Pass, Trunk, TrunkConfig,
 };
-use subject::{TOKENS, apart, of, same, stream, values};
+use subject::{TOKENS, apart, of, same, slopes, stream, values};
 
 const NAMES: [&str; 9] = [
     "attention_residual",
@@ -110,82 +110,18 @@ fn gradients_are_the_slopes_of_the_loss() {
             d_model: 8,
             ..config(name).trunk()
         };
-        let device = Device::flex().autodiff();
-        let values_of = snapshot(&trunk(&config));
-        let with = |changed: Option<(&str, usize, f64)>, device: &Device| {
-            let trunk = Trunk::new(&config, 9, device).unwrap();
-            load(trunk, |name, shape| {
-                let mut numbers = values(values_of[name].clone());
-                if let Some((parameter, index, by)) = changed
-                    && parameter == name
-                {
-                    numbers[index] += by;
-                }
-                Some(TensorData::new(numbers, shape.to_vec()))
-            })
-        };
-        let v = stream(&config, 1, 4).narrow(2, 0, 5);
-        let weights = stream(&config, 1, 8).narrow(2, 0, 5);
-        let loss = |trunk: &Trunk, v: Tensor<4>, weights: Tensor<4>| {
-            (trunk.forward(v, Pass::default()) * weights).sum()
-        };
-        let tracked = with(None, &device);
-        let gradients = loss(&tracked, v.clone().autodiff(), weights.clone().autodiff()).backward();
-        let connector = tracked.connector.as_ref().unwrap();
-        let all = [
-            (
-                "decoder_x",
-                tracked.decoder_x.val().grad(&gradients).map(|g| g.into_data()),
-            ),
-            ("connector.queries", of_param(&connector.queries, &gradients)),
-            (
-                "connector.projection",
-                of_param(&connector.projection, &gradients),
-            ),
-            ("connector.bias", of_param(&connector.bias, &gradients)),
-            ("connector.scale", of_param(&connector.scale, &gradients)),
-            ("connector.query", of_param(&connector.query, &gradients)),
-            ("connector.key", of_param(&connector.key, &gradients)),
-            ("connector.value", of_param(&connector.value, &gradients)),
-            ("connector.output", of_param(&connector.output, &gradients)),
-            ("connector.gate", of_param(&connector.gate, &gradients)),
-        ];
-        let mut checked = 0;
-        for (parameter, gradient) in all {
-            let Some(gradient) = gradient.map(values) else {
-                continue;
-            };
-            for index in (0..gradient.len()).step_by((gradient.len() / 7).max(1)) {
-                let at = |by| {
-                    let trunk = with(Some((parameter, index, by)), &Device::flex());
-                    loss(&trunk, v.clone(), weights.clone()).into_scalar::<f64>()
-                };
-                let slope = (at(1e-6) - at(-1e-6)) / 2e-6;
-                let error = (slope - gradient[index]).abs();
-                assert!(
-                    error < 2e-6 * slope.abs().max(1.0),
-                    "{name} {parameter}[{index}]: {slope} {}",
-                    gradient[index]
-                );
-                checked += 1;
-            }
+        let trunk = trunk(&config);
+        let gradients = slopes(name, &trunk, 5);
+        let learnt = named_shapes(&trunk)
+            .into_keys()
+            .filter(|name| name.starts_with("connector."));
+        let learnt: Vec<String> = learnt.collect();
+        assert!(!learnt.is_empty(), "{name}");
+        for parameter in learnt {
+            assert!(gradients.contains_key(&parameter), "{name} {parameter}");
         }
-        let learnt = named_shapes(&tracked)
-            .keys()
-            .filter(|name| name.contains("connector"))
-            .count();
-        assert!(
-            learnt > 0 && checked > 7,
-            "{name}: {learnt} tensors, {checked} slopes"
-        );
+        assert!(gradients.contains_key("decoder_x"), "{name}");
     }
-}
-
-fn of_param<const R: usize>(
-    param: &Option<burn::module::Param<Tensor<R>>>,
-    gradients: &burn::tensor::Gradients,
-) -> Option<TensorData> {
-    Some(param.as_ref()?.val().grad(gradients)?.into_data())
 }
 
 #[test]

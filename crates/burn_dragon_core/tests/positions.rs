@@ -5,12 +5,12 @@
 mod subject;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_core::api::expert::{Rng, derive, load, snapshot};
+use burn_dragon_core::api::expert::{Rng, derive};
 use burn_dragon_core::api::{
     DecayConfig, Decoder, Dragon, DragonConfig, Magnitude, Pass, PhaseStart, PopeConfig, Positions, Read,
-    Resets, Trunk, TrunkConfig,
+    Resets, TrunkConfig,
 };
-use subject::{TOKENS, of, same, stream, values};
+use subject::{TOKENS, of, same, slopes, stream, values};
 
 fn pope(magnitude: Magnitude) -> Positions {
     Positions::Pope(PopeConfig {
@@ -82,58 +82,13 @@ fn gradients_are_the_slopes_of_the_loss() {
             d_model: 8,
             ..config(positions).trunk()
         };
-        let numbers_of = snapshot(&subject::trunk(&config));
-        let with = |changed: Option<(&str, usize, f64)>, device: &Device| {
-            load(Trunk::new(&config, 9, device).unwrap(), |name, shape| {
-                let mut numbers = values(numbers_of[name].clone());
-                if let Some((parameter, index, by)) = changed
-                    && parameter == name
-                {
-                    numbers[index] += by;
-                }
-                Some(TensorData::new(numbers, shape.to_vec()))
-            })
-        };
-        let v = stream(&config, 1, 4).narrow(2, 0, 6);
-        let weights = stream(&config, 1, 8).narrow(2, 0, 6);
-        let loss = |trunk: &Trunk, v: Tensor<4>, weights: Tensor<4>| {
-            (trunk.forward(v, Pass::default()) * weights).sum()
-        };
-        let tracked = with(None, &Device::flex().autodiff());
-        let gradients = loss(&tracked, v.clone().autodiff(), weights.clone().autodiff()).backward();
-        let of_phase = tracked
-            .phase
-            .as_ref()
-            .map(|phase| phase.val().grad(&gradients).unwrap().into_data());
-        assert_eq!(of_phase.is_some(), positions != Positions::PopeUpstream);
-        let all = [
-            (
-                "decoder_x",
-                Some(tracked.decoder_x.val().grad(&gradients).unwrap().into_data()),
-            ),
-            (
-                "decoder_y",
-                Some(tracked.decoder_y.val().grad(&gradients).unwrap().into_data()),
-            ),
-            ("phase", of_phase),
-        ];
-        for (parameter, gradient) in all {
-            let Some(gradient) = gradient.map(values) else {
-                continue;
-            };
-            for index in (0..gradient.len()).step_by((gradient.len() / 8).max(1)) {
-                let at = |by| {
-                    let trunk = with(Some((parameter, index, by)), &Device::flex());
-                    loss(&trunk, v.clone(), weights.clone()).into_scalar::<f64>()
-                };
-                let slope = (at(1e-6) - at(-1e-6)) / 2e-6;
-                let error = (slope - gradient[index]).abs();
-                assert!(
-                    error < 2e-6 * slope.abs().max(1.0),
-                    "{positions:?} {parameter}[{index}]: {slope} {}",
-                    gradient[index]
-                );
-            }
+        let gradients = slopes(&format!("{positions:?}"), &subject::trunk(&config), 6);
+        assert_eq!(
+            gradients.contains_key("phase"),
+            positions != Positions::PopeUpstream
+        );
+        assert!(gradients.contains_key("decoder_x") && gradients.contains_key("decoder_y"));
+        for (parameter, gradient) in gradients {
             assert!(
                 gradient.iter().any(|slope| slope.abs() > 1e-6),
                 "{positions:?} {parameter}"

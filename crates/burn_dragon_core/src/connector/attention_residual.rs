@@ -133,7 +133,11 @@ impl AttentionResidual {
 
     /// Weighted mean of the sources for a query, the partial sum included.
     fn attend(&self, query: usize) -> Tensor<4> {
-        let finished = Attended::over(&self.sources, query);
+        self.with_partial(Attended::over(&self.sources, query), query)
+    }
+
+    /// Weighted mean of the finished blocks, with the partial sum where there is one.
+    fn with_partial(&self, finished: Attended, query: usize) -> Tensor<4> {
         match &self.partial {
             None => finished.mean,
             Some(partial) => finished.with(&Source::new(partial.clone(), &self.queries, self.eps), query),
@@ -151,12 +155,9 @@ impl AttentionResidual {
                 .collect();
             self.of_block.reverse(); // the next level's is the last
         }
-        match (self.of_block.pop(), &self.partial) {
-            (Some(finished), Some(partial)) => {
-                finished.with(&Source::new(partial.clone(), &self.queries, self.eps), query)
-            }
-            (Some(finished), None) => finished.mean,
-            (None, _) => unreachable!("the first level of a block attends for all of its levels"),
+        match self.of_block.pop() {
+            Some(finished) => self.with_partial(finished, query),
+            None => unreachable!("the first level of a block attends for all of its levels"),
         }
     }
 }

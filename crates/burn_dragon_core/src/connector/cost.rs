@@ -27,9 +27,9 @@ impl Connector {
             }
             Self::Mhc(config) => {
                 let n = of(config.streams);
-                let logits = match config.tensors(levels, width).len() {
-                    1 => of(0), // they do not depend on the streams
-                    _ => of(2) * n * d * of(config.logits()),
+                let logits = match config.knows_streams() {
+                    false => of(0),
+                    true => of(2) * n * d * of(config.logits()),
                 };
                 of(levels) * (logits + of(4) * n * d + of(2) * n * n * d)
             }

@@ -67,6 +67,14 @@ impl Setting<'_> {
 impl Connector {
     /// Stream that begins with the trunk's input: the one place that distinguishes the kinds.
     pub(crate) fn enter(&self, v: Tensor<4>, setting: Setting<'_>) -> Box<dyn Stream> {
+        let upstream = |v, n_heads, recency_bias, levels_per_block| -> Box<dyn Stream> {
+            let config = UpstreamConfig {
+                n_heads,
+                recency_bias,
+                levels_per_block,
+            };
+            Box::new(UpstreamResidual::new(v, config, setting))
+        };
         match self {
             Self::Plain {} => Box::new(Plain::new(v, setting.eps)),
             Self::AttentionResidual {} => Box::new(AttentionResidual::new(v, 1, setting)),
@@ -77,26 +85,12 @@ impl Connector {
             Self::AttentionResidualUpstream {
                 n_heads,
                 recency_bias,
-            } => {
-                let config = UpstreamConfig {
-                    n_heads: *n_heads,
-                    recency_bias: *recency_bias,
-                    levels_per_block: None,
-                };
-                Box::new(UpstreamResidual::new(v, config, setting))
-            }
+            } => upstream(v, *n_heads, *recency_bias, None),
             Self::BlockUpstream {
                 levels_per_block,
                 n_heads,
                 recency_bias,
-            } => {
-                let config = UpstreamConfig {
-                    n_heads: *n_heads,
-                    recency_bias: *recency_bias,
-                    levels_per_block: Some(*levels_per_block),
-                };
-                Box::new(UpstreamResidual::new(v, config, setting))
-            }
+            } => upstream(v, *n_heads, *recency_bias, Some(*levels_per_block)),
         }
     }
 }

@@ -3,9 +3,11 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
-use burn_dragon_core::api::expert::{Rng, load, norm, snapshot};
-use burn_dragon_core::api::{Dragon, DragonConfig, Trunk, TrunkConfig};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
+use burn_dragon_core::api::expert::{ParameterPath, Rng, load, norm, snapshot};
+use burn_dragon_core::api::{Dragon, DragonConfig, Pass, Trunk, TrunkConfig};
+use std::collections::BTreeMap;
 
 /// Tokens of a stream.
 pub(crate) const TOKENS: usize = 20;
@@ -67,4 +69,76 @@ pub(crate) fn apart(a: &[f64], b: &[f64]) -> f64 {
 pub(crate) fn same(a: &[f64], b: &[f64], tolerance: f64) {
     let apart = apart(a, b);
     assert!(apart <= tolerance, "differ by {apart:e}, tolerance {tolerance:e}");
+}
+
+/// Gradients of a sum of the outputs for `tokens` tokens, each output with a weight of its own, by parameter. Some entries of
+/// each are compared with the slope by finite differences.
+///
+/// `trunk` has the weights, f64, without autodiff.
+#[track_caller]
+pub(crate) fn slopes(what: &str, trunk: &Trunk, tokens: usize) -> BTreeMap<String, Vec<f64>> {
+    let (config, numbers_of) = (trunk.config(), snapshot(trunk));
+    let with = |changed: Option<(&str, usize, f64)>, device: &Device| {
+        load(Trunk::new(config, 9, device).unwrap(), |name, shape| {
+            let mut numbers = values(numbers_of[name].clone());
+            if let Some((parameter, index, by)) = changed
+                && parameter == name
+            {
+                numbers[index] += by;
+            }
+            Some(TensorData::new(numbers, shape.to_vec()))
+        })
+    };
+    let v = stream(config, 1, 4).narrow(2, 0, tokens);
+    let weights = stream(config, 1, 8).narrow(2, 0, tokens);
+    let loss =
+        |trunk: &Trunk, v: Tensor<4>, weights: Tensor<4>| (trunk.forward(v, Pass::default()) * weights).sum();
+    let tracked = with(None, &Device::flex().autodiff());
+    let gradients = loss(&tracked, v.clone().autodiff(), weights.clone().autodiff()).backward();
+    let gradients = gradients_of(&tracked, &gradients);
+    for (parameter, gradient) in &gradients {
+        for index in (0..gradient.len()).step_by((gradient.len() / 8).max(1)) {
+            let at = |by| {
+                let trunk = with(Some((parameter, index, by)), &Device::flex());
+                loss(&trunk, v.clone(), weights.clone()).into_scalar::<f64>()
+            };
+            let slope = (at(1e-6) - at(-1e-6)) / 2e-6;
+            let error = (slope - gradient[index]).abs();
+            assert!(
+                error < 2e-6 * slope.abs().max(1.0),
+                "{what} {parameter}[{index}]: {slope} {}",
+                gradient[index]
+            );
+        }
+    }
+    gradients
+}
+
+/// Gradients of the parameters that have one.
+fn gradients_of(trunk: &Trunk, gradients: &Gradients) -> BTreeMap<String, Vec<f64>> {
+    struct Visit<'a> {
+        path: ParameterPath,
+        gradients: &'a Gradients,
+        found: BTreeMap<String, Vec<f64>>,
+    }
+    impl ModuleVisitor for Visit<'_> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.enter(name);
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.exit();
+        }
+        fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
+            if let Some(gradient) = param.val().grad(self.gradients) {
+                self.found.insert(self.path.name(), values(gradient.into_data()));
+            }
+        }
+    }
+    let mut visit = Visit {
+        path: ParameterPath::default(),
+        gradients,
+        found: BTreeMap::new(),
+    };
+    trunk.visit(&mut visit);
+    visit.found
 }

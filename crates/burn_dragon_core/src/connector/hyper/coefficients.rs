@@ -47,7 +47,7 @@ impl Mapping {
     /// # Panics
     /// If the weights are not there.
     pub(super) fn new(config: &HyperConfig, setting: Setting<'_>) -> Self {
-        let knows_streams = config.coefficients != HyperCoefficients::Static;
+        let knows_streams = config.knows_streams();
         Self {
             config: config.clone(),
             projection: knows_streams.then(|| {

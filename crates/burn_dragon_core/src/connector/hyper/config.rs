@@ -63,6 +63,11 @@ impl HyperConfig {
         }
     }
 
+    /// Whether mixtures are made of each token's streams.
+    pub(in crate::connector) fn knows_streams(&self) -> bool {
+        self.coefficients != HyperCoefficients::Static
+    }
+
     /// Number of logits of a mixture of the streams.
     pub(super) fn mixture(&self) -> usize {
         match self.coefficients {
@@ -79,9 +84,9 @@ impl HyperConfig {
     /// Tensors of a trunk of so many levels.
     pub(in crate::connector) fn tensors(&self, levels: usize, width: usize) -> Vec<TensorShape> {
         let logits = self.logits();
-        match self.coefficients {
-            HyperCoefficients::Static => vec![TensorShape::new("connector.bias", [1, logits])],
-            _ => vec![
+        match self.knows_streams() {
+            false => vec![TensorShape::new("connector.bias", [1, logits])],
+            true => vec![
                 TensorShape::new("connector.projection", [levels, self.streams * width, logits]),
                 TensorShape::new("connector.bias", [levels, logits]),
                 TensorShape::new("connector.scale", [levels, 3]),

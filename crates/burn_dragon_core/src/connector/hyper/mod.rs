@@ -49,7 +49,7 @@ impl Hyper {
         Self {
             mapping: Mapping::new(config, setting),
             eps: setting.eps,
-            is_static: config.coefficients == HyperCoefficients::Static,
+            is_static: !config.knows_streams(),
             level: 0,
             x,
             now: None,
