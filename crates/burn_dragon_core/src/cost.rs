@@ -18,6 +18,7 @@
 use crate::config::{DragonConfig, TrunkConfig};
 use crate::decoder::InferencePrecision;
 use crate::density::Activity;
+use crate::mixer::Mixer;
 use crate::shapes::TensorShape;
 use burn_dragon_kernel::api::Precision;
 use burn_dragon_kernel::api::expert::{chunk_length, gpu_chunk_length};
@@ -98,7 +99,7 @@ impl Cost {
     /// FLOPs of one token of a window of `tokens`, parallel form.
     pub fn forward_flops_per_token(&self, tokens: usize) -> u64 {
         let c = &self.trunk;
-        let read = c.read.mixer().flops(tokens, &c.memory());
+        let read = c.read.flops(tokens, c.sizes());
         let connector = c.connector.flops(c.n_levels, c.d_model);
         (of(c.n_levels) * (of(6) * self.block() + read) + connector + of(2) * self.readout()).0
     }
@@ -110,7 +111,9 @@ impl Cost {
 
     /// FLOPs of one generated token, recurrent form: the same at any context length.
     pub fn decode_flops_per_token(&self) -> u64 {
-        (of(self.trunk.n_levels) * of(10) * self.block() + of(2) * self.readout()).0
+        let c = &self.trunk;
+        let read = c.read.mixer().unwrap_or(&Mixer::Linear {}).flops(c.sizes());
+        (of(c.n_levels) * (of(6) * self.block() + read) + of(2) * self.readout()).0
     }
 
     /// FLOPs of one generated token that touches active neurons only.
@@ -199,7 +202,8 @@ impl Cost {
         let streams = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(chunk) + of(1)))
             + rows * (heads + of(5)) * d
             + rows * c.connector.kept(c.n_levels, c.d_model)
-            + self.polar(rows, tokens);
+            + self.polar(rows, tokens)
+            + self.mixed(rows, tokens);
         let numbers =
             self.trained(lanes) + streams + self.once(rows, tokens) + self.buffers(lanes, tokens, chunk);
         allocated(numbers).0
@@ -263,6 +267,16 @@ impl Cost {
             return of(0);
         }
         of(c.n_levels) * rows * (of(12) * of(c.n_neurons) + of(2) * of(c.n_heads) * of(tokens))
+    }
+
+    /// What a mixer keeps, in f32 values.
+    fn mixed(&self, rows: Count, tokens: usize) -> Count {
+        let c = &self.trunk;
+        let kept = c
+            .read
+            .mixer()
+            .map_or(of(0), |mixer| mixer.kept(c.sizes(), tokens));
+        of(c.n_levels) * rows * kept
     }
 
     /// Buffers of all threads that compute heads of lanes, in f32 values.

@@ -9,21 +9,30 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 /// Initial weights: drawn from a normal distribution with mean 0 and standard deviation `init_std`. Each tensor is a
 /// function of `seed` and its name alone. Slopes that are learnt start at those of the configuration, and most of what a
-/// connector learns at values of its own.
+/// connector or a mixer learns at values of its own.
 ///
 /// For [`Trunk::from_weights`](crate::trunk::Trunk::from_weights), and for the other tensors of a family.
 pub fn initial(config: &TrunkConfig, seed: u64) -> impl FnMut(&str, &[usize]) -> TensorData + use<> {
     let (std, decay, connector) = (config.init_std, config.decay.clone(), config.connector.clone());
-    let positions = config.positions;
+    let (positions, mixer) = (config.positions, config.read.mixer().cloned());
     let of_connector = move |name: &str, shape: &[usize]| {
         let field = name.strip_prefix("connector.")?;
         let values = connector.initial(field, shape)?;
         Some(TensorData::new(values, shape))
     };
+    let of_mixer = move |name: &str, shape: &[usize]| {
+        let field = name.strip_prefix("mixer.")?;
+        let values = mixer
+            .as_ref()?
+            .initial(field, shape, &mut Rng::new(derive(seed, name, 0, 0)))?;
+        Some(TensorData::new(values, shape))
+    };
     move |name, shape| match (name, &decay) {
         ("decay", Some(decay)) => logarithms(decay, shape),
         ("phase", _) if !positions.is_of_pairs() => phases(positions, derive(seed, name, 0, 0), shape),
-        _ => of_connector(name, shape).unwrap_or_else(|| drawn(std, derive(seed, name, 0, 0), shape)),
+        _ => of_connector(name, shape)
+            .or_else(|| of_mixer(name, shape))
+            .unwrap_or_else(|| drawn(std, derive(seed, name, 0, 0), shape)),
     }
 }
 

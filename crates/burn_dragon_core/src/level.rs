@@ -8,7 +8,7 @@
 //! ```
 
 use crate::positions::Keys;
-use crate::read::{Operands, Read};
+use crate::read::{Operands, Reader};
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::expert::level_reference;
 use burn_dragon_kernel::api::{
@@ -25,8 +25,8 @@ pub struct Level {
     pub rotation: Rotation,
     /// How queries and keys are made.
     pub keys: Keys,
-    /// Kind of read.
-    pub read: Read,
+    /// How a token reads others.
+    pub read: Reader,
     /// Decay and resets of memory.
     pub retention: Retention,
     /// Epsilon that the norms add to the variance.
@@ -98,7 +98,7 @@ impl Level {
         dropout: Option<DropoutMask>,
         view: View,
     ) -> Contribution {
-        let reach = self.read.mixer().reach().filter(|_| self.keys.are_pairs());
+        let reach = self.read.rule().reach().filter(|_| self.keys.are_pairs());
         match (view, reach) {
             (View::Activities, _) => self.defined(v, rho, dropout),
             (_, Some(reach)) => seen(level(self.input(v, rho, dropout, view, reach))),
@@ -109,7 +109,7 @@ impl Level {
     /// Output of the level by its definition.
     fn defined(&self, v: Tensor<4>, rho: Option<Tensor<4>>, dropout: Option<DropoutMask>) -> Contribution {
         let x = level_reference::perceive(v.clone(), &self.weights); // [B, H, T, N]
-        let (read, rho) = self.read_between(x.clone(), v, rho);
+        let (read, rho) = self.read_between(&|| x.clone(), v, rho);
         let (u, y) = level_reference::speak(read, x.clone(), &self.weights, self.eps, dropout.as_ref());
         Contribution {
             u,
@@ -127,8 +127,8 @@ impl Level {
         dropout: Option<DropoutMask>,
         view: View,
     ) -> Contribution {
-        let x = perceive(v.clone(), &self.weights, self.precision); // [B, H, T, N]
-        let (read, rho) = self.read_between(x, v.clone(), rho);
+        let x = || perceive(v.clone(), &self.weights, self.precision); // [B, H, T, N]
+        let (read, rho) = self.read_between(&x, v.clone(), rho);
         let output = speak(SpeakInput {
             read,
             v,
@@ -144,14 +144,12 @@ impl Level {
     /// Result of the read, `[B, H, T, D]`, by its own definition, and the memory after it.
     fn read_between(
         &self,
-        x: Tensor<4>,
+        x: &dyn Fn() -> Tensor<4>,
         v: Tensor<4>,
         rho: Option<Tensor<4>>,
     ) -> (Tensor<4>, Option<Tensor<4>>) {
-        let (q, keys) = self.keys.of(x, &self.rotation);
-        self.read.mixer().read(Operands {
-            q,
-            keys,
+        self.read.rule().read(Operands {
+            queries: &|| self.keys.of(x(), &self.rotation),
             v,
             rho,
             retention: &self.retention,
@@ -210,7 +208,7 @@ mod tests {
         device.seed(7);
         let drawn = |shape: [usize; 3]| Tensor::<3>::random(shape, Distribution::Normal(0.0, 0.3), &device);
         let (heads, width, neurons, tokens) = (2, 16, 24, 9);
-        for read in [Read::Causal, Read::Full] {
+        for read in [Reader::causal(), Reader::full()] {
             let level = Level {
                 weights: LevelWeights::new(
                     drawn([heads, width, neurons]),

@@ -16,8 +16,8 @@
 //! [`Decoder`](api::Decoder) reads one token at a time, for generation.
 //!
 //! The part between embedding and readout is a [`Trunk`](api::Trunk), which other families share. Its
-//! [configuration](api::TrunkConfig) sets the kinds of its parts: [`Positions`](api::Positions), [`Read`](api::Read)
-//! and [`Connector`](api::Connector). The file of each explains how to add another kind.
+//! [configuration](api::TrunkConfig) sets the kinds of its parts: [`Positions`](api::Positions), [`Read`](api::Read) with its
+//! [`Mixer`](api::Mixer), and [`Connector`](api::Connector). The file of each explains how to add another kind.
 //!
 //! ```
 //! use burn::tensor::{Device, Int, Tensor};
@@ -46,6 +46,7 @@ mod free_memory;
 mod initial;
 mod level;
 mod loss;
+mod mixer;
 mod parameters;
 mod pass;
 mod positions;
@@ -71,6 +72,7 @@ pub mod api {
     pub use crate::dragon::Dragon;
     pub use crate::free_memory::{FreeMemory, MemoryError, Need, Size};
     pub use crate::loss::{cross_entropy, token_losses};
+    pub use crate::mixer::{GatedDeltaConfig, Mixer, MixerWeights};
     pub use crate::pass::Pass;
     pub use crate::positions::{Magnitude, PhaseStart, PopeConfig, Positions};
     pub use crate::read::Read;
@@ -104,6 +106,7 @@ pub mod api {
         pub use crate::parameters::{ParameterPath, load, named, named_shapes, snapshot};
         pub use crate::positions::Keys;
         pub use crate::range::Range;
+        pub use crate::read::Reader;
         pub use crate::seed::{Rng, derive};
         pub use crate::synthetic::{activity, of_density};
         pub use burn_dragon_kernel::api::expert::draw_reference;

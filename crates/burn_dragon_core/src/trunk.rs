@@ -15,8 +15,10 @@ use crate::connector::{ConnectorWeights, Setting};
 use crate::free_memory::{FreeMemory, Need};
 use crate::initial::{ParameterBuilder, initial};
 use crate::level::{Contribution, Level};
+use crate::mixer::MixerWeights;
 use crate::pass::Pass;
 use crate::positions::Keys;
+use crate::read::Reader;
 use crate::rotations::Rotations;
 use crate::seed::derive;
 use crate::shapes::MemoryShape;
@@ -26,7 +28,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_kernel::api::{Decay, DropoutMask, LevelWeights, Resets, Retention, Rotation};
 
 /// Trunk of a model: three matrices that all levels share, the slopes of the decay if they are learnt, and what the
-/// connector learns.
+/// sequence mixer and the connector learn.
 ///
 /// In a model's field called `trunk`, its parameters have the plain names of the fields here, such as `decoder_x`; see
 /// [`ParameterPath`](crate::parameters::ParameterPath).
@@ -42,6 +44,8 @@ pub struct Trunk {
     pub decay: Option<Param<Tensor<1>>>,
     /// Phases of polar keys, `[H, N]`, in radians; `None` for other positions.
     pub phase: Option<Param<Tensor<2>>>,
+    /// What the sequence mixer learns; `None` for the linear read, which learns nothing.
+    pub mixer: Option<MixerWeights>,
     /// What the connector learns; `None` for one that learns nothing.
     pub connector: Option<ConnectorWeights>,
     #[module(skip)]
@@ -115,6 +119,7 @@ impl Trunk {
             encoder: build.parameter("encoder"),
             decay: build.optional("decay"),
             phase: build.optional("phase"),
+            mixer: MixerWeights::build(config.read.mixer().is_some(), &mut build),
             connector: ConnectorWeights::build(&config.connector, &mut build),
             config: config.clone(),
             rotations: Rotations::default(),
@@ -250,12 +255,17 @@ impl Trunk {
             weights: self.weights(),
             rotation,
             keys: Keys::new(self.config.positions, self.phase.as_ref().map(Param::val)),
-            read: self.config.read,
+            read: self.reader(),
             retention: self.retention(std::mem::take(&mut pass.resets)),
             eps: self.config.norm_eps,
             precision: pass.precision,
             credit: pass.credit,
         }
+    }
+
+    fn reader(&self) -> Reader {
+        let config = &self.config;
+        Reader::new(&config.read, self.mixer.as_ref(), config.sizes(), config.norm_eps)
     }
 
     fn levels(&self, pass: &Pass<'_>) -> usize {

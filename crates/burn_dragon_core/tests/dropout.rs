@@ -5,8 +5,8 @@
 mod subject;
 
 use burn::tensor::{DType, Device, Int, Tensor};
-use burn_dragon_core::api::expert::{Keys, Level, View, derive};
-use burn_dragon_core::api::{Credit, Dragon, DragonConfig, Pass, Precision, Read};
+use burn_dragon_core::api::expert::{Keys, Level, Reader, View, derive};
+use burn_dragon_core::api::{Credit, Dragon, DragonConfig, Pass, Precision};
 use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Retention, join, norm};
 use subject::{config, dragon, values};
 
@@ -32,7 +32,7 @@ fn with_masks(dragon: &Dragon, tokens: Tensor<2, Int>, masks: &[DropoutMask]) ->
         ),
         rotation: config.frequencies().rotation(&[0], length, DType::F64, &device),
         keys: Keys::default(),
-        read: Read::Causal,
+        read: Reader::causal(),
         retention: Retention::default(),
         eps: config.norm_eps,
         precision: Precision::F32,

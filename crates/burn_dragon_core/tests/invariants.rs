@@ -10,8 +10,8 @@
 mod subject;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_core::api::expert::{Keys, Level, Rng, View, load, snapshot};
-use burn_dragon_core::api::{DensityProbe, Dragon, DragonConfig, DragonState, Pass, Read};
+use burn_dragon_core::api::expert::{Keys, Level, Reader, Rng, View, load, snapshot};
+use burn_dragon_core::api::{DensityProbe, Dragon, DragonConfig, DragonState, Pass};
 use burn_dragon_kernel::api::{Credit, Frequencies, LevelWeights, Precision, Retention, join, norm};
 use subject::values;
 
@@ -195,7 +195,7 @@ fn logits_with(dragon: &Dragon, turns: &[f64], rows: &[Vec<i32>]) -> Vec<f64> {
         weights,
         rotation,
         keys: Keys::default(),
-        read: Read::Causal,
+        read: Reader::causal(),
         eps: config.norm_eps,
         precision: Precision::F32,
         retention: Retention::default(),
@@ -387,7 +387,7 @@ fn invariant_31_the_stream_has_mean_zero_and_variance_one_after_every_level() {
         weights,
         rotation,
         keys: Keys::default(),
-        read: Read::Causal,
+        read: Reader::causal(),
         eps: config.norm_eps,
         precision: Precision::F32,
         retention: Retention::default(),

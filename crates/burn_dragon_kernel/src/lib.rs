@@ -10,6 +10,7 @@
 //! | [`Rotation`](api::Rotation) | pairs `(2i, 2i+1)` turned by `position * frequency_i` |
 //! | [`causal_read`](api::causal_read) | `read_t = q_t rho + sum over s < t of (q_t . q_s) v_s` |
 //! | [`full_read`](api::full_read) | the same over all s |
+//! | [`gated_delta`](api::gated_delta) | a recurrence that replaces what a key reads |
 //! | [`Retention`](api::Retention) | factor on each term of a read: `exp(-slope (t - s))`, and 0 across a reset |
 //! | [`gated_projection`](api::gated_projection) | `y = relu(a W) * x` |
 //! | [`norm`](api::norm) | `(v - mean) / sqrt(variance + eps)` |
@@ -47,6 +48,7 @@ mod draw;
 mod dropout;
 mod flex;
 mod full_read;
+mod gated_delta;
 mod gated_projection;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod gpu;
@@ -91,6 +93,7 @@ pub mod api {
     pub use crate::draw::{Draw, NotFinite};
     pub use crate::dropout::DropoutMask;
     pub use crate::full_read::{full_read, full_read_with_memory};
+    pub use crate::gated_delta::{GatedDelta, gated_delta};
     pub use crate::gated_projection::gated_projection;
     pub use crate::instructions::{Instructions, UnknownInstructions};
     pub use crate::join::join;
@@ -138,6 +141,7 @@ pub mod api {
         pub use crate::decode::reference as decode_reference;
         pub use crate::draw::reference as draw_reference;
         pub use crate::full_read::reference as full_read_reference;
+        pub use crate::gated_delta::reference as gated_delta_reference;
         pub use crate::gated_projection::reference as gated_projection_reference;
         pub use crate::graph::reference as graph_reference;
         pub use crate::join::reference as join_reference;

@@ -1,7 +1,7 @@
 //! Table `[model]` of a configuration: the sizes of a language model.
 
 use crate::error::LanguageError;
-use burn_dragon_core::api::{Connector, DecayConfig, DragonConfig, Positions};
+use burn_dragon_core::api::{Connector, DecayConfig, DragonConfig, Mixer, Positions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,9 @@ pub struct ModelConfig {
     /// Decay of the memory. If absent, the memory does not decay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decay: Option<DecayConfig>,
+    /// Sequence mixer: how a token reads the tokens before it. If absent, the linear read of the paper.
+    #[serde(skip_serializing_if = "is_default")]
+    pub mixer: Mixer,
     /// Connector between levels. If absent, `norm(v + norm(u))` after each level.
     #[serde(skip_serializing_if = "is_default")]
     pub connector: Connector,
@@ -57,6 +60,7 @@ impl From<DragonConfig> for ModelConfig {
             init_std: c.init_std,
             positions: c.positions,
             decay: c.decay,
+            mixer: c.mixer,
             connector: c.connector,
         }
     }
@@ -92,6 +96,7 @@ impl ModelConfig {
             init_std: self.init_std,
             decay: self.decay.clone(),
             positions: self.positions,
+            mixer: self.mixer.clone(),
             connector: self.connector.clone(),
         };
         config.validate()?;

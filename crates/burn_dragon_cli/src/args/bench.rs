@@ -1,9 +1,10 @@
 //! Arguments of `dragon bench`.
 
 use super::{BackendArgs, precision};
-use burn_dragon::api::core::{Connector, Precision};
+use burn_dragon::api::core::{Connector, Mixer, Positions, Precision};
 use burn_dragon_train::api::TrainingPrecision;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 
 /// `dragon bench`.
@@ -66,8 +67,14 @@ pub struct SubjectArgs {
     #[arg(long, value_name = "N", default_value_t = 4096)]
     pub neurons: usize,
     /// Kind of connector between levels (model.connector), with its defaults
-    #[arg(long, value_name = "KIND", value_parser = connector, default_value = "plain")]
+    #[arg(long, value_name = "KIND", value_parser = of_type::<Connector>, default_value = "plain")]
     pub connector: Connector,
+    /// Kind of sequence mixer (model.mixer), with its defaults
+    #[arg(long, value_name = "KIND", value_parser = of_type::<Mixer>, default_value = "linear")]
+    pub mixer: Mixer,
+    /// Kind of positions (model.positions), with its defaults
+    #[arg(long, value_name = "KIND", value_parser = of_type::<Positions>, default_value = "rotary")]
+    pub positions: Positions,
     /// Share of active x, for random weights with thresholds; without it, plain random weights (about a half)
     #[arg(long, value_name = "X")]
     pub density: Option<f64>,
@@ -75,7 +82,7 @@ pub struct SubjectArgs {
     #[arg(
         long,
         value_name = "MODEL",
-        conflicts_with_all = ["levels", "d_model", "heads", "neurons", "connector", "density"]
+        conflicts_with_all = ["levels", "d_model", "heads", "neurons", "connector", "mixer", "positions", "density"]
     )]
     pub weights: Option<PathBuf>,
     /// Configuration of official .safetensors
@@ -230,8 +237,8 @@ fn training_precision(name: &str) -> Result<TrainingPrecision, &'static str> {
     .ok_or("expected f32, bf16 or auto")
 }
 
-/// A connector by its name.
-fn connector(name: &str) -> Result<Connector, String> {
+/// A table of a kind, by the name of the kind.
+fn of_type<T: DeserializeOwned>(name: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::json!({ "type": name })).map_err(|error| error.to_string())
 }
 

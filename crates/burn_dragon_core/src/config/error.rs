@@ -59,6 +59,26 @@ pub enum ConfigError {
          leave model.decay out, or use model.read = \"causal\""
     )]
     DecayWithoutOrder,
+    /// A decay is combined with a mixer that has its own.
+    #[error(
+        "model.decay is of the linear read, and model.mixer.type = \"{mixer}\" has a decay of its own; \
+         leave model.decay out, or model.mixer"
+    )]
+    DecayWithMixer {
+        /// The mixer.
+        mixer: &'static str,
+    },
+    /// A mixer whose queries do not turn is combined with positions that turn them.
+    #[error(
+        "model.mixer.type = \"{mixer}\" has no queries that turn with their positions, but model.positions is \"{positions}\"; \
+         use model.positions = \"none\": the mixer knows the order of tokens by itself"
+    )]
+    MixerDoesNotTurn {
+        /// The mixer.
+        mixer: &'static str,
+        /// The positions.
+        positions: &'static str,
+    },
     /// Polar positions are combined with a read without order.
     #[error(
         "model.positions = \"pope\" has keys that are not the queries, which model.read = \"full\" does not know; \

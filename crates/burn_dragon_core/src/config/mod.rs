@@ -17,6 +17,7 @@ pub use error::ConfigError;
 pub use trunk::TrunkConfig;
 
 use crate::connector::Connector;
+use crate::mixer::Mixer;
 use crate::positions::Positions;
 use crate::read::Read;
 use crate::shapes::{MemoryShape, TensorShape};
@@ -25,8 +26,8 @@ use serde::{Deserialize, Serialize};
 
 /// Configuration of a Dragon Hatchling model: every setting that its weights do not hold.
 ///
-/// All keys but the vocabulary belong to the [trunk](Self::trunk). A next-token model reads [causally](Read::Causal);
-/// other reads are for families that build on a [`TrunkConfig`] themselves.
+/// All keys but the vocabulary belong to the [trunk](Self::trunk). A next-token model reads
+/// [causally](Read::Causal) or by another [mixer](Mixer); other reads are for families that build on a [`TrunkConfig`] themselves.
 ///
 /// Model files contain it as JSON, and hashes of models include that text. So a key that is added must be absent from
 /// the JSON where it has its default.
@@ -59,6 +60,9 @@ pub struct DragonConfig {
     /// Kind of position encoding; rotary if absent.
     #[serde(default, skip_serializing_if = "is_default")]
     pub positions: Positions,
+    /// Sequence mixer; the linear read if absent.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mixer: Mixer,
     /// Kind of connector between levels; `norm(v + norm(u))` if absent.
     #[serde(default, skip_serializing_if = "is_default")]
     pub connector: Connector,
@@ -89,6 +93,7 @@ impl DragonConfig {
             init_std: 0.02,
             decay: None,
             positions: Positions::default(),
+            mixer: Mixer::default(),
             connector: Connector::default(),
         }
     }
@@ -144,6 +149,7 @@ impl DragonConfig {
             init_std,
             decay,
             positions,
+            mixer,
             connector,
         } = self.clone();
         TrunkConfig {
@@ -158,7 +164,7 @@ impl DragonConfig {
             decay,
             positions,
             connector,
-            read: Read::Causal,
+            read: Read::of(mixer),
         }
     }
 

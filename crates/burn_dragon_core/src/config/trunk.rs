@@ -3,6 +3,7 @@
 use super::decay::DecayConfig;
 use super::error::ConfigError;
 use crate::connector::Connector;
+use crate::mixer::{Mixer, Sizes};
 use crate::positions::Positions;
 use crate::range::Range;
 use crate::read::Read;
@@ -110,8 +111,20 @@ impl TrunkConfig {
             tensors.push(TensorShape::new("decay", [heads]));
         }
         tensors.extend(self.positions.tensors(heads, neurons));
+        if let Some(mixer) = self.read.mixer() {
+            tensors.extend(mixer.tensors(self.sizes()));
+        }
         tensors.extend(self.connector.tensors(self.n_levels, width));
         tensors
+    }
+
+    /// Sizes that the read depends on.
+    pub(crate) fn sizes(&self) -> Sizes {
+        Sizes {
+            heads: self.n_heads,
+            keys: self.neurons_per_head() * self.positions.numbers_per_neuron(),
+            width: self.d_model,
+        }
     }
 
     /// Whether the operation `decode` can compute this trunk: one stream, a causal read and keys of pairs.
@@ -121,12 +134,8 @@ impl TrunkConfig {
 
     /// Shape of the memories that the trunk carries.
     pub fn memory(&self) -> MemoryShape {
-        MemoryShape {
-            levels: self.n_levels,
-            heads: self.n_heads,
-            keys: self.neurons_per_head() * self.positions.numbers_per_neuron(),
-            width: self.d_model,
-        }
+        let mixer = self.read.mixer().unwrap_or(&Mixer::Linear {});
+        mixer.memory(self.sizes(), self.n_levels)
     }
 
     /// Checks that a trunk of this shape can exist.
@@ -145,8 +154,15 @@ impl TrunkConfig {
             });
         }
         self.check_numbers()?;
-        if !self.positions.is_of_pairs() && self.read != Read::Causal {
+        if !self.positions.is_of_pairs() && !self.read.is_ordered() {
             return Err(ConfigError::PolarWithoutOrder);
+        }
+        if let Some(mixer) = self.read.mixer() {
+            if self.decay.is_some() {
+                let mixer = mixer.name();
+                return Err(ConfigError::DecayWithMixer { mixer });
+            }
+            mixer.validate(self.sizes(), self.positions)?;
         }
         self.connector.validate(self.n_levels, self.d_model)?;
         self.decay

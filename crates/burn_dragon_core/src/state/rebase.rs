@@ -2,6 +2,7 @@
 
 use super::{DragonState, StateError};
 use crate::config::TrunkConfig;
+use crate::positions::Positions;
 use burn::tensor::{DType, Tensor};
 
 impl DragonState {
@@ -25,9 +26,12 @@ impl DragonState {
             return Ok(self);
         }
         let (rho, positions) = self.into_parts();
-        let turned = rho.into_iter().map(|rho| turn_back(rho, &config, &positions));
+        let turn_back = |rho| match config.positions {
+            Positions::None => rho,
+            _ => turn_back(rho, &config, &positions),
+        };
         Ok(Self {
-            rho: turned.collect(),
+            rho: rho.into_iter().map(turn_back).collect(),
             positions: vec![0; positions.len()],
         })
     }

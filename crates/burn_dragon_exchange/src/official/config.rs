@@ -3,7 +3,7 @@
 use super::FAMILY;
 use burn_dragon_checkpoint::api::expert::{Unique, plain, shortened};
 use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, StoredConfig};
-use burn_dragon_core::api::{Connector, DragonConfig, Positions};
+use burn_dragon_core::api::{Connector, DragonConfig, Mixer, Positions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -185,6 +185,7 @@ impl OfficialConfig {
             init_std: 0.02,
             decay: None,
             positions: Positions::Rotary,
+            mixer: Mixer::Linear {},
             connector: Connector::Plain {},
         }
     }
@@ -197,9 +198,10 @@ impl OfficialConfig {
         if config.decay.is_some() {
             return Err("its memory decays (`decay`), which the official model has no setting for".into());
         }
-        if config.positions != Positions::Rotary || config.connector != Connector::default() {
+        let plain = (Positions::Rotary, Mixer::default(), Connector::default());
+        if (config.positions, &config.mixer, &config.connector) != (plain.0, &plain.1, &plain.2) {
             return Err(
-                "its `positions` or its `connector` is of a kind that the official model does not have"
+                "its `positions`, its `mixer` or its `connector` is of a kind that the official model does not have"
                     .into(),
             );
         }

@@ -202,6 +202,7 @@ impl ModelKind for LanguageKind {
         if let Some(config) = Self::config(file.config.value()) {
             let kinds = [
                 ("positions", config.positions.name(), "rotary"),
+                ("mixer", config.mixer.name(), "linear"),
                 ("connector", config.connector.name(), "plain"),
             ];
             let others = kinds.into_iter().filter(|(_, kind, usual)| kind != usual);

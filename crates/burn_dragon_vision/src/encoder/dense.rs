@@ -13,9 +13,9 @@ use super::positions;
 use super::step::{Backbone, State, StepPass};
 use crate::error::VisionError;
 use burn::tensor::{Tensor, activation};
-use burn_dragon_core::api::expert::{Keys, Level, View, derive};
+use burn_dragon_core::api::expert::{Keys, Level, Reader, View, derive};
 use burn_dragon_core::api::structured::StepMode;
-use burn_dragon_core::api::{Credit, Read, Trunk};
+use burn_dragon_core::api::{Credit, Trunk};
 use burn_dragon_kernel::api::{
     DropoutMask, LevelWeights, Precision, Retention, Rotation, SpeakInput, join, perceive, speak,
 };
@@ -50,7 +50,7 @@ impl<'a> DenseSteps<'a> {
                 weights: trunk.weights(),
                 rotation,
                 keys: Keys::default(),
-                read: Read::Full,
+                read: Reader::full(),
                 retention: Retention::default(),
                 eps: config.norm_eps,
                 precision: Precision::F32,

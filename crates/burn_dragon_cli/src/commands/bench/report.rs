@@ -102,14 +102,20 @@ impl Report {
             format!(", {} of {} {what}", percent(share), rate(whole, unit))
         };
         let Activity { x, pairs, y } = self.activity;
-        let joined = match c.connector.name() {
-            "plain" => String::new(),
-            kind => format!(" joined by {kind}"),
+        let unusual = |word: &str, kind: &str, usual: &str| match kind == usual {
+            true => String::new(),
+            false => format!(" {word} {kind}"),
         };
+        let wired = [
+            unusual("joined by", c.connector.name(), "plain"),
+            unusual("mixed by", c.mixer.name(), "linear"),
+            unusual("at positions", c.positions.name(), "rotary"),
+        ]
+        .concat();
         let mut lines = vec![
             format!(
                 "{:<8} {} levels{}, width {}, {} heads, {} neurons ({}); {}",
-                self.bench, c.n_levels, joined, c.d_model, c.n_heads, c.n_neurons, self.weights, self.reads
+                self.bench, c.n_levels, wired, c.d_model, c.n_heads, c.n_neurons, self.weights, self.reads
             ),
             format!(
                 "on       {}, {} threads, {}",
@@ -184,6 +190,8 @@ impl Report {
             "bench": self.bench,
             "levels": c.n_levels,
             "connector": c.connector.name(),
+            "mixer": c.mixer.name(),
+            "positions": c.positions.name(),
             "d_model": c.d_model,
             "heads": c.n_heads,
             "neurons": c.n_neurons,

@@ -166,6 +166,8 @@ fn config_of(args: &SubjectArgs, dropout: f64) -> DragonConfig {
         n_neurons: args.neurons,
         dropout,
         connector: args.connector.clone(),
+        mixer: args.mixer.clone(),
+        positions: args.positions,
         ..DragonConfig::small()
     }
 }
