@@ -18,7 +18,7 @@
 use crate::config::{DragonConfig, TrunkConfig};
 use crate::decoder::InferencePrecision;
 use crate::density::Activity;
-use crate::mixer::Mixer;
+use crate::mixer::{Mixer, Sizes};
 use crate::shapes::TensorShape;
 use burn_dragon_kernel::api::Precision;
 use burn_dragon_kernel::api::expert::{chunk_length, gpu_chunk_length};
@@ -99,9 +99,9 @@ impl Cost {
     /// FLOPs of one token of a window of `tokens`, parallel form.
     pub fn forward_flops_per_token(&self, tokens: usize) -> u64 {
         let c = &self.trunk;
-        let read = c.read.flops(tokens, c.sizes());
+        let read = self.in_levels(|sizes| c.read.flops(tokens, sizes));
         let connector = c.connector.flops(c.n_levels, c.d_model);
-        (of(c.n_levels) * (of(6) * self.block() + read) + connector + of(2) * self.readout()).0
+        (of(6) * self.blocks() + read + connector + of(2) * self.readout()).0
     }
 
     /// FLOPs of one token of training: forward once, backward twice as much.
@@ -112,8 +112,9 @@ impl Cost {
     /// FLOPs of one generated token, recurrent form: the same at any context length.
     pub fn decode_flops_per_token(&self) -> u64 {
         let c = &self.trunk;
-        let read = c.read.mixer().unwrap_or(&Mixer::Linear {}).flops(c.sizes());
-        (of(c.n_levels) * (of(6) * self.block() + read) + of(2) * self.readout()).0
+        let mixer = c.read.mixer().unwrap_or(&Mixer::Linear {});
+        let read = self.in_levels(|sizes| mixer.flops(sizes));
+        (of(6) * self.blocks() + read + of(2) * self.readout()).0
     }
 
     /// FLOPs of one generated token that touches active neurons only.
@@ -340,6 +341,27 @@ impl Cost {
         (numbers * F32).0
     }
 
+    /// Sum over the levels of what each has of these sizes.
+    fn in_levels(&self, at: impl Fn(Sizes) -> Count) -> Count {
+        let (c, sizes) = (&self.trunk, self.trunk.sizes());
+        let numbers = c.positions.numbers_per_neuron();
+        let of_level = |level| {
+            at(Sizes {
+                keys: c.neurons_at(level) * numbers,
+                ..sizes
+            })
+        };
+        (0..c.n_levels).map(of_level).fold(of(0), |sum, cost| sum + cost)
+    }
+
+    /// Entries of a matrix of all levels: width by neurons, summed over the levels.
+    fn blocks(&self) -> Count {
+        let c = &self.trunk;
+        let neurons = (0..c.n_levels).map(|level| of(c.neurons_at(level)));
+        neurons.fold(of(0), |sum, count| sum + count) * of(c.n_heads) * of(c.d_model)
+    }
+
+    /// Entries of a matrix.
     fn block(&self) -> Count {
         of(self.trunk.n_neurons) * of(self.trunk.d_model)
     }

@@ -4,7 +4,7 @@ use crate::density::Density;
 use crate::dragon::Dragon;
 use crate::pass::Pass;
 use crate::state::{DragonState, StateError};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation};
 use burn_dragon_kernel::api::{
     Activity, Ahead, Decode, DeviceDecode, DeviceParameters, Drawn, Parameters, Precision, Sizes, Weights,
 };
@@ -25,6 +25,18 @@ pub struct InferencePrecision {
     /// Precision of the carried memory between single tokens. In bf16 it is written once in 16 tokens, with stochastic
     /// rounding. Windows of several tokens, and copies of the state, are in f32.
     pub memory: Precision,
+}
+
+/// Condition on which a token's pass ends before the last level.
+///
+/// Levels that are left out neither read nor write for that token, so that later tokens cannot read it there: another function
+/// than the trained one. Measured, it trades loss for speed; by default, all levels run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Exit {
+    /// Least probability of the likeliest next token, of all lanes, at which a pass ends, in `(0, 1]`.
+    pub confidence: f64,
+    /// Least number of levels of a pass.
+    pub least_levels: usize,
 }
 
 /// Decoder of token streams: the recurrent form of [`Dragon::forward_with_state`], with the state inside.
@@ -56,6 +68,15 @@ pub struct Decoder {
     precision: InferencePrecision,
     streams: Streams,
     logits: Vec<f32>, // [B, V]
+    exit: Option<Exit>,
+    passes: Passes,
+}
+
+/// Passes of single tokens that could end early.
+#[derive(Clone, Copy, Debug, Default)]
+struct Passes {
+    count: u64,
+    levels: u64,
 }
 
 /// Memory and positions of the streams.
@@ -113,7 +134,32 @@ impl Decoder {
             precision,
             streams,
             logits: vec![0.0; lanes * dragon.config().vocab_size],
+            exit: None,
+            passes: Passes::default(),
         }
+    }
+
+    /// `lanes` streams at position 0 with an empty memory, whose single tokens end early where the model is confident. They run
+    /// on the model's own tensors.
+    ///
+    /// # Panics
+    /// If `lanes` is 0.
+    pub fn with_exit(dragon: &Dragon, lanes: usize, exit: Exit) -> Self {
+        assert!(lanes > 0, "Decoder: 0 lanes, expected at least 1");
+        Self {
+            dragon: dragon.clone(),
+            precision: InferencePrecision::default(),
+            streams: Streams::Tensors(dragon.empty_state(lanes)),
+            logits: vec![0.0; lanes * dragon.config().vocab_size],
+            exit: Some(exit),
+            passes: Passes::default(),
+        }
+    }
+
+    /// Mean number of levels of the single tokens read so far; `None` without an [`Exit`], or before the first.
+    pub fn mean_levels(&self) -> Option<f64> {
+        let Passes { count, levels } = self.passes;
+        (count > 0).then(|| levels as f64 / count as f64)
     }
 
     /// Streams that continue from a state.
@@ -138,6 +184,8 @@ impl Decoder {
             precision: self.precision,
             streams,
             logits: vec![0.0; self.logits.len()],
+            exit: self.exit,
+            passes: Passes::default(),
         }
     }
 
@@ -357,11 +405,25 @@ impl Decoder {
         let ids: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
         let ids = TensorData::new(ids, [lanes, length]);
         let ids = Tensor::<2, Int>::from_data(ids, &self.dragon.device());
+        let mut levels = 0;
+        let mut ends = |exit: Exit, level: usize, output: Tensor<4>| {
+            levels = level + 1;
+            levels >= exit.least_levels && confidence(self.dragon.read_out(output)) >= exit.confidence
+        };
+        let exit = self.exit.filter(|_| length == 1);
+        let mut ends = exit.map(|exit| move |level, output| ends(exit, level, output));
         let pass = Pass {
             precision: self.precision.weights,
+            exit: ends
+                .as_mut()
+                .map(|ends| ends as &mut dyn FnMut(usize, Tensor<4>) -> bool),
             ..Pass::default()
         };
         let (logits, state) = self.dragon.forward_pass_with_state(ids, self.state(), pass)?;
+        if exit.is_some() {
+            self.passes.count += 1;
+            self.passes.levels += levels as u64;
+        }
         self.logits = numbers(logits.narrow(1, length - 1, 1));
         match &mut self.streams {
             Streams::Tensors(streams) => *streams = state,
@@ -427,6 +489,14 @@ fn sizes(dragon: &Dragon) -> Sizes {
         width: config.d_model,
         vocab: config.vocab_size,
     }
+}
+
+/// Least probability of the likeliest token of a lane, for logits `[B, 1, V]`.
+fn confidence(logits: Tensor<3>) -> f64 {
+    activation::softmax(logits, 2)
+        .max_dim(2)
+        .min()
+        .into_scalar::<f64>()
 }
 
 /// Values of a tensor.

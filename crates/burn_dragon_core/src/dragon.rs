@@ -61,6 +61,17 @@ impl Dragon {
         })
     }
 
+    /// The same model with more or fewer levels, see [`Trunk::with_levels`]. A state of another number of levels does not fit it.
+    ///
+    /// # Errors
+    /// As [`Trunk::with_levels`].
+    pub fn with_levels(mut self, levels: usize) -> Result<Self, ConfigError> {
+        self.trunk = self.trunk.with_levels(levels)?;
+        self.config.n_levels = levels;
+        self.config.connector = self.trunk.config().connector.clone();
+        Ok(self)
+    }
+
     /// Configuration of the model.
     pub fn config(&self) -> &DragonConfig {
         &self.config
@@ -138,7 +149,8 @@ impl Dragon {
         norm(rows, self.config.norm_eps).reshape([lanes, 1, length, self.config.d_model])
     }
 
-    fn read_out(&self, v: Tensor<4>) -> Tensor<3> {
+    /// Logits of an output of the trunk, `[B, T, V]`.
+    pub(crate) fn read_out(&self, v: Tensor<4>) -> Tensor<3> {
         let [lanes, _, length, width] = v.dims();
         // One product of two matrices: as a batch, the gradient of the readout would be a matrix for every lane.
         let logits = v.reshape([lanes * length, width]).matmul(self.lm_head.val()); // [B*T, V]

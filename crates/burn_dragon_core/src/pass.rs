@@ -19,6 +19,9 @@ pub struct Pass<'a> {
     /// Number of levels of this pass, if not that of the configuration: a pass may go through the shared block more or
     /// fewer times. A carried state has a memory for each of them.
     pub levels: Option<usize>,
+    /// Decides after each level, from its number and the output that the trunk would have there, `[B, 1, T, D]`, whether the pass
+    /// ends. Levels that are left out neither read nor write: their memories stay as they are.
+    pub exit: Option<&'a mut dyn FnMut(usize, Tensor<4>) -> bool>,
     /// Receives the stream after each level, `[B, 1, T, D]`, in order and with gradients: for a loss at every level.
     pub streams: Option<&'a mut Vec<Tensor<4>>>,
     /// Probe that counts active neurons; for a model without autodiff.
@@ -38,6 +41,11 @@ impl Pass<'_> {
         } else {
             View::Nothing
         }
+    }
+
+    /// Whether the pass ends after a level.
+    pub(crate) fn ends(&mut self, level: usize, output: impl FnOnce() -> Tensor<4>) -> bool {
+        self.exit.as_mut().is_some_and(|exit| exit(level, output()))
     }
 
     /// Passes the data of a level, and the stream after it, to the probes.

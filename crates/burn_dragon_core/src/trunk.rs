@@ -126,6 +126,25 @@ impl Trunk {
         })
     }
 
+    /// The same trunk with more or fewer levels, which all have its weights: at a level beyond those that it was made with, a
+    /// connector does as at the last of these.
+    ///
+    /// # Errors
+    /// If the number is 0 or too large, or the levels have different numbers of neurons.
+    pub fn with_levels(mut self, levels: usize) -> Result<Self, ConfigError> {
+        if self.config.fanout.is_some() && levels != self.config.n_levels {
+            return Err(ConfigError::LevelsOfFanout { levels });
+        }
+        let connector = self.config.connector.of_levels(levels);
+        self.config = TrunkConfig {
+            n_levels: levels,
+            connector,
+            ..self.config
+        };
+        self.config.validate()?;
+        Ok(self)
+    }
+
     /// Configuration of the trunk.
     pub fn config(&self) -> &TrunkConfig {
         &self.config
@@ -196,13 +215,20 @@ impl Trunk {
         };
         let mut stream = self.config.connector.enter(v, setting);
         let mut next = Vec::with_capacity(memory.rho.len());
-        for (l, rho) in memory.rho.into_iter().enumerate() {
+        let mut memories = memory.rho.into_iter();
+        for (l, rho) in memories.by_ref().enumerate() {
             let dropout = self.dropout(pass.dropout_seed, l);
-            let Contribution { u, rho, seen } = level.run(stream.input(), rho, dropout, view);
+            let neurons = self.config.neurons_at(l);
+            let Contribution { u, rho, seen } =
+                level.run_of_first(neurons, stream.input(), rho, dropout, view);
             stream.join(u);
             pass.see(l, &seen, || stream.output());
             next.push(rho);
+            if pass.ends(l, || stream.output()) {
+                break;
+            }
         }
+        next.extend(memories);
         let positions = memory.positions.into_iter();
         let memory = Memory {
             rho: next,

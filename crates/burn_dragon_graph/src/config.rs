@@ -240,6 +240,7 @@ impl ModelConfig {
             rope_theta: ROPE_THETA,
             decay: None,
             positions: Positions::None,
+            fanout: None,
             connector: Connector::Plain {},
             read: Read::Full,
         }

@@ -1,7 +1,7 @@
 //! Table `[model]` of a configuration: the sizes of a language model.
 
 use crate::error::LanguageError;
-use burn_dragon_core::api::{Connector, DecayConfig, DragonConfig, Mixer, Positions};
+use burn_dragon_core::api::{Connector, DecayConfig, DragonConfig, Fanout, Mixer, Positions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,9 @@ pub struct ModelConfig {
     /// Sequence mixer: how a token reads the tokens before it. If absent, the linear read of the paper.
     #[serde(skip_serializing_if = "is_default")]
     pub mixer: Mixer,
+    /// Number of neurons by level. If absent, each level has all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fanout: Option<Fanout>,
     /// Connector between levels. If absent, `norm(v + norm(u))` after each level.
     #[serde(skip_serializing_if = "is_default")]
     pub connector: Connector,
@@ -61,6 +64,7 @@ impl From<DragonConfig> for ModelConfig {
             positions: c.positions,
             decay: c.decay,
             mixer: c.mixer,
+            fanout: c.fanout,
             connector: c.connector,
         }
     }
@@ -97,6 +101,7 @@ impl ModelConfig {
             decay: self.decay.clone(),
             positions: self.positions,
             mixer: self.mixer.clone(),
+            fanout: self.fanout.clone(),
             connector: self.connector.clone(),
         };
         config.validate()?;

@@ -45,7 +45,7 @@ pub mod api {
     };
     pub use crate::error::LanguageError;
     pub use crate::evaluate::{
-        EvaluationCounter, LevelScore, Measured, PeriodScore, PhaseScore, PredictabilityScore,
+        EvaluationCounter, ExitScore, LevelScore, Measured, PeriodScore, PhaseScore, PredictabilityScore,
         PredictabilityTask, RecallFigure, TextScore, check_known,
     };
     pub use crate::evaluate::{Evaluator, LanguageEvaluation, PositionScore, WindowMemory, WindowReading};

@@ -20,6 +20,7 @@ A model of another family than language is evaluated on the held-out data of its
 Examples:
   dragon eval runs/latest                                  on the validation data of its run
   dragon eval runs/latest book.txt                         on a text
+  dragon eval runs/latest --exit-confidence 0.5 0.9 1    levels left out where the model is sure
   dragon eval runs/latest --needle --distances 100 500     facts far back
   dragon eval runs/latest --suite --text a.txt --text b.txt --out")]
 pub struct EvalArgs {
@@ -32,6 +33,15 @@ pub struct EvalArgs {
     /// Separator of the documents in DATA, for example $'\n\n', or '' for none (default: that of the training text)
     #[arg(long, value_name = "TEXT", requires = "data")]
     pub document_separator: Option<String>,
+    /// Number of levels, if not that of the model
+    #[arg(long, value_name = "L")]
+    pub levels: Option<usize>,
+    /// Loss and levels of a token if a pass ends where the likeliest next token has probability P; one at a time
+    #[arg(long, value_name = "P", num_args = 1.., conflicts_with_all = ["by_position", "needle", "suite"])]
+    pub exit_confidence: Vec<f64>,
+    /// Number of windows that are read for --exit-confidence
+    #[arg(long, value_name = "N", default_value_t = 16, requires = "exit_confidence")]
+    pub exit_windows: usize,
     /// Number of tokens in a window (default: that of the training, or 256 if it is not known)
     #[arg(long, value_name = "N")]
     pub block_size: Option<usize>,

@@ -28,6 +28,12 @@ pub struct GenerateArgs {
     /// Maximum number of new tokens
     #[arg(short = 'n', long, value_name = "N")]
     pub max_tokens: Option<usize>,
+    /// Number of levels, if not that of the model
+    #[arg(long, value_name = "L")]
+    pub levels: Option<usize>,
+    /// Leave out the levels of a token that follow one after which the likeliest next token has probability P
+    #[arg(long, value_name = "P")]
+    pub exit_confidence: Option<f64>,
     /// Settings of the sampling
     #[command(flatten)]
     pub drawing: DrawingArgs,

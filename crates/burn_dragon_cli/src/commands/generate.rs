@@ -24,8 +24,12 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
         return Err(Usage("--state-precision needs --state-out".into()).into());
     }
     let selected = backend(args.model.backend.backend)?;
-    let model = load(&args.model.place, &selected)?;
+    let mut model = load(&args.model.place, &selected)?;
+    if let Some(levels) = args.levels {
+        model.dragon = model.dragon.with_levels(levels)?;
+    }
     let mut config = settings(&model);
+    config.exit_confidence = args.exit_confidence.or(config.exit_confidence);
     apply(&args.drawing, &mut config);
     apply_precision(&args.inference, &mut config);
     config.max_tokens = args.max_tokens.or(config.max_tokens).or(Some(256));
@@ -75,6 +79,7 @@ fn summary(
         "prompt_tokens": extent.of,
         "prompt_tokens_read": extent.read,
         "tokens_read": reading.tokens(), // of the whole stream
+        "levels_per_token": reading.mean_levels(),
     })
 }
 

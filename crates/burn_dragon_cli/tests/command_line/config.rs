@@ -318,6 +318,7 @@ fn is_optional(table: &str) -> bool {
         "sequence.streams.",
         "model.decay.",
         "model.connector.",
+        "model.fanout.",
         "model.mixer.",
         "model.positions.",
         "optimizer.groups.",
@@ -332,11 +333,13 @@ fn is_optional(table: &str) -> bool {
 /// Keys that are not written if they have their defaults.
 fn skipped(key: &str) -> bool {
     let keys = [
+        "generation.exit_confidence",
         "generation.stop",
         "generation.precision",
         "generation.memory_precision",
         "training.freeze",
         "model.connector",
+        "model.fanout",
         "model.mixer",
         "model.decay",
         "model.positions",

@@ -68,6 +68,24 @@ pub enum ConfigError {
         /// The mixer.
         mixer: &'static str,
     },
+    /// Another number of levels is asked of a model whose levels differ.
+    #[error(
+        "{levels} levels were asked for, but model.fanout gives each level of the model its own number of neurons; \
+         leave the number of levels as it is"
+    )]
+    LevelsOfFanout {
+        /// Number of levels asked for.
+        levels: usize,
+    },
+    /// Levels with fewer neurons are combined with a mixer that has weights of its own for each neuron, or ignores neurons.
+    #[error(
+        "model.fanout gives levels different numbers of neurons, which model.mixer.type = \"{mixer}\" does not know; \
+         leave model.fanout out, or model.mixer"
+    )]
+    FanoutWithMixer {
+        /// The mixer.
+        mixer: &'static str,
+    },
     /// A mixer whose queries do not turn is combined with positions that turn them.
     #[error(
         "model.mixer.type = \"{mixer}\" has no queries that turn with their positions, but model.positions is \"{positions}\"; \

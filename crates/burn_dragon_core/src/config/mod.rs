@@ -17,6 +17,7 @@ pub use error::ConfigError;
 pub use trunk::TrunkConfig;
 
 use crate::connector::Connector;
+use crate::fanout::Fanout;
 use crate::mixer::Mixer;
 use crate::positions::Positions;
 use crate::read::Read;
@@ -63,6 +64,9 @@ pub struct DragonConfig {
     /// Sequence mixer; the linear read if absent.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mixer: Mixer,
+    /// Number of neurons by level; all in each if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fanout: Option<Fanout>,
     /// Kind of connector between levels; `norm(v + norm(u))` if absent.
     #[serde(default, skip_serializing_if = "is_default")]
     pub connector: Connector,
@@ -94,6 +98,7 @@ impl DragonConfig {
             decay: None,
             positions: Positions::default(),
             mixer: Mixer::default(),
+            fanout: None,
             connector: Connector::default(),
         }
     }
@@ -150,6 +155,7 @@ impl DragonConfig {
             decay,
             positions,
             mixer,
+            fanout,
             connector,
         } = self.clone();
         TrunkConfig {
@@ -163,6 +169,7 @@ impl DragonConfig {
             init_std,
             decay,
             positions,
+            fanout,
             connector,
             read: Read::of(mixer),
         }

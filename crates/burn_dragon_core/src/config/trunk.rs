@@ -3,6 +3,7 @@
 use super::decay::DecayConfig;
 use super::error::ConfigError;
 use crate::connector::Connector;
+use crate::fanout::Fanout;
 use crate::mixer::{Mixer, Sizes};
 use crate::positions::Positions;
 use crate::range::Range;
@@ -79,6 +80,9 @@ pub struct TrunkConfig {
     /// Kind of position encoding; rotary if absent.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub positions: Positions,
+    /// Number of neurons by level; all in each if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fanout: Option<Fanout>,
     /// Kind of connector between levels; `norm(v + norm(u))` if absent.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub connector: Connector,
@@ -91,6 +95,13 @@ impl TrunkConfig {
     /// Number of neurons per head (N).
     pub fn neurons_per_head(&self) -> usize {
         self.n_neurons / self.n_heads
+    }
+
+    /// Number of neurons of a head that a level has.
+    pub fn neurons_at(&self, level: usize) -> usize {
+        let all = self.neurons_per_head();
+        let of = |fanout: &Fanout| fanout.neurons_per_head(level, self.n_levels, self.n_heads, all);
+        self.fanout.as_ref().map_or(all, of)
     }
 
     /// Frequencies of the neuron pairs of a head, in turns per token.
@@ -127,9 +138,11 @@ impl TrunkConfig {
         }
     }
 
-    /// Whether the operation `decode` can compute this trunk: one stream, a causal read and keys of pairs.
+    /// Whether the operation `decode` can compute this trunk: one stream, a causal read, keys of pairs, and all neurons in each
+    /// level.
     pub(crate) fn is_plain(&self) -> bool {
-        self.connector == Connector::Plain {} && self.read == Read::Causal && self.positions.is_of_pairs()
+        let reads = self.read == Read::Causal && self.positions.is_of_pairs();
+        reads && self.connector == Connector::Plain {} && self.fanout.is_none()
     }
 
     /// Shape of the memories that the trunk carries.
@@ -162,7 +175,14 @@ impl TrunkConfig {
                 let mixer = mixer.name();
                 return Err(ConfigError::DecayWithMixer { mixer });
             }
+            if self.fanout.is_some() {
+                let mixer = mixer.name();
+                return Err(ConfigError::FanoutWithMixer { mixer });
+            }
             mixer.validate(self.sizes(), self.positions)?;
+        }
+        if let Some(fanout) = &self.fanout {
+            fanout.validate(self.n_levels, self.n_heads, self.n_neurons)?;
         }
         self.connector.validate(self.n_levels, self.d_model)?;
         self.decay

@@ -55,6 +55,17 @@ impl Keys {
         matches!(self, Self::Pairs)
     }
 
+    /// Those of the first `neurons` of each head.
+    pub(crate) fn of_first(&self, neurons: usize) -> Self {
+        match self {
+            Self::Pairs => Self::Pairs,
+            Self::Polar { magnitude, phase } => Self::Polar {
+                magnitude: *magnitude,
+                phase: phase.as_ref().map(|phase| phase.clone().narrow(3, 0, neurons)),
+            },
+        }
+    }
+
     /// Queries, `[B, H, T, K]`, and the keys, if they are not the queries.
     ///
     /// # Shapes

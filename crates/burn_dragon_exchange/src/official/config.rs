@@ -186,6 +186,7 @@ impl OfficialConfig {
             decay: None,
             positions: Positions::Rotary,
             mixer: Mixer::Linear {},
+            fanout: None,
             connector: Connector::Plain {},
         }
     }
@@ -202,6 +203,12 @@ impl OfficialConfig {
         if (config.positions, &config.mixer, &config.connector) != (plain.0, &plain.1, &plain.2) {
             return Err(
                 "its `positions`, its `mixer` or its `connector` is of a kind that the official model does not have"
+                    .into(),
+            );
+        }
+        if config.fanout.is_some() {
+            return Err(
+                "its levels have different numbers of neurons (`fanout`), which the official model's do not"
                     .into(),
             );
         }

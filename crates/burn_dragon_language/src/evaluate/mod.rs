@@ -6,6 +6,7 @@
 //! --suite`, each with a standard error.
 
 mod counter;
+mod exit;
 mod lines;
 mod reading;
 mod recall;
@@ -16,6 +17,7 @@ mod sums;
 mod trace;
 
 pub use counter::EvaluationCounter;
+pub use exit::ExitScore;
 pub use lines::{evaluation_lines, needle_lines, reading_in_words, recall_lines};
 use reading::{Probes, Reader};
 pub use reading::{WindowMemory, WindowReading};

@@ -3,7 +3,7 @@
 use super::ContextStrategy;
 use crate::error::LanguageError;
 use burn_dragon_core::api::expert::Range;
-use burn_dragon_core::api::{InferencePrecision, Precision};
+use burn_dragon_core::api::{Decoder, Dragon, Exit, InferencePrecision, Precision};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,29 @@ pub struct GenerationConfig {
     #[serde(with = "PrecisionName", skip_serializing_if = "is_f32")]
     #[schemars(extend("default" = "f32"))]
     pub memory_precision: Precision,
+    /// Probability of the likeliest next token at which levels are left out for a token, in (0, 1]. If absent, all levels run.
+    /// Levels that are left out neither read nor write, so this is not the trained function; precisions are f32.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_confidence: Option<f64>,
+}
+
+/// How the streams of a text are decoded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decoding {
+    /// Precision of weights and memory.
+    pub(super) precision: InferencePrecision,
+    /// Condition on which levels are left out.
+    pub(super) exit: Option<Exit>,
+}
+
+impl Decoding {
+    /// Decoder of one stream.
+    pub(super) fn decoder(self, dragon: &Dragon) -> Decoder {
+        match self.exit {
+            Some(exit) => Decoder::with_exit(dragon, 1, exit),
+            None => Decoder::with_precision(dragon, 1, self.precision),
+        }
+    }
 }
 
 /// Name of a [`Precision`] in a configuration.
@@ -78,6 +101,7 @@ impl Default for GenerationConfig {
             context: ContextStrategy::Infinite {},
             precision: Precision::F32,
             memory_precision: Precision::F32,
+            exit_confidence: None,
         }
     }
 }
@@ -91,6 +115,17 @@ impl GenerationConfig {
         }
     }
 
+    /// How the streams of a text are decoded.
+    pub(super) fn decoding(&self) -> Decoding {
+        Decoding {
+            precision: self.inference_precision(),
+            exit: self.exit_confidence.map(|confidence| Exit {
+                confidence,
+                least_levels: 1,
+            }),
+        }
+    }
+
     /// Checks the values, also that f32 can hold them.
     ///
     /// # Errors
@@ -100,6 +135,7 @@ impl GenerationConfig {
         for (key, value, range) in [
             ("generation.temperature", Some(self.temperature), Range::FROM_ZERO),
             ("generation.top_p", self.top_p, Range::SHARE),
+            ("generation.exit_confidence", self.exit_confidence, Range::SHARE),
             (
                 "generation.repetition_penalty",
                 self.repetition_penalty,
@@ -121,6 +157,12 @@ impl GenerationConfig {
             return refuse(
                 "generation.stop",
                 "has an empty text, which would stop at once; leave it out".into(),
+            );
+        }
+        if self.exit_confidence.is_some() && self.inference_precision() != InferencePrecision::default() {
+            return refuse(
+                "generation.exit_confidence",
+                "is given beside a precision of bf16, but where levels are left out, numbers are f32; leave one of them out".into(),
             );
         }
         self.context.validate()

@@ -1,9 +1,10 @@
 //! Context of generation: unlimited memory, or a window beyond which tokens are forgotten exactly.
 
 use super::DrawnOn;
+use super::config::Decoding;
 use crate::error::LanguageError;
 use burn::tensor::Device;
-use burn_dragon_core::api::{Ahead, Decoder, DecoderError, Dragon, DragonState, Drawn, InferencePrecision};
+use burn_dragon_core::api::{Ahead, Decoder, DecoderError, Dragon, DragonState, Drawn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -64,10 +65,10 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(dragon: &Dragon, strategy: ContextStrategy, precision: InferencePrecision) -> Self {
+    pub(super) fn new(dragon: &Dragon, strategy: ContextStrategy, decoding: Decoding) -> Self {
         Self {
             strategy,
-            elder: Decoder::with_precision(dragon, 1, precision),
+            elder: decoding.decoder(dragon),
             younger: None,
             read: 0,
             answers: false,
@@ -79,11 +80,11 @@ impl Context {
     pub(super) fn resume(
         dragon: &Dragon,
         strategy: ContextStrategy,
-        precision: InferencePrecision,
+        decoding: Decoding,
         state: DragonState,
         read: u64,
     ) -> Result<Option<Self>, DecoderError> {
-        let mut context = Self::new(dragon, strategy, precision);
+        let mut context = Self::new(dragon, strategy, decoding);
         let pair = matches!(strategy, ContextStrategy::Sliding { window } if read > window as u64);
         if state.lanes() != if pair { 2 } else { 1 } {
             return Ok(None);
@@ -99,6 +100,11 @@ impl Context {
         }
         context.read = read;
         Ok(Some(context))
+    }
+
+    /// Mean number of levels of the tokens that were read one at a time; `None` if all levels run.
+    pub(super) fn mean_levels(&self) -> Option<f64> {
+        self.elder.mean_levels()
     }
 
     /// A context of the same model that has read nothing; the weights are shared.
@@ -245,7 +251,7 @@ mod tests {
 
     fn after(strategy: ContextStrategy, tokens: &[u32], step: usize) -> Vec<f32> {
         let dragon = dragon();
-        let mut context = Context::new(&dragon, strategy, InferencePrecision::default());
+        let mut context = Context::new(&dragon, strategy, GenerationConfig::default().decoding());
         for piece in tokens.chunks(step) {
             context.read(piece).unwrap();
         }

@@ -68,8 +68,8 @@ impl Generator<'_> {
             Some(Sliding { window, .. }) => ContextStrategy::Sliding { window },
         };
         let seen = std::mem::take(&mut file.seen).remove(0); // of one stream, as was checked
-        let precision = self.config.inference_precision();
-        let context = Context::resume(self.dragon, strategy, precision, file.state, file.info.tokens)?;
+        let decoding = self.config.decoding();
+        let context = Context::resume(self.dragon, strategy, decoding, file.state, file.info.tokens)?;
         let context = context.ok_or_else(|| {
             let reason = format!(
                 "its number of memories does not match its context after {} tokens",

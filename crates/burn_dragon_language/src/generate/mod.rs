@@ -134,11 +134,7 @@ impl<'a> Generator<'a> {
 
     /// An empty prefix with the context of the settings.
     pub fn begin(&self) -> Prefix {
-        Prefix::new(
-            self.dragon,
-            self.config.context,
-            self.config.inference_precision(),
-        )
+        Prefix::new(self.dragon, self.config.context, self.config.decoding())
     }
 
     /// Reads a text into a prefix, which can be continued any number of times without being read again.

@@ -1,9 +1,10 @@
 //! Prefixes: texts that were read.
 
 use super::DrawnOn;
+use super::config::Decoding;
 use super::context::{Context, ContextStrategy};
 use crate::error::LanguageError;
-use burn_dragon_core::api::{Ahead, DecoderError, Dragon, DragonState, Drawn, InferencePrecision};
+use burn_dragon_core::api::{Ahead, DecoderError, Dragon, DragonState, Drawn};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -20,8 +21,8 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    pub(super) fn new(dragon: &Dragon, strategy: ContextStrategy, precision: InferencePrecision) -> Self {
-        Self::of(Context::new(dragon, strategy, precision), BTreeSet::new())
+    pub(super) fn new(dragon: &Dragon, strategy: ContextStrategy, decoding: Decoding) -> Self {
+        Self::of(Context::new(dragon, strategy, decoding), BTreeSet::new())
     }
 
     /// Prefix with the memory of `context`, which has read the tokens of `seen` and no others.
@@ -117,6 +118,11 @@ impl Prefix {
     /// Number of tokens read so far, including forgotten ones.
     pub fn tokens(&self) -> u64 {
         self.context.tokens()
+    }
+
+    /// Mean number of levels of the tokens that were read one at a time; `None` if all levels run.
+    pub fn mean_levels(&self) -> Option<f64> {
+        self.context.mean_levels()
     }
 
     /// Strategy of the context.

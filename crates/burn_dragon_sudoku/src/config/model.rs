@@ -358,6 +358,7 @@ impl ModelConfig {
             rope_theta: ROPE_THETA,
             decay: None,
             positions: Positions::None,
+            fanout: None,
             connector: Connector::Plain {},
             read: Read::Full,
         }

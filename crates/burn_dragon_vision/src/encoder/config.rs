@@ -234,6 +234,7 @@ impl ModelConfig {
             init_std: self.init_std,
             decay: None,
             positions: Positions::None,
+            fanout: None,
             connector: Connector::Plain {},
             read: Read::Full,
         }

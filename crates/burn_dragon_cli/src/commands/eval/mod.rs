@@ -1,5 +1,6 @@
 //! `dragon eval`: a model's figures on held-out text, or on the held-out data of its run.
 
+mod exits;
 #[cfg(feature = "train")]
 mod family;
 mod progress;
@@ -47,11 +48,14 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         family::run(args, loaded, selected)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let model = LanguageModel {
+    let mut model = LanguageModel {
         run: loaded.run,
         passed_over: loaded.passed_over,
         ..LanguageModel::of(loaded.model, loaded.file, &selected.device)?
     };
+    if let Some(levels) = args.levels {
+        model.dragon = model.dragon.with_levels(levels)?;
+    }
     let learnt = learnt(&model);
     if args.suite {
         suite::run(args, &model, &learnt)?;
@@ -59,6 +63,11 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         let reading = reading(args, &learnt, WindowMemory::Carried)?;
         let needle = on_needles(args, &model, reading)?;
         show(args, &needle, &needle.lines())?;
+    } else if !args.exit_confidence.is_empty() {
+        check_confidence(&args.exit_confidence)?;
+        let reading = reading(args, &learnt, WindowReading::from(&learnt).memory)?;
+        let exits = exits::score(args, &model, &text(args, &model, learnt)?, reading)?;
+        show(args, &exits, &exits.lines())?;
     } else {
         let reading = reading(args, &learnt, WindowReading::from(&learnt).memory)?;
         let judged = judge(args, &model, text(args, &model, learnt)?, reading)?;
@@ -87,6 +96,18 @@ fn show(args: &EvalArgs, figures: &impl Serialize, lines: &[String]) -> anyhow::
     }
     lines.iter().for_each(|line| show!("{line}"));
     Ok(())
+}
+
+/// Refuses what is no probability.
+fn check_confidence(confidences: &[f64]) -> anyhow::Result<()> {
+    match confidences.iter().find(|&&share| !(share > 0.0 && share <= 1.0)) {
+        None => Ok(()),
+        Some(share) => {
+            let text =
+                format!("--exit-confidence {share} is no probability; expected a number above 0, at most 1");
+            Err(Usage(text).into())
+        }
+    }
 }
 
 /// Reading that the model was trained with: that of its file, else of its run, else the default.
