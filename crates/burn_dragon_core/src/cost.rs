@@ -203,7 +203,7 @@ impl Cost {
         let streams = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(chunk) + of(1)))
             + rows * (heads + of(5)) * d
             + rows * c.connector.kept(c.n_levels, c.d_model)
-            + self.polar(rows, tokens)
+            + self.unfused(rows, tokens)
             + self.mixed(rows, tokens);
         let numbers =
             self.trained(lanes) + streams + self.once(rows, tokens) + self.buffers(lanes, tokens, chunk);
@@ -260,11 +260,11 @@ impl Cost {
         chunk_length(tokens, self.trunk.d_model.min(usize::MAX / 8), false)
     }
 
-    /// What polar keys keep, which no kernel makes: activities, lengths, queries, keys with their parts, and scores, in f32
-    /// values.
-    fn polar(&self, rows: Count, tokens: usize) -> Count {
+    /// What levels keep that no kernel makes, with polar keys or a neuron recurrence: activities, lengths, queries, keys with
+    /// their parts, and scores, in f32 values.
+    fn unfused(&self, rows: Count, tokens: usize) -> Count {
         let c = &self.trunk;
-        if c.positions.is_of_pairs() {
+        if c.positions.is_of_pairs() && c.neuron_recurrence.is_none() {
             return of(0);
         }
         of(c.n_levels) * rows * (of(12) * of(c.n_neurons) + of(2) * of(c.n_heads) * of(tokens))

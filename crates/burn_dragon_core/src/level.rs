@@ -142,7 +142,7 @@ impl Level {
     }
 
     /// Result of the read, `[B, H, T, D]`, by its own definition, and the memory after it.
-    fn read_between(
+    pub(crate) fn read_between(
         &self,
         x: &dyn Fn() -> Tensor<4>,
         v: Tensor<4>,

@@ -35,6 +35,7 @@
 //! # }
 //! ```
 
+mod auxiliary;
 mod backend;
 mod config;
 mod connector;
@@ -64,6 +65,7 @@ mod whole;
 
 /// Curated names of this crate.
 pub mod api {
+    pub use crate::auxiliary::{NeuronRecurrence, SummaryMemory};
     pub use crate::backend::{Backend, BackendError, SelectedBackend};
     pub use crate::config::{ConfigError, DecayConfig, DragonConfig, TrunkConfig};
     pub use crate::connector::{Connector, ConnectorWeights, HyperCoefficients, HyperConfig};

@@ -3,13 +3,14 @@
 //! ```text
 //! stream = enter(v)                               connector/
 //! L times, with the same weights:
-//!     u = level(stream.input, rho)                level.rs: positions/, read.rs within it
+//!     u = level(stream.input, rho)                level.rs: positions/, read.rs, mixer/ within it; fanout.rs, auxiliary/ around it
 //!     stream.join(u)                              connector/
 //! v = stream.output
 //! ```
 //!
 //! One loop, `Trunk::run`, computes every pass: from an empty memory or from a carried one, with or without probes.
 
+use crate::auxiliary::Auxiliary;
 use crate::config::{ConfigError, DecayConfig, TrunkConfig};
 use crate::connector::{ConnectorWeights, Setting};
 use crate::free_memory::{FreeMemory, Need};
@@ -209,6 +210,8 @@ impl Trunk {
         let tokens = v.dims()[2];
         let rotation = self.rotations.of_window(&self.config, &memory.positions, &v);
         let (level, view) = (self.level(rotation, &mut pass), pass.view());
+        let resets = level.retention.resets.clone();
+        let auxiliary = Auxiliary::new(&self.config, &memory.positions, &resets, &v);
         let setting = Setting {
             weights: self.connector.as_ref(),
             eps: self.config.norm_eps,
@@ -217,10 +220,9 @@ impl Trunk {
         let mut next = Vec::with_capacity(memory.rho.len());
         let mut memories = memory.rho.into_iter();
         for (l, rho) in memories.by_ref().enumerate() {
-            let dropout = self.dropout(pass.dropout_seed, l);
-            let neurons = self.config.neurons_at(l);
-            let Contribution { u, rho, seen } =
-                level.run_of_first(neurons, stream.input(), rho, dropout, view);
+            let dropout = |first| self.dropout(pass.dropout_seed, l, first);
+            let level = (&level, self.config.neurons_at(l));
+            let Contribution { u, rho, seen } = auxiliary.run(level, stream.input(), rho, &dropout, view);
             stream.join(u);
             pass.see(l, &seen, || stream.output());
             next.push(rho);
@@ -298,10 +300,11 @@ impl Trunk {
         pass.levels.unwrap_or(self.config.n_levels)
     }
 
-    fn dropout(&self, seed: Option<u64>, level: usize) -> Option<DropoutMask> {
+    /// Mask of a level for the tokens from `first` on.
+    fn dropout(&self, seed: Option<u64>, level: usize, first: usize) -> Option<DropoutMask> {
         let seed = seed.filter(|_| self.config.dropout > 0.0)?;
         Some(DropoutMask::new(
-            derive(seed, "level", 0, level as u64),
+            derive(seed, "level", first as u64, level as u64),
             self.config.dropout,
         ))
     }

@@ -119,6 +119,13 @@ fn gradients_are_the_slopes_of_the_loss() {
 }
 
 #[test]
+fn a_carried_memory_is_a_constant_in_training() {
+    for config in kinds() {
+        subject::carried_is_constant(&config.trunk());
+    }
+}
+
+#[test]
 fn f32_is_near_f64_in_long_windows() {
     for config in kinds() {
         let config = DragonConfig {

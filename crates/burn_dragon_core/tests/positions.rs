@@ -98,6 +98,13 @@ fn gradients_are_the_slopes_of_the_loss() {
 }
 
 #[test]
+fn a_carried_memory_is_a_constant_in_training() {
+    for positions in kinds() {
+        subject::carried_is_constant(&config(positions).trunk());
+    }
+}
+
+#[test]
 fn a_rebased_memory_reads_the_same_and_a_decoder_gives_what_a_window_gives() {
     for positions in kinds() {
         let config = config(positions);

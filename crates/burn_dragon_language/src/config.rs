@@ -1,7 +1,9 @@
 //! Table `[model]` of a configuration: the sizes of a language model.
 
 use crate::error::LanguageError;
-use burn_dragon_core::api::{Connector, DecayConfig, DragonConfig, Fanout, Mixer, Positions};
+use burn_dragon_core::api::{
+    Connector, DecayConfig, DragonConfig, Fanout, Mixer, NeuronRecurrence, Positions, SummaryMemory,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,12 @@ pub struct ModelConfig {
     /// Number of neurons by level. If absent, each level has all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fanout: Option<Fanout>,
+    /// Summary memory: a fading mean of earlier chunks is added to the input of a level. If absent, there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary_memory: Option<SummaryMemory>,
+    /// Neuron recurrence: chunks leave an activity to the next. If absent, they leave none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub neuron_recurrence: Option<NeuronRecurrence>,
     /// Connector between levels. If absent, `norm(v + norm(u))` after each level.
     #[serde(skip_serializing_if = "is_default")]
     pub connector: Connector,
@@ -65,6 +73,8 @@ impl From<DragonConfig> for ModelConfig {
             decay: c.decay,
             mixer: c.mixer,
             fanout: c.fanout,
+            summary_memory: c.summary_memory,
+            neuron_recurrence: c.neuron_recurrence,
             connector: c.connector,
         }
     }
@@ -102,6 +112,8 @@ impl ModelConfig {
             positions: self.positions,
             mixer: self.mixer.clone(),
             fanout: self.fanout.clone(),
+            summary_memory: self.summary_memory.clone(),
+            neuron_recurrence: self.neuron_recurrence.clone(),
             connector: self.connector.clone(),
         };
         config.validate()?;

@@ -86,6 +86,20 @@ pub enum ConfigError {
         /// The mixer.
         mixer: &'static str,
     },
+    /// An auxiliary recurrence is combined with another read than the causal one.
+    #[error(
+        "model.{key} goes with the linear read of earlier tokens alone; leave it out, or use model.mixer.type = \"linear\" and \
+         model.read = \"causal\""
+    )]
+    AuxiliaryWithoutLinearRead {
+        /// The key.
+        key: &'static str,
+    },
+    /// A neuron recurrence is combined with levels of fewer neurons.
+    #[error(
+        "model.neuron_recurrence carries an activity of all neurons, and model.fanout gives levels fewer; leave one of them out"
+    )]
+    RecurrenceWithFanout,
     /// A mixer whose queries do not turn is combined with positions that turn them.
     #[error(
         "model.mixer.type = \"{mixer}\" has no queries that turn with their positions, but model.positions is \"{positions}\"; \

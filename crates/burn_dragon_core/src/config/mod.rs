@@ -16,6 +16,7 @@ pub use decay::DecayConfig;
 pub use error::ConfigError;
 pub use trunk::TrunkConfig;
 
+use crate::auxiliary::{NeuronRecurrence, SummaryMemory};
 use crate::connector::Connector;
 use crate::fanout::Fanout;
 use crate::mixer::Mixer;
@@ -67,6 +68,12 @@ pub struct DragonConfig {
     /// Number of neurons by level; all in each if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fanout: Option<Fanout>,
+    /// Fading mean of earlier chunks that is added to the input of a level; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary_memory: Option<SummaryMemory>,
+    /// Activity that chunks leave to the next; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neuron_recurrence: Option<NeuronRecurrence>,
     /// Kind of connector between levels; `norm(v + norm(u))` if absent.
     #[serde(default, skip_serializing_if = "is_default")]
     pub connector: Connector,
@@ -99,6 +106,8 @@ impl DragonConfig {
             positions: Positions::default(),
             mixer: Mixer::default(),
             fanout: None,
+            summary_memory: None,
+            neuron_recurrence: None,
             connector: Connector::default(),
         }
     }
@@ -156,6 +165,8 @@ impl DragonConfig {
             positions,
             mixer,
             fanout,
+            summary_memory,
+            neuron_recurrence,
             connector,
         } = self.clone();
         TrunkConfig {
@@ -170,6 +181,8 @@ impl DragonConfig {
             decay,
             positions,
             fanout,
+            summary_memory,
+            neuron_recurrence,
             connector,
             read: Read::of(mixer),
         }

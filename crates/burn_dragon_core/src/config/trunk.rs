@@ -2,6 +2,7 @@
 
 use super::decay::DecayConfig;
 use super::error::ConfigError;
+use crate::auxiliary::{Margins, NeuronRecurrence, SummaryMemory};
 use crate::connector::Connector;
 use crate::fanout::Fanout;
 use crate::mixer::{Mixer, Sizes};
@@ -83,6 +84,12 @@ pub struct TrunkConfig {
     /// Number of neurons by level; all in each if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fanout: Option<Fanout>,
+    /// Fading mean of earlier chunks that is added to the input of a level; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary_memory: Option<SummaryMemory>,
+    /// Activity that chunks leave to the next; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neuron_recurrence: Option<NeuronRecurrence>,
     /// Kind of connector between levels; `norm(v + norm(u))` if absent.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub connector: Connector,
@@ -138,17 +145,24 @@ impl TrunkConfig {
         }
     }
 
-    /// Whether the operation `decode` can compute this trunk: one stream, a causal read, keys of pairs, and all neurons in each
-    /// level.
+    /// Whether the operation `decode` can compute this trunk: one stream, a causal read, keys of pairs, and nothing more in
+    /// its levels.
     pub(crate) fn is_plain(&self) -> bool {
         let reads = self.read == Read::Causal && self.positions.is_of_pairs();
-        reads && self.connector == Connector::Plain {} && self.fanout.is_none()
+        let alike = self.fanout.is_none() && self.auxiliary() == Margins::default();
+        reads && alike && self.connector == Connector::Plain {}
     }
 
     /// Shape of the memories that the trunk carries.
     pub fn memory(&self) -> MemoryShape {
         let mixer = self.read.mixer().unwrap_or(&Mixer::Linear {});
-        mixer.memory(self.sizes(), self.n_levels)
+        let memory = mixer.memory(self.sizes(), self.n_levels);
+        let Margins { rows, columns } = self.auxiliary();
+        MemoryShape {
+            keys: memory.keys + rows,
+            width: memory.width + columns,
+            ..memory
+        }
     }
 
     /// Checks that a trunk of this shape can exist.
@@ -181,6 +195,7 @@ impl TrunkConfig {
             }
             mixer.validate(self.sizes(), self.positions)?;
         }
+        self.check_auxiliary()?;
         if let Some(fanout) = &self.fanout {
             fanout.validate(self.n_levels, self.n_heads, self.n_neurons)?;
         }
@@ -188,6 +203,24 @@ impl TrunkConfig {
         self.decay
             .as_ref()
             .map_or(Ok(()), |decay| self.check_decay(decay))
+    }
+
+    /// Refuses auxiliary recurrences beside another read than the causal one, and keys outside their ranges.
+    fn check_auxiliary(&self) -> Result<(), ConfigError> {
+        let (summary, neurons) = (&self.summary_memory, &self.neuron_recurrence);
+        for (key, is_given) in [
+            ("summary_memory", summary.is_some()),
+            ("neuron_recurrence", neurons.is_some()),
+        ] {
+            if is_given && self.read != Read::Causal {
+                return Err(ConfigError::AuxiliaryWithoutLinearRead { key });
+            }
+        }
+        if neurons.is_some() && self.fanout.is_some() {
+            return Err(ConfigError::RecurrenceWithFanout);
+        }
+        summary.as_ref().map_or(Ok(()), SummaryMemory::validate)?;
+        neurons.as_ref().map_or(Ok(()), NeuronRecurrence::validate)
     }
 
     fn check_numbers(&self) -> Result<(), ConfigError> {

@@ -131,9 +131,15 @@ impl Rule for Mixed {
         } = operands;
         let [lanes, _, tokens, width] = v.dims();
         let (carries, is_constant) = (rho.is_some(), rho.as_ref().is_some_and(|rho| !rho.is_autodiff()));
+        let alike = |rho: Tensor<4>| match is_constant && v.is_autodiff() {
+            true => rho.autodiff(),
+            false => rho,
+        };
         let [heads, rows, columns] = self.memory;
-        let memory =
-            rho.unwrap_or_else(|| Tensor::zeros([lanes, heads, rows, columns], (&v.device(), v.dtype())));
+        let memory = rho.map_or_else(
+            || Tensor::zeros([lanes, heads, rows, columns], (&v.device(), v.dtype())),
+            alike,
+        );
         let (read, memory) = self.recurrence.run(Window {
             v: stored(credit, v),
             memory: stored(credit, memory),

@@ -55,6 +55,11 @@ impl Keys {
         matches!(self, Self::Pairs)
     }
 
+    /// Numbers that a key has for each neuron.
+    pub(crate) fn numbers_per_neuron(&self) -> usize {
+        if self.are_pairs() { 1 } else { 2 }
+    }
+
     /// Those of the first `neurons` of each head.
     pub(crate) fn of_first(&self, neurons: usize) -> Self {
         match self {

@@ -1,12 +1,14 @@
 //! Rebase of a memory to position 0, with unchanged outputs.
 
 use super::{DragonState, StateError};
+use crate::auxiliary::Parts;
 use crate::config::TrunkConfig;
 use crate::positions::Positions;
 use burn::tensor::{DType, Tensor};
 
 impl DragonState {
-    /// The same memory at position 0: the outputs for the tokens that follow are unchanged.
+    /// The same memory at position 0: the outputs for the tokens that follow are unchanged. With auxiliary recurrences it is the
+    /// least position at the same place of their chunks.
     ///
     /// Reads depend on differences of positions only. A key written at position s was rotated by `s` times the
     /// frequency of its pair, of two neurons or of the two numbers of a polar key. Rotation of the memory's rows back by the lane's position p makes that `s - p`. The next
@@ -22,17 +24,28 @@ impl DragonState {
     pub fn rebase(self, config: impl Into<TrunkConfig>) -> Result<Self, StateError> {
         let config = config.into();
         self.check(&config, self.lanes())?;
-        if self.positions.iter().all(|&position| position == 0) {
+        let place = |position: &u64| config.place_in_chunks(*position);
+        let places: Vec<u64> = self.positions.iter().map(place).collect();
+        if self.positions == places {
             return Ok(self);
         }
         let (rho, positions) = self.into_parts();
+        let back: Vec<u64> = positions
+            .iter()
+            .zip(&places)
+            .map(|(position, place)| position - place)
+            .collect();
         let turn_back = |rho| match config.positions {
             Positions::None => rho,
-            _ => turn_back(rho, &config, &positions),
+            _ => {
+                let parts = config.auxiliary().split(rho);
+                let rho = turn_back(parts.rho, &config, &back);
+                Parts { rho, ..parts }.join()
+            }
         };
         Ok(Self {
             rho: rho.into_iter().map(turn_back).collect(),
-            positions: vec![0; positions.len()],
+            positions: places,
         })
     }
 }

@@ -114,6 +114,33 @@ pub(crate) fn slopes(what: &str, trunk: &Trunk, tokens: usize) -> BTreeMap<Strin
     gradients
 }
 
+/// Checks that training on a carried memory, which has no autodiff, gives the outputs of inference, gradients of all weights, and
+/// a memory that has none.
+#[track_caller]
+pub(crate) fn carried_is_constant(config: &TrunkConfig) {
+    let trunk = trunk(config);
+    let v = stream(config, 1, 3);
+    let (first, rest) = (v.clone().narrow(2, 0, 9), v.narrow(2, 9, 11));
+    let (_, state) = trunk
+        .forward_with_state(first, trunk.empty_state(1), Pass::default())
+        .unwrap();
+    let read = |trunk: &Trunk, v, state| trunk.forward_with_state(v, state, Pass::default()).unwrap();
+    let (expected, after) = read(&trunk, rest.clone(), state.clone());
+    let mut numbers = snapshot(&trunk);
+    let tracked = load(
+        Trunk::new(config, 9, &Device::flex().autodiff()).unwrap(),
+        |name, _| numbers.remove(name),
+    );
+    let (output, carried) = read(&tracked, rest.autodiff(), state);
+    same(&of(output.clone()), &of(expected), 1e-10);
+    for (carried, after) in carried.rho().iter().zip(after.rho()) {
+        assert!(!carried.is_autodiff());
+        same(&of(carried.clone()), &of(after.clone()), 1e-10);
+    }
+    let gradients = gradients_of(&tracked, &output.square().sum().backward());
+    assert_eq!(gradients.len(), config.tensors().len());
+}
+
 /// Gradients of the parameters that have one.
 fn gradients_of(trunk: &Trunk, gradients: &Gradients) -> BTreeMap<String, Vec<f64>> {
     struct Visit<'a> {

@@ -187,6 +187,8 @@ impl OfficialConfig {
             positions: Positions::Rotary,
             mixer: Mixer::Linear {},
             fanout: None,
+            summary_memory: None,
+            neuron_recurrence: None,
             connector: Connector::Plain {},
         }
     }

@@ -207,6 +207,13 @@ impl ModelKind for LanguageKind {
             ];
             let others = kinds.into_iter().filter(|(_, kind, usual)| kind != usual);
             words.extend(others.map(|(part, kind, _)| (part, kind.to_string())));
+            let parts = [
+                ("fanout", config.fanout.is_some()),
+                ("summary memory", config.summary_memory.is_some()),
+                ("neuron recurrence", config.neuron_recurrence.is_some()),
+            ];
+            let there = parts.into_iter().filter(|(_, is_given)| *is_given);
+            words.extend(there.map(|(part, _)| (part, "yes".to_string())));
             let cost = config.cost();
             let (forward, decode) = (cost.forward_flops_per_token(256), cost.decode_flops_per_token());
             words.extend([

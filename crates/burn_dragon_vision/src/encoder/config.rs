@@ -235,6 +235,8 @@ impl ModelConfig {
             decay: None,
             positions: Positions::None,
             fanout: None,
+            summary_memory: None,
+            neuron_recurrence: None,
             connector: Connector::Plain {},
             read: Read::Full,
         }
