@@ -208,11 +208,13 @@ impl OfficialConfig {
                     .into(),
             );
         }
-        if config.fanout.is_some() {
-            return Err(
-                "its levels have different numbers of neurons (`fanout`), which the official model's do not"
-                    .into(),
-            );
+        let more = [
+            ("fanout", config.fanout.is_some()),
+            ("summary_memory", config.summary_memory.is_some()),
+            ("neuron_recurrence", config.neuron_recurrence.is_some()),
+        ];
+        if let Some((key, _)) = more.into_iter().find(|(_, is_given)| *is_given) {
+            return Err(format!("it has a `{key}`, which the official model has no setting for"));
         }
         if !config.n_neurons.is_multiple_of(config.d_model) {
             return Err(format!(
