@@ -199,7 +199,7 @@ impl Cost {
         let streams = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(chunk) + of(1)))
             + rows * (heads + of(5)) * d
             + rows * c.connector.kept(c.n_levels, c.d_model)
-            + self.polar(rows, tokens);
+            + of(c.n_levels) * self.unfused(rows, tokens);
         let numbers =
             self.trained(lanes) + streams + self.once(rows, tokens) + self.buffers(lanes, tokens, chunk);
         allocated(numbers).0
@@ -230,6 +230,7 @@ impl Cost {
         let (d, heads, rows) = (of(c.d_model), of(c.n_heads), of(lanes) * of(tokens));
         let logits = of(2) * rows * of(self.vocab);
         let numbers = self.numbers + of(3) * self.block() + rows * (heads + of(5)) * d + logits;
+        let numbers = numbers + self.unfused(rows, tokens);
         let buffers = self.once(rows, tokens) + self.buffers(lanes, tokens, chunk);
         allocated(numbers + buffers).0
     }
@@ -255,14 +256,17 @@ impl Cost {
         chunk_length(tokens, self.trunk.d_model.min(usize::MAX / 8), false)
     }
 
-    /// What polar keys keep, which no kernel makes: activities, lengths, queries, keys with their parts, and scores, in f32
-    /// values.
-    fn polar(&self, rows: Count, tokens: usize) -> Count {
+    /// Tensors that a level keeps where no kernel makes all of it, in f32 values: queries, keys with their parts, and scores; with
+    /// thresholds also activities, drives and gates.
+    fn unfused(&self, rows: Count, tokens: usize) -> Count {
         let c = &self.trunk;
-        if c.positions.is_of_pairs() {
-            return of(0);
-        }
-        of(c.n_levels) * rows * (of(12) * of(c.n_neurons) + of(2) * of(c.n_heads) * of(tokens))
+        let neuron_wide = match (c.positions.is_of_pairs(), c.norm.is_plain(), c.init.firing) {
+            (false, _, _) => 12,
+            (true, _, Some(_)) => 10,
+            (true, false, None) => 4,
+            (true, true, None) => return of(0),
+        };
+        rows * (of(neuron_wide) * of(c.n_neurons) + of(2) * of(c.n_heads) * of(tokens))
     }
 
     /// Buffers of all threads that compute heads of lanes, in f32 values.
@@ -308,7 +312,8 @@ impl Cost {
             several => several,
         };
         let kept = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(length) + of(1)))
-            + rows * c.connector.kept(c.n_levels, c.d_model);
+            + rows * c.connector.kept(c.n_levels, c.d_model)
+            + of(c.n_levels) * self.unfused(rows, tokens);
         let of_window = window * (of(6) * of(c.n_neurons) + of(2) * heads * of(length));
         let memories = of(lanes) * of(windows) * self.block();
         let once = of(2) * rows * of(self.vocab) + of(tokens) * of(c.neurons_per_head());

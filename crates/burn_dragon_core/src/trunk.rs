@@ -4,7 +4,7 @@
 //! stream = enter(v)                               connector/
 //! L times, with the same weights:
 //!     u = level(stream.input, rho)                level.rs: positions/, read.rs within it
-//!     stream.join(u)                              connector/
+//!     stream.join(u)                              connector/, norm/
 //! v = stream.output
 //! ```
 //!
@@ -15,6 +15,7 @@ use crate::connector::{ConnectorWeights, Setting};
 use crate::free_memory::{FreeMemory, Need};
 use crate::initial::{ParameterBuilder, initial};
 use crate::level::{Contribution, Level};
+use crate::norm::{Norm, NormWeights};
 use crate::pass::Pass;
 use crate::positions::Keys;
 use crate::rotations::Rotations;
@@ -26,7 +27,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_kernel::api::{Decay, DropoutMask, LevelWeights, Resets, Retention, Rotation};
 
 /// Trunk of a model: three matrices that all levels share, the slopes of the decay if they are learnt, and what the
-/// connector learns.
+/// connector and the norm learn.
 ///
 /// In a model's field called `trunk`, its parameters have the plain names of the fields here, such as `decoder_x`; see
 /// [`ParameterPath`](crate::parameters::ParameterPath).
@@ -44,6 +45,8 @@ pub struct Trunk {
     pub phase: Option<Param<Tensor<2>>>,
     /// What the connector learns; `None` for one that learns nothing.
     pub connector: Option<ConnectorWeights>,
+    /// What the norm learns; `None` for one that learns nothing.
+    pub norm: Option<NormWeights>,
     #[module(skip)]
     config: TrunkConfig,
     #[module(skip)]
@@ -116,6 +119,7 @@ impl Trunk {
             decay: build.optional("decay"),
             phase: build.optional("phase"),
             connector: ConnectorWeights::build(&config.connector, &mut build),
+            norm: NormWeights::build(config.norm, &mut build),
             config: config.clone(),
             rotations: Rotations::default(),
         })
@@ -187,7 +191,7 @@ impl Trunk {
         let (level, view) = (self.level(rotation, &mut pass), pass.view());
         let setting = Setting {
             weights: self.connector.as_ref(),
-            eps: self.config.norm_eps,
+            norm: &level.norm,
         };
         let mut stream = self.config.connector.enter(v, setting);
         let mut next = Vec::with_capacity(memory.rho.len());
@@ -235,6 +239,11 @@ impl Trunk {
         }
     }
 
+    /// Norm of the trunk, with which a family norms the trunk's input too.
+    pub fn norm(&self) -> Norm {
+        Norm::new(self.config.norm, self.config.norm_eps, self.norm.as_ref())
+    }
+
     /// Weights of all levels, for levels that a family runs by itself.
     pub fn weights(&self) -> LevelWeights {
         LevelWeights::new(self.decoder_x.val(), self.decoder_y.val(), self.encoder.val())
@@ -252,7 +261,8 @@ impl Trunk {
             keys: Keys::new(self.config.positions, self.phase.as_ref().map(Param::val)),
             read: self.config.read,
             retention: self.retention(std::mem::take(&mut pass.resets)),
-            eps: self.config.norm_eps,
+            norm: self.norm(),
+            thresholds: self.config.thresholds(),
             precision: pass.precision,
             credit: pass.credit,
         }

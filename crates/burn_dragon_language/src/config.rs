@@ -1,7 +1,7 @@
 //! Table `[model]` of a configuration: the sizes of a language model.
 
 use crate::error::LanguageError;
-use burn_dragon_core::api::{Connector, DecayConfig, DragonConfig, Positions};
+use burn_dragon_core::api::{Connector, DecayConfig, DragonConfig, InitConfig, NormConfig, Positions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,13 @@ pub struct ModelConfig {
     /// Connector between levels. If absent, `norm(v + norm(u))` after each level.
     #[serde(skip_serializing_if = "is_default")]
     pub connector: Connector,
+    /// Norm at all sites: the embedding, reads, contributions of levels and the stream. If absent, a layer norm that learns
+    /// nothing, which is the only one that kernels fuse with a level.
+    #[serde(skip_serializing_if = "is_default")]
+    pub norm: NormConfig,
+    /// Initial weights, and thresholds of neurons. If absent, normal weights and no thresholds.
+    #[serde(skip_serializing_if = "is_default")]
+    pub init: InitConfig,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -58,6 +65,8 @@ impl From<DragonConfig> for ModelConfig {
             positions: c.positions,
             decay: c.decay,
             connector: c.connector,
+            norm: c.norm,
+            init: c.init,
         }
     }
 }
@@ -93,6 +102,8 @@ impl ModelConfig {
             decay: self.decay.clone(),
             positions: self.positions,
             connector: self.connector.clone(),
+            norm: self.norm,
+            init: self.init,
         };
         config.validate()?;
         Ok(config)

@@ -17,6 +17,8 @@ pub use error::ConfigError;
 pub use trunk::TrunkConfig;
 
 use crate::connector::Connector;
+use crate::initial::InitConfig;
+use crate::norm::NormConfig;
 use crate::positions::Positions;
 use crate::read::Read;
 use crate::shapes::{MemoryShape, TensorShape};
@@ -62,6 +64,12 @@ pub struct DragonConfig {
     /// Kind of connector between levels; `norm(v + norm(u))` if absent.
     #[serde(default, skip_serializing_if = "is_default")]
     pub connector: Connector,
+    /// Kind of norm, at all sites; a layer norm that learns nothing if absent.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub norm: NormConfig,
+    /// Initial weights and thresholds; normal ones without thresholds if absent.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub init: InitConfig,
 }
 
 /// Whether a value is the default, which an absent key stands for.
@@ -90,6 +98,8 @@ impl DragonConfig {
             decay: None,
             positions: Positions::default(),
             connector: Connector::default(),
+            norm: NormConfig::default(),
+            init: InitConfig::default(),
         }
     }
 
@@ -145,6 +155,8 @@ impl DragonConfig {
             decay,
             positions,
             connector,
+            norm,
+            init,
         } = self.clone();
         TrunkConfig {
             d_model,
@@ -158,6 +170,8 @@ impl DragonConfig {
             decay,
             positions,
             connector,
+            norm,
+            init,
             read: Read::Causal,
         }
     }

@@ -3,6 +3,8 @@
 use super::decay::DecayConfig;
 use super::error::ConfigError;
 use crate::connector::Connector;
+use crate::initial::{InitConfig, Thresholds};
+use crate::norm::NormConfig;
 use crate::positions::Positions;
 use crate::range::Range;
 use crate::read::Read;
@@ -81,6 +83,12 @@ pub struct TrunkConfig {
     /// Kind of connector between levels; `norm(v + norm(u))` if absent.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub connector: Connector,
+    /// Kind of norm, at all sites; a layer norm that learns nothing if absent.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub norm: NormConfig,
+    /// Initial weights and thresholds; normal ones without thresholds if absent.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub init: InitConfig,
     /// Kind of read: the tokens that a token reads; those before it if absent.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub read: Read,
@@ -111,12 +119,23 @@ impl TrunkConfig {
         }
         tensors.extend(self.positions.tensors(heads, neurons));
         tensors.extend(self.connector.tensors(self.n_levels, width));
+        tensors.extend(self.norm.tensors(width));
         tensors
     }
 
-    /// Whether the operation `decode` can compute this trunk: one stream, a causal read and keys of pairs.
+    /// Whether the operation `decode` can compute this trunk: one stream, a causal read, keys of pairs, a layer norm that learns
+    /// nothing and no thresholds.
     pub(crate) fn is_plain(&self) -> bool {
-        self.connector == Connector::Plain {} && self.read == Read::Causal && self.positions.is_of_pairs()
+        self.connector == Connector::Plain {}
+            && self.read == Read::Causal
+            && self.positions.is_of_pairs()
+            && self.norm.is_plain()
+            && self.init.firing.is_none()
+    }
+
+    /// Thresholds of the neurons, `None` for 0: constants of the configuration.
+    pub fn thresholds(&self) -> Option<Thresholds> {
+        self.init.firing.map(|firing| firing.thresholds(self))
     }
 
     /// Shape of the memories that the trunk carries.
@@ -149,6 +168,7 @@ impl TrunkConfig {
             return Err(ConfigError::PolarWithoutOrder);
         }
         self.connector.validate(self.n_levels, self.d_model)?;
+        self.init.validate(self)?;
         self.decay
             .as_ref()
             .map_or(Ok(()), |decay| self.check_decay(decay))

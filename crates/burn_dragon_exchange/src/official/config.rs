@@ -3,7 +3,7 @@
 use super::FAMILY;
 use burn_dragon_checkpoint::api::expert::{Unique, plain, shortened};
 use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, StoredConfig};
-use burn_dragon_core::api::{Connector, DragonConfig, Positions};
+use burn_dragon_core::api::{Connector, DragonConfig, InitConfig, NormConfig, Positions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -186,6 +186,8 @@ impl OfficialConfig {
             decay: None,
             positions: Positions::Rotary,
             connector: Connector::Plain {},
+            norm: NormConfig::default(),
+            init: InitConfig::default(),
         }
     }
 
@@ -201,6 +203,11 @@ impl OfficialConfig {
             return Err(
                 "its `positions` or its `connector` is of a kind that the official model does not have"
                     .into(),
+            );
+        }
+        if !config.norm.is_plain() || config.init.firing.is_some() {
+            return Err(
+                "its `norm` or its thresholds (`init.firing`) are of a kind that the official model does not have".into(),
             );
         }
         if !config.n_neurons.is_multiple_of(config.d_model) {
