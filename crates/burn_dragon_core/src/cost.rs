@@ -193,13 +193,14 @@ impl Cost {
     /// | what each head adds to the width, and passes on | `B T (H + 5) d` |
     /// | logits, which become their own gradient, and the window's angles | `B T V + T N` |
     /// | each thread's neuron-wide buffers, tiles, scores, packed factors and memories | see the code |
+    /// | where no kernel makes all of a level: tensors as wide as the neurons, and scores | `L B T (4 n + 2 H T)`, 12 n with polar keys, 6 n more with thresholds |
     pub fn training_bytes(&self, lanes: usize, tokens: usize) -> u64 {
         let (c, chunk) = (&self.trunk, self.chunk(tokens));
         let (d, heads, rows) = (of(c.d_model), of(c.n_heads), of(lanes) * of(tokens));
         let streams = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(chunk) + of(1)))
             + rows * (heads + of(5)) * d
             + rows * c.connector.kept(c.n_levels, c.d_model)
-            + of(c.n_levels) * self.unfused(rows, tokens);
+            + of(c.n_levels) * self.in_tensors(rows, tokens);
         let numbers =
             self.trained(lanes) + streams + self.once(rows, tokens) + self.buffers(lanes, tokens, chunk);
         allocated(numbers).0
@@ -230,7 +231,7 @@ impl Cost {
         let (d, heads, rows) = (of(c.d_model), of(c.n_heads), of(lanes) * of(tokens));
         let logits = of(2) * rows * of(self.vocab);
         let numbers = self.numbers + of(3) * self.block() + rows * (heads + of(5)) * d + logits;
-        let numbers = numbers + self.unfused(rows, tokens);
+        let numbers = numbers + self.in_tensors(rows, tokens);
         let buffers = self.once(rows, tokens) + self.buffers(lanes, tokens, chunk);
         allocated(numbers + buffers).0
     }
@@ -258,14 +259,13 @@ impl Cost {
 
     /// Tensors that a level keeps where no kernel makes all of it, in f32 values: queries, keys with their parts, and scores; with
     /// thresholds also activities, drives and gates.
-    fn unfused(&self, rows: Count, tokens: usize) -> Count {
+    fn in_tensors(&self, rows: Count, tokens: usize) -> Count {
         let c = &self.trunk;
-        let neuron_wide = match (c.positions.is_of_pairs(), c.norm.is_plain(), c.init.firing) {
-            (false, _, _) => 12,
-            (true, _, Some(_)) => 10,
-            (true, false, None) => 4,
-            (true, true, None) => return of(0),
-        };
+        let (pairs, firing) = (c.positions.is_of_pairs(), c.init.firing.is_some());
+        if pairs && !firing && c.norm.is_plain() {
+            return of(0);
+        }
+        let neuron_wide = if pairs { 4 } else { 12 } + if firing { 6 } else { 0 };
         rows * (of(neuron_wide) * of(c.n_neurons) + of(2) * of(c.n_heads) * of(tokens))
     }
 
@@ -313,7 +313,7 @@ impl Cost {
         };
         let kept = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(length) + of(1)))
             + rows * c.connector.kept(c.n_levels, c.d_model)
-            + of(c.n_levels) * self.unfused(rows, tokens);
+            + of(c.n_levels) * self.in_tensors(rows, tokens);
         let of_window = window * (of(6) * of(c.n_neurons) + of(2) * heads * of(length));
         let memories = of(lanes) * of(windows) * self.block();
         let once = of(2) * rows * of(self.vocab) + of(tokens) * of(c.neurons_per_head());
@@ -349,6 +349,8 @@ fn allocated(numbers: Count) -> Count {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::initial::{Firing, InitConfig};
+    use crate::norm::{NormConfig, NormKind};
     use crate::read::Read;
 
     #[test]
@@ -453,6 +455,42 @@ mod tests {
             levels.cost().training_bytes(1, 5),
             (trained + window + 2 * 60) * 9 / 2
         );
+    }
+
+    /// Where kernels do not make all of a level it keeps tensors as wide as the neurons, and scores.
+    #[test]
+    fn what_no_kernel_makes_counted_by_hand() {
+        let plain = small();
+        let rms = DragonConfig {
+            norm: NormConfig {
+                kind: NormKind::Rms,
+                affine: false,
+            },
+            ..small()
+        };
+        let thresholds = DragonConfig {
+            init: InitConfig {
+                firing: Some(Firing::Explicit { x: 0.0, y: 0.0 }),
+                ..InitConfig::default()
+            },
+            ..small()
+        };
+        // 5 tokens with 4 neurons in one head, and 2 x 5 scores of each.
+        for (config, more) in [(rms, 5 * (4 * 4 + 10)), (thresholds, 5 * (10 * 4 + 10))] {
+            let (plain, other) = (plain.cost(), config.cost());
+            assert_eq!(
+                other.training_bytes(1, 5),
+                plain.training_bytes(1, 5) + more * 9 / 2
+            );
+            assert_eq!(
+                other.reading_bytes(1, 5),
+                plain.reading_bytes(1, 5) + more * 9 / 2
+            );
+            assert_eq!(
+                other.training_bytes_gpu(1, 5),
+                plain.training_bytes_gpu(1, 5) + 4 * more
+            );
+        }
     }
 
     #[test]

@@ -278,11 +278,10 @@ fn thresholds_leave_the_shares_of_the_configuration() {
                 let row: Vec<f64> = (0..96).map(|_| rng.normal()).collect();
                 let size = size(row.clone());
                 for head in &matrix {
-                    for neuron in 0..256 {
-                        let drive: f64 = (0..96).map(|d| row[d] / size * head[d][neuron]).sum();
-                        above += usize::from(drive > threshold);
-                        all += 1;
-                    }
+                    let drive =
+                        |neuron: usize| -> f64 { (0..96).map(|d| row[d] / size * head[d][neuron]).sum() };
+                    above += (0..256).filter(|&neuron| drive(neuron) > threshold).count();
+                    all += 256;
                 }
             }
             let found = above as f64 / f64::from(all);
