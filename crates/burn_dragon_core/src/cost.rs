@@ -197,13 +197,14 @@ impl Cost {
     /// | what each head adds to the width, and passes on | `B T (H + 5) d` |
     /// | logits, which become their own gradient, and the window's angles | `B T V + T N` |
     /// | each thread's neuron-wide buffers, tiles, scores, packed factors and memories | see the code |
+    /// | where no kernel makes all of a level: tensors as wide as the neurons, and scores | `L B T (4 n + 2 H T)`, 12 n with polar keys, 6 n more with thresholds |
     pub fn training_bytes(&self, lanes: usize, tokens: usize) -> u64 {
         let (c, chunk) = (&self.trunk, self.chunk(tokens));
         let (d, heads, rows) = (of(c.d_model), of(c.n_heads), of(lanes) * of(tokens));
         let streams = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(chunk) + of(1)))
             + rows * (heads + of(5)) * d
             + rows * c.connector.kept(c.n_levels, c.d_model)
-            + self.unfused(rows, tokens)
+            + of(c.n_levels) * self.in_tensors(rows, tokens)
             + self.mixed(rows, tokens);
         let numbers =
             self.trained(lanes) + streams + self.once(rows, tokens) + self.buffers(lanes, tokens, chunk);
@@ -235,6 +236,7 @@ impl Cost {
         let (d, heads, rows) = (of(c.d_model), of(c.n_heads), of(lanes) * of(tokens));
         let logits = of(2) * rows * of(self.vocab);
         let numbers = self.numbers + of(3) * self.block() + rows * (heads + of(5)) * d + logits;
+        let numbers = numbers + self.in_tensors(rows, tokens);
         let buffers = self.once(rows, tokens) + self.buffers(lanes, tokens, chunk);
         allocated(numbers + buffers).0
     }
@@ -260,14 +262,17 @@ impl Cost {
         chunk_length(tokens, self.trunk.d_model.min(usize::MAX / 8), false)
     }
 
-    /// What levels keep that no kernel makes, with polar keys or a neuron recurrence: activities, lengths, queries, keys with
-    /// their parts, and scores, in f32 values.
-    fn unfused(&self, rows: Count, tokens: usize) -> Count {
+    /// Tensors that a level keeps where no kernel makes all of it, in f32 values: queries, keys with their parts, and scores; with
+    /// thresholds or a neuron recurrence also activities, drives and gates.
+    fn in_tensors(&self, rows: Count, tokens: usize) -> Count {
         let c = &self.trunk;
-        if c.positions.is_of_pairs() && c.neuron_recurrence.is_none() {
+        let pairs = c.positions.is_of_pairs();
+        let firing = c.init.firing.is_some() || c.neuron_recurrence.is_some();
+        if pairs && !firing && c.norm.is_plain() {
             return of(0);
         }
-        of(c.n_levels) * rows * (of(12) * of(c.n_neurons) + of(2) * of(c.n_heads) * of(tokens))
+        let neuron_wide = if pairs { 4 } else { 12 } + if firing { 6 } else { 0 };
+        rows * (of(neuron_wide) * of(c.n_neurons) + of(2) * of(c.n_heads) * of(tokens))
     }
 
     /// What a mixer keeps, in f32 values.
@@ -323,7 +328,8 @@ impl Cost {
             several => several,
         };
         let kept = of(c.n_levels) * rows * (of(2) * d + heads * (d + of(length) + of(1)))
-            + rows * c.connector.kept(c.n_levels, c.d_model);
+            + rows * c.connector.kept(c.n_levels, c.d_model)
+            + of(c.n_levels) * self.in_tensors(rows, tokens);
         let of_window = window * (of(6) * of(c.n_neurons) + of(2) * heads * of(length));
         let memories = of(lanes) * of(windows) * self.block();
         let once = of(2) * rows * of(self.vocab) + of(tokens) * of(c.neurons_per_head());
@@ -380,6 +386,8 @@ fn allocated(numbers: Count) -> Count {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::initial::{Firing, InitConfig};
+    use crate::norm::{NormConfig, NormKind};
     use crate::read::Read;
 
     #[test]
@@ -484,6 +492,42 @@ mod tests {
             levels.cost().training_bytes(1, 5),
             (trained + window + 2 * 60) * 9 / 2
         );
+    }
+
+    /// Where kernels do not make all of a level it keeps tensors as wide as the neurons, and scores.
+    #[test]
+    fn what_no_kernel_makes_counted_by_hand() {
+        let plain = small();
+        let rms = DragonConfig {
+            norm: NormConfig {
+                kind: NormKind::Rms,
+                affine: false,
+            },
+            ..small()
+        };
+        let thresholds = DragonConfig {
+            init: InitConfig {
+                firing: Some(Firing::Explicit { x: 0.0, y: 0.0 }),
+                ..InitConfig::default()
+            },
+            ..small()
+        };
+        // 5 tokens with 4 neurons in one head, and 2 x 5 scores of each.
+        for (config, more) in [(rms, 5 * (4 * 4 + 10)), (thresholds, 5 * (10 * 4 + 10))] {
+            let (plain, other) = (plain.cost(), config.cost());
+            assert_eq!(
+                other.training_bytes(1, 5),
+                plain.training_bytes(1, 5) + more * 9 / 2
+            );
+            assert_eq!(
+                other.reading_bytes(1, 5),
+                plain.reading_bytes(1, 5) + more * 9 / 2
+            );
+            assert_eq!(
+                other.training_bytes_gpu(1, 5),
+                plain.training_bytes_gpu(1, 5) + 4 * more
+            );
+        }
     }
 
     #[test]

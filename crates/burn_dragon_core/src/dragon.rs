@@ -8,7 +8,6 @@ use crate::state::{DragonState, StateError};
 use crate::trunk::Trunk;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_kernel::api::norm;
 
 /// Dragon Hatchling model of next tokens.
 ///
@@ -146,7 +145,8 @@ impl Dragon {
     fn embedded(&self, tokens: Tensor<2, Int>) -> Tensor<4> {
         let [lanes, length] = tokens.dims();
         let rows = self.embed.val().select(0, tokens.reshape([lanes * length])); // [B*T, D]
-        norm(rows, self.config.norm_eps).reshape([lanes, 1, length, self.config.d_model])
+        let normed = self.trunk.norm().of(rows);
+        normed.reshape([lanes, 1, length, self.config.d_model])
     }
 
     /// Logits of an output of the trunk, `[B, T, V]`.

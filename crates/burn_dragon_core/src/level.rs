@@ -2,11 +2,19 @@
 //!
 //! ```text
 //! x = relu(v decoder_x);  q = rotate(x)       queries and keys: positions/keys.rs
-//! a = norm(read of q)                         the read: read.rs
+//! a = norm(read of q)                         the read: read.rs; its norm: norm/
 //! y = relu(a decoder_y) * x
 //! u = dropout(y) encoder                      added to the stream: connector/
 //! ```
+//!
+//! | level | runs |
+//! |---|---|
+//! | a read of the kernel's, keys of pairs, a layer norm that learns nothing | as one operation of the kernel |
+//! | another read, keys or norm | by halves: the kernel's, with the read and its norm in tensor operations between them |
+//! | thresholds of neurons, or activities to be seen | by its definition in tensor operations |
 
+use crate::initial::Thresholds;
+use crate::norm::Norm;
 use crate::positions::Keys;
 use crate::read::{Operands, Reader};
 use burn::tensor::Tensor;
@@ -29,8 +37,10 @@ pub struct Level {
     pub read: Reader,
     /// Decay and resets of memory.
     pub retention: Retention,
-    /// Epsilon that the norms add to the variance.
-    pub eps: f64,
+    /// Norm of the read.
+    pub norm: Norm,
+    /// Thresholds of the neurons; `None` for 0.
+    pub thresholds: Option<Thresholds>,
     /// Precision of the factors in matrix products, on the processor.
     pub precision: Precision,
     /// Paths of the gradients through the read.
@@ -98,27 +108,59 @@ impl Level {
         dropout: Option<DropoutMask>,
         view: View,
     ) -> Contribution {
-        let reach = self.read.rule().reach().filter(|_| self.keys.are_pairs());
-        match (view, reach) {
-            (View::Activities, _) => self.defined(v, rho, dropout),
-            (_, Some(reach)) => seen(level(self.input(v, rho, dropout, view, reach))),
-            (_, None) => self.by_halves(v, rho, dropout, view),
+        let is_fused = self.keys.are_pairs() && self.norm.is_plain();
+        let reach = self.read.rule().reach().filter(|_| is_fused);
+        match reach {
+            _ if view == View::Activities || self.thresholds.is_some() => self.defined(v, rho, dropout, view),
+            Some(reach) => seen(level(self.input(v, rho, dropout, view, reach))),
+            None => self.by_halves(v, rho, dropout, view),
         }
     }
 
     /// Output of the level by its definition.
-    fn defined(&self, v: Tensor<4>, rho: Option<Tensor<4>>, dropout: Option<DropoutMask>) -> Contribution {
-        let x = level_reference::perceive(v.clone(), &self.weights); // [B, H, T, N]
+    fn defined(
+        &self,
+        v: Tensor<4>,
+        rho: Option<Tensor<4>>,
+        dropout: Option<DropoutMask>,
+        view: View,
+    ) -> Contribution {
+        let x = self.perceived(v.clone());
         let (read, rho) = self.read_between(&|| x.clone(), v, rho);
-        let (u, y) = level_reference::speak(read, x.clone(), &self.weights, self.eps, dropout.as_ref());
+        let (u, y) = self.spoken(read, x.clone(), dropout.as_ref());
         Contribution {
             u,
             rho,
-            seen: Seen::Activities { x, y },
+            seen: match view {
+                View::Nothing => Seen::Nothing,
+                View::Shares | View::Activities => Seen::Activities { x, y },
+            },
         }
     }
 
-    /// Output of a level whose read has no fused level in the kernel. The parts before and after the read are separate
+    /// x by its definition, `[B, H, T, N]`.
+    pub(crate) fn perceived(&self, v: Tensor<4>) -> Tensor<4> {
+        match self.thresholds {
+            None => level_reference::perceive(v, &self.weights),
+            Some(thresholds) => thresholds.perceive(v, &self.weights),
+        }
+    }
+
+    /// u, `[B, 1, T, D]`, and y before dropout, `[B, H, T, N]`, by their definition.
+    pub(crate) fn spoken(
+        &self,
+        read: Tensor<4>,
+        x: Tensor<4>,
+        dropout: Option<&DropoutMask>,
+    ) -> (Tensor<4>, Tensor<4>) {
+        let a = self.norm.of(read);
+        match self.thresholds {
+            None => level_reference::speak_normed(a, x, &self.weights, dropout),
+            Some(thresholds) => thresholds.speak(a, x, &self.weights, dropout),
+        }
+    }
+
+    /// Output of a level whose read or norm has no fused level in the kernel. The parts before and after the read are separate
     /// operations, which keep no neuron-wide tensor.
     fn by_halves(
         &self,
@@ -129,11 +171,15 @@ impl Level {
     ) -> Contribution {
         let x = || perceive(v.clone(), &self.weights, self.precision); // [B, H, T, N]
         let (read, rho) = self.read_between(&x, v.clone(), rho);
+        let (read, norm) = match self.norm.is_plain() {
+            true => (read, Some(self.norm.eps())),
+            false => (self.norm.of(read), None),
+        };
         let output = speak(SpeakInput {
             read,
             v,
             weights: self.weights.clone(),
-            eps: self.eps,
+            norm,
             dropout,
             precision: self.precision,
             count: view == View::Shares,
@@ -170,7 +216,7 @@ impl Level {
             weights: self.weights.clone(),
             rotation: self.rotation.clone(),
             retention: self.retention.clone(),
-            eps: self.eps,
+            eps: self.norm.eps(),
             dropout,
             precision: self.precision,
             credit: self.credit,
@@ -219,7 +265,8 @@ mod tests {
                 keys: Keys::Pairs,
                 read,
                 retention: Retention::default(),
-                eps: 1e-5,
+                norm: Norm::layer(1e-5),
+                thresholds: None,
                 precision: Precision::F32,
                 credit: Credit::Full,
             };

@@ -17,7 +17,8 @@
 //!
 //! The part between embedding and readout is a [`Trunk`](api::Trunk), which other families share. Its
 //! [configuration](api::TrunkConfig) sets the kinds of its parts: [`Positions`](api::Positions), [`Read`](api::Read) with its
-//! [`Mixer`](api::Mixer), and [`Connector`](api::Connector). The file of each explains how to add another kind.
+//! [`Mixer`](api::Mixer), [`Connector`](api::Connector) and [`NormConfig`](api::NormConfig). The file of each explains how to
+//! add another kind.
 //!
 //! ```
 //! use burn::tensor::{Device, Int, Tensor};
@@ -49,6 +50,7 @@ mod initial;
 mod level;
 mod loss;
 mod mixer;
+mod norm;
 mod parameters;
 mod pass;
 mod positions;
@@ -60,6 +62,7 @@ mod shapes;
 mod state;
 mod structured;
 mod synthetic;
+mod thresholds;
 mod trunk;
 mod whole;
 
@@ -75,8 +78,12 @@ pub mod api {
     pub use crate::dragon::Dragon;
     pub use crate::fanout::Fanout;
     pub use crate::free_memory::{FreeMemory, MemoryError, Need, Size};
+    pub use crate::initial::{
+        Firing, FiringShares, Gains, InitConfig, InitKind, LogNormal, Modular, Residual, Thresholds, Topology,
+    };
     pub use crate::loss::{cross_entropy, token_losses};
     pub use crate::mixer::{GatedDeltaConfig, Mixer, MixerWeights};
+    pub use crate::norm::{NormConfig, NormKind, NormWeights};
     pub use crate::pass::Pass;
     pub use crate::positions::{Magnitude, PhaseStart, PopeConfig, Positions};
     pub use crate::read::Read;
@@ -107,6 +114,7 @@ pub mod api {
         pub use crate::density::{Activity, ActivityProbe, Watch};
         pub use crate::initial::{ParameterBuilder, initial};
         pub use crate::level::{Contribution, Level, Seen, View};
+        pub use crate::norm::Norm;
         pub use crate::parameters::{ParameterPath, load, named, named_shapes, snapshot};
         pub use crate::positions::Keys;
         pub use crate::range::Range;

@@ -4,7 +4,7 @@
 //! stream = enter(v)                               connector/
 //! L times, with the same weights:
 //!     u = level(stream.input, rho)                level.rs: positions/, read.rs, mixer/ within it; fanout.rs, auxiliary/ around it
-//!     stream.join(u)                              connector/
+//!     stream.join(u)                              connector/, norm/
 //! v = stream.output
 //! ```
 //!
@@ -17,6 +17,7 @@ use crate::free_memory::{FreeMemory, Need};
 use crate::initial::{ParameterBuilder, initial};
 use crate::level::{Contribution, Level};
 use crate::mixer::MixerWeights;
+use crate::norm::{Norm, NormWeights};
 use crate::pass::Pass;
 use crate::positions::Keys;
 use crate::read::Reader;
@@ -29,7 +30,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_kernel::api::{Decay, DropoutMask, LevelWeights, Resets, Retention, Rotation};
 
 /// Trunk of a model: three matrices that all levels share, the slopes of the decay if they are learnt, and what the
-/// sequence mixer and the connector learn.
+/// sequence mixer, the connector and the norm learn.
 ///
 /// In a model's field called `trunk`, its parameters have the plain names of the fields here, such as `decoder_x`; see
 /// [`ParameterPath`](crate::parameters::ParameterPath).
@@ -49,6 +50,8 @@ pub struct Trunk {
     pub mixer: Option<MixerWeights>,
     /// What the connector learns; `None` for one that learns nothing.
     pub connector: Option<ConnectorWeights>,
+    /// What the norm learns; `None` for one that learns nothing.
+    pub norm: Option<NormWeights>,
     #[module(skip)]
     config: TrunkConfig,
     #[module(skip)]
@@ -122,6 +125,7 @@ impl Trunk {
             phase: build.optional("phase"),
             mixer: MixerWeights::build(config.read.mixer().is_some(), &mut build),
             connector: ConnectorWeights::build(&config.connector, &mut build),
+            norm: NormWeights::build(config.norm, &mut build),
             config: config.clone(),
             rotations: Rotations::default(),
         })
@@ -214,7 +218,7 @@ impl Trunk {
         let auxiliary = Auxiliary::new(&self.config, &memory.positions, &resets, &v);
         let setting = Setting {
             weights: self.connector.as_ref(),
-            eps: self.config.norm_eps,
+            norm: &level.norm,
         };
         let mut stream = self.config.connector.enter(v, setting);
         let mut next = Vec::with_capacity(memory.rho.len());
@@ -268,6 +272,11 @@ impl Trunk {
         }
     }
 
+    /// Norm of the trunk, with which a family norms the trunk's input too.
+    pub fn norm(&self) -> Norm {
+        Norm::new(self.config.norm, self.config.norm_eps, self.norm.as_ref())
+    }
+
     /// Weights of all levels, for levels that a family runs by itself.
     pub fn weights(&self) -> LevelWeights {
         LevelWeights::new(self.decoder_x.val(), self.decoder_y.val(), self.encoder.val())
@@ -285,7 +294,8 @@ impl Trunk {
             keys: Keys::new(self.config.positions, self.phase.as_ref().map(Param::val)),
             read: self.reader(),
             retention: self.retention(std::mem::take(&mut pass.resets)),
-            eps: self.config.norm_eps,
+            norm: self.norm(),
+            thresholds: self.config.thresholds(),
             precision: pass.precision,
             credit: pass.credit,
         }

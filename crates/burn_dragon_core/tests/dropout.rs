@@ -5,7 +5,7 @@
 mod subject;
 
 use burn::tensor::{DType, Device, Int, Tensor};
-use burn_dragon_core::api::expert::{Keys, Level, Reader, View, derive};
+use burn_dragon_core::api::expert::{Keys, Level, Norm, Reader, View, derive};
 use burn_dragon_core::api::{Credit, Dragon, DragonConfig, Pass, Precision};
 use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Retention, join, norm};
 use subject::{config, dragon, values};
@@ -34,7 +34,8 @@ fn with_masks(dragon: &Dragon, tokens: Tensor<2, Int>, masks: &[DropoutMask]) ->
         keys: Keys::default(),
         read: Reader::causal(),
         retention: Retention::default(),
-        eps: config.norm_eps,
+        norm: Norm::layer(config.norm_eps),
+        thresholds: None,
         precision: Precision::F32,
         credit: Credit::Full,
     };

@@ -10,7 +10,7 @@
 mod subject;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_core::api::expert::{Keys, Level, Reader, Rng, View, load, snapshot};
+use burn_dragon_core::api::expert::{Keys, Level, Norm, Reader, Rng, View, load, snapshot};
 use burn_dragon_core::api::{DensityProbe, Dragon, DragonConfig, DragonState, Pass};
 use burn_dragon_kernel::api::{Credit, Frequencies, LevelWeights, Precision, Retention, join, norm};
 use subject::values;
@@ -196,7 +196,8 @@ fn logits_with(dragon: &Dragon, turns: &[f64], rows: &[Vec<i32>]) -> Vec<f64> {
         rotation,
         keys: Keys::default(),
         read: Reader::causal(),
-        eps: config.norm_eps,
+        norm: Norm::layer(config.norm_eps),
+        thresholds: None,
         precision: Precision::F32,
         retention: Retention::default(),
         credit: Credit::Full,
@@ -388,7 +389,8 @@ fn invariant_31_the_stream_has_mean_zero_and_variance_one_after_every_level() {
         rotation,
         keys: Keys::default(),
         read: Reader::causal(),
-        eps: config.norm_eps,
+        norm: Norm::layer(config.norm_eps),
+        thresholds: None,
         precision: Precision::F32,
         retention: Retention::default(),
         credit: Credit::Full,

@@ -3,7 +3,7 @@
 use crate::data::{DatasetConfig, Target};
 use crate::error::GraphError;
 use burn_dragon_core::api::expert::Range;
-use burn_dragon_core::api::{Connector, Positions, Read, TrunkConfig};
+use burn_dragon_core::api::{Connector, InitConfig, NormConfig, Positions, Read, TrunkConfig};
 use burn_dragon_kernel::api::graph::{Normalisation, SelfEdges};
 use burn_dragon_train::api::{
     CheckpointConfig, EmaConfig, EvaluationConfig, OptimizerConfig, Plan, Schedule, TrainingConfig,
@@ -244,6 +244,8 @@ impl ModelConfig {
             summary_memory: None,
             neuron_recurrence: None,
             connector: Connector::Plain {},
+            norm: NormConfig::default(),
+            init: InitConfig::default(),
             read: Read::Full,
         }
     }

@@ -295,7 +295,7 @@ impl GraphDragon {
             read,
             v: s.clone(),
             weights: weights.clone(),
-            eps,
+            norm: Some(eps),
             dropout: seed.map(|seed| DropoutMask::new(derive(seed, "level", 0, level as u64), rate)),
             precision: pass.precision,
             count: false,

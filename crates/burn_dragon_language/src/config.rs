@@ -2,7 +2,8 @@
 
 use crate::error::LanguageError;
 use burn_dragon_core::api::{
-    Connector, DecayConfig, DragonConfig, Fanout, Mixer, NeuronRecurrence, Positions, SummaryMemory,
+    Connector, DecayConfig, DragonConfig, Fanout, InitConfig, Mixer, NeuronRecurrence, NormConfig, Positions,
+    SummaryMemory,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,13 @@ pub struct ModelConfig {
     /// Connector between levels. If absent, `norm(v + norm(u))` after each level.
     #[serde(skip_serializing_if = "is_default")]
     pub connector: Connector,
+    /// Norm at all sites: the embedding, reads, contributions of levels and the stream. If absent, a layer norm that learns
+    /// nothing, which is the only one that kernels fuse with a level.
+    #[serde(skip_serializing_if = "is_default")]
+    pub norm: NormConfig,
+    /// Initial weights, and thresholds of neurons. If absent, normal weights and no thresholds.
+    #[serde(skip_serializing_if = "is_default")]
+    pub init: InitConfig,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -76,6 +84,8 @@ impl From<DragonConfig> for ModelConfig {
             summary_memory: c.summary_memory,
             neuron_recurrence: c.neuron_recurrence,
             connector: c.connector,
+            norm: c.norm,
+            init: c.init,
         }
     }
 }
@@ -115,6 +125,8 @@ impl ModelConfig {
             summary_memory: self.summary_memory.clone(),
             neuron_recurrence: self.neuron_recurrence.clone(),
             connector: self.connector.clone(),
+            norm: self.norm,
+            init: self.init,
         };
         config.validate()?;
         Ok(config)

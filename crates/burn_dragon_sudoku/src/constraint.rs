@@ -181,7 +181,7 @@ impl<'a> Constraint<'a> {
             read,
             v: w,
             weights: weights.clone(),
-            eps: self.config.norm_eps,
+            norm: Some(self.config.norm_eps),
             dropout,
             precision,
             count: false,

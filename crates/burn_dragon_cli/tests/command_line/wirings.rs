@@ -1,9 +1,9 @@
-//! Language models of other positions and connectors: one life from the first step to a memory in a file.
+//! Language models of other positions, connectors, norms and thresholds: one life from the first step to a memory in a file.
 
 use crate::support::{Place, assert_same_run, checkpoint, flip_a_byte, weights};
 
 /// Settings, and what `dragon info` says of them.
-const WIRINGS: [(&[&str], &str); 5] = [
+const WIRINGS: [(&[&str], &str); 7] = [
     (&["model.connector.type=attention_residual"], "connector"),
     (
         &["model.connector={ type = \"mhc\", streams = 2, coefficients = \"lite\" }"],
@@ -21,6 +21,17 @@ const WIRINGS: [(&[&str], &str); 5] = [
         "positions",
     ),
     (&["model.positions=none"], "positions"),
+    (
+        &["model.norm={ type = \"derf\", affine = true }"],
+        "derf with gain and bias; levels run by halves",
+    ),
+    (
+        &[
+            "model.init={ type = \"he_glorot\", firing = { type = \"gaussian\" } }",
+            "model.norm.type=rms",
+        ],
+        "levels run in plain tensor operations",
+    ),
 ];
 
 #[test]
@@ -44,8 +55,11 @@ fn a_run_is_resumed_bit_for_bit_and_its_model_verified_exported_and_continued() 
         let learnt = weights(&run, 12);
         let own = learnt
             .keys()
-            .any(|name| name.starts_with("connector.") || name == "phase");
-        assert_eq!(own, wiring[0] != "model.positions=none", "{:?}", learnt.keys());
+            .any(|name| name.starts_with("connector.") || name.starts_with("norm.") || name == "phase");
+        let learns = !["model.positions=none", "model.init"]
+            .iter()
+            .any(|nothing| wiring[0].starts_with(nothing));
+        assert_eq!(own, learns, "{:?}", learnt.keys());
 
         place.dragon(&["verify", "run"]).done();
         let info = place.dragon(&["info", "run"]).done();
@@ -98,6 +112,11 @@ fn what_no_wiring_has_is_refused_by_its_key() {
         ),
         ("model.connector.type=hyper", "block_attention_residual"),
         ("model.positions=spiral", "pope_upstream"),
+        ("model.norm.type=batch", "dynamic_tanh"),
+        (
+            "model.init={ type = \"semi_orthogonal\", gains = { type = \"log_normal\" } }",
+            "model.init.gains",
+        ),
         ("model.positions={ type = \"pope\", lengths = 1 }", "lengths"),
     ] {
         place.train(&[setting, "--out", "run"]).refused(2, &[says]);

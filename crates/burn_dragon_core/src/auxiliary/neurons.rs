@@ -13,7 +13,6 @@ use super::{MOST_TOKENS, alike, check, constant_as};
 use crate::config::ConfigError;
 use crate::level::{Contribution, Level, Seen};
 use burn::tensor::{Tensor, TensorData};
-use burn_dragon_kernel::api::expert::level_reference;
 use burn_dragon_kernel::api::{DropoutMask, Resets, Rotation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -199,9 +198,9 @@ impl<'a> Carrying<'a> {
         }
         let level = level.at(piece.start, length);
         let v = v.clone().narrow(2, piece.start, length);
-        let x = level_reference::perceive(v.clone(), &level.weights) + s.clone() * self.config.carry_in;
+        let x = level.perceived(v.clone()) + s.clone() * self.config.carry_in;
         let (read, after) = level.read_between(&|| x.clone(), v, Some(rho));
-        let (u, y) = level_reference::speak(read, x.clone(), &level.weights, level.eps, dropout.as_ref());
+        let (u, y) = level.spoken(read, x.clone(), dropout.as_ref());
         if let Some(leaves) = &piece.leaves {
             let left = self.config.after(s.clone(), y.clone().narrow(2, length - 1, 1));
             let leaving = flags(leaves, [1.0, 0.0], s);

@@ -117,4 +117,22 @@ pub enum ConfigError {
          use model.positions = \"rotary\" or \"none\", or model.read = \"causal\""
     )]
     PolarWithoutOrder,
+    /// Orthonormal blocks are combined with factors of their entries.
+    #[error(
+        "model.init.type = \"semi_orthogonal\" makes orthonormal rows, which the factors of model.init.{key} would not leave so; \
+         leave model.init.{key} out, or use another type"
+    )]
+    OrthogonalFactors {
+        /// The key of the factors.
+        key: &'static str,
+    },
+    /// Thresholds for a share of active neurons are combined with a norm that gives rows no size.
+    #[error(
+        "model.init.firing.type = \"gaussian\" expects rows with the mean square 1, which model.norm.type = \"{norm}\" does not \
+         give; use model.init.firing.type = \"explicit\", or model.norm.type = \"layer\" or \"rms\""
+    )]
+    FiringOfNorm {
+        /// Kind of the norm.
+        norm: &'static str,
+    },
 }

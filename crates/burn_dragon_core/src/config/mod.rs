@@ -19,7 +19,9 @@ pub use trunk::TrunkConfig;
 use crate::auxiliary::{NeuronRecurrence, SummaryMemory};
 use crate::connector::Connector;
 use crate::fanout::Fanout;
+use crate::initial::InitConfig;
 use crate::mixer::Mixer;
+use crate::norm::NormConfig;
 use crate::positions::Positions;
 use crate::read::Read;
 use crate::shapes::{MemoryShape, TensorShape};
@@ -77,6 +79,12 @@ pub struct DragonConfig {
     /// Kind of connector between levels; `norm(v + norm(u))` if absent.
     #[serde(default, skip_serializing_if = "is_default")]
     pub connector: Connector,
+    /// Kind of norm, at all sites; a layer norm that learns nothing if absent.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub norm: NormConfig,
+    /// Initial weights and thresholds; normal ones without thresholds if absent.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub init: InitConfig,
 }
 
 /// Whether a value is the default, which an absent key stands for.
@@ -109,6 +117,8 @@ impl DragonConfig {
             summary_memory: None,
             neuron_recurrence: None,
             connector: Connector::default(),
+            norm: NormConfig::default(),
+            init: InitConfig::default(),
         }
     }
 
@@ -168,6 +178,8 @@ impl DragonConfig {
             summary_memory,
             neuron_recurrence,
             connector,
+            norm,
+            init,
         } = self.clone();
         TrunkConfig {
             d_model,
@@ -184,6 +196,8 @@ impl DragonConfig {
             summary_memory,
             neuron_recurrence,
             connector,
+            norm,
+            init,
             read: Read::of(mixer),
         }
     }

@@ -5,7 +5,9 @@ use super::error::ConfigError;
 use crate::auxiliary::{Margins, NeuronRecurrence, SummaryMemory};
 use crate::connector::Connector;
 use crate::fanout::Fanout;
+use crate::initial::{InitConfig, Thresholds};
 use crate::mixer::{Mixer, Sizes};
+use crate::norm::NormConfig;
 use crate::positions::Positions;
 use crate::range::Range;
 use crate::read::Read;
@@ -93,6 +95,12 @@ pub struct TrunkConfig {
     /// Kind of connector between levels; `norm(v + norm(u))` if absent.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub connector: Connector,
+    /// Kind of norm, at all sites; a layer norm that learns nothing if absent.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub norm: NormConfig,
+    /// Initial weights and thresholds; normal ones without thresholds if absent.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub init: InitConfig,
     /// Kind of read: the tokens that a token reads; those before it if absent.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub read: Read,
@@ -133,6 +141,7 @@ impl TrunkConfig {
             tensors.extend(mixer.tensors(self.sizes()));
         }
         tensors.extend(self.connector.tensors(self.n_levels, width));
+        tensors.extend(self.norm.tensors(width));
         tensors
     }
 
@@ -145,12 +154,18 @@ impl TrunkConfig {
         }
     }
 
-    /// Whether the operation `decode` can compute this trunk: one stream, a causal read, keys of pairs, and nothing more in
-    /// its levels.
+    /// Whether the operation `decode` can compute this trunk: one stream, a causal read, keys of pairs, a layer norm that learns
+    /// nothing, and nothing more in its levels.
     pub(crate) fn is_plain(&self) -> bool {
         let reads = self.read == Read::Causal && self.positions.is_of_pairs();
-        let alike = self.fanout.is_none() && self.auxiliary() == Margins::default();
-        reads && alike && self.connector == Connector::Plain {}
+        let levels = self.fanout.is_none() && self.auxiliary() == Margins::default();
+        let neurons = self.norm.is_plain() && self.init.firing.is_none();
+        reads && levels && neurons && self.connector == Connector::Plain {}
+    }
+
+    /// Thresholds of the neurons, `None` for 0: constants of the configuration.
+    pub fn thresholds(&self) -> Option<Thresholds> {
+        self.init.firing.map(|firing| firing.thresholds(self))
     }
 
     /// Shape of the memories that the trunk carries.
@@ -200,6 +215,7 @@ impl TrunkConfig {
             fanout.validate(self.n_levels, self.n_heads, self.n_neurons)?;
         }
         self.connector.validate(self.n_levels, self.d_model)?;
+        self.init.validate(self)?;
         self.decay
             .as_ref()
             .map_or(Ok(()), |decay| self.check_decay(decay))

@@ -14,15 +14,15 @@
 //! at its first level, then at each level the sum so far, by the rule of the online softmax.
 
 use super::{Setting, Stream};
+use crate::norm::Norm;
 use burn::tensor::Tensor;
-use burn_dragon_kernel::api::norm;
 
 /// The stream of `attention_residual` and `block_attention_residual`.
 pub(super) struct AttentionResidual {
     /// Queries, `[L, D]`: of the inputs of levels 1 to L - 1, and of the output.
     queries: Tensor<2>,
     levels_per_block: usize,
-    eps: f64,
+    norm: Norm,
     /// Number of levels that have been joined.
     level: usize,
     /// The input, and the finished blocks.
@@ -109,11 +109,11 @@ impl AttentionResidual {
         let queries = setting.learnt("queries", |weights| {
             weights.queries.as_ref().map(|queries| queries.val())
         });
-        let source = Source::new(v, &queries, setting.eps);
+        let source = Source::new(v, &queries, setting.norm.eps());
         Self {
             queries,
             levels_per_block,
-            eps: setting.eps,
+            norm: setting.norm.clone(),
             level: 0,
             sources: vec![source],
             partial: None,
@@ -140,7 +140,10 @@ impl AttentionResidual {
     fn with_partial(&self, finished: Attended, query: usize) -> Tensor<4> {
         match &self.partial {
             None => finished.mean,
-            Some(partial) => finished.with(&Source::new(partial.clone(), &self.queries, self.eps), query),
+            Some(partial) => finished.with(
+                &Source::new(partial.clone(), &self.queries, self.norm.eps()),
+                query,
+            ),
         }
     }
 
@@ -179,7 +182,8 @@ impl AttentionResidual {
         };
         self.level += 1;
         if self.level.is_multiple_of(self.levels_per_block) {
-            self.sources.push(Source::new(sum, &self.queries, self.eps));
+            self.sources
+                .push(Source::new(sum, &self.queries, self.norm.eps()));
         } else {
             self.partial = Some(sum);
         }
@@ -190,18 +194,21 @@ impl Stream for AttentionResidual {
     fn input(&mut self) -> Tensor<4> {
         match self.level {
             0 => self.seen(), // normed already
-            _ => norm(self.seen(), self.eps),
+            _ => {
+                let seen = self.seen();
+                self.norm.of(seen)
+            }
         }
     }
 
     fn join(&mut self, u: Tensor<4>) {
-        self.push(norm(u, self.eps));
+        self.push(self.norm.of(u));
     }
 
     fn output(&self) -> Tensor<4> {
         match self.level {
             0 => self.sources[0].value.clone(),
-            _ => norm(self.attend(self.count() - 1), self.eps),
+            _ => self.norm.of(self.attend(self.count() - 1)),
         }
     }
 }

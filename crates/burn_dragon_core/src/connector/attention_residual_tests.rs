@@ -102,7 +102,7 @@ fn trace(levels_per_block: usize) -> (Vec<Tensor<4>>, Vec<usize>, Tensor<4>) {
     };
     let setting = Setting {
         weights: Some(&weights),
-        eps: EPS,
+        norm: &Norm::layer(EPS),
     };
     let mut stream = AttentionResidual::new(row([1.0, -1.0, 2.0, 0.0]), levels_per_block, setting);
     let (mut seen, mut counts) = (Vec::new(), Vec::new());

@@ -19,6 +19,7 @@ pub use config::Connector;
 pub use hyper::{HyperCoefficients, HyperConfig};
 pub use weights::ConnectorWeights;
 
+use crate::norm::Norm;
 use attention_residual::AttentionResidual;
 use burn::tensor::Tensor;
 use hyper::Hyper;
@@ -48,8 +49,8 @@ pub(crate) trait Stream {
 pub(crate) struct Setting<'a> {
     /// What the connector learns.
     pub(crate) weights: Option<&'a ConnectorWeights>,
-    /// Epsilon of the norms.
-    pub(crate) eps: f64,
+    /// Norm of the trunk.
+    pub(crate) norm: &'a Norm,
 }
 
 impl Setting<'_> {
@@ -76,7 +77,7 @@ impl Connector {
             Box::new(UpstreamResidual::new(v, config, setting))
         };
         match self {
-            Self::Plain {} => Box::new(Plain::new(v, setting.eps)),
+            Self::Plain {} => Box::new(Plain::new(v, setting)),
             Self::AttentionResidual {} => Box::new(AttentionResidual::new(v, 1, setting)),
             Self::BlockAttentionResidual { levels_per_block } => {
                 Box::new(AttentionResidual::new(v, *levels_per_block, setting))

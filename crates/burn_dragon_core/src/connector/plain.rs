@@ -1,19 +1,22 @@
 //! [`Connector::Plain`](super::Connector::Plain): one stream.
 
-use super::Stream;
+use super::{Setting, Stream};
+use crate::norm::Norm;
 use burn::tensor::Tensor;
-use burn_dragon_kernel::api::join;
 
 /// `v = norm(v + norm(u))`.
 pub(super) struct Plain {
     /// The stream; taken while it is joined, so that its memory can be reused.
     v: Option<Tensor<4>>,
-    eps: f64,
+    norm: Norm,
 }
 
 impl Plain {
-    pub(super) fn new(v: Tensor<4>, eps: f64) -> Self {
-        Self { v: Some(v), eps }
+    pub(super) fn new(v: Tensor<4>, setting: Setting<'_>) -> Self {
+        Self {
+            v: Some(v),
+            norm: setting.norm.clone(),
+        }
     }
 }
 
@@ -23,7 +26,7 @@ impl Stream for Plain {
     }
 
     fn join(&mut self, u: Tensor<4>) {
-        self.v = self.v.take().map(|v| join(v, u, self.eps));
+        self.v = self.v.take().map(|v| self.norm.join(v, u));
     }
 
     fn output(&self) -> Tensor<4> {

@@ -9,8 +9,8 @@
 //! ```
 
 use super::{Setting, Stream};
+use crate::norm::Norm;
 use burn::tensor::{Tensor, activation};
-use burn_dragon_kernel::api::{join, norm};
 
 /// Keys of both forms.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ pub(super) struct UpstreamConfig {
 /// The stream of `attention_residual_upstream` and `block_upstream`.
 pub(super) struct UpstreamResidual {
     config: UpstreamConfig,
-    eps: f64,
+    norm: Norm,
     query: Tensor<2>,
     key: Tensor<2>,
     value: Tensor<2>,
@@ -45,7 +45,7 @@ impl UpstreamResidual {
         let of = |param: &Option<burn::module::Param<Tensor<2>>>| param.as_ref().map(|param| param.val());
         Self {
             config,
-            eps: setting.eps,
+            norm: setting.norm.clone(),
             query: setting.learnt("query", |weights| of(&weights.query)),
             key: setting.learnt("key", |weights| of(&weights.key)),
             value: setting.learnt("value", |weights| of(&weights.value)),
@@ -87,7 +87,7 @@ impl UpstreamResidual {
             .map(|(index, entry)| {
                 let entry = entry.reshape([lanes * tokens, width]);
                 let key = split(entry.clone().matmul(self.key.clone()));
-                let scale = (key.clone().square().mean_dim(2) + self.eps).sqrt();
+                let scale = (key.clone().square().mean_dim(2) + self.norm.eps()).sqrt();
                 let score = (key / scale * query.clone()).sum_dim(2) / ((width / heads) as f64).sqrt();
                 let score = score - self.config.recency_bias * (count - 1 - index) as f64;
                 (score, split(entry.matmul(self.value.clone())))
@@ -120,7 +120,7 @@ impl Stream for UpstreamResidual {
         let Some(input) = self.now.take() else {
             unreachable!("a level has an input before it has an output");
         };
-        let x = norm(self.x.clone() + join(input, u, self.eps), self.eps);
+        let x = self.norm.of(self.x.clone() + self.norm.join(input, u));
         self.history.push(x.clone() - self.x.clone());
         self.x = x;
     }

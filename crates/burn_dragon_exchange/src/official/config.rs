@@ -3,7 +3,7 @@
 use super::FAMILY;
 use burn_dragon_checkpoint::api::expert::{Unique, plain, shortened};
 use burn_dragon_checkpoint::api::{CheckpointError, ModelFile, StoredConfig};
-use burn_dragon_core::api::{Connector, DragonConfig, Mixer, Positions};
+use burn_dragon_core::api::{Connector, DragonConfig, InitConfig, Mixer, NormConfig, Positions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -190,6 +190,8 @@ impl OfficialConfig {
             summary_memory: None,
             neuron_recurrence: None,
             connector: Connector::Plain {},
+            norm: NormConfig::default(),
+            init: InitConfig::default(),
         }
     }
 
@@ -214,7 +216,14 @@ impl OfficialConfig {
             ("neuron_recurrence", config.neuron_recurrence.is_some()),
         ];
         if let Some((key, _)) = more.into_iter().find(|(_, is_given)| *is_given) {
-            return Err(format!("it has a `{key}`, which the official model has no setting for"));
+            return Err(format!(
+                "it has a `{key}`, which the official model has no setting for"
+            ));
+        }
+        if !config.norm.is_plain() || config.init.firing.is_some() {
+            return Err(
+                "its `norm` or its thresholds (`init.firing`) are of a kind that the official model does not have".into(),
+            );
         }
         if !config.n_neurons.is_multiple_of(config.d_model) {
             return Err(format!(

@@ -122,7 +122,8 @@ pub(crate) struct SpeakOn<B: Backend> {
     pub(crate) half: HalfOn<B>,
     /// `[B, H, T, D]`.
     pub(crate) read: FloatTensor<B>,
-    pub(crate) eps: f64,
+    /// Epsilon of the norm of the read; none if it is normed already.
+    pub(crate) norm: Option<f64>,
     pub(crate) dropout: Option<DropoutMask>,
     /// Whether active neurons are counted; a backend may count them anyway.
     #[cfg_attr(

@@ -30,7 +30,8 @@ pub(crate) struct Prepared {
     weights: LaidOutWeights,
     /// Cosines and sines; none for halves, which turn nothing.
     angles: Option<[FlexTensor; 2]>,
-    eps: f32,
+    /// Epsilon of the norm of reads; `None` if they are normed already.
+    norm: Option<f32>,
     dropout: Option<DropoutMask>,
     precision: Precision,
     windows: Arc<Windows>,
@@ -54,7 +55,7 @@ impl Prepared {
             fused::available(input.half.precision) && input.reach == Reach::Causal && !input.learns_slopes;
         Self {
             angles: Some(input.angles.map(contiguous)),
-            eps: input.eps as f32,
+            norm: Some(input.eps as f32),
             dropout: input.dropout,
             powers: powers.map(Arc::new),
             credit: input.credit,
@@ -65,9 +66,9 @@ impl Prepared {
     }
 
     /// Part of a level after the read.
-    pub(super) fn speak(half: HalfOn<Flex>, eps: f64, dropout: Option<DropoutMask>) -> Self {
+    pub(super) fn speak(half: HalfOn<Flex>, norm: Option<f64>, dropout: Option<DropoutMask>) -> Self {
         Self {
-            eps: eps as f32,
+            norm: norm.map(|eps| eps as f32),
             dropout,
             ..Self::perceive(half)
         }
@@ -88,7 +89,7 @@ impl Prepared {
             v: contiguous(half.v),
             weights: LaidOutWeights::of(half.weights, half.sizes, fused),
             angles: None,
-            eps: 0.0,
+            norm: None,
             dropout: None,
             precision: half.precision,
             windows: Arc::new(windows),
@@ -109,7 +110,7 @@ impl Prepared {
                 cos: cos.storage(),
                 sin: sin.storage(),
             }),
-            eps: self.eps,
+            norm: self.norm,
             dropout: self.dropout,
             precision: self.precision,
             windows: &self.windows,

@@ -132,7 +132,7 @@ pub(crate) struct Spoken {
 
 /// Contribution of a level, from its read.
 pub(crate) fn speak(input: SpeakOn<Flex>, keep: bool) -> LevelRun<Flex, Spoken> {
-    let prepared = Prepared::speak(input.half, input.eps, input.dropout);
+    let prepared = Prepared::speak(input.half, input.norm, input.dropout);
     let (sizes, operands) = (prepared.sizes, prepared.operands());
     let (read, size) = (contiguous(input.read), sizes.tokens * sizes.width);
     let heads: Vec<OfHead> = read

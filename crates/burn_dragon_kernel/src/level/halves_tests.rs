@@ -36,7 +36,7 @@ fn by_halves(input: LevelInput) -> LevelOutput {
         read,
         v: input.v,
         weights: input.weights,
-        eps: input.eps,
+        norm: Some(input.eps),
         dropout: input.dropout,
         precision: input.precision,
         count: input.count,
@@ -150,7 +150,7 @@ fn any_read_can_stand_between_the_halves() {
                 read: shifted(&x, &input.v),
                 v: input.v,
                 weights: input.weights,
-                eps: input.eps,
+                norm: Some(input.eps),
                 dropout: input.dropout,
                 precision: Precision::F32,
                 count: false,
@@ -183,14 +183,14 @@ fn the_gradient_of_what_was_read_is_that_of_the_definition() {
     for case in cases(40) {
         let input = case.input(&device);
         let shape = [case.lanes, case.heads, case.tokens, case.width];
-        let of = |fused: bool| {
+        let of = |fused: bool, norm: Option<f64>| {
             let read = leaf(numbers(shape, 9, 3.0, &device));
             let u = if fused {
                 speak(SpeakInput {
                     read: read.clone(),
                     v: input.v.clone(),
                     weights: input.weights.clone(),
-                    eps: input.eps,
+                    norm,
                     dropout: input.dropout,
                     precision: Precision::F32,
                     count: false,
@@ -198,15 +198,21 @@ fn the_gradient_of_what_was_read_is_that_of_the_definition() {
                 .u
             } else {
                 let x = reference::perceive(input.v.clone(), &input.weights);
-                reference::speak(read.clone(), x, &input.weights, input.eps, input.dropout.as_ref()).0
+                let dropout = input.dropout.as_ref();
+                match norm {
+                    Some(eps) => reference::speak(read.clone(), x, &input.weights, eps, dropout).0,
+                    None => reference::speak_normed(read.clone(), x, &input.weights, dropout).0,
+                }
             };
             let found = (u.clone() * numbers(u.dims(), 5, 2.0, &device)).sum().backward();
             [values(u), values(read.grad(&found).unwrap())]
         };
-        let (found, expected) = (of(true), of(false));
-        close("u", &case, &found[0], &expected[0], TOLERANCE);
-        // Where a neuron of a gate is near its threshold, rounding decides: few of them.
-        close("d read", &case, &found[1], &expected[1], 1e-3);
+        for norm in [Some(input.eps), None] {
+            let (found, expected) = (of(true, norm), of(false, norm));
+            close("u", &case, &found[0], &expected[0], TOLERANCE);
+            // Where a neuron of a gate is near its threshold, rounding decides: few of them.
+            close("d read", &case, &found[1], &expected[1], 1e-3);
+        }
     }
 }
 

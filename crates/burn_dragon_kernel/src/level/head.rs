@@ -31,7 +31,7 @@ pub(super) struct Operands<'a> {
     pub(super) weights: &'a LaidOutWeights,
     /// `None`: no rotation.
     pub(super) angles: Option<Angles<'a>>,
-    pub(super) eps: f32,
+    pub(super) norm: Option<f32>,
     pub(super) dropout: Option<DropoutMask>,
     pub(super) precision: Precision,
     pub(super) windows: &'a Windows,
@@ -81,7 +81,7 @@ impl<'a> Operands<'a> {
             angles: self
                 .angles
                 .map(|angles| angles.of_lane(lane, tokens * (neurons / 2))),
-            eps: self.eps,
+            norm: self.norm,
             precision: self.precision,
             powers: self.powers.map(|powers| powers.of_head(head)),
             credit: self.credit,
@@ -125,7 +125,7 @@ pub(super) struct Head<'a> {
     pub(super) encoder: &'a [f32],             // [N, D]
     pub(super) panels: Option<&'a HeadPanels>, // the weights of fused products; the three before are then empty
     angles: Option<Angles<'a>>,
-    eps: f32,
+    norm: Option<f32>, // epsilon of the norm of reads; none if they are normed already
     pub(super) precision: Precision,
     pub(super) powers: Option<&'a [f32]>, // what is left after 0, 1, 2 ... tokens; all, where there is none
     pub(super) credit: Credit,
@@ -327,15 +327,22 @@ impl<'a> Head<'a> {
         slope
     }
 
-    /// Norms the rows of `[T, D]` in place and keeps one over each row's standard deviation.
+    /// Norms the rows of `[T, D]` in place and keeps one over each row's standard deviation; leaves rows alone that are
+    /// normed already.
     pub(super) fn norm(&self, rows: &mut [f32], scale: &mut [f32]) {
+        let Some(eps) = self.norm else {
+            return;
+        };
         for (row, scale) in rows.chunks_exact_mut(self.sizes.width).zip(scale) {
-            *scale = norm_row(row, f64::from(self.eps));
+            *scale = norm_row(row, f64::from(eps));
         }
     }
 
     /// The gradient before the norm from the gradient after it, in place.
     pub(super) fn norm_back(&self, gradient: &mut [f32], a: &[f32], scale: &[f32]) {
+        if self.norm.is_none() {
+            return;
+        }
         let width = self.sizes.width;
         let rows = gradient
             .chunks_exact_mut(width)

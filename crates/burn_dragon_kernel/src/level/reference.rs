@@ -59,13 +59,27 @@ pub fn speak(
     eps: f64,
     dropout: Option<&DropoutMask>,
 ) -> (Tensor<4>, Tensor<4>) {
-    let a = norm(read, eps);
+    speak_normed(norm(read, eps), x, weights, dropout)
+}
+
+/// [`speak`] from a read that is normed already.
+pub fn speak_normed(
+    a: Tensor<4>,
+    x: Tensor<4>,
+    weights: &LevelWeights,
+    dropout: Option<&DropoutMask>,
+) -> (Tensor<4>, Tensor<4>) {
     let y = gated_projection(a, weights.decoder_y().clone(), x); // [B, H, T, N]
+    (contribution(y.clone(), weights, dropout), y)
+}
+
+/// `dropout(y) encoder`, `[B, 1, T, D]`, from y, `[B, H, T, N]`.
+pub fn contribution(y: Tensor<4>, weights: &LevelWeights, dropout: Option<&DropoutMask>) -> Tensor<4> {
     let kept = match dropout {
-        None => y.clone(),
-        Some(mask) => mask.apply(y.clone()),
+        None => y,
+        Some(mask) => mask.apply(y),
     };
-    (to_width(kept, weights.encoder().clone()), y)
+    to_width(kept, weights.encoder().clone())
 }
 
 /// `y encoder`, summed over heads: `[B, H, T, N]` to `[B, 1, T, D]`.

@@ -1,7 +1,7 @@
 //! Second half of a level, from the read to its contribution; x is computed again from the stream.
 //!
 //! ```text
-//! a = norm(read);  x = relu(v decoder_x)
+//! a = norm(read);  x = relu(v decoder_x)            or a = read, if the caller has normed it
 //! y = relu(a decoder_y) * x
 //! u = sum over heads of dropout(y) encoder
 //! ```
@@ -16,6 +16,7 @@ use crate::backend::level::{LevelRun, SpeakOn};
 use crate::backend::{DragonBackend, Operation, on_backends, record};
 use crate::dropout::DropoutMask;
 use crate::matrix::Precision;
+use crate::norm::norm;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
@@ -24,14 +25,14 @@ use burn::tensor::Tensor;
 /// Input of the second half of a level.
 #[derive(Clone, Debug)]
 pub struct SpeakInput {
-    /// Result of the read, `[B, H, T, D]`, before its norm.
+    /// Result of the read, `[B, H, T, D]`.
     pub read: Tensor<4>,
     /// Stream, `[B, 1, T, D]`.
     pub v: Tensor<4>,
     /// Weights, shared by all levels.
     pub weights: LevelWeights,
-    /// Epsilon that the norm adds to the variance.
-    pub eps: f64,
+    /// Epsilon that the norm of the read adds to the variance; `None` if the read is normed already.
+    pub norm: Option<f64>,
     /// Dropout mask of y; `None` for no dropout.
     pub dropout: Option<DropoutMask>,
     /// Precision of the factors in matrix products, as in [`LevelInput`](crate::level::LevelInput).
@@ -66,11 +67,15 @@ fn in_reference(input: SpeakInput) -> LevelOutput {
         read,
         v,
         weights,
-        eps,
+        norm: eps,
         ..
     } = input;
     let x = reference::perceive(v, &weights);
-    let (u, y) = reference::speak(read, x.clone(), &weights, eps, input.dropout.as_ref());
+    let a = match eps {
+        Some(eps) => norm(read, eps),
+        None => read,
+    };
+    let (u, y) = reference::speak_normed(a, x.clone(), &weights, input.dropout.as_ref());
     LevelOutput {
         u,
         memory: None,
@@ -89,7 +94,7 @@ fn on_backend<B: DragonBackend>(input: &SpeakInput) -> Option<LevelOutput> {
     let speak = SpeakOn {
         half,
         read: read.numbers,
-        eps: input.eps,
+        norm: input.norm,
         dropout: input.dropout,
         count: input.count,
     };

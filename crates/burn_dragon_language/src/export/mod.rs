@@ -20,7 +20,7 @@ use burn_dragon_checkpoint::api::{
 #[cfg(feature = "train")]
 use burn_dragon_checkpoint::api::{Companion, RunWords};
 use burn_dragon_core::api::expert::snapshot;
-use burn_dragon_core::api::{Dragon, DragonConfig};
+use burn_dragon_core::api::{Dragon, DragonConfig, InitConfig, Thresholds};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -214,6 +214,7 @@ impl ModelKind for LanguageKind {
             ];
             let there = parts.into_iter().filter(|(_, is_given)| *is_given);
             words.extend(there.map(|(part, _)| (part, "yes".to_string())));
+            words.extend(unusual(&config));
             let cost = config.cost();
             let (forward, decode) = (cost.forward_flops_per_token(256), cost.decode_flops_per_token());
             words.extend([
@@ -276,6 +277,29 @@ pub(crate) fn shape_in_words(config: &DragonConfig) -> String {
         "{} levels, width {}, {} heads, {} neurons, vocabulary {}",
         config.n_levels, config.d_model, config.n_heads, config.n_neurons, config.vocab_size
     )
+}
+
+/// Norm, initial weights and thresholds in words where they are not the usual, and the form in which levels then run.
+fn unusual(config: &DragonConfig) -> Vec<(&'static str, String)> {
+    let thresholds = config.trunk().thresholds();
+    let norm = (!config.norm.is_plain()).then(|| {
+        let halves = if thresholds.is_none() {
+            "; levels run by halves"
+        } else {
+            ""
+        };
+        ("norm", format!("{}{halves}", config.norm.in_words()))
+    });
+    let drawn = InitConfig {
+        firing: None,
+        ..config.init
+    };
+    let drawn = (drawn != InitConfig::default()).then(|| ("initial weights", drawn.in_words()));
+    let thresholds = thresholds.map(|Thresholds { x, y }| {
+        let text = format!("{x:.4} of x and {y:.4} of y; levels run in plain tensor operations");
+        ("thresholds", text)
+    });
+    [norm, drawn, thresholds].into_iter().flatten().collect()
 }
 
 fn mega(number: u64) -> f64 {

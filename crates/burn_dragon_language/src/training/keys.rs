@@ -136,6 +136,8 @@ mod tests {
             "schedule={ type = \"wsd\", decay_steps = 1 }",
             "schedule={ type = \"step\", step_size = 1, gamma = 0.5 }",
             "model={ vocab_size = 256, decay = { type = \"custom\", slopes = [0.1, 0.1, 0.1, 0.1] } }",
+            "model={ norm = { type = \"derf\", affine = true }, init = { residual = \"depth_scaled\", \
+             gains = { type = \"log_normal\" }, topology = { type = \"modular\" }, firing = { type = \"gaussian\" } } }",
             "training={ epochs = 1.0, max_minutes = 1.0, clip_norm = 1.0 }",
             "generation={ top_k = 1, top_p = 0.5, repetition_penalty = 1.1, stop = [\"a\"] }",
             "generation.context={ type = \"sliding\", window = 4 }",
@@ -161,6 +163,10 @@ mod tests {
             "dataset.tokenizer.special_tokens",
             "model.decay.slopes",
             "model.connector.streams",
+            "model.norm.affine",
+            "model.init.gains.sigma",
+            "model.init.topology.communities",
+            "model.init.firing.x",
         ] {
             assert!(keys.contains(key), "{key} is not among the keys tried");
         }

@@ -4,7 +4,7 @@ use super::trm::{Reads, TrmConfig};
 use crate::data::is_default;
 use crate::error::SudokuError;
 use crate::units::CELLS;
-use burn_dragon_core::api::{Connector, Positions, Read, TrunkConfig};
+use burn_dragon_core::api::{Connector, InitConfig, NormConfig, Positions, Read, TrunkConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -362,6 +362,8 @@ impl ModelConfig {
             summary_memory: None,
             neuron_recurrence: None,
             connector: Connector::Plain {},
+            norm: NormConfig::default(),
+            init: InitConfig::default(),
             read: Read::Full,
         }
     }

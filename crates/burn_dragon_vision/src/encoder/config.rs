@@ -9,7 +9,7 @@ use crate::picture::Colours;
 use burn::tensor::TensorData;
 use burn_dragon_core::api::expert::initial;
 use burn_dragon_core::api::structured::Grid;
-use burn_dragon_core::api::{Connector, Positions, Read, TensorShape, TrunkConfig};
+use burn_dragon_core::api::{Connector, InitConfig, NormConfig, Positions, Read, TensorShape, TrunkConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -238,6 +238,8 @@ impl ModelConfig {
             summary_memory: None,
             neuron_recurrence: None,
             connector: Connector::Plain {},
+            norm: NormConfig::default(),
+            init: InitConfig::default(),
             read: Read::Full,
         }
     }

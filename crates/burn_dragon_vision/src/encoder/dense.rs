@@ -13,7 +13,7 @@ use super::positions;
 use super::step::{Backbone, State, StepPass};
 use crate::error::VisionError;
 use burn::tensor::{Tensor, activation};
-use burn_dragon_core::api::expert::{Keys, Level, Reader, View, derive};
+use burn_dragon_core::api::expert::{Keys, Level, Norm, Reader, View, derive};
 use burn_dragon_core::api::structured::StepMode;
 use burn_dragon_core::api::{Credit, Trunk};
 use burn_dragon_kernel::api::{
@@ -52,7 +52,8 @@ impl<'a> DenseSteps<'a> {
                 keys: Keys::default(),
                 read: Reader::full(),
                 retention: Retention::default(),
-                eps: config.norm_eps,
+                norm: Norm::layer(config.norm_eps),
+                thresholds: None,
                 precision: Precision::F32,
                 credit: Credit::Full,
             },
@@ -63,10 +64,7 @@ impl<'a> DenseSteps<'a> {
     /// Contribution of a level whose tokens are read by scores.
     fn by_scores(&self, v: Tensor<4>, dropout: Option<DropoutMask>, precision: Precision) -> Tensor<4> {
         let Level {
-            weights,
-            rotation,
-            eps,
-            ..
+            weights, rotation, ..
         } = &self.level;
         let x = perceive(v.clone(), weights, precision); // [B, H, T, N]
         let q = rotation.rotate(x);
@@ -85,7 +83,7 @@ impl<'a> DenseSteps<'a> {
             read: shares.matmul(v.clone()),
             v,
             weights: LevelWeights::clone(weights),
-            eps: *eps,
+            norm: Some(self.config.norm_eps),
             dropout,
             precision,
             count: false,

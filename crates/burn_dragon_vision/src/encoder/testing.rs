@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_dragon_core::api::expert::{Rng, load, snapshot};
-use burn_dragon_core::api::{Connector, Positions, Read, Trunk, TrunkConfig};
+use burn_dragon_core::api::{Connector, InitConfig, NormConfig, Positions, Read, Trunk, TrunkConfig};
 use burn_dragon_train::api::expert::GradientSet;
 use std::collections::BTreeMap;
 
@@ -21,6 +21,8 @@ pub(super) fn trunk_config() -> TrunkConfig {
         decay: None,
         positions: Positions::None,
         connector: Connector::Plain {},
+        norm: NormConfig::default(),
+        init: InitConfig::default(),
         read: Read::Full,
     }
 }

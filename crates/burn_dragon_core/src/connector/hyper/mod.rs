@@ -23,14 +23,14 @@ mod config;
 pub use config::{HyperCoefficients, HyperConfig};
 
 use super::{Setting, Stream};
+use crate::norm::Norm;
 use burn::tensor::Tensor;
-use burn_dragon_kernel::api::{join, norm};
 use coefficients::{Coefficients, Mapping};
 
 /// The stream of `mhc`.
 pub(super) struct Hyper {
     mapping: Mapping,
-    eps: f64,
+    norm: Norm,
     is_static: bool,
     /// Number of levels that have been joined.
     level: usize,
@@ -48,7 +48,7 @@ impl Hyper {
         let x = v.reshape([lanes, tokens, 1, width]).repeat_dim(2, config.streams);
         Self {
             mapping: Mapping::new(config, setting),
-            eps: setting.eps,
+            norm: setting.norm.clone(),
             is_static: !config.knows_streams(),
             level: 0,
             x,
@@ -87,8 +87,8 @@ fn of_tokens(x: &Tensor<4>) -> Tensor<3> {
 
 impl Stream for Hyper {
     fn input(&mut self) -> Tensor<4> {
-        let coefficients = self.mapping.coefficients(&self.x, self.level, self.eps);
-        let input = norm(self.as_stream(read(&self.x, &coefficients)), self.eps);
+        let coefficients = self.mapping.coefficients(&self.x, self.level, self.norm.eps());
+        let input = self.norm.of(self.as_stream(read(&self.x, &coefficients)));
         self.now = Some((coefficients, input.clone()));
         input
     }
@@ -98,16 +98,16 @@ impl Stream for Hyper {
             unreachable!("a level has an input before it has an output");
         };
         let branch = match self.is_static {
-            true => join(input, u, self.eps),
-            false => norm(u, self.eps),
+            true => self.norm.join(input, u),
+            false => self.norm.of(u),
         };
         let x = write(&self.x, &coefficients, branch);
-        self.x = if self.is_static { norm(x, self.eps) } else { x };
+        self.x = if self.is_static { self.norm.of(x) } else { x };
         self.level += 1;
     }
 
     fn output(&self) -> Tensor<4> {
-        norm(self.as_stream(self.x.clone().mean_dim(2)), self.eps)
+        self.norm.of(self.as_stream(self.x.clone().mean_dim(2)))
     }
 }
 

@@ -55,7 +55,7 @@ fn a_layer_of_two_streams_is_that_of_the_equation() {
     };
     let setting = Setting {
         weights: Some(&weights),
-        eps: 0.0,
+        norm: &Norm::layer(0.0),
     };
     let x = tensor(&[1.0, 2.0, 3.0, -1.0], [1, 1, 2, 2]);
     let coefficients = Mapping::new(&config, setting).coefficients(&x, 0, 0.0);

@@ -51,38 +51,48 @@ pub(crate) fn perceive_back(Perceived(prepared): &Perceived, d: CubeTensor) -> [
 #[derive(Clone, Debug)]
 pub(crate) struct Spoken {
     prepared: Prepared,
-    normed: Normed, // [H, B, T, D]
+    a: CubeTensor, // the normed read, [H, B, T, D]
+    /// None if the read came normed.
+    normed: Option<Normed>,
 }
 
 /// Contribution of a level, from its read.
 pub(crate) fn speak(input: SpeakOn<CubeBackend>, keep: bool) -> LevelRun<CubeBackend, Spoken> {
     let dtype = factor_type(&input.half);
     let prepared = Prepared {
-        eps: input.eps,
         dropout: input.dropout,
         count: input.count,
         ..Prepared::tokens(input.half, dtype)
     };
     let (place, mut counts) = (prepared.whole(), Vec::new());
     let read = contiguous(swapped(contiguous(input.read), [0, 1])); // [H, B, T, D]
-    let normed = norm(read, prepared.eps);
+    let (a, normed) = match input.norm {
+        Some(eps) => {
+            let normed = norm(read, eps);
+            (normed.a.clone(), Some(normed))
+        }
+        None => (read, None),
+    };
     let [_, factors] = prepared.stream(&place);
     let drive = prepared.drive(&factors, &place);
-    let u = prepared.speak(&drive, &normed.a, &mut counts, &place);
+    let u = prepared.speak(&drive, &a, &mut counts, &place);
     LevelRun {
         u: shaped(u, prepared.sizes.stream()),
         memory: None,
         active: active(counts),
-        kept: keep.then_some(Spoken { prepared, normed }),
+        kept: keep.then_some(Spoken { prepared, a, normed }),
     }
 }
 
 /// The gradients of the read, v, decoder_x, decoder_y and encoder from that of the contribution.
-pub(crate) fn speak_back(Spoken { prepared, normed }: &Spoken, du: CubeTensor) -> [CubeTensor; 5] {
+pub(crate) fn speak_back(Spoken { prepared, a, normed }: &Spoken, du: CubeTensor) -> [CubeTensor; 5] {
     let (place, mut weights) = (prepared.whole(), OfWeights::default());
     let back = Back::new(prepared, &place);
     let du = contiguous(du);
-    let (dx, dr) = back.through_gate(&normed.a, du, &mut weights, |da| norm_back(normed.clone(), da));
+    let (dx, dr) = back.through_gate(a, du, &mut weights, |da| match normed {
+        Some(normed) => norm_back(normed.clone(), da),
+        None => da,
+    });
     activity::keep_active(&back.drive, &dx, &place);
     let of_x = back.through_x(dx, &mut weights);
     let dv = empty(&prepared.v, prepared.sizes.stream(), DType::F32);

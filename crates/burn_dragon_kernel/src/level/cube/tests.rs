@@ -183,7 +183,7 @@ fn the_halves_are_those_of_the_definition() {
     let Some(device) = device() else { return };
     for case in crate::level::halves_tests::cases(8) {
         let shape = [case.lanes, case.heads, case.tokens, case.width];
-        let outcome = |device: &Device, fast: bool| {
+        let outcome = |device: &Device, fast: bool, norm: Option<f64>| {
             let device = device.clone().autodiff();
             let input = case.input(&device);
             let read = leaf(numbers(shape, 9, 3.0, &device));
@@ -193,7 +193,7 @@ fn the_halves_are_those_of_the_definition() {
                     read: read.clone(),
                     v: input.v.clone(),
                     weights: input.weights.clone(),
-                    eps: input.eps,
+                    norm,
                     dropout: input.dropout,
                     precision: Precision::F32,
                     count: true,
@@ -202,13 +202,11 @@ fn the_halves_are_those_of_the_definition() {
                 (x, output.u)
             } else {
                 let x = reference::perceive(input.v.clone(), &input.weights);
-                let spoken = reference::speak(
-                    read.clone(),
-                    x.clone(),
-                    &input.weights,
-                    input.eps,
-                    input.dropout.as_ref(),
-                );
+                let (read, dropout) = (read.clone(), input.dropout.as_ref());
+                let spoken = match norm {
+                    Some(eps) => reference::speak(read, x.clone(), &input.weights, eps, dropout),
+                    None => reference::speak_normed(read, x.clone(), &input.weights, dropout),
+                };
                 (x, spoken.0)
             };
             let weigh = |tensor: &Tensor<4>, seed| {
@@ -227,11 +225,21 @@ fn the_halves_are_those_of_the_definition() {
                 values(weights.encoder().grad(&found).unwrap()),
             ]
         };
-        let (found, expected) = (outcome(&device, true), outcome(&Device::flex(), false));
-        for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
-            // Where a neuron of a gate is near its threshold, rounding decides: few of them.
-            let tolerance = if index < 2 { TOLERANCE } else { 1e-3 };
-            near(&format!("output {index} of {case:?}"), found, expected, tolerance);
+        for norm in [Some(1e-5), None] {
+            let (found, expected) = (
+                outcome(&device, true, norm),
+                outcome(&Device::flex(), false, norm),
+            );
+            for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                // Where a neuron of a gate is near its threshold, rounding decides: few of them.
+                let tolerance = if index < 2 { TOLERANCE } else { 1e-3 };
+                near(
+                    &format!("output {index} of {case:?}, norm {norm:?}"),
+                    found,
+                    expected,
+                    tolerance,
+                );
+            }
         }
     }
 }

@@ -110,7 +110,7 @@ fn the_parts_of_a_step() {
             read: read.clone(),
             v: v.clone(),
             weights: weights.clone(),
-            eps: 1e-5,
+            norm: Some(1e-5),
             dropout: None,
             precision,
             count: false,

@@ -77,7 +77,7 @@ impl<'a> CellularSteps<'a> {
             read,
             v: w,
             weights: self.weights.clone(),
-            eps: self.trunk.norm_eps,
+            norm: Some(self.trunk.norm_eps),
             dropout: seed.map(|seed| {
                 let seed = derive(seed, "level", 0, step as u64); // as in the trunk's levels
                 DropoutMask::new(seed, self.trunk.dropout)
