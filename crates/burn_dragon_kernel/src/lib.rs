@@ -28,6 +28,7 @@
 //! | [`DropoutMask`](api::DropoutMask) | a neuron is kept if a hash of its index is below a threshold |
 //! | [`adamw`](api::adamw) | one optimiser step of a parameter and its moments |
 //! | [`newton_schulz`](api::newton_schulz) | nearly semi-orthogonal form of a matrix |
+//! | [`hyper_logits`](api::hyper_logits), [`hyper_read`](api::hyper_read), [`hyper_write`](api::hyper_write) | several streams of each token: a mixture is read, another written |
 //! | [`sinkhorn`](api::sinkhorn) | small nonnegative matrices whose rows and columns sum to 1 |
 //! | [`sum_of_squares`](api::sum_of_squares) | sum of the squares of a gradient, for its norm |
 //!
@@ -54,6 +55,7 @@ mod gated_projection;
 mod gpu;
 mod graph;
 mod heap;
+mod hyper;
 mod instructions;
 mod join;
 mod kernels;
@@ -95,6 +97,7 @@ pub mod api {
     pub use crate::full_read::{full_read, full_read_with_memory};
     pub use crate::gated_delta::{GatedDelta, gated_delta};
     pub use crate::gated_projection::gated_projection;
+    pub use crate::hyper::{hyper_logits, hyper_read, hyper_write};
     pub use crate::instructions::{Instructions, UnknownInstructions};
     pub use crate::join::join;
     pub use crate::kernels::Kernels;
@@ -144,6 +147,7 @@ pub mod api {
         pub use crate::gated_delta::reference as gated_delta_reference;
         pub use crate::gated_projection::reference as gated_projection_reference;
         pub use crate::graph::reference as graph_reference;
+        pub use crate::hyper::reference as hyper_reference;
         pub use crate::join::reference as join_reference;
         pub use crate::level::reference as level_reference;
         pub use crate::level::{chunk_length, gpu_chunk_length};

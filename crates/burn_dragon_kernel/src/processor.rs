@@ -7,10 +7,12 @@ use crate::backend::local_grid::{LocalGridBack, LocalGridGradients, LocalGridOn,
 use crate::backend::partition::PartitionLevelOn;
 use crate::backend::{DragonBackend, Operation, conversions};
 use crate::flex::{contiguous, tensor};
+use crate::hyper::HyperStep;
 use crate::level::{backward, cpu, halves};
 use crate::sinkhorn::SinkhornForm;
 use crate::{
-    adamw, cross_entropy, graph, join, local_grid, newton_schulz, norm, partition, sinkhorn, sum_of_squares,
+    adamw, cross_entropy, graph, hyper, join, local_grid, newton_schulz, norm, partition, sinkhorn,
+    sum_of_squares,
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Flex};
@@ -138,6 +140,14 @@ impl DragonBackend for Flex {
 
     fn sinkhorn_back(logits: &FlexTensor, d: FlexTensor, form: SinkhornForm, rounds: usize) -> FlexTensor {
         sinkhorn::cpu::sinkhorn_back(&contiguous(logits.clone()), &contiguous(d), form, rounds)
+    }
+
+    fn hyper(step: HyperStep, inputs: &[FlexTensor]) -> FlexTensor {
+        hyper::cpu::step(step, inputs)
+    }
+
+    fn hyper_back(step: HyperStep, inputs: &[FlexTensor], d: FlexTensor) -> Vec<FlexTensor> {
+        hyper::cpu::step_back(step, inputs, d)
     }
 
     fn local_grid(input: LocalGridOn<Self>, keep: bool) -> LocalGridRun<Self, Self::LocalGrid> {

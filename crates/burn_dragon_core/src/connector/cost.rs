@@ -34,7 +34,7 @@ impl Connector {
                 of(levels) * (logits + of(4) * n * d + of(2) * n * n * d)
             }
             Self::AttentionResidualUpstream { .. } | Self::BlockUpstream { .. } => {
-                entries(levels) * (of(4) * d * d + of(6) * d) + of(levels) * of(2) * d * d
+                of(levels) * of(6) * d * d + entries(levels) * of(6) * d
             }
         }
     }

@@ -11,6 +11,7 @@ pub(crate) mod local_grid;
 pub(crate) mod partition;
 
 use crate::decode::device::{DeviceStreams, ParametersOn};
+use crate::hyper::HyperStep;
 use crate::sinkhorn::SinkhornForm;
 use adamw::AdamWStep;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
@@ -54,6 +55,8 @@ pub(crate) enum Operation {
     NewtonSchulz,
     /// [`sinkhorn`](crate::sinkhorn::sinkhorn()).
     Sinkhorn,
+    /// Steps of [hyper-connections](crate::hyper).
+    Hyper,
     /// [`local_grid`](crate::local_grid::local_grid()).
     LocalGrid,
     /// [`partition_level`](crate::partition::partition_level()).
@@ -228,6 +231,20 @@ pub(crate) trait DragonBackend: Backend {
         _rounds: usize,
     ) -> FloatTensor<Self> {
         unreachable!("a backend that computes Sinkhorn has this function")
+    }
+
+    /// A step of hyper-connections.
+    fn hyper(_step: HyperStep, _inputs: &[FloatTensor<Self>]) -> FloatTensor<Self> {
+        unreachable!("a backend that computes hyper-connections has this function")
+    }
+
+    /// The gradients of the inputs of a step of hyper-connections.
+    fn hyper_back(
+        _step: HyperStep,
+        _inputs: &[FloatTensor<Self>],
+        _d: FloatTensor<Self>,
+    ) -> Vec<FloatTensor<Self>> {
+        unreachable!("a backend that computes hyper-connections has this function")
     }
 
     /// A step on a grid, and the data that its gradient needs, if `keep`.

@@ -74,13 +74,17 @@ vectorized! {
     /// Norms rows in place, one for each scale.
     norm_rows(v: &mut [f32], scales: &mut [f32], eps: f32) {
         let width = v.len() / scales.len();
-        v.chunks_exact_mut(width).zip(scales).for_each(|(row, scale)| *scale = norm_row(row, eps));
+        for (row, scale) in v.chunks_exact_mut(width).zip(scales) {
+            *scale = norm_row(row, eps);
+        }
     }
 
     /// [`norm_row_back`] for rows, one for each scale.
     norm_rows_back(d: &mut [f32], a: &[f32], scales: &[f32]) {
         let width = d.len() / scales.len();
         let rows = d.chunks_exact_mut(width).zip(a.chunks_exact(width)).zip(scales);
-        rows.for_each(|((d, a), scale)| norm_row_back(d, a, *scale));
+        for ((d, a), scale) in rows {
+            norm_row_back(d, a, *scale);
+        }
     }
 }

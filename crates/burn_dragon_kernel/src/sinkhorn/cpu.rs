@@ -1,9 +1,11 @@
 //! The normalisation and its gradient on the processor: sixteen matrices side by side.
+//!
+//! Loops are written with `for`: a closure that is not inlined is compiled without the vectors of its caller.
 
 use super::{Axis, SINKHORN_EPS, SinkhornForm};
 use crate::flex::tensor;
 use crate::parallel::*;
-use crate::simd::vectorized;
+use crate::simd::{exp, vectorized};
 use burn_flex::FlexTensor;
 
 /// Number of matrices side by side.
@@ -85,32 +87,46 @@ fn line(axis: Axis, line: usize, n: usize) -> impl Iterator<Item = usize> + Clon
     (0..n).map(move |k| first + k * stride)
 }
 
+/// `exp(x - max x)` over some entries of each matrix.
+#[inline(always)]
+fn exponentials(entries: &mut [Entries]) {
+    let mut largest = [f32::NEG_INFINITY; LANES];
+    for entry in entries.iter() {
+        for lane in 0..LANES {
+            largest[lane] = largest[lane].max(entry[lane]);
+        }
+    }
+    for entry in entries {
+        for lane in 0..LANES {
+            entry[lane] = exp(entry[lane] - largest[lane]);
+        }
+    }
+}
+
 /// The matrices before the first step.
 #[inline(always)]
 fn start(entries: &mut [Entries], n: usize, form: SinkhornForm) {
-    let largest_of = |entries: &[Entries]| {
-        let mut largest = [f32::NEG_INFINITY; LANES];
-        for entry in entries {
-            (0..LANES).for_each(|lane| largest[lane] = largest[lane].max(entry[lane]));
-        }
-        largest
-    };
-    let exp = |entries: &mut [Entries]| {
-        let largest = largest_of(entries);
-        for entry in entries {
-            (0..LANES).for_each(|lane| entry[lane] = (entry[lane] - largest[lane]).exp());
-        }
-    };
     match form {
-        SinkhornForm::RowsLast => exp(entries),
+        SinkhornForm::RowsLast => exponentials(entries),
         SinkhornForm::ColumnsLast => {
-            entries.chunks_exact_mut(n).for_each(exp);
+            for row in entries.chunks_exact_mut(n) {
+                exponentials(row);
+            }
             divide(entries, n, Axis::Rows, 0.0);
-            for entry in entries {
-                entry.iter_mut().for_each(|value| *value += SINKHORN_EPS as f32);
+            for value in entries.as_flattened_mut() {
+                *value += SINKHORN_EPS as f32;
             }
         }
     }
+}
+
+/// One over each entry.
+#[inline(always)]
+fn recip(mut entries: Entries) -> Entries {
+    for entry in &mut entries {
+        *entry = entry.recip();
+    }
+    entries
 }
 
 /// Divides each row or column by its sum.
@@ -120,11 +136,15 @@ fn divide(entries: &mut [Entries], n: usize, axis: Axis, eps: f32) {
         let indices = line(axis, number, n);
         let mut sum = [eps; LANES];
         for index in indices.clone() {
-            (0..LANES).for_each(|lane| sum[lane] += entries[index][lane]);
+            for lane in 0..LANES {
+                sum[lane] += entries[index][lane];
+            }
         }
-        let factor = sum.map(f32::recip);
+        let factor = recip(sum);
         for index in indices {
-            (0..LANES).for_each(|lane| entries[index][lane] *= factor[lane]);
+            for lane in 0..LANES {
+                entries[index][lane] *= factor[lane];
+            }
         }
     }
 }
@@ -136,16 +156,16 @@ fn divide_back(d: &mut [Entries], before: &[Entries], n: usize, axis: Axis, eps:
         let indices = line(axis, number, n);
         let (mut sum, mut along) = ([eps; LANES], [0.0; LANES]);
         for index in indices.clone() {
-            (0..LANES).for_each(|lane| {
+            for lane in 0..LANES {
                 sum[lane] += before[index][lane];
                 along[lane] += d[index][lane] * before[index][lane];
-            });
+            }
         }
-        let factor = sum.map(f32::recip);
+        let factor = recip(sum);
         for index in indices {
-            (0..LANES).for_each(|lane| {
+            for lane in 0..LANES {
                 d[index][lane] = (d[index][lane] - along[lane] * factor[lane]) * factor[lane];
-            });
+            }
         }
     }
 }
@@ -176,7 +196,9 @@ vectorized! {
             // The largest entry cancels: a factor of a whole matrix is gone with the first sums.
             SinkhornForm::RowsLast => {
                 for (d, first) in d.iter_mut().zip(first) {
-                    (0..LANES).for_each(|lane| d[lane] *= first[lane]);
+                    for lane in 0..LANES {
+                        d[lane] *= first[lane];
+                    }
                 }
             }
             SinkhornForm::ColumnsLast => {
@@ -185,12 +207,14 @@ vectorized! {
                     let row = row * n..(row + 1) * n;
                     let mut along = [0.0; LANES];
                     for index in row.clone() {
-                        (0..LANES).for_each(|lane| along[lane] += d[index][lane] * (first[index][lane] - eps));
+                        for lane in 0..LANES {
+                            along[lane] += d[index][lane] * (first[index][lane] - eps);
+                        }
                     }
                     for index in row {
-                        (0..LANES).for_each(|lane| {
+                        for lane in 0..LANES {
                             d[index][lane] = (d[index][lane] - along[lane]) * (first[index][lane] - eps);
-                        });
+                        }
                     }
                 }
             }

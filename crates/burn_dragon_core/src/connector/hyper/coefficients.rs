@@ -11,7 +11,7 @@
 use super::super::Setting;
 use super::config::{HyperCoefficients, HyperConfig};
 use burn::tensor::{Tensor, TensorData, activation};
-use burn_dragon_kernel::api::{SINKHORN_EPS, SinkhornForm, sinkhorn};
+use burn_dragon_kernel::api::{SINKHORN_EPS, SinkhornForm, hyper_logits, sinkhorn};
 
 /// Rounds of Sinkhorn in the paper.
 const PAPER_ROUNDS: usize = 20;
@@ -24,11 +24,11 @@ const TEMPERATURE: f64 = 0.05;
 
 /// Coefficients of a level, of each token.
 pub(super) struct Coefficients {
-    /// Share of each stream in the input, `[B, T, n]`.
-    pub(super) pre: Tensor<3>,
-    /// Share of the output in each stream, `[B, T, n]`.
-    pub(super) post: Tensor<3>,
-    /// Mixture: what a stream (row) gets from another (column), `[B*T, n, n]`.
+    /// Share of each stream in the input, `[M, n]`.
+    pub(super) pre: Tensor<2>,
+    /// Share of the output in each stream, `[M, n]`.
+    pub(super) post: Tensor<2>,
+    /// Mixture: what a stream (row) gets from another (column), `[M, n, n]`.
     pub(super) res: Tensor<3>,
 }
 
@@ -61,21 +61,22 @@ impl Mapping {
         }
     }
 
-    /// Coefficients of a level for streams `[B, T, n, D]`. A pass with more levels than in training goes on with the last
+    /// Coefficients of a level for streams `[M, n, D]`. A pass with more levels than in training goes on with the last
     /// ones.
-    pub(super) fn coefficients(&self, x: &Tensor<4>, level: usize, eps: f64) -> Coefficients {
-        let [lanes, tokens, streams, _] = x.dims();
+    pub(super) fn coefficients(&self, x: &Tensor<3>, level: usize, eps: f64) -> Coefficients {
+        let [tokens, streams, _] = x.dims();
         let level = level.min(self.bias.dims()[0] - 1);
         let bias = self.bias.clone().narrow(0, level, 1); // [1, K]
         let logits = match (&self.projection, &self.scale) {
             (Some(projection), Some(scale)) => {
-                let scale = scale.clone().narrow(0, level, 1);
-                self.of_streams(x, projection.clone().narrow(0, level, 1), &scale, eps) + bias
+                let projection: Tensor<2> = projection.clone().narrow(0, level, 1).squeeze_dim(0);
+                let projection = projection * self.of_logits(&scale.clone().narrow(0, level, 1));
+                hyper_logits(x.clone(), projection, bias, eps)
             }
             _ => bias,
         };
         let rows = logits.dims()[0];
-        let part = |first: usize, count: usize| logits.clone().narrow(1, first, count); // [B*T or 1, count]
+        let part = |first: usize, count: usize| logits.clone().narrow(1, first, count); // [M or 1, count]
         let (pre, post) = (part(0, streams), part(streams, streams));
         let mixture = part(2 * streams, self.config.mixture());
         let (pre, post) = match self.config.coefficients {
@@ -88,12 +89,9 @@ impl Mapping {
             ),
             HyperCoefficients::Static => (activation::softmax(pre, 1), activation::softmax(post, 1)),
         };
-        let of_each = |shares: Tensor<2>| {
-            let shares = match rows {
-                1 => shares.repeat_dim(0, lanes * tokens),
-                _ => shares,
-            };
-            shares.reshape([lanes, tokens, streams])
+        let of_each = |shares: Tensor<2>| match rows {
+            1 => shares.repeat_dim(0, tokens),
+            _ => shares,
         };
         let square = |mixture: Tensor<2>| mixture.reshape([rows, streams, streams]);
         let res = match self.config.coefficients {
@@ -110,7 +108,7 @@ impl Mapping {
             }
         };
         let res = match rows {
-            1 => res.repeat_dim(0, lanes * tokens),
+            1 => res.repeat_dim(0, tokens),
             _ => res,
         };
         Coefficients {
@@ -120,18 +118,13 @@ impl Mapping {
         }
     }
 
-    /// Logits without bias, `[B*T, K]`: one product with the streams, divided by their length afterwards.
-    fn of_streams(&self, x: &Tensor<4>, projection: Tensor<3>, scale: &Tensor<2>, eps: f64) -> Tensor<2> {
-        let [lanes, tokens, streams, width] = x.dims();
-        let rows = x.clone().reshape([lanes * tokens, streams * width]);
-        let length = (rows.clone().square().mean_dim(1) + eps).sqrt();
-        let projection = projection.squeeze_dim::<2>(0);
+    /// Factor of each logit, `[1, K]`, from the three of its parts.
+    fn of_logits(&self, scale: &Tensor<2>) -> Tensor<2> {
+        let streams = self.config.streams;
         let counts = [streams, streams, self.config.mixture()];
-        let scales = counts
-            .into_iter()
-            .enumerate()
-            .map(|(part, count)| scale.clone().narrow(1, part, 1).repeat_dim(1, count));
-        rows.matmul(projection) / length * Tensor::cat(scales.collect(), 1)
+        let parts = counts.into_iter().enumerate();
+        let factors = parts.map(|(part, count)| scale.clone().narrow(1, part, 1).repeat_dim(1, count));
+        Tensor::cat(factors.collect(), 1)
     }
 }
 
