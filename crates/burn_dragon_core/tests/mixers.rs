@@ -12,9 +12,10 @@ use burn_dragon_core::api::{
 use subject::{TOKENS, of, same, slopes, stream, values};
 
 /// Mixers and the positions that each is tried with.
-const KINDS: [(&str, Positions); 2] = [
+const KINDS: [(&str, Positions); 3] = [
     (r#"{"type":"gated_delta"}"#, Positions::Rotary),
     (r#"{"type":"gated_delta","keeps":true}"#, Positions::None),
+    (r#"{"type":"rwkv8"}"#, Positions::None),
 ];
 
 fn kinds() -> impl Iterator<Item = DragonConfig> {

@@ -44,7 +44,12 @@ impl DragonBackend for CubeBackend {
             Operation::Norm | Operation::Join | Operation::CrossEntropy => {
                 matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
             }
-            Operation::PartitionLevel | Operation::Sinkhorn | Operation::Hyper => false,
+            Operation::PartitionLevel
+            | Operation::Sinkhorn
+            | Operation::Hyper
+            | Operation::TriangularSolve
+            | Operation::DecayedMean
+            | Operation::GatedDelta => false,
             _ => dtype == DType::F32,
         }
     }

@@ -11,6 +11,7 @@
 //! | [`causal_read`](api::causal_read) | `read_t = q_t rho + sum over s < t of (q_t . q_s) v_s` |
 //! | [`full_read`](api::full_read) | the same over all s |
 //! | [`gated_delta`](api::gated_delta) | a recurrence that replaces what a key reads |
+//! | [`decayed_mean`](api::decayed_mean) | mean over neurons of the decayed means of what each has seen |
 //! | [`Retention`](api::Retention) | factor on each term of a read: `exp(-slope (t - s))`, and 0 across a reset |
 //! | [`gated_projection`](api::gated_projection) | `y = relu(a W) * x` |
 //! | [`norm`](api::norm) | `(v - mean) / sqrt(variance + eps)` |
@@ -30,6 +31,7 @@
 //! | [`newton_schulz`](api::newton_schulz) | nearly semi-orthogonal form of a matrix |
 //! | [`hyper_logits`](api::hyper_logits), [`hyper_read`](api::hyper_read), [`hyper_write`](api::hyper_write) | several streams of each token: a mixture is read, another written |
 //! | [`sinkhorn`](api::sinkhorn) | small nonnegative matrices whose rows and columns sum to 1 |
+//! | [`triangular_solve`](api::triangular_solve) | X of `(I + M) X = R`, where M is below the diagonal |
 //! | [`sum_of_squares`](api::sum_of_squares) | sum of the squares of a gradient, for its norm |
 //!
 //! A backend implements its operations in one trait (`backend/`); `processor.rs` is the implementation for the
@@ -44,6 +46,7 @@ mod backend;
 mod buffer;
 mod causal_read;
 mod cross_entropy;
+mod decayed_mean;
 mod decode;
 mod draw;
 mod dropout;
@@ -80,6 +83,7 @@ mod sinkhorn;
 mod sum_of_squares;
 #[cfg(test)]
 mod testing;
+mod triangular;
 
 /// Curated names of this crate.
 pub mod api {
@@ -89,6 +93,7 @@ pub mod api {
         Credit, causal_read, causal_read_by_keys, causal_read_by_keys_with_memory, causal_read_with_memory,
     };
     pub use crate::cross_entropy::cross_entropy;
+    pub use crate::decayed_mean::{DecayedMean, decayed_mean};
     pub use crate::decode::{
         Ahead, Decode, DeviceDecode, DeviceParameters, Drawn, Parameters, Sizes, Weights,
     };
@@ -120,6 +125,7 @@ pub mod api {
     pub use crate::rotation::{Frequencies, Rotation};
     pub use crate::sinkhorn::{SINKHORN_EPS, SinkhornForm, sinkhorn};
     pub use crate::sum_of_squares::sum_of_squares;
+    pub use crate::triangular::triangular_solve;
 
     /// Memories of the places of a graph.
     pub mod graph {
@@ -141,6 +147,7 @@ pub mod api {
         pub use crate::adamw::reference as adamw_reference;
         pub use crate::causal_read::reference as causal_read_reference;
         pub use crate::cross_entropy::reference as cross_entropy_reference;
+        pub use crate::decayed_mean::reference as decayed_mean_reference;
         pub use crate::decode::reference as decode_reference;
         pub use crate::draw::reference as draw_reference;
         pub use crate::full_read::reference as full_read_reference;
@@ -162,6 +169,7 @@ pub mod api {
         pub use crate::rotation::reference as rotation_reference;
         pub use crate::sinkhorn::reference as sinkhorn_reference;
         pub use crate::sum_of_squares::reference as sum_of_squares_reference;
+        pub use crate::triangular::reference as triangular_reference;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Table `[model.mixer]`: kinds and keys.
 
 use super::gated_delta::GatedDeltaConfig;
+use super::rwkv8::Rwkv8Config;
 use super::{Kind, Mixed, MixerWeights, Sizes};
 use crate::config::ConfigError;
 use crate::positions::Positions;
@@ -21,6 +22,8 @@ pub enum Mixer {
     Linear {},
     /// Gated delta rule (arXiv:2412.06464): a write replaces what its key read, and memory fades as the token says.
     GatedDelta(GatedDeltaConfig),
+    /// Normalised decay form: each neuron has a decay of its own, and what is read is a mean of what active neurons saw.
+    Rwkv8(Rwkv8Config),
 }
 
 impl Default for Mixer {
@@ -40,6 +43,7 @@ impl Mixer {
         match self {
             Self::Linear {} => None,
             Self::GatedDelta(config) => Some(config),
+            Self::Rwkv8(config) => Some(config),
         }
     }
 
