@@ -44,7 +44,11 @@ impl DragonBackend for CubeBackend {
             Operation::Norm | Operation::Join | Operation::CrossEntropy => {
                 matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
             }
-            Operation::PartitionLevel | Operation::Sinkhorn => false,
+            Operation::PartitionLevel
+            | Operation::Sinkhorn
+            | Operation::SelectiveScan
+            | Operation::ShortConvolution
+            | Operation::SiluGate => false,
             _ => dtype == DType::F32,
         }
     }

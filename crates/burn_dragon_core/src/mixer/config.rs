@@ -1,6 +1,7 @@
 //! Table `[model.mixer]`: kinds and keys.
 
 use super::gated_delta::GatedDeltaConfig;
+use super::mamba::{Mamba1Config, Mamba2Config, Mamba3Config};
 use super::{Kind, Mixed, MixerWeights, Sizes};
 use crate::config::ConfigError;
 use crate::positions::Positions;
@@ -21,6 +22,12 @@ pub enum Mixer {
     Linear {},
     /// Gated delta rule (arXiv:2412.06464): a write replaces what its key read, and memory fades as the token says.
     GatedDelta(GatedDeltaConfig),
+    /// Mamba (arXiv:2312.00752): a selective scan of the stream, which ignores the queries.
+    Mamba1(Mamba1Config),
+    /// Mamba-2 (arXiv:2405.21060): a scan with one decay a head.
+    Mamba2(Mamba2Config),
+    /// Mamba-3 (arXiv:2603.15569): a scan with states that turn and trapezoidal writes.
+    Mamba3(Mamba3Config),
 }
 
 impl Default for Mixer {
@@ -40,6 +47,9 @@ impl Mixer {
         match self {
             Self::Linear {} => None,
             Self::GatedDelta(config) => Some(config),
+            Self::Mamba1(config) => Some(config),
+            Self::Mamba2(config) => Some(config),
+            Self::Mamba3(config) => Some(config),
         }
     }
 
