@@ -82,7 +82,9 @@ pub mod api {
         Firing, FiringShares, Gains, InitConfig, InitKind, LogNormal, Modular, Residual, Thresholds, Topology,
     };
     pub use crate::loss::{cross_entropy, token_losses};
-    pub use crate::mixer::{GatedDeltaConfig, Mixer, MixerWeights};
+    pub use crate::mixer::{
+        GatedDeltaConfig, Mamba1Config, Mamba2Config, Mamba3Config, Mixer, MixerWeights, Rwkv8Config,
+    };
     pub use crate::norm::{NormConfig, NormKind, NormWeights};
     pub use crate::pass::Pass;
     pub use crate::positions::{Magnitude, PhaseStart, PopeConfig, Positions};

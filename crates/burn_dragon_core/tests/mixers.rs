@@ -12,10 +12,28 @@ use burn_dragon_core::api::{
 use subject::{TOKENS, of, same, slopes, stream, values};
 
 /// Mixers and the positions that each is tried with.
-const KINDS: [(&str, Positions); 3] = [
+const KINDS: [(&str, Positions); 9] = [
     (r#"{"type":"gated_delta"}"#, Positions::Rotary),
     (r#"{"type":"gated_delta","keeps":true}"#, Positions::None),
     (r#"{"type":"rwkv8"}"#, Positions::None),
+    (r#"{"type":"mamba1","d_state":3}"#, Positions::None),
+    (
+        r#"{"type":"mamba1","d_state":2,"d_conv":1,"conv_bias":false,"dt_rank":2}"#,
+        Positions::None,
+    ),
+    (
+        r#"{"type":"mamba2","d_state":4,"headdim":4,"ngroups":2,"a_init_max":40.0}"#,
+        Positions::None,
+    ),
+    (
+        r#"{"type":"mamba2","d_state":2,"headdim":16,"d_conv":1,"conv_bias":false}"#,
+        Positions::None,
+    ),
+    (r#"{"type":"mamba3","d_state":4,"headdim":8}"#, Positions::None),
+    (
+        r#"{"type":"mamba3","d_state":5,"headdim":4,"ngroups":2,"rope_fraction":1.0,"is_outproj_norm":true,"dt_max":2.0}"#,
+        Positions::None,
+    ),
 ];
 
 fn kinds() -> impl Iterator<Item = DragonConfig> {

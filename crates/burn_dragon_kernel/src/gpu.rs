@@ -49,7 +49,10 @@ impl DragonBackend for CubeBackend {
             | Operation::Hyper
             | Operation::TriangularSolve
             | Operation::DecayedMean
-            | Operation::GatedDelta => false,
+            | Operation::GatedDelta
+            | Operation::SelectiveScan
+            | Operation::ShortConvolution
+            | Operation::SiluGate => false,
             _ => dtype == DType::F32,
         }
     }

@@ -12,6 +12,10 @@
 //! | [`full_read`](api::full_read) | the same over all s |
 //! | [`gated_delta`](api::gated_delta) | a recurrence that replaces what a key reads |
 //! | [`decayed_mean`](api::decayed_mean) | mean over neurons of the decayed means of what each has seen |
+//! | [`selective_scan`](api::selective_scan) | a recurrence of each channel whose steps, writes and reads the tokens choose |
+//! | [`state_space`](api::state_space) | a linear read of a memory that fades as the token says |
+//! | [`short_convolution`](api::short_convolution) | a weighted sum of a few tokens back, channel by channel, and SiLU |
+//! | [`silu_gate`](api::silu_gate) | `y z sigmoid(z)` |
 //! | [`Retention`](api::Retention) | factor on each term of a read: `exp(-slope (t - s))`, and 0 across a reset |
 //! | [`gated_projection`](api::gated_projection) | `y = relu(a W) * x` |
 //! | [`norm`](api::norm) | `(v - mean) / sqrt(variance + eps)` |
@@ -78,8 +82,12 @@ mod pyramid;
 mod reach;
 mod retention;
 mod rotation;
+mod selective_scan;
+mod short_convolution;
+mod silu_gate;
 mod simd;
 mod sinkhorn;
+mod state_space;
 mod sum_of_squares;
 #[cfg(test)]
 mod testing;
@@ -123,7 +131,11 @@ pub mod api {
     pub use crate::reach::Reach;
     pub use crate::retention::{Decay, Resets, Retention, WriteOrder};
     pub use crate::rotation::{Frequencies, Rotation};
+    pub use crate::selective_scan::{SelectiveScan, selective_scan};
+    pub use crate::short_convolution::{ShortConvolution, short_convolution};
+    pub use crate::silu_gate::silu_gate;
     pub use crate::sinkhorn::{SINKHORN_EPS, SinkhornForm, sinkhorn};
+    pub use crate::state_space::{StateSpace, state_space};
     pub use crate::sum_of_squares::sum_of_squares;
     pub use crate::triangular::triangular_solve;
 
@@ -167,7 +179,11 @@ pub mod api {
         pub use crate::pyramid::reference as pyramid_reference;
         pub use crate::retention::reference as retention_reference;
         pub use crate::rotation::reference as rotation_reference;
+        pub use crate::selective_scan::reference as selective_scan_reference;
+        pub use crate::short_convolution::reference as short_convolution_reference;
+        pub use crate::silu_gate::reference as silu_gate_reference;
         pub use crate::sinkhorn::reference as sinkhorn_reference;
+        pub use crate::state_space::reference as state_space_reference;
         pub use crate::sum_of_squares::reference as sum_of_squares_reference;
         pub use crate::triangular::reference as triangular_reference;
     }

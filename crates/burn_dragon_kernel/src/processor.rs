@@ -6,6 +6,8 @@ use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, SpeakOn};
 use crate::backend::local_grid::{LocalGridBack, LocalGridGradients, LocalGridOn, LocalGridRun};
 use crate::backend::partition::PartitionLevelOn;
 use crate::backend::recurrence::{OutputGradients, Ran};
+use crate::backend::selective_scan::SelectiveScanOn;
+use crate::backend::short_convolution::ShortConvolutionOn;
 use crate::backend::{DragonBackend, Operation, conversions};
 use crate::decayed_mean::DecayedMeanForm;
 use crate::flex::{contiguous, tensor};
@@ -14,8 +16,8 @@ use crate::level::{backward, cpu, halves};
 use crate::retention::Resets;
 use crate::sinkhorn::SinkhornForm;
 use crate::{
-    adamw, cross_entropy, decayed_mean, gated_delta, graph, hyper, join, local_grid, newton_schulz, norm, partition,
-    sinkhorn, sum_of_squares, triangular,
+    adamw, cross_entropy, decayed_mean, gated_delta, graph, hyper, join, local_grid, newton_schulz, norm,
+    partition, selective_scan, short_convolution, silu_gate, sinkhorn, sum_of_squares, triangular,
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Flex};
@@ -202,5 +204,33 @@ impl DragonBackend for Flex {
 
     fn partition_level_back(input: &PartitionLevelOn<Self>, d: FlexTensor) -> [FlexTensor; 4] {
         partition::cpu::level_back(input, &contiguous(d))
+    }
+
+    fn selective_scan(input: &SelectiveScanOn<Self>, keep: bool) -> (FlexTensor, Option<FlexTensor>) {
+        selective_scan::cpu::selective_scan(input, keep)
+    }
+
+    fn selective_scan_back(
+        input: &SelectiveScanOn<Self>,
+        kept: FlexTensor,
+        d: FlexTensor,
+    ) -> [FlexTensor; 7] {
+        selective_scan::gradient::selective_scan_back(input, kept, d)
+    }
+
+    fn short_convolution(input: &ShortConvolutionOn<Self>) -> FlexTensor {
+        short_convolution::cpu::short_convolution(input)
+    }
+
+    fn short_convolution_back(input: &ShortConvolutionOn<Self>, d: FlexTensor) -> [FlexTensor; 4] {
+        short_convolution::cpu::short_convolution_back(input, d)
+    }
+
+    fn silu_gate(y: &FlexTensor, z: &FlexTensor) -> FlexTensor {
+        silu_gate::cpu::silu_gate(y.clone(), z.clone())
+    }
+
+    fn silu_gate_back(y: FlexTensor, z: FlexTensor, d: FlexTensor) -> [FlexTensor; 2] {
+        silu_gate::cpu::silu_gate_back(y, z, d)
     }
 }

@@ -111,9 +111,55 @@ pub(crate) fn exp(x: f32) -> f32 {
     series * f32::from_bits(exponent << 23)
 }
 
+/// `1 / (1 + e^-x)`.
+#[inline(always)]
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    let small = exp(-x.abs());
+    let numerator = if x < 0.0 { small } else { 1.0 };
+    numerator / (1.0 + small)
+}
+
+/// `ln(1 + e^x)`.
+///
+/// `ln(1 + y) = 2 artanh(y / (2 + y))` for `y = e^-|x|`; the series of artanh to the fifteenth power errs by 2e-9.
+#[inline(always)]
+pub(crate) fn softplus(x: f32) -> f32 {
+    let small = exp(-x.abs());
+    let ratio = small / (2.0 + small);
+    let square = ratio * ratio;
+    let mut series = 1.0 / 15.0;
+    for odd in [13.0, 11.0, 9.0, 7.0, 5.0, 3.0, 1.0] {
+        series = series * square + 1.0 / odd;
+    }
+    let positive = if x < 0.0 { 0.0 } else { x };
+    positive + 2.0 * ratio * series
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sigmoid_and_softplus_are_right_to_a_few_units_in_the_last_place() {
+        let mut x = -80.0f32;
+        while x < 80.0 {
+            let precise = f64::from(x);
+            let expected = [
+                1.0 / (1.0 + (-precise).exp()),
+                precise.max(0.0) + (-precise.abs()).exp().ln_1p(),
+            ];
+            for (given, expected) in [sigmoid(x), softplus(x)].into_iter().zip(expected) {
+                let error = (f64::from(given) / expected - 1.0).abs();
+                assert!(error < 5e-7, "{x}: {expected}, not {given}");
+            }
+            x += 1.37e-3;
+        }
+        assert!(sigmoid(f32::NAN).is_nan() && softplus(f32::NAN).is_nan());
+        assert_eq!(
+            [sigmoid(-1e9), softplus(-1e9), sigmoid(1e9), softplus(1e9)],
+            [0.0, 0.0, 1.0, 1e9]
+        );
+    }
 
     #[test]
     fn the_exponential_is_right_to_two_units_in_the_last_place() {

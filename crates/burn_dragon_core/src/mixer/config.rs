@@ -1,6 +1,7 @@
 //! Table `[model.mixer]`: kinds and keys.
 
 use super::gated_delta::GatedDeltaConfig;
+use super::mamba::{Mamba1Config, Mamba2Config, Mamba3Config};
 use super::rwkv8::Rwkv8Config;
 use super::{Kind, Mixed, MixerWeights, Sizes};
 use crate::config::ConfigError;
@@ -24,6 +25,12 @@ pub enum Mixer {
     GatedDelta(GatedDeltaConfig),
     /// Normalised decay form: each neuron has a decay of its own, and what is read is a mean of what active neurons saw.
     Rwkv8(Rwkv8Config),
+    /// Mamba (arXiv:2312.00752): a selective scan of the stream, which ignores the queries.
+    Mamba1(Mamba1Config),
+    /// Mamba-2 (arXiv:2405.21060): a scan with one decay a head.
+    Mamba2(Mamba2Config),
+    /// Mamba-3 (arXiv:2603.15569): a scan with states that turn and trapezoidal writes.
+    Mamba3(Mamba3Config),
 }
 
 impl Default for Mixer {
@@ -44,6 +51,9 @@ impl Mixer {
             Self::Linear {} => None,
             Self::GatedDelta(config) => Some(config),
             Self::Rwkv8(config) => Some(config),
+            Self::Mamba1(config) => Some(config),
+            Self::Mamba2(config) => Some(config),
+            Self::Mamba3(config) => Some(config),
         }
     }
 

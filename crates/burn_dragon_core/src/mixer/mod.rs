@@ -5,6 +5,7 @@
 //! | `linear` | `rho = rho + q (outer) v`, read before it is written | the kernels' own; [`Read::Causal`](crate::read::Read::Causal) |
 //! | `gated_delta` | `rho = alpha rho + q (outer) beta (v - alpha q rho)`: a write replaces what its key read | `gated_delta.rs` |
 //! | `rwkv8` | `rho = d rho + q (outer) v`, `z = d z + q`; what is read are the means `rho / z` of the active neurons | `rwkv8.rs` |
+//! | `mamba1`, `mamba2`, `mamba3` | recurrences on the stream itself, which ignore the queries | `mamba/` |
 //!
 //! A mixer gives the read of each token, `[B, H, T, D]`, and the level goes on with its norm. What it learns is shared by all
 //! levels, as the weights of a level are. What it carries is one tensor a level, so that states, their files and their lanes
@@ -15,11 +16,13 @@
 
 mod config;
 mod gated_delta;
+mod mamba;
 mod rwkv8;
 mod weights;
 
 pub use config::Mixer;
 pub use gated_delta::GatedDeltaConfig;
+pub use mamba::{Mamba1Config, Mamba2Config, Mamba3Config};
 pub use rwkv8::Rwkv8Config;
 pub use weights::MixerWeights;
 

@@ -10,6 +10,8 @@ pub(crate) mod level;
 pub(crate) mod local_grid;
 pub(crate) mod partition;
 pub(crate) mod recurrence;
+pub(crate) mod selective_scan;
+pub(crate) mod short_convolution;
 
 use crate::decayed_mean::DecayedMeanForm;
 use crate::decode::device::{DeviceStreams, ParametersOn};
@@ -27,6 +29,8 @@ use level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes, SpeakOn};
 use local_grid::{LocalGridBack, LocalGridGradients, LocalGridOn, LocalGridRun};
 use partition::PartitionLevelOn;
 use recurrence::{OutputGradients, Ran};
+use selective_scan::SelectiveScanOn;
+use short_convolution::ShortConvolutionOn;
 use std::fmt::Debug;
 
 /// Data that the gradient of an operation needs.
@@ -71,6 +75,12 @@ pub(crate) enum Operation {
     DecayedMean,
     /// [`gated_delta`](crate::gated_delta::gated_delta()).
     GatedDelta,
+    /// [`selective_scan`](crate::selective_scan::selective_scan()).
+    SelectiveScan,
+    /// [`short_convolution`](crate::short_convolution::short_convolution()).
+    ShortConvolution,
+    /// [`silu_gate`](crate::silu_gate::silu_gate()).
+    SiluGate,
 }
 
 /// A tensor on a backend: its numbers, and its place in the graph of gradients, where it has autodiff.
@@ -326,6 +336,50 @@ pub(crate) trait DragonBackend: Backend {
         _d: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 4] {
         unreachable!("a backend that computes levels with reads of parts has this function")
+    }
+
+    /// Outputs of a scan and its states after the window, `[B, T + S, E]`; if asked for, what its gradient needs.
+    fn selective_scan(
+        _input: &SelectiveScanOn<Self>,
+        _keep: bool,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        unreachable!("a backend that computes selective scans has this function")
+    }
+
+    /// The gradients of x, logits, rates, b, c, skip and memory.
+    fn selective_scan_back(
+        _input: &SelectiveScanOn<Self>,
+        _kept: FloatTensor<Self>,
+        _d: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 7] {
+        unreachable!("a backend that computes selective scans has this function")
+    }
+
+    /// Outputs of a short convolution, `[B, T, E]`.
+    fn short_convolution(_input: &ShortConvolutionOn<Self>) -> FloatTensor<Self> {
+        unreachable!("a backend that computes short convolutions has this function")
+    }
+
+    /// The gradients of x, taps, bias and tail.
+    fn short_convolution_back(
+        _input: &ShortConvolutionOn<Self>,
+        _d: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 4] {
+        unreachable!("a backend that computes short convolutions has this function")
+    }
+
+    /// `y z sigmoid(z)`.
+    fn silu_gate(_y: &FloatTensor<Self>, _z: &FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("a backend that computes gates of SiLU has this function")
+    }
+
+    /// The gradients of y and z.
+    fn silu_gate_back(
+        _y: FloatTensor<Self>,
+        _z: FloatTensor<Self>,
+        _d: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        unreachable!("a backend that computes gates of SiLU has this function")
     }
 
     /// Streams that decode in the backend's memory, with an empty memory; none if the backend has no kernels for them.
