@@ -46,6 +46,9 @@ const F32: Count = Saturating(4);
 /// Smallest number of tasks that the gradient of a level is split into, if there are enough lanes.
 const LEVEL_TASKS: usize = 8;
 
+/// Largest number of levels that are counted one by one.
+const MOST_LEVELS: usize = 1024;
+
 /// Number of entries of a level's tile of neurons.
 const LEVEL_TILE: usize = 1 << 16;
 
@@ -350,6 +353,9 @@ impl Cost {
     /// Sum over the levels of what each has of these sizes.
     fn in_levels(&self, at: impl Fn(Sizes) -> Count) -> Count {
         let (c, sizes) = (&self.trunk, self.trunk.sizes());
+        if c.fanout.is_none() {
+            return of(c.n_levels) * at(sizes);
+        }
         let numbers = c.positions.numbers_per_neuron();
         let of_level = |level| {
             at(Sizes {
@@ -357,14 +363,17 @@ impl Cost {
                 ..sizes
             })
         };
-        (0..c.n_levels).map(of_level).fold(of(0), |sum, cost| sum + cost)
+        let levels = c.n_levels.min(MOST_LEVELS);
+        (0..levels).map(of_level).fold(of(0), |sum, cost| sum + cost)
     }
 
     /// Entries of a matrix of all levels: width by neurons, summed over the levels.
     fn blocks(&self) -> Count {
-        let c = &self.trunk;
-        let neurons = (0..c.n_levels).map(|level| of(c.neurons_at(level)));
-        neurons.fold(of(0), |sum, count| sum + count) * of(c.n_heads) * of(c.d_model)
+        if self.trunk.fanout.is_none() {
+            return of(self.trunk.n_levels) * self.block();
+        }
+        let numbers = of(self.trunk.positions.numbers_per_neuron());
+        self.in_levels(|sizes| of(sizes.heads) * of(sizes.keys) / numbers * of(sizes.width))
     }
 
     /// Entries of a matrix.

@@ -111,7 +111,7 @@ fn inputs_and_outputs_are_those_of_the_equations() {
         let weights = weights(gate);
         let setting = Setting {
             weights: Some(&weights),
-            eps: EPS,
+            norm: &crate::norm::Norm::layer(EPS),
         };
         let config = UpstreamConfig {
             n_heads: HEADS,
