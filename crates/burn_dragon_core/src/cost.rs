@@ -200,7 +200,7 @@ impl Cost {
     /// | what each head adds to the width, and passes on | `B T (H + 5) d` |
     /// | logits, which become their own gradient, and the window's angles | `B T V + T N` |
     /// | each thread's neuron-wide buffers, tiles, scores, packed factors and memories | see the code |
-    /// | where no kernel makes all of a level: tensors as wide as the neurons, and scores | `L B T (4 n + 2 H T)`, 12 n with polar keys, 6 n more with thresholds |
+    /// | where no kernel makes all of a level: tensors as wide as the neurons, and scores | `L B T (2 n + 2 H T)`, 12 n with polar keys, 4 n more with thresholds |
     pub fn training_bytes(&self, lanes: usize, tokens: usize) -> u64 {
         let (c, chunk) = (&self.trunk, self.chunk(tokens));
         let (d, heads, rows) = (of(c.d_model), of(c.n_heads), of(lanes) * of(tokens));
@@ -274,7 +274,7 @@ impl Cost {
         if pairs && !firing && c.norm.is_plain() {
             return of(0);
         }
-        let neuron_wide = if pairs { 4 } else { 12 } + if firing { 6 } else { 0 };
+        let neuron_wide = if pairs { 2 } else { 12 } + if firing { 4 } else { 0 };
         rows * (of(neuron_wide) * of(c.n_neurons) + of(2) * of(c.n_heads) * of(tokens))
     }
 
@@ -522,7 +522,7 @@ mod tests {
             ..small()
         };
         // 5 tokens with 4 neurons in one head, and 2 x 5 scores of each.
-        for (config, more) in [(rms, 5 * (4 * 4 + 10)), (thresholds, 5 * (10 * 4 + 10))] {
+        for (config, more) in [(rms, 5 * (2 * 4 + 10)), (thresholds, 5 * (6 * 4 + 10))] {
             let (plain, other) = (plain.cost(), config.cost());
             assert_eq!(
                 other.training_bytes(1, 5),
