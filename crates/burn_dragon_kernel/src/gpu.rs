@@ -44,7 +44,9 @@ impl DragonBackend for CubeBackend {
             Operation::Norm | Operation::Join | Operation::CrossEntropy => {
                 matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
             }
-            Operation::PartitionLevel | Operation::Sinkhorn | Operation::Hyper => false,
+            Operation::PartitionLevel | Operation::Sinkhorn | Operation::Hyper | Operation::PolarScores => {
+                false
+            }
             _ => dtype == DType::F32,
         }
     }

@@ -10,6 +10,7 @@
 //! | [`Rotation`](api::Rotation) | pairs `(2i, 2i+1)` turned by `position * frequency_i` |
 //! | [`causal_read`](api::causal_read) | `read_t = q_t rho + sum over s < t of (q_t . q_s) v_s` |
 //! | [`full_read`](api::full_read) | the same over all s |
+//! | [`polar_read`](api::polar_read) | the same where neurons are lengths of vectors that turn |
 //! | [`Retention`](api::Retention) | factor on each term of a read: `exp(-slope (t - s))`, and 0 across a reset |
 //! | [`gated_projection`](api::gated_projection) | `y = relu(a W) * x` |
 //! | [`norm`](api::norm) | `(v - mean) / sqrt(variance + eps)` |
@@ -67,6 +68,7 @@ mod newton_schulz;
 mod norm;
 mod parallel;
 mod partition;
+mod polar_read;
 mod processor;
 mod projection;
 mod pyramid;
@@ -107,6 +109,7 @@ pub mod api {
     pub use crate::newton_schulz::newton_schulz;
     pub use crate::norm::norm;
     pub use crate::partition::{Partition, partition_level};
+    pub use crate::polar_read::polar_read;
     pub use crate::projection::projection;
     pub use crate::pyramid::{
         Link, Links, OfTokens, Pyramid, PyramidDecay, PyramidInput, PyramidMemory, PyramidOutput,
@@ -152,6 +155,7 @@ pub mod api {
         pub use crate::newton_schulz::reference as newton_schulz_reference;
         pub use crate::norm::reference as norm_reference;
         pub use crate::partition::reference as partition_reference;
+        pub use crate::polar_read::reference as polar_read_reference;
         pub use crate::projection::reference as projection_reference;
         pub use crate::pyramid::reference as pyramid_reference;
         pub use crate::retention::reference as retention_reference;

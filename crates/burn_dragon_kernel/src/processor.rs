@@ -11,8 +11,8 @@ use crate::hyper::HyperStep;
 use crate::level::{backward, cpu, halves};
 use crate::sinkhorn::SinkhornForm;
 use crate::{
-    adamw, cross_entropy, graph, hyper, join, local_grid, newton_schulz, norm, partition, sinkhorn,
-    sum_of_squares,
+    adamw, cross_entropy, graph, hyper, join, local_grid, newton_schulz, norm, partition, polar_read,
+    sinkhorn, sum_of_squares,
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Flex};
@@ -148,6 +148,14 @@ impl DragonBackend for Flex {
 
     fn hyper_back(step: HyperStep, inputs: &[FlexTensor], d: FlexTensor) -> Vec<FlexTensor> {
         hyper::cpu::step_back(step, inputs, d)
+    }
+
+    fn polar_scores(inputs: &[FlexTensor; 4]) -> FlexTensor {
+        polar_read::cpu::scores(inputs)
+    }
+
+    fn polar_scores_back(inputs: &[FlexTensor; 4], d: FlexTensor) -> [FlexTensor; 2] {
+        polar_read::cpu::scores_back(inputs, d)
     }
 
     fn local_grid(input: LocalGridOn<Self>, keep: bool) -> LocalGridRun<Self, Self::LocalGrid> {
