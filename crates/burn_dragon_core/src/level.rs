@@ -194,6 +194,13 @@ impl Level {
         v: Tensor<4>,
         rho: Option<Tensor<4>>,
     ) -> (Tensor<4>, Option<Tensor<4>>) {
+        let is_whole = rho.is_none() && self.credit == Credit::Full;
+        if is_whole
+            && self.read.rule().reach() == Some(Reach::Causal)
+            && let Some(read) = self.keys.read(x, &v, &self.rotation, &self.retention)
+        {
+            return (read, None);
+        }
         self.read.rule().read(Operands {
             queries: &|| self.keys.of(x(), &self.rotation),
             v,

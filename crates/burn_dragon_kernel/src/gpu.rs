@@ -47,6 +47,7 @@ impl DragonBackend for CubeBackend {
             Operation::PartitionLevel
             | Operation::Sinkhorn
             | Operation::Hyper
+            | Operation::PolarScores
             | Operation::TriangularSolve
             | Operation::DecayedMean
             | Operation::GatedDelta

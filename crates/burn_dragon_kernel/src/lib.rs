@@ -16,6 +16,7 @@
 //! | [`state_space`](api::state_space) | a linear read of a memory that fades as the token says |
 //! | [`short_convolution`](api::short_convolution) | a weighted sum of a few tokens back, channel by channel, and SiLU |
 //! | [`silu_gate`](api::silu_gate) | `y z sigmoid(z)` |
+//! | [`polar_read`](api::polar_read) | the same where neurons are lengths of vectors that turn |
 //! | [`Retention`](api::Retention) | factor on each term of a read: `exp(-slope (t - s))`, and 0 across a reset |
 //! | [`gated_projection`](api::gated_projection) | `y = relu(a W) * x` |
 //! | [`norm`](api::norm) | `(v - mean) / sqrt(variance + eps)` |
@@ -76,6 +77,7 @@ mod newton_schulz;
 mod norm;
 mod parallel;
 mod partition;
+mod polar_read;
 mod processor;
 mod projection;
 mod pyramid;
@@ -123,6 +125,7 @@ pub mod api {
     pub use crate::newton_schulz::newton_schulz;
     pub use crate::norm::norm;
     pub use crate::partition::{Partition, partition_level};
+    pub use crate::polar_read::polar_read;
     pub use crate::projection::projection;
     pub use crate::pyramid::{
         Link, Links, OfTokens, Pyramid, PyramidDecay, PyramidInput, PyramidMemory, PyramidOutput,
@@ -175,6 +178,7 @@ pub mod api {
         pub use crate::newton_schulz::reference as newton_schulz_reference;
         pub use crate::norm::reference as norm_reference;
         pub use crate::partition::reference as partition_reference;
+        pub use crate::polar_read::reference as polar_read_reference;
         pub use crate::projection::reference as projection_reference;
         pub use crate::pyramid::reference as pyramid_reference;
         pub use crate::retention::reference as retention_reference;

@@ -17,7 +17,8 @@ use crate::retention::Resets;
 use crate::sinkhorn::SinkhornForm;
 use crate::{
     adamw, cross_entropy, decayed_mean, gated_delta, graph, hyper, join, local_grid, newton_schulz, norm,
-    partition, selective_scan, short_convolution, silu_gate, sinkhorn, sum_of_squares, triangular,
+    partition, polar_read, selective_scan, short_convolution, silu_gate, sinkhorn, sum_of_squares,
+    triangular,
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Flex};
@@ -188,6 +189,14 @@ impl DragonBackend for Flex {
         memory: bool,
     ) -> [Option<FlexTensor>; 4] {
         decayed_mean::cpu::decayed_mean_back(operands, read, form, d, memory)
+    }
+
+    fn polar_scores(inputs: &[FlexTensor; 4]) -> FlexTensor {
+        polar_read::cpu::scores(inputs)
+    }
+
+    fn polar_scores_back(inputs: &[FlexTensor; 4], d: FlexTensor) -> [FlexTensor; 2] {
+        polar_read::cpu::scores_back(inputs, d)
     }
 
     fn local_grid(input: LocalGridOn<Self>, keep: bool) -> LocalGridRun<Self, Self::LocalGrid> {

@@ -9,7 +9,7 @@
 
 use super::{Magnitude, PopeConfig, Positions};
 use burn::tensor::{Tensor, activation};
-use burn_dragon_kernel::api::Rotation;
+use burn_dragon_kernel::api::{Retention, Rotation, polar_read};
 use std::f64::consts::{LN_2, TAU};
 
 /// How queries and keys are made.
@@ -71,6 +71,28 @@ impl Keys {
         }
     }
 
+    /// Causal read of a window from an empty memory by the kernel's operation for these keys, `[B, H, T, D]`; `None` if it has
+    /// none.
+    ///
+    /// # Shapes
+    /// - `x`: `[B, H, T, N]`
+    /// - `v`: `[B, 1, T, D]`
+    pub(crate) fn read(
+        &self,
+        x: &dyn Fn() -> Tensor<4>,
+        v: &Tensor<4>,
+        rotation: &Rotation,
+        retention: &Retention,
+    ) -> Option<Tensor<4>> {
+        match self {
+            Self::Pairs => None,
+            Self::Polar { magnitude, phase } => {
+                let lengths = magnitude.of(x());
+                Some(polar_read(lengths, phase.clone(), rotation, v.clone(), retention))
+            }
+        }
+    }
+
     /// Queries, `[B, H, T, K]`, and the keys, if they are not the queries.
     ///
     /// # Shapes
@@ -79,11 +101,7 @@ impl Keys {
         let Self::Polar { magnitude, phase } = self else {
             return (rotation.rotate(x), None);
         };
-        let lengths = match magnitude {
-            Magnitude::Identity => x,
-            Magnitude::Softplus => activation::softplus(x, 1.0),
-            Magnitude::ShiftedSoftplus => activation::softplus(x, 1.0) - LN_2,
-        };
+        let lengths = magnitude.of(x);
         let table = |table: &Tensor<4>| match lengths.is_autodiff() && !table.is_autodiff() {
             true => table.clone().autodiff(),
             false => table.clone(),
@@ -96,6 +114,17 @@ impl Keys {
             vectors(&lengths, further, sin * c + cos * s)
         });
         (queries, keys)
+    }
+}
+
+impl Magnitude {
+    /// Lengths of the vectors of neurons of such an activity.
+    fn of(self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Identity => x,
+            Self::Softplus => activation::softplus(x, 1.0),
+            Self::ShiftedSoftplus => activation::softplus(x, 1.0) - LN_2,
+        }
     }
 }
 

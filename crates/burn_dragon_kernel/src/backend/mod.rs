@@ -65,6 +65,8 @@ pub(crate) enum Operation {
     Sinkhorn,
     /// Steps of [hyper-connections](crate::hyper).
     Hyper,
+    /// Scores of a [polar read](crate::polar_read::polar_read()).
+    PolarScores,
     /// [`local_grid`](crate::local_grid::local_grid()).
     LocalGrid,
     /// [`partition_level`](crate::partition::partition_level()).
@@ -313,6 +315,16 @@ pub(crate) trait DragonBackend: Backend {
         _memory: bool,
     ) -> [Option<FloatTensor<Self>>; 4] {
         unreachable!("a backend that computes decayed means has this function")
+    }
+
+    /// Polar scores, `[B, H, T, T]`, from lengths, phases, cosines and sines.
+    fn polar_scores(_inputs: &[FloatTensor<Self>; 4]) -> FloatTensor<Self> {
+        unreachable!("a backend that computes polar scores has this function")
+    }
+
+    /// The gradients of lengths and phases.
+    fn polar_scores_back(_inputs: &[FloatTensor<Self>; 4], _d: FloatTensor<Self>) -> [FloatTensor<Self>; 2] {
+        unreachable!("a backend that computes polar scores has this function")
     }
 
     /// A step on a grid, and the data that its gradient needs, if `keep`.
