@@ -169,6 +169,10 @@ fn total(sums: &[f32; LANES]) -> f32 {
 
 /// Products of some columns of the rows of active neurons with `d`, and the rows after the write.
 #[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "the arrays are read in step, so that they are vectors"
+)]
 fn touch<const W: usize>(
     rows: &mut [f32],
     [stride, block]: [usize; 2],
@@ -195,6 +199,10 @@ fn touch<const W: usize>(
 
 /// As [`touch`], on the way back: products with v; `write` times `d` is written, and `add` times each row added to `dv`.
 #[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "the arrays are read in step, so that they are vectors"
+)]
 fn touch_back<const W: usize>(
     rows: &mut [f32],
     [stride, block]: [usize; 2],

@@ -90,6 +90,10 @@ impl Tile {
 
     /// Goes past a token: z and `faded` are then those before the next one.
     #[inline(always)]
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "the arrays are read in step, so that they are vectors"
+    )]
     pub(super) fn step(&mut self, q: &OfTile, scale: f32, step: &mut Step) {
         step.faded = self.faded;
         for n in 0..TILE {

@@ -91,10 +91,10 @@ vectorized! {
     left(factors: &Factors, into: &mut [f32]) {
         for (t, row) in into.chunks_exact_mut(CHUNK).enumerate().take(factors.size) {
             let (sum, length) = (factors.sums[t], factors.lengths[t]);
-            for s in 0..CHUNK {
+            for (s, into) in row.iter_mut().enumerate() {
                 let difference = (sum - factors.sums[s]) as f32;
                 let factor = exp(difference.min(0.0)) * length * factors.lengths[s];
-                row[s] = if s < t { factor } else { 0.0 };
+                *into = if s < t { factor } else { 0.0 };
             }
         }
     }
