@@ -8,11 +8,12 @@ use super::{DecayedMeanForm, EPS};
 use crate::backend::recurrence::OutputGradients;
 use crate::flex::{contiguous, tensor};
 use crate::parallel::*;
-use crate::simd::LANES;
+use crate::simd::{LANES, vectorized};
 use burn::backend::Flex;
 use burn_flex::FlexTensor;
 use std::borrow::Cow;
 use std::ops::Range;
+use tile::WIDE;
 
 /// Sizes of the tensors.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +106,7 @@ impl<'a> Operands<'a> {
                 v: of(v, lane, sizes.tokens * sizes.padded),
                 log_decay: of(log_decay, head, sizes.neurons),
                 memory: of(memory, index, sizes.memory()),
-                scales: q.chunks_exact(sizes.neurons).map(scale).collect(),
+                scales: scales(q, sizes.neurons),
                 pieces: self.form.resets.pieces(lane, sizes.tokens).collect(),
                 starts_empty: self.form.resets.of_lane(lane).first() == Some(&0),
             }
@@ -113,15 +114,22 @@ impl<'a> Operands<'a> {
     }
 }
 
-/// Reciprocal of the sum of a token's queries.
-fn scale(q: &[f32]) -> f32 {
-    let mut sums = [0.0; LANES];
-    let (rows, rest) = q.as_chunks::<LANES>();
-    for row in rows {
-        (0..LANES).for_each(|lane| sums[lane] += row[lane].max(0.0));
+vectorized! {
+    /// Reciprocals of the sums of queries, none below 0.
+    scales(q: &[f32], neurons: usize) -> Vec<f32> {
+        let of_token = |q: &[f32]| {
+            let (rows, rest) = q.as_chunks::<WIDE>();
+            let mut sums = [0.0; WIDE];
+            for row in rows {
+                for column in 0..WIDE {
+                    sums[column] += row[column].max(0.0);
+                }
+            }
+            let rest = rest.iter().map(|q| q.max(0.0));
+            (sums.into_iter().chain(rest).sum::<f32>() + EPS as f32).recip()
+        };
+        q.chunks_exact(neurons).map(of_token).collect()
     }
-    let sum = sums.iter().sum::<f32>() + rest.iter().map(|q| q.max(0.0)).sum::<f32>();
-    (sum + EPS as f32).recip()
 }
 
 /// Rows of `width` numbers as rows of `padded`, the rest zeros.

@@ -248,8 +248,9 @@ fn what_gated_deltas_take() {
         decays: true,
         other_keys: false,
     };
-    let forms: [(_, fn(GatedDelta) -> (Tensor<4>, Tensor<4>)); 2] = [
-        ("as dispatched", gated_delta),
+    type Form = fn(GatedDelta) -> (Tensor<4>, Tensor<4>);
+    let forms = [
+        ("as dispatched", gated_delta as Form),
         ("in chunks of tensors", chunked::gated_delta),
     ];
     for (what, form) in forms {

@@ -2,7 +2,7 @@
 
 use crate::flex::tensor;
 use crate::parallel::*;
-use crate::simd::{LANES, dot, vectorized};
+use crate::simd::{dot, vectorized};
 use burn_flex::FlexTensor;
 
 /// Solution X of `(I + M) X = R`, all in contiguous memory.
@@ -42,22 +42,12 @@ pub(crate) fn triangular_solve_back(
     ]
 }
 
-/// Subtracts from a row the sum of factors times others, block by block of columns.
+/// Subtracts factors times rows from a row.
 #[inline(always)]
-fn subtract(row: &mut [f32], others: &[f32], factors: impl Iterator<Item = f32> + Clone, width: usize) {
-    let whole = width / LANES * LANES;
-    for column in (0..whole).step_by(LANES) {
-        let mut sum = [0.0; LANES];
-        sum.copy_from_slice(&row[column..column + LANES]);
-        for (factor, other) in factors.clone().zip(others.chunks_exact(width)) {
-            let other = &other[column..column + LANES];
-            (0..LANES).for_each(|lane| sum[lane] -= factor * other[lane]);
-        }
-        row[column..column + LANES].copy_from_slice(&sum);
-    }
-    for column in whole..width {
-        for (factor, other) in factors.clone().zip(others.chunks_exact(width)) {
-            row[column] -= factor * other[column];
+fn subtract(row: &mut [f32], others: &[f32], factors: impl Iterator<Item = f32>) {
+    for (factor, other) in factors.zip(others.chunks_exact(row.len())) {
+        for (x, other) in row.iter_mut().zip(other) {
+            *x -= factor * other;
         }
     }
 }
@@ -67,7 +57,7 @@ vectorized! {
     forward(matrix: &[f32], rows: &mut [f32], size: usize, width: usize) {
         for (i, factors) in matrix.chunks_exact(size).enumerate() {
             let (before, rest) = rows.split_at_mut(i * width);
-            subtract(&mut rest[..width], before, factors.iter().copied(), width);
+            subtract(&mut rest[..width], before, factors.iter().copied());
         }
     }
 
@@ -76,7 +66,7 @@ vectorized! {
         for i in (0..size).rev() {
             let (rest, after) = rows.split_at_mut((i + 1) * width);
             let factors = (i + 1..size).map(|j| matrix[j * size + i]);
-            subtract(&mut rest[i * width..], after, factors, width);
+            subtract(&mut rest[i * width..], after, factors);
         }
     }
 

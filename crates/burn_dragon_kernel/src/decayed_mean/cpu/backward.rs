@@ -10,11 +10,11 @@
 //!
 //! So the gradient of the decay needs no memory and its gradient at once. Rows of G fade as those of memory do.
 
-use super::tile::{OfTile, Step, TILE, Tile, active, fade, mean};
+use super::tile::{OfTile, Step, TILE, Tile, WIDE, active, fade, for_blocks, mean};
 use super::{EPS, Head};
 use crate::buffer::Buffer;
 use crate::causal_read::Credit;
-use crate::simd::{LANES, dot, fold, vectorized};
+use crate::simd::{LANES, dot, vectorized};
 
 /// Gradients of the outputs of a head.
 #[derive(Debug)]
@@ -120,74 +120,115 @@ impl Back {
 
     /// Goes back past a token: gradients of the queries, given those as keys, and what is left for the tokens before.
     #[inline(always)]
-    fn step(&mut self, token: &Token<'_>, as_keys: &OfTile, into: &mut OfTile) {
-        let Token { q, z, dp, decay, .. } = token;
+    fn step(&mut self, token: &Token<'_>, [q, z, dp, as_keys]: [OfTile; 4]) -> OfTile {
+        let (decay, of_z) = (*token.decay, self.z);
+        let [mut dq, mut along, mut of_decay] = [[0.0; TILE]; 3];
         for n in 0..TILE {
             let over = (z[n] + EPS as f32).recip();
-            let along = q[n] * token.scale * over * dp[n];
-            let fading = self.e[n] - f64::from(q[n] * as_keys[n]);
-            self.e[n] = fading + f64::from(along);
-            self.decay[n] += fading + f64::from(decay[n] * self.z[n] * z[n]);
+            along[n] = q[n] * token.scale * over * dp[n];
+            of_decay[n] = decay[n] * of_z[n] * z[n];
+            self.z[n] = decay[n] * of_z[n] - along[n] * over;
             let as_query = (dp[n] * over - token.along) * token.scale;
-            let as_key = if token.credits_keys {
-                as_keys[n] + self.z[n]
-            } else {
-                0.0
-            };
-            into[n] = if q[n] > 0.0 { as_query + as_key } else { 0.0 };
-            self.z[n] = decay[n] * self.z[n] - along * over;
+            let all = as_query + token.key_credit * (as_keys[n] + of_z[n]);
+            dq[n] = if q[n] > 0.0 { all } else { 0.0 };
         }
-        fade(&mut self.faded, q, decay);
+        for n in 0..TILE {
+            let fading = self.e[n] - f64::from(q[n] * as_keys[n]);
+            self.e[n] = fading + f64::from(along[n]);
+            self.decay[n] += fading + f64::from(of_decay[n]);
+        }
+        fade(&mut self.faded, &q, &decay);
+        dq
     }
 }
 
-/// A token of a tile on the way back.
+/// A token on the way back.
 struct Token<'a> {
-    q: &'a OfTile,
-    z: &'a OfTile,
-    dp: &'a OfTile,
     decay: &'a OfTile,
     scale: f32,
     along: f32,
-    credits_keys: bool,
+    /// 1 if queries are credited as keys, else 0.
+    key_credit: f32,
 }
 
-/// Product of a row with `d`, and the row after its write.
+/// Sums of products with a row of each neuron, to be folded.
+type Products = [[f32; LANES]; TILE];
+
+/// The sum of a vector.
 #[inline(always)]
-fn touch(row: &mut [f32], d: &[f32], v: &[f32], keep: f32, write: f32) -> f32 {
-    let mut sums = [0.0; LANES];
-    let (rows, _) = row.as_chunks_mut::<LANES>();
-    let (ds, vs) = (d.as_chunks::<LANES>().0, v.as_chunks::<LANES>().0);
-    for ((row, d), v) in rows.iter_mut().zip(ds).zip(vs) {
-        for lane in 0..LANES {
-            sums[lane] += row[lane] * d[lane];
-            row[lane] = keep * row[lane] + write * v[lane];
-        }
+fn total(sums: &[f32; LANES]) -> f32 {
+    let (mut eight, mut four) = ([0.0; LANES / 2], [0.0; LANES / 4]);
+    for lane in 0..LANES / 2 {
+        eight[lane] = sums[lane] + sums[lane + LANES / 2];
     }
-    fold(sums, |a, b| a + b)
+    for lane in 0..LANES / 4 {
+        four[lane] = eight[lane] + eight[lane + LANES / 4];
+    }
+    (four[0] + four[2]) + (four[1] + four[3])
 }
 
-/// As [`touch`], with `write` times `d` added to the row, and `add` times the row added to `dv`.
+/// Products of some columns of the rows of active neurons with `d`, and the rows after the write.
 #[inline(always)]
-fn touch_back(
-    row: &mut [f32],
+#[expect(
+    clippy::needless_range_loop,
+    reason = "the arrays are read in step, so that they are vectors"
+)]
+fn touch<const W: usize>(
+    rows: &mut [f32],
+    [stride, block]: [usize; 2],
+    active: &[usize],
+    [keep, write]: [&OfTile; 2],
     [v, d]: [&[f32]; 2],
-    dv: &mut [f32],
-    add: f32,
-    [keep, write]: [f32; 2],
-) -> f32 {
-    let mut sums = [0.0; LANES];
-    let (rows, _) = row.as_chunks_mut::<LANES>();
-    let (vs, ds) = (v.as_chunks::<LANES>().0, d.as_chunks::<LANES>().0);
-    let (dvs, _) = dv.as_chunks_mut::<LANES>();
-    for (((row, v), d), dv) in rows.iter_mut().zip(vs).zip(ds).zip(dvs) {
-        for lane in 0..LANES {
-            sums[lane] += row[lane] * v[lane];
-            dv[lane] += add * row[lane];
-            row[lane] = keep * row[lane] + write * d[lane];
+    products: &mut Products,
+) {
+    let (rows, _) = rows.as_chunks_mut::<W>();
+    let (v, d) = (v.as_chunks::<W>().0[block], d.as_chunks::<W>().0[block]);
+    for &n in active {
+        let row = &mut rows[n * stride + block];
+        let (keep, write, mut product) = (keep[n], write[n], products[n]);
+        for part in (0..W).step_by(LANES) {
+            for lane in 0..LANES {
+                let column = part + lane;
+                product[lane] += row[column] * d[column];
+                row[column] = keep * row[column] + write * v[column];
+            }
         }
+        products[n] = product;
     }
-    fold(sums, |a, b| a + b)
+}
+
+/// As [`touch`], on the way back: products with v; `write` times `d` is written, and `add` times each row added to `dv`.
+#[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "the arrays are read in step, so that they are vectors"
+)]
+fn touch_back<const W: usize>(
+    rows: &mut [f32],
+    [stride, block]: [usize; 2],
+    active: &[usize],
+    [keep, write, add]: [&OfTile; 3],
+    [v, d]: [&[f32]; 2],
+    (dv, products): (&mut [f32], &mut Products),
+) {
+    let (rows, _) = rows.as_chunks_mut::<W>();
+    let (v, d) = (v.as_chunks::<W>().0[block], d.as_chunks::<W>().0[block]);
+    let dv = &mut dv.as_chunks_mut::<W>().0[block];
+    let mut sum = *dv;
+    for &n in active {
+        let row = &mut rows[n * stride + block];
+        let (keep, write, add, mut product) = (keep[n], write[n], add[n], products[n]);
+        for part in (0..W).step_by(LANES) {
+            for lane in 0..LANES {
+                let column = part + lane;
+                product[lane] += row[column] * v[column];
+                sum[column] += add * row[column];
+                row[column] = keep * row[column] + write * d[column];
+            }
+        }
+        products[n] = product;
+    }
+    *dv = sum;
 }
 
 vectorized! {
@@ -201,14 +242,16 @@ vectorized! {
             }
             for token in piece.clone() {
                 let q = head.queries(token, first);
-                kept.z[token] = tile.z;
+                (kept.z[token], kept.dp[token]) = (tile.z, [0.0; TILE]);
                 tile.step(&q, head.scales[token], &mut step);
                 let count = active(&q, &mut found);
-                let row = token * padded..(token + 1) * padded;
-                let (d, v, dp) = (&outputs.read[row.clone()], &head.v[row], &mut kept.dp[token]);
-                for &n in &found[..count] {
-                    let row = &mut tile.rows[n * padded..(n + 1) * padded];
-                    dp[n] = step.faded[n] * touch(row, d, v, step.keep[n], q[n]);
+                let (active, row) = (&found[..count], token * padded..(token + 1) * padded);
+                let operands = [&head.v[row.clone()], &outputs.read[row]];
+                let mut products = [[0.0; LANES]; TILE];
+                let factors = [&step.keep, &q];
+                for_blocks!(padded, |W, place| touch::<W>(&mut tile.rows, place, active, factors, operands, &mut products));
+                for &n in active {
+                    kept.dp[token][n] = step.faded[n] * total(&products[n]);
                 }
             }
         }
@@ -226,25 +269,25 @@ vectorized! {
                 let q = head.queries(at, first);
                 let row = at * padded..(at + 1) * padded;
                 let (v, d) = (&head.v[row.clone()], &outputs.read[row.clone()]);
-                let (dv, z) = (&mut gradients.v[row], &kept.z[at]);
-                let (count, mut as_keys) = (active(&q, &mut found), [0.0; TILE]);
-                for &n in &found[..count] {
-                    let row = &mut back.rows[n * padded..(n + 1) * padded];
-                    let faded = back.faded[n];
-                    let factors = [decay[n] * faded, mean(q[n], head.scales[at], z[n])];
-                    as_keys[n] = faded * touch_back(row, [v, d], dv, q[n] * faded, factors);
+                let (z, count) = (kept.z[at], active(&q, &mut found));
+                let (active, scale, faded) = (&found[..count], head.scales[at], back.faded);
+                let [mut keep, mut write, mut add] = [[0.0; TILE]; 3];
+                for n in 0..TILE {
+                    (keep[n], write[n], add[n]) = (decay[n] * faded[n], mean(q[n], scale, z[n]), q[n] * faded[n]);
+                }
+                let (mut products, mut as_keys) = ([[0.0; LANES]; TILE], [0.0; TILE]);
+                let (factors, dv) = ([&keep, &write, &add], &mut gradients.v[row]);
+                for_blocks!(padded, |W, place| touch_back::<W>(&mut back.rows, place, active, factors, [v, d], (dv, &mut products)));
+                for &n in active {
+                    as_keys[n] = faded[n] * total(&products[n]);
                 }
                 let token = Token {
-                    q: &q,
-                    z,
-                    dp: &kept.dp[at],
                     decay,
-                    scale: head.scales[at],
+                    scale,
                     along: outputs.along[at],
-                    credits_keys: outputs.credit == Credit::Full,
+                    key_credit: f32::from(u8::from(outputs.credit == Credit::Full)),
                 };
-                let mut dq = [0.0; TILE];
-                back.step(&token, &as_keys, &mut dq);
+                let dq = back.step(&token, [q, z, kept.dp[at], as_keys]);
                 gradients.q[at * head.sizes.neurons + first..][..size].copy_from_slice(&dq[..size]);
             }
         }

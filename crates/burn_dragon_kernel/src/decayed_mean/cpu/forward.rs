@@ -1,11 +1,8 @@
 //! Reads of a head, and its memory after the window.
 
 use super::Head;
-use super::tile::{Step, TILE, Tile, active};
+use super::tile::{Step, TILE, Tile, WIDE, active, for_blocks};
 use crate::simd::{LANES, vectorized};
-
-/// Columns that stay in registers, where the width has so many.
-const WIDE: usize = 4 * LANES;
 
 /// Adds the reads of all neurons to `read`, `[T, padded]`, and writes the memory after the window.
 pub(super) fn head(head: &Head<'_>, read: &mut [f32], memory: &mut [f32]) {
@@ -66,17 +63,7 @@ vectorized! {
                 let count = active(&q, &mut found);
                 let (active, row) = (&found[..count], token * padded..(token + 1) * padded);
                 let (v, read) = (&head.v[row.clone()], &mut read[row]);
-                if padded.is_multiple_of(WIDE) {
-                    let stride = padded / WIDE;
-                    for block in 0..stride {
-                        touch::<WIDE>(&mut tile.rows, [stride, block], active, (&step, &q), v, read);
-                    }
-                } else {
-                    let stride = padded / LANES;
-                    for block in 0..stride {
-                        touch::<LANES>(&mut tile.rows, [stride, block], active, (&step, &q), v, read);
-                    }
-                }
+                for_blocks!(padded, |W, place| touch::<W>(&mut tile.rows, place, active, (&step, &q), v, read));
             }
         }
     }

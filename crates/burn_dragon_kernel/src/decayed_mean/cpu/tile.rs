@@ -4,12 +4,37 @@
 
 use super::{EPS, Head};
 use crate::buffer::Buffer;
+use crate::simd::LANES;
 
 /// Neurons of a tile: their rows stay in the first-level cache.
 pub(super) const TILE: usize = 32;
 
 /// Numbers of smaller size count as zero: they would be computed a hundred times slower.
 const TINY: f32 = 1e-30;
+
+/// Columns that stay in registers, where the width has so many.
+pub(super) const WIDE: usize = 4 * LANES;
+
+/// Runs a body for each block of columns, with their number as a constant, and with the blocks of a row and the block's
+/// number.
+macro_rules! for_blocks {
+    ($padded:expr, |$columns:ident, $place:ident| $body:expr) => {
+        if $padded.is_multiple_of(WIDE) {
+            const $columns: usize = WIDE;
+            for block in 0..$padded / WIDE {
+                let $place = [$padded / WIDE, block];
+                $body;
+            }
+        } else {
+            const $columns: usize = LANES;
+            for block in 0..$padded / LANES {
+                let $place = [$padded / LANES, block];
+                $body;
+            }
+        }
+    };
+}
+pub(super) use for_blocks;
 
 /// A number for each neuron of a tile.
 pub(super) type OfTile = [f32; TILE];
@@ -65,6 +90,10 @@ impl Tile {
 
     /// Goes past a token: z and `faded` are then those before the next one.
     #[inline(always)]
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "the arrays are read in step, so that they are vectors"
+    )]
     pub(super) fn step(&mut self, q: &OfTile, scale: f32, step: &mut Step) {
         step.faded = self.faded;
         for n in 0..TILE {

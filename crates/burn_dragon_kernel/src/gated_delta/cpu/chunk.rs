@@ -2,7 +2,7 @@
 
 use super::{EPS, Head};
 use crate::matrix::{Matrix, Precision};
-use crate::simd::{LANES, exp, vectorized};
+use crate::simd::{exp, vectorized};
 use std::ops::Range;
 
 /// Most tokens of a chunk.
@@ -76,23 +76,12 @@ pub(super) fn square(data: &[f32], size: usize) -> Matrix<'_> {
     Matrix::new(data, size, size, CHUNK)
 }
 
-/// Adds factors times rows to a row, block by block of columns.
+/// Adds factors times rows to a row.
 #[inline(always)]
-pub(super) fn add_rows(into: &mut [f32], others: &[f32], factors: impl Iterator<Item = f32> + Clone) {
-    let width = into.len();
-    let whole = width / LANES * LANES;
-    for column in (0..whole).step_by(LANES) {
-        let mut sum = [0.0; LANES];
-        sum.copy_from_slice(&into[column..column + LANES]);
-        for (factor, other) in factors.clone().zip(others.chunks_exact(width)) {
-            let other = &other[column..column + LANES];
-            (0..LANES).for_each(|lane| sum[lane] += factor * other[lane]);
-        }
-        into[column..column + LANES].copy_from_slice(&sum);
-    }
-    for column in whole..width {
-        for (factor, other) in factors.clone().zip(others.chunks_exact(width)) {
-            into[column] += factor * other[column];
+pub(super) fn add_rows(into: &mut [f32], others: &[f32], factors: impl Iterator<Item = f32>) {
+    for (factor, other) in factors.zip(others.chunks_exact(into.len())) {
+        for (into, other) in into.iter_mut().zip(other) {
+            *into += factor * other;
         }
     }
 }
@@ -102,10 +91,10 @@ vectorized! {
     left(factors: &Factors, into: &mut [f32]) {
         for (t, row) in into.chunks_exact_mut(CHUNK).enumerate().take(factors.size) {
             let (sum, length) = (factors.sums[t], factors.lengths[t]);
-            for s in 0..CHUNK {
+            for (s, into) in row.iter_mut().enumerate() {
                 let difference = (sum - factors.sums[s]) as f32;
                 let factor = exp(difference.min(0.0)) * length * factors.lengths[s];
-                row[s] = if s < t { factor } else { 0.0 };
+                *into = if s < t { factor } else { 0.0 };
             }
         }
     }
