@@ -148,14 +148,10 @@ impl Level {
         v: Tensor<4>,
         rho: Option<Tensor<4>>,
     ) -> (Tensor<4>, Option<Tensor<4>>) {
-        let x = if rho.is_none() && self.read == Read::Causal && self.credit == Credit::Full {
-            match self.keys.read(x, &v, &self.rotation, &self.retention) {
-                Ok(read) => return (read, None),
-                Err(x) => x,
-            }
-        } else {
-            x
-        };
+        let is_whole = rho.is_none() && self.read == Read::Causal && self.credit == Credit::Full;
+        if is_whole && let Some(read) = self.keys.read(&x, &v, &self.rotation, &self.retention) {
+            return (read, None);
+        }
         let (q, keys) = self.keys.of(x, &self.rotation);
         self.read.mixer().read(Operands {
             q,

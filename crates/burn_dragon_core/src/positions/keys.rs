@@ -55,24 +55,24 @@ impl Keys {
         matches!(self, Self::Pairs)
     }
 
-    /// Causal read of a window from an empty memory by the kernel's operation for these keys, `[B, H, T, D]`; x again if it has
-    /// none.
+    /// Causal read of a window from an empty memory by the kernel's operation for these keys, `[B, H, T, D]`; `None` if it
+    /// has none.
     ///
     /// # Shapes
     /// - `x`: `[B, H, T, N]`
     /// - `v`: `[B, 1, T, D]`
     pub(crate) fn read(
         &self,
-        x: Tensor<4>,
+        x: &Tensor<4>,
         v: &Tensor<4>,
         rotation: &Rotation,
         retention: &Retention,
-    ) -> Result<Tensor<4>, Tensor<4>> {
+    ) -> Option<Tensor<4>> {
         match self {
-            Self::Pairs => Err(x),
+            Self::Pairs => None,
             Self::Polar { magnitude, phase } => {
-                let lengths = magnitude.of(x);
-                Ok(polar_read(lengths, phase.clone(), rotation, v.clone(), retention))
+                let lengths = magnitude.of(x.clone());
+                Some(polar_read(lengths, phase.clone(), rotation, v.clone(), retention))
             }
         }
     }
