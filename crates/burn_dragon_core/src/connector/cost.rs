@@ -45,10 +45,11 @@ impl Connector {
         match self {
             Self::Plain {} => of(0),
             Self::AttentionResidual {} | Self::BlockAttentionResidual { .. } => of(4) * of(levels) * d,
-            Self::Mhc(config) => of(3) * of(levels) * of(config.streams) * d,
-            Self::AttentionResidualUpstream { .. } | Self::BlockUpstream { .. } => {
-                of(4) * entries(levels) * d
+            Self::Mhc(config) => {
+                let n = of(config.streams);
+                (of(levels) * (n + of(2)) + of(2) * n) * d
             }
+            Self::AttentionResidualUpstream { .. } | Self::BlockUpstream { .. } => of(7) * of(levels) * d,
         }
     }
 }
