@@ -12,6 +12,9 @@ use subject::{TOKENS, of, same, stream, values};
 
 type Rows = Vec<Vec<f64>>;
 
+/// What each token reads of a stream.
+type Definition = fn(&Weights, &Rows) -> Rows;
+
 /// Weights of a trunk: a shape and numbers for each name.
 struct Weights(BTreeMap<String, (Vec<usize>, Vec<f64>)>);
 
@@ -52,7 +55,10 @@ impl Weights {
 fn product(row: &[f64], matrix: &[f64]) -> Vec<f64> {
     let columns = matrix.len() / row.len();
     let entry = |column: usize| {
-        let terms = row.iter().enumerate().map(|(index, x)| x * matrix[index * columns + column]);
+        let terms = row
+            .iter()
+            .enumerate()
+            .map(|(index, x)| x * matrix[index * columns + column]);
         terms.sum()
     };
     (0..columns).map(entry).collect()
@@ -137,7 +143,10 @@ fn mamba2(w: &Weights, v: &Rows) -> Rows {
             })
             .collect();
         let normed = y.chunks(inner / groups).flat_map(over_rms);
-        let normed: Vec<f64> = normed.zip(w.mixer("norm_gain")).map(|(y, gain)| y * gain).collect();
+        let normed: Vec<f64> = normed
+            .zip(w.mixer("norm_gain"))
+            .map(|(y, gain)| y * gain)
+            .collect();
         w.map("out_proj", &normed)
     };
     v.iter().map(of_token).collect()
@@ -160,7 +169,10 @@ fn mamba3(w: &Weights, v: &Rows) -> Rows {
         let direction = |name: &str, of: &[f64], head: usize| -> Vec<f64> {
             let bias = &w.mixer(&format!("{name}_bias"))[head * states..(head + 1) * states];
             let gained = over_rms(of).into_iter().zip(w.mixer(&format!("{name}_gain")));
-            gained.zip(bias).map(|((x, gain), bias)| x * gain + bias).collect()
+            gained
+                .zip(bias)
+                .map(|((x, gain), bias)| x * gain + bias)
+                .collect()
         };
         let of_heads: Rows = (0..heads).map(|head| direction("b", b, head)).collect();
         let mut y = vec![0.0; inner];
@@ -219,13 +231,16 @@ fn level(w: &Weights, config: &DragonConfig, v: &[f64], read: &[f64]) -> Vec<f64
 
 #[test]
 fn blocks_are_their_equations() {
-    let kinds: [(&str, fn(&Weights, &Rows) -> Rows); 3] = [
+    let kinds: [(&str, Definition); 3] = [
         (r#"{"type":"mamba1","d_state":3,"dt_max":2.0}"#, mamba1),
         (
             r#"{"type":"mamba2","d_state":4,"headdim":4,"ngroups":2,"d_conv":3}"#,
             mamba2,
         ),
-        (r#"{"type":"mamba3","d_state":6,"headdim":8,"rope_fraction":0.7,"dt_max":2.0}"#, mamba3),
+        (
+            r#"{"type":"mamba3","d_state":6,"headdim":8,"rope_fraction":0.7,"dt_max":2.0}"#,
+            mamba3,
+        ),
     ];
     for (mixer, definition) in kinds {
         let config = DragonConfig {
@@ -236,9 +251,16 @@ fn blocks_are_their_equations() {
         };
         let trunk = subject::trunk(&config.trunk());
         let numbers = snapshot(&trunk).into_iter();
-        let weights = Weights(numbers.map(|(name, data)| (name, (data.shape().to_vec(), values(data)))).collect());
+        let weights = Weights(
+            numbers
+                .map(|(name, data)| (name, (data.shape().to_vec(), values(data))))
+                .collect(),
+        );
         let v = stream(trunk.config(), 1, 3);
-        let rows: Rows = of(v.clone()).chunks(config.d_model).map(<[f64]>::to_vec).collect();
+        let rows: Rows = of(v.clone())
+            .chunks(config.d_model)
+            .map(<[f64]>::to_vec)
+            .collect();
         let reads = definition(&weights, &rows);
         assert_eq!(reads.len(), TOKENS);
         let expected: Vec<f64> = rows
@@ -259,11 +281,26 @@ fn keys_without_meaning_are_refused_by_name() {
         (r#"{"type":"mamba1","dt_max":1e-4}"#, "model.mixer.dt_max"),
         (r#"{"type":"mamba1","dt_scale":0.0}"#, "model.mixer.dt_scale"),
         (r#"{"type":"mamba2","headdim":5}"#, "model.mixer.headdim"),
-        (r#"{"type":"mamba2","headdim":8,"ngroups":3}"#, "model.mixer.ngroups"),
-        (r#"{"type":"mamba2","headdim":8,"a_init_max":0.5}"#, "model.mixer.a_init_max"),
-        (r#"{"type":"mamba3","headdim":8,"rope_fraction":1.5}"#, "model.mixer.rope_fraction"),
-        (r#"{"type":"mamba3","headdim":8,"d_state":1}"#, "model.mixer.rope_fraction"),
-        (r#"{"type":"mamba3","headdim":8,"norm_eps":0.0}"#, "model.mixer.norm_eps"),
+        (
+            r#"{"type":"mamba2","headdim":8,"ngroups":3}"#,
+            "model.mixer.ngroups",
+        ),
+        (
+            r#"{"type":"mamba2","headdim":8,"a_init_max":0.5}"#,
+            "model.mixer.a_init_max",
+        ),
+        (
+            r#"{"type":"mamba3","headdim":8,"rope_fraction":1.5}"#,
+            "model.mixer.rope_fraction",
+        ),
+        (
+            r#"{"type":"mamba3","headdim":8,"d_state":1}"#,
+            "model.mixer.rope_fraction",
+        ),
+        (
+            r#"{"type":"mamba3","headdim":8,"norm_eps":0.0}"#,
+            "model.mixer.norm_eps",
+        ),
     ] {
         let config = DragonConfig {
             mixer: serde_json::from_str(mixer).unwrap(),
@@ -279,7 +316,10 @@ fn keys_without_meaning_are_refused_by_name() {
         let error = rotary.validate().unwrap_err().to_string();
         assert!(error.contains("model.positions"), "{error}");
     }
-    for unknown in [r#"{"type":"mamba1","headdim":8}"#, r#"{"type":"mamba3","d_conv":4}"#] {
+    for unknown in [
+        r#"{"type":"mamba1","headdim":8}"#,
+        r#"{"type":"mamba3","d_conv":4}"#,
+    ] {
         assert!(serde_json::from_str::<burn_dragon_core::api::Mixer>(unknown).is_err());
     }
 }
@@ -301,7 +341,10 @@ fn a_model_of_each_kind_starts_with_the_steps_and_rates_of_the_papers() {
         let mut of = |name: &str| numbers.remove(&format!("mixer.{name}")).map(values);
         let steps: Vec<f64> = of("dt_bias").unwrap().into_iter().map(softplus).collect();
         assert_eq!(steps.len(), count);
-        assert!(steps.iter().all(|step| (0.99e-3..0.101).contains(step)), "{steps:?}");
+        assert!(
+            steps.iter().all(|step| (0.99e-3..0.101).contains(step)),
+            "{steps:?}"
+        );
         assert!(steps.iter().any(|step| *step < 0.01) && steps.iter().any(|step| *step > 0.01));
         if let Some(rates) = of("log_rates") {
             let rate = |index: usize| (index / 32 + 1) as f64;
@@ -309,7 +352,10 @@ fn a_model_of_each_kind_starts_with_the_steps_and_rates_of_the_papers() {
             all.for_each(|(index, log)| assert!((log.exp() - rate(index)).abs() < 1e-4));
         }
         if let Some(rates) = of("log_rate") {
-            assert!(rates.iter().all(|log| (0.99..16.1).contains(&log.exp())), "{rates:?}");
+            assert!(
+                rates.iter().all(|log| (0.99..16.1).contains(&log.exp())),
+                "{rates:?}"
+            );
         }
     }
 }
