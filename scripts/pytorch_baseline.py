@@ -471,4 +471,5 @@ def main():
     print(json.dumps({**figures, **about}))
 
 
-main()
+if __name__ == "__main__":
+    main()

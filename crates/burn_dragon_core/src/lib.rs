@@ -72,7 +72,9 @@ pub mod api {
     pub use crate::dragon::Dragon;
     pub use crate::free_memory::{FreeMemory, MemoryError, Need, Size};
     pub use crate::loss::{cross_entropy, token_losses};
-    pub use crate::mixer::{GatedDeltaConfig, Mamba1Config, Mamba2Config, Mamba3Config, Mixer, MixerWeights};
+    pub use crate::mixer::{
+        GatedDeltaConfig, Mamba1Config, Mamba2Config, Mamba3Config, Mixer, MixerWeights, Rwkv8Config,
+    };
     pub use crate::pass::Pass;
     pub use crate::positions::{Magnitude, PhaseStart, PopeConfig, Positions};
     pub use crate::read::Read;

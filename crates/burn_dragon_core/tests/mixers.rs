@@ -4,17 +4,18 @@
 
 mod subject;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_dragon_core::api::expert::{Rng, derive};
 use burn_dragon_core::api::{
-    Decoder, Dragon, DragonConfig, DragonState, Mixer, Pass, Positions, Resets, Trunk, TrunkConfig,
+    Credit, Decoder, Dragon, DragonConfig, DragonState, Mixer, Pass, Positions, Resets, Trunk, TrunkConfig,
 };
 use subject::{TOKENS, of, same, slopes, stream, values};
 
 /// Mixers and the positions that each is tried with.
-const KINDS: [(&str, Positions); 8] = [
+const KINDS: [(&str, Positions); 9] = [
     (r#"{"type":"gated_delta"}"#, Positions::Rotary),
     (r#"{"type":"gated_delta","keeps":true}"#, Positions::None),
+    (r#"{"type":"rwkv8"}"#, Positions::None),
     (r#"{"type":"mamba1","d_state":3}"#, Positions::None),
     (
         r#"{"type":"mamba1","d_state":2,"d_conv":1,"conv_bias":false,"dt_rank":2}"#,
@@ -137,6 +138,31 @@ fn gradients_are_the_slopes_of_the_loss() {
 }
 
 #[test]
+fn without_credit_no_token_is_changed_for_later_reads_and_values_are_the_same() {
+    for config in kinds() {
+        let config = config.trunk();
+        let trunk = Trunk::new(&config, 9, &Device::flex().autodiff()).unwrap();
+        let of_credit = |credit| {
+            let v = stream(&config, 1, 2).cast(DType::F32).autodiff().require_grad();
+            let pass = Pass {
+                credit,
+                levels: Some(1),
+                ..Pass::default()
+            };
+            let last = trunk.forward(v.clone(), pass).narrow(2, TOKENS - 1, 1);
+            let loss = (last.clone() * stream(&config, 1, 5).cast(DType::F32).narrow(2, 0, 1)).sum();
+            let gradient = v.grad(&loss.backward()).unwrap();
+            let earlier = gradient.narrow(2, 0, TOKENS - 1).abs().max();
+            (of(last), earlier.into_scalar::<f32>())
+        };
+        let (full, queries) = (of_credit(Credit::Full), of_credit(Credit::Queries));
+        same(&full.0, &queries.0, 1e-5);
+        assert!(full.1 > 1e-5, "{:?}: {}", config.read, full.1);
+        assert_eq!(queries.1, 0.0, "{:?}", config.read);
+    }
+}
+
+#[test]
 fn f32_is_near_f64_in_long_windows() {
     for config in kinds() {
         let config = DragonConfig {
@@ -148,7 +174,7 @@ fn f32_is_near_f64_in_long_windows() {
         let parts: Vec<Tensor<4>> = (0..8).map(|seed| stream(precise.config(), 1, seed)).collect();
         let v = Tensor::cat(parts, 2); // 160 tokens
         let a = of(precise.forward(v.clone(), Pass::default()));
-        let b = of(rough.forward(v.cast(burn::tensor::DType::F32), Pass::default()));
+        let b = of(rough.forward(v.cast(DType::F32), Pass::default()));
         same(&a, &b, 2e-4);
     }
 }

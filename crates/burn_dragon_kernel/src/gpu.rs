@@ -46,6 +46,9 @@ impl DragonBackend for CubeBackend {
             }
             Operation::PartitionLevel
             | Operation::Sinkhorn
+            | Operation::TriangularSolve
+            | Operation::DecayedMean
+            | Operation::GatedDelta
             | Operation::SelectiveScan
             | Operation::ShortConvolution
             | Operation::SiluGate => false,

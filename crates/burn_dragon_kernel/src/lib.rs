@@ -11,6 +11,7 @@
 //! | [`causal_read`](api::causal_read) | `read_t = q_t rho + sum over s < t of (q_t . q_s) v_s` |
 //! | [`full_read`](api::full_read) | the same over all s |
 //! | [`gated_delta`](api::gated_delta) | a recurrence that replaces what a key reads |
+//! | [`decayed_mean`](api::decayed_mean) | mean over neurons of the decayed means of what each has seen |
 //! | [`selective_scan`](api::selective_scan) | a recurrence of each channel whose steps, writes and reads the tokens choose |
 //! | [`state_space`](api::state_space) | a linear read of a memory that fades as the token says |
 //! | [`short_convolution`](api::short_convolution) | a weighted sum of a few tokens back, channel by channel, and SiLU |
@@ -33,6 +34,7 @@
 //! | [`adamw`](api::adamw) | one optimiser step of a parameter and its moments |
 //! | [`newton_schulz`](api::newton_schulz) | nearly semi-orthogonal form of a matrix |
 //! | [`sinkhorn`](api::sinkhorn) | small nonnegative matrices whose rows and columns sum to 1 |
+//! | [`triangular_solve`](api::triangular_solve) | X of `(I + M) X = R`, where M is below the diagonal |
 //! | [`sum_of_squares`](api::sum_of_squares) | sum of the squares of a gradient, for its norm |
 //!
 //! A backend implements its operations in one trait (`backend/`); `processor.rs` is the implementation for the
@@ -47,6 +49,7 @@ mod backend;
 mod buffer;
 mod causal_read;
 mod cross_entropy;
+mod decayed_mean;
 mod decode;
 mod draw;
 mod dropout;
@@ -86,6 +89,7 @@ mod state_space;
 mod sum_of_squares;
 #[cfg(test)]
 mod testing;
+mod triangular;
 
 /// Curated names of this crate.
 pub mod api {
@@ -95,6 +99,7 @@ pub mod api {
         Credit, causal_read, causal_read_by_keys, causal_read_by_keys_with_memory, causal_read_with_memory,
     };
     pub use crate::cross_entropy::cross_entropy;
+    pub use crate::decayed_mean::{DecayedMean, decayed_mean};
     pub use crate::decode::{
         Ahead, Decode, DeviceDecode, DeviceParameters, Drawn, Parameters, Sizes, Weights,
     };
@@ -129,6 +134,7 @@ pub mod api {
     pub use crate::sinkhorn::{SINKHORN_EPS, SinkhornForm, sinkhorn};
     pub use crate::state_space::{StateSpace, state_space};
     pub use crate::sum_of_squares::sum_of_squares;
+    pub use crate::triangular::triangular_solve;
 
     /// Memories of the places of a graph.
     pub mod graph {
@@ -150,6 +156,7 @@ pub mod api {
         pub use crate::adamw::reference as adamw_reference;
         pub use crate::causal_read::reference as causal_read_reference;
         pub use crate::cross_entropy::reference as cross_entropy_reference;
+        pub use crate::decayed_mean::reference as decayed_mean_reference;
         pub use crate::decode::reference as decode_reference;
         pub use crate::draw::reference as draw_reference;
         pub use crate::full_read::reference as full_read_reference;
@@ -174,6 +181,7 @@ pub mod api {
         pub use crate::sinkhorn::reference as sinkhorn_reference;
         pub use crate::state_space::reference as state_space_reference;
         pub use crate::sum_of_squares::reference as sum_of_squares_reference;
+        pub use crate::triangular::reference as triangular_reference;
     }
 }
 

@@ -18,6 +18,19 @@ pub(crate) fn threads() -> usize {
     return 1;
 }
 
+/// Sums of every `count` parts of `size` numbers, in order.
+pub(crate) fn sum_of_parts(parts: &[f32], count: usize, size: usize) -> Vec<f32> {
+    let mut sums = Vec::with_capacity(parts.len() / count);
+    for parts in parts.chunks_exact(count * size) {
+        let first = sums.len();
+        sums.extend_from_slice(&parts[..size]);
+        for part in parts.chunks_exact(size).skip(1) {
+            sums[first..].iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+        }
+    }
+    sums
+}
+
 /// Serial versions of rayon's methods, by the standard library, on one thread.
 #[cfg(not(feature = "rayon"))]
 mod serial {

@@ -5,15 +5,18 @@ use crate::backend::graph::{GraphReadOn, GraphRecallOn, GraphWriteOn};
 use crate::backend::level::{HalfOn, LevelOn, LevelRun, MemoryOn, SpeakOn};
 use crate::backend::local_grid::{LocalGridBack, LocalGridGradients, LocalGridOn, LocalGridRun};
 use crate::backend::partition::PartitionLevelOn;
+use crate::backend::recurrence::{OutputGradients, Ran};
 use crate::backend::selective_scan::SelectiveScanOn;
 use crate::backend::short_convolution::ShortConvolutionOn;
 use crate::backend::{DragonBackend, Operation, conversions};
+use crate::decayed_mean::DecayedMeanForm;
 use crate::flex::{contiguous, tensor};
 use crate::level::{backward, cpu, halves};
+use crate::retention::Resets;
 use crate::sinkhorn::SinkhornForm;
 use crate::{
-    adamw, cross_entropy, graph, join, local_grid, newton_schulz, norm, partition, selective_scan,
-    short_convolution, silu_gate, sinkhorn, sum_of_squares,
+    adamw, cross_entropy, decayed_mean, gated_delta, graph, join, local_grid, newton_schulz, norm, partition,
+    selective_scan, short_convolution, silu_gate, sinkhorn, sum_of_squares, triangular,
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Flex};
@@ -141,6 +144,41 @@ impl DragonBackend for Flex {
 
     fn sinkhorn_back(logits: &FlexTensor, d: FlexTensor, form: SinkhornForm, rounds: usize) -> FlexTensor {
         sinkhorn::cpu::sinkhorn_back(&contiguous(logits.clone()), &contiguous(d), form, rounds)
+    }
+
+    fn triangular_solve(matrix: &FlexTensor, right: &FlexTensor) -> FlexTensor {
+        triangular::cpu::triangular_solve(&contiguous(matrix.clone()), &contiguous(right.clone()))
+    }
+
+    fn triangular_solve_back(matrix: &FlexTensor, solution: &FlexTensor, d: FlexTensor) -> [FlexTensor; 2] {
+        triangular::cpu::triangular_solve_back(&contiguous(matrix.clone()), solution, &contiguous(d))
+    }
+
+    fn gated_delta(operands: &[FlexTensor; 5], resets: &Resets) -> ([FlexTensor; 2], Vec<FlexTensor>) {
+        gated_delta::cpu::gated_delta(operands, resets)
+    }
+
+    fn gated_delta_back(
+        ran: &Ran<Self, 5>,
+        resets: &Resets,
+        d: OutputGradients<Self>,
+        memory: bool,
+    ) -> [Option<FlexTensor>; 5] {
+        gated_delta::cpu::gated_delta_back(ran, resets, d, memory)
+    }
+
+    fn decayed_mean(operands: &[FlexTensor; 4], form: &DecayedMeanForm) -> [FlexTensor; 2] {
+        decayed_mean::cpu::decayed_mean(operands, form)
+    }
+
+    fn decayed_mean_back(
+        operands: &[FlexTensor; 4],
+        read: &FlexTensor,
+        form: &DecayedMeanForm,
+        d: OutputGradients<Self>,
+        memory: bool,
+    ) -> [Option<FlexTensor>; 4] {
+        decayed_mean::cpu::decayed_mean_back(operands, read, form, d, memory)
     }
 
     fn local_grid(input: LocalGridOn<Self>, keep: bool) -> LocalGridRun<Self, Self::LocalGrid> {

@@ -2,6 +2,7 @@
 
 use super::gated_delta::GatedDeltaConfig;
 use super::mamba::{Mamba1Config, Mamba2Config, Mamba3Config};
+use super::rwkv8::Rwkv8Config;
 use super::{Kind, Mixed, MixerWeights, Sizes};
 use crate::config::ConfigError;
 use crate::positions::Positions;
@@ -22,6 +23,8 @@ pub enum Mixer {
     Linear {},
     /// Gated delta rule (arXiv:2412.06464): a write replaces what its key read, and memory fades as the token says.
     GatedDelta(GatedDeltaConfig),
+    /// Normalised decay form: each neuron has a decay of its own, and what is read is a mean of what active neurons saw.
+    Rwkv8(Rwkv8Config),
     /// Mamba (arXiv:2312.00752): a selective scan of the stream, which ignores the queries.
     Mamba1(Mamba1Config),
     /// Mamba-2 (arXiv:2405.21060): a scan with one decay a head.
@@ -47,6 +50,7 @@ impl Mixer {
         match self {
             Self::Linear {} => None,
             Self::GatedDelta(config) => Some(config),
+            Self::Rwkv8(config) => Some(config),
             Self::Mamba1(config) => Some(config),
             Self::Mamba2(config) => Some(config),
             Self::Mamba3(config) => Some(config),

@@ -22,9 +22,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::Saturating;
 
-/// Constant added to the square of a key's length.
-const EPS: f64 = 1e-6;
-
 /// Keys of `gated_delta`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -133,8 +130,8 @@ impl Recurrence for GatedDeltaRule {
             None => (None, 0),
         };
         gated_delta(GatedDelta {
-            q: unit(q),
-            keys: unit(keys),
+            q,
+            keys,
             v: window.v,
             beta: activation::sigmoid(gate(writes)),
             log_decay,
@@ -142,10 +139,4 @@ impl Recurrence for GatedDeltaRule {
             resets: window.resets.clone(),
         })
     }
-}
-
-/// Vectors of length 1.
-fn unit(keys: Tensor<4>) -> Tensor<4> {
-    let squares = keys.clone().powi_scalar(2).sum_dim(3);
-    keys * (squares + EPS).sqrt().recip()
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `linear` | `rho = rho + q (outer) v`, read before it is written | the kernels' own; [`Read::Causal`](crate::read::Read::Causal) |
 //! | `gated_delta` | `rho = alpha rho + q (outer) beta (v - alpha q rho)`: a write replaces what its key read | `gated_delta.rs` |
+//! | `rwkv8` | `rho = d rho + q (outer) v`, `z = d z + q`; what is read are the means `rho / z` of the active neurons | `rwkv8.rs` |
 //! | `mamba1`, `mamba2`, `mamba3` | recurrences on the stream itself, which ignore the queries | `mamba/` |
 //!
 //! A mixer gives the read of each token, `[B, H, T, D]`, and the level goes on with its norm. What it learns is shared by all
@@ -16,11 +17,13 @@
 mod config;
 mod gated_delta;
 mod mamba;
+mod rwkv8;
 mod weights;
 
 pub use config::Mixer;
 pub use gated_delta::GatedDeltaConfig;
 pub use mamba::{Mamba1Config, Mamba2Config, Mamba3Config};
+pub use rwkv8::Rwkv8Config;
 pub use weights::MixerWeights;
 
 use crate::config::ConfigError;
@@ -99,11 +102,23 @@ pub(crate) struct Window<'a> {
 }
 
 impl Window<'_> {
-    /// Queries and keys, `[B, H, T, K]`. To be called once: they are computed by each call.
-    pub(crate) fn queries_and_keys(&self) -> (Tensor<4>, Tensor<4>) {
+    /// Queries, `[B, H, T, K]`, and keys, where they are not the queries or have no gradient. To be called once: they are
+    /// computed by each call.
+    pub(crate) fn queries_and_keys(&self) -> (Tensor<4>, Option<Tensor<4>>) {
         let (q, keys) = (self.queries)();
-        let keys = keys.unwrap_or_else(|| q.clone());
-        (q, stored(self.credit, keys))
+        let detached = (self.credit == Credit::Queries).then(|| q.clone());
+        let keys = keys.or(detached).map(|keys| stored(self.credit, keys));
+        (q, keys)
+    }
+
+    /// Queries alone, which are the keys as well, for a mixer whose queries do not turn.
+    pub(crate) fn queries(&self) -> Tensor<4> {
+        (self.queries)().0
+    }
+
+    /// Paths of the gradients through the read.
+    pub(crate) fn credit(&self) -> Credit {
+        self.credit
     }
 }
 

@@ -14,6 +14,8 @@ pub struct MixerWeights {
     pub gate_bias: Option<Param<Tensor<1>>>,
     /// Logarithms of the rates of decay, one a head or channel.
     pub log_rate: Option<Param<Tensor<1>>>,
+    /// Logits of the decay of each neuron, `[H, N]`.
+    pub decay_logits: Option<Param<Tensor<2>>>,
     /// Projection of the stream to what a Mamba block works with, `[D, _]`.
     pub in_proj: Option<Param<Tensor<2>>>,
     /// Weights of its short convolution, the oldest token first, `[K, channels]`.
@@ -54,6 +56,7 @@ impl MixerWeights {
             gates: build.optional("mixer.gates"),
             gate_bias: build.optional("mixer.gate_bias"),
             log_rate: build.optional("mixer.log_rate"),
+            decay_logits: build.optional("mixer.decay_logits"),
             in_proj: build.optional("mixer.in_proj"),
             conv: build.optional("mixer.conv"),
             conv_bias: build.optional("mixer.conv_bias"),

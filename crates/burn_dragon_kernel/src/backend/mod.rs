@@ -9,10 +9,13 @@ pub(crate) mod graph;
 pub(crate) mod level;
 pub(crate) mod local_grid;
 pub(crate) mod partition;
+pub(crate) mod recurrence;
 pub(crate) mod selective_scan;
 pub(crate) mod short_convolution;
 
+use crate::decayed_mean::DecayedMeanForm;
 use crate::decode::device::{DeviceStreams, ParametersOn};
+use crate::retention::Resets;
 use crate::sinkhorn::SinkhornForm;
 use adamw::AdamWStep;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
@@ -24,6 +27,7 @@ use graph::{GraphReadOn, GraphRecallOn, GraphWriteOn};
 use level::{HalfOn, LevelOn, LevelRun, MemoryOn, Sizes, SpeakOn};
 use local_grid::{LocalGridBack, LocalGridGradients, LocalGridOn, LocalGridRun};
 use partition::PartitionLevelOn;
+use recurrence::{OutputGradients, Ran};
 use selective_scan::SelectiveScanOn;
 use short_convolution::ShortConvolutionOn;
 use std::fmt::Debug;
@@ -62,6 +66,12 @@ pub(crate) enum Operation {
     LocalGrid,
     /// [`partition_level`](crate::partition::partition_level()).
     PartitionLevel,
+    /// [`triangular_solve`](crate::triangular::triangular_solve()).
+    TriangularSolve,
+    /// [`decayed_mean`](crate::decayed_mean::decayed_mean()).
+    DecayedMean,
+    /// [`gated_delta`](crate::gated_delta::gated_delta()).
+    GatedDelta,
     /// [`selective_scan`](crate::selective_scan::selective_scan()).
     SelectiveScan,
     /// [`short_convolution`](crate::short_convolution::short_convolution()).
@@ -238,6 +248,54 @@ pub(crate) trait DragonBackend: Backend {
         _rounds: usize,
     ) -> FloatTensor<Self> {
         unreachable!("a backend that computes Sinkhorn has this function")
+    }
+
+    /// X of `(I + M) X = R`, `[M, n, D]`.
+    fn triangular_solve(_matrix: &FloatTensor<Self>, _right: &FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("a backend that computes triangular solutions has this function")
+    }
+
+    /// The gradients of the matrix and of the right side, from the solution and its gradient.
+    fn triangular_solve_back(
+        _matrix: &FloatTensor<Self>,
+        _solution: &FloatTensor<Self>,
+        _d: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        unreachable!("a backend that computes triangular solutions has this function")
+    }
+
+    /// The reads and the memory of the gated delta rule, and what its gradient needs.
+    fn gated_delta(
+        _operands: &[FloatTensor<Self>; 5],
+        _resets: &Resets,
+    ) -> ([FloatTensor<Self>; 2], Vec<FloatTensor<Self>>) {
+        unreachable!("a backend that computes the gated delta rule has this function")
+    }
+
+    /// The gradients of q, v, beta, the logarithms of decay and the memory; the memory's if it is wanted.
+    fn gated_delta_back(
+        _ran: &Ran<Self, 5>,
+        _resets: &Resets,
+        _d: OutputGradients<Self>,
+        _memory: bool,
+    ) -> [Option<FloatTensor<Self>>; 5] {
+        unreachable!("a backend that computes the gated delta rule has this function")
+    }
+
+    /// The reads and the memory of a decayed mean.
+    fn decayed_mean(_operands: &[FloatTensor<Self>; 4], _form: &DecayedMeanForm) -> [FloatTensor<Self>; 2] {
+        unreachable!("a backend that computes decayed means has this function")
+    }
+
+    /// The gradients of q, v, `log_decay` and the memory; the memory's if it is wanted.
+    fn decayed_mean_back(
+        _operands: &[FloatTensor<Self>; 4],
+        _read: &FloatTensor<Self>,
+        _form: &DecayedMeanForm,
+        _d: OutputGradients<Self>,
+        _memory: bool,
+    ) -> [Option<FloatTensor<Self>>; 4] {
+        unreachable!("a backend that computes decayed means has this function")
     }
 
     /// A step on a grid, and the data that its gradient needs, if `keep`.

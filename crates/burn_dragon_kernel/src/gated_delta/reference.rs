@@ -1,8 +1,8 @@
 //! Definition of the gated delta rule, token by token.
 
-use super::GatedDelta;
-use crate::retention::Resets;
-use burn::tensor::{Tensor, TensorData};
+use super::{GatedDelta, unit};
+use crate::retention::reference::open_at;
+use burn::tensor::Tensor;
 
 /// Definition; shapes as in [`gated_delta`](super::gated_delta()).
 pub fn gated_delta(operands: GatedDelta) -> (Tensor<4>, Tensor<4>) {
@@ -16,11 +16,13 @@ pub fn gated_delta(operands: GatedDelta) -> (Tensor<4>, Tensor<4>) {
         resets,
     } = operands;
     let (tokens, mut rho) = (q.dims()[2], memory);
+    let q = unit(q);
+    let keys = keys.map_or_else(|| q.clone(), unit);
     let mut reads = Vec::with_capacity(tokens);
     for t in 0..tokens {
         let at = |whole: &Tensor<4>| whole.clone().narrow(2, t, 1); // [B, H, 1, K]
         let number = |whole: &Tensor<3>| whole.clone().narrow(2, t, 1).unsqueeze_dim::<4>(3); // [B, H, 1, 1]
-        if let Some(open) = open(&resets, t, &rho) {
+        if let Some(open) = open_at(&resets, t, &rho) {
             rho = rho * open;
         }
         if let Some(decay) = &log_decay {
@@ -32,17 +34,4 @@ pub fn gated_delta(operands: GatedDelta) -> (Tensor<4>, Tensor<4>) {
         reads.push(read);
     }
     (Tensor::cat(reads, 2), rho)
-}
-
-/// 0 for lanes that are emptied before a token, 1 for others, `[B, 1, 1, 1]`; `None` if there is no such lane.
-fn open(resets: &Resets, token: usize, like: &Tensor<4>) -> Option<Tensor<4>> {
-    let lanes = like.dims()[0];
-    let open: Vec<f64> = (0..lanes)
-        .map(|lane| f64::from(u8::from(!resets.of_lane(lane).contains(&token))))
-        .collect();
-    if !open.contains(&0.0) {
-        return None;
-    }
-    let data = TensorData::new(open, [lanes, 1, 1, 1]).convert_dtype(like.dtype());
-    Some(Tensor::from_data(data, (&like.device(), like.dtype())))
 }

@@ -1,21 +1,21 @@
 //! A step on a grid in the graph of gradients.
 //!
 //! A step has two outputs, and an operation in the graph has one. The operation's output is the read, which is small.
-//! The memory is the output of a second operation, whose only parent is the first: on the way back it comes first, leaves
-//! its gradient in a [`Cell`], and gives the read a gradient of zeros. The first operation then has both gradients and
-//! needs one pass over the memories. Two operations on the same inputs would need two, and their sum; one output for both
+//! The memory is the output of a second operation (`backend/recurrence.rs`). On the way back the first operation has both
+//! gradients and needs one pass over the memories. Two operations on the same inputs would need two, and their sum; one output for both
 //! would copy each memory.
 
 use super::{Done, Neighbours, Work, Write};
 use crate::backend::local_grid::{GridSizes, LocalGridBack, LocalGridOn, LocalGridRun, WriteOn};
+use crate::backend::recurrence::{Cell, HandOver, Handed};
 use crate::backend::{DragonBackend, Operation, record};
+use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, TensorMetadata};
 use burn::tensor::{DType, Shape, Tensor};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A step whose tensors are on a backend that computes it; the step again where they are not.
 pub(super) fn on_backend<B: DragonBackend>(work: Work) -> Result<Done, Work> {
@@ -164,32 +164,6 @@ fn tracked<B: DragonBackend>(mut work: Work) -> Done {
     }
 }
 
-/// Gradient of a memory, handed from one operation to the next.
-#[derive(Debug)]
-struct Cell<T>(Arc<Mutex<Option<T>>>);
-
-impl<T> Clone for Cell<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<T> Default for Cell<T> {
-    fn default() -> Self {
-        Self(Arc::default())
-    }
-}
-
-impl<T> Cell<T> {
-    fn put(&self, value: T) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
-    }
-
-    fn take(&self) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
 /// The output whose gradient the operation is given.
 #[derive(Clone, Copy, Debug)]
 enum Output {
@@ -257,32 +231,6 @@ impl<B: DragonBackend, const N: usize> Backward<B, N> for LocalGridBackward {
             if let (Some(node), Some(gradient)) = (parent, gradient) {
                 gradients.register::<B>(node.id, gradient);
             }
-        }
-    }
-}
-
-/// The memory after a step that also reads.
-#[derive(Debug)]
-struct HandOver;
-
-/// Where the gradient of the memory goes, and the shape of the read.
-#[derive(Clone, Debug)]
-struct Handed<T> {
-    cell: Cell<T>,
-    read: Shape,
-}
-
-impl<B: DragonBackend> Backward<B, 1> for HandOver {
-    type State = Handed<FloatTensor<B>>;
-
-    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
-        let d = gradients.consume::<B>(&ops.node);
-        let Handed { cell, read } = ops.state;
-        let [parent] = ops.parents;
-        if let Some(node) = parent {
-            let zeros = B::float_zeros(read, &d.device(), d.dtype().into());
-            cell.put(d);
-            gradients.register::<B>(node.id, zeros);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Definition of retention: factors of reads and writes, in plain tensor operations.
 
-use super::Retention;
+use super::{Resets, Retention};
 use burn::tensor::{DType, Tensor, TensorData};
 
 /// Factors of retention within a window; an axis of lanes or heads has size 1 if all have the same factors.
@@ -63,4 +63,17 @@ fn left(retention: &Retention, readers: &[usize], writers: &[Option<usize>], lik
         })
     });
     (left * table(open.collect(), lanes.len())).cast(like.dtype())
+}
+
+/// 0 for lanes that are emptied before a token, 1 for others, `[B, 1, 1, 1]`; `None` if there is no such lane.
+pub fn open_at(resets: &Resets, token: usize, like: &Tensor<4>) -> Option<Tensor<4>> {
+    let lanes = like.dims()[0];
+    let open: Vec<f64> = (0..lanes)
+        .map(|lane| f64::from(u8::from(!resets.of_lane(lane).contains(&token))))
+        .collect();
+    if !open.contains(&0.0) {
+        return None;
+    }
+    let data = TensorData::new(open, [lanes, 1, 1, 1]).convert_dtype(like.dtype());
+    Some(Tensor::from_data(data, (&like.device(), like.dtype())))
 }
