@@ -1,9 +1,8 @@
-#!/usr/bin/env python3
 """Mamba blocks as sequence mixers in PyTorch, written plainly from the papers' equations, for comparisons of speed.
 
 Each is a module from a stream [B, T, D] to what is read of it, [B, T, D], from an empty memory, with the default keys of
-`model.mixer`: E = 2 D inner channels, S = 16 states, heads of P = 128 channels. Run as a program, it compares the forms with
-recurrences token by token, in f64.
+`model.mixer`: E = 2 D inner channels, S = 16 states, heads of P = 128 channels, or of all channels where these are fewer. `plain` is the
+recurrence token by token, with which `compare_mixers.py` compares the form that it times.
 """
 import math
 
@@ -70,11 +69,15 @@ class Mamba1(torch.nn.Module):
         self.dt_bias, self.skip = biases(self.inner), ones(self.inner)
         self.log_rates = torch.nn.Parameter(torch.arange(1.0, states + 1).log().repeat(self.inner, 1))
 
-    def forward(self, v):
+    def chosen(self, v):
+        """x, z, steps, b, c."""
         x, z = (v @ self.in_proj).chunk(2, -1)
         x = convolved(x, self.taps, self.bias)
         low, b, c = (x @ self.x_proj).split([self.rank, self.states, self.states], -1)
-        steps = F.softplus(low @ self.dt_proj + self.dt_bias)
+        return x, z, F.softplus(low @ self.dt_proj + self.dt_bias), b, c
+
+    def forward(self, v):
+        x, z, steps, b, c = self.chosen(v)
         decays = torch.exp(-steps[..., None] * self.log_rates.exp())  # [B, T, E, S]
         writes = (steps * x)[..., None] * b[:, :, None]
         h, states = torch.zeros_like(writes[:, 0]), []
@@ -84,14 +87,23 @@ class Mamba1(torch.nn.Module):
         y = (torch.stack(states, 1) @ c[..., None])[..., 0] + self.skip * x
         return (y * F.silu(z)) @ self.out_proj
 
+    def plain(self, v):
+        x, z, steps, b, c = self.chosen(v)
+        h, reads = 0.0, []
+        for t in range(v.shape[1]):
+            step = steps[:, t, :, None]
+            h = torch.exp(-step * self.log_rates.exp()) * h + step * x[:, t, :, None] * b[:, t, None]
+            reads.append((h * c[:, t, None]).sum(-1) + self.skip * x[:, t])
+        return (torch.stack(reads, 1) * F.silu(z)) @ self.out_proj
+
 
 class Mamba2(torch.nn.Module):
     """arXiv:2405.21060, in chunks."""
 
     def __init__(self, width, states=16, taps=4, headdim=128):
         super().__init__()
-        self.inner, self.states, self.headdim = 2 * width, states, headdim
-        self.heads = self.inner // headdim
+        self.inner, self.states, self.headdim = 2 * width, states, min(headdim, 2 * width)
+        self.heads = self.inner // self.headdim
         channels = self.inner + 2 * states
         self.in_proj = drawn(width, self.inner + channels + self.heads)
         self.taps, self.bias = torch.nn.Parameter(torch.rand(channels, 1, taps) - 0.5), drawn(channels)
@@ -99,17 +111,32 @@ class Mamba2(torch.nn.Module):
         self.log_rate = torch.nn.Parameter(torch.log(1.0 + 15.0 * torch.rand(self.heads)))
         self.out_proj = drawn(self.inner, width)
 
-    def forward(self, v):
+    def chosen(self, v):
+        """z, and head by head: x, b, c, steps, logarithms of decays."""
         channels = self.inner + 2 * self.states
         z, convolutions, steps = (v @ self.in_proj).split([self.inner, channels, self.heads], -1)
         x, b, c = convolved(convolutions, self.taps, self.bias).split([self.inner, self.states, self.states], -1)
         steps = F.softplus(steps + self.dt_bias).mT  # [B, H, T]
         x = x.unflatten(-1, (self.heads, self.headdim)).transpose(1, 2)
-        b, c = b.unsqueeze(1), c.unsqueeze(1)
-        read = state_space(c, b, x * steps[..., None], -steps * self.log_rate.exp()[:, None])
+        return z, x, b.unsqueeze(1), c.unsqueeze(1), steps, -steps * self.log_rate.exp()[:, None]
+
+    def forward(self, v):
+        z, x, b, c, steps, log_decay = self.chosen(v)
+        read = state_space(c, b, x * steps[..., None], log_decay)
         y = read + x * ((b * c).sum(-1, keepdim=True) * steps[..., None] + self.skip[:, None, None])
-        y = y.transpose(1, 2).flatten(2) * F.silu(z)
-        return (rms_norm(y) * self.gain) @ self.out_proj
+        return self.answer(y, z)
+
+    def answer(self, y, z):
+        return (rms_norm(y.transpose(1, 2).flatten(2) * F.silu(z)) * self.gain) @ self.out_proj
+
+    def plain(self, v):
+        z, x, b, c, steps, log_decay = self.chosen(v)
+        h, reads = 0.0, []
+        for t in range(v.shape[1]):
+            write = steps[:, :, t, None, None] * b[:, :, t, :, None] * x[:, :, t, None]
+            h = log_decay[:, :, t, None, None].exp() * h + write
+            reads.append((c[:, :, t, None] @ h)[:, :, 0] + self.skip[:, None] * x[:, :, t])
+        return self.answer(torch.stack(reads, 2), z)
 
 
 class Mamba3(torch.nn.Module):
@@ -117,8 +144,8 @@ class Mamba3(torch.nn.Module):
 
     def __init__(self, width, states=16, headdim=128, turning=0.5):
         super().__init__()
-        self.inner, self.states, self.headdim = 2 * width, states, headdim
-        self.heads, self.pairs = self.inner // headdim, int(states * turning) // 2
+        self.inner, self.states, self.headdim = 2 * width, states, min(headdim, 2 * width)
+        self.heads, self.pairs = self.inner // self.headdim, int(states * turning) // 2
         self.sizes = [self.inner, self.inner, states, states, self.heads, self.heads, self.heads, self.pairs]
         self.in_proj, self.out_proj = drawn(width, sum(self.sizes)), drawn(self.inner, width)
         self.dt_bias, self.skip = biases(self.heads), ones(self.heads)
@@ -154,36 +181,18 @@ class Mamba3(torch.nn.Module):
         y = read + x * ((b * c).sum(-1, keepdim=True) * own[..., None] + self.skip[:, None, None])
         return (y.transpose(1, 2).flatten(2) * F.silu(z)) @ self.out_proj
 
-
-MIXERS = {"mamba1": Mamba1, "mamba2": Mamba2, "mamba3": Mamba3}
-
-
-def check():
-    """Chunks against tokens, in f64."""
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(1)
-    c, b, x = torch.randn(2, 1, 150, 4), torch.randn(2, 1, 150, 4), torch.randn(2, 3, 150, 5)
-    log_decay, memory, reads = -torch.rand(2, 3, 150), torch.zeros(2, 3, 4, 5), []
-    for t in range(150):
-        memory = memory * log_decay[:, :, t, None, None].exp()
-        reads.append((c[:, :, t, None] @ memory)[:, :, 0])
-        memory = memory + b[:, :, t, :, None] * x[:, :, t, None]
-    apart = (state_space(c, b, x, log_decay) - torch.stack(reads, 2)).abs().max().item()
-    print(f"state_space: chunks and tokens are {apart:.1e} apart")
-    block = Mamba3(8, states=6, headdim=4, turning=0.7)
-    v = torch.randn(2, 70, 8)
-    z, x, b, c, steps, log_decay, shares, turns = block.chosen(v)
-    h, none, reads = torch.zeros(2, block.heads, 6, 4), torch.zeros(2, block.heads, 6, 4), []
-    for t in range(70):
-        step, share = steps[:, :, t, None, None], shares[:, :, t, None, None]
-        write = b[:, :, t, :, None] * x[:, :, t, None]
-        h = block.turned((h + (1 - share) * step * none).mT, -turns[:, :, t, None]).mT
-        h, none = log_decay[:, :, t, None, None].exp() * h + share * step * write, write
-        reads.append((c[:, :, t, None] @ h)[:, :, 0] + block.skip[:, None] * x[:, :, t])
-    y = torch.stack(reads, 2).transpose(1, 2).flatten(2) * F.silu(z)
-    apart = (block(v) - y @ block.out_proj).abs().max().item()
-    print(f"mamba3: chunks and tokens are {apart:.1e} apart")
+    def plain(self, v):
+        z, x, b, c, steps, log_decay, shares, turns = self.chosen(v)
+        shape = (*x.shape[:2], self.states, self.headdim)
+        h, last, reads = v.new_zeros(shape), v.new_zeros(shape), []
+        for t in range(v.shape[1]):
+            step, share = steps[:, :, t, None, None], shares[:, :, t, None, None]
+            write = b[:, :, t, :, None] * x[:, :, t, None]
+            h = self.turned((h + (1.0 - share) * step * last).mT, -turns[:, :, t, None]).mT
+            h, last = log_decay[:, :, t, None, None].exp() * h + share * step * write, write
+            reads.append((c[:, :, t, None] @ h)[:, :, 0] + self.skip[:, None] * x[:, :, t])
+        y = torch.stack(reads, 2).transpose(1, 2).flatten(2) * F.silu(z)
+        return y @ self.out_proj
 
 
-if __name__ == "__main__":
-    check()
+BLOCKS = {"mamba1": Mamba1, "mamba2": Mamba2, "mamba3": Mamba3}

@@ -12,6 +12,9 @@ use subject::{TOKENS, of, same, stream, values};
 
 type Rows = Vec<Vec<f64>>;
 
+/// What each token reads of a stream.
+type Definition = fn(&Weights, &Rows) -> Rows;
+
 /// Weights of a trunk: a shape and numbers for each name.
 struct Weights(BTreeMap<String, (Vec<usize>, Vec<f64>)>);
 
@@ -228,7 +231,7 @@ fn level(w: &Weights, config: &DragonConfig, v: &[f64], read: &[f64]) -> Vec<f64
 
 #[test]
 fn blocks_are_their_equations() {
-    let kinds: [(&str, fn(&Weights, &Rows) -> Rows); 3] = [
+    let kinds: [(&str, Definition); 3] = [
         (r#"{"type":"mamba1","d_state":3,"dt_max":2.0}"#, mamba1),
         (
             r#"{"type":"mamba2","d_state":4,"headdim":4,"ngroups":2,"d_conv":3}"#,

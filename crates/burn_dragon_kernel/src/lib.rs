@@ -9,6 +9,7 @@
 //! | [`projection`](api::projection) | `x = relu(v W)` |
 //! | [`Rotation`](api::Rotation) | pairs `(2i, 2i+1)` turned by `position * frequency_i` |
 //! | [`causal_read`](api::causal_read) | `read_t = q_t rho + sum over s < t of (q_t . q_s) v_s` |
+//! | [`polar_read`](api::polar_read) | the same where neurons are lengths of vectors that turn |
 //! | [`full_read`](api::full_read) | the same over all s |
 //! | [`gated_delta`](api::gated_delta) | a recurrence that replaces what a key reads |
 //! | [`decayed_mean`](api::decayed_mean) | mean over neurons of the decayed means of what each has seen |
@@ -16,7 +17,6 @@
 //! | [`state_space`](api::state_space) | a linear read of a memory that fades as the token says |
 //! | [`short_convolution`](api::short_convolution) | a weighted sum of a few tokens back, channel by channel, and SiLU |
 //! | [`silu_gate`](api::silu_gate) | `y z sigmoid(z)` |
-//! | [`polar_read`](api::polar_read) | the same where neurons are lengths of vectors that turn |
 //! | [`Retention`](api::Retention) | factor on each term of a read: `exp(-slope (t - s))`, and 0 across a reset |
 //! | [`gated_projection`](api::gated_projection) | `y = relu(a W) * x` |
 //! | [`norm`](api::norm) | `(v - mean) / sqrt(variance + eps)` |

@@ -3,8 +3,9 @@
 //! It has two outputs, and an operation in the graph has one: `[B, T + S, E]`, the rows of the tokens and then those of the states.
 
 use super::SelectiveScan;
+use crate::backend::recurrence::operand;
 use crate::backend::selective_scan::SelectiveScanOn;
-use crate::backend::{DragonBackend, On, Operation, record};
+use crate::backend::{DragonBackend, Operation, record};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
@@ -36,25 +37,20 @@ pub(super) fn on_backend<B: DragonBackend>(operands: SelectiveScan) -> Result<Te
         operands.c,
         operands.memory,
     ]
-    .map(take::<B, 3>);
-    let (rates, skip) = (take::<B, 2>(operands.rates), take::<B, 1>(operands.skip));
-    let nodes = [
-        x.node,
-        logits.node,
-        rates.node,
-        b.node,
-        c.node,
-        skip.node,
-        memory.node,
-    ];
+    .map(|tensor| operand::<B, 3>(tensor, false));
+    let (rates, skip) = (
+        operand::<B, 2>(operands.rates, false),
+        operand::<B, 1>(operands.skip, false),
+    );
+    let nodes = [x.1, logits.1, rates.1, b.1, c.1, skip.1, memory.1];
     let on = SelectiveScanOn {
-        x: x.numbers,
-        logits: logits.numbers,
-        rates: rates.numbers,
-        b: b.numbers,
-        c: c.numbers,
-        skip: skip.numbers,
-        memory: memory.numbers,
+        x: x.0,
+        logits: logits.0,
+        rates: rates.0,
+        b: b.0,
+        c: c.0,
+        skip: skip.0,
+        memory: memory.0,
         resets: operands.resets,
     };
     let [
@@ -78,14 +74,6 @@ pub(super) fn on_backend<B: DragonBackend>(operands: SelectiveScan) -> Result<Te
         state,
         output,
     )))
-}
-
-/// A tensor that the backend has.
-fn take<B: DragonBackend, const R: usize>(tensor: Tensor<R>) -> On<B> {
-    let Ok(on) = B::take(tensor) else {
-        unreachable!("the backend was asked whether it has the tensor");
-    };
-    on
 }
 
 #[derive(Debug)]

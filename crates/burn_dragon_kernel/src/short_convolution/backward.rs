@@ -1,8 +1,9 @@
 //! The convolution in the graph of gradients.
 
 use super::ShortConvolution;
+use crate::backend::recurrence::operand;
 use crate::backend::short_convolution::ShortConvolutionOn;
-use crate::backend::{DragonBackend, On, Operation, record};
+use crate::backend::{DragonBackend, Operation, record};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
@@ -29,17 +30,20 @@ pub(super) fn on_backend<B: DragonBackend>(
     if !taken || tracked.contains(&!tail.is_autodiff()) {
         return Err(operands);
     }
-    let [x, tail] = [operands.x, tail].map(take::<B, 3>);
-    let (taps, bias) = (take::<B, 2>(operands.taps), take::<B, 1>(operands.bias));
+    let [x, tail] = [operands.x, tail].map(|tensor| operand::<B, 3>(tensor, false));
+    let (taps, bias) = (
+        operand::<B, 2>(operands.taps, false),
+        operand::<B, 1>(operands.bias, false),
+    );
     let on = ShortConvolutionOn {
-        x: x.numbers,
-        taps: taps.numbers,
-        bias: bias.numbers,
-        tail: tail.numbers,
+        x: x.0,
+        taps: taps.0,
+        bias: bias.0,
+        tail: tail.0,
         resets: operands.resets,
     };
     let output = B::short_convolution(&on);
-    let (Some(x), Some(taps), Some(bias), Some(tail)) = (x.node, taps.node, bias.node, tail.node) else {
+    let (Some(x), Some(taps), Some(bias), Some(tail)) = (x.1, taps.1, bias.1, tail.1) else {
         return Ok(B::give(output));
     };
     let nodes = [x, taps, bias, tail];
@@ -49,14 +53,6 @@ pub(super) fn on_backend<B: DragonBackend>(
         on,
         output,
     )))
-}
-
-/// A tensor that the backend has.
-fn take<B: DragonBackend, const R: usize>(tensor: Tensor<R>) -> On<B> {
-    let Ok(on) = B::take(tensor) else {
-        unreachable!("the backend was asked whether it has the tensor");
-    };
-    on
 }
 
 #[derive(Debug)]

@@ -144,9 +144,8 @@ pub(crate) fn short_convolution_back(on: &ShortConvolutionOn<Flex>, d: FlexTenso
             found
         })
         .collect();
-    let together = |of: fn(&Gradients) -> &[f32]| -> Vec<f32> {
-        lanes.iter().flat_map(|lane| of(lane)).copied().collect()
-    };
+    let together =
+        |of: fn(&Gradients) -> &[f32]| -> Vec<f32> { lanes.iter().flat_map(of).copied().collect() };
     let sum = |of: fn(&Gradients) -> &[f32], size: usize| {
         let mut sum = vec![0.0; size];
         for lane in &lanes {

@@ -1,7 +1,7 @@
 //! Definition of the state space, token by token.
 
 use super::StateSpace;
-use crate::selective_scan::reference::open;
+use crate::retention::reference::open_at;
 use burn::tensor::Tensor;
 
 /// Definition; shapes as in [`state_space`](super::state_space()).
@@ -18,8 +18,8 @@ pub fn state_space(operands: StateSpace) -> (Tensor<4>, Tensor<4>) {
     let mut reads = Vec::with_capacity(tokens);
     for t in 0..tokens {
         let at = |whole: &Tensor<4>| whole.clone().narrow(2, t, 1); // [B, H or 1, 1, S]
-        if let Some(open) = open(&resets, t, &log_decay) {
-            m = m * open.unsqueeze_dim::<4>(3);
+        if let Some(open) = open_at(&resets, t, &m) {
+            m = m * open;
         }
         let decay = log_decay.clone().narrow(2, t, 1).exp();
         m = m * decay.unsqueeze_dim::<4>(3); // [B, H, 1, 1]

@@ -273,7 +273,7 @@ impl Recurrence for Block {
         let z = map(0, inner);
         let x = by_heads(map(inner, inner).reshape([lanes, tokens, heads, headdim]));
         let [streams, count] = self.config.mapped(width);
-        let chosen = self.chosen(map(streams, count).reshape([lanes, tokens, count]));
+        let chosen = self.chosen(&map(streams, count).reshape([lanes, tokens, count]));
 
         // A write counts for later tokens with the weight that the next token gives it, too: none yet for the last.
         let first = chosen.previous.clone().narrow(2, 0, 1).unsqueeze_dim::<4>(3);
@@ -305,7 +305,7 @@ impl Recurrence for Block {
 
 impl Block {
     /// What the tokens choose, from the columns of the input's map that follow z and x, `[B, T, _]`.
-    fn chosen(&self, all: Tensor<3>) -> Chosen {
+    fn chosen(&self, all: &Tensor<3>) -> Chosen {
         let ([lanes, tokens, _], [heads]) = (all.dims(), self.dt_bias.dims());
         let (groups, states, eps) = (self.config.ngroups, self.config.d_state, self.config.norm_eps);
         let directions = groups * states;
