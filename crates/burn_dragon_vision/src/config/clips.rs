@@ -26,6 +26,7 @@ pub struct Vjepa21Config {
     pub context_warmup: [u64; 2],
     /// What the teacher's tokens are normalised over.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "rows"))]
     pub targets: TargetNorm,
     /// Table `[objective.predictor]`: kind and sizes of the predictor.
     pub predictor: PredictorConfig,
