@@ -34,7 +34,7 @@ mod task;
 pub mod api {
     pub use crate::config::{
         DistillConfig, LejepaConfig, LevelsWithLoss, MaeConfig, MaeHiding, ObjectiveConfig, SupervisedConfig,
-        VideoLejepaConfig, VisionConfig, Vjepa21Config,
+        TargetNorm, VideoLejepaConfig, VisionConfig, Vjepa21Config,
     };
     pub use crate::data::{
         AugmentConfig, BlurConfig, Cifar10Config, Clip, ClipPart, Clips, CropConfig, Data, DatasetConfig,

@@ -1,7 +1,7 @@
 //! Table `[objective]` of objectives on clips.
 
 use super::VisionConfig;
-use crate::encoder::{BackboneKind, refuse};
+use crate::encoder::{BackboneKind, is_default, refuse};
 use crate::error::VisionError;
 use crate::heads::{HeadsConfig, MlpConfig, MlpNorm, PredictorConfig, PredictorHeadConfig};
 use crate::objective::{BlockMasks, SigReg};
@@ -24,8 +24,24 @@ pub struct Vjepa21Config {
     pub context_weight: f64,
     /// Steps over which that weight rises from 0: the last step with 0, and the first with the whole weight.
     pub context_warmup: [u64; 2],
+    /// What the teacher's tokens are normalised over.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "rows"))]
+    pub targets: TargetNorm,
     /// Table `[objective.predictor]`: kind and sizes of the predictor.
     pub predictor: PredictorConfig,
+}
+
+/// What the norm of the teacher's tokens is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetNorm {
+    /// Each token, as in the paper. What all clips share at a place is most of it.
+    #[default]
+    Rows,
+    /// The clips of a batch: the mean over the clips at each place is removed, and each number has variance 1 over all places and
+    /// clips. What all clips share is no target.
+    Batch,
 }
 
 /// Objective `video_lejepa`: projections of frames to come, with an isotropic distribution.
@@ -65,6 +81,7 @@ impl Default for Vjepa21Config {
             teacher_decay: 0.99,
             context_weight: 0.5,
             context_warmup: [0, 0],
+            targets: TargetNorm::default(),
             predictor: PredictorConfig::default(),
         }
     }
@@ -143,6 +160,13 @@ impl Vjepa21Config {
                 self.context_warmup
             );
             return refuse("objective.context_warmup", reason);
+        }
+        if self.targets == TargetNorm::Batch && config.training.batch_size < 2 {
+            let reason = format!(
+                "is {}; expected at least 2 for objective.targets = \"batch\", which compares the clips of a batch",
+                config.training.batch_size
+            );
+            return refuse("training.batch_size", reason);
         }
         if config.model.stem.mixes_patches() {
             let reason = "is \"conv\", by which visible patches would know pixels of hidden ones; expected \"linear\" or \"identity\"";
@@ -258,6 +282,12 @@ mod tests {
             ),
             (
                 format!(
+                    "{clips}{linear}[training]\nbatch_size = 1\n[objective]\ntype = 'vjepa21'\ntargets = 'batch'"
+                ),
+                "training.batch_size",
+            ),
+            (
+                format!(
                     "{clips}[model]\nbackbone = 'convolution'\nstem = 'linear'\n[objective]\ntype = 'vjepa21'"
                 ),
                 "model.backbone",
@@ -277,6 +307,7 @@ mod tests {
         }
         for text in [
             format!("{clips}{linear}[objective]\ntype = 'vjepa21'"),
+            format!("{clips}{linear}[objective]\ntype = 'vjepa21'\ntargets = 'batch'"),
             format!("{clips}{cellular}[objective]\ntype = 'vjepa21'\npredictor = {{ type = 'per_token' }}"),
             format!("{clips}{cellular}[objective]\ntype = 'video_lejepa'"),
         ] {

@@ -3,7 +3,7 @@
 mod clips;
 mod objective;
 
-pub use clips::{VideoLejepaConfig, Vjepa21Config};
+pub use clips::{TargetNorm, VideoLejepaConfig, Vjepa21Config};
 pub use objective::{
     DistillConfig, LejepaConfig, LevelsWithLoss, MaeConfig, MaeHiding, ObjectiveConfig, SupervisedConfig,
 };

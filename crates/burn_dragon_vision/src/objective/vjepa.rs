@@ -16,13 +16,22 @@
 //! | predictor | a dense dragon that mixes tokens | an MLP for each token |
 //! | n | mean 0 and variance 1 | length 1, of predictions too |
 //!
+//! With `targets = "batch"`, n is not of a token but of the clips, for both predictors, and predictions stay as they are:
+//!
+//! ```text
+//! n(z)_bi = (z_bi - mean over the clips b of z_bi) / s,   s^2 = mean over clips and places of the numerator squared
+//! ```
+//!
+//! Tokens of different clips at the same place are alike, so that of a target by rows most is known without looking. This norm
+//! leaves what tells clips apart. It is not the paper's.
+//!
 //! The first is the paper's method, with dragons for transformers. The second is that of the public implementation, which has
 //! the paper's name: its encoder paints what is hidden, since its predictor knows one token alone. There, with a cellular or
 //! pyramid backbone, a hidden patch knows nothing of later frames.
 
 use super::{IndexLists, Learning, Mask, PatchGrid, hidden, stacked};
 use crate::batch::Batch;
-use crate::config::Vjepa21Config;
+use crate::config::{TargetNorm, Vjepa21Config};
 use crate::encoder::{Hidden, VisionPass};
 use crate::error::VisionError;
 use crate::heads::{Places, PredictorConfig, norm_rows};
@@ -32,6 +41,9 @@ use burn_dragon_train::api::{Loss, Metrics};
 
 /// Constant added to squares of lengths.
 const EPS: f64 = 1e-12;
+
+/// Constant added to variances over the clips of a batch.
+const VARIANCE_EPS: f64 = 1e-6;
 
 /// What is hidden of a batch of clips.
 struct Masked {
@@ -76,7 +88,7 @@ pub(super) fn loss(
             .mean();
         metrics.insert("target_deviation".into(), spread.into_scalar::<f64>());
     }
-    let targets = normal(config, raw);
+    let targets = scaled(config, raw);
     let [hidden, context] = predictions(config, model, clip, &masked, learning)?;
     let [of_hidden, of_context] = [(hidden, &masked.hidden), (context, &masked.context)]
         .map(|(predictions, list)| (predictions - taken(targets.clone(), list)).abs());
@@ -163,6 +175,18 @@ fn at_depths(config: &Vjepa21Config, levels: &[Tensor<3>]) -> Tensor<3> {
     Tensor::cat(config.depths.iter().map(at).collect(), 2)
 }
 
+/// Targets of a teacher's tokens, `[B, n, L D]`.
+fn scaled(config: &Vjepa21Config, tokens: Tensor<3>) -> Tensor<3> {
+    match config.targets {
+        TargetNorm::Rows => normal(config, tokens),
+        TargetNorm::Batch => {
+            let centred = tokens.clone() - tokens.mean_dim(0);
+            let variance = centred.clone().powi_scalar(2).mean_dim(0).mean_dim(1); // [1, 1, L D]
+            centred / (variance + VARIANCE_EPS).sqrt()
+        }
+    }
+}
+
 /// Tokens with each level normalised on its own, `[B, n, L D]`.
 fn normal(config: &Vjepa21Config, tokens: Tensor<3>) -> Tensor<3> {
     let ([lanes, count, width], levels) = (tokens.dims(), config.depths.len());
@@ -217,7 +241,11 @@ fn predictions(
         }
         PredictorConfig::PerToken(_) => {
             let predictor = heads.token_predictor.as_ref().ok_or(missing)?;
-            let all = normal(config, predictor.predict(tokens, masked.flags(&device)));
+            let all = predictor.predict(tokens, masked.flags(&device));
+            let all = match config.targets {
+                TargetNorm::Rows => normal(config, all),
+                TargetNorm::Batch => all,
+            };
             Ok([&masked.hidden, &masked.context].map(|list| taken(all.clone(), list)))
         }
     }

@@ -10,6 +10,7 @@ use crate::model::VisionModelConfig;
 use crate::objective::BlockMasks;
 use crate::picture::{Colours, Picture};
 use burn::module::Module;
+use burn::tensor::Int;
 use burn_dragon_core::api::expert::Rng;
 
 fn config(predictor: PredictorConfig) -> Vjepa21Config {
@@ -93,21 +94,50 @@ fn learning() -> Learning {
     }
 }
 
-/// The three kinds of predictions.
-fn variants() -> [(PredictorConfig, BackboneKind); 4] {
+/// The kinds of predictions and of targets.
+fn variants() -> [(Vjepa21Config, BackboneKind); 6] {
+    let with = |targets, predictor| Vjepa21Config {
+        targets,
+        ..config(predictor)
+    };
     [
-        (attention(), BackboneKind::Dense),
-        (attention(), BackboneKind::Cellular),
-        (per_token(), BackboneKind::Dense),
-        (per_token(), BackboneKind::Pyramid),
+        (config(attention()), BackboneKind::Dense),
+        (config(attention()), BackboneKind::Cellular),
+        (config(per_token()), BackboneKind::Dense),
+        (config(per_token()), BackboneKind::Pyramid),
+        (with(TargetNorm::Batch, attention()), BackboneKind::Dense),
+        (with(TargetNorm::Batch, per_token()), BackboneKind::Dense),
     ]
+}
+
+/// Targets of two clips, `[2, 48, 16]` from such tokens of a teacher, by their definition.
+fn targets(config: &Vjepa21Config, raw: &[f32]) -> Vec<f32> {
+    let (tokens, width) = (48, 16);
+    if config.targets == TargetNorm::Batch {
+        // Of two numbers, the distance from their mean is half their difference.
+        let far = |index: usize| (raw[index] - raw[(index + tokens * width) % raw.len()]) / 2.0;
+        let square = |number: usize| (0..2 * tokens).map(move |row| far(row * width + number).powi(2));
+        let scale = |number: usize| (square(number).sum::<f32>() / (2 * tokens) as f32 + 1e-6).sqrt();
+        return (0..raw.len())
+            .map(|index| far(index) / scale(index % width))
+            .collect();
+    }
+    let of_level = |level: &[f32]| {
+        let mean = level.iter().sum::<f32>() / 8.0;
+        let square = |shift: f32| level.iter().map(|x| (x - shift).powi(2)).sum::<f32>();
+        let (shift, scale) = match config.predictor {
+            PredictorConfig::Attention(_) => (mean, (square(mean) / 8.0 + 1e-5).sqrt()),
+            PredictorConfig::PerToken(_) => (0.0, square(0.0).sqrt()),
+        };
+        level.iter().map(|x| (x - shift) / scale).collect::<Vec<f32>>()
+    };
+    raw.chunks(8).flat_map(of_level).collect()
 }
 
 #[test]
 fn gradients_are_those_of_the_loss_for_a_teacher_that_stays() {
     let device = Device::flex().autodiff();
-    for (predictor, kind) in variants() {
-        let config = config(predictor);
+    for (config, kind) in variants() {
         let model = model(&config, kind, 2, &device);
         // The teacher has the same weights: were it not constant, gradients would be others.
         let teacher = model.valid();
@@ -124,8 +154,7 @@ fn gradients_are_those_of_the_loss_for_a_teacher_that_stays() {
 #[test]
 fn predictions_know_nothing_of_the_pixels_of_hidden_patches() {
     let device = Device::flex();
-    for (predictor, kind) in variants() {
-        let config = config(predictor);
+    for (config, kind) in variants() {
         let model = model(&config, kind, 2, &device);
         let masked = Masked::draw(&config, &model, 3, 2, 11);
         let in_patch = |frame: usize, pixel: usize| frame * 16 + pixel / 16 * 4 + pixel % 8 / 2;
@@ -153,29 +182,15 @@ fn predictions_know_nothing_of_the_pixels_of_hidden_patches() {
 #[test]
 fn the_loss_is_that_of_its_definition() {
     let device = Device::flex();
-    for (predictor, kind) in variants() {
-        let config = config(predictor);
+    for (config, kind) in variants() {
         let (model, teacher) = (model(&config, kind, 2, &device), model(&config, kind, 5, &device));
         let batch = batch(|_, _, _| None);
         let masked = Masked::draw(&config, &model, 3, 2, 11);
         let clip = batch.clip(&device);
         let raw = of_teacher(&config, &teacher, clip.clone(), Some(2)).unwrap();
         let (tokens, width) = (48, 16);
-        let raw = numbers(&raw);
-        let target = |clip: usize, token: usize| {
-            let row = &raw[(clip * tokens + token) * width..][..width];
-            let mut target = Vec::new();
-            for level in row.chunks(8) {
-                let mean = level.iter().sum::<f32>() / 8.0;
-                let square = |shift: f32| level.iter().map(|x| (x - shift).powi(2)).sum::<f32>();
-                let (shift, scale) = match config.predictor {
-                    PredictorConfig::Attention(_) => (mean, (square(mean) / 8.0 + 1e-5).sqrt()),
-                    PredictorConfig::PerToken(_) => (0.0, square(0.0).sqrt()),
-                };
-                target.extend(level.iter().map(|x| (x - shift) / scale));
-            }
-            target
-        };
+        let targets = targets(&config, &numbers(&raw));
+        let target = |clip: usize, token: usize| &targets[(clip * tokens + token) * width..][..width];
         let given = predictions(&config, &model, clip, &masked, learning()).unwrap();
         let term = |predictions: &Tensor<3>, list: &IndexLists, weighted: bool| {
             let (predictions, mut sum) = (numbers(predictions), 0.0);
@@ -228,4 +243,32 @@ fn hidden_patches_are_left_out_of_a_dense_encoder_and_behind_a_token_elsewhere()
     assert!(heads(BackboneKind::Cellular).mask_token);
     let per_token = ObjectiveConfig::Vjepa21(self::config(per_token()));
     assert!(per_token.heads(BackboneKind::Dense, 0, None).mask_token);
+}
+
+/// A teacher that said the same of every clip, whatever it says of a place, would leave nothing to predict.
+#[test]
+fn what_all_clips_share_at_a_place_is_no_target_of_the_batch() {
+    let (device, batch) = (Device::flex(), batch(|_, _, _| None));
+    let of = |targets, shared: f64| {
+        let config = Vjepa21Config {
+            targets,
+            ..config(attention())
+        };
+        let model = model(&config, BackboneKind::Dense, 2, &device);
+        let raw = of_teacher(&config, &model, batch.clip(&device), Some(2)).unwrap();
+        let [_, tokens, width] = raw.dims();
+        let places = Tensor::<1, Int>::arange(0..(tokens * width) as i64, &device);
+        let places = places.float().sin().reshape([1, tokens, width]) * shared;
+        numbers(&scaled(&config, raw + places))
+    };
+    let distance = |targets| {
+        let pairs = of(targets, 0.0).into_iter().zip(of(targets, 3.0));
+        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    };
+    assert!(
+        distance(TargetNorm::Batch) < 1e-3,
+        "{}",
+        distance(TargetNorm::Batch)
+    );
+    assert!(distance(TargetNorm::Rows) > 0.1, "{}", distance(TargetNorm::Rows));
 }
