@@ -48,7 +48,8 @@ impl DragonBackend for CubeBackend {
             | Operation::Sinkhorn
             | Operation::TriangularSolve
             | Operation::DecayedMean
-            | Operation::GatedDelta => false,
+            | Operation::GatedDelta
+            | Operation::Rotation => false,
             _ => dtype == DType::F32,
         }
     }

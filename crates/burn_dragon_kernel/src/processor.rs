@@ -14,7 +14,7 @@ use crate::retention::Resets;
 use crate::sinkhorn::SinkhornForm;
 use crate::{
     adamw, cross_entropy, decayed_mean, gated_delta, graph, join, local_grid, newton_schulz, norm, partition,
-    sinkhorn, sum_of_squares, triangular,
+    rotation, sinkhorn, sum_of_squares, triangular,
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Flex};
@@ -142,6 +142,10 @@ impl DragonBackend for Flex {
 
     fn sinkhorn_back(logits: &FlexTensor, d: FlexTensor, form: SinkhornForm, rounds: usize) -> FlexTensor {
         sinkhorn::cpu::sinkhorn_back(&contiguous(logits.clone()), &contiguous(d), form, rounds)
+    }
+
+    fn rotate(x: FlexTensor, [cos, sin]: &[FlexTensor; 2], sign: f32) -> FlexTensor {
+        rotation::cpu::rotate(x, cos, sin, sign)
     }
 
     fn triangular_solve(matrix: &FlexTensor, right: &FlexTensor) -> FlexTensor {

@@ -68,6 +68,8 @@ pub(crate) enum Operation {
     DecayedMean,
     /// [`gated_delta`](crate::gated_delta::gated_delta()).
     GatedDelta,
+    /// [`Rotation::rotate`](crate::rotation::Rotation::rotate).
+    Rotation,
 }
 
 /// A tensor on a backend: its numbers, and its place in the graph of gradients, where it has autodiff.
@@ -238,6 +240,11 @@ pub(crate) trait DragonBackend: Backend {
         _rounds: usize,
     ) -> FloatTensor<Self> {
         unreachable!("a backend that computes Sinkhorn has this function")
+    }
+
+    /// Pairs turned by the angles with these cosines and sines; `sign` -1 turns back.
+    fn rotate(_x: FloatTensor<Self>, _tables: &[FloatTensor<Self>; 2], _sign: f32) -> FloatTensor<Self> {
+        unreachable!("a backend that computes rotations has this function")
     }
 
     /// X of `(I + M) X = R`, `[M, n, D]`.
