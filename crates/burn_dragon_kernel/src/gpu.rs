@@ -53,7 +53,8 @@ impl DragonBackend for CubeBackend {
             | Operation::GatedDelta
             | Operation::SelectiveScan
             | Operation::ShortConvolution
-            | Operation::SiluGate => false,
+            | Operation::SiluGate
+            | Operation::Rotation => false,
             _ => dtype == DType::F32,
         }
     }

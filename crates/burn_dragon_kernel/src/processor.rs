@@ -17,7 +17,7 @@ use crate::retention::Resets;
 use crate::sinkhorn::SinkhornForm;
 use crate::{
     adamw, cross_entropy, decayed_mean, gated_delta, graph, hyper, join, local_grid, newton_schulz, norm,
-    partition, polar_read, selective_scan, short_convolution, silu_gate, sinkhorn, sum_of_squares,
+    partition, polar_read, rotation, selective_scan, short_convolution, silu_gate, sinkhorn, sum_of_squares,
     triangular,
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -154,6 +154,10 @@ impl DragonBackend for Flex {
 
     fn hyper_back(step: HyperStep, inputs: &[FlexTensor], d: FlexTensor) -> Vec<FlexTensor> {
         hyper::cpu::step_back(step, inputs, d)
+    }
+
+    fn rotate(x: FlexTensor, [cos, sin]: &[FlexTensor; 2], sign: f32) -> FlexTensor {
+        rotation::cpu::rotate(x, cos, sin, sign)
     }
 
     fn triangular_solve(matrix: &FlexTensor, right: &FlexTensor) -> FlexTensor {

@@ -83,6 +83,8 @@ pub(crate) enum Operation {
     ShortConvolution,
     /// [`silu_gate`](crate::silu_gate::silu_gate()).
     SiluGate,
+    /// [`Rotation::rotate`](crate::rotation::Rotation::rotate).
+    Rotation,
 }
 
 /// A tensor on a backend: its numbers, and its place in the graph of gradients, where it has autodiff.
@@ -267,6 +269,11 @@ pub(crate) trait DragonBackend: Backend {
         _d: FloatTensor<Self>,
     ) -> Vec<FloatTensor<Self>> {
         unreachable!("a backend that computes hyper-connections has this function")
+    }
+
+    /// Pairs turned by the angles with these cosines and sines; `sign` -1 turns back.
+    fn rotate(_x: FloatTensor<Self>, _tables: &[FloatTensor<Self>; 2], _sign: f32) -> FloatTensor<Self> {
+        unreachable!("a backend that computes rotations has this function")
     }
 
     /// X of `(I + M) X = R`, `[M, n, D]`.

@@ -44,15 +44,6 @@ vectorized! {
         }
     }
 
-    /// Turns the pairs of one row by their angles; `sign` -1 turns back.
-    turn(from: &[f32], to: &mut [f32], cos: &[f32], sin: &[f32], sign: f32) {
-        let (from, to) = (from.as_chunks::<2>().0, to.as_chunks_mut::<2>().0);
-        for (((from, to), cos), sin) in from.iter().zip(to).zip(cos).zip(sin) {
-            let sin = sign * sin;
-            *to = [from[0] * cos - from[1] * sin, from[1] * cos + from[0] * sin];
-        }
-    }
-
     /// `[R, C]` rows, `stride` apart, into `[C, R]`.
     transpose(from: &[f32], stride: usize, columns: usize, to: &mut [f32]) {
         const SIDE: usize = 16;

@@ -5,7 +5,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::elementwise::fade;
-use super::elementwise::{norm_row, norm_row_back, relu, turn};
+use super::elementwise::{norm_row, norm_row_back, relu};
 use super::fused::HeadPanels;
 #[cfg(target_arch = "x86_64")]
 use super::fused::{Angles as BlockAngles, Kept as BlockKept};
@@ -21,6 +21,7 @@ use crate::dropout::DropoutMask;
 #[cfg(target_arch = "x86_64")]
 use crate::matrix::{Block, PANEL};
 use crate::matrix::{Matrix, Packing, Precision};
+use crate::rotation::cpu::turn;
 use std::ops::Range;
 
 /// Everything that all heads and lanes of a level share.

@@ -9,8 +9,12 @@
 //! The read depends on differences of positions only. The phase is reduced modulo one turn in f64 before it becomes an
 //! angle, so that it stays exact in a long stream: at position 10^9 to about 1e-7 of a turn.
 
+mod backward;
+pub(crate) mod cpu;
 pub mod reference;
 
+use crate::backend::on_backends;
+use backward::on_backend;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// Number of positions that share the sines and cosines of the first of them.
@@ -136,13 +140,37 @@ impl Rotation {
             self.cos.dims(),
             [lanes, 1, tokens, neurons / 2],
         );
-        reference::rotate(x, self)
+        on_backends!(B, input = x => on_backend::<B>(input, self))
+            .unwrap_or_else(|x| reference::rotate(x, self))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{numbers, values};
+
+    #[test]
+    fn values_and_gradients_are_those_of_the_definition() {
+        let device = Device::flex().autodiff();
+        let (turning, still) = (Frequencies::new(100.0, 12), Frequencies::from_turns(vec![0.0; 6]));
+        for (frequencies, starts) in [(&turning, &[5][..]), (&turning, &[0, 9]), (&still, &[3])] {
+            let rotation = frequencies.rotation(starts, 7, DType::F32, &device);
+            let of = |rotate: &dyn Fn(Tensor<4>) -> Tensor<4>| {
+                let x = numbers([2, 3, 7, 12], 1, 2.0, &device).require_grad();
+                let turned = rotate(x.clone());
+                let loss = (turned.clone() * numbers([2, 3, 7, 12], 2, 1.0, &device)).sum();
+                let gradient = x.grad(&loss.backward()).unwrap();
+                (values(turned.inner()), values(gradient))
+            };
+            let fast = of(&|x| rotation.rotate(x));
+            let defined = of(&|x| reference::rotate(x, &rotation));
+            assert_eq!(fast.0, defined.0);
+            for (fast, defined) in fast.1.iter().zip(&defined.1) {
+                assert!((fast - defined).abs() < 1e-6, "{fast} {defined}");
+            }
+        }
+    }
 
     #[test]
     fn a_table_holds_the_angle_of_every_position() {
