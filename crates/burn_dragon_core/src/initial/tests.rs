@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::config::DragonConfig;
+use crate::dragon::Dragon;
+use crate::parameters::snapshot;
+use burn::tensor::Device;
 
 const SEED: u64 = 3;
 
@@ -308,5 +311,31 @@ fn the_default_is_the_normal_draw_of_the_name() {
         let expected: Vec<f32> = (0..count).map(|_| (rng.normal() * 0.02) as f32).collect();
         let found = initial(&config, SEED)(name, &shape);
         assert_eq!(found.try_to_vec::<f32>().unwrap(), expected, "{name}");
+    }
+}
+
+/// What is drawn is a function of seed and name, whatever the other tensors are.
+#[test]
+fn kinds_of_weights_make_models_that_run() {
+    for kind in [
+        InitKind::NearCritical,
+        InitKind::HeGlorot,
+        InitKind::SemiOrthogonal,
+    ] {
+        let topology = (kind != InitKind::SemiOrthogonal).then(|| Topology::Modular(Modular::default()));
+        let config = DragonConfig {
+            init: InitConfig {
+                kind,
+                topology,
+                ..InitConfig::default()
+            },
+            ..DragonConfig::tiny()
+        };
+        let [a, b] = [(); 2].map(|()| snapshot(&Dragon::new(&config, 9, &Device::flex()).unwrap()));
+        assert_eq!(a, b);
+        let other = snapshot(&Dragon::new(&config, 10, &Device::flex()).unwrap());
+        for (name, value) in a {
+            assert_ne!(value, other[&name], "{name}");
+        }
     }
 }
