@@ -176,7 +176,7 @@ impl<'a> Auxiliary<'a> {
             None => (None, None, None),
         };
         let (input, rows) = match &self.summary {
-            Some(summary) => summary.add(input, rows),
+            Some(summary) => summary.add(&input, rows),
             None => (input, rows),
         };
         let (contribution, columns) = match &self.carrying {

@@ -97,10 +97,10 @@ impl Summary {
         let together = resets.is_empty() && positions.iter().all(|position| *position == positions[0]);
         let lanes = if together { 1 } else { positions.len() };
         let [mut read, mut part] = [Vec::new(), Vec::new()];
-        for lane in 0..lanes {
+        for (lane, &start) in positions.iter().enumerate().take(lanes) {
             let lane = Lane {
                 config,
-                start: positions[lane],
+                start,
                 resets: resets.of_lane(lane),
             };
             let writers: Vec<Writer> = [Writer::Carry, Writer::Part]
@@ -131,14 +131,14 @@ impl Summary {
 
     /// Input of a level with its summary, `[B, 1, T, D]`, and the rows after the window, `[B, H, 2, D]`, if there were some
     /// before it.
-    pub(super) fn add(&self, h: Tensor<4>, rows: Option<Tensor<4>>) -> (Tensor<4>, Option<Tensor<4>>) {
+    pub(super) fn add(&self, h: &Tensor<4>, rows: Option<Tensor<4>>) -> (Tensor<4>, Option<Tensor<4>>) {
         let [lanes, _, tokens, width] = h.dims();
         let before = match &rows {
-            Some(rows) => alike(rows.clone().narrow(1, 0, 1), &h), // [B, 1, 2, D]
+            Some(rows) => alike(rows.clone().narrow(1, 0, 1), h), // [B, 1, 2, D]
             None => Tensor::zeros([lanes, 1, ROWS, width], (&h.device(), h.dtype())),
         };
         let writers = Tensor::cat(vec![before, h.clone()], 2); // [B, 1, T + 2, D]
-        let seen = alike(self.read.clone(), &h).matmul(writers.clone()); // [B, 1, T + 1, D]
+        let seen = alike(self.read.clone(), h).matmul(writers.clone()); // [B, 1, T + 1, D]
         let input = h.clone() + seen.clone().narrow(2, 0, tokens) * self.scale;
         let rows = rows.map(|rows| {
             let part = alike(self.part.clone(), &writers).matmul(writers);

@@ -236,6 +236,7 @@ fn feed(decoder: &mut Decoder, tokens: &[u32]) -> Result<(), DecoderError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generate::GenerationConfig;
     use burn_dragon_core::api::DragonConfig;
 
     fn dragon() -> Dragon {
