@@ -1,7 +1,7 @@
 //! Groups of parameters with other rates.
 
 use super::names::means;
-use super::{Rates, within};
+use super::{Parameter, Rates, within};
 use crate::error::TrainError;
 use burn_dragon_core::api::expert::Range;
 use schemars::JsonSchema;
@@ -45,10 +45,9 @@ impl ParameterGroup {
     }
 }
 
-/// Rates of a parameter with `axes` axes, from the usual rates. Vectors do not decay by default, since zero is no
-/// natural value for them. If several groups name the parameter, the last one counts.
-pub(super) fn rates(groups: &[ParameterGroup], name: &str, axes: usize, usual: Rates) -> Rates {
-    let decay = if axes > 1 { usual.decay } else { 0.0 };
+/// Rates of a parameter, from the usual rates. Only linear maps decay by default, since zero is no natural value for others. If several groups name the parameter, the last one counts.
+pub(super) fn rates(groups: &[ParameterGroup], parameter: Parameter<'_>, usual: Rates) -> Rates {
+    let (name, decay) = (parameter.name, if parameter.is_map() { usual.decay } else { 0.0 });
     let group = groups
         .iter()
         .rev()
@@ -56,5 +55,36 @@ pub(super) fn rates(groups: &[ParameterGroup], name: &str, axes: usize, usual: R
     Rates {
         learning: usual.learning * group.map_or(1.0, |group| group.learning_rate_factor),
         decay: group.and_then(|group| group.weight_decay).unwrap_or(decay),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_linear_maps_decay_unless_a_group_says_so() {
+        let usual = Rates {
+            learning: 1.0,
+            decay: 0.1,
+        };
+        let of = |groups: &[ParameterGroup], name, shape: &[usize]| {
+            rates(groups, Parameter { name, shape }, usual).decay
+        };
+        for (name, shape, decay) in [
+            ("decoder_x", &[2, 3, 4][..], 0.1),
+            ("mixer.in_proj", &[3, 4], 0.1),
+            ("mixer.dt_bias", &[4], 0.0),
+            ("mixer.log_rates", &[3, 4], 0.0),
+            ("connector.bias", &[2, 8], 0.0),
+        ] {
+            assert_eq!(of(&[], name, shape), decay, "{name}");
+        }
+        let group = ParameterGroup {
+            parameters: vec!["mixer.log_*".into()],
+            learning_rate_factor: 1.0,
+            weight_decay: Some(0.5),
+        };
+        assert_eq!(of(&[group], "mixer.log_rates", &[3, 4]), 0.5);
     }
 }

@@ -61,6 +61,25 @@ pub struct Parameter<'a> {
     pub shape: &'a [usize],
 }
 
+/// Tensors of several axes that have a vector for each level, head or channel, and are no linear maps.
+const TABLES: [&str; 8] = [
+    "phase",
+    "connector.bias",
+    "connector.scale",
+    "mixer.log_rates",
+    "mixer.decay_logits",
+    "mixer.conv",
+    "mixer.b_bias",
+    "mixer.c_bias",
+];
+
+impl Parameter<'_> {
+    /// Whether it is a linear map, which decays by default and can be orthogonalised; embeddings count as one.
+    pub(crate) fn is_map(&self) -> bool {
+        self.shape.len() > 1 && !TABLES.contains(&self.name)
+    }
+}
+
 /// Rates of a parameter in a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rates {

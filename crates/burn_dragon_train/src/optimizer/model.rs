@@ -136,7 +136,7 @@ impl ModelOptimizer {
         };
         let at = StepAt {
             count: self.steps,
-            rates: rates(&self.config.groups, name, parameter.shape.len(), usual),
+            rates: rates(&self.config.groups, parameter, usual),
         };
         let (value, state) = self.method.step(parameter, value, gradient, state, at);
         self.states.insert(name.to_string(), state);

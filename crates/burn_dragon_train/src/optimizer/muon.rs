@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `[H, D, N]` | H matrices: each head is orthogonalised by itself |
 //! | `[R, C]` | one matrix |
-//! | vectors, and what [`others`](Muon::others) names | left to AdamW |
+//! | vectors, tables of them, and what [`others`](Muon::others) names | left to AdamW |
 //!
 //! Both scales are published. Keller's is written for weights `[out, in]`; ours are `[in, out]`, so the ratio of sizes
 //! is inverted here. Moonshot's (Liu et al., 2025) gives updates of the same size as AdamW's, so its learning rates can
@@ -107,7 +107,7 @@ impl Muon {
             None => OTHERS.contains(&last),
         };
         match *parameter.shape {
-            _ if other => None,
+            _ if other || !parameter.is_map() => None,
             [rows, columns] => Some([1, rows, columns]),
             [count, rows, columns] => Some([count, rows, columns]),
             _ => None,
