@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import sys
@@ -139,6 +140,7 @@ def train(a, name, seed, levels):
         settings.append(f"training.max_steps={max(int(steps), 1)}")
     run = run_of(a, name, seed, levels)
     print(" ".join([run.name, *settings]), file=sys.stderr, flush=True)
+    shutil.rmtree(run, ignore_errors=True)  # of a training that was broken off
     figures = timed([a.dragon, "train", "-c", recipe, *settings, "--out", run, "--json"])
     a.dir.mkdir(parents=True, exist_ok=True)
     run.with_suffix(".json").write_text(json.dumps(figures))
