@@ -8,6 +8,9 @@
 //!
 //! The read depends on differences of positions only. The phase is reduced modulo one turn in f64 before it becomes an
 //! angle, so that it stays exact in a long stream: at position 10^9 to about 1e-7 of a turn.
+//!
+//! On the processor in f32 pairs turn in one pass, and gradients turn back in another (`cpu.rs`). Where no pair turns, x is
+//! given back as it is.
 
 mod backward;
 pub(crate) mod cpu;
