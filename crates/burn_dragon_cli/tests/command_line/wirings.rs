@@ -205,7 +205,7 @@ fn what_no_wiring_has_is_refused_by_its_key() {
         ),
         ("model.connector.type=hyper", "block_attention_residual"),
         ("model.positions=spiral", "pope_upstream"),
-        ("model.mixer.type=mamba4", "mamba3"),
+        ("model.mixer.type=mamba4", "did you mean `mamba1`"),
         ("model.mixer.type=rwkv8", "model.positions = \"none\""),
         ("model.summary_memory.decay=2", "model.summary_memory.decay"),
         ("model.neuron_recurrence.most=0", "model.neuron_recurrence.most"),
