@@ -84,6 +84,21 @@ fn any_split_of_a_stream_is_the_same_function_with_resets_too() {
 }
 
 #[test]
+fn after_a_reset_a_stream_is_as_one_that_begins_there() {
+    for config in trunks() {
+        let trunk = subject::trunk(&config);
+        let v = stream(&config, 2, 3);
+        let whole = trunk.forward(v.clone(), pass(&[7], 0, TOKENS));
+        let (empty, _) = trunk.empty_state(1).into_parts();
+        let rest = v.narrow(0, 0, 1).narrow(2, 7, TOKENS - 7);
+        let begun = DragonState::from_parts(empty, vec![7]);
+        let (alone, _) = trunk.forward_with_state(rest, begun, Pass::default()).unwrap();
+        let after = whole.narrow(0, 0, 1).narrow(2, 7, TOKENS - 7);
+        same(&of(after), &of(alone), 1e-10);
+    }
+}
+
+#[test]
 fn lanes_at_different_positions_are_each_as_alone() {
     for config in trunks() {
         let trunk = subject::trunk(&config);
