@@ -7,10 +7,9 @@ mod subject;
 use burn::tensor::Tensor;
 use burn_dragon_core::api::expert::Watch;
 use burn_dragon_core::api::{
-    DragonState, NeuronRecurrence, Pass, PhaseStart, PopeConfig, Positions, Resets, SummaryMemory, Trunk,
-    TrunkConfig,
+    DragonState, NeuronRecurrence, Pass, PhaseStart, PopeConfig, Positions, SummaryMemory, Trunk, TrunkConfig,
 };
-use subject::{TOKENS, of, same, slopes, stream};
+use subject::{TOKENS, in_parts, of, pass, same, slopes, stream};
 
 fn summary() -> SummaryMemory {
     SummaryMemory {
@@ -47,37 +46,15 @@ fn trunks() -> Vec<TrunkConfig> {
     ]
 }
 
-/// A pass over a part of a stream whose first of two lanes is emptied at `resets`.
-fn pass(resets: &[usize], first: usize, size: usize) -> Pass<'static> {
-    let within = |at: &usize| (first..first + size).contains(at).then(|| at - first);
-    Pass {
-        resets: Resets::new(vec![resets.iter().filter_map(within).collect(), vec![]]),
-        ..Pass::default()
-    }
-}
-
-fn in_parts(trunk: &Trunk, v: &Tensor<4>, sizes: &[usize], resets: &[usize]) -> Vec<f64> {
-    let (mut state, mut first, mut parts) = (trunk.empty_state(2), 0, Vec::new());
-    for &size in sizes {
-        let part = v.clone().narrow(2, first, size);
-        let (output, next) = trunk
-            .forward_with_state(part, state, pass(resets, first, size))
-            .unwrap();
-        (state, first) = (next, first + size);
-        parts.push(output);
-    }
-    of(Tensor::cat(parts, 2))
-}
-
 #[test]
 fn any_split_of_a_stream_is_the_same_function_with_resets_too() {
     for config in trunks() {
         let trunk = subject::trunk(&config);
         let v = stream(&config, 2, 3);
         for resets in [vec![], vec![0, 5, 8]] {
-            let whole = of(trunk.forward(v.clone(), pass(&resets, 0, TOKENS)));
+            let whole = of(trunk.forward(v.clone(), pass(&resets, 0, TOKENS, 2)));
             for sizes in [vec![1; TOKENS], vec![7, 1, 12], vec![4, 16]] {
-                same(&whole, &in_parts(&trunk, &v, &sizes, &resets), 1e-10);
+                same(&whole, &of(in_parts(&trunk, &v, &sizes, &resets).0), 1e-10);
             }
         }
     }
@@ -88,7 +65,7 @@ fn after_a_reset_a_stream_is_as_one_that_begins_there() {
     for config in trunks() {
         let trunk = subject::trunk(&config);
         let v = stream(&config, 2, 3);
-        let whole = trunk.forward(v.clone(), pass(&[7], 0, TOKENS));
+        let whole = trunk.forward(v.clone(), pass(&[7], 0, TOKENS, 2));
         let (empty, _) = trunk.empty_state(1).into_parts();
         let rest = v.narrow(0, 0, 1).narrow(2, 7, TOKENS - 7);
         let begun = DragonState::from_parts(empty, vec![7]);

@@ -4,12 +4,12 @@
 
 mod subject;
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_dragon_core::api::expert::{Rng, derive, load, named_shapes, snapshot};
 use burn_dragon_core::api::{
-    Connector, Decoder, Dragon, DragonConfig, HyperCoefficients, HyperConfig, Pass, Trunk, TrunkConfig,
+    Connector, DragonConfig, HyperCoefficients, HyperConfig, Pass, Trunk, TrunkConfig,
 };
-use subject::{TOKENS, apart, of, same, slopes, stream, values};
+use subject::{TOKENS, apart, decodes_as_a_window, of, same, slopes, stream, values};
 
 const NAMES: [&str; 9] = [
     "attention_residual",
@@ -128,23 +128,7 @@ fn gradients_are_the_slopes_of_the_loss() {
 fn a_decoder_gives_what_a_window_gives() {
     for name in NAMES {
         let config = config(name);
-        let dragon = Dragon::new(&config, 9, &Device::flex()).unwrap();
-        let tokens: Vec<u32> = (0..TOKENS as u32).map(|t| t * 7 % 32).collect();
-        let ids: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, TOKENS]), &Device::flex());
-        let window = values(dragon.forward(ids).into_data());
-        let mut decoder = Decoder::new(&dragon, 1);
-        for (t, &token) in tokens.iter().enumerate() {
-            let logits: Vec<f64> = decoder
-                .step(&[token])
-                .unwrap()
-                .iter()
-                .map(|&x| f64::from(x))
-                .collect();
-            same(&logits, &window[t * 32..(t + 1) * 32], 1e-4);
-        }
-        let mut other = Decoder::from_state(&dragon, decoder.state()).unwrap();
-        assert_eq!(other.step(&[3]).unwrap(), decoder.step(&[3]).unwrap());
+        decodes_as_a_window(&config);
     }
 }
 

@@ -8,7 +8,7 @@ use burn::tensor::{DType, Device, Tensor};
 use burn_dragon_core::api::{
     Dragon, DragonConfig, Fanout, Pass, PhaseStart, PopeConfig, Positions, Trunk, TrunkConfig,
 };
-use subject::{TOKENS, of, same, slopes, stream};
+use subject::{TOKENS, in_parts, of, same, slopes, stream};
 
 fn fanouts() -> [Fanout; 2] {
     [
@@ -88,14 +88,7 @@ fn any_split_of_a_stream_is_the_same_function() {
         let v = stream(&config, 2, 3);
         let whole = of(trunk.forward(v.clone(), Pass::default()));
         for sizes in [vec![1; TOKENS], vec![7, 1, 12]] {
-            let (mut state, mut first, mut parts) = (trunk.empty_state(2), 0, Vec::new());
-            for size in sizes {
-                let part = v.clone().narrow(2, first, size);
-                let (output, next) = trunk.forward_with_state(part, state, Pass::default()).unwrap();
-                (state, first) = (next, first + size);
-                parts.push(output);
-            }
-            same(&whole, &of(Tensor::cat(parts, 2)), 1e-10);
+            same(&whole, &of(in_parts(&trunk, &v, &sizes, &[]).0), 1e-10);
         }
     }
 }

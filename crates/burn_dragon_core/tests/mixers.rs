@@ -4,12 +4,9 @@
 
 mod subject;
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_core::api::expert::{Rng, derive};
-use burn_dragon_core::api::{
-    Credit, Decoder, Dragon, DragonConfig, DragonState, Mixer, Pass, Positions, Resets, Trunk, TrunkConfig,
-};
-use subject::{TOKENS, of, same, slopes, stream, values};
+use burn::tensor::{DType, Device, Tensor};
+use burn_dragon_core::api::{Credit, DragonConfig, Mixer, Pass, Positions, Trunk, TrunkConfig};
+use subject::{TOKENS, decodes_as_a_window, in_parts, of, pass, same, slopes, stream};
 
 /// Mixers and the positions that each is tried with.
 const KINDS: [(&str, Positions); 9] = [
@@ -43,32 +40,6 @@ fn kinds() -> impl Iterator<Item = DragonConfig> {
         rope_theta: 100.0,
         ..subject::config()
     })
-}
-
-/// Output for a window, in parts of these sizes, with the memory carried between them.
-fn in_parts(trunk: &Trunk, v: &Tensor<4>, sizes: &[usize], resets: &[usize]) -> (Tensor<4>, DragonState) {
-    let lanes = v.dims()[0];
-    let (mut state, mut first, mut parts) = (trunk.empty_state(lanes), 0, Vec::new());
-    for &size in sizes {
-        let part = v.clone().narrow(2, first, size);
-        let (output, next) = trunk
-            .forward_with_state(part, state, pass(resets, first, size, lanes))
-            .unwrap();
-        (state, first) = (next, first + size);
-        parts.push(output);
-    }
-    (Tensor::cat(parts, 2), state)
-}
-
-/// A pass over a part of a stream whose first lane is emptied at `resets`.
-fn pass(resets: &[usize], first: usize, size: usize, lanes: usize) -> Pass<'static> {
-    let within = |at: &usize| (first..first + size).contains(at).then(|| at - first);
-    let mut lists = vec![vec![]; lanes];
-    lists[0] = resets.iter().filter_map(within).collect();
-    Pass {
-        resets: Resets::new(lists),
-        ..Pass::default()
-    }
 }
 
 #[test]
@@ -207,18 +178,7 @@ fn a_decoder_gives_what_a_window_gives_and_a_rebased_memory_reads_the_same() {
             1e-10,
         );
 
-        let dragon = Dragon::new(&config, 9, &Device::flex()).unwrap();
-        let mut rng = Rng::new(derive(3, "tokens", 0, 0));
-        let tokens: Vec<u32> = (0..TOKENS).map(|_| rng.below(32) as u32).collect();
-        let ids: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, TOKENS]), &Device::flex());
-        let window = values(dragon.forward(ids).into_data());
-        let mut decoder = Decoder::new(&dragon, 1);
-        for (&token, expected) in tokens.iter().zip(window.chunks(32)) {
-            let logits = decoder.step(&[token]).unwrap();
-            let logits: Vec<f64> = logits.iter().map(|&logit| f64::from(logit)).collect();
-            same(&logits, expected, 1e-4);
-        }
+        decodes_as_a_window(&config);
     }
 }
 

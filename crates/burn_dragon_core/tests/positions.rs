@@ -4,13 +4,10 @@
 
 mod subject;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_dragon_core::api::expert::{Rng, derive};
 use burn_dragon_core::api::{
-    DecayConfig, Decoder, Dragon, DragonConfig, Magnitude, Pass, PhaseStart, PopeConfig, Positions, Read,
-    Resets, TrunkConfig,
+    DecayConfig, DragonConfig, Magnitude, Pass, PhaseStart, PopeConfig, Positions, Read, TrunkConfig,
 };
-use subject::{TOKENS, of, same, slopes, stream, values};
+use subject::{TOKENS, decodes_as_a_window, in_parts, of, pass, same, slopes, stream};
 
 fn pope(magnitude: Magnitude) -> Positions {
     Positions::Pope(PopeConfig {
@@ -48,25 +45,9 @@ fn any_split_of_a_stream_is_the_same_function_with_decay_and_resets_too() {
             assert_eq!(trunk.empty_state(1).into_parts().0[0].dims()[2], 64); // 32 neurons a head
             let v = stream(&config, 2, 3);
             for resets in [vec![], vec![4, 11]] {
-                let pass = |first: usize, size: usize| {
-                    let within = |at: &usize| (first..first + size).contains(at).then(|| at - first);
-                    let of_lane: Vec<usize> = resets.iter().filter_map(within).collect();
-                    Pass {
-                        resets: Resets::new(vec![of_lane, vec![]]),
-                        ..Pass::default()
-                    }
-                };
-                let whole = of(trunk.forward(v.clone(), pass(0, TOKENS)));
+                let whole = of(trunk.forward(v.clone(), pass(&resets, 0, TOKENS, 2)));
                 for sizes in [vec![1; TOKENS], vec![7, 1, 12]] {
-                    let (mut state, mut first, mut parts) = (trunk.empty_state(2), 0, Vec::new());
-                    for size in sizes {
-                        let part = v.clone().narrow(2, first, size);
-                        let (output, next) =
-                            trunk.forward_with_state(part, state, pass(first, size)).unwrap();
-                        (state, first) = (next, first + size);
-                        parts.push(output);
-                    }
-                    same(&whole, &of(Tensor::cat(parts, 2)), 1e-10);
+                    same(&whole, &of(in_parts(&trunk, &v, &sizes, &resets).0), 1e-10);
                 }
             }
         }
@@ -124,22 +105,7 @@ fn a_rebased_memory_reads_the_same_and_a_decoder_gives_what_a_window_gives() {
         };
         same(&read(rebased), &read(state), 1e-10);
 
-        let dragon = Dragon::new(&config, 9, &Device::flex()).unwrap();
-        let mut rng = Rng::new(derive(1, "tokens", 0, 0));
-        let tokens: Vec<u32> = (0..TOKENS).map(|_| rng.below(32) as u32).collect();
-        let ids: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, TOKENS]), &Device::flex());
-        let window = values(dragon.forward(ids).into_data());
-        let mut decoder = Decoder::new(&dragon, 1);
-        for (t, &token) in tokens.iter().enumerate() {
-            let logits: Vec<f64> = decoder
-                .step(&[token])
-                .unwrap()
-                .iter()
-                .map(|&x| f64::from(x))
-                .collect();
-            same(&logits, &window[t * 32..(t + 1) * 32], 1e-4);
-        }
+        decodes_as_a_window(&config);
     }
 }
 

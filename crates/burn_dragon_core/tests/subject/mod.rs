@@ -4,9 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
+use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 use burn_dragon_core::api::expert::{ParameterPath, Rng, load, norm, snapshot};
-use burn_dragon_core::api::{Dragon, DragonConfig, Pass, Trunk, TrunkConfig};
+use burn_dragon_core::api::{Decoder, Dragon, DragonConfig, DragonState, Pass, Resets, Trunk, TrunkConfig};
 use std::collections::BTreeMap;
 
 /// Tokens of a stream.
@@ -69,6 +69,55 @@ pub(crate) fn apart(a: &[f64], b: &[f64]) -> f64 {
 pub(crate) fn same(a: &[f64], b: &[f64], tolerance: f64) {
     let apart = apart(a, b);
     assert!(apart <= tolerance, "differ by {apart:e}, tolerance {tolerance:e}");
+}
+
+/// A pass over a part of a stream whose first lane is emptied at `resets`.
+pub(crate) fn pass(resets: &[usize], first: usize, size: usize, lanes: usize) -> Pass<'static> {
+    let within = |at: &usize| (first..first + size).contains(at).then(|| at - first);
+    let mut lists = vec![vec![]; lanes];
+    lists[0] = resets.iter().filter_map(within).collect();
+    Pass {
+        resets: Resets::new(lists),
+        ..Pass::default()
+    }
+}
+
+/// Output for a stream in parts of these sizes, with the memory carried between them, and the state after it.
+pub(crate) fn in_parts(
+    trunk: &Trunk,
+    v: &Tensor<4>,
+    sizes: &[usize],
+    resets: &[usize],
+) -> (Tensor<4>, DragonState) {
+    let lanes = v.dims()[0];
+    let (mut state, mut first, mut parts) = (trunk.empty_state(lanes), 0, Vec::new());
+    for &size in sizes {
+        let part = v.clone().narrow(2, first, size);
+        let (output, next) = trunk
+            .forward_with_state(part, state, pass(resets, first, size, lanes))
+            .unwrap();
+        (state, first) = (next, first + size);
+        parts.push(output);
+    }
+    (Tensor::cat(parts, 2), state)
+}
+
+/// Checks that a decoder gives the logits of a window, token by token, and goes on from its state.
+#[track_caller]
+pub(crate) fn decodes_as_a_window(config: &DragonConfig) {
+    let dragon = Dragon::new(config, 9, &Device::flex()).unwrap();
+    let tokens: Vec<u32> = (0..TOKENS as u32).map(|t| t * 7 % 32).collect();
+    let ids: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
+    let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, TOKENS]), &Device::flex());
+    let window = values(dragon.forward(ids).into_data());
+    let mut decoder = Decoder::new(&dragon, 1);
+    for (&token, expected) in tokens.iter().zip(window.chunks(32)) {
+        let logits = decoder.step(&[token]).unwrap();
+        let logits: Vec<f64> = logits.iter().map(|&logit| f64::from(logit)).collect();
+        same(&logits, expected, 1e-4);
+    }
+    let mut other = Decoder::from_state(&dragon, decoder.state()).unwrap();
+    assert_eq!(other.step(&[3]).unwrap(), decoder.step(&[3]).unwrap());
 }
 
 /// Gradients of a sum of the outputs for `tokens` tokens, each output with a weight of its own, by parameter. Some entries of
