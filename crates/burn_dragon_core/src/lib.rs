@@ -63,6 +63,7 @@ mod state;
 mod structured;
 mod synthetic;
 mod thresholds;
+mod tracking;
 mod trunk;
 mod whole;
 

@@ -191,22 +191,6 @@ impl<'a> Auxiliary<'a> {
     }
 }
 
-/// A tensor with autodiff where another has it: a constant.
-fn alike(tensor: Tensor<4>, other: &Tensor<4>) -> Tensor<4> {
-    match other.is_autodiff() && !tensor.is_autodiff() {
-        true => tensor.autodiff(),
-        false => tensor,
-    }
-}
-
-/// A tensor without autodiff where another has none.
-fn constant_as(tensor: Tensor<4>, other: &Tensor<4>) -> Tensor<4> {
-    match tensor.is_autodiff() && !other.is_autodiff() {
-        true => tensor.inner(),
-        false => tensor,
-    }
-}
-
 /// A tensor, and another one after it along an axis.
 fn beside(tensor: Tensor<4>, other: Option<Tensor<4>>, axis: usize) -> Tensor<4> {
     match other {

@@ -9,9 +9,10 @@
 //! Chunks are read one after the other, with the memory carried between them, so a window takes as many passes as it has
 //! chunks. They run by the definition of the level in plain tensor operations.
 
-use super::{MOST_TOKENS, alike, check, constant_as};
+use super::{MOST_TOKENS, check};
 use crate::config::ConfigError;
 use crate::level::{Contribution, Level, Seen};
+use crate::tracking::{alike, constant_as};
 use burn::tensor::{Tensor, TensorData};
 use burn_dragon_kernel::api::{DropoutMask, Resets, Rotation};
 use schemars::JsonSchema;

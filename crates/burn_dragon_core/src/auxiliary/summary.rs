@@ -13,8 +13,9 @@
 //!
 //! The public implementation adds it to the stream as well, and can gate it by surprise, which would be no linear map.
 
-use super::{MOST_TOKENS, alike, check, constant_as};
+use super::{MOST_TOKENS, check};
 use crate::config::ConfigError;
+use crate::tracking::{alike, constant_as};
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_dragon_kernel::api::Resets;
 use schemars::JsonSchema;

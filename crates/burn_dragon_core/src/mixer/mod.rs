@@ -30,6 +30,7 @@ use crate::config::ConfigError;
 use crate::read::{Operands, Rule};
 use crate::seed::Rng;
 use crate::shapes::TensorShape;
+use crate::tracking::{alike, constant_as};
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::{Credit, Resets};
 use std::fmt::Debug;
@@ -148,16 +149,9 @@ impl Rule for Mixed {
             credit,
         } = operands;
         let [lanes, _, tokens, width] = v.dims();
-        let (carries, is_constant) = (rho.is_some(), rho.as_ref().is_some_and(|rho| !rho.is_autodiff()));
-        let alike = |rho: Tensor<4>| match is_constant && v.is_autodiff() {
-            true => rho.autodiff(),
-            false => rho,
-        };
         let [heads, rows, columns] = self.memory;
-        let memory = rho.map_or_else(
-            || Tensor::zeros([lanes, heads, rows, columns], (&v.device(), v.dtype())),
-            alike,
-        );
+        let empty = || Tensor::zeros([lanes, heads, rows, columns], (&v.device(), v.dtype()));
+        let memory = alike(rho.clone().unwrap_or_else(empty), &v);
         let (read, memory) = self.recurrence.run(Window {
             v: stored(credit, v),
             memory: stored(credit, memory),
@@ -166,10 +160,7 @@ impl Rule for Mixed {
             credit,
         });
         let read = read.expand([lanes, self.sizes.heads, tokens, width]);
-        let memory = carries.then(|| match is_constant && memory.is_autodiff() {
-            true => memory.inner(),
-            false => stored(credit, memory),
-        });
+        let memory = rho.map(|rho| constant_as(stored(credit, memory), &rho));
         (read, memory)
     }
 }

@@ -8,6 +8,7 @@
 //! A polar score is `sum over c of mu_c(t) mu_c(s) cos((s - t) f_c + delta_c)`. A memory has what keys wrote.
 
 use super::{Magnitude, PopeConfig, Positions};
+use crate::tracking::alike;
 use burn::tensor::{Tensor, activation};
 use burn_dragon_kernel::api::{Retention, Rotation, polar_read};
 use std::f64::consts::{LN_2, TAU};
@@ -102,10 +103,7 @@ impl Keys {
             return (rotation.rotate(x), None);
         };
         let lengths = magnitude.of(x);
-        let table = |table: &Tensor<4>| match lengths.is_autodiff() && !table.is_autodiff() {
-            true => table.clone().autodiff(),
-            false => table.clone(),
-        };
+        let table = |table: &Tensor<4>| alike(table.clone(), &lengths);
         let (cos, sin) = (table(&rotation.cos), table(&rotation.sin)); // [1 or B, 1, T, N]
         let queries = vectors(&lengths, cos.clone(), sin.clone());
         let keys = phase.as_ref().map(|phase| {

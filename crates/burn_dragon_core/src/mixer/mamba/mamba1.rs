@@ -13,7 +13,7 @@
 
 use super::super::weights::learnt;
 use super::super::{Kind, MixerWeights, Recurrence, Sizes, Window};
-use super::{Convolution, Steps, columns, lifted, of, projection, sizes, uniform, within};
+use super::{Convolution, Steps, columns, of, projection, sizes, uniform, within};
 use crate::config::ConfigError;
 use crate::seed::Rng;
 use crate::shapes::TensorShape;
@@ -185,7 +185,7 @@ impl Recurrence for Block {
         } = window;
         let [lanes, _, tokens, width] = v.dims();
         let ([states, inner], [rank, _]) = (self.rates.dims(), self.dt_proj.dims());
-        let memory: Tensor<3> = lifted(memory, &v).squeeze_dim(1);
+        let memory: Tensor<3> = memory.squeeze_dim(1);
         let taps = self.convolution.tail();
         let tail = (taps > 0).then(|| memory.clone().narrow(1, states, taps));
 

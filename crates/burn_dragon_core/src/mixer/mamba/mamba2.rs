@@ -15,7 +15,7 @@
 use super::super::weights::learnt;
 use super::super::{Kind, MixerWeights, Recurrence, Sizes, Window};
 use super::{
-    CHUNK, Convolution, Steps, by_heads, columns, lifted, of, of_heads, projection, rms_norm, sizes, within,
+    CHUNK, Convolution, Steps, by_heads, columns, of, of_heads, projection, rms_norm, sizes, within,
 };
 use crate::config::ConfigError;
 use crate::seed::Rng;
@@ -241,7 +241,7 @@ impl Recurrence for Block {
         } = window;
         let ([lanes, _, tokens, width], states) = (v.dims(), self.config.d_state);
         let ([heads], [inner]) = (self.rate.dims(), self.norm_gain.dims());
-        let memory: Tensor<3> = lifted(memory, &v).squeeze_dim(1);
+        let memory: Tensor<3> = memory.squeeze_dim(1);
         let taps = self.convolution.tail();
         let tail = (taps > 0).then(|| memory.clone().narrow(1, states, taps));
 

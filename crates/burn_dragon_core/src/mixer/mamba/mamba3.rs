@@ -20,7 +20,7 @@
 use super::super::weights::learnt;
 use super::super::{Kind, MixerWeights, Recurrence, Sizes, Window};
 use super::mamba2::split;
-use super::{CHUNK, Steps, by_heads, columns, lifted, of, of_heads, projection, rms_norm, sizes, within};
+use super::{CHUNK, Steps, by_heads, columns, of, of_heads, projection, rms_norm, sizes, within};
 use crate::config::ConfigError;
 use crate::seed::Rng;
 use crate::shapes::TensorShape;
@@ -265,7 +265,7 @@ impl Recurrence for Block {
             v, memory, resets, ..
         } = window;
         let ([lanes, _, tokens, width], [heads]) = (v.dims(), self.dt_bias.dims());
-        let carried = Carried::from(lifted(memory, &v));
+        let carried = Carried::from(memory);
         let (inner, headdim) = (heads * self.config.headdim, self.config.headdim);
 
         let rows: Tensor<2> = v.reshape([lanes * tokens, width]);

@@ -180,12 +180,3 @@ fn of_heads(groups: Tensor<4>, heads: usize) -> Tensor<4> {
 fn by_heads(all: Tensor<4>) -> Tensor<4> {
     all.swap_dims(1, 2)
 }
-
-/// The memory with autodiff, if the stream has it.
-fn lifted(memory: Tensor<4>, v: &Tensor<4>) -> Tensor<4> {
-    if v.is_autodiff() {
-        memory.autodiff()
-    } else {
-        memory
-    }
-}
